@@ -1,0 +1,101 @@
+# Two commands are all a fresh machine needs: `make run` and `make test`. Python 3.11 or later and make are assumed.
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DELETE_ON_ERROR:
+.SUFFIXES:
+MAKEFLAGS += --warn-undefined-variables --no-builtin-rules
+.DEFAULT_GOAL := help
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+BARS ?=
+FEED ?=
+ARGS ?=
+AGAINST ?= HEAD
+
+SOURCES := server clients/python protos tests benchmarks
+PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet
+
+.PHONY: help
+help: ## Show this help
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  \033[36m%-16s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or later is needed, this is " + sys.version.split()[0] + "; name another with PYTHON=" if sys.version_info < (3, 11) else 0)'
+	$(PYTHON) -m venv $(VENV)
+
+# What it takes to run. The packages of this tree are installed last, editable and without looking anything up.
+$(VENV)/.run: requirements.lock pyproject.toml clients/python/pyproject.toml | $(BIN)/python
+	$(PIP) --require-hashes -r requirements.lock
+	$(PIP) --require-hashes -r requirements-build.lock
+	$(PIP) --no-deps --no-build-isolation -e clients/python -e .
+	@touch $@
+
+# What it takes to work on it besides.
+$(VENV)/.dev: requirements-dev.lock $(VENV)/.run
+	$(PIP) --require-hashes -r requirements-dev.lock
+	@touch $@
+
+.PHONY: setup
+setup: $(VENV)/.dev ## Make .venv and install everything into it
+
+.PHONY: run
+run: $(VENV)/.run ## Start everything; BARS=file.csv replays a file, FEED=push waits for bars
+	@exec $(BIN)/tradingsignals up $(if $(BARS),--bars $(BARS)) $(if $(FEED),--feed $(FEED)) $(ARGS)
+
+.PHONY: test
+test: $(VENV)/.dev ## Run every test, against the real PostgreSQL and the real Envoy; ARGS='-k name' for some
+	$(BIN)/python -m pytest $(ARGS)
+
+.PHONY: lint
+lint: $(VENV)/.dev build/contract.binpb ## Check style, types, the direction of imports, and the contract
+	$(BIN)/ruff check $(SOURCES)
+	$(BIN)/ruff format --check $(SOURCES)
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/buf lint build/contract.binpb --config protos/buf.yaml
+
+.PHONY: fmt
+fmt: $(VENV)/.dev ## Format the code
+	$(BIN)/ruff check --fix --quiet $(SOURCES) || true
+	$(BIN)/ruff format $(SOURCES)
+
+.PHONY: generate
+generate: $(VENV)/.dev ## Generate stubs, descriptors and OpenAPI from the protos, and .env.example from the settings
+	$(BIN)/python -m protos.generate
+	$(BIN)/tradingsignals config --example > .env.example
+
+.PHONY: check-generated
+check-generated: $(VENV)/.dev ## Fail if what is generated is not current
+	$(BIN)/python -m protos.generate --check
+	@$(BIN)/tradingsignals config --example | diff -u .env.example - || { echo ".env.example is not current: make generate"; exit 1; }
+
+build/contract.binpb: $(wildcard protos/tradingsignals/v1/*.proto) $(VENV)/.dev
+	@mkdir -p build
+	$(BIN)/python -m protos.generate --image $@
+
+.PHONY: breaking
+breaking: build/contract.binpb ## Fail if the contract breaks callers of AGAINST (a git revision, HEAD by default)
+	@if git cat-file -e $(AGAINST):envoy/descriptors.binpb 2>/dev/null; then \
+	  git show $(AGAINST):envoy/descriptors.binpb > build/contract-before.binpb; \
+	  $(BIN)/buf breaking build/contract.binpb --against build/contract-before.binpb --config protos/buf.yaml; \
+	else echo "$(AGAINST) has no contract to compare with"; fi
+
+.PHONY: bench
+bench: $(VENV)/.dev ## Run the benchmarks and print their table
+	$(BIN)/python -m benchmarks $(ARGS)
+
+.PHONY: lock
+lock: $(VENV)/.dev ## Resolve the dependencies anew into the lock files
+	$(BIN)/python -m uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+	  --no-annotate --no-header --upgrade --no-emit-package tradingsignals -o requirements.lock pyproject.toml
+	$(BIN)/python -m uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+	  --no-annotate --no-header --no-emit-package tradingsignals -c requirements.lock --extra dev -o requirements-dev.lock pyproject.toml
+	$(BIN)/python -m uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+	  --no-annotate --no-header -c requirements-dev.lock -o requirements-build.lock requirements-build.in
+
+.PHONY: clean
+clean: ## Remove what was built and installed; the data stays
+	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	find . -name __pycache__ -type d -not -path './.git/*' -prune -exec rm -rf {} +

@@ -1,0 +1,96 @@
+"""Client of the trading signals service, async and sync.
+
+    async with tradingsignals.connect("127.0.0.1:8003") as client:
+        async for signal in client.stream_signals():
+            print(signal.symbol, Signal.Action.Name(signal.action), signal.confidence)
+
+    with tradingsignals.connect_sync("127.0.0.1:8003") as client:
+        print(client.latest_signal("USDCOP"))
+
+Methods take and return the messages of the contract, `tradingsignals.v1`; the nouns among them stand here too.
+"""
+
+from __future__ import annotations
+
+import grpc
+
+from tradingsignals.v1.bar_pb2 import Bar, BarReceipt, BarRejection
+from tradingsignals.v1.event_pb2 import Event, MarketUpdate
+from tradingsignals.v1.model_pb2 import Model
+from tradingsignals.v1.position_pb2 import Position
+from tradingsignals.v1.signal_pb2 import Signal, TechnicalFactors
+from tradingsignals.v1.statistics_pb2 import Statistics
+
+from .aio import AsyncClient
+from .errors import (
+    AccessDenied,
+    AlreadyExists,
+    DeadlineExceeded,
+    FailedPrecondition,
+    FieldViolation,
+    InternalError,
+    InvalidRequest,
+    NotFound,
+    OutOfRange,
+    Overloaded,
+    TemporaryError,
+    TradingSignalsError,
+    Unavailable,
+)
+from .pages import AsyncPages, Pages, Snapshot
+from .requests import DEFAULT_TIMEOUT_SECONDS
+from .streams import AsyncStream, Stream
+from .sync import Client
+
+__all__ = [
+    "AccessDenied",
+    "AlreadyExists",
+    "AsyncClient",
+    "AsyncPages",
+    "AsyncStream",
+    "Bar",
+    "BarReceipt",
+    "BarRejection",
+    "Client",
+    "DeadlineExceeded",
+    "Event",
+    "FailedPrecondition",
+    "FieldViolation",
+    "InternalError",
+    "InvalidRequest",
+    "MarketUpdate",
+    "Model",
+    "NotFound",
+    "OutOfRange",
+    "Overloaded",
+    "Pages",
+    "Position",
+    "Signal",
+    "Snapshot",
+    "Statistics",
+    "Stream",
+    "TechnicalFactors",
+    "TemporaryError",
+    "TradingSignalsError",
+    "Unavailable",
+    "connect",
+    "connect_sync",
+]
+
+
+def connect(
+    address: str, *, timeout: float = DEFAULT_TIMEOUT_SECONDS, credentials: grpc.ChannelCredentials | None = None
+) -> AsyncClient:
+    """A client for asyncio, to be used with `async with`, in a running event loop.
+
+    `address` is HOST:PORT; `timeout` the seconds a call with one answer may take; `credentials` are for TLS, such as
+    `grpc.ssl_channel_credentials()`.
+    """
+    return AsyncClient(address, timeout=timeout, credentials=credentials)
+
+
+def connect_sync(
+    address: str, *, timeout: float = DEFAULT_TIMEOUT_SECONDS, credentials: grpc.ChannelCredentials | None = None
+) -> Client:
+    """A client for programs without asyncio, to be used with `with`; the arguments are those of `connect`."""
+    return Client(address, timeout=timeout, credentials=credentials)

@@ -1,0 +1,327 @@
+"""The client for asyncio."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterable, Iterable
+from types import TracebackType
+from typing import Any, Self, TypeVar
+
+import grpc
+
+from tradingsignals.v1 import (
+    event_service_pb2,
+    market_data_service_pb2,
+    model_service_pb2,
+    position_service_pb2,
+    signal_service_pb2,
+    system_service_pb2,
+)
+from tradingsignals.v1.bar_pb2 import Bar, BarReceipt
+from tradingsignals.v1.event_pb2 import Event
+from tradingsignals.v1.event_service_pb2_grpc import EventServiceStub
+from tradingsignals.v1.market_data_service_pb2 import PublishBarsResponse
+from tradingsignals.v1.market_data_service_pb2_grpc import MarketDataServiceStub
+from tradingsignals.v1.model_pb2 import Model
+from tradingsignals.v1.model_service_pb2_grpc import ModelServiceStub
+from tradingsignals.v1.position_pb2 import Position
+from tradingsignals.v1.position_service_pb2_grpc import PositionServiceStub
+from tradingsignals.v1.signal_pb2 import Signal
+from tradingsignals.v1.signal_service_pb2_grpc import SignalServiceStub
+from tradingsignals.v1.statistics_pb2 import Statistics
+from tradingsignals.v1.system_service_pb2 import GetHealthResponse, GetServiceInfoResponse
+from tradingsignals.v1.system_service_pb2_grpc import SystemServiceStub
+
+from .errors import detail_of, from_rpc_error
+from .pages import AsyncPages, Snapshot
+from .requests import (
+    BARS_A_MESSAGE,
+    CHANNEL_OPTIONS,
+    DEFAULT_TIMEOUT_SECONDS,
+    Action,
+    Kind,
+    When,
+    async_batches,
+    entries_of,
+    when,
+)
+from .streams import AsyncStream
+
+A = TypeVar("A")
+
+
+class AsyncClient:
+    """A connection to a trading signals service, to be used as an async context manager.
+
+    It connects by itself when it is first used and whenever the connection was lost. Every method raises a
+    TradingSignalsError (see `tradingsignals.errors`) when the call fails.
+    """
+
+    def __init__(
+        self,
+        address: str,
+        *,
+        timeout: float = DEFAULT_TIMEOUT_SECONDS,
+        credentials: grpc.ChannelCredentials | None = None,
+    ) -> None:
+        """`address`: HOST:PORT. `timeout`: seconds a call with one answer may take. `credentials`: for TLS."""
+        if credentials is None:
+            self._channel = grpc.aio.insecure_channel(address, options=CHANNEL_OPTIONS)
+        else:
+            self._channel = grpc.aio.secure_channel(address, credentials, options=CHANNEL_OPTIONS)
+        self._timeout = timeout
+        self._system = SystemServiceStub(self._channel)
+        self._signals = SignalServiceStub(self._channel)
+        self._positions = PositionServiceStub(self._channel)
+        self._market_data = MarketDataServiceStub(self._channel)
+        self._model = ModelServiceStub(self._channel)
+        self._events = EventServiceStub(self._channel)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """End all calls and the connection."""
+        await self._channel.close(None)
+
+    # ------------------------------------------------------------------------------------------------- service
+
+    async def service_info(self) -> GetServiceInfoResponse:
+        """What the service is, and how far its event log goes."""
+        return await self._unary(self._system.GetServiceInfo, system_service_pb2.GetServiceInfoRequest())
+
+    async def health(self) -> GetHealthResponse:
+        """How the service is, "unhealthy" included; only a service that does not answer raises Unavailable."""
+        try:
+            return await self._system.GetHealth(system_service_pb2.GetHealthRequest(), timeout=self._timeout)
+        except grpc.aio.AioRpcError as error:
+            report = detail_of(error, GetHealthResponse)
+            if report is None:
+                raise from_rpc_error(error) from error
+            return report
+
+    async def model_info(self) -> Model:
+        """The policy that decides."""
+        answer = await self._unary(self._model.GetModelInfo, model_service_pb2.GetModelInfoRequest())
+        return answer.model
+
+    async def statistics(self) -> Statistics:
+        """Counts over all that is stored."""
+        answer = await self._unary(self._signals.GetStatistics, signal_service_pb2.GetStatisticsRequest())
+        return answer.statistics
+
+    # ------------------------------------------------------------------------------------------------- signals
+
+    async def latest_signal(self, symbol: str | None = None) -> Signal:
+        """The newest signal, of `symbol` or of any. Raises NotFound if there is none yet."""
+        request = signal_service_pb2.GetLatestSignalRequest(symbol=symbol)
+        answer = await self._unary(self._signals.GetLatestSignal, request)
+        return answer.signal
+
+    def signals(
+        self,
+        *,
+        symbol: str | None = None,
+        action: Action | None = None,
+        start_date: When = None,
+        end_date: When = None,
+        page_size: int = 100,
+    ) -> AsyncPages[Signal]:
+        """Signals, the newest first, from `start_date` (inclusive) to `end_date` (exclusive); pages as needed."""
+
+        async def fetch(page_token: str) -> signal_service_pb2.ListSignalsResponse:
+            request = signal_service_pb2.ListSignalsRequest(
+                limit=page_size,
+                action=action,
+                symbol=symbol,
+                start_date=when(start_date),
+                end_date=when(end_date),
+                page_token=page_token,
+            )
+            return await self._unary(self._signals.ListSignals, request)
+
+        return AsyncPages(fetch, lambda page: page.signals)
+
+    async def generate_signal(
+        self,
+        close_price: float,
+        *,
+        symbol: str | None = None,
+        open_price: float | None = None,
+        high_price: float | None = None,
+        low_price: float | None = None,
+        volume: float | None = None,
+        rsi: float | None = None,
+        macd: float | None = None,
+        macd_signal: float | None = None,
+        bb_upper: float | None = None,
+        bb_lower: float | None = None,
+        ema_20: float | None = None,
+        ema_50: float | None = None,
+        atr: float | None = None,
+    ) -> Signal:
+        """Make a signal at a price, acted on like any other; what is not given comes from the stored bars."""
+        request = signal_service_pb2.GenerateSignalRequest(
+            symbol=symbol,
+            close_price=close_price,
+            open_price=open_price,
+            high_price=high_price,
+            low_price=low_price,
+            volume=volume,
+            rsi=rsi,
+            macd=macd,
+            macd_signal=macd_signal,
+            bb_upper=bb_upper,
+            bb_lower=bb_lower,
+            ema_20=ema_20,
+            ema_50=ema_50,
+            atr=atr,
+        )
+        answer = await self._unary(self._signals.GenerateSignal, request)
+        return answer.signal
+
+    async def generate_signal_from_db(self, symbol: str | None = None, *, lookback_bars: int | None = None) -> Signal:
+        """Make a signal from the newest stored bars. Raises FailedPrecondition if they are too few."""
+        request = signal_service_pb2.GenerateSignalFromDbRequest(symbol=symbol, lookback_bars=lookback_bars)
+        answer = await self._unary(self._signals.GenerateSignalFromDb, request)
+        return answer.signal
+
+    # ----------------------------------------------------------------------------------------------- positions
+
+    async def active_positions(self, symbol: str | None = None) -> Snapshot[Position]:
+        """Every open position, the newest first."""
+        request = position_service_pb2.ListActivePositionsRequest(symbol=symbol)
+        answer = await self._unary(self._positions.ListActivePositions, request)
+        return Snapshot(answer.positions, answer.through_sequence)
+
+    def closed_positions(self, *, symbol: str | None = None, page_size: int = 50) -> AsyncPages[Position]:
+        """Closed positions, the last closed first; pages as needed."""
+
+        async def fetch(page_token: str) -> position_service_pb2.ListClosedPositionsResponse:
+            request = position_service_pb2.ListClosedPositionsRequest(
+                limit=page_size, page_token=page_token, symbol=symbol
+            )
+            return await self._unary(self._positions.ListClosedPositions, request)
+
+        return AsyncPages(fetch, lambda page: page.positions)
+
+    async def close_position(self, position_id: str, *, price: float | None = None) -> Position:
+        """Close an open position, at `price` or at the last price known. Raises NotFound, FailedPrecondition."""
+        request = position_service_pb2.ClosePositionRequest(position_id=position_id, price=price)
+        answer = await self._unary(self._positions.ClosePosition, request)
+        return answer.position
+
+    # ---------------------------------------------------------------------------------------------------- bars
+
+    async def publish_bar(self, bar: Bar) -> BarReceipt:
+        """Send one closed bar; returns once it is stored. Raises InvalidRequest, AlreadyExists."""
+        request = market_data_service_pb2.PublishBarRequest(bar=bar)
+        answer = await self._unary(self._market_data.PublishBar, request)
+        return answer.receipt
+
+    async def publish_bars(
+        self,
+        bars: Iterable[Bar] | AsyncIterable[Bar],
+        *,
+        batch_size: int = BARS_A_MESSAGE,
+        timeout: float | None = None,  # noqa: ASYNC109 (the deadline travels to the service)
+    ) -> PublishBarsResponse:
+        """Send any number of closed bars, in messages of `batch_size`; returns once all of them are stored.
+
+        Sending the same bars again is harmless, so after an error simply do that. Bars that are refused stand in the
+        answer by their index. An exception of `bars` itself ends the call; what came before it may have been stored.
+        For bars that come minutes apart use `publish_bar`: here a message waits until it is full.
+        """
+        publish: Any = self._market_data.PublishBars  # its types know only the other way, with an iterator of requests
+        call = publish(timeout=timeout)
+        try:
+            async for request in async_batches(bars, batch_size):
+                await call.write(request)
+            await call.done_writing()
+        except (asyncio.InvalidStateError, grpc.aio.AioRpcError):
+            pass  # the service has ended the call already; awaiting it tells why
+        except BaseException:
+            call.cancel()
+            raise
+        try:
+            answer: PublishBarsResponse = await call
+        except grpc.aio.AioRpcError as error:
+            raise from_rpc_error(error) from error
+        return answer
+
+    def bars(
+        self, symbol: str | None = None, *, start_date: When = None, end_date: When = None, page_size: int = 100
+    ) -> AsyncPages[Bar]:
+        """Stored bars, the newest first, from `start_date` (inclusive) to `end_date` (exclusive); pages as needed."""
+
+        async def fetch(page_token: str) -> market_data_service_pb2.ListBarsResponse:
+            request = market_data_service_pb2.ListBarsRequest(
+                symbol=symbol,
+                limit=page_size,
+                start_date=when(start_date),
+                end_date=when(end_date),
+                page_token=page_token,
+            )
+            return await self._unary(self._market_data.ListBars, request)
+
+        return AsyncPages(fetch, lambda page: page.bars)
+
+    # ------------------------------------------------------------------------------------------------- streams
+
+    def stream_signals(
+        self,
+        *,
+        symbols: Iterable[str] = (),
+        actions: Iterable[Action] = (),
+        min_confidence: float | None = None,
+        resume_after: int | None = None,
+        heartbeat_seconds: int | None = None,
+    ) -> AsyncStream[Signal]:
+        """Signals as they are made; with `resume_after`, first those stored since that sequence."""
+        request = signal_service_pb2.StreamSignalsRequest(
+            symbols=symbols,
+            actions=actions,
+            min_confidence=min_confidence,
+            resume_after=resume_after,
+            heartbeat_seconds=heartbeat_seconds,
+        )
+        return AsyncStream(self._signals.StreamSignals(request), lambda answer: answer.signals)
+
+    def stream_positions(
+        self, *, symbols: Iterable[str] = (), resume_after: int | None = None, heartbeat_seconds: int | None = None
+    ) -> AsyncStream[Position]:
+        """Positions after each change; with `resume_after`, first the changes stored since that sequence."""
+        request = position_service_pb2.StreamPositionsRequest(
+            symbols=symbols, resume_after=resume_after, heartbeat_seconds=heartbeat_seconds
+        )
+        return AsyncStream(self._positions.StreamPositions(request), lambda answer: answer.positions)
+
+    def stream_events(
+        self,
+        *,
+        symbols: Iterable[str] = (),
+        kinds: Iterable[Kind] = (),
+        min_confidence: float | None = None,
+        resume_after: int | None = None,
+        heartbeat_seconds: int | None = None,
+    ) -> AsyncStream[Event]:
+        """Entries of the event log, of all kinds or of `kinds`; with `resume_after`, first those stored since."""
+        request = event_service_pb2.StreamEventsRequest(
+            symbols=symbols,
+            kinds=kinds,
+            min_confidence=min_confidence,
+            resume_after=resume_after,
+            heartbeat_seconds=heartbeat_seconds,
+        )
+        return AsyncStream(self._events.StreamEvents(request), entries_of)
+
+    async def _unary(self, method: grpc.aio.UnaryUnaryMultiCallable[Any, A], request: object) -> A:
+        try:
+            return await method(request, timeout=self._timeout)
+        except grpc.aio.AioRpcError as error:
+            raise from_rpc_error(error) from error

@@ -1,0 +1,170 @@
+"""What can go wrong with a call.
+
+TradingSignalsError
+├── InvalidRequest        a field cannot be accepted; `violations` names each (INVALID_ARGUMENT)
+├── NotFound              there is no such signal or position (NOT_FOUND)
+├── AlreadyExists         a different bar is stored for the same symbol and time (ALREADY_EXISTS)
+├── FailedPrecondition    the request is right, the state of things is not (FAILED_PRECONDITION)
+├── OutOfRange            the stream cannot be resumed from there (OUT_OF_RANGE)
+├── AccessDenied          the caller is unknown or may not do this (UNAUTHENTICATED, PERMISSION_DENIED)
+├── InternalError         a defect of the service, or a call it does not know
+└── TemporaryError        the same call may well succeed later
+    ├── Unavailable       the service, its database or the way to it is down (UNAVAILABLE, a broken connection)
+    ├── Overloaded        the service has too much to do, or the follower was too slow (RESOURCE_EXHAUSTED)
+    └── DeadlineExceeded  no answer in time; the call may have been done all the same (DEADLINE_EXCEEDED)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import grpc
+from google.protobuf.message import Message
+from google.rpc.error_details_pb2 import BadRequest, ErrorInfo
+from google.rpc.status_pb2 import Status
+from grpc_status import rpc_status
+
+M = TypeVar("M", bound=Message)
+
+
+@dataclass(frozen=True, slots=True)
+class FieldViolation:
+    """One field that was refused, and why; `field` is its path in the request."""
+
+    field: str
+    description: str
+
+
+class TradingSignalsError(Exception):
+    """A call that failed.
+
+    Attributes:
+        code: the gRPC status code.
+        reason: a name of tradingsignals.v1.ErrorReason; "" if the service itself was not reached.
+        message: what happened, in a sentence.
+        metadata: what the reason is about, such as symbol or position_id; see ErrorReason.
+        violations: the fields that were refused, if any.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        code: grpc.StatusCode = grpc.StatusCode.UNKNOWN,
+        reason: str = "",
+        metadata: Mapping[str, str] | None = None,
+        violations: tuple[FieldViolation, ...] = (),
+    ) -> None:
+        super().__init__(message)
+        self.message = message
+        self.code = code
+        self.reason = reason
+        self.metadata: Mapping[str, str] = metadata or {}
+        self.violations = violations
+
+    def __str__(self) -> str:
+        return f"{self.reason or self.code.name}: {self.message}"
+
+
+class InvalidRequest(TradingSignalsError):
+    """One or more fields cannot be accepted."""
+
+
+class NotFound(TradingSignalsError):
+    """What was asked for does not exist."""
+
+
+class AlreadyExists(TradingSignalsError):
+    """Something different is stored under the same name."""
+
+
+class FailedPrecondition(TradingSignalsError):
+    """The request is right, the state of things is not: the position is closed, the bars are too few."""
+
+
+class OutOfRange(TradingSignalsError):
+    """The stream cannot be resumed from there: the events are gone (metadata: oldest_sequence) or of another log."""
+
+
+class AccessDenied(TradingSignalsError):
+    """The caller is unknown, or may not do this."""
+
+
+class InternalError(TradingSignalsError):
+    """A defect of the service, or a call it does not know; trying again will not help."""
+
+
+class TemporaryError(TradingSignalsError):
+    """The same call may well succeed later."""
+
+
+class Unavailable(TemporaryError):
+    """The service, its database or the way to it is down."""
+
+
+class Overloaded(TemporaryError):
+    """The service has too much to do, or the follower of a stream was too slow for it."""
+
+
+class DeadlineExceeded(TemporaryError):
+    """No answer came in time; the call may have been done all the same."""
+
+
+_BY_CODE: Mapping[grpc.StatusCode, type[TradingSignalsError]] = {
+    grpc.StatusCode.INVALID_ARGUMENT: InvalidRequest,
+    grpc.StatusCode.NOT_FOUND: NotFound,
+    grpc.StatusCode.ALREADY_EXISTS: AlreadyExists,
+    grpc.StatusCode.FAILED_PRECONDITION: FailedPrecondition,
+    grpc.StatusCode.OUT_OF_RANGE: OutOfRange,
+    grpc.StatusCode.UNAUTHENTICATED: AccessDenied,
+    grpc.StatusCode.PERMISSION_DENIED: AccessDenied,
+    grpc.StatusCode.UNAVAILABLE: Unavailable,
+    grpc.StatusCode.RESOURCE_EXHAUSTED: Overloaded,
+    grpc.StatusCode.DEADLINE_EXCEEDED: DeadlineExceeded,
+}
+_BROKEN = frozenset({grpc.StatusCode.INTERNAL, grpc.StatusCode.UNKNOWN, grpc.StatusCode.CANCELLED})
+
+
+def from_rpc_error(error: grpc.RpcError) -> TradingSignalsError:
+    """The error of this package for one of gRPC's, sync or async."""
+    call: Any = error
+    code: grpc.StatusCode = call.code()
+    status = _status_of(call)
+    info = _detail(status, ErrorInfo)
+    if info is None and code in _BROKEN:
+        # The service gives a reason for all that it answers. Without one, the connection or a process on the way broke.
+        kind: type[TradingSignalsError] = Unavailable
+    else:
+        kind = _BY_CODE.get(code, InternalError)
+    bad = _detail(status, BadRequest)
+    return kind(
+        call.details() or "",
+        code=code,
+        reason="" if info is None else info.reason,
+        metadata={} if info is None else dict(info.metadata),
+        violations=()
+        if bad is None
+        else tuple(FieldViolation(found.field, found.description) for found in bad.field_violations),
+    )
+
+
+def detail_of(error: grpc.RpcError, kind: type[M]) -> M | None:
+    """The detail of that kind in the status of an error, or None."""
+    return _detail(_status_of(error), kind)
+
+
+def _status_of(call: Any) -> Status | None:
+    try:
+        return rpc_status.from_call(call)
+    except ValueError:  # details that contradict the status are none of ours
+        return None
+
+
+def _detail(status: Status | None, kind: type[M]) -> M | None:
+    for packed in () if status is None else status.details:
+        found = kind()
+        if packed.Unpack(found):
+            return found
+    return None

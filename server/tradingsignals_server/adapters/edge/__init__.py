@@ -1,0 +1,1 @@
+"""The edge: Envoy before the gRPC server, its configuration and its process."""

@@ -1,0 +1,111 @@
+"""FEED=simulate: a made-up market that goes by faster than the real one, every bar marked simulated."""
+
+from __future__ import annotations
+
+import asyncio
+import heapq
+import logging
+import time
+from collections.abc import Callable, Iterator, Sequence
+from datetime import date, datetime, timedelta
+from itertools import groupby, islice, repeat
+from operator import itemgetter
+
+from ...application.ports import MarketDataSink, Sleep
+from ...domain.bars import BAR_SECONDS, Bar
+from ...domain.calendar import SessionCalendar, calendar_for
+from ...domain.errors import ServiceError
+from .delivery import Monotonic, Pace, deliver, newest_bar
+from .market import SimulatedMarket
+
+WARM_SESSIONS = 5
+"""Sessions that a new symbol is given at once, so that its indicators are warm when the first bar goes by."""
+
+_CATCH_UP_BARS = 250
+
+log = logging.getLogger(__name__)
+
+
+class SimulatedFeed:
+    """Makes the bars of several symbols, one time after the other, from where the stored bars end.
+
+    Until it reaches the newest bar of any symbol, and the end of the first sessions, it delivers without waiting; from
+    then on the bars of one time every 300 / speed seconds. Nights pass in no time. It never ends.
+    """
+
+    name = "simulate"
+
+    def __init__(
+        self,
+        symbols: Sequence[str],
+        *,
+        seed: int,
+        start: date,
+        speed: float,
+        calendar_of: Callable[[str], SessionCalendar] = calendar_for,
+        sleep: Sleep = asyncio.sleep,
+        monotonic: Monotonic = time.monotonic,
+    ) -> None:
+        """`start`: day of the first session. `speed`: how many times faster than the market; 0 does not wait."""
+        self._markets = {symbol: SimulatedMarket(seed, symbol, calendar_of(symbol)) for symbol in symbols}
+        self._start = start
+        self._speed = speed
+        self._sleep = sleep
+        self._monotonic = monotonic
+
+    async def run(self, sink: MarketDataSink) -> None:
+        """Deliver bars until cancelled."""
+        newest = {symbol: await newest_bar(sink, symbol, self._sleep) for symbol in self._markets}
+        opening = max(
+            self._warm_end(market.calendar) if (bar := newest[symbol]) is None else bar.time
+            for symbol, market in self._markets.items()
+        )
+        pace = Pace(self._speed, self._sleep, self._monotonic)
+        behind: list[Bar] = []
+        for bar_time, symbols in self._schedule(newest):
+            bars = [self._markets[symbol].next_bar(bar_time, newest[symbol]) for symbol in symbols]
+            newest.update((bar.symbol, bar) for bar in bars)
+            if bar_time <= opening:
+                behind += bars
+                if len(behind) >= _CATCH_UP_BARS:
+                    await self._deliver(sink, behind)
+                    behind = []
+                continue
+            if behind:
+                await self._deliver(sink, behind)
+                behind = []
+            await pace.wait(BAR_SECONDS)
+            await self._deliver(sink, bars)
+
+    async def _deliver(self, sink: MarketDataSink, bars: Sequence[Bar]) -> None:
+        for answer in await deliver(sink, bars, self._sleep):
+            if isinstance(answer, ServiceError):
+                log.warning("a simulated bar was refused: %s", answer)
+
+    def _schedule(self, newest: dict[str, Bar | None]) -> Iterator[tuple[datetime, list[str]]]:
+        """Every bar time after the newest bars, without end, with the symbols that have a bar then."""
+        streams = [
+            zip(_bar_times(market.calendar, self._start, newest[symbol]), repeat(symbol))
+            for symbol, market in self._markets.items()
+        ]
+        for bar_time, group in groupby(heapq.merge(*streams), key=itemgetter(0)):
+            yield bar_time, [symbol for _, symbol in group]
+
+    def _warm_end(self, calendar: SessionCalendar) -> datetime:
+        """Open of the last bar of the first sessions."""
+        sessions = (bars for bars in map(calendar.bars_of, _days(self._start)) if bars)
+        return next(islice(sessions, WARM_SESSIONS - 1, None))[-1]
+
+
+def _bar_times(calendar: SessionCalendar, start: date, newest: Bar | None) -> Iterator[datetime]:
+    """Opens of all bars after `newest` or, without it, from the session of `start`."""
+    # A session's day may differ by one from the day in UTC.
+    first_day = start if newest is None else newest.time.date() - timedelta(days=1)
+    for day in _days(first_day):
+        for bar_time in calendar.bars_of(day):
+            if newest is None or bar_time > newest.time:
+                yield bar_time
+
+
+def _days(first: date) -> Iterator[date]:
+    return (first + timedelta(days=number) for number in range((date.max - first).days))

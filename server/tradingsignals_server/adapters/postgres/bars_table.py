@@ -1,0 +1,130 @@
+"""Bars in a table of the user's own: read, never written."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+import asyncpg
+
+from ...domain.bars import Bar, parse_symbol
+from ...domain.calendar import SessionCalendar
+from ...domain.errors import ServiceError
+from .connection import Database
+
+_NAME = re.compile(r"(?:([A-Za-z_]\w*)\.)?([A-Za-z_]\w*)")
+_COLUMNS = ("time", "symbol", "open", "high", "low", "close")
+_PAGE = 1000
+
+
+class BarsTableError(Exception):
+    """BARS_TABLE cannot be read. The message is one line."""
+
+
+class BarsTable:
+    """A table with time, symbol, open, high, low, close and perhaps volume.
+
+    Its symbols may have a slash ("USD/COP"); a time without a zone is UTC. Rows that cannot be a bar are passed over.
+    """
+
+    def __init__(
+        self, name: str, has_volume: bool, has_zone: bool, calendar_of: Callable[[str], SessionCalendar]
+    ) -> None:
+        self._calendar_of = calendar_of
+        self._has_zone = has_zone
+        volume = "volume::float8" if has_volume else "0::float8"
+        self._select = (
+            "SELECT time, symbol, open::float8 AS open, high::float8 AS high, low::float8 AS low, "
+            f"close::float8 AS close, coalesce({volume}, 0) AS volume FROM {name}"
+        )
+
+    @classmethod
+    async def open(cls, database: Database, name: str, calendar_of: Callable[[str], SessionCalendar]) -> BarsTable:
+        """Look the table up.
+
+        Raises:
+            BarsTableError: there is no such table, or it lacks a column.
+        """
+        match = _NAME.fullmatch(name)
+        if match is None:
+            raise BarsTableError(f"BARS_TABLE={name}: must be a table's name, with its schema before a dot if need be")
+        schema, table = match.groups()
+        rows = await database.fetch(
+            "SELECT column_name, data_type FROM information_schema.columns "
+            "WHERE table_name = $1 AND table_schema = coalesce($2, current_schema())",
+            table,
+            schema,
+        )
+        types = {row["column_name"]: row["data_type"] for row in rows}
+        if not types:
+            raise BarsTableError(f"BARS_TABLE={name}: there is no such table in the database")
+        missing = [column for column in _COLUMNS if column not in types]
+        if missing:
+            raise BarsTableError(f"BARS_TABLE={name}: has no column {', '.join(missing)}")
+        quoted = ".".join(f'"{part}"' for part in (schema, table) if part)
+        return cls(quoted, "volume" in types, types["time"] == "timestamp with time zone", calendar_of)
+
+    async def find(self, database: Database, symbols: Sequence[str], times: Sequence[datetime]) -> Sequence[Bar]:
+        """The bars with these symbols and times."""
+        wanted = set(zip(symbols, times, strict=True))
+        rows = await database.fetch(
+            f"{self._select} WHERE symbol = ANY($1::text[]) AND time = ANY($2::{self._time_type}[])",
+            [spelling for symbol in set(symbols) for spelling in _spellings(symbol)],
+            [self._time_value(time) for time in set(times)],
+        )
+        return [bar for bar in self._bars(rows) if (bar.symbol, bar.time) in wanted]
+
+    async def session_bars(self, database: Database, symbol: str, before: datetime | None, limit: int) -> Sequence[Bar]:
+        """The newest `limit` bars inside sessions with a time before `before`, oldest first."""
+        calendar = self._calendar_of(symbol)
+        found: list[Bar] = []
+        while len(found) < limit:
+            page = await self.newest(database, symbol, None, before, _PAGE)
+            found.extend(bar for bar in page if calendar.session_of(bar.time) is not None)
+            if len(page) < _PAGE:
+                break
+            before = page[-1].time
+        return found[:limit][::-1]
+
+    async def newest(
+        self,
+        database: Database,
+        symbol: str,
+        start: datetime | None,
+        end: datetime | None,
+        limit: int,
+    ) -> list[Bar]:
+        """Up to `limit` bars with start <= time < end, newest first."""
+        values: list[Any] = [_spellings(symbol)]
+        where = "symbol = ANY($1::text[])"
+        for comparison, time in ((">=", start), ("<", end)):
+            if time is not None:
+                values.append(self._time_value(time))
+                where += f" AND time {comparison} ${len(values)}"
+        rows = await database.fetch(f"{self._select} WHERE {where} ORDER BY time DESC LIMIT {limit:d}", *values)
+        return self._bars(rows)
+
+    @property
+    def _time_type(self) -> str:
+        return "timestamptz" if self._has_zone else "timestamp"
+
+    def _time_value(self, time: datetime) -> datetime:
+        return time if self._has_zone else time.replace(tzinfo=None)
+
+    def _bars(self, rows: Sequence[asyncpg.Record]) -> list[Bar]:
+        bars = []
+        for row in rows:
+            time = row["time"] if self._has_zone else row["time"].replace(tzinfo=UTC)
+            try:
+                prices = (row["open"], row["high"], row["low"], row["close"], row["volume"])
+                bars.append(Bar(parse_symbol(row["symbol"]), time, *prices))
+            except (ServiceError, TypeError):
+                continue
+        return bars
+
+
+def _spellings(symbol: str) -> list[str]:
+    """How a table may spell `symbol`: USDCOP, and USD/COP for a pair."""
+    return [symbol, f"{symbol[:3]}/{symbol[3:]}"] if len(symbol) == 6 and symbol.isalpha() else [symbol]

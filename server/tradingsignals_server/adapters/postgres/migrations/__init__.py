@@ -1,0 +1,1 @@
+"""The schema, as numbered SQL files, each applied once and in order."""

@@ -1,0 +1,308 @@
+"""The store in PostgreSQL. See application.ports.Store for what each method promises."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+import asyncpg
+
+from ...application.ports import (
+    Encode,
+    LogEntry,
+    LogHead,
+    Page,
+    SignalQuery,
+    SignalTotals,
+    StaleState,
+    StoredSymbol,
+)
+from ...domain.bars import Bar
+from ...domain.events import Event, MarketUpdate
+from ...domain.positions import Position
+from ...domain.signals import Signal
+from ...domain.statistics import PositionCounts, SignalCounts, Statistics
+from .bars_table import BarsTable
+from .connection import connection, fetch_one
+from .rows import (
+    BAR_COLUMNS,
+    EVENT_COLUMNS,
+    POSITION_COLUMNS,
+    SIGNAL_COLUMNS,
+    bar_of,
+    bar_row,
+    columns,
+    entry_of,
+    event_row,
+    kind_of,
+    position_of,
+    position_row,
+    signal_row,
+)
+
+_BAR = "symbol, time, open, high, low, close, volume, simulated"
+_DECIDED_ON = "disposition IN ('ACCEPTED', 'WARMING_UP')"
+
+
+def _insert(table: str, types: Mapping[str, str], first_parameter: int, tail: str = "") -> str:
+    """INSERT of any number of rows, given as one array a column from `first_parameter` on."""
+    parameters = ", ".join(f"${first_parameter + i}::{type_}[]" for i, type_ in enumerate(types.values()))
+    values = ", ".join(f"string_to_array({c}, E'\\n')" if c == "reasoning" else c for c in types)
+    names = ", ".join(types)
+    return f"INSERT INTO {table} ({names}) SELECT {values} FROM unnest({parameters}) AS new({names}) {tail}"
+
+
+def _commit_statement() -> str:
+    """One statement, so one round trip, for all rows of a batch."""
+    kept = {"position_id", "signal_id", "symbol", "action", "entry_time", "entry_price", "initial_stop_loss"}
+    changed = ", ".join(f"{name} = excluded.{name}" for name in POSITION_COLUMNS if name not in kept)
+    steps, first = [], 1
+    for table, types, tail in (
+        ("bars", BAR_COLUMNS, ""),
+        ("signals", SIGNAL_COLUMNS, ""),
+        ("positions", POSITION_COLUMNS, f"ON CONFLICT (position_id) DO UPDATE SET {changed}"),
+    ):
+        steps.append(f"new_{table} AS ({_insert(table, types, first, tail)})")
+        first += len(types)
+    return f"WITH {', '.join(steps)} {_insert('events', EVENT_COLUMNS, first)}"
+
+
+_COMMIT = _commit_statement()
+
+
+class PostgresStore:
+    """Implements application.ports.Store over a pool. `encode` makes the messages; `bars_table` is the user's own."""
+
+    def __init__(self, pool: asyncpg.Pool, encode: Encode, bars_table: BarsTable | None = None) -> None:
+        self._pool = pool
+        self._encode = encode
+        self._bars_table = bars_table
+
+    # --------------------------------------------------------------------------------------------------- writing
+
+    async def commit(self, events: Sequence[Event], at: datetime) -> Sequence[LogEntry]:
+        """See Store."""
+        try:
+            async with connection(self._pool) as database, database.transaction():
+                newest = await database.fetchval(
+                    "UPDATE event_log SET last_sequence = last_sequence + $1 RETURNING last_sequence", len(events)
+                )
+                first = newest - len(events) + 1
+                entries = [self._entry(event, first + index, at) for index, event in enumerate(events)]
+                await database.execute(_COMMIT, *_parameters(events, entries))
+        except asyncpg.IntegrityConstraintViolationError as error:
+            raise StaleState from error
+        return entries
+
+    def _entry(self, event: Event, sequence: int, at: datetime) -> LogEntry:
+        symbol = event.bar.symbol if isinstance(event, MarketUpdate) else event.symbol
+        action, confidence = None, None
+        if isinstance(event, Signal):
+            action, confidence = event.action, event.decision.confidence
+        return LogEntry(sequence, at, kind_of(event), symbol, action, confidence, self._encode(event, sequence))
+
+    # --------------------------------------------------------------------------------------- what the engine reads
+
+    async def load_symbol(self, symbol: str, session_bars: int) -> StoredSymbol:
+        """See Store."""
+        bars = await self.session_bars(symbol, session_bars)
+        async with connection(self._pool) as database:
+            last = await database.fetchrow(
+                f"SELECT {_BAR} FROM bars WHERE symbol = $1 ORDER BY time DESC LIMIT 1", symbol
+            )
+            position = await database.fetchrow("SELECT * FROM positions WHERE symbol = $1 AND status = 'OPEN'", symbol)
+            closed = await database.fetch(
+                "SELECT pnl_pct FROM positions WHERE symbol = $1 AND status = 'CLOSED' ORDER BY sequence", symbol
+            )
+        newest = [bar_of(last)] if last is not None else []
+        return StoredSymbol(
+            session_bars=bars,
+            last_bar=max([*newest, *bars[-1:]], key=lambda bar: bar.time, default=None),
+            position=None if position is None else position_of(position),
+            closed_pnl_pct=[row["pnl_pct"] for row in closed],
+        )
+
+    async def find_bars(self, keys: Sequence[tuple[str, datetime]]) -> Sequence[Bar]:
+        """See Store."""
+        symbols, times = [symbol for symbol, _ in keys], [time for _, time in keys]
+        async with connection(self._pool) as database:
+            rows = await database.fetch(
+                f"SELECT {_BAR} FROM bars JOIN unnest($1::text[], $2::timestamptz[]) AS wanted(symbol, time) "
+                "USING (symbol, time)",
+                symbols,
+                times,
+            )
+            found = {(row["symbol"], row["time"]): bar_of(row) for row in rows}
+            if self._bars_table is not None:
+                for bar in await self._bars_table.find(database, symbols, times):
+                    found.setdefault((bar.symbol, bar.time), bar)
+        return list(found.values())
+
+    async def session_bars(self, symbol: str, limit: int) -> Sequence[Bar]:
+        """See Store."""
+        async with connection(self._pool) as database:
+            rows = await database.fetch(
+                f"SELECT {_BAR} FROM bars WHERE symbol = $1 AND {_DECIDED_ON} ORDER BY time DESC LIMIT $2",
+                symbol,
+                limit,
+            )
+            bars = [bar_of(row) for row in reversed(rows)]
+            if self._bars_table is not None and len(bars) < limit:
+                before = bars[0].time if bars else None
+                bars = [*await self._bars_table.session_bars(database, symbol, before, limit - len(bars)), *bars]
+        return bars
+
+    async def symbol_of_position(self, position_id: UUID) -> tuple[str, bool] | None:
+        """See Store."""
+        async with connection(self._pool) as database:
+            row = await database.fetchrow("SELECT symbol, status FROM positions WHERE position_id = $1", position_id)
+        return None if row is None else (row["symbol"], row["status"] == "OPEN")
+
+    async def symbols_with_open_positions(self) -> Sequence[str]:
+        """See Store."""
+        async with connection(self._pool) as database:
+            rows = await database.fetch("SELECT symbol FROM positions WHERE status = 'OPEN' ORDER BY symbol")
+        return [row["symbol"] for row in rows]
+
+    # ------------------------------------------------------------------------------------------ what callers read
+
+    async def list_bars(self, symbol: str, start: datetime | None, end: datetime | None, limit: int) -> Sequence[Bar]:
+        """See Store."""
+        where, values = _conditions(("symbol = ", symbol), ("time >= ", start), ("time < ", end))
+        async with connection(self._pool) as database:
+            rows = await database.fetch(
+                f"SELECT {_BAR} FROM bars {where} ORDER BY time DESC LIMIT ${len(values) + 1}", *values, limit
+            )
+            bars = {row["time"]: bar_of(row) for row in rows}
+            if self._bars_table is not None:
+                for bar in await self._bars_table.newest(database, symbol, start, end, limit):
+                    bars.setdefault(bar.time, bar)
+        return sorted(bars.values(), key=lambda bar: bar.time, reverse=True)[:limit]
+
+    async def latest_signal(self, symbol: str | None) -> bytes | None:
+        """See Store."""
+        where, values = _conditions(("symbol = ", symbol))
+        async with connection(self._pool) as database:
+            message: bytes | None = await database.fetchval(
+                f"SELECT message FROM signals {where} ORDER BY sequence DESC LIMIT 1", *values
+            )
+        return message
+
+    async def list_signals(self, query: SignalQuery, before: int | None, limit: int) -> Page:
+        """See Store."""
+        where, values = _conditions(
+            ("symbol = ", query.symbol),
+            ("action = ", query.action),
+            ('"timestamp" >= ', query.start),
+            ('"timestamp" < ', query.end),
+            ("sequence < ", before),
+        )
+        return await self._page(f"signals {where} ORDER BY sequence DESC", values, limit)
+
+    async def active_positions(self, symbol: str | None) -> Page:
+        """See Store."""
+        where, values = _conditions(("status = ", "OPEN"), ("symbol = ", symbol))
+        return await self._page(f"positions {where} ORDER BY entry_time DESC, sequence DESC", values, None)
+
+    async def closed_positions(self, symbol: str | None, before: int | None, limit: int) -> Page:
+        """See Store."""
+        where, values = _conditions(("status = ", "CLOSED"), ("symbol = ", symbol), ("sequence < ", before))
+        return await self._page(f"positions {where} ORDER BY sequence DESC", values, limit)
+
+    async def _page(self, source: str, values: Sequence[Any], limit: int | None) -> Page:
+        """Messages and the head of the log, in one statement and so in one snapshot."""
+        paged = "" if limit is None else f"LIMIT {limit + 1:d}"
+        async with connection(self._pool) as database:
+            row = await fetch_one(
+                database,
+                f"WITH page AS MATERIALIZED (SELECT sequence, message FROM {source} {paged}) "
+                "SELECT (SELECT last_sequence FROM event_log) AS through, "
+                "ARRAY(SELECT message FROM page) AS messages, ARRAY(SELECT sequence FROM page) AS sequences",
+                *values,
+            )
+        messages, sequences = row["messages"], row["sequences"]
+        more = limit is not None and len(messages) > limit
+        return Page(messages[:limit], sequences[limit - 1] if more and limit is not None else None, row["through"])
+
+    async def statistics(self) -> Statistics:
+        """See Store."""
+        async with connection(self._pool) as database, database.transaction(isolation="repeatable_read", readonly=True):
+            signals = await fetch_one(
+                database,
+                "SELECT count(*) AS total, count(*) FILTER (WHERE action = 'BUY') AS buy, "
+                "count(*) FILTER (WHERE action = 'SELL') AS sell, count(*) FILTER (WHERE action = 'HOLD') AS hold, "
+                "count(*) FILTER (WHERE simulated) AS simulated, coalesce(avg(latency_ms), 0) AS avg_latency_ms "
+                "FROM signals",
+            )
+            positions = await fetch_one(
+                database,
+                "SELECT count(*) AS opened, count(*) FILTER (WHERE status = 'CLOSED') AS closed, "
+                "count(*) FILTER (WHERE status = 'CLOSED' AND pnl > 0) AS winning, "
+                "count(*) FILTER (WHERE status = 'CLOSED' AND pnl < 0) AS losing, "
+                "coalesce(sum(pnl) FILTER (WHERE status = 'CLOSED'), 0) AS total_pnl, "
+                "coalesce(sum(pnl_account) FILTER (WHERE status = 'CLOSED'), 0) AS total_pnl_account FROM positions",
+            )
+            bars = await fetch_one(database, "SELECT count(*) AS bars, count(DISTINCT symbol) AS symbols FROM bars")
+        return Statistics(SignalCounts(**signals), PositionCounts(**positions), bars["bars"], bars["symbols"])
+
+    async def signal_totals(self) -> SignalTotals:
+        """See Store."""
+        async with connection(self._pool) as database:
+            row = await fetch_one(
+                database,
+                "SELECT (SELECT count(*) FROM signals) AS count, "
+                '(SELECT "timestamp" FROM signals ORDER BY sequence DESC LIMIT 1) AS last',
+            )
+        return SignalTotals(row["count"], row["last"])
+
+    # ----------------------------------------------------------------------------------------------- the event log
+
+    async def log_head(self) -> LogHead:
+        """See Store."""
+        async with connection(self._pool) as database:
+            row = await fetch_one(
+                database,
+                "SELECT epoch, last_sequence, "
+                "coalesce((SELECT min(sequence) FROM events), last_sequence + 1) AS oldest FROM event_log",
+            )
+        return LogHead(UUID(bytes=row["epoch"].bytes), row["oldest"], row["last_sequence"])
+
+    async def entries_after(self, sequence: int, limit: int) -> Sequence[LogEntry]:
+        """See Store."""
+        async with connection(self._pool) as database:
+            rows = await database.fetch(
+                "SELECT sequence, time, kind, symbol, action, confidence, payload FROM events WHERE sequence > $1 "
+                "ORDER BY sequence LIMIT $2",
+                sequence,
+                limit,
+            )
+        return [entry_of(row) for row in rows]
+
+    async def ping(self) -> None:
+        """See Store."""
+        async with connection(self._pool) as database:
+            await database.fetchval("SELECT 1")
+
+
+def _parameters(events: Sequence[Event], entries: Sequence[LogEntry]) -> list[Sequence[Any]]:
+    """The arrays that the commit statement takes, for all tables."""
+    pairs = list(zip(events, entries, strict=True))
+    bars = [bar_row(event, entry) for event, entry in pairs if isinstance(event, MarketUpdate)]
+    signals = [signal_row(event, entry) for event, entry in pairs if isinstance(event, Signal)]
+    # Only the newest state of a position is a row; the log has every change.
+    positions = {event.position_id: position_row(event, entry) for event, entry in pairs if isinstance(event, Position)}
+    return [
+        *columns(bars, len(BAR_COLUMNS)),
+        *columns(signals, len(SIGNAL_COLUMNS)),
+        *columns(list(positions.values()), len(POSITION_COLUMNS)),
+        *columns([event_row(entry) for entry in entries], len(EVENT_COLUMNS)),
+    ]
+
+
+def _conditions(*pairs: tuple[str, Any]) -> tuple[str, list[Any]]:
+    """WHERE of the conditions that have a value, with their parameters."""
+    given = [(condition, value) for condition, value in pairs if value is not None]
+    where = " AND ".join(f"{condition}${number}" for number, (condition, _) in enumerate(given, 1))
+    return (f"WHERE {where}" if where else ""), [value for _, value in given]

@@ -1,0 +1,322 @@
+"""The one writer: work waits in line, goes through the pipeline, is committed, and only then is true.
+
+All work that has come in while a commit ran is done together and shares the next commit (group commit). States are
+staged during a batch and kept when the commit returns; if it fails they are forgotten and read again from the store,
+so that memory never holds what the database does not.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from typing import Any
+from uuid import UUID, uuid4
+
+from ..domain.bars import Bar
+from ..domain.errors import (
+    BarConflict,
+    Overloaded,
+    PositionAlreadyClosed,
+    PositionNotFound,
+    ServiceError,
+    ShuttingDown,
+    StorageUnavailable,
+)
+from ..domain.events import Disposition, Event, MarketUpdate, Receipt
+from ..domain.signals import Signal
+from ..domain.window import LOOKBACK_BARS
+from .broadcast import Broadcast
+from .pipeline import Pipeline, Sight, Step
+from .ports import Clock, LogEntry, StaleState, Store
+from .requests import Quote, sight_of_bars, sight_of_quote
+from .sessions import SymbolState
+
+log = logging.getLogger(__name__)
+
+MAX_WAITING = 4096
+"""Pieces of work that may wait. A single call beyond that is refused with Overloaded; a stream of bars waits."""
+
+BATCH_BARS = 256
+"""Bars, or other pieces of work, that share one commit at most."""
+
+CHUNK_BARS = 64
+"""Bars of one publisher that form one piece of work, so that publishers take turns."""
+
+BARS_BETWEEN_YIELDS = 16
+"""Bars decided before the event loop gets its turn: about two milliseconds of computing."""
+
+
+@dataclass(slots=True)
+class Batch:
+    """What a batch has staged so far: states on top of the committed ones, and the events that led to them."""
+
+    states: dict[str, SymbolState]
+    known_bars: dict[tuple[str, datetime], Bar]
+    events: list[Event] = field(default_factory=list)
+
+    def take(self, step: Step) -> None:
+        """Stage a step."""
+        self.states[step.state.symbol] = step.state
+        self.events.extend(step.events)
+
+
+Outcome = Callable[[Sequence[LogEntry], int], Any]
+"""Makes the answer of a piece of work from the committed entries and the sequence the log is durable up to."""
+
+
+@dataclass(slots=True)
+class Work:
+    """One piece of work. `apply` stages it in a batch, or raises the ServiceError that is its answer."""
+
+    symbols: frozenset[str]
+    bars: Sequence[Bar]
+    apply: Callable[[Batch], Outcome]
+    answer: asyncio.Future[Any]
+
+
+class Engine:
+    """Takes bars and requests in, and gives back what they led to once it is durable. Run `run` in a task."""
+
+    def __init__(self, store: Store, pipeline: Pipeline, broadcast: Broadcast, clock: Clock) -> None:
+        self._store = store
+        self._pipeline = pipeline
+        self._broadcast = broadcast
+        self._clock = clock
+        self._waiting: asyncio.Queue[Work | None] = asyncio.Queue(MAX_WAITING)
+        self._states: dict[str, SymbolState] = {}
+        self._stopping = False
+
+    # -------------------------------------------------------------------------------------------------- callers
+
+    async def publish(self, bars: Sequence[Bar]) -> list[Receipt | ServiceError]:
+        """Process bars in their order and commit them. See MarketDataSink."""
+        chunks = [bars[start : start + CHUNK_BARS] for start in range(0, len(bars), CHUNK_BARS)]
+        answers = [await self._enqueue(self._bars_work(chunk)) for chunk in chunks]
+        results: list[Receipt | ServiceError] = []
+        for chunk, answer in zip(chunks, answers, strict=True):
+            try:
+                results.extend(await answer)
+            except (StorageUnavailable, ShuttingDown) as error:
+                results.extend([error] * len(chunk))
+        return results
+
+    async def generate(self, symbol: str, quote: Quote) -> Signal:
+        """Make a signal at `quote`, act on it and commit both."""
+        signal_id = uuid4()
+
+        def apply(batch: Batch) -> Outcome:
+            state = batch.states[symbol]
+            return self._stage_signal(batch, state, sight_of_quote(state, quote, signal_id, self._clock()))
+
+        signal: Signal = await self._submit(self._work(symbol, apply))
+        return signal
+
+    async def generate_from_stored(self, symbol: str, lookback_bars: int) -> Signal:
+        """Make a signal from the newest `lookback_bars` stored bars, act on it and commit both.
+
+        Raises:
+            NotEnoughBars: there are fewer than the slowest indicator needs.
+        """
+        bars = list(await self._store.session_bars(symbol, lookback_bars))
+        signal_id = uuid4()
+
+        def apply(batch: Batch) -> Outcome:
+            state = batch.states[symbol]
+            return self._stage_signal(batch, state, sight_of_bars(state, bars, signal_id, self._clock()))
+
+        signal: Signal = await self._submit(self._work(symbol, apply))
+        return signal
+
+    async def close_position(self, position_id: UUID, price: float | None) -> bytes:
+        """Close a position by hand, at `price` or at its last mark; returns it encoded, as it was committed.
+
+        Raises:
+            PositionNotFound: there is none of that name.
+            PositionAlreadyClosed: it is closed.
+        """
+        found = await self._store.symbol_of_position(position_id)
+        if found is None:
+            raise PositionNotFound(str(position_id))
+        symbol, is_open = found
+        if not is_open:
+            raise PositionAlreadyClosed(str(position_id))
+
+        def apply(batch: Batch) -> Outcome:
+            state = batch.states[symbol]
+            held = state.position
+            if held is None or held.position_id != position_id:
+                raise PositionAlreadyClosed(str(position_id))
+            index = len(batch.events)
+            batch.take(self._pipeline.on_close(state, price or held.current_price, self._clock()))
+            return lambda entries, _: entries[index].payload
+
+        payload: bytes = await self._submit(self._work(symbol, apply))
+        return payload
+
+    async def last_bar(self, symbol: str) -> Bar | None:
+        """The newest bar of `symbol` that was processed, or None."""
+        state = self._states.get(symbol)
+        if state is None:
+            state = await self._load(symbol)
+        return state.last_bar
+
+    def states(self) -> Sequence[SymbolState]:
+        """The committed state of every symbol seen since the start, or since the database last went away."""
+        return list(self._states.values())
+
+    # ------------------------------------------------------------------------------------------------ the writer
+
+    async def run(self) -> None:
+        """Do the work that comes in, until `stop` and all that waited before it is done."""
+        closing = False
+        while not closing and (first := await self._waiting.get()) is not None:
+            works, closing = self._take_batch(first)
+            await self._process(works)
+        while not self._waiting.empty():
+            if (work := self._waiting.get_nowait()) is not None and not work.answer.done():
+                work.answer.set_exception(ShuttingDown(self._broadcast.newest))
+
+    async def stop(self) -> None:
+        """Refuse new work; `run` returns when what waits is done."""
+        self._stopping = True
+        await self._waiting.put(None)
+
+    def _take_batch(self, first: Work) -> tuple[list[Work], bool]:
+        works, size = [first], max(1, len(first.bars))
+        while size < BATCH_BARS and not self._waiting.empty():
+            work = self._waiting.get_nowait()
+            if work is None:
+                return works, True
+            works.append(work)
+            size += max(1, len(work.bars))
+        return works, False
+
+    async def _process(self, works: Sequence[Work]) -> None:
+        try:
+            batch = await self._prepare(works)
+            outcomes = await self._apply(works, batch)
+            entries = await self._store.commit(batch.events, self._clock()) if batch.events else ()
+        except Exception as error:
+            # Whatever it is, the callers must hear of it and the writer must go on.
+            self._fail(works, error)
+            return
+        self._states.update(batch.states)
+        if entries:
+            self._broadcast.append(entries)
+        through = self._broadcast.newest
+        for work, outcome in outcomes:
+            if not work.answer.done():
+                work.answer.set_result(outcome(entries, through))
+
+    async def _prepare(self, works: Sequence[Work]) -> Batch:
+        """Read what the batch needs to know and memory does not: states of new symbols, and stored old bars."""
+        symbols = frozenset[str]().union(*(work.symbols for work in works))
+        for symbol in symbols - self._states.keys():
+            await self._load(symbol)
+        old = [(bar.symbol, bar.time) for work in works for bar in work.bars if self._is_old(bar)]
+        known = {(bar.symbol, bar.time): bar for bar in await self._store.find_bars(old)} if old else {}
+        return Batch({symbol: self._states[symbol] for symbol in symbols}, known)
+
+    async def _load(self, symbol: str) -> SymbolState:
+        stored = await self._store.load_symbol(symbol, LOOKBACK_BARS)
+        state = SymbolState.restored(symbol, self._pipeline.calendar_of(symbol), stored)
+        # Whoever came first while this one read the store has the same, and may have gone on from it.
+        return self._states.setdefault(symbol, state)
+
+    def _is_old(self, bar: Bar) -> bool:
+        last = self._states[bar.symbol].last_bar
+        return last is not None and bar.time <= last.time
+
+    async def _apply(self, works: Sequence[Work], batch: Batch) -> list[tuple[Work, Outcome]]:
+        outcomes: list[tuple[Work, Outcome]] = []
+        since_yield = 0
+        for work in works:
+            try:
+                outcomes.append((work, work.apply(batch)))
+            except ServiceError as error:
+                if not work.answer.done():
+                    work.answer.set_exception(error)
+            since_yield += max(1, len(work.bars))
+            if since_yield >= BARS_BETWEEN_YIELDS:
+                since_yield = 0
+                await asyncio.sleep(0)
+        return outcomes
+
+    def _fail(self, works: Sequence[Work], error: Exception) -> None:
+        self._states.clear()
+        if isinstance(error, StaleState):
+            log.warning("the database holds something newer; states are read again", exc_info=error)
+            error = StorageUnavailable()
+        elif not isinstance(error, ServiceError):
+            log.error("a batch of %d pieces of work failed", len(works), exc_info=error)
+        for work in works:
+            if not work.answer.done():
+                work.answer.set_exception(error)
+
+    # ------------------------------------------------------------------------------------------- pieces of work
+
+    def _stage_signal(self, batch: Batch, state: SymbolState, sight: Sight) -> Outcome:
+        index = len(batch.events)
+        step = self._pipeline.on_request(state, sight)
+        batch.take(step)
+        return lambda entries, _: replace(step.signal, sequence=entries[index].sequence)
+
+    def _bars_work(self, bars: Sequence[Bar]) -> Work:
+        def apply(batch: Batch) -> Outcome:
+            taken = [self._take_bar(batch, bar) for bar in bars]
+            return lambda _, through: [
+                done if isinstance(done, ServiceError) else replace(done, sequence=through) for done in taken
+            ]
+
+        return Work(frozenset(bar.symbol for bar in bars), bars, apply, _new_answer())
+
+    def _take_bar(self, batch: Batch, bar: Bar) -> Receipt | ServiceError:
+        """Stage one bar: new ones go through the pipeline, old ones are told from duplicates and conflicts."""
+        key = (bar.symbol, bar.time)
+        known = batch.known_bars.get(key)
+        if known is not None:
+            if not known.agrees_with(bar):
+                return BarConflict(bar.symbol, bar.time)
+            return Receipt(bar.symbol, bar.time, Disposition.DUPLICATE, None, 0)
+        batch.known_bars[key] = bar
+        state = batch.states[bar.symbol]
+        if state.last_bar is not None and bar.time <= state.last_bar.time:
+            batch.events.append(MarketUpdate(bar, Disposition.LATE))
+            return Receipt(bar.symbol, bar.time, Disposition.LATE, None, 0)
+        step = self._pipeline.on_bar(state, bar)
+        batch.take(step)
+        signal_id = step.signal.signal_id if step.signal is not None else None
+        return Receipt(bar.symbol, bar.time, step.disposition, signal_id, 0)
+
+    def _work(self, symbol: str, apply: Callable[[Batch], Outcome]) -> Work:
+        return Work(frozenset((symbol,)), (), apply, _new_answer())
+
+    async def _enqueue(self, work: Work) -> asyncio.Future[Any]:
+        """Put bars in line, waiting for room: backpressure reaches the publisher."""
+        if not self._stopping:
+            await self._waiting.put(work)
+        if self._stopping and not work.answer.done():
+            # Either it was never put in line, or it may stand behind the end of the line, where nobody looks any more.
+            # Work that is done all the same answers too late; publishing is idempotent.
+            work.answer.set_exception(ShuttingDown(self._broadcast.newest))
+        return work.answer
+
+    async def _submit(self, work: Work) -> Any:
+        """Put a single call in line, or refuse it at once if the line is full."""
+        if self._stopping:
+            raise ShuttingDown(self._broadcast.newest)
+        try:
+            self._waiting.put_nowait(work)
+        except asyncio.QueueFull:
+            raise Overloaded(MAX_WAITING) from None
+        return await work.answer
+
+
+def _new_answer() -> asyncio.Future[Any]:
+    """A future whose exception need not be read: a caller that has gone away is nothing to warn about."""
+    answer: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+    answer.add_done_callback(lambda done: done.cancelled() or done.exception())
+    return answer

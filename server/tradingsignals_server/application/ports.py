@@ -1,0 +1,250 @@
+"""What the application needs of the outside world. Adapters fill these; the application knows no other way out."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+from uuid import UUID
+
+from ..domain.bars import Bar
+from ..domain.errors import ServiceError
+from ..domain.events import Event, EventKind, Receipt
+from ..domain.features import Observation
+from ..domain.positions import Position
+from ..domain.signals import Action, Probabilities
+from ..domain.statistics import Statistics
+
+Clock = Callable[[], datetime]
+"""Now, in UTC."""
+
+Sleep = Callable[[float], Awaitable[None]]
+"""Waiting, in seconds: asyncio.sleep, or a test's own."""
+
+Encode = Callable[[Event, int], bytes]
+"""An event at its sequence as the message followers read: a serialised Signal, MarketUpdate or Position."""
+
+
+# ---------------------------------------------------------------------------------------------------------- policy
+
+
+@dataclass(frozen=True, slots=True)
+class TensorShape:
+    """One input or output of a model file; -1 stands for an axis the file leaves open."""
+
+    name: str
+    type: str
+    shape: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class PolicyDescription:
+    """What a policy is. `mode` is "onnx" or "placeholder"; the latter's decisions are made up and marked simulated."""
+
+    version: str
+    type: str
+    mode: str
+    providers: tuple[str, ...] = ()
+    inputs: tuple[TensorShape, ...] = ()
+    outputs: tuple[TensorShape, ...] = ()
+    file_sha256: str | None = None
+
+    @property
+    def simulated(self) -> bool:
+        """True if its decisions are made up."""
+        return self.mode == "placeholder"
+
+
+class Policy(Protocol):
+    """Decides from an observation. Synchronous: an inference costs tens of microseconds (docs/performance.md)."""
+
+    @property
+    def description(self) -> PolicyDescription:
+        """What it is."""
+        ...
+
+    def probabilities(self, observation: Observation) -> Probabilities | None:
+        """The probabilities of HOLD, BUY and SELL for an observation of shape (16,), float32.
+
+        None if the model answered something that is not probabilities, such as NaN.
+        """
+        ...
+
+
+# ----------------------------------------------------------------------------------------------------------- store
+
+
+@dataclass(frozen=True, slots=True)
+class LogEntry:
+    """One committed event. `payload` is its encoded message; action and confidence are set for signals only."""
+
+    sequence: int
+    time: datetime
+    kind: EventKind
+    symbol: str
+    action: Action | None
+    confidence: float | None
+    payload: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class StoredSymbol:
+    """What is stored of one symbol, as the engine needs it to go on.
+
+    session_bars: the newest bars that went into decisions, oldest first, at most the number asked for.
+    last_bar: the newest bar processed, inside a session or outside.
+    closed_pnl_pct: profit and loss of every closed position in percent, in the order of closing.
+    """
+
+    session_bars: Sequence[Bar]
+    last_bar: Bar | None
+    position: Position | None
+    closed_pnl_pct: Sequence[float]
+
+
+@dataclass(frozen=True, slots=True)
+class LogHead:
+    """Where the event log stands. `oldest` is the oldest sequence kept, `newest` + 1 if none is."""
+
+    epoch: UUID
+    oldest: int
+    newest: int
+
+
+@dataclass(frozen=True, slots=True)
+class SignalTotals:
+    """What /health tells of the signals stored."""
+
+    count: int
+    last_timestamp: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Encoded messages of one page, newest first, and the log's newest sequence in the same snapshot.
+
+    `next_before` is the sequence before which the next page starts, None on the last page.
+    """
+
+    messages: Sequence[bytes]
+    next_before: int | None
+    through_sequence: int
+
+
+@dataclass(frozen=True, slots=True)
+class SignalQuery:
+    """Which signals; None leaves a condition out. `start` is inclusive, `end` exclusive, both on the timestamp."""
+
+    symbol: str | None = None
+    action: Action | None = None
+    start: datetime | None = None
+    end: datetime | None = None
+
+
+class Store(Protocol):
+    """Durable storage. Every method raises StorageUnavailable when the database cannot be reached."""
+
+    async def commit(self, events: Sequence[Event], at: datetime) -> Sequence[LogEntry]:
+        """Make `events` durable in one transaction: the rows they stand for and their entries in the log.
+
+        Returns the entries, with consecutive sequences, in the order given.
+
+        Raises:
+            StaleState: something in `events` is stored already; what the caller knows is out of date.
+        """
+        ...
+
+    async def load_symbol(self, symbol: str, session_bars: int) -> StoredSymbol:
+        """What is stored of `symbol`, with up to `session_bars` of its newest bars."""
+        ...
+
+    async def find_bars(self, keys: Sequence[tuple[str, datetime]]) -> Sequence[Bar]:
+        """The stored bars with these (symbol, time); those that do not exist are left out."""
+        ...
+
+    async def session_bars(self, symbol: str, limit: int) -> Sequence[Bar]:
+        """The newest `limit` bars of `symbol` that went into decisions, oldest first."""
+        ...
+
+    async def list_bars(self, symbol: str, start: datetime | None, end: datetime | None, limit: int) -> Sequence[Bar]:
+        """Up to `limit` bars with start <= time < end, newest first."""
+        ...
+
+    async def symbol_of_position(self, position_id: UUID) -> tuple[str, bool] | None:
+        """The symbol of a position and whether it is open, or None if there is none of that name."""
+        ...
+
+    async def latest_signal(self, symbol: str | None) -> bytes | None:
+        """The newest signal in the order of the log, encoded."""
+        ...
+
+    async def list_signals(self, query: SignalQuery, before: int | None, limit: int) -> Page:
+        """Signals with a sequence below `before`, newest first."""
+        ...
+
+    async def active_positions(self, symbol: str | None) -> Page:
+        """Every open position, the newest first."""
+        ...
+
+    async def closed_positions(self, symbol: str | None, before: int | None, limit: int) -> Page:
+        """Closed positions whose closing has a sequence below `before`, the last closed first."""
+        ...
+
+    async def statistics(self) -> Statistics:
+        """Counts over all that is stored, in one snapshot."""
+        ...
+
+    async def signal_totals(self) -> SignalTotals:
+        """Number of signals and the newest one's timestamp."""
+        ...
+
+    async def log_head(self) -> LogHead:
+        """Where the log stands."""
+        ...
+
+    async def entries_after(self, sequence: int, limit: int) -> Sequence[LogEntry]:
+        """Up to `limit` entries after `sequence`, in order."""
+        ...
+
+    async def symbols_with_open_positions(self) -> Sequence[str]:
+        """Symbols that hold a position now."""
+        ...
+
+    async def ping(self) -> None:
+        """Return if the database answers."""
+        ...
+
+
+class StaleState(Exception):
+    """The store holds something newer than the engine knew of."""
+
+
+# ----------------------------------------------------------------------------------------------------------- feeds
+
+
+class MarketDataSink(Protocol):
+    """Where a feed delivers bars: the engine."""
+
+    async def publish(self, bars: Sequence[Bar]) -> list[Receipt | ServiceError]:
+        """Process bars in their order and commit them.
+
+        Returns one entry a bar, in the same order: its receipt once it is durable, or why it was refused
+        (InvalidBar, BarConflict). A StorageUnavailable or ShuttingDown entry means that the bar is not stored and may
+        be published again.
+        """
+        ...
+
+    async def last_bar(self, symbol: str) -> Bar | None:
+        """The newest bar of `symbol` that was processed, or None."""
+        ...
+
+
+class Feed(Protocol):
+    """A source of bars that runs inside the server."""
+
+    name: str
+
+    async def run(self, sink: MarketDataSink) -> None:
+        """Deliver bars until there are no more, or until cancelled."""
+        ...

@@ -1,0 +1,87 @@
+"""The reading side: what callers ask of the store, with the answers they expect when there is nothing."""
+
+from __future__ import annotations
+
+import binascii
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from hashlib import blake2s
+
+from ..domain.bars import Bar
+from ..domain.errors import InvalidPageToken, SignalNotFound
+from .ports import Page, SignalQuery, Store
+
+
+@dataclass(frozen=True, slots=True)
+class BarPage:
+    """Bars of one page, newest first; `next_page_token` is empty on the last page."""
+
+    bars: tuple[Bar, ...]
+    next_page_token: str
+
+
+class Queries:
+    """Reads for servicers. Messages of signals and positions come encoded, as they were streamed."""
+
+    def __init__(self, store: Store) -> None:
+        self.store = store
+
+    async def latest_signal(self, symbol: str | None) -> bytes:
+        """The newest signal.
+
+        Raises:
+            SignalNotFound: there is none.
+        """
+        found = await self.store.latest_signal(symbol)
+        if found is None:
+            raise SignalNotFound(symbol)
+        return found
+
+    async def signals(self, query: SignalQuery, page_token: str, limit: int) -> tuple[Page, str]:
+        """A page of signals and the token of the next."""
+        scope = f"signals|{query}"
+        page = await self.store.list_signals(query, _sequence_of(page_token, scope), limit)
+        return page, _token_of(page.next_before, scope)
+
+    async def closed_positions(self, symbol: str | None, page_token: str, limit: int) -> tuple[Page, str]:
+        """A page of closed positions and the token of the next."""
+        scope = f"closed|{symbol}"
+        page = await self.store.closed_positions(symbol, _sequence_of(page_token, scope), limit)
+        return page, _token_of(page.next_before, scope)
+
+    async def bars(
+        self, symbol: str, start: datetime | None, end: datetime | None, page_token: str, limit: int
+    ) -> BarPage:
+        """A page of bars, newest first."""
+        scope = f"bars|{symbol}|{start}|{end}"
+        before = _sequence_of(page_token, scope)
+        if before is not None:
+            end = datetime.fromtimestamp(before, tz=UTC)
+        bars = tuple(await self.store.list_bars(symbol, start, end, limit + 1))
+        more = len(bars) > limit
+        bars = bars[:limit]
+        return BarPage(bars, _token_of(int(bars[-1].time.timestamp()) if more else None, scope))
+
+
+def _token_of(before: int | None, scope: str) -> str:
+    """An opaque token for a position in a listing; it holds for the same query only."""
+    if before is None:
+        return ""
+    return urlsafe_b64encode(before.to_bytes(8, "big") + _digest(scope)).decode().rstrip("=")
+
+
+def _sequence_of(token: str, scope: str) -> int | None:
+    if not token:
+        return None
+    try:
+        raw = urlsafe_b64decode(token + "=" * (-len(token) % 4))
+    except (binascii.Error, ValueError):
+        raise InvalidPageToken from None
+    if len(raw) != 16 or raw[8:] != _digest(scope):
+        raise InvalidPageToken
+    return int.from_bytes(raw[:8], "big")
+
+
+def _digest(scope: str) -> bytes:
+    return blake2s(scope.encode(), digest_size=8).digest()

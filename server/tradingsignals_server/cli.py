@@ -1,0 +1,186 @@
+"""The command line, `tradingsignals`: what commands take. What they do stands in bootstrap and in commands/."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import sys
+from collections.abc import Coroutine
+from pathlib import Path
+from typing import Any
+
+import click
+import uvloop
+
+from . import __version__, logs
+from .config import FeedKind, InvalidSettings, Settings
+from .domain.errors import StorageUnavailable
+
+DEFAULT_ADDRESS = "127.0.0.1:8003"
+
+
+class OneLineErrors(click.Group):
+    """A group whose commands end with one line when something foreseeable is wrong."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """See click.Group."""
+        try:
+            return super().invoke(ctx)
+        except (InvalidSettings, StorageUnavailable) as error:
+            _fail(error)
+        except BaseExceptionGroup as group:
+            _fail(_first(group))
+        except Exception as error:
+            if type(error).__module__.startswith("tradingsignals"):
+                _fail(error)
+            raise
+        return None
+
+
+@click.group(cls=OneLineErrors, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(__version__)
+def main() -> None:
+    """Trading signals: bars in, a policy decides, positions are tracked, every step is durable and streamed.
+
+    \b
+    Start everything:            tradingsignals up
+    Watch signals go by:         tradingsignals watch
+    Replay a file of bars:       tradingsignals up --bars usdcop.csv.gz
+    The same into a running one: tradingsignals replay usdcop.csv.gz
+    See every setting:           tradingsignals config
+
+    Settings are environment variables, or lines in a .env file in the working folder.
+    """
+
+
+@main.command()
+@click.option("--bars", type=click.Path(path_type=Path, dir_okay=False, exists=True), help="Replay this file of bars.")
+@click.option("--speed", type=click.FloatRange(min=0), help="Times faster than the market; 0 does not wait.")
+@click.option("--feed", type=click.Choice([kind.value for kind in FeedKind]), help="Where bars come from.")
+def up(bars: Path | None, speed: float | None, feed: str | None) -> None:
+    """Start everything: the database if none is named, the server, and the edge on the public port.
+
+    Without options a simulated market goes by, so that there is something to see at once.
+    """
+    from .commands import up as command
+
+    settings = _settings(bars, speed, feed)
+    _run(command.up(settings))
+
+
+@main.command()
+@click.option("--feed", type=click.Choice([kind.value for kind in FeedKind]), help="Where bars come from.")
+def serve(feed: str | None) -> None:
+    """Start the gRPC server alone, for an edge that runs elsewhere."""
+    from .commands import up as command
+
+    settings = _settings(None, None, feed)
+    _run(command.serve(settings))
+
+
+@main.command()
+@click.argument("file", type=click.Path(path_type=Path, dir_okay=False, exists=True))
+@click.option(
+    "--speed", type=click.FloatRange(min=0), default=0.0, help="Times faster than the market; 0 does not wait."
+)
+@click.option("--symbol", help="Symbol of the bars, for a file without a symbol column.")
+@click.option("--address", default=DEFAULT_ADDRESS, show_default=True, help="Where the service listens.")
+@click.option("--force", is_flag=True, help="Publish even to a service that makes its own bars of the same symbol.")
+def replay(file: Path, speed: float, symbol: str | None, address: str, force: bool) -> None:
+    """Publish the bars of FILE (CSV, CSV.gz or Parquet) to a running service.
+
+    The file needs the columns time, symbol, open, high, low and close; volume is optional. Bars that the service has
+    already are acknowledged as duplicates, so a replay that was broken off is simply started again.
+    """
+    from .commands.replay import replay as command
+
+    sys.exit(_run(command(file, speed=speed, symbol=symbol, address=address, force=force)))
+
+
+@main.command()
+@click.option("--symbol", "symbols", multiple=True, help="Only this symbol; may be given several times.")
+@click.option("--positions", "what", flag_value="positions", help="Positions instead of signals.")
+@click.option("--all", "what", flag_value="all", help="Signals and positions.")
+@click.option("--address", default=DEFAULT_ADDRESS, show_default=True, help="Where the service listens.")
+def watch(symbols: tuple[str, ...], what: str | None, address: str) -> None:
+    """Follow the signals of a running service in the terminal."""
+    from .commands.watch import watch as command
+
+    sys.exit(_run(command(address, symbols=symbols, what=what or "signals")))
+
+
+@main.command()
+@click.option("--example", is_flag=True, help="As a commented .env file with the defaults.")
+def config(example: bool) -> None:
+    """Print every setting: its value now, and what it means."""
+    from .commands import config as command
+
+    click.echo(command.example() if example else command.table(Settings.from_env()), nl=False)
+
+
+@main.command()
+def migrate() -> None:
+    """Bring the database's schema up to date, and say what was done. `up` and `serve` do it too."""
+    from .commands import migrate as command
+
+    _run(command.migrate(_settings(None, None, None)))
+
+
+@main.command()
+@click.option("--out", type=click.Path(path_type=Path, file_okay=False), required=True, help="Folder to write to.")
+@click.option("--backend", default="127.0.0.1:50051", show_default=True, help="Where the gRPC server listens.")
+@click.option("--listen", default="0.0.0.0:8003", show_default=True, help="Where the edge is to listen.")
+def edge(out: Path, backend: str, listen: str) -> None:
+    """Write all that an Envoy of your own needs: its configuration and the files it serves."""
+    from .commands import edge as command
+
+    command.write(out, backend, listen)
+
+
+def _settings(bars: Path | None, speed: float | None, feed: str | None) -> Settings:
+    if bars is not None:
+        feed = FeedKind.REPLAY
+    speeds = {"replay_speed": speed} if bars is not None or feed == FeedKind.REPLAY else {"simulate_speed": speed}
+    settings = Settings.from_env(feed=feed, replay_file=bars, **speeds)
+    logs.configure(settings.log_level, settings.log_format)
+    return settings
+
+
+def _run(work: Coroutine[Any, Any, int | None]) -> int:
+    """Run `work` until it ends or a signal ends it, which is a normal way to end."""
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        return runner.run(_until_signalled(work))
+
+
+async def _until_signalled(work: Coroutine[Any, Any, int | None]) -> int:
+    task = asyncio.ensure_future(work)
+    signalled: list[int] = []
+
+    def stop(number: int) -> None:
+        if not signalled:
+            signalled.append(number)
+            task.cancel()
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, stop, number)
+    try:
+        return await task or 0
+    except asyncio.CancelledError:
+        if not signalled:
+            raise
+        return 0
+
+
+def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:
+    """The first failure of a group of tasks; the others were cancelled because of it."""
+    error: BaseException = group
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error
+
+
+def _fail(error: BaseException) -> None:
+    if not type(error).__module__.startswith("tradingsignals"):
+        raise error
+    click.echo(f"tradingsignals: {error}", err=True)
+    sys.exit(1)

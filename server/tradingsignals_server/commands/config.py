@@ -1,0 +1,47 @@
+"""`tradingsignals config`: the settings, as a table of what holds now or as a file to start from."""
+
+from __future__ import annotations
+
+from enum import Enum
+from textwrap import wrap
+from typing import Any
+
+from pydantic import SecretStr
+
+from ..config import Settings
+
+_WIDTH = 100
+
+
+def table(settings: Settings) -> str:
+    """Every setting with its value now; what differs from the default is marked with a star."""
+    lines = []
+    for name, field in Settings.model_fields.items():
+        value = getattr(settings, name)
+        mark = "*" if value != field.default else " "
+        lines.append(f"{mark} {name.upper()}={_shown(value)}")
+        lines.extend(f"      {line}" for line in wrap(field.description or "", _WIDTH))
+    return "\n".join(lines) + "\n"
+
+
+def example() -> str:
+    """A .env file with every setting commented out at its default."""
+    blocks = ["# Settings of the Trading Signals Service. Written by `tradingsignals config --example`.\n"]
+    for name, field in Settings.model_fields.items():
+        about = "".join(f"# {line}\n" for line in wrap(field.description or "", _WIDTH))
+        default = field.default
+        plain = default.get_secret_value() if isinstance(default, SecretStr) else _shown(default)
+        blocks.append(f"{about}#{name.upper()}={plain}\n")
+    return "\n".join(blocks)
+
+
+def _shown(value: Any) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, Enum):
+        return str(value.value)
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, tuple):
+        return ",".join(value)
+    return str(value)

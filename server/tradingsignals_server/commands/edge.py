@@ -1,0 +1,23 @@
+"""`tradingsignals edge`: a folder that an Envoy elsewhere can run from."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from ..adapters.edge.render import Address, EdgeConfig, write_edge_files
+
+
+def write(out: Path, backend: str, listen: str) -> None:
+    """Write the edge's files for a gRPC server at `backend` into `out`."""
+    config = EdgeConfig(listen=_address(listen, "--listen"), backend=_address(backend, "--backend"))
+    write_edge_files(config, out)
+    print(f"wrote {out}/envoy.yaml and what it needs")
+
+
+def _address(text: str, option: str) -> Address:
+    host, _, port = text.rpartition(":")
+    if not host or not port.isdigit() or not 0 <= int(port) <= 65535:
+        raise click.BadParameter("must be HOST:PORT", param_hint=option)
+    return Address(host, int(port))

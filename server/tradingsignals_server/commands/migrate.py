@@ -1,0 +1,17 @@
+"""`tradingsignals migrate`: the schema, brought up to date."""
+
+from __future__ import annotations
+
+from ..adapters.postgres.connection import connection_pool
+from ..bootstrap import database, migrated
+from ..config import Settings
+
+
+async def migrate(settings: Settings) -> None:
+    """Apply what the database lacks, and print it."""
+    async with database(settings) as dsn, connection_pool(dsn) as pool:
+        applied = await migrated(pool)
+    for migration in applied:
+        print(f"applied {migration.version:04d} {migration.name}")
+    if not applied:
+        print("the schema is up to date")

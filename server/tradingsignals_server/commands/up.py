@@ -1,0 +1,56 @@
+"""`tradingsignals up` and `tradingsignals serve`: start, say where to look, and stay until stopped."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import sys
+
+from ..application.ports import Policy
+from ..bootstrap import database, everything, serving
+from ..config import Settings
+
+log = logging.getLogger(__name__)
+
+
+async def up(settings: Settings) -> None:
+    """Everything, until cancelled."""
+    async with everything(settings) as running:
+        _warn_of_placeholder(running.service.policy)
+        host = _reachable(settings.signal_service_host)
+        print(_banner(f"{host}:{running.edge.port}", settings, running.service.dsn), file=sys.stderr, flush=True)
+        await asyncio.Event().wait()
+
+
+async def serve(settings: Settings) -> None:
+    """The gRPC server, and the database if none is named, until cancelled."""
+    async with database(settings) as dsn, serving(settings, dsn) as service:
+        _warn_of_placeholder(service.policy)
+        log.info("serving gRPC on %s:%d, feed %s", settings.grpc_host, service.grpc_port, settings.feed)
+        await asyncio.Event().wait()
+
+
+def _warn_of_placeholder(policy: Policy) -> None:
+    if policy.description.simulated:
+        log.warning("no model is loaded (MODEL_PATH): predictions are placeholders, signals are marked simulated")
+
+
+def _reachable(host: str) -> str:
+    """An address to paste: a server on every interface is reached on this one too."""
+    return "127.0.0.1" if host in {"0.0.0.0", "::"} else host  # noqa: S104
+
+
+def _banner(address: str, settings: Settings, dsn: str) -> str:
+    database = f"psql '{dsn}'" if settings.embedded_database else "the one you named"
+    return f"""
+Trading signals are served on {address}  (feed: {settings.feed})
+
+  in the terminal  tradingsignals watch --address {address}
+  documentation    http://{address}/docs
+  REST             curl 'http://{address}/api/signals/latest'
+  live (SSE)       curl -N -H 'Accept: text/event-stream' 'http://{address}/api/signals/stream'
+  gRPC             buf curl --http2-prior-knowledge http://{address}/tradingsignals.v1.SignalService/GetLatestSignal
+  database         {database}
+
+Ctrl-C stops it; everything is kept.
+"""

@@ -1,0 +1,205 @@
+"""Settings: the only reader of the environment.
+
+Each setting is an environment variable of the same name in capitals; a `.env` file in the working folder is read first.
+`tradingsignals config` prints them all, and `.env.example` is written from here.
+"""
+
+from __future__ import annotations
+
+from datetime import date
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any, Self
+from urllib.parse import quote
+
+from pydantic import Field, PostgresDsn, SecretStr, ValidationError, field_validator, model_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from .domain.bars import parse_symbol
+from .domain.calendar import CalendarChoice
+from .domain.errors import InvalidRequest
+from .domain.risk import RiskRules, Sizing
+
+
+class FeedKind(StrEnum):
+    """Where bars come from."""
+
+    SIMULATE = "simulate"
+    REPLAY = "replay"
+    PUSH = "push"
+
+
+class LogFormat(StrEnum):
+    """How log lines are written: `auto` is text on a terminal and JSON elsewhere."""
+
+    AUTO = "auto"
+    TEXT = "text"
+    JSON = "json"
+
+
+class InvalidSettings(Exception):
+    """A setting is unknown or impossible. The message is one line and names it."""
+
+
+Port = Annotated[int, Field(ge=0, le=65535)]
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+Fraction = Annotated[float, Field(gt=0, le=1)]
+
+
+class Settings(BaseSettings):
+    """Everything that can be set. Immutable; built by `from_env`."""
+
+    model_config = SettingsConfigDict(frozen=True, extra="ignore", env_ignore_empty=True, validate_default=False)
+
+    # Where to listen
+    signal_service_host: str = Field("127.0.0.1", description="Address of the public port.")
+    signal_service_port: Port = Field(8003, description="The public port: REST, gRPC-Web and gRPC. 0 takes a free one.")
+    grpc_host: str = Field("127.0.0.1", description="Address of the gRPC server behind the edge.")
+    grpc_port: Port = Field(50051, description="Port of the gRPC server behind the edge. 0 takes a free one.")
+
+    # Where to keep things
+    data_dir: Path = Field(Path("data"), description="Folder of the embedded database and of what runs beside it.")
+    database_url: PostgresDsn | None = Field(
+        None, description="A PostgreSQL server to use instead of the embedded one, as one URL. Wins over POSTGRES_HOST."
+    )
+    postgres_host: str | None = Field(None, description="A PostgreSQL server to use instead of the embedded one.")
+    postgres_port: Port = Field(5432, description="Its port.")
+    postgres_db: str = Field("tradingsignals", description="Its database.")
+    postgres_user: str = Field("postgres", description="Its user.")
+    postgres_password: SecretStr = Field(SecretStr(""), description="The user's password.")
+    bars_table: str | None = Field(
+        None,
+        description="A table of your own with bars (time, symbol, open, high, low, close, volume) in the same "
+        "database; stored bars are read from it too.",
+    )
+
+    # Where bars come from
+    feed: FeedKind = Field(FeedKind.SIMULATE, description="simulate, replay (REPLAY_FILE) or push (PublishBars only).")
+    replay_file: Path | None = Field(None, description="CSV, CSV.gz or Parquet file of bars, for FEED=replay.")
+    replay_speed: NotNegative = Field(0.0, description="Replay this many times faster than the market; 0: no waiting.")
+    symbols: Annotated[tuple[str, ...], NoDecode] = Field(
+        ("USDCOP",), description="Symbols that FEED=simulate makes bars of, separated by commas."
+    )
+    simulate_seed: int = Field(7, description="Seed of the simulated market.")
+    simulate_speed: NotNegative = Field(
+        300.0, description="Simulate this many times faster than the market; 0: no waiting."
+    )
+    simulate_start: date = Field(date(2020, 1, 2), description="First day of the simulated market.")
+    session_calendar: CalendarChoice = Field(
+        CalendarChoice.AUTO, description="auto (bogota for COP pairs, always for the rest), bogota or always."
+    )
+
+    # How to decide
+    model_path: Path | None = Field(None, description="The policy: an ONNX file. Absent: placeholder predictions.")
+    confidence_threshold: Annotated[float, Field(ge=0, le=1)] = Field(
+        0.65, description="A choice below this probability becomes HOLD."
+    )
+    min_risk_reward: NotNegative = Field(1.5, description="A choice below this ratio of target to stop becomes HOLD.")
+    atr_multiplier_sl: Positive = Field(2.0, description="Distance of the stop, in ATR.")
+    atr_multiplier_tp: Positive = Field(3.0, description="Distance of the target, in ATR.")
+
+    # How much to take, and when to leave
+    position_sizing: Sizing = Field(
+        Sizing.CONFIDENCE,
+        description="confidence (POSITION_SIZE_PCT times confidence), fixed (POSITION_SIZE_PCT), risk "
+        "(RISK_PER_TRADE_PCT lost at the stop) or kelly (KELLY_FRACTION of Kelly, from closed positions).",
+    )
+    position_size_pct: Fraction = Field(0.02, description="Base size, as a fraction of equity.")
+    max_position_size_pct: Fraction = Field(0.05, description="Largest size, as a fraction of equity.")
+    risk_per_trade_pct: Fraction = Field(0.001, description="Fraction of equity lost at the stop, for sizing by risk.")
+    kelly_fraction: Fraction = Field(0.25, description="Part of the Kelly fraction taken, for sizing by Kelly.")
+    trailing_stop_atr: NotNegative = Field(0.0, description="Trail the stop by this many ATR; 0: a fixed stop.")
+    max_holding_bars: Annotated[int, Field(ge=0)] = Field(0, description="Close after this many bars; 0: no limit.")
+    close_at_session_end: bool = Field(True, description="Close at the last bar of the session.")
+    spread: NotNegative = Field(0.0, description="Bid-ask spread in price; half of it is paid on each side.")
+    commission_pct: NotNegative = Field(0.0, description="Commission in percent of the price, paid on each side.")
+    initial_equity: Positive = Field(100_000.0, description="Account size that profit and loss is counted on.")
+
+    # What to say
+    log_level: str = Field("INFO", description="DEBUG, INFO, WARNING or ERROR.")
+    log_format: LogFormat = Field(
+        LogFormat.AUTO, description="text, json, or auto: text on a terminal, JSON elsewhere."
+    )
+
+    @classmethod
+    def from_env(cls, **overrides: Any) -> Self:
+        """Read the environment over `.env`; `overrides` (from the command line) win over both.
+
+        Raises:
+            InvalidSettings: a value is impossible; the message is one line that names the setting.
+        """
+        given = {name: value for name, value in overrides.items() if value is not None}
+        try:
+            return cls(_env_file=".env", **given)
+        except ValidationError as error:
+            first = error.errors(include_url=False)[0]
+            name = "_".join(str(part) for part in first["loc"][:1]).upper()
+            said = first["msg"].removeprefix("Value error, ")
+            if not name:
+                raise InvalidSettings(said) from error
+            shown = "" if "PASSWORD" in name or "URL" in name else f"={first['input']!s}"
+            raise InvalidSettings(f"{name}{shown}: {said[:1].lower()}{said[1:]}") from error
+
+    @field_validator("symbols", mode="before")
+    @classmethod
+    def _split_symbols(cls, value: object) -> object:
+        names = value.split(",") if isinstance(value, str) else value
+        if not isinstance(names, list | tuple) or not names:
+            raise ValueError("must name at least one symbol")
+        try:
+            return tuple(parse_symbol(str(name).strip()) for name in names)
+        except InvalidRequest as error:
+            raise ValueError(error.violations[0].description) from error
+
+    @field_validator("log_level")
+    @classmethod
+    def _known_level(cls, value: str) -> str:
+        level = value.upper()
+        if level not in {"DEBUG", "INFO", "WARNING", "ERROR"}:
+            raise ValueError("must be DEBUG, INFO, WARNING or ERROR")
+        return level
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if self.feed is FeedKind.REPLAY and self.replay_file is None:
+            raise ValueError("FEED=replay needs REPLAY_FILE, the file to replay")
+        if self.position_size_pct > self.max_position_size_pct:
+            raise ValueError("POSITION_SIZE_PCT must not be above MAX_POSITION_SIZE_PCT")
+        return self
+
+    @property
+    def embedded_database(self) -> bool:
+        """True if no PostgreSQL server is named, so that one is started under `data_dir`."""
+        return self.database_url is None and self.postgres_host is None
+
+    @property
+    def dsn(self) -> str:
+        """Address of the PostgreSQL server that is named, for asyncpg."""
+        if self.database_url is not None:
+            return str(self.database_url)
+        user, password = quote(self.postgres_user, safe=""), quote(self.postgres_password.get_secret_value(), safe="")
+        # The host may be the folder of a Unix socket, which only fits into the query.
+        host = quote(self.postgres_host or "", safe="")
+        return f"postgresql://{user}:{password}@/{self.postgres_db}?host={host}&port={self.postgres_port}"
+
+    @property
+    def risk_rules(self) -> RiskRules:
+        """The part of the settings that the domain works by."""
+        return RiskRules(
+            confidence_threshold=self.confidence_threshold,
+            min_risk_reward=self.min_risk_reward,
+            atr_multiplier_sl=self.atr_multiplier_sl,
+            atr_multiplier_tp=self.atr_multiplier_tp,
+            sizing=self.position_sizing,
+            position_size_pct=self.position_size_pct,
+            max_position_size_pct=self.max_position_size_pct,
+            risk_per_trade_pct=self.risk_per_trade_pct,
+            kelly_fraction=self.kelly_fraction,
+            trailing_stop_atr=self.trailing_stop_atr,
+            max_holding_bars=self.max_holding_bars,
+            close_at_session_end=self.close_at_session_end,
+            spread=self.spread,
+            commission_pct=self.commission_pct,
+            initial_equity=self.initial_equity,
+        )

@@ -1,0 +1,122 @@
+"""When a symbol trades. Bars outside a session are stored but decide nothing."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime, time, timedelta, timezone
+from enum import StrEnum
+from functools import cache
+from typing import Protocol
+
+import holidays
+
+from .bars import BAR_INTERVAL, BAR_SECONDS
+
+BOGOTA = timezone(timedelta(hours=-5), "America/Bogota")
+"""Colombia has kept UTC-5 without daylight saving since 1993, so a fixed offset needs no time zone database."""
+
+
+class CalendarChoice(StrEnum):
+    """Values of SESSION_CALENDAR."""
+
+    AUTO = "auto"
+    BOGOTA = "bogota"
+    ALWAYS = "always"
+
+
+class SessionCalendar(Protocol):
+    """The sessions of a symbol. Times are bar opens, in UTC."""
+
+    def session_of(self, bar_time: datetime) -> date | None:
+        """The day of the session in which the bar lies, or None outside every session."""
+        ...
+
+    def is_last_bar(self, bar_time: datetime) -> bool:
+        """True for the bar whose close ends its session."""
+        ...
+
+    def progress(self, bar_time: datetime) -> float:
+        """How far into its session the bar lies: 0 for its first bar, just under 1 for its last."""
+        ...
+
+    def bars_of(self, day: date) -> list[datetime]:
+        """Opens of all bars of the session of `day`; empty if there is none."""
+        ...
+
+
+class BogotaCalendar:
+    """Monday to Friday, 08:00 to 12:55 in Bogota (the open of the last bar), Colombian holidays excepted."""
+
+    FIRST_BAR = time(8, 0)
+    BARS = 60
+
+    def session_of(self, bar_time: datetime) -> date | None:
+        """See SessionCalendar."""
+        local = bar_time.astimezone(BOGOTA)
+        if not 0 <= self._index(local) < self.BARS:
+            return None
+        day = local.date()
+        return day if _is_bogota_business_day(day) else None
+
+    def is_last_bar(self, bar_time: datetime) -> bool:
+        """See SessionCalendar."""
+        return self._index(bar_time.astimezone(BOGOTA)) == self.BARS - 1
+
+    def progress(self, bar_time: datetime) -> float:
+        """See SessionCalendar."""
+        return self._index(bar_time.astimezone(BOGOTA)) / self.BARS
+
+    def bars_of(self, day: date) -> list[datetime]:
+        """See SessionCalendar."""
+        if not _is_bogota_business_day(day):
+            return []
+        first = datetime.combine(day, self.FIRST_BAR, tzinfo=BOGOTA).astimezone(UTC)
+        return [first + BAR_INTERVAL * index for index in range(self.BARS)]
+
+    def _index(self, local: datetime) -> int:
+        return ((local.hour - self.FIRST_BAR.hour) * 3600 + local.minute * 60) // BAR_SECONDS
+
+
+class AlwaysOpenCalendar:
+    """Round the clock; a session is a day in UTC."""
+
+    BARS = 288
+
+    def session_of(self, bar_time: datetime) -> date | None:
+        """See SessionCalendar."""
+        return bar_time.date()
+
+    def is_last_bar(self, bar_time: datetime) -> bool:
+        """See SessionCalendar."""
+        return self._index(bar_time) == self.BARS - 1
+
+    def progress(self, bar_time: datetime) -> float:
+        """See SessionCalendar."""
+        return self._index(bar_time) / self.BARS
+
+    def bars_of(self, day: date) -> list[datetime]:
+        """See SessionCalendar."""
+        first = datetime.combine(day, time(0, 0), tzinfo=UTC)
+        return [first + BAR_INTERVAL * index for index in range(self.BARS)]
+
+    def _index(self, bar_time: datetime) -> int:
+        return (bar_time.hour * 3600 + bar_time.minute * 60) // BAR_SECONDS
+
+
+_BOGOTA = BogotaCalendar()
+_ALWAYS = AlwaysOpenCalendar()
+
+
+def calendar_for(symbol: str, choice: CalendarChoice = CalendarChoice.AUTO) -> SessionCalendar:
+    """The calendar of `symbol`: with AUTO, Bogota's for pairs with the Colombian peso, else round the clock."""
+    if choice is CalendarChoice.BOGOTA or (choice is CalendarChoice.AUTO and symbol.endswith("COP")):
+        return _BOGOTA
+    return _ALWAYS
+
+
+@cache
+def _colombian_holidays(year: int) -> frozenset[date]:
+    return frozenset(holidays.country_holidays("CO", years=year))
+
+
+def _is_bogota_business_day(day: date) -> bool:
+    return day.weekday() < 5 and day not in _colombian_holidays(day.year)

