@@ -65,7 +65,7 @@ _ERROR: Schema = {
                 "required": ["@type"],
                 "properties": {
                     "@type": {"type": "string", "description": "Type of the detail."},
-                    "reason": {"$ref": "#/components/schemas/ErrorReason"},
+                    "reason": {"$ref": "#/components/schemas/ErrorReason", "description": "Why, by a stable name."},
                     "domain": {"type": "string", "description": 'Always "tradingsignals".'},
                     "metadata": {
                         "type": "object",

@@ -1,3 +1,10 @@
 """Trading Signals Service: bars in, a policy decides, positions are tracked, every step is durable and streamed."""
 
+import os
+
+# gRPC's core reads these before anything else of ours runs: it is not to print to the terminal in its own format, nor to
+# prepare for forks, since the children we start run other programs at once.
+os.environ.setdefault("GRPC_VERBOSITY", "NONE")
+os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "0")
+
 __version__ = "0.1.0"

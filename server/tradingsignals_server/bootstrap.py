@@ -154,7 +154,7 @@ def _feed(settings: Settings) -> Feed | None:
                 seed=settings.simulate_seed,
                 speed=settings.simulate_speed,
                 start=settings.simulate_start,
-                calendar=settings.session_calendar,
+                calendar_of=partial(calendar_for, choice=settings.session_calendar),
             )
         case FeedKind.REPLAY if settings.replay_file is not None:
             return ReplayFeed(settings.replay_file, speed=settings.replay_speed)

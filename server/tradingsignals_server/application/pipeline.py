@@ -17,7 +17,7 @@ from ..domain.bars import Bar
 from ..domain.calendar import SessionCalendar
 from ..domain.events import Disposition, Event, MarketUpdate
 from ..domain.features import observation
-from ..domain.indicators import WARM_BARS, Indicators, indicators_of, window_volatility
+from ..domain.indicators import WARM_BARS, Indicators, indicators_of
 from ..domain.market_state import market_regime, trend_direction
 from ..domain.positions import Exit, ExitReason, Position, after_bar, close, open_position
 from ..domain.risk import RiskRules, decide
@@ -98,10 +98,10 @@ class Pipeline:
         last_of_session = day is not None and state.calendar.is_last_bar(bar.time)
         state, exits = self._check_exits(state, bar, last_of_session=last_of_session)
         if day is None:
-            return _told(replace(state, last_bar=bar), bar, Disposition.OUTSIDE_SESSION, exits)
+            return _without_signal(replace(state, last_bar=bar), bar, Disposition.OUTSIDE_SESSION, exits)
         state = state.with_session_bar(bar, day)
         if len(state.window) < WARM_BARS:
-            return _told(state, bar, Disposition.WARMING_UP, exits)
+            return _without_signal(state, bar, Disposition.WARMING_UP, exits)
         sight = Sight(
             signal_id=bar_signal_id(bar.symbol, bar.time, self.policy.description.version),
             timestamp=bar.close_time,
@@ -114,8 +114,8 @@ class Pipeline:
             started=started,
         )
         state, signal, trades = self._decide_and_act(state, sight, opens=not self._session_closes(last_of_session))
-        step = _told(state, bar, Disposition.ACCEPTED, exits)
-        return replace(step, signal=signal, events=(*step.events, signal, *trades))
+        events = (MarketUpdate(bar, Disposition.ACCEPTED), *exits, signal, *trades)
+        return BarStep(state, events, Disposition.ACCEPTED, signal)
 
     def on_request(self, state: SymbolState, sight: Sight) -> SignalStep:
         """Make a signal that was asked for, outside the flow of bars, and act on it."""
@@ -168,7 +168,7 @@ class Pipeline:
             model_type=described.type,
             simulated=sight.simulated or described.simulated,
             bar_time=sight.window.time,
-            market_regime=market_regime(sight.indicators, window_volatility(sight.window)),
+            market_regime=market_regime(sight.indicators),
             trend_direction=trend_direction(sight.indicators),
             latency_ms=(perf_counter() - sight.started) * 1e3,
         )
@@ -192,7 +192,7 @@ class Pipeline:
         return state, tuple(trades)
 
 
-def _told(state: SymbolState, bar: Bar, disposition: Disposition, exits: tuple[Position, ...]) -> BarStep:
+def _without_signal(state: SymbolState, bar: Bar, disposition: Disposition, exits: tuple[Position, ...]) -> BarStep:
     return BarStep(state, (MarketUpdate(bar, disposition), *exits), disposition)
 
 

@@ -49,7 +49,7 @@ Trading signals are served on {address}  (feed: {settings.feed})
   documentation    http://{address}/docs
   REST             curl 'http://{address}/api/signals/latest'
   live (SSE)       curl -N -H 'Accept: text/event-stream' 'http://{address}/api/signals/stream'
-  gRPC             buf curl --http2-prior-knowledge http://{address}/tradingsignals.v1.SignalService/GetLatestSignal
+  gRPC             buf curl --protocol grpc --http2-prior-knowledge http://{address}/tradingsignals.v1.SignalService/GetLatestSignal
   database         {database}
 
 Ctrl-C stops it; everything is kept.

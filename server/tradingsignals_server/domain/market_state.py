@@ -19,15 +19,15 @@ def trend_direction(indicators: Indicators) -> TrendDirection | None:
     return TrendDirection.UP if spread > 0 else TrendDirection.DOWN
 
 
-def market_regime(indicators: Indicators, window_volatility: float | None) -> MarketRegime | None:
+def market_regime(indicators: Indicators) -> MarketRegime | None:
     """VOLATILE before TRENDING (averages an ATR apart) before RANGING; None without the indicators."""
     known = indicators
     if known.ema_20 is None or known.ema_50 is None or known.atr is None:
         return None
     if (
-        window_volatility is not None
-        and known.volatility is not None
-        and known.volatility > VOLATILE_RATIO * window_volatility
+        known.volatility is not None
+        and known.window_volatility is not None
+        and known.volatility > VOLATILE_RATIO * known.window_volatility
     ):
         return MarketRegime.VOLATILE
     return MarketRegime.TRENDING if abs(known.ema_20 - known.ema_50) > known.atr else MarketRegime.RANGING

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 from enum import StrEnum
+from typing import Any
 from uuid import NAMESPACE_URL, UUID, uuid5
 
 from .bars import Bar
@@ -103,7 +104,7 @@ def open_position(signal: Signal, rules: RiskRules, session_day: date | None) ->
         trail_distance=rules.trailing_stop_atr * atr if rules.trailing_stop_atr and atr else None,
         session_day=session_day,
     )
-    return _valued(unmarked, signal.entry_price, rules)
+    return replace(unmarked, **_value(unmarked, signal.entry_price, rules))
 
 
 def after_bar(
@@ -117,22 +118,25 @@ def after_bar(
 
     `session_day` is the session of the bar, None outside every session.
     """
-    position = replace(position, bars_held=position.bars_held + 1)
-    fill = _fill_within(position, bar, rules, session_day=session_day, last_of_session=last_of_session)
+    bars_held = position.bars_held + 1
+    fill = _fill_within(position, bar, rules, bars_held, session_day=session_day, last_of_session=last_of_session)
     if fill is not None:
-        return close(position, fill, rules)
+        return close(position, fill, rules, bars_held=bars_held)
     side = position.action.direction
     best, worst = (bar.high, bar.low) if side > 0 else (bar.low, bar.high)
-    marked = replace(
-        _valued(position, bar.close, rules),
-        max_favorable_excursion=max(position.max_favorable_excursion, side * (best - position.entry_price)),
+    in_favor = max(position.max_favorable_excursion, side * (best - position.entry_price))
+    return replace(
+        position,
+        **_value(position, bar.close, rules),
+        bars_held=bars_held,
+        stop_loss=_trailed_stop(position, in_favor),
+        max_favorable_excursion=in_favor,
         max_adverse_excursion=max(position.max_adverse_excursion, side * (position.entry_price - worst)),
         session_day=position.session_day or session_day,
     )
-    return _trailed(marked)
 
 
-def close(position: Position, fill: Exit, rules: RiskRules) -> Position:
+def close(position: Position, fill: Exit, rules: RiskRules, *, bars_held: int | None = None) -> Position:
     """The position ended by `fill`.
 
     Of the exit bar only the fill itself counts towards the excursions, because the order of prices within it is not
@@ -141,7 +145,9 @@ def close(position: Position, fill: Exit, rules: RiskRules) -> Position:
     side = position.action.direction
     move = side * (fill.price - position.entry_price)
     return replace(
-        _valued(position, fill.price, rules),
+        position,
+        **_value(position, fill.price, rules),
+        bars_held=position.bars_held if bars_held is None else bars_held,
         max_favorable_excursion=max(position.max_favorable_excursion, move),
         max_adverse_excursion=max(position.max_adverse_excursion, -move),
         exit=fill,
@@ -149,7 +155,13 @@ def close(position: Position, fill: Exit, rules: RiskRules) -> Position:
 
 
 def _fill_within(
-    position: Position, bar: Bar, rules: RiskRules, *, session_day: date | None, last_of_session: bool
+    position: Position,
+    bar: Bar,
+    rules: RiskRules,
+    bars_held: int,
+    *,
+    session_day: date | None,
+    last_of_session: bool,
 ) -> Exit | None:
     side = position.action.direction
     stop, target = position.stop_loss, position.take_profit
@@ -165,36 +177,33 @@ def _fill_within(
         return Exit(bar.close_time, stop, stop_reason)
     if side * (in_favor - target) >= 0.0:
         return Exit(bar.close_time, target, ExitReason.TAKE_PROFIT)
-    if rules.max_holding_bars and position.bars_held >= rules.max_holding_bars:
+    if rules.max_holding_bars and bars_held >= rules.max_holding_bars:
         return Exit(bar.close_time, bar.close, ExitReason.TIME_LIMIT)
     if rules.close_at_session_end and last_of_session:
         return Exit(bar.close_time, bar.close, ExitReason.SESSION_END)
     return None
 
 
-def _trailed(position: Position) -> Position:
-    """The position with its stop moved up behind the best price so far; it never moves back."""
+def _trailed_stop(position: Position, in_favor: float) -> float:
+    """Where the stop stands once the best price is `in_favor` away from the entry; it never moves back."""
     if position.trail_distance is None:
-        return position
+        return position.stop_loss
     side = position.action.direction
-    follows = position.entry_price + side * (position.max_favorable_excursion - position.trail_distance)
-    if side * (follows - position.stop_loss) <= 0.0:
-        return position
-    return replace(position, stop_loss=follows)
+    follows = position.entry_price + side * (in_favor - position.trail_distance)
+    return follows if side * (follows - position.stop_loss) > 0.0 else position.stop_loss
 
 
-def _valued(position: Position, price: float, rules: RiskRules) -> Position:
-    """The position at `price`: profit and loss net of the spread and of the commission on both sides."""
+def _value(position: Position, price: float, rules: RiskRules) -> dict[str, Any]:
+    """What the position is worth at `price`: profit and loss net of the spread and of both sides' commission."""
     entry = position.entry_price
     costs = rules.spread + rules.commission_pct / 100.0 * (entry + price)
     pnl = position.action.direction * (price - entry) - costs
     pnl_pct = 100.0 * pnl / entry
-    return replace(
-        position,
-        current_price=price,
-        costs=costs,
-        pnl=pnl,
-        pnl_pct=pnl_pct,
-        pnl_account=pnl_pct / 100.0 * position.position_size * rules.initial_equity,
-        r_multiple=pnl / abs(entry - position.initial_stop_loss),
-    )
+    return {
+        "current_price": price,
+        "costs": costs,
+        "pnl": pnl,
+        "pnl_pct": pnl_pct,
+        "pnl_account": pnl_pct / 100.0 * position.position_size * rules.initial_equity,
+        "r_multiple": pnl / abs(entry - position.initial_stop_loss),
+    }

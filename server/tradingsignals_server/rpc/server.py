@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import socket
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -56,10 +58,10 @@ SERVICES: Mapping[str, ServiceDescriptor] = {
 
 
 class PortTaken(Exception):
-    """The address cannot be listened on."""
+    """The address cannot be listened on. The message is one line that says how to take another."""
 
-    def __init__(self, address: str) -> None:
-        super().__init__(f"{address} cannot be listened on: it is taken or not allowed")
+    def __init__(self, host: str, port: int, why: str) -> None:
+        super().__init__(f"port {port} on {host} cannot be had ({why}): set GRPC_PORT to another, or stop what uses it")
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,10 +90,11 @@ async def running_server(host: str, port: int, servicers: Mapping[str, object]) 
     health_pb2_grpc.add_HealthServicer_to_server(health_servicer, server)
     names = [service.full_name for service in SERVICES.values()]
     reflection.enable_server_reflection([*names, health.SERVICE_NAME, reflection.SERVICE_NAME], server)
+    _require_free(host, port)
     try:
         bound = server.add_insecure_port(f"{host}:{port}")
     except RuntimeError as error:
-        raise PortTaken(f"{host}:{port}") from error
+        raise PortTaken(host, port, "address in use") from error
     await server.start()
     for name in ("", *names):
         await health_servicer.set(name, health_pb2.HealthCheckResponse.SERVING)
@@ -99,3 +102,14 @@ async def running_server(host: str, port: int, servicers: Mapping[str, object]) 
         yield RunningServer(bound, health_servicer)
     finally:
         await server.stop(GRACE_SECONDS)
+
+
+def _require_free(host: str, port: int) -> None:
+    """Fail in our own words; gRPC's core would print its own first."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family, socket.SOCK_STREAM) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError as error:
+            raise PortTaken(host, port, os.strerror(error.errno or 0).lower()) from error

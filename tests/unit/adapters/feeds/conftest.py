@@ -1,0 +1,86 @@
+"""A sink that keeps what it is given, and a clock that moves only when somebody sleeps."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+import pytest
+
+from tradingsignals_server.domain.bars import Bar
+from tradingsignals_server.domain.errors import ServiceError, StorageUnavailable
+from tradingsignals_server.domain.events import Disposition, Receipt
+
+
+class Enough(Exception):
+    """Ends a feed that would go on for ever."""
+
+
+@dataclass
+class FakeTime:
+    """Sleeping takes no time here, but moves the clock."""
+
+    now: float = 0.0
+    slept: list[float] = field(default_factory=list)
+
+    async def sleep(self, seconds: float) -> None:
+        self.slept.append(seconds)
+        self.now += seconds
+
+    def monotonic(self) -> float:
+        return self.now
+
+
+class RecordingSink:
+    """Takes every bar once, as the engine would, and refuses where a test tells it to."""
+
+    def __init__(self) -> None:
+        self.bars: list[Bar] = []
+        self.calls: list[list[Bar]] = []
+        self.newest: dict[str, Bar] = {}
+        self.refusal_of: Callable[[int, Bar], ServiceError | None] = lambda _call, _bar: None
+        self.unreadable = 0
+        self.enough: int | None = None
+
+    async def publish(self, bars: Sequence[Bar]) -> list[Receipt | ServiceError]:
+        self.calls.append(list(bars))
+        answers: list[Receipt | ServiceError] = []
+        for bar in bars:
+            refusal = self.refusal_of(len(self.calls), bar)
+            if refusal is None:
+                self.bars.append(bar)
+                self.newest[bar.symbol] = bar
+            answers.append(refusal or Receipt(bar.symbol, bar.time, Disposition.ACCEPTED, None, len(self.bars)))
+        if self.enough is not None and len(self.bars) >= self.enough:
+            raise Enough
+        return answers
+
+    async def last_bar(self, symbol: str) -> Bar | None:
+        if self.unreadable:
+            self.unreadable -= 1
+            raise StorageUnavailable
+        return self.newest.get(symbol)
+
+
+@pytest.fixture
+def sink() -> RecordingSink:
+    return RecordingSink()
+
+
+@pytest.fixture
+def fake_time() -> FakeTime:
+    return FakeTime()
+
+
+@pytest.fixture
+def enough() -> type[Enough]:
+    return Enough
+
+
+@pytest.fixture
+def bar_at() -> Callable[..., Bar]:
+    def build(clock: str, symbol: str = "USDCOP", price: float = 4000.0) -> Bar:
+        return Bar(symbol, datetime.fromisoformat(clock).replace(tzinfo=UTC), price, price + 1, price - 1, price)
+
+    return build

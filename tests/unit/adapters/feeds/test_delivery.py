@@ -1,0 +1,96 @@
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from datetime import datetime
+from itertools import islice
+from typing import Any
+
+from tradingsignals_server.adapters.feeds.delivery import Pace, at_pace, deliver, newest_bar, pauses
+from tradingsignals_server.domain.bars import Bar
+from tradingsignals_server.domain.errors import BarConflict, ShuttingDown, StorageUnavailable
+from tradingsignals_server.domain.events import Receipt
+
+BarAt = Callable[..., Bar]
+
+
+def test_pauses_grow_and_then_stay() -> None:
+    assert list(islice(pauses(), 7)) == [0.25, 0.5, 1.0, 2.0, 4.0, 5.0, 5.0]
+
+
+async def test_what_is_not_stored_is_published_again_in_order(sink: Any, fake_time: Any, bar_at: BarAt) -> None:
+    bars = [bar_at("2024-01-02T13:00"), bar_at("2024-01-02T13:05"), bar_at("2024-01-02T13:10")]
+
+    def refusal(call: int, bar: Bar) -> Exception | None:
+        if bar is bars[1]:
+            return BarConflict(bar.symbol, bar.time)
+        if call == 1 and bar is bars[2]:
+            return StorageUnavailable()
+        return ShuttingDown(7) if call == 2 else None
+
+    sink.refusal_of = refusal
+    answers = await deliver(sink, bars, fake_time.sleep)
+    assert sink.calls == [bars, [bars[2]], [bars[2]]]
+    assert fake_time.slept == [0.25, 0.5]
+    assert [type(answer) for answer in answers] == [Receipt, BarConflict, Receipt]
+    assert sink.bars == [bars[0], bars[2]]
+
+
+async def test_the_newest_bar_is_asked_for_until_the_store_can_tell(sink: Any, fake_time: Any, bar_at: BarAt) -> None:
+    sink.newest["USDCOP"] = bar_at("2024-01-02T13:00")
+    sink.unreadable = 3
+    assert await newest_bar(sink, "USDCOP", fake_time.sleep) == sink.newest["USDCOP"]
+    assert fake_time.slept == [0.25, 0.5, 1.0]
+
+
+async def test_a_pace_counts_what_is_done_in_between_and_makes_up_for_nothing(fake_time: Any) -> None:
+    pace = Pace(10.0, fake_time.sleep, fake_time.monotonic)
+    await pace.wait(300.0)
+    fake_time.now += 10.0
+    await pace.wait(300.0)
+    fake_time.now += 100.0  # late by 70 seconds
+    await pace.wait(300.0)
+    await pace.wait(300.0)
+    assert fake_time.slept == [30.0, 20.0, 0.0, 30.0]
+
+
+async def test_a_speed_of_zero_never_waits(fake_time: Any) -> None:
+    pace = Pace(0.0, fake_time.sleep, fake_time.monotonic)
+    await pace.wait(300.0)
+    assert fake_time.slept == [0.0]
+
+
+async def in_lists(*lists: list[Bar]) -> AsyncIterator[list[Bar]]:
+    for bars in lists:
+        yield bars
+
+
+async def test_bars_of_one_time_come_together_when_they_are_due(fake_time: Any, bar_at: BarAt) -> None:
+    first, other = bar_at("2024-01-02T17:50"), bar_at("2024-01-02T17:50", "EURCOP")
+    second, next_day = bar_at("2024-01-02T17:55"), bar_at("2024-01-03T13:00")
+    after_a_hole = bar_at("2024-01-03T13:20")
+    earlier_again = bar_at("2024-01-02T17:55", "EURCOP")
+
+    async def nothing_known(_symbol: str) -> datetime | None:
+        return None
+
+    pace = Pace(60.0, fake_time.sleep, fake_time.monotonic)
+    chunks = in_lists([first], [other, second], [next_day, after_a_hole, earlier_again])
+    due = [(fake_time.now, bars) async for bars in at_pace(chunks, pace, nothing_known)]
+    assert due == [
+        (0.0, [first, other]),
+        (5.0, [second]),
+        (5.0, [next_day]),
+        (25.0, [after_a_hole]),
+        (25.0, [earlier_again]),
+    ]
+
+
+async def test_what_is_stored_already_is_not_waited_for(fake_time: Any, bar_at: BarAt) -> None:
+    bars = [bar_at(f"2024-01-02T13:{minute:02}") for minute in range(0, 20, 5)]
+
+    async def two_are_known(_symbol: str) -> datetime | None:
+        return bars[1].time
+
+    pace = Pace(300.0, fake_time.sleep, fake_time.monotonic)
+    due = [fake_time.now async for _ in at_pace(in_lists(bars), pace, two_are_known)]
+    assert due == [0.0, 0.0, 1.0, 2.0]

@@ -1,0 +1,107 @@
+from __future__ import annotations
+
+from datetime import UTC, date, datetime
+from typing import Any
+
+import pytest
+
+from tradingsignals_server.adapters.feeds.simulate import SimulatedFeed
+from tradingsignals_server.application.ports import Feed
+from tradingsignals_server.domain.bars import Bar
+from tradingsignals_server.domain.errors import BarConflict, ServiceError, StorageUnavailable
+
+WARM_BARS = 5 * 60
+
+
+def feed(fake_time: Any, *symbols: str, speed: float = 300.0) -> Feed:
+    return SimulatedFeed(
+        symbols or ("USDCOP",),
+        seed=7,
+        start=date(2020, 1, 1),
+        speed=speed,
+        sleep=fake_time.sleep,
+        monotonic=fake_time.monotonic,
+    )
+
+
+async def run(feed: Feed, sink: Any, enough: type[Exception], bars: int) -> None:
+    sink.enough = bars
+    with pytest.raises(enough):
+        await feed.run(sink)
+
+
+async def test_a_new_symbol_is_warmed_at_once_and_then_goes_by_one_by_one(
+    sink: Any, fake_time: Any, enough: type[Exception]
+) -> None:
+    await run(feed(fake_time), sink, enough, WARM_BARS + 3)
+    assert sink.bars[0].time == datetime(2020, 1, 2, 13, 0, tzinfo=UTC)  # New Year's Day has no session
+    assert len({bar.time.date() for bar in sink.bars[:WARM_BARS]}) == 5
+    assert [len(bars) for bars in sink.calls[-3:]] == [1, 1, 1]
+    assert sum(len(bars) for bars in sink.calls[:-3]) == WARM_BARS
+    assert fake_time.slept == [1.0, 1.0, 1.0]
+    assert all(bar.simulated for bar in sink.bars)
+
+
+async def test_the_night_takes_no_longer_than_five_minutes(sink: Any, fake_time: Any, enough: type[Exception]) -> None:
+    await run(feed(fake_time, speed=150.0), sink, enough, WARM_BARS + 61)
+    assert sink.bars[-1].time.date() > sink.bars[-2].time.date()
+    assert set(fake_time.slept) == {2.0}
+
+
+async def test_a_restart_goes_on_as_if_nothing_had_happened(sink: Any, fake_time: Any, enough: type[Exception]) -> None:
+    undisturbed = type(sink)()
+    await run(feed(fake_time, "USDCOP", "EURUSD"), undisturbed, enough, 3000)
+    for stop in (1, 40, 299, 420, 1500, 3000):  # in the middle of the first sessions, and later
+        await run(feed(fake_time, "USDCOP", "EURUSD"), sink, enough, stop)
+    for symbol in ("USDCOP", "EURUSD"):
+        of_symbol = [bar for bar in sink.bars if bar.symbol == symbol]
+        expected = [bar for bar in undisturbed.bars if bar.symbol == symbol]
+        shared = min(len(of_symbol), len(expected))
+        assert shared >= WARM_BARS
+        assert of_symbol[:shared] == expected[:shared]
+
+
+async def test_bars_of_one_time_come_together(sink: Any, fake_time: Any, enough: type[Exception]) -> None:
+    await run(feed(fake_time, "USDCOP", "EURCOP"), sink, enough, 2 * WARM_BARS + 6)
+    last = sink.calls[-3:]
+    assert [[bar.symbol for bar in bars] for bars in last] == [["EURCOP", "USDCOP"]] * 3
+    assert all(len({bar.time for bar in bars}) == 1 for bars in last)
+
+
+async def test_a_symbol_that_lags_catches_up_at_once(sink: Any, fake_time: Any, enough: type[Exception]) -> None:
+    await run(feed(fake_time), sink, enough, WARM_BARS + 100)
+    fake_time.slept.clear()
+    await run(feed(fake_time, "USDCOP", "EURCOP"), sink, enough, 2 * (WARM_BARS + 100) + 2)
+    assert {bar.symbol for bar in sink.calls[-1]} == {"USDCOP", "EURCOP"}
+    assert fake_time.slept == [1.0]
+
+
+async def test_calendars_differ_by_symbol(sink: Any, fake_time: Any, enough: type[Exception]) -> None:
+    await run(feed(fake_time, "USDCOP", "EURUSD"), sink, enough, 3000)
+    assert {bar.time.weekday() for bar in sink.bars if bar.symbol == "EURUSD"} == set(range(7))
+    assert all(bar.time.weekday() < 5 and 13 <= bar.time.hour < 18 for bar in sink.bars if bar.symbol == "USDCOP")
+    for symbol in ("USDCOP", "EURUSD"):
+        times = [bar.time for bar in sink.bars if bar.symbol == symbol]
+        assert times == sorted(set(times))
+
+
+async def test_it_waits_for_the_store_and_passes_over_a_refused_bar(
+    sink: Any, fake_time: Any, enough: type[Exception], caplog: pytest.LogCaptureFixture
+) -> None:
+    def refusal(call: int, bar: Bar) -> ServiceError | None:
+        if call in (1, 2):
+            return StorageUnavailable()
+        return BarConflict(bar.symbol, bar.time) if bar.time.minute == 30 and bar.time.hour == 13 else None
+
+    sink.unreadable = 1
+    sink.refusal_of = refusal
+    await run(feed(fake_time), sink, enough, WARM_BARS)
+    assert fake_time.slept[:3] == [0.25, 0.25, 0.5]
+    assert "13:30" not in {bar.time.strftime("%H:%M") for bar in sink.bars}
+    assert sink.bars[0].time == datetime(2020, 1, 2, 13, 0, tzinfo=UTC)
+    assert "a different bar of USDCOP at 2020-01-02T13:30:00Z is stored" in caplog.text
+
+
+async def test_a_speed_of_zero_does_not_wait(sink: Any, fake_time: Any, enough: type[Exception]) -> None:
+    await run(feed(fake_time, speed=0.0), sink, enough, WARM_BARS + 10)
+    assert set(fake_time.slept) == {0.0}

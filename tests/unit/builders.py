@@ -1,0 +1,125 @@
+"""Bars, signals and positions for unit tests: short to write, and as real as those of the service."""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import random
+from collections.abc import Iterator, Sequence
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from uuid import UUID
+
+import pytest
+from tradingsignals_server.domain.bars import BAR_INTERVAL, Bar
+from tradingsignals_server.domain.calendar import BogotaCalendar
+from tradingsignals_server.domain.indicators import Indicators
+from tradingsignals_server.domain.positions import Position, open_position
+from tradingsignals_server.domain.risk import RiskRules, TradeTally, decide
+from tradingsignals_server.domain.signals import Action, Origin, Probabilities, Signal
+
+MONDAY = date(2024, 3, 4)
+"""A business day in Bogota, and so are the four days after it."""
+OPENING = datetime(2024, 3, 4, 13, 0, tzinfo=UTC)
+"""Open of its first bar."""
+NOW = datetime(2024, 3, 9, 12, 0, tzinfo=UTC)
+"""The test clock: a Saturday after that week."""
+REAL_BARS = Path(__file__).resolve().parents[2].parent / "shared" / "data" / "usdcop_m5.csv.gz"
+
+SURE = {
+    Action.BUY: Probabilities(hold=0.05, buy=0.9, sell=0.05),
+    Action.SELL: Probabilities(hold=0.05, buy=0.05, sell=0.9),
+    Action.HOLD: Probabilities(hold=0.9, buy=0.05, sell=0.05),
+}
+"""What a policy says that is quite sure of an action."""
+
+
+def now() -> datetime:
+    """A clock that stands still."""
+    return NOW
+
+
+def bar(
+    time: datetime | int = 0,
+    open_: float = 100.0,
+    high: float | None = None,
+    low: float | None = None,
+    close: float | None = None,
+    *,
+    symbol: str = "USDCOP",
+    simulated: bool = False,
+) -> Bar:
+    """A bar at a time, or so many bars after OPENING; prices not given are the least that fits."""
+    at = OPENING + time * BAR_INTERVAL if isinstance(time, int) else time
+    end = open_ if close is None else close
+    top = max(open_, end) if high is None else high
+    bottom = min(open_, end) if low is None else low
+    return Bar(symbol, at, open_, top, bottom, end, simulated=simulated)
+
+
+def session_times(days: int) -> list[datetime]:
+    """Opens of the bars of the sessions from MONDAY on."""
+    calendar, times, day = BogotaCalendar(), list[datetime](), MONDAY
+    while len(times) < days * BogotaCalendar.BARS:
+        times.extend(calendar.bars_of(day))
+        day += timedelta(days=1)
+    return times
+
+
+def walk(count: int, *, seed: int = 1, symbol: str = "USDCOP", times: Sequence[datetime] | None = None) -> list[Bar]:
+    """A random walk of `count` bars through the sessions from MONDAY on, about as lively as USD/COP."""
+    dice, price, bars = random.Random(seed), 4000.0, list[Bar]()
+    slots = session_times(-(-count // BogotaCalendar.BARS)) if times is None else times
+    for time in slots[:count]:
+        start, price = price, price + dice.gauss(0.0, 3.0)
+        above, below = (abs(dice.gauss(0.0, 1.0)) for _ in range(2))
+        bars.append(Bar(symbol, time, start, max(start, price) + above, min(start, price) - below, price))
+    return bars
+
+
+def real_bars(first: date, last: date) -> list[Bar]:
+    """The real bars of these days, both included; skips the test where the file is absent."""
+    if not REAL_BARS.exists():
+        pytest.skip(f"the real bars are not here: {REAL_BARS}")
+    return [bar for bar in _read(REAL_BARS) if first <= bar.time.date() <= last]
+
+
+def _read(path: Path) -> Iterator[Bar]:
+    with gzip.open(path, "rt") as lines:
+        for row in csv.DictReader(lines):
+            open_, high, low, close = (float(row[name]) for name in ("open", "high", "low", "close"))
+            yield Bar(row["symbol"], datetime.fromisoformat(row["time"]), open_, high, low, close)
+
+
+def signal(
+    action: Action = Action.BUY,
+    price: float = 100.0,
+    *,
+    atr: float | None = 1.0,
+    time: datetime = OPENING,
+    rules: RiskRules | None = None,
+    name: int = 1,
+    symbol: str = "USDCOP",
+    origin: Origin = Origin.BAR,
+) -> Signal:
+    """The signal of a policy that is quite sure; with the default rules its stop is 2 ATR away, its target 3."""
+    found = Indicators(atr=atr)
+    return Signal(
+        signal_id=UUID(int=name),
+        timestamp=time,
+        symbol=symbol,
+        entry_price=price,
+        decision=decide(SURE[action], price, found, rules or RiskRules(), TradeTally()),
+        probabilities=SURE[action],
+        indicators=found,
+        origin=origin,
+        model_version="v1",
+        model_type="test",
+        simulated=False,
+        bar_time=time - BAR_INTERVAL,
+    )
+
+
+def position(action: Action = Action.BUY, rules: RiskRules | None = None, *, day: date | None = MONDAY) -> Position:
+    """A position opened at 100 with an ATR of 1: stop at 98 and target at 103 if long, 102 and 97 if short."""
+    return open_position(signal(action, rules=rules), rules or RiskRules(), day)

@@ -1,0 +1,148 @@
+"""A real gRPC server with scripted answers, and one way to drive both clients against it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Sequence
+from dataclasses import dataclass, field
+from itertools import islice
+from typing import Any
+
+import grpc
+import pytest
+from google.protobuf import descriptor_pool, message_factory
+from google.protobuf.message import Message
+from google.rpc.status_pb2 import Status
+from grpc_status import rpc_status
+
+import tradingsignals
+
+
+@dataclass
+class Script:
+    """What the service answers to each method, and what it was asked."""
+
+    port: int = 0
+    answers: dict[str, Callable[[Any], Message] | Sequence[Message]] = field(default_factory=dict)
+    """By method name: for one answer a function of the request, for a stream its messages."""
+    failure: Status | None = None
+    """Ends every call, a stream after its messages."""
+    failure_code: grpc.StatusCode | None = None
+    """Ends every call without any details, as something on the way to the service would."""
+    silent: bool = False
+    """Never answers."""
+    requests: list[Any] = field(default_factory=list)
+
+    async def fail(self, context: Any) -> None:
+        """End the call as the script says, if it does."""
+        if self.silent:
+            await asyncio.Event().wait()
+        if self.failure is not None:
+            await context.abort_with_status(rpc_status.to_status(self.failure))
+        if self.failure_code is not None:
+            await context.abort(self.failure_code, "something on the way broke")
+
+
+class ScriptedHandler(grpc.GenericRpcHandler):  # type: ignore[type-arg] # generic in its types only
+    """Answers every method of the contract by the script."""
+
+    def __init__(self, script: Script) -> None:
+        self._script = script
+
+    def service(self, details: grpc.HandlerCallDetails) -> Any:
+        script = self._script
+        service, name = details.method.removeprefix("/").split("/")
+        method = descriptor_pool.Default().FindServiceByName(service).methods_by_name[name]
+        coding = {
+            "request_deserializer": message_factory.GetMessageClass(method.input_type).FromString,
+            "response_serializer": lambda message: message.SerializeToString(),
+        }
+
+        async def unary(request: Any, context: Any) -> Any:
+            script.requests.append(request)
+            await script.fail(context)
+            answer: Any = script.answers[name]
+            return answer(request)
+
+        async def client_stream(requests: Any, context: Any) -> Any:
+            received = [request async for request in requests]
+            script.requests.extend(received)
+            await script.fail(context)
+            answer: Any = script.answers[name]
+            return answer(received)
+
+        async def server_stream(request: Any, context: Any) -> AsyncIterator[Message]:
+            script.requests.append(request)
+            await context.send_initial_metadata(())
+            messages: Any = script.answers[name]
+            for message in messages:
+                yield message
+            await script.fail(context)
+            await asyncio.Event().wait()
+
+        if method.server_streaming:
+            return grpc.unary_stream_rpc_method_handler(server_stream, **coding)
+        if method.client_streaming:
+            return grpc.stream_unary_rpc_method_handler(client_stream, **coding)
+        return grpc.unary_unary_rpc_method_handler(unary, **coding)
+
+
+@pytest.fixture
+async def script() -> AsyncIterator[Script]:
+    script = Script()
+    server = grpc.aio.server(handlers=[ScriptedHandler(script)], options=[("grpc.so_reuseport", 0)])
+    script.port = server.add_insecure_port("127.0.0.1:0")
+    await server.start()
+    yield script
+    await server.stop(None)
+
+
+class AsyncDriver:
+    """Calls the async client."""
+
+    def __init__(self, client: tradingsignals.AsyncClient) -> None:
+        self._client = client
+
+    async def call(self, method: str, *arguments: Any, **options: Any) -> Any:
+        return await getattr(self._client, method)(*arguments, **options)
+
+    async def listed(self, method: str, **options: Any) -> tuple[list[Any], int | None]:
+        pages = getattr(self._client, method)(**options)
+        return [item async for item in pages], pages.through_sequence
+
+    async def followed(self, method: str, count: int, **options: Any) -> list[tuple[Any, int | None]]:
+        async with getattr(self._client, method)(**options) as stream:
+            return [(await anext(stream), stream.through_sequence) for _ in range(count)]
+
+
+class SyncDriver:
+    """Calls the sync client, in a thread so that the server in this process can answer."""
+
+    def __init__(self, client: tradingsignals.Client) -> None:
+        self._client = client
+
+    async def call(self, method: str, *arguments: Any, **options: Any) -> Any:
+        return await asyncio.to_thread(getattr(self._client, method), *arguments, **options)
+
+    async def listed(self, method: str, **options: Any) -> tuple[list[Any], int | None]:
+        pages = getattr(self._client, method)(**options)
+        return await asyncio.to_thread(list, pages), pages.through_sequence
+
+    async def followed(self, method: str, count: int, **options: Any) -> list[tuple[Any, int | None]]:
+        def follow() -> list[tuple[Any, int | None]]:
+            with getattr(self._client, method)(**options) as stream:
+                return [(item, stream.through_sequence) for item in islice(stream, count)]
+
+        return await asyncio.to_thread(follow)
+
+
+@pytest.fixture(params=["async", "sync"])
+async def client(request: pytest.FixtureRequest, script: Script) -> AsyncIterator[AsyncDriver | SyncDriver]:
+    """Both clients, one after the other."""
+    address = f"127.0.0.1:{script.port}"
+    if request.param == "async":
+        async with tradingsignals.connect(address, timeout=20.0) as async_client:
+            yield AsyncDriver(async_client)
+    else:
+        with tradingsignals.connect_sync(address, timeout=20.0) as sync_client:
+            yield SyncDriver(sync_client)

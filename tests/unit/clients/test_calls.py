@@ -1,0 +1,156 @@
+from __future__ import annotations
+
+from datetime import UTC, date, datetime, timedelta, timezone
+from typing import Any
+
+import pytest
+
+from tradingsignals import Bar, BarReceipt, Model, Position, Signal, Statistics
+from tradingsignals.v1 import market_data_service_pb2 as market_data
+from tradingsignals.v1 import model_service_pb2 as models
+from tradingsignals.v1 import position_service_pb2 as positions
+from tradingsignals.v1 import signal_service_pb2 as signals
+from tradingsignals.v1 import system_service_pb2 as system
+
+SIGNAL = Signal(signal_id="a", symbol="USDCOP", action=Signal.BUY, confidence=0.8, sequence=5)
+POSITION = Position(position_id="p", symbol="USDCOP", status=Position.OPEN, sequence=6)
+BAR = Bar(
+    time=datetime(2024, 1, 2, 13, 0, tzinfo=UTC), symbol="USDCOP", open=4000.0, high=4001.0, low=3999.0, close=4000.5
+)
+
+
+def numbered(count: int) -> list[Bar]:
+    first = datetime(2024, 1, 2, tzinfo=UTC)
+    return [
+        Bar(time=first + timedelta(minutes=5 * number), symbol="USDCOP", open=1, high=1, low=1, close=1)
+        for number in range(count)
+    ]
+
+
+async def test_calls_with_one_answer_hand_out_the_noun(client: Any, script: Any) -> None:
+    info = system.GetServiceInfoResponse(service="trading-signals-service", feed="push", through_sequence=9)
+    receipt = BarReceipt(symbol="USDCOP", disposition=BarReceipt.ACCEPTED)
+    closed = Position(position_id="p", status=Position.CLOSED)
+    statistics = Statistics()
+    statistics.positions.win_rate = 50.0
+    script.answers = {
+        "GetServiceInfo": lambda _: info,
+        "GetHealth": lambda _: system.GetHealthResponse(status="healthy"),
+        "GetModelInfo": lambda _: models.GetModelInfoResponse(model=Model(mode="placeholder")),
+        "GetStatistics": lambda _: signals.GetStatisticsResponse(statistics=statistics),
+        "GetLatestSignal": lambda _: signals.GetLatestSignalResponse(signal=SIGNAL),
+        "GenerateSignal": lambda _: signals.GenerateSignalResponse(signal=SIGNAL),
+        "GenerateSignalFromDb": lambda _: signals.GenerateSignalFromDbResponse(signal=SIGNAL),
+        "ClosePosition": lambda _: positions.ClosePositionResponse(position=closed),
+        "PublishBar": lambda _: market_data.PublishBarResponse(receipt=receipt),
+    }
+    assert await client.call("service_info") == info
+    assert (await client.call("health")).status == "healthy"
+    assert await client.call("model_info") == Model(mode="placeholder")
+    assert await client.call("statistics") == statistics
+    script.requests.clear()
+    assert await client.call("latest_signal", "USDCOP") == SIGNAL
+    assert await client.call("latest_signal") == SIGNAL
+    assert await client.call("generate_signal", 4250.5, symbol="USDCOP", rsi=35.5, macd=-2.3) == SIGNAL
+    assert await client.call("generate_signal_from_db", "USDCOP", lookback_bars=200) == SIGNAL
+    assert await client.call("close_position", "p", price=4100.0) == closed
+    assert await client.call("publish_bar", BAR) == receipt
+    assert script.requests == [
+        signals.GetLatestSignalRequest(symbol="USDCOP"),
+        signals.GetLatestSignalRequest(),
+        signals.GenerateSignalRequest(symbol="USDCOP", close_price=4250.5, rsi=35.5, macd=-2.3),
+        signals.GenerateSignalFromDbRequest(symbol="USDCOP", lookback_bars=200),
+        positions.ClosePositionRequest(position_id="p", price=4100.0),
+        market_data.PublishBarRequest(bar=BAR),
+    ]
+
+
+async def test_what_is_not_given_is_not_sent(client: Any, script: Any) -> None:
+    script.answers["GenerateSignal"] = lambda _: signals.GenerateSignalResponse(signal=SIGNAL)
+    await client.call("generate_signal", 4250.5)
+    (request,) = script.requests
+    assert [field.name for field, _ in request.ListFields()] == ["close_price"]
+
+
+async def test_active_positions_tell_where_to_follow_from(client: Any, script: Any) -> None:
+    answer = positions.ListActivePositionsResponse(positions=[POSITION], count=1, through_sequence=17)
+    script.answers["ListActivePositions"] = lambda _: answer
+    found = await client.call("active_positions", "USDCOP")
+    assert (found, found.through_sequence) == ([POSITION], 17)
+    assert script.requests == [positions.ListActivePositionsRequest(symbol="USDCOP")]
+
+
+async def test_all_pages_are_fetched_with_the_same_question(client: Any, script: Any) -> None:
+    pages = {"": ("1", "2", "second"), "second": ("3", "4", "third"), "third": ("5", "6", "")}
+
+    def page(request: Any) -> signals.ListSignalsResponse:
+        first, last, token = pages[request.page_token]
+        listed = [Signal(signal_id=first), Signal(signal_id=last)]
+        through = 100 + len(script.requests)
+        return signals.ListSignalsResponse(signals=listed, count=2, next_page_token=token, through_sequence=through)
+
+    script.answers["ListSignals"] = page
+    found, through = await client.listed(
+        "signals", symbol="USDCOP", action="SELL", start_date="2024-01-02", page_size=2
+    )
+    assert [signal.signal_id for signal in found] == ["1", "2", "3", "4", "5", "6"]
+    assert through == 101
+    question: dict[str, Any] = {"limit": 2, "symbol": "USDCOP", "action": Signal.SELL, "start_date": "2024-01-02"}
+    assert script.requests == [signals.ListSignalsRequest(**question, page_token=token) for token in pages]
+
+
+async def test_closed_positions_and_bars_come_in_pages_too(client: Any, script: Any) -> None:
+    script.answers = {
+        "ListClosedPositions": lambda _: positions.ListClosedPositionsResponse(
+            positions=[POSITION], through_sequence=3
+        ),
+        "ListBars": lambda _: market_data.ListBarsResponse(bars=[BAR]),
+    }
+    assert await client.listed("closed_positions", symbol="USDCOP") == ([POSITION], 3)
+    assert await client.listed("bars", symbol="USDCOP") == ([BAR], None)
+
+
+@pytest.mark.parametrize(
+    ("given", "sent"),
+    [
+        (None, ""),
+        ("2024-01-02", "2024-01-02"),
+        (date(2024, 1, 2), "2024-01-02"),
+        (datetime(2024, 1, 2, 13, 0, tzinfo=UTC), "2024-01-02T13:00:00+00:00"),
+        (datetime(2024, 1, 2, 8, 0, tzinfo=timezone(timedelta(hours=-5))), "2024-01-02T13:00:00+00:00"),
+        (datetime(2024, 1, 2, 13, 0), "2024-01-02T13:00:00+00:00"),  # noqa: DTZ001 (a naive one is the point)
+    ],
+)
+async def test_times_of_any_kind(client: Any, script: Any, given: Any, sent: str) -> None:
+    script.answers["ListBars"] = lambda _: market_data.ListBarsResponse()
+    await client.listed("bars", start_date=given)
+    assert [request.start_date for request in script.requests] == [sent]
+
+
+@pytest.mark.parametrize(("count", "sizes"), [(0, []), (1, [1]), (500, [500]), (1201, [500, 500, 201])])
+async def test_bars_travel_in_messages(client: Any, script: Any, count: int, sizes: list[int]) -> None:
+    script.answers["PublishBars"] = lambda requests: market_data.PublishBarsResponse(
+        received=sum(len(request.bars) for request in requests)
+    )
+    bars = numbered(count)
+    answer = await client.call("publish_bars", (bar for bar in bars))
+    assert answer.received == count
+    assert [len(request.bars) for request in script.requests] == sizes
+    assert [bar for request in script.requests for bar in request.bars] == bars
+
+
+async def test_the_size_of_the_messages_can_be_chosen(client: Any, script: Any) -> None:
+    script.answers["PublishBars"] = lambda _: market_data.PublishBarsResponse()
+    await client.call("publish_bars", numbered(5), batch_size=2)
+    assert [len(request.bars) for request in script.requests] == [2, 2, 1]
+
+
+async def test_an_exception_of_the_bars_themselves_comes_out(client: Any, script: Any) -> None:
+    script.answers["PublishBars"] = lambda _: market_data.PublishBarsResponse()
+
+    def broken() -> Any:
+        yield from numbered(3)
+        raise LookupError("the fourth bar is lost")
+
+    with pytest.raises(LookupError, match="the fourth bar is lost"):
+        await client.call("publish_bars", broken(), batch_size=2)

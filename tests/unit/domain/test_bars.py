@@ -1,0 +1,188 @@
+"""Bars are valid by construction: one that exists keeps every promise, and a refusal names what was wrong."""
+
+from __future__ import annotations
+
+import math
+from datetime import UTC, datetime, timedelta, timezone
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tradingsignals_server.domain.bars import BAR_INTERVAL, EARLIEST_TIME, Bar, parse_symbol, require_closed
+from tradingsignals_server.domain.errors import InvalidBar, InvalidRequest
+
+from ..builders import OPENING, bar
+
+PRICES = ("open", "high", "low", "close")
+FIELDS = (*PRICES, "volume", "time")
+
+ODD_NUMBERS = [math.nan, math.inf, -math.inf, -1.0, -0.0, 0.0, 5e-324, 1.0, 2.0, 3.0]
+numbers = st.sampled_from(ODD_NUMBERS) | st.floats()
+zones = st.sampled_from([UTC, None, timezone(timedelta(hours=-5)), timezone(timedelta(0), "GMT")])
+on_grid = st.integers(0, 600_000).map(lambda steps: EARLIEST_TIME - timedelta(days=1000) + steps * BAR_INTERVAL)
+off_grid = st.datetimes(datetime(1980, 1, 1), datetime(2100, 1, 1))
+times = st.builds(lambda time, zone: time.replace(tzinfo=zone), on_grid | off_grid, zones)
+
+
+def holds(one: Bar) -> bool:
+    """All that a bar promises, said the long way."""
+    prices = (one.open, one.high, one.low, one.close)
+    return (
+        all(math.isfinite(price) and price > 0 for price in prices)
+        and one.low == min(prices)
+        and one.high == max(prices)
+        and math.isfinite(one.volume)
+        and one.volume >= 0
+        and one.time.utcoffset() == timedelta(0)
+        and one.time >= EARLIEST_TIME
+        and one.time.timestamp() % 300 == 0
+    )
+
+
+@given(times, numbers, numbers, numbers, numbers, numbers)
+def test_a_bar_keeps_its_promises_or_is_refused(
+    time: datetime, open_: float, high: float, low: float, close: float, volume: float
+) -> None:
+    try:
+        made = Bar("USDCOP", time, open_, high, low, close, volume)
+    except InvalidBar as error:
+        assert error.violations
+        assert {violation.field for violation in error.violations} <= set(FIELDS)
+        assert all(violation.description for violation in error.violations)
+    else:
+        assert holds(made)
+
+
+@given(st.data())
+def test_every_sound_bar_is_taken(data: st.DataObject) -> None:
+    price = st.floats(0.01, 1e6)
+    low, first, last, high = sorted(data.draw(price) for _ in range(4))
+    open_, close = data.draw(st.permutations([first, last]))
+    time = data.draw(on_grid.filter(lambda time: time >= EARLIEST_TIME))
+    made = Bar("USDCOP", time, open_, high, low, close, data.draw(st.floats(0, 1e9)))
+    assert holds(made)
+    assert made.close_time - made.time == BAR_INTERVAL
+
+
+SOUND = {"open": 2.0, "high": 4.0, "low": 1.0, "close": 3.0, "volume": 0.0, "time": OPENING}
+
+
+@pytest.mark.parametrize("price", PRICES)
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf, 0.0, -0.0, -1.0])
+def test_a_price_that_is_none_is_refused_by_name(price: str, value: float) -> None:
+    assert price in refused(**{price: value})
+
+
+@pytest.mark.parametrize(
+    ("change", "fields"),
+    [
+        ({"high": 0.5}, {"high"}),
+        ({"high": 2.5}, {"close"}),
+        ({"low": 2.5}, {"open"}),
+        ({"open": 5.0, "close": 0.5}, {"open", "close"}),
+        ({"volume": math.nan}, {"volume"}),
+        ({"volume": math.inf}, {"volume"}),
+        ({"volume": -1.0}, {"volume"}),
+        ({"time": OPENING.replace(tzinfo=None)}, {"time"}),
+        ({"time": OPENING.astimezone(timezone(timedelta(hours=-5)))}, {"time"}),
+        ({"time": OPENING + timedelta(minutes=1)}, {"time"}),
+        ({"time": OPENING + timedelta(seconds=1)}, {"time"}),
+        ({"time": OPENING + timedelta(microseconds=1)}, {"time"}),
+        ({"time": EARLIEST_TIME - BAR_INTERVAL}, {"time"}),
+        ({"volume": -1.0, "open": -1.0, "time": OPENING.replace(tzinfo=None)}, {"volume", "open", "time"}),
+        ({"high": 0.5, "time": OPENING + timedelta(minutes=1)}, {"high", "time"}),
+    ],
+)
+def test_every_field_that_breaks_a_rule_is_named(change: dict[str, object], fields: set[str]) -> None:
+    assert refused(**change) == fields
+
+
+def refused(**change: object) -> set[str]:
+    """Construct a sound bar with a change; the fields that the refusal names."""
+    with pytest.raises(InvalidBar) as caught:
+        Bar("USDCOP", **{**SOUND, **change})  # type: ignore[arg-type]  # they are wrong on purpose
+    assert caught.value.metadata["symbol"] == "USDCOP"
+    return {violation.field for violation in caught.value.violations}
+
+
+def test_the_earliest_bar_is_taken() -> None:
+    assert bar(EARLIEST_TIME).time == EARLIEST_TIME
+
+
+def test_bars_agree_whoever_made_them() -> None:
+    assert bar(0).agrees_with(bar(0, simulated=True))
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        bar(0, symbol="EURUSD"),
+        bar(1),
+        bar(0, 100.5),
+        bar(0, high=100.5),
+        bar(0, low=99.5),
+        bar(0, close=100.5),
+        Bar("USDCOP", OPENING, 100.0, 100.0, 100.0, 100.0, volume=1.0),
+        bar(0, high=100.5, close=100.5),
+    ],
+)
+def test_bars_that_differ_in_anything_do_not_agree(other: Bar) -> None:
+    assert not bar(0).agrees_with(other)
+
+
+def test_a_path_is_put_before_each_field() -> None:
+    with pytest.raises(InvalidBar) as caught:
+        bar(0, -1.0)
+    moved = caught.value.under("bars[3]")
+    assert {violation.field for violation in moved.violations} == {f"bars[3].{name}" for name in PRICES}
+    assert moved.metadata == caught.value.metadata
+
+
+@pytest.mark.parametrize(
+    ("text", "symbol"),
+    [
+        ("USDCOP", "USDCOP"),
+        ("USD/COP", "USDCOP"),
+        ("BTC-USD", "BTC-USD"),
+        ("ES_F", "ES_F"),
+        ("BRK.B", "BRK.B"),
+        ("7203", "7203"),
+        ("AB", "AB"),
+        ("A" * 20, "A" * 20),
+    ],
+)
+def test_symbols_in_their_normal_form(text: str, symbol: str) -> None:
+    assert parse_symbol(text) == symbol
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "A", "A" * 21, "usdcop", "USD COP", "USDCOP\n", " USDCOP", ".AB", "-AB", "USD/", "/COP", "USD/COP/EUR", "ÜSD"]
+    + ["XUSD/COP", "USD/COPX", "US/COP", "USD//COP"],
+)
+def test_what_is_no_symbol(text: str) -> None:
+    with pytest.raises(InvalidRequest) as caught:
+        parse_symbol(text, field="symbols[2]")
+    assert [violation.field for violation in caught.value.violations] == ["symbols[2]"]
+
+
+@given(st.text(max_size=25))
+def test_a_normal_form_stays(text: str) -> None:
+    try:
+        symbol = parse_symbol(text)
+    except InvalidRequest:
+        return
+    assert parse_symbol(symbol) == symbol
+    assert 2 <= len(symbol) <= 20
+
+
+def test_a_bar_is_closed_when_it_has_ended() -> None:
+    one, tolerance = bar(0), timedelta(seconds=5)
+    require_closed(one, one.close_time)
+    require_closed(one, one.close_time - tolerance)
+    with pytest.raises(InvalidBar) as caught:
+        require_closed(one, one.close_time - tolerance - timedelta(microseconds=1))
+    assert [violation.field for violation in caught.value.violations] == ["time"]
+    with pytest.raises(InvalidBar):
+        require_closed(one, one.close_time - timedelta(microseconds=1), tolerance=timedelta(0))

@@ -1,0 +1,133 @@
+"""Sessions: when a symbol trades, which bar is the last, and how far a session has come."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime, timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tradingsignals_server.domain.bars import BAR_INTERVAL
+from tradingsignals_server.domain.calendar import (
+    BOGOTA,
+    AlwaysOpenCalendar,
+    BogotaCalendar,
+    CalendarChoice,
+    SessionCalendar,
+    calendar_for,
+)
+
+from ..builders import MONDAY, OPENING, real_bars
+
+BOGOTA_CALENDAR = BogotaCalendar()
+CALENDARS: list[SessionCalendar] = [BOGOTA_CALENDAR, AlwaysOpenCalendar()]
+days = st.dates(date(1994, 1, 1), date(2040, 12, 31))
+calendars = pytest.mark.parametrize("calendar", CALENDARS, ids=["bogota", "always"])
+
+
+def at(hour: int, minute: int, day: date = MONDAY) -> datetime:
+    """A time of day in Bogota, in UTC."""
+    return datetime(day.year, day.month, day.day, hour, minute, tzinfo=BOGOTA).astimezone(UTC)
+
+
+@pytest.mark.parametrize(
+    ("hour", "minute", "inside"),
+    [(0, 0, False), (7, 55, False), (8, 0, True), (10, 30, True), (12, 55, True), (13, 0, False), (23, 55, False)],
+)
+def test_bogota_trades_from_eight_until_one(hour: int, minute: int, inside: bool) -> None:  # noqa: FBT001
+    assert BOGOTA_CALENDAR.session_of(at(hour, minute)) == (MONDAY if inside else None)
+
+
+def test_bogota_is_five_hours_behind_utc() -> None:
+    assert BOGOTA_CALENDAR.bars_of(MONDAY)[0] == OPENING
+    assert BOGOTA_CALENDAR.bars_of(MONDAY)[-1] == datetime(2024, 3, 4, 17, 55, tzinfo=UTC)
+
+
+def test_an_evening_in_utc_belongs_to_the_day_in_bogota() -> None:
+    late = datetime(2024, 3, 5, 3, 0, tzinfo=UTC)  # Monday 22:00 in Bogota
+    assert BOGOTA_CALENDAR.session_of(late) is None
+
+
+@pytest.mark.parametrize(
+    "day",
+    [
+        date(2024, 3, 9),  # a Saturday
+        date(2024, 3, 10),  # a Sunday
+        date(2024, 1, 1),  # New Year
+        date(2024, 1, 8),  # Epiphany, moved to the Monday after it
+        date(2024, 3, 29),  # Good Friday
+        date(2024, 5, 1),  # Labour Day
+        date(2025, 6, 30),  # Saints Peter and Paul, moved
+        date(2025, 12, 25),  # Christmas
+    ],
+)
+def test_days_on_which_bogota_is_closed(day: date) -> None:
+    assert BOGOTA_CALENDAR.bars_of(day) == []
+    assert BOGOTA_CALENDAR.session_of(at(9, 0, day)) is None
+
+
+@pytest.mark.parametrize("day", [date(2024, 7, 4), date(2024, 11, 28), date(2024, 12, 26), date(2024, 1, 2)])
+def test_holidays_of_others_are_no_holidays_in_bogota(day: date) -> None:
+    assert len(BOGOTA_CALENDAR.bars_of(day)) == 60
+
+
+@calendars
+@given(day=days)
+def test_a_session_is_made_of_its_bars(calendar: SessionCalendar, day: date) -> None:
+    around = [datetime(day.year, day.month, day.day, tzinfo=UTC) + i * BAR_INTERVAL for i in range(-288, 2 * 288)]
+    assert calendar.bars_of(day) == [time for time in around if calendar.session_of(time) == day]
+
+
+@calendars
+@given(day=days)
+def test_a_session_has_one_last_bar_and_goes_from_nought_to_just_below_one(
+    calendar: SessionCalendar, day: date
+) -> None:
+    bars = calendar.bars_of(day)
+    assert [time for time in bars if calendar.is_last_bar(time)] == bars[-1:]
+    progress = [calendar.progress(time) for time in bars]
+    assert progress == sorted(set(progress))
+    if bars:
+        assert progress[0] == 0.0
+        assert progress[-1] == 1.0 - 1.0 / len(bars)
+
+
+@calendars
+@given(day=days)
+def test_bars_follow_one_another(calendar: SessionCalendar, day: date) -> None:
+    bars = calendar.bars_of(day)
+    assert all(later - earlier == BAR_INTERVAL for earlier, later in zip(bars, bars[1:], strict=False))
+
+
+def test_round_the_clock_means_every_day() -> None:
+    always = CALENDARS[1]
+    for days_later in range(7):
+        assert len(always.bars_of(MONDAY + timedelta(days=days_later))) == 288
+
+
+@pytest.mark.parametrize(
+    ("symbol", "choice", "expected"),
+    [
+        ("USDCOP", CalendarChoice.AUTO, BogotaCalendar),
+        ("EURCOP", CalendarChoice.AUTO, BogotaCalendar),
+        ("EURUSD", CalendarChoice.AUTO, AlwaysOpenCalendar),
+        ("COPUSD", CalendarChoice.AUTO, AlwaysOpenCalendar),
+        ("EURUSD", CalendarChoice.BOGOTA, BogotaCalendar),
+        ("USDCOP", CalendarChoice.ALWAYS, AlwaysOpenCalendar),
+    ],
+)
+def test_the_calendar_of_a_symbol(symbol: str, choice: CalendarChoice, expected: type) -> None:
+    assert isinstance(calendar_for(symbol, choice), expected)
+
+
+def test_real_bars_lie_in_sessions() -> None:
+    bars = real_bars(date(2024, 1, 1), date(2024, 12, 31))
+    outside = [bar.time for bar in bars if BOGOTA_CALENDAR.session_of(bar.time) is None]
+    assert outside == []
+    missing = {day for day in _year(2024) if BOGOTA_CALENDAR.bars_of(day)} - {bar.time.date() for bar in bars}
+    assert len(missing) <= 5, f"sessions without a single bar: {sorted(missing)}"
+
+
+def _year(year: int) -> list[date]:
+    return [date(year, 1, 1) + timedelta(days=n) for n in range(366) if (date(year, 1, 1) + timedelta(n)).year == year]
