@@ -4,24 +4,23 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TypeVar
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeRemainingColumn
 
 import tradingsignals
 from tradingsignals import AsyncClient, TemporaryError
 from tradingsignals.v1.market_data_service_pb2 import PublishBarsResponse
 
 from ..adapters.feeds.delivery import Monotonic, Pace, at_pace, pauses
-from ..adapters.feeds.files import SkippedRow, count_rows, stream_bars
+from ..adapters.feeds.files import count_rows, stream_bars
 from ..application.ports import Sleep
 from ..domain.bars import Bar
 from ..rpc.convert import bar_message
+from .progress import ReplayDisplay, Tally
 
 INTERRUPTED = 130
 """Exit code after Ctrl-C, as shells have it."""
@@ -31,55 +30,12 @@ PATIENCE_SECONDS = 60.0
 
 _CALL_SECONDS = 30.0
 _BARS_A_MESSAGE = 250
-_NAMED = 5
-"""Refused bars and skipped rows that are named one by one; the rest is only counted."""
-_SECONDS_BETWEEN_LINES = 5.0
 
 T = TypeVar("T")
 
 
 class ReplayFailed(Exception):
     """The replay cannot begin or go on. The message is one line."""
-
-
-@dataclass(slots=True)
-class Tally:
-    """What became of the bars so far."""
-
-    bars: int = 0
-    accepted: int = 0
-    warming_up: int = 0
-    outside_session: int = 0
-    late: int = 0
-    duplicates: int = 0
-    rejected: int = 0
-    skipped_rows: int = 0
-    through: datetime | None = None
-    reasons: list[str] = field(default_factory=list)
-    """Why the first bars and rows were not taken."""
-
-    def add(self, bars: Sequence[Bar], answer: PublishBarsResponse) -> None:
-        """Count the answer to some bars."""
-        self.bars += len(bars)
-        self.accepted += answer.accepted
-        self.warming_up += answer.warming_up
-        self.outside_session += answer.outside_session
-        self.late += answer.late
-        self.duplicates += answer.duplicates
-        self.rejected += answer.rejected
-        self.through = bars[-1].time
-        for rejection in answer.rejections:
-            bar = bars[rejection.index]
-            self._name(f"{bar.symbol} {_minute(bar.time)}: {rejection.message}")
-
-    def skip(self, row: SkippedRow) -> None:
-        """Count a row of the file that is no bar."""
-        self.skipped_rows += 1
-        self._name(str(row))
-
-    def _name(self, reason: str) -> None:
-        if len(self.reasons) < _NAMED:
-            self.reasons.append(reason)
 
 
 async def replay(
@@ -101,114 +57,101 @@ async def replay(
 
     Raises:
         ReplayFailed: the service is not there, stays away too long, or makes bars of the same symbol itself.
+        InvalidRequest: `symbol` is none.
         UnreadableFile: the file is not one of bars.
         TradingSignalsError: the service refuses the whole call.
     """
-    console = console or Console()
     total = await asyncio.to_thread(count_rows, file)
+    tally = Tally()
+    display = ReplayDisplay(console or Console(), file.name, total, monotonic)
     async with tradingsignals.connect(address) as client:
-        simulated = frozenset[str]() if force else await _simulated_symbols(client, address)
-        tally = Tally()
-        display = _Display(console, file, total, monotonic)
-        service = _PatientService(client, address, display, sleep, monotonic)
+        simulated = await _simulated_symbols(client, address)
+        service = _PatientService(client, address, display.say, sleep, monotonic)
         batches = stream_bars(file, symbol=symbol, on_skipped=tally.skip)
         if speed:
             batches = at_pace(batches, Pace(speed, sleep, monotonic), service.newest_bar_time)
         try:
             with display:
-                await _publish_all(batches, service, simulated, tally, display)
+                async for bars in batches:
+                    if not force:
+                        _refuse_simulated(bars, simulated)
+                    tally.add(bars, await service.publish(bars))
+                    display.update(tally)
         except asyncio.CancelledError:
-            display.conclude("stopped; started again, the same command goes on from here", tally)
+            display.conclude("stopped, and goes on from here when started again", tally)
             return INTERRUPTED
-        except ReplayFailed:
-            display.conclude("broken off", tally)
+        except Exception:
+            if tally.bars:
+                display.conclude("broken off, and goes on from here when started again", tally)
             raise
-        display.conclude("done", tally)
+    display.conclude("done", tally)
     return 0
 
 
 async def _simulated_symbols(client: AsyncClient, address: str) -> frozenset[str]:
-    """The symbols that the service makes the bars of itself."""
+    """The symbols of which the service makes the bars itself."""
     try:
         if (await client.service_info()).feed != "simulate":
             return frozenset()
         return frozenset(symbol.symbol for symbol in (await client.health()).symbols)
     except tradingsignals.Unavailable as error:
-        raise ReplayFailed(f"no service answers at {address}; `tradingsignals up` starts one ({error.message})") from error
+        raise ReplayFailed(f"no service answers at {address}; `tradingsignals up` starts one ({error})") from error
 
 
-async def _publish_all(
-    batches: AsyncIterator[list[Bar]],
-    service: _PatientService,
-    simulated: frozenset[str],
-    tally: Tally,
-    display: _Display,
-) -> None:
-    async for bars in batches:
-        if own := simulated & {bar.symbol for bar in bars}:
-            raise ReplayFailed(
-                f"this service makes its own bars of {', '.join(sorted(own))} (FEED=simulate); start it with FEED=push, "
-                "or insist with --force"
-            )
-        tally.add(bars, await service.publish(bars))
-        display.update(tally)
+def _refuse_simulated(bars: Sequence[Bar], simulated: frozenset[str]) -> None:
+    if both := simulated.intersection(bar.symbol for bar in bars):
+        raise ReplayFailed(
+            f"this service makes its own bars of {', '.join(sorted(both))} (FEED=simulate); start it with FEED=push, "
+            "or insist with --force"
+        )
 
 
 class _PatientService:
     """A service that may go away for a while."""
 
     def __init__(
-        self, client: AsyncClient, address: str, display: _Display, sleep: Sleep, monotonic: Monotonic
+        self, client: AsyncClient, address: str, say: Callable[[str], None], sleep: Sleep, monotonic: Monotonic
     ) -> None:
         self._client = client
         self._address = address
-        self._display = display
+        self._say = say
         self._sleep = sleep
         self._monotonic = monotonic
 
     async def publish(self, bars: Sequence[Bar]) -> PublishBarsResponse:
-        """Send bars, all of them again if need be: those that were stored the first time come back as duplicates."""
+        """Send bars; if need be all of them again, whereupon those stored the first time come back as duplicates."""
         messages = [bar_message(bar) for bar in bars]
-        return await self._until_answered(
+        return await self._answer_of(
             lambda: self._client.publish_bars(messages, batch_size=_BARS_A_MESSAGE, timeout=_CALL_SECONDS)
         )
 
     async def newest_bar_time(self, symbol: str) -> datetime | None:
-        """Time of the newest bar of `symbol` that the service has stored."""
+        """Time of the newest bar of `symbol` that is stored."""
 
         async def newest() -> datetime | None:
             async for bar in self._client.bars(symbol, page_size=1):
                 return bar.time.ToDatetime(UTC)
             return None
 
-        return await self._until_answered(newest)
+        return await self._answer_of(newest)
 
-    async def _until_answered(self, call: Callable[[], Awaitable[T]]) -> T:
+    async def _answer_of(self, call: Callable[[], Awaitable[T]]) -> T:
+        """The answer to a call, which is made again for as long as patience lasts."""
         began = self._monotonic()
-        pause = pauses()
-        while True:
+        away = False
+        for pause in pauses():
             try:
-                return await call()
+                answer = await call()
             except TemporaryError as error:
-                away = self._monotonic() - began
-                if away >= PATIENCE_SECONDS:
-                    raise ReplayFailed(f"no answer from {self._address} for {away:.0f} s: {error}") from error
-                if away == 0.0 or not self._display.waiting:
-                    self._display.wait(error)
-                await self._sleep(next(pause))
-
-
-class _Display:
-    """How far the replay is: a bar on a terminal, a plain line now and then anywhere else."""
-
-    def __init__(self, console: Console, file: Path, total: int, monotonic: Monotonic) -> None:
-        self._console = console
-        self._file = file
-        self._total = total
-        self._monotonic = monotonic
-        self._began = self._last_line = monotonic()
-        self.waiting = False
-
-
-def _minute(time: datetime) -> str:
-    return time.strftime("%Y-%m-%d %H:%M")
+                waited = self._monotonic() - began
+                if waited >= PATIENCE_SECONDS:
+                    raise ReplayFailed(f"no answer from {self._address} for {waited:.0f} s ({error})") from error
+                if not away:
+                    self._say(f"{self._address} does not answer ({error}); trying again for {PATIENCE_SECONDS:.0f} s")
+                away = True
+                await self._sleep(pause)
+            else:
+                if away:
+                    self._say(f"{self._address} answers again")
+                return answer
+        raise AssertionError("pauses never end")

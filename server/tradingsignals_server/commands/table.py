@@ -1,0 +1,134 @@
+"""Events as lines of a table: coloured and cut to the width on a terminal, plain and whole anywhere else."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from google.protobuf.timestamp_pb2 import Timestamp
+from rich.console import Console
+from rich.text import Text
+
+from tradingsignals import Event, Position, Signal
+
+_STYLES = {
+    "BUY": "bold green",
+    "SELL": "bold red",
+    "LONG": "green",
+    "SHORT": "red",
+    "PROFIT": "bold green",
+    "LOSS": "bold red",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class _Row:
+    """One line, its columns as they are printed."""
+
+    time: str
+    symbol: str
+    label: str
+    said: str = ""
+    confidence: str = ""
+    entry: str = ""
+    stop: str = ""
+    target: str = ""
+
+    def text(self, style: str = "") -> Text:
+        """The line, its label coloured by what it says."""
+        return Text.assemble(
+            f"{self.time:<16}  {self.symbol:<8}  ",
+            (f"{self.label:<6}", _STYLES.get(self.label, "")),
+            f"{self.confidence:>7}{self.entry:>12}{self.stop:>12}{self.target:>12}  {self.said}",
+            style=style,
+        )
+
+
+class EventTable:
+    """Prints signals as they are made, and positions as they open and close."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._told_simulated = False
+
+    def head(self, title: str) -> None:
+        """What is followed, and the names of the columns."""
+        self.remark(title)
+        names = _Row("TIME (UTC)", "SYMBOL", "", "WHY", "CONF", "ENTRY", "STOP", "TARGET")
+        self._line(names.text("dim"))
+
+    def remark(self, text: str) -> None:
+        """A line about the following itself."""
+        self._line(Text(text, style="dim italic"))
+
+    def show(self, event: Event) -> None:
+        """A line for a signal, or for a position that has opened or closed; other events are passed over."""
+        match event.WhichOneof("payload"):
+            case "signal":
+                self._mark_simulated(event.signal.simulated)
+                self._line(_signal_row(event.signal).text("dim" if event.signal.action == Signal.HOLD else ""))
+            case "position_update" if event.position_update.status == Position.CLOSED:
+                self._line(_closing_row(event.position_update).text())
+            case "position_update" if event.position_update.bars_held == 0:
+                self._mark_simulated(event.position_update.simulated)
+                self._line(_opening_row(event.position_update).text())
+
+    def _mark_simulated(self, simulated: bool) -> None:
+        if simulated and not self._told_simulated:
+            self._told_simulated = True
+            self.remark("simulated: the market or the predictions are made up, not for real money")
+
+    def _line(self, text: Text) -> None:
+        if self._console.is_terminal:
+            self._console.print(text, no_wrap=True, overflow="ellipsis")
+        else:
+            self._console.print(text, soft_wrap=True)
+
+
+def _signal_row(signal: Signal) -> _Row:
+    return _Row(
+        _minute(signal.timestamp),
+        signal.symbol,
+        Signal.Action.Name(signal.action),
+        signal.reasoning[0] if signal.reasoning else "",
+        confidence=f"{signal.confidence:.1%}",
+        entry=_price(signal.entry_price),
+        stop=_price(signal.stop_loss) if signal.HasField("stop_loss") else "",
+        target=_price(signal.take_profit) if signal.HasField("take_profit") else "",
+    )
+
+
+def _opening_row(position: Position) -> _Row:
+    return _Row(
+        _minute(position.entry_time),
+        position.symbol,
+        _side(position),
+        f"opened with {position.position_size:.2%} of equity",
+        entry=_price(position.entry_price),
+        stop=_price(position.stop_loss),
+        target=_price(position.take_profit),
+    )
+
+
+def _closing_row(position: Position) -> _Row:
+    pnl, reason = position.current_pnl, Position.ExitReason.Name(position.exit_reason).lower().replace("_", " ")
+    return _Row(
+        _minute(position.exit_time),
+        position.symbol,
+        "PROFIT" if pnl > 0 else "LOSS" if pnl < 0 else "EVEN",
+        f"{_side(position).lower()} closed at {_price(position.exit_price)} by {reason}: {pnl:+,.2f} "
+        f"({position.current_pnl_pct:+.2f}%, {position.r_multiple:+.2f} R, {position.current_pnl_account:+,.2f} in account)",
+        entry=_price(position.entry_price),
+    )
+
+
+def _minute(time: Timestamp) -> str:
+    return time.ToDatetime().strftime("%Y-%m-%d %H:%M")
+
+
+def _side(position: Position) -> str:
+    return "LONG" if position.action == Signal.BUY else "SHORT"
+
+
+def _price(price: float) -> str:
+    """To the cent from 100 on, to five decimals below, as such pairs are quoted."""
+    return f"{price:,.2f}" if price >= 100.0 else f"{price:.5f}"

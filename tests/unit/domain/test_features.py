@@ -1,0 +1,151 @@
+"""The observation: the same sixteen numbers in the same order, finite and limited whatever the market does."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import asdict
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tradingsignals_server.domain.features import (
+    FEATURE_LIMIT,
+    FEATURE_NAMES,
+    FEATURE_SPECIFICATION,
+    Observation,
+    observation,
+)
+from tradingsignals_server.domain.indicators import Indicators, indicators_of
+from tradingsignals_server.domain.window import Window
+
+from ..builders import bar, walk
+
+prices = st.floats(0.01, 1e6)
+
+
+def observed(window: Window, progress: float = 0.5) -> dict[str, float]:
+    """The observation of a window, by name."""
+    return named(observation(window, indicators_of(window), progress))
+
+
+def named(seen: Observation) -> dict[str, float]:
+    return dict(zip(FEATURE_NAMES, seen.tolist(), strict=True))
+
+
+def flat(bars: int) -> Window:
+    return Window.of([bar(i, 4000.0) for i in range(bars)])
+
+
+def sound(seen: Observation) -> bool:
+    return bool(
+        seen.shape == (16,) and seen.dtype == np.float32 and np.isfinite(seen).all() and (abs(seen) <= 10.0).all()
+    )
+
+
+def test_the_list_is_what_models_were_trained_on() -> None:
+    assert FEATURE_SPECIFICATION == "m5-v1"
+    assert FEATURE_LIMIT == 10.0
+    assert FEATURE_NAMES == (
+        "return_1",
+        "return_3",
+        "return_6",
+        "return_12",
+        "rsi",
+        "macd",
+        "macd_signal",
+        "macd_histogram",
+        "bb_position",
+        "bb_width",
+        "ema_20_gap",
+        "ema_50_gap",
+        "ema_spread",
+        "atr",
+        "volatility",
+        "session_progress",
+    )
+
+
+def test_each_feature_is_what_its_comment_says() -> None:
+    bars = walk(100)
+    closes = [one.close for one in bars]
+    window = Window.of(bars)
+    known = {name: value or 0.0 for name, value in asdict(indicators_of(window)).items()}
+    atr, close = known["atr"], closes[-1]
+    half = (known["bb_upper"] - known["bb_lower"]) / 2
+    expected = {
+        "return_1": 100 * math.log(close / closes[-2]),
+        "return_3": 100 * math.log(close / closes[-4]),
+        "return_6": 100 * math.log(close / closes[-7]),
+        "return_12": 100 * math.log(close / closes[-13]),
+        "rsi": (known["rsi"] - 50) / 50,
+        "macd": known["macd"] / atr,
+        "macd_signal": known["macd_signal"] / atr,
+        "macd_histogram": known["macd_histogram"] / atr,
+        "bb_position": (close - known["bb_middle"]) / half,
+        "bb_width": 100 * 2 * half / known["bb_middle"],
+        "ema_20_gap": (close - known["ema_20"]) / atr,
+        "ema_50_gap": (close - known["ema_50"]) / atr,
+        "ema_spread": (known["ema_20"] - known["ema_50"]) / atr,
+        "atr": 100 * atr / close,
+        "volatility": 100 * known["volatility"],
+        "session_progress": 0.5,
+    }
+    assert observed(window) == pytest.approx(expected, rel=1e-6)
+    assert len(set(expected.values())) == len(expected), "features that are equal could change places unseen"
+
+
+def test_what_does_not_exist_yet_is_neutral() -> None:
+    assert observation(Window.empty(), Indicators(), 0.25).tolist() == [0.0] * 15 + [0.25]
+    first = Window.of(walk(1))
+    assert observation(first, indicators_of(first), 0.0).tolist() == [0.0] * 16
+
+
+@pytest.mark.parametrize(("bars", "returns"), [(1, 0), (2, 1), (3, 1), (4, 2), (7, 3), (12, 3), (13, 4)])
+def test_a_return_needs_one_bar_more_than_it_spans(bars: int, returns: int) -> None:
+    seen = observed(Window.of(walk(bars)))
+    assert [seen[name] != 0.0 for name in FEATURE_NAMES[:4]] == [i < returns for i in range(4)]
+
+
+def test_a_market_that_stands_still_shows_no_distance_from_anything() -> None:
+    seen = observed(flat(100))
+    del seen["rsi"]  # TA-Lib's own answer for no move at all
+    assert seen == {**dict.fromkeys(seen, 0.0), "session_progress": 0.5}
+
+
+def test_without_a_range_a_basis_point_stands_in_for_it() -> None:
+    known = Indicators(atr=0.0, macd=0.8)
+    assert named(observation(flat(1), known, 0.0))["macd"] == pytest.approx(2.0)
+
+
+@given(st.lists(prices, min_size=1, max_size=110), st.floats(0, 0.999))
+def test_whatever_the_market_does_it_is_finite_and_limited(closes: list[float], progress: float) -> None:
+    window = Window.of([bar(i, close) for i, close in enumerate(closes)])
+    assert sound(observation(window, indicators_of(window), progress))
+
+
+@given(prices, st.lists(st.floats(-1e9, 1e9) | st.none(), min_size=8, max_size=8), st.floats(1e-9, 1e6) | st.none())
+def test_whatever_the_caller_claims_it_is_finite_and_limited(
+    close: float, values: list[float | None], atr: float | None
+) -> None:
+    rsi, macd, macd_signal, macd_histogram, lower, middle, ema_20, ema_50 = values
+    claimed = Indicators(
+        rsi=None if rsi is None else abs(rsi) % 100.0,
+        macd=macd,
+        macd_signal=macd_signal,
+        macd_histogram=macd_histogram,
+        bb_lower=lower,
+        bb_middle=None if middle is None else abs(middle) + 1.0,
+        bb_upper=lower if lower is None else lower + 2.0,
+        ema_20=ema_20,
+        ema_50=ema_50,
+        atr=atr,
+    )
+    assert sound(observation(Window.of([bar(0, close)]), claimed, 0.0))
+
+
+@pytest.mark.parametrize(("last", "limit"), [(1e6, 10.0), (0.01, -10.0)])
+def test_one_bad_print_is_cut_off(last: float, limit: float) -> None:
+    window = Window.of([*walk(60), bar(60, last)])
+    assert observed(window)["return_1"] == limit

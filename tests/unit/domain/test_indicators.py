@@ -1,0 +1,164 @@
+"""Indicators: TA-Lib's own values on the same bars to the last bit, absent until they can exist, and without memory."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import asdict, fields
+from datetime import date, timedelta
+from functools import partial
+from statistics import pstdev
+
+import numpy as np
+import pytest
+import talib
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tradingsignals_server.domain.bars import BAR_INTERVAL, Bar
+from tradingsignals_server.domain.indicators import WARM_BARS, Indicators, indicators_of
+from tradingsignals_server.domain.window import LOOKBACK_BARS, Window
+
+from ..builders import OPENING, bar, real_bars, walk
+
+FIRST_BARS = {
+    "rsi": 15,
+    "atr": 15,
+    "bb_upper": 20,
+    "bb_middle": 20,
+    "bb_lower": 20,
+    "ema_20": 20,
+    "volatility": 21,
+    "macd": 34,
+    "macd_signal": 34,
+    "macd_histogram": 34,
+    "macd_histogram_before": 35,
+    "ema_50": 50,
+    "window_volatility": 50,
+}
+"""The number of bars from which each indicator exists."""
+
+
+def by_talib(window: Window) -> dict[str, float]:
+    """The same straight from TA-Lib, for a warm window."""
+    open_, high, low, close = window.prices
+    upper, middle, lower = talib.BBANDS(close, timeperiod=20, nbdevup=2, nbdevdn=2, matype=talib.MA_Type.SMA)
+    macd, signal, histogram = talib.MACD(close, fastperiod=12, slowperiod=26, signalperiod=9)
+    return {
+        "rsi": talib.RSI(close, timeperiod=14)[-1],
+        "atr": talib.ATR(high, low, close, timeperiod=14)[-1],
+        "bb_upper": upper[-1],
+        "bb_middle": middle[-1],
+        "bb_lower": lower[-1],
+        "ema_20": talib.EMA(close, timeperiod=20)[-1],
+        "ema_50": talib.EMA(close, timeperiod=50)[-1],
+        "macd": macd[-1],
+        "macd_signal": signal[-1],
+        "macd_histogram": histogram[-1],
+        "macd_histogram_before": histogram[-2],
+    }
+
+
+def known(found: Indicators) -> set[str]:
+    return {name for name, value in asdict(found).items() if value is not None}
+
+
+@given(bars=st.integers(51, 300), seed=st.integers(0, 10**6))
+def test_they_are_talibs_to_the_last_bit(bars: int, seed: int) -> None:
+    window = Window.of(walk(bars, seed=seed))
+    found = asdict(indicators_of(window))
+    assert {name: found[name] for name in by_talib(window)} == by_talib(window)
+
+
+def test_every_indicator_is_looked_at_here() -> None:
+    assert {field.name for field in fields(Indicators)} == set(FIRST_BARS)
+
+
+@pytest.mark.parametrize("bars", range(101))
+def test_they_are_absent_until_they_can_exist(bars: int) -> None:
+    found = indicators_of(Window.of(walk(bars)))
+    assert known(found) == {name for name, first in FIRST_BARS.items() if bars >= first}
+    assert all(math.isfinite(value) for value in asdict(found).values() if value is not None)
+
+
+def test_talib_has_them_no_sooner() -> None:
+    close = Window.of(walk(WARM_BARS)).close
+    first = {
+        "rsi": np.isfinite(talib.RSI(close, 14)).argmax() + 1,
+        "ema_20": np.isfinite(talib.EMA(close, 20)).argmax() + 1,
+        "ema_50": np.isfinite(talib.EMA(close, 50)).argmax() + 1,
+        "macd_signal": np.isfinite(talib.MACD(close, 12, 26, 9)[1]).argmax() + 1,
+        "bb_upper": np.isfinite(talib.BBANDS(close, 20, 2.0, 2.0)[0]).argmax() + 1,
+    }
+    assert first == {name: FIRST_BARS[name] for name in first}
+
+
+def test_warm_means_all_of_them() -> None:
+    assert max(FIRST_BARS.values()) == WARM_BARS
+
+
+@given(bars=st.integers(50, 130), seed=st.integers(0, 10**6))
+def test_volatility_is_the_standard_deviation_of_log_returns(bars: int, seed: int) -> None:
+    window = Window.of(walk(bars, seed=seed))
+    closes = window.close.tolist()
+    returns = [math.log(after / before) for before, after in zip(closes, closes[1:], strict=False)]
+    found = indicators_of(window)
+    assert found.volatility == pytest.approx(pstdev(returns[-20:]), rel=1e-9)
+    assert found.window_volatility == pytest.approx(pstdev(returns), rel=1e-9)
+
+
+@given(drift=st.sampled_from([1.0, 1.001, 0.999, 1.01]), flat=st.floats(0.01, 1e6))
+def test_a_market_without_surprises_has_no_volatility(drift: float, flat: float) -> None:
+    steady = [bar(i, flat * drift**i) for i in range(60)]
+    found = indicators_of(Window.of(steady))
+    assert found.volatility == pytest.approx(0.0, abs=1e-8)
+    assert found.window_volatility == pytest.approx(0.0, abs=1e-8)
+
+
+@given(cut=st.integers(1, 300), seed=st.integers(0, 10**6))
+def test_they_depend_on_the_last_bars_alone(cut: int, seed: int) -> None:
+    bars = walk(300, seed=seed)[:cut]
+    live = Window.empty()
+    for one in bars:
+        live = live.append(one)
+    assert indicators_of(live) == indicators_of(Window.of(bars[-LOOKBACK_BARS:]))
+
+
+@given(seed=st.integers(0, 10**6), other=st.integers(0, 10**6))
+def test_what_lies_before_the_window_does_not_matter(seed: int, other: int) -> None:
+    newest = walk(220, seed=seed)[-LOOKBACK_BARS:]
+    found = []
+    for past in (walk(120, seed=seed), walk(120, seed=other)):
+        window = Window.of(past[-LOOKBACK_BARS:])
+        for one in newest:
+            window = window.append(one)
+        found.append(indicators_of(window))
+    assert found[0] == found[1]
+
+
+def test_asking_twice_gives_the_same_and_changes_nothing() -> None:
+    window = Window.of(walk(100))
+    prices = window.prices.tobytes()
+    assert indicators_of(window) == indicators_of(window)
+    assert window.prices.tobytes() == prices
+
+
+def test_a_market_that_stands_still_has_no_range() -> None:
+    still = [Bar("USDCOP", OPENING + i * BAR_INTERVAL, 4000.0, 4000.0, 4000.0, 4000.0) for i in range(60)]
+    found = indicators_of(Window.of(still))
+    assert (found.atr, found.macd, found.volatility) == (0.0, 0.0, 0.0)
+    assert found.bb_upper == found.bb_middle == found.bb_lower == found.ema_20 == found.ema_50 == 4000.0
+
+
+def test_real_bars_of_a_month_one_by_one() -> None:
+    month = partial(date, 2025, 6)
+    bars = real_bars(month(1), month(30))
+    assert len(bars) > 1000
+    live = Window.empty()
+    for count, one in enumerate(bars, 1):
+        live = live.append(one)
+        found = asdict(indicators_of(live))
+        if count <= WARM_BARS:
+            continue
+        window = Window.of(bars[max(0, count - LOOKBACK_BARS) : count])
+        assert {name: found[name] for name in by_talib(window)} == by_talib(window), one.time
+    assert bars[-1].time - bars[0].time > timedelta(days=20)

@@ -1,0 +1,70 @@
+"""The window keeps the newest bars, oldest first, and never changes."""
+
+from __future__ import annotations
+
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tradingsignals_server.domain.bars import Bar
+from tradingsignals_server.domain.window import LOOKBACK_BARS, Window
+
+from ..builders import walk
+
+WALK = walk(240)
+
+
+def rows(bars: list[Bar]) -> list[list[float]]:
+    return [[getattr(bar, name) for bar in bars] for name in ("open", "high", "low", "close")]
+
+
+@given(count=st.integers(0, 240), limit=st.integers(1, 130))
+def test_appending_one_by_one_leaves_the_newest(count: int, limit: int) -> None:
+    window = Window.empty()
+    for bar in WALK[:count]:
+        window = window.append(bar, limit)
+    newest = WALK[:count][-limit:]
+    assert window.prices.tolist() == rows(newest)
+    assert window.time == (newest[-1].time if newest else None)
+    assert len(window) == len(newest)
+
+
+@given(count=st.integers(0, 240))
+def test_made_of_bars_at_once_or_one_by_one(count: int) -> None:
+    at_once = Window.of(WALK[:count])
+    one_by_one = Window.empty()
+    for bar in WALK[:count]:
+        one_by_one = one_by_one.append(bar, 240)
+    assert at_once.prices.tobytes() == one_by_one.prices.tobytes()
+    assert at_once.time == one_by_one.time
+
+
+def test_a_live_window_has_a_hundred_bars() -> None:
+    window = Window.empty()
+    for bar in WALK:
+        window = window.append(bar)
+    assert len(window) == LOOKBACK_BARS == 100
+
+
+def test_rows_can_be_handed_to_talib_as_they_are() -> None:
+    for window in (Window.of(WALK[:3]), Window.of(WALK[:3]).append(WALK[3]), Window.empty()):
+        for row in (window.high, window.low, window.close):
+            assert row.dtype == np.float64
+            assert row.flags["C_CONTIGUOUS"]
+
+
+def test_what_is_added_leaves_the_window_before_as_it_was() -> None:
+    before = Window.of(WALK[:100])
+    prices = before.prices.copy()
+    before.append(WALK[100])
+    before.with_unfinished((1.0, 2.0, 0.5, 1.5))
+    assert (before.prices == prices).all()
+    assert before.time == WALK[99].time
+
+
+def test_an_unfinished_bar_has_prices_but_no_time() -> None:
+    window = Window.of(WALK[:100]).with_unfinished((1.0, 2.0, 0.5, 1.5))
+    assert window.prices[:, -1].tolist() == [1.0, 2.0, 0.5, 1.5]
+    assert window.prices[:, :-1].tolist() == rows(WALK[1:100])
+    assert window.time == WALK[99].time
+    assert Window.empty().with_unfinished((1.0, 2.0, 0.5, 1.5)).time is None
