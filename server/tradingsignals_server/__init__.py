@@ -2,8 +2,8 @@
 
 import os
 
-# gRPC's core reads these before anything else of ours runs: it is not to print to the terminal in its own format, nor to
-# prepare for forks, since the children we start run other programs at once.
+# Read by gRPC's core when it is first used: it is not to print to the terminal in its own format, nor to prepare for
+# forks, since the children we start run other programs at once.
 os.environ.setdefault("GRPC_VERBOSITY", "NONE")
 os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "0")
 

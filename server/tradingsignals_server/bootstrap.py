@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
@@ -42,11 +42,15 @@ from .rpc.system import SystemServicer
 
 @dataclass(frozen=True, slots=True)
 class Service:
-    """A running server, and what it works with."""
+    """A running server, and what it works with.
+
+    `farewell` tells health checks and followers that it is about to go; calls under way go on.
+    """
 
     grpc_port: int
     dsn: str
     policy: Policy
+    farewell: Callable[[], Awaitable[None]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +75,11 @@ async def everything(settings: Settings) -> AsyncIterator[Everything]:
             backend=Address(settings.grpc_host, service.grpc_port),
         )
         async with running_edge(config, settings.data_dir / "edge") as edge:
-            yield Everything(service, edge)
+            try:
+                yield Everything(service, edge)
+            finally:
+                # Followers behind the edge are to hear it from the server before the edge cuts them off.
+                await service.farewell()
 
 
 @asynccontextmanager
@@ -108,15 +116,20 @@ async def serving(settings: Settings, dsn: str) -> AsyncIterator[Service]:
         background.create_task(engine.run())
         try:
             servicers = _servicers(settings, store, engine, pipeline, broadcast)
-            async with (
-                running_server(settings.grpc_host, settings.grpc_port, servicers) as server,
-                AsyncExitStack() as end,
-            ):
-                end.callback(broadcast.stop)
-                end.push_async_callback(server.not_serving)
-                if (feed := _feed(settings)) is not None:
-                    end.callback(background.create_task(feed.run(engine)).cancel)
-                yield Service(server.port, dsn, policy)
+            async with running_server(settings.grpc_host, settings.grpc_port, servicers) as server:
+
+                async def farewell() -> None:
+                    broadcast.stop()
+                    await server.not_serving()
+
+                feed = _feed(settings)
+                feeding = None if feed is None else background.create_task(feed.run(engine))
+                try:
+                    yield Service(server.port, dsn, policy, farewell)
+                finally:
+                    if feeding is not None:
+                        feeding.cancel()
+                    await farewell()
         finally:
             await engine.stop()
 

@@ -23,6 +23,8 @@ def configure(level: str, log_format: LogFormat) -> None:
     logging.basicConfig(level=level, handlers=[handler], force=True)
     # grpc.aio logs every aborted call a second time, with a traceback of our own abort.
     logging.getLogger("grpc._cython.cygrpc").setLevel(logging.CRITICAL)
+    # While the database is away the pool tells of every attempt, with a traceback; we tell of it once.
+    logging.getLogger("asyncpg.pool").setLevel(logging.ERROR)
 
 
 def _with_request_id(record: logging.LogRecord) -> bool:

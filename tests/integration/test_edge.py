@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
+import re
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -414,7 +415,10 @@ async def test_grpc_web(rest: httpx.AsyncClient, text: bool) -> None:
         headers = {"content-type": content_type, "accept": content_type}
         answer = await rest.post(LATEST, content=base64.b64encode(framed) if text else framed, headers=headers)
         assert answer.status_code == 200
-        messages, trailers = web_frames(base64.b64decode(answer.content) if text else answer.content)
+        body = answer.content
+        if text:  # a sequence of encodings, each with its own padding
+            body = b"".join(base64.b64decode(part) for part in re.findall(b"[^=]+=*", body))
+        messages, trailers = web_frames(body)
         return messages, trailers | dict(answer.headers)
 
     (message,), trailers = await call("USDCOP")

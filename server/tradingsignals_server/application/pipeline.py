@@ -114,7 +114,7 @@ class Pipeline:
             started=started,
         )
         state, signal, trades = self._decide_and_act(state, sight, opens=not self._session_closes(last_of_session))
-        events = (MarketUpdate(bar, Disposition.ACCEPTED), *exits, signal, *trades)
+        events: tuple[Event, ...] = (MarketUpdate(bar, Disposition.ACCEPTED), *exits, signal, *trades)
         return BarStep(state, events, Disposition.ACCEPTED, signal)
 
     def on_request(self, state: SymbolState, sight: Sight) -> SignalStep:

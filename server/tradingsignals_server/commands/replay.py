@@ -95,7 +95,7 @@ async def _simulated_symbols(client: AsyncClient, address: str) -> frozenset[str
             return frozenset()
         return frozenset(symbol.symbol for symbol in (await client.health()).symbols)
     except tradingsignals.Unavailable as error:
-        raise ReplayFailed(f"no service answers at {address}; `tradingsignals up` starts one ({error})") from error
+        raise ReplayFailed(f"no service answers at {address}; `tradingsignals up` starts one") from error
 
 
 def _refuse_simulated(bars: Sequence[Bar], simulated: frozenset[str]) -> None:

@@ -89,7 +89,8 @@ def _signal_row(signal: Signal) -> _Row:
         _minute(signal.timestamp),
         signal.symbol,
         Signal.Action.Name(signal.action),
-        signal.reasoning[0] if signal.reasoning else "",
+        # The first sentence is the confidence, which has a column of its own.
+        "; ".join(signal.reasoning[1:] or signal.reasoning),
         confidence=f"{signal.confidence:.1%}",
         entry=_price(signal.entry_price),
         stop=_price(signal.stop_loss) if signal.HasField("stop_loss") else "",
@@ -115,8 +116,9 @@ def _closing_row(position: Position) -> _Row:
         _minute(position.exit_time),
         position.symbol,
         "PROFIT" if pnl > 0 else "LOSS" if pnl < 0 else "EVEN",
-        f"{_side(position).lower()} closed at {_price(position.exit_price)} by {reason}: {pnl:+,.2f} "
-        f"({position.current_pnl_pct:+.2f}%, {position.r_multiple:+.2f} R, {position.current_pnl_account:+,.2f} in account)",
+        f"{_side(position).lower()} closed at {_price(position.exit_price)} by {reason}: "
+        f"{pnl:+,.2f}, {position.current_pnl_pct:+.2f}%, {position.r_multiple:+.2f} R, "
+        f"{position.current_pnl_account:+,.2f} on the account",
         entry=_price(position.entry_price),
     )
 

@@ -49,7 +49,7 @@ async def watch(
         try:
             resume_after: int | None = (await client.service_info()).through_sequence
         except tradingsignals.Unavailable as error:
-            raise ServiceAbsent(f"no service answers at {address}; `tradingsignals up` starts one ({error})") from error
+            raise ServiceAbsent(f"no service answers at {address}; `tradingsignals up` starts one") from error
         table.head(f"{what} of {', '.join(wanted) or 'all symbols'} at {address}")
         broken = False
         pause = pauses()

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tradingsignals_server.domain.errors import InvalidBar
 from tradingsignals_server.domain.features import (
     FEATURE_LIMIT,
     FEATURE_NAMES,
@@ -143,6 +144,16 @@ def test_whatever_the_caller_claims_it_is_finite_and_limited(
         atr=atr,
     )
     assert sound(observation(Window.of([bar(0, close)]), claimed, 0.0))
+
+
+@pytest.mark.parametrize("last", [1e308, 1e200, 1e160, 1e-160, 1e-300, 5e-324])
+def test_a_price_beyond_all_reason_is_refused_or_survived(last: float) -> None:
+    try:
+        bars = [*walk(60), bar(60, last)]
+    except InvalidBar:
+        return
+    window = Window.of(bars)
+    assert sound(observation(window, indicators_of(window), 0.5))
 
 
 @pytest.mark.parametrize(("last", "limit"), [(1e6, 10.0), (0.01, -10.0)])

@@ -48,7 +48,7 @@ class PortTaken(Exception):
     """Something else listens on the port that was asked for."""
 
     def __init__(self, host: str, port: int) -> None:
-        super().__init__(f"port {port} on {host} is taken")
+        super().__init__(f"port {port} on {host} is taken: set SIGNAL_SERVICE_PORT to another, or stop what uses it")
         self.host = host
         self.port = port
 

@@ -87,7 +87,10 @@ class PostgresStore:
         try:
             async with connection(self._pool) as database, database.transaction():
                 newest = await database.fetchval(
-                    "UPDATE event_log SET last_sequence = last_sequence + $1 RETURNING last_sequence", len(events)
+                    "UPDATE event_log SET last_sequence = last_sequence + $1, signals = signals + $2 "
+                    "RETURNING last_sequence",
+                    len(events),
+                    sum(isinstance(event, Signal) for event in events),
                 )
                 first = newest - len(events) + 1
                 entries = [self._entry(event, first + index, at) for index, event in enumerate(events)]
@@ -252,7 +255,7 @@ class PostgresStore:
         async with connection(self._pool) as database:
             row = await fetch_one(
                 database,
-                "SELECT (SELECT count(*) FROM signals) AS count, "
+                "SELECT (SELECT signals FROM event_log) AS count, "
                 '(SELECT "timestamp" FROM signals ORDER BY sequence DESC LIMIT 1) AS last',
             )
         return SignalTotals(row["count"], row["last"])

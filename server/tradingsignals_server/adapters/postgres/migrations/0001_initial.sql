@@ -6,11 +6,14 @@
 CREATE TABLE event_log (
     only_row      boolean PRIMARY KEY DEFAULT true CHECK (only_row),
     epoch         uuid    NOT NULL DEFAULT gen_random_uuid(),
-    last_sequence bigint  NOT NULL DEFAULT 0
+    last_sequence bigint  NOT NULL DEFAULT 0,
+    signals       bigint  NOT NULL DEFAULT 0
 );
 INSERT INTO event_log DEFAULT VALUES;
 COMMENT ON TABLE event_log IS 'Head of the event log: its name and the newest sequence given out.';
 COMMENT ON COLUMN event_log.epoch IS 'Name of this log. Sequences of different epochs have nothing to do with each other.';
+
+COMMENT ON COLUMN event_log.signals IS 'Signals made, so that telling their number does not mean counting them.';
 
 CREATE TABLE events (
     sequence   bigint      PRIMARY KEY,

@@ -1,0 +1,66 @@
+"""What can go wrong is drawn in one tree, and every leaf of it says enough to act on."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from tradingsignals_server.domain import errors
+from tradingsignals_server.domain.errors import (
+    BarConflict,
+    FieldViolation,
+    InvalidPageToken,
+    InvalidRequest,
+    NotEnoughBars,
+    Overloaded,
+    PositionAlreadyClosed,
+    PositionNotFound,
+    SequencePruned,
+    SequenceUnknown,
+    ServiceError,
+    ShuttingDown,
+    SignalNotFound,
+    StorageUnavailable,
+)
+
+from ..builders import OPENING
+
+
+def below(base: type[ServiceError]) -> list[type[ServiceError]]:
+    """The errors below `base`, depth first, as far as they are of the domain."""
+    children = [child for child in base.__subclasses__() if child.__module__ == errors.__name__]
+    return [found for child in children for found in (child, *below(child))]
+
+
+def test_the_tree_in_the_docstring_is_the_tree() -> None:
+    drawn = re.findall(r"[├└]── (\w+)", errors.__doc__ or "")
+    assert drawn == [error.__name__ for error in below(ServiceError)]
+
+
+@pytest.mark.parametrize(
+    ("error", "metadata"),
+    [
+        (BarConflict("USDCOP", OPENING), {"symbol": "USDCOP", "time": "2024-03-04T13:00:00Z"}),
+        (SignalNotFound(None), {}),
+        (SignalNotFound("USDCOP"), {"symbol": "USDCOP"}),
+        (PositionNotFound("p"), {"position_id": "p"}),
+        (PositionAlreadyClosed("p"), {"position_id": "p"}),
+        (NotEnoughBars("USDCOP", 50, 7), {"symbol": "USDCOP", "bars_needed": "50", "bars_stored": "7"}),
+        (SequencePruned(3, 9), {"oldest_sequence": "9"}),
+        (SequenceUnknown(9, 3, "e"), {"newest_sequence": "3", "epoch": "e"}),
+        (StorageUnavailable(), {}),
+        (Overloaded(10), {"limit": "10"}),
+        (ShuttingDown(4), {"sequence": "4"}),
+    ],
+)
+def test_metadata_is_what_the_contract_lists(error: ServiceError, metadata: dict[str, str]) -> None:
+    assert dict(error.metadata) == metadata
+    assert error.message == str(error)
+    assert "\n" not in error.message
+
+
+def test_every_violation_is_told() -> None:
+    error = InvalidRequest([FieldViolation("a", "is wrong"), FieldViolation("b", "is worse")])
+    assert error.message == "a: is wrong; b: is worse"
+    assert [violation.field for violation in InvalidPageToken().violations] == ["page_token"]

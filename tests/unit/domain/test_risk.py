@@ -1,0 +1,283 @@
+"""From what the policy says to a decision: thresholds at their boundaries, levels to the last bit, four ways to size."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
+
+from tradingsignals_server.domain.indicators import Indicators
+from tradingsignals_server.domain.risk import (
+    KELLY_MINIMUM_TRADES,
+    RiskRules,
+    Sizing,
+    TradeTally,
+    decide,
+)
+from tradingsignals_server.domain.signals import Action, Decision, Probabilities
+
+from ..builders import SURE
+
+SIDES = pytest.mark.parametrize("side", [Action.BUY, Action.SELL])
+RULES = RiskRules()
+NOTHING = TradeTally()
+
+prices = st.floats(0.01, 1e6)
+ranges = st.floats(1e-6, 1e6)
+multipliers = st.floats(0.1, 20.0)
+
+
+def decided(
+    side: Action = Action.BUY,
+    price: float = 4000.0,
+    atr: float | None = 10.0,
+    rules: RiskRules = RULES,
+    tally: TradeTally = NOTHING,
+) -> Decision:
+    """What a policy that is 90% sure of `side` leads to."""
+    return decide(SURE[side], price, Indicators(atr=atr), rules, tally)
+
+
+def likely(side: Action, probability: float) -> Probabilities:
+    rest = 1.0 - probability
+    return Probabilities(rest, probability, 0.0) if side is Action.BUY else Probabilities(rest, 0.0, probability)
+
+
+def holds(decision: Decision) -> bool:
+    """True for a HOLD with nothing that only a trade has."""
+    without_levels = (decision.stop_loss, decision.take_profit, decision.risk_reward_ratio) == (None, None, None)
+    return decision.action is Action.HOLD and without_levels and decision.position_size == 0.0
+
+
+# ------------------------------------------------------------------------------------------------------- levels
+
+
+@given(st.sampled_from(list(Action)), prices, ranges, multipliers, multipliers, st.floats(0.0, 3.0))
+def test_a_decision_is_whole_or_a_hold(
+    side: Action, price: float, atr: float, stop: float, target: float, minimum: float
+) -> None:
+    rules = RiskRules(atr_multiplier_sl=stop, atr_multiplier_tp=target, min_risk_reward=minimum)
+    made = decided(side, price, atr, rules)
+    assert made.reasoning[0] == "Model confidence: 90.0%"
+    assert made.confidence == 0.9
+    if made.action is Action.HOLD:
+        assert holds(made)
+        assert len(made.reasoning) > 1
+        return
+    assert made.action is side
+    assert made.stop_loss is not None
+    assert made.take_profit is not None
+    assert made.stop_loss > 0.0
+    assert made.take_profit > 0.0
+    assert side.direction * (price - made.stop_loss) > 0.0
+    assert side.direction * (made.take_profit - price) > 0.0
+    assert made.risk_reward_ratio == target / stop
+    assert 0.0 < made.position_size <= rules.max_position_size_pct
+
+
+@given(prices, ranges, multipliers, multipliers)
+def test_levels_are_entry_and_atr_and_multipliers(price: float, atr: float, stop: float, target: float) -> None:
+    rules = RiskRules(atr_multiplier_sl=stop, atr_multiplier_tp=target, min_risk_reward=0.0)
+    long, short = decided(Action.BUY, price, atr, rules), decided(Action.SELL, price, atr, rules)
+    if price > atr * stop:
+        assert (long.stop_loss, long.take_profit) == (price - atr * stop, price + atr * target)
+    else:
+        assert holds(long)
+    if price > atr * target:
+        assert (short.stop_loss, short.take_profit) == (price + atr * stop, price - atr * target)
+    else:
+        assert holds(short)
+
+
+@SIDES
+@pytest.mark.parametrize("atr", [1e-300, 1e-12, 4.5e-13])
+@pytest.mark.parametrize("sizing", Sizing)
+def test_a_range_too_small_to_part_the_levels_makes_no_trade(side: Action, atr: float, sizing: Sizing) -> None:
+    made = decided(side, 4000.0, atr, RiskRules(sizing=sizing))
+    assert holds(made) or made.stop_loss != 4000.0 != made.take_profit
+
+
+@SIDES
+@pytest.mark.parametrize(("atr", "said"), [(None, "unknown"), (0.0, "0")])
+def test_without_a_range_there_are_no_levels(side: Action, atr: float | None, said: str) -> None:
+    made = decided(side, atr=atr)
+    assert holds(made)
+    assert f"{side} has no levels because the ATR is {said}: HOLD" in made.reasoning
+
+
+def test_a_level_at_or_below_nought_makes_no_trade() -> None:
+    at_nought = decided(Action.BUY, price=20.0, atr=10.0)
+    assert holds(at_nought)
+    assert "BUY would need a level at or below 0: HOLD" in at_nought.reasoning
+    assert decided(Action.BUY, price=20.001, atr=10.0).action is Action.BUY
+    assert holds(decided(Action.SELL, price=30.0, atr=10.0))
+    assert decided(Action.SELL, price=30.001, atr=10.0).action is Action.SELL
+
+
+# --------------------------------------------------------------------------------------------------- thresholds
+
+
+@SIDES
+@given(threshold=st.floats(0.51, 1.0))
+def test_at_the_threshold_it_stands_and_just_below_it_holds(side: Action, threshold: float) -> None:
+    rules = RiskRules(confidence_threshold=threshold)
+    found = Indicators(atr=10.0)
+    at = decide(likely(side, threshold), 4000.0, found, rules, NOTHING)
+    below = decide(likely(side, math.nextafter(threshold, 0.0)), 4000.0, found, rules, NOTHING)
+    assert at.action is side
+    assert holds(below)
+    assert below.confidence == math.nextafter(threshold, 0.0)
+
+
+def test_the_reasoning_names_what_was_not_sure_enough() -> None:
+    made = decide(likely(Action.SELL, 0.6), 4000.0, Indicators(atr=10.0), RULES, NOTHING)
+    assert made.reasoning[:2] == ("Model confidence: 60.0%", "SELL at 60.0% is below the threshold of 65.0%: HOLD")
+
+
+def test_a_policy_that_holds_is_said_to_hold() -> None:
+    assert decided(Action.HOLD).reasoning == ("Model confidence: 90.0%", "Model chose HOLD")
+
+
+@given(ranges)
+def test_a_ratio_at_the_minimum_passes_whatever_the_range(atr: float) -> None:
+    assert decided(Action.BUY, 1e8, atr).action is Action.BUY
+    assert holds(decided(Action.BUY, 1e8, atr, replace(RULES, atr_multiplier_tp=2.9999)))
+
+
+def test_a_ratio_that_is_the_minimum_on_paper_passes() -> None:
+    """Such as 3.3 over 2.2, which floating point puts a hair below 1.5."""
+    on_paper = [(hundredths / 100, hundredths * 3 // 2 / 100) for hundredths in range(2, 1000, 2)]
+    rules = [RiskRules(atr_multiplier_sl=stop, atr_multiplier_tp=target) for stop, target in on_paper]
+    held = [(one.atr_multiplier_sl, one.atr_multiplier_tp) for one in rules if holds(decided(rules=one))]
+    assert held == []
+
+
+def test_too_little_for_the_risk_holds_and_says_so() -> None:
+    made = decided(rules=RiskRules(atr_multiplier_tp=2.9))
+    assert holds(made)
+    assert "Risk-reward ratio 1.45 is below the minimum of 1.50: HOLD" in made.reasoning
+
+
+# ------------------------------------------------------------------------------------------------------- sizing
+
+
+@SIDES
+@pytest.mark.parametrize(
+    ("rules", "size"),
+    [
+        (RiskRules(sizing=Sizing.CONFIDENCE, position_size_pct=0.02), 0.02 * 0.9),
+        (RiskRules(sizing=Sizing.FIXED, position_size_pct=0.02), 0.02),
+        # 0.1% of equity is lost when a price of 4000 falls by 2 x 50: 0.001 = size x 100 / 4000.
+        (RiskRules(sizing=Sizing.RISK, risk_per_trade_pct=0.001), 0.04),
+        (RiskRules(sizing=Sizing.KELLY, position_size_pct=0.02), 0.02),
+        (RiskRules(sizing=Sizing.CONFIDENCE, position_size_pct=0.5), 0.05),
+        (RiskRules(sizing=Sizing.FIXED, position_size_pct=0.5), 0.05),
+        (RiskRules(sizing=Sizing.RISK, risk_per_trade_pct=0.5), 0.05),
+        (RiskRules(sizing=Sizing.KELLY, position_size_pct=0.5), 0.05),
+        (RiskRules(sizing=Sizing.RISK, risk_per_trade_pct=0.5, max_position_size_pct=1.0), 1.0),
+    ],
+)
+def test_sizes_and_their_cap(side: Action, rules: RiskRules, size: float) -> None:
+    assert decided(side, 4000.0, 50.0, rules).position_size == pytest.approx(size, rel=1e-12)
+
+
+@given(price=prices, atr=ranges, risk=st.floats(1e-4, 0.05))
+def test_what_is_lost_at_the_stop_is_what_was_to_be_risked(price: float, atr: float, risk: float) -> None:
+    rules = RiskRules(sizing=Sizing.RISK, risk_per_trade_pct=risk, max_position_size_pct=1.0)
+    made = decided(Action.BUY, price, atr, rules)
+    assume(made.stop_loss is not None and made.position_size < 1.0 and atr > 1e-6 * price)
+    assert made.stop_loss is not None
+    assert made.position_size * (price - made.stop_loss) / price == pytest.approx(risk, rel=1e-6)
+
+
+def tally(wins: int, losses: int, won: float = 1.0, lost: float = 1.0) -> TradeTally:
+    """Trades that won or lost so many percent each."""
+    found = TradeTally()
+    for pnl_pct in [won] * wins + [-lost] * losses:
+        found = found.with_trade(pnl_pct)
+    return found
+
+
+@pytest.mark.parametrize(
+    ("closed", "fraction"),
+    [
+        (tally(10, 9), None),
+        (tally(10, 10), 0.0),
+        (tally(12, 8), 0.2),
+        (tally(8, 12), -0.2),
+        (tally(10, 10, won=2.0), 0.25),
+        (tally(10, 10, lost=2.0), -0.5),
+        (tally(20, 0), 1.0),
+        (tally(0, 20), 0.0),
+        (tally(30, 10, won=0.5, lost=1.5), 0.0),
+    ],
+)
+def test_kellys_fraction(closed: TradeTally, fraction: float | None) -> None:
+    assert closed.kelly() == (None if fraction is None else pytest.approx(fraction, abs=1e-12))
+
+
+def test_a_trade_that_came_out_even_counts_on_neither_side() -> None:
+    assert tally(12, 7).with_trade(0.0) == tally(12, 7)
+    assert KELLY_MINIMUM_TRADES == 20
+
+
+def test_kelly_takes_a_part_of_the_fraction_once_it_is_trusted() -> None:
+    rules = RiskRules(sizing=Sizing.KELLY, kelly_fraction=0.2, position_size_pct=0.01)
+    assert decided(rules=rules, tally=tally(11, 8)).position_size == 0.01
+    assert decided(rules=rules, tally=tally(12, 8)).position_size == pytest.approx(0.04)
+
+
+@pytest.mark.parametrize("closed", [tally(10, 10), tally(5, 20), tally(0, 25)])
+def test_kelly_takes_nothing_where_there_is_nothing_to_win(closed: TradeTally) -> None:
+    made = decided(rules=RiskRules(sizing=Sizing.KELLY), tally=closed)
+    assert holds(made)
+    assert "Kelly's fraction of the closed positions leaves nothing to take: BUY becomes HOLD" in made.reasoning
+
+
+# ---------------------------------------------------------------------------------------------------- reasoning
+
+
+@pytest.mark.parametrize(
+    ("found", "sentence"),
+    [
+        (Indicators(rsi=28.5), "RSI oversold (28.5)"),
+        (Indicators(rsi=30.0), "RSI oversold (30.0)"),
+        (Indicators(rsi=30.1), "RSI neutral (30.1)"),
+        (Indicators(rsi=69.9), "RSI neutral (69.9)"),
+        (Indicators(rsi=70.0), "RSI overbought (70.0)"),
+        (Indicators(macd_histogram=0.1, macd_histogram_before=-0.1), "MACD bullish cross"),
+        (Indicators(macd_histogram=0.1, macd_histogram_before=0.0), "MACD bullish cross"),
+        (Indicators(macd_histogram=0.1, macd_histogram_before=0.2), "MACD above its signal line"),
+        (Indicators(macd_histogram=0.1), "MACD above its signal line"),
+        (Indicators(macd_histogram=-0.1, macd_histogram_before=0.1), "MACD bearish cross"),
+        (Indicators(macd_histogram=-0.1, macd_histogram_before=-0.2), "MACD below its signal line"),
+        (Indicators(macd_histogram=-0.1), "MACD below its signal line"),
+        (Indicators(bb_lower=4000.0), "Price at or below the lower Bollinger band"),
+        (Indicators(bb_upper=4000.0), "Price at or above the upper Bollinger band"),
+        (Indicators(ema_20=2.0, ema_50=1.0), "EMA 20 above EMA 50"),
+        (Indicators(ema_20=1.0, ema_50=2.0), "EMA 20 below EMA 50"),
+    ],
+)
+def test_what_stands_out_is_said(found: Indicators, sentence: str) -> None:
+    for action in Action:
+        reasoning = decide(SURE[action], 4000.0, replace(found, atr=10.0), RULES, NOTHING).reasoning
+        assert reasoning[-1] == sentence
+
+
+@pytest.mark.parametrize(
+    "found",
+    [
+        Indicators(),
+        Indicators(macd_histogram=0.0, macd_histogram_before=1.0),
+        Indicators(bb_lower=3999.0, bb_upper=4001.0),
+        Indicators(ema_20=1.0, ema_50=1.0),
+        Indicators(ema_20=1.0),
+    ],
+)
+def test_what_does_not_stand_out_is_not(found: Indicators) -> None:
+    assert decide(SURE[Action.BUY], 4000.0, replace(found, atr=10.0), RULES, NOTHING).reasoning == (
+        "Model confidence: 90.0%",
+    )
