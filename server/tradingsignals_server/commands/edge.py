@@ -11,7 +11,10 @@ from ..adapters.edge.render import Address, EdgeConfig, write_edge_files
 
 def write(out: Path, backend: str, listen: str) -> None:
     """Write the edge's files for a gRPC server at `backend` into `out`."""
-    config = EdgeConfig(listen=_address(listen, "--listen"), backend=_address(backend, "--backend"))
+    # An Envoy elsewhere may not write where its files lie, so its own interface is a port that only its host sees.
+    config = EdgeConfig(
+        listen=_address(listen, "--listen"), backend=_address(backend, "--backend"), admin=Address("127.0.0.1", 9901)
+    )
     write_edge_files(config, out)
     print(f"wrote {out}/envoy.yaml and what it needs")
 

@@ -111,7 +111,7 @@ def _opening_row(position: Position) -> _Row:
 
 
 def _closing_row(position: Position) -> _Row:
-    pnl, reason = position.current_pnl, Position.ExitReason.Name(position.exit_reason).lower().replace("_", " ")
+    pnl, reason = position.current_pnl + 0.0, Position.ExitReason.Name(position.exit_reason).lower().replace("_", " ")
     return _Row(
         _minute(position.exit_time),
         position.symbol,

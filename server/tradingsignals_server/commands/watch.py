@@ -20,6 +20,7 @@ _KINDS: dict[str, tuple[Event.Kind, ...]] = {
     "positions": (Event.POSITION_UPDATE,),
     "all": (Event.SIGNAL, Event.POSITION_UPDATE),
 }
+_TITLES = {"signals": "signals", "positions": "positions", "all": "signals and positions"}
 
 
 class ServiceAbsent(Exception):
@@ -50,7 +51,7 @@ async def watch(
             resume_after: int | None = (await client.service_info()).through_sequence
         except tradingsignals.Unavailable as error:
             raise ServiceAbsent(f"no service answers at {address}; `tradingsignals up` starts one") from error
-        table.head(f"{what} of {', '.join(wanted) or 'all symbols'} at {address}")
+        table.head(f"{_TITLES[what]} of {', '.join(wanted) or 'all symbols'} at {address}")
         broken = False
         pause = pauses()
         while True:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any
@@ -16,6 +16,8 @@ from google.rpc.status_pb2 import Status
 from grpc_status import rpc_status
 
 import tradingsignals
+
+DEADLINE_SECONDS = 20.0
 
 
 @dataclass
@@ -97,38 +99,61 @@ async def script() -> AsyncIterator[Script]:
     await server.stop(None)
 
 
-class AsyncDriver:
+class Driver:
+    """Calls a client, with a deadline. What it calls is named as both clients name it."""
+
+    async def call(self, method: str, *arguments: Any, **options: Any) -> Any:
+        """The answer to a call that has one."""
+        async with asyncio.timeout(DEADLINE_SECONDS):
+            return await self._call(method, *arguments, **options)
+
+    async def listed(self, method: str, **options: Any) -> tuple[list[Any], int | None]:
+        """All items of a list, and where to follow from."""
+        async with asyncio.timeout(DEADLINE_SECONDS):
+            return await self._listed(method, **options)
+
+    async def followed(self, method: str, count: int, **options: Any) -> list[tuple[Any, int | None]]:
+        """The first items of a stream, each with where to resume from after it."""
+        async with asyncio.timeout(DEADLINE_SECONDS):
+            return await self._followed(method, count, **options)
+
+    _call: Callable[..., Awaitable[Any]]
+    _listed: Callable[..., Awaitable[Any]]
+    _followed: Callable[..., Awaitable[Any]]
+
+
+class AsyncDriver(Driver):
     """Calls the async client."""
 
     def __init__(self, client: tradingsignals.AsyncClient) -> None:
         self._client = client
 
-    async def call(self, method: str, *arguments: Any, **options: Any) -> Any:
+    async def _call(self, method: str, *arguments: Any, **options: Any) -> Any:
         return await getattr(self._client, method)(*arguments, **options)
 
-    async def listed(self, method: str, **options: Any) -> tuple[list[Any], int | None]:
+    async def _listed(self, method: str, **options: Any) -> Any:
         pages = getattr(self._client, method)(**options)
         return [item async for item in pages], pages.through_sequence
 
-    async def followed(self, method: str, count: int, **options: Any) -> list[tuple[Any, int | None]]:
+    async def _followed(self, method: str, count: int, **options: Any) -> Any:
         async with getattr(self._client, method)(**options) as stream:
             return [(await anext(stream), stream.through_sequence) for _ in range(count)]
 
 
-class SyncDriver:
+class SyncDriver(Driver):
     """Calls the sync client, in a thread so that the server in this process can answer."""
 
     def __init__(self, client: tradingsignals.Client) -> None:
         self._client = client
 
-    async def call(self, method: str, *arguments: Any, **options: Any) -> Any:
+    async def _call(self, method: str, *arguments: Any, **options: Any) -> Any:
         return await asyncio.to_thread(getattr(self._client, method), *arguments, **options)
 
-    async def listed(self, method: str, **options: Any) -> tuple[list[Any], int | None]:
+    async def _listed(self, method: str, **options: Any) -> Any:
         pages = getattr(self._client, method)(**options)
         return await asyncio.to_thread(list, pages), pages.through_sequence
 
-    async def followed(self, method: str, count: int, **options: Any) -> list[tuple[Any, int | None]]:
+    async def _followed(self, method: str, count: int, **options: Any) -> Any:
         def follow() -> list[tuple[Any, int | None]]:
             with getattr(self._client, method)(**options) as stream:
                 return [(item, stream.through_sequence) for item in islice(stream, count)]
@@ -137,7 +162,7 @@ class SyncDriver:
 
 
 @pytest.fixture(params=["async", "sync"])
-async def client(request: pytest.FixtureRequest, script: Script) -> AsyncIterator[AsyncDriver | SyncDriver]:
+async def client(request: pytest.FixtureRequest, script: Script) -> AsyncIterator[Driver]:
     """Both clients, one after the other."""
     address = f"127.0.0.1:{script.port}"
     if request.param == "async":

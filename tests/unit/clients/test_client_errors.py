@@ -105,7 +105,7 @@ async def test_health_of_a_service_that_does_not_answer(client: Any, script: Any
 async def test_calls_have_a_deadline(script: Any) -> None:
     script.silent = True
     address = f"127.0.0.1:{script.port}"
-    async with tradingsignals.connect(address, timeout=0.05) as client:
+    async with asyncio.timeout(20.0), tradingsignals.connect(address, timeout=0.05) as client:
         with pytest.raises(tradingsignals.DeadlineExceeded):
             await client.latest_signal()
         with pytest.raises(tradingsignals.DeadlineExceeded):

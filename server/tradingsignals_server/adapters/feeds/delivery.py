@@ -11,6 +11,7 @@ from ...application.ports import MarketDataSink, Sleep
 from ...domain.bars import Bar
 from ...domain.errors import Overloaded, ServiceError, ShuttingDown, StorageUnavailable
 from ...domain.events import Receipt
+from .files import CHUNK_BARS
 
 CLOSED_MARKET = timedelta(hours=1)
 """A longer gap between two bars is a night, a weekend or an outage of the source, and is not waited for."""
@@ -86,20 +87,30 @@ async def at_pace(
 ) -> AsyncIterator[list[Bar]]:
     """The bars of a file when they are due, those of one time together.
 
-    Nights and weekends are not waited for, and bars that are stored already pass without waiting, so that what was
-    interrupted soon is where it was.
+    Nights and weekends are not waited for. Bars that are stored already pass without waiting, in lists of up to
+    `CHUNK_BARS`, so that what was interrupted is soon where it was.
     """
     known: dict[str, datetime | None] = {}
+    passing: list[Bar] = []
     previous: datetime | None = None
     async for bars in _by_time(chunks):
         for symbol in {bar.symbol for bar in bars} - known.keys():
             known[symbol] = await known_through(symbol)
-        is_new = any((through := known[bar.symbol]) is None or bar.time > through for bar in bars)
-        gap = bars[0].time - previous if previous is not None else timedelta()
+        gap = timedelta() if previous is None else bars[0].time - previous
         previous = bars[0].time
-        if is_new:
-            await pace.wait(gap.total_seconds() if timedelta() < gap <= CLOSED_MARKET else 0.0)
+        if all((through := known[bar.symbol]) is not None and bar.time <= through for bar in bars):
+            passing += bars
+            if len(passing) >= CHUNK_BARS:
+                yield passing
+                passing = []
+            continue
+        if passing:
+            yield passing
+            passing = []
+        await pace.wait(gap.total_seconds() if timedelta() < gap <= CLOSED_MARKET else 0.0)
         yield bars
+    if passing:
+        yield passing
 
 
 async def _by_time(chunks: AsyncIterator[list[Bar]]) -> AsyncIterator[list[Bar]]:

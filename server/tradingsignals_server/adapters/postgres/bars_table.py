@@ -26,7 +26,8 @@ class BarsTableError(Exception):
 class BarsTable:
     """A table with time, symbol, open, high, low, close and perhaps volume.
 
-    Its symbols may have a slash ("USD/COP"); a time without a zone is UTC. Rows that cannot be a bar are passed over.
+    Its symbols may have a slash ("USD/COP"); a time without a zone is UTC. Rows that cannot be a bar are passed over,
+    and of several bars for the same symbol and time one is taken: nothing is known of the keys that such a table has.
     """
 
     def __init__(
@@ -45,25 +46,26 @@ class BarsTable:
         """Look the table up.
 
         Raises:
-            BarsTableError: there is no such table, or it lacks a column.
+            BarsTableError: there is no such table, it lacks a column, or we may not read it.
         """
         match = _NAME.fullmatch(name)
         if match is None:
             raise BarsTableError(f"BARS_TABLE={name}: must be a table's name, with its schema before a dot if need be")
-        schema, table = match.groups()
+        # Found as a query would find it: a name without a schema is looked for along the search path.
+        quoted = ".".join(f'"{part}"' for part in match.groups() if part)
         rows = await database.fetch(
-            "SELECT column_name, data_type FROM information_schema.columns "
-            "WHERE table_name = $1 AND table_schema = coalesce($2, current_schema())",
-            table,
-            schema,
+            "SELECT attname, format_type(atttypid, NULL) AS type FROM pg_attribute "
+            "WHERE attrelid = to_regclass($1) AND attnum > 0 AND NOT attisdropped",
+            quoted,
         )
-        types = {row["column_name"]: row["data_type"] for row in rows}
+        types = {row["attname"]: row["type"] for row in rows}
         if not types:
             raise BarsTableError(f"BARS_TABLE={name}: there is no such table in the database")
         missing = [column for column in _COLUMNS if column not in types]
         if missing:
             raise BarsTableError(f"BARS_TABLE={name}: has no column {', '.join(missing)}")
-        quoted = ".".join(f'"{part}"' for part in (schema, table) if part)
+        if not await database.fetchval("SELECT has_table_privilege($1, 'SELECT')", quoted):
+            raise BarsTableError(f"BARS_TABLE={name}: the service's user may not read it")
         return cls(quoted, "volume" in types, types["time"] == "timestamp with time zone", calendar_of)
 
     async def find(self, database: Database, symbols: Sequence[str], times: Sequence[datetime]) -> Sequence[Bar]:
@@ -80,12 +82,10 @@ class BarsTable:
         """The newest `limit` bars inside sessions with a time before `before`, oldest first."""
         calendar = self._calendar_of(symbol)
         found: list[Bar] = []
-        while len(found) < limit:
-            page = await self.newest(database, symbol, None, before, _PAGE)
-            found.extend(bar for bar in page if calendar.session_of(bar.time) is not None)
-            if len(page) < _PAGE:
-                break
-            before = page[-1].time
+        more = True
+        while more and len(found) < limit:
+            bars, before, more = await self._page(database, symbol, None, before, _PAGE)
+            found.extend(bar for bar in bars if calendar.session_of(bar.time) is not None)
         return found[:limit][::-1]
 
     async def newest(
@@ -97,14 +97,28 @@ class BarsTable:
         limit: int,
     ) -> list[Bar]:
         """Up to `limit` bars with start <= time < end, newest first."""
+        found: list[Bar] = []
+        more = True
+        while more and len(found) < limit:
+            bars, end, more = await self._page(database, symbol, start, end, limit)
+            found.extend(bars)
+        return found[:limit]
+
+    async def _page(
+        self, database: Database, symbol: str, start: datetime | None, end: datetime | None, size: int
+    ) -> tuple[list[Bar], datetime | None, bool]:
+        """The bars of the newest `size` rows with start <= time < end, newest first; the end of the next page; and
+        whether there may be one, which the rows tell and not the bars, since a whole page of rows may not be bars.
+        """
         values: list[Any] = [_spellings(symbol)]
         where = "symbol = ANY($1::text[])"
         for comparison, time in ((">=", start), ("<", end)):
             if time is not None:
                 values.append(self._time_value(time))
                 where += f" AND time {comparison} ${len(values)}"
-        rows = await database.fetch(f"{self._select} WHERE {where} ORDER BY time DESC LIMIT {limit:d}", *values)
-        return self._bars(rows)
+        rows = await database.fetch(f"{self._select} WHERE {where} ORDER BY time DESC LIMIT {size:d}", *values)
+        bars = {bar.time: bar for bar in self._bars(rows)}
+        return list(bars.values()), rows[-1]["time"] if rows else end, len(rows) == size
 
     @property
     def _time_type(self) -> str:

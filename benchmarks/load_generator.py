@@ -1,0 +1,39 @@
+"""The load generator against a server that does nothing: the most it could ever show.
+
+Measured: calls a second over HTTP/1.1 and gRPC, from 1, 16 and 64 clients, answered by a process that writes bytes made
+beforehand (load/canned.py). How: as `generate` and `history` do it, with the same code. A figure of theirs that comes
+near one of these would be the generator's and not the server's; `busy`, which stands beside every such figure, says
+how near the generator itself thinks it is (1 is a whole core).
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from functools import partial
+
+from .load import grpc_load, load_figure, rest_load
+from .measure import Effort, Figure, in_turn
+from .processes import ROOT, free_port, running, until_healthy
+from .service import working_folder
+
+CLIENTS = (1, 16, 64)
+_REQUEST = b"x" * 60
+"""As long as a GenerateSignalRequest."""
+
+
+async def run(effort: Effort) -> AsyncIterator[Figure]:
+    """See the module."""
+    with working_folder() as folder:
+        port, log = free_port(), folder / "canned.log"
+        async with running(("-m", "benchmarks.load.canned", str(port)), folder=ROOT, log=log) as process:
+            await until_healthy(process, port)
+            for clients in CLIENTS:
+                loads = await in_turn(
+                    effort.runs,
+                    {
+                        "rest": partial(rest_load, port, "GET /", clients, effort.seconds),
+                        "grpc": partial(grpc_load, port, "/canned.Service/Call", _REQUEST, clients, effort.seconds),
+                    },
+                )
+                yield load_figure("ceiling over HTTP/1.1", loads["rest"])
+                yield load_figure("ceiling over gRPC", loads["grpc"])

@@ -1,0 +1,96 @@
+"""What a benchmark gives: figures, each of several runs, some with a target."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from statistics import median
+from typing import TypeVar
+
+Outcome = TypeVar("Outcome")
+
+
+@dataclass(frozen=True, slots=True)
+class Effort:
+    """How thoroughly to measure.
+
+    runs: how often each thing is measured; its figure is the median. seconds: how long a load lasts in each run.
+    share: the part of the bars that a full run takes.
+    """
+
+    runs: int
+    seconds: float
+    share: float
+
+    def bars(self, full: int) -> int:
+        """How many bars to take where a full run takes `full`."""
+        return max(100, round(full * self.share))
+
+
+FULL = Effort(runs=3, seconds=2.0, share=1.0)
+QUICK = Effort(runs=1, seconds=0.5, share=0.05)
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """What a figure is to be: at least `bound`, or at most."""
+
+    bound: float
+    at_most: bool = False
+
+    def met_by(self, value: float) -> bool:
+        """True if `value` is on the right side of the bound."""
+        return value <= self.bound if self.at_most else value >= self.bound
+
+    def __str__(self) -> str:
+        return f"{'<=' if self.at_most else '>='} {self.bound:g}"
+
+
+def at_least(bound: float) -> Target:
+    """A target from below."""
+    return Target(bound)
+
+
+def at_most(bound: float) -> Target:
+    """A target from above."""
+    return Target(bound, at_most=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """One line of the table. `runs` has one value a run; `besides` is what else was seen, by name, as medians."""
+
+    what: str
+    unit: str
+    runs: Sequence[float]
+    target: Target | None = None
+    besides: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def value(self) -> float:
+        """The median of the runs."""
+        return median(self.runs)
+
+    @property
+    def missed(self) -> bool:
+        """True if there is a target and the figure does not reach it."""
+        return self.target is not None and not self.target.met_by(self.value)
+
+
+def ratio(what: str, ours: Sequence[float], theirs: Sequence[float], target: Target | None = None) -> Figure:
+    """How many times `theirs` is `ours`, pair by pair."""
+    return Figure(what, "times", [a / b for a, b in zip(ours, theirs, strict=True)], target)
+
+
+async def in_turn(runs: int, sides: Mapping[str, Callable[[], Awaitable[Outcome]]]) -> dict[str, list[Outcome]]:
+    """Measure each side once, then each once more, `runs` times: A B A B."""
+    outcomes: dict[str, list[Outcome]] = {side: [] for side in sides}
+    for _ in range(runs):
+        for side, measured in sides.items():
+            outcomes[side].append(await measured())
+    return outcomes
+
+
+def percentile(ordered: Sequence[float], percent: float) -> float:
+    """The smallest of the values, given in ascending order, that `percent` of them do not exceed."""
+    return ordered[min(len(ordered) - 1, int(len(ordered) * percent / 100.0))]

@@ -1,0 +1,153 @@
+"""The application: routes, and the decision that they share."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from datetime import UTC, datetime
+from itertools import islice
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+from uuid import uuid4
+
+import asyncpg
+import numpy as np
+import onnxruntime
+import pandas as pd
+from fastapi import FastAPI, Query
+
+from .indicators import technical_factors
+from .messages import GenerateRequest, HealthAnswer, HistoryAnswer, Signal, SignalAnswer, TechnicalFactors
+
+FEATURES = 16
+ACTIONS = ("HOLD", "BUY", "SELL")
+KEPT_SIGNALS = 10_000
+CONNECTIONS = 32
+"""Calls that have a connection at a time. With a connection for each of 64 callers PostgreSQL would turn some away."""
+CONFIDENCE_THRESHOLD, MIN_RISK_REWARD, POSITION_SIZE_PCT = 0.65, 1.5, 0.02
+STOP_ATR, TARGET_ATR = 2.0, 3.0
+
+_NEWEST_BARS = "SELECT time, open, high, low, close, volume FROM bars WHERE symbol = $1 ORDER BY time DESC LIMIT $2"
+
+
+class Signals:
+    """Makes signals and remembers them until the process ends."""
+
+    def __init__(self, model: Path) -> None:
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = 1
+        self._session: Any = onnxruntime.InferenceSession(str(model), options, providers=["CPUExecutionProvider"])
+        self._version = model.stem
+        self.newest: deque[Signal] = deque(maxlen=KEPT_SIGNALS)
+        self.made = 0
+
+    def make(self, symbol: str, price: float, factors: TechnicalFactors) -> Signal:
+        """A signal at `price`."""
+        started = perf_counter()
+        (answer,) = self._session.run(None, {"observation": _observation(price, factors)})
+        probabilities = answer[0].tolist()
+        confidence = max(probabilities)
+        action = ACTIONS[probabilities.index(confidence)]
+        atr = factors.atr or 0.01 * price
+        if confidence < CONFIDENCE_THRESHOLD or TARGET_ATR / STOP_ATR < MIN_RISK_REWARD:
+            action = "HOLD"
+        stop_loss = take_profit = ratio = None
+        size = 0.0
+        if action != "HOLD":
+            side = 1.0 if action == "BUY" else -1.0
+            stop_loss, take_profit = price - side * STOP_ATR * atr, price + side * TARGET_ATR * atr
+            ratio, size = TARGET_ATR / STOP_ATR, POSITION_SIZE_PCT * confidence
+        signal = Signal(
+            signal_id=str(uuid4()),
+            timestamp=datetime.now(UTC),
+            symbol=symbol,
+            action=action,
+            confidence=confidence,
+            entry_price=price,
+            stop_loss=stop_loss,
+            take_profit=take_profit,
+            position_size=size,
+            risk_reward_ratio=ratio,
+            model_version=self._version,
+            model_type="PPO-LSTM",
+            reasoning=_reasoning(confidence, factors),
+            latency_ms=(perf_counter() - started) * 1e3,
+            technical_factors=factors,
+        )
+        self.newest.appendleft(signal)
+        self.made += 1
+        return signal
+
+
+def make_app(model: Path, dsn: str) -> FastAPI:
+    """The application with the policy in `model`, which reads bars from the database at `dsn`."""
+    app = FastAPI(title="Signals")
+    signals = Signals(model)
+    connecting = asyncio.Semaphore(CONNECTIONS)
+
+    async def health() -> HealthAnswer:
+        return HealthAnswer(status="healthy", model_loaded=True, total_signals_generated=signals.made)
+
+    async def generate(request: GenerateRequest) -> SignalAnswer:
+        histogram = None
+        if request.macd is not None and request.macd_signal is not None:
+            histogram = request.macd - request.macd_signal
+        factors = TechnicalFactors(
+            rsi=request.rsi,
+            macd=request.macd,
+            macd_signal=request.macd_signal,
+            macd_histogram=histogram,
+            bb_upper=request.bb_upper,
+            bb_lower=request.bb_lower,
+            ema_20=request.ema_20,
+            ema_50=request.ema_50,
+            atr=request.atr,
+        )
+        return SignalAnswer(signal=signals.make(request.symbol, request.close_price, factors))
+
+    async def generate_from_db(symbol: str = "USDCOP", lookback_bars: int = Query(100, ge=50, le=500)) -> SignalAnswer:
+        async with connecting:
+            database = await asyncpg.connect(dsn)
+            try:
+                rows = await database.fetch(_NEWEST_BARS, symbol, lookback_bars)
+            finally:
+                await database.close()
+        bars = pd.DataFrame([dict(row) for row in reversed(rows)])
+        price = float(bars["close"].iloc[-1])
+        return SignalAnswer(signal=signals.make(symbol, price, technical_factors(bars)))
+
+    async def history(limit: int = Query(100, ge=1, le=1000)) -> HistoryAnswer:
+        newest = list(islice(signals.newest, limit))
+        return HistoryAnswer(signals=newest, count=len(newest))
+
+    app.add_api_route("/health", health, methods=["GET"])
+    app.add_api_route("/api/signals/generate", generate, methods=["POST"])
+    app.add_api_route("/api/signals/generate-from-db", generate_from_db, methods=["POST"])
+    app.add_api_route("/api/signals/history", history, methods=["GET"])
+    return app
+
+
+def _observation(price: float, factors: TechnicalFactors) -> np.ndarray[Any, np.dtype[np.float32]]:
+    """The features in the model's order, as far as they are known; the rest is 0."""
+    atr = factors.atr or 0.01 * price
+    known = [
+        0.0 if factors.rsi is None else (factors.rsi - 50.0) / 50.0,
+        *((value or 0.0) / atr for value in (factors.macd, factors.macd_signal, factors.macd_histogram)),
+        *(0.0 if level is None else (price - level) / atr for level in (factors.ema_20, factors.ema_50)),
+    ]
+    observation = np.zeros((1, FEATURES), dtype=np.float32)
+    observation[0, 4 : 4 + len(known)] = np.clip(known, -10.0, 10.0)
+    return observation
+
+
+def _reasoning(confidence: float, factors: TechnicalFactors) -> list[str]:
+    said = [f"Model confidence: {confidence:.1%}"]
+    if factors.rsi is not None:
+        zone = "oversold" if factors.rsi <= 30 else "overbought" if factors.rsi >= 70 else "neutral"
+        said.append(f"RSI {zone} ({factors.rsi:.1f})")
+    if factors.macd_histogram is not None:
+        said.append("MACD bullish cross" if factors.macd_histogram > 0 else "MACD bearish cross")
+    if factors.ema_20 is not None and factors.ema_50 is not None:
+        said.append("EMA 20 above EMA 50" if factors.ema_20 > factors.ema_50 else "EMA 20 below EMA 50")
+    return said

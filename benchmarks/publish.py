@@ -1,0 +1,81 @@
+"""Bars in by PublishBars: how many a second go all the way to the commit.
+
+Measured: bars a second, from the first message of a PublishBars stream to its answer, which comes when every bar is
+committed with its signal and its position; of 100 symbols side by side, and of one symbol. 250 bars a message, an LSTM
+of 128, windows full, so that every bar costs features, inference, decision and commit.
+
+How: straight to the server by gRPC, from this process, which is not the server. All messages are serialised before the
+clock starts: what is left to the load generator is to hand over a message of 250 bars some 25 times a second. `busy`
+says what share of a core that took.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from statistics import median
+from time import perf_counter, process_time
+from typing import Any
+
+import grpc
+
+from tradingsignals.v1.market_data_service_pb2 import PublishBarsRequest, PublishBarsResponse
+from tradingsignals_server.domain.bars import Bar
+from tradingsignals_server.rpc.convert import bar_message
+
+from .bars import WARMING_BARS, side_by_side
+from .measure import Effort, Figure, Target, at_least
+from .service import Service, running_database, running_service
+
+BARS_A_MESSAGE = 250
+BARS = 20_000
+"""Bars of all symbols together that one run takes."""
+SYMBOLS = tuple(f"FX{number:03d}" for number in range(100))
+
+
+async def run(effort: Effort) -> AsyncIterator[Figure]:
+    """See the module."""
+    async with running_database() as database, running_service(database) as service:
+        yield await _published(effort, service, SYMBOLS, "PublishBars, 100 symbols", at_least(6000.0))
+        yield await _published(effort, service, ("USDCOP",), "PublishBars, one symbol", None)
+
+
+async def _published(
+    effort: Effort, service: Service, symbols: Sequence[str], what: str, target: Target | None
+) -> Figure:
+    # Before the windows are full bars come cheaper.
+    bars_each = effort.bars(BARS) // len(symbols)
+    bars = side_by_side(symbols, WARMING_BARS + effort.runs * bars_each)
+    warming, count = WARMING_BARS * len(symbols), bars_each * len(symbols)
+    await service.publish(bars[:warming])
+    rates, busy = [], []
+    for start in range(warming, len(bars), count):
+        seconds, cpu_seconds = await _stream(service, bars[start : start + count])
+        rates.append(count / seconds)
+        busy.append(cpu_seconds / seconds)
+    return Figure(what, "bars/s", rates, target, besides={"busy": median(busy)})
+
+
+async def _stream(service: Service, bars: Sequence[Bar]) -> tuple[float, float]:
+    """Publish `bars` on one stream; seconds until all were committed, and this process's share of them."""
+    messages = [_serialised(bars[start : start + BARS_A_MESSAGE]) for start in range(0, len(bars), BARS_A_MESSAGE)]
+    async with grpc.aio.insecure_channel(f"127.0.0.1:{service.grpc_port}") as channel:
+        await channel.channel_ready()
+        publish: Any = channel.stream_unary(
+            "/tradingsignals.v1.MarketDataService/PublishBars",
+            request_serializer=None,
+            response_deserializer=PublishBarsResponse.FromString,
+        )
+        started, cpu_started = perf_counter(), process_time()
+        call = publish()
+        for message in messages:
+            await call.write(message)
+        await call.done_writing()
+        answer: PublishBarsResponse = await call
+        taken = perf_counter() - started, process_time() - cpu_started
+    if answer.accepted != len(bars):
+        raise RuntimeError(f"not every bar led to a signal: {answer}")
+    return taken
+
+
+def _serialised(bars: Sequence[Bar]) -> bytes:
+    return PublishBarsRequest(bars=[bar_message(bar) for bar in bars]).SerializeToString()

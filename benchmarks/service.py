@@ -1,0 +1,106 @@
+"""What is measured: `tradingsignals up`, and beside it the older design, on one PostgreSQL."""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+
+import tradingsignals
+from tradingsignals_server.adapters.postgres.embedded import running_postgres
+from tradingsignals_server.domain.bars import Bar
+from tradingsignals_server.rpc.convert import bar_message
+
+from .models import make_lstm
+from .processes import ROOT, free_port, running, until_healthy
+
+CLI = ("-c", "from tradingsignals_server.cli import main; main()")
+"""The command `tradingsignals`, with whichever Python runs the benchmarks."""
+
+PEER_PACKAGES = ("fastapi", "httptools", "pandas", "uvicorn")
+
+
+@dataclass(frozen=True, slots=True)
+class Database:
+    """The PostgreSQL that everything measured works on. Its data is in `folder`."""
+
+    folder: Path
+    socket_folder: Path
+    name: str
+    dsn: str
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """A running service: the public port, the port of the gRPC server behind it, and where it writes its log."""
+
+    rest_port: int
+    grpc_port: int
+    log: Path
+
+    async def publish(self, bars: Sequence[Bar]) -> None:
+        """Have it process `bars` before anything is measured."""
+        async with tradingsignals.connect(f"127.0.0.1:{self.grpc_port}", timeout=60.0) as client:
+            answer = await client.publish_bars([bar_message(bar) for bar in bars])
+        if answer.rejected or answer.duplicates:
+            raise RuntimeError(f"bars were not taken: {answer}")
+
+
+@contextmanager
+def working_folder() -> Iterator[Path]:
+    """A folder that is gone afterwards. PostgreSQL, which does not run as root, must be able to pass through it."""
+    with tempfile.TemporaryDirectory(prefix="benchmark-") as name:
+        folder = Path(name)
+        folder.chmod(0o755)
+        yield folder
+
+
+@asynccontextmanager
+async def running_database() -> AsyncIterator[Database]:
+    """An empty database of the kind the service runs by itself."""
+    with working_folder() as folder:
+        async with running_postgres(folder / "postgres", "benchmark") as postgres:
+            yield Database(folder, postgres.socket_dir, "benchmark", postgres.dsn)
+
+
+@asynccontextmanager
+async def running_service(
+    database: Database, *arguments: str, model: Path | None = None, feed: str = "push"
+) -> AsyncIterator[Service]:
+    """The service on `database`, with all settings at their defaults but for where it listens and what decides."""
+    service = Service(free_port(), free_port(), database.folder / "service.log")
+    environment = {
+        "SIGNAL_SERVICE_PORT": str(service.rest_port),
+        "GRPC_PORT": str(service.grpc_port),
+        "DATA_DIR": str(database.folder / "data"),
+        "POSTGRES_HOST": str(database.socket_folder),
+        "POSTGRES_DB": database.name,
+        "MODEL_PATH": str(model or make_lstm(database.folder / "lstm.onnx")),
+        "FEED": feed,
+    }
+    command = (*CLI, "up", *arguments)
+    async with running(command, folder=database.folder, log=service.log, environment=environment) as process:
+        await until_healthy(process, service.rest_port)
+        yield service
+
+
+@asynccontextmanager
+async def running_peer(database: Database) -> AsyncIterator[int | None]:
+    """The older design beside the service, with a model of the same kind; its port, or None without its packages."""
+    missing = [name for name in PEER_PACKAGES if find_spec(name) is None]
+    if missing:
+        print(
+            f"the older design is left out for lack of {', '.join(missing)}: pip install -e '.[bench]'", file=sys.stderr
+        )
+        yield None
+        return
+    port, log = free_port(), database.folder / "peer.log"
+    model = make_lstm(database.folder / "peer.onnx")
+    command = ("-m", "benchmarks.peer", str(port), str(model), database.dsn)
+    async with running(command, folder=ROOT, log=log) as process:
+        await until_healthy(process, port)
+        yield port

@@ -1,0 +1,45 @@
+"""Starting: from the command to the first answer of /health.
+
+Measured: seconds from the start of the process `tradingsignals up`, with all settings at their defaults (embedded
+PostgreSQL, Envoy, simulated market), until GET /health on the public port answers 200: the first time, when the
+database has to be made, and the second, over the data of the first.
+
+How: a new folder for each pair; the port is asked every 5 ms, which is how finely the figure is cut. The files of
+Python, PostgreSQL and Envoy are in the machine's cache after the first run, and are not on a machine just booted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+from time import perf_counter
+
+from .measure import Effort, Figure, at_most
+from .processes import free_port, running, until_healthy
+from .service import CLI, working_folder
+
+
+async def run(effort: Effort) -> AsyncIterator[Figure]:
+    """See the module."""
+    first, second = [], []
+    for _ in range(effort.runs):
+        with working_folder() as folder:
+            first.append(await _start(folder))
+            second.append(await _start(folder))
+    yield Figure("first start to /health", "s", first)
+    yield Figure("second start to /health", "s", second, at_most(3.0))
+
+
+async def _start(folder: Path) -> float:
+    """Start everything in `folder`, and stop it; seconds until it answered."""
+    port, log = free_port(), folder / "service.log"
+    environment = {
+        "SIGNAL_SERVICE_PORT": str(port),
+        "GRPC_PORT": str(free_port()),
+        "DATA_DIR": str(folder / "data"),
+        "FEED": "simulate",
+    }
+    started = perf_counter()
+    async with running((*CLI, "up"), folder=folder, log=log, environment=environment) as process:
+        await until_healthy(process, port)
+        return perf_counter() - started

@@ -1,0 +1,145 @@
+"""Every storage there is, and a fresh migrated database in it for each test."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
+from dataclasses import dataclass
+from itertools import count
+from pathlib import Path
+
+import asyncpg
+import pytest
+from tests.support.deadlines import DEADLINE, within
+from tests.support.postgres import PASSWORD, USER, postgres_server
+from tests.support.processes import all_ended, descendants
+
+from tradingsignals_server.adapters.postgres.connection import connection, connection_pool
+from tradingsignals_server.adapters.postgres.embedded import EmbeddedPostgres, running_postgres
+from tradingsignals_server.adapters.postgres.migrate import migrate
+from tradingsignals_server.adapters.postgres.store import PostgresStore
+from tradingsignals_server.config import Settings
+from tradingsignals_server.rpc.convert import encode
+
+_numbers = count(1)
+
+
+@dataclass(frozen=True, slots=True)
+class Storage:
+    """One kind of storage: how to reach a database in it, and how to have it away for a while."""
+
+    dsn_of: Callable[[str], str]
+    outage: Callable[[], AbstractAsyncContextManager[None]]
+
+    async def new_database(self, template: str = "template1") -> str:
+        """Make a database like `template`; returns its address."""
+        name = f"test_{next(_numbers)}"
+        maintenance = await asyncpg.connect(self.dsn_of("postgres"), timeout=DEADLINE)
+        try:
+            await maintenance.execute(f"CREATE DATABASE {name} TEMPLATE {template}")
+        finally:
+            await maintenance.close()
+        return self.dsn_of(name)
+
+
+@pytest.fixture(scope="session", params=["embedded", "server"])
+async def storage(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Storage]:
+    """The embedded PostgreSQL on its socket, and a server of the user's on a TCP port, with a password."""
+    folder = tmp_path_factory.mktemp(request.param)
+    async with _embedded(folder) if request.param == "embedded" else _server(folder) as storage:
+        yield storage
+
+
+@asynccontextmanager
+async def _embedded(folder: Path) -> AsyncIterator[Storage]:
+    async with running_postgres(folder, "tests") as postgres:
+        yield Storage(
+            dsn_of=lambda name: postgres.dsn.replace("/tests?", f"/{name}?"),
+            outage=lambda: _embedded_outage(postgres, folder / "postgres/postgresql.auto.conf"),
+        )
+
+
+@asynccontextmanager
+async def _embedded_outage(postgres: EmbeddedPostgres, settings: Path) -> AsyncIterator[None]:
+    """It is killed, and cannot come back before the context ends."""
+    restarts, running = postgres.restarts, descendants(postgres.pid)
+    with _unusable(settings):
+        os.kill(postgres.pid, signal.SIGKILL)
+        await all_ended(running)
+        yield
+    await within(postgres.wait_for_restart(restarts + 1))
+
+
+@contextmanager
+def _unusable(settings: Path) -> Iterator[None]:
+    """PostgreSQL does not start with these settings for as long as the context lasts."""
+    sound = settings.read_text()
+    settings.write_text("work_mem = 'much'\n")
+    try:
+        yield
+    finally:
+        settings.write_text(sound)
+
+
+@asynccontextmanager
+async def _server(folder: Path) -> AsyncIterator[Storage]:
+    async with postgres_server(folder) as server:
+
+        def dsn_of(name: str) -> str:
+            settings = Settings(
+                postgres_host="127.0.0.1",
+                postgres_port=server.port,
+                postgres_user=USER,
+                postgres_password=PASSWORD,
+                postgres_db=name,
+            )
+            return settings.dsn
+
+        yield Storage(dsn_of, server.outage)
+
+
+@pytest.fixture(scope="session")
+async def migrated_database(storage: Storage) -> str:
+    """The name of a database with our schema, to make others like it."""
+    async with connection_pool(await storage.new_database()) as pool, connection(pool) as database:
+        await migrate(database)
+        name: str = await database.fetchval("SELECT current_database()")
+    return name
+
+
+@pytest.fixture
+async def dsn(storage: Storage, migrated_database: str) -> str:
+    """The address of a fresh database with our schema."""
+    return await storage.new_database(migrated_database)
+
+
+@pytest.fixture
+async def pool(dsn: str) -> AsyncIterator[asyncpg.Pool]:
+    """Connections to it, as the service has them."""
+    async with connection_pool(dsn) as pool:
+        yield pool
+
+
+@pytest.fixture
+async def store(pool: asyncpg.Pool) -> PostgresStore:
+    """The store on it."""
+    return PostgresStore(pool, encode)
+
+
+@pytest.fixture
+async def another_store(dsn: str) -> AsyncIterator[PostgresStore]:
+    """The store of a second server on the same database."""
+    async with connection_pool(dsn) as pool:
+        yield PostgresStore(pool, encode)
+
+
+@pytest.fixture
+async def sql(dsn: str) -> AsyncIterator[asyncpg.Connection]:
+    """A connection of one's own, to look into the tables."""
+    looking = await asyncpg.connect(dsn, timeout=DEADLINE)
+    try:
+        yield looking
+    finally:
+        await looking.close()

@@ -1,0 +1,171 @@
+"""A real Envoy before a small real gRPC server whose answers say what it was asked."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+from collections.abc import AsyncIterator
+from typing import Any
+
+import grpc
+import httpx
+import pytest
+from google.protobuf import any_pb2, descriptor_pool, message_factory
+from google.protobuf.json_format import MessageToDict
+from google.protobuf.message import Message
+from google.rpc import error_details_pb2, status_pb2
+from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha import reflection
+from grpc_status import rpc_status
+
+from tradingsignals.v1 import (
+    bar_pb2,
+    event_pb2,
+    event_service_pb2,
+    market_data_service_pb2,
+    position_pb2,
+    position_service_pb2,
+    signal_pb2,
+    signal_service_pb2,
+    system_service_pb2,
+)
+from tradingsignals_server.adapters.edge.process import Edge, running_edge
+from tradingsignals_server.adapters.edge.render import Address, EdgeConfig
+
+DEADLINE = 20.0  # seconds, for anything that is waited for
+
+
+def echo(request: Message) -> signal_pb2.Signal:
+    """A signal that says what was asked."""
+    asked = MessageToDict(request, preserving_proto_field_name=True)
+    return signal_pb2.Signal(action=signal_pb2.Signal.BUY, reasoning=[json.dumps(asked)])
+
+
+async def fail(context: Any, code: int, message: str, *details: Message) -> None:
+    packed = [any_pb2.Any() for _ in details]
+    for box, detail in zip(packed, details, strict=True):
+        box.Pack(detail)
+    status = status_pb2.Status(code=code, message=message, details=packed)
+    await context.abort_with_status(rpc_status.to_status(status))
+
+
+class Stub(grpc.GenericRpcHandler):  # type: ignore[type-arg] # generic in its types only
+    """Answers the calls that have a method here."""
+
+    def __init__(self) -> None:
+        self.port = 0
+        self.go_on = asyncio.Event()  # streams have something to tell
+        self.flooded = asyncio.Event()  # set at each answer of the flood
+        self.healthy = True
+
+    def service(self, details: grpc.HandlerCallDetails) -> Any:
+        service, _, name = details.method.removeprefix("/").partition("/")
+        answer = getattr(self, re.sub(r"(?<!^)(?=[A-Z])", "_", name).lower(), None)
+        if answer is None or not service.startswith("tradingsignals."):
+            return None
+        method = descriptor_pool.Default().FindServiceByName(service).methods_by_name[name]
+        coding = {
+            "request_deserializer": message_factory.GetMessageClass(method.input_type).FromString,
+            "response_serializer": lambda message: message.SerializeToString(),
+        }
+        if method.server_streaming:
+            return grpc.unary_stream_rpc_method_handler(answer, **coding)
+        if method.client_streaming:
+            return grpc.stream_unary_rpc_method_handler(answer, **coding)
+        return grpc.unary_unary_rpc_method_handler(answer, **coding)
+
+    async def get_health(self, _request: Any, context: Any) -> Message:
+        if not self.healthy:
+            await fail(context, 14, "unhealthy", system_service_pb2.GetHealthResponse(status="unhealthy"))
+        return system_service_pb2.GetHealthResponse(status="healthy")
+
+    async def get_latest_signal(self, request: Any, context: Any) -> Message:
+        if request.symbol == "NONE":
+            reason = error_details_pb2.ErrorInfo(reason="SIGNAL_NOT_FOUND", domain="tradingsignals")
+            await fail(context, 5, "no señal", reason)
+        if request.symbol == "HANG":
+            await asyncio.Event().wait()
+        return signal_service_pb2.GetLatestSignalResponse(signal=echo(request))
+
+    async def list_signals(self, request: Any, _context: Any) -> Message:
+        if request.limit:
+            signal = signal_pb2.Signal(reasoning=["x" * 2_000])
+            return signal_service_pb2.ListSignalsResponse(signals=[signal] * request.limit, count=request.limit)
+        return signal_service_pb2.ListSignalsResponse(signals=[echo(request)])
+
+    async def generate_signal(self, request: Any, _context: Any) -> Message:
+        return signal_service_pb2.GenerateSignalResponse(signal=echo(request))
+
+    async def generate_signal_from_db(self, request: Any, _context: Any) -> Message:
+        return signal_service_pb2.GenerateSignalFromDbResponse(signal=echo(request))
+
+    async def close_position(self, request: Any, _context: Any) -> Message:
+        position = position_pb2.Position(position_id=request.position_id, exit_price=request.price)
+        return position_service_pb2.ClosePositionResponse(position=position)
+
+    async def publish_bar(self, request: Any, _context: Any) -> Message:
+        return market_data_service_pb2.PublishBarResponse(receipt=bar_pb2.BarReceipt(symbol=request.bar.symbol))
+
+    async def publish_bars(self, requests: Any, _context: Any) -> Message:
+        received = [len(request.bars) async for request in requests]
+        return market_data_service_pb2.PublishBarsResponse(received=sum(received))
+
+    async def stream_signals(self, request: Any, context: Any) -> AsyncIterator[Message]:
+        if request.min_confidence > 1:
+            await fail(context, 3, "min_confidence: must be in 0..1")
+        await context.send_initial_metadata(())
+        await self.go_on.wait()
+        yield signal_service_pb2.StreamSignalsResponse(signals=[echo(request)], through_sequence=1)
+        yield signal_service_pb2.StreamSignalsResponse(through_sequence=2)
+
+    async def stream_positions(self, _request: Any, context: Any) -> AsyncIterator[Message]:
+        await context.send_initial_metadata(())
+        await self.go_on.wait()
+        yield position_service_pb2.StreamPositionsResponse(through_sequence=1)
+        yield position_service_pb2.StreamPositionsResponse(through_sequence=2)
+
+    async def stream_events(self, request: Any, context: Any) -> AsyncIterator[Message]:
+        await context.send_initial_metadata(())
+        if "FLOOD" in request.symbols:
+            event = event_pb2.Event(signal=signal_pb2.Signal(reasoning=["x" * 10_000]))
+            while True:
+                self.flooded.set()
+                yield event_service_pb2.StreamEventsResponse(events=[event])
+        await self.go_on.wait()
+        yield event_service_pb2.StreamEventsResponse(through_sequence=1)
+        yield event_service_pb2.StreamEventsResponse(through_sequence=2)
+
+
+@pytest.fixture(scope="module")
+async def stub() -> AsyncIterator[Stub]:
+    stub = Stub()
+    server = grpc.aio.server(handlers=[stub], options=[("grpc.so_reuseport", 0)])
+    checks = health.aio.HealthServicer()  # type: ignore[attr-defined] # its types do not know it
+    await checks.set("", health_pb2.HealthCheckResponse.SERVING)
+    health_pb2_grpc.add_HealthServicer_to_server(checks, server)
+    reflection.enable_server_reflection(["tradingsignals.v1.SignalService"], server)
+    stub.port = server.add_insecure_port("127.0.0.1:0")
+    await server.start()
+    yield stub
+    await server.stop(None)
+
+
+@pytest.fixture(scope="module")
+async def edge(stub: Stub, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Edge]:
+    config = EdgeConfig(Address("127.0.0.1", 0), Address("127.0.0.1", stub.port))
+    async with running_edge(config, tmp_path_factory.mktemp("edge")) as edge:
+        yield edge
+
+
+@pytest.fixture(scope="module")
+async def rest(edge: Edge) -> AsyncIterator[httpx.AsyncClient]:
+    async with httpx.AsyncClient(base_url=edge.url, timeout=DEADLINE) as client:
+        yield client
+
+
+@pytest.fixture
+def told(stub: Stub) -> asyncio.Event:
+    """Set, it lets the streams go on."""
+    stub.go_on.clear()
+    return stub.go_on

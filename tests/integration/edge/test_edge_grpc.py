@@ -1,0 +1,141 @@
+"""gRPC and gRPC-Web through the edge, and what pages of other origins may do."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import json
+import re
+from collections.abc import AsyncIterator
+from typing import cast
+
+import grpc
+import httpx
+import pytest
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
+from grpc_status import rpc_status
+
+from tradingsignals.v1 import (
+    bar_pb2,
+    market_data_service_pb2,
+    market_data_service_pb2_grpc,
+    signal_service_pb2,
+    signal_service_pb2_grpc,
+)
+from tradingsignals_server.adapters.edge.process import Edge
+
+DEADLINE = 20.0  # seconds, for anything that is waited for
+LATEST = "/tradingsignals.v1.SignalService/GetLatestSignal"
+MEBIBYTE = 1 << 20
+
+
+@pytest.fixture
+async def channel(edge: Edge) -> AsyncIterator[grpc.aio.Channel]:
+    async with grpc.aio.insecure_channel(f"{edge.host}:{edge.port}") as channel:
+        yield channel
+
+
+def web_frames(body: bytes) -> tuple[list[bytes], dict[str, str]]:
+    """The messages and the trailers of a gRPC-Web answer."""
+    messages, trailers = [], {}
+    while body:
+        flags, length = body[0], int.from_bytes(body[1:5])
+        frame, body = body[5 : 5 + length], body[5 + length :]
+        if flags & 0x80:
+            trailers = dict(line.split(":", 1) for line in frame.decode().split("\r\n") if line)
+        else:
+            messages.append(frame)
+    return messages, trailers
+
+
+@pytest.mark.parametrize("text", [False, True], ids=["binary", "base64"])
+async def test_grpc_web(rest: httpx.AsyncClient, text: bool) -> None:
+    async def call(symbol: str) -> tuple[list[bytes], dict[str, str]]:
+        request = signal_service_pb2.GetLatestSignalRequest(symbol=symbol).SerializeToString()
+        framed = b"\0" + len(request).to_bytes(4) + request
+        content_type = "application/grpc-web-text" if text else "application/grpc-web+proto"
+        headers = {"content-type": content_type, "accept": content_type}
+        answer = await rest.post(LATEST, content=base64.b64encode(framed) if text else framed, headers=headers)
+        assert answer.status_code == 200
+        body = answer.content
+        if text:  # a sequence of encodings, each with its own padding
+            body = b"".join(base64.b64decode(part) for part in re.findall(b"[^=]+=*", body))
+        messages, trailers = web_frames(body)
+        return messages, trailers | dict(answer.headers)
+
+    (message,), trailers = await call("USDCOP")
+    assert json.loads(signal_service_pb2.GetLatestSignalResponse.FromString(message).signal.reasoning[0])
+    assert trailers["grpc-status"] == "0"
+    none, trailers = await call("NONE")
+    assert (none, trailers["grpc-status"]) == ([], "5")
+    assert "grpc-status-details-bin" in trailers
+
+
+async def test_grpc_web_streams_answer_at_once(rest: httpx.AsyncClient, told: asyncio.Event) -> None:
+    async with (
+        asyncio.timeout(DEADLINE),
+        rest.stream(
+            "POST",
+            "/tradingsignals.v1.PositionService/StreamPositions",
+            content=b"\0\0\0\0\0",
+            headers={"content-type": "application/grpc-web+proto"},
+        ) as answer,
+    ):
+        assert answer.status_code == 200
+        told.set()
+        messages, trailers = web_frames(await answer.aread())
+    assert len(messages) == 2
+    assert trailers["grpc-status"] == "0"
+
+
+async def test_pages_of_other_origins_are_asked_for_leave(rest: httpx.AsyncClient) -> None:
+    async def preflight(origin: str) -> httpx.Response:
+        headers = {
+            "origin": origin,
+            "access-control-request-method": "POST",
+            "access-control-request-headers": "content-type,x-grpc-web,x-user-agent,grpc-timeout",
+        }
+        return await rest.options(LATEST, headers=headers)
+
+    allowed = await preflight("http://localhost:5173")
+    assert allowed.status_code == 200
+    assert allowed.headers["access-control-allow-origin"] == "http://localhost:5173"
+    assert "x-grpc-web" in allowed.headers["access-control-allow-headers"]
+    assert "access-control-allow-origin" not in (await preflight("https://localhost.example")).headers
+    answer = await rest.get("/health", headers={"origin": "http://localhost:5173"})
+    assert "grpc-status-details-bin" in answer.headers["access-control-expose-headers"]
+
+
+async def test_grpc_calls_streams_and_errors(channel: grpc.aio.Channel, told: asyncio.Event) -> None:
+    signals = signal_service_pb2_grpc.SignalServiceStub(channel)
+    assert (await signals.GetLatestSignal(signal_service_pb2.GetLatestSignalRequest(), timeout=DEADLINE)).signal
+    with pytest.raises(grpc.aio.AioRpcError) as missing:
+        await signals.GetLatestSignal(signal_service_pb2.GetLatestSignalRequest(symbol="NONE"), timeout=DEADLINE)
+    assert (missing.value.code(), missing.value.details()) == (grpc.StatusCode.NOT_FOUND, "no señal")
+    status = rpc_status.from_call(cast(grpc.Call, missing.value))
+    assert status is not None
+    assert len(status.details) == 1
+
+    stream = signals.StreamSignals(signal_service_pb2.StreamSignalsRequest(), timeout=DEADLINE)
+    await stream.initial_metadata()  # at once
+    told.set()
+    assert [answer.through_sequence async for answer in stream] == [1, 2]
+
+
+async def test_uploads_are_not_limited_like_bodies(channel: grpc.aio.Channel) -> None:
+    bars = [bar_pb2.Bar(symbol="USDCOP", open=1, high=1, low=1, close=1)] * 1000
+    request = market_data_service_pb2.PublishBarsRequest(bars=bars)
+    assert request.ByteSize() * 50 > MEBIBYTE
+    market = market_data_service_pb2_grpc.MarketDataServiceStub(channel)
+    answer = await market.PublishBars((request for _ in range(50)), timeout=DEADLINE)
+    assert answer.received == 50_000
+
+
+async def test_grpc_health_and_reflection_pass(channel: grpc.aio.Channel) -> None:
+    checked = await health_pb2_grpc.HealthStub(channel).Check(health_pb2.HealthCheckRequest(), timeout=DEADLINE)
+    assert checked.status == health_pb2.HealthCheckResponse.SERVING
+    asking = [reflection_pb2.ServerReflectionRequest(list_services="")]
+    reflected = reflection_pb2_grpc.ServerReflectionStub(channel).ServerReflectionInfo(iter(asking), timeout=DEADLINE)
+    (answer,) = [answer async for answer in reflected]
+    assert answer.list_services_response.service[0].name == "tradingsignals.v1.SignalService"

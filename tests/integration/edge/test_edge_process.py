@@ -1,0 +1,232 @@
+"""Envoy as our child: it is there, it comes back, it leaves nothing behind."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import signal
+import socket
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tradingsignals_server.adapters.edge.process import EdgeFailed, PortTaken, envoy_binary, running_edge
+from tradingsignals_server.adapters.edge.render import Address, EdgeConfig, write_edge_files
+
+DEADLINE = 30.0  # seconds, for anything that is waited for
+NO_SERVER = Address("127.0.0.1", 1)  # Envoy's own files are all that is asked for here
+
+
+def config_at(port: int = 0) -> EdgeConfig:
+    return EdgeConfig(Address("127.0.0.1", port), NO_SERVER)
+
+
+async def answers(url: str) -> bool:
+    async with httpx.AsyncClient() as client:
+        return (await client.get(f"{url}/openapi.json")).status_code == 200
+
+
+def names_in(folder: Path) -> list[str]:
+    return [path.name for path in folder.iterdir()]
+
+
+async def ended(pid: int) -> None:
+    """Wait until a process is gone, or a zombie that nobody has asked for yet."""
+    try:
+        process = os.pidfd_open(pid)
+    except ProcessLookupError:
+        return
+    gone = asyncio.Event()
+    asyncio.get_running_loop().add_reader(process, gone.set)
+    try:
+        await asyncio.wait_for(gone.wait(), DEADLINE)
+    finally:
+        asyncio.get_running_loop().remove_reader(process)
+        os.close(process)
+
+
+class Heard(logging.Handler):
+    """Waits for a line in the log."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._lines: asyncio.Queue[str] = asyncio.Queue()
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self._lines.put_nowait(record.getMessage())
+
+    async def line(self, part: str) -> str:
+        async with asyncio.timeout(DEADLINE):
+            while part not in (line := await self._lines.get()):
+                pass
+        return line
+
+
+@contextmanager
+def listening() -> Iterator[Heard]:
+    heard, logger = Heard(), logging.getLogger("tradingsignals_server.adapters.edge.process")
+    before = logger.level
+    logger.addHandler(heard)
+    logger.setLevel(logging.INFO)
+    try:
+        yield heard
+    finally:
+        logger.setLevel(before)
+        logger.removeHandler(heard)
+
+
+async def test_it_comes_back_on_its_port_however_often_it_dies(tmp_path: Path) -> None:
+    with listening() as heard:
+        async with running_edge(config_at(), tmp_path / "edge") as edge:
+            for _ in range(3):
+                assert await answers(edge.url)
+                pid = edge.pid
+                assert pid is not None
+                os.kill(pid, signal.SIGKILL)
+                assert "exit code -9" in await heard.line("envoy died")
+                await heard.line(f"back on port {edge.port}")
+                assert edge.pid not in (None, pid)
+            assert await answers(edge.url)
+
+
+async def test_it_can_be_stopped_while_it_is_down(tmp_path: Path) -> None:
+    with listening() as heard:
+        async with running_edge(config_at(), tmp_path / "edge") as edge:
+            assert edge.pid is not None
+            os.kill(edge.pid, signal.SIGKILL)
+            await heard.line("envoy died")
+        with socket.create_server(("127.0.0.1", edge.port)):
+            pass  # nobody listens there
+    assert not (tmp_path / "edge").exists()
+
+
+async def test_two_run_side_by_side(tmp_path: Path) -> None:
+    async with running_edge(config_at(), tmp_path / "a") as a, running_edge(config_at(), tmp_path / "b") as b:
+        assert a.port != b.port
+        assert await answers(a.url)
+        assert await answers(b.url)
+
+
+async def test_it_leaves_nothing_and_starts_again_at_once(tmp_path: Path) -> None:
+    folder = tmp_path / "edge"
+    port = 0
+    for _ in range(3):
+        async with running_edge(config_at(port), folder) as edge:
+            assert await answers(edge.url)
+            assert edge.port == (port or edge.port)
+            assert (folder / "admin.sock").stat().st_mode & 0o777 == 0o600
+            pid, port = edge.pid, edge.port
+        assert not folder.exists()
+        assert pid is not None
+        with pytest.raises(ProcessLookupError):
+            os.kill(pid, 0)
+
+
+async def test_files_of_others_in_its_folder_stay(tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").write_text("mine")
+    async with running_edge(config_at(), tmp_path):
+        pass
+    assert names_in(tmp_path) == ["notes.txt"]
+
+
+async def test_its_folder_may_lie_deeper_than_a_socket_may(tmp_path: Path) -> None:
+    folder = tmp_path / ("x" * 120) / "edge"
+    async with running_edge(config_at(), folder) as edge:
+        assert await answers(edge.url)
+    assert not folder.exists()
+
+
+@pytest.mark.parametrize("by_whom", ["an edge", "something else"])
+async def test_a_port_that_is_taken_is_named(tmp_path: Path, by_whom: str) -> None:
+    async with running_edge(config_at(), tmp_path / "first") as first:
+        with socket.create_server(("127.0.0.1", 0)) as other:
+            port = first.port if by_whom == "an edge" else other.getsockname()[1]
+            with pytest.raises(PortTaken, match=f"port {port} on 127.0.0.1 is taken") as taken:
+                async with running_edge(config_at(port), tmp_path / "second"):
+                    pass
+    assert taken.value.port == port
+    assert not (tmp_path / "second").exists()
+
+
+async def test_an_address_that_is_not_ours_is_named(tmp_path: Path) -> None:
+    config = EdgeConfig(Address("192.0.2.1", 0), NO_SERVER)  # an address for documentation, which nobody has
+    with pytest.raises(EdgeFailed, match=r"192\.0\.2\.1"):
+        async with running_edge(config, tmp_path / "edge"):
+            pass
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        EdgeConfig(Address("0.0.0.0", 8003), Address("server", 50051), admin=Address("127.0.0.1", 9901)),  # noqa: S104
+        EdgeConfig(Address("::1", 8003), Address("::1", 50051), access_log=True),
+    ],
+    ids=["container", "IPv6 and access log"],
+)
+async def test_envoy_takes_every_form_of_the_configuration(tmp_path: Path, config: EdgeConfig) -> None:
+    written = write_edge_files(config, tmp_path)
+    envoy = await asyncio.create_subprocess_exec(
+        envoy_binary(), "--mode", "validate", "--config-path", written, stderr=asyncio.subprocess.PIPE
+    )
+    _, said = await asyncio.wait_for(envoy.communicate(), DEADLINE)
+    assert envoy.returncode == 0, said.decode()
+
+
+async def test_what_envoy_says_when_it_does_not_start_is_told(tmp_path: Path) -> None:
+    config = EdgeConfig(Address("127.0.0.1", 0), NO_SERVER, allowed_origins="(")
+    with pytest.raises(EdgeFailed, match=r"exit code 1 .*missing \)"):
+        async with running_edge(config, tmp_path / "edge"):
+            pass
+    assert not (tmp_path / "edge").exists()
+
+
+async def test_what_the_block_raises_comes_out_as_it_is(tmp_path: Path) -> None:
+    with pytest.raises(KeyError, match="lost"):
+        async with running_edge(config_at(), tmp_path / "edge"):
+            raise KeyError("lost")
+    assert not (tmp_path / "edge").exists()
+
+
+OWNER = """
+import asyncio, sys
+from pathlib import Path
+from tradingsignals_server.adapters.edge.process import running_edge
+from tradingsignals_server.adapters.edge.render import Address, EdgeConfig
+
+async def main():
+    async with running_edge(EdgeConfig(Address("127.0.0.1", 0), Address("127.0.0.1", 1)), Path(sys.argv[1])) as edge:
+        print(edge.pid, edge.port, flush=True)
+        await asyncio.Event().wait()
+
+if sys.argv[2] == "uvloop":
+    import uvloop
+    uvloop.run(main())
+else:
+    asyncio.run(main())
+"""
+
+
+@pytest.mark.parametrize("loop", ["asyncio", "uvloop"])
+async def test_it_is_gone_when_its_owner_is_killed_and_starts_again_in_the_same_folder(
+    tmp_path: Path, loop: str
+) -> None:
+    folder = tmp_path / "edge"
+    owner = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", OWNER, folder, loop, stdout=asyncio.subprocess.PIPE
+    )
+    try:
+        assert owner.stdout is not None
+        pid, port = map(int, (await asyncio.wait_for(owner.stdout.readline(), DEADLINE)).split())
+    finally:
+        owner.kill()
+        await ended(owner.pid)
+    await ended(pid)
+    await owner.wait()
+    async with running_edge(config_at(port), folder) as edge:
+        assert await answers(edge.url)
+    assert not folder.exists()

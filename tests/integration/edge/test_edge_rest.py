@@ -1,0 +1,232 @@
+"""REST at the edge: every mistake is answered as JSON, and what is right arrives as it was meant."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import grpc
+import httpx
+import pytest
+
+from tradingsignals.v1 import signal_service_pb2, signal_service_pb2_grpc
+from tradingsignals_server.adapters.edge.process import Edge, running_edge
+from tradingsignals_server.adapters.edge.render import Address, EdgeConfig
+
+if TYPE_CHECKING:
+    from tests.integration.edge.conftest import Stub
+
+DEADLINE = 20.0  # seconds, for anything that is waited for
+LATEST = "/tradingsignals.v1.SignalService/GetLatestSignal"
+CLOSE = "/api/signals/positions/p1/close"
+MEBIBYTE = 1 << 20
+
+
+def asked(answer: httpx.Response) -> Any:
+    """What the server was asked, by the signal that it answered."""
+    assert answer.status_code == 200, answer.text
+    return json.loads(answer.json()["signal"]["reasoning"][0])
+
+
+def assert_error(answer: httpx.Response, status: int, code: int, message: str) -> None:
+    assert answer.status_code == status, answer.text
+    assert answer.headers["content-type"] == "application/json"
+    assert set(answer.json()) == {"code", "message", "details"}
+    assert answer.json()["code"] == code
+    assert message in answer.json()["message"]
+
+
+class Mistake(NamedTuple):
+    """What a caller does wrong, and the status, the gRPC code and a part of the message that answer it."""
+
+    method: str
+    path: str
+    body: bytes | None
+    status: int
+    code: int
+    said: str
+
+
+MISTAKES = {
+    "unknown path": Mistake("GET", "/nothing/here", None, 404, 5, "/nothing/here"),
+    "wrong method": Mistake("POST", "/api/signals/latest", b"{}", 404, 5, "/api/signals/latest"),
+    "wrong method of a stream": Mistake("DELETE", "/api/events", None, 404, 5, "/api/events"),
+    "JSON to a gRPC path": Mistake("POST", LATEST, b"{}", 404, 5, LATEST),
+    "unknown parameter": Mistake("GET", "/api/signals/latest?nope=1", None, 400, 3, "nope"),
+    "unknown parameter of a stream": Mistake("GET", "/api/events?nope=1", None, 400, 3, "nope"),
+    "no number": Mistake("GET", "/api/signals/history?limit=many", None, 400, 3, "limit"),
+    "out of range": Mistake("GET", "/api/signals/history?limit=1e99", None, 400, 3, "limit"),
+    "twice": Mistake("GET", "/api/signals/history?limit=1&limit=2", None, 400, 3, "limit"),
+    "no value of the enum": Mistake("GET", "/api/signals/history?action=FLY", None, 400, 3, "FLY"),
+    "query is no UTF-8": Mistake("GET", "/api/signals/latest?symbol=%ff", None, 400, 3, "UTF-8"),
+    "surrogate": Mistake("GET", "/api/signals/latest?symbol=%ed%a0%80", None, 400, 3, "UTF-8"),
+    "no percent-encoding": Mistake("GET", "/api/signals/latest?symbol=%zz", None, 400, 3, "UTF-8"),
+    "escaped slash": Mistake("POST", "/api/signals/positions/a%2Fb/close", None, 400, 3, "slash"),
+    "zero byte": Mistake("GET", "/health%00", None, 400, 3, "zero"),
+    "path and query": Mistake("POST", f"{CLOSE}?position_id=p2", None, 400, 3, "position_id"),
+    "its other name": Mistake("POST", f"{CLOSE}?price=1&positionId=p2", None, 400, 3, "position_id"),
+    "its name escaped": Mistake("POST", f"{CLOSE}/?position%5Fid=p2", None, 400, 3, "position_id"),
+    "path and body": Mistake("POST", CLOSE, b'{"position_id":"p2"}', 400, 3, "position_id"),
+    "malformed": Mistake("POST", "/api/signals/generate", b"{close", 400, 3, ""),
+    "more than one": Mistake("POST", "/api/signals/generate", b"{} {}", 400, 3, ""),
+    "no object": Mistake("POST", "/api/signals/generate", b"[1]", 400, 3, ""),
+    "wrong type": Mistake("POST", "/api/signals/generate", b'{"rsi":"high"}', 400, 3, "rsi"),
+    "no double": Mistake("POST", "/api/signals/generate", b'{"rsi":1e999}', 400, 3, ""),
+    "body is no UTF-8": Mistake("POST", "/api/signals/generate", b'{"symbol":"\xff"}', 400, 3, "UTF-8"),
+    "no time": Mistake("POST", "/api/market/bars", b'{"time":"today"}', 400, 3, "time"),
+    "too large": Mistake("POST", "/api/signals/generate", b" " * (MEBIBYTE + 1), 413, 8, ""),
+    "not implemented": Mistake("GET", "/api/signals/model/info", None, 501, 12, ""),
+}
+
+
+@pytest.mark.parametrize("mistake", MISTAKES.values(), ids=MISTAKES.keys())
+async def test_every_mistake_is_answered_as_json(rest: httpx.AsyncClient, mistake: Mistake) -> None:
+    answer = await rest.request(mistake.method, mistake.path, content=mistake.body)
+    assert_error(answer, mistake.status, mistake.code, mistake.said)
+
+
+async def test_a_body_that_grows_too_large_is_refused(rest: httpx.AsyncClient) -> None:
+    async def chunks() -> AsyncIterator[bytes]:
+        for _ in range(20):
+            yield b" " * 100_000
+
+    assert_error(await rest.post("/api/signals/generate", content=chunks()), 413, 8, "")
+
+
+@pytest.mark.parametrize(
+    ("request_text", "status", "code"),
+    [
+        (b"GET /health HTTP/1.1\r\nhost: x\r\nbad header\r\n\r\n", 400, 3),
+        (b"GET /health HTTP/1.1\r\nhost: x\r\nx: a\x01b\r\n\r\n", 400, 3),
+        (b"GET /health HTTP/1.1\r\nhost: x\r\nx: " + b"a" * 61_500 + b"\r\n\r\n", 431, 8),
+        (b"GET /health HTTP/1.0\r\n\r\n", 426, 12),
+        (b"nonsense\r\n\r\n", 400, 3),
+    ],
+    ids=["no colon", "control character", "large headers", "HTTP/1.0", "no HTTP"],
+)
+async def test_what_is_no_proper_http_is_answered_as_json(
+    edge: Edge, request_text: bytes, status: int, code: int
+) -> None:
+    async with asyncio.timeout(DEADLINE):
+        reader, writer = await asyncio.open_connection(edge.host, edge.port)
+        writer.write(request_text)
+        head = (await reader.readuntil(b"\r\n\r\n")).decode()
+        body = await reader.readexactly(int(re.findall(r"content-length: (\d+)", head)[0]))
+        writer.close()
+    assert f"HTTP/1.1 {status} " in head
+    assert "content-type: application/json" in head
+    assert json.loads(body)["code"] == code
+
+
+async def test_a_call_that_takes_too_long_is_ended(stub: Stub, tmp_path: Path) -> None:
+    config = EdgeConfig(Address("127.0.0.1", 0), Address("127.0.0.1", stub.port), rest_timeout_seconds=1)
+    async with running_edge(config, tmp_path / "edge") as edge, httpx.AsyncClient(timeout=DEADLINE) as rest:
+        assert_error(await rest.get(f"{edge.url}/api/signals/latest?symbol=HANG"), 504, 4, "timeout")
+
+
+async def test_errors_of_the_server_keep_their_details(rest: httpx.AsyncClient) -> None:
+    answer = await rest.get("/api/signals/latest", params={"symbol": "NONE"})
+    assert_error(answer, 404, 5, "no señal")
+    (detail,) = answer.json()["details"]
+    assert detail["@type"] == "type.googleapis.com/google.rpc.ErrorInfo"
+    assert (detail["reason"], detail["domain"]) == ("SIGNAL_NOT_FOUND", "tradingsignals")
+
+
+@pytest.mark.parametrize("path", ["/health", "/api/signals/health"])
+async def test_an_unhealthy_server_still_says_what_it_has(stub: Stub, rest: httpx.AsyncClient, path: str) -> None:
+    assert (await rest.get(path)).json()["status"] == "healthy"
+    stub.healthy = False
+    try:
+        answer = await rest.get(path)
+    finally:
+        stub.healthy = True
+    assert_error(answer, 503, 14, "unhealthy")
+    assert answer.json()["details"][0]["status"] == "unhealthy"
+
+
+async def test_answers_carry_a_request_id_and_nothing_of_grpc(rest: httpx.AsyncClient) -> None:
+    answers = [await rest.get("/health"), await rest.get("/nothing/here")]
+    assert len({answer.headers["x-request-id"] for answer in answers}) == 2
+    assert not [name for answer in answers for name in answer.headers if name.startswith(("grpc", "x-envoy"))]
+
+
+async def test_a_thousand_signals_and_a_mebibyte_pass_whole(rest: httpx.AsyncClient) -> None:
+    answer = await rest.get("/api/signals/history", params={"limit": 1000})
+    assert len(answer.json()["signals"]) == 1000
+    body = json.dumps({"symbol": "x" * (MEBIBYTE - 100)}).encode()
+    assert len(asked(await rest.post("/api/signals/generate", content=body))["symbol"]) == MEBIBYTE - 100
+
+
+@pytest.mark.parametrize(
+    ("query", "understood"),
+    [
+        ("action=buy&symbol=USD+COP", {"action": "BUY", "symbol": "USD COP"}),
+        ("start_date=2025-06-30T13:00:00%2B00:00", {"start_date": "2025-06-30T13:00:00+00:00"}),
+        ("symbol=caf%C3%A9%20%E2%82%AC%F0%9F%98%80", {"symbol": "café €😀"}),
+    ],
+)
+async def test_queries_are_understood(rest: httpx.AsyncClient, query: str, understood: dict[str, str]) -> None:
+    answer = await rest.get(f"/api/signals/history?{query}")
+    assert json.loads(answer.json()["signals"][0]["reasoning"][0]) == understood
+
+
+@pytest.mark.parametrize(
+    ("query", "body", "understood"),
+    [
+        ("", b"", {}),
+        ("", b"{}", {}),
+        ("?symbol=EURUSD&lookback_bars=60", b"", {"symbol": "EURUSD", "lookback_bars": 60}),
+        ("", b'{"symbol":"EURUSD","lookback_bars":60}', {"symbol": "EURUSD", "lookback_bars": 60}),
+        ("?lookback_bars=60", b'{"symbol":"EURUSD"}', {"symbol": "EURUSD", "lookback_bars": 60}),
+    ],
+)
+async def test_generate_from_db_takes_query_or_body_or_nothing(
+    rest: httpx.AsyncClient, query: str, body: bytes, understood: dict[str, Any]
+) -> None:
+    assert asked(await rest.post(f"/api/signals/generate-from-db{query}", content=body)) == understood
+
+
+async def test_paths_are_made_plain(edge: Edge, rest: httpx.AsyncClient) -> None:
+    for path in ("//health", "/api/../health", "/api/%2e%2e/health", "/health/"):
+        request = httpx.Request("GET", httpx.URL(edge.url).copy_with(raw_path=path.encode()))
+        assert (await rest.send(request)).json()["status"] == "healthy", path
+    # There is no HEAD in the contract; it is answered like any other unknown method.
+    assert (await rest.head("/health")).status_code == 404
+
+
+async def test_the_document_and_the_page_are_served_whole(rest: httpx.AsyncClient) -> None:
+    tree = Path(__file__).parents[3] / "envoy"
+    document = await rest.get("/openapi.json")
+    assert document.headers["content-type"] == "application/json"
+    assert document.content == (tree / "openapi.json").read_bytes()
+    page = await rest.get("/docs")
+    assert page.headers["content-type"] == "text/html; charset=utf-8"
+    assert page.headers["content-security-policy"].startswith("default-src 'none'; script-src 'sha256-")
+    assert page.content == (tree / "docs.html").read_bytes()
+
+
+@pytest.mark.parametrize("accept", ["text/event-stream", "*/*"])
+async def test_a_stream_that_cannot_begin_is_an_error(rest: httpx.AsyncClient, accept: str) -> None:
+    for value, message in (("2", "must be in 0..1"), ("high", "high")):
+        query = {"min_confidence": value}
+        answer = await rest.get("/api/signals/stream", params=query, headers={"accept": accept})
+        assert_error(answer, 400, 3, message)
+
+
+async def test_without_a_server_everyone_is_told_in_their_own_way(tmp_path: Path) -> None:
+    config = EdgeConfig(Address("127.0.0.1", 0), Address("127.0.0.1", 1))  # nobody listens on port 1
+    async with running_edge(config, tmp_path / "edge") as edge, httpx.AsyncClient(base_url=edge.url) as rest:
+        for method, path in (("GET", "/health"), ("POST", "/api/signals/generate-from-db"), ("GET", "/api/events")):
+            assert_error(await rest.request(method, path), 503, 14, "upstream")
+        web = {"content-type": "application/grpc-web+proto"}
+        assert (await rest.post(LATEST, content=b"\0\0\0\0\0", headers=web)).headers["grpc-status"] == "14"
+        async with grpc.aio.insecure_channel(f"{edge.host}:{edge.port}") as channel:
+            signals = signal_service_pb2_grpc.SignalServiceStub(channel)
+            with pytest.raises(grpc.aio.AioRpcError) as gone:
+                await signals.GetLatestSignal(signal_service_pb2.GetLatestSignalRequest(), timeout=DEADLINE)
+            assert gone.value.code() == grpc.StatusCode.UNAVAILABLE
+        assert (await rest.get("/openapi.json")).status_code == 200

@@ -1,0 +1,101 @@
+"""Streams through the edge: at once, one event at a time, and never in the way of others."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+import httpx
+import pytest
+
+from tradingsignals_server.adapters.edge.process import Edge, running_edge
+from tradingsignals_server.adapters.edge.render import Address, EdgeConfig
+
+if TYPE_CHECKING:
+    from tests.integration.edge.conftest import Stub
+
+DEADLINE = 20.0  # seconds, for anything that is waited for
+PATHS = ("/api/signals/stream", "/api/signals/stream/", "/api/signals/positions/stream", "/api/events")
+
+
+class Form(NamedTuple):
+    """How a stream is asked for and answered over REST."""
+
+    accept: str
+    content_type: str
+    prefix: str
+
+
+SSE = Form("text/event-stream", "text/event-stream", "data: ")
+NDJSON = Form("*/*", "application/x-ndjson", "")
+
+
+@pytest.mark.parametrize("path", PATHS)
+@pytest.mark.parametrize("form", [SSE, NDJSON], ids=["SSE", "NDJSON"])
+async def test_streams_answer_at_once_and_each_event_by_itself(
+    rest: httpx.AsyncClient, told: asyncio.Event, path: str, form: Form
+) -> None:
+    async with asyncio.timeout(DEADLINE), rest.stream("GET", path, headers={"accept": form.accept}) as answer:
+        # The headers are here, and the server has not said anything yet.
+        assert (answer.status_code, answer.headers["content-type"]) == (200, form.content_type)
+        told.set()
+        lines = [line async for line in answer.aiter_lines() if line]
+    assert all(line.startswith(form.prefix) for line in lines)
+    events = [json.loads(line.removeprefix(form.prefix)) for line in lines]
+    assert [event["through_sequence"] for event in events] == ["1", "2"]
+
+
+async def test_parameters_of_streams_are_understood(rest: httpx.AsyncClient, told: asyncio.Event) -> None:
+    told.set()
+    query = "symbols=A&symbols=B,C&actions=buy&resume_after=9007199254740993"
+    answer = await rest.get(f"/api/signals/stream?{query}")
+    signal = json.loads(answer.text.splitlines()[0])["signals"][0]
+    assert json.loads(signal["reasoning"][0]) == {
+        "symbols": ["A", "B,C"],
+        "actions": ["BUY"],
+        "resume_after": "9007199254740993",
+    }
+
+
+async def test_followers_that_stop_reading_do_not_hold_up_the_others(
+    stub: Stub, edge: Edge, rest: httpx.AsyncClient
+) -> None:
+    url = f"{edge.url}/api/events?symbols=FLOOD"
+    async with asyncio.timeout(6 * DEADLINE), httpx.AsyncClient(timeout=DEADLINE) as stalled:
+        answers = [await stalled.send(stalled.build_request("GET", url), stream=True) for _ in range(30)]
+        try:
+            # Until the server has not got rid of one answer for half a second: all buffers on the way are full.
+            while True:
+                stub.flooded.clear()
+                try:
+                    await asyncio.wait_for(stub.flooded.wait(), 0.5)
+                except TimeoutError:
+                    break
+            for _ in range(5):
+                assert (await rest.get("/health")).json()["status"] == "healthy"
+            assert (await rest.post("/api/signals/generate", content=b"{}")).status_code == 200
+        finally:
+            for answer in answers:
+                await answer.aclose()
+
+
+async def test_streams_may_end_by_themselves_when_the_edge_stops(
+    stub: Stub, told: asyncio.Event, tmp_path: Path
+) -> None:
+    config = EdgeConfig(Address("127.0.0.1", 0), Address("127.0.0.1", stub.port))
+    async with asyncio.timeout(DEADLINE), httpx.AsyncClient() as client:
+        async with running_edge(config, tmp_path / "edge", drain_seconds=DEADLINE) as edge:
+            request = client.build_request("GET", f"{edge.url}/api/signals/stream")
+            answer = await client.send(request, stream=True)
+
+            async def tell_when_draining() -> None:
+                while (await client.get(f"{edge.url}/openapi.json")).headers.get("connection") != "close":
+                    pass
+                told.set()
+
+            teller = asyncio.create_task(tell_when_draining())
+        await teller
+        lines = [line async for line in answer.aiter_lines()]
+    assert [json.loads(line)["through_sequence"] for line in lines] == ["1", "2"]

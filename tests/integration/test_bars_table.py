@@ -1,0 +1,291 @@
+"""BARS_TABLE: bars in a table of the user's own are read as if they were ours, and never written."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from functools import partial
+
+import asyncpg
+import pytest
+from tests.support.engine import running_engine
+from tests.unit.builders import MONDAY, OPENING, bar, session_times, walk
+
+from tradingsignals.v1.signal_pb2 import Signal
+from tradingsignals_server.adapters.postgres.bars_table import BarsTable, BarsTableError
+from tradingsignals_server.adapters.postgres.connection import connection
+from tradingsignals_server.adapters.postgres.store import PostgresStore
+from tradingsignals_server.domain.bars import BAR_INTERVAL, Bar
+from tradingsignals_server.domain.calendar import BogotaCalendar, calendar_for
+from tradingsignals_server.domain.errors import BarConflict, NotEnoughBars
+from tradingsignals_server.domain.events import Disposition, Receipt
+from tradingsignals_server.rpc.convert import encode
+
+SEEDS = "usdcop_m5_ohlcv"
+WITH_ZONE = "time timestamptz, symbol text, open float8, high float8, low float8, close float8, volume float8"
+WITHOUT_ZONE = WITH_ZONE.replace("timestamptz", "timestamp")
+BARS = walk(240)
+
+
+async def table(sql: asyncpg.Connection, columns: str = WITH_ZONE, name: str = SEEDS) -> None:
+    await sql.execute(f"CREATE TABLE {name} ({columns})")
+
+
+async def fill(sql: asyncpg.Connection, bars: Sequence[Bar], symbol: str = "USD/COP", *, zone: bool = True) -> None:
+    await sql.copy_records_to_table(
+        SEEDS,
+        records=[
+            (b.time if zone else b.time.replace(tzinfo=None), symbol, b.open, b.high, b.low, b.close, b.volume)
+            for b in bars
+        ],
+    )
+
+
+async def opened(pool: asyncpg.Pool, name: str = SEEDS) -> PostgresStore:
+    """The store with the table beside its own, as bootstrap makes it."""
+    async with connection(pool) as database:
+        return PostgresStore(pool, encode, await BarsTable.open(database, name, partial(calendar_for)))
+
+
+@pytest.fixture
+async def with_table(sql: asyncpg.Connection, pool: asyncpg.Pool) -> PostgresStore:
+    """A store whose user has four sessions of USD/COP in a table."""
+    await table(sql)
+    await fill(sql, BARS)
+    return await opened(pool)
+
+
+class TestOpening:
+    @pytest.mark.parametrize("name", ["", "a-b", "a b", "a.b.c", '"bars"', "bars; DROP TABLE bars", "x'", "1st"])
+    async def test_what_is_no_name_is_refused(self, pool: asyncpg.Pool, name: str) -> None:
+        with pytest.raises(BarsTableError, match="must be a table's name"):
+            await opened(pool, name)
+
+    async def test_a_table_that_is_not_there_is_refused(self, pool: asyncpg.Pool) -> None:
+        with pytest.raises(BarsTableError, match=f"BARS_TABLE={SEEDS}: there is no such table"):
+            await opened(pool)
+
+    @pytest.mark.parametrize("column", ["time", "symbol", "open", "high", "low", "close"])
+    async def test_a_table_without_a_column_is_refused(
+        self, sql: asyncpg.Connection, pool: asyncpg.Pool, column: str
+    ) -> None:
+        await table(sql)
+        await sql.execute(f"ALTER TABLE {SEEDS} DROP COLUMN {column}")
+        with pytest.raises(BarsTableError, match=f"has no column {column}$"):
+            await opened(pool)
+
+    async def test_every_column_that_lacks_is_named(self, sql: asyncpg.Connection, pool: asyncpg.Pool) -> None:
+        await table(sql, "time timestamptz, price float8")
+        with pytest.raises(BarsTableError, match=r"has no column symbol, open, high, low, close$"):
+            await opened(pool)
+
+    async def test_a_table_of_another_schema(self, sql: asyncpg.Connection, pool: asyncpg.Pool) -> None:
+        await sql.execute("CREATE SCHEMA research")
+        await table(sql, name="research.m5")
+        with pytest.raises(BarsTableError, match="no such table"):
+            await opened(pool, "m5")
+        store = await opened(pool, "research.m5")
+        assert await store.list_bars("USDCOP", None, None, 10) == []
+
+    async def test_a_user_with_a_schema_of_its_own_finds_what_is_in_the_public_one(
+        self, sql: asyncpg.Connection, pool: asyncpg.Pool
+    ) -> None:
+        await table(sql)
+        await sql.execute("CREATE SCHEMA AUTHORIZATION CURRENT_USER")
+        assert await (await opened(pool)).list_bars("USDCOP", None, None, 10) == []
+
+    async def test_a_table_that_may_not_be_read_is_refused(self, sql: asyncpg.Connection, pool: asyncpg.Pool) -> None:
+        await table(sql)
+        await sql.execute("CREATE ROLE guest")
+        async with connection(pool) as database, database.transaction():
+            await database.execute("SET LOCAL ROLE guest")
+            with pytest.raises(BarsTableError, match="may not read it"):
+                await BarsTable.open(database, SEEDS, partial(calendar_for))
+
+    async def test_a_view_will_do(self, sql: asyncpg.Connection, pool: asyncpg.Pool) -> None:
+        await table(sql)
+        await fill(sql, BARS)
+        await sql.execute(f"CREATE VIEW mine AS SELECT * FROM {SEEDS}")
+        assert await (await opened(pool, "mine")).list_bars("USDCOP", None, None, 1) == BARS[-1:]
+
+
+class TestColumns:
+    @pytest.mark.parametrize("time_type", ["timestamptz", "timestamp"])
+    async def test_a_time_without_a_zone_is_in_utc(
+        self, sql: asyncpg.Connection, pool: asyncpg.Pool, time_type: str
+    ) -> None:
+        """Whatever zone the database is set to."""
+        await sql.execute("SET timezone = 'America/Bogota'")
+        await table(sql, WITH_ZONE.replace("timestamptz", time_type))
+        await fill(sql, BARS, zone=time_type == "timestamptz")
+        store = await opened(pool)
+        assert await store.session_bars("USDCOP", 100) == BARS[-100:]
+        assert await store.list_bars("USDCOP", BARS[7].time, BARS[9].time, 100) == [BARS[8], BARS[7]]
+        assert await store.find_bars([("USDCOP", BARS[7].time)]) == [BARS[7]]
+
+    async def test_prices_may_be_numeric_and_volume_may_lack(self, sql: asyncpg.Connection, pool: asyncpg.Pool) -> None:
+        numbers = ", ".join(f"{name} numeric(12, 4)" for name in ("open", "high", "low", "close"))
+        await table(sql, f"id bigserial PRIMARY KEY, time timestamptz, symbol varchar(10), source text, {numbers}")
+        await sql.execute(
+            f"INSERT INTO {SEEDS} (time, symbol, open, high, low, close) VALUES ($1, 'USD/COP', 1.1, 1.3, 0.7, 1.2)",
+            OPENING,
+        )
+        assert await (await opened(pool)).list_bars("USDCOP", None, None, 9) == [bar(0, 1.1, 1.3, 0.7, 1.2)]
+
+    async def test_a_volume_that_is_not_known_is_0(self, sql: asyncpg.Connection, pool: asyncpg.Pool) -> None:
+        await table(sql)
+        await sql.execute(f"INSERT INTO {SEEDS} VALUES ($1, 'USDCOP', 1, 1, 1, 1, NULL)", OPENING)
+        assert await (await opened(pool)).list_bars("USDCOP", None, None, 9) == [bar(0, 1.0)]
+
+    async def test_symbols_in_either_spelling(self, sql: asyncpg.Connection, pool: asyncpg.Pool) -> None:
+        await table(sql)
+        await fill(sql, BARS[:3], "USD/COP")
+        await fill(sql, BARS[3:5], "USDCOP")
+        await fill(sql, BARS[5:9], "EUR/USD")
+        store = await opened(pool)
+        assert await store.list_bars("USDCOP", None, None, 99) == BARS[4::-1]
+        assert [found.symbol for found in await store.list_bars("EURUSD", None, None, 99)] == ["EURUSD"] * 4
+        assert await store.list_bars("COPUSD", None, None, 99) == []
+
+
+class TestRows:
+    async def test_rows_that_cannot_be_a_bar_are_passed_over(
+        self, sql: asyncpg.Connection, with_table: PostgresStore
+    ) -> None:
+        last = BARS[-1].time
+        for broken in (
+            "'NaN', 1, 1, 1",
+            "1, 'Infinity', 1, 1",
+            "1, 1, 0, 1",
+            "1, 1, -1, 1",
+            "1, 2, 3, 1",
+            "5, 2, 1, 1",
+            "NULL, 1, 1, 1",
+        ):
+            last += BAR_INTERVAL
+            await sql.execute(f"INSERT INTO {SEEDS} VALUES ($1, 'USD/COP', {broken}, 0)", last)
+        for time in (
+            last + timedelta(seconds=1),
+            last + timedelta(minutes=1),
+            datetime.max.replace(tzinfo=last.tzinfo),
+        ):
+            await sql.execute(f"INSERT INTO {SEEDS} VALUES ($1, 'USD/COP', 1, 1, 1, 1, 0)", time)
+        await sql.execute(f"INSERT INTO {SEEDS} VALUES ('infinity', 'USD/COP', 1, 1, 1, 1, 0)")
+        assert await with_table.list_bars("USDCOP", None, None, 3) == BARS[:-4:-1]
+        assert await with_table.session_bars("USDCOP", 3) == BARS[-3:]
+
+    async def test_thousands_of_broken_rows_do_not_end_the_table(
+        self, sql: asyncpg.Connection, with_table: PostgresStore
+    ) -> None:
+        await sql.execute(
+            f"INSERT INTO {SEEDS} SELECT $1::timestamptz + n * interval '5 minutes', 'USD/COP', 'NaN', 1, 1, 1, 0 "
+            "FROM generate_series(1, 2500) n",
+            BARS[-1].time,
+        )
+        assert await with_table.session_bars("USDCOP", 100) == BARS[-100:]
+        assert await with_table.list_bars("USDCOP", None, None, 100) == BARS[:-101:-1]
+
+    async def test_of_several_rows_for_one_time_one_counts(
+        self, sql: asyncpg.Connection, with_table: PostgresStore
+    ) -> None:
+        await fill(sql, BARS, "USDCOP")
+        await fill(sql, BARS)
+        assert await with_table.session_bars("USDCOP", 999) == BARS
+        for limit in (1, 2, 5, 100):
+            assert await with_table.list_bars("USDCOP", None, None, limit) == BARS[: -limit - 1 : -1]
+
+    async def test_the_window_has_only_bars_of_sessions(self, sql: asyncpg.Connection, pool: asyncpg.Pool) -> None:
+        """A feed that records round the clock has four rows outside the session for each one inside."""
+        await table(sql)
+        around = walk(288 * 14, times=[OPENING + n * BAR_INTERVAL for n in range(288 * 14)])
+        await fill(sql, random.Random(1).sample(around, len(around)))
+        calendar = BogotaCalendar()
+        inside = [found for found in around if calendar.session_of(found.time) is not None]
+        assert len(inside) == 600
+        store = await opened(pool)
+        assert await store.session_bars("USDCOP", 500) == inside[-500:]
+        assert await store.session_bars("USDCOP", 5000) == inside
+
+
+class TestTogetherWithOurOwn:
+    async def test_the_table_goes_on_where_our_bars_begin(self, with_table: PostgresStore) -> None:
+        more = walk(300)[240:]
+        async with running_engine(with_table) as running:
+            receipts = await running.publish(more)
+        assert {receipt.disposition for receipt in receipts} == {Disposition.ACCEPTED}
+        assert await with_table.session_bars("USDCOP", 200) == [*BARS, *more][-200:]
+        assert await with_table.list_bars("USDCOP", None, None, 200) == [*BARS, *more][: -200 - 1 : -1]
+
+    async def test_our_own_bar_wins_over_a_row_that_came_later(
+        self, sql: asyncpg.Connection, with_table: PostgresStore
+    ) -> None:
+        ours = walk(241)[240]
+        async with running_engine(with_table) as running:
+            await running.publish([ours])
+        await fill(sql, [Bar("USDCOP", ours.time, 1.0, 1.0, 1.0, 1.0)])
+        assert await with_table.list_bars("USDCOP", None, None, 1) == [ours]
+        assert await with_table.find_bars([("USDCOP", ours.time)]) == [ours]
+
+    async def test_a_symbol_is_warm_from_the_start(
+        self, sql: asyncpg.Connection, with_table: PostgresStore, pool: asyncpg.Pool
+    ) -> None:
+        """Its first signals are those of a service that has seen every bar itself."""
+        more = walk(300)[240:]
+        async with running_engine(with_table) as running:
+            await running.publish(more)
+        warm = await signals(sql)
+        await sql.execute("TRUNCATE bars, signals, positions, events; UPDATE event_log SET last_sequence = 0")
+        async with running_engine(PostgresStore(pool, encode)) as running:
+            await running.publish(BARS)
+            await running.publish(more)
+        everything = await signals(sql)
+        assert len(warm) == len(more)
+        assert [_decided(signal) for signal in warm] == [_decided(signal) for signal in everything[-len(more) :]]
+
+    async def test_a_signal_is_made_from_its_bars(self, with_table: PostgresStore, pool: asyncpg.Pool) -> None:
+        async with running_engine(with_table) as running:
+            found = await running.engine.generate_from_stored("USDCOP", 200)
+        assert found.bar_time == BARS[-1].time
+        assert found.entry_price == BARS[-1].close
+        async with running_engine(PostgresStore(pool, encode)) as running:
+            with pytest.raises(NotEnoughBars):
+                await running.engine.generate_from_stored("USDCOP", 200)
+
+    async def test_bars_of_the_table_are_duplicates_conflicts_or_late(
+        self, sql: asyncpg.Connection, with_table: PostgresStore
+    ) -> None:
+        same, differing = BARS[100], bar(BARS[101].time, 1.0)
+        unknown = bar(OPENING - timedelta(days=7), 4000.0)
+        newer = walk(241)[240]
+        async with running_engine(with_table) as running:
+            answers = await running.engine.publish([same, differing, unknown, newer])
+        kinds = [a.disposition if isinstance(a, Receipt) else type(a) for a in answers]
+        assert kinds == [Disposition.DUPLICATE, BarConflict, Disposition.LATE, Disposition.ACCEPTED]
+        stored = await sql.fetch("SELECT time FROM bars ORDER BY time")
+        assert [row["time"] for row in stored] == [unknown.time, newer.time]
+
+    async def test_it_is_never_written(self, sql: asyncpg.Connection, with_table: PostgresStore) -> None:
+        before = await sql.fetch(f"SELECT * FROM {SEEDS} ORDER BY time")
+        async with running_engine(with_table) as running:
+            await running.publish(walk(300)[240:])
+        assert await sql.fetch(f"SELECT * FROM {SEEDS} ORDER BY time") == before
+
+
+async def signals(sql: asyncpg.Connection) -> list[Signal]:
+    rows = await sql.fetch("SELECT message FROM signals ORDER BY sequence")
+    return [Signal.FromString(row["message"]) for row in rows]
+
+
+def _decided(signal: Signal) -> Signal:
+    """A signal without what depends on the log and on the clock."""
+    bare = Signal()
+    bare.CopyFrom(signal)
+    bare.ClearField("sequence")
+    bare.ClearField("latency_ms")
+    return bare
+
+
+def test_the_walk_has_whole_sessions() -> None:
+    assert [found.time for found in BARS] == session_times(4)
+    assert BARS[0].time.date() == MONDAY

@@ -1,0 +1,273 @@
+"""The engine on a real database: what is acknowledged is stored, whatever is killed, whoever else writes."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Sequence
+from contextlib import AsyncExitStack
+from datetime import datetime
+from typing import Any
+
+import asyncpg
+import pytest
+
+from tests.support.deadlines import within
+from tests.support.engine import RunningEngine, running_engine
+from tests.support.tables import Tables, assert_same, tables_of
+from tests.unit.builders import walk
+from tradingsignals_server.adapters.postgres.connection import connection, connection_pool
+from tradingsignals_server.adapters.postgres.store import PostgresStore
+from tradingsignals_server.application.broadcast import Filter
+from tradingsignals_server.application.ports import LogEntry
+from tradingsignals_server.application.requests import Quote
+from tradingsignals_server.domain.bars import Bar
+from tradingsignals_server.domain.errors import BarConflict, ServiceError, StorageUnavailable
+from tradingsignals_server.domain.events import Disposition, Event, Receipt
+from tradingsignals_server.domain.risk import RiskRules, Sizing
+from tradingsignals_server.rpc.convert import encode
+
+from .conftest import Storage
+
+RULES = RiskRules(confidence_threshold=0.4, sizing=Sizing.KELLY, trailing_stop_atr=1.5, spread=0.5, commission_pct=0.01)
+"""Rules that look at everything a symbol's state holds, the tally of past trades included."""
+
+BARS = walk(700, seed=11)
+
+
+async def tables(pool: asyncpg.Pool) -> Tables:
+    async with connection(pool) as database:
+        return await tables_of(database)
+
+
+@pytest.fixture(scope="module")
+async def undisturbed(storage: Storage, migrated_database: str) -> Tables:
+    """What a server that processes BARS one by one, without any trouble, has stored in the end."""
+    async with connection_pool(await storage.new_database(migrated_database)) as pool:
+        async with running_engine(PostgresStore(pool, encode), rules=RULES) as running:
+            for bar in BARS:
+                await running.publish([bar])
+        return await tables(pool)
+
+
+def test_the_undisturbed_run_has_everything_in_it(undisturbed: Tables) -> None:
+    reasons = {row["exit_reason"] for row in undisturbed["positions"]}
+    assert {"STOP_LOSS", "TRAILING_STOP", "SESSION_END"} <= reasons
+    assert len(undisturbed["positions"]) > 40, "Kelly's fraction takes 20 closed positions to begin"
+    assert {row["action"] for row in undisturbed["signals"]} == {"BUY", "SELL", "HOLD"}
+
+
+@pytest.mark.parametrize("seed", range(4))
+async def test_restarts_and_batches_leave_no_trace(pool: asyncpg.Pool, undisturbed: Tables, seed: int) -> None:
+    """Whatever goes together in a commit, and wherever a server is replaced by a new one, the tables are the same."""
+    dice = random.Random(seed)
+    remaining = list(BARS)
+    while remaining:
+        async with running_engine(PostgresStore(pool, encode), rules=RULES) as running:
+            for _ in range(dice.randrange(1, 5)):
+                count = dice.randrange(1, 150)
+                # Some of them once more, as after an answer that was lost.
+                overlap = BARS[max(0, len(BARS) - len(remaining) - dice.randrange(20)) : len(BARS) - len(remaining)]
+                receipts = await running.publish([*overlap, *remaining[:count]])
+                assert {r.disposition for r in receipts[: len(overlap)]} <= {Disposition.DUPLICATE}
+                del remaining[:count]
+    assert_same(await tables(pool), undisturbed)
+
+
+async def test_a_receipt_comes_after_the_commit(
+    store: PostgresStore, sql: asyncpg.Connection, undisturbed: Tables
+) -> None:
+    async with running_engine(store, rules=RULES) as running:
+        for start in range(0, len(BARS), 100):
+            receipts = await running.publish(BARS[start : start + 100])
+            head = await sql.fetchval("SELECT last_sequence FROM event_log")
+            assert {receipt.sequence for receipt in receipts} <= set(range(1, head + 1))
+            stored = await sql.fetch("SELECT time FROM bars")
+            assert {receipt.time for receipt in receipts} <= {row["time"] for row in stored}
+            signals = {row["signal_id"] for row in await sql.fetch("SELECT signal_id FROM signals")}
+            assert {receipt.signal_id for receipt in receipts} - {None} <= signals
+    async with running_engine(store, rules=RULES) as running:
+        await running.publish(BARS)
+    assert await sql.fetchval("SELECT count(*) FROM bars") == len(BARS)
+
+
+async def test_many_publishers_share_commits_and_keep_their_order(store: PostgresStore, pool: asyncpg.Pool) -> None:
+    symbols = {f"AB{n}COP": walk(120, seed=n, symbol=f"AB{n}COP") for n in range(8)}
+    async with running_engine(store, rules=RULES) as running, asyncio.timeout(60), asyncio.TaskGroup() as group:
+        for bars in symbols.values():
+            group.create_task(running.publish(bars))
+    found = await tables(pool)
+    for symbol, bars in symbols.items():
+        assert [row["time"] for row in found["bars"] if row["symbol"] == symbol] == [bar.time for bar in bars]
+        decided = [row["bar_time"] for row in found["signals"] if row["symbol"] == symbol]
+        assert decided == [bar.time for bar in bars[49:]]
+
+
+async def test_of_two_different_bars_in_one_batch_the_first_is_stored(store: PostgresStore) -> None:
+    first, second = BARS[0], Bar("USDCOP", BARS[0].time, 1.0, 1.0, 1.0, 1.0)
+    async with running_engine(store) as running:
+        receipt, duplicate, conflict, after = await running.engine.publish([first, first, second, BARS[1]])
+    assert isinstance(receipt, Receipt)
+    assert isinstance(duplicate, Receipt)
+    assert duplicate.disposition is Disposition.DUPLICATE
+    assert isinstance(conflict, BarConflict)
+    assert isinstance(after, Receipt)
+    assert await store.list_bars("USDCOP", None, None, 9) == [BARS[1], first]
+
+
+class TestOutages:
+    async def test_what_was_not_stored_is_published_again(
+        self, store: PostgresStore, storage: Storage, pool: asyncpg.Pool, undisturbed: Tables
+    ) -> None:
+        """Nobody but the publisher does anything about it, and the result is that of an undisturbed day."""
+        async with running_engine(store, rules=RULES) as running:
+            await running.publish(BARS[:300])
+            async with storage.outage():
+                answers = await within(running.engine.publish(BARS[300:500]))
+                assert all(isinstance(answer, StorageUnavailable) for answer in answers)
+                with pytest.raises(StorageUnavailable):
+                    await running.engine.generate("USDCOP", Quote(4000.0))
+                with pytest.raises(StorageUnavailable):
+                    await running.engine.last_bar("EURUSD")
+            await running.publish(BARS[300:])
+        assert_same(await tables(pool), undisturbed)
+
+    async def test_the_database_dies_in_the_middle(
+        self, store: PostgresStore, storage: Storage, pool: asyncpg.Pool, undisturbed: Tables
+    ) -> None:
+        async with running_engine(store, rules=RULES) as running:
+            publishing = asyncio.create_task(running.engine.publish(BARS))
+            await within(committed(running, 200))
+            async with storage.outage():
+                answers = await within(publishing)
+                acknowledged = {a.time for a in answers if isinstance(a, Receipt)}
+            assert acknowledged
+            assert acknowledged < {bar.time for bar in BARS}
+            stored = {bar.time for bar in await store.list_bars("USDCOP", None, None, 1000)}
+            assert acknowledged <= stored
+            await running.publish(BARS)
+        assert_same(await tables(pool), undisturbed)
+
+    async def test_followers_live_on_and_miss_nothing(
+        self, store: PostgresStore, storage: Storage, undisturbed: Tables
+    ) -> None:
+        async with running_engine(store, rules=RULES) as running:
+            follower = asyncio.create_task(followed(running, len(undisturbed["events"])))
+            await running.publish(BARS[:300])
+            async with storage.outage():
+                await within(running.engine.publish(BARS[300:400]))
+            await running.publish(BARS[300:])
+            entries = await within(follower)
+        assert [entry.sequence for entry in entries] == list(range(1, len(undisturbed["events"]) + 1))
+
+
+async def committed(running: RunningEngine, sequence: int) -> None:
+    """Wait until the log has come that far."""
+    async for batch in await running.broadcast.follow(Filter(), None, 60.0):
+        if batch.through_sequence >= sequence:
+            return
+
+
+async def followed(running: RunningEngine, through: int, resume_after: int = 0) -> list[LogEntry]:
+    """The entries up to `through`, as a follower gets them."""
+    entries: list[LogEntry] = []
+    async for batch in await running.broadcast.follow(Filter(), resume_after, 60.0):
+        entries.extend(batch.entries)
+        if batch.through_sequence >= through:
+            break
+    return entries
+
+
+class LosingAnswers(PostgresStore):
+    """A store whose commits succeed, and some of whose answers are lost on the way back."""
+
+    def __init__(self, pool: asyncpg.Pool, lost: Sequence[int]) -> None:
+        super().__init__(pool, encode)
+        self._lost = set(lost)
+        self._commits = 0
+
+    async def commit(self, events: Sequence[Event], at: datetime) -> Sequence[LogEntry]:
+        """See Store."""
+        entries = await super().commit(events, at)
+        self._commits += 1
+        if self._commits in self._lost:
+            raise StorageUnavailable
+        return entries
+
+
+class TestLostAnswers:
+    """The commit is done, and the news of it does not arrive."""
+
+    async def test_the_bars_turn_out_to_be_stored(self, pool: asyncpg.Pool, undisturbed: Tables) -> None:
+        store = LosingAnswers(pool, lost=range(1, 200, 3))
+        async with running_engine(store, rules=RULES) as running:
+            for start in range(0, len(BARS), 50):
+                await published(running, BARS[start : start + 50])
+        assert_same(await tables(pool), undisturbed)
+
+    async def test_a_receipt_for_a_stored_bar_is_past_its_events(self, pool: asyncpg.Pool) -> None:
+        store = LosingAnswers(pool, lost=[1])
+        async with running_engine(store) as running:
+            (receipt,) = await published(running, BARS[:1])
+        assert (receipt.disposition, receipt.sequence) == (Disposition.DUPLICATE, 1)
+
+    async def test_followers_get_its_entries_without_waiting_for_the_next_commit(self, pool: asyncpg.Pool) -> None:
+        """The next one may be five minutes away, or a weekend."""
+        store = LosingAnswers(pool, lost=[2])
+        async with running_engine(store) as running:
+            await published(running, BARS[:50])
+            newest = running.broadcast.newest
+            follower = asyncio.create_task(followed(running, newest + 2, resume_after=newest))
+            await published(running, BARS[50:51])
+            entries = await within(follower, 10.0)
+        assert [entry.sequence for entry in entries] == [newest + 1, newest + 2]
+
+
+async def published(running: RunningEngine, bars: Sequence[Bar]) -> list[Receipt]:
+    """Publish until every bar is acknowledged, as publishers do."""
+    async with asyncio.timeout(30):
+        while True:
+            answers: list[Any] = await running.engine.publish(bars)
+            if not any(isinstance(answer, StorageUnavailable) for answer in answers):
+                assert not any(isinstance(answer, ServiceError) for answer in answers), answers
+                return answers
+
+
+class TestSeveralServers:
+    async def test_whoever_is_late_reads_again_and_goes_on(
+        self, store: PostgresStore, another_store: PostgresStore, pool: asyncpg.Pool, undisturbed: Tables
+    ) -> None:
+        """Two engines are given the same bars at once: the tables are as if there were one."""
+        async with AsyncExitStack() as stack:
+            both = [await stack.enter_async_context(running_engine(s, rules=RULES)) for s in (store, another_store)]
+            for start in range(0, len(BARS), 35):
+                await asyncio.gather(*(published(running, BARS[start : start + 35]) for running in both))
+        assert_same(await tables(pool), undisturbed)
+
+    async def test_followers_of_each_see_what_both_have_done(
+        self, store: PostgresStore, another_store: PostgresStore
+    ) -> None:
+        mine, theirs = walk(100, seed=1, symbol="AB1COP"), walk(100, seed=2, symbol="AB2COP")
+        async with running_engine(store) as here, running_engine(another_store) as there:
+            await asyncio.gather(published(here, mine), published(there, theirs))
+            await here.publish(walk(101, seed=1, symbol="AB1COP")[100:])
+            head = await store.log_head()
+            entries = await within(followed(here, head.newest))
+        assert [entry.sequence for entry in entries] == list(range(1, head.newest + 1))
+        assert {entry.symbol for entry in entries} == {"AB1COP", "AB2COP"}
+
+
+async def test_a_close_by_hand_is_stored_and_told(store: PostgresStore, sql: asyncpg.Connection) -> None:
+    async with running_engine(store, rules=RULES) as running:
+        for bar in BARS:
+            await running.publish([bar])
+            (state,) = running.engine.states()
+            if state.position is not None:
+                break
+        held = state.position
+        assert held is not None
+        await running.engine.close_position(held.position_id, held.entry_price)
+    row = await sql.fetchrow("SELECT * FROM positions ORDER BY sequence DESC LIMIT 1")
+    assert row is not None
+    assert (row["status"], row["exit_reason"], row["exit_price"]) == ("CLOSED", "MANUAL", held.entry_price)
+    assert await store.symbols_with_open_positions() == []

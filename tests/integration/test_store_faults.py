@@ -1,0 +1,115 @@
+"""What every store promises when its database goes away, and when it is back."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from uuid import uuid4
+
+import asyncpg
+import pytest
+from tests.support.deadlines import within
+from tests.unit.builders import NOW, OPENING, bar, signal
+
+from tradingsignals_server.adapters.postgres.connection import POOL_SIZE, connection_pool
+from tradingsignals_server.adapters.postgres.store import PostgresStore
+from tradingsignals_server.application.ports import SignalQuery
+from tradingsignals_server.domain.errors import StorageUnavailable
+from tradingsignals_server.domain.events import Disposition, MarketUpdate
+
+from .conftest import Storage
+
+CALLS: dict[str, Callable[[PostgresStore], Awaitable[object]]] = {
+    "commit": lambda store: store.commit([signal(name=99)], NOW),
+    "load_symbol": lambda store: store.load_symbol("USDCOP", 10),
+    "find_bars": lambda store: store.find_bars([("USDCOP", OPENING)]),
+    "session_bars": lambda store: store.session_bars("USDCOP", 10),
+    "list_bars": lambda store: store.list_bars("USDCOP", None, None, 10),
+    "symbol_of_position": lambda store: store.symbol_of_position(uuid4()),
+    "latest_signal": lambda store: store.latest_signal(None),
+    "list_signals": lambda store: store.list_signals(SignalQuery(), None, 10),
+    "active_positions": lambda store: store.active_positions(None),
+    "closed_positions": lambda store: store.closed_positions(None, None, 10),
+    "statistics": lambda store: store.statistics(),
+    "signal_totals": lambda store: store.signal_totals(),
+    "log_head": lambda store: store.log_head(),
+    "entries_after": lambda store: store.entries_after(0, 10),
+    "symbols_with_open_positions": lambda store: store.symbols_with_open_positions(),
+    "ping": lambda store: store.ping(),
+}
+
+
+class TestOutage:
+    async def test_every_call_says_so_and_works_again_afterwards(self, store: PostgresStore, storage: Storage) -> None:
+        kept = await store.commit([MarketUpdate(bar(0), Disposition.ACCEPTED), signal(name=1)], NOW)
+        async with storage.outage():
+            for name, call in CALLS.items():
+                assert isinstance(await failure_of(call(store)), StorageUnavailable), name
+        for call in CALLS.values():
+            await within(call(store))
+        (_, _, new) = await store.entries_after(0, 10)
+        assert await store.entries_after(0, 2) == kept
+        assert new.sequence == 3
+
+    async def test_calls_under_way_say_so(self, store: PostgresStore, storage: Storage) -> None:
+        """However far each of many calls has come when the database dies, nothing of it is half done."""
+
+        async def write(first: int) -> list[int]:
+            acknowledged = []
+            try:
+                for n in range(first, first + 1000):
+                    pair = [MarketUpdate(bar(n), Disposition.ACCEPTED), signal(name=n + 1)]
+                    await store.commit(pair, NOW)
+                    acknowledged.append(n)
+            except StorageUnavailable:
+                return acknowledged
+            raise AssertionError("the outage passed unnoticed")
+
+        writers = [asyncio.create_task(write(1000 * n)) for n in range(4)]
+        await within(_some_entries(store))
+        async with storage.outage():
+            acknowledged = {n for found in await within(asyncio.gather(*writers)) for n in found}
+
+        assert acknowledged
+        entries = await store.entries_after(0, 100_000)
+        head = await store.log_head()
+        assert [entry.sequence for entry in entries] == list(range(1, head.newest + 1))
+        bars = await store.list_bars("USDCOP", None, None, 100_000)
+        assert 2 * len(bars) == len(entries)
+        assert {bar(n).time for n in acknowledged} <= {found.time for found in bars}
+        # Each of the four may have had one commit whose answer never came.
+        assert len(bars) <= len(acknowledged) + 4
+
+    async def test_a_pool_cannot_be_had(self, storage: Storage, dsn: str) -> None:
+        async with storage.outage():
+            with pytest.raises(StorageUnavailable):
+                async with connection_pool(dsn):
+                    pass
+
+
+async def failure_of(call: Awaitable[object]) -> BaseException | None:
+    try:
+        await within(call)
+    except Exception as error:
+        return error
+    return None
+
+
+async def _some_entries(store: PostgresStore) -> None:
+    """Polled: the store tells nobody of commits."""
+    while (await store.log_head()).newest < 20:
+        pass
+
+
+async def test_connections_that_the_server_closes_are_replaced(store: PostgresStore, sql: asyncpg.Connection) -> None:
+    """As an operator may do, or a firewall. Each connection of the pool may cost one call that finds it closed."""
+    for _ in range(3):
+        await asyncio.gather(*(store.ping() for _ in range(20)))
+        await sql.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+            "WHERE datname = current_database() AND pid <> pg_backend_pid()"
+        )
+        for _ in range(POOL_SIZE):
+            with suppress(StorageUnavailable):
+                await within(store.ping())

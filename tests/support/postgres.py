@@ -1,0 +1,154 @@
+"""A PostgreSQL server as a user of ours may have one: on a TCP port, with a password, not run by the service."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+import signal
+import subprocess
+import tempfile
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import quote
+
+from tradingsignals_server.adapters.children import die_with_parent
+from tradingsignals_server.adapters.postgres.postmaster import program
+from tradingsignals_server.adapters.postgres.unprivileged import Account
+
+from .deadlines import within
+from .ports import free_ports
+
+USER = "desk"
+PASSWORD = "p@ss/w:rd %20"  # noqa: S105 - made up, and made to be misread in a URL
+_READY = b"database system is ready to accept connections"
+
+
+@dataclass(frozen=True, slots=True)
+class _Installation:
+    """A cluster's folder, and the user its programs run as: PostgreSQL refuses to be root."""
+
+    folder: Path
+    account: Account | None
+
+    def in_the_child(self, name: str) -> Callable[[], None]:
+        become = None if self.account is None else self.account.become(program(name), self.folder)
+        die = die_with_parent(signal.SIGKILL)
+
+        def prepare() -> None:
+            if become is not None:
+                become()
+            die()
+
+        return prepare
+
+
+class PostgresServer:
+    """A server that runs, or is down for a while, always on the same port."""
+
+    def __init__(self, installation: _Installation, port: int) -> None:
+        self.port = port
+        self._installation = installation
+        self._process: asyncio.subprocess.Process | None = None
+        self._reader: asyncio.Task[None] | None = None
+
+    @property
+    def settings(self) -> dict[str, str]:
+        """How a user names it to the service, but for the database."""
+        return {
+            "POSTGRES_HOST": "127.0.0.1",
+            "POSTGRES_PORT": str(self.port),
+            "POSTGRES_USER": USER,
+            "POSTGRES_PASSWORD": PASSWORD,
+        }
+
+    def url(self, database: str) -> str:
+        """The same as one URL."""
+        return f"postgresql://{USER}:{quote(PASSWORD, safe='')}@127.0.0.1:{self.port}/{database}"
+
+    async def start(self) -> None:
+        """Start it, and wait until it takes connections."""
+        settings = {
+            "listen_addresses": "127.0.0.1",
+            "port": str(self.port),
+            "unix_socket_directories": "",
+            "fsync": "off",
+            "shared_buffers": "16MB",
+            "io_method": "sync",
+        }
+        options = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
+        self._process = process = await asyncio.create_subprocess_exec(
+            program("postgres"),
+            *["-D", str(self._installation.folder), *options],
+            cwd="/",
+            env={"LC_ALL": "C", "PATH": os.environ["PATH"]},
+            stdin=asyncio.subprocess.DEVNULL,
+            stderr=asyncio.subprocess.PIPE,
+            start_new_session=True,
+            preexec_fn=self._installation.in_the_child("postgres"),
+        )
+        ready = asyncio.Event()
+        self._reader = asyncio.create_task(_read(process, ready))
+        await within(ready.wait())
+
+    async def stop(self) -> None:
+        """Cut everybody off and stop."""
+        if self._process is not None and self._reader is not None:
+            self._process.send_signal(signal.SIGINT)
+            await within(self._reader)
+            await within(self._process.wait())
+            self._process = None
+
+    @asynccontextmanager
+    async def outage(self) -> AsyncIterator[None]:
+        """The server is down for as long as the context lasts."""
+        await self.stop()
+        try:
+            yield
+        finally:
+            await self.start()
+
+
+async def _read(process: asyncio.subprocess.Process, ready: asyncio.Event) -> None:
+    assert process.stderr is not None
+    async for line in process.stderr:
+        if _READY in line:
+            ready.set()
+
+
+@asynccontextmanager
+async def postgres_server(folder: Path) -> AsyncIterator[PostgresServer]:
+    """A new server in `folder`, with the user and password above, and nobody let in without."""
+    cluster = folder / "cluster"
+    cluster.mkdir(parents=True)
+    installation = _Installation(cluster, Account.to_own(cluster))
+    if installation.account is not None:
+        shutil.chown(cluster, installation.account.uid, installation.account.gid)
+    await asyncio.to_thread(_initdb, installation)
+    server = PostgresServer(installation, *free_ports(1))
+    await server.start()
+    try:
+        yield server
+    finally:
+        await server.stop()
+
+
+def _initdb(installation: _Installation) -> None:
+    with tempfile.NamedTemporaryFile("w") as password:
+        password.write(PASSWORD)
+        password.flush()
+        if installation.account is not None:
+            os.fchown(password.fileno(), installation.account.uid, installation.account.gid)
+        subprocess.run(
+            [
+                *[program("initdb"), "-D", installation.folder, "-U", USER, "--pwfile", password.name],
+                *["--auth=scram-sha-256", "--encoding=UTF8", "--locale=C", "--no-sync"],
+            ],
+            cwd="/",
+            env={"LC_ALL": "C", "PATH": os.environ["PATH"]},
+            check=True,
+            capture_output=True,
+            preexec_fn=installation.in_the_child("initdb"),
+        )

@@ -1,0 +1,67 @@
+"""What runs below a process, and what has become of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from tradingsignals_server.adapters.postgres.postmaster import wait_for_exit
+
+from .deadlines import within
+
+
+@dataclass(frozen=True, slots=True)
+class Process:
+    """A process that was seen to run. Its number may be given to another one later, its start not."""
+
+    pid: int
+    name: str
+    started: int
+
+    @property
+    def runs(self) -> bool:
+        """True until it has ended; what has ended and was not waited for yet does not run."""
+        status = _status(self.pid)
+        return status is not None and status[0] == self
+
+
+def children(pid: int) -> list[Process]:
+    """The processes that `pid` has started and that run now."""
+    return [process for process, parent in _all() if parent == pid]
+
+
+def descendants(pid: int) -> list[Process]:
+    """The processes that `pid` has started, those that these have started, and so on."""
+    processes = _all()
+    found: list[Process] = []
+    parents = {pid}
+    while parents:
+        below = [process for process, parent in processes if parent in parents]
+        found += below
+        parents = {process.pid for process in below}
+    return found
+
+
+async def all_ended(processes: Iterable[Process]) -> None:
+    """Wait until none of them runs."""
+    for process in processes:
+        if process.runs:
+            await within(wait_for_exit(process.pid))
+
+
+def _all() -> list[tuple[Process, int]]:
+    """Every process that runs, with its parent."""
+    entries = (int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdecimal())
+    return [status for pid in entries if (status := _status(pid)) is not None]
+
+
+def _status(pid: int) -> tuple[Process, int] | None:
+    with suppress(OSError):  # it has just ended
+        text = Path(f"/proc/{pid}/stat").read_text()
+        name = text[text.index("(") + 1 : text.rindex(")")]
+        state, parent, *rest = text[text.rindex(")") + 2 :].split()
+        if state not in "ZX":
+            return Process(pid, name, int(rest[17])), int(parent)
+    return None

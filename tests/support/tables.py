@@ -1,0 +1,59 @@
+"""The whole content of a database, to be held against another's.
+
+The wall clock is left out: when a bar was received, when an entry was committed, how long a decision took. All else is
+a function of the bars.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import asyncpg
+
+from tradingsignals.v1.signal_pb2 import Signal
+
+Rows = list[dict[str, Any]]
+Tables = dict[str, Rows]
+
+_ORDER = {
+    "bars": "symbol, time",
+    "signals": "sequence",
+    "positions": "entry_time, position_id",
+    "events": "sequence",
+    "event_log": "only_row",
+}
+_WALL_CLOCK = {"bars": "received_at", "signals": "latency_ms", "events": "time", "event_log": "epoch"}
+
+
+async def tables_of(database: asyncpg.Connection) -> Tables:
+    """Every row of every table, in one snapshot."""
+    async with database.transaction(isolation="repeatable_read", readonly=True):
+        return {table: await _rows(database, table, order) for table, order in _ORDER.items()}
+
+
+async def _rows(database: asyncpg.Connection, table: str, order: str) -> Rows:
+    found = await database.fetch(f"SELECT * FROM {table} ORDER BY {order}")
+    rows = [dict(row) for row in found]
+    for row in rows:
+        row.pop(_WALL_CLOCK.get(table), None)
+        if table == "signals":
+            row["message"] = _without_latency(row["message"])
+        elif row.get("kind") == "SIGNAL":
+            row["payload"] = _without_latency(row["payload"])
+    return rows
+
+
+def _without_latency(message: bytes) -> bytes:
+    signal = Signal.FromString(message)
+    signal.ClearField("latency_ms")
+    return signal.SerializeToString(deterministic=True)
+
+
+def assert_same(found: Tables, expected: Tables) -> None:
+    """Check that two databases hold the same, row by row; a failure names the first row that differs, and how."""
+    assert found.keys() == expected.keys()
+    for table, rows in expected.items():
+        for number, (here, there) in enumerate(zip(found[table], rows, strict=False), 1):
+            differing = {name: (here.get(name), there[name]) for name in there if here.get(name) != there[name]}
+            assert not differing, f"row {number} of {table}: (found, expected) is {differing}"
+        assert len(found[table]) == len(rows), table

@@ -1,0 +1,211 @@
+"""Envoy's configuration: what of the settings and of the contract comes out where."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from google.protobuf.descriptor_pb2 import FileDescriptorSet
+
+from tradingsignals_server.adapters.edge.render import (
+    ASSETS,
+    GRPC_CODES,
+    Address,
+    EdgeConfig,
+    render,
+    write_edge_files,
+)
+
+CONFIG = EdgeConfig(Address("127.0.0.1", 8003), Address("127.0.0.1", 50051))
+ENVOY = Path(__file__).parents[4] / "envoy"
+
+
+def rendered(config: EdgeConfig = CONFIG) -> Any:
+    return yaml.safe_load(render(config, Path("/edge")))
+
+
+def manager(document: Any) -> Any:
+    """The HTTP connection manager."""
+    (listener,) = document["static_resources"]["listeners"]
+    return listener["filter_chains"][0]["filters"][0]["typed_config"]
+
+
+def routes(document: Any) -> list[Any]:
+    found: list[Any] = manager(document)["route_config"]["virtual_hosts"][0]["routes"]
+    return found
+
+
+def cluster(document: Any) -> Any:
+    (found,) = document["static_resources"]["clusters"]
+    return found
+
+
+def socket_address(at: Any) -> tuple[str, int]:
+    return at["socket_address"]["address"], at["socket_address"]["port_value"]
+
+
+def test_it_listens_and_calls_where_it_is_told() -> None:
+    document = rendered(EdgeConfig(Address("::1", 1), Address("10.0.0.7", 2)))
+    (listener,) = document["static_resources"]["listeners"]
+    endpoint = cluster(document)["load_assignment"]["endpoints"][0]["lb_endpoints"][0]["endpoint"]
+    assert socket_address(listener["address"]) == ("::1", 1)
+    assert socket_address(endpoint["address"]) == ("10.0.0.7", 2)
+
+
+@pytest.mark.parametrize(
+    ("host", "kind"),
+    [("127.0.0.1", "STATIC"), ("::1", "STATIC"), ("server", "STRICT_DNS"), ("10.example.com", "STRICT_DNS")],
+)
+def test_a_server_may_be_named_or_numbered(host: str, kind: str) -> None:
+    assert cluster(rendered(EdgeConfig(CONFIG.listen, Address(host, 50051))))["type"] == kind
+
+
+def test_its_own_interface_is_a_private_socket_or_an_address() -> None:
+    assert rendered()["admin"]["address"] == {"pipe": {"path": "admin.sock", "mode": 0o600}}
+    document = rendered(EdgeConfig(CONFIG.listen, CONFIG.backend, admin=Address("127.0.0.1", 9901)))
+    assert socket_address(document["admin"]["address"]) == ("127.0.0.1", 9901)
+
+
+def test_settings_cannot_break_out_of_their_quotes() -> None:
+    origins = "https://a\\.example\"}], x: [{ # '\n"
+    document = rendered(EdgeConfig(CONFIG.listen, CONFIG.backend, allowed_origins=origins))
+    (host,) = manager(document)["route_config"]["virtual_hosts"]
+    policy = host["typed_per_filter_config"]["envoy.filters.http.cors"]
+    assert policy["allow_origin_string_match"] == [{"safe_regex": {"regex": origins}}]
+
+
+def test_the_access_log_is_off_unless_asked_for() -> None:
+    assert "access_log" not in manager(rendered())
+    document = rendered(EdgeConfig(CONFIG.listen, CONFIG.backend, access_log=True))
+    assert manager(document)["access_log"][0]["name"] == "envoy.access_loggers.stdout"
+
+
+def test_all_services_of_the_contract_are_rest() -> None:
+    descriptors = FileDescriptorSet.FromString((ENVOY / "descriptors.binpb").read_bytes())
+    services = {
+        f"tradingsignals.v1.{service.name}"
+        for file in descriptors.file
+        if file.package == "tradingsignals.v1"
+        for service in file.service
+    }
+    (transcoder,) = (
+        each["typed_config"] for each in manager(rendered())["http_filters"] if "transcoder" in each["name"]
+    )
+    assert set(transcoder["services"]) == services
+    assert transcoder["proto_descriptor"] == "/edge/descriptors.binpb"
+
+
+@pytest.mark.parametrize("path", ["/api/signals/stream", "/api/signals/positions/stream", "/api/events"])
+def test_streams_have_no_time_limit_and_two_forms(path: str) -> None:
+    found = [route for route in routes(rendered()) if route["match"].get("safe_regex", {}).get("regex") == f"{path}/?"]
+    assert [route["route"]["timeout"] for route in found] == ["0s", "0s"]
+    forms = [
+        route["typed_per_filter_config"]["envoy.filters.http.grpc_json_transcoder"]["print_options"] for route in found
+    ]
+    assert "stream_sse_style_delimited" in forms[0]
+    assert "stream_newline_delimited" in forms[1]
+
+
+def test_nothing_is_sent_twice_that_may_have_been_done() -> None:
+    (host,) = manager(rendered())["route_config"]["virtual_hosts"]
+    assert host["retry_policy"]["retry_on"] == "connect-failure,refused-stream"
+    assert not [route for route in routes(rendered()) if "retry_policy" in route.get("route", {})]
+
+
+@pytest.mark.parametrize(
+    ("path", "refused"),
+    [
+        ("/api/signals/positions/p1/close?position_id=p2", True),
+        ("/api/signals/positions/p1/close?price=1&positionId=p2", True),
+        ("/api/signals/positions/p1/close/?%70osition_id=p2", True),
+        ("/api/signals/positions/p1/close?position_id", True),
+        ("/api/signals/positions/p1/close?price=1", False),
+        ("/api/signals/positions/p1/close?price=%31", False),
+        ("/api/signals/positions/position_id/close", False),
+        ("/api/signals/positions/closed?position_id=p2", False),
+    ],
+)
+def test_a_field_of_the_path_may_not_be_in_the_query(path: str, refused: bool) -> None:
+    patterns = [
+        header["string_match"]["safe_regex"]["regex"]
+        for route in routes(rendered())
+        for header in route["match"].get("headers", [])
+        if header["name"] == ":path" and "invert_match" not in header
+    ]
+    assert any(re.fullmatch(pattern, path) for pattern in patterns) is refused
+
+
+def test_percent_encoding_is_told_from_what_is_no_utf8() -> None:
+    (pattern,) = (
+        re.compile(header["string_match"]["safe_regex"]["regex"])
+        for route in routes(rendered())
+        for header in route["match"].get("headers", [])
+        if header["name"] == ":path" and "invert_match" in header
+    )
+    # The first and last characters of each length, and around the surrogates.
+    for (
+        character
+    ) in "\x00\x7f\x80\u07ff\u0800\u0fff\u1000\ucfff\ud7ff\ue000\uffff\U00010000\U0003ffff\U00040000\U0010ffff":
+        escaped = "".join(f"%{byte:02X}" for byte in character.encode())
+        assert pattern.fullmatch(f"/a?b={escaped}&c={escaped.lower()}"), escaped
+    for octets in (
+        "80",
+        "C0 80",
+        "C1 BF",
+        "C2",
+        "C2 41",
+        "E0 9F BF",
+        "ED A0 80",
+        "F0 8F BF BF",
+        "F4 90 80 80",
+        "F5",
+        "FF",
+    ):
+        escaped = "".join(f"%{octet}" for octet in octets.split())
+        assert not pattern.fullmatch(f"/a?b={escaped}"), escaped
+    assert not pattern.fullmatch("/a?b=%zz")
+
+
+def test_every_status_of_envoys_own_has_a_grpc_code() -> None:
+    mappers = manager(rendered())["local_reply_config"]["mappers"]
+    codes = {
+        mapper["filter"]["status_code_filter"]["comparison"]["value"]["default_value"]: mapper["body_format_override"]
+        for mapper in mappers
+        if "status_code_filter" in mapper["filter"]
+    }
+    assert codes.pop(200) == {"text_format_source": {"inline_string": "%LOCAL_REPLY_BODY%"}}
+    assert {status: body["json_format"]["code"] for status, body in codes.items()} == GRPC_CODES
+
+
+def test_the_page_may_run_its_own_script_and_no_other(tmp_path: Path) -> None:
+    (page,) = (route for route in routes(rendered()) if route["match"].get("path") == "/docs")
+    mutations = page["typed_per_filter_config"]["envoy.filters.http.header_mutation"]["mutations"]
+    headers = {
+        each["append"]["header"]["key"]: each["append"]["header"]["value"] for each in mutations["response_mutations"]
+    }
+    policy = dict(part.split(" ", 1) for part in headers["content-security-policy"].split("; "))
+    html = (ENVOY / "docs.html").read_text(encoding="utf-8")
+    for tag in ("script", "style"):
+        (inline,) = re.findall(f"<{tag}>(.*?)</{tag}>", html, re.DOTALL)
+        digest = base64.b64encode(hashlib.sha256(inline.encode()).digest()).decode()
+        assert policy[f"{tag}-src"] == f"'sha256-{digest}'"
+    assert not re.findall(r"\bstyle=|\son\w+=|https?://", html)
+
+
+def test_a_folder_is_all_that_an_envoy_needs(tmp_path: Path) -> None:
+    config = write_edge_files(CONFIG, tmp_path / "new" / "edge")
+    assert sorted(path.name for path in config.parent.iterdir()) == sorted(["envoy.yaml", *ASSETS])
+    assert f'"{tmp_path}/new/edge/descriptors.binpb"' in config.read_text()
+    for name in ASSETS:
+        assert (config.parent / name).read_bytes() == (ENVOY / name).read_bytes()
+
+
+def test_the_folder_may_be_seen_elsewhere(tmp_path: Path) -> None:
+    text = write_edge_files(CONFIG, tmp_path, seen_as=Path("/etc/envoy")).read_text()
+    assert '"/etc/envoy/descriptors.binpb"' in text
+    assert str(tmp_path) not in text

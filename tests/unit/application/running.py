@@ -1,0 +1,146 @@
+"""An engine that runs on a store in memory, and policies that say what a test wants."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from tradingsignals_server.application.broadcast import Broadcast
+from tradingsignals_server.application.engine import Engine
+from tradingsignals_server.application.pipeline import Pipeline
+from tradingsignals_server.application.ports import Policy, PolicyDescription
+from tradingsignals_server.domain.bars import Bar
+from tradingsignals_server.domain.calendar import calendar_for
+from tradingsignals_server.domain.errors import ServiceError
+from tradingsignals_server.domain.events import Disposition, Event, Receipt
+from tradingsignals_server.domain.features import FEATURE_NAMES, Observation
+from tradingsignals_server.domain.risk import RiskRules
+from tradingsignals_server.domain.signals import Action, Probabilities
+
+from ..builders import SURE, now
+from .memory_store import MemoryStore
+
+DEADLINE = 10.0
+"""Seconds, for anything that is waited for."""
+
+T = TypeVar("T")
+
+Answer = Callable[[Observation], Probabilities | None]
+
+
+class ScriptedPolicy:
+    """Answers with a function of the observation, under the name of a real model."""
+
+    description = PolicyDescription(version="v1", type="test", mode="onnx")
+
+    def __init__(self, answer: Answer) -> None:
+        self._answer = answer
+
+    def probabilities(self, observation: Observation) -> Probabilities | None:
+        """See Policy."""
+        return self._answer(observation)
+
+
+def always(action: Action) -> ScriptedPolicy:
+    """A policy that is always sure of the same."""
+    return ScriptedPolicy(lambda _: SURE[action])
+
+
+def in_turn(*actions: Action) -> ScriptedPolicy:
+    """A policy that says one after the other, and then holds."""
+    left: Iterator[Action] = iter(actions)
+    return ScriptedPolicy(lambda _: SURE[next(left, Action.HOLD)])
+
+
+def following() -> ScriptedPolicy:
+    """A policy whose every answer depends on the whole observation, and which often changes sides."""
+
+    def answer(observation: Observation) -> Probabilities:
+        features = dict(zip(FEATURE_NAMES, observation.tolist(), strict=True))
+        score = features["return_3"] * 3 + features["macd_histogram"] + sum(features.values()) * 1e-3
+        share = 0.99 - 0.98 / (1.0 + min(abs(score), 100.0) * 10.0)
+        buy, sell = (share, 0.0) if score > 0 else (0.0, share)
+        return Probabilities(1.0 - share, buy, sell)
+
+    return ScriptedPolicy(answer)
+
+
+@dataclass
+class Running:
+    """An engine at work, and what it works with."""
+
+    engine: Engine
+    broadcast: Broadcast
+    store: MemoryStore
+    writer: asyncio.Task[None]
+
+    async def publish(self, bars: Sequence[Bar]) -> list[Receipt]:
+        """Publish bars of which none is refused."""
+        receipts = []
+        for answer in await self.engine.publish(bars):
+            assert isinstance(answer, Receipt), answer
+            receipts.append(answer)
+        return receipts
+
+
+@asynccontextmanager
+async def running_engine(
+    store: MemoryStore | None = None, policy: Policy | None = None, rules: RiskRules | None = None
+) -> AsyncIterator[Running]:
+    """An engine with its writer running; it is stopped at the end, and all of it within the deadline."""
+    store = store or MemoryStore()
+    broadcast = Broadcast(store, await store.log_head())
+    pipeline = Pipeline(policy or following(), rules or RiskRules(), calendar_for)
+    engine = Engine(store, pipeline, broadcast, now)
+    writer = asyncio.create_task(engine.run())
+    async with asyncio.timeout(DEADLINE):
+        try:
+            yield Running(engine, broadcast, store, writer)
+        finally:
+            store.gate.set()
+            await engine.stop()
+            await writer
+
+
+@asynccontextmanager
+async def commit_held_up(running: Running, first: Bar) -> AsyncIterator[asyncio.Task[list[Receipt | ServiceError]]]:
+    """The body runs while the commit of `first` is held up; gives the task that publishes it."""
+    running.store.gate.clear()
+    publisher = asyncio.create_task(running.engine.publish([first]))
+    try:
+        await running.store.committing.wait()
+        yield publisher
+    finally:
+        running.store.gate.set()
+
+
+async def started(*work: Coroutine[Any, Any, T]) -> list[asyncio.Task[T]]:
+    """Tasks that have run until there is something they wait for."""
+    tasks = [asyncio.create_task(one) for one in work]
+    for _ in range(10):
+        await asyncio.sleep(0)
+    return tasks
+
+
+@contextmanager
+def patched(target: object, name: str, value: object) -> Iterator[None]:
+    """A module's constant with another value, for hypothesis, which does not go with monkeypatch."""
+    before = getattr(target, name)
+    setattr(target, name, value)
+    try:
+        yield
+    finally:
+        setattr(target, name, before)
+
+
+def dispositions(answers: Sequence[Receipt | ServiceError]) -> list[Disposition | str]:
+    """What became of the bars; of those refused, why."""
+    return [answer.disposition if isinstance(answer, Receipt) else answer.reason for answer in answers]
+
+
+def of_symbol(events: Sequence[Event], symbol: str) -> list[Event]:
+    """The events of one symbol, in their order."""
+    return [event for event in events if (event.bar.symbol if hasattr(event, "bar") else event.symbol) == symbol]

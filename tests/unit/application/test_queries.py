@@ -1,0 +1,158 @@
+"""The reading side: pages that follow one another, and tokens that hold for one query only."""
+
+from __future__ import annotations
+
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from datetime import timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tradingsignals_server.application.ports import SignalQuery
+from tradingsignals_server.application.queries import Queries
+from tradingsignals_server.domain.errors import InvalidPageToken, SignalNotFound
+from tradingsignals_server.domain.events import Disposition, Event, MarketUpdate
+from tradingsignals_server.domain.positions import Exit, ExitReason, close
+from tradingsignals_server.domain.risk import RiskRules
+from tradingsignals_server.domain.signals import Action
+
+from ..builders import NOW, OPENING, bar, position, signal
+from .memory_store import MemoryStore
+
+ANY = SignalQuery()
+
+
+def store_of(*events: Event) -> MemoryStore:
+    store = MemoryStore()
+    store.put(events, NOW)
+    return store
+
+
+def signals(count: int) -> list[Event]:
+    return [signal(list(Action)[n % 3], name=n + 1) for n in range(count)]
+
+
+async def all_signals(queries: Queries, query: SignalQuery, limit: int) -> list[bytes]:
+    """Page after page to the end."""
+    found, token = list[bytes](), ""
+    while True:
+        page, token = await queries.signals(query, token, limit)
+        assert len(page.messages) <= limit
+        found.extend(page.messages)
+        if not token:
+            return found
+
+
+@given(count=st.integers(0, 30), limit=st.integers(1, 35), action=st.sampled_from([None, *Action]))
+async def test_pages_of_any_size_make_up_the_whole(count: int, limit: int, action: Action | None) -> None:
+    store = store_of(*signals(count))
+    found = await all_signals(Queries(store), SignalQuery(action=action), limit)
+    wanted = [entry.payload for entry in store.entries if action in {None, entry.action}]
+    assert found == wanted[::-1]
+
+
+@given(count=st.integers(0, 30), limit=st.integers(1, 35), first=st.integers(0, 30), last=st.integers(0, 30))
+async def test_pages_of_bars_make_up_the_whole(count: int, limit: int, first: int, last: int) -> None:
+    bars = [bar(n) for n in range(count)]
+    queries = Queries(store_of(*(MarketUpdate(one, Disposition.ACCEPTED) for one in bars)))
+    found, token = [], ""
+    while True:
+        page = await queries.bars("USDCOP", bar(first).time, bar(last).time, token, limit)
+        assert len(page.bars) <= limit
+        found.extend(page.bars)
+        token = page.next_page_token
+        if not token:
+            break
+    assert found == bars[first:last][::-1]
+
+
+async def test_what_is_new_does_not_move_the_pages_after_the_first() -> None:
+    store = store_of(*signals(10))
+    queries = Queries(store)
+    page, token = await queries.signals(ANY, "", 4)
+    store.put([signal(name=99)], NOW)
+    rest, _ = await queries.signals(ANY, token, 10)
+    assert [*page.messages, *rest.messages] == [entry.payload for entry in store.entries[:10]][::-1]
+    assert (page.through_sequence, rest.through_sequence) == (10, 11)
+
+
+async def test_closed_positions_come_in_pages_too() -> None:
+    ended = [
+        close(position(), Exit(OPENING, 101.0, ExitReason.MANUAL), RiskRules()),
+        close(position(), Exit(OPENING, 102.0, ExitReason.MANUAL), RiskRules()),
+    ]
+    queries = Queries(store_of(position(), *ended))
+    page, token = await queries.closed_positions(None, "", 1)
+    assert list(page.messages) == [b"3"]
+    page, token = await queries.closed_positions(None, token, 1)
+    assert (list(page.messages), token) == ([b"2"], "")
+
+
+OTHER_QUERIES = [
+    SignalQuery(symbol="USDCOP"),
+    SignalQuery(action=Action.BUY),
+    SignalQuery(start=OPENING),
+    SignalQuery(end=OPENING),
+    SignalQuery(start=OPENING + timedelta(days=1)),
+]
+
+
+@pytest.mark.parametrize("other", OTHER_QUERIES)
+async def test_a_token_of_another_query_is_refused(other: SignalQuery) -> None:
+    queries = Queries(store_of(*signals(10)))
+    _, token = await queries.signals(ANY, "", 4)
+    with pytest.raises(InvalidPageToken):
+        await queries.signals(other, token, 4)
+
+
+async def test_a_token_of_another_list_is_refused() -> None:
+    bars = [MarketUpdate(bar(n), Disposition.ACCEPTED) for n in range(9)]
+    queries = Queries(store_of(*signals(10), *bars))
+    _, token = await queries.signals(ANY, "", 4)
+    page = await queries.bars("USDCOP", None, None, "", 4)
+    for wrong in (token, page.next_page_token):
+        with pytest.raises(InvalidPageToken):
+            await queries.closed_positions(None, wrong, 4)
+    for call in (
+        queries.signals(ANY, page.next_page_token, 4),
+        queries.bars("USDCOP", None, None, token, 4),
+        queries.bars("EURCOP", None, None, page.next_page_token, 4),
+        queries.bars("USDCOP", OPENING, None, page.next_page_token, 4),
+        queries.bars("USDCOP", None, OPENING, page.next_page_token, 4),
+    ):
+        with pytest.raises(InvalidPageToken):
+            await call
+
+
+@given(st.text(min_size=1, max_size=40) | st.binary(min_size=1, max_size=40).map(lambda b: urlsafe_b64encode(b).decode()))
+async def test_rubbish_is_refused(token: str) -> None:
+    queries = Queries(store_of(*signals(3)))
+    for call in (
+        queries.signals(ANY, token, 2),
+        queries.closed_positions(None, token, 2),
+        queries.bars("USDCOP", None, None, token, 2),
+    ):
+        with pytest.raises(InvalidPageToken):
+            await call
+
+
+async def test_a_token_that_was_cut_or_changed_is_refused() -> None:
+    queries = Queries(store_of(*signals(10)))
+    _, token = await queries.signals(ANY, "", 4)
+    raw = urlsafe_b64decode(token + "==")
+    changed = [raw[:-1] + bytes([raw[-1] ^ 1]), raw + b"x", raw[:-1], raw[1:]]
+    for wrong in [token[:-4], token + "AAAA", *(urlsafe_b64encode(one).decode() for one in changed)]:
+        with pytest.raises(InvalidPageToken):
+            await queries.signals(ANY, wrong, 4)
+
+
+async def test_the_newest_signal_or_none() -> None:
+    queries = Queries(store_of(*signals(3), signal(name=50, symbol="EURCOP")))
+    assert await queries.latest_signal(None) == b"4"
+    assert await queries.latest_signal("USDCOP") == b"3"
+    with pytest.raises(SignalNotFound) as caught:
+        await queries.latest_signal("GBPUSD")
+    assert caught.value.metadata == {"symbol": "GBPUSD"}
+    with pytest.raises(SignalNotFound):
+        await Queries(MemoryStore()).latest_signal(None)

@@ -1,0 +1,230 @@
+"""A real gRPC server that takes bars and sends events as a test tells it to."""
+
+# ruff: noqa: ARG002, N802 (methods and arguments have the names of the contract)
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass, field
+from io import StringIO
+from typing import Any
+
+import grpc
+import pytest
+from google.rpc.error_details_pb2 import ErrorInfo
+from google.rpc.status_pb2 import Status
+from grpc_status import rpc_status
+from rich.console import Console
+
+from tradingsignals.v1 import event_service_pb2 as events
+from tradingsignals.v1 import event_service_pb2_grpc, market_data_service_pb2_grpc, system_service_pb2_grpc
+from tradingsignals.v1 import market_data_service_pb2 as market_data
+from tradingsignals.v1 import system_service_pb2 as system
+from tradingsignals.v1.bar_pb2 import Bar
+
+Ending = Callable[[Any], Any]
+
+
+@dataclass
+class Script:
+    """What the service is like, and what it has seen."""
+
+    port: int = 0
+    feed: str = "push"
+    through_sequence: int = 0
+    simulated: tuple[str, ...] = ()
+    refused_closes: frozenset[float] = frozenset()
+    stored: dict[tuple[str, int], Bar] = field(default_factory=dict)
+    publishing: list[Ending] = field(default_factory=list)
+    """How the next PublishBars calls go wrong, after their bars are stored."""
+    publishes: list[list[int]] = field(default_factory=list)
+    """Of every PublishBars call, the number of bars in each message."""
+    streams: list[tuple[list[events.StreamEventsResponse], Ending]] = field(default_factory=list)
+    """What the next StreamEvents calls send, and how they end; the one after the last sends nothing."""
+    followed: list[events.StreamEventsRequest] = field(default_factory=list)
+    idle: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set when a follower is sent nothing any more."""
+
+    server: Any = None
+
+    @property
+    def address(self) -> str:
+        """Where the service listens."""
+        return f"127.0.0.1:{self.port}"
+
+    @staticmethod
+    def broken(
+        code: grpc.StatusCode = grpc.StatusCode.UNAVAILABLE, reason: str = "", message: str = "it broke"
+    ) -> Ending:
+        """An end with this status; without a reason, as something on the way to the service would make it."""
+
+        async def end(context: Any) -> None:
+            if not reason:
+                await context.abort(code, message)
+            status = Status(code=code.value[0], message=message)
+            status.details.add().Pack(ErrorInfo(reason=reason, domain="tradingsignals"))
+            await context.abort_with_status(rpc_status.to_status(status))
+
+        return end
+
+    @staticmethod
+    async def fine(context: Any) -> None:
+        """An end without an error."""
+
+
+class Service(
+    system_service_pb2_grpc.SystemServiceServicer,
+    market_data_service_pb2_grpc.MarketDataServiceServicer,
+    event_service_pb2_grpc.EventServiceServicer,
+):
+    """The service of the script."""
+
+    def __init__(self, script: Script) -> None:
+        self._script = script
+
+    async def GetServiceInfo(self, request: Any, context: Any) -> Any:
+        return system.GetServiceInfoResponse(feed=self._script.feed, through_sequence=self._script.through_sequence)
+
+    async def GetHealth(self, request: Any, context: Any) -> Any:
+        symbols = [system.SymbolHealth(symbol=symbol) for symbol in self._script.simulated]
+        return system.GetHealthResponse(status="healthy", symbols=symbols)
+
+    async def PublishBar(self, request: Any, context: Any) -> Any:
+        raise AssertionError("bars are to come in lists")
+
+    async def PublishBars(self, request_iterator: Any, context: Any) -> Any:
+        script, answer = self._script, market_data.PublishBarsResponse()
+        sizes: list[int] = []
+        script.publishes.append(sizes)
+        async for request in request_iterator:
+            sizes.append(len(request.bars))
+            for bar in request.bars:
+                self._take(bar, answer)
+        if script.publishing:
+            await script.publishing.pop(0)(context)
+        return answer
+
+    def _take(self, bar: Bar, answer: market_data.PublishBarsResponse) -> None:
+        key = (bar.symbol, bar.time.seconds)
+        if bar.close in self._script.refused_closes:
+            answer.rejections.add(
+                index=answer.received, symbol=bar.symbol, time=bar.time, reason="BAR_CONFLICT", message="it differs"
+            )
+            answer.rejected += 1
+        elif key in self._script.stored:
+            answer.duplicates += 1
+        else:
+            self._script.stored[key] = bar
+            answer.accepted += 1
+        answer.received += 1
+
+    async def ListBars(self, request: Any, context: Any) -> Any:
+        bars = [bar for (symbol, _), bar in self._script.stored.items() if symbol == request.symbol]
+        newest = max(bars, key=lambda bar: bar.time.seconds, default=None)
+        return market_data.ListBarsResponse(bars=[] if newest is None else [newest])
+
+    async def StreamEvents(self, request: Any, context: Any) -> AsyncIterator[events.StreamEventsResponse]:
+        script = self._script
+        script.followed.append(request)
+        messages, end = script.streams.pop(0) if script.streams else ([], None)
+        await context.send_initial_metadata(())
+        for message in messages:
+            yield message
+        if end is not None:
+            await end(context)
+        script.idle.set()
+        await asyncio.Event().wait()
+
+
+@pytest.fixture
+async def script() -> AsyncIterator[Script]:
+    script = Script()
+    server = grpc.aio.server(options=[("grpc.so_reuseport", 0)])
+    service: Any = Service(script)
+    system_service_pb2_grpc.add_SystemServiceServicer_to_server(service, server)
+    market_data_service_pb2_grpc.add_MarketDataServiceServicer_to_server(service, server)
+    event_service_pb2_grpc.add_EventServiceServicer_to_server(service, server)
+    script.port = server.add_insecure_port("127.0.0.1:0")
+    script.server = server
+    await server.start()
+    yield script
+    await server.stop(None)
+
+
+@dataclass
+class FakeTime:
+    """Sleeping takes no time here, but moves the clock."""
+
+    now: float = 0.0
+    slept: list[float] = field(default_factory=list)
+
+    async def sleep(self, seconds: float) -> None:
+        self.slept.append(seconds)
+        self.now += seconds
+
+    def monotonic(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def fake_time() -> FakeTime:
+    return FakeTime()
+
+
+class WatchedFile(StringIO):
+    """A file that tells when something has been written to it a number of times."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._awaited: tuple[str, int, asyncio.Event] | None = None
+
+    def write(self, text: str) -> int:
+        written = super().write(text)
+        self._tell()
+        return written
+
+    async def wait_for(self, text: str, times: int) -> None:
+        """Wait until `text` stands in the file that many times."""
+        self._awaited = (text, times, asyncio.Event())
+        self._tell()
+        await self._awaited[2].wait()
+
+    def _tell(self) -> None:
+        if self._awaited is not None and self.getvalue().count(self._awaited[0]) >= self._awaited[1]:
+            self._awaited[2].set()
+
+
+class Screen:
+    """What is printed where there is no terminal, or on a terminal of `width`."""
+
+    def __init__(self, width: int | None = None) -> None:
+        self._file = WatchedFile()
+        if width is None:
+            self.console = Console(file=self._file, width=80)
+        else:
+            self.console = Console(file=self._file, width=width, force_terminal=True, color_system="standard")
+
+    @property
+    def text(self) -> str:
+        """All of it."""
+        return self._file.getvalue()
+
+    async def shows(self, text: str, times: int = 1) -> None:
+        """Wait until it shows `text` that many times."""
+        await self._file.wait_for(text, times)
+
+    @property
+    def lines(self) -> list[str]:
+        """Its lines."""
+        return [line.rstrip() for line in self.text.splitlines()]
+
+
+@pytest.fixture
+def screen() -> Screen:
+    return Screen()
+
+
+@pytest.fixture
+def terminal() -> Callable[[int], Screen]:
+    return Screen

@@ -1,0 +1,202 @@
+from __future__ import annotations
+
+import asyncio
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import grpc
+import pytest
+
+import tradingsignals
+from tradingsignals_server.adapters.feeds.files import UnreadableFile
+from tradingsignals_server.commands.replay import ReplayFailed, replay
+
+START = datetime(2024, 1, 2, 13, 0, tzinfo=UTC)
+BARS = 2300
+DEADLINE_SECONDS = 20.0
+NOWHERE = "127.0.0.1:1"
+
+
+def write(path: Path, count: int = BARS, symbol: str = "USDCOP") -> Path:
+    rows = [
+        f"{(START + timedelta(minutes=5 * number)).isoformat()},{symbol},4000,4001,3999,{4000 + number % 2}"
+        for number in range(count)
+    ]
+    path.write_text("time,symbol,open,high,low,close\n" + "\n".join(rows))
+    return path
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    return write(tmp_path / "bars.csv")
+
+
+async def test_every_bar_is_published_in_calls_of_a_thousand(
+    script: Any, file: Path, screen: Any, fake_time: Any
+) -> None:
+    code = await replay(file, address=script.address, console=screen.console, monotonic=fake_time.monotonic)
+    assert code == 0
+    assert len(script.stored) == BARS
+    assert script.publishes == [[250] * 4, [250] * 4, [250, 50]]
+    assert screen.lines == [
+        "bars.csv: done; 2,300 bars in 0.0 s (2,300,000 bars/s)",
+        "  accepted             2,300",
+        "  warming up               0",
+        "  outside session          0",
+        "  late                     0",
+        "  duplicates               0",
+        "  rejected                 0",
+        "  rows skipped             0",
+    ]
+
+
+async def test_again_changes_nothing(script: Any, file: Path, screen: Any) -> None:
+    for _ in range(2):
+        assert await replay(file, address=script.address, console=screen.console) == 0
+    assert "  duplicates           2,300" in screen.lines
+
+
+async def test_the_first_reasons_are_named(script: Any, tmp_path: Path, screen: Any) -> None:
+    file = write(tmp_path / "bars.csv", 20)
+    file.write_text(file.read_text() + "\nrubbish\n")
+    script.refused_closes = frozenset({4001.0})
+    assert await replay(file, address=script.address, console=screen.console) == 0
+    assert "  rejected                10" in screen.lines
+    assert "  rows skipped             1" in screen.lines
+    assert "    row 22: its cells are not as many as the header's" in screen.lines
+    assert "    USDCOP 2024-01-02 13:05: it differs" in screen.lines
+    assert screen.lines[-1] == "    and 6 more"
+
+
+@pytest.mark.parametrize(
+    "how",
+    [
+        (grpc.StatusCode.UNAVAILABLE, ""),
+        (grpc.StatusCode.UNAVAILABLE, "STORAGE_UNAVAILABLE"),
+        (grpc.StatusCode.UNAVAILABLE, "SHUTTING_DOWN"),
+        (grpc.StatusCode.RESOURCE_EXHAUSTED, "OVERLOADED"),
+        (grpc.StatusCode.INTERNAL, ""),
+        (grpc.StatusCode.UNKNOWN, ""),
+    ],
+)
+async def test_what_was_not_acknowledged_is_sent_again(
+    script: Any,
+    file: Path,
+    screen: Any,
+    fake_time: Any,
+    how: tuple[grpc.StatusCode, str],
+) -> None:
+    code, reason = how
+    script.publishing = [script.broken(code, reason)] * 3
+    done = await replay(
+        file, address=script.address, console=screen.console, sleep=fake_time.sleep, monotonic=fake_time.monotonic
+    )
+    assert done == 0
+    assert [sum(sizes) for sizes in script.publishes] == [1000, 1000, 1000, 1000, 1000, 300]
+    assert fake_time.slept == [0.25, 0.5, 1.0]
+    assert len(script.stored) == BARS
+    lines = screen.lines
+    assert [line for line in lines if "does not answer" in line] == [
+        f"{script.address} does not answer ({reason or code.name}: it broke); trying again for 60 s"
+    ]
+    assert f"{script.address} answers again" in lines
+    assert "  duplicates           1,000" in lines
+
+
+async def test_patience_ends(script: Any, file: Path, screen: Any, fake_time: Any) -> None:
+    script.publishing = [script.fine] + [script.broken()] * 100
+    with pytest.raises(ReplayFailed, match=r"no answer from .* for 6\d s \(UNAVAILABLE: it broke\)"):
+        await replay(
+            file, address=script.address, console=screen.console, sleep=fake_time.sleep, monotonic=fake_time.monotonic
+        )
+    assert 60.0 <= sum(fake_time.slept) < 70.0
+    assert any(
+        line.startswith("bars.csv: broken off, and goes on from here when started again; 1,000")
+        for line in screen.lines
+    )
+
+
+async def test_a_defect_of_the_service_is_not_tried_again(script: Any, file: Path, screen: Any, fake_time: Any) -> None:
+    script.publishing = [script.broken(grpc.StatusCode.INTERNAL, "INTERNAL_ERROR")]
+    with pytest.raises(tradingsignals.InternalError):
+        await replay(file, address=script.address, console=screen.console, sleep=fake_time.sleep)
+    assert fake_time.slept == []
+
+
+async def test_a_service_that_makes_bars_of_the_same_symbol_gets_none(script: Any, file: Path, screen: Any) -> None:
+    script.feed, script.simulated = "simulate", ("USDCOP",)
+    with pytest.raises(ReplayFailed, match=r"its own bars of USDCOP \(FEED=simulate\); start it with FEED=push"):
+        await replay(file, address=script.address, console=screen.console)
+    assert (script.publishes, screen.lines) == ([], [])
+    assert await replay(file, address=script.address, console=screen.console, force=True) == 0
+    assert len(script.stored) == BARS
+
+
+async def test_a_service_that_makes_bars_of_others_takes_these(script: Any, file: Path, screen: Any) -> None:
+    script.feed, script.simulated = "simulate", ("EURCOP",)
+    assert await replay(file, address=script.address, console=screen.console) == 0
+
+
+async def test_nobody_there(file: Path, screen: Any) -> None:
+    with pytest.raises(ReplayFailed, match=r"no service answers at 127.0.0.1:1; `tradingsignals up` starts one"):
+        await replay(file, address=NOWHERE, console=screen.console)
+    assert screen.lines == []
+
+
+async def test_a_file_that_is_not_one_of_bars(script: Any, tmp_path: Path, screen: Any) -> None:
+    notes = tmp_path / "notes.txt"
+    notes.write_text("buy low\n")
+    with pytest.raises(UnreadableFile):
+        await replay(notes, address=script.address, console=screen.console)
+    assert screen.lines == []
+
+
+async def test_at_a_speed_the_gaps_are_waited_for(script: Any, tmp_path: Path, screen: Any, fake_time: Any) -> None:
+    file = write(tmp_path / "bars.csv", 5)
+    options: dict[str, Any] = {
+        "address": script.address,
+        "speed": 100.0,
+        "console": screen.console,
+        "sleep": fake_time.sleep,
+        "monotonic": fake_time.monotonic,
+    }
+    assert await replay(file, **options) == 0
+    assert fake_time.slept == [0.0, 3.0, 3.0, 3.0, 3.0]
+    # Bars that the service has pass at once; only the two new ones are waited for.
+    assert await replay(write(tmp_path / "bars.csv", 7), **options) == 0
+    assert fake_time.slept[5:] == [3.0, 3.0]
+    assert script.publishes == [[1]] * 5 + [[5], [1], [1]]
+
+
+async def test_a_plain_line_now_and_then(script: Any, file: Path, screen: Any, fake_time: Any) -> None:
+    def three_seconds_later(_context: Any) -> Any:
+        fake_time.now += 3.0
+        return asyncio.sleep(0)
+
+    script.publishing = [three_seconds_later] * 3
+    assert await replay(file, address=script.address, console=screen.console, monotonic=fake_time.monotonic) == 0
+    assert [line for line in screen.lines if " of " in line] == ["2,000 of 2,300 bars, 333 bars/s, at 2024-01-09 11:35"]
+
+
+async def test_a_terminal_sees_a_bar(script: Any, file: Path, terminal: Any) -> None:
+    screen = terminal(160)
+    assert await replay(file, address=script.address, console=screen.console) == 0
+    assert "2,300 of 2,300" in screen.text
+    assert "bars.csv: done; 2,300 bars" in screen.text
+
+
+async def test_a_stop_is_told_and_has_its_own_exit_code(script: Any, file: Path, screen: Any) -> None:
+    reached = asyncio.Event()
+
+    async def hold(_context: Any) -> None:
+        reached.set()
+        await asyncio.Event().wait()
+
+    script.publishing = [script.fine, hold]
+    task = asyncio.create_task(replay(file, address=script.address, console=screen.console))
+    async with asyncio.timeout(DEADLINE_SECONDS):
+        await reached.wait()
+        task.cancel()
+        assert await task == 130
+    assert screen.lines[0].startswith("bars.csv: stopped, and goes on from here when started again; 1,000 bars")

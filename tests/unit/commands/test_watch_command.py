@@ -1,0 +1,190 @@
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine
+from datetime import UTC, datetime
+from typing import Any
+
+import grpc
+import pytest
+
+from tradingsignals import Event, Position, Signal
+from tradingsignals.v1 import event_service_pb2 as events
+from tradingsignals.v1.event_pb2 import Heartbeat, StreamError
+from tradingsignals_server.commands.watch import ServiceAbsent, watch
+from tradingsignals_server.domain.errors import InvalidRequest
+
+AT = datetime(2024, 1, 2, 14, 5, tzinfo=UTC)
+BUY = Signal(
+    timestamp=AT,
+    symbol="USDCOP",
+    action=Signal.BUY,
+    confidence=0.852,
+    entry_price=4012.35,
+    stop_loss=4001.1,
+    take_profit=4029.225,
+    reasoning=["Model confidence: 85.2%", "RSI oversold (28.5)", "MACD bullish cross"],
+)
+HOLD = Signal(
+    timestamp=AT,
+    symbol="USDCOP",
+    action=Signal.HOLD,
+    confidence=0.5,
+    entry_price=1.08345,
+    simulated=True,
+    reasoning=["Model confidence: 50.0%"],
+)
+OPENED = Position(
+    symbol="USDCOP",
+    action=Signal.BUY,
+    entry_time=AT,
+    entry_price=4012.35,
+    stop_loss=4001.1,
+    take_profit=4029.225,
+    position_size=0.017,
+    status=Position.OPEN,
+)
+MARKED = Position(symbol="USDCOP", action=Signal.BUY, status=Position.OPEN, bars_held=1)
+CLOSED = Position(
+    symbol="USDCOP",
+    action=Signal.SELL,
+    entry_price=4012.35,
+    exit_time=AT,
+    exit_price=4029.225,
+    exit_reason=Position.STOP_LOSS,
+    status=Position.CLOSED,
+    current_pnl=-16.875,
+    current_pnl_pct=-0.4206,
+    r_multiple=-1.5,
+    current_pnl_account=-7.15,
+    bars_held=8,
+)
+DEADLINE_SECONDS = 20.0
+
+
+def sent(first: int, *payloads: Signal | Position) -> events.StreamEventsResponse:
+    made = [
+        Event(sequence=number, signal=payload)
+        if isinstance(payload, Signal)
+        else Event(sequence=number, position_update=payload)
+        for number, payload in enumerate(payloads, first)
+    ]
+    return events.StreamEventsResponse(events=made, through_sequence=made[-1].sequence)
+
+
+async def watch_until(script: Any, screen: Any, reached: Coroutine[Any, Any, Any], **options: Any) -> None:
+    """Watch until `reached` is, and then stop as Ctrl-C does; a watch that ends before that fails."""
+    watching = asyncio.create_task(watch(script.address, console=screen.console, **options))
+    reaching = asyncio.create_task(reached)
+    async with asyncio.timeout(DEADLINE_SECONDS):
+        await asyncio.wait((watching, reaching), return_when=asyncio.FIRST_COMPLETED)
+        watching.cancel()
+        reaching.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await watching
+
+
+async def test_lines(script: Any, screen: Any) -> None:
+    script.streams = [([sent(1, BUY, OPENED, MARKED, HOLD, CLOSED)], script.fine)]
+    await watch_until(script, screen, screen.shows("on the account"), what="all")
+    assert screen.lines == [
+        f"signals and positions of all symbols at {script.address}",
+        "TIME (UTC)        SYMBOL             CONF       ENTRY        STOP      TARGET  WHY",
+        "2024-01-02 14:05  USDCOP    BUY     85.2%    4,012.35    4,001.10    4,029.22  "
+        "RSI oversold (28.5); MACD bullish cross",
+        "2024-01-02 14:05  USDCOP    LONG             4,012.35    4,001.10    4,029.22  opened with 1.70% of equity",
+        "simulated: the market or the predictions are made up, not for real money",
+        "2024-01-02 14:05  USDCOP    HOLD    50.0%     1.08345                          Model confidence: 50.0%",
+        "2024-01-02 14:05  USDCOP    LOSS             4,012.35                          "
+        "short closed at 4,029.22 by stop loss: -16.88, -0.42%, -1.50 R, -7.15 on the account",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("what", "kinds"),
+    [
+        ("signals", [Event.SIGNAL]),
+        ("positions", [Event.POSITION_UPDATE]),
+        ("all", [Event.SIGNAL, Event.POSITION_UPDATE]),
+    ],
+)
+async def test_what_is_asked_for(script: Any, screen: Any, what: str, kinds: list[Any]) -> None:
+    script.through_sequence = 41
+    await watch_until(script, screen, script.idle.wait(), what=what, symbols=["USD/COP", "EURCOP"])
+    assert script.followed == [events.StreamEventsRequest(symbols=["USDCOP", "EURCOP"], kinds=kinds, resume_after=41)]
+
+
+@pytest.mark.parametrize(
+    "how",
+    [
+        (grpc.StatusCode.UNAVAILABLE, "SHUTTING_DOWN"),
+        (grpc.StatusCode.INTERNAL, ""),
+        (grpc.StatusCode.RESOURCE_EXHAUSTED, "OVERLOADED"),
+    ],
+)
+async def test_a_broken_stream_is_taken_up_where_it_ended(
+    script: Any, screen: Any, fake_time: Any, how: tuple[grpc.StatusCode, str]
+) -> None:
+    code, reason = how
+    heartbeat = Event(sequence=9, heartbeat=Heartbeat())
+    farewell = Event(sequence=9, error=StreamError(reason=reason, message="it broke", retryable=True))
+    broken = script.broken(code, reason)
+    script.streams = [
+        ([sent(3, BUY), events.StreamEventsResponse(events=[heartbeat], through_sequence=9)], broken),
+        ([events.StreamEventsResponse(events=[farewell], through_sequence=9)], broken),
+        ([sent(12, BUY)], broken),
+    ]
+    await watch_until(script, screen, screen.shows("following again", 3), sleep=fake_time.sleep)
+    assert [request.resume_after for request in script.followed] == [0, 9, 9, 12]
+    assert [line for line in screen.lines if "gone away" in line] == [
+        f"{script.address} has gone away ({reason or code.name}: it broke); trying again"
+    ] * 3
+    assert screen.lines.count("following again") == 3
+    assert fake_time.slept == [0.25, 0.25, 0.25]
+    assert sum("BUY" in line for line in screen.lines) == 2
+
+
+async def test_a_log_that_is_gone_is_followed_from_now_on(script: Any, screen: Any, fake_time: Any) -> None:
+    lost = script.broken(grpc.StatusCode.OUT_OF_RANGE, "SEQUENCE_UNKNOWN", "5 belongs to another epoch")
+    script.streams = [([sent(5, BUY)], script.broken()), ([], lost)]
+    await watch_until(script, screen, script.idle.wait(), sleep=fake_time.sleep)
+    assert [request.HasField("resume_after") for request in script.followed] == [True, True, False]
+    assert any("cannot be had any more (SEQUENCE_UNKNOWN: 5 belongs" in line for line in screen.lines)
+
+
+async def test_a_service_that_stays_away_is_tried_ever_more_seldom(script: Any, screen: Any) -> None:
+    slept: list[float] = []
+
+    async def sleep(seconds: float) -> None:
+        await script.server.stop(None)
+        slept.append(seconds)
+        if len(slept) == 7:
+            script.idle.set()
+            await asyncio.Event().wait()
+
+    script.streams = [([sent(1, BUY)], script.broken())]
+    await watch_until(script, screen, script.idle.wait(), sleep=sleep)
+    assert slept == [0.25, 0.5, 1.0, 2.0, 4.0, 5.0, 5.0]
+    assert sum("gone away" in line for line in screen.lines) == 1
+
+
+async def test_colours_on_a_terminal_and_lines_cut_to_its_width(script: Any, terminal: Any) -> None:
+    screen = terminal(90)
+    script.streams = [([sent(1, BUY)], script.fine)]
+    await watch_until(script, screen, screen.shows("BUY"))
+    (line,) = [line for line in screen.lines if "BUY" in line]
+    assert "\x1b[1;32mBUY" in line
+    assert "RSI over" in line
+    assert "cross" not in line
+
+
+async def test_nobody_there(screen: Any) -> None:
+    with pytest.raises(ServiceAbsent, match=r"no service answers at 127.0.0.1:1; `tradingsignals up` starts one"):
+        await watch("127.0.0.1:1", console=screen.console)
+    assert screen.lines == []
+
+
+async def test_an_impossible_symbol(script: Any, screen: Any) -> None:
+    with pytest.raises(InvalidRequest, match="such as USDCOP"):
+        await watch(script.address, symbols=["usd cop"], console=screen.console)
+    assert script.followed == []

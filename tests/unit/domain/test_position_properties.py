@@ -1,0 +1,168 @@
+"""What holds for every position, whatever bars come."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import replace
+from itertools import pairwise
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tradingsignals_server.domain.bars import Bar
+from tradingsignals_server.domain.calendar import BogotaCalendar
+from tradingsignals_server.domain.positions import ExitReason, Position, after_bar, open_position
+from tradingsignals_server.domain.risk import RiskRules
+from tradingsignals_server.domain.signals import Action
+
+from ..builders import MONDAY, bar, position, signal
+
+CALENDAR = BogotaCalendar()
+
+sides = st.sampled_from([Action.BUY, Action.SELL])
+steps = st.sampled_from([1, 1, 1, 1, 2, 5, 40, 60, 230, 288])
+"""Bars from one to the next: mostly the next one, at times after a gap, a night or a day."""
+eighths = st.integers(-32, 32).map(lambda n: 100.0 + n / 8)
+"""Prices about the entry of 100 that floating point adds, subtracts and mirrors without error."""
+rules_of_a_desk = st.builds(
+    RiskRules,
+    trailing_stop_atr=st.sampled_from([0.0, 0.5, 1.0, 2.5]),
+    max_holding_bars=st.sampled_from([0, 0, 1, 3, 10]),
+    close_at_session_end=st.booleans(),
+    spread=st.sampled_from([0.0, 0.125]),
+    commission_pct=st.sampled_from([0.0, 0.1]),
+)
+
+
+@st.composite
+def bars_after_an_entry(draw: st.DrawFn) -> list[Bar]:
+    found, time = list[Bar](), 0
+    for step in draw(st.lists(steps, min_size=1, max_size=15)):
+        time += step
+        open_, close, one, other = (draw(eighths) for _ in range(4))
+        found.append(bar(time, open_, max(open_, close, one, other), min(open_, close, one, other), close))
+    return found
+
+
+def life(held: Position, bars: Sequence[Bar], rules: RiskRules) -> list[Position]:
+    """The position at its opening and after each bar, its end included."""
+    lived = [held]
+    for one in bars:
+        if not lived[-1].is_open:
+            break
+        day = CALENDAR.session_of(one.time)
+        last = day is not None and CALENDAR.is_last_bar(one.time)
+        lived.append(after_bar(lived[-1], one, rules, session_day=day, last_of_session=last))
+    return lived
+
+
+@given(sides, rules_of_a_desk, bars_after_an_entry())
+def test_an_exit_is_a_price_the_market_made_at_a_time_it_made_it(
+    side: Action, rules: RiskRules, bars: list[Bar]
+) -> None:
+    lived = life(position(side, rules), bars, rules)
+    ended, one = lived[-1].exit, bars[len(lived) - 2]
+    if ended is None:
+        return
+    assert one.low <= ended.price <= one.high
+    assert ended.time in {one.time, one.close_time}
+    assert ended.time == one.close_time or ended.price == one.open
+    before = lived[-2]
+    if ended.time == one.close_time and ended.reason in {ExitReason.STOP_LOSS, ExitReason.TRAILING_STOP}:
+        assert ended.price == before.stop_loss
+    if ended.time == one.close_time and ended.reason is ExitReason.TAKE_PROFIT:
+        assert ended.price == before.take_profit
+
+
+@given(sides, rules_of_a_desk, bars_after_an_entry())
+def test_a_bar_that_touches_a_level_ends_it(side: Action, rules: RiskRules, bars: list[Bar]) -> None:
+    lived = life(position(side, rules), bars, rules)
+    for (before, after), one in zip(pairwise(lived), bars, strict=False):
+        touched = one.low <= before.stop_loss <= one.high or one.low <= before.take_profit <= one.high
+        beyond = not min(before.stop_loss, before.take_profit) < one.open < max(before.stop_loss, before.take_profit)
+        assert not ((touched or beyond) and after.is_open)
+
+
+@given(sides, rules_of_a_desk, bars_after_an_entry())
+def test_the_figures_agree_with_one_another(side: Action, rules: RiskRules, bars: list[Bar]) -> None:
+    for held in life(position(side, rules), bars, rules):
+        move = side.direction * (held.current_price - held.entry_price)
+        costs = rules.spread + rules.commission_pct / 100.0 * (held.entry_price + held.current_price)
+        assert held.costs == costs
+        assert held.pnl == move - costs
+        assert math.isclose(held.pnl_pct, 100.0 * held.pnl / held.entry_price, rel_tol=1e-12)
+        assert math.isclose(held.r_multiple * 2.0, held.pnl, rel_tol=1e-12)
+        assert math.isclose(held.pnl_account, held.pnl_pct / 100.0 * held.position_size * 100_000.0, rel_tol=1e-12)
+        assert held.max_favorable_excursion >= max(0.0, move)
+        assert held.max_adverse_excursion >= max(0.0, -move)
+        if held.exit is not None:
+            assert held.current_price == held.exit.price
+
+
+@given(sides, rules_of_a_desk, bars_after_an_entry())
+def test_a_position_only_ever_moves_on(side: Action, rules: RiskRules, bars: list[Bar]) -> None:
+    lived = life(position(side, rules), bars, rules)
+    for before, after in pairwise(lived):
+        assert after.bars_held == before.bars_held + 1
+        assert after.max_favorable_excursion >= before.max_favorable_excursion
+        assert after.max_adverse_excursion >= before.max_adverse_excursion
+        assert side.direction * (after.stop_loss - before.stop_loss) >= 0.0
+        assert (after.position_id, after.entry_price, after.entry_time, after.take_profit, after.initial_stop_loss) == (
+            before.position_id,
+            before.entry_price,
+            before.entry_time,
+            before.take_profit,
+            before.initial_stop_loss,
+        )
+    if rules.trailing_stop_atr == 0.0:
+        assert {held.stop_loss for held in lived} == {lived[0].initial_stop_loss}
+
+
+@given(sides, rules_of_a_desk, bars_after_an_entry())
+def test_what_is_to_be_over_is_over(side: Action, rules: RiskRules, bars: list[Bar]) -> None:
+    for held in life(position(side, rules), bars, rules)[1:]:
+        if rules.max_holding_bars:
+            assert held.bars_held < rules.max_holding_bars or not held.is_open
+        if rules.close_at_session_end and held.is_open:
+            last_seen = bars[held.bars_held - 1].time
+            assert CALENDAR.session_of(last_seen) == MONDAY
+            assert not CALENDAR.is_last_bar(last_seen)
+
+
+def mirrored(one: Bar) -> Bar:
+    """The bar in a market that does the opposite, about the entry of 100."""
+    return bar(one.time, 200.0 - one.open, 200.0 - one.low, 200.0 - one.high, 200.0 - one.close)
+
+
+@given(rules_of_a_desk, bars_after_an_entry())
+def test_a_mirrored_market_is_the_same_for_the_other_side(rules: RiskRules, bars: list[Bar]) -> None:
+    rules = replace(rules, commission_pct=0.0)  # it is a part of the price, and so not the same in the mirror
+    long = life(position(Action.BUY, rules), bars, rules)
+    short = life(position(Action.SELL, rules), [mirrored(one) for one in bars], rules)
+    assert len(long) == len(short)
+    for one, other in zip(long, short, strict=True):
+        figures = ("pnl", "pnl_pct", "pnl_account", "r_multiple", "costs", "bars_held", "session_day")
+        excursions = ("max_favorable_excursion", "max_adverse_excursion")
+        for name in (*figures, *excursions):
+            assert getattr(one, name) == getattr(other, name), name
+        assert one.stop_loss == 200.0 - other.stop_loss
+        assert one.current_price == 200.0 - other.current_price
+        if one.exit is not None and other.exit is not None:
+            assert (one.exit.reason, one.exit.time) == (other.exit.reason, other.exit.time)
+        assert one.is_open == other.is_open
+
+
+@given(sides, st.floats(0.01, 1e6), st.floats(1e-3, 0.3), st.lists(st.floats(-0.2, 0.2), min_size=1, max_size=20))
+def test_any_price_and_any_range(side: Action, price: float, share: float, moves: list[float]) -> None:
+    held = open_position(signal(side, price, atr=share * price), RiskRules(), None)
+    bars, last = list[Bar](), price
+    for time, move in enumerate(moves, 1):
+        bars.append(bar(time, last, close=last * (1.0 + move)))
+        last = bars[-1].close
+    for position_then in life(held, bars, RiskRules()):
+        for value in (position_then.pnl, position_then.pnl_pct, position_then.pnl_account, position_then.r_multiple):
+            assert math.isfinite(value)
+        if position_then.exit is not None:
+            one = bars[position_then.bars_held - 1]
+            assert one.low <= position_then.exit.price <= one.high

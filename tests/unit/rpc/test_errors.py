@@ -1,0 +1,133 @@
+"""One table from errors to statuses: nothing is left out, and every reason is one of the contract."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import grpc
+import pytest
+from google.rpc import code_pb2, error_details_pb2, status_pb2
+
+from tradingsignals.v1 import error_reason_pb2, system_service_pb2
+from tradingsignals_server.domain.errors import (
+    BarConflict,
+    FieldViolation,
+    InvalidBar,
+    InvalidPageToken,
+    InvalidRequest,
+    NotEnoughBars,
+    Overloaded,
+    PositionAlreadyClosed,
+    PositionNotFound,
+    SequencePruned,
+    SequenceUnknown,
+    ServiceError,
+    ShuttingDown,
+    SignalNotFound,
+    StorageUnavailable,
+)
+from tradingsignals_server.rpc.errors import Unhealthy, code_of, internal_status, is_retryable, status_of
+
+from ..builders import OPENING
+
+REPORT = system_service_pb2.GetHealthResponse(status="unhealthy", warnings=["no database"])
+VIOLATION = FieldViolation("limit", "must be from 1 to 1000")
+CODES = grpc.StatusCode
+TABLE: list[tuple[ServiceError, grpc.StatusCode]] = [
+    (InvalidRequest([VIOLATION]), CODES.INVALID_ARGUMENT),
+    (InvalidPageToken(), CODES.INVALID_ARGUMENT),
+    (InvalidBar([VIOLATION]), CODES.INVALID_ARGUMENT),
+    (SignalNotFound("USDCOP"), CODES.NOT_FOUND),
+    (PositionNotFound("p"), CODES.NOT_FOUND),
+    (BarConflict("USDCOP", OPENING), CODES.ALREADY_EXISTS),
+    (PositionAlreadyClosed("p"), CODES.FAILED_PRECONDITION),
+    (NotEnoughBars("USDCOP", 50, 7), CODES.FAILED_PRECONDITION),
+    (SequencePruned(1, 5), CODES.OUT_OF_RANGE),
+    (SequenceUnknown(5, 1, "e"), CODES.OUT_OF_RANGE),
+    (StorageUnavailable(), CODES.UNAVAILABLE),
+    (Overloaded(9), CODES.RESOURCE_EXHAUSTED),
+    (ShuttingDown(3), CODES.UNAVAILABLE),
+    (Unhealthy("no database", REPORT), CODES.UNAVAILABLE),
+]
+
+
+def leaves(base: type[ServiceError]) -> set[type[ServiceError]]:
+    """The errors that are raised: those below `base` that nothing is below, and those with a reason of their own."""
+    children = base.__subclasses__()
+    found = {leaf for child in children for leaf in leaves(child)}
+    return found | ({base} if not children or "reason" in vars(base) else set())
+
+
+def unpacked(status: Any) -> status_pb2.Status:
+    """The google.rpc.Status that travels in the trailers."""
+    metadata = dict(status.trailing_metadata)
+    message = status_pb2.Status.FromString(metadata["grpc-status-details-bin"])
+    assert message.code == status.code.value[0]
+    assert message.message == status.details
+    return message
+
+
+def details(status: Any) -> dict[str, Any]:
+    """The details of a status by the name of their type."""
+    types = (error_details_pb2.ErrorInfo, error_details_pb2.BadRequest, system_service_pb2.GetHealthResponse)
+    found = {}
+    for packed in unpacked(status).details:
+        for type_ in types:
+            message: Any = type_()
+            if packed.Unpack(message):
+                found[type_.__name__] = message
+    assert len(found) == len(unpacked(status).details)
+    return found
+
+
+def test_every_error_stands_in_this_table() -> None:
+    assert {type(error) for error, _ in TABLE} | {ServiceError} == leaves(ServiceError)
+
+
+@pytest.mark.parametrize(("error", "code"), TABLE, ids=lambda one: type(one).__name__)
+def test_an_error_has_a_code_and_a_reason_of_the_contract(error: ServiceError, code: grpc.StatusCode) -> None:
+    assert code_of(error) is code
+    assert error.reason in error_reason_pb2.ErrorReason.keys()
+    status = status_of(error, "call-1")
+    info = details(status)["ErrorInfo"]
+    assert status.code is code
+    assert unpacked(status).message == error.message
+    assert (info.domain, info.reason) == ("tradingsignals", error.reason)
+    assert dict(info.metadata) == {**error.metadata, "request_id": "call-1"}
+    assert code_pb2.Code.Value(code.name) == code.value[0]
+
+
+def test_every_reason_of_the_contract_is_told_by_something() -> None:
+    told = {error.reason for error, _ in TABLE} | {ServiceError.reason}
+    assert told == set(error_reason_pb2.ErrorReason.keys()) - {"ERROR_REASON_UNSPECIFIED"}
+
+
+def test_only_what_may_well_succeed_later_is_worth_another_try() -> None:
+    retryable = {type(error) for error, _ in TABLE if is_retryable(error)}
+    assert retryable == {StorageUnavailable, Overloaded, ShuttingDown, Unhealthy}
+
+
+def test_violations_are_listed_by_field() -> None:
+    error = InvalidBar([VIOLATION, FieldViolation("bar.high", "must be finite")])
+    listed = details(status_of(error, ""))["BadRequest"].field_violations
+    assert [(violation.field, violation.description) for violation in listed] == [
+        ("limit", "must be from 1 to 1000"),
+        ("bar.high", "must be finite"),
+    ]
+    assert "BadRequest" not in details(status_of(StorageUnavailable(), ""))
+
+
+def test_a_sick_service_sends_its_report_along() -> None:
+    assert details(status_of(Unhealthy("no database", REPORT), ""))["GetHealthResponse"] == REPORT
+
+
+def test_a_defect_tells_nothing_but_its_name() -> None:
+    status = internal_status("call-1")
+    info = details(status)["ErrorInfo"]
+    assert status.code is CODES.INTERNAL
+    assert (info.reason, dict(info.metadata)) == ("INTERNAL_ERROR", {"request_id": "call-1"})
+    assert status.details == "the service failed; the request id finds it in the log"
+
+
+def test_a_bare_service_error_is_internal() -> None:
+    assert code_of(ServiceError("odd")) is CODES.INTERNAL

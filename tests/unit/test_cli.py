@@ -1,0 +1,235 @@
+"""The command line: help that teaches, and errors in one line with a code that scripts can read."""
+
+from __future__ import annotations
+
+import importlib
+import re
+from collections.abc import Callable, Coroutine
+from pathlib import Path
+from typing import Any
+
+import click
+import pytest
+from click.testing import CliRunner, Result
+
+from tradingsignals_server import __version__, cli
+from tradingsignals_server.config import FeedKind, Settings
+from tradingsignals_server.domain.errors import StorageUnavailable
+
+COMMANDS = sorted(cli.main.commands)
+
+
+@pytest.fixture(autouse=True)
+def nothing_set(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """An empty working folder, an environment without settings, and the log left to the test runner."""
+    monkeypatch.chdir(tmp_path)
+    for name in Settings.model_fields:
+        monkeypatch.delenv(name.upper(), raising=False)
+    monkeypatch.setattr(cli.logs, "configure", lambda *_: None)
+
+
+def run(*words: str, **environment: str) -> Result:
+    return CliRunner().invoke(cli.main, words, env=environment, prog_name="tradingsignals")
+
+
+Started = Callable[[str], list[Settings]]
+
+
+@pytest.fixture
+def started(monkeypatch: pytest.MonkeyPatch) -> Started:
+    """Puts something in the place of a command that keeps the settings it would have started with."""
+
+    def stand_in(module: str) -> list[Settings]:
+        kept: list[Settings] = []
+
+        async def start(settings: Settings) -> None:
+            kept.append(settings)
+
+        home, _, name = module.rpartition(".")
+        monkeypatch.setattr(importlib.import_module(home), name, start)
+        return kept
+
+    return stand_in
+
+
+UP = "tradingsignals_server.commands.up.up"
+
+
+# ---------------------------------------------------------------------------------------------------------- help
+
+
+def test_the_commands_are_those_of_the_readme() -> None:
+    assert COMMANDS == ["config", "edge", "migrate", "replay", "serve", "up", "watch"]
+
+
+@pytest.mark.parametrize("words", [(), ("--help",), ("-h",)])
+def test_help_shows_where_to_begin_and_lists_every_command(words: tuple[str, ...]) -> None:
+    shown = run(*words).output
+    assert "tradingsignals up\n" in shown
+    for name in COMMANDS:
+        assert re.search(rf"^  {name}\s+\S", shown, re.MULTILINE), name
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+@pytest.mark.parametrize("flag", ["--help", "-h"])
+def test_every_command_explains_itself(name: str, flag: str) -> None:
+    result = run(name, flag)
+    assert result.exit_code == 0
+    assert f"Usage: tradingsignals {name}" in result.output
+    command = cli.main.commands[name]
+    assert command.help
+    for parameter in command.params:
+        if isinstance(parameter, click.Option):
+            assert parameter.help, parameter.name
+            assert parameter.opts[0] in result.output
+
+
+def test_the_version() -> None:
+    assert run("--version").output == f"tradingsignals, version {__version__}\n"
+
+
+# -------------------------------------------------------------------------------------------------------- errors
+
+
+@pytest.mark.parametrize("name", ["config", "up", "serve", "migrate"])
+def test_a_setting_that_cannot_be_ends_it_with_one_line(name: str) -> None:
+    result = run(name, GRPC_PORT="70000")
+    assert result.exit_code == 1
+    assert result.stderr == "tradingsignals: GRPC_PORT=70000: input should be less than or equal to 65535\n"
+    assert result.stdout == ""
+
+
+def test_a_replay_without_a_file_ends_it_with_one_line() -> None:
+    result = run("up", "--feed", "replay")
+    assert (result.exit_code, result.stderr) == (1, "tradingsignals: FEED=replay needs REPLAY_FILE, the file to replay\n")
+
+
+class Refused(Exception):
+    """An error of ours, as the adapters raise them."""
+
+
+Refused.__module__ = "tradingsignals_server.adapters.anything"
+
+
+@pytest.mark.parametrize(
+    ("error", "line"),
+    [
+        (StorageUnavailable(), "the database cannot be reached; nothing was stored, try again"),
+        (Refused("port 8003 is taken"), "port 8003 is taken"),
+        (ExceptionGroup("tasks", [ExceptionGroup("inner", [Refused("it broke")]), ValueError()]), "it broke"),
+    ],
+)
+def test_what_is_foreseen_ends_it_with_one_line(monkeypatch: pytest.MonkeyPatch, error: Exception, line: str) -> None:
+    result = failing(monkeypatch, error)
+    assert (result.exit_code, result.stderr) == (1, f"tradingsignals: {line}\n")
+
+
+@pytest.mark.parametrize("error", [ValueError("a defect"), ExceptionGroup("tasks", [ValueError("a defect")])])
+def test_a_defect_is_not_dressed_up(monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
+    result = failing(monkeypatch, error)
+    assert isinstance(result.exception, ValueError)
+    assert result.stderr == ""
+
+
+def failing(monkeypatch: pytest.MonkeyPatch, error: Exception) -> Result:
+    """`config`, which fails with this error."""
+
+    def fail(_: Settings) -> str:
+        raise error
+
+    monkeypatch.setattr("tradingsignals_server.commands.config.table", fail)
+    return run("config")
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("dance",), "No such command 'dance'"),
+        (("up", "--bars", "missing.csv"), "missing.csv"),
+        (("up", "--speed", "-1"), "-1"),
+        (("up", "--feed", "pigeon"), "pigeon"),
+        (("serve", "--speed", "1"), "--speed"),
+        (("replay",), "FILE"),
+        (("replay", "missing.csv"), "missing.csv"),
+        (("watch", "--colour"), "--colour"),
+        (("edge",), "--out"),
+        (("edge", "--out", "x", "--listen", "nowhere"), "must be HOST:PORT"),
+        (("edge", "--out", "x", "--backend", "h:70000"), "must be HOST:PORT"),
+        (("edge", "--out", "x", "--backend", ":80"), "must be HOST:PORT"),
+    ],
+)
+def test_a_wrong_call_is_explained(words: tuple[str, ...], said: str) -> None:
+    result = run(*words)
+    assert result.exit_code == 2
+    assert said in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+# ---------------------------------------------------------------------------------------------------------- config
+
+
+def test_config_prints_what_holds_now() -> None:
+    result = run("config", SPREAD="0.4")
+    assert result.exit_code == 0
+    assert "* SPREAD=0.4\n" in result.stdout
+    assert "  GRPC_PORT=50051\n" in result.stdout
+
+
+def test_config_writes_an_example_that_needs_no_settings() -> None:
+    result = run("config", "--example", GRPC_PORT="70000")
+    assert result.exit_code == 0
+    assert "#GRPC_PORT=50051\n" in result.stdout
+
+
+# --------------------------------------------------------------------------------- from options to settings
+
+
+def test_up_alone_simulates(started: Started) -> None:
+    kept = started(UP)
+    assert run("up").exit_code == 0
+    assert [settings.feed for settings in kept] == [FeedKind.SIMULATE]
+
+
+def test_a_file_of_bars_is_replayed(started: Started, tmp_path: Path) -> None:
+    (tmp_path / "bars.csv").touch()
+    kept = started(UP)
+    assert run("up", "--bars", "bars.csv", "--speed", "60", FEED="push").exit_code == 0
+    (settings,) = kept
+    assert (settings.feed, settings.replay_file) == (FeedKind.REPLAY, Path("bars.csv"))
+    assert (settings.replay_speed, settings.simulate_speed) == (60.0, 300.0)
+
+
+def test_speed_is_that_of_the_feed(started: Started) -> None:
+    kept = started(UP)
+    assert run("up", "--speed", "60").exit_code == 0
+    assert run("up", "--speed", "0", "--feed", "simulate").exit_code == 0
+    assert run("up", "--speed", "60", FEED="replay", REPLAY_FILE="bars.csv").exit_code == 0
+    assert [settings.simulate_speed for settings in kept[:2]] == [60.0, 0.0]
+    assert kept[2].replay_speed == 60.0
+
+
+def test_options_win_over_the_environment(started: Started) -> None:
+    kept = started("tradingsignals_server.commands.up.serve")
+    assert run("serve", "--feed", "push", FEED="simulate").exit_code == 0
+    assert [settings.feed for settings in kept] == [FeedKind.PUSH]
+
+
+@pytest.mark.parametrize(("answer", "code"), [(None, 0), (0, 0), (3, 3)])
+def test_a_replay_ends_with_the_code_of_what_became_of_the_bars(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, answer: int | None, code: int
+) -> None:
+    (tmp_path / "bars.csv").touch()
+    asked: list[Any] = []
+
+    def replay(*where: Any, **how: Any) -> Coroutine[Any, Any, int | None]:
+        asked.append((*where, how))
+
+        async def ended() -> int | None:
+            return answer
+
+        return ended()
+
+    monkeypatch.setattr("tradingsignals_server.commands.replay.replay", replay)
+    assert run("replay", "bars.csv", "--speed", "2", "--symbol", "EURUSD", "--force").exit_code == code
+    how = {"speed": 2.0, "symbol": "EURUSD", "address": "127.0.0.1:8003", "force": True}
+    assert asked == [(Path("bars.csv"), how)]

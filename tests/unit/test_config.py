@@ -1,0 +1,284 @@
+"""Settings: what stands when nothing is set, what wins over what, and one line for whatever cannot be."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import fields
+from datetime import date
+from pathlib import Path
+from urllib.parse import parse_qs, unquote, urlsplit
+
+import pytest
+from pydantic import ValidationError
+
+from tradingsignals_server.commands import config as command
+from tradingsignals_server.config import FeedKind, InvalidSettings, LogFormat, Settings
+from tradingsignals_server.domain.calendar import CalendarChoice
+from tradingsignals_server.domain.risk import RiskRules, Sizing
+
+Setter = Callable[..., None]
+
+
+@pytest.fixture(autouse=True)
+def nothing_set(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """An empty working folder and an environment without settings."""
+    monkeypatch.chdir(tmp_path)
+    for name in Settings.model_fields:
+        monkeypatch.delenv(name.upper(), raising=False)
+
+
+@pytest.fixture
+def environment(monkeypatch: pytest.MonkeyPatch) -> Setter:
+    """Sets variables of the environment, given by name."""
+
+    def set_all(**values: str) -> None:
+        for name, value in values.items():
+            monkeypatch.setenv(name, value)
+
+    return set_all
+
+
+def test_defaults_are_those_of_the_design() -> None:
+    settings = Settings.from_env()
+    assert (settings.signal_service_host, settings.signal_service_port) == ("127.0.0.1", 8003)
+    assert (settings.grpc_host, settings.grpc_port) == ("127.0.0.1", 50051)
+    assert settings.data_dir == Path("data")
+    assert settings.embedded_database
+    assert settings.feed is FeedKind.SIMULATE
+    assert settings.symbols == ("USDCOP",)
+    assert settings.simulate_start == date(2020, 1, 2)
+    assert settings.session_calendar is CalendarChoice.AUTO
+    assert settings.model_path is None
+    assert (settings.log_level, settings.log_format) == ("INFO", LogFormat.AUTO)
+    assert settings.risk_rules == RiskRules(
+        confidence_threshold=0.65,
+        min_risk_reward=1.5,
+        atr_multiplier_sl=2.0,
+        atr_multiplier_tp=3.0,
+        sizing=Sizing.CONFIDENCE,
+        position_size_pct=0.02,
+        max_position_size_pct=0.05,
+    )
+
+
+def test_the_domain_has_the_same_defaults() -> None:
+    assert Settings.from_env().risk_rules == RiskRules()
+
+
+def test_every_rule_of_risk_can_be_set(environment: Setter) -> None:
+    values = {
+        "CONFIDENCE_THRESHOLD": 0.7,
+        "MIN_RISK_REWARD": 1.2,
+        "ATR_MULTIPLIER_SL": 1.5,
+        "ATR_MULTIPLIER_TP": 4.5,
+        "POSITION_SIZING": "kelly",
+        "POSITION_SIZE_PCT": 0.03,
+        "MAX_POSITION_SIZE_PCT": 0.06,
+        "RISK_PER_TRADE_PCT": 0.002,
+        "KELLY_FRACTION": 0.5,
+        "TRAILING_STOP_ATR": 1.0,
+        "MAX_HOLDING_BARS": 12,
+        "CLOSE_AT_SESSION_END": False,
+        "SPREAD": 0.4,
+        "COMMISSION_PCT": 0.01,
+        "INITIAL_EQUITY": 5000.0,
+    }
+    environment(**{name: str(value) for name, value in values.items()})
+    rules = Settings.from_env().risk_rules
+    for field in fields(RiskRules):
+        name = "POSITION_SIZING" if field.name == "sizing" else field.name.upper()
+        assert getattr(rules, field.name) == values.pop(name), field.name
+    assert values == {}
+
+
+# ------------------------------------------------------------------------------------------------ what wins over what
+
+
+def test_the_environment_wins_over_the_file_and_the_command_line_over_both(
+    environment: Setter, tmp_path: Path
+) -> None:
+    (tmp_path / ".env").write_text('GRPC_PORT=1\nSPREAD=0.5\nLOG_LEVEL="warning"\n# a comment\nUNKNOWN=1\n')
+    assert Settings.from_env().grpc_port == 1
+    environment(GRPC_PORT="2", PATH_OF_NOTHING="x")
+    settings = Settings.from_env()
+    assert (settings.grpc_port, settings.spread, settings.log_level) == (2, 0.5, "WARNING")
+    assert Settings.from_env(grpc_port=3).grpc_port == 3
+    assert Settings.from_env(grpc_port=None).grpc_port == 2
+
+
+def test_an_empty_variable_is_not_set(environment: Setter) -> None:
+    environment(GRPC_PORT="", POSTGRES_HOST="", MODEL_PATH="")
+    settings = Settings.from_env()
+    assert settings.grpc_port == 50051
+    assert settings.embedded_database
+    assert settings.model_path is None
+
+
+def test_settings_do_not_change() -> None:
+    settings = Settings.from_env()
+    with pytest.raises(ValidationError):
+        settings.grpc_port = 1  # type: ignore[misc]  # that it is refused is the test
+
+
+@pytest.mark.parametrize(
+    ("text", "symbols"),
+    [("USD/COP", ("USDCOP",)), ("USDCOP, EURUSD", ("USDCOP", "EURUSD")), ("USDCOP,EUR/COP", ("USDCOP", "EURCOP"))],
+)
+def test_symbols_are_a_list(environment: Setter, text: str, symbols: tuple[str, ...]) -> None:
+    environment(SYMBOLS=text)
+    assert Settings.from_env().symbols == symbols
+
+
+# -------------------------------------------------------------------------------------------------- what cannot be
+
+IMPOSSIBLE = [
+    ("SIGNAL_SERVICE_PORT", "65536"),
+    ("SIGNAL_SERVICE_PORT", "-1"),
+    ("SIGNAL_SERVICE_PORT", "http"),
+    ("GRPC_PORT", "1.5"),
+    ("POSTGRES_PORT", "70000"),
+    ("FEED", "carrier-pigeon"),
+    ("REPLAY_SPEED", "-1"),
+    ("REPLAY_SPEED", "nan"),
+    ("SIMULATE_SPEED", "inf"),
+    ("SIMULATE_SEED", "lucky"),
+    ("SIMULATE_START", "someday"),
+    ("SYMBOLS", "USDCOP,?"),
+    ("SYMBOLS", ","),
+    ("SESSION_CALENDAR", "london"),
+    ("CONFIDENCE_THRESHOLD", "1.01"),
+    ("CONFIDENCE_THRESHOLD", "-0.01"),
+    ("CONFIDENCE_THRESHOLD", "nan"),
+    ("MIN_RISK_REWARD", "-0.1"),
+    ("MIN_RISK_REWARD", "nan"),
+    ("ATR_MULTIPLIER_SL", "0"),
+    ("ATR_MULTIPLIER_SL", "inf"),
+    ("ATR_MULTIPLIER_TP", "-3"),
+    ("POSITION_SIZING", "feeling"),
+    ("POSITION_SIZE_PCT", "0"),
+    ("POSITION_SIZE_PCT", "1.1"),
+    ("POSITION_SIZE_PCT", "nan"),
+    ("MAX_POSITION_SIZE_PCT", "2"),
+    ("RISK_PER_TRADE_PCT", "0"),
+    ("KELLY_FRACTION", "1.5"),
+    ("TRAILING_STOP_ATR", "-1"),
+    ("MAX_HOLDING_BARS", "-1"),
+    ("MAX_HOLDING_BARS", "2.5"),
+    ("CLOSE_AT_SESSION_END", "perhaps"),
+    ("SPREAD", "-0.1"),
+    ("COMMISSION_PCT", "-1"),
+    ("INITIAL_EQUITY", "0"),
+    ("LOG_LEVEL", "LOUD"),
+    ("LOG_FORMAT", "xml"),
+]
+
+
+@pytest.mark.parametrize(("name", "value"), IMPOSSIBLE)
+def test_what_cannot_be_is_told_in_one_line_that_names_it(environment: Setter, name: str, value: str) -> None:
+    environment(**{name: value})
+    with pytest.raises(InvalidSettings) as caught:
+        Settings.from_env()
+    message = str(caught.value)
+    assert message.startswith(f"{name}={value}: ") or (name == "SYMBOLS" and message.startswith("SYMBOLS"))
+    assert "\n" not in message
+    assert len(message) > len(f"{name}={value}: ")
+
+
+def test_every_setting_with_bounds_is_looked_at_here() -> None:
+    anything_goes = {"signal_service_host", "grpc_host", "data_dir", "postgres_host", "postgres_db", "postgres_user"}
+    anything_goes |= {"postgres_password", "bars_table", "replay_file", "model_path"}
+    elsewhere = {"database_url"}
+    looked_at = {name.lower() for name, _ in IMPOSSIBLE}
+    assert looked_at | anything_goes | elsewhere == set(Settings.model_fields)
+
+
+def test_a_replay_needs_a_file(environment: Setter) -> None:
+    environment(FEED="replay")
+    with pytest.raises(InvalidSettings, match=r"^FEED=replay needs REPLAY_FILE, the file to replay$"):
+        Settings.from_env()
+    environment(REPLAY_FILE="bars.csv")
+    assert Settings.from_env().replay_file == Path("bars.csv")
+
+
+def test_the_base_size_is_not_above_the_largest(environment: Setter) -> None:
+    environment(POSITION_SIZE_PCT="0.06")
+    with pytest.raises(InvalidSettings, match=r"^POSITION_SIZE_PCT must not be above MAX_POSITION_SIZE_PCT$"):
+        Settings.from_env()
+    environment(MAX_POSITION_SIZE_PCT="0.06")
+    assert Settings.from_env().position_size_pct == 0.06
+
+
+# ------------------------------------------------------------------------------------------------------- secrets
+
+SECRET = "hunter2"  # noqa: S105
+
+
+@pytest.mark.parametrize("url", [f"postgres//u:{SECRET}@h/db", f"mysql://u:{SECRET}@h/db", f"://{SECRET}"])
+def test_a_url_that_cannot_be_is_refused_without_being_shown(environment: Setter, url: str) -> None:
+    environment(DATABASE_URL=url)
+    with pytest.raises(InvalidSettings, match=r"^DATABASE_URL: ") as caught:
+        Settings.from_env()
+    assert SECRET not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "set_", [{"POSTGRES_HOST": "h", "POSTGRES_PASSWORD": SECRET}, {"DATABASE_URL": f"postgresql://u:{SECRET}@h/db"}]
+)
+def test_secrets_are_never_shown(environment: Setter, set_: dict[str, str]) -> None:
+    environment(**set_)
+    settings = Settings.from_env()
+    assert SECRET in settings.dsn
+    for shown in (command.table(settings), repr(settings), str(settings)):
+        assert SECRET not in shown
+
+
+# ---------------------------------------------------------------------------------------------- the database's address
+
+
+def test_a_url_wins_over_a_host(environment: Setter) -> None:
+    environment(POSTGRES_HOST="ignored", DATABASE_URL="postgresql://u:p@h:5433/db?sslmode=require")
+    settings = Settings.from_env()
+    assert not settings.embedded_database
+    assert settings.dsn == "postgresql://u:p@h:5433/db?sslmode=require"
+
+
+@pytest.mark.parametrize("host", ["db.example", "127.0.0.1", "/run/postgresql", "/odd folder/a&b"])
+@pytest.mark.parametrize(
+    ("user", "password", "database"), [("u", "p", "d"), ("u@x:y/z", "p@:/?#%&", "d"), ("u", "", "odd/name?#%")]
+)
+def test_the_address_is_made_of_its_parts(
+    environment: Setter, host: str, user: str, password: str, database: str
+) -> None:
+    environment(POSTGRES_HOST=host, POSTGRES_PORT="5433", POSTGRES_DB=database)
+    environment(POSTGRES_USER=user, POSTGRES_PASSWORD=password)
+    settings = Settings.from_env()
+    assert not settings.embedded_database
+    read = urlsplit(settings.dsn)
+    assert (unquote(read.username or ""), unquote(read.password or "")) == (user, password)
+    assert unquote(read.path.removeprefix("/")) == database
+    assert parse_qs(read.query) == {"host": [host], "port": ["5433"]}
+
+
+# ------------------------------------------------------------------------------------------------ how they are told
+
+
+def test_the_table_shows_every_setting_and_marks_what_differs(environment: Setter) -> None:
+    environment(GRPC_PORT="2", SYMBOLS="USDCOP,EURUSD", CLOSE_AT_SESSION_END="false")
+    lines = command.table(Settings.from_env()).splitlines()
+    shown = [line for line in lines if not line.startswith("      ")]
+    assert [line[2:].partition("=")[0] for line in shown] == [name.upper() for name in Settings.model_fields]
+    marked = [line for line in shown if line.startswith("*")]
+    assert marked == ["* GRPC_PORT=2", "* SYMBOLS=USDCOP,EURUSD", "* CLOSE_AT_SESSION_END=false"]
+
+
+def test_every_setting_says_what_it_means() -> None:
+    assert [name for name, field in Settings.model_fields.items() if not field.description] == []
+
+
+def test_the_example_is_a_file_of_the_defaults(tmp_path: Path) -> None:
+    example = command.example()
+    assert all(line.startswith("#") or not line for line in example.splitlines())
+    set_ = [line[1:] for line in example.splitlines() if line.startswith("#") and not line.startswith("# ")]
+    assert [line.partition("=")[0] for line in set_] == [name.upper() for name in Settings.model_fields]
+    (tmp_path / ".env").write_text("\n".join(set_))
+    assert Settings.from_env() == Settings()
