@@ -68,13 +68,52 @@ Outcome = Callable[[Sequence[LogEntry], int], Any]
 
 
 @dataclass(slots=True)
+class Flow:
+    """Bars that one publisher wants processed in order, over several pieces of work.
+
+    Once some of them were not stored for a passing reason, those behind are refused for the same: stored before the
+    others, they would make them late when they are sent again.
+    """
+
+    broken_by: ServiceError | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Publication:
+    """Bars in line: how many each piece of work has, and its answer."""
+
+    answers: Sequence[tuple[int, asyncio.Future[list[Receipt | ServiceError]]]]
+
+    async def results(self) -> list[Receipt | ServiceError]:
+        """What became of each bar, once that is known of all. See MarketDataSink.publish."""
+        results: list[Receipt | ServiceError] = []
+        for bars, answer in self.answers:
+            try:
+                results.extend(await answer)
+            except (StorageUnavailable, ShuttingDown) as error:
+                results.extend([error] * bars)
+        return results
+
+
+@dataclass(slots=True)
 class Work:
-    """One piece of work. `apply` stages it in a batch, or raises the ServiceError that is its answer."""
+    """One piece of work. `apply` stages it in a batch, or raises the ServiceError that is its answer.
+
+    `flow` is what it belongs to, if its order with other work matters.
+    """
 
     symbols: frozenset[str]
     bars: Sequence[Bar]
     apply: Callable[[Batch], Outcome]
     answer: asyncio.Future[Any]
+    flow: Flow | None = None
+
+    def refuse(self, error: Exception) -> None:
+        """Answer with an error."""
+        if self.flow is not None and isinstance(error, StorageUnavailable | ShuttingDown):
+            self.flow.broken_by = error
+        if not self.answer.done():
+            self.answer.set_exception(error)
 
 
 class Engine:
@@ -93,15 +132,12 @@ class Engine:
 
     async def publish(self, bars: Sequence[Bar]) -> list[Receipt | ServiceError]:
         """Process bars in their order and commit them. See MarketDataSink."""
+        return await (await self.take_in(bars, Flow())).results()
+
+    async def take_in(self, bars: Sequence[Bar], flow: Flow) -> Publication:
+        """Put bars in line, waiting for room there, without waiting until they are committed."""
         chunks = [bars[start : start + CHUNK_BARS] for start in range(0, len(bars), CHUNK_BARS)]
-        answers = [await self._enqueue(self._bars_work(chunk)) for chunk in chunks]
-        results: list[Receipt | ServiceError] = []
-        for chunk, answer in zip(chunks, answers, strict=True):
-            try:
-                results.extend(await answer)
-            except (StorageUnavailable, ShuttingDown) as error:
-                results.extend([error] * len(chunk))
-        return results
+        return Publication([(len(chunk), await self._enqueue(self._bars_work(chunk, flow))) for chunk in chunks])
 
     async def generate(self, symbol: str, quote: Quote) -> Signal:
         """Make a signal at `quote`, act on it and commit both."""
@@ -176,8 +212,8 @@ class Engine:
             works, closing = self._take_batch(first)
             await self._process(works)
         while not self._waiting.empty():
-            if (work := self._waiting.get_nowait()) is not None and not work.answer.done():
-                work.answer.set_exception(ShuttingDown(self._broadcast.newest))
+            if (work := self._waiting.get_nowait()) is not None:
+                work.refuse(ShuttingDown(self._broadcast.newest))
 
     async def stop(self) -> None:
         """Refuse new work; `run` returns when what waits is done."""
@@ -235,10 +271,11 @@ class Engine:
         since_yield = 0
         for work in works:
             try:
+                if work.flow is not None and work.flow.broken_by is not None:
+                    raise work.flow.broken_by
                 outcomes.append((work, work.apply(batch)))
             except ServiceError as error:
-                if not work.answer.done():
-                    work.answer.set_exception(error)
+                work.refuse(error)
             since_yield += max(1, len(work.bars))
             if since_yield >= BARS_BETWEEN_YIELDS:
                 since_yield = 0
@@ -253,8 +290,7 @@ class Engine:
         elif not isinstance(error, ServiceError):
             log.error("a batch of %d pieces of work failed", len(works), exc_info=error)
         for work in works:
-            if not work.answer.done():
-                work.answer.set_exception(error)
+            work.refuse(error)
 
     # ------------------------------------------------------------------------------------------- pieces of work
 
@@ -264,14 +300,14 @@ class Engine:
         batch.take(step)
         return lambda entries, _: replace(step.signal, sequence=entries[index].sequence)
 
-    def _bars_work(self, bars: Sequence[Bar]) -> Work:
+    def _bars_work(self, bars: Sequence[Bar], flow: Flow) -> Work:
         def apply(batch: Batch) -> Outcome:
             taken = [self._take_bar(batch, bar) for bar in bars]
             return lambda _, through: [
                 done if isinstance(done, ServiceError) else replace(done, sequence=through) for done in taken
             ]
 
-        return Work(frozenset(bar.symbol for bar in bars), bars, apply, _new_answer())
+        return Work(frozenset(bar.symbol for bar in bars), bars, apply, _new_answer(), flow)
 
     def _take_bar(self, batch: Batch, bar: Bar) -> Receipt | ServiceError:
         """Stage one bar: new ones go through the pipeline, old ones are told from duplicates and conflicts."""
@@ -301,7 +337,7 @@ class Engine:
         if self._stopping and not work.answer.done():
             # Either it was never put in line, or it may stand behind the end of the line, where nobody looks any more.
             # Work that is done all the same answers too late; publishing is idempotent.
-            work.answer.set_exception(ShuttingDown(self._broadcast.newest))
+            work.refuse(ShuttingDown(self._broadcast.newest))
         return work.answer
 
     async def _submit(self, work: Work) -> Any:

@@ -197,7 +197,8 @@ def _value(position: Position, price: float, rules: RiskRules) -> dict[str, Any]
     """What the position is worth at `price`: profit and loss net of the spread and of both sides' commission."""
     entry = position.entry_price
     costs = rules.spread + rules.commission_pct / 100.0 * (entry + price)
-    pnl = position.action.direction * (price - entry) - costs
+    # Adding 0 turns the -0.0 of a short closed at its entry into 0.0.
+    pnl = position.action.direction * (price - entry) - costs + 0.0
     pnl_pct = 100.0 * pnl / entry
     return {
         "current_price": price,

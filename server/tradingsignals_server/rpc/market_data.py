@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections import Counter, deque
 from collections.abc import AsyncIterator, Sequence
 
 from tradingsignals.v1 import bar_pb2
 from tradingsignals.v1 import market_data_service_pb2 as pb
 
-from ..application.engine import Engine
+from ..application.engine import Engine, Flow, Publication
 from ..application.ports import Clock
 from ..application.queries import Queries
 from ..domain.bars import Bar, require_closed
 from ..domain.errors import InvalidBar, InvalidRequest, ServiceError, ShuttingDown, StorageUnavailable
-from ..domain.events import Disposition, Receipt
+from ..domain.events import Disposition
 from . import convert
 from .validation import DEFAULT_SYMBOL, Checks
 
@@ -47,16 +46,15 @@ class MarketDataServicer:
 
     async def publish_bars(self, requests: AsyncIterator[pb.PublishBarsRequest]) -> pb.PublishBarsResponse:
         """Any number of bars. One that is refused is told by its index; the others are not touched by it."""
-        taken = _Taken()
-        in_flight: deque[tuple[_Sent, asyncio.Task[list[Receipt | ServiceError]]]] = deque()
-        async with asyncio.TaskGroup() as group:
-            async for request in requests:
-                sent = self._sent(request.bars, taken)
-                in_flight.append((sent, group.create_task(self._engine.publish([bar for _, bar in sent]))))
-                if len(in_flight) >= MESSAGES_IN_FLIGHT:
-                    taken.count(*(await _done(in_flight)))
-            while in_flight:
-                taken.count(*(await _done(in_flight)))
+        taken, flow = _Taken(), Flow()
+        in_flight: deque[tuple[_Sent, Publication]] = deque()
+        async for request in requests:
+            sent = self._sent(request.bars, taken)
+            in_flight.append((sent, await self._engine.take_in([bar for _, bar in sent], flow)))
+            if len(in_flight) >= MESSAGES_IN_FLIGHT:
+                await taken.count(*in_flight.popleft())
+        while in_flight:
+            await taken.count(*in_flight.popleft())
         return taken.answer()
 
     async def list_bars(self, request: pb.ListBarsRequest) -> pb.ListBarsResponse:
@@ -92,14 +90,6 @@ class MarketDataServicer:
 _Sent = list[tuple[tuple[int, bar_pb2.Bar], Bar]]
 
 
-async def _done(
-    in_flight: deque[tuple[_Sent, asyncio.Task[list[Receipt | ServiceError]]]],
-) -> tuple[_Sent, list[Receipt | ServiceError]]:
-    """The oldest message in flight, with what became of its bars."""
-    sent, task = in_flight.popleft()
-    return sent, await task
-
-
 class _Taken:
     """What became of the bars of a stream so far."""
 
@@ -116,13 +106,13 @@ class _Taken:
         if len(self._rejections) < MAXIMUM_REJECTIONS:
             self._rejections.append((index, convert.rejection_message(index, message, error)))
 
-    def count(self, sent: _Sent, results: Sequence[Receipt | ServiceError]) -> None:
-        """Count what became of the bars of one message.
+    async def count(self, sent: _Sent, publication: Publication) -> None:
+        """Count what became of the bars of one message, once that is known.
 
         Raises:
             StorageUnavailable, ShuttingDown: a bar may be sent again; the whole stream is then worth repeating.
         """
-        for ((index, message), _), result in zip(sent, results, strict=True):
+        for ((index, message), _), result in zip(sent, await publication.results(), strict=True):
             if isinstance(result, StorageUnavailable | ShuttingDown):
                 raise result
             if isinstance(result, ServiceError):

@@ -118,8 +118,8 @@ class Driver:
             return await self._followed(method, count, **options)
 
     _call: Callable[..., Awaitable[Any]]
-    _listed: Callable[..., Awaitable[Any]]
-    _followed: Callable[..., Awaitable[Any]]
+    _listed: Callable[..., Awaitable[tuple[list[Any], int | None]]]
+    _followed: Callable[..., Awaitable[list[tuple[Any, int | None]]]]
 
 
 class AsyncDriver(Driver):

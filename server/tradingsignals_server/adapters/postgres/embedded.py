@@ -28,6 +28,7 @@ from .postmaster import (
     EmbeddedPostgresError,
     Postmaster,
     name_of,
+    program,
     socket_in,
     wait_for_exit,
 )
@@ -135,6 +136,7 @@ async def _in_background(work: Coroutine[None, None, None]) -> AsyncIterator[Non
 
 
 def _cluster_in(folder: Path) -> Cluster:
+    program("postgres")  # where it is not installed, nothing is to be made
     folder = folder.resolve()
     folder.mkdir(parents=True, exist_ok=True)
     place = folder / "postgres"
