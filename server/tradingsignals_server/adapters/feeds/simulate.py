@@ -15,6 +15,7 @@ from ...application.ports import MarketDataSink, Sleep
 from ...domain.bars import BAR_SECONDS, Bar
 from ...domain.calendar import SessionCalendar, calendar_for
 from ...domain.errors import ServiceError
+from ...domain.events import Disposition, Receipt
 from .delivery import Monotonic, Pace, deliver, newest_bar
 from .market import SimulatedMarket
 
@@ -55,32 +56,40 @@ class SimulatedFeed:
 
     async def run(self, sink: MarketDataSink) -> None:
         """Deliver bars until cancelled."""
-        newest = {symbol: await newest_bar(sink, symbol, self._sleep) for symbol in self._markets}
+        pace = Pace(self._speed, self._sleep, self._monotonic)
+        while True:
+            newest = {symbol: await newest_bar(sink, symbol, self._sleep) for symbol in self._markets}
+            await self._deliver_from(sink, newest, pace)
+
+    async def _deliver_from(self, sink: MarketDataSink, newest: dict[str, Bar | None], pace: Pace) -> None:
+        """Deliver the bars after the newest ones, until somebody else has published a newer bar still."""
         opening = max(
             self._warm_end(market.calendar) if (bar := newest[symbol]) is None else bar.time
             for symbol, market in self._markets.items()
         )
-        pace = Pace(self._speed, self._sleep, self._monotonic)
         behind: list[Bar] = []
         for bar_time, symbols in self._schedule(newest):
             bars = [self._markets[symbol].next_bar(bar_time, newest[symbol]) for symbol in symbols]
             newest.update((bar.symbol, bar) for bar in bars)
-            if bar_time <= opening:
-                behind += bars
-                if len(behind) >= _CATCH_UP_BARS:
-                    await self._deliver(sink, behind)
-                    behind = []
+            behind += bars
+            if bar_time <= opening and len(behind) < _CATCH_UP_BARS:
                 continue
-            if behind:
-                await self._deliver(sink, behind)
-                behind = []
-            await pace.wait(BAR_SECONDS)
-            await self._deliver(sink, bars)
+            if bar_time > opening:
+                if len(behind) > len(bars):
+                    await self._deliver(sink, behind[: -len(bars)])
+                await pace.wait(BAR_SECONDS)
+                behind = bars
+            if await self._deliver(sink, behind):
+                return
+            behind = []
 
-    async def _deliver(self, sink: MarketDataSink, bars: Sequence[Bar]) -> None:
-        for answer in await deliver(sink, bars, self._sleep):
+    async def _deliver(self, sink: MarketDataSink, bars: Sequence[Bar]) -> bool:
+        """Deliver bars; True if a newer bar of the same symbol had been processed before."""
+        answers = await deliver(sink, bars, self._sleep)
+        for answer in answers:
             if isinstance(answer, ServiceError):
                 log.warning("a simulated bar was refused: %s", answer)
+        return any(isinstance(answer, Receipt) and answer.disposition is Disposition.LATE for answer in answers)
 
     def _schedule(self, newest: dict[str, Bar | None]) -> Iterator[tuple[datetime, list[str]]]:
         """Every bar time after the newest bars, without end, with the symbols that have a bar then."""

@@ -48,10 +48,15 @@ class RecordingSink:
         answers: list[Receipt | ServiceError] = []
         for bar in bars:
             refusal = self.refusal_of(len(self.calls), bar)
+            disposition = Disposition.ACCEPTED
             if refusal is None:
                 self.bars.append(bar)
-                self.newest[bar.symbol] = bar
-            answers.append(refusal or Receipt(bar.symbol, bar.time, Disposition.ACCEPTED, None, len(self.bars)))
+                known = self.newest.setdefault(bar.symbol, bar)
+                if bar.time < known.time:
+                    disposition = Disposition.LATE
+                else:
+                    self.newest[bar.symbol] = bar
+            answers.append(refusal or Receipt(bar.symbol, bar.time, disposition, None, len(self.bars)))
         if self.enough is not None and len(self.bars) >= self.enough:
             raise Enough
         return answers

@@ -105,3 +105,19 @@ async def test_it_waits_for_the_store_and_passes_over_a_refused_bar(
 async def test_a_speed_of_zero_does_not_wait(sink: Any, fake_time: Any, enough: type[Exception]) -> None:
     await run(feed(fake_time, speed=0.0), sink, enough, WARM_BARS + 10)
     assert set(fake_time.slept) == {0.0}
+
+
+async def test_it_goes_on_from_a_newer_bar_that_somebody_else_published(
+    sink: Any, fake_time: Any, enough: type[Exception], bar_at: Any
+) -> None:
+    published = bar_at("2021-03-01 14:00")
+
+    def publish_in_between(call: int, _: Bar) -> None:
+        if len(sink.bars) == WARM_BARS + 2:
+            sink.newest["USDCOP"] = published
+
+    sink.refusal_of = publish_in_between
+    await run(feed(fake_time), sink, enough, WARM_BARS + 5)
+    times = [bar.time for bar in sink.bars[-3:]]
+    assert times[0] < published.time  # was under way, and came late
+    assert times[1:] == [datetime(2021, 3, 1, 14, 5, tzinfo=UTC), datetime(2021, 3, 1, 14, 10, tzinfo=UTC)]
