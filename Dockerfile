@@ -17,7 +17,8 @@ COPY clients/python clients/python
 COPY envoy envoy
 COPY server server
 RUN pip wheel --no-deps --no-build-isolation --wheel-dir /wheels ./clients/python . \
- && pip --python /opt/tradingsignals install --no-deps --no-index /wheels/*.whl
+ && pip --python /opt/tradingsignals install --no-deps --no-index /wheels/*.whl \
+ && find /opt/tradingsignals -type d -name tests -prune -exec rm -r {} +
 
 
 FROM python:3.12-slim
@@ -28,7 +29,9 @@ RUN useradd --uid 10001 --user-group --no-create-home --home-dir /nonexistent --
 COPY --from=build /opt/tradingsignals /opt/tradingsignals
 
 ENV PATH=/opt/tradingsignals/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1
-# Others reach a container from outside only.
+# ONNX Runtime would send usage data home.
+ENV ORT_DISABLE_TELEMETRY=1
+# Whoever calls a container calls from outside.
 ENV GRPC_HOST=0.0.0.0
 WORKDIR /srv/tradingsignals
 USER tradingsignals

@@ -15,5 +15,9 @@ How figures are taken, all of them:
 - A load generator says how busy it was: the share of one core that it took. `load_generator` measures what it can do.
 - Nothing here passes or fails by its timing. A target that is missed is printed as missed.
 
-`peer/` is the older design that this service is held against. It needs packages of its own: pip install -e '.[bench]'.
+`peer/` is the older design that this service is held against. It runs in a Python of its own, which is made with
+
+    python3 -m venv build/peer && build/peer/bin/pip install -r benchmarks/peer/requirements.txt
+
+Without it, or another one named with --peer, the comparisons are left out.
 """

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import sys
 from argparse import ArgumentParser
+from dataclasses import replace
 from pathlib import Path
 from time import perf_counter
 
@@ -54,14 +55,26 @@ def main() -> None:
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"one of {', '.join(BENCHMARKS)}; all of them if none")
     parser.add_argument("--quick", action="store_true", help="a smoke test; its figures mean nothing")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there too, every run included")
+    parser.add_argument(
+        "--peer",
+        type=Path,
+        default=Path("build/peer/bin/python"),
+        metavar="PYTHON",
+        help="the Python that has the packages of benchmarks/peer/requirements.txt (%(default)s); without it the older "
+        "design is left out",
+    )
     given = parser.parse_args()
     if unknown := [name for name in given.names if name not in BENCHMARKS]:
         parser.error(f"no benchmark is called {', '.join(unknown)}; there are {', '.join(BENCHMARKS)}")
     taken_on = report.machine()
+    peer = given.peer if given.peer.exists() else None
+    if peer is None:
+        print(f"There is no {given.peer}: the older design is left out (see benchmarks/__init__.py).", file=sys.stderr)
+    effort = replace(QUICK if given.quick else FULL, peer_python=peer)
     figures: dict[str, list[Figure]] = {}
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            runner.run(_measure(given.names or list(BENCHMARKS), QUICK if given.quick else FULL, figures))
+            runner.run(_measure(given.names or list(BENCHMARKS), effort, figures))
     finally:
         # What was measured before something failed is worth showing.
         if figures:

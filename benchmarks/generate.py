@@ -36,7 +36,11 @@ _FROM_DB = f"POST /api/signals/generate-from-db?symbol={SYMBOL}&lookback_bars={W
 
 async def run(effort: Effort) -> AsyncIterator[Figure]:
     """See the module."""
-    async with running_database() as database, running_service(database) as service, running_peer(database) as peer:
+    async with (
+        running_database() as database,
+        running_service(database) as service,
+        running_peer(database, effort.peer_python) as peer,
+    ):
         await service.publish(simulated_bars(SYMBOL, WARMING_BARS))
         message = _MESSAGE.SerializeToString()
         for clients in CLIENTS:

@@ -25,7 +25,11 @@ SIGNALS = 1000
 
 async def run(effort: Effort) -> AsyncIterator[Figure]:
     """See the module."""
-    async with running_database() as database, running_service(database) as service, running_peer(database) as peer:
+    async with (
+        running_database() as database,
+        running_service(database) as service,
+        running_peer(database, effort.peer_python) as peer,
+    ):
         await service.publish(simulated_bars(SYMBOL, WARMING_BARS + SIGNALS))
         if peer is not None:
             await rest_load(peer, "POST /api/signals/generate", 1, 1.0, json.dumps(QUOTE))

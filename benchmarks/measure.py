@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from statistics import median
 from typing import TypeVar
 
@@ -12,15 +13,18 @@ Outcome = TypeVar("Outcome")
 
 @dataclass(frozen=True, slots=True)
 class Effort:
-    """How thoroughly to measure.
+    """How thoroughly to measure, and against what.
 
-    runs: how often each thing is measured; its figure is the median. seconds: how long a load lasts in each run.
+    runs: how often each thing is measured; its figure is the median.
+    seconds: how long a load lasts in each run.
     share: the part of the bars that a full run takes.
+    peer_python: the Python that runs the older design; None leaves it out.
     """
 
     runs: int
     seconds: float
     share: float
+    peer_python: Path | None = None
 
     def bars(self, full: int) -> int:
         """How many bars to take where a full run takes `full`."""

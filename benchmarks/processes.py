@@ -28,15 +28,20 @@ class ProcessFailed(Exception):
 
 @asynccontextmanager
 async def running(
-    arguments: Sequence[str], *, folder: Path, log: Path, environment: Mapping[str, str] | None = None
+    arguments: Sequence[str],
+    *,
+    folder: Path,
+    log: Path,
+    environment: Mapping[str, str] | None = None,
+    python: Path = Path(sys.executable),
 ) -> AsyncIterator[asyncio.subprocess.Process]:
-    """Run Python with `arguments` in `folder`, its output in `log`, until the context ends; then SIGTERM.
+    """Run `python` with `arguments` in `folder`, its output in `log`, until the context ends; then SIGTERM.
 
     An error inside the context gets the end of the log as a note.
     """
     with log.open("ab") as output:
         process = await asyncio.create_subprocess_exec(
-            sys.executable,
+            python,
             *arguments,
             cwd=folder,
             env={**os.environ, **(environment or {})},

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import sys
 import tempfile
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
-from importlib.util import find_spec
 from pathlib import Path
 
 import tradingsignals
@@ -20,8 +18,6 @@ from .processes import ROOT, free_port, running, until_healthy
 
 CLI = ("-c", "from tradingsignals_server.cli import main; main()")
 """The command `tradingsignals`, with whichever Python runs the benchmarks."""
-
-PEER_PACKAGES = ("fastapi", "httptools", "pandas", "uvicorn")
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,18 +85,14 @@ async def running_service(
 
 
 @asynccontextmanager
-async def running_peer(database: Database) -> AsyncIterator[int | None]:
-    """The older design beside the service, with a model of the same kind; its port, or None without its packages."""
-    missing = [name for name in PEER_PACKAGES if find_spec(name) is None]
-    if missing:
-        print(
-            f"the older design is left out for lack of {', '.join(missing)}: pip install -e '.[bench]'", file=sys.stderr
-        )
+async def running_peer(database: Database, python: Path | None) -> AsyncIterator[int | None]:
+    """The older design beside the service, with a model of the same kind; its port, or None without a Python for it."""
+    if python is None:
         yield None
         return
     port, log = free_port(), database.folder / "peer.log"
     model = make_lstm(database.folder / "peer.onnx")
     command = ("-m", "benchmarks.peer", str(port), str(model), database.dsn)
-    async with running(command, folder=ROOT, log=log) as process:
+    async with running(command, folder=ROOT, log=log, python=python) as process:
         await until_healthy(process, port)
         yield port

@@ -1,8 +1,9 @@
 """The older design, small and honest: FastAPI in one process, a policy in ONNX, everything in memory, nothing durable.
 
 It answers the same calls with the same JSON. Wherever there was a choice it takes what is faster, so that nobody beats
-a straw man: httptools and uvloop under uvicorn, no access log, one thread for ONNX Runtime (its default spins both
-cores), answers serialised by pydantic's own core, asyncpg for the database. It keeps the habits the design is about:
+a straw man: httptools and uvloop under uvicorn, one thread for ONNX Runtime (its default spins both cores), answers
+serialised by pydantic's own core, asyncpg for the database. Like ours it writes a line of log for each call. It keeps
+the habits the design is about:
 
 - POST /api/signals/generate makes a signal from the fields of the request, and an LSTM that starts from zeros.
 - POST /api/signals/generate-from-db opens a connection, reads 100 bars, and lets pandas compute the indicators.

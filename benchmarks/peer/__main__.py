@@ -17,6 +17,4 @@ if __name__ == "__main__":
         port=int(port),
         loop="uvloop",
         http="httptools",
-        access_log=False,
-        log_level="warning",
     )

@@ -13,6 +13,7 @@ from pathlib import Path
 import asyncpg
 import pytest
 from tests.support.deadlines import DEADLINE, within
+from tests.support.folders import scratch_folder
 from tests.support.postgres import PASSWORD, USER, postgres_server
 from tests.support.processes import all_ended, descendants
 
@@ -45,11 +46,12 @@ class Storage:
 
 
 @pytest.fixture(scope="session", params=["embedded", "server"])
-async def storage(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Storage]:
+async def storage(request: pytest.FixtureRequest) -> AsyncIterator[Storage]:
     """The embedded PostgreSQL on its socket, and a server of the user's on a TCP port, with a password."""
-    folder = tmp_path_factory.mktemp(request.param)
-    async with _embedded(folder) if request.param == "embedded" else _server(folder) as storage:
-        yield storage
+    kind = _embedded if request.param == "embedded" else _server
+    with scratch_folder() as folder:
+        async with kind(folder) as storage:
+            yield storage
 
 
 @asynccontextmanager

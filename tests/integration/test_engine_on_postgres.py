@@ -11,11 +11,11 @@ from typing import Any
 
 import asyncpg
 import pytest
-
 from tests.support.deadlines import within
 from tests.support.engine import RunningEngine, running_engine
 from tests.support.tables import Tables, assert_same, tables_of
 from tests.unit.builders import walk
+
 from tradingsignals_server.adapters.postgres.connection import connection, connection_pool
 from tradingsignals_server.adapters.postgres.store import PostgresStore
 from tradingsignals_server.application.broadcast import Filter
@@ -29,10 +29,12 @@ from tradingsignals_server.rpc.convert import encode
 
 from .conftest import Storage
 
-RULES = RiskRules(confidence_threshold=0.4, sizing=Sizing.KELLY, trailing_stop_atr=1.5, spread=0.5, commission_pct=0.01)
+RULES = RiskRules(
+    confidence_threshold=0.5, sizing=Sizing.KELLY, trailing_stop_atr=1.5, spread=0.1, commission_pct=0.001
+)
 """Rules that look at everything a symbol's state holds, the tally of past trades included."""
 
-BARS = walk(700, seed=11)
+BARS = walk(700, seed=13)
 
 
 async def tables(pool: asyncpg.Pool) -> Tables:
@@ -52,8 +54,8 @@ async def undisturbed(storage: Storage, migrated_database: str) -> Tables:
 
 def test_the_undisturbed_run_has_everything_in_it(undisturbed: Tables) -> None:
     reasons = {row["exit_reason"] for row in undisturbed["positions"]}
-    assert {"STOP_LOSS", "TRAILING_STOP", "SESSION_END"} <= reasons
-    assert len(undisturbed["positions"]) > 40, "Kelly's fraction takes 20 closed positions to begin"
+    assert {"STOP_LOSS", "TAKE_PROFIT", "TRAILING_STOP", "SESSION_END"} <= reasons
+    assert len({row["position_size"] for row in undisturbed["positions"]}) > 40  # Kelly's fraction is at work
     assert {row["action"] for row in undisturbed["signals"]} == {"BUY", "SELL", "HOLD"}
 
 
@@ -115,6 +117,7 @@ async def test_of_two_different_bars_in_one_batch_the_first_is_stored(store: Pos
     assert await store.list_bars("USDCOP", None, None, 9) == [BARS[1], first]
 
 
+@pytest.mark.parametrize("storage", ["server"], indirect=True)  # that of the other kind is killed in tests/e2e
 class TestOutages:
     async def test_what_was_not_stored_is_published_again(
         self, store: PostgresStore, storage: Storage, pool: asyncpg.Pool, undisturbed: Tables

@@ -16,7 +16,7 @@ from tradingsignals_server.adapters.postgres.connection import POOL_SIZE, connec
 from tradingsignals_server.adapters.postgres.store import PostgresStore
 from tradingsignals_server.application.ports import SignalQuery
 from tradingsignals_server.domain.errors import StorageUnavailable
-from tradingsignals_server.domain.events import Disposition, MarketUpdate
+from tradingsignals_server.domain.events import Disposition, Event, MarketUpdate
 
 from .conftest import Storage
 
@@ -59,7 +59,7 @@ class TestOutage:
             acknowledged = []
             try:
                 for n in range(first, first + 1000):
-                    pair = [MarketUpdate(bar(n), Disposition.ACCEPTED), signal(name=n + 1)]
+                    pair: list[Event] = [MarketUpdate(bar(n), Disposition.ACCEPTED), signal(name=n + 1)]
                     await store.commit(pair, NOW)
                     acknowledged.append(n)
             except StorageUnavailable:

@@ -19,7 +19,7 @@ from tradingsignals.v1.signal_pb2 import Signal as SignalMessage
 from tradingsignals_server.adapters.postgres.store import PostgresStore
 from tradingsignals_server.application.ports import Page, SignalQuery, StoredSymbol
 from tradingsignals_server.domain.bars import BAR_INTERVAL
-from tradingsignals_server.domain.events import Disposition, MarketUpdate
+from tradingsignals_server.domain.events import Disposition, Event, MarketUpdate
 from tradingsignals_server.domain.positions import Exit, ExitReason, Position, close
 from tradingsignals_server.domain.risk import RiskRules
 from tradingsignals_server.domain.signals import Action, Signal
@@ -109,7 +109,7 @@ class TestWhatTheEngineReads:
         await store.commit([made, held], NOW)
 
         found = await store.load_symbol("USDCOP", 1)
-        assert found.closed_pnl_pct == [pytest.approx(p - 100.0) for p in (100.0, 97.0, 101.0, 103.0)]
+        assert list(found.closed_pnl_pct) == pytest.approx([0.0, -3.0, 1.0, 3.0])
         assert found.position == held
 
     async def test_bars_are_found_by_symbol_and_time(self, store: PostgresStore) -> None:
@@ -259,7 +259,7 @@ class TestCounts:
             made, held = trade(name, symbol, dice.choice([Action.BUY, Action.SELL]))
             made = replace(made, latency_ms=dice.random(), simulated=dice.random() < 0.5)
             hold = signal(Action.HOLD, name=name + 500, symbol=symbol)
-            events = [MarketUpdate(bar(name, symbol=symbol), Disposition.ACCEPTED), made, hold, held]
+            events: list[Event] = [MarketUpdate(bar(name, symbol=symbol), Disposition.ACCEPTED), made, hold, held]
             if name <= 50:
                 results.append(ended(held, dice.choice([97.0, 99.5, 100.0, 102.5])))
                 events.append(results[-1])

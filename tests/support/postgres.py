@@ -141,11 +141,9 @@ def _initdb(installation: _Installation) -> None:
         password.flush()
         if installation.account is not None:
             os.fchown(password.fileno(), installation.account.uid, installation.account.gid)
+        options = ["-U", USER, "--pwfile", password.name, "--auth=scram-sha-256", "--encoding=UTF8", "--locale=C"]
         subprocess.run(
-            [
-                *[program("initdb"), "-D", installation.folder, "-U", USER, "--pwfile", password.name],
-                *["--auth=scram-sha-256", "--encoding=UTF8", "--locale=C", "--no-sync"],
-            ],
+            [program("initdb"), "-D", installation.folder, "--no-sync", *options],
             cwd="/",
             env={"LC_ALL": "C", "PATH": os.environ["PATH"]},
             check=True,

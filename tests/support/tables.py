@@ -9,9 +9,11 @@ from __future__ import annotations
 from typing import Any
 
 import asyncpg
+import asyncpg.pool
 
 from tradingsignals.v1.signal_pb2 import Signal
 
+Database = asyncpg.Connection | asyncpg.pool.PoolConnectionProxy
 Rows = list[dict[str, Any]]
 Tables = dict[str, Rows]
 
@@ -22,20 +24,26 @@ _ORDER = {
     "events": "sequence",
     "event_log": "only_row",
 }
-_WALL_CLOCK = {"bars": "received_at", "signals": "latency_ms", "events": "time", "event_log": "epoch"}
+_WALL_CLOCK = {
+    "bars": "received_at",
+    "signals": "latency_ms",
+    "positions": "",  # nothing
+    "events": "time",
+    "event_log": "epoch",  # the name of a log, which is no two databases' the same
+}
 
 
-async def tables_of(database: asyncpg.Connection) -> Tables:
+async def tables_of(database: Database) -> Tables:
     """Every row of every table, in one snapshot."""
     async with database.transaction(isolation="repeatable_read", readonly=True):
         return {table: await _rows(database, table, order) for table, order in _ORDER.items()}
 
 
-async def _rows(database: asyncpg.Connection, table: str, order: str) -> Rows:
+async def _rows(database: Database, table: str, order: str) -> Rows:
     found = await database.fetch(f"SELECT * FROM {table} ORDER BY {order}")
     rows = [dict(row) for row in found]
     for row in rows:
-        row.pop(_WALL_CLOCK.get(table), None)
+        row.pop(_WALL_CLOCK[table], None)
         if table == "signals":
             row["message"] = _without_latency(row["message"])
         elif row.get("kind") == "SIGNAL":

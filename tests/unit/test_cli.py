@@ -25,7 +25,7 @@ def nothing_set(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.chdir(tmp_path)
     for name in Settings.model_fields:
         monkeypatch.delenv(name.upper(), raising=False)
-    monkeypatch.setattr(cli.logs, "configure", lambda *_: None)
+    monkeypatch.setattr("tradingsignals_server.logs.configure", lambda *_: None)
 
 
 def run(*words: str, **environment: str) -> Result:
@@ -101,7 +101,10 @@ def test_a_setting_that_cannot_be_ends_it_with_one_line(name: str) -> None:
 
 def test_a_replay_without_a_file_ends_it_with_one_line() -> None:
     result = run("up", "--feed", "replay")
-    assert (result.exit_code, result.stderr) == (1, "tradingsignals: FEED=replay needs REPLAY_FILE, the file to replay\n")
+    assert (result.exit_code, result.stderr) == (
+        1,
+        "tradingsignals: FEED=replay needs REPLAY_FILE, the file to replay\n",
+    )
 
 
 class Refused(Exception):

@@ -83,6 +83,13 @@ class Broadcast:
         self._newest = entries[-1].sequence
         self._wake()
 
+    def advance(self, newest: int) -> None:
+        """Learn that the log reaches to `newest`: followers read what memory does not have from the store."""
+        if newest > self._newest:
+            self._tail.clear()
+            self._newest = newest
+            self._wake()
+
     def stop(self) -> None:
         """End every follower with ShuttingDown, once it has what is committed."""
         self._stopping = True

@@ -127,6 +127,7 @@ class Engine:
         self._waiting: asyncio.Queue[Work | None] = asyncio.Queue(MAX_WAITING)
         self._states: dict[str, SymbolState] = {}
         self._stopping = False
+        self._may_have_committed = False
 
     # -------------------------------------------------------------------------------------------------- callers
 
@@ -249,6 +250,9 @@ class Engine:
 
     async def _prepare(self, works: Sequence[Work]) -> Batch:
         """Read what the batch needs to know and memory does not: states of new symbols, and stored old bars."""
+        if self._may_have_committed:
+            self._broadcast.advance((await self._store.log_head()).newest)
+            self._may_have_committed = False
         symbols = frozenset[str]().union(*(work.symbols for work in works))
         for symbol in symbols - self._states.keys():
             await self._load(symbol)
@@ -284,6 +288,7 @@ class Engine:
 
     def _fail(self, works: Sequence[Work], error: Exception) -> None:
         self._states.clear()
+        self._may_have_committed = True
         if isinstance(error, StaleState):
             log.warning("the database holds something newer; states are read again", exc_info=error)
             error = StorageUnavailable()

@@ -120,8 +120,8 @@ _SERVER_FAULTS = frozenset({grpc.StatusCode.INTERNAL, grpc.StatusCode.UNKNOWN, g
 
 
 def _is_routine(method: str) -> bool:
-    """True for the health checks that the edge makes every second."""
-    return method.startswith("/grpc.health.")
+    """True for the health checks that an edge and an orchestrator make every few seconds."""
+    return method.startswith("/grpc.health.") or method.endswith("/GetHealth")
 
 
 def _given_request_id(details: Details) -> str | None:

@@ -84,7 +84,7 @@ async def test_a_bar_twice_in_one_batch_is_a_duplicate() -> None:
 
 
 @pytest.mark.parametrize("together", [True, False])
-async def test_another_bar_for_the_same_time_is_a_conflict(together: bool) -> None:  # noqa: FBT001
+async def test_another_bar_for_the_same_time_is_a_conflict(together: bool) -> None:
     other = replace(WALK[1], volume=5.0)
     async with running_engine() as running:
         calls = [[WALK[0], WALK[1], other, WALK[2]]] if together else [WALK[:2], [other, WALK[2]]]
@@ -94,7 +94,7 @@ async def test_another_bar_for_the_same_time_is_a_conflict(together: bool) -> No
 
 
 @pytest.mark.parametrize("together", [True, False])
-async def test_a_bar_older_than_the_last_is_stored_and_told_to_be_late(together: bool) -> None:  # noqa: FBT001
+async def test_a_bar_older_than_the_last_is_stored_and_told_to_be_late(together: bool) -> None:
     on_time, late = [*WALK[:55], *WALK[56:60]], WALK[55]
     async with running_engine() as running:
         calls = [[*on_time, late, late]] if together else [on_time, [late], [late]]
@@ -231,7 +231,7 @@ async def test_when_the_line_is_full_calls_are_refused_and_bars_wait(monkeypatch
 async def test_stopping_drains_what_waits_and_refuses_the_rest() -> None:
     async with running_engine() as running:
         async with commit_held_up(running, WALK[0]) as first:
-            waiting = await started(running.publish(WALK[1:3]), running.publish(WALK[3:4]))
+            waiting = await started(running.engine.publish(WALK[1:3]), running.engine.publish(WALK[3:4]))
             (stopping,) = await started(running.engine.stop())
             assert dispositions(await running.engine.publish([WALK[4]])) == ["SHUTTING_DOWN"]
             with pytest.raises(ShuttingDown):
@@ -277,7 +277,7 @@ def interleaved(draw: st.DrawFn) -> list[list[Bar]]:
 
 @settings(max_examples=25)
 @given(calls=interleaved(), at_once=st.booleans())
-async def test_symbols_do_not_see_one_another(calls: list[list[Bar]], at_once: bool) -> None:  # noqa: FBT001
+async def test_symbols_do_not_see_one_another(calls: list[list[Bar]], at_once: bool) -> None:
     async with running_engine() as running:
         if at_once:
             await asyncio.gather(*(running.publish(bars) for bars in calls))

@@ -1,4 +1,4 @@
-"""The writer when things go wrong: what is stored is what was said, and an interruption leaves no trace in the tables."""
+"""The writer when things go wrong: what is stored is what was said, and an interruption leaves no trace."""
 
 from __future__ import annotations
 

@@ -90,7 +90,7 @@ async def test_missing_bars_are_told() -> None:
         (10, 24 * 60 * 5 + 60, False),  # Saturday
     ],
 )
-async def test_a_feed_that_has_gone_quiet_in_a_session_is_stale(last: int, minutes: int, stale: bool) -> None:  # noqa: FBT001
+async def test_a_feed_that_has_gone_quiet_in_a_session_is_stale(last: int, minutes: int, stale: bool) -> None:
     async with running_engine() as running:
         await running.publish([bar(n) for n in range(last + 1)])
         health = await reported(running, OPENING + timedelta(minutes=minutes))

@@ -18,7 +18,7 @@ from tradingsignals_server.application.requests import Quote, sight_of_quote
 from tradingsignals_server.application.sessions import SymbolState
 from tradingsignals_server.domain.bars import Bar
 from tradingsignals_server.domain.calendar import calendar_for
-from tradingsignals_server.domain.events import Disposition, Event, MarketUpdate
+from tradingsignals_server.domain.events import Event, MarketUpdate
 from tradingsignals_server.domain.indicators import WARM_BARS
 from tradingsignals_server.domain.positions import ExitReason, Position
 from tradingsignals_server.domain.risk import RiskRules

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from tradingsignals_server.application.ports import SignalQuery
 from tradingsignals_server.application.queries import Queries
+from tradingsignals_server.domain.bars import Bar
 from tradingsignals_server.domain.errors import InvalidPageToken, SignalNotFound
 from tradingsignals_server.domain.events import Disposition, Event, MarketUpdate
 from tradingsignals_server.domain.positions import Exit, ExitReason, close
@@ -56,7 +57,7 @@ async def test_pages_of_any_size_make_up_the_whole(count: int, limit: int, actio
 async def test_pages_of_bars_make_up_the_whole(count: int, limit: int, first: int, last: int) -> None:
     bars = [bar(n) for n in range(count)]
     queries = Queries(store_of(*(MarketUpdate(one, Disposition.ACCEPTED) for one in bars)))
-    found, token = [], ""
+    found, token = list[Bar](), ""
     while True:
         page = await queries.bars("USDCOP", bar(first).time, bar(last).time, token, limit)
         assert len(page.bars) <= limit
@@ -125,7 +126,9 @@ async def test_a_token_of_another_list_is_refused() -> None:
             await call
 
 
-@given(st.text(min_size=1, max_size=40) | st.binary(min_size=1, max_size=40).map(lambda b: urlsafe_b64encode(b).decode()))
+@given(
+    st.text(min_size=1, max_size=40) | st.binary(min_size=1, max_size=40).map(lambda b: urlsafe_b64encode(b).decode())
+)
 async def test_rubbish_is_refused(token: str) -> None:
     queries = Queries(store_of(*signals(3)))
     for call in (

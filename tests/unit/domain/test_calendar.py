@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, date, datetime, timedelta
+from itertools import pairwise
 
 import pytest
 from hypothesis import given
@@ -35,7 +36,7 @@ def at(hour: int, minute: int, day: date = MONDAY) -> datetime:
     ("hour", "minute", "inside"),
     [(0, 0, False), (7, 55, False), (8, 0, True), (10, 30, True), (12, 55, True), (13, 0, False), (23, 55, False)],
 )
-def test_bogota_trades_from_eight_until_one(hour: int, minute: int, inside: bool) -> None:  # noqa: FBT001
+def test_bogota_trades_from_eight_until_one(hour: int, minute: int, inside: bool) -> None:
     assert BOGOTA_CALENDAR.session_of(at(hour, minute)) == (MONDAY if inside else None)
 
 
@@ -97,7 +98,7 @@ def test_a_session_has_one_last_bar_and_goes_from_nought_to_just_below_one(
 @given(day=days)
 def test_bars_follow_one_another(calendar: SessionCalendar, day: date) -> None:
     bars = calendar.bars_of(day)
-    assert all(later - earlier == BAR_INTERVAL for earlier, later in zip(bars, bars[1:], strict=False))
+    assert all(later - earlier == BAR_INTERVAL for earlier, later in pairwise(bars))
 
 
 def test_round_the_clock_means_every_day() -> None:

@@ -6,6 +6,7 @@ import math
 from dataclasses import asdict, fields
 from datetime import date, timedelta
 from functools import partial
+from itertools import pairwise
 from statistics import pstdev
 
 import numpy as np
@@ -40,8 +41,8 @@ FIRST_BARS = {
 
 def by_talib(window: Window) -> dict[str, float]:
     """The same straight from TA-Lib, for a warm window."""
-    open_, high, low, close = window.prices
-    upper, middle, lower = talib.BBANDS(close, timeperiod=20, nbdevup=2, nbdevdn=2, matype=talib.MA_Type.SMA)
+    high, low, close = window.prices[1:]
+    upper, middle, lower = talib.BBANDS(close, timeperiod=20, nbdevup=2, nbdevdn=2)
     macd, signal, histogram = talib.MACD(close, fastperiod=12, slowperiod=26, signalperiod=9)
     return {
         "rsi": talib.RSI(close, timeperiod=14)[-1],
@@ -100,7 +101,7 @@ def test_warm_means_all_of_them() -> None:
 def test_volatility_is_the_standard_deviation_of_log_returns(bars: int, seed: int) -> None:
     window = Window.of(walk(bars, seed=seed))
     closes = window.close.tolist()
-    returns = [math.log(after / before) for before, after in zip(closes, closes[1:], strict=False)]
+    returns = [math.log(after / before) for before, after in pairwise(closes)]
     found = indicators_of(window)
     assert found.volatility == pytest.approx(pstdev(returns[-20:]), rel=1e-9)
     assert found.window_volatility == pytest.approx(pstdev(returns), rel=1e-9)

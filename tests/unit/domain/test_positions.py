@@ -106,7 +106,9 @@ AT_OPEN, AT_CLOSE = timedelta(0), BAR_INTERVAL
         pytest.param((100.0, 101.0, 98.0, 99.0), ExitReason.STOP_LOSS, 98.0, AT_CLOSE, id="exact touch of the stop"),
         pytest.param((100.0, 101.0, 97.5, 97.5), ExitReason.STOP_LOSS, 98.0, AT_CLOSE, id="falls through the stop"),
         pytest.param((100.0, 103.0, 99.0, 102.0), ExitReason.TAKE_PROFIT, 103.0, AT_CLOSE, id="touch of the target"),
-        pytest.param((100.0, 105.0, 99.0, 105.0), ExitReason.TAKE_PROFIT, 103.0, AT_CLOSE, id="runs through the target"),
+        pytest.param(
+            (100.0, 105.0, 99.0, 105.0), ExitReason.TAKE_PROFIT, 103.0, AT_CLOSE, id="runs through the target"
+        ),
     ],
 )
 def test_one_bar_ends_it(side: Action, prices: Prices, reason: ExitReason, price: float, after: timedelta) -> None:
@@ -306,7 +308,9 @@ def test_percent_is_of_the_entry() -> None:
     assert (ended.pnl, ended.pnl_pct, ended.r_multiple) == (100.0, 2.5, 1.0)
 
 
-@pytest.mark.parametrize(("side", "fill", "costs"), [(Action.BUY, 104.0, 0.05 + 0.408), (Action.SELL, 96.0, 0.05 + 0.392)])
+@pytest.mark.parametrize(
+    ("side", "fill", "costs"), [(Action.BUY, 104.0, 0.05 + 0.408), (Action.SELL, 96.0, 0.05 + 0.392)]
+)
 def test_costs_are_the_spread_and_the_commission_of_both_sides(side: Action, fill: float, costs: float) -> None:
     rules = RiskRules(spread=0.05, commission_pct=0.2)
     ended = close(position(side, rules), Exit(OPENING, fill, ExitReason.MANUAL), rules)

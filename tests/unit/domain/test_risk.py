@@ -1,4 +1,4 @@
-"""From what the policy says to a decision: thresholds at their boundaries, levels to the last bit, four ways to size."""
+"""From what the policy says to a decision: thresholds at their boundaries, exact levels, four ways to size."""
 
 from __future__ import annotations
 
@@ -55,10 +55,11 @@ def holds(decision: Decision) -> bool:
 # ------------------------------------------------------------------------------------------------------- levels
 
 
-@given(st.sampled_from(list(Action)), prices, ranges, multipliers, multipliers, st.floats(0.0, 3.0))
+@given(st.sampled_from(list(Action)), prices, ranges, st.tuples(multipliers, multipliers), st.floats(0.0, 3.0))
 def test_a_decision_is_whole_or_a_hold(
-    side: Action, price: float, atr: float, stop: float, target: float, minimum: float
+    side: Action, price: float, atr: float, distances: tuple[float, float], minimum: float
 ) -> None:
+    stop, target = distances
     rules = RiskRules(atr_multiplier_sl=stop, atr_multiplier_tp=target, min_risk_reward=minimum)
     made = decided(side, price, atr, rules)
     assert made.reasoning[0] == "Model confidence: 90.0%"

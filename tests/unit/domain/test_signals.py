@@ -26,8 +26,10 @@ def test_what_is_no_probability_is_refused(place: int, value: float) -> None:
         Probabilities(*values)
 
 
-@pytest.mark.parametrize(("hold", "sound"), [(0.4, True), (0.4009, True), (0.3991, True), (0.402, False), (0.398, False)])
-def test_they_add_up_to_one(hold: float, sound: bool) -> None:  # noqa: FBT001
+@pytest.mark.parametrize(
+    ("hold", "sound"), [(0.4, True), (0.4009, True), (0.3991, True), (0.402, False), (0.398, False)]
+)
+def test_they_add_up_to_one(hold: float, sound: bool) -> None:
     if sound:
         assert Probabilities(hold, 0.3, 0.3).hold == hold
     else:

@@ -222,7 +222,7 @@ def refused(**change: object) -> set[str]:
         if isinstance(value, Timestamp):
             message.time.CopyFrom(value)
         elif value is None:
-            message.ClearField(name)  # type: ignore[arg-type]  # it is a field
+            message.ClearField(name)
         else:
             setattr(message, name, value)
     with pytest.raises(InvalidBar) as caught:
@@ -286,7 +286,7 @@ def test_a_rejection_says_which_and_why() -> None:
     assert message.message == "a different bar of USDCOP at 2024-03-04T13:00:00Z is stored; bars never change"
     assert message.time.ToDatetime(UTC) == OPENING
     assert not convert.rejection_message(0, bar_pb2.Bar(), BarConflict("", OPENING)).HasField("time")
-    assert message.reason in error_reason_pb2.ErrorReason.keys()
+    assert error_reason_pb2.ErrorReason.Value(message.reason)
 
 
 @pytest.mark.parametrize(
@@ -309,7 +309,7 @@ def test_events_are_encoded_at_their_place(event: Any, type_: Any) -> None:
         assert message.sequence == 42
 
 
-@given(st.datetimes(datetime(1990, 1, 1), datetime(2199, 12, 31), timezones=st.just(UTC)))
+@given(st.timedeltas(timedelta(0), timedelta(days=70_000)).map(lambda age: EARLIEST_TIME + age))
 def test_times_keep_their_microseconds(moment: datetime) -> None:
     assert convert.timestamp(moment).ToDatetime(UTC) == moment
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import math
 from collections.abc import AsyncIterator, Sequence
 
@@ -10,7 +11,13 @@ import pytest
 from tradingsignals.v1 import bar_pb2
 from tradingsignals.v1 import market_data_service_pb2 as pb
 from tradingsignals_server.application.queries import Queries
-from tradingsignals_server.domain.errors import BarConflict, InvalidBar, InvalidRequest, ShuttingDown, StorageUnavailable
+from tradingsignals_server.domain.errors import (
+    BarConflict,
+    InvalidBar,
+    InvalidRequest,
+    ShuttingDown,
+    StorageUnavailable,
+)
 from tradingsignals_server.rpc import convert
 from tradingsignals_server.rpc.market_data import MarketDataServicer
 
@@ -131,6 +138,24 @@ async def test_a_stream_that_cannot_be_stored_is_worth_repeating() -> None:
             await servicer_of(running).publish_bars(stream(messages(3)))
         answer = await servicer_of(running).publish_bars(stream(messages(3)))
         assert (answer.received, answer.warming_up) == (3, 3)
+
+
+async def test_what_a_stream_sends_after_a_failure_does_not_overtake_it() -> None:
+    """Else the bars that failed come back too late, and their signals are never made."""
+    async with running_engine() as running:
+        running.store.faults.append(Fault.BEFORE)
+
+        async def one_after_the_other() -> AsyncIterator[pb.PublishBarsRequest]:
+            yield pb.PublishBarsRequest(bars=messages(2))
+            while running.store.faults:
+                await asyncio.sleep(0)
+            for _ in range(10):
+                await asyncio.sleep(0)
+            yield pb.PublishBarsRequest(bars=messages(2, start=2))
+
+        with pytest.raises(StorageUnavailable):
+            await servicer_of(running).publish_bars(one_after_the_other())
+        assert running.store.events == []
 
 
 async def test_a_stream_at_the_servers_end_is_told_so() -> None:

@@ -85,7 +85,7 @@ def test_the_services_of_the_contract_are_served() -> None:
 @pytest.mark.parametrize("method", list(all_methods()), ids=lambda method: method.full_name)
 def test_every_method_has_the_shape_of_the_contract(method: MethodDescriptor) -> None:
     servicer = SERVICERS[method.containing_service.name]
-    blank = servicer.__new__(servicer)  # its methods are looked up, not called
+    blank: object = object.__new__(servicer)  # its methods are looked up, not called
     handler = registered(method.containing_service, blank).handler(method)
     assert (handler.request_streaming, handler.response_streaming) == (
         method.client_streaming,

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 
-import pytest
-
 from tradingsignals.v1 import event_service_pb2, position_service_pb2, signal_pb2, signal_service_pb2
 from tradingsignals_server.application.broadcast import Batch
 from tradingsignals_server.application.ports import LogEntry
@@ -28,10 +26,11 @@ async def batches(*found: Batch, error: ServiceError) -> AsyncIterator[Batch]:
 async def answers(stream: AsyncIterator[bytes], error: type[ServiceError]) -> list[bytes]:
     """All answers of a stream, which must end with this error."""
     found: list[bytes] = []
-    with pytest.raises(error):
-        async for answer in stream:
-            found.append(answer)
-    return found
+    while True:
+        try:
+            found.append(await anext(stream))
+        except error:
+            return found
 
 
 async def test_signals_heartbeats_and_the_end() -> None:

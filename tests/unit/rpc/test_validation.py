@@ -32,9 +32,8 @@ def violations(check: Callable[[Checks], object]) -> list[str]:
     try:
         with Checks() as checks:
             check(checks)
-    except InvalidRequest as error:
-        assert all(violation.description for violation in error.violations)
-        return [violation.field for violation in error.violations]
+    except InvalidRequest as refusal:
+        return [violation.field for violation in refusal.violations if violation.description]
     return []
 
 
@@ -57,15 +56,18 @@ def test_all_violations_are_told_at_once() -> None:
 
 
 def test_another_error_is_not_hidden_by_violations() -> None:
-    with pytest.raises(KeyError), Checks() as checks:
+    def check(checks: Checks) -> None:
         checks.refuse("a", "is wrong")
         raise KeyError
+
+    with pytest.raises(KeyError):
+        violations(check)
 
 
 @pytest.mark.parametrize(
     ("value", "sound"), [(0, False), (1, True), (1000, True), (1001, False), (-1, False), (2**31 - 1, False)]
 )
-def test_whole_numbers(value: int, sound: bool) -> None:  # noqa: FBT001
+def test_whole_numbers(value: int, sound: bool) -> None:
     assert violations(lambda checks: checks.whole(value, "limit", 1, 1000)) == ([] if sound else ["limit"])
 
 
@@ -80,7 +82,7 @@ def test_whole_numbers(value: int, sound: bool) -> None:  # noqa: FBT001
         (math.inf, False),
     ],
 )
-def test_probabilities(value: float, sound: bool) -> None:  # noqa: FBT001
+def test_probabilities(value: float, sound: bool) -> None:
     assert violations(lambda checks: checks.probability(value, "p")) == ([] if sound else ["p"])
 
 
@@ -88,7 +90,7 @@ def test_probabilities(value: float, sound: bool) -> None:  # noqa: FBT001
     ("value", "sound"),
     [(0.01, True), (1e9, True), (0.0, False), (-1.0, False), (math.nan, False), (math.inf, False), (-math.inf, False)],
 )
-def test_prices(value: float, sound: bool) -> None:  # noqa: FBT001
+def test_prices(value: float, sound: bool) -> None:
     assert violations(lambda checks: checks.price(value, "price")) == ([] if sound else ["price"])
 
 
@@ -111,8 +113,10 @@ def test_dates_and_times(text: str, expected: datetime | None) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["yesterday", "2025-13-01", "2025-02-30", "30.06.2025", "2025-06-30T25:00:00Z", "1751288400", "nan", "2025-06-30Z"]
-    + ["0001-01-01T00:00:00+05:00", "9999-12-31T23:59:59-05:00", " 2025-06-30"],
+    [
+        *("yesterday", "2025-13-01", "2025-02-30", "30.06.2025", "2025-06-30T25:00:00Z", "1751288400", "nan"),
+        *("2025-06-30Z", " 2025-06-30", "0001-01-01T00:00:00+05:00", "9999-12-31T23:59:59-05:00"),
+    ],
 )
 def test_what_is_no_date(text: str) -> None:
     assert violations(lambda checks: checks.date(text, "end_date")) == ["end_date"]
@@ -148,14 +152,14 @@ def test_actions(value: int, action: str) -> None:
 
 @pytest.mark.parametrize("value", [0, 4, -1, 99])
 def test_what_is_no_action_or_kind(value: int) -> None:
-    with pytest.raises(InvalidRequest, match="action: must be one of BUY, SELL, HOLD$"), Checks() as checks:
+    with pytest.raises(InvalidRequest, match=r"action: must be one of BUY, SELL, HOLD$"), Checks() as checks:
         checks.action(value, "action")
-    with pytest.raises(InvalidRequest, match="must be one of SIGNAL, MARKET_UPDATE, POSITION_UPDATE$"), Checks() as c:
+    with pytest.raises(InvalidRequest, match=r"must be one of SIGNAL, MARKET_UPDATE, POSITION_UPDATE$"), Checks() as c:
         c.kind(value, "kind")
 
 
 @pytest.mark.parametrize(("lookback", "sound"), [(49, False), (50, True), (500, True), (501, False), (0, False)])
-def test_lookback(lookback: int, sound: bool) -> None:  # noqa: FBT001
+def test_lookback(lookback: int, sound: bool) -> None:
     request = signal_service_pb2.GenerateSignalFromDbRequest(lookback_bars=lookback)
     assert violations(lambda checks: lookback_of(request, checks, 100)) == ([] if sound else ["lookback_bars"])
 
@@ -212,7 +216,7 @@ def test_a_sequence_below_nought_is_refused(request_type: Any) -> None:
 
 @pytest.mark.parametrize("request_type", FOLLOWING)
 @pytest.mark.parametrize(("seconds", "sound"), [(0, False), (1, True), (60, True), (61, False), (-1, False)])
-def test_heartbeats(request_type: Any, seconds: int, sound: bool) -> None:  # noqa: FBT001
+def test_heartbeats(request_type: Any, seconds: int, sound: bool) -> None:
     request = request_type(heartbeat_seconds=seconds)
     if sound:
         assert subscription(request)[2] == float(seconds)

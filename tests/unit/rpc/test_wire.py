@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from google.protobuf.descriptor import FieldDescriptor
@@ -25,7 +25,7 @@ from tradingsignals_server.domain.events import EventKind
 from tradingsignals_server.rpc import wire
 
 sequences = st.integers(0, 2**63 - 1)
-times = st.datetimes(datetime(1990, 1, 1), datetime(2199, 12, 31), timezones=st.just(UTC))
+times = st.timedeltas(timedelta(0), timedelta(days=70_000)).map(lambda age: datetime(1990, 1, 1, tzinfo=UTC) + age)
 signals = st.builds(
     signal_pb2.Signal,
     symbol=st.text(max_size=200),

@@ -1,0 +1,62 @@
+"""A service that everybody shares, and folders and symbols of one's own."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator
+from itertools import count
+from pathlib import Path
+
+import httpx
+import pytest
+from tests.support.bars import messages
+from tests.support.folders import scratch_folder
+from tests.support.service import RunningService, running_service
+from tests.unit.builders import walk
+
+from tradingsignals import AsyncClient
+from tradingsignals_server.domain.bars import Bar
+
+_numbers = count(1)
+
+
+@pytest.fixture
+def folder() -> Iterator[Path]:
+    """A folder to run a service in."""
+    with scratch_folder() as folder:
+        yield folder
+
+
+@pytest.fixture(scope="session")
+def known_bars() -> list[Bar]:
+    """Six sessions of USDCOP, which the shared service has from the start."""
+    return walk(360, seed=13)
+
+
+@pytest.fixture(scope="session")
+async def service(known_bars: list[Bar]) -> AsyncIterator[RunningService]:
+    """The shared service: the real command, the real database, the real edge."""
+    with scratch_folder() as folder:
+        async with running_service(folder) as service, service.client() as client:
+            answer = await client.publish_bars(messages(known_bars))
+            assert answer.accepted == len(known_bars) - 49
+            yield service
+
+
+@pytest.fixture
+async def rest(service: RunningService) -> AsyncIterator[httpx.AsyncClient]:
+    """A REST caller of the shared service."""
+    async with service.rest() as caller:
+        yield caller
+
+
+@pytest.fixture
+async def client(service: RunningService) -> AsyncIterator[AsyncClient]:
+    """The published client of the shared service."""
+    async with service.client() as client:
+        yield client
+
+
+@pytest.fixture
+def symbol() -> str:
+    """A symbol that no other test uses. It trades in Bogota's sessions, for it ends in COP."""
+    return f"T{next(_numbers)}COP"

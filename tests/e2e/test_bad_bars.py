@@ -1,0 +1,321 @@
+"""Bad bars, by gRPC and by REST: each gets its own clear error, and none takes a good one down with it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import AsyncIterator, Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import grpc
+import httpx
+import pytest
+from tests.support.bars import as_json, message, messages, timestamp
+from tests.support.deadlines import DEADLINE, within
+from tests.support.service import RunningService
+from tests.unit.builders import OPENING, bar, walk
+
+import tradingsignals
+from tradingsignals import AsyncClient, BarReceipt
+from tradingsignals.v1.bar_pb2 import Bar as BarMessage
+from tradingsignals.v1.market_data_service_pb2 import PublishBarRequest, PublishBarsRequest, PublishBarsResponse
+from tradingsignals.v1.market_data_service_pb2_grpc import MarketDataServiceStub
+from tradingsignals_server.domain.bars import BAR_INTERVAL, Bar
+
+NOT_FINITE = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
+PRICES = ("open", "high", "low", "close")
+
+
+def good(symbol: str) -> BarMessage:
+    return message(bar(0, 4000.0, 4002.0, 3998.0, 4001.0, symbol=symbol))
+
+
+def _next_bar() -> datetime:
+    """Open of the first bar that has not ended."""
+    return datetime.fromtimestamp(datetime.now(UTC).timestamp() // 300 * 300, UTC) + BAR_INTERVAL
+
+
+def _bad() -> dict[str, tuple[Callable[[BarMessage], None], set[str]]]:
+    """What is wrong with a bar, and which fields are to be named for it."""
+
+    def price(name: str, value: float) -> Callable[[BarMessage], None]:
+        return lambda found: setattr(found, name, value)
+
+    def time(at: datetime) -> Callable[[BarMessage], None]:
+        return lambda found: found.time.CopyFrom(timestamp(at))
+
+    def both(**values: float) -> Callable[[BarMessage], None]:
+        return lambda found: [setattr(found, name, value) for name, value in values.items()] and None
+
+    bad: dict[str, tuple[Callable[[BarMessage], None], set[str]]] = {}
+    for name in PRICES:
+        for shown, value in {**NOT_FINITE, "0": 0.0, "-0": -0.0, "negative": -4000.0}.items():
+            bad[f"{name} is {shown}"] = price(name, value), {name}
+    for shown, value in {**NOT_FINITE, "negative": -1.0}.items():
+        bad[f"volume is {shown}"] = price("volume", value), {"volume"}
+    bad |= {
+        "high below low": (both(high=3998.0, low=4002.0, open=4000.0, close=4000.0), {"high"}),
+        "open above high": (price("open", 4003.0), {"open"}),
+        "open below low": (price("open", 3997.0), {"open"}),
+        "close above high": (price("close", 4003.0), {"close"}),
+        "close below low": (price("close", 3997.0), {"close"}),
+        "every price is NaN": (both(open=math.nan, high=math.nan, low=math.nan, close=math.nan), set(PRICES)),
+        "no time": (lambda found: found.ClearField("time"), {"time"}),
+        "time between two bars": (time(OPENING + timedelta(minutes=1)), {"time"}),
+        "time with seconds": (time(OPENING + timedelta(seconds=1)), {"time"}),
+        "time with a millisecond": (time(OPENING + timedelta(milliseconds=1)), {"time"}),
+        "time of another century": (time(datetime(1899, 12, 31, tzinfo=UTC)), {"time"}),
+        "time in the year 1": (time(datetime(1, 1, 1, tzinfo=UTC)), {"time"}),
+        "time in the year 9999": (time(datetime(9999, 12, 31, tzinfo=UTC)), {"time"}),
+        "time of tomorrow": (time(_next_bar() + timedelta(days=1)), {"time"}),
+        "a bar that has just begun": (time(_next_bar() - BAR_INTERVAL), {"time"}),
+        "a bar that is still to come": (time(_next_bar()), {"time"}),
+        "everything at once": (
+            both(open=-1.0, high=math.nan, low=0.0, close=math.inf, volume=-1.0),
+            {*PRICES, "volume"},
+        ),
+    }
+    for name in (
+        "",
+        "X",
+        "usdcop",
+        "USD COP",
+        "USD/CO",
+        "EUR/USD/COP",
+        "-USD",
+        "USDCOP;",
+        "A" * 21,
+        "ÜSDCOP",
+        "USD\nCOP",
+        "💩",
+    ):
+        bad[f"symbol is {name!r}"] = (lambda found, name=name: setattr(found, "symbol", name)), {"symbol"}  # type: ignore[misc]
+    return bad
+
+
+BAD = _bad()
+ONLY_GRPC: dict[str, Callable[[BarMessage], None]] = {
+    "time beyond every calendar": lambda found: setattr(found.time, "seconds", 2**62),
+    "time before every calendar": lambda found: setattr(found.time, "seconds", -(2**62)),
+    "negative nanoseconds": lambda found: setattr(found.time, "nanos", -1),
+    "too many nanoseconds": lambda found: setattr(found.time, "nanos", 2**31 - 1),
+    "a nanosecond past the hour": lambda found: setattr(found.time, "nanos", 1),
+}
+
+
+@pytest.fixture(scope="module")
+async def stub(service: RunningService) -> AsyncIterator[MarketDataServiceStub]:
+    """The generated stub, which lets everything through."""
+    async with grpc.aio.insecure_channel(service.address) as channel:
+        yield MarketDataServiceStub(channel)
+
+
+async def stored(client: AsyncClient, symbol: str) -> list[BarMessage]:
+    return [found async for found in client.bars(symbol)]
+
+
+@pytest.mark.parametrize(("spoil", "fields"), BAD.values(), ids=BAD)
+async def test_one_by_grpc(
+    client: AsyncClient, symbol: str, spoil: Callable[[BarMessage], None], fields: set[str]
+) -> None:
+    sent = good(symbol)
+    spoil(sent)
+    with pytest.raises(tradingsignals.InvalidRequest) as caught:
+        await client.publish_bar(sent)
+    assert caught.value.reason == "INVALID_BAR"
+    assert {violation.field for violation in caught.value.violations} == {f"bar.{field}" for field in fields}
+    assert all(violation.description for violation in caught.value.violations)
+    assert await stored(client, symbol) == []
+
+
+@pytest.mark.parametrize("spoil", ONLY_GRPC.values(), ids=ONLY_GRPC)
+async def test_times_that_only_grpc_can_carry(
+    client: AsyncClient, symbol: str, spoil: Callable[[BarMessage], None]
+) -> None:
+    sent = good(symbol)
+    spoil(sent)
+    with pytest.raises(tradingsignals.InvalidRequest) as caught:
+        await client.publish_bar(sent)
+    assert [violation.field for violation in caught.value.violations] == ["bar.time"]
+
+
+@pytest.mark.parametrize(("spoil", "fields"), BAD.values(), ids=BAD)
+async def test_one_by_rest(
+    rest: httpx.AsyncClient, client: AsyncClient, symbol: str, spoil: Callable[[BarMessage], None], fields: set[str]
+) -> None:
+    sent = good(symbol)
+    spoil(sent)
+    answer = await rest.post("/api/market/bars", json=_json(sent))
+    assert answer.status_code == 400, answer.text
+    info, bad = answer.json()["details"]
+    assert info["reason"] == "INVALID_BAR"
+    assert {violation["field"] for violation in bad["field_violations"]} == {f"bar.{field}" for field in fields}
+    assert await stored(client, symbol) == []
+
+
+def _json(sent: BarMessage) -> dict[str, Any]:
+    """The bar as JSON, with words for what JSON has no number for."""
+    numbers = {name: getattr(sent, name) for name in (*PRICES, "volume")}
+    words = {math.inf: "Infinity", -math.inf: "-Infinity"}
+    shown = {name: "NaN" if math.isnan(value) else words.get(value, value) for name, value in numbers.items()}
+    time = {"time": sent.time.ToJsonString()} if sent.HasField("time") else {}
+    return {"symbol": sent.symbol, **time, **shown}
+
+
+BAD_BODIES: dict[str, bytes] = {
+    "nothing": b"",
+    "an empty object": b"{}",
+    "a list of bars": b"[{}]",
+    "a bar in a bar": b'{"bar": {"symbol": "USDCOP"}}',
+    "a price in words": b'{"symbol": "USDCOP", "time": "2024-03-04T13:00:00Z", "open": "high"}',
+    "a time in words": b'{"symbol": "USDCOP", "time": "monday"}',
+    "a time as a number": b'{"symbol": "USDCOP", "time": 1709557200}',
+    "a time without a zone": b'{"symbol": "USDCOP", "time": "2024-03-04T13:00:00"}',
+    "a day that does not exist": b'{"symbol": "USDCOP", "time": "2024-02-30T13:00:00Z"}',
+    "broken JSON": b'{"symbol": "USDCOP", ',
+    "XML": b"<bar/>",
+    "no UTF-8": b'{"symbol": "\xe9"}',
+}
+
+
+@pytest.mark.parametrize("body", BAD_BODIES.values(), ids=BAD_BODIES)
+async def test_bodies_that_are_no_bar(rest: httpx.AsyncClient, body: bytes) -> None:
+    answer = await rest.post("/api/market/bars", content=body)
+    assert answer.status_code == 400, answer.text
+    assert answer.json()["code"] == 3
+
+
+async def test_a_call_without_a_bar(stub: MarketDataServiceStub) -> None:
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        await stub.PublishBar(PublishBarRequest(), timeout=DEADLINE)
+    assert caught.value.code() is grpc.StatusCode.INVALID_ARGUMENT
+    assert caught.value.details() == "bar: is required"
+
+
+# -------------------------------------------------------------------------------------------------------------- streams
+
+
+async def publish(stub: MarketDataServiceStub, *requests: list[BarMessage]) -> PublishBarsResponse:
+    """A stream with exactly these messages."""
+    call: Any = stub.PublishBars
+    answer: PublishBarsResponse = await call(
+        iter([PublishBarsRequest(bars=bars) for bars in requests]), timeout=DEADLINE
+    )
+    return answer
+
+
+async def test_every_bad_bar_of_a_stream_is_told_by_its_index_and_no_good_one_is_lost(
+    client: AsyncClient, symbol: str
+) -> None:
+    bars = walk(300, seed=4, symbol=symbol)
+    sent, expected = [], dict[int, str]()
+    spoilers = [(name, spoil) for name, (spoil, _) in BAD.items()] + list(ONLY_GRPC.items())
+    for number, found in enumerate(bars):
+        sent.append(message(found))
+        if number % 3 == 0 and spoilers:
+            name, spoil = spoilers.pop()
+            broken = good(symbol)
+            spoil(broken)
+            expected[len(sent)] = name
+            sent.append(broken)
+    assert not spoilers
+    answer = await client.publish_bars(sent, batch_size=64)
+
+    assert (answer.received, answer.rejected) == (len(sent), len(expected))
+    assert [rejection.index for rejection in answer.rejections] == list(expected)
+    assert {rejection.reason for rejection in answer.rejections} == {"INVALID_BAR"}
+    assert all(rejection.message for rejection in answer.rejections)
+    assert (answer.warming_up, answer.accepted) == (49, 251)
+    assert await stored(client, symbol) == messages(reversed(bars))
+
+
+async def test_order_duplicates_and_conflicts_within_a_stream(client: AsyncClient, symbol: str) -> None:
+    bars = walk(60, seed=4, symbol=symbol)
+    late = bars.pop(20)
+    different = Bar(symbol, bars[30].time, 1.0, 1.0, 1.0, 1.0)
+    answer = await client.publish_bars(messages([*bars, late, bars[7], late, different, bars[-1]]))
+    assert (answer.received, answer.warming_up, answer.accepted) == (64, 49, 10)
+    assert (answer.late, answer.duplicates, answer.rejected) == (1, 3, 1)
+    (rejection,) = answer.rejections
+    assert (rejection.index, rejection.reason, rejection.symbol) == (62, "BAR_CONFLICT", symbol)
+    assert rejection.time.ToDatetime(UTC) == different.time
+    assert await stored(client, symbol) == messages(sorted([*bars, late], key=lambda b: b.time, reverse=True))
+
+    again = await client.publish_bars(messages([*bars, late]))
+    assert (again.duplicates, again.accepted, again.rejected) == (60, 0, 0)
+
+
+async def test_bars_of_many_symbols_in_one_stream(client: AsyncClient, symbol: str) -> None:
+    symbols = [f"{symbol[:-3]}{letter}COP" for letter in "ABCDE"]
+    series = [walk(60, seed=n, symbol=name) for n, name in enumerate(symbols)]
+    mixed = [found for together in zip(*series, strict=True) for found in together]
+    answer = await client.publish_bars(messages(mixed), batch_size=17)
+    assert (answer.warming_up, answer.accepted) == (5 * 49, 5 * 11)
+    for name, bars in zip(symbols, series, strict=True):
+        assert await stored(client, name) == messages(reversed(bars))
+
+
+async def test_an_empty_stream(stub: MarketDataServiceStub) -> None:
+    assert await publish(stub) == PublishBarsResponse()
+
+
+async def test_a_message_of_more_than_a_thousand_bars(
+    stub: MarketDataServiceStub, client: AsyncClient, symbol: str
+) -> None:
+    before = messages(walk(10, symbol=symbol))
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        await publish(stub, before, [good(symbol)] * 1001)
+    assert caught.value.code() is grpc.StatusCode.INVALID_ARGUMENT
+    assert "1000" in str(caught.value.details())
+    assert await stored(client, symbol) in ([], before[::-1])
+    assert (await publish(stub, before)).rejected == 0
+
+
+async def test_a_message_of_ten_megabytes(stub: MarketDataServiceStub, client: AsyncClient, symbol: str) -> None:
+    sent = good(symbol)
+    sent.symbol = "X" * 10_000_000
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        await stub.PublishBar(PublishBarRequest(bar=sent), timeout=DEADLINE)
+    assert caught.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        await publish(stub, [sent])
+    assert caught.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+    assert (await client.publish_bar(good(symbol))).disposition == BarReceipt.WARMING_UP
+
+
+async def test_more_rejections_than_an_answer_holds(client: AsyncClient, symbol: str) -> None:
+    broken = good(symbol)
+    broken.close = -1.0
+    answer = await within(client.publish_bars([broken] * 1500 + [good(symbol)]))
+    assert (answer.received, answer.rejected, answer.warming_up) == (1501, 1500, 1)
+    assert [rejection.index for rejection in answer.rejections] == list(range(1000))
+
+
+async def test_a_publisher_that_goes_away_in_the_middle(
+    stub: MarketDataServiceStub, client: AsyncClient, symbol: str
+) -> None:
+    bars = messages(walk(500, seed=8, symbol=symbol))
+    call: Any = stub.PublishBars
+    publishing = call(timeout=DEADLINE)
+    for start in range(0, 200, 50):
+        await publishing.write(PublishBarsRequest(bars=bars[start : start + 50]))
+    publishing.cancel()
+    answer = await client.publish_bars(bars)
+    assert answer.received == 500
+    assert answer.accepted + answer.warming_up + answer.duplicates == 500
+    assert await stored(client, symbol) == bars[::-1]
+
+
+async def test_one_conflicting_bar_by_each_way(client: AsyncClient, rest: httpx.AsyncClient, symbol: str) -> None:
+    first = bar(0, 4000.0, symbol=symbol)
+    await client.publish_bar(message(first))
+    for field, value in {"open": 3999.0, "high": 4001.0, "low": 3990.0, "volume": 1.0}.items():
+        other = {**as_json(first), "low": 3999.0, field: value} if field == "open" else {**as_json(first), field: value}
+        answer = await rest.post("/api/market/bars", json=other)
+        assert answer.status_code == 409
+        assert answer.json()["details"][0]["metadata"]["time"] == "2024-03-04T13:00:00Z"
+    with pytest.raises(tradingsignals.AlreadyExists) as caught:
+        await client.publish_bar(message(bar(0, 4000.5, symbol=symbol)))
+    assert caught.value.reason == "BAR_CONFLICT"
+    assert caught.value.metadata["symbol"] == symbol
+    assert await stored(client, symbol) == [message(first)]

@@ -1,0 +1,353 @@
+"""Every row of the contract over REST, through the edge: paths, parameters, field names, and what they do."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import httpx
+import pytest
+from tests.support.bars import as_json, rfc3339
+from tests.support.quotes import sure_buy, sure_hold, sure_sell
+from tests.support.service import RunningService
+from tests.unit.builders import walk
+
+from tradingsignals_server import __version__
+from tradingsignals_server.domain.bars import Bar
+
+from .shapes import shape
+
+GOLDEN = Path(__file__).with_name("golden")
+FACTORS = {
+    *("rsi", "macd", "macd_signal", "macd_histogram", "bb_upper", "bb_middle", "bb_lower", "ema_20", "ema_50"),
+    *("atr", "volatility"),
+}
+
+
+async def get(rest: httpx.AsyncClient, path: str, **parameters: Any) -> Any:
+    answer = await rest.get(path, params=parameters)
+    assert answer.status_code == 200, answer.text
+    assert answer.headers["content-type"] == "application/json"
+    return answer.json()
+
+
+async def post(rest: httpx.AsyncClient, path: str, body: object = None, **parameters: Any) -> Any:
+    answer = await rest.post(path, json=body, params=parameters)
+    assert answer.status_code == 200, answer.text
+    return answer.json()
+
+
+async def generate(rest: httpx.AsyncClient, body: dict[str, object]) -> Any:
+    return (await post(rest, "/api/signals/generate", body))["signal"]
+
+
+# ------------------------------------------------------------------------------------------------ the service itself
+
+
+async def test_what_it_is(rest: httpx.AsyncClient) -> None:
+    answer = await get(rest, "/")
+    assert answer["service"] == "trading-signals-service"
+    assert answer["version"] == __version__
+    assert answer["feed"] == "push"
+    assert (answer["docs"], answer["openapi"]) == ("/docs", "/openapi.json")
+
+
+@pytest.mark.parametrize("path", ["/health", "/api/signals/health"])
+async def test_how_it_is(rest: httpx.AsyncClient, path: str) -> None:
+    answer = await get(rest, path)
+    names = {
+        *("status", "timestamp", "service", "version", "model_loaded", "database_connected", "uptime_seconds"),
+        *("total_signals_generated", "last_signal_timestamp", "warnings", "symbols"),
+    }
+    assert answer.keys() == names
+    assert answer["status"] == "degraded", "no model is loaded, and it says so"
+    assert "placeholder" in answer["warnings"][0]
+    assert (answer["model_loaded"], answer["database_connected"]) == (False, True)
+    assert answer["total_signals_generated"] >= 311
+
+
+async def test_the_model(rest: httpx.AsyncClient) -> None:
+    model = (await get(rest, "/api/signals/model/info"))["model"]
+    expected = {"loaded", "version", "mode", "providers", "inputs", "outputs", "inference_count", "avg_latency_ms"}
+    assert expected <= model.keys()
+    assert (model["loaded"], model["version"], model["mode"]) == (False, "placeholder", "placeholder")
+    assert model["inference_count"] >= 311
+
+
+async def test_the_description_of_itself(rest: httpx.AsyncClient) -> None:
+    document = await get(rest, "/openapi.json")
+    assert document["openapi"].startswith("3.1")
+    assert "/api/signals/generate" in document["paths"]
+    page = await rest.get("/docs")
+    assert page.status_code == 200
+    assert page.headers["content-type"] == "text/html; charset=utf-8"
+    assert "<title>Trading Signals Service</title>" in page.text
+
+
+async def test_statistics(rest: httpx.AsyncClient) -> None:
+    found = (await get(rest, "/api/signals/statistics"))["statistics"]
+    assert {"total_inferences", "avg_latency_ms", "model_loaded"} <= found["inference"].keys()
+    assert {"signals_generated", "confidence_threshold", "min_risk_reward", "position_size_pct"} <= found[
+        "signals"
+    ].keys()
+    assert {
+        *("total_signals", "total_positions_opened", "total_positions_closed", "active_positions", "total_pnl"),
+        *("avg_pnl", "winning_positions", "losing_positions", "win_rate"),
+    } <= found["positions"].keys()
+    assert found["signals"]["confidence_threshold"] == 0.65
+    assert found["signals"]["min_risk_reward"] == 1.5
+    assert found["signals"]["position_size_pct"] == 0.02
+
+
+# ------------------------------------------------------------------------------------------------------------- signals
+
+
+async def test_the_example_of_the_older_service(rest: httpx.AsyncClient) -> None:
+    signal = await generate(
+        rest, {"symbol": "USDCOP", "close_price": 4250.50, "rsi": 35.5, "macd": -2.3, "macd_signal": -1.8}
+    )
+    names = {
+        *("signal_id", "timestamp", "symbol", "action", "confidence", "entry_price", "position_size", "model_version"),
+        *("reasoning", "latency_ms", "model_type", "technical_factors", "bar_time", "sequence", "simulated"),
+        *("market_regime", "trend_direction"),
+    }
+    assert names <= signal.keys()
+    assert (signal["symbol"], signal["entry_price"], signal["origin"]) == ("USDCOP", 4250.5, "REQUEST")
+    assert signal["technical_factors"].keys() == FACTORS, "what was not given comes from the stored bars"
+    assert [signal["technical_factors"][name] for name in ("rsi", "macd", "macd_signal")] == [35.5, -2.3, -1.8]
+    assert signal["reasoning"][0].startswith("Model confidence: ")
+    assert "RSI neutral (35.5)" in signal["reasoning"]
+    assert (await get(rest, "/api/signals/latest", symbol="USDCOP"))["signal"] == signal
+
+
+async def test_a_signal_that_is_acted_on(rest: httpx.AsyncClient, symbol: str) -> None:
+    signal = await generate(rest, sure_buy(symbol, price=4000.0, atr=10.0))
+    assert signal["action"] == "BUY"
+    assert (signal["stop_loss"], signal["take_profit"]) == (3980.0, 4030.0)
+    assert signal["risk_reward_ratio"] == 1.5
+    assert 0.65 <= signal["confidence"] <= 1
+    assert signal["position_size"] == pytest.approx(0.02 * signal["confidence"])
+    assert signal["simulated"] is True
+    (held,) = (await get(rest, "/api/signals/positions/active", symbol=symbol))["positions"]
+    assert held["signal_id"] == signal["signal_id"]
+
+
+async def test_without_a_symbol_it_is_usdcop(rest: httpx.AsyncClient) -> None:
+    given: list[dict[str, object]] = [{}, {"symbol": ""}, {"symbol": "USD/COP"}]
+    for symbol in given:
+        assert (await generate(rest, {"close_price": 4000.0, **symbol}))["symbol"] == "USDCOP"
+
+
+@pytest.mark.parametrize(
+    ("parameters", "body"),
+    [
+        ({"lookback_bars": 150}, None),
+        ({}, {"lookback_bars": 150}),
+        ({"symbol": "USD/COP", "lookback_bars": 150}, {}),
+        ({"lookback_bars": 150}, {"symbol": "USDCOP"}),
+    ],
+)
+async def test_a_signal_from_the_stored_bars(
+    rest: httpx.AsyncClient, known_bars: Sequence[Bar], parameters: dict[str, Any], body: object
+) -> None:
+    signal = (await post(rest, "/api/signals/generate-from-db", body, **parameters))["signal"]
+    assert (signal["symbol"], signal["origin"]) == ("USDCOP", "DATABASE")
+    assert signal["entry_price"] == known_bars[-1].close
+    assert signal["bar_time"] == rfc3339(known_bars[-1].time)
+    assert signal["technical_factors"].keys() == FACTORS
+
+
+async def test_an_empty_body_means_the_defaults(rest: httpx.AsyncClient, known_bars: Sequence[Bar]) -> None:
+    """A hundred bars of USDCOP, which is what the newest bar's own signal was made from."""
+    answer = await rest.post("/api/signals/generate-from-db")
+    assert answer.status_code == 200
+    signal = answer.json()["signal"]
+    listed = await get(rest, "/api/signals/history", symbol="USDCOP", end_date="2025-01-01", limit=1)
+    (of_the_bar,) = listed["signals"]
+    assert of_the_bar["bar_time"] == rfc3339(known_bars[-1].time)
+    for name in ("technical_factors", "probabilities", "action", "confidence", "entry_price"):
+        assert signal[name] == of_the_bar[name]
+
+
+async def test_history_by_filter_and_page(rest: httpx.AsyncClient) -> None:
+    day = {"symbol": "USDCOP", "start_date": "2024-03-06", "end_date": "2024-03-07"}
+    everything = await get(rest, "/api/signals/history", limit=1000, **day)
+    assert everything.keys() == {"signals", "count", "next_page_token", "through_sequence"}
+    assert (everything["count"], everything["next_page_token"]) == (60, "")
+    times = [signal["timestamp"] for signal in everything["signals"]]
+    assert times == sorted(times, reverse=True)
+    assert (times[-1], times[0]) == ("2024-03-06T13:05:00Z", "2024-03-06T18:00:00Z")
+
+    pages, token = [], ""
+    while True:
+        page = await get(rest, "/api/signals/history", limit=7, page_token=token, **day)
+        pages += page["signals"]
+        if not (token := page["next_page_token"]):
+            break
+    assert pages == everything["signals"]
+
+    by_action = [
+        await get(rest, "/api/signals/history", limit=1000, action=action, **day) for action in ("BUY", "sell", "Hold")
+    ]
+    assert {s["action"] for s in by_action[1]["signals"]} == {"SELL"}
+    assert sum(answer["count"] for answer in by_action) == 60
+
+
+async def test_start_is_inclusive_and_end_is_not(rest: httpx.AsyncClient) -> None:
+    found = await get(
+        rest,
+        "/api/signals/history",
+        symbol="USDCOP",
+        start_date="2024-03-06T08:05:00-05:00",
+        end_date="2024-03-06T13:15:00Z",
+    )
+    assert [s["timestamp"] for s in found["signals"]] == ["2024-03-06T13:10:00Z", "2024-03-06T13:05:00Z"]
+
+
+async def test_a_page_has_a_hundred_signals_unless_asked_otherwise(rest: httpx.AsyncClient) -> None:
+    assert (await get(rest, "/api/signals/history"))["count"] == 100
+
+
+async def test_a_hold_has_no_levels(rest: httpx.AsyncClient, symbol: str) -> None:
+    signal = await generate(rest, sure_hold(symbol))
+    assert signal["action"] == "HOLD"
+    assert not {"stop_loss", "take_profit", "risk_reward_ratio"} & signal.keys()
+    assert signal["position_size"] == 0
+
+
+async def test_what_is_not_known_is_absent_and_never_0(rest: httpx.AsyncClient, symbol: str) -> None:
+    signal = await generate(rest, {"symbol": symbol, "close_price": 4000.0})
+    assert signal["technical_factors"] == {}
+    assert not {"bar_time", "market_regime", "trend_direction"} & signal.keys()
+
+
+# ----------------------------------------------------------------------------------------------------------- positions
+
+
+async def test_the_life_of_a_position(rest: httpx.AsyncClient, symbol: str) -> None:
+    bought = await generate(rest, sure_buy(symbol, price=4000.0))
+    kept = await generate(rest, sure_buy(symbol, price=4001.0))
+    assert kept["reasoning"][-1] == "Already long: the position is kept"
+    active = await get(rest, "/api/signals/positions/active", symbol=symbol)
+    assert active.keys() == {"positions", "count", "through_sequence"}
+    (long,) = active["positions"]
+    assert active["count"] == 1
+    assert (long["action"], long["status"], long["entry_price"]) == ("BUY", "OPEN", 4000.0)
+    assert (long["stop_loss"], long["take_profit"]) == (bought["stop_loss"], bought["take_profit"])
+
+    sold = await generate(rest, sure_sell(symbol, price=4010.0))
+    (reversed_,) = (await get(rest, "/api/signals/positions/closed", symbol=symbol))["positions"]
+    assert reversed_["position_id"] == long["position_id"]
+    assert (reversed_["exit_reason"], reversed_["exit_price"]) == ("REVERSED", 4010.0)
+    assert reversed_["exit_signal_id"] == sold["signal_id"]
+    assert reversed_["current_pnl"] == 10.0
+    assert reversed_["current_pnl_pct"] == pytest.approx(0.25)
+
+    (short,) = (await get(rest, "/api/signals/positions/active", symbol=symbol))["positions"]
+    path = f"/api/signals/positions/{short['position_id']}/close"
+    closed = (await post(rest, path, {"price": 4004.0}))["position"]
+    assert (closed["status"], closed["exit_reason"], closed["current_pnl"]) == ("CLOSED", "MANUAL", 6.0)
+    assert (await get(rest, "/api/signals/positions/active", symbol=symbol))["positions"] == []
+
+    again = await rest.post(path)
+    assert again.status_code == 400
+    assert again.json()["details"][0]["reason"] == "POSITION_CLOSED"
+    listed = await get(rest, "/api/signals/positions/closed", symbol=symbol, limit=1)
+    assert listed.keys() == {"positions", "count", "next_page_token", "through_sequence"}
+    assert listed["positions"] == [closed]
+    rest_of_it = await get(
+        rest, "/api/signals/positions/closed", symbol=symbol, limit=1, page_token=listed["next_page_token"]
+    )
+    assert rest_of_it["positions"] == [reversed_]
+    assert rest_of_it["next_page_token"] == ""
+
+
+async def test_without_a_price_a_position_closes_at_its_last_one(rest: httpx.AsyncClient, symbol: str) -> None:
+    await generate(rest, sure_sell(symbol, price=3999.5))
+    (held,) = (await get(rest, "/api/signals/positions/active", symbol=symbol))["positions"]
+    answer = await rest.post(f"/api/signals/positions/{held['position_id']}/close")
+    assert answer.status_code == 200
+    assert answer.json()["position"]["exit_price"] == 3999.5
+
+
+async def test_a_position_that_does_not_exist(rest: httpx.AsyncClient) -> None:
+    answer = await rest.post(f"/api/signals/positions/{uuid4()}/close", json={})
+    assert answer.status_code == 404
+    assert answer.json()["details"][0]["reason"] == "POSITION_NOT_FOUND"
+
+
+# ---------------------------------------------------------------------------------------------------------------- bars
+
+
+async def test_bars_in_and_out(rest: httpx.AsyncClient, symbol: str) -> None:
+    bars = walk(60, seed=2, symbol=symbol)
+    receipts = [(await post(rest, "/api/market/bars", as_json(bar)))["receipt"] for bar in bars]
+    assert [r["disposition"] for r in receipts] == ["WARMING_UP"] * 49 + ["ACCEPTED"] * 11
+    assert receipts[-1].keys() == {"symbol", "time", "disposition", "signal_id", "through_sequence"}
+    assert "signal_id" not in receipts[0]
+    latest = (await get(rest, "/api/signals/latest", symbol=symbol))["signal"]
+    assert (latest["signal_id"], latest["origin"]) == (receipts[-1]["signal_id"], "BAR")
+    assert latest["timestamp"] == rfc3339(bars[-1].close_time)
+
+    page = await get(rest, "/api/market/bars", symbol=symbol, limit=25)
+    assert page.keys() == {"bars", "count", "next_page_token"}
+    listed = page["bars"]
+    while page["next_page_token"]:
+        page = await get(rest, "/api/market/bars", symbol=symbol, limit=25, page_token=page["next_page_token"])
+        listed += page["bars"]
+    assert listed == [as_json(bar) for bar in reversed(bars)]
+    hour = await get(
+        rest, "/api/market/bars", symbol=symbol, start_date="2024-03-04T14:00:00Z", end_date="2024-03-04T15:00:00Z"
+    )
+    assert hour["bars"] == [as_json(bar) for bar in reversed(bars[12:24])]
+
+    again = (await post(rest, "/api/market/bars", as_json(bars[3])))["receipt"]
+    assert again["disposition"] == "DUPLICATE"
+    conflict = await rest.post("/api/market/bars", json={**as_json(bars[3]), "volume": 1})
+    assert conflict.status_code == 409
+    assert conflict.json()["details"][0]["reason"] == "BAR_CONFLICT"
+    outside = {**as_json(bars[-1]), "time": "2024-03-05T03:00:00Z"}
+    assert (await post(rest, "/api/market/bars", outside))["receipt"]["disposition"] == "OUTSIDE_SESSION"
+    late = {**as_json(bars[-1]), "time": "2024-03-05T02:55:00Z"}
+    assert (await post(rest, "/api/market/bars", late))["receipt"]["disposition"] == "LATE"
+
+
+async def test_a_symbol_with_a_slash_is_the_same_one(rest: httpx.AsyncClient, known_bars: Sequence[Bar]) -> None:
+    body = {**as_json(known_bars[-1]), "symbol": "USD/COP"}
+    receipt = (await post(rest, "/api/market/bars", body))["receipt"]
+    assert (receipt["symbol"], receipt["disposition"]) == ("USDCOP", "DUPLICATE")
+
+
+# -------------------------------------------------------------------------------------------------------------- shapes
+
+
+async def test_the_shape_of_a_signal(rest: httpx.AsyncClient) -> None:
+    """What REST callers are used to; a change here breaks them."""
+    found = {}
+    for action in ("BUY", "SELL", "HOLD"):
+        listed = await get(rest, "/api/signals/history", symbol="USDCOP", action=action, end_date="2025-01-01", limit=1)
+        found[action] = shape(listed["signals"][0])
+    assert found == golden("signal")
+
+
+async def test_the_shape_of_a_position(rest: httpx.AsyncClient, symbol: str) -> None:
+    await generate(rest, sure_buy(symbol))
+    (held,) = (await get(rest, "/api/signals/positions/active", symbol=symbol))["positions"]
+    await generate(rest, sure_sell(symbol))
+    (ended,) = (await get(rest, "/api/signals/positions/closed", symbol=symbol))["positions"]
+    assert {"OPEN": shape(held), "CLOSED": shape(ended)} == golden("position")
+
+
+def golden(name: str) -> Any:
+    return json.loads((GOLDEN / f"{name}.json").read_text())
+
+
+async def test_times_are_in_utc_and_of_now(rest: httpx.AsyncClient, symbol: str, service: RunningService) -> None:
+    before = datetime.now(UTC)
+    signal = await generate(rest, sure_hold(symbol))
+    assert signal["timestamp"].endswith("Z")
+    assert before <= datetime.fromisoformat(signal["timestamp"]) <= datetime.now(UTC)

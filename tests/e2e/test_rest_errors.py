@@ -1,0 +1,258 @@
+"""Everything that a REST caller can do wrong is answered with its status and with JSON, and changes nothing."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from typing import Any
+from uuid import uuid4
+
+import httpx
+import pytest
+from tests.support.deadlines import within
+from tests.support.service import RunningService
+from tests.support.sockets import connected
+
+UNKNOWN_PATHS = ["/nope", "/api", "/api/signals", "/api/signals/nope", "/docs/x", "/api/signals/latest/x", "/%61pi"]
+
+
+def no_traceback(answer: httpx.Response) -> dict[str, Any]:
+    """The body of an error: a google.rpc.Status as JSON, with nothing of our insides in it."""
+    assert answer.headers["content-type"] == "application/json", answer.text
+    body: dict[str, Any] = answer.json()
+    assert body.keys() == {"code", "message", "details"}
+    assert body["message"]
+    for inside in ("Traceback", "Error(", "asyncpg", "grpc", ".py", "upstream"):
+        assert inside not in answer.text
+    return body
+
+
+@pytest.mark.parametrize("path", UNKNOWN_PATHS)
+@pytest.mark.parametrize("method", ["GET", "POST"])
+async def test_unknown_paths(rest: httpx.AsyncClient, method: str, path: str) -> None:
+    answer = await rest.request(method, f"{rest.base_url}".rstrip("/") + path)
+    assert answer.status_code == 404
+    assert no_traceback(answer)["code"] == 5
+
+
+WRONG_METHODS = [
+    *(("POST", path) for path in ("/", "/health", "/api/signals/latest", "/api/signals/history")),
+    *(("POST", path) for path in ("/api/signals/statistics", "/api/signals/stream", "/api/events")),
+    *(("POST", path) for path in ("/api/signals/positions/active", "/api/signals/model/info")),
+    *(("GET", path) for path in ("/api/signals/generate", "/api/signals/generate-from-db")),
+    ("GET", f"/api/signals/positions/{uuid4()}/close"),
+    *((method, "/api/market/bars") for method in ("PUT", "PATCH", "DELETE")),
+    *((method, "/api/signals/latest") for method in ("PUT", "PATCH", "DELETE", "OPTIONS")),
+]
+
+
+@pytest.mark.parametrize(("method", "path"), WRONG_METHODS)
+async def test_wrong_methods(rest: httpx.AsyncClient, method: str, path: str) -> None:
+    answer = await rest.request(method, path)
+    assert answer.status_code in {404, 405}
+    no_traceback(answer)
+
+
+BAD_QUERIES = {
+    "/api/signals/history": [
+        *(
+            "limit=0",
+            "limit=1001",
+            "limit=-1",
+            "limit=ten",
+            "limit=1.5",
+            "limit=",
+            "limit=99999999999",
+            "limit=1&limit=2",
+        ),
+        *("action=LONG", "action=ACTION_UNSPECIFIED", "action=7", "action=-1"),
+        *("start_date=yesterday", "start_date=2024-02-30", "start_date=2024-03-04T25:00", "end_date=1709557200"),
+        *("end_date=99999-01-01", "start_date=2024-03-04T13:00:00+99:00", "end_date=0000-01-01"),
+        *("symbol=usdcop", "symbol=USD%2FCO", "symbol=X", "symbol=USDCOP%27--", "symbol=%F0%9F%92%A9%F0%9F%92%A9"),
+        *("symbol=AAAAAAAAAAAAAAAAAAAAA", "page_token=1", "page_token=AAAA", "page_token=%F0%9F%92%A9"),
+        *("page_token=AAAAAAAAAAAAAAAAAAAAAA", "page_token=_____________________w"),
+        *("colour=red", "Limit=1", "signals=1", "limit[]=1"),
+    ],
+    "/api/signals/latest": ["symbol=usd", "symbol=*", "limit=1"],
+    "/api/signals/positions/active": ["symbol=usd", "limit=1"],
+    "/api/signals/positions/closed": ["limit=0", "limit=501", "page_token=zz", "symbol=usd", "status=OPEN"],
+    "/api/market/bars": [
+        *("limit=0", "limit=1001", "symbol=usd", "start_date=x", "end_date=x", "page_token=x", "time=2024-03-04"),
+    ],
+    "/api/signals/stream": [
+        *("resume_after=-1", "resume_after=x", "resume_after=9223372036854775808", "heartbeat_seconds=0"),
+        *("heartbeat_seconds=61", "min_confidence=1.1", "min_confidence=-0.1", "min_confidence=NaN", "symbols=usd"),
+        *("actions=LONG", "actions=ACTION_UNSPECIFIED", "kinds=SIGNAL", "limit=1"),
+    ],
+    "/api/signals/positions/stream": ["resume_after=-1", "heartbeat_seconds=x", "min_confidence=0.5"],
+    "/api/events": [
+        *(
+            "kinds=KIND_UNSPECIFIED",
+            "kinds=HEARTBEAT",
+            "min_confidence=2",
+            "symbols=USDCOP&symbols=",
+            "resume_after=1.5",
+        ),
+    ],
+    "/health": ["verbose=1"],
+    "/": ["x=1"],
+}
+
+
+@pytest.mark.parametrize(
+    ("path", "query"), [(path, query) for path, queries in BAD_QUERIES.items() for query in queries]
+)
+async def test_bad_queries(rest: httpx.AsyncClient, path: str, query: str) -> None:
+    answer = await within(rest.get(f"{path}?{query}"))
+    assert answer.status_code == 400, answer.text
+    assert no_traceback(answer)["code"] == 3
+
+
+async def test_every_violation_is_named_at_once(rest: httpx.AsyncClient) -> None:
+    answer = await rest.get("/api/signals/history?limit=0&symbol=x&start_date=y&end_date=z")
+    info, bad = no_traceback(answer)["details"]
+    assert (info["reason"], info["domain"]) == ("INVALID_FIELD", "tradingsignals")
+    assert info["metadata"]["request_id"] == answer.headers["x-request-id"]
+    assert [violation["field"] for violation in bad["field_violations"]] == [
+        *("limit", "symbol", "start_date", "end_date"),
+    ]
+
+
+BAD_QUOTES: dict[str, bytes] = {
+    "nothing": b"",
+    "an empty object": b"{}",
+    "half an object": b'{"close_price": 4000',
+    "a list": b'[{"close_price": 4000}]',
+    "a number": b"4000",
+    "null": b"null",
+    "a form": b"close_price=4000",
+    "no UTF-8": b'{"symbol": "\xff\xfe", "close_price": 4000}',
+    "no price": b'{"symbol": "USDCOP"}',
+    "a price that is no number": b'{"close_price": "much"}',
+    "a price that is a list": b'{"close_price": [4000]}',
+    "NaN": b'{"close_price": "NaN"}',
+    "a bare NaN": b'{"close_price": NaN}',
+    "infinity": b'{"close_price": "Infinity"}',
+    "beyond a double": b'{"close_price": 1e999}',
+    "zero": b'{"close_price": 0}',
+    "a negative price": b'{"close_price": -4000}',
+    "the price twice": b'{"close_price": 4000, "close_price": -1}',
+    "high below close": b'{"close_price": 4000, "high_price": 3999}',
+    "low above close": b'{"close_price": 4000, "low_price": 4001}',
+    "high below low": b'{"close_price": 4000, "high_price": 3990, "low_price": 4010}',
+    "a negative volume": b'{"close_price": 4000, "volume": -1}',
+    "an RSI above 100": b'{"close_price": 4000, "rsi": 100.1}',
+    "an RSI below 0": b'{"close_price": 4000, "rsi": -0.1}',
+    "an infinite MACD": b'{"close_price": 4000, "macd": "-Infinity"}',
+    "crossed bands": b'{"close_price": 4000, "bb_upper": 3900, "bb_lower": 4100}',
+    "an ATR of 0": b'{"close_price": 4000, "atr": 0}',
+    "a small symbol": b'{"symbol": "usdcop", "close_price": 4000}',
+    "a symbol that is a number": b'{"symbol": 7, "close_price": 4000}',
+    "a symbol with a quote": b'{"symbol": "USD\'COP", "close_price": 4000}',
+}
+
+
+@pytest.mark.parametrize("body", BAD_QUOTES.values(), ids=BAD_QUOTES)
+async def test_bad_quotes(rest: httpx.AsyncClient, body: bytes) -> None:
+    before = (await rest.get("/api/signals/statistics")).json()["statistics"]["signals"]["signals_generated"]
+    answer = await rest.post("/api/signals/generate", content=body)
+    assert answer.status_code == 400, answer.text
+    assert no_traceback(answer)["code"] == 3
+    after = (await rest.get("/api/signals/statistics")).json()["statistics"]["signals"]["signals_generated"]
+    assert before == after
+
+
+@pytest.mark.parametrize(
+    ("query", "body", "code"),
+    [
+        ("?lookback_bars=49", b"", 3),
+        ("?lookback_bars=501", b"", 3),
+        ("?lookback_bars=-1", b"", 3),
+        ("?lookback_bars=many", b"", 3),
+        ("", b'{"lookback_bars": 0}', 3),
+        ("", b'{"lookback_bars": 1e3}', 3),
+        ("", b'{"lookback_bars": null, "symbol": "x"}', 3),
+        ("", b"{", 3),
+        ("?lookback_bars=60", b'{"lookback_bars": 70}', 3),
+        ("?bars=60", b"", 3),
+        ("?symbol=x", b"", 3),
+        ("?symbol=NOBARS", b"", 9),
+    ],
+)
+async def test_bad_calls_for_a_signal_from_the_database(
+    rest: httpx.AsyncClient, query: str, body: bytes, code: int
+) -> None:
+    answer = await rest.post(f"/api/signals/generate-from-db{query}", content=body)
+    assert answer.status_code == 400, answer.text
+    assert no_traceback(answer)["code"] == code
+
+
+@pytest.mark.parametrize(
+    ("position_id", "body"),
+    [
+        ("not-a-uuid", b""),
+        ("1", b"{}"),
+        (f"{uuid4()}x", b""),
+        (f"{uuid4()}", b'{"price": 0}'),
+        (f"{uuid4()}", b'{"price": -1}'),
+        (f"{uuid4()}", b'{"price": "NaN"}'),
+        (f"{uuid4()}", b'{"price": "x"}'),
+        (f"{uuid4()}", b"{"),
+        (f"{uuid4()}?position_id={uuid4()}", b""),
+        (f"{uuid4()}%2F..", b""),
+    ],
+)
+async def test_bad_calls_to_close_a_position(rest: httpx.AsyncClient, position_id: str, body: bytes) -> None:
+    position_id, _, query = position_id.partition("?")
+    answer = await rest.post(
+        f"/api/signals/positions/{position_id}/close" + (f"?{query}" if query else ""), content=body
+    )
+    assert answer.status_code == 400, answer.text
+    no_traceback(answer)
+
+
+async def test_no_signal_of_a_symbol_yet(rest: httpx.AsyncClient, symbol: str) -> None:
+    answer = await rest.get("/api/signals/latest", params={"symbol": symbol})
+    assert answer.status_code == 404
+    info = no_traceback(answer)["details"][0]
+    assert (info["reason"], info["metadata"]["symbol"]) == ("SIGNAL_NOT_FOUND", symbol)
+
+
+async def test_a_token_of_another_query(rest: httpx.AsyncClient) -> None:
+    token = (await rest.get("/api/signals/history?limit=1")).json()["next_page_token"]
+    for query in ("limit=1&action=BUY", "limit=1&symbol=USDCOP", "limit=1&start_date=2024-01-01"):
+        answer = await rest.get(f"/api/signals/history?{query}&page_token={token}")
+        assert answer.status_code == 400
+        assert no_traceback(answer)["details"][0]["reason"] == "INVALID_PAGE_TOKEN"
+    assert (await rest.get(f"/api/signals/history?limit=9&page_token={token}")).status_code == 200
+
+
+@pytest.mark.parametrize("path", ["/api/signals/generate", "/api/market/bars", "/api/signals/generate-from-db"])
+@pytest.mark.parametrize("length", ["content-length: 10000000", "transfer-encoding: chunked"])
+async def test_a_body_of_ten_megabytes(service: RunningService, path: str, length: str) -> None:
+    """By hand, for the answer comes while the body is still being sent, and httpx does not look."""
+    async with connected(service.port) as (reader, writer):
+        head = asyncio.create_task(reader.readuntil(b"\r\n\r\n"))
+        chunk = b"%x\r\n" % 10_000_000 if "chunked" in length else b""
+        body = b'{"symbol": "'.ljust(10_000_000, b"x")
+        writer.write(f"POST {path} HTTP/1.1\r\nhost: x\r\n{length}\r\n\r\n".encode() + chunk + body)
+        status, *headers = (await within(head)).decode().split("\r\n")
+        assert status.startswith("HTTP/1.1 413 ")
+        assert "content-type: application/json" in headers
+        assert json.loads(await within(reader.readuntil(b"}")))["code"] == 8
+
+
+async def test_a_body_that_is_deeper_than_the_sea(rest: httpx.AsyncClient) -> None:
+    answer = await rest.post("/api/signals/generate", content=b'{"a":' * 20_000 + b"1" + b"}" * 20_000)
+    assert answer.status_code == 400
+    no_traceback(answer)
+
+
+async def test_what_is_no_http(service: RunningService, rest: httpx.AsyncClient) -> None:
+    for said in (b"\x00" * 100, b"GET\r\n\r\n", b"HELP me HTTP/9.9\r\n\r\n", b"GET / HTTP/1.1\r\n\r\n"):
+        async with connected(service.port) as (reader, writer):
+            writer.write(said)
+            writer.write_eof()
+            answer = await within(reader.read())
+            assert answer == b"" or answer.startswith(b"HTTP/1.1 4")
+    assert (await rest.get("/health")).status_code == 200

@@ -1,0 +1,65 @@
+"""Bars as callers send them."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from pathlib import Path
+
+from google.protobuf.timestamp_pb2 import Timestamp
+
+from tradingsignals.v1 import bar_pb2
+from tradingsignals_server.domain.bars import Bar
+
+
+def timestamp(time: datetime) -> Timestamp:
+    """A time, to the microsecond."""
+    found = Timestamp()
+    found.FromDatetime(time)
+    return found
+
+
+def message(bar: Bar) -> bar_pb2.Bar:
+    """A bar by gRPC."""
+    return bar_pb2.Bar(
+        time=timestamp(bar.time),
+        symbol=bar.symbol,
+        open=bar.open,
+        high=bar.high,
+        low=bar.low,
+        close=bar.close,
+        volume=bar.volume,
+    )
+
+
+def messages(bars: Iterable[Bar]) -> list[bar_pb2.Bar]:
+    """Bars by gRPC."""
+    return [message(bar) for bar in bars]
+
+
+def as_json(bar: Bar) -> dict[str, object]:
+    """A bar by REST."""
+    return {
+        "time": rfc3339(bar.time),
+        "symbol": bar.symbol,
+        "open": bar.open,
+        "high": bar.high,
+        "low": bar.low,
+        "close": bar.close,
+        "volume": bar.volume,
+    }
+
+
+def rfc3339(time: datetime) -> str:
+    """A time as REST callers read it."""
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def write_csv(path: Path, bars: Sequence[Bar]) -> Path:
+    """A file of bars; returns its path."""
+    with path.open("w", newline="") as file:
+        rows = csv.writer(file)
+        rows.writerow(["time", "symbol", "open", "high", "low", "close", "volume"])
+        rows.writerows([rfc3339(b.time), b.symbol, b.open, b.high, b.low, b.close, b.volume] for b in bars)
+    return path

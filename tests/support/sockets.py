@@ -1,0 +1,33 @@
+"""Connections by hand, for what no well-behaved client does."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+
+from .deadlines import within
+
+
+@asynccontextmanager
+async def connected(
+    port: int, *, receive_buffer: int | None = None
+) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
+    """A TCP connection to this machine, cut off at the end; `receive_buffer` is the kernel's, in bytes."""
+    plain = socket.socket()
+    plain.setblocking(False)
+    if receive_buffer is not None:
+        plain.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
+    try:
+        await within(asyncio.get_running_loop().sock_connect(plain, ("127.0.0.1", port)))
+        reader, writer = await asyncio.open_connection(sock=plain)
+    except BaseException:
+        plain.close()
+        raise
+    try:
+        yield reader, writer
+    finally:
+        writer.transport.abort()
+        with suppress(OSError):
+            await writer.wait_closed()
