@@ -140,8 +140,10 @@ def edge(out: Path, backend: str, listen: str) -> None:
 def _settings(bars: Path | None, speed: float | None, feed: str | None) -> Settings:
     if bars is not None:
         feed = FeedKind.REPLAY
-    speeds = {"replay_speed": speed} if bars is not None or feed == FeedKind.REPLAY else {"simulate_speed": speed}
-    settings = Settings.from_env(feed=feed, replay_file=bars, **speeds)
+    settings = Settings.from_env(feed=feed, replay_file=bars)
+    if speed is not None:
+        of_feed = "replay_speed" if settings.feed is FeedKind.REPLAY else "simulate_speed"
+        settings = Settings.from_env(feed=feed, replay_file=bars, **{of_feed: speed})
     logs.configure(settings.log_level, settings.log_format)
     return settings
 

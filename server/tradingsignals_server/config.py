@@ -181,7 +181,8 @@ class Settings(BaseSettings):
         user, password = quote(self.postgres_user, safe=""), quote(self.postgres_password.get_secret_value(), safe="")
         # The host may be the folder of a Unix socket, which only fits into the query.
         host = quote(self.postgres_host or "", safe="")
-        return f"postgresql://{user}:{password}@/{self.postgres_db}?host={host}&port={self.postgres_port}"
+        name = quote(self.postgres_db, safe="")
+        return f"postgresql://{user}:{password}@/{name}?host={host}&port={self.postgres_port}"
 
     @property
     def risk_rules(self) -> RiskRules:

@@ -212,9 +212,8 @@ class Engine:
         while not closing and (first := await self._waiting.get()) is not None:
             works, closing = self._take_batch(first)
             await self._process(works)
-        while not self._waiting.empty():
-            if (work := self._waiting.get_nowait()) is not None:
-                work.refuse(ShuttingDown(self._broadcast.newest))
+        for work in self._drained():
+            work.refuse(ShuttingDown(self._broadcast.newest))
 
     async def stop(self) -> None:
         """Refuse new work; `run` returns when what waits is done."""
@@ -280,6 +279,9 @@ class Engine:
                 outcomes.append((work, work.apply(batch)))
             except ServiceError as error:
                 work.refuse(error)
+            except Exception as error:
+                log.exception("a piece of work failed; its neighbours go on")
+                work.refuse(error)
             since_yield += max(1, len(work.bars))
             if since_yield >= BARS_BETWEEN_YIELDS:
                 since_yield = 0
@@ -294,8 +296,16 @@ class Engine:
             error = StorageUnavailable()
         elif not isinstance(error, ServiceError):
             log.error("a batch of %d pieces of work failed", len(works), exc_info=error)
-        for work in works:
+        # What waits was sent before anybody could know: done now, it would overtake what comes back.
+        for work in (*works, *self._drained()):
             work.refuse(error)
+
+    def _drained(self) -> list[Work]:
+        """What waits in line, taken out of it; the end of the line, if it stands there, stays."""
+        waiting = [self._waiting.get_nowait() for _ in range(self._waiting.qsize())]
+        if None in waiting:
+            self._waiting.put_nowait(None)
+        return [work for work in waiting if work is not None]
 
     # ------------------------------------------------------------------------------------------- pieces of work
 
@@ -322,12 +332,13 @@ class Engine:
             if not known.agrees_with(bar):
                 return BarConflict(bar.symbol, bar.time)
             return Receipt(bar.symbol, bar.time, Disposition.DUPLICATE, None, 0)
-        batch.known_bars[key] = bar
         state = batch.states[bar.symbol]
         if state.last_bar is not None and bar.time <= state.last_bar.time:
+            batch.known_bars[key] = bar
             batch.events.append(MarketUpdate(bar, Disposition.LATE))
             return Receipt(bar.symbol, bar.time, Disposition.LATE, None, 0)
         step = self._pipeline.on_bar(state, bar)
+        batch.known_bars[key] = bar
         batch.take(step)
         signal_id = step.signal.signal_id if step.signal is not None else None
         return Receipt(bar.symbol, bar.time, step.disposition, signal_id, 0)

@@ -8,7 +8,7 @@ from datetime import datetime
 from time import perf_counter
 from uuid import UUID
 
-from ..domain.bars import Bar
+from ..domain.bars import HIGHEST_PRICE, Bar, price_problem
 from ..domain.errors import FieldViolation, InvalidRequest, NotEnoughBars
 from ..domain.indicators import WARM_BARS, Indicators, indicators_of
 from ..domain.signals import Origin
@@ -86,10 +86,11 @@ class Quote:
             value: float | None = getattr(self, name)
             if value is None:
                 continue
-            if not math.isfinite(value):
-                found.append(FieldViolation(name, "must be finite"))
-            elif name in _PRICES and value <= 0.0:
-                found.append(FieldViolation(name, "must be greater than 0"))
+            if name in _PRICES:
+                if (problem := price_problem(value)) is not None:
+                    found.append(FieldViolation(name, problem))
+            elif not math.isfinite(value) or abs(value) > HIGHEST_PRICE:
+                found.append(FieldViolation(name, f"must be finite, and at most {HIGHEST_PRICE:g} away from 0"))
             elif name == "volume" and value < 0.0:
                 found.append(FieldViolation(name, "must not be negative"))
             elif name == "rsi" and not 0.0 <= value <= 100.0:

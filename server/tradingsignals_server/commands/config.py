@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from enum import Enum
 from textwrap import wrap
 from typing import Any
 
-from pydantic import SecretStr
+from pydantic import PostgresDsn, SecretStr
 
 from ..config import Settings
 
 _WIDTH = 100
+_PASSWORD = re.compile(r"(://[^:@/]*:)[^@/]*(@)")
 
 
 def table(settings: Settings) -> str:
@@ -38,6 +40,8 @@ def example() -> str:
 def _shown(value: Any) -> str:
     if value is None:
         return ""
+    if isinstance(value, PostgresDsn):
+        return _PASSWORD.sub(r"\1**********\2", str(value))
     if isinstance(value, Enum):
         return str(value.value)
     if isinstance(value, bool):

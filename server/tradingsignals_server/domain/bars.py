@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
@@ -13,6 +14,9 @@ BAR_INTERVAL = timedelta(minutes=5)
 BAR_SECONDS = 300
 EARLIEST_TIME = datetime(1990, 1, 1, tzinfo=UTC)
 """No bar is older: what is earlier is a broken clock or a wrong unit."""
+
+LOWEST_PRICE, HIGHEST_PRICE = 1e-9, 1e12
+"""Bounds of a price: wide enough for every instrument, narrow enough that no formula leaves the range of a float."""
 
 _SYMBOL = re.compile(r"[A-Z0-9][A-Z0-9._-]{1,19}")
 _PAIR = re.compile(r"([A-Z]{3})/([A-Z]{3})")
@@ -24,7 +28,8 @@ def parse_symbol(text: str, *, field: str = "symbol") -> str:
     Raises:
         InvalidRequest: `text` is not two to twenty of A-Z, 0-9, '.', '_', '-', nor a pair with a slash.
     """
-    symbol = _PAIR.sub(r"\1\2", text)
+    pair = _PAIR.fullmatch(text)
+    symbol = text if pair is None else pair[1] + pair[2]
     if not _SYMBOL.fullmatch(symbol):
         raise InvalidRequest.field(field, "must be two to twenty of A-Z, 0-9, '.', '_', '-', such as USDCOP")
     return symbol
@@ -34,8 +39,8 @@ def parse_symbol(text: str, *, field: str = "symbol") -> str:
 class Bar:
     """One closed bar of `symbol`, from `time` (its open, UTC) for five minutes.
 
-    Prices are in quote currency for one unit of the base currency, finite and > 0, with low <= open, close <= high.
-    `volume` is finite and >= 0. `simulated` tells that no market made the bar.
+    Prices are in quote currency for one unit of the base currency, from LOWEST_PRICE to HIGHEST_PRICE, with
+    low <= open, close <= high. `volume` is finite and >= 0. `simulated` tells that no market made the bar.
 
     Raises:
         InvalidBar: on construction, naming every field that breaks a rule.
@@ -51,19 +56,16 @@ class Bar:
     simulated: bool = False
 
     def __post_init__(self) -> None:
-        # One chained comparison is false for NaN, infinity, zero and every contradiction at once; the rare bad bar
-        # is then looked at field by field.
-        low, high = self.low, self.high
-        prices_hold = 0.0 < low <= self.open <= high < math.inf and low <= self.close <= high
+        # Chained comparisons are false for NaN, infinity, zero and every contradiction at once; the rare bad bar is
+        # then looked at field by field.
+        low, high, time = self.low, self.high, self.time
+        prices_hold = LOWEST_PRICE <= low <= self.open <= high <= HIGHEST_PRICE and low <= self.close <= high
         time_holds = (
-            self.time.tzinfo is UTC
-            and self.time >= EARLIEST_TIME
-            and not self.time.minute % 5
-            and not self.time.second
-            and not self.time.microsecond
+            time.tzinfo is UTC and time >= EARLIEST_TIME and not (time.minute % 5 or time.second or time.microsecond)
         )
         if not (prices_hold and time_holds and 0.0 <= self.volume < math.inf):
-            raise InvalidBar(_violations(self), symbol=self.symbol, time=self.time.isoformat())
+            violations = [*time_violations(time), *value_violations(self.open, high, low, self.close, self.volume)]
+            raise InvalidBar(violations, symbol=self.symbol, time=time.isoformat())
 
     @property
     def close_time(self) -> datetime:
@@ -97,31 +99,39 @@ def require_closed(bar: Bar, now: datetime, tolerance: timedelta = timedelta(sec
         )
 
 
-def _violations(bar: Bar) -> list[FieldViolation]:
-    found: list[FieldViolation] = []
-    if bar.time.tzinfo is not UTC:
-        found.append(FieldViolation("time", "must be in UTC"))
-    elif bar.time < EARLIEST_TIME:
-        found.append(FieldViolation("time", f"must not be before {EARLIEST_TIME.date().isoformat()}"))
-    elif bar.time.minute % 5 or bar.time.second or bar.time.microsecond:
-        found.append(FieldViolation("time", "must be the open of the bar, on a whole five minutes"))
-    for name in ("open", "high", "low", "close"):
-        price: float = getattr(bar, name)
-        if not math.isfinite(price):
-            found.append(FieldViolation(name, "must be finite"))
-        elif price <= 0.0:
-            found.append(FieldViolation(name, "must be greater than 0"))
-    if not found:
-        if bar.high < bar.low:
-            found.append(FieldViolation("high", "must not be below low"))
-        else:
-            found.extend(
-                FieldViolation(name, "must lie between low and high")
-                for name, price in (("open", bar.open), ("close", bar.close))
-                if not bar.low <= price <= bar.high
-            )
-    if not math.isfinite(bar.volume):
-        found.append(FieldViolation("volume", "must be finite"))
-    elif bar.volume < 0.0:
-        found.append(FieldViolation("volume", "must not be negative"))
-    return found
+def time_violations(time: datetime) -> Iterator[FieldViolation]:
+    """What is wrong with the time of a bar."""
+    if time.tzinfo is not UTC:
+        yield FieldViolation("time", "must be in UTC")
+    elif time < EARLIEST_TIME:
+        yield FieldViolation("time", f"must not be before {EARLIEST_TIME.date().isoformat()}")
+    elif time.minute % 5 or time.second or time.microsecond:
+        yield FieldViolation("time", "must be the open of the bar, on a whole five minutes")
+
+
+def value_violations(open_: float, high: float, low: float, close: float, volume: float) -> Iterator[FieldViolation]:
+    """What is wrong with the prices and the volume of a bar."""
+    prices = {"open": open_, "high": high, "low": low, "close": close}
+    wrong = {name: why for name, price in prices.items() if (why := price_problem(price)) is not None}
+    yield from (FieldViolation(name, why) for name, why in wrong.items())
+    if not wrong and high < low:
+        yield FieldViolation("high", "must not be below low")
+    elif not wrong:
+        for name in ("open", "close"):
+            if not low <= prices[name] <= high:
+                yield FieldViolation(name, "must lie between low and high")
+    if not math.isfinite(volume):
+        yield FieldViolation("volume", "must be finite")
+    elif volume < 0.0:
+        yield FieldViolation("volume", "must not be negative")
+
+
+def price_problem(price: float) -> str | None:
+    """Why a number cannot be a price, or None."""
+    if not math.isfinite(price):
+        return "must be finite"
+    if price <= 0.0:
+        return "must be greater than 0"
+    if not LOWEST_PRICE <= price <= HIGHEST_PRICE:
+        return f"must be from {LOWEST_PRICE:g} to {HIGHEST_PRICE:g}"
+    return None

@@ -200,3 +200,4 @@ class ShuttingDown(ServiceError):
 
     def __init__(self, sequence: int) -> None:
         super().__init__("the server is stopping; follow again from the last sequence seen", sequence=str(sequence))
+        self.sequence = sequence

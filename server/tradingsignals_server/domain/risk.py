@@ -113,13 +113,16 @@ def decide(
         known = "unknown" if indicators.atr is None else "0"
         return hold(f"{action} has no levels because the ATR is {known}: HOLD")
     ratio = rules.risk_reward_ratio
-    if ratio < rules.min_risk_reward:
+    # 0.45 over 0.3 is 1.5 on paper, and a little less in binary.
+    if ratio < rules.min_risk_reward * (1.0 - 1e-12):
         return hold(f"Risk-reward ratio {ratio:.2f} is below the minimum of {rules.min_risk_reward:.2f}: HOLD")
     side = action.direction
     stop_loss = price - side * indicators.atr * rules.atr_multiplier_sl
     take_profit = price + side * indicators.atr * rules.atr_multiplier_tp
     if stop_loss <= 0.0 or take_profit <= 0.0:
         return hold(f"{action} would need a level at or below 0: HOLD")
+    if side * (price - stop_loss) <= 0.0 or side * (take_profit - price) <= 0.0:
+        return hold(f"{action} has no levels because the ATR is too small beside the price: HOLD")
     size = _size(confidence, price, abs(price - stop_loss), rules, tally)
     if size <= 0.0:
         return hold(f"Kelly's fraction of the closed positions leaves nothing to take: {action} becomes HOLD")

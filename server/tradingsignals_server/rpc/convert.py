@@ -22,7 +22,7 @@ from tradingsignals.v1 import (
 from ..application.health import Health
 from ..application.pipeline import InferenceMeter
 from ..application.ports import PolicyDescription, TensorShape
-from ..domain.bars import Bar, parse_symbol
+from ..domain.bars import Bar, parse_symbol, time_violations, value_violations
 from ..domain.errors import FieldViolation, InvalidBar, InvalidRequest, ServiceError
 from ..domain.events import Event, MarketUpdate, Receipt
 from ..domain.features import FEATURE_NAMES, FEATURE_SPECIFICATION
@@ -38,6 +38,9 @@ _ORIGINS: Mapping[Origin, Any] = {origin: signal_pb2.Signal.Origin.Value(origin)
 _REGIMES: Mapping[MarketRegime, Any] = {r: signal_pb2.Signal.MarketRegime.Value(r) for r in MarketRegime}
 _TRENDS: Mapping[TrendDirection, Any] = {t: signal_pb2.Signal.TrendDirection.Value(t) for t in TrendDirection}
 _EXIT_REASONS: Mapping[ExitReason, Any] = {r: position_pb2.Position.ExitReason.Value(r) for r in ExitReason}
+MAXIMUM_QUOTED = 64
+"""Characters of what a caller sent that an error repeats."""
+
 _DISPOSITIONS: Mapping[str, Any] = dict(bar_pb2.BarReceipt.Disposition.items())
 
 
@@ -167,7 +170,7 @@ def rejection_message(index: int, sent: bar_pb2.Bar, error: ServiceError) -> bar
     """Why the bar at `index` of a stream was refused."""
     return bar_pb2.BarRejection(
         index=index,
-        symbol=sent.symbol,
+        symbol=sent.symbol[:MAXIMUM_QUOTED],
         time=sent.time if sent.HasField("time") else None,
         reason=error.reason,
         message=error.message,
@@ -285,7 +288,8 @@ def bar_of(message: bar_pb2.Bar) -> Bar:
         symbol = message.symbol
     time = _time_of(message, violations)
     if violations:
-        raise InvalidBar(violations, symbol=symbol)
+        values = value_violations(message.open, message.high, message.low, message.close, message.volume)
+        raise InvalidBar([*violations, *values], symbol=symbol[:MAXIMUM_QUOTED])
     return Bar(symbol, time, message.open, message.high, message.low, message.close, message.volume)
 
 
@@ -293,9 +297,14 @@ def _time_of(message: bar_pb2.Bar, violations: list[FieldViolation]) -> datetime
     sent = message.time
     if not message.HasField("time"):
         violations.append(FieldViolation("time", "is required"))
+    elif sent.nanos:
+        violations.append(FieldViolation("time", "must be the open of the bar, on a whole five minutes"))
     else:
         try:
-            return datetime.fromtimestamp(sent.seconds, UTC).replace(microsecond=sent.nanos // 1000)
+            time = datetime.fromtimestamp(sent.seconds, UTC)
         except (ValueError, OverflowError, OSError):
             violations.append(FieldViolation("time", "is not a time"))
+        else:
+            violations.extend(time_violations(time))
+            return time
     return datetime.min.replace(tzinfo=UTC)

@@ -20,7 +20,7 @@ async def noun_stream(batches: AsyncIterator[Batch]) -> AsyncIterator[bytes]:
             through = batch.through_sequence
             yield wire.noun_answer(batch)
     except ServiceError as error:
-        last = signal_service_pb2.StreamSignalsResponse(through_sequence=through, error=_told(error))
+        last = signal_service_pb2.StreamSignalsResponse(through_sequence=_seen(through, error), error=_told(error))
         yield last.SerializeToString()
         raise
 
@@ -36,7 +36,7 @@ async def event_stream(batches: AsyncIterator[Batch]) -> AsyncIterator[bytes]:
             else:
                 yield _single(event_pb2.Event(sequence=through, heartbeat=event_pb2.Heartbeat()))
     except ServiceError as error:
-        yield _single(event_pb2.Event(sequence=through, error=_told(error)))
+        yield _single(event_pb2.Event(sequence=_seen(through, error), error=_told(error)))
         raise
 
 
@@ -44,6 +44,11 @@ def _single(event: event_pb2.Event) -> bytes:
     event.event_time.GetCurrentTime()
     answer = event_service_pb2.StreamEventsResponse(events=[event], through_sequence=event.sequence)
     return answer.SerializeToString()
+
+
+def _seen(through: int, error: ServiceError) -> int:
+    """How far the follower has everything; before its first batch only the server knows."""
+    return error.sequence if isinstance(error, ShuttingDown) else through
 
 
 def _told(error: ServiceError) -> event_pb2.StreamError:

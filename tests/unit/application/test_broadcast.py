@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from datetime import timedelta
 from uuid import UUID
 
@@ -23,6 +23,7 @@ from .memory_store import MemoryStore
 from .running import DEADLINE, patched, started
 
 EVERYTHING = Filter()
+TimePasses = Callable[[float], Awaitable[None]]
 LONG = 3600.0
 """Seconds to a heartbeat that no test lives to see."""
 
@@ -47,6 +48,20 @@ class Log:
 
     def append_events(self, *events: Event) -> None:
         self.broadcast.append(self.store.put(events, NOW))
+
+
+@pytest.fixture
+async def time_passes(monkeypatch: pytest.MonkeyPatch) -> TimePasses:
+    """Puts the event loop's clock forward, and lets everyone do what is due."""
+    loop, skipped = asyncio.get_running_loop(), [0.0]
+    running_clock = loop.time
+    monkeypatch.setattr(loop, "time", lambda: running_clock() + sum(skipped))
+
+    async def pass_(seconds: float) -> None:
+        skipped.append(seconds)
+        await started()
+
+    return pass_
 
 
 def updates(first: int, count: int) -> list[MarketUpdate]:
@@ -241,18 +256,37 @@ async def test_a_follower_gets_what_it_wants(wanted: Filter, expected: list[int]
 # --------------------------------------------------------------------------------------------------- heartbeats
 
 
-async def test_silence_is_broken_by_a_heartbeat_that_carries_the_sequence() -> None:
+async def test_silence_is_broken_by_a_heartbeat_that_carries_the_sequence(time_passes: TimePasses) -> None:
     log = await Log.with_entries(7)
-    batches = await log.broadcast.follow(EVERYTHING, None, 0.01)
-    assert await next_batch(batches) == Batch((), 7)
-    assert await next_batch(batches) == Batch((), 7)
+    batches = await log.broadcast.follow(EVERYTHING, None, 15.0)
+    for _ in range(3):
+        (waiting,) = await started(anext(batches))
+        await time_passes(14.0)
+        assert not waiting.done()
+        await time_passes(2.0)
+        assert await waiting == Batch((), 7)
 
 
-async def test_a_filtered_stream_advances_by_its_heartbeats() -> None:
+async def test_what_is_said_puts_the_heartbeat_off(time_passes: TimePasses) -> None:
     log = await Log.with_entries(0)
-    batches = await log.broadcast.follow(Filter(symbols=frozenset({"EURUSD"})), None, 0.01)
-    log.append(4)
-    assert await next_batch(batches) == Batch((), 4)
+    batches = await log.broadcast.follow(EVERYTHING, None, 15.0)
+    for n in range(1, 4):
+        (waiting,) = await started(anext(batches))
+        await time_passes(14.0)
+        log.append(1)
+        assert sequences([await waiting]) == [n]
+
+
+async def test_a_filtered_stream_advances_by_its_heartbeats(time_passes: TimePasses) -> None:
+    """What is filtered away is no sign of life, however much of it there is."""
+    log = await Log.with_entries(0)
+    batches = await log.broadcast.follow(Filter(symbols=frozenset({"EURUSD"})), None, 15.0)
+    (waiting,) = await started(anext(batches))
+    for _ in range(4):
+        await time_passes(4.0)
+        log.append(1)
+        await time_passes(0.0)
+    assert await waiting == Batch((), 3)
 
 
 async def test_a_stream_with_something_to_say_needs_no_heartbeat() -> None:
@@ -319,6 +353,13 @@ async def test_a_stop_ends_followers_after_the_last_entry() -> None:
     for found, end in (await waiting, await until_the_end(busy)):
         assert sequences(found)[-2:] == [4, 5]
         assert end.metadata == {"sequence": "5"}
+
+
+async def test_a_stop_wakes_those_who_wait() -> None:
+    log = await Log.with_entries(3)
+    (waiting,) = await started(until_the_end(await log.broadcast.follow(EVERYTHING, None, LONG)))
+    log.broadcast.stop()
+    assert sequences((await waiting)[0]) == []
 
 
 async def test_who_comes_after_the_stop_gets_what_there_is_and_is_told() -> None:

@@ -23,13 +23,13 @@ from tradingsignals_server.domain.errors import (
     ShuttingDown,
 )
 from tradingsignals_server.domain.events import Disposition, Event, MarketUpdate, Receipt
-from tradingsignals_server.domain.positions import ExitReason
+from tradingsignals_server.domain.positions import ExitReason, Position
 from tradingsignals_server.domain.risk import RiskRules, Sizing
 from tradingsignals_server.domain.signals import Action, Origin, Signal
 
 from ..builders import NOW, bar, walk
 from .memory_store import MemoryStore
-from .running import always, commit_held_up, dispositions, following, of_symbol, running_engine, started
+from .running import always, commit_held_up, dispositions, following, in_turn, of_symbol, running_engine, started
 
 WALK = walk(180)
 OTHER = walk(180, seed=2, symbol="EURCOP")
@@ -210,6 +210,39 @@ async def test_of_two_who_close_a_position_one_does() -> None:
         assert isinstance(one, bytes)
         assert isinstance(other, PositionAlreadyClosed)
         assert [p.exit.price for p in running.store.position_changes() if p.exit is not None] == [4000.0]
+
+
+async def test_a_position_that_was_reversed_meanwhile_is_closed_already() -> None:
+    async with running_engine(policy=in_turn(Action.BUY, Action.BUY, Action.BUY, Action.SELL), rules=FAR) as running:
+        await running.publish(WALK[:51])
+        name = running.store.positions()[0].position_id
+        async with commit_held_up(running, WALK[51]) as first:
+            reversing, closing = await started(
+                running.engine.publish([WALK[52]]), running.engine.close_position(name, None)
+            )
+        await asyncio.gather(first, reversing)
+        with pytest.raises(PositionAlreadyClosed):
+            await closing
+        assert [(p.action, p.is_open) for p in running.store.positions()] == [(Action.BUY, False), (Action.SELL, True)]
+
+
+async def test_calls_that_share_a_commit_get_their_own_answers() -> None:
+    async with running_engine(policy=always(Action.BUY), rules=FAR) as running:
+        await running.publish(WALK[:52])
+        name = running.store.positions()[0].position_id
+        async with commit_held_up(running, WALK[52]) as first:
+            bars, closing, asking = await started(
+                running.engine.publish(WALK[53:55]),
+                running.engine.close_position(name, None),
+                running.engine.generate("USDCOP", Quote(4000.0)),
+            )
+        await asyncio.gather(first, bars)
+        payload, made = await closing, await asking
+        log = running.store.entries
+        assert len(running.store.commits) == 3
+        (closed,) = [n for n, p in enumerate(running.store.events, 1) if isinstance(p, Position) and not p.is_open]
+        assert payload == log[closed - 1].payload
+        assert running.store.events[made.sequence - 1] == made
 
 
 # ------------------------------------------------------------------------------------------- fullness and the end

@@ -203,16 +203,21 @@ async def test_a_defect_is_told_to_who_met_it_and_the_writer_goes_on(caplog: pyt
 
 
 async def test_a_defect_does_not_touch_those_who_share_the_commit() -> None:
+    calm = walk(60, symbol="EURCOP")
     async with running_engine(policy=breaking_on_a_jump()) as running:
-        await running.publish(walk(60, symbol="EURCOP"))
+        await running.publish(calm[:59])
         async with commit_held_up(running, bar(0, symbol="GBPCOP")) as first:
             before, broken, after = await started(
-                running.engine.publish(WALK[:2]), running.engine.publish([JUMP]), running.engine.publish(WALK[2:4])
+                running.engine.publish(WALK[:2]),
+                running.engine.publish([calm[59], JUMP]),
+                running.engine.publish(WALK[2:4]),
             )
         await asyncio.gather(first, before, broken, after, return_exceptions=True)
         assert [before.exception(), after.exception()] == [None, None]
         assert isinstance(broken.exception(), RuntimeError)
         assert dispositions([*before.result(), *after.result()]) == [WARMING_UP] * 4
+        assert running.store.market_updates("EURCOP")[-1].bar == calm[58], "what was answered by an error is not stored"
+        assert dispositions(await running.publish([calm[59]])) == [ACCEPTED]
 
 
 # ----------------------------------------------------------------------------------------- callers that go away

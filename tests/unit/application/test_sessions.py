@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import fields
 from datetime import timedelta
 
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from tradingsignals_server.application.ports import StoredSymbol
@@ -71,6 +71,9 @@ def test_missing_bars_are_those_between_the_first_and_the_newest_of_a_session() 
 
 
 @given(st.integers(0, 20), st.integers(0, 220))
+@example(0, 98)
+@example(0, 99)
+@example(0, 100)
 def test_it_is_simulated_exactly_while_a_simulated_bar_is_in_the_window(before: int, later: int) -> None:
     bars = walk(before + 1 + later)
     bars[before] = bar(bars[before].time, simulated=True)

@@ -34,23 +34,22 @@ async def answers(stream: AsyncIterator[bytes], error: type[ServiceError]) -> li
 
 
 async def test_signals_heartbeats_and_the_end() -> None:
-    source = batches(Batch([ENTRY], 5), Batch((), 6), error=ShuttingDown(6))
+    source = batches(Batch([ENTRY], 5), Batch((), 6), error=StorageUnavailable())
     told = [
         signal_service_pb2.StreamSignalsResponse.FromString(answer)
-        for answer in await answers(noun_stream(source), ShuttingDown)
+        for answer in await answers(noun_stream(source), StorageUnavailable)
     ]
     assert [list(answer.signals) for answer in told] == [[SIGNAL], [], []]
     assert [answer.through_sequence for answer in told] == [5, 6, 6]
     assert [answer.HasField("error") for answer in told] == [False, False, True]
-    assert (told[-1].error.reason, told[-1].error.retryable) == ("SHUTTING_DOWN", True)
+    assert (told[-1].error.reason, told[-1].error.retryable) == ("STORAGE_UNAVAILABLE", True)
     assert told[-1].error.message
 
 
 async def test_the_end_of_a_position_stream_reads_the_same() -> None:
-    source = batches(error=StorageUnavailable())
-    (end,) = await answers(noun_stream(source), StorageUnavailable)
+    (end,) = await answers(noun_stream(batches(error=ShuttingDown(6))), ShuttingDown)
     told = position_service_pb2.StreamPositionsResponse.FromString(end)
-    assert (told.error.reason, told.error.retryable) == ("STORAGE_UNAVAILABLE", True)
+    assert (told.error.reason, told.error.retryable) == ("SHUTTING_DOWN", True)
 
 
 async def test_events_heartbeats_and_the_end() -> None:

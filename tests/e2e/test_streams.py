@@ -1,0 +1,176 @@
+"""Streams on the four ways in: the same on each, complete from any point on, and live."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import grpc
+import httpx
+import pytest
+from tests.support.bars import messages
+from tests.support.deadlines import within
+from tests.support.followers import STREAMS, WAYS, by_grpc, by_sse, through
+from tests.support.quotes import sure_buy, sure_sell
+from tests.support.service import RunningService
+from tests.unit.builders import walk
+
+import tradingsignals
+from tradingsignals import AsyncClient, Event, Position, Signal
+from tradingsignals.v1.event_pb2 import MarketUpdate
+
+EACH_WAY = pytest.mark.parametrize("way", WAYS)
+EACH_STREAM = pytest.mark.parametrize("name", STREAMS)
+PAYLOADS = {"SIGNAL": Signal, "MARKET_UPDATE": MarketUpdate, "POSITION_UPDATE": Position}
+FIELDS = {"SIGNAL": "signal", "MARKET_UPDATE": "market_update", "POSITION_UPDATE": "position_update"}
+
+
+async def logged(service: RunningService) -> list[Event]:
+    """The log, as the database has it."""
+    async with service.database() as database:
+        rows = await database.fetch("SELECT sequence, time, kind, payload FROM events ORDER BY sequence")
+    found = []
+    for row in rows:
+        event = Event(
+            sequence=row["sequence"], **{FIELDS[row["kind"]]: PAYLOADS[row["kind"]].FromString(row["payload"])}
+        )
+        event.event_time.FromDatetime(row["time"])
+        found.append(event)
+    return found
+
+
+@EACH_WAY
+async def test_the_whole_log_comes_in_order_each_entry_once(service: RunningService, way: str) -> None:
+    expected = await logged(service)
+    async with WAYS[way](service, STREAMS["events"], {"resume_after": 0}) as answers:
+        found = await through(answers, expected[-1].sequence)
+    assert [event for answer in found for event in answer.events][: len(expected)] == expected
+
+
+@EACH_WAY
+async def test_signals_and_positions_are_those_of_the_log(service: RunningService, way: str) -> None:
+    log = await logged(service)
+    for name, field in (("signals", "signal"), ("positions", "position_update")):
+        async with WAYS[way](service, STREAMS[name], {"resume_after": 0}) as answers:
+            found = await through(answers, log[-1].sequence)
+        expected = [getattr(event, field) for event in log if event.WhichOneof("payload") == field]
+        assert [noun for answer in found for noun in getattr(answer, name)][: len(expected)] == expected
+
+
+@EACH_WAY
+async def test_a_stream_goes_on_after_any_point(service: RunningService, way: str) -> None:
+    log = await logged(service)
+    for point in (1, 7, len(log) // 2, len(log) - 1):
+        async with WAYS[way](service, STREAMS["events"], {"resume_after": point}) as answers:
+            found = await through(answers, len(log))
+        assert [event.sequence for answer in found for event in answer.events][: len(log) - point] == list(
+            range(point + 1, len(log) + 1)
+        )
+
+
+@pytest.mark.parametrize("way", ["sse", "ndjson", "grpc"])
+@EACH_STREAM
+async def test_live_ones_come_as_they_are_made(
+    service: RunningService, client: AsyncClient, symbol: str, way: str, name: str
+) -> None:
+    query = {"symbols": [symbol]}
+    async with WAYS[way](service, STREAMS[name], query) as answers:
+        for number in range(3):
+            made = await client.generate_signal(**(sure_buy if number % 2 else sure_sell)(symbol))  # type: ignore[arg-type]
+            found = await through(answers, made.sequence)
+            if name == "signals":
+                assert [signal for answer in found for signal in answer.signals] == [made]
+            elif name == "events":
+                assert [e.signal for a in found for e in a.events if e.HasField("signal")] == [made]
+
+
+@EACH_WAY
+@EACH_STREAM
+async def test_a_quiet_stream_says_how_far_it_is(service: RunningService, symbol: str, way: str, name: str) -> None:
+    """A heartbeat carries the current sequence, so that a filtered stream advances too."""
+    newest = len(await logged(service))
+    async with WAYS[way](service, STREAMS[name], {"symbols": [symbol], "heartbeat_seconds": 1}) as answers:
+        answer = await within(anext(answers))
+    assert answer.through_sequence >= newest
+    if name == "events":
+        (event,) = answer.events
+        assert event.HasField("heartbeat")
+        assert event.sequence == answer.through_sequence
+    else:
+        assert not getattr(answer, name)
+
+
+@pytest.mark.parametrize(
+    ("name", "query", "passes"),
+    [
+        ("signals", {"actions": ["BUY", "SELL"]}, lambda s: s.action != Signal.HOLD),
+        ("signals", {"min_confidence": 0.8}, lambda s: s.confidence >= 0.8),
+        (
+            "signals",
+            {"symbols": ["USDCOP"], "actions": "HOLD"},
+            lambda s: s.symbol == "USDCOP" and s.action == Signal.HOLD,
+        ),
+        ("positions", {"symbols": ["USD/COP"]}, lambda p: p.symbol == "USDCOP"),
+        ("events", {"kinds": ["SIGNAL", "POSITION_UPDATE"]}, lambda e: not e.HasField("market_update")),
+        ("events", {"kinds": "MARKET_UPDATE", "symbols": "USDCOP"}, lambda e: e.market_update.bar.symbol == "USDCOP"),
+        ("events", {"min_confidence": 0.8}, lambda e: not e.HasField("signal") or e.signal.confidence >= 0.8),
+    ],
+)
+async def test_filters(service: RunningService, name: str, query: dict[str, Any], passes: Any) -> None:
+    log = await logged(service)
+    nouns = {
+        "events": log,
+        "signals": [event.signal for event in log if event.HasField("signal")],
+        "positions": [event.position_update for event in log if event.HasField("position_update")],
+    }[name]
+    async with by_sse(service, STREAMS[name], {**query, "resume_after": 0, "heartbeat_seconds": 1}) as answers:
+        found = await through(answers, len(log))
+    expected = [noun for noun in nouns if passes(noun)]
+    assert 0 < len(expected) < len(nouns)
+    got = [noun for answer in found for noun in getattr(answer, name)]
+    assert [noun for noun in got if name != "events" or not noun.HasField("heartbeat")][: len(expected)] == expected
+
+
+async def test_list_then_follow_has_no_gap(
+    service: RunningService, client: AsyncClient, rest: httpx.AsyncClient, symbol: str
+) -> None:
+    bars = messages(walk(150, seed=3, symbol=symbol))
+    await client.publish_bars(bars[:100])
+    listed = (await rest.get("/api/signals/history", params={"symbol": symbol, "limit": 1000})).json()
+    await client.publish_bars(bars[100:])
+    through_now = (await client.service_info()).through_sequence
+    query = {"symbols": [symbol], "resume_after": listed["through_sequence"], "heartbeat_seconds": 1}
+    async with by_sse(service, STREAMS["signals"], query) as answers:
+        followed = [signal for answer in await through(answers, through_now) for signal in answer.signals]
+    names = [signal["signal_id"] for signal in reversed(listed["signals"])] + [s.signal_id for s in followed]
+    expected = [signal.signal_id async for signal in client.signals(symbol=symbol)]
+    assert names == expected[::-1]
+
+
+async def test_a_point_that_is_not_in_the_log(service: RunningService, rest: httpx.AsyncClient) -> None:
+    answer = await rest.get("/api/events?resume_after=999999999")
+    assert answer.status_code == 400
+    body = answer.json()
+    assert (body["code"], body["details"][0]["reason"]) == (11, "SEQUENCE_UNKNOWN")
+    info = (await rest.get("/")).json()
+    assert body["details"][0]["metadata"]["epoch"] == info["epoch"]
+    async with service.client() as client:
+        with pytest.raises(tradingsignals.OutOfRange):
+            await within(anext(client.stream_signals(resume_after=999_999_999)))
+
+
+async def test_many_followers_get_the_same(service: RunningService, client: AsyncClient, symbol: str) -> None:
+    query = {"symbols": [symbol]}
+    async with grpc.aio.insecure_channel(service.address) as channel:
+        stub = STREAMS["signals"].stub(channel)
+        request = STREAMS["signals"].request(symbols=[symbol])
+        calls = [stub.StreamSignals(request) for _ in range(100)]
+        for call in calls:
+            await within(call.initial_metadata())
+        async with by_grpc(service, STREAMS["signals"], query) as answers:
+            await client.publish_bars(messages(walk(200, seed=6, symbol=symbol)))
+            newest = (await client.latest_signal(symbol)).sequence
+            expected = [signal for answer in await through(answers, newest) for signal in answer.signals]
+        assert len(expected) == 151
+        for call in calls:
+            assert [s for answer in await through(aiter(call), newest) for s in answer.signals] == expected
+            call.cancel()

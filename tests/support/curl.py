@@ -1,0 +1,77 @@
+"""`buf curl`: a client that nobody here wrote, and that knows of the contract only what the server itself tells."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+from .deadlines import within
+
+_BUF = Path(sys.executable).with_name("buf")
+PROTOCOLS = ("grpc", "grpcweb")
+
+
+class CurlFailed(Exception):
+    """The call ended with an error; `body` is what buf curl says of it: code, message and details."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(text)
+        self.body: dict[str, Any] = json.loads(text) if text.lstrip().startswith("{") else {}
+
+
+async def curl(address: str, method: str, body: object = None, *, protocol: str = "grpc") -> Any:
+    """The answer to a call of `Service/Method`, as JSON."""
+    process = await _start(address, method, body, protocol)
+    out, said = await within(process.communicate())
+    if process.returncode:
+        raise CurlFailed(said.decode())
+    return json.loads(out)
+
+
+@asynccontextmanager
+async def curl_stream(
+    address: str, method: str, body: object = None, *, protocol: str = "grpc"
+) -> AsyncIterator[AsyncIterator[Any]]:
+    """The answers of a stream, one by one."""
+    process = await _start(address, method, body, protocol)
+    assert process.stdout is not None
+    try:
+        yield _answers(process.stdout)
+    finally:
+        with suppress(ProcessLookupError):
+            process.kill()
+        await within(process.communicate())
+
+
+async def _answers(output: asyncio.StreamReader) -> AsyncIterator[Any]:
+    """Each answer is printed over several lines."""
+    text, decoder = "", json.JSONDecoder()
+    while block := await within(output.read(1 << 16)):
+        text += block.decode()
+        while text := text.lstrip():
+            try:
+                answer, end = decoder.raw_decode(text)
+            except json.JSONDecodeError:
+                break  # the rest of it is still to come
+            text = text[end:]
+            yield answer
+
+
+async def _start(address: str, method: str, body: object, protocol: str) -> asyncio.subprocess.Process:
+    arguments = ["--protocol", protocol, "--http2-prior-knowledge", "--emit-defaults"]
+    if body is not None:
+        arguments += ["--data", json.dumps(body)]
+    return await asyncio.create_subprocess_exec(
+        _BUF,
+        "curl",
+        *arguments,
+        f"http://{address}/tradingsignals.v1.{method}",
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )

@@ -1,0 +1,111 @@
+"""The four ways in which a stream can be followed, and one result whichever is taken."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import Any
+
+import grpc
+from google.protobuf.json_format import ParseDict
+from google.protobuf.message import Message
+
+from tradingsignals.v1.event_service_pb2 import StreamEventsRequest, StreamEventsResponse
+from tradingsignals.v1.event_service_pb2_grpc import EventServiceStub
+from tradingsignals.v1.position_service_pb2 import StreamPositionsRequest, StreamPositionsResponse
+from tradingsignals.v1.position_service_pb2_grpc import PositionServiceStub
+from tradingsignals.v1.signal_service_pb2 import StreamSignalsRequest, StreamSignalsResponse
+from tradingsignals.v1.signal_service_pb2_grpc import SignalServiceStub
+
+from .curl import curl_stream
+from .deadlines import within
+from .service import RunningService
+
+Answers = AsyncIterator[Any]
+Query = Mapping[str, Any]
+
+
+class Stream:
+    """One of the streaming calls: its path, its method, and its messages."""
+
+    def __init__(self, path: str, method: str, request: type[Message], response: type[Message], stub: Any) -> None:
+        self.path = path
+        self.method = method
+        self.request = request
+        self.response = response
+        self.stub = stub
+
+
+STREAMS = {
+    "signals": Stream(
+        "/api/signals/stream",
+        "SignalService/StreamSignals",
+        StreamSignalsRequest,
+        StreamSignalsResponse,
+        SignalServiceStub,
+    ),
+    "positions": Stream(
+        "/api/signals/positions/stream",
+        "PositionService/StreamPositions",
+        StreamPositionsRequest,
+        StreamPositionsResponse,
+        PositionServiceStub,
+    ),
+    "events": Stream(
+        "/api/events", "EventService/StreamEvents", StreamEventsRequest, StreamEventsResponse, EventServiceStub
+    ),
+}
+
+
+@asynccontextmanager
+async def by_sse(service: RunningService, stream: Stream, query: Query) -> AsyncIterator[Answers]:
+    """Server-sent events. Entered once the service has taken the subscription up."""
+    headers = {"accept": "text/event-stream"}
+    async with service.rest() as rest, rest.stream("GET", stream.path, params=query, headers=headers) as answer:
+        assert answer.status_code == 200
+        assert answer.headers["content-type"] == "text/event-stream"
+        yield (
+            ParseDict(json.loads(line.removeprefix("data: ")), stream.response())
+            async for line in answer.aiter_lines()
+            if line.startswith("data: ")
+        )
+
+
+@asynccontextmanager
+async def by_ndjson(service: RunningService, stream: Stream, query: Query) -> AsyncIterator[Answers]:
+    """Lines of JSON."""
+    async with service.rest() as rest, rest.stream("GET", stream.path, params=query) as answer:
+        assert answer.status_code == 200
+        assert answer.headers["content-type"] == "application/x-ndjson"
+        yield (ParseDict(json.loads(line), stream.response()) async for line in answer.aiter_lines() if line)
+
+
+@asynccontextmanager
+async def by_grpc(service: RunningService, stream: Stream, query: Query) -> AsyncIterator[Answers]:
+    """gRPC through the edge, by the generated stub."""
+    async with grpc.aio.insecure_channel(service.address) as channel:
+        name = stream.method.rpartition("/")[2]
+        call = getattr(stream.stub(channel), name)(ParseDict(dict(query), stream.request()))
+        await within(call.initial_metadata())
+        yield aiter(call)
+        call.cancel()
+
+
+@asynccontextmanager
+async def by_grpc_web(service: RunningService, stream: Stream, query: Query) -> AsyncIterator[Answers]:
+    """gRPC-Web, by buf curl; nothing tells when it has begun."""
+    async with curl_stream(service.address, stream.method, dict(query), protocol="grpcweb") as answers:
+        yield (ParseDict(answer, stream.response()) async for answer in answers)
+
+
+Way = Callable[[RunningService, Stream, Query], AbstractAsyncContextManager[Answers]]
+WAYS: dict[str, Way] = {"sse": by_sse, "ndjson": by_ndjson, "grpc": by_grpc, "grpc-web": by_grpc_web}
+
+
+async def through(answers: Answers, sequence: int) -> list[Any]:
+    """Every answer until one is complete up to `sequence`, that one included."""
+    found: list[Any] = []
+    while not found or found[-1].through_sequence < sequence:
+        found.append(await within(anext(answers)))
+    return found
