@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
@@ -61,6 +62,20 @@ class Batch:
         """Stage a step."""
         self.states[step.state.symbol] = step.state
         self.events.extend(step.events)
+
+    @contextmanager
+    def all_or_nothing(self, work: Work) -> Iterator[None]:
+        """Take back what `work` staged if it fails half way."""
+        states, events = {symbol: self.states[symbol] for symbol in work.symbols}, len(self.events)
+        try:
+            yield
+        except Exception:
+            self.states.update(states)
+            del self.events[events:]
+            for bar in work.bars:
+                if self.known_bars.get((bar.symbol, bar.time)) is bar:
+                    del self.known_bars[bar.symbol, bar.time]
+            raise
 
 
 Outcome = Callable[[Sequence[LogEntry], int], Any]
@@ -276,7 +291,8 @@ class Engine:
             try:
                 if work.flow is not None and work.flow.broken_by is not None:
                     raise work.flow.broken_by
-                outcomes.append((work, work.apply(batch)))
+                with batch.all_or_nothing(work):
+                    outcomes.append((work, work.apply(batch)))
             except ServiceError as error:
                 work.refuse(error)
             except Exception as error:
