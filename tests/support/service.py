@@ -193,7 +193,7 @@ class _Life:
         assert await self._ready, "\n".join(["it ended instead of starting:", *self.lines])
 
     async def end(self) -> int:
-        await self._reader
+        await asyncio.wait([self._reader])  # which goes on, though whoever waits here gives up
         return await self.process.wait()
 
     async def _read(self) -> None:

@@ -9,10 +9,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
-from datetime import datetime
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -26,14 +24,15 @@ from ..domain.errors import (
     ShuttingDown,
     StorageUnavailable,
 )
-from ..domain.events import Disposition, Event, MarketUpdate, Receipt
+from ..domain.events import Disposition, MarketUpdate, Receipt
 from ..domain.signals import Signal
 from ..domain.window import LOOKBACK_BARS
 from .broadcast import Broadcast
-from .pipeline import Pipeline, Sight, Step
-from .ports import Clock, LogEntry, StaleState, Store
+from .pipeline import Pipeline, Sight
+from .ports import Clock, StaleState, Store
 from .requests import Quote, sight_of_bars, sight_of_quote
 from .sessions import SymbolState
+from .work import Batch, Flow, Outcome, Publication, Work, new_answer
 
 log = logging.getLogger(__name__)
 
@@ -48,87 +47,6 @@ CHUNK_BARS = 64
 
 BARS_BETWEEN_YIELDS = 16
 """Bars decided before the event loop gets its turn: about two milliseconds of computing."""
-
-
-@dataclass(slots=True)
-class Batch:
-    """What a batch has staged so far: states on top of the committed ones, and the events that led to them."""
-
-    states: dict[str, SymbolState]
-    known_bars: dict[tuple[str, datetime], Bar]
-    events: list[Event] = field(default_factory=list)
-
-    def take(self, step: Step) -> None:
-        """Stage a step."""
-        self.states[step.state.symbol] = step.state
-        self.events.extend(step.events)
-
-    @contextmanager
-    def all_or_nothing(self, work: Work) -> Iterator[None]:
-        """Take back what `work` staged if it fails half way."""
-        states, events = {symbol: self.states[symbol] for symbol in work.symbols}, len(self.events)
-        try:
-            yield
-        except Exception:
-            self.states.update(states)
-            del self.events[events:]
-            for bar in work.bars:
-                if self.known_bars.get((bar.symbol, bar.time)) is bar:
-                    del self.known_bars[bar.symbol, bar.time]
-            raise
-
-
-Outcome = Callable[[Sequence[LogEntry], int], Any]
-"""Makes the answer of a piece of work from the committed entries and the sequence the log is durable up to."""
-
-
-@dataclass(slots=True)
-class Flow:
-    """Bars that one publisher wants processed in order, over several pieces of work.
-
-    Once some of them were not stored for a passing reason, those behind are refused for the same: stored before the
-    others, they would make them late when they are sent again.
-    """
-
-    broken_by: ServiceError | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Publication:
-    """Bars in line: how many each piece of work has, and its answer."""
-
-    answers: Sequence[tuple[int, asyncio.Future[list[Receipt | ServiceError]]]]
-
-    async def results(self) -> list[Receipt | ServiceError]:
-        """What became of each bar, once that is known of all. See MarketDataSink.publish."""
-        results: list[Receipt | ServiceError] = []
-        for bars, answer in self.answers:
-            try:
-                results.extend(await answer)
-            except (StorageUnavailable, ShuttingDown) as error:
-                results.extend([error] * bars)
-        return results
-
-
-@dataclass(slots=True)
-class Work:
-    """One piece of work. `apply` stages it in a batch, or raises the ServiceError that is its answer.
-
-    `flow` is what it belongs to, if its order with other work matters.
-    """
-
-    symbols: frozenset[str]
-    bars: Sequence[Bar]
-    apply: Callable[[Batch], Outcome]
-    answer: asyncio.Future[Any]
-    flow: Flow | None = None
-
-    def refuse(self, error: Exception) -> None:
-        """Answer with an error."""
-        if self.flow is not None and isinstance(error, StorageUnavailable | ShuttingDown):
-            self.flow.broken_by = error
-        if not self.answer.done():
-            self.answer.set_exception(error)
 
 
 class Engine:
@@ -338,7 +256,7 @@ class Engine:
                 done if isinstance(done, ServiceError) else replace(done, sequence=through) for done in taken
             ]
 
-        return Work(frozenset(bar.symbol for bar in bars), bars, apply, _new_answer(), flow)
+        return Work(frozenset(bar.symbol for bar in bars), bars, apply, new_answer(), flow)
 
     def _take_bar(self, batch: Batch, bar: Bar) -> Receipt | ServiceError:
         """Stage one bar: new ones go through the pipeline, old ones are told from duplicates and conflicts."""
@@ -360,7 +278,7 @@ class Engine:
         return Receipt(bar.symbol, bar.time, step.disposition, signal_id, 0)
 
     def _work(self, symbol: str, apply: Callable[[Batch], Outcome]) -> Work:
-        return Work(frozenset((symbol,)), (), apply, _new_answer())
+        return Work(frozenset((symbol,)), (), apply, new_answer())
 
     async def _enqueue(self, work: Work) -> asyncio.Future[Any]:
         """Put bars in line, waiting for room: backpressure reaches the publisher."""
@@ -381,10 +299,3 @@ class Engine:
         except asyncio.QueueFull:
             raise Overloaded(MAX_WAITING) from None
         return await work.answer
-
-
-def _new_answer() -> asyncio.Future[Any]:
-    """A future whose exception need not be read: a caller that has gone away is nothing to warn about."""
-    answer: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
-    answer.add_done_callback(lambda done: done.cancelled() or done.exception())
-    return answer

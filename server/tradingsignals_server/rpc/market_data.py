@@ -8,9 +8,10 @@ from collections.abc import AsyncIterator, Sequence
 from tradingsignals.v1 import bar_pb2
 from tradingsignals.v1 import market_data_service_pb2 as pb
 
-from ..application.engine import Engine, Flow, Publication
+from ..application.engine import Engine
 from ..application.ports import Clock
 from ..application.queries import Queries
+from ..application.work import Flow, Publication
 from ..domain.bars import Bar, require_closed
 from ..domain.errors import InvalidBar, InvalidRequest, ServiceError, ShuttingDown, StorageUnavailable
 from ..domain.events import Disposition

@@ -68,9 +68,13 @@ def updates(first: int, count: int) -> list[MarketUpdate]:
     return [MarketUpdate(bar(n), Disposition.WARMING_UP) for n in range(first, first + count)]
 
 
+async def read(batches: AsyncIterator[Batch]) -> Batch:
+    return await anext(batches)
+
+
 async def next_batch(batches: AsyncIterator[Batch]) -> Batch:
     async with asyncio.timeout(DEADLINE):
-        return await anext(batches)
+        return await read(batches)
 
 
 async def until_the_end(batches: AsyncIterator[Batch]) -> tuple[list[Batch], ShuttingDown]:
@@ -260,7 +264,7 @@ async def test_silence_is_broken_by_a_heartbeat_that_carries_the_sequence(time_p
     log = await Log.with_entries(7)
     batches = await log.broadcast.follow(EVERYTHING, None, 15.0)
     for _ in range(3):
-        (waiting,) = await started(anext(batches))
+        (waiting,) = await started(read(batches))
         await time_passes(14.0)
         assert not waiting.done()
         await time_passes(2.0)
@@ -271,7 +275,7 @@ async def test_what_is_said_puts_the_heartbeat_off(time_passes: TimePasses) -> N
     log = await Log.with_entries(0)
     batches = await log.broadcast.follow(EVERYTHING, None, 15.0)
     for n in range(1, 4):
-        (waiting,) = await started(anext(batches))
+        (waiting,) = await started(read(batches))
         await time_passes(14.0)
         log.append(1)
         assert sequences([await waiting]) == [n]
@@ -281,7 +285,7 @@ async def test_a_filtered_stream_advances_by_its_heartbeats(time_passes: TimePas
     """What is filtered away is no sign of life, however much of it there is."""
     log = await Log.with_entries(0)
     batches = await log.broadcast.follow(Filter(symbols=frozenset({"EURUSD"})), None, 15.0)
-    (waiting,) = await started(anext(batches))
+    (waiting,) = await started(read(batches))
     for _ in range(4):
         await time_passes(4.0)
         log.append(1)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import math
 from collections.abc import AsyncIterator, Sequence
 
@@ -22,7 +21,7 @@ from tradingsignals_server.rpc import convert
 from tradingsignals_server.rpc.market_data import MarketDataServicer
 
 from ..application.memory_store import Fault
-from ..application.running import Running, running_engine
+from ..application.running import Running, running_engine, started
 from ..builders import NOW, bar, now, walk
 
 WALK = walk(60)
@@ -147,10 +146,8 @@ async def test_what_a_stream_sends_after_a_failure_does_not_overtake_it() -> Non
 
         async def one_after_the_other() -> AsyncIterator[pb.PublishBarsRequest]:
             yield pb.PublishBarsRequest(bars=messages(2))
-            while running.store.faults:
-                await asyncio.sleep(0)
-            for _ in range(10):
-                await asyncio.sleep(0)
+            await running.store.committing.wait()
+            await started()
             yield pb.PublishBarsRequest(bars=messages(2, start=2))
 
         with pytest.raises(StorageUnavailable):

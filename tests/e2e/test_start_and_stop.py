@@ -1,0 +1,304 @@
+"""Starting and stopping: nothing is left behind, nothing is lost, and what is in the way is told in one line."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import grpc
+import httpx
+import pytest
+from tests.support.bars import messages
+from tests.support.deadlines import within
+from tests.support.folders import scratch_folder
+from tests.support.followers import STREAMS, by_ndjson, by_sse, through
+from tests.support.processes import Process
+from tests.support.quotes import sure_buy
+from tests.support.service import RunningService, running_service, service_in
+from tests.unit.builders import walk
+
+from tradingsignals.v1.event_service_pb2 import StreamEventsRequest
+from tradingsignals.v1.event_service_pb2_grpc import EventServiceStub
+
+BARS = walk(120, seed=13)
+
+
+def left_in(folder: Path) -> set[str]:
+    """What a stopped service leaves in its folder, but for the database's own files."""
+    return {str(path.relative_to(folder)) for path in (folder / "data").iterdir()} | {
+        str(path.relative_to(folder))
+        for path in (folder / "data").rglob("*")
+        if path.is_socket() or path.suffix in {".pid", ".lock"} or path.name == "lock"
+    }
+
+
+def nothing_runs(processes: list[Process]) -> bool:
+    return not any(process.runs for process in processes)
+
+
+@pytest.mark.parametrize("how", ["Ctrl-C", "SIGTERM"])
+async def test_it_leaves_nothing_and_starts_again_with_all_it_had(folder: Path, how: str) -> None:
+    async with service_in(folder) as service:
+        await service.start()
+        async with service.rest() as rest:
+            nothing_yet = await rest.get("/api/signals/latest")
+            assert nothing_yet.status_code == 404
+            assert nothing_yet.json()["details"][0]["reason"] == "SIGNAL_NOT_FOUND"
+        async with service.client() as client:
+            await client.publish_bars(messages(BARS))
+            await client.generate_signal(**sure_buy("EURUSD"))  # type: ignore[arg-type]
+        before = await everything_listed(service)
+        assert len(before["history"]["signals"]) == 72
+
+        processes = service.processes()
+        assert {process.name for process in processes} >= {"envoy", "postgres"}
+        code = await (service.press_ctrl_c() if how == "Ctrl-C" else service.stop(signal.Signals[how]))
+        assert code == 0
+        assert nothing_runs(processes)
+        assert left_in(folder) == {"data/postgres"}
+        assert "Traceback" not in service.log
+        assert '"ERROR"' not in service.log
+
+        await service.start()
+        assert await everything_listed(service) == before
+        async with service.client() as client:
+            answer = await client.publish_bars(messages(BARS))
+            assert answer.duplicates == len(BARS)
+
+
+async def everything_listed(service: RunningService) -> dict[str, Any]:
+    async with service.rest() as rest:
+        return {
+            path.rpartition("/")[2]: (
+                await rest.get(path, params={"limit": 500} if "active" not in path else {})
+            ).json()
+            for path in (
+                "/api/signals/history",
+                "/api/signals/positions/active",
+                "/api/signals/positions/closed",
+                "/api/market/bars",
+            )
+        }
+
+
+async def test_the_first_second_of_a_start_can_be_interrupted(folder: Path) -> None:
+    """Whenever Ctrl-C comes: while Python loads, while the database is made, while the edge starts."""
+    clock = asyncio.get_running_loop().time
+    async with service_in(folder) as service:
+        began = clock()
+        await service.start()
+        whole = clock() - began
+        await service.stop()
+    for share in (0.2, 0.4, 0.6, 0.8):
+        with scratch_folder() as fresh:
+            async with service_in(fresh) as service:
+                await service.begin()
+                with pytest.raises(TimeoutError):
+                    await within(service.ended(), whole * share)
+                processes = service.processes()
+                code = await service.press_ctrl_c()
+                # Until our own handler stands it is Python, or click, that ends it.
+                assert code in {0, 1, -signal.SIGINT}, service.log
+                assert nothing_runs(processes)
+                if (fresh / "data").exists():
+                    assert left_in(fresh) <= {"data/postgres"}
+
+
+async def test_the_server_alone(folder: Path) -> None:
+    async with running_service(folder, "serve", LOG_LEVEL="INFO") as service:
+        assert [process.name for process in service.processes() if process.name == "envoy"] == []
+        async with service.direct_client() as client:
+            assert (await client.service_info()).feed == "push"
+        processes = service.processes()
+        assert await service.stop() == 0
+        assert nothing_runs(processes)
+        assert left_in(folder) == {"data/postgres"}
+
+
+# ------------------------------------------------------------------------------------------------- what is in the way
+
+
+@contextmanager
+def taken(port: int) -> Iterator[None]:
+    with socket.socket() as other:
+        other.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        other.bind(("127.0.0.1", port))
+        other.listen()
+        yield
+
+
+async def refusal(service: RunningService) -> str:
+    """The one line that a start ends with."""
+    await service.begin()
+    assert await service.ended() == 1
+    said = [line for line in service.log.splitlines() if line and not line.startswith('{"time"')]
+    assert len(said) == 1, service.log
+    assert "Traceback" not in service.log
+    return said[0]
+
+
+@pytest.mark.parametrize("setting", ["SIGNAL_SERVICE_PORT", "GRPC_PORT"])
+async def test_a_port_that_is_taken(folder: Path, setting: str) -> None:
+    async with service_in(folder) as service:
+        port = service.port if setting == "SIGNAL_SERVICE_PORT" else service.grpc_port
+        with taken(port):
+            line = await refusal(service)
+        assert line.startswith("tradingsignals: ")
+        assert str(port) in line
+        assert setting in line
+        assert left_in(folder) == {"data/postgres"}
+        await service.start()
+
+
+async def test_a_folder_that_is_in_use(folder: Path) -> None:
+    async with running_service(folder) as first, service_in(folder) as second:
+        line = await refusal(second)
+        assert "DATA_DIR" in line
+        assert str(first.pid) in line
+        async with first.rest() as rest:
+            assert (await rest.get("/health")).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("settings", "named"),
+    [
+        ({"CONFIDENCE_THRESHOLD": "1.5"}, "CONFIDENCE_THRESHOLD=1.5"),
+        ({"MODEL_PATH": "no-such-model.onnx"}, "MODEL_PATH"),
+        ({"BARS_TABLE": "no_such_table"}, "BARS_TABLE=no_such_table"),
+        ({"FEED": "replay", "REPLAY_FILE": "no-such-file.csv"}, "no-such-file.csv"),
+        ({"POSTGRES_HOST": "127.0.0.1", "POSTGRES_PORT": "1"}, "the database cannot be reached"),
+    ],
+)
+async def test_a_setting_that_cannot_be(folder: Path, settings: dict[str, str], named: str) -> None:
+    """The rest of the settings is in the tests of config.py; here is what only a start finds out."""
+    async with service_in(folder, **settings) as service:
+        line = await refusal(service)
+    assert line.startswith("tradingsignals: ")
+    assert named in line
+
+
+# --------------------------------------------------------------------------------------------------------- farewells
+
+
+async def test_followers_are_told_before_it_goes(folder: Path) -> None:
+    async with running_service(folder) as service:
+        async with service.client() as client:
+            await client.publish_bars(messages(BARS[:60]))
+            newest = (await client.service_info()).through_sequence
+        query = {"resume_after": 0}
+        async with (
+            grpc.aio.insecure_channel(service.address) as channel,
+            by_sse(service, STREAMS["events"], query) as sse,
+            by_ndjson(service, STREAMS["signals"], query) as ndjson,
+        ):
+            call = EventServiceStub(channel).StreamEvents(StreamEventsRequest(resume_after=0))
+            answers: Any = aiter(call)
+            for each in (answers, sse, ndjson):
+                await through(each, newest)
+            stopping = asyncio.create_task(service.stop())
+
+            for each in (answers, sse):
+                (event,) = (await within(anext(each))).events
+                assert (event.error.reason, event.error.retryable) == ("SHUTTING_DOWN", True)
+                assert event.sequence == newest
+            last = await within(anext(ndjson))
+            assert (last.error.reason, last.through_sequence) == ("SHUTTING_DOWN", newest)
+
+            with pytest.raises(grpc.aio.AioRpcError) as caught:
+                await within(anext(answers))
+            assert caught.value.code() is grpc.StatusCode.UNAVAILABLE
+            for each in (sse, ndjson):
+                with pytest.raises(StopAsyncIteration):
+                    await within(anext(each))
+            assert await stopping == 0
+
+
+async def test_a_publisher_under_way_gets_its_answer_or_knows_that_there_is_none(folder: Path) -> None:
+    """What was acknowledged before the stop is there after it, and the rest can be sent again."""
+    bars = messages(walk(3000, seed=2))
+    acknowledged = 0
+    async with running_service(folder) as service:
+        async with service.client() as client:
+
+            async def publish() -> int:
+                done = 0
+                for start in range(0, len(bars), 20):
+                    try:
+                        answer = await client.publish_bars(bars[start : start + 20])
+                    except Exception:
+                        return done
+                    done += answer.received
+                return done
+
+            publishing = asyncio.create_task(publish())
+            async with service.direct_client() as direct:
+                async for event in direct.stream_events(resume_after=0):
+                    if event.sequence > 500:
+                        break
+            assert await service.stop() == 0
+            acknowledged = await publishing
+        assert 0 < acknowledged < len(bars)
+        await service.start()
+        async with service.client() as client:
+            answer = await client.publish_bars(bars[:acknowledged])
+            assert answer.duplicates == acknowledged
+            answer = await client.publish_bars(bars)
+            assert answer.rejected == answer.late == 0
+
+
+async def test_a_follower_sees_every_event_once_across_restarts(folder: Path) -> None:
+    bars = messages(walk(200, seed=13))
+    seen: list[int] = []
+    async with service_in(folder) as service:
+        for start in range(0, 200, 100):
+            await service.start()
+            async with service.client() as client:
+                await client.publish_bars(bars[start : start + 50])
+                stream = client.stream_events(resume_after=seen[-1] if seen else 0)
+                newest = (await client.service_info()).through_sequence
+                while not seen or seen[-1] < newest:
+                    seen.append((await within(anext(stream))).sequence)
+                # These go by while nobody follows.
+                await client.publish_bars(bars[start + 50 : start + 100])
+            await service.stop()
+        await service.start()
+        async with service.client() as client:
+            newest = (await client.service_info()).through_sequence
+            stream = client.stream_events(resume_after=seen[-1])
+            while seen[-1] < newest:
+                seen.append((await within(anext(stream))).sequence)
+    assert seen == list(range(1, newest + 1))
+
+
+async def test_health_says_so_when_the_database_is_away(folder: Path) -> None:
+    """It answers 503 with its report, and 200 again when the database is back, all by itself."""
+    async with running_service(folder) as service:
+        settings = service.data_dir / "postgres/postgresql.auto.conf"
+        sound = settings.read_text()
+        async with service.rest() as rest:
+            settings.write_text("work_mem = 'much'\n")
+            os.kill(service.child("postgres").pid, signal.SIGKILL)
+            answer = await within(_until(rest, 503))
+            report = answer.json()["details"][-1]
+            assert (report["status"], report["database_connected"]) == ("unhealthy", False)
+            for path, body in (("/api/signals/generate", {"close_price": 4000}), ("/api/market/bars", None)):
+                refused = await (rest.post(path, json=body) if body else rest.get(path))
+                assert refused.status_code == 503
+                assert refused.json()["details"][0]["reason"] == "STORAGE_UNAVAILABLE"
+            settings.write_text(sound)
+            answer = await within(_until(rest, 200))
+            assert answer.json()["database_connected"] is True
+            assert (await rest.post("/api/signals/generate", json={"close_price": 4000})).status_code == 200
+
+
+async def _until(rest: httpx.AsyncClient, status: int) -> httpx.Response:
+    """Polled, as a load balancer does."""
+    while (answer := await rest.get("/health")).status_code != status:
+        pass
+    return answer
