@@ -123,11 +123,12 @@ async def test_a_quiet_stream_says_how_far_it_is(service: RunningService, symbol
 )
 async def test_filters(service: RunningService, name: str, query: dict[str, Any], passes: Any) -> None:
     log = await logged(service)
-    nouns: list[Any] = {
+    by_name: dict[str, list[Any]] = {
         "events": log,
         "signals": [event.signal for event in log if event.HasField("signal")],
         "positions": [event.position_update for event in log if event.HasField("position_update")],
-    }[name]
+    }
+    nouns = by_name[name]
     async with by_sse(service, STREAMS[name], {**query, "resume_after": 0, "heartbeat_seconds": 1}) as answers:
         found = await through(answers, len(log))
     expected = [noun for noun in nouns if passes(noun)]

@@ -56,7 +56,7 @@ class TestWhatTheEngineReads:
         assert await store.session_bars("USDCOP", 100) == [bar(n) for n in (0, 4, 8, 12, 16)]
 
     async def test_a_bar_comes_back_as_it_was(self, store: PostgresStore) -> None:
-        odd = replace(bar(0, 0.1 + 0.2, 1e300, 5e-324, 1 / 3), volume=1e-9, simulated=True)
+        odd = replace(bar(0, 0.1 + 0.2, 1e12, 1e-9, 1 / 3), volume=5e-324, simulated=True)
         await store.commit([MarketUpdate(odd, Disposition.ACCEPTED)], NOW)
         assert await store.session_bars("USDCOP", 1) == [odd]
         assert await store.list_bars("USDCOP", None, None, 1) == [odd]

@@ -116,6 +116,14 @@ class RunningService:
         await self.ended()
         await all_ended(orphans)
 
+    async def kill_everything(self) -> None:
+        """kill -9 of all its processes at once, as when the power fails."""
+        orphans = self.processes()
+        for pid in (self.pid, *(process.pid for process in orphans)):
+            os.kill(pid, signal.SIGKILL)
+        await self.ended()
+        await all_ended(orphans)
+
     async def ended(self) -> int:
         """Wait until the server's process has ended; return its exit code."""
         return await within(self._alive.end())

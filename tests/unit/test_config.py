@@ -220,7 +220,13 @@ def test_a_url_that_cannot_be_is_refused_without_being_shown(environment: Setter
 
 
 @pytest.mark.parametrize(
-    "set_", [{"POSTGRES_HOST": "h", "POSTGRES_PASSWORD": SECRET}, {"DATABASE_URL": f"postgresql://u:{SECRET}@h/db"}]
+    "set_",
+    [
+        {"POSTGRES_HOST": "h", "POSTGRES_PASSWORD": SECRET},
+        {"DATABASE_URL": f"postgresql://u:{SECRET}@h/db"},
+        {"DATABASE_URL": f"postgresql://u:x{SECRET}%40@h1:1,h2:2/db?sslmode=require"},
+        {"DATABASE_URL": f"postgresql://u@h/db?password={SECRET}"},
+    ],
 )
 def test_secrets_are_never_shown(environment: Setter, set_: dict[str, str]) -> None:
     environment(**set_)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 from uuid import UUID, uuid4
@@ -171,6 +172,8 @@ class Engine:
         except Exception as error:
             # Whatever it is, the callers must hear of it and the writer must go on.
             self._fail(works, error)
+            with suppress(StorageUnavailable):
+                await self._catch_up()
             return
         self._states.update(batch.states)
         if entries:
@@ -182,15 +185,19 @@ class Engine:
 
     async def _prepare(self, works: Sequence[Work]) -> Batch:
         """Read what the batch needs to know and memory does not: states of new symbols, and stored old bars."""
-        if self._may_have_committed:
-            self._broadcast.advance((await self._store.log_head()).newest)
-            self._may_have_committed = False
+        await self._catch_up()
         symbols = frozenset[str]().union(*(work.symbols for work in works))
         for symbol in symbols - self._states.keys():
             await self._load(symbol)
         old = [(bar.symbol, bar.time) for work in works for bar in work.bars if self._is_old(bar)]
         known = {(bar.symbol, bar.time): bar for bar in await self._store.find_bars(old)} if old else {}
         return Batch({symbol: self._states[symbol] for symbol in symbols}, known)
+
+    async def _catch_up(self) -> None:
+        """Let followers have what a commit stored whose answer was lost."""
+        if self._may_have_committed:
+            self._broadcast.advance((await self._store.log_head()).newest)
+            self._may_have_committed = False
 
     async def _load(self, symbol: str) -> SymbolState:
         stored = await self._store.load_symbol(symbol, LOOKBACK_BARS)

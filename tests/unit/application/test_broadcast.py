@@ -103,7 +103,7 @@ def sequences(batches: Sequence[Batch]) -> list[int]:
     page=st.integers(1, 5),
     unseen=st.sets(st.integers(0, 11)),
 )
-async def test_from_any_sequence_every_entry_comes_once(  # noqa: PLR0917
+async def test_from_any_sequence_every_entry_comes_once(
     stored: int,
     appended: list[int],
     followers: list[tuple[int, int]],

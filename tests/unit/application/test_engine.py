@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import fields, replace
 from uuid import UUID
 
 import pytest
@@ -14,7 +15,7 @@ from hypothesis import strategies as st
 from tradingsignals_server.application import engine as engine_module
 from tradingsignals_server.application.engine import BATCH_BARS, CHUNK_BARS
 from tradingsignals_server.application.requests import Quote
-from tradingsignals_server.domain.bars import Bar
+from tradingsignals_server.domain.bars import HIGHEST_PRICE, LOWEST_PRICE, Bar
 from tradingsignals_server.domain.errors import (
     NotEnoughBars,
     Overloaded,
@@ -23,9 +24,10 @@ from tradingsignals_server.domain.errors import (
     ShuttingDown,
 )
 from tradingsignals_server.domain.events import Disposition, Event, MarketUpdate, Receipt
+from tradingsignals_server.domain.indicators import Indicators
 from tradingsignals_server.domain.positions import ExitReason, Position
 from tradingsignals_server.domain.risk import RiskRules, Sizing
-from tradingsignals_server.domain.signals import Action, Origin, Signal
+from tradingsignals_server.domain.signals import Action, Decision, Origin, Signal
 
 from ..builders import NOW, bar, walk
 from .memory_store import MemoryStore
@@ -231,11 +233,9 @@ async def test_calls_that_share_a_commit_get_their_own_answers() -> None:
         await running.publish(WALK[:52])
         name = running.store.positions()[0].position_id
         async with commit_held_up(running, WALK[52]) as first:
-            bars, closing, asking = await started(
-                running.engine.publish(WALK[53:55]),
-                running.engine.close_position(name, None),
-                running.engine.generate("USDCOP", Quote(4000.0)),
-            )
+            (bars,) = await started(running.engine.publish(WALK[53:55]))
+            (closing,) = await started(running.engine.close_position(name, None))
+            (asking,) = await started(running.engine.generate("USDCOP", Quote(4000.0)))
         await asyncio.gather(first, bars)
         payload, made = await closing, await asking
         log = running.store.entries
@@ -351,6 +351,33 @@ def _seen(made: Signal) -> tuple[object, ...]:
     """All of a signal but what it says of the position."""
     levels = (made.decision.stop_loss, made.decision.take_profit, made.decision.position_size)
     return (made.signal_id, made.timestamp, made.action, made.probabilities, made.indicators, made.bar_time, levels)
+
+
+figures = st.sampled_from([LOWEST_PRICE, 1.0, 4000.0, HIGHEST_PRICE]) | st.floats(LOWEST_PRICE, HIGHEST_PRICE)
+quotes = st.fixed_dictionaries(
+    {"close_price": figures},
+    optional=dict.fromkeys(("open_price", "bb_upper", "ema_20", "ema_50", "atr", "macd", "volume"), figures)
+    | {"macd_signal": figures.map(lambda figure: -figure), "rsi": st.floats(0.0, 100.0)},
+)
+
+
+@given(quotes, st.sampled_from(Sizing), figures, st.sampled_from([0, 60]))
+async def test_whatever_is_asked_the_answer_is_made_of_numbers(
+    given_: dict[str, float], sizing: Sizing, next_price: float, stored: int
+) -> None:
+    """Also at the edges of what is taken for a price, and so is all that follows from it."""
+    async with running_engine(policy=always(Action.BUY), rules=RiskRules(sizing=sizing)) as running:
+        await running.publish(WALK[:stored])
+        made = await running.engine.generate("USDCOP", Quote(**given_))
+        assert all(math.isfinite(number) for number in numbers_of(made.decision))
+        assert all(math.isfinite(number) for number in numbers_of(made.indicators))
+        await running.publish([bar(WALK[stored].time, next_price)])
+        for held in running.store.position_changes():
+            assert all(math.isfinite(number) for number in numbers_of(held))
+
+
+def numbers_of(value: Decision | Indicators | Position) -> list[float]:
+    return [number for field in fields(value) if isinstance(number := getattr(value, field.name), float)]
 
 
 async def test_receipts_are_for_the_bars_they_answer() -> None:

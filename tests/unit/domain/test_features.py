@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tradingsignals_server.domain.bars import HIGHEST_PRICE, LOWEST_PRICE
 from tradingsignals_server.domain.errors import InvalidBar
 from tradingsignals_server.domain.features import (
     FEATURE_LIMIT,
@@ -23,7 +24,7 @@ from tradingsignals_server.domain.window import Window
 
 from ..builders import bar, walk
 
-prices = st.floats(0.01, 1e6)
+prices = st.sampled_from([LOWEST_PRICE, HIGHEST_PRICE]) | st.floats(LOWEST_PRICE, HIGHEST_PRICE)
 
 
 def observed(window: Window, progress: float = 0.5) -> dict[str, float]:

@@ -1,5 +1,6 @@
 -- The whole of the service's memory. One transaction writes all that one batch of bars led to: its bars, signals,
 -- position changes and log entries. Times are UTC; prices are in quote currency.
+-- In PostgreSQL's order NaN stands above infinity, so "< 'Infinity'" keeps both out.
 
 -- The head of the event log, one row. Whoever appends updates it first and so holds its row lock until the commit:
 -- sequences become visible in their order and without gaps, which a serial column does not promise.
@@ -60,9 +61,9 @@ CREATE TABLE signals (
     origin            text             NOT NULL CHECK (origin IN ('BAR', 'REQUEST', 'DATABASE')),
     action            text             NOT NULL CHECK (action IN ('BUY', 'SELL', 'HOLD')),
     confidence        double precision NOT NULL CHECK (confidence BETWEEN 0 AND 1),
-    entry_price       double precision NOT NULL CHECK (entry_price > 0),
-    stop_loss         double precision CHECK (stop_loss > 0),
-    take_profit       double precision CHECK (take_profit > 0),
+    entry_price       double precision NOT NULL CHECK (entry_price > 0 AND entry_price < 'Infinity'),
+    stop_loss         double precision CHECK (stop_loss > 0 AND stop_loss < 'Infinity'),
+    take_profit       double precision CHECK (take_profit > 0 AND take_profit < 'Infinity'),
     risk_reward_ratio double precision,
     position_size     double precision NOT NULL CHECK (position_size BETWEEN 0 AND 1),
     hold_probability  double precision NOT NULL,
@@ -128,6 +129,9 @@ CREATE TABLE positions (
                                                         'SESSION_END', 'REVERSED', 'MANUAL')),
     exit_signal_id          uuid REFERENCES signals,
     message                 bytea            NOT NULL,
+    CHECK (least(entry_price, stop_loss, take_profit, initial_stop_loss, current_price) > 0),
+    CHECK (greatest(entry_price, stop_loss, take_profit, initial_stop_loss, current_price) < 'Infinity'),
+    CHECK (greatest(abs(pnl), abs(pnl_pct), abs(pnl_account), abs(r_multiple)) < 'Infinity'),
     CHECK ((status = 'CLOSED') = (exit_time IS NOT NULL)),
     CHECK ((status = 'CLOSED') = (exit_price IS NOT NULL)),
     CHECK ((status = 'CLOSED') = (exit_reason IS NOT NULL))

@@ -1,0 +1,184 @@
+"""kill -9 of the server, of PostgreSQL and of Envoy in the middle of a replay: in the end nobody could tell."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import random
+import signal
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import asyncpg
+import grpc
+import pytest
+from tests.support.bars import messages, write_csv
+from tests.support.commands import running_command
+from tests.support.deadlines import within
+from tests.support.folders import scratch_folder
+from tests.support.service import RunningService, running_service
+from tests.support.tables import Tables, assert_same, tables_of
+from tests.unit.builders import walk
+
+from tradingsignals import Bar, TemporaryError
+
+BARS = walk(2400, seed=13)
+BARS_A_CALL = 100
+VICTIMS = ("server", "postgres", "envoy", "everything")
+
+
+@pytest.fixture(scope="module")
+async def undisturbed() -> Tables:
+    """What a replay stores that nobody disturbs."""
+    with scratch_folder() as folder:
+        async with running_service(folder) as service, service.client() as client:
+            answer = await client.publish_bars(messages(BARS))
+            assert answer.rejected == 0
+            async with service.database() as database:
+                return await tables_of(database)
+
+
+class Publisher:
+    """Sends bars call by call, each again until it is acknowledged; may be held up between two calls."""
+
+    def __init__(self, service: RunningService, bars: Sequence[Bar]) -> None:
+        self._service = service
+        self._bars = bars
+        self._may_go_on = asyncio.Event()
+        self._may_go_on.set()
+        self.acknowledged = 0
+
+    async def run(self) -> None:
+        """Until all are acknowledged."""
+        async with self._service.client() as client:
+            while self.acknowledged < len(self._bars):
+                await self._may_go_on.wait()
+                calling = self._bars[self.acknowledged : self.acknowledged + BARS_A_CALL]
+                try:
+                    answer = await client.publish_bars(calling, timeout=10.0)
+                except TemporaryError:
+                    await reachable(self._service)
+                    continue
+                assert (answer.received, answer.rejected, answer.late) == (len(calling), 0, 0)
+                self.acknowledged += len(calling)
+
+    def pause(self) -> None:
+        """No further call until `go_on`."""
+        self._may_go_on.clear()
+
+    def go_on(self) -> None:
+        """Call again."""
+        self._may_go_on.set()
+
+
+async def reachable(service: RunningService) -> None:
+    """Wait until the public port takes connections."""
+    options = [("grpc.initial_reconnect_backoff_ms", 50), ("grpc.max_reconnect_backoff_ms", 100)]
+    async with grpc.aio.insecure_channel(service.address, options=options) as channel:
+        await channel.channel_ready()
+
+
+async def follow(service: RunningService, last: int, seen: list[int]) -> None:
+    """See every event up to `last`, through whatever happens, going on from the last one seen."""
+    while not seen or seen[-1] < last:
+        async with service.client() as client:
+            try:
+                async for event in client.stream_events(resume_after=seen[-1] if seen else 0):
+                    seen.append(event.sequence)
+                    if event.sequence == last:
+                        return
+            except TemporaryError:
+                await reachable(service)
+
+
+async def committed(service: RunningService, sequence: int) -> None:
+    """Wait until the log has come that far, as seen past the edge."""
+    async with service.direct_client() as client:
+        async for event in client.stream_events(resume_after=0):
+            if event.sequence >= sequence:
+                return
+
+
+async def kill(service: RunningService, victim: str) -> None:
+    """kill -9; what does not come back by itself is started again."""
+    if victim == "server":
+        await service.kill()
+    elif victim == "everything":
+        await service.kill_everything()
+    else:
+        os.kill(service.child(victim).pid, signal.SIGKILL)
+        return
+    await service.start()
+
+
+async def check_whole(database: asyncpg.Connection, acknowledged: Sequence[Bar]) -> None:
+    """Nothing acknowledged is missing, and of no bar there is only a part."""
+    times = {row["time"] for row in await database.fetch("SELECT time FROM bars")}
+    assert {bar.time.ToDatetime(tzinfo=next(iter(times)).tzinfo) for bar in acknowledged} <= times
+    assert await database.fetchval(
+        "SELECT (SELECT array_agg(sequence ORDER BY sequence) FROM events) = "
+        "(SELECT array_agg(n) FROM event_log, generate_series(1, last_sequence) n)"
+    )
+    for kind, table in (("MARKET_UPDATE", "bars"), ("SIGNAL", "signals")):
+        assert await database.fetchval(
+            f"SELECT (SELECT count(*) FROM events WHERE kind = '{kind}') = (SELECT count(*) FROM {table})"
+        )
+    assert not await database.fetch(
+        "SELECT time FROM bars b LEFT JOIN signals s ON s.symbol = b.symbol AND s.bar_time = b.time "
+        "WHERE disposition = 'ACCEPTED' AND signal_id IS NULL"
+    )
+    assert not await database.fetch(
+        "SELECT 1 FROM positions JOIN events USING (sequence) WHERE payload <> message "
+        "UNION ALL SELECT 1 FROM positions LEFT JOIN events USING (sequence) WHERE payload IS NULL"
+    )
+
+
+@asynccontextmanager
+async def finishing(*work: object) -> AsyncIterator[None]:
+    """Have `work` done by the end of the context, and stopped if that fails."""
+    async with asyncio.timeout(90), asyncio.TaskGroup() as group:
+        for one in work:
+            group.create_task(one)  # type: ignore[arg-type]
+        yield
+
+
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("victim", VICTIMS)
+async def test_nobody_could_tell(folder: Path, undisturbed: Tables, victim: str, seed: int) -> None:
+    last = undisturbed["event_log"][0]["last_sequence"]
+    moment = random.Random(f"{victim} {seed}").randrange(1, last - 1000)
+    bars = messages(BARS)
+    seen: list[int] = []
+    async with running_service(folder) as service:
+        publisher = Publisher(service, bars)
+        async with finishing(publisher.run(), follow(service, last, seen)):
+            await committed(service, moment)
+            assert publisher.acknowledged < len(bars)
+            publisher.pause()
+            await kill(service, victim)
+            if victim in {"server", "everything"}:
+                async with service.database() as database:
+                    await check_whole(database, bars[: publisher.acknowledged])
+            publisher.go_on()
+        assert seen == list(range(1, last + 1))
+        async with service.database() as database:
+            await check_whole(database, bars)
+            assert_same(await tables_of(database), undisturbed)
+        assert "Traceback" not in service.log
+
+
+async def test_the_replay_command_outlives_them_all(folder: Path, undisturbed: Tables) -> None:
+    file = write_csv(folder / "bars.csv", BARS)
+    last = undisturbed["event_log"][0]["last_sequence"]
+    async with running_service(folder) as service:
+        async with running_command("replay", file, "--address", service.address) as replay:
+            for share, victim in ((0.15, "envoy"), (0.4, "postgres"), (0.65, "server")):
+                await within(committed(service, int(last * share)))
+                await kill(service, victim)
+                await reachable(service)
+            ended = await replay.ended()
+        assert ended.code == 0, ended.output
+        assert "done" in ended.output
+        async with service.database() as database:
+            assert_same(await tables_of(database), undisturbed)
