@@ -15,7 +15,7 @@ import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 
-import grpc_tools  # type: ignore[import-untyped]  # it ships no types
+import grpc_tools
 from google.api import annotations_pb2
 from google.protobuf import descriptor_pb2
 from grpc_tools import protoc

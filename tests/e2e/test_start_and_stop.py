@@ -62,7 +62,7 @@ async def test_it_leaves_nothing_and_starts_again_with_all_it_had(folder: Path, 
         assert code == 0
         assert nothing_runs(processes)
         assert left_in(folder) == {"data/postgres"}
-        assert "Traceback" not in service.log
+        assert "Traceback" not in service.log, service.log
         assert '"ERROR"' not in service.log
 
         await service.start()

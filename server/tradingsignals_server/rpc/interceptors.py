@@ -93,8 +93,9 @@ async def _guarded(method: str, name: str, context: Context, body: Body) -> None
     except ServiceError as error:
         code, reason = errors.code_of(error), error.reason
         await errors.abort(context, errors.status_of(error, name))
-    except (grpc.aio.AbortError, grpc.aio.UsageError):
-        code = context.code() or grpc.StatusCode.UNKNOWN
+    except grpc.aio.BaseError:
+        # An inner handler has aborted, or the caller has gone away while it was read from or written to.
+        code = _ended_with(context)
         raise
     except Exception:
         code, reason = grpc.StatusCode.INTERNAL, "INTERNAL_ERROR"
@@ -114,6 +115,14 @@ async def _guarded(method: str, name: str, context: Context, body: Body) -> None
                 code.name,
                 extra={"method": method, "code": code.name, "reason": reason, "ms": round(elapsed_ms, 3)},
             )
+
+
+def _ended_with(context: Context) -> grpc.StatusCode:
+    """The code that the call was aborted with; CANCELLED if nobody aborted it."""
+    code: Any = context.code()
+    if isinstance(code, grpc.StatusCode):
+        return code
+    return next((known for known in grpc.StatusCode if code and known.value[0] == code), grpc.StatusCode.CANCELLED)
 
 
 _SERVER_FAULTS = frozenset({grpc.StatusCode.INTERNAL, grpc.StatusCode.UNKNOWN, grpc.StatusCode.UNAVAILABLE})
