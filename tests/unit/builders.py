@@ -69,7 +69,7 @@ def session_times(days: int) -> list[datetime]:
 
 def walk(count: int, *, seed: int = 1, symbol: str = "USDCOP", times: Sequence[datetime] | None = None) -> list[Bar]:
     """A random walk of `count` bars through the sessions from MONDAY on, about as lively as USD/COP."""
-    dice, price, bars = random.Random(seed), 4000.0, list[Bar]()  # noqa: S311  # no secret hangs on it
+    dice, price, bars = random.Random(seed), 4000.0, list[Bar]()  # no secret hangs on it
     slots = session_times(-(-count // BogotaCalendar.BARS)) if times is None else times
     for time in slots[:count]:
         start, price = price, price + dice.gauss(0.0, 3.0)
