@@ -82,8 +82,14 @@ breaking: build/contract.binpb ## Fail if the contract breaks callers of AGAINST
 	  $(BIN)/buf breaking build/contract.binpb --against build/contract-before.binpb --config protos/buf.yaml; \
 	else echo "$(AGAINST) has no contract to compare with"; fi
 
+# The older design that the benchmarks are held against, with a Python of its own.
+build/peer/.done: benchmarks/peer/requirements.txt
+	$(PYTHON) -m venv build/peer
+	build/peer/bin/python -m pip --disable-pip-version-check install --quiet -r $<
+	@touch $@
+
 .PHONY: bench
-bench: $(VENV)/.dev ## Run the benchmarks and print their table
+bench: $(VENV)/.dev build/peer/.done ## Run the benchmarks and print their table; ARGS='generate history' for some
 	$(BIN)/python -m benchmarks $(ARGS)
 
 .PHONY: lock

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
 
-from .load import Load, load_figure, rest_load
+from .load import Load, counted, load_figure, rest_load
 from .measure import Effort, Figure, Target, in_turn, ratio
 
 Measured = Callable[[], Awaitable[Load]]
@@ -36,5 +36,5 @@ async def beside_peer(
     figures = [load_figure(side, runs) for side, runs in loads.items()]
     if peer is not None:
         rates = {side: [load.per_second for load in loads[side]] for side in (ours, theirs)}
-        figures.append(ratio(f"{what}: ours to theirs, {clients} clients", rates[ours], rates[theirs], target))
+        figures.append(ratio(f"{what}: ours to theirs, {counted(clients)}", rates[ours], rates[theirs], target))
     return figures

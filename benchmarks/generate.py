@@ -7,8 +7,8 @@ to the older design. Every signal of ours is committed, logged and acted on befo
 keeps its signals in memory. Both ask an LSTM of 128 that starts from zeros.
 
 How: everything warm, 100 bars of USDCOP stored, one request repeated, sides in turn, each with the machine to itself.
-The load generator is not the limit: it takes some ten microseconds a call (see `busy`, and `load_generator` for what it
-can do at most).
+The load generator is not the limit: it takes some ten microseconds a call (see `generator busy`, and `load_generator`
+for what it can do at most).
 """
 
 from __future__ import annotations

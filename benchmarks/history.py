@@ -5,7 +5,7 @@ JSON, some 100 kB. Ours reads them from PostgreSQL in one statement, and Envoy w
 has them as objects in a list.
 
 How: a thousand signals made beforehand on both sides, one request repeated, sides in turn. The load generator reads
-the length of an answer and its bytes, no JSON; `busy` says what share of a core that took.
+the length of an answer and its bytes, no JSON; `generator busy` says what share of a core that took.
 """
 
 from __future__ import annotations
@@ -21,6 +21,8 @@ from .measure import Effort, Figure, at_least
 from .service import running_database, running_peer, running_service
 
 SIGNALS = 1000
+INDICATORS = {"bb_upper": 4262.1, "bb_lower": 4238.9, "ema_20": 4251.2, "ema_50": 4249.8, "atr": 3.4}
+"""What the older design is told besides, so that its signals are as long as ours."""
 
 
 async def run(effort: Effort) -> AsyncIterator[Figure]:
@@ -32,7 +34,7 @@ async def run(effort: Effort) -> AsyncIterator[Figure]:
     ):
         await service.publish(simulated_bars(SYMBOL, WARMING_BARS + SIGNALS))
         if peer is not None:
-            await rest_load(peer, "POST /api/signals/generate", 1, 1.0, json.dumps(QUOTE))
+            await rest_load(peer, "POST /api/signals/generate", 1, 1.0, json.dumps(QUOTE | INDICATORS))
         for clients in CLIENTS:
             for figure in await beside_peer(
                 effort,

@@ -2,8 +2,8 @@
 
 Measured: calls a second over HTTP/1.1 and gRPC, from 1, 16 and 64 clients, answered by a process that writes bytes made
 beforehand (load/canned.py). How: as `generate` and `history` do it, with the same code. A figure of theirs that comes
-near one of these would be the generator's and not the server's; `busy`, which stands beside every such figure, says
-how near the generator itself thinks it is (1 is a whole core).
+near one of these would be the generator's and not the server's; `generator busy`, which stands beside every such
+figure, says how much of a core it took.
 """
 
 from __future__ import annotations

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from hypothesis import settings
 
+# Before any test imports grpc: it tells gRPC to stay out of the forks that Envoy and PostgreSQL are started by, which
+# otherwise abort now and then while gRPC is at work.
+import tradingsignals_server  # noqa: F401
+
 # Tests never assert timings, so no example has a deadline.
 settings.register_profile("repeatable", deadline=None, derandomize=True, database=None, max_examples=60)
 # For a longer look, with new examples each time: pytest --hypothesis-profile=explore

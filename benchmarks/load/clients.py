@@ -47,16 +47,21 @@ class Load:
         return self.calls / self.seconds
 
 
+def counted(clients: int) -> str:
+    """A number of clients in words."""
+    return "1 client" if clients == 1 else f"{clients} clients"
+
+
 def load_figure(what: str, loads: Sequence[Load]) -> Figure:
     """The figure of one load that was repeated."""
     return Figure(
-        f"{what}, {loads[0].clients} client{'s' if loads[0].clients > 1 else ''}",
+        f"{what}, {counted(loads[0].clients)}",
         "calls/s",
         [load.per_second for load in loads],
         besides={
             "p50 ms": median(load.p50_ms for load in loads),
             "p99 ms": median(load.p99_ms for load in loads),
-            "busy": median(load.busy for load in loads),
+            "generator busy": median(load.busy for load in loads),
         },
     )
 

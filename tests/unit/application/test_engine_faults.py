@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tradingsignals_server.application import engine as engine_module
 from tradingsignals_server.application.broadcast import Filter
 from tradingsignals_server.application.requests import Quote
 from tradingsignals_server.domain.bars import Bar
@@ -151,6 +152,26 @@ async def test_what_waits_in_line_behind_a_failure_does_not_overtake_it() -> Non
         assert dispositions_of(running.store) == dispositions_of_log(await undisturbed(bars))
 
 
+async def test_what_waits_for_room_behind_a_failure_does_not_overtake_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(engine_module, "MAX_WAITING", 2)
+    bars = [bar(n) for n in range(1000)]
+    async with running_engine() as running:
+        running.store.faults.append(Fault.BEFORE)
+        answers = await running.engine.publish(bars)
+        assert set(dispositions(answers)) == {"STORAGE_UNAVAILABLE"}
+    assert running.store.events == [], "not even later"
+
+
+async def test_a_failure_while_stopping_ends_all_the_same() -> None:
+    async with running_engine() as running:
+        running.store.faults.append(Fault.BEFORE)
+        async with commit_held_up(running, WALK[0]) as first:
+            (waiting,) = await started(running.engine.publish(WALK[1:3]))
+            await running.engine.stop()
+        await running.writer
+        assert dispositions([*await first, *await waiting]) == ["STORAGE_UNAVAILABLE"] * 3
+
+
 def dispositions_of(store: MemoryStore) -> dict[object, Disposition]:
     return dispositions_of_log(store.events)
 
@@ -210,14 +231,14 @@ async def test_a_defect_does_not_touch_those_who_share_the_commit() -> None:
             before, broken, after = await started(
                 running.engine.publish(WALK[:2]),
                 running.engine.publish([calm[59], JUMP]),
-                running.engine.publish(WALK[2:4]),
+                running.engine.publish([*WALK[2:4], calm[59]]),
             )
         await asyncio.gather(first, before, broken, after, return_exceptions=True)
         assert [before.exception(), after.exception()] == [None, None]
         assert isinstance(broken.exception(), RuntimeError)
-        assert dispositions([*before.result(), *after.result()]) == [WARMING_UP] * 4
-        assert running.store.market_updates("EURCOP")[-1].bar == calm[58], "what was answered by an error is not stored"
-        assert dispositions(await running.publish([calm[59]])) == [ACCEPTED]
+        assert dispositions([*before.result(), *after.result()]) == [WARMING_UP] * 4 + [ACCEPTED]
+        # What was answered by an error has left no trace, so that the same bar was new to the one who came after.
+        assert [update.bar for update in running.store.market_updates("EURCOP")] == calm
 
 
 # ----------------------------------------------------------------------------------------- callers that go away

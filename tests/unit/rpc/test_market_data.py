@@ -152,7 +152,7 @@ async def test_what_a_stream_sends_after_a_failure_does_not_overtake_it() -> Non
 
         with pytest.raises(StorageUnavailable):
             await servicer_of(running).publish_bars(one_after_the_other())
-        assert running.store.events == []
+    assert running.store.events == [], "not even later"
 
 
 async def test_a_stream_at_the_servers_end_is_told_so() -> None:

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from google.protobuf.descriptor import FieldDescriptor
 from google.protobuf.message import Message
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from tradingsignals.v1 import (
@@ -56,7 +56,9 @@ def entries(draw: st.DrawFn) -> tuple[LogEntry, event_pb2.Event]:
     return LogEntry(sequence, time, kind, "USDCOP", None, None, message.SerializeToString()), event
 
 
-@given(st.integers(0, 2**64 - 1))
+@given(st.integers(0, 2**64 - 1) | st.integers(0, 9).map(lambda sevens: 1 << 7 * sevens))
+@example(2**7 - 1)
+@example(2**14 - 1)
 def test_a_varint_is_read_back(value: int) -> None:
     read, shift = 0, 0
     encoded = wire.varint(value)

@@ -1,0 +1,171 @@
+"""Where bars may come from and where they may go: every setting that a user changes first."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import asyncpg
+import pytest
+from tests.support.bars import messages, write_csv
+from tests.support.deadlines import DEADLINE, within
+from tests.support.folders import scratch_folder
+from tests.support.followers import STREAMS, WAYS
+from tests.support.postgres import PostgresServer, postgres_server
+from tests.support.service import RunningService, running_service, service_in
+from tests.support.tables import assert_same, tables_of
+from tests.unit.builders import walk
+
+from tradingsignals import Signal, TemporaryError
+
+BARS = walk(300, seed=13)
+
+
+@pytest.fixture(scope="module")
+async def server() -> AsyncIterator[PostgresServer]:
+    """A PostgreSQL server of the user's."""
+    with scratch_folder() as folder:
+        async with postgres_server(folder) as server:
+            yield server
+
+
+@pytest.fixture
+async def database(server: PostgresServer, symbol: str) -> str:
+    """The name of a new, empty database in it."""
+    name = f"db_{symbol}".lower()
+    connection = await asyncpg.connect(server.url("postgres"), timeout=DEADLINE)
+    try:
+        await connection.execute(f"CREATE DATABASE {name}")
+    finally:
+        await connection.close()
+    return name
+
+
+class TestAServerOfTheUsers:
+    @pytest.mark.parametrize("by", ["POSTGRES_HOST", "DATABASE_URL"])
+    async def test_it_is_used_instead_of_one_of_our_own(
+        self, folder: Path, server: PostgresServer, database: str, by: str
+    ) -> None:
+        named = {"DATABASE_URL": server.url(database)}
+        if by == "POSTGRES_HOST":
+            named = {**server.settings, "POSTGRES_DB": database}
+        async with running_service(folder, **named) as service:
+            assert [process.name for process in service.processes() if process.name == "postgres"] == []
+            async with service.client() as client:
+                answer = await client.publish_bars(messages(BARS))
+                assert answer.accepted == 251
+            assert await service.stop() == 0
+            assert not (folder / "data/postgres").exists()
+            await service.start()
+            async with service.client() as client:
+                assert (await client.statistics()).market_data.bars_stored == 300
+        assert "p@ss" not in service.log
+
+    @pytest.mark.parametrize(
+        ("changed", "named"),
+        [
+            ({"POSTGRES_PASSWORD": "wrong"}, "password"),
+            ({"POSTGRES_USER": "nobody"}, "password"),
+            ({"POSTGRES_DB": "no_such_database"}, "no_such_database"),
+            ({"POSTGRES_PORT": "1"}, "cannot be reached"),
+        ],
+    )
+    async def test_one_that_does_not_let_us_in_is_told_in_one_line(
+        self, folder: Path, server: PostgresServer, database: str, changed: dict[str, str], named: str
+    ) -> None:
+        settings = {**server.settings, "POSTGRES_DB": database, **changed}
+        async with service_in(folder, **settings) as service:
+            await service.begin()
+            assert await service.ended() == 1
+            (line,) = service.log.splitlines()
+        assert line.startswith("tradingsignals: ")
+        assert named in line
+
+    async def test_it_may_go_away_and_come_back(self, folder: Path, server: PostgresServer, database: str) -> None:
+        named = {**server.settings, "POSTGRES_DB": database}
+        async with running_service(folder, **named) as service, service.client() as client, service.rest() as rest:
+            await client.publish_bars(messages(BARS[:100]))
+            stream = client.stream_events(resume_after=0)
+            seen = [(await within(anext(stream))).sequence]
+            async with server.outage():
+                with pytest.raises(TemporaryError) as caught:
+                    await client.publish_bars(messages(BARS[100:]))
+                assert caught.value.reason == "STORAGE_UNAVAILABLE"
+                assert (await rest.get("/health")).status_code == 503
+                assert (await rest.get("/api/signals/latest")).status_code == 503
+                assert (await rest.get("/")).status_code == 200
+            answer = await client.publish_bars(messages(BARS))
+            assert (answer.duplicates, answer.accepted) == (100, 200)
+            assert (await rest.get("/health")).status_code == 200
+            while seen[-1] < answer.through_sequence:
+                seen.append((await within(anext(stream))).sequence)
+            assert seen == list(range(1, answer.through_sequence + 1))
+
+    async def test_bars_of_the_users_own_table(self, folder: Path, server: PostgresServer, database: str) -> None:
+        own = await asyncpg.connect(server.url(database), timeout=DEADLINE)
+        prices = ", ".join(f"{name} float8" for name in ("open", "high", "low", "close", "volume"))
+        await own.execute(f"CREATE TABLE usdcop_m5_ohlcv (time timestamptz, symbol text, {prices})")
+        rows = [(b.time, "USD/COP", b.open, b.high, b.low, b.close, b.volume) for b in BARS[:240]]
+        await own.copy_records_to_table("usdcop_m5_ohlcv", records=rows)
+        named = {**server.settings, "POSTGRES_DB": database, "BARS_TABLE": "usdcop_m5_ohlcv"}
+        async with running_service(folder, **named) as service, service.rest() as rest, service.client() as client:
+            made = (await rest.post("/api/signals/generate-from-db", json={"symbol": "USD/COP"})).json()["signal"]
+            assert made["bar_time"] == "2024-03-07T17:55:00Z"
+            answer = await client.publish_bars(messages(BARS[230:]))
+            assert (answer.duplicates, answer.accepted) == (10, 60)
+            listed = (await rest.get("/api/market/bars?limit=300")).json()
+            assert listed["count"] == 300
+        assert await own.fetchval("SELECT count(*) FROM usdcop_m5_ohlcv") == 240
+        await own.close()
+
+
+class TestFeeds:
+    async def test_out_of_the_box_a_simulated_market_goes_by_on_every_way_in(self, folder: Path) -> None:
+        """What a newcomer sees after `make run`, and that nobody can take it for the real thing."""
+        async with running_service(folder, FEED="", SIMULATE_SPEED="3000") as service:
+
+            async def watch(way: str) -> Signal:
+                async with WAYS[way](service, STREAMS["signals"], {"resume_after": 0}) as answers:
+                    while not (answer := await within(anext(answers))).signals:
+                        pass
+                    signal: Signal = answer.signals[0]
+                    return signal
+
+            first = await asyncio.gather(*(watch(way) for way in WAYS))
+            assert first == [first[0]] * len(WAYS)
+            assert first[0].simulated
+            async with service.client() as client:
+                positions = client.stream_positions(resume_after=0)
+                await within(anext(positions))
+                assert (await client.service_info()).feed == "simulate"
+            assert "/tradingsignals_simulated?" in service.dsn
+
+    async def test_simulated_bars_never_meet_real_ones(self, folder: Path) -> None:
+        simulating = running_service(folder, FEED="simulate", SIMULATE_SPEED="0")
+        async with simulating as service, service.client() as client:
+            await within(anext(client.stream_signals(resume_after=0)))
+        async with running_service(folder) as service, service.client() as client:
+            assert (await client.statistics()).market_data.bars_stored == 0
+
+    async def test_a_file_given_to_up_is_replayed_and_goes_on_after_a_restart(self, folder: Path) -> None:
+        file = write_csv(folder / "bars.csv", BARS)
+        async with service_in(folder, "up", "--bars", str(file)) as service:
+            for _ in range(2):
+                await service.start()
+                await within(_all_stored(service))
+                async with service.database() as database:
+                    tables = await tables_of(database)
+                assert await service.stop() == 0
+        with scratch_folder() as other:
+            async with running_service(other) as service, service.client() as client:
+                await client.publish_bars(messages(BARS))
+                async with service.database() as database:
+                    assert_same(tables, await tables_of(database))
+
+
+async def _all_stored(service: RunningService) -> None:
+    async with service.client() as client:
+        async for event in client.stream_events(resume_after=0, kinds=["MARKET_UPDATE"]):
+            if event.market_update.bar.time.ToDatetime() == BARS[-1].time.replace(tzinfo=None):
+                return

@@ -1,0 +1,69 @@
+"""Followers that have stopped reading harm nobody but themselves."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import AsyncExitStack
+from pathlib import Path
+
+from tests.support.bars import messages
+from tests.support.curl import curl_stream
+from tests.support.deadlines import within
+from tests.support.followers import STREAMS, by_grpc, through
+from tests.support.quotes import sure_hold
+from tests.support.service import running_service
+from tests.support.sockets import connected
+from tests.unit.builders import walk
+
+FOLLOWERS = 60
+BARS = walk(1800, seed=13)
+
+
+async def test_the_service_goes_on_while_many_do_not_read(folder: Path) -> None:
+    """Each is owed some four megabytes, far more than fits in between, and takes no more than its first bytes."""
+    async with running_service(folder) as service, service.client() as client, service.rest() as rest:
+        await client.publish_bars(messages(BARS[:1700]))
+        envoy = service.child("envoy")
+        async with AsyncExitStack() as stack:
+            for path in ("/api/events", "/api/signals/stream") * (FOLLOWERS // 2):
+                reader, writer = await stack.enter_async_context(connected(service.port, receive_buffer=4096))
+                accept = b"accept: text/event-stream\r\n" if path == "/api/events" else b""
+                writer.write(b"GET %s?resume_after=0 HTTP/1.1\r\nhost: x\r\n%s\r\n" % (path.encode(), accept))
+                assert (await within(reader.readuntil(b"\r\n\r\n"))).startswith(b"HTTP/1.1 200")
+                writer.transport.pause_reading()  # type: ignore[attr-defined]  # it is a whole transport
+
+            for _ in range(5):
+                health = await within(rest.get("/health"))
+                assert health.json()["database_connected"] is True
+                assert (await within(rest.get("/api/signals/history?limit=100"))).status_code == 200
+                await within(client.generate_signal(**sure_hold("EURUSD")))  # type: ignore[arg-type]
+            async with by_grpc(service, STREAMS["events"], {"resume_after": 0}) as answers:
+                answer = await within(client.publish_bars(messages(BARS[1700:])))
+                assert answer.accepted == 100
+                found = await through(answers, answer.through_sequence)
+            sequences = [event.sequence for one in found for event in one.events]
+            assert sequences == list(range(1, answer.through_sequence + 1))
+        await asyncio.gather(*(within(rest.get("/health")) for _ in range(5)))
+        assert service.child("envoy") == envoy
+        assert await service.stop() == 0
+        assert "Traceback" not in service.log, service.log
+
+
+async def test_followers_that_go_away_are_no_error(folder: Path) -> None:
+    """Whether they take their leave or are killed, and while they are being written to, too."""
+    async with running_service(folder) as service, service.client() as client:
+        await client.publish_bars(messages(BARS[:1200]))
+        for _ in range(5):
+            async with connected(service.port) as (reader, writer):
+                writer.write(b"GET /api/events?resume_after=0 HTTP/1.1\r\nhost: x\r\n\r\n")
+                await within(reader.readuntil(b"\r\n\r\n"))
+            stream = client.stream_events(resume_after=0)
+            await within(anext(stream))
+            stream.cancel()
+            # What it prints is not read, so that it stalls; then it is killed.
+            everything = {"resume_after": 0}
+            async with curl_stream(service.grpc_address, STREAMS["events"].method, everything) as answers:
+                await within(anext(answers))
+        assert (await client.health()).database_connected
+        assert await service.stop() == 0
+        assert '"ERROR"' not in service.log, service.log
