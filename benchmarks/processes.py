@@ -19,7 +19,7 @@ STOP_SECONDS = 20.0
 POLL_SECONDS = 0.005
 """How often a starting process is asked whether it answers. It has no other way to tell."""
 
-_SHOWN_CHARACTERS = 2000
+_SHOWN_CHARACTERS = 4000
 
 
 class ProcessFailed(Exception):

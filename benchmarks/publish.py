@@ -5,8 +5,8 @@ committed with its signal and its position; of 100 symbols side by side, and of 
 of 128, windows full, so that every bar costs features, inference, decision and commit.
 
 How: straight to the server by gRPC, from this process, which is not the server. All messages are serialised before the
-clock starts: what is left to the load generator is to hand over a message of 250 bars some 25 times a second. `generator
-busy` says what share of a core that took.
+clock starts: what is left to the load generator is to hand over a message of 250 bars some 25 times a second.
+`generator busy` says what share of a core that took.
 """
 
 from __future__ import annotations

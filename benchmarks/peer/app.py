@@ -23,8 +23,8 @@ from .messages import GenerateRequest, HealthAnswer, HistoryAnswer, Signal, Sign
 FEATURES = 16
 ACTIONS = ("HOLD", "BUY", "SELL")
 KEPT_SIGNALS = 10_000
-CONNECTIONS = 32
-"""Calls that have a connection at a time. With a connection for each of 64 callers PostgreSQL would turn some away."""
+CONNECTIONS = 10
+"""Calls that have a connection at a time: PostgreSQL takes 32, and those just closed linger."""
 CONFIDENCE_THRESHOLD, MIN_RISK_REWARD, POSITION_SIZE_PCT = 0.65, 1.5, 0.02
 STOP_ATR, TARGET_ATR = 2.0, 3.0
 

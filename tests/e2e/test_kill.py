@@ -14,7 +14,7 @@ import asyncpg
 import grpc
 import pytest
 from tests.support.bars import messages, write_csv
-from tests.support.commands import running_command
+from tests.support.commands import run, running_command
 from tests.support.deadlines import within
 from tests.support.folders import scratch_folder
 from tests.support.service import RunningService, running_service
@@ -183,5 +183,14 @@ async def test_the_replay_command_outlives_them_all(folder: Path, undisturbed: T
             ended = await replay.ended()
         assert ended.code == 0, ended.output
         assert "done" in ended.output
+        async with service.database() as database:
+            assert_same(await tables_of(database), undisturbed)
+
+
+async def test_two_replays_at_once_store_what_one_stores(folder: Path, undisturbed: Tables) -> None:
+    file = write_csv(folder / "bars.csv", BARS)
+    async with running_service(folder) as service:
+        replays = await asyncio.gather(*(run("replay", file, "--address", service.address) for _ in range(2)))
+        assert [ended.code for ended in replays] == [0, 0]
         async with service.database() as database:
             assert_same(await tables_of(database), undisturbed)

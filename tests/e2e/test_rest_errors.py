@@ -227,6 +227,18 @@ async def test_a_token_of_another_query(rest: httpx.AsyncClient) -> None:
     assert (await rest.get(f"/api/signals/history?limit=9&page_token={token}")).status_code == 200
 
 
+@pytest.mark.parametrize("path", ["/api/signals/history", "/api/signals/positions/closed", "/api/market/bars"])
+async def test_a_token_that_was_tampered_with(rest: httpx.AsyncClient, path: str) -> None:
+    """Whatever place in the list it now claims to mean."""
+    token = (await rest.get(f"{path}?limit=1")).json()["next_page_token"]
+    place, seal = token[:10], token[10:]  # the first eight bytes, nearly
+    for forged in ("_" * 10, "f" + "_" * 9, "gAAAAAAAAA", "A" * 10, place[::-1]):
+        answer = await rest.get(f"{path}?limit=1&page_token={forged}{seal}")
+        assert answer.status_code in {200, 400}, answer.text
+        if answer.status_code == 400:
+            assert no_traceback(answer)["details"][0]["reason"] == "INVALID_PAGE_TOKEN"
+
+
 @pytest.mark.parametrize("path", ["/api/signals/generate", "/api/market/bars", "/api/signals/generate-from-db"])
 @pytest.mark.parametrize("length", ["content-length: 10000000", "transfer-encoding: chunked"])
 async def test_a_body_of_ten_megabytes(service: RunningService, path: str, length: str) -> None:

@@ -250,10 +250,12 @@ class TestSeveralServers:
     async def test_followers_of_each_see_what_both_have_done(
         self, store: PostgresStore, another_store: PostgresStore
     ) -> None:
-        mine, theirs = walk(100, seed=1, symbol="AB1COP"), walk(100, seed=2, symbol="AB2COP")
+        mine, theirs = walk(101, seed=1, symbol="AB1COP"), walk(100, seed=2, symbol="AB2COP")
         async with running_engine(store) as here, running_engine(another_store) as there:
-            await asyncio.gather(published(here, mine), published(there, theirs))
-            await here.publish(walk(101, seed=1, symbol="AB1COP")[100:])
+            for start in range(0, 100, 10):
+                await published(here, mine[start : start + 10])
+                await published(there, theirs[start : start + 10])
+            await published(here, mine[100:])
             head = await store.log_head()
             entries = await within(followed(here, head.newest))
         assert [entry.sequence for entry in entries] == list(range(1, head.newest + 1))

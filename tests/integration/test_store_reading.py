@@ -104,6 +104,7 @@ class TestWhatTheEngineReads:
         prices = [103.0, 97.0, 101.0, 100.0]
         for name in (4, 2, 3, 1):
             made, held = trade(name)
+            held = replace(held, entry_time=OPENING + name * BAR_INTERVAL)
             await store.commit([made, held, ended(held, prices[name - 1])], NOW)
         made, held = trade(5)
         await store.commit([made, held], NOW)

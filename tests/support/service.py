@@ -8,7 +8,7 @@ import re
 import signal
 import sys
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 import asyncpg
@@ -120,7 +120,8 @@ class RunningService:
         """kill -9 of all its processes at once, as when the power fails."""
         orphans = self.processes()
         for pid in (self.pid, *(process.pid for process in orphans)):
-            os.kill(pid, signal.SIGKILL)
+            with suppress(ProcessLookupError):  # one of PostgreSQL's may just have ended
+                os.kill(pid, signal.SIGKILL)
         await self.ended()
         await all_ended(orphans)
 
@@ -142,7 +143,8 @@ class RunningService:
         finally:
             for process in orphans:
                 if process.runs:
-                    os.kill(process.pid, signal.SIGKILL)
+                    with suppress(ProcessLookupError):
+                        os.kill(process.pid, signal.SIGKILL)
 
     @property
     def _alive(self) -> _Life:

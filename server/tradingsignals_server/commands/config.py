@@ -12,7 +12,7 @@ from pydantic import PostgresDsn, SecretStr
 from ..config import Settings
 
 _WIDTH = 100
-_PASSWORD = re.compile(r"(://[^:@/]*:)[^@/]*(@)")
+_PASSWORD = re.compile(r"(://[^:@/]*:|[?&]password=)[^@/&]*")
 
 
 def table(settings: Settings) -> str:
@@ -41,7 +41,7 @@ def _shown(value: Any) -> str:
     if value is None:
         return ""
     if isinstance(value, PostgresDsn):
-        return _PASSWORD.sub(r"\1**********\2", str(value))
+        return _PASSWORD.sub(r"\1**********", str(value))
     if isinstance(value, Enum):
         return str(value.value)
     if isinstance(value, bool):

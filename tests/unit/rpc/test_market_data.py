@@ -111,6 +111,20 @@ async def test_bad_bars_are_told_by_their_place_in_the_whole_stream() -> None:
         assert len(running.store.market_updates()) == 6
 
 
+async def test_rejections_come_in_the_order_of_the_stream() -> None:
+    """A conflict is found later than a bar that is none, also where it was sent earlier."""
+    conflict = messages(1)[0]
+    conflict.volume = 3.0
+    async with running_engine() as running:
+        await running.publish(WALK[:1])
+        answer = await servicer_of(running).publish_bars(stream([conflict], [bar_pb2.Bar()], [conflict]))
+        assert [(one.index, one.reason) for one in answer.rejections] == [
+            (0, "BAR_CONFLICT"),
+            (1, "INVALID_BAR"),
+            (2, "BAR_CONFLICT"),
+        ]
+
+
 async def test_a_stream_of_nothing() -> None:
     async with running_engine() as running:
         assert await servicer_of(running).publish_bars(stream()) == pb.PublishBarsResponse()

@@ -20,6 +20,11 @@ POOL_SIZE = 8
 COMMAND_SECONDS = 30.0
 ACQUIRE_SECONDS = 5.0
 
+
+class DatabaseRefused(Exception):
+    """A wrong user, password or database. The message is one line."""
+
+
 UNAVAILABLE = (
     OSError,
     TimeoutError,
@@ -44,6 +49,7 @@ async def connection_pool(dsn: str) -> AsyncIterator[asyncpg.Pool]:
 
     Raises:
         StorageUnavailable: the database cannot be reached.
+        DatabaseRefused: it answers, and does not let us in.
     """
     try:
         pool = await asyncpg.create_pool(
@@ -57,6 +63,8 @@ async def connection_pool(dsn: str) -> AsyncIterator[asyncpg.Pool]:
         )
     except UNAVAILABLE as error:
         raise StorageUnavailable from error
+    except asyncpg.PostgresError as error:
+        raise DatabaseRefused(f"the database does not let us in: {error}") from error
     try:
         yield pool
     finally:
