@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import time
+from abc import abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from statistics import median
@@ -114,8 +115,9 @@ class _Client(asyncio.Protocol):
             self.done.set_exception(LoadFailed(why))
             self.transport.close()
 
+    @abstractmethod
     def _send(self) -> None:
-        raise NotImplementedError
+        """Write one request."""
 
 
 class _RestClient(_Client):

@@ -173,7 +173,7 @@ class MemoryStore:
 
     async def active_positions(self, symbol: str | None) -> Page:
         """See Store."""
-        raise NotImplementedError
+        raise AssertionError("no test asks for this")
 
     async def closed_positions(self, symbol: str | None, before: int | None, limit: int) -> Page:
         """See Store."""
@@ -190,7 +190,7 @@ class MemoryStore:
 
     async def statistics(self) -> Statistics:
         """See Store."""
-        raise NotImplementedError
+        raise AssertionError("no test asks for this")
 
     async def signal_totals(self) -> SignalTotals:
         """See Store."""
