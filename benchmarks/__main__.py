@@ -75,6 +75,8 @@ def main() -> None:
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             runner.run(_measure(given.names or list(BENCHMARKS), effort, figures))
+    except KeyboardInterrupt:
+        sys.exit(130)
     finally:
         # What was measured before something failed is worth showing.
         if figures:

