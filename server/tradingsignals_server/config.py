@@ -148,7 +148,7 @@ class Settings(BaseSettings):
         if not isinstance(names, list | tuple) or not names:
             raise ValueError("must name at least one symbol")
         try:
-            return tuple(parse_symbol(str(name).strip()) for name in names)
+            return tuple(dict.fromkeys(parse_symbol(str(name).strip()) for name in names))
         except InvalidRequest as error:
             raise ValueError(error.violations[0].description) from error
 

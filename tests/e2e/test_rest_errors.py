@@ -234,8 +234,8 @@ async def test_a_token_that_was_tampered_with(rest: httpx.AsyncClient, path: str
     place, seal = token[:10], token[10:]  # the first eight bytes, nearly
     for forged in ("_" * 10, "f" + "_" * 9, "gAAAAAAAAA", "A" * 10, place[::-1]):
         answer = await rest.get(f"{path}?limit=1&page_token={forged}{seal}")
-        assert answer.status_code in {200, 400}, answer.text
-        if answer.status_code == 400:
+        if forged != place:
+            assert answer.status_code == 400, answer.text
             assert no_traceback(answer)["details"][0]["reason"] == "INVALID_PAGE_TOKEN"
 
 

@@ -117,7 +117,7 @@ Refused.__module__ = "tradingsignals_server.adapters.anything"
 @pytest.mark.parametrize(
     ("error", "line"),
     [
-        (StorageUnavailable(), "the database cannot be reached; nothing was stored, try again"),
+        (StorageUnavailable(), "the database cannot be reached; nothing is known to be stored, try again"),
         (Refused("port 8003 is taken"), "port 8003 is taken"),
         (ExceptionGroup("tasks", [ExceptionGroup("inner", [Refused("it broke")]), ValueError()]), "it broke"),
     ],

@@ -120,7 +120,12 @@ def test_settings_do_not_change() -> None:
 
 @pytest.mark.parametrize(
     ("text", "symbols"),
-    [("USD/COP", ("USDCOP",)), ("USDCOP, EURUSD", ("USDCOP", "EURUSD")), ("USDCOP,EUR/COP", ("USDCOP", "EURCOP"))],
+    [
+        ("USD/COP", ("USDCOP",)),
+        ("USDCOP, EURUSD", ("USDCOP", "EURUSD")),
+        ("USDCOP,EUR/COP", ("USDCOP", "EURCOP")),
+        ("USDCOP,USD/COP", ("USDCOP",)),
+    ],
 )
 def test_symbols_are_a_list(environment: Setter, text: str, symbols: tuple[str, ...]) -> None:
     environment(SYMBOLS=text)

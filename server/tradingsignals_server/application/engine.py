@@ -213,9 +213,10 @@ class Engine:
         outcomes: list[tuple[Work, Outcome]] = []
         since_yield = 0
         for work in works:
+            if work.flow is not None and work.flow.broken_by is not None:
+                work.refuse(work.flow.broken_by)
+                continue
             try:
-                if work.flow is not None and work.flow.broken_by is not None:
-                    raise work.flow.broken_by
                 with batch.all_or_nothing(work):
                     outcomes.append((work, work.apply(batch)))
             except ServiceError as error:
@@ -237,9 +238,12 @@ class Engine:
             error = StorageUnavailable()
         elif not isinstance(error, ServiceError):
             log.error("a batch of %d pieces of work failed", len(works), exc_info=error)
-        # What waits was sent before anybody could know: done now, it would overtake what comes back.
-        for work in (*works, *self._drained()):
+        for work in works:
             work.refuse(error)
+        # What waits was sent before anybody could know: done now, it would overtake what comes back.
+        passing = error if isinstance(error, ServiceError) else StorageUnavailable()
+        for work in self._drained():
+            work.refuse(passing)
 
     def _drained(self) -> list[Work]:
         """What waits in line, taken out of it; the end of the line, if it stands there, stays."""

@@ -57,7 +57,10 @@ class Queries:
         scope = f"bars|{symbol}|{start}|{end}"
         before = _sequence_of(page_token, scope)
         if before is not None:
-            end = datetime.fromtimestamp(before, tz=UTC)
+            try:
+                end = datetime.fromtimestamp(before, tz=UTC)
+            except (OverflowError, ValueError, OSError):
+                raise InvalidPageToken from None
         bars = tuple(await self.store.list_bars(symbol, start, end, limit + 1))
         more = len(bars) > limit
         bars = bars[:limit]
@@ -68,7 +71,8 @@ def _token_of(before: int | None, scope: str) -> str:
     """An opaque token for a position in a listing; it holds for the same query only."""
     if before is None:
         return ""
-    return urlsafe_b64encode(before.to_bytes(8, "big") + _digest(scope)).decode().rstrip("=")
+    place = before.to_bytes(8, "big")
+    return urlsafe_b64encode(place + _seal(place, scope)).decode().rstrip("=")
 
 
 def _sequence_of(token: str, scope: str) -> int | None:
@@ -78,10 +82,13 @@ def _sequence_of(token: str, scope: str) -> int | None:
         raw = urlsafe_b64decode(token + "=" * (-len(token) % 4))
     except (binascii.Error, ValueError):
         raise InvalidPageToken from None
-    if len(raw) != 16 or raw[8:] != _digest(scope):
+    place, seal = raw[:8], raw[8:]
+    before = int.from_bytes(place, "big")
+    if seal != _seal(place, scope) or before >= 2**63:
         raise InvalidPageToken
-    return int.from_bytes(raw[:8], "big")
+    return before
 
 
-def _digest(scope: str) -> bytes:
-    return blake2s(scope.encode(), digest_size=8).digest()
+def _seal(place: bytes, scope: str) -> bytes:
+    """Catches a token that was changed, or brought along from another query; it is not a secret."""
+    return blake2s(place + scope.encode(), digest_size=8).digest()

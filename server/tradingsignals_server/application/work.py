@@ -24,11 +24,11 @@ Outcome = Callable[[Sequence[LogEntry], int], Any]
 class Flow:
     """Bars that one publisher wants processed in order, over several pieces of work.
 
-    Once some of them were not stored for a passing reason, those behind are refused for the same: stored before the
-    others, they would make them late when they are sent again.
+    Once some of them could not be stored, those behind are refused for the same reason: stored before the others, they
+    would make them late when they are sent again.
     """
 
-    broken_by: ServiceError | None = None
+    broken_by: Exception | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +63,7 @@ class Work:
 
     def refuse(self, error: Exception) -> None:
         """Answer with an error."""
-        if self.flow is not None and isinstance(error, StorageUnavailable | ShuttingDown):
+        if self.flow is not None and self.flow.broken_by is None:
             self.flow.broken_by = error
         if not self.answer.done():
             self.answer.set_exception(error)

@@ -14,7 +14,7 @@ ServiceError
 ├── SequenceOutOfRange
 │   ├── SequencePruned
 │   └── SequenceUnknown
-├── StorageUnavailable          the database cannot be reached; nothing was stored
+├── StorageUnavailable          the database cannot be reached; nothing is known to be stored
 ├── Overloaded                  more work waits than the engine takes on
 └── ShuttingDown
 
@@ -181,7 +181,7 @@ class StorageUnavailable(ServiceError):
     reason = "STORAGE_UNAVAILABLE"
 
     def __init__(self) -> None:
-        super().__init__("the database cannot be reached; nothing was stored, try again")
+        super().__init__("the database cannot be reached; nothing is known to be stored, try again")
 
 
 class Overloaded(ServiceError):

@@ -116,6 +116,9 @@ def after_bar(
     belongs to is over without a closing bar (fills at the open); the stop was touched (the stop counts even if the
     target was touched too); the target was touched; the time limit; the last bar of the session.
 
+    Of a bar that began before the entry the order of prices is not known. In doubt it counts against the position: its
+    open fills nothing, its extremes can stop the position, and only its close can be in its favor.
+
     `session_day` is the session of the bar, None outside every session.
     """
     bars_held = position.bars_held + 1
@@ -123,7 +126,7 @@ def after_bar(
     if fill is not None:
         return close(position, fill, rules, bars_held=bars_held)
     side = position.action.direction
-    best, worst = (bar.high, bar.low) if side > 0 else (bar.low, bar.high)
+    best, worst = _extremes_since_entry(position, bar)
     in_favor = max(position.max_favorable_excursion, side * (best - position.entry_price))
     return replace(
         position,
@@ -166,13 +169,14 @@ def _fill_within(
     side = position.action.direction
     stop, target = position.stop_loss, position.take_profit
     stop_reason = ExitReason.STOP_LOSS if stop == position.initial_stop_loss else ExitReason.TRAILING_STOP
-    against, in_favor = (bar.low, bar.high) if side > 0 else (bar.high, bar.low)
-    if side * (bar.open - stop) <= 0.0:
-        return Exit(bar.time, bar.open, stop_reason)
-    if side * (bar.open - target) >= 0.0:
-        return Exit(bar.time, bar.open, ExitReason.TAKE_PROFIT)
-    if rules.close_at_session_end and position.session_day is not None and session_day != position.session_day:
-        return Exit(bar.time, bar.open, ExitReason.SESSION_END)
+    in_favor, against = _extremes_since_entry(position, bar)
+    if not _entered_within(position, bar):
+        if side * (bar.open - stop) <= 0.0:
+            return Exit(bar.time, bar.open, stop_reason)
+        if side * (bar.open - target) >= 0.0:
+            return Exit(bar.time, bar.open, ExitReason.TAKE_PROFIT)
+        if rules.close_at_session_end and position.session_day is not None and session_day != position.session_day:
+            return Exit(bar.time, bar.open, ExitReason.SESSION_END)
     if side * (against - stop) <= 0.0:
         return Exit(bar.close_time, stop, stop_reason)
     if side * (in_favor - target) >= 0.0:
@@ -182,6 +186,16 @@ def _fill_within(
     if rules.close_at_session_end and last_of_session:
         return Exit(bar.close_time, bar.close, ExitReason.SESSION_END)
     return None
+
+
+def _entered_within(position: Position, bar: Bar) -> bool:
+    return bar.time < position.entry_time < bar.close_time
+
+
+def _extremes_since_entry(position: Position, bar: Bar) -> tuple[float, float]:
+    """The best and the worst price for the position that `bar` can be known, or must be feared, to have had."""
+    best, worst = (bar.high, bar.low) if position.action.direction > 0 else (bar.low, bar.high)
+    return (bar.close if _entered_within(position, bar) else best), worst
 
 
 def _trailed_stop(position: Position, in_favor: float) -> float:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from bisect import insort
 from collections import Counter, deque
 from collections.abc import AsyncIterator, Sequence
+from operator import itemgetter
 
 from tradingsignals.v1 import bar_pb2
 from tradingsignals.v1 import market_data_service_pb2 as pb
@@ -102,10 +104,11 @@ class _Taken:
         self._through = 0
 
     def refuse(self, index: int, message: bar_pb2.Bar, error: ServiceError) -> None:
-        """Count a bar that was not stored."""
+        """Count a bar that was not stored. Conflicts are known later than what cannot be a bar: the first are kept."""
         self._rejected += 1
-        if len(self._rejections) < MAXIMUM_REJECTIONS:
-            self._rejections.append((index, convert.rejection_message(index, message, error)))
+        if len(self._rejections) < MAXIMUM_REJECTIONS or index < self._rejections[-1][0]:
+            insort(self._rejections, (index, convert.rejection_message(index, message, error)), key=itemgetter(0))
+            del self._rejections[MAXIMUM_REJECTIONS:]
 
     async def count(self, sent: _Sent, publication: Publication) -> None:
         """Count what became of the bars of one message, once that is known.
@@ -132,6 +135,6 @@ class _Taken:
             late=self._counts[Disposition.LATE],
             duplicates=self._counts[Disposition.DUPLICATE],
             rejected=self._rejected,
-            rejections=[rejection for _, rejection in sorted(self._rejections, key=lambda found: found[0])],
+            rejections=[rejection for _, rejection in self._rejections],
             through_sequence=self._through,
         )

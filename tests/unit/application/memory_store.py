@@ -37,6 +37,8 @@ class Fault(Enum):
     """The database is gone before anything was stored."""
     AFTER = auto()
     """The answer is lost after everything was stored."""
+    STRANGE = auto()
+    """Something that no store says."""
 
 
 class MemoryStore:
@@ -67,6 +69,8 @@ class MemoryStore:
         await self.gate.wait()
         self.committing.clear()
         fault = self.faults.popleft() if self.faults else Fault.NOTHING
+        if fault is Fault.STRANGE:
+            raise RuntimeError("something strange")
         if fault is Fault.BEFORE:
             raise StorageUnavailable
         entries = self.put(events, at)

@@ -223,6 +223,30 @@ async def test_a_defect_is_told_to_who_met_it_and_the_writer_goes_on(caplog: pyt
         assert dispositions(await running.publish(WALK[:3])) == [WARMING_UP] * 3
 
 
+async def test_bars_behind_a_defect_of_the_same_publisher_are_not_stored_before_it() -> None:
+    """Else the ones that met it would be late when they are sent again, and their signals never made."""
+    calm = walk(60, symbol="EURCOP")
+    async with running_engine(policy=breaking_on_a_jump()) as running:
+        await running.publish(calm)
+        chunk = [JUMP, *walk(64, symbol="GBPCOP")[1:]]
+        behind = bar(1000, symbol="EURCOP")
+        with pytest.raises(RuntimeError, match="a defect"):
+            await running.engine.publish([*chunk, behind])
+        await running.publish(WALK[:1])  # what was in line is done
+        assert running.store.market_updates("EURCOP")[-1].bar == calm[-1]
+
+
+async def test_a_failure_nobody_thought_of_is_a_passing_one_to_those_who_only_waited() -> None:
+    async with running_engine() as running:
+        running.store.faults.append(Fault.STRANGE)
+        async with commit_held_up(running, WALK[0]) as first:
+            (waiting,) = await started(running.engine.publish(WALK[1:3]))
+        with pytest.raises(RuntimeError, match="strange"):
+            await first
+        assert dispositions(await waiting) == ["STORAGE_UNAVAILABLE"] * 2
+        assert dispositions(await running.publish(WALK[:3])) == [WARMING_UP] * 3
+
+
 async def test_a_defect_does_not_touch_those_who_share_the_commit() -> None:
     calm = walk(60, symbol="EURCOP")
     async with running_engine(policy=breaking_on_a_jump()) as running:

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tradingsignals_server.application.ports import SignalQuery
-from tradingsignals_server.application.queries import Queries
+from tradingsignals_server.application.queries import Queries, _token_of
 from tradingsignals_server.domain.bars import Bar
 from tradingsignals_server.domain.errors import InvalidPageToken, SignalNotFound
 from tradingsignals_server.domain.events import Disposition, Event, MarketUpdate
@@ -148,6 +148,23 @@ async def test_a_token_that_was_cut_or_changed_is_refused() -> None:
     for wrong in [token[:-4], token + "AAAA", *(urlsafe_b64encode(one).decode() for one in changed)]:
         with pytest.raises(InvalidPageToken):
             await queries.signals(ANY, wrong, 4)
+
+
+@pytest.mark.parametrize("place", [2**63, 2**64 - 1, 253_402_300_800, 0])
+async def test_a_place_that_was_changed_under_its_seal_is_refused(place: int) -> None:
+    queries = Queries(store_of(*signals(10)))
+    _, token = await queries.signals(ANY, "", 4)
+    forged = urlsafe_b64encode(place.to_bytes(8, "big") + urlsafe_b64decode(token + "==")[8:]).decode()
+    with pytest.raises(InvalidPageToken):
+        await queries.signals(ANY, forged, 4)
+
+
+@pytest.mark.parametrize("place", [2**63, 2**64 - 1, 253_402_300_800])
+async def test_a_place_that_cannot_be_is_refused_under_any_seal(place: int) -> None:
+    queries = Queries(store_of(*signals(10)))
+    forged = _token_of(place, "bars|USDCOP|None|None")
+    with pytest.raises(InvalidPageToken):
+        await queries.bars("USDCOP", None, None, forged, 4)
 
 
 async def test_the_newest_signal_or_none() -> None:

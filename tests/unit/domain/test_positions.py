@@ -120,6 +120,29 @@ def test_one_bar_ends_it(side: Action, prices: Prices, reason: ExitReason, price
 
 
 @SIDES
+@pytest.mark.parametrize(
+    ("prices", "reason", "price"),
+    [
+        pytest.param((97.0, 101.0, 97.0, 100.0), ExitReason.STOP_LOSS, 98.0, id="opened beyond the stop"),
+        pytest.param((104.0, 104.0, 99.0, 103.5), ExitReason.TAKE_PROFIT, 103.0, id="closed beyond the target"),
+        pytest.param((104.0, 104.0, 99.0, 100.0), None, 100.0, id="was beyond the target some time"),
+        pytest.param((100.0, 104.0, 98.0, 103.5), ExitReason.STOP_LOSS, 98.0, id="both touched"),
+    ],
+)
+def test_a_bar_that_began_before_the_entry_is_believed_only_against_it(
+    side: Action, prices: Prices, reason: ExitReason | None, price: float
+) -> None:
+    one = seen_by(side, prices)
+    held = lived(replace(position(side), entry_time=one.time + timedelta(seconds=100)), [one])
+    if reason is None:
+        assert held.is_open
+        assert held.max_favorable_excursion == 0.0
+    else:
+        assert held.exit == Exit(one.close_time, price_seen_by(side, price), reason)
+    assert held.current_price == price_seen_by(side, price)
+
+
+@SIDES
 def test_a_bar_that_touches_nothing_marks_it_to_the_close(side: Action) -> None:
     held = lived(position(side), [seen_by(side, (100.0, 102.75, 98.25, 101.5))])
     assert held.is_open

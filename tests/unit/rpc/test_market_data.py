@@ -125,6 +125,16 @@ async def test_rejections_come_in_the_order_of_the_stream() -> None:
         ]
 
 
+async def test_the_first_rejections_are_the_ones_told() -> None:
+    conflict, broken = messages(1)[0], bar_pb2.Bar(symbol="?")
+    conflict.volume = 3.0
+    async with running_engine() as running:
+        await running.publish(WALK[:1])
+        answer = await servicer_of(running).publish_bars(stream([conflict] * 5, [broken] * 1000))
+        assert (answer.rejected, len(answer.rejections)) == (1005, 1000)
+        assert [one.index for one in answer.rejections] == list(range(1000))
+
+
 async def test_a_stream_of_nothing() -> None:
     async with running_engine() as running:
         assert await servicer_of(running).publish_bars(stream()) == pb.PublishBarsResponse()
