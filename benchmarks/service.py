@@ -16,7 +16,7 @@ from tradingsignals_server.rpc.convert import bar_message
 from .models import make_lstm
 from .processes import ROOT, free_port, running, until_healthy
 
-CLI = ("-c", "from tradingsignals_server.cli import main; main()")
+CLI = ("-m", "tradingsignals_server")
 """The command `tradingsignals`, with whichever Python runs the benchmarks."""
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import importlib
 import re
+import subprocess
+import sys
 from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any
@@ -30,6 +32,28 @@ def nothing_set(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 def run(*words: str, **environment: str) -> Result:
     return CliRunner().invoke(cli.main, words, env=environment, prog_name="tradingsignals")
+
+
+WHILE_LOADING = """
+import signal, sys
+from importlib.abc import MetaPathFinder
+from tradingsignals_server.__main__ import main
+
+class Looks(MetaPathFinder):
+    def find_spec(self, name, path, target=None):
+        if name == "tradingsignals_server.cli":
+            print(signal.getsignal(signal.SIGINT) is signal.SIG_DFL)
+            sys.exit()
+
+sys.meta_path.insert(0, Looks())
+main()
+"""
+
+
+def test_an_interrupt_while_modules_load_is_never_lost() -> None:
+    """As an exception it could be, in a callback of the interpreter; the signal itself ends the process."""
+    done = subprocess.run([sys.executable, "-c", WHILE_LOADING], capture_output=True, text=True, timeout=60, check=True)
+    assert done.stdout == "True\n"
 
 
 Started = Callable[[str], list[Settings]]
