@@ -233,6 +233,7 @@ def test_the_paths_are_those_that_callers_know(contract: Any) -> None:
         "POST /api/signals/positions/{position_id}/close",
         "GET /api/signals/positions/stream",
         "GET /api/signals/model/info",
+        "POST /api/signals/model/reload",
         "POST /api/market/bars",
         "GET /api/market/bars",
         "GET /api/events",

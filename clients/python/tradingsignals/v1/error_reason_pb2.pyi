@@ -21,6 +21,7 @@ class ErrorReason(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     SEQUENCE_PRUNED: _ClassVar[ErrorReason]
     SEQUENCE_UNKNOWN: _ClassVar[ErrorReason]
     INTERNAL_ERROR: _ClassVar[ErrorReason]
+    MODEL_REFUSED: _ClassVar[ErrorReason]
 ERROR_REASON_UNSPECIFIED: ErrorReason
 INVALID_FIELD: ErrorReason
 INVALID_PAGE_TOKEN: ErrorReason
@@ -36,3 +37,4 @@ SHUTTING_DOWN: ErrorReason
 SEQUENCE_PRUNED: ErrorReason
 SEQUENCE_UNKNOWN: ErrorReason
 INTERNAL_ERROR: ErrorReason
+MODEL_REFUSED: ErrorReason

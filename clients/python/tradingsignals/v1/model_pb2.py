@@ -22,17 +22,20 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
+from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1dtradingsignals/v1/model.proto\x12\x11tradingsignals.v1\"\xd6\x02\n\x05Model\x12\x0e\n\x06loaded\x18\x01 \x01(\x08\x12\x0f\n\x07version\x18\x02 \x01(\t\x12\x0c\n\x04mode\x18\x03 \x01(\t\x12\x11\n\tproviders\x18\x04 \x03(\t\x12)\n\x06inputs\x18\x05 \x03(\x0b\x32\x19.tradingsignals.v1.Tensor\x12*\n\x07outputs\x18\x06 \x03(\x0b\x32\x19.tradingsignals.v1.Tensor\x12\x17\n\x0finference_count\x18\x07 \x01(\x05\x12\x16\n\x0e\x61vg_latency_ms\x18\x08 \x01(\x01\x12\x0c\n\x04type\x18\t \x01(\t\x12\x18\n\x0b\x66ile_sha256\x18\n \x01(\tH\x00\x88\x01\x01\x12\x1d\n\x15\x66\x65\x61ture_specification\x18\x0b \x01(\t\x12\x15\n\rfeature_names\x18\x0c \x03(\t\x12\x15\n\rlookback_bars\x18\r \x01(\x05\x42\x0e\n\x0c_file_sha256\"3\n\x06Tensor\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0c\n\x04type\x18\x02 \x01(\t\x12\r\n\x05shape\x18\x03 \x03(\x05\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1dtradingsignals/v1/model.proto\x12\x11tradingsignals.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xa4\x05\n\x05Model\x12\x0e\n\x06loaded\x18\x01 \x01(\x08\x12\x0f\n\x07version\x18\x02 \x01(\t\x12\x0c\n\x04mode\x18\x03 \x01(\t\x12\x11\n\tproviders\x18\x04 \x03(\t\x12)\n\x06inputs\x18\x05 \x03(\x0b\x32\x19.tradingsignals.v1.Tensor\x12*\n\x07outputs\x18\x06 \x03(\x0b\x32\x19.tradingsignals.v1.Tensor\x12\x17\n\x0finference_count\x18\x07 \x01(\x05\x12\x16\n\x0e\x61vg_latency_ms\x18\x08 \x01(\x01\x12\x0c\n\x04type\x18\t \x01(\t\x12\x18\n\x0b\x66ile_sha256\x18\n \x01(\tH\x00\x88\x01\x01\x12\x1d\n\x15\x66\x65\x61ture_specification\x18\x0b \x01(\t\x12\x15\n\rfeature_names\x18\x0c \x03(\t\x12\x15\n\rlookback_bars\x18\r \x01(\x05\x12\x0c\n\x04name\x18\x0e \x01(\t\x12\x17\n\x0frecurrent_reset\x18\x0f \x01(\t\x12\x18\n\x10recurrent_layers\x18\x10 \x01(\x05\x12\x16\n\x0erecurrent_size\x18\x11 \x01(\x05\x12\x32\n\x0etraining_start\x18\x12 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x30\n\x0ctraining_end\x18\x13 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x19\n\x0cgit_revision\x18\x14 \x01(\tH\x01\x88\x01\x01\x12\x15\n\rfailure_count\x18\x15 \x01(\x05\x12\x16\n\x0ep50_latency_ms\x18\x16 \x01(\x01\x12\x16\n\x0ep99_latency_ms\x18\x17 \x01(\x01\x12\x1a\n\x12\x61vailable_versions\x18\x18 \x03(\tB\x0e\n\x0c_file_sha256B\x0f\n\r_git_revision\"\x9a\x01\n\x06Shadow\x12\'\n\x05model\x18\x01 \x01(\x0b\x32\x18.tradingsignals.v1.Model\x12\x11\n\tdecisions\x18\x02 \x01(\x05\x12\x15\n\ragreement_pct\x18\x03 \x01(\x01\x12\x18\n\x10positions_closed\x18\x04 \x01(\x05\x12\x10\n\x08win_rate\x18\x05 \x01(\x01\x12\x11\n\ttotal_pnl\x18\x06 \x01(\x01\"3\n\x06Tensor\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0c\n\x04type\x18\x02 \x01(\t\x12\r\n\x05shape\x18\x03 \x03(\x05\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'tradingsignals.v1.model_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_MODEL']._serialized_start=53
-  _globals['_MODEL']._serialized_end=395
-  _globals['_TENSOR']._serialized_start=397
-  _globals['_TENSOR']._serialized_end=448
+  _globals['_MODEL']._serialized_start=86
+  _globals['_MODEL']._serialized_end=762
+  _globals['_SHADOW']._serialized_start=765
+  _globals['_SHADOW']._serialized_end=919
+  _globals['_TENSOR']._serialized_start=921
+  _globals['_TENSOR']._serialized_end=972
 # @@protoc_insertion_point(module_scope)

@@ -40,6 +40,11 @@ class ModelServiceStub:
                 request_serializer=tradingsignals_dot_v1_dot_model__service__pb2.GetModelInfoRequest.SerializeToString,
                 response_deserializer=tradingsignals_dot_v1_dot_model__service__pb2.GetModelInfoResponse.FromString,
                 _registered_method=True)
+        self.ReloadModel = channel.unary_unary(
+                '/tradingsignals.v1.ModelService/ReloadModel',
+                request_serializer=tradingsignals_dot_v1_dot_model__service__pb2.ReloadModelRequest.SerializeToString,
+                response_deserializer=tradingsignals_dot_v1_dot_model__service__pb2.ReloadModelResponse.FromString,
+                _registered_method=True)
 
 
 class ModelServiceServicer:
@@ -53,6 +58,14 @@ class ModelServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ReloadModel(self, request, context):
+        """Looks for a newer policy at MODEL_PATH now, rather than when it is next looked for. FAILED_PRECONDITION if there is
+        one that will not serve; the one before then serves on.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_ModelServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -60,6 +73,11 @@ def add_ModelServiceServicer_to_server(servicer, server):
                     servicer.GetModelInfo,
                     request_deserializer=tradingsignals_dot_v1_dot_model__service__pb2.GetModelInfoRequest.FromString,
                     response_serializer=tradingsignals_dot_v1_dot_model__service__pb2.GetModelInfoResponse.SerializeToString,
+            ),
+            'ReloadModel': grpc.unary_unary_rpc_method_handler(
+                    servicer.ReloadModel,
+                    request_deserializer=tradingsignals_dot_v1_dot_model__service__pb2.ReloadModelRequest.FromString,
+                    response_serializer=tradingsignals_dot_v1_dot_model__service__pb2.ReloadModelResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -90,6 +108,33 @@ class ModelService:
             '/tradingsignals.v1.ModelService/GetModelInfo',
             tradingsignals_dot_v1_dot_model__service__pb2.GetModelInfoRequest.SerializeToString,
             tradingsignals_dot_v1_dot_model__service__pb2.GetModelInfoResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ReloadModel(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/tradingsignals.v1.ModelService/ReloadModel',
+            tradingsignals_dot_v1_dot_model__service__pb2.ReloadModelRequest.SerializeToString,
+            tradingsignals_dot_v1_dot_model__service__pb2.ReloadModelResponse.FromString,
             options,
             channel_credentials,
             insecure,

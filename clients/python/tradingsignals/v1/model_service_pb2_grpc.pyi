@@ -35,6 +35,10 @@ class ModelServiceStub:
     def __new__(cls, channel: _aio.Channel) -> ModelServiceAsyncStub: ...
     GetModelInfo: _grpc.UnaryUnaryMultiCallable[_model_service_pb2.GetModelInfoRequest, _model_service_pb2.GetModelInfoResponse]
     """Returns the policy in use, loaded or placeholder."""
+    ReloadModel: _grpc.UnaryUnaryMultiCallable[_model_service_pb2.ReloadModelRequest, _model_service_pb2.ReloadModelResponse]
+    """Looks for a newer policy at MODEL_PATH now, rather than when it is next looked for. FAILED_PRECONDITION if there is
+    one that will not serve; the one before then serves on.
+    """
 
 @_typing.type_check_only
 class ModelServiceAsyncStub(ModelServiceStub):
@@ -43,6 +47,10 @@ class ModelServiceAsyncStub(ModelServiceStub):
     def __init__(self, channel: _aio.Channel) -> None: ...
     GetModelInfo: _aio.UnaryUnaryMultiCallable[_model_service_pb2.GetModelInfoRequest, _model_service_pb2.GetModelInfoResponse]  # type: ignore[assignment]
     """Returns the policy in use, loaded or placeholder."""
+    ReloadModel: _aio.UnaryUnaryMultiCallable[_model_service_pb2.ReloadModelRequest, _model_service_pb2.ReloadModelResponse]  # type: ignore[assignment]
+    """Looks for a newer policy at MODEL_PATH now, rather than when it is next looked for. FAILED_PRECONDITION if there is
+    one that will not serve; the one before then serves on.
+    """
 
 class ModelServiceServicer(metaclass=_abc_1.ABCMeta):
     """Tells about the policy that decides."""
@@ -54,5 +62,15 @@ class ModelServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_model_service_pb2.GetModelInfoResponse, _abc.Awaitable[_model_service_pb2.GetModelInfoResponse]]:
         """Returns the policy in use, loaded or placeholder."""
+
+    @_abc_1.abstractmethod
+    def ReloadModel(
+        self,
+        request: _model_service_pb2.ReloadModelRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_model_service_pb2.ReloadModelResponse, _abc.Awaitable[_model_service_pb2.ReloadModelResponse]]:
+        """Looks for a newer policy at MODEL_PATH now, rather than when it is next looked for. FAILED_PRECONDITION if there is
+        one that will not serve; the one before then serves on.
+        """
 
 def add_ModelServiceServicer_to_server(servicer: ModelServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
