@@ -6,7 +6,7 @@ import asyncio
 import logging
 import sys
 
-from ..application.ports import Policy
+from ..application.pipeline import Pipeline
 from ..bootstrap import database, everything, serving
 from ..config import Settings
 
@@ -16,7 +16,7 @@ log = logging.getLogger(__name__)
 async def up(settings: Settings) -> None:
     """Everything, until cancelled."""
     async with everything(settings) as running:
-        _warn_of_placeholder(running.service.policy)
+        _warn_of_placeholder(running.service.pipeline)
         host = _reachable(settings.signal_service_host)
         print(_banner(f"{host}:{running.edge.port}", settings, running.service.dsn), file=sys.stderr, flush=True)
         await asyncio.Event().wait()
@@ -25,13 +25,13 @@ async def up(settings: Settings) -> None:
 async def serve(settings: Settings) -> None:
     """The gRPC server, and the database if none is named, until cancelled."""
     async with database(settings) as dsn, serving(settings, dsn) as service:
-        _warn_of_placeholder(service.policy)
+        _warn_of_placeholder(service.pipeline)
         log.info("serving gRPC on %s:%d, feed %s", settings.grpc_host, service.grpc_port, settings.feed)
         await asyncio.Event().wait()
 
 
-def _warn_of_placeholder(policy: Policy) -> None:
-    if policy.description.simulated:
+def _warn_of_placeholder(pipeline: Pipeline) -> None:
+    if pipeline.live.policy.description.simulated:
         log.warning("no model is loaded (MODEL_PATH): predictions are placeholders, signals are marked simulated")
 
 

@@ -1,0 +1,306 @@
+"""Policies that were trained with sb3-contrib's RecurrentPPO: reading its zip, and asking the policy itself.
+
+The zip and the statistics of VecNormalize hold pickles, and a pickle can run any code when it is loaded. Here it
+cannot: only the few classes that such files need are let through, and of the zip only what makes the network is read.
+
+It needs torch, gymnasium and sb3-contrib, which serving does not.
+"""
+
+from __future__ import annotations
+
+import base64
+import io
+import json
+import pickle
+import zipfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from gymnasium import spaces
+from sb3_contrib.common.recurrent.policies import RecurrentActorCriticPolicy
+from stable_baselines3.common.vec_env import VecNormalize
+
+from ..domain.features import FEATURE_SPECIFICATION
+from .onnx.errors import ExportRefused
+from .onnx.graph import ACTIVATIONS, Activation, DenseLayer, LstmLayer, Normalisation, PolicyWeights
+from .onnx.metadata import ACTIONS
+from .onnx.tensors import FEATURES
+
+Float32 = npt.NDArray[np.float32]
+
+_NEEDED = "RecurrentPPO with MlpLstmPolicy"
+_ALLOWED = frozenset(
+    {
+        ("collections", "OrderedDict"),
+        ("gymnasium.spaces.box", "Box"),
+        ("gymnasium.spaces.discrete", "Discrete"),
+        ("numpy", "dtype"),
+        ("numpy", "ndarray"),
+        ("numpy._core.multiarray", "_reconstruct"),
+        ("numpy._core.multiarray", "scalar"),
+        ("numpy._core.numeric", "_frombuffer"),
+        ("numpy.random._pcg64", "PCG64"),
+        ("numpy.random._pickle", "__bit_generator_ctor"),
+        ("numpy.random._pickle", "__generator_ctor"),
+        ("numpy.random.bit_generator", "SeedSequence"),
+        ("numpy.random.bit_generator", "__pyx_unpickle_SeedSequence"),
+        ("sb3_contrib.common.recurrent.policies", "RecurrentActorCriticPolicy"),
+        ("stable_baselines3.common.running_mean_std", "RunningMeanStd"),
+        ("stable_baselines3.common.sb2_compat.rmsprop_tf_like", "RMSpropTFLike"),
+        ("stable_baselines3.common.torch_layers", "FlattenExtractor"),
+        ("stable_baselines3.common.vec_env.vec_normalize", "VecNormalize"),
+        ("torch.nn.modules.linear", "Identity"),
+        ("torch.optim.adam", "Adam"),
+        ("torch.optim.adamw", "AdamW"),
+        ("torch.optim.rmsprop", "RMSprop"),
+        ("torch.optim.sgd", "SGD"),
+        *(("torch.nn.modules.activation", name) for name in ACTIVATIONS),
+    }
+)
+
+
+@dataclass(frozen=True, slots=True)
+class TrainedPolicy:
+    """A RecurrentPPO policy: torch's own network, and the seed it was trained with if it was given one."""
+
+    network: RecurrentActorCriticPolicy
+    seed: int | None
+
+
+def read_policy(path: Path) -> TrainedPolicy:
+    """The policy in a zip that RecurrentPPO saved, on the CPU.
+
+    Raises:
+        ExportRefused: it is no such zip, or holds another policy than can be exported.
+    """
+    try:
+        with zipfile.ZipFile(path) as archive:
+            saved = json.loads(archive.read("data"))
+            parameters = torch.load(io.BytesIO(archive.read("policy.pth")), map_location="cpu", weights_only=True)
+    except OSError as error:
+        raise ExportRefused(f"{path}: cannot be read ({error.strerror})") from error
+    except (zipfile.BadZipFile, KeyError, ValueError, pickle.UnpicklingError, RuntimeError) as error:
+        raise ExportRefused(f"{path}: is not a zip that model.save() of sb3-contrib's RecurrentPPO wrote") from error
+    arguments = _network_arguments(path, saved)
+    try:
+        network = RecurrentActorCriticPolicy(lr_schedule=lambda _progress: 0.0, **arguments)
+        network.load_state_dict(parameters)
+    except (TypeError, RuntimeError, AssertionError, ValueError) as error:
+        said = str(error).strip().splitlines()[0]
+        raise ExportRefused(f"{path}: its weights do not fit its policy_kwargs ({said}); save it again") from error
+    network.set_training_mode(False)
+    seed = saved.get("seed")
+    return TrainedPolicy(network, seed if isinstance(seed, int) else None)
+
+
+def read_statistics(path: Path) -> VecNormalize:
+    """The statistics that VecNormalize.save() wrote.
+
+    Raises:
+        ExportRefused: it is another file, or the statistics of other observations.
+    """
+    try:
+        with path.open("rb") as file:
+            statistics = _Unpickler(file).load()
+    except OSError as error:
+        raise ExportRefused(f"{path}: cannot be read ({error.strerror})") from error
+    except _Forbidden as error:
+        raise ExportRefused(
+            f"{path}: holds {error}, which the statistics of VecNormalize do not; it is not loaded"
+        ) from error
+    except Exception as error:
+        # A file that is no pickle can make the unpickler raise nearly anything.
+        raise ExportRefused(f"{path}: is not a file that VecNormalize.save() wrote") from error
+    if not isinstance(statistics, VecNormalize):
+        raise ExportRefused(f"{path}: holds a {type(statistics).__name__} and not the statistics of VecNormalize")
+    if statistics.norm_obs:
+        shape = getattr(getattr(statistics.obs_rms, "mean", None), "shape", None)
+        if shape != (FEATURES,):
+            raise ExportRefused(f"{path}: normalises observations of shape {shape}; ({FEATURES},) is needed")
+    return statistics
+
+
+def normalisation_of(statistics: VecNormalize) -> Normalisation | None:
+    """What it does to an observation, None if nothing."""
+    if not statistics.norm_obs:
+        return None
+    return Normalisation(
+        mean=np.asarray(statistics.obs_rms.mean, dtype=np.float64),
+        variance=np.asarray(statistics.obs_rms.var, dtype=np.float64),
+        epsilon=float(statistics.epsilon),
+        clip=float(statistics.clip_obs),
+    )
+
+
+def weights_of(
+    path: Path,
+    network: RecurrentActorCriticPolicy,
+    actions: Sequence[str],
+    normalisation: Normalisation | None,
+    temperature: float | None,
+) -> PolicyWeights:
+    """The weights that decide: the actor's, not the critic's. `actions` is what actions 0, 1 and 2 were in training.
+
+    Raises:
+        ExportRefused: the network has a part that cannot be exported, or numbers that are not finite.
+    """
+    for name, parameter in network.state_dict().items():
+        if not torch.isfinite(parameter).all():
+            raise ExportRefused(f"{path}: {name} holds numbers that are not finite; training has gone astray")
+    head = _dense(network.action_net)
+    order = [actions.index(action) for action in ACTIONS]
+    return PolicyWeights(
+        lstm=_lstm(path, network.lstm_actor),
+        layers=tuple(_layer(path, module) for module in network.mlp_extractor.policy_net),
+        logits=DenseLayer(head.weights[order], head.bias[order]),
+        normalisation=normalisation,
+        temperature=temperature,
+    )
+
+
+class TorchWitness:
+    """Torch's own policy, behind VecNormalize's own normalisation, to hold an exported one against."""
+
+    def __init__(
+        self,
+        network: RecurrentActorCriticPolicy,
+        statistics: VecNormalize | None,
+        actions: Sequence[str],
+        temperature: float | None,
+    ) -> None:
+        self._network = network
+        self._statistics = statistics
+        self._order = [actions.index(action) for action in ACTIONS]
+        self._temperature = temperature or 1.0
+
+    def decide(
+        self, observations: Float32, hidden: Float32, cell: Float32, begins: npt.NDArray[np.bool_]
+    ) -> tuple[Float32, Float32, Float32]:
+        """One step for each row: probabilities (n, 3) of HOLD, BUY and SELL, and the next states.
+
+        observations: (n, 16). hidden, cell: (n, layers, size). begins: (n,), where the states are forgotten first.
+        """
+        if self._statistics is not None:
+            observations = self._statistics.normalize_obs(observations)
+        states = tuple(torch.from_numpy(state.swapaxes(0, 1).copy()) for state in (hidden, cell))
+        with torch.no_grad():
+            distribution, (hidden_next, cell_next) = self._network.get_distribution(
+                torch.from_numpy(observations), states, torch.from_numpy(begins.astype(np.float32))
+            )
+            tempered = torch.softmax(distribution.distribution.logits / self._temperature, dim=-1)
+            if self._temperature == 1.0:
+                tempered = distribution.distribution.probs
+        return (
+            tempered.numpy()[:, self._order],
+            hidden_next.numpy().swapaxes(0, 1),
+            cell_next.numpy().swapaxes(0, 1),
+        )
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Torch keeps to one thread: for networks of this size more of them only wait for each other."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
+
+
+class _Forbidden(Exception):
+    """A pickle asks for something it has no need of. The message is its name."""
+
+
+class _Unpickler(pickle.Unpickler):
+    """Lets through what a policy needs, and nothing that could run code of the file's choosing."""
+
+    def find_class(self, module: str, name: str) -> Any:
+        """See pickle.Unpickler."""
+        module = module.replace("numpy.core.", "numpy._core.")  # what NumPy 1 called it
+        if (module, name) not in _ALLOWED:
+            raise _Forbidden(f"{module}.{name}")
+        return super().find_class(module, name)
+
+
+def _network_arguments(path: Path, saved: Any) -> dict[str, Any]:
+    """What the network is built with, out of the zip's `data`."""
+    policy_class = _unpickled(path, saved, "policy_class", f"the policy class {{}}; {_NEEDED} can be exported")
+    if policy_class is not RecurrentActorCriticPolicy:
+        raise ExportRefused(f"{path}: is not a policy of {_NEEDED}, which alone can be exported")
+    wanted = f"a Box of {FEATURES} numbers, the features of {FEATURE_SPECIFICATION}, is needed"
+    observation_space = _unpickled(path, saved, "observation_space", f"observations in {{}}; {wanted}")
+    if not isinstance(observation_space, spaces.Box) or observation_space.shape != (FEATURES,):
+        raise ExportRefused(f"{path}: observes {_words(observation_space)}; {wanted}")
+    wanted = f"Discrete({len(ACTIONS)}) is needed: {', '.join(ACTIONS)}"
+    action_space = _unpickled(path, saved, "action_space", f"actions in {{}}; {wanted}")
+    if not isinstance(action_space, spaces.Discrete) or action_space.n != len(ACTIONS) or action_space.start != 0:
+        raise ExportRefused(f"{path}: acts in {_words(action_space)}; {wanted}")
+    activations = ", ".join(ACTIVATIONS)
+    arguments = _unpickled(
+        path, saved, "policy_kwargs", f"policy_kwargs with {{}}; an MLP with one of {activations} can be exported"
+    )
+    arguments = {key: value for key, value in arguments.items() if key != "device"}
+    architecture = arguments.get("net_arch")
+    if isinstance(architecture, list) and architecture and isinstance(architecture[0], dict):
+        arguments["net_arch"] = architecture[0]  # as stable-baselines3 wrote it before 1.8
+    return {"observation_space": observation_space, "action_space": action_space, **arguments}
+
+
+def _unpickled(path: Path, saved: Any, key: str, refusal: str) -> Any:
+    entry = saved.get(key) if isinstance(saved, dict) else None
+    if isinstance(entry, dict) and ":serialized:" in entry:
+        try:
+            return _Unpickler(io.BytesIO(base64.b64decode(entry[":serialized:"]))).load()
+        except _Forbidden as error:
+            raise ExportRefused(f"{path}: has {refusal.format(error)}") from error
+        except Exception as error:
+            # A damaged pickle can make the unpickler raise nearly anything.
+            raise ExportRefused(f"{path}: its {key} cannot be read; save it again with this sb3-contrib") from error
+    if key == "policy_kwargs" and isinstance(entry, dict):
+        return entry  # without a class among them they are plain JSON
+    raise ExportRefused(f"{path}: has no {key}, so it is not a zip of {_NEEDED}")
+
+
+def _words(space: Any) -> str:
+    return f"a {type(space).__name__} of shape {space.shape}" if isinstance(space, spaces.Box) else str(space)
+
+
+def _lstm(path: Path, lstm: torch.nn.LSTM) -> tuple[LstmLayer, ...]:
+    for option in ("bidirectional", "proj_size", "batch_first"):
+        if getattr(lstm, option):
+            raise ExportRefused(f"{path}: has lstm_kwargs with {option}, which cannot be exported; train it without")
+    layers = []
+    for index in range(lstm.num_layers):
+        recurrent = _array(getattr(lstm, f"weight_hh_l{index}"))
+        biases = [
+            _array(getattr(lstm, f"bias_{what}_l{index}")) if lstm.bias else np.zeros(len(recurrent), np.float32)
+            for what in ("ih", "hh")
+        ]
+        layers.append(LstmLayer(_array(getattr(lstm, f"weight_ih_l{index}")), recurrent, *biases))
+    return tuple(layers)
+
+
+def _layer(path: Path, module: torch.nn.Module) -> DenseLayer | Activation:
+    if isinstance(module, torch.nn.Linear):
+        return _dense(module)
+    name = type(module).__name__
+    if name not in ACTIVATIONS:
+        raise ExportRefused(f"{path}: has a layer {name} that cannot be exported; {', '.join(ACTIVATIONS)} can")
+    alpha = getattr(module, "negative_slope", getattr(module, "alpha", 1.0))
+    return Activation(name, float(alpha))
+
+
+def _dense(linear: torch.nn.Linear) -> DenseLayer:
+    return DenseLayer(_array(linear.weight), _array(linear.bias))
+
+
+def _array(parameter: torch.Tensor) -> Float32:
+    values: Float32 = parameter.detach().numpy().astype(np.float32)
+    return values

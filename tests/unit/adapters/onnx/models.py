@@ -1,0 +1,177 @@
+"""Model files made for tests: policies from random weights, small graphs in full, and a recurrence in plain numpy."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import onnx
+
+from tradingsignals_server.adapters.onnx.graph import (
+    Activation,
+    DenseLayer,
+    LstmLayer,
+    Normalisation,
+    PolicyWeights,
+    build_model,
+)
+from tradingsignals_server.adapters.onnx.metadata import Metadata, OutputKind
+from tradingsignals_server.domain.recurrent_state import ResetRule
+
+RECURRENT = Metadata("test", "1", "PPO-LSTM", OutputKind.PROBABILITIES, ResetRule.SESSION)
+MEMORYLESS = replace(RECURRENT, type="PPO", reset=ResetRule.NONE)
+
+Numbers = npt.NDArray[np.float32] | npt.NDArray[np.float64]
+
+OBSERVATION = "float[batch,16] observation"
+PROBABILITIES = "float[batch,3] probabilities"
+STATE = "float[batch,1,4] hidden, float[batch,1,4] cell"
+NEXT_STATE = "float[batch,1,4] hidden_next, float[batch,1,4] cell_next"
+
+THREE = """
+    sizes = Constant <value_ints = [3, 13]> ()
+    three, rest = Split <axis = 1> (observation, sizes)
+"""
+SOFTMAX = THREE + "probabilities = Softmax <axis = -1> (three)"
+"""The first three features through a softmax."""
+CARRIED = """
+    hidden_next = Tanh (hidden)
+    cell_next = Identity (cell)
+"""
+
+
+def write(folder: Path, content: bytes, name: str = "model.onnx") -> Path:
+    """`content` in a file, and where."""
+    path = folder / name
+    path.write_bytes(content)
+    return path
+
+
+def graph(
+    inputs: str = OBSERVATION,
+    outputs: str = PROBABILITIES,
+    body: str = SOFTMAX,
+    metadata: Metadata | dict[str, str] | None = None,
+    *,
+    opset: int = 17,
+    ir_version: int = 8,
+) -> bytes:
+    """A model file in ONNX's own text syntax, not checked by anything."""
+    header = f'<ir_version: {ir_version}, opset_import: ["" : {opset}]>'
+    model = onnx.parser.parse_model(f"{header} g ({inputs}) => ({outputs}) {{ {body} }}")
+    if metadata is not None:
+        properties = metadata.to_properties() if isinstance(metadata, Metadata) else metadata
+        onnx.helper.set_model_props(model, properties)
+    return bytes(model.SerializeToString())
+
+
+def recurrent_graph(
+    state: str = STATE,
+    next_state: str = NEXT_STATE,
+    body: str = SOFTMAX + CARRIED,
+    metadata: Metadata | dict[str, str] = RECURRENT,
+) -> bytes:
+    """The same with a state of one layer of four, which the probabilities do not depend on."""
+    return graph(f"{OBSERVATION}, {state}", f"{PROBABILITIES}, {next_state}", body, metadata)
+
+
+def random_weights(
+    layers: int = 1, size: int = 8, hidden: Sequence[int] = (6,), *, normalised: bool = False, seed: int = 0
+) -> PolicyWeights:
+    """A policy that nobody trained."""
+    random = np.random.default_rng(seed)
+
+    def uniform(*shape: int) -> npt.NDArray[np.float32]:
+        return random.uniform(-0.7, 0.7, shape).astype(np.float32)
+
+    dense: list[DenseLayer | Activation] = []
+    width = size
+    for outputs in hidden:
+        dense += [DenseLayer(uniform(outputs, width), uniform(outputs)), Activation("Tanh")]
+        width = outputs
+    return PolicyWeights(
+        lstm=tuple(
+            LstmLayer(
+                uniform(4 * size, size if layer else 16), uniform(4 * size, size), uniform(4 * size), uniform(4 * size)
+            )
+            for layer in range(layers)
+        ),
+        layers=tuple(dense),
+        logits=DenseLayer(3.0 * uniform(3, width), uniform(3)),
+        normalisation=Normalisation(random.normal(size=16), random.uniform(1e-4, 4.0, 16), 1e-8, 10.0)
+        if normalised
+        else None,
+    )
+
+
+def policy_file(folder: Path, weights: PolicyWeights, metadata: Metadata = RECURRENT) -> Path:
+    """A model file of these weights."""
+    return write(folder, build_model(weights, metadata.to_properties()))
+
+
+def observations(count: int, seed: int = 7) -> npt.NDArray[np.float32]:
+    """Random observations, shape (count, 16)."""
+    return np.random.default_rng(seed).normal(scale=2.0, size=(count, 16)).clip(-10.0, 10.0).astype(np.float32)
+
+
+@dataclass
+class NumpyPolicy:
+    """The recurrence as one would write it on a blackboard, in float64: nothing of ONNX, nothing of torch.
+
+    lstm: for each layer the weights of input and recurrence and their biases, gates in the order i, f, g, o.
+    dense: weights and bias of each layer, tanh between them and none after the last.
+    """
+
+    lstm: Sequence[tuple[Numbers, Numbers, Numbers, Numbers]]
+    dense: Sequence[tuple[Numbers, Numbers]]
+    mean: Numbers | float = 0.0
+    variance: Numbers | float = 1.0
+    epsilon: float = 0.0
+    clip: float = np.inf
+    temperature: float = 1.0
+
+    def __post_init__(self) -> None:
+        self.forget()
+
+    def forget(self) -> None:
+        """The state goes back to zeros."""
+        self.hidden = [np.zeros(recurrent.shape[1]) for _, recurrent, _, _ in self.lstm]
+        self.cell = [np.zeros_like(hidden) for hidden in self.hidden]
+
+    @classmethod
+    def of(cls, weights: PolicyWeights) -> NumpyPolicy:
+        """The same policy, its state at zeros."""
+        dense = [layer for layer in weights.layers if isinstance(layer, DenseLayer)]
+        scale = weights.normalisation
+        policy = cls(
+            [(w.input_weights, w.recurrent_weights, w.input_bias, w.recurrent_bias) for w in weights.lstm],
+            [(layer.weights, layer.bias) for layer in (*dense, weights.logits)],
+            temperature=weights.temperature or 1.0,
+        )
+        if scale is not None:
+            policy.mean, policy.variance = scale.mean, scale.variance
+            policy.epsilon, policy.clip = scale.epsilon, scale.clip
+        return policy
+
+    def decide(self, observation: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
+        """The probabilities after one more bar, and the state carried on."""
+        x = (observation.astype(np.float64) - self.mean) / np.sqrt(self.variance + self.epsilon)
+        x = np.clip(x, -self.clip, self.clip)
+        for layer, (w, u, b, c) in enumerate(self.lstm):
+            i, f, g, o = np.split(w.astype(np.float64) @ x + b + u.astype(np.float64) @ self.hidden[layer] + c, 4)
+            self.cell[layer] = _sigmoid(f) * self.cell[layer] + _sigmoid(i) * np.tanh(g)
+            self.hidden[layer] = x = _sigmoid(o) * np.tanh(self.cell[layer])
+        for place, (w, b) in enumerate(self.dense):
+            x = w.astype(np.float64) @ x + b
+            x = np.tanh(x) if place < len(self.dense) - 1 else x / self.temperature
+        weights = np.exp(x - x.max())
+        probabilities: npt.NDArray[np.float64] = weights / weights.sum()
+        return probabilities
+
+
+def _sigmoid(x: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    sigmoid: npt.NDArray[np.float64] = 1.0 / (1.0 + np.exp(-x))
+    return sigmoid

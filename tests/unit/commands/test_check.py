@@ -1,0 +1,74 @@
+"""`tradingsignals check`: what it tells of a file that will serve, and that it refuses one that will not."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from tradingsignals_server.adapters.onnx.metadata import NOTHING
+from tradingsignals_server.adapters.onnx.model_file import ModelRefused
+from tradingsignals_server.commands.check import check
+from tradingsignals_server.domain.recurrent_state import ResetRule
+
+from ..adapters.onnx.models import RECURRENT, graph, policy_file, random_weights, write
+
+
+def told(path: Path) -> dict[str, str]:
+    """The rows of what is told, by their first word or two."""
+    first, *rows = check(path).splitlines()
+    assert first == f"{path}: will serve"
+    return {row[2:15].strip(): row[15:] for row in rows}
+
+
+def test_tells_all_of_a_recurrent_policy(tmp_path: Path) -> None:
+    span = ["2023-01-02T13:00:00Z", "2023-06-30T17:55:00Z"]
+    metadata = replace(
+        RECURRENT,
+        name="usdcop",
+        version="2024.1",
+        normalisation=json.dumps({"kind": "in_graph", "mean": [0.0] * 16, "variance": [1.0] * 16, "clip": 10.0}),
+        calibration=json.dumps({"kind": "temperature", "temperature": 1.25, "range": span}),
+        training_range=(datetime(2021, 1, 4, 13, tzinfo=UTC), datetime(2022, 12, 30, 17, 55, tzinfo=UTC)),
+        git_revision="0123abc",
+        seed="7",
+    )
+    rows = told(policy_file(tmp_path, random_weights(layers=2, size=16), metadata))
+    assert len(rows.pop("sha256")) == 64
+    assert rows == {
+        "model": "usdcop 2024.1 (PPO-LSTM)",
+        "features": "m5-v1: 16, of the last 100 bars",
+        "normalised": "in the graph, by the mean and variance of training, cut off at 10.0",
+        "answers": "probabilities of HOLD, BUY, SELL",
+        "calibrated": "by temperature 1.25, found on 2023-01-02T13:00:00Z to 2023-06-30T17:55:00Z",
+        "state": "2 layers of 16, reset at each session's first bar",
+        "batches": "of up to 256 symbols, to the bit as one by one",
+        "opset": "17",
+        "trained on": "2021-01-04T13:00:00Z to 2022-12-30T17:55:00Z",
+        "seed": "7",
+        "git revision": "0123abc",
+    }
+
+
+def test_leaves_out_what_a_file_does_not_say(tmp_path: Path) -> None:
+    rows = told(policy_file(tmp_path, random_weights(), replace(RECURRENT, reset=ResetRule.NEVER, calibration=NOTHING)))
+    assert rows["state"] == "1 layer of 8, never reset"
+    assert (rows["normalised"], rows["calibrated"]) == ("no", "no")
+    assert not rows.keys() & {"trained on", "seed", "git revision"}
+
+
+def test_tells_of_a_plain_file(tmp_path: Path) -> None:
+    rows = told(write(tmp_path, graph("float[1,16] observation", "float[1,3] probabilities"), "lucky.onnx"))
+    assert rows["model"] == "onnx lucky (onnx)"
+    assert rows["state"] == "none: each bar is decided by itself"
+    assert rows["batches"] == "none: symbols are decided one by one"
+
+
+def test_refuses_in_one_line(tmp_path: Path) -> None:
+    path = write(tmp_path, b"not a model")
+    with pytest.raises(ModelRefused) as refused:
+        check(path)
+    assert str(refused.value) == f"{path}: is not an ONNX file; name one that `tradingsignals export` made"

@@ -1,0 +1,249 @@
+"""`tradingsignals export`: an exported policy decides as it did in torch, and as its weights do in plain numpy."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tradingsignals_server.adapters.onnx import graph as onnx_graph
+from tradingsignals_server.adapters.onnx.metadata import ACTIONS
+from tradingsignals_server.adapters.onnx.policy import OnnxPolicy
+from tradingsignals_server.commands import parity
+from tradingsignals_server.commands.check import check
+from tradingsignals_server.commands.export import ExportRefused, export
+from tradingsignals_server.domain.recurrent_state import ResetRule
+from tradingsignals_server.domain.signals import Probabilities
+
+from ..adapters.onnx.models import observations
+from .trained import Market, Trained, in_numpy, sb3_contrib, torch, trained, vec_env
+
+ALL_TOLD = sum(rows * steps for rows, steps in parity.STEPS.items())
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> Iterator[None]:
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    torch.manual_seed(11)
+    yield
+    torch.set_num_threads(threads)
+
+
+@pytest.fixture
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A short comparison, for tests of other things."""
+    monkeypatch.setattr(parity, "STEPS", {1: 20, 3: 10})
+
+
+VARIANTS: dict[str, tuple[dict[str, Any], bool]] = {
+    "as it comes, without statistics": ({}, False),
+    "one layer of 64, as it comes": ({"lstm_hidden_size": 64}, True),
+    "one layer of 16, shared": ({"lstm_hidden_size": 16, "shared_lstm": True, "enable_critic_lstm": False}, True),
+    "two layers of 16, critic without": (
+        {"lstm_hidden_size": 16, "n_lstm_layers": 2, "enable_critic_lstm": False, "net_arch": []},
+        True,
+    ),
+    "two layers of 64, shared, ReLU": (
+        {
+            "lstm_hidden_size": 64,
+            "n_lstm_layers": 2,
+            "shared_lstm": True,
+            "enable_critic_lstm": False,
+            "activation_fn": torch.nn.ReLU,
+            "net_arch": {"pi": [32, 16], "vf": [8]},
+        },
+        False,
+    ),
+    "three layers of 8, own extractors, no bias": (
+        {
+            "lstm_hidden_size": 8,
+            "n_lstm_layers": 3,
+            "share_features_extractor": False,
+            "lstm_kwargs": {"bias": False},
+            "net_arch": {"vf": [8]},
+        },
+        True,
+    ),
+}
+
+
+@pytest.mark.parametrize(("policy_kwargs", "normalised"), VARIANTS.values(), ids=VARIANTS.keys())
+def test_a_policy_decides_as_it_did_in_torch(policy_kwargs: dict[str, Any], normalised: bool, tmp_path: Path) -> None:
+    source = trained(tmp_path, policy_kwargs)
+    out = tmp_path / "models" / "usdcop" / "1" / "model.onnx"
+    made = export(source.zip, out, vecnormalize=source.statistics if normalised else None, temperature=1.5)
+
+    assert made.parity.holds
+    assert made.parity.decisions == ALL_TOLD
+    assert made.parity.resets > 50
+    assert "parity with torch over 2860 steps, 9740 decisions" in made.report()
+    assert [path.name for path in out.parent.iterdir()] == ["model.onnx"]
+    assert check(out).startswith(f"{out}: will serve")
+    assert made.specification.layers == policy_kwargs.get("n_lstm_layers", 1)
+    assert made.specification.hidden_size == policy_kwargs.get("lstm_hidden_size", 256)
+    assert made.specification.seed == "5"
+    assert json.loads(made.specification.normalisation)["kind"] == ("in_graph" if normalised else "none")
+
+
+def test_four_witnesses_agree_over_a_long_run(tmp_path: Path) -> None:
+    """The file, RecurrentPPO as sb3-contrib loads it behind VecNormalize as it loads that, and plain numpy."""
+    source = trained(tmp_path, {"lstm_hidden_size": 24, "n_lstm_layers": 2}, steps=64)
+    policy = OnnxPolicy(export(source.zip, tmp_path / "model.onnx", vecnormalize=source.statistics).path)
+    model = sb3_contrib.RecurrentPPO.load(source.zip, device="cpu")
+    statistics = vec_env.VecNormalize.load(str(source.statistics), vec_env.DummyVecEnv([Market]))
+    blackboard = in_numpy(model, statistics)
+
+    state = policy.initial_state()
+    torch_state = (torch.zeros(2, 1, 24), torch.zeros(2, 1, 24))
+    for observation in observations(1000):
+        found, state = policy.decide(observation, state)
+        with torch.no_grad():
+            seen = torch.from_numpy(statistics.normalize_obs(observation[np.newaxis]))
+            distribution, torch_state = model.policy.get_distribution(seen, torch_state, torch.zeros(1))
+        by_torch = distribution.distribution.probs[0].numpy()
+        assert np.abs(numbers(found) - by_torch).max() < 1e-5
+        assert np.abs(numbers(found) - blackboard.decide(observation)).max() < 1e-5
+        assert np.abs(state.hidden - torch_state[0][:, 0].numpy()).max() < 1e-5
+        assert np.abs(state.hidden - np.stack(blackboard.hidden)).max() < 1e-5
+
+
+def numbers(probabilities: Probabilities | None) -> list[float]:
+    assert probabilities is not None
+    return [probabilities.hold, probabilities.buy, probabilities.sell]
+
+
+def small(folder: Path, **policy_kwargs: Any) -> Trained:
+    return trained(folder, {"lstm_hidden_size": 8, "net_arch": [6], **policy_kwargs})
+
+
+@pytest.mark.parametrize("activation", sorted(onnx_graph.ACTIVATIONS))
+@pytest.mark.usefixtures("quick")
+def test_every_activation_it_knows_is_the_one_of_torch(activation: str, tmp_path: Path) -> None:
+    source = small(tmp_path, activation_fn=getattr(torch.nn, activation))
+    made = export(source.zip, tmp_path / "model.onnx")
+    assert made.parity.probability_difference < 1e-6
+
+
+@pytest.mark.parametrize("batch", ["one by one", "in a batch"])
+@pytest.mark.parametrize(
+    "mistake",
+    ["gates in the order of torch", "state forgotten", "normalised wrongly", "temperature left out"],
+)
+def test_a_mistake_in_the_graph_would_be_noticed(
+    mistake: str, batch: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(parity, "STEPS", {1: 20} if batch == "one by one" else {3: 10})
+    source = small(tmp_path)
+    build = onnx_graph.build_model
+    if mistake == "gates in the order of torch":
+        monkeypatch.setattr(onnx_graph, "_gates", lambda values: values)
+    elif mistake == "state forgotten":
+        decide, decide_batch = OnnxPolicy.decide, OnnxPolicy.decide_batch
+        monkeypatch.setattr(OnnxPolicy, "decide", lambda self, o, _: decide(self, o, self.initial_state()))
+        monkeypatch.setattr(
+            OnnxPolicy, "decide_batch", lambda self, o, s: decide_batch(self, o, [self.initial_state()] * len(s))
+        )
+    elif mistake == "normalised wrongly":
+        monkeypatch.setattr(onnx_graph, "_normalised", lambda *_: "observation")
+    else:
+
+        def untempered(weights: Any, properties: Any) -> bytes:
+            return build(replace(weights, temperature=None), properties)
+
+        monkeypatch.setattr(onnx_graph, "build_model", untempered)
+    with pytest.raises(ExportRefused, match=r"otherwise in ONNX than in torch: .*model\.onnx is not written"):
+        export(source.zip, tmp_path / "model.onnx", vecnormalize=source.statistics, temperature=2.0)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["policy.zip", "statistics.pkl"]
+
+
+def test_a_policy_that_magnifies_rounding_is_told_from_a_wrong_graph(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(parity, "STEPS", {1: 300, 3: 100})
+    source = trained(tmp_path, {"lstm_hidden_size": 32, "net_arch": []})
+    model = sb3_contrib.RecurrentPPO.load(source.zip, device="cpu")
+    with torch.no_grad():
+        # Large recurrent weights and small ones for what comes in make it chaotic.
+        model.policy.lstm_actor.weight_hh_l0.mul_(15.0)
+        model.policy.lstm_actor.weight_ih_l0.mul_(0.2)
+    model.save(source.zip)
+    with pytest.raises(
+        ExportRefused, match=r"each step agrees with torch to .*, but its recurrence magnifies rounding"
+    ):
+        export(source.zip, tmp_path / "model.onnx")
+    assert not (tmp_path / "model.onnx").exists()
+
+
+@pytest.mark.usefixtures("quick")
+def test_actions_in_another_order_come_out_in_ours(tmp_path: Path) -> None:
+    source = small(tmp_path)
+    ours = OnnxPolicy(export(source.zip, tmp_path / "ours.onnx").path)
+    theirs = OnnxPolicy(export(source.zip, tmp_path / "theirs.onnx", actions=("SELL", "HOLD", "BUY")).path)
+    for observation in observations(20):
+        expected, _ = ours.decide(observation, ours.initial_state())
+        found, _ = theirs.decide(observation, theirs.initial_state())
+        assert expected is not None
+        assert numbers(found) == pytest.approx([expected.buy, expected.sell, expected.hold], abs=1e-6)
+    assert theirs.specification.actions == ACTIONS
+
+
+@pytest.mark.usefixtures("quick")
+def test_temperature_divides_the_logits(tmp_path: Path) -> None:
+    source = small(tmp_path)
+    plain = OnnxPolicy(export(source.zip, tmp_path / "plain.onnx").path)
+    span = (datetime(2023, 1, 2, tzinfo=UTC), datetime(2023, 6, 30, tzinfo=UTC))
+    made = export(source.zip, tmp_path / "cool.onnx", temperature=2.5, calibration_range=span)
+    assert json.loads(made.specification.calibration) == {
+        "kind": "temperature",
+        "temperature": 2.5,
+        "range": ["2023-01-02T00:00:00Z", "2023-06-30T00:00:00Z"],
+    }
+    cool = OnnxPolicy(made.path)
+    for observation in observations(20):
+        logits = np.log(numbers(plain.decide(observation, plain.initial_state())[0]))
+        expected = np.exp(logits / 2.5) / np.exp(logits / 2.5).sum()
+        assert numbers(cool.decide(observation, cool.initial_state())[0]) == pytest.approx(expected.tolist(), abs=1e-6)
+
+
+@pytest.mark.usefixtures("quick")
+def test_the_file_says_what_it_was_told(tmp_path: Path) -> None:
+    source = small(tmp_path)
+    span = (datetime(2021, 1, 4, tzinfo=UTC), datetime(2022, 12, 30, tzinfo=UTC))
+    made = export(
+        source.zip,
+        tmp_path / "model.onnx",
+        name="usdcop",
+        version="2024.1",
+        reset=ResetRule.NEVER,
+        training_range=span,
+        git_revision="0123abc",
+    ).specification
+    assert (made.name, made.version, made.type) == ("usdcop", "2024.1", "PPO-LSTM")
+    assert (made.reset, made.training_range, made.git_revision) == (ResetRule.NEVER, span, "0123abc")
+
+
+@pytest.mark.usefixtures("quick")
+def test_the_same_policy_gives_the_same_file(tmp_path: Path) -> None:
+    source = small(tmp_path)
+    one, other = (export(source.zip, tmp_path / name) for name in ("one.onnx", "other.onnx"))
+    assert one.path.read_bytes() == other.path.read_bytes()
+    assert one.specification.name == "policy"
+    tempered = export(source.zip, tmp_path / "tempered.onnx", temperature=2.0)
+    assert tempered.specification.version != one.specification.version
+
+
+@pytest.mark.usefixtures("quick")
+def test_a_file_that_was_there_is_replaced_whole(tmp_path: Path) -> None:
+    source = small(tmp_path)
+    out = tmp_path / "model.onnx"
+    out.write_bytes(b"the one before")
+    export(source.zip, out)
+    assert check(out).startswith(f"{out}: will serve")
+    assert out.stat().st_mode & 0o777 == source.zip.stat().st_mode & 0o777

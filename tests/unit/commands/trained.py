@@ -1,0 +1,105 @@
+"""Policies for tests of the exporter, made with the extra `train`; without it those tests are skipped."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from ..adapters.onnx.models import NumpyPolicy
+
+WHY = "needs the extra `train`: pip install 'tradingsignals-server[train]'"
+torch: Any = pytest.importorskip("torch", reason=WHY)
+gymnasium: Any = pytest.importorskip("gymnasium", reason=WHY)
+sb3: Any = pytest.importorskip("stable_baselines3", reason=WHY)
+sb3_contrib: Any = pytest.importorskip("sb3_contrib", reason=WHY)
+vec_env: Any = pytest.importorskip("stable_baselines3.common.vec_env", reason=WHY)
+
+SIXTEEN = gymnasium.spaces.Box(-10.0, 10.0, (16,), np.float32)
+THREE = gymnasium.spaces.Discrete(3)
+
+
+class Market(gymnasium.Env):  # type: ignore[misc] # the extra `train` has no types here
+    """Random observations; action 1 is always right."""
+
+    def __init__(self, observation_space: Any = SIXTEEN, action_space: Any = THREE) -> None:
+        self.observation_space = observation_space
+        self.action_space = action_space
+
+    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
+        super().reset(seed=seed, options=options)
+        self.bars = 0
+        return self.observation_space.sample(), {}
+
+    def step(self, action: Any) -> tuple[Any, float, bool, bool, dict[str, Any]]:
+        self.bars += 1
+        return self.observation_space.sample(), float(np.sum(action) == 1), self.bars == 20, False, {}
+
+
+@dataclass
+class Trained:
+    """What a training leaves behind."""
+
+    zip: Path
+    statistics: Path
+
+
+def trained(
+    folder: Path,
+    policy_kwargs: dict[str, Any] | None = None,
+    *,
+    policy: str = "MlpLstmPolicy",
+    algorithm: Any = sb3_contrib.RecurrentPPO,
+    observation_space: Any = SIXTEEN,
+    action_space: Any = THREE,
+    steps: int = 0,
+    seed: int | None = 5,
+) -> Trained:
+    """A policy with weights that are no longer those it began with, and statistics of its observations."""
+    market = vec_env.DummyVecEnv([lambda: Market(observation_space, action_space)])
+    flat = isinstance(observation_space, gymnasium.spaces.Box) and len(observation_space.shape) == 1
+    env = vec_env.VecNormalize(market, clip_obs=5.0) if flat else market
+    options = {"n_steps": 32, "batch_size": 16, "n_epochs": 2} if "PPO" in algorithm.__name__ else {}
+    model = algorithm(policy, env, seed=seed, device="cpu", policy_kwargs=policy_kwargs or {}, **options)
+    if steps:
+        model.learn(steps)
+    with torch.no_grad():
+        for parameter in model.policy.parameters():
+            parameter.add_(0.5 * parameter.shape[-1] ** -0.5 * torch.randn_like(parameter))
+    made = Trained(folder / "policy.zip", folder / "statistics.pkl")
+    model.save(made.zip)
+    if flat:
+        # Scales as features have them, one of them nearly constant.
+        width = observation_space.shape[0]
+        env.obs_rms.mean = np.random.default_rng(2).normal(size=width)
+        env.obs_rms.var = np.geomspace(1e-6, 9.0, width)
+        env.save(made.statistics)
+    return made
+
+
+def in_numpy(model: Any, statistics: Any) -> NumpyPolicy:
+    """The plain numpy recurrence of a policy that sb3-contrib itself has loaded."""
+    weights = {name: values.numpy() for name, values in model.policy.state_dict().items()}
+    lstm = [
+        tuple(
+            weights.get(f"lstm_actor.{part}_l{layer}", np.zeros(1, np.float32))
+            for part in ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
+        )
+        for layer in range(model.policy.lstm_actor.num_layers)
+    ]
+    dense = [
+        (weights[f"mlp_extractor.policy_net.{place}.weight"], weights[f"mlp_extractor.policy_net.{place}.bias"])
+        for place in range(0, len(model.policy.mlp_extractor.policy_net), 2)
+    ]
+    head = (weights["action_net.weight"], weights["action_net.bias"])
+    return NumpyPolicy(
+        lstm,
+        [*dense, head],
+        mean=statistics.obs_rms.mean,
+        variance=statistics.obs_rms.var,
+        epsilon=statistics.epsilon,
+        clip=statistics.clip_obs,
+    )
