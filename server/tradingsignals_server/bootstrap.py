@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
+from pathlib import Path
 
 import asyncpg
 
@@ -15,7 +16,7 @@ from .adapters.edge.process import Edge, running_edge
 from .adapters.edge.render import Address, EdgeConfig
 from .adapters.feeds.replay import ReplayFeed
 from .adapters.feeds.simulate import SimulatedFeed
-from .adapters.onnx_policy import OnnxPolicy
+from .adapters.onnx.repository import fingerprint, load_newest, shipped_models, versions
 from .adapters.placeholder_policy import PlaceholderPolicy
 from .adapters.postgres.bars_table import BarsTable
 from .adapters.postgres.connection import connection, connection_pool
@@ -25,10 +26,12 @@ from .adapters.postgres.store import PostgresStore
 from .application.broadcast import Broadcast
 from .application.engine import Engine
 from .application.health import HealthReporter
+from .application.models import ModelKeeper, ModelSource
 from .application.pipeline import Pipeline
-from .application.ports import Feed, Policy, Store
+from .application.ports import Feed, Store
 from .application.queries import Queries
-from .config import FeedKind, Settings
+from .application.trader import Trader
+from .config import PLACEHOLDER_PATH, FeedKind, Settings
 from .domain.calendar import calendar_for
 from .rpc.convert import encode
 from .rpc.events import EventServicer
@@ -49,7 +52,7 @@ class Service:
 
     grpc_port: int
     dsn: str
-    policy: Policy
+    pipeline: Pipeline
     farewell: Callable[[], Awaitable[None]]
 
 
@@ -107,15 +110,20 @@ async def serving(settings: Settings, dsn: str) -> AsyncIterator[Service]:
     async with connection_pool(dsn) as pool, asyncio.TaskGroup() as background:
         await migrated(pool)
         store = PostgresStore(pool, encode, await _bars_table(pool, settings))
-        policy = _policy(settings)
-        pipeline = Pipeline(policy, settings.risk_rules, calendar_of)
+        rules = settings.risk_rules
+        live, shadow = _model_source(settings.model_path, "MODEL_PATH"), _shadow_source(settings)
+        pipeline = Pipeline(
+            Trader(live.load(), rules), calendar_of, None if shadow is None else Trader(shadow.load(), rules)
+        )
         broadcast = Broadcast(store, await store.log_head())
-        engine = Engine(store, pipeline, broadcast, utc_now)
+        engine = Engine(store, pipeline, broadcast, utc_now, bars_elsewhere=settings.bars_table is not None)
         for symbol in await store.symbols_with_open_positions():
             await engine.last_bar(symbol)
         background.create_task(engine.run())
+        keeper = ModelKeeper(engine, pipeline, rules, live, shadow)
+        keeping = background.create_task(keeper.run())
         try:
-            servicers = _servicers(settings, store, engine, pipeline, broadcast)
+            servicers = _servicers(settings, store, engine, pipeline, broadcast, keeper)
             async with running_server(settings.grpc_host, settings.grpc_port, servicers) as server:
 
                 async def farewell() -> None:
@@ -125,12 +133,13 @@ async def serving(settings: Settings, dsn: str) -> AsyncIterator[Service]:
                 feed = _feed(settings)
                 feeding = None if feed is None else background.create_task(feed.run(engine))
                 try:
-                    yield Service(server.port, dsn, policy, farewell)
+                    yield Service(server.port, dsn, pipeline, farewell)
                 finally:
                     if feeding is not None:
                         feeding.cancel()
                     await farewell()
         finally:
+            keeping.cancel()
             await engine.stop()
 
 
@@ -141,22 +150,36 @@ async def migrated(pool: asyncpg.Pool) -> list[Migration]:
 
 
 def _servicers(
-    settings: Settings, store: Store, engine: Engine, pipeline: Pipeline, broadcast: Broadcast
+    settings: Settings,
+    store: Store,
+    engine: Engine,
+    pipeline: Pipeline,
+    broadcast: Broadcast,
+    keeper: ModelKeeper,
 ) -> dict[str, object]:
     queries = Queries(store)
-    health = HealthReporter(store, engine, pipeline.policy, utc_now, live_feed=settings.feed is FeedKind.PUSH)
+    health = HealthReporter(store, engine, pipeline, utc_now, live_feed=settings.feed is FeedKind.PUSH)
     return {
         "SystemService": SystemServicer(health, broadcast, settings.feed),
-        "SignalService": SignalServicer(engine, queries, broadcast, pipeline.policy, settings.risk_rules),
+        "SignalService": SignalServicer(engine, queries, broadcast, pipeline),
         "PositionService": PositionServicer(engine, queries, broadcast),
         "MarketDataService": MarketDataServicer(engine, queries, utc_now),
-        "ModelService": ModelServicer(pipeline),
+        "ModelService": ModelServicer(pipeline, keeper, queries),
         "EventService": EventServicer(broadcast),
     }
 
 
-def _policy(settings: Settings) -> Policy:
-    return PlaceholderPolicy() if settings.model_path is None else OnnxPolicy(settings.model_path)
+def _model_source(path: Path | None, setting: str) -> ModelSource:
+    """The policy at `path`; without one the policy that is shipped; and placeholder predictions if there is none."""
+    folder = shipped_models() if path is None else path
+    if folder is None or folder == PLACEHOLDER_PATH:
+        return ModelSource(fingerprint=lambda: None, load=PlaceholderPolicy, versions=lambda: ())
+    return ModelSource(partial(fingerprint, folder), partial(load_newest, folder, setting), partial(versions, folder))
+
+
+def _shadow_source(settings: Settings) -> ModelSource | None:
+    path = settings.shadow_model_path
+    return None if path is None else _model_source(path, "SHADOW_MODEL_PATH")
 
 
 def _feed(settings: Settings) -> Feed | None:

@@ -48,6 +48,7 @@ def main() -> None:
     Replay a file of bars:       tradingsignals up --bars usdcop.csv.gz
     The same into a running one: tradingsignals replay usdcop.csv.gz
     See every setting:           tradingsignals config
+    Will this model file serve?  tradingsignals check model.onnx
 
     Settings are environment variables, or lines in a .env file in the working folder.
     """
@@ -124,6 +125,79 @@ def migrate() -> None:
     from .commands import migrate as command
 
     _run(command.migrate(_settings(None, None, None)))
+
+
+@main.command()
+@click.argument("file", type=click.Path(path_type=Path, exists=True))
+def check(file: Path) -> None:
+    """Tell whether the model FILE (or the newest in a folder) will serve, and what it is; or why not.
+
+    It is loaded and tried as the service does it. The exit code is 1 if it will not serve.
+    """
+    from .adapters.onnx.repository import newest_model
+    from .commands.check import check as command
+
+    click.echo(command(newest_model(file)))
+
+
+@main.command()
+@click.argument("policy", type=click.Path(path_type=Path, dir_okay=False, exists=True))
+@click.option("--out", type=click.Path(path_type=Path, dir_okay=False), required=True, help="File to write.")
+@click.option(
+    "--vecnormalize",
+    type=click.Path(path_type=Path, dir_okay=False, exists=True),
+    help="What VecNormalize.save() wrote, if the policy was trained behind it.",
+)
+@click.option("--name", help="Name of the model; that of the zip if it is not given.")
+@click.option("--version", help="Version, which stands on every signal; from the weights if it is not given.")
+@click.option(
+    "--reset",
+    type=click.Choice(["session", "never"]),
+    default="session",
+    show_default=True,
+    help="When the recurrent state goes back to zeros: as episodes began in training.",
+)
+@click.option("--training-range", help="The data it was trained on, such as 2021-01-04..2022-12-30.")
+@click.option("--temperature", type=float, help="Divide the logits by this, found by calibration.")
+@click.option("--calibration-range", help="The data that temperature was found on.")
+@click.option("--actions", default="HOLD,BUY,SELL", show_default=True, help="What actions 0, 1 and 2 were in training.")
+@click.option("--git-revision", help="Of the code that it was trained with.")
+def export(
+    policy: Path,
+    out: Path,
+    vecnormalize: Path | None,
+    name: str | None,
+    version: str | None,
+    reset: str,
+    training_range: str | None,
+    temperature: float | None,
+    calibration_range: str | None,
+    actions: str,
+    git_revision: str | None,
+) -> None:
+    """Turn POLICY, the zip of an sb3-contrib RecurrentPPO, into a model file, and prove that it decides the same.
+
+    The file is written only if its probabilities and states stay with torch's over thousands of random steps. Needs
+    torch and sb3-contrib: pip install 'tradingsignals-server[train]'.
+    """
+    from .commands.export import export as command
+    from .commands.export import parse_actions, parse_range
+    from .domain.recurrent_state import ResetRule
+
+    exported = command(
+        policy,
+        out,
+        vecnormalize=vecnormalize,
+        name=name,
+        version=version,
+        reset=ResetRule(reset),
+        training_range=None if training_range is None else parse_range(training_range),
+        temperature=temperature,
+        calibration_range=None if calibration_range is None else parse_range(calibration_range),
+        actions=parse_actions(actions),
+        git_revision=git_revision,
+    )
+    click.echo(exported.report())
 
 
 @main.command()

@@ -37,6 +37,10 @@ class LogFormat(StrEnum):
     JSON = "json"
 
 
+PLACEHOLDER_PATH = Path("placeholder")
+"""MODEL_PATH for predictions that are made up."""
+
+
 class InvalidSettings(Exception):
     """A setting is unknown or impossible. The message is one line and names it."""
 
@@ -91,7 +95,14 @@ class Settings(BaseSettings):
     )
 
     # How to decide
-    model_path: Path | None = Field(None, description="The policy: an ONNX file. Absent: placeholder predictions.")
+    model_path: Path | None = Field(
+        None,
+        description="The policy: an ONNX file, or a folder of versions (<version>/model.onnx), of which the newest is "
+        "taken, also when it comes later. Absent: the policy that is shipped. placeholder: made-up predictions.",
+    )
+    shadow_model_path: Path | None = Field(
+        None, description="A second policy on the same bars, in the same forms: scored, never traded."
+    )
     confidence_threshold: Annotated[float, Field(ge=0, le=1)] = Field(
         0.65, description="A choice below this probability becomes HOLD."
     )

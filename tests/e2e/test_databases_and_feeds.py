@@ -123,7 +123,7 @@ class TestAServerOfTheUsers:
 class TestFeeds:
     async def test_out_of_the_box_a_simulated_market_goes_by_on_every_way_in(self, folder: Path) -> None:
         """What a newcomer sees after `make run`, and that nobody can take it for the real thing."""
-        async with running_service(folder, FEED="", SIMULATE_SPEED="3000") as service:
+        async with running_service(folder, FEED="", MODEL_PATH="", SIMULATE_SPEED="3000") as service:
 
             async def watch(way: str) -> Signal:
                 async with WAYS[way](service, STREAMS["signals"], {"resume_after": 0}) as answers:

@@ -11,12 +11,12 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import asyncpg
-import grpc
 import pytest
 from tests.support.bars import messages, write_csv
 from tests.support.commands import run, running_command
 from tests.support.deadlines import within
 from tests.support.folders import scratch_folder
+from tests.support.publisher import Publisher, committed, reachable
 from tests.support.service import RunningService, running_service
 from tests.support.tables import Tables, assert_same, tables_of
 from tests.unit.builders import walk
@@ -24,7 +24,6 @@ from tests.unit.builders import walk
 from tradingsignals import Bar, TemporaryError
 
 BARS = walk(2400, seed=13)
-BARS_A_CALL = 100
 MOMENTS = [
     *(("server", seed) for seed in range(3)),
     *(("postgres", seed) for seed in range(3)),
@@ -44,46 +43,6 @@ async def undisturbed() -> Tables:
                 return await tables_of(database)
 
 
-class Publisher:
-    """Sends bars call by call, each again until it is acknowledged; may be held up between two calls."""
-
-    def __init__(self, service: RunningService, bars: Sequence[Bar]) -> None:
-        self._service = service
-        self._bars = bars
-        self._may_go_on = asyncio.Event()
-        self._may_go_on.set()
-        self.acknowledged = 0
-
-    async def run(self) -> None:
-        """Until all are acknowledged."""
-        async with self._service.client() as client:
-            while self.acknowledged < len(self._bars):
-                await self._may_go_on.wait()
-                calling = self._bars[self.acknowledged : self.acknowledged + BARS_A_CALL]
-                try:
-                    answer = await client.publish_bars(calling, timeout=10.0)
-                except TemporaryError:
-                    await reachable(self._service)
-                    continue
-                assert (answer.received, answer.rejected, answer.late) == (len(calling), 0, 0)
-                self.acknowledged += len(calling)
-
-    def pause(self) -> None:
-        """No further call until `go_on`."""
-        self._may_go_on.clear()
-
-    def go_on(self) -> None:
-        """Call again."""
-        self._may_go_on.set()
-
-
-async def reachable(service: RunningService) -> None:
-    """Wait until the public port takes connections."""
-    options = [("grpc.initial_reconnect_backoff_ms", 50), ("grpc.max_reconnect_backoff_ms", 100)]
-    async with grpc.aio.insecure_channel(service.address, options=options) as channel:
-        await channel.channel_ready()
-
-
 async def follow(service: RunningService, last: int, seen: list[int]) -> None:
     """See every event up to `last`, through whatever happens, going on from the last one seen."""
     while not seen or seen[-1] < last:
@@ -95,14 +54,6 @@ async def follow(service: RunningService, last: int, seen: list[int]) -> None:
                         return
             except TemporaryError:
                 await reachable(service)
-
-
-async def committed(service: RunningService, sequence: int) -> int:
-    """Wait until the log has come that far, and tell how far it has. Polled, to be there at once, past the edge."""
-    async with service.direct_client() as client:
-        while (newest := (await client.service_info()).through_sequence) < sequence:
-            pass
-    return newest
 
 
 async def kill(service: RunningService, victim: str) -> None:

@@ -19,7 +19,7 @@ from tests.unit.builders import walk
 from tradingsignals_server.adapters.postgres.connection import connection, connection_pool
 from tradingsignals_server.adapters.postgres.store import PostgresStore
 from tradingsignals_server.application.broadcast import Filter
-from tradingsignals_server.application.ports import LogEntry
+from tradingsignals_server.application.ports import CarriedState, LogEntry, Shadowed
 from tradingsignals_server.application.requests import Quote
 from tradingsignals_server.domain.bars import Bar
 from tradingsignals_server.domain.errors import BarConflict, ServiceError, StorageUnavailable
@@ -189,9 +189,16 @@ class LosingAnswers(PostgresStore):
         self._lost = set(lost)
         self._commits = 0
 
-    async def commit(self, events: Sequence[Event], at: datetime) -> Sequence[LogEntry]:
+    async def commit(
+        self,
+        events: Sequence[Event],
+        at: datetime,
+        *,
+        shadowed: Sequence[Shadowed] = (),
+        carried: Sequence[CarriedState] = (),
+    ) -> Sequence[LogEntry]:
         """See Store."""
-        entries = await super().commit(events, at)
+        entries = await super().commit(events, at, shadowed=shadowed, carried=carried)
         self._commits += 1
         if self._commits in self._lost:
             raise StorageUnavailable
@@ -267,9 +274,9 @@ async def test_a_close_by_hand_is_stored_and_told(store: PostgresStore, sql: asy
         for bar in BARS:
             await running.publish([bar])
             (state,) = running.engine.states()
-            if state.position is not None:
+            if state.live.position is not None:
                 break
-        held = state.position
+        held = state.live.position
         assert held is not None
         await running.engine.close_position(held.position_id, held.entry_price)
     row = await sql.fetchrow("SELECT * FROM positions ORDER BY sequence DESC LIMIT 1")

@@ -17,7 +17,7 @@ from tests.unit.builders import NOW, OPENING, bar, position, signal
 from tradingsignals.v1.position_pb2 import Position as PositionMessage
 from tradingsignals.v1.signal_pb2 import Signal as SignalMessage
 from tradingsignals_server.adapters.postgres.store import PostgresStore
-from tradingsignals_server.application.ports import Page, SignalQuery, StoredSymbol
+from tradingsignals_server.application.ports import Page, SignalQuery, StoredBook, StoredSymbol
 from tradingsignals_server.domain.bars import BAR_INTERVAL
 from tradingsignals_server.domain.events import Disposition, Event, MarketUpdate
 from tradingsignals_server.domain.positions import Exit, ExitReason, Position, close
@@ -39,10 +39,13 @@ def ended(held: Position, price: float) -> Position:
     return close(held, Exit(NOW, price, ExitReason.MANUAL), RULES)
 
 
+NOTHING = StoredBook(None, [], None)
+
+
 class TestWhatTheEngineReads:
     async def test_of_an_unknown_symbol_there_is_nothing(self, store: PostgresStore) -> None:
         await store.commit([MarketUpdate(bar(0), Disposition.ACCEPTED), *trade(1)], NOW)
-        assert await store.load_symbol("EURUSD", 100) == StoredSymbol([], None, None, [])
+        assert await store.load_symbol("EURUSD", 100, "v1@", None) == StoredSymbol([], None, NOTHING, None)
 
     async def test_the_window_has_only_what_decisions_looked_at(self, store: PostgresStore) -> None:
         taken = [Disposition.WARMING_UP, Disposition.ACCEPTED, Disposition.OUTSIDE_SESSION, Disposition.ACCEPTED]
@@ -50,7 +53,7 @@ class TestWhatTheEngineReads:
         await store.commit([MarketUpdate(bar(n), Disposition.LATE) for n in range(1, 18, 2)], NOW)
         await store.commit([MarketUpdate(bar(n, symbol="EURUSD"), Disposition.ACCEPTED) for n in range(30)], NOW)
 
-        found = await store.load_symbol("USDCOP", 3)
+        found = await store.load_symbol("USDCOP", 3, "v1@", None)
         assert found.session_bars == [bar(8), bar(12), bar(16)]
         assert found.last_bar == bar(18)
         assert await store.session_bars("USDCOP", 100) == [bar(n) for n in (0, 4, 8, 12, 16)]
@@ -88,7 +91,7 @@ class TestWhatTheEngineReads:
         }
         *_, entry = await store.commit([made, held, full], NOW)
 
-        found = (await store.load_symbol("USDCOP", 1)).position
+        found = (await store.load_symbol("USDCOP", 1, "v1@", None)).live.position
         assert found == full
         assert found is not None
         assert found.sequence == entry.sequence
@@ -97,7 +100,7 @@ class TestWhatTheEngineReads:
         made, held = trade(1)
         bare = replace(held, trail_distance=None, session_day=None)
         await store.commit([made, bare], NOW)
-        assert (await store.load_symbol("USDCOP", 1)).position == bare
+        assert (await store.load_symbol("USDCOP", 1, "v1@", None)).live.position == bare
 
     async def test_profits_come_in_the_order_of_closing(self, store: PostgresStore) -> None:
         """Whatever the order of opening: Kelly's tally adds up floats, so that the order is in its last bit."""
@@ -109,9 +112,9 @@ class TestWhatTheEngineReads:
         made, held = trade(5)
         await store.commit([made, held], NOW)
 
-        found = await store.load_symbol("USDCOP", 1)
-        assert list(found.closed_pnl_pct) == pytest.approx([0.0, -3.0, 1.0, 3.0])
-        assert found.position == held
+        found = await store.load_symbol("USDCOP", 1, "v1@", None)
+        assert list(found.live.closed_pnl_pct) == pytest.approx([0.0, -3.0, 1.0, 3.0])
+        assert found.live.position == held
 
     async def test_bars_are_found_by_symbol_and_time(self, store: PostgresStore) -> None:
         mine = [bar(n) for n in range(4)]

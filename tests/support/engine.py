@@ -13,7 +13,8 @@ from tradingsignals_server.adapters.placeholder_policy import PlaceholderPolicy
 from tradingsignals_server.application.broadcast import Broadcast
 from tradingsignals_server.application.engine import Engine
 from tradingsignals_server.application.pipeline import Pipeline
-from tradingsignals_server.application.ports import Clock, Store
+from tradingsignals_server.application.ports import Clock, Policy, Store
+from tradingsignals_server.application.trader import Trader
 from tradingsignals_server.domain.bars import Bar
 from tradingsignals_server.domain.calendar import calendar_for
 from tradingsignals_server.domain.events import Receipt
@@ -27,6 +28,7 @@ class RunningEngine:
     """An engine at work, and those who follow it."""
 
     engine: Engine
+    pipeline: Pipeline
     broadcast: Broadcast
 
     async def publish(self, bars: Sequence[Bar]) -> list[Receipt]:
@@ -40,14 +42,16 @@ class RunningEngine:
 
 @asynccontextmanager
 async def running_engine(
-    store: Store, *, rules: RiskRules | None = None, clock: Clock = now
+    store: Store, *, policy: Policy | None = None, rules: RiskRules | None = None, clock: Clock = now
 ) -> AsyncIterator[RunningEngine]:
-    """An engine as a starting server makes it, with a placeholder for a model and a clock that stands still."""
+    """An engine as a starting server makes it, with a clock that stands still; without a policy on a placeholder."""
     broadcast = Broadcast(store, await store.log_head())
-    engine = Engine(store, Pipeline(PlaceholderPolicy(), rules or RiskRules(), calendar_for), broadcast, clock)
+    live = Trader(policy or PlaceholderPolicy(), rules or RiskRules())
+    pipeline = Pipeline(live, calendar_for)
+    engine = Engine(store, pipeline, broadcast, clock)
     writer = asyncio.create_task(engine.run())
     try:
-        yield RunningEngine(engine, broadcast)
+        yield RunningEngine(engine, pipeline, broadcast)
     finally:
         await engine.stop()
         await within(writer)

@@ -37,6 +37,7 @@ class RunningService:
             "GRPC_PORT": str(self.grpc_port),
             "FEED": "push",
             "LOG_LEVEL": "WARNING",
+            "MODEL_PATH": "placeholder",
             **settings,
         }
         self._life: _Life | None = None

@@ -1,7 +1,7 @@
 """The whole content of a database, to be held against another's.
 
-The wall clock is left out: when a bar was received, when an entry was committed, how long a decision took. All else is
-a function of the bars.
+The wall clock is left out: when a bar was received, when an entry was committed and with which others, how long a
+decision took. All else is a function of the bars.
 """
 
 from __future__ import annotations
@@ -21,6 +21,9 @@ _ORDER = {
     "bars": "symbol, time",
     "signals": "sequence",
     "positions": "entry_time, position_id",
+    "recurrent_states": "symbol, policy, shadow",
+    "shadow_signals": "policy, symbol, bar_time",
+    "shadow_positions": "policy, entry_time, position_id",
     "events": "sequence",
     "event_log": "only_row",
 }
@@ -28,6 +31,9 @@ _WALL_CLOCK = {
     "bars": "received_at",
     "signals": "latency_ms",
     "positions": "",  # nothing
+    "recurrent_states": "",
+    "shadow_signals": "",
+    "shadow_positions": "sequence",  # how far the log had come with the commit, whose size is a matter of time
     "events": "time",
     "event_log": "epoch",  # the name of a log, which is no two databases' the same
 }

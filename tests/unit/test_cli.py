@@ -83,7 +83,7 @@ UP = "tradingsignals_server.commands.up.up"
 
 
 def test_the_commands_are_those_of_the_readme() -> None:
-    assert COMMANDS == ["config", "edge", "migrate", "replay", "serve", "up", "watch"]
+    assert COMMANDS == ["check", "config", "edge", "export", "migrate", "replay", "serve", "up", "watch"]
 
 
 @pytest.mark.parametrize("words", [(), ("--help",), ("-h",)])

@@ -189,7 +189,7 @@ def test_what_cannot_be_is_told_in_one_line_that_names_it(environment: Setter, n
 
 def test_every_setting_with_bounds_is_looked_at_here() -> None:
     anything_goes = {"signal_service_host", "grpc_host", "data_dir", "postgres_host", "postgres_db", "postgres_user"}
-    anything_goes |= {"postgres_password", "bars_table", "replay_file", "model_path"}
+    anything_goes |= {"postgres_password", "bars_table", "replay_file", "model_path", "shadow_model_path"}
     elsewhere = {"database_url"}
     looked_at = {name.lower() for name, _ in IMPOSSIBLE}
     assert looked_at | anything_goes | elsewhere == set(Settings.model_fields)

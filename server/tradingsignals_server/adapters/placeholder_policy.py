@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
-from ..application.ports import PolicyDescription
+import numpy as np
+import numpy.typing as npt
+
+from ..application.ports import Answer, PolicyDescription
 from ..domain.features import FEATURE_NAMES, Observation
+from ..domain.recurrent_state import RecurrentState
 from ..domain.signals import Probabilities
 
 _TREND = FEATURE_NAMES.index("ema_spread")
 _MOMENTUM = FEATURE_NAMES.index("macd_histogram")
 _RSI = FEATURE_NAMES.index("rsi")
 _HOLD_LOGIT = 1.0
+_NO_STATE = RecurrentState.zeros(0, 0)
 
 
 class PlaceholderPolicy:
@@ -19,9 +25,17 @@ class PlaceholderPolicy:
 
     description = PolicyDescription(version="placeholder", type="placeholder", mode="placeholder")
 
-    def probabilities(self, observation: Observation) -> Probabilities:
+    def initial_state(self) -> RecurrentState:
+        """It carries nothing."""
+        return _NO_STATE
+
+    def decide(self, observation: Observation, state: RecurrentState) -> Answer:
         """A softmax over a bias for HOLD and a score of trend, momentum and RSI."""
         score = float(0.9 * observation[_TREND] + 2.0 * observation[_MOMENTUM] + 1.5 * observation[_RSI])
         weights = (math.exp(_HOLD_LOGIT), math.exp(score), math.exp(-score))
         total = sum(weights)
-        return Probabilities(*(weight / total for weight in weights))
+        return Probabilities(*(weight / total for weight in weights)), state
+
+    def decide_batch(self, observations: npt.NDArray[np.float32], states: Sequence[RecurrentState]) -> Sequence[Answer]:
+        """One by one."""
+        return [self.decide(row, state) for row, state in zip(observations, states, strict=True)]

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from typing import Any
@@ -26,13 +26,17 @@ from ..domain.errors import (
     StorageUnavailable,
 )
 from ..domain.events import Disposition, MarketUpdate, Receipt
+from ..domain.recurrent_state import RecurrentState, ResetRule
 from ..domain.signals import Signal
 from ..domain.window import LOOKBACK_BARS
 from .broadcast import Broadcast
-from .pipeline import Pipeline, Sight
-from .ports import Clock, StaleState, Store
-from .requests import Quote, sight_of_bars, sight_of_quote
+from .foresight import Outlooks, foresee
+from .pipeline import Pipeline
+from .ports import CarriedState, Clock, LogEntry, Shadowed, StaleState, Store
+from .requests import Quote, sight_of_bars, sight_of_quote, sight_of_window
+from .restore import RESTORE_BARS, restored
 from .sessions import SymbolState
+from .trader import Sight, Trader
 from .work import Batch, Flow, Outcome, Publication, Work, new_answer
 
 log = logging.getLogger(__name__)
@@ -51,13 +55,19 @@ BARS_BETWEEN_YIELDS = 16
 
 
 class Engine:
-    """Takes bars and requests in, and gives back what they led to once it is durable. Run `run` in a task."""
+    """Takes bars and requests in, and gives back what they led to once it is durable. Run `run` in a task.
 
-    def __init__(self, store: Store, pipeline: Pipeline, broadcast: Broadcast, clock: Clock) -> None:
+    `bars_elsewhere` tells that others store bars as well, so that memory may lack the newest.
+    """
+
+    def __init__(
+        self, store: Store, pipeline: Pipeline, broadcast: Broadcast, clock: Clock, *, bars_elsewhere: bool = False
+    ) -> None:
         self._store = store
         self._pipeline = pipeline
         self._broadcast = broadcast
         self._clock = clock
+        self._bars_elsewhere = bars_elsewhere
         self._waiting: asyncio.Queue[Work | None] = asyncio.Queue(MAX_WAITING)
         self._states: dict[str, SymbolState] = {}
         self._stopping = False
@@ -76,11 +86,10 @@ class Engine:
 
     async def generate(self, symbol: str, quote: Quote) -> Signal:
         """Make a signal at `quote`, act on it and commit both."""
-        signal_id = uuid4()
 
         def apply(batch: Batch) -> Outcome:
             state = batch.states[symbol]
-            return self._stage_signal(batch, state, sight_of_quote(state, quote, signal_id, self._clock()))
+            return self._stage_signal(batch, state, sight_of_quote(state, quote, self._clock()), state.live.recurrent)
 
         signal: Signal = await self._submit(self._work(symbol, apply))
         return signal
@@ -88,15 +97,25 @@ class Engine:
     async def generate_from_stored(self, symbol: str, lookback_bars: int) -> Signal:
         """Make a signal from the newest `lookback_bars` stored bars, act on it and commit both.
 
+        It is made as that of the newest bar was: with the recurrent state before it.
+
         Raises:
             NotEnoughBars: there are fewer than the slowest indicator needs.
         """
-        bars = list(await self._store.session_bars(symbol, lookback_bars))
-        signal_id = uuid4()
+        stored: Sequence[Bar] | None = None
+        if self._bars_elsewhere or lookback_bars > LOOKBACK_BARS:
+            stored = await self._store.session_bars(symbol, max(lookback_bars, RESTORE_BARS))
 
         def apply(batch: Batch) -> Outcome:
             state = batch.states[symbol]
-            return self._stage_signal(batch, state, sight_of_bars(state, bars, signal_id, self._clock()))
+            if stored is None:
+                sight = sight_of_window(state, lookback_bars, self._clock())
+            else:
+                sight = sight_of_bars(state, stored[-lookback_bars:], self._clock())
+            recurrent = state.live.recurrent_before
+            if sight.window.time != state.window.time:
+                recurrent, _ = self._pipeline.live.recurrent_around_newest(stored or (), state.calendar)
+            return self._stage_signal(batch, state, sight, recurrent)
 
         signal: Signal = await self._submit(self._work(symbol, apply))
         return signal
@@ -117,7 +136,7 @@ class Engine:
 
         def apply(batch: Batch) -> Outcome:
             state = batch.states[symbol]
-            held = state.position
+            held = state.live.position
             if held is None or held.position_id != position_id:
                 raise PositionAlreadyClosed(str(position_id))
             index = len(batch.events)
@@ -126,6 +145,21 @@ class Engine:
 
         payload: bytes = await self._submit(self._work(symbol, apply))
         return payload
+
+    async def swap(self, live: Trader, shadow: Trader | None) -> None:
+        """Let these traders decide from the next batch on: no bar is lost, none is decided by two.
+
+        The state it goes on with is computed from the stored bars of each symbol, when the symbol's next bar comes.
+        """
+
+        def apply(_: Batch) -> Outcome:
+            return lambda *_: self._use(live, shadow)
+
+        await self._submit(Work(frozenset(), (), apply, new_answer(), ends_batch=True))
+
+    def _use(self, live: Trader, shadow: Trader | None) -> None:
+        self._pipeline.live, self._pipeline.shadow = live, shadow
+        self._states = {}
 
     async def last_bar(self, symbol: str) -> Bar | None:
         """The newest bar of `symbol` that was processed, or None."""
@@ -156,7 +190,7 @@ class Engine:
 
     def _take_batch(self, first: Work) -> tuple[list[Work], bool]:
         works, size = [first], max(1, len(first.bars))
-        while size < BATCH_BARS and not self._waiting.empty():
+        while size < BATCH_BARS and not works[-1].ends_batch and not self._waiting.empty():
             work = self._waiting.get_nowait()
             if work is None:
                 return works, True
@@ -167,8 +201,9 @@ class Engine:
     async def _process(self, works: Sequence[Work]) -> None:
         try:
             batch = await self._prepare(works)
+            batch.outlooks = await self._foresee(works, batch)
             outcomes = await self._apply(works, batch)
-            entries = await self._store.commit(batch.events, self._clock()) if batch.events else ()
+            entries = await self._commit(batch) if batch.events else ()
         except Exception as error:
             # Whatever it is, the callers must hear of it and the writer must go on.
             self._fail(works, error)
@@ -200,14 +235,45 @@ class Engine:
             self._may_have_committed = False
 
     async def _load(self, symbol: str) -> SymbolState:
-        stored = await self._store.load_symbol(symbol, LOOKBACK_BARS)
-        state = SymbolState.restored(symbol, self._pipeline.calendar_of(symbol), stored)
-        # Whoever came first while this one read the store has the same, and may have gone on from it.
-        return self._states.setdefault(symbol, state)
+        while True:
+            states = self._states
+            state = await restored(self._store, self._pipeline, symbol)
+            if states is self._states:
+                # Whoever came first while this one read the store has the same, and may have gone on from it.
+                return states.setdefault(symbol, state)
+            # All states were forgotten meanwhile, so what was read may be out of date, or of the policy before.
+
+    async def _commit(self, batch: Batch) -> Sequence[LogEntry]:
+        carried = list(self._carried(batch))
+        return await self._store.commit(batch.events, self._clock(), shadowed=batch.shadowed, carried=carried)
+
+    def _carried(self, batch: Batch) -> Iterator[CarriedState]:
+        """The recurrent states that bars of the batch led to."""
+        for symbol, state in batch.states.items():
+            if state.window is self._states[symbol].window or state.window.time is None:
+                continue
+            for trader, book in ((self._pipeline.live, state.live), (self._pipeline.shadow, state.shadow)):
+                if trader is not None and book is not None and trader.policy.description.reset is not ResetRule.NONE:
+                    yield CarriedState(
+                        symbol=symbol,
+                        policy=trader.policy.description.key,
+                        shadow=trader is self._pipeline.shadow,
+                        bar_time=state.window.time,
+                        before=book.recurrent_before,
+                        after=book.recurrent,
+                    )
 
     def _is_old(self, bar: Bar) -> bool:
         last = self._states[bar.symbol].last_bar
         return last is not None and bar.time <= last.time
+
+    async def _foresee(self, works: Sequence[Work], batch: Batch) -> Outlooks:
+        try:
+            return await foresee(self._pipeline, batch.states, (bar for work in works for bar in work.bars))
+        except Exception:
+            # A defect is told to the work that meets it, by the step that runs into it again.
+            log.debug("the bars of a batch could not be looked at ahead", exc_info=True)
+            return {}
 
     async def _apply(self, works: Sequence[Work], batch: Batch) -> list[tuple[Work, Outcome]]:
         outcomes: list[tuple[Work, Outcome]] = []
@@ -231,7 +297,7 @@ class Engine:
         return outcomes
 
     def _fail(self, works: Sequence[Work], error: Exception) -> None:
-        self._states.clear()
+        self._states = {}
         self._may_have_committed = True
         if isinstance(error, StaleState):
             log.warning("the database holds something newer; states are read again", exc_info=error)
@@ -254,9 +320,9 @@ class Engine:
 
     # ------------------------------------------------------------------------------------------- pieces of work
 
-    def _stage_signal(self, batch: Batch, state: SymbolState, sight: Sight) -> Outcome:
+    def _stage_signal(self, batch: Batch, state: SymbolState, sight: Sight, recurrent: RecurrentState) -> Outcome:
         index = len(batch.events)
-        step = self._pipeline.on_request(state, sight)
+        step = self._pipeline.on_request(state, sight, recurrent, uuid4())
         batch.take(step)
         return lambda entries, _: replace(step.signal, sequence=entries[index].sequence)
 
@@ -282,9 +348,12 @@ class Engine:
             batch.known_bars[key] = bar
             batch.events.append(MarketUpdate(bar, Disposition.LATE))
             return Receipt(bar.symbol, bar.time, Disposition.LATE, None, 0)
-        step = self._pipeline.on_bar(state, bar)
+        step = self._pipeline.on_bar(state, bar, batch.outlooks.get(key))
         batch.known_bars[key] = bar
         batch.take(step)
+        if self._pipeline.shadow is not None:
+            policy = self._pipeline.shadow.policy.description.key
+            batch.shadowed.extend(Shadowed(policy, outcome) for outcome in step.shadowed)
         signal_id = step.signal.signal_id if step.signal is not None else None
         return Receipt(bar.symbol, bar.time, step.disposition, signal_id, 0)
 

@@ -9,7 +9,8 @@ from enum import StrEnum
 from ..domain.bars import BAR_INTERVAL
 from ..domain.errors import StorageUnavailable
 from .engine import Engine
-from .ports import Clock, Policy, SignalTotals, Store
+from .pipeline import Pipeline
+from .ports import Clock, SignalTotals, Store
 from .sessions import SymbolState
 
 STALE_INTERVALS = 2
@@ -51,10 +52,10 @@ class Health:
 class HealthReporter:
     """Looks at the database, the policy and the bars. `live_feed` tells whether bar times follow the wall clock."""
 
-    def __init__(self, store: Store, engine: Engine, policy: Policy, clock: Clock, *, live_feed: bool) -> None:
+    def __init__(self, store: Store, engine: Engine, pipeline: Pipeline, clock: Clock, *, live_feed: bool) -> None:
         self._store = store
         self._engine = engine
-        self._policy = policy
+        self._pipeline = pipeline
         self._clock = clock
         self._live_feed = live_feed
         self._started = clock()
@@ -74,7 +75,7 @@ class HealthReporter:
         return Health(
             status=status,
             timestamp=now,
-            model_loaded=not self._policy.description.simulated,
+            model_loaded=not self._pipeline.live.policy.description.simulated,
             database_connected=connected,
             uptime_seconds=(now - self._started).total_seconds(),
             totals=self._totals,
@@ -97,7 +98,7 @@ class HealthReporter:
         found = []
         if not connected:
             found.append("The database cannot be reached: nothing can be stored")
-        if self._policy.description.simulated:
+        if self._pipeline.live.policy.description.simulated:
             found.append("No model is loaded: predictions are placeholders and every signal is marked simulated")
         for symbol in symbols:
             if symbol.stale:

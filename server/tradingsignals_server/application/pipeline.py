@@ -6,29 +6,22 @@ waits, stores or sends; the engine commits what a step gives, and only then is i
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import date, datetime
 from time import perf_counter
 from uuid import UUID
 
 from ..domain.bars import Bar
 from ..domain.calendar import SessionCalendar
 from ..domain.events import Disposition, Event, MarketUpdate
-from ..domain.features import observation
-from ..domain.indicators import WARM_BARS, Indicators, indicators_of
-from ..domain.market_state import market_regime, trend_direction
-from ..domain.positions import Exit, ExitReason, Position, after_bar, close, open_position
-from ..domain.risk import RiskRules, decide
-from ..domain.signals import Action, Decision, Origin, Probabilities, Signal, bar_signal_id
-from ..domain.window import Window
-from .ports import Policy
-from .sessions import SymbolState
-
-log = logging.getLogger(__name__)
-
-CERTAIN_HOLD = Probabilities(hold=1.0, buy=0.0, sell=0.0)
+from ..domain.features import Observation, observation
+from ..domain.indicators import Indicators, indicators_of
+from ..domain.positions import Position
+from ..domain.recurrent_state import RecurrentState
+from ..domain.signals import Origin, Signal, bar_signal_id
+from .sessions import Book, SymbolState
+from .trader import Opinion, Sight, Trader, Trades
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,10 +34,14 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class BarStep(Step):
-    """What a bar led to; `signal` is None unless the disposition is ACCEPTED."""
+    """What a bar led to; `signal` is None unless the disposition is ACCEPTED.
+
+    `shadowed` is what the shadow policy decided and would have traded: stored beside, and never an event.
+    """
 
     disposition: Disposition
     signal: Signal | None = None
+    shadowed: tuple[Signal | Position, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,159 +51,173 @@ class SignalStep(Step):
     signal: Signal
 
 
-@dataclass(slots=True)
-class InferenceMeter:
-    """How often the policy was asked in this process, and how long it took, in milliseconds."""
+@dataclass(frozen=True, slots=True)
+class Scene:
+    """One more bar of a session as it is shown to policies: the state it came to, and the one with it, books aside.
 
-    count: int = 0
-    total_ms: float = 0.0
+    ms: what it took to make, in milliseconds.
+    """
 
-    @property
-    def avg_ms(self) -> float:
-        """Mean of one inference; 0 before the first."""
-        return self.total_ms / self.count if self.count else 0.0
+    bar: Bar
+    before: SymbolState
+    after: SymbolState
+    session_progress: float
+    indicators: Indicators
+    features: Observation
+    ms: float
 
 
 @dataclass(frozen=True, slots=True)
-class Sight:
-    """What a decision looks at, and under which name it goes down."""
+class Memories:
+    """The recurrent states with which the policies meet a bar; `shadow` is None if there is no shadow."""
 
-    signal_id: UUID
-    timestamp: datetime
-    origin: Origin
-    window: Window
-    indicators: Indicators
-    price: float
-    session_progress: float
-    simulated: bool
-    started: float
+    live: RecurrentState
+    shadow: RecurrentState | None
+
+
+@dataclass(frozen=True, slots=True)
+class Outlook:
+    """What the policies say to a scene. It knows nothing of positions.
+
+    ms: what it took, in milliseconds; its share, if it was made together with others.
+    """
+
+    scene: Scene
+    live: Opinion
+    shadow: Opinion | None
+    ms: float
+
+    @property
+    def memories(self) -> Memories:
+        """With what the policies meet the next bar."""
+        return Memories(self.live.after, None if self.shadow is None else self.shadow.after)
+
+    def holds_for(self, state: SymbolState) -> bool:
+        """True if `state` is, as far as policies look at it, the one that was foreseen."""
+        return self.scene.before.window is state.window
 
 
 class Pipeline:
-    """The steps, with the policy and the rules they use."""
+    """The steps: the live trader acts, the shadow, if there is one, only shows what it would have done."""
 
-    def __init__(self, policy: Policy, rules: RiskRules, calendar_of: Callable[[str], SessionCalendar]) -> None:
-        self.policy = policy
-        self.rules = rules
+    def __init__(
+        self, live: Trader, calendar_of: Callable[[str], SessionCalendar], shadow: Trader | None = None
+    ) -> None:
+        self.live = live
+        self.shadow = shadow
         self.calendar_of = calendar_of
-        self.meter = InferenceMeter()
 
-    def on_bar(self, state: SymbolState, bar: Bar) -> BarStep:
-        """Process a bar that is newer than every bar of `state`."""
+    def memories_of(self, state: SymbolState) -> Memories:
+        """With what the policies meet the next bar of `state`."""
+        shadow = None
+        if self.shadow is not None:
+            shadow = self.shadow.policy.initial_state() if state.shadow is None else state.shadow.recurrent
+        return Memories(state.live.recurrent, shadow)
+
+    def look(self, scenes: Sequence[Scene], memories: Sequence[Memories]) -> list[Outlook]:
+        """What the policies say to each scene after the memories of the same place, asked once for all of them.
+
+        It is what they would say to each alone.
+        """
         started = perf_counter()
-        day = state.calendar.session_of(bar.time)
+        live = _opinions(self.live, scenes, [memory.live for memory in memories])
+        shadow: Sequence[Opinion | None] = [None] * len(scenes)
+        if self.shadow is not None:
+            recalled = [memory.shadow for memory in memories if memory.shadow is not None]
+            shadow = _opinions(self.shadow, scenes, recalled)
+        ms = (perf_counter() - started) * 1e3 / len(scenes)
+        return [
+            Outlook(scene, of_live, of_shadow, scene.ms + ms)
+            for scene, of_live, of_shadow in zip(scenes, live, shadow, strict=True)
+        ]
+
+    def on_bar(self, state: SymbolState, bar: Bar, outlook: Outlook | None = None) -> BarStep:
+        """Process a bar that is newer than every bar of `state`.
+
+        `outlook` is how the bar looks from a state foreseen; if it is another than `state`, the bar is looked at anew.
+        """
+        started = perf_counter()
+        if outlook is None or not outlook.holds_for(state):
+            outlook = self._outlook(state, bar)
+        else:
+            started -= outlook.ms / 1e3
+        day = state.calendar.session_of(bar.time) if outlook is None else outlook.scene.after.session_day
         last_of_session = day is not None and state.calendar.is_last_bar(bar.time)
-        state, exits = self._check_exits(state, bar, last_of_session=last_of_session)
-        if day is None:
-            return _without_signal(replace(state, last_bar=bar), bar, Disposition.OUTSIDE_SESSION, exits)
-        state = state.with_session_bar(bar, day)
-        if len(state.window) < WARM_BARS:
-            return _without_signal(state, bar, Disposition.WARMING_UP, exits)
+        live, exits = self.live.check_exits(state.live, bar, session_day=day, last_of_session=last_of_session)
+        shadow, shadowed = self._check_shadow_exits(state, bar, day, last_of_session=last_of_session)
+        if outlook is None:
+            disposition = Disposition.OUTSIDE_SESSION if day is None else Disposition.WARMING_UP
+            events: tuple[Event, ...] = (MarketUpdate(bar, disposition), *exits)
+            return BarStep(
+                replace(state.after_bar(bar, day), live=live, shadow=shadow), events, disposition, shadowed=shadowed
+            )
+        scene = outlook.scene
         sight = Sight(
-            signal_id=bar_signal_id(bar.symbol, bar.time, self.policy.description.version),
+            symbol=bar.symbol,
             timestamp=bar.close_time,
             origin=Origin.BAR,
-            window=state.window,
-            indicators=indicators_of(state.window),
+            window=scene.after.window,
+            indicators=scene.indicators,
             price=bar.close,
-            session_progress=state.calendar.progress(bar.time),
-            simulated=state.simulated_left > 0,
+            session_progress=scene.session_progress,
+            session_day=day,
+            simulated=scene.after.simulated_left > 0,
+            opens=not (last_of_session and self.live.rules.close_at_session_end),
             started=started,
         )
-        state, signal, trades = self._decide_and_act(state, sight, opens=not self._session_closes(last_of_session))
-        events: tuple[Event, ...] = (MarketUpdate(bar, Disposition.ACCEPTED), *exits, signal, *trades)
-        return BarStep(state, events, Disposition.ACCEPTED, signal)
+        live, signal, trades = _trade(self.live, live, sight, outlook.live)
+        if self.shadow is not None and shadow is not None and outlook.shadow is not None:
+            shadow, watched, watched_trades = _trade(self.shadow, shadow, sight, outlook.shadow)
+            shadowed = (*shadowed, watched, *watched_trades)
+        events = (MarketUpdate(bar, Disposition.ACCEPTED), *exits, signal, *trades)
+        return BarStep(replace(scene.after, live=live, shadow=shadow), events, Disposition.ACCEPTED, signal, shadowed)
 
-    def on_request(self, state: SymbolState, sight: Sight) -> SignalStep:
-        """Make a signal that was asked for, outside the flow of bars, and act on it."""
-        state, signal, trades = self._decide_and_act(state, sight, opens=True)
-        return SignalStep(state, (signal, *trades), signal)
+    def on_request(self, state: SymbolState, sight: Sight, recurrent: RecurrentState, signal_id: UUID) -> SignalStep:
+        """Make a signal that was asked for, outside the flow of bars, and act on it; what the bars carry stays."""
+        (opinion,) = self.live.ask([observation(sight.window, sight.indicators, sight.session_progress)], [recurrent])
+        live, signal, trades = self.live.conclude(state.live, sight, opinion, signal_id)
+        return SignalStep(replace(state, live=live), (signal, *trades), signal)
 
     def on_close(self, state: SymbolState, price: float, at: datetime) -> Step:
         """Close the open position of `state` by hand at `price`."""
-        if state.position is None:
-            raise ValueError(f"{state.symbol} holds no position")
-        closed = close(state.position, Exit(at, price, ExitReason.MANUAL), self.rules)
-        return Step(state.with_position(closed), (closed,))
+        live, closed = self.live.close_by_hand(state.live, price, at)
+        return Step(replace(state, live=live), (closed,))
 
-    def _check_exits(
-        self, state: SymbolState, bar: Bar, *, last_of_session: bool
-    ) -> tuple[SymbolState, tuple[Position, ...]]:
-        if state.position is None:
-            return state, ()
-        day = state.calendar.session_of(bar.time)
-        position = after_bar(state.position, bar, self.rules, session_day=day, last_of_session=last_of_session)
-        return state.with_position(position), (position,)
+    def _outlook(self, state: SymbolState, bar: Bar) -> Outlook | None:
+        scene = scene_of(state, bar)
+        return None if scene is None else self.look([scene], [self.memories_of(state)])[0]
 
-    def _session_closes(self, last_of_session: bool) -> bool:
-        return last_of_session and self.rules.close_at_session_end
-
-    def _decide_and_act(
-        self, state: SymbolState, sight: Sight, *, opens: bool
-    ) -> tuple[SymbolState, Signal, tuple[Position, ...]]:
-        features = observation(sight.window, sight.indicators, sight.session_progress)
-        asked = perf_counter()
-        probabilities = self.policy.probabilities(features)
-        self.meter.count += 1
-        self.meter.total_ms += (perf_counter() - asked) * 1e3
-        if probabilities is None:
-            log.error("the model's answer for %s is not probabilities; holding", state.symbol)
-            probabilities = CERTAIN_HOLD
-        decision = decide(probabilities, sight.price, sight.indicators, self.rules, state.tally)
-        decision = _with_consequence(decision, state.position, opens=opens)
-        described = self.policy.description
-        signal = Signal(
-            signal_id=sight.signal_id,
-            timestamp=sight.timestamp,
-            symbol=state.symbol,
-            entry_price=sight.price,
-            decision=decision,
-            probabilities=probabilities,
-            indicators=sight.indicators,
-            origin=sight.origin,
-            model_version=described.version,
-            model_type=described.type,
-            simulated=sight.simulated or described.simulated,
-            bar_time=sight.window.time,
-            market_regime=market_regime(sight.indicators),
-            trend_direction=trend_direction(sight.indicators),
-            latency_ms=(perf_counter() - sight.started) * 1e3,
-        )
-        state, trades = self._act(state, signal, opens=opens)
-        return state, signal, trades
-
-    def _act(self, state: SymbolState, signal: Signal, *, opens: bool) -> tuple[SymbolState, tuple[Position, ...]]:
-        """Reverse, open or leave alone: a symbol holds one position at most."""
-        held = state.position
-        if signal.action is Action.HOLD or (held is not None and held.action is signal.action):
-            return state, ()
-        trades: list[Position] = []
-        if held is not None:
-            reversal = Exit(signal.timestamp, signal.entry_price, ExitReason.REVERSED, signal.signal_id)
-            trades.append(close(held, reversal, self.rules))
-            state = state.with_position(trades[-1])
-        if opens:
-            day = state.session_day if signal.origin is Origin.BAR else None
-            trades.append(open_position(signal, self.rules, day))
-            state = state.with_position(trades[-1])
-        return state, tuple(trades)
+    def _check_shadow_exits(
+        self, state: SymbolState, bar: Bar, day: date | None, *, last_of_session: bool
+    ) -> tuple[Book | None, tuple[Signal | Position, ...]]:
+        if self.shadow is None or state.shadow is None:
+            return None, ()
+        return self.shadow.check_exits(state.shadow, bar, session_day=day, last_of_session=last_of_session)
 
 
-def _without_signal(state: SymbolState, bar: Bar, disposition: Disposition, exits: tuple[Position, ...]) -> BarStep:
-    return BarStep(state, (MarketUpdate(bar, disposition), *exits), disposition)
+def scene_of(state: SymbolState, bar: Bar) -> Scene | None:
+    """What a decision on `bar` looks at; None outside sessions and as long as the window is not warm."""
+    started = perf_counter()
+    day = state.calendar.session_of(bar.time)
+    if day is None or not state.warm:
+        return None
+    after = state.with_session_bar(bar, day)
+    progress = state.calendar.progress(bar.time)
+    indicators = indicators_of(after.window)
+    features = observation(after.window, indicators, progress)
+    return Scene(bar, state, after, progress, indicators, features, (perf_counter() - started) * 1e3)
 
 
-def _with_consequence(decision: Decision, held: Position | None, *, opens: bool) -> Decision:
-    """The decision with a last sentence on what it does to the symbol's position."""
-    if decision.action is Action.HOLD:
-        return decision
-    side = "long" if decision.action is Action.BUY else "short"
-    if held is not None and held.action is decision.action:
-        sentence = f"Already {side}: the position is kept"
-    elif not opens:
-        sentence = "The session ends with this bar: no position is opened"
-    elif held is not None:
-        sentence = f"Closes the opposite position and goes {side}"
-    else:
-        sentence = f"Goes {side}"
-    return replace(decision, reasoning=(*decision.reasoning, sentence))
+def _opinions(trader: Trader, scenes: Sequence[Scene], recalled: Sequence[RecurrentState]) -> list[Opinion]:
+    recurrent = [
+        trader.recurrent_at(memory, new_session=scene.after.session_day != scene.before.session_day)
+        for scene, memory in zip(scenes, recalled, strict=True)
+    ]
+    return trader.ask([scene.features for scene in scenes], recurrent)
+
+
+def _trade(trader: Trader, book: Book, sight: Sight, opinion: Opinion) -> tuple[Book, Signal, Trades]:
+    """One bar's decision of one trader, and the state it carries on from it."""
+    signal_id = bar_signal_id(sight.symbol, sight.window.time or sight.timestamp, trader.policy.description.version)
+    book, signal, trades = trader.conclude(book, sight, opinion, signal_id)
+    return book.after_bar(opinion.before, opinion.after), signal, trades

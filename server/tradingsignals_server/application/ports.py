@@ -8,12 +8,16 @@ from datetime import datetime
 from typing import Protocol
 from uuid import UUID
 
+import numpy as np
+import numpy.typing as npt
+
 from ..domain.bars import Bar
 from ..domain.errors import ServiceError
 from ..domain.events import Event, EventKind, Receipt
 from ..domain.features import Observation
 from ..domain.positions import Position
-from ..domain.signals import Action, Probabilities
+from ..domain.recurrent_state import RecurrentState, ResetRule
+from ..domain.signals import Action, Probabilities, Signal
 from ..domain.statistics import Statistics
 
 Clock = Callable[[], datetime]
@@ -21,6 +25,9 @@ Clock = Callable[[], datetime]
 
 Sleep = Callable[[float], Awaitable[None]]
 """Waiting, in seconds: asyncio.sleep, or a test's own."""
+
+Answer = tuple[Probabilities | None, RecurrentState]
+"""What a policy says, and the state it goes on with."""
 
 Encode = Callable[[Event, int], bytes]
 """An event at its sequence as the message followers read: a serialised Signal, MarketUpdate or Position."""
@@ -40,11 +47,21 @@ class TensorShape:
 
 @dataclass(frozen=True, slots=True)
 class PolicyDescription:
-    """What a policy is. `mode` is "onnx" or "placeholder"; the latter's decisions are made up and marked simulated."""
+    """What a policy is. `mode` is "onnx" or "placeholder"; the latter's decisions are made up and marked simulated.
+
+    `layers` and `hidden_size` are those of its recurrent state, 0 without one. `key` names the very file, so that a
+    state is never carried from one file to another under the same version.
+    """
 
     version: str
     type: str
     mode: str
+    name: str = ""
+    reset: ResetRule = ResetRule.NONE
+    layers: int = 0
+    hidden_size: int = 0
+    training_range: tuple[datetime, datetime] | None = None
+    git_revision: str | None = None
     providers: tuple[str, ...] = ()
     inputs: tuple[TensorShape, ...] = ()
     outputs: tuple[TensorShape, ...] = ()
@@ -55,6 +72,11 @@ class PolicyDescription:
         """True if its decisions are made up."""
         return self.mode == "placeholder"
 
+    @property
+    def key(self) -> str:
+        """Version and file."""
+        return f"{self.version}@{(self.file_sha256 or '')[:16]}"
+
 
 class Policy(Protocol):
     """Decides from an observation. Synchronous: an inference costs tens of microseconds (docs/performance.md)."""
@@ -64,11 +86,20 @@ class Policy(Protocol):
         """What it is."""
         ...
 
-    def probabilities(self, observation: Observation) -> Probabilities | None:
-        """The probabilities of HOLD, BUY and SELL for an observation of shape (16,), float32.
+    def initial_state(self) -> RecurrentState:
+        """The state before the first bar: zeros."""
+        ...
 
-        None if the model answered something that is not probabilities, such as NaN.
+    def decide(self, observation: Observation, state: RecurrentState) -> Answer:
+        """What to do on an observation of shape (16,), float32, after `state`; and the state for the next bar.
+
+        The probabilities are None if the model answered what is not probabilities, such as NaN, or if its state left
+        the finite range; the next state is then the initial one.
         """
+        ...
+
+    def decide_batch(self, observations: npt.NDArray[np.float32], states: Sequence[RecurrentState]) -> Sequence[Answer]:
+        """What `decide` says to each row of `observations`, shape (n, 16), after each of the n states; to the bit."""
         ...
 
 
@@ -89,18 +120,64 @@ class LogEntry:
 
 
 @dataclass(frozen=True, slots=True)
+class CarriedState:
+    """The recurrent state of one symbol under one policy, `before` and `after` the decision on the bar at `bar_time`.
+
+    `policy` is the policy's key. `shadow` tells whose it is if the live policy and the shadow are the same.
+    """
+
+    symbol: str
+    policy: str
+    shadow: bool
+    bar_time: datetime
+    before: RecurrentState
+    after: RecurrentState
+
+
+@dataclass(frozen=True, slots=True)
+class StoredBook:
+    """What is stored of one policy's trading in one symbol.
+
+    closed_pnl_pct: profit and loss of every closed position in percent, in the order of closing.
+    carried: the recurrent state, None if there is none.
+    """
+
+    position: Position | None
+    closed_pnl_pct: Sequence[float]
+    carried: CarriedState | None
+
+
+@dataclass(frozen=True, slots=True)
 class StoredSymbol:
     """What is stored of one symbol, as the engine needs it to go on.
 
     session_bars: the newest bars that went into decisions, oldest first, at most the number asked for.
     last_bar: the newest bar processed, inside a session or outside.
-    closed_pnl_pct: profit and loss of every closed position in percent, in the order of closing.
     """
 
     session_bars: Sequence[Bar]
     last_bar: Bar | None
-    position: Position | None
-    closed_pnl_pct: Sequence[float]
+    live: StoredBook
+    shadow: StoredBook | None
+
+
+@dataclass(frozen=True, slots=True)
+class Shadowed:
+    """What a shadow policy, named by its key, decided, or a position it would hold, after its newest change."""
+
+    policy: str
+    outcome: Signal | Position
+
+
+@dataclass(frozen=True, slots=True)
+class ShadowScore:
+    """What a shadow came to: its decisions, how many of them the live policy shared, and its closed positions."""
+
+    decisions: int
+    agreements: int
+    closed: int
+    winning: int
+    total_pnl: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,18 +222,26 @@ class SignalQuery:
 class Store(Protocol):
     """Durable storage. Every method raises StorageUnavailable when the database cannot be reached."""
 
-    async def commit(self, events: Sequence[Event], at: datetime) -> Sequence[LogEntry]:
+    async def commit(
+        self,
+        events: Sequence[Event],
+        at: datetime,
+        *,
+        shadowed: Sequence[Shadowed] = (),
+        carried: Sequence[CarriedState] = (),
+    ) -> Sequence[LogEntry]:
         """Make `events` durable in one transaction: the rows they stand for and their entries in the log.
 
-        Returns the entries, with consecutive sequences, in the order given.
+        With them what a shadow policy made of the same bars, and the recurrent states the bars led to. Returns the
+        entries, with consecutive sequences, in the order given.
 
         Raises:
-            StaleState: something in `events` is stored already; what the caller knows is out of date.
+            StaleState: something of it is stored already; what the caller knows is out of date.
         """
         ...
 
-    async def load_symbol(self, symbol: str, session_bars: int) -> StoredSymbol:
-        """What is stored of `symbol`, with up to `session_bars` of its newest bars."""
+    async def load_symbol(self, symbol: str, session_bars: int, live: str, shadow: str | None) -> StoredSymbol:
+        """What is stored of `symbol` under the policies of these keys, with up to `session_bars` of its bars."""
         ...
 
     async def find_bars(self, keys: Sequence[tuple[str, datetime]]) -> Sequence[Bar]:
@@ -209,6 +294,10 @@ class Store(Protocol):
 
     async def symbols_with_open_positions(self) -> Sequence[str]:
         """Symbols that hold a position now."""
+        ...
+
+    async def shadow_score(self, policy: str) -> ShadowScore:
+        """What the shadow policy of this key came to."""
         ...
 
     async def ping(self) -> None:

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from time import perf_counter
-from uuid import UUID
 
 from ..domain.bars import HIGHEST_PRICE, Bar, price_problem
 from ..domain.errors import FieldViolation, InvalidRequest, NotEnoughBars
 from ..domain.indicators import WARM_BARS, Indicators, indicators_of
 from ..domain.signals import Origin
 from ..domain.window import Window
-from .pipeline import Sight
 from .sessions import SymbolState
+from .trader import Sight
 
 LOOKBACK_MINIMUM = 50
 LOOKBACK_MAXIMUM = 500
@@ -106,42 +106,58 @@ class Quote:
         return found
 
 
-def sight_of_quote(state: SymbolState, quote: Quote, signal_id: UUID, now: datetime) -> Sight:
+def sight_of_quote(state: SymbolState, quote: Quote, now: datetime) -> Sight:
     """What a decision at `quote` looks at: the stored bars with the quote as a bar still in the making."""
     started = perf_counter()
     window = state.window.with_unfinished(quote.prices)
     return Sight(
-        signal_id=signal_id,
+        symbol=state.symbol,
         timestamp=now,
         origin=Origin.REQUEST,
         window=window,
         indicators=quote.overriding(indicators_of(window)),
         price=quote.close_price,
         session_progress=_progress(state, window),
+        session_day=None,
         simulated=state.simulated_left > 0,
+        opens=True,
         started=started,
     )
 
 
-def sight_of_bars(state: SymbolState, bars: list[Bar], signal_id: UUID, now: datetime) -> Sight:
+def sight_of_window(state: SymbolState, lookback_bars: int, now: datetime) -> Sight:
+    """What a decision from the newest `lookback_bars` bars of the state's window looks at.
+
+    Raises:
+        NotEnoughBars: there are fewer than the slowest indicator needs.
+    """
+    return _sight_back(state, state.window.newest(lookback_bars), now, simulated=state.simulated_within(lookback_bars))
+
+
+def sight_of_bars(state: SymbolState, bars: Sequence[Bar], now: datetime) -> Sight:
     """What a decision from stored bars looks at.
 
     Raises:
         NotEnoughBars: there are fewer than the slowest indicator needs.
     """
+    return _sight_back(state, Window.of(bars), now, simulated=any(bar.simulated for bar in bars))
+
+
+def _sight_back(state: SymbolState, window: Window, now: datetime, *, simulated: bool) -> Sight:
     started = perf_counter()
-    if len(bars) < WARM_BARS:
-        raise NotEnoughBars(state.symbol, WARM_BARS, len(bars))
-    window = Window.of(bars)
+    if len(window) < WARM_BARS:
+        raise NotEnoughBars(state.symbol, WARM_BARS, len(window))
     return Sight(
-        signal_id=signal_id,
+        symbol=state.symbol,
         timestamp=now,
         origin=Origin.DATABASE,
         window=window,
         indicators=indicators_of(window),
-        price=bars[-1].close,
+        price=float(window.close[-1]),
         session_progress=_progress(state, window),
-        simulated=any(bar.simulated for bar in bars),
+        session_day=None,
+        simulated=simulated,
+        opens=True,
         started=started,
     )
 

@@ -12,8 +12,9 @@ from typing import Any
 from ..domain.bars import Bar
 from ..domain.errors import ServiceError, ShuttingDown, StorageUnavailable
 from ..domain.events import Event, Receipt
+from .foresight import Outlooks
 from .pipeline import Step
-from .ports import LogEntry
+from .ports import LogEntry, Shadowed
 from .sessions import SymbolState
 
 Outcome = Callable[[Sequence[LogEntry], int], Any]
@@ -52,7 +53,8 @@ class Publication:
 class Work:
     """One piece of work. `apply` stages it in a batch, or raises the ServiceError that is its answer.
 
-    `flow` is what it belongs to, if its order with other work matters.
+    `flow` is what it belongs to, if its order with other work matters. What comes after work that `ends_batch` waits
+    for the next batch.
     """
 
     symbols: frozenset[str]
@@ -60,6 +62,7 @@ class Work:
     apply: Callable[[Batch], Outcome]
     answer: asyncio.Future[Any]
     flow: Flow | None = None
+    ends_batch: bool = False
 
     def refuse(self, error: Exception) -> None:
         """Answer with an error."""
@@ -71,11 +74,16 @@ class Work:
 
 @dataclass(slots=True)
 class Batch:
-    """What a batch has staged so far: states on top of the committed ones, and the events that led to them."""
+    """What a batch has staged so far: states on top of the committed ones, and the events that led to them.
+
+    known_bars: stored or staged bars that bars of the batch may repeat. outlooks: what policies said ahead.
+    """
 
     states: dict[str, SymbolState]
     known_bars: dict[tuple[str, datetime], Bar]
     events: list[Event] = field(default_factory=list)
+    shadowed: list[Shadowed] = field(default_factory=list)
+    outlooks: Outlooks = field(default_factory=dict)
 
     def take(self, step: Step) -> None:
         """Stage a step."""
@@ -85,12 +93,14 @@ class Batch:
     @contextmanager
     def all_or_nothing(self, work: Work) -> Iterator[None]:
         """Take back what `work` staged if it fails half way."""
-        states, events = {symbol: self.states[symbol] for symbol in work.symbols}, len(self.events)
+        states = {symbol: self.states[symbol] for symbol in work.symbols}
+        events, shadowed = len(self.events), len(self.shadowed)
         try:
             yield
         except Exception:
             self.states.update(states)
             del self.events[events:]
+            del self.shadowed[shadowed:]
             for bar in work.bars:
                 if self.known_bars.get((bar.symbol, bar.time)) is bar:
                     del self.known_bars[bar.symbol, bar.time]

@@ -10,7 +10,8 @@ ServiceError
 ├── BarConflict                 a different bar is stored for the same symbol and time
 ├── FailedPrecondition
 │   ├── PositionAlreadyClosed
-│   └── NotEnoughBars
+│   ├── NotEnoughBars
+│   └── ModelNotLoaded          the model file will not serve; the one before serves on
 ├── SequenceOutOfRange
 │   ├── SequencePruned
 │   └── SequenceUnknown
@@ -144,6 +145,12 @@ class NotEnoughBars(FailedPrecondition):
             bars_needed=str(needed),
             bars_stored=str(stored),
         )
+
+
+class ModelNotLoaded(FailedPrecondition):
+    """The model file will not serve."""
+
+    reason = "MODEL_REFUSED"
 
 
 class SequenceOutOfRange(ServiceError):

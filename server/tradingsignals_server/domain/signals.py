@@ -107,7 +107,8 @@ class Signal:
     """One decision for one symbol at `timestamp` (UTC), at `entry_price` in quote currency.
 
     `bar_time` is the open of the newest bar looked at, None if there was none. `latency_ms` is the time spent on
-    features, inference and rules. `sequence` is its place in the event log, 0 until it is committed.
+    features, inference and rules. `model_failed` tells that the model's answer was not finite, so that HOLD was taken
+    and its recurrent state reset. `sequence` is its place in the event log, 0 until it is committed.
     """
 
     signal_id: UUID
@@ -124,6 +125,7 @@ class Signal:
     bar_time: datetime | None = None
     market_regime: MarketRegime | None = None
     trend_direction: TrendDirection | None = None
+    model_failed: bool = False
     latency_ms: float = field(default=0.0, compare=False)
     sequence: int = field(default=0, compare=False)
 

@@ -52,6 +52,12 @@ class Window:
         """
         return type(self)(self._extended(prices, limit), self.time)
 
+    def newest(self, bars: int) -> Self:
+        """A window of the newest `bars` of these bars, or of all of them if there are fewer."""
+        if bars >= len(self):
+            return self
+        return type(self)(np.ascontiguousarray(self.prices[:, -bars:]), self.time)
+
     def _extended(self, prices: tuple[float, float, float, float], limit: int) -> FloatArray:
         keep = min(len(self), limit - 1)
         extended = np.empty((4, keep + 1))

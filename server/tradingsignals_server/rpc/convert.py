@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -20,8 +20,8 @@ from tradingsignals.v1 import (
 )
 
 from ..application.health import Health
-from ..application.pipeline import InferenceMeter
-from ..application.ports import PolicyDescription, TensorShape
+from ..application.ports import ShadowScore, TensorShape
+from ..application.trader import Trader
 from ..domain.bars import Bar, parse_symbol, time_violations, value_violations
 from ..domain.errors import FieldViolation, InvalidBar, InvalidRequest, ServiceError
 from ..domain.events import Event, MarketUpdate, Receipt
@@ -84,6 +84,7 @@ def signal_message(signal: Signal, sequence: int) -> signal_pb2.Signal:
             hold=probabilities.hold, buy=probabilities.buy, sell=probabilities.sell
         ),
         origin=_ORIGINS[signal.origin],
+        model_failed=signal.model_failed,
     )
 
 
@@ -210,8 +211,10 @@ def statistics_message(found: Statistics, rules: RiskRules, *, model_loaded: boo
     )
 
 
-def model_message(described: PolicyDescription, meter: InferenceMeter) -> model_pb2.Model:
-    """The policy in use."""
+def model_message(trader: Trader, versions: Sequence[str] = ()) -> model_pb2.Model:
+    """A policy, how it has done in this process, and the versions it stands among."""
+    described, meter = trader.policy.description, trader.meter
+    trained = described.training_range
     return model_pb2.Model(
         loaded=not described.simulated,
         version=described.version,
@@ -226,6 +229,29 @@ def model_message(described: PolicyDescription, meter: InferenceMeter) -> model_
         feature_specification=FEATURE_SPECIFICATION,
         feature_names=FEATURE_NAMES,
         lookback_bars=LOOKBACK_BARS,
+        name=described.name,
+        recurrent_reset=described.reset,
+        recurrent_layers=described.layers,
+        recurrent_size=described.hidden_size,
+        training_start=None if trained is None else timestamp(trained[0]),
+        training_end=None if trained is None else timestamp(trained[1]),
+        git_revision=described.git_revision,
+        failure_count=meter.failures,
+        p50_latency_ms=meter.percentile_ms(50),
+        p99_latency_ms=meter.percentile_ms(99),
+        available_versions=versions,
+    )
+
+
+def shadow_message(trader: Trader, score: ShadowScore) -> model_pb2.Shadow:
+    """The policy that is watched, and what it came to."""
+    return model_pb2.Shadow(
+        model=model_message(trader),
+        decisions=score.decisions,
+        agreement_pct=100.0 * score.agreements / score.decisions if score.decisions else 0.0,
+        positions_closed=score.closed,
+        win_rate=100.0 * score.winning / score.closed if score.closed else 0.0,
+        total_pnl=score.total_pnl,
     )
 
 

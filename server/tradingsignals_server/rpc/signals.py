@@ -8,10 +8,10 @@ from tradingsignals.v1 import signal_service_pb2 as pb
 
 from ..application.broadcast import Broadcast
 from ..application.engine import Engine
-from ..application.ports import Policy, SignalQuery
+from ..application.pipeline import Pipeline
+from ..application.ports import SignalQuery
 from ..application.queries import Queries
 from ..application.requests import Quote
-from ..domain.risk import RiskRules
 from ..domain.window import LOOKBACK_BARS
 from . import convert, wire
 from .streams import noun_stream
@@ -21,14 +21,11 @@ from .validation import DEFAULT_SYMBOL, Checks, lookback_of, subscription
 class SignalServicer:
     """Makes, lists, counts and streams signals."""
 
-    def __init__(
-        self, engine: Engine, queries: Queries, broadcast: Broadcast, policy: Policy, rules: RiskRules
-    ) -> None:
+    def __init__(self, engine: Engine, queries: Queries, broadcast: Broadcast, pipeline: Pipeline) -> None:
         self._engine = engine
         self._queries = queries
         self._broadcast = broadcast
-        self._policy = policy
-        self._rules = rules
+        self._pipeline = pipeline
 
     async def get_latest_signal(self, request: pb.GetLatestSignalRequest) -> bytes:
         """The newest signal."""
@@ -72,9 +69,10 @@ class SignalServicer:
 
     async def get_statistics(self, _: pb.GetStatisticsRequest) -> pb.GetStatisticsResponse:
         """Counts over all that is stored."""
-        loaded = not self._policy.description.simulated
+        live = self._pipeline.live
+        loaded = not live.policy.description.simulated
         found = await self._queries.store.statistics()
-        return pb.GetStatisticsResponse(statistics=convert.statistics_message(found, self._rules, model_loaded=loaded))
+        return pb.GetStatisticsResponse(statistics=convert.statistics_message(found, live.rules, model_loaded=loaded))
 
     async def stream_signals(self, request: pb.StreamSignalsRequest) -> AsyncIterator[bytes]:
         """The signals as they are committed."""

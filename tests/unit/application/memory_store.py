@@ -11,12 +11,16 @@ from enum import Enum, auto
 from uuid import UUID
 
 from tradingsignals_server.application.ports import (
+    CarriedState,
     LogEntry,
     LogHead,
     Page,
+    Shadowed,
+    ShadowScore,
     SignalQuery,
     SignalTotals,
     StaleState,
+    StoredBook,
     StoredSymbol,
 )
 from tradingsignals_server.domain.bars import Bar
@@ -53,6 +57,8 @@ class MemoryStore:
         self.events: list[Event] = []
         self.entries: list[LogEntry] = []
         self.commits: list[int] = []
+        self.shadowed: list[Shadowed] = []
+        self.carried: dict[tuple[str, str, bool], CarriedState] = {}
         self.faults: deque[Fault] = deque()
         self.gate = asyncio.Event()
         self.gate.set()
@@ -63,7 +69,14 @@ class MemoryStore:
 
     # --------------------------------------------------------------------------------------------------- writing
 
-    async def commit(self, events: Sequence[Event], at: datetime) -> Sequence[LogEntry]:
+    async def commit(
+        self,
+        events: Sequence[Event],
+        at: datetime,
+        *,
+        shadowed: Sequence[Shadowed] = (),
+        carried: Sequence[CarriedState] = (),
+    ) -> Sequence[LogEntry]:
         """See Store."""
         self.committing.set()
         await self.gate.wait()
@@ -74,6 +87,8 @@ class MemoryStore:
         if fault is Fault.BEFORE:
             raise StorageUnavailable
         entries = self.put(events, at)
+        self.shadowed.extend(shadowed)
+        self.carried.update({(one.symbol, one.policy, one.shadow): one for one in carried})
         if fault is Fault.AFTER:
             raise StorageUnavailable
         return entries
@@ -113,18 +128,34 @@ class MemoryStore:
         changes = [(n, event) for n, event in enumerate(self.events, 1) if isinstance(event, Position)]
         return list({event.position_id: replace(event, sequence=n) for n, event in changes}.values())
 
-    async def load_symbol(self, symbol: str, session_bars: int) -> StoredSymbol:
+    async def load_symbol(self, symbol: str, session_bars: int, live: str, shadow: str | None) -> StoredSymbol:
         """See Store."""
         await self._reached()
         bars = sorted((update.bar for update in self.market_updates(symbol)), key=lambda bar: bar.time)
-        mine = [held for held in self.positions() if held.symbol == symbol]
-        closed = sorted((held for held in mine if not held.is_open), key=lambda held: held.sequence)
         return StoredSymbol(
             session_bars=await self.session_bars(symbol, session_bars),
             last_bar=bars[-1] if bars else None,
+            live=self._book(symbol, live, self.positions(), shadow=False),
+            shadow=None if shadow is None else self._book(symbol, shadow, self._shadow_positions(shadow), shadow=True),
+        )
+
+    def _book(self, symbol: str, policy: str, positions: Sequence[Position], *, shadow: bool) -> StoredBook:
+        mine = [held for held in positions if held.symbol == symbol]
+        closed = sorted((held for held in mine if not held.is_open), key=lambda held: held.sequence)
+        return StoredBook(
             position=next((held for held in mine if held.is_open), None),
             closed_pnl_pct=[held.pnl_pct for held in closed],
+            carried=self.carried.get((symbol, policy, shadow)),
         )
+
+    def _shadow_positions(self, policy: str) -> list[Position]:
+        outcomes = [one.outcome for one in self.shadowed if one.policy == policy]
+        changes = [(n, outcome) for n, outcome in enumerate(outcomes) if isinstance(outcome, Position)]
+        return list({held.position_id: replace(held, sequence=n) for n, held in changes}.values())
+
+    async def shadow_score(self, policy: str) -> ShadowScore:
+        """See Store."""
+        raise AssertionError("nobody asks for it here")
 
     async def find_bars(self, keys: Sequence[tuple[str, datetime]]) -> Sequence[Bar]:
         """See Store."""

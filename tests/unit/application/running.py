@@ -8,15 +8,21 @@ from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
+import numpy as np
+import numpy.typing as npt
+
 from tradingsignals_server.application.broadcast import Broadcast
 from tradingsignals_server.application.engine import Engine
 from tradingsignals_server.application.pipeline import Pipeline
-from tradingsignals_server.application.ports import Policy, PolicyDescription
+from tradingsignals_server.application.ports import Answer, Policy, PolicyDescription
+from tradingsignals_server.application.sessions import NO_STATE
+from tradingsignals_server.application.trader import Trader
 from tradingsignals_server.domain.bars import Bar
 from tradingsignals_server.domain.calendar import calendar_for
 from tradingsignals_server.domain.errors import ServiceError
 from tradingsignals_server.domain.events import Disposition, Event, Receipt
 from tradingsignals_server.domain.features import FEATURE_NAMES, Observation
+from tradingsignals_server.domain.recurrent_state import RecurrentState
 from tradingsignals_server.domain.risk import RiskRules
 from tradingsignals_server.domain.signals import Action, Probabilities
 
@@ -28,20 +34,27 @@ DEADLINE = 10.0
 
 T = TypeVar("T")
 
-Answer = Callable[[Observation], Probabilities | None]
+Says = Callable[[Observation], Probabilities | None]
 
 
 class ScriptedPolicy:
-    """Answers with a function of the observation, under the name of a real model."""
+    """Answers with a function of the observation, under the name of a real model. It has no memory."""
 
-    description = PolicyDescription(version="v1", type="test", mode="onnx")
+    def __init__(self, says: Says, version: str = "v1") -> None:
+        self.description = PolicyDescription(version=version, type="test", mode="onnx")
+        self._says = says
 
-    def __init__(self, answer: Answer) -> None:
-        self._answer = answer
-
-    def probabilities(self, observation: Observation) -> Probabilities | None:
+    def initial_state(self) -> RecurrentState:
         """See Policy."""
-        return self._answer(observation)
+        return NO_STATE
+
+    def decide(self, observation: Observation, state: RecurrentState) -> Answer:
+        """See Policy."""
+        return self._says(observation), state
+
+    def decide_batch(self, observations: npt.NDArray[np.float32], states: Sequence[RecurrentState]) -> list[Answer]:
+        """See Policy."""
+        return [self.decide(row, state) for row, state in zip(observations, states, strict=True)]
 
 
 def always(action: Action) -> ScriptedPolicy:
@@ -73,6 +86,7 @@ class Running:
     """An engine at work, and what it works with."""
 
     engine: Engine
+    pipeline: Pipeline
     broadcast: Broadcast
     store: MemoryStore
     writer: asyncio.Task[None]
@@ -88,17 +102,22 @@ class Running:
 
 @asynccontextmanager
 async def running_engine(
-    store: MemoryStore | None = None, policy: Policy | None = None, rules: RiskRules | None = None
+    store: MemoryStore | None = None,
+    policy: Policy | None = None,
+    rules: RiskRules | None = None,
+    shadow: Policy | None = None,
 ) -> AsyncIterator[Running]:
     """An engine with its writer running; it is stopped at the end, and all of it within the deadline."""
     store = store or MemoryStore()
     broadcast = Broadcast(store, await store.log_head())
-    pipeline = Pipeline(policy or following(), rules or RiskRules(), calendar_for)
+    rules = rules or RiskRules()
+    watched = None if shadow is None else Trader(shadow, rules)
+    pipeline = Pipeline(Trader(policy or following(), rules), calendar_for, watched)
     engine = Engine(store, pipeline, broadcast, now)
     writer = asyncio.create_task(engine.run())
     async with asyncio.timeout(DEADLINE):
         try:
-            yield Running(engine, broadcast, store, writer)
+            yield Running(engine, pipeline, broadcast, store, writer)
         finally:
             store.gate.set()
             await engine.stop()

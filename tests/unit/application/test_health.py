@@ -8,7 +8,11 @@ import pytest
 
 from tradingsignals_server.adapters.placeholder_policy import PlaceholderPolicy
 from tradingsignals_server.application.health import Health, HealthReporter, Status
+from tradingsignals_server.application.pipeline import Pipeline
 from tradingsignals_server.application.ports import Policy, SignalTotals
+from tradingsignals_server.application.trader import Trader
+from tradingsignals_server.domain.calendar import calendar_for
+from tradingsignals_server.domain.risk import RiskRules
 from tradingsignals_server.domain.signals import Action
 
 from ..builders import NOW, OPENING, bar, walk
@@ -27,9 +31,14 @@ class Clock:
         return self.time
 
 
+def pipeline_of(policy: Policy) -> Pipeline:
+    return Pipeline(Trader(policy, RiskRules()), calendar_for)
+
+
 async def reported(running: Running, at: datetime, policy: Policy | None = None, *, live: bool = True) -> Health:
     clock = Clock()
-    reporter = HealthReporter(running.store, running.engine, policy or always(Action.HOLD), clock, live_feed=live)
+    pipeline = pipeline_of(policy or always(Action.HOLD))
+    reporter = HealthReporter(running.store, running.engine, pipeline, clock, live_feed=live)
     clock.time = at
     return await reporter.report()
 
@@ -58,7 +67,8 @@ async def test_without_the_database_it_is_unhealthy_and_remembers() -> None:
     async with running_engine() as running:
         await running.publish(WALK)
         clock = Clock()
-        reporter = HealthReporter(running.store, running.engine, always(Action.HOLD), clock, live_feed=True)
+        pipeline = pipeline_of(always(Action.HOLD))
+        reporter = HealthReporter(running.store, running.engine, pipeline, clock, live_feed=True)
         before = await reporter.report()
         running.store.down = True
         health = await reporter.report()

@@ -15,7 +15,8 @@ from tradingsignals_server.adapters.placeholder_policy import PlaceholderPolicy
 from tradingsignals_server.application.pipeline import BarStep, Pipeline
 from tradingsignals_server.application.ports import Policy
 from tradingsignals_server.application.requests import Quote, sight_of_quote
-from tradingsignals_server.application.sessions import SymbolState
+from tradingsignals_server.application.sessions import NO_STATE, SymbolState
+from tradingsignals_server.application.trader import Trader
 from tradingsignals_server.domain.bars import Bar
 from tradingsignals_server.domain.calendar import calendar_for
 from tradingsignals_server.domain.events import Event, MarketUpdate
@@ -33,7 +34,7 @@ FAR = RiskRules(atr_multiplier_sl=100.0, atr_multiplier_tp=150.0)
 
 
 def pipeline_of(policy: Policy, rules: RiskRules = FAR) -> Pipeline:
-    return Pipeline(policy, rules, calendar_for)
+    return Pipeline(Trader(policy, rules), calendar_for)
 
 
 def fresh() -> SymbolState:
@@ -99,8 +100,8 @@ def test_a_reversal_names_the_signal_that_brought_it() -> None:
     assert ended.exit is not None
     assert (ended.exit.signal_id, ended.exit.price) == (step.signal.signal_id, step.signal.entry_price)
     assert ended.exit.time == step.signal.timestamp == WALK[50].close_time
-    assert step.state.position is not None
-    assert step.state.position.signal_id == step.signal.signal_id
+    assert step.state.live.position is not None
+    assert step.state.live.position.signal_id == step.signal.signal_id
 
 
 def test_what_a_signal_does_is_said_last() -> None:
@@ -164,7 +165,7 @@ def test_a_desk_that_holds_overnight_opens_on_the_last_bar_too() -> None:
 
 
 def test_a_position_belongs_to_the_session_that_opened_it() -> None:
-    held = steps(pipeline_of(always(Action.BUY)), WALK[:50])[-1].state.position
+    held = steps(pipeline_of(always(Action.BUY)), WALK[:50])[-1].state.live.position
     assert held is not None
     assert held.session_day == MONDAY
 
@@ -199,10 +200,10 @@ def test_an_answer_that_is_none_holds(caplog: pytest.LogCaptureFixture) -> None:
 
 def test_inferences_are_counted() -> None:
     pipeline = pipeline_of(always(Action.HOLD))
-    assert pipeline.meter.avg_ms == 0.0
+    assert pipeline.live.meter.avg_ms == 0.0
     steps(pipeline, WALK[:53])
-    assert pipeline.meter.count == 4
-    assert pipeline.meter.avg_ms == pipeline.meter.total_ms / 4 > 0.0
+    assert pipeline.live.meter.count == 4
+    assert pipeline.live.meter.avg_ms == pipeline.live.meter.total_ms / 4 > 0.0
 
 
 # ----------------------------------------------------------------------------------------------------- requests
@@ -211,14 +212,14 @@ def test_inferences_are_counted() -> None:
 def test_a_request_acts_but_leaves_the_window_as_it_was() -> None:
     pipeline = pipeline_of(always(Action.BUY))
     before = steps(pipeline_of(always(Action.HOLD)), WALK[:55])[-1].state
-    step = pipeline.on_request(before, sight_of_quote(before, Quote(4100.0), UUID(int=3), NOW))
+    step = pipeline.on_request(before, sight_of_quote(before, Quote(4100.0), NOW), NO_STATE, UUID(int=3))
     assert [_short(event) for event in step.events] == ["BUY", "opened BUY"]
     assert step.state.window is before.window
     assert (step.state.last_bar, step.state.session_day) == (before.last_bar, before.session_day)
     assert (step.signal.signal_id, step.signal.timestamp, step.signal.origin) == (UUID(int=3), NOW, Origin.REQUEST)
     assert step.signal.entry_price == 4100.0
-    assert step.state.position is not None
-    assert step.state.position.session_day is None
+    assert step.state.live.position is not None
+    assert step.state.live.position.session_day is None
 
 
 def test_closing_by_hand() -> None:
@@ -229,7 +230,7 @@ def test_closing_by_hand() -> None:
     assert isinstance(ended, Position)
     assert ended.exit is not None
     assert (ended.exit.reason, ended.exit.price, ended.exit.time) == (ExitReason.MANUAL, 4321.0, NOW)
-    assert step.state.position is None
+    assert step.state.live.position is None
     with pytest.raises(ValueError, match="holds no position"):
         pipeline.on_close(step.state, 4321.0, NOW)
 
@@ -256,6 +257,6 @@ def test_one_position_at_a_time_and_each_ends_once(seed: int, missing: set[int],
             held = event.position_id if event.is_open else None
             if not event.is_open:
                 ended[event.position_id] = event.pnl
-        assert (step.state.position.position_id if step.state.position else None) == held
-    assert step.state.tally.wins == sum(pnl > 0.0 for pnl in ended.values())
-    assert step.state.tally.losses == sum(pnl < 0.0 for pnl in ended.values())
+        assert (step.state.live.position.position_id if step.state.live.position else None) == held
+    assert step.state.live.tally.wins == sum(pnl > 0.0 for pnl in ended.values())
+    assert step.state.live.tally.losses == sum(pnl < 0.0 for pnl in ended.values())

@@ -9,11 +9,13 @@ from datetime import timedelta
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from tradingsignals_server.application.ports import StoredSymbol
-from tradingsignals_server.application.sessions import SymbolState
+from tradingsignals_server.application.ports import StoredBook, StoredSymbol
+from tradingsignals_server.application.restore import RESTORE_BARS
+from tradingsignals_server.application.sessions import Book, SymbolState
 from tradingsignals_server.domain.bars import Bar
 from tradingsignals_server.domain.calendar import BogotaCalendar
 from tradingsignals_server.domain.positions import Exit, ExitReason, close
+from tradingsignals_server.domain.recurrent_state import RecurrentState
 from tradingsignals_server.domain.risk import RiskRules, TradeTally
 from tradingsignals_server.domain.window import LOOKBACK_BARS, Window
 
@@ -24,6 +26,11 @@ CALENDAR = BogotaCalendar()
 
 def fresh() -> SymbolState:
     return SymbolState("USDCOP", CALENDAR, Window.empty())
+
+
+def stored_bars(bars: Sequence[Bar], last: Bar | None) -> StoredSymbol:
+    """What is stored of a symbol that nothing was traded in."""
+    return StoredSymbol(bars, last, StoredBook(None, (), None), None)
 
 
 def after(bars: Sequence[Bar]) -> SymbolState:
@@ -46,21 +53,22 @@ def test_a_restart_finds_the_state_that_the_bars_had_led_to(present: list[bool],
     bars = walk(len(times), times=times)
     if simulated < len(bars):
         bars[simulated] = bar(bars[simulated].time, simulated=True)
-    stored = StoredSymbol(bars[-LOOKBACK_BARS:], bars[-1] if bars else None, None, ())
-    assert contents(SymbolState.restored("USDCOP", CALENDAR, stored)) == contents(after(bars))
+    stored = stored_bars(bars[-RESTORE_BARS:], bars[-1] if bars else None)
+    assert contents(SymbolState.restored("USDCOP", CALENDAR, stored, Book(), None)) == contents(after(bars))
 
 
 def test_a_restart_finds_the_position_and_the_tally() -> None:
     held = position()
-    stored = StoredSymbol((), None, held, (1.5, -0.5, 0.0))
-    state = SymbolState.restored("USDCOP", CALENDAR, stored)
-    assert state.position == held
-    assert state.tally == TradeTally(wins=1, losses=1, won_pct=1.5, lost_pct=0.5)
+    before, after = RecurrentState.zeros(1, 2), RecurrentState.zeros(1, 2)
+    book = Book.restored(StoredBook(held, (1.5, -0.5, 0.0), None), before, after)
+    assert book.position == held
+    assert book.tally == TradeTally(wins=1, losses=1, won_pct=1.5, lost_pct=0.5)
+    assert (book.recurrent_before, book.recurrent) == (before, after)
 
 
 def test_the_last_bar_may_lie_outside_every_session() -> None:
     night = bar(100)
-    assert SymbolState.restored("USDCOP", CALENDAR, StoredSymbol([bar(0)], night, None, ())).last_bar == night
+    assert SymbolState.restored("USDCOP", CALENDAR, stored_bars([bar(0)], night), Book(), None).last_bar == night
 
 
 def test_missing_bars_are_those_between_the_first_and_the_newest_of_a_session() -> None:
@@ -83,7 +91,7 @@ def test_it_is_simulated_exactly_while_a_simulated_bar_is_in_the_window(before: 
 
 def test_a_position_is_kept_while_it_is_open_and_counted_when_it_is_closed() -> None:
     held = position()
-    holding = fresh().with_position(held)
+    holding = Book().with_position(held)
     assert holding.position == held
     ended = close(held, Exit(OPENING + timedelta(hours=1), 103.0, ExitReason.MANUAL), RiskRules())
     left = holding.with_position(ended)

@@ -24,15 +24,17 @@ from tradingsignals.v1 import (
     signal_pb2,
     statistics_pb2,
 )
+from tradingsignals_server.adapters.placeholder_policy import PlaceholderPolicy
 from tradingsignals_server.application.health import Health, Status, SymbolHealth
-from tradingsignals_server.application.pipeline import InferenceMeter
 from tradingsignals_server.application.ports import PolicyDescription, SignalTotals, TensorShape
+from tradingsignals_server.application.trader import InferenceMeter, Trader
 from tradingsignals_server.domain.bars import EARLIEST_TIME, Bar
 from tradingsignals_server.domain.errors import BarConflict, InvalidBar
 from tradingsignals_server.domain.events import Disposition, EventKind, MarketUpdate, Receipt
 from tradingsignals_server.domain.features import FEATURE_NAMES
 from tradingsignals_server.domain.indicators import Indicators
 from tradingsignals_server.domain.positions import Exit, ExitReason, close
+from tradingsignals_server.domain.recurrent_state import ResetRule
 from tradingsignals_server.domain.risk import RiskRules
 from tradingsignals_server.domain.signals import Action, MarketRegime, Origin, Signal, TrendDirection
 from tradingsignals_server.domain.statistics import PositionCounts, SignalCounts, Statistics
@@ -88,6 +90,7 @@ WHOLE = replace(
     simulated=True,
     market_regime=MarketRegime.VOLATILE,
     trend_direction=TrendDirection.DOWN,
+    model_failed=True,
     latency_ms=1.5,
     timestamp=NOW + timedelta(microseconds=1),
 )
@@ -99,7 +102,7 @@ def test_a_whole_signal() -> None:
     assert message.signal_id == "00000000-0000-0000-0000-000000000001"
     assert message.timestamp.ToDatetime(UTC) == WHOLE.timestamp
     assert message.bar_time.ToDatetime(UTC) == WHOLE.bar_time
-    assert (message.symbol, message.sequence, message.simulated) == ("USDCOP", 77, True)
+    assert (message.symbol, message.sequence, message.simulated, message.model_failed) == ("USDCOP", 77, True, True)
     assert message.action == signal_pb2.Signal.BUY
     assert (message.confidence, message.entry_price) == (0.9, 4000.0)
     assert (message.stop_loss, message.take_profit, message.risk_reward_ratio) == (3980.0, 4030.0, 1.5)
@@ -359,10 +362,37 @@ def test_without_closed_positions_rates_are_nought() -> None:
     assert (counts.active, counts.avg_pnl, counts.win_rate) == (1, 0.0, 0.0)
 
 
+def trader_of(described: PolicyDescription, meter: InferenceMeter) -> Trader:
+    """A trader that has worked a while with the policy described."""
+    policy = PlaceholderPolicy()
+    policy.description = described
+    trader = Trader(policy, RiskRules())
+    trader.meter = meter
+    return trader
+
+
 def test_a_model_and_a_placeholder() -> None:
     tensor = TensorShape("observation", "tensor(float)", (-1, 16))
-    model = PolicyDescription("v1", "PPO-LSTM", "onnx", ("CPU",), (tensor,), (tensor, tensor), "ab12")
-    message = convert.model_message(model, InferenceMeter(count=4, total_ms=2.0))
+    trained = (datetime(2020, 1, 2, tzinfo=UTC), datetime(2023, 6, 30, tzinfo=UTC))
+    model = PolicyDescription(
+        version="v1",
+        type="PPO-LSTM",
+        mode="onnx",
+        name="usdcop",
+        reset=ResetRule.SESSION,
+        layers=2,
+        hidden_size=64,
+        training_range=trained,
+        git_revision="cd34",
+        providers=("CPU",),
+        inputs=(tensor,),
+        outputs=(tensor, tensor),
+        file_sha256="ab12",
+    )
+    meter = InferenceMeter(failures=1)
+    meter.add(3, 0.75)
+    meter.add(1, 1.25)
+    message = convert.model_message(trader_of(model, meter), ["v0", "v1"])
     assert unset(message) == set()
     assert (message.loaded, message.version, message.mode, message.type) == (True, "v1", "onnx", "PPO-LSTM")
     assert (message.inference_count, message.avg_latency_ms, message.lookback_bars) == (4, 0.5, 100)
@@ -370,7 +400,12 @@ def test_a_model_and_a_placeholder() -> None:
     assert len(message.outputs) == 2
     assert list(message.feature_names) == list(FEATURE_NAMES)
     assert (message.file_sha256, list(message.providers)) == ("ab12", ["CPU"])
-    bare = convert.model_message(PolicyDescription("placeholder", "placeholder", "placeholder"), InferenceMeter())
+    assert (message.p50_latency_ms, message.p99_latency_ms) == (0.25, 1.25)
+    assert list(message.available_versions) == ["v0", "v1"]
+    assert (message.name, message.recurrent_reset, message.git_revision) == ("usdcop", "session", "cd34")
+    assert (message.recurrent_layers, message.recurrent_size, message.failure_count) == (2, 64, 1)
+    assert [end.ToDatetime(UTC) for end in (message.training_start, message.training_end)] == list(trained)
+    bare = convert.model_message(Trader(PlaceholderPolicy(), RiskRules()))
     assert not bare.loaded
     assert not bare.HasField("file_sha256")
 

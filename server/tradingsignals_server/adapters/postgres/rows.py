@@ -7,10 +7,11 @@ from typing import Any
 
 import asyncpg
 
-from ...application.ports import LogEntry
+from ...application.ports import CarriedState, LogEntry
 from ...domain.bars import Bar
 from ...domain.events import Event, EventKind, MarketUpdate
 from ...domain.positions import Exit, ExitReason, Position
+from ...domain.recurrent_state import RecurrentState
 from ...domain.signals import Action, Signal
 
 BAR_COLUMNS = {
@@ -61,6 +62,7 @@ SIGNAL_COLUMNS = {
     "volatility": "float8",
     "latency_ms": "float8",
     "reasoning": "text",
+    "model_failed": "bool",
     "message": "bytea",
 }
 
@@ -94,6 +96,37 @@ POSITION_COLUMNS = {
     "exit_reason": "text",
     "exit_signal_id": "uuid",
     "message": "bytea",
+}
+
+SHADOW_SIGNAL_COLUMNS = {
+    "policy": "text",
+    "symbol": "text",
+    "bar_time": "timestamptz",
+    "action": "text",
+    "confidence": "float8",
+    "hold_probability": "float8",
+    "buy_probability": "float8",
+    "sell_probability": "float8",
+    "entry_price": "float8",
+    "stop_loss": "float8",
+    "take_profit": "float8",
+    "position_size": "float8",
+    "model_failed": "bool",
+}
+
+SHADOW_POSITION_COLUMNS = {"policy": "text"} | {
+    name: type_ for name, type_ in POSITION_COLUMNS.items() if name != "message"
+}
+
+STATE_COLUMNS = {
+    "symbol": "text",
+    "policy": "text",
+    "shadow": "bool",
+    "bar_time": "timestamptz",
+    "layers": "int4",
+    "size": "int4",
+    "before": "bytea",
+    "after": "bytea",
 }
 
 EVENT_COLUMNS = {
@@ -172,17 +205,28 @@ def signal_row(signal: Signal, entry: LogEntry) -> tuple[Any, ...]:
         found.volatility,
         signal.latency_ms,
         LINE.join(decision.reasoning),
+        signal.model_failed,
         entry.payload,
     )
 
 
 def position_row(position: Position, entry: LogEntry) -> tuple[Any, ...]:
     """Values in the order of POSITION_COLUMNS."""
+    return (*_position_values(position, entry.sequence), entry.payload)
+
+
+def shadow_position_row(policy: str, position: Position, newest: int) -> tuple[Any, ...]:
+    """Values in the order of SHADOW_POSITION_COLUMNS."""
+    return (policy, *_position_values(position, newest))
+
+
+def _position_values(position: Position, sequence: int) -> tuple[Any, ...]:
+    """Values in the order of POSITION_COLUMNS, without the message."""
     ended = position.exit
     return (
         position.position_id,
         position.signal_id,
-        entry.sequence,
+        sequence,
         position.symbol,
         position.action,
         position.entry_time,
@@ -208,8 +252,40 @@ def position_row(position: Position, entry: LogEntry) -> tuple[Any, ...]:
         None if ended is None else ended.price,
         None if ended is None else ended.reason,
         None if ended is None else ended.signal_id,
-        entry.payload,
     )
+
+
+def shadow_signal_row(policy: str, signal: Signal) -> tuple[Any, ...]:
+    """Values in the order of SHADOW_SIGNAL_COLUMNS."""
+    decision, probabilities = signal.decision, signal.probabilities
+    return (
+        policy,
+        signal.symbol,
+        signal.bar_time,
+        decision.action,
+        decision.confidence,
+        probabilities.hold,
+        probabilities.buy,
+        probabilities.sell,
+        signal.entry_price,
+        decision.stop_loss,
+        decision.take_profit,
+        decision.position_size,
+        signal.model_failed,
+    )
+
+
+def state_row(carried: CarriedState) -> tuple[Any, ...]:
+    """Values in the order of STATE_COLUMNS."""
+    _, layers, size = carried.after.values.shape
+    before, after = carried.before.to_bytes(), carried.after.to_bytes()
+    return carried.symbol, carried.policy, carried.shadow, carried.bar_time, layers, size, before, after
+
+
+def state_of(row: asyncpg.Record) -> CarriedState:
+    """The recurrent states in a row of `recurrent_states`."""
+    before, after = (RecurrentState.from_bytes(row[name], row["layers"], row["size"]) for name in ("before", "after"))
+    return CarriedState(row["symbol"], row["policy"], row["shadow"], row["bar_time"], before, after)
 
 
 def event_row(entry: LogEntry) -> tuple[Any, ...]:

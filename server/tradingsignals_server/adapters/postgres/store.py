@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -10,66 +10,36 @@ from uuid import UUID
 import asyncpg
 
 from ...application.ports import (
+    CarriedState,
     Encode,
     LogEntry,
     LogHead,
     Page,
+    Shadowed,
+    ShadowScore,
     SignalQuery,
     SignalTotals,
     StaleState,
+    StoredBook,
     StoredSymbol,
 )
 from ...domain.bars import Bar
 from ...domain.events import Event, MarketUpdate
-from ...domain.positions import Position
 from ...domain.signals import Signal
 from ...domain.statistics import PositionCounts, SignalCounts, Statistics
 from .bars_table import BarsTable
-from .connection import connection, fetch_one
+from .connection import Database, connection, fetch_one
 from .rows import (
-    BAR_COLUMNS,
-    EVENT_COLUMNS,
-    POSITION_COLUMNS,
-    SIGNAL_COLUMNS,
     bar_of,
-    bar_row,
-    columns,
     entry_of,
-    event_row,
     kind_of,
     position_of,
-    position_row,
-    signal_row,
+    state_of,
 )
+from .statements import COMMIT, SHADOW, commit_parameters, shadow_parameters
 
 _BAR = "symbol, time, open, high, low, close, volume, simulated"
 _DECIDED_ON = "disposition IN ('ACCEPTED', 'WARMING_UP')"
-
-
-def _insert(table: str, types: Mapping[str, str], first_parameter: int, tail: str = "") -> str:
-    """INSERT of any number of rows, given as one array a column from `first_parameter` on."""
-    parameters = ", ".join(f"${first_parameter + i}::{type_}[]" for i, type_ in enumerate(types.values()))
-    values = ", ".join(f"string_to_array({c}, E'\\n')" if c == "reasoning" else c for c in types)
-    names = ", ".join(types)
-    return f"INSERT INTO {table} ({names}) SELECT {values} FROM unnest({parameters}) AS new({names}) {tail}"
-
-
-def _commit_statement() -> str:
-    """One statement, so one round trip, for all rows of a batch."""
-    kept = {"position_id", "signal_id", "symbol", "action", "entry_time", "entry_price", "initial_stop_loss"}
-    changed = ", ".join(f"{name} = excluded.{name}" for name in POSITION_COLUMNS if name not in kept)
-    steps, first = [], 1
-    for table, types, tail in (
-        ("bars", BAR_COLUMNS, ""),
-        ("signals", SIGNAL_COLUMNS, ""),
-        ("positions", POSITION_COLUMNS, f"ON CONFLICT (position_id) DO UPDATE SET {changed}"),
-    ):
-        steps.append(f"new_{table} AS ({_insert(table, types, first, tail)})")
-        first += len(types)
-    return f"WITH {', '.join(steps)} {_insert('events', EVENT_COLUMNS, first)}"
-
-
-_COMMIT = _commit_statement()
 
 
 class PostgresStore:
@@ -82,7 +52,14 @@ class PostgresStore:
 
     # --------------------------------------------------------------------------------------------------- writing
 
-    async def commit(self, events: Sequence[Event], at: datetime) -> Sequence[LogEntry]:
+    async def commit(
+        self,
+        events: Sequence[Event],
+        at: datetime,
+        *,
+        shadowed: Sequence[Shadowed] = (),
+        carried: Sequence[CarriedState] = (),
+    ) -> Sequence[LogEntry]:
         """See Store."""
         try:
             async with connection(self._pool) as database, database.transaction():
@@ -94,7 +71,9 @@ class PostgresStore:
                 )
                 first = newest - len(events) + 1
                 entries = [self._entry(event, first + index, at) for index, event in enumerate(events)]
-                await database.execute(_COMMIT, *_parameters(events, entries))
+                await database.execute(COMMIT, *commit_parameters(events, entries, carried))
+                if shadowed:
+                    await database.execute(SHADOW, *shadow_parameters(shadowed, newest))
         except asyncpg.IntegrityConstraintViolationError as error:
             raise StaleState from error
         return entries
@@ -108,23 +87,21 @@ class PostgresStore:
 
     # --------------------------------------------------------------------------------------- what the engine reads
 
-    async def load_symbol(self, symbol: str, session_bars: int) -> StoredSymbol:
+    async def load_symbol(self, symbol: str, session_bars: int, live: str, shadow: str | None) -> StoredSymbol:
         """See Store."""
         bars = await self.session_bars(symbol, session_bars)
         async with connection(self._pool) as database:
             last = await database.fetchrow(
                 f"SELECT {_BAR} FROM bars WHERE symbol = $1 ORDER BY time DESC LIMIT 1", symbol
             )
-            position = await database.fetchrow("SELECT * FROM positions WHERE symbol = $1 AND status = 'OPEN'", symbol)
-            closed = await database.fetch(
-                "SELECT pnl_pct FROM positions WHERE symbol = $1 AND status = 'CLOSED' ORDER BY sequence", symbol
-            )
+            live_book = await _load_book(database, symbol, live, shadow=False)
+            shadow_book = None if shadow is None else await _load_book(database, symbol, shadow, shadow=True)
         newest = [bar_of(last)] if last is not None else []
         return StoredSymbol(
             session_bars=bars,
             last_bar=max([*newest, *bars[-1:]], key=lambda bar: bar.time, default=None),
-            position=None if position is None else position_of(position),
-            closed_pnl_pct=[row["pnl_pct"] for row in closed],
+            live=live_book,
+            shadow=shadow_book,
         )
 
     async def find_bars(self, keys: Sequence[tuple[str, datetime]]) -> Sequence[Bar]:
@@ -260,6 +237,24 @@ class PostgresStore:
             )
         return SignalTotals(row["count"], row["last"])
 
+    async def shadow_score(self, policy: str) -> ShadowScore:
+        """See Store."""
+        async with connection(self._pool) as database:
+            decisions = await fetch_one(
+                database,
+                "SELECT count(*) AS decisions, count(*) FILTER (WHERE signals.action = shadow_signals.action) "
+                "AS agreements FROM shadow_signals LEFT JOIN signals USING (symbol, bar_time) "
+                "WHERE policy = $1 AND coalesce(origin, 'BAR') = 'BAR'",
+                policy,
+            )
+            positions = await fetch_one(
+                database,
+                "SELECT count(*) AS closed, count(*) FILTER (WHERE pnl > 0) AS winning, "
+                "coalesce(sum(pnl), 0) AS total_pnl FROM shadow_positions WHERE policy = $1 AND status = 'CLOSED'",
+                policy,
+            )
+        return ShadowScore(**decisions, **positions)
+
     # ----------------------------------------------------------------------------------------------- the event log
 
     async def log_head(self) -> LogHead:
@@ -289,19 +284,22 @@ class PostgresStore:
             await database.fetchval("SELECT 1")
 
 
-def _parameters(events: Sequence[Event], entries: Sequence[LogEntry]) -> list[Sequence[Any]]:
-    """The arrays that the commit statement takes, for all tables."""
-    pairs = list(zip(events, entries, strict=True))
-    bars = [bar_row(event, entry) for event, entry in pairs if isinstance(event, MarketUpdate)]
-    signals = [signal_row(event, entry) for event, entry in pairs if isinstance(event, Signal)]
-    # Only the newest state of a position is a row; the log has every change.
-    positions = {event.position_id: position_row(event, entry) for event, entry in pairs if isinstance(event, Position)}
-    return [
-        *columns(bars, len(BAR_COLUMNS)),
-        *columns(signals, len(SIGNAL_COLUMNS)),
-        *columns(list(positions.values()), len(POSITION_COLUMNS)),
-        *columns([event_row(entry) for entry in entries], len(EVENT_COLUMNS)),
-    ]
+async def _load_book(database: Database, symbol: str, policy: str, *, shadow: bool) -> StoredBook:
+    """One policy's trading in one symbol. Positions of the live one stay when the policy is another."""
+    held, whose = ("shadow_positions", (symbol, policy)) if shadow else ("positions", (symbol,))
+    condition = "symbol = $1 AND policy = $2" if shadow else "symbol = $1"
+    position = await database.fetchrow(f"SELECT * FROM {held} WHERE {condition} AND status = 'OPEN'", *whose)
+    closed = await database.fetch(
+        f"SELECT pnl_pct FROM {held} WHERE {condition} AND status = 'CLOSED' ORDER BY sequence, exit_time", *whose
+    )
+    carried = await database.fetchrow(
+        "SELECT * FROM recurrent_states WHERE symbol = $1 AND policy = $2 AND shadow = $3", symbol, policy, shadow
+    )
+    return StoredBook(
+        position=None if position is None else position_of(position),
+        closed_pnl_pct=[row["pnl_pct"] for row in closed],
+        carried=None if carried is None else state_of(carried),
+    )
 
 
 def _conditions(*pairs: tuple[str, Any]) -> tuple[str, list[Any]]:

@@ -1,0 +1,146 @@
+"""A month of bars through engine and database: what the policy said is what its weights say on a blackboard."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import groupby
+
+import asyncpg
+import numpy as np
+import numpy.typing as npt
+import pytest
+from tests.support.bars import a_month
+from tests.support.by_hand import WARM, Shown, said, shown
+from tests.support.deadlines import DEADLINE
+from tests.support.engine import running_engine
+from tests.support.model_files import shipped_model
+from tests.support.numpy_lstm import read_policy, torch_answers
+from tests.support.recount import session_day
+
+from tradingsignals_server.adapters.onnx.policy import OnnxPolicy
+from tradingsignals_server.adapters.postgres.connection import connection_pool
+from tradingsignals_server.adapters.postgres.store import PostgresStore
+from tradingsignals_server.domain.bars import Bar
+from tradingsignals_server.domain.signals import Probabilities
+from tradingsignals_server.rpc.convert import encode
+
+from .conftest import Storage
+
+TOLERANCE = 1e-5
+
+Float64 = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True, repr=False)  # asyncio would print it, bar by bar
+class Month:
+    """Bars, what they are to a policy, and what the service stored of them."""
+
+    bars: Sequence[Bar]
+    sights: Sequence[Shown]
+    signals: list[asyncpg.Record]
+    states: list[asyncpg.Record]
+
+    @property
+    def probabilities(self) -> Float64:
+        """Of HOLD, BUY and SELL, as they stand in the table, shape (n, 3)."""
+        columns = ("hold_probability", "buy_probability", "sell_probability")
+        return np.array([[row[name] for name in columns] for row in self.signals])
+
+    @property
+    def sessions(self) -> list[npt.NDArray[np.float32]]:
+        """The observations of each session, shape (n, 16)."""
+        by_session = groupby(self.sights, key=lambda sight: sight.session)
+        return [np.stack([sight.observation for sight in sights]) for _, sights in by_session]
+
+
+async def stored(database: str) -> tuple[list[asyncpg.Record], list[asyncpg.Record]]:
+    """Signals and carried states in a database."""
+    looking = await asyncpg.connect(database, timeout=DEADLINE)
+    try:
+        signals = await looking.fetch(
+            "SELECT bar_time, hold_probability, buy_probability, sell_probability, action, confidence, stop_loss, "
+            "take_profit, position_size, model_version, simulated, model_failed FROM signals ORDER BY sequence"
+        )
+        return signals, await looking.fetch("SELECT * FROM recurrent_states")
+    finally:
+        await looking.close()
+
+
+@pytest.fixture(scope="module")
+async def month(storage: Storage, migrated_database: str) -> Month:
+    """A month, published to an engine on a database of its own that nobody disturbs."""
+    bars = a_month()
+    database = await storage.new_database(migrated_database)
+    async with (
+        connection_pool(database) as pool,
+        running_engine(PostgresStore(pool, encode), policy=OnnxPolicy(shipped_model())) as running,
+    ):
+        await running.publish(bars)
+    return Month(bars, shown(bars), *await stored(database))
+
+
+def test_every_bar_once_warm_has_its_signal_and_it_is_the_policys(month: Month) -> None:
+    inside = [bar.time for bar in month.bars if session_day(bar.time) is not None]
+    assert [row["bar_time"] for row in month.signals] == inside[WARM - 1 :]
+    assert {(row["simulated"], row["model_failed"]) for row in month.signals} == {(False, False)}
+    assert len(month.signals) >= 1000
+
+
+def test_probabilities_are_those_of_a_plain_recurrence_of_the_same_weights(month: Month) -> None:
+    found = month.probabilities
+    np.testing.assert_allclose(found, in_numpy(month), atol=TOLERANCE, rtol=0)
+    # They would not be if the state were thrown away at each bar, or never reset.
+    assert np.abs(found - in_numpy(month, forgets=True)).max(axis=1).mean() > 100 * TOLERANCE
+    assert np.abs(found - in_numpy(month, resets=False)).max() > 100 * TOLERANCE
+
+
+def in_numpy(month: Month, *, forgets: bool = False, resets: bool = True) -> Float64:
+    """What the recurrence says, reset at each session's first bar; or at every bar; or never."""
+    policy = read_policy(shipped_model())
+    answers = []
+    for session in month.sessions:
+        if resets:
+            policy.forget()
+        for observation in session:
+            if forgets:
+                policy.forget()
+            answers.append(policy.decide(observation))
+    return np.array(answers)
+
+
+def test_probabilities_are_those_of_torch(month: Month) -> None:
+    torch = pytest.importorskip("torch", reason="needs the extra `train`")
+    expected = torch_answers(torch, read_policy(shipped_model()), month.sessions)
+    np.testing.assert_allclose(month.probabilities, expected, atol=TOLERANCE, rtol=0)
+
+
+def test_they_are_those_of_the_policy_asked_bar_by_bar_to_the_bit(month: Month) -> None:
+    answers = said(OnnxPolicy(shipped_model()), month.sights)
+    for row, answer in zip(month.signals, answers, strict=True):
+        found = Probabilities(row["hold_probability"], row["buy_probability"], row["sell_probability"])
+        assert found == answer.probabilities, answer.bar.time
+    (state,) = month.states
+    newest = answers[-1]
+    assert (state["bar_time"], state["before"], state["after"]) == (
+        *(newest.bar.time, newest.before.to_bytes(), newest.after.to_bytes()),
+    )
+
+
+@pytest.mark.parametrize("state", ["as it was carried", "lost"])
+async def test_engines_that_come_and_go_store_the_same_to_the_bit(
+    month: Month, dsn: str, sql: asyncpg.Connection, state: str
+) -> None:
+    # Not among the last, so that there is a state again in the end.
+    cuts = sorted(random.Random(state).sample(range(1, len(month.bars) - 100), 12))
+    for start, end in zip([0, *cuts], [*cuts, len(month.bars)], strict=True):
+        if state == "lost":
+            await sql.execute("DELETE FROM recurrent_states")
+        async with (
+            connection_pool(dsn) as pool,
+            running_engine(PostgresStore(pool, encode), policy=OnnxPolicy(shipped_model())) as running,
+        ):
+            await running.publish(month.bars[start:end])
+            await running.publish(month.bars[max(0, start - 50) : end])
+    assert await stored(dsn) == (month.signals, month.states)

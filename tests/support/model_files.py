@@ -1,0 +1,49 @@
+"""The shipped model file, and others made of it: new versions that decide differently, put in place as one should."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import onnx
+from onnx import numpy_helper
+
+from tradingsignals_server.adapters.onnx.metadata import PREFIX
+from tradingsignals_server.adapters.onnx.repository import MODEL_FILE, newest_model, shipped_models
+
+
+def shipped_model() -> Path:
+    """The file of the policy that comes with the program."""
+    folder = shipped_models()
+    assert folder is not None, "no policy is shipped"
+    return newest_model(folder)
+
+
+def variant(version: str, *, sharper: float = 1.0, **metadata: str) -> bytes:
+    """The shipped model under another version, with `metadata` changed, and the last layer's weights this much larger.
+
+    Its recurrent state evolves as the shipped one's does unless `sharper` changes it: the weights of the recurrence are
+    drawn that much apart, too.
+    """
+    model = onnx.load(shipped_model())
+    heads = [node for node in model.graph.node if node.op_type == "Gemm"]
+    (lstm,) = (node for node in model.graph.node if node.op_type == "LSTM")
+    scaled = {heads[-1].input[1]: sharper, lstm.input[2]: sharper}
+    for place, tensor in enumerate(model.graph.initializer):
+        if tensor.name in scaled:
+            values = numpy_helper.to_array(tensor) * np.float32(scaled[tensor.name])
+            model.graph.initializer[place].CopyFrom(numpy_helper.from_array(values, tensor.name))
+    properties = {found.key: found.value for found in model.metadata_props}
+    properties |= {PREFIX + key: text for key, text in {"version": version, **metadata}.items()}
+    del model.metadata_props[:]
+    onnx.helper.set_model_props(model, properties)
+    return bytes(model.SerializeToString())
+
+
+def release(folder: Path, version: str, content: bytes) -> Path:
+    """Put a version into a folder of them so that nobody ever reads half of it; returns its file."""
+    file = folder / version / MODEL_FILE
+    file.parent.mkdir(parents=True)
+    written = file.with_suffix(".part")
+    written.write_bytes(content)
+    return written.rename(file)

@@ -1,0 +1,62 @@
+"""Whoever has bars and does not give up, whatever happens to the service meanwhile."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+
+import grpc
+
+from tradingsignals import Bar, TemporaryError
+
+from .service import RunningService
+
+BARS_A_CALL = 100
+
+
+class Publisher:
+    """Sends bars call by call, each again until it is acknowledged; may be held up between two calls."""
+
+    def __init__(self, service: RunningService, bars: Sequence[Bar]) -> None:
+        self._service = service
+        self._bars = bars
+        self._may_go_on = asyncio.Event()
+        self._may_go_on.set()
+        self.acknowledged = 0
+
+    async def run(self) -> None:
+        """Until all are acknowledged."""
+        async with self._service.client() as client:
+            while self.acknowledged < len(self._bars):
+                await self._may_go_on.wait()
+                calling = self._bars[self.acknowledged : self.acknowledged + BARS_A_CALL]
+                try:
+                    answer = await client.publish_bars(calling, timeout=10.0)
+                except TemporaryError:
+                    await reachable(self._service)
+                    continue
+                assert (answer.received, answer.rejected, answer.late) == (len(calling), 0, 0)
+                self.acknowledged += len(calling)
+
+    def pause(self) -> None:
+        """No further call until `go_on`."""
+        self._may_go_on.clear()
+
+    def go_on(self) -> None:
+        """Call again."""
+        self._may_go_on.set()
+
+
+async def reachable(service: RunningService) -> None:
+    """Wait until the public port takes connections."""
+    options = [("grpc.initial_reconnect_backoff_ms", 50), ("grpc.max_reconnect_backoff_ms", 100)]
+    async with grpc.aio.insecure_channel(service.address, options=options) as channel:
+        await channel.channel_ready()
+
+
+async def committed(service: RunningService, sequence: int) -> int:
+    """Wait until the log has come that far, and tell how far it has. Polled, to be there at once, past the edge."""
+    async with service.direct_client() as client:
+        while (newest := (await client.service_info()).through_sequence) < sequence:
+            pass
+    return newest
