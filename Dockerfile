@@ -15,6 +15,7 @@ RUN python -m venv --without-pip /opt/tradingsignals \
 COPY pyproject.toml README.md ./
 COPY clients/python clients/python
 COPY envoy envoy
+COPY models/ppo-lstm-usdcop models/ppo-lstm-usdcop
 COPY server server
 RUN pip wheel --no-deps --no-build-isolation --wheel-dir /wheels ./clients/python . \
  && pip --python /opt/tradingsignals install --no-deps --no-index /wheels/*.whl \

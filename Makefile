@@ -11,10 +11,11 @@ VENV := .venv
 BIN := $(VENV)/bin
 BARS ?=
 FEED ?=
+DATA ?=
 ARGS ?=
 AGAINST ?= HEAD
 
-SOURCES := server clients/python protos tests benchmarks
+SOURCES := server clients/python protos tests benchmarks models
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet
 
 .PHONY: help
@@ -37,6 +38,11 @@ $(VENV)/.dev: requirements-dev.lock $(VENV)/.run
 	$(PIP) --require-hashes -r requirements-dev.lock
 	@touch $@
 
+# What it takes to train and to export; torch is large, so nothing else waits for it.
+$(VENV)/.train: requirements-train.txt $(VENV)/.dev
+	$(PIP) -r requirements-train.txt
+	@touch $@
+
 .PHONY: setup
 setup: $(VENV)/.dev ## Make .venv and install everything into it
 
@@ -47,6 +53,14 @@ run: $(VENV)/.run ## Start everything; BARS=file.csv replays a file, FEED=push w
 .PHONY: test
 test: $(VENV)/.dev ## Run every test, against the real PostgreSQL and the real Envoy; ARGS='-k name' for some
 	$(BIN)/python -m pytest $(ARGS)
+
+.PHONY: setup-train
+setup-train: $(VENV)/.train ## Install what training, and `tradingsignals export`, need besides
+
+.PHONY: train
+train: $(if $(wildcard $(DATA)),$(VENV)/.train) ## Train a policy on DATA=file.csv into models/, with its card; ARGS='--help' tells more
+	@test -r "$(DATA)" || { echo "make train DATA=file.csv: $(or $(DATA),a file) $(if $(DATA),cannot be read,of five-minute bars is needed)"; exit 2; }
+	nice $(BIN)/python -m models.training --data "$(DATA)" $(ARGS)
 
 .PHONY: lint
 lint: $(VENV)/.dev build/contract.binpb ## Check style, types, the direction of imports, and the contract

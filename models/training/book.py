@@ -1,0 +1,99 @@
+"""The positions of one symbol over a history, by the engine's own rules."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from uuid import UUID
+
+from tradingsignals_server.domain.positions import Exit, ExitReason, Position, after_bar, close, open_position
+from tradingsignals_server.domain.risk import RiskRules, TradeTally, decide
+from tradingsignals_server.domain.signals import Action, Decision, Origin, Probabilities, Signal
+
+from .history import History
+
+CERTAIN = {
+    Action.HOLD: Probabilities(hold=1.0, buy=0.0, sell=0.0),
+    Action.BUY: Probabilities(hold=0.0, buy=1.0, sell=0.0),
+    Action.SELL: Probabilities(hold=0.0, buy=0.0, sell=1.0),
+}
+"""What a policy says that has chosen: the rules about levels still apply to it, the threshold does not."""
+
+
+@dataclass(slots=True)
+class Book:
+    """At most one open position, and those that were closed, in the order of closing.
+
+    It takes the steps of application.pipeline.Pipeline with the functions of the domain, over indicators that were
+    computed before; a test holds the two against each other position by position.
+    """
+
+    history: History
+    rules: RiskRules
+    position: Position | None = None
+    closed: list[Position] = field(default_factory=list)
+    closed_pct: float = 0.0
+    tally: TradeTally = field(default_factory=TradeTally)
+
+    @property
+    def net_pct(self) -> float:
+        """Net profit and loss so far, marked to market, in percent: the sum over all positions, each of its entry.
+
+        An open position is charged both sides' costs from its first moment, as on its own record.
+        """
+        return self.closed_pct + (self.position.pnl_pct if self.position is not None else 0.0)
+
+    def on_bar(self, index: int) -> None:
+        """Let bar `index` mark the open position to its close, or end it."""
+        if self.position is None:
+            return
+        history = self.history
+        self._keep(
+            after_bar(
+                self.position,
+                history.bars[index],
+                self.rules,
+                session_day=history.days[index],
+                last_of_session=history.last_of_session[index],
+            )
+        )
+
+    def decide(self, index: int, probabilities: Probabilities) -> Decision:
+        """Act on what a policy says at the close of bar `index`, which must be one that decides: open, keep, reverse.
+
+        The closing bar of a session opens nothing if positions end with the session.
+        """
+        history, held = self.history, self.position
+        bar, indicators = history.bars[index], history.indicators[index]
+        if indicators is None:
+            raise ValueError(f"nothing is decided at the bar of {bar.time.isoformat()}")
+        decision = decide(probabilities, bar.close, indicators, self.rules, self.tally)
+        if decision.action is Action.HOLD or (held is not None and held.action is decision.action):
+            return decision
+        if held is not None:
+            self._keep(close(held, Exit(bar.close_time, bar.close, ExitReason.REVERSED), self.rules))
+        if not (history.last_of_session[index] and self.rules.close_at_session_end):
+            signal = Signal(
+                signal_id=UUID(int=index),
+                timestamp=bar.close_time,
+                symbol=bar.symbol,
+                entry_price=bar.close,
+                decision=decision,
+                probabilities=probabilities,
+                indicators=indicators,
+                origin=Origin.BAR,
+                model_version="",
+                model_type="",
+                simulated=bar.simulated,
+                bar_time=bar.time,
+            )
+            self._keep(open_position(signal, self.rules, history.days[index]))
+        return decision
+
+    def _keep(self, position: Position) -> None:
+        if position.is_open:
+            self.position = position
+            return
+        self.position = None
+        self.closed.append(position)
+        self.closed_pct += position.pnl_pct
+        self.tally = self.tally.with_trade(position.pnl_pct)

@@ -1,0 +1,267 @@
+"""The model card, made of figures and never edited: what a policy is, and what it earned where it was not trained."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import click
+import jinja2
+import numpy as np
+import numpy.typing as npt
+
+from tradingsignals_server.adapters.feeds.files import UnreadableFile
+from tradingsignals_server.adapters.onnx.model_file import ModelRefused
+from tradingsignals_server.adapters.onnx.policy import OnnxPolicy
+from tradingsignals_server.domain.features import FEATURE_NAMES, FEATURE_SPECIFICATION
+from tradingsignals_server.domain.risk import RiskRules
+from tradingsignals_server.domain.signals import Action
+
+from .calibration import LEAST_ACTING, Choices, reliability
+from .evaluation import (
+    Result,
+    Strategy,
+    always,
+    average_cross,
+    coin,
+    long_each_session,
+    one_bar_late,
+    served,
+    trade,
+)
+from .history import History, Session
+from .outcomes import Outcomes
+from .recipe import RULES
+from .split import Split
+
+COINS = 100
+FAR_ATR = 100.0
+"""A stop, and a target half as far again, that no session touches."""
+
+Record = Mapping[str, Any]
+"""What training.json holds."""
+Figures = dict[str, Any]
+"""What a line of the card is filled with, by the names in card.md.j2."""
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """The policy and what it is held against, over the same sessions.
+
+    coins: what is left of it if a coin chooses the side of each position it opened.
+    """
+
+    policy: Result
+    late: Result
+    by_spread: Mapping[float, Result]
+    others: Mapping[str, Result]
+    coins: tuple[Result, ...]
+
+
+def answers(policy: OnnxPolicy, history: History, sessions: Sequence[Session]) -> npt.NDArray[np.float64]:
+    """What the model file says at each bar of `sessions`, one by one as the service asks it: shape (bars, 3).
+
+    Its state begins at zeros with each session. [1, 0, 0] at other bars, and where it gave no answer.
+    """
+    said = np.tile((1.0, 0.0, 0.0), (len(history.bars), 1))
+    for session in sessions:
+        state = policy.initial_state()
+        for index in range(session.first, session.last + 1):
+            probabilities, state = policy.decide(history.observations[index], state)
+            if probabilities is not None:
+                said[index] = probabilities.hold, probabilities.buy, probabilities.sell
+    return said
+
+
+def try_out(history: History, sessions: Sequence[Session], rules: RiskRules, strategy: Strategy) -> Trial:
+    """Follow a policy's `strategy`, and what needs no model, through `sessions`."""
+
+    def follow(other: Strategy, by: RiskRules = rules) -> Result:
+        return trade(history, sessions, by, other)
+
+    policy = follow(strategy)
+    opened = {position.entry_time for position in policy.positions}
+    entries = {index for index, bar in enumerate(history.bars) if bar.close_time in opened}
+    no_exits = replace(rules, atr_multiplier_sl=FAR_ATR, atr_multiplier_tp=1.5 * FAR_ATR)
+    return Trial(
+        policy,
+        follow(one_bar_late(sessions, strategy)),
+        {spread: follow(strategy, replace(rules, spread=spread)) for spread in (0.0, 2.0 * rules.spread)},
+        {
+            "always hold": follow(always(Action.HOLD)),
+            "buy and hold, each session, no stop": follow(long_each_session(sessions), no_exits),
+            "long each session, with stop and target": follow(long_each_session(sessions)),
+            "EMA 20/50 cross": follow(average_cross(history)),
+        },
+        tuple(follow(coin(seed, entries)) for seed in range(COINS)),
+    )
+
+
+def model_card(policy: OnnxPolicy, history: History, split: Split, rules: RiskRules, record: Record) -> str:
+    """The card of the policy in a model file, in Markdown."""
+    made = policy.specification
+    said = answers(policy, history, split.validation + split.test)
+    trial = try_out(history, split.test, rules, served(said))
+    validation = trade(history, split.validation, rules, served(said))
+    outcomes = Outcomes.of(history, split.validation + split.test, rules)
+    mean, late = trial.policy.mean, trial.late.mean
+    return _template().render(
+        name=f"{made.name} {made.version}",
+        verdict=verdict(trial.policy),
+        sessions=len(split.test),
+        policy=_row("**this policy**", trial.policy),
+        late=_row("this policy, filled one bar later", trial.late),
+        prints=mean > 0.0 and late < mean / 2.0,
+        coins={"count": COINS, "better": sum(toss.mean >= mean for toss in trial.coins)},
+        rules=rules,
+        rows=[*_rows(trial), _row("*this policy on the validation range*", validation)],
+        chosen=record["chosen"],
+        chance=_chance(outcomes, split.test),
+        bins=_bins(said, outcomes, split),
+        symbol=history.bars[0].symbol,
+        ranges=_ranges(split),
+        features=len(FEATURE_NAMES),
+        specification=FEATURE_SPECIFICATION,
+        recipe=record["recipe"],
+        runs=record["runs"],
+        least_acting=LEAST_ACTING,
+        minutes=record["minutes"],
+        sha256=made.file_sha256,
+        flat=np.mean([bar.high == bar.low for bar in history.bars]),
+        notes=record.get("notes", ()),
+    )
+
+
+def verdict(result: Result) -> str:
+    """Whether a policy earned anything, as plainly as its figures allow."""
+    low, _ = result.interval()
+    if result.mean <= 0.0:
+        return "earned nothing out of sample after costs: it lost"
+    if low <= 0.0:
+        return "earned nothing out of sample after costs that chance does not explain"
+    return "earned a little out of sample after costs, on paper"
+
+
+def _rows(trial: Trial) -> list[Figures]:
+    """The table of results: the policy, the policy under harder and easier terms, and what needs no model."""
+    means = np.array([toss.mean for toss in trial.coins])
+    low, high = np.percentile(means, (2.5, 97.5))
+    coins: Figures = {
+        "name": f"a coin for the side, at this policy's entries ({COINS} of them)",
+        "mean": means.mean(),
+        "low": low,
+        "high": high,
+        "positions": round(np.mean([len(toss.positions) for toss in trial.coins])),
+        "won": np.mean([toss.win_rate for toss in trial.coins]),
+        "profit_factor": "",
+        "drawdown": "",
+    }
+    return [
+        _row("**this policy**", trial.policy),
+        _row("this policy, filled one bar later", trial.late),
+        *(_row(f"this policy at a spread of {spread:g}", result) for spread, result in trial.by_spread.items()),
+        *(_row(name, result) for name, result in trial.others.items()),
+        coins,
+    ]
+
+
+def _row(name: str, result: Result) -> Figures:
+    low, high = result.interval()
+    return {
+        "name": name,
+        "mean": result.mean,
+        "low": low,
+        "high": high,
+        "positions": len(result.positions),
+        "won": result.win_rate,
+        "profit_factor": f"{result.profit_factor:.2f}" if np.isfinite(result.profit_factor) else "",
+        "drawdown": f"{result.max_drawdown:.1f}%",
+    }
+
+
+def _bins(said: npt.NDArray[np.float64], outcomes: Outcomes, split: Split) -> list[Figures]:
+    """The table of reliability: each range of confidence with its bin on the validation range and on the test range."""
+    with np.errstate(divide="ignore"):
+        # What the file says are its logits' probabilities at its own temperature, so these are logits at 1.
+        logits = np.maximum(np.log(said), -100.0)
+    validation, test = (
+        {(bin_.low, bin_.high): bin_ for bin_ in reliability(Choices.of(logits, outcomes, sessions))}
+        for sessions in (split.validation, split.test)
+    )
+    return [
+        {
+            "range": f"{low:.2f} to {high:.2f}" if low else f"below {high:.2f}",
+            "cells": [validation.get((low, high)), test.get((low, high))],
+        }
+        for low, high in sorted(validation.keys() | test.keys())
+    ]
+
+
+def _chance(outcomes: Outcomes, sessions: Sequence[Session]) -> Figures:
+    """How often a side taken at random gets ahead, and ends with a profit."""
+    bars = np.concatenate([np.arange(session.first, session.last + 1) for session in sessions])
+    net_pct = outcomes.net_pct[bars]
+    known = ~np.isnan(net_pct)
+    return {"ahead": outcomes.ahead[bars][known].mean(), "won": (net_pct[known] > 0.0).mean()}
+
+
+def _ranges(split: Split) -> list[Figures]:
+    named = {"training": split.training, "validation": split.validation, "test": split.test}
+    return [
+        {
+            "name": name,
+            "first": sessions[0].day,
+            "last": sessions[-1].day,
+            "sessions": len(sessions),
+            "bars": sum(map(len, sessions)),
+        }
+        for name, sessions in named.items()
+    ]
+
+
+def _template() -> jinja2.Template:
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(Path(__file__).parent),
+        undefined=jinja2.StrictUndefined,
+        keep_trailing_newline=False,
+        autoescape=False,  # noqa: S701 - Markdown, made of our own figures
+    )
+    environment.filters.update(pct=_pct, share=_share, tried=_tried)
+    return environment.get_template("card.md.j2")
+
+
+def _pct(value: float) -> str:
+    return f"{value:+.3f}%" if value else "0"
+
+
+def _share(value: float) -> str:
+    return f"{100.0 * value:.0f}%"
+
+
+def _tried(candidate: Mapping[str, Any]) -> str:
+    if candidate["temperature"] is None:
+        return "acts too little, or claims too much"
+    return f"{candidate['mean_pct']:+.3f}% ± {candidate['standard_error']:.3f}"
+
+
+@click.command()
+@click.argument("folder", type=click.Path(path_type=Path))
+@click.option("--data", type=click.Path(path_type=Path), required=True, help="The bars it was trained on.")
+def main(folder: Path, data: Path) -> None:
+    """Evaluate the model in FOLDER anew and write its card. It takes no torch: the model file itself is asked."""
+    try:
+        history = History.read(data)
+        policy = OnnxPolicy(folder / "model.onnx")
+        record = json.loads((folder / "training.json").read_text())
+        card = model_card(policy, history, Split.of(history), RULES, record)
+    except (UnreadableFile, ModelRefused, OSError, ValueError) as error:
+        raise click.ClickException(str(error)) from error
+    (folder / "MODEL_CARD.md").write_text(card)
+    click.echo(card)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,148 @@
+"""Train, choose by the validation range, export, and write the model card."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from hashlib import sha256
+from importlib.metadata import version as version_of
+from pathlib import Path
+from time import process_time
+
+import click
+import torch
+from rich.console import Console
+
+from tradingsignals_server.adapters.feeds.files import UnreadableFile
+from tradingsignals_server.adapters.onnx.policy import OnnxPolicy
+from tradingsignals_server.commands.export import export
+
+from .card import model_card
+from .history import History
+from .outcomes import Outcomes
+from .recipe import RECIPES, RULES, Recipe
+from .split import Split
+from .train import Candidate, Course, run
+
+CONSOLE = Console(highlight=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """One run: a recipe and a seed."""
+
+    recipe: Recipe
+    seed: int
+
+    def folder(self, work: Path) -> Path:
+        """Where it keeps its best policy."""
+        return work / f"{self.recipe.name}-{self.seed}"
+
+
+@click.command(help=__doc__)
+@click.option("--data", type=click.Path(path_type=Path), required=True, help="The bars, CSV or Parquet.")
+@click.option("--seed", type=int, default=1, show_default=True, help="Seed of the first run of a recipe.")
+@click.option("--seeds", type=click.IntRange(1), default=3, show_default=True, help="Runs of each warm recipe.")
+@click.option("--timesteps", type=click.IntRange(1), help="Bars of experience in a run, instead of the recipe's.")
+@click.option("--name", default="ppo-lstm-usdcop", show_default=True)
+@click.option("--version", default="1.0.0", show_default=True)
+@click.option("--models", type=click.Path(path_type=Path), default="models", show_default=True, help="Where it goes.")
+@click.option("--note", "notes", multiple=True, help="A sentence for the card's limits; may be given again.")
+@click.option("--work", type=click.Path(path_type=Path), default="build/training", show_default=True)
+def main(
+    *,
+    data: Path,
+    seed: int,
+    seeds: int,
+    timesteps: int | None,
+    name: str,
+    version: str,
+    models: Path,
+    notes: tuple[str, ...],
+    work: Path,
+) -> None:
+    """See the help text."""
+    # More threads would only change the order of sums, and so the last bits; one is as fast for so small a network.
+    torch.set_num_threads(1)
+    try:
+        history = History.read(data)
+        split = Split.of(history)
+    except (UnreadableFile, ValueError) as error:
+        raise click.ClickException(str(error)) from error
+    CONSOLE.print(f"{len(history.bars)} bars, sessions: {len(split.training)} to learn from, ", end="")
+    CONSOLE.print(f"{len(split.validation)} to choose by, {len(split.test)} to judge by")
+    course = Course(history, split, Outcomes.of(history, split.training + split.validation, RULES), RULES)
+    plans = _plans(seed, seeds, timesteps)
+    candidates = _run_all(course, plans, work)
+    chosen = max((c for c in candidates if c.timesteps), key=lambda candidate: candidate.score)
+    if chosen.temperature is None:
+        raise click.ClickException("no policy acts on enough bars without claiming too much; none is exported")
+    plan = next(p for p in plans if (p.recipe.name, p.seed) == (chosen.recipe, chosen.seed))
+    folder = models / name / version
+    exported = export(
+        plan.folder(work) / "policy.zip",
+        folder / "model.onnx",
+        vecnormalize=plan.folder(work) / "vecnormalize.pkl",
+        name=name,
+        version=version,
+        training_range=history.span(split.training),
+        temperature=chosen.temperature,
+        calibration_range=history.span(split.validation),
+        git_revision=_git_revision(),
+    )
+    CONSOLE.print(exported.report())
+    record = {
+        "chosen": asdict(chosen),
+        "recipe": asdict(plan.recipe),
+        "runs": [_summary(candidates, p) for p in plans],
+        "data_sha256": sha256(data.read_bytes()).hexdigest(),
+        "packages": {package: version_of(package) for package in ("torch", "sb3-contrib", "gymnasium", "numpy")},
+        "minutes": round(process_time() / 60.0, 1),
+        "notes": notes,
+    }
+    (folder / "training.json").write_text(json.dumps(record, indent=1) + "\n")
+    card = model_card(OnnxPolicy(exported.path), history, split, RULES, record)
+    (folder / "MODEL_CARD.md").write_text(card)
+    CONSOLE.print(f"\n{card}\n{folder}: written after {record['minutes']:.0f} minutes of one core", markup=False)
+
+
+def _plans(seed: int, seeds: int, timesteps: int | None) -> list[Plan]:
+    """Every recipe with every seed; a cold start, which is there to compare with, with the first seed only."""
+    return [
+        Plan(recipe if timesteps is None else replace(recipe, timesteps=timesteps), number)
+        for recipe in RECIPES
+        for number in range(seed, seed + (seeds if recipe.imitation_epochs else 1))
+    ]
+
+
+def _run_all(course: Course, plans: Sequence[Plan], work: Path) -> list[Candidate]:
+    candidates = list[Candidate]()
+    for plan in plans:
+        CONSOLE.print(f"\n{plan.recipe.name}, seed {plan.seed}: on the validation range, net percent of a session")
+        candidates += run(course, plan.recipe, plan.seed, plan.folder(work), _tell)
+    return candidates
+
+
+def _tell(candidate: Candidate) -> None:
+    CONSOLE.print(
+        f"  {candidate.timesteps:>7} steps  {candidate.mean_pct:+.4f} ± {candidate.standard_error:.4f}"
+        f"  {candidate.trades} trades  "
+        + ("no temperature fits" if candidate.temperature is None else f"temperature {candidate.temperature:.2f}")
+    )
+
+
+def _summary(candidates: Sequence[Candidate], plan: Plan) -> dict[str, object]:
+    """The best candidate of a run, beside what it was before PPO."""
+    own = [c for c in candidates if (c.recipe, c.seed) == (plan.recipe.name, plan.seed)]
+    before = next(c for c in own if not c.timesteps)
+    best = max((c for c in own if c.timesteps), key=lambda candidate: candidate.score)
+    return {"before": asdict(before), "best": asdict(best)}
+
+
+def _git_revision() -> str | None:
+    """The revision of the tree that trains, with "-dirty" if files were changed since; None outside a repository."""
+    command = ["git", "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
+    asked = subprocess.run(command, capture_output=True, text=True, check=False)
+    return asked.stdout.strip() or None

@@ -1,0 +1,107 @@
+"""Histories to train on: a made-up market's sessions, and a month of real ones."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import date, timedelta
+from itertools import chain
+from operator import attrgetter
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+from models.training.book import CERTAIN
+from models.training.history import History
+
+from tradingsignals_server.adapters.feeds.market import SimulatedMarket
+from tradingsignals_server.application.pipeline import Pipeline
+from tradingsignals_server.application.ports import Answer, PolicyDescription
+from tradingsignals_server.application.sessions import NO_STATE, SymbolState
+from tradingsignals_server.application.trader import Trader
+from tradingsignals_server.domain.bars import Bar
+from tradingsignals_server.domain.calendar import calendar_for
+from tradingsignals_server.domain.features import Observation
+from tradingsignals_server.domain.positions import Position
+from tradingsignals_server.domain.recurrent_state import RecurrentState
+from tradingsignals_server.domain.risk import RiskRules
+from tradingsignals_server.domain.signals import Action
+from tradingsignals_server.domain.window import Window
+
+from ..builders import MONDAY, real_bars
+
+
+def simulated_bars(days: int, *, seed: int = 1, skipped: frozenset[int] = frozenset()) -> list[Bar]:
+    """Every session of so many days from MONDAY on, without the bars whose number is in `skipped`."""
+    calendar = calendar_for("USDCOP")
+    market = SimulatedMarket(seed, "USDCOP", calendar)
+    bars = list[Bar]()
+    times = chain.from_iterable(calendar.bars_of(MONDAY + timedelta(days=day)) for day in range(days))
+    for number, time in enumerate(times):
+        if number not in skipped:
+            bars.append(market.next_bar(time, bars[-1] if bars else None))
+    return bars
+
+
+@pytest.fixture(scope="session")
+def market() -> History:
+    """Two weeks of a made-up market, as uneven as a real feed.
+
+    Some bars are missing, the closing bars of two sessions among them, and some lie outside every session.
+    """
+    bars = simulated_bars(12, skipped=frozenset({70, 71, 119, 200, 239, 240, 333}))
+    evening = timedelta(hours=5, minutes=30)
+    outside = [
+        Bar("USDCOP", first + evening, price, price + 2.0, price - 2.0, price + 1.0, simulated=True)
+        for first, price in ((bars[60].time, 3990.0), (bars[180].time, 4010.0))
+    ]
+    return History.of(sorted([*bars, *outside], key=attrgetter("time")))
+
+
+@pytest.fixture(scope="session")
+def real_month() -> History:
+    """A month of real bars, holidays and truncated sessions and all; skips where they are absent."""
+    return History.of(real_bars(date(2021, 7, 1), date(2021, 8, 5)))
+
+
+class Scripted:
+    """A policy that has made up its mind about every bar beforehand, and remembers what it was shown."""
+
+    description = PolicyDescription(version="scripted", type="test", mode="onnx")
+
+    def __init__(self, script: Sequence[Action]) -> None:
+        self._script = iter(script)
+        self.shown = list[Observation]()
+
+    def initial_state(self) -> RecurrentState:
+        """See application.ports.Policy."""
+        return NO_STATE
+
+    def decide(self, observation: Observation, state: RecurrentState) -> Answer:
+        """See application.ports.Policy."""
+        self.shown.append(observation)
+        return CERTAIN[next(self._script)], state
+
+    def decide_batch(self, observations: npt.NDArray[np.float32], states: Sequence[RecurrentState]) -> list[Answer]:
+        """See application.ports.Policy."""
+        return [self.decide(row, state) for row, state in zip(observations, states, strict=True)]
+
+
+def live(history: History, rules: RiskRules, script: Sequence[Action]) -> tuple[Scripted, list[Position]]:
+    """What the service's own pipeline makes of the bars: what the policy was shown, and the positions that closed."""
+    policy = Scripted(script)
+    calendar = calendar_for(history.bars[0].symbol)
+    pipeline = Pipeline(Trader(policy, rules), lambda _: calendar)
+    state = SymbolState(history.bars[0].symbol, calendar, Window.empty())
+    closed = list[Position]()
+    for bar in history.bars:
+        step = pipeline.on_bar(state, bar)
+        state = step.state
+        closed += [event for event in step.events if isinstance(event, Position) and not event.is_open]
+    return policy, closed
+
+
+def script_for(history: History, seed: int) -> list[Action]:
+    """Random actions for every bar that decides; runs of HOLD let positions live for a while."""
+    acts = (Action.BUY, Action.SELL, *[Action.HOLD] * 6)
+    drawn = np.random.default_rng(seed).integers(len(acts), size=sum(map(len, history.sessions)))
+    return [acts[number] for number in drawn]

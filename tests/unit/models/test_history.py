@@ -1,0 +1,85 @@
+"""What a policy is trained on is what the live service would have shown it, to the bit."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import date, timedelta
+from itertools import pairwise
+
+import numpy as np
+import pytest
+from models.training.history import History
+from models.training.split import Split
+
+from tradingsignals_server.domain.bars import Bar
+from tradingsignals_server.domain.indicators import WARM_BARS
+from tradingsignals_server.domain.risk import RiskRules
+from tradingsignals_server.domain.window import LOOKBACK_BARS
+
+from ..builders import MONDAY
+from .conftest import live, script_for, simulated_bars
+
+
+def assert_as_live(history: History) -> None:
+    policy, _ = live(history, RiskRules(), script_for(history, 1))
+    decides = [index for session in history.sessions for index in range(session.first, session.last + 1)]
+    assert len(decides) == len(policy.shown) > 2 * LOOKBACK_BARS
+    assert np.array(policy.shown).tobytes() == history.observations[decides].tobytes()
+
+
+def test_observations_are_those_of_the_live_pipeline(market: History) -> None:
+    assert_as_live(market)
+
+
+def test_observations_of_real_bars_are_those_of_the_live_pipeline(real_month: History) -> None:
+    assert any(day is None for day in real_month.days), "a holiday's bars should be among them"
+    assert_as_live(real_month)
+
+
+def test_bars_to_come_change_nothing_that_was_seen() -> None:
+    bars = simulated_bars(5)
+    cut = 160
+    doubled = [replace(b, open=2 * b.open, high=2 * b.high, low=2 * b.low, close=2 * b.close) for b in bars[cut:]]
+    before, after = History.of(bars), History.of(bars[:cut] + doubled)
+    assert before.observations[:cut].tobytes() == after.observations[:cut].tobytes()
+    assert before.observations[cut:].tobytes() != after.observations[cut:].tobytes()
+
+
+def test_a_session_is_the_bars_of_a_day_that_decide(market: History) -> None:
+    first, second, *_ = market.sessions
+    assert first.day == MONDAY
+    assert len(first) == 60 - (WARM_BARS - 1), "the first bars of all only warm the indicators up"
+    assert len(second) == 60 - 3, "three of its bars are missing"
+    assert [len({market.days[i] for i in range(s.first, s.last + 1)}) for s in market.sessions] == [1] * 10
+    assert all(earlier.last < later.first for earlier, later in pairwise(market.sessions))
+
+
+def test_a_history_is_of_one_symbol_and_in_order() -> None:
+    bars = simulated_bars(1)
+    with pytest.raises(ValueError, match="exactly one symbol"):
+        History.of([*bars, Bar("EURUSD", bars[-1].time + timedelta(minutes=5), 1.0, 1.0, 1.0, 1.0)])
+    with pytest.raises(ValueError, match="not newer"):
+        History.of([*bars, bars[-1]])
+
+
+def test_the_last_two_years_are_kept_from_training() -> None:
+    days = (
+        date(2022, 1, 3),
+        date(2022, 2, 25),
+        date(2022, 2, 28),
+        date(2023, 2, 28),
+        date(2023, 3, 1),
+        date(2024, 2, 28),
+    )
+    bars = [
+        replace(bar, time=bar.time + timedelta(days=(day - MONDAY).days)) for day in days for bar in simulated_bars(1)
+    ]
+    split = Split.of(History.of(bars))
+    assert [session.day for session in split.training] == [*days[:2]]
+    assert [session.day for session in split.validation] == [*days[2:3]]
+    assert [session.day for session in split.test] == [*days[3:]]
+
+
+def test_too_few_years_are_refused(market: History) -> None:
+    with pytest.raises(ValueError, match="reach from before 2022-03-16 to 2024-03-15"):
+        Split.of(market)
