@@ -1,22 +1,26 @@
-"""One inference: on the calling thread, or through a thread pool? This decides docs/adr/0003.
+"""One inference with its state carried on: on the calling thread, through a thread pool, several symbols at once.
 
-Measured: the time of one inference of one observation, p50 and p99, for a perceptron and for an LSTM of 128, made on
-the spot (models.py), five ways:
+It decides docs/adr/0003 (inference runs inline) and whether symbols are worth batching. Measured, for a perceptron and
+for LSTMs of 64, 128 and 256 made on the spot (models.py), and for the newest policy that is shipped:
 
-- inline: `OnnxPolicy.probabilities`, as the engine calls it, with buffers bound once and the answer checked;
-- thread pool: the same, handed to a pool of one thread with `loop.run_in_executor`, and awaited;
-- ONNX Runtime alone: with io_binding; with `session.run`; and `session.run` with its default threads instead of one.
+- the time of one inference of one observation, p50 and p99: `OnnxPolicy.decide`, as the engine calls it, with buffers
+  bound once, the answer checked, and the recurrent state of one call given to the next; the same handed to a pool of
+  one thread with `loop.run_in_executor`, and awaited; and `session.run` of ONNX Runtime, which binds nothing, checks
+  nothing, and gives its states in new arrays;
+- the gain from batching at 8, 64 and 256 symbols, each with a state of its own: what a row takes one by one with
+  `decide`, over what it takes as a row of `decide_batch`, which gives the same to the bit.
 
-How: each inference by itself with the process's finest clock, which costs some 50 nanoseconds, on uvloop, ways in turn.
-There is no load generator; nothing else runs.
+How: on uvloop, with the process's finest clock, around each single inference, which costs some 50 nanoseconds, or
+around one round of all symbols; what is compared is taken in turn. There is no load generator; nothing else runs.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
+from itertools import cycle, islice
 from pathlib import Path
 from statistics import median
 from time import perf_counter
@@ -25,14 +29,17 @@ from typing import Any
 import numpy as np
 import onnxruntime
 
-from tradingsignals_server.adapters.onnx_policy import OnnxPolicy
+from tradingsignals_server.adapters.onnx.policy import OnnxPolicy
+from tradingsignals_server.adapters.onnx.repository import newest_model, shipped_models
+from tradingsignals_server.adapters.onnx.tensors import FEATURES
 from tradingsignals_server.domain.features import Observation
 
-from .measure import Effort, Figure, at_most, in_turn, percentile, ratio
-from .models import ACTIONS, FEATURES, SEED, make_lstm, make_mlp
+from .measure import Effort, Figure, at_most, in_turn, percentile
+from .models import SEED, make_lstm, make_mlp
 from .service import working_folder
 
 INFERENCES = 10_000
+SYMBOLS = (8, 64, 256)
 
 Latencies = list[float]
 """Milliseconds, in ascending order."""
@@ -41,77 +48,126 @@ Latencies = list[float]
 async def run(effort: Effort) -> AsyncIterator[Figure]:
     """See the module."""
     with working_folder() as folder, ThreadPoolExecutor(1) as pool:
-        models = {"perceptron": make_mlp(folder / "mlp.onnx"), "LSTM of 128": make_lstm(folder / "lstm.onnx")}
+        models = _models(folder)
         for name, model in models.items():
-            ways = _ways(model, pool, effort.bars(INFERENCES))
-            runs = await in_turn(effort.runs, ways)
-            p50 = {way: [percentile(latencies, 50) for latencies in runs[way]] for way in ways}
-            for way in ways:
-                p99 = [percentile(latencies, 99) for latencies in runs[way]]
-                if way == "inline":
-                    yield Figure(f"{name}, {way}, p50", "ms", p50[way], at_most(0.03))
-                    yield Figure(f"{name}, {way}, p99", "ms", p99, at_most(0.1))
-                else:
-                    yield Figure(f"{name}, {way}, p50", "ms", p50[way], besides={"p99 ms": median(p99)})
-            yield ratio(f"{name}: thread pool to inline, p50", p50["thread pool"], p50["inline"])
+            async for figure in _single(name, model, pool, effort):
+                yield figure
+        for name, model in models.items():
+            async for figure in _batched(name, OnnxPolicy(model), effort):
+                yield figure
 
 
-def _ways(model: Path, pool: ThreadPoolExecutor, count: int) -> dict[str, Callable[[], Awaitable[Latencies]]]:
-    observations = list(np.random.default_rng(SEED).standard_normal((64, FEATURES)).astype(np.float32))
+def _models(folder: Path) -> Mapping[str, Path]:
+    made = {"perceptron": make_mlp(folder / "mlp.onnx")}
+    made |= {f"LSTM of {size}": make_lstm(folder / f"{size}.onnx", size) for size in (64, 128, 256)}
+    if (shipped := shipped_models()) is not None:
+        model = newest_model(shipped)
+        made[f"{model.parent.parent.name} {model.parent.name}"] = model
+    return made
+
+
+# ------------------------------------------------------------------------------------------- one inference at a time
+
+
+async def _single(name: str, model: Path, pool: ThreadPoolExecutor, effort: Effort) -> AsyncIterator[Figure]:
+    count = effort.bars(INFERENCES)
     policy = OnnxPolicy(model)
-    alone = _session(model, threads=1)
-    default = _session(model, threads=0)
-    return {
-        "inline": partial(_called, policy.probabilities, observations, count),
-        "thread pool": partial(_handed_over, policy.probabilities, observations, count, pool),
-        "io_binding alone": partial(_called, _bound(alone), observations, count),
-        "session.run alone": partial(_called, partial(_run, alone), observations, count),
-        "session.run, default threads": partial(_called, partial(_run, default), observations, count),
-    }
+    runs = await in_turn(
+        effort.runs,
+        {
+            "inline": partial(_inline, policy, count),
+            "thread pool": partial(_handed_over, policy, count, pool),
+            "session.run": partial(_unbound, model, policy, count),
+        },
+    )
+    p50, p99 = (
+        {way: [percentile(latencies, percent) for latencies in runs[way]] for way in runs} for percent in (50, 99)
+    )
+    yield Figure(f"{name}, inline, p50", "ms", p50["inline"], at_most(0.03))
+    yield Figure(f"{name}, inline, p99", "ms", p99["inline"], at_most(0.1))
+    for way in ("thread pool", "session.run"):
+        yield Figure(
+            f"{name}, {way} to inline, p50",
+            "times",
+            [theirs / ours for theirs, ours in zip(p50[way], p50["inline"], strict=True)],
+            besides={"p50 ms": median(p50[way]), "p99 ms": median(p99[way])},
+        )
 
 
-async def _called(infer: Callable[[Observation], Any], observations: Sequence[Observation], count: int) -> Latencies:
-    latencies = []
-    for index in range(count):
-        observation = observations[index % len(observations)]
+async def _inline(policy: OnnxPolicy, count: int) -> Latencies:
+    latencies, state = [], policy.initial_state()
+    for observation in _observations(count):
         started = perf_counter()
-        infer(observation)
+        _, state = policy.decide(observation, state)
         latencies.append((perf_counter() - started) * 1e3)
     return sorted(latencies)
 
 
-async def _handed_over(
-    infer: Callable[[Observation], Any], observations: Sequence[Observation], count: int, pool: ThreadPoolExecutor
-) -> Latencies:
+async def _handed_over(policy: OnnxPolicy, count: int, pool: ThreadPoolExecutor) -> Latencies:
     loop = asyncio.get_running_loop()
-    latencies = []
-    for index in range(count):
-        observation = observations[index % len(observations)]
+    latencies, state = [], policy.initial_state()
+    for observation in _observations(count):
         started = perf_counter()
-        await loop.run_in_executor(pool, infer, observation)
+        _, state = await loop.run_in_executor(pool, policy.decide, observation, state)
         latencies.append((perf_counter() - started) * 1e3)
     return sorted(latencies)
 
 
-def _session(model: Path, threads: int) -> Any:
+async def _unbound(model: Path, policy: OnnxPolicy, count: int) -> Latencies:
+    session = _session(model)
+    names = [tensor.name for tensor in policy.specification.inputs]
+    outputs = [tensor.name for tensor in policy.specification.outputs]
+    # Of a policy without memory there is neither.
+    states = [state[np.newaxis] for state in policy.initial_state().values][: len(names) - 1]
+    latencies = []
+    for observation in _observations(count):
+        started = perf_counter()
+        _, *states = session.run(outputs, dict(zip(names, (observation[np.newaxis], *states), strict=True)))
+        latencies.append((perf_counter() - started) * 1e3)
+    return sorted(latencies)
+
+
+def _session(model: Path) -> Any:
     options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads
+    options.intra_op_num_threads = 1
     return onnxruntime.InferenceSession(str(model), options, providers=["CPUExecutionProvider"])
 
 
-def _run(session: Any, observation: Observation) -> Any:
-    return session.run(None, {"observation": observation[np.newaxis]})
+def _observations(count: int) -> Iterable[Observation]:
+    return islice(cycle(np.random.default_rng(SEED).standard_normal((64, FEATURES)).astype(np.float32)), count)
 
 
-def _bound(session: Any) -> Callable[[Observation], None]:
-    given = np.zeros((1, FEATURES), dtype=np.float32)
-    answer = np.zeros((1, ACTIONS), dtype=np.float32)
-    binding = session.io_binding()
-    binding.bind_input("observation", "cpu", 0, np.float32, given.shape, given.ctypes.data)
-    binding.bind_output("probabilities", "cpu", 0, np.float32, answer.shape, answer.ctypes.data)
+# --------------------------------------------------------------------------------------------------- symbols together
 
-    def infer(observation: Observation) -> None:
-        given[0] = observation
-        session.run_with_iobinding(binding)
 
-    return infer
+async def _batched(name: str, policy: OnnxPolicy, effort: Effort) -> AsyncIterator[Figure]:
+    for symbols in SYMBOLS:
+        rounds = max(3, effort.bars(INFERENCES) // symbols)
+        ways: dict[str, Callable[[], Awaitable[float]]] = {
+            "one by one": partial(_rounds, partial(_one_by_one, policy), policy, symbols, rounds),
+            "batch": partial(_rounds, policy.decide_batch, policy, symbols, rounds),
+        }
+        runs = await in_turn(effort.runs, ways)
+        yield Figure(
+            f"{name}, {symbols} symbols: one by one to a batch, time a row",
+            "times",
+            [alone / together for alone, together in zip(runs["one by one"], runs["batch"], strict=True)],
+            besides={f"{way} microseconds a row": median(runs[way]) for way in ways},
+        )
+
+
+async def _rounds(decide: Callable[..., Any], policy: OnnxPolicy, symbols: int, rounds: int) -> float:
+    """Microseconds a row, in the median round of all symbols."""
+    observations = np.random.default_rng(SEED).standard_normal((symbols, FEATURES)).astype(np.float32)
+    states = [policy.initial_state()] * symbols
+    taken = []
+    for _ in range(rounds):
+        started = perf_counter()
+        answers = decide(observations, states)
+        taken.append((perf_counter() - started) * 1e6)
+        states = [state for _, state in answers]
+    return median(taken) / symbols
+
+
+def _one_by_one(policy: OnnxPolicy, observations: Any, states: Any) -> list[Any]:
+    return [policy.decide(observation, state) for observation, state in zip(observations, states, strict=True)]

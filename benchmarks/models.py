@@ -1,4 +1,4 @@
-"""Models made on the spot: the seed contract (16 features in, probabilities of [HOLD, BUY, SELL] out), random weights.
+"""Models made on the spot, with random weights: a recurrent one as the exporter writes it, and a plain one.
 
 They have learnt nothing. Their last layer is scaled so that they are sure of themselves often enough: on the simulated
 market they open and close positions at a lively pace, so that what is measured includes that work.
@@ -6,83 +6,64 @@ market they open and close positions at a lively pace, so that what is measured 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from tradingsignals_server.domain.features import FEATURE_NAMES
+from tradingsignals_server.adapters.onnx.graph import DenseLayer, Float32, LstmLayer, PolicyWeights, build_model
+from tradingsignals_server.adapters.onnx.metadata import ACTIONS, Metadata, OutputKind
+from tradingsignals_server.adapters.onnx.tensors import FEATURES
+from tradingsignals_server.domain.recurrent_state import ResetRule
 
-FEATURES = len(FEATURE_NAMES)
-ACTIONS = 3
-SEED = 7
+SEED = 8
 
 _SURENESS = 6.0
 """Standard deviation of the logits over hidden values of about one half."""
 
-Weights = npt.NDArray[np.float32]
+
+def make_lstm(path: Path, hidden: int = 128) -> Path:
+    """A recurrent policy of one LSTM of `hidden` units, which forgets at each session's first bar."""
+    draw = np.random.default_rng(SEED)
+    lstm = LstmLayer(
+        input_weights=_normal(draw, (4 * hidden, FEATURES), 2.0 / FEATURES**0.5),
+        recurrent_weights=_normal(draw, (4 * hidden, hidden), 1.0 / hidden**0.5),
+        input_bias=np.zeros(4 * hidden, np.float32),
+        recurrent_bias=np.zeros(4 * hidden, np.float32),
+    )
+    head = _normal(draw, (len(ACTIONS), hidden), 3.0 * _SURENESS / hidden**0.5)
+    weights = PolicyWeights((lstm,), (), DenseLayer(head, np.zeros(len(ACTIONS), np.float32)))
+    said = Metadata("random-lstm", str(hidden), "LSTM", OutputKind.PROBABILITIES, ResetRule.SESSION)
+    path.write_bytes(build_model(weights, said.to_properties()))
+    return path
 
 
 def make_mlp(path: Path, width: int = 64) -> Path:
-    """A perceptron with two hidden layers of `width`, the size of PPO's default policy."""
+    """A perceptron of two hidden layers of `width`, without memory and without metadata."""
     draw = np.random.default_rng(SEED)
-    nodes = [
-        helper.make_node("Gemm", ["observation", "w1"], ["a1"]),
-        helper.make_node("Tanh", ["a1"], ["h1"]),
-        helper.make_node("Gemm", ["h1", "w2"], ["a2"]),
-        helper.make_node("Tanh", ["a2"], ["h2"]),
-        *_head("h2"),
-    ]
-    weights = {
+    layers = {
         "w1": _normal(draw, (FEATURES, width), 1.0 / FEATURES**0.5),
         "w2": _normal(draw, (width, width), 1.0 / width**0.5),
-        "head": _normal(draw, (width, ACTIONS), _SURENESS / width**0.5),
+        "head": _normal(draw, (width, len(ACTIONS)), _SURENESS / width**0.5),
     }
-    return _save(path, "mlp", nodes, weights)
-
-
-def make_lstm(path: Path, hidden: int = 128) -> Path:
-    """An LSTM of `hidden` units that starts from a state of zeros each time, as the older design ran it."""
-    draw = np.random.default_rng(SEED)
-    nodes = [
-        helper.make_node("Unsqueeze", ["observation", "first"], ["sequence"]),
-        helper.make_node("LSTM", ["sequence", "w", "r"], ["", "hidden"], hidden_size=hidden),
-        helper.make_node("Squeeze", ["hidden", "first"], ["h"]),
-        *_head("h"),
-    ]
-    weights: dict[str, npt.NDArray[Any]] = {
-        "w": _normal(draw, (1, 4 * hidden, FEATURES), 2.0 / FEATURES**0.5),
-        "r": _normal(draw, (1, 4 * hidden, hidden), 1.0 / hidden**0.5),
-        "head": _normal(draw, (hidden, ACTIONS), 3.0 * _SURENESS / hidden**0.5),
-        "first": np.array([0], dtype=np.int64),
-    }
-    return _save(path, "lstm", nodes, weights)
-
-
-def _head(hidden: str) -> list[onnx.NodeProto]:
-    return [
-        helper.make_node("Gemm", [hidden, "head"], ["logits"]),
-        helper.make_node("Softmax", ["logits"], ["probabilities"], axis=-1),
-    ]
-
-
-def _normal(draw: np.random.Generator, shape: tuple[int, ...], deviation: float) -> Weights:
-    return (deviation * draw.standard_normal(shape)).astype(np.float32)
-
-
-def _save(path: Path, name: str, nodes: Sequence[onnx.NodeProto], weights: Mapping[str, npt.NDArray[Any]]) -> Path:
     graph = helper.make_graph(
-        nodes,
-        name,
+        [
+            helper.make_node("Gemm", ["observation", "w1"], ["a1"]),
+            helper.make_node("Tanh", ["a1"], ["h1"]),
+            helper.make_node("Gemm", ["h1", "w2"], ["a2"]),
+            helper.make_node("Tanh", ["a2"], ["h2"]),
+            helper.make_node("Gemm", ["h2", "head"], ["logits"]),
+            helper.make_node("Softmax", ["logits"], ["probabilities"], axis=-1),
+        ],
+        "perceptron",
         [helper.make_tensor_value_info("observation", TensorProto.FLOAT, ["batch", FEATURES])],
-        [helper.make_tensor_value_info("probabilities", TensorProto.FLOAT, ["batch", ACTIONS])],
-        [numpy_helper.from_array(value, key) for key, value in weights.items()],
+        [helper.make_tensor_value_info("probabilities", TensorProto.FLOAT, ["batch", len(ACTIONS)])],
+        [numpy_helper.from_array(values, name) for name, values in layers.items()],
     )
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)
-    onnx.checker.check_model(model, full_check=True)
-    onnx.save(model, path)
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9), path)
     return path
+
+
+def _normal(draw: np.random.Generator, shape: tuple[int, ...], deviation: float) -> Float32:
+    return (deviation * draw.standard_normal(shape)).astype(np.float32)

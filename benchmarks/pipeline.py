@@ -1,9 +1,15 @@
-"""The pipeline alone: how many bars one core decides in a second, and what each step costs.
+"""The pipeline alone: how many bars one core decides in a second, what each step costs, and what foresight gains.
 
-Measured: `Pipeline.on_bar` over the simulated market of one symbol, with an LSTM of 128, no database and no network, in
-bars a second; then each step by itself, over what the pipeline passes to it: session and window, indicators, features,
-inference, decision, and, as the commit does it, the encoding of the events. What the steps leave of the whole is the
-making of the signal, the states and the positions.
+Measured, with no database and no network, recurrent states carried from bar to bar:
+
+- `Pipeline.on_bar` over the simulated market of one symbol, in bars a second, with an LSTM of 128 made on the spot and
+  with the newest policy that is shipped;
+- each step by itself with that LSTM, over what the pipeline passes to it: session and window, indicators, features,
+  inference, decision, and, as the commit does it, the encoding of the events. What the steps leave of the whole is the
+  making of the signal, the states and the positions, and that a step by itself finds the processor's caches full of
+  what it needs;
+- bars of 100 symbols side by side, and of one symbol, in batches as the engine takes them, looked ahead at before the
+  steps are made (application/foresight.py), and each bar by itself: bars a second both ways, in turn, and their ratio.
 
 How: in this process, on one thread, by the clock around thousands of calls at a time. There is no load generator;
 nothing else runs. It is the ceiling of everything that takes bars in, and of a backtest.
@@ -11,15 +17,19 @@ nothing else runs. It is the ceiling of everything that takes bars in, and of a 
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from functools import partial
 from statistics import median
 from time import perf_counter
 from typing import Any
 
-from tradingsignals_server.adapters.onnx_policy import OnnxPolicy
+from tradingsignals_server.adapters.onnx.policy import OnnxPolicy
+from tradingsignals_server.adapters.onnx.repository import newest_model, shipped_models
+from tradingsignals_server.application.engine import BATCH_BARS
+from tradingsignals_server.application.foresight import foresee
 from tradingsignals_server.application.pipeline import Pipeline
-from tradingsignals_server.application.sessions import SymbolState
+from tradingsignals_server.application.sessions import Book, SymbolState
+from tradingsignals_server.application.trader import Trader
 from tradingsignals_server.domain.bars import Bar
 from tradingsignals_server.domain.calendar import calendar_for
 from tradingsignals_server.domain.events import Event
@@ -30,22 +40,43 @@ from tradingsignals_server.domain.signals import Signal
 from tradingsignals_server.domain.window import Window
 from tradingsignals_server.rpc.convert import encode
 
-from .bars import WARMING_BARS, simulated_bars
-from .measure import Effort, Figure, in_turn
+from .bars import WARMING_BARS, side_by_side, simulated_bars
+from .measure import Effort, Figure, in_turn, ratio
 from .models import make_lstm
 from .service import working_folder
 
 BARS = 10_000
 SYMBOL = "USDCOP"
+TOGETHER = 20_000
+"""Bars that come in batches."""
+SYMBOLS = tuple(f"FX{number:03d}" for number in range(100))
+
+States = Mapping[str, SymbolState]
 
 
 async def run(effort: Effort) -> AsyncIterator[Figure]:
     """See the module."""
     with working_folder() as folder:
         policy = OnnxPolicy(make_lstm(folder / "lstm.onnx"))
-    pipeline = Pipeline(policy, RiskRules(), calendar_for)
+    async for figure in _on_bar("LSTM of 128", policy, effort, by_step=True):
+        yield figure
+    if (shipped := shipped_models()) is not None:
+        model = newest_model(shipped)
+        name = f"{model.parent.parent.name} {model.parent.name}"
+        async for figure in _on_bar(name, OnnxPolicy(model), effort):
+            yield figure
+    for symbols in (SYMBOLS, SYMBOLS[:1]):
+        async for figure in _foresight(policy, symbols, effort):
+            yield figure
+
+
+# ---------------------------------------------------------------------------------------------------------- one symbol
+
+
+async def _on_bar(name: str, policy: OnnxPolicy, effort: Effort, *, by_step: bool = False) -> AsyncIterator[Figure]:
+    pipeline = _pipeline(policy)
     bars = simulated_bars(SYMBOL, WARMING_BARS + effort.bars(BARS))
-    warm, _ = _processed(pipeline, _fresh(), bars[:WARMING_BARS])
+    warm, _ = _processed(pipeline, _fresh(SYMBOL, policy), bars[:WARMING_BARS])
     bars = bars[WARMING_BARS:]
     seconds, events = [], list[Event]()
     for _ in range(effort.runs):
@@ -53,17 +84,22 @@ async def run(effort: Effort) -> AsyncIterator[Figure]:
         _, events = _processed(pipeline, warm, bars)
         seconds.append(perf_counter() - started)
     yield Figure(
-        "on_bar, one core",
+        f"on_bar, {name}, one core",
         "bars/s",
         [len(bars) / taken for taken in seconds],
         besides={"microseconds a bar": median(seconds) / len(bars) * 1e6, "events a bar": len(events) / len(bars)},
     )
-    for step, runs in (await in_turn(effort.runs, _steps(pipeline, warm, bars, events))).items():
-        yield Figure(step, "microseconds a bar", [taken / len(bars) * 1e6 for taken in runs])
+    if by_step:
+        for step, runs in (await in_turn(effort.runs, _steps(pipeline, warm, bars, events))).items():
+            yield Figure(step, "microseconds a bar", [taken / len(bars) * 1e6 for taken in runs])
 
 
-def _fresh() -> SymbolState:
-    return SymbolState(SYMBOL, calendar_for(SYMBOL), Window.empty())
+def _pipeline(policy: OnnxPolicy) -> Pipeline:
+    return Pipeline(Trader(policy, RiskRules()), calendar_for)
+
+
+def _fresh(symbol: str, policy: OnnxPolicy) -> SymbolState:
+    return SymbolState(symbol, calendar_for(symbol), Window.empty(), live=Book(policy.initial_state()))
 
 
 def _processed(pipeline: Pipeline, state: SymbolState, bars: Sequence[Bar]) -> tuple[SymbolState, list[Event]]:
@@ -80,16 +116,16 @@ def _steps(pipeline: Pipeline, warm: SymbolState, bars: Sequence[Bar], events: S
     windows = _windows(warm, bars)
     signals = [event for event in events if isinstance(event, Signal)]
     observed = [observation(window, indicators_of(window), 0.5) for window in windows]
-    tally = TradeTally()
+    rules, tally = pipeline.live.rules, TradeTally()
     return {
         "session and window": partial(_timed_states, warm, bars),
         "indicators": partial(_timed, indicators_of, [(window,) for window in windows]),
         "features": partial(
             _timed, observation, [(w, s.indicators, 0.5) for w, s in zip(windows, signals, strict=True)]
         ),
-        "inference": partial(_timed, pipeline.policy.probabilities, [(seen,) for seen in observed]),
+        "inference": partial(_timed, pipeline.live.policy.decide, [(seen, warm.live.recurrent) for seen in observed]),
         "decision": partial(
-            _timed, decide, [(s.probabilities, s.entry_price, s.indicators, pipeline.rules, tally) for s in signals]
+            _timed, decide, [(s.probabilities, s.entry_price, s.indicators, rules, tally) for s in signals]
         ),
         "encoding of the events": partial(_timed, encode, [(event, 1) for event in events]),
     }
@@ -118,3 +154,41 @@ async def _timed_states(state: SymbolState, bars: Sequence[Bar]) -> float:
         state.calendar.progress(bar.time)
         state = state.with_session_bar(bar, day)
     return perf_counter() - started
+
+
+# -------------------------------------------------------------------------------------------------------- many symbols
+
+
+async def _foresight(policy: OnnxPolicy, symbols: Sequence[str], effort: Effort) -> AsyncIterator[Figure]:
+    pipeline = _pipeline(policy)
+    bars = side_by_side(symbols, WARMING_BARS + effort.bars(TOGETHER) // len(symbols))
+    warming = WARMING_BARS * len(symbols)
+    fresh = {symbol: _fresh(symbol, policy) for symbol in symbols}
+    warm = await _stepped(pipeline, fresh, bars[:warming], foresight=True)
+    ways = {
+        "looked ahead at": partial(_rate, pipeline, warm, bars[warming:], foresight=True),
+        "each by itself": partial(_rate, pipeline, warm, bars[warming:], foresight=False),
+    }
+    runs = await in_turn(effort.runs, ways)
+    what = f"bars of {len(symbols)} symbols" if len(symbols) > 1 else "bars of one symbol"
+    for way, rates in runs.items():
+        yield Figure(f"{what}, {way}", "bars/s", rates)
+    yield ratio(f"{what}: looked ahead at to by itself", runs["looked ahead at"], runs["each by itself"])
+
+
+async def _rate(pipeline: Pipeline, states: States, bars: Sequence[Bar], *, foresight: bool) -> float:
+    started = perf_counter()
+    await _stepped(pipeline, states, bars, foresight=foresight)
+    return len(bars) / (perf_counter() - started)
+
+
+async def _stepped(pipeline: Pipeline, states: States, bars: Sequence[Bar], *, foresight: bool) -> States:
+    """The states after `bars`, processed as the engine does it, on a store that costs nothing."""
+    staged = dict(states)
+    for start in range(0, len(bars), BATCH_BARS):
+        batch = bars[start : start + BATCH_BARS]
+        outlooks = await foresee(pipeline, staged, batch) if foresight else {}
+        for bar in batch:
+            step = pipeline.on_bar(staged[bar.symbol], bar, outlooks.get((bar.symbol, bar.time)))
+            staged[bar.symbol] = step.state
+    return staged

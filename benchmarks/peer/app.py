@@ -38,6 +38,9 @@ class Signals:
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = 1
         self._session: Any = onnxruntime.InferenceSession(str(model), options, providers=["CPUExecutionProvider"])
+        # Its recurrent state begins anew with every signal, as it did in the services this stands for.
+        _, *states = self._session.get_inputs()
+        self._zeros = {state.name: np.zeros((1, *state.shape[1:]), dtype=np.float32) for state in states}
         self._version = model.stem
         self.newest: deque[Signal] = deque(maxlen=KEPT_SIGNALS)
         self.made = 0
@@ -45,7 +48,7 @@ class Signals:
     def make(self, symbol: str, price: float, factors: TechnicalFactors) -> Signal:
         """A signal at `price`."""
         started = perf_counter()
-        (answer,) = self._session.run(None, {"observation": _observation(price, factors)})
+        (answer,) = self._session.run(["probabilities"], {"observation": _observation(price, factors), **self._zeros})
         probabilities = answer[0].tolist()
         confidence = max(probabilities)
         action = ACTIONS[probabilities.index(confidence)]
