@@ -74,13 +74,18 @@ async def test_interruptions_change_no_bit(folder: Path, undisturbed: tuple[Runn
     async with running_service(folder, **SETTINGS) as service:
         publishing = Publisher(service, BARS)
         async with asyncio.timeout(90), asyncio.TaskGroup() as group:
+            publishing.pause()
             group.create_task(publishing.run())
             for moment in moments:
+                publishing.hold_at = moment  # who looks late finds it waiting, not done
+                publishing.go_on()
                 assert await committed(service, moment) < last
                 if how == "killed":
                     await service.kill()
                 else:
                     assert await service.stop() == 0
                 await service.start()
+            publishing.hold_at = None
+            publishing.go_on()
         assert_same(await stored(service), tables)
         assert "Traceback" not in service.log, service.log

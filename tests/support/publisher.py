@@ -15,7 +15,10 @@ BARS_A_CALL = 100
 
 
 class Publisher:
-    """Sends bars call by call, each again until it is acknowledged; may be held up between two calls."""
+    """Sends bars call by call, each again until it is acknowledged; may be held up between two calls.
+
+    By itself it holds on when it is told that the log has come to `hold_at`, if that is given.
+    """
 
     def __init__(self, service: RunningService, bars: Sequence[Bar]) -> None:
         self._service = service
@@ -23,6 +26,7 @@ class Publisher:
         self._may_go_on = asyncio.Event()
         self._may_go_on.set()
         self.acknowledged = 0
+        self.hold_at: int | None = None
 
     async def run(self) -> None:
         """Until all are acknowledged."""
@@ -37,6 +41,8 @@ class Publisher:
                     continue
                 assert (answer.received, answer.rejected, answer.late) == (len(calling), 0, 0)
                 self.acknowledged += len(calling)
+                if self.hold_at is not None and answer.through_sequence >= self.hold_at:
+                    self.pause()
 
     def pause(self) -> None:
         """No further call until `go_on`."""
