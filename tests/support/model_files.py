@@ -20,10 +20,9 @@ def shipped_model() -> Path:
 
 
 def variant(version: str, *, sharper: float = 1.0, **metadata: str) -> bytes:
-    """The shipped model under another version, with `metadata` changed, and the last layer's weights this much larger.
+    """The shipped model under another version, with `metadata` changed.
 
-    Its recurrent state evolves as the shipped one's does unless `sharper` changes it: the weights of the recurrence are
-    drawn that much apart, too.
+    `sharper` scales the weights of its last layer and of its recurrence, so that its decisions and states are its own.
     """
     model = onnx.load(shipped_model())
     heads = [node for node in model.graph.node if node.op_type == "Gemm"]

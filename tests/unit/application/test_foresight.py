@@ -256,7 +256,7 @@ def sent(moves: Iterable[tuple[str, str, int]]) -> list[Bar]:
         elif kind == "late" and missing.get(symbol):
             bars.append(missing[symbol].pop())
         elif kind == "again":
-            bars.append(past[symbol][-1 - pick % len(past[symbol])])
+            bars.append(replace(past[symbol][-1 - pick % len(past[symbol])]))
         elif kind == "another":
             bars.append(replace(past[symbol][-1 - pick % len(past[symbol])], volume=7.0))
         else:
