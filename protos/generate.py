@@ -27,6 +27,8 @@ STUBS = Path("clients/python")  # below it, packages follow the proto packages: 
 DESCRIPTORS = Path("envoy/descriptors.binpb")
 OPENAPI = Path("envoy/openapi.json")
 
+_CALLERS_PACKAGE = "tradingsignals.v1"  # the other is for servers among themselves, and has no REST face
+
 _INCLUDES = (
     PROTOS,
     Path(annotations_pb2.__file__).parents[2],  # googleapis-common-protos: google/api, google/rpc
@@ -73,7 +75,7 @@ def generate(root: Path) -> None:
 
     with tempfile.TemporaryDirectory() as scratch:
         image = write_image(Path(scratch) / "contract.binpb")
-    document = openapi_document([file for file in image.file if file.name in contract])
+    document = openapi_document([file for file in image.file if file.package == _CALLERS_PACKAGE])
     (root / OPENAPI).write_text(json.dumps(document, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
     for file in image.file:
         file.ClearField("source_code_info")  # a changed comment does not change what Envoy reads

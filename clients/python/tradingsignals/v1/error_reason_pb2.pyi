@@ -22,6 +22,8 @@ class ErrorReason(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     SEQUENCE_UNKNOWN: _ClassVar[ErrorReason]
     INTERNAL_ERROR: _ClassVar[ErrorReason]
     MODEL_REFUSED: _ClassVar[ErrorReason]
+    FOLLOWER_STALLED: _ClassVar[ErrorReason]
+    OWNER_UNAVAILABLE: _ClassVar[ErrorReason]
 ERROR_REASON_UNSPECIFIED: ErrorReason
 INVALID_FIELD: ErrorReason
 INVALID_PAGE_TOKEN: ErrorReason
@@ -38,3 +40,5 @@ SEQUENCE_PRUNED: ErrorReason
 SEQUENCE_UNKNOWN: ErrorReason
 INTERNAL_ERROR: ErrorReason
 MODEL_REFUSED: ErrorReason
+FOLLOWER_STALLED: ErrorReason
+OWNER_UNAVAILABLE: ErrorReason

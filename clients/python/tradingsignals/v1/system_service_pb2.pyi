@@ -15,7 +15,7 @@ class GetServiceInfoRequest(_message.Message):
     def __init__(self) -> None: ...
 
 class GetServiceInfoResponse(_message.Message):
-    __slots__ = ("service", "version", "description", "feed", "epoch", "through_sequence", "docs", "openapi")
+    __slots__ = ("service", "version", "description", "feed", "epoch", "through_sequence", "docs", "openapi", "oldest_sequence")
     SERVICE_FIELD_NUMBER: _ClassVar[int]
     VERSION_FIELD_NUMBER: _ClassVar[int]
     DESCRIPTION_FIELD_NUMBER: _ClassVar[int]
@@ -24,6 +24,7 @@ class GetServiceInfoResponse(_message.Message):
     THROUGH_SEQUENCE_FIELD_NUMBER: _ClassVar[int]
     DOCS_FIELD_NUMBER: _ClassVar[int]
     OPENAPI_FIELD_NUMBER: _ClassVar[int]
+    OLDEST_SEQUENCE_FIELD_NUMBER: _ClassVar[int]
     service: str
     version: str
     description: str
@@ -32,7 +33,8 @@ class GetServiceInfoResponse(_message.Message):
     through_sequence: int
     docs: str
     openapi: str
-    def __init__(self, service: _Optional[str] = ..., version: _Optional[str] = ..., description: _Optional[str] = ..., feed: _Optional[str] = ..., epoch: _Optional[str] = ..., through_sequence: _Optional[int] = ..., docs: _Optional[str] = ..., openapi: _Optional[str] = ...) -> None: ...
+    oldest_sequence: int
+    def __init__(self, service: _Optional[str] = ..., version: _Optional[str] = ..., description: _Optional[str] = ..., feed: _Optional[str] = ..., epoch: _Optional[str] = ..., through_sequence: _Optional[int] = ..., docs: _Optional[str] = ..., openapi: _Optional[str] = ..., oldest_sequence: _Optional[int] = ...) -> None: ...
 
 class GetHealthRequest(_message.Message):
     __slots__ = ()
