@@ -1,8 +1,9 @@
 """Client of the trading signals service, async and sync.
 
     async with tradingsignals.connect("127.0.0.1:8003") as client:
-        async for signal in client.stream_signals():
-            print(signal.symbol, Signal.Action.Name(signal.action), signal.confidence)
+        async with client.follow_signals() as signals:
+            async for signal in signals:
+                print(signal.symbol, Signal.Action.Name(signal.action), signal.confidence)
 
     with tradingsignals.connect_sync("127.0.0.1:8003") as client:
         print(client.latest_signal("USDCOP"))
@@ -26,6 +27,8 @@ from .errors import (
     AccessDenied,
     AlreadyExists,
     DeadlineExceeded,
+    EpochChanged,
+    EventsPruned,
     FailedPrecondition,
     FieldViolation,
     InternalError,
@@ -37,8 +40,10 @@ from .errors import (
     TradingSignalsError,
     Unavailable,
 )
+from .follow import AsyncFollower, Follower
 from .pages import AsyncPages, Pages, Snapshot
 from .requests import DEFAULT_TIMEOUT_SECONDS
+from .resume import Backoff, Connected, Disconnected, Following, Notice, Skipped, StartedOver
 from .streams import AsyncStream, Stream
 from .sync import Client
 
@@ -46,27 +51,38 @@ __all__ = [
     "AccessDenied",
     "AlreadyExists",
     "AsyncClient",
+    "AsyncFollower",
     "AsyncPages",
     "AsyncStream",
+    "Backoff",
     "Bar",
     "BarReceipt",
     "BarRejection",
     "Client",
+    "Connected",
     "DeadlineExceeded",
+    "Disconnected",
+    "EpochChanged",
     "Event",
+    "EventsPruned",
     "FailedPrecondition",
     "FieldViolation",
+    "Follower",
+    "Following",
     "InternalError",
     "InvalidRequest",
     "MarketUpdate",
     "Model",
     "NotFound",
+    "Notice",
     "OutOfRange",
     "Overloaded",
     "Pages",
     "Position",
     "Signal",
+    "Skipped",
     "Snapshot",
+    "StartedOver",
     "Statistics",
     "Stream",
     "TechnicalFactors",

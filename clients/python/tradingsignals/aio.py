@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterable, Iterable
+from collections.abc import AsyncIterable, Callable, Iterable, Sequence
 from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import Any, Self, TypeVar, Unpack
 
 import grpc
 
@@ -33,11 +33,13 @@ from tradingsignals.v1.system_service_pb2 import GetHealthResponse, GetServiceIn
 from tradingsignals.v1.system_service_pb2_grpc import SystemServiceStub
 
 from .errors import detail_of, from_rpc_error
+from .follow import AsyncFollower, Method
 from .pages import AsyncPages, Snapshot
 from .requests import (
     BARS_A_MESSAGE,
     CHANNEL_OPTIONS,
     DEFAULT_TIMEOUT_SECONDS,
+    OWN_CONNECTION,
     Action,
     Kind,
     When,
@@ -45,9 +47,11 @@ from .requests import (
     entries_of,
     when,
 )
-from .streams import AsyncStream
+from .resume import Following
+from .streams import AsyncStream, Sequenced
 
 A = TypeVar("A")
+F = TypeVar("F", bound=Sequenced)
 
 
 class AsyncClient:
@@ -65,10 +69,9 @@ class AsyncClient:
         credentials: grpc.ChannelCredentials | None = None,
     ) -> None:
         """`address`: HOST:PORT. `timeout`: seconds a call with one answer may take. `credentials`: for TLS."""
-        if credentials is None:
-            self._channel = grpc.aio.insecure_channel(address, options=CHANNEL_OPTIONS)
-        else:
-            self._channel = grpc.aio.secure_channel(address, credentials, options=CHANNEL_OPTIONS)
+        self._address = address
+        self._credentials = credentials
+        self._channel = self._new_channel(CHANNEL_OPTIONS)
         self._timeout = timeout
         self._system = SystemServiceStub(self._channel)
         self._signals = SignalServiceStub(self._channel)
@@ -319,6 +322,63 @@ class AsyncClient:
             heartbeat_seconds=heartbeat_seconds,
         )
         return AsyncStream(self._events.StreamEvents(request), entries_of)
+
+    # ------------------------------------------------------------------------------------------------- followers
+
+    def follow(
+        self,
+        *,
+        symbols: Iterable[str] = (),
+        kinds: Iterable[Kind] = (),
+        min_confidence: float | None = None,
+        **following: Unpack[Following],
+    ) -> AsyncFollower[Event]:
+        """Entries of the event log, of all kinds or of `kinds`, each exactly once, whatever breaks on the way.
+
+        `following` tells where to begin and what to do when the log changes: see `tradingsignals.Following`.
+        """
+        request = event_service_pb2.StreamEventsRequest(symbols=symbols, kinds=kinds, min_confidence=min_confidence)
+        return self._follower(lambda channel: EventServiceStub(channel).StreamEvents, request, entries_of, following)
+
+    def follow_signals(
+        self,
+        *,
+        symbols: Iterable[str] = (),
+        actions: Iterable[Action] = (),
+        min_confidence: float | None = None,
+        **following: Unpack[Following],
+    ) -> AsyncFollower[Signal]:
+        """Signals, each exactly once, whatever breaks on the way; `following` as in `follow`."""
+        request = signal_service_pb2.StreamSignalsRequest(
+            symbols=symbols, actions=actions, min_confidence=min_confidence
+        )
+        return self._follower(
+            lambda channel: SignalServiceStub(channel).StreamSignals, request, lambda answer: answer.signals, following
+        )
+
+    def follow_positions(
+        self, *, symbols: Iterable[str] = (), **following: Unpack[Following]
+    ) -> AsyncFollower[Position]:
+        """Positions after each change, none missed, whatever breaks on the way; `following` as in `follow`."""
+        request = position_service_pb2.StreamPositionsRequest(symbols=symbols)
+        return self._follower(
+            lambda channel: PositionServiceStub(channel).StreamPositions,
+            request,
+            lambda answer: answer.positions,
+            following,
+        )
+
+    def _follower(
+        self, method: Method, request: object, items_of: Callable[[Any], Iterable[F]], following: Following
+    ) -> AsyncFollower[F]:
+        return AsyncFollower(
+            self._channel, lambda: self._new_channel(OWN_CONNECTION), method, request, items_of, following
+        )
+
+    def _new_channel(self, options: Sequence[tuple[str, int]]) -> grpc.aio.Channel:
+        if self._credentials is None:
+            return grpc.aio.insecure_channel(self._address, options=options)
+        return grpc.aio.secure_channel(self._address, self._credentials, options=options)
 
     async def _unary(self, method: grpc.aio.UnaryUnaryMultiCallable[Any, A], request: object) -> A:
         try:

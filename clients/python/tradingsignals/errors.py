@@ -6,6 +6,8 @@ TradingSignalsError
 ├── AlreadyExists         a different bar is stored for the same symbol and time (ALREADY_EXISTS)
 ├── FailedPrecondition    the request is right, the state of things is not (FAILED_PRECONDITION)
 ├── OutOfRange            the stream cannot be resumed from there (OUT_OF_RANGE)
+│   ├── EpochChanged      a follower's log is no more: the database was made anew, or set back
+│   └── EventsPruned      events that a follower has not seen yet are no longer kept
 ├── AccessDenied          the caller is unknown or may not do this (UNAUTHENTICATED, PERMISSION_DENIED)
 ├── InternalError         a defect of the service, or a call it does not know
 └── TemporaryError        the same call may well succeed later
@@ -86,6 +88,49 @@ class FailedPrecondition(TradingSignalsError):
 
 class OutOfRange(TradingSignalsError):
     """The stream cannot be resumed from there: the events are gone (metadata: oldest_sequence) or of another log."""
+
+
+class EpochChanged(OutOfRange):
+    """The log that was followed is no more: the database was made anew, or set back to an older state.
+
+    Sequences of two logs have nothing to do with each other, so what was kept of the old one is to be looked at again.
+
+    Attributes:
+        sequence: how far the old log was followed.
+        old_epoch: its name; None if it was never known.
+        epoch: the name of the new log, the same as before if the database was set back; None if it is not known.
+    """
+
+    def __init__(self, sequence: int, old_epoch: str | None, epoch: str | None) -> None:
+        what = "was set back" if epoch is not None and epoch == old_epoch else f"is another one now, {epoch}"
+        super().__init__(
+            f"the event log {old_epoch or ''} followed up to {sequence} {what}".replace("  ", " "),
+            code=grpc.StatusCode.OUT_OF_RANGE,
+            reason="SEQUENCE_UNKNOWN",
+            metadata={} if epoch is None else {"epoch": epoch},
+        )
+        self.sequence = sequence
+        self.old_epoch = old_epoch
+        self.epoch = epoch
+
+
+class EventsPruned(OutOfRange):
+    """Events that were not seen yet are no longer kept.
+
+    Attributes:
+        sequence: how far the log was followed.
+        oldest_sequence: the oldest event that is kept; following with `resume_after` one less goes on with it.
+    """
+
+    def __init__(self, sequence: int, oldest_sequence: int) -> None:
+        super().__init__(
+            f"events after {sequence} are no longer all kept; the oldest kept is {oldest_sequence}",
+            code=grpc.StatusCode.OUT_OF_RANGE,
+            reason="SEQUENCE_PRUNED",
+            metadata={"oldest_sequence": str(oldest_sequence)},
+        )
+        self.sequence = sequence
+        self.oldest_sequence = oldest_sequence
 
 
 class AccessDenied(TradingSignalsError):

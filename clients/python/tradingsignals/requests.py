@@ -29,6 +29,9 @@ CHANNEL_OPTIONS: Sequence[tuple[str, int]] = (
     ("grpc.max_receive_message_length", 64 * 1024 * 1024),
 )
 
+OWN_CONNECTION: Sequence[tuple[str, int]] = (*CHANNEL_OPTIONS, ("grpc.use_local_subchannel_pool", 1))
+"""The same for a channel that shares no connection with others to the same address."""
+
 When = datetime | date | str | None
 """A time: a datetime (without a time zone: UTC), a date (its midnight in UTC), or either as RFC 3339 text."""
 

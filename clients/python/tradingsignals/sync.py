@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import Any, Self, TypeVar, Unpack
 
 import grpc
 
@@ -32,11 +32,13 @@ from tradingsignals.v1.system_service_pb2 import GetHealthResponse, GetServiceIn
 from tradingsignals.v1.system_service_pb2_grpc import SystemServiceStub
 
 from .errors import detail_of, from_rpc_error
+from .follow import Follower, Method
 from .pages import Pages, Snapshot
 from .requests import (
     BARS_A_MESSAGE,
     CHANNEL_OPTIONS,
     DEFAULT_TIMEOUT_SECONDS,
+    OWN_CONNECTION,
     Action,
     Kind,
     When,
@@ -44,9 +46,11 @@ from .requests import (
     entries_of,
     when,
 )
-from .streams import Stream
+from .resume import Following
+from .streams import Sequenced, Stream
 
 A = TypeVar("A")
+F = TypeVar("F", bound=Sequenced)
 
 
 class Client:
@@ -64,10 +68,9 @@ class Client:
         credentials: grpc.ChannelCredentials | None = None,
     ) -> None:
         """`address`: HOST:PORT. `timeout`: seconds a call with one answer may take. `credentials`: for TLS."""
-        if credentials is None:
-            self._channel = grpc.insecure_channel(address, options=CHANNEL_OPTIONS)
-        else:
-            self._channel = grpc.secure_channel(address, credentials, options=CHANNEL_OPTIONS)
+        self._address = address
+        self._credentials = credentials
+        self._channel = self._new_channel(CHANNEL_OPTIONS)
         self._timeout = timeout
         self._system = SystemServiceStub(self._channel)
         self._signals = SignalServiceStub(self._channel)
@@ -313,6 +316,59 @@ class Client:
             heartbeat_seconds=heartbeat_seconds,
         )
         return Stream(self._events.StreamEvents(request), entries_of)
+
+    # ------------------------------------------------------------------------------------------------- followers
+
+    def follow(
+        self,
+        *,
+        symbols: Iterable[str] = (),
+        kinds: Iterable[Kind] = (),
+        min_confidence: float | None = None,
+        **following: Unpack[Following],
+    ) -> Follower[Event]:
+        """Entries of the event log, of all kinds or of `kinds`, each exactly once, whatever breaks on the way.
+
+        `following` tells where to begin and what to do when the log changes: see `tradingsignals.Following`.
+        """
+        request = event_service_pb2.StreamEventsRequest(symbols=symbols, kinds=kinds, min_confidence=min_confidence)
+        return self._follower(lambda channel: EventServiceStub(channel).StreamEvents, request, entries_of, following)
+
+    def follow_signals(
+        self,
+        *,
+        symbols: Iterable[str] = (),
+        actions: Iterable[Action] = (),
+        min_confidence: float | None = None,
+        **following: Unpack[Following],
+    ) -> Follower[Signal]:
+        """Signals, each exactly once, whatever breaks on the way; `following` as in `follow`."""
+        request = signal_service_pb2.StreamSignalsRequest(
+            symbols=symbols, actions=actions, min_confidence=min_confidence
+        )
+        return self._follower(
+            lambda channel: SignalServiceStub(channel).StreamSignals, request, lambda answer: answer.signals, following
+        )
+
+    def follow_positions(self, *, symbols: Iterable[str] = (), **following: Unpack[Following]) -> Follower[Position]:
+        """Positions after each change, none missed, whatever breaks on the way; `following` as in `follow`."""
+        request = position_service_pb2.StreamPositionsRequest(symbols=symbols)
+        return self._follower(
+            lambda channel: PositionServiceStub(channel).StreamPositions,
+            request,
+            lambda answer: answer.positions,
+            following,
+        )
+
+    def _follower(
+        self, method: Method, request: object, items_of: Callable[[Any], Iterable[F]], following: Following
+    ) -> Follower[F]:
+        return Follower(self._channel, lambda: self._new_channel(OWN_CONNECTION), method, request, items_of, following)
+
+    def _new_channel(self, options: Sequence[tuple[str, int]]) -> grpc.Channel:
+        if self._credentials is None:
+            return grpc.insecure_channel(self._address, options=options)
+        return grpc.secure_channel(self._address, self._credentials, options=options)
 
     def _unary(self, method: grpc.UnaryUnaryMultiCallable[Any, A], request: object) -> A:
         try:

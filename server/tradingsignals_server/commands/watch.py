@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from rich.console import Console
 
 import tradingsignals
-from tradingsignals import Event, OutOfRange, TemporaryError
+from tradingsignals import Backoff, Connected, Disconnected, Event, Notice, Skipped, StartedOver
 
-from ..adapters.feeds.delivery import pauses
-from ..application.ports import Sleep
 from ..domain.bars import parse_symbol
 from .table import EventTable
 
@@ -33,7 +30,7 @@ async def watch(
     symbols: Sequence[str] = (),
     what: str = "signals",
     console: Console | None = None,
-    sleep: Sleep = asyncio.sleep,
+    backoff: Backoff | None = None,
 ) -> int:
     """Print what happens at `address` until cancelled: "signals", "positions" as they open and close, or "all".
 
@@ -48,31 +45,45 @@ async def watch(
     table = EventTable(console or Console())
     async with tradingsignals.connect(address) as client:
         try:
-            resume_after: int | None = (await client.service_info()).through_sequence
+            info = await client.service_info()
         except tradingsignals.Unavailable as error:
             raise ServiceAbsent(f"no service answers at {address}; `tradingsignals up` starts one") from error
         table.head(f"{_TITLES[what]} of {', '.join(wanted) or 'all symbols'} at {address}")
-        broken = False
-        pause = pauses()
-        while True:
-            stream = client.stream_events(symbols=wanted, kinds=_KINDS[what], resume_after=resume_after)
-            try:
-                async with stream:
-                    if broken:
-                        table.remark("following again")
-                        broken, pause = False, pauses()
-                    async for event in stream:
-                        table.show(event)
-                why = "the stream ended"
-            except TemporaryError as error:
-                why = str(error)
-            except OutOfRange as error:
-                table.remark(f"what happened meanwhile cannot be had any more ({error}); following from now on")
-                resume_after = None
-                continue
-            if stream.through_sequence is not None:
-                resume_after = stream.through_sequence
-            if not broken:
-                table.remark(f"{address} has gone away ({why}); trying again")
-            broken = True
-            await sleep(next(pause))
+        follower = client.follow(
+            symbols=wanted,
+            kinds=_KINDS[what],
+            resume_after=info.through_sequence,
+            epoch=info.epoch or None,
+            on_new_epoch="start_over",
+            on_pruned="skip",
+            backoff=backoff or Backoff(),
+            notify=_teller(table, address),
+        )
+        async with follower:
+            async for event in follower:
+                table.show(event)
+    raise AssertionError("a follower has no end")
+
+
+def _teller(table: EventTable, address: str) -> Callable[[Notice], None]:
+    """Tells of the following itself: once that the service is lost, and once that it is back."""
+    lost = False
+
+    def tell(notice: Notice) -> None:
+        nonlocal lost
+        match notice:
+            case Disconnected(attempt=1):
+                lost = True
+                table.remark(f"{address} has gone away ({notice.error}); trying again")
+            case Connected() if lost:
+                lost = False
+                table.remark("following again")
+            case StartedOver(old_epoch, epoch) if old_epoch == epoch:
+                table.remark("the database was set back to an older state; following it from its beginning")
+            case StartedOver():
+                table.remark(f"the database is a new one (epoch {notice.epoch}); following it from its beginning")
+            case Skipped():
+                first, last = notice.sequence + 1, notice.oldest_sequence - 1
+                table.remark(f"events {first:,} to {last:,} are no longer kept; going on after them")
+
+    return tell

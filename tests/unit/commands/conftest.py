@@ -32,6 +32,8 @@ class Script:
 
     port: int = 0
     feed: str = "push"
+    epoch: str = "of-the-test"
+    """What streams and the service info tell; "" tells nothing."""
     through_sequence: int = 0
     simulated: tuple[str, ...] = ()
     refused_closes: frozenset[float] = frozenset()
@@ -55,7 +57,10 @@ class Script:
 
     @staticmethod
     def broken(
-        code: grpc.StatusCode = grpc.StatusCode.UNAVAILABLE, reason: str = "", message: str = "it broke"
+        code: grpc.StatusCode = grpc.StatusCode.UNAVAILABLE,
+        reason: str = "",
+        message: str = "it broke",
+        **metadata: str,
     ) -> Ending:
         """An end with this status; without a reason, as something on the way to the service would make it."""
 
@@ -63,7 +68,7 @@ class Script:
             if not reason:
                 await context.abort(code, message)
             status = Status(code=code.value[0], message=message)
-            status.details.add().Pack(ErrorInfo(reason=reason, domain="tradingsignals"))
+            status.details.add().Pack(ErrorInfo(reason=reason, domain="tradingsignals", metadata=metadata))
             await context.abort_with_status(rpc_status.to_status(status))
 
         return end
@@ -84,7 +89,10 @@ class Service(
         self._script = script
 
     async def GetServiceInfo(self, request: Any, context: Any) -> Any:
-        return system.GetServiceInfoResponse(feed=self._script.feed, through_sequence=self._script.through_sequence)
+        script = self._script
+        return system.GetServiceInfoResponse(
+            feed=script.feed, through_sequence=script.through_sequence, epoch=script.epoch
+        )
 
     async def GetHealth(self, request: Any, context: Any) -> Any:
         symbols = [system.SymbolHealth(symbol=symbol) for symbol in self._script.simulated]
@@ -128,7 +136,7 @@ class Service(
         script = self._script
         script.followed.append(request)
         messages, end = script.streams.pop(0) if script.streams else ([], None)
-        await context.send_initial_metadata(())
+        await context.send_initial_metadata((("x-epoch", script.epoch),) if script.epoch else ())
         for message in messages:
             yield message
         if end is not None:

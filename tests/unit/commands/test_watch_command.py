@@ -8,7 +8,7 @@ from typing import Any
 import grpc
 import pytest
 
-from tradingsignals import Event, Position, Signal
+from tradingsignals import Backoff, Event, Position, Signal
 from tradingsignals.v1 import event_service_pb2 as events
 from tradingsignals.v1.event_pb2 import Heartbeat, StreamError
 from tradingsignals_server.commands.watch import ServiceAbsent, watch
@@ -60,6 +60,7 @@ CLOSED = Position(
     bars_held=8,
 )
 DEADLINE_SECONDS = 20.0
+AT_ONCE = Backoff(first_seconds=0.0, max_seconds=0.0)
 
 
 def sent(first: int, *payloads: Signal | Position) -> events.StreamEventsResponse:
@@ -111,7 +112,8 @@ async def test_lines(script: Any, screen: Any) -> None:
 async def test_what_is_asked_for(script: Any, screen: Any, what: str, kinds: list[Any]) -> None:
     script.through_sequence = 41
     await watch_until(script, screen, script.idle.wait(), what=what, symbols=["USD/COP", "EURCOP"])
-    assert script.followed == [events.StreamEventsRequest(symbols=["USDCOP", "EURCOP"], kinds=kinds, resume_after=41)]
+    wanted: dict[str, Any] = {"symbols": ["USDCOP", "EURCOP"], "kinds": kinds}
+    assert script.followed == [events.StreamEventsRequest(**wanted, resume_after=41, heartbeat_seconds=15)]
 
 
 @pytest.mark.parametrize(
@@ -123,7 +125,7 @@ async def test_what_is_asked_for(script: Any, screen: Any, what: str, kinds: lis
     ],
 )
 async def test_a_broken_stream_is_taken_up_where_it_ended(
-    script: Any, screen: Any, fake_time: Any, how: tuple[grpc.StatusCode, str]
+    script: Any, screen: Any, how: tuple[grpc.StatusCode, str]
 ) -> None:
     code, reason = how
     heartbeat = Event(sequence=9, heartbeat=Heartbeat())
@@ -134,38 +136,54 @@ async def test_a_broken_stream_is_taken_up_where_it_ended(
         ([events.StreamEventsResponse(events=[farewell], through_sequence=9)], broken),
         ([sent(12, BUY)], broken),
     ]
-    await watch_until(script, screen, screen.shows("following again", 3), sleep=fake_time.sleep)
+    await watch_until(script, screen, screen.shows("following again", 3), backoff=AT_ONCE)
     assert [request.resume_after for request in script.followed] == [0, 9, 9, 12]
     assert [line for line in screen.lines if "gone away" in line] == [
         f"{script.address} has gone away ({reason or code.name}: it broke); trying again"
     ] * 3
     assert screen.lines.count("following again") == 3
-    assert fake_time.slept == [0.25, 0.25, 0.25]
     assert sum("BUY" in line for line in screen.lines) == 2
 
 
-async def test_a_log_that_is_gone_is_followed_from_now_on(script: Any, screen: Any, fake_time: Any) -> None:
-    lost = script.broken(grpc.StatusCode.OUT_OF_RANGE, "SEQUENCE_UNKNOWN", "5 belongs to another epoch")
-    script.streams = [([sent(5, BUY)], script.broken()), ([], lost)]
-    await watch_until(script, screen, script.idle.wait(), sleep=fake_time.sleep)
-    assert [request.HasField("resume_after") for request in script.followed] == [True, True, False]
-    assert any("cannot be had any more (SEQUENCE_UNKNOWN: 5 belongs" in line for line in screen.lines)
-
-
-async def test_a_service_that_stays_away_is_tried_ever_more_seldom(script: Any, screen: Any) -> None:
-    slept: list[float] = []
-
-    async def sleep(seconds: float) -> None:
-        await script.server.stop(None)
-        slept.append(seconds)
-        if len(slept) == 7:
-            script.idle.set()
-            await asyncio.Event().wait()
-
-    script.streams = [([sent(1, BUY)], script.broken())]
-    await watch_until(script, screen, script.idle.wait(), sleep=sleep)
-    assert slept == [0.25, 0.5, 1.0, 2.0, 4.0, 5.0, 5.0]
+async def test_a_service_that_stays_away_is_told_of_once(script: Any, screen: Any) -> None:
+    refusal: Any = ([], script.broken())
+    script.streams = [([sent(1, BUY)], script.broken()), refusal, refusal, refusal]
+    script.epoch = ""  # so that a stream is only known to be one by what comes on it
+    await watch_until(script, screen, script.idle.wait(), backoff=AT_ONCE)
+    assert [request.resume_after for request in script.followed] == [0, 1, 1, 1, 1]
     assert sum("gone away" in line for line in screen.lines) == 1
+
+
+async def test_another_log_is_followed_from_its_beginning(script: Any, screen: Any) -> None:
+    unknown = script.broken(grpc.StatusCode.OUT_OF_RANGE, "SEQUENCE_UNKNOWN", epoch="of-a-new-database")
+    script.epoch = "of-the-old-one"
+
+    async def replaced(context: Any) -> None:
+        script.epoch = "of-a-new-database"
+        await unknown(context)
+
+    script.streams = [([sent(5, BUY)], script.broken()), ([], replaced)]
+    await watch_until(script, screen, script.idle.wait(), backoff=AT_ONCE)
+    assert [request.resume_after for request in script.followed] == [0, 5, 0]
+    told = "the database is a new one (epoch of-a-new-database); following it from its beginning"
+    assert screen.lines.count(told) == 1
+
+
+async def test_a_database_that_was_set_back(script: Any, screen: Any) -> None:
+    unknown = script.broken(grpc.StatusCode.OUT_OF_RANGE, "SEQUENCE_UNKNOWN", epoch="the-same")
+    script.epoch = "the-same"
+    script.streams = [([sent(5, BUY)], script.broken()), ([], unknown)]
+    await watch_until(script, screen, script.idle.wait(), backoff=AT_ONCE)
+    assert [request.resume_after for request in script.followed] == [0, 5, 0]
+    assert "the database was set back to an older state; following it from its beginning" in screen.lines
+
+
+async def test_events_that_are_gone_are_told_of(script: Any, screen: Any) -> None:
+    pruned = script.broken(grpc.StatusCode.OUT_OF_RANGE, "SEQUENCE_PRUNED", oldest_sequence="1201")
+    script.streams = [([sent(5, BUY)], script.broken()), ([], pruned)]
+    await watch_until(script, screen, script.idle.wait(), backoff=AT_ONCE)
+    assert [request.resume_after for request in script.followed] == [0, 5, 1200]
+    assert "events 6 to 1,200 are no longer kept; going on after them" in screen.lines
 
 
 async def test_colours_on_a_terminal_and_lines_cut_to_its_width(script: Any, terminal: Any) -> None:

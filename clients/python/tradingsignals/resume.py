@@ -1,0 +1,276 @@
+"""How a follower goes on: what it has, from where it resumes, when it tries again, and when it must not.
+
+`Resume` does no input or output and keeps no time: both followers (see `tradingsignals.follow`) tell it what happened
+to their stream, and it tells them what to do.
+"""
+
+from __future__ import annotations
+
+import random
+from collections import deque
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Generic, Literal, TypeAlias, TypedDict, TypeVar
+
+from .errors import EpochChanged, EventsPruned, OutOfRange, TemporaryError, TradingSignalsError
+from .streams import Sequenced
+
+DEFAULT_HEARTBEAT_SECONDS = 15
+
+SILENT_HEARTBEATS = 3
+"""A connection on which so many heartbeats have not come is given up."""
+
+T = TypeVar("T", bound=Sequenced)
+
+
+@dataclass(frozen=True, slots=True)
+class Backoff:
+    """How long to wait before following again: twice as long after each failure in a row, and a little at random.
+
+    Attributes:
+        first_seconds: the longest wait after the first failure.
+        max_seconds: the longest wait after any.
+        give_up_seconds: after how long without the service its error is raised. None: never.
+    """
+
+    first_seconds: float = 0.25
+    max_seconds: float = 5.0
+    give_up_seconds: float | None = None
+
+    def __post_init__(self) -> None:
+        if not 0.0 <= self.first_seconds <= self.max_seconds:
+            raise ValueError("0 <= first_seconds <= max_seconds does not hold")
+
+    def pause(self, attempt: int, chance: float) -> float:
+        """Seconds to wait after failure `attempt` in a row (1, 2, ...); `chance`, 0..1, spreads the followers."""
+        longest = min(self.max_seconds, self.first_seconds * 2.0 ** min(attempt - 1, 60))
+        return longest * (0.5 + 0.5 * chance)
+
+
+# ------------------------------------------------------------------------------------------------------ what is told
+
+
+@dataclass(frozen=True, slots=True)
+class Connected:
+    """The service has taken up the subscription; what comes after `sequence` of the log `epoch` will be handed out."""
+
+    sequence: int
+    epoch: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Disconnected:
+    """The service cannot be followed just now. It is tried again in `retry_seconds`; nothing is lost by it.
+
+    `attempt` counts the failures in a row: 1 when the service has just been lost.
+    """
+
+    error: TradingSignalsError
+    attempt: int
+    retry_seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class StartedOver:
+    """The log followed so far is no more, and the new one is followed from its beginning (`on_new_epoch="start_over"`).
+
+    `sequence` is how far the old one was followed. `old_epoch` is None if it was never known.
+    """
+
+    old_epoch: str | None
+    epoch: str | None
+    sequence: int
+
+
+@dataclass(frozen=True, slots=True)
+class Skipped:
+    """Events after `sequence` are no longer kept; it goes on with `oldest_sequence` (`on_pruned="skip"`)."""
+
+    sequence: int
+    oldest_sequence: int
+
+
+Notice: TypeAlias = Connected | Disconnected | StartedOver | Skipped
+"""What happened to the following itself. Told between the events, in their order."""
+
+
+class Following(TypedDict, total=False):
+    """How to follow; every one of them may be left out.
+
+    resume_after: go on after this sequence, such as a stored `follower.sequence`, or a list's `through_sequence`.
+        Without it: from now on.
+    epoch: the log that `resume_after` is of, such as a stored `follower.epoch`. With it a database that was made anew
+        meanwhile is noticed for sure, without it only if its log is still shorter.
+    heartbeat_seconds: 1..60, 15 by default. A connection that is silent three times as long is given up.
+    on_new_epoch: what to do when the log is another one than before, because the database was made anew or set back:
+        "raise" EpochChanged (default), or "start_over" from the beginning of the new log.
+    on_pruned: what to do when events that were not seen yet are no longer kept: "raise" EventsPruned (default), or
+        "skip" them and go on with the oldest that is kept.
+    backoff: how long to wait before trying again.
+    notify: called with each Notice, between two events, by whoever iterates. What it raises ends the iteration.
+    """
+
+    resume_after: int | None
+    epoch: str | None
+    heartbeat_seconds: int
+    on_new_epoch: Literal["raise", "start_over"]
+    on_pruned: Literal["raise", "skip"]
+    backoff: Backoff
+    notify: Callable[[Notice], None]
+
+
+# ------------------------------------------------------------------------------------------------------ the machine
+
+
+class Resume(Generic[T]):
+    """One follower's place in the log, through all its streams. The arguments are those of Following."""
+
+    def __init__(
+        self,
+        *,
+        resume_after: int | None = None,
+        epoch: str | None = None,
+        heartbeat_seconds: int = DEFAULT_HEARTBEAT_SECONDS,
+        on_new_epoch: Literal["raise", "start_over"] = "raise",
+        on_pruned: Literal["raise", "skip"] = "raise",
+        backoff: Backoff | None = None,
+        notify: Callable[[Notice], None] | None = None,
+        chance: Callable[[], float] = random.random,
+    ) -> None:
+        if on_new_epoch not in {"raise", "start_over"}:
+            raise ValueError(f'on_new_epoch is "raise" or "start_over", not {on_new_epoch!r}')
+        if on_pruned not in {"raise", "skip"}:
+            raise ValueError(f'on_pruned is "raise" or "skip", not {on_pruned!r}')
+        self.heartbeat_seconds = heartbeat_seconds
+        self._starts_over = on_new_epoch == "start_over"
+        self._skips = on_pruned == "skip"
+        self._backoff = backoff or Backoff()
+        self._notify = notify or (lambda _: None)
+        self._chance = chance
+        self._sequence = resume_after
+        self._received = resume_after
+        self._epoch = None if resume_after is None else epoch
+        self._waiting: deque[T] = deque()
+        self._connected = False
+        self._failures = 0
+        self._lost_at = 0.0
+
+    @property
+    def sequence(self) -> int | None:
+        """Everything up to here was handed out. None: it has not begun yet."""
+        return self._sequence
+
+    @property
+    def epoch(self) -> str | None:
+        """The log that `sequence` is of. None: it is not known yet."""
+        return self._epoch
+
+    @property
+    def patience_seconds(self) -> float:
+        """For how long a stream may be silent."""
+        return float(SILENT_HEARTBEATS * self.heartbeat_seconds)
+
+    @property
+    def resume_after(self) -> int | None:
+        """What the next stream is to be asked for. None: ask first where the log is, and `begin` there."""
+        return self._received
+
+    def begin(self, through_sequence: int, epoch: str) -> None:
+        """The log was at `through_sequence` when the following began: what comes after it is wanted."""
+        self._sequence = self._received = through_sequence
+        self._epoch = epoch or None
+
+    def opened(self, epoch: str | None) -> float | None:
+        """The service has taken up the stream, of the log `epoch` (None: it did not say).
+
+        None if the stream is to be read; else it is of a new log and to be ended, and another one opened after so many
+        seconds.
+
+        Raises:
+            EpochChanged: it is of a new log, and going on is not what the caller wants.
+        """
+        if epoch is None:
+            return None
+        if self._epoch is not None and epoch != self._epoch:
+            self._failures += 1
+            self._new_log(epoch)
+            return self._pause_of_change()
+        self._epoch = epoch
+        self._tell_connected()
+        return None
+
+    def received(self, items: Iterable[T], through_sequence: int) -> None:
+        """An answer came: these items, complete up to `through_sequence`. Without items it is a heartbeat."""
+        self._failures = 0
+        self._tell_connected()
+        known = self._received or 0
+        # A service never sends these twice. If something on the way does, they are still handed out once.
+        self._waiting.extend(item for item in items if item.sequence > known)
+        self._received = max(known, through_sequence)
+        if not self._waiting:
+            self._sequence = self._received
+
+    def hand_out(self) -> T | None:
+        """The next item, which counts as seen from here on; None if there is none."""
+        if not self._waiting:
+            return None
+        item = self._waiting.popleft()
+        self._sequence = item.sequence if self._waiting else self._received
+        return item
+
+    def failed(self, error: TradingSignalsError, now: float) -> float:
+        """The stream has ended; returns the seconds to wait before the next one. `now` is any clock in seconds.
+
+        Raises:
+            EpochChanged, EventsPruned: the log has changed, and going on is not what the caller wants.
+            TradingSignalsError: trying again would not help, or has not helped for too long.
+        """
+        if isinstance(error, EpochChanged | EventsPruned):
+            raise error
+        self._connected = False
+        self._failures += 1
+        if self._failures == 1:
+            self._lost_at = now
+        if isinstance(error, OutOfRange) and error.reason == "SEQUENCE_PRUNED":
+            self._pruned(error)
+            return self._pause_of_change()
+        if isinstance(error, OutOfRange) and error.reason == "SEQUENCE_UNKNOWN":
+            self._new_log(error.metadata.get("epoch"), error)
+            return self._pause_of_change()
+        if not isinstance(error, TemporaryError):
+            raise error
+        pause = self._backoff.pause(self._failures, self._chance())
+        give_up = self._backoff.give_up_seconds
+        if give_up is not None and now + pause - self._lost_at > give_up:
+            raise error
+        self._notify(Disconnected(error, self._failures, pause))
+        return pause
+
+    # ------------------------------------------------------------------------------------------------------ inside
+
+    def _tell_connected(self) -> None:
+        if not self._connected:
+            self._connected = True
+            self._notify(Connected(self._received or 0, self._epoch))
+
+    def _new_log(self, epoch: str | None, cause: TradingSignalsError | None = None) -> None:
+        old_epoch, sequence = self._epoch, self._sequence or 0
+        if not self._starts_over:
+            raise EpochChanged(sequence, old_epoch, epoch) from cause
+        self._sequence = self._received = 0
+        self._epoch = epoch
+        self._connected = False
+        self._waiting.clear()
+        self._notify(StartedOver(old_epoch, epoch, sequence))
+
+    def _pruned(self, error: OutOfRange) -> None:
+        sequence, oldest = self._sequence or 0, int(error.metadata.get("oldest_sequence", "0"))
+        if not self._skips:
+            raise EventsPruned(sequence, oldest) from error
+        if oldest > sequence + 1:
+            self._sequence = self._received = oldest - 1
+            self._notify(Skipped(sequence, oldest))
+
+    def _pause_of_change(self) -> float:
+        """None the first time. If it keeps changing, asking without a pause would help nobody."""
+        return 0.0 if self._failures == 1 else self._backoff.pause(self._failures, self._chance())

@@ -1,0 +1,274 @@
+"""The published followers against the real service: whatever is killed or replaced, every event exactly once."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+import signal
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import asyncpg
+import pytest
+from tests.support.bars import messages
+from tests.support.commands import running_command
+from tests.support.deadlines import DEADLINE, within
+from tests.support.frozen_proxy import frozen_proxy
+from tests.support.postgres import postgres_server
+from tests.support.publishing import PATIENCE, published
+from tests.support.service import RunningService, running_service
+from tests.unit.builders import walk
+
+import tradingsignals
+from tradingsignals import (
+    Backoff,
+    Disconnected,
+    EpochChanged,
+    EventsPruned,
+    Skipped,
+    StartedOver,
+)
+
+BARS = messages(walk(900, seed=13))
+SOON = Backoff(first_seconds=0.05, max_seconds=0.5)
+KINDS = {"follow": "%", "follow_signals": "SIGNAL", "follow_positions": "POSITION_UPDATE"}
+
+
+class Seen:
+    """The sequences that a follower has handed out, in its order."""
+
+    def __init__(self) -> None:
+        self.sequences: list[int] = []
+        self._loop = asyncio.get_running_loop()
+        self._grown = asyncio.Event()
+
+    def add(self, sequence: int) -> None:
+        """Another one; from any thread."""
+        self.sequences.append(sequence)
+        self._loop.call_soon_threadsafe(self._grown.set)
+
+    async def come_to(self, count: int) -> list[int]:
+        """All of them, once there are so many."""
+        while len(self.sequences) < count:
+            self._grown.clear()
+            await within(self._grown.wait(), PATIENCE)
+        return self.sequences
+
+
+async def drawn_from(follower: Any, last: int, seen: list[int]) -> None:
+    """All that an async follower hands out, until it has come to `last`."""
+    while (follower.sequence or 0) < last:
+        seen.append((await anext(follower)).sequence)
+
+
+@asynccontextmanager
+async def following(service: RunningService) -> AsyncIterator[tuple[dict[str, Seen], list[Any]]]:
+    """Followers of everything, of signals and of positions, with asyncio and without, until the end of the context."""
+    seen: dict[str, Seen] = {}
+    lost: list[Any] = []
+
+    def note(notice: object) -> None:
+        assert not isinstance(notice, Skipped | StartedOver)
+        if isinstance(notice, Disconnected):
+            lost.append(notice)
+
+    async def take(follower: Any, found: Seen) -> None:
+        async for item in follower:
+            found.add(item.sequence)
+
+    def take_sync(follower: Any, found: Seen) -> None:
+        for item in follower:
+            found.add(item.sequence)
+
+    with tradingsignals.connect_sync(service.address) as sync_client:
+        async with service.client() as client, asyncio.TaskGroup() as tasks:
+            followers: list[Any] = []
+            for method in KINDS:
+                follower: Any = getattr(client, method)(resume_after=0, backoff=SOON, notify=note)
+                sync: Any = getattr(sync_client, method)(resume_after=0, backoff=SOON, notify=note)
+                tasks.create_task(take(follower, seen.setdefault(method, Seen())))
+                tasks.create_task(asyncio.to_thread(take_sync, sync, seen.setdefault(f"{method} sync", Seen())))
+                followers += [follower, sync]
+            try:
+                yield seen, lost
+            finally:
+                for follower in followers:
+                    if (closing := follower.close()) is not None:
+                        await closing
+
+
+async def check_each_once(dsn: str, seen: dict[str, Seen]) -> None:
+    """Every follower comes to have all of its kind, in their order, and nothing else."""
+    database = await asyncpg.connect(dsn, timeout=DEADLINE)
+    for method, kind in KINDS.items():
+        rows = await database.fetch("SELECT sequence FROM events WHERE kind LIKE $1 ORDER BY sequence", kind)
+        expected = [row["sequence"] for row in rows]
+        assert expected
+        for name in (method, f"{method} sync"):
+            assert await seen[name].come_to(len(expected)) == expected
+    await database.close()
+
+
+async def disturb(service: RunningService, how: str) -> None:
+    """Have something go away, and come back."""
+    match how:
+        case "kill -9 of the server":
+            await service.kill()
+            await service.start()
+        case "kill -9 of everything":
+            await service.kill_everything()
+            await service.start()
+        case "stop and start":
+            assert await service.stop() == 0
+            await service.start()
+        case _:
+            os.kill(service.child(how.rpartition(" ")[2]).pid, signal.SIGKILL)
+
+
+async def test_whatever_goes_away_and_comes_back(folder: Path) -> None:
+    async with running_service(folder) as service, following(service) as (seen, lost):
+        ways = [
+            "kill -9 of the server",
+            "kill -9 of envoy",
+            "kill -9 of postgres",
+            "kill -9 of everything",
+            "stop and start",
+        ]
+        for number, how in enumerate(ways):
+            bars = BARS[number * 150 : number * 150 + 200]  # some of them a second time
+            publishing = asyncio.create_task(published(service, bars[:150]))
+            await disturb(service, how)
+            await publishing
+            await published(service, bars[150:])
+        await check_each_once(service.dsn, seen)
+        assert len(lost) >= 4 * len(seen)
+
+
+async def test_a_database_that_goes_away_and_comes_back(folder: Path) -> None:
+    async with postgres_server(folder / "theirs") as server:
+        connection = await asyncpg.connect(server.url("postgres"), timeout=DEADLINE)
+        await connection.execute("CREATE DATABASE signals")
+        await connection.close()
+        settings = {**server.settings, "POSTGRES_DB": "signals"}
+        async with running_service(folder, **settings) as service, following(service) as (seen, _):
+            await published(service, BARS[:200])
+            publishing = asyncio.create_task(published(service, BARS[200:400]))
+            async with server.outage(), service.client() as client:
+                assert (await client.health()).status == "unhealthy"
+            await publishing
+            await check_each_once(server.url("signals"), seen)
+
+
+async def test_a_database_that_is_made_anew_is_told_of(folder: Path) -> None:
+    seen: list[int] = []
+    told: list[object] = []
+    async with running_service(folder) as service, service.client() as client:
+        last = await published(service, BARS[:100])
+        strict = client.follow(resume_after=0, backoff=SOON)
+        easy = client.follow(resume_after=0, backoff=SOON, on_new_epoch="start_over", notify=told.append)
+        async with strict, easy:
+            for follower in (strict, easy):
+                await within(drawn_from(follower, last, seen))
+            assert seen == 2 * list(range(1, last + 1))
+            first_epoch = strict.epoch
+            assert await service.stop() == 0
+            shutil.rmtree(service.data_dir)
+            await service.start()
+            new_last = await published(service, BARS[:200])
+            assert new_last > last  # so that the sequence alone would tell nothing
+
+            with pytest.raises(EpochChanged) as changed:
+                await within(anext(strict))
+            seen.clear()
+            await within(anext(easy))
+            await within(drawn_from(easy, new_last, seen))
+        new_epoch = (await client.service_info()).epoch
+        error = changed.value
+        assert (error.sequence, error.old_epoch, error.epoch) == (last, first_epoch, new_epoch)
+        assert [notice for notice in told if isinstance(notice, StartedOver)] == [
+            StartedOver(first_epoch, new_epoch, last)
+        ]
+        assert seen == list(range(2, new_last + 1))
+        assert easy.epoch == new_epoch
+
+        with pytest.raises(EpochChanged):  # by a bookmark, too, and by a sequence that this log does not have
+            await within(anext(client.follow(resume_after=5, epoch=first_epoch)))
+        with pytest.raises(EpochChanged):
+            await within(anext(client.follow(resume_after=new_last + 1000)))
+
+
+async def test_what_is_no_longer_kept_is_told_of(folder: Path) -> None:
+    told: list[object] = []
+    async with running_service(folder) as service, service.client() as client:
+        last = await published(service, BARS[:200])
+        async with service.database() as database:
+            await database.execute("DELETE FROM events WHERE sequence <= 100")
+        await service.kill()
+        await service.start()
+        with pytest.raises(EventsPruned) as pruned:
+            await within(anext(client.follow(resume_after=10, backoff=SOON)))
+        assert (pruned.value.sequence, pruned.value.oldest_sequence) == (10, 101)
+        seen: list[int] = []
+        async with client.follow(resume_after=10, backoff=SOON, on_pruned="skip", notify=told.append) as follower:
+            await within(drawn_from(follower, last, seen))
+        assert seen == list(range(101, last + 1))
+        assert Skipped(10, 101) in told
+
+
+async def moved_to(follower: Any, sequence: int) -> None:
+    """Wait until the bookmark is there; nothing is handed out that could tell."""
+    while (follower.sequence or 0) < sequence:  # noqa: ASYNC110
+        await asyncio.sleep(0.01)
+
+
+async def test_a_connection_that_dies_in_silence(service: RunningService, symbol: str) -> None:
+    """It is found out by the heartbeats that do not come; those that come have moved the bookmark."""
+    told: list[object] = []
+    async with frozen_proxy(service.port) as proxy, tradingsignals.connect(f"127.0.0.1:{proxy.port}") as client:
+        narrow = client.follow_signals(
+            symbols=[symbol], heartbeat_seconds=1, resume_after=0, backoff=SOON, notify=told.append
+        )
+        async with narrow, service.client() as other:
+            newest = (await other.service_info()).through_sequence
+            waiting = asyncio.create_task(narrow.__anext__())
+            await within(moved_to(narrow, newest))
+            proxy.freeze()
+            made = await other.generate_signal(4000.0, symbol=symbol)
+            assert (await within(waiting)).sequence == made.sequence
+            assert proxy.connections == 2
+            (lost,) = [notice for notice in told if isinstance(notice, Disconnected)]
+            assert "nothing was heard for 3 seconds" in str(lost.error)
+
+
+async def test_watch_outlives_the_service(folder: Path) -> None:
+    """As a user at a terminal sees it."""
+    async with (
+        running_service(folder) as service,
+        running_command("watch", "--address", service.address) as command,
+    ):
+        process = command.process
+        assert process.stdout is not None
+        output: asyncio.StreamReader = process.stdout
+
+        async def shows(text: str) -> None:
+            while text not in (line := await output.readline()).decode():
+                assert line, f"it never said {text!r}"
+
+        await within(shows("TIME (UTC)"))
+        await published(service, BARS[:60])
+        await within(shows("2024-"))
+        await service.stop()
+        await within(shows("has gone away"))
+        await service.start()
+        await within(shows("following again"))
+        await service.stop()
+        shutil.rmtree(service.data_dir)
+        await service.start()
+        await within(shows("the database is a new one"))
+        await published(service, BARS[:60])
+        await within(shows("2024-"))
+        process.send_signal(signal.SIGINT)
+        assert (await command.ended()).code == 0
