@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import typing
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import NoReturn
 
 import grpc
@@ -15,6 +17,7 @@ from grpc_status import rpc_status
 from ..domain.errors import (
     BarConflict,
     FailedPrecondition,
+    FollowerStalled,
     InvalidRequest,
     NotFound,
     Overloaded,
@@ -37,6 +40,7 @@ CODES: Mapping[type[ServiceError], grpc.StatusCode] = {
     StorageUnavailable: grpc.StatusCode.UNAVAILABLE,
     ShuttingDown: grpc.StatusCode.UNAVAILABLE,
     Overloaded: grpc.StatusCode.RESOURCE_EXHAUSTED,
+    FollowerStalled: grpc.StatusCode.RESOURCE_EXHAUSTED,
     ServiceError: grpc.StatusCode.INTERNAL,
 }
 """An error has the code of the nearest of its bases that stands here."""
@@ -54,10 +58,28 @@ class Unhealthy(ServiceError):
         self.report = report
 
 
+class Relayed(ServiceError):
+    """The error of another server, to be told as it came. `reason` is empty if it is none of ours."""
+
+    def __init__(self, error: grpc.aio.AioRpcError) -> None:
+        super().__init__(error.details() or "the server that works on the symbol did not answer")
+        self.code = error.code()
+        self.status = rpc_status.from_call(error)  # type: ignore[arg-type]  # it has what is read of a call
+        self.reason = _reason_in(self.status)  # type: ignore[misc]  # a class's own in all other errors
+
+
+def _reason_in(status: status_pb2.Status | None) -> str:
+    info = error_details_pb2.ErrorInfo()
+    found = [info.reason for detail in (() if status is None else status.details) if detail.Unpack(info)]
+    return found[0] if found else ""
+
+
 def code_of(error: ServiceError) -> grpc.StatusCode:
     """The gRPC code of an error."""
     if isinstance(error, Unhealthy):
         return grpc.StatusCode.UNAVAILABLE
+    if isinstance(error, Relayed):
+        return error.code
     return next(CODES[base] for base in type(error).__mro__ if base in CODES)
 
 
@@ -68,6 +90,9 @@ def is_retryable(error: ServiceError) -> bool:
 
 def status_of(error: ServiceError, request_id: str) -> grpc.Status:
     """The status of an error, with google.rpc.ErrorInfo and, for violations, google.rpc.BadRequest."""
+    if isinstance(error, Relayed):
+        known = error.status or status_pb2.Status(code=error.code.value[0], message=error.message)
+        return rpc_status.to_status(known)
     info = error_details_pb2.ErrorInfo(
         reason=error.reason, domain=DOMAIN, metadata={**error.metadata, "request_id": request_id}
     )
@@ -96,6 +121,17 @@ def _status(code: grpc.StatusCode, message: str, details: list[Message]) -> grpc
         wrapped.Pack(detail)
         packed.append(wrapped)
     return rpc_status.to_status(status_pb2.Status(code=code.value[0], message=message, details=packed))
+
+
+async def abort_unread(context: Context, status: grpc.Status) -> None:
+    """End a call whose caller does not read.
+
+    The status stands behind the message that could not be written, so a caller who does read on gets both. Waiting for
+    that, as gRPC does, may take for ever; so the call is left to it.
+    """
+    with suppress(TimeoutError):
+        async with asyncio.timeout(0.0):
+            await abort(context, status)
 
 
 async def abort(context: Context, status: grpc.Status) -> NoReturn:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 
 from tradingsignals.v1 import event_service_pb2 as pb
 
@@ -17,6 +17,6 @@ class EventServicer:
     def __init__(self, broadcast: Broadcast) -> None:
         self._broadcast = broadcast
 
-    async def stream_events(self, request: pb.StreamEventsRequest) -> AsyncIterator[bytes]:
+    async def stream_events(self, request: pb.StreamEventsRequest) -> AsyncGenerator[bytes]:
         """Everything, as it is committed."""
         return event_stream(await self._broadcast.follow(*subscription(request)))

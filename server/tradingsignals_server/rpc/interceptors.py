@@ -12,13 +12,19 @@ from uuid import uuid4
 
 import grpc
 
-from ..domain.errors import ServiceError
+from ..domain.errors import FollowerStalled, ServiceError
 from . import errors
 
 log = logging.getLogger("tradingsignals.call")
 
 REQUEST_ID_KEY = "x-request-id"
-_REQUEST_ID = re.compile(r"[\x21-\x7e]{1,128}")
+REQUEST_ID = re.compile(r"[\x21-\x7e]{1,128}")
+"""What a caller may name its call; any other name is replaced."""
+
+FORWARDED_KEY = "x-tradingsignals-forwarded"
+"""Set on a call that another server of the same database makes for a caller of its own."""
+
+_forwarded: ContextVar[bool] = ContextVar("forwarded", default=False)
 
 request_id: ContextVar[str] = ContextVar("request_id", default="")
 """Name of the call being served; every log line made while serving it carries it."""
@@ -31,6 +37,11 @@ Continuation: TypeAlias = "Callable[[Details], Awaitable[Handler]]"
 Body = Callable[[], Awaitable[None]]
 
 
+def is_forwarded() -> bool:
+    """True while a unary call is served that must not be sent on: another server has sent it here."""
+    return _forwarded.get()
+
+
 class CallInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]  # generic for the checker only
     """Names the call, answers its errors from the one table, and writes one line when it ends."""
 
@@ -41,12 +52,14 @@ class CallInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]  # 
             return handler
         method = details.method
         name = _given_request_id(details) or str(uuid4())
+        forwarded = any(key == FORWARDED_KEY for key, _ in details.invocation_metadata or ())
 
         async def unary(request: Any, context: Context) -> Any:
             behaviour: Any = handler.stream_unary if handler.request_streaming else handler.unary_unary
             answers: list[Any] = []
 
             async def body() -> None:
+                _forwarded.set(forwarded)
                 answers.append(await behaviour(request, context))
 
             await _guarded(method, name, context, body)
@@ -92,29 +105,40 @@ async def _guarded(method: str, name: str, context: Context, body: Body) -> None
         await body()
     except ServiceError as error:
         code, reason = errors.code_of(error), error.reason
-        await errors.abort(context, errors.status_of(error, name))
+        end = errors.abort_unread if isinstance(error, FollowerStalled) else errors.abort
+        await end(context, errors.status_of(error, name))
     except grpc.aio.BaseError:
         # An inner handler has aborted, or the caller has gone away while it was read from or written to.
         code = _ended_with(context)
         raise
-    except Exception:
+    except Exception as error:
         code, reason = grpc.StatusCode.INTERNAL, "INTERNAL_ERROR"
-        log.exception("%s failed", method)
+        log_failure(method, error)
         await errors.abort(context, errors.internal_status(name))
     except BaseException:
         code = grpc.StatusCode.CANCELLED
         raise
     finally:
+        log_end(method, code, reason, started)
+
+
+def log_end(method: str, code: grpc.StatusCode, reason: str, started: float) -> None:
+    """The one line of a call; `started` is by time.perf_counter."""
+    level = logging.WARNING if code in _SERVER_FAULTS else logging.DEBUG if _is_routine(method) else logging.INFO
+    if log.isEnabledFor(level):
         elapsed_ms = (perf_counter() - started) * 1e3
-        level = logging.WARNING if code in _SERVER_FAULTS else logging.DEBUG if _is_routine(method) else logging.INFO
-        if log.isEnabledFor(level):
-            log.log(
-                level,
-                "%s %s",
-                method.rpartition("/")[2],
-                code.name,
-                extra={"method": method, "code": code.name, "reason": reason, "ms": round(elapsed_ms, 3)},
-            )
+        log.log(
+            level,
+            "%s %s",
+            method.rpartition("/")[2],
+            code.name,
+            extra={"method": method, "code": code.name, "reason": reason, "ms": round(elapsed_ms, 3)},
+        )
+
+
+def log_failure(method: str, error: Exception) -> None:
+    """What only the log tells of a defect."""
+    log.error("%s failed", method, exc_info=error)
 
 
 def _ended_with(context: Context) -> grpc.StatusCode:
@@ -130,12 +154,12 @@ _SERVER_FAULTS = frozenset({grpc.StatusCode.INTERNAL, grpc.StatusCode.UNKNOWN, g
 
 def _is_routine(method: str) -> bool:
     """True for the health checks that an edge and an orchestrator make every few seconds."""
-    return method.startswith("/grpc.health.") or method.endswith("/GetHealth")
+    return method.startswith("/grpc.health.") or method.endswith(("/GetHealth", "/ProcessBars"))
 
 
 def _given_request_id(details: Details) -> str | None:
     for key, value in details.invocation_metadata or ():
         if key == REQUEST_ID_KEY:
             text = value if isinstance(value, str) else value.decode("latin-1")
-            return text if _REQUEST_ID.fullmatch(text) else None
+            return text if REQUEST_ID.fullmatch(text) else None
     return None

@@ -10,10 +10,9 @@ from operator import itemgetter
 from tradingsignals.v1 import bar_pb2
 from tradingsignals.v1 import market_data_service_pb2 as pb
 
-from ..application.engine import Engine
 from ..application.ports import Clock
 from ..application.queries import Queries
-from ..application.work import Flow, Publication
+from ..application.work import BarTaker, Flow, Publication
 from ..domain.bars import Bar, require_closed
 from ..domain.errors import InvalidBar, InvalidRequest, ServiceError, ShuttingDown, StorageUnavailable
 from ..domain.events import Disposition
@@ -29,8 +28,8 @@ MESSAGES_IN_FLIGHT = 4
 class MarketDataServicer:
     """Takes closed bars in and lists them."""
 
-    def __init__(self, engine: Engine, queries: Queries, clock: Clock) -> None:
-        self._engine = engine
+    def __init__(self, bars: BarTaker, queries: Queries, clock: Clock) -> None:
+        self._bars = bars
         self._queries = queries
         self._clock = clock
 
@@ -42,7 +41,7 @@ class MarketDataServicer:
             bar = self._bar_of(request.bar)
         except InvalidBar as error:
             raise error.under("bar") from error
-        (result,) = await self._engine.publish((bar,))
+        (result,) = await self._bars.publish((bar,))
         if isinstance(result, ServiceError):
             raise result
         return pb.PublishBarResponse(receipt=convert.receipt_message(result))
@@ -53,7 +52,7 @@ class MarketDataServicer:
         in_flight: deque[tuple[_Sent, Publication]] = deque()
         async for request in requests:
             sent = self._sent(request.bars, taken)
-            in_flight.append((sent, await self._engine.take_in([bar for _, bar in sent], flow)))
+            in_flight.append((sent, await self._bars.take_in([bar for _, bar in sent], flow)))
             if len(in_flight) >= MESSAGES_IN_FLIGHT:
                 await taken.count(*in_flight.popleft())
         while in_flight:

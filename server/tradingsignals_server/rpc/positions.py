@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 
 from tradingsignals.v1 import position_service_pb2 as pb
 
@@ -48,6 +48,6 @@ class PositionServicer:
             price = checks.price(request.price, "price") if request.HasField("price") else None
         return wire.record(await self._engine.close_position(position_id, price))
 
-    async def stream_positions(self, request: pb.StreamPositionsRequest) -> AsyncIterator[bytes]:
+    async def stream_positions(self, request: pb.StreamPositionsRequest) -> AsyncGenerator[bytes]:
         """The positions as they change."""
         return noun_stream(await self._broadcast.follow(*subscription(request)))

@@ -2,14 +2,15 @@
 
 A servicer has a coroutine for each method of its service, in snake case. Answers may be messages, or bytes where a
 message is serialised already. A server-streaming method is a coroutine that checks the request, subscribes, and
-returns an iterator; the initial metadata is sent when it does, so that a follower knows that it follows, and a refusal
-is still an error with its own HTTP status.
+returns a generator of answers; the initial metadata is sent when it does, so that a follower knows that it follows, and
+a refusal is still an error with its own HTTP status.
 """
 
 from __future__ import annotations
 
+import asyncio
 import re
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncGenerator, Callable, Coroutine, Sequence
 from typing import Any, TypeAlias
 
 import grpc
@@ -17,32 +18,57 @@ from google.protobuf.descriptor import MethodDescriptor, ServiceDescriptor
 from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
 
+from .streams import WriteBlocked
+
 Answer = Message | bytes
 Context: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"
+Metadata = Sequence[tuple[str, str]]
 
 
-def register(server: grpc.aio.Server, service: ServiceDescriptor, servicer: object) -> None:
+STALL_SECONDS = 300.0
+"""How long a follower may take nothing, unless it is said otherwise."""
+
+
+def register(
+    server: grpc.aio.Server,
+    service: ServiceDescriptor,
+    servicer: object,
+    stream_metadata: Metadata = (),
+    stall_seconds: float = STALL_SECONDS,
+) -> None:
     """Serve every method of `service` by `servicer`.
+
+    Every stream begins with `stream_metadata`, and is ended if it takes nothing for `stall_seconds`.
 
     Raises:
         AttributeError: the servicer lacks a method.
     """
     handlers = {
-        method.name: _handler(method, getattr(servicer, _snake_case(method.name))) for method in service.methods
+        method.name: _handler(method, getattr(servicer, _snake_case(method.name)), stream_metadata, stall_seconds)
+        for method in service.methods
     }
     server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(service.full_name, handlers),))
 
 
-def _handler(method: MethodDescriptor, behaviour: Callable[[Any], Coroutine[Any, Any, Any]]) -> Any:
+def _handler(
+    method: MethodDescriptor,
+    behaviour: Callable[[Any], Coroutine[Any, Any, Any]],
+    stream_metadata: Metadata,
+    stall_seconds: float,
+) -> Any:
     async def unary(request: Any, _: Context) -> Answer:
         answer: Answer = await behaviour(request)
         return answer
 
     async def stream(request: Any, context: Context) -> None:
-        answers: AsyncIterator[Answer] = await behaviour(request)
-        await context.send_initial_metadata(())
+        answers: AsyncGenerator[Answer] = await behaviour(request)
+        await context.send_initial_metadata(stream_metadata)
         async for answer in answers:
-            await context.write(answer)
+            try:
+                async with asyncio.timeout(stall_seconds):
+                    await context.write(answer)
+            except TimeoutError:
+                await answers.athrow(WriteBlocked(stall_seconds))
 
     parse = GetMessageClass(method.input_type).FromString
     if method.server_streaming:

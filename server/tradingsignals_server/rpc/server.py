@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -14,6 +14,7 @@ from google.protobuf.descriptor import FileDescriptor, ServiceDescriptor
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
+from tradingsignals.peer.v1 import peer_service_pb2
 from tradingsignals.v1 import (
     event_service_pb2,
     market_data_service_pb2,
@@ -24,7 +25,10 @@ from tradingsignals.v1 import (
 )
 
 from .interceptors import CallInterceptor
-from .registration import register
+from .registration import STALL_SECONDS, Metadata, register
+
+EPOCH_KEY = "x-epoch"
+"""Initial metadata of a stream: the name of the log that it is of, so that whoever resumes knows another one."""
 
 GRACE_SECONDS = 5.0
 """How long calls under way may take to end once the server stops."""
@@ -41,6 +45,9 @@ OPTIONS: tuple[tuple[str, Any], ...] = (
     ("grpc.keepalive_timeout_ms", 10_000),
     ("grpc.http2.min_ping_interval_without_data_ms", 10_000),
     ("grpc.keepalive_permit_without_calls", 1),
+    # Peers look whether this server is alive more often than gRPC thinks decent.
+    ("grpc.http2.min_recv_ping_interval_without_data_ms", 1_000),
+    ("grpc.http2.max_ping_strikes", 0),
 )
 
 _FILES: tuple[FileDescriptor, ...] = (
@@ -57,11 +64,14 @@ SERVICES: Mapping[str, ServiceDescriptor] = {
 """The services of the contract by their short name."""
 
 
+PEER_SERVICE: ServiceDescriptor = peer_service_pb2.DESCRIPTOR.services_by_name["PeerService"]
+
+
 class PortTaken(Exception):
     """The address cannot be listened on. The message is one line that says how to take another."""
 
-    def __init__(self, host: str, port: int, why: str) -> None:
-        super().__init__(f"port {port} on {host} cannot be had ({why}): set GRPC_PORT to another, or stop what uses it")
+    def __init__(self, host: str, port: int, why: str, setting: str = "GRPC_PORT") -> None:
+        super().__init__(f"port {port} on {host} cannot be had ({why}): set {setting} to another, or stop what uses it")
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,15 +87,29 @@ class RunningServer:
 
 
 @asynccontextmanager
-async def running_server(host: str, port: int, servicers: Mapping[str, object]) -> AsyncIterator[RunningServer]:
+async def running_server(
+    host: str,
+    port: int,
+    servicers: Mapping[str, object],
+    stream_metadata: Metadata = (),
+    stall_seconds: float = STALL_SECONDS,
+    peer_servicer: object | None = None,
+    before_serving: Callable[[int], Awaitable[None]] | None = None,
+) -> AsyncIterator[RunningServer]:
     """Serve `servicers`, given by the short name of their service, until the end of the context.
+
+    Every stream begins with `stream_metadata`, and is ended if it takes nothing for `stall_seconds`. `peer_servicer` is
+    for the other servers of the same database. `before_serving` is called with the port, when it is sure to be ours and
+    before anybody is served.
 
     Raises:
         PortTaken: the address cannot be listened on.
     """
     server = grpc.aio.server(interceptors=(CallInterceptor(),), options=OPTIONS)
     for name, service in SERVICES.items():
-        register(server, service, servicers[name])
+        register(server, service, servicers[name], stream_metadata, stall_seconds)
+    if peer_servicer is not None:
+        register(server, PEER_SERVICE, peer_servicer)
     health_servicer = health.aio.HealthServicer()  # type: ignore[attr-defined]  # it sets the name when asyncio can be had
     health_pb2_grpc.add_HealthServicer_to_server(health_servicer, server)
     names = [service.full_name for service in SERVICES.values()]
@@ -95,6 +119,8 @@ async def running_server(host: str, port: int, servicers: Mapping[str, object]) 
         bound = server.add_insecure_port(f"{host}:{port}")
     except RuntimeError as error:
         raise PortTaken(host, port, "address in use") from error
+    if before_serving is not None:
+        await before_serving(bound)
     await server.start()
     for name in ("", *names):
         await health_servicer.set(name, health_pb2.HealthCheckResponse.SERVING)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 
 from tradingsignals.v1 import signal_service_pb2 as pb
 
@@ -74,6 +74,6 @@ class SignalServicer:
         found = await self._queries.store.statistics()
         return pb.GetStatisticsResponse(statistics=convert.statistics_message(found, live.rules, model_loaded=loaded))
 
-    async def stream_signals(self, request: pb.StreamSignalsRequest) -> AsyncIterator[bytes]:
+    async def stream_signals(self, request: pb.StreamSignalsRequest) -> AsyncGenerator[bytes]:
         """The signals as they are committed."""
         return noun_stream(await self._broadcast.follow(*subscription(request)))

@@ -2,59 +2,46 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 
-from tradingsignals.v1 import event_pb2, event_service_pb2, signal_service_pb2
-
-from ..application.broadcast import Batch
-from ..domain.errors import ServiceError, ShuttingDown
-from . import wire
-from .errors import is_retryable
+from ..application.broadcast import Batch, Follower
+from ..domain.errors import FollowerStalled, ServiceError
+from .answers import EVENTS, NOUNS, AnswerForm
 
 
-async def noun_stream(batches: AsyncIterator[Batch]) -> AsyncIterator[bytes]:
+class WriteBlocked(Exception):
+    """Thrown into a stream of answers: the one it gave last could not be written for so many seconds."""
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__(seconds)
+        self.seconds = seconds
+
+
+def noun_stream(follower: Follower) -> AsyncGenerator[bytes]:
     """Answers of StreamSignals or StreamPositions; an empty one is the heartbeat."""
-    through = 0
-    try:
-        async for batch in batches:
-            through = batch.through_sequence
-            yield wire.noun_answer(batch)
-    except ServiceError as error:
-        last = signal_service_pb2.StreamSignalsResponse(through_sequence=_seen(through, error), error=_told(error))
-        yield last.SerializeToString()
-        raise
+    return answer_stream(NOUNS, follower)
 
 
-async def event_stream(batches: AsyncIterator[Batch]) -> AsyncIterator[bytes]:
+def event_stream(follower: Follower) -> AsyncGenerator[bytes]:
     """Answers of StreamEvents; a heartbeat is an event of its own."""
-    through = 0
+    return answer_stream(EVENTS, follower)
+
+
+async def answer_stream(form: AnswerForm, follower: Follower) -> AsyncGenerator[bytes]:
+    """Answers in a form, up to the end and what is to be said of it."""
     try:
-        async for batch in batches:
-            through = batch.through_sequence
-            if batch.entries:
-                yield wire.event_answer(batch.entries, through)
-            else:
-                yield _single(event_pb2.Event(sequence=through, heartbeat=event_pb2.Heartbeat()))
+        async for batch in follower:
+            yield _shared_answer(form, batch) if batch.entries else form.heartbeat(batch.through_sequence)
+    except WriteBlocked as blocked:
+        raise FollowerStalled(follower.cursor, blocked.seconds) from blocked
     except ServiceError as error:
-        yield _single(event_pb2.Event(sequence=_seen(through, error), error=_told(error)))
+        yield form.end(follower.cursor, error)
         raise
 
 
-def _single(event: event_pb2.Event) -> bytes:
-    event.event_time.GetCurrentTime()
-    answer = event_service_pb2.StreamEventsResponse(events=[event], through_sequence=event.sequence)
-    return answer.SerializeToString()
-
-
-def _seen(through: int, error: ServiceError) -> int:
-    """How far the follower has everything; before its first batch only the server knows."""
-    return error.sequence if isinstance(error, ShuttingDown) else through
-
-
-def _told(error: ServiceError) -> event_pb2.StreamError:
-    """The end of a stream as the follower reads it."""
-    return event_pb2.StreamError(
-        reason=error.reason,
-        message=error.message,
-        retryable=is_retryable(error) or isinstance(error, ShuttingDown),
-    )
+def _shared_answer(form: AnswerForm, batch: Batch) -> bytes:
+    """The answer of a batch, made once for all the followers that share it."""
+    answer = batch.answers.get(form)
+    if answer is None:
+        answer = batch.answers[form] = form.entries(batch.entries, batch.through_sequence)
+    return answer

@@ -31,6 +31,7 @@ class SystemServicer:
             feed=self._feed,
             epoch=str(self._broadcast.epoch),
             through_sequence=self._broadcast.newest,
+            oldest_sequence=self._broadcast.oldest,
             docs="/docs",
             openapi="/openapi.json",
         )

@@ -13,6 +13,7 @@ from tradingsignals.v1 import event_service_pb2, position_service_pb2, signal_pb
 from tradingsignals.v1.event_pb2 import Event as EventMessage
 
 from ..application.broadcast import Filter
+from ..application.replays import Replay
 from ..application.requests import LOOKBACK_MAXIMUM, LOOKBACK_MINIMUM
 from ..domain.bars import parse_symbol
 from ..domain.errors import FieldViolation, InvalidRequest
@@ -23,6 +24,7 @@ DEFAULT_SYMBOL = "USDCOP"
 DEFAULT_HEARTBEAT_SECONDS = 15
 MAXIMUM_HEARTBEAT_SECONDS = 60
 MAXIMUM_FILTER_SYMBOLS = 1000
+MAXIMUM_REPLAY_SPEED = 1e6
 
 Named = TypeVar("Named")
 
@@ -138,8 +140,8 @@ FollowRequest = (
 )
 
 
-def subscription(request: FollowRequest) -> tuple[Filter, int | None, float]:
-    """What a follower wants: its filter, after which sequence, and its heartbeat in seconds.
+def subscription(request: FollowRequest) -> tuple[Filter, int | None, float, Replay | None]:
+    """What a follower wants: its filter, after which sequence, its heartbeat in seconds, and what to replay.
 
     Raises:
         InvalidRequest: a field is out of its bounds.
@@ -153,7 +155,22 @@ def subscription(request: FollowRequest) -> tuple[Filter, int | None, float]:
             resume_after = checks.whole(request.resume_after, "resume_after", 0, 2**63 - 1)
         symbols = checks.symbols(request.symbols)
         wanted = _filter(request, symbols, checks)
-    return wanted, resume_after, float(heartbeat)
+        replay = _replay(request, checks) if isinstance(request, event_service_pb2.StreamEventsRequest) else None
+    return wanted, resume_after, float(heartbeat), replay
+
+
+def _replay(request: event_service_pb2.StreamEventsRequest, checks: Checks) -> Replay | None:
+    start, end = checks.date(request.start_time, "start_time"), checks.date(request.end_time, "end_time")
+    if start is not None and end is not None and end <= start:
+        checks.refuse("end_time", "must be after start_time")
+    speed = request.speed
+    if not 0.0 <= speed <= MAXIMUM_REPLAY_SPEED:
+        checks.refuse("speed", f"must be from 0 to {MAXIMUM_REPLAY_SPEED:.0f}")
+    if request.start_time or request.end_time:
+        return Replay(start, end, speed)
+    if speed:
+        checks.refuse("speed", "is that of a replay: it needs start_time or end_time")
+    return None
 
 
 def _filter(request: FollowRequest, symbols: frozenset[str], checks: Checks) -> Filter:

@@ -12,12 +12,14 @@ from tradingsignals.v1 import error_reason_pb2, system_service_pb2
 from tradingsignals_server.domain.errors import (
     BarConflict,
     FieldViolation,
+    FollowerStalled,
     InvalidBar,
     InvalidPageToken,
     InvalidRequest,
     ModelNotLoaded,
     NotEnoughBars,
     Overloaded,
+    OwnerUnavailable,
     PositionAlreadyClosed,
     PositionNotFound,
     SequencePruned,
@@ -27,7 +29,7 @@ from tradingsignals_server.domain.errors import (
     SignalNotFound,
     StorageUnavailable,
 )
-from tradingsignals_server.rpc.errors import Unhealthy, code_of, internal_status, is_retryable, status_of
+from tradingsignals_server.rpc.errors import Relayed, Unhealthy, code_of, internal_status, is_retryable, status_of
 
 from ..builders import OPENING
 
@@ -46,8 +48,10 @@ TABLE: list[tuple[ServiceError, grpc.StatusCode]] = [
     (SequencePruned(1, 5), CODES.OUT_OF_RANGE),
     (SequenceUnknown(5, 1, "e"), CODES.OUT_OF_RANGE),
     (StorageUnavailable(), CODES.UNAVAILABLE),
+    (OwnerUnavailable("USDCOP"), CODES.UNAVAILABLE),
     (ModelNotLoaded("model.onnx: is no ONNX file"), CODES.FAILED_PRECONDITION),
     (Overloaded(9), CODES.RESOURCE_EXHAUSTED),
+    (FollowerStalled(3, 300.0), CODES.RESOURCE_EXHAUSTED),
     (ShuttingDown(3), CODES.UNAVAILABLE),
     (Unhealthy("no database", REPORT), CODES.UNAVAILABLE),
 ]
@@ -83,7 +87,7 @@ def details(status: Any) -> dict[str, Any]:
 
 
 def test_every_error_stands_in_this_table() -> None:
-    assert {type(error) for error, _ in TABLE} | {ServiceError} == leaves(ServiceError)
+    assert {type(error) for error, _ in TABLE} | {ServiceError, Relayed} == leaves(ServiceError)
 
 
 @pytest.mark.parametrize(("error", "code"), TABLE, ids=lambda one: type(one).__name__)
@@ -106,7 +110,7 @@ def test_every_reason_of_the_contract_is_told_by_something() -> None:
 
 def test_only_what_may_well_succeed_later_is_worth_another_try() -> None:
     retryable = {type(error) for error, _ in TABLE if is_retryable(error)}
-    assert retryable == {StorageUnavailable, Overloaded, ShuttingDown, Unhealthy}
+    assert retryable == {StorageUnavailable, OwnerUnavailable, Overloaded, FollowerStalled, ShuttingDown, Unhealthy}
 
 
 def test_violations_are_listed_by_field() -> None:

@@ -52,14 +52,17 @@ class _Call(Details):
         self.invocation_metadata = ()
 
 
+METADATA = (("x-epoch", "of-the-log"),)
+
+
 class Context:
     """Keeps what a handler does to its call, in its order."""
 
     def __init__(self) -> None:
         self.told: list[Any] = []
 
-    async def send_initial_metadata(self, _: object) -> None:
-        self.told.append("metadata")
+    async def send_initial_metadata(self, metadata: object) -> None:
+        self.told.append(metadata)
 
     async def write(self, answer: Any) -> None:
         self.told.append(answer)
@@ -67,7 +70,7 @@ class Context:
 
 def registered(service: ServiceDescriptor, servicer: object) -> Registry:
     registry: Any = Registry()
-    register(registry, service, servicer)
+    register(registry, service, servicer, METADATA)
     found: Registry = registry
     return found
 
@@ -136,7 +139,7 @@ async def test_a_follower_is_told_that_it_follows_before_anything_comes() -> Non
     handler = registered(SERVICES["EventService"], Servicer()).handler(method)
     context = Context()
     await handler.unary_stream(handler.request_deserializer(b""), context)
-    assert context.told == ["metadata", b"one", b"two"]
+    assert context.told == [METADATA, b"one", b"two"]
     refused = Context()
     request = handler.request_deserializer(b"")
     request.resume_after = 1

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 
 from tradingsignals.v1 import event_service_pb2, position_service_pb2, signal_pb2, signal_service_pb2
-from tradingsignals_server.application.broadcast import Batch
+from tradingsignals_server.application.broadcast import Batch, Follower
 from tradingsignals_server.application.ports import LogEntry
 from tradingsignals_server.domain.errors import SequencePruned, ServiceError, ShuttingDown, StorageUnavailable
 from tradingsignals_server.domain.events import EventKind
@@ -14,13 +14,22 @@ from tradingsignals_server.rpc.streams import event_stream, noun_stream
 from ..builders import NOW
 
 SIGNAL = signal_pb2.Signal(symbol="USDCOP", sequence=4)
-ENTRY = LogEntry(4, NOW, EventKind.SIGNAL, "USDCOP", None, None, SIGNAL.SerializeToString())
+ENTRY = LogEntry(4, NOW, EventKind.SIGNAL, "USDCOP", None, None, SIGNAL.SerializeToString(), NOW)
 
 
-async def batches(*found: Batch, error: ServiceError) -> AsyncIterator[Batch]:
-    for batch in found:
-        yield batch
-    raise error
+class Handed(Follower):
+    """A follower who is handed these batches, and then ends with this error."""
+
+    def __init__(self, *found: Batch, error: ServiceError, cursor: int = 0) -> None:
+        self.cursor = cursor
+        self._found = list(found)
+        self._error = error
+
+    async def __anext__(self) -> Batch:
+        if not self._found:
+            raise self._error
+        self.cursor = self._found[0].through_sequence
+        return self._found.pop(0)
 
 
 async def answers(stream: AsyncIterator[bytes], error: type[ServiceError]) -> list[bytes]:
@@ -34,7 +43,7 @@ async def answers(stream: AsyncIterator[bytes], error: type[ServiceError]) -> li
 
 
 async def test_signals_heartbeats_and_the_end() -> None:
-    source = batches(Batch([ENTRY], 5), Batch((), 6), error=StorageUnavailable())
+    source = Handed(Batch([ENTRY], 5), Batch((), 6), error=StorageUnavailable())
     told = [
         signal_service_pb2.StreamSignalsResponse.FromString(answer)
         for answer in await answers(noun_stream(source), StorageUnavailable)
@@ -47,13 +56,13 @@ async def test_signals_heartbeats_and_the_end() -> None:
 
 
 async def test_the_end_of_a_position_stream_reads_the_same() -> None:
-    (end,) = await answers(noun_stream(batches(error=ShuttingDown(6))), ShuttingDown)
+    (end,) = await answers(noun_stream(Handed(error=ShuttingDown(6))), ShuttingDown)
     told = position_service_pb2.StreamPositionsResponse.FromString(end)
     assert (told.error.reason, told.error.retryable) == ("SHUTTING_DOWN", True)
 
 
 async def test_events_heartbeats_and_the_end() -> None:
-    source = batches(Batch([ENTRY], 5), Batch((), 6), error=SequencePruned(6, 9))
+    source = Handed(Batch([ENTRY], 5), Batch((), 6), error=SequencePruned(6, 9))
     told = [
         event_service_pb2.StreamEventsResponse.FromString(answer)
         for answer in await answers(event_stream(source), SequencePruned)
@@ -69,8 +78,8 @@ async def test_events_heartbeats_and_the_end() -> None:
 
 async def test_an_end_before_the_first_batch_does_not_send_the_follower_back_to_the_start() -> None:
     """Whoever keeps through_sequence as its cursor would otherwise be told everything again."""
-    (end,) = await answers(noun_stream(batches(error=ShuttingDown(70))), ShuttingDown)
+    (end,) = await answers(noun_stream(Handed(error=StorageUnavailable(), cursor=70)), StorageUnavailable)
     assert signal_service_pb2.StreamSignalsResponse.FromString(end).through_sequence == 70
-    (end,) = await answers(event_stream(batches(error=ShuttingDown(70))), ShuttingDown)
+    (end,) = await answers(event_stream(Handed(error=ShuttingDown(70), cursor=70)), ShuttingDown)
     told = event_service_pb2.StreamEventsResponse.FromString(end)
     assert (told.through_sequence, told.events[0].sequence) == (70, 70)

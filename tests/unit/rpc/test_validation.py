@@ -200,7 +200,7 @@ def test_lookback_that_is_not_given() -> None:
     ],
 )
 def test_what_a_follower_wants(request_: FollowRequest, wanted: Filter) -> None:
-    assert subscription(request_) == (wanted, None, 15.0)
+    assert subscription(request_) == (wanted, None, 15.0, None)
 
 
 @pytest.mark.parametrize("request_type", FOLLOWING)

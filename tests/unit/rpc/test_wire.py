@@ -53,7 +53,7 @@ def entries(draw: st.DrawFn) -> tuple[LogEntry, event_pb2.Event]:
     sequence, time = draw(st.integers(1, 2**63 - 1)), draw(times)
     event = event_pb2.Event(sequence=sequence, **{field: message})  # type: ignore[arg-type]  # the field is its kind's
     event.event_time.FromDatetime(time)
-    return LogEntry(sequence, time, kind, "USDCOP", None, None, message.SerializeToString()), event
+    return LogEntry(sequence, time, kind, "USDCOP", None, None, message.SerializeToString(), time), event
 
 
 @given(st.integers(0, 2**64 - 1) | st.integers(0, 9).map(lambda sevens: 1 << 7 * sevens))
@@ -73,7 +73,10 @@ def test_a_varint_is_read_back(value: int) -> None:
 @given(st.lists(signals, max_size=5), sequences)
 def test_an_answer_with_signals(messages: list[signal_pb2.Signal], through: int) -> None:
     batch = Batch(
-        [LogEntry(1, datetime.now(UTC), EventKind.SIGNAL, "", None, None, m.SerializeToString()) for m in messages],
+        [
+            LogEntry(1, datetime.now(UTC), EventKind.SIGNAL, "", None, None, m.SerializeToString(), datetime.now(UTC))
+            for m in messages
+        ],
         through,
     )
     expected = signal_service_pb2.StreamSignalsResponse(signals=messages, through_sequence=through)
@@ -83,7 +86,10 @@ def test_an_answer_with_signals(messages: list[signal_pb2.Signal], through: int)
 @given(st.lists(positions, max_size=5), sequences)
 def test_an_answer_with_positions(messages: list[position_pb2.Position], through: int) -> None:
     batch = Batch(
-        [LogEntry(1, datetime.now(UTC), EventKind.SIGNAL, "", None, None, m.SerializeToString()) for m in messages],
+        [
+            LogEntry(1, datetime.now(UTC), EventKind.SIGNAL, "", None, None, m.SerializeToString(), datetime.now(UTC))
+            for m in messages
+        ],
         through,
     )
     expected = position_service_pb2.StreamPositionsResponse(positions=messages, through_sequence=through)

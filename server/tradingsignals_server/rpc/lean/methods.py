@@ -1,0 +1,67 @@
+"""The methods that this path serves, and what each makes of its request."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Callable, Coroutine, Mapping
+from typing import Any
+
+from google.protobuf.message import Message
+from grpc_health.v1 import health_pb2
+
+from tradingsignals.v1 import event_service_pb2, position_service_pb2, signal_service_pb2
+
+from ...application.broadcast import Broadcast
+from ..answers import EVENTS, NOUNS, AnswerForm
+from ..streams import answer_stream
+from ..validation import subscription
+from .fanout import Follow
+
+Served = Follow | AsyncGenerator[bytes]
+"""What a method leads to: a place in the log that the fan-out serves, or answers that are sent one by one."""
+Method = Callable[[Any], Coroutine[Any, Any, Served]]
+
+HEALTH_CHECK = "/grpc.health.v1.Health/Check"
+"""Asked by the edge."""
+
+
+class Methods:
+    """What is served: the type of the request and the method, by path."""
+
+    def __init__(self, broadcast: Broadcast) -> None:
+        self._broadcast = broadcast
+        self.is_serving = True
+        self.at: Mapping[str, tuple[type[Message], Method]] = {
+            _path("SignalService", "StreamSignals"): (
+                signal_service_pb2.StreamSignalsRequest,
+                self._following(NOUNS),
+            ),
+            _path("PositionService", "StreamPositions"): (
+                position_service_pb2.StreamPositionsRequest,
+                self._following(NOUNS),
+            ),
+            _path("EventService", "StreamEvents"): (event_service_pb2.StreamEventsRequest, self._following(EVENTS)),
+            HEALTH_CHECK: (health_pb2.HealthCheckRequest, self._check),
+        }
+
+    def _following(self, form: AnswerForm) -> Method:
+        async def follow(request: Any) -> Served:
+            wanted, resume_after, heartbeat_seconds, replay = subscription(request)
+            if replay is not None:  # it has a pace of its own, so nobody shares it
+                return answer_stream(
+                    form, await self._broadcast.follow(wanted, resume_after, heartbeat_seconds, replay)
+                )
+            return Follow(form, wanted, await self._broadcast.place(resume_after), heartbeat_seconds)
+
+        return follow
+
+    async def _check(self, _: health_pb2.HealthCheckRequest) -> Served:
+        async def answer() -> AsyncGenerator[bytes]:
+            statuses = health_pb2.HealthCheckResponse
+            status = statuses.SERVING if self.is_serving else statuses.NOT_SERVING
+            yield health_pb2.HealthCheckResponse(status=status).SerializeToString()
+
+        return answer()
+
+
+def _path(service: str, method: str) -> str:
+    return f"/tradingsignals.v1.{service}/{method}"

@@ -1,0 +1,147 @@
+"""Behind Envoy: whoever asks by gRPC, gRPC-Web or REST hears the same, whichever path the streams take."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from tests.support.curl import CurlFailed, curl, curl_stream
+from tests.support.deadlines import DEADLINE, within
+from tests.support.logs import Log
+from tests.support.sockets import connected
+
+from tradingsignals_server.adapters.edge.process import running_edge
+from tradingsignals_server.adapters.edge.render import Address, EdgeConfig
+
+from .conftest import Sides, both, followers
+
+PATHS = {
+    "/api/events": "EventService/StreamEvents",
+    "/api/signals/stream": "SignalService/StreamSignals",
+    "/api/signals/positions/stream": "PositionService/StreamPositions",
+}
+ACCEPTED = {"sse": "text/event-stream", "ndjson": "application/json"}
+
+
+@dataclass
+class Edges:
+    """Two edges before the same log: one whose streams come from grpc.aio, one whose streams are lean."""
+
+    sides: Sides
+    aio: int
+    lean: int
+
+
+@pytest.fixture
+async def edges(tmp_path: Path) -> AsyncIterator[Edges]:
+    async with both(await Log.with_entries(100)) as sides:
+        listen, backend = Address("127.0.0.1", 0), Address("127.0.0.1", sides.aio)
+        streams = Address("127.0.0.1", sides.lean)
+        async with (
+            running_edge(EdgeConfig(listen, backend), tmp_path / "aio", drain_seconds=0.1) as aio,
+            running_edge(EdgeConfig(listen, backend, streams=(streams,)), tmp_path / "lean", drain_seconds=0.1) as lean,
+        ):
+            yield Edges(sides, aio.port, lean.port)
+
+
+def plain(answer: Any) -> list[Any]:
+    """The nouns of an answer, however they were batched; heartbeats are not compared."""
+    found: list[Any] = next((answer[name] for name in ("events", "signals", "positions") if name in answer), [])
+    return [noun for noun in found if "heartbeat" not in noun]
+
+
+async def by_rest(port: int, path: str, accept: str) -> list[Any]:
+    """What comes up to the hundredth entry, and the headers that matter."""
+    found: list[Any] = []
+    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=DEADLINE) as rest:
+        query = {"resume_after": "0", "heartbeat_seconds": "1"}
+        async with rest.stream("GET", path, params=query, headers={"accept": accept}) as answer:
+            found.append((answer.status_code, answer.headers["content-type"], answer.headers.get("x-epoch")))
+            async for line in answer.aiter_lines():
+                if line:
+                    told = json.loads(line.removeprefix("data: "))
+                    found.extend(plain(told))
+                    if int(told["through_sequence"]) >= 100:
+                        return found
+    raise AssertionError("the stream ended")
+
+
+async def by_curl(port: int, method: str, protocol: str) -> list[Any]:
+    found: list[Any] = []
+    body = {"resume_after": 0, "heartbeat_seconds": 1}
+    async with curl_stream(f"127.0.0.1:{port}", method, body, protocol=protocol) as answers:
+        async for answer in answers:
+            found.extend(plain(answer))
+            if int(answer["throughSequence"]) >= 100:
+                return found
+    raise AssertionError("the stream ended")
+
+
+@pytest.mark.parametrize("path", PATHS)
+async def test_the_same_comes_over_either_path(edges: Edges, path: str) -> None:
+    for accept in ACCEPTED.values():
+        lean = await by_rest(edges.lean, path, accept)
+        assert lean == await by_rest(edges.aio, path, accept)
+        assert lean[0][0] == 200
+        assert len(lean) > 30
+    for protocol in ("grpc", "grpcweb"):
+        lean = await by_curl(edges.lean, PATHS[path], protocol)
+        assert lean == await by_curl(edges.aio, PATHS[path], protocol)
+        assert len(lean) > 30
+
+
+async def test_the_streams_do_come_over_the_lean_path(edges: Edges) -> None:
+    async with connected(edges.lean) as (reader, writer):
+        writer.write(b"GET /api/events HTTP/1.1\r\nhost: x\r\naccept: text/event-stream\r\n\r\n")
+        assert (await within(reader.readuntil(b"\r\n\r\n"))).startswith(b"HTTP/1.1 200")
+        assert edges.sides.server.followers == 1
+    async with connected(edges.aio) as (reader, writer):
+        writer.write(b"GET /api/events HTTP/1.1\r\nhost: x\r\n\r\n")
+        await within(reader.readuntil(b"\r\n\r\n"))
+        await followers(edges.sides.server, 0)  # the one before has gone: Envoy resets its stream
+
+
+@pytest.mark.parametrize("path", ["/api/events?resume_after=999", "/api/events?heartbeat_seconds=99&symbols=%C3%B1"])
+async def test_refusals_over_rest(edges: Edges, path: str) -> None:
+    told = []
+    for port in (edges.lean, edges.aio):
+        async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=DEADLINE) as rest:
+            answer = await rest.get(path)
+            body = answer.json()
+            named = body["details"][0]["metadata"].pop("request_id")
+            assert named == answer.headers["x-request-id"], "the name under which the log has it"
+            told.append((answer.status_code, answer.headers["content-type"], body))
+    assert told[0] == told[1]
+    assert told[0][0] == 400
+
+
+async def test_refusals_over_grpc_web(edges: Edges) -> None:
+    told = []
+    for port in (edges.lean, edges.aio):
+        with pytest.raises(CurlFailed) as failed:
+            await curl(f"127.0.0.1:{port}", "EventService/StreamEvents", {"resume_after": 999}, protocol="grpcweb")
+        body = failed.value.body
+        for detail in body["details"]:
+            detail.pop("value", None)
+            detail.get("debug", {}).get("metadata", {}).pop("request_id", None)
+        told.append(body)
+    assert told[0] == told[1]
+    assert told[0]["code"] == "out_of_range"
+
+
+async def test_the_end_of_the_server_reaches_everybody(edges: Edges) -> None:
+    """The error event, and then the end, over each way."""
+    async with httpx.AsyncClient(timeout=DEADLINE) as rest:
+        url = f"http://127.0.0.1:{edges.lean}/api/events"
+        async with rest.stream("GET", url, headers={"accept": "text/event-stream"}) as answer:
+            edges.sides.log.broadcast.stop()
+            told = [json.loads(line.removeprefix("data: ")) async for line in answer.aiter_lines() if line]
+    assert told[-1]["events"][0]["error"]["reason"] == "SHUTTING_DOWN"
+    with pytest.raises(CurlFailed) as failed:
+        await curl(f"127.0.0.1:{edges.lean}", "EventService/StreamEvents", {}, protocol="grpcweb")
+    assert failed.value.body["code"] == "unavailable"
