@@ -103,7 +103,7 @@ build/peer/.done: benchmarks/peer/requirements.txt
 	@touch $@
 
 .PHONY: bench
-bench: $(VENV)/.dev build/peer/.done ## Run the benchmarks and print their table; ARGS='generate history' for some
+bench: $(VENV)/.dev build/peer/.done ## Run the benchmarks and print their table; ARGS='generate history' for some, 'streams --quick' for a short look at all streams
 	$(BIN)/python -m benchmarks $(ARGS)
 
 .PHONY: lock

@@ -18,12 +18,17 @@ WARMING_BARS = 100
 
 def simulated_bars(symbol: str, count: int) -> list[Bar]:
     """The first `count` bars of the simulated market of `symbol`, all of them inside its sessions."""
+    return list(islice(market_bars(symbol), count))
+
+
+def market_bars(symbol: str) -> Iterator[Bar]:
+    """The same one by one, without end."""
     calendar = calendar_for(symbol)
     market = SimulatedMarket(SEED, symbol, calendar)
-    bars: list[Bar] = []
-    for time in islice(_bar_times(calendar), count):
-        bars.append(market.next_bar(time, bars[-1] if bars else None))
-    return bars
+    bar: Bar | None = None
+    for time in _bar_times(calendar):
+        bar = market.next_bar(time, bar)
+        yield bar
 
 
 def side_by_side(symbols: Sequence[str], count: int) -> list[Bar]:

@@ -34,14 +34,14 @@ async def run(effort: Effort) -> AsyncIterator[Figure]:
     ):
         await service.publish(simulated_bars(SYMBOL, WARMING_BARS + SIGNALS))
         if peer is not None:
-            await rest_load(peer, "POST /api/signals/generate", 1, 1.0, json.dumps(QUOTE | INDICATORS))
+            await rest_load(peer.port, "POST /api/signals/generate", 1, 1.0, json.dumps(QUOTE | INDICATORS))
         for clients in CLIENTS:
             for figure in await beside_peer(
                 effort,
                 "GET history of 100",
                 "GET /api/signals/history?limit=100",
                 service=service.rest_port,
-                peer=peer,
+                peer=peer.port if peer else None,
                 clients=clients,
                 target=at_least(1.5),
             ):

@@ -26,6 +26,10 @@ class Effort:
     share: float
     peer_python: Path | None = None
 
+    def lasting(self, full: float) -> float:
+        """Seconds that something lasts which takes `full` in a full run."""
+        return full * self.seconds / FULL.seconds
+
     def bars(self, full: int) -> int:
         """How many bars to take where a full run takes `full`."""
         return max(100, round(full * self.share))

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import os
+import resource
 import signal
 import socket
+import subprocess
 import sys
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
@@ -18,6 +20,9 @@ START_SECONDS = 60.0
 STOP_SECONDS = 20.0
 POLL_SECONDS = 0.005
 """How often a starting process is asked whether it answers. It has no other way to tell."""
+
+RSS_SECONDS = 0.05
+"""How often memory is looked at."""
 
 _SHOWN_CHARACTERS = 4000
 
@@ -96,6 +101,60 @@ async def status_of(port: int, path: str) -> int:
         return int((await reader.readexactly(12))[9:])
     finally:
         writer.close()
+
+
+async def posted(port: int, path: str, body: str) -> None:
+    """POST `body` to `path`, and wait for the answer.
+
+    Raises:
+        ProcessFailed: it is not 200.
+    """
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    try:
+        writer.write(
+            f"POST {path} HTTP/1.1\r\nhost: 127.0.0.1:{port}\r\nconnection: close\r\n"
+            f"content-type: application/json\r\ncontent-length: {len(body)}\r\n\r\n{body}".encode()
+        )
+        answer = await reader.read()
+    finally:
+        writer.close()
+    if answer[9:12] != b"200":
+        raise ProcessFailed(f"POST {path} was answered {answer.decode(errors='replace')}")
+
+
+def rss_mib(pid: int) -> float:
+    """Memory of a process that is resident, in MiB."""
+    try:
+        pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
+    except FileNotFoundError:  # not Linux
+        said = subprocess.run(["ps", "-o", "rss=", "-p", str(pid)], check=True, capture_output=True, text=True)
+        return int(said.stdout) / 1024
+    return pages * resource.getpagesize() / 2**20
+
+
+def child_of(pid: int, name: str) -> int:
+    """The child of a process whose program is called `name`."""
+    said = subprocess.run(["ps", "-A", "-o", "pid=,ppid=,comm="], check=True, capture_output=True, text=True)
+    rows = (line.split(None, 2) for line in said.stdout.splitlines())
+    return next(int(row[0]) for row in rows if int(row[1]) == pid and Path(row[2]).name.startswith(name))
+
+
+@asynccontextmanager
+async def watched_rss(pid: int) -> AsyncIterator[list[float]]:
+    """The memory of a process in MiB, looked at again and again until the context ends."""
+    seen = [rss_mib(pid)]
+
+    async def look() -> None:
+        while True:
+            await asyncio.sleep(RSS_SECONDS)
+            seen.append(rss_mib(pid))
+
+    looking = asyncio.create_task(look())
+    try:
+        yield seen
+    finally:
+        looking.cancel()
+        seen.append(rss_mib(pid))
 
 
 def _end_of(log: Path) -> str:

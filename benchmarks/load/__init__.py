@@ -1,5 +1,32 @@
-"""Loads: a number of clients, each with a connection of its own, that call again as soon as they are answered."""
+"""Loads: clients that call again as soon as they are answered, and followers that count what comes to them."""
 
 from .clients import Load, LoadFailed, counted, grpc_load, load_figure, rest_load
+from .followers import (
+    STREAMS_PER_CONNECTION,
+    Delivery,
+    Followers,
+    Way,
+    caught_up,
+    following,
+    p50_p99,
+    to_each,
+    to_the_last,
+)
 
-__all__ = ["Load", "LoadFailed", "counted", "grpc_load", "load_figure", "rest_load"]
+__all__ = [
+    "STREAMS_PER_CONNECTION",
+    "Delivery",
+    "Followers",
+    "Load",
+    "LoadFailed",
+    "Way",
+    "caught_up",
+    "counted",
+    "following",
+    "grpc_load",
+    "load_figure",
+    "p50_p99",
+    "rest_load",
+    "to_each",
+    "to_the_last",
+]

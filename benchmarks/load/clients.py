@@ -11,8 +11,9 @@ import asyncio
 import gc
 import time
 from abc import abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import count, repeat
 from statistics import median
 from typing import Any
 
@@ -154,10 +155,10 @@ class _RestClient(_Client):
 class _GrpcClient(_Client):
     """A unary call of gRPC, in frames of HTTP/2."""
 
-    def __init__(self, clock: _Clock, headers: bytes, message: bytes) -> None:
+    def __init__(self, clock: _Clock, headers: bytes, messages: Iterator[bytes]) -> None:
         super().__init__(clock)
         self._headers = headers
-        self._message = b"\0" + len(message).to_bytes(4, "big") + message
+        self._messages = messages
         self._stream = -1
         self._received = bytearray()
         self._may_send = frames.INITIAL_WINDOW
@@ -175,13 +176,18 @@ class _GrpcClient(_Client):
     def _send(self) -> None:
         self._stream += 2
         self._has_answer = False
-        self._may_send -= len(self._message)
+        message = next(self._messages, None)
+        if message is None:
+            self._fail("the client has no message left")
+            return
+        framed = b"\0" + len(message).to_bytes(4, "big") + message
+        self._may_send -= len(framed)
         if self._may_send < 0:
             self._fail("the server does not let calls in as fast as it answers them")
             return
         self.transport.write(
             frames.frame(frames.HEADERS, frames.END_HEADERS, self._stream, self._headers)
-            + frames.frame(frames.DATA, frames.END_STREAM, self._stream, self._message)
+            + frames.frame(frames.DATA, frames.END_STREAM, self._stream, framed)
         )
 
     def data_received(self, data: bytes) -> None:
@@ -217,8 +223,10 @@ async def rest_load(port: int, request_line: str, clients: int, seconds: float, 
     return await _load(port, clients, seconds, lambda clock: _RestClient(clock, request))
 
 
-async def grpc_load(port: int, method: str, message: bytes, clients: int, seconds: float) -> Load:
-    """Load a unary method, such as "/package.Service/Method".
+async def grpc_load(
+    port: int, method: str, message: bytes | Callable[[int], Iterator[bytes]], clients: int, seconds: float
+) -> Load:
+    """Load a unary method, such as "/package.Service/Method", with one message, or each client with its own.
 
     Raises:
         LoadFailed: a call failed.
@@ -233,7 +241,9 @@ async def grpc_load(port: int, method: str, message: bytes, clients: int, second
             "te": "trailers",
         }
     )
-    return await _load(port, clients, seconds, lambda clock: _GrpcClient(clock, headers, message))
+    numbers = count()
+    messages = (lambda _: repeat(message)) if isinstance(message, bytes) else message
+    return await _load(port, clients, seconds, lambda clock: _GrpcClient(clock, headers, messages(next(numbers))))
 
 
 async def _load(port: int, clients: int, seconds: float, make: Callable[[_Clock], _Client]) -> Load:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from itertools import islice
 from pathlib import Path
@@ -17,10 +19,12 @@ import onnxruntime
 import pandas as pd
 from fastapi import FastAPI, Query
 
+from .broadcast import Hub
 from .indicators import technical_factors
 from .messages import GenerateRequest, HealthAnswer, HistoryAnswer, Signal, SignalAnswer, TechnicalFactors
 
 FEATURES = 16
+OBSERVATION = "observation"
 ACTIONS = ("HOLD", "BUY", "SELL")
 KEPT_SIGNALS = 10_000
 CONNECTIONS = 10
@@ -34,22 +38,26 @@ _NEWEST_BARS = "SELECT time, open, high, low, close, volume FROM bars WHERE symb
 class Signals:
     """Makes signals and remembers them until the process ends."""
 
-    def __init__(self, model: Path) -> None:
+    def __init__(self, model: Path, hub: Hub) -> None:
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = 1
         self._session: Any = onnxruntime.InferenceSession(str(model), options, providers=["CPUExecutionProvider"])
-        # Its recurrent state begins anew with every signal, as it did in the services this stands for.
-        _, *states = self._session.get_inputs()
-        self._zeros = {state.name: np.zeros((1, *state.shape[1:]), dtype=np.float32) for state in states}
+        # It forgets between calls: what an LSTM remembers is always zeros.
+        self._memory = {
+            node.name: np.zeros([size if isinstance(size, int) else 1 for size in node.shape], np.float32)
+            for node in self._session.get_inputs()
+            if node.name != OBSERVATION
+        }
         self._version = model.stem
+        self._hub = hub
         self.newest: deque[Signal] = deque(maxlen=KEPT_SIGNALS)
         self.made = 0
 
     def make(self, symbol: str, price: float, factors: TechnicalFactors) -> Signal:
         """A signal at `price`."""
         started = perf_counter()
-        (answer,) = self._session.run(["probabilities"], {"observation": _observation(price, factors), **self._zeros})
-        probabilities = answer[0].tolist()
+        answer = self._session.run(None, {OBSERVATION: _observation(price, factors), **self._memory})
+        probabilities = answer[0][0].tolist()
         confidence = max(probabilities)
         action = ACTIONS[probabilities.index(confidence)]
         atr = factors.atr or 0.01 * price
@@ -80,19 +88,28 @@ class Signals:
         )
         self.newest.appendleft(signal)
         self.made += 1
+        self._hub.publish(signal)
         return signal
 
 
 def make_app(model: Path, dsn: str) -> FastAPI:
     """The application with the policy in `model`, which reads bars from the database at `dsn`."""
-    app = FastAPI(title="Signals")
-    signals = Signals(model)
+    hub = Hub()
+    signals = Signals(model, hub)
     connecting = asyncio.Semaphore(CONNECTIONS)
+
+    @asynccontextmanager
+    async def broadcasting(_: FastAPI) -> AsyncIterator[None]:
+        task = asyncio.create_task(hub.run())
+        yield
+        task.cancel()
+
+    app = FastAPI(title="Signals", lifespan=broadcasting)
 
     async def health() -> HealthAnswer:
         return HealthAnswer(status="healthy", model_loaded=True, total_signals_generated=signals.made)
 
-    async def generate(request: GenerateRequest) -> SignalAnswer:
+    def made_for(request: GenerateRequest) -> Signal:
         histogram = None
         if request.macd is not None and request.macd_signal is not None:
             histogram = request.macd - request.macd_signal
@@ -107,7 +124,13 @@ def make_app(model: Path, dsn: str) -> FastAPI:
             ema_50=request.ema_50,
             atr=request.atr,
         )
-        return SignalAnswer(signal=signals.make(request.symbol, request.close_price, factors))
+        return signals.make(request.symbol, request.close_price, factors)
+
+    async def generate(request: GenerateRequest) -> SignalAnswer:
+        return SignalAnswer(signal=made_for(request))
+
+    async def burst(request: GenerateRequest, count: int) -> SignalAnswer:
+        return [SignalAnswer(signal=made_for(request)) for _ in range(count)][-1]
 
     async def generate_from_db(symbol: str = "USDCOP", lookback_bars: int = Query(100, ge=50, le=500)) -> SignalAnswer:
         async with connecting:
@@ -126,8 +149,10 @@ def make_app(model: Path, dsn: str) -> FastAPI:
 
     app.add_api_route("/health", health, methods=["GET"])
     app.add_api_route("/api/signals/generate", generate, methods=["POST"])
+    app.add_api_route("/api/signals/burst", burst, methods=["POST"])
     app.add_api_route("/api/signals/generate-from-db", generate_from_db, methods=["POST"])
     app.add_api_route("/api/signals/history", history, methods=["GET"])
+    app.add_api_websocket_route("/ws/signals", hub.follow)
     return app
 
 

@@ -1,0 +1,110 @@
+"""The process of followers that `followers` starts: python -m benchmarks.load.follow.
+
+It is told on standard input, a JSON object a line, and answers on standard output in the same form. First whom to
+follow, answered when every follower is subscribed; then what to await, answered at once and again when all have it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import json
+import sys
+from collections.abc import Callable
+from functools import partial
+from time import process_time
+from typing import Any
+
+import uvloop
+
+from . import frames
+from .limits import raise_file_limit
+from .readers import Http2Followers, counting, http1_follower
+from .tally import Tally
+
+_OPENING_AT_ONCE = 100
+
+
+def _say(said: dict[str, Any]) -> None:
+    print(json.dumps(said), flush=True)
+
+
+async def _connect(told: dict[str, Any], tally: Tally) -> None:
+    loop = asyncio.get_running_loop()
+    port, path, request = told["port"], told["path"], bytes.fromhex(told["request"])
+    make: Callable[[int], asyncio.BaseProtocol]
+    followers = range(told["followers"])
+    if told["kind"] == "grpc":
+        headers = frames.header_block(
+            {
+                ":method": "POST",
+                ":scheme": "http",
+                ":path": path,
+                ":authority": f"127.0.0.1:{port}",
+                "content-type": "application/grpc",
+                "te": "trailers",
+            }
+        )
+        count, step = counting(path, tally, told["after"]), told["streams_per_connection"]
+
+        def make(start: int) -> asyncio.BaseProtocol:
+            some = followers[start : start + step]
+            return Http2Followers(tally, some, headers, request, count, stalls=told["stalls"])
+
+    else:
+        make, step = http1_follower(told["kind"], path, request, port, tally, stalls=told["stalls"]), 1
+    starts = range(0, len(followers), step)
+    for at in range(0, len(starts), _OPENING_AT_ONCE):
+        some = starts[at : at + _OPENING_AT_ONCE]
+        await asyncio.gather(*(loop.create_connection(partial(make, start), "127.0.0.1", port) for start in some))
+
+
+async def _follow() -> None:
+    loop = asyncio.get_running_loop()
+    commands = asyncio.StreamReader()
+    await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(commands), sys.stdin)
+    _say({"ready": True})
+    told = json.loads(await commands.readline())
+    changed = asyncio.Event()
+    tally = Tally(told["followers"], changed.set)
+    gc.freeze()
+    gc.disable()  # a collection would look like the server's delay
+    cpu_started = process_time()
+    if told["events"]:
+        tally.expect(told["events"], each=False)
+    await _connect(told, tally)
+    while tally.subscribed < tally.followers and not tally.ended:
+        await changed.wait()
+        changed.clear()
+    _say({"subscribed": tally.subscribed, "ended": tally.ended[:3]})
+    if told["events"]:
+        await _received(tally, told["events"], changed, cpu_started)
+    while line := await commands.readline():
+        asked = json.loads(line)
+        tally.expect(asked["events"], each=asked["each"])
+        cpu_started = process_time()
+        _say({"awaiting": asked["events"]})
+        await _received(tally, asked["events"], changed, cpu_started)
+
+
+async def _received(tally: Tally, events: int, changed: asyncio.Event, cpu_started: float) -> None:
+    """Wait until everybody has what is awaited, and say what came."""
+    while not tally.finished and not tally.ended:
+        await changed.wait()
+        changed.clear()
+    _say(
+        {
+            "last": tally.last,
+            "bytes": tally.bytes,
+            "cpu_seconds": process_time() - cpu_started,
+            "arrivals": tally.arrivals,
+            "too_many": sum(received > events for received in tally.received),
+            "ended": tally.ended[:3],
+        }
+    )
+
+
+if __name__ == "__main__":
+    raise_file_limit()
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(_follow())

@@ -1,0 +1,233 @@
+"""The load generator of streams: any number of followers, in processes of their own.
+
+A follower counts every event that comes to it, and the time at which it came; that all of them had all of it, and none
+of it twice, is checked. All processes of a machine share one monotonic clock, so what is published here and arrives
+there can be compared. Each says how much of a core it took.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from itertools import chain
+from time import perf_counter
+from typing import Any, Generic, TypeVar
+
+from ..measure import percentile
+from ..processes import ROOT
+from .clients import LoadFailed
+
+STREAMS_PER_CONNECTION = 100
+"""As many as many clients of gRPC put on one."""
+
+_ANSWER_BYTES = 1 << 28
+_SUBSCRIBE_SECONDS = 60.0
+_RECEIVE_SECONDS = 90.0
+_STOP_SECONDS = 10.0
+
+Given = TypeVar("Given")
+Given_co = TypeVar("Given_co", covariant=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """How a stream is followed.
+
+    kind: "grpc", "grpc-web", "sse" or "websocket".
+    request: the serialised request, for gRPC and gRPC-Web; `after` is the sequence that it resumes after.
+    streams_per_connection: how many share a connection, which gRPC allows.
+    """
+
+    name: str
+    kind: str
+    port: int
+    path: str
+    request: bytes = b""
+    after: int = 0
+    streams_per_connection: int = STREAMS_PER_CONNECTION
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery(Generic[Given_co]):
+    """What came of one wait.
+
+    seconds: from the start of what was done meanwhile until the last follower had the last event.
+    busy: the share of a core that the busiest process of followers took.
+    arrivals: of each event the times at which it came to the followers, in ascending order; if they were asked for.
+    given: what was done meanwhile returned this.
+    """
+
+    followers: int
+    events: int
+    seconds: float
+    bytes: int
+    busy: float
+    arrivals: Sequence[Sequence[float]]
+    given: Given_co
+
+    @property
+    def per_second(self) -> float:
+        """Events delivered in a second, each counted for every follower."""
+        return self.events * self.followers / self.seconds
+
+
+class Followers:
+    """Followers that are subscribed."""
+
+    def __init__(self, processes: Sequence[asyncio.subprocess.Process], followers: int) -> None:
+        self._processes = processes
+        self._followers = followers
+
+    async def receive(
+        self, events: int, meanwhile: Callable[[], Awaitable[Given]], *, each: bool = False
+    ) -> Delivery[Given]:
+        """Do something that leads to `events` events, and wait until every follower has them all.
+
+        Raises:
+            LoadFailed: a stream was ended, or events came twice, or not in time.
+        """
+        for process in self._processes:
+            _tell(process, {"events": events, "each": each})
+        for process in self._processes:
+            await _answer(process)
+        started = perf_counter()
+        return await self._delivered(events, started, await meanwhile())
+
+    async def _delivered(self, events: int, started: float, given: Given, *, or_more: bool = False) -> Delivery[Given]:
+        try:
+            async with asyncio.timeout(_RECEIVE_SECONDS):
+                answers = [await _answer(process) for process in self._processes]
+        except TimeoutError:
+            raise LoadFailed(f"not all of {self._followers} followers had {events} events in time") from None
+        for answer in answers:
+            if answer["ended"] or (answer["too_many"] and not or_more):
+                raise LoadFailed(f"{answer['too_many']} followers had events twice; streams ended: {answer['ended']}")
+        seconds = max(answer["last"] for answer in answers) - started
+        arrivals = [sorted(chain(*of_one)) for of_one in zip(*(answer["arrivals"] for answer in answers), strict=True)]
+        return Delivery(
+            followers=self._followers,
+            events=events,
+            seconds=seconds,
+            bytes=sum(answer["bytes"] for answer in answers),
+            busy=max(answer["cpu_seconds"] for answer in answers) / seconds,
+            arrivals=arrivals,
+            given=given,
+        )
+
+
+@asynccontextmanager
+async def following(way: Way, followers: int, *, processes: int = 1, stalled: bool = False) -> AsyncIterator[Followers]:
+    """`followers` followers, subscribed, in `processes` processes; `stalled` ones do not read what comes.
+
+    Raises:
+        LoadFailed: not all were let in.
+    """
+    shares = [followers // processes + (place < followers % processes) for place in range(processes)]
+    async with AsyncExitStack() as stack:
+        started = [await stack.enter_async_context(_process()) for _ in shares]
+        for process, share in zip(started, shares, strict=True):
+            _tell(process, _told(way, share, stalls=stalled))
+        await _let_in(started, way, followers)
+        yield Followers(started, followers)
+
+
+async def caught_up(
+    way: Way, followers: int, events: int, *, or_more: bool = False, subscribed: asyncio.Event | None = None
+) -> Delivery[None]:
+    """Subscribe `followers` followers, and wait until each has the `events` events that are there already.
+
+    `or_more` says that there may be more by then; `subscribed` is set when all are.
+
+    Raises:
+        LoadFailed: not all were let in, or had not all of them in time.
+    """
+    async with _process() as process:
+        started = perf_counter()
+        _tell(process, _told(way, followers) | {"events": events})
+        await _let_in([process], way, followers)
+        if subscribed is not None:
+            subscribed.set()
+        return await Followers([process], followers)._delivered(events, started, None, or_more=or_more)
+
+
+def _told(way: Way, followers: int, *, stalls: bool = False) -> dict[str, Any]:
+    return {
+        "kind": way.kind,
+        "port": way.port,
+        "path": way.path,
+        "request": way.request.hex(),
+        "after": way.after,
+        "streams_per_connection": way.streams_per_connection,
+        "followers": followers,
+        "stalls": stalls,
+        "events": 0,
+    }
+
+
+async def _let_in(processes: Sequence[asyncio.subprocess.Process], way: Way, followers: int) -> None:
+    try:
+        async with asyncio.timeout(_SUBSCRIBE_SECONDS):
+            answers = [await _answer(process) for process in processes]
+    except TimeoutError:
+        raise LoadFailed(f"not all of {followers} followers by {way.name} were let in") from None
+    subscribed = sum(answer["subscribed"] for answer in answers)
+    if subscribed < followers:
+        raise LoadFailed(f"{subscribed} of {followers} followers by {way.name} were let in: {answers[0]['ended']}")
+
+
+@asynccontextmanager
+async def _process() -> AsyncIterator[asyncio.subprocess.Process]:
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "benchmarks.load.follow"),
+        cwd=ROOT,
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+        limit=_ANSWER_BYTES,
+    )
+    try:
+        await _answer(process)
+        yield process
+    finally:
+        if process.returncode is None:
+            process.terminate()
+        async with asyncio.timeout(_STOP_SECONDS):
+            await process.wait()
+
+
+def _tell(process: asyncio.subprocess.Process, told: dict[str, Any]) -> None:
+    assert process.stdin is not None
+    process.stdin.write(json.dumps(told).encode() + b"\n")
+
+
+async def _answer(process: asyncio.subprocess.Process) -> dict[str, Any]:
+    assert process.stdout is not None
+    line = await process.stdout.readline()
+    if not line:
+        raise LoadFailed("a process of followers has ended")
+    answer: dict[str, Any] = json.loads(line)
+    return answer
+
+
+def to_the_last(delivery: Delivery[Sequence[float]]) -> list[float]:
+    """Milliseconds from each event's publishing, which `given` tells, until its last follower had it; ascending."""
+    return sorted(
+        (times[-1] - published) * 1e3 for published, times in zip(delivery.given, delivery.arrivals, strict=True)
+    )
+
+
+def to_each(delivery: Delivery[Sequence[float]]) -> list[float]:
+    """The same until each of the followers had it."""
+    return sorted(
+        (time - published) * 1e3
+        for published, times in zip(delivery.given, delivery.arrivals, strict=True)
+        for time in times
+    )
+
+
+def p50_p99(ascending: Sequence[float]) -> tuple[float, float]:
+    """The median, and what one of a hundred exceeds."""
+    return percentile(ascending, 50), percentile(ascending, 99)
