@@ -36,7 +36,7 @@ ENV ORT_DISABLE_TELEMETRY=1
 ENV GRPC_HOST=0.0.0.0
 WORKDIR /srv/tradingsignals
 USER tradingsignals
-EXPOSE 50051
+EXPOSE 50051 50052
 
 HEALTHCHECK --interval=10s --timeout=5s --start-period=30s --retries=3 CMD ["python", "-c", "import os, grpc; \
 from grpc_health.v1 import health_pb2, health_pb2_grpc; \

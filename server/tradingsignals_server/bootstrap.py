@@ -3,44 +3,59 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
 
 import asyncpg
 
 from .adapters.edge.process import Edge, running_edge
-from .adapters.edge.render import Address, EdgeConfig
+from .adapters.edge.render import PACKAGE, Address, EdgeConfig
 from .adapters.feeds.replay import ReplayFeed
 from .adapters.feeds.simulate import SimulatedFeed
+from .adapters.fleet import ServerFailed, ServerProcess, fleet_ports, running_fleet
 from .adapters.onnx.repository import fingerprint, load_newest, shipped_models, versions
 from .adapters.placeholder_policy import PlaceholderPolicy
 from .adapters.postgres.bars_table import BarsTable
 from .adapters.postgres.connection import connection, connection_pool
 from .adapters.postgres.embedded import running_postgres
+from .adapters.postgres.membership import Membership
 from .adapters.postgres.migrate import Migration, migrate
 from .adapters.postgres.store import PostgresStore
 from .application.broadcast import Broadcast
 from .application.engine import Engine
 from .application.health import HealthReporter
+from .application.log_reader import LogReader
 from .application.models import ModelKeeper, ModelSource
 from .application.pipeline import Pipeline
-from .application.ports import Feed, Store
+from .application.ports import Feed, MarketDataSink, Store
 from .application.queries import Queries
+from .application.retention import Retention
+from .application.routing import Router
 from .application.trader import Trader
 from .config import PLACEHOLDER_PATH, FeedKind, Settings
 from .domain.calendar import calendar_for
 from .rpc.convert import encode
 from .rpc.events import EventServicer
+from .rpc.lean.server import LeanServer, running_lean_server
 from .rpc.market_data import MarketDataServicer
 from .rpc.model import ModelServicer
+from .rpc.peers import AtOwner, Peers, PeerServicer, peers, symbol_of_position, symbol_of_request
 from .rpc.positions import PositionServicer
-from .rpc.server import running_server
+from .rpc.registration import Metadata
+from .rpc.server import EPOCH_KEY, running_server
 from .rpc.signals import SignalServicer
 from .rpc.system import SystemServicer
+
+log = logging.getLogger(__name__)
+
+
+WHOLE_SECONDS = 60.0
+"""How long a rolling restart waits for a server that is down."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +66,7 @@ class Service:
     """
 
     grpc_port: int
+    stream_port: int | None
     dsn: str
     pipeline: Pipeline
     farewell: Callable[[], Awaitable[None]]
@@ -76,6 +92,7 @@ async def everything(settings: Settings) -> AsyncIterator[Everything]:
         config = EdgeConfig(
             listen=Address(settings.signal_service_host, settings.signal_service_port),
             backend=Address(settings.grpc_host, service.grpc_port),
+            streams=() if service.stream_port is None else (Address(settings.grpc_host, service.stream_port),),
         )
         async with running_edge(config, settings.data_dir / "edge") as edge:
             try:
@@ -83,6 +100,49 @@ async def everything(settings: Settings) -> AsyncIterator[Everything]:
             finally:
                 # Followers behind the edge are to hear it from the server before the edge cuts them off.
                 await service.farewell()
+
+
+@dataclass(frozen=True, slots=True)
+class Several:
+    """Several servers that run, with the edge in front of them."""
+
+    dsn: str
+    fleet: Sequence[ServerProcess]
+    edge: Edge
+
+    async def restart_in_turn(self) -> None:
+        """Restart one server after the other, each when the edge has all of them."""
+        for server in self.fleet:
+            try:
+                async with asyncio.timeout(WHOLE_SECONDS):
+                    await self.edge.sees_all_healthy()
+                log.info("restarting the server on port %d", server.port)
+                await server.restart()
+            except (TimeoutError, ServerFailed) as error:
+                log.error("%s; the servers that are left stay as they are", str(error) or "not every server is healthy")
+                return
+        await self.edge.sees_all_healthy()
+        log.info("every server has been restarted")
+
+
+@asynccontextmanager
+async def several(settings: Settings) -> AsyncIterator[Several]:
+    """The database if none is named, the servers in processes of their own, and the edge."""
+    ports = fleet_ports(settings.grpc_port, settings.servers, streams=settings.stream_port > 0)
+    async with database(settings) as dsn, running_fleet(ports, settings.of_a_server(dsn)) as fleet:
+        first, *further = (Address("127.0.0.1", server.port) for server in fleet)
+        config = EdgeConfig(
+            listen=Address(settings.signal_service_host, settings.signal_service_port),
+            backend=first,
+            further_backends=tuple(further),
+            streams=tuple(Address("127.0.0.1", server.stream_port) for server in fleet if server.stream_port),
+        )
+        async with running_edge(config, settings.data_dir / "edge") as edge:
+            try:
+                yield Several(dsn, fleet, edge)
+            finally:
+                # Followers behind the edge are to hear it from the servers before the edge cuts them off.
+                await asyncio.gather(*(server.stop() for server in fleet))
 
 
 @asynccontextmanager
@@ -106,41 +166,105 @@ async def serving(settings: Settings, dsn: str) -> AsyncIterator[Service]:
     It ends in this order: bars stop coming in, health checks and followers are told, calls under way end, what waits
     is committed, the database is let go.
     """
-    calendar_of = partial(calendar_for, choice=settings.session_calendar)
-    async with connection_pool(dsn) as pool, asyncio.TaskGroup() as background:
+    async with connection_pool(dsn) as pool, peers() as others, asyncio.TaskGroup() as background:
         await migrated(pool)
         store = PostgresStore(pool, encode, await _bars_table(pool, settings))
-        rules = settings.risk_rules
         live, shadow = _model_source(settings.model_path, "MODEL_PATH"), _shadow_source(settings)
-        pipeline = Pipeline(
-            Trader(live.load(), rules), calendar_of, None if shadow is None else Trader(shadow.load(), rules)
-        )
+        pipeline = _pipeline(settings, live, shadow)
         broadcast = Broadcast(store, await store.log_head())
-        engine = Engine(store, pipeline, broadcast, utc_now, bars_elsewhere=settings.bars_table is not None)
-        for symbol in await store.symbols_with_open_positions():
-            await engine.last_bar(symbol)
-        background.create_task(engine.run())
-        keeper = ModelKeeper(engine, pipeline, rules, live, shadow)
-        keeping = background.create_task(keeper.run())
-        try:
-            servicers = _servicers(settings, store, engine, pipeline, broadcast, keeper)
-            async with running_server(settings.grpc_host, settings.grpc_port, servicers) as server:
+        reader = LogReader(store, broadcast)
+        membership = Membership(dsn, reader.wake)
+        engine = Engine(
+            store,
+            pipeline,
+            broadcast,
+            utc_now,
+            bars_elsewhere=settings.bars_table is not None,
+            ownership=membership,
+            reader=reader,
+        )
+        router = Router(engine, membership, store, others.at)
+        keeper = ModelKeeper(engine, pipeline, settings.risk_rules, live, shadow)
+        servicers = _servicers(settings, store, engine, router, others, pipeline, broadcast, keeper)
+        writing = background.create_task(engine.run())
+        retention = Retention(store, broadcast, utc_now, timedelta(days=settings.signal_retention_days))
+        tasks = [background.create_task(work) for work in (keeper.run(), router.run(), retention.run())]
 
-                async def farewell() -> None:
-                    broadcast.stop()
+        async def join(port: int) -> None:
+            await membership.join(f"{settings.reachable_host}:{port}")
+            tasks.append(background.create_task(membership.run()))
+            if await membership.is_alone():
+                symbols = await store.symbols_with_open_positions()
+                for symbol in (await membership.claim(symbols)).ours:
+                    await engine.last_bar(symbol)
+
+        try:
+            metadata = ((EPOCH_KEY, str(broadcast.epoch)),)
+            async with (
+                running_server(
+                    settings.grpc_host,
+                    settings.grpc_port,
+                    servicers,
+                    stream_metadata=metadata,
+                    stall_seconds=settings.stream_stall_seconds,
+                    peer_servicer=PeerServicer(router),
+                    before_serving=join,
+                ) as server,
+                _streams(settings, broadcast, metadata) as streams,
+            ):
+
+                async def not_serving() -> None:
+                    if streams is not None:
+                        streams.not_serving()
                     await server.not_serving()
 
-                feed = _feed(settings)
-                feeding = None if feed is None else background.create_task(feed.run(engine))
+                async def farewell() -> None:
+                    await not_serving()
+                    broadcast.stop()
+
+                feeding = background.create_task(_fed(_feed(settings), router, membership))
                 try:
-                    yield Service(server.port, dsn, pipeline, farewell)
+                    yield Service(server.port, None if streams is None else streams.port, dsn, pipeline, farewell)
                 finally:
-                    if feeding is not None:
-                        feeding.cancel()
+                    feeding.cancel()
+                    await not_serving()
+                    await asyncio.sleep(settings.drain_seconds)
                     await farewell()
+                    # Our symbols are free for others as soon as what waits is committed.
+                    await engine.stop()
+                    await asyncio.wait([writing])
+                    await membership.leave()
         finally:
-            keeping.cancel()
+            for task in tasks:
+                task.cancel()
             await engine.stop()
+            await membership.leave()
+
+
+_FEEDING = 1
+"""The role of the one server whose feed runs."""
+
+
+async def _fed(feed: Feed | None, sink: MarketDataSink, membership: Membership) -> None:
+    """Run the feed, if there is one, whenever this server is the one to do so, and stop it when it is not any more."""
+    while feed is not None:
+        lost = await membership.lead(_FEEDING)
+        async with asyncio.TaskGroup() as group:
+            running = group.create_task(feed.run(sink))
+            await lost()
+            running.cancel()
+
+
+@asynccontextmanager
+async def _streams(settings: Settings, broadcast: Broadcast, metadata: Metadata) -> AsyncIterator[LeanServer | None]:
+    """The server of the streams, if they have a port of their own."""
+    if not settings.stream_port:
+        yield None
+        return
+    async with running_lean_server(
+        settings.grpc_host, settings.stream_port, broadcast, metadata, settings.stream_stall_seconds
+    ) as server:
+        yield server
 
 
 async def migrated(pool: asyncpg.Pool) -> list[Migration]:
@@ -153,6 +277,8 @@ def _servicers(
     settings: Settings,
     store: Store,
     engine: Engine,
+    router: Router,
+    others: Peers,
     pipeline: Pipeline,
     broadcast: Broadcast,
     keeper: ModelKeeper,
@@ -161,12 +287,31 @@ def _servicers(
     health = HealthReporter(store, engine, pipeline, utc_now, live_feed=settings.feed is FeedKind.PUSH)
     return {
         "SystemService": SystemServicer(health, broadcast, settings.feed),
-        "SignalService": SignalServicer(engine, queries, broadcast, pipeline),
-        "PositionService": PositionServicer(engine, queries, broadcast),
-        "MarketDataService": MarketDataServicer(engine, queries, utc_now),
+        "SignalService": AtOwner(
+            SignalServicer(engine, queries, broadcast, pipeline),
+            router,
+            others,
+            {
+                "generate_signal": (f"/{PACKAGE}.SignalService/GenerateSignal", symbol_of_request),
+                "generate_signal_from_db": (f"/{PACKAGE}.SignalService/GenerateSignalFromDb", symbol_of_request),
+            },
+        ),
+        "PositionService": AtOwner(
+            PositionServicer(engine, queries, broadcast),
+            router,
+            others,
+            {"close_position": (f"/{PACKAGE}.PositionService/ClosePosition", symbol_of_position(store))},
+        ),
+        "MarketDataService": MarketDataServicer(router, queries, utc_now),
         "ModelService": ModelServicer(pipeline, keeper, queries),
         "EventService": EventServicer(broadcast),
     }
+
+
+def _pipeline(settings: Settings, live: ModelSource, shadow: ModelSource | None) -> Pipeline:
+    rules = settings.risk_rules
+    watched = None if shadow is None else Trader(shadow.load(), rules)
+    return Pipeline(Trader(live.load(), rules), partial(calendar_for, choice=settings.session_calendar), watched)
 
 
 def _model_source(path: Path | None, setting: str) -> ModelSource:

@@ -58,15 +58,17 @@ def main() -> None:
 @click.option("--bars", type=click.Path(path_type=Path, dir_okay=False, exists=True), help="Replay this file of bars.")
 @click.option("--speed", type=click.FloatRange(min=0), help="Times faster than the market; 0 does not wait.")
 @click.option("--feed", type=click.Choice([kind.value for kind in FeedKind]), help="Where bars come from.")
-def up(bars: Path | None, speed: float | None, feed: str | None) -> None:
+@click.option("--servers", type=click.IntRange(1, 64), help="Servers to start, for a machine with more cores.")
+def up(bars: Path | None, speed: float | None, feed: str | None, servers: int | None) -> None:
     """Start everything: the database if none is named, the server, and the edge on the public port.
 
-    Without options a simulated market goes by, so that there is something to see at once.
+    Without options a simulated market goes by, so that there is something to see at once. With several servers SIGHUP
+    restarts one after the other, and nobody notices.
     """
     from .commands import up as command
 
-    settings = _settings(bars, speed, feed)
-    _run(command.up(settings))
+    settings = _settings(bars, speed, feed, servers)
+    _run(command.up(settings) if settings.servers == 1 else command.up_several(settings))
 
 
 @main.command()
@@ -202,22 +204,34 @@ def export(
 
 @main.command()
 @click.option("--out", type=click.Path(path_type=Path, file_okay=False), required=True, help="Folder to write to.")
-@click.option("--backend", default="127.0.0.1:50051", show_default=True, help="Where the gRPC server listens.")
+@click.option(
+    "--backend",
+    "backends",
+    multiple=True,
+    default=("127.0.0.1:50051",),
+    show_default=True,
+    help="Where a gRPC server listens; may be given several times. A name may stand for several.",
+)
 @click.option("--listen", default="0.0.0.0:8003", show_default=True, help="Where the edge is to listen.")
-def edge(out: Path, backend: str, listen: str) -> None:
+@click.option(
+    "--streams",
+    multiple=True,
+    help="Where its streams come from (STREAM_PORT), if not from the same place; may be given several times.",
+)
+def edge(out: Path, backends: tuple[str, ...], listen: str, streams: tuple[str, ...]) -> None:
     """Write all that an Envoy of your own needs: its configuration and the files it serves."""
     from .commands import edge as command
 
-    command.write(out, backend, listen)
+    command.write(out, backends, listen, streams)
 
 
-def _settings(bars: Path | None, speed: float | None, feed: str | None) -> Settings:
+def _settings(bars: Path | None, speed: float | None, feed: str | None, servers: int | None = None) -> Settings:
     if bars is not None:
         feed = FeedKind.REPLAY
-    settings = Settings.from_env(feed=feed, replay_file=bars)
+    settings = Settings.from_env(feed=feed, replay_file=bars, servers=servers)
     if speed is not None:
         of_feed = "replay_speed" if settings.feed is FeedKind.REPLAY else "simulate_speed"
-        settings = Settings.from_env(feed=feed, replay_file=bars, **{of_feed: speed})
+        settings = Settings.from_env(feed=feed, replay_file=bars, servers=servers, **{of_feed: speed})
     logs.configure(settings.log_level, settings.log_format)
     return settings
 

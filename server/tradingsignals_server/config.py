@@ -6,11 +6,12 @@ Each setting is an environment variable of the same name in capitals; a `.env` f
 
 from __future__ import annotations
 
+import socket
 from datetime import date
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any, Self
-from urllib.parse import quote
+from urllib.parse import parse_qs, quote, unquote, urlsplit
 
 from pydantic import Field, PostgresDsn, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
@@ -41,6 +42,10 @@ PLACEHOLDER_PATH = Path("placeholder")
 """MODEL_PATH for predictions that are made up."""
 
 
+SEVERAL_DRAIN_SECONDS = 1.0
+"""DRAIN_SECONDS of servers behind an edge of ours, which looks at each every half second."""
+
+
 class InvalidSettings(Exception):
     """A setting is unknown or impossible. The message is one line and names it."""
 
@@ -62,6 +67,27 @@ class Settings(BaseSettings):
     grpc_host: str = Field("127.0.0.1", description="Address of the gRPC server behind the edge.")
     grpc_port: Port = Field(50051, description="Port of the gRPC server behind the edge. 0 takes a free one.")
 
+    stream_port: Port = Field(
+        50052,
+        description="Port behind the edge for the streams, which are written to many followers at once. 0: they come "
+        "from GRPC_PORT, like everything else.",
+    )
+
+    # Several servers on one database
+    servers: Annotated[int, Field(ge=1, le=64)] = Field(
+        1,
+        description="Servers that `up` starts, for a machine with more cores: at GRPC_PORT and the ports after it, and "
+        "their streams at the ports after those.",
+    )
+    peer_host: str | None = Field(
+        None,
+        description="Address at which the other servers of the same database reach this one. Absent: GRPC_HOST, or "
+        "this machine's name if that is every interface.",
+    )
+    drain_seconds: NotNegative = Field(
+        0.0, description="A server that is told to stop says so and works on for this long, until balancers know."
+    )
+
     # Where to keep things
     data_dir: Path = Field(Path("data"), description="Folder of the embedded database and of what runs beside it.")
     database_url: PostgresDsn | None = Field(
@@ -76,6 +102,16 @@ class Settings(BaseSettings):
         None,
         description="A table of your own with bars (time, symbol, open, high, low, close, volume) in the same "
         "database; stored bars are read from it too.",
+    )
+
+    # Whom to tell, and what to keep
+    signal_retention_days: Annotated[int, Field(ge=0, le=36500)] = Field(
+        90,
+        description="Events older than this many days are pruned from the log that streams resume from and replay; "
+        "signals, positions and bars stay. 0: none is.",
+    )
+    stream_stall_seconds: Positive = Field(
+        300.0, description="A follower that takes nothing for so long is ended with RESOURCE_EXHAUSTED."
     )
 
     # Where bars come from
@@ -194,6 +230,37 @@ class Settings(BaseSettings):
         host = quote(self.postgres_host or "", safe="")
         name = quote(self.postgres_db, safe="")
         return f"postgresql://{user}:{password}@/{name}?host={host}&port={self.postgres_port}"
+
+    def of_a_server(self, dsn: str) -> dict[str, str]:
+        """The environment of one of several servers that `up` starts: all that need not be what this process reads.
+
+        `dsn` is the address of the embedded database, if that is used.
+        """
+        environment = {
+            "SERVERS": "1",
+            "DRAIN_SECONDS": str(self.drain_seconds or SEVERAL_DRAIN_SECONDS),
+            "PEER_HOST": "",
+            "FEED": self.feed.value,
+            "REPLAY_FILE": str(self.replay_file or ""),
+            "REPLAY_SPEED": str(self.replay_speed),
+            "SIMULATE_SPEED": str(self.simulate_speed),
+        }
+        if self.embedded_database:
+            place = urlsplit(dsn)
+            query = parse_qs(place.query)
+            environment |= {
+                "POSTGRES_HOST": query["host"][0],
+                "POSTGRES_PORT": query["port"][0],
+                "POSTGRES_DB": unquote(place.path.removeprefix("/")),
+                "POSTGRES_USER": place.username or "",
+            }
+        return environment
+
+    @property
+    def reachable_host(self) -> str:
+        """Where other servers reach this one."""
+        everywhere = self.grpc_host in {"0.0.0.0", "::"}  # noqa: S104 - looked for, not listened on
+        return self.peer_host or (socket.gethostname() if everywhere else self.grpc_host)
 
     @property
     def risk_rules(self) -> RiskRules:

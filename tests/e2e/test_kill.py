@@ -21,7 +21,7 @@ from tests.support.service import RunningService, running_service
 from tests.support.tables import Tables, assert_same, tables_of
 from tests.unit.builders import walk
 
-from tradingsignals import Bar, TemporaryError
+from tradingsignals import Backoff, Bar
 
 BARS = walk(2400, seed=13)
 MOMENTS = [
@@ -45,15 +45,10 @@ async def undisturbed() -> Tables:
 
 async def follow(service: RunningService, last: int, seen: list[int]) -> None:
     """See every event up to `last`, through whatever happens, going on from the last one seen."""
-    while not seen or seen[-1] < last:
-        async with service.client() as client:
-            try:
-                async for event in client.stream_events(resume_after=seen[-1] if seen else 0):
-                    seen.append(event.sequence)
-                    if event.sequence == last:
-                        return
-            except TemporaryError:
-                await reachable(service)
+    backoff = Backoff(first_seconds=0.05, max_seconds=0.5)
+    async with service.client() as client, client.follow(resume_after=0, backoff=backoff) as follower:
+        while not seen or seen[-1] < last:
+            seen.append((await anext(follower)).sequence)
 
 
 async def kill(service: RunningService, victim: str) -> None:

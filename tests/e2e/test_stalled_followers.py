@@ -5,15 +5,22 @@ from __future__ import annotations
 import asyncio
 from contextlib import AsyncExitStack
 from pathlib import Path
+from typing import Any
 
+import grpc
+import pytest
 from tests.support.bars import messages
 from tests.support.curl import curl_stream
 from tests.support.deadlines import within
 from tests.support.followers import STREAMS, by_grpc, through
 from tests.support.quotes import sure_hold
-from tests.support.service import running_service
+from tests.support.service import RunningService, running_service
 from tests.support.sockets import connected
 from tests.unit.builders import walk
+
+import tradingsignals.errors
+from tradingsignals.v1.event_service_pb2 import StreamEventsRequest
+from tradingsignals.v1.event_service_pb2_grpc import EventServiceStub
 
 FOLLOWERS = 60
 BARS = walk(1800, seed=13)
@@ -67,3 +74,40 @@ async def test_followers_that_go_away_are_no_error(folder: Path) -> None:
         assert (await client.health()).database_connected
         assert await service.stop() == 0
         assert '"ERROR"' not in service.log, service.log
+
+
+@pytest.mark.parametrize("edge", [True, False], ids=["through the edge", "direct"])
+async def test_one_that_takes_nothing_for_too_long_is_ended_with_its_last_sequence(folder: Path, edge: bool) -> None:
+    """Nobody waits for it to hear that; if it reads on after all, it has everything up to the sequence it is told."""
+    async with running_service(folder, STREAM_STALL_SECONDS="0.5", LOG_LEVEL="INFO") as service:
+        async with service.client() as client:
+            await client.publish_bars(messages(BARS[:1700]))
+        address = service.address if edge else service.grpc_address
+        small_windows = [("grpc.http2.lookahead_bytes", 65536), ("grpc.http2.bdp_probe", 0)]
+        async with grpc.aio.insecure_channel(address, options=small_windows) as channel:
+            call = EventServiceStub(channel).StreamEvents(StreamEventsRequest(resume_after=0))
+            answers: list[Any] = []
+            answers.append(await within(call.read()))
+            await within(_logged(service, "StreamEvents RESOURCE_EXHAUSTED", "FOLLOWER_STALLED"))
+            with pytest.raises(grpc.aio.AioRpcError) as caught:
+                await within(_read_on(call, answers))
+        assert caught.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+        told = tradingsignals.errors.from_rpc_error(caught.value)
+        sequences = [event.sequence for answer in answers for event in answer.events]
+        assert sequences == list(range(1, len(sequences) + 1))
+        assert (told.reason, told.metadata["sequence"]) == ("FOLLOWER_STALLED", str(len(sequences)))
+        assert len(sequences) < 5000
+        assert await service.stop() == 0
+        assert "Traceback" not in service.log, service.log
+
+
+async def _read_on(call: Any, answers: list[Any]) -> None:
+    while (answer := await call.read()) is not grpc.aio.EOF:  # type: ignore[attr-defined]  # the stubs lack it
+        answers.append(answer)
+    raise AssertionError("it ended as if nothing had happened")
+
+
+async def _logged(service: RunningService, *words: str) -> None:
+    """Wait until a line of the log has these words. Polled: nobody else is told."""
+    while not any(all(word in line for word in words) for line in service.log.splitlines()):  # noqa: ASYNC110
+        await asyncio.sleep(0)

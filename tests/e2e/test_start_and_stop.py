@@ -143,10 +143,15 @@ async def refusal(service: RunningService) -> str:
     return said[0]
 
 
-@pytest.mark.parametrize("setting", ["SIGNAL_SERVICE_PORT", "GRPC_PORT"])
+@pytest.mark.parametrize("setting", ["SIGNAL_SERVICE_PORT", "GRPC_PORT", "STREAM_PORT"])
 async def test_a_port_that_is_taken(folder: Path, setting: str) -> None:
     async with service_in(folder) as service:
-        port = service.port if setting == "SIGNAL_SERVICE_PORT" else service.grpc_port
+        ports = {
+            "SIGNAL_SERVICE_PORT": service.port,
+            "GRPC_PORT": service.grpc_port,
+            "STREAM_PORT": service.stream_port,
+        }
+        port = ports[setting]
         with taken(port):
             line = await refusal(service)
         assert line.startswith("tradingsignals: ")

@@ -153,6 +153,22 @@ async def test_list_then_follow_has_no_gap(
     assert names == expected[::-1]
 
 
+@pytest.mark.parametrize("stream", STREAMS.values(), ids=STREAMS)
+async def test_a_stream_begins_with_the_name_of_its_log(
+    service: RunningService, client: AsyncClient, rest: httpx.AsyncClient, stream: Any
+) -> None:
+    """Whoever resumes is to know another log before anything of it comes."""
+    epoch = (await client.service_info()).epoch
+    headers = {"origin": "http://localhost:3000"}
+    async with rest.stream("GET", stream.path, headers=headers) as answer:
+        assert answer.headers["x-epoch"] == epoch
+        assert "x-epoch" in answer.headers["access-control-expose-headers"]
+    async with grpc.aio.insecure_channel(service.address) as channel:
+        call = getattr(stream.stub(channel), stream.method.rpartition("/")[2])(stream.request())
+        assert ("x-epoch", epoch) in [tuple(pair) for pair in await within(call.initial_metadata())]
+        call.cancel()
+
+
 async def test_a_point_that_is_not_in_the_log(service: RunningService, rest: httpx.AsyncClient) -> None:
     answer = await rest.get("/api/events?resume_after=999999999")
     assert answer.status_code == 400

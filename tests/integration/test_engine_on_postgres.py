@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from datetime import datetime
 from typing import Any
+from uuid import UUID
 
 import asyncpg
 import pytest
@@ -196,9 +197,10 @@ class LosingAnswers(PostgresStore):
         *,
         shadowed: Sequence[Shadowed] = (),
         carried: Sequence[CarriedState] = (),
+        owner: UUID | None = None,
     ) -> Sequence[LogEntry]:
         """See Store."""
-        entries = await super().commit(events, at, shadowed=shadowed, carried=carried)
+        entries = await super().commit(events, at, shadowed=shadowed, carried=carried, owner=owner)
         self._commits += 1
         if self._commits in self._lost:
             raise StorageUnavailable

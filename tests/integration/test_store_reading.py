@@ -318,12 +318,3 @@ class TestLog:
         assert await store.entries_after(8, 4) == entries[8:]
         assert await store.entries_after(10, 4) == []
         assert await store.entries_after(10**15, 4) == []
-
-    async def test_the_oldest_is_what_is_kept(self, store: PostgresStore, sql: asyncpg.Connection) -> None:
-        await store.commit([MarketUpdate(bar(n), Disposition.LATE) for n in range(10)], NOW)
-        await sql.execute("DELETE FROM events WHERE sequence < 5")
-        assert ((await store.log_head()).oldest, (await store.log_head()).newest) == (5, 10)
-        await sql.execute("DELETE FROM events")
-        assert ((await store.log_head()).oldest, (await store.log_head()).newest) == (11, 10)
-        (entry,) = await store.commit([signal(name=1)], NOW)
-        assert entry.sequence == 11

@@ -21,7 +21,7 @@ from .ports import free_ports
 from .processes import Process, all_ended, children, descendants
 
 COMMAND = Path(sys.executable).with_name("tradingsignals")
-_READY = re.compile(r"Ctrl-C stops it|serving gRPC on")
+_READY = {"up": "Ctrl-C stops it", "serve": "serving gRPC on"}  # what a command says when it is
 _DSN = re.compile(r"psql '(?P<dsn>[^']+)'")
 
 
@@ -30,11 +30,12 @@ class RunningService:
 
     def __init__(self, folder: Path, arguments: tuple[str, ...], settings: Mapping[str, str]) -> None:
         self.folder = folder
-        self.port, self.grpc_port = free_ports(2)
+        self.port, self.grpc_port, self.stream_port = free_ports(3)
         self._arguments = arguments
         self._settings = {
             "SIGNAL_SERVICE_PORT": str(self.port),
             "GRPC_PORT": str(self.grpc_port),
+            "STREAM_PORT": str(self.stream_port),
             "FEED": "push",
             "LOG_LEVEL": "WARNING",
             "MODEL_PATH": "placeholder",
@@ -58,6 +59,11 @@ class RunningService:
     def grpc_address(self) -> str:
         """The server itself, without the edge."""
         return f"127.0.0.1:{self.grpc_port}"
+
+    @property
+    def stream_address(self) -> str:
+        """The server's streams, without the edge."""
+        return f"127.0.0.1:{self.stream_port}"
 
     @property
     def dsn(self) -> str:
@@ -163,8 +169,8 @@ class RunningService:
         return tradingsignals.connect(self.grpc_address, timeout=DEADLINE)
 
     def rest(self) -> httpx.AsyncClient:
-        """A REST caller."""
-        return httpx.AsyncClient(base_url=f"http://{self.address}", timeout=DEADLINE)
+        """A REST caller. Nothing here speaks TLS, and reading all certificates takes longer than a call."""
+        return httpx.AsyncClient(base_url=f"http://{self.address}", timeout=DEADLINE, verify=False)  # noqa: S501
 
     @asynccontextmanager
     async def database(self) -> AsyncIterator[asyncpg.Connection]:
@@ -179,8 +185,9 @@ class RunningService:
 class _Life:
     """One run of the command, from start to end."""
 
-    def __init__(self, process: asyncio.subprocess.Process) -> None:
+    def __init__(self, process: asyncio.subprocess.Process, ready: str) -> None:
         self.process = process
+        self._says_ready = ready
         self.lines: list[str] = []
         self._ready: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
         self._reader = asyncio.create_task(self._read())
@@ -198,7 +205,7 @@ class _Life:
             stderr=asyncio.subprocess.PIPE,
             start_new_session=True,  # a process group of its own, as a shell gives it
         )
-        return cls(process)
+        return cls(process, _READY[arguments[0]])
 
     async def is_ready(self) -> None:
         assert await self._ready, "\n".join(["it ended instead of starting:", *self.lines])
@@ -211,7 +218,7 @@ class _Life:
         assert self.process.stderr is not None
         async for line in self.process.stderr:
             self.lines.append(line.decode(errors="replace").rstrip())
-            if not self._ready.done() and _READY.search(self.lines[-1]):
+            if not self._ready.done() and self._says_ready in self.lines[-1]:
                 self._ready.set_result(True)
         if not self._ready.done():
             self._ready.set_result(False)

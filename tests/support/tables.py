@@ -11,6 +11,7 @@ from typing import Any
 import asyncpg
 import asyncpg.pool
 
+from tradingsignals.v1.position_pb2 import Position
 from tradingsignals.v1.signal_pb2 import Signal
 
 Database = asyncpg.Connection | asyncpg.pool.PoolConnectionProxy
@@ -71,3 +72,28 @@ def assert_same(found: Tables, expected: Tables) -> None:
             differing = {name: (here.get(name), there[name]) for name in there if here.get(name) != there[name]}
             assert not differing, f"row {number} of {table}: (found, expected) is {differing}"
         assert len(found[table]) == len(rows), table
+
+
+def by_symbol(tables: Tables) -> dict[str, Tables]:
+    """The same without the places in the log, symbol by symbol: what must not depend on how symbols take turns."""
+    symbols = sorted({row["symbol"] for row in tables["bars"]})
+    return {symbol: {table: _of_symbol(tables[table], symbol) for table in _BY_SYMBOL} for symbol in symbols}
+
+
+_BY_SYMBOL = ("bars", "signals", "positions", "events")
+_MESSAGES: dict[str, Any] = {"SIGNAL": Signal, "POSITION_UPDATE": Position}
+
+
+def _of_symbol(rows: Rows, symbol: str) -> Rows:
+    return [_without_sequence(row) for row in rows if row["symbol"] == symbol]
+
+
+def _without_sequence(row: dict[str, Any]) -> dict[str, Any]:
+    kept = {name: value for name, value in row.items() if name != "sequence"}
+    column = "payload" if "payload" in kept else "message"
+    kind = _MESSAGES.get(kept.get("kind", "SIGNAL" if "reasoning" in kept else "POSITION_UPDATE"))
+    if kind is not None and column in kept:
+        message = kind.FromString(kept[column])
+        message.ClearField("sequence")
+        kept[column] = message.SerializeToString(deterministic=True)
+    return kept

@@ -139,6 +139,7 @@ IMPOSSIBLE = [
     ("SIGNAL_SERVICE_PORT", "-1"),
     ("SIGNAL_SERVICE_PORT", "http"),
     ("GRPC_PORT", "1.5"),
+    ("STREAM_PORT", "65536"),
     ("POSTGRES_PORT", "70000"),
     ("FEED", "carrier-pigeon"),
     ("REPLAY_SPEED", "-1"),
@@ -147,8 +148,15 @@ IMPOSSIBLE = [
     ("SIMULATE_SEED", "lucky"),
     ("SIMULATE_START", "someday"),
     ("SYMBOLS", "USDCOP,?"),
+    ("SERVERS", "0"),
+    ("SERVERS", "65"),
+    ("DRAIN_SECONDS", "-1"),
     ("SYMBOLS", ","),
     ("SESSION_CALENDAR", "london"),
+    ("SIGNAL_RETENTION_DAYS", "-1"),
+    ("SIGNAL_RETENTION_DAYS", "0.5"),
+    ("STREAM_STALL_SECONDS", "0"),
+    ("STREAM_STALL_SECONDS", "inf"),
     ("CONFIDENCE_THRESHOLD", "1.01"),
     ("CONFIDENCE_THRESHOLD", "-0.01"),
     ("CONFIDENCE_THRESHOLD", "nan"),
@@ -189,7 +197,7 @@ def test_what_cannot_be_is_told_in_one_line_that_names_it(environment: Setter, n
 
 def test_every_setting_with_bounds_is_looked_at_here() -> None:
     anything_goes = {"signal_service_host", "grpc_host", "data_dir", "postgres_host", "postgres_db", "postgres_user"}
-    anything_goes |= {"postgres_password", "bars_table", "replay_file", "model_path", "shadow_model_path"}
+    anything_goes |= {"postgres_password", "bars_table", "peer_host", "replay_file", "model_path", "shadow_model_path"}
     elsewhere = {"database_url"}
     looked_at = {name.lower() for name, _ in IMPOSSIBLE}
     assert looked_at | anything_goes | elsewhere == set(Settings.model_fields)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from typing import Any
@@ -19,6 +19,7 @@ from ..domain.bars import Bar
 from ..domain.errors import (
     BarConflict,
     Overloaded,
+    OwnerUnavailable,
     PositionAlreadyClosed,
     PositionNotFound,
     ServiceError,
@@ -26,18 +27,20 @@ from ..domain.errors import (
     StorageUnavailable,
 )
 from ..domain.events import Disposition, MarketUpdate, Receipt
-from ..domain.recurrent_state import RecurrentState, ResetRule
+from ..domain.recurrent_state import RecurrentState
 from ..domain.signals import Signal
 from ..domain.window import LOOKBACK_BARS
 from .broadcast import Broadcast
 from .foresight import Outlooks, foresee
+from .log_reader import LogReader
+from .ownership import Ownership, SoleOwnership
 from .pipeline import Pipeline
-from .ports import CarriedState, Clock, LogEntry, Shadowed, StaleState, Store
+from .ports import Clock, LogEntry, Shadowed, StaleState, Store
 from .requests import Quote, sight_of_bars, sight_of_quote, sight_of_window
 from .restore import RESTORE_BARS, restored
 from .sessions import SymbolState
 from .trader import Sight, Trader
-from .work import Batch, Flow, Outcome, Publication, Work, new_answer
+from .work import Batch, Flow, InLine, Outcome, Work, new_answer
 
 log = logging.getLogger(__name__)
 
@@ -57,17 +60,29 @@ BARS_BETWEEN_YIELDS = 16
 class Engine:
     """Takes bars and requests in, and gives back what they led to once it is durable. Run `run` in a task.
 
-    `bars_elsewhere` tells that others store bars as well, so that memory may lack the newest.
+    `bars_elsewhere` tells that others store bars as well, so that memory may lack the newest. Without an `ownership`
+    the engine has the database to itself; with one it does the work on its own symbols and refuses all other work.
     """
 
     def __init__(
-        self, store: Store, pipeline: Pipeline, broadcast: Broadcast, clock: Clock, *, bars_elsewhere: bool = False
+        self,
+        store: Store,
+        pipeline: Pipeline,
+        broadcast: Broadcast,
+        clock: Clock,
+        *,
+        bars_elsewhere: bool = False,
+        ownership: Ownership | None = None,
+        reader: LogReader | None = None,
     ) -> None:
         self._store = store
         self._pipeline = pipeline
         self._broadcast = broadcast
         self._clock = clock
         self._bars_elsewhere = bars_elsewhere
+        self._ownership = ownership or SoleOwnership()
+        self._session = self._ownership.session
+        self._reader = reader or LogReader(store, broadcast)
         self._waiting: asyncio.Queue[Work | None] = asyncio.Queue(MAX_WAITING)
         self._states: dict[str, SymbolState] = {}
         self._stopping = False
@@ -79,10 +94,10 @@ class Engine:
         """Process bars in their order and commit them. See MarketDataSink."""
         return await (await self.take_in(bars, Flow())).results()
 
-    async def take_in(self, bars: Sequence[Bar], flow: Flow) -> Publication:
+    async def take_in(self, bars: Sequence[Bar], flow: Flow) -> InLine:
         """Put bars in line, waiting for room there, without waiting until they are committed."""
         chunks = [bars[start : start + CHUNK_BARS] for start in range(0, len(bars), CHUNK_BARS)]
-        return Publication([(len(chunk), await self._enqueue(self._bars_work(chunk, flow))) for chunk in chunks])
+        return InLine([(len(chunk), await self._enqueue(self._bars_work(chunk, flow))) for chunk in chunks])
 
     async def generate(self, symbol: str, quote: Quote) -> Signal:
         """Make a signal at `quote`, act on it and commit both."""
@@ -163,10 +178,18 @@ class Engine:
 
     async def last_bar(self, symbol: str) -> Bar | None:
         """The newest bar of `symbol` that was processed, or None."""
-        state = self._states.get(symbol)
-        if state is None:
-            state = await self._load(symbol)
-        return state.last_bar
+        state: SymbolState | None = self._states.get(symbol)
+        return (state or await self._submit(self._work(symbol, lambda _: lambda *_: self._states[symbol]))).last_bar
+
+    async def let_go(self, symbols: Collection[str]) -> None:
+        """Hold `symbols` no longer, as soon as all that came in for them before is done."""
+
+        def forget(*_: object) -> None:
+            self._ownership.let_go(symbols)
+            for symbol in [symbol for symbol in self._states if not self._ownership.holds(symbol)]:
+                del self._states[symbol]
+
+        await self._submit(Work(frozenset(), (), lambda _: forget, new_answer(), ends_batch=True))
 
     def states(self) -> Sequence[SymbolState]:
         """The committed state of every symbol seen since the start, or since the database last went away."""
@@ -176,12 +199,15 @@ class Engine:
 
     async def run(self) -> None:
         """Do the work that comes in, until `stop` and all that waited before it is done."""
-        closing = False
-        while not closing and (first := await self._waiting.get()) is not None:
-            works, closing = self._take_batch(first)
-            await self._process(works)
-        for work in self._drained():
-            work.refuse(ShuttingDown(self._broadcast.newest))
+        async with asyncio.TaskGroup() as background:
+            reading = background.create_task(self._reader.run())
+            closing = False
+            while not closing and (first := await self._waiting.get()) is not None:
+                works, closing = self._take_batch(first)
+                await self._process(works)
+            for work in self._drained():
+                work.refuse(ShuttingDown(self._broadcast.newest))
+            reading.cancel()
 
     async def stop(self) -> None:
         """Refuse new work; `run` returns when what waits is done."""
@@ -199,6 +225,7 @@ class Engine:
         return works, False
 
     async def _process(self, works: Sequence[Work]) -> None:
+        works = self._on_own_symbols(works)
         try:
             batch = await self._prepare(works)
             batch.outlooks = await self._foresee(works, batch)
@@ -210,58 +237,50 @@ class Engine:
             with suppress(StorageUnavailable):
                 await self._catch_up()
             return
-        self._states.update(batch.states)
+        if batch.owner == self._ownership.session:
+            self._states.update(batch.states)
         if entries:
-            self._broadcast.append(entries)
-        through = self._broadcast.newest
+            self._reader.committed(entries)
+        newest = entries[-1].sequence if entries else 0
+        through = max(newest, self._broadcast.newest, self._ownership.taken_through)
         for work, outcome in outcomes:
             if not work.answer.done():
                 work.answer.set_result(outcome(entries, through))
 
+    def _on_own_symbols(self, works: Sequence[Work]) -> list[Work]:
+        """Refuse work on symbols that were lost since it came in; states of a session that is over are forgotten."""
+        if self._session != self._ownership.session:
+            self._session = self._ownership.session
+            self._states = {}
+        lost = [work for work in works if not all(map(self._ownership.holds, work.symbols))]
+        for work in lost:
+            work.refuse(OwnerUnavailable(min(work.symbols)))
+        return [work for work in works if work not in lost] if lost else list(works)
+
     async def _prepare(self, works: Sequence[Work]) -> Batch:
         """Read what the batch needs to know and memory does not: states of new symbols, and stored old bars."""
+        owner = self._session
         await self._catch_up()
         symbols = frozenset[str]().union(*(work.symbols for work in works))
         for symbol in symbols - self._states.keys():
-            await self._load(symbol)
+            self._states[symbol] = await restored(self._store, self._pipeline, symbol)
+        if self._ownership.session != owner:
+            raise OwnerUnavailable(min(symbols, default=""))
         old = [(bar.symbol, bar.time) for work in works for bar in work.bars if self._is_old(bar)]
         known = {(bar.symbol, bar.time): bar for bar in await self._store.find_bars(old)} if old else {}
-        return Batch({symbol: self._states[symbol] for symbol in symbols}, known)
+        return Batch({symbol: self._states[symbol] for symbol in symbols}, known, owner)
 
     async def _catch_up(self) -> None:
         """Let followers have what a commit stored whose answer was lost."""
         if self._may_have_committed:
-            self._broadcast.advance((await self._store.log_head()).newest)
+            await self._reader.catch_up()
             self._may_have_committed = False
 
-    async def _load(self, symbol: str) -> SymbolState:
-        while True:
-            states = self._states
-            state = await restored(self._store, self._pipeline, symbol)
-            if states is self._states:
-                # Whoever came first while this one read the store has the same, and may have gone on from it.
-                return states.setdefault(symbol, state)
-            # All states were forgotten meanwhile, so what was read may be out of date, or of the policy before.
-
     async def _commit(self, batch: Batch) -> Sequence[LogEntry]:
-        carried = list(self._carried(batch))
-        return await self._store.commit(batch.events, self._clock(), shadowed=batch.shadowed, carried=carried)
-
-    def _carried(self, batch: Batch) -> Iterator[CarriedState]:
-        """The recurrent states that bars of the batch led to."""
-        for symbol, state in batch.states.items():
-            if state.window is self._states[symbol].window or state.window.time is None:
-                continue
-            for trader, book in ((self._pipeline.live, state.live), (self._pipeline.shadow, state.shadow)):
-                if trader is not None and book is not None and trader.policy.description.reset is not ResetRule.NONE:
-                    yield CarriedState(
-                        symbol=symbol,
-                        policy=trader.policy.description.key,
-                        shadow=trader is self._pipeline.shadow,
-                        bar_time=state.window.time,
-                        before=book.recurrent_before,
-                        after=book.recurrent,
-                    )
+        carried = list(batch.carried(self._pipeline, self._states))
+        return await self._store.commit(
+            batch.events, self._clock(), shadowed=batch.shadowed, carried=carried, owner=batch.owner
+        )
 
     def _is_old(self, bar: Bar) -> bool:
         last = self._states[bar.symbol].last_bar

@@ -108,7 +108,10 @@ class Policy(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class LogEntry:
-    """One committed event. `payload` is its encoded message; action and confidence are set for signals only."""
+    """One committed event. `payload` is its encoded message; action and confidence are set for signals only.
+
+    `time` is that of the commit, `market_time` that of the newest bar it came from (domain.events.market_times).
+    """
 
     sequence: int
     time: datetime
@@ -117,6 +120,7 @@ class LogEntry:
     action: Action | None
     confidence: float | None
     payload: bytes
+    market_time: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -229,14 +233,17 @@ class Store(Protocol):
         *,
         shadowed: Sequence[Shadowed] = (),
         carried: Sequence[CarriedState] = (),
+        owner: UUID | None = None,
     ) -> Sequence[LogEntry]:
         """Make `events` durable in one transaction: the rows they stand for and their entries in the log.
 
         With them what a shadow policy made of the same bars, and the recurrent states the bars led to. Returns the
-        entries, with consecutive sequences, in the order given.
+        entries, with consecutive sequences, in the order given. `owner` is the session (see application.ownership)
+        that works on their symbols; None if nobody else could.
 
         Raises:
-            StaleState: something of it is stored already; what the caller knows is out of date.
+            StaleState: something of it is stored already, or `owner` does not have all the symbols any more; what the
+                caller knows is out of date.
         """
         ...
 
@@ -290,6 +297,20 @@ class Store(Protocol):
 
     async def entries_after(self, sequence: int, limit: int) -> Sequence[LogEntry]:
         """Up to `limit` entries after `sequence`, in order."""
+        ...
+
+    async def stretch(self, start: datetime | None, end: datetime | None, after: int) -> tuple[int, int] | None:
+        """Bounds of the entries after sequence `after` with start <= market time < end, or None if there are none.
+
+        Whole days of the market count, so there may be fewer such entries than the bounds promise, but none outside.
+        """
+        ...
+
+    async def prune(self, before: datetime, limit: int) -> int:
+        """Forget the oldest entries of the log that were committed before `before`, up to `limit` of them.
+
+        Only the log: signals, positions and bars stay. Returns how many; 0 also if another server is at it.
+        """
         ...
 
     async def symbols_with_open_positions(self) -> Sequence[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import click
@@ -9,11 +10,16 @@ import click
 from ..adapters.edge.render import Address, EdgeConfig, write_edge_files
 
 
-def write(out: Path, backend: str, listen: str) -> None:
-    """Write the edge's files for a gRPC server at `backend` into `out`."""
+def write(out: Path, backends: Sequence[str], listen: str, streams: Sequence[str]) -> None:
+    """Write the edge's files for gRPC servers at `backends` into `out`; their streams come from `streams`, if any."""
     # An Envoy elsewhere may not write where its files lie, so its own interface is a port that only its host sees.
+    first, *further = (_address(backend, "--backend") for backend in backends)
     config = EdgeConfig(
-        listen=_address(listen, "--listen"), backend=_address(backend, "--backend"), admin=Address("127.0.0.1", 9901)
+        listen=_address(listen, "--listen"),
+        backend=first,
+        further_backends=tuple(further),
+        streams=tuple(_address(place, "--streams") for place in streams),
+        admin=Address("127.0.0.1", 9901),
     )
     write_edge_files(config, out)
     print(f"wrote {out}/envoy.yaml and what it needs")

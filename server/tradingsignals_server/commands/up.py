@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import signal
 import sys
 
 from ..application.pipeline import Pipeline
-from ..bootstrap import database, everything, serving
+from ..bootstrap import database, everything, serving, several
 from ..config import Settings
 
 log = logging.getLogger(__name__)
@@ -20,6 +21,19 @@ async def up(settings: Settings) -> None:
         host = _reachable(settings.signal_service_host)
         print(_banner(f"{host}:{running.edge.port}", settings, running.service.dsn), file=sys.stderr, flush=True)
         await asyncio.Event().wait()
+
+
+async def up_several(settings: Settings) -> None:
+    """Everything with several servers, until cancelled; SIGHUP restarts them one after the other."""
+    asked = asyncio.Event()
+    asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, asked.set)
+    async with several(settings) as running:
+        host = _reachable(settings.signal_service_host)
+        print(_banner(f"{host}:{running.edge.port}", settings, running.dsn), file=sys.stderr, flush=True)
+        while True:
+            await asked.wait()
+            asked.clear()
+            await running.restart_in_turn()
 
 
 async def serve(settings: Settings) -> None:

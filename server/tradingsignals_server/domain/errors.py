@@ -16,7 +16,9 @@ ServiceError
 │   ├── SequencePruned
 │   └── SequenceUnknown
 ├── StorageUnavailable          the database cannot be reached; nothing is known to be stored
+│   └── OwnerUnavailable        the server that works on the symbol cannot be reached; nothing was done
 ├── Overloaded                  more work waits than the engine takes on
+├── FollowerStalled             a follower has taken nothing for too long
 └── ShuttingDown
 
 `message` and `metadata` are public and frozen. What only the operator may see goes in the exception's cause.
@@ -191,6 +193,15 @@ class StorageUnavailable(ServiceError):
         super().__init__("the database cannot be reached; nothing is known to be stored, try again")
 
 
+class OwnerUnavailable(StorageUnavailable):
+    """Another server works on the symbol and cannot be reached, or is just being replaced. Nothing was done."""
+
+    reason = "OWNER_UNAVAILABLE"
+
+    def __init__(self, symbol: str) -> None:
+        ServiceError.__init__(self, f"the server that works on {symbol} cannot be reached; try again", symbol=symbol)
+
+
 class Overloaded(ServiceError):
     """More work waits than the engine takes on."""
 
@@ -198,6 +209,17 @@ class Overloaded(ServiceError):
 
     def __init__(self, limit: int) -> None:
         super().__init__(f"{limit} requests are waiting already; try again later", limit=str(limit))
+
+
+class FollowerStalled(ServiceError):
+    """A follower has taken nothing for longer than it is waited for. Everything up to `sequence` was sent."""
+
+    reason = "FOLLOWER_STALLED"
+
+    def __init__(self, sequence: int, seconds: float) -> None:
+        super().__init__(
+            f"nothing was taken for {seconds:g} s; follow again from the last sequence seen", sequence=str(sequence)
+        )
 
 
 class ShuttingDown(ServiceError):

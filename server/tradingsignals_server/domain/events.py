@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -48,6 +49,26 @@ class MarketUpdate:
 
 Event = MarketUpdate | Signal | Position
 """An entry of the log: a bar stored, a signal made, or a position as it is after a change."""
+
+
+def market_times(events: Sequence[Event]) -> list[datetime]:
+    """The market time of each event of one commit: that of the newest bar it came from; without one, of the call."""
+    newest: dict[str, datetime] = {}
+    times = []
+    for event in events:
+        match event:
+            case MarketUpdate():
+                symbol, time = event.bar.symbol, event.bar.time
+            case Signal():
+                symbol, time = event.symbol, event.bar_time or event.timestamp
+            case Position():
+                symbol, time = event.symbol, event.entry_time if event.exit is None else event.exit.time
+        if isinstance(event, Position):
+            time = newest.get(symbol, time)
+        else:
+            newest[symbol] = max(time, newest.get(symbol, time))
+        times.append(time)
+    return times
 
 
 class EventKind(StrEnum):

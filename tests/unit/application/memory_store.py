@@ -25,7 +25,7 @@ from tradingsignals_server.application.ports import (
 )
 from tradingsignals_server.domain.bars import Bar
 from tradingsignals_server.domain.errors import StorageUnavailable
-from tradingsignals_server.domain.events import Disposition, Event, EventKind, MarketUpdate
+from tradingsignals_server.domain.events import Disposition, Event, EventKind, MarketUpdate, market_times
 from tradingsignals_server.domain.positions import Position
 from tradingsignals_server.domain.signals import Signal
 from tradingsignals_server.domain.statistics import Statistics
@@ -76,6 +76,7 @@ class MemoryStore:
         *,
         shadowed: Sequence[Shadowed] = (),
         carried: Sequence[CarriedState] = (),
+        owner: UUID | None = None,
     ) -> Sequence[LogEntry]:
         """See Store."""
         self.committing.set()
@@ -97,7 +98,10 @@ class MemoryStore:
         """Store events, as another server would."""
         self._require_new(events)
         first = len(self.events) + 1
-        entries = [_entry(event, sequence, at) for sequence, event in enumerate(events, first)]
+        entries = [
+            _entry(event, sequence, at, market_time)
+            for sequence, (event, market_time) in enumerate(zip(events, market_times(events), strict=True), first)
+        ]
         self.events.extend(events)
         self.entries.extend(entries)
         self.commits.append(len(events))
@@ -245,6 +249,26 @@ class MemoryStore:
         first = max(sequence, self.oldest - 1)
         return self.entries[first : first + limit]
 
+    async def stretch(self, start: datetime | None, end: datetime | None, after: int) -> tuple[int, int] | None:
+        """See Store."""
+        await self._reached()
+        found = [
+            entry.sequence
+            for entry in self.entries[max(after, self.oldest - 1) :]
+            if (start is None or start.date() <= entry.market_time.date())
+            and (end is None or entry.market_time.date() <= end.date())
+        ]
+        return (found[0], found[-1]) if found else None
+
+    async def prune(self, before: datetime, limit: int) -> int:
+        """See Store."""
+        await self._reached()
+        count = 0
+        while count < limit and self.oldest <= len(self.entries) and self.entries[self.oldest - 1].time < before:
+            self.oldest += 1
+            count += 1
+        return count
+
     async def ping(self) -> None:
         """See Store."""
         await self._reached()
@@ -262,11 +286,11 @@ def _key(event: Event) -> tuple[str, object]:
     return "id", event.signal_id
 
 
-def _entry(event: Event, sequence: int, at: datetime) -> LogEntry:
+def _entry(event: Event, sequence: int, at: datetime, market_time: datetime) -> LogEntry:
     payload = str(sequence).encode()
     if isinstance(event, Signal):
         action, confidence = event.action, event.decision.confidence
-        return LogEntry(sequence, at, EventKind.SIGNAL, event.symbol, action, confidence, payload)
+        return LogEntry(sequence, at, EventKind.SIGNAL, event.symbol, action, confidence, payload, market_time)
     if isinstance(event, Position):
-        return LogEntry(sequence, at, EventKind.POSITION_UPDATE, event.symbol, None, None, payload)
-    return LogEntry(sequence, at, EventKind.MARKET_UPDATE, event.bar.symbol, None, None, payload)
+        return LogEntry(sequence, at, EventKind.POSITION_UPDATE, event.symbol, None, None, payload, market_time)
+    return LogEntry(sequence, at, EventKind.MARKET_UPDATE, event.bar.symbol, None, None, payload, market_time)

@@ -387,5 +387,5 @@ async def test_a_follower_that_goes_away_harms_nobody() -> None:
 
 
 def test_a_filter_does_not_look_at_the_confidence_of_what_has_none() -> None:
-    entry = LogEntry(1, NOW - timedelta(1), EventKind.POSITION_UPDATE, "USDCOP", None, None, b"")
+    entry = LogEntry(1, NOW - timedelta(1), EventKind.POSITION_UPDATE, "USDCOP", None, None, b"", NOW)
     assert Filter(min_confidence=1.0, actions=frozenset({Action.BUY})).passes(entry)

@@ -15,7 +15,7 @@ from tradingsignals_server.domain.risk import RiskRules
 from ..adapters.onnx.models import policy_file, random_weights
 from ..builders import walk
 from .memory_store import MemoryStore
-from .running import running_engine
+from .running import running_engine, started
 
 WALK = walk(90)
 
@@ -56,12 +56,14 @@ async def test_a_state_read_before_a_swap_is_not_taken_after_it(policies: list[O
         store.slow = True
         asking = asyncio.create_task(running.engine.last_bar("USDCOP"))
         await store.read.wait()
-        await running.publish(WALK[80 : 80 + meanwhile])
-        await running.engine.swap(Trader(second, RiskRules()), None)
+        published, swapped = await started(
+            running.publish(WALK[80 : 80 + meanwhile]), running.engine.swap(Trader(second, RiskRules()), None)
+        )
         store.may_answer.set()
         newest = await asking
+        await asyncio.gather(published, swapped)
         await running.publish(WALK[80 + meanwhile :])
-    assert newest == WALK[80 + meanwhile - 1]
+    assert newest == WALK[79]
     expected = said(second, shown(WALK))[-(10 - meanwhile) :]
     found = store.signals()[-(10 - meanwhile) :]
     assert [one.probabilities for one in found] == [one.probabilities for one in expected]

@@ -65,11 +65,12 @@ def envoy_binary() -> Path:
 class Edge:
     """An edge that is up: where it listens, and the Envoy behind it."""
 
-    def __init__(self, listen: Address, folder: Path, workers: int) -> None:
+    def __init__(self, listen: Address, folder: Path, workers: int, upstreams: int) -> None:
         self.host = listen.host
         self.port = listen.port
         self._folder = folder
         self._workers = workers
+        self._upstreams = upstreams
         self._envoy: _Envoy | None = None
 
     @property
@@ -82,6 +83,11 @@ class Edge:
     def pid(self) -> int | None:
         """The process that listens now; None between two lives."""
         return self._envoy.process.pid if self._envoy else None
+
+    async def sees_all_healthy(self) -> None:
+        """Wait until Envoy takes every server for healthy. Polled: it tells nobody."""
+        while self._envoy is None or await self._envoy.healthy_upstreams() < self._upstreams:  # noqa: ASYNC110
+            await asyncio.sleep(_POLL_SECONDS)
 
     async def _start(self) -> None:
         envoy = await _Envoy.spawn(self._folder, self._workers)
@@ -203,6 +209,13 @@ class _Envoy:
             self.process.kill()
         await self.wait()
 
+    async def healthy_upstreams(self) -> int:
+        try:
+            answer = await self._admin("GET /clusters")
+        except OSError:
+            return 0
+        return answer.count("::health_flags::healthy")
+
     async def _calls_in_flight(self) -> int:
         answer = await self._admin("GET /stats?filter=^http.edge.downstream_rq_active$")
         found = re.search(r"downstream_rq_active: (\d+)", answer)
@@ -252,7 +265,7 @@ async def running_edge(
     """
     async with _reserved_port(config.listen) as listen:
         with _edge_folder(replace(config, listen=listen, admin=_ADMIN_SOCKET), folder):
-            edge = Edge(listen, folder, workers)
+            edge = Edge(listen, folder, workers, len(config.backends) + len(config.streams))
             await edge._start()
             # Not in a task group, which would wrap what the caller's block raises.
             keeper = asyncio.create_task(edge._keep_running())

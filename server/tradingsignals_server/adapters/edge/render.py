@@ -52,6 +52,10 @@ class EdgeConfig:
 
     listen: Address
     backend: Address
+    # Further servers of the same database, which calls go to in turn.
+    further_backends: tuple[Address, ...] = ()
+    # Where streams come from, if not from the backends.
+    streams: tuple[Address, ...] = ()
     # Where Envoy's own interface listens. A path is a Unix socket that only this user can open; if it is relative, then
     # to the folder that Envoy runs in.
     admin: Path | Address = Path("admin.sock")
@@ -65,6 +69,11 @@ class EdgeConfig:
     max_connections: int = 20_000
     # One JSON line a call on standard output.
     access_log: bool = False
+
+    @property
+    def backends(self) -> tuple[Address, ...]:
+        """Every server."""
+        return self.backend, *self.further_backends
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +91,7 @@ class _Contract:
     package: str
     services: list[str]
     rest_streams: list[str]  # paths of server-streaming calls: "/api/events"
+    grpc_streams: list[str]  # paths of server-streaming calls: "/package.Service/Method"
     grpc_uploads: list[str]  # paths of client-streaming calls: "/package.Service/Method"
     path_fields: list[_PathField]
 
@@ -101,7 +111,9 @@ def render(config: EdgeConfig, folder: Path) -> str:
         edge=config,
         folder=folder.as_posix(),
         admin_path=config.admin.as_posix() if isinstance(config.admin, Path) else None,
-        backend_is_name=not re.fullmatch(r"[\d.]+|.*:.*", config.backend.host),
+        upstreams={"server": config.backends, **({"streams": config.streams} if config.streams else {})},
+        stream_cluster="streams" if config.streams else "server",
+        has_name=lambda places: not all(re.fullmatch(r"[\d.]+|.*:.*", place.host) for place in places),
         contract=_read_contract((assets / "descriptors.binpb").read_bytes()),
         docs_policy=_docs_policy((assets / "docs.html").read_text(encoding="utf-8")),
         grpc_codes=GRPC_CODES,
@@ -130,7 +142,7 @@ def _asset_folder() -> Path:
 
 
 def _read_contract(descriptors: bytes) -> _Contract:
-    contract = _Contract(PACKAGE, [], [], [], [])
+    contract = _Contract(PACKAGE, [], [], [], [], [])
     for file in FileDescriptorSet.FromString(descriptors).file:
         for service in file.service if file.package == PACKAGE else ():
             name = f"{file.package}.{service.name}"
@@ -139,6 +151,7 @@ def _read_contract(descriptors: bytes) -> _Contract:
                 paths = list(_rest_paths(method))
                 if method.server_streaming:
                     contract.rest_streams.extend(paths)
+                    contract.grpc_streams.append(f"/{name}/{method.name}")
                 if method.client_streaming:
                     contract.grpc_uploads.append(f"/{name}/{method.name}")
                 contract.path_fields.extend(field for path in paths for field in _path_fields(path))

@@ -17,6 +17,14 @@ Database = asyncpg.pool.PoolConnectionProxy
 POOL_SIZE = 8
 """One for the writer, the rest for readers."""
 
+KEEPALIVES = {
+    "tcp_keepalives_idle": "3",
+    "tcp_keepalives_interval": "1",
+    "tcp_keepalives_count": "3",
+}
+"""Has PostgreSQL find out within seconds that a server's machine is gone, and free its locks. Sockets of this machine
+need and know none of it."""
+
 COMMAND_SECONDS = 30.0
 ACQUIRE_SECONDS = 5.0
 
@@ -32,6 +40,7 @@ UNAVAILABLE = (
     asyncpg.InterfaceError,
     asyncpg.InternalClientError,
     asyncpg.PostgresConnectionError,
+    asyncpg.IdleInTransactionSessionTimeoutError,
     asyncpg.OperatorInterventionError,  # shutdown, crash recovery, cannot connect now
     asyncpg.InsufficientResourcesError,  # disk full, out of memory, too many connections
     asyncpg.ReadOnlySQLTransactionError,  # failed over to a standby
@@ -59,7 +68,13 @@ async def connection_pool(dsn: str) -> AsyncIterator[asyncpg.Pool]:
             command_timeout=COMMAND_SECONDS,
             timeout=ACQUIRE_SECONDS,
             reset=_keep_as_it_is,
-            server_settings={"application_name": "tradingsignals", "timezone": "UTC"},
+            server_settings={
+                "application_name": "tradingsignals",
+                "timezone": "UTC",
+                # A server that stands still in the middle of a commit would hold all others up.
+                "idle_in_transaction_session_timeout": "10s",
+                **KEEPALIVES,
+            },
         )
     except UNAVAILABLE as error:
         raise StorageUnavailable from error

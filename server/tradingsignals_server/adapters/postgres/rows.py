@@ -137,6 +137,7 @@ EVENT_COLUMNS = {
     "action": "text",
     "confidence": "float8",
     "payload": "bytea",
+    "market_time": "timestamptz",
 }
 
 LINE = "\n"
@@ -290,7 +291,8 @@ def state_of(row: asyncpg.Record) -> CarriedState:
 
 def event_row(entry: LogEntry) -> tuple[Any, ...]:
     """Values in the order of EVENT_COLUMNS."""
-    return entry.sequence, entry.time, entry.kind, entry.symbol, entry.action, entry.confidence, entry.payload
+    action, confidence = entry.action, entry.confidence
+    return entry.sequence, entry.time, entry.kind, entry.symbol, action, confidence, entry.payload, entry.market_time
 
 
 def columns(rows: Sequence[tuple[Any, ...]], width: int) -> Iterable[Sequence[Any]]:
@@ -329,5 +331,12 @@ def entry_of(row: asyncpg.Record) -> LogEntry:
     """The log entry in a row of `events`."""
     action = None if row["action"] is None else Action(row["action"])
     return LogEntry(
-        row["sequence"], row["time"], EventKind(row["kind"]), row["symbol"], action, row["confidence"], row["payload"]
+        row["sequence"],
+        row["time"],
+        EventKind(row["kind"]),
+        row["symbol"],
+        action,
+        row["confidence"],
+        row["payload"],
+        row["market_time"],
     )

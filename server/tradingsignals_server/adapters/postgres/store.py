@@ -24,19 +24,30 @@ from ...application.ports import (
     StoredSymbol,
 )
 from ...domain.bars import Bar
-from ...domain.events import Event, MarketUpdate
+from ...domain.events import Event, MarketUpdate, market_times
 from ...domain.signals import Signal
 from ...domain.statistics import PositionCounts, SignalCounts, Statistics
 from .bars_table import BarsTable
 from .connection import Database, connection, fetch_one
 from .rows import (
+    EVENT_COLUMNS,
     bar_of,
     entry_of,
     kind_of,
     position_of,
     state_of,
 )
-from .statements import COMMIT, SHADOW, commit_parameters, shadow_parameters
+from .statements import (
+    APPEND,
+    COMMIT,
+    PRUNE,
+    PRUNING,
+    SHADOW,
+    STRETCH,
+    commit_parameters,
+    lock_key,
+    shadow_parameters,
+)
 
 _BAR = "symbol, time, open, high, low, close, volume, simulated"
 _DECIDED_ON = "disposition IN ('ACCEPTED', 'WARMING_UP')"
@@ -59,31 +70,37 @@ class PostgresStore:
         *,
         shadowed: Sequence[Shadowed] = (),
         carried: Sequence[CarriedState] = (),
+        owner: UUID | None = None,
     ) -> Sequence[LogEntry]:
         """See Store."""
         try:
             async with connection(self._pool) as database, database.transaction():
                 newest = await database.fetchval(
-                    "UPDATE event_log SET last_sequence = last_sequence + $1, signals = signals + $2 "
-                    "RETURNING last_sequence",
-                    len(events),
-                    sum(isinstance(event, Signal) for event in events),
+                    APPEND, len(events), sum(isinstance(event, Signal) for event in events), owner
                 )
-                first = newest - len(events) + 1
-                entries = [self._entry(event, first + index, at) for index, event in enumerate(events)]
-                await database.execute(COMMIT, *commit_parameters(events, entries, carried))
+                entries = [
+                    self._entry(event, sequence, at, market_time)
+                    for sequence, (event, market_time) in enumerate(
+                        zip(events, market_times(events), strict=True), newest - len(events) + 1
+                    )
+                ]
+                keys = [] if owner is None else list({lock_key(entry.symbol) for entry in entries})
+                done = await database.execute(COMMIT, *commit_parameters(events, entries, carried), owner, keys)
+                if done != f"INSERT 0 {len(entries)}":
+                    raise StaleState("another server has taken over a symbol of this commit")
                 if shadowed:
                     await database.execute(SHADOW, *shadow_parameters(shadowed, newest))
         except asyncpg.IntegrityConstraintViolationError as error:
             raise StaleState from error
         return entries
 
-    def _entry(self, event: Event, sequence: int, at: datetime) -> LogEntry:
+    def _entry(self, event: Event, sequence: int, at: datetime, market_time: datetime) -> LogEntry:
         symbol = event.bar.symbol if isinstance(event, MarketUpdate) else event.symbol
         action, confidence = None, None
         if isinstance(event, Signal):
             action, confidence = event.action, event.decision.confidence
-        return LogEntry(sequence, at, kind_of(event), symbol, action, confidence, self._encode(event, sequence))
+        payload = self._encode(event, sequence)
+        return LogEntry(sequence, at, kind_of(event), symbol, action, confidence, payload, market_time)
 
     # --------------------------------------------------------------------------------------- what the engine reads
 
@@ -260,23 +277,36 @@ class PostgresStore:
     async def log_head(self) -> LogHead:
         """See Store."""
         async with connection(self._pool) as database:
-            row = await fetch_one(
-                database,
-                "SELECT epoch, last_sequence, "
-                "coalesce((SELECT min(sequence) FROM events), last_sequence + 1) AS oldest FROM event_log",
-            )
-        return LogHead(UUID(bytes=row["epoch"].bytes), row["oldest"], row["last_sequence"])
+            row = await fetch_one(database, "SELECT epoch, oldest_sequence, last_sequence FROM event_log")
+        return LogHead(UUID(bytes=row["epoch"].bytes), row["oldest_sequence"], row["last_sequence"])
 
     async def entries_after(self, sequence: int, limit: int) -> Sequence[LogEntry]:
         """See Store."""
         async with connection(self._pool) as database:
             rows = await database.fetch(
-                "SELECT sequence, time, kind, symbol, action, confidence, payload FROM events WHERE sequence > $1 "
-                "ORDER BY sequence LIMIT $2",
+                f"SELECT {', '.join(EVENT_COLUMNS)} FROM events WHERE sequence > $1 ORDER BY sequence LIMIT $2",
                 sequence,
                 limit,
             )
         return [entry_of(row) for row in rows]
+
+    async def stretch(self, start: datetime | None, end: datetime | None, after: int) -> tuple[int, int] | None:
+        """See Store."""
+        async with connection(self._pool) as database:
+            row = await fetch_one(database, STRETCH, start, end, after)
+        return None if row["first"] is None else (row["first"], row["last"])
+
+    async def prune(self, before: datetime, limit: int) -> int:
+        """See Store."""
+        async with connection(self._pool) as database, database.transaction():
+            if not await database.fetchval("SELECT pg_try_advisory_xact_lock($1)", PRUNING):
+                return 0
+            pruned = await fetch_one(database, PRUNE, before, limit)
+            if pruned["count"]:
+                # Last, because whoever appends to the log waits for this row until the commit.
+                await database.execute("UPDATE event_log SET oldest_sequence = $1", pruned["newest"] + 1)
+        count: int = pruned["count"]
+        return count
 
     async def ping(self) -> None:
         """See Store."""

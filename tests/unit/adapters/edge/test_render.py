@@ -57,6 +57,18 @@ def test_it_listens_and_calls_where_it_is_told() -> None:
     assert socket_address(endpoint["address"]) == ("10.0.0.7", 2)
 
 
+def test_several_servers_take_turns_and_a_call_is_tried_at_another_one() -> None:
+    config = EdgeConfig(CONFIG.listen, CONFIG.backend, (Address("server", 1), Address("10.0.0.7", 2)))
+    found = cluster(rendered(config))
+    (locality,) = found["load_assignment"]["endpoints"]
+    backends = [socket_address(one["endpoint"]["address"]) for one in locality["lb_endpoints"]]
+    assert backends == [("127.0.0.1", 50051), ("server", 1), ("10.0.0.7", 2)]
+    assert (found["type"], found["lb_policy"]) == ("STRICT_DNS", "ROUND_ROBIN")
+    (host,) = manager(rendered(config))["route_config"]["virtual_hosts"]
+    (predicate,) = host["retry_policy"]["retry_host_predicate"]
+    assert predicate["name"] == "envoy.retry_host_predicates.previous_hosts"
+
+
 @pytest.mark.parametrize(
     ("host", "kind"),
     [("127.0.0.1", "STATIC"), ("::1", "STATIC"), ("server", "STRICT_DNS"), ("10.example.com", "STRICT_DNS")],
@@ -109,6 +121,31 @@ def test_streams_have_no_time_limit_and_two_forms(path: str) -> None:
     ]
     assert "stream_sse_style_delimited" in forms[0]
     assert "stream_newline_delimited" in forms[1]
+
+
+def test_streams_may_come_from_elsewhere() -> None:
+    """All of them, by REST and by gRPC, and nothing else."""
+    document = rendered(EdgeConfig(CONFIG.listen, CONFIG.backend, streams=(Address("127.0.0.1", 50052),)))
+    server, streams = document["static_resources"]["clusters"]
+    assert (server["name"], streams["name"]) == ("server", "streams")
+    (endpoint,) = streams["load_assignment"]["endpoints"][0]["lb_endpoints"]
+    assert socket_address(endpoint["endpoint"]["address"]) == ("127.0.0.1", 50052)
+    own = {"name", "load_assignment"}
+    assert {key: streams[key] for key in streams.keys() - own} == {key: server[key] for key in server.keys() - own}
+    there = {
+        route["match"].get("path") or route["match"]["safe_regex"]["regex"]
+        for route in routes(document)
+        if route.get("route", {}).get("cluster") == "streams"
+    }
+    assert there == {
+        "/tradingsignals.v1.SignalService/StreamSignals",
+        "/tradingsignals.v1.PositionService/StreamPositions",
+        "/tradingsignals.v1.EventService/StreamEvents",
+        "/api/signals/stream/?",
+        "/api/signals/positions/stream/?",
+        "/api/events/?",
+    }
+    assert {route["route"]["cluster"] for route in routes(rendered()) if "route" in route} == {"server"}
 
 
 def test_nothing_is_sent_twice_that_may_have_been_done() -> None:

@@ -1,0 +1,184 @@
+"""Several servers on this machine: each a process, started again when it dies, gone when we are."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import signal
+import socket
+import sys
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager, suppress
+from time import monotonic
+
+import grpc
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+
+from .children import die_with_parent
+
+log = logging.getLogger(__name__)
+
+_READY_SECONDS = 60.0
+_STOP_SECONDS = 20.0
+_FIRST_BACKOFF_SECONDS = 0.1
+_LONGEST_BACKOFF_SECONDS = 5.0
+_HOST = "127.0.0.1"
+
+
+class ServerFailed(Exception):
+    """A server does not start. What it had to say it has said in the log."""
+
+
+class ServerProcess:
+    """One of the servers, through all its lives, at one port."""
+
+    def __init__(self, port: int, stream_port: int, settings: Mapping[str, str]) -> None:
+        self.port = port
+        self.stream_port = stream_port
+        own = {"GRPC_HOST": _HOST, "GRPC_PORT": str(port), "STREAM_PORT": str(stream_port)}
+        self._settings = {**settings, **own}
+        self._process: asyncio.subprocess.Process | None = None
+        self._one_at_a_time = asyncio.Lock()
+        self._wanted = True
+
+    @property
+    def pid(self) -> int | None:
+        """The process that serves now; None between two lives."""
+        process = self._process
+        return None if process is None or process.returncode is not None else process.pid
+
+    async def start(self) -> None:
+        """Start it, and wait until it serves.
+
+        Raises:
+            ServerFailed: it ended instead, or took too long.
+        """
+        async with self._one_at_a_time:
+            await self._start()
+
+    async def restart(self) -> None:
+        """Let it end with grace, and start it again."""
+        async with self._one_at_a_time:
+            await self._stop()
+            await self._start()
+
+    async def stop(self) -> None:
+        """Let it end with grace, for good."""
+        self._wanted = False
+        async with self._one_at_a_time:
+            await self._stop()
+
+    async def keep_running(self) -> None:
+        """Start it again whenever it dies, waiting longer each time that it dies young; until `stop`."""
+        backoff, started = _FIRST_BACKOFF_SECONDS, monotonic()
+        while self._wanted:
+            if self._process is not None:
+                await self._process.wait()
+            async with self._one_at_a_time:  # a restart on purpose ends the process too, and has its own way back
+                if self.pid is not None or not self._wanted:
+                    continue
+                code = None if self._process is None else self._process.returncode
+                log.error("the server on port %d died with exit code %s", self.port, code)
+                backoff = _FIRST_BACKOFF_SECONDS if monotonic() - started > _LONGEST_BACKOFF_SECONDS else backoff
+                await asyncio.sleep(backoff)
+                backoff = min(2 * backoff, _LONGEST_BACKOFF_SECONDS)
+                started = monotonic()
+                with suppress(ServerFailed):
+                    await self._start()
+
+    async def _start(self) -> None:
+        self._process = process = await asyncio.create_subprocess_exec(
+            sys.executable,
+            *("-m", "tradingsignals_server", "serve"),
+            env={**os.environ, **self._settings},
+            stdin=asyncio.subprocess.DEVNULL,
+            start_new_session=True,  # Ctrl-C is for us; we stop it when its time has come
+            preexec_fn=die_with_parent(signal.SIGKILL),
+        )
+        serving = asyncio.create_task(_serving(self.port))
+        ended = asyncio.create_task(process.wait())
+        try:
+            done, _ = await asyncio.wait((serving, ended), timeout=_READY_SECONDS, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            serving.cancel()
+            ended.cancel()
+            await asyncio.wait((serving, ended))
+        if serving not in done:
+            await self._kill()
+            raise ServerFailed(f"the server on port {self.port} does not start")
+
+    async def _stop(self) -> None:
+        if self._process is None:
+            return
+        with suppress(ProcessLookupError):
+            self._process.terminate()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_STOP_SECONDS):
+                await self._process.wait()
+        await self._kill()
+
+    async def _kill(self) -> None:
+        if self._process is not None:
+            with suppress(ProcessLookupError):
+                self._process.kill()
+            await self._process.wait()
+
+
+async def _serving(port: int) -> None:
+    """Wait until the server there says that it serves."""
+    options = [(f"grpc.{which}_reconnect_backoff_ms", 100) for which in ("initial", "min", "max")]
+    while True:
+        with suppress(grpc.aio.AioRpcError):
+            async with grpc.aio.insecure_channel(f"{_HOST}:{port}", options=options) as channel:
+                stub = health_pb2_grpc.HealthStub(channel)
+                request = health_pb2.HealthCheckRequest()
+                async for answer in stub.Watch(request, wait_for_ready=True):
+                    if answer.status == health_pb2.HealthCheckResponse.SERVING:
+                        return
+
+
+@asynccontextmanager
+async def running_fleet(
+    ports: Sequence[tuple[int, int]], settings: Mapping[str, str]
+) -> AsyncIterator[list[ServerProcess]]:
+    """Servers on these ports (see fleet_ports), with `settings` as further environment, until the end of the context.
+
+    Raises:
+        ServerFailed: one does not start.
+    """
+    fleet = [ServerProcess(port, stream_port, settings) for port, stream_port in ports]
+    keepers: list[asyncio.Task[None]] = []
+    try:
+        await fleet[0].start()  # which brings the schema up to date
+        await asyncio.gather(*(server.start() for server in fleet[1:]))
+        keepers += [asyncio.create_task(server.keep_running()) for server in fleet]
+        yield fleet
+    finally:
+        for keeper in keepers:
+            keeper.cancel()
+        if keepers:
+            await asyncio.wait(keepers)
+        await asyncio.gather(*(server.stop() for server in fleet))
+
+
+def fleet_ports(first: int, count: int, *, streams: bool) -> list[tuple[int, int]]:
+    """Ports of so many servers, and of their streams, 0 if those have none of their own.
+
+    The servers' are `first` and those after it, the streams' come after them; free ones if `first` is 0.
+    """
+    ports = _ports(first, 2 * count if streams else count)
+    return list(zip(ports[:count], ports[count:] if streams else [0] * count, strict=True))
+
+
+def _ports(first: int, count: int) -> list[int]:
+    if first:
+        return list(range(first, first + count))
+    probes = [socket.socket() for _ in range(count)]
+    try:
+        for probe in probes:
+            probe.bind((_HOST, 0))
+        return [int(probe.getsockname()[1]) for probe in probes]
+    finally:
+        for probe in probes:
+            probe.close()

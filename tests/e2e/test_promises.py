@@ -1,0 +1,329 @@
+"""The six promises held against the real processes, while they are killed and connections break: 200 seeded scenarios.
+
+Each publishes some bars, has followers by gRPC, gRPC-Web, server-sent events and NDJSON, and one or two faults. At the
+end of each every follower has exactly the matching entries of the log, in order, once. A scenario depends on nothing
+but its seed: the name of one that failed is what to run it again with,
+`pytest "tests/e2e/test_promises.py::test_every_follower_has_it_all[seed17]"`.
+
+Most of a scenario is waiting for what was killed to come back, so several services live side by side and each plays its
+share of the seeds; one of them is two servers on one database.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import random
+import signal
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, TypeVar, cast
+
+import pytest
+from tests.support.bars import messages
+from tests.support.deadlines import within
+from tests.support.folders import scratch_folder
+from tests.support.followers import STREAMS
+from tests.support.quotes import sure_buy, sure_sell
+from tests.support.scenarios import THROUGH_THE_EDGE, Subscriber, reachable
+from tests.support.service import RunningService, running_service
+from tests.support.sockets import connected
+from tests.unit.builders import walk
+
+from tradingsignals import AsyncClient, Bar, Event, Position, Signal, TemporaryError
+from tradingsignals.v1.event_pb2 import MarketUpdate
+
+T = TypeVar("T")
+
+SEEDS = int(os.environ.get("PROMISES_SEEDS", "200"))
+SERVERS = (1, 1, 2)
+"""Servers of each of the services side by side."""
+
+SYMBOLS = ("USDCOP", "EURCOP")
+WARM = 60
+BARS_A_SCENARIO = 12
+SCENARIO_SECONDS = 60.0
+"""Deadline of one scenario; it takes one or two."""
+
+LINES = {s: messages(walk(WARM + SEEDS * BARS_A_SCENARIO, seed=n, symbol=s)) for n, s in enumerate(SYMBOLS)}
+PAYLOADS: dict[str, tuple[str, Any]] = {
+    "SIGNAL": ("signal", Signal),
+    "MARKET_UPDATE": ("market_update", MarketUpdate),
+    "POSITION_UPDATE": ("position_update", Position),
+}
+QUERIES: dict[str, list[dict[str, Any]]] = {
+    "events": [{}, {"symbols": ["USDCOP"]}, {"kinds": ["SIGNAL"]}, {"kinds": ["MARKET_UPDATE", "POSITION_UPDATE"]}],
+    "signals": [{}, {"symbols": ["EURCOP"]}, {"min_confidence": 0.7}, {"actions": ["BUY", "SELL"]}],
+    "positions": [{}, {"symbols": ["EURCOP"]}],
+}
+
+
+@asynccontextmanager
+async def long_lived(servers: int) -> AsyncIterator[RunningService]:
+    """One service that lives through many scenarios."""
+    several = {"SERVERS": str(servers), "GRPC_PORT": "0"} if servers > 1 else {}
+    with scratch_folder() as folder:
+        async with running_service(folder, STREAM_STALL_SECONDS="1", **several) as service:
+            async with service.client() as client:
+                for line in LINES.values():
+                    await client.publish_bars(line[:WARM])
+            yield service
+
+
+@pytest.fixture(scope="module")
+async def played(request: pytest.FixtureRequest) -> AsyncIterator[dict[int, asyncio.Future[None]]]:
+    """What becomes of each seed that was asked for."""
+    mine = [item for item in request.session.items if isinstance(item, pytest.Function) and item.path == request.path]
+    asked = [cast(int, item.callspec.params["seed"]) for item in mine]
+    outcomes: dict[int, asyncio.Future[None]] = {seed: asyncio.get_running_loop().create_future() for seed in asked}
+
+    async def play(lane: int) -> None:
+        async with long_lived(SERVERS[lane]) as service:
+            for seed in asked:
+                if seed % len(SERVERS) == lane:
+                    await _into(outcomes[seed], one(service, seed))
+
+    lanes = [asyncio.create_task(play(lane)) for lane in sorted({seed % len(SERVERS) for seed in asked})]
+    for task in lanes:
+        task.add_done_callback(lambda done: _fail_the_rest(outcomes, done))
+    try:
+        yield outcomes
+    finally:
+        for task in lanes:
+            task.cancel()
+        await asyncio.wait(lanes)
+
+
+async def _into(outcome: asyncio.Future[None], scenario: Awaitable[None]) -> None:
+    try:
+        await scenario
+    except Exception as error:
+        outcome.set_exception(error)
+    else:
+        outcome.set_result(None)
+
+
+def _fail_the_rest(outcomes: dict[int, asyncio.Future[None]], lane: asyncio.Task[None]) -> None:
+    """A service that does not even start is told to whoever waits for its scenarios."""
+    if not lane.cancelled() and (error := lane.exception()) is not None:
+        for outcome in outcomes.values():
+            if not outcome.done():
+                outcome.set_exception(error)
+
+
+# ------------------------------------------------------------------------------------------------------ the faults
+
+
+async def kill_server(service: RunningService) -> None:
+    """kill -9, and a start."""
+    await service.kill()
+    await service.start()
+
+
+async def kill_edge(service: RunningService) -> None:
+    """kill -9; the server starts it again."""
+    os.kill(service.child("envoy").pid, signal.SIGKILL)
+
+
+async def kill_database(service: RunningService) -> None:
+    """kill -9; the server starts it again."""
+    os.kill(service.child("postgres").pid, signal.SIGKILL)
+
+
+async def restart(service: RunningService) -> None:
+    """A stop as an operator does it, and a start."""
+    await service.stop()
+    await service.start()
+
+
+async def nothing(_: RunningService) -> None:
+    """A quiet time."""
+
+
+FAULTS: dict[Callable[[RunningService], Awaitable[None]], int] = {
+    kill_server: 2,
+    restart: 1,
+    kill_edge: 8,
+    kill_database: 8,
+    nothing: 11,
+}
+"""What happens, and how often in thirty; subscribers stall, vanish and drop their connections in any case."""
+
+
+# -------------------------------------------------------------------------------------------------- the scenario
+
+
+@dataclass
+class Scenario:
+    """What one seed means."""
+
+    bars: list[list[Bar]]
+    faults: dict[int, Callable[[RunningService], Awaitable[None]]]
+    """By the number of the call that they come with."""
+    subscribers: list[tuple[str, str, dict[str, Any], int | None, int | None]]
+    """Way, stream, query, answers before it hangs up, answers before it stalls."""
+    vanishing: int
+
+    @classmethod
+    def of(cls, seed: int) -> Scenario:
+        dice = random.Random(seed)
+        first = WARM + seed * BARS_A_SCENARIO
+        bars = [bar for line in LINES.values() for bar in line[first : first + BARS_A_SCENARIO]]
+        bars.sort(key=lambda bar: bar.time.seconds)
+        calls = []
+        while bars:
+            size = dice.randint(1, 8)
+            calls.append(bars[:size])
+            bars = bars[size:]
+        happening = dice.choices(list(FAULTS), list(FAULTS.values()), k=dice.randint(1, 2))
+        subscribers = []
+        for _ in range(dice.randint(2, 4)):
+            stream = dice.choice(list(QUERIES))
+            habit = dice.choice(["stays", "stays", "hangs up", "stalls"])
+            after = dice.randint(1, 4)
+            subscribers.append(
+                (
+                    dice.choice(list(THROUGH_THE_EDGE)),
+                    stream,
+                    dice.choice(QUERIES[stream]),
+                    after if habit == "hangs up" else None,
+                    after if habit == "stalls" else None,
+                )
+            )
+        faults = {dice.randrange(len(calls)): fault for fault in happening}
+        return cls(calls, faults, subscribers, dice.choice([0, 0, 1, 3]))
+
+
+class Caller:
+    """A client that calls again until it succeeds."""
+
+    def __init__(self, service: RunningService) -> None:
+        self._service = service
+        self._client = service.client()
+
+    async def __aenter__(self) -> Caller:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._client.close()
+
+    async def call(self, call: Callable[[AsyncClient], Awaitable[T]]) -> T:
+        """What `call` gives a client; a new one after each failure, for gRPC is slow to try again."""
+        while True:
+            try:
+                return await call(self._client)
+            except TemporaryError:
+                await self._client.close()
+                await reachable(self._service)
+                self._client = self._service.client()
+
+    async def newest(self) -> int:
+        """Where the log ends: by the database, for one of several servers may not have heard of it yet."""
+        await self.call(lambda client: client.service_info())
+        async with self._service.database() as database:
+            sequence: int = await database.fetchval("SELECT last_sequence FROM event_log")
+            return sequence
+
+
+async def publish(service: RunningService, caller: Caller, scenario: Scenario) -> int:
+    """Publish, with the faults in between; returns where the log ends.
+
+    The last are signals of both symbols and the positions they change, so that there is news for every filter.
+    """
+    for number, bars in enumerate(scenario.bars):
+        sending = asyncio.create_task(caller.call(partial(AsyncClient.publish_bars, bars=bars)))
+        if number in scenario.faults:
+            await scenario.faults[number](service)
+        answer = await sending
+        assert (answer.received, answer.rejected, answer.late) == (len(bars), 0, 0)
+    for symbol in SYMBOLS:
+        for quote in (sure_buy(symbol), sure_sell(symbol)):
+            await caller.call(partial(AsyncClient.generate_signal, **quote))  # type: ignore[arg-type]
+    return await caller.newest()
+
+
+async def logged(service: RunningService, after: int, through: int) -> list[Event]:
+    """The log between two sequences, as the database has it."""
+    async with service.database() as database:
+        rows = await database.fetch(
+            "SELECT sequence, time, kind, payload FROM events WHERE sequence > $1 AND sequence <= $2 ORDER BY sequence",
+            after,
+            through,
+        )
+    assert [row["sequence"] for row in rows] == list(range(after + 1, through + 1)), "the log has no gap"
+    found = []
+    for row in rows:
+        field, message = PAYLOADS[row["kind"]]
+        event = Event(sequence=row["sequence"], **{field: message.FromString(row["payload"])})
+        event.event_time.FromDatetime(row["time"])
+        found.append(event)
+    return found
+
+
+def expected(log: Sequence[Event], stream: str, query: dict[str, Any]) -> list[Any]:
+    """What a subscriber is to have of the log."""
+
+    def passes(event: Event) -> bool:
+        kind = event.WhichOneof("payload")
+        noun = getattr(event, kind)
+        symbol = noun.bar.symbol if kind == "market_update" else noun.symbol
+        kinds = [PAYLOADS[name][0] for name in query.get("kinds", PAYLOADS)]
+        if kind != "signal":
+            return kind in kinds and symbol in query.get("symbols", SYMBOLS)
+        actions = [Signal.Action.Value(name) for name in query.get("actions", ("BUY", "SELL", "HOLD"))]
+        return (
+            kind in kinds
+            and symbol in query.get("symbols", SYMBOLS)
+            and noun.action in actions
+            and noun.confidence >= query.get("min_confidence", 0.0)
+        )
+
+    passing = [event for event in log if passes(event)]
+    if stream == "events":
+        return passing
+    field = {"signals": "signal", "positions": "position_update"}[stream]
+    return [getattr(event, field) for event in passing if event.WhichOneof("payload") == field]
+
+
+async def vanishing(service: RunningService, stack: AsyncExitStack) -> None:
+    """Subscribe to everything there is, take the first bytes, and no more, until the line is cut."""
+    with suppress(OSError, asyncio.IncompleteReadError):
+        reader, writer = await stack.enter_async_context(connected(service.port, receive_buffer=4096))
+        writer.write(b"GET /api/events?resume_after=0 HTTP/1.1\r\nhost: x\r\n\r\n")
+        await within(reader.readuntil(b"\r\n\r\n"))
+        writer.transport.pause_reading()  # type: ignore[attr-defined]  # it is a whole transport
+
+
+@pytest.mark.parametrize("seed", range(SEEDS), ids="seed{}".format)
+async def test_every_follower_has_it_all(played: dict[int, asyncio.Future[None]], seed: int) -> None:
+    await played[seed]
+
+
+async def one(service: RunningService, seed: int) -> None:
+    """The scenario of a seed."""
+    async with asyncio.timeout(SCENARIO_SECONDS), Caller(service) as caller:
+        await has_it_all(service, caller, Scenario.of(seed))
+    assert "Traceback" not in service.log, service.log
+
+
+async def has_it_all(service: RunningService, caller: Caller, scenario: Scenario) -> None:
+    """Play a scenario, and look at what every subscriber has in the end."""
+    before = await caller.newest()
+    subscribers = [
+        Subscriber(service, way, STREAMS[stream], query, before, drops_after=hangs_up, stalls_after=stalls)
+        for way, stream, query, hangs_up, stalls in scenario.subscribers
+    ]
+    async with AsyncExitStack() as stack, asyncio.TaskGroup() as group:
+        for subscriber in subscribers:
+            group.create_task(subscriber.follow())
+        for _ in range(scenario.vanishing):
+            await vanishing(service, stack)
+        log = await logged(service, before, await publish(service, caller, scenario))
+        wanted = [expected(log, stream, query) for _, stream, query, *_ in scenario.subscribers]
+        for subscriber, nouns in zip(subscribers, wanted, strict=True):
+            subscriber.last.set_result(nouns[-1].sequence)
+            subscriber.go_on.set()
+    for subscriber, nouns in zip(subscribers, wanted, strict=True):
+        assert subscriber.seen == nouns, f"{subscriber.stream.path} {subscriber.query} by {subscriber.way}"

@@ -1,0 +1,104 @@
+"""Replay over the stream, on every way in: stored history by the very call that is used live."""
+
+from __future__ import annotations
+
+from datetime import UTC, timedelta
+from typing import Any
+
+import httpx
+import pytest
+from tests.support.deadlines import within
+from tests.support.followers import STREAMS
+from tests.support.scenarios import THROUGH_THE_EDGE
+from tests.support.service import RunningService
+
+from tradingsignals import AsyncClient, Event
+from tradingsignals_server.domain.bars import Bar
+
+EVENTS = STREAMS["events"]
+
+
+def bar_time(event: Event) -> Any:
+    """The market time of an event that came of a bar; a position's bar is told by its neighbours."""
+    if event.HasField("market_update"):
+        return event.market_update.bar.time.ToDatetime(UTC)
+    return event.signal.bar_time.ToDatetime(UTC) if event.HasField("signal") else None
+
+
+async def replayed(service: RunningService, way: str, query: dict[str, Any]) -> list[Any]:
+    """All answers of a stream that ends by itself."""
+    async with THROUGH_THE_EDGE[way](service, EVENTS, query) as answers:
+        return [answer async for answer in answers]
+
+
+@pytest.mark.parametrize("way", THROUGH_THE_EDGE)
+async def test_a_range_comes_whole_and_ends(service: RunningService, known_bars: list[Bar], way: str) -> None:
+    start, end = known_bars[100].time, known_bars[300].time
+    query = {"symbols": ["USDCOP"], "start_time": start.isoformat(), "end_time": end.isoformat()}
+    answers = await within(replayed(service, way, query))
+    events = [event for answer in answers for event in answer.events if not event.HasField("heartbeat")]
+    bars = [event.market_update.bar.time.ToDatetime(UTC) for event in events if event.HasField("market_update")]
+    assert bars == [bar.time for bar in known_bars[100:300]]
+    assert [bar_time(event) for event in events if event.HasField("signal")] == bars
+    sequences = [event.sequence for event in events]
+    assert sequences == sorted(set(sequences))
+
+    broken_off = answers[0].events[len(answers[0].events) // 2].sequence
+    rest = await within(replayed(service, way, {**query, "resume_after": broken_off}))
+    again = [event for answer in rest for event in answer.events if not event.HasField("heartbeat")]
+    assert again == [event for event in events if event.sequence > broken_off]
+
+
+async def test_at_a_speed_it_comes_in_the_order_of_time(service: RunningService, known_bars: list[Bar]) -> None:
+    """A bar every half millisecond: what is seen here is that a pace loses nothing and ends, not how fast it is."""
+    query = {
+        "symbols": ["USDCOP"],
+        "kinds": ["MARKET_UPDATE"],
+        "start_time": known_bars[0].time.isoformat(),
+        "end_time": known_bars[120].time.isoformat(),
+        "speed": 600_000,
+    }
+    answers = await within(replayed(service, "grpc", query))
+    bars = [e.market_update.bar.time for a in answers for e in a.events if e.HasField("market_update")]
+    assert [time.ToDatetime(UTC) for time in bars] == [bar.time for bar in known_bars[:120]]
+    assert len(answers) > 1
+
+
+async def test_without_an_end_the_live_ones_follow(
+    service: RunningService, client: AsyncClient, known_bars: list[Bar]
+) -> None:
+    before = (await client.service_info()).through_sequence
+    query = {"start_time": (known_bars[-1].time - timedelta(hours=1)).isoformat(), "heartbeat_seconds": 1}
+    async with THROUGH_THE_EDGE["sse"](service, EVENTS, query) as answers:
+        found = [await within(anext(answers))]
+        while found[-1].through_sequence < before:
+            found.append(await within(anext(answers)))
+        made = await client.generate_signal(symbol="USDCOP", close_price=4000.0)
+        while found[-1].through_sequence < made.sequence:
+            found.append(await within(anext(answers)))
+    assert made in [event.signal for answer in found for event in answer.events]
+
+
+@pytest.mark.parametrize(
+    ("query", "field"),
+    [
+        ("start_time=yesterday", "start_time"),
+        ("end_time=2025-13-01", "end_time"),
+        ("start_time=2025-06-30&end_time=2025-06-30", "end_time"),
+        ("start_time=2025-06-30&end_time=2025-06-29T23:00:00Z", "end_time"),
+        ("start_time=2025-06-30&speed=-1", "speed"),
+        ("start_time=2025-06-30&speed=NaN", "speed"),
+        ("start_time=2025-06-30&speed=2000000", "speed"),
+        ("speed=60", "speed"),
+        ("speed=60&resume_after=0", "speed"),
+    ],
+)
+async def test_what_cannot_be_replayed_is_named(rest: httpx.AsyncClient, query: str, field: str) -> None:
+    answer = await rest.get(f"/api/events?{query}")
+    assert answer.status_code == 400
+    violations = [v["field"] for d in answer.json()["details"] for v in d.get("field_violations", ())]
+    assert violations == [field]
+
+
+async def test_the_log_tells_where_it_begins(rest: httpx.AsyncClient) -> None:
+    assert (await rest.get("/")).json()["oldest_sequence"] == "1"

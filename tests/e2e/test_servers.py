@@ -1,0 +1,207 @@
+"""Several servers on one database, some killed and some replaced under load: in the end nobody could tell."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import random
+import signal
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager, suppress
+from itertools import zip_longest
+from pathlib import Path
+
+import asyncpg
+import pytest
+from tests.support.bars import messages
+from tests.support.deadlines import DEADLINE
+from tests.support.folders import scratch_folder
+from tests.support.processes import Process, all_ended, children
+from tests.support.service import RunningService, running_service
+from tests.support.tables import Tables, by_symbol, tables_of
+from tests.unit.builders import walk
+
+import tradingsignals
+from tradingsignals import Bar, Signal, TemporaryError
+from tradingsignals_server.domain import bars as domain
+
+SYMBOLS = [f"S{n}COP" for n in range(6)]
+WALKS: list[list[domain.Bar]] = [walk(400, seed=n, symbol=symbol) for n, symbol in enumerate(SYMBOLS)]
+BARS_A_CALL = 20
+SECONDS_A_CALL = 0.1
+"""Between two calls of a publisher, so that there is load for as long as a restart takes."""
+
+
+def shuffled_together(walks: Sequence[Sequence[domain.Bar]]) -> list[Bar]:
+    """Bars as a market sends them: those of one time together."""
+    return messages(bar for together in zip_longest(*walks) for bar in together if bar is not None)
+
+
+@pytest.fixture(scope="module")
+async def undisturbed() -> dict[str, Tables]:
+    """What one server stores that nobody disturbs."""
+    with scratch_folder() as folder:
+        async with running_service(folder) as service, service.client() as client:
+            answer = await client.publish_bars(shuffled_together(WALKS))
+            assert answer.rejected == 0
+            async with service.database() as database:
+                return by_symbol(await tables_of(database))
+
+
+@asynccontextmanager
+async def several(folder: Path, count: int, **settings: str) -> AsyncIterator[RunningService]:
+    async with running_service(
+        folder, "up", "--servers", str(count), GRPC_PORT="0", LOG_LEVEL="INFO", **settings
+    ) as service:
+        yield service
+
+
+def servers(service: RunningService) -> list[Process]:
+    """The processes of the servers that run now."""
+    return [process for process in children(service.pid) if not {"envoy", "postgres"} & {process.name}]
+
+
+async def addresses(database: asyncpg.Connection) -> list[str]:
+    """Where the servers are."""
+    return [row["address"] for row in await database.fetch("SELECT address FROM servers ORDER BY address")]
+
+
+async def come_to(database: asyncpg.Connection, sequence: int) -> None:
+    """Wait until the log has come that far."""
+    async with asyncio.timeout(DEADLINE):
+        while await database.fetchval("SELECT last_sequence FROM event_log") < sequence:  # noqa: ASYNC110 - nothing tells of it
+            await asyncio.sleep(0.02)
+
+
+async def has_said(service: RunningService, text: str) -> None:
+    """Wait until the service has written that."""
+    async with asyncio.timeout(3 * DEADLINE):  # several servers start one after the other
+        while text not in service.log:  # noqa: ASYNC110 - nothing tells of it
+            await asyncio.sleep(0.05)
+
+
+async def replaced(service: RunningService, gone: Process, count: int) -> None:
+    """Wait until another server runs in its place."""
+    await all_ended([gone])
+    async with asyncio.timeout(DEADLINE):
+        while len(servers(service)) < count:  # noqa: ASYNC110 - nothing tells of it
+            await asyncio.sleep(0.05)
+
+
+async def publish(service: RunningService, bars: Sequence[Bar]) -> int:
+    """Send bars call by call through the edge, each again until it is acknowledged. Returns how many had to be."""
+    repeated = 0
+    async with service.client() as client:
+        for start in range(0, len(bars), BARS_A_CALL):
+            calling = bars[start : start + BARS_A_CALL]
+            while True:
+                try:
+                    answer = await client.publish_bars(calling, timeout=15.0)
+                    break
+                except TemporaryError:
+                    repeated += 1
+                    await asyncio.sleep(0.05)
+            assert (answer.received, answer.rejected, answer.late) == (len(calling), 0, 0)
+            await asyncio.sleep(SECONDS_A_CALL)
+    return repeated
+
+
+async def follow(address: str, last: int, seen: list[int]) -> None:
+    """See every event up to the last one, from this address, going on from the last one seen whatever happens."""
+    while not seen or seen[-1] < last:
+        async with tradingsignals.connect(address, timeout=DEADLINE) as client:
+            try:
+                async for event in client.stream_events(resume_after=seen[-1] if seen else 0):
+                    seen.append(event.sequence)
+                    if event.sequence >= last:
+                        return
+            except TemporaryError:
+                await asyncio.sleep(0.05)
+
+
+@pytest.mark.parametrize(("count", "seed"), [(2, 0), (2, 1), (3, 2), (3, 3)])
+async def test_nobody_could_tell(folder: Path, undisturbed: dict[str, Tables], count: int, seed: int) -> None:
+    dice = random.Random(seed)
+    last = sum(len(tables["events"]) for tables in undisturbed.values())
+    moments = sorted(dice.sample(range(1, last // 2), 3))
+    async with several(folder, count) as service, service.database() as database, asyncio.timeout(180):
+        seen: dict[str, list[int]] = {address: [] for address in (service.address, *await addresses(database))}
+        assert len(seen) == count + 1
+        async with asyncio.TaskGroup() as followers:
+            for address, events_seen in seen.items():
+                followers.create_task(follow(address, last, events_seen))
+            async with asyncio.TaskGroup() as publishers:
+                for walks in (WALKS[:2], WALKS[2:4], WALKS[4:]):
+                    publishers.create_task(publish(service, shuffled_together(walks)))
+                for moment, what in zip(moments, dice.sample(["kill", "kill", "restart"], 3), strict=True):
+                    await come_to(database, moment)
+                    if what == "restart":
+                        os.kill(service.pid, signal.SIGHUP)
+                        await has_said(service, "every server has been restarted")
+                    else:
+                        victim = dice.choice(servers(service))
+                        os.kill(victim.pid, signal.SIGKILL)
+                        await replaced(service, victim, count)
+        for address, events_seen in seen.items():
+            assert events_seen == list(range(1, last + 1)), address
+        found = by_symbol(await tables_of(database))
+        assert found == undisturbed
+        assert "Traceback" not in service.log, service.log
+
+
+async def test_a_symbol_goes_on_at_another_server_when_its_own_dies(folder: Path) -> None:
+    bars = messages(WALKS[0])
+    async with several(folder, 2) as service, service.database() as database, service.client() as client:
+        await client.publish_bars(bars[:100])
+        owner = await database.fetchval(
+            "SELECT address FROM symbol_owners JOIN servers USING (server_id) WHERE symbol = $1", SYMBOLS[0]
+        )
+        (victim,) = [process for process in servers(service) if process.pid == listener(owner)]
+        os.kill(victim.pid, signal.SIGKILL)
+        async with asyncio.timeout(10):
+            await publish(service, bars[100:120])
+            signals = [await generated(client) for _ in range(4)]  # at either server, wherever the owner is
+        assert len({one.signal_id for one in signals}) == 4
+        assert await database.fetchval("SELECT count(*) FROM bars") == 120
+
+
+async def generated(client: tradingsignals.AsyncClient) -> Signal:
+    while True:
+        try:
+            return await client.generate_signal(4000.0, symbol=SYMBOLS[0])
+        except TemporaryError:
+            await asyncio.sleep(0.05)
+
+
+def listener(address: str) -> int:
+    """The process that listens there."""
+    port = f":{int(address.rpartition(':')[2]):04X}"
+    rows = [line.split() for name in ("tcp", "tcp6") for line in Path(f"/proc/net/{name}").read_text().splitlines()[1:]]
+    listening = {f"socket:[{row[9]}]" for row in rows if row[1].endswith(port) and row[3] == "0A"}
+    for entry in Path("/proc").iterdir():
+        with suppress(OSError):  # it has just ended, or closed it
+            if entry.name.isdecimal() and any(str(fd.readlink()) in listening for fd in (entry / "fd").iterdir()):
+                return int(entry.name)
+    raise AssertionError(f"nobody listens on {address}")
+
+
+async def test_the_feed_goes_on_when_its_server_dies(folder: Path) -> None:
+    async with several(folder, 2, FEED="simulate", SIMULATE_SPEED="6000") as service, service.database() as database:
+        for _ in range(2):  # one of the two has it
+            newest = await database.fetchval("SELECT last_sequence FROM event_log")
+            await come_to(database, newest + 50)
+            victim = servers(service)[0]
+            os.kill(victim.pid, signal.SIGKILL)
+            newest = await database.fetchval("SELECT last_sequence FROM event_log")
+            await come_to(database, newest + 100)
+            await replaced(service, victim, 2)
+        assert await database.fetchval("SELECT count(*) FROM bars WHERE disposition = 'LATE'") == 0
+
+
+async def test_nothing_outlives_the_one_that_started_it(folder: Path) -> None:
+    async with several(folder, 2) as service:
+        assert len(servers(service)) == 2
+        await service.kill()  # which waits until all that it has started has ended
+        await service.start()
+        assert await service.stop() == 0
+        assert "Traceback" not in service.log, service.log

@@ -1,0 +1,251 @@
+"""Several servers on one real database: a symbol has one owner at a time, and who is none any more commits nothing."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+
+import asyncpg
+import pytest
+from tests.support.deadlines import within
+from tests.unit.builders import now, walk
+
+from tradingsignals_server.adapters.placeholder_policy import PlaceholderPolicy
+from tradingsignals_server.adapters.postgres.connection import connection_pool
+from tradingsignals_server.adapters.postgres.membership import Membership
+from tradingsignals_server.adapters.postgres.statements import lock_key
+from tradingsignals_server.adapters.postgres.store import PostgresStore
+from tradingsignals_server.application.broadcast import Broadcast, Filter
+from tradingsignals_server.application.engine import Engine
+from tradingsignals_server.application.log_reader import LogReader
+from tradingsignals_server.application.pipeline import Pipeline
+from tradingsignals_server.application.ports import StaleState
+from tradingsignals_server.application.routing import Router
+from tradingsignals_server.application.trader import Trader
+from tradingsignals_server.domain.bars import Bar
+from tradingsignals_server.domain.calendar import calendar_for
+from tradingsignals_server.domain.errors import ServiceError, StorageUnavailable
+from tradingsignals_server.domain.events import Disposition, MarketUpdate, Receipt
+from tradingsignals_server.domain.risk import RiskRules
+from tradingsignals_server.rpc.convert import encode
+
+BARS = walk(200, seed=3)
+TWINS = ("ACLXA", "AFHDB")
+"""Two symbols with one lock key; see test_symbols_that_share_a_key."""
+
+
+@dataclass
+class Server:
+    """A server without its gRPC: others reach it as fast as a function is called, as long as it is `reachable`."""
+
+    store: PostgresStore
+    membership: Membership
+    engine: Engine
+    broadcast: Broadcast
+    router: Router
+    reachable: bool = True
+
+    async def publish(self, bars: list[Bar]) -> list[Receipt | ServiceError]:
+        return await within(self.router.publish(bars))
+
+
+class Way:
+    """Implements Peer: the way to a server of the same process."""
+
+    def __init__(self, servers: dict[str, Server], address: str) -> None:
+        self._servers = servers
+        self._address = address
+
+    async def process(self, bars: Sequence[Bar]) -> list[Receipt | ServiceError]:
+        """See Peer."""
+        return await self._servers[self._address].router.process_here(bars)
+
+
+Start = Callable[[str], Awaitable[Server]]
+
+
+@pytest.fixture
+async def start(dsn: str) -> AsyncIterator[Start]:
+    """Starts servers on one database, each under an address that is a name."""
+    servers: dict[str, Server] = {}
+    async with AsyncExitStack() as running:
+
+        async def start(address: str) -> Server:
+            servers[address] = await running.enter_async_context(_running(dsn, address, servers))
+            return servers[address]
+
+        yield start
+
+
+@asynccontextmanager
+async def _running(dsn: str, address: str, servers: dict[str, Server]) -> AsyncIterator[Server]:
+    async with connection_pool(dsn) as pool:
+        store = PostgresStore(pool, encode)
+        broadcast = Broadcast(store, await store.log_head())
+        reader = LogReader(store, broadcast)
+        membership = Membership(dsn, reader.wake)
+        pipeline = Pipeline(Trader(PlaceholderPolicy(), RiskRules()), calendar_for)
+        engine = Engine(store, pipeline, broadcast, now, ownership=membership, reader=reader)
+        router = Router(engine, membership, store, lambda at: Way(servers, at))
+        await membership.join(address)
+        tasks = [asyncio.create_task(work) for work in (engine.run(), membership.run(), router.run())]
+        try:
+            yield Server(store, membership, engine, broadcast, router)
+        finally:
+            await engine.stop()
+            await within(tasks[0])
+            await membership.leave()
+            for task in tasks:
+                task.cancel()
+            await asyncio.wait(tasks)
+
+
+def dispositions(results: list[Receipt | ServiceError]) -> set[Disposition | str]:
+    return {one.disposition if isinstance(one, Receipt) else one.reason for one in results}
+
+
+TAKEN = {Disposition.ACCEPTED, Disposition.WARMING_UP}
+
+
+async def cut(sql: asyncpg.Connection, server: Server) -> None:
+    """End the session of a server, as a broken network would, and wait until PostgreSQL has."""
+    pid = await sql.fetchval(
+        "SELECT pid FROM pg_locks JOIN servers ON objid = lock_key::int8::oid AND classid = $1::int8::oid "
+        "WHERE server_id = $2 AND locktype = 'advisory'",
+        0x7453_0002,
+        server.membership.session,
+    )
+    assert pid is not None
+    await sql.execute("SELECT pg_terminate_backend($1, 10000)", pid)
+
+
+async def test_whoever_comes_first_has_the_symbol_and_the_others_send_their_bars_there(start: Start) -> None:
+    first, second = await start("first"), await start("second")
+    assert dispositions(await first.publish(BARS[:60])) == TAKEN
+    assert dispositions(await second.publish(BARS[60:120])) == {Disposition.ACCEPTED}
+    assert dispositions(await second.publish(BARS[100:120])) == {Disposition.DUPLICATE}
+    assert first.membership.holds("USDCOP")
+    assert not second.membership.holds("USDCOP")
+    assert not second.engine.states()
+
+
+async def test_every_server_streams_everything(start: Start) -> None:
+    first, second = await start("first"), await start("second")
+    batches = await second.broadcast.follow(Filter(), 0, 60.0)
+    results = await first.publish(BARS)
+    last = max(one.sequence for one in results if isinstance(one, Receipt))
+    seen: list[int] = []
+    while not seen or seen[-1] < last:
+        seen += [entry.sequence for entry in (await within(anext(batches))).entries]
+    assert seen == list(range(1, last + 1))
+
+
+async def test_a_symbol_is_taken_over_when_its_owner_leaves(start: Start) -> None:
+    first, second = await start("first"), await start("second")
+    await first.publish(BARS[:100])
+    await second.publish(BARS[100:101])
+    await first.engine.stop()
+    await first.membership.leave()
+    assert dispositions(await second.publish(BARS[101:])) == {Disposition.ACCEPTED}
+    assert second.membership.holds("USDCOP")
+    assert len(await second.store.list_bars("USDCOP", None, None, 1000)) == len(BARS)
+
+
+async def test_an_owner_that_lost_its_session_commits_nothing_more(start: Start, sql: asyncpg.Connection) -> None:
+    """It does not know yet, and goes on with what it remembers: the database refuses it."""
+    first, second = await start("first"), await start("second")
+    await first.publish(BARS[:100])
+    before = first.membership.session
+    await cut(sql, first)
+    await within(second.membership.claim(("USDCOP",)))
+    assert dispositions(await second.publish(BARS[100:150])) == {Disposition.ACCEPTED}
+    with pytest.raises(StaleState):
+        await first.store.commit([MarketUpdate(BARS[150], Disposition.ACCEPTED)], now(), owner=before)
+    assert dispositions(await first.publish(BARS[150:])) == {Disposition.ACCEPTED}
+    assert second.membership.holds("USDCOP")
+    assert await sql.fetchval("SELECT count(*) FROM bars") == len(BARS)
+    assert await sql.fetchval("SELECT count(*) FROM signals") == len(BARS) - 49
+
+
+async def test_a_session_that_is_lost_comes_back_under_another_name(start: Start, sql: asyncpg.Connection) -> None:
+    server = await start("only")
+    await server.publish(BARS[:100])
+    before = server.membership.session
+    await cut(sql, server)
+    assert dispositions(await server.publish(BARS[100:])) == {Disposition.ACCEPTED}
+    assert server.membership.session not in {None, before}
+    with pytest.raises(StaleState):
+        await server.store.commit([MarketUpdate(BARS[0], Disposition.LATE)], now(), owner=before)
+    assert await sql.fetchval("SELECT count(*) FROM servers") == 1
+
+
+async def test_a_commit_that_began_before_a_takeover_is_waited_for(start: Start, sql: asyncpg.Connection) -> None:
+    first, second = await start("first"), await start("second")
+    await first.publish(BARS[:100])
+    async with sql.transaction():
+        await sql.execute("SELECT FROM event_log FOR UPDATE")  # as a commit under way has it
+        await first.membership.leave()
+        claiming = asyncio.create_task(second.membership.claim(("USDCOP",)))
+        done, _ = await asyncio.wait((claiming,), timeout=0.3)
+        assert not done
+    claim = await within(claiming)
+    assert claim.ours == {"USDCOP"}
+
+
+async def test_symbols_that_share_a_key_share_their_owner(start: Start) -> None:
+    assert lock_key(TWINS[0]) == lock_key(TWINS[1])
+    first, second = await start("first"), await start("second")
+    one, other = (walk(60, seed=1, symbol=symbol) for symbol in TWINS)
+    assert dispositions(await first.publish(one)) <= TAKEN
+    assert dispositions(await second.publish(other)) <= TAKEN
+    assert first.membership.holds(TWINS[1])
+    assert not second.membership.holds(TWINS[0])
+
+
+async def test_many_publishers_on_every_server_lose_no_bar_of_any_symbol(start: Start, sql: asyncpg.Connection) -> None:
+    servers = [await start(name) for name in ("first", "second", "third")]
+    symbols = [f"M{n}COP" for n in range(9)]
+
+    async def publish(number: int, symbol: str) -> None:
+        bars = walk(120, seed=number, symbol=symbol)
+        for start_at in range(0, len(bars), 10):
+            server = servers[(number + start_at) % len(servers)]
+            assert dispositions(await server.publish(bars[start_at : start_at + 10])) <= TAKEN
+
+    await asyncio.gather(*(publish(number, symbol) for number, symbol in enumerate(symbols)))
+    assert await sql.fetchval("SELECT count(*) FROM signals") == len(symbols) * (120 - 49)
+    assert await sql.fetchval("SELECT count(*) FROM bars WHERE disposition = 'LATE'") == 0
+
+
+async def test_without_a_database_nothing_can_be_claimed(dsn: str) -> None:
+    membership = Membership("postgresql://nobody@127.0.0.1:1/none", lambda: None)
+    with pytest.raises(StorageUnavailable):
+        await membership.join("nowhere")
+    with pytest.raises(StorageUnavailable):
+        await membership.claim(("USDCOP",))
+    assert not membership.holds("USDCOP")
+
+
+async def test_a_server_that_comes_later_gets_its_share_and_nobody_notices(start: Start) -> None:
+    first, second = await start("first"), await start("second")
+    walks = {symbol: walk(100, seed=n, symbol=symbol) for n, symbol in enumerate([f"B{n}COP" for n in range(6)])}
+    for bars in walks.values():
+        await first.publish(bars[:60])
+    surplus = await first.membership.surplus()
+    assert len(surplus) == 3
+    assert not await second.membership.surplus()
+
+    async def publish(bars: list[Bar]) -> None:
+        for number, bar in enumerate(bars):
+            assert dispositions(await (first, second)[number % 2].publish([bar])) == {Disposition.ACCEPTED}
+
+    async with asyncio.TaskGroup() as group:
+        for bars in walks.values():
+            group.create_task(publish(bars[60:]))
+        group.create_task(first.router.give_up(surplus))
+    held = [sum(map(server.membership.holds, walks)) for server in (first, second)]
+    assert sum(held) == 6
+    assert {state.symbol for state in first.engine.states()} == {s for s in walks if first.membership.holds(s)}
+    assert {state.symbol for state in second.engine.states()} == {s for s in walks if second.membership.holds(s)}

@@ -1,0 +1,63 @@
+"""Connections that die without anybody being told, as when a cable is pulled or a firewall forgets them."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+
+from .deadlines import within
+
+
+class FrozenProxy:
+    """Passes connections on to a port of this machine; those it has when it freezes stay open, and dead."""
+
+    def __init__(self, behind: int) -> None:
+        self._behind = behind
+        self._flowing: list[asyncio.Task[None]] = []
+        self._ends: list[asyncio.StreamWriter] = []
+        self.connections = 0
+        self.port = 0
+
+    def freeze(self) -> None:
+        """Nothing goes through the connections there are; they stay open."""
+        for task in self._flowing:
+            task.cancel()
+
+    async def accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Pass a connection on."""
+        self.connections += 1
+        self._ends.append(writer)
+        behind_reader, behind = await asyncio.open_connection("127.0.0.1", self._behind)
+        self._ends.append(behind)
+        for source, target in ((reader, behind), (behind_reader, writer)):
+            self._flowing.append(asyncio.create_task(self._flow(source, target)))
+
+    async def _flow(self, source: asyncio.StreamReader, target: asyncio.StreamWriter) -> None:
+        with suppress(OSError):
+            while data := await source.read(1 << 16):
+                target.write(data)
+                await target.drain()
+        target.transport.abort()
+
+    async def cut(self) -> None:
+        """End all connections."""
+        self.freeze()
+        await asyncio.gather(*self._flowing, return_exceptions=True)
+        for writer in self._ends:
+            writer.transport.abort()
+            with suppress(OSError):
+                await within(writer.wait_closed())
+
+
+@asynccontextmanager
+async def frozen_proxy(behind: int) -> AsyncIterator[FrozenProxy]:
+    """A proxy that listens on a port of its own until the end of the context."""
+    proxy = FrozenProxy(behind)
+    server = await asyncio.start_server(proxy.accept, "127.0.0.1", 0)
+    proxy.port = server.sockets[0].getsockname()[1]
+    try:
+        yield proxy
+    finally:
+        server.close()
+        await proxy.cut()

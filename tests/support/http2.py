@@ -1,0 +1,161 @@
+"""A client of HTTP/2 that can do wrong: it writes what it is told to, and tells what comes back."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from typing import NamedTuple
+
+from google.protobuf.message import Message
+from hpack import Decoder, Encoder
+
+from .deadlines import within
+from .sockets import connected
+
+PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
+DATA, HEADERS, PRIORITY, RST_STREAM, SETTINGS, PUSH_PROMISE, PING, GOAWAY, WINDOW_UPDATE, CONTINUATION = range(10)
+END_STREAM, ACK, END_HEADERS, PADDED, PRIORITISED = 0x1, 0x1, 0x4, 0x8, 0x20
+INITIAL_WINDOW_SIZE, MAX_FRAME_SIZE = 4, 5
+NO_ERROR, PROTOCOL_ERROR, FLOW_CONTROL_ERROR, STREAM_CLOSED, FRAME_SIZE_ERROR = 0, 1, 3, 5, 6
+REFUSED_STREAM, CANCEL, COMPRESSION_ERROR, ENHANCE_YOUR_CALM = 7, 8, 9, 11
+EVENTS_PATH = "/tradingsignals.v1.EventService/StreamEvents"
+
+
+class Frame(NamedTuple):
+    """A frame that came."""
+
+    kind: int
+    flags: int
+    stream: int
+    payload: bytes
+
+    @property
+    def code(self) -> int:
+        """The error code of a RST_STREAM or a GOAWAY."""
+        return int.from_bytes(self.payload[:4] if self.kind == RST_STREAM else self.payload[4:8], "big")
+
+
+def frame(kind: int, flags: int = 0, stream: int = 0, payload: bytes = b"") -> bytes:
+    """One frame."""
+    return len(payload).to_bytes(3, "big") + bytes((kind, flags)) + stream.to_bytes(4, "big") + payload
+
+
+def settings(values: Mapping[int, int] | None = None) -> bytes:
+    """A SETTINGS frame."""
+    found = (values or {}).items()
+    return frame(SETTINGS, 0, 0, b"".join(k.to_bytes(2, "big") + v.to_bytes(4, "big") for k, v in found))
+
+
+def window_update(stream: int, more: int) -> bytes:
+    """Grants so many bytes more."""
+    return frame(WINDOW_UPDATE, 0, stream, more.to_bytes(4, "big"))
+
+
+def framed(message: Message | bytes, flag: int = 0) -> bytes:
+    """A message with gRPC's prefix."""
+    body = message if isinstance(message, bytes) else message.SerializeToString()
+    return bytes((flag,)) + len(body).to_bytes(4, "big") + body
+
+
+def headers(path: str | None = EVENTS_PATH, **more: str | None) -> list[tuple[str, str]]:
+    """The headers of a call; `more` are set instead or besides, None leaves one out. _ stands for -."""
+    found: dict[str, str | None] = {
+        ":method": "POST",
+        ":scheme": "http",
+        ":path": path,
+        ":authority": "x",
+        "content-type": "application/grpc",
+        "te": "trailers",
+    }
+    found.update({name.replace("_", "-"): value for name, value in more.items()})
+    return [(name, value) for name, value in found.items() if value is not None]
+
+
+def block(found: list[tuple[str, str]]) -> bytes:
+    """Headers that leave no trace in the decoder, so that blocks may be sent in any order."""
+    return Encoder().encode([(name, value, True) for name, value in found], huffman=False)
+
+
+def request(stream: int, message: Message | bytes = b"", path: str = EVENTS_PATH) -> bytes:
+    """A whole call of a streaming method."""
+    head = frame(HEADERS, END_HEADERS, stream, block(headers(path)))
+    return head + frame(DATA, END_STREAM, stream, framed(message))
+
+
+class Frames:
+    """Takes apart what comes."""
+
+    def __init__(self) -> None:
+        self._received = bytearray()
+        self._decoder = Decoder()
+
+    def feed(self, data: bytes) -> list[Frame]:
+        """The frames that are whole now."""
+        self._received += data
+        found = []
+        while len(self._received) >= 9:
+            end = 9 + int.from_bytes(self._received[:3], "big")
+            if len(self._received) < end:
+                break
+            stream = int.from_bytes(self._received[5:9], "big")
+            found.append(Frame(self._received[3], self._received[4], stream, bytes(self._received[9:end])))
+            del self._received[:end]
+        return found
+
+    def headers(self, frame: Frame) -> dict[str, str]:
+        """What stands in a HEADERS frame."""
+        decoded = self._decoder.decode(frame.payload, raw=True)
+        return {name.decode(): value.decode() for name, value in decoded}
+
+
+class Peer:
+    """A connection to a server, after the preface and our SETTINGS."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.reader = reader
+        self.writer = writer
+        self._frames = Frames()
+        self._waiting: list[Frame] = []
+
+    def send(self, *what: bytes) -> None:
+        """Write."""
+        self.writer.write(b"".join(what))
+
+    async def next(self, kind: int | None = None, stream: int | None = None) -> Frame:
+        """The next frame, or the next one of that kind and stream; others are kept for later."""
+        while True:
+            for at, found in enumerate(self._waiting):
+                if kind in {None, found.kind} and stream in {None, found.stream}:
+                    return self._waiting.pop(at)
+            data = await within(self.reader.read(1 << 16))
+            assert data, f"the connection was closed before a frame of kind {kind} came"
+            self._waiting += self._frames.feed(data)
+
+    async def message(self, stream: int) -> bytes:
+        """The next whole message of a stream."""
+        body = b""
+        while len(body) < 5 or len(body) < 5 + int.from_bytes(body[1:5], "big"):
+            body += (await self.next(DATA, stream)).payload
+        assert len(body) == 5 + int.from_bytes(body[1:5], "big")
+        return body[5:]
+
+    async def headers(self, stream: int) -> dict[str, str]:
+        """The next headers of a stream."""
+        return self._frames.headers(await self.next(HEADERS, stream))
+
+    async def closed(self) -> None:
+        """Wait until the server has closed the connection."""
+        while await within(self.reader.read(1 << 16)):
+            pass
+
+
+@asynccontextmanager
+async def http2_peer(
+    port: int, values: Mapping[int, int] | None = None, receive_buffer: int | None = None
+) -> AsyncIterator[Peer]:
+    """A client that has introduced itself."""
+    async with connected(port, receive_buffer=receive_buffer) as (reader, writer):
+        peer = Peer(reader, writer)
+        peer.send(PREFACE, settings(values))
+        yield peer

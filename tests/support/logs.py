@@ -1,0 +1,72 @@
+"""A log in memory whose entries are real messages, for streams without an engine."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import datetime
+from uuid import UUID
+
+from tests.unit.application.memory_store import MemoryStore
+from tests.unit.builders import NOW, bar, position, signal
+
+from tradingsignals_server.application.broadcast import Broadcast
+from tradingsignals_server.application.ports import LogEntry
+from tradingsignals_server.domain.events import Disposition, Event, MarketUpdate
+from tradingsignals_server.domain.signals import Action
+from tradingsignals_server.rpc.convert import encode
+
+_TURNS = (Action.BUY, Action.HOLD, Action.SELL)
+SYMBOLS = ("USDCOP", "EURUSD")
+
+
+class EncodedStore(MemoryStore):
+    """Entries as PostgreSQL has them: each with its message."""
+
+    def put(self, events: Sequence[Event], at: datetime) -> list[LogEntry]:
+        """See MemoryStore."""
+        entries = [
+            replace(entry, payload=encode(event, entry.sequence))
+            for entry, event in zip(super().put(events, at), events, strict=True)
+        ]
+        self.entries[-len(entries) :] = entries
+        return entries
+
+
+class Log:
+    """A log that grows when it is told to, and who follows it."""
+
+    def __init__(self, store: EncodedStore, broadcast: Broadcast) -> None:
+        self.store = store
+        self.broadcast = broadcast
+
+    @classmethod
+    async def with_entries(cls, count: int) -> Log:
+        """A log that had so many entries before anybody followed it, so that they are in the store alone."""
+        store = EncodedStore()
+        if count:
+            store.put(events(0, count), NOW)
+        return cls(store, Broadcast(store, await store.log_head()))
+
+    @property
+    def newest(self) -> int:
+        """How far it goes."""
+        return len(self.store.entries)
+
+    def append(self, count: int = 1) -> None:
+        """Commit so many entries, and tell."""
+        self.broadcast.append(self.store.put(events(self.newest, count), NOW))
+
+
+def events(first: int, count: int) -> list[Event]:
+    """Bars, signals of every kind and positions, of two symbols."""
+    found: list[Event] = []
+    for n in range(first, first + count):
+        symbol = SYMBOLS[n // 3 % 2]
+        if n % 3 == 0:
+            found.append(MarketUpdate(bar(n, 100.0 + n % 7, symbol=symbol), Disposition.ACCEPTED))
+        elif n % 3 == 1:
+            found.append(signal(_TURNS[n % 9 // 3], name=n, symbol=symbol))
+        else:
+            found.append(replace(position(), signal_id=UUID(int=n), symbol=symbol))
+    return found

@@ -1,0 +1,116 @@
+"""Subscribers that follow the raw calls and go on by themselves, whatever happens to the service meanwhile."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import grpc
+import httpx
+from google.protobuf.json_format import ParseDict
+
+from .followers import WAYS, Answers, Query, Stream
+from .service import RunningService
+
+BROKEN = (grpc.aio.AioRpcError, httpx.HTTPError, StopAsyncIteration, AssertionError)
+"""How a stream ends, or does not begin, while something on its way is down."""
+
+_FRAME = 5
+_TRAILERS = 0x80
+_QUICK = (("grpc.initial_reconnect_backoff_ms", 20), ("grpc.max_reconnect_backoff_ms", 50))
+
+
+@asynccontextmanager
+async def by_plain_grpc_web(service: RunningService, stream: Stream, query: Query) -> AsyncIterator[Answers]:
+    """gRPC-Web as a browser sends it: a POST with one framed message, answered by frames."""
+    request = ParseDict(dict(query), stream.request()).SerializeToString()
+    body = b"\0" + len(request).to_bytes(4, "big") + request
+    headers = {"content-type": "application/grpc-web+proto", "x-grpc-web": "1"}
+    path = f"/tradingsignals.v1.{stream.method}"
+    async with service.rest() as rest, rest.stream("POST", path, content=body, headers=headers) as answer:
+        assert answer.status_code == 200
+        yield _frames(answer, stream)
+
+
+async def _frames(answer: httpx.Response, stream: Stream) -> AsyncIterator[Any]:
+    waiting = b""
+    async for block in answer.aiter_bytes():
+        waiting += block
+        while len(waiting) >= _FRAME and len(waiting) >= (end := _FRAME + int.from_bytes(waiting[1:5], "big")):
+            if waiting[0] & _TRAILERS:
+                return
+            yield stream.response.FromString(waiting[_FRAME:end])
+            waiting = waiting[end:]
+
+
+THROUGH_THE_EDGE = {**WAYS, "grpc-web": by_plain_grpc_web}
+
+
+async def reachable(service: RunningService) -> None:
+    """Wait until the public port takes connections."""
+    async with grpc.aio.insecure_channel(service.address, options=_QUICK) as channel:
+        await channel.channel_ready()
+
+
+@dataclass
+class Subscriber:
+    """Follows one stream by one way in, from `resume_after` on, and keeps what comes.
+
+    drops_after: answers after which it hangs up, once, to come back where it was.
+    stalls_after: answers after which it does not read until `go_on` is set, once.
+    last: the sequence up to which it is to have everything, once that is known.
+    """
+
+    service: RunningService
+    way: str
+    stream: Stream
+    query: Mapping[str, Any]
+    through: int
+    drops_after: int | None = None
+    stalls_after: int | None = None
+    go_on: asyncio.Event = field(default_factory=asyncio.Event)
+    last: asyncio.Future[int] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
+    seen: list[Any] = field(default_factory=list)
+    answers: int = 0
+    connections: int = 0
+
+    async def follow(self) -> None:
+        """Go on until complete up to `last`, over as many connections as it takes."""
+        while not self._has_all():
+            try:
+                await self._connection()
+            except BROKEN:
+                await reachable(self.service)
+
+    def _has_all(self) -> bool:
+        return self.last.done() and self.through >= self.last.result()
+
+    async def _connection(self) -> None:
+        query = {**self.query, "resume_after": self.through, "heartbeat_seconds": 1}
+        self.connections += 1
+        opened: AbstractAsyncContextManager[Answers] = THROUGH_THE_EDGE[self.way](self.service, self.stream, query)
+        async with opened as answers:
+            while not self._has_all():
+                self._take(await anext(answers))
+                if self.answers == self.drops_after:
+                    return
+                if self.answers == self.stalls_after:
+                    await self.go_on.wait()
+
+    def _take(self, answer: Any) -> None:
+        nouns = list(_nouns(answer))
+        if nouns:
+            # A stream's own error event carries no news; what it says of its place is believed all the same.
+            self.answers += 1
+        self.seen.extend(nouns)
+        self.through = answer.through_sequence
+
+
+def _nouns(answer: Any) -> Sequence[Any]:
+    for name in ("signals", "positions"):
+        if hasattr(answer, name):
+            return list(getattr(answer, name))
+    return [event for event in answer.events if event.WhichOneof("payload") not in {"heartbeat", "error"}]
