@@ -87,7 +87,8 @@ async def running_service(
     stream_port = free_port() if "stream_port" in Settings.model_fields else grpc_port
     environment = {
         "SIGNAL_SERVICE_PORT": str(rest_port),
-        "GRPC_PORT": str(grpc_port),
+        # Several servers take the ports after the first one too, so they take free ones.
+        "GRPC_PORT": "0" if "--servers" in arguments else str(grpc_port),
         "STREAM_PORT": str(stream_port),
         "DATA_DIR": str(database.folder / "data"),
         "POSTGRES_HOST": str(database.socket_folder),
