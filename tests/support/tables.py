@@ -80,7 +80,10 @@ def by_symbol(tables: Tables) -> dict[str, Tables]:
     return {symbol: {table: _of_symbol(tables[table], symbol) for table in _BY_SYMBOL} for symbol in symbols}
 
 
-_BY_SYMBOL = ("bars", "signals", "positions", "events")
+_BY_SYMBOL = (
+    *("bars", "signals", "positions", "events"),
+    *("recurrent_states", "shadow_signals", "shadow_positions"),
+)
 _MESSAGES: dict[str, Any] = {"SIGNAL": Signal, "POSITION_UPDATE": Position}
 
 
