@@ -28,7 +28,7 @@ class _Absent:
 
     def __getattr__(self, name: str) -> Any:
         async def absent(_: Any) -> Any:
-            raise NotImplementedError(name)
+            raise AssertionError(f"{name} was called")
 
         return absent
 

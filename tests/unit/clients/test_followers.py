@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any
@@ -36,7 +37,7 @@ BREAKS = [
 ]
 
 
-class Hand:
+class Hand(ABC):
     """Drives a follower, sync or async, from a test that is async; every wait has a deadline."""
 
     def __init__(self, client: Any) -> None:
@@ -82,11 +83,11 @@ class Hand:
         while (item := await within(self._next_or_end())) is not _END:
             yield item
 
-    async def _next_or_end(self) -> Any:
-        raise NotImplementedError
+    @abstractmethod
+    async def _next_or_end(self) -> Any: ...
 
-    async def _do(self, what: str) -> Any:
-        raise NotImplementedError
+    @abstractmethod
+    async def _do(self, what: str) -> Any: ...
 
 
 _END = object()
