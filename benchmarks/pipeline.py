@@ -9,7 +9,8 @@ Measured, with no database and no network, recurrent states carried from bar to 
   making of the signal, the states and the positions, and that a step by itself finds the processor's caches full of
   what it needs;
 - bars of 100 symbols side by side, and of one symbol, in batches as the engine takes them, looked ahead at before the
-  steps are made (application/foresight.py), and each bar by itself: bars a second both ways, in turn, and their ratio.
+  steps are made (application/decision/foresight.py), and each bar by itself: bars a second both ways, in turn, and
+  their ratio.
 
 How: in this process, on one thread, by the clock around thousands of calls at a time. There is no load generator;
 nothing else runs. It is the ceiling of everything that takes bars in, and of a backtest.
@@ -25,11 +26,11 @@ from typing import Any
 
 from tradingsignals_server.adapters.onnx.policy import OnnxPolicy
 from tradingsignals_server.adapters.onnx.repository import newest_model, shipped_models
-from tradingsignals_server.application.engine import BATCH_BARS
-from tradingsignals_server.application.foresight import foresee
-from tradingsignals_server.application.pipeline import Pipeline
-from tradingsignals_server.application.sessions import Book, SymbolState
-from tradingsignals_server.application.trader import Trader
+from tradingsignals_server.application.decision.foresight import foresee
+from tradingsignals_server.application.decision.pipeline import Pipeline
+from tradingsignals_server.application.decision.sessions import Book, SymbolState
+from tradingsignals_server.application.decision.trader import Trader
+from tradingsignals_server.application.engine.engine import BATCH_BARS
 from tradingsignals_server.domain.bars import Bar
 from tradingsignals_server.domain.calendar import calendar_for
 from tradingsignals_server.domain.events import Event

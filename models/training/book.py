@@ -23,8 +23,8 @@ CERTAIN = {
 class Book:
     """At most one open position, and those that were closed, in the order of closing.
 
-    It takes the steps of application.pipeline.Pipeline with the functions of the domain, over indicators that were
-    computed before; a test holds the two against each other position by position.
+    It takes the steps of application.decision.pipeline.Pipeline with the functions of the domain, over indicators that
+    were computed before; a test holds the two against each other position by position.
     """
 
     history: History

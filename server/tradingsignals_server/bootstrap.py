@@ -26,17 +26,17 @@ from .adapters.postgres.embedded import running_postgres
 from .adapters.postgres.membership import Membership
 from .adapters.postgres.migrate import Migration, migrate
 from .adapters.postgres.store import PostgresStore
-from .application.broadcast import Broadcast
-from .application.engine import Engine
+from .application.cluster.routing import Router
+from .application.decision.pipeline import Pipeline
+from .application.decision.trader import Trader
+from .application.engine.engine import Engine
 from .application.health import HealthReporter
-from .application.log_reader import LogReader
 from .application.models import ModelKeeper, ModelSource
-from .application.pipeline import Pipeline
 from .application.ports import Feed, MarketDataSink, Store
 from .application.queries import Queries
-from .application.retention import Retention
-from .application.routing import Router
-from .application.trader import Trader
+from .application.streams.broadcast import Broadcast
+from .application.streams.log_reader import LogReader
+from .application.streams.retention import Retention
 from .config import PLACEHOLDER_PATH, FeedKind, Settings
 from .domain.calendar import calendar_for
 from .rpc.convert import encode

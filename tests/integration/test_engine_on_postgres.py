@@ -19,9 +19,9 @@ from tests.unit.builders import walk
 
 from tradingsignals_server.adapters.postgres.connection import connection, connection_pool
 from tradingsignals_server.adapters.postgres.store import PostgresStore
-from tradingsignals_server.application.broadcast import Filter
+from tradingsignals_server.application.decision.requests import Quote
 from tradingsignals_server.application.ports import CarriedState, LogEntry, Shadowed
-from tradingsignals_server.application.requests import Quote
+from tradingsignals_server.application.streams.broadcast import Filter
 from tradingsignals_server.domain.bars import Bar
 from tradingsignals_server.domain.errors import BarConflict, ServiceError, StorageUnavailable
 from tradingsignals_server.domain.events import Disposition, Event, Receipt

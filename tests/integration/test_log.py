@@ -15,9 +15,9 @@ from tests.unit.builders import NOW, OPENING, bar, position, signal
 from tradingsignals_server.adapters.postgres.connection import connection_pool
 from tradingsignals_server.adapters.postgres.statements import PRUNING
 from tradingsignals_server.adapters.postgres.store import PostgresStore
-from tradingsignals_server.application import retention as retention_module
-from tradingsignals_server.application.broadcast import Broadcast, Filter, Follower
-from tradingsignals_server.application.retention import Retention
+from tradingsignals_server.application.streams import retention as retention_module
+from tradingsignals_server.application.streams.broadcast import Broadcast, Filter, Follower
+from tradingsignals_server.application.streams.retention import Retention
 from tradingsignals_server.domain.errors import SequencePruned
 from tradingsignals_server.domain.events import Disposition, MarketUpdate
 from tradingsignals_server.domain.positions import Exit, ExitReason, close

@@ -17,13 +17,13 @@ from tradingsignals_server.adapters.postgres.connection import connection_pool
 from tradingsignals_server.adapters.postgres.membership import Membership
 from tradingsignals_server.adapters.postgres.statements import lock_key
 from tradingsignals_server.adapters.postgres.store import PostgresStore
-from tradingsignals_server.application.broadcast import Broadcast, Filter
-from tradingsignals_server.application.engine import Engine
-from tradingsignals_server.application.log_reader import LogReader
-from tradingsignals_server.application.pipeline import Pipeline
+from tradingsignals_server.application.cluster.routing import Router
+from tradingsignals_server.application.decision.pipeline import Pipeline
+from tradingsignals_server.application.decision.trader import Trader
+from tradingsignals_server.application.engine.engine import Engine
 from tradingsignals_server.application.ports import StaleState
-from tradingsignals_server.application.routing import Router
-from tradingsignals_server.application.trader import Trader
+from tradingsignals_server.application.streams.broadcast import Broadcast, Filter
+from tradingsignals_server.application.streams.log_reader import LogReader
 from tradingsignals_server.domain.bars import Bar
 from tradingsignals_server.domain.calendar import calendar_for
 from tradingsignals_server.domain.errors import ServiceError, StorageUnavailable

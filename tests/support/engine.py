@@ -10,11 +10,11 @@ from dataclasses import dataclass
 from tests.unit.builders import now
 
 from tradingsignals_server.adapters.placeholder_policy import PlaceholderPolicy
-from tradingsignals_server.application.broadcast import Broadcast
-from tradingsignals_server.application.engine import Engine
-from tradingsignals_server.application.pipeline import Pipeline
+from tradingsignals_server.application.decision.pipeline import Pipeline
+from tradingsignals_server.application.decision.trader import Trader
+from tradingsignals_server.application.engine.engine import Engine
 from tradingsignals_server.application.ports import Clock, Policy, Store
-from tradingsignals_server.application.trader import Trader
+from tradingsignals_server.application.streams.broadcast import Broadcast
 from tradingsignals_server.domain.bars import Bar
 from tradingsignals_server.domain.calendar import calendar_for
 from tradingsignals_server.domain.events import Receipt

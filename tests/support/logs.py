@@ -10,8 +10,8 @@ from uuid import UUID
 from tests.unit.application.memory_store import MemoryStore
 from tests.unit.builders import NOW, bar, position, signal
 
-from tradingsignals_server.application.broadcast import Broadcast
 from tradingsignals_server.application.ports import LogEntry
+from tradingsignals_server.application.streams.broadcast import Broadcast
 from tradingsignals_server.domain.events import Disposition, Event, MarketUpdate
 from tradingsignals_server.domain.signals import Action
 from tradingsignals_server.rpc.convert import encode

@@ -8,10 +8,10 @@ from enum import StrEnum
 
 from ..domain.bars import BAR_INTERVAL
 from ..domain.errors import StorageUnavailable
-from .engine import Engine
-from .pipeline import Pipeline
+from .decision.pipeline import Pipeline
+from .decision.sessions import SymbolState
+from .engine.engine import Engine
 from .ports import Clock, SignalTotals, Store
-from .sessions import SymbolState
 
 STALE_INTERVALS = 2
 """A symbol is stale when its session is open and no bar has ended within this many intervals."""

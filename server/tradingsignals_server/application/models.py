@@ -9,10 +9,10 @@ from dataclasses import dataclass
 
 from ..domain.errors import ModelNotLoaded, ServiceError
 from ..domain.risk import RiskRules
-from .engine import Engine
-from .pipeline import Pipeline
+from .decision.pipeline import Pipeline
+from .decision.trader import Trader
+from .engine.engine import Engine
 from .ports import Policy, Sleep
-from .trader import Trader
 
 log = logging.getLogger(__name__)
 

@@ -238,8 +238,8 @@ class Store(Protocol):
         """Make `events` durable in one transaction: the rows they stand for and their entries in the log.
 
         With them what a shadow policy made of the same bars, and the recurrent states the bars led to. Returns the
-        entries, with consecutive sequences, in the order given. `owner` is the session (see application.ownership)
-        that works on their symbols; None if nobody else could.
+        entries, with consecutive sequences, in the order given. `owner` is the session that works on their symbols (see
+        application.engine.ownership); None if nobody else could.
 
         Raises:
             StaleState: something of it is stored already, or `owner` does not have all the symbols any more; what the

@@ -7,7 +7,7 @@ import logging
 import signal
 import sys
 
-from ..application.pipeline import Pipeline
+from ..application.decision.pipeline import Pipeline
 from ..bootstrap import database, everything, serving, several
 from ..config import Settings
 

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 
 from tradingsignals.v1 import event_pb2, event_service_pb2, signal_service_pb2
 
-from ..application.broadcast import Batch
 from ..application.ports import LogEntry
+from ..application.streams.broadcast import Batch
 from ..domain.errors import ServiceError, ShuttingDown
 from . import wire
 from .errors import is_retryable

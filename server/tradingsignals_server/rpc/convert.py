@@ -19,9 +19,9 @@ from tradingsignals.v1 import (
     system_service_pb2,
 )
 
+from ..application.decision.trader import Trader
 from ..application.health import Health
 from ..application.ports import ShadowScore, TensorShape
-from ..application.trader import Trader
 from ..domain.bars import Bar, parse_symbol, time_violations, value_violations
 from ..domain.errors import FieldViolation, InvalidBar, InvalidRequest, ServiceError
 from ..domain.events import Event, MarketUpdate, Receipt

@@ -6,7 +6,7 @@ from collections.abc import AsyncGenerator
 
 from tradingsignals.v1 import event_service_pb2 as pb
 
-from ..application.broadcast import Broadcast
+from ..application.streams.broadcast import Broadcast
 from .streams import event_stream
 from .validation import subscription
 

@@ -10,9 +10,9 @@ from operator import itemgetter
 from tradingsignals.v1 import bar_pb2
 from tradingsignals.v1 import market_data_service_pb2 as pb
 
+from ..application.engine.work import BarTaker, Flow, Publication
 from ..application.ports import Clock
 from ..application.queries import Queries
-from ..application.work import BarTaker, Flow, Publication
 from ..domain.bars import Bar, require_closed
 from ..domain.errors import InvalidBar, InvalidRequest, ServiceError, ShuttingDown, StorageUnavailable
 from ..domain.events import Disposition

@@ -5,8 +5,8 @@ from __future__ import annotations
 from tradingsignals.v1 import model_pb2
 from tradingsignals.v1 import model_service_pb2 as pb
 
+from ..application.decision.pipeline import Pipeline
 from ..application.models import ModelKeeper
-from ..application.pipeline import Pipeline
 from ..application.queries import Queries
 from . import convert
 

@@ -17,9 +17,9 @@ import grpc
 
 from tradingsignals.peer.v1 import peer_service_pb2 as pb
 
-from ..application.lanes import PeerGone
+from ..application.cluster.lanes import PeerGone
+from ..application.cluster.routing import PAUSE_SECONDS, TAKEOVER_SECONDS, Router
 from ..application.ports import Store
-from ..application.routing import PAUSE_SECONDS, TAKEOVER_SECONDS, Router
 from ..domain.bars import Bar, parse_symbol
 from ..domain.errors import (
     BarConflict,
@@ -56,7 +56,7 @@ _GONE = frozenset({grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED, grpc.
 
 
 class GrpcPeer:
-    """Implements application.lanes.Peer over one channel."""
+    """Implements application.cluster.lanes.Peer over one channel."""
 
     def __init__(self, address: str) -> None:
         self._channel = grpc.aio.insecure_channel(address, options=_OPTIONS)

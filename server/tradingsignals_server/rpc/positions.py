@@ -6,9 +6,9 @@ from collections.abc import AsyncGenerator
 
 from tradingsignals.v1 import position_service_pb2 as pb
 
-from ..application.broadcast import Broadcast
-from ..application.engine import Engine
+from ..application.engine.engine import Engine
 from ..application.queries import Queries
+from ..application.streams.broadcast import Broadcast
 from . import wire
 from .streams import noun_stream
 from .validation import Checks, subscription

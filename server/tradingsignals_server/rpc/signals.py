@@ -6,12 +6,12 @@ from collections.abc import AsyncGenerator
 
 from tradingsignals.v1 import signal_service_pb2 as pb
 
-from ..application.broadcast import Broadcast
-from ..application.engine import Engine
-from ..application.pipeline import Pipeline
+from ..application.decision.pipeline import Pipeline
+from ..application.decision.requests import Quote
+from ..application.engine.engine import Engine
 from ..application.ports import SignalQuery
 from ..application.queries import Queries
-from ..application.requests import Quote
+from ..application.streams.broadcast import Broadcast
 from ..domain.window import LOOKBACK_BARS
 from . import convert, wire
 from .streams import noun_stream

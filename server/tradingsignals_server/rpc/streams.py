@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator
 
-from ..application.broadcast import Batch, Follower
+from ..application.streams.broadcast import Batch, Follower
 from ..domain.errors import FollowerStalled, ServiceError
 from .answers import EVENTS, NOUNS, AnswerForm
 

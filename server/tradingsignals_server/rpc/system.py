@@ -5,8 +5,8 @@ from __future__ import annotations
 from tradingsignals.v1 import system_service_pb2 as pb
 
 from .. import __version__
-from ..application.broadcast import Broadcast
 from ..application.health import HealthReporter, Status
+from ..application.streams.broadcast import Broadcast
 from . import convert
 from .errors import Unhealthy
 

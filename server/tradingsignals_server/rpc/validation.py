@@ -12,9 +12,9 @@ from uuid import UUID
 from tradingsignals.v1 import event_service_pb2, position_service_pb2, signal_pb2, signal_service_pb2
 from tradingsignals.v1.event_pb2 import Event as EventMessage
 
-from ..application.broadcast import Filter
-from ..application.replays import Replay
-from ..application.requests import LOOKBACK_MAXIMUM, LOOKBACK_MINIMUM
+from ..application.decision.requests import LOOKBACK_MAXIMUM, LOOKBACK_MINIMUM
+from ..application.streams.broadcast import Filter
+from ..application.streams.replays import Replay
 from ..domain.bars import parse_symbol
 from ..domain.errors import FieldViolation, InvalidRequest
 from ..domain.events import EventKind

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from ..application.broadcast import Batch
 from ..application.ports import LogEntry
+from ..application.streams.broadcast import Batch
 from ..domain.events import EventKind
 
 # Field numbers of tradingsignals.v1.Event and of the stream answers; tests hold them against the descriptors.

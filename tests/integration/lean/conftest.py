@@ -11,7 +11,7 @@ from typing import Any, cast
 import pytest
 from tests.support.logs import Log
 
-from tradingsignals_server.application.broadcast import Broadcast
+from tradingsignals_server.application.streams.broadcast import Broadcast
 from tradingsignals_server.rpc.events import EventServicer
 from tradingsignals_server.rpc.lean.limits import Limits
 from tradingsignals_server.rpc.lean.server import LeanServer, running_lean_server

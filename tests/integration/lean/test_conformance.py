@@ -100,6 +100,9 @@ async def heard(
         except grpc.aio.AioRpcError:
             pass
         found.code, found.message = await call.code(), await call.details()
+        if found.code is grpc.StatusCode.DEADLINE_EXCEEDED:
+            # The caller's own clock ends the call, and its library words that by how far the call had come.
+            found.message = ""
         status = rpc_status.from_call(cast(Any, _Ended(found, await call.trailing_metadata())))
         found.details = [] if status is None else [MessageToDict(detail) for detail in status.details]
         found.ends_with = sorted(key for key, _ in await call.trailing_metadata())

@@ -11,12 +11,12 @@ from typing import Any, TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from tradingsignals_server.application.broadcast import Broadcast
-from tradingsignals_server.application.engine import Engine
-from tradingsignals_server.application.pipeline import Pipeline
+from tradingsignals_server.application.decision.pipeline import Pipeline
+from tradingsignals_server.application.decision.sessions import NO_STATE
+from tradingsignals_server.application.decision.trader import Trader
+from tradingsignals_server.application.engine.engine import Engine
 from tradingsignals_server.application.ports import Answer, Policy, PolicyDescription
-from tradingsignals_server.application.sessions import NO_STATE
-from tradingsignals_server.application.trader import Trader
+from tradingsignals_server.application.streams.broadcast import Broadcast
 from tradingsignals_server.domain.bars import Bar
 from tradingsignals_server.domain.calendar import calendar_for
 from tradingsignals_server.domain.errors import ServiceError

@@ -7,10 +7,10 @@ from datetime import datetime, timedelta
 import pytest
 
 from tradingsignals_server.adapters.placeholder_policy import PlaceholderPolicy
+from tradingsignals_server.application.decision.pipeline import Pipeline
+from tradingsignals_server.application.decision.trader import Trader
 from tradingsignals_server.application.health import Health, HealthReporter, Status
-from tradingsignals_server.application.pipeline import Pipeline
 from tradingsignals_server.application.ports import Policy, SignalTotals
-from tradingsignals_server.application.trader import Trader
 from tradingsignals_server.domain.calendar import calendar_for
 from tradingsignals_server.domain.risk import RiskRules
 from tradingsignals_server.domain.signals import Action

@@ -10,9 +10,9 @@ from dataclasses import dataclass, field
 
 import pytest
 
+from tradingsignals_server.application.decision.trader import Trader
 from tradingsignals_server.application.models import ModelKeeper, ModelSource
 from tradingsignals_server.application.ports import Policy
-from tradingsignals_server.application.trader import Trader
 from tradingsignals_server.domain.errors import ModelNotLoaded, ShuttingDown
 from tradingsignals_server.domain.risk import RiskRules
 from tradingsignals_server.domain.signals import Action

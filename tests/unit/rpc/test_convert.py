@@ -25,9 +25,9 @@ from tradingsignals.v1 import (
     statistics_pb2,
 )
 from tradingsignals_server.adapters.placeholder_policy import PlaceholderPolicy
+from tradingsignals_server.application.decision.trader import InferenceMeter, Trader
 from tradingsignals_server.application.health import Health, Status, SymbolHealth
 from tradingsignals_server.application.ports import PolicyDescription, SignalTotals, TensorShape
-from tradingsignals_server.application.trader import InferenceMeter, Trader
 from tradingsignals_server.domain.bars import EARLIEST_TIME, Bar
 from tradingsignals_server.domain.errors import BarConflict, InvalidBar
 from tradingsignals_server.domain.events import Disposition, EventKind, MarketUpdate, Receipt

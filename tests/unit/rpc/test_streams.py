@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 
 from tradingsignals.v1 import event_service_pb2, position_service_pb2, signal_pb2, signal_service_pb2
-from tradingsignals_server.application.broadcast import Batch, Follower
 from tradingsignals_server.application.ports import LogEntry
+from tradingsignals_server.application.streams.broadcast import Batch, Follower
 from tradingsignals_server.domain.errors import SequencePruned, ServiceError, ShuttingDown, StorageUnavailable
 from tradingsignals_server.domain.events import EventKind
 from tradingsignals_server.rpc.streams import event_stream, noun_stream

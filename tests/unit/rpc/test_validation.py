@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from tradingsignals.v1 import event_service_pb2, position_service_pb2, signal_service_pb2
 from tradingsignals.v1.event_pb2 import Event
 from tradingsignals.v1.signal_pb2 import Signal
-from tradingsignals_server.application.broadcast import Filter
+from tradingsignals_server.application.streams.broadcast import Filter
 from tradingsignals_server.domain.errors import InvalidRequest
 from tradingsignals_server.domain.events import EventKind
 from tradingsignals_server.domain.signals import Action

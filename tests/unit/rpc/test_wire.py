@@ -19,8 +19,8 @@ from tradingsignals.v1 import (
     signal_pb2,
     signal_service_pb2,
 )
-from tradingsignals_server.application.broadcast import Batch
 from tradingsignals_server.application.ports import LogEntry
+from tradingsignals_server.application.streams.broadcast import Batch
 from tradingsignals_server.domain.events import EventKind
 from tradingsignals_server.rpc import wire
 

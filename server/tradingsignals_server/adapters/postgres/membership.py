@@ -19,7 +19,7 @@ from uuid import UUID, uuid4
 
 import asyncpg
 
-from ...application.ownership import Claim
+from ...application.engine.ownership import Claim
 from ...domain.errors import StorageUnavailable
 from .connection import KEEPALIVES, UNAVAILABLE
 from .statements import CHANNEL, lock_key
@@ -100,7 +100,7 @@ class _Session:
 
 
 class Membership:
-    """Implements application.ownership.Ownership. `wake` is called when others may have committed."""
+    """Implements application.engine.ownership.Ownership. `wake` is called when others may have committed."""
 
     def __init__(self, dsn: str, wake: Callable[[], None]) -> None:
         self._dsn = dsn

@@ -15,8 +15,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from ...application.broadcast import Broadcast, Filter
 from ...application.ports import LogEntry
+from ...application.streams.broadcast import Broadcast, Filter
 from ...domain.errors import FollowerStalled, ServiceError, ShuttingDown
 from ..answers import AnswerForm
 from . import frames

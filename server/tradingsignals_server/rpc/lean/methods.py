@@ -10,7 +10,7 @@ from grpc_health.v1 import health_pb2
 
 from tradingsignals.v1 import event_service_pb2, position_service_pb2, signal_service_pb2
 
-from ...application.broadcast import Broadcast
+from ...application.streams.broadcast import Broadcast
 from ..answers import EVENTS, NOUNS, AnswerForm
 from ..streams import answer_stream
 from ..validation import subscription

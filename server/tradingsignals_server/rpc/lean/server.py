@@ -11,7 +11,7 @@ from typing import Final
 import grpc
 from google.protobuf.message import DecodeError, Message
 
-from ...application.broadcast import Broadcast
+from ...application.streams.broadcast import Broadcast
 from ...domain.errors import FollowerStalled, ServiceError
 from ..interceptors import request_id
 from ..registration import STALL_SECONDS, Metadata

@@ -1,0 +1,1 @@
+"""Several servers on one database: who owns a symbol, and how work gets to its owner."""

@@ -1,0 +1,108 @@
+"""The state of one symbol between two bars: all that a decision depends on besides the bar itself."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from datetime import date
+from typing import Self
+
+from ...domain.bars import BAR_INTERVAL, Bar
+from ...domain.calendar import SessionCalendar
+from ...domain.indicators import WARM_BARS
+from ...domain.positions import Position
+from ...domain.recurrent_state import RecurrentState
+from ...domain.risk import TradeTally
+from ...domain.window import LOOKBACK_BARS, Window
+from ..ports import StoredBook, StoredSymbol
+
+NO_STATE = RecurrentState.zeros(0, 0)
+
+
+@dataclass(frozen=True, slots=True)
+class Book:
+    """What one policy holds in one symbol: its recurrent state, its open position, and the tally of closed ones.
+
+    recurrent: the state it carries to the next bar; recurrent_before: the one with which it met the newest bar.
+    """
+
+    recurrent: RecurrentState = NO_STATE
+    recurrent_before: RecurrentState = NO_STATE
+    position: Position | None = None
+    tally: TradeTally = field(default_factory=TradeTally)
+
+    @classmethod
+    def restored(cls, stored: StoredBook, recurrent_before: RecurrentState, recurrent: RecurrentState) -> Self:
+        """The book that trading had led to."""
+        tally = TradeTally()
+        for pnl_pct in stored.closed_pnl_pct:
+            tally = tally.with_trade(pnl_pct)
+        return cls(recurrent, recurrent_before, stored.position, tally)
+
+    def after_bar(self, before: RecurrentState, after: RecurrentState) -> Self:
+        """The book whose policy met a bar with one state and goes on with another."""
+        return replace(self, recurrent_before=before, recurrent=after)
+
+    def with_position(self, position: Position) -> Self:
+        """The book after a change of its position; a closed one is counted and let go."""
+        if position.is_open:
+            return replace(self, position=position)
+        return replace(self, position=None, tally=self.tally.with_trade(position.pnl_pct))
+
+
+@dataclass(frozen=True, slots=True)
+class SymbolState:
+    """Immutable; a step makes a new one, and the engine keeps it only once it is committed.
+
+    last_bar: the newest bar processed, inside a session or outside.
+    session_day: day of the session of the newest bar of the window.
+    missing_bars: bars that session lacks so far, between the first and the newest one the window knows.
+    simulated_left: bars that still have to come before no simulated bar is left in the window.
+    live, shadow: the books of the policy that trades, and of the one that is only watched, if there is one.
+    """
+
+    symbol: str
+    calendar: SessionCalendar
+    window: Window
+    last_bar: Bar | None = None
+    session_day: date | None = None
+    missing_bars: int = 0
+    simulated_left: int = 0
+    live: Book = field(default_factory=Book)
+    shadow: Book | None = None
+
+    @classmethod
+    def restored(
+        cls, symbol: str, calendar: SessionCalendar, stored: StoredSymbol, live: Book, shadow: Book | None
+    ) -> Self:
+        """The state that processing the stored bars one by one had led to."""
+        state = cls(symbol, calendar, Window.empty(), live=live, shadow=shadow)
+        for bar in stored.session_bars:
+            state = state.with_session_bar(bar, calendar.session_of(bar.time))
+        return replace(state, last_bar=stored.last_bar)
+
+    @property
+    def warm(self) -> bool:
+        """True if with one more bar every indicator exists, and it can be decided on."""
+        return len(self.window) >= WARM_BARS - 1
+
+    def after_bar(self, bar: Bar, day: date | None) -> Self:
+        """The state after one more bar, of the session of `day` or of none."""
+        return replace(self, last_bar=bar) if day is None else self.with_session_bar(bar, day)
+
+    def simulated_within(self, bars: int) -> bool:
+        """True if one of the newest `bars` bars of the window is simulated."""
+        return self.simulated_left > LOOKBACK_BARS - bars
+
+    def with_session_bar(self, bar: Bar, day: date | None) -> Self:
+        """One more bar of the session of `day` in the window."""
+        missing = 0
+        if day == self.session_day and self.window.time is not None:
+            missing = self.missing_bars + (bar.time - self.window.time) // BAR_INTERVAL - 1
+        return replace(
+            self,
+            window=self.window.append(bar),
+            last_bar=bar,
+            session_day=day,
+            missing_bars=missing,
+            simulated_left=LOOKBACK_BARS if bar.simulated else max(0, self.simulated_left - 1),
+        )

@@ -1,0 +1,155 @@
+"""Pieces of work on their way through the engine, and what a batch has staged of them."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Protocol
+from uuid import UUID
+
+from ...domain.bars import Bar
+from ...domain.errors import ServiceError, ShuttingDown, StorageUnavailable
+from ...domain.events import Event, Receipt
+from ...domain.recurrent_state import ResetRule
+from ..decision.foresight import Outlooks
+from ..decision.pipeline import Pipeline, Step
+from ..decision.sessions import SymbolState
+from ..ports import CarriedState, LogEntry, Shadowed
+
+Outcome = Callable[[Sequence[LogEntry], int], Any]
+"""Makes the answer of a piece of work from the committed entries and the sequence the log is durable up to."""
+
+
+@dataclass(slots=True)
+class Flow:
+    """Bars that one publisher wants processed in order, over several pieces of work.
+
+    Once some of them could not be stored, those behind are refused for the same reason: stored before the others, they
+    would make them late when they are sent again. `session` is the one under which the first were taken in.
+    """
+
+    broken_by: Exception | None = None
+    session: UUID | None = None
+
+
+class Publication(Protocol):
+    """Bars that were taken in."""
+
+    async def results(self) -> list[Receipt | ServiceError]:
+        """What became of each bar, once that is known of all. See MarketDataSink.publish."""
+        ...
+
+
+class BarTaker(Protocol):
+    """Takes bars of any symbol in: the engine, or a router in front of it."""
+
+    async def publish(self, bars: Sequence[Bar]) -> list[Receipt | ServiceError]:
+        """Process bars in their order and commit them. See MarketDataSink."""
+        ...
+
+    async def take_in(self, bars: Sequence[Bar], flow: Flow) -> Publication:
+        """Put bars in line, waiting for room there, without waiting until they are committed."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class InLine:
+    """Bars in the engine's line: how many each piece of work has, and its answer."""
+
+    answers: Sequence[tuple[int, asyncio.Future[list[Receipt | ServiceError]]]]
+
+    async def results(self) -> list[Receipt | ServiceError]:
+        """See Publication."""
+        results: list[Receipt | ServiceError] = []
+        for bars, answer in self.answers:
+            try:
+                results.extend(await answer)
+            except (StorageUnavailable, ShuttingDown) as error:
+                results.extend([error] * bars)
+        return results
+
+
+@dataclass(slots=True)
+class Work:
+    """One piece of work. `apply` stages it in a batch, or raises the ServiceError that is its answer.
+
+    `flow` is what it belongs to, if its order with other work matters. What comes after work that `ends_batch` waits
+    for the next batch.
+    """
+
+    symbols: frozenset[str]
+    bars: Sequence[Bar]
+    apply: Callable[[Batch], Outcome]
+    answer: asyncio.Future[Any]
+    flow: Flow | None = None
+    ends_batch: bool = False
+
+    def refuse(self, error: Exception) -> None:
+        """Answer with an error."""
+        if self.flow is not None and self.flow.broken_by is None:
+            self.flow.broken_by = error
+        if not self.answer.done():
+            self.answer.set_exception(error)
+
+
+@dataclass(slots=True)
+class Batch:
+    """What a batch has staged so far: states on top of the committed ones, and the events that led to them.
+
+    known_bars: stored or staged bars that bars of the batch may repeat. owner: the session that its symbols were held
+    under when the states were read. outlooks: what policies said ahead.
+    """
+
+    states: dict[str, SymbolState]
+    known_bars: dict[tuple[str, datetime], Bar]
+    owner: UUID | None = None
+    events: list[Event] = field(default_factory=list)
+    shadowed: list[Shadowed] = field(default_factory=list)
+    outlooks: Outlooks = field(default_factory=dict)
+
+    def take(self, step: Step) -> None:
+        """Stage a step."""
+        self.states[step.state.symbol] = step.state
+        self.events.extend(step.events)
+
+    def carried(self, pipeline: Pipeline, before: Mapping[str, SymbolState]) -> Iterator[CarriedState]:
+        """The recurrent states that bars of the batch led to; `before` has the states it began with."""
+        for symbol, state in self.states.items():
+            if state.window is before[symbol].window or state.window.time is None:
+                continue
+            for trader, book in ((pipeline.live, state.live), (pipeline.shadow, state.shadow)):
+                if trader is not None and book is not None and trader.policy.description.reset is not ResetRule.NONE:
+                    yield CarriedState(
+                        symbol=symbol,
+                        policy=trader.policy.description.key,
+                        shadow=trader is pipeline.shadow,
+                        bar_time=state.window.time,
+                        before=book.recurrent_before,
+                        after=book.recurrent,
+                    )
+
+    @contextmanager
+    def all_or_nothing(self, work: Work) -> Iterator[None]:
+        """Take back what `work` staged if it fails half way."""
+        states = {symbol: self.states[symbol] for symbol in work.symbols}
+        events, shadowed = len(self.events), len(self.shadowed)
+        try:
+            yield
+        except Exception:
+            self.states.update(states)
+            del self.events[events:]
+            del self.shadowed[shadowed:]
+            for bar in work.bars:
+                if self.known_bars.get((bar.symbol, bar.time)) is bar:
+                    del self.known_bars[bar.symbol, bar.time]
+            raise
+
+
+def new_answer() -> asyncio.Future[Any]:
+    """A future whose exception need not be read: a caller that has gone away is nothing to warn about."""
+    answer: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+    answer.add_done_callback(lambda done: done.cancelled() or done.exception())
+    return answer

@@ -1,0 +1,215 @@
+"""Bars find their way to whoever has their symbol, in their order, whoever fails on the way."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Collection, Sequence
+from contextlib import asynccontextmanager
+from uuid import UUID
+
+import pytest
+
+from tradingsignals_server.application.cluster import routing
+from tradingsignals_server.application.cluster.lanes import PeerGone
+from tradingsignals_server.application.cluster.parcels import Result
+from tradingsignals_server.application.cluster.routing import Router
+from tradingsignals_server.application.engine.engine import Engine
+from tradingsignals_server.application.engine.ownership import Claim, SoleOwnership
+from tradingsignals_server.application.engine.work import Flow
+from tradingsignals_server.domain.bars import Bar
+from tradingsignals_server.domain.errors import OwnerUnavailable, ServiceError, ShuttingDown, StorageUnavailable
+from tradingsignals_server.domain.events import Disposition, Receipt
+
+from ...builders import walk
+from ..running import DEADLINE, Running, dispositions, running_engine
+
+OURS, THEIRS = "OURSCOP", "THEIRSCOP"
+
+
+class Shares(SoleOwnership):
+    """An ownership that a test sets: who has what, by address; "" is nobody, and then it is ours once claimed."""
+
+    def __init__(self, **addresses: str) -> None:
+        self.addresses = addresses
+        self.ours = {OURS}
+        self.session = UUID(int=1)  # type: ignore[assignment]
+        self.cut_off = False
+
+    def holds(self, symbol: str) -> bool:
+        """See Ownership."""
+        return symbol in self.ours
+
+    async def claim(self, symbols: Collection[str]) -> Claim:
+        """See Ownership."""
+        await asyncio.sleep(0)
+        if self.cut_off:
+            raise StorageUnavailable
+        self.ours.update(symbol for symbol in symbols if self.addresses.get(symbol) == "")
+        elsewhere = {symbol: at for symbol in symbols if (at := self.addresses.get(symbol)) and at != "?"}
+        return Claim(frozenset(symbols) & self.ours, elsewhere)
+
+
+class FakePeer:
+    """Takes every bar, unless it is told to answer otherwise; `calls` are those it was sent."""
+
+    def __init__(self) -> None:
+        self.calls: list[list[Bar]] = []
+        self.answers: list[Exception | ServiceError] = []
+        self.called = asyncio.Event()
+        self.may_answer = asyncio.Event()
+        self.may_answer.set()
+
+    async def process(self, bars: Sequence[Bar]) -> Sequence[Result]:
+        """See Peer."""
+        self.calls.append(list(bars))
+        self.called.set()
+        await self.may_answer.wait()
+        answer = self.answers.pop(0) if self.answers else None
+        if isinstance(answer, ServiceError):
+            return [answer] * len(bars)
+        if answer is not None:
+            raise answer
+        return [Receipt(bar.symbol, bar.time, Disposition.ACCEPTED, None, 7) for bar in bars]
+
+
+class Scene:
+    """A router in front of an engine, with peers that are made up."""
+
+    def __init__(self, running: Running, shares: Shares) -> None:
+        self.running = running
+        self.shares = shares
+        self.peers: dict[str, FakePeer] = {}
+        self.engine: Engine = running.engine
+        self.engine._ownership = shares
+        self.router = Router(running.engine, shares, running.store, self.peer)
+
+    def peer(self, address: str) -> FakePeer:
+        return self.peers.setdefault(address, FakePeer())
+
+
+@asynccontextmanager
+async def scene(**addresses: str) -> AsyncIterator[Scene]:
+    async with running_engine() as running, asyncio.timeout(DEADLINE):
+        found = Scene(running, Shares(**addresses))
+        task = asyncio.create_task(found.router.run())
+        yield found
+        task.cancel()
+        await asyncio.wait([task])
+
+
+def bars_of(symbol: str, count: int = 6) -> list[Bar]:
+    return walk(count, symbol=symbol)
+
+
+def mixed() -> list[Bar]:
+    """Bars of both symbols in turns."""
+    return [bar for pair in zip(bars_of(OURS), bars_of(THEIRS), strict=True) for bar in pair]
+
+
+async def test_bars_go_where_their_symbol_is_and_the_answers_keep_their_places() -> None:
+    async with scene(**{THEIRS: "peer:1"}) as on:
+        results = await on.router.publish(mixed())
+        assert dispositions(results) == ["WARMING_UP", "ACCEPTED"] * 6
+        assert [bar for call in on.peers["peer:1"].calls for bar in call] == bars_of(THEIRS)
+        assert [update.bar for update in on.running.store.market_updates()] == bars_of(OURS)
+
+
+async def test_what_comes_while_a_peer_is_busy_goes_in_one_call() -> None:
+    async with scene(**{THEIRS: "peer:1"}) as on:
+        peer = on.peer("peer:1")
+        peer.may_answer.clear()
+        flow = Flow()
+        publications = [await on.router.take_in([bar], flow) for bar in bars_of(THEIRS)]
+        await peer.called.wait()
+        later = [await on.router.take_in([bar], Flow()) for bar in bars_of(THEIRS, 9)[6:]]
+        peer.may_answer.set()
+        for publication in (*publications, *later):
+            assert dispositions(await publication.results()) == ["ACCEPTED"]
+        assert len(peer.calls) <= 3
+        assert [bar for call in peer.calls for bar in call] == bars_of(THEIRS, 9)
+
+
+@pytest.mark.parametrize("answer", [PeerGone(), OwnerUnavailable(THEIRS), ShuttingDown(1)])
+async def test_what_a_peer_did_not_take_is_brought_to_the_next_owner_in_order(answer: Exception) -> None:
+    async with scene(**{THEIRS: "peer:1"}) as on:
+        peer = on.peer("peer:1")
+        peer.answers.append(answer)
+        peer.may_answer.clear()
+        publications = [await on.router.take_in([bar], Flow()) for bar in bars_of(THEIRS)]
+        await peer.called.wait()
+        on.shares.addresses[THEIRS] = ""
+        peer.may_answer.set()
+        more = await on.router.publish(bars_of(THEIRS, 9)[6:])
+        for publication in publications:
+            assert dispositions(await publication.results()) == ["WARMING_UP"]
+        assert dispositions(more) == ["WARMING_UP"] * 3
+        assert [update.bar for update in on.running.store.market_updates()] == bars_of(THEIRS, 9)
+
+
+async def test_a_failure_that_passes_breaks_the_flow_behind_it() -> None:
+    async with scene(**{THEIRS: "peer:1"}) as on:
+        peer = on.peer("peer:1")
+        peer.answers.append(StorageUnavailable())
+        peer.may_answer.clear()
+        flow = Flow()
+        first = await on.router.take_in(bars_of(THEIRS)[:2], flow)
+        await peer.called.wait()
+        second = await on.router.take_in(bars_of(THEIRS)[2:], flow)
+        peer.may_answer.set()
+        assert dispositions(await first.results()) == ["STORAGE_UNAVAILABLE"] * 2
+        assert dispositions(await second.results()) == ["STORAGE_UNAVAILABLE"] * 4
+        assert len(peer.calls) == 1
+
+
+async def test_bars_wait_for_an_owner_only_so_long(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(routing, "TAKEOVER_SECONDS", 0.1)
+    async with scene(**{THEIRS: "?"}) as on:
+        assert set(dispositions(await on.router.publish(bars_of(THEIRS)))) == {"OWNER_UNAVAILABLE"}
+        with pytest.raises(OwnerUnavailable):
+            await on.router.address_of(THEIRS)
+
+
+async def test_without_a_session_bars_are_refused_at_once() -> None:
+    async with scene(**{THEIRS: "?"}) as on:
+        on.shares.cut_off = True
+        assert set(dispositions(await on.router.publish(bars_of(THEIRS)))) == {"STORAGE_UNAVAILABLE"}
+
+
+async def test_a_stream_of_bars_does_not_outlive_a_session() -> None:
+    async with scene() as on:
+        flow = Flow()
+        first = await on.router.take_in(bars_of(OURS)[:2], flow)
+        assert dispositions(await first.results()) == ["WARMING_UP"] * 2
+        on.shares.session = UUID(int=2)  # type: ignore[assignment]
+        second = await on.router.take_in(bars_of(OURS)[2:], flow)
+        assert set(dispositions(await second.results())) == {"STORAGE_UNAVAILABLE"}
+        assert dispositions(await on.router.publish(bars_of(OURS)[2:])) == ["WARMING_UP"] * 4
+
+
+async def test_a_defect_of_a_peer_is_told_to_those_it_meets_alone() -> None:
+    async with scene(**{THEIRS: "peer:1"}) as on:
+        peer = on.peer("peer:1")
+        peer.answers += [PeerGone(), RuntimeError("together"), RuntimeError("alone")]
+        first = await on.router.take_in(bars_of(THEIRS)[:1], Flow())
+        second = await on.router.take_in(bars_of(THEIRS)[1:2], Flow())
+        with pytest.raises(RuntimeError, match="alone"):
+            await first.results()
+        assert dispositions(await second.results()) == ["ACCEPTED"]
+
+
+async def test_what_a_peer_sends_is_never_sent_on() -> None:
+    async with scene(**{THEIRS: "peer:1"}) as on:
+        results = await on.router.process_here(mixed())
+        assert dispositions(results) == ["WARMING_UP", "OWNER_UNAVAILABLE"] * 6
+        assert not on.peers
+
+
+async def test_symbols_that_are_given_up_are_forgotten() -> None:
+    async with scene() as on:
+        await on.router.publish(bars_of(OURS))
+        on.shares.let_go = on.shares.ours.difference_update  # type: ignore[assignment]
+        on.shares.addresses[OURS] = "peer:1"
+        await on.router.give_up([OURS])
+        assert not on.engine.states()
+        assert dispositions(await on.router.publish(bars_of(OURS)[:1])) == ["ACCEPTED"]
+        assert len(on.peers["peer:1"].calls) == 1

@@ -1,0 +1,139 @@
+"""Cutting the history: what is decided on a bar follows from the stored bars up to it, wherever they are cut off."""
+
+from __future__ import annotations
+
+import math
+import random
+import struct
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+from tests.support.bars import a_month
+from tests.support.by_hand import Said, said, shown
+from tests.support.model_files import shipped_model
+
+from tradingsignals_server.adapters.onnx.policy import OnnxPolicy
+from tradingsignals_server.application.decision.pipeline import Pipeline
+from tradingsignals_server.application.decision.trader import Trader
+from tradingsignals_server.application.engine.restore import restored
+from tradingsignals_server.application.ports import Answer, Policy
+from tradingsignals_server.domain.bars import BAR_INTERVAL, Bar
+from tradingsignals_server.domain.calendar import calendar_for
+from tradingsignals_server.domain.events import MarketUpdate
+from tradingsignals_server.domain.features import Observation
+from tradingsignals_server.domain.recurrent_state import RecurrentState
+from tradingsignals_server.domain.risk import RiskRules, Sizing
+from tradingsignals_server.domain.signals import Action, Signal
+
+from ...builders import walk
+from ..memory_store import MemoryStore
+from ..running import running_engine
+
+RULES = RiskRules(confidence_threshold=0.34, sizing=Sizing.KELLY, kelly_fraction=1.0)
+"""What the policy prefers it does, and what that leads to is in the size of the next position."""
+THREE_DAYS = [datetime(2024, 3, 4, tzinfo=UTC) + number * BAR_INTERVAL for number in range(3 * 288)]
+
+
+class Forgetful:
+    """The mistake: a recurrent policy whose state is thrown away at every call."""
+
+    def __init__(self, policy: Policy) -> None:
+        self.description = policy.description
+        self._policy = policy
+
+    def initial_state(self) -> RecurrentState:
+        """See Policy."""
+        return self._policy.initial_state()
+
+    def decide(self, observation: Observation, state: RecurrentState) -> Answer:
+        """See Policy."""
+        probabilities, _ = self._policy.decide(observation, self.initial_state())
+        return probabilities, state
+
+    def decide_batch(self, observations: npt.NDArray[np.float32], states: Sequence[RecurrentState]) -> list[Answer]:
+        """See Policy."""
+        return [self.decide(row, state) for row, state in zip(observations, states, strict=True)]
+
+
+@dataclass(frozen=True, slots=True, repr=False)  # asyncio would print it, bar by bar
+class Run:
+    """A run over all bars of one symbol: what an engine stored in it, and what the policy says when asked by hand."""
+
+    bars: Sequence[Bar]
+    store: MemoryStore
+    signals: Sequence[Signal]
+    said: Sequence[Said]
+
+    def until(self, bar: Bar) -> MemoryStore:
+        """What was stored when `bar` came, but for the state that the policy carried."""
+        events = self.store.events
+        end = next(n for n, event in enumerate(events) if isinstance(event, MarketUpdate) and event.bar == bar)
+        store = MemoryStore()
+        store.events, store.entries = events[:end], self.store.entries[:end]
+        return store
+
+
+def policy() -> OnnxPolicy:
+    return OnnxPolicy(shipped_model())
+
+
+async def run_of(bars: Sequence[Bar], decides: Policy) -> Run:
+    async with running_engine(policy=decides, rules=RULES) as running:
+        await running.publish(bars)
+    return Run(bars, running.store, running.store.signals(), said(policy(), shown(bars)))
+
+
+@pytest.fixture(scope="module")
+async def month() -> Run:
+    return await run_of(a_month(), policy())
+
+
+async def differing(run: Run, decides: Policy, cuts: int) -> list[Bar]:
+    """Those of so many random bars on which `decides`, restored from what was stored by then, is not as in the run.
+
+    That is in any number of its signal, or any bit of the state it goes on with.
+    """
+    symbol, found = run.signals[0].symbol, list[Bar]()
+    pipeline = Pipeline(Trader(decides, RULES), calendar_for)
+    for place in random.Random(symbol).sample(range(len(run.signals)), cuts):
+        signal, by_hand = run.signals[place], run.said[place]
+        assert signal.bar_time == by_hand.bar.time
+        step = pipeline.on_bar(await restored(run.until(by_hand.bar), pipeline, symbol), by_hand.bar)
+        assert step.signal is not None
+        same = (
+            step.signal == signal
+            and bits(step.signal) == bits(signal)
+            and step.signal.probabilities == by_hand.probabilities
+            and step.state.live.recurrent == by_hand.after
+        )
+        if not same:
+            found.append(by_hand.bar)
+    return found
+
+
+def bits(signal: Signal) -> bytes:
+    """Its probabilities, levels and size."""
+    said, decided = signal.probabilities, signal.decision
+    levels = (math.nan if level is None else level for level in (decided.stop_loss, decided.take_profit))
+    return struct.pack("<7d", said.hold, said.buy, said.sell, decided.confidence, *levels, decided.position_size)
+
+
+async def test_a_decision_follows_from_the_stored_bars_up_to_its_own(month: Run) -> None:
+    assert {signal.action for signal in month.signals} == {Action.HOLD, Action.BUY, Action.SELL}
+    assert await differing(month, policy(), cuts=250) == []
+
+
+async def test_so_it_does_at_the_end_of_a_session_round_the_clock() -> None:
+    run = await run_of(walk(len(THREE_DAYS), seed=6, symbol="EURUSD", times=THREE_DAYS), policy())
+    assert await differing(run, policy(), cuts=60) == []
+
+
+async def test_a_state_that_is_thrown_away_at_each_bar_is_noticed(month: Run) -> None:
+    """After the cut, in the run, and if both are alike."""
+    forgetful = await run_of(month.bars, Forgetful(policy()))
+    for run, decides in ((month, Forgetful(policy())), (forgetful, policy()), (forgetful, Forgetful(policy()))):
+        assert len(await differing(run, decides, cuts=50)) > 40

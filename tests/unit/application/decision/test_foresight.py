@@ -1,0 +1,295 @@
+"""Bars of several symbols that are looked at together: each symbol sees what it would see alone, to the bit."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from itertools import cycle, zip_longest
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tradingsignals_server.adapters.onnx.policy import OnnxPolicy
+from tradingsignals_server.application.decision.foresight import Outlooks
+from tradingsignals_server.application.decision.pipeline import BarStep, Outlook, Pipeline
+from tradingsignals_server.application.decision.sessions import SymbolState
+from tradingsignals_server.application.engine import engine as engine_module
+from tradingsignals_server.application.ports import Answer, CarriedState, Policy, Shadowed
+from tradingsignals_server.domain.bars import Bar
+from tradingsignals_server.domain.errors import ServiceError
+from tradingsignals_server.domain.events import Event, Receipt
+from tradingsignals_server.domain.features import Observation
+from tradingsignals_server.domain.positions import Position
+from tradingsignals_server.domain.recurrent_state import RecurrentState, ResetRule
+from tradingsignals_server.domain.risk import RiskRules
+from tradingsignals_server.domain.signals import Signal
+
+from ...adapters.onnx.models import RECURRENT, policy_file, random_weights
+from ...builders import session_times, walk
+from ..memory_store import MemoryStore
+from ..running import of_symbol, patched, running_engine
+
+RULES = RiskRules(confidence_threshold=0.34, trailing_stop_atr=1.0)
+"""Whatever the policy prefers it does."""
+LINES = {
+    "USDCOP": walk(180, seed=1),
+    "EURCOP": walk(180, seed=2, symbol="EURCOP", times=session_times(4)[30:]),
+    "EURUSD": walk(180, seed=3, symbol="EURUSD"),
+}
+"""Two whose sessions begin at other bars, and one that trades round the clock."""
+TWO = {symbol: LINES[symbol][:150] for symbol in ("USDCOP", "EURCOP")}
+WARMING = {"USDCOP": 55, "EURCOP": 51, "EURUSD": 47}
+"""Bars after which two are warm, and the third will be soon."""
+
+
+class WatchedPolicy:
+    """A policy that counts how many observations it was shown at a time, and fails on some if it is to.
+
+    defect: one in so many observations, told by its numbers, is met with an exception; nonsense: with no answer.
+    """
+
+    def __init__(self, policy: Policy, *, defect: int = 0, nonsense: int = 0) -> None:
+        self.description = policy.description
+        self.shown: list[int] = []
+        self._policy = policy
+        self._defect = defect
+        self._nonsense = nonsense
+
+    def initial_state(self) -> RecurrentState:
+        """See Policy."""
+        return self._policy.initial_state()
+
+    def decide(self, observation: Observation, state: RecurrentState) -> Answer:
+        """See Policy."""
+        self.shown.append(1)
+        return self._spoilt(observation, self._policy.decide(observation, state))
+
+    def decide_batch(self, observations: npt.NDArray[np.float32], states: Sequence[RecurrentState]) -> list[Answer]:
+        """See Policy."""
+        self.shown.append(len(observations))
+        answers = self._policy.decide_batch(observations, states)
+        return [self._spoilt(row, answer) for row, answer in zip(observations, answers, strict=True)]
+
+    def _spoilt(self, observation: Observation, answer: Answer) -> Answer:
+        number = int.from_bytes(observation[:4].tobytes(), "little") % 1009
+        if self._defect and number % self._defect == 0:
+            raise RuntimeError("a defect")
+        if self._nonsense and number % self._nonsense == 0:
+            return None, self.initial_state()
+        return answer
+
+
+Policies = Mapping[ResetRule, OnnxPolicy]
+
+
+@pytest.fixture(scope="module")
+def policies(tmp_path_factory: pytest.TempPathFactory) -> Policies:
+    """Two layers that nobody trained, which forget at each session or never."""
+    made = {}
+    for rule in (ResetRule.SESSION, ResetRule.NEVER):
+        folder, metadata = tmp_path_factory.mktemp(rule), replace(RECURRENT, reset=rule)
+        made[rule] = OnnxPolicy(policy_file(folder, random_weights(2, 8, normalised=True), metadata))
+        assert made[rule].batch_sizes
+    return made
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What calls led to: the answer to each bar or each call that failed, and all that was stored."""
+
+    answers: Sequence[object]
+    events: Sequence[Event]
+    shadowed: Sequence[Shadowed]
+    carried: Mapping[tuple[str, str, bool], CarriedState]
+
+
+async def warmed(lines: Iterable[Sequence[Bar]], policy: Policy, shadow: Policy | None = None) -> MemoryStore:
+    """A store in which there are these bars already."""
+    async with running_engine(None, policy, RULES, shadow) as running:
+        for bars in lines:
+            await running.publish(bars)
+    return running.store
+
+
+async def outcome_of(
+    calls: Iterable[Sequence[Bar]],
+    policy: Policy,
+    shadow: Policy | None = None,
+    *,
+    store: MemoryStore | None = None,
+    at_once: bool = False,
+) -> Outcome:
+    """Publish call after call, or all calls at once in their order."""
+    async with running_engine(store, policy, RULES, shadow) as running:
+        answers: list[list[Receipt | ServiceError] | BaseException] = []
+        for together in [list(calls)] if at_once else [[bars] for bars in calls]:
+            publishing = (running.engine.publish(bars) for bars in together)
+            answers += await asyncio.gather(*publishing, return_exceptions=True)
+    told = [_told(one) for answer in answers for one in (answer if isinstance(answer, list) else [answer])]
+    return Outcome(told, running.store.events, running.store.shadowed, running.store.carried)
+
+
+def _told(answer: Receipt | BaseException) -> object:
+    return (answer.disposition, answer.signal_id) if isinstance(answer, Receipt) else repr(answer)
+
+
+async def blind(pipeline: Pipeline, states: Mapping[str, SymbolState], bars: Iterable[Bar]) -> Outlooks:
+    """No foresight."""
+    return {}
+
+
+@contextmanager
+def stumbling(over: Callable[[Bar], bool]) -> Iterator[None]:
+    """Steps fail on some bars, which the policy has no part in."""
+    make_step = Pipeline.on_bar
+
+    def on_bar(pipeline: Pipeline, state: SymbolState, bar: Bar, outlook: Outlook | None = None) -> BarStep:
+        if over(bar):
+            raise RuntimeError("a step stumbles")
+        return make_step(pipeline, state, bar, outlook)
+
+    with patched(Pipeline, "on_bar", on_bar):
+        yield
+
+
+def merged(lines: Mapping[str, Sequence[Bar]], runs: Iterable[tuple[str, int]]) -> list[Bar]:
+    """All bars of the lines: a run of one, then of another, and in the end one of each in turn."""
+    left = {symbol: iter(line) for symbol, line in lines.items()}
+    begun = [bar for symbol, length in runs for _, bar in zip(range(length), left[symbol], strict=False)]
+    return begun + [bar for bars in zip_longest(*left.values()) for bar in bars if bar is not None]
+
+
+def chunks(bars: Sequence[Bar], sizes: Iterable[int]) -> Iterator[Sequence[Bar]]:
+    """The bars in calls of these sizes, over and over."""
+    sizes, done = cycle(sizes), 0
+    while done < len(bars):
+        size = next(sizes)
+        yield bars[done : done + size]
+        done += size
+
+
+sizes = st.lists(st.integers(1, 90), min_size=1, max_size=8)
+rules = st.sampled_from([ResetRule.SESSION, ResetRule.NEVER])
+runs = st.lists(st.tuples(st.sampled_from(sorted(TWO)), st.integers(1, 40)), max_size=12)
+
+
+async def test_bars_that_come_together_are_shown_together_and_others_are_not(policies: Policies) -> None:
+    lines = {symbol: line[60:] for symbol, line in LINES.items()}
+    together = merged(lines, [])
+    for calls, shown in ((chunks(together, [30]), 3), ([[bar] for bar in together], 1), (lines.values(), 1)):
+        watched = WatchedPolicy(policies[ResetRule.SESSION])
+        store = await warmed((line[:60] for line in LINES.values()), policies[ResetRule.SESSION])
+        await outcome_of(calls, watched, store=store)
+        assert watched.shown == [shown] * (360 // shown)
+
+
+async def test_no_bar_is_shown_twice_also_if_its_symbol_warms_up_meanwhile(policies: Policies) -> None:
+    watched = WatchedPolicy(policies[ResetRule.SESSION])
+    outcome = await outcome_of(chunks(merged(LINES, []), [64]), watched)
+    assert sum(watched.shown) == sum(isinstance(event, Signal) for event in outcome.events) == 3 * 131
+
+
+async def test_what_was_foreseen_counts_for_nothing_once_it_comes_otherwise(policies: Policies) -> None:
+    """The first call fails over one of its bars, so that the second, looked at in the same go, is without them all."""
+    policy = policies[ResetRule.SESSION]
+    calls = [merged({symbol: line[start : start + 4] for symbol, line in TWO.items()}, []) for start in (60, 64)]
+
+    async def outcome() -> Outcome:
+        store = await warmed((line[:60] for line in TWO.values()), policy)
+        with stumbling(lambda bar: bar is TWO["USDCOP"][61]):
+            return await outcome_of(calls, policy, store=store, at_once=True)
+
+    found = await outcome()
+    assert len(found.answers) == 1 + 8, "one for the call that failed"
+    with patched(engine_module, "foresee", blind):
+        assert found == await outcome()
+
+
+@settings(max_examples=30)
+@given(runs=runs, sizes=sizes, rule=rules, warm=st.booleans(), at_once=st.booleans())
+async def test_symbols_in_any_order_see_what_each_sees_alone(
+    policies: Policies, runs: list[tuple[str, int]], sizes: list[int], rule: ResetRule, warm: bool, at_once: bool
+) -> None:
+    policy, first = policies[rule], 55 if warm else 0
+    calls = chunks(merged({symbol: line[first:] for symbol, line in TWO.items()}, runs), sizes)
+    store = await warmed((line[:first] for line in TWO.values()), policy, policy)
+    found = await outcome_of(calls, policy, policy, store=store, at_once=at_once)
+    for symbol in TWO:
+        alone = await outcome_alone(symbol, policy)
+        assert of_symbol(found.events, symbol) == alone.events
+        assert [one for one in found.shadowed if one.outcome.symbol == symbol] == alone.shadowed
+        assert {key: state for key, state in found.carried.items() if state.symbol == symbol} == alone.carried
+
+
+_alone: dict[tuple[str, str], Outcome] = {}
+
+
+async def outcome_alone(symbol: str, policy: OnnxPolicy) -> Outcome:
+    """What the bars of one symbol lead to, each in a call of its own."""
+    key = symbol, policy.description.key
+    if key not in _alone:
+        _alone[key] = await outcome_of([[bar] for bar in TWO[symbol]], policy, policy)
+        assert {type(event) for event in _alone[key].events} >= {Signal, Position}
+        assert len(_alone[key].carried) == 2
+    return _alone[key]
+
+
+KINDS = ["next"] * 6 + ["left out", "late", "again", "another"]
+moves = st.lists(
+    st.tuples(st.sampled_from(KINDS), st.sampled_from(sorted(LINES)), st.integers(0, 99)), min_size=20, max_size=120
+)
+
+
+def sent(moves: Iterable[tuple[str, str, int]]) -> list[Bar]:
+    """Bars as a careless publisher sends them: some left out and sent late, some twice, some with other numbers."""
+    left = {symbol: iter(line[WARMING[symbol] :]) for symbol, line in LINES.items()}
+    past = {symbol: line[: WARMING[symbol]] for symbol, line in LINES.items()}
+    missing, bars = dict[str, list[Bar]](), list[Bar]()
+    for kind, symbol, pick in moves:
+        if kind == "left out":
+            missing.setdefault(symbol, []).append(next(left[symbol]))
+        elif kind == "late" and missing.get(symbol):
+            bars.append(missing[symbol].pop())
+        elif kind == "again":
+            bars.append(replace(past[symbol][-1 - pick % len(past[symbol])]))
+        elif kind == "another":
+            bars.append(replace(past[symbol][-1 - pick % len(past[symbol])], volume=7.0))
+        else:
+            bars.append(next(left[symbol]))
+            past[symbol] = [*past[symbol], bars[-1]]
+    return bars
+
+
+one_in = st.sampled_from([0, 0, 13, 67])
+
+
+@settings(max_examples=50)
+@given(moves=moves, sizes=sizes, rule=rules, defect=one_in, nonsense=one_in, stumbles=one_in, at_once=st.booleans())
+async def test_with_foresight_and_without_it_all_is_the_same(
+    policies: Policies,
+    moves: list[tuple[str, str, int]],
+    sizes: list[int],
+    rule: ResetRule,
+    defect: int,
+    nonsense: int,
+    stumbles: int,
+    at_once: bool,
+) -> None:
+    """Also if bars are late, duplicates or in conflict, and if the policy answers nonsense or there is a defect."""
+    calls, shadow = list(chunks(sent(moves), sizes)), policies[ResetRule.NEVER]
+    live = WatchedPolicy(policies[rule], defect=defect, nonsense=nonsense)
+    warming = [line[: WARMING[symbol]] for symbol, line in LINES.items()]
+
+    async def outcome() -> Outcome:
+        store = await warmed(warming, policies[rule], shadow)
+        with stumbling(lambda bar: bool(stumbles) and round(bar.close * 1e4) % stumbles == 0):
+            return await outcome_of(calls, live, shadow, store=store, at_once=at_once)
+
+    found = await outcome()
+    with patched(engine_module, "foresee", blind):
+        assert found == await outcome()

@@ -1,0 +1,262 @@
+"""The main job as pure steps: which events a bar or a request leads to, in which order, and in which state."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import replace
+from uuid import UUID
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tradingsignals_server.adapters.placeholder_policy import PlaceholderPolicy
+from tradingsignals_server.application.decision.pipeline import BarStep, Pipeline
+from tradingsignals_server.application.decision.requests import Quote, sight_of_quote
+from tradingsignals_server.application.decision.sessions import NO_STATE, SymbolState
+from tradingsignals_server.application.decision.trader import Trader
+from tradingsignals_server.application.ports import Policy
+from tradingsignals_server.domain.bars import Bar
+from tradingsignals_server.domain.calendar import calendar_for
+from tradingsignals_server.domain.events import Event, MarketUpdate
+from tradingsignals_server.domain.indicators import WARM_BARS
+from tradingsignals_server.domain.positions import ExitReason, Position
+from tradingsignals_server.domain.risk import RiskRules
+from tradingsignals_server.domain.signals import Action, Origin, Signal, bar_signal_id
+from tradingsignals_server.domain.window import LOOKBACK_BARS, Window
+
+from ...builders import MONDAY, NOW, bar, session_times, walk
+from ..running import ScriptedPolicy, always, following, in_turn
+
+FAR = RiskRules(atr_multiplier_sl=100.0, atr_multiplier_tp=150.0)
+"""Levels so far away that a walk never touches them."""
+
+
+def pipeline_of(policy: Policy, rules: RiskRules = FAR) -> Pipeline:
+    return Pipeline(Trader(policy, rules), calendar_for)
+
+
+def fresh() -> SymbolState:
+    return SymbolState("USDCOP", calendar_for("USDCOP"), Window.empty())
+
+
+def steps(pipeline: Pipeline, bars: Sequence[Bar], state: SymbolState | None = None) -> list[BarStep]:
+    """The steps that bars lead to, one after the other."""
+    taken: list[BarStep] = []
+    for one in bars:
+        taken.append(pipeline.on_bar(taken[-1].state if taken else state or fresh(), one))
+    return taken
+
+
+def told(step: BarStep) -> list[str]:
+    """The events of a step in short: the bar's disposition, the signal's action, or what became of the position."""
+    return [_short(event) for event in step.events]
+
+
+def _short(event: Event) -> str:
+    if isinstance(event, MarketUpdate):
+        return event.disposition
+    if isinstance(event, Signal):
+        return event.action
+    if event.exit is not None:
+        return f"closed {event.exit.reason}"
+    return f"{'held' if event.bars_held else 'opened'} {event.action}"
+
+
+WALK = walk(180)
+"""Three sessions."""
+
+
+def test_a_bar_goes_by_until_the_indicators_are_warm() -> None:
+    taken = steps(pipeline_of(always(Action.HOLD)), WALK[:51])
+    assert [told(step) for step in taken[:49]] == [["WARMING_UP"]] * 49
+    assert [told(step) for step in taken[49:]] == [["ACCEPTED", "HOLD"]] * 2
+    assert taken[48].signal is None
+    assert len(taken[49].state.window) == WARM_BARS
+
+
+def test_the_order_is_bar_then_exit_then_signal_then_trades() -> None:
+    policy = in_turn(Action.BUY, Action.BUY, Action.SELL, Action.HOLD)
+    taken = steps(pipeline_of(policy), WALK[:53])
+    assert [told(step) for step in taken[49:]] == [
+        ["ACCEPTED", "BUY", "opened BUY"],
+        ["ACCEPTED", "held BUY", "BUY"],
+        ["ACCEPTED", "held BUY", "SELL", "closed REVERSED", "opened SELL"],
+        ["ACCEPTED", "held SELL", "HOLD"],
+    ]
+
+
+def test_a_stop_is_taken_before_the_bar_is_decided_on() -> None:
+    bars = [*WALK[:50], bar(WALK[50].time, 1000.0)]
+    taken = steps(pipeline_of(always(Action.BUY), RiskRules()), bars)
+    assert told(taken[50]) == ["ACCEPTED", "closed STOP_LOSS", "BUY", "opened BUY"]
+
+
+def test_a_reversal_names_the_signal_that_brought_it() -> None:
+    step = steps(pipeline_of(in_turn(Action.BUY, Action.SELL)), WALK[:51])[-1]
+    ended = next(event for event in step.events if isinstance(event, Position) and not event.is_open)
+    assert step.signal is not None
+    assert ended.exit is not None
+    assert (ended.exit.signal_id, ended.exit.price) == (step.signal.signal_id, step.signal.entry_price)
+    assert ended.exit.time == step.signal.timestamp == WALK[50].close_time
+    assert step.state.live.position is not None
+    assert step.state.live.position.signal_id == step.signal.signal_id
+
+
+def test_what_a_signal_does_is_said_last() -> None:
+    policy = in_turn(Action.BUY, Action.BUY, Action.SELL)
+    signals = [step.signal for step in steps(pipeline_of(policy), WALK[:53]) if step.signal]
+    assert [made.decision.reasoning[-1] for made in signals[:3]] == [
+        "Goes long",
+        "Already long: the position is kept",
+        "Closes the opposite position and goes short",
+    ]
+    assert "position" not in signals[3].decision.reasoning[-1]
+
+
+def test_a_signal_of_a_bar_says_where_it_comes_from() -> None:
+    step = steps(pipeline_of(always(Action.BUY)), WALK[:50])[-1]
+    made, last = step.signal, WALK[49]
+    assert made is not None
+    assert made.signal_id == bar_signal_id("USDCOP", last.time, "v1")
+    assert (made.timestamp, made.bar_time, made.entry_price) == (last.close_time, last.time, last.close)
+    assert (made.origin, made.model_version, made.model_type) == (Origin.BAR, "v1", "test")
+    assert made.latency_ms > 0.0
+    assert made.market_regime is not None
+    assert made.trend_direction is not None
+
+
+def test_two_runs_over_the_same_bars_are_the_same() -> None:
+    first, second = (steps(pipeline_of(following(), RiskRules(spread=0.5)), WALK) for _ in range(2))
+    assert [step.events for step in first] == [step.events for step in second]
+    assert {step.signal.action for step in first if step.signal} == set(Action)
+
+
+# -------------------------------------------------------------------------------------------------- the session
+
+
+def test_outside_the_session_a_bar_is_told_and_checked_but_not_decided_on() -> None:
+    night = bar(session_times(1)[-1].replace(hour=23), 4000.0)
+    state = steps(pipeline_of(always(Action.HOLD)), WALK[:60])[-1].state
+    step = pipeline_of(always(Action.BUY)).on_bar(state, night)
+    assert told(step) == ["OUTSIDE_SESSION"]
+    assert step.state.last_bar == night
+    assert step.state.window is state.window
+    holding = steps(pipeline_of(always(Action.BUY)), WALK[:59])[-1].state
+    assert told(pipeline_of(always(Action.BUY)).on_bar(holding, night)) == ["OUTSIDE_SESSION", "closed SESSION_END"]
+
+
+def test_the_sessions_last_bar_closes_and_opens_nothing() -> None:
+    taken = steps(pipeline_of(always(Action.BUY)), WALK[:61])
+    assert told(taken[59]) == ["ACCEPTED", "closed SESSION_END", "BUY"]
+    assert taken[59].signal is not None
+    assert taken[59].signal.decision.reasoning[-1] == "The session ends with this bar: no position is opened"
+    assert told(taken[60]) == ["ACCEPTED", "BUY", "opened BUY"]
+
+
+def test_a_desk_that_holds_overnight_opens_on_the_last_bar_too() -> None:
+    pipeline = pipeline_of(in_turn(*[Action.HOLD] * 10, Action.BUY), replace(FAR, close_at_session_end=False))
+    taken = steps(pipeline, WALK[:60])
+    assert told(taken[59]) == ["ACCEPTED", "BUY", "opened BUY"]
+    overnight = steps(pipeline_of(always(Action.BUY), replace(FAR, close_at_session_end=False)), WALK[:61])
+    assert told(overnight[59]) == ["ACCEPTED", "held BUY", "BUY"]
+    assert told(overnight[60]) == ["ACCEPTED", "held BUY", "BUY"]
+
+
+def test_a_position_belongs_to_the_session_that_opened_it() -> None:
+    held = steps(pipeline_of(always(Action.BUY)), WALK[:50])[-1].state.live.position
+    assert held is not None
+    assert held.session_day == MONDAY
+
+
+# ------------------------------------------------------------------------------------------- simulated, and faults
+
+
+@pytest.mark.parametrize("simulated", [0, 20, 49, 50, 70])
+def test_signals_are_marked_while_a_simulated_bar_is_in_their_window(simulated: int) -> None:
+    bars = [replace(one, simulated=n == simulated) for n, one in enumerate(WALK)]
+    for n, step in enumerate(steps(pipeline_of(always(Action.HOLD)), bars)):
+        if step.signal is not None:
+            assert step.signal.simulated == any(one.simulated for one in bars[max(0, n - LOOKBACK_BARS + 1) : n + 1])
+
+
+def test_what_a_placeholder_says_is_marked_whatever_the_bars_are() -> None:
+    made = steps(pipeline_of(PlaceholderPolicy()), WALK[:50])[-1].signal
+    assert made is not None
+    assert made.simulated
+    assert made.model_version == "placeholder"
+
+
+def test_an_answer_that_is_none_holds(caplog: pytest.LogCaptureFixture) -> None:
+    pipeline = pipeline_of(ScriptedPolicy(lambda _: None))
+    with caplog.at_level(logging.ERROR):
+        made = steps(pipeline, WALK[:50])[-1].signal
+    assert made is not None
+    assert made.action is Action.HOLD
+    assert made.probabilities.hold == 1.0
+    assert "USDCOP" in caplog.text
+
+
+def test_inferences_are_counted() -> None:
+    pipeline = pipeline_of(always(Action.HOLD))
+    assert pipeline.live.meter.avg_ms == 0.0
+    steps(pipeline, WALK[:53])
+    assert pipeline.live.meter.count == 4
+    assert pipeline.live.meter.avg_ms == pipeline.live.meter.total_ms / 4 > 0.0
+
+
+# ----------------------------------------------------------------------------------------------------- requests
+
+
+def test_a_request_acts_but_leaves_the_window_as_it_was() -> None:
+    pipeline = pipeline_of(always(Action.BUY))
+    before = steps(pipeline_of(always(Action.HOLD)), WALK[:55])[-1].state
+    step = pipeline.on_request(before, sight_of_quote(before, Quote(4100.0), NOW), NO_STATE, UUID(int=3))
+    assert [_short(event) for event in step.events] == ["BUY", "opened BUY"]
+    assert step.state.window is before.window
+    assert (step.state.last_bar, step.state.session_day) == (before.last_bar, before.session_day)
+    assert (step.signal.signal_id, step.signal.timestamp, step.signal.origin) == (UUID(int=3), NOW, Origin.REQUEST)
+    assert step.signal.entry_price == 4100.0
+    assert step.state.live.position is not None
+    assert step.state.live.position.session_day is None
+
+
+def test_closing_by_hand() -> None:
+    pipeline = pipeline_of(always(Action.BUY))
+    holding = steps(pipeline, WALK[:50])[-1].state
+    step = pipeline.on_close(holding, 4321.0, NOW)
+    (ended,) = step.events
+    assert isinstance(ended, Position)
+    assert ended.exit is not None
+    assert (ended.exit.reason, ended.exit.price, ended.exit.time) == (ExitReason.MANUAL, 4321.0, NOW)
+    assert step.state.live.position is None
+    with pytest.raises(ValueError, match="holds no position"):
+        pipeline.on_close(step.state, 4321.0, NOW)
+
+
+# ----------------------------------------------------------------------------------------- what must always hold
+
+
+@given(
+    seed=st.integers(0, 10**6),
+    missing=st.sets(st.integers(0, 179), max_size=40),
+    rules=st.sampled_from([RiskRules(), RiskRules(trailing_stop_atr=1.0, max_holding_bars=5), FAR]),
+)
+def test_one_position_at_a_time_and_each_ends_once(seed: int, missing: set[int], rules: RiskRules) -> None:
+    times = [time for n, time in enumerate(session_times(3)) if n not in missing]
+    taken = steps(pipeline_of(following(), rules), walk(len(times), seed=seed, times=times))
+    held: UUID | None = None
+    ended: dict[UUID, float] = {}
+    for step in taken:
+        for event in step.events:
+            if not isinstance(event, Position):
+                continue
+            assert event.position_id not in ended
+            assert held in {None, event.position_id}
+            held = event.position_id if event.is_open else None
+            if not event.is_open:
+                ended[event.position_id] = event.pnl
+        assert (step.state.live.position.position_id if step.state.live.position else None) == held
+    assert step.state.live.tally.wins == sum(pnl > 0.0 for pnl in ended.values())
+    assert step.state.live.tally.losses == sum(pnl < 0.0 for pnl in ended.values())

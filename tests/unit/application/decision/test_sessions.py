@@ -1,0 +1,100 @@
+"""The state between two bars: what a bar does to it, and that a restart finds it again."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import fields
+from datetime import timedelta
+
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from tradingsignals_server.application.decision.sessions import Book, SymbolState
+from tradingsignals_server.application.engine.restore import RESTORE_BARS
+from tradingsignals_server.application.ports import StoredBook, StoredSymbol
+from tradingsignals_server.domain.bars import Bar
+from tradingsignals_server.domain.calendar import BogotaCalendar
+from tradingsignals_server.domain.positions import Exit, ExitReason, close
+from tradingsignals_server.domain.recurrent_state import RecurrentState
+from tradingsignals_server.domain.risk import RiskRules, TradeTally
+from tradingsignals_server.domain.window import LOOKBACK_BARS, Window
+
+from ...builders import OPENING, bar, position, session_times, walk
+
+CALENDAR = BogotaCalendar()
+
+
+def fresh() -> SymbolState:
+    return SymbolState("USDCOP", CALENDAR, Window.empty())
+
+
+def stored_bars(bars: Sequence[Bar], last: Bar | None) -> StoredSymbol:
+    """What is stored of a symbol that nothing was traded in."""
+    return StoredSymbol(bars, last, StoredBook(None, (), None), None)
+
+
+def after(bars: Sequence[Bar]) -> SymbolState:
+    """The state that session bars lead to, one by one."""
+    state = fresh()
+    for one in bars:
+        state = state.with_session_bar(one, CALENDAR.session_of(one.time))
+    return state
+
+
+def contents(state: SymbolState) -> dict[str, object]:
+    """What can be compared of a state: arrays as their bytes."""
+    found = {field.name: getattr(state, field.name) for field in fields(state)}
+    return {**found, "window": (state.window.prices.tobytes(), state.window.time)}
+
+
+@given(st.lists(st.booleans(), min_size=1, max_size=240), st.integers(0, 240))
+def test_a_restart_finds_the_state_that_the_bars_had_led_to(present: list[bool], simulated: int) -> None:
+    times = [time for time, there in zip(session_times(4), present, strict=False) if there]
+    bars = walk(len(times), times=times)
+    if simulated < len(bars):
+        bars[simulated] = bar(bars[simulated].time, simulated=True)
+    stored = stored_bars(bars[-RESTORE_BARS:], bars[-1] if bars else None)
+    assert contents(SymbolState.restored("USDCOP", CALENDAR, stored, Book(), None)) == contents(after(bars))
+
+
+def test_a_restart_finds_the_position_and_the_tally() -> None:
+    held = position()
+    before, after = RecurrentState.zeros(1, 2), RecurrentState.zeros(1, 2)
+    book = Book.restored(StoredBook(held, (1.5, -0.5, 0.0), None), before, after)
+    assert book.position == held
+    assert book.tally == TradeTally(wins=1, losses=1, won_pct=1.5, lost_pct=0.5)
+    assert (book.recurrent_before, book.recurrent) == (before, after)
+
+
+def test_the_last_bar_may_lie_outside_every_session() -> None:
+    night = bar(100)
+    assert SymbolState.restored("USDCOP", CALENDAR, stored_bars([bar(0)], night), Book(), None).last_bar == night
+
+
+def test_missing_bars_are_those_between_the_first_and_the_newest_of_a_session() -> None:
+    counts = [after([bar(time) for time in (3, 4, 7, 8, 10)][:n]).missing_bars for n in range(1, 6)]
+    assert counts == [0, 0, 2, 2, 3]
+    assert after([bar(0), bar(9), bar(288)]).missing_bars == 0
+    assert after([bar(0), bar(9), bar(288), bar(290)]).missing_bars == 1
+
+
+@given(st.integers(0, 20), st.integers(0, 220))
+@example(0, 98)
+@example(0, 99)
+@example(0, 100)
+def test_it_is_simulated_exactly_while_a_simulated_bar_is_in_the_window(before: int, later: int) -> None:
+    bars = walk(before + 1 + later)
+    bars[before] = bar(bars[before].time, simulated=True)
+    state = after(bars)
+    assert (state.simulated_left > 0) == any(one.simulated for one in bars[-LOOKBACK_BARS:])
+
+
+def test_a_position_is_kept_while_it_is_open_and_counted_when_it_is_closed() -> None:
+    held = position()
+    holding = Book().with_position(held)
+    assert holding.position == held
+    ended = close(held, Exit(OPENING + timedelta(hours=1), 103.0, ExitReason.MANUAL), RiskRules())
+    left = holding.with_position(ended)
+    assert left.position is None
+    assert left.tally == TradeTally(wins=1, won_pct=3.0)
+    assert holding.tally == TradeTally(), "a state never changes"

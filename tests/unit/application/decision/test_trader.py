@@ -1,0 +1,143 @@
+"""One policy at work: what it remembers, when it forgets, and what comes of numbers that are none."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from datetime import timedelta
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+
+from tradingsignals_server.application.decision.trader import Trader
+from tradingsignals_server.application.engine.restore import RESTORE_BARS
+from tradingsignals_server.application.ports import Answer, PolicyDescription
+from tradingsignals_server.domain.bars import Bar
+from tradingsignals_server.domain.calendar import AlwaysOpenCalendar, BogotaCalendar, SessionCalendar
+from tradingsignals_server.domain.features import FEATURE_NAMES, Observation
+from tradingsignals_server.domain.recurrent_state import RecurrentState, ResetRule
+from tradingsignals_server.domain.risk import RiskRules
+from tradingsignals_server.domain.signals import Action, Probabilities
+
+from ...builders import session_times, walk
+from ..running import running_engine
+
+RETURN = FEATURE_NAMES.index("return_1")
+
+
+class CountingPolicy:
+    """Its hidden state counts the bars it has seen since it last forgot, its cell state keeps their last return.
+
+    What it says depends on both. It breaks down on a return above `breaks_above`.
+    """
+
+    def __init__(self, reset: ResetRule = ResetRule.SESSION, breaks_above: float = 10.0) -> None:
+        self.description = PolicyDescription("c1", "test", "onnx", reset=reset, layers=1, hidden_size=1)
+        self._breaks_above = breaks_above
+
+    def initial_state(self) -> RecurrentState:
+        return RecurrentState.zeros(1, 1)
+
+    def decide(self, observation: Observation, state: RecurrentState) -> Answer:
+        if observation[RETURN] >= self._breaks_above:
+            return None, self.initial_state()
+        count = float(state.hidden[0, 0])
+        share = 0.5 + min(count, 400.0) / 1000.0 + 1e-3 * float(state.cell[0, 0])
+        after = RecurrentState(np.array([[[count + 1.0]], [[observation[RETURN]]]], dtype=np.float32))
+        return Probabilities(1.0 - share, share, 0.0), after
+
+    def decide_batch(self, observations: npt.NDArray[np.float32], states: Sequence[RecurrentState]) -> list[Answer]:
+        return [self.decide(row, state) for row, state in zip(observations, states, strict=True)]
+
+
+def counts(state: RecurrentState) -> float:
+    return float(state.hidden[0, 0])
+
+
+@pytest.mark.parametrize(("reset", "carried"), [(ResetRule.SESSION, 60.0), (ResetRule.NEVER, 71.0)])
+async def test_a_state_is_carried_and_reset_by_the_rule_of_its_model(reset: ResetRule, carried: float) -> None:
+    """Sixty bars a session: the first session warms up for 49, and then ten and sixty were decided."""
+    async with running_engine(policy=CountingPolicy(reset)) as running:
+        await running.publish(walk(120))
+        (state,) = running.engine.states()
+        assert (counts(state.live.recurrent_before), counts(state.live.recurrent)) == (carried - 1.0, carried)
+        (stored,) = running.store.carried.values()
+        assert (stored.symbol, stored.policy, stored.bar_time) == ("USDCOP", "c1@", walk(120)[-1].time)
+        assert (stored.before, stored.after) == (state.live.recurrent_before, state.live.recurrent)
+
+
+async def test_a_request_meets_the_state_and_leaves_it() -> None:
+    async with running_engine(policy=CountingPolicy()) as running:
+        bars = walk(90)
+        await running.publish(bars)
+        live = running.store.signals()[-1]
+        for lookback in (100, 300):
+            again = await running.engine.generate_from_stored("USDCOP", lookback)
+            assert again.probabilities == live.probabilities, "it is the decision of the newest bar once more"
+        (state,) = running.engine.states()
+        assert counts(state.live.recurrent) == 30.0
+
+
+@pytest.mark.parametrize("calendar", [BogotaCalendar(), AlwaysOpenCalendar()])
+def test_what_was_not_committed_is_computed_from_the_stored_bars(calendar: SessionCalendar) -> None:
+    """The longest session and the window before it are enough, wherever in a session it begins."""
+    times = (
+        session_times(16)
+        if isinstance(calendar, BogotaCalendar)
+        else [session_times(1)[0] + n * timedelta(minutes=5) for n in range(900)]
+    )
+    bars = walk(len(times), times=times)
+    trader = Trader(CountingPolicy(), RiskRules())
+    for end in (60, 119, 120, 121, 500, 899):
+        whole = trader.recurrent_around_newest(bars[:end], calendar)
+        assert whole == trader.recurrent_around_newest(bars[max(0, end - RESTORE_BARS) : end], calendar)
+
+
+def test_without_bars_or_without_a_memory_there_is_nothing_to_compute() -> None:
+    remembers, forgets = CountingPolicy(), CountingPolicy(ResetRule.NONE)
+    for policy, bars in ((remembers, []), (forgets, walk(120))):
+        states = Trader(policy, RiskRules()).recurrent_around_newest(bars, BogotaCalendar())
+        assert [counts(state) for state in states] == [0.0, 0.0]
+
+
+async def test_numbers_that_are_not_finite_hold_and_start_anew_and_are_told(caplog: pytest.LogCaptureFixture) -> None:
+    bars = walk(70)
+    last = bars[60]
+    bars[61] = jump = Bar("USDCOP", bars[61].time, last.close, last.close * 1.2, last.close, last.close * 1.2)
+    others = walk(70, symbol="EURCOP")
+    async with running_engine(policy=CountingPolicy(breaks_above=9.0)) as running:
+        with caplog.at_level(logging.ERROR):
+            await running.publish([one for pair in zip(bars[:62], others[:62], strict=True) for one in pair])
+        assert "USDCOP" in caplog.text
+        failed = [signal for signal in running.store.signals() if signal.model_failed]
+        assert [(signal.symbol, signal.bar_time, signal.action) for signal in failed] == [
+            ("USDCOP", jump.time, Action.HOLD)
+        ]
+        assert "not finite" in failed[0].decision.reasoning[0]
+        assert running.pipeline.live.meter.failures == 1
+        states = {state.symbol: state.live.recurrent for state in running.engine.states()}
+        assert (counts(states["USDCOP"]), counts(states["EURCOP"])) == (0.0, 2.0), "each in its second session"
+        await running.publish([*bars[62:64], *others[62:64]])
+        states = {state.symbol: state.live.recurrent for state in running.engine.states()}
+        assert (counts(states["USDCOP"]), counts(states["EURCOP"])) == (2.0, 4.0)
+        assert not running.store.signals()[-1].model_failed
+
+
+async def test_a_shadow_has_a_state_and_positions_of_its_own_and_never_trades() -> None:
+    bars = walk(150)
+    async with running_engine(policy=CountingPolicy()) as running:
+        await running.publish(bars)
+        alone = running.store.events
+    watched = CountingPolicy(ResetRule.NEVER)
+    async with running_engine(policy=CountingPolicy(), shadow=watched) as running:
+        await running.publish(bars)
+        assert running.store.events == alone
+        (state,) = running.engine.states()
+        assert state.shadow is not None
+        assert (counts(state.live.recurrent), counts(state.shadow.recurrent)) == (30.0, 101.0)
+        outcomes = [one.outcome for one in running.store.shadowed]
+    async with running_engine(policy=CountingPolicy(ResetRule.NEVER)) as running:
+        await running.publish(bars)
+        would_have = [event for event in running.store.events if not hasattr(event, "disposition")]
+    assert outcomes == would_have, "it is scored by what it would have done live"
