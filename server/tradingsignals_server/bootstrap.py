@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -210,7 +210,7 @@ async def serving(settings: Settings, dsn: str) -> AsyncIterator[Service]:
                     peer_servicer=PeerServicer(router),
                     before_serving=join,
                 ) as server,
-                _streams(settings, broadcast, metadata) as streams,
+                _streams(settings, broadcast, servicers, metadata) as streams,
             ):
 
                 async def not_serving() -> None:
@@ -256,13 +256,15 @@ async def _fed(feed: Feed | None, sink: MarketDataSink, membership: Membership) 
 
 
 @asynccontextmanager
-async def _streams(settings: Settings, broadcast: Broadcast, metadata: Metadata) -> AsyncIterator[LeanServer | None]:
+async def _streams(
+    settings: Settings, broadcast: Broadcast, servicers: Mapping[str, object], metadata: Metadata
+) -> AsyncIterator[LeanServer | None]:
     """The server of the streams, if they have a port of their own."""
     if not settings.stream_port:
         yield None
         return
     async with running_lean_server(
-        settings.grpc_host, settings.stream_port, broadcast, metadata, settings.stream_stall_seconds
+        settings.grpc_host, settings.stream_port, broadcast, servicers, metadata, settings.stream_stall_seconds
     ) as server:
         yield server
 

@@ -23,7 +23,7 @@ from .streams import WriteBlocked
 Answer = Message | bytes
 Context: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"
 Metadata = Sequence[tuple[str, str]]
-
+Behaviour = Callable[[Any], Coroutine[Any, Any, Any]]
 
 STALL_SECONDS = 300.0
 """How long a follower may take nothing, unless it is said otherwise."""
@@ -44,15 +44,30 @@ def register(
         AttributeError: the servicer lacks a method.
     """
     handlers = {
-        method.name: _handler(method, getattr(servicer, _snake_case(method.name)), stream_metadata, stall_seconds)
+        method.name: _handler(method, behaviour_of(servicer, method), stream_metadata, stall_seconds)
         for method in service.methods
     }
     server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(service.full_name, handlers),))
 
 
+def behaviour_of(servicer: object, method: MethodDescriptor) -> Behaviour:
+    """What a servicer does for a method.
+
+    Raises:
+        AttributeError: it lacks the method.
+    """
+    behaviour: Behaviour = getattr(servicer, re.sub(r"(?<!^)(?=[A-Z])", "_", method.name).lower())
+    return behaviour
+
+
+def serialised(answer: Answer) -> bytes:
+    """An answer as it is sent."""
+    return answer if isinstance(answer, bytes) else answer.SerializeToString()
+
+
 def _handler(
     method: MethodDescriptor,
-    behaviour: Callable[[Any], Coroutine[Any, Any, Any]],
+    behaviour: Behaviour,
     stream_metadata: Metadata,
     stall_seconds: float,
 ) -> Any:
@@ -72,15 +87,8 @@ def _handler(
 
     parse = GetMessageClass(method.input_type).FromString
     if method.server_streaming:
-        return grpc.unary_stream_rpc_method_handler(stream, parse, _serialise)
+        return grpc.unary_stream_rpc_method_handler(stream, parse, serialised)
     if method.client_streaming:
-        return grpc.stream_unary_rpc_method_handler(unary, parse, _serialise)
-    return grpc.unary_unary_rpc_method_handler(unary, parse, _serialise)
+        return grpc.stream_unary_rpc_method_handler(unary, parse, serialised)
+    return grpc.unary_unary_rpc_method_handler(unary, parse, serialised)
 
-
-def _serialise(answer: Answer) -> bytes:
-    return answer if isinstance(answer, bytes) else answer.SerializeToString()
-
-
-def _snake_case(name: str) -> str:
-    return re.sub(r"(?<!^)(?=[A-Z])", "_", name).lower()

@@ -59,7 +59,9 @@ async def lean(
     log: Log, stall_seconds: float = STALL_SECONDS, limits: Limits | None = None
 ) -> AsyncIterator[LeanServer]:
     """The lean path alone."""
-    async with running_lean_server("127.0.0.1", 0, log.broadcast, METADATA, stall_seconds, limits) as server:
+    async with running_lean_server(
+        "127.0.0.1", 0, log.broadcast, servicers(log.broadcast), METADATA, stall_seconds, limits
+    ) as server:
         try:
             yield server
         finally:

@@ -120,6 +120,13 @@ class Call:
             self._is_answered = True
             self.stream.send_headers(self._headers)
 
+    def answer(self, message: bytes) -> None:
+        """Send the one message of the answer, and end."""
+        if self.is_open:
+            self.begin()
+            self.stream.send(framed(message))
+            self.end()
+
     async def send(self, message: bytes, stall_seconds: float) -> None:
         """Send a message, and wait until all of it is on its way.
 

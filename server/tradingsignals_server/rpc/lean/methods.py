@@ -6,18 +6,21 @@ from collections.abc import AsyncGenerator, Callable, Coroutine, Mapping
 from typing import Any
 
 from google.protobuf.message import Message
+from google.protobuf.message_factory import GetMessageClass
 from grpc_health.v1 import health_pb2
 
 from tradingsignals.v1 import event_service_pb2, position_service_pb2, signal_service_pb2
 
 from ...application.streams.broadcast import Broadcast
 from ..answers import EVENTS, NOUNS, AnswerForm
+from ..registration import Behaviour, behaviour_of, serialised
+from ..server import SERVICES
 from ..streams import answer_stream
 from ..validation import subscription
 from .fanout import Follow
 
-Served = Follow | AsyncGenerator[bytes]
-"""What a method leads to: a place in the log that the fan-out serves, or answers that are sent one by one."""
+Served = bytes | Follow | AsyncGenerator[bytes]
+"""What a method leads to: its one answer, a place in the log that the fan-out serves, or answers one by one."""
 Method = Callable[[Any], Coroutine[Any, Any, Served]]
 
 HEALTH_CHECK = "/grpc.health.v1.Health/Check"
@@ -27,10 +30,11 @@ HEALTH_CHECK = "/grpc.health.v1.Health/Check"
 class Methods:
     """What is served: the type of the request and the method, by path."""
 
-    def __init__(self, broadcast: Broadcast) -> None:
+    def __init__(self, broadcast: Broadcast, servicers: Mapping[str, object]) -> None:
         self._broadcast = broadcast
         self.is_serving = True
         self.at: Mapping[str, tuple[type[Message], Method]] = {
+            **_single_calls(servicers),
             _path("SignalService", "StreamSignals"): (
                 signal_service_pb2.StreamSignalsRequest,
                 self._following(NOUNS),
@@ -55,12 +59,26 @@ class Methods:
         return follow
 
     async def _check(self, _: health_pb2.HealthCheckRequest) -> Served:
-        async def answer() -> AsyncGenerator[bytes]:
-            statuses = health_pb2.HealthCheckResponse
-            status = statuses.SERVING if self.is_serving else statuses.NOT_SERVING
-            yield health_pb2.HealthCheckResponse(status=status).SerializeToString()
+        statuses = health_pb2.HealthCheckResponse
+        status = statuses.SERVING if self.is_serving else statuses.NOT_SERVING
+        return health_pb2.HealthCheckResponse(status=status).SerializeToString()
 
-        return answer()
+
+def _single_calls(servicers: Mapping[str, object]) -> dict[str, tuple[type[Message], Method]]:
+    """Every method of the contract that takes one message and answers with one."""
+    return {
+        _path(name, method.name): (GetMessageClass(method.input_type), _answering(behaviour_of(servicer, method)))
+        for name, servicer in servicers.items()
+        for method in SERVICES[name].methods
+        if not method.client_streaming and not method.server_streaming
+    }
+
+
+def _answering(behaviour: Behaviour) -> Method:
+    async def answer(request: Any) -> Served:
+        return serialised(await behaviour(request))
+
+    return answer
 
 
 def _path(service: str, method: str) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
 from contextlib import aclosing, asynccontextmanager, suppress
 from typing import Final
 
@@ -35,11 +35,18 @@ BACKLOG: Final = 4096
 class LeanServer:
     """A server that listens on `port`."""
 
-    def __init__(self, broadcast: Broadcast, metadata: Metadata, stall_seconds: float, limits: Limits) -> None:
+    def __init__(
+        self,
+        broadcast: Broadcast,
+        servicers: Mapping[str, object],
+        metadata: Metadata,
+        stall_seconds: float,
+        limits: Limits,
+    ) -> None:
         self.port = 0
         self._answer_headers = headers.answer(metadata)
         self._stall_seconds = stall_seconds
-        self._methods = Methods(broadcast)
+        self._methods = Methods(broadcast, servicers)
         self._fanout = Fanout(broadcast, stall_seconds)
         self._limits = limits
         self._connections: set[Connection] = set()
@@ -128,7 +135,9 @@ class LeanServer:
         request_id.set(call.name)
         try:
             served = await method(request)
-            if isinstance(served, Follow):
+            if isinstance(served, bytes):
+                call.answer(served)
+            elif isinstance(served, Follow):
                 self._fanout.join(call, served)
             else:
                 await self._send_all(call, served)
@@ -200,18 +209,19 @@ async def running_lean_server(
     host: str,
     port: int,
     broadcast: Broadcast,
+    servicers: Mapping[str, object],
     stream_metadata: Metadata = (),
     stall_seconds: float = STALL_SECONDS,
     limits: Limits | None = None,
 ) -> AsyncIterator[LeanServer]:
-    """Serve the streaming methods until the end of the context; a port of 0 takes a free one.
+    """Serve until the end of the context; a port of 0 takes a free one.
 
-    Every stream begins with `stream_metadata`, and is ended if it takes nothing for `stall_seconds`.
+    `servicers`, by the short name of their service, answer single calls; followers are served from `broadcast`. Every stream begins with `stream_metadata`, and is ended if it takes nothing for `stall_seconds`.
     At the end no call comes in any more, and those under way have GRACE_SECONDS to end: stop the broadcast first.
 
     Raises:
         PortTaken: the address cannot be listened on.
     """
-    lean = LeanServer(broadcast, stream_metadata, stall_seconds, limits or Limits())
+    lean = LeanServer(broadcast, servicers, stream_metadata, stall_seconds, limits or Limits())
     async with lean.running(host, port) as server:
         yield server

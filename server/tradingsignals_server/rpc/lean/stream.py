@@ -65,7 +65,7 @@ class Stream:
         """True once the request is whole."""
         self.rest: memoryview | None = None
         self.ended_at: float | None = None
-        """When we ended it, by the loop's clock; it is there until what is left is sent."""
+        """When we ended it, or it took some of what is left, by the loop's clock; it is there until all is sent."""
         self.call: Any = None
         """What the listener keeps with it."""
         self._last: bytes | None = None
@@ -124,6 +124,8 @@ class Stream:
                 out.append(frames.rst_stream(self.number, ErrorCode.NO_ERROR))  # the request is not needed any more
         if out:
             connection.write(b"".join(out))
+            if self.ended_at is not None:
+                self.ended_at = asyncio.get_running_loop().time()
         if rest is None:
             if self._last is not None:
                 connection.forget(self)

@@ -73,7 +73,7 @@ def kinds(told: list[StreamEventsResponse]) -> list[str | None]:
 
 async def test_a_heartbeat_comes_after_silence_and_not_before(time_passes: TimePasses) -> None:
     log = await Log.with_entries(0)
-    server = LeanServer(log.broadcast, (), 300.0, Limits())
+    server = LeanServer(log.broadcast, {}, (), 300.0, Limits())
     server.start()
     loop = asyncio.get_running_loop()
     follower = Follower(server, [StreamEventsRequest(heartbeat_seconds=10), StreamEventsRequest(heartbeat_seconds=30)])
@@ -100,7 +100,7 @@ async def test_a_heartbeat_comes_after_silence_and_not_before(time_passes: TimeP
 
 async def test_all_frames_of_a_connection_go_in_one_write(monkeypatch: pytest.MonkeyPatch) -> None:
     log = await Log.with_entries(0)
-    server = LeanServer(log.broadcast, (), 300.0, Limits())
+    server = LeanServer(log.broadcast, {}, (), 300.0, Limits())
     server.start()
     follower = Follower(server, [StreamEventsRequest()] * 50 + [StreamEventsRequest(symbols=["NOBODY"])] * 50)
     await settled()
@@ -117,7 +117,7 @@ async def test_all_frames_of_a_connection_go_in_one_write(monkeypatch: pytest.Mo
 async def test_nobody_is_left_behind_whatever_the_order(monkeypatch: pytest.MonkeyPatch) -> None:
     """Far behind in memory, far behind in the store, and live, all on one connection."""
     log = await Log.with_entries(1500)
-    server = LeanServer(log.broadcast, (), 300.0, Limits())
+    server = LeanServer(log.broadcast, {}, (), 300.0, Limits())
     server.start()
     log.append(2000)
     cursors = [0, 700, 1499, 1500, 1501, 2000, 3499, 3500, *range(1600, 1640)]
@@ -139,7 +139,7 @@ async def test_nobody_is_left_behind_whatever_the_order(monkeypatch: pytest.Monk
 async def test_a_live_one_that_stalls_loses_nothing(window: int) -> None:
     """What is left of one answer is never written over by the next."""
     log = await Log.with_entries(0)
-    server = LeanServer(log.broadcast, (), 300.0, Limits())
+    server = LeanServer(log.broadcast, {}, (), 300.0, Limits())
     server.start()
     follower = Follower(server, [StreamEventsRequest()], window)
     await settled()
