@@ -30,7 +30,7 @@ from tradingsignals_server.application.decision.foresight import foresee
 from tradingsignals_server.application.decision.pipeline import Pipeline
 from tradingsignals_server.application.decision.sessions import Book, SymbolState
 from tradingsignals_server.application.decision.trader import Trader
-from tradingsignals_server.application.engine.engine import BATCH_BARS
+from tradingsignals_server.application.engine.writer import BATCH_BARS
 from tradingsignals_server.domain.bars import Bar
 from tradingsignals_server.domain.calendar import calendar_for
 from tradingsignals_server.domain.events import Event

@@ -91,4 +91,3 @@ def _handler(
     if method.client_streaming:
         return grpc.stream_unary_rpc_method_handler(unary, parse, serialised)
     return grpc.unary_unary_rpc_method_handler(unary, parse, serialised)
-

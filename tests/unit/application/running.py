@@ -15,6 +15,7 @@ from tradingsignals_server.application.decision.pipeline import Pipeline
 from tradingsignals_server.application.decision.sessions import NO_STATE
 from tradingsignals_server.application.decision.trader import Trader
 from tradingsignals_server.application.engine.engine import Engine
+from tradingsignals_server.application.engine.ownership import Ownership
 from tradingsignals_server.application.ports import Answer, Policy, PolicyDescription
 from tradingsignals_server.application.streams.broadcast import Broadcast
 from tradingsignals_server.domain.bars import Bar
@@ -106,6 +107,7 @@ async def running_engine(
     policy: Policy | None = None,
     rules: RiskRules | None = None,
     shadow: Policy | None = None,
+    ownership: Ownership | None = None,
 ) -> AsyncIterator[Running]:
     """An engine with its writer running; it is stopped at the end, and all of it within the deadline."""
     store = store or MemoryStore()
@@ -113,7 +115,7 @@ async def running_engine(
     rules = rules or RiskRules()
     watched = None if shadow is None else Trader(shadow, rules)
     pipeline = Pipeline(Trader(policy or following(), rules), calendar_for, watched)
-    engine = Engine(store, pipeline, broadcast, now)
+    engine = Engine(store, pipeline, broadcast, now, ownership=ownership)
     writer = asyncio.create_task(engine.run())
     async with asyncio.timeout(DEADLINE):
         try:

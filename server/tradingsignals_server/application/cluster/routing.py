@@ -14,9 +14,10 @@ from contextlib import suppress
 
 from ...domain.bars import Bar
 from ...domain.errors import OwnerUnavailable, ServiceError, StorageUnavailable
-from ..engine.engine import MAX_WAITING, Engine
+from ..engine.engine import Engine
 from ..engine.ownership import Ownership
 from ..engine.work import Flow, Publication
+from ..engine.writer import MAX_WAITING
 from ..ports import Store
 from .lanes import Lane, Peer
 from .parcels import Parcel, Result, Spread

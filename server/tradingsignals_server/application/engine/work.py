@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -18,6 +19,8 @@ from ..decision.foresight import Outlooks
 from ..decision.pipeline import Pipeline, Step
 from ..decision.sessions import SymbolState
 from ..ports import CarriedState, LogEntry, Shadowed
+
+log = logging.getLogger(__name__)
 
 Outcome = Callable[[Sequence[LogEntry], int], Any]
 """Makes the answer of a piece of work from the committed entries and the sequence the log is durable up to."""
@@ -76,8 +79,8 @@ class InLine:
 class Work:
     """One piece of work. `apply` stages it in a batch, or raises the ServiceError that is its answer.
 
-    `flow` is what it belongs to, if its order with other work matters. What comes after work that `ends_batch` waits
-    for the next batch.
+    `flow` is what it belongs to, if its order with other work matters. Work that is a barrier is done with before
+    anything that came after it is begun.
     """
 
     symbols: frozenset[str]
@@ -85,7 +88,12 @@ class Work:
     apply: Callable[[Batch], Outcome]
     answer: asyncio.Future[Any]
     flow: Flow | None = None
-    ends_batch: bool = False
+    is_barrier: bool = False
+
+    @property
+    def size(self) -> int:
+        """How much it is, in bars."""
+        return max(1, len(self.bars))
 
     def refuse(self, error: Exception) -> None:
         """Answer with an error."""
@@ -97,28 +105,63 @@ class Work:
 
 @dataclass(slots=True)
 class Batch:
-    """What a batch has staged so far: states on top of the committed ones, and the events that led to them.
+    """What is staged for one commit: states on top of those it began with, and the events that led to them.
 
-    known_bars: stored or staged bars that bars of the batch may repeat. owner: the session that its symbols were held
-    under when the states were read. outlooks: what policies said ahead.
+    owner: the session that its symbols are held under. earlier_bars: bars of the commit before it, which may be under
+    way still. before, states: of each symbol as the batch found it, and as it leaves it. known_bars: stored or staged
+    bars that bars of the batch may repeat. outlooks: what policies said ahead. outcomes: what each piece of work is
+    answered once all of it is durable; also a refusal may rest on what is not durable yet.
     """
 
-    states: dict[str, SymbolState]
-    known_bars: dict[tuple[str, datetime], Bar]
     owner: UUID | None = None
+    earlier_bars: Mapping[tuple[str, datetime], Bar] = field(default_factory=dict)
+    before: dict[str, SymbolState] = field(default_factory=dict)
+    states: dict[str, SymbolState] = field(default_factory=dict)
+    known_bars: dict[tuple[str, datetime], Bar] = field(default_factory=dict)
+    outlooks: Outlooks = field(default_factory=dict)
     events: list[Event] = field(default_factory=list)
     shadowed: list[Shadowed] = field(default_factory=list)
-    outlooks: Outlooks = field(default_factory=dict)
+    outcomes: list[tuple[Work, Outcome | ServiceError]] = field(default_factory=list)
+    size: int = 0
+    has_barrier: bool = False
+
+    def stage(self, work: Work) -> None:
+        """Do a piece of work, or refuse it."""
+        self.size += work.size
+        self.has_barrier = self.has_barrier or work.is_barrier
+        if work.flow is not None and work.flow.broken_by is not None:
+            work.refuse(work.flow.broken_by)
+            return
+        try:
+            with self._all_or_nothing(work):
+                outcome: Outcome | ServiceError = work.apply(self)
+        except ServiceError as error:
+            outcome = error
+        except Exception as error:
+            log.exception("a piece of work failed; its neighbours go on")
+            work.refuse(error)
+            return
+        self.outcomes.append((work, outcome))
 
     def take(self, step: Step) -> None:
         """Stage a step."""
         self.states[step.state.symbol] = step.state
         self.events.extend(step.events)
 
-    def carried(self, pipeline: Pipeline, before: Mapping[str, SymbolState]) -> Iterator[CarriedState]:
-        """The recurrent states that bars of the batch led to; `before` has the states it began with."""
+    def known(self, bar: Bar) -> Bar | None:
+        """The stored or staged bar of the same symbol and time."""
+        key = (bar.symbol, bar.time)
+        return self.known_bars.get(key) or self.earlier_bars.get(key)
+
+    def may_know(self, bar: Bar) -> bool:
+        """True if a bar is no newer than the newest of its symbol, and only the store can tell whether it is there."""
+        last = self.states[bar.symbol].last_bar
+        return last is not None and bar.time <= last.time and self.known(bar) is None
+
+    def carried(self, pipeline: Pipeline) -> Iterator[CarriedState]:
+        """The recurrent states that bars of the batch led to."""
         for symbol, state in self.states.items():
-            if state.window is before[symbol].window or state.window.time is None:
+            if state.window is self.before[symbol].window or state.window.time is None:
                 continue
             for trader, book in ((pipeline.live, state.live), (pipeline.shadow, state.shadow)):
                 if trader is not None and book is not None and trader.policy.description.reset is not ResetRule.NONE:
@@ -132,7 +175,7 @@ class Batch:
                     )
 
     @contextmanager
-    def all_or_nothing(self, work: Work) -> Iterator[None]:
+    def _all_or_nothing(self, work: Work) -> Iterator[None]:
         """Take back what `work` staged if it fails half way."""
         states = {symbol: self.states[symbol] for symbol in work.symbols}
         events, shadowed = len(self.events), len(self.shadowed)

@@ -61,7 +61,7 @@ class Methods:
     async def _check(self, _: health_pb2.HealthCheckRequest) -> Served:
         statuses = health_pb2.HealthCheckResponse
         status = statuses.SERVING if self.is_serving else statuses.NOT_SERVING
-        return health_pb2.HealthCheckResponse(status=status).SerializeToString()
+        return serialised(health_pb2.HealthCheckResponse(status=status))
 
 
 def _single_calls(servicers: Mapping[str, object]) -> dict[str, tuple[type[Message], Method]]:
@@ -75,7 +75,7 @@ def _single_calls(servicers: Mapping[str, object]) -> dict[str, tuple[type[Messa
 
 
 def _answering(behaviour: Behaviour) -> Method:
-    async def answer(request: Any) -> Served:
+    async def answer(request: Any) -> bytes:
         return serialised(await behaviour(request))
 
     return answer

@@ -216,8 +216,9 @@ async def running_lean_server(
 ) -> AsyncIterator[LeanServer]:
     """Serve until the end of the context; a port of 0 takes a free one.
 
-    `servicers`, by the short name of their service, answer single calls; followers are served from `broadcast`. Every stream begins with `stream_metadata`, and is ended if it takes nothing for `stall_seconds`.
-    At the end no call comes in any more, and those under way have GRACE_SECONDS to end: stop the broadcast first.
+    `servicers`, by the short name of their service, answer single calls; followers are served from `broadcast`. Every
+    stream begins with `stream_metadata`, and is ended if it takes nothing for `stall_seconds`. At the end no call
+    comes in any more, and those under way have GRACE_SECONDS to end: stop the broadcast first.
 
     Raises:
         PortTaken: the address cannot be listened on.

@@ -80,7 +80,6 @@ class Scene:
         self.shares = shares
         self.peers: dict[str, FakePeer] = {}
         self.engine: Engine = running.engine
-        self.engine._ownership = shares
         self.router = Router(running.engine, shares, running.store, self.peer)
 
     def peer(self, address: str) -> FakePeer:
@@ -89,8 +88,9 @@ class Scene:
 
 @asynccontextmanager
 async def scene(**addresses: str) -> AsyncIterator[Scene]:
-    async with running_engine() as running, asyncio.timeout(DEADLINE):
-        found = Scene(running, Shares(**addresses))
+    shares = Shares(**addresses)
+    async with running_engine(ownership=shares) as running, asyncio.timeout(DEADLINE):
+        found = Scene(running, shares)
         task = asyncio.create_task(found.router.run())
         yield found
         task.cancel()

@@ -18,7 +18,7 @@ from tradingsignals_server.adapters.onnx.policy import OnnxPolicy
 from tradingsignals_server.application.decision.foresight import Outlooks
 from tradingsignals_server.application.decision.pipeline import BarStep, Outlook, Pipeline
 from tradingsignals_server.application.decision.sessions import SymbolState
-from tradingsignals_server.application.engine import engine as engine_module
+from tradingsignals_server.application.engine import writer as writer_module
 from tradingsignals_server.application.ports import Answer, CarriedState, Policy, Shadowed
 from tradingsignals_server.domain.bars import Bar
 from tradingsignals_server.domain.errors import ServiceError
@@ -206,7 +206,7 @@ async def test_what_was_foreseen_counts_for_nothing_once_it_comes_otherwise(poli
 
     found = await outcome()
     assert len(found.answers) == 1 + 8, "one for the call that failed"
-    with patched(engine_module, "foresee", blind):
+    with patched(writer_module, "foresee", blind):
         assert found == await outcome()
 
 
@@ -291,5 +291,5 @@ async def test_with_foresight_and_without_it_all_is_the_same(
             return await outcome_of(calls, live, shadow, store=store, at_once=at_once)
 
     found = await outcome()
-    with patched(engine_module, "foresee", blind):
+    with patched(writer_module, "foresee", blind):
         assert found == await outcome()

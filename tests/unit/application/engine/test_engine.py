@@ -13,8 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tradingsignals_server.application.decision.requests import Quote
-from tradingsignals_server.application.engine import engine as engine_module
-from tradingsignals_server.application.engine.engine import BATCH_BARS, CHUNK_BARS
+from tradingsignals_server.application.engine import writer as writer_module
+from tradingsignals_server.application.engine.engine import CHUNK_BARS
 from tradingsignals_server.domain.bars import HIGHEST_PRICE, LOWEST_PRICE, Bar
 from tradingsignals_server.domain.errors import (
     NotEnoughBars,
@@ -140,7 +140,7 @@ async def test_a_commit_is_bounded_and_keeps_the_order() -> None:
         await running.publish(bars)
         assert [update.bar for update in running.store.market_updates()] == bars
         assert len(running.store.commits) >= 3
-        assert max(running.store.commits) < BATCH_BARS + CHUNK_BARS
+        assert max(running.store.commits) < writer_module.BATCH_BARS + CHUNK_BARS
 
 
 async def test_nothing_new_needs_no_commit() -> None:
@@ -249,7 +249,8 @@ async def test_calls_that_share_a_commit_get_their_own_answers() -> None:
 
 
 async def test_when_the_line_is_full_calls_are_refused_and_bars_wait(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(engine_module, "MAX_WAITING", 2)
+    monkeypatch.setattr(writer_module, "MAX_WAITING", 2)
+    monkeypatch.setattr(writer_module, "BATCH_BARS", 2)
     async with running_engine() as running:
         async with commit_held_up(running, WALK[0]) as first:
             publishers = await started(*(running.publish([one]) for one in WALK[1:7]))
@@ -281,7 +282,7 @@ async def test_stopping_drains_what_waits_and_refuses_the_rest() -> None:
 
 
 async def test_stopping_answers_those_who_wait_for_room(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(engine_module, "MAX_WAITING", 2)
+    monkeypatch.setattr(writer_module, "MAX_WAITING", 2)
     async with running_engine() as running:
         async with commit_held_up(running, WALK[0]) as first:
             publishers = await started(*(running.engine.publish([one]) for one in WALK[1:7]))

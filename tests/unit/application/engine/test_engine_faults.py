@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tradingsignals_server.application.decision.requests import Quote
-from tradingsignals_server.application.engine import engine as engine_module
+from tradingsignals_server.application.engine import writer as writer_module
 from tradingsignals_server.application.streams.broadcast import Filter
 from tradingsignals_server.domain.bars import Bar
 from tradingsignals_server.domain.errors import NotEnoughBars, ServiceError, StorageUnavailable
@@ -153,7 +153,7 @@ async def test_what_waits_in_line_behind_a_failure_does_not_overtake_it() -> Non
 
 
 async def test_what_waits_for_room_behind_a_failure_does_not_overtake_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(engine_module, "MAX_WAITING", 2)
+    monkeypatch.setattr(writer_module, "MAX_WAITING", 2)
     bars = [bar(n) for n in range(1000)]
     async with running_engine() as running:
         running.store.faults.append(Fault.BEFORE)
