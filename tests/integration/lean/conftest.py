@@ -11,7 +11,7 @@ from typing import Any, cast
 import pytest
 from tests.support.logs import Log
 
-from tradingsignals_server.application.streams.broadcast import Broadcast
+from tradingsignals_server.application.queries import Queries
 from tradingsignals_server.rpc.events import EventServicer
 from tradingsignals_server.rpc.lean.limits import Limits
 from tradingsignals_server.rpc.lean.server import LeanServer, running_lean_server
@@ -43,14 +43,33 @@ class Sides:
     server: LeanServer
 
 
-def servicers(broadcast: Broadcast) -> dict[str, object]:
-    """Those that stream."""
-    nothing = cast(Any, None)
+class Endless:
+    """A servicer whose calls never come to an end; `given_up` counts those that were told to."""
+
+    def __init__(self) -> None:
+        self.begun = asyncio.Event()
+        self.given_up = 0
+
+    async def get_model_info(self, _: Any) -> Any:
+        self.begun.set()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            self.given_up += 1
+
+    async def reload_model(self, _: Any) -> Any:
+        raise AssertionError("nobody calls it")
+
+
+def servicers(log: Log) -> dict[str, object]:
+    """Those that stream and list; calls of ModelService are endless, and all others are defects."""
+    nothing, broadcast, queries = cast(Any, None), log.broadcast, Queries(log.store)
     return {
         **{name: _Absent() for name in SERVICES},
-        "SignalService": SignalServicer(nothing, nothing, broadcast, nothing),
-        "PositionService": PositionServicer(nothing, nothing, broadcast),
+        "SignalService": SignalServicer(nothing, queries, broadcast, nothing),
+        "PositionService": PositionServicer(nothing, queries, broadcast),
         "EventService": EventServicer(broadcast),
+        "ModelService": Endless(),
     }
 
 
@@ -60,7 +79,7 @@ async def lean(
 ) -> AsyncIterator[LeanServer]:
     """The lean path alone."""
     async with running_lean_server(
-        "127.0.0.1", 0, log.broadcast, servicers(log.broadcast), METADATA, stall_seconds, limits
+        "127.0.0.1", 0, log.broadcast, servicers(log), METADATA, stall_seconds, limits
     ) as server:
         try:
             yield server
@@ -72,7 +91,7 @@ async def lean(
 async def both(log: Log, stall_seconds: float = STALL_SECONDS) -> AsyncIterator[Sides]:
     """Both paths."""
     async with (
-        running_server("127.0.0.1", 0, servicers(log.broadcast), METADATA, stall_seconds) as aio,
+        running_server("127.0.0.1", 0, servicers(log), METADATA, stall_seconds) as aio,
         lean(log, stall_seconds) as server,
     ):
         yield Sides(log, aio.port, server.port, server)

@@ -23,6 +23,9 @@ REQUEST_BYTES: Final = 48 * 1024
 """The largest request that is taken; it fits into the window that a stream has from the start."""
 
 _PREFIX_BYTES = 5
+_SINGLE = headers.answer(())
+"""What an answer of one message begins with."""
+_OK = headers.trailers(grpc.StatusCode.OK, "")
 _NO_METADATA: tuple[tuple[str, bytes | str], ...] = ()
 _PLAIN_TYPE = re.compile(rb"application/grpc(?:[+;].*)?", re.DOTALL)
 
@@ -59,7 +62,7 @@ class Call:
     )
 
     def __init__(self, stream: Stream, request: Request, answer_headers: bytes) -> None:
-        """`answer_headers` is what the answer begins with."""
+        """`answer_headers` is what a stream of answers begins with."""
         self.stream = stream
         self.method = request.path
         self.name = _request_id(request.request_id)
@@ -122,7 +125,12 @@ class Call:
 
     def answer(self, message: bytes) -> None:
         """Send the one message of the answer, and end."""
-        if self.is_open:
+        if not self.is_open:
+            return
+        self._headers = _SINGLE
+        if self.stream.send_whole(_SINGLE, framed(message), _OK):
+            self._tell(grpc.StatusCode.OK, "")
+        else:
             self.begin()
             self.stream.send(framed(message))
             self.end()

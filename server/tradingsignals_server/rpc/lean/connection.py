@@ -53,6 +53,7 @@ class Connection(asyncio.Protocol):
         self._idle_frames = 0
         self._may_write_more = False
         self._granted: list[Stream] = []
+        self._soon: list[bytes] = []
 
     # ------------------------------------------------------------------------------------------------ the socket
 
@@ -85,8 +86,21 @@ class Connection(asyncio.Protocol):
 
     def write(self, out: bytes) -> None:
         """Send frames. It is for the caller to have looked at the windows, and at `paused` before it sends DATA."""
+        if self._soon:
+            out = b"".join((*self._soon, out))
+            self._soon.clear()
         if self._closed_at is None:
             self._transport.write(out)
+
+    def write_soon(self, out: bytes) -> None:
+        """Send frames together with all that is sent in this turn of the event loop; for answers that are small."""
+        if not self._soon:
+            self._loop.call_soon(self._write_what_waits)
+        self._soon.append(out)
+
+    def _write_what_waits(self) -> None:
+        if self._soon:
+            self.write(b"")
 
     def data_received(self, data: bytes) -> None:
         """See asyncio.Protocol."""
@@ -175,6 +189,7 @@ class Connection(asyncio.Protocol):
             self._lose(stream)
 
     def _close(self) -> None:
+        self._write_what_waits()
         if self._closed_at is None:
             self._closed_at = self._loop.time()
             self._transport.close()

@@ -80,6 +80,20 @@ class Stream:
         """Send the headers of the answer."""
         self.connection.write(frames.header_frames(self.number, block, ends=False))
 
+    def send_whole(self, block: bytes, message: bytes, last_block: bytes) -> bool:
+        """Send a small answer whole, with its headers and trailers; False, and nothing sent, if it must be cut."""
+        length, connection = len(message), self.connection
+        if connection.paused or length > min(self.window, connection.window, frames.FRAME_BYTES):
+            return False
+        self.window -= length
+        connection.window -= length
+        self._last = last_block
+        head = frames.header_frames(self.number, block, ends=False)
+        data = (frames.frame_head(frames.DATA, 0, length), self.tag, message)
+        connection.write_soon(b"".join((head, *data, frames.header_frames(self.number, last_block, ends=True))))
+        connection.forget(self)
+        return True
+
     def send(self, message: bytes) -> None:
         """Send as much of a message as the windows let through, and the rest as they open. There must be no rest."""
         self.rest = memoryview(message)
