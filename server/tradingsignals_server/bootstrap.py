@@ -285,7 +285,7 @@ def _servicers(
     broadcast: Broadcast,
     keeper: ModelKeeper,
 ) -> dict[str, object]:
-    queries = Queries(store)
+    queries = Queries(store, broadcast)
     health = HealthReporter(store, engine, pipeline, utc_now, live_feed=settings.feed is FeedKind.PUSH)
     return {
         "SystemService": SystemServicer(health, broadcast, settings.feed),

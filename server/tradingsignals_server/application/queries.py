@@ -7,10 +7,16 @@ from base64 import urlsafe_b64decode, urlsafe_b64encode
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from hashlib import blake2s
+from typing import Any
 
 from ..domain.bars import Bar
 from ..domain.errors import InvalidPageToken, SignalNotFound
+from ..domain.events import EventKind
 from .ports import Page, SignalQuery, Store
+from .streams.broadcast import Broadcast, Filter
+
+_SIGNALS = frozenset((EventKind.SIGNAL,))
+_ALL: frozenset[Any] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,8 +30,9 @@ class BarPage:
 class Queries:
     """Reads for servicers. Messages of signals and positions come encoded, as they were streamed."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, broadcast: Broadcast) -> None:
         self.store = store
+        self._broadcast = broadcast
 
     async def latest_signal(self, symbol: str | None) -> bytes:
         """The newest signal.
@@ -41,8 +48,31 @@ class Queries:
     async def signals(self, query: SignalQuery, page_token: str, limit: int) -> tuple[Page, str]:
         """A page of signals and the token of the next."""
         scope = f"signals|{query}"
-        page = await self.store.list_signals(query, _sequence_of(page_token, scope), limit)
+        before = _sequence_of(page_token, scope)
+        page = await self._newest_signals(query, limit) if before is None else None
+        if page is None:
+            page = await self.store.list_signals(query, before, limit)
         return page, _token_of(page.next_before, scope)
+
+    async def _newest_signals(self, query: SignalQuery, limit: int) -> Page | None:
+        """The first page from memory; None if the store has to be asked for it.
+
+        Memory is the tail of the log if it ends where the log does, which is all that is asked of the store.
+        """
+        if query.start is not None or query.end is not None:
+            return None
+        wanted = Filter(
+            kinds=_SIGNALS,
+            symbols=_ALL if query.symbol is None else frozenset((query.symbol,)),
+            actions=_ALL if query.action is None else frozenset((query.action,)),
+        )
+        if self._broadcast.remembered_newest(wanted, limit + 1) is None:
+            return None
+        head = await self.store.log_head()
+        found = self._broadcast.remembered_newest(wanted, limit + 1)
+        if found is None or head.newest != self._broadcast.newest:
+            return None
+        return Page([entry.payload for entry in found[:limit]], found[limit - 1].sequence, head.newest)
 
     async def closed_positions(self, symbol: str | None, page_token: str, limit: int) -> tuple[Page, str]:
         """A page of closed positions and the token of the next."""

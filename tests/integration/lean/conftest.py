@@ -63,7 +63,7 @@ class Endless:
 
 def servicers(log: Log) -> dict[str, object]:
     """Those that stream and list; calls of ModelService are endless, and all others are defects."""
-    nothing, broadcast, queries = cast(Any, None), log.broadcast, Queries(log.store)
+    nothing, broadcast, queries = cast(Any, None), log.broadcast, Queries(log.store, log.broadcast)
     return {
         **{name: _Absent() for name in SERVICES},
         "SignalService": SignalServicer(nothing, queries, broadcast, nothing),

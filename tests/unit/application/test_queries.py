@@ -9,10 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tradingsignals_server.application.ports import SignalQuery
+from tradingsignals_server.application.ports import LogHead, SignalQuery
 from tradingsignals_server.application.queries import Queries, _token_of
+from tradingsignals_server.application.streams.broadcast import Broadcast
 from tradingsignals_server.domain.bars import Bar
-from tradingsignals_server.domain.errors import InvalidPageToken, SignalNotFound
+from tradingsignals_server.domain.errors import InvalidPageToken, SignalNotFound, StorageUnavailable
 from tradingsignals_server.domain.events import Disposition, Event, MarketUpdate
 from tradingsignals_server.domain.positions import Exit, ExitReason, close
 from tradingsignals_server.domain.risk import RiskRules
@@ -20,6 +21,7 @@ from tradingsignals_server.domain.signals import Action
 
 from ..builders import NOW, OPENING, bar, position, signal
 from .memory_store import MemoryStore
+from .running import patched
 
 ANY = SignalQuery()
 
@@ -28,6 +30,11 @@ def store_of(*events: Event) -> MemoryStore:
     store = MemoryStore()
     store.put(events, NOW)
     return store
+
+
+def queries_of(store: MemoryStore) -> Queries:
+    """Queries whose memory is empty: all is asked of the store."""
+    return Queries(store, Broadcast(store, LogHead(store.epoch, 1, len(store.entries))))
 
 
 def signals(count: int) -> list[Event]:
@@ -48,15 +55,54 @@ async def all_signals(queries: Queries, query: SignalQuery, limit: int) -> list[
 @given(count=st.integers(0, 30), limit=st.integers(1, 35), action=st.sampled_from([None, *Action]))
 async def test_pages_of_any_size_make_up_the_whole(count: int, limit: int, action: Action | None) -> None:
     store = store_of(*signals(count))
-    found = await all_signals(Queries(store), SignalQuery(action=action), limit)
+    found = await all_signals(queries_of(store), SignalQuery(action=action), limit)
     wanted = [entry.payload for entry in store.entries if action in {None, entry.action}]
     assert found == wanted[::-1]
+
+
+made = st.lists(st.tuples(st.sampled_from(Action), st.sampled_from(["USDCOP", "EURCOP"])), max_size=30)
+
+
+@given(made=made, in_memory=st.integers(0, 30), limit=st.integers(1, 12), data=st.data())
+async def test_a_page_from_memory_is_that_of_the_store(
+    made: list[tuple[Action, str]], in_memory: int, limit: int, data: st.DataObject
+) -> None:
+    """However much of the log is in memory, and whether or not another server has committed in between."""
+    events: list[Event] = [
+        signal(action, name=n + 1, symbol=symbol) if n % 3 else MarketUpdate(bar(n, symbol=symbol), Disposition.LATE)
+        for n, (action, symbol) in enumerate(made)
+    ]
+    store = store_of(*events[:-in_memory] if in_memory else events)
+    broadcast = Broadcast(store, LogHead(store.epoch, 1, len(store.entries)))
+    for event in events[len(store.events) :]:
+        entries = store.put([event], NOW)
+        if data.draw(st.booleans(), label="heard of"):
+            broadcast.append(entries)
+    action, symbol = data.draw(st.sampled_from([None, *Action])), data.draw(st.sampled_from([None, "USDCOP", "EURCOP"]))
+    query = SignalQuery(action=action, symbol=symbol)
+    assert await Queries(store, broadcast).signals(query, "", limit) == await queries_of(store).signals(
+        query, "", limit
+    )
+
+
+async def test_the_newest_page_is_not_read_from_the_store_again() -> None:
+    store = store_of()
+    broadcast = Broadcast(store, LogHead(store.epoch, 1, 0))
+    broadcast.append(store.put(signals(10), NOW))
+    with patched(store, "list_signals", None):
+        page, token = await Queries(store, broadcast).signals(ANY, "", 4)
+        assert len(page.messages) == 4
+        store.down = True
+        with pytest.raises(StorageUnavailable):
+            await Queries(store, broadcast).signals(ANY, "", 4)
+    store.down = False
+    assert (page, token) == await queries_of(store).signals(ANY, "", 4)
 
 
 @given(count=st.integers(0, 30), limit=st.integers(1, 35), first=st.integers(0, 30), last=st.integers(0, 30))
 async def test_pages_of_bars_make_up_the_whole(count: int, limit: int, first: int, last: int) -> None:
     bars = [bar(n) for n in range(count)]
-    queries = Queries(store_of(*(MarketUpdate(one, Disposition.ACCEPTED) for one in bars)))
+    queries = queries_of(store_of(*(MarketUpdate(one, Disposition.ACCEPTED) for one in bars)))
     found, token = list[Bar](), ""
     while True:
         page = await queries.bars("USDCOP", bar(first).time, bar(last).time, token, limit)
@@ -70,7 +116,7 @@ async def test_pages_of_bars_make_up_the_whole(count: int, limit: int, first: in
 
 async def test_what_is_new_does_not_move_the_pages_after_the_first() -> None:
     store = store_of(*signals(10))
-    queries = Queries(store)
+    queries = queries_of(store)
     page, token = await queries.signals(ANY, "", 4)
     store.put([signal(name=99)], NOW)
     rest, _ = await queries.signals(ANY, token, 10)
@@ -83,7 +129,7 @@ async def test_closed_positions_come_in_pages_too() -> None:
         close(position(), Exit(OPENING, 101.0, ExitReason.MANUAL), RiskRules()),
         close(position(), Exit(OPENING, 102.0, ExitReason.MANUAL), RiskRules()),
     ]
-    queries = Queries(store_of(position(), *ended))
+    queries = queries_of(store_of(position(), *ended))
     page, token = await queries.closed_positions(None, "", 1)
     assert list(page.messages) == [b"3"]
     page, token = await queries.closed_positions(None, token, 1)
@@ -101,7 +147,7 @@ OTHER_QUERIES = [
 
 @pytest.mark.parametrize("other", OTHER_QUERIES)
 async def test_a_token_of_another_query_is_refused(other: SignalQuery) -> None:
-    queries = Queries(store_of(*signals(10)))
+    queries = queries_of(store_of(*signals(10)))
     _, token = await queries.signals(ANY, "", 4)
     with pytest.raises(InvalidPageToken):
         await queries.signals(other, token, 4)
@@ -109,7 +155,7 @@ async def test_a_token_of_another_query_is_refused(other: SignalQuery) -> None:
 
 async def test_a_token_of_another_list_is_refused() -> None:
     bars = [MarketUpdate(bar(n), Disposition.ACCEPTED) for n in range(9)]
-    queries = Queries(store_of(*signals(10), *bars))
+    queries = queries_of(store_of(*signals(10), *bars))
     _, token = await queries.signals(ANY, "", 4)
     page = await queries.bars("USDCOP", None, None, "", 4)
     for wrong in (token, page.next_page_token):
@@ -130,7 +176,7 @@ async def test_a_token_of_another_list_is_refused() -> None:
     st.text(min_size=1, max_size=40) | st.binary(min_size=1, max_size=40).map(lambda b: urlsafe_b64encode(b).decode())
 )
 async def test_rubbish_is_refused(token: str) -> None:
-    queries = Queries(store_of(*signals(3)))
+    queries = queries_of(store_of(*signals(3)))
     for call in (
         queries.signals(ANY, token, 2),
         queries.closed_positions(None, token, 2),
@@ -141,7 +187,7 @@ async def test_rubbish_is_refused(token: str) -> None:
 
 
 async def test_a_token_that_was_cut_or_changed_is_refused() -> None:
-    queries = Queries(store_of(*signals(10)))
+    queries = queries_of(store_of(*signals(10)))
     _, token = await queries.signals(ANY, "", 4)
     raw = urlsafe_b64decode(token + "==")
     changed = [raw[:-1] + bytes([raw[-1] ^ 1]), raw + b"x", raw[:-1], raw[1:]]
@@ -152,7 +198,7 @@ async def test_a_token_that_was_cut_or_changed_is_refused() -> None:
 
 @pytest.mark.parametrize("place", [2**63, 2**64 - 1, 253_402_300_800, 0])
 async def test_a_place_that_was_changed_under_its_seal_is_refused(place: int) -> None:
-    queries = Queries(store_of(*signals(10)))
+    queries = queries_of(store_of(*signals(10)))
     _, token = await queries.signals(ANY, "", 4)
     forged = urlsafe_b64encode(place.to_bytes(8, "big") + urlsafe_b64decode(token + "==")[8:]).decode()
     with pytest.raises(InvalidPageToken):
@@ -161,18 +207,18 @@ async def test_a_place_that_was_changed_under_its_seal_is_refused(place: int) ->
 
 @pytest.mark.parametrize("place", [2**63, 2**64 - 1, 253_402_300_800])
 async def test_a_place_that_cannot_be_is_refused_under_any_seal(place: int) -> None:
-    queries = Queries(store_of(*signals(10)))
+    queries = queries_of(store_of(*signals(10)))
     forged = _token_of(place, "bars|USDCOP|None|None")
     with pytest.raises(InvalidPageToken):
         await queries.bars("USDCOP", None, None, forged, 4)
 
 
 async def test_the_newest_signal_or_none() -> None:
-    queries = Queries(store_of(*signals(3), signal(name=50, symbol="EURCOP")))
+    queries = queries_of(store_of(*signals(3), signal(name=50, symbol="EURCOP")))
     assert await queries.latest_signal(None) == b"4"
     assert await queries.latest_signal("USDCOP") == b"3"
     with pytest.raises(SignalNotFound) as caught:
         await queries.latest_signal("GBPUSD")
     assert caught.value.metadata == {"symbol": "GBPUSD"}
     with pytest.raises(SignalNotFound):
-        await Queries(MemoryStore()).latest_signal(None)
+        await queries_of(MemoryStore()).latest_signal(None)

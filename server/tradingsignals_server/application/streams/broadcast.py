@@ -13,6 +13,7 @@ from collections import OrderedDict
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from itertools import islice
 from typing import Self
 
 from ...domain.errors import SequencePruned, SequenceUnknown, ShuttingDown
@@ -192,6 +193,11 @@ class Broadcast:
             raise SequencePruned(cursor, self._oldest)
         # The store may have what another server committed and this one has not heard of: everybody gets it then.
         return page if page[-1].sequence <= self._newest else page[: self._newest - cursor]
+
+    def remembered_newest(self, wanted: Filter, count: int) -> Sequence[LogEntry] | None:
+        """The newest `count` entries that pass, newest first; None if memory does not reach back so far."""
+        found = list(islice(filter(wanted.passes, reversed(self._tail)), count))
+        return found if len(found) == count else None
 
     def remembered_after(self, cursor: int, limit: int) -> Sequence[LogEntry] | None:
         """The same from memory, `limit` at most; None if memory does not reach back so far."""
