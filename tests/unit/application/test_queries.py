@@ -85,6 +85,15 @@ async def test_a_page_from_memory_is_that_of_the_store(
     )
 
 
+async def test_what_another_server_has_just_committed_is_on_the_page() -> None:
+    store = store_of()
+    broadcast = Broadcast(store, LogHead(store.epoch, 1, 0))
+    broadcast.append(store.put(signals(10), NOW))
+    newest = store.put([signal(Action.BUY, name=99)], NOW)
+    page, _ = await Queries(store, broadcast).signals(ANY, "", 4)
+    assert (page.messages[0], page.through_sequence) == (newest[0].payload, 11)
+
+
 async def test_the_newest_page_is_not_read_from_the_store_again() -> None:
     store = store_of()
     broadcast = Broadcast(store, LogHead(store.epoch, 1, 0))
