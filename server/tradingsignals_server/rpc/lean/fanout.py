@@ -148,7 +148,7 @@ class Lane:
         self.followers: dict[Follower, None] = {}
         self.ready: dict[Follower, None] = {}
         self._round: list[Follower] = []
-        self._put_off: list[Follower] = []
+        self._put_off: dict[Follower, None] = {}
         self._left_to_encode = 0
         self._is_due = False
 
@@ -165,8 +165,7 @@ class Lane:
         now, stopping = self.fanout.loop.time(), self.fanout.broadcast.stopping
         # A round that was interrupted goes on where it was, so that nobody is served twice before another.
         interrupted = bool(self._round)
-        round_ = self._round = self._round or [*self.ready, *self._put_off]
-        self._put_off = []
+        round_ = self._round = self._round or self._new_round()
         self._left_to_encode = ENCODED_AT_ONCE
         out = _Out(connection)
         is_behind = False
@@ -194,6 +193,13 @@ class Lane:
         if self._put_off or is_behind or interrupted:
             self.call_soon()
 
+    def _new_round(self) -> list[Follower]:
+        """Everybody who is ready, each once, those who were put off at the end: that is served first."""
+        put_off, self._put_off = self._put_off, {}
+        if not put_off:
+            return list(self.ready)
+        return [*(follower for follower in self.ready if follower not in put_off), *put_off]
+
     def _next_answer(self, follower: Follower, newest: int) -> Answer | None:
         """The answer after a follower's cursor, or None if it has to wait for it."""
         group, cursor = follower.group, follower.cursor
@@ -201,7 +207,7 @@ class Lane:
         if answer is not None:
             return answer
         if self._left_to_encode <= 0 and newest - cursor > ANSWER_ENTRIES:
-            self._put_off.append(follower)  # those who are far behind take turns; live ones do not wait for them
+            self._put_off[follower] = None  # those who are far behind take turns; live ones do not wait for them
             return None
         entries = self.fanout.broadcast.remembered_after(cursor, ANSWER_ENTRIES)
         if entries is None:

@@ -151,3 +151,25 @@ async def test_a_live_one_that_stalls_loses_nothing(window: int) -> None:
     found = [event.sequence for answer in follower.told()[1] for event in answer.events]
     assert found == list(range(1, 31))
     follower.connection.connection_lost(None)
+
+
+async def test_whoever_was_put_off_is_served_once_in_its_turn() -> None:
+    """Served twice, the second answer would come before the first where a window lets only a part of it through."""
+    log = await Log.with_entries(0)
+    server = LeanServer(log.broadcast, (), 300.0, Limits())
+    server.start()
+    log.append(3000)
+    cursors = range(0, 400, 10)
+    follower = Follower(server, [StreamEventsRequest(resume_after=cursor) for cursor in cursors], window=20_000)
+    came = b""
+    for _ in range(200):
+        await settled()
+        came += bytes(follower.transport.written)
+        follower.transport.written.clear()
+        grants = [h2.window_update(2 * n + 1, 20_000) for n in range(len(cursors))]
+        follower.connection.data_received(b"".join(grants))
+    follower.transport.written += came
+    told = follower.told()
+    found = {stream: [event.sequence for answer in said for event in answer.events] for stream, said in told.items()}
+    assert found == {2 * n + 1: list(range(cursor + 1, 3001)) for n, cursor in enumerate(cursors)}
+    follower.connection.connection_lost(None)
