@@ -27,7 +27,7 @@ STUBS = Path("clients/python")  # below it, packages follow the proto packages: 
 DESCRIPTORS = Path("envoy/descriptors.binpb")
 OPENAPI = Path("envoy/openapi.json")
 
-_CALLERS_PACKAGE = "tradingsignals.v1"  # the other is for servers among themselves, and has no REST face
+_CALLERS_PACKAGE = "tradingsignals.v1"  # others are for servers among themselves and for the edge
 
 _INCLUDES = (
     PROTOS,

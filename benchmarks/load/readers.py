@@ -237,7 +237,7 @@ class SseFollower(_ChunkedFollower):
         *whole, rest = self._body.split(b"\n\n")
         self._body = rest
         for event in whole:
-            answer = event.removeprefix(b"data: ")
+            answer = event.partition(b"data: ")[2]
             self._took(self._count.of(answer), len(answer), now)
 
 

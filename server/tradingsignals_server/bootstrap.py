@@ -50,6 +50,7 @@ from .rpc.registration import Metadata
 from .rpc.server import EPOCH_KEY, running_server
 from .rpc.signals import SignalServicer
 from .rpc.system import SystemServicer
+from .rpc.text_services import text_servicers
 
 log = logging.getLogger(__name__)
 
@@ -307,6 +308,7 @@ def _servicers(
         "MarketDataService": MarketDataServicer(router, queries, utc_now),
         "ModelService": ModelServicer(pipeline, keeper, queries),
         "EventService": EventServicer(broadcast),
+        **text_servicers(broadcast),
     }
 
 

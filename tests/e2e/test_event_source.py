@@ -33,6 +33,16 @@ follow(asked.get("service"), {
 });
 </script>"""
 FILES = {"/": ("text/html", HTML), "/follow.js": ("text/javascript", SCRIPT.read_bytes())}
+LEFT_TO_ITSELF = b"""<!doctype html><script type="module">
+let telling = Promise.resolve();
+const post = (what) => fetch("/told", { method: "POST", body: JSON.stringify(what) });
+const source = new EventSource(`${new URLSearchParams(location.search).get("service")}/api/events?resume_after=20`);
+source.onmessage = (message) => {
+  for (const event of JSON.parse(message.data).events) {
+    if (!event.heartbeat) telling = telling.then(() => post({ sequence: Number(event.sequence) }));
+  }
+};
+</script>"""
 
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium on this machine")
 
@@ -80,6 +90,21 @@ async def test_it_resumes_by_itself(folder: Path) -> None:
                 (change,) = [notice["detail"] for notice in notices if notice["what"] == "new epoch"]
                 assert change["old"] == {"epoch": epoch, "sequence": after_kill}
                 assert change["epoch"] != epoch
+
+
+async def test_an_event_source_left_to_itself_comes_back_where_it_was(folder: Path) -> None:
+    """It repeats its address, `resume_after` and all; the id that it sends beside it is what counts."""
+    async with running_service(folder) as service:
+        query = urlencode({"service": f"http://{service.address}"})
+        page_files = {"/": ("text/html", LEFT_TO_ITSELF)}
+        last = await published(service, BARS[:60])
+        with scratch_folder() as profile:
+            async with page_in_browser(profile, page_files, query) as page:
+                told = [(await page.tells())["sequence"] for _ in range(20, last)]
+                os.kill(service.child("envoy").pid, signal.SIGKILL)
+                after = await published(service, BARS[:80])
+                told += [(await page.tells())["sequence"] for _ in range(last, after)]
+    assert told == list(range(21, after + 1))
 
 
 async def test_what_is_no_longer_kept_is_told(folder: Path) -> None:

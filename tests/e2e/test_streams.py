@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from typing import Any
 
 import grpc
@@ -41,12 +42,22 @@ async def logged(service: RunningService) -> list[Event]:
     return found
 
 
+def after_the_first(answers: list[Any], way: str, point: int) -> list[Any]:
+    """The answers of an event stream without what it begins with over REST: a heartbeat that says where it stands."""
+    if way not in {"sse", "ndjson"}:
+        return answers
+    first, *rest = answers
+    assert ([event.WhichOneof("payload") for event in first.events], first.through_sequence) == (["heartbeat"], point)
+    return rest
+
+
 @EACH_WAY
 async def test_the_whole_log_comes_in_order_each_entry_once(service: RunningService, way: str) -> None:
     expected = await logged(service)
     async with WAYS[way](service, STREAMS["events"], {"resume_after": 0}) as answers:
         found = await through(answers, expected[-1].sequence)
-    assert [event for answer in found for event in answer.events][: len(expected)] == expected
+    events = [event for answer in after_the_first(found, way, 0) for event in answer.events]
+    assert events[: len(expected)] == expected
 
 
 @EACH_WAY
@@ -65,9 +76,8 @@ async def test_a_stream_goes_on_after_any_point(service: RunningService, way: st
     for point in (1, 7, len(log) // 2, len(log) - 1):
         async with WAYS[way](service, STREAMS["events"], {"resume_after": point}) as answers:
             found = await through(answers, len(log))
-        assert [event.sequence for answer in found for event in answer.events][: len(log) - point] == list(
-            range(point + 1, len(log) + 1)
-        )
+        sequences = [event.sequence for answer in after_the_first(found, way, point) for event in answer.events]
+        assert sequences[: len(log) - point] == list(range(point + 1, len(log) + 1))
 
 
 @pytest.mark.parametrize("way", ["sse", "ndjson", "grpc"])
@@ -167,6 +177,91 @@ async def test_a_stream_begins_with_the_name_of_its_log(
         call = getattr(stream.stub(channel), stream.method.rpartition("/")[2])(stream.request())
         assert ("x-epoch", epoch) in [tuple(pair) for pair in await within(call.initial_metadata())]
         call.cancel()
+
+
+@pytest.mark.parametrize("way", ["sse", "ndjson"])
+@EACH_STREAM
+async def test_a_quiet_rest_stream_says_at_once_where_it_stands(
+    service: RunningService, client: AsyncClient, symbol: str, way: str, name: str
+) -> None:
+    """Long before its heartbeat is due: whoever connects knows that it follows, and from where."""
+    newest = (await client.service_info()).through_sequence
+    async with WAYS[way](service, STREAMS[name], {"symbols": [symbol], "heartbeat_seconds": 60}) as answers:
+        first = await within(anext(answers))
+        assert first.through_sequence >= newest
+        made = await client.generate_signal(**sure_buy(symbol))  # type: ignore[arg-type]
+        after = (await through(answers, made.sequence))[-1]
+    assert after.through_sequence >= made.sequence
+
+
+@pytest.mark.parametrize("accept", ["text/event-stream", "*/*"])
+async def test_the_text_of_streams_is_what_the_edge_writes(rest: httpx.AsyncClient, accept: str) -> None:
+    """Lists are transcoded by the edge; a signal reads the same in both, names, order and all."""
+    listed = (await rest.get("/api/signals/history?symbol=USDCOP&limit=1000")).json()
+    query = "symbols=USDCOP&resume_after=0&heartbeat_seconds=1"
+    streamed: list[Any] = []
+    async with rest.stream("GET", f"/api/signals/stream?{query}", headers={"accept": accept}) as answer:
+        async for line in answer.aiter_lines():
+            if line.startswith(("data: ", "{")):
+                told = json.loads(line.removeprefix("data: "))
+                streamed.extend(told["signals"])
+                if int(told["through_sequence"]) >= int(listed["through_sequence"]):
+                    break
+    expected = listed["signals"][::-1]
+    assert len(expected) > 300
+    assert streamed[: len(expected)] == expected
+    assert [list(signal) for signal in streamed[: len(expected)]] == [list(signal) for signal in expected]
+
+
+async def test_a_browser_that_comes_back_goes_on_where_it_was(service: RunningService, rest: httpx.AsyncClient) -> None:
+    """It repeats the address that it was made with, and says the id of the last event that it has seen."""
+    newest = len(await logged(service))
+    headers = {"accept": "text/event-stream", "last-event-id": str(newest - 10)}
+    frames: list[str] = []
+    async with rest.stream("GET", "/api/events?resume_after=3", headers=headers) as answer:
+        async for line in answer.aiter_lines():
+            frames.append(line)
+            if not line and f"id: {newest}" in frames:
+                break
+    ids = [int(line.removeprefix("id: ")) for line in frames if line.startswith("id: ")]
+    answers = [json.loads(line.removeprefix("data: ")) for line in frames if line.startswith("data: ")]
+    assert [int(answer["through_sequence"]) for answer in answers] == ids
+    assert ids[0] == newest - 10
+    events = [int(event["sequence"]) for answer in answers for event in answer["events"] if "heartbeat" not in event]
+    assert events == list(range(newest - 9, newest + 1))
+
+
+@pytest.mark.parametrize(
+    ("said", "code", "reason"),
+    [("three", 3, "INVALID_FIELD"), ("-3", 3, "INVALID_FIELD"), ("999999999", 11, "SEQUENCE_UNKNOWN")],
+)
+async def test_what_a_browser_cannot_have_seen(rest: httpx.AsyncClient, said: str, code: int, reason: str) -> None:
+    headers = {"accept": "text/event-stream", "last-event-id": said, "origin": "http://localhost:3000"}
+    answer = await rest.get("/api/events", headers=headers)
+    assert (answer.status_code, answer.headers["content-type"]) == (400, "application/json")
+    body = answer.json()
+    assert (body["code"], body["details"][0]["reason"]) == (code, reason)
+    if code == 3:
+        assert [violation["field"] for violation in body["details"][1]["field_violations"]] == ["last-event-id"]
+
+
+async def test_a_page_may_say_what_it_has_seen(rest: httpx.AsyncClient) -> None:
+    asked = {
+        "origin": "http://localhost:3000",
+        "access-control-request-method": "GET",
+        "access-control-request-headers": "last-event-id",
+    }
+    answer = await rest.options("/api/events", headers=asked)
+    assert answer.status_code == 200
+    assert "last-event-id" in answer.headers["access-control-allow-headers"]
+
+
+@pytest.mark.parametrize("accept", ["text/event-stream", "*/*"])
+@pytest.mark.parametrize("query", ["nope=1", "heartbeat_seconds=soon", "heartbeat_seconds=99"])
+async def test_a_stream_that_is_refused_is_an_error_in_json(rest: httpx.AsyncClient, accept: str, query: str) -> None:
+    answer = await rest.get(f"/api/events?{query}", headers={"accept": accept})
+    assert (answer.status_code, answer.headers["content-type"]) == (400, "application/json")
+    assert answer.json()["code"] == 3
 
 
 async def test_a_point_that_is_not_in_the_log(service: RunningService, rest: httpx.AsyncClient) -> None:

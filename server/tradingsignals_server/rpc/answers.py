@@ -1,4 +1,4 @@
-"""Answers of the server-streaming methods, each in the form of its response message."""
+"""Answers of the server-streaming methods, each in the form of its response message; as text in `text_answers`."""
 
 from __future__ import annotations
 
@@ -16,6 +16,12 @@ from .errors import is_retryable
 
 class AnswerForm(ABC):
     """What a method answers with. Every answer is the serialised response message."""
+
+    effort: int = 1
+    """How long an entry takes to write, beside one whose bytes are only joined to others."""
+
+    begins_with_heartbeat: bool = False
+    """True if a stream says where it stands before anything has happened: its headers alone would not arrive."""
 
     @abstractmethod
     def entries(self, entries: Sequence[LogEntry], through_sequence: int) -> bytes:
@@ -40,7 +46,7 @@ class _Nouns(AnswerForm):
         return wire.noun_answer(Batch((), through_sequence))
 
     def end(self, through_sequence: int, error: ServiceError) -> bytes:
-        last = signal_service_pb2.StreamSignalsResponse(through_sequence=through_sequence, error=_told(error))
+        last = signal_service_pb2.StreamSignalsResponse(through_sequence=through_sequence, error=told(error))
         return last.SerializeToString()
 
 
@@ -51,23 +57,32 @@ class _Events(AnswerForm):
         return wire.event_answer(entries, through_sequence)
 
     def heartbeat(self, through_sequence: int) -> bytes:
-        return _single(event_pb2.Event(sequence=through_sequence, heartbeat=event_pb2.Heartbeat()))
+        return heartbeat_event(through_sequence).SerializeToString()
 
     def end(self, through_sequence: int, error: ServiceError) -> bytes:
-        return _single(event_pb2.Event(sequence=through_sequence, error=_told(error)))
+        return last_event(through_sequence, error).SerializeToString()
 
 
 NOUNS: AnswerForm = _Nouns()
 EVENTS: AnswerForm = _Events()
 
 
-def _single(event: event_pb2.Event) -> bytes:
+def heartbeat_event(through_sequence: int) -> event_service_pb2.StreamEventsResponse:
+    """The answer of StreamEvents that says that nothing has happened."""
+    return _single(event_pb2.Event(sequence=through_sequence, heartbeat=event_pb2.Heartbeat()))
+
+
+def last_event(through_sequence: int, error: ServiceError) -> event_service_pb2.StreamEventsResponse:
+    """The last answer of StreamEvents."""
+    return _single(event_pb2.Event(sequence=through_sequence, error=told(error)))
+
+
+def _single(event: event_pb2.Event) -> event_service_pb2.StreamEventsResponse:
     event.event_time.GetCurrentTime()
-    answer = event_service_pb2.StreamEventsResponse(events=[event], through_sequence=event.sequence)
-    return answer.SerializeToString()
+    return event_service_pb2.StreamEventsResponse(events=[event], through_sequence=event.sequence)
 
 
-def _told(error: ServiceError) -> event_pb2.StreamError:
+def told(error: ServiceError) -> event_pb2.StreamError:
     """The end of a stream as the follower reads it."""
     return event_pb2.StreamError(
         reason=error.reason,

@@ -14,6 +14,7 @@ import grpc
 
 from ..domain.errors import FollowerStalled, ServiceError
 from . import errors
+from .validation import LAST_EVENT_ID
 
 log = logging.getLogger("tradingsignals.call")
 
@@ -28,6 +29,9 @@ _forwarded: ContextVar[bool] = ContextVar("forwarded", default=False)
 
 request_id: ContextVar[str] = ContextVar("request_id", default="")
 """Name of the call being served; every log line made while serving it carries it."""
+
+last_event_id: ContextVar[str | None] = ContextVar("last_event_id", default=None)
+"""Where the caller of the stream being served says that it broke off, if it says so beside its request."""
 
 # grpc's classes are generic for the type checker only, so their parameters stand in quotes.
 Details = grpc.HandlerCallDetails
@@ -69,6 +73,7 @@ class CallInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]  # 
             behaviour: Any = handler.stream_stream if handler.request_streaming else handler.unary_stream
 
             async def body() -> None:
+                last_event_id.set(_text_of(details, LAST_EVENT_ID))
                 answered = behaviour(request, context)
                 if isinstance(answered, AsyncIterator):
                     async for answer in answered:
@@ -158,8 +163,13 @@ def _is_routine(method: str) -> bool:
 
 
 def _given_request_id(details: Details) -> str | None:
+    text = _text_of(details, REQUEST_ID_KEY)
+    return text if text is not None and REQUEST_ID.fullmatch(text) else None
+
+
+def _text_of(details: Details, wanted: str) -> str | None:
+    """The first value of a key of the call's metadata."""
     for key, value in details.invocation_metadata or ():
-        if key == REQUEST_ID_KEY:
-            text = value if isinstance(value, str) else value.decode("latin-1")
-            return text if REQUEST_ID.fullmatch(text) else None
+        if key == wanted:
+            return value if isinstance(value, str) else value.decode("latin-1")
     return None

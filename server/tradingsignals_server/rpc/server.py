@@ -26,6 +26,7 @@ from tradingsignals.v1 import (
 
 from .interceptors import CallInterceptor
 from .registration import STALL_SECONDS, Metadata, register
+from .text_services import TEXT_SERVICES
 
 EPOCH_KEY = "x-epoch"
 """Initial metadata of a stream: the name of the log that it is of, so that whoever resumes knows another one."""
@@ -58,11 +59,13 @@ _FILES: tuple[FileDescriptor, ...] = (
     model_service_pb2.DESCRIPTOR,
     event_service_pb2.DESCRIPTOR,
 )
-SERVICES: Mapping[str, ServiceDescriptor] = {
+SERVICES: dict[str, ServiceDescriptor] = {
     name: service for file in _FILES for name, service in file.services_by_name.items()
 }
 """The services of the contract by their short name."""
 
+EDGE_SERVICES: dict[str, ServiceDescriptor] = {name: service.descriptor for name, service in TEXT_SERVICES.items()}
+"""What the edge asks for on behalf of REST callers, by the short name. Reflection tells nobody."""
 
 PEER_SERVICE: ServiceDescriptor = peer_service_pb2.DESCRIPTOR.services_by_name["PeerService"]
 
@@ -106,7 +109,7 @@ async def running_server(
         PortTaken: the address cannot be listened on.
     """
     server = grpc.aio.server(interceptors=(CallInterceptor(),), options=OPTIONS)
-    for name, service in SERVICES.items():
+    for name, service in (SERVICES | EDGE_SERVICES).items():
         register(server, service, servicers[name], stream_metadata, stall_seconds)
     if peer_servicer is not None:
         register(server, PEER_SERVICE, peer_servicer)

@@ -30,6 +30,8 @@ def event_stream(follower: Follower) -> AsyncGenerator[bytes]:
 async def answer_stream(form: AnswerForm, follower: Follower) -> AsyncGenerator[bytes]:
     """Answers in a form, up to the end and what is to be said of it."""
     try:
+        if form.begins_with_heartbeat:
+            yield form.heartbeat(follower.cursor)
         async for batch in follower:
             yield _shared_answer(form, batch) if batch.entries else form.heartbeat(batch.through_sequence)
     except WriteBlocked as blocked:

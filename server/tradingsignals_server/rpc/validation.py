@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from types import TracebackType
@@ -25,6 +26,12 @@ DEFAULT_HEARTBEAT_SECONDS = 15
 MAXIMUM_HEARTBEAT_SECONDS = 60
 MAXIMUM_FILTER_SYMBOLS = 1000
 MAXIMUM_REPLAY_SPEED = 1e6
+MAXIMUM_SEQUENCE = 2**63 - 1
+
+LAST_EVENT_ID = "last-event-id"
+"""Metadata of a call, and header of a REST call: the `id` of the last server-sent event that a browser has seen."""
+
+_DIGITS = re.compile("[0-9]{1,19}")
 
 Named = TypeVar("Named")
 
@@ -66,6 +73,13 @@ class Checks:
         if not low <= value <= high:
             self.refuse(field, f"must be from {low} to {high}")
         return value
+
+    def sequence(self, text: str, field: str) -> int:
+        """The sequence that `text` writes, a whole number from 0 on."""
+        if _DIGITS.fullmatch(text) and int(text) <= MAXIMUM_SEQUENCE:
+            return int(text)
+        self.refuse(field, f"must be a whole number from 0 to {MAXIMUM_SEQUENCE}")
+        return 0
 
     def probability(self, value: float, field: str) -> float:
         """A number from 0 to 1."""
@@ -140,8 +154,12 @@ FollowRequest = (
 )
 
 
-def subscription(request: FollowRequest) -> tuple[Filter, int | None, float, Replay | None]:
-    """What a follower wants: its filter, after which sequence, its heartbeat in seconds, and what to replay.
+Subscription = tuple[Filter, int | None, float, Replay | None]
+"""What a follower wants: its filter, after which sequence, its heartbeat in seconds, and what to replay."""
+
+
+def subscription(request: FollowRequest, last_event_id: str | None = None) -> Subscription:
+    """What a follower wants. It resumes after `last_event_id`, if there is one, whatever the request says.
 
     Raises:
         InvalidRequest: a field is out of its bounds.
@@ -152,7 +170,9 @@ def subscription(request: FollowRequest) -> tuple[Filter, int | None, float, Rep
             heartbeat = checks.whole(request.heartbeat_seconds, "heartbeat_seconds", 1, MAXIMUM_HEARTBEAT_SECONDS)
         resume_after = None
         if request.HasField("resume_after"):
-            resume_after = checks.whole(request.resume_after, "resume_after", 0, 2**63 - 1)
+            resume_after = checks.whole(request.resume_after, "resume_after", 0, MAXIMUM_SEQUENCE)
+        if last_event_id is not None:
+            resume_after = checks.sequence(last_event_id, LAST_EVENT_ID)
         symbols = checks.symbols(request.symbols)
         wanted = _filter(request, symbols, checks)
         replay = _replay(request, checks) if isinstance(request, event_service_pb2.StreamEventsRequest) else None

@@ -32,8 +32,14 @@ from tradingsignals.v1 import (
 )
 from tradingsignals_server.adapters.edge.process import Edge, running_edge
 from tradingsignals_server.adapters.edge.render import Address, EdgeConfig
+from tradingsignals_server.rpc.json_text import json_text
+from tradingsignals_server.rpc.text_answers import Framing, line, server_sent_event
 
 DEADLINE = 20.0  # seconds, for anything that is waited for
+FRAMINGS: dict[str, Framing] = {
+    "tradingsignals.edge.v1.ServerSentEventsService": server_sent_event,
+    "tradingsignals.edge.v1.NewlineDelimitedService": line,
+}
 
 
 def echo(request: Message) -> signal_pb2.Signal:
@@ -67,13 +73,27 @@ class Stub(grpc.GenericRpcHandler):  # type: ignore[type-arg] # generic in its t
         method = descriptor_pool.Default().FindServiceByName(service).methods_by_name[name]
         coding = {
             "request_deserializer": message_factory.GetMessageClass(method.input_type).FromString,
-            "response_serializer": lambda message: message.SerializeToString(),
+            "response_serializer": lambda told: told if isinstance(told, bytes) else told.SerializeToString(),
         }
         if method.server_streaming:
-            return grpc.unary_stream_rpc_method_handler(answer, **coding)
+            return grpc.unary_stream_rpc_method_handler(self.streaming(answer, FRAMINGS.get(service)), **coding)
         if method.client_streaming:
             return grpc.stream_unary_rpc_method_handler(answer, **coding)
         return grpc.unary_unary_rpc_method_handler(answer, **coding)
+
+    def streaming(self, answer: Any, framing: Framing | None) -> Any:
+        """A stream that begins at once: by its headers or, as text, by where it stands."""
+
+        async def stream(request: Any, context: Any) -> AsyncIterator[Message | bytes]:
+            if getattr(request, "min_confidence", 0.0) > 1:
+                await fail(context, 3, "min_confidence: must be in 0..1")
+            await context.send_initial_metadata(())
+            if framing is not None:
+                yield framing(b'{"through_sequence":"0"}', 0)
+            async for message in answer(request, context):
+                yield message if framing is None else framing(json_text(message).encode(), message.through_sequence)
+
+        return stream
 
     async def get_health(self, _request: Any, context: Any) -> Message:
         if not self.healthy:
@@ -111,22 +131,17 @@ class Stub(grpc.GenericRpcHandler):  # type: ignore[type-arg] # generic in its t
         received = [len(request.bars) async for request in requests]
         return market_data_service_pb2.PublishBarsResponse(received=sum(received))
 
-    async def stream_signals(self, request: Any, context: Any) -> AsyncIterator[Message]:
-        if request.min_confidence > 1:
-            await fail(context, 3, "min_confidence: must be in 0..1")
-        await context.send_initial_metadata(())
+    async def stream_signals(self, request: Any, _context: Any) -> AsyncIterator[Message]:
         await self.go_on.wait()
         yield signal_service_pb2.StreamSignalsResponse(signals=[echo(request)], through_sequence=1)
         yield signal_service_pb2.StreamSignalsResponse(through_sequence=2)
 
-    async def stream_positions(self, _request: Any, context: Any) -> AsyncIterator[Message]:
-        await context.send_initial_metadata(())
+    async def stream_positions(self, _request: Any, _context: Any) -> AsyncIterator[Message]:
         await self.go_on.wait()
         yield position_service_pb2.StreamPositionsResponse(through_sequence=1)
         yield position_service_pb2.StreamPositionsResponse(through_sequence=2)
 
-    async def stream_events(self, request: Any, context: Any) -> AsyncIterator[Message]:
-        await context.send_initial_metadata(())
+    async def stream_events(self, request: Any, _context: Any) -> AsyncIterator[Message]:
         if "FLOOD" in request.symbols:
             event = event_pb2.Event(signal=signal_pb2.Signal(reasoning=["x" * 10_000]))
             while True:

@@ -26,10 +26,12 @@ class Form(NamedTuple):
     accept: str
     content_type: str
     prefix: str
+    first: list[str]
 
 
-SSE = Form("text/event-stream", "text/event-stream", "data: ")
-NDJSON = Form("*/*", "application/x-ndjson", "")
+WHERE = '{"through_sequence":"0"}'
+SSE = Form("text/event-stream", "text/event-stream", "data: ", ["id: 0", f"data: {WHERE}", ""])
+NDJSON = Form("*/*", "application/x-ndjson", "", [WHERE])
 
 
 @pytest.mark.parametrize("path", PATHS)
@@ -38,12 +40,14 @@ async def test_streams_answer_at_once_and_each_event_by_itself(
     rest: httpx.AsyncClient, told: asyncio.Event, path: str, form: Form
 ) -> None:
     async with asyncio.timeout(DEADLINE), rest.stream("GET", path, headers={"accept": form.accept}) as answer:
-        # The headers are here, and the server has not said anything yet.
+        # The headers are here, and the server has said nothing yet but where it stands.
         assert (answer.status_code, answer.headers["content-type"]) == (200, form.content_type)
+        lines = answer.aiter_lines()
+        assert [await anext(lines) for _ in form.first] == form.first
         told.set()
-        lines = [line async for line in answer.aiter_lines() if line]
-    assert all(line.startswith(form.prefix) for line in lines)
-    events = [json.loads(line.removeprefix(form.prefix)) for line in lines]
+        later = [line async for line in lines if line and not line.startswith("id: ")]
+    assert all(line.startswith(form.prefix) for line in later)
+    events = [json.loads(line.removeprefix(form.prefix)) for line in later]
     assert [event["through_sequence"] for event in events] == ["1", "2"]
 
 
@@ -51,7 +55,7 @@ async def test_parameters_of_streams_are_understood(rest: httpx.AsyncClient, tol
     told.set()
     query = "symbols=A&symbols=B,C&actions=buy&resume_after=9007199254740993"
     answer = await rest.get(f"/api/signals/stream?{query}")
-    signal = json.loads(answer.text.splitlines()[0])["signals"][0]
+    signal = json.loads(answer.text.splitlines()[1])["signals"][0]
     assert json.loads(signal["reasoning"][0]) == {
         "symbols": ["A", "B,C"],
         "actions": ["BUY"],
@@ -98,4 +102,4 @@ async def test_streams_may_end_by_themselves_when_the_edge_stops(
             teller = asyncio.create_task(tell_when_draining())
         await teller
         lines = [line async for line in answer.aiter_lines()]
-    assert [json.loads(line)["through_sequence"] for line in lines] == ["1", "2"]
+    assert [json.loads(line)["through_sequence"] for line in lines] == ["0", "1", "2"]

@@ -18,6 +18,7 @@ from tradingsignals_server.rpc.lean.server import LeanServer, running_lean_serve
 from tradingsignals_server.rpc.positions import PositionServicer
 from tradingsignals_server.rpc.server import SERVICES, running_server
 from tradingsignals_server.rpc.signals import SignalServicer
+from tradingsignals_server.rpc.text_services import text_servicers
 
 METADATA = (("x-epoch", "00000000-0000-0000-0000-000000000004"),)
 STALL_SECONDS = 60.0
@@ -70,6 +71,7 @@ def servicers(log: Log) -> dict[str, object]:
         "PositionService": PositionServicer(nothing, queries, broadcast),
         "EventService": EventServicer(broadcast),
         "ModelService": Endless(),
+        **text_servicers(broadcast),
     }
 
 

@@ -63,7 +63,7 @@ async def by_rest(port: int, path: str, accept: str) -> list[Any]:
         async with rest.stream("GET", path, params=query, headers={"accept": accept}) as answer:
             found.append((answer.status_code, answer.headers["content-type"], answer.headers.get("x-epoch")))
             async for line in answer.aiter_lines():
-                if line:
+                if line.startswith(("data: ", "{")):
                     told = json.loads(line.removeprefix("data: "))
                     found.extend(plain(told))
                     if int(told["through_sequence"]) >= 100:
@@ -140,7 +140,8 @@ async def test_the_end_of_the_server_reaches_everybody(edges: Edges) -> None:
         url = f"http://127.0.0.1:{edges.lean}/api/events"
         async with rest.stream("GET", url, headers={"accept": "text/event-stream"}) as answer:
             edges.sides.log.broadcast.stop()
-            told = [json.loads(line.removeprefix("data: ")) async for line in answer.aiter_lines() if line]
+            lines = [line async for line in answer.aiter_lines() if line.startswith("data: ")]
+    told = [json.loads(line.removeprefix("data: ")) for line in lines]
     assert told[-1]["events"][0]["error"]["reason"] == "SHUTTING_DOWN"
     with pytest.raises(CurlFailed) as failed:
         await curl(f"127.0.0.1:{edges.lean}", "EventService/StreamEvents", {}, protocol="grpcweb")

@@ -16,6 +16,11 @@ from google.api import annotations_pb2
 from google.protobuf.descriptor_pb2 import FileDescriptorSet, MethodDescriptorProto
 
 PACKAGE = "tradingsignals.v1"
+STREAM_SERVICES = (
+    ("tradingsignals.edge.v1.ServerSentEventsService", "text/event-stream"),
+    ("tradingsignals.edge.v1.NewlineDelimitedService", None),
+)
+"""Who writes the text of REST streams, in the order in which they are asked: for callers that accept this, for all."""
 CONFIG_FILE = "envoy.yaml"
 ASSETS = ("descriptors.binpb", "openapi.json", "docs.html")
 
@@ -114,6 +119,7 @@ def render(config: EdgeConfig, folder: Path) -> str:
         upstreams={"server": config.backends, **({"streams": config.streams} if config.streams else {})},
         stream_cluster="streams" if config.streams else "server",
         has_name=lambda places: not all(re.fullmatch(r"[\d.]+|.*:.*", place.host) for place in places),
+        stream_services=STREAM_SERVICES,
         contract=_read_contract((assets / "descriptors.binpb").read_bytes()),
         docs_policy=_docs_policy((assets / "docs.html").read_text(encoding="utf-8")),
         grpc_codes=GRPC_CODES,

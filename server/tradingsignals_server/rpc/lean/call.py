@@ -55,6 +55,7 @@ class Call:
         "_is_told",
         "_started",
         "follower",
+        "last_event_id",
         "method",
         "name",
         "stream",
@@ -66,6 +67,7 @@ class Call:
         self.stream = stream
         self.method = request.path
         self.name = _request_id(request.request_id)
+        self.last_event_id = None if request.last_event_id is None else request.last_event_id.decode("latin-1")
         self.task: asyncio.Task[None] | None = None
         self.follower: Any = None
         """What the fan-out keeps with it."""

@@ -25,11 +25,11 @@ from .connection import Connection
 from .stream import Stream
 
 ANSWER_ENTRIES: Final = 64
-"""Entries in one answer at most: a bound on what a stalled follower holds, some 45 KB."""
+"""Entries in one answer at most: a bound on what a stalled follower holds, some 45 KB, or 90 KB of text."""
 KEPT_ANSWERS: Final = 16
 """Answers of a group that are kept for others who come by the same place."""
 ENCODED_AT_ONCE: Final = 1024
-"""Entries encoded before others have their turn: some 2 ms."""
+"""Entries encoded before others have their turn: some 2 ms. Text counts by its effort."""
 WRITE_BYTES: Final = 64 * 1024
 """Bytes collected before they are handed to the socket."""
 READERS: Final = 4
@@ -213,7 +213,7 @@ class Lane:
         if entries is None:
             self._read(follower)
             return None
-        self._left_to_encode -= len(entries)
+        self._left_to_encode -= len(entries) * group.form.effort
         return group.make(cursor, entries)
 
     def _read(self, follower: Follower) -> None:
@@ -264,7 +264,7 @@ class Fanout:
     # ------------------------------------------------------------------------------------------- coming and going
 
     def join(self, call: Call, follow: Follow) -> None:
-        """Have a call follow, unless it has ended; the headers of its answer are sent."""
+        """Have a call follow, unless it has ended; the headers of its answer are sent, and what it begins with."""
         if not call.is_open:
             return
         connection = call.stream.connection
@@ -277,8 +277,11 @@ class Fanout:
         call.begin()
         follower = call.follower = Follower(call, lane, group, follow, self.loop.time())
         lane.followers[follower] = None
-        lane.ready[follower] = None
-        lane.call_soon()
+        if follow.form.begins_with_heartbeat:
+            call.stream.send(framed(follow.form.heartbeat(follow.cursor)))
+        if call.stream.rest is None:
+            lane.ready[follower] = None
+            lane.call_soon()
 
     def leave(self, follower: Follower) -> None:
         """Forget a follower, if it is not forgotten already."""

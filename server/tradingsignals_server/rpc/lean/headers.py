@@ -35,6 +35,7 @@ class Request:
     path: str
     content_type: bytes
     request_id: bytes | None
+    last_event_id: bytes | None
     timeout_seconds: float | None
     encoding: bytes
 
@@ -65,6 +66,7 @@ def parse_request(headers: Iterable[Header]) -> Request:
         path=found[b":path"].decode("latin-1"),
         content_type=found.get(b"content-type", b""),
         request_id=found.get(b"x-request-id"),
+        last_event_id=found.get(b"last-event-id"),
         timeout_seconds=_timeout(found.get(b"grpc-timeout")),
         encoding=found.get(b"grpc-encoding", b"identity"),
     )

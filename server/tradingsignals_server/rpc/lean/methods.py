@@ -16,6 +16,7 @@ from ..answers import EVENTS, NOUNS, AnswerForm
 from ..registration import Behaviour, behaviour_of, serialised
 from ..server import SERVICES
 from ..streams import answer_stream
+from ..text_services import TEXT_SERVICES, Asked
 from ..validation import subscription
 from .fanout import Follow
 
@@ -44,12 +45,17 @@ class Methods:
                 self._following(NOUNS),
             ),
             _path("EventService", "StreamEvents"): (event_service_pb2.StreamEventsRequest, self._following(EVENTS)),
+            **{
+                stream.path: (stream.request, self._following(stream.form, service.subscription))
+                for service in TEXT_SERVICES.values()
+                for stream in service.streams
+            },
             HEALTH_CHECK: (health_pb2.HealthCheckRequest, self._check),
         }
 
-    def _following(self, form: AnswerForm) -> Method:
+    def _following(self, form: AnswerForm, asked: Asked = subscription) -> Method:
         async def follow(request: Any) -> Served:
-            wanted, resume_after, heartbeat_seconds, replay = subscription(request)
+            wanted, resume_after, heartbeat_seconds, replay = asked(request)
             if replay is not None:  # it has a pace of its own, so nobody shares it
                 return answer_stream(
                     form, await self._broadcast.follow(wanted, resume_after, heartbeat_seconds, replay)

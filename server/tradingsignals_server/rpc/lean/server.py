@@ -13,7 +13,7 @@ from google.protobuf.message import DecodeError, Message
 
 from ...application.streams.broadcast import Broadcast
 from ...domain.errors import FollowerStalled, ServiceError
-from ..interceptors import request_id
+from ..interceptors import last_event_id, request_id
 from ..registration import STALL_SECONDS, Metadata
 from ..server import GRACE_SECONDS, PortTaken
 from ..streams import WriteBlocked
@@ -133,6 +133,7 @@ class LeanServer:
 
     async def _serve(self, call: Call, method: Method, request: Message) -> None:
         request_id.set(call.name)
+        last_event_id.set(call.last_event_id)
         try:
             served = await method(request)
             if isinstance(served, bytes):

@@ -10,11 +10,13 @@ from typing import Any
 
 import pytest
 import yaml
+from google.api import annotations_pb2
 from google.protobuf.descriptor_pb2 import FileDescriptorSet
 
 from tradingsignals_server.adapters.edge.render import (
     ASSETS,
     GRPC_CODES,
+    STREAM_SERVICES,
     Address,
     EdgeConfig,
     render,
@@ -116,11 +118,34 @@ def test_all_services_of_the_contract_are_rest() -> None:
 def test_streams_have_no_time_limit_and_two_forms(path: str) -> None:
     found = [route for route in routes(rendered()) if route["match"].get("safe_regex", {}).get("regex") == f"{path}/?"]
     assert [route["route"]["timeout"] for route in found] == ["0s", "0s"]
-    forms = [
-        route["typed_per_filter_config"]["envoy.filters.http.grpc_json_transcoder"]["print_options"] for route in found
+    accepted = [[header["string_match"]["contains"] for header in route["match"].get("headers", [])] for route in found]
+    assert accepted == [["text/event-stream"], []]
+    transcoders = [route["typed_per_filter_config"]["envoy.filters.http.grpc_json_transcoder"] for route in found]
+    assert [transcoder["services"] for transcoder in transcoders] == [
+        ["tradingsignals.edge.v1.ServerSentEventsService"],
+        ["tradingsignals.edge.v1.NewlineDelimitedService"],
     ]
-    assert "stream_sse_style_delimited" in forms[0]
-    assert "stream_newline_delimited" in forms[1]
+
+
+def test_who_writes_text_is_asked_on_the_paths_of_the_public_streams() -> None:
+    """With the requests of the public methods: parameters and refusals are theirs."""
+    described = FileDescriptorSet.FromString((ENVOY / "descriptors.binpb").read_bytes())
+    streams = {
+        package: {
+            (service.name, method.options.Extensions[annotations_pb2.http].get, method.name, method.input_type)
+            for file in described.file
+            if file.package == package
+            for service in file.service
+            for method in service.method
+            if method.server_streaming
+        }
+        for package in ("tradingsignals.v1", "tradingsignals.edge.v1")
+    }
+    public = {stream[1:] for stream in streams["tradingsignals.v1"]}
+    assert len(public) == 3
+    for name, _ in STREAM_SERVICES:
+        short = name.rpartition(".")[2]
+        assert {stream[1:] for stream in streams["tradingsignals.edge.v1"] if stream[0] == short} == public
 
 
 def test_streams_may_come_from_elsewhere() -> None:

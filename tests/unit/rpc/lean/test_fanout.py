@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+import json
+from collections.abc import Awaitable, Callable, Iterator
 from typing import cast
 
 import pytest
+from google.api.httpbody_pb2 import HttpBody
 from tests.support import http2 as h2
 from tests.support.logs import Log
 
@@ -151,6 +153,38 @@ async def test_a_live_one_that_stalls_loses_nothing(window: int) -> None:
     found = [event.sequence for answer in follower.told()[1] for event in answer.events]
     assert found == list(range(1, 31))
     follower.connection.connection_lost(None)
+
+
+async def test_text_begins_with_a_heartbeat_and_waits_for_room() -> None:
+    """Without a window nothing is lost of it, and it is what comes first."""
+    log = await Log.with_entries(5)
+    server = LeanServer(log.broadcast, (), 300.0, Limits())
+    server.start()
+    transport, connection = Transport(), Connection(server, Limits())
+    connection.connection_made(cast(asyncio.BaseTransport, transport))
+    path = "/tradingsignals.edge.v1.NewlineDelimitedService/StreamEvents"
+    request = h2.request(1, StreamEventsRequest(), path)
+    connection.data_received(h2.PREFACE + h2.settings({h2.INITIAL_WINDOW_SIZE: 0}) + request)
+    await settled()
+    assert server.followers == 1
+    assert not answers(bytes(transport.written)).get(1)
+    log.append(2)
+    await settled()
+    connection.data_received(h2.window_update(1, 1 << 20))
+    await settled()
+    told = [json.loads(body.data) for body in bodies(answers(bytes(transport.written))[1])]
+    assert [answer["through_sequence"] for answer in told] == ["5", "7"]
+    assert [[event["sequence"] for event in answer["events"]] for answer in told] == [["5"], ["6", "7"]]
+    assert "heartbeat" in told[0]["events"][0]
+    connection.connection_lost(None)
+
+
+def bodies(stream: bytes) -> Iterator[HttpBody]:
+    """The messages of a stream of text."""
+    while stream:
+        end = 5 + int.from_bytes(stream[1:5], "big")
+        yield HttpBody.FromString(stream[5:end])
+        stream = stream[end:]
 
 
 async def test_whoever_was_put_off_is_served_once_in_its_turn() -> None:
