@@ -7,7 +7,8 @@
 //   });
 //   follower.close();
 //
-// An EventSource left to itself asks for the same URL again, and so gets again what it had: hence a new one each time.
+// An EventSource left to itself comes back where it was, but it cannot see that the log is another one by then, gives up for
+// good when it is refused, and waits for ever on a connection that is dead: hence a new one each time, after a look at `/`.
 export function follow(service, { bookmark, onEvent, onNotice, heartbeatSeconds = 15 }) {
   let source, silence, again, closed = false, failures = 0;
 
