@@ -33,12 +33,13 @@ from tradingsignals.v1 import (
 from tradingsignals_server.adapters.edge.process import Edge, running_edge
 from tradingsignals_server.adapters.edge.render import Address, EdgeConfig
 from tradingsignals_server.rpc.json_text import json_text
+from tradingsignals_server.rpc.server import EDGE_SERVICES
 from tradingsignals_server.rpc.text_answers import Framing, line, server_sent_event
 
 DEADLINE = 20.0  # seconds, for anything that is waited for
 FRAMINGS: dict[str, Framing] = {
-    "tradingsignals.edge.v1.ServerSentEventsService": server_sent_event,
-    "tradingsignals.edge.v1.NewlineDelimitedService": line,
+    EDGE_SERVICES["ServerSentEventsService"].full_name: server_sent_event,
+    EDGE_SERVICES["NewlineDelimitedService"].full_name: line,
 }
 
 

@@ -139,3 +139,23 @@ async def test_grpc_health_and_reflection_pass(channel: grpc.aio.Channel) -> Non
     reflected = reflection_pb2_grpc.ServerReflectionStub(channel).ServerReflectionInfo(iter(asking), timeout=DEADLINE)
     (answer,) = [answer async for answer in reflected]
     assert answer.list_services_response.service[0].name == "tradingsignals.v1.SignalService"
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/tradingsignals.peer.v1.PeerService/ProcessBars",
+        "/tradingsignals.edge.v1.ServerSentEventsService/StreamEvents",
+        "/tradingsignals.edge.v1.NewlineDelimitedService/StreamEvents",
+    ],
+)
+async def test_what_is_not_for_callers_is_not_there(
+    channel: grpc.aio.Channel, rest: httpx.AsyncClient, path: str
+) -> None:
+    with pytest.raises(grpc.aio.AioRpcError) as refused:
+        await channel.unary_stream(path, bytes, bytes)(b"", timeout=DEADLINE).read()
+    assert refused.value.code() is grpc.StatusCode.UNIMPLEMENTED
+    assert refused.value.details() == "there is no such method"
+    web = {"content-type": "application/grpc-web+proto"}
+    assert (await rest.post(path, content=b"\0\0\0\0\0", headers=web)).headers["grpc-status"] == "12"
+    assert (await rest.post(path, json={})).status_code == 404
