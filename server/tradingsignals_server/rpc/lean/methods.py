@@ -73,8 +73,11 @@ class Methods:
 def _single_calls(servicers: Mapping[str, object]) -> dict[str, tuple[type[Message], Method]]:
     """Every method of the contract that takes one message and answers with one."""
     return {
-        _path(name, method.name): (GetMessageClass(method.input_type), _answering(behaviour_of(servicer, method)))
-        for name, servicer in servicers.items()
+        _path(name, method.name): (
+            GetMessageClass(method.input_type),
+            _answering(behaviour_of(servicers[name], method)),
+        )
+        for name in SERVICES.keys() & servicers.keys()
         for method in SERVICES[name].methods
         if not method.client_streaming and not method.server_streaming
     }

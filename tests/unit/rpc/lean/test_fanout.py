@@ -158,7 +158,7 @@ async def test_a_live_one_that_stalls_loses_nothing(window: int) -> None:
 async def test_text_begins_with_a_heartbeat_and_waits_for_room() -> None:
     """Without a window nothing is lost of it, and it is what comes first."""
     log = await Log.with_entries(5)
-    server = LeanServer(log.broadcast, (), 300.0, Limits())
+    server = LeanServer(log.broadcast, {}, (), 300.0, Limits())
     server.start()
     transport, connection = Transport(), Connection(server, Limits())
     connection.connection_made(cast(asyncio.BaseTransport, transport))
@@ -190,7 +190,7 @@ def bodies(stream: bytes) -> Iterator[HttpBody]:
 async def test_whoever_was_put_off_is_served_once_in_its_turn() -> None:
     """Served twice, the second answer would come before the first where a window lets only a part of it through."""
     log = await Log.with_entries(0)
-    server = LeanServer(log.broadcast, (), 300.0, Limits())
+    server = LeanServer(log.broadcast, {}, (), 300.0, Limits())
     server.start()
     log.append(3000)
     cursors = range(0, 400, 10)
