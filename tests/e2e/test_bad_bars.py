@@ -17,6 +17,7 @@ from tests.unit.builders import OPENING, bar, walk
 
 import tradingsignals
 from tradingsignals import AsyncClient, BarReceipt
+from tradingsignals.errors import from_rpc_error
 from tradingsignals.v1.bar_pb2 import Bar as BarMessage
 from tradingsignals.v1.market_data_service_pb2 import PublishBarRequest, PublishBarsRequest, PublishBarsResponse
 from tradingsignals.v1.market_data_service_pb2_grpc import MarketDataServiceStub
@@ -260,8 +261,25 @@ async def test_a_message_of_more_than_a_thousand_bars(stub: Any, client: AsyncCl
         await publish(stub, before, [good(symbol)] * 1001)
     assert caught.value.code() is grpc.StatusCode.INVALID_ARGUMENT
     assert "1000" in str(caught.value.details())
-    assert await stored(client, symbol) in ([], before[::-1])
-    assert (await publish(stub, before)).rejected == 0
+    assert await stored(client, symbol) == before[::-1]
+    assert (await publish(stub, before)).duplicates == len(before)
+
+
+async def test_a_message_that_is_none_in_the_middle_of_a_stream(
+    service: RunningService, client: AsyncClient, symbol: str
+) -> None:
+    """The caller is told which; the bars of the messages before it are stored, and those behind it are not."""
+    bars = messages(walk(30, symbol=symbol))
+    sent = [PublishBarsRequest(bars=bars[start : start + 5]).SerializeToString() for start in range(0, 30, 5)]
+    sent[4] = sent[4][:-1]
+    async with grpc.aio.insecure_channel(service.address) as channel:
+        publishing: Any = channel.stream_unary("/tradingsignals.v1.MarketDataService/PublishBars", None, None)
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            await publishing(iter(sent), timeout=DEADLINE)
+    found = from_rpc_error(caught.value)
+    assert isinstance(found, tradingsignals.InvalidRequest)
+    assert (found.reason, found.metadata["index"]) == ("MALFORMED_MESSAGE", "4")
+    assert await stored(client, symbol) == bars[:20][::-1]
 
 
 async def test_a_message_of_ten_megabytes(stub: Any, client: AsyncClient, symbol: str) -> None:

@@ -4,6 +4,7 @@ ServiceError
 ├── InvalidRequest              a field is out of bounds, malformed or missing
 │   ├── InvalidPageToken
 │   └── InvalidBar              a bar's prices contradict each other, or its time cannot be
+├── MalformedMessage            what was sent is no message of the method
 ├── NotFound
 │   ├── SignalNotFound
 │   └── PositionNotFound
@@ -85,6 +86,15 @@ class InvalidBar(InvalidRequest):
         return InvalidBar(
             [FieldViolation(f"{path}.{v.field}", v.description) for v in self.violations], **self.metadata
         )
+
+
+class MalformedMessage(ServiceError):
+    """What was sent cannot be read at all. `index` is its place among the messages of the call, from 0."""
+
+    reason = "MALFORMED_MESSAGE"
+
+    def __init__(self, index: int) -> None:
+        super().__init__(f"message {index} of the call cannot be read as what the method takes", index=str(index))
 
 
 class NotFound(ServiceError):

@@ -19,6 +19,7 @@ from ..domain.errors import (
     FailedPrecondition,
     FollowerStalled,
     InvalidRequest,
+    MalformedMessage,
     NotFound,
     Overloaded,
     SequenceOutOfRange,
@@ -33,6 +34,7 @@ Context: typing.TypeAlias = "grpc.aio.ServicerContext[typing.Any, typing.Any]"
 
 CODES: Mapping[type[ServiceError], grpc.StatusCode] = {
     InvalidRequest: grpc.StatusCode.INVALID_ARGUMENT,
+    MalformedMessage: grpc.StatusCode.INVALID_ARGUMENT,
     NotFound: grpc.StatusCode.NOT_FOUND,
     BarConflict: grpc.StatusCode.ALREADY_EXISTS,
     FailedPrecondition: grpc.StatusCode.FAILED_PRECONDITION,

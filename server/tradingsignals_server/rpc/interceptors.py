@@ -1,4 +1,8 @@
-"""What happens around every call: a request id, one line in the log, and errors turned into statuses."""
+"""What happens around every call: a request id, one line in the log, and errors turned into statuses.
+
+gRPC hands over what was sent as bytes. They are parsed here, where an error is answered from the one table: gRPC would
+tell the caller the text of the exception.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +18,7 @@ import grpc
 
 from ..domain.errors import FollowerStalled, ServiceError
 from . import errors
-from .validation import LAST_EVENT_ID
+from .validation import LAST_EVENT_ID, message_of, messages_of
 
 log = logging.getLogger("tradingsignals.call")
 
@@ -56,25 +60,29 @@ class CallInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]  # 
             return handler
         method = details.method
         name = _given_request_id(details) or str(uuid4())
+        parse: Any = handler.request_deserializer
         forwarded = any(key == FORWARDED_KEY for key, _ in details.invocation_metadata or ())
 
-        async def unary(request: Any, context: Context) -> Any:
+        def asked(sent: Any) -> Any:
+            return messages_of(parse, sent) if handler.request_streaming else message_of(parse, sent)
+
+        async def unary(sent: Any, context: Context) -> Any:
             behaviour: Any = handler.stream_unary if handler.request_streaming else handler.unary_unary
             answers: list[Any] = []
 
             async def body() -> None:
                 _forwarded.set(forwarded)
-                answers.append(await behaviour(request, context))
+                answers.append(await behaviour(asked(sent), context))
 
             await _guarded(method, name, context, body)
             return answers[0]
 
-        async def stream(request: Any, context: Context) -> None:
+        async def stream(sent: Any, context: Context) -> None:
             behaviour: Any = handler.stream_stream if handler.request_streaming else handler.unary_stream
 
             async def body() -> None:
                 last_event_id.set(_text_of(details, LAST_EVENT_ID))
-                answered = behaviour(request, context)
+                answered = behaviour(asked(sent), context)
                 if isinstance(answered, AsyncIterator):
                     async for answer in answered:
                         await context.write(answer)
@@ -90,14 +98,14 @@ class CallInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]  # 
                 if handler.request_streaming
                 else grpc.unary_stream_rpc_method_handler
             )
-            wrapped: Handler = make(stream, handler.request_deserializer, handler.response_serializer)
+            wrapped: Handler = make(stream, None, handler.response_serializer)
         else:
             make = (
                 grpc.stream_unary_rpc_method_handler
                 if handler.request_streaming
                 else grpc.unary_unary_rpc_method_handler
             )
-            wrapped = make(unary, handler.request_deserializer, handler.response_serializer)
+            wrapped = make(unary, None, handler.response_serializer)
         return wrapped
 
 

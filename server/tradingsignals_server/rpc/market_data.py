@@ -14,7 +14,7 @@ from ..application.engine.work import BarTaker, Flow, Publication
 from ..application.ports import Clock
 from ..application.queries import Queries
 from ..domain.bars import Bar, require_closed
-from ..domain.errors import InvalidBar, InvalidRequest, ServiceError, ShuttingDown, StorageUnavailable
+from ..domain.errors import InvalidBar, InvalidRequest, MalformedMessage, ServiceError, ShuttingDown, StorageUnavailable
 from ..domain.events import Disposition
 from . import convert
 from .validation import DEFAULT_SYMBOL, Checks
@@ -47,16 +47,26 @@ class MarketDataServicer:
         return pb.PublishBarResponse(receipt=convert.receipt_message(result))
 
     async def publish_bars(self, requests: AsyncIterator[pb.PublishBarsRequest]) -> pb.PublishBarsResponse:
-        """Any number of bars. One that is refused is told by its index; the others are not touched by it."""
+        """Any number of bars. One that is refused is told by its index; the others are not touched by it.
+
+        A message that cannot be taken ends the stream, for nobody knows how many bars it was to have. What came before
+        it is stored by then; if that cannot be, the caller hears of it instead: it is what can be tried again.
+        """
         taken, flow = _Taken(), Flow()
         in_flight: deque[tuple[_Sent, Publication]] = deque()
-        async for request in requests:
-            sent = self._sent(request.bars, taken)
-            in_flight.append((sent, await self._bars.take_in([bar for _, bar in sent], flow)))
-            if len(in_flight) >= MESSAGES_IN_FLIGHT:
-                await taken.count(*in_flight.popleft())
+        refusal: ServiceError | None = None
+        try:
+            async for request in requests:
+                sent = self._sent(request.bars, taken)
+                in_flight.append((sent, await self._bars.take_in([bar for _, bar in sent], flow)))
+                if len(in_flight) >= MESSAGES_IN_FLIGHT:
+                    await taken.count(*in_flight.popleft())
+        except (MalformedMessage, InvalidRequest) as error:
+            refusal = error
         while in_flight:
             await taken.count(*in_flight.popleft())
+        if refusal is not None:
+            raise refusal
         return taken.answer()
 
     async def list_bars(self, request: pb.ListBarsRequest) -> pb.ListBarsResponse:

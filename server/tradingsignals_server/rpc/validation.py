@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import AsyncGenerator, AsyncIterable, Callable, Iterable
 from datetime import UTC, datetime
 from types import TracebackType
 from typing import Self, TypeVar
 from uuid import UUID
+
+from google.protobuf.message import DecodeError
 
 from tradingsignals.v1 import event_service_pb2, position_service_pb2, signal_pb2, signal_service_pb2
 from tradingsignals.v1.event_pb2 import Event as EventMessage
@@ -17,7 +19,7 @@ from ..application.decision.requests import LOOKBACK_MAXIMUM, LOOKBACK_MINIMUM
 from ..application.streams.broadcast import Filter
 from ..application.streams.replays import Replay
 from ..domain.bars import parse_symbol
-from ..domain.errors import FieldViolation, InvalidRequest
+from ..domain.errors import FieldViolation, InvalidRequest, MalformedMessage
 from ..domain.events import EventKind
 from ..domain.signals import Action
 
@@ -34,6 +36,28 @@ LAST_EVENT_ID = "last-event-id"
 _DIGITS = re.compile("[0-9]{1,19}")
 
 Named = TypeVar("Named")
+Asked = TypeVar("Asked")
+Parse = Callable[[bytes], Asked]
+
+
+def message_of(parse: Parse[Asked], sent: bytes, index: int = 0) -> Asked:
+    """The message that was sent; `index` is its place among those of the call.
+
+    Raises:
+        MalformedMessage: it is none.
+    """
+    try:
+        return parse(sent)
+    except DecodeError:
+        raise MalformedMessage(index) from None
+
+
+async def messages_of(parse: Parse[Asked], sent: AsyncIterable[bytes]) -> AsyncGenerator[Asked]:
+    """The messages of a stream as they come, up to the first that is none; see `message_of`."""
+    index = 0
+    async for one in sent:
+        yield message_of(parse, one, index)
+        index += 1
 
 
 class Checks:

@@ -16,6 +16,9 @@ from tests.support.logs import Log
 from tradingsignals.v1 import event_service_pb2, position_service_pb2, signal_service_pb2
 from tradingsignals.v1.event_pb2 import Event
 from tradingsignals.v1.signal_pb2 import Signal
+from tradingsignals_server.domain.errors import MalformedMessage
+from tradingsignals_server.rpc.lean.methods import HEALTH_CHECK
+from tradingsignals_server.rpc.server import SERVICES
 
 from .conftest import Sides, both
 
@@ -188,10 +191,38 @@ async def test_refusals(sides: Sides, stream: Method, request_: Any, code: grpc.
     assert "x-epoch" not in found.begins_with, "nothing had begun"
 
 
-async def test_bytes_that_are_no_message(sides: Sides) -> None:
-    """The one known difference: grpc.aio tells the caller the text of its own exception, as UNKNOWN."""
-    found = await heard(sides.lean, EVENTS, b"\xff\xff")
-    assert (found.code, found.message) == (grpc.StatusCode.INTERNAL, "Exception deserializing request!")
+@pytest.mark.parametrize("stream", [EVENTS, SIGNALS, POSITIONS], ids=lambda stream: stream[0])
+@pytest.mark.parametrize("sent", [b"\xff\xff", b"\x0a\x05USD", b"\x0a\x02\xff\xfe"], ids=["noise", "cut", "no text"])
+async def test_bytes_that_are_no_message(sides: Sides, stream: Method, sent: bytes) -> None:
+    found = await same(sides, stream, sent)
+    assert found.code is grpc.StatusCode.INVALID_ARGUMENT
+    (info,) = found.details
+    assert (info["reason"], info["domain"]) == ("MALFORMED_MESSAGE", "tradingsignals")
+    assert info["metadata"] == {"index": "0", "request_id": "conforming"}
+
+
+ONE_REQUEST = [
+    f"/{service.full_name}/{method.name}"
+    for service in SERVICES.values()
+    for method in service.methods
+    if not method.client_streaming
+]
+OF_OTHERS = [
+    HEALTH_CHECK,
+    "/grpc.health.v1.Health/Watch",
+    "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo",
+]
+
+
+@pytest.mark.parametrize("path", [*ONE_REQUEST, *OF_OTHERS])
+async def test_no_method_tells_what_python_says_of_such_bytes(sides: Sides, path: str) -> None:
+    """Neither do those that are not of our contract; and no method of a servicer is called."""
+    async with grpc.aio.insecure_channel(f"127.0.0.1:{sides.aio}") as channel:
+        call: Any = channel.stream_stream(path, None, None)(iter([b"\xff\xff"]))
+        with pytest.raises(grpc.aio.AioRpcError) as refused:
+            await within(anext(aiter(call)))
+    assert refused.value.code() is grpc.StatusCode.INVALID_ARGUMENT
+    assert refused.value.details() == MalformedMessage(0).message
 
 
 async def test_what_is_no_longer_kept(sides: Sides) -> None:

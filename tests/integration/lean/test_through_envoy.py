@@ -7,7 +7,9 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
+import grpc
 import httpx
 import pytest
 from tests.support.curl import CurlFailed, curl, curl_stream
@@ -17,6 +19,7 @@ from tests.support.sockets import connected
 
 from tradingsignals_server.adapters.edge.process import running_edge
 from tradingsignals_server.adapters.edge.render import Address, EdgeConfig
+from tradingsignals_server.domain.errors import MalformedMessage
 
 from .conftest import Sides, both, followers
 
@@ -132,6 +135,24 @@ async def test_refusals_over_grpc_web(edges: Edges) -> None:
         told.append(body)
     assert told[0] == told[1]
     assert told[0]["code"] == "out_of_range"
+
+
+@pytest.mark.parametrize("method", ["EventService/StreamEvents", "SystemService/GetServiceInfo"])
+async def test_bytes_that_are_no_message(edges: Edges, method: str) -> None:
+    """By gRPC and by gRPC-Web, on either path: the same words, and none of Python's."""
+    told = []
+    for port in (edges.lean, edges.aio):
+        async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
+            call: Any = channel.unary_stream(f"/tradingsignals.v1.{method}", None, None)(b"\xff\xff")
+            with pytest.raises(grpc.aio.AioRpcError) as refused:
+                await within(anext(aiter(call)))
+        told.append((str(refused.value.code().value[0]), refused.value.details()))
+        async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=DEADLINE) as browser:
+            headers = {"content-type": "application/grpc-web+proto"}
+            answer = await browser.post(f"/tradingsignals.v1.{method}", content=b"\0\0\0\0\2\xff\xff", headers=headers)
+        told.append((answer.headers["grpc-status"], unquote(answer.headers["grpc-message"])))
+        assert "grpc-status-details-bin" in answer.headers
+    assert set(told) == {("3", MalformedMessage(0).message)}
 
 
 async def test_the_end_of_the_server_reaches_everybody(edges: Edges) -> None:

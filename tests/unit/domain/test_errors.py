@@ -12,6 +12,7 @@ from tradingsignals_server.domain.errors import (
     FieldViolation,
     InvalidPageToken,
     InvalidRequest,
+    MalformedMessage,
     NotEnoughBars,
     Overloaded,
     OwnerUnavailable,
@@ -43,6 +44,7 @@ def test_the_tree_in_the_docstring_is_the_tree() -> None:
     ("error", "metadata"),
     [
         (BarConflict("USDCOP", OPENING), {"symbol": "USDCOP", "time": "2024-03-04T13:00:00Z"}),
+        (MalformedMessage(2), {"index": "2"}),
         (SignalNotFound(None), {}),
         (SignalNotFound("USDCOP"), {"symbol": "USDCOP"}),
         (PositionNotFound("p"), {"position_id": "p"}),

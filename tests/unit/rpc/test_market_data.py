@@ -14,11 +14,13 @@ from tradingsignals_server.domain.errors import (
     BarConflict,
     InvalidBar,
     InvalidRequest,
+    MalformedMessage,
     ShuttingDown,
     StorageUnavailable,
 )
 from tradingsignals_server.rpc import convert
 from tradingsignals_server.rpc.market_data import MarketDataServicer
+from tradingsignals_server.rpc.validation import messages_of
 
 from ..application.memory_store import Fault
 from ..application.running import Running, running_engine, started
@@ -152,6 +154,34 @@ async def test_a_message_that_is_too_long_is_refused() -> None:
     async with running_engine() as running:
         with pytest.raises(InvalidRequest, match="at most 1000"):
             await servicer_of(running).publish_bars(stream([bar_pb2.Bar()] * 1001))
+
+
+@pytest.mark.parametrize("behind", [1, 4, 9])
+async def test_a_message_that_cannot_be_taken_loses_none_of_those_before_it(behind: int) -> None:
+    sent = [pb.PublishBarsRequest(bars=messages(3, start=3 * n)).SerializeToString() for n in range(behind)]
+    never = pb.PublishBarsRequest(bars=messages(1, start=40)).SerializeToString()
+
+    async def raw() -> AsyncIterator[bytes]:
+        for one in (*sent, b"\xff\xff", never):
+            yield one
+
+    async with running_engine() as running:
+        with pytest.raises(MalformedMessage) as caught:
+            await servicer_of(running).publish_bars(messages_of(pb.PublishBarsRequest.FromString, raw()))
+        assert caught.value.metadata == {"index": str(behind)}
+        assert len(running.store.market_updates()) == 3 * behind, "all of them, by the time that the caller is told"
+        too_long = [bar_pb2.Bar()] * 1001
+        with pytest.raises(InvalidRequest, match="at most 1000"):
+            await servicer_of(running).publish_bars(stream(messages(2, start=50), too_long))
+        assert len(running.store.market_updates()) == 3 * behind + 2
+
+
+async def test_that_nothing_is_stored_is_told_before_what_cannot_be_taken() -> None:
+    """The stream is worth repeating; what is wrong with it is found again then."""
+    async with running_engine() as running:
+        running.store.faults.append(Fault.BEFORE)
+        with pytest.raises(StorageUnavailable):
+            await servicer_of(running).publish_bars(stream(messages(3), [bar_pb2.Bar()] * 1001))
 
 
 async def test_a_stream_that_cannot_be_stored_is_worth_repeating() -> None:

@@ -24,6 +24,7 @@ class ErrorReason(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     MODEL_REFUSED: _ClassVar[ErrorReason]
     FOLLOWER_STALLED: _ClassVar[ErrorReason]
     OWNER_UNAVAILABLE: _ClassVar[ErrorReason]
+    MALFORMED_MESSAGE: _ClassVar[ErrorReason]
 ERROR_REASON_UNSPECIFIED: ErrorReason
 INVALID_FIELD: ErrorReason
 INVALID_PAGE_TOKEN: ErrorReason
@@ -42,3 +43,4 @@ INTERNAL_ERROR: ErrorReason
 MODEL_REFUSED: ErrorReason
 FOLLOWER_STALLED: ErrorReason
 OWNER_UNAVAILABLE: ErrorReason
+MALFORMED_MESSAGE: ErrorReason

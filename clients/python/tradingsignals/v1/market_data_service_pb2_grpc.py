@@ -66,7 +66,8 @@ class MarketDataServiceServicer:
 
     def PublishBars(self, request_iterator, context):
         """Takes any number of bars; the answer comes once all of them are committed. A bar that is refused is reported by its
-        index and does not touch the others.
+        index and does not touch the others. A message that is none, or has too many bars, ends the stream once those before
+        it are committed; nothing behind it is taken.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -39,7 +39,8 @@ class MarketDataServiceStub:
     """
     PublishBars: _grpc.StreamUnaryMultiCallable[_market_data_service_pb2.PublishBarsRequest, _market_data_service_pb2.PublishBarsResponse]
     """Takes any number of bars; the answer comes once all of them are committed. A bar that is refused is reported by its
-    index and does not touch the others.
+    index and does not touch the others. A message that is none, or has too many bars, ends the stream once those before
+    it are committed; nothing behind it is taken.
     """
     ListBars: _grpc.UnaryUnaryMultiCallable[_market_data_service_pb2.ListBarsRequest, _market_data_service_pb2.ListBarsResponse]
     """Lists stored bars of one symbol, the newest first."""
@@ -55,7 +56,8 @@ class MarketDataServiceAsyncStub(MarketDataServiceStub):
     """
     PublishBars: _aio.StreamUnaryMultiCallable[_market_data_service_pb2.PublishBarsRequest, _market_data_service_pb2.PublishBarsResponse]  # type: ignore[assignment]
     """Takes any number of bars; the answer comes once all of them are committed. A bar that is refused is reported by its
-    index and does not touch the others.
+    index and does not touch the others. A message that is none, or has too many bars, ends the stream once those before
+    it are committed; nothing behind it is taken.
     """
     ListBars: _aio.UnaryUnaryMultiCallable[_market_data_service_pb2.ListBarsRequest, _market_data_service_pb2.ListBarsResponse]  # type: ignore[assignment]
     """Lists stored bars of one symbol, the newest first."""
@@ -80,7 +82,8 @@ class MarketDataServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_market_data_service_pb2.PublishBarsResponse, _abc.Awaitable[_market_data_service_pb2.PublishBarsResponse]]:
         """Takes any number of bars; the answer comes once all of them are committed. A bar that is refused is reported by its
-        index and does not touch the others.
+        index and does not touch the others. A message that is none, or has too many bars, ends the stream once those before
+        it are committed; nothing behind it is taken.
         """
 
     @_abc_1.abstractmethod

@@ -9,14 +9,15 @@ from contextlib import aclosing, asynccontextmanager, suppress
 from typing import Final
 
 import grpc
-from google.protobuf.message import DecodeError, Message
+from google.protobuf.message import Message
 
 from ...application.streams.broadcast import Broadcast
-from ...domain.errors import FollowerStalled, ServiceError
+from ...domain.errors import FollowerStalled, MalformedMessage, ServiceError
 from ..interceptors import last_event_id, request_id
 from ..registration import STALL_SECONDS, Metadata
 from ..server import GRACE_SECONDS, PortTaken
 from ..streams import WriteBlocked
+from ..validation import message_of
 from . import headers
 from .call import BadMessage, Call, is_grpc
 from .connection import Connection
@@ -105,9 +106,12 @@ class LeanServer:
             if not ends:
                 return
             message_type, method = self._methods.at[call.method]
-            request = _parsed(message_type, call.message())
+            request = message_of(message_type.FromString, call.message())
         except BadMessage as error:
             call.end(error.code, error.message)
+            return
+        except MalformedMessage as error:
+            call.fail(error)
             return
         call.task = asyncio.get_running_loop().create_task(self._serve(call, method, request))
 
@@ -196,13 +200,6 @@ class LeanServer:
         while True:
             await asyncio.sleep(LOOK_SECONDS)
             self.look_after(loop.time())
-
-
-def _parsed(message_type: type[Message], message: bytes) -> Message:
-    try:
-        return message_type.FromString(message)
-    except DecodeError:
-        raise BadMessage(grpc.StatusCode.INTERNAL, "Exception deserializing request!") from None
 
 
 @asynccontextmanager
