@@ -1,0 +1,116 @@
+"""The six promises on the real PostgreSQL. See tests/support/promises.py."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from datetime import datetime, timedelta
+from typing import Any, cast
+from uuid import UUID
+
+import asyncpg
+from hypothesis import Phase, settings
+from tests.support.promises import hold_the_promises
+from tests.unit.application.memory_store import Fault
+from tests.unit.builders import NOW
+
+from tradingsignals_server.adapters.postgres.connection import connection_pool
+from tradingsignals_server.adapters.postgres.store import PostgresStore
+from tradingsignals_server.application.ports import CarriedState, LogEntry, Shadowed
+from tradingsignals_server.domain.errors import StorageUnavailable
+from tradingsignals_server.domain.events import Event
+from tradingsignals_server.rpc.convert import encode
+
+from .conftest import Storage
+
+FEW = settings(max_examples=20, stateful_step_count=50, phases=(Phase.generate,))
+"""A database each. What fails is told as it was found: to make it shorter would take a database for each attempt."""
+LONG_AGO = timedelta(days=365)
+
+
+class CutOff:
+    """A pool that lends nothing while it is `down`."""
+
+    def __init__(self, pool: asyncpg.Pool) -> None:
+        self._pool = pool
+        self.down = False
+
+    def acquire(self, *, timeout: float) -> Any:
+        """See asyncpg.Pool."""
+        if self.down:
+            raise ConnectionRefusedError
+        return self._pool.acquire(timeout=timeout)
+
+
+class ShakyPostgres(PostgresStore):
+    """Implements ShakyStore. What others do goes to the same database by a store of theirs."""
+
+    def __init__(self, pool: asyncpg.Pool) -> None:
+        self._cut_off = CutOff(pool)
+        super().__init__(cast(asyncpg.Pool, self._cut_off), encode)
+        self._sql = pool
+        self._elsewhere = PostgresStore(pool, encode)
+        self.entries: list[LogEntry] = []
+        self.commits: list[int] = []
+        self.faults: deque[Fault] = deque()
+        self.oldest = 1
+
+    @property
+    def down(self) -> bool:
+        """See ShakyStore. Commits fail as well."""
+        return self._cut_off.down
+
+    @down.setter
+    def down(self, down: bool) -> None:
+        self._cut_off.down = down
+
+    async def commit(
+        self,
+        events: Sequence[Event],
+        at: datetime,
+        *,
+        shadowed: Sequence[Shadowed] = (),
+        carried: Sequence[CarriedState] = (),
+        owner: UUID | None = None,
+    ) -> Sequence[LogEntry]:
+        """See Store."""
+        fault = self.faults.popleft() if self.faults else Fault.NOTHING
+        if fault is Fault.BEFORE:
+            raise StorageUnavailable
+        entries = await super().commit(events, at, shadowed=shadowed, carried=carried, owner=owner)
+        self._note(entries)
+        if fault is Fault.AFTER:
+            raise StorageUnavailable
+        return entries
+
+    async def commit_elsewhere(self, events: Sequence[Event]) -> None:
+        """See ShakyStore."""
+        self._note(await self._elsewhere.commit(events, NOW))
+
+    async def forget_elsewhere(self, oldest: int) -> None:
+        """See ShakyStore. The entries are made old enough for it."""
+        await self._sql.execute("UPDATE events SET time = time - $2::interval WHERE sequence < $1", oldest, LONG_AGO)
+        await self._elsewhere.prune(NOW - LONG_AGO / 2, oldest)
+        self.oldest = oldest
+
+    async def require_what_was_told(self) -> None:
+        """The tables have exactly what the commits were answered with, as far as it is kept."""
+        head = await self._elsewhere.log_head()
+        assert (head.oldest, head.newest) == (self.oldest, len(self.entries))
+        assert await self._elsewhere.entries_after(0, len(self.entries) + 1) == self.entries[self.oldest - 1 :]
+
+    def _note(self, entries: Sequence[LogEntry]) -> None:
+        self.entries.extend(entries)
+        self.commits.append(len(entries))
+
+
+def test_the_six_promises(storage: Storage, migrated_database: str) -> None:
+    @asynccontextmanager
+    async def on_postgres() -> AsyncIterator[ShakyPostgres]:
+        async with connection_pool(await storage.new_database(migrated_database)) as pool:
+            store = ShakyPostgres(pool)
+            yield store
+            await store.require_what_was_told()
+
+    hold_the_promises(on_postgres, FEW)

@@ -1,0 +1,359 @@
+"""The six promises of the streams, held against whatever comes, in whatever order.
+
+Ordered, unique, atomic, reliable, resumable, bookmarkable: the real engine, broadcast and followers on a store that
+fails when it is told to. One machine runs on every store: in memory by tests/unit/application/streams/test_promises.py,
+on the real PostgreSQL by tests/integration/test_promises.py. The same is done to the real processes in
+tests/e2e/test_promises.py.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Coroutine, Sequence
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, ExitStack
+from dataclasses import dataclass, field
+from datetime import timedelta
+from functools import partial
+from typing import Any, Protocol, TypeVar
+
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, invariant, rule, run_state_machine_as_test
+from tests.unit.application.memory_store import Fault
+from tests.unit.application.running import DEADLINE, following, patched
+from tests.unit.builders import NOW, bar, walk
+
+from tradingsignals_server.application.decision.pipeline import Pipeline
+from tradingsignals_server.application.decision.trader import Trader
+from tradingsignals_server.application.engine.engine import Engine
+from tradingsignals_server.application.ports import LogEntry, Store
+from tradingsignals_server.application.streams import broadcast as broadcast_module
+from tradingsignals_server.application.streams.broadcast import Batch, Broadcast, Filter, Follower
+from tradingsignals_server.application.streams.replays import Replay
+from tradingsignals_server.application.streams.retention import Retention
+from tradingsignals_server.domain.calendar import calendar_for
+from tradingsignals_server.domain.errors import SequencePruned, ShuttingDown, StorageUnavailable
+from tradingsignals_server.domain.events import Disposition, Event, EventKind, MarketUpdate, Receipt
+from tradingsignals_server.domain.risk import RiskRules
+
+SYMBOLS = ("USDCOP", "EURCOP")
+ELSEWHERE = "GBPCOP"
+LINES = {symbol: walk(600, seed=n, symbol=symbol) for n, symbol in enumerate(SYMBOLS)}
+WARM = 60
+FILTERS = st.builds(
+    Filter,
+    kinds=st.frozensets(st.sampled_from(EventKind), max_size=2),
+    symbols=st.frozensets(st.sampled_from((*SYMBOLS, ELSEWHERE)), max_size=2),
+    min_confidence=st.sampled_from([None, None, 0.5, 0.9]),
+)
+
+T = TypeVar("T")
+
+
+class ShakyStore(Store, Protocol):
+    """A store that fails when it is told to, and that says what it was given, whatever it answers.
+
+    faults: taken one a commit of the server. down: every read fails. oldest: the oldest sequence that is kept.
+    """
+
+    faults: deque[Fault]
+    down: bool
+    oldest: int
+
+    @property
+    def entries(self) -> Sequence[LogEntry]:
+        """All that was ever committed, in its order."""
+        ...
+
+    @property
+    def commits(self) -> Sequence[int]:
+        """How many entries each commit had."""
+        ...
+
+    async def commit_elsewhere(self, events: Sequence[Event]) -> None:
+        """Commit as another server does, that nothing befalls."""
+        ...
+
+    async def forget_elsewhere(self, oldest: int) -> None:
+        """Have the log begin with `oldest`, as another server's retention does."""
+        ...
+
+
+Opened = Callable[[], AbstractAsyncContextManager[ShakyStore]]
+"""Opens a new, empty store."""
+
+
+@dataclass
+class Subscriber:
+    """A follower, and all it was handed since it came, over all its connections."""
+
+    wanted: Filter
+    came_after: int
+    through: int
+    follower: Follower | None
+    seen: list[LogEntry] = field(default_factory=list)
+
+
+class Promises(RuleBasedStateMachine):
+    """One database, the server on it, servers beside it, and subscribers who come, stall, leave and come back."""
+
+    subscribers = Bundle("subscribers")
+
+    def __init__(self, opened: Opened) -> None:
+        super().__init__()
+        self._small = ExitStack()
+        for name, value in (("TAIL_ENTRIES", 6), ("PAGE_ENTRIES", 4), ("PAGE_BYTES", 6), ("SHARED_BATCHES", 3)):
+            self._small.enter_context(patched(broadcast_module, name, value))
+        self._runner = asyncio.Runner()
+        self._open = AsyncExitStack()
+        self.store = self._run(self._open.enter_async_context(opened()))
+        self.published = dict.fromkeys(SYMBOLS, 0)
+        self.elsewhere = 0
+        self.ends = {0}
+        """Sequences at which a commit ended."""
+        self.everyone: list[Subscriber] = []
+        self._run(self._start())
+        for symbol in SYMBOLS:
+            self.publish(symbol, WARM)
+            assert self.published[symbol] == WARM
+
+    def _run(self, work: Coroutine[Any, Any, T]) -> T:
+        async def in_time() -> T:
+            async with asyncio.timeout(DEADLINE):
+                return await work
+
+        return self._runner.run(in_time())
+
+    async def _start(self) -> None:
+        self.broadcast = Broadcast(self.store, await self.store.log_head())
+        pipeline = Pipeline(Trader(following(), RiskRules()), calendar_for)
+        self.engine = Engine(self.store, pipeline, self.broadcast, lambda: NOW)
+        self.writer = asyncio.create_task(self.engine.run())
+        self.retention = Retention(self.store, self.broadcast, lambda: NOW, timedelta(days=1))
+
+    # --------------------------------------------------------------------------------------------- what is published
+
+    @rule(symbol=st.sampled_from(SYMBOLS), count=st.integers(1, 7))
+    def publish(self, symbol: str, count: int) -> None:
+        """Bars that the market sends; what cannot be stored is sent again by the next one."""
+        before = self.published[symbol]
+        self._run(self._publish(symbol, count))
+        assert self.store.down or self.published[symbol] == before + count, "nothing was in the way"
+
+    @rule(symbol=st.sampled_from(SYMBOLS), count=st.integers(1, 7), fault=st.sampled_from([Fault.BEFORE, Fault.AFTER]))
+    def publish_into_a_fault(self, symbol: str, count: int, fault: Fault) -> None:
+        """The database goes away before a commit or after it, when only its answer is lost."""
+        self.store.faults.append(fault)
+        self._run(self._publish(symbol, count))
+        self.store.faults.clear()
+
+    async def _publish(self, symbol: str, count: int) -> None:
+        first = self.published[symbol]
+        answers = await self.engine.publish(LINES[symbol][first : first + count])
+        if all(isinstance(answer, Receipt) for answer in answers):
+            self.published[symbol] += count
+        self._note_commits()
+
+    @rule(subscriber=subscribers, count=st.integers(6, 20), keep=st.integers(1, 12))
+    def fall_behind(self, subscriber: Subscriber, count: int, keep: int) -> None:
+        """Others write while one stalls; what it reads next may have been pruned in the middle of a page."""
+        self.another_server_commits(count, told=False)
+        self.publish(SYMBOLS[0], 2)
+        self.prune(keep, told=False)
+        self.read(subscriber, 3)
+
+    @rule(count=st.integers(1, 9), told=st.booleans())
+    def another_server_commits(self, count: int, told: bool) -> None:
+        """Bars of a symbol that another server owns; this one hears of it now, or by its own next commit."""
+        updates = [MarketUpdate(bar(self.elsewhere + n, symbol=ELSEWHERE), Disposition.LATE) for n in range(count)]
+        self.elsewhere += count
+        self._run(self.store.commit_elsewhere(updates))
+        self._note_commits()
+        if told:
+            self.broadcast.advance(len(self.store.entries))
+
+    def _note_commits(self) -> None:
+        total = 0
+        for count in self.store.commits:
+            total += count
+            self.ends.add(total)
+
+    # --------------------------------------------------------------------------------------------- who follows
+
+    @rule(target=subscribers, wanted=FILTERS, back=st.none() | st.integers(0, 40))
+    def subscribe(self, wanted: Filter, back: int | None) -> Subscriber:
+        """From now, or from any sequence that is kept."""
+        after = None if back is None else max(self.broadcast.newest - back, self.store.oldest - 1)
+        follower = self._run(self.broadcast.follow(wanted, after, 0.0))
+        subscriber = Subscriber(wanted, follower.cursor, follower.cursor, follower)
+        self.everyone.append(subscriber)
+        return subscriber
+
+    @rule(subscriber=subscribers, answers=st.integers(1, 6))
+    def read(self, subscriber: Subscriber, answers: int) -> None:
+        """A few answers; who is not read from stalls, which is a rule of its own only for who watches."""
+        self._run(self._read(subscriber, answers))
+
+    @rule(subscriber=subscribers)
+    def vanish(self, subscriber: Subscriber) -> None:
+        """The connection is gone, with answers on their way that were never taken."""
+        if subscriber.follower is not None and not self.store.down:
+            self._run(self._lost_answer(subscriber.follower))
+        subscriber.follower = None
+
+    @rule(subscriber=consumes(subscribers))
+    def leave(self, subscriber: Subscriber) -> None:
+        """For good, but only after it has all."""
+        self._settle(subscriber)
+        self.everyone.remove(subscriber)
+
+    @rule(wanted=FILTERS, first=st.integers(0, WARM), length=st.integers(1, 30))
+    def replay(self, wanted: Filter, first: int, length: int) -> None:
+        """A stretch of stored history comes whole, in the order of the log, once, and ends."""
+        if not self.store.down:
+            self._run(self._replay(wanted, first, length))
+
+    # ----------------------------------------------------------------------------------------------- what happens
+
+    @rule()
+    def database_goes_away(self) -> None:
+        """And comes back by the other rule."""
+        self.store.down = True
+
+    @rule()
+    def database_comes_back(self) -> None:
+        """After which everything works again."""
+        self.store.down = False
+
+    @rule(stops=st.booleans())
+    def restart(self, stops: bool) -> None:
+        """The server stops, or is killed, and another one takes over its log."""
+        self.store.down = False
+        self._run(self._restart(stops=stops))
+
+    @rule(keep=st.integers(1, 30), told=st.booleans())
+    def prune(self, keep: int, told: bool) -> None:
+        """Retention; followers that are further back lose their place, and are told."""
+        self._run(self.store.forget_elsewhere(max(self.store.oldest, self.broadcast.newest + 1 - keep)))
+        if told and not self.store.down:
+            self._run(self.retention.prune())
+            assert self.broadcast.oldest == self.store.oldest
+
+    # ----------------------------------------------------------------------------------------------- what must hold
+
+    @invariant()
+    def nothing_is_told_in_halves(self) -> None:
+        """Atomic: the log ends for followers where a commit ended."""
+        assert self.broadcast.newest in self.ends
+
+    @invariant()
+    def the_log_has_no_gap(self) -> None:
+        """Ordered: what was committed is numbered from the first on, each number once."""
+        assert [entry.sequence for entry in self.store.entries] == list(range(1, len(self.store.entries) + 1))
+
+    def teardown(self) -> None:
+        """Reliable: in the end everyone has everything."""
+        self.store.down = False
+        with self._small, self._runner:
+            try:
+                for subscriber in self.everyone:
+                    self._settle(subscriber)
+                self._run(self._stop())
+            finally:
+                self._run(self._open.aclose())
+
+    def _settle(self, subscriber: Subscriber) -> None:
+        down, self.store.down = self.store.down, False
+        while subscriber.through < self.broadcast.newest:
+            self._run(self._read(subscriber, 50))
+        self.store.down = down
+        expected = [
+            entry
+            for entry in self.store.entries[subscriber.came_after : subscriber.through]
+            if subscriber.wanted.passes(entry)
+        ]
+        assert subscriber.seen == expected
+
+    async def _read(self, subscriber: Subscriber, answers: int) -> None:
+        for _ in range(answers):
+            try:
+                if subscriber.follower is None:
+                    subscriber.follower = await self.broadcast.follow(subscriber.wanted, subscriber.through, 0.0)
+                batch = await anext(subscriber.follower)
+            except StorageUnavailable:
+                assert self.store.down
+                subscriber.follower = None
+                return
+            except SequencePruned as error:
+                self._lose_place(subscriber, int(error.metadata["oldest_sequence"]))
+                return
+            self._take(subscriber, batch)
+
+    def _lose_place(self, subscriber: Subscriber, oldest: int) -> None:
+        """It starts anew from what is kept, and knows what it has missed."""
+        assert subscriber.through + 1 < oldest <= self.store.oldest
+        subscriber.came_after = subscriber.through = self.store.oldest - 1
+        subscriber.seen.clear()
+        subscriber.follower = None
+
+    def _take(self, subscriber: Subscriber, batch: Batch) -> None:
+        assert subscriber.follower is not None
+        before, subscriber.through = subscriber.through, batch.through_sequence
+        assert subscriber.follower.cursor == batch.through_sequence
+        expected = [e for e in self.store.entries[before : subscriber.through] if subscriber.wanted.passes(e)]
+        assert list(batch.entries) == expected, "ordered, unique, and complete through the bookmark"
+        assert before <= subscriber.through <= self.broadcast.newest
+        subscriber.seen.extend(batch.entries)
+
+    async def _lost_answer(self, follower: Follower) -> None:
+        try:
+            await anext(follower)
+        except SequencePruned:
+            assert follower.cursor + 1 < self.store.oldest
+
+    async def _replay(self, wanted: Filter, first: int, length: int) -> None:
+        line = LINES[SYMBOLS[0]]
+        range_ = Replay(line[first].time, line[first + length].time)
+        kept = self.store.entries[self.store.oldest - 1 : self.broadcast.newest]
+        found = [batch async for batch in await self.broadcast.follow(wanted, None, 3600.0, range_)]
+        expected = [entry for entry in kept if range_.has(entry) and wanted.passes(entry)]
+        assert [entry for batch in found for entry in batch.entries] == expected
+
+    async def _restart(self, *, stops: bool) -> None:
+        if stops:
+            await self._stop()
+            for subscriber in self.everyone:
+                if subscriber.follower is not None:
+                    await self._hear_the_end(subscriber)
+        else:
+            self.writer.cancel()
+            await asyncio.wait((self.writer,))
+        for subscriber in self.everyone:
+            subscriber.follower = None
+        await self._start()
+
+    async def _hear_the_end(self, subscriber: Subscriber) -> None:
+        """A server that stops hands on what is committed, and says where it ended."""
+        assert subscriber.follower is not None
+        while True:
+            try:
+                self._take(subscriber, await anext(subscriber.follower))
+            except ShuttingDown as end:
+                told = end.sequence
+                break
+            except SequencePruned:
+                assert subscriber.through + 1 < self.store.oldest
+                return
+        assert told == subscriber.through == self.broadcast.newest
+
+    async def _stop(self) -> None:
+        self.broadcast.stop()
+        await self.engine.stop()
+        await self.writer
+
+
+def hold_the_promises(opened: Opened, how: settings) -> None:
+    """Let the machine run on stores that `opened` opens, one an example."""
+    machine = partial(Promises, opened)
+    run_state_machine_as_test(machine, settings=how)  # type: ignore[arg-type]  # it takes whatever makes one
