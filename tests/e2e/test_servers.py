@@ -6,10 +6,11 @@ import asyncio
 import os
 import random
 import signal
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager, suppress
 from itertools import zip_longest
 from pathlib import Path
+from uuid import UUID
 
 import asyncpg
 import pytest
@@ -153,9 +154,7 @@ async def test_a_symbol_goes_on_at_another_server_when_its_own_dies(folder: Path
     bars = messages(WALKS[0])
     async with several(folder, 2) as service, service.database() as database, service.client() as client:
         await client.publish_bars(bars[:100])
-        owner = await database.fetchval(
-            "SELECT address FROM symbol_owners JOIN servers USING (server_id) WHERE symbol = $1", SYMBOLS[0]
-        )
+        owner = await owner_of(database)
         (victim,) = [process for process in servers(service) if process.pid == listener(owner)]
         os.kill(victim.pid, signal.SIGKILL)
         async with asyncio.timeout(10):
@@ -163,6 +162,66 @@ async def test_a_symbol_goes_on_at_another_server_when_its_own_dies(folder: Path
             signals = [await generated(client) for _ in range(4)]  # at either server, wherever the owner is
         assert len({one.signal_id for one in signals}) == 4
         assert await database.fetchval("SELECT count(*) FROM bars") == 120
+
+
+@contextmanager
+def standing_still(process: Process) -> Iterator[None]:
+    """It does nothing for as long as the context lasts, and keeps all its connections."""
+    os.kill(process.pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        os.kill(process.pid, signal.SIGCONT)
+
+
+async def test_a_server_that_stands_still_is_replaced_and_does_no_harm_when_it_goes_on(
+    folder: Path, undisturbed: dict[str, Tables]
+) -> None:
+    """What it was sent meanwhile it does when it wakes up, with a memory that is out of date by then."""
+    bars = messages(WALKS[0])
+    async with several(folder, 2) as service, service.database() as database, asyncio.timeout(90):
+        first, second = await addresses(database)
+        async with (
+            tradingsignals.connect(first, timeout=60.0) as at_first,
+            tradingsignals.connect(second, timeout=DEADLINE) as at_second,
+        ):
+            await at_first.publish_bars(bars[:100])
+            (owner,) = [process for process in servers(service) if process.pid == listener(first)]
+            before = await session_of(database, first)
+            with standing_still(owner):
+                waiting = asyncio.create_task(at_first.publish_bars(bars[100:120]))
+                answer = await at_second.publish_bars(bars[100:300])
+                assert (answer.accepted, answer.late, answer.rejected) == (200, 0, 0)
+                assert await owner_of(database) == second
+            with suppress(TemporaryError):
+                assert (await waiting).duplicates == 20
+            await come_back(database, first, before)
+            answer = await at_first.publish_bars(bars[300:])
+            assert (answer.accepted, answer.late, answer.rejected) == (100, 0, 0)
+        assert owner.runs
+        assert by_symbol(await tables_of(database))[SYMBOLS[0]] == undisturbed[SYMBOLS[0]]
+        assert "Traceback" not in service.log, service.log
+
+
+async def session_of(database: asyncpg.Connection, address: str) -> list[UUID]:
+    """The name of the session that the server there has, or had last."""
+    rows = await database.fetch("SELECT server_id FROM servers WHERE address = $1", address)
+    return [row["server_id"] for row in rows]
+
+
+async def come_back(database: asyncpg.Connection, address: str, before: list[UUID]) -> None:
+    """Wait until the server there is a member again, under another name."""
+    async with asyncio.timeout(DEADLINE):
+        while not set(await session_of(database, address)) - set(before):  # noqa: ASYNC110 - nothing tells of it
+            await asyncio.sleep(0.05)
+
+
+async def owner_of(database: asyncpg.Connection) -> str:
+    """Where the server is that works on the first symbol."""
+    address: str = await database.fetchval(
+        "SELECT address FROM symbol_owners JOIN servers USING (server_id) WHERE symbol = $1", SYMBOLS[0]
+    )
+    return address
 
 
 async def generated(client: tradingsignals.AsyncClient) -> Signal:

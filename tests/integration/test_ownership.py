@@ -13,10 +13,12 @@ from tests.support.deadlines import within
 from tests.unit.builders import now, walk
 
 from tradingsignals_server.adapters.placeholder_policy import PlaceholderPolicy
+from tradingsignals_server.adapters.postgres import membership as membership_module
 from tradingsignals_server.adapters.postgres.connection import connection_pool
 from tradingsignals_server.adapters.postgres.membership import Membership
 from tradingsignals_server.adapters.postgres.statements import lock_key
 from tradingsignals_server.adapters.postgres.store import PostgresStore
+from tradingsignals_server.application.cluster.lanes import PeerGone
 from tradingsignals_server.application.cluster.routing import Router
 from tradingsignals_server.application.decision.pipeline import Pipeline
 from tradingsignals_server.application.decision.trader import Trader
@@ -60,6 +62,8 @@ class Way:
 
     async def process(self, bars: Sequence[Bar]) -> list[Receipt | ServiceError]:
         """See Peer."""
+        if self._address not in self._servers:
+            raise PeerGone
         return await self._servers[self._address].router.process_here(bars)
 
 
@@ -179,6 +183,46 @@ async def test_a_session_that_is_lost_comes_back_under_another_name(start: Start
     with pytest.raises(StaleState):
         await server.store.commit([MarketUpdate(BARS[0], Disposition.LATE)], now(), owner=before)
     assert await sql.fetchval("SELECT count(*) FROM servers") == 1
+
+
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> float:
+    """A session is ended that is silent for so many seconds: far fewer than in earnest."""
+    monkeypatch.setattr(membership_module, "HEARTBEAT_SECONDS", 0.05)
+    monkeypatch.setattr(membership_module, "SILENT_SECONDS", 0.5)
+    return 0.5
+
+
+async def test_a_session_that_is_silent_is_ended_by_the_others(start: Start, dsn: str, impatient: float) -> None:
+    """Its server stands still, with its connection, its locks and its memory; here it is one that nobody runs."""
+    still = Membership(dsn, lambda: None)
+    await still.join("nobody serves here")
+    assert (await still.claim(("USDCOP",))).ours == {"USDCOP"}
+    before = still.session
+    server = await start("server")
+    assert dispositions(await server.publish(BARS[:100])) == TAKEN
+    assert server.membership.holds("USDCOP")
+    with pytest.raises(StaleState):
+        await server.store.commit([MarketUpdate(BARS[100], Disposition.ACCEPTED)], now(), owner=before)
+    claim = await within(still.claim(("USDCOP",)))
+    assert (claim.ours, claim.elsewhere) == (frozenset(), {"USDCOP": "server"})
+    assert still.session not in {None, before}
+    assert dispositions(await server.publish(BARS[100:])) == {Disposition.ACCEPTED}
+    await still.leave()
+
+
+async def test_a_session_that_waits_for_the_database_is_not_silent(
+    start: Start, sql: asyncpg.Connection, impatient: float
+) -> None:
+    first, second = await start("first"), await start("second")
+    before = first.membership.session, second.membership.session
+    async with sql.transaction():
+        await sql.execute("SELECT FROM event_log FOR UPDATE")
+        claiming = asyncio.create_task(first.membership.claim(("USDCOP",)))
+        done, _ = await asyncio.wait((claiming,), timeout=4 * impatient)
+        assert not done
+    assert (await within(claiming)).ours == {"USDCOP"}
+    assert (first.membership.session, second.membership.session) == before
 
 
 async def test_a_commit_that_began_before_a_takeover_is_waited_for(start: Start, sql: asyncpg.Connection) -> None:

@@ -2,7 +2,7 @@
 
 One connection is kept for this alone. Its session holds the locks, so that they are free the moment the server is gone,
 however it went; and it listens to the commits of others. A session that is lost takes all of that with it, and the next
-one has another name.
+one has another name. A server that stands still keeps its connection, so the others end a session that is silent.
 """
 
 from __future__ import annotations
@@ -28,6 +28,9 @@ log = logging.getLogger(__name__)
 
 HEARTBEAT_SECONDS = 1.0
 """Between two looks whether the session still lives. The other side of a dead connection may never say so."""
+SILENT_SECONDS = 5.0
+"""A session that asked nothing for so long is ended by the others: its server has missed five heartbeats, so it stands
+still. Bars wait longer than this for an owner, so their publishers hear nothing of it."""
 ANSWER_SECONDS = 5.0
 """For the answer to anything asked over the session."""
 CLAIM_SECONDS = 15.0
@@ -54,6 +57,15 @@ DELETE FROM servers WHERE NOT EXISTS (
     WHERE datname = current_database() AND locktype = 'advisory' AND objsubid = 2
         AND classid = $1::int8::oid AND objid = servers.lock_key::int8::oid
 )
+"""
+# By the database's clock alone. A session in the middle of a statement is not silent: it may wait for a lock. If its
+# server stands still it is idle as soon as it has that. A user may end connections of its own, so others' are left out.
+_HEARTBEAT = """
+SELECT count(pg_terminate_backend(pid))
+FROM servers JOIN pg_locks ON classid = $1::int8::oid AND objid = servers.lock_key::int8::oid
+    JOIN pg_stat_activity USING (pid)
+WHERE locktype = 'advisory' AND objsubid = 2 AND datname = current_database() AND usename = session_user
+    AND state = 'idle' AND state_change < now() - make_interval(secs => $2)
 """
 _SHARE = """
 SELECT ceil(count(*)::float8 / (SELECT count(*) FROM servers))::int4 FROM symbol_owners JOIN servers USING (server_id)
@@ -286,13 +298,14 @@ class Membership:
         return session
 
     async def _watch(self, session: _Session) -> None:
-        """Until the session is lost: the other side of a dead connection may never say so."""
+        """Until the session is lost: be heard of by the others, and end those who are not."""
         while not session.over.is_set():
             try:
                 async with asyncio.timeout(HEARTBEAT_SECONDS):
                     await session.over.wait()
             except TimeoutError:
-                await self._asked(session, "SELECT 1")
+                if await self._asked(session, _HEARTBEAT, _Lock.SERVER, SILENT_SECONDS):
+                    log.warning("a server has said nothing for %g s; its session is ended", SILENT_SECONDS)
 
     async def _asked(self, session: _Session, statement: str, *values: object) -> Any:
         """What the database answers; None, and the end of the session, if it does not."""
