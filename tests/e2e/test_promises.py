@@ -6,7 +6,7 @@ but its seed: the name of one that failed is what to run it again with,
 `pytest "tests/e2e/test_promises.py::test_every_follower_has_it_all[seed17]"`.
 
 Most of a scenario is waiting for what was killed to come back, so several services live side by side and each plays its
-share of the seeds; one of them is two servers on one database.
+share of the seeds; one of them is two servers on one database, and one is three.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from typing import Any, TypeVar, cast
 
 import pytest
 from tests.support.bars import messages
-from tests.support.deadlines import within
+from tests.support.deadlines import DEADLINE, within
 from tests.support.folders import scratch_folder
 from tests.support.followers import STREAMS
 from tests.support.quotes import sure_buy, sure_sell
@@ -38,8 +38,8 @@ from tradingsignals.v1.event_pb2 import MarketUpdate
 T = TypeVar("T")
 
 SEEDS = int(os.environ.get("PROMISES_SEEDS", "200"))
-SERVERS = (1, 1, 2)
-"""Servers of each of the services side by side."""
+SERVERS = (1, 1, 2, 3)
+"""Servers of each of the services side by side, which play the seeds in turn."""
 
 SYMBOLS = ("USDCOP", "EURCOP")
 WARM = 60
@@ -91,6 +91,8 @@ async def played(request: pytest.FixtureRequest) -> AsyncIterator[dict[int, asyn
     try:
         yield outcomes
     finally:
+        if all(outcome.done() for outcome in outcomes.values()):
+            await asyncio.wait(lanes, timeout=DEADLINE)  # the services are on their way out
         for task in lanes:
             task.cancel()
         await asyncio.wait(lanes)
