@@ -39,6 +39,7 @@ ASKED: dict[str, tuple[str, Any]] = {
     "an empty page": ("PositionService/ListClosedPositions", position_service_pb2.ListClosedPositionsRequest()),
     "a bad name": ("PositionService/ClosePosition", position_service_pb2.ClosePositionRequest(position_id="x")),
     "a defect": ("MarketDataService/ListBars", market_data_service_pb2.ListBarsRequest()),
+    "no message": (LIST_SIGNALS, b"\xff\xff\xff"),
     "no such method": ("SystemService/Reboot", system_service_pb2.GetHealthRequest()),
     "no such service": ("NoService/GetHealth", system_service_pb2.GetHealthRequest()),
 }
