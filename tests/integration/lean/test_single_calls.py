@@ -61,7 +61,8 @@ async def answered(port: int, method: str, request: Any, deadline: float | None 
     """Make one call."""
     async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
         asking: Any = channel.unary_unary(f"/tradingsignals.v1.{method}", None, None)
-        call = asking(request.SerializeToString(), timeout=deadline, metadata=(("x-request-id", "conforming"),))
+        sent = request if isinstance(request, bytes) else request.SerializeToString()
+        call = asking(sent, timeout=deadline, metadata=(("x-request-id", "conforming"),))
         found = Answered()
         try:
             found.body = await within(call)
