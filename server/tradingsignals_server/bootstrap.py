@@ -42,6 +42,7 @@ from .domain.calendar import calendar_for
 from .rpc.convert import encode
 from .rpc.events import EventServicer
 from .rpc.lean.server import LeanServer, running_lean_server
+from .rpc.listing import JsonServicer
 from .rpc.market_data import MarketDataServicer
 from .rpc.model import ModelServicer
 from .rpc.peers import AtOwner, Peers, PeerServicer, peers, symbol_of_position, symbol_of_request
@@ -288,10 +289,12 @@ def _servicers(
 ) -> dict[str, object]:
     queries = Queries(store, broadcast)
     health = HealthReporter(store, engine, pipeline, utc_now, live_feed=settings.feed is FeedKind.PUSH)
+    signals = SignalServicer(engine, queries, broadcast, pipeline)
+    positions = PositionServicer(engine, queries, broadcast)
     return {
         "SystemService": SystemServicer(health, broadcast, settings.feed),
         "SignalService": AtOwner(
-            SignalServicer(engine, queries, broadcast, pipeline),
+            signals,
             router,
             others,
             {
@@ -300,7 +303,7 @@ def _servicers(
             },
         ),
         "PositionService": AtOwner(
-            PositionServicer(engine, queries, broadcast),
+            positions,
             router,
             others,
             {"close_position": (f"/{PACKAGE}.PositionService/ClosePosition", symbol_of_position(store))},
@@ -308,6 +311,7 @@ def _servicers(
         "MarketDataService": MarketDataServicer(router, queries, utc_now),
         "ModelService": ModelServicer(pipeline, keeper, queries),
         "EventService": EventServicer(broadcast),
+        "JsonService": JsonServicer(signals, positions),
         **text_servicers(broadcast),
     }
 

@@ -9,7 +9,9 @@ from tradingsignals.v1 import position_service_pb2 as pb
 from ..application.engine.engine import Engine
 from ..application.queries import Queries
 from ..application.streams.broadcast import Broadcast
+from ..domain.events import EventKind
 from . import wire
+from .listing import Listing
 from .streams import noun_stream
 from .validation import Checks, subscription
 
@@ -22,15 +24,15 @@ class PositionServicer:
         self._queries = queries
         self._broadcast = broadcast
 
-    async def list_active_positions(self, request: pb.ListActivePositionsRequest) -> bytes:
+    async def list_active_positions(self, request: pb.ListActivePositionsRequest) -> Listing:
         """Every open position."""
         with Checks() as checks:
             symbol = checks.symbol(request.symbol)
         page = await self._queries.store.active_positions(symbol)
         rest = pb.ListActivePositionsResponse(count=len(page.messages), through_sequence=page.through_sequence)
-        return wire.records(page.messages) + rest.SerializeToString()
+        return Listing(EventKind.POSITION_UPDATE, page.messages, rest)
 
-    async def list_closed_positions(self, request: pb.ListClosedPositionsRequest) -> bytes:
+    async def list_closed_positions(self, request: pb.ListClosedPositionsRequest) -> Listing:
         """A page of closed positions."""
         with Checks() as checks:
             limit = checks.whole(request.limit, "limit", 1, 500) if request.HasField("limit") else 50
@@ -39,7 +41,7 @@ class PositionServicer:
         rest = pb.ListClosedPositionsResponse(
             count=len(page.messages), next_page_token=token, through_sequence=page.through_sequence
         )
-        return wire.records(page.messages) + rest.SerializeToString()
+        return Listing(EventKind.POSITION_UPDATE, page.messages, rest)
 
     async def close_position(self, request: pb.ClosePositionRequest) -> bytes:
         """A position closed by hand."""

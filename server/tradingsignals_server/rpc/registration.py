@@ -18,9 +18,10 @@ from google.protobuf.descriptor import MethodDescriptor, ServiceDescriptor
 from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
 
+from .listing import Listing
 from .streams import WriteBlocked
 
-Answer = Message | bytes
+Answer = Message | bytes | Listing
 Context: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"
 Metadata = Sequence[tuple[str, str]]
 Behaviour = Callable[[Any], Coroutine[Any, Any, Any]]
@@ -62,7 +63,9 @@ def behaviour_of(servicer: object, method: MethodDescriptor) -> Behaviour:
 
 def serialised(answer: Answer) -> bytes:
     """An answer as it is sent."""
-    return answer if isinstance(answer, bytes) else answer.SerializeToString()
+    if isinstance(answer, bytes):
+        return answer
+    return answer.serialised() if isinstance(answer, Listing) else answer.SerializeToString()
 
 
 def _handler(

@@ -14,6 +14,7 @@ from google.protobuf.descriptor import FileDescriptor, ServiceDescriptor
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
+from tradingsignals.edge.v1 import json_service_pb2
 from tradingsignals.peer.v1 import peer_service_pb2
 from tradingsignals.v1 import (
     event_service_pb2,
@@ -64,7 +65,10 @@ SERVICES: dict[str, ServiceDescriptor] = {
 }
 """The services of the contract by their short name."""
 
-EDGE_SERVICES: dict[str, ServiceDescriptor] = {name: service.descriptor for name, service in TEXT_SERVICES.items()}
+EDGE_SERVICES: dict[str, ServiceDescriptor] = {
+    **{name: service.descriptor for name, service in TEXT_SERVICES.items()},
+    **json_service_pb2.DESCRIPTOR.services_by_name,
+}
 """What the edge asks for on behalf of REST callers, by the short name. Reflection tells nobody."""
 
 PEER_SERVICE: ServiceDescriptor = peer_service_pb2.DESCRIPTOR.services_by_name["PeerService"]

@@ -12,8 +12,10 @@ from ..application.engine.engine import Engine
 from ..application.ports import SignalQuery
 from ..application.queries import Queries
 from ..application.streams.broadcast import Broadcast
+from ..domain.events import EventKind
 from ..domain.window import LOOKBACK_BARS
 from . import convert, wire
+from .listing import Listing
 from .streams import noun_stream
 from .validation import DEFAULT_SYMBOL, Checks, lookback_of, subscription
 
@@ -33,7 +35,7 @@ class SignalServicer:
             symbol = checks.symbol(request.symbol)
         return wire.record(await self._queries.latest_signal(symbol))
 
-    async def list_signals(self, request: pb.ListSignalsRequest) -> bytes:
+    async def list_signals(self, request: pb.ListSignalsRequest) -> Listing:
         """A page of signals."""
         with Checks() as checks:
             limit = checks.whole(request.limit, "limit", 1, 1000) if request.HasField("limit") else 100
@@ -47,7 +49,7 @@ class SignalServicer:
         rest = pb.ListSignalsResponse(
             count=len(page.messages), next_page_token=token, through_sequence=page.through_sequence
         )
-        return wire.records(page.messages) + rest.SerializeToString()
+        return Listing(EventKind.SIGNAL, page.messages, rest)
 
     async def generate_signal(self, request: pb.GenerateSignalRequest) -> pb.GenerateSignalResponse:
         """A signal at a price."""

@@ -36,6 +36,7 @@ _DATA_FIELD = 2
 
 _SSE_TYPE = wire.record(b"text/event-stream", _CONTENT_TYPE_FIELD)
 _NDJSON_TYPE = wire.record(b"application/x-ndjson", _CONTENT_TYPE_FIELD)
+_JSON_TYPE = wire.record(b"application/json", _CONTENT_TYPE_FIELD)
 
 _PAYLOADS: Mapping[EventKind, Any] = {
     kind: event_pb2.Event.DESCRIPTOR.fields_by_number[number] for kind, number in wire.EVENT_FIELDS.items()
@@ -52,6 +53,11 @@ def server_sent_event(text: bytes, through_sequence: int) -> bytes:
 def line(text: bytes, _: int) -> bytes:
     """A line of NDJSON."""
     return _NDJSON_TYPE + wire.record(text + b"\n", _DATA_FIELD)
+
+
+def json_body(text: bytes) -> bytes:
+    """An answer that is the only one."""
+    return _JSON_TYPE + wire.record(text, _DATA_FIELD)
 
 
 @lru_cache(NOUNS_KEPT)

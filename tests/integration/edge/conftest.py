@@ -34,7 +34,7 @@ from tradingsignals_server.adapters.edge.process import Edge, running_edge
 from tradingsignals_server.adapters.edge.render import Address, EdgeConfig
 from tradingsignals_server.rpc.json_text import json_text
 from tradingsignals_server.rpc.server import EDGE_SERVICES
-from tradingsignals_server.rpc.text_answers import Framing, line, server_sent_event
+from tradingsignals_server.rpc.text_answers import Framing, json_body, line, server_sent_event
 
 DEADLINE = 20.0  # seconds, for anything that is waited for
 FRAMINGS: dict[str, Framing] = {
@@ -80,7 +80,15 @@ class Stub(grpc.GenericRpcHandler):  # type: ignore[type-arg] # generic in its t
             return grpc.unary_stream_rpc_method_handler(self.streaming(answer, FRAMINGS.get(service)), **coding)
         if method.client_streaming:
             return grpc.stream_unary_rpc_method_handler(answer, **coding)
+        if service == EDGE_SERVICES["JsonService"].full_name:
+            answer = self.as_json(answer)
         return grpc.unary_unary_rpc_method_handler(answer, **coding)
+
+    def as_json(self, answer: Any) -> Any:
+        async def text(request: Any, context: Any) -> bytes:
+            return json_body(json_text(await answer(request, context)).encode())
+
+        return text
 
     def streaming(self, answer: Any, framing: Framing | None) -> Any:
         """A stream that begins at once: by its headers or, as text, by where it stands."""

@@ -15,6 +15,7 @@ from tradingsignals_server.application.queries import Queries
 from tradingsignals_server.rpc.events import EventServicer
 from tradingsignals_server.rpc.lean.limits import Limits
 from tradingsignals_server.rpc.lean.server import LeanServer, running_lean_server
+from tradingsignals_server.rpc.listing import JsonServicer
 from tradingsignals_server.rpc.positions import PositionServicer
 from tradingsignals_server.rpc.server import SERVICES, running_server
 from tradingsignals_server.rpc.signals import SignalServicer
@@ -65,10 +66,13 @@ class Endless:
 def servicers(log: Log) -> dict[str, object]:
     """Those that stream and list; calls of ModelService are endless, and all others are defects."""
     nothing, broadcast, queries = cast(Any, None), log.broadcast, Queries(log.store, log.broadcast)
+    signals = SignalServicer(nothing, queries, broadcast, nothing)
+    positions = PositionServicer(nothing, queries, broadcast)
     return {
         **{name: _Absent() for name in SERVICES},
-        "SignalService": SignalServicer(nothing, queries, broadcast, nothing),
-        "PositionService": PositionServicer(nothing, queries, broadcast),
+        "SignalService": signals,
+        "PositionService": positions,
+        "JsonService": JsonServicer(signals, positions),
         "EventService": EventServicer(broadcast),
         "ModelService": Endless(),
         **text_servicers(broadcast),

@@ -21,6 +21,8 @@ STREAM_SERVICES = (
     ("tradingsignals.edge.v1.NewlineDelimitedService", None),
 )
 """Who writes the text of REST streams, in the order in which they are asked: for callers that accept this, for all."""
+JSON_SERVICE = "tradingsignals.edge.v1.JsonService"
+"""Who writes the text of long lists."""
 CONFIG_FILE = "envoy.yaml"
 ASSETS = ("descriptors.binpb", "openapi.json", "docs.html")
 
@@ -95,6 +97,7 @@ class _Contract:
 
     package: str
     services: list[str]
+    json_paths: list[str]  # paths of calls that JSON_SERVICE answers: "/api/signals/history"
     rest_streams: list[str]  # paths of server-streaming calls: "/api/events"
     grpc_streams: list[str]  # paths of server-streaming calls: "/package.Service/Method"
     grpc_uploads: list[str]  # paths of client-streaming calls: "/package.Service/Method"
@@ -120,6 +123,7 @@ def render(config: EdgeConfig, folder: Path) -> str:
         stream_cluster="streams" if config.streams else "server",
         has_name=lambda places: not all(re.fullmatch(r"[\d.]+|.*:.*", place.host) for place in places),
         stream_services=STREAM_SERVICES,
+        json_service=JSON_SERVICE,
         contract=_read_contract((assets / "descriptors.binpb").read_bytes()),
         docs_policy=_docs_policy((assets / "docs.html").read_text(encoding="utf-8")),
         grpc_codes=GRPC_CODES,
@@ -148,10 +152,14 @@ def _asset_folder() -> Path:
 
 
 def _read_contract(descriptors: bytes) -> _Contract:
-    contract = _Contract(PACKAGE, [], [], [], [], [])
+    contract = _Contract(PACKAGE, [], [], [], [], [], [])
     for file in FileDescriptorSet.FromString(descriptors).file:
-        for service in file.service if file.package == PACKAGE else ():
+        for service in file.service:
             name = f"{file.package}.{service.name}"
+            if name == JSON_SERVICE:
+                contract.json_paths.extend(path for method in service.method for path in _rest_paths(method))
+            if file.package != PACKAGE:
+                continue
             contract.services.append(name)
             for method in service.method:
                 paths = list(_rest_paths(method))

@@ -14,7 +14,7 @@ from tradingsignals.v1 import event_service_pb2, position_service_pb2, signal_se
 from ...application.streams.broadcast import Broadcast
 from ..answers import EVENTS, NOUNS, AnswerForm
 from ..registration import Behaviour, behaviour_of, serialised
-from ..server import SERVICES
+from ..server import EDGE_SERVICES, SERVICES
 from ..streams import answer_stream
 from ..text_services import TEXT_SERVICES, Asked
 from ..validation import subscription
@@ -71,15 +71,15 @@ class Methods:
 
 
 def _single_calls(servicers: Mapping[str, object]) -> dict[str, tuple[type[Message], Method]]:
-    """Every method of the contract that takes one message and answers with one."""
+    """Every method that takes one message and answers with one."""
     return {
-        _path(name, method.name): (
+        f"/{service.full_name}/{method.name}": (
             GetMessageClass(method.input_type),
             _answering(behaviour_of(servicers[name], method)),
         )
-        for name in SERVICES.keys() & servicers.keys()
-        for method in SERVICES[name].methods
-        if not method.client_streaming and not method.server_streaming
+        for name, service in (SERVICES | EDGE_SERVICES).items()
+        for method in service.methods
+        if name in servicers and not method.client_streaming and not method.server_streaming
     }
 
 

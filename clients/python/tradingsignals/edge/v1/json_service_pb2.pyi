@@ -1,0 +1,8 @@
+from google.api import annotations_pb2 as _annotations_pb2
+from google.api import httpbody_pb2 as _httpbody_pb2
+from tradingsignals.v1 import position_service_pb2 as _position_service_pb2
+from tradingsignals.v1 import signal_service_pb2 as _signal_service_pb2
+from google.protobuf import descriptor as _descriptor
+from typing import ClassVar as _ClassVar
+
+DESCRIPTOR: _descriptor.FileDescriptor
