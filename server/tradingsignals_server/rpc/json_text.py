@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
-from functools import cache, partial
+from functools import cache, lru_cache, partial
 from json.encoder import encode_basestring
 from operator import attrgetter
 from typing import Any, Final
@@ -35,6 +35,7 @@ def json_text(message: Message) -> str:
     return _writer_of(message.DESCRIPTOR)(message)
 
 
+@lru_cache(1024)  # times come together: bars of all symbols, entries of one commit
 def timestamp(seconds: int, nanos: int) -> str:
     """A time in RFC 3339, with as many digits of the second as it needs: none, three, six or nine."""
     text = (_EPOCH + timedelta(seconds=seconds)).isoformat()
