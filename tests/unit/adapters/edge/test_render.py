@@ -149,7 +149,7 @@ def test_who_writes_text_is_asked_on_the_paths_of_the_public_streams() -> None:
 
 
 def test_streams_may_come_from_elsewhere() -> None:
-    """All of them, by REST and by gRPC, and nothing else."""
+    """All of them, by REST and by gRPC, and single calls with them; uploads, health and reflection do not."""
     document = rendered(EdgeConfig(CONFIG.listen, CONFIG.backend, streams=(Address("127.0.0.1", 50052),)))
     server, streams = document["static_resources"]["clusters"]
     assert (server["name"], streams["name"]) == ("server", "streams")
@@ -158,8 +158,9 @@ def test_streams_may_come_from_elsewhere() -> None:
     own = {"name", "load_assignment"}
     assert {key: streams[key] for key in streams.keys() - own} == {key: server[key] for key in server.keys() - own}
     there = {
-        route["match"].get("path") or route["match"]["safe_regex"]["regex"]
+        match.get("path") or match.get("prefix") or match["safe_regex"]["regex"]
         for route in routes(document)
+        for match in [route["match"]]
         if route.get("route", {}).get("cluster") == "streams"
     }
     assert there == {
@@ -169,6 +170,8 @@ def test_streams_may_come_from_elsewhere() -> None:
         "/api/signals/stream/?",
         "/api/signals/positions/stream/?",
         "/api/events/?",
+        "/tradingsignals.v1.",
+        "/",
     }
     assert {route["route"]["cluster"] for route in routes(rendered()) if "route" in route} == {"server"}
 
