@@ -35,12 +35,12 @@ class Database:
 class Service:
     """A running service: the public port, the port of the gRPC server behind it, its process and its log.
 
-    stream_port: the port behind the edge that streams are followed on; `grpc_port` unless they have one of their own.
+    lean_port: the port behind the edge that streams are followed on; `grpc_port` unless they have one of their own.
     """
 
     rest_port: int
     grpc_port: int
-    stream_port: int
+    lean_port: int
     pid: int
     log: Path
 
@@ -84,12 +84,12 @@ async def running_service(
 ) -> AsyncIterator[Service]:
     """The service on `database`, with all settings at their defaults but for where it listens and what decides."""
     rest_port, grpc_port, log = free_port(), free_port(), database.folder / "service.log"
-    stream_port = free_port() if "stream_port" in Settings.model_fields else grpc_port
+    lean_port = free_port() if "lean_port" in Settings.model_fields else grpc_port
     environment = {
         "SIGNAL_SERVICE_PORT": str(rest_port),
         # Several servers take the ports after the first one too, so they take free ones.
         "GRPC_PORT": "0" if "--servers" in arguments else str(grpc_port),
-        "STREAM_PORT": str(stream_port),
+        "LEAN_PORT": str(lean_port),
         "DATA_DIR": str(database.folder / "data"),
         "POSTGRES_HOST": str(database.socket_folder),
         "POSTGRES_DB": database.name,
@@ -99,7 +99,7 @@ async def running_service(
     command = (*CLI, "up", *arguments)
     async with running(command, folder=database.folder, log=log, environment=environment) as process:
         await until_healthy(process, rest_port)
-        yield Service(rest_port, grpc_port, stream_port, process.pid, log)
+        yield Service(rest_port, grpc_port, lean_port, process.pid, log)
 
 
 @asynccontextmanager

@@ -42,7 +42,7 @@ def direct(service: Service, *, streams_per_connection: int = STREAMS_PER_CONNEC
     return Way(
         f"gRPC, {how}",
         "grpc",
-        service.stream_port,
+        service.lean_port,
         SIGNALS_METHOD,
         _every_signal(),
         streams_per_connection=streams_per_connection,
@@ -54,7 +54,7 @@ def straight(service: Service) -> list[Way]:
     if it is another.
     """
     ways = [direct(service), direct(service, streams_per_connection=1)]
-    if service.stream_port != service.grpc_port:
+    if service.lean_port != service.grpc_port:
         ways.append(replace(ways[0], name="gRPC, the port of the calls", port=service.grpc_port))
     return ways
 

@@ -68,7 +68,7 @@ class Service:
     """
 
     grpc_port: int
-    stream_port: int | None
+    lean_port: int | None
     dsn: str
     pipeline: Pipeline
     farewell: Callable[[], Awaitable[None]]
@@ -94,7 +94,7 @@ async def everything(settings: Settings) -> AsyncIterator[Everything]:
         config = EdgeConfig(
             listen=Address(settings.signal_service_host, settings.signal_service_port),
             backend=Address(settings.grpc_host, service.grpc_port),
-            streams=() if service.stream_port is None else (Address(settings.grpc_host, service.stream_port),),
+            lean=() if service.lean_port is None else (Address(settings.grpc_host, service.lean_port),),
         )
         async with running_edge(config, settings.data_dir / "edge") as edge:
             try:
@@ -130,14 +130,14 @@ class Several:
 @asynccontextmanager
 async def several(settings: Settings) -> AsyncIterator[Several]:
     """The database if none is named, the servers in processes of their own, and the edge."""
-    ports = fleet_ports(settings.grpc_port, settings.servers, streams=settings.stream_port > 0)
+    ports = fleet_ports(settings.grpc_port, settings.servers, lean=settings.lean_port > 0)
     async with database(settings) as dsn, running_fleet(ports, settings.of_a_server(dsn)) as fleet:
         first, *further = (Address("127.0.0.1", server.port) for server in fleet)
         config = EdgeConfig(
             listen=Address(settings.signal_service_host, settings.signal_service_port),
             backend=first,
             further_backends=tuple(further),
-            streams=tuple(Address("127.0.0.1", server.stream_port) for server in fleet if server.stream_port),
+            lean=tuple(Address("127.0.0.1", server.lean_port) for server in fleet if server.lean_port),
         )
         async with running_edge(config, settings.data_dir / "edge") as edge:
             try:
@@ -212,12 +212,12 @@ async def serving(settings: Settings, dsn: str) -> AsyncIterator[Service]:
                     peer_servicer=PeerServicer(router),
                     before_serving=join,
                 ) as server,
-                _streams(settings, broadcast, servicers, metadata) as streams,
+                _lean_path(settings, broadcast, servicers, metadata) as lean,
             ):
 
                 async def not_serving() -> None:
-                    if streams is not None:
-                        streams.not_serving()
+                    if lean is not None:
+                        lean.not_serving()
                     await server.not_serving()
 
                 async def farewell() -> None:
@@ -226,7 +226,7 @@ async def serving(settings: Settings, dsn: str) -> AsyncIterator[Service]:
 
                 feeding = background.create_task(_fed(_feed(settings), router, membership))
                 try:
-                    yield Service(server.port, None if streams is None else streams.port, dsn, pipeline, farewell)
+                    yield Service(server.port, None if lean is None else lean.port, dsn, pipeline, farewell)
                 finally:
                     feeding.cancel()
                     await not_serving()
@@ -258,15 +258,15 @@ async def _fed(feed: Feed | None, sink: MarketDataSink, membership: Membership) 
 
 
 @asynccontextmanager
-async def _streams(
+async def _lean_path(
     settings: Settings, broadcast: Broadcast, servicers: Mapping[str, object], metadata: Metadata
 ) -> AsyncIterator[LeanServer | None]:
-    """The server of the streams, if they have a port of their own."""
-    if not settings.stream_port:
+    """The lean path, if it has a port."""
+    if not settings.lean_port:
         yield None
         return
     async with running_lean_server(
-        settings.grpc_host, settings.stream_port, broadcast, servicers, metadata, settings.stream_stall_seconds
+        settings.grpc_host, settings.lean_port, broadcast, servicers, metadata, settings.stream_stall_seconds
     ) as server:
         yield server
 

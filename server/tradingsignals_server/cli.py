@@ -214,15 +214,15 @@ def export(
 )
 @click.option("--listen", default="0.0.0.0:8003", show_default=True, help="Where the edge is to listen.")
 @click.option(
-    "--streams",
+    "--lean",
     multiple=True,
-    help="Where its streams come from (STREAM_PORT), if not from the same place; may be given several times.",
+    help="Where it serves the same for less (LEAN_PORT), if it does; may be given several times.",
 )
-def edge(out: Path, backends: tuple[str, ...], listen: str, streams: tuple[str, ...]) -> None:
+def edge(out: Path, backends: tuple[str, ...], listen: str, lean: tuple[str, ...]) -> None:
     """Write all that an Envoy of your own needs: its configuration and the files it serves."""
     from .commands import edge as command
 
-    command.write(out, backends, listen, streams)
+    command.write(out, backends, listen, lean)
 
 
 def _settings(bars: Path | None, speed: float | None, feed: str | None, servers: int | None = None) -> Settings:

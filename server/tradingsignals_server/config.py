@@ -67,17 +67,17 @@ class Settings(BaseSettings):
     grpc_host: str = Field("127.0.0.1", description="Address of the gRPC server behind the edge.")
     grpc_port: Port = Field(50051, description="Port of the gRPC server behind the edge. 0 takes a free one.")
 
-    stream_port: Port = Field(
+    lean_port: Port = Field(
         50052,
-        description="Port behind the edge for the streams, which are written to many followers at once. 0: they come "
-        "from GRPC_PORT, like everything else.",
+        description="Port behind the edge of the lean path, which serves streams and single calls at a fraction of the "
+        "cost. 0: they come from GRPC_PORT, like everything else.",
     )
 
     # Several servers on one database
     servers: Annotated[int, Field(ge=1, le=64)] = Field(
         1,
         description="Servers that `up` starts, for a machine with more cores: at GRPC_PORT and the ports after it, and "
-        "their streams at the ports after those.",
+        "their lean paths at the ports after those.",
     )
     peer_host: str | None = Field(
         None,

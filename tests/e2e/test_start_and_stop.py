@@ -143,13 +143,13 @@ async def refusal(service: RunningService) -> str:
     return said[0]
 
 
-@pytest.mark.parametrize("setting", ["SIGNAL_SERVICE_PORT", "GRPC_PORT", "STREAM_PORT"])
+@pytest.mark.parametrize("setting", ["SIGNAL_SERVICE_PORT", "GRPC_PORT", "LEAN_PORT"])
 async def test_a_port_that_is_taken(folder: Path, setting: str) -> None:
     async with service_in(folder) as service:
         ports = {
             "SIGNAL_SERVICE_PORT": service.port,
             "GRPC_PORT": service.grpc_port,
-            "STREAM_PORT": service.stream_port,
+            "LEAN_PORT": service.lean_port,
         }
         port = ports[setting]
         with taken(port):

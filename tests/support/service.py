@@ -30,12 +30,12 @@ class RunningService:
 
     def __init__(self, folder: Path, arguments: tuple[str, ...], settings: Mapping[str, str]) -> None:
         self.folder = folder
-        self.port, self.grpc_port, self.stream_port = free_ports(3)
+        self.port, self.grpc_port, self.lean_port = free_ports(3)
         self._arguments = arguments
         self._settings = {
             "SIGNAL_SERVICE_PORT": str(self.port),
             "GRPC_PORT": str(self.grpc_port),
-            "STREAM_PORT": str(self.stream_port),
+            "LEAN_PORT": str(self.lean_port),
             "FEED": "push",
             "LOG_LEVEL": "WARNING",
             "MODEL_PATH": "placeholder",
@@ -63,7 +63,7 @@ class RunningService:
     @property
     def stream_address(self) -> str:
         """The server's streams, without the edge."""
-        return f"127.0.0.1:{self.stream_port}"
+        return f"127.0.0.1:{self.lean_port}"
 
     @property
     def dsn(self) -> str:

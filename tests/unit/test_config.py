@@ -139,7 +139,7 @@ IMPOSSIBLE = [
     ("SIGNAL_SERVICE_PORT", "-1"),
     ("SIGNAL_SERVICE_PORT", "http"),
     ("GRPC_PORT", "1.5"),
-    ("STREAM_PORT", "65536"),
+    ("LEAN_PORT", "65536"),
     ("POSTGRES_PORT", "70000"),
     ("FEED", "carrier-pigeon"),
     ("REPLAY_SPEED", "-1"),

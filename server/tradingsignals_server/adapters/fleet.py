@@ -33,10 +33,10 @@ class ServerFailed(Exception):
 class ServerProcess:
     """One of the servers, through all its lives, at one port."""
 
-    def __init__(self, port: int, stream_port: int, settings: Mapping[str, str]) -> None:
+    def __init__(self, port: int, lean_port: int, settings: Mapping[str, str]) -> None:
         self.port = port
-        self.stream_port = stream_port
-        own = {"GRPC_HOST": _HOST, "GRPC_PORT": str(port), "STREAM_PORT": str(stream_port)}
+        self.lean_port = lean_port
+        own = {"GRPC_HOST": _HOST, "GRPC_PORT": str(port), "LEAN_PORT": str(lean_port)}
         self._settings = {**settings, **own}
         self._process: asyncio.subprocess.Process | None = None
         self._one_at_a_time = asyncio.Lock()
@@ -147,7 +147,7 @@ async def running_fleet(
     Raises:
         ServerFailed: one does not start.
     """
-    fleet = [ServerProcess(port, stream_port, settings) for port, stream_port in ports]
+    fleet = [ServerProcess(port, lean_port, settings) for port, lean_port in ports]
     keepers: list[asyncio.Task[None]] = []
     try:
         await fleet[0].start()  # which brings the schema up to date
@@ -162,13 +162,13 @@ async def running_fleet(
         await asyncio.gather(*(server.stop() for server in fleet))
 
 
-def fleet_ports(first: int, count: int, *, streams: bool) -> list[tuple[int, int]]:
-    """Ports of so many servers, and of their streams, 0 if those have none of their own.
+def fleet_ports(first: int, count: int, *, lean: bool) -> list[tuple[int, int]]:
+    """Ports of so many servers, and of their lean paths, 0 if they have none.
 
-    The servers' are `first` and those after it, the streams' come after them; free ones if `first` is 0.
+    The servers' are `first` and those after it, those of the lean paths come after them; free ones if `first` is 0.
     """
-    ports = _ports(first, 2 * count if streams else count)
-    return list(zip(ports[:count], ports[count:] if streams else [0] * count, strict=True))
+    ports = _ports(first, 2 * count if lean else count)
+    return list(zip(ports[:count], ports[count:] if lean else [0] * count, strict=True))
 
 
 def _ports(first: int, count: int) -> list[int]:

@@ -10,15 +10,15 @@ import click
 from ..adapters.edge.render import Address, EdgeConfig, write_edge_files
 
 
-def write(out: Path, backends: Sequence[str], listen: str, streams: Sequence[str]) -> None:
-    """Write the edge's files for gRPC servers at `backends` into `out`; their streams come from `streams`, if any."""
+def write(out: Path, backends: Sequence[str], listen: str, lean: Sequence[str]) -> None:
+    """Write the edge's files for gRPC servers at `backends` into `out`; `lean` is where they serve the same for less."""
     # An Envoy elsewhere may not write where its files lie, so its own interface is a port that only its host sees.
     first, *further = (_address(backend, "--backend") for backend in backends)
     config = EdgeConfig(
         listen=_address(listen, "--listen"),
         backend=first,
         further_backends=tuple(further),
-        streams=tuple(_address(place, "--streams") for place in streams),
+        lean=tuple(_address(place, "--lean") for place in lean),
         admin=Address("127.0.0.1", 9901),
     )
     write_edge_files(config, out)

@@ -44,10 +44,10 @@ class Edges:
 async def edges(tmp_path: Path) -> AsyncIterator[Edges]:
     async with both(await Log.with_entries(100)) as sides:
         listen, backend = Address("127.0.0.1", 0), Address("127.0.0.1", sides.aio)
-        streams = Address("127.0.0.1", sides.lean)
+        lean_path = Address("127.0.0.1", sides.lean)
         async with (
             running_edge(EdgeConfig(listen, backend), tmp_path / "aio", drain_seconds=0.1) as aio,
-            running_edge(EdgeConfig(listen, backend, streams=(streams,)), tmp_path / "lean", drain_seconds=0.1) as lean,
+            running_edge(EdgeConfig(listen, backend, lean=(lean_path,)), tmp_path / "lean", drain_seconds=0.1) as lean,
         ):
             yield Edges(sides, aio.port, lean.port)
 

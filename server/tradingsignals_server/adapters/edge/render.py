@@ -61,8 +61,8 @@ class EdgeConfig:
     backend: Address
     # Further servers of the same database, which calls go to in turn.
     further_backends: tuple[Address, ...] = ()
-    # Where streams come from, if not from the backends.
-    streams: tuple[Address, ...] = ()
+    # Where the backends serve the same for less, if they do: streams, and calls that take one message.
+    lean: tuple[Address, ...] = ()
     # Where Envoy's own interface listens. A path is a Unix socket that only this user can open; if it is relative, then
     # to the folder that Envoy runs in.
     admin: Path | Address = Path("admin.sock")
@@ -119,8 +119,8 @@ def render(config: EdgeConfig, folder: Path) -> str:
         edge=config,
         folder=folder.as_posix(),
         admin_path=config.admin.as_posix() if isinstance(config.admin, Path) else None,
-        upstreams={"server": config.backends, **({"streams": config.streams} if config.streams else {})},
-        stream_cluster="streams" if config.streams else "server",
+        upstreams={"server": config.backends, **({"lean": config.lean} if config.lean else {})},
+        cluster="lean" if config.lean else "server",
         has_name=lambda places: not all(re.fullmatch(r"[\d.]+|.*:.*", place.host) for place in places),
         stream_services=STREAM_SERVICES,
         json_service=JSON_SERVICE,

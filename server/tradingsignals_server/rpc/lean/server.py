@@ -175,7 +175,7 @@ class LeanServer:
                 lambda: Connection(self, self._limits), host, port, backlog=BACKLOG, reuse_port=False
             )
         except OSError as error:
-            raise PortTaken(host, port, os.strerror(error.errno or 0).lower(), "STREAM_PORT") from error
+            raise PortTaken(host, port, os.strerror(error.errno or 0).lower(), "LEAN_PORT") from error
         self.port = listening.sockets[0].getsockname()[1]
         silence = self.start()
         looking = asyncio.create_task(self._keep_looking())

@@ -148,20 +148,20 @@ def test_who_writes_text_is_asked_on_the_paths_of_the_public_streams() -> None:
         assert {stream[1:] for stream in streams["tradingsignals.edge.v1"] if stream[0] == short} == public
 
 
-def test_streams_may_come_from_elsewhere() -> None:
-    """All of them, by REST and by gRPC, and single calls with them; uploads, health and reflection do not."""
-    document = rendered(EdgeConfig(CONFIG.listen, CONFIG.backend, streams=(Address("127.0.0.1", 50052),)))
-    server, streams = document["static_resources"]["clusters"]
-    assert (server["name"], streams["name"]) == ("server", "streams")
-    (endpoint,) = streams["load_assignment"]["endpoints"][0]["lb_endpoints"]
+def test_there_may_be_a_lean_path() -> None:
+    """All streams and single calls take it, by REST and by gRPC; uploads, health and reflection do not."""
+    document = rendered(EdgeConfig(CONFIG.listen, CONFIG.backend, lean=(Address("127.0.0.1", 50052),)))
+    server, lean = document["static_resources"]["clusters"]
+    assert (server["name"], lean["name"]) == ("server", "lean")
+    (endpoint,) = lean["load_assignment"]["endpoints"][0]["lb_endpoints"]
     assert socket_address(endpoint["endpoint"]["address"]) == ("127.0.0.1", 50052)
     own = {"name", "load_assignment"}
-    assert {key: streams[key] for key in streams.keys() - own} == {key: server[key] for key in server.keys() - own}
+    assert {key: lean[key] for key in lean.keys() - own} == {key: server[key] for key in server.keys() - own}
     there = {
         match.get("path") or match.get("prefix") or match["safe_regex"]["regex"]
         for route in routes(document)
         for match in [route["match"]]
-        if route.get("route", {}).get("cluster") == "streams"
+        if route.get("route", {}).get("cluster") == "lean"
     }
     assert there == {
         "/tradingsignals.v1.SignalService/StreamSignals",
@@ -170,6 +170,9 @@ def test_streams_may_come_from_elsewhere() -> None:
         "/api/signals/stream/?",
         "/api/signals/positions/stream/?",
         "/api/events/?",
+        "/api/signals/history/?",
+        "/api/signals/positions/active/?",
+        "/api/signals/positions/closed/?",
         "/tradingsignals.v1.",
         "/",
     }
