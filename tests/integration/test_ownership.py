@@ -173,6 +173,38 @@ async def test_an_owner_that_lost_its_session_commits_nothing_more(start: Start,
     assert await sql.fetchval("SELECT count(*) FROM signals") == len(BARS) - 49
 
 
+async def test_a_takeover_between_looking_and_locking_is_seen(start: Start, dsn: str, sql: asyncpg.Connection) -> None:
+    """The commit has looked who owns its symbol, and waits for the lock on the log, which the taker holds."""
+    first = await start("first")
+    await first.publish(BARS[:100])
+    watching = await asyncpg.connect(dsn)
+    async with sql.transaction():
+        await sql.execute("UPDATE event_log SET takeovers = takeovers + 1")
+        await sql.execute("UPDATE symbol_owners SET server_id = gen_random_uuid()")
+        bar = MarketUpdate(BARS[100], Disposition.ACCEPTED)
+        committing = asyncio.create_task(first.store.commit([bar], now(), owner=first.membership.session))
+        await within(_waits_for_a_lock(watching))
+    with pytest.raises(StaleState):
+        await within(committing)
+    await watching.close()
+
+
+async def _waits_for_a_lock(watching: asyncpg.Connection) -> None:
+    """Polled: PostgreSQL tells nobody that a statement waits for a lock."""
+    while not await watching.fetchval(
+        "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
+    ):
+        pass
+
+
+async def test_a_takeover_counts(start: Start, sql: asyncpg.Connection) -> None:
+    """Else a commit that waits for the taker's lock would not know."""
+    server = await start("server")
+    before = await sql.fetchval("SELECT takeovers FROM event_log")
+    await server.publish(BARS[:1])
+    assert await sql.fetchval("SELECT takeovers FROM event_log") == before + 1
+
+
 async def test_a_session_that_is_lost_comes_back_under_another_name(start: Start, sql: asyncpg.Connection) -> None:
     server = await start("only")
     await server.publish(BARS[:100])

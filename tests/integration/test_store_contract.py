@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import timedelta
+from typing import Any
 from uuid import UUID, uuid4
 
 import asyncpg
@@ -137,6 +138,28 @@ class TestAtomicity:
 
         entries = await store.commit(good, NOW)
         assert [entry.sequence for entry in entries] == [4, 5, 6]
+
+    async def test_where_the_log_ends_is_guessed_once_it_was_known(
+        self, store: PostgresStore, another_store: PostgresStore, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """A commit takes one statement, unless another server has committed in between."""
+        stepped: list[PostgresStore] = []
+        in_steps = PostgresStore._commit_in_steps
+
+        async def noted(self: PostgresStore, *arguments: Any) -> Sequence[LogEntry]:
+            stepped.append(self)
+            return await in_steps(self, *arguments)
+
+        monkeypatch.setattr(PostgresStore, "_commit_in_steps", noted)
+        for n in range(3):
+            (entry,) = await store.commit([stored(bar(n))], NOW)
+            assert entry.sequence == n + 1
+        assert stepped == [store]
+        await another_store.commit([stored(bar(3))], NOW)
+        (entry,) = await store.commit([stored(bar(4))], NOW)
+        assert entry.sequence == 5
+        assert (await store.entries_after(4, 9)) == [entry]
+        assert stepped == [store, another_store, store]
 
     async def test_a_caller_that_gives_up_leaves_nothing_or_all(
         self, store: PostgresStore, sql: asyncpg.Connection

@@ -11,7 +11,7 @@ from ..adapters.edge.render import Address, EdgeConfig, write_edge_files
 
 
 def write(out: Path, backends: Sequence[str], listen: str, lean: Sequence[str]) -> None:
-    """Write the edge's files for gRPC servers at `backends` into `out`; `lean` is where they serve the same for less."""
+    """Write the edge's files for gRPC servers at `backends` into `out`; `lean`: where they serve the same for less."""
     # An Envoy elsewhere may not write where its files lie, so its own interface is a port that only its host sees.
     first, *further = (_address(backend, "--backend") for backend in backends)
     config = EdgeConfig(

@@ -76,9 +76,10 @@ _LEAVE = "DELETE FROM servers WHERE server_id = $1"
 _OTHERS = "SELECT count(*) FROM servers WHERE server_id <> $1"
 _LOCK = "SELECT pg_try_advisory_lock($1, $2)"
 _TRY = "SELECT key FROM unnest($2::int4[]) AS key WHERE pg_try_advisory_lock($1, key)"
-# Behind the row lock of the log no commit of the owner before is under way, and none comes after.
+# Behind the row lock of the log no commit of the owner before is under way, and none comes after; one that has looked
+# who owns the symbol and waits for the lock finds one takeover more than it has seen.
 _TAKE = """
-WITH head AS MATERIALIZED (SELECT last_sequence FROM event_log FOR UPDATE),
+WITH head AS (UPDATE event_log SET takeovers = takeovers + 1 RETURNING last_sequence),
 taken AS (
     INSERT INTO symbol_owners (lock_key, symbol, server_id)
     SELECT key, symbol, $1 FROM head, unnest($2::int4[], $3::text[]) AS new(key, symbol)

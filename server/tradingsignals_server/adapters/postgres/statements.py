@@ -35,34 +35,41 @@ _NEVER_CHANGES = {
 }
 
 
-def _insert(table: str, types: Mapping[str, str], first_parameter: int, tail: str = "") -> str:
-    """INSERT of any number of rows, given as one array a column from `first_parameter` on."""
+def _insert(table: str, types: Mapping[str, str], first_parameter: int, tail: str = "", source: str = "") -> str:
+    """INSERT of any number of rows, one array a column from `first_parameter` on; none if `source` has no row."""
     parameters = ", ".join(f"${first_parameter + i}::{type_}[]" for i, type_ in enumerate(types.values()))
     values = ", ".join(f"string_to_array({c}, E'\\n')" if c == "reasoning" else c for c in types)
     names = ", ".join(types)
-    return f"INSERT INTO {table} ({names}) SELECT {values} FROM unnest({parameters}) AS new({names}) {tail}"
+    return f"INSERT INTO {table} ({names}) SELECT {values} FROM {source}unnest({parameters}) AS new({names}) {tail}"
 
 
-def _commit_statement() -> str:
-    """One statement, so one round trip, for all rows of a batch."""
-    position, state = "ON CONFLICT (position_id)", "ON CONFLICT (symbol, policy, shadow)"
-    steps, first = [], 1
-    for table, types, tail in (
-        ("bars", BAR_COLUMNS, ""),
-        ("signals", SIGNAL_COLUMNS, ""),
-        ("positions", POSITION_COLUMNS, f"{position} {_update(POSITION_COLUMNS)}"),
-        ("recurrent_states", STATE_COLUMNS, f"{state} {_update(STATE_COLUMNS)}"),
-    ):
-        steps.append(f"new_{table} AS ({_insert(table, types, first, tail)})")
+@lru_cache
+def commit_statement(tables: Sequence[str], *, at_once: bool) -> str:
+    """One statement for all rows of a batch, of which there are some in `tables`.
+
+    Parameters: an array a column of each of `tables`; the session that owns the symbols, or null; their lock keys. The
+    statement inserts the entries of the log only if the symbols are that session's.
+
+    In steps, it comes behind APPEND in a transaction. At once, it is the whole transaction, and takes three parameters
+    more: how many sequences to take, how many of them are signals, and the last sequence of the log, which is guessed.
+    Then it inserts nothing if the guess was wrong.
+    """
+    owner = 1 + sum(len(_TABLES[table][0]) for table in tables)
+    ours = _OURS.format(owner=f"${owner}", keys=f"${owner + 1}")
+    steps: dict[str, str] = {}
+    if at_once:
+        taken = {"first": owner + 2, "second": owner + 3, "third": owner + 4}
+        steps["head"] = _TAKE_AT_ONCE.format(ours=ours, notify=_NOTIFY.format(owner=f"${owner}"), **taken)
+    first = 1
+    for table in tables:
+        types, tail = _TABLES[table]
+        if table == "events" and not at_once:
+            tail = f"WHERE {ours}"
+        steps[f"new_{table}"] = _insert(table, types, first, tail, "head, " if at_once else "")
         first += len(types)
-    owner = first + len(EVENT_COLUMNS)
-    # This statement's snapshot was taken after the head of the log was locked, and who takes a symbol over writes so
-    # under that lock: what is seen here holds until the commit. Without its entries the caller takes all of it back.
-    still_ours = (
-        f"WHERE ${owner}::uuid IS NULL OR (SELECT count(*) FROM symbol_owners "
-        f"WHERE lock_key = ANY (${owner + 1}::int4[]) AND server_id = ${owner}) = cardinality(${owner + 1}::int4[])"
-    )
-    return f"WITH {', '.join(steps)} {_insert('events', EVENT_COLUMNS, first, still_ours)}"
+    events = steps.pop("new_events")
+    before = ", ".join(f"{name} AS ({step})" for name, step in steps.items())
+    return f"WITH {before} {events}" if before else events
 
 
 def _shadow_statement() -> str:
@@ -81,14 +88,37 @@ def _update(types: Mapping[str, str]) -> str:
 CHANNEL = "tradingsignals_log"
 """Where servers hear of each other's commits."""
 
-APPEND = (
-    "UPDATE event_log SET last_sequence = last_sequence + $1, signals = signals + $2 RETURNING last_sequence, "
-    f"CASE WHEN EXISTS (SELECT FROM servers WHERE server_id <> $3) THEN pg_notify('{CHANNEL}', '') END"
-)
-"""Takes the sequences of a batch and locks the head of the log; at the commit the other servers, if any, are woken."""
+_NOTIFY = "CASE WHEN EXISTS (SELECT FROM servers WHERE server_id <> {owner}) THEN pg_notify('" + CHANNEL + "', '') END"
+"""At the commit the other servers, if there are any, are woken."""
 
-COMMIT = _commit_statement()
-"""The rows of a batch. After its arrays come the session that owns its symbols, or null, and their lock keys."""
+APPEND = (
+    "UPDATE event_log SET last_sequence = last_sequence + $1, signals = signals + $2 "
+    f"RETURNING last_sequence, {_NOTIFY.format(owner='$3')}"
+)
+"""Takes the sequences of a batch, and locks the head of the log to the end of the transaction."""
+
+# In steps, this is asked behind the lock on the head of the log, and who takes a symbol over writes so under that lock:
+# what is seen holds until the commit. At once, it is asked of a snapshot that may be older than the lock.
+_OURS = (
+    "({owner}::uuid IS NULL OR (SELECT count(*) FROM symbol_owners "
+    "WHERE lock_key = ANY ({keys}::int4[]) AND server_id = {owner}) = cardinality({keys}::int4[]))"
+)
+# The row that is updated is the newest, looked at again when its lock is there; the one that is selected is that of the
+# snapshot. If they agree on the takeovers, the snapshot has seen all of them.
+_TAKE_AT_ONCE = (
+    "UPDATE event_log SET last_sequence = last_sequence + ${first}::int8, signals = signals + ${second}::int8 "
+    "WHERE last_sequence = ${third}::int8 AND takeovers = (SELECT takeovers FROM event_log) AND {ours} "
+    "RETURNING {notify} AS notified"
+)
+
+_TABLES: Mapping[str, tuple[Mapping[str, str], str]] = {
+    "bars": (BAR_COLUMNS, ""),
+    "signals": (SIGNAL_COLUMNS, ""),
+    "positions": (POSITION_COLUMNS, f"ON CONFLICT (position_id) {_update(POSITION_COLUMNS)}"),
+    "recurrent_states": (STATE_COLUMNS, f"ON CONFLICT (symbol, policy, shadow) {_update(STATE_COLUMNS)}"),
+    "events": (EVENT_COLUMNS, ""),
+}
+"""What a commit writes: columns, and what becomes of a row that is there already."""
 
 SHADOW = _shadow_statement()
 
@@ -127,22 +157,25 @@ FROM bounds, generate_series(0, bounds.last - bounds.first) AS n, LATERAL (SELEC
 """
 
 
-def commit_parameters(
+def commit_rows(
     events: Sequence[Event], entries: Sequence[LogEntry], carried: Sequence[CarriedState]
-) -> list[Sequence[Any]]:
-    """The arrays that the commit statement takes, for all tables."""
+) -> tuple[tuple[str, ...], list[Sequence[Any]]]:
+    """The tables that a commit writes to, and the arrays of all their columns."""
     pairs = list(zip(events, entries, strict=True))
-    bars = [bar_row(event, entry) for event, entry in pairs if isinstance(event, MarketUpdate)]
-    signals = [signal_row(event, entry) for event, entry in pairs if isinstance(event, Signal)]
-    # Only the newest state of a position is a row; the log has every change.
-    positions = {event.position_id: position_row(event, entry) for event, entry in pairs if isinstance(event, Position)}
-    return [
-        *columns(bars, len(BAR_COLUMNS)),
-        *columns(signals, len(SIGNAL_COLUMNS)),
-        *columns(list(positions.values()), len(POSITION_COLUMNS)),
-        *columns([state_row(state) for state in carried], len(STATE_COLUMNS)),
-        *columns([event_row(entry) for entry in entries], len(EVENT_COLUMNS)),
-    ]
+    rows: dict[str, Sequence[tuple[Any, ...]]] = {
+        "bars": [bar_row(event, entry) for event, entry in pairs if isinstance(event, MarketUpdate)],
+        "signals": [signal_row(event, entry) for event, entry in pairs if isinstance(event, Signal)],
+        # Only the newest state of a position is a row; the log has every change.
+        "positions": list(
+            {
+                event.position_id: position_row(event, entry) for event, entry in pairs if isinstance(event, Position)
+            }.values()
+        ),
+        "recurrent_states": [state_row(state) for state in carried],
+        "events": [event_row(entry) for entry in entries],
+    }
+    tables = tuple(table for table in _TABLES if rows[table])
+    return tables, [column for table in tables for column in zip(*rows[table], strict=True)]
 
 
 @lru_cache(maxsize=16_384)

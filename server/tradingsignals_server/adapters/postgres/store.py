@@ -39,12 +39,12 @@ from .rows import (
 )
 from .statements import (
     APPEND,
-    COMMIT,
     PRUNE,
     PRUNING,
     SHADOW,
     STRETCH,
-    commit_parameters,
+    commit_rows,
+    commit_statement,
     lock_key,
     shadow_parameters,
 )
@@ -60,6 +60,8 @@ class PostgresStore:
         self._pool = pool
         self._encode = encode
         self._bars_table = bars_table
+        self._head: int | None = None
+        """Where the log ended after the last commit of ours, if that went well: a guess where it ends now."""
 
     # --------------------------------------------------------------------------------------------------- writing
 
@@ -73,26 +75,64 @@ class PostgresStore:
         owner: UUID | None = None,
     ) -> Sequence[LogEntry]:
         """See Store."""
+        head, self._head = self._head, None
+        entries = None
         try:
-            async with connection(self._pool) as database, database.transaction():
-                newest = await database.fetchval(
-                    APPEND, len(events), sum(isinstance(event, Signal) for event in events), owner
-                )
-                entries = [
-                    self._entry(event, sequence, at, market_time)
-                    for sequence, (event, market_time) in enumerate(
-                        zip(events, market_times(events), strict=True), newest - len(events) + 1
-                    )
-                ]
-                keys = [] if owner is None else list({lock_key(entry.symbol) for entry in entries})
-                done = await database.execute(COMMIT, *commit_parameters(events, entries, carried), owner, keys)
-                if done != f"INSERT 0 {len(entries)}":
-                    raise StaleState("another server has taken over a symbol of this commit")
-                if shadowed:
-                    await database.execute(SHADOW, *shadow_parameters(shadowed, newest))
+            if head is not None and not shadowed:
+                entries = await self._commit_at_once(head, events, at, carried, owner)
+            if entries is None:
+                entries = await self._commit_in_steps(events, at, shadowed, carried, owner)
         except asyncpg.IntegrityConstraintViolationError as error:
             raise StaleState from error
+        self._head = entries[-1].sequence
         return entries
+
+    async def _commit_at_once(
+        self, head: int, events: Sequence[Event], at: datetime, carried: Sequence[CarriedState], owner: UUID | None
+    ) -> Sequence[LogEntry] | None:
+        """Commit in one statement, if the log still ends at `head` and the symbols are the owner's; else None."""
+        entries = self._entries(events, head + 1, at)
+        tables, arrays = commit_rows(events, entries, carried)
+        async with connection(self._pool) as database:
+            done = await database.execute(
+                commit_statement(tables, at_once=True),
+                *arrays,
+                *_owned(entries, owner),
+                len(events),
+                _signals(events),
+                head,
+            )
+        return entries if done == f"INSERT 0 {len(entries)}" else None
+
+    async def _commit_in_steps(
+        self,
+        events: Sequence[Event],
+        at: datetime,
+        shadowed: Sequence[Shadowed],
+        carried: Sequence[CarriedState],
+        owner: UUID | None,
+    ) -> Sequence[LogEntry]:
+        """Take the sequences first, wherever the log ends.
+
+        Raises:
+            StaleState: a symbol is not the owner's any more.
+        """
+        async with connection(self._pool) as database, database.transaction():
+            newest = await database.fetchval(APPEND, len(events), _signals(events), owner)
+            entries = self._entries(events, newest - len(events) + 1, at)
+            tables, arrays = commit_rows(events, entries, carried)
+            done = await database.execute(commit_statement(tables, at_once=False), *arrays, *_owned(entries, owner))
+            if done != f"INSERT 0 {len(entries)}":
+                raise StaleState("another server has taken over a symbol of this commit")
+            if shadowed:
+                await database.execute(SHADOW, *shadow_parameters(shadowed, newest))
+        return entries
+
+    def _entries(self, events: Sequence[Event], first: int, at: datetime) -> list[LogEntry]:
+        return [
+            self._entry(event, sequence, at, market_time)
+            for sequence, (event, market_time) in enumerate(zip(events, market_times(events), strict=True), first)
+        ]
 
     def _entry(self, event: Event, sequence: int, at: datetime, market_time: datetime) -> LogEntry:
         symbol = event.bar.symbol if isinstance(event, MarketUpdate) else event.symbol
@@ -312,6 +352,15 @@ class PostgresStore:
         """See Store."""
         async with connection(self._pool) as database:
             await database.fetchval("SELECT 1")
+
+
+def _signals(events: Sequence[Event]) -> int:
+    return sum(isinstance(event, Signal) for event in events)
+
+
+def _owned(entries: Sequence[LogEntry], owner: UUID | None) -> tuple[UUID | None, list[int]]:
+    """The owner that a commit names, and the keys of its symbols."""
+    return owner, [] if owner is None else list({lock_key(entry.symbol) for entry in entries})
 
 
 async def _load_book(database: Database, symbol: str, policy: str, *, shadow: bool) -> StoredBook:
