@@ -20,6 +20,8 @@ from .stream import Listener, Stream
 
 _GRANTED_BYTES: Final = 1 << 20
 """Bytes of requests that a connection may have under way."""
+_SOON_BYTES: Final = 2048
+"""Bytes of small answers that wait for others: a few, so that the peer is at work on them while the rest are made."""
 
 
 class Connection(asyncio.Protocol):
@@ -54,6 +56,7 @@ class Connection(asyncio.Protocol):
         self._may_write_more = False
         self._granted: list[Stream] = []
         self._soon: list[bytes] = []
+        self._soon_bytes = 0
 
     # ------------------------------------------------------------------------------------------------ the socket
 
@@ -89,6 +92,7 @@ class Connection(asyncio.Protocol):
         if self._soon:
             out = b"".join((*self._soon, out))
             self._soon.clear()
+            self._soon_bytes = 0
         if self._closed_at is None:
             self._transport.write(out)
 
@@ -97,6 +101,9 @@ class Connection(asyncio.Protocol):
         if not self._soon:
             self._loop.call_soon(self._write_what_waits)
         self._soon.append(out)
+        self._soon_bytes += len(out)
+        if self._soon_bytes >= _SOON_BYTES:
+            self.write(b"")
 
     def _write_what_waits(self) -> None:
         if self._soon:
