@@ -1,10 +1,11 @@
 """Signals on demand: GenerateSignal and generate-from-db, durable, beside the older design in memory.
 
 Measured: calls answered a second, with p50 and p99, from 1, 16 and 64 clients, each on a connection of its own that
-calls again when it is answered. First GenerateSignal by gRPC straight to the server, POST /api/signals/generate as JSON
-through Envoy, and the same POST to the older design (peer/); then POST /api/signals/generate-from-db through Envoy and
-to the older design. Every signal of ours is committed, logged and acted on before it is answered; the older design
-keeps its signals in memory. Both ask an LSTM of 128 that starts from zeros.
+calls again when it is answered. First GenerateSignal by gRPC straight to the server, by grpc.aio and by the lean path
+that the edge takes, POST /api/signals/generate as JSON through Envoy, and the same POST to the older design (peer/);
+then POST /api/signals/generate-from-db through Envoy and to the older design. Every signal of ours is committed, logged
+and acted on before it is answered; the older design keeps its signals in memory. Both ask an LSTM of 128 that starts
+from zeros.
 
 How: everything warm, 100 bars of USDCOP stored, one request repeated, sides in turn, each with the machine to itself.
 The load generator is not the limit: it takes some ten microseconds a call (see `generator busy`, and `load_generator`
@@ -44,7 +45,10 @@ async def run(effort: Effort) -> AsyncIterator[Figure]:
         await service.publish(simulated_bars(SYMBOL, WARMING_BARS))
         message = _MESSAGE.SerializeToString()
         for clients in CLIENTS:
-            by_grpc = partial(grpc_load, service.grpc_port, _METHOD, message, clients, effort.seconds)
+            straight = {
+                "GenerateSignal by grpc.aio": service.grpc_port,
+                "GenerateSignal by the lean path": service.lean_port,
+            }
             for figure in await beside_peer(
                 effort,
                 "POST generate",
@@ -54,7 +58,10 @@ async def run(effort: Effort) -> AsyncIterator[Figure]:
                 clients=clients,
                 body=json.dumps(QUOTE),
                 target=at_least(1.0) if clients > 1 else None,
-                others={"GenerateSignal by gRPC": by_grpc},
+                others={
+                    way: partial(grpc_load, port, _METHOD, message, clients, effort.seconds)
+                    for way, port in straight.items()
+                },
             ):
                 yield figure
         for clients in CLIENTS:

@@ -22,6 +22,9 @@ def configure(level: str, log_format: LogFormat) -> None:
     handler.setFormatter(JsonFormatter() if as_json else TextFormatter())
     handler.addFilter(_with_request_id)
     logging.basicConfig(level=level, handlers=[handler], force=True)
+    # Our lines do not say where in the code they were written, nor by which thread: so it is not found out for each.
+    logging._srcfile = None
+    logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
     # grpc.aio logs every aborted call a second time, with a traceback of our own abort.
     logging.getLogger("grpc._cython.cygrpc").setLevel(logging.CRITICAL)
     # While the database is away the pool tells of every attempt, with a traceback; we tell of it once.
