@@ -28,16 +28,15 @@ _ORDER = {
     "events": "sequence",
     "event_log": "only_row",
 }
-_WALL_CLOCK = {
-    "bars": "received_at",
-    "signals": "latency_ms",
-    "positions": "",  # nothing
-    "recurrent_states": "",
-    "shadow_signals": "",
-    "shadow_positions": "sequence",  # how far the log had come with the commit, whose size is a matter of time
-    "events": "time",
-    "event_log": "epoch",  # the name of a log, which is no two databases' the same
+_BY_CHANCE: dict[str, tuple[str, ...]] = {
+    "bars": ("received_at",),
+    "signals": ("latency_ms",),
+    "shadow_positions": ("sequence",),  # how far the log had come with the commit, whose size is a matter of time
+    "events": ("time",),
+    # The name of a log, which is no two databases' the same; and how often a server has begun to work on a symbol.
+    "event_log": ("epoch", "takeovers"),
 }
+"""Columns that are not the same in two runs over the same bars."""
 
 
 async def tables_of(database: Database) -> Tables:
@@ -50,7 +49,8 @@ async def _rows(database: Database, table: str, order: str) -> Rows:
     found = await database.fetch(f"SELECT * FROM {table} ORDER BY {order}")
     rows = [dict(row) for row in found]
     for row in rows:
-        row.pop(_WALL_CLOCK[table], None)
+        for column in _BY_CHANCE.get(table, ()):
+            row.pop(column, None)
         if table == "signals":
             row["message"] = _without_latency(row["message"])
         elif row.get("kind") == "SIGNAL":
