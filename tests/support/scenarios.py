@@ -96,6 +96,7 @@ class Subscriber:
             while not self._has_all():
                 self._take(await anext(answers))
                 if self.answers == self.drops_after:
+                    self.drops_after = None
                     return
                 if self.answers == self.stalls_after:
                     await self.go_on.wait()
