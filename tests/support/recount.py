@@ -98,7 +98,9 @@ def trades_of(bars: Sequence[Row], signals: Sequence[Row]) -> list[Trade]:
 
 
 def _look_at(held: Trade, bar: Row) -> None:
-    """A later bar: a gap through a level fills at the open; the stop counts before the target; the session may end."""
+    """A later bar: a gap through the stop fills at the open, a gap through the target at the target; the stop counts
+    before the target; the session may end.
+    """
     held.bars_held += 1
     opened, closed = bar["time"], bar["time"] + FIVE_MINUTES
 
@@ -109,7 +111,7 @@ def _look_at(held: Trade, bar: Row) -> None:
     if beyond(bar["open"], held.stop, -1):
         held.close(opened, bar["open"], "STOP_LOSS")
     elif beyond(bar["open"], held.target, 1):
-        held.close(opened, bar["open"], "TAKE_PROFIT")
+        held.close(opened, held.target, "TAKE_PROFIT")
     elif session_day(opened) != held.day:
         held.close(opened, bar["open"], "SESSION_END")
     elif beyond(against, held.stop, -1):

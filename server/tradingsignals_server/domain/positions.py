@@ -112,9 +112,11 @@ def after_bar(
 ) -> Position:
     """The position after one later bar: closed if a rule ends it within the bar, else marked to its close.
 
-    Rules, the first that holds: the market opened beyond the stop or the target (fills at the open); the session it
-    belongs to is over without a closing bar (fills at the open); the stop was touched (the stop counts even if the
-    target was touched too); the target was touched; the time limit; the last bar of the session.
+    Rules, the first that holds: the market opened at or beyond the stop (fills at the open, which is the worse of the
+    two); it opened at or beyond the target (fills at the target: a limit order is never counted on to get a better
+    price than its own); the session it belongs to is over without a closing bar (fills at the open); the stop was
+    touched (the stop counts even if the target was touched too); the target was touched; the time limit; the last bar
+    of the session.
 
     Of a bar that began before the entry the order of prices is not known. In doubt it counts against the position: its
     open fills nothing, its extremes can stop the position, and only its close can be in its favor.
@@ -174,7 +176,7 @@ def _fill_within(
         if side * (bar.open - stop) <= 0.0:
             return Exit(bar.time, bar.open, stop_reason)
         if side * (bar.open - target) >= 0.0:
-            return Exit(bar.time, bar.open, ExitReason.TAKE_PROFIT)
+            return Exit(bar.time, target, ExitReason.TAKE_PROFIT)
         if rules.close_at_session_end and position.session_day is not None and session_day != position.session_day:
             return Exit(bar.time, bar.open, ExitReason.SESSION_END)
     if side * (against - stop) <= 0.0:

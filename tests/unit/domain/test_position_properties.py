@@ -58,21 +58,24 @@ def life(held: Position, bars: Sequence[Bar], rules: RiskRules) -> list[Position
 
 
 @given(sides, rules_of_a_desk, bars_after_an_entry())
-def test_an_exit_is_a_price_the_market_made_at_a_time_it_made_it(
+def test_an_exit_is_no_better_than_a_price_the_market_made_at_that_time(
     side: Action, rules: RiskRules, bars: list[Bar]
 ) -> None:
     lived = life(position(side, rules), bars, rules)
     ended, one = lived[-1].exit, bars[len(lived) - 2]
     if ended is None:
         return
-    assert one.low <= ended.price <= one.high
-    assert ended.time in {one.time, one.close_time}
-    assert ended.time == one.close_time or ended.price == one.open
     before = lived[-2]
+    assert ended.time in {one.time, one.close_time}
+    if ended.reason is ExitReason.TAKE_PROFIT:
+        # The order's own price, also where the market opened beyond it.
+        assert ended.price == before.take_profit
+        assert side.direction * (max(one.high, one.low, key=lambda price: side.direction * price) - ended.price) >= 0.0
+    else:
+        assert one.low <= ended.price <= one.high
+        assert ended.time == one.close_time or ended.price == one.open
     if ended.time == one.close_time and ended.reason in {ExitReason.STOP_LOSS, ExitReason.TRAILING_STOP}:
         assert ended.price == before.stop_loss
-    if ended.time == one.close_time and ended.reason is ExitReason.TAKE_PROFIT:
-        assert ended.price == before.take_profit
 
 
 @given(sides, rules_of_a_desk, bars_after_an_entry())
@@ -164,5 +167,5 @@ def test_any_price_and_any_range(side: Action, price: float, share: float, moves
         for value in (position_then.pnl, position_then.pnl_pct, position_then.pnl_account, position_then.r_multiple):
             assert math.isfinite(value)
         if position_then.exit is not None:
-            one = bars[position_then.bars_held - 1]
-            assert one.low <= position_then.exit.price <= one.high
+            one, fill = bars[position_then.bars_held - 1], position_then.exit
+            assert one.low <= fill.price <= one.high or fill.price == position_then.take_profit

@@ -99,7 +99,9 @@ AT_OPEN, AT_CLOSE = timedelta(0), BAR_INTERVAL
     [
         pytest.param((97.0, 99.0, 96.0, 99.0), ExitReason.STOP_LOSS, 97.0, AT_OPEN, id="gap through the stop"),
         pytest.param((98.0, 99.0, 98.0, 99.0), ExitReason.STOP_LOSS, 98.0, AT_OPEN, id="opens at the stop"),
-        pytest.param((104.0, 105.0, 99.0, 100.0), ExitReason.TAKE_PROFIT, 104.0, AT_OPEN, id="gap through the target"),
+        pytest.param((104.0, 105.0, 99.0, 100.0), ExitReason.TAKE_PROFIT, 103.0, AT_OPEN, id="gap through the target"),
+        pytest.param((104.0,) * 4, ExitReason.TAKE_PROFIT, 103.0, AT_OPEN, id="one price, beyond the target"),
+        pytest.param((97.0,) * 4, ExitReason.STOP_LOSS, 97.0, AT_OPEN, id="one price, beyond the stop"),
         pytest.param((103.0, 103.0, 97.0, 97.0), ExitReason.TAKE_PROFIT, 103.0, AT_OPEN, id="opens at the target"),
         pytest.param((100.0, 104.0, 97.0, 103.5), ExitReason.STOP_LOSS, 98.0, AT_CLOSE, id="both touched"),
         pytest.param((100.0, 103.0, 98.0, 100.0), ExitReason.STOP_LOSS, 98.0, AT_CLOSE, id="both touched exactly"),
@@ -167,7 +169,7 @@ def test_of_the_exit_bar_only_the_fill_counts_towards_the_excursions(side: Actio
     ended = lived(position(side), [seen_by(side, (100.0, 102.9, 97.0, 97.0))])
     assert (ended.max_favorable_excursion, ended.max_adverse_excursion) == (0.0, 2.0)
     gap = lived(position(side), [seen_by(side, (104.5, 105.0, 97.0, 97.0))])
-    assert (gap.max_favorable_excursion, gap.max_adverse_excursion) == (4.5, 0.0)
+    assert (gap.max_favorable_excursion, gap.max_adverse_excursion) == (3.0, 0.0)
 
 
 # ----------------------------------------------------------------------------------------------- the session's end
@@ -201,9 +203,9 @@ def test_a_session_end_that_was_missed_is_made_good_at_the_next_open(side: Actio
 
 
 def test_a_gap_through_a_level_overnight_is_told_as_that() -> None:
-    for prices, reason in (((97.0,) * 4, ExitReason.STOP_LOSS), ((104.0,) * 4, ExitReason.TAKE_PROFIT)):
-        ended = lived(position(), [bar(288, *prices)])
-        assert ended.exit == Exit(bar(288).time, prices[0], reason)
+    for price, fill, reason in ((97.0, 97.0, ExitReason.STOP_LOSS), (104.0, 103.0, ExitReason.TAKE_PROFIT)):
+        ended = lived(position(), [bar(288, *(price,) * 4)])
+        assert ended.exit == Exit(bar(288).time, fill, reason)
 
 
 def test_a_desk_that_holds_overnight_does() -> None:
