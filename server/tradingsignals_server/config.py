@@ -1,11 +1,13 @@
 """Settings: the only reader of the environment.
 
 Each setting is an environment variable of the same name in capitals; a `.env` file in the working folder is read first.
-`tradingsignals config` prints them all, and `.env.example` is written from here.
+`tradingsignals config` prints them all, and `.env.example` is written from here. A name in `.env`, or one in the
+environment that begins like a setting, that is not declared here is refused: see `setting_errors`.
 """
 
 from __future__ import annotations
 
+import os
 import socket
 from datetime import date
 from enum import StrEnum
@@ -14,12 +16,14 @@ from typing import Annotated, Any, Self
 from urllib.parse import parse_qs, quote, unquote, urlsplit
 
 from pydantic import Field, PostgresDsn, SecretStr, ValidationError, field_validator, model_validator
+from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from .domain.bars import parse_symbol
 from .domain.calendar import CalendarChoice
 from .domain.errors import InvalidRequest
 from .domain.risk import RiskRules, Sizing
+from .setting_errors import impossible_value, unknown_names
 
 
 class FeedKind(StrEnum):
@@ -37,6 +41,9 @@ class LogFormat(StrEnum):
     TEXT = "text"
     JSON = "json"
 
+
+ENV_FILE = Path(".env")
+"""Settings in the working folder, one NAME=value a line. The environment wins over it."""
 
 PLACEHOLDER_PATH = Path("placeholder")
 """MODEL_PATH for predictions that are made up."""
@@ -174,19 +181,29 @@ class Settings(BaseSettings):
         """Read the environment over `.env`; `overrides` (from the command line) win over both.
 
         Raises:
-            InvalidSettings: a value is impossible; the message is one line that names the setting.
+            InvalidSettings: a name is no setting, or a value is impossible. The message is one line that names every
+                such setting, and what it should be.
         """
         given = {name: value for name, value in overrides.items() if value is not None}
+        set_names = [name for name, value in os.environ.items() if value]
         try:
-            return cls(_env_file=".env", **given)
+            wrong = unknown_names(cls.model_fields, set_names, ENV_FILE)
+        except ValueError as error:
+            raise InvalidSettings(str(error)) from error
+        if wrong:
+            raise InvalidSettings("; ".join(wrong))
+        try:
+            return cls(_env_file=ENV_FILE, **given)
         except ValidationError as error:
-            first = error.errors(include_url=False)[0]
-            name = "_".join(str(part) for part in first["loc"][:1]).upper()
-            said = first["msg"].removeprefix("Value error, ")
-            if not name:
-                raise InvalidSettings(said) from error
-            shown = "" if "PASSWORD" in name or "URL" in name else f"={first['input']!s}"
-            raise InvalidSettings(f"{name}{shown}: {said[:1].lower()}{said[1:]}") from error
+            raise InvalidSettings("; ".join(map(cls._phrase_of, error.errors(include_url=False)))) from error
+
+    @classmethod
+    def _phrase_of(cls, error: ErrorDetails) -> str:
+        """One error of the validation in a phrase that names the setting."""
+        name = str(error["loc"][0]).lower() if error["loc"] else ""
+        if name not in cls.model_fields:  # settings that do not go together; the message names them
+            return error["msg"].removeprefix("Value error, ")
+        return impossible_value(name, cls.model_fields[name], error["input"], error["msg"])
 
     @field_validator("symbols", mode="before")
     @classmethod

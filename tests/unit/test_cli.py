@@ -119,7 +119,16 @@ def test_the_version() -> None:
 def test_a_setting_that_cannot_be_ends_it_with_one_line(name: str) -> None:
     result = run(name, GRPC_PORT="70000")
     assert result.exit_code == 1
-    assert result.stderr == "tradingsignals: GRPC_PORT=70000: input should be less than or equal to 65535\n"
+    assert result.stderr == "tradingsignals: GRPC_PORT=70000: must be a whole number >= 0 and <= 65535\n"
+    assert result.stdout == ""
+
+
+@pytest.mark.parametrize("name", ["config", "up", "serve", "migrate"])
+def test_a_misspelt_setting_ends_it_with_one_line(name: str) -> None:
+    result = run(name, CONFIDENCE_TRESHOLD="0.9")
+    assert result.exit_code == 1
+    line = "CONFIDENCE_TRESHOLD is not a setting; did you mean CONFIDENCE_THRESHOLD?"
+    assert result.stderr == f"tradingsignals: {line}\n"
     assert result.stdout == ""
 
 

@@ -95,7 +95,7 @@ def test_every_rule_of_risk_can_be_set(environment: Setter) -> None:
 
 
 def test_the_environment_wins_over_the_file_and_the_command_line_over_both(environment: Setter, tmp_path: Path) -> None:
-    (tmp_path / ".env").write_text('GRPC_PORT=1\nSPREAD=0.5\nLOG_LEVEL="warning"\n# a comment\nUNKNOWN=1\n')
+    (tmp_path / ".env").write_text('GRPC_PORT=1\nSPREAD=0.5\nLOG_LEVEL="warning"\n# a comment\n')
     assert Settings.from_env().grpc_port == 1
     environment(GRPC_PORT="2", PATH_OF_NOTHING="x")
     settings = Settings.from_env()
@@ -193,6 +193,118 @@ def test_what_cannot_be_is_told_in_one_line_that_names_it(environment: Setter, n
     assert message.startswith(f"{name}={value}: ") or (name == "SYMBOLS" and message.startswith("SYMBOLS"))
     assert "\n" not in message
     assert len(message) > len(f"{name}={value}: ")
+
+
+def test_every_impossible_value_is_named_in_the_one_line(environment: Setter) -> None:
+    environment(GRPC_PORT="70000", FEED="pigeon", SPREAD="nan", CLOSE_AT_SESSION_END="perhaps", SIMULATE_START="soon")
+    with pytest.raises(InvalidSettings) as caught:
+        Settings.from_env()
+    assert str(caught.value).split("; ") == [
+        "GRPC_PORT=70000: must be a whole number >= 0 and <= 65535",
+        "FEED=pigeon: must be simulate, replay or push",
+        "SIMULATE_START=soon: must be a date such as 2020-01-02",
+        "CLOSE_AT_SESSION_END=perhaps: must be true or false",
+        "SPREAD=nan: must be a finite number >= 0",
+    ]
+
+
+def test_a_value_is_shown_in_one_line_of_bounded_length(environment: Setter) -> None:
+    environment(GRPC_PORT="1\n\x1b[2J" + "9" * 500)
+    with pytest.raises(InvalidSettings) as caught:
+        Settings.from_env()
+    message = str(caught.value)
+    assert message.startswith(r"GRPC_PORT=1\n\x1b[2J999")
+    assert message.isprintable()
+    assert len(message) < 200
+
+
+# ------------------------------------------------------------------------------------------------- names of no setting
+
+
+def refusal() -> str | None:
+    """What is said of the names that are set; None if there is nothing to say."""
+    try:
+        Settings.from_env()
+    except InvalidSettings as error:
+        return str(error)
+    return None
+
+
+def test_a_misspelt_name_in_the_file_is_refused_with_the_nearest_setting(tmp_path: Path) -> None:
+    (tmp_path / ".env").write_text("CONFIDENCE_TRESHOLD=0.9\n")
+    assert refusal() == ".env: CONFIDENCE_TRESHOLD is not a setting; did you mean CONFIDENCE_THRESHOLD?"
+
+
+def test_every_unknown_name_in_the_file_is_refused_but_those_of_compose(tmp_path: Path) -> None:
+    (tmp_path / ".env").write_text("COMPOSE_PROJECT_NAME=x\nPOSTGRES_PASSWORD=x\nexport grpc_prot=1\nAWS_REGION=x\n")
+    assert refusal() == (
+        ".env: AWS_REGION is not a setting; `tradingsignals config --example` lists them all; "
+        ".env: GRPC_PROT is not a setting; did you mean GRPC_PORT?"
+    )
+
+
+@pytest.mark.parametrize(("text", "line"), [("\n\nGRPC_PORT 9\n", 3), ("FEED=push\nGRPC_PORT\n", 2), ("A: 1", 1)])
+def test_a_line_of_the_file_that_sets_nothing_is_refused(tmp_path: Path, text: str, line: int) -> None:
+    (tmp_path / ".env").write_text(text)
+    assert refusal() == f".env, line {line}: a line is NAME=value, or a comment that begins with #"
+
+
+def test_a_file_that_is_not_text_is_refused(tmp_path: Path) -> None:
+    (tmp_path / ".env").write_bytes(b"GRPC_PORT=1 # \xff\n")
+    assert refusal() == ".env cannot be read: it is not UTF-8"
+
+
+def test_a_folder_in_place_of_the_file_is_refused(tmp_path: Path) -> None:
+    (tmp_path / ".env").mkdir()
+    assert refusal() == ".env cannot be read: Is a directory"
+
+
+@pytest.mark.parametrize("setting", [name.upper() for name in Settings.model_fields if len(name) > 4])
+def test_any_setting_with_a_letter_missing_is_refused_in_the_environment(environment: Setter, setting: str) -> None:
+    misspelt = setting[:-2] + setting[-1]
+    environment(**{misspelt: "1"})
+    assert str(refusal()).startswith(f"{misspelt} is not a setting; did you mean {setting}")
+
+
+@pytest.mark.parametrize(
+    ("misspelt", "nearest"),
+    [
+        ("CONFIDENCE_THRESHHOLD", "CONFIDENCE_THRESHOLD"),
+        ("SINGAL_SERVICE_PORT", "SIGNAL_SERVICE_PORT"),
+        ("SIGNALS_SERVICE_PORT", "SIGNAL_SERVICE_PORT"),
+        ("MODEL_PAHT", "MODEL_PATH"),
+        ("LOGLEVEL", "LOG_LEVEL"),
+        ("SYMBOL", "SYMBOLS"),
+        ("POSTGRES_PASSWD", "POSTGRES_PASSWORD"),
+        ("POSITION_SIZE", "POSITION_SIZE_PCT or POSITION_SIZING"),
+        ("ATR_MULTIPLIER_STOP", "ATR_MULTIPLIER_TP or ATR_MULTIPLIER_SL"),
+        ("grpc_prot", "GRPC_PORT"),
+    ],
+)
+def test_a_name_that_begins_like_a_setting_is_refused_in_the_environment(
+    environment: Setter, misspelt: str, nearest: str
+) -> None:
+    environment(**{misspelt: "1"})
+    assert refusal() == f"{misspelt.upper()} is not a setting; did you mean {nearest}?"
+
+
+FOREIGN = [
+    *("PATH", "HOME", "USER", "LOGNAME", "MODULEPATH", "SESSION_MANAGER", "LEAN_PATH", "SEED", "DATA", "BARS", "ARGS"),
+    *("GRPC_VERBOSITY", "GRPC_TRACE", "LOG_FILE", "UV_LOG_LEVEL", "RUST_LOG_LEVEL", "MODEL_NAME", "DATABASE_NAME"),
+    *("POSTGRES_INITDB_ARGS", "POSTGRES_HOST_AUTH_METHOD", "POSTGRES_SERVICE_HOST", "POSTGRES_PORT_5432_TCP"),
+    *("SIGNAL_SERVICE_SERVICE_HOST", "SIGNAL_SERVICE_PORT_8003_TCP_ADDR", "SIGNAL_SERVICE_SERVICE_PORT_HTTP"),
+]
+
+
+@pytest.mark.parametrize("name", FOREIGN)
+def test_a_name_of_another_program_is_passed_over(environment: Setter, name: str) -> None:
+    environment(**{name: "1"})
+    assert refusal() is None
+
+
+def test_an_unknown_variable_that_is_empty_is_not_set(environment: Setter) -> None:
+    environment(CONFIDENCE_TRESHOLD="")
+    assert refusal() is None
 
 
 def test_every_setting_with_bounds_is_looked_at_here() -> None:
