@@ -308,7 +308,7 @@ def _servicers(
             others,
             {"close_position": (f"/{PACKAGE}.PositionService/ClosePosition", symbol_of_position(store))},
         ),
-        "MarketDataService": MarketDataServicer(router, queries, utc_now),
+        "MarketDataService": MarketDataServicer(router, queries),
         "ModelService": ModelServicer(pipeline, keeper, queries),
         "EventService": EventServicer(broadcast),
         "JsonService": JsonServicer(signals, positions),

@@ -6,7 +6,7 @@ import asyncio
 import random
 from collections.abc import Sequence
 from dataclasses import fields, replace
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from uuid import UUID, uuid4
 
 import asyncpg
@@ -57,6 +57,15 @@ class TestWhatTheEngineReads:
         assert found.session_bars == [bar(8), bar(12), bar(16)]
         assert found.last_bar == bar(18)
         assert await store.session_bars("USDCOP", 100) == [bar(n) for n in (0, 4, 8, 12, 16)]
+
+    async def test_a_stored_bar_of_the_far_future_is_not_the_newest(self, store: PostgresStore) -> None:
+        """One that an older version took from a file; it would make every bar behind it late."""
+        far = bar(datetime(2099, 1, 5, 13, 0, tzinfo=UTC))
+        await store.commit([MarketUpdate(found, Disposition.ACCEPTED) for found in (bar(0), far)], NOW)
+        found = await store.load_symbol("USDCOP", 3, "v1@", None)
+        assert (found.session_bars, found.last_bar) == ([bar(0)], bar(0))
+        assert await store.list_bars("USDCOP", None, None, 3) == [bar(0)]
+        assert await store.find_bars([("USDCOP", far.time)]) == [far]
 
     async def test_a_bar_comes_back_as_it_was(self, store: PostgresStore) -> None:
         odd = replace(bar(0, 0.1 + 0.2, 1e12, 1e-9, 1 / 3), volume=5e-324, simulated=True)

@@ -23,8 +23,8 @@ MONDAY = date(2024, 3, 4)
 """A business day in Bogota, and so are the four days after it."""
 OPENING = datetime(2024, 3, 4, 13, 0, tzinfo=UTC)
 """Open of its first bar."""
-NOW = datetime(2024, 3, 9, 12, 0, tzinfo=UTC)
-"""The test clock: a Saturday after that week."""
+NOW = datetime(2026, 1, 3, 12, 0, tzinfo=UTC)
+"""The test clock: a Saturday after every bar that a test publishes; a bar that has not ended yet is refused."""
 REAL_BARS = Path(__file__).resolve().parents[2].parent / "shared" / "data" / "usdcop_m5.csv.gz"
 
 SURE = {

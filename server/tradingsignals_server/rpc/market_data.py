@@ -11,9 +11,8 @@ from tradingsignals.v1 import bar_pb2
 from tradingsignals.v1 import market_data_service_pb2 as pb
 
 from ..application.engine.work import BarTaker, Flow, Publication
-from ..application.ports import Clock
 from ..application.queries import Queries
-from ..domain.bars import Bar, require_closed
+from ..domain.bars import Bar
 from ..domain.errors import InvalidBar, InvalidRequest, MalformedMessage, ServiceError, ShuttingDown, StorageUnavailable
 from ..domain.events import Disposition
 from . import convert
@@ -28,22 +27,20 @@ MESSAGES_IN_FLIGHT = 4
 class MarketDataServicer:
     """Takes closed bars in and lists them."""
 
-    def __init__(self, bars: BarTaker, queries: Queries, clock: Clock) -> None:
+    def __init__(self, bars: BarTaker, queries: Queries) -> None:
         self._bars = bars
         self._queries = queries
-        self._clock = clock
 
     async def publish_bar(self, request: pb.PublishBarRequest) -> pb.PublishBarResponse:
         """One bar."""
         if not request.HasField("bar"):
             raise InvalidRequest.field("bar", "is required")
         try:
-            bar = self._bar_of(request.bar)
+            (result,) = await self._bars.publish((convert.bar_of(request.bar),))
+            if isinstance(result, ServiceError):
+                raise result
         except InvalidBar as error:
             raise error.under("bar") from error
-        (result,) = await self._bars.publish((bar,))
-        if isinstance(result, ServiceError):
-            raise result
         return pb.PublishBarResponse(receipt=convert.receipt_message(result))
 
     async def publish_bars(self, requests: AsyncIterator[pb.PublishBarsRequest]) -> pb.PublishBarsResponse:
@@ -79,11 +76,6 @@ class MarketDataServicer:
         page = await self._queries.bars(symbol, start, end, request.page_token, limit)
         return convert.bars_answer(page.bars, page.next_page_token)
 
-    def _bar_of(self, message: bar_pb2.Bar) -> Bar:
-        bar = convert.bar_of(message)
-        require_closed(bar, self._clock())
-        return bar
-
     def _sent(self, messages: Sequence[bar_pb2.Bar], taken: _Taken) -> _Sent:
         """The bars of a message that can be bars, each with its index in the stream; the rest are refused here."""
         if len(messages) > MAXIMUM_BARS_A_MESSAGE:
@@ -93,7 +85,7 @@ class MarketDataServicer:
             index = taken.received
             taken.received += 1
             try:
-                sent.append(((index, message), self._bar_of(message)))
+                sent.append(((index, message), convert.bar_of(message)))
             except InvalidBar as error:
                 taken.refuse(index, message, error)
         return sent

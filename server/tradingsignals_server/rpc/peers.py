@@ -23,6 +23,8 @@ from ..application.ports import Store
 from ..domain.bars import Bar, parse_symbol
 from ..domain.errors import (
     BarConflict,
+    FieldViolation,
+    InvalidBar,
     InvalidRequest,
     Overloaded,
     OwnerUnavailable,
@@ -243,7 +245,12 @@ _NOTHING_DONE = frozenset({OwnerUnavailable.reason, ShuttingDown.reason})
 
 def _outcome_of(result: Receipt | ServiceError) -> pb.BarOutcome:
     if isinstance(result, ServiceError):
-        return pb.BarOutcome(refusal=pb.BarRefusal(reason=result.reason, metadata=result.metadata))
+        refusal = pb.BarRefusal(reason=result.reason, metadata=result.metadata)
+        if isinstance(result, InvalidBar):
+            refusal.violations.extend(
+                pb.FieldViolation(field=v.field, description=v.description) for v in result.violations
+            )
+        return pb.BarOutcome(refusal=refusal)
     return pb.BarOutcome(receipt=convert.receipt_message(result))
 
 
@@ -261,6 +268,9 @@ def _result_of(outcome: pb.BarOutcome, bar: Bar) -> Receipt | ServiceError:
     match outcome.refusal.reason:
         case BarConflict.reason:
             return BarConflict(bar.symbol, bar.time)
+        case InvalidBar.reason:
+            violations = [FieldViolation(v.field, v.description) for v in outcome.refusal.violations]
+            return InvalidBar(violations, **metadata)
         case OwnerUnavailable.reason:
             return OwnerUnavailable(bar.symbol)
         case ShuttingDown.reason:

@@ -24,13 +24,13 @@ from tradingsignals_server.rpc.validation import messages_of
 
 from ..application.memory_store import Fault
 from ..application.running import Running, running_engine, started
-from ..builders import NOW, bar, now, walk
+from ..builders import NOW, bar, walk
 
 WALK = walk(60)
 
 
 def servicer_of(running: Running) -> MarketDataServicer:
-    return MarketDataServicer(running.engine, Queries(running.store, running.broadcast), now)
+    return MarketDataServicer(running.engine, Queries(running.store, running.broadcast))
 
 
 def messages(count: int, start: int = 0) -> list[bar_pb2.Bar]:

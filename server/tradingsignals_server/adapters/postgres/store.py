@@ -51,6 +51,9 @@ from .statements import (
 
 _BAR = "symbol, time, open, high, low, close, volume, simulated"
 _DECIDED_ON = "disposition IN ('ACCEPTED', 'WARMING_UP')"
+_POSSIBLE = "time < now() + interval '1 day'"
+"""Bars further ahead than any clock is wrong were stored by an older version, which did not check the times of a file.
+They are kept, and never read as a symbol's newest bars: every real bar would be late."""
 
 
 class PostgresStore:
@@ -149,7 +152,7 @@ class PostgresStore:
         bars = await self.session_bars(symbol, session_bars)
         async with connection(self._pool) as database:
             last = await database.fetchrow(
-                f"SELECT {_BAR} FROM bars WHERE symbol = $1 ORDER BY time DESC LIMIT 1", symbol
+                f"SELECT {_BAR} FROM bars WHERE symbol = $1 AND {_POSSIBLE} ORDER BY time DESC LIMIT 1", symbol
             )
             live_book = await _load_book(database, symbol, live, shadow=False)
             shadow_book = None if shadow is None else await _load_book(database, symbol, shadow, shadow=True)
@@ -181,7 +184,8 @@ class PostgresStore:
         """See Store."""
         async with connection(self._pool) as database:
             rows = await database.fetch(
-                f"SELECT {_BAR} FROM bars WHERE symbol = $1 AND {_DECIDED_ON} ORDER BY time DESC LIMIT $2",
+                f"SELECT {_BAR} FROM bars WHERE symbol = $1 AND {_DECIDED_ON} AND {_POSSIBLE} "
+                "ORDER BY time DESC LIMIT $2",
                 symbol,
                 limit,
             )
@@ -210,7 +214,9 @@ class PostgresStore:
         where, values = _conditions(("symbol = ", symbol), ("time >= ", start), ("time < ", end))
         async with connection(self._pool) as database:
             rows = await database.fetch(
-                f"SELECT {_BAR} FROM bars {where} ORDER BY time DESC LIMIT ${len(values) + 1}", *values, limit
+                f"SELECT {_BAR} FROM bars {where} AND {_POSSIBLE} ORDER BY time DESC LIMIT ${len(values) + 1}",
+                *values,
+                limit,
             )
             bars = {row["time"]: bar_of(row) for row in rows}
             if self._bars_table is not None:

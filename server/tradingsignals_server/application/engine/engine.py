@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
+from datetime import datetime
 from uuid import UUID, uuid4
 
-from ...domain.bars import Bar
+from ...domain.bars import Bar, require_closed
 from ...domain.errors import (
     BarConflict,
+    InvalidBar,
     PositionAlreadyClosed,
     PositionNotFound,
     ServiceError,
@@ -186,15 +188,24 @@ class Engine:
 
     def _bars_work(self, bars: Sequence[Bar], flow: Flow) -> Work:
         def apply(batch: Batch) -> Outcome:
-            taken = [self._take_bar(batch, bar) for bar in bars]
+            now = self._clock()
+            taken = [self._take_bar(batch, bar, now) for bar in bars]
             return lambda _, through: [
                 done if isinstance(done, ServiceError) else replace(done, sequence=through) for done in taken
             ]
 
         return Work(frozenset(bar.symbol for bar in bars), bars, apply, new_answer(), flow)
 
-    def _take_bar(self, batch: Batch, bar: Bar) -> Receipt | ServiceError:
-        """Stage one bar: new ones go through the pipeline, old ones are told from duplicates and conflicts."""
+    def _take_bar(self, batch: Batch, bar: Bar, now: datetime) -> Receipt | ServiceError:
+        """Stage one bar: new ones go through the pipeline, old ones are told from duplicates and conflicts.
+
+        Every source of bars passes here, so this is where a bar that has not ended yet is refused: taken, it would make
+        every real bar behind it late.
+        """
+        try:
+            require_closed(bar, now)
+        except InvalidBar as error:
+            return error
         key = (bar.symbol, bar.time)
         known = batch.known(bar)
         if known is not None:

@@ -6,6 +6,7 @@ import asyncio
 import math
 from collections.abc import Sequence
 from dataclasses import fields, replace
+from datetime import UTC, datetime
 from uuid import UUID
 
 import pytest
@@ -17,6 +18,7 @@ from tradingsignals_server.application.engine import writer as writer_module
 from tradingsignals_server.application.engine.engine import CHUNK_BARS
 from tradingsignals_server.domain.bars import HIGHEST_PRICE, LOWEST_PRICE, Bar
 from tradingsignals_server.domain.errors import (
+    InvalidBar,
     NotEnoughBars,
     Overloaded,
     PositionAlreadyClosed,
@@ -59,6 +61,21 @@ async def test_bars_are_answered_one_by_one_once_they_are_durable() -> None:
             assert receipt.signal_id == signals.get(one.time)
             assert (receipt.disposition is Disposition.ACCEPTED) == (one.time in signals)
             assert receipt.sequence == len(running.store.events) == running.broadcast.newest
+
+
+async def test_a_bar_that_has_not_ended_is_refused_and_its_neighbours_are_processed() -> None:
+    """Also one of the year 2099 between good ones: it is neither stored nor the newest."""
+    far = replace(WALK[29], time=datetime(2099, 1, 5, 13, 0, tzinfo=UTC))
+    unfinished = bar(NOW)
+    async with running_engine() as running:
+        answers = await running.engine.publish([*WALK[:30], far, unfinished, *WALK[30:60]])
+        expected = ["WARMING_UP"] * 30 + ["INVALID_BAR"] * 2 + ["WARMING_UP"] * 19 + ["ACCEPTED"] * 11
+        assert dispositions(answers) == expected
+        assert isinstance(answers[30], InvalidBar)
+        assert answers[30].message == "time: the bar ends at 2099-01-05T13:05:00+00:00, which is in the future"
+        assert await running.engine.last_bar("USDCOP") == WALK[59]
+        log = running.store.events
+    assert log == await log_of(WALK[:60])
 
 
 async def test_no_bars_are_no_work() -> None:
