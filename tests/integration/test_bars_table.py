@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from functools import partial
 
 import asyncpg
@@ -103,6 +103,30 @@ class TestOpening:
             with pytest.raises(BarsTableError, match="may not read it"):
                 await BarsTable.open(database, SEEDS, partial(calendar_for))
 
+    @pytest.mark.parametrize(
+        ("column", "type_", "needed"),
+        [("time", "date", "a timestamp"), ("time", "bigint", "a timestamp"), ("close", "text", "a number")],
+    )
+    async def test_a_column_of_a_wrong_type_is_refused(
+        self, sql: asyncpg.Connection, pool: asyncpg.Pool, column: str, type_: str, needed: str
+    ) -> None:
+        await table(sql)
+        await sql.execute(f"ALTER TABLE {SEEDS} DROP COLUMN {column}, ADD COLUMN {column} {type_}")
+        with pytest.raises(BarsTableError, match=f"its column {column} is {type_}, and must be {needed}$"):
+            await opened(pool)
+
+    @pytest.mark.parametrize(("interval", "found"), [(timedelta(minutes=1), "1 minute"), (timedelta(days=1), "1 day")])
+    async def test_bars_of_another_interval_are_refused(
+        self, sql: asyncpg.Connection, pool: asyncpg.Pool, interval: timedelta, found: str
+    ) -> None:
+        await table(sql)
+        await fill(sql, BARS[:60], "EURUSD")
+        times = [OPENING + number * interval for number in range(60)]
+        prices = [(time, "USD/COP", 1.0, 1.0, 1.0, 1.0, 0.0) for time in times]
+        await sql.copy_records_to_table(SEEDS, records=prices)
+        with pytest.raises(BarsTableError, match=f"bars of USD/COP are {found} apart; five-minute bars are needed"):
+            await opened(pool)
+
     async def test_a_view_will_do(self, sql: asyncpg.Connection, pool: asyncpg.Pool) -> None:
         await table(sql)
         await fill(sql, BARS)
@@ -136,6 +160,11 @@ class TestColumns:
     async def test_a_volume_that_is_not_known_is_0(self, sql: asyncpg.Connection, pool: asyncpg.Pool) -> None:
         await table(sql)
         await sql.execute(f"INSERT INTO {SEEDS} VALUES ($1, 'USDCOP', 1, 1, 1, 1, NULL)", OPENING)
+        assert await (await opened(pool)).list_bars("USDCOP", None, None, 9) == [bar(0, 1.0)]
+
+    async def test_a_volume_that_is_nan_is_0(self, sql: asyncpg.Connection, pool: asyncpg.Pool) -> None:
+        await table(sql)
+        await sql.execute(f"INSERT INTO {SEEDS} VALUES ($1, 'USDCOP', 1, 1, 1, 1, 'NaN')", OPENING)
         assert await (await opened(pool)).list_bars("USDCOP", None, None, 9) == [bar(0, 1.0)]
 
     async def test_symbols_in_either_spelling(self, sql: asyncpg.Connection, pool: asyncpg.Pool) -> None:
@@ -174,6 +203,21 @@ class TestRows:
         await sql.execute(f"INSERT INTO {SEEDS} VALUES ('infinity', 'USD/COP', 1, 1, 1, 1, 0)")
         assert await with_table.list_bars("USDCOP", None, None, 3) == BARS[:-4:-1]
         assert await with_table.session_bars("USDCOP", 3) == BARS[-3:]
+
+    @pytest.mark.parametrize("time_type", ["timestamptz", "timestamp"])
+    async def test_bars_that_have_not_ended_are_passed_over(
+        self, sql: asyncpg.Connection, pool: asyncpg.Pool, time_type: str
+    ) -> None:
+        zone = time_type == "timestamptz"
+        await table(sql, WITH_ZONE.replace("timestamptz", time_type))
+        open_now = datetime.fromtimestamp(datetime.now(UTC).timestamp() // 300 * 300, UTC)
+        ahead = [bar(time) for time in (open_now + BAR_INTERVAL, datetime(2099, 1, 5, 13, 0, tzinfo=UTC))]
+        await fill(sql, [*BARS, *ahead], zone=zone)
+        store = await opened(pool)
+        assert await store.list_bars("USDCOP", None, None, 3) == BARS[:-4:-1]
+        assert await store.session_bars("USDCOP", 3) == BARS[-3:]
+        assert await store.find_bars([(one.symbol, one.time) for one in ahead]) == []
+        assert (await store.load_symbol("USDCOP", 3, "v1@", None)).last_bar == BARS[-1]
 
     async def test_thousands_of_broken_rows_do_not_end_the_table(
         self, sql: asyncpg.Connection, with_table: PostgresStore

@@ -8,6 +8,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
+import numpy as np
+import numpy.typing as npt
+
 from .errors import FieldViolation, InvalidBar, InvalidRequest
 
 BAR_INTERVAL = timedelta(minutes=5)
@@ -17,6 +20,12 @@ EARLIEST_TIME = datetime(1990, 1, 1, tzinfo=UTC)
 
 LOWEST_PRICE, HIGHEST_PRICE = 1e-9, 1e12
 """Bounds of a price: wide enough for every instrument, narrow enough that no formula leaves the range of a float."""
+
+CERTAIN_SPACINGS = 3
+"""A spacing that was seen less often says nothing about the interval of the bars."""
+SPARSE_SHARE = 0.25
+"""Bars of a thinly traded symbol have holes: they are five-minute bars all the same if five minutes are at least this
+many times as frequent as the most common spacing."""
 
 _SYMBOL = re.compile(r"[A-Z0-9][A-Z0-9._-]{1,19}")
 _PAIR = re.compile(r"([A-Z]{3})/([A-Z]{3})")
@@ -97,6 +106,32 @@ def require_closed(bar: Bar, now: datetime, tolerance: timedelta = timedelta(sec
             symbol=bar.symbol,
             time=bar.time.isoformat(),
         )
+
+
+def foreign_spacing(seconds: npt.NDArray[np.int64]) -> timedelta | None:
+    """Return the most common spacing of one symbol's bars if it shows that they are not five-minute bars.
+
+    `seconds` are the opens, in seconds since 1970, in any order and possibly repeated. Nights, holidays and missing
+    bars do not matter, since the most common spacing counts; few bars prove nothing.
+    """
+    spacings, counts = np.unique(np.diff(np.unique(seconds)), return_counts=True)
+    if not len(spacings) or counts.max() < CERTAIN_SPACINGS:
+        return None
+    most_common = int(spacings[counts.argmax()])
+    is_sparse = counts[spacings == BAR_SECONDS].sum() >= SPARSE_SHARE * counts.max()
+    if most_common == BAR_SECONDS or (most_common > BAR_SECONDS and is_sparse):
+        return None
+    return timedelta(seconds=most_common)
+
+
+def describe_spacing(spacing: timedelta) -> str:
+    """Name a spacing in its largest whole unit: "1 minute", "4 hours", "90 seconds"."""
+    seconds = int(spacing.total_seconds())
+    for unit, length in (("day", 86_400), ("hour", 3600), ("minute", 60)):
+        if seconds % length == 0:
+            count = seconds // length
+            return f"{count} {unit}" + ("" if count == 1 else "s")
+    return f"{seconds} second" + ("" if seconds == 1 else "s")
 
 
 def time_violations(time: datetime) -> Iterator[FieldViolation]:

@@ -5,11 +5,21 @@ from __future__ import annotations
 import math
 from datetime import UTC, datetime, timedelta, timezone
 
+import numpy as np
+import numpy.typing as npt
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tradingsignals_server.domain.bars import BAR_INTERVAL, EARLIEST_TIME, Bar, parse_symbol, require_closed
+from tradingsignals_server.domain.bars import (
+    BAR_INTERVAL,
+    EARLIEST_TIME,
+    Bar,
+    describe_spacing,
+    foreign_spacing,
+    parse_symbol,
+    require_closed,
+)
 from tradingsignals_server.domain.errors import InvalidBar, InvalidRequest
 
 from ..builders import OPENING, bar
@@ -194,3 +204,46 @@ def test_a_bar_is_closed_when_it_has_ended() -> None:
     assert [violation.field for violation in caught.value.violations] == ["time"]
     with pytest.raises(InvalidBar):
         require_closed(one, one.close_time - timedelta(microseconds=1), tolerance=timedelta(0))
+
+
+def opens(*spacings: int) -> npt.NDArray[np.int64]:
+    """Times that lie so many seconds apart."""
+    return np.cumsum([1_704_200_400, *spacings])
+
+
+@pytest.mark.parametrize(
+    ("spacings", "found"),
+    [
+        ([60] * 100, "1 minute"),
+        ([60, 60, 300, 60, 60, 300], "1 minute"),
+        ([1] * 10, "1 second"),
+        ([90] * 10, "90 seconds"),
+        ([900] * 10, "15 minutes"),
+        ([3600] * 4 + [64_800] + [3600] * 4, "1 hour"),
+        ([14_400] * 5 + [187_200] + [14_400] * 5, "4 hours"),
+        ([86_400] * 4 + [259_200] + [86_400] * 4, "1 day"),
+        ([300] + [3600] * 20, "1 hour"),
+    ],
+)
+def test_bars_of_another_interval_are_known_by_their_spacing(spacings: list[int], found: str) -> None:
+    spacing = foreign_spacing(opens(*spacings))
+    assert spacing is not None
+    assert describe_spacing(spacing) == found
+
+
+@pytest.mark.parametrize(
+    "spacings",
+    [
+        [],
+        [86_400],
+        [3600, 3600],
+        [300] * 59 + [72_300] + [300] * 59,
+        [300, 600, 300, 900, 300, 259_200],
+        [600, 300, 600, 600, 900, 600, 300, 1200],
+    ],
+    ids=["one bar", "two bars", "three bars", "a night", "holes and a weekend", "a thinly traded symbol"],
+)
+def test_five_minute_bars_with_gaps_and_few_bars_are_not_refused(spacings: list[int]) -> None:
+    assert foreign_spacing(opens(*spacings)) is None
+    shuffled = np.random.default_rng(1).permutation(np.repeat(opens(*spacings), 2))
+    assert foreign_spacing(shuffled) is None

@@ -8,15 +8,20 @@ from datetime import UTC, datetime
 from typing import Any
 
 import asyncpg
+import numpy as np
 
-from ...domain.bars import Bar, parse_symbol
+from ...domain.bars import BAR_SECONDS, Bar, describe_spacing, foreign_spacing, parse_symbol
 from ...domain.calendar import SessionCalendar
 from ...domain.errors import ServiceError
 from .connection import Database
 
 _NAME = re.compile(r"(?:([A-Za-z_]\w*)\.)?([A-Za-z_]\w*)")
 _COLUMNS = ("time", "symbol", "open", "high", "low", "close")
+_TIME_TYPES = frozenset({"timestamp with time zone", "timestamp without time zone"})
+_NUMBER_TYPES = frozenset({"smallint", "integer", "bigint", "real", "double precision", "numeric"})
 _PAGE = 1000
+_SPACING_ROWS = 5000
+"""The newest rows, which tell whether the table has five-minute bars."""
 
 
 class BarsTableError(Exception):
@@ -26,8 +31,9 @@ class BarsTableError(Exception):
 class BarsTable:
     """A table with time, symbol, open, high, low, close and perhaps volume.
 
-    Its symbols may have a slash ("USD/COP"); a time without a zone is UTC. Rows that cannot be a bar are passed over,
-    and of several bars for the same symbol and time one is taken: nothing is known of the keys that such a table has.
+    Its symbols may have a slash ("USD/COP"); a time without a zone is UTC. Rows that cannot be a bar, or one that has
+    ended by the database's clock, are passed over, and of several bars for the same symbol and time one is taken:
+    nothing is known of the keys that such a table has. A volume that is absent or NaN is 0.
     """
 
     def __init__(
@@ -35,10 +41,12 @@ class BarsTable:
     ) -> None:
         self._calendar_of = calendar_of
         self._has_zone = has_zone
-        volume = "volume::float8" if has_volume else "0::float8"
+        volume = "nullif(volume::float8, 'NaN')" if has_volume else "0::float8"
+        now = "now()" if has_zone else "(now() AT TIME ZONE 'UTC')"
         self._select = (
             "SELECT time, symbol, open::float8 AS open, high::float8 AS high, low::float8 AS low, "
-            f"close::float8 AS close, coalesce({volume}, 0) AS volume FROM {name}"
+            f"close::float8 AS close, coalesce({volume}, 0) AS volume FROM {name} "
+            f"WHERE time <= {now} - interval '{BAR_SECONDS:d} seconds'"
         )
 
     @classmethod
@@ -46,7 +54,8 @@ class BarsTable:
         """Look the table up.
 
         Raises:
-            BarsTableError: there is no such table, it lacks a column, or we may not read it.
+            BarsTableError: there is no such table, a column is missing or of a wrong type, we may not read it, or its
+                newest bars are not five-minute bars.
         """
         match = _NAME.fullmatch(name)
         if match is None:
@@ -64,15 +73,25 @@ class BarsTable:
         missing = [column for column in _COLUMNS if column not in types]
         if missing:
             raise BarsTableError(f"BARS_TABLE={name}: has no column {', '.join(missing)}")
+        for column in (*_COLUMNS[:1], *_COLUMNS[2:], "volume"):
+            allowed = _TIME_TYPES if column == "time" else _NUMBER_TYPES
+            if column in types and types[column] not in allowed:
+                needed = "a timestamp" if column == "time" else "a number"
+                raise BarsTableError(f"BARS_TABLE={name}: its column {column} is {types[column]}, and must be {needed}")
         if not await database.fetchval("SELECT has_table_privilege($1, 'SELECT')", quoted):
             raise BarsTableError(f"BARS_TABLE={name}: the service's user may not read it")
-        return cls(quoted, "volume" in types, types["time"] == "timestamp with time zone", calendar_of)
+        table = cls(quoted, "volume" in types, types["time"] == "timestamp with time zone", calendar_of)
+        for symbol, times in (await table._newest_times(database)).items():
+            if (spacing := foreign_spacing(np.array(times, dtype=np.int64))) is not None:
+                found = f"bars of {symbol} are {describe_spacing(spacing)} apart"
+                raise BarsTableError(f"BARS_TABLE={name}: {found}; five-minute bars are needed")
+        return table
 
     async def find(self, database: Database, symbols: Sequence[str], times: Sequence[datetime]) -> Sequence[Bar]:
         """The bars with these symbols and times."""
         wanted = set(zip(symbols, times, strict=True))
         rows = await database.fetch(
-            f"{self._select} WHERE symbol = ANY($1::text[]) AND time = ANY($2::{self._time_type}[])",
+            f"{self._select} AND symbol = ANY($1::text[]) AND time = ANY($2::{self._time_type}[])",
             [spelling for symbol in set(symbols) for spelling in _spellings(symbol)],
             [self._time_value(time) for time in set(times)],
         )
@@ -116,9 +135,16 @@ class BarsTable:
             if time is not None:
                 values.append(self._time_value(time))
                 where += f" AND time {comparison} ${len(values)}"
-        rows = await database.fetch(f"{self._select} WHERE {where} ORDER BY time DESC LIMIT {size:d}", *values)
+        rows = await database.fetch(f"{self._select} AND {where} ORDER BY time DESC LIMIT {size:d}", *values)
         bars = {bar.time: bar for bar in self._bars(rows)}
         return list(bars.values()), rows[-1]["time"] if rows else end, len(rows) == size
+
+    async def _newest_times(self, database: Database) -> dict[str, list[int]]:
+        """By symbol, as the table spells it, the opens of its newest rows in seconds since 1970."""
+        times: dict[str, list[int]] = {}
+        for row in await database.fetch(f"{self._select} ORDER BY time DESC LIMIT {_SPACING_ROWS:d}"):
+            times.setdefault(row["symbol"], []).append(int(self._time_of(row).timestamp()))
+        return times
 
     @property
     def _time_type(self) -> str:
@@ -127,13 +153,16 @@ class BarsTable:
     def _time_value(self, time: datetime) -> datetime:
         return time if self._has_zone else time.replace(tzinfo=None)
 
+    def _time_of(self, row: asyncpg.Record) -> datetime:
+        time: datetime = row["time"]
+        return time if self._has_zone else time.replace(tzinfo=UTC)
+
     def _bars(self, rows: Sequence[asyncpg.Record]) -> list[Bar]:
         bars = []
         for row in rows:
-            time = row["time"] if self._has_zone else row["time"].replace(tzinfo=UTC)
             try:
                 prices = (row["open"], row["high"], row["low"], row["close"], row["volume"])
-                bars.append(Bar(parse_symbol(row["symbol"]), time, *prices))
+                bars.append(Bar(parse_symbol(row["symbol"]), self._time_of(row), *prices))
             except (ServiceError, TypeError):
                 continue
         return bars
