@@ -12,7 +12,7 @@ RUN python -m venv --without-pip /opt/tradingsignals \
  && pip --python /opt/tradingsignals install --require-hashes --no-deps --only-binary :all: -r image.lock \
  && pip install --require-hashes --no-deps -r requirements-build.lock
 
-COPY pyproject.toml README.md ./
+COPY pyproject.toml README.md LICENSE NOTICE ./
 COPY clients/python clients/python
 COPY envoy envoy
 COPY models/ppo-lstm-usdcop models/ppo-lstm-usdcop

@@ -85,7 +85,7 @@ check-generated: $(VENV)/.dev ## Fail if what is generated is not current
 	$(BIN)/python -m protos.generate --check
 	@$(BIN)/tradingsignals config --example | diff -u .env.example - || { echo ".env.example is not current: make generate"; exit 1; }
 
-build/contract.binpb: $(wildcard protos/tradingsignals/v1/*.proto protos/tradingsignals/*/v1/*.proto) $(VENV)/.dev
+build/contract.binpb: $(wildcard protos/tradingsignals/v1/*.proto protos/internal/tradingsignals/*/v1/*.proto) $(VENV)/.dev
 	@mkdir -p build
 	$(BIN)/python -m protos.generate --image $@
 

@@ -1,4 +1,7 @@
-"""Writes everything that follows from the contract: Python stubs, Envoy's descriptors and the OpenAPI document.
+"""Writes everything that follows from the contract: Python stubs, descriptors and the OpenAPI document.
+
+The public contract is `protos/tradingsignals/v1`, which compiles as it lies there, with `protos/google`, which is
+vendored. `protos/internal` is what servers ask of each other and the edge asks of them; its stubs are the server's own.
 
 python protos/generate.py                 write them into the tree (`make generate`)
 python -m protos.generate --check         fail if they are not what the contract gives (`make check-generated`)
@@ -9,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import shutil
 import sys
 import sysconfig
 import tempfile
@@ -16,22 +20,25 @@ from collections.abc import Iterable
 from pathlib import Path
 
 import grpc_tools
-from google.api import annotations_pb2
 from google.protobuf import descriptor_pb2
 from grpc_tools import protoc
 from protos.openapi import openapi_document
 
 ROOT = Path(__file__).resolve().parents[1]
 PROTOS = ROOT / "protos"
+INTERNAL = PROTOS / "internal"
 STUBS = Path("clients/python")  # below it, packages follow the proto packages: tradingsignals/v1
-DESCRIPTORS = Path("envoy/descriptors.binpb")
+INTERNAL_STUBS = Path("server/tradingsignals_server/rpc/internal")  # all in this one folder
+EDGE_DESCRIPTORS = Path("envoy/descriptors.binpb")  # internal services included
+PUBLIC_DESCRIPTORS = Path("protos/descriptors.binpb")
 OPENAPI = Path("envoy/openapi.json")
+_SINGLE_FILES = (EDGE_DESCRIPTORS, PUBLIC_DESCRIPTORS, OPENAPI)
 
 _CALLERS_PACKAGE = "tradingsignals.v1"  # others are for servers among themselves and for the edge
 
 _INCLUDES = (
-    PROTOS,
-    Path(annotations_pb2.__file__).parents[2],  # googleapis-common-protos: google/api, google/rpc
+    PROTOS,  # google/api and google/rpc among them
+    INTERNAL,
     Path(grpc_tools.__file__).parent / "_proto",  # google/protobuf
 )
 # No proto imports these. The edge needs them to write error details as JSON: a detail whose type it does not know makes
@@ -45,47 +52,58 @@ def _protoc(arguments: Iterable[str], files: Iterable[str]) -> None:
         sys.exit(1)  # protoc has said why
 
 
-def _contract() -> list[str]:
-    return sorted(path.relative_to(PROTOS).as_posix() for path in PROTOS.rglob("*.proto"))
+def _files_in(folder: Path) -> list[str]:
+    """The protos of ours in an include folder, by their import path."""
+    return sorted(path.relative_to(folder).as_posix() for path in (folder / "tradingsignals").rglob("*.proto"))
 
 
 def write_image(file: Path) -> descriptor_pb2.FileDescriptorSet:
-    """Compile the contract into one file, imports and comments included."""
+    """Compile the contract into one file, internal services, imports and comments included."""
+    return _write_image(file, [*_files_in(PROTOS), *_files_in(INTERNAL)])
+
+
+def _write_image(file: Path, protos: Iterable[str]) -> descriptor_pb2.FileDescriptorSet:
     file.parent.mkdir(parents=True, exist_ok=True)
-    _protoc(
-        ["--include_imports", "--include_source_info", f"--descriptor_set_out={file}"], [*_contract(), *_ERROR_TYPES]
-    )
+    _protoc(["--include_imports", "--include_source_info", f"--descriptor_set_out={file}"], [*protos, *_ERROR_TYPES])
     return descriptor_pb2.FileDescriptorSet.FromString(file.read_bytes())
 
 
 def generate(root: Path) -> None:
     """Write every generated file below `root`."""
-    stubs = root / STUBS
-    for folder in (stubs, (root / DESCRIPTORS).parent, (root / OPENAPI).parent):
+    stubs, internal_stubs = root / STUBS, root / INTERNAL_STUBS
+    for folder in (stubs, internal_stubs, *((root / file).parent for file in _SINGLE_FILES)):
         folder.mkdir(parents=True, exist_ok=True)
 
-    contract = _contract()
-    services = [file for file in contract if file.endswith("_service.proto")]
+    public = _files_in(PROTOS)
+    services = [file for file in public if file.endswith("_service.proto")]
     mypy_grpc = Path(sysconfig.get_path("scripts")) / "protoc-gen-mypy_grpc"
-    _protoc([f"--python_out={stubs}", f"--pyi_out={stubs}"], contract)
+    _protoc([f"--python_out={stubs}", f"--pyi_out={stubs}"], public)
     _protoc(
         [f"--plugin=protoc-gen-mypy_grpc={mypy_grpc}", f"--grpc_python_out={stubs}", f"--mypy_grpc_out=quiet:{stubs}"],
         services,
     )
 
     with tempfile.TemporaryDirectory() as scratch:
+        # Messages alone: the server binds and calls methods by their descriptors. No internal proto imports another, so
+        # that a flat folder in a package of another name serves them.
+        _protoc([f"--python_out={scratch}", f"--pyi_out={scratch}"], _files_in(INTERNAL))
+        for stub in Path(scratch).rglob("*_pb2.py*"):
+            shutil.copyfile(stub, internal_stubs / stub.name)
         image = write_image(Path(scratch) / "contract.binpb")
+        public_image = _write_image(Path(scratch) / "public.binpb", public)
     document = openapi_document([file for file in image.file if file.package == _CALLERS_PACKAGE])
     (root / OPENAPI).write_text(json.dumps(document, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-    for file in image.file:
-        file.ClearField("source_code_info")  # a changed comment does not change what Envoy reads
-    (root / DESCRIPTORS).write_bytes(image.SerializeToString(deterministic=True))
+    for path, written in ((EDGE_DESCRIPTORS, image), (PUBLIC_DESCRIPTORS, public_image)):
+        for file in written.file:
+            file.ClearField("source_code_info")  # a changed comment changes nothing for those who read it
+        (root / path).write_bytes(written.SerializeToString(deterministic=True))
 
 
 def generated_files(root: Path) -> set[Path]:
     """Every generated file that is there below `root`, relative to it."""
-    found = {path.relative_to(root) for path in (root / STUBS).rglob("*_pb2*.py*") if path.suffix in {".py", ".pyi"}}
-    return found | {path for path in (DESCRIPTORS, OPENAPI) if (root / path).exists()}
+    stubs = [path for folder in (STUBS, INTERNAL_STUBS) for path in (root / folder).rglob("*_pb2*.py*")]
+    found = {path.relative_to(root) for path in stubs if path.suffix in {".py", ".pyi"}}
+    return found | {path for path in _SINGLE_FILES if (root / path).exists()}
 
 
 def differences() -> list[Path]:

@@ -135,12 +135,15 @@ async def test_reflection_tells_every_service_and_its_types(service: RunningServ
         asked: Sequence[reflection_pb2.ServerReflectionRequest] = [
             reflection_pb2.ServerReflectionRequest(list_services=""),
             reflection_pb2.ServerReflectionRequest(file_containing_symbol="tradingsignals.v1.Signal"),
+            reflection_pb2.ServerReflectionRequest(file_containing_symbol="tradingsignals.peer.v1.PeerService"),
+            reflection_pb2.ServerReflectionRequest(file_containing_symbol="tradingsignals.edge.v1.JsonService"),
         ]
-        names, file = [answer async for answer in stub.ServerReflectionInfo(iter(asked), timeout=DEADLINE)]
+        names, file, *internal = [answer async for answer in stub.ServerReflectionInfo(iter(asked), timeout=DEADLINE)]
     served = {found.name for found in names.list_services_response.service}
     assert {found.full_name for found in SERVICES.values()} <= served
     described = FileDescriptorProto.FromString(file.file_descriptor_response.file_descriptor_proto[0])
     assert described.package == "tradingsignals.v1"
+    assert [answer.error_response.error_code for answer in internal] == [grpc.StatusCode.NOT_FOUND.value[0]] * 2
 
 
 async def test_a_browser_of_this_machine_may_call(service: RunningService, rest: httpx.AsyncClient) -> None:

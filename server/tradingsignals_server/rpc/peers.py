@@ -15,8 +15,6 @@ from uuid import UUID
 
 import grpc
 
-from tradingsignals.peer.v1 import peer_service_pb2 as pb
-
 from ..application.cluster.lanes import PeerGone
 from ..application.cluster.routing import PAUSE_SECONDS, TAKEOVER_SECONDS, Router
 from ..application.ports import Store
@@ -36,6 +34,7 @@ from ..domain.events import Disposition, Receipt
 from . import convert
 from .errors import Relayed
 from .interceptors import FORWARDED_KEY, REQUEST_ID_KEY, is_forwarded, request_id
+from .internal import peer_service_pb2 as pb
 from .server import PEER_SERVICE
 from .validation import DEFAULT_SYMBOL
 

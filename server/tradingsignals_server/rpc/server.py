@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import os
 import socket
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
 import grpc
 from google.protobuf.descriptor import FileDescriptor, ServiceDescriptor
+from google.protobuf.descriptor_pool import Default, DescriptorPool
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
-from tradingsignals.edge.v1 import json_service_pb2
-from tradingsignals.peer.v1 import peer_service_pb2
 from tradingsignals.v1 import (
     event_service_pb2,
     market_data_service_pb2,
@@ -26,6 +25,7 @@ from tradingsignals.v1 import (
 )
 
 from .interceptors import CallInterceptor
+from .internal import json_service_pb2, peer_service_pb2
 from .registration import STALL_SECONDS, Metadata, register
 from .text_services import TEXT_SERVICES
 
@@ -120,7 +120,8 @@ async def running_server(
     health_servicer = health.aio.HealthServicer()  # type: ignore[attr-defined]  # it sets the name when asyncio can be had
     health_pb2_grpc.add_HealthServicer_to_server(health_servicer, server)
     names = [service.full_name for service in SERVICES.values()]
-    reflection.enable_server_reflection([*names, health.SERVICE_NAME, reflection.SERVICE_NAME], server)
+    described = [*names, health.SERVICE_NAME, reflection.SERVICE_NAME]
+    reflection.enable_server_reflection(described, server, pool=_pool_of(described))
     _require_free(host, port)
     try:
         bound = server.add_insecure_port(f"{host}:{port}")
@@ -135,6 +136,23 @@ async def running_server(
         yield RunningServer(bound, health_servicer)
     finally:
         await server.stop(GRACE_SECONDS)
+
+
+def _pool_of(services: Iterable[str]) -> DescriptorPool:
+    """A pool of what these services are made of, and of nothing else: reflection describes all that its pool has."""
+    pool, known = DescriptorPool(), set[str]()
+
+    def add(file: FileDescriptor) -> None:
+        if file.name in known:
+            return
+        known.add(file.name)
+        for imported in file.dependencies:
+            add(imported)
+        pool.AddSerializedFile(file.serialized_pb)
+
+    for service in services:
+        add(Default().FindServiceByName(service).file)
+    return pool
 
 
 def _require_free(host: str, port: int) -> None:

@@ -13,11 +13,10 @@ from google.protobuf.descriptor import ServiceDescriptor
 from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
 
-from tradingsignals.edge.v1 import newline_delimited_service_pb2, server_sent_events_service_pb2
-
 from ..application.streams.broadcast import Broadcast
 from .answers import AnswerForm
 from .interceptors import last_event_id
+from .internal import newline_delimited_service_pb2, server_sent_events_service_pb2
 from .streams import answer_stream
 from .text_answers import LINES, SERVER_SENT_EVENTS, TextForms
 from .validation import FollowRequest, Subscription, subscription

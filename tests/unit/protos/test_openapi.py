@@ -104,12 +104,13 @@ enum ErrorReason {
 @pytest.fixture(scope="module")
 def shop(tmp_path_factory: pytest.TempPathFactory) -> Any:
     folder = tmp_path_factory.mktemp("shop")
-    (folder / "shop.proto").write_text(PROTO)
+    (folder / "tradingsignals").mkdir()
+    (folder / "tradingsignals/shop.proto").write_text(PROTO)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(generate, "PROTOS", folder)
         patch.setattr(generate, "_INCLUDES", (folder, *generate._INCLUDES))
         image = generate.write_image(folder / "image.binpb")
-    return openapi.openapi_document([file for file in image.file if file.name == "shop.proto"])
+    return openapi.openapi_document([file for file in image.file if file.name == "tradingsignals/shop.proto"])
 
 
 def schema(document: Any, name: str) -> Any:
@@ -210,11 +211,11 @@ def test_what_is_generated_is_current() -> None:
 def test_a_difference_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     generate.generate(tmp_path)
     (tmp_path / generate.OPENAPI).write_text("{}")
-    (tmp_path / generate.DESCRIPTORS).unlink()
+    (tmp_path / generate.EDGE_DESCRIPTORS).unlink()
     too_many = generate.STUBS / "tradingsignals/v1/gone_pb2.py"
     (tmp_path / too_many).write_text("")
     monkeypatch.setattr(generate, "ROOT", tmp_path)
-    assert generate.differences() == sorted([generate.OPENAPI, generate.DESCRIPTORS, too_many])
+    assert generate.differences() == sorted([generate.OPENAPI, generate.EDGE_DESCRIPTORS, too_many])
 
 
 def test_the_paths_are_those_that_callers_know(contract: Any) -> None:

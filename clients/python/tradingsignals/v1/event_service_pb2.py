@@ -26,13 +26,14 @@ from google.api import annotations_pb2 as google_dot_api_dot_annotations__pb2
 from tradingsignals.v1 import event_pb2 as tradingsignals_dot_v1_dot_event__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n%tradingsignals/v1/event_service.proto\x12\x11tradingsignals.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1dtradingsignals/v1/event.proto\"\xaa\x02\n\x13StreamEventsRequest\x12\x0f\n\x07symbols\x18\x01 \x03(\t\x12,\n\x05kinds\x18\x02 \x03(\x0e\x32\x1d.tradingsignals.v1.Event.Kind\x12\x1b\n\x0emin_confidence\x18\x03 \x01(\x01H\x00\x88\x01\x01\x12\x19\n\x0cresume_after\x18\x04 \x01(\x03H\x01\x88\x01\x01\x12\x1e\n\x11heartbeat_seconds\x18\x05 \x01(\x05H\x02\x88\x01\x01\x12\x12\n\nstart_time\x18\x06 \x01(\t\x12\x10\n\x08\x65nd_time\x18\x07 \x01(\t\x12\x12\n\x05speed\x18\x08 \x01(\x01H\x03\x88\x01\x01\x42\x11\n\x0f_min_confidenceB\x0f\n\r_resume_afterB\x14\n\x12_heartbeat_secondsB\x08\n\x06_speed\"Z\n\x14StreamEventsResponse\x12(\n\x06\x65vents\x18\x01 \x03(\x0b\x32\x18.tradingsignals.v1.Event\x12\x18\n\x10through_sequence\x18\x02 \x01(\x03\x32\x86\x01\n\x0c\x45ventService\x12v\n\x0cStreamEvents\x12&.tradingsignals.v1.StreamEventsRequest\x1a\'.tradingsignals.v1.StreamEventsResponse\"\x13\x82\xd3\xe4\x93\x02\r\x12\x0b/api/events0\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n%tradingsignals/v1/event_service.proto\x12\x11tradingsignals.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1dtradingsignals/v1/event.proto\"\xaa\x02\n\x13StreamEventsRequest\x12\x0f\n\x07symbols\x18\x01 \x03(\t\x12,\n\x05kinds\x18\x02 \x03(\x0e\x32\x1d.tradingsignals.v1.Event.Kind\x12\x1b\n\x0emin_confidence\x18\x03 \x01(\x01H\x00\x88\x01\x01\x12\x19\n\x0cresume_after\x18\x04 \x01(\x03H\x01\x88\x01\x01\x12\x1e\n\x11heartbeat_seconds\x18\x05 \x01(\x05H\x02\x88\x01\x01\x12\x12\n\nstart_time\x18\x06 \x01(\t\x12\x10\n\x08\x65nd_time\x18\x07 \x01(\t\x12\x12\n\x05speed\x18\x08 \x01(\x01H\x03\x88\x01\x01\x42\x11\n\x0f_min_confidenceB\x0f\n\r_resume_afterB\x14\n\x12_heartbeat_secondsB\x08\n\x06_speed\"Z\n\x14StreamEventsResponse\x12(\n\x06\x65vents\x18\x01 \x03(\x0b\x32\x18.tradingsignals.v1.Event\x12\x18\n\x10through_sequence\x18\x02 \x01(\x03\x32\x86\x01\n\x0c\x45ventService\x12v\n\x0cStreamEvents\x12&.tradingsignals.v1.StreamEventsRequest\x1a\'.tradingsignals.v1.StreamEventsResponse\"\x13\x82\xd3\xe4\x93\x02\r\x12\x0b/api/events0\x01\x42M\n\x11tradingsignals.v1P\x01Z\"tradingsignals/v1;tradingsignalsv1\xaa\x02\x11TradingSignals.V1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'tradingsignals.v1.event_service_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
-  DESCRIPTOR._loaded_options = None
+  _globals['DESCRIPTOR']._loaded_options = None
+  _globals['DESCRIPTOR']._serialized_options = b'\n\021tradingsignals.v1P\001Z\"tradingsignals/v1;tradingsignalsv1\252\002\021TradingSignals.V1'
   _globals['_EVENTSERVICE'].methods_by_name['StreamEvents']._loaded_options = None
   _globals['_EVENTSERVICE'].methods_by_name['StreamEvents']._serialized_options = b'\202\323\344\223\002\r\022\013/api/events'
   _globals['_STREAMEVENTSREQUEST']._serialized_start=122

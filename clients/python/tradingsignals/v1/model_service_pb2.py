@@ -26,13 +26,14 @@ from google.api import annotations_pb2 as google_dot_api_dot_annotations__pb2
 from tradingsignals.v1 import model_pb2 as tradingsignals_dot_v1_dot_model__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n%tradingsignals/v1/model_service.proto\x12\x11tradingsignals.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1dtradingsignals/v1/model.proto\"\x15\n\x13GetModelInfoRequest\"j\n\x14GetModelInfoResponse\x12\'\n\x05model\x18\x01 \x01(\x0b\x32\x18.tradingsignals.v1.Model\x12)\n\x06shadow\x18\x02 \x01(\x0b\x32\x19.tradingsignals.v1.Shadow\"\x14\n\x12ReloadModelRequest\"O\n\x13ReloadModelResponse\x12\'\n\x05model\x18\x01 \x01(\x0b\x32\x18.tradingsignals.v1.Model\x12\x0f\n\x07\x63hanged\x18\x02 \x01(\x08\x32\x96\x02\n\x0cModelService\x12\x80\x01\n\x0cGetModelInfo\x12&.tradingsignals.v1.GetModelInfoRequest\x1a\'.tradingsignals.v1.GetModelInfoResponse\"\x1f\x82\xd3\xe4\x93\x02\x19\x12\x17/api/signals/model/info\x12\x82\x01\n\x0bReloadModel\x12%.tradingsignals.v1.ReloadModelRequest\x1a&.tradingsignals.v1.ReloadModelResponse\"$\x82\xd3\xe4\x93\x02\x1e\"\x19/api/signals/model/reload:\x01*b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n%tradingsignals/v1/model_service.proto\x12\x11tradingsignals.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1dtradingsignals/v1/model.proto\"\x15\n\x13GetModelInfoRequest\"j\n\x14GetModelInfoResponse\x12\'\n\x05model\x18\x01 \x01(\x0b\x32\x18.tradingsignals.v1.Model\x12)\n\x06shadow\x18\x02 \x01(\x0b\x32\x19.tradingsignals.v1.Shadow\"\x14\n\x12ReloadModelRequest\"O\n\x13ReloadModelResponse\x12\'\n\x05model\x18\x01 \x01(\x0b\x32\x18.tradingsignals.v1.Model\x12\x0f\n\x07\x63hanged\x18\x02 \x01(\x08\x32\x96\x02\n\x0cModelService\x12\x80\x01\n\x0cGetModelInfo\x12&.tradingsignals.v1.GetModelInfoRequest\x1a\'.tradingsignals.v1.GetModelInfoResponse\"\x1f\x82\xd3\xe4\x93\x02\x19\x12\x17/api/signals/model/info\x12\x82\x01\n\x0bReloadModel\x12%.tradingsignals.v1.ReloadModelRequest\x1a&.tradingsignals.v1.ReloadModelResponse\"$\x82\xd3\xe4\x93\x02\x1e\"\x19/api/signals/model/reload:\x01*BM\n\x11tradingsignals.v1P\x01Z\"tradingsignals/v1;tradingsignalsv1\xaa\x02\x11TradingSignals.V1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'tradingsignals.v1.model_service_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
-  DESCRIPTOR._loaded_options = None
+  _globals['DESCRIPTOR']._loaded_options = None
+  _globals['DESCRIPTOR']._serialized_options = b'\n\021tradingsignals.v1P\001Z\"tradingsignals/v1;tradingsignalsv1\252\002\021TradingSignals.V1'
   _globals['_MODELSERVICE'].methods_by_name['GetModelInfo']._loaded_options = None
   _globals['_MODELSERVICE'].methods_by_name['GetModelInfo']._serialized_options = b'\202\323\344\223\002\031\022\027/api/signals/model/info'
   _globals['_MODELSERVICE'].methods_by_name['ReloadModel']._loaded_options = None
