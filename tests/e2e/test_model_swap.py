@@ -41,12 +41,12 @@ async def test_ten_swaps_while_bars_come_in(folder: Path) -> None:
                 assert (answer.received, answer.rejected, answer.late, answer.duplicates) == (len(bars), 0, 0, 0)
 
             async def bring(version: str) -> None:
-                before = (await client.model_info()).version
+                before = (await client.model_info()).model.version
                 file = release(models, version, contents[version])
                 if version != BROKEN:
                     policies[version] = OnnxPolicy(file)
                 if version == UNASKED:
-                    while (await client.model_info()).version == before:
+                    while (await client.model_info()).model.version == before:
                         pass
                     return
                 answer = await rest.post("/api/signals/model/reload", json={})
@@ -57,7 +57,7 @@ async def test_ten_swaps_while_bars_come_in(folder: Path) -> None:
                     assert str(file) in answer.json()["message"]
                 else:
                     assert answer.json()["model"]["version"] == version
-                in_use = await client.model_info()
+                in_use = (await client.model_info()).model
                 assert in_use.version == (before if version == BROKEN else version)
                 assert in_use.file_sha256 == policies[in_use.version].description.file_sha256
 

@@ -17,7 +17,7 @@ import grpc
 
 from tradingsignals.v1.bar_pb2 import Bar, BarReceipt, BarRejection
 from tradingsignals.v1.event_pb2 import Event, MarketUpdate
-from tradingsignals.v1.model_pb2 import Model
+from tradingsignals.v1.model_pb2 import Model, Shadow
 from tradingsignals.v1.position_pb2 import Position
 from tradingsignals.v1.signal_pb2 import Signal, TechnicalFactors
 from tradingsignals.v1.statistics_pb2 import Statistics
@@ -79,6 +79,7 @@ __all__ = [
     "Overloaded",
     "Pages",
     "Position",
+    "Shadow",
     "Signal",
     "Skipped",
     "Snapshot",

@@ -22,7 +22,7 @@ from tradingsignals.v1.event_pb2 import Event
 from tradingsignals.v1.event_service_pb2_grpc import EventServiceStub
 from tradingsignals.v1.market_data_service_pb2 import PublishBarsResponse
 from tradingsignals.v1.market_data_service_pb2_grpc import MarketDataServiceStub
-from tradingsignals.v1.model_pb2 import Model
+from tradingsignals.v1.model_service_pb2 import GetModelInfoResponse, ReloadModelResponse
 from tradingsignals.v1.model_service_pb2_grpc import ModelServiceStub
 from tradingsignals.v1.position_pb2 import Position
 from tradingsignals.v1.position_service_pb2_grpc import PositionServiceStub
@@ -108,10 +108,13 @@ class AsyncClient:
                 raise from_rpc_error(error) from error
             return report
 
-    async def model_info(self) -> Model:
-        """The policy that decides."""
-        answer = await self._unary(self._model.GetModelInfo, model_service_pb2.GetModelInfoRequest())
-        return answer.model
+    async def model_info(self) -> GetModelInfoResponse:
+        """The policy that decides (`model`) and, if there is one, the policy that is only watched (`shadow`)."""
+        return await self._unary(self._model.GetModelInfo, model_service_pb2.GetModelInfoRequest())
+
+    async def reload_model(self) -> ReloadModelResponse:
+        """Look for a newer policy now. Raises FailedPrecondition if there is one that will not serve."""
+        return await self._unary(self._model.ReloadModel, model_service_pb2.ReloadModelRequest())
 
     async def statistics(self) -> Statistics:
         """Counts over all that is stored."""
@@ -312,14 +315,24 @@ class AsyncClient:
         min_confidence: float | None = None,
         resume_after: int | None = None,
         heartbeat_seconds: int | None = None,
+        start_time: When = None,
+        end_time: When = None,
+        speed: float | None = None,
     ) -> AsyncStream[Event]:
-        """Entries of the event log, of all kinds or of `kinds`; with `resume_after`, first those stored since."""
+        """Entries of the event log, of all kinds or of `kinds`; with `resume_after`, first those stored since.
+
+        With `start_time` or `end_time` the history is replayed first, `speed` times faster than the market; with
+        `end_time` the iteration ends there.
+        """
         request = event_service_pb2.StreamEventsRequest(
             symbols=symbols,
             kinds=kinds,
             min_confidence=min_confidence,
             resume_after=resume_after,
             heartbeat_seconds=heartbeat_seconds,
+            start_time=when(start_time),
+            end_time=when(end_time),
+            speed=speed,
         )
         return AsyncStream(self._events.StreamEvents(request), entries_of)
 

@@ -51,7 +51,7 @@ class _Cursor(Generic[T]):
 
 
 class AsyncStream(_Cursor[T]):
-    """Items as they come, without end: `async for item in stream`. Heartbeats are not shown, but advance the cursor.
+    """Items as they come, `async for item in stream`, to the end of a replay or without end; heartbeats are not shown.
 
     As a context manager it waits until the service has taken up the subscription, and ends it on leaving. Iterating
     raises a TradingSignalsError when the stream breaks.
@@ -93,7 +93,7 @@ class AsyncStream(_Cursor[T]):
 
 
 class Stream(_Cursor[T]):
-    """Items as they come, without end: `for item in stream`. Heartbeats are not shown, but advance the cursor.
+    """Items as they come, `for item in stream`, to the end of a replay or without end; heartbeats are not shown.
 
     As a context manager it waits until the service has taken up the subscription, and ends it on leaving. Iterating
     raises a TradingSignalsError when the stream breaks.

@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+import inspect
 from datetime import UTC, date, datetime, timedelta, timezone
 from typing import Any
 
 import pytest
 
-from tradingsignals import Bar, BarReceipt, Model, Position, Signal, Statistics
+from tradingsignals import AsyncClient, Bar, BarReceipt, Client, Model, Position, Shadow, Signal, Statistics
+from tradingsignals.v1 import event_service_pb2 as events
 from tradingsignals.v1 import market_data_service_pb2 as market_data
 from tradingsignals.v1 import model_service_pb2 as models
 from tradingsignals.v1 import position_service_pb2 as positions
@@ -27,16 +29,63 @@ def numbered(count: int) -> list[Bar]:
     ]
 
 
+METHODS = {
+    "SystemService.GetServiceInfo": "service_info",
+    "SystemService.GetHealth": "health",
+    "SignalService.GetLatestSignal": "latest_signal",
+    "SignalService.ListSignals": "signals",
+    "SignalService.GenerateSignal": "generate_signal",
+    "SignalService.GenerateSignalFromDb": "generate_signal_from_db",
+    "SignalService.GetStatistics": "statistics",
+    "SignalService.StreamSignals": "stream_signals",
+    "PositionService.ListActivePositions": "active_positions",
+    "PositionService.ListClosedPositions": "closed_positions",
+    "PositionService.ClosePosition": "close_position",
+    "PositionService.StreamPositions": "stream_positions",
+    "MarketDataService.PublishBar": "publish_bar",
+    "MarketDataService.PublishBars": "publish_bars",
+    "MarketDataService.ListBars": "bars",
+    "ModelService.GetModelInfo": "model_info",
+    "ModelService.ReloadModel": "reload_model",
+    "EventService.StreamEvents": "stream_events",
+}
+"""The client's method for each RPC of the contract."""
+
+OF_PAGES = {"limit": "page_size", "page_token": None}
+"""Fields of a request for a page, and the parameter for each: the client walks through the pages itself."""
+
+
+def contract() -> dict[str, Any]:
+    """Every RPC of the contract, by the name of its service and its own."""
+    return {
+        f"{service.name}.{method.name}": method
+        for module in (system, signals, positions, market_data, models, events)
+        for service in module.DESCRIPTOR.services_by_name.values()
+        for method in service.methods
+    }
+
+
+@pytest.mark.parametrize("kind", [AsyncClient, Client])
+def test_every_rpc_has_a_method_with_a_parameter_for_each_field(kind: type[Any]) -> None:
+    assert contract().keys() == METHODS.keys()
+    for name, rpc in contract().items():
+        parameters = inspect.signature(getattr(kind, METHODS[name])).parameters
+        fields = {OF_PAGES.get(field.name, field.name) for field in rpc.input_type.fields} - {None}
+        assert fields <= parameters.keys(), name
+
+
 async def test_calls_with_one_answer_hand_out_the_noun(client: Any, script: Any) -> None:
     info = system.GetServiceInfoResponse(service="trading-signals-service", feed="push", through_sequence=9)
     receipt = BarReceipt(symbol="USDCOP", disposition=BarReceipt.ACCEPTED)
     closed = Position(position_id="p", status=Position.CLOSED)
+    policies = models.GetModelInfoResponse(model=Model(version="1"), shadow=Shadow(decisions=3))
     statistics = Statistics()
     statistics.positions.win_rate = 50.0
     script.answers = {
         "GetServiceInfo": lambda _: info,
         "GetHealth": lambda _: system.GetHealthResponse(status="healthy"),
-        "GetModelInfo": lambda _: models.GetModelInfoResponse(model=Model(mode="placeholder")),
+        "GetModelInfo": lambda _: policies,
+        "ReloadModel": lambda _: models.ReloadModelResponse(model=Model(version="2"), changed=True),
         "GetStatistics": lambda _: signals.GetStatisticsResponse(statistics=statistics),
         "GetLatestSignal": lambda _: signals.GetLatestSignalResponse(signal=SIGNAL),
         "GenerateSignal": lambda _: signals.GenerateSignalResponse(signal=SIGNAL),
@@ -46,7 +95,8 @@ async def test_calls_with_one_answer_hand_out_the_noun(client: Any, script: Any)
     }
     assert await client.call("service_info") == info
     assert (await client.call("health")).status == "healthy"
-    assert await client.call("model_info") == Model(mode="placeholder")
+    assert await client.call("model_info") == policies
+    assert await client.call("reload_model") == models.ReloadModelResponse(model=Model(version="2"), changed=True)
     assert await client.call("statistics") == statistics
     script.requests.clear()
     assert await client.call("latest_signal", "USDCOP") == SIGNAL

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import UTC, date, datetime
 from typing import Any
 
 import pytest
@@ -50,6 +51,19 @@ async def test_positions(client: Any, script: Any) -> None:
     assert [(position.position_id, through) for position, through in found] == [("p", 4)]
     assert script.requests == [
         positions.StreamPositionsRequest(symbols=["USDCOP"], resume_after=0, heartbeat_seconds=5)
+    ]
+
+
+async def test_a_replay_is_asked_for_by_times_of_any_kind(client: Any, script: Any) -> None:
+    made = Event(sequence=9, signal=Signal(sequence=9))
+    script.answers["StreamEvents"] = [events.StreamEventsResponse(events=[made], through_sequence=9)]
+    start, end = date(2025, 6, 30), datetime(2025, 7, 1, 13, tzinfo=UTC)
+    found = await client.followed("stream_events", 1, kinds=["SIGNAL"], start_time=start, end_time=end, speed=60)
+    assert found == [(made, 9)]
+    assert script.requests == [
+        events.StreamEventsRequest(
+            kinds=[Event.SIGNAL], start_time="2025-06-30", end_time="2025-07-01T13:00:00+00:00", speed=60
+        )
     ]
 
 
