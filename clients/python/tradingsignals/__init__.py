@@ -37,6 +37,7 @@ from .errors import (
     OutOfRange,
     Overloaded,
     TemporaryError,
+    TooLarge,
     TradingSignalsError,
     Unavailable,
 )
@@ -88,6 +89,7 @@ __all__ = [
     "Stream",
     "TechnicalFactors",
     "TemporaryError",
+    "TooLarge",
     "TradingSignalsError",
     "Unavailable",
     "connect",

@@ -8,6 +8,7 @@ TradingSignalsError
 ├── OutOfRange            the stream cannot be resumed from there (OUT_OF_RANGE)
 │   ├── EpochChanged      a follower's log is no more: the database was made anew, or set back
 │   └── EventsPruned      events that a follower has not seen yet are no longer kept
+├── TooLarge              the request or its response is larger than is taken (RESOURCE_EXHAUSTED without a reason)
 ├── AccessDenied          the caller is unknown or may not do this (UNAUTHENTICATED, PERMISSION_DENIED)
 ├── InternalError         a defect of the service, or a call it does not know
 └── TemporaryError        the same call may well succeed later
@@ -133,6 +134,10 @@ class EventsPruned(OutOfRange):
         self.oldest_sequence = oldest_sequence
 
 
+class TooLarge(TradingSignalsError):
+    """The request, its response or its metadata is larger than the other side takes; trying again will not help."""
+
+
 class AccessDenied(TradingSignalsError):
     """The caller is unknown, or may not do this."""
 
@@ -181,6 +186,9 @@ def from_rpc_error(error: grpc.RpcError) -> TradingSignalsError:
     if info is None and code in _BROKEN:
         # The service gives a reason for all that it answers. Without one, the connection or a process on the way broke.
         kind: type[TradingSignalsError] = Unavailable
+    elif info is None and code is grpc.StatusCode.RESOURCE_EXHAUSTED:
+        # A service that is overloaded gives a reason. gRPC itself uses this code for what exceeds a size limit.
+        kind = TooLarge
     else:
         kind = _BY_CODE.get(code, InternalError)
     bad = _detail(status, BadRequest)

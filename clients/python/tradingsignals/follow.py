@@ -107,8 +107,8 @@ class AsyncFollower(_Follower[T]):
                 save(follower.sequence, follower.epoch)
 
     Entering waits until the service has taken up the subscription, trying again as often as needed. Iterating raises
-    what trying again would not mend: EpochChanged, EventsPruned, InvalidRequest, AccessDenied, InternalError; it is
-    over then. `close`, from any task of the loop, ends the iteration at once. A wait that is cancelled, as by a
+    what trying again would not mend: EpochChanged, EventsPruned, InvalidRequest, TooLarge, AccessDenied, InternalError;
+    it is over then. `close`, from any task of the loop, ends the iteration at once. A wait that is cancelled, as by a
     timeout, loses nothing: the next one goes on.
     """
 
@@ -232,8 +232,8 @@ class Follower(_Follower[T]):
                 save(follower.sequence, follower.epoch)
 
     Entering waits until the service has taken up the subscription, trying again as often as needed. Iterating raises
-    what trying again would not mend: EpochChanged, EventsPruned, InvalidRequest, AccessDenied, InternalError; it is
-    over then. `close`, from any thread, ends the iteration at once.
+    what trying again would not mend: EpochChanged, EventsPruned, InvalidRequest, TooLarge, AccessDenied, InternalError;
+    it is over then. `close`, from any thread, ends the iteration at once.
     """
 
     def __init__(self, *arguments: Any) -> None:

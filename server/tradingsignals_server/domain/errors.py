@@ -52,13 +52,25 @@ class ServiceError(Exception):
         self.metadata: Mapping[str, str] = metadata
 
 
+LISTED_VIOLATIONS = 10
+"""Violations that the message of an error lists; it states how many more there are."""
+
+
+def violations_text(listed: Sequence[FieldViolation], count: int) -> str:
+    """Word the first of `count` violations, and how many more there are."""
+    texts = [f"{violation.field}: {violation.description}" for violation in listed]
+    if len(listed) < count:
+        texts.append(f"and {count - len(listed)} more")
+    return "; ".join(texts)
+
+
 class InvalidRequest(ServiceError):
     """One or more fields cannot be accepted."""
 
     reason = "INVALID_FIELD"
 
     def __init__(self, violations: Sequence[FieldViolation], **metadata: str) -> None:
-        super().__init__("; ".join(f"{v.field}: {v.description}" for v in violations), **metadata)
+        super().__init__(violations_text(violations[:LISTED_VIOLATIONS], len(violations)), **metadata)
         self.violations = tuple(violations)
 
     @classmethod

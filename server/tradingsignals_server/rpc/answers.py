@@ -11,7 +11,7 @@ from ..application.ports import LogEntry
 from ..application.streams.broadcast import Batch
 from ..domain.errors import ServiceError, ShuttingDown
 from . import wire
-from .errors import is_retryable
+from .errors import is_retryable, public_message
 
 
 class AnswerForm(ABC):
@@ -86,6 +86,6 @@ def told(error: ServiceError) -> event_pb2.StreamError:
     """The end of a stream as the follower reads it."""
     return event_pb2.StreamError(
         reason=error.reason,
-        message=error.message,
+        message=public_message(error),
         retryable=is_retryable(error) or isinstance(error, ShuttingDown),
     )

@@ -32,6 +32,7 @@ from ..domain.risk import RiskRules
 from ..domain.signals import Action, MarketRegime, Origin, Signal, TrendDirection
 from ..domain.statistics import Statistics
 from ..domain.window import LOOKBACK_BARS
+from .bounds import MAX_MESSAGE_BYTES, cut
 
 _ACTIONS: Mapping[Action, Any] = {action: signal_pb2.Signal.Action.Value(action) for action in Action}
 _ORIGINS: Mapping[Origin, Any] = {origin: signal_pb2.Signal.Origin.Value(origin) for origin in Origin}
@@ -174,7 +175,7 @@ def rejection_message(index: int, sent: bar_pb2.Bar, error: ServiceError) -> bar
         symbol=sent.symbol[:MAXIMUM_QUOTED],
         time=sent.time if sent.HasField("time") else None,
         reason=error.reason,
-        message=error.message,
+        message=cut(error.message, MAX_MESSAGE_BYTES),
     )
 
 

@@ -14,9 +14,13 @@ from google.protobuf.message import Message
 from google.rpc import error_details_pb2, status_pb2
 from grpc_status import rpc_status
 
+from tradingsignals.v1 import system_service_pb2
+
 from ..domain.errors import (
+    LISTED_VIOLATIONS,
     BarConflict,
     FailedPrecondition,
+    FieldViolation,
     FollowerStalled,
     InvalidRequest,
     MalformedMessage,
@@ -26,7 +30,9 @@ from ..domain.errors import (
     ServiceError,
     ShuttingDown,
     StorageUnavailable,
+    violations_text,
 )
+from .bounds import MAX_MESSAGE_BYTES, MAX_STATUS_BYTES, MAX_TEXT_BYTES, binary_header, cut, percent_encoded
 
 DOMAIN = "tradingsignals"
 
@@ -47,6 +53,9 @@ CODES: Mapping[type[ServiceError], grpc.StatusCode] = {
 }
 """An error has the code of the nearest of its bases that stands here."""
 
+LISTED_WARNINGS, LISTED_SYMBOLS = 5, 10
+"""What of a health report travels with an error."""
+
 RETRYABLE = frozenset({grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.RESOURCE_EXHAUSTED})
 
 
@@ -55,7 +64,7 @@ class Unhealthy(ServiceError):
 
     reason = "STORAGE_UNAVAILABLE"
 
-    def __init__(self, message: str, report: Message) -> None:
+    def __init__(self, message: str, report: system_service_pb2.GetHealthResponse) -> None:
         super().__init__(message)
         self.report = report
 
@@ -90,39 +99,87 @@ def is_retryable(error: ServiceError) -> bool:
     return code_of(error) in RETRYABLE
 
 
+def public_message(error: ServiceError) -> str:
+    """The message of an error as callers read it: at most MAX_MESSAGE_BYTES."""
+    return cut(error.message, MAX_MESSAGE_BYTES)
+
+
 def status_of(error: ServiceError, request_id: str) -> grpc.Status:
-    """The status of an error, with google.rpc.ErrorInfo and, for violations, google.rpc.BadRequest."""
+    """The status of an error, with google.rpc.ErrorInfo and, for violations, google.rpc.BadRequest.
+
+    It takes at most MAX_STATUS_BYTES of trailers: long texts are cut, and of many violations the first are listed.
+    """
     if isinstance(error, Relayed):
-        known = error.status or status_pb2.Status(code=error.code.value[0], message=error.message)
-        return rpc_status.to_status(known)
+        relayed = error.status or status_pb2.Status(code=error.code.value[0], message=error.message)
+        return rpc_status.to_status(_fitting(relayed))
+    metadata = {key: cut(value, MAX_TEXT_BYTES) for key, value in error.metadata.items()}
     info = error_details_pb2.ErrorInfo(
-        reason=error.reason, domain=DOMAIN, metadata={**error.metadata, "request_id": request_id}
+        reason=error.reason, domain=DOMAIN, metadata={**metadata, "request_id": request_id}
     )
-    details: list[Message] = [info]
     if isinstance(error, InvalidRequest):
-        violations = [
-            error_details_pb2.BadRequest.FieldViolation(field=violation.field, description=violation.description)
-            for violation in error.violations
-        ]
-        details.append(error_details_pb2.BadRequest(field_violations=violations))
+        return _refusal(error, info)
+    details: list[Message] = [info]
     if isinstance(error, Unhealthy):
-        details.append(error.report)
-    return _status(code_of(error), error.message, details)
+        details.append(_short_report(error.report))
+    return rpc_status.to_status(_fitting(_status(code_of(error), public_message(error), details)))
+
+
+def _refusal(error: InvalidRequest, info: error_details_pb2.ErrorInfo) -> grpc.Status:
+    """The status with as many of the first violations as fit."""
+    count = len(error.violations)
+    listed = [
+        FieldViolation(cut(violation.field, MAX_TEXT_BYTES), cut(violation.description, MAX_TEXT_BYTES))
+        for violation in error.violations[:LISTED_VIOLATIONS]
+    ]
+    while True:
+        bad = error_details_pb2.BadRequest(
+            field_violations=[
+                error_details_pb2.BadRequest.FieldViolation(field=violation.field, description=violation.description)
+                for violation in listed
+            ]
+        )
+        status = _status(code_of(error), violations_text(listed, count), [info, bad])
+        if len(listed) <= 1 or _size(status) <= MAX_STATUS_BYTES:
+            return rpc_status.to_status(status)
+        listed.pop()
+
+
+def _short_report(report: system_service_pb2.GetHealthResponse) -> system_service_pb2.GetHealthResponse:
+    """The report with the first of its lists only."""
+    short = system_service_pb2.GetHealthResponse()
+    short.CopyFrom(report)
+    short.warnings[:] = [cut(warning, MAX_TEXT_BYTES) for warning in report.warnings[:LISTED_WARNINGS]]
+    del short.symbols[LISTED_SYMBOLS:]
+    return short
+
+
+def _fitting(status: status_pb2.Status) -> status_pb2.Status:
+    """The status without the last of its details while it is too large."""
+    found = status_pb2.Status(code=status.code, message=cut(status.message, MAX_MESSAGE_BYTES), details=status.details)
+    while found.details and _size(found) > MAX_STATUS_BYTES:
+        del found.details[-1]
+    return found
+
+
+def _size(status: status_pb2.Status) -> int:
+    """Bytes of trailers."""
+    return len(percent_encoded(status.message)) + len(binary_header(status.SerializeToString()))
 
 
 def internal_status(request_id: str) -> grpc.Status:
     """The status of a defect: it tells the caller nothing but the name under which the log has it."""
     info = error_details_pb2.ErrorInfo(reason="INTERNAL_ERROR", domain=DOMAIN, metadata={"request_id": request_id})
-    return _status(grpc.StatusCode.INTERNAL, "the service failed; the request id finds it in the log", [info])
+    message = "the service failed; the request id finds it in the log"
+    return rpc_status.to_status(_status(grpc.StatusCode.INTERNAL, message, [info]))
 
 
-def _status(code: grpc.StatusCode, message: str, details: list[Message]) -> grpc.Status:
+def _status(code: grpc.StatusCode, message: str, details: list[Message]) -> status_pb2.Status:
     packed = []
     for detail in details:
         wrapped = Any()
         wrapped.Pack(detail)
         packed.append(wrapped)
-    return rpc_status.to_status(status_pb2.Status(code=code.value[0], message=message, details=packed))
+    return status_pb2.Status(code=code.value[0], message=message, details=packed)
 
 
 async def abort_unread(context: Context, status: grpc.Status) -> None:

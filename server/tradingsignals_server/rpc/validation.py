@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import AsyncGenerator, AsyncIterable, Callable, Iterable
+from collections.abc import AsyncGenerator, AsyncIterable, Callable, Iterable, Sequence, Sized
 from datetime import UTC, datetime
 from types import TracebackType
 from typing import Self, TypeVar
@@ -27,6 +27,8 @@ DEFAULT_SYMBOL = "USDCOP"
 DEFAULT_HEARTBEAT_SECONDS = 15
 MAXIMUM_HEARTBEAT_SECONDS = 60
 MAXIMUM_FILTER_SYMBOLS = 1000
+MAXIMUM_FILTER_NAMES = 100
+"""Actions or kinds in a filter, repeated ones counted."""
 MAXIMUM_REPLAY_SPEED = 1e6
 MAXIMUM_SEQUENCE = 2**63 - 1
 
@@ -154,14 +156,20 @@ class Checks:
             self.refuse(field, f"must be one of {', '.join(known)}")
             return type_(known[0])
 
-    def symbols(self, texts: Iterable[str]) -> frozenset[str]:
+    def symbols(self, texts: Sequence[str]) -> frozenset[str]:
         """The instruments of a filter."""
+        if not self.count(texts, "symbols", MAXIMUM_FILTER_SYMBOLS):
+            return frozenset()
         found = frozenset(self.symbol(text, field=f"symbols[{i}]") or "" for i, text in enumerate(texts))
         if "" in found:
             self.refuse("symbols", "must not hold an empty or malformed symbol")
-        if len(found) > MAXIMUM_FILTER_SYMBOLS:
-            self.refuse("symbols", f"must be at most {MAXIMUM_FILTER_SYMBOLS}")
         return found
+
+    def count(self, elements: Sized, field: str, most: int) -> bool:
+        """Check how many elements a list has, before any of them is looked at."""
+        if len(elements) > most:
+            self.refuse(field, f"must be at most {most}")
+        return len(elements) <= most
 
 
 def lookback_of(request: signal_service_pb2.GenerateSignalFromDbRequest, checks: Checks, default: int) -> int:
@@ -224,7 +232,13 @@ def _filter(request: FollowRequest, symbols: frozenset[str], checks: Checks) -> 
     if request.HasField("min_confidence"):
         confidence = checks.probability(request.min_confidence, "min_confidence")
     if isinstance(request, signal_service_pb2.StreamSignalsRequest):
-        actions = frozenset(checks.action(value, f"actions[{i}]") for i, value in enumerate(request.actions))
+        actions = _names(request.actions, "actions", checks.action, checks)
         return Filter(frozenset({EventKind.SIGNAL}), symbols, confidence, actions)
-    kinds = frozenset(checks.kind(value, f"kinds[{i}]") for i, value in enumerate(request.kinds))
-    return Filter(kinds, symbols, confidence)
+    return Filter(_names(request.kinds, "kinds", checks.kind, checks), symbols, confidence)
+
+
+def _names(values: Sequence[int], field: str, check: Callable[[int, str], Named], checks: Checks) -> frozenset[Named]:
+    """The values of an enum in a filter."""
+    if not checks.count(values, field, MAXIMUM_FILTER_NAMES):
+        return frozenset()
+    return frozenset(check(value, f"{field}[{i}]") for i, value in enumerate(values))

@@ -76,6 +76,13 @@ async def test_an_error_without_a_reason_is_a_broken_way(client: Any, script: An
     assert str(failed.value) == f"{code.name}: something on the way broke"
 
 
+async def test_a_size_limit_of_grpc_is_no_overload(client: Any, script: Any) -> None:
+    script.failure_code = grpc.StatusCode.RESOURCE_EXHAUSTED
+    with pytest.raises(tradingsignals.TooLarge) as failed:
+        await client.call("statistics")
+    assert not isinstance(failed.value, TemporaryError)
+
+
 async def test_errors_of_every_kind_of_call(client: Any, script: Any) -> None:
     info = ErrorInfo(reason="STORAGE_UNAVAILABLE", domain="tradingsignals")
     script.failure = status(grpc.StatusCode.UNAVAILABLE, "the database cannot be reached", info)

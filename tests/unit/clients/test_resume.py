@@ -24,6 +24,7 @@ from tradingsignals import (
     Overloaded,
     Skipped,
     StartedOver,
+    TooLarge,
     TradingSignalsError,
     Unavailable,
 )
@@ -143,7 +144,9 @@ class TestAService:
         with pytest.raises(type(error)):
             machine.failed(error, 109.5)
 
-    @pytest.mark.parametrize("error", [InvalidRequest("symbol"), AccessDenied("who?"), OutOfRange("unheard of")])
+    @pytest.mark.parametrize(
+        "error", [InvalidRequest("symbol"), TooLarge("trailers"), AccessDenied("who?"), OutOfRange("unheard of")]
+    )
     def test_that_refuses_is_not_tried_again(self, error: TradingSignalsError) -> None:
         machine, told = resume(resume_after=2)
         with pytest.raises(type(error)) as raised:

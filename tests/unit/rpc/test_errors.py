@@ -7,6 +7,8 @@ from typing import Any
 import grpc
 import pytest
 from google.rpc import code_pb2, error_details_pb2, status_pb2
+from hypothesis import given
+from hypothesis import strategies as st
 
 from tradingsignals.v1 import error_reason_pb2, system_service_pb2
 from tradingsignals_server.domain.errors import (
@@ -31,6 +33,7 @@ from tradingsignals_server.domain.errors import (
     StorageUnavailable,
 )
 from tradingsignals_server.rpc.errors import Relayed, Unhealthy, code_of, internal_status, is_retryable, status_of
+from tradingsignals_server.rpc.lean.headers import trailers_only
 
 from ..builders import OPENING
 
@@ -139,3 +142,55 @@ def test_a_defect_tells_nothing_but_its_name() -> None:
 
 def test_a_bare_service_error_is_internal() -> None:
     assert code_of(ServiceError("odd")) is CODES.INTERNAL
+
+
+texts = st.tuples(st.text(max_size=5), st.sampled_from([1, 50, 3000])).map(lambda drawn: drawn[0] * drawn[1])
+violations = st.lists(st.builds(FieldViolation, texts, texts), min_size=1, max_size=20)
+metadata = st.dictionaries(st.sampled_from(["symbol", "time", "oldest_sequence"]), texts)
+
+
+def relayed(message: str, found: dict[str, str]) -> Relayed:
+    """The error of another server, which may be an older one that bounds nothing."""
+    error = Relayed.__new__(Relayed)
+    ServiceError.__init__(error, message)
+    error.code = CODES.INVALID_ARGUMENT
+    error.status = status_pb2.Status(code=error.code.value[0], message=message)
+    error.status.details.add().Pack(error_details_pb2.ErrorInfo(metadata=found))
+    return error
+
+
+@given(violations, texts, metadata)
+def test_a_refusal_takes_less_than_4_kb(listed: list[FieldViolation], message: str, found: dict[str, str]) -> None:
+    report = system_service_pb2.GetHealthResponse(warnings=[message] * 20)
+    for n in range(100):
+        report.symbols.add(symbol=f"SYMBOL{n}")
+    kinds: list[ServiceError] = [
+        InvalidRequest(listed, **found),
+        InvalidBar(listed).under("bar"),
+        ServiceError(message, **found),
+        Unhealthy(message, report),
+        relayed(message, found),
+    ]
+    for error in kinds:
+        status = status_of(error, "r" * 128)
+        assert len(trailers_only(status.code, status.details, status.trailing_metadata)) < 4096
+        assert unpacked(status).message == status.details
+
+
+def test_a_refusal_states_how_many_more_there_are() -> None:
+    error = InvalidRequest([VIOLATION] * 100)
+    status = status_of(error, "r" * 128)
+    assert status.details.endswith("; and 90 more")
+    assert len(details(status)["BadRequest"].field_violations) == 10
+    long = status_of(InvalidRequest([FieldViolation("x" * 500, "\u00e9" * 500)] * 100), "")
+    kept = len(details(long)["BadRequest"].field_violations)
+    assert 1 <= kept < 10
+    assert long.details.endswith(f"...; and {100 - kept} more")
+
+
+def test_a_report_that_is_long_is_cut_and_not_left_out() -> None:
+    report = system_service_pb2.GetHealthResponse(status="unhealthy", warnings=["no bars"] * 9)
+    for n in range(10_000):
+        report.symbols.add(symbol=f"S{n}")
+    sent = details(status_of(Unhealthy("no database", report), ""))["GetHealthResponse"]
+    assert (sent.status, len(sent.warnings), len(sent.symbols)) == ("unhealthy", 5, 10)

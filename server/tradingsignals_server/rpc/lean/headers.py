@@ -6,12 +6,13 @@ connection and is made once. What we read is decoded by `hpack`.
 
 from __future__ import annotations
 
-import base64
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import grpc
+
+from ..bounds import binary_header, percent_encoded
 
 Header = tuple[bytes, bytes]
 
@@ -20,7 +21,6 @@ _REQUIRED = frozenset({b":method", b":scheme", b":path"})
 _OF_A_CONNECTION = frozenset({b"connection", b"keep-alive", b"proxy-connection", b"transfer-encoding", b"upgrade"})
 _TIMEOUT = re.compile(rb"([0-9]{1,8})([HMSmun])")
 _UNIT_SECONDS = {b"H": 3600.0, b"M": 60.0, b"S": 1.0, b"m": 1e-3, b"u": 1e-6, b"n": 1e-9}
-_NOT_PLAIN = re.compile(rb"[^\x20-\x24\x26-\x7e]")
 
 
 class Malformed(Exception):
@@ -128,12 +128,6 @@ def _status_headers(code: grpc.StatusCode, message: str, metadata: Sequence[tupl
     if message:
         found.append((b"grpc-message", percent_encoded(message)))
     for name, value in metadata:
-        # gRPC's binary headers are base64 without padding.
-        text = value.encode() if isinstance(value, str) else base64.b64encode(value).rstrip(b"=")
+        text = value.encode() if isinstance(value, str) else binary_header(value)
         found.append((name.encode(), text))
     return found
-
-
-def percent_encoded(message: str) -> bytes:
-    """A message of gRPC: printable ASCII but for the percent sign, the rest as %XX of its UTF-8."""
-    return _NOT_PLAIN.sub(lambda match: b"%%%02X" % match[0][0], message.encode())

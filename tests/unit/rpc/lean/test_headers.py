@@ -10,8 +10,9 @@ from hpack import Decoder
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tradingsignals_server.rpc.bounds import percent_encoded
 from tradingsignals_server.rpc.lean import headers
-from tradingsignals_server.rpc.lean.headers import Malformed, parse_request, percent_encoded
+from tradingsignals_server.rpc.lean.headers import Malformed, parse_request
 
 CALL = [(b":method", b"POST"), (b":scheme", b"http"), (b":path", b"/x"), (b"content-type", b"application/grpc")]
 
