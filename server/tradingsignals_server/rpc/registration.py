@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import AsyncGenerator, Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Sequence
+from contextlib import aclosing
 from typing import Any, TypeAlias
 
 import grpc
@@ -79,14 +80,14 @@ def _handler(
         return answer
 
     async def stream(request: Any, context: Context) -> None:
-        answers: AsyncGenerator[Answer] = await behaviour(request)
-        await context.send_initial_metadata(stream_metadata)
-        async for answer in answers:
-            try:
-                async with asyncio.timeout(stall_seconds):
-                    await context.write(answer)
-            except TimeoutError:
-                await answers.athrow(WriteBlocked(stall_seconds))
+        async with aclosing(await behaviour(request)) as answers:
+            await context.send_initial_metadata(stream_metadata)
+            async for answer in answers:
+                try:
+                    async with asyncio.timeout(stall_seconds):
+                        await context.write(answer)
+                except TimeoutError:
+                    await answers.athrow(WriteBlocked(stall_seconds))
 
     parse = GetMessageClass(method.input_type).FromString
     if method.server_streaming:

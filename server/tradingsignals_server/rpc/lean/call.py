@@ -70,7 +70,7 @@ class Call:
         self.last_event_id = None if request.last_event_id is None else request.last_event_id.decode("latin-1")
         self.task: asyncio.Task[None] | None = None
         self.follower: Any = None
-        """What the fan-out keeps with it."""
+        """Its place in the log while it follows; it is released when the call ends, whatever ends it."""
         self._headers = answer_headers
         self._body = bytearray()
         self._started = perf_counter()
@@ -172,7 +172,8 @@ class Call:
             self._send_end(code, message, _NO_METADATA, http_status)
 
     def expire(self) -> None:
-        """End it because its deadline has come."""
+        """End it because its deadline has come; what is left to send is never sent."""
+        self.stream.rest = None
         self.end(grpc.StatusCode.DEADLINE_EXCEEDED, "Deadline Exceeded")
 
     def reset(self, code: ErrorCode) -> None:
@@ -210,6 +211,9 @@ class Call:
             self._deadline = None
         if self.task is not None and self.task is not asyncio.current_task():
             self.task.cancel()
+        follower, self.follower = self.follower, None
+        if follower is not None:
+            follower.leave()
         with _named(self.name):
             log_end(self.method, code, reason, self._started)
 

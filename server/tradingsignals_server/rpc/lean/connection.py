@@ -51,7 +51,6 @@ class Connection(asyncio.Protocol):
         self._heard_at = self._loop.time()
         self._asked_at: float | None = None
         self._period_began = self._heard_at
-        self._hasty_resets = 0
         self._idle_frames = 0
         self._may_write_more = False
         self._granted: list[Stream] = []
@@ -164,7 +163,7 @@ class Connection(asyncio.Protocol):
                 self.abort()  # it does not take even our last words
             return
         if now - self._period_began > limits.period_seconds:
-            self._period_began, self._hasty_resets, self._idle_frames = now, 0, 0
+            self._period_began, self._idle_frames = now, 0
         if self._asked_at is not None:
             if now - self._asked_at > limits.keepalive_timeout_seconds:
                 self.abort()
@@ -179,6 +178,7 @@ class Connection(asyncio.Protocol):
         """Let go of a stream that has ended."""
         self.streams.pop(stream.number, None)
         self.owing.pop(stream, None)
+        stream.wake()
         if self._is_draining and not self.streams:
             self._close()
 
@@ -304,10 +304,6 @@ class Connection(asyncio.Protocol):
         stream = self.streams.get(frame.stream)
         if stream is None:
             return
-        if self._loop.time() - stream.opened_at < 1.0:
-            self._hasty_resets += 1
-            if self._hasty_resets > self._limits.hasty_resets:
-                raise ConnectionFailed(ErrorCode.ENHANCE_YOUR_CALM, "streams are opened to be reset")
         self._lose(stream)
         if self._is_draining and not self.streams:
             self._close()

@@ -133,9 +133,12 @@ class Follower:
         self.spoken_at = now
         self.reader: asyncio.Task[None] | None = None
 
+    def leave(self) -> None:
+        """Stop following: the call has ended."""
+        self.lane.fanout.leave(self)
+
     def end(self, error: ServiceError) -> None:
         """Tell the follower why it ends, then end it."""
-        self.lane.fanout.leave(self)
         self.call.fail(error, self.group.form.end(self.cursor, error))
 
 
@@ -157,6 +160,14 @@ class Lane:
         if not self._is_due:
             self._is_due = True
             self.fanout.loop.call_soon(self.pump)
+
+    def forget(self, follower: Follower) -> None:
+        """Keep nothing of a follower."""
+        del self.followers[follower]
+        self.ready.pop(follower, None)
+        self._put_off.pop(follower, None)
+        if not self.followers:
+            self._round.clear()
 
     def pump(self) -> None:
         """Write to each follower who is behind, once; come again if there is more, or when the socket takes more."""
@@ -284,11 +295,9 @@ class Fanout:
             lane.call_soon()
 
     def leave(self, follower: Follower) -> None:
-        """Forget a follower, if it is not forgotten already."""
+        """Forget a follower whose call has ended."""
         lane, group = follower.lane, follower.group
-        if lane.followers.pop(follower, follower) is not None:
-            return
-        lane.ready.pop(follower, None)
+        lane.forget(follower)
         if not lane.followers:
             self._lanes.discard(lane)
         if follower.reader is not None and follower.reader is not asyncio.current_task():
@@ -327,7 +336,6 @@ class Fanout:
         except ServiceError as error:
             follower.end(error)
         except Exception as error:
-            self.leave(follower)
             follower.call.fail_unexpectedly(error)
 
     def look_after(self, now: float) -> None:
@@ -358,5 +366,4 @@ class Fanout:
     def _end_stalled(self, follower: Follower) -> None:
         has_rest = follower.stream.rest is not None
         error = FollowerStalled(follower.sent if has_rest else follower.cursor, self._stall_seconds)
-        self.leave(follower)
         follower.call.fail_now(error)

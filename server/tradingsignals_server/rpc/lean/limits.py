@@ -13,8 +13,6 @@ class Limits:
     """Streams at a time; further ones are refused, and may be tried again."""
     header_bytes: int = 128 * 1024
     """Headers of one request, decoded or not. Far above what an edge lets through: more ends the connection."""
-    hasty_resets: int = 5_000
-    """Streams that the peer ends within a second of opening them, in `period_seconds`."""
     idle_frames: int = 10_000
     """Frames that lead to nothing (PING, SETTINGS, PRIORITY, DATA without data), in `period_seconds`."""
     period_seconds: float = 10.0

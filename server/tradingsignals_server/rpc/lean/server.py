@@ -120,8 +120,6 @@ class LeanServer:
         call: Call | None = stream.call
         if call is not None:
             call.gone()
-            if call.follower is not None:
-                self._fanout.leave(call.follower)
 
     def drained(self, stream: Stream) -> None:
         """See Listener."""
