@@ -86,7 +86,7 @@ async def refusal(call: Awaitable[Any]) -> ServiceError | None:
 async def test_no_request_gives_a_refusal_over_4_kb(method: tuple[str, Any], data: st.DataObject) -> None:
     log, (name, descriptor) = await Log.with_entries(1), method
     nothing: Any = None
-    found = {**servicers(log), "MarketDataService": MarketDataServicer(nothing, nothing, nothing)}
+    found = {**servicers(log), "MarketDataService": MarketDataServicer(nothing, nothing)}
     request = GetMessageClass(descriptor.input_type)()
     fill(request, data)
     error = await refusal(behaviour_of(found[name], descriptor)(request))
