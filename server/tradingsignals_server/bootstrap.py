@@ -17,7 +17,8 @@ from .adapters.edge.process import Edge, running_edge
 from .adapters.edge.render import PACKAGE, Address, EdgeConfig
 from .adapters.feeds.replay import ReplayFeed
 from .adapters.feeds.simulate import SimulatedFeed
-from .adapters.fleet import ServerFailed, ServerProcess, fleet_ports, running_fleet
+from .adapters.fleet import FLEET_HOST, ServerFailed, ServerProcess, fleet_ports, running_fleet
+from .adapters.listening import Place, require_free
 from .adapters.onnx.repository import fingerprint, load_newest, shipped_models, versions
 from .adapters.placeholder_policy import PlaceholderPolicy
 from .adapters.postgres.bars_table import BarsTable
@@ -90,7 +91,7 @@ def utc_now() -> datetime:
 @asynccontextmanager
 async def everything(settings: Settings) -> AsyncIterator[Everything]:
     """The database if none is named, the server, and the edge."""
-    async with database(settings) as dsn, serving(settings, dsn) as service:
+    async with database(settings) as dsn, serving(settings, dsn, behind_edge=True) as service:
         config = EdgeConfig(
             listen=Address(settings.signal_service_host, settings.signal_service_port),
             backend=Address(settings.grpc_host, service.grpc_port),
@@ -131,6 +132,7 @@ class Several:
 async def several(settings: Settings) -> AsyncIterator[Several]:
     """The database if none is named, the servers in processes of their own, and the edge."""
     ports = fleet_ports(settings.grpc_port, settings.servers, lean=settings.lean_port > 0)
+    require_free([_public_place(settings), *(Place("GRPC_PORT", FLEET_HOST, port) for pair in ports for port in pair)])
     async with database(settings) as dsn, running_fleet(ports, settings.of_a_server(dsn)) as fleet:
         first, *further = (Address("127.0.0.1", server.port) for server in fleet)
         config = EdgeConfig(
@@ -145,6 +147,17 @@ async def several(settings: Settings) -> AsyncIterator[Several]:
             finally:
                 # Followers behind the edge are to hear it from the servers before the edge cuts them off.
                 await asyncio.gather(*(server.stop() for server in fleet))
+
+
+def _places(settings: Settings, *, behind_edge: bool) -> list[Place]:
+    """Where a server listens, and the edge in front of it."""
+    own = [Place("GRPC_PORT", settings.grpc_host, settings.grpc_port)]
+    own.append(Place("LEAN_PORT", settings.grpc_host, settings.lean_port))
+    return [_public_place(settings), *own] if behind_edge else own
+
+
+def _public_place(settings: Settings) -> Place:
+    return Place("SIGNAL_SERVICE_PORT", settings.signal_service_host, settings.signal_service_port)
 
 
 @asynccontextmanager
@@ -162,12 +175,13 @@ async def database(settings: Settings) -> AsyncIterator[str]:
 
 
 @asynccontextmanager
-async def serving(settings: Settings, dsn: str) -> AsyncIterator[Service]:
-    """The server on the database at `dsn`.
+async def serving(settings: Settings, dsn: str, *, behind_edge: bool = False) -> AsyncIterator[Service]:
+    """The server on the database at `dsn`; `behind_edge`: the edge is to listen on the public port.
 
     It ends in this order: bars stop coming in, health checks and followers are told, calls under way end, what waits
     is committed, the database is let go.
     """
+    require_free(_places(settings, behind_edge=behind_edge))
     async with connection_pool(dsn) as pool, peers() as others, asyncio.TaskGroup() as background:
         await migrated(pool)
         store = PostgresStore(pool, encode, await _bars_table(pool, settings))

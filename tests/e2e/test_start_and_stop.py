@@ -161,6 +161,17 @@ async def test_a_port_that_is_taken(folder: Path, setting: str) -> None:
         await service.start()
 
 
+@pytest.mark.parametrize("servers", ["1", "2"])
+async def test_all_ports_that_are_taken_are_named_in_one_line(folder: Path, servers: str) -> None:
+    async with service_in(folder, SERVERS=servers) as service:
+        ports = [service.port, service.grpc_port, service.grpc_port + 1 if servers == "2" else service.lean_port]
+        with taken(ports[0]), taken(ports[1]), taken(ports[2]):
+            line = await refusal(service)
+        assert all(f"port {port} on 127.0.0.1" in line for port in ports)
+        assert "Set SIGNAL_SERVICE_PORT and GRPC_PORT" in line
+        assert nothing_runs(service.processes())
+
+
 async def test_a_folder_that_is_in_use(folder: Path) -> None:
     async with running_service(folder) as first, service_in(folder) as second:
         line = await refusal(second)
@@ -206,6 +217,7 @@ async def test_followers_are_told_before_it_goes(folder: Path) -> None:
             answers: Any = aiter(call)
             for each in (answers, sse, ndjson):
                 await through(each, newest)
+            said = service.log
             stopping = asyncio.create_task(service.stop())
 
             for each in (answers, sse):
@@ -222,6 +234,7 @@ async def test_followers_are_told_before_it_goes(folder: Path) -> None:
                 with pytest.raises(StopAsyncIteration):
                     await within(anext(each))
             assert await stopping == 0
+        assert service.log == said, "a stop is no cause for a warning"
 
 
 async def test_a_publisher_under_way_gets_its_answer_or_knows_that_there_is_none(folder: Path) -> None:

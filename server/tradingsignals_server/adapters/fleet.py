@@ -23,7 +23,8 @@ _READY_SECONDS = 60.0
 _STOP_SECONDS = 20.0
 _FIRST_BACKOFF_SECONDS = 0.1
 _LONGEST_BACKOFF_SECONDS = 5.0
-_HOST = "127.0.0.1"
+FLEET_HOST = "127.0.0.1"
+"""Where the servers listen: behind the edge of the same machine."""
 
 
 class ServerFailed(Exception):
@@ -36,7 +37,7 @@ class ServerProcess:
     def __init__(self, port: int, lean_port: int, settings: Mapping[str, str]) -> None:
         self.port = port
         self.lean_port = lean_port
-        own = {"GRPC_HOST": _HOST, "GRPC_PORT": str(port), "LEAN_PORT": str(lean_port)}
+        own = {"GRPC_HOST": FLEET_HOST, "GRPC_PORT": str(port), "LEAN_PORT": str(lean_port)}
         self._settings = {**settings, **own}
         self._process: asyncio.subprocess.Process | None = None
         self._one_at_a_time = asyncio.Lock()
@@ -130,7 +131,7 @@ async def _serving(port: int) -> None:
     options = [(f"grpc.{which}_reconnect_backoff_ms", 100) for which in ("initial", "min", "max")]
     while True:
         with suppress(grpc.aio.AioRpcError):
-            async with grpc.aio.insecure_channel(f"{_HOST}:{port}", options=options) as channel:
+            async with grpc.aio.insecure_channel(f"{FLEET_HOST}:{port}", options=options) as channel:
                 stub = health_pb2_grpc.HealthStub(channel)
                 request = health_pb2.HealthCheckRequest()
                 async for answer in stub.Watch(request, wait_for_ready=True):
@@ -177,7 +178,7 @@ def _ports(first: int, count: int) -> list[int]:
     probes = [socket.socket() for _ in range(count)]
     try:
         for probe in probes:
-            probe.bind((_HOST, 0))
+            probe.bind((FLEET_HOST, 0))
         return [int(probe.getsockname()[1]) for probe in probes]
     finally:
         for probe in probes:

@@ -16,7 +16,7 @@ from uuid import uuid4
 
 import grpc
 
-from ..domain.errors import FollowerStalled, ServiceError
+from ..domain.errors import FollowerStalled, ServiceError, ShuttingDown
 from . import errors
 from .validation import LAST_EVENT_ID, message_of, messages_of
 
@@ -137,7 +137,8 @@ async def _guarded(method: str, name: str, context: Context, body: Body) -> None
 
 def log_end(method: str, code: grpc.StatusCode, reason: str, started: float) -> None:
     """The one line of a call; `started` is by time.perf_counter."""
-    level = logging.WARNING if code in _SERVER_FAULTS else logging.DEBUG if _is_routine(method) else logging.INFO
+    fault = code in _SERVER_FAULTS and reason != ShuttingDown.reason  # a stop is no fault
+    level = logging.WARNING if fault else logging.DEBUG if _is_routine(method) else logging.INFO
     if log.isEnabledFor(level):
         elapsed_ms = (perf_counter() - started) * 1e3
         log.log(
