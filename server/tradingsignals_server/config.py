@@ -128,7 +128,7 @@ class Settings(BaseSettings):
     symbols: Annotated[tuple[str, ...], NoDecode] = Field(
         ("USDCOP",), description="Symbols that FEED=simulate makes bars of, separated by commas."
     )
-    simulate_seed: int = Field(7, description="Seed of the simulated market.")
+    simulate_seed: int = Field(12, description="Seed of the simulated market.")
     simulate_speed: NotNegative = Field(
         300.0, description="Simulate this many times faster than the market; 0: no waiting."
     )

@@ -10,6 +10,7 @@ import sys
 from ..application.decision.pipeline import Pipeline
 from ..bootstrap import database, everything, serving, several
 from ..config import Settings
+from .banner import banner
 
 log = logging.getLogger(__name__)
 
@@ -19,7 +20,7 @@ async def up(settings: Settings) -> None:
     async with everything(settings) as running:
         _warn_of_placeholder(running.service.pipeline)
         host = _reachable(settings.signal_service_host)
-        print(_banner(f"{host}:{running.edge.port}", settings, running.service.dsn), file=sys.stderr, flush=True)
+        print(banner(f"{host}:{running.edge.port}", settings, running.service.dsn), file=sys.stderr, flush=True)
         await asyncio.Event().wait()
 
 
@@ -29,7 +30,7 @@ async def up_several(settings: Settings) -> None:
     asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, asked.set)
     async with several(settings) as running:
         host = _reachable(settings.signal_service_host)
-        print(_banner(f"{host}:{running.edge.port}", settings, running.dsn), file=sys.stderr, flush=True)
+        print(banner(f"{host}:{running.edge.port}", settings, running.dsn), file=sys.stderr, flush=True)
         while True:
             await asked.wait()
             asked.clear()
@@ -52,19 +53,3 @@ def _warn_of_placeholder(pipeline: Pipeline) -> None:
 def _reachable(host: str) -> str:
     """An address to paste: a server on every interface is reached on this one too."""
     return "127.0.0.1" if host in {"0.0.0.0", "::"} else host  # noqa: S104
-
-
-def _banner(address: str, settings: Settings, dsn: str) -> str:
-    database = f"psql '{dsn}'" if settings.embedded_database else "the one you named"
-    return f"""
-Trading signals are served on {address}  (feed: {settings.feed})
-
-  in the terminal  tradingsignals watch --address {address}
-  documentation    http://{address}/docs
-  REST             curl 'http://{address}/api/signals/latest'
-  live (SSE)       curl -N -H 'Accept: text/event-stream' 'http://{address}/api/signals/stream'
-  gRPC             buf curl --protocol grpc --http2-prior-knowledge http://{address}/tradingsignals.v1.SignalService/GetLatestSignal
-  database         {database}
-
-Ctrl-C stops it; everything is kept.
-"""

@@ -1,0 +1,25 @@
+"""What a start prints: where the service listens, and commands to paste."""
+
+from __future__ import annotations
+
+from .. import program
+from ..adapters.postgres.postmaster import program as postgres_program
+from ..config import Settings
+
+
+def banner(address: str, settings: Settings, dsn: str) -> str:
+    """Where to look, for a service whose public port is `address`; every command works in any shell of this machine."""
+    client = f'import tradingsignals; print(tradingsignals.connect_sync("{address}").service_info())'
+    database = f"{postgres_program('psql')} '{dsn}'" if settings.embedded_database else "the one you named"
+    return f"""
+Trading signals are served on {address}  (feed: {settings.feed})
+
+  in the terminal  {program.command("watch", "--address", address)}
+  documentation    http://{address}/docs
+  REST             curl 'http://{address}/api/signals/latest'
+  live (SSE)       curl -N -H 'Accept: text/event-stream' 'http://{address}/api/signals/stream'
+  gRPC             {program.python(client)}
+  database         {database}
+
+Ctrl-C stops it; everything is kept.
+"""
