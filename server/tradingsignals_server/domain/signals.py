@@ -135,6 +135,9 @@ class Signal:
         return self.decision.action
 
 
-def bar_signal_id(symbol: str, bar_time: datetime, model_version: str) -> UUID:
-    """The name of the signal a bar makes: the same bar and model always give the same name."""
-    return uuid5(_NAMESPACE, f"{symbol}|{bar_time.isoformat()}|{model_version}")
+def bar_signal_id(symbol: str, bar_time: datetime, model: str) -> UUID:
+    """The name of the signal a bar makes: the same bar and model always give the same name.
+
+    `model` names the very file (PolicyDescription.key): two files under one version are two models.
+    """
+    return uuid5(_NAMESPACE, f"{symbol}|{bar_time.isoformat()}|{model}")

@@ -218,6 +218,6 @@ def _opinions(trader: Trader, scenes: Sequence[Scene], recalled: Sequence[Recurr
 
 def _trade(trader: Trader, book: Book, sight: Sight, opinion: Opinion) -> tuple[Book, Signal, Trades]:
     """One bar's decision of one trader, and the state it carries on from it."""
-    signal_id = bar_signal_id(sight.symbol, sight.window.time or sight.timestamp, trader.policy.description.version)
+    signal_id = bar_signal_id(sight.symbol, sight.window.time or sight.timestamp, trader.policy.description.key)
     book, signal, trades = trader.conclude(book, sight, opinion, signal_id)
     return book.after_bar(opinion.before, opinion.after), signal, trades

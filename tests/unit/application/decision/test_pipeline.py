@@ -119,7 +119,7 @@ def test_a_signal_of_a_bar_says_where_it_comes_from() -> None:
     step = steps(pipeline_of(always(Action.BUY)), WALK[:50])[-1]
     made, last = step.signal, WALK[49]
     assert made is not None
-    assert made.signal_id == bar_signal_id("USDCOP", last.time, "v1")
+    assert made.signal_id == bar_signal_id("USDCOP", last.time, "v1@")
     assert (made.timestamp, made.bar_time, made.entry_price) == (last.close_time, last.time, last.close)
     assert (made.origin, made.model_version, made.model_type) == (Origin.BAR, "v1", "test")
     assert made.latency_ms > 0.0
