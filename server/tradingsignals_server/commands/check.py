@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+from ..adapters.onnx.labels import ActionSource
 from ..adapters.onnx.metadata import range_text
 from ..adapters.onnx.model_file import ModelSpecification
 from ..adapters.onnx.policy import OnnxPolicy
@@ -15,21 +16,28 @@ _RESETS = {
     ResetRule.NEVER: "never reset",
     ResetRule.NONE: "",
 }
+_ACTIONS = {
+    ActionSource.METADATA: "",
+    ActionSource.LABELS: ", by its class labels",
+    ActionSource.SEED_CONTRACT: ", which it does not say itself; `tradingsignals export --actions` does",
+}
 
 
 def check(path: Path) -> str:
     """What the model file at `path` is and how it would serve, some lines.
 
-    It is loaded and tried as the service does it.
+    It is loaded and tried as the service does it, in a process of its own first.
 
     Raises:
         ModelRefused: it will not serve. The message is one line that says why and what to do.
     """
-    policy = OnnxPolicy(path)
-    return _described(path, policy.specification, policy.batch_sizes)
+    policy = OnnxPolicy(path, confined=True)
+    return described(path, policy)
 
 
-def _described(path: Path, model: ModelSpecification, batch_sizes: tuple[int, ...]) -> str:
+def described(path: Path, policy: OnnxPolicy) -> str:
+    """What the policy in the file at `path` is, some lines."""
+    model = policy.specification
     rows = [
         ("model", f"{model.name} {model.version} ({model.type})"),
         ("sha256", model.file_sha256),
@@ -38,10 +46,10 @@ def _described(path: Path, model: ModelSpecification, batch_sizes: tuple[int, ..
             f"{model.feature_specification}: {len(model.feature_names)}, of the last {model.lookback_bars} bars",
         ),
         ("normalised", _normalisation(model)),
-        ("answers", f"{model.output.value} of {', '.join(model.actions)}"),
+        ("answers", f"{model.output.value} of {', '.join(model.actions)}{_ACTIONS[model.actions_source]}"),
         ("calibrated", _calibration(model)),
         ("state", _state(model)),
-        ("batches", _batches(batch_sizes)),
+        ("batches", _batches(policy.batch_sizes)),
         ("opset", str(model.opset)),
         ("trained on", _span(range_text(model.training_range)) if model.training_range else None),
         ("seed", model.seed),

@@ -1,19 +1,19 @@
-"""What must be known of an ONNX file before anything loads it: is it whole, its opset, is anything kept outside it.
+"""What must be known of an ONNX file before anything loads it, read from its bytes by the field numbers of onnx.proto.
 
-ONNX Runtime answers a broken file with "protobuf parsing failed", and loads weights from other files where it finds
-them, which the file's hash would not cover. So the few fields that matter are read here, from the bytes, by the rules
-of https://protobuf.dev/programming-guides/encoding and with the field numbers of onnx.proto.
+ONNX Runtime answers a broken file with "protobuf parsing failed", loads weights from other files where it finds them,
+which the file's hash would not cover, and runs a loop for as long as the graph says.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from .errors import Unfit
+from .labels import LabelLists
+from .wire import CutShort, fields
 
-# Which fields of which message lead to tensors: a model's graph and functions, and so on down.
-_TOWARDS_TENSORS = {
+# Which fields of which message lead to nodes and tensors: a model's graph and functions, and so on down.
+_BELOW = {
     "model": {7: "graph", 25: "function"},
     "graph": {1: "node", 5: "tensor", 15: "sparse_tensor"},
     "function": {7: "node"},
@@ -23,20 +23,30 @@ _TOWARDS_TENSORS = {
 }
 _NOT_ONNX = "is not an ONNX file; name one that `tradingsignals export` made"
 
+MAX_FIELDS = 5_000_000
+"""Fields of a file that are looked at: some ten for each node, and one for each integer of a forest of trees. It bounds
+the time that this takes to a few seconds."""
+MAX_NESTING = 8
+"""How deep graphs may lie in nodes of graphs."""
+
 
 @dataclass(frozen=True, slots=True)
 class Envelope:
-    """`opset` is the version of ONNX's own operators that the graph asks for, `ir_version` that of the file format."""
+    """`opset` is the version of ONNX's own operators that the graph asks for, `ir_version` that of the file format.
+
+    labels: each distinct list of class labels that nodes of the graph give their outputs, in the order of the columns.
+    """
 
     ir_version: int
     opset: int
+    labels: tuple[tuple[str, ...], ...] = ()
 
 
 def read_envelope(content: bytes) -> Envelope:
     """Read `content` as an ONNX model.
 
     Raises:
-        Unfit: it is empty, not ONNX, cut short, or keeps weights in other files.
+        Unfit: it is empty, not ONNX, cut short, keeps weights in other files, or has a graph that is not bounded.
     """
     if not content:
         raise Unfit("is empty; copy or export it again")
@@ -46,7 +56,8 @@ def read_envelope(content: bytes) -> Envelope:
     ir_version = opset = 0
     graph = None
     try:
-        for number, value in _fields(view):
+        for place, (number, value) in enumerate(fields(view)):
+            _require_few(place)
             match number, value:
                 case 1, int(version):
                     ir_version = version
@@ -54,72 +65,78 @@ def read_envelope(content: bytes) -> Envelope:
                     graph = value
                 case 8, memoryview() as operator_set:
                     opset = max(opset, _opset(operator_set))
-    except _CutShort as error:
+    except CutShort as error:
         # What begins like a model is one that lost its end; anything else never was one.
         raise Unfit(
             f"is cut short at {len(content)} bytes; copy or export it again" if ir_version else _NOT_ONNX
         ) from error
     if not ir_version or graph is None:
         raise Unfit(_NOT_ONNX)
+    survey = _Survey()
     try:
-        external = _keeps_weights_outside(view, "model")
-    except _CutShort as error:
+        survey.visit(view, "model")
+    except (CutShort, UnicodeDecodeError) as error:
         raise Unfit("is damaged inside its graph; copy or export it again") from error
-    if external:
-        raise Unfit("keeps weights in other files (external data); save it as one file that holds them")
-    return Envelope(ir_version, opset)
+    return Envelope(ir_version, opset, survey.labels.found())
 
 
-class _CutShort(Exception):
-    """The bytes end in the middle of a field, or are no fields at all."""
+@dataclass(slots=True)
+class _Survey:
+    """A walk through every graph, function and tensor of a model, bounded in length and depth."""
+
+    labels: LabelLists = field(default_factory=LabelLists)
+    visited: int = 0
+
+    def visit(self, message: memoryview, kind: str, depth: int = 0) -> None:
+        """Look at a message and at all below it.
+
+        Raises:
+            Unfit: something in it is refused whatever else the model is.
+            CutShort: it is damaged.
+        """
+        if kind == "graph" and (depth := depth + 1) > MAX_NESTING + 1:
+            raise Unfit(f"nests graphs more than {MAX_NESTING} deep; export it with its graph flattened")
+        children = _BELOW.get(kind, {})
+        for number, value in fields(message):
+            self.visited += 1
+            _require_few(self.visited)
+            if kind == "tensor" and (number == 13 or (number == 14 and value == 1)):
+                # external_data, or a data_location that says EXTERNAL.
+                raise Unfit(
+                    "keeps weights in other files (external data); save it as one file that holds them: "
+                    "torch.onnx.export(..., external_data=False), or onnx.save(onnx.load(FILE), NEW_FILE)"
+                )
+            if number in children and isinstance(value, memoryview):
+                self.visit(value, children[number], depth)
+                if (kind, number) == ("graph", 5):
+                    self.labels.add_initializer(value)
+        if kind == "node":
+            self._require_bounded(message)
+            self.labels.add_node(message)
+
+    @staticmethod
+    def _require_bounded(node: memoryview) -> None:
+        operator, domain = (_text(node, number) for number in (4, 7))
+        if operator == "Loop" and domain in {"", "ai.onnx"}:
+            raise Unfit(
+                "has a Loop, and nothing bounds how long one runs; a policy decides one bar at a time: export it "
+                "without the loop, unrolled"
+            )
 
 
-def _fields(view: memoryview) -> Iterator[tuple[int, int | memoryview]]:
-    """Number and value of each field of a message that is an integer or has a length; other fields are passed over."""
-    at, end = 0, len(view)
-    while at < end:
-        tag, at = _varint(view, at)
-        number, wire_type = tag >> 3, tag & 7
-        if wire_type == 0:
-            value, at = _varint(view, at)
-            yield number, value
-            continue
-        if wire_type == 2:
-            length, at = _varint(view, at)
-        else:
-            length = {1: 8, 5: 4}.get(wire_type, end)
-        if number == 0 or length > end - at:
-            raise _CutShort
-        if wire_type == 2:
-            yield number, view[at : at + length]
-        at += length
+def _require_few(count: int) -> None:
+    if count > MAX_FIELDS:
+        raise Unfit(f"has more than {MAX_FIELDS} fields; export a smaller network")
 
 
-def _varint(view: memoryview, at: int) -> tuple[int, int]:
-    """The integer at `at`, seven bits a byte, and where the next thing begins."""
-    result = 0
-    for place, byte in enumerate(view[at : at + 10]):
-        result |= (byte & 0x7F) << (7 * place)
-        if byte < 0x80:
-            return result, at + place + 1
-    raise _CutShort
+def _text(message: memoryview, wanted: int) -> str:
+    texts = [value for number, value in fields(message) if number == wanted and isinstance(value, memoryview)]
+    return str(texts[-1], "utf-8") if texts else ""
 
 
 def _opset(operator_set: memoryview) -> int:
     """Its version if it is of ONNX's own domain, else 0."""
-    fields = dict(_fields(operator_set))
-    domain, version = fields.get(1), fields.get(2)
+    found = dict(fields(operator_set))
+    domain, version = found.get(1), found.get(2)
     own = domain is None or (isinstance(domain, memoryview) and bytes(domain) in {b"", b"ai.onnx"})
     return version if own and isinstance(version, int) else 0
-
-
-def _keeps_weights_outside(message: memoryview, kind: str) -> bool:
-    if kind == "tensor":
-        # external_data, or a data_location that says EXTERNAL.
-        return any(number == 13 or (number == 14 and value == 1) for number, value in _fields(message))
-    children = _TOWARDS_TENSORS[kind]
-    return any(
-        _keeps_weights_outside(value, children[number])
-        for number, value in _fields(message)
-        if number in children and isinstance(value, memoryview)
-    )

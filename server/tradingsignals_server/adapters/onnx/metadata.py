@@ -24,7 +24,7 @@ PREFIX = "tradingsignals."
 FORMAT = 1
 """The newest format of a model file that is understood, and the one that is written."""
 ACTIONS = (Action.HOLD, Action.BUY, Action.SELL)
-"""The order of a model's outputs."""
+"""What a model chooses among, in the order of the seed contract and of what `tradingsignals export` writes."""
 REQUIRED = (
     "name",
     "version",
@@ -57,6 +57,7 @@ class OutputKind(StrEnum):
 class Metadata:
     """A model's words on itself. The texts are JSON as it stands in the file; what the file leaves out is None or none.
 
+    actions: what the columns of its output stand for.
     normalisation: how the graph normalises the observation; the service itself never does.
     calibration: how the graph tempers its confidence, and the range that was found on.
     training_range: first and last instant of the data it was trained on.
@@ -72,6 +73,7 @@ class Metadata:
     training_range: tuple[datetime, datetime] | None = None
     git_revision: str | None = None
     seed: str | None = None
+    actions: tuple[Action, ...] = ACTIONS
 
     def to_properties(self) -> dict[str, str]:
         """The metadata_props of a file that says this, in the order they are written."""
@@ -83,7 +85,7 @@ class Metadata:
             "feature_specification": FEATURE_SPECIFICATION,
             "feature_names": json.dumps(FEATURE_NAMES),
             "lookback_bars": str(LOOKBACK_BARS),
-            "actions": json.dumps(ACTIONS),
+            "actions": json.dumps(self.actions),
             "output": self.output.value,
             "recurrent_reset": self.reset.value,
             "normalisation": self.normalisation,
@@ -96,19 +98,18 @@ class Metadata:
 
 
 def read_metadata(properties: Mapping[str, str]) -> Metadata | None:
-    """The metadata in a file's properties, None if it has none of ours: a plain file.
+    """The metadata in a file's properties, None if it has none of ours, or only `actions`: a plain file.
 
     Raises:
         Unfit: it is there and does not fit this service, lacks something, or cannot be read.
     """
-    ours = {key.removeprefix(PREFIX): text for key, text in properties.items() if key.startswith(PREFIX)}
-    if not ours:
+    ours = _ours(properties)
+    if ours.keys() <= {"actions"}:
         return None
     _require_format(ours)
     if missing := [PREFIX + key for key in REQUIRED if not ours.get(key, "").strip()]:
         raise Unfit(f"lacks the metadata {', '.join(missing)}; set it, or {_AGAIN}")
     _require_features(ours)
-    _require_actions(_texts(ours, "actions"))
     return Metadata(
         name=_word(ours, "name"),
         version=_word(ours, "version"),
@@ -120,7 +121,18 @@ def read_metadata(properties: Mapping[str, str]) -> Metadata | None:
         training_range=_range(_json(ours, "training_range"), "training_range") if "training_range" in ours else None,
         git_revision=ours.get("git_revision") or None,
         seed=ours.get("seed") or None,
+        actions=_actions(ours),
     )
+
+
+def plain_actions(properties: Mapping[str, str]) -> tuple[Action, ...] | None:
+    """What a plain file says its columns stand for, None if it does not say.
+
+    Raises:
+        Unfit: they are not HOLD, BUY and SELL, each once.
+    """
+    ours = _ours(properties)
+    return _actions(ours) if "actions" in ours else None
 
 
 def range_text(span: tuple[datetime, datetime]) -> str:
@@ -133,7 +145,7 @@ def _require_format(ours: Mapping[str, str]) -> None:
     if text is None:
         raise Unfit(f'lacks the metadata {PREFIX}format; set it to "{FORMAT}", or {_AGAIN}')
     if not text.isdecimal() or len(text) > 9 or int(text) < 1:
-        raise Unfit(f'says {PREFIX}format={_short(text)}, which is no format; set it to "{FORMAT}", or {_AGAIN}')
+        raise Unfit(f'says {PREFIX}format={short(text)}, which is no format; set it to "{FORMAT}", or {_AGAIN}')
     if int(text) > FORMAT:
         raise Unfit(
             f"is of format {text} and this service reads up to {FORMAT}; update the service, or {_AGAIN} with its own"
@@ -144,7 +156,7 @@ def _require_features(ours: Mapping[str, str]) -> None:
     specification = ours["feature_specification"]
     if specification != FEATURE_SPECIFICATION:
         raise Unfit(
-            f"was made for the features {_short(specification)} and this service computes {FEATURE_SPECIFICATION}; "
+            f"was made for the features {short(specification)} and this service computes {FEATURE_SPECIFICATION}; "
             "train it on those, or run the service that it was made for"
         )
     names = _texts(ours, "feature_names")
@@ -155,27 +167,35 @@ def _require_features(ours: Mapping[str, str]) -> None:
     for place, (theirs, known) in enumerate(zip(names, FEATURE_NAMES, strict=True)):
         if theirs != known:
             raise Unfit(
-                f"has {_short(theirs)} as feature {place} where {FEATURE_SPECIFICATION} has {known}; "
+                f"has {short(theirs)} as feature {place} where {FEATURE_SPECIFICATION} has {known}; "
                 f"train it on the features in the order of {FEATURE_SPECIFICATION}"
             )
     if ours["lookback_bars"] != str(LOOKBACK_BARS):
         raise Unfit(
-            f"wants features of the last {_short(ours['lookback_bars'])} bars and {FEATURE_SPECIFICATION} is computed "
+            f"wants features of the last {short(ours['lookback_bars'])} bars and {FEATURE_SPECIFICATION} is computed "
             f"from {LOOKBACK_BARS}; train it on those"
         )
 
 
-def _require_actions(actions: Sequence[str]) -> None:
+def _ours(properties: Mapping[str, str]) -> dict[str, str]:
+    return {key.removeprefix(PREFIX): text for key, text in properties.items() if key.startswith(PREFIX)}
+
+
+def _actions(ours: Mapping[str, str]) -> tuple[Action, ...]:
+    names = _texts(ours, "actions")
     known = ", ".join(ACTIONS)
-    if len(actions) != len(ACTIONS):
-        raise Unfit(f"chooses among {len(actions)} actions; {len(ACTIONS)} are needed: {known}")
-    if unknown := [action for action in actions if action not in ACTIONS]:
-        raise Unfit(f"has an action {_short(unknown[0])}; the actions are {known}")
-    if tuple(actions) != ACTIONS:
+    if len(names) != len(ACTIONS):
+        raise Unfit(f"chooses among {len(names)} actions; {len(ACTIONS)} are needed: {known}")
+    if unknown := [name for name in names if name not in ACTIONS]:
         raise Unfit(
-            f"puts its actions in the order {', '.join(actions)}; {known} is needed: "
-            f"export it again with --actions {','.join(actions)}, which reorders them"
+            f"has an action {short(unknown[0])}; the actions are {known}: name them so in {PREFIX}actions, in the "
+            "order of its output"
         )
+    if len(set(names)) != len(names):
+        raise Unfit(
+            f"has an action twice in {PREFIX}actions; {known} are needed, each once, in the order of its output"
+        )
+    return tuple(Action(name) for name in names)
 
 
 def _normalisation(ours: Mapping[str, str]) -> str:
@@ -198,7 +218,7 @@ def _calibration(ours: Mapping[str, str]) -> str:
         temperature = said.get("temperature")
         if not (_number(temperature) and temperature > 0.0):
             raise Unfit(
-                f"has {_short(str(temperature))} as temperature in {PREFIX}calibration; a number above 0 is needed"
+                f"has {short(str(temperature))} as temperature in {PREFIX}calibration; a number above 0 is needed"
             )
         if said.get("range") is not None:
             _range(said["range"], "calibration")
@@ -208,7 +228,7 @@ def _calibration(ours: Mapping[str, str]) -> str:
 def _word(ours: Mapping[str, str], key: str) -> str:
     text = ours[key]
     if not text.isprintable() or len(text) > 64:
-        raise Unfit(f"says {PREFIX}{key}={_short(text)}; up to 64 characters on one line are needed")
+        raise Unfit(f"says {PREFIX}{key}={short(text)}; up to 64 characters on one line are needed")
     return text
 
 
@@ -217,20 +237,20 @@ def _choice(ours: Mapping[str, str], key: str, choices: type[E]) -> E:
         return choices(ours[key])
     except ValueError as error:
         known = ", ".join(choices)
-        raise Unfit(f"says {PREFIX}{key}={_short(ours[key])}; it must be one of {known}") from error
+        raise Unfit(f"says {PREFIX}{key}={short(ours[key])}; it must be one of {known}") from error
 
 
 def _json(ours: Mapping[str, str], key: str) -> Any:
     try:
         return json.loads(ours[key])
     except (ValueError, RecursionError) as error:
-        raise Unfit(f"says {PREFIX}{key}={_short(ours[key])}, which is not JSON; {_AGAIN}") from error
+        raise Unfit(f"says {PREFIX}{key}={short(ours[key])}, which is not JSON; {_AGAIN}") from error
 
 
 def _texts(ours: Mapping[str, str], key: str) -> list[str]:
     texts = _json(ours, key)
     if not isinstance(texts, list) or not all(isinstance(text, str) for text in texts):
-        raise Unfit(f"says {PREFIX}{key}={_short(ours[key])}, which is not a list of texts; {_AGAIN}")
+        raise Unfit(f"says {PREFIX}{key}={short(ours[key])}, which is not a list of texts; {_AGAIN}")
     return texts
 
 
@@ -239,7 +259,7 @@ def _object(ours: Mapping[str, str], key: str, kinds: Sequence[str]) -> dict[str
         return {"kind": "none"}
     said = _json(ours, key)
     if not isinstance(said, dict) or said.get("kind") not in kinds:
-        raise Unfit(f"says {PREFIX}{key}={_short(ours[key])}; an object whose kind is {' or '.join(kinds)} is needed")
+        raise Unfit(f"says {PREFIX}{key}={short(ours[key])}; an object whose kind is {' or '.join(kinds)} is needed")
     return said
 
 
@@ -258,6 +278,6 @@ def _number(value: Any) -> TypeGuard[float]:
     return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 
 
-def _short(text: str) -> str:
-    """A text of a file as it can stand in a message: on one line, and not a page of it."""
+def short(text: str) -> str:
+    """A text of a file as it can stand in a message: in quotes, on one line, and not a page of it."""
     return repr(text if len(text) <= 60 else text[:57] + "...")

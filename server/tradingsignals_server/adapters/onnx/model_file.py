@@ -1,16 +1,17 @@
 """A model file: an ONNX graph that carries, in its metadata, all that must be known of it to serve it.
 
 The contract, in float32 throughout: inputs `observation` (batch, 16) and, of a recurrent policy, `hidden` and `cell`
-(batch, layers, size); outputs `probabilities` or `logits` (batch, 3) in the order HOLD, BUY, SELL, and `hidden_next`
-and `cell_next` of the shapes of their inputs. models/README.md tells it to those who make a file.
+(batch, layers, size); outputs `probabilities` or `logits` (batch, 3) in the order of the metadata's actions, and
+`hidden_next` and `cell_next` of the shapes of their inputs. models/README.md explains it to those who make a file.
 
 The seed contract, for a file without metadata: one input (batch, 16) and one output (batch, 3), the probabilities, by
-whatever names; no state.
+whatever names; no state. They are of HOLD, BUY and SELL, unless the graph's class labels say otherwise.
 """
 
 from __future__ import annotations
 
 import hashlib
+import stat
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -23,17 +24,21 @@ from ...domain.features import FEATURE_NAMES, FEATURE_SPECIFICATION
 from ...domain.recurrent_state import ResetRule
 from ...domain.signals import Action
 from ...domain.window import LOOKBACK_BARS
+from .confinement import require_bounded
 from .envelope import Envelope, read_envelope
 from .errors import ModelRefused, Unfit, runtime_said
-from .metadata import ACTIONS, Metadata, OutputKind, read_metadata
+from .labels import ActionSource, action_order
+from .metadata import Metadata, OutputKind, plain_actions, read_metadata
 from .tensors import Tensors, tensors_of
 from .trial import try_out
 
-__all__ = ["LoadedModel", "ModelRefused", "ModelSpecification", "load_model"]
+__all__ = ["LoadedModel", "ModelRefused", "ModelSpecification", "load_content", "load_model", "read_model_file"]
 
 PROVIDERS = ("CPUExecutionProvider",)
 NEWEST_OPSET = 21
 """The newest of ONNX's operators that a file is advised to use; every ONNX Runtime that we accept runs them."""
+MAX_FILE_BYTES = 256 << 20
+"""Some sixty million weights, a thousand times those of the shipped policy."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,6 +46,7 @@ class ModelSpecification:
     """What a model file is, as far as it has been checked, and what it says of itself.
 
     version: stands on every signal.
+    actions: what the columns of its output are, and actions_source what tells it.
     reset: when the recurrent state goes back to zeros; NONE without one, and then layers and hidden_size are 0.
     normalisation, calibration: JSON, what the graph does to the observation and to its confidence.
     training_range: first and last instant of the data it was trained on.
@@ -56,6 +62,7 @@ class ModelSpecification:
     feature_names: tuple[str, ...]
     lookback_bars: int
     actions: tuple[Action, ...]
+    actions_source: ActionSource
     output: OutputKind
     reset: ResetRule
     layers: int
@@ -85,24 +92,57 @@ class LoadedModel:
     session: Any
 
 
-def load_model(path: Path) -> LoadedModel:
+def load_model(path: Path, *, confined: bool = False) -> LoadedModel:
     """Read the model file at `path`, check it against the contract, and try it.
 
-    It is read once: what is hashed is what runs, whatever happens to the file meanwhile.
+    It is read once: what is hashed is what runs, whatever happens to the file meanwhile. `confined`: it is loaded first
+    in a process of its own, bounded in time and memory.
+
+    Raises:
+        ModelRefused: it will not serve.
+    """
+    content = read_model_file(path)
+    if confined:
+        try:
+            require_bounded(content)
+        except Unfit as unfit:
+            raise ModelRefused(path, str(unfit)) from unfit
+    return load_content(path, content)
+
+
+def read_model_file(path: Path) -> bytes:
+    """The content of the file at `path`.
+
+    Raises:
+        ModelRefused: it cannot be read, is no regular file, or has more than MAX_FILE_BYTES.
+    """
+    try:
+        if not stat.S_ISREG(mode := path.stat().st_mode) and not stat.S_ISDIR(mode):
+            raise ModelRefused(path, "is not a file but a device or a pipe; name a file")
+        with path.open("rb") as file:
+            content = file.read(MAX_FILE_BYTES + 1)
+    except OSError as error:
+        raise ModelRefused(path, f"cannot be read ({error.strerror})") from error
+    if len(content) > MAX_FILE_BYTES:
+        raise ModelRefused(path, f"has more than {MAX_FILE_BYTES >> 20} MiB; export a smaller network")
+    return content
+
+
+def load_content(path: Path, content: bytes) -> LoadedModel:
+    """The model in `content`, which was read from `path`, checked and tried.
 
     Raises:
         ModelRefused: it will not serve.
     """
     try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise ModelRefused(path, f"cannot be read ({error.strerror})") from error
-    try:
         envelope = read_envelope(content)
         session = _session_of(content, envelope)
-        metadata = read_metadata(session.get_modelmeta().custom_metadata_map)
+        properties = session.get_modelmeta().custom_metadata_map
+        metadata = read_metadata(properties)
+        said = plain_actions(properties) if metadata is None else metadata.actions
+        actions, source = action_order(said, envelope.labels)
         tensors = tensors_of(session, metadata)
-        specification = _specification(content, envelope, metadata or _plain_metadata(path), tensors)
+        specification = _specification(content, envelope, metadata or _plain_metadata(path), tensors, actions, source)
         try_out(session, tensors, specification.output)
     except UnicodeDecodeError as error:
         raise ModelRefused(path, "has names or metadata that are not UTF-8 text; copy or export it again") from error
@@ -142,7 +182,14 @@ def _plain_metadata(path: Path) -> Metadata:
     return Metadata(name, version, "onnx", OutputKind.PROBABILITIES, ResetRule.NONE)
 
 
-def _specification(content: bytes, envelope: Envelope, said: Metadata, tensors: Tensors) -> ModelSpecification:
+def _specification(
+    content: bytes,
+    envelope: Envelope,
+    said: Metadata,
+    tensors: Tensors,
+    actions: tuple[Action, ...],
+    source: ActionSource,
+) -> ModelSpecification:
     return ModelSpecification(
         name=said.name,
         version=said.version,
@@ -150,7 +197,8 @@ def _specification(content: bytes, envelope: Envelope, said: Metadata, tensors: 
         feature_specification=FEATURE_SPECIFICATION,
         feature_names=FEATURE_NAMES,
         lookback_bars=LOOKBACK_BARS,
-        actions=ACTIONS,
+        actions=actions,
+        actions_source=source,
         output=said.output,
         reset=said.reset,
         layers=tensors.layers,

@@ -24,7 +24,7 @@ from ...domain.features import FEATURE_LIMIT, Observation
 from ...domain.recurrent_state import RecurrentState
 from .model_file import LoadedModel, ModelSpecification, load_model
 from .tensors import FEATURES
-from .trial import probabilities_of
+from .trial import places_of, probabilities_of
 
 BATCH_SIZES = (2, 4, 8, 16, 32, 64, 128, 256)
 """The batch sizes that are tried. Fewer symbols are filled up to the next one, more go through in several batches."""
@@ -33,12 +33,14 @@ BATCH_SIZES = (2, 4, 8, 16, 32, 64, 128, 256)
 class OnnxPolicy:
     """The policy in the model file at `path`, ready to decide.
 
+    confined: load it first in a process of its own, bounded in time and memory; for a file of unknown origin.
+
     Raises:
         ModelRefused: on construction, if the file will not serve.
     """
 
-    def __init__(self, path: Path) -> None:
-        model = load_model(path)
+    def __init__(self, path: Path, *, confined: bool = False) -> None:
+        model = load_model(path, confined=confined)
         self.specification: ModelSpecification = model.specification
         self.description = PolicyDescription(
             version=model.specification.version,
@@ -55,9 +57,10 @@ class OnnxPolicy:
             outputs=model.specification.outputs,
             file_sha256=model.specification.file_sha256,
         )
+        self._places = places_of(model.specification.actions)
         self._initial = RecurrentState.zeros(model.specification.layers, model.specification.hidden_size)
-        self._single = _Batch(model, 1)
-        self._batches = _identical_batches(model, self._single)
+        self._single = Batch(model, 1)
+        self._batches = identical_batches(model, self._single)
 
     @property
     def batch_sizes(self) -> tuple[int, ...]:
@@ -105,7 +108,7 @@ class OnnxPolicy:
         return decisions
 
     def _decide_part(
-        self, batch: _Batch, observations: npt.NDArray[np.float32], states: Sequence[RecurrentState]
+        self, batch: Batch, observations: npt.NDArray[np.float32], states: Sequence[RecurrentState]
     ) -> list[Answer]:
         rows = len(states)
         batch.observations[:rows] = observations
@@ -118,12 +121,12 @@ class OnnxPolicy:
         return [self._decision(answers[row], bool(finite[row]), batch.next_states[:, row]) for row in range(rows)]
 
     def _decision(self, answer: list[float], finite: bool, next_state: npt.NDArray[np.float32]) -> Answer:
-        probabilities = probabilities_of(answer, self.specification.output) if finite else None
+        probabilities = probabilities_of(answer, self.specification.output, self._places) if finite else None
         if probabilities is None or not self.specification.recurrent:
             return probabilities, self._initial
         return probabilities, RecurrentState(next_state.copy())
 
-    def _batch_for(self, rows: int) -> _Batch | None:
+    def _batch_for(self, rows: int) -> Batch | None:
         """The smallest batch that takes so many rows, the largest there is if none does, None for a single row."""
         if rows == 1 or not self._batches:
             return None
@@ -135,7 +138,7 @@ class OnnxPolicy:
             raise ValueError(f"a state of shape {state.values.shape} for a policy of {layers} layers of {size}")
 
 
-class _Batch:
+class Batch:
     """ONNX Runtime's buffers for one batch size. Write `observations` and `states`, run, and read the other two."""
 
     def __init__(self, model: LoadedModel, size: int) -> None:
@@ -158,7 +161,7 @@ class _Batch:
         self._session.run_with_iobinding(self._binding)
 
 
-def _identical_batches(model: LoadedModel, single: _Batch) -> tuple[_Batch, ...]:
+def identical_batches(model: LoadedModel, single: Batch) -> tuple[Batch, ...]:
     """A batch for each size that gives, at each of its places, the bits that `single` gives."""
     if not model.specification.open_batch:
         return ()
@@ -175,7 +178,7 @@ def _identical_batches(model: LoadedModel, single: _Batch) -> tuple[_Batch, ...]
         answers[row], next_states[:, row] = single.answers[0], single.next_states[:, 0]
     identical = []
     for size in BATCH_SIZES:
-        batch = _Batch(model, size)
+        batch = Batch(model, size)
         batch.observations[:], batch.states[:] = observations[:size], states[:, :size]
         # A graph that promises any batch may still have one fixed inside; it then serves one by one.
         with suppress(Exception):

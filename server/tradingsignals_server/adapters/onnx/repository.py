@@ -10,6 +10,7 @@ from .errors import ModelRefused
 from .policy import OnnxPolicy
 
 MODEL_FILE = "model.onnx"
+SHIPPED_NAME = "ppo-lstm-usdcop"
 
 
 def newest_model(path: Path) -> Path:
@@ -38,11 +39,15 @@ def versions(path: Path) -> list[str]:
 def load_newest(path: Path, setting: str) -> OnnxPolicy:
     """The policy in the file that `path` means, checked. `setting` is the name under which the operator gave it.
 
+    A file that does not come with the program is loaded first in a process of its own: it may hang or crash there.
+
     Raises:
         ModelNotLoaded: it will not serve; the message is one line that says why and what to do.
     """
+    shipped = shipped_models()
     try:
-        return OnnxPolicy(newest_model(path))
+        file = newest_model(path)
+        return OnnxPolicy(file, confined=shipped is None or not file.is_relative_to(shipped))
     except (ModelRefused, ModelNotLoaded) as error:
         raise ModelNotLoaded(f"{setting}: {error}") from error
 
@@ -58,10 +63,11 @@ def fingerprint(path: Path) -> tuple[str, int, int] | None:
 
 
 def shipped_models() -> Path | None:
-    """The folder of the policies that come with the program: in the installed package, or in the checkout."""
+    """The folder of the versions that come with the program: in the installed package, or in the checkout."""
     package = Path(__file__).parents[2]
-    for folder in (package / "models", package.parents[1] / "models"):
-        if any(folder.glob(f"*/*/{MODEL_FILE}")):
+    for models in (package / "models", package.parents[1] / "models"):
+        folder = models / SHIPPED_NAME
+        if any(folder.glob(f"*/{MODEL_FILE}")):
             return folder
     return None
 
@@ -72,13 +78,19 @@ def _versions_in(path: Path) -> list[Path]:
     Raises:
         ModelNotLoaded: there is none, or the folder holds several models.
     """
-    files = sorted(path.glob(f"*/{MODEL_FILE}"), key=_version) or sorted(path.glob(f"*/*/{MODEL_FILE}"), key=_version)
+    # A hidden folder is one that is still written.
+    found = ([file for file in path.glob(f"{depth}/{MODEL_FILE}") if not _hidden(path, file)] for depth in ("*", "*/*"))
+    files = sorted(next(found) or next(found), key=_version)
     names = sorted({file.parent.parent.name for file in files})
     if len(names) > 1:
         raise ModelNotLoaded(f"{path}: holds several models ({', '.join(names)}); name the folder of one")
     if not files:
         raise ModelNotLoaded(f"{path}: holds no <version>/{MODEL_FILE}")
     return files
+
+
+def _hidden(root: Path, file: Path) -> bool:
+    return any(part.startswith(".") for part in file.relative_to(root).parts)
 
 
 def _version(file: Path) -> list[tuple[int, int, str]]:

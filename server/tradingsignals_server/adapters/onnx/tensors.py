@@ -18,7 +18,9 @@ _OBSERVATION = "observation"
 _STATE = ("hidden", "cell")
 _NEXT_STATE = ("hidden_next", "cell_next")
 _FLOAT = "tensor(float)"
+_LABELS = ("tensor(int64)", "tensor(string)")
 _OPEN = -1
+_AT = {"input": "behind the input", "output": "before the output"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +52,11 @@ def tensors_of(session: Any, metadata: Metadata | None) -> Tensors:
     if metadata is None:
         return _plain(inputs, outputs)
     recurrent = metadata.reset is not ResetRule.NONE
+    if recurrent and {"cell", "cell_next"}.isdisjoint(inputs.keys() | outputs.keys()) and "hidden" in inputs:
+        raise Unfit(
+            "carries a hidden state and no cell, as a GRU does; give the graph an input cell of the shape of hidden "
+            "and an output cell_next, joined by an Identity, and it serves as it is"
+        )
     carried = [name for name in (*_STATE, *_NEXT_STATE) if name in inputs or name in outputs]
     if carried and not recurrent:
         raise Unfit(
@@ -70,13 +77,21 @@ def tensors_of(session: Any, metadata: Metadata | None) -> Tensors:
 
 
 def _plain(inputs: dict[str, TensorShape], outputs: dict[str, TensorShape]) -> Tensors:
-    for what, tensors in (("input", inputs), ("output", outputs)):
-        if len(tensors) != 1:
+    # Converters of classifiers give the label that they would choose beside the probabilities.
+    answers = [tensor for tensor in outputs.values() if len(outputs) == 1 or tensor.type not in _LABELS]
+    for what, tensors in (("input", list(inputs.values())), ("output", answers)):
+        if any(tensor.type.startswith("seq(map") for tensor in tensors):
             raise Unfit(
-                f"has {len(tensors)} {what}s ({', '.join(tensors)}) and no metadata that explains them; export it with "
+                "gives its probabilities as a map (ZipMap), and a tensor is needed; convert it again with "
+                "options={'zipmap': False}"
+            )
+        if len(tensors) != 1:
+            names = ", ".join(tensor.name for tensor in tensors)
+            raise Unfit(
+                f"has {len(tensors)} {what}s ({names}) and no metadata that explains them; export it with "
                 "`tradingsignals export`, or set the metadata of models/README.md"
             )
-    (observation,), (answer,) = inputs.values(), outputs.values()
+    (observation,), (answer,) = inputs.values(), answers
     _require_observation(observation)
     _require_answer(answer)
     return Tensors((observation,), (answer,))
@@ -108,9 +123,15 @@ def _recurrent_axes(inputs: tuple[TensorShape, ...], outputs: tuple[TensorShape,
     """Layers and size, which all four tensors of the state must share."""
     first = inputs[0]
     if len(first.shape) != 3 or min(first.shape[1:]) < 1:
+        transposed = len(first.shape) == 3 and first.shape[0] != _OPEN and first.shape[1] == _OPEN
         raise Unfit(
             f"input {first.name} is {_words(first)}; {_FLOAT} of shape (batch, layers, size) is needed, batch first, "
-            "with layers and size as numbers"
+            + (
+                "where torch has (layers, batch, size): put a Transpose of perm [1, 0, 2] behind each state's input "
+                "and before its output"
+                if transposed
+                else "with layers and size as numbers"
+            )
         )
     _, layers, size = first.shape
     state = f"the recurrent state of input {first.name}: all four of its tensors must be alike"
@@ -131,7 +152,22 @@ def _require(what: str, tensor: TensorShape, axes: tuple[int, ...], meaning: str
         needed = ", ".join(map(str, axes))
         raise Unfit(
             f"{what} {tensor.name} is {_words(tensor)}; {_FLOAT} of shape (batch, {needed}) is needed, {meaning}"
+            f"{_advice(what, tensor, axes)}"
         )
+
+
+def _advice(what: str, tensor: TensorShape, axes: tuple[int, ...]) -> str:
+    """What would make a tensor fit that does not, "" if only another network would."""
+    if tensor.type != _FLOAT:
+        return f": export it in float32 (torch: model.float()), or put a Cast {_AT[what]}"
+    batch, *rest = tensor.shape or (0,)
+    if len(rest) == len(axes) + 1 and rest[-1] in {axes[-1], _OPEN}:
+        return f": it is given one bar at a time, so take the axis of time away, with a Reshape {_AT[what]}"
+    if len(rest) + 1 == len(axes) and batch == axes[0]:
+        return f": put a Reshape {_AT[what]} that adds the batch"
+    if tuple(rest) == axes:
+        return ": leave its first axis open (torch: dynamic_axes), or export it with a batch of 1"
+    return ""
 
 
 def _described(tensor: Any) -> TensorShape:

@@ -10,15 +10,24 @@ import numpy as np
 import numpy.typing as npt
 
 from ...domain.features import FEATURE_LIMIT, Observation
-from ...domain.signals import Probabilities
+from ...domain.signals import Action, Probabilities
 from .errors import Unfit, runtime_said
 from .metadata import ACTIONS, PREFIX, OutputKind
 from .tensors import FEATURES, Tensors
 
 _RANDOM_STEPS = 16
 
+Places = tuple[int, int, int]
+"""The columns of HOLD, BUY and SELL in a model's output."""
 
-def probabilities_of(answer: Sequence[float], output: OutputKind) -> Probabilities | None:
+
+def places_of(actions: Sequence[Action]) -> Places:
+    """The columns of HOLD, BUY and SELL where `actions` says what each column is."""
+    hold, buy, sell = map(actions.index, ACTIONS)
+    return hold, buy, sell
+
+
+def probabilities_of(answer: Sequence[float], output: OutputKind, places: Places) -> Probabilities | None:
     """A model's answer to one observation as probabilities; None if it is not, such as NaN."""
     if output is OutputKind.LOGITS:
         if not all(map(math.isfinite, answer)):
@@ -27,8 +36,9 @@ def probabilities_of(answer: Sequence[float], output: OutputKind) -> Probabiliti
         weights = [math.exp(logit - highest) for logit in answer]
         total = sum(weights)
         answer = [weight / total for weight in weights]
+    hold, buy, sell = places
     try:
-        return Probabilities(*answer)
+        return Probabilities(answer[hold], answer[buy], answer[sell])
     except ValueError:
         return None
 
@@ -72,7 +82,7 @@ def _require_answer(answer: npt.NDArray[np.float32], output: OutputKind, what: s
         raise Unfit(
             f"answers {numbers} to an observation of {what}; look for NaN or infinite weights, and for logarithms of 0"
         )
-    if probabilities_of(numbers, output) is None:
+    if probabilities_of(numbers, output, places_of(ACTIONS)) is None:
         raise Unfit(
             f"answers {numbers} to an observation of {what}; probabilities that add up to 1 are needed: "
             f"end the graph with a softmax, or name the output logits and say {PREFIX}output=logits"

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import onnx
+from onnx import TensorProto, helper, numpy_helper
 
 from tradingsignals_server.adapters.onnx.graph import (
     Activation,
@@ -76,6 +78,53 @@ def recurrent_graph(
 ) -> bytes:
     """The same with a state of one layer of four, which the probabilities do not depend on."""
     return graph(f"{OBSERVATION}, {state}", f"{PROBABILITIES}, {next_state}", body, metadata)
+
+
+def classifier(
+    labels: Sequence[int] | Sequence[str],
+    metadata: dict[str, str] | None = None,
+    *,
+    zip_map: bool = False,
+    picked_from: Sequence[str] | None = None,
+) -> bytes:
+    """A linear classifier as converters of scikit-learn write one, with as many columns as labels.
+
+    zip_map: its probabilities are a map from the labels. picked_from: these are a constant that a label is picked from.
+    """
+    texts, columns = isinstance(labels[0], str), len(labels)
+
+    def named(integers: str) -> dict[str, Any]:
+        return {"classlabels_strings" if texts else integers: list(labels)}
+
+    linear = helper.make_node(
+        "LinearClassifier",
+        ["float_input"],
+        ["label", "p"],
+        domain="ai.onnx.ml",
+        coefficients=np.linspace(-0.2, 0.3, 16 * columns).tolist(),
+        intercepts=[0.1 * column for column in range(columns)],
+        post_transform="SOFTMAX",
+        **named("classlabels_ints"),
+    )
+    nodes, kind = [linear], TensorProto.STRING if texts else TensorProto.INT64
+    outputs = [helper.make_tensor_value_info("label", kind, [None])]
+    initializers = []
+    if zip_map:
+        nodes.append(helper.make_node("ZipMap", ["p"], ["map"], domain="ai.onnx.ml", **named("classlabels_int64s")))
+        one = helper.make_map_type_proto(kind, helper.make_tensor_type_proto(TensorProto.FLOAT, []))
+        outputs.append(helper.make_value_info("map", helper.make_sequence_type_proto(one)))
+    else:
+        outputs.append(helper.make_tensor_value_info("p", TensorProto.FLOAT, [None, columns]))
+    if picked_from is not None:
+        initializers.append(numpy_helper.from_array(np.array(picked_from, dtype=object), "classes"))
+        nodes.append(helper.make_node("ArgMax", ["p"], ["best"], axis=1))
+        nodes.append(helper.make_node("ArrayFeatureExtractor", ["classes", "best"], ["name"], domain="ai.onnx.ml"))
+    observation = helper.make_tensor_value_info("float_input", TensorProto.FLOAT, [None, 16])
+    domains = [helper.make_opsetid("", 17), helper.make_opsetid("ai.onnx.ml", 3)]
+    made = helper.make_graph(nodes, "classifier", [observation], outputs, initializers)
+    model = helper.make_model(made, opset_imports=domains, ir_version=8)
+    helper.set_model_props(model, metadata or {})
+    return bytes(model.SerializeToString())
 
 
 def random_weights(

@@ -92,9 +92,22 @@ def test_a_plain_file_called_model_is_named_after_its_folders(tmp_path: Path) ->
         graph(outputs="float[batch,n] probabilities"),
         graph(opset=21, ir_version=10),
         graph(metadata={"author": "somebody"}),
+        graph(metadata={"tradingsignals.actions": '["SELL", "HOLD", "BUY"]'}),
+        recurrent_graph(metadata={**RECURRENT.to_properties(), "tradingsignals.actions": '["SELL", "HOLD", "BUY"]'}),
         recurrent_graph(metadata={**RECURRENT.to_properties(), "tradingsignals.novelty": "of a later writer"}),
     ],
-    ids=["memoryless", "one at a time", "logits", "output more", "open axis", "opset 21", "other metadata", "new key"],
+    ids=[
+        "memoryless",
+        "one at a time",
+        "logits",
+        "output more",
+        "open axis",
+        "opset 21",
+        "other metadata",
+        "plain with actions",
+        "other order",
+        "new key",
+    ],
 )
 def test_accepts(content: bytes, tmp_path: Path) -> None:
     load_model(write(tmp_path, content))

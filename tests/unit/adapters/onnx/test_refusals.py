@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 
 import onnx
 import pytest
+from onnx import helper
 
+from tradingsignals_server.adapters.onnx import envelope, model_file
 from tradingsignals_server.adapters.onnx.graph import build_model
 from tradingsignals_server.adapters.onnx.model_file import ModelRefused, load_model
+from tradingsignals_server.adapters.onnx.wire import length_delimited
 from tradingsignals_server.domain.features import FEATURE_NAMES
 
 from .models import (
@@ -23,6 +27,7 @@ from .models import (
     SOFTMAX,
     STATE,
     THREE,
+    classifier,
     graph,
     random_weights,
     recurrent_graph,
@@ -35,6 +40,24 @@ PICKED = """
     {2} = Compress <axis = {1}> ({0}, mask)
 """
 """Picks columns of {0} along an axis as {2}, of a width that is known only when it runs."""
+
+BODY = onnx.parser.parse_graph("b (int64 i, bool c) => (bool d) { d = Identity (c) }")
+
+
+def with_node(node: onnx.NodeProto) -> bytes:
+    """A plain file with one more node, which nothing uses."""
+    model = onnx.load_from_string(graph())
+    model.graph.node.append(node)
+    return bytes(model.SerializeToString())
+
+
+def nested(depth: int) -> bytes:
+    """A file that is nothing but graphs in graphs."""
+    content = b""
+    for _ in range(depth):
+        content = length_delimited(1, length_delimited(5, length_delimited(6, content)))
+    return b"\x08\x08" + length_delimited(7, content)
+
 
 GOOD = build_model(random_weights(), RECURRENT.to_properties())
 
@@ -150,9 +173,58 @@ BAD: dict[str, tuple[Callable[[], bytes], str]] = {
         lambda: changed_metadata(actions='["HOLD", "LONG", "SHORT"]'),
         "has an action 'LONG'; the actions",
     ),
-    "action order": (
-        lambda: changed_metadata(actions='["SELL", "HOLD", "BUY"]'),
-        "HOLD, BUY, SELL is needed: export it again with --actions SELL,HOLD,BUY, which reorders them",
+    "action twice": (
+        lambda: changed_metadata(actions='["SELL", "HOLD", "SELL"]'),
+        "has an action twice in tradingsignals.actions; HOLD, BUY, SELL are needed, each once, in the order of its",
+    ),
+    "actions of a plain file": (
+        lambda: graph(metadata={"tradingsignals.actions": '["LONG", "HOLD", "SHORT"]'}),
+        "has an action 'LONG'; the actions are HOLD, BUY, SELL: name them so in tradingsignals.actions, in",
+    ),
+    # Class labels.
+    "labels that say nothing": (
+        lambda: classifier((0, 1, 2)),
+        "has the class labels '0, 1, 2', which do not say what is HOLD, BUY, SELL; name the actions in that order: "
+        "`tradingsignals export FILE --actions SELL,HOLD,BUY --out NEW_FILE`, or the metadata tradingsignals.actions",
+    ),
+    "two labels": (
+        lambda: classifier((0, 1)),
+        "has 2 class labels ('0, 1'); 3 are needed: HOLD, BUY, SELL",
+    ),
+    "labels against the metadata": (
+        lambda: classifier((-1, 0, 1), metadata={"tradingsignals.actions": '["HOLD", "BUY", "SELL"]'}),
+        "says tradingsignals.actions=HOLD,BUY,SELL and its graph has the class labels '-1, 0, 1', which are "
+        "SELL,HOLD,BUY; correct the metadata",
+    ),
+    "labels in two orders": (
+        lambda: classifier((-1, 0, 1), picked_from=("buy", "hold", "sell")),
+        "has class labels in two orders ('-1, 0, 1'; 'buy, hold, sell'); set tradingsignals.actions to the right one",
+    ),
+    "probabilities as a map": (
+        lambda: classifier((-1, 0, 1), zip_map=True),
+        "gives its probabilities as a map (ZipMap), and a tensor is needed; convert it again with "
+        "options={'zipmap': False}",
+    ),
+    # Graphs that nothing bounds.
+    "a loop": (
+        lambda: with_node(helper.make_node("Loop", ["", ""], ["v"], body=BODY)),
+        "has a Loop, and nothing bounds how long one runs; a policy decides one bar at a time: export it",
+    ),
+    "a loop in a branch": (
+        lambda: with_node(
+            helper.make_node(
+                "If",
+                ["c"],
+                ["v"],
+                then_branch=helper.make_graph([helper.make_node("Loop", ["", ""], ["w"], body=BODY)], "b", [], []),
+                else_branch=BODY,
+            )
+        ),
+        "has a Loop",
+    ),
+    "nested without end": (
+        lambda: nested(5000),
+        "nests graphs more than 8 deep; export it with its graph flattened",
     ),
     "output kind": (
         lambda: changed_metadata(output="scores"),
@@ -200,6 +272,22 @@ BAD: dict[str, tuple[Callable[[], bytes], str]] = {
         ),
         "output cell_next has shape (1, 1, 5) for one observation; (1, 1, 4) is needed, that of its input",
     ),
+    "state in the order of torch": (
+        lambda: recurrent_graph(
+            "float[1,batch,4] hidden, float[1,batch,4] cell", "float[1,batch,4] hidden_next, float[1,batch,4] cell_next"
+        ),
+        "batch first, where torch has (layers, batch, size): put a Transpose of perm [1, 0, 2] behind each",
+    ),
+    "a GRU": (
+        lambda: graph(
+            f"{OBSERVATION}, float[batch,1,4] hidden",
+            f"{PROBABILITIES}, float[batch,1,4] hidden_next",
+            SOFTMAX + "hidden_next = Tanh (hidden)",
+            RECURRENT,
+        ),
+        "carries a hidden state and no cell, as a GRU does; give the graph an input cell of the shape of hidden and an "
+        "output cell_next, joined by an Identity, and it serves as it is",
+    ),
     "layers left open": (
         lambda: recurrent_graph(
             "float[batch,l,4] hidden, float[batch,l,4] cell", "float[batch,l,4] hidden_next, float[batch,l,4] cell_next"
@@ -230,15 +318,23 @@ BAD: dict[str, tuple[Callable[[], bytes], str]] = {
             body=SOFTMAX + "_ = Cast <to = 1> (observation)",
             outputs="double[batch,3] probabilities",
         ),
-        "input observation is tensor(double) of shape (any, 16); tensor(float) of shape",
+        "input observation is tensor(double) of shape (any, 16); tensor(float) of shape (batch, 16) is needed, the 16 "
+        "features of m5-v1: export it in float32 (torch: model.float()), or put a Cast behind the input",
+    ),
+    "an axis of time": (
+        lambda: graph("float[batch,1,16] observation", body=SOFTMAX.replace("axis = 1", "axis = 2")),
+        "of shape (any, 1, 16); tensor(float) of shape (batch, 16) is needed, the 16 features of m5-v1: it is given "
+        "one bar at a time, so take the axis of time away, with a Reshape behind the input",
     ),
     "input rank": (
         lambda: graph("float[16] observation", "float[3] probabilities", SOFTMAX.replace("axis = 1", "axis = 0")),
-        "input observation is tensor(float) of shape (16); tensor(float) of shape (batch, 16) is needed",
+        "input observation is tensor(float) of shape (16); tensor(float) of shape (batch, 16) is needed, the 16 "
+        "features of m5-v1: put a Reshape behind the input that adds the batch",
     ),
     "batch fixed at 8": (
         lambda: graph("float[8,16] observation", "float[8,3] probabilities"),
-        "input observation is tensor(float) of shape (8, 16); tensor(float) of shape (batch, 16) is needed",
+        "input observation is tensor(float) of shape (8, 16); tensor(float) of shape (batch, 16) is needed, the 16 "
+        "features of m5-v1: leave its first axis open (torch: dynamic_axes), or export it with a batch of 1",
     ),
     "output width": (
         lambda: graph(outputs="float[batch,4] probabilities", body=SOFTMAX.replace("3, 13", "4, 12")),
@@ -304,6 +400,22 @@ def test_refuses_what_is_not_there(tmp_path: Path) -> None:
         load_model(tmp_path / "model.onnx")
 
 
+def test_refuses_a_pipe_without_waiting_for_it(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "model.onnx")
+    with pytest.raises(ModelRefused, match="is not a file but a device or a pipe; name a file"):
+        load_model(tmp_path / "model.onnx")
+
+
+def test_refuses_a_file_that_is_too_large(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(model_file, "MAX_FILE_BYTES", 1 << 20)
+    assert refusal(tmp_path, GOOD + bytes(1 << 20)) == "has more than 1 MiB; export a smaller network"
+
+
+def test_refuses_a_graph_of_too_many_fields(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(envelope, "MAX_FIELDS", 50)
+    assert refusal(tmp_path, GOOD) == "has more than 50 fields; export a smaller network"
+
+
 def test_refuses_a_folder(tmp_path: Path) -> None:
     with pytest.raises(ModelRefused, match=r"cannot be read \(Is a directory\)"):
         load_model(tmp_path)
@@ -317,7 +429,7 @@ def test_refuses_weights_in_other_files_even_where_the_runtime_would_find_them(
         onnx.load_from_string(GOOD), path, save_as_external_data=True, location="weights.bin", size_threshold=0
     )
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(ModelRefused, match=r"keeps weights in other files \(external data\); save it as one file"):
+    with pytest.raises(ModelRefused, match=r"keeps weights in other files \(external data\); .*external_data=False\)"):
         load_model(path)
 
 

@@ -106,3 +106,10 @@ def test_what_is_shipped_serves() -> None:
     described = load_newest(folder, "MODEL_PATH").description
     assert (described.type, described.layers > 0, described.reset) == ("PPO-LSTM", True, "session")
     assert described.training_range is not None
+
+
+def test_a_hidden_folder_is_no_version(tmp_path: Path) -> None:
+    shelf(tmp_path, "1")
+    shelf(tmp_path, ".2.part")
+    assert versions(tmp_path) == ["1"]
+    assert newest_model(tmp_path) == tmp_path / "1" / "model.onnx"

@@ -1,0 +1,106 @@
+"""What the columns of a model's output stand for: read where the file tells it, and never assumed against it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+import pytest
+from onnx import helper, load_from_string, numpy_helper
+
+from tradingsignals_server.adapters.onnx.labels import ActionSource
+from tradingsignals_server.adapters.onnx.metadata import OutputKind
+from tradingsignals_server.adapters.onnx.policy import OnnxPolicy
+from tradingsignals_server.domain.signals import Action
+
+from .models import MEMORYLESS, THREE, classifier, graph, observations, write
+
+HOLD, BUY, SELL = Action.HOLD, Action.BUY, Action.SELL
+
+
+def columns(content: bytes, output: str) -> np.ndarray[tuple[int, int], np.dtype[np.float32]]:
+    """What ONNX Runtime itself makes of ten observations: shape (10, 3), in the order of the file."""
+    session = onnxruntime.InferenceSession(content)
+    (found,) = session.run([output], {"float_input": observations(10)})
+    return np.asarray(found)
+
+
+@pytest.mark.parametrize(
+    ("labels", "expected"),
+    [
+        ((-1, 0, 1), (SELL, HOLD, BUY)),
+        ((1, -1, 0), (BUY, SELL, HOLD)),
+        (("BUY", "HOLD", "SELL"), (BUY, HOLD, SELL)),
+        (("Sell", "buy", "Hold"), (SELL, BUY, HOLD)),
+        (("-1", "0", "1"), (SELL, HOLD, BUY)),
+    ],
+)
+def test_class_labels_say_what_a_column_is(
+    labels: Sequence[int] | Sequence[str], expected: tuple[Action, ...], tmp_path: Path
+) -> None:
+    content = classifier(labels)
+    policy = OnnxPolicy(write(tmp_path, content))
+    assert (policy.specification.actions, policy.specification.actions_source) == (expected, ActionSource.LABELS)
+    for observation, row in zip(observations(10), columns(content, "p"), strict=True):
+        decided, _ = policy.decide(observation, policy.initial_state())
+        assert decided is not None
+        told = dict(zip(expected, row.tolist(), strict=True))
+        assert [decided.hold, decided.buy, decided.sell] == pytest.approx([told[HOLD], told[BUY], told[SELL]])
+    states = [policy.initial_state()] * 10
+    assert policy.decide_batch(observations(10), states) == [
+        policy.decide(row, state) for row, state in zip(observations(10), states, strict=True)
+    ]
+
+
+@pytest.mark.parametrize("kind", [np.int32, np.int64])
+@pytest.mark.parametrize("packed", [True, False])
+def test_labels_are_read_from_the_constant_that_one_is_picked_from(kind: type, packed: bool, tmp_path: Path) -> None:
+    """As a converter writes a classifier that has no node of its own, such as a multi-layer perceptron."""
+    model = load_from_string(graph())
+    constant = numpy_helper.from_array(np.array([-1, 0, 1], dtype=kind), "classes")
+    if not packed:
+        constant = helper.make_tensor("classes", constant.data_type, [3], [-1, 0, 1])
+    model.graph.initializer.append(constant)
+    model.graph.node.append(helper.make_node("ArgMax", ["probabilities"], ["best"], axis=1))
+    model.graph.node.append(helper.make_node("ArrayFeatureExtractor", ["classes", "best"], ["l"], domain="ai.onnx.ml"))
+    model.opset_import.append(helper.make_opsetid("ai.onnx.ml", 3))
+    policy = OnnxPolicy(write(tmp_path, model.SerializeToString()))
+    assert policy.specification.actions == (SELL, HOLD, BUY)
+
+
+def test_metadata_say_what_labels_do_not(tmp_path: Path) -> None:
+    content = classifier((0, 1, 2), metadata={"tradingsignals.actions": '["SELL", "HOLD", "BUY"]'})
+    specification = OnnxPolicy(write(tmp_path, content)).specification
+    assert (specification.actions, specification.actions_source) == ((SELL, HOLD, BUY), ActionSource.METADATA)
+
+
+def test_a_plain_file_without_labels_has_the_order_of_the_seed_contract(tmp_path: Path) -> None:
+    specification = OnnxPolicy(write(tmp_path, graph())).specification
+    assert (specification.actions, specification.actions_source) == ((HOLD, BUY, SELL), ActionSource.SEED_CONTRACT)
+
+
+def test_metadata_in_another_order_are_kept_to(tmp_path: Path) -> None:
+    said = {**MEMORYLESS.to_properties(), "tradingsignals.actions": '["SELL", "HOLD", "BUY"]'}
+    ours = OnnxPolicy(write(tmp_path, graph(metadata=MEMORYLESS), "ours.onnx"))
+    theirs = OnnxPolicy(write(tmp_path, graph(metadata=said), "theirs.onnx"))
+    logits = OnnxPolicy(
+        write(
+            tmp_path,
+            graph(
+                outputs="float[batch,3] logits",
+                body=THREE + "logits = Identity (three)",
+                metadata={**said, "tradingsignals.output": OutputKind.LOGITS.value},
+            ),
+            "logits.onnx",
+        )
+    )
+    for observation in observations(10):
+        first, _ = ours.decide(observation, ours.initial_state())
+        assert first is not None
+        for policy in (theirs, logits):
+            found, _ = policy.decide(observation, policy.initial_state())
+            assert found is not None
+            expected = [first.buy, first.sell, first.hold]
+            assert [found.hold, found.buy, found.sell] == pytest.approx(expected, abs=1e-6)
