@@ -18,8 +18,10 @@ from rich.console import Console
 from tradingsignals_server.adapters.feeds.files import UnreadableFile
 from tradingsignals_server.adapters.onnx.policy import OnnxPolicy
 from tradingsignals_server.commands.export import export
+from tradingsignals_server.domain.features import FEATURE_SPECIFICATION
 
 from .card import model_card
+from .episode import ACTIONS
 from .history import History
 from .outcomes import Outcomes
 from .recipe import RECIPES, RULES, Recipe
@@ -84,6 +86,8 @@ def main(
     exported = export(
         plan.folder(work) / "policy.zip",
         folder / "model.onnx",
+        features=FEATURE_SPECIFICATION,
+        actions=ACTIONS,
         vecnormalize=plan.folder(work) / "vecnormalize.pkl",
         name=name,
         version=version,

@@ -144,14 +144,21 @@ def check(file: Path) -> None:
 
 @main.command()
 @click.argument("policy", type=click.Path(path_type=Path, dir_okay=False, exists=True))
-@click.option("--out", type=click.Path(path_type=Path, dir_okay=False), required=True, help="File to write.")
+@click.option("--out", type=click.Path(path_type=Path, dir_okay=False), required=True, help="New file to write.")
+@click.option("--features", help="The specification of what it observes, such as m5-v1. Nothing in a zip tells it.")
+@click.option("--actions", help="What actions 0, 1 and 2 were in training, such as HOLD,BUY,SELL. Nothing tells it.")
 @click.option(
     "--vecnormalize",
     type=click.Path(path_type=Path, dir_okay=False, exists=True),
     help="What VecNormalize.save() wrote, if the policy was trained behind it.",
 )
+@click.option(
+    "--observations",
+    type=click.Path(path_type=Path, dir_okay=False, exists=True),
+    help="Raw observations of the training, (n, 16), as numpy.save writes them, to compare on.",
+)
 @click.option("--name", help="Name of the model; that of the zip if it is not given.")
-@click.option("--version", help="Version, which stands on every signal; from the weights if it is not given.")
+@click.option("--version", help="Version, which stands on every signal; a hash of the file if it is not given.")
 @click.option(
     "--reset",
     type=click.Choice(["session", "never"]),
@@ -162,41 +169,52 @@ def check(file: Path) -> None:
 @click.option("--training-range", help="The data it was trained on, such as 2021-01-04..2022-12-30.")
 @click.option("--temperature", type=float, help="Divide the logits by this, found by calibration.")
 @click.option("--calibration-range", help="The data that temperature was found on.")
-@click.option("--actions", default="HOLD,BUY,SELL", show_default=True, help="What actions 0, 1 and 2 were in training.")
 @click.option("--git-revision", help="Of the code that it was trained with.")
 def export(
     policy: Path,
     out: Path,
+    features: str | None,
+    actions: str | None,
     vecnormalize: Path | None,
+    observations: Path | None,
     name: str | None,
     version: str | None,
     reset: str,
     training_range: str | None,
     temperature: float | None,
     calibration_range: str | None,
-    actions: str,
     git_revision: str | None,
 ) -> None:
     """Turn POLICY, the zip of an sb3-contrib RecurrentPPO, into a model file, and prove that it decides the same.
 
     The file is written only if its probabilities and states stay with torch's over thousands of random steps. Needs
     torch and sb3-contrib: pip install 'tradingsignals-server[train]'.
+
+    Of a POLICY that is a plain ONNX file, a copy is written whose metadata holds the order of --actions.
     """
+    from .commands.actions import parse_actions
     from .commands.export import export as command
-    from .commands.export import parse_actions, parse_range
+    from .commands.export import parse_range
+    from .commands.label import label
     from .domain.recurrent_state import ResetRule
 
+    named = None if actions is None else parse_actions(actions)
+    if policy.suffix == ".onnx":
+        click.echo(label(policy, out, named))
+        return
     exported = command(
         policy,
         out,
+        features=features,
+        actions=named,
         vecnormalize=vecnormalize,
+        observations=observations,
         name=name,
         version=version,
         reset=ResetRule(reset),
         training_range=None if training_range is None else parse_range(training_range),
         temperature=temperature,
         calibration_range=None if calibration_range is None else parse_range(calibration_range),
-        actions=parse_actions(actions),
         git_revision=git_revision,
     )
     click.echo(exported.report())

@@ -16,6 +16,7 @@ import zipfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -65,12 +66,24 @@ _ALLOWED = frozenset(
 )
 
 
+MAX_MEMBERS, MAX_TENSORS, MAX_LAYERS = 64, 10_000, 64
+"""Of the zip, of the weights' own zip in it, and layers of each kind in a network."""
+MAX_DATA_BYTES = 16 << 20
+MAX_WEIGHTS_BYTES = 256 << 20
+
+
 @dataclass(frozen=True, slots=True)
 class TrainedPolicy:
-    """A RecurrentPPO policy: torch's own network, and the seed it was trained with if it was given one."""
+    """A RecurrentPPO policy: torch's own network, and the seed it was trained with if it was given one.
+
+    behind_vecnormalize: whether it was, None if the zip does not show it, as before any training.
+    observations: raw ones of the training that the zip holds, shape (n, 16), often none.
+    """
 
     network: RecurrentActorCriticPolicy
     seed: int | None
+    behind_vecnormalize: bool | None
+    observations: Float32
 
 
 def read_policy(path: Path) -> TrainedPolicy:
@@ -79,15 +92,9 @@ def read_policy(path: Path) -> TrainedPolicy:
     Raises:
         ExportRefused: it is no such zip, or holds another policy than can be exported.
     """
-    try:
-        with zipfile.ZipFile(path) as archive:
-            saved = json.loads(archive.read("data"))
-            parameters = torch.load(io.BytesIO(archive.read("policy.pth")), map_location="cpu", weights_only=True)
-    except OSError as error:
-        raise ExportRefused(f"{path}: cannot be read ({error.strerror})") from error
-    except (zipfile.BadZipFile, KeyError, ValueError, pickle.UnpicklingError, RuntimeError) as error:
-        raise ExportRefused(f"{path}: is not a zip that model.save() of sb3-contrib's RecurrentPPO wrote") from error
+    saved, parameters = _read_zip(path)
     arguments = _network_arguments(path, saved)
+    _require_own_size(path, arguments, parameters)
     try:
         network = RecurrentActorCriticPolicy(lr_schedule=lambda _progress: 0.0, **arguments)
         network.load_state_dict(parameters)
@@ -96,7 +103,7 @@ def read_policy(path: Path) -> TrainedPolicy:
         raise ExportRefused(f"{path}: its weights do not fit its policy_kwargs ({said}); save it again") from error
     network.set_training_mode(False)
     seed = saved.get("seed")
-    return TrainedPolicy(network, seed if isinstance(seed, int) else None)
+    return TrainedPolicy(network, seed if isinstance(seed, int) else None, *_recorded(path, saved))
 
 
 def read_statistics(path: Path) -> VecNormalize:
@@ -107,7 +114,7 @@ def read_statistics(path: Path) -> VecNormalize:
     """
     try:
         with path.open("rb") as file:
-            statistics = _Unpickler(file).load()
+            statistics = _Unpickler(io.BytesIO(file.read(MAX_DATA_BYTES))).load()
     except OSError as error:
         raise ExportRefused(f"{path}: cannot be read ({error.strerror})") from error
     except _Forbidden as error:
@@ -227,6 +234,76 @@ class _Unpickler(pickle.Unpickler):
         if (module, name) not in _ALLOWED:
             raise _Forbidden(f"{module}.{name}")
         return super().find_class(module, name)
+
+
+def _read_zip(path: Path) -> tuple[Any, dict[str, torch.Tensor]]:
+    """The zip's `data` and the weights of its policy, no larger than such a zip can be."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            _require_small(path, archive, MAX_MEMBERS, MAX_WEIGHTS_BYTES)
+            saved = json.loads(_member(path, archive, "data", MAX_DATA_BYTES))
+            weights = io.BytesIO(_member(path, archive, "policy.pth", MAX_WEIGHTS_BYTES))
+        with zipfile.ZipFile(weights) as tensors:
+            _require_small(path, tensors, MAX_TENSORS, MAX_WEIGHTS_BYTES)
+        weights.seek(0)
+        parameters = torch.load(weights, map_location="cpu", weights_only=True)
+    except OSError as error:
+        raise ExportRefused(f"{path}: cannot be read ({error.strerror})") from error
+    except ExportRefused:
+        raise
+    except Exception as error:
+        # A damaged zip, or one made to be misread, can raise nearly anything.
+        raise ExportRefused(f"{path}: is not a zip that model.save() of sb3-contrib's RecurrentPPO wrote") from error
+    if not isinstance(parameters, dict) or not all(isinstance(value, torch.Tensor) for value in parameters.values()):
+        raise ExportRefused(f"{path}: its policy.pth holds no weights by name; save it again")
+    return saved, parameters
+
+
+def _require_small(path: Path, archive: zipfile.ZipFile, members: int, size: int) -> None:
+    if len(archive.infolist()) > members:
+        raise ExportRefused(f"{path}: has more than {members} members; save it again with this sb3-contrib")
+    if sum(member.file_size for member in archive.infolist()) > size:
+        raise ExportRefused(f"{path}: unpacks to more than {size >> 20} MiB; train a smaller network")
+
+
+def _member(path: Path, archive: zipfile.ZipFile, name: str, size: int) -> bytes:
+    # Not by what the member says its size is, but by what comes out of it.
+    with archive.open(name) as member:
+        content = member.read(size + 1)
+    if len(content) > size:
+        raise ExportRefused(f"{path}: its member {name} has more than {size >> 20} MiB; train a smaller network")
+    return content
+
+
+def _require_own_size(path: Path, arguments: dict[str, Any], parameters: dict[str, torch.Tensor]) -> None:
+    """Check that the network of `arguments` is no larger than the weights that are there, before it is made."""
+    size, layers = arguments.get("lstm_hidden_size", 256), arguments.get("n_lstm_layers", 1)
+    recurrent = [values.shape for name, values in parameters.items() if name.startswith("lstm_actor.weight_hh_l")]
+    if recurrent != [(4 * size, size)] * (layers if isinstance(layers, int) and 0 < layers <= MAX_LAYERS else 0):
+        raise ExportRefused(
+            f"{path}: its weights do not fit its policy_kwargs ({layers} LSTM layers of {size}); save it again"
+        )
+    architecture = arguments.get("net_arch") or []
+    parts = architecture.values() if isinstance(architecture, dict) else [architecture]
+    widths = list(chain.from_iterable(part if isinstance(part, list) else [part] for part in parts))
+    widest = max((max(values.shape, default=0) for values in parameters.values()), default=0)
+    if len(widths) > MAX_LAYERS or any(not isinstance(width, int) or not 0 < width <= widest for width in widths):
+        raise ExportRefused(f"{path}: its weights do not fit its policy_kwargs (net_arch); save it again")
+
+
+def _recorded(path: Path, saved: dict[str, Any]) -> tuple[bool | None, Float32]:
+    """Whether the policy was trained behind VecNormalize, and raw observations that the zip holds."""
+    last, original = (
+        None if saved.get(key) is None else _unpickled(path, saved, key, f"a {key} with {{}}, which no observation has")
+        for key in ("_last_obs", "_last_original_obs")
+    )
+    raw = last if original is None else original
+    behind = None if last is None and original is None else original is not None
+    if raw is None:
+        return behind, np.empty((0, FEATURES), np.float32)
+    if not isinstance(raw, np.ndarray) or raw.ndim != 2 or raw.shape[1] != FEATURES or raw.dtype.kind != "f":
+        raise ExportRefused(f"{path}: stores observations that are not {FEATURES} numbers each; save it again")
+    return behind, raw.astype(np.float32)
 
 
 def _network_arguments(path: Path, saved: Any) -> dict[str, Any]:

@@ -3,32 +3,40 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import json
-import os
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
+import numpy.typing as npt
+
 from ..adapters.onnx.errors import ExportRefused
-from ..adapters.onnx.metadata import ACTIONS, NOTHING, Metadata, OutputKind, range_text
+from ..adapters.onnx.metadata import NOTHING, Metadata, OutputKind, range_text
 from ..adapters.onnx.model_file import ModelRefused, ModelSpecification
 from ..adapters.onnx.policy import OnnxPolicy
+from ..domain.features import FEATURE_NAMES, FEATURE_SPECIFICATION
 from ..domain.recurrent_state import ResetRule
+from . import evidence
+from .actions import EXAMPLE, require_actions
+from .new_file import new_file, require_new
 
 if TYPE_CHECKING:
     from ..adapters.onnx.graph import Normalisation
+    from ..adapters.stable_baselines import TrainedPolicy
     from .parity import Parity
 
-__all__ = ["ExportRefused", "Exported", "export", "parse_actions", "parse_range"]
+__all__ = ["ExportRefused", "Exported", "export", "parse_range"]
 
 Range = tuple[datetime, datetime]
 
 _PACKAGES = {"onnx": "onnx", "torch": "torch", "gymnasium": "gymnasium", "sb3_contrib": "sb3-contrib"}
 """What exporting needs beyond serving: module and package."""
+MAX_OBSERVATIONS_BYTES = 64 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,9 +50,11 @@ class Exported:
     def report(self) -> str:
         """What to tell who asked for it, some lines."""
         made, parity = self.specification, self.parity
+        recorded = f", and {parity.recorded} recorded observations" if parity.recorded else ""
         return (
             f"{self.path}: {made.name} {made.version}, LSTM of {made.layers} x {made.hidden_size}\n"
-            f"  parity with torch over {parity.steps} steps, {parity.decisions} decisions, {parity.resets} resets:\n"
+            f"  parity with torch over {parity.steps} steps, {parity.decisions} decisions, {parity.resets} resets"
+            f"{recorded}:\n"
             f"  probabilities differ by at most {parity.probability_difference:.1e}, "
             f"states by {parity.state_difference:.1e}\n"
             f"  sha256 {made.file_sha256}"
@@ -55,38 +65,43 @@ def export(
     policy: Path,
     out: Path,
     *,
+    features: str | None,
+    actions: Sequence[str] | None,
     vecnormalize: Path | None = None,
+    observations: Path | None = None,
     name: str | None = None,
     version: str | None = None,
     reset: ResetRule = ResetRule.SESSION,
     training_range: Range | None = None,
     temperature: float | None = None,
     calibration_range: Range | None = None,
-    actions: Sequence[str] = ACTIONS,
     git_revision: str | None = None,
 ) -> Exported:
-    """Write the policy in the zip `policy` to the model file `out`.
+    """Write the policy in the zip `policy` to the model file `out`, which must not be there yet.
 
+    features: the specification of what it observes; nothing in a zip proves it, so it is asked for.
+    actions: what actions 0, 1 and 2 were in training, asked for likewise. The file has HOLD, BUY, SELL in any case.
     vecnormalize: what VecNormalize.save() wrote, if the policy was trained behind it.
-    name: that of the zip if it is not given. version: the beginning of a hash of the graph if it is not given.
+    observations: some that were recorded in training, raw, (n, 16) in a file of numpy.save.
+    name: that of the zip if it is not given. version: the beginning of a hash of the file's content, less the version.
     reset: SESSION or NEVER, as episodes began in training.
     temperature: what the logits are divided by, above 0; calibration_range: the data it was found on.
-    actions: what actions 0, 1 and 2 were in training. The file has HOLD, BUY, SELL in any case.
 
-    `out` is written only if the file serves and decides as torch does.
+    `out` is written only if the file serves, decides as torch does, and nothing that was recorded speaks against it.
 
     Raises:
         ExportRefused: the policy cannot be exported, or an argument or the machine is not fit for it.
         ModelRefused: the file that was made would not serve.
     """
+    require_new(out)
     _require_packages()
     # Only now, for they import torch: serving and checking do without it.
     from ..adapters import stable_baselines as trained  # noqa: PLC0415
     from ..adapters.onnx.graph import build_model  # noqa: PLC0415
     from .parity import compare  # noqa: PLC0415
 
-    if sorted(actions) != sorted(ACTIONS):
-        raise ExportRefused(f"--actions {','.join(actions)}: {', '.join(ACTIONS)} are needed, each once")
+    _require_features(policy, features, actions)
+    order = require_actions(actions, str(policy))
     if temperature is not None and not 0.0 < temperature < float("inf"):
         raise ExportRefused(f"--temperature {temperature}: a number above 0 is needed")
     if reset is ResetRule.NONE:
@@ -94,10 +109,11 @@ def export(
     source = trained.read_policy(policy)
     statistics = None if vecnormalize is None else trained.read_statistics(vecnormalize)
     normalisation = None if statistics is None else trained.normalisation_of(statistics)
-    weights = trained.weights_of(policy, source.network, actions, normalisation, temperature)
+    recorded = _evidence(policy, source, vecnormalize, normalisation, observations)
+    weights = trained.weights_of(policy, source.network, order, normalisation, temperature)
     metadata = Metadata(
         name=name or policy.stem,
-        version=version or hashlib.sha256(build_model(weights, {})).hexdigest()[:12],
+        version=version or "-",
         type="PPO-LSTM",
         output=OutputKind.PROBABILITIES,
         reset=reset,
@@ -107,19 +123,21 @@ def export(
         git_revision=git_revision,
         seed=None if source.seed is None else str(source.seed),
     )
-    content = build_model(weights, metadata.to_properties())
-    with _written_beside(out, content) as written:
+    if version is None:
+        # Of the whole file: what it says of itself, such as when its state is reset, decides as its weights do.
+        hashed = hashlib.sha256(build_model(weights, metadata.to_properties())).hexdigest()
+        metadata = replace(metadata, version=hashed[:12])
+    with new_file(out, build_model(weights, metadata.to_properties())) as written:
         try:
             exported = OnnxPolicy(written)
         except ModelRefused as refused:
             raise ModelRefused(out, refused.reason) from refused
-        witness = trained.TorchWitness(source.network, statistics, actions, temperature)
+        witness = trained.TorchWitness(source.network, statistics, order, temperature)
         with trained.one_thread():
-            parity = compare(exported, witness, normalisation)
+            parity = compare(exported, witness, normalisation, recorded)
             if not parity.holds:
-                step = compare(exported, witness, normalisation, carried=False)
+                step = compare(exported, witness, normalisation, recorded, carried=False)
                 raise ExportRefused(f"{policy}: {_difference(parity, step)}; {out} is not written")
-        written.replace(out)
     return Exported(out, exported.specification, parity)
 
 
@@ -140,11 +158,6 @@ def parse_range(text: str) -> Range:
     return start, end
 
 
-def parse_actions(text: str) -> tuple[str, ...]:
-    """`HOLD,BUY,SELL` in any order."""
-    return tuple(action.strip().upper() for action in text.split(","))
-
-
 def _require_packages() -> None:
     if missing := [package for module, package in _PACKAGES.items() if find_spec(module) is None]:
         raise ExportRefused(
@@ -152,20 +165,66 @@ def _require_packages() -> None:
         )
 
 
-@contextmanager
-def _written_beside(out: Path, content: bytes) -> Iterator[Path]:
-    """`content` in a file in the folder of `out`, which is made if need be; gone afterwards if it was not moved."""
-    # Not yet under its name: a service that watches the folder takes what it finds there.
-    written = out.with_name(f".{out.name}.{os.getpid()}.part")
+def _require_features(policy: Path, features: str | None, actions: Sequence[str] | None) -> None:
+    """Ask for what no zip says; for both in one line."""
+    if features is None:
+        asked = f"--features {FEATURE_SPECIFICATION}" + (f" {EXAMPLE}" if actions is None else "")
+        raise ExportRefused(
+            f"{policy}: does not say what its {len(FEATURE_NAMES)} observations"
+            f"{' and its 3 actions are' if actions is None else ' are'}; if they are the features of models/README.md"
+            f"{', and in the order of its actions' if actions is None else ''}, say so: {asked}"
+        )
+    if features != FEATURE_SPECIFICATION:
+        raise ExportRefused(f"--features {features}: this service computes {FEATURE_SPECIFICATION}; train it on those")
+
+
+def _evidence(
+    policy: Path,
+    source: TrainedPolicy,
+    vecnormalize: Path | None,
+    normalisation: Normalisation | None,
+    observations: Path | None,
+) -> npt.NDArray[np.float32]:
+    """The raw observations that are known from the training, (n, 16), after all that they and the statistics tell."""
+    if source.behind_vecnormalize and vecnormalize is None:
+        raise ExportRefused(
+            f"{policy}: was trained behind VecNormalize, for it stores an original observation beside the normalised "
+            "one; give its statistics with --vecnormalize FILE, which VecNormalize.save() writes"
+        )
+    if source.behind_vecnormalize is False and vecnormalize is not None:
+        raise ExportRefused(f"{policy}: was not trained behind VecNormalize, so leave --vecnormalize away")
+    known = {policy: source.observations}
+    if observations is not None:
+        known[observations] = _read_observations(observations)
+    for path, rows in known.items():
+        if (reason := evidence.against_observations(rows)) is not None:
+            raise ExportRefused(f"{path}: was not recorded from the features {FEATURE_SPECIFICATION}: it has {reason}")
+    if normalisation is not None and (
+        reason := evidence.against_statistics(normalisation.mean, normalisation.variance)
+    ):
+        raise ExportRefused(f"{vecnormalize}: are not statistics of the features {FEATURE_SPECIFICATION}: {reason}")
+    return np.concatenate(list(known.values()))
+
+
+def _read_observations(path: Path) -> npt.NDArray[np.float32]:
     try:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        written.write_bytes(content)
-        yield written
+        with path.open("rb") as file:
+            content = file.read(MAX_OBSERVATIONS_BYTES + 1)
+        if len(content) > MAX_OBSERVATIONS_BYTES:
+            raise ExportRefused(f"{path}: has more than {MAX_OBSERVATIONS_BYTES >> 20} MiB; a few sessions are enough")
+        rows = np.load(io.BytesIO(content), allow_pickle=False)
     except OSError as error:
-        raise ExportRefused(f"{out}: cannot be written ({error.strerror})") from error
-    finally:
-        with suppress(OSError):
-            written.unlink()
+        raise ExportRefused(f"{path}: cannot be read ({error.strerror})") from error
+    except ValueError as error:
+        raise ExportRefused(f"{path}: is not a file that numpy.save wrote") from error
+    if not (
+        isinstance(rows, np.ndarray)
+        and rows.ndim == 2
+        and rows.shape[1] == len(FEATURE_NAMES)
+        and rows.dtype.kind == "f"
+    ):
+        raise ExportRefused(f"{path}: raw observations of shape (n, {len(FEATURE_NAMES)}) are needed, as floats")
+    return rows.astype(np.float32)
 
 
 def _difference(run: Parity, step: Parity) -> str:

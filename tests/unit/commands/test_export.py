@@ -17,12 +17,12 @@ from tradingsignals_server.adapters.onnx.metadata import ACTIONS
 from tradingsignals_server.adapters.onnx.policy import OnnxPolicy
 from tradingsignals_server.commands import parity
 from tradingsignals_server.commands.check import check
-from tradingsignals_server.commands.export import ExportRefused, export
+from tradingsignals_server.commands.export import ExportRefused
 from tradingsignals_server.domain.recurrent_state import ResetRule
 from tradingsignals_server.domain.signals import Probabilities
 
 from ..adapters.onnx.models import observations
-from .trained import Market, Trained, in_numpy, sb3_contrib, torch, trained, vec_env
+from .trained import OBSERVED, Market, Trained, export, in_numpy, sb3_contrib, torch, trained, vec_env
 
 ALL_TOLD = sum(rows * steps for rows, steps in parity.STEPS.items())
 
@@ -240,10 +240,58 @@ def test_the_same_policy_gives_the_same_file(tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("quick")
-def test_a_file_that_was_there_is_replaced_whole(tmp_path: Path) -> None:
+def test_a_file_that_is_there_is_never_written_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     source = small(tmp_path)
     out = tmp_path / "model.onnx"
-    out.write_bytes(b"the one before")
-    export(source.zip, out)
-    assert check(out).startswith(f"{out}: will serve")
+    made = export(source.zip, out).path.read_bytes()
     assert out.stat().st_mode & 0o777 == source.zip.stat().st_mode & 0o777
+    refusal = r"model\.onnx: is there already and is not written over; name a new version's file with --out"
+    with pytest.raises(ExportRefused, match=refusal):
+        export(source.zip, out, temperature=2.0)
+    assert out.read_bytes() == made
+    # Nor one that comes to be while the export works.
+    raced = tmp_path / "raced.onnx"
+    compare = parity.compare
+
+    def slow(*arguments: Any, **options: Any) -> Any:
+        raced.write_bytes(b"of another")
+        return compare(*arguments, **options)
+
+    monkeypatch.setattr(parity, "compare", slow)
+    with pytest.raises(ExportRefused, match="is there already"):
+        export(source.zip, raced)
+    assert raced.read_bytes() == b"of another"
+    assert not list(tmp_path.glob(".*"))
+
+
+@pytest.mark.usefixtures("quick")
+def test_a_derived_version_is_of_all_that_the_file_says(tmp_path: Path) -> None:
+    source = small(tmp_path)
+    changes: list[dict[str, Any]] = [
+        {},
+        {"reset": ResetRule.NEVER},
+        {"vecnormalize": source.statistics},
+        {"temperature": 2.0},
+        {"actions": ("SELL", "HOLD", "BUY")},
+        {"name": "other"},
+    ]
+    made = [
+        export(source.zip, tmp_path / f"{place}.onnx", **options).specification for place, options in enumerate(changes)
+    ]
+    assert len({specification.version for specification in made}) == len(changes)
+
+
+@pytest.mark.usefixtures("quick")
+def test_observations_of_the_training_are_compared_too(tmp_path: Path) -> None:
+    source = trained(tmp_path, {"lstm_hidden_size": 8, "net_arch": [6]}, steps=32)
+    made = export(source.zip, tmp_path / "one.onnx", vecnormalize=source.statistics)
+    assert made.parity.recorded == 1, "the original observation that the zip stores"
+    np.save(tmp_path / "recorded.npy", OBSERVED[:50])
+    made = export(
+        source.zip,
+        tmp_path / "two.onnx",
+        vecnormalize=source.statistics,
+        observations=tmp_path / "recorded.npy",
+    )
+    assert made.parity.recorded == 51
+    assert "and 51 recorded observations:" in made.report()

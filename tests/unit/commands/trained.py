@@ -8,8 +8,15 @@ from typing import Any
 
 import numpy as np
 import pytest
+from models.training.history import History
+
+from tradingsignals_server.adapters.onnx.metadata import ACTIONS
+from tradingsignals_server.commands.export import Exported
+from tradingsignals_server.commands.export import export as export_command
+from tradingsignals_server.domain.features import FEATURE_SPECIFICATION
 
 from ..adapters.onnx.models import NumpyPolicy
+from ..models.conftest import simulated_bars
 
 WHY = "needs the extra `train`: pip install 'tradingsignals-server[train]'"
 torch: Any = pytest.importorskip("torch", reason=WHY)
@@ -22,8 +29,17 @@ SIXTEEN = gymnasium.spaces.Box(-10.0, 10.0, (16,), np.float32)
 THREE = gymnasium.spaces.Discrete(3)
 
 
+def _features() -> Any:
+    """Observations as the service makes them, shape (n, 16)."""
+    history = History.of(simulated_bars(4))
+    return np.concatenate([history.observations[session.first : session.last + 1] for session in history.sessions])
+
+
+OBSERVED = _features()
+
+
 class Market(gymnasium.Env):  # type: ignore[misc] # the extra `train` has no types here
-    """Random observations; action 1 is always right."""
+    """Features of a made-up market in random order, or other observations at random; action 1 is always right."""
 
     def __init__(self, observation_space: Any = SIXTEEN, action_space: Any = THREE) -> None:
         self.observation_space = observation_space
@@ -32,11 +48,21 @@ class Market(gymnasium.Env):  # type: ignore[misc] # the extra `train` has no ty
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
         super().reset(seed=seed, options=options)
         self.bars = 0
-        return self.observation_space.sample(), {}
+        return self.observed(), {}
 
     def step(self, action: Any) -> tuple[Any, float, bool, bool, dict[str, Any]]:
         self.bars += 1
-        return self.observation_space.sample(), float(np.sum(action) == 1), self.bars == 20, False, {}
+        return self.observed(), float(np.sum(action) == 1), self.bars == 20, False, {}
+
+    def observed(self) -> Any:
+        """What is seen next."""
+        sixteen = self.observation_space == SIXTEEN
+        return OBSERVED[self.np_random.integers(len(OBSERVED))] if sixteen else self.observation_space.sample()
+
+
+def export(policy: Path, out: Path, **options: Any) -> Exported:
+    """Export what is known to observe m5-v1 and to act in the usual order."""
+    return export_command(policy, out, **{"features": FEATURE_SPECIFICATION, "actions": ACTIONS, **options})
 
 
 @dataclass
@@ -57,11 +83,12 @@ def trained(
     action_space: Any = THREE,
     steps: int = 0,
     seed: int | None = 5,
+    normalised: bool = True,
 ) -> Trained:
     """A policy with weights that are no longer those it began with, and statistics of its observations."""
     market = vec_env.DummyVecEnv([lambda: Market(observation_space, action_space)])
     flat = isinstance(observation_space, gymnasium.spaces.Box) and len(observation_space.shape) == 1
-    env = vec_env.VecNormalize(market, clip_obs=5.0) if flat else market
+    env = vec_env.VecNormalize(market, clip_obs=5.0) if flat and normalised else market
     options = {"n_steps": 32, "batch_size": 16, "n_epochs": 2} if "PPO" in algorithm.__name__ else {}
     model = algorithm(policy, env, seed=seed, device="cpu", policy_kwargs=policy_kwargs or {}, **options)
     if steps:
@@ -71,11 +98,11 @@ def trained(
             parameter.add_(0.5 * parameter.shape[-1] ** -0.5 * torch.randn_like(parameter))
     made = Trained(folder / "policy.zip", folder / "statistics.pkl")
     model.save(made.zip)
-    if flat:
-        # Scales as features have them, one of them nearly constant.
+    if env is not market:
+        # As features have them, one of them nearly constant.
         width = observation_space.shape[0]
-        env.obs_rms.mean = np.random.default_rng(2).normal(size=width)
-        env.obs_rms.var = np.geomspace(1e-6, 9.0, width)
+        env.obs_rms.mean = OBSERVED[:, :width].mean(axis=0, dtype=np.float64)
+        env.obs_rms.var = np.minimum(OBSERVED[:, :width].var(axis=0, dtype=np.float64), [1e-6, *[9.0] * (width - 1)])
         env.save(made.statistics)
     return made
 

@@ -91,7 +91,13 @@ def test_a_seed_gives_the_same_policy_again_and_its_export_says_the_same(course:
         candidates = run(course, TINY, seed, folder, heard[number].append)
         assert candidates == heard[number]
         assert [c.timesteps for c in candidates] == [0, 960]
-        exported = export(folder / "policy.zip", folder / "model.onnx", vecnormalize=folder / "vecnormalize.pkl")
+        exported = export(
+            folder / "policy.zip",
+            folder / "model.onnx",
+            features="m5-v1",
+            actions=ACTIONS,
+            vecnormalize=folder / "vecnormalize.pkl",
+        )
         files.append(answers(OnnxPolicy(exported.path), course.history, course.split.test))
     assert heard[0] == heard[1] != heard[2]
     assert files[0].tobytes() == files[1].tobytes() != files[2].tobytes()

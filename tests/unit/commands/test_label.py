@@ -1,0 +1,61 @@
+"""`tradingsignals export` of a plain ONNX file: its actions are written into it, and nothing else changes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import onnx
+import pytest
+
+from tradingsignals_server.adapters.onnx.errors import ExportRefused, ModelRefused
+from tradingsignals_server.adapters.onnx.policy import OnnxPolicy
+from tradingsignals_server.commands.label import label
+
+from ..adapters.onnx.models import MEMORYLESS, classifier, graph, write
+
+ACTIONS = ("SELL", "HOLD", "BUY")
+
+
+def test_labels_that_say_nothing_are_named(tmp_path: Path) -> None:
+    model = write(tmp_path, classifier((0, 1, 2)), "plain.onnx")
+    out = tmp_path / "mine" / "2" / "model.onnx"
+    report = label(model, out, ACTIONS)
+    assert report.startswith(f"{out}: will serve")
+    assert "probabilities of SELL, HOLD, BUY\n" in report
+    specification = OnnxPolicy(out).specification
+    assert (specification.actions, specification.name, specification.version) == (ACTIONS, "mine", "2")
+    before, after = onnx.load(model), onnx.load(out)
+    assert after.graph == before.graph
+    assert [path.name for path in out.parent.iterdir()] == ["model.onnx"]
+
+
+@pytest.mark.parametrize(
+    ("content", "actions", "expected"),
+    [
+        (graph(), None, "its columns have no names that say what they are; name them in that order, such as --actions"),
+        (graph(), ("BUY", "SELL"), "--actions BUY,SELL: HOLD, BUY, SELL are needed, each once"),
+        (
+            graph(metadata=MEMORYLESS),
+            ACTIONS,
+            "has metadata of its own, which says what its actions are; edit it there",
+        ),
+    ],
+)
+def test_refuses(content: bytes, actions: tuple[str, ...] | None, expected: str, tmp_path: Path) -> None:
+    with pytest.raises(ExportRefused) as refused:
+        label(write(tmp_path, content, "plain.onnx"), tmp_path / "model.onnx", actions)
+    assert expected in str(refused.value)
+    assert not (tmp_path / "model.onnx").exists()
+
+
+def test_labels_that_say_otherwise_are_believed(tmp_path: Path) -> None:
+    model = write(tmp_path, classifier((-1, 0, 1)), "plain.onnx")
+    with pytest.raises(ModelRefused, match="which are SELL,HOLD,BUY; correct the metadata"):
+        label(model, tmp_path / "model.onnx", ("HOLD", "BUY", "SELL"))
+    assert [path.name for path in tmp_path.iterdir()] == ["plain.onnx"]
+
+
+def test_a_file_that_is_there_is_not_written_over(tmp_path: Path) -> None:
+    model = write(tmp_path, graph(), "plain.onnx")
+    with pytest.raises(ExportRefused, match="is there already and is not written over"):
+        label(model, model, ACTIONS)
