@@ -20,6 +20,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 import grpc_tools
+from google.api import annotations_pb2, http_pb2
 from google.protobuf import descriptor_pb2
 from grpc_tools import protoc
 from protos.openapi import openapi_document
@@ -96,7 +97,17 @@ def generate(root: Path) -> None:
     for path, written in ((EDGE_DESCRIPTORS, image), (PUBLIC_DESCRIPTORS, public_image)):
         for file in written.file:
             file.ClearField("source_code_info")  # a changed comment changes nothing for those who read it
+            if path == EDGE_DESCRIPTORS:
+                _bind_head(file)
         (root / path).write_bytes(written.SerializeToString(deterministic=True))
+
+
+def _bind_head(file: descriptor_pb2.FileDescriptorProto) -> None:
+    """Let Envoy take HEAD where it takes GET, but for streams, which have no end that it could wait for."""
+    for method in (method for service in file.service for method in service.method if not method.server_streaming):
+        rule = method.options.Extensions[annotations_pb2.http]
+        for path in [binding.get for binding in (rule, *rule.additional_bindings) if binding.get]:
+            rule.additional_bindings.add(custom=http_pb2.CustomHttpPattern(kind="HEAD", path=path))
 
 
 def generated_files(root: Path) -> set[Path]:

@@ -13,8 +13,9 @@ from pathlib import Path
 
 import asyncpg
 
+from .adapters.edge.contract import PACKAGE
 from .adapters.edge.process import Edge, running_edge
-from .adapters.edge.render import PACKAGE, Address, EdgeConfig
+from .adapters.edge.render import Address, EdgeConfig
 from .adapters.feeds.replay import ReplayFeed
 from .adapters.feeds.simulate import SimulatedFeed
 from .adapters.fleet import FLEET_HOST, ServerFailed, ServerProcess, fleet_ports, running_fleet
@@ -94,6 +95,7 @@ async def everything(settings: Settings) -> AsyncIterator[Everything]:
     async with database(settings) as dsn, serving(settings, dsn, behind_edge=True) as service:
         config = EdgeConfig(
             listen=Address(settings.signal_service_host, settings.signal_service_port),
+            allowed_hosts=settings.allowed_hosts,
             backend=Address(settings.grpc_host, service.grpc_port),
             lean=() if service.lean_port is None else (Address(settings.grpc_host, service.lean_port),),
         )
@@ -137,6 +139,7 @@ async def several(settings: Settings) -> AsyncIterator[Several]:
         first, *further = (Address("127.0.0.1", server.port) for server in fleet)
         config = EdgeConfig(
             listen=Address(settings.signal_service_host, settings.signal_service_port),
+            allowed_hosts=settings.allowed_hosts,
             backend=first,
             further_backends=tuple(further),
             lean=tuple(Address("127.0.0.1", server.lean_port) for server in fleet if server.lean_port),

@@ -236,11 +236,17 @@ def export(
     multiple=True,
     help="Where it serves the same for less (LEAN_PORT), if it does; may be given several times.",
 )
-def edge(out: Path, backends: tuple[str, ...], listen: str, lean: tuple[str, ...]) -> None:
+@click.option(
+    "--allowed-hosts",
+    envvar="ALLOWED_HOSTS",
+    default="",
+    help="Hosts that callers may name beside localhost, separated by commas, as in the setting ALLOWED_HOSTS.",
+)
+def edge(out: Path, backends: tuple[str, ...], listen: str, lean: tuple[str, ...], allowed_hosts: str) -> None:
     """Write all that an Envoy of your own needs: its configuration and the files it serves."""
     from .commands import edge as command
 
-    command.write(out, backends, listen, lean)
+    command.write(out, backends, listen, lean, allowed_hosts)
 
 
 def _settings(bars: Path | None, speed: float | None, feed: str | None, servers: int | None = None) -> Settings:

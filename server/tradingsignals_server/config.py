@@ -19,6 +19,7 @@ from pydantic import Field, PostgresDsn, SecretStr, ValidationError, field_valid
 from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from .adapters.edge.hosts import parse_hosts
 from .domain.bars import parse_symbol
 from .domain.calendar import CalendarChoice
 from .domain.errors import InvalidRequest
@@ -71,6 +72,12 @@ class Settings(BaseSettings):
     # Where to listen
     signal_service_host: str = Field("127.0.0.1", description="Address of the public port.")
     signal_service_port: Port = Field(8003, description="The public port: REST, gRPC-Web and gRPC. 0 takes a free one.")
+    allowed_hosts: Annotated[tuple[str, ...], NoDecode] = Field(
+        (),
+        description="Hosts that callers may name beside localhost and SIGNAL_SERVICE_HOST, separated by commas: "
+        '"signals.example.com", "*.example.com", addresses; at any port. Other hosts are refused, and pages of other '
+        "hosts change nothing.",
+    )
     grpc_host: str = Field("127.0.0.1", description="Address of the gRPC server behind the edge.")
     grpc_port: Port = Field(50051, description="Port of the gRPC server behind the edge. 0 takes a free one.")
 
@@ -215,6 +222,11 @@ class Settings(BaseSettings):
             return tuple(dict.fromkeys(parse_symbol(str(name).strip()) for name in names))
         except InvalidRequest as error:
             raise ValueError(error.violations[0].description) from error
+
+    @field_validator("allowed_hosts", mode="before")
+    @classmethod
+    def _split_hosts(cls, value: object) -> object:
+        return parse_hosts(value) if isinstance(value, str) else value
 
     @field_validator("log_level")
     @classmethod

@@ -293,7 +293,7 @@ async def vanishing(service: RunningService, stack: AsyncExitStack) -> None:
     """Subscribe to everything there is, take the first bytes, and no more, until the line is cut."""
     with suppress(OSError, asyncio.IncompleteReadError):
         reader, writer = await stack.enter_async_context(connected(service.port, receive_buffer=4096))
-        writer.write(b"GET /api/events?resume_after=0 HTTP/1.1\r\nhost: x\r\n\r\n")
+        writer.write(b"GET /api/events?resume_after=0 HTTP/1.1\r\nhost: localhost\r\n\r\n")
         await within(reader.readuntil(b"\r\n\r\n"))
         writer.transport.pause_reading()  # type: ignore[attr-defined]  # it is a whole transport
 

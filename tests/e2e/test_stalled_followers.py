@@ -35,7 +35,7 @@ async def test_the_service_goes_on_while_many_do_not_read(folder: Path) -> None:
             for path in ("/api/events", "/api/signals/stream") * (FOLLOWERS // 2):
                 reader, writer = await stack.enter_async_context(connected(service.port, receive_buffer=4096))
                 accept = b"accept: text/event-stream\r\n" if path == "/api/events" else b""
-                writer.write(b"GET %s?resume_after=0 HTTP/1.1\r\nhost: x\r\n%s\r\n" % (path.encode(), accept))
+                writer.write(b"GET %s?resume_after=0 HTTP/1.1\r\nhost: localhost\r\n%s\r\n" % (path.encode(), accept))
                 assert (await within(reader.readuntil(b"\r\n\r\n"))).startswith(b"HTTP/1.1 200")
                 writer.transport.pause_reading()  # type: ignore[attr-defined]  # it is a whole transport
 
@@ -62,7 +62,7 @@ async def test_followers_that_go_away_are_no_error(folder: Path) -> None:
         await client.publish_bars(messages(BARS[:1200]))
         for _ in range(5):
             async with connected(service.port) as (reader, writer):
-                writer.write(b"GET /api/events?resume_after=0 HTTP/1.1\r\nhost: x\r\n\r\n")
+                writer.write(b"GET /api/events?resume_after=0 HTTP/1.1\r\nhost: localhost\r\n\r\n")
                 await within(reader.readuntil(b"\r\n\r\n"))
             stream = client.stream_events(resume_after=0)
             await within(anext(stream))

@@ -64,7 +64,7 @@ def headers(path: str | None = EVENTS_PATH, **more: str | None) -> list[tuple[st
         ":method": "POST",
         ":scheme": "http",
         ":path": path,
-        ":authority": "x",
+        ":authority": "localhost",
         "content-type": "application/grpc",
         "te": "trailers",
     }

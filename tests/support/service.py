@@ -169,8 +169,10 @@ class RunningService:
         return tradingsignals.connect(self.grpc_address, timeout=DEADLINE)
 
     def rest(self) -> httpx.AsyncClient:
-        """A REST caller. Nothing here speaks TLS, and reading all certificates takes longer than a call."""
-        return httpx.AsyncClient(base_url=f"http://{self.address}", timeout=DEADLINE, verify=False)  # noqa: S501
+        """A REST caller of JSON. Nothing here speaks TLS, and reading all certificates takes longer than a call."""
+        json_body = {"content-type": "application/json"}
+        base = f"http://{self.address}"
+        return httpx.AsyncClient(base_url=base, timeout=DEADLINE, verify=False, headers=json_body)  # noqa: S501
 
     @asynccontextmanager
     async def database(self) -> AsyncIterator[asyncpg.Connection]:

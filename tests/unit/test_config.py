@@ -132,9 +132,25 @@ def test_symbols_are_a_list(environment: Setter, text: str, symbols: tuple[str, 
     assert Settings.from_env().symbols == symbols
 
 
+@pytest.mark.parametrize(
+    ("text", "hosts"),
+    [
+        ("signals.example.com, *.desk.example", ("signals.example.com", "*.desk.example")),
+        ("A.example,a.example", ("a.example",)),
+        ("10.0.0.7,::1,[fe80::0:1]", ("10.0.0.7", "[::1]", "[fe80::1]")),
+    ],
+)
+def test_allowed_hosts_are_a_list(environment: Setter, text: str, hosts: tuple[str, ...]) -> None:
+    environment(ALLOWED_HOSTS=text)
+    assert Settings.from_env().allowed_hosts == hosts
+
+
 # -------------------------------------------------------------------------------------------------- what cannot be
 
 IMPOSSIBLE = [
+    ("ALLOWED_HOSTS", "*"),
+    ("ALLOWED_HOSTS", "a.example:8003"),
+    ("ALLOWED_HOSTS", "https://a.example"),
     ("SIGNAL_SERVICE_PORT", "65536"),
     ("SIGNAL_SERVICE_PORT", "-1"),
     ("SIGNAL_SERVICE_PORT", "http"),

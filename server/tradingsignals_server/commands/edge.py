@@ -7,18 +7,24 @@ from pathlib import Path
 
 import click
 
+from ..adapters.edge.hosts import parse_hosts
 from ..adapters.edge.render import Address, EdgeConfig, write_edge_files
 
 
-def write(out: Path, backends: Sequence[str], listen: str, lean: Sequence[str]) -> None:
+def write(out: Path, backends: Sequence[str], listen: str, lean: Sequence[str], allowed_hosts: str) -> None:
     """Write the edge's files for gRPC servers at `backends` into `out`; `lean`: where they serve the same for less."""
     # An Envoy elsewhere may not write where its files lie, so its own interface is a port that only its host sees.
+    try:
+        hosts = parse_hosts(allowed_hosts)
+    except ValueError as error:
+        raise click.BadParameter(str(error), param_hint="--allowed-hosts") from error
     first, *further = (_address(backend, "--backend") for backend in backends)
     config = EdgeConfig(
         listen=_address(listen, "--listen"),
         backend=first,
         further_backends=tuple(further),
         lean=tuple(_address(place, "--lean") for place in lean),
+        allowed_hosts=hosts,
         admin=Address("127.0.0.1", 9901),
     )
     write_edge_files(config, out)

@@ -7,6 +7,7 @@ import logging
 import signal
 import sys
 
+from ..adapters.edge.hosts import is_loopback
 from ..application.decision.pipeline import Pipeline
 from ..bootstrap import database, everything, serving, several
 from ..config import Settings
@@ -17,6 +18,8 @@ log = logging.getLogger(__name__)
 
 async def up(settings: Settings) -> None:
     """Everything, until cancelled."""
+    _warn_of_exposure(settings.signal_service_host, "SIGNAL_SERVICE_HOST")
+    _warn_of_exposure(settings.grpc_host, "GRPC_HOST")
     async with everything(settings) as running:
         _warn_of_placeholder(running.service.pipeline)
         host = _reachable(settings.signal_service_host)
@@ -26,6 +29,7 @@ async def up(settings: Settings) -> None:
 
 async def up_several(settings: Settings) -> None:
     """Everything with several servers, until cancelled; SIGHUP restarts them one after the other."""
+    _warn_of_exposure(settings.signal_service_host, "SIGNAL_SERVICE_HOST")
     asked = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, asked.set)
     async with several(settings) as running:
@@ -39,6 +43,7 @@ async def up_several(settings: Settings) -> None:
 
 async def serve(settings: Settings) -> None:
     """The gRPC server, and the database if none is named, until cancelled."""
+    _warn_of_exposure(settings.grpc_host, "GRPC_HOST")
     async with database(settings) as dsn, serving(settings, dsn) as service:
         _warn_of_placeholder(service.pipeline)
         log.info("serving gRPC on %s:%d, feed %s", settings.grpc_host, service.grpc_port, settings.feed)
@@ -48,6 +53,17 @@ async def serve(settings: Settings) -> None:
 def _warn_of_placeholder(pipeline: Pipeline) -> None:
     if pipeline.live.policy.description.simulated:
         log.warning("no model is loaded (MODEL_PATH): predictions are placeholders, signals are marked simulated")
+
+
+def _warn_of_exposure(host: str, setting: str) -> None:
+    if not is_loopback(host):
+        log.warning(
+            "%s=%s LISTENS BEYOND THIS MACHINE, without authentication and encryption: whatever reaches it can store "
+            "bars, make signals, close positions and reload the model. Put a firewall or an authenticating proxy in "
+            "front of it",
+            setting,
+            host,
+        )
 
 
 def _reachable(host: str) -> str:

@@ -79,6 +79,11 @@ def _handler(
         answer: Answer = await behaviour(request)
         return answer
 
+    async def upload(requests: Any, context: Context) -> Answer:
+        # The edge waits only so long for a request to end, unless its response has begun.
+        await context.send_initial_metadata(())
+        return await unary(requests, context)
+
     async def stream(request: Any, context: Context) -> None:
         async with aclosing(await behaviour(request)) as answers:
             await context.send_initial_metadata(stream_metadata)
@@ -93,5 +98,5 @@ def _handler(
     if method.server_streaming:
         return grpc.unary_stream_rpc_method_handler(stream, parse, serialised)
     if method.client_streaming:
-        return grpc.stream_unary_rpc_method_handler(unary, parse, serialised)
+        return grpc.stream_unary_rpc_method_handler(upload, parse, serialised)
     return grpc.unary_unary_rpc_method_handler(unary, parse, serialised)

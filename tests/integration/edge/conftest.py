@@ -33,7 +33,7 @@ from tradingsignals.v1 import (
 from tradingsignals_server.adapters.edge.process import Edge, running_edge
 from tradingsignals_server.adapters.edge.render import Address, EdgeConfig
 from tradingsignals_server.rpc.json_text import json_text
-from tradingsignals_server.rpc.server import EDGE_SERVICES
+from tradingsignals_server.rpc.server import EDGE_SERVICES, OPTIONS
 from tradingsignals_server.rpc.text_answers import Framing, json_body, line, server_sent_event
 
 DEADLINE = 20.0  # seconds, for anything that is waited for
@@ -65,6 +65,9 @@ class Stub(grpc.GenericRpcHandler):  # type: ignore[type-arg] # generic in its t
         self.go_on = asyncio.Event()  # streams have something to tell
         self.flooded = asyncio.Event()  # set at each answer of the flood
         self.healthy = True
+        self.metadata: dict[str, str | bytes] = {}  # of the newest single call
+        self.following = 0
+        self.changed = asyncio.Event()  # set when a stream begins or ends
 
     def service(self, details: grpc.HandlerCallDetails) -> Any:
         service, _, name = details.method.removeprefix("/").partition("/")
@@ -90,6 +93,17 @@ class Stub(grpc.GenericRpcHandler):  # type: ignore[type-arg] # generic in its t
 
         return text
 
+    def count(self, change: int) -> None:
+        self.following += change
+        self.changed.set()
+
+    async def follow(self, count: int) -> None:
+        """Wait until there are so many streams."""
+        async with asyncio.timeout(DEADLINE):
+            while self.following != count:
+                self.changed.clear()
+                await self.changed.wait()
+
     def streaming(self, answer: Any, framing: Framing | None) -> Any:
         """A stream that begins at once: by its headers or, as text, by where it stands."""
 
@@ -99,8 +113,12 @@ class Stub(grpc.GenericRpcHandler):  # type: ignore[type-arg] # generic in its t
             await context.send_initial_metadata(())
             if framing is not None:
                 yield framing(b'{"through_sequence":"0"}', 0)
-            async for message in answer(request, context):
-                yield message if framing is None else framing(json_text(message).encode(), message.through_sequence)
+            self.count(1)
+            try:
+                async for message in answer(request, context):
+                    yield message if framing is None else framing(json_text(message).encode(), message.through_sequence)
+            finally:
+                self.count(-1)
 
         return stream
 
@@ -110,6 +128,7 @@ class Stub(grpc.GenericRpcHandler):  # type: ignore[type-arg] # generic in its t
         return system_service_pb2.GetHealthResponse(status="healthy")
 
     async def get_latest_signal(self, request: Any, context: Any) -> Message:
+        self.metadata = dict(context.invocation_metadata())
         if request.symbol == "NONE":
             reason = error_details_pb2.ErrorInfo(reason="SIGNAL_NOT_FOUND", domain="tradingsignals")
             await fail(context, 5, "no señal", reason)
@@ -136,7 +155,8 @@ class Stub(grpc.GenericRpcHandler):  # type: ignore[type-arg] # generic in its t
     async def publish_bar(self, request: Any, _context: Any) -> Message:
         return market_data_service_pb2.PublishBarResponse(receipt=bar_pb2.BarReceipt(symbol=request.bar.symbol))
 
-    async def publish_bars(self, requests: Any, _context: Any) -> Message:
+    async def publish_bars(self, requests: Any, context: Any) -> Message:
+        await context.send_initial_metadata(())
         received = [len(request.bars) async for request in requests]
         return market_data_service_pb2.PublishBarsResponse(received=sum(received))
 
@@ -164,7 +184,7 @@ class Stub(grpc.GenericRpcHandler):  # type: ignore[type-arg] # generic in its t
 @pytest.fixture(scope="module")
 async def stub() -> AsyncIterator[Stub]:
     stub = Stub()
-    server = grpc.aio.server(handlers=[stub], options=[("grpc.so_reuseport", 0)])
+    server = grpc.aio.server(handlers=[stub], options=OPTIONS)
     checks = health.aio.HealthServicer()  # type: ignore[attr-defined] # its types do not know it
     await checks.set("", health_pb2.HealthCheckResponse.SERVING)
     health_pb2_grpc.add_HealthServicer_to_server(checks, server)
@@ -184,7 +204,8 @@ async def edge(stub: Stub, tmp_path_factory: pytest.TempPathFactory) -> AsyncIte
 
 @pytest.fixture(scope="module")
 async def rest(edge: Edge) -> AsyncIterator[httpx.AsyncClient]:
-    async with httpx.AsyncClient(base_url=edge.url, timeout=DEADLINE) as client:
+    json_body = {"content-type": "application/json"}
+    async with httpx.AsyncClient(base_url=edge.url, timeout=DEADLINE, headers=json_body) as client:
         yield client
 
 

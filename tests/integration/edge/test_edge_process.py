@@ -134,6 +134,12 @@ async def test_files_of_others_in_its_folder_stay(tmp_path: Path) -> None:
     assert names_in(tmp_path) == ["notes.txt"]
 
 
+@pytest.mark.parametrize("name", ["with blanks", "\U0001f4c8 año", "\"quotes\" and \\ 'more'"])
+async def test_its_folder_may_have_any_name(tmp_path: Path, name: str) -> None:
+    async with running_edge(config_at(), tmp_path / name) as edge:
+        assert await answers(edge.url)
+
+
 async def test_its_folder_may_lie_deeper_than_a_socket_may(tmp_path: Path) -> None:
     folder = tmp_path / ("x" * 120) / "edge"
     async with running_edge(config_at(), folder) as edge:
@@ -178,8 +184,8 @@ async def test_envoy_takes_every_form_of_the_configuration(tmp_path: Path, confi
 
 
 async def test_what_envoy_says_when_it_does_not_start_is_told(tmp_path: Path) -> None:
-    config = EdgeConfig(Address("127.0.0.1", 0), NO_SERVER, allowed_origins="(")
-    with pytest.raises(EdgeFailed, match=r"exit code 1 .*missing \)"):
+    config = EdgeConfig(Address("127.0.0.1", 0), NO_SERVER, allowed_hosts=("a b", "A b"))
+    with pytest.raises(EdgeFailed, match=r"exit code 1 .*a b"):
         async with running_edge(config, tmp_path / "edge"):
             pass
     assert not (tmp_path / "edge").exists()

@@ -53,8 +53,8 @@ class Mistake(NamedTuple):
 
 MISTAKES = {
     "unknown path": Mistake("GET", "/nothing/here", None, 404, 5, "/nothing/here"),
-    "wrong method": Mistake("POST", "/api/signals/latest", b"{}", 404, 5, "/api/signals/latest"),
-    "wrong method of a stream": Mistake("DELETE", "/api/events", None, 404, 5, "/api/events"),
+    "wrong method": Mistake("POST", "/api/signals/latest", b"{}", 405, 12, "GET, HEAD"),
+    "wrong method of a stream": Mistake("DELETE", "/api/events", None, 405, 12, "GET, HEAD"),
     "JSON to a gRPC path": Mistake("POST", LATEST, b"{}", 404, 5, LATEST),
     "unknown parameter": Mistake("GET", "/api/signals/latest?nope=1", None, 400, 3, "nope"),
     "unknown parameter of a stream": Mistake("GET", "/api/events?nope=1", None, 400, 3, "nope"),
@@ -100,9 +100,9 @@ async def test_a_body_that_grows_too_large_is_refused(rest: httpx.AsyncClient) -
 @pytest.mark.parametrize(
     ("request_text", "status", "code"),
     [
-        (b"GET /health HTTP/1.1\r\nhost: x\r\nbad header\r\n\r\n", 400, 3),
-        (b"GET /health HTTP/1.1\r\nhost: x\r\nx: a\x01b\r\n\r\n", 400, 3),
-        (b"GET /health HTTP/1.1\r\nhost: x\r\nx: " + b"a" * 61_500 + b"\r\n\r\n", 431, 8),
+        (b"GET /health HTTP/1.1\r\nhost: localhost\r\nbad header\r\n\r\n", 400, 3),
+        (b"GET /health HTTP/1.1\r\nhost: localhost\r\nx: a\x01b\r\n\r\n", 400, 3),
+        (b"GET /health HTTP/1.1\r\nhost: localhost\r\nx: " + b"a" * 17_000 + b"\r\n\r\n", 431, 8),
         (b"GET /health HTTP/1.0\r\n\r\n", 426, 12),
         (b"nonsense\r\n\r\n", 400, 3),
     ],
@@ -194,8 +194,47 @@ async def test_paths_are_made_plain(edge: Edge, rest: httpx.AsyncClient) -> None
     for path in ("//health", "/api/../health", "/api/%2e%2e/health", "/health/"):
         request = httpx.Request("GET", httpx.URL(edge.url).copy_with(raw_path=path.encode()))
         assert (await rest.send(request)).json()["status"] == "healthy", path
-    # There is no HEAD in the contract; it is answered like any other unknown method.
-    assert (await rest.head("/health")).status_code == 404
+
+
+@pytest.mark.parametrize("http2", [False, True])
+@pytest.mark.parametrize("path", ["/health", "/api/signals/history", "/docs", "/openapi.json", "/nope"])
+async def test_head_is_get_without_its_body(edge: Edge, path: str, http2: bool) -> None:
+    url = f"{edge.url}{path}"
+    prior = ("--http2-prior-knowledge",) if http2 else ()
+    async with asyncio.timeout(DEADLINE):
+        head, get = [
+            await (
+                await asyncio.create_subprocess_exec("curl", "-sS", "-i", *prior, *options, url, stdout=-1)
+            ).communicate()
+            for options in (("--head",), ())
+        ]
+
+    def stable(said: bytes) -> list[str]:
+        lines = said.decode().partition("\r\n\r\n")[0].split("\r\n")
+        return [line for line in lines if not line.startswith(("date", "x-request-id"))]
+
+    assert stable(head[0]) == stable(get[0])
+    assert head[0].endswith(b"\r\n\r\n")
+
+
+@pytest.mark.parametrize("accept", ["text/event-stream", "application/x-ndjson"])
+async def test_head_of_a_stream_does_not_wait_for_it(rest: httpx.AsyncClient, accept: str) -> None:
+    for path in ("/api/signals/stream", "/api/events/"):
+        answer = await rest.head(path, headers={"accept": accept})
+        assert (answer.status_code, answer.headers["content-type"]) == (200, accept)
+
+
+async def test_a_wrong_method_is_told_the_right_ones(rest: httpx.AsyncClient) -> None:
+    for method, path, allow in (
+        ("PUT", "/health/", "GET, HEAD"),
+        ("PATCH", "/api/market/bars", "GET, HEAD, POST"),
+        ("GET", CLOSE, "POST"),
+        ("DELETE", "/docs", "GET, HEAD"),
+        ("OPTIONS", "/", "GET, HEAD"),
+    ):
+        answer = await rest.request(method, path)
+        assert_error(answer, 405, 12, f"the path takes {allow}")
+        assert answer.headers["allow"] == allow
 
 
 async def test_the_document_and_the_page_are_served_whole(rest: httpx.AsyncClient) -> None:
@@ -219,7 +258,11 @@ async def test_a_stream_that_cannot_begin_is_an_error(rest: httpx.AsyncClient, a
 
 async def test_without_a_server_everyone_is_told_in_their_own_way(tmp_path: Path) -> None:
     config = EdgeConfig(Address("127.0.0.1", 0), Address("127.0.0.1", 1))  # nobody listens on port 1
-    async with running_edge(config, tmp_path / "edge") as edge, httpx.AsyncClient(base_url=edge.url) as rest:
+    json_body = {"content-type": "application/json"}
+    async with (
+        running_edge(config, tmp_path / "edge") as edge,
+        httpx.AsyncClient(base_url=edge.url, headers=json_body) as rest,
+    ):
         for method, path in (("GET", "/health"), ("POST", "/api/signals/generate-from-db"), ("GET", "/api/events")):
             assert_error(await rest.request(method, path), 503, 14, "upstream")
         web = {"content-type": "application/grpc-web+proto"}

@@ -42,6 +42,8 @@ async def test_streams_answer_at_once_and_each_event_by_itself(
     async with asyncio.timeout(DEADLINE), rest.stream("GET", path, headers={"accept": form.accept}) as answer:
         # The headers are here, and the server has said nothing yet but where it stands.
         assert (answer.status_code, answer.headers["content-type"]) == (200, form.content_type)
+        assert answer.headers["cache-control"] == "no-store, no-transform"  # no proxy on the way may keep or pack it
+        assert answer.headers["x-accel-buffering"] == "no"
         lines = answer.aiter_lines()
         assert [await anext(lines) for _ in form.first] == form.first
         told.set()

@@ -7,22 +7,21 @@ import hashlib
 import json
 import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import jinja2
-from google.api import annotations_pb2
-from google.protobuf.descriptor_pb2 import FileDescriptorSet, MethodDescriptorProto
 
-PACKAGE = "tradingsignals.v1"
-STREAM_SERVICES = (
-    ("tradingsignals.edge.v1.ServerSentEventsService", "text/event-stream"),
-    ("tradingsignals.edge.v1.NewlineDelimitedService", None),
+from .contract import JSON_SERVICE, STREAM_SERVICES, RestPath, read_contract
+from .hosts import host_pattern, served_hosts
+
+KEPT_HEADERS = (
+    *("host", "te", "content-type", "content-length", "transfer-encoding"),
+    *("grpc-timeout", "grpc-encoding", "grpc-accept-encoding"),
+    *("x-request-id", "last-event-id", "traceparent", "tracestate", "x-envoy-original-path"),
 )
-"""Who writes the text of REST streams, in the order in which they are asked: for callers that accept this, for all."""
-JSON_SERVICE = "tradingsignals.edge.v1.JsonService"
-"""Who writes the text of long lists."""
+"""Headers of a request that reach the server."""
 CONFIG_FILE = "envoy.yaml"
 ASSETS = ("descriptors.binpb", "openapi.json", "docs.html")
 
@@ -35,6 +34,7 @@ GRPC_CODES = {
     405: 12,  # UNIMPLEMENTED
     408: 4,  # DEADLINE_EXCEEDED
     413: 8,  # RESOURCE_EXHAUSTED
+    415: 3,
     426: 12,
     429: 8,
     431: 8,
@@ -66,14 +66,22 @@ class EdgeConfig:
     # Where Envoy's own interface listens. A path is a Unix socket that only this user can open; if it is relative, then
     # to the folder that Envoy runs in.
     admin: Path | Address = Path("admin.sock")
-    # Origins, as a regular expression, whose pages may call from a browser.
-    allowed_origins: str = r"https?://(localhost|127\.0\.0\.1|\[::1\])(:\d+)?"
+    # Hosts that callers may name beside the local ones and `listen`, at any port: "signals.example.com",
+    # "*.example.com". Their pages may call from a browser.
+    allowed_hosts: tuple[str, ...] = ()
     # Time for one REST call that is not a stream, in seconds. gRPC callers bring their own deadlines.
     rest_timeout_seconds: int = 15
     # Largest body of a REST call, in bytes.
     max_body_bytes: int = 1024 * 1024
+    # Time for a whole request to arrive, and for a connection without a request, in seconds.
+    request_timeout_seconds: int = 30
+    idle_timeout_seconds: int = 60
     # Connections of callers at one time. Further ones are closed at once.
     max_connections: int = 20_000
+    # Calls of one HTTP/2 connection at one time. Further ones wait at the caller.
+    max_streams_per_connection: int = 1_000
+    # Memory of Envoy from which on it turns new calls away.
+    max_heap_bytes: int = 2 * 1024**3
     # One JSON line a call on standard output.
     access_log: bool = False
 
@@ -84,24 +92,11 @@ class EdgeConfig:
 
 
 @dataclass(frozen=True, slots=True)
-class _PathField:
-    """A field of a request that stands in the path of its call."""
+class _File(RestPath):
+    """A file that Envoy itself serves."""
 
     name: str
-    repeated_in_query: str  # regular expression of a path and query that give the field twice
-
-
-@dataclass(frozen=True, slots=True)
-class _Contract:
-    """What the routes need to know of the protos."""
-
-    package: str
-    services: list[str]
-    json_paths: list[str]  # paths of calls that JSON_SERVICE answers: "/api/signals/history"
-    rest_streams: list[str]  # paths of server-streaming calls: "/api/events"
-    grpc_streams: list[str]  # paths of server-streaming calls: "/package.Service/Method"
-    grpc_uploads: list[str]  # paths of client-streaming calls: "/package.Service/Method"
-    path_fields: list[_PathField]
+    headers: Mapping[str, str]
 
 
 def render(config: EdgeConfig, folder: Path) -> str:
@@ -114,21 +109,31 @@ def render(config: EdgeConfig, folder: Path) -> str:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    environment.filters["quoted"] = json.dumps  # JSON is YAML
+    environment.filters["quoted"] = _quoted
     rendered = environment.get_template(f"{CONFIG_FILE}.j2").render(
         edge=config,
         folder=folder.as_posix(),
         admin_path=config.admin.as_posix() if isinstance(config.admin, Path) else None,
         upstreams={"server": config.backends, **({"lean": config.lean} if config.lean else {})},
-        cluster="lean" if config.lean else "server",
         has_name=lambda places: not all(re.fullmatch(r"[\d.]+|.*:.*", place.host) for place in places),
         stream_services=STREAM_SERVICES,
         json_service=JSON_SERVICE,
-        contract=_read_contract((assets / "descriptors.binpb").read_bytes()),
-        docs_policy=_docs_policy((assets / "docs.html").read_text(encoding="utf-8")),
+        contract=read_contract((assets / "descriptors.binpb").read_bytes()),
+        files=_files(assets),
+        hosts=(hosts := served_hosts(config.listen.host, config.allowed_hosts)),
+        host_patterns=[host_pattern(host) for host in hosts],
+        kept_headers=KEPT_HEADERS,
         grpc_codes=GRPC_CODES,
     )
     return rendered.lstrip()
+
+
+def _quoted(value: object) -> str:
+    """`value` as YAML, which JSON is but for characters beyond U+FFFF."""
+    pair = re.compile(r"\\u(d[89ab]..)\\u(d[c-f]..)")
+    return pair.sub(
+        lambda found: f"\\U{ord(bytes.fromhex(found[1] + found[2]).decode('utf-16-be')):08x}", json.dumps(value)
+    )
 
 
 def write_edge_files(config: EdgeConfig, folder: Path, seen_as: Path | None = None) -> Path:
@@ -151,40 +156,13 @@ def _asset_folder() -> Path:
     return installed if installed.is_dir() else package.parents[1] / "envoy"
 
 
-def _read_contract(descriptors: bytes) -> _Contract:
-    contract = _Contract(PACKAGE, [], [], [], [], [], [])
-    for file in FileDescriptorSet.FromString(descriptors).file:
-        for service in file.service:
-            name = f"{file.package}.{service.name}"
-            if name == JSON_SERVICE:
-                contract.json_paths.extend(path for method in service.method for path in _rest_paths(method))
-            if file.package != PACKAGE:
-                continue
-            contract.services.append(name)
-            for method in service.method:
-                paths = list(_rest_paths(method))
-                if method.server_streaming:
-                    contract.rest_streams.extend(paths)
-                    contract.grpc_streams.append(f"/{name}/{method.name}")
-                if method.client_streaming:
-                    contract.grpc_uploads.append(f"/{name}/{method.name}")
-                contract.path_fields.extend(field for path in paths for field in _path_fields(path))
-    return contract
-
-
-def _rest_paths(method: MethodDescriptorProto) -> Iterator[str]:
-    rule = method.options.Extensions[annotations_pb2.http]
-    for binding in (rule, *rule.additional_bindings):
-        if verb := binding.WhichOneof("pattern"):
-            yield getattr(binding, verb)
-
-
-def _path_fields(path: str) -> Iterator[_PathField]:
-    pattern = re.sub(r"\\{\w+\\}", "[^/?]+", re.escape(path))
-    for name in re.findall(r"{(\w+)}", path):
-        json_name = re.sub(r"_(\w)", lambda match: match[1].upper(), name)
-        # No name needs an escape in it, so a key that has one is up to no good.
-        yield _PathField(name, rf"{pattern}/?\?(?:.*&)?(?:{name}|{json_name}|[^=&]*%[^=&]*)(?:[=&].*)?")
+def _files(assets: Path) -> list[_File]:
+    policy = _docs_policy((assets / "docs.html").read_text(encoding="utf-8"))
+    page = {"content-type": "text/html; charset=utf-8", "content-security-policy": policy}
+    return [
+        _File("/openapi\\.json", ("GET", "HEAD"), "openapi.json", {"content-type": "application/json"}),
+        _File("/docs", ("GET", "HEAD"), "docs.html", page),
+    ]
 
 
 def _docs_policy(page: str) -> str:

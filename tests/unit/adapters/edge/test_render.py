@@ -13,16 +13,20 @@ import yaml
 from google.api import annotations_pb2
 from google.protobuf.descriptor_pb2 import FileDescriptorSet
 
+from tradingsignals_server.adapters.edge.contract import STREAM_SERVICES, read_contract
 from tradingsignals_server.adapters.edge.render import (
     ASSETS,
     GRPC_CODES,
-    STREAM_SERVICES,
+    KEPT_HEADERS,
     Address,
     EdgeConfig,
     render,
     write_edge_files,
 )
+from tradingsignals_server.rpc.interceptors import FORWARDED_KEY, REQUEST_ID, REQUEST_ID_KEY
+from tradingsignals_server.rpc.validation import LAST_EVENT_ID
 
+EVERY_INTERFACE = "0.0.0.0"  # noqa: S104 - nothing listens there
 CONFIG = EdgeConfig(Address("127.0.0.1", 8003), Address("127.0.0.1", 50051))
 ENVOY = Path(__file__).parents[4] / "envoy"
 
@@ -37,8 +41,15 @@ def manager(document: Any) -> Any:
     return listener["filter_chains"][0]["filters"][0]["typed_config"]
 
 
+def served_hosts(document: Any) -> Any:
+    """The virtual host of the hosts that are served."""
+    others, served = manager(document)["route_config"]["virtual_hosts"]
+    assert others["domains"] == ["*"]
+    return served
+
+
 def routes(document: Any) -> list[Any]:
-    found: list[Any] = manager(document)["route_config"]["virtual_hosts"][0]["routes"]
+    found: list[Any] = served_hosts(document)["routes"]
     return found
 
 
@@ -66,7 +77,7 @@ def test_several_servers_take_turns_and_a_call_is_tried_at_another_one() -> None
     backends = [socket_address(one["endpoint"]["address"]) for one in locality["lb_endpoints"]]
     assert backends == [("127.0.0.1", 50051), ("server", 1), ("10.0.0.7", 2)]
     assert (found["type"], found["lb_policy"]) == ("STRICT_DNS", "ROUND_ROBIN")
-    (host,) = manager(rendered(config))["route_config"]["virtual_hosts"]
+    host = served_hosts(rendered(config))
     (predicate,) = host["retry_policy"]["retry_host_predicate"]
     assert predicate["name"] == "envoy.retry_host_predicates.previous_hosts"
 
@@ -85,12 +96,28 @@ def test_its_own_interface_is_a_private_socket_or_an_address() -> None:
     assert socket_address(document["admin"]["address"]) == ("127.0.0.1", 9901)
 
 
-def test_settings_cannot_break_out_of_their_quotes() -> None:
-    origins = "https://a\\.example\"}], x: [{ # '\n"
-    document = rendered(EdgeConfig(CONFIG.listen, CONFIG.backend, allowed_origins=origins))
-    (host,) = manager(document)["route_config"]["virtual_hosts"]
-    policy = host["typed_per_filter_config"]["envoy.filters.http.cors"]
-    assert policy["allow_origin_string_match"] == [{"safe_regex": {"regex": origins}}]
+@pytest.mark.parametrize("folder", ["/a b", "/\U0001f4c8 año", "/\"'\\", "/\u2028\x7f\\ud83d\\ude00"])
+def test_any_folder_is_quoted(folder: str) -> None:
+    (transcoder,) = (
+        each["typed_config"]
+        for each in manager(yaml.safe_load(render(CONFIG, Path(folder))))["http_filters"]
+        if "transcoder" in each["name"]
+    )
+    assert transcoder["proto_descriptor"] == f"{folder}/descriptors.binpb"
+
+
+@pytest.mark.parametrize(
+    ("listen", "own"),
+    [("127.0.0.1", []), ("::1", []), (EVERY_INTERFACE, []), ("10.0.0.7", ["10.0.0.7"]), ("fe80::1", ["[fe80::1]"])],
+)
+def test_local_hosts_and_those_that_are_named_are_served(listen: str, own: list[str]) -> None:
+    config = EdgeConfig(Address(listen, 8003), CONFIG.backend, allowed_hosts=("a.example", "*.b.example"))
+    served = served_hosts(rendered(config))
+    assert served["domains"] == ["localhost", "*.localhost", "127.0.0.1", "[::1]", *own, "a.example", "*.b.example"]
+    policy = served["typed_per_filter_config"]["envoy.filters.http.cors"]
+    ((origins),) = policy["allow_origin_string_match"]
+    assert re.fullmatch(origins["safe_regex"]["regex"], "https://x.b.example:1")
+    assert not re.fullmatch(origins["safe_regex"]["regex"], "https://xb.example")
 
 
 def test_the_access_log_is_off_unless_asked_for() -> None:
@@ -116,7 +143,8 @@ def test_all_services_of_the_contract_are_rest() -> None:
 
 @pytest.mark.parametrize("path", ["/api/signals/stream", "/api/signals/positions/stream", "/api/events"])
 def test_streams_have_no_time_limit_and_two_forms(path: str) -> None:
-    found = [route for route in routes(rendered()) if route["match"].get("safe_regex", {}).get("regex") == f"{path}/?"]
+    here = [route for route in routes(rendered()) if route["match"].get("safe_regex", {}).get("regex") == f"{path}/?"]
+    found = [route for route in here if "route" in route]
     assert [route["route"]["timeout"] for route in found] == ["0s", "0s"]
     accepted = [[header["string_match"]["contains"] for header in route["match"].get("headers", [])] for route in found]
     assert accepted == [["text/event-stream"], []]
@@ -143,7 +171,7 @@ def test_who_writes_text_is_asked_on_the_paths_of_the_public_streams() -> None:
     }
     public = {stream[1:] for stream in streams["tradingsignals.v1"]}
     assert len(public) == 3
-    for name, _ in STREAM_SERVICES:
+    for name, *_ in STREAM_SERVICES:
         short = name.rpartition(".")[2]
         assert {stream[1:] for stream in streams["tradingsignals.edge.v1"] if stream[0] == short} == public
 
@@ -180,7 +208,7 @@ def test_there_may_be_a_lean_path() -> None:
 
 
 def test_nothing_is_sent_twice_that_may_have_been_done() -> None:
-    (host,) = manager(rendered())["route_config"]["virtual_hosts"]
+    host = served_hosts(rendered())
     assert host["retry_policy"]["retry_on"] == "connect-failure,refused-stream"
     assert not [route for route in routes(rendered()) if "retry_policy" in route.get("route", {})]
 
@@ -251,7 +279,7 @@ def test_every_status_of_envoys_own_has_a_grpc_code() -> None:
 
 
 def test_the_page_may_run_its_own_script_and_no_other(tmp_path: Path) -> None:
-    (page,) = (route for route in routes(rendered()) if route["match"].get("path") == "/docs")
+    (page,) = (route for route in routes(rendered()) if "content-security-policy" in str(route))
     mutations = page["typed_per_filter_config"]["envoy.filters.http.header_mutation"]["mutations"]
     headers = {
         each["append"]["header"]["key"]: each["append"]["header"]["value"] for each in mutations["response_mutations"]
@@ -277,3 +305,27 @@ def test_the_folder_may_be_seen_elsewhere(tmp_path: Path) -> None:
     text = write_edge_files(CONFIG, tmp_path, seen_as=Path("/etc/envoy")).read_text()
     assert '"/etc/envoy/descriptors.binpb"' in text
     assert str(tmp_path) not in text
+
+
+def test_every_path_of_the_contract_says_what_it_takes() -> None:
+    described = FileDescriptorSet.FromString((ENVOY / "descriptors.binpb").read_bytes())
+    methods: dict[str, set[str]] = {}
+    for file in described.file:
+        for service in file.service if file.package == "tradingsignals.v1" else ():
+            for method in service.method:
+                rule = method.options.Extensions[annotations_pb2.http]
+                for verb in ("get", "post"):
+                    for binding in (rule, *rule.additional_bindings):
+                        if path := getattr(binding, verb):
+                            methods.setdefault(path, set()).update({"get": {"GET", "HEAD"}, "post": {"POST"}}[verb])
+    found = {path.pattern: set(path.methods) for path in read_contract(described.SerializeToString()).rest_paths}
+    assert len(found) == len(methods) > 15
+    for path, allowed in methods.items():
+        plain = path.replace("{", "").replace("}", "")
+        assert [takes for pattern, takes in found.items() if re.fullmatch(pattern, plain)] == [allowed]
+
+
+def test_the_server_gets_what_it_reads_of_headers() -> None:
+    assert {REQUEST_ID_KEY, LAST_EVENT_ID} < set(KEPT_HEADERS)
+    assert FORWARDED_KEY not in KEPT_HEADERS  # says that another server has sent the call, which no caller may say
+    assert REQUEST_ID.pattern == r"[\x21-\x7e]{1,128}"  # [!-~], size() <= 128 in the edge

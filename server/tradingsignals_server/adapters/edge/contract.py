@@ -1,0 +1,113 @@
+"""What the edge's routes need to know of the protos."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from google.api import annotations_pb2
+from google.protobuf.descriptor_pb2 import FileDescriptorSet, MethodDescriptorProto
+
+PACKAGE = "tradingsignals.v1"
+STREAM_SERVICES = (
+    ("tradingsignals.edge.v1.ServerSentEventsService", "text/event-stream", "text/event-stream"),
+    ("tradingsignals.edge.v1.NewlineDelimitedService", "application/x-ndjson", None),
+)
+"""Who writes the text of REST streams, in which content type, and for callers that accept what (None: all others)."""
+JSON_SERVICE = "tradingsignals.edge.v1.JsonService"
+"""Who writes the text of long lists."""
+
+
+@dataclass(frozen=True, slots=True)
+class PathField:
+    """A field of a request that stands in the path of its call."""
+
+    name: str
+    repeated_in_query: str  # regular expression of a path and query that give the field twice
+
+
+@dataclass(frozen=True, slots=True)
+class RestPath:
+    """A path of the REST face."""
+
+    pattern: str  # regular expression of the path, which may end with a slash
+    methods: tuple[str, ...]  # "GET", "HEAD", ... in the order of the alphabet
+
+    @property
+    def allow(self) -> str:
+        """The value of the `allow` header."""
+        return ", ".join(self.methods)
+
+
+@dataclass(frozen=True, slots=True)
+class Contract:
+    """The public services, and their paths by the way in which the edge serves them."""
+
+    package: str = PACKAGE
+    services: list[str] = field(default_factory=list)
+    rest_paths: list[RestPath] = field(default_factory=list)
+    rest_bodies: list[str] = field(default_factory=list)  # patterns of calls that take a body
+    json_paths: list[str] = field(default_factory=list)  # patterns of calls that JSON_SERVICE answers
+    rest_streams: list[str] = field(default_factory=list)  # patterns of server-streaming calls
+    grpc_streams: list[str] = field(default_factory=list)  # paths of server-streaming calls: "/package.Service/Method"
+    grpc_uploads: list[str] = field(default_factory=list)  # paths of client-streaming calls: "/package.Service/Method"
+    path_fields: list[PathField] = field(default_factory=list)
+
+
+def read_contract(descriptors: bytes) -> Contract:
+    """Read a serialised FileDescriptorSet."""
+    contract = Contract()
+    methods: dict[str, set[str]] = {}
+    for file in FileDescriptorSet.FromString(descriptors).file:
+        for service in file.service:
+            name = f"{file.package}.{service.name}"
+            if name == JSON_SERVICE:
+                paths = [_pattern(path) for method in service.method for _, path in _bindings(method)]
+                contract.json_paths.extend(dict.fromkeys(paths))
+            if file.package == PACKAGE:
+                contract.services.append(name)
+                for method in service.method:
+                    _add_method(contract, methods, f"/{name}/{method.name}", method)
+    contract.rest_paths.extend(RestPath(pattern, tuple(sorted(found))) for pattern, found in methods.items())
+    return contract
+
+
+def _add_method(contract: Contract, methods: dict[str, set[str]], path: str, method: MethodDescriptorProto) -> None:
+    bindings = [(verb, _pattern(template)) for verb, template in _bindings(method)]
+    for verb, pattern in bindings:
+        methods.setdefault(pattern, set()).update({"GET", "HEAD"} if verb == "GET" else {verb})
+    rule = method.options.Extensions[annotations_pb2.http]
+    contract.rest_bodies.extend(pattern for _, pattern in bindings if rule.body)
+    if method.server_streaming:
+        contract.rest_streams.extend(pattern for _, pattern in bindings)
+        contract.grpc_streams.append(path)
+    if method.client_streaming:
+        contract.grpc_uploads.append(path)
+    templates = dict.fromkeys(template for _, template in _bindings(method))
+    contract.path_fields.extend(found for template in templates for found in _path_fields(template))
+
+
+def _bindings(method: MethodDescriptorProto) -> Iterator[tuple[str, str]]:
+    """The HTTP methods and path templates of a call."""
+    rule = method.options.Extensions[annotations_pb2.http]
+    for binding in (rule, *rule.additional_bindings):
+        match binding.WhichOneof("pattern"):
+            case None:
+                pass
+            case "custom":
+                yield binding.custom.kind, binding.custom.path
+            case verb:
+                yield verb.upper(), getattr(binding, verb)
+
+
+def _pattern(template: str) -> str:
+    return re.sub(r"\\{\w+\\}", "[^/]+", re.escape(template)).removesuffix("/") + "/?"
+
+
+def _path_fields(template: str) -> Iterator[PathField]:
+    pattern = _pattern(template).replace("[^/]+", "[^/?]+")
+    for name in re.findall(r"{(\w+)}", template):
+        json_name = re.sub(r"_(\w)", lambda match: match[1].upper(), name)
+        # No name needs an escape in it, so a key that has one is up to no good.
+        yield PathField(name, rf"{pattern}\?(?:.*&)?(?:{name}|{json_name}|[^=&]*%[^=&]*)(?:[=&].*)?")

@@ -1,0 +1,115 @@
+"""What one caller may cost at the edge: time, headers, and what of them reaches the server."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import TYPE_CHECKING
+
+import grpc
+import httpx
+import pytest
+from tests.support import http2 as h2
+from tests.support.http2 import frame, http2_peer
+from tests.support.sockets import connected
+
+from tradingsignals.v1 import market_data_service_pb2, market_data_service_pb2_grpc
+from tradingsignals_server.adapters.edge.process import Edge, running_edge
+from tradingsignals_server.adapters.edge.render import Address, EdgeConfig
+
+if TYPE_CHECKING:
+    from tests.integration.edge.conftest import Stub
+
+DEADLINE = 20.0  # seconds, for anything that is waited for
+LATEST = "/tradingsignals.v1.SignalService/GetLatestSignal"
+
+
+@pytest.fixture(scope="module")
+async def hasty(stub: Stub, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Edge]:
+    """An edge that gives requests and idle connections one second."""
+    config = EdgeConfig(
+        Address("127.0.0.1", 0), Address("127.0.0.1", stub.port), request_timeout_seconds=1, idle_timeout_seconds=1
+    )
+    async with running_edge(config, tmp_path_factory.mktemp("hasty")) as edge:
+        yield edge
+
+
+async def test_connections_without_a_request_end(hasty: Edge) -> None:
+    async def end(said: bytes) -> None:
+        async with connected(hasty.port) as (reader, writer):
+            writer.write(said)
+            while await reader.read(1 << 16):
+                pass
+
+    async with asyncio.timeout(DEADLINE):
+        await asyncio.gather(
+            *map(end, (b"", b"PRI * HTTP/2.0\r\n", h2.PREFACE, b"GET /health HTTP/1.1\r\nhost: localhost\r\n\r\n"))
+        )
+
+
+@pytest.mark.parametrize("path", ["/api/signals/generate", "/api/market/bars"])
+async def test_a_body_that_trickles_ends(hasty: Edge, path: str) -> None:
+    async with asyncio.timeout(DEADLINE), connected(hasty.port) as (reader, writer):
+        head = (
+            f"POST {path} HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\ncontent-length: 999\r\n\r\n"
+        )
+        writer.write(head.encode() + b"{")
+        answered = asyncio.create_task(reader.read(1 << 16))
+        while not answered.done():  # a byte every tenth of a second is quiet for nobody
+            writer.write(b" ")
+            await asyncio.wait([answered], timeout=0.1)
+        assert answered.result().startswith(b"HTTP/1.1 408 ")
+
+
+@pytest.mark.parametrize("path", [LATEST, h2.EVENTS_PATH, "/grpc.health.v1.Health/Check"])
+async def test_a_grpc_request_that_is_never_whole_ends(hasty: Edge, path: str) -> None:
+    async with asyncio.timeout(DEADLINE), http2_peer(hasty.port) as peer:
+        peer.send(frame(h2.HEADERS, h2.END_HEADERS, 1, h2.block(h2.headers(path))))
+        peer.send(frame(h2.DATA, 0, 1, b"\0"))
+        await peer.next(h2.HEADERS, 1)
+
+
+async def test_an_upload_may_be_quiet_for_longer_than_a_request_may_take(hasty: Edge) -> None:
+    async with asyncio.timeout(DEADLINE), grpc.aio.insecure_channel(f"{hasty.host}:{hasty.port}") as channel:
+        upload = market_data_service_pb2_grpc.MarketDataServiceStub(channel).PublishBars()  # type: ignore[call-arg]  # grpc.aio writes
+        await upload.write(market_data_service_pb2.PublishBarsRequest(bars=[{}]))
+        async with connected(hasty.port) as (reader, _):  # the time that a request or an idle connection has
+            assert await reader.read() == b""
+        async with connected(hasty.port) as (reader, _):
+            assert await reader.read() == b""
+        await upload.write(market_data_service_pb2.PublishBarsRequest(bars=[{}]))
+        await upload.done_writing()
+        assert (await upload).received == 2
+
+
+async def test_headers_are_limited_in_size_and_number(rest: httpx.AsyncClient) -> None:
+    assert (await rest.get("/health", headers={"x": "a" * 17_000})).status_code == 431
+    assert (await rest.get("/health", headers={f"x-{at}": "a" for at in range(65)})).status_code == 431
+    symbols = "&".join(f"symbols=SYM{at:03}" for at in range(1000))  # the longest filter
+    async with rest.stream("GET", f"/api/signals/stream?{symbols}") as answer:
+        assert answer.status_code == 200
+
+
+async def test_headers_that_the_server_does_not_read_stay_at_the_edge(stub: Stub, rest: httpx.AsyncClient) -> None:
+    long = "x" * 1025
+    sent = [
+        *(("x-other", "1"), ("cookie", "a=b"), ("user-agent", "x"), ("accept-language", "es"), ("x_request_id", "x")),
+        *(("traceparent", "00-1-2-3"), ("tracestate", long), ("last-event-id", "1"), ("last-event-id", "2")),
+        *(("x-tradingsignals-forwarded", "1"), ("x-forwarded-for", "10.0.0.1"), ("x-request-id", "mine")),
+    ]
+    assert (await rest.get(f"/api/signals/latest?symbol={long}", headers=sent)).status_code == 200
+    path = stub.metadata.pop("x-envoy-original-path")
+    assert len(path) == 256
+    grpc_core = {"user-agent"} & stub.metadata.keys()  # its server makes one up
+    assert stub.metadata.keys() - grpc_core == {"traceparent", "x-request-id"}
+    assert stub.metadata["x-request-id"] == "mine"
+    assert stub.metadata.get("user-agent") != "x"
+
+
+@pytest.mark.parametrize(
+    ("name", "is_kept"), [("desk-7/42", True), ("~" * 128, True), ("", False), ("a b", False), ("x" * 129, False)]
+)
+async def test_a_caller_may_name_its_call(rest: httpx.AsyncClient, name: str, is_kept: bool) -> None:
+    answer = await rest.get("/health", headers={"x-request-id": name})
+    assert (answer.headers["x-request-id"] == name) is is_kept
+    assert answer.headers["x-request-id"]
