@@ -6,13 +6,11 @@ from collections.abc import AsyncIterator
 
 import pytest
 from tests.support import http2 as h2
-from tests.support.deadlines import within
 from tests.support.http2 import http2_peer
 from tests.support.logs import Log
 from tests.support.sockets import connected
 
 from tradingsignals.v1.event_service_pb2 import StreamEventsRequest, StreamEventsResponse
-from tradingsignals_server.rpc.lean.limits import Limits
 from tradingsignals_server.rpc.lean.server import LeanServer
 
 from .conftest import followers, lean
@@ -244,6 +242,31 @@ BROKEN = {
     "WINDOW_UPDATE by 0": (h2.window_update(0, 0), h2.PROTOCOL_ERROR),
     "WINDOW_UPDATE on idle": (h2.window_update(5, 1), h2.PROTOCOL_ERROR),
     "WINDOW_UPDATE overflows": (h2.window_update(0, 2**31 - 1), h2.FLOW_CONTROL_ERROR),
+    "HEADERS on a lower stream": (
+        h2.frame(h2.HEADERS, h2.END_HEADERS, 5, h2.block(h2.headers()))
+        + h2.frame(h2.HEADERS, h2.END_HEADERS, 3, h2.block(h2.headers())),
+        h2.PROTOCOL_ERROR,
+    ),
+    "HEADERS on a stream used before": (
+        OPEN + h2.frame(h2.RST_STREAM, 0, 1, bytes(4)) + HEAD,
+        h2.PROTOCOL_ERROR,
+    ),
+    "a table size beyond the limit": (h2.frame(h2.HEADERS, h2.END_HEADERS, 1, b"\x3f\xe2\x1f"), h2.COMPRESSION_ERROR),
+    "a table size in the middle": (
+        h2.frame(h2.HEADERS, h2.END_HEADERS, 1, h2.block(h2.headers()) + b"\x20"),
+        h2.COMPRESSION_ERROR,
+    ),
+    "an index beyond the table": (h2.frame(h2.HEADERS, h2.END_HEADERS, 1, b"\xff\x00"), h2.COMPRESSION_ERROR),
+    "an index of 0": (h2.frame(h2.HEADERS, h2.END_HEADERS, 1, b"\x80"), h2.COMPRESSION_ERROR),
+    "Huffman padding of more than 7 bits": (
+        h2.frame(h2.HEADERS, h2.END_HEADERS, 1, b"\x00\x01a\x82\x1f\xff"),
+        h2.COMPRESSION_ERROR,
+    ),
+    "Huffman end of string": (
+        h2.frame(h2.HEADERS, h2.END_HEADERS, 1, b"\x00\x01a\x84\xff\xff\xff\xff"),
+        h2.COMPRESSION_ERROR,
+    ),
+    "a string that is cut": (h2.frame(h2.HEADERS, h2.END_HEADERS, 1, b"\x00\x05ab"), h2.COMPRESSION_ERROR),
     "too large a frame": (h2.frame(0xEE, 0, 0, bytes(16_385)), h2.FRAME_SIZE_ERROR),
 }
 
@@ -261,6 +284,10 @@ def opening(**more: str | None) -> bytes:
     return h2.frame(h2.HEADERS, h2.END_HEADERS, 3, h2.block(h2.headers(**more)))
 
 
+def trailers(*found: tuple[str, str]) -> bytes:
+    return h2.frame(h2.HEADERS, h2.END_HEADERS | h2.END_STREAM, 3, h2.block(list(found)))
+
+
 BROKEN_STREAMS = {
     "no path": (opening(**{":path": None}), h2.PROTOCOL_ERROR),
     "empty path": (opening(**{":path": ""}), h2.PROTOCOL_ERROR),
@@ -275,6 +302,32 @@ BROKEN_STREAMS = {
     "data after the end": (h2.request(3) + h2.frame(h2.DATA, 0, 3, b"x"), h2.STREAM_CLOSED),
     "headers after the end": (h2.request(3) + opening(), h2.STREAM_CLOSED),
     "trailers that do not end": (opening() + opening(), h2.PROTOCOL_ERROR),
+    "a pseudo-header among trailers": (opening() + trailers((":path", "/")), h2.PROTOCOL_ERROR),
+    "a connection header among trailers": (opening() + trailers(("connection", "close")), h2.PROTOCOL_ERROR),
+    "an illegal trailer": (opening() + trailers(("x", "a\nb")), h2.PROTOCOL_ERROR),
+    "no method": (opening(**{":method": None}), h2.PROTOCOL_ERROR),
+    "no scheme": (opening(**{":scheme": None}), h2.PROTOCOL_ERROR),
+    "a path with a newline": (opening(**{":path": "/a\nERROR forged"}), h2.PROTOCOL_ERROR),
+    "a path with an escape": (opening(**{":path": "/a\x1b[31m"}), h2.PROTOCOL_ERROR),
+    "another host": (opening(host="elsewhere"), h2.PROTOCOL_ERROR),
+    "a name with a space": (opening(**{"a b": "1"}), h2.PROTOCOL_ERROR),
+    "a name with a colon": (opening(**{"a:b": "1"}), h2.PROTOCOL_ERROR),
+    "a name with a newline": (opening(**{"a\nb": "1"}), h2.PROTOCOL_ERROR),
+    "a name beyond ASCII": (opening(é="1"), h2.PROTOCOL_ERROR),
+    "no name": (opening(**{"": "1"}), h2.PROTOCOL_ERROR),
+    "a value with a newline": (opening(x="a\nb"), h2.PROTOCOL_ERROR),
+    "a value with a carriage return": (opening(x="a\rb"), h2.PROTOCOL_ERROR),
+    "a value with a zero byte": (opening(x="a\0b"), h2.PROTOCOL_ERROR),
+    "a value that begins with a blank": (opening(x=" a"), h2.PROTOCOL_ERROR),
+    "a value that ends with a tab": (opening(x="a\t"), h2.PROTOCOL_ERROR),
+    "content-length is no number": (opening(content_length="-1"), h2.PROTOCOL_ERROR),
+    "more than content-length": (opening(content_length="3") + h2.frame(h2.DATA, 0, 3, b"abcd"), h2.PROTOCOL_ERROR),
+    "less than content-length": (opening(content_length="9") + h2.frame(h2.DATA, 1, 3, b"abcd"), h2.PROTOCOL_ERROR),
+    "trailers before content-length": (opening(content_length="9") + trailers(("x", "y")), h2.PROTOCOL_ERROR),
+    "content-length and no body": (
+        h2.frame(h2.HEADERS, h2.END_HEADERS | h2.END_STREAM, 3, h2.block(h2.headers(content_length="9"))),
+        h2.PROTOCOL_ERROR,
+    ),
     "PRIORITY of 4 bytes": (h2.request(3) + h2.frame(h2.PRIORITY, 0, 3, bytes(4)), h2.FRAME_SIZE_ERROR),
     "WINDOW_UPDATE by 0": (h2.request(3) + h2.window_update(3, 0), h2.PROTOCOL_ERROR),
     "WINDOW_UPDATE overflows": (h2.request(3) + h2.window_update(3, 2**31 - 1), h2.FLOW_CONTROL_ERROR),
@@ -290,99 +343,3 @@ async def test_a_broken_stream_leaves_the_others_alone(server: LeanServer, log: 
         await followers(server, 1)
         log.append()
         assert sequences(await peer.message(1)) == [1]
-
-
-REFUSED = {
-    "GET": (opening(**{":method": "GET"}), "405", "12"),
-    "no type": (opening(content_type=None), "415", "3"),
-    "another type": (opening(content_type="application/grpcish"), "415", "3"),
-    "compressed": (opening() + h2.frame(h2.DATA, 1, 3, h2.framed(b"", flag=1)), "200", "12"),
-    "two messages": (opening() + h2.frame(h2.DATA, 1, 3, h2.framed(b"") * 2), "200", "13"),
-    "no message": (opening() + h2.frame(h2.DATA, 1, 3, b""), "200", "13"),
-    "half a message": (opening() + h2.frame(h2.DATA, 1, 3, b"\0\0\0\0\5ab"), "200", "13"),
-    "too large a message": (opening() + h2.frame(h2.DATA, 0, 3, b"\0\0\x01\0\0"), "200", "8"),
-}
-
-
-@pytest.mark.parametrize(("sent", "status", "code"), REFUSED.values(), ids=REFUSED)
-async def test_what_is_no_call_of_ours(server: LeanServer, sent: bytes, status: str, code: str) -> None:
-    async with http2_peer(server.port) as peer:
-        peer.send(sent)
-        ended = await peer.headers(3)
-        assert (ended[":status"], ended["grpc-status"]) == (status, code)
-        assert ended["grpc-message"]
-        peer.send(h2.request(5))
-        assert (await peer.headers(5))[":status"] == "200"
-
-
-# ------------------------------------------------------------------------------------------------------- limits
-
-
-async def test_too_many_streams_are_refused(log: Log) -> None:
-    async with lean(log, limits=Limits(streams=2)) as server, http2_peer(server.port) as peer:
-        peer.send(h2.request(1), h2.request(3), h2.request(5))
-        reset = await peer.next(h2.RST_STREAM)
-        assert (reset.stream, reset.code) == (5, h2.REFUSED_STREAM)
-        await followers(server, 2)
-
-
-@pytest.mark.parametrize(
-    "abuse",
-    [
-        lambda _: h2.frame(h2.PING, 0, 0, bytes(8)),
-        lambda _: h2.settings(),
-        lambda _: h2.frame(h2.PRIORITY, 0, 1, bytes(5)),
-        lambda n: (OPEN[: -len(h2.framed(b"")) - 9] if n == 0 else b"") + h2.frame(h2.DATA, 0, 1, b""),
-        lambda n: h2.request(2 * n + 1) + h2.frame(h2.DATA, 0, 2 * n + 1, b"x"),
-    ],
-    ids=["PING", "SETTINGS", "PRIORITY", "empty DATA", "answered by RST_STREAM"],
-)
-async def test_floods_are_cut_off(log: Log, abuse: object) -> None:
-    assert callable(abuse)
-    async with lean(log, limits=Limits(idle_frames=50)) as server, http2_peer(server.port) as peer:
-        for n in range(60):
-            peer.send(abuse(n))
-        assert (await peer.next(h2.GOAWAY)).code == h2.ENHANCE_YOUR_CALM
-        await peer.closed()
-        await followers(server, 0)
-
-
-async def test_streams_that_are_opened_and_reset_end_nothing_else(server: LeanServer, log: Log) -> None:
-    """All callers behind an edge are on one connection: many that leave at once must not end it."""
-    async with http2_peer(server.port) as peer:
-        peer.send(h2.request(1))
-        await peer.headers(1)
-        head, body, code = h2.block(h2.headers()), h2.framed(StreamEventsRequest()), h2.CANCEL.to_bytes(4, "big")
-        for stream in range(3, 2 * 6_000, 2):
-            peer.send(
-                h2.frame(h2.HEADERS, h2.END_HEADERS, stream, head),
-                h2.frame(h2.DATA, h2.END_STREAM, stream, body),
-                h2.frame(h2.RST_STREAM, 0, stream, code),
-            )
-            if stream % 500 == 1:
-                await within(peer.writer.drain())
-        peer.send(h2.frame(h2.PING, 0, 0, b"ordering"))
-        while not (await peer.next(h2.PING)).flags & h2.ACK:
-            pass
-        assert server.followers == 1
-        log.append()
-        assert sequences(await peer.message(1)) == [1]
-
-
-async def test_large_headers_are_no_way_to_memory(server: LeanServer) -> None:
-    """An entry of the table that is named again and again: a few bytes that would be megabytes."""
-    bomb = b"\x40\x01a\x7f\xa1\x1e" + b"x" * 4000 + b"\xbe" * 200
-    async with http2_peer(server.port) as peer:
-        peer.send(h2.frame(h2.HEADERS, h2.END_HEADERS, 1, bomb))
-        assert (await peer.next(h2.GOAWAY)).code == h2.COMPRESSION_ERROR
-
-
-async def test_a_peer_that_is_silent_is_asked_and_then_let_go(log: Log) -> None:
-    limits = Limits(keepalive_seconds=0.3, keepalive_timeout_seconds=0.3)
-    async with lean(log, limits=limits) as server, http2_peer(server.port) as peer:
-        peer.send(h2.request(1))
-        await peer.headers(1)
-        asked = await peer.next(h2.PING)
-        assert asked.flags == 0
-        await peer.closed()
-        await followers(server, 0)

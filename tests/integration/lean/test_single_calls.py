@@ -57,12 +57,15 @@ class Answered:
     ends_with: Any = None
 
 
-async def answered(port: int, method: str, request: Any, deadline: float | None = None) -> Answered:
+async def answered(
+    port: int, method: str, request: Any, deadline: float | None = None, compression: Any = None
+) -> Answered:
     """Make one call."""
     async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
         asking: Any = channel.unary_unary(f"/tradingsignals.v1.{method}", None, None)
         sent = request if isinstance(request, bytes) else request.SerializeToString()
-        call = asking(sent, timeout=deadline, metadata=(("x-request-id", "conforming"),))
+        metadata = (("x-request-id", "conforming"),)
+        call = asking(sent, timeout=deadline, metadata=metadata, compression=compression)
         found = Answered()
         try:
             found.body = await within(call)
@@ -82,6 +85,23 @@ async def test_both_paths_answer_the_same(sides: Sides, what: str) -> None:
     assert lean == aio
     assert (aio.code is grpc.StatusCode.OK) == bool(aio.body)
     assert "AssertionError" not in f"{aio.message}{aio.details}"
+
+
+@pytest.mark.parametrize("compression", [grpc.Compression.Gzip, grpc.Compression.Deflate])
+@pytest.mark.parametrize("length", [0, 10, 5_000])
+async def test_compressed_requests(sides: Sides, compression: grpc.Compression, length: int) -> None:
+    """grpcio compresses what becomes shorter by it."""
+    request = signal_service_pb2.ListSignalsRequest(limit=5, page_token="x" * length)
+    plain = await answered(sides.aio, LIST_SIGNALS, request)
+    for port in (sides.aio, sides.lean):
+        assert await answered(port, LIST_SIGNALS, request, compression=compression) == plain
+
+
+async def test_a_compressed_request_is_bounded_by_what_it_inflates_to(sides: Sides) -> None:
+    request = signal_service_pb2.ListSignalsRequest(page_token="x" * 10_000_000)
+    for port in (sides.aio, sides.lean):
+        found = await answered(port, LIST_SIGNALS, request, compression=grpc.Compression.Gzip)
+        assert found.code is grpc.StatusCode.RESOURCE_EXHAUSTED
 
 
 async def test_an_answer_that_no_window_holds() -> None:

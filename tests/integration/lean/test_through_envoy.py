@@ -17,6 +17,7 @@ from tests.support.deadlines import DEADLINE, within
 from tests.support.logs import Log
 from tests.support.sockets import connected
 
+from tradingsignals.v1.event_service_pb2 import StreamEventsRequest, StreamEventsResponse
 from tradingsignals_server.adapters.edge.process import running_edge
 from tradingsignals_server.adapters.edge.render import Address, EdgeConfig
 from tradingsignals_server.domain.errors import MalformedMessage
@@ -153,6 +154,17 @@ async def test_bytes_that_are_no_message(edges: Edges, method: str) -> None:
         told.append((answer.headers["grpc-status"], unquote(answer.headers["grpc-message"])))
         assert "grpc-status-details-bin" in answer.headers
     assert set(told) == {("3", MalformedMessage(0).message)}
+
+
+@pytest.mark.parametrize("symbols", [[], ["USDCOP"] * 300], ids=["short", "long"])
+async def test_compressed_requests(edges: Edges, symbols: list[str]) -> None:
+    """By gRPC; grpcio compresses what becomes shorter by it."""
+    for port in (edges.lean, edges.aio):
+        async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
+            follow: Any = channel.unary_stream("/tradingsignals.v1.EventService/StreamEvents", None, None)
+            request = StreamEventsRequest(resume_after=0, symbols=symbols)
+            call = follow(request.SerializeToString(), compression=grpc.Compression.Gzip)
+            assert StreamEventsResponse.FromString(await within(call.read())).events
 
 
 async def test_the_end_of_the_server_reaches_everybody(edges: Edges) -> None:

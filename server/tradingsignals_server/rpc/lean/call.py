@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import re
 from collections.abc import Sequence
 from time import perf_counter
-from typing import Any, Final
+from typing import Any
 from uuid import uuid4
 
 import grpc
@@ -15,28 +16,16 @@ from ...domain.errors import ServiceError
 from .. import errors
 from ..interceptors import REQUEST_ID, log_end, log_failure, request_id
 from . import headers
+from .body import Body
 from .frames import ErrorCode
 from .headers import Request
 from .stream import Stream
 
-REQUEST_BYTES: Final = 48 * 1024
-"""The largest request that is taken; it fits into the window that a stream has from the start."""
-
-_PREFIX_BYTES = 5
 _SINGLE = headers.answer(())
 """What an answer of one message begins with."""
 _OK = headers.trailers(grpc.StatusCode.OK, "")
 _NO_METADATA: tuple[tuple[str, bytes | str], ...] = ()
 _PLAIN_TYPE = re.compile(rb"application/grpc(?:[+;].*)?", re.DOTALL)
-
-
-class BadMessage(Exception):
-    """What was sent is not one message. It ends the call with a status of its own."""
-
-    def __init__(self, code: grpc.StatusCode, message: str) -> None:
-        super().__init__(message)
-        self.code = code
-        self.message = message
 
 
 def framed(message: bytes) -> bytes:
@@ -48,12 +37,12 @@ class Call:
     """One call. It ends once, by whatever comes first, and tells it to the log."""
 
     __slots__ = (
-        "_body",
         "_deadline",
         "_headers",
         "_is_answered",
         "_is_told",
         "_started",
+        "body",
         "follower",
         "last_event_id",
         "method",
@@ -72,12 +61,13 @@ class Call:
         self.follower: Any = None
         """Its place in the log while it follows; it is released when the call ends, whatever ends it."""
         self._headers = answer_headers
-        self._body = bytearray()
+        self.body: Body | None = Body(request.encoding)
+        """What has come of the request; None once the call has ended or the request was read."""
         self._started = perf_counter()
         self._is_answered = False
         self._is_told = False
         self._deadline: asyncio.TimerHandle | None = None
-        if request.timeout_seconds is not None:
+        if request.timeout_seconds is not None and not math.isnan(request.timeout_seconds):
             loop = asyncio.get_running_loop()
             self._deadline = loop.call_later(request.timeout_seconds, self.expire)
 
@@ -85,37 +75,6 @@ class Call:
     def is_open(self) -> bool:
         """True until it has ended."""
         return not self._is_told
-
-    # --------------------------------------------------------------------------------------------------- request
-
-    def receive(self, body: bytes) -> None:
-        """Take a part of the request.
-
-        Raises:
-            BadMessage: it is longer than one message, or than we take.
-        """
-        self._body += body
-        if len(self._body) < _PREFIX_BYTES:
-            return
-        if self._body[0]:
-            raise BadMessage(grpc.StatusCode.UNIMPLEMENTED, "the message is compressed; only identity is taken")
-        length = int.from_bytes(self._body[1:_PREFIX_BYTES], "big")
-        if length > REQUEST_BYTES:
-            told = f"the message has {length} bytes, at most {REQUEST_BYTES} are taken"
-            raise BadMessage(grpc.StatusCode.RESOURCE_EXHAUSTED, told)
-        if len(self._body) > _PREFIX_BYTES + length:
-            raise BadMessage(grpc.StatusCode.INTERNAL, "there is more than one message")
-
-    def message(self) -> bytes:
-        """The request, which has come to its end; it is let go of.
-
-        Raises:
-            BadMessage: it is not whole.
-        """
-        body, self._body = self._body, bytearray()
-        if len(body) < _PREFIX_BYTES or len(body) != _PREFIX_BYTES + int.from_bytes(body[1:_PREFIX_BYTES], "big"):
-            raise BadMessage(grpc.StatusCode.INTERNAL, "there is no whole message")
-        return bytes(body[_PREFIX_BYTES:])
 
     # ---------------------------------------------------------------------------------------------------- answer
 
@@ -205,7 +164,7 @@ class Call:
 
     def _tell(self, code: grpc.StatusCode, reason: str) -> None:
         self._is_told = True
-        self._body = bytearray()
+        self.body = None
         if self._deadline is not None:
             self._deadline.cancel()
             self._deadline = None

@@ -1,7 +1,9 @@
-"""One connection of HTTP/2, the server's side: frames in, streams and their flow control, frames out.
+"""One connection of HTTP/2, the server's side: its socket, its streams, what is written, and how it ends.
 
 Nothing is written beyond the windows that the peer has granted. What a stream could not send yet of one message it
-keeps; it is handed no other before that is gone. So nothing here grows with what is committed.
+keeps; it is handed no other before that is gone. So nothing here grows with what is committed. What comes in is taken
+by `Incoming`, for some milliseconds at a time, and not at all while the peer takes nothing. So nothing grows with what
+is asked either.
 """
 
 from __future__ import annotations
@@ -9,19 +11,16 @@ from __future__ import annotations
 import asyncio
 from typing import Any, Final
 
-from hpack import Decoder
-from hpack.exceptions import HPACKError
-
 from . import frames
-from .frames import ConnectionFailed, ErrorCode, Frame, StreamFailed
-from .headers import Header, Malformed, parse_request
+from .frames import ConnectionFailed, ErrorCode, StreamFailed
+from .incoming import GRANTED_BYTES, Incoming
 from .limits import Limits
 from .stream import Listener, Stream
 
-_GRANTED_BYTES: Final = 1 << 20
-"""Bytes of requests that a connection may have under way."""
 _SOON_BYTES: Final = 2048
 """Bytes of small answers that wait for others: a few, so that the peer is at work on them while the rest are made."""
+_EMPTY_TABLE: Final = b"\x20"
+"""Begins a header block: the encoder has no dynamic table any more (RFC 7541, 6.3)."""
 
 
 class Connection(asyncio.Protocol):
@@ -30,6 +29,8 @@ class Connection(asyncio.Protocol):
     def __init__(self, listener: Listener, limits: Limits) -> None:
         self.window = frames.INITIAL_WINDOW
         self.paused = False
+        self.is_draining = False
+        """True once no new stream is taken."""
         self.streams: dict[int, Stream] = {}
         self.owing: dict[Stream, None] = {}
         """The streams with a rest to send."""
@@ -40,20 +41,15 @@ class Connection(asyncio.Protocol):
         self._loop = asyncio.get_running_loop()
         self._transport: Any = None
         self._splitter = frames.Splitter()
-        self._decoder = Decoder(max_header_list_size=limits.header_bytes)
-        self._initial_window = frames.INITIAL_WINDOW
-        self._last_stream = 0
-        self._block: tuple[int, bool, bytearray] | None = None  # stream, whether it ends, headers so far
-        self._is_first_frame = True
-        self._is_draining = False
+        self._opened_at = self._heard_at = self._used_at = self._loop.time()
+        self._incoming = Incoming(self, listener, limits, self._opened_at)
+        self._turn: asyncio.Handle | None = None
+        self._is_reading = True
+        self._announced: int | None = None  # the last stream that the peer was told of
         self._closed_at: float | None = None
-        self._consumed = 0
-        self._heard_at = self._loop.time()
         self._asked_at: float | None = None
-        self._period_began = self._heard_at
-        self._idle_frames = 0
-        self._may_write_more = False
-        self._granted: list[Stream] = []
+        self._owes_table_update = False
+        self._has_table = True
         self._soon: list[bytes] = []
         self._soon_bytes = 0
 
@@ -65,16 +61,18 @@ class Connection(asyncio.Protocol):
         self._transport.set_write_buffer_limits(high=self._limits.buffer_bytes)
         ours = {
             frames.MAX_CONCURRENT_STREAMS: self._limits.streams,
-            frames.MAX_HEADER_LIST_SIZE: self._limits.header_bytes // 2,
+            frames.MAX_HEADER_LIST_SIZE: self._limits.header_bytes,
         }
-        self.write(frames.settings(ours) + frames.window_update(0, _GRANTED_BYTES - frames.INITIAL_WINDOW))
+        self.write(frames.settings(ours) + frames.window_update(0, GRANTED_BYTES - frames.INITIAL_WINDOW))
         self._listener.connected(self)
 
     def connection_lost(self, _: Exception | None) -> None:
         """See asyncio.Protocol."""
         self._closed_at = self._closed_at or self._loop.time()
+        if self._turn is not None:
+            self._turn.cancel()
         for stream in list(self.streams.values()):
-            self._lose(stream)
+            self.lose(stream)
         self._listener.disconnected(self)
 
     def pause_writing(self) -> None:
@@ -85,6 +83,8 @@ class Connection(asyncio.Protocol):
         """See asyncio.Protocol."""
         self.paused = False
         self._write_more()
+        if not self._is_reading and self._turn is None:
+            self._take_turn()
 
     def write(self, out: bytes) -> None:
         """Send frames. It is for the caller to have looked at the windows, and at `paused` before it sends DATA."""
@@ -108,28 +108,19 @@ class Connection(asyncio.Protocol):
         if self._soon:
             self.write(b"")
 
-    def data_received(self, data: bytes) -> None:
-        """See asyncio.Protocol."""
-        self._heard_at = self._loop.time()
-        self._asked_at = None
-        try:
-            for frame in self._splitter.feed(data):
-                if self._closed_at is not None:
-                    return
-                self._take(frame)
-        except ConnectionFailed as failure:
-            self._fail(failure)
-            return
-        granted, self._granted = self._granted, []
-        if self._may_write_more:
-            self._write_more()
-        else:
-            for stream in granted:
-                if stream in self.owing:
-                    stream.flush()
+    def header_frames(self, stream: int, block: bytes, *, ends: bool) -> bytes:
+        """Frames of a header block, to be written before any other block is made."""
+        if self._owes_table_update:
+            self._owes_table_update = False
+            block = _EMPTY_TABLE + block
+        return frames.header_frames(stream, block, ends=ends)
+
+    def shrink_table(self) -> None:
+        """Have no dynamic table from the next header block on: we never use it, so any limit of the peer's holds."""
+        self._owes_table_update = self._owes_table_update or self._has_table
+        self._has_table = False
 
     def _write_more(self) -> None:
-        self._may_write_more = False
         for stream in list(self.owing):
             if self.paused or self.window <= 0:
                 return
@@ -141,258 +132,152 @@ class Connection(asyncio.Protocol):
         """All that was left to send on a stream is sent."""
         self._listener.drained(stream)
 
+    # -------------------------------------------------------------------------------------------- what comes in
+
+    def data_received(self, data: bytes) -> None:
+        """See asyncio.Protocol."""
+        if self._closed_at is not None:
+            return
+        try:
+            self._splitter.feed(data)
+        except ConnectionFailed as failure:
+            self._fail(failure)
+            return
+        if self._turn is None:
+            self._take_turn()
+
+    def _take_turn(self) -> None:
+        """Take frames for a while; go on in the next turn of the event loop if there are more."""
+        self._turn = None
+        until = self._loop.time() + self._limits.turn_seconds
+        incoming, now = self._incoming, 0.0
+        try:
+            while now < until and self._closed_at is None and not self._is_blocked():
+                frame = self._splitter.next()
+                if frame is None:
+                    break
+                now = self._loop.time()
+                incoming.take(frame, now)
+        except ConnectionFailed as failure:
+            self._fail(failure)
+        if now:
+            self._heard_at, self._asked_at = now, None
+        if self._closed_at is None:
+            self._flush_granted()
+            self._read_on(has_more=now >= until)
+
+    def _is_blocked(self) -> bool:
+        """True while the peer does not take what it has asked for already."""
+        return self.paused and self._transport.get_write_buffer_size() > self._limits.answer_bytes
+
+    def _flush_granted(self) -> None:
+        incoming = self._incoming
+        granted, incoming.granted = incoming.granted, []
+        if incoming.may_write_more:
+            incoming.may_write_more = False
+            self._write_more()
+        else:
+            for stream in granted:
+                if stream in self.owing:
+                    stream.flush()
+
+    def _read_on(self, *, has_more: bool) -> None:
+        if has_more:
+            self._turn = self._loop.call_soon(self._take_turn)
+        is_reading = not has_more and not self._is_blocked()
+        if is_reading != self._is_reading:
+            self._is_reading = is_reading
+            if is_reading:
+                self._transport.resume_reading()
+            else:
+                self._transport.pause_reading()
+
     # ---------------------------------------------------------------------------------------------- how it ends
 
     def drain(self) -> None:
         """Take no new stream, say so, and close when the last one has ended."""
-        if not self._is_draining:
-            self._is_draining = True
-            self.write(frames.goaway(self._last_stream, ErrorCode.NO_ERROR))
+        if not self.is_draining and self._closed_at is None:
+            self._announced = self._incoming.last_stream
+            self.write(frames.goaway(self._announced, ErrorCode.NO_ERROR))
+        self.close_when_unused()
+
+    def close_when_unused(self) -> None:
+        """Take no new stream, and close when the last one has ended."""
+        self.is_draining = True
         if not self.streams:
             self._close()
 
+    @property
+    def is_unused(self) -> bool:
+        """True while it is open and has no stream."""
+        return not self.streams and self._closed_at is None
+
     def abort(self) -> None:
         """Cut it off."""
+        self._closed_at = self._closed_at or self._loop.time()
         self._transport.abort()
 
     def look_after(self, now: float) -> None:
-        """Be called now and then: asks a silent peer whether it is there, and lets go of one that is not."""
+        """Be called now and then: ends what has had its time, and finds out whether a silent peer is there."""
         limits = self._limits
         if self._closed_at is not None:
             if now - self._closed_at > limits.keepalive_timeout_seconds:
                 self.abort()  # it does not take even our last words
             return
-        if now - self._period_began > limits.period_seconds:
-            self._period_began, self._idle_frames = now, 0
-        if self._asked_at is not None:
+        self._incoming.end_overdue(now)
+        begun_at = self._incoming.blocks.begun_at
+        if self._incoming.is_first_frame and now - self._opened_at > limits.preface_seconds:
+            self.abort()
+        elif begun_at is not None and now - begun_at > limits.request_seconds:
+            self._fail(ConnectionFailed(ErrorCode.ENHANCE_YOUR_CALM, "a header block that does not end"))
+        elif self._asked_at is not None:
             if now - self._asked_at > limits.keepalive_timeout_seconds:
                 self.abort()
         elif now - self._heard_at > limits.keepalive_seconds:
             self._asked_at = now
             self.write(frames.frame(frames.PING, 0, 0, b"anyone?!"))
+        if self.streams:
+            self._used_at = now
+        elif now - self._used_at > limits.unused_seconds:
+            self.drain()
         for stream in list(self.owing):
-            if stream.ended_at is not None and now - stream.ended_at > limits.keepalive_timeout_seconds:
+            if stream.is_overdue(now, limits):
                 stream.reset(ErrorCode.CANCEL)  # it does not take our last words
 
     def forget(self, stream: Stream) -> None:
         """Let go of a stream that has ended."""
-        self.streams.pop(stream.number, None)
+        if self.streams.pop(stream.number, None) is None:
+            return
         self.owing.pop(stream, None)
+        self._incoming.forget(stream)
         stream.wake()
-        if self._is_draining and not self.streams:
+        if self.is_draining and not self.streams:
             self._close()
 
-    def _lose(self, stream: Stream) -> None:
-        """A stream ends without our doing."""
-        self.streams.pop(stream.number, None)
-        self.owing.pop(stream, None)
-        stream.wake()
+    def lose(self, stream: Stream) -> None:
+        """Let go of a stream that the peer has ended, or the loss of the connection."""
+        self.forget(stream)
         self._listener.gone(stream)
 
+    def fail_stream(self, failure: StreamFailed) -> None:
+        """End a stream on which the peer has broken the protocol."""
+        self.write(frames.rst_stream(failure.stream, failure.code))
+        stream = self.streams.get(failure.stream)
+        if stream is not None:
+            self.lose(stream)
+
     def _fail(self, failure: ConnectionFailed) -> None:
-        self.write(frames.goaway(self._last_stream, failure.code, failure.why))
-        self._close()
+        last = self._incoming.last_stream
+        self.write(frames.goaway(last if self._announced is None else self._announced, failure.code, failure.why))
+        if self._closed_at is None:
+            self._closed_at = self._loop.time()
+            # Were the socket closed with bytes in it that were not read, the peer would not see why.
+            self._transport.write_eof()
         for stream in list(self.streams.values()):
-            self._lose(stream)
+            self.lose(stream)
 
     def _close(self) -> None:
         self._write_what_waits()
         if self._closed_at is None:
             self._closed_at = self._loop.time()
             self._transport.close()
-
-    # ------------------------------------------------------------------------------------------------ what comes in
-
-    def _take(self, frame: Frame) -> None:
-        if self._is_first_frame:
-            self._is_first_frame = False
-            if frame.kind != frames.SETTINGS or frame.flags & frames.ACK:
-                raise ConnectionFailed(ErrorCode.PROTOCOL_ERROR, "the first frame is not SETTINGS")
-        if self._block is not None and (frame.kind != frames.CONTINUATION or frame.stream != self._block[0]):
-            raise ConnectionFailed(ErrorCode.PROTOCOL_ERROR, "headers are cut in two by another frame")
-        take = _TAKERS.get(frame.kind)
-        if take is None:
-            self._count_idle()
-            return  # kinds that we do not know are to be ignored
-        try:
-            take(self, frame)
-        except StreamFailed as failure:
-            self._count_idle()
-            stream = self.streams.get(failure.stream)
-            self.write(frames.rst_stream(failure.stream, failure.code))
-            if stream is not None:
-                self._lose(stream)
-
-    def _take_data(self, frame: Frame) -> None:
-        body = frames.without_padding(frame)
-        self._require_known(frame)
-        self._consumed += len(frame.payload)
-        if self._consumed >= _GRANTED_BYTES // 2:
-            self.write(frames.window_update(0, self._consumed))
-            self._consumed = 0
-        stream = self.streams.get(frame.stream)
-        if stream is None or stream.requested:
-            raise StreamFailed(frame.stream, ErrorCode.STREAM_CLOSED, "data after the end")
-        ends = bool(frame.flags & frames.END_STREAM)
-        if not body and not ends:
-            self._count_idle()
-        stream.requested = ends
-        self._listener.received(stream, body, ends=ends)
-
-    def _take_headers(self, frame: Frame) -> None:
-        block = bytearray(frames.without_padding(frame))
-        if not frame.stream % 2:
-            raise ConnectionFailed(ErrorCode.PROTOCOL_ERROR, "headers on a stream that no client opens")
-        ends = bool(frame.flags & frames.END_STREAM)
-        if frame.flags & frames.END_HEADERS:
-            self._end_headers(frame.stream, block, ends=ends)
-        else:
-            self._block = frame.stream, ends, block
-
-    def _take_continuation(self, frame: Frame) -> None:
-        if self._block is None:
-            raise ConnectionFailed(ErrorCode.PROTOCOL_ERROR, "a continuation of nothing")
-        self._count_idle()
-        number, ends, block = self._block
-        block += frame.payload
-        if len(block) > self._limits.header_bytes:
-            raise ConnectionFailed(ErrorCode.ENHANCE_YOUR_CALM, "headers without end")
-        if frame.flags & frames.END_HEADERS:
-            self._block = None
-            self._end_headers(number, block, ends=ends)
-
-    def _end_headers(self, number: int, block: bytearray, *, ends: bool) -> None:
-        try:
-            headers: list[Header] = [(name, value) for name, value in self._decoder.decode(bytes(block), raw=True)]
-        except (HPACKError, IndexError, ValueError) as error:
-            raise ConnectionFailed(ErrorCode.COMPRESSION_ERROR, "headers that cannot be decoded") from error
-        stream = self.streams.get(number)
-        if stream is not None or number <= self._last_stream:
-            self._take_trailers(number, stream, ends=ends)
-            return
-        self._last_stream = number
-        if self._is_draining or len(self.streams) >= self._limits.streams:
-            raise StreamFailed(number, ErrorCode.REFUSED_STREAM, "no more streams")
-        try:
-            request = parse_request(headers)
-        except Malformed as error:
-            raise StreamFailed(number, ErrorCode.PROTOCOL_ERROR, str(error)) from error
-        stream = Stream(self, number, self._initial_window, self._loop.time())
-        stream.requested = ends
-        self.streams[number] = stream
-        self._listener.requested(stream, request)
-        if ends and stream.is_open:
-            self._listener.received(stream, b"", ends=True)
-
-    def _take_trailers(self, number: int, stream: Stream | None, *, ends: bool) -> None:
-        if stream is None or stream.requested:
-            raise StreamFailed(number, ErrorCode.STREAM_CLOSED, "headers after the end")
-        if not ends:
-            raise StreamFailed(number, ErrorCode.PROTOCOL_ERROR, "trailers that are not the end")
-        stream.requested = True
-        self._listener.received(stream, b"", ends=True)
-
-    def _take_priority(self, frame: Frame) -> None:
-        _require(frame.stream != 0, "PRIORITY on the connection")
-        if len(frame.payload) != 5:
-            raise StreamFailed(frame.stream, ErrorCode.FRAME_SIZE_ERROR, "a PRIORITY of the wrong size")
-        self._count_idle()
-
-    def _take_reset(self, frame: Frame) -> None:
-        _require_size(frame, 4)
-        self._require_known(frame)
-        stream = self.streams.get(frame.stream)
-        if stream is None:
-            return
-        self._lose(stream)
-        if self._is_draining and not self.streams:
-            self._close()
-
-    def _take_settings(self, frame: Frame) -> None:
-        _require(frame.stream == 0, "SETTINGS on a stream")
-        if frame.flags & frames.ACK:
-            _require_size(frame, 0)
-            return
-        self._count_idle()
-        for name, value in frames.settings_in(frame.payload):
-            if name == frames.INITIAL_WINDOW_SIZE:
-                more, self._initial_window = value - self._initial_window, value
-                for stream in self.streams.values():
-                    stream.window += more
-                    if stream.window > frames.LARGEST_WINDOW:
-                        raise ConnectionFailed(ErrorCode.FLOW_CONTROL_ERROR, "a window that is too large")
-                self._may_write_more = True
-        self.write(frames.frame(frames.SETTINGS, frames.ACK, 0))
-
-    def _take_push(self, _: Frame) -> None:
-        raise ConnectionFailed(ErrorCode.PROTOCOL_ERROR, "a client that pushes")
-
-    def _take_ping(self, frame: Frame) -> None:
-        _require(frame.stream == 0, "PING on a stream")
-        _require_size(frame, 8)
-        if not frame.flags & frames.ACK:
-            self._count_idle()
-            self.write(frames.frame(frames.PING, frames.ACK, 0, frame.payload))
-
-    def _take_goaway(self, frame: Frame) -> None:
-        _require(frame.stream == 0, "GOAWAY on a stream")
-        if len(frame.payload) < 8:
-            raise ConnectionFailed(ErrorCode.FRAME_SIZE_ERROR, "a GOAWAY of the wrong size")
-        self._is_draining = True
-        if not self.streams:
-            self._close()
-
-    def _take_window_update(self, frame: Frame) -> None:
-        _require_size(frame, 4)
-        more = int.from_bytes(frame.payload, "big") & frames.LARGEST_WINDOW
-        if frame.stream == 0:
-            _require(more > 0, "a window that opens by nothing")
-            self.window += more
-            if self.window > frames.LARGEST_WINDOW:
-                raise ConnectionFailed(ErrorCode.FLOW_CONTROL_ERROR, "a window that is too large")
-            self._may_write_more = True
-            return
-        self._require_known(frame)
-        if not more:
-            raise StreamFailed(frame.stream, ErrorCode.PROTOCOL_ERROR, "a window that opens by nothing")
-        stream = self.streams.get(frame.stream)
-        if stream is None:
-            return
-        stream.window += more
-        if stream.window > frames.LARGEST_WINDOW:
-            raise StreamFailed(frame.stream, ErrorCode.FLOW_CONTROL_ERROR, "a window that is too large")
-        self._granted.append(stream)
-
-    def _require_known(self, frame: Frame) -> None:
-        known = frame.stream % 2 == 1 and frame.stream <= self._last_stream
-        _require(known, "a frame on a stream that was never opened")
-
-    def _count_idle(self) -> None:
-        self._idle_frames += 1
-        waiting = self._transport.get_write_buffer_size()
-        if self._idle_frames > self._limits.idle_frames or (self.paused and waiting > self._limits.answer_bytes):
-            raise ConnectionFailed(ErrorCode.ENHANCE_YOUR_CALM, "too many frames that lead to nothing")
-
-
-def _require(holds: bool, why: str) -> None:
-    if not holds:
-        raise ConnectionFailed(ErrorCode.PROTOCOL_ERROR, why)
-
-
-def _require_size(frame: Frame, size: int) -> None:
-    if len(frame.payload) != size:
-        raise ConnectionFailed(ErrorCode.FRAME_SIZE_ERROR, f"a frame of kind {frame.kind} of the wrong size")
-
-
-_TAKERS: Final = {
-    frames.DATA: Connection._take_data,
-    frames.HEADERS: Connection._take_headers,
-    frames.PRIORITY: Connection._take_priority,
-    frames.RST_STREAM: Connection._take_reset,
-    frames.SETTINGS: Connection._take_settings,
-    frames.PUSH_PROMISE: Connection._take_push,
-    frames.PING: Connection._take_ping,
-    frames.GOAWAY: Connection._take_goaway,
-    frames.WINDOW_UPDATE: Connection._take_window_update,
-    frames.CONTINUATION: Connection._take_continuation,
-}

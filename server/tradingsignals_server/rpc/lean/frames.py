@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from enum import IntEnum
 from typing import Final, NamedTuple
 
 PREFACE: Final = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
+INITIAL_TABLE: Final = 4_096
+"""Size of the dynamic table of HPACK on either side, before anything else was said."""
 INITIAL_WINDOW: Final = 65_535
 """Bytes that either side may send over a stream, and over a connection, before it has heard anything else."""
 LARGEST_WINDOW: Final = 2**31 - 1
@@ -33,6 +35,7 @@ PADDED: Final = 0x8
 PRIORITISED: Final = 0x20
 
 # Settings.
+HEADER_TABLE_SIZE: Final = 1
 ENABLE_PUSH: Final = 2
 MAX_CONCURRENT_STREAMS: Final = 3
 INITIAL_WINDOW_SIZE: Final = 4
@@ -93,33 +96,40 @@ class Splitter:
 
     def __init__(self) -> None:
         self._received = bytearray()
+        self._at = 0
         self._missing_preface = PREFACE
 
-    def feed(self, chunk: bytes) -> Iterator[Frame]:
-        """The frames that are whole now that `chunk` has come.
+    def feed(self, chunk: bytes) -> None:
+        """Take what has come.
 
         Raises:
-            ConnectionFailed: this is no HTTP/2, or a frame is larger than we take.
+            ConnectionFailed: this is not HTTP/2.
         """
         if self._missing_preface:
             chunk = self._without_preface(chunk)
-        received = self._received
-        received += chunk
-        at = 0
-        try:
-            while len(received) - at >= _HEAD_BYTES:
-                length = int.from_bytes(received[at : at + 3], "big")
-                if length > FRAME_BYTES:
-                    raise ConnectionFailed(ErrorCode.FRAME_SIZE_ERROR, f"a frame of {length} bytes")
-                end = at + _HEAD_BYTES + length
-                if len(received) < end:
-                    break
-                stream = int.from_bytes(received[at + 5 : at + _HEAD_BYTES], "big") & LARGEST_WINDOW
-                taken = Frame(received[at + 3], received[at + 4], stream, bytes(received[at + _HEAD_BYTES : end]))
-                at = end
-                yield taken
-        finally:
-            del received[:at]
+        del self._received[: self._at]
+        self._at = 0
+        self._received += chunk
+
+    def next(self) -> Frame | None:
+        """The next frame; None if none is whole.
+
+        Raises:
+            ConnectionFailed: a frame is larger than is taken.
+        """
+        received, at = self._received, self._at
+        begin = at + _HEAD_BYTES
+        if len(received) < begin:
+            return None
+        length = int.from_bytes(received[at : at + 3], "big")
+        if length > FRAME_BYTES:
+            raise ConnectionFailed(ErrorCode.FRAME_SIZE_ERROR, f"a frame of {length} bytes")
+        end = begin + length
+        if len(received) < end:
+            return None
+        self._at = end
+        stream = int.from_bytes(received[at + 5 : begin], "big") & LARGEST_WINDOW
+        return Frame(received[at + 3], received[at + 4], stream, bytes(received[begin:end]))
 
     def _without_preface(self, chunk: bytes) -> bytes:
         expected, length = self._missing_preface, min(len(chunk), len(self._missing_preface))
@@ -149,14 +159,15 @@ def without_padding(frame: Frame) -> bytes:
     return payload[: len(payload) - padding]
 
 
-def settings_in(payload: bytes) -> Iterator[tuple[int, int]]:
-    """The settings of a SETTINGS frame, in order.
+def settings_in(payload: bytes) -> dict[int, int]:
+    """The settings of a SETTINGS frame: of several values the last, of header table sizes the smallest.
 
     Raises:
         ConnectionFailed: it is not made of whole settings, or one is out of its bounds.
     """
     if len(payload) % _SETTING_BYTES:
         raise ConnectionFailed(ErrorCode.FRAME_SIZE_ERROR, "a setting is cut off")
+    found: dict[int, int] = {}
     for at in range(0, len(payload), _SETTING_BYTES):
         name = int.from_bytes(payload[at : at + 2], "big")
         value = int.from_bytes(payload[at + 2 : at + _SETTING_BYTES], "big")
@@ -166,7 +177,9 @@ def settings_in(payload: bytes) -> Iterator[tuple[int, int]]:
             raise ConnectionFailed(ErrorCode.PROTOCOL_ERROR, "ENABLE_PUSH is neither 0 nor 1")
         if name == MAX_FRAME_SIZE and not FRAME_BYTES <= value < 1 << 24:
             raise ConnectionFailed(ErrorCode.PROTOCOL_ERROR, "MAX_FRAME_SIZE is out of its bounds")
-        yield name, value
+        # The encoder has to signal the smallest size that it was given (RFC 7541, 4.2).
+        found[name] = min(value, found.get(name, value)) if name == HEADER_TABLE_SIZE else value
+    return found
 
 
 def frame_head(kind: int, flags: int, length: int) -> bytes:

@@ -6,6 +6,7 @@ connection and is made once. What we read is decoded by `hpack`.
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -16,9 +17,19 @@ from ..bounds import binary_header, percent_encoded
 
 Header = tuple[bytes, bytes]
 
+ACCEPTED = b"identity, deflate, gzip"
+"""The encodings of a message that are taken."""
+
 _PSEUDO = frozenset({b":method", b":scheme", b":path", b":authority"})
 _REQUIRED = frozenset({b":method", b":scheme", b":path"})
 _OF_A_CONNECTION = frozenset({b"connection", b"keep-alive", b"proxy-connection", b"transfer-encoding", b"upgrade"})
+# What stands between two of them here may stand in none of them, and is counted.
+_BETWEEN = b"\n"
+_BAD_IN_NAMES = re.compile(rb"[\x00-\x09\x0b-\x20A-Z\x7f-\xff]|[^\n]:|:(?:\n|\Z)|\n\n|\A\n|\n\Z")
+_BAD_IN_VALUES = re.compile(rb"[\x00\r]|(?:\A|\n)[ \t]|[ \t](?:\n|\Z)")
+_PATH = re.compile(rb"[\x21-\x7e]+")
+_LENGTH = re.compile(rb"[0-9]{1,18}")
+_FIELD_BYTES = 32
 _TIMEOUT = re.compile(rb"([0-9]{1,8})([HMSmun])")
 _UNIT_SECONDS = {b"H": 3600.0, b"M": 60.0, b"S": 1.0, b"m": 1e-3, b"u": 1e-6, b"n": 1e-9}
 
@@ -37,15 +48,20 @@ class Request:
     request_id: bytes | None
     last_event_id: bytes | None
     timeout_seconds: float | None
+    """How long the caller waits; NaN if what it says cannot be read."""
     encoding: bytes
+    content_length: int | None
+    size: int
+    """Bytes of the headers, each with the 32 of RFC 9113, 6.5.2."""
 
 
-def parse_request(headers: Iterable[Header]) -> Request:
-    """Check the headers of a request and take from them what we need.
+def parse_request(headers: Sequence[Header], *, ends: bool = False) -> Request:
+    """Check the headers of a request and take from them what we need; `ends` is true if it has no body.
 
     Raises:
         Malformed: they are no request's.
     """
+    size = _require_legal(headers)
     found: dict[bytes, bytes] = {}
     regular_seen = False
     for name, value in headers:
@@ -54,13 +70,15 @@ def parse_request(headers: Iterable[Header]) -> Request:
                 raise Malformed(f"{name!r} has no place there")
         else:
             regular_seen = True
-            if not name or name != name.lower() or name in _OF_A_CONNECTION:
+            if name in _OF_A_CONNECTION:
                 raise Malformed(f"{name!r} is no header of HTTP/2")
             if name == b"te" and value != b"trailers":
                 raise Malformed("te may only be trailers")
         found.setdefault(name, value)
-    if not found.keys() >= _REQUIRED or not found[b":path"]:
-        raise Malformed("a request has a method, a scheme and a path")
+    if not found.keys() >= _REQUIRED or not _PATH.fullmatch(found[b":path"]):
+        raise Malformed("a request has a method, a scheme and a path of printable characters")
+    if found.get(b"host", found.get(b":authority")) != found.get(b":authority", found.get(b"host")):
+        raise Malformed("host is not :authority")
     return Request(
         method=found[b":method"],
         path=found[b":path"].decode("latin-1"),
@@ -69,14 +87,48 @@ def parse_request(headers: Iterable[Header]) -> Request:
         last_event_id=found.get(b"last-event-id"),
         timeout_seconds=_timeout(found.get(b"grpc-timeout")),
         encoding=found.get(b"grpc-encoding", b"identity"),
+        content_length=_content_length(found.get(b"content-length"), ends=ends),
+        size=size,
     )
+
+
+def require_trailers(headers: Sequence[Header]) -> None:
+    """Check the trailers of a request.
+
+    Raises:
+        Malformed: a name or a value is illegal, or a pseudo-header is among them.
+    """
+    _require_legal(headers)
+    for name, _ in headers:
+        if name.startswith(b":") or name in _OF_A_CONNECTION:
+            raise Malformed(f"{name!r} is no trailer")
+
+
+def _require_legal(headers: Sequence[Header]) -> int:
+    """Check the characters of all names and values at once (RFC 9113, 8.2.1); returns the size of the headers."""
+    names = _BETWEEN.join([name for name, _ in headers])
+    values = _BETWEEN.join([value for _, value in headers])
+    between = max(0, len(headers) - 1)
+    if names.count(_BETWEEN) != between or _BAD_IN_NAMES.search(names) or (headers and not names):
+        raise Malformed("a header's name has characters that it may not have")
+    if values.count(_BETWEEN) != between or _BAD_IN_VALUES.search(values):
+        raise Malformed("a header's value has characters that it may not have")
+    return len(names) + len(values) - 2 * between + _FIELD_BYTES * len(headers)
+
+
+def _content_length(value: bytes | None, *, ends: bool) -> int | None:
+    if value is None:
+        return None
+    if not _LENGTH.fullmatch(value) or (ends and int(value)):
+        raise Malformed("content-length is not the length of the request")
+    return int(value)
 
 
 def _timeout(value: bytes | None) -> float | None:
     if value is None:
         return None
     match = _TIMEOUT.fullmatch(value)
-    return None if match is None else int(match[1]) * _UNIT_SECONDS[match[2]]
+    return math.nan if match is None else int(match[1]) * _UNIT_SECONDS[match[2]]
 
 
 def block(headers: Iterable[Header]) -> bytes:
@@ -99,7 +151,7 @@ def _text(value: bytes) -> bytes:
 
 def _answer_headers(status: bytes) -> list[Header]:
     # We never compress: an answer goes to many, and what is in it is small.
-    return [(b":status", status), (b"content-type", b"application/grpc"), (b"grpc-accept-encoding", b"identity")]
+    return [(b":status", status), (b"content-type", b"application/grpc"), (b"grpc-accept-encoding", ACCEPTED)]
 
 
 def answer(metadata: Iterable[tuple[str, str]]) -> bytes:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import os
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
 from contextlib import aclosing, asynccontextmanager, suppress
@@ -19,7 +20,8 @@ from ..server import GRACE_SECONDS, PortTaken
 from ..streams import WriteBlocked
 from ..validation import message_of
 from . import headers
-from .call import BadMessage, Call, is_grpc
+from .body import BadMessage
+from .call import Call, is_grpc
 from .connection import Connection
 from .fanout import Fanout, Follow
 from .headers import Request
@@ -50,7 +52,8 @@ class LeanServer:
         self._methods = Methods(broadcast, servicers)
         self._fanout = Fanout(broadcast, stall_seconds)
         self._limits = limits
-        self._connections: set[Connection] = set()
+        self._connections: dict[Connection, None] = {}
+        """All of them, the oldest first."""
         self._all_gone = asyncio.Event()
         self._all_gone.set()
 
@@ -77,36 +80,45 @@ class LeanServer:
 
     def connected(self, connection: Connection) -> None:
         """See Listener."""
-        self._connections.add(connection)
+        self._connections[connection] = None
         self._all_gone.clear()
+        if len(self._connections) > self._limits.connections:
+            # The new one is the newest of them, so it goes itself if all others are in use.
+            next(each for each in self._connections if each.is_unused).abort()
 
     def disconnected(self, connection: Connection) -> None:
         """See Listener."""
-        self._connections.discard(connection)
+        del self._connections[connection]
         if not self._connections:
             self._all_gone.set()
 
     def requested(self, stream: Stream, request: Request) -> None:
         """See Listener."""
         call = stream.call = Call(stream, request, self._answer_headers)
-        if request.method != b"POST":
+        if request.size > self._limits.header_bytes:
+            told = f"the headers have {request.size} bytes, at most {self._limits.header_bytes} are taken"
+            call.end(grpc.StatusCode.RESOURCE_EXHAUSTED, told, http_status=431)
+        elif request.method != b"POST":
             call.end(grpc.StatusCode.UNIMPLEMENTED, "a call of gRPC is a POST", http_status=405)
         elif not is_grpc(request.content_type):
             call.end(grpc.StatusCode.INVALID_ARGUMENT, "the content type is not application/grpc", http_status=415)
         elif request.path not in self._methods.at:
             call.end(grpc.StatusCode.UNIMPLEMENTED, "Method not found!")
+        elif request.timeout_seconds is not None and math.isnan(request.timeout_seconds):
+            call.end(grpc.StatusCode.INVALID_ARGUMENT, "grpc-timeout is not a number of up to 8 digits and a unit")
 
     def received(self, stream: Stream, body: bytes, *, ends: bool) -> None:
         """See Listener."""
         call: Call = stream.call
-        if not call.is_open:
+        if call.body is None:
             return
         try:
-            call.receive(body)
+            call.body.receive(body)
             if not ends:
                 return
             message_type, method = self._methods.at[call.method]
-            request = message_of(message_type.FromString, call.message())
+            request = message_of(message_type.FromString, call.body.message())
+            call.body = None
         except BadMessage as error:
             call.end(error.code, error.message)
             return
@@ -114,6 +126,11 @@ class LeanServer:
             call.fail(error)
             return
         call.task = asyncio.get_running_loop().create_task(self._serve(call, method, request))
+
+    def overdue(self, stream: Stream) -> None:
+        """See Listener."""
+        call: Call = stream.call
+        call.end(grpc.StatusCode.DEADLINE_EXCEEDED, "the request did not come to its end in time")
 
     def gone(self, stream: Stream) -> None:
         """See Listener."""

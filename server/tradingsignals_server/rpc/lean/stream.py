@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from . import frames
 from .frames import ErrorCode
 from .headers import Request
+from .limits import Limits
 
 if TYPE_CHECKING:
     from .connection import Connection
@@ -28,6 +29,9 @@ class Listener(Protocol):
     def received(self, stream: Stream, body: bytes, *, ends: bool) -> None:
         """A part of its request has come."""
 
+    def overdue(self, stream: Stream) -> None:
+        """The request has not come to its end in time: end the stream."""
+
     def gone(self, stream: Stream) -> None:
         """The stream was ended by the peer, or the connection is lost."""
 
@@ -46,16 +50,21 @@ class Stream:
         "_last",
         "call",
         "connection",
+        "content_length",
         "ended_at",
+        "left_bytes",
         "number",
         "opened_at",
+        "received_bytes",
         "requested",
         "rest",
         "tag",
         "window",
     )
 
-    def __init__(self, connection: Connection, number: int, window: int, opened_at: float) -> None:
+    def __init__(
+        self, connection: Connection, number: int, window: int, opened_at: float, content_length: int | None = None
+    ) -> None:
         self.connection = connection
         self.number = number
         self.tag = number.to_bytes(4, "big")
@@ -63,9 +72,15 @@ class Stream:
         self.opened_at = opened_at
         self.requested = False
         """True once the request is whole."""
+        self.content_length = content_length
+        """Bytes of the request that are still to come, if its headers say so."""
+        self.received_bytes = 0
+        """Bytes of a request that is not whole yet."""
         self.rest: memoryview | None = None
         self.ended_at: float | None = None
-        """When we ended it, or it took some of what is left, by the loop's clock; it is there until all is sent."""
+        """When we ended it, by the loop's clock; it is there until all is sent."""
+        self.left_bytes = 0
+        """What was left to send then."""
         self.call: Any = None
         """What the listener keeps with it."""
         self._last: bytes | None = None
@@ -78,7 +93,7 @@ class Stream:
 
     def send_headers(self, block: bytes) -> None:
         """Send the headers of the answer."""
-        self.connection.write(frames.header_frames(self.number, block, ends=False))
+        self.connection.write(self.connection.header_frames(self.number, block, ends=False))
 
     def send_whole(self, block: bytes, message: bytes, last_block: bytes) -> bool:
         """Send a small answer whole, with its headers and trailers; False, and nothing sent, if it must be cut."""
@@ -88,7 +103,7 @@ class Stream:
         self.window -= length
         connection.window -= length
         self._last = last_block
-        head = frames.header_frames(self.number, block, ends=False)
+        head = connection.header_frames(self.number, block, ends=False)
         data = (frames.frame_head(frames.DATA, 0, length), self.tag, message)
         connection.write_soon(b"".join((head, *data, frames.header_frames(self.number, last_block, ends=True))))
         connection.forget(self)
@@ -103,7 +118,15 @@ class Stream:
         """End the stream with these trailers, once what is left to send is sent."""
         self._last = block
         self.ended_at = asyncio.get_running_loop().time()
+        self.left_bytes = 0 if self.rest is None else len(self.rest)
         self.flush()
+
+    def is_overdue(self, now: float, limits: Limits) -> bool:
+        """True if it has ended and the peer takes what is left too slowly."""
+        if self.ended_at is None:
+            return False
+        allowed = limits.keepalive_timeout_seconds + self.left_bytes / limits.untaken_bytes_per_second
+        return now - self.ended_at > allowed
 
     async def drain(self) -> None:
         """Wait until nothing is left to send, or the stream has ended."""
@@ -133,13 +156,11 @@ class Stream:
         if rest is not None:
             connection.owing[self] = None
         elif self._last is not None:
-            out.append(frames.header_frames(self.number, self._last, ends=True))
+            out.append(connection.header_frames(self.number, self._last, ends=True))
             if not self.requested:
                 out.append(frames.rst_stream(self.number, ErrorCode.NO_ERROR))  # the request is not needed any more
         if out:
             connection.write(b"".join(out))
-            if self.ended_at is not None:
-                self.ended_at = asyncio.get_running_loop().time()
         if rest is None:
             if self._last is not None:
                 connection.forget(self)

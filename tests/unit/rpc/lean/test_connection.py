@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Iterable
 from itertools import pairwise
 from typing import Any, cast
@@ -33,9 +34,18 @@ class Transport:
     def get_write_buffer_size(self) -> int:
         return 0
 
+    def pause_reading(self) -> None:
+        pass
+
+    def resume_reading(self) -> None:
+        pass
+
     def write(self, data: bytes) -> None:
         assert not self.is_closed
         self.written += data
+
+    def write_eof(self) -> None:
+        self.is_closed = True
 
     def close(self) -> None:
         self.is_closed = True
@@ -72,6 +82,9 @@ class Echo:
         self.open.pop(stream, None)
         self.gone_.append(stream.number)
 
+    def overdue(self, stream: Stream) -> None:
+        stream.finish(b"")
+
     def drained(self, stream: Stream) -> None:
         pass
 
@@ -81,7 +94,7 @@ class Echo:
 
 def opened(echo: Echo | None = None) -> tuple[Connection, Transport]:
     transport = Transport()
-    connection = Connection(echo or Echo(), Limits())
+    connection = Connection(echo or Echo(), Limits(turn_seconds=math.inf))
     connection.connection_made(cast(asyncio.BaseTransport, transport))
     return connection, transport
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import math
 from collections.abc import Awaitable, Callable, Iterator
 from typing import cast
 
@@ -47,7 +48,7 @@ class Follower:
 
     def __init__(self, server: LeanServer, requests: list[StreamEventsRequest], window: int = 2**31 - 1) -> None:
         self.transport = Transport()
-        self.connection = Connection(server, Limits())
+        self.connection = Connection(server, Limits(turn_seconds=math.inf))
         self.connection.connection_made(cast(asyncio.BaseTransport, self.transport))
         self.connection.data_received(
             h2.PREFACE
@@ -160,7 +161,7 @@ async def test_text_begins_with_a_heartbeat_and_waits_for_room() -> None:
     log = await Log.with_entries(5)
     server = LeanServer(log.broadcast, {}, (), 300.0, Limits())
     server.start()
-    transport, connection = Transport(), Connection(server, Limits())
+    transport, connection = Transport(), Connection(server, Limits(turn_seconds=math.inf))
     connection.connection_made(cast(asyncio.BaseTransport, transport))
     path = "/tradingsignals.edge.v1.NewlineDelimitedService/StreamEvents"
     request = h2.request(1, StreamEventsRequest(), path)
