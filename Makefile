@@ -15,6 +15,9 @@ DATA ?=
 ARGS ?=
 AGAINST ?= HEAD
 
+# $(call quoted,TEXT): TEXT as one word for the shell, whatever the name of a file has in it.
+quoted = '$(subst ','\'',$1)'
+
 SOURCES := server clients/python protos tests benchmarks models
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet
 
@@ -48,7 +51,7 @@ setup: $(VENV)/.dev ## Make .venv and install everything into it
 
 .PHONY: run
 run: $(VENV)/.run ## Start everything; BARS=file.csv replays a file, FEED=push waits for bars
-	@exec $(BIN)/tradingsignals up $(if $(BARS),--bars $(BARS)) $(if $(FEED),--feed $(FEED)) $(ARGS)
+	@exec $(BIN)/tradingsignals up $(if $(BARS),--bars $(call quoted,$(BARS))) $(if $(FEED),--feed $(FEED)) $(ARGS)
 
 .PHONY: test
 test: $(VENV)/.dev ## Run every test, against the real PostgreSQL and the real Envoy; ARGS='-k name' for some
@@ -58,9 +61,9 @@ test: $(VENV)/.dev ## Run every test, against the real PostgreSQL and the real E
 setup-train: $(VENV)/.train ## Install what training, and `tradingsignals export`, need besides
 
 .PHONY: train
-train: $(if $(wildcard $(DATA)),$(VENV)/.train) ## Train a policy on DATA=file.csv into models/, with its card; ARGS='--help' tells more
-	@test -r "$(DATA)" || { echo "make train DATA=file.csv: $(or $(DATA),a file) $(if $(DATA),cannot be read,of five-minute bars is needed)"; exit 2; }
-	nice $(BIN)/python -m models.training --data "$(DATA)" $(ARGS)
+train: $(if $(shell test -r $(call quoted,$(DATA)) && echo yes),$(VENV)/.train) ## Train a policy on DATA=file.csv into models/, with its card; ARGS='--help' tells more
+	@test -r $(call quoted,$(DATA)) || { echo make train DATA=file.csv: $(call quoted,$(or $(DATA),a file)) $(if $(DATA),cannot be read,of five-minute bars is needed); exit 2; }
+	nice $(BIN)/python -m models.training --data $(call quoted,$(DATA)) $(ARGS)
 
 .PHONY: lint
 lint: $(VENV)/.dev build/contract.binpb ## Check style, types, the direction of imports, and the contract

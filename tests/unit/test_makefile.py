@@ -1,0 +1,53 @@
+"""What `make` hands to the commands."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+NAMES = ["usdcop.csv", "my file.csv", "it's mine.csv", 'two "quotes".csv', "a;b&c (1)*.csv", "back\\slash.csv"]
+
+
+@pytest.fixture
+def environment(tmp_path: Path) -> Path:
+    """A .venv whose programs print their arguments, one a line."""
+    (tmp_path / "bin").mkdir()
+    for name in ("python", "tradingsignals"):
+        program = tmp_path / "bin" / name
+        program.write_text('#!/bin/sh\nprintf "%s\\n" "$@"\n')
+        program.chmod(0o755)
+    for name in (".run", ".dev", ".train"):
+        (tmp_path / name).touch()
+    return tmp_path
+
+
+def make(*arguments: str) -> tuple[int, list[str]]:
+    command = ["/usr/bin/env", "make", "--silent", "--directory", str(ROOT), *arguments]
+    # Not that of a make which runs the tests: it would hand its own variables on.
+    environ = {"PATH": os.environ["PATH"]}
+    done = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False, env=environ)
+    return done.returncode, done.stdout.splitlines()
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_file_of_any_name_is_given_to_up(environment: Path, name: str) -> None:
+    code, given = make("run", f"VENV={environment}", f"BARS={name}", "FEED=push", "ARGS=--speed 60")
+    assert (code, given) == (0, ["up", "--bars", name, "--feed", "push", "--speed", "60"])
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_file_of_any_name_is_given_to_training(environment: Path, name: str) -> None:
+    file = environment / name
+    file.touch()
+    code, given = make("train", f"VENV={environment}", f"DATA={file}")
+    assert (code, given) == (0, ["-m", "models.training", "--data", str(file)])
+
+
+def test_training_without_a_file_says_what_is_needed(environment: Path) -> None:
+    train = ("train", f"VENV={environment}")
+    assert make(*train) == (2, ["make train DATA=file.csv: a file of five-minute bars is needed"])
+    assert make(*train, "DATA=not here.csv") == (2, ["make train DATA=file.csv: not here.csv cannot be read"])
