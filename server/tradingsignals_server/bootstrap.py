@@ -360,6 +360,7 @@ def _feed(settings: Settings) -> Feed | None:
                 seed=settings.simulate_seed,
                 speed=settings.simulate_speed,
                 start=settings.simulate_start,
+                clock=utc_now,
                 calendar_of=partial(calendar_for, choice=settings.session_calendar),
             )
         case FeedKind.REPLAY if settings.replay_file is not None:

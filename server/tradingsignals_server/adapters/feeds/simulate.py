@@ -11,8 +11,8 @@ from datetime import date, datetime, timedelta
 from itertools import groupby, islice, repeat
 from operator import itemgetter
 
-from ...application.ports import MarketDataSink, Sleep
-from ...domain.bars import BAR_SECONDS, Bar
+from ...application.ports import Clock, MarketDataSink, Sleep
+from ...domain.bars import BAR_INTERVAL, BAR_SECONDS, Bar
 from ...domain.calendar import SessionCalendar, calendar_for
 from ...domain.errors import ServiceError
 from ...domain.events import Disposition, Receipt
@@ -31,7 +31,8 @@ class SimulatedFeed:
     """Makes the bars of several symbols, one time after the other, from where the stored bars end.
 
     Until it reaches the newest bar of any symbol, and the end of the first sessions, it delivers without waiting; from
-    then on the bars of one time every 300 / speed seconds. Nights pass in no time. It never ends.
+    then on the bars of one time every 300 / speed seconds. Nights pass in no time. It never ends: once it has reached
+    the present it goes on with it, since no bar is taken before it has ended.
     """
 
     name = "simulate"
@@ -43,6 +44,7 @@ class SimulatedFeed:
         seed: int,
         start: date,
         speed: float,
+        clock: Clock,
         calendar_of: Callable[[str], SessionCalendar] = calendar_for,
         sleep: Sleep = asyncio.sleep,
         monotonic: Monotonic = time.monotonic,
@@ -51,6 +53,7 @@ class SimulatedFeed:
         self._markets = {symbol: SimulatedMarket(seed, symbol, calendar_of(symbol)) for symbol in symbols}
         self._start = start
         self._speed = speed
+        self._clock = clock
         self._sleep = sleep
         self._monotonic = monotonic
 
@@ -67,6 +70,7 @@ class SimulatedFeed:
             self._warm_end(market.calendar) if (bar := newest[symbol]) is None else bar.time
             for symbol, market in self._markets.items()
         )
+        opening = min(opening, self._clock() - BAR_INTERVAL)
         behind: list[Bar] = []
         for bar_time, symbols in self._schedule(newest):
             bars = [self._markets[symbol].next_bar(bar_time, newest[symbol]) for symbol in symbols]
@@ -78,10 +82,18 @@ class SimulatedFeed:
                 if len(behind) > len(bars):
                     await self._deliver(sink, behind[: -len(bars)])
                 await pace.wait(BAR_SECONDS)
+                await self._until_ended(bar_time)
                 behind = bars
             if await self._deliver(sink, behind):
                 return
             behind = []
+
+    async def _until_ended(self, bar_time: datetime) -> None:
+        """Wait until the bar that opens at `bar_time` has ended by the wall clock."""
+        ahead = bar_time + BAR_INTERVAL - self._clock()
+        if ahead > timedelta():
+            log.info("the simulated market has reached the present; its next bar ends in %s", ahead)
+            await self._sleep(ahead.total_seconds())
 
     async def _deliver(self, sink: MarketDataSink, bars: Sequence[Bar]) -> bool:
         """Deliver bars; True if a newer bar of the same symbol had been processed before."""

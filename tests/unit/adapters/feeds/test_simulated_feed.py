@@ -1,24 +1,27 @@
 from __future__ import annotations
 
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import pytest
 
 from tradingsignals_server.adapters.feeds.simulate import SimulatedFeed
-from tradingsignals_server.application.ports import Feed
+from tradingsignals_server.application.ports import Clock, Feed
 from tradingsignals_server.domain.bars import Bar
 from tradingsignals_server.domain.errors import BarConflict, ServiceError, StorageUnavailable
+
+from ...builders import now
 
 WARM_BARS = 5 * 60
 
 
-def feed(fake_time: Any, *symbols: str, speed: float = 300.0) -> Feed:
+def feed(fake_time: Any, *symbols: str, speed: float = 300.0, clock: Clock = now) -> Feed:
     return SimulatedFeed(
         symbols or ("USDCOP",),
         seed=7,
         start=date(2020, 1, 1),
         speed=speed,
+        clock=clock,
         sleep=fake_time.sleep,
         monotonic=fake_time.monotonic,
     )
@@ -105,6 +108,25 @@ async def test_it_waits_for_the_store_and_passes_over_a_refused_bar(
 async def test_a_speed_of_zero_does_not_wait(sink: Any, fake_time: Any, enough: type[Exception]) -> None:
     await run(feed(fake_time, speed=0.0), sink, enough, WARM_BARS + 10)
     assert set(fake_time.slept) == {0.0}
+
+
+@pytest.mark.parametrize("start", [datetime(2020, 1, 2, 14, 2, tzinfo=UTC), datetime(2020, 1, 20, 14, 2, tzinfo=UTC)])
+async def test_a_bar_of_the_present_is_made_once_it_has_ended(
+    sink: Any, fake_time: Any, enough: type[Exception], start: datetime
+) -> None:
+    """Also where the present comes before the end of the first sessions."""
+
+    def clock() -> datetime:
+        return start + timedelta(seconds=fake_time.now)
+
+    def in_the_past(_call: int, bar: Bar) -> None:
+        assert bar.close_time <= clock()
+
+    sink.refusal_of = in_the_past
+    await run(feed(fake_time, speed=0.0, clock=clock), sink, enough, 900)
+    assert sink.bars[-1].close_time == clock()
+    times = [bar.time for bar in sink.bars]
+    assert times == sorted(set(times))
 
 
 async def test_it_goes_on_from_a_newer_bar_that_somebody_else_published(
