@@ -92,8 +92,12 @@ def serve(feed: str | None) -> None:
 def replay(file: Path, speed: float, symbol: str | None, address: str, force: bool) -> None:
     """Publish the bars of FILE (CSV, CSV.gz or Parquet) to a running service.
 
-    The file needs the columns time, symbol, open, high, low and close; volume is optional. Bars that the service has
-    already are acknowledged as duplicates, so a replay that was broken off is simply started again.
+    The file needs the columns time, symbol, open, high, low and close; volume is optional. Its rows may come in any
+    order. Bars that the service has already are acknowledged as duplicates, so a replay that was broken off is simply
+    started again.
+
+    The exit code is 1 if the replay could not begin or go on; 3 if bars were stored without a decision, because newer
+    ones had been processed before (LATE), or if the file is damaged and was read up to there.
     """
     from .commands.replay import replay as command
 

@@ -1,9 +1,15 @@
-"""`tradingsignals replay`: publishes the bars of a file to a running service, and outlives its restarts."""
+"""`tradingsignals replay`: publishes the bars of a file to a running service, and outlives its restarts.
+
+Exit codes: 0, every bar led to what it leads to in the order of time, or was stored already (rows that are not bars and
+bars that are refused are reported); 1, the replay could not begin or go on, said in one line; 2, a wrong option;
+INCOMPLETE; INTERRUPTED.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import time
+from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -16,11 +22,16 @@ from tradingsignals import AsyncClient, TemporaryError
 from tradingsignals.v1.market_data_service_pb2 import PublishBarsResponse
 
 from ..adapters.feeds.delivery import Monotonic, Pace, at_pace, pauses
-from ..adapters.feeds.files import count_rows, stream_bars
+from ..adapters.feeds.files import load_in_thread
+from ..adapters.feeds.tally import Tally
 from ..application.ports import Sleep
 from ..domain.bars import Bar
+from ..domain.events import Disposition
 from ..rpc.convert import bar_message
-from .progress import ReplayDisplay, Tally
+from .progress import ReplayDisplay
+
+INCOMPLETE = 3
+"""Exit code when bars were stored without a decision (LATE), or the file is damaged and was read up to there."""
 
 INTERRUPTED = 130
 """Exit code after Ctrl-C, as shells have it."""
@@ -61,31 +72,60 @@ async def replay(
         UnreadableFile: the file is not one of bars.
         TradingSignalsError: the service refuses the whole call.
     """
-    total = await asyncio.to_thread(count_rows, file)
-    tally = Tally()
-    display = ReplayDisplay(console or Console(), file.name, total, monotonic)
-    async with tradingsignals.connect(address) as client:
-        simulated = await _simulated_symbols(client, address)
-        service = _PatientService(client, address, display.say, sleep, monotonic)
-        batches = stream_bars(file, symbol=symbol, on_skipped=tally.skip)
-        if speed:
-            batches = at_pace(batches, Pace(speed, sleep, monotonic), service.newest_bar_time)
+    with ReplayDisplay(console or Console(), file.name, monotonic) as display:
+        tally = Tally(await load_in_thread(file, symbol=symbol, on_rows=display.reading))
         try:
-            with display:
-                async for bars in batches:
-                    if not force:
-                        _refuse_simulated(bars, simulated)
-                    tally.add(bars, await service.publish(bars))
-                    display.update(tally)
+            await _publish_all(tally, address, speed, display, sleep, monotonic, force=force)
         except asyncio.CancelledError:
-            display.conclude("stopped, and goes on from here when started again", tally)
-            return INTERRUPTED
+            how, code = "stopped, and goes on from here when started again", INTERRUPTED
         except Exception:
             if tally.bars:
                 display.conclude("broken off, and goes on from here when started again", tally)
             raise
-    display.conclude("done", tally)
-    return 0
+        else:
+            how, code = "done", INCOMPLETE if any(tally.failures()) else 0
+    display.conclude(how, tally)
+    return code
+
+
+async def _publish_all(
+    tally: Tally,
+    address: str,
+    speed: float,
+    display: ReplayDisplay,
+    sleep: Sleep,
+    monotonic: Monotonic,
+    *,
+    force: bool,
+) -> None:
+    async with tradingsignals.connect(address) as client:
+        simulated = frozenset() if force else await _simulated_symbols(client, address)
+        service = _PatientService(client, address, display.say, sleep, monotonic)
+        display.update(tally)
+        batches = tally.file.stream()
+        if speed:
+            batches = at_pace(batches, Pace(speed, sleep, monotonic), service.newest_bar_time)
+        async for bars in batches:
+            _refuse_simulated(bars, simulated)
+            _count(tally, bars, await service.publish(bars))
+            display.update(tally)
+
+
+def _count(tally: Tally, bars: Sequence[Bar], answer: PublishBarsResponse) -> None:
+    """Add the answer to some bars."""
+    tally.bars += len(bars)
+    tally.through = bars[-1].time
+    tally.dispositions += Counter(
+        {
+            Disposition.ACCEPTED: answer.accepted,
+            Disposition.WARMING_UP: answer.warming_up,
+            Disposition.OUTSIDE_SESSION: answer.outside_session,
+            Disposition.LATE: answer.late,
+            Disposition.DUPLICATE: answer.duplicates,
+        }
+    )
+    for rejection in answer.rejections:
+        tally.reject(bars[rejection.index], rejection.message)
 
 
 async def _simulated_symbols(client: AsyncClient, address: str) -> frozenset[str]:

@@ -37,6 +37,8 @@ class Script:
     through_sequence: int = 0
     simulated: tuple[str, ...] = ()
     refused_closes: frozenset[float] = frozenset()
+    late_before: int = 0
+    """Bars that open before it, in seconds since 1970, are stored as late."""
     stored: dict[tuple[str, int], Bar] = field(default_factory=dict)
     publishing: list[Ending] = field(default_factory=list)
     """How the next PublishBars calls go wrong, after their bars are stored."""
@@ -124,7 +126,9 @@ class Service(
             answer.duplicates += 1
         else:
             self._script.stored[key] = bar
-            answer.accepted += 1
+            is_late = bar.time.seconds < self._script.late_before
+            answer.late += is_late
+            answer.accepted += not is_late
         answer.received += 1
 
     async def ListBars(self, request: Any, context: Any) -> Any:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -9,8 +10,9 @@ import grpc
 import pytest
 
 import tradingsignals
+from tradingsignals_server.adapters.feeds import files
 from tradingsignals_server.adapters.feeds.files import UnreadableFile
-from tradingsignals_server.commands.replay import ReplayFailed, replay
+from tradingsignals_server.commands.replay import INCOMPLETE, ReplayFailed, replay
 
 START = datetime(2024, 1, 2, 13, 0, tzinfo=UTC)
 BARS = 2300
@@ -57,6 +59,52 @@ async def test_again_changes_nothing(script: Any, file: Path, screen: Any) -> No
     assert "  duplicates           2,300" in screen.lines
 
 
+async def test_bars_that_are_stored_without_a_decision_end_loudly(script: Any, tmp_path: Path, screen: Any) -> None:
+    """As bars do that are older than what the service has; sent again, they are duplicates, and that is no failure."""
+    file = write(tmp_path / "bars.csv", 20)
+    script.late_before = int((START + timedelta(minutes=35)).timestamp())
+    assert await replay(file, address=script.address, console=screen.console) == INCOMPLETE == 3
+    assert "  late                     7" in screen.lines
+    assert screen.lines[-1] == (
+        "WARNING: 7 of 20 bars are LATE: they are stored, and led to no signal, since newer bars of their symbols had "
+        "been processed before"
+    )
+    assert await replay(file, address=script.address, console=screen.console) == 0
+
+
+async def test_a_file_is_published_in_the_order_of_time(script: Any, tmp_path: Path, screen: Any) -> None:
+    file = write(tmp_path / "bars.csv", 20)
+    header, *rows = file.read_text().splitlines()
+    file.write_text("\n".join([header, *reversed(rows)]))
+    assert await replay(file, address=script.address, console=screen.console) == 0
+    assert list(script.stored) == sorted(script.stored)
+
+
+async def test_a_damaged_file_is_published_up_to_there(script: Any, tmp_path: Path, screen: Any) -> None:
+    file = write(tmp_path / "bars.csv")
+    whole = gzip.compress(file.read_bytes())
+    cut = tmp_path / "bars.csv.gz"
+    cut.write_bytes(whole[:-100])
+    assert await replay(cut, address=script.address, console=screen.console) == INCOMPLETE
+    assert 0 < len(script.stored) < BARS
+    assert screen.lines[-1].startswith(
+        f"WARNING: only the {len(script.stored):,} bars before the damage were read: the compressed file is damaged"
+    )
+
+
+async def test_rows_that_are_read_are_shown_before_the_first_bar(
+    script: Any, file: Path, screen: Any, fake_time: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(files, "_STEP_ROWS", 1000)
+
+    def monotonic() -> float:
+        fake_time.now += 3.0
+        return float(fake_time.now)
+
+    assert await replay(file, address=script.address, console=screen.console, monotonic=monotonic) == 0
+    assert screen.lines[0] == "bars.csv: 2,000 rows are read"
+
+
 async def test_the_first_reasons_are_named(script: Any, tmp_path: Path, screen: Any) -> None:
     file = write(tmp_path / "bars.csv", 20)
     file.write_text(file.read_text() + "\nrubbish\n")
@@ -64,8 +112,8 @@ async def test_the_first_reasons_are_named(script: Any, tmp_path: Path, screen: 
     assert await replay(file, address=script.address, console=screen.console) == 0
     assert "  rejected                10" in screen.lines
     assert "  rows skipped             1" in screen.lines
-    assert "    row 22: its cells are not as many as the header's" in screen.lines
-    assert "    USDCOP 2024-01-02 13:05: it differs" in screen.lines
+    assert "    row 22: it has 1 cells, and the header has 6" in screen.lines
+    assert "    row 3: USDCOP 2024-01-02 13:05: it differs" in screen.lines
     assert screen.lines[-1] == "    and 6 more"
 
 

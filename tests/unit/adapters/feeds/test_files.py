@@ -1,42 +1,24 @@
 from __future__ import annotations
 
 import gzip
+import tracemalloc
 from datetime import UTC, datetime
-from itertools import chain
+from itertools import chain, permutations
 from pathlib import Path
-from typing import Any
 
-import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 
+from tradingsignals_server.adapters.feeds import files
 from tradingsignals_server.adapters.feeds.files import (
+    BarFile,
     SkippedRow,
-    UnreadableFile,
-    count_rows,
-    read_bars,
-    stream_bars,
+    load_bars,
+    load_in_thread,
 )
-from tradingsignals_server.domain.bars import Bar
 
-HEADER = "time,symbol,open,high,low,close,volume\n"
-FIRST = "2024-01-02T13:00:00Z,USDCOP,3870,3871.5,3869,3870.25,0\n"
-SECOND = "2024-01-02T13:05:00Z,USDCOP,3870.25,3872,3870,3871,12\n"
-BARS = [
-    Bar("USDCOP", datetime(2024, 1, 2, 13, 0, tzinfo=UTC), 3870.0, 3871.5, 3869.0, 3870.25, 0.0),
-    Bar("USDCOP", datetime(2024, 1, 2, 13, 5, tzinfo=UTC), 3870.25, 3872.0, 3870.0, 3871.0, 12.0),
-]
+from .bar_files import BARS, FIRST, HEADER, SECOND, at, bars_in, refusal_of, write
+
 REAL = Path(__file__).parents[4].parent / "shared" / "data" / "usdcop_m5.csv.gz"
-
-
-def write(folder: Path, text: str, name: str = "bars.csv") -> Path:
-    path = folder / name
-    path.write_text(text, encoding="utf-8")
-    return path
-
-
-def bars_in(path: Path, **options: Any) -> list[Bar]:
-    return list(chain.from_iterable(read_bars(path, **options)))
 
 
 def test_csv(tmp_path: Path) -> None:
@@ -47,12 +29,89 @@ def test_compressed_csv_whatever_its_name(tmp_path: Path) -> None:
     path = tmp_path / "bars.csv"
     path.write_bytes(gzip.compress((HEADER + FIRST + SECOND).encode()))
     assert bars_in(path) == BARS
-    assert count_rows(path) == 2
 
 
 def test_lists_have_the_size_asked_for(tmp_path: Path) -> None:
-    path = write(tmp_path, HEADER + FIRST + SECOND)
-    assert list(read_bars(path, chunk_bars=1)) == [[BARS[0]], [BARS[1]]]
+    file = load_bars(write(tmp_path, HEADER + FIRST + SECOND))
+    assert list(file.chunks(1)) == [[BARS[0]], [BARS[1]]]
+    assert len(file) == 2
+
+
+# ------------------------------------------------------------------------------------------------------------- order
+
+
+def test_rows_in_any_order_come_in_the_order_of_time(tmp_path: Path) -> None:
+    rows = [at(minutes, symbol) for minutes in (0, 5) for symbol in ("USDCOP", "EURCOP")]
+    expected = bars_in(write(tmp_path, HEADER + "".join(rows)))
+    by_symbol = sorted(expected, key=lambda bar: (bar.symbol, bar.time))
+    for order in permutations(rows):
+        found = bars_in(write(tmp_path, HEADER + "".join(order)))
+        assert [bar.time for bar in found] == [bar.time for bar in expected]
+        assert sorted(found, key=lambda bar: (bar.symbol, bar.time)) == by_symbol
+
+
+def test_rows_of_one_time_keep_the_order_of_the_file(tmp_path: Path) -> None:
+    rows = [at(5), at(0, price=1.0), at(0, price=3.0), at(0, price=2.0)]
+    assert [bar.close for bar in bars_in(write(tmp_path, HEADER + "".join(rows)))] == [1.0, 3.0, 2.0, 3870.0]
+
+
+def test_the_row_of_a_bar_is_known(tmp_path: Path) -> None:
+    file = load_bars(write(tmp_path, HEADER + "\n" + at(5) + "rubbish\n" + at(0, price=1.0) + at(0, price=2.0) + at(0)))
+    (bars,) = file.chunks()
+    assert [file.row_of(bar) for bar in bars] == [5, 6, 7, 3]
+
+
+# ------------------------------------------------------------------------------------------------------------ spacing
+
+
+@pytest.mark.parametrize(
+    ("minutes", "found"),
+    [(1, "1 minute"), (0.5, "30 seconds"), (2, "2 minutes"), (15, "15 minutes"), (60, "1 hour"), (1440, "1 day")],
+)
+def test_bars_of_another_interval_are_refused(tmp_path: Path, minutes: float, found: str) -> None:
+    path = write(tmp_path, HEADER + "".join(at(minutes * number) for number in range(250, 0, -1)))
+    assert refusal_of(path) == f"bars are {found} apart; five-minute bars are needed"
+
+
+def test_one_symbol_of_another_interval_is_named(tmp_path: Path) -> None:
+    rows = [at(5 * n) + at(60 * n, "EURCOP") + at(5 * n, "GBPCOP") for n in range(20)]
+    reason = refusal_of(write(tmp_path, HEADER + "".join(rows)))
+    assert reason == "bars of EURCOP are 1 hour apart; five-minute bars are needed"
+
+
+def test_ticks_are_refused_by_their_spacing(tmp_path: Path) -> None:
+    path = write(tmp_path, HEADER + "".join(at((number + 7) / 60) for number in range(250)))
+    assert refusal_of(path) == "bars are 1 second apart; five-minute bars are needed"
+
+
+def test_nights_weekends_and_missing_bars_are_no_other_interval(tmp_path: Path) -> None:
+    days = (0, 1, 4)
+    minutes = [1440 * day + 5 * number for day in days for number in (0, 1, 2, 4, 5, 9)]
+    assert len(bars_in(write(tmp_path, HEADER + "".join(map(at, minutes))))) == 18
+
+
+@pytest.mark.parametrize("minutes", [(0,), (0, 1440), (0, 60, 120)])
+def test_few_rows_are_not_refused_for_their_spacing(tmp_path: Path, minutes: tuple[int, ...]) -> None:
+    assert len(bars_in(write(tmp_path, HEADER + "".join(map(at, minutes))))) == len(minutes)
+
+
+# --------------------------------------------------------------------------------------------------- columns and cells
+
+
+@pytest.mark.parametrize("delimiter", [";", "\t"])
+def test_other_delimiters(tmp_path: Path, delimiter: str) -> None:
+    assert bars_in(write(tmp_path, (HEADER + FIRST + SECOND).replace(",", delimiter))) == BARS
+
+
+def test_windows_line_ends_quoted_cells_and_blank_lines(tmp_path: Path) -> None:
+    quoted = ",".join(f'"{cell}"' for cell in FIRST.strip().split(",")) + "\n"
+    text = "\n" + '"Time","Symbol",Open,High,Low,Close,Volume\n' + quoted + "\n" + SECOND + "\n"
+    assert bars_in(write(tmp_path, text.replace("\n", "\r\n"))) == BARS
+
+
+@pytest.mark.parametrize("volume", ["", " ", "nan", "NaN"])
+def test_a_volume_that_is_absent_is_0(tmp_path: Path, volume: str) -> None:
+    assert bars_in(write(tmp_path, HEADER + FIRST.replace(",0\n", f",{volume}\n"))) == BARS[:1]
 
 
 @pytest.mark.parametrize("name", ["Time", "TIMESTAMP", "datetime", "Date"])
@@ -81,6 +140,8 @@ def test_a_symbol_for_rows_that_name_none(tmp_path: Path) -> None:
         "1704200400",
         "1704200400.0",
         "1704200400000",
+        "1704200400000000",
+        "1704200400000000000",
     ],
 )
 def test_times(tmp_path: Path, text: str) -> None:
@@ -108,31 +169,88 @@ def test_times(tmp_path: Path, text: str) -> None:
         (FIRST.replace("USDCOP", ""), "symbol: is missing, and no symbol was named for the file"),
         (FIRST.replace(",0\n", ",-1\n"), "volume: must not be negative"),
         (FIRST.replace(",0\n", ",many\n"), "volume: 'many' is not a number"),
-        (FIRST.replace(",0\n", "\n"), "its cells are not as many as the header's"),
+        (FIRST.replace(",0\n", "\n"), "it has 6 cells, and the header has 7"),
+        (FIRST.replace("3870.25", '"3870.25'), "a quote in it is not closed, or stands at a wrong place"),
+        (FIRST.replace("3870.25", "3870\u00a025"), "close: '3870\\xa025' is not a number"),
+        (FIRST.replace("3870.25", "9" * 60 + "x"), "close: '" + "9" * 39 + "... is not a number"),
+        (FIRST.replace("3870.25", "9" * 70_000), "it is longer than 65,536 bytes"),
     ],
 )
 def test_a_row_that_is_no_bar_is_reported_and_skipped(tmp_path: Path, row: str, problem: str) -> None:
-    skipped: list[SkippedRow] = []
-    path = write(tmp_path, HEADER + SECOND + "\n" + row)
-    assert bars_in(path, on_skipped=skipped.append) == BARS[1:]
-    assert skipped == [SkippedRow(4, problem)]
+    file = load_bars(write(tmp_path, HEADER + SECOND + "\n" + row + FIRST))
+    assert list(file.chunks()) == [BARS]
+    assert file.skipped == (SkippedRow(4, problem),)
+    assert (file.skipped_rows, file.damage) == (1, None)
 
 
-def test_bad_rows_after_the_last_list_are_reported(tmp_path: Path) -> None:
-    skipped: list[SkippedRow] = []
-    path = write(tmp_path, HEADER + FIRST + "rubbish\n" * 250)
-    assert bars_in(path, chunk_bars=1, on_skipped=skipped.append) == BARS[:1]
-    assert [row.row for row in skipped] == list(range(3, 253))
+def test_the_first_bad_rows_are_named_and_all_are_counted(tmp_path: Path) -> None:
+    file = load_bars(write(tmp_path, HEADER + FIRST + "rubbish\n" * 250))
+    assert [row.row for row in file.skipped] == list(range(3, 8))
+    assert file.skipped_rows == 250
+
+
+def test_a_byte_that_is_not_utf_8_costs_its_row_at_most(tmp_path: Path) -> None:
+    path = tmp_path / "bars.csv"
+    rows = [FIRST.replace("\n", ",cami\u00f3n\n"), FIRST.replace("USDCOP", "USD\u00d1OP").replace("\n", ",\n")]
+    text = HEADER.replace("\n", ",Observaci\u00f3n\n") + "".join(rows) + SECOND.replace("\n", ",\n")
+    path.write_bytes(text.encode("latin-1"))
+    file = load_bars(path)
+    assert list(file.chunks()) == [BARS]
+    assert [row.row for row in file.skipped] == [3]
+
+
+def test_a_line_without_an_end_takes_no_memory(tmp_path: Path) -> None:
+    """Of 40 MB, compressed to 40 KB."""
+    path = tmp_path / "bars.csv.gz"
+    with gzip.open(path, "wb", compresslevel=1) as file:
+        file.write((HEADER + FIRST).encode())
+        for _ in range(40):
+            file.write(b"7" * 1_000_000)
+        file.write(b"\n" + SECOND.encode())
+    tracemalloc.start()
+    found = load_bars(path)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert list(found.chunks()) == [BARS]
+    assert [str(row) for row in found.skipped] == ["row 3: it is longer than 65,536 bytes"]
+    assert peak < 10_000_000
+
+
+def test_a_compressed_file_that_is_cut_gives_the_bars_before_the_cut(tmp_path: Path) -> None:
+    text = HEADER + "".join(at(5 * number, price=1000.0 + number * 7 % 1009) for number in range(5000))
+    whole = gzip.compress(text.encode())
+    path = tmp_path / "bars.csv.gz"
+    path.write_bytes(whole[: len(whole) // 2])
+    file = load_bars(path)
+    bars = list(chain.from_iterable(file.chunks()))
+    assert 1000 < len(bars) < 4000
+    assert bars == bars_in(write(tmp_path, text))[: len(bars)]
+    assert (
+        file.damage
+        == "the compressed file is damaged: Compressed file ended before the end-of-stream marker was reached"
+    )
+    assert file.skipped_rows == 0
+
+
+def test_a_file_of_too_many_rows_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(files, "MAXIMUM_ROWS", 3)
+    assert len(load_bars(write(tmp_path, HEADER + at(0) + at(5) + at(10)))) == 3
+    assert refusal_of(write(tmp_path, HEADER + at(0) + at(5) + at(10) + at(15))) == "it has more than 3 rows; split it"
 
 
 @pytest.mark.parametrize(
     ("text", "problem"),
     [
         ("", "it is empty"),
+        ("\n\n", "it is empty"),
         (HEADER, "it has no rows"),
-        ("time,symbol,price\n", "it has no column open, high, low, close, only 'time, symbol, price'"),
+        ("7" * 1_000_000, "its first line is longer than 65,536 bytes"),
+        (
+            "time,symbol,price\n",
+            "it does not contain bars: it has no column open, high, low, close, only 'time, symbol, price'",
+        ),
         ("open,high,low,close\n", "it has no column time"),
-        (HEADER + "rubbish\n" * 500, "none of its first 100 rows is a bar; row 2: its cells are not as many"),
+        (HEADER + "rubbish\n" * 500, "none of its first 100 rows is a bar; row 2: it has 1 cells"),
         (
             HEADER + FIRST.replace("3870.25", "x"),
             "none of its first 1 rows is a bar; row 2: close: 'x' is not a number",
@@ -140,79 +258,44 @@ def test_bad_rows_after_the_last_list_are_reported(tmp_path: Path) -> None:
     ],
 )
 def test_a_file_that_is_not_one_of_bars_is_refused(tmp_path: Path, text: str, problem: str) -> None:
-    skipped: list[SkippedRow] = []
-    path = write(tmp_path, text)
-    with pytest.raises(UnreadableFile) as refused:
-        bars_in(path, on_skipped=skipped.append)
-    assert problem in str(refused.value)
-    assert str(path) in str(refused.value)
-    assert "\n" not in str(refused.value)
-    assert skipped == []
+    assert problem in refusal_of(write(tmp_path, text))
 
 
 def test_files_that_cannot_be_read(tmp_path: Path) -> None:
-    broken = tmp_path / "broken.csv.gz"
-    broken.write_bytes(gzip.compress((HEADER + FIRST * 1000).encode())[:-40])
-    parquet = tmp_path / "broken.parquet"
-    parquet.write_bytes(b"PAR1 and no more")
-    binary = tmp_path / "bars.xlsx"
-    binary.write_bytes(bytes(range(256)))
-    for path in (tmp_path / "absent.csv", tmp_path, broken, parquet, binary):
-        with pytest.raises(UnreadableFile) as refused:
-            bars_in(path)
-        assert str(path) in str(refused.value)
-        assert "\n" not in str(refused.value)
+    contents = {
+        "broken.csv.gz": gzip.compress((HEADER + FIRST).encode())[:20],
+        "broken.parquet": b"PAR1 and no more",
+        "bars.xlsx": bytes(range(256)),
+        "excel.txt": (HEADER + FIRST).encode("utf-16"),
+    }
+    for name, content in contents.items():
+        (tmp_path / name).write_bytes(content)
+    reasons = [refusal_of(tmp_path / name) for name in (*contents, "absent.csv", ".")]
+    assert [reason.partition(":")[0] for reason in reasons] == [
+        "the compressed file is damaged",
+        "it is damaged",
+        "it is neither text nor Parquet",
+        "it is UTF-16 text; save it as UTF-8",
+        "No such file or directory",
+        "Is a directory",
+    ]
 
 
-@pytest.mark.parametrize(
-    "times",
-    [
-        pa.array([bar.time for bar in BARS], pa.timestamp("ns", "UTC")),
-        pa.array([bar.time for bar in BARS], pa.timestamp("ms", "America/Bogota")),
-        pa.array([bar.time.replace(tzinfo=None) for bar in BARS], pa.timestamp("us")),
-        pa.array([int(bar.time.timestamp()) for bar in BARS]),
-        pa.array([bar.time.isoformat() for bar in BARS]),
-    ],
-)
-def test_parquet(tmp_path: Path, times: Any) -> None:
-    table = pa.table(
-        {
-            "Timestamp": times,
-            "symbol": ["USD/COP", "USDCOP"],
-            **{name: [getattr(bar, name) for bar in BARS] for name in ("open", "high", "low", "close")},
-            "volume": pa.array([None, 12]),
-        }
-    )
-    path = tmp_path / "bars.parquet"
-    pq.write_table(table, path)
-    assert bars_in(path) == BARS
-    assert count_rows(path) == 2
-
-
-def test_parquet_rows_are_counted_across_batches(tmp_path: Path) -> None:
-    prices = {name: [4000.0] * 3 for name in ("open", "high", "low")}
-    table = pa.table({"time": [BARS[0].time] * 3, **prices, "close": [4000.0, 4000.0, None]})
-    path = tmp_path / "bars.parquet"
-    pq.write_table(table, path)
-    skipped: list[SkippedRow] = []
-    assert len(bars_in(path, symbol="USDCOP", chunk_bars=2, on_skipped=skipped.append)) == 2
-    assert skipped == [SkippedRow(3, "close: is missing")]
-
-
-def test_rows_are_counted_without_a_newline_at_the_end(tmp_path: Path) -> None:
-    assert count_rows(write(tmp_path, HEADER + FIRST + SECOND.strip())) == 2
-    assert count_rows(write(tmp_path, "")) == 0
-
-
-async def test_reading_in_a_thread_gives_the_same(tmp_path: Path) -> None:
+async def test_reading_in_a_thread_gives_the_same_and_tells_how_far_it_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(files, "_STEP_ROWS", 1)
     path = write(tmp_path, HEADER + FIRST + SECOND)
-    assert [bars async for bars in stream_bars(path, chunk_bars=1)] == [[BARS[0]], [BARS[1]]]
+    read: list[int] = []
+    file: BarFile = await load_in_thread(path, on_rows=read.append)
+    assert [bars async for bars in file.stream(1)] == [[BARS[0]], [BARS[1]]]
+    assert read == [1, 2]
 
 
 @pytest.mark.skipif(not REAL.exists(), reason="the real bars, ../shared/data/usdcop_m5.csv.gz, are not on this machine")
 def test_five_years_of_real_bars() -> None:
-    skipped: list[SkippedRow] = []
-    bars = bars_in(REAL, on_skipped=skipped.append)
-    assert (len(bars), count_rows(REAL), skipped) == (81_275, 81_275, [])
+    file = load_bars(REAL)
+    bars = list(chain.from_iterable(file.chunks()))
+    assert (len(bars), file.skipped_rows, file.damage) == (81_275, 0, None)
     assert bars[0].time == datetime(2020, 1, 2, 13, 0, tzinfo=UTC)
     assert bars[-1].time == datetime(2025, 6, 30, 17, 50, tzinfo=UTC)

@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 
 from tradingsignals_server.adapters.feeds.files import UnreadableFile
-from tradingsignals_server.adapters.feeds.replay import ReplayFeed, ReplayProgress
+from tradingsignals_server.adapters.feeds.replay import ReplayFeed
+from tradingsignals_server.adapters.feeds.tally import Tally
 from tradingsignals_server.application.ports import Feed, MarketDataSink
 from tradingsignals_server.domain.bars import Bar
 from tradingsignals_server.domain.errors import BarConflict, ServiceError, StorageUnavailable
@@ -14,17 +15,21 @@ from tradingsignals_server.domain.errors import BarConflict, ServiceError, Stora
 ROWS = [f"2024-01-02T{hour:02}:{minute:02}:00Z,4000,4001,3999,4000" for hour in (13, 16) for minute in (0, 5, 10)]
 
 
+def write(folder: Path, rows: list[str]) -> Path:
+    path = folder / "bars.csv"
+    path.write_text("time,open,high,low,close\n" + "\n".join(rows))
+    return path
+
+
 @pytest.fixture
 def file(tmp_path: Path) -> Path:
-    path = tmp_path / "bars.csv"
-    path.write_text("time,open,high,low,close\n" + "\n".join([*ROWS[:4], "rubbish", *ROWS[4:]]))
-    return path
+    return write(tmp_path, [*ROWS[:4], "rubbish", *ROWS[4:]])
 
 
 async def test_a_file_is_delivered_from_end_to_end(file: Path, sink: MarketDataSink, fake_time: Any) -> None:
     told: list[int] = []
     feed: Feed = ReplayFeed(
-        file, symbol="USDCOP", sleep=fake_time.sleep, on_progress=lambda progress: told.append(progress.bars)
+        file, symbol="USDCOP", sleep=fake_time.sleep, on_progress=lambda tally: told.append(tally.bars)
     )
     await feed.run(sink)
     recorded: Any = sink
@@ -37,23 +42,68 @@ async def test_a_file_is_delivered_from_end_to_end(file: Path, sink: MarketDataS
         "16:10",
     ]
     assert fake_time.slept == []
-    assert told == [6]
+    assert told == [0, 6]
 
 
-async def test_what_became_of_the_bars_is_counted(file: Path, sink: Any, fake_time: Any) -> None:
+async def test_what_became_of_the_bars_is_counted_and_logged_with_rows(
+    file: Path, sink: Any, fake_time: Any, caplog: pytest.LogCaptureFixture
+) -> None:
     def refusal(call: int, bar: Bar) -> ServiceError | None:
         if bar.time.hour == 16 and bar.time.minute == 5:
             return BarConflict(bar.symbol, bar.time)
         return StorageUnavailable() if call == 1 else None
 
     sink.refusal_of = refusal
-    feed = ReplayFeed(file, symbol="USDCOP", sleep=fake_time.sleep)
-    await feed.run(sink)
+    tallies: list[Tally] = []
+    feed = ReplayFeed(file, symbol="USDCOP", sleep=fake_time.sleep, on_progress=tallies.append)
+    with caplog.at_level("INFO"):
+        await feed.run(sink)
     assert len(sink.bars) == 5
-    assert feed.progress == ReplayProgress(
-        bars=6, through=sink.bars[-1].time, dispositions=feed.progress.dispositions, refused=1, skipped_rows=1
+    tally = tallies[-1]
+    assert (tally.bars, tally.through, tally.rejected) == (6, sink.bars[-1].time, 1)
+    assert tally.dispositions == {"ACCEPTED": 5}
+    assert [record.message.removeprefix(str(file)) for record in caplog.records if str(file) in record.message] == [
+        f"reading {file}",
+        ", row 6: it has 1 cells, and the header has 5",
+        ", row 7: USDCOP 2024-01-02 16:05: a different bar of USDCOP at 2024-01-02T16:05:00Z is stored; "
+        "bars never change",
+        " is replayed: 6 bars (5 accepted, 1 rejected, 1 rows skipped)",
+    ]
+
+
+async def test_bars_that_come_late_are_an_error_in_the_log(
+    tmp_path: Path, sink: Any, bar_at: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    sink.newest["USDCOP"] = bar_at("2024-01-02 16:00")
+    await ReplayFeed(write(tmp_path, ROWS), symbol="USDCOP").run(sink)
+    (record,) = [record for record in caplog.records if record.levelname == "ERROR"]
+    assert "3 of 6 bars are LATE: they are stored, and led to no signal" in record.message
+
+
+async def test_how_far_it_is_is_logged_every_few_seconds(
+    tmp_path: Path, sink: Any, fake_time: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    feed = ReplayFeed(
+        write(tmp_path, ROWS), speed=100.0, symbol="USDCOP", sleep=fake_time.sleep, monotonic=fake_time.monotonic
     )
-    assert feed.progress.dispositions == {"ACCEPTED": 5}
+    with caplog.at_level("INFO"):
+        await feed.run(sink)
+    lines = [record.message for record in caplog.records if " of 6 bars, at " in record.message]
+    assert [line.partition(": ")[2] for line in lines] == [
+        "3 of 6 bars, at 2024-01-02 13:10",
+        "6 of 6 bars, at 2024-01-02 16:10",
+    ]
+
+
+async def test_rows_in_any_order_are_delivered_in_the_order_of_time(tmp_path: Path, sink: Any) -> None:
+    """Newest first, as brokers export, and one symbol after the other."""
+    rows = [f"{symbol},{row}" for symbol in ("USDCOP", "EURCOP") for row in reversed(ROWS)]
+    path = tmp_path / "bars.csv"
+    path.write_text("symbol,time,open,high,low,close\n" + "\n".join(rows))
+    await ReplayFeed(path).run(sink)
+    assert [(bar.time, bar.symbol) for bar in sink.bars] == [
+        (time, symbol) for time in sorted({bar.time for bar in sink.bars}) for symbol in ("USDCOP", "EURCOP")
+    ]
 
 
 async def test_at_a_speed_the_gaps_are_waited_for_but_not_the_closed_market(
@@ -63,7 +113,7 @@ async def test_at_a_speed_the_gaps_are_waited_for_but_not_the_closed_market(
     await feed.run(sink)
     assert len(sink.calls) == 6
     assert fake_time.slept == [0.0, 3.0, 3.0, 0.0, 3.0, 3.0]
-    assert feed.progress.bars == 6
+    assert len(sink.bars) == 6
 
 
 async def test_after_a_restart_stored_bars_pass_without_waiting(file: Path, sink: Any, fake_time: Any) -> None:

@@ -1,0 +1,74 @@
+"""What became of the bars of a file."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from ...domain.bars import Bar
+from ...domain.events import Disposition
+from .files import BarFile
+
+NAMED_REASONS = 5
+"""Refused bars and skipped rows whose reasons are kept; the rest is only counted."""
+
+
+@dataclass(slots=True)
+class Tally:
+    """Counts over the bars of `file` that were published so far, whether stored now, stored before, or refused.
+
+    through: open of the last of them. reasons: why the first bars and rows that were not taken were not.
+    """
+
+    file: BarFile
+    bars: int = 0
+    dispositions: Counter[Disposition] = field(default_factory=Counter)
+    rejected: int = 0
+    through: datetime | None = None
+    reasons: list[str] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.reasons.extend(map(str, self.file.skipped[:NAMED_REASONS]))
+
+    def reject(self, bar: Bar, message: str) -> None:
+        """Count a bar that was refused for good."""
+        self.rejected += 1
+        if len(self.reasons) < NAMED_REASONS:
+            row = self.file.row_of(bar)
+            self.reasons.append(f"row {row}: {bar.symbol} {bar.time:%Y-%m-%d %H:%M}: {message}")
+
+    def counts(self) -> list[tuple[str, int]]:
+        """What became of how many bars and rows."""
+        found = [(name, self.dispositions[kind]) for name, kind in _SHOWN.items()]
+        return [*found, ("rejected", self.rejected), ("rows skipped", self.file.skipped_rows)]
+
+    @property
+    def reached(self) -> str:
+        """How far the bars have come in market time, as it is shown."""
+        return "-" if self.through is None else f"{self.through:%Y-%m-%d %H:%M}"
+
+    @property
+    def unnamed(self) -> int:
+        """Refused bars and skipped rows that are not among the reasons."""
+        return self.rejected + self.file.skipped_rows - len(self.reasons)
+
+    def failures(self) -> Iterator[str]:
+        """Why the bars did not lead to what they lead to in the order of time, each in one line; empty if they did."""
+        if late := self.dispositions[Disposition.LATE]:
+            yield (
+                f"{late:,} of {self.bars:,} bars are LATE: they are stored, and led to no signal, since newer bars of "
+                "their symbols had been processed before"
+            )
+        if self.file.damage is not None:
+            yield f"only the {len(self.file):,} bars before the damage were read: {self.file.damage}"
+
+
+_SHOWN = {
+    "accepted": Disposition.ACCEPTED,
+    "warming up": Disposition.WARMING_UP,
+    "outside session": Disposition.OUTSIDE_SESSION,
+    "late": Disposition.LATE,
+    "duplicates": Disposition.DUPLICATE,
+}
