@@ -16,7 +16,7 @@ import asyncpg
 from .adapters.edge.contract import PACKAGE
 from .adapters.edge.process import Edge, running_edge
 from .adapters.edge.render import Address, EdgeConfig
-from .adapters.feeds.replay import ReplayFeed
+from .adapters.feeds.replay import OnProgress, ReplayFeed
 from .adapters.feeds.simulate import SimulatedFeed
 from .adapters.fleet import FLEET_HOST, ServerFailed, ServerProcess, fleet_ports, running_fleet
 from .adapters.listening import Place, require_free
@@ -90,9 +90,9 @@ def utc_now() -> datetime:
 
 
 @asynccontextmanager
-async def everything(settings: Settings) -> AsyncIterator[Everything]:
-    """The database if none is named, the server, and the edge."""
-    async with database(settings) as dsn, serving(settings, dsn, behind_edge=True) as service:
+async def everything(settings: Settings, on_progress: OnProgress | None = None) -> AsyncIterator[Everything]:
+    """The database if none is named, the server, and the edge. `on_progress` follows the replay of a file."""
+    async with database(settings) as dsn, serving(settings, dsn, on_progress, behind_edge=True) as service:
         config = EdgeConfig(
             listen=Address(settings.signal_service_host, settings.signal_service_port),
             allowed_hosts=settings.allowed_hosts,
@@ -178,7 +178,9 @@ async def database(settings: Settings) -> AsyncIterator[str]:
 
 
 @asynccontextmanager
-async def serving(settings: Settings, dsn: str, *, behind_edge: bool = False) -> AsyncIterator[Service]:
+async def serving(
+    settings: Settings, dsn: str, on_progress: OnProgress | None = None, *, behind_edge: bool = False
+) -> AsyncIterator[Service]:
     """The server on the database at `dsn`; `behind_edge`: the edge is to listen on the public port.
 
     It ends in this order: bars stop coming in, health checks and followers are told, calls under way end, what waits
@@ -241,7 +243,7 @@ async def serving(settings: Settings, dsn: str, *, behind_edge: bool = False) ->
                     await not_serving()
                     broadcast.stop()
 
-                feeding = background.create_task(_fed(_feed(settings), router, membership))
+                feeding = background.create_task(_fed(_feed(settings, on_progress), router, membership))
                 try:
                     yield Service(server.port, None if lean is None else lean.port, dsn, pipeline, farewell)
                 finally:
@@ -352,7 +354,7 @@ def _shadow_source(settings: Settings) -> ModelSource | None:
     return None if path is None else _model_source(path, "SHADOW_MODEL_PATH")
 
 
-def _feed(settings: Settings) -> Feed | None:
+def _feed(settings: Settings, on_progress: OnProgress | None) -> Feed | None:
     match settings.feed:
         case FeedKind.SIMULATE:
             return SimulatedFeed(
@@ -364,7 +366,7 @@ def _feed(settings: Settings) -> Feed | None:
                 calendar_of=partial(calendar_for, choice=settings.session_calendar),
             )
         case FeedKind.REPLAY if settings.replay_file is not None:
-            return ReplayFeed(settings.replay_file, speed=settings.replay_speed)
+            return ReplayFeed(settings.replay_file, speed=settings.replay_speed, on_progress=on_progress)
         case _:
             return None
 

@@ -6,7 +6,7 @@ import json
 import logging
 import sys
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, TextIO
 
 from .config import LogFormat
 from .rpc.interceptors import request_id
@@ -18,7 +18,7 @@ _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", 
 def configure(level: str, log_format: LogFormat) -> None:
     """Send all log lines to standard error, in the format asked for."""
     as_json = log_format is LogFormat.JSON or (log_format is LogFormat.AUTO and not sys.stderr.isatty())
-    handler = logging.StreamHandler(sys.stderr)
+    handler = _StandardError()
     handler.setFormatter(JsonFormatter() if as_json else TextFormatter())
     handler.addFilter(_with_request_id)
     logging.basicConfig(level=level, handlers=[handler], force=True)
@@ -29,6 +29,15 @@ def configure(level: str, log_format: LogFormat) -> None:
     logging.getLogger("grpc._cython.cygrpc").setLevel(logging.CRITICAL)
     # While the database is away the pool tells of every attempt, with a traceback; we tell of it once.
     logging.getLogger("asyncpg.pool").setLevel(logging.ERROR)
+
+
+class _StandardError(logging.StreamHandler[TextIO]):
+    """Writes to standard error as it is at the time: a progress bar replaces it, to keep itself below the lines."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """See logging.Handler."""
+        self.stream = sys.stderr
+        super().emit(record)
 
 
 def _with_request_id(record: logging.LogRecord) -> bool:

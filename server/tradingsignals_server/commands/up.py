@@ -6,12 +6,19 @@ import asyncio
 import logging
 import signal
 import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from rich.console import Console
 
 from ..adapters.edge.hosts import is_loopback
+from ..adapters.feeds.replay import OnProgress
 from ..application.decision.pipeline import Pipeline
 from ..bootstrap import database, everything, serving, several
-from ..config import Settings
+from ..config import FeedKind, Settings
 from .banner import banner
+from .progress import ReplayDisplay
 
 log = logging.getLogger(__name__)
 
@@ -20,11 +27,23 @@ async def up(settings: Settings) -> None:
     """Everything, until cancelled."""
     _warn_of_exposure(settings.signal_service_host, "SIGNAL_SERVICE_HOST")
     _warn_of_exposure(settings.grpc_host, "GRPC_HOST")
-    async with everything(settings) as running:
-        _warn_of_placeholder(running.service.pipeline)
-        host = _reachable(settings.signal_service_host)
-        print(banner(f"{host}:{running.edge.port}", settings, running.service.dsn), file=sys.stderr, flush=True)
-        await asyncio.Event().wait()
+    with _replay_display(settings) as on_progress:
+        async with everything(settings, on_progress) as running:
+            _warn_of_placeholder(running.service.pipeline)
+            host = _reachable(settings.signal_service_host)
+            print(banner(f"{host}:{running.edge.port}", settings, running.service.dsn), file=sys.stderr, flush=True)
+            await asyncio.Event().wait()
+
+
+@contextmanager
+def _replay_display(settings: Settings) -> Iterator[OnProgress | None]:
+    """A progress bar for the file that is replayed, if there is one and a terminal; elsewhere the log says it."""
+    console = Console(stderr=True)
+    if settings.feed is not FeedKind.REPLAY or settings.replay_file is None or not console.is_terminal:
+        yield None
+        return
+    with ReplayDisplay(console, settings.replay_file.name, time.monotonic) as display:
+        yield display.update
 
 
 async def up_several(settings: Settings) -> None:
