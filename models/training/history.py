@@ -11,7 +11,7 @@ from typing import Self
 import numpy as np
 import numpy.typing as npt
 
-from tradingsignals_server.adapters.feeds.files import load_bars
+from tradingsignals_server.adapters.feeds.files import UnreadableFile, load_bars
 from tradingsignals_server.domain.bars import Bar
 from tradingsignals_server.domain.calendar import calendar_for
 from tradingsignals_server.domain.features import FEATURE_NAMES, observation
@@ -87,10 +87,13 @@ class History:
         """The history in a file of bars.
 
         Raises:
-            UnreadableFile: see adapters.feeds.files.load_bars.
+            UnreadableFile: see adapters.feeds.files.load_bars; also if the file is damaged further on.
             ValueError: see `of`.
         """
-        return cls.of(bar for chunk in load_bars(path).chunks() for bar in chunk)
+        file = load_bars(path)
+        if file.damage is not None:
+            raise UnreadableFile(path, file.damage)
+        return cls.of(bar for chunk in file.chunks() for bar in chunk)
 
     def between(self, start: date, end: date) -> tuple[Session, ...]:
         """The sessions of the days from `start` to `end`, both included."""

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import gzip
 from dataclasses import replace
 from datetime import date, timedelta
 from itertools import pairwise
+from pathlib import Path
 
 import numpy as np
 import pytest
 from models.training.history import History
 from models.training.split import Split
+from tests.support.bars import write_csv
 
+from tradingsignals_server.adapters.feeds.files import UnreadableFile
 from tradingsignals_server.domain.bars import Bar
 from tradingsignals_server.domain.indicators import WARM_BARS
 from tradingsignals_server.domain.risk import RiskRules
@@ -60,6 +64,14 @@ def test_a_history_is_of_one_symbol_and_in_order() -> None:
         History.of([*bars, Bar("EURUSD", bars[-1].time + timedelta(minutes=5), 1.0, 1.0, 1.0, 1.0)])
     with pytest.raises(ValueError, match="not newer"):
         History.of([*bars, bars[-1]])
+
+
+def test_a_damaged_file_is_not_trained_on(tmp_path: Path) -> None:
+    path = write_csv(tmp_path / "bars.csv", simulated_bars(5))
+    assert len(History.read(path).bars) == 5 * 60
+    path.write_bytes(gzip.compress(path.read_bytes())[:-200])
+    with pytest.raises(UnreadableFile, match="the compressed file is damaged"):
+        History.read(path)
 
 
 def test_the_last_two_years_are_kept_from_training() -> None:

@@ -36,9 +36,9 @@ __all__ = ["CHUNK_BARS", "BarFile", "SkippedRow", "UnreadableFile", "load_bars",
 CHUNK_BARS = 1000
 """Bars handed on at a time: made in a few milliseconds, and enough to make each step after it worth its while."""
 MAXIMUM_ROWS = 10_000_000
-"""Rows of a file, which take 0.7 GB of memory."""
-NAMED_ROWS = 5
-"""Skipped rows that are kept with their reasons; the rest is counted."""
+"""Rows of a file; while it is sorted they take about a gigabyte of memory."""
+NAMED_REASONS = 5
+"""Skipped rows, and refused bars, that are kept with their reasons; the rest is counted."""
 
 _TRIAL_ROWS = 100
 _STEP_ROWS = 10_000
@@ -194,7 +194,7 @@ class _Loading:
 
     def _skip(self, number: int, problem: str) -> None:
         self.skipped_rows += 1
-        if len(self.skipped) < NAMED_ROWS:
+        if len(self.skipped) < NAMED_REASONS:
             self.skipped.append(SkippedRow(number, problem))
 
     def _problem(self, cells: Cells) -> str:

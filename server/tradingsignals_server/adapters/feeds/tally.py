@@ -9,10 +9,7 @@ from datetime import datetime
 
 from ...domain.bars import Bar
 from ...domain.events import Disposition
-from .files import BarFile
-
-NAMED_REASONS = 5
-"""Refused bars and skipped rows whose reasons are kept; the rest is only counted."""
+from .files import NAMED_REASONS, BarFile
 
 
 @dataclass(slots=True)
@@ -30,7 +27,7 @@ class Tally:
     reasons: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self.reasons.extend(map(str, self.file.skipped[:NAMED_REASONS]))
+        self.reasons.extend(map(str, self.file.skipped))
 
     def reject(self, bar: Bar, message: str) -> None:
         """Count a bar that was refused for good."""
