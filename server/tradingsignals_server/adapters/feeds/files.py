@@ -35,7 +35,7 @@ __all__ = ["CHUNK_BARS", "BarFile", "SkippedRow", "UnreadableFile", "load_bars",
 
 CHUNK_BARS = 1000
 """Bars handed on at a time: made in a few milliseconds, and enough to make each step after it worth its while."""
-MAXIMUM_ROWS = 10_000_000
+MAXIMUM_ROWS = 5_000_000
 """Rows of a file; while it is sorted they take about a gigabyte of memory."""
 NAMED_REASONS = 5
 """Skipped rows, and refused bars, that are kept with their reasons; the rest is counted."""
