@@ -66,12 +66,13 @@ class Book:
         bar, indicators = history.bars[index], history.indicators[index]
         if indicators is None:
             raise ValueError(f"nothing is decided at the bar of {bar.time.isoformat()}")
-        decision = decide(probabilities, bar.close, indicators, self.rules, self.tally)
+        decision = decide(probabilities, bar.close, indicators, self.rules, self.tally.at(bar.close_time))
         if decision.action is Action.HOLD or (held is not None and held.action is decision.action):
             return decision
         if held is not None:
             self._keep(close(held, Exit(bar.close_time, bar.close, ExitReason.REVERSED), self.rules))
-        if not (history.last_of_session[index] and self.rules.close_at_session_end):
+        last = history.last_of_session[index] and self.rules.close_at_session_end
+        if decision.position_size > 0.0 and not last:
             signal = Signal(
                 signal_id=UUID(int=index),
                 timestamp=bar.close_time,
@@ -90,10 +91,10 @@ class Book:
         return decision
 
     def _keep(self, position: Position) -> None:
-        if position.is_open:
+        if position.exit is None:
             self.position = position
             return
         self.position = None
         self.closed.append(position)
         self.closed_pct += position.pnl_pct
-        self.tally = self.tally.with_trade(position.pnl_pct)
+        self.tally = self.tally.with_trade(position.exit.time, position.pnl_pct)

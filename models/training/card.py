@@ -16,6 +16,7 @@ import numpy.typing as npt
 from tradingsignals_server.adapters.feeds.files import UnreadableFile
 from tradingsignals_server.adapters.onnx.model_file import ModelRefused
 from tradingsignals_server.adapters.onnx.policy import OnnxPolicy
+from tradingsignals_server.domain.costs import Charge, Charges
 from tradingsignals_server.domain.features import FEATURE_NAMES, FEATURE_SPECIFICATION
 from tradingsignals_server.domain.risk import RiskRules
 from tradingsignals_server.domain.signals import Action
@@ -56,7 +57,7 @@ class Trial:
 
     policy: Result
     late: Result
-    by_spread: Mapping[float, Result]
+    by_spread: Mapping[Charge, Result]
     others: Mapping[str, Result]
     coins: tuple[Result, ...]
 
@@ -89,7 +90,10 @@ def try_out(history: History, sessions: Sequence[Session], rules: RiskRules, str
     return Trial(
         policy,
         follow(one_bar_late(sessions, strategy)),
-        {spread: follow(strategy, replace(rules, spread=spread)) for spread in (0.0, 2.0 * rules.spread)},
+        {
+            spread: follow(strategy, replace(rules, spread=Charges(spread)))
+            for spread in (Charge(), rules.spread.of(history.bars[0].symbol).times(2.0))
+        },
         {
             "always hold": follow(always(Action.HOLD)),
             "buy and hold, each session, no stop": follow(long_each_session(sessions), no_exits),
@@ -117,6 +121,8 @@ def model_card(policy: OnnxPolicy, history: History, split: Split, rules: RiskRu
         prints=mean > 0.0 and late < mean / 2.0,
         coins={"count": COINS, "better": sum(toss.mean >= mean for toss in trial.coins)},
         rules=rules,
+        spread=rules.spread.of(history.bars[0].symbol),
+        commission=rules.commission.of(history.bars[0].symbol),
         rows=[*_rows(trial), _row("*this policy on the validation range*", validation)],
         chosen=record["chosen"],
         chance=_chance(outcomes, split.test),
@@ -162,7 +168,7 @@ def _rows(trial: Trial) -> list[Figures]:
     return [
         _row("**this policy**", trial.policy),
         _row("this policy, filled one bar later", trial.late),
-        *(_row(f"this policy at a spread of {spread:g}", result) for spread, result in trial.by_spread.items()),
+        *(_row(f"this policy at a spread of {spread}", result) for spread, result in trial.by_spread.items()),
         *(_row(name, result) for name, result in trial.others.items()),
         coins,
     ]

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from tradingsignals_server.domain.costs import Charges
 from tradingsignals_server.domain.risk import RiskRules
 
-RULES = RiskRules(spread=1.0)
+RULES = RiskRules(spread=Charges.flat(1.0))
 """The rules that policies are trained and judged by: the service's defaults, and a spread of 1 peso.
 
 At a price of 4,000 that is 2.5 basis points: a round figure for the interbank market in its liquid hours, not a

@@ -201,6 +201,7 @@ async def serving(
             broadcast,
             utc_now,
             bars_elsewhere=settings.bars_table is not None,
+            market_is_replayed=settings.feed is FeedKind.REPLAY,
             ownership=membership,
             reader=reader,
         )
@@ -311,7 +312,7 @@ def _servicers(
     signals = SignalServicer(engine, queries, broadcast, pipeline)
     positions = PositionServicer(engine, queries, broadcast)
     return {
-        "SystemService": SystemServicer(health, broadcast, settings.feed),
+        "SystemService": SystemServicer(health, broadcast, settings.feed, settings.risk_rules),
         "SignalService": AtOwner(
             signals,
             router,
@@ -337,6 +338,7 @@ def _servicers(
 
 def _pipeline(settings: Settings, live: ModelSource, shadow: ModelSource | None) -> Pipeline:
     rules = settings.risk_rules
+    log.info("a trade is charged: spread %s, commission %s", rules.spread, rules.commission)
     watched = None if shadow is None else Trader(shadow.load(), rules)
     return Pipeline(Trader(live.load(), rules), partial(calendar_for, choice=settings.session_calendar), watched)
 

@@ -9,19 +9,20 @@ from __future__ import annotations
 
 import os
 import socket
-from datetime import date
+from datetime import date, timedelta
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any, Self
 from urllib.parse import parse_qs, quote, unquote, urlsplit
 
-from pydantic import Field, PostgresDsn, SecretStr, ValidationError, field_validator, model_validator
+from pydantic import Field, PostgresDsn, SecretStr, ValidationError, ValidationInfo, field_validator, model_validator
 from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from .adapters.edge.hosts import parse_hosts
 from .domain.bars import parse_symbol
 from .domain.calendar import CalendarChoice
+from .domain.costs import NO_CHARGES, Charge, Charges
 from .domain.errors import InvalidRequest
 from .domain.risk import RiskRules, Sizing
 from .setting_errors import impossible_value, unknown_names
@@ -54,6 +55,10 @@ SEVERAL_DRAIN_SECONDS = 1.0
 """DRAIN_SECONDS of servers behind an edge of ours, which looks at each every half second."""
 
 
+DEFAULT_SPREAD = Charge(2.0, in_bp=True)
+"""Of a symbol that SPREAD does not name: about that of a liquid pair. What trades for nothing flatters every figure."""
+
+
 class InvalidSettings(Exception):
     """A setting is unknown or impossible. The message is one line and names it."""
 
@@ -61,6 +66,7 @@ class InvalidSettings(Exception):
 Port = Annotated[int, Field(ge=0, le=65535)]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+Multiple = Annotated[float, Field(gt=0, le=1000)]
 Fraction = Annotated[float, Field(gt=0, le=1)]
 
 
@@ -153,29 +159,53 @@ class Settings(BaseSettings):
     shadow_model_path: Path | None = Field(
         None, description="A second policy on the same bars, in the same forms: scored, never traded."
     )
+    max_bar_age: Annotated[float, Field(ge=0, le=31_536_000)] = Field(
+        900.0,
+        description="Seconds of trading time, nights and weekends left out: a signal that is asked for on older bars "
+        "trades nothing. 0: no limit.",
+    )
     confidence_threshold: Annotated[float, Field(ge=0, le=1)] = Field(
         0.65, description="A choice below this probability becomes HOLD."
     )
     min_risk_reward: NotNegative = Field(1.5, description="A choice below this ratio of target to stop becomes HOLD.")
-    atr_multiplier_sl: Positive = Field(2.0, description="Distance of the stop, in ATR.")
-    atr_multiplier_tp: Positive = Field(3.0, description="Distance of the target, in ATR.")
+    atr_multiplier_sl: Multiple = Field(2.0, description="Distance of the stop, in ATR.")
+    atr_multiplier_tp: Multiple = Field(3.0, description="Distance of the target, in ATR.")
 
     # How much to take, and when to leave
     position_sizing: Sizing = Field(
-        Sizing.CONFIDENCE,
-        description="confidence (POSITION_SIZE_PCT times confidence), fixed (POSITION_SIZE_PCT), risk "
-        "(RISK_PER_TRADE_PCT lost at the stop) or kelly (KELLY_FRACTION of Kelly, from closed positions).",
+        Sizing.FIXED,
+        description="fixed (POSITION_SIZE_PCT), confidence (POSITION_SIZE_PCT times confidence), risk "
+        "(RISK_PER_TRADE_PCT lost at the stop) or kelly (KELLY_FRACTION of Kelly, from the closed positions of "
+        "the last 30 days, at most 100).",
     )
     position_size_pct: Fraction = Field(0.02, description="Base size, as a fraction of equity.")
     max_position_size_pct: Fraction = Field(0.05, description="Largest size, as a fraction of equity.")
     risk_per_trade_pct: Fraction = Field(0.001, description="Fraction of equity lost at the stop, for sizing by risk.")
     kelly_fraction: Fraction = Field(0.25, description="Part of the Kelly fraction taken, for sizing by Kelly.")
-    trailing_stop_atr: NotNegative = Field(0.0, description="Trail the stop by this many ATR; 0: a fixed stop.")
+    trailing_stop_atr: Annotated[float, Field(ge=0, le=1000)] = Field(
+        0.0, description="Trail the stop by this many ATR; 0: a fixed stop."
+    )
     max_holding_bars: Annotated[int, Field(ge=0)] = Field(0, description="Close after this many bars; 0: no limit.")
     close_at_session_end: bool = Field(True, description="Close at the last bar of the session.")
-    spread: NotNegative = Field(0.0, description="Bid-ask spread in price; half of it is paid on each side.")
-    commission_pct: NotNegative = Field(0.0, description="Commission in percent of the price, paid on each side.")
-    initial_equity: Positive = Field(100_000.0, description="Account size that profit and loss is counted on.")
+    spread: Annotated[Charges, NoDecode] = Field(
+        Charges(DEFAULT_SPREAD),
+        description="Bid-ask spread by symbol, half of it paid on each side, such as USDCOP=1.0,EURUSD=0.9pip,*=2bp: "
+        "in price, pips or basis points of the price; * is every other symbol, 2bp if it is not named.",
+    )
+    commission: Annotated[Charges, NoDecode] = Field(
+        NO_CHARGES, description="Commission by symbol, paid on each side, in the form of SPREAD."
+    )
+    commission_pct: Annotated[float, Field(ge=0, le=10, allow_inf_nan=False)] | None = Field(
+        None, description="Commission in percent of the price for the symbols that COMMISSION does not name."
+    )
+    initial_equity: Annotated[float, Field(gt=0, le=1e15)] = Field(
+        100_000.0, description="Account size that profit and loss is counted on."
+    )
+    max_price_jump: Annotated[float, Field(ge=0, le=1000)] = Field(
+        0.5,
+        description="A price further from the last one known of its symbol than this fraction of it is refused: of a "
+        "bar within an hour of the one before, of a quote or a closing price always. 0: none is.",
+    )
 
     # What to say
     log_level: str = Field("INFO", description="DEBUG, INFO, WARNING or ERROR.")
@@ -228,6 +258,13 @@ class Settings(BaseSettings):
     def _split_hosts(cls, value: object) -> object:
         return parse_hosts(value) if isinstance(value, str) else value
 
+    @field_validator("spread", "commission", mode="plain")
+    @classmethod
+    def _parse_charges(cls, value: object, info: ValidationInfo) -> Charges:
+        if isinstance(value, Charges):
+            return value
+        return Charges.parse(str(value), DEFAULT_SPREAD if info.field_name == "spread" else Charge())
+
     @field_validator("log_level")
     @classmethod
     def _known_level(cls, value: str) -> str:
@@ -242,6 +279,10 @@ class Settings(BaseSettings):
             raise ValueError("FEED=replay needs REPLAY_FILE, the file to replay")
         if self.position_size_pct > self.max_position_size_pct:
             raise ValueError("POSITION_SIZE_PCT must not be above MAX_POSITION_SIZE_PCT")
+        if self.commission_pct is not None and self.commission != NO_CHARGES:
+            raise ValueError(
+                "COMMISSION and COMMISSION_PCT must not both be set; COMMISSION=*=1bp is COMMISSION_PCT=0.01"
+            )
         return self
 
     @property
@@ -286,6 +327,13 @@ class Settings(BaseSettings):
         return environment
 
     @property
+    def charged_commission(self) -> Charges:
+        """The commission by symbol, in whichever of the two forms it was set."""
+        if self.commission_pct is None:
+            return self.commission
+        return Charges(Charge(100.0 * self.commission_pct, in_bp=True))
+
+    @property
     def reachable_host(self) -> str:
         """Where other servers reach this one."""
         everywhere = self.grpc_host in {"0.0.0.0", "::"}  # noqa: S104 - looked for, not listened on
@@ -308,6 +356,8 @@ class Settings(BaseSettings):
             max_holding_bars=self.max_holding_bars,
             close_at_session_end=self.close_at_session_end,
             spread=self.spread,
-            commission_pct=self.commission_pct,
+            commission=self.charged_commission,
             initial_equity=self.initial_equity,
+            max_bar_age=timedelta(seconds=self.max_bar_age),
+            max_price_jump=self.max_price_jump,
         )

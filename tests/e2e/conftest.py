@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Iterator
 from itertools import count
 from pathlib import Path
+from string import ascii_uppercase
 
 import httpx
 import pytest
@@ -58,5 +59,12 @@ async def client(service: RunningService) -> AsyncIterator[AsyncClient]:
 
 @pytest.fixture
 def symbol() -> str:
-    """A symbol that no other test uses. It trades in Bogota's sessions, for it ends in COP."""
+    """A symbol that no other test uses. It trades round the clock, so a test may ask for a signal at any hour."""
     return f"T{next(_numbers)}COP"
+
+
+@pytest.fixture
+def peso_pair() -> str:
+    """A pair that no other test uses. It trades in Bogota's sessions."""
+    number = next(_numbers)
+    return f"X{ascii_uppercase[number // 26]}{ascii_uppercase[number % 26]}COP"

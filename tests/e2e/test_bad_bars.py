@@ -26,7 +26,7 @@ from tradingsignals_server.domain.bars import BAR_INTERVAL, Bar
 NOT_FINITE = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
 PRICES = ("open", "high", "low", "close")
 BAD_SYMBOLS = [
-    *("", "X", "usdcop", "USD COP", "USD/CO", "EUR/USD/COP", "-USD", "USDCOP;", "A" * 21),
+    *("", "USD COP", "USD/", "EUR/USD/COP", "-USD", "USDCOP;", "A" * 21),
     *("\u00dcSDCOP", "USD\nCOP", "\N{PILE OF POO}", "USDCOP\0", "\uff35SDCOP"),
 ]
 

@@ -121,7 +121,7 @@ def test_levels_follow_from_entry_atr_and_multipliers_to_the_bit(tables: Tables)
         assert signal["stop_loss"] == signal["entry_price"] - side * signal["atr"] * 2.0
         assert signal["take_profit"] == signal["entry_price"] + side * signal["atr"] * 3.0
         assert signal["risk_reward_ratio"] == 1.5
-        assert signal["position_size"] == min(0.02 * signal["confidence"], 0.05)
+        assert signal["position_size"] == 0.02
 
 
 def test_every_position_is_that_of_a_recount(tables: Tables) -> None:
@@ -210,6 +210,8 @@ async def test_statistics_agree_with_the_tables(replayed: RunningService, tables
         "simulated_signals": len(signals),
     }
     assert found["inference"]["total_inferences"] == len(signals)
+    costs = found["positions"].pop("costs")
+    assert costs == [{"symbol": "*", "spread": f"{SPREAD:g}", "commission": f"{100 * COMMISSION_PCT:g}bp"}]
     assert found["positions"] == pytest.approx(
         {
             "total_signals": actions.count("BUY") + actions.count("SELL"),

@@ -130,7 +130,7 @@ async def test_a_signal_that_is_acted_on(rest: httpx.AsyncClient, symbol: str) -
     assert (signal["stop_loss"], signal["take_profit"]) == (3980.0, 4030.0)
     assert signal["risk_reward_ratio"] == 1.5
     assert 0.65 <= signal["confidence"] <= 1
-    assert signal["position_size"] == pytest.approx(0.02 * signal["confidence"])
+    assert signal["position_size"] == 0.02
     assert signal["simulated"] is True
     (held,) = (await get(rest, "/api/signals/positions/active", symbol=symbol))["positions"]
     assert held["signal_id"] == signal["signal_id"]
@@ -283,25 +283,25 @@ async def test_a_position_that_does_not_exist(rest: httpx.AsyncClient) -> None:
 # ---------------------------------------------------------------------------------------------------------------- bars
 
 
-async def test_bars_in_and_out(rest: httpx.AsyncClient, symbol: str) -> None:
-    bars = walk(60, seed=2, symbol=symbol)
+async def test_bars_in_and_out(rest: httpx.AsyncClient, peso_pair: str) -> None:
+    bars = walk(60, seed=2, symbol=peso_pair)
     receipts = [(await post(rest, "/api/market/bars", as_json(bar)))["receipt"] for bar in bars]
     assert [r["disposition"] for r in receipts] == ["WARMING_UP"] * 49 + ["ACCEPTED"] * 11
     assert receipts[-1].keys() == {"symbol", "time", "disposition", "signal_id", "through_sequence"}
     assert "signal_id" not in receipts[0]
-    latest = (await get(rest, "/api/signals/latest", symbol=symbol))["signal"]
+    latest = (await get(rest, "/api/signals/latest", symbol=peso_pair))["signal"]
     assert (latest["signal_id"], latest["origin"]) == (receipts[-1]["signal_id"], "BAR")
     assert latest["timestamp"] == rfc3339(bars[-1].close_time)
 
-    page = await get(rest, "/api/market/bars", symbol=symbol, limit=25)
+    page = await get(rest, "/api/market/bars", symbol=peso_pair, limit=25)
     assert page.keys() == {"bars", "count", "next_page_token"}
     listed = page["bars"]
     while page["next_page_token"]:
-        page = await get(rest, "/api/market/bars", symbol=symbol, limit=25, page_token=page["next_page_token"])
+        page = await get(rest, "/api/market/bars", symbol=peso_pair, limit=25, page_token=page["next_page_token"])
         listed += page["bars"]
     assert listed == [as_json(bar) for bar in reversed(bars)]
     hour = await get(
-        rest, "/api/market/bars", symbol=symbol, start_date="2024-03-04T14:00:00Z", end_date="2024-03-04T15:00:00Z"
+        rest, "/api/market/bars", symbol=peso_pair, start_date="2024-03-04T14:00:00Z", end_date="2024-03-04T15:00:00Z"
     )
     assert hour["bars"] == [as_json(bar) for bar in reversed(bars[12:24])]
 

@@ -23,6 +23,7 @@ from tradingsignals_server.application.decision.requests import Quote
 from tradingsignals_server.application.ports import CarriedState, LogEntry, Shadowed
 from tradingsignals_server.application.streams.broadcast import Filter
 from tradingsignals_server.domain.bars import Bar
+from tradingsignals_server.domain.costs import Charge, Charges
 from tradingsignals_server.domain.errors import BarConflict, ServiceError, StorageUnavailable
 from tradingsignals_server.domain.events import Disposition, Event, Receipt
 from tradingsignals_server.domain.risk import RiskRules, Sizing
@@ -31,7 +32,11 @@ from tradingsignals_server.rpc.convert import encode
 from .conftest import Storage
 
 RULES = RiskRules(
-    confidence_threshold=0.5, sizing=Sizing.KELLY, trailing_stop_atr=1.5, spread=0.1, commission_pct=0.001
+    confidence_threshold=0.5,
+    sizing=Sizing.KELLY,
+    trailing_stop_atr=1.5,
+    spread=Charges.flat(0.1),
+    commission=Charges(Charge(0.1, in_bp=True)),
 )
 """Rules that look at everything a symbol's state holds, the tally of past trades included."""
 

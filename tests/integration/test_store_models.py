@@ -91,9 +91,9 @@ class TestShadows:
         ]
         await store.commit([update(1)], NOW, shadowed=[Shadowed("s1@", one) for one in shadowed])
         found = await store.load_symbol("USDCOP", 1, "v1@", "s1@")
-        assert (found.live.position, list(found.live.closed_pnl_pct)) == (None, [])
+        assert (found.live.position, list(found.live.closed)) == (None, [])
         assert found.shadow is not None
-        assert (found.shadow.position, list(found.shadow.closed_pnl_pct)) == (other, [3.0])
+        assert (found.shadow.position, [pnl_pct for _, pnl_pct in found.shadow.closed]) == (other, [3.0])
         assert (await store.load_symbol("USDCOP", 1, "v1@", "s2@")).shadow is not None
         assert await store.symbols_with_open_positions() == []
         assert (await store.statistics()).positions.opened == 0

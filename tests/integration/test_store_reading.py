@@ -122,7 +122,7 @@ class TestWhatTheEngineReads:
         await store.commit([made, held], NOW)
 
         found = await store.load_symbol("USDCOP", 1, "v1@", None)
-        assert list(found.live.closed_pnl_pct) == pytest.approx([0.0, -3.0, 1.0, 3.0])
+        assert [pnl_pct for _, pnl_pct in found.live.closed] == pytest.approx([0.0, -3.0, 1.0, 3.0])
         assert found.live.position == held
 
     async def test_bars_are_found_by_symbol_and_time(self, store: PostgresStore) -> None:

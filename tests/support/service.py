@@ -39,6 +39,7 @@ class RunningService:
             "FEED": "push",
             "LOG_LEVEL": "WARNING",
             "MODEL_PATH": "placeholder",
+            "SPREAD": "0",
             **settings,
         }
         self._life: _Life | None = None

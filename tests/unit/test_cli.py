@@ -207,7 +207,7 @@ def test_a_wrong_call_is_explained(words: tuple[str, ...], said: str) -> None:
 def test_config_prints_what_holds_now() -> None:
     result = run("config", SPREAD="0.4")
     assert result.exit_code == 0
-    assert "* SPREAD=0.4\n" in result.stdout
+    assert "* SPREAD=*=0.4\n" in result.stdout
     assert "  GRPC_PORT=50051\n" in result.stdout
 
 

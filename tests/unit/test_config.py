@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import fields
-from datetime import date
+from datetime import date, timedelta
 from pathlib import Path
 from urllib.parse import parse_qs, unquote, urlsplit
 
@@ -14,6 +14,7 @@ from pydantic import ValidationError
 from tradingsignals_server.commands import config as command
 from tradingsignals_server.config import FeedKind, InvalidSettings, LogFormat, Settings
 from tradingsignals_server.domain.calendar import CalendarChoice
+from tradingsignals_server.domain.costs import Charge, Charges
 from tradingsignals_server.domain.risk import RiskRules, Sizing
 
 Setter = Callable[..., None]
@@ -55,14 +56,19 @@ def test_defaults_are_those_of_the_design() -> None:
         min_risk_reward=1.5,
         atr_multiplier_sl=2.0,
         atr_multiplier_tp=3.0,
-        sizing=Sizing.CONFIDENCE,
+        sizing=Sizing.FIXED,
         position_size_pct=0.02,
         max_position_size_pct=0.05,
+        spread=Charges(Charge(2.0, in_bp=True)),
+        max_bar_age=timedelta(minutes=15),
+        max_price_jump=0.5,
     )
 
 
-def test_the_domain_has_the_same_defaults() -> None:
-    assert Settings.from_env().risk_rules == RiskRules()
+def test_the_domain_has_the_same_defaults_but_for_costs() -> None:
+    """A trade costs something, unless it is a test's."""
+    rules = Settings.from_env().risk_rules
+    assert rules == RiskRules(spread=rules.spread)
 
 
 def test_every_rule_of_risk_can_be_set(environment: Setter) -> None:
@@ -79,15 +85,18 @@ def test_every_rule_of_risk_can_be_set(environment: Setter) -> None:
         "TRAILING_STOP_ATR": 1.0,
         "MAX_HOLDING_BARS": 12,
         "CLOSE_AT_SESSION_END": False,
-        "SPREAD": 0.4,
-        "COMMISSION_PCT": 0.01,
+        "SPREAD": "USDCOP=1,*=0.4",
+        "COMMISSION": "EURUSD=1bp,*=0",
         "INITIAL_EQUITY": 5000.0,
+        "MAX_BAR_AGE": "0:10:00",
+        "MAX_PRICE_JUMP": 0.2,
     }
-    environment(**{name: str(value) for name, value in values.items()})
+    environment(**{name: str(value) for name, value in values.items()} | {"MAX_BAR_AGE": "600"})
     rules = Settings.from_env().risk_rules
     for field in fields(RiskRules):
         name = "POSITION_SIZING" if field.name == "sizing" else field.name.upper()
-        assert getattr(rules, field.name) == values.pop(name), field.name
+        value = getattr(rules, field.name)
+        assert (str(value) if isinstance(value, Charges | timedelta) else value) == values.pop(name), field.name
     assert values == {}
 
 
@@ -99,7 +108,7 @@ def test_the_environment_wins_over_the_file_and_the_command_line_over_both(envir
     assert Settings.from_env().grpc_port == 1
     environment(GRPC_PORT="2", PATH_OF_NOTHING="x")
     settings = Settings.from_env()
-    assert (settings.grpc_port, settings.spread, settings.log_level) == (2, 0.5, "WARNING")
+    assert (settings.grpc_port, str(settings.spread), settings.log_level) == (2, "*=0.5", "WARNING")
     assert Settings.from_env(grpc_port=3).grpc_port == 3
     assert Settings.from_env(grpc_port=None).grpc_port == 2
 
@@ -193,6 +202,17 @@ IMPOSSIBLE = [
     ("MAX_HOLDING_BARS", "2.5"),
     ("CLOSE_AT_SESSION_END", "perhaps"),
     ("SPREAD", "-0.1"),
+    ("SPREAD", "USDCOP"),
+    ("SPREAD", "USDCOP=1,USD/COP=2"),
+    ("SPREAD", "*=1pip"),
+    ("SPREAD", "BRK.B=1pip"),
+    ("SPREAD", "1001bp"),
+    ("SPREAD", "!=1"),
+    ("COMMISSION", "1%"),
+    ("MAX_BAR_AGE", "-1"),
+    ("MAX_PRICE_JUMP", "nan"),
+    ("TRAILING_STOP_ATR", "1e4"),
+    ("INITIAL_EQUITY", "1e16"),
     ("COMMISSION_PCT", "-1"),
     ("INITIAL_EQUITY", "0"),
     ("LOG_LEVEL", "LOUD"),
@@ -220,7 +240,7 @@ def test_every_impossible_value_is_named_in_the_one_line(environment: Setter) ->
         "FEED=pigeon: must be simulate, replay or push",
         "SIMULATE_START=soon: must be a date such as 2020-01-02",
         "CLOSE_AT_SESSION_END=perhaps: must be true or false",
-        "SPREAD=nan: must be a finite number >= 0",
+        "SPREAD=nan: 'nan' must be a number, in price, or one with bp or pip, such as 1.0, 2bp or 0.9pip",
     ]
 
 

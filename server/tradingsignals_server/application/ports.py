@@ -142,12 +142,13 @@ class CarriedState:
 class StoredBook:
     """What is stored of one policy's trading in one symbol.
 
-    closed_pnl_pct: profit and loss of every closed position in percent, in the order of closing.
+    closed: when each of the last KELLY_WINDOW closed positions ended, and its profit and loss in percent; in the order
+    of closing.
     carried: the recurrent state, None if there is none.
     """
 
     position: Position | None
-    closed_pnl_pct: Sequence[float]
+    closed: Sequence[tuple[datetime, float]]
     carried: CarriedState | None
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 from google.protobuf.timestamp_pb2 import Timestamp
@@ -111,14 +112,14 @@ def _opening_row(position: Position) -> _Row:
 
 
 def _closing_row(position: Position) -> _Row:
-    pnl, reason = position.current_pnl + 0.0, Position.ExitReason.Name(position.exit_reason).lower().replace("_", " ")
+    pnl, reason = position.current_pnl, Position.ExitReason.Name(position.exit_reason).lower().replace("_", " ")
     return _Row(
         _minute(position.exit_time),
         position.symbol,
         "PROFIT" if pnl > 0 else "LOSS" if pnl < 0 else "EVEN",
         f"{_side(position).lower()} closed at {_price(position.exit_price)} by {reason}: "
-        f"{pnl:+,.2f}, {position.current_pnl_pct:+.2f}%, {position.r_multiple:+.2f} R, "
-        f"{position.current_pnl_account:+,.2f} on the account",
+        f"{_signed(pnl, _decimals(position.entry_price))}, {_signed(position.current_pnl_pct)}%, "
+        f"{_signed(position.r_multiple)} R, {_signed(position.current_pnl_account)} on the account",
         entry=_price(position.entry_price),
     )
 
@@ -132,5 +133,17 @@ def _side(position: Position) -> str:
 
 
 def _price(price: float) -> str:
-    """To the cent from 100 on, to five decimals below, as such pairs are quoted."""
-    return f"{price:,.2f}" if price >= 100.0 else f"{price:.5f}"
+    """A price with as many decimals as prices of its size are quoted with."""
+    return f"{price:,.{_decimals(price)}f}"
+
+
+def _decimals(price: float) -> int:
+    """2 from 100 on, 5 from 0.1 on, and below that as many as show five digits that count."""
+    if price >= 100.0:
+        return 2
+    return max(5, 4 - math.floor(math.log10(price)))
+
+
+def _signed(value: float, decimals: int = 2) -> str:
+    """A number with its sign, which what rounds to 0 does not have: +0.00."""
+    return f"{round(value, decimals) + 0.0:+,.{decimals}f}"

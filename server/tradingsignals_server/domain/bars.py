@@ -27,20 +27,27 @@ SPARSE_SHARE = 0.25
 """Bars of a thinly traded symbol have holes: they are five-minute bars all the same if five minutes are at least this
 many times as frequent as the most common spacing."""
 
-_SYMBOL = re.compile(r"[A-Z0-9][A-Z0-9._-]{1,19}")
-_PAIR = re.compile(r"([A-Z]{3})/([A-Z]{3})")
+_SYMBOL = re.compile(r"[A-Z0-9][A-Z0-9._-]{0,19}")
+_PAIR = re.compile(r"([A-Z]{3,5})[/_-]([A-Z]{3,5})")
+_SLASH = re.compile(r"(?<=[A-Z0-9])/(?=[A-Z0-9])")
 
 
 def parse_symbol(text: str, *, field: str = "symbol") -> str:
-    """The symbol in its normal form: "USD/COP" becomes "USDCOP", "USDCOP" stays.
+    """The symbol in its normal form, by three rules:
+
+    Letters are upper case: "usdcop" becomes "USDCOP". A pair, two words of three to five letters parted by '/', '-' or
+    '_', is written without the mark: "USD/COP", "USD-COP" and "usd_cop" become "USDCOP", "BTC/USDT" becomes "BTCUSDT".
+    Any other single '/' is a '.': "BRK/B" becomes "BRK.B".
 
     Raises:
-        InvalidRequest: `text` is not two to twenty of A-Z, 0-9, '.', '_', '-', nor a pair with a slash.
+        InvalidRequest: the normal form is not one to twenty of A-Z, 0-9, '.', '_', '-', of which the first is a letter
+            or a digit.
     """
-    pair = _PAIR.fullmatch(text)
-    symbol = text if pair is None else pair[1] + pair[2]
+    symbol = text.upper() if text.isascii() else text
+    pair = _PAIR.fullmatch(symbol)
+    symbol = _SLASH.sub(".", symbol, count=1) if pair is None else pair[1] + pair[2]
     if not _SYMBOL.fullmatch(symbol):
-        raise InvalidRequest.field(field, "must be two to twenty of A-Z, 0-9, '.', '_', '-', such as USDCOP")
+        raise InvalidRequest.field(field, "must be one to twenty of A-Z, 0-9, '.', '_', '-', '/', such as USDCOP")
     return symbol
 
 
@@ -92,6 +99,11 @@ class Bar:
             and self.close == other.close
             and self.volume == other.volume
         )
+
+
+def is_jump(price: float, last: float, limit: float) -> bool:
+    """True if `price` is more than `limit`, a fraction, above `last`, or as far below by factor. 0 is no limit."""
+    return limit > 0.0 and not last / (1.0 + limit) <= price <= last * (1.0 + limit)
 
 
 def require_closed(bar: Bar, now: datetime, tolerance: timedelta = timedelta(seconds=5)) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, date, datetime, time, timedelta, timezone
 from enum import StrEnum
 from functools import cache
@@ -102,13 +103,28 @@ class AlwaysOpenCalendar:
         return (bar_time.hour * 3600 + bar_time.minute * 60) // BAR_SECONDS
 
 
+_PESO_PAIR = re.compile(r"[A-Z]{3}COP")
+
 _BOGOTA = BogotaCalendar()
 _ALWAYS = AlwaysOpenCalendar()
 
 
+def trading_time(calendar: SessionCalendar, start: datetime, end: datetime, enough: timedelta) -> timedelta:
+    """How much of the time from `start` to `end` lies within sessions; counting stops beyond `enough`."""
+    total, day = timedelta(), start.date() - timedelta(days=1)  # a session's day may differ by one from the day in UTC
+    while day <= end.date() + timedelta(days=1) and total <= enough:
+        if bars := calendar.bars_of(day):
+            total += max(timedelta(), min(end, bars[-1] + BAR_INTERVAL) - max(start, bars[0]))
+        day += timedelta(days=1)
+    return total
+
+
 def calendar_for(symbol: str, choice: CalendarChoice = CalendarChoice.AUTO) -> SessionCalendar:
-    """The calendar of `symbol`: with AUTO, Bogota's for pairs with the Colombian peso, else round the clock."""
-    if choice is CalendarChoice.BOGOTA or (choice is CalendarChoice.AUTO and symbol.endswith("COP")):
+    """The calendar of `symbol`, in its normal form: with AUTO, Bogota's for pairs quoted in the Colombian peso.
+
+    Every other symbol trades round the clock.
+    """
+    if choice is CalendarChoice.BOGOTA or (choice is CalendarChoice.AUTO and _PESO_PAIR.fullmatch(symbol)):
         return _BOGOTA
     return _ALWAYS
 

@@ -3,7 +3,8 @@
 ServiceError
 ├── InvalidRequest              a field is out of bounds, malformed or missing
 │   ├── InvalidPageToken
-│   └── InvalidBar              a bar's prices contradict each other, or its time cannot be
+│   ├── InvalidBar              a bar's prices contradict each other, or its time cannot be
+│   └── PriceJump               a price is too far from the last one known of the symbol
 ├── MalformedMessage            what was sent is no message of the method
 ├── NotFound
 │   ├── SignalNotFound
@@ -97,6 +98,18 @@ class InvalidBar(InvalidRequest):
         """The same error with each field's path below `path`."""
         return InvalidBar(
             [FieldViolation(f"{path}.{v.field}", v.description) for v in self.violations], **self.metadata
+        )
+
+
+class PriceJump(InvalidRequest):
+    """A price is further from the last one known of the symbol than MAX_PRICE_JUMP allows."""
+
+    reason = "PRICE_JUMP"
+
+    def __init__(self, fields: Sequence[str], symbol: str, last_price: float, limit: float) -> None:
+        description = f"is more than {limit:.0%} away from the last price of {symbol}, which is {last_price:g}"
+        super().__init__(
+            [FieldViolation(field, description) for field in fields], symbol=symbol, last_price=f"{last_price:g}"
         )
 
 

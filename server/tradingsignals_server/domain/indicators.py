@@ -15,17 +15,28 @@ WARM_BARS = 50
 
 VOLATILITY_BARS = 20
 
+ROUNDING = 1e-10
+"""Differences of prices that are smaller beside the price come from rounding: no market quotes so many digits."""
+
+
+def side_of(difference: float, price: float) -> int:
+    """The sign of a difference between prices or averages about `price`; 0 if it is no more than rounding."""
+    if abs(difference) <= ROUNDING * price:
+        return 0
+    return 1 if difference > 0.0 else -1
+
 
 @dataclass(frozen=True, slots=True)
 class Indicators:
-    """Indicators at the newest bar of a window; None where too few bars are known. Prices in quote currency.
+    """Indicators at the newest bar of a window; None where too few bars are known, and where prices that do not move
+    leave nothing to measure. Prices in quote currency.
 
-    rsi: Wilder's relative strength index of 14 bars, 0..100.
+    rsi: Wilder's relative strength index of 14 bars, 0..100; None if no close of the window differs from another.
     macd, macd_signal, macd_histogram: EMA 12 less EMA 26, its EMA 9, and their difference.
     macd_histogram_before: macd_histogram one bar earlier; a cross is a change of its sign.
-    bb_upper, bb_middle, bb_lower: mean of 20 closes, and two standard deviations either side.
+    bb_upper, bb_middle, bb_lower: mean of 20 closes, and two standard deviations either side; None if they are one.
     ema_20, ema_50: exponential moving averages, started from the simple mean, as TA-Lib does.
-    atr: Wilder's average true range of 14 bars.
+    atr: Wilder's average true range of 14 bars, > 0; None if there is no range.
     volatility: standard deviation (population) of the last 20 log returns, as a fraction for one bar.
     window_volatility: the same over all log returns of the window, once it is warm.
     """
@@ -48,19 +59,23 @@ class Indicators:
 def indicators_of(window: Window) -> Indicators:
     """Indicators over exactly the bars of `window`. They agree with TA-Lib on the same arrays to the last digit.
 
-    A window of WARM_BARS or more has them all.
+    A window of WARM_BARS or more has them all, if its prices move.
     """
     bars = len(window)
     if bars < 15:
         return Indicators()
     close = window.close
-    found = {
-        "rsi": float(talib.RSI(close, 14)[-1]),
-        "atr": float(talib.ATR(window.high, window.low, close, 14)[-1]),
-    }
+    price = float(close[-1])
+    found: dict[str, float] = {}
+    if side_of(float(close.max() - close.min()), price):
+        found["rsi"] = float(talib.RSI(close, 14)[-1])
+    atr = float(talib.ATR(window.high, window.low, close, 14)[-1])
+    if side_of(atr, price):
+        found["atr"] = atr
     if bars >= 20:
-        upper, middle, lower = talib.BBANDS(close, 20, 2.0, 2.0)
-        found["bb_upper"], found["bb_middle"], found["bb_lower"] = float(upper[-1]), float(middle[-1]), float(lower[-1])
+        upper, middle, lower = (float(band[-1]) for band in talib.BBANDS(close, 20, 2.0, 2.0))
+        if side_of(upper - lower, price):
+            found["bb_upper"], found["bb_middle"], found["bb_lower"] = upper, middle, lower
         found["ema_20"] = float(talib.EMA(close, 20)[-1])
     if bars > VOLATILITY_BARS:
         returns = np.diff(np.log(close))

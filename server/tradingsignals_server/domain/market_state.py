@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .indicators import Indicators
+from .indicators import ROUNDING, Indicators
 from .signals import MarketRegime, TrendDirection
 
 VOLATILE_RATIO = 1.5
@@ -10,7 +10,10 @@ VOLATILE_RATIO = 1.5
 
 
 def trend_direction(indicators: Indicators) -> TrendDirection | None:
-    """UP or DOWN if EMA 20 is above or below EMA 50 by more than a tenth of the ATR; None without them."""
+    """UP or DOWN if EMA 20 is above or below EMA 50 by more than a tenth of the ATR; None without them.
+
+    A market that does not move has no ATR, and so no trend and no regime.
+    """
     if indicators.ema_20 is None or indicators.ema_50 is None or indicators.atr is None:
         return None
     spread = indicators.ema_20 - indicators.ema_50
@@ -27,7 +30,7 @@ def market_regime(indicators: Indicators) -> MarketRegime | None:
     if (
         known.volatility is not None
         and known.window_volatility is not None
-        and known.volatility > VOLATILE_RATIO * known.window_volatility
+        and known.volatility > max(VOLATILE_RATIO * known.window_volatility, ROUNDING)
     ):
         return MarketRegime.VOLATILE
     return MarketRegime.TRENDING if abs(known.ema_20 - known.ema_50) > known.atr else MarketRegime.RANGING

@@ -1,4 +1,20 @@
-"""Positions: opened by a signal, marked by each later bar, closed by one rule, with profit and loss net of costs."""
+"""Positions: opened by a signal, marked by each later bar, closed by one rule, with profit and loss net of costs.
+
+What is known of the order of prices within a bar, and how each rule uses it:
+
+- The open is the first price and the close is the last. The order of high and low is not known, so one bar never proves
+  that one of them came before the other.
+- A bar that closed at or before the entry says nothing about the position: it never changes it. A bar signal that was
+  decided at or before the entry does not act on it either.
+- A bar that contains the entry is used only against the position: its open fills nothing, its extremes can reach the
+  stop, and of its prices only the close can be in the position's favor.
+- In every other bar the open comes first: a stop that it is at or beyond fills at the open, a target that it is at or
+  beyond fills at the target.
+- A bar that touches stop and target is counted as stopped.
+- The stop that a bar is checked against is the one from before the bar. If an extreme of the bar trails the stop to its
+  close or past it, the stop was passed after that extreme, because the close is the last price: it fills there.
+- An exit is never earlier than its entry.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +25,7 @@ from typing import Any
 from uuid import NAMESPACE_URL, UUID, uuid5
 
 from .bars import Bar
+from .costs import round_trip
 from .risk import RiskRules
 from .signals import Action, Signal
 
@@ -112,78 +129,96 @@ def after_bar(
 ) -> Position:
     """The position after one later bar: closed if a rule ends it within the bar, else marked to its close.
 
-    Rules, the first that holds: the market opened at or beyond the stop (fills at the open, which is the worse of the
-    two); it opened at or beyond the target (fills at the target: a limit order is never counted on to get a better
-    price than its own); the session it belongs to is over without a closing bar (fills at the open); the stop was
-    touched (the stop counts even if the target was touched too); the target was touched; the time limit; the last bar
-    of the session.
-
-    Of a bar that began before the entry the order of prices is not known. In doubt it counts against the position: its
-    open fills nothing, its extremes can stop the position, and only its close can be in its favor.
+    A bar that closed at or before the entry changes nothing. Else the first rule that holds ends the position: the
+    market opened at or beyond the stop (fills at the open, which is the worse of the two); it opened at or beyond the
+    target (fills at the target: a limit order is never counted on to get a better price than its own); the session it
+    belongs to is over without a closing bar (fills at the open); the stop was touched (the stop counts even if the
+    target was touched too); the target was touched; the bar trailed the stop to its close or past it (fills at the
+    trailed stop); the time limit; the last bar of the session. The module's docstring says what is known of the order
+    of prices within a bar.
 
     `session_day` is the session of the bar, None outside every session.
     """
-    bars_held = position.bars_held + 1
-    fill = _fill_within(position, bar, rules, bars_held, session_day=session_day, last_of_session=last_of_session)
+    if bar.close_time <= position.entry_time:
+        return position
+    position = replace(position, bars_held=position.bars_held + 1)
+    fill = _fill_at_open(position, bar, rules, session_day) or _fill_at_level(position, bar)
     if fill is not None:
-        return close(position, fill, rules, bars_held=bars_held)
-    side = position.action.direction
-    best, worst = _extremes_since_entry(position, bar)
-    in_favor = max(position.max_favorable_excursion, side * (best - position.entry_price))
-    return replace(
-        position,
-        **_value(position, bar.close, rules),
-        bars_held=bars_held,
-        stop_loss=_trailed_stop(position, in_favor),
-        max_favorable_excursion=in_favor,
-        max_adverse_excursion=max(position.max_adverse_excursion, side * (position.entry_price - worst)),
-        session_day=position.session_day or session_day,
-    )
+        return close(position, fill, rules)
+    trailed = _trailed(position, bar)
+    fill = _fill_at_trailed_stop(trailed, bar)
+    if fill is not None:
+        return close(trailed, fill, rules)
+    fill = _fill_at_close(position, bar, rules, last_of_session=last_of_session)
+    if fill is not None:
+        return close(position, fill, rules)
+    return _marked(trailed, bar, rules, session_day)
 
 
-def close(position: Position, fill: Exit, rules: RiskRules, *, bars_held: int | None = None) -> Position:
+def close(position: Position, fill: Exit, rules: RiskRules) -> Position:
     """The position ended by `fill`.
 
     Of the exit bar only the fill itself counts towards the excursions, because the order of prices within it is not
-    known.
+    known. The exception is a stop that the bar itself has trailed: the price that it follows came before the fill.
+
+    Raises:
+        ValueError: the fill is earlier than the entry.
     """
+    if fill.time < position.entry_time:
+        raise ValueError(f"a position of {position.entry_time.isoformat()} cannot end at {fill.time.isoformat()}")
     side = position.action.direction
     move = side * (fill.price - position.entry_price)
     return replace(
         position,
         **_value(position, fill.price, rules),
-        bars_held=position.bars_held if bars_held is None else bars_held,
         max_favorable_excursion=max(position.max_favorable_excursion, move),
         max_adverse_excursion=max(position.max_adverse_excursion, -move),
         exit=fill,
     )
 
 
-def _fill_within(
-    position: Position,
-    bar: Bar,
-    rules: RiskRules,
-    bars_held: int,
-    *,
-    session_day: date | None,
-    last_of_session: bool,
-) -> Exit | None:
+def _stop_reason(position: Position) -> ExitReason:
+    return ExitReason.STOP_LOSS if position.stop_loss == position.initial_stop_loss else ExitReason.TRAILING_STOP
+
+
+def _fill_at_open(position: Position, bar: Bar, rules: RiskRules, session_day: date | None) -> Exit | None:
+    """The first price of a bar that begins at or after the entry."""
     side = position.action.direction
-    stop, target = position.stop_loss, position.take_profit
-    stop_reason = ExitReason.STOP_LOSS if stop == position.initial_stop_loss else ExitReason.TRAILING_STOP
+    if _entered_within(position, bar):
+        return None
+    if side * (bar.open - position.stop_loss) <= 0.0:
+        return Exit(bar.time, bar.open, _stop_reason(position))
+    if side * (bar.open - position.take_profit) >= 0.0:
+        return Exit(bar.time, position.take_profit, ExitReason.TAKE_PROFIT)
+    if rules.close_at_session_end and position.session_day is not None and session_day != position.session_day:
+        return Exit(bar.time, bar.open, ExitReason.SESSION_END)
+    return None
+
+
+def _fill_at_level(position: Position, bar: Bar) -> Exit | None:
+    """The levels that stood before the bar, the stop first."""
+    side = position.action.direction
     in_favor, against = _extremes_since_entry(position, bar)
-    if not _entered_within(position, bar):
-        if side * (bar.open - stop) <= 0.0:
-            return Exit(bar.time, bar.open, stop_reason)
-        if side * (bar.open - target) >= 0.0:
-            return Exit(bar.time, target, ExitReason.TAKE_PROFIT)
-        if rules.close_at_session_end and position.session_day is not None and session_day != position.session_day:
-            return Exit(bar.time, bar.open, ExitReason.SESSION_END)
-    if side * (against - stop) <= 0.0:
-        return Exit(bar.close_time, stop, stop_reason)
-    if side * (in_favor - target) >= 0.0:
-        return Exit(bar.close_time, target, ExitReason.TAKE_PROFIT)
-    if rules.max_holding_bars and bars_held >= rules.max_holding_bars:
+    if side * (against - position.stop_loss) <= 0.0:
+        return Exit(bar.close_time, position.stop_loss, _stop_reason(position))
+    if side * (in_favor - position.take_profit) >= 0.0:
+        return Exit(bar.close_time, position.take_profit, ExitReason.TAKE_PROFIT)
+    return None
+
+
+def _fill_at_trailed_stop(trailed: Position, bar: Bar) -> Exit | None:
+    """The stop as `bar` has trailed it, if the close is at or beyond it."""
+    side, stop = trailed.action.direction, trailed.stop_loss
+    if side * (bar.close - stop) > 0.0:
+        return None
+    # A bar that lies wholly beyond a stop trailed to less than the first stop never traded at that stop.
+    passed = _entered_within(trailed, bar) or bar.low <= stop <= bar.high
+    return Exit(bar.close_time, stop if passed else bar.open, ExitReason.TRAILING_STOP)
+
+
+def _fill_at_close(position: Position, bar: Bar, rules: RiskRules, *, last_of_session: bool) -> Exit | None:
+    """The last price of the bar."""
+    if rules.max_holding_bars and position.bars_held >= rules.max_holding_bars:
         return Exit(bar.close_time, bar.close, ExitReason.TIME_LIMIT)
     if rules.close_at_session_end and last_of_session:
         return Exit(bar.close_time, bar.close, ExitReason.SESSION_END)
@@ -200,19 +235,35 @@ def _extremes_since_entry(position: Position, bar: Bar) -> tuple[float, float]:
     return (bar.close if _entered_within(position, bar) else best), worst
 
 
-def _trailed_stop(position: Position, in_favor: float) -> float:
-    """Where the stop stands once the best price is `in_favor` away from the entry; it never moves back."""
-    if position.trail_distance is None:
-        return position.stop_loss
+def _trailed(position: Position, bar: Bar) -> Position:
+    """The position with the best price of `bar`, and its stop as far behind that as it follows; it never moves back."""
     side = position.action.direction
-    follows = position.entry_price + side * (in_favor - position.trail_distance)
-    return follows if side * (follows - position.stop_loss) > 0.0 else position.stop_loss
+    best, _ = _extremes_since_entry(position, bar)
+    in_favor = max(position.max_favorable_excursion, side * (best - position.entry_price))
+    stop = position.stop_loss
+    if position.trail_distance is not None:
+        follows = position.entry_price + side * (in_favor - position.trail_distance)
+        stop = follows if side * (follows - stop) > 0.0 else stop
+    return replace(position, stop_loss=stop, max_favorable_excursion=in_favor)
+
+
+def _marked(position: Position, bar: Bar, rules: RiskRules, session_day: date | None) -> Position:
+    """The position at the close of a bar that did not end it."""
+    _, worst = _extremes_since_entry(position, bar)
+    against = position.action.direction * (position.entry_price - worst)
+    return replace(
+        position,
+        **_value(position, bar.close, rules),
+        max_adverse_excursion=max(position.max_adverse_excursion, against),
+        session_day=position.session_day or session_day,
+    )
 
 
 def _value(position: Position, price: float, rules: RiskRules) -> dict[str, Any]:
     """What the position is worth at `price`: profit and loss net of the spread and of both sides' commission."""
     entry = position.entry_price
-    costs = rules.spread + rules.commission_pct / 100.0 * (entry + price)
+    spread, commission = rules.spread.of(position.symbol), rules.commission.of(position.symbol)
+    costs = round_trip(spread, commission, entry, price)
     # Adding 0 turns the -0.0 of a short closed at its entry into 0.0.
     pnl = position.action.direction * (price - entry) - costs + 0.0
     pnl_pct = 100.0 * pnl / entry

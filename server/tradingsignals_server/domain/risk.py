@@ -2,15 +2,27 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from enum import StrEnum
+from operator import itemgetter
+from statistics import fmean
 
-from .indicators import Indicators
-from .signals import Action, Decision, Probabilities
+from .bars import BAR_INTERVAL, price_problem
+from .costs import NO_CHARGES, Charges
+from .indicators import Indicators, side_of
+from .signals import Action, Decision, Probabilities, reached_from
 
 KELLY_MINIMUM_TRADES = 20
 """Closed positions before Kelly's fraction is trusted; until then POSITION_SIZE_PCT is taken."""
+
+KELLY_WINDOW = 100
+"""Closed positions that Kelly's fraction looks back on at most."""
+
+KELLY_MEMORY = timedelta(days=30)
+"""How far back it looks. A fraction of 0 opens nothing, so it is only time that can end it."""
 
 RSI_OVERSOLD = 30.0
 RSI_OVERBOUGHT = 70.0
@@ -29,15 +41,16 @@ class Sizing(StrEnum):
 class RiskRules:
     """The rules of the desk.
 
-    Fractions are of equity, 0..1; distances in ATR; `spread` in price; `commission_pct` in percent of the price. They
-    are checked where they are read (config.Settings) and mean what the settings of the same name mean.
+    Fractions are of equity, 0..1; distances in ATR; `max_bar_age` is trading time, `max_price_jump` a fraction of the
+    last price, and 0 is no limit of either. They are checked where they are read (config.Settings) and mean what the
+    settings of the same name mean.
     """
 
     confidence_threshold: float = 0.65
     min_risk_reward: float = 1.5
     atr_multiplier_sl: float = 2.0
     atr_multiplier_tp: float = 3.0
-    sizing: Sizing = Sizing.CONFIDENCE
+    sizing: Sizing = Sizing.FIXED
     position_size_pct: float = 0.02
     max_position_size_pct: float = 0.05
     risk_per_trade_pct: float = 0.001
@@ -45,9 +58,11 @@ class RiskRules:
     trailing_stop_atr: float = 0.0
     max_holding_bars: int = 0
     close_at_session_end: bool = True
-    spread: float = 0.0
-    commission_pct: float = 0.0
+    spread: Charges = NO_CHARGES
+    commission: Charges = NO_CHARGES
     initial_equity: float = 100_000.0
+    max_bar_age: timedelta = 3 * BAR_INTERVAL
+    max_price_jump: float = 0.5
 
     @property
     def risk_reward_ratio(self) -> float:
@@ -57,37 +72,38 @@ class RiskRules:
 
 @dataclass(frozen=True, slots=True)
 class TradeTally:
-    """What Kelly's formula needs of a symbol's closed positions: how many won and lost, and how much, in percent."""
+    """What Kelly's formula needs of a symbol's closed positions: when each ended and what it made, in percent.
 
-    wins: int = 0
-    losses: int = 0
-    won_pct: float = 0.0
-    lost_pct: float = 0.0
+    `trades` are the last KELLY_WINDOW of them, the oldest first.
+    """
 
-    def with_trade(self, pnl_pct: float) -> TradeTally:
-        """This tally and one more closed position; one that came out even counts on neither side."""
-        if pnl_pct > 0.0:
-            return TradeTally(self.wins + 1, self.losses, self.won_pct + pnl_pct, self.lost_pct)
-        if pnl_pct < 0.0:
-            return TradeTally(self.wins, self.losses + 1, self.won_pct, self.lost_pct - pnl_pct)
-        return self
+    trades: tuple[tuple[datetime, float], ...] = ()
+
+    def with_trade(self, ended: datetime, pnl_pct: float) -> TradeTally:
+        """This tally and one more closed position."""
+        return TradeTally((*self.trades, (ended, pnl_pct))[-KELLY_WINDOW:])
+
+    def at(self, time: datetime) -> TradeTally:
+        """What of it Kelly's formula remembers at `time`."""
+        first = bisect_left(self.trades, time - KELLY_MEMORY, key=itemgetter(0))
+        return TradeTally(self.trades[first:]) if first else self
 
     def kelly(self) -> float | None:
         """Kelly's fraction W - (1 - W) / R, with W the rate of wins and R the mean win over the mean loss.
 
-        None while there are fewer than KELLY_MINIMUM_TRADES trades. Source: J. L. Kelly, "A New Interpretation of
-        Information Rate", 1956, in its two-outcome form.
+        None while fewer than KELLY_MINIMUM_TRADES trades have won or lost. Source: J. L. Kelly, "A New Interpretation
+        of Information Rate", 1956, in its two-outcome form.
         """
-        trades = self.wins + self.losses
-        if trades < KELLY_MINIMUM_TRADES:
+        won = [pnl_pct for _, pnl_pct in self.trades if pnl_pct > 0.0]
+        lost = [-pnl_pct for _, pnl_pct in self.trades if pnl_pct < 0.0]
+        if len(won) + len(lost) < KELLY_MINIMUM_TRADES:
             return None
-        if not self.wins:
+        if not won:
             return 0.0
-        if not self.losses:
+        if not lost:
             return 1.0
-        win_rate = self.wins / trades
-        payoff = (self.won_pct / self.wins) / (self.lost_pct / self.losses)
-        return win_rate - (1.0 - win_rate) / payoff
+        win_rate = len(won) / (len(won) + len(lost))
+        return win_rate - (1.0 - win_rate) * fmean(lost) / fmean(won)
 
 
 def decide(
@@ -96,7 +112,8 @@ def decide(
     """Turn what the policy says at `price` into a decision.
 
     The most probable action stands if it is sure enough, if its levels can be had, and if they pay enough; else it
-    becomes HOLD, and the reasoning says by which rule. Stop = entry -/+ ATR x atr_multiplier_sl, target = entry +/-
+    becomes HOLD, and the reasoning says by which rule. Its size may be 0, which opens nothing and leaves it as it is;
+    the tally is that of the moment (TradeTally.at). Stop = entry -/+ ATR x atr_multiplier_sl, target = entry +/-
     ATR x atr_multiplier_tp.
     """
     action, confidence = probabilities.choice()
@@ -107,11 +124,10 @@ def decide(
 
     if action is Action.HOLD:
         return hold("Model chose HOLD")
-    if confidence < rules.confidence_threshold:
+    if confidence < reached_from(rules.confidence_threshold):
         return hold(f"{action} at {confidence:.1%} is below the threshold of {rules.confidence_threshold:.1%}: HOLD")
     if not indicators.atr:
-        known = "unknown" if indicators.atr is None else "0"
-        return hold(f"{action} has no levels because the ATR is {known}: HOLD")
+        return hold(f"{action} has no levels because there is no ATR: HOLD")
     ratio = rules.risk_reward_ratio
     # 0.45 over 0.3 is 1.5 on paper, and a little less in binary.
     if ratio < rules.min_risk_reward * (1.0 - 1e-12):
@@ -119,13 +135,11 @@ def decide(
     side = action.direction
     stop_loss = price - side * indicators.atr * rules.atr_multiplier_sl
     take_profit = price + side * indicators.atr * rules.atr_multiplier_tp
-    if stop_loss <= 0.0 or take_profit <= 0.0:
-        return hold(f"{action} would need a level at or below 0: HOLD")
+    if price_problem(min(stop_loss, take_profit)) or price_problem(max(stop_loss, take_profit)):
+        return hold(f"{action} would need a level that cannot be a price: HOLD")
     if side * (price - stop_loss) <= 0.0 or side * (take_profit - price) <= 0.0:
         return hold(f"{action} has no levels because the ATR is too small beside the price: HOLD")
     size = _size(confidence, price, abs(price - stop_loss), rules, tally)
-    if size <= 0.0:
-        return hold(f"Kelly's fraction of the closed positions leaves nothing to take: {action} becomes HOLD")
     return Decision(action, confidence, stop_loss, take_profit, ratio, size, (*why, *_observations(price, indicators)))
 
 
@@ -145,7 +159,7 @@ def _size(confidence: float, price: float, stop_distance: float, rules: RiskRule
 
 
 def _observations(price: float, indicators: Indicators) -> Iterator[str]:
-    """What stands out in the indicators, in sentences."""
+    """What stands out in the indicators, in sentences; what is absent, or no more than rounding, says nothing."""
     known = indicators
     if known.rsi is not None:
         if known.rsi <= RSI_OVERSOLD:
@@ -154,18 +168,28 @@ def _observations(price: float, indicators: Indicators) -> Iterator[str]:
             yield f"RSI overbought ({known.rsi:.1f})"
         else:
             yield f"RSI neutral ({known.rsi:.1f})"
-    if known.macd_histogram is not None:
-        before = known.macd_histogram_before
-        if known.macd_histogram > 0.0:
-            yield "MACD bullish cross" if before is not None and before <= 0.0 else "MACD above its signal line"
-        elif known.macd_histogram < 0.0:
-            yield "MACD bearish cross" if before is not None and before >= 0.0 else "MACD below its signal line"
-    if known.bb_lower is not None and price <= known.bb_lower:
+    yield from _macd(price, indicators)
+    yield from _bands(price, indicators)
+    if known.ema_20 is not None and known.ema_50 is not None and (side := side_of(known.ema_20 - known.ema_50, price)):
+        yield "EMA 20 above EMA 50" if side > 0 else "EMA 20 below EMA 50"
+
+
+def _macd(price: float, known: Indicators) -> Iterator[str]:
+    if known.macd_histogram is None:
+        return
+    side = side_of(known.macd_histogram, price)
+    before = side if known.macd_histogram_before is None else side_of(known.macd_histogram_before, price)
+    if side > 0:
+        yield "MACD above its signal line" if before > 0 else "MACD bullish cross"
+    elif side < 0:
+        yield "MACD below its signal line" if before < 0 else "MACD bearish cross"
+
+
+def _bands(price: float, known: Indicators) -> Iterator[str]:
+    lower, upper = known.bb_lower, known.bb_upper
+    if lower is not None and upper is not None and not side_of(upper - lower, price):
+        return
+    if lower is not None and price <= lower:
         yield "Price at or below the lower Bollinger band"
-    if known.bb_upper is not None and price >= known.bb_upper:
+    if upper is not None and price >= upper:
         yield "Price at or above the upper Bollinger band"
-    if known.ema_20 is not None and known.ema_50 is not None:
-        if known.ema_20 > known.ema_50:
-            yield "EMA 20 above EMA 50"
-        elif known.ema_20 < known.ema_50:
-            yield "EMA 20 below EMA 50"

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from uuid import NAMESPACE_URL, UUID, uuid5
 
+from .bars import BAR_INTERVAL
 from .indicators import Indicators
+
+FLOAT32_PRECISION = 2.0**-24
+"""Relative distance of a number from the float32 that stands for it, at most."""
 
 _NAMESPACE = uuid5(NAMESPACE_URL, "tradingsignals.v1.Signal")
 
@@ -133,6 +137,16 @@ class Signal:
     def action(self) -> Action:
         """The decision's action."""
         return self.decision.action
+
+    @property
+    def bar_age(self) -> timedelta | None:
+        """Time from the close of the newest bar looked at to `timestamp`; None without a bar."""
+        return None if self.bar_time is None else self.timestamp - self.bar_time - BAR_INTERVAL
+
+
+def reached_from(threshold: float) -> float:
+    """The lowest probability that counts as `threshold`: models give float32, in which 0.65 is 0.6499999762."""
+    return threshold * (1.0 - FLOAT32_PRECISION)
 
 
 def bar_signal_id(symbol: str, bar_time: datetime, model: str) -> UUID:

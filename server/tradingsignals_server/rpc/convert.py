@@ -23,6 +23,7 @@ from ..application.decision.trader import Trader
 from ..application.health import Health
 from ..application.ports import ShadowScore, TensorShape
 from ..domain.bars import Bar, parse_symbol, time_violations, value_violations
+from ..domain.costs import EVERY_OTHER
 from ..domain.errors import FieldViolation, InvalidBar, InvalidRequest, ServiceError
 from ..domain.events import Event, MarketUpdate, Receipt
 from ..domain.features import FEATURE_NAMES, FEATURE_SPECIFICATION
@@ -86,6 +87,7 @@ def signal_message(signal: Signal, sequence: int) -> signal_pb2.Signal:
         ),
         origin=_ORIGINS[signal.origin],
         model_failed=signal.model_failed,
+        bar_age_seconds=None if signal.bar_age is None else signal.bar_age.total_seconds(),
     )
 
 
@@ -207,9 +209,21 @@ def statistics_message(found: Statistics, rules: RiskRules, *, model_loaded: boo
             losing_positions=positions.losing,
             win_rate=positions.win_rate,
             total_pnl_account=positions.total_pnl_account,
+            costs=costs_messages(rules),
         ),
         market_data=statistics_pb2.MarketDataStatistics(bars_stored=found.bars_stored, symbols=found.symbols),
     )
+
+
+def costs_messages(rules: RiskRules) -> list[statistics_pb2.TradingCosts]:
+    """What trades are charged, by symbol, every other symbol last."""
+    named = sorted({*rules.spread.by_symbol, *rules.commission.by_symbol})
+    return [
+        statistics_pb2.TradingCosts(
+            symbol=symbol, spread=str(rules.spread.of(symbol)), commission=str(rules.commission.of(symbol))
+        )
+        for symbol in (*named, EVERY_OTHER)
+    ]
 
 
 def model_message(trader: Trader, versions: Sequence[str] = ()) -> model_pb2.Model:

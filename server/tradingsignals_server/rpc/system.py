@@ -7,6 +7,7 @@ from tradingsignals.v1 import system_service_pb2 as pb
 from .. import __version__
 from ..application.health import HealthReporter, Status
 from ..application.streams.broadcast import Broadcast
+from ..domain.risk import RiskRules
 from . import convert
 from .errors import Unhealthy
 
@@ -17,10 +18,11 @@ DESCRIPTION = "Real-time trading signals: bars in, a policy decides, every step 
 class SystemServicer:
     """Tells what this service is and how it is."""
 
-    def __init__(self, health: HealthReporter, broadcast: Broadcast, feed: str) -> None:
+    def __init__(self, health: HealthReporter, broadcast: Broadcast, feed: str, rules: RiskRules) -> None:
         self._health = health
         self._broadcast = broadcast
         self._feed = feed
+        self._rules = rules
 
     async def get_service_info(self, _: pb.GetServiceInfoRequest) -> pb.GetServiceInfoResponse:
         """What this service is."""
@@ -34,6 +36,7 @@ class SystemServicer:
             oldest_sequence=self._broadcast.oldest,
             docs="/docs",
             openapi="/openapi.json",
+            costs=convert.costs_messages(self._rules),
         )
 
     async def get_health(self, _: pb.GetHealthRequest) -> pb.GetHealthResponse:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import AsyncGenerator, AsyncIterable, Callable, Iterable, Sequence, Sized
 from datetime import UTC, datetime
@@ -18,10 +17,10 @@ from tradingsignals.v1.event_pb2 import Event as EventMessage
 from ..application.decision.requests import LOOKBACK_MAXIMUM, LOOKBACK_MINIMUM
 from ..application.streams.broadcast import Filter
 from ..application.streams.replays import Replay
-from ..domain.bars import parse_symbol
+from ..domain.bars import parse_symbol, price_problem
 from ..domain.errors import FieldViolation, InvalidRequest, MalformedMessage
 from ..domain.events import EventKind
-from ..domain.signals import Action
+from ..domain.signals import Action, reached_from
 
 DEFAULT_SYMBOL = "USDCOP"
 DEFAULT_HEARTBEAT_SECONDS = 15
@@ -114,9 +113,9 @@ class Checks:
         return value
 
     def price(self, value: float, field: str) -> float:
-        """A finite number above 0."""
-        if not (math.isfinite(value) and value > 0.0):
-            self.refuse(field, "must be finite and greater than 0")
+        """A price."""
+        if (problem := price_problem(value)) is not None:
+            self.refuse(field, problem)
         return value
 
     def date(self, text: str, field: str) -> datetime | None:
@@ -230,7 +229,7 @@ def _filter(request: FollowRequest, symbols: frozenset[str], checks: Checks) -> 
         return Filter(kinds=frozenset({EventKind.POSITION_UPDATE}), symbols=symbols)
     confidence = None
     if request.HasField("min_confidence"):
-        confidence = checks.probability(request.min_confidence, "min_confidence")
+        confidence = reached_from(checks.probability(request.min_confidence, "min_confidence"))
     if isinstance(request, signal_service_pb2.StreamSignalsRequest):
         actions = _names(request.actions, "actions", checks.action, checks)
         return Filter(frozenset({EventKind.SIGNAL}), symbols, confidence, actions)

@@ -148,7 +148,7 @@ class MemoryStore:
         closed = sorted((held for held in mine if not held.is_open), key=lambda held: held.sequence)
         return StoredBook(
             position=next((held for held in mine if held.is_open), None),
-            closed_pnl_pct=[held.pnl_pct for held in closed],
+            closed=[(held.exit.time, held.pnl_pct) for held in closed if held.exit is not None],
             carried=self.carried.get((symbol, policy, shadow)),
         )
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, fields
+import random
+from dataclasses import asdict, fields, replace
 from datetime import date, timedelta
 from functools import partial
 from itertools import pairwise
@@ -17,9 +18,12 @@ from hypothesis import strategies as st
 
 from tradingsignals_server.domain.bars import BAR_INTERVAL, Bar
 from tradingsignals_server.domain.indicators import WARM_BARS, Indicators, indicators_of
+from tradingsignals_server.domain.market_state import market_regime, trend_direction
+from tradingsignals_server.domain.risk import RiskRules, TradeTally, decide
+from tradingsignals_server.domain.signals import Action
 from tradingsignals_server.domain.window import LOOKBACK_BARS, Window
 
-from ..builders import OPENING, bar, real_bars, walk
+from ..builders import OPENING, SURE, bar, real_bars, walk
 
 FIRST_BARS = {
     "rsi": 15,
@@ -143,11 +147,39 @@ def test_asking_twice_gives_the_same_and_changes_nothing() -> None:
     assert window.prices.tobytes() == prices
 
 
+@given(st.floats(1e-6, 1e9), st.integers(0, 10**6))
+def test_rounding_is_no_market(price: float, seed: int) -> None:
+    """Of prices that differ by no more than rounding nothing is said: no RSI, no band, no cross, no trend."""
+    dice = random.Random(seed)  # no secret hangs on it
+    bars = []
+    for i in range(60):
+        open_, close = (price * (1.0 + dice.uniform(-1.0, 1.0) * 1e-14) for _ in range(2))
+        bars.append(bar(i, open_, close=close))
+    found = indicators_of(Window.of(bars))
+    assert (found.rsi, found.atr, found.bb_upper, found.bb_middle, found.bb_lower) == (None,) * 5
+    assert (trend_direction(found), market_regime(found)) == (None, None)
+    made = decide(SURE[Action.BUY], bars[-1].close, replace(found, atr=price / 100.0), RiskRules(), TradeTally())
+    assert made.reasoning == ("Model confidence: 90.0%",)
+
+
+def test_flat_closes_in_moving_bars_have_a_range_and_nothing_else() -> None:
+    found = indicators_of(Window.of([bar(i, 4000.0, high=4001.0 + i % 3, low=3999.0) for i in range(60)]))
+    assert found.atr is not None
+    assert (found.rsi, found.bb_upper) == (None, None)
+
+
+def test_closes_that_have_stopped_moving_keep_their_rsi() -> None:
+    """Wilder's averages remember the moves before."""
+    bars = [*walk(40), *(bar(one.time, 4000.0) for one in walk(80)[40:])]
+    assert indicators_of(Window.of(bars)).rsi is not None
+
+
 def test_a_market_that_stands_still_has_no_range() -> None:
     still = [Bar("USDCOP", OPENING + i * BAR_INTERVAL, 4000.0, 4000.0, 4000.0, 4000.0) for i in range(60)]
     found = indicators_of(Window.of(still))
-    assert (found.atr, found.macd, found.volatility) == (0.0, 0.0, 0.0)
-    assert found.bb_upper == found.bb_middle == found.bb_lower == found.ema_20 == found.ema_50 == 4000.0
+    assert (found.rsi, found.atr, found.bb_upper, found.bb_middle, found.bb_lower) == (None,) * 5
+    assert (found.macd, found.volatility) == (0.0, 0.0)
+    assert found.ema_20 == found.ema_50 == 4000.0
 
 
 def test_real_bars_of_a_month_one_by_one() -> None:

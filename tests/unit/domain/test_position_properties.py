@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import replace
+from datetime import timedelta
 from itertools import pairwise
 
 from hypothesis import given
@@ -12,11 +13,12 @@ from hypothesis import strategies as st
 
 from tradingsignals_server.domain.bars import Bar
 from tradingsignals_server.domain.calendar import BogotaCalendar
+from tradingsignals_server.domain.costs import NO_CHARGES, Charge, Charges
 from tradingsignals_server.domain.positions import ExitReason, Position, after_bar, open_position
 from tradingsignals_server.domain.risk import RiskRules
 from tradingsignals_server.domain.signals import Action
 
-from ..builders import MONDAY, bar, position, signal
+from ..builders import MONDAY, OPENING, bar, position, signal
 
 CALENDAR = BogotaCalendar()
 
@@ -30,8 +32,8 @@ rules_of_a_desk = st.builds(
     trailing_stop_atr=st.sampled_from([0.0, 0.5, 1.0, 2.5]),
     max_holding_bars=st.sampled_from([0, 0, 1, 3, 10]),
     close_at_session_end=st.booleans(),
-    spread=st.sampled_from([0.0, 0.125]),
-    commission_pct=st.sampled_from([0.0, 0.1]),
+    spread=st.sampled_from([NO_CHARGES, Charges.flat(0.125)]),
+    commission=st.sampled_from([NO_CHARGES, Charges(Charge(10.0, in_bp=True))]),
 )
 
 
@@ -74,8 +76,11 @@ def test_an_exit_is_no_better_than_a_price_the_market_made_at_that_time(
     else:
         assert one.low <= ended.price <= one.high
         assert ended.time == one.close_time or ended.price == one.open
-    if ended.time == one.close_time and ended.reason in {ExitReason.STOP_LOSS, ExitReason.TRAILING_STOP}:
+    if ended.time == one.close_time and ended.reason is ExitReason.STOP_LOSS:
         assert ended.price == before.stop_loss
+    if ended.time == one.close_time and ended.reason is ExitReason.TRAILING_STOP:
+        assert ended.price in {before.stop_loss, lived[-1].stop_loss, one.open}
+        assert side.direction * (ended.price - lived[-1].stop_loss) <= 0.0, "no better than the stop"
 
 
 @given(sides, rules_of_a_desk, bars_after_an_entry())
@@ -91,9 +96,10 @@ def test_a_bar_that_touches_a_level_ends_it(side: Action, rules: RiskRules, bars
 def test_the_figures_agree_with_one_another(side: Action, rules: RiskRules, bars: list[Bar]) -> None:
     for held in life(position(side, rules), bars, rules):
         move = side.direction * (held.current_price - held.entry_price)
-        costs = rules.spread + rules.commission_pct / 100.0 * (held.entry_price + held.current_price)
-        assert held.costs == costs
-        assert held.pnl == move - costs
+        spread, commission = rules.spread.of(held.symbol).amount, rules.commission.of(held.symbol).amount
+        costs = spread + commission / 1e4 * (held.entry_price + held.current_price)
+        assert math.isclose(held.costs, costs, rel_tol=1e-12)
+        assert held.pnl == move - held.costs
         assert math.isclose(held.pnl_pct, 100.0 * held.pnl / held.entry_price, rel_tol=1e-12)
         assert math.isclose(held.r_multiple * 2.0, held.pnl, rel_tol=1e-12)
         assert math.isclose(held.pnl_account, held.pnl_pct / 100.0 * held.position_size * 100_000.0, rel_tol=1e-12)
@@ -138,9 +144,29 @@ def mirrored(one: Bar) -> Bar:
     return bar(one.time, 200.0 - one.open, 200.0 - one.low, 200.0 - one.high, 200.0 - one.close)
 
 
+@given(sides, rules_of_a_desk, bars_after_an_entry())
+def test_the_stop_of_an_open_position_is_behind_the_price(side: Action, rules: RiskRules, bars: list[Bar]) -> None:
+    for held in life(position(side, rules), bars, rules):
+        assert not held.is_open or side.direction * (held.current_price - held.stop_loss) > 0.0
+
+
+@given(sides, rules_of_a_desk, bars_after_an_entry(), st.integers(0, 60 * 40))
+def test_no_bar_that_closed_at_or_before_the_entry_acts_and_no_exit_is_before_it(
+    side: Action, rules: RiskRules, bars: list[Bar], seconds: int
+) -> None:
+    entered = OPENING + timedelta(seconds=seconds)
+    held = replace(position(side, rules), entry_time=entered)
+    early = [one for one in bars if one.close_time <= entered]
+    lived = life(held, bars, rules)
+    assert lived[: len(early) + 1] == [held] * (len(early) + 1)
+    ends = [one.exit for one in lived if one.exit is not None]
+    assert len(ends) <= 1
+    assert all(end.time >= entered for end in ends)
+
+
 @given(rules_of_a_desk, bars_after_an_entry())
 def test_a_mirrored_market_is_the_same_for_the_other_side(rules: RiskRules, bars: list[Bar]) -> None:
-    rules = replace(rules, commission_pct=0.0)  # it is a part of the price, and so not the same in the mirror
+    rules = replace(rules, commission=NO_CHARGES)  # it is a part of the price, and so not the same in the mirror
     long = life(position(Action.BUY, rules), bars, rules)
     short = life(position(Action.SELL, rules), [mirrored(one) for one in bars], rules)
     assert len(long) == len(short)

@@ -11,6 +11,7 @@ import pytest
 
 from tradingsignals_server.domain.bars import BAR_INTERVAL, Bar
 from tradingsignals_server.domain.calendar import BogotaCalendar
+from tradingsignals_server.domain.costs import Charge, Charges
 from tradingsignals_server.domain.positions import Exit, ExitReason, Position, after_bar, close, open_position
 from tradingsignals_server.domain.risk import RiskRules
 from tradingsignals_server.domain.signals import Action
@@ -289,6 +290,39 @@ def test_a_stop_that_was_trailed_is_told_from_one_that_was_not(side: Action) -> 
     assert ended.exit.reason is ExitReason.STOP_LOSS
 
 
+@SIDES
+@pytest.mark.parametrize(
+    ("prices", "distance", "fill"),
+    [
+        pytest.param((100.0, 102.75, 99.5, 100.25), 2.0, 100.75, id="the close is beyond it"),
+        pytest.param((100.0, 102.5, 99.5, 100.5), 2.0, 100.5, id="the close is at it"),
+        pytest.param((98.5, 98.5, 98.25, 98.25), 1.0, 98.5, id="the whole bar is beyond it: the open"),
+    ],
+)
+def test_a_stop_trailed_to_the_close_or_past_it_was_hit(
+    side: Action, prices: Prices, distance: float, fill: float
+) -> None:
+    rules, one = RiskRules(trailing_stop_atr=distance), seen_by(side, prices)
+    ended = lived(position(side, rules), [one], rules)
+    assert ended.exit == Exit(one.close_time, price_seen_by(side, fill), ExitReason.TRAILING_STOP)
+    assert ended.max_favorable_excursion == max(0.0, prices[1] - 100.0), "the price that it followed came before"
+    limited = replace(rules, max_holding_bars=1)
+    assert lived(position(side, limited), [one], limited).exit == ended.exit, "a level comes before the time limit"
+
+
+@SIDES
+@pytest.mark.parametrize("entry", [timedelta(seconds=300), timedelta(seconds=301), timedelta(days=2)])
+def test_a_bar_that_closed_at_or_before_the_entry_changes_nothing(side: Action, entry: timedelta) -> None:
+    one = seen_by(side, (97.0, 104.0, 97.0, 97.0))
+    held = replace(position(side), entry_time=one.time + entry)
+    assert after_bar(held, one, RiskRules(max_holding_bars=1), session_day=TUESDAY, last_of_session=True) is held
+
+
+def test_an_exit_before_the_entry_is_refused() -> None:
+    with pytest.raises(ValueError, match="cannot end at"):
+        close(position(), Exit(OPENING - timedelta(microseconds=1), 100.0, ExitReason.MANUAL), NO_COSTS)
+
+
 def test_a_stop_far_behind_stays_where_it_was_put() -> None:
     rules = RiskRules(trailing_stop_atr=5.0)
     assert lived(position(rules=rules), [seen_by(Action.BUY, (100.0, 102.0, 100.0, 101.0))], rules).stop_loss == 98.0
@@ -323,8 +357,8 @@ def test_profit_has_the_sign_of_the_move_in_favour(side: Action, fill: float, pn
     rules = RiskRules(initial_equity=50_000.0)
     ended = close(position(side, rules), Exit(OPENING, price_seen_by(side, fill), ExitReason.MANUAL), rules)
     assert (ended.pnl, ended.pnl_pct, ended.r_multiple) == (pnl, pnl, pnl / 2.0)
-    assert ended.position_size == pytest.approx(0.018)
-    assert ended.pnl_account == pytest.approx(pnl / 100.0 * 0.018 * 50_000.0)
+    assert ended.position_size == 0.02
+    assert ended.pnl_account == pytest.approx(pnl / 100.0 * 0.02 * 50_000.0)
 
 
 def test_percent_is_of_the_entry() -> None:
@@ -337,7 +371,7 @@ def test_percent_is_of_the_entry() -> None:
     ("side", "fill", "costs"), [(Action.BUY, 104.0, 0.05 + 0.408), (Action.SELL, 96.0, 0.05 + 0.392)]
 )
 def test_costs_are_the_spread_and_the_commission_of_both_sides(side: Action, fill: float, costs: float) -> None:
-    rules = RiskRules(spread=0.05, commission_pct=0.2)
+    rules = RiskRules(spread=Charges.flat(0.05), commission=Charges(Charge(20.0, in_bp=True)))
     ended = close(position(side, rules), Exit(OPENING, fill, ExitReason.MANUAL), rules)
     assert ended.costs == pytest.approx(costs)
     assert ended.pnl == pytest.approx(4.0 - costs)
@@ -346,7 +380,7 @@ def test_costs_are_the_spread_and_the_commission_of_both_sides(side: Action, fil
 
 
 def test_an_open_position_shows_what_closing_it_now_would_give() -> None:
-    rules = RiskRules(spread=0.1, commission_pct=0.5)
+    rules = RiskRules(spread=Charges.flat(0.1), commission=Charges(Charge(50.0, in_bp=True)))
     opened = position(rules=rules)
     assert opened.pnl == -opened.costs == pytest.approx(-1.1)
     one = seen_by(Action.BUY, (100.0, 101.0, 99.0, 101.0))

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import replace
+from datetime import timedelta
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from tradingsignals_server.domain.indicators import Indicators
 from tradingsignals_server.domain.risk import (
+    KELLY_MEMORY,
     KELLY_MINIMUM_TRADES,
+    KELLY_WINDOW,
     RiskRules,
     Sizing,
     TradeTally,
@@ -19,7 +22,7 @@ from tradingsignals_server.domain.risk import (
 )
 from tradingsignals_server.domain.signals import Action, Decision, Probabilities
 
-from ..builders import SURE
+from ..builders import NOW, OPENING, SURE
 
 SIDES = pytest.mark.parametrize("side", [Action.BUY, Action.SELL])
 RULES = RiskRules()
@@ -102,17 +105,16 @@ def test_a_range_too_small_to_part_the_levels_makes_no_trade(side: Action, atr: 
 
 
 @SIDES
-@pytest.mark.parametrize(("atr", "said"), [(None, "unknown"), (0.0, "0")])
-def test_without_a_range_there_are_no_levels(side: Action, atr: float | None, said: str) -> None:
-    made = decided(side, atr=atr)
+def test_without_a_range_there_are_no_levels(side: Action) -> None:
+    made = decided(side, atr=None)
     assert holds(made)
-    assert f"{side} has no levels because the ATR is {said}: HOLD" in made.reasoning
+    assert f"{side} has no levels because there is no ATR: HOLD" in made.reasoning
 
 
 def test_a_level_at_or_below_nought_makes_no_trade() -> None:
     at_nought = decided(Action.BUY, price=20.0, atr=10.0)
     assert holds(at_nought)
-    assert "BUY would need a level at or below 0: HOLD" in at_nought.reasoning
+    assert "BUY would need a level that cannot be a price: HOLD" in at_nought.reasoning
     assert decided(Action.BUY, price=20.001, atr=10.0).action is Action.BUY
     assert holds(decided(Action.SELL, price=30.0, atr=10.0))
     assert decided(Action.SELL, price=30.001, atr=10.0).action is Action.SELL
@@ -127,10 +129,17 @@ def test_at_the_threshold_it_stands_and_just_below_it_holds(side: Action, thresh
     rules = RiskRules(confidence_threshold=threshold)
     found = Indicators(atr=10.0)
     at = decide(likely(side, threshold), 4000.0, found, rules, NOTHING)
-    below = decide(likely(side, math.nextafter(threshold, 0.0)), 4000.0, found, rules, NOTHING)
-    assert at.action is side
+    by_a_model = decide(likely(side, float(np.float32(threshold))), 4000.0, found, rules, NOTHING)
+    below = decide(likely(side, threshold - 2e-7), 4000.0, found, rules, NOTHING)
+    assert at.action is by_a_model.action is side
     assert holds(below)
-    assert below.confidence == math.nextafter(threshold, 0.0)
+    assert below.confidence == threshold - 2e-7
+
+
+def test_a_probability_of_a_model_that_is_the_threshold_on_paper_passes() -> None:
+    at = float(np.float32(0.65))
+    assert at < 0.65
+    assert decide(likely(Action.BUY, at), 4000.0, Indicators(atr=10.0), RULES, NOTHING).action is Action.BUY
 
 
 def test_the_reasoning_names_what_was_not_sure_enough() -> None:
@@ -196,8 +205,8 @@ def test_what_is_lost_at_the_stop_is_what_was_to_be_risked(price: float, share: 
 def tally(wins: int, losses: int, won: float = 1.0, lost: float = 1.0) -> TradeTally:
     """Trades that won or lost so many percent each."""
     found = TradeTally()
-    for pnl_pct in [won] * wins + [-lost] * losses:
-        found = found.with_trade(pnl_pct)
+    for hour, pnl_pct in enumerate([won] * wins + [-lost] * losses):
+        found = found.with_trade(OPENING + timedelta(hours=hour), pnl_pct)
     return found
 
 
@@ -220,8 +229,25 @@ def test_kellys_fraction(closed: TradeTally, fraction: float | None) -> None:
 
 
 def test_a_trade_that_came_out_even_counts_on_neither_side() -> None:
-    assert tally(12, 7).with_trade(0.0) == tally(12, 7)
+    assert tally(12, 7).with_trade(NOW, 0.0).kelly() is None
+    assert tally(12, 8).with_trade(NOW, 0.0).kelly() == tally(12, 8).kelly()
     assert KELLY_MINIMUM_TRADES == 20
+
+
+def test_kelly_looks_back_on_the_newest_trades_alone() -> None:
+    losing = tally(0, 40)
+    for hour in range(KELLY_WINDOW):
+        losing = losing.with_trade(NOW + timedelta(hours=hour), 1.0)
+    assert losing.kelly() == 1.0
+    assert len(losing.trades) == KELLY_WINDOW
+
+
+@pytest.mark.parametrize(("later", "fraction"), [(timedelta(0), 0.0), (timedelta(hours=5), None)])
+def test_losses_are_forgotten_in_time_so_that_there_is_a_way_back(later: timedelta, fraction: float | None) -> None:
+    """20 trades that ended an hour after one another, of which the first is as old as is remembered, or older."""
+    assert tally(0, 20).at(OPENING + KELLY_MEMORY + later).kelly() == fraction
+    made = decided(rules=RiskRules(sizing=Sizing.KELLY), tally=tally(0, 20).at(OPENING + 2 * KELLY_MEMORY))
+    assert made.position_size == RULES.position_size_pct
 
 
 def test_kelly_takes_a_part_of_the_fraction_once_it_is_trusted() -> None:
@@ -232,9 +258,9 @@ def test_kelly_takes_a_part_of_the_fraction_once_it_is_trusted() -> None:
 
 @pytest.mark.parametrize("closed", [tally(10, 10), tally(5, 20), tally(0, 25)])
 def test_kelly_takes_nothing_where_there_is_nothing_to_win(closed: TradeTally) -> None:
-    made = decided(rules=RiskRules(sizing=Sizing.KELLY), tally=closed)
-    assert holds(made)
-    assert "Kelly's fraction of the closed positions leaves nothing to take: BUY becomes HOLD" in made.reasoning
+    made, other = decided(rules=RiskRules(sizing=Sizing.KELLY), tally=closed), decided()
+    assert made.position_size == 0.0
+    assert replace(made, position_size=other.position_size) == other, "sizing changes the size and nothing else"
 
 
 # ---------------------------------------------------------------------------------------------------- reasoning
@@ -272,6 +298,9 @@ def test_what_stands_out_is_said(found: Indicators, sentence: str) -> None:
     [
         Indicators(),
         Indicators(macd_histogram=0.0, macd_histogram_before=1.0),
+        Indicators(macd_histogram=1e-13, macd_histogram_before=-1e-13),
+        Indicators(bb_lower=4000.0, bb_upper=4000.0),
+        Indicators(ema_20=4000.0, ema_50=4000.0 + 1e-12),
         Indicators(bb_lower=3999.0, bb_upper=4001.0),
         Indicators(ema_20=1.0, ema_50=1.0),
         Indicators(ema_20=1.0),

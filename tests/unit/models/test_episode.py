@@ -10,13 +10,14 @@ import pytest
 from models.training.episode import Episode
 from models.training.history import History
 
+from tradingsignals_server.domain.costs import Charge, Charges
 from tradingsignals_server.domain.positions import ExitReason, Position
 from tradingsignals_server.domain.risk import RiskRules
 from tradingsignals_server.domain.signals import Action
 
 from .conftest import live, script_for, simulated_bars
 
-COSTS = RiskRules(spread=1.0, commission_pct=0.01)
+COSTS = RiskRules(spread=Charges.flat(1.0), commission=Charges(Charge(1.0, in_bp=True)))
 RULES = (
     COSTS,
     replace(COSTS, trailing_stop_atr=1.0, max_holding_bars=9),
@@ -83,9 +84,7 @@ def test_costs_are_charged_when_a_position_is_opened(market: History) -> None:
     with_costs, without = (Episode(market, session, rules) for rules in (COSTS, RiskRules()))
     first = market.bars[session.first]
     second = market.bars[session.first + 1]
-    spread_and_commission = 100.0 * COSTS.spread / first.close + COSTS.commission_pct * (
-        1.0 + second.close / first.close
-    )
+    spread_and_commission = 100.0 * 1.0 / first.close + 0.01 * (1.0 + second.close / first.close)
     assert without.step(Action.BUY) - with_costs.step(Action.BUY) == pytest.approx(spread_and_commission)
     assert without.step(Action.HOLD) == pytest.approx(with_costs.step(Action.HOLD), abs=1e-4)
 

@@ -34,6 +34,7 @@ from models.training.outcomes import Outcomes, outcome, was_ahead
 from models.training.split import Split
 
 from tradingsignals_server.adapters.onnx.policy import OnnxPolicy
+from tradingsignals_server.domain.costs import NO_CHARGES, Charges
 from tradingsignals_server.domain.features import Observation
 from tradingsignals_server.domain.recurrent_state import RecurrentState
 from tradingsignals_server.domain.risk import RiskRules
@@ -42,7 +43,7 @@ from tradingsignals_server.domain.signals import Action, Probabilities
 from ..builders import position
 from .conftest import live
 
-RULES = RiskRules(spread=1.0)
+RULES = RiskRules(spread=Charges.flat(1.0))
 
 
 def test_an_outcome_is_the_position_that_is_left_alone(market: History) -> None:
@@ -61,7 +62,7 @@ def test_an_outcome_is_the_position_that_is_left_alone(market: History) -> None:
 
 
 def test_a_position_was_ahead_once_its_best_price_paid_its_costs() -> None:
-    opened = position(Action.BUY, replace(RULES, spread=0.1))
+    opened = position(Action.BUY, replace(RULES, spread=Charges.flat(0.1)))
     assert not was_ahead(replace(opened, max_favorable_excursion=opened.costs))
     assert was_ahead(replace(opened, max_favorable_excursion=opened.costs + 1e-9))
 
@@ -136,7 +137,7 @@ def test_what_needs_no_model(market: History) -> None:
     long = trade(market, sessions, far, long_each_session(sessions))
     complete = next(s for s in sessions if market.last_of_session[s.last])
     entry, exit_ = market.bars[complete.first].close, market.bars[complete.last].close
-    assert long.session_pct[sessions.index(complete)] == pytest.approx(100.0 * (exit_ - entry - RULES.spread) / entry)
+    assert long.session_pct[sessions.index(complete)] == pytest.approx(100.0 * (exit_ - entry - 1.0) / entry)
     entries = {session.first + 5 for session in sessions}
     tosses = trade(market, sessions, RULES, coin(1, entries))
     assert [p.entry_price for p in tosses.positions] == [market.bars[index].close for index in sorted(entries)]
@@ -218,13 +219,13 @@ def test_the_first_line_of_a_card_says_what_was_earned(market: History) -> None:
     }
     runs = [{"before": {**candidate, "temperature": None, "timesteps": 0}, "best": candidate}]
     record = {"chosen": candidate, "recipe": recipe, "runs": runs, "minutes": 1.0, "notes": ["A note."]}
-    dear = replace(RULES, spread=20.0)
+    dear = replace(RULES, spread=Charges.flat(20.0))
     card = model_card(cast(OnnxPolicy, Counting()), market, split, dear, record)
     assert card.startswith("# counting 1 earned nothing out of sample after costs: it lost\n")
     assert "acts too little, or claims too much | +0.010% ± 0.020 | 9" in card
     assert "- A note." in card
     assert len(card.splitlines()) < 100
-    gift = replace(RULES, spread=0.0, atr_multiplier_sl=30.0, atr_multiplier_tp=45.0)
+    gift = replace(RULES, spread=NO_CHARGES, atr_multiplier_sl=30.0, atr_multiplier_tp=45.0)
     rising = History.of(replace(bar, open=p, high=p, low=p, close=p) for bar, p in _rising(market))
     assert "# counting 1 earned a little" in model_card(cast(OnnxPolicy, Counting()), rising, split, gift, record)
 

@@ -29,6 +29,7 @@ from tradingsignals_server.application.decision.trader import InferenceMeter, Tr
 from tradingsignals_server.application.health import Health, Status, SymbolHealth
 from tradingsignals_server.application.ports import PolicyDescription, SignalTotals, TensorShape
 from tradingsignals_server.domain.bars import EARLIEST_TIME, Bar
+from tradingsignals_server.domain.costs import Charge, Charges
 from tradingsignals_server.domain.errors import BarConflict, InvalidBar
 from tradingsignals_server.domain.events import Disposition, EventKind, MarketUpdate, Receipt
 from tradingsignals_server.domain.features import FEATURE_NAMES
@@ -106,7 +107,7 @@ def test_a_whole_signal() -> None:
     assert message.action == signal_pb2.Signal.BUY
     assert (message.confidence, message.entry_price) == (0.9, 4000.0)
     assert (message.stop_loss, message.take_profit, message.risk_reward_ratio) == (3980.0, 4030.0, 1.5)
-    assert message.position_size == pytest.approx(0.018)
+    assert message.position_size == 0.02
     assert list(message.reasoning) == list(WHOLE.decision.reasoning)
     assert (message.model_version, message.model_type, message.latency_ms) == ("v1", "test", 1.5)
     assert message.market_regime == signal_pb2.Signal.VOLATILE
@@ -241,7 +242,7 @@ def time(delta: timedelta = timedelta(), nanos: int = 0) -> Timestamp:
     ("change", "fields"),
     [
         ({"symbol": ""}, {"symbol"}),
-        ({"symbol": "usdcop"}, {"symbol"}),
+        ({"symbol": "usd cop"}, {"symbol"}),
         ({"symbol": "A" * 1_000_000}, {"symbol"}),
         ({"time": None}, {"time"}),
         ({"time": Timestamp()}, {"time"}),
@@ -327,7 +328,13 @@ def test_statistics_arrive_under_their_names() -> None:
         bars_stored=100,
         symbols=2,
     )
-    rules = RiskRules(confidence_threshold=0.7, min_risk_reward=1.2, position_size_pct=0.03)
+    rules = RiskRules(
+        confidence_threshold=0.7,
+        min_risk_reward=1.2,
+        position_size_pct=0.03,
+        spread=Charges.parse("USDCOP=1,*=2bp", Charge()),
+        commission=Charges.parse("EURUSD=0.5bp", Charge()),
+    )
     message = convert.statistics_message(found, rules, model_loaded=True)
     assert message == statistics_pb2.Statistics(
         inference=statistics_pb2.InferenceStatistics(total_inferences=10, avg_latency_ms=1.25, model_loaded=True),
@@ -352,6 +359,11 @@ def test_statistics_arrive_under_their_names() -> None:
             losing_positions=1,
             win_rate=75.0,
             total_pnl_account=9.0,
+            costs=[
+                statistics_pb2.TradingCosts(symbol="EURUSD", spread="2bp", commission="0.5bp"),
+                statistics_pb2.TradingCosts(symbol="USDCOP", spread="1", commission="0"),
+                statistics_pb2.TradingCosts(symbol="*", spread="2bp", commission="0"),
+            ],
         ),
         market_data=statistics_pb2.MarketDataStatistics(bars_stored=100, symbols=2),
     )

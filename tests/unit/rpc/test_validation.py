@@ -18,7 +18,7 @@ from tradingsignals.v1.signal_pb2 import Signal
 from tradingsignals_server.application.streams.broadcast import Filter
 from tradingsignals_server.domain.errors import InvalidRequest
 from tradingsignals_server.domain.events import EventKind
-from tradingsignals_server.domain.signals import Action
+from tradingsignals_server.domain.signals import Action, reached_from
 from tradingsignals_server.rpc.validation import Checks, FollowRequest, lookback_of, subscription
 
 StreamSignals = signal_service_pb2.StreamSignalsRequest
@@ -134,7 +134,7 @@ def test_symbols_and_their_default() -> None:
         assert checks.symbol("USD/COP") == "USDCOP"
         assert checks.symbol("") is None
         assert checks.symbol("", default="USDCOP") == "USDCOP"
-    assert violations(lambda checks: checks.symbol("usdcop")) == ["symbol"]
+    assert violations(lambda checks: checks.symbol("usd cop")) == ["symbol"]
 
 
 def test_uuids() -> None:
@@ -185,7 +185,7 @@ def test_lookback_that_is_not_given() -> None:
             Filter(
                 frozenset({EventKind.SIGNAL}),
                 frozenset({"USDCOP", "EURUSD"}),
-                0.5,
+                reached_from(0.5),
                 frozenset({Action.BUY, Action.HOLD}),
             ),
         ),
@@ -231,7 +231,7 @@ def test_a_confidence_that_is_none_is_refused(request_type: Any, confidence: flo
 
 
 @pytest.mark.parametrize("request_type", FOLLOWING)
-@pytest.mark.parametrize("symbols", [[""], ["USDCOP", "usdcop"], ["?" * 1000]])
+@pytest.mark.parametrize("symbols", [[""], ["USDCOP", "usd cop"], ["?" * 1000]])
 def test_a_symbol_that_is_none_is_refused(request_type: Any, symbols: list[str]) -> None:
     assert refused(request_type(symbols=symbols)) & {"symbols", f"symbols[{len(symbols) - 1}]"}
 

@@ -25,6 +25,7 @@ class ErrorReason(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     FOLLOWER_STALLED: _ClassVar[ErrorReason]
     OWNER_UNAVAILABLE: _ClassVar[ErrorReason]
     MALFORMED_MESSAGE: _ClassVar[ErrorReason]
+    PRICE_JUMP: _ClassVar[ErrorReason]
 ERROR_REASON_UNSPECIFIED: ErrorReason
 INVALID_FIELD: ErrorReason
 INVALID_PAGE_TOKEN: ErrorReason
@@ -44,3 +45,4 @@ MODEL_REFUSED: ErrorReason
 FOLLOWER_STALLED: ErrorReason
 OWNER_UNAVAILABLE: ErrorReason
 MALFORMED_MESSAGE: ErrorReason
+PRICE_JUMP: ErrorReason

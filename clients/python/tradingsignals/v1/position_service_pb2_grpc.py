@@ -76,7 +76,7 @@ class PositionServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ClosePosition(self, request, context):
-        """Closes an open position by hand. NOT_FOUND if there is none of that name, FAILED_PRECONDITION if it is closed.
+        """Closes an open position by hand, at market time (see Signal.timestamp). NOT_FOUND if there is none of that name, FAILED_PRECONDITION if it is closed.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

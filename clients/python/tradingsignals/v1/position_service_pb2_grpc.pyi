@@ -38,7 +38,7 @@ class PositionServiceStub:
     ListClosedPositions: _grpc.UnaryUnaryMultiCallable[_position_service_pb2.ListClosedPositionsRequest, _position_service_pb2.ListClosedPositionsResponse]
     """Lists closed positions, the last closed first."""
     ClosePosition: _grpc.UnaryUnaryMultiCallable[_position_service_pb2.ClosePositionRequest, _position_service_pb2.ClosePositionResponse]
-    """Closes an open position by hand. NOT_FOUND if there is none of that name, FAILED_PRECONDITION if it is closed."""
+    """Closes an open position by hand, at market time (see Signal.timestamp). NOT_FOUND if there is none of that name, FAILED_PRECONDITION if it is closed."""
     StreamPositions: _grpc.UnaryStreamMultiCallable[_position_service_pb2.StreamPositionsRequest, _position_service_pb2.StreamPositionsResponse]
     """Follows the positions: their changes after `resume_after` if it is given, then each new one as it is committed."""
 
@@ -52,7 +52,7 @@ class PositionServiceAsyncStub(PositionServiceStub):
     ListClosedPositions: _aio.UnaryUnaryMultiCallable[_position_service_pb2.ListClosedPositionsRequest, _position_service_pb2.ListClosedPositionsResponse]  # type: ignore[assignment]
     """Lists closed positions, the last closed first."""
     ClosePosition: _aio.UnaryUnaryMultiCallable[_position_service_pb2.ClosePositionRequest, _position_service_pb2.ClosePositionResponse]  # type: ignore[assignment]
-    """Closes an open position by hand. NOT_FOUND if there is none of that name, FAILED_PRECONDITION if it is closed."""
+    """Closes an open position by hand, at market time (see Signal.timestamp). NOT_FOUND if there is none of that name, FAILED_PRECONDITION if it is closed."""
     StreamPositions: _aio.UnaryStreamMultiCallable[_position_service_pb2.StreamPositionsRequest, _position_service_pb2.StreamPositionsResponse]  # type: ignore[assignment]
     """Follows the positions: their changes after `resume_after` if it is given, then each new one as it is committed."""
 
@@ -81,7 +81,7 @@ class PositionServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _position_service_pb2.ClosePositionRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_position_service_pb2.ClosePositionResponse, _abc.Awaitable[_position_service_pb2.ClosePositionResponse]]:
-        """Closes an open position by hand. NOT_FOUND if there is none of that name, FAILED_PRECONDITION if it is closed."""
+        """Closes an open position by hand, at market time (see Signal.timestamp). NOT_FOUND if there is none of that name, FAILED_PRECONDITION if it is closed."""
 
     @_abc_1.abstractmethod
     def StreamPositions(

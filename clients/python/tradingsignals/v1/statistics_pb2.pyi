@@ -1,6 +1,7 @@
+from google.protobuf.internal import containers as _containers
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
-from collections.abc import Mapping as _Mapping
+from collections.abc import Iterable as _Iterable, Mapping as _Mapping
 from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 
 DESCRIPTOR: _descriptor.FileDescriptor
@@ -48,7 +49,7 @@ class SignalStatistics(_message.Message):
     def __init__(self, signals_generated: _Optional[int] = ..., confidence_threshold: _Optional[float] = ..., min_risk_reward: _Optional[float] = ..., position_size_pct: _Optional[float] = ..., buy_signals: _Optional[int] = ..., sell_signals: _Optional[int] = ..., hold_signals: _Optional[int] = ..., simulated_signals: _Optional[int] = ...) -> None: ...
 
 class PositionStatistics(_message.Message):
-    __slots__ = ("total_signals", "total_positions_opened", "total_positions_closed", "active_positions", "total_pnl", "avg_pnl", "winning_positions", "losing_positions", "win_rate", "total_pnl_account")
+    __slots__ = ("total_signals", "total_positions_opened", "total_positions_closed", "active_positions", "total_pnl", "avg_pnl", "winning_positions", "losing_positions", "win_rate", "total_pnl_account", "costs")
     TOTAL_SIGNALS_FIELD_NUMBER: _ClassVar[int]
     TOTAL_POSITIONS_OPENED_FIELD_NUMBER: _ClassVar[int]
     TOTAL_POSITIONS_CLOSED_FIELD_NUMBER: _ClassVar[int]
@@ -59,6 +60,7 @@ class PositionStatistics(_message.Message):
     LOSING_POSITIONS_FIELD_NUMBER: _ClassVar[int]
     WIN_RATE_FIELD_NUMBER: _ClassVar[int]
     TOTAL_PNL_ACCOUNT_FIELD_NUMBER: _ClassVar[int]
+    COSTS_FIELD_NUMBER: _ClassVar[int]
     total_signals: int
     total_positions_opened: int
     total_positions_closed: int
@@ -69,7 +71,18 @@ class PositionStatistics(_message.Message):
     losing_positions: int
     win_rate: float
     total_pnl_account: float
-    def __init__(self, total_signals: _Optional[int] = ..., total_positions_opened: _Optional[int] = ..., total_positions_closed: _Optional[int] = ..., active_positions: _Optional[int] = ..., total_pnl: _Optional[float] = ..., avg_pnl: _Optional[float] = ..., winning_positions: _Optional[int] = ..., losing_positions: _Optional[int] = ..., win_rate: _Optional[float] = ..., total_pnl_account: _Optional[float] = ...) -> None: ...
+    costs: _containers.RepeatedCompositeFieldContainer[TradingCosts]
+    def __init__(self, total_signals: _Optional[int] = ..., total_positions_opened: _Optional[int] = ..., total_positions_closed: _Optional[int] = ..., active_positions: _Optional[int] = ..., total_pnl: _Optional[float] = ..., avg_pnl: _Optional[float] = ..., winning_positions: _Optional[int] = ..., losing_positions: _Optional[int] = ..., win_rate: _Optional[float] = ..., total_pnl_account: _Optional[float] = ..., costs: _Optional[_Iterable[_Union[TradingCosts, _Mapping]]] = ...) -> None: ...
+
+class TradingCosts(_message.Message):
+    __slots__ = ("symbol", "spread", "commission")
+    SYMBOL_FIELD_NUMBER: _ClassVar[int]
+    SPREAD_FIELD_NUMBER: _ClassVar[int]
+    COMMISSION_FIELD_NUMBER: _ClassVar[int]
+    symbol: str
+    spread: str
+    commission: str
+    def __init__(self, symbol: _Optional[str] = ..., spread: _Optional[str] = ..., commission: _Optional[str] = ...) -> None: ...
 
 class MarketDataStatistics(_message.Message):
     __slots__ = ("bars_stored", "symbols")

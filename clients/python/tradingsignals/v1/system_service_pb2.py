@@ -24,9 +24,10 @@ _sym_db = _symbol_database.Default()
 
 from google.api import annotations_pb2 as google_dot_api_dot_annotations__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
+from tradingsignals.v1 import statistics_pb2 as tradingsignals_dot_v1_dot_statistics__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n&tradingsignals/v1/system_service.proto\x12\x11tradingsignals.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x17\n\x15GetServiceInfoRequest\"\xbe\x01\n\x16GetServiceInfoResponse\x12\x0f\n\x07service\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\t\x12\x13\n\x0b\x64\x65scription\x18\x03 \x01(\t\x12\x0c\n\x04\x66\x65\x65\x64\x18\x04 \x01(\t\x12\r\n\x05\x65poch\x18\x05 \x01(\t\x12\x18\n\x10through_sequence\x18\x06 \x01(\x03\x12\x0c\n\x04\x64ocs\x18\x07 \x01(\t\x12\x0f\n\x07openapi\x18\x08 \x01(\t\x12\x17\n\x0foldest_sequence\x18\t \x01(\x03\"\x12\n\x10GetHealthRequest\"\xde\x02\n\x11GetHealthResponse\x12\x0e\n\x06status\x18\x01 \x01(\t\x12-\n\ttimestamp\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0f\n\x07service\x18\x03 \x01(\t\x12\x0f\n\x07version\x18\x04 \x01(\t\x12\x14\n\x0cmodel_loaded\x18\x05 \x01(\x08\x12\x1a\n\x12\x64\x61tabase_connected\x18\x06 \x01(\x08\x12\x16\n\x0euptime_seconds\x18\x07 \x01(\x01\x12\x1f\n\x17total_signals_generated\x18\x08 \x01(\x05\x12\x39\n\x15last_signal_timestamp\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x10\n\x08warnings\x18\n \x03(\t\x12\x30\n\x07symbols\x18\x0b \x03(\x0b\x32\x1f.tradingsignals.v1.SymbolHealth\"v\n\x0cSymbolHealth\x12\x0e\n\x06symbol\x18\x01 \x01(\t\x12\x31\n\rlast_bar_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x14\n\x0cmissing_bars\x18\x03 \x01(\x05\x12\r\n\x05stale\x18\x04 \x01(\x08\x32\x81\x02\n\rSystemService\x12p\n\x0eGetServiceInfo\x12(.tradingsignals.v1.GetServiceInfoRequest\x1a).tradingsignals.v1.GetServiceInfoResponse\"\t\x82\xd3\xe4\x93\x02\x03\x12\x01/\x12~\n\tGetHealth\x12#.tradingsignals.v1.GetHealthRequest\x1a$.tradingsignals.v1.GetHealthResponse\"&\x82\xd3\xe4\x93\x02 \x12\x07/healthZ\x15\x12\x13/api/signals/healthBM\n\x11tradingsignals.v1P\x01Z\"tradingsignals/v1;tradingsignalsv1\xaa\x02\x11TradingSignals.V1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n&tradingsignals/v1/system_service.proto\x12\x11tradingsignals.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\"tradingsignals/v1/statistics.proto\"\x17\n\x15GetServiceInfoRequest\"\xee\x01\n\x16GetServiceInfoResponse\x12\x0f\n\x07service\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\t\x12\x13\n\x0b\x64\x65scription\x18\x03 \x01(\t\x12\x0c\n\x04\x66\x65\x65\x64\x18\x04 \x01(\t\x12\r\n\x05\x65poch\x18\x05 \x01(\t\x12\x18\n\x10through_sequence\x18\x06 \x01(\x03\x12\x0c\n\x04\x64ocs\x18\x07 \x01(\t\x12\x0f\n\x07openapi\x18\x08 \x01(\t\x12\x17\n\x0foldest_sequence\x18\t \x01(\x03\x12.\n\x05\x63osts\x18\n \x03(\x0b\x32\x1f.tradingsignals.v1.TradingCosts\"\x12\n\x10GetHealthRequest\"\xde\x02\n\x11GetHealthResponse\x12\x0e\n\x06status\x18\x01 \x01(\t\x12-\n\ttimestamp\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0f\n\x07service\x18\x03 \x01(\t\x12\x0f\n\x07version\x18\x04 \x01(\t\x12\x14\n\x0cmodel_loaded\x18\x05 \x01(\x08\x12\x1a\n\x12\x64\x61tabase_connected\x18\x06 \x01(\x08\x12\x16\n\x0euptime_seconds\x18\x07 \x01(\x01\x12\x1f\n\x17total_signals_generated\x18\x08 \x01(\x05\x12\x39\n\x15last_signal_timestamp\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x10\n\x08warnings\x18\n \x03(\t\x12\x30\n\x07symbols\x18\x0b \x03(\x0b\x32\x1f.tradingsignals.v1.SymbolHealth\"v\n\x0cSymbolHealth\x12\x0e\n\x06symbol\x18\x01 \x01(\t\x12\x31\n\rlast_bar_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x14\n\x0cmissing_bars\x18\x03 \x01(\x05\x12\r\n\x05stale\x18\x04 \x01(\x08\x32\x81\x02\n\rSystemService\x12p\n\x0eGetServiceInfo\x12(.tradingsignals.v1.GetServiceInfoRequest\x1a).tradingsignals.v1.GetServiceInfoResponse\"\t\x82\xd3\xe4\x93\x02\x03\x12\x01/\x12~\n\tGetHealth\x12#.tradingsignals.v1.GetHealthRequest\x1a$.tradingsignals.v1.GetHealthResponse\"&\x82\xd3\xe4\x93\x02 \x12\x07/healthZ\x15\x12\x13/api/signals/healthBM\n\x11tradingsignals.v1P\x01Z\"tradingsignals/v1;tradingsignalsv1\xaa\x02\x11TradingSignals.V1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -38,16 +39,16 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_SYSTEMSERVICE'].methods_by_name['GetServiceInfo']._serialized_options = b'\202\323\344\223\002\003\022\001/'
   _globals['_SYSTEMSERVICE'].methods_by_name['GetHealth']._loaded_options = None
   _globals['_SYSTEMSERVICE'].methods_by_name['GetHealth']._serialized_options = b'\202\323\344\223\002 \022\007/healthZ\025\022\023/api/signals/health'
-  _globals['_GETSERVICEINFOREQUEST']._serialized_start=124
-  _globals['_GETSERVICEINFOREQUEST']._serialized_end=147
-  _globals['_GETSERVICEINFORESPONSE']._serialized_start=150
-  _globals['_GETSERVICEINFORESPONSE']._serialized_end=340
-  _globals['_GETHEALTHREQUEST']._serialized_start=342
-  _globals['_GETHEALTHREQUEST']._serialized_end=360
-  _globals['_GETHEALTHRESPONSE']._serialized_start=363
-  _globals['_GETHEALTHRESPONSE']._serialized_end=713
-  _globals['_SYMBOLHEALTH']._serialized_start=715
-  _globals['_SYMBOLHEALTH']._serialized_end=833
-  _globals['_SYSTEMSERVICE']._serialized_start=836
-  _globals['_SYSTEMSERVICE']._serialized_end=1093
+  _globals['_GETSERVICEINFOREQUEST']._serialized_start=160
+  _globals['_GETSERVICEINFOREQUEST']._serialized_end=183
+  _globals['_GETSERVICEINFORESPONSE']._serialized_start=186
+  _globals['_GETSERVICEINFORESPONSE']._serialized_end=424
+  _globals['_GETHEALTHREQUEST']._serialized_start=426
+  _globals['_GETHEALTHREQUEST']._serialized_end=444
+  _globals['_GETHEALTHRESPONSE']._serialized_start=447
+  _globals['_GETHEALTHRESPONSE']._serialized_end=797
+  _globals['_SYMBOLHEALTH']._serialized_start=799
+  _globals['_SYMBOLHEALTH']._serialized_end=917
+  _globals['_SYSTEMSERVICE']._serialized_start=920
+  _globals['_SYSTEMSERVICE']._serialized_end=1177
 # @@protoc_insertion_point(module_scope)

@@ -2,6 +2,7 @@ import datetime
 
 from google.api import annotations_pb2 as _annotations_pb2
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
+from tradingsignals.v1 import statistics_pb2 as _statistics_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
@@ -15,7 +16,7 @@ class GetServiceInfoRequest(_message.Message):
     def __init__(self) -> None: ...
 
 class GetServiceInfoResponse(_message.Message):
-    __slots__ = ("service", "version", "description", "feed", "epoch", "through_sequence", "docs", "openapi", "oldest_sequence")
+    __slots__ = ("service", "version", "description", "feed", "epoch", "through_sequence", "docs", "openapi", "oldest_sequence", "costs")
     SERVICE_FIELD_NUMBER: _ClassVar[int]
     VERSION_FIELD_NUMBER: _ClassVar[int]
     DESCRIPTION_FIELD_NUMBER: _ClassVar[int]
@@ -25,6 +26,7 @@ class GetServiceInfoResponse(_message.Message):
     DOCS_FIELD_NUMBER: _ClassVar[int]
     OPENAPI_FIELD_NUMBER: _ClassVar[int]
     OLDEST_SEQUENCE_FIELD_NUMBER: _ClassVar[int]
+    COSTS_FIELD_NUMBER: _ClassVar[int]
     service: str
     version: str
     description: str
@@ -34,7 +36,8 @@ class GetServiceInfoResponse(_message.Message):
     docs: str
     openapi: str
     oldest_sequence: int
-    def __init__(self, service: _Optional[str] = ..., version: _Optional[str] = ..., description: _Optional[str] = ..., feed: _Optional[str] = ..., epoch: _Optional[str] = ..., through_sequence: _Optional[int] = ..., docs: _Optional[str] = ..., openapi: _Optional[str] = ..., oldest_sequence: _Optional[int] = ...) -> None: ...
+    costs: _containers.RepeatedCompositeFieldContainer[_statistics_pb2.TradingCosts]
+    def __init__(self, service: _Optional[str] = ..., version: _Optional[str] = ..., description: _Optional[str] = ..., feed: _Optional[str] = ..., epoch: _Optional[str] = ..., through_sequence: _Optional[int] = ..., docs: _Optional[str] = ..., openapi: _Optional[str] = ..., oldest_sequence: _Optional[int] = ..., costs: _Optional[_Iterable[_Union[_statistics_pb2.TradingCosts, _Mapping]]] = ...) -> None: ...
 
 class GetHealthRequest(_message.Message):
     __slots__ = ()

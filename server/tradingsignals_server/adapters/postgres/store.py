@@ -25,6 +25,7 @@ from ...application.ports import (
 )
 from ...domain.bars import Bar
 from ...domain.events import Event, MarketUpdate, market_times
+from ...domain.risk import KELLY_WINDOW
 from ...domain.signals import Signal
 from ...domain.statistics import PositionCounts, SignalCounts, Statistics
 from .bars_table import BarsTable
@@ -375,14 +376,16 @@ async def _load_book(database: Database, symbol: str, policy: str, *, shadow: bo
     condition = "symbol = $1 AND policy = $2" if shadow else "symbol = $1"
     position = await database.fetchrow(f"SELECT * FROM {held} WHERE {condition} AND status = 'OPEN'", *whose)
     closed = await database.fetch(
-        f"SELECT pnl_pct FROM {held} WHERE {condition} AND status = 'CLOSED' ORDER BY sequence, exit_time", *whose
+        f"SELECT exit_time, pnl_pct FROM {held} WHERE {condition} AND status = 'CLOSED' "
+        f"ORDER BY sequence DESC, exit_time DESC LIMIT {KELLY_WINDOW}",
+        *whose,
     )
     carried = await database.fetchrow(
         "SELECT * FROM recurrent_states WHERE symbol = $1 AND policy = $2 AND shadow = $3", symbol, policy, shadow
     )
     return StoredBook(
         position=None if position is None else position_of(position),
-        closed_pnl_pct=[row["pnl_pct"] for row in closed],
+        closed=[(row["exit_time"], row["pnl_pct"]) for row in reversed(closed)],
         carried=None if carried is None else state_of(carried),
     )
 

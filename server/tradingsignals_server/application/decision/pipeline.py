@@ -23,6 +23,8 @@ from ...domain.signals import Origin, Signal, bar_signal_id
 from .sessions import Book, SymbolState
 from .trader import Opinion, Sight, Trader, Trades
 
+SESSION_ENDS = "The session ends with this bar: no position is opened"
+
 
 @dataclass(frozen=True, slots=True)
 class Step:
@@ -162,7 +164,7 @@ class Pipeline:
             session_progress=scene.session_progress,
             session_day=day,
             simulated=scene.after.simulated_left > 0,
-            opens=not (last_of_session and self.live.rules.close_at_session_end),
+            closed_door=SESSION_ENDS if last_of_session and self.live.rules.close_at_session_end else None,
             started=started,
         )
         live, signal, trades = _trade(self.live, live, sight, outlook.live)

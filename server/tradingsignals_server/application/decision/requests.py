@@ -8,13 +8,15 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from time import perf_counter
 
-from ...domain.bars import HIGHEST_PRICE, Bar, price_problem
+from ...domain.bars import BAR_INTERVAL, HIGHEST_PRICE, Bar, price_problem
+from ...domain.calendar import trading_time
 from ...domain.errors import FieldViolation, InvalidRequest, NotEnoughBars
 from ...domain.indicators import WARM_BARS, Indicators, indicators_of
+from ...domain.risk import RiskRules
 from ...domain.signals import Origin
 from ...domain.window import Window
 from .sessions import SymbolState
-from .trader import Sight
+from .trader import Sight, spoken
 
 LOOKBACK_MINIMUM = 50
 LOOKBACK_MAXIMUM = 500
@@ -58,14 +60,27 @@ class Quote:
         start = self.open_price or close
         return start, self.high_price or max(start, close), self.low_price or min(start, close), close
 
+    @property
+    def given_prices(self) -> dict[str, float]:
+        """The prices of the bar in the making that were given, by the name of their field."""
+        names = ("close_price", "open_price", "high_price", "low_price")
+        return {name: price for name in names if (price := getattr(self, name)) is not None}
+
     def overriding(self, found: Indicators) -> Indicators:
-        """The indicators `found` from bars, with the caller's own in their place."""
+        """The indicators `found` from bars, with the caller's own in their place.
+
+        Raises:
+            InvalidRequest: a band that is given lies on the wrong side of the other one, which is from the bars.
+        """
         macd = found.macd if self.macd is None else self.macd
         macd_signal = found.macd_signal if self.macd_signal is None else self.macd_signal
         upper = found.bb_upper if self.bb_upper is None else self.bb_upper
         lower = found.bb_lower if self.bb_lower is None else self.bb_lower
         given_macd = self.macd is not None or self.macd_signal is not None
         given_bands = self.bb_upper is not None or self.bb_lower is not None
+        if upper is not None and lower is not None and lower > upper:
+            name, side, other = ("bb_upper", "below", lower) if self.bb_lower is None else ("bb_lower", "above", upper)
+            raise InvalidRequest.field(name, f"is {side} the other band of the stored bars, {other:g}; give both")
         return replace(
             found,
             rsi=found.rsi if self.rsi is None else self.rsi,
@@ -106,9 +121,17 @@ class Quote:
         return found
 
 
-def sight_of_quote(state: SymbolState, quote: Quote, now: datetime) -> Sight:
-    """What a decision at `quote` looks at: the stored bars with the quote as a bar still in the making."""
+def sight_of_quote(state: SymbolState, quote: Quote, now: datetime, rules: RiskRules) -> Sight:
+    """What a decision at `quote` looks at: the stored bars with the quote as a bar still in the making.
+
+    Without any stored bar it rests on the quote alone, which is then as old as `now`.
+
+    Raises:
+        PriceJump: a price of the quote is too far from the last one known.
+        InvalidRequest: a band that is given lies on the wrong side of the other one, found from the stored bars.
+    """
     started = perf_counter()
+    state.refuse_jump(quote.given_prices, rules.max_price_jump)
     window = state.window.with_unfinished(quote.prices)
     return Sight(
         symbol=state.symbol,
@@ -118,35 +141,38 @@ def sight_of_quote(state: SymbolState, quote: Quote, now: datetime) -> Sight:
         indicators=quote.overriding(indicators_of(window)),
         price=quote.close_price,
         session_progress=_progress(state, window),
-        session_day=None,
+        session_day=state.calendar.session_of(now),
         simulated=state.simulated_left > 0,
-        opens=True,
+        closed_door=_closed_door(state, window, now, rules),
         started=started,
     )
 
 
-def sight_of_window(state: SymbolState, lookback_bars: int, now: datetime) -> Sight:
+def sight_of_window(state: SymbolState, lookback_bars: int, now: datetime, rules: RiskRules) -> Sight:
     """What a decision from the newest `lookback_bars` bars of the state's window looks at.
 
     Raises:
         NotEnoughBars: there are fewer than the slowest indicator needs.
     """
-    return _sight_back(state, state.window.newest(lookback_bars), now, simulated=state.simulated_within(lookback_bars))
+    window, simulated = state.window.newest(lookback_bars), state.simulated_within(lookback_bars)
+    return _sight_back(state, window, now, rules, simulated=simulated)
 
 
-def sight_of_bars(state: SymbolState, bars: Sequence[Bar], now: datetime) -> Sight:
+def sight_of_bars(state: SymbolState, bars: Sequence[Bar], now: datetime, rules: RiskRules) -> Sight:
     """What a decision from stored bars looks at.
 
     Raises:
         NotEnoughBars: there are fewer than the slowest indicator needs.
     """
-    return _sight_back(state, Window.of(bars), now, simulated=any(bar.simulated for bar in bars))
+    return _sight_back(state, Window.of(bars), now, rules, simulated=any(bar.simulated for bar in bars))
 
 
-def _sight_back(state: SymbolState, window: Window, now: datetime, *, simulated: bool) -> Sight:
+def _sight_back(state: SymbolState, window: Window, now: datetime, rules: RiskRules, *, simulated: bool) -> Sight:
     started = perf_counter()
     if len(window) < WARM_BARS:
         raise NotEnoughBars(state.symbol, WARM_BARS, len(window))
+    if window.time is not None:
+        now = max(now, window.time + BAR_INTERVAL)
     return Sight(
         symbol=state.symbol,
         timestamp=now,
@@ -155,11 +181,26 @@ def _sight_back(state: SymbolState, window: Window, now: datetime, *, simulated:
         indicators=indicators_of(window),
         price=float(window.close[-1]),
         session_progress=_progress(state, window),
-        session_day=None,
+        session_day=state.calendar.session_of(now),
         simulated=simulated,
-        opens=True,
+        closed_door=_closed_door(state, window, now, rules),
         started=started,
     )
+
+
+def _closed_door(state: SymbolState, window: Window, now: datetime, rules: RiskRules) -> str | None:
+    """Why a decision at `now` on the bars of `window` does not trade, in a sentence; None if it does.
+
+    The age that counts is trading time: over a night or a weekend bars do not age.
+    """
+    if state.calendar.session_of(now) is None:
+        return "Outside the trading session: no position is opened or closed"
+    limit = rules.max_bar_age
+    if not limit or window.time is None:
+        return None
+    if trading_time(state.calendar, window.time + BAR_INTERVAL, now, enough=limit) <= limit:
+        return None
+    return f"The bars are older than {spoken(limit)} of trading: no position is opened or closed"
 
 
 def _progress(state: SymbolState, window: Window) -> float:

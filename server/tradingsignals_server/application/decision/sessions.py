@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from datetime import date
+from datetime import date, datetime, timedelta
 from typing import Self
 
-from ...domain.bars import BAR_INTERVAL, Bar
+from ...domain.bars import BAR_INTERVAL, Bar, is_jump
 from ...domain.calendar import SessionCalendar
+from ...domain.errors import PriceJump
 from ...domain.indicators import WARM_BARS
 from ...domain.positions import Position
 from ...domain.recurrent_state import RecurrentState
 from ...domain.risk import TradeTally
 from ...domain.window import LOOKBACK_BARS, Window
 from ..ports import StoredBook, StoredSymbol
+
+JUMP_MEMORY = timedelta(hours=1)
+"""A bar that comes later than this after the one before is not compared with it: while a market is closed, shares are
+split and currencies devalued. So no refusal lasts longer either, if the price that is refused was right all the same.
+"""
 
 NO_STATE = RecurrentState.zeros(0, 0)
 
@@ -33,10 +40,7 @@ class Book:
     @classmethod
     def restored(cls, stored: StoredBook, recurrent_before: RecurrentState, recurrent: RecurrentState) -> Self:
         """The book that trading had led to."""
-        tally = TradeTally()
-        for pnl_pct in stored.closed_pnl_pct:
-            tally = tally.with_trade(pnl_pct)
-        return cls(recurrent, recurrent_before, stored.position, tally)
+        return cls(recurrent, recurrent_before, stored.position, TradeTally(tuple(stored.closed)))
 
     def after_bar(self, before: RecurrentState, after: RecurrentState) -> Self:
         """The book whose policy met a bar with one state and goes on with another."""
@@ -44,9 +48,9 @@ class Book:
 
     def with_position(self, position: Position) -> Self:
         """The book after a change of its position; a closed one is counted and let go."""
-        if position.is_open:
+        if position.exit is None:
             return replace(self, position=position)
-        return replace(self, position=None, tally=self.tally.with_trade(position.pnl_pct))
+        return replace(self, position=None, tally=self.tally.with_trade(position.exit.time, position.pnl_pct))
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +83,40 @@ class SymbolState:
         for bar in stored.session_bars:
             state = state.with_session_bar(bar, calendar.session_of(bar.time))
         return replace(state, last_bar=stored.last_bar)
+
+    def market_time(self, wall_clock: datetime, *, replayed: bool) -> datetime:
+        """When something that is asked for now holds in the market of this symbol.
+
+        Where bars are simulated, or `replayed` by a feed, that is the close of the newest bar; else it is the wall
+        clock. It is never before the newest bar's close nor before the entry of the position held, whatever the clocks.
+        """
+        moment = wall_clock
+        if self.last_bar is not None:
+            closed = self.last_bar.close_time
+            moment = closed if replayed or self.last_bar.simulated else max(wall_clock, closed)
+        held = self.live.position
+        return moment if held is None else max(moment, held.entry_time)
+
+    def refuse_jump(self, prices: Mapping[str, float], limit: float) -> None:
+        """Refuse prices, by the name of their field, that are too far from the last one known.
+
+        Raises:
+            PriceJump: one is further away than `limit`, a fraction; see domain.bars.is_jump.
+        """
+        if self.last_bar is None:
+            return
+        last = self.last_bar.close
+        if fields := [name for name, price in prices.items() if is_jump(price, last, limit)]:
+            raise PriceJump(fields, self.symbol, last, limit)
+
+    def refuse_bar_after_jump(self, bar: Bar, limit: float) -> None:
+        """Refuse a bar that jumps away from the one before it, unless the market was closed for JUMP_MEMORY in between.
+
+        Raises:
+            PriceJump: one of its prices does.
+        """
+        if self.last_bar is not None and bar.time - self.last_bar.close_time < JUMP_MEMORY:
+            self.refuse_jump({"open": bar.open, "high": bar.high, "low": bar.low, "close": bar.close}, limit)
 
     @property
     def warm(self) -> bool:

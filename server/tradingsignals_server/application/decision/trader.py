@@ -6,13 +6,13 @@ import logging
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from time import perf_counter
 from uuid import UUID
 
 import numpy as np
 
-from ...domain.bars import Bar
+from ...domain.bars import BAR_INTERVAL, Bar
 from ...domain.calendar import SessionCalendar
 from ...domain.features import Observation, observation
 from ...domain.indicators import WARM_BARS, Indicators, indicators_of
@@ -46,6 +46,15 @@ class Opinion:
     after: RecurrentState
 
 
+@dataclass(frozen=True, slots=True)
+class Consequence:
+    """What a decision does to the symbol's position, and the sentences that say so."""
+
+    sentences: tuple[str, ...] = ()
+    closes: bool = False
+    opens: bool = False
+
+
 @dataclass(slots=True)
 class InferenceMeter:
     """How often the policy was asked in this process, how long it took in milliseconds, and how often it failed."""
@@ -76,7 +85,8 @@ class InferenceMeter:
 class Sight:
     """What a decision looks at. `session_day` is the session that a position opened by it belongs to, if any.
 
-    `opens` tells whether a position may be opened. `started` is when the work on the decision began, by perf_counter.
+    `closed_door` says in a sentence why the decision does not trade, None if it does. `started` is when the work on the
+    decision began, by perf_counter.
     """
 
     symbol: str
@@ -88,7 +98,7 @@ class Sight:
     session_progress: float
     session_day: date | None
     simulated: bool
-    opens: bool
+    closed_door: str | None
     started: float
 
 
@@ -103,10 +113,12 @@ class Trader:
     def check_exits(
         self, book: Book, bar: Bar, *, session_day: date | None, last_of_session: bool
     ) -> tuple[Book, Trades]:
-        """The book after a later bar met its open position."""
+        """The book after a later bar met its open position; a bar from before the entry changes nothing."""
         if book.position is None:
             return book, ()
         position = after_bar(book.position, bar, self.rules, session_day=session_day, last_of_session=last_of_session)
+        if position is book.position:
+            return book, ()
         return book.with_position(position), (position,)
 
     def recurrent_at(self, carried: RecurrentState, *, new_session: bool) -> RecurrentState:
@@ -133,10 +145,11 @@ class Trader:
             self.meter.failures += 1
             log.error("the model's answer for %s is not finite; holding, its state starts anew", sight.symbol)
         probabilities = opinion.probabilities or CERTAIN_HOLD
-        decision = decide(probabilities, sight.price, sight.indicators, self.rules, book.tally)
-        decision = _with_consequence(decision, book.position, opens=sight.opens)
-        if failed:
-            decision = replace(decision, reasoning=(MODEL_FAILED, *decision.reasoning))
+        tally = book.tally.at(sight.timestamp)
+        decision = decide(probabilities, sight.price, sight.indicators, self.rules, tally)
+        consequence = self._consequence(decision, book.position, sight)
+        said = (*([MODEL_FAILED] if failed else ()), *decision.reasoning, *_age(sight), *consequence.sentences)
+        decision = replace(decision, reasoning=said)
         described = self.policy.description
         signal = Signal(
             signal_id=signal_id,
@@ -156,7 +169,7 @@ class Trader:
             model_failed=failed,
             latency_ms=(perf_counter() - sight.started) * 1e3,
         )
-        book, trades = self._act(book, signal, sight)
+        book, trades = self._act(book, signal, consequence, sight.session_day)
         return book, signal, trades
 
     def close_by_hand(self, book: Book, price: float, at: datetime) -> tuple[Book, Position]:
@@ -188,33 +201,53 @@ class Trader:
                 before, recurrent = recurrent, self.policy.decide(features, recurrent)[1]
         return before, recurrent
 
-    def _act(self, book: Book, signal: Signal, sight: Sight) -> tuple[Book, Trades]:
-        """Reverse, open or leave alone: a symbol holds one position at most."""
-        held = book.position
-        if signal.action is Action.HOLD or (held is not None and held.action is signal.action):
-            return book, ()
+    def _consequence(self, decision: Decision, held: Position | None, sight: Sight) -> Consequence:
+        """What the decision does to the symbol's position."""
+        if decision.action is Action.HOLD:
+            return Consequence()
+        side = "long" if decision.action is Action.BUY else "short"
+        if held is not None and held.action is decision.action:
+            return Consequence((f"Already {side}: the position is kept",))
+        if sight.closed_door is not None:
+            return Consequence((sight.closed_door,))
+        if held is not None and sight.origin is Origin.BAR and sight.timestamp <= held.entry_time:
+            return Consequence(("The position was entered after this bar closed: it is kept",))
+        closes = held is not None
+        if decision.position_size <= 0.0:
+            nothing = f"Sizing by {self.rules.sizing} comes to 0: no position is opened"
+            return Consequence((*(["Closes the opposite position"] if closes else ()), nothing), closes=closes)
+        sentence = f"Closes the opposite position and goes {side}" if closes else f"Goes {side}"
+        return Consequence((sentence,), closes=closes, opens=True)
+
+    def _act(
+        self, book: Book, signal: Signal, consequence: Consequence, session_day: date | None
+    ) -> tuple[Book, Trades]:
+        """Close, open, both or neither: a symbol holds one position at most."""
         trades: list[Position] = []
-        if held is not None:
+        if consequence.closes and book.position is not None:
             reversal = Exit(signal.timestamp, signal.entry_price, ExitReason.REVERSED, signal.signal_id)
-            trades.append(close(held, reversal, self.rules))
+            trades.append(close(book.position, reversal, self.rules))
             book = book.with_position(trades[-1])
-        if sight.opens:
-            trades.append(open_position(signal, self.rules, sight.session_day))
+        if consequence.opens:
+            trades.append(open_position(signal, self.rules, session_day))
             book = book.with_position(trades[-1])
         return book, tuple(trades)
 
 
-def _with_consequence(decision: Decision, held: Position | None, *, opens: bool) -> Decision:
-    """The decision with a last sentence on what it does to the symbol's position."""
-    if decision.action is Action.HOLD:
-        return decision
-    side = "long" if decision.action is Action.BUY else "short"
-    if held is not None and held.action is decision.action:
-        sentence = f"Already {side}: the position is kept"
-    elif not opens:
-        sentence = "The session ends with this bar: no position is opened"
-    elif held is not None:
-        sentence = f"Closes the opposite position and goes {side}"
-    else:
-        sentence = f"Goes {side}"
-    return replace(decision, reasoning=(*decision.reasoning, sentence))
+def _age(sight: Sight) -> tuple[str, ...]:
+    """How old the bars of a decision that was asked for are; a bar's own decision is made as it closes."""
+    if sight.origin is Origin.BAR:
+        return ()
+    if sight.window.time is None:
+        return ("No bar of the symbol is stored: the decision rests on the quote alone",)
+    closed = sight.window.time + BAR_INTERVAL
+    return (f"The newest bar closed at {closed:%Y-%m-%d %H:%M} UTC, {spoken(sight.timestamp - closed)} before",)
+
+
+def spoken(duration: timedelta) -> str:
+    """A duration in the largest unit of which it has two, such as "90 s", "15 min" or "3 days"."""
+    seconds = max(0, round(duration.total_seconds()))
+    for name, length in (("days", 86400), ("h", 3600), ("min", 60)):
+        if seconds >= 2 * length:
+            return f"{seconds // length} {name}"
+    return f"{seconds} s"

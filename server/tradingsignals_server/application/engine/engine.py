@@ -13,10 +13,12 @@ from ...domain.errors import (
     InvalidBar,
     PositionAlreadyClosed,
     PositionNotFound,
+    PriceJump,
     ServiceError,
 )
 from ...domain.events import Disposition, MarketUpdate, Receipt
 from ...domain.recurrent_state import RecurrentState
+from ...domain.risk import RiskRules
 from ...domain.signals import Signal
 from ...domain.window import LOOKBACK_BARS
 from ..decision.pipeline import Pipeline
@@ -38,8 +40,10 @@ CHUNK_BARS = 64
 class Engine:
     """Takes bars and requests in, and gives back what they led to once it is durable. Run `run` in a task.
 
-    `bars_elsewhere` tells that others store bars as well, so that memory may lack the newest. Without an `ownership`
-    the engine has the database to itself; with one it does the work on its own symbols and refuses all other work.
+    `bars_elsewhere` tells that others store bars as well, so that memory may lack the newest.
+    `market_is_replayed` tells that a feed replays an old market, so that market time is that of its bars and not the
+    clock's. Without an `ownership` the engine has the database to itself; with one it does the work on its own symbols
+    and refuses all other work.
     """
 
     def __init__(
@@ -50,6 +54,7 @@ class Engine:
         clock: Clock,
         *,
         bars_elsewhere: bool = False,
+        market_is_replayed: bool = False,
         ownership: Ownership | None = None,
         reader: LogReader | None = None,
     ) -> None:
@@ -57,6 +62,7 @@ class Engine:
         self._pipeline = pipeline
         self._clock = clock
         self._bars_elsewhere = bars_elsewhere
+        self._market_is_replayed = market_is_replayed
         self._ownership = ownership or SoleOwnership()
         reader = reader or LogReader(store, broadcast)
         self._writer = Writer(store, pipeline, broadcast, clock, self._ownership, reader)
@@ -77,7 +83,8 @@ class Engine:
 
         def apply(batch: Batch) -> Outcome:
             state = batch.states[symbol]
-            return self._stage_signal(batch, state, sight_of_quote(state, quote, self._clock()), state.live.recurrent)
+            sight = sight_of_quote(state, quote, self._market_time(state), self._rules)
+            return self._stage_signal(batch, state, sight, state.live.recurrent)
 
         signal: Signal = await self._writer.submit(self._work(symbol, apply))
         return signal
@@ -97,9 +104,9 @@ class Engine:
         def apply(batch: Batch) -> Outcome:
             state = batch.states[symbol]
             if stored is None:
-                sight = sight_of_window(state, lookback_bars, self._clock())
+                sight = sight_of_window(state, lookback_bars, self._market_time(state), self._rules)
             else:
-                sight = sight_of_bars(state, stored[-lookback_bars:], self._clock())
+                sight = sight_of_bars(state, stored[-lookback_bars:], self._market_time(state), self._rules)
             recurrent = state.live.recurrent_before
             if sight.window.time != state.window.time:
                 recurrent, _ = self._pipeline.live.recurrent_around_newest(stored or (), state.calendar)
@@ -127,8 +134,11 @@ class Engine:
             held = state.live.position
             if held is None or held.position_id != position_id:
                 raise PositionAlreadyClosed(str(position_id))
+            if price is not None:
+                state.refuse_jump({"price": price}, self._rules.max_price_jump)
             index = len(batch.events)
-            batch.take(self._pipeline.on_close(state, price or held.current_price, self._clock()))
+            at = self._market_time(state)
+            batch.take(self._pipeline.on_close(state, held.current_price if price is None else price, at))
             return lambda entries, _: entries[index].payload
 
         payload: bytes = await self._writer.submit(self._work(symbol, apply))
@@ -180,6 +190,13 @@ class Engine:
 
     # ------------------------------------------------------------------------------------------- pieces of work
 
+    @property
+    def _rules(self) -> RiskRules:
+        return self._pipeline.live.rules
+
+    def _market_time(self, state: SymbolState) -> datetime:
+        return state.market_time(self._clock(), replayed=self._market_is_replayed)
+
     def _stage_signal(self, batch: Batch, state: SymbolState, sight: Sight, recurrent: RecurrentState) -> Outcome:
         index = len(batch.events)
         step = self._pipeline.on_request(state, sight, recurrent, uuid4())
@@ -217,6 +234,10 @@ class Engine:
             batch.known_bars[key] = bar
             batch.events.append(MarketUpdate(bar, Disposition.LATE))
             return Receipt(bar.symbol, bar.time, Disposition.LATE, None, 0)
+        try:
+            state.refuse_bar_after_jump(bar, self._rules.max_price_jump)
+        except PriceJump as error:
+            return error
         step = self._pipeline.on_bar(state, bar, batch.outlooks.get(key))
         batch.known_bars[key] = bar
         batch.take(step)

@@ -164,7 +164,7 @@ def test_times(tmp_path: Path, text: str) -> None:
         (FIRST.replace("13:00:00Z", "13:01:00Z"), "time: must be the open of the bar, on a whole five minutes"),
         (
             FIRST.replace("USDCOP", "usd cop"),
-            "symbol: must be two to twenty of A-Z, 0-9, '.', '_', '-', such as USDCOP",
+            "symbol: must be one to twenty of A-Z, 0-9, '.', '_', '-', '/', such as USDCOP",
         ),
         (FIRST.replace("USDCOP", ""), "symbol: is missing, and no symbol was named for the file"),
         (FIRST.replace(",0\n", ",-1\n"), "volume: must not be negative"),

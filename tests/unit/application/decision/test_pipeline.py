@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 from dataclasses import replace
+from datetime import timedelta
 from uuid import UUID
 
 import pytest
@@ -19,6 +20,7 @@ from tradingsignals_server.application.decision.trader import Trader
 from tradingsignals_server.application.ports import Policy
 from tradingsignals_server.domain.bars import Bar
 from tradingsignals_server.domain.calendar import calendar_for
+from tradingsignals_server.domain.costs import Charges
 from tradingsignals_server.domain.events import Event, MarketUpdate
 from tradingsignals_server.domain.indicators import WARM_BARS
 from tradingsignals_server.domain.positions import ExitReason, Position
@@ -128,7 +130,7 @@ def test_a_signal_of_a_bar_says_where_it_comes_from() -> None:
 
 
 def test_two_runs_over_the_same_bars_are_the_same() -> None:
-    first, second = (steps(pipeline_of(following(), RiskRules(spread=0.5)), WALK) for _ in range(2))
+    first, second = (steps(pipeline_of(following(), RiskRules(spread=Charges.flat(0.5))), WALK) for _ in range(2))
     assert [step.events for step in first] == [step.events for step in second]
     assert {step.signal.action for step in first if step.signal} == set(Action)
 
@@ -212,14 +214,15 @@ def test_inferences_are_counted() -> None:
 def test_a_request_acts_but_leaves_the_window_as_it_was() -> None:
     pipeline = pipeline_of(always(Action.BUY))
     before = steps(pipeline_of(always(Action.HOLD)), WALK[:55])[-1].state
-    step = pipeline.on_request(before, sight_of_quote(before, Quote(4100.0), NOW), NO_STATE, UUID(int=3))
+    at = WALK[54].close_time + timedelta(minutes=1)
+    step = pipeline.on_request(before, sight_of_quote(before, Quote(4100.0), at, RiskRules()), NO_STATE, UUID(int=3))
     assert [_short(event) for event in step.events] == ["BUY", "opened BUY"]
     assert step.state.window is before.window
     assert (step.state.last_bar, step.state.session_day) == (before.last_bar, before.session_day)
-    assert (step.signal.signal_id, step.signal.timestamp, step.signal.origin) == (UUID(int=3), NOW, Origin.REQUEST)
+    assert (step.signal.signal_id, step.signal.timestamp, step.signal.origin) == (UUID(int=3), at, Origin.REQUEST)
     assert step.signal.entry_price == 4100.0
     assert step.state.live.position is not None
-    assert step.state.live.position.session_day is None
+    assert step.state.live.position.session_day == MONDAY
 
 
 def test_closing_by_hand() -> None:
@@ -256,7 +259,6 @@ def test_one_position_at_a_time_and_each_ends_once(seed: int, missing: set[int],
             assert held in {None, event.position_id}
             held = event.position_id if event.is_open else None
             if not event.is_open:
-                ended[event.position_id] = event.pnl
+                ended[event.position_id] = event.pnl_pct
         assert (step.state.live.position.position_id if step.state.live.position else None) == held
-    assert step.state.live.tally.wins == sum(pnl > 0.0 for pnl in ended.values())
-    assert step.state.live.tally.losses == sum(pnl < 0.0 for pnl in ended.values())
+    assert [pnl_pct for _, pnl_pct in step.state.live.tally.trades] == list(ended.values())

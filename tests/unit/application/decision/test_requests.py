@@ -13,6 +13,7 @@ from tradingsignals_server.application.decision.sessions import SymbolState
 from tradingsignals_server.domain.calendar import BogotaCalendar
 from tradingsignals_server.domain.errors import InvalidRequest, NotEnoughBars
 from tradingsignals_server.domain.indicators import Indicators, indicators_of
+from tradingsignals_server.domain.risk import RiskRules
 from tradingsignals_server.domain.signals import Origin
 from tradingsignals_server.domain.window import Window
 
@@ -131,7 +132,7 @@ def test_without_bars_what_is_not_given_stays_unknown() -> None:
 @pytest.mark.parametrize("bars", [0, 1, 30, 99, 100, 110])
 def test_a_quote_is_a_bar_in_the_making_after_the_stored_ones(bars: int) -> None:
     state, quote = state_after(bars), Quote(4000.0, 4001.0, 4003.0, 3997.0)
-    sight = sight_of_quote(state, quote, NOW)
+    sight = sight_of_quote(state, quote, NOW, RiskRules())
     assert len(sight.window) == min(100, bars + 1)
     assert sight.window.prices[:, -1].tolist() == [4001.0, 4003.0, 3997.0, 4000.0]
     assert sight.indicators == indicators_of(sight.window)
@@ -143,23 +144,23 @@ def test_a_quote_is_a_bar_in_the_making_after_the_stored_ones(bars: int) -> None
 
 def test_a_quote_after_simulated_bars_is_simulated() -> None:
     state = replace(state_after(60), simulated_left=10)
-    assert sight_of_quote(state, Quote(4000.0), NOW).simulated
+    assert sight_of_quote(state, Quote(4000.0), NOW, RiskRules()).simulated
 
 
 @pytest.mark.parametrize("bars", [50, 75, 110])
 def test_stored_bars_are_looked_at_as_they_are(bars: int) -> None:
-    sight = sight_of_bars(state_after(60), WALK[:bars], NOW)
+    sight = sight_of_bars(state_after(60), WALK[:bars], NOW, RiskRules())
     assert sight.window.prices.tobytes() == Window.of(WALK[:bars]).prices.tobytes()
     assert sight.indicators == indicators_of(Window.of(WALK[:bars]))
     assert (sight.price, sight.origin, sight.timestamp) == (WALK[bars - 1].close, Origin.DATABASE, NOW)
     assert sight.session_progress == CALENDAR.progress(WALK[bars - 1].time)
     assert not sight.simulated
     mixed = [*WALK[: bars - 1], replace(WALK[bars - 1], simulated=True)]
-    assert sight_of_bars(state_after(60), mixed, NOW).simulated
+    assert sight_of_bars(state_after(60), mixed, NOW, RiskRules()).simulated
 
 
 @pytest.mark.parametrize("bars", [0, 1, 49])
 def test_too_few_stored_bars_are_refused(bars: int) -> None:
     with pytest.raises(NotEnoughBars) as caught:
-        sight_of_bars(state_after(60), WALK[:bars], NOW)
+        sight_of_bars(state_after(60), WALK[:bars], NOW, RiskRules())
     assert caught.value.metadata == {"symbol": "USDCOP", "bars_needed": "50", "bars_stored": str(bars)}

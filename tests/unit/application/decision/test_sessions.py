@@ -41,6 +41,10 @@ def after(bars: Sequence[Bar]) -> SymbolState:
     return state
 
 
+CLOSED = tuple((OPENING + timedelta(hours=hour), pnl_pct) for hour, pnl_pct in enumerate((1.5, -0.5, 0.0)))
+"""When positions ended, and what they made."""
+
+
 def contents(state: SymbolState) -> dict[str, object]:
     """What can be compared of a state: arrays as their bytes."""
     found = {field.name: getattr(state, field.name) for field in fields(state)}
@@ -60,9 +64,9 @@ def test_a_restart_finds_the_state_that_the_bars_had_led_to(present: list[bool],
 def test_a_restart_finds_the_position_and_the_tally() -> None:
     held = position()
     before, after = RecurrentState.zeros(1, 2), RecurrentState.zeros(1, 2)
-    book = Book.restored(StoredBook(held, (1.5, -0.5, 0.0), None), before, after)
+    book = Book.restored(StoredBook(held, CLOSED, None), before, after)
     assert book.position == held
-    assert book.tally == TradeTally(wins=1, losses=1, won_pct=1.5, lost_pct=0.5)
+    assert book.tally == TradeTally(CLOSED)
     assert (book.recurrent_before, book.recurrent) == (before, after)
 
 
@@ -96,5 +100,5 @@ def test_a_position_is_kept_while_it_is_open_and_counted_when_it_is_closed() -> 
     ended = close(held, Exit(OPENING + timedelta(hours=1), 103.0, ExitReason.MANUAL), RiskRules())
     left = holding.with_position(ended)
     assert left.position is None
-    assert left.tally == TradeTally(wins=1, won_pct=3.0)
+    assert left.tally == TradeTally(((OPENING + timedelta(hours=1), 3.0),))
     assert holding.tally == TradeTally(), "a state never changes"

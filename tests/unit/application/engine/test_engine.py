@@ -6,7 +6,7 @@ import asyncio
 import math
 from collections.abc import Sequence
 from dataclasses import fields, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 import pytest
@@ -19,6 +19,7 @@ from tradingsignals_server.application.engine.engine import CHUNK_BARS
 from tradingsignals_server.domain.bars import HIGHEST_PRICE, LOWEST_PRICE, Bar
 from tradingsignals_server.domain.errors import (
     InvalidBar,
+    InvalidRequest,
     NotEnoughBars,
     Overloaded,
     PositionAlreadyClosed,
@@ -172,12 +173,12 @@ async def test_nothing_new_needs_no_commit() -> None:
 
 async def test_a_signal_that_is_asked_for_is_stored_and_acted_on() -> None:
     async with running_engine(policy=always(Action.BUY), rules=FAR) as running:
-        made = await running.engine.generate("USDCOP", Quote(4250.5, rsi=35.5, macd=-2.3, macd_signal=-1.8, atr=5.0))
+        made = await running.engine.generate("EURUSD", Quote(4250.5, rsi=35.5, macd=-2.3, macd_signal=-1.8, atr=5.0))
         assert made == running.store.signals()[0]
         assert made.sequence == 1
         assert (made.action, made.timestamp, made.origin) == (Action.BUY, NOW, Origin.REQUEST)
         assert [held.signal_id for held in running.store.positions()] == [made.signal_id]
-        again = await running.engine.generate("USDCOP", Quote(4250.5, atr=5.0))
+        again = await running.engine.generate("EURUSD", Quote(4250.5, atr=5.0))
         assert again.signal_id != made.signal_id
         assert again.sequence == 3
         assert again.decision.reasoning[-1] == "Already long: the position is kept"
@@ -384,11 +385,18 @@ async def test_whatever_is_asked_the_answer_is_made_of_numbers(
     given_: dict[str, float], sizing: Sizing, next_price: float, stored: int
 ) -> None:
     """Also at the edges of what is taken for a price, and so is all that follows from it."""
-    async with running_engine(policy=always(Action.BUY), rules=RiskRules(sizing=sizing)) as running:
+    rules = RiskRules(sizing=sizing, max_price_jump=0.0, max_bar_age=timedelta(0))
+    times = [WALK[stored].time + timedelta(minutes=1)]
+    async with running_engine(policy=always(Action.BUY), rules=rules, clock=lambda: times[-1]) as running:
         await running.publish(WALK[:stored])
-        made = await running.engine.generate("USDCOP", Quote(**given_))
+        try:
+            made = await running.engine.generate("USDCOP", Quote(**given_))
+        except InvalidRequest:
+            assert stored * given_["bb_upper"], "a band below the lower one of the bars"
+            return
         assert all(math.isfinite(number) for number in numbers_of(made.decision))
         assert all(math.isfinite(number) for number in numbers_of(made.indicators))
+        times.append(NOW)
         await running.publish([bar(WALK[stored].time, next_price)])
         for held in running.store.position_changes():
             assert all(math.isfinite(number) for number in numbers_of(held))

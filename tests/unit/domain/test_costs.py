@@ -1,0 +1,60 @@
+"""What a trade costs by symbol, as settings write it."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tradingsignals_server.domain.costs import Charge, Charges, round_trip
+
+TWO_BP = Charge(2.0, in_bp=True)
+
+
+@pytest.mark.parametrize(
+    ("text", "symbol", "charge"),
+    [
+        ("1.5", "USDCOP", Charge(1.5)),
+        ("1.5", "EURUSD", Charge(1.5)),
+        ("USDCOP=1.0", "USDCOP", Charge(1.0)),
+        ("USDCOP=1.0", "EURUSD", TWO_BP),
+        ("USD/COP = 1 , *=0", "USDCOP", Charge(1.0)),
+        ("USD/COP = 1 , *=0", "EURUSD", Charge(0.0)),
+        ("EURUSD=0.8bp", "EURUSD", Charge(0.8, in_bp=True)),
+        ("eurusd=1pip", "EURUSD", Charge(0.0001)),
+        ("USDJPY=2pips", "USDJPY", Charge(0.02)),
+        ("*=3bp", "BRK.B", Charge(3.0, in_bp=True)),
+        ("3 bp", "BRK.B", Charge(3.0, in_bp=True)),
+        ("", "USDCOP", TWO_BP),
+    ],
+)
+def test_a_charge_is_that_of_its_symbol(text: str, symbol: str, charge: Charge) -> None:
+    assert Charges.parse(text, TWO_BP).of(symbol) == charge
+
+
+def test_the_text_of_charges_makes_the_same_ones() -> None:
+    charges = Charges.parse("USDCOP=1.25,EURUSD=0.9pip,BRK.B=12bp,*=2.5bp", TWO_BP)
+    assert str(charges) == "BRK.B=12bp,EURUSD=0.00009,USDCOP=1.25,*=2.5bp"
+    assert Charges.parse(str(charges), TWO_BP) == charges
+
+
+@pytest.mark.parametrize(
+    ("spread", "commission", "costs"),
+    [
+        (Charge(1.0), Charge(), 1.0),
+        (Charge(), Charge(0.5), 1.0),
+        (Charge(10.0, in_bp=True), Charge(), 0.001 * 4100.0),
+        (Charge(), Charge(1.0, in_bp=True), 0.0001 * 8200.0),
+        (Charge(1.0), Charge(1.0, in_bp=True), 1.82),
+    ],
+)
+def test_half_the_spread_and_the_commission_are_paid_on_each_side(
+    spread: Charge, commission: Charge, costs: float
+) -> None:
+    assert round_trip(spread, commission, 4000.0, 4200.0) == pytest.approx(costs, rel=1e-12)
+
+
+@given(st.floats(1e-9, 1e12), st.floats(0.0, 1000.0))
+def test_basis_points_are_the_same_share_of_every_price(price: float, bp: float) -> None:
+    charge = Charge(bp, in_bp=True)
+    assert round_trip(charge, Charge(), price, price) / price == pytest.approx(bp / 1e4, rel=1e-9, abs=1e-300)
