@@ -102,6 +102,30 @@ async def test_lines(script: Any, screen: Any) -> None:
 
 
 @pytest.mark.parametrize(
+    ("entry", "exit_", "pnl", "shown"),
+    [
+        (0.00001234, 0.00001230, -4e-8, ("0.000012340", "0.000012300", "-0.000000040")),
+        (0.0843, 0.0843, 0.0, ("0.084300", "0.084300", "+0.000000")),
+        (1.1, 1.1001, 0.0001, ("1.10000", "1.10010", "+0.00010")),
+        (4012.35, 4012.35, -0.001, ("4,012.35", "4,012.35", "+0.00")),
+        (1e12, 1e12, 0.0, ("1,000,000,000,000.00", "1,000,000,000,000.00", "+0.00")),
+    ],
+)
+async def test_decimals_follow_the_price_and_nought_has_no_sign(
+    script: Any, screen: Any, entry: float, exit_: float, pnl: float, shown: tuple[str, str, str]
+) -> None:
+    ended = Position()
+    ended.CopyFrom(CLOSED)
+    ended.entry_price, ended.exit_price, ended.current_pnl = entry, exit_, pnl
+    ended.current_pnl_pct = ended.r_multiple = ended.current_pnl_account = -0.0001
+    script.streams = [([sent(1, ended)], script.fine)]
+    await watch_until(script, screen, screen.shows("on the account"), what="all")
+    line = screen.lines[-1]
+    assert shown[0] in line
+    assert f"closed at {shown[1]} by stop loss: {shown[2]}, +0.00%, +0.00 R, +0.00 on the account" in line
+
+
+@pytest.mark.parametrize(
     ("what", "kinds"),
     [
         ("signals", [Event.SIGNAL]),
