@@ -16,8 +16,10 @@ from tests.support.bars import a_month
 from tests.support.engine import running_engine
 from tests.support.model_files import release, variant
 from tests.support.swaps import Abreast, Decided, check_decisions
+from tests.unit.adapters.onnx.models import doubling
 from tests.unit.builders import walk
 
+from tradingsignals_server.adapters.onnx import confinement
 from tradingsignals_server.adapters.onnx.policy import OnnxPolicy
 from tradingsignals_server.adapters.onnx.repository import fingerprint, load_newest, versions
 from tradingsignals_server.adapters.postgres.store import PostgresStore
@@ -84,3 +86,23 @@ async def test_ten_swaps_while_bars_pour_in(tmp_path: Path, store: PostgresStore
         assert [row["time"] for row in times] == [bar.time for bar in bars]
     rows = await sql.fetch("SELECT * FROM signals ORDER BY sequence")
     check_decisions(LINES, [Decided.of(row) for row in rows], policies, ORDER)
+
+
+async def test_a_model_that_hangs_is_refused_while_bars_are_decided(
+    tmp_path: Path, store: PostgresStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(confinement, "CPU_SECONDS", 1)
+    folder = tmp_path / "models"
+    release(folder, "1", content_of("1"))
+    load = partial(load_newest, folder, "MODEL_PATH")
+    source = ModelSource(partial(fingerprint, folder), load, partial(versions, folder))
+    async with running_engine(store, policy=load()) as running:
+        keeper = ModelKeeper(running.engine, running.pipeline, RiskRules(), source)
+        hanging = release(folder, "2", doubling())
+        reloading = asyncio.create_task(keeper.reload())
+        await running.publish(MONTH[:100])
+        async with asyncio.timeout(60):
+            with pytest.raises(ModelNotLoaded, match=f"{re.escape(str(hanging))}: does not load and decide within 1 s"):
+                await reloading
+        await running.publish(MONTH[100:120])
+        assert running.pipeline.live.policy.description.version == "1"

@@ -127,6 +127,34 @@ def classifier(
     return bytes(model.SerializeToString())
 
 
+def with_work(nodes: Sequence[onnx.NodeProto], constants: dict[str, Any], functions: Sequence[Any] = ()) -> bytes:
+    """A plain file whose probabilities wait for `nodes`, which make `work`, a number that is not used."""
+    model = onnx.load_from_string(
+        graph(
+            body=SOFTMAX.replace("probabilities =", "p =")
+            + "none = Constant <value_float = 0.0> () probabilities = Identity (p)"
+        )
+    )
+    del model.graph.node[-1]
+    model.graph.node.extend(nodes)
+    model.graph.node.append(helper.make_node("Mul", ["work", "none"], ["nothing"]))
+    model.graph.node.append(helper.make_node("Add", ["p", "nothing"], ["probabilities"]))
+    model.graph.initializer.extend(numpy_helper.from_array(np.asarray(v, np.float32), k) for k, v in constants.items())
+    model.functions.extend(functions)
+    model.opset_import.append(helper.make_opsetid("own", 1))
+    return bytes(model.SerializeToString())
+
+
+def doubling() -> bytes:
+    """Functions that each call the one before twice: 2 to the 40th nodes when they are taken apart."""
+    opsets = [helper.make_opsetid("", 17), helper.make_opsetid("own", 1)]
+    functions = [helper.make_function("own", "f0", ["x"], ["z"], [helper.make_node("Sin", ["x"], ["z"])], opsets)]
+    for number in range(1, 41):
+        calls = [helper.make_node(f"f{number - 1}", [a], [b], domain="own") for a, b in (("x", "y"), ("y", "z"))]
+        functions.append(helper.make_function("own", f"f{number}", ["x"], ["z"], calls, opsets))
+    return with_work([helper.make_node("f40", ["a"], ["work"], domain="own")], {"a": 1.0}, functions)
+
+
 def random_weights(
     layers: int = 1, size: int = 8, hidden: Sequence[int] = (6,), *, normalised: bool = False, seed: int = 0
 ) -> PolicyWeights:

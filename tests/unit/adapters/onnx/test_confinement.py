@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnx
 import pytest
-from onnx import helper, numpy_helper
+from onnx import helper
 
 from tradingsignals_server.adapters.onnx import confinement
 from tradingsignals_server.adapters.onnx.errors import ModelRefused
@@ -20,25 +18,7 @@ from tradingsignals_server.adapters.onnx.repository import load_newest
 from tradingsignals_server.commands.check import check
 from tradingsignals_server.domain.errors import ModelNotLoaded
 
-from .models import MEMORYLESS, OBSERVATION, PROBABILITIES, SOFTMAX, graph, write
-
-
-def with_work(nodes: Sequence[onnx.NodeProto], constants: dict[str, Any], functions: Sequence[Any] = ()) -> bytes:
-    """A plain file whose probabilities wait for `nodes`, which make `work`, a number that is not used."""
-    model = onnx.load_from_string(
-        graph(
-            body=SOFTMAX.replace("probabilities =", "p =")
-            + "none = Constant <value_float = 0.0> () probabilities = Identity (p)"
-        )
-    )
-    del model.graph.node[-1]
-    model.graph.node.extend(nodes)
-    model.graph.node.append(helper.make_node("Mul", ["work", "none"], ["nothing"]))
-    model.graph.node.append(helper.make_node("Add", ["p", "nothing"], ["probabilities"]))
-    model.graph.initializer.extend(numpy_helper.from_array(np.asarray(v, np.float32), k) for k, v in constants.items())
-    model.functions.extend(functions)
-    model.opset_import.append(helper.make_opsetid("own", 1))
-    return bytes(model.SerializeToString())
+from .models import MEMORYLESS, OBSERVATION, PROBABILITIES, doubling, graph, with_work, write
 
 
 def endless() -> bytes:
@@ -46,16 +26,6 @@ def endless() -> bytes:
     nodes = [helper.make_node("MatMul", [f"m{n}" if n else "a", "a"], [f"m{n + 1}"]) for n in range(1000)]
     size = np.zeros((1200, 1200))
     return with_work([*nodes, helper.make_node("ReduceMax", ["m1000"], ["work"], keepdims=0)], {"a": size})
-
-
-def doubling() -> bytes:
-    """Functions that each call the one before twice: 2 to the 40th nodes when they are taken apart."""
-    opsets = [helper.make_opsetid("", 17), helper.make_opsetid("own", 1)]
-    functions = [helper.make_function("own", "f0", ["x"], ["z"], [helper.make_node("Sin", ["x"], ["z"])], opsets)]
-    for number in range(1, 41):
-        calls = [helper.make_node(f"f{number - 1}", [a], [b], domain="own") for a, b in (("x", "y"), ("y", "z"))]
-        functions.append(helper.make_function("own", f"f{number}", ["x"], ["z"], calls, opsets))
-    return with_work([helper.make_node("f40", ["a"], ["work"], domain="own")], {"a": 1.0}, functions)
 
 
 def swallowing() -> bytes:
