@@ -102,10 +102,7 @@ def export(
 
     _require_features(policy, features, actions)
     order = require_actions(actions, str(policy))
-    if temperature is not None and not 0.0 < temperature < float("inf"):
-        raise ExportRefused(f"--temperature {temperature}: a number above 0 is needed")
-    if reset is ResetRule.NONE:
-        raise ExportRefused("--reset none: a RecurrentPPO policy has a state; session or never is needed")
+    _require_options(reset, temperature)
     source = trained.read_policy(policy)
     statistics = None if vecnormalize is None else trained.read_statistics(vecnormalize)
     normalisation = None if statistics is None else trained.normalisation_of(statistics)
@@ -127,17 +124,13 @@ def export(
         # Of the whole file: what it says of itself, such as when its state is reset, decides as its weights do.
         hashed = hashlib.sha256(build_model(weights, metadata.to_properties())).hexdigest()
         metadata = replace(metadata, version=hashed[:12])
-    with new_file(out, build_model(weights, metadata.to_properties())) as written:
-        try:
-            exported = OnnxPolicy(written)
-        except ModelRefused as refused:
-            raise ModelRefused(out, refused.reason) from refused
-        witness = trained.TorchWitness(source.network, statistics, order, temperature)
-        with trained.one_thread():
-            parity = compare(exported, witness, normalisation, recorded)
-            if not parity.holds:
-                step = compare(exported, witness, normalisation, recorded, carried=False)
-                raise ExportRefused(f"{policy}: {_difference(parity, step)}; {out} is not written")
+    witness = trained.TorchWitness(source.network, statistics, order, temperature)
+    with new_file(out, build_model(weights, metadata.to_properties())) as written, trained.one_thread():
+        exported = _loaded(written, out)
+        parity = compare(exported, witness, normalisation, recorded)
+        if not parity.holds:
+            step = compare(exported, witness, normalisation, recorded, carried=False)
+            raise ExportRefused(f"{policy}: {_difference(parity, step)}; {out} is not written")
     return Exported(out, exported.specification, parity)
 
 
@@ -176,6 +169,21 @@ def _require_features(policy: Path, features: str | None, actions: Sequence[str]
         )
     if features != FEATURE_SPECIFICATION:
         raise ExportRefused(f"--features {features}: this service computes {FEATURE_SPECIFICATION}; train it on those")
+
+
+def _require_options(reset: ResetRule, temperature: float | None) -> None:
+    if temperature is not None and not 0.0 < temperature < float("inf"):
+        raise ExportRefused(f"--temperature {temperature}: a number above 0 is needed")
+    if reset is ResetRule.NONE:
+        raise ExportRefused("--reset none: a RecurrentPPO policy has a state; session or never is needed")
+
+
+def _loaded(written: Path, out: Path) -> OnnxPolicy:
+    """The policy in the file `written`, which is to become `out`."""
+    try:
+        return OnnxPolicy(written)
+    except ModelRefused as refused:
+        raise ModelRefused(out, refused.reason) from refused
 
 
 def _evidence(

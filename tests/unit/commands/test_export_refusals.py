@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import importlib.util
-import io
 import json
 import pickle
 import zipfile
@@ -20,7 +19,7 @@ from tradingsignals_server.commands.actions import parse_actions
 from tradingsignals_server.commands.export import ExportRefused, parse_range
 from tradingsignals_server.domain.recurrent_state import ResetRule
 
-from .trained import OBSERVED, SIXTEEN, Market, export, gymnasium, sb3, sb3_contrib, torch, trained, vec_env
+from .trained import SIXTEEN, export, gymnasium, sb3, sb3_contrib, torch, trained
 
 SMALL = {"lstm_hidden_size": 8, "net_arch": [6]}
 Make = Callable[[Path], Path]
@@ -264,140 +263,6 @@ def test_refuses_impossible_options(options: dict[str, Any], expected: str, tmp_
 )
 def test_asks_for_what_a_zip_does_not_say(options: dict[str, Any], expected: str, tmp_path: Path) -> None:
     assert refusal(tmp_path / "policy.zip", **options).endswith(expected)
-
-
-def test_asks_for_the_statistics_that_a_policy_was_trained_behind(tmp_path: Path) -> None:
-    source = trained(tmp_path, SMALL, steps=32)
-    assert refusal(source.zip) == (
-        f"{source.zip}: was trained behind VecNormalize, for it stores an original observation beside the normalised "
-        "one; give its statistics with --vecnormalize FILE, which VecNormalize.save() writes"
-    )
-
-
-def test_refuses_statistics_that_a_policy_was_not_trained_behind(tmp_path: Path) -> None:
-    statistics = trained(tmp_path, SMALL).statistics
-    plain = trained(tmp_path, SMALL, steps=32, normalised=False)
-    assert refusal(plain.zip, vecnormalize=statistics) == (
-        f"{plain.zip}: was not trained behind VecNormalize, so leave --vecnormalize away"
-    )
-
-
-class OwnMarket(Market):
-    """Sixteen features of somebody's own, of which the service's shape tells nothing."""
-
-    def observed(self) -> Any:
-        """Sixteen numbers about zero, as a normalisation of one's own leaves them."""
-        return self.np_random.normal(size=16).astype(np.float32)
-
-
-def test_refuses_a_policy_that_observed_something_else(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tests.unit.commands.trained.Market", OwnMarket)
-    source = trained(tmp_path, SMALL, steps=32, normalised=False)
-    assert "policy.zip: was not recorded from the features m5-v1: it has " in refusal(source.zip)
-
-
-def changed(place: int, value: float) -> Any:
-    rows = OBSERVED[:20].copy()
-    rows[7, place] = value
-    return rows
-
-
-@pytest.mark.parametrize(
-    ("recorded", "expected"),
-    [
-        (
-            changed(4, 71.0),
-            "was not recorded from the features m5-v1: it has 71 as feature 4, where rsi lies within -1 and 1",
-        ),
-        (changed(0, 4012.5), "it has 4012.5 as feature 0, where return_1 lies within -10 and 10"),
-        (changed(15, float("nan")), "it has nan as feature 15"),
-        (changed(7, 3.0), "feature 7 is not feature 5 less feature 6, as macd_histogram is"),
-        (OBSERVED[:, :12], "raw observations of shape (n, 16) are needed, as floats"),
-    ],
-    ids=["RSI of 71", "a price", "NaN", "another seventh", "twelve"],
-)
-def test_refuses_observations_of_other_features(recorded: Any, expected: str, tmp_path: Path) -> None:
-    source = trained(tmp_path, SMALL)
-    np.save(tmp_path / "recorded.npy", recorded)
-    assert expected in refusal(source.zip, observations=tmp_path / "recorded.npy")
-
-
-def test_refuses_a_file_that_holds_no_observations(tmp_path: Path) -> None:
-    source = trained(tmp_path, SMALL)
-    (tmp_path / "recorded.npy").write_bytes(b"hello")
-    assert "is not a file that numpy.save wrote" in refusal(source.zip, observations=tmp_path / "recorded.npy")
-
-
-@pytest.mark.parametrize(
-    ("attribute", "place", "value", "expected"),
-    [
-        ("mean", 0, 4012.5, "a mean of 4012.5 of feature 0, where return_1 lies within -10 and 10 in m5-v1"),
-        ("var", 15, 1.0, "a variance of 1 of feature 15, where that of session_progress is at most"),
-        ("var", 1, 1e6, "a variance of 1e+06 of feature 1, where that of return_3 is at most"),
-        ("mean", 12, 2.0, "a mean of 2 of ema_spread, where that of ema_50_gap less ema_20_gap is"),
-    ],
-)
-def test_refuses_statistics_that_the_features_cannot_have(
-    attribute: str, place: int, value: float, expected: str, tmp_path: Path
-) -> None:
-    source = trained(tmp_path, SMALL)
-    statistics = vec_env.VecNormalize.load(str(source.statistics), vec_env.DummyVecEnv([Market]))
-    getattr(statistics.obs_rms, attribute)[place] = value
-    statistics.save(source.statistics)
-    reason = refusal(source.zip, vecnormalize=source.statistics)
-    assert f"{source.statistics}: are not statistics of the features m5-v1: {expected}" in reason
-
-
-def rewritten(path: Path, members: dict[str, bytes]) -> Path:
-    """The zip with some of its members replaced and others added, compressed."""
-    with zipfile.ZipFile(path) as archive:
-        there = {name: archive.read(name) for name in archive.namelist()}
-    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
-        for name, content in (there | members).items():
-            archive.writestr(name, content)
-    return path
-
-
-def inflated(size: int) -> bytes:
-    """A zip of a few kilobytes that unpacks to `size`."""
-    packed = io.BytesIO()
-    with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
-        archive.writestr("archive/data/0", bytes(size))
-    return packed.getvalue()
-
-
-@pytest.mark.parametrize(
-    ("members", "expected"),
-    [
-        ({"data": bytes(3 << 20)}, "its member data has more than 1 MiB"),
-        ({"policy.pth": bytes(9 << 20)}, "unpacks to more than 8 MiB; train a smaller network"),
-        ({"policy.pth": inflated(9 << 20)}, "unpacks to more than 8 MiB; train a smaller network"),
-        ({f"extra{number}": b"" for number in range(70)}, "has more than 64 members; save it again"),
-    ],
-    ids=["data", "weights", "weights that unpack once more", "members"],
-)
-def test_refuses_a_zip_that_unpacks_to_too_much(
-    members: dict[str, bytes], expected: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    adapter = "tradingsignals_server.adapters.stable_baselines"
-    monkeypatch.setattr(f"{adapter}.MAX_DATA_BYTES", 1 << 20)
-    monkeypatch.setattr(f"{adapter}.MAX_WEIGHTS_BYTES", 8 << 20)
-    assert expected in refusal(rewritten(trained(tmp_path, SMALL).zip, members))
-
-
-@pytest.mark.parametrize(
-    "policy_kwargs",
-    [
-        {**SMALL, "lstm_hidden_size": 10**9},
-        {**SMALL, "n_lstm_layers": 10**9},
-        {**SMALL, "net_arch": [10**9]},
-        {**SMALL, "net_arch": {"pi": [6] * 1000, "vf": [6]}},
-    ],
-    ids=["size", "layers", "width", "depth"],
-)
-def test_a_network_larger_than_its_weights_is_not_made(policy_kwargs: dict[str, Any], tmp_path: Path) -> None:
-    path = edited(lambda data: data.update(policy_kwargs=policy_kwargs))(tmp_path)
-    assert "its weights do not fit its policy_kwargs (" in refusal(path)
 
 
 def test_says_what_is_not_installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

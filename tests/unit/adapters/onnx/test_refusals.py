@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Callable
 from pathlib import Path
 
 import onnx
 import pytest
-from onnx import helper
 
-from tradingsignals_server.adapters.onnx import envelope, model_file
 from tradingsignals_server.adapters.onnx.graph import build_model
 from tradingsignals_server.adapters.onnx.model_file import ModelRefused, load_model
-from tradingsignals_server.adapters.onnx.wire import length_delimited
 from tradingsignals_server.domain.features import FEATURE_NAMES
 
 from .models import (
@@ -27,7 +23,6 @@ from .models import (
     SOFTMAX,
     STATE,
     THREE,
-    classifier,
     graph,
     random_weights,
     recurrent_graph,
@@ -40,24 +35,6 @@ PICKED = """
     {2} = Compress <axis = {1}> ({0}, mask)
 """
 """Picks columns of {0} along an axis as {2}, of a width that is known only when it runs."""
-
-BODY = onnx.parser.parse_graph("b (int64 i, bool c) => (bool d) { d = Identity (c) }")
-
-
-def with_node(node: onnx.NodeProto) -> bytes:
-    """A plain file with one more node, which nothing uses."""
-    model = onnx.load_from_string(graph())
-    model.graph.node.append(node)
-    return bytes(model.SerializeToString())
-
-
-def nested(depth: int) -> bytes:
-    """A file that is nothing but graphs in graphs."""
-    content = b""
-    for _ in range(depth):
-        content = length_delimited(1, length_delimited(5, length_delimited(6, content)))
-    return b"\x08\x08" + length_delimited(7, content)
-
 
 GOOD = build_model(random_weights(), RECURRENT.to_properties())
 
@@ -180,51 +157,6 @@ BAD: dict[str, tuple[Callable[[], bytes], str]] = {
     "actions of a plain file": (
         lambda: graph(metadata={"tradingsignals.actions": '["LONG", "HOLD", "SHORT"]'}),
         "has an action 'LONG'; the actions are HOLD, BUY, SELL: name them so in tradingsignals.actions, in",
-    ),
-    # Class labels.
-    "labels that say nothing": (
-        lambda: classifier((0, 1, 2)),
-        "has the class labels '0, 1, 2', which do not say what is HOLD, BUY, SELL; name the actions in that order: "
-        "`tradingsignals export FILE --actions SELL,HOLD,BUY --out NEW_FILE`, or the metadata tradingsignals.actions",
-    ),
-    "two labels": (
-        lambda: classifier((0, 1)),
-        "has 2 class labels ('0, 1'); 3 are needed: HOLD, BUY, SELL",
-    ),
-    "labels against the metadata": (
-        lambda: classifier((-1, 0, 1), metadata={"tradingsignals.actions": '["HOLD", "BUY", "SELL"]'}),
-        "says tradingsignals.actions=HOLD,BUY,SELL and its graph has the class labels '-1, 0, 1', which are "
-        "SELL,HOLD,BUY; correct the metadata",
-    ),
-    "labels in two orders": (
-        lambda: classifier((-1, 0, 1), picked_from=("buy", "hold", "sell")),
-        "has class labels in two orders ('-1, 0, 1'; 'buy, hold, sell'); set tradingsignals.actions to the right one",
-    ),
-    "probabilities as a map": (
-        lambda: classifier((-1, 0, 1), zip_map=True),
-        "gives its probabilities as a map (ZipMap), and a tensor is needed; convert it again with "
-        "options={'zipmap': False}",
-    ),
-    # Graphs that nothing bounds.
-    "a loop": (
-        lambda: with_node(helper.make_node("Loop", ["", ""], ["v"], body=BODY)),
-        "has a Loop, and nothing bounds how long one runs; a policy decides one bar at a time: export it",
-    ),
-    "a loop in a branch": (
-        lambda: with_node(
-            helper.make_node(
-                "If",
-                ["c"],
-                ["v"],
-                then_branch=helper.make_graph([helper.make_node("Loop", ["", ""], ["w"], body=BODY)], "b", [], []),
-                else_branch=BODY,
-            )
-        ),
-        "has a Loop",
-    ),
-    "nested without end": (
-        lambda: nested(5000),
-        "nests graphs more than 8 deep; export it with its graph flattened",
     ),
     "output kind": (
         lambda: changed_metadata(output="scores"),
@@ -398,22 +330,6 @@ def test_refuses(make: Callable[[], bytes], expected: str, tmp_path: Path) -> No
 def test_refuses_what_is_not_there(tmp_path: Path) -> None:
     with pytest.raises(ModelRefused, match=r"model\.onnx: cannot be read \(No such file or directory\)"):
         load_model(tmp_path / "model.onnx")
-
-
-def test_refuses_a_pipe_without_waiting_for_it(tmp_path: Path) -> None:
-    os.mkfifo(tmp_path / "model.onnx")
-    with pytest.raises(ModelRefused, match="is not a file but a device or a pipe; name a file"):
-        load_model(tmp_path / "model.onnx")
-
-
-def test_refuses_a_file_that_is_too_large(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(model_file, "MAX_FILE_BYTES", 1 << 20)
-    assert refusal(tmp_path, GOOD + bytes(1 << 20)) == "has more than 1 MiB; export a smaller network"
-
-
-def test_refuses_a_graph_of_too_many_fields(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(envelope, "MAX_FIELDS", 50)
-    assert refusal(tmp_path, GOOD) == "has more than 50 fields; export a smaller network"
 
 
 def test_refuses_a_folder(tmp_path: Path) -> None:
