@@ -35,10 +35,16 @@ from .evaluation import (
 )
 from .history import History, Session
 from .outcomes import Outcomes
-from .recipe import RULES
+from .recipe import DEFAULT_SPREAD, rules_for
 from .split import Split
 
+FILLS = "target"
+"""How a record of training says that a target is filled at the target, also where the market opens beyond it. Records
+without it counted such a target at the open."""
+
 COINS = 100
+MOST_COINS = 0.05
+"""A policy that more of the coins equal owes nothing to the side that it takes."""
 FAR_ATR = 100.0
 """A stop, and a target half as far again, that no session touches."""
 
@@ -104,35 +110,87 @@ def try_out(history: History, sessions: Sequence[Session], rules: RiskRules, str
     )
 
 
-def model_card(policy: OnnxPolicy, history: History, split: Split, rules: RiskRules, record: Record) -> str:
-    """The card of the policy in a model file, in Markdown."""
-    made = policy.specification
+@dataclass(frozen=True, slots=True)
+class Evaluation:
+    """What a policy came to, by today's rules.
+
+    said: see `answers`. trial: over the test range. validation: the policy alone, over that range.
+    """
+
+    said: npt.NDArray[np.float64]
+    trial: Trial
+    validation: Result
+    outcomes: Outcomes
+
+    def record(self) -> dict[str, Any]:
+        """What training.json keeps of it."""
+        return {
+            "fills": FILLS,
+            **{
+                name: {
+                    "mean_pct": result.mean,
+                    "interval_pct": result.interval(),
+                    "standard_error": result.standard_error,
+                    "trades": len(result.positions),
+                    "acted": result.acted,
+                }
+                for name, result in (("validation", self.validation), ("test", self.trial.policy))
+            },
+        }
+
+
+def evaluate(policy: OnnxPolicy, history: History, split: Split, rules: RiskRules) -> Evaluation:
+    """Ask a model file at every bar that chooses and judges, and follow it through them."""
     said = answers(policy, history, split.validation + split.test)
-    trial = try_out(history, split.test, rules, served(said))
-    validation = trade(history, split.validation, rules, served(said))
-    outcomes = Outcomes.of(history, split.validation + split.test, rules)
-    mean, late = trial.policy.mean, trial.late.mean
+    return Evaluation(
+        said,
+        try_out(history, split.test, rules, served(said)),
+        trade(history, split.validation, rules, served(said)),
+        Outcomes.of(history, split.validation + split.test, rules),
+    )
+
+
+def write_card(
+    policy: OnnxPolicy, folder: Path, history: History, split: Split, rules: RiskRules, record: Record
+) -> str:
+    """Evaluate the policy; write its card and the record of its training into `folder`. Returns the card."""
+    evaluation = evaluate(policy, history, split, rules)
+    card = model_card(policy, evaluation, history, split, rules, record)
+    _replace(folder / "training.json", json.dumps({**record, "evaluation": evaluation.record()}, indent=1) + "\n")
+    _replace(folder / "MODEL_CARD.md", card)
+    return card
+
+
+def model_card(
+    policy: OnnxPolicy, evaluation: Evaluation, history: History, split: Split, rules: RiskRules, record: Record
+) -> str:
+    """The card of the policy in a model file, in Markdown: every sentence of it follows the figures."""
+    made, trial = policy.specification, evaluation.trial
     return _template().render(
         name=f"{made.name} {made.version}",
         verdict=verdict(trial.policy),
+        conclusion=conclusion(trial),
         sessions=len(split.test),
         policy=_row("**this policy**", trial.policy),
         late=_row("this policy, filled one bar later", trial.late),
-        prints=mean > 0.0 and late < mean / 2.0,
-        coins={"count": COINS, "better": sum(toss.mean >= mean for toss in trial.coins)},
+        coins={"count": COINS, "better": _as_good(trial)},
         rules=rules,
-        spread=rules.spread.of(history.bars[0].symbol),
-        commission=rules.commission.of(history.bars[0].symbol),
-        rows=[*_rows(trial), _row("*this policy on the validation range*", validation)],
+        spread=rules.spread.of(history.symbol),
+        commission=rules.commission.of(history.symbol),
+        rows=[*_rows(trial), _row("*this policy on the validation range*", evaluation.validation)],
         chosen=record["chosen"],
-        chance=_chance(outcomes, split.test),
-        bins=_bins(said, outcomes, split),
-        symbol=history.bars[0].symbol,
+        chance=_chance(evaluation.outcomes, split.test),
+        acting=_acting(evaluation, split.validation, rules.confidence_threshold),
+        bins=_bins(evaluation.said, evaluation.outcomes, split),
+        symbol=history.symbol,
         ranges=_ranges(split),
         features=len(FEATURE_NAMES),
         specification=FEATURE_SPECIFICATION,
+        lookback=made.lookback_bars,
         recipe=record["recipe"],
         runs=record["runs"],
+        validation=evaluation.validation,
+        filled_at_open=record.get("fills") != FILLS,
         least_acting=LEAST_ACTING,
         minutes=record["minutes"],
         sha256=made.file_sha256,
@@ -143,12 +201,44 @@ def model_card(policy: OnnxPolicy, history: History, split: Split, rules: RiskRu
 
 def verdict(result: Result) -> str:
     """Whether a policy earned anything, as plainly as its figures allow."""
-    low, _ = result.interval()
+    low, high = result.interval()
+    if not result.positions:
+        return "opened no position out of sample"
+    if high < 0.0:
+        return "lost out of sample after costs"
     if result.mean <= 0.0:
         return "earned nothing out of sample after costs: it lost"
     if low <= 0.0:
         return "earned nothing out of sample after costs that chance does not explain"
     return "earned a little out of sample after costs, on paper"
+
+
+def conclusion(trial: Trial) -> str:
+    """What follows from the figures for a desk that thinks of trading by them."""
+    low, _ = trial.policy.interval()
+    if trial.policy.mean <= 0.0 or low <= 0.0:
+        return "It shows the service at work on real recurrent state; it is no reason to trade."
+    if trial.late.mean < trial.policy.mean / 2.0:
+        return "Most of what it made came from prints that a desk may not get, so it is no reason to trade."
+    if _as_good(trial) > MOST_COINS * len(trial.coins):
+        return "Coins that only choose the side do as well too often, so its choices are no reason to trade."
+    return "That is a reason to watch it beside the policy that trades (SHADOW_MODEL_PATH), on bars yet to come."
+
+
+def _as_good(trial: Trial) -> int:
+    """Coins that did as well as the policy or better."""
+    return sum(toss.mean >= trial.policy.mean for toss in trial.coins)
+
+
+def _acting(evaluation: Evaluation, sessions: Sequence[Session], threshold: float) -> Figures:
+    """What the signals at or above the threshold say of themselves on the validation range, and what came of them."""
+    choices = Choices.of(_logits(evaluation.said), evaluation.outcomes, sessions)
+    confidence = choices.confidence(1.0)
+    passes = confidence >= threshold
+    if not passes.any():
+        return {"count": 0, "said": 0.0, "ahead": 0.0}
+    said, ahead = confidence[passes].mean(), choices.ahead[passes].mean()
+    return {"count": int(passes.sum()), "said": said, "ahead": ahead}
 
 
 def _rows(trial: Trial) -> list[Figures]:
@@ -190,9 +280,7 @@ def _row(name: str, result: Result) -> Figures:
 
 def _bins(said: npt.NDArray[np.float64], outcomes: Outcomes, split: Split) -> list[Figures]:
     """The table of reliability: each range of confidence with its bin on the validation range and on the test range."""
-    with np.errstate(divide="ignore"):
-        # What the file says are its logits' probabilities at its own temperature, so these are logits at 1.
-        logits = np.maximum(np.log(said), -100.0)
+    logits = _logits(said)
     validation, test = (
         {(bin_.low, bin_.high): bin_ for bin_ in reliability(Choices.of(logits, outcomes, sessions))}
         for sessions in (split.validation, split.test)
@@ -204,6 +292,13 @@ def _bins(said: npt.NDArray[np.float64], outcomes: Outcomes, split: Split) -> li
         }
         for low, high in sorted(validation.keys() | test.keys())
     ]
+
+
+def _logits(said: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """Logits whose probabilities at a temperature of 1 are what the file says, which are at its own temperature."""
+    with np.errstate(divide="ignore"):
+        logits: npt.NDArray[np.float64] = np.maximum(np.log(said), -100.0)
+    return logits
 
 
 def _chance(outcomes: Outcomes, sessions: Sequence[Session]) -> Figures:
@@ -253,19 +348,29 @@ def _tried(candidate: Mapping[str, Any]) -> str:
     return f"{candidate['mean_pct']:+.3f}% ± {candidate['standard_error']:.3f}"
 
 
+def _replace(file: Path, text: str) -> None:
+    """Write a file whole, in place of the one that is there."""
+    written = file.with_name(f".{file.name}.part")
+    written.write_text(text)
+    written.replace(file)
+
+
 @click.command()
 @click.argument("folder", type=click.Path(path_type=Path))
 @click.option("--data", type=click.Path(path_type=Path), required=True, help="The bars it was trained on.")
 def main(folder: Path, data: Path) -> None:
-    """Evaluate the model in FOLDER anew and write its card. It takes no torch: the model file itself is asked."""
+    """Evaluate the model in FOLDER anew and write its card. It takes no torch: the model file itself is asked.
+
+    What training.json says of the training stays as it is; its `evaluation` is written anew.
+    """
     try:
         history = History.read(data)
-        policy = OnnxPolicy(folder / "model.onnx")
+        policy = OnnxPolicy(folder / "model.onnx", confined=True)
         record = json.loads((folder / "training.json").read_text())
-        card = model_card(policy, history, Split.of(history), RULES, record)
+        rules = rules_for(history.symbol, record.get("spread", DEFAULT_SPREAD))
+        card = write_card(policy, folder, history, Split.of(history), rules, record)
     except (UnreadableFile, ModelRefused, OSError, ValueError) as error:
         raise click.ClickException(str(error)) from error
-    (folder / "MODEL_CARD.md").write_text(card)
     click.echo(card)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import subprocess
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
@@ -17,14 +16,16 @@ from rich.console import Console
 
 from tradingsignals_server.adapters.feeds.files import UnreadableFile
 from tradingsignals_server.adapters.onnx.policy import OnnxPolicy
-from tradingsignals_server.commands.export import export
+from tradingsignals_server.commands.export import Exported, export
 from tradingsignals_server.domain.features import FEATURE_SPECIFICATION
 
-from .card import model_card
+from . import release
+from .calibration import LEAST_ACTING
+from .card import FILLS, write_card
 from .episode import ACTIONS
 from .history import History
 from .outcomes import Outcomes
-from .recipe import RECIPES, RULES, Recipe
+from .recipe import DEFAULT_SPREAD, RECIPES, Recipe, rules_for
 from .split import Split
 from .train import Candidate, Course, run
 
@@ -48,8 +49,14 @@ class Plan:
 @click.option("--seed", type=int, default=1, show_default=True, help="Seed of the first run of a recipe.")
 @click.option("--seeds", type=click.IntRange(1), default=3, show_default=True, help="Runs of each warm recipe.")
 @click.option("--timesteps", type=click.IntRange(1), help="Bars of experience in a run, instead of the recipe's.")
-@click.option("--name", default="ppo-lstm-usdcop", show_default=True)
-@click.option("--version", default="1.0.0", show_default=True)
+@click.option(
+    "--spread",
+    default=DEFAULT_SPREAD,
+    show_default=True,
+    help="What a round trip pays for it: in price, or with bp or pip, such as 1.0, 2bp or 0.9pip.",
+)
+@click.option("--name", help="Name of the model; ppo-lstm- and the symbol if it is not given.")
+@click.option("--version", help="Version, never one that is there; the next minor one if it is not given.")
 @click.option("--models", type=click.Path(path_type=Path), default="models", show_default=True, help="Where it goes.")
 @click.option("--note", "notes", multiple=True, help="A sentence for the card's limits; may be given again.")
 @click.option("--work", type=click.Path(path_type=Path), default="build/training", show_default=True)
@@ -59,8 +66,9 @@ def main(
     seed: int,
     seeds: int,
     timesteps: int | None,
-    name: str,
-    version: str,
+    spread: str,
+    name: str | None,
+    version: str | None,
     models: Path,
     notes: tuple[str, ...],
     work: Path,
@@ -71,45 +79,58 @@ def main(
     try:
         history = History.read(data)
         split = Split.of(history)
-    except (UnreadableFile, ValueError) as error:
+        rules = rules_for(history.symbol, spread)
+        folder = release.folder_for(models / (name or release.name_for(history.symbol)), version)
+    except (UnreadableFile, release.Refused, ValueError) as error:
         raise click.ClickException(str(error)) from error
-    CONSOLE.print(f"{len(history.bars)} bars, sessions: {len(split.training)} to learn from, ", end="")
+    CONSOLE.print(f"{folder}: {len(history.bars)} bars, sessions: {len(split.training)} to learn from, ", end="")
     CONSOLE.print(f"{len(split.validation)} to choose by, {len(split.test)} to judge by")
-    course = Course(history, split, Outcomes.of(history, split.training + split.validation, RULES), RULES)
+    course = Course(history, split, Outcomes.of(history, split.training + split.validation, rules), rules)
     plans = _plans(seed, seeds, timesteps)
     candidates = _run_all(course, plans, work)
     chosen = max((c for c in candidates if c.timesteps), key=lambda candidate: candidate.score)
     if chosen.temperature is None:
-        raise click.ClickException("no policy acts on enough bars without claiming too much; none is exported")
+        raise click.ClickException(
+            f"no policy acts on {LEAST_ACTING:.0%} of the bars without claiming too much, at a spread of "
+            f"{rules.spread.of(history.symbol)}; none is exported: is --spread that of {history.symbol}?"
+        )
     plan = next(p for p in plans if (p.recipe.name, p.seed) == (chosen.recipe, chosen.seed))
-    folder = models / name / version
-    exported = export(
-        plan.folder(work) / "policy.zip",
-        folder / "model.onnx",
-        features=FEATURE_SPECIFICATION,
-        actions=ACTIONS,
-        vecnormalize=plan.folder(work) / "vecnormalize.pkl",
-        name=name,
-        version=version,
-        training_range=history.span(split.training),
-        temperature=chosen.temperature,
-        calibration_range=history.span(split.validation),
-        git_revision=_git_revision(),
-    )
-    CONSOLE.print(exported.report())
     record = {
         "chosen": asdict(chosen),
         "recipe": asdict(plan.recipe),
         "runs": [_summary(candidates, p) for p in plans],
+        "spread": str(rules.spread.of(history.symbol)),
+        "fills": FILLS,
         "data_sha256": sha256(data.read_bytes()).hexdigest(),
         "packages": {package: version_of(package) for package in ("torch", "sb3-contrib", "gymnasium", "numpy")},
         "minutes": round(process_time() / 60.0, 1),
         "notes": notes,
     }
-    (folder / "training.json").write_text(json.dumps(record, indent=1) + "\n")
-    card = model_card(OnnxPolicy(exported.path), history, split, RULES, record)
-    (folder / "MODEL_CARD.md").write_text(card)
+    try:
+        with release.new_version(folder) as written:
+            exported = _export(plan.folder(work), written / "model.onnx", folder, course, chosen)
+            card = write_card(OnnxPolicy(exported.path), written, history, split, rules, record)
+    except release.Refused as refused:
+        raise click.ClickException(str(refused)) from refused
+    CONSOLE.print(replace(exported, path=folder / "model.onnx").report(), markup=False)
     CONSOLE.print(f"\n{card}\n{folder}: written after {record['minutes']:.0f} minutes of one core", markup=False)
+
+
+def _export(trained: Path, out: Path, folder: Path, course: Course, chosen: Candidate) -> Exported:
+    """The model file of the chosen candidate, whose training left its policy in `trained`."""
+    return export(
+        trained / "policy.zip",
+        out,
+        features=FEATURE_SPECIFICATION,
+        actions=ACTIONS,
+        vecnormalize=trained / "vecnormalize.pkl",
+        name=folder.parent.name,
+        version=folder.name,
+        training_range=course.history.span(course.split.training),
+        temperature=chosen.temperature,
+        calibration_range=course.history.span(course.split.validation),
+        git_revision=_git_revision(),
+    )
 
 
 def _plans(seed: int, seeds: int, timesteps: int | None) -> list[Plan]:

@@ -95,6 +95,11 @@ class History:
             raise UnreadableFile(path, file.damage)
         return cls.of(bar for chunk in file.chunks() for bar in chunk)
 
+    @property
+    def symbol(self) -> str:
+        """The one symbol of all its bars."""
+        return self.bars[0].symbol
+
     def between(self, start: date, end: date) -> tuple[Session, ...]:
         """The sessions of the days from `start` to `end`, both included."""
         return tuple(session for session in self.sessions if start <= session.day <= end)

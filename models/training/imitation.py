@@ -1,6 +1,6 @@
 """The warm start: a policy first learns to imitate hindsight, because from nothing PPO learns only to hold.
 
-A round trip costs 2.5 basis points and an ordinary edge is smaller, so to a policy that still acts at random every
+A round trip costs more than an ordinary edge, so to a policy that still acts at random every
 trade is a loss, and it stops trading before it has found out which ones pay.
 """
 
@@ -47,14 +47,17 @@ def imitate_hindsight(
 ) -> None:
     """Teach the actor the choices that hindsight would make at each bar of `sessions`, more or less firmly.
 
-    The target is softmax([0, BUY, SELL] / imitation_pct) over the net profit and loss, in percent, that each action
-    would have led to; HOLD leads to nothing. What cannot be known in advance averages out, and what is left leans to
-    the side that paid, by as much as it paid. `normalised`: observations of every bar, shape (bars, 16).
+    The target is softmax([0, BUY, SELL] / scale) over the net profit and loss that each action would have led to; HOLD
+    leads to nothing. The scale is imitation_scale times the standard deviation of those profits and losses, so that a
+    quiet symbol's teach as much as a lively one's. What cannot be known in advance averages out, and what is left leans
+    to the side that paid, by as much as it paid. `normalised`: observations of every bar, shape (bars, 16).
     """
     known = np.isfinite(outcomes.net_pct[:, :1] + outcomes.net_pct[:, 1:])
     worth = np.concatenate((np.zeros((len(known), 1)), np.nan_to_num(outcomes.net_pct)), axis=1)
     seen = side_by_side(normalised, sessions)
-    target = torch.softmax(side_by_side(worth, sessions) / recipe.imitation_pct, dim=-1)
+    learnt = np.concatenate([outcomes.net_pct[session.first : session.last + 1] for session in sessions])
+    scale = recipe.imitation_scale * float(np.nanstd(learnt))
+    target = torch.softmax(side_by_side(worth, sessions) / scale, dim=-1)
     weight = side_by_side(known, sessions)[..., 0]
     actor = (policy.lstm_actor, policy.mlp_extractor.policy_net, policy.action_net)
     optimizer = torch.optim.AdamW([p for part in actor for p in part.parameters()], lr=recipe.imitation_rate)

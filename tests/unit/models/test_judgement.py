@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -18,7 +20,7 @@ from models.training.calibration import (
     reliability,
     softmax,
 )
-from models.training.card import answers, model_card
+from models.training.card import Trial, answers, conclusion, evaluate, model_card, verdict, write_card
 from models.training.evaluation import (
     Result,
     always,
@@ -31,6 +33,7 @@ from models.training.evaluation import (
 )
 from models.training.history import History
 from models.training.outcomes import Outcomes, outcome, was_ahead
+from models.training.recipe import rules_for
 from models.training.split import Split
 
 from tradingsignals_server.adapters.onnx.policy import OnnxPolicy
@@ -43,7 +46,7 @@ from tradingsignals_server.domain.signals import Action, Probabilities
 from ..builders import position
 from .conftest import live
 
-RULES = RiskRules(spread=Charges.flat(1.0))
+RULES = rules_for("USDCOP", "1.0")
 
 
 def test_an_outcome_is_the_position_that_is_left_alone(market: History) -> None:
@@ -173,7 +176,7 @@ def test_a_threshold_holds_back(market: History) -> None:
 class Counting:
     """A policy in place of a model file's: it counts the bars since its state began, and buys at every fourth."""
 
-    specification = SimpleNamespace(name="counting", version="1", file_sha256="0" * 64)
+    specification = SimpleNamespace(name="counting", version="1", file_sha256="0" * 64, lookback_bars=100)
 
     def initial_state(self) -> RecurrentState:
         return RecurrentState.zeros(1, 1)
@@ -192,9 +195,8 @@ def test_the_state_begins_anew_with_each_session(market: History) -> None:
     assert said[market.sessions[3].first].tolist() == [1.0, 0.0, 0.0]
 
 
-def test_the_first_line_of_a_card_says_what_was_earned(market: History) -> None:
-    sessions = market.sessions
-    split = Split(sessions[:4], sessions[4:7], sessions[7:])
+def record_of(**changed: Any) -> dict[str, Any]:
+    """What a training writes down."""
     candidate = {
         "recipe": "r",
         "seed": 1,
@@ -218,16 +220,87 @@ def test_the_first_line_of_a_card_says_what_was_earned(market: History) -> None:
         "entropy": 0.0,
     }
     runs = [{"before": {**candidate, "temperature": None, "timesteps": 0}, "best": candidate}]
-    record = {"chosen": candidate, "recipe": recipe, "runs": runs, "minutes": 1.0, "notes": ["A note."]}
-    dear = replace(RULES, spread=Charges.flat(20.0))
-    card = model_card(cast(OnnxPolicy, Counting()), market, split, dear, record)
-    assert card.startswith("# counting 1 earned nothing out of sample after costs: it lost\n")
-    assert "acts too little, or claims too much | +0.010% ± 0.020 | 9" in card
-    assert "- A note." in card
-    assert len(card.splitlines()) < 100
+    record = {
+        "chosen": candidate,
+        "recipe": recipe,
+        "runs": runs,
+        "minutes": 1.0,
+        "notes": ["A note."],
+        "fills": "target",
+    }
+    return record | changed
+
+
+def card_of(history: History, rules: RiskRules, record: dict[str, Any]) -> str:
+    """The card of a policy that buys at every fourth bar."""
+    sessions, policy = history.sessions, cast(OnnxPolicy, Counting())
+    split = Split(sessions[:4], sessions[4:7], sessions[7:])
+    return model_card(policy, evaluate(policy, history, split, rules), history, split, rules, record)
+
+
+def test_a_card_says_what_its_figures_say(market: History) -> None:
+    lost = card_of(market, replace(RULES, spread=Charges.flat(20.0)), record_of())
+    assert lost.startswith("# counting 1 lost out of sample after costs\n")
+    assert "it is no reason to trade." in lost
+    assert "acts too little, or claims too much | +0.010% ± 0.020 | 9" in lost
+    assert "which flatters" not in lost
+    assert "- A note." in lost
+    assert "one price" not in lost, "few of its bars are"
+    assert len(lost.splitlines()) < 100
+
     gift = replace(RULES, spread=NO_CHARGES, atr_multiplier_sl=30.0, atr_multiplier_tp=45.0)
     rising = History.of(replace(bar, open=p, high=p, low=p, close=p) for bar, p in _rising(market))
-    assert "# counting 1 earned a little" in model_card(cast(OnnxPolicy, Counting()), rising, split, gift, record)
+    earned = card_of(rising, gift, record_of(fills="open"))
+    assert earned.startswith("# counting 1 earned a little out of sample after costs, on paper\n")
+    assert "no reason to trade" not in earned
+    assert "a reason to watch it" in earned
+    assert "In 100% of the bars open, high, low and" in earned
+    assert (
+        "counted at the open, which flatters; filled at the target, as everywhere else here, the chosen run made"
+        in earned
+    )
+
+    silent = card_of(market, replace(RULES, confidence_threshold=0.9), record_of())
+    assert silent.startswith("# counting 1 opened no position out of sample\n")
+    assert "it was never sure enough to open a position" in silent
+    assert "nan" not in silent
+
+
+def result(session_pct: Sequence[float]) -> Result:
+    return Result(np.array(session_pct), (position(),), 0.1)
+
+
+@pytest.mark.parametrize(
+    ("made", "late", "coins", "said", "expected"),
+    [
+        ([-0.2, -0.1, -0.3], [0.0], [0.0], "lost out of sample", "it is no reason to trade"),
+        ([-0.2, 0.1, -0.1], [0.0], [0.0], "earned nothing", "it is no reason to trade"),
+        ([-0.2, 0.3, 0.1], [0.1], [0.0], "that chance does not explain", "it is no reason to trade"),
+        ([0.2, 0.3, 0.1], [0.05], [0.0], "earned a little", "prints that a desk may not get, so it is no reason"),
+        ([0.2, 0.3, 0.1], [0.2], [0.3], "earned a little", "its choices are no reason to trade"),
+        ([0.2, 0.3, 0.1], [0.2], [0.0], "earned a little", "a reason to watch it beside the policy that trades"),
+    ],
+)
+def test_what_follows_from_the_figures(
+    made: list[float], late: list[float], coins: list[float], said: str, expected: str
+) -> None:
+    trial = Trial(result(made), result(late), {}, {}, tuple(result([coin]) for coin in coins))
+    assert said in verdict(trial.policy)
+    assert expected in conclusion(trial)
+
+
+def test_a_card_is_written_with_the_record_of_what_it_says(market: History, tmp_path: Path) -> None:
+    sessions, policy = market.sessions, cast(OnnxPolicy, Counting())
+    split = Split(sessions[:4], sessions[4:7], sessions[7:])
+    card = write_card(policy, tmp_path, market, split, RULES, record_of())
+    assert (tmp_path / "MODEL_CARD.md").read_text() == card
+    record = json.loads((tmp_path / "training.json").read_text())
+    assert {key: record[key] for key in record_of()} == record_of()
+    made = evaluate(policy, market, split, RULES)
+    assert record["evaluation"]["fills"] == "target"
+    assert record["evaluation"]["test"]["mean_pct"] == made.trial.policy.mean
+    assert record["evaluation"]["validation"]["trades"] == len(made.validation.positions)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["MODEL_CARD.md", "training.json"]
 
 
 def _rising(market: History) -> list[tuple[Any, float]]:

@@ -3,31 +3,40 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import pytest
+from click.testing import CliRunner, Result
 from models.training.history import History
 from models.training.outcomes import Outcomes
-from models.training.recipe import RECIPES, RULES
+from models.training.recipe import RECIPES, rules_for
 from models.training.split import Split
 
 from tradingsignals_server.adapters.onnx.policy import OnnxPolicy
+from tradingsignals_server.domain.bars import Bar
 
 torch = pytest.importorskip("torch", reason="training needs the extra train")
-pytest.importorskip("sb3_contrib", reason="training needs the extra train")
+sb3_contrib = pytest.importorskip("sb3_contrib", reason="training needs the extra train")
 
+from models.training import card, command, train
 from models.training.card import answers
 from models.training.environment import SessionEnvironment
 from models.training.episode import ACTIONS, Episode
+from models.training.imitation import imitate_hindsight
 from models.training.train import Candidate, Course, run
 
+from tradingsignals_server.commands import parity
 from tradingsignals_server.commands.export import export
 
 from .conftest import simulated_bars
 
+RULES = rules_for("USDCOP")
 TINY = replace(
     RECIPES[0],
     hidden_size=8,
@@ -54,6 +63,72 @@ def course() -> Course:
     sessions = history.sessions
     split = Split(sessions[:7], sessions[7:10], sessions[10:])
     return Course(history, split, Outcomes.of(history, split.training + split.validation, RULES), RULES)
+
+
+def weights_after(course: Course, outcomes: Outcomes) -> dict[str, npt.NDArray[np.float32]]:
+    torch.manual_seed(3)
+    policy = sb3_contrib.RecurrentPPO(
+        "MlpLstmPolicy",
+        SessionEnvironment(course.history, course.split.training, RULES),
+        policy_kwargs={"lstm_hidden_size": 8, "net_arch": {"pi": [8], "vf": [8]}},
+        device="cpu",
+    ).policy
+    imitate_hindsight(policy, course.history.observations, outcomes, course.split.training, recipe=TINY, seed=1)
+    return {name: values.numpy() for name, values in policy.state_dict().items()}
+
+
+def test_a_quiet_symbol_teaches_as_much_as_a_lively_one(course: Course) -> None:
+    quiet = replace(course.outcomes, net_pct=course.outcomes.net_pct / 16.0)
+    lively, same = weights_after(course, course.outcomes), weights_after(course, quiet)
+    assert all(np.allclose(lively[name], same[name], atol=1e-5) for name in lively)
+
+
+def euro(folder: Path) -> Path:
+    """A file of bars of EURUSD that reaches over three years."""
+    rows = ["time,symbol,open,high,low,close,volume"]
+    for bar in (bar for year in range(3) for bar in shifted(year)):
+        prices = ",".join(f"{price / 3600.0:.6f}" for price in (bar.open, bar.high, bar.low, bar.close))
+        rows.append(f"{bar.time.isoformat()},EURUSD,{prices},0")
+    path = folder / "eurusd.csv"
+    path.write_text("\n".join(rows))
+    return path
+
+
+def shifted(years: int) -> list[Bar]:
+    return [replace(bar, time=bar.time + timedelta(weeks=52 * years)) for bar in simulated_bars(12)]
+
+
+def test_training_writes_new_versions_and_never_over_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(command, "RECIPES", (replace(TINY, imitation_epochs=1, timesteps=240),))
+    monkeypatch.setattr(parity, "STEPS", {1: 20, 3: 10})
+    monkeypatch.setattr(train, "fit_temperature", lambda *_: 1.0)
+    monkeypatch.setattr(card, "COINS", 3)
+    options = ["--data", str(euro(tmp_path)), "--models", str(tmp_path / "models"), "--work", str(tmp_path / "work")]
+    options += ["--seeds", "1", "--spread", "0.5pip"]
+
+    def trained(*more: str) -> Result:
+        return CliRunner().invoke(command.main, [*options, *more])
+
+    assert trained().exit_code == 0
+    folder = tmp_path / "models" / "ppo-lstm-eurusd"
+    first = {path.name: path.read_bytes() for path in (folder / "1.0.0").iterdir()}
+    assert sorted(first) == ["MODEL_CARD.md", "model.onnx", "training.json"]
+    assert OnnxPolicy(folder / "1.0.0" / "model.onnx").specification.name == "ppo-lstm-eurusd"
+    record = json.loads(first["training.json"])
+    assert (record["spread"], record["fills"]) == ("0.00005", "target")
+    assert b"spread 0.00005, commission 0" in first["MODEL_CARD.md"]
+
+    refused = trained("--version", "1.0.0")
+    assert refused.exit_code == 1
+    assert "1.0.0: is there already and is not written over; name another version with --version" in refused.output
+    assert trained().exit_code == 0
+    assert sorted(path.name for path in folder.iterdir()) == ["1.0.0", "1.1.0"]
+    assert {path.name: path.read_bytes() for path in (folder / "1.0.0").iterdir()} == first
+
+    monkeypatch.setattr(train, "fit_temperature", lambda *_: None)
+    none_acts = trained()
+    assert "no policy acts on 2% of the bars without claiming too much, at a spread of 0.00005" in none_acts.output
+    assert sorted(path.name for path in folder.iterdir()) == ["1.0.0", "1.1.0"]
 
 
 def test_the_environment_plays_episodes(market: History) -> None:

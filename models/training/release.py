@@ -1,0 +1,65 @@
+"""Where a trained policy goes: a new version beside those that are there, whole at once, and never over one."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+FIRST_VERSION = "1.0.0"
+_NUMBERED = re.compile(r"(\d+)\.(\d+)\.(\d+)")
+
+
+class Refused(Exception):
+    """A version cannot be written. The message is one line that says why, and what to do."""
+
+
+def name_for(symbol: str) -> str:
+    """The name of a policy of this symbol."""
+    return f"ppo-lstm-{re.sub('[^a-z0-9]', '', symbol.lower())}"
+
+
+def folder_for(model: Path, version: str | None) -> Path:
+    """The folder of `version` of the model in the folder `model`; without a version, of the next minor one.
+
+    Raises:
+        Refused: it is there already, or `version` is not the name of a folder.
+    """
+    if version is None:
+        there = [_NUMBERED.fullmatch(path.name) for path in model.glob("*")]
+        newest = max((tuple(map(int, found.groups())) for found in there if found), default=None)
+        version = FIRST_VERSION if newest is None else f"{newest[0]}.{newest[1] + 1}.0"
+    if not version or Path(version).name != version or version.startswith("."):
+        raise Refused(f"--version {version}: the name of a folder is needed, such as {FIRST_VERSION}")
+    _require_new(model / version)
+    return model / version
+
+
+@contextmanager
+def new_version(folder: Path) -> Iterator[Path]:
+    """An empty folder to write to, which becomes `folder` at the end of the block if nothing is raised there.
+
+    Raises:
+        Refused: `folder` has come to be meanwhile.
+    """
+    # A service that watches the versions passes over hidden folders, and so never sees half of one.
+    written = folder.with_name(f".{folder.name}.{os.getpid()}.part")
+    written.mkdir(parents=True)
+    try:
+        yield written
+        _require_new(folder)
+        # Onto a folder that holds something this fails.
+        written.rename(folder)
+    except OSError as error:
+        _require_new(folder)
+        raise Refused(f"{folder}: cannot be written ({error.strerror})") from error
+    finally:
+        shutil.rmtree(written, ignore_errors=True)
+
+
+def _require_new(folder: Path) -> None:
+    if os.path.lexists(folder):
+        raise Refused(f"{folder}: is there already and is not written over; name another version with --version")
