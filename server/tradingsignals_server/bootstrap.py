@@ -43,8 +43,8 @@ from .config import PLACEHOLDER_PATH, FeedKind, Settings
 from .domain.calendar import calendar_for
 from .rpc.convert import encode
 from .rpc.events import EventServicer
+from .rpc.json_servicer import json_servicer
 from .rpc.lean.server import LeanServer, running_lean_server
-from .rpc.listing import JsonServicer
 from .rpc.market_data import MarketDataServicer
 from .rpc.model import ModelServicer
 from .rpc.peers import AtOwner, Peers, PeerServicer, peers, symbol_of_position, symbol_of_request
@@ -311,7 +311,7 @@ def _servicers(
     health = HealthReporter(store, engine, pipeline, utc_now, live_feed=settings.feed is FeedKind.PUSH)
     signals = SignalServicer(engine, queries, broadcast, pipeline)
     positions = PositionServicer(engine, queries, broadcast)
-    return {
+    public: dict[str, object] = {
         "SystemService": SystemServicer(health, broadcast, settings.feed, settings.risk_rules),
         "SignalService": AtOwner(
             signals,
@@ -331,9 +331,8 @@ def _servicers(
         "MarketDataService": MarketDataServicer(router, queries),
         "ModelService": ModelServicer(pipeline, keeper, queries),
         "EventService": EventServicer(broadcast),
-        "JsonService": JsonServicer(signals, positions),
-        **text_servicers(broadcast),
     }
+    return public | {"JsonService": json_servicer(public)} | text_servicers(broadcast)
 
 
 def _pipeline(settings: Settings, live: ModelSource, shadow: ModelSource | None) -> Pipeline:

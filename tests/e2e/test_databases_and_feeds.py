@@ -111,7 +111,7 @@ class TestAServerOfTheUsers:
         named = {**server.settings, "POSTGRES_DB": database, "BARS_TABLE": "usdcop_m5_ohlcv"}
         async with running_service(folder, **named) as service, service.rest() as rest, service.client() as client:
             made = (await rest.post("/api/signals/generate-from-db", json={"symbol": "USD/COP"})).json()["signal"]
-            assert made["bar_time"] == "2024-03-07T17:55:00Z"
+            assert made["bar_time"] == "2024-03-07T17:55:00.000000Z"
             answer = await client.publish_bars(messages(BARS[230:]))
             assert (answer.duplicates, answer.accepted) == (10, 60)
             listed = (await rest.get("/api/market/bars?limit=300")).json()

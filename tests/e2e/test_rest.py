@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -11,8 +12,9 @@ from uuid import uuid4
 
 import httpx
 import pytest
-from tests.support.bars import as_json, rfc3339
+from tests.support.bars import as_json
 from tests.support.quotes import sure_buy, sure_hold, sure_sell
+from tests.support.rest_json import rest_time
 from tests.support.service import RunningService
 from tests.unit.builders import walk
 
@@ -157,7 +159,7 @@ async def test_a_signal_from_the_stored_bars(
     signal = (await post(rest, "/api/signals/generate-from-db", body, **parameters))["signal"]
     assert (signal["symbol"], signal["origin"]) == ("USDCOP", "DATABASE")
     assert signal["entry_price"] == known_bars[-1].close
-    assert signal["bar_time"] == rfc3339(known_bars[-1].time)
+    assert signal["bar_time"] == rest_time(known_bars[-1].time)
     assert signal["technical_factors"].keys() == FACTORS
 
 
@@ -168,7 +170,7 @@ async def test_an_empty_body_means_the_defaults(rest: httpx.AsyncClient, known_b
     signal = answer.json()["signal"]
     listed = await get(rest, "/api/signals/history", symbol="USDCOP", end_date="2025-01-01", limit=1)
     (of_the_bar,) = listed["signals"]
-    assert of_the_bar["bar_time"] == rfc3339(known_bars[-1].time)
+    assert of_the_bar["bar_time"] == rest_time(known_bars[-1].time)
     for name in ("technical_factors", "probabilities", "action", "confidence", "entry_price"):
         assert signal[name] == of_the_bar[name]
 
@@ -180,7 +182,7 @@ async def test_history_by_filter_and_page(rest: httpx.AsyncClient) -> None:
     assert (everything["count"], everything["next_page_token"]) == (60, "")
     times = [signal["timestamp"] for signal in everything["signals"]]
     assert times == sorted(times, reverse=True)
-    assert (times[-1], times[0]) == ("2024-03-06T13:05:00Z", "2024-03-06T18:00:00Z")
+    assert (times[-1], times[0]) == ("2024-03-06T13:05:00.000000Z", "2024-03-06T18:00:00.000000Z")
 
     pages, token = [], ""
     while True:
@@ -205,7 +207,7 @@ async def test_start_is_inclusive_and_end_is_not(rest: httpx.AsyncClient) -> Non
         start_date="2024-03-06T08:05:00-05:00",
         end_date="2024-03-06T13:15:00Z",
     )
-    assert [s["timestamp"] for s in found["signals"]] == ["2024-03-06T13:10:00Z", "2024-03-06T13:05:00Z"]
+    assert [s["timestamp"] for s in found["signals"]] == ["2024-03-06T13:10:00.000000Z", "2024-03-06T13:05:00.000000Z"]
 
 
 async def test_a_page_has_a_hundred_signals_unless_asked_otherwise(rest: httpx.AsyncClient) -> None:
@@ -283,6 +285,10 @@ async def test_a_position_that_does_not_exist(rest: httpx.AsyncClient) -> None:
 # ---------------------------------------------------------------------------------------------------------------- bars
 
 
+def as_listed(bar: Bar) -> dict[str, object]:
+    return {**as_json(bar), "time": rest_time(bar.time)}
+
+
 async def test_bars_in_and_out(rest: httpx.AsyncClient, peso_pair: str) -> None:
     bars = walk(60, seed=2, symbol=peso_pair)
     receipts = [(await post(rest, "/api/market/bars", as_json(bar)))["receipt"] for bar in bars]
@@ -291,7 +297,7 @@ async def test_bars_in_and_out(rest: httpx.AsyncClient, peso_pair: str) -> None:
     assert "signal_id" not in receipts[0]
     latest = (await get(rest, "/api/signals/latest", symbol=peso_pair))["signal"]
     assert (latest["signal_id"], latest["origin"]) == (receipts[-1]["signal_id"], "BAR")
-    assert latest["timestamp"] == rfc3339(bars[-1].close_time)
+    assert latest["timestamp"] == rest_time(bars[-1].close_time)
 
     page = await get(rest, "/api/market/bars", symbol=peso_pair, limit=25)
     assert page.keys() == {"bars", "count", "next_page_token"}
@@ -299,11 +305,11 @@ async def test_bars_in_and_out(rest: httpx.AsyncClient, peso_pair: str) -> None:
     while page["next_page_token"]:
         page = await get(rest, "/api/market/bars", symbol=peso_pair, limit=25, page_token=page["next_page_token"])
         listed += page["bars"]
-    assert listed == [as_json(bar) for bar in reversed(bars)]
+    assert listed == [as_listed(bar) for bar in reversed(bars)]
     hour = await get(
         rest, "/api/market/bars", symbol=peso_pair, start_date="2024-03-04T14:00:00Z", end_date="2024-03-04T15:00:00Z"
     )
-    assert hour["bars"] == [as_json(bar) for bar in reversed(bars[12:24])]
+    assert hour["bars"] == [as_listed(bar) for bar in reversed(bars[12:24])]
 
     again = (await post(rest, "/api/market/bars", as_json(bars[3])))["receipt"]
     assert again["disposition"] == "DUPLICATE"
@@ -351,3 +357,29 @@ async def test_times_are_in_utc_and_of_now(rest: httpx.AsyncClient, symbol: str,
     signal = await generate(rest, sure_hold(symbol))
     assert signal["timestamp"].endswith("Z")
     assert before <= datetime.fromisoformat(signal["timestamp"]) <= datetime.now(UTC)
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        *(
+            "/health",
+            "/api/signals/latest",
+            "/api/signals/history",
+            "/api/signals/statistics",
+            "/api/signals/model/info",
+        ),
+        *("/api/signals/positions/active", "/api/signals/positions/closed", "/api/market/bars"),
+    ],
+)
+async def test_every_time_has_six_digits_of_the_second(rest: httpx.AsyncClient, path: str) -> None:
+    found = times_in(await get(rest, path))
+    assert found or "statistics" in path or "model" in path or "positions" in path
+    assert [time for time in found if not re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z", time)] == []
+
+
+def times_in(answer: Any) -> list[str]:
+    """Every time in a response, whatever field it is in."""
+    if isinstance(answer, dict | list):
+        return [time for one in (answer.values() if isinstance(answer, dict) else answer) for time in times_in(one)]
+    return [answer] if isinstance(answer, str) and re.match(r"\d{4}-\d\d-\d\dT", answer) else []

@@ -1,4 +1,4 @@
-"""Messages as proto3 JSON, in the words in which the edge writes them.
+"""Messages as proto3 JSON, in the words in which the edge would write them, but for times, which have one width.
 
 `google.protobuf.json_format` asks every message anew what its fields are. Here that is asked once for each type of
 message, and what is left is to fetch values and to write them. The form is that of the edge's transcoder: names as in
@@ -37,14 +37,12 @@ def json_text(message: Message) -> str:
 
 @lru_cache(1024)  # times come together: bars of all symbols, entries of one commit
 def timestamp(seconds: int, nanos: int) -> str:
-    """A time in RFC 3339, with as many digits of the second as it needs: none, three, six or nine."""
-    text = (_EPOCH + timedelta(seconds=seconds)).isoformat()
-    if not nanos:
-        return text + "Z"
-    digits = f"{nanos:09}"
-    while digits.endswith("000"):
-        digits = digits[:-3]
-    return f"{text}.{digits}Z"
+    """A time in RFC 3339, UTC, always with six digits of the second: what we store has microseconds.
+
+    protobuf's own JSON has as many digits as the value needs, so that two times of one field differ in form; readers
+    with a fixed format fail at some of them.
+    """
+    return f"{(_EPOCH + timedelta(seconds=seconds)).isoformat()}.{nanos // 1000:06}Z"
 
 
 class _Fields:

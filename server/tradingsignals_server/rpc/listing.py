@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from functools import partial
+from typing import Final, TypeVar
 
 from google.protobuf.message import Message
 
@@ -13,6 +14,8 @@ from ..domain.events import EventKind
 from . import wire
 from .json_text import json_text
 from .text_answers import json_body, noun_text
+
+T = TypeVar("T")
 
 WRITTEN_AT_ONCE: Final = 64
 """Nouns written as text before others have their turn: some two milliseconds."""
@@ -32,33 +35,17 @@ class Listing:
 
     async def text(self) -> bytes:
         """The answer as JSON, in a google.api.HttpBody."""
-        texts: list[bytes] = []
-        for start in range(0, len(self.messages), WRITTEN_AT_ONCE):
-            texts += [noun_text(self.kind, message) for message in self.messages[start : start + WRITTEN_AT_ONCE]]
-            await asyncio.sleep(0)
-        # The list is the first field, and empty in the rest.
-        name, _, rest = json_text(self.rest).encode().partition(b"[]")
-        return json_body(name + b"[" + b",".join(texts) + b"]" + rest)
+        return await list_body(self.messages, partial(noun_text, self.kind), self.rest)
 
 
-class JsonServicer:
-    """tradingsignals.edge.v1.JsonService: the lists of other servicers as text."""
+async def list_body(items: Sequence[T], write: Callable[[T], bytes], rest: Message) -> bytes:
+    """A response whose first field is a list, in a google.api.HttpBody; `rest` is the response with an empty list.
 
-    def __init__(self, signals: Any, positions: Any) -> None:
-        self._signals = signals
-        self._positions = positions
-
-    async def list_signals(self, request: Any) -> bytes:
-        """A page of signals."""
-        listing: Listing = await self._signals.list_signals(request)
-        return await listing.text()
-
-    async def list_active_positions(self, request: Any) -> bytes:
-        """Every open position."""
-        listing: Listing = await self._positions.list_active_positions(request)
-        return await listing.text()
-
-    async def list_closed_positions(self, request: Any) -> bytes:
-        """A page of closed positions."""
-        listing: Listing = await self._positions.list_closed_positions(request)
-        return await listing.text()
+    Others have their turn after every WRITTEN_AT_ONCE items.
+    """
+    texts: list[bytes] = []
+    for start in range(0, len(items), WRITTEN_AT_ONCE):
+        texts += [write(item) for item in items[start : start + WRITTEN_AT_ONCE]]
+        await asyncio.sleep(0)
+    name, _, others = json_text(rest).encode().partition(b"[]")
+    return json_body(name + b"[" + b",".join(texts) + b"]" + others)

@@ -58,8 +58,13 @@ def behaviour_of(servicer: object, method: MethodDescriptor) -> Behaviour:
     Raises:
         AttributeError: it lacks the method.
     """
-    behaviour: Behaviour = getattr(servicer, re.sub(r"(?<!^)(?=[A-Z])", "_", method.name).lower())
+    behaviour: Behaviour = getattr(servicer, method_name(method))
     return behaviour
+
+
+def method_name(method: MethodDescriptor) -> str:
+    """What the servicer's coroutine is called."""
+    return re.sub(r"(?<!^)(?=[A-Z])", "_", method.name).lower()
 
 
 def serialised(answer: Answer) -> bytes:

@@ -65,9 +65,11 @@ SERVICES: dict[str, ServiceDescriptor] = {
 }
 """The services of the contract by their short name."""
 
+JSON_SERVICE: ServiceDescriptor = json_service_pb2.DESCRIPTOR.services_by_name["JsonService"]
+
 EDGE_SERVICES: dict[str, ServiceDescriptor] = {
     **{name: service.descriptor for name, service in TEXT_SERVICES.items()},
-    **json_service_pb2.DESCRIPTOR.services_by_name,
+    JSON_SERVICE.name: JSON_SERVICE,
 }
 """What the edge asks for on behalf of REST callers, by the short name. Reflection tells nobody."""
 

@@ -13,9 +13,9 @@ from tests.support.logs import Log
 
 from tradingsignals_server.application.queries import Queries
 from tradingsignals_server.rpc.events import EventServicer
+from tradingsignals_server.rpc.json_servicer import json_servicer
 from tradingsignals_server.rpc.lean.limits import Limits
 from tradingsignals_server.rpc.lean.server import LeanServer, running_lean_server
-from tradingsignals_server.rpc.listing import JsonServicer
 from tradingsignals_server.rpc.positions import PositionServicer
 from tradingsignals_server.rpc.server import SERVICES, running_server
 from tradingsignals_server.rpc.signals import SignalServicer
@@ -68,15 +68,14 @@ def servicers(log: Log) -> dict[str, object]:
     nothing, broadcast, queries = cast(Any, None), log.broadcast, Queries(log.store, log.broadcast)
     signals = SignalServicer(nothing, queries, broadcast, nothing)
     positions = PositionServicer(nothing, queries, broadcast)
-    return {
+    public: dict[str, object] = {
         **{name: _Absent() for name in SERVICES},
         "SignalService": signals,
         "PositionService": positions,
-        "JsonService": JsonServicer(signals, positions),
         "EventService": EventServicer(broadcast),
         "ModelService": Endless(),
-        **text_servicers(broadcast),
     }
+    return public | {"JsonService": json_servicer(public)} | text_servicers(broadcast)
 
 
 @asynccontextmanager

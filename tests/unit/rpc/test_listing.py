@@ -6,8 +6,8 @@ import json
 
 import pytest
 from google.api import httpbody_pb2
-from google.protobuf.json_format import MessageToDict
 from google.protobuf.message import Message
+from tests.support.rest_json import rest_json
 
 from tradingsignals.v1 import position_service_pb2, signal_service_pb2
 from tradingsignals_server.domain.events import EventKind
@@ -34,7 +34,7 @@ async def test_positions() -> None:
 async def same(listing: Listing, count: int) -> None:
     body = httpbody_pb2.HttpBody.FromString(await listing.text())
     message: Message = type(listing.rest).FromString(listing.serialised())
-    told = MessageToDict(message, preserving_proto_field_name=True, always_print_fields_with_no_presence=True)
+    told = rest_json(message)
     assert body.content_type == "application/json"
     assert json.loads(body.data) == told
     assert len(next(value for value in told.values() if isinstance(value, list))) == count

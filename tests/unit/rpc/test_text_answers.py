@@ -7,9 +7,10 @@ from typing import Any
 
 import pytest
 from google.api.httpbody_pb2 import HttpBody
-from google.protobuf.json_format import MessageToDict, ParseDict
+from google.protobuf.json_format import ParseDict
 from google.protobuf.message import Message
 from tests.support.logs import Log
+from tests.support.rest_json import rest_json
 
 from tradingsignals.v1.event_service_pb2 import StreamEventsResponse
 from tradingsignals.v1.position_service_pb2 import StreamPositionsResponse
@@ -28,10 +29,6 @@ FORMS: list[tuple[AnswerForm, AnswerForm, type[Message], str, set[EventKind]]] =
     (SERVER_SENT_EVENTS.events, LINES.events, StreamEventsResponse, "events", set(EventKind)),
 ]
 EACH = pytest.mark.parametrize(("event", "line", "response", "name", "kinds"), FORMS)
-
-
-def as_the_edge_has_it(answer: Message) -> Any:
-    return MessageToDict(answer, preserving_proto_field_name=True, always_print_fields_with_no_presence=True)
 
 
 def read(body: bytes) -> Any:
@@ -60,7 +57,7 @@ async def test_entries_read_as_the_public_answer(
 ) -> None:
     listed = await entries(kinds)
     serialised = wire.event_answer(listed, 31) if name == "events" else wire.noun_answer(Batch(listed, 31))
-    expected = as_the_edge_has_it(response.FromString(serialised))
+    expected = rest_json(response.FromString(serialised))
     assert len(expected[name]) == len(listed) > 3
     assert read(event.entries(listed, 31)) == read(line.entries(listed, 31)) == expected
 
@@ -77,7 +74,7 @@ def test_heartbeats_and_the_end(
         error = last["events"][0]["error"] if name == "events" else last["error"]
         assert (last["through_sequence"], error["reason"], error["retryable"]) == ("7", "SHUTTING_DOWN", True)
         for answer in (quiet, last):
-            assert as_the_edge_has_it(ParseDict(answer, response())) == answer
+            assert rest_json(ParseDict(answer, response())) == answer
 
 
 async def test_an_entry_is_written_once_for_all_forms_and_filters() -> None:

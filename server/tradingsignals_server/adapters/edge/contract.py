@@ -16,7 +16,7 @@ STREAM_SERVICES = (
 )
 """Who writes the text of REST streams, in which content type, and for callers that accept what (None: all others)."""
 JSON_SERVICE = "tradingsignals.edge.v1.JsonService"
-"""Who writes the text of long lists."""
+"""Who writes the text of responses."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,23 +24,48 @@ _sym_db = _symbol_database.Default()
 
 from google.api import annotations_pb2 as google_dot_api_dot_annotations__pb2
 from google.api import httpbody_pb2 as google_dot_api_dot_httpbody__pb2
+from tradingsignals.v1 import market_data_service_pb2 as tradingsignals_dot_v1_dot_market__data__service__pb2
+from tradingsignals.v1 import model_service_pb2 as tradingsignals_dot_v1_dot_model__service__pb2
 from tradingsignals.v1 import position_service_pb2 as tradingsignals_dot_v1_dot_position__service__pb2
 from tradingsignals.v1 import signal_service_pb2 as tradingsignals_dot_v1_dot_signal__service__pb2
+from tradingsignals.v1 import system_service_pb2 as tradingsignals_dot_v1_dot_system__service__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n)tradingsignals/edge/v1/json_service.proto\x12\x16tradingsignals.edge.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x19google/api/httpbody.proto\x1a(tradingsignals/v1/position_service.proto\x1a&tradingsignals/v1/signal_service.proto2\xff\x02\n\x0bJsonService\x12h\n\x0bListSignals\x12%.tradingsignals.v1.ListSignalsRequest\x1a\x14.google.api.HttpBody\"\x1c\x82\xd3\xe4\x93\x02\x16\x12\x14/api/signals/history\x12\x81\x01\n\x13ListActivePositions\x12-.tradingsignals.v1.ListActivePositionsRequest\x1a\x14.google.api.HttpBody\"%\x82\xd3\xe4\x93\x02\x1f\x12\x1d/api/signals/positions/active\x12\x81\x01\n\x13ListClosedPositions\x12-.tradingsignals.v1.ListClosedPositionsRequest\x1a\x14.google.api.HttpBody\"%\x82\xd3\xe4\x93\x02\x1f\x12\x1d/api/signals/positions/closedb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n)tradingsignals/edge/v1/json_service.proto\x12\x16tradingsignals.edge.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x19google/api/httpbody.proto\x1a+tradingsignals/v1/market_data_service.proto\x1a%tradingsignals/v1/model_service.proto\x1a(tradingsignals/v1/position_service.proto\x1a&tradingsignals/v1/signal_service.proto\x1a&tradingsignals/v1/system_service.proto2\xdd\x0c\n\x0bJsonService\x12[\n\x0eGetServiceInfo\x12(.tradingsignals.v1.GetServiceInfoRequest\x1a\x14.google.api.HttpBody\"\t\x82\xd3\xe4\x93\x02\x03\x12\x01/\x12n\n\tGetHealth\x12#.tradingsignals.v1.GetHealthRequest\x1a\x14.google.api.HttpBody\"&\x82\xd3\xe4\x93\x02 \x12\x07/healthZ\x15\x12\x13/api/signals/health\x12o\n\x0fGetLatestSignal\x12).tradingsignals.v1.GetLatestSignalRequest\x1a\x14.google.api.HttpBody\"\x1b\x82\xd3\xe4\x93\x02\x15\x12\x13/api/signals/latest\x12h\n\x0bListSignals\x12%.tradingsignals.v1.ListSignalsRequest\x1a\x14.google.api.HttpBody\"\x1c\x82\xd3\xe4\x93\x02\x16\x12\x14/api/signals/history\x12r\n\x0eGenerateSignal\x12(.tradingsignals.v1.GenerateSignalRequest\x1a\x14.google.api.HttpBody\" \x82\xd3\xe4\x93\x02\x1a\"\x15/api/signals/generate:\x01*\x12\x86\x01\n\x14GenerateSignalFromDb\x12..tradingsignals.v1.GenerateSignalFromDbRequest\x1a\x14.google.api.HttpBody\"(\x82\xd3\xe4\x93\x02\"\"\x1d/api/signals/generate-from-db:\x01*\x12o\n\rGetStatistics\x12\'.tradingsignals.v1.GetStatisticsRequest\x1a\x14.google.api.HttpBody\"\x1f\x82\xd3\xe4\x93\x02\x19\x12\x17/api/signals/statistics\x12\x81\x01\n\x13ListActivePositions\x12-.tradingsignals.v1.ListActivePositionsRequest\x1a\x14.google.api.HttpBody\"%\x82\xd3\xe4\x93\x02\x1f\x12\x1d/api/signals/positions/active\x12\x81\x01\n\x13ListClosedPositions\x12-.tradingsignals.v1.ListClosedPositionsRequest\x1a\x14.google.api.HttpBody\"%\x82\xd3\xe4\x93\x02\x1f\x12\x1d/api/signals/positions/closed\x12\x85\x01\n\rClosePosition\x12\'.tradingsignals.v1.ClosePositionRequest\x1a\x14.google.api.HttpBody\"5\x82\xd3\xe4\x93\x02/\"*/api/signals/positions/{position_id}/close:\x01*\x12g\n\nPublishBar\x12$.tradingsignals.v1.PublishBarRequest\x1a\x14.google.api.HttpBody\"\x1d\x82\xd3\xe4\x93\x02\x17\"\x10/api/market/bars:\x03\x62\x61r\x12^\n\x08ListBars\x12\".tradingsignals.v1.ListBarsRequest\x1a\x14.google.api.HttpBody\"\x18\x82\xd3\xe4\x93\x02\x12\x12\x10/api/market/bars\x12m\n\x0cGetModelInfo\x12&.tradingsignals.v1.GetModelInfoRequest\x1a\x14.google.api.HttpBody\"\x1f\x82\xd3\xe4\x93\x02\x19\x12\x17/api/signals/model/info\x12p\n\x0bReloadModel\x12%.tradingsignals.v1.ReloadModelRequest\x1a\x14.google.api.HttpBody\"$\x82\xd3\xe4\x93\x02\x1e\"\x19/api/signals/model/reload:\x01*b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'tradingsignals.edge.v1.json_service_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
+  _globals['_JSONSERVICE'].methods_by_name['GetServiceInfo']._loaded_options = None
+  _globals['_JSONSERVICE'].methods_by_name['GetServiceInfo']._serialized_options = b'\202\323\344\223\002\003\022\001/'
+  _globals['_JSONSERVICE'].methods_by_name['GetHealth']._loaded_options = None
+  _globals['_JSONSERVICE'].methods_by_name['GetHealth']._serialized_options = b'\202\323\344\223\002 \022\007/healthZ\025\022\023/api/signals/health'
+  _globals['_JSONSERVICE'].methods_by_name['GetLatestSignal']._loaded_options = None
+  _globals['_JSONSERVICE'].methods_by_name['GetLatestSignal']._serialized_options = b'\202\323\344\223\002\025\022\023/api/signals/latest'
   _globals['_JSONSERVICE'].methods_by_name['ListSignals']._loaded_options = None
   _globals['_JSONSERVICE'].methods_by_name['ListSignals']._serialized_options = b'\202\323\344\223\002\026\022\024/api/signals/history'
+  _globals['_JSONSERVICE'].methods_by_name['GenerateSignal']._loaded_options = None
+  _globals['_JSONSERVICE'].methods_by_name['GenerateSignal']._serialized_options = b'\202\323\344\223\002\032\"\025/api/signals/generate:\001*'
+  _globals['_JSONSERVICE'].methods_by_name['GenerateSignalFromDb']._loaded_options = None
+  _globals['_JSONSERVICE'].methods_by_name['GenerateSignalFromDb']._serialized_options = b'\202\323\344\223\002\"\"\035/api/signals/generate-from-db:\001*'
+  _globals['_JSONSERVICE'].methods_by_name['GetStatistics']._loaded_options = None
+  _globals['_JSONSERVICE'].methods_by_name['GetStatistics']._serialized_options = b'\202\323\344\223\002\031\022\027/api/signals/statistics'
   _globals['_JSONSERVICE'].methods_by_name['ListActivePositions']._loaded_options = None
   _globals['_JSONSERVICE'].methods_by_name['ListActivePositions']._serialized_options = b'\202\323\344\223\002\037\022\035/api/signals/positions/active'
   _globals['_JSONSERVICE'].methods_by_name['ListClosedPositions']._loaded_options = None
   _globals['_JSONSERVICE'].methods_by_name['ListClosedPositions']._serialized_options = b'\202\323\344\223\002\037\022\035/api/signals/positions/closed'
-  _globals['_JSONSERVICE']._serialized_start=209
-  _globals['_JSONSERVICE']._serialized_end=592
+  _globals['_JSONSERVICE'].methods_by_name['ClosePosition']._loaded_options = None
+  _globals['_JSONSERVICE'].methods_by_name['ClosePosition']._serialized_options = b'\202\323\344\223\002/\"*/api/signals/positions/{position_id}/close:\001*'
+  _globals['_JSONSERVICE'].methods_by_name['PublishBar']._loaded_options = None
+  _globals['_JSONSERVICE'].methods_by_name['PublishBar']._serialized_options = b'\202\323\344\223\002\027\"\020/api/market/bars:\003bar'
+  _globals['_JSONSERVICE'].methods_by_name['ListBars']._loaded_options = None
+  _globals['_JSONSERVICE'].methods_by_name['ListBars']._serialized_options = b'\202\323\344\223\002\022\022\020/api/market/bars'
+  _globals['_JSONSERVICE'].methods_by_name['GetModelInfo']._loaded_options = None
+  _globals['_JSONSERVICE'].methods_by_name['GetModelInfo']._serialized_options = b'\202\323\344\223\002\031\022\027/api/signals/model/info'
+  _globals['_JSONSERVICE'].methods_by_name['ReloadModel']._loaded_options = None
+  _globals['_JSONSERVICE'].methods_by_name['ReloadModel']._serialized_options = b'\202\323\344\223\002\036\"\031/api/signals/model/reload:\001*'
+  _globals['_JSONSERVICE']._serialized_start=333
+  _globals['_JSONSERVICE']._serialized_end=1962
 # @@protoc_insertion_point(module_scope)
