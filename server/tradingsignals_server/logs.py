@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 import sys
 from datetime import UTC, datetime
 from typing import Any, TextIO
 
 from .config import LogFormat
 from .rpc.interceptors import request_id
+
+_UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
+"""Control characters, line separators, and what turns the direction of text."""
 
 _encode = json.JSONEncoder(default=str).encode
 _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "request_id"}
@@ -76,4 +80,15 @@ class TextFormatter(logging.Formatter):
         time = datetime.fromtimestamp(record.created).astimezone().strftime("%H:%M:%S")
         brought = " ".join(f"{key}={value}" for key, value in _extra(record).items())
         line = f"{time} {record.levelname:<7} {record.getMessage()}" + (f"  {brought}" if brought else "")
-        return f"{line}\n{self.formatException(record.exc_info)}" if record.exc_info else line
+        lines = [line]
+        if record.exc_info:
+            # No line of a traceback begins where lines of the log begin: its texts may be a caller's.
+            lines += [f"  {traced}" for traced in self.formatException(record.exc_info).split("\n")]
+        return "\n".join(map(_printable, lines))
+
+
+def _printable(line: str) -> str:
+    """Escape what would end the line or steer a terminal: what a caller sent may be in it."""
+    if line.isprintable():
+        return line
+    return _UNPRINTABLE.sub(lambda found: found[0].encode("unicode_escape").decode(), line)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import NamedTuple
 
 from google.protobuf.message import Message
@@ -145,9 +145,10 @@ class Peer:
         return self._frames.headers(await self.next(HEADERS, stream))
 
     async def closed(self) -> None:
-        """Wait until the server has closed the connection."""
-        while await within(self.reader.read(1 << 16)):
-            pass
+        """Wait until the server has closed the connection, or cut it."""
+        with suppress(ConnectionError):
+            while await within(self.reader.read(1 << 16)):
+                pass
 
 
 @asynccontextmanager

@@ -6,12 +6,13 @@ tell the caller the text of the exception.
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextvars import ContextVar
 from time import perf_counter
-from typing import Any, TypeAlias
+from typing import Any, Final, TypeAlias
 from uuid import uuid4
 
 import grpc
@@ -25,6 +26,12 @@ log = logging.getLogger("tradingsignals.call")
 REQUEST_ID_KEY = "x-request-id"
 REQUEST_ID = re.compile(r"[\x21-\x7e]{1,128}")
 """What a caller may name its call; any other name is replaced."""
+
+REQUEST_SECONDS: Final = 10.0
+"""How long the message of a call that takes one may take to come."""
+
+MAX_LOGGED: Final = 200
+"""Characters of a method's name in a log line: a caller may make it long."""
 
 FORWARDED_KEY = "x-tradingsignals-forwarded"
 """Set on a call that another server of the same database makes for a caller of its own."""
@@ -63,8 +70,10 @@ class CallInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]  # 
         parse: Any = handler.request_deserializer
         forwarded = any(key == FORWARDED_KEY for key, _ in details.invocation_metadata or ())
 
-        def asked(sent: Any) -> Any:
-            return messages_of(parse, sent) if handler.request_streaming else message_of(parse, sent)
+        async def asked(sent: AsyncIterator[bytes], context: Context) -> Any:
+            if handler.request_streaming:
+                return messages_of(parse, sent)
+            return message_of(parse, await _only_message(sent, context))
 
         async def unary(sent: Any, context: Context) -> Any:
             behaviour: Any = handler.stream_unary if handler.request_streaming else handler.unary_unary
@@ -72,7 +81,7 @@ class CallInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]  # 
 
             async def body() -> None:
                 _forwarded.set(forwarded)
-                answers.append(await behaviour(asked(sent), context))
+                answers.append(await behaviour(await asked(sent, context), context))
 
             await _guarded(method, name, context, body)
             return answers[0]
@@ -82,7 +91,7 @@ class CallInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]  # 
 
             async def body() -> None:
                 last_event_id.set(_text_of(details, LAST_EVENT_ID))
-                answered = behaviour(asked(sent), context)
+                answered = behaviour(await asked(sent, context), context)
                 if isinstance(answered, AsyncIterator):
                     async for answer in answered:
                         await context.write(answer)
@@ -91,22 +100,26 @@ class CallInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]  # 
 
             await _guarded(method, name, context, body)
 
-        make: Any
-        if handler.response_streaming:
-            make = (
-                grpc.stream_stream_rpc_method_handler
-                if handler.request_streaming
-                else grpc.unary_stream_rpc_method_handler
-            )
-            wrapped: Handler = make(stream, None, handler.response_serializer)
-        else:
-            make = (
-                grpc.stream_unary_rpc_method_handler
-                if handler.request_streaming
-                else grpc.unary_unary_rpc_method_handler
-            )
-            wrapped = make(unary, None, handler.response_serializer)
+        # Every method takes a stream here, so that the time that a single message takes can be bounded.
+        make: Any = (
+            grpc.stream_stream_rpc_method_handler
+            if handler.response_streaming
+            else grpc.stream_unary_rpc_method_handler
+        )
+        wrapped: Handler = make(stream if handler.response_streaming else unary, None, handler.response_serializer)
         return wrapped
+
+
+async def _only_message(sent: AsyncIterator[bytes], context: Context) -> bytes:
+    """The request of a method that takes one message."""
+    try:
+        async with asyncio.timeout(REQUEST_SECONDS):
+            return await anext(sent)
+    except TimeoutError:
+        await context.abort(grpc.StatusCode.DEADLINE_EXCEEDED, "the request did not come to its end in time")
+    except StopAsyncIteration:
+        await context.abort(grpc.StatusCode.INTERNAL, "there is no whole message")
+    raise AssertionError("abort returns never")
 
 
 async def _guarded(method: str, name: str, context: Context, body: Body) -> None:
@@ -140,6 +153,7 @@ def log_end(method: str, code: grpc.StatusCode, reason: str, started: float) -> 
     fault = code in _SERVER_FAULTS and reason != ShuttingDown.reason  # a stop is no fault
     level = logging.WARNING if fault else logging.DEBUG if _is_routine(method) else logging.INFO
     if log.isEnabledFor(level):
+        method = method[:MAX_LOGGED]
         elapsed_ms = (perf_counter() - started) * 1e3
         log.log(
             level,

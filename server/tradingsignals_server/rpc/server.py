@@ -41,7 +41,11 @@ OPTIONS: tuple[tuple[str, Any], ...] = (
     # A burst of new streams is otherwise cut down, and the rest of it cancelled.
     ("grpc.server.max_pending_requests", 100_000),
     ("grpc.server.max_pending_requests_hard_limit", 100_000),
-    ("grpc.max_concurrent_streams", 100_000),
+    ("grpc.max_concurrent_streams", 20_000),
+    # Connections that do not introduce themselves, or are not used, are let go of, and there is an end to their number.
+    ("grpc.server_handshake_timeout_ms", 5_000),
+    ("grpc.max_connection_idle_ms", 300_000),
+    ("grpc.max_allowed_incoming_connections", 2_000),
     # Followers that have gone away without a word are found out.
     ("grpc.keepalive_time_ms", 30_000),
     ("grpc.keepalive_timeout_ms", 10_000),
