@@ -35,7 +35,7 @@ async def test_listening_beyond_this_machine_is_warned_of(
     settings: dict[str, str],
     named: list[str],
 ) -> None:
-    def started(_: Settings) -> None:
+    def started(*_: object) -> None:
         raise StartedError
 
     for name in ("everything", "several", "database"):
