@@ -42,10 +42,11 @@ def label(model: Path, out: Path, actions: Sequence[str] | None) -> str:
     content += length_delimited(_PROPERTIES, length_delimited(1, key) + length_delimited(2, value))
     with new_file(out, content) as written:
         try:
-            policy = OnnxPolicy(written, confined=True)
+            OnnxPolicy(written, confined=True)
         except ModelRefused as refused:
             raise ModelRefused(out, refused.reason) from refused
-        return described(out, policy)
+    # Loaded again from where it is now, for a plain file is called after its place.
+    return described(out, OnnxPolicy(out))
 
 
 def _has_metadata(content: bytes) -> bool:

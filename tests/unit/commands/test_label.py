@@ -21,6 +21,7 @@ def test_labels_that_say_nothing_are_named(tmp_path: Path) -> None:
     out = tmp_path / "mine" / "2" / "model.onnx"
     report = label(model, out, ACTIONS)
     assert report.startswith(f"{out}: will serve")
+    assert "  model        mine 2 (onnx)\n" in report
     assert "probabilities of SELL, HOLD, BUY\n" in report
     specification = OnnxPolicy(out).specification
     assert (specification.actions, specification.name, specification.version) == (ACTIONS, "mine", "2")

@@ -26,7 +26,7 @@ class ExportRefused(Exception):
 def runtime_said(error: Exception) -> str:
     """What ONNX Runtime said, on one line, without its codes and the places in its own source."""
     line = str(error).strip().splitlines()[0]
-    line = re.sub(r"^(\[ONNXRuntimeError\] : \d+ : \w+ : )+", "", line)
+    line = re.sub(r"\[ONNXRuntimeError\] : \d+ : \w+ : ", "", line)
     line = re.sub(r"^/.*&\) ", "", line)
     line = re.sub(r"/onnxruntime_src/\S+:\d+ .*?\) ", "", line)
     return line if len(line) <= 240 else line[:237] + "..."
