@@ -23,7 +23,7 @@ from ...application.ports import (
     StoredBook,
     StoredSymbol,
 )
-from ...domain.bars import Bar
+from ...domain.bars import HIGHEST_PRICE, Bar
 from ...domain.events import Event, MarketUpdate, market_times
 from ...domain.risk import KELLY_WINDOW
 from ...domain.signals import Signal
@@ -285,8 +285,10 @@ class PostgresStore:
                 "SELECT count(*) AS opened, count(*) FILTER (WHERE status = 'CLOSED') AS closed, "
                 "count(*) FILTER (WHERE status = 'CLOSED' AND pnl > 0) AS winning, "
                 "count(*) FILTER (WHERE status = 'CLOSED' AND pnl < 0) AS losing, "
-                "coalesce(sum(pnl) FILTER (WHERE status = 'CLOSED'), 0) AS total_pnl, "
-                "coalesce(sum(pnl_account) FILTER (WHERE status = 'CLOSED'), 0) AS total_pnl_account FROM positions",
+                f"coalesce(sum(pnl) FILTER (WHERE exit_price <= {HIGHEST_PRICE}), 0) AS total_pnl, "
+                f"coalesce(sum(pnl_account) FILTER (WHERE exit_price <= {HIGHEST_PRICE}), 0) AS total_pnl_account "
+                # Prices above had no bound once; a sum with one of them in it may be no number.
+                "FROM positions",
             )
             bars = await fetch_one(database, "SELECT count(*) AS bars, count(DISTINCT symbol) AS symbols FROM bars")
         return Statistics(SignalCounts(**signals), PositionCounts(**positions), bars["bars"], bars["symbols"])
