@@ -204,21 +204,20 @@ async def serving(
             market_is_replayed=settings.feed is FeedKind.REPLAY,
             ownership=membership,
             reader=reader,
+            max_symbols=settings.max_symbols,
         )
         router = Router(engine, membership, store, others.at)
         keeper = ModelKeeper(engine, pipeline, settings.risk_rules, live, shadow)
-        servicers = _servicers(settings, store, engine, router, others, pipeline, broadcast, keeper)
+        health = HealthReporter(store, engine, pipeline, utc_now, live_feed=settings.feed is FeedKind.PUSH)
+        servicers = _servicers(settings, store, engine, router, others, pipeline, broadcast, keeper, health)
         writing = background.create_task(engine.run())
         retention = Retention(store, broadcast, utc_now, timedelta(days=settings.signal_retention_days))
-        tasks = [background.create_task(work) for work in (keeper.run(), router.run(), retention.run())]
+        tasks = [background.create_task(work) for work in (keeper.run(), router.run(), retention.run(), health.run())]
 
         async def join(port: int) -> None:
             await membership.join(f"{settings.reachable_host}:{port}")
             tasks.append(background.create_task(membership.run()))
-            if await membership.is_alone():
-                symbols = await store.symbols_with_open_positions()
-                for symbol in (await membership.claim(symbols)).ours:
-                    await engine.last_bar(symbol)
+            await _take_up_positions(membership, store, engine)
 
         try:
             metadata = ((EPOCH_KEY, str(broadcast.epoch)),)
@@ -261,6 +260,14 @@ async def serving(
                 task.cancel()
             await engine.stop()
             await membership.leave()
+
+
+async def _take_up_positions(membership: Membership, store: Store, engine: Engine) -> None:
+    """Work on the symbols that hold a position, unless other servers are there to do so."""
+    if await membership.is_alone():
+        symbols = await store.symbols_with_open_positions()
+        for symbol in (await membership.claim(symbols)).ours:
+            await engine.last_bar(symbol)
 
 
 _FEEDING = 1
@@ -306,9 +313,9 @@ def _servicers(
     pipeline: Pipeline,
     broadcast: Broadcast,
     keeper: ModelKeeper,
+    health: HealthReporter,
 ) -> dict[str, object]:
     queries = Queries(store, broadcast)
-    health = HealthReporter(store, engine, pipeline, utc_now, live_feed=settings.feed is FeedKind.PUSH)
     signals = SignalServicer(engine, queries, broadcast, pipeline)
     positions = PositionServicer(engine, queries, broadcast)
     public: dict[str, object] = {

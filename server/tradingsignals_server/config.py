@@ -124,6 +124,12 @@ class Settings(BaseSettings):
         "database; stored bars are read from it too.",
     )
 
+    max_symbols: Annotated[int, Field(ge=1, le=1_000_000)] = Field(
+        10_000,
+        description="Symbols that may be in use: a bar or a signal of a further one is refused with TOO_MANY_SYMBOLS. "
+        "Each keeps some 15 KB of memory at the server that works on it.",
+    )
+
     # Whom to tell, and what to keep
     signal_retention_days: Annotated[int, Field(ge=0, le=36500)] = Field(
         90,

@@ -24,6 +24,7 @@ from tests.unit.builders import walk
 
 import tradingsignals
 from tradingsignals import Bar, Signal, TemporaryError
+from tradingsignals_server.application.engine.ownership import bucket_of
 from tradingsignals_server.domain import bars as domain
 
 SYMBOLS = [f"S{n}COP" for n in range(6)]
@@ -242,7 +243,7 @@ async def come_back(database: asyncpg.Connection, address: str) -> None:
 async def owner_of(database: asyncpg.Connection) -> str:
     """Where the server is that works on the first symbol."""
     address: str = await database.fetchval(
-        "SELECT address FROM symbol_owners JOIN servers USING (server_id) WHERE symbol = $1", SYMBOLS[0]
+        "SELECT address FROM bucket_owners JOIN servers USING (server_id) WHERE bucket = $1", bucket_of(SYMBOLS[0])
     )
     return address
 

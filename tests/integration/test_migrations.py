@@ -114,3 +114,47 @@ async def test_one_that_fails_leaves_nothing_of_itself(
     steps[-1] = whole
     assert await migrated(pool) == [whole]
     assert await ledger(sql) == [*KNOWN, version]
+
+
+async def migrated_to(version: int, sql: asyncpg.Connection) -> None:
+    """The schema as the program with that newest migration left it."""
+    for migration in migrations():
+        if migration.version <= version:
+            await sql.execute(migration.sql)
+
+
+async def continue_from(version: int, sql: asyncpg.Connection) -> None:
+    """The migrations after `version`, on the data that is there."""
+    for migration in migrations():
+        if migration.version > version:
+            await sql.execute(migration.sql)
+
+
+async def stored_by_an_older_program(sql: asyncpg.Connection) -> None:
+    """Two symbols with three bars, and a third one that has a signal and a closed position alone."""
+    await sql.execute(
+        "INSERT INTO bars SELECT symbol, '2024-03-04 13:00Z'::timestamptz + n * interval '5 min', 1, 1, 1, 1, 0, "
+        "false, 'ACCEPTED', now() FROM (VALUES ('USDCOP', 0), ('USDCOP', 1), ('EURUSD', 0)) AS given(symbol, n)"
+    )
+    await sql.execute(
+        "INSERT INTO signals (signal_id, sequence, symbol, timestamp, origin, action, confidence, entry_price, "
+        "stop_loss, take_profit, position_size, hold_probability, buy_probability, sell_probability, model_version, "
+        "model_type, simulated, latency_ms, reasoning, message) "
+        "SELECT gen_random_uuid(), n, 'GBPUSD', now(), 'REQUEST', action, 0.9, 2, stop, stop, 0.02, 0, 1, 0, "
+        "'v1', 'test', n = 1, n, '{}', '' "
+        "FROM (VALUES (1, 'BUY', 1), (2, 'HOLD', NULL), (3, 'SELL', 3)) AS given(n, action, stop)"
+    )
+    await sql.execute(
+        "INSERT INTO positions SELECT gen_random_uuid(), signal_id, sequence, symbol, action, now(), 2, 1, 3, 1, 0.02, "
+        "false, 2, 0, pnl, pnl, 10 * pnl, pnl, 0, 0, 1, NULL, NULL, 'CLOSED', now(), 2 + pnl, 'MANUAL', NULL, '' "
+        "FROM signals JOIN (VALUES (1, 0.5), (3, -0.25)) AS given(sequence, pnl) USING (sequence)"
+    )
+
+
+async def test_symbols_of_an_older_program_are_known(sql: asyncpg.Connection) -> None:
+    await migrated_to(5, sql)
+    await stored_by_an_older_program(sql)
+    await continue_from(5, sql)
+    rows = await sql.fetch("SELECT symbol FROM symbols ORDER BY symbol")
+    assert [row["symbol"] for row in rows] == ["EURUSD", "GBPUSD", "USDCOP"]
+    assert await sql.fetchval("SELECT to_regclass('symbol_owners')") is None

@@ -10,19 +10,20 @@ from dataclasses import dataclass
 import asyncpg
 import pytest
 from tests.support.deadlines import within
+from tests.unit import builders
 from tests.unit.builders import now, walk
 
 from tradingsignals_server.adapters.placeholder_policy import PlaceholderPolicy
 from tradingsignals_server.adapters.postgres import membership as membership_module
 from tradingsignals_server.adapters.postgres.connection import connection_pool
 from tradingsignals_server.adapters.postgres.membership import Membership
-from tradingsignals_server.adapters.postgres.statements import lock_key
 from tradingsignals_server.adapters.postgres.store import PostgresStore
 from tradingsignals_server.application.cluster.lanes import PeerGone
 from tradingsignals_server.application.cluster.routing import Router
 from tradingsignals_server.application.decision.pipeline import Pipeline
 from tradingsignals_server.application.decision.trader import Trader
 from tradingsignals_server.application.engine.engine import Engine
+from tradingsignals_server.application.engine.ownership import BUCKETS, bucket_of
 from tradingsignals_server.application.ports import StaleState
 from tradingsignals_server.application.streams.broadcast import Broadcast, Filter
 from tradingsignals_server.application.streams.log_reader import LogReader
@@ -35,7 +36,7 @@ from tradingsignals_server.rpc.convert import encode
 
 BARS = walk(200, seed=3)
 TWINS = ("ACLXA", "AFHDB")
-"""Two symbols with one lock key; see test_symbols_that_share_a_key."""
+"""Two symbols in one bucket."""
 
 
 @dataclass
@@ -180,7 +181,7 @@ async def test_a_takeover_between_looking_and_locking_is_seen(start: Start, dsn:
     watching = await asyncpg.connect(dsn)
     async with sql.transaction():
         await sql.execute("UPDATE event_log SET takeovers = takeovers + 1")
-        await sql.execute("UPDATE symbol_owners SET server_id = gen_random_uuid()")
+        await sql.execute("UPDATE bucket_owners SET server_id = gen_random_uuid()")
         bar = MarketUpdate(BARS[100], Disposition.ACCEPTED)
         committing = asyncio.create_task(first.store.commit([bar], now(), owner=first.membership.session))
         await within(_waits_for_a_lock(watching))
@@ -237,7 +238,7 @@ async def test_a_session_that_is_silent_is_ended_by_the_others(start: Start, dsn
     with pytest.raises(StaleState):
         await server.store.commit([MarketUpdate(BARS[100], Disposition.ACCEPTED)], now(), owner=before)
     claim = await within(still.claim(("USDCOP",)))
-    assert (claim.ours, claim.elsewhere) == (frozenset(), {"USDCOP": "server"})
+    assert (claim.ours, claim.elsewhere) == (frozenset(), {bucket_of("USDCOP"): "server"})
     assert still.session not in {None, before}
     assert dispositions(await server.publish(BARS[100:])) == {Disposition.ACCEPTED}
     await still.leave()
@@ -270,8 +271,8 @@ async def test_a_commit_that_began_before_a_takeover_is_waited_for(start: Start,
     assert claim.ours == {"USDCOP"}
 
 
-async def test_symbols_that_share_a_key_share_their_owner(start: Start) -> None:
-    assert lock_key(TWINS[0]) == lock_key(TWINS[1])
+async def test_symbols_of_one_bucket_share_their_owner(start: Start) -> None:
+    assert bucket_of(TWINS[0]) == bucket_of(TWINS[1])
     first, second = await start("first"), await start("second")
     one, other = (walk(60, seed=1, symbol=symbol) for symbol in TWINS)
     assert dispositions(await first.publish(one)) <= TAKEN
@@ -325,3 +326,15 @@ async def test_a_server_that_comes_later_gets_its_share_and_nobody_notices(start
     assert sum(held) == 6
     assert {state.symbol for state in first.engine.states()} == {s for s in walks if first.membership.holds(s)}
     assert {state.symbol for state in second.engine.states()} == {s for s in walks if second.membership.holds(s)}
+
+
+async def test_9000_symbols_of_one_bar_each_cost_no_more_locks_than_there_are_buckets(
+    start: Start, sql: asyncpg.Connection
+) -> None:
+    server = await start("server")
+    bars = [builders.bar(0, symbol=f"S{n}") for n in range(9_000)]
+    results = await server.publish(bars)
+    assert dispositions(results) == {Disposition.WARMING_UP}
+    assert await sql.fetchval("SELECT count(*) FROM bars") == 9_000
+    assert await sql.fetchval("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'") <= BUCKETS + 1
+    assert await server.store.symbol_count() == 9_000

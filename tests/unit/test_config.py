@@ -173,6 +173,7 @@ IMPOSSIBLE = [
     ("SIMULATE_SEED", "lucky"),
     ("SIMULATE_START", "someday"),
     ("SYMBOLS", "USDCOP,?"),
+    ("MAX_SYMBOLS", "0"),
     ("SERVERS", "0"),
     ("SERVERS", "65"),
     ("DRAIN_SECONDS", "-1"),

@@ -1,13 +1,17 @@
-"""How the service is: what it tells, and what it warns of."""
+"""How the service is: what it reports, and what it warns of."""
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
+from heapq import nsmallest
 
 from ..domain.bars import BAR_INTERVAL
-from ..domain.errors import StorageUnavailable
+from ..domain.calendar import SessionCalendar
+from ..domain.errors import ServiceError
 from .decision.pipeline import Pipeline
 from .decision.sessions import SymbolState
 from .engine.engine import Engine
@@ -15,6 +19,19 @@ from .ports import Clock, SignalTotals, Store
 
 STALE_INTERVALS = 2
 """A symbol is stale when its session is open and no bar has ended within this many intervals."""
+
+PROBE_INTERVAL_S = 1.0
+"""Between two probes of the database."""
+
+PROBE_TIMEOUT_S = 2.0
+"""A probe that has had no response for so long counts as failed, while it is still waited for."""
+
+FAILURE_COUNTS_FOR = timedelta(seconds=60)
+"""A failed commit makes the service unhealthy for so long, unless one succeeds. After that it is only a warning: a
+balancer that sends nothing to an unhealthy server would otherwise never let it try again."""
+
+MAXIMUM_SYMBOLS = 50
+"""Symbols that a report lists at most."""
 
 
 class Status(StrEnum):
@@ -37,7 +54,11 @@ class SymbolHealth:
 
 @dataclass(frozen=True, slots=True)
 class Health:
-    """The service at `timestamp`. Totals are those of the last time the database answered."""
+    """The service at `timestamp`. Totals are those of the last time the database responded.
+
+    symbols: at most MAXIMUM_SYMBOLS of the `symbol_count` symbols this server works on, those with a problem first and
+    then those whose newest bar is oldest. last_commit: when this server last committed, None if it has not yet.
+    """
 
     status: Status
     timestamp: datetime
@@ -47,10 +68,16 @@ class Health:
     totals: SignalTotals
     warnings: tuple[str, ...]
     symbols: tuple[SymbolHealth, ...]
+    symbol_count: int
+    stale_symbols: int
+    last_commit: datetime | None
 
 
 class HealthReporter:
-    """Looks at the database, the policy and the bars. `live_feed` tells whether bar times follow the wall clock."""
+    """Reports from what `run`, in a task, has found out: a report waits for nothing that it reports on.
+
+    `live_feed` tells whether bar times follow the wall clock.
+    """
 
     def __init__(self, store: Store, engine: Engine, pipeline: Pipeline, clock: Clock, *, live_feed: bool) -> None:
         self._store = store
@@ -60,49 +87,98 @@ class HealthReporter:
         self._live_feed = live_feed
         self._started = clock()
         self._totals = SignalTotals(0, None)
+        self._connected = True
+        self._asked_at: float | None = None
 
-    async def report(self) -> Health:
-        """Find out now."""
-        connected = True
+    async def run(self) -> None:
+        """Probe the database until cancelled."""
+        while True:
+            await self.probe()
+            await asyncio.sleep(PROBE_INTERVAL_S)
+
+    async def probe(self) -> None:
+        """Find out whether the database responds, however long that takes."""
+        self._asked_at = asyncio.get_running_loop().time()
         try:
             self._totals = await self._store.signal_totals()
-        except StorageUnavailable:
-            connected = False
+            self._connected = True
+        except ServiceError:
+            self._connected = False
+        finally:
+            self._asked_at = None
+
+    def report(self) -> Health:
+        """How the service is now."""
         now = self._clock()
-        symbols = tuple(self._symbol_health(state, now) for state in self._engine.states())
-        warnings = tuple(self._warnings(symbols, connected=connected))
-        status = Status.UNHEALTHY if not connected else Status.DEGRADED if warnings else Status.HEALTHY
+        connected = self._connected and not self._is_silent()
+        states = self._engine.states()
+        in_session: dict[SessionCalendar, bool] = {}
+        found = [self._symbol_health(state, now, in_session) for state in states]
+        shown = tuple(nsmallest(MAXIMUM_SYMBOLS, found, key=_worst_first))
+        commits = self._engine.commits
+        failing = commits.failed_at is not None and now - commits.failed_at <= FAILURE_COUNTS_FOR
+        warnings = (*self._database_warnings(connected), *self._warnings(found, shown))
+        unhealthy = failing or not connected
         return Health(
-            status=status,
+            status=Status.UNHEALTHY if unhealthy else Status.DEGRADED if warnings else Status.HEALTHY,
             timestamp=now,
             model_loaded=not self._pipeline.live.policy.description.simulated,
             database_connected=connected,
             uptime_seconds=(now - self._started).total_seconds(),
             totals=self._totals,
             warnings=warnings,
-            symbols=symbols,
+            symbols=shown,
+            symbol_count=len(found),
+            stale_symbols=sum(symbol.stale for symbol in found),
+            last_commit=commits.succeeded_at,
         )
 
-    def _symbol_health(self, state: SymbolState, now: datetime) -> SymbolHealth:
-        last = state.last_bar
+    def _is_silent(self) -> bool:
+        return self._asked_at is not None and asyncio.get_running_loop().time() - self._asked_at > PROBE_TIMEOUT_S
+
+    def _symbol_health(
+        self, state: SymbolState, now: datetime, in_session: dict[SessionCalendar, bool]
+    ) -> SymbolHealth:
+        last, calendar = state.last_bar, state.calendar
         overdue = last is None or now - last.close_time > STALE_INTERVALS * BAR_INTERVAL
-        in_session = state.calendar.session_of(now - STALE_INTERVALS * BAR_INTERVAL) is not None
+        if self._live_feed and overdue and calendar not in in_session:
+            was_open = calendar.session_of(now - STALE_INTERVALS * BAR_INTERVAL) is not None
+            in_session[calendar] = was_open and calendar.session_of(now) is not None
         return SymbolHealth(
             symbol=state.symbol,
             last_bar_time=None if last is None else last.time,
             missing_bars=state.missing_bars,
-            stale=self._live_feed and overdue and in_session and state.calendar.session_of(now) is not None,
+            stale=self._live_feed and overdue and in_session[calendar],
         )
 
-    def _warnings(self, symbols: tuple[SymbolHealth, ...], *, connected: bool) -> list[str]:
+    def _database_warnings(self, connected: bool) -> list[str]:
         found = []
         if not connected:
             found.append("The database cannot be reached: nothing can be stored")
+        failed_at = self._engine.commits.failed_at
+        if failed_at is not None:
+            found.append(f"The newest commit, at {failed_at:%Y-%m-%dT%H:%M:%SZ}, failed: its bars were not stored")
+        return found
+
+    def _warnings(self, symbols: Sequence[SymbolHealth], shown: Sequence[SymbolHealth]) -> list[str]:
+        found = []
         if self._pipeline.live.policy.description.simulated:
             found.append("No model is loaded: predictions are placeholders and every signal is marked simulated")
-        for symbol in symbols:
+        for symbol in shown:
             if symbol.stale:
                 found.append(f"{symbol.symbol}: the session is open and no bar has come for two intervals")
             if symbol.missing_bars:
                 found.append(f"{symbol.symbol}: {symbol.missing_bars} bars of the newest session are missing")
+        further = sum(_has_problem(symbol) for symbol in symbols) - sum(_has_problem(symbol) for symbol in shown)
+        if further:
+            found.append(f"{further} further symbols are stale or lack bars")
         return found
+
+
+def _has_problem(symbol: SymbolHealth) -> bool:
+    return symbol.stale or symbol.missing_bars > 0
+
+
+def _worst_first(symbol: SymbolHealth) -> tuple[bool, bool, float, str]:
+    newest = 0.0 if symbol.last_bar_time is None else symbol.last_bar_time.timestamp()
+    return not symbol.stale, not symbol.missing_bars, newest, symbol.symbol

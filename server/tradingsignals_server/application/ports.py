@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
@@ -245,11 +245,20 @@ class Store(Protocol):
         Raises:
             StaleState: something of it is stored already, or `owner` does not have all the symbols any more; what the
                 caller knows is out of date.
+            RefusedByStore: it breaks a rule of the store, now and at every further try. Nothing of it is stored.
         """
         ...
 
     async def load_symbol(self, symbol: str, session_bars: int, live: str, shadow: str | None) -> StoredSymbol:
         """What is stored of `symbol` under the policies of these keys, with up to `session_bars` of its bars."""
+        ...
+
+    async def known_symbols(self, symbols: Collection[str]) -> Collection[str]:
+        """Those of `symbols` of which a bar or a position is stored."""
+        ...
+
+    async def symbol_count(self) -> int:
+        """Number of symbols of which the service has stored a bar or a position."""
         ...
 
     async def find_bars(self, keys: Sequence[tuple[str, datetime]]) -> Sequence[Bar]:
@@ -329,6 +338,10 @@ class Store(Protocol):
 
 class StaleState(Exception):
     """The store holds something newer than the engine knew of."""
+
+
+class RefusedByStore(Exception):
+    """What was to be stored breaks a rule of the store. The message names the rule, and is public."""
 
 
 # ----------------------------------------------------------------------------------------------------------- feeds

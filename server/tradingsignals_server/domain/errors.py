@@ -13,6 +13,8 @@ ServiceError
 ├── FailedPrecondition
 │   ├── PositionAlreadyClosed
 │   ├── NotEnoughBars
+│   ├── TooManySymbols          no further symbol is taken on
+│   ├── NotStorable             the database refuses what the request leads to
 │   └── ModelNotLoaded          the model file will not serve; the one before serves on
 ├── SequenceOutOfRange
 │   ├── SequencePruned
@@ -182,6 +184,26 @@ class NotEnoughBars(FailedPrecondition):
             bars_needed=str(needed),
             bars_stored=str(stored),
         )
+
+
+class TooManySymbols(FailedPrecondition):
+    """The symbol is new, and as many symbols as allowed are in use."""
+
+    reason = "TOO_MANY_SYMBOLS"
+
+    def __init__(self, symbol: str, limit: int) -> None:
+        super().__init__(
+            f"{symbol} is new, and MAX_SYMBOLS={limit} symbols are in use already", symbol=symbol, limit=str(limit)
+        )
+
+
+class NotStorable(FailedPrecondition):
+    """What the request leads to breaks a rule of the database, so it is not stored, and would not be if sent again."""
+
+    reason = "NOT_STORABLE"
+
+    def __init__(self, rule: str) -> None:
+        super().__init__(f"what this leads to cannot be stored: {rule}", rule=rule)
 
 
 class ModelNotLoaded(FailedPrecondition):

@@ -276,7 +276,7 @@ def _tensor(tensor: TensorShape) -> model_pb2.Tensor:
 
 def health_message(health: Health, service: str, version: str) -> system_service_pb2.GetHealthResponse:
     """How the service is."""
-    last = health.totals.last_timestamp
+    last, committed = health.totals.last_timestamp, health.last_commit
     return system_service_pb2.GetHealthResponse(
         status=health.status,
         timestamp=timestamp(health.timestamp),
@@ -297,6 +297,9 @@ def health_message(health: Health, service: str, version: str) -> system_service
             )
             for symbol in health.symbols
         ],
+        symbol_count=health.symbol_count,
+        stale_symbols=health.stale_symbols,
+        last_commit_time=None if committed is None else timestamp(committed),
     )
 
 

@@ -24,11 +24,13 @@ from ..domain.errors import (
     FieldViolation,
     InvalidBar,
     InvalidRequest,
+    NotStorable,
     Overloaded,
     OwnerUnavailable,
     ServiceError,
     ShuttingDown,
     StorageUnavailable,
+    TooManySymbols,
 )
 from ..domain.events import Disposition, Receipt
 from . import convert
@@ -270,6 +272,10 @@ def _result_of(outcome: pb.BarOutcome, bar: Bar) -> Receipt | ServiceError:
         case InvalidBar.reason:
             violations = [FieldViolation(v.field, v.description) for v in outcome.refusal.violations]
             return InvalidBar(violations, **metadata)
+        case TooManySymbols.reason:
+            return TooManySymbols(bar.symbol, int(metadata.get("limit", "0")))
+        case NotStorable.reason:
+            return NotStorable(metadata.get("rule", ""))
         case OwnerUnavailable.reason:
             return OwnerUnavailable(bar.symbol)
         case ShuttingDown.reason:

@@ -41,7 +41,7 @@ class SystemServicer:
 
     async def get_health(self, _: pb.GetHealthRequest) -> pb.GetHealthResponse:
         """How the service is; an error, with the same report in it, if it cannot do its work."""
-        health = await self._health.report()
+        health = self._health.report()
         report = convert.health_message(health, SERVICE_NAME, __version__)
         if health.status is Status.UNHEALTHY:
             raise Unhealthy(health.warnings[0], report)

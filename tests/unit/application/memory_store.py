@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 from datetime import datetime
 from enum import Enum, auto
@@ -15,6 +15,7 @@ from tradingsignals_server.application.ports import (
     LogEntry,
     LogHead,
     Page,
+    RefusedByStore,
     Shadowed,
     ShadowScore,
     SignalQuery,
@@ -49,7 +50,8 @@ class MemoryStore:
     """Implements application.ports.Store.
 
     `faults` are taken one a commit. While `gate` is not set, a commit waits for it; `committing` is set as long as one
-    waits. `down` makes every read fail. `commits` counts the events of each commit that stored something.
+    waits. `down` makes every read fail. `refuses` tells what no commit may contain. `commits` counts the events of each
+    commit that stored something.
     """
 
     def __init__(self) -> None:
@@ -64,6 +66,7 @@ class MemoryStore:
         self.gate.set()
         self.committing = asyncio.Event()
         self.down = False
+        self.refuses: Callable[[Event], bool] = lambda _: False
         self.oldest = 1
         self.pages_read = 0
 
@@ -87,6 +90,8 @@ class MemoryStore:
             raise RuntimeError("something strange")
         if fault is Fault.BEFORE:
             raise StorageUnavailable
+        if any(map(self.refuses, events)):
+            raise RefusedByStore("it violates a rule")
         entries = self.put(events, at)
         self.shadowed.extend(shadowed)
         self.carried.update({(one.symbol, one.policy, one.shadow): one for one in carried})
@@ -160,6 +165,19 @@ class MemoryStore:
     async def shadow_score(self, policy: str) -> ShadowScore:
         """See Store."""
         raise AssertionError("nobody asks for it here")
+
+    async def known_symbols(self, symbols: Collection[str]) -> Collection[str]:
+        """See Store."""
+        await self._reached()
+        return self._symbols().intersection(symbols)
+
+    async def symbol_count(self) -> int:
+        """See Store."""
+        await self._reached()
+        return len(self._symbols())
+
+    def _symbols(self) -> set[str]:
+        return {update.bar.symbol for update in self.market_updates()} | {held.symbol for held in self.positions()}
 
     async def find_bars(self, keys: Sequence[tuple[str, datetime]]) -> Sequence[Bar]:
         """See Store."""

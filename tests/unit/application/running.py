@@ -16,6 +16,7 @@ from tradingsignals_server.application.decision.sessions import NO_STATE
 from tradingsignals_server.application.decision.trader import Trader
 from tradingsignals_server.application.engine.engine import Engine
 from tradingsignals_server.application.engine.ownership import Ownership
+from tradingsignals_server.application.engine.writer import MAX_SYMBOLS
 from tradingsignals_server.application.ports import Answer, Clock, Policy, PolicyDescription
 from tradingsignals_server.application.streams.broadcast import Broadcast
 from tradingsignals_server.domain.bars import Bar
@@ -111,6 +112,7 @@ async def running_engine(
     clock: Clock = now,
     *,
     market_is_replayed: bool = False,
+    max_symbols: int = MAX_SYMBOLS,
 ) -> AsyncIterator[Running]:
     """An engine with its writer running; it is stopped at the end, and all of it within the deadline."""
     store = store or MemoryStore()
@@ -118,7 +120,15 @@ async def running_engine(
     rules = rules or RiskRules()
     watched = None if shadow is None else Trader(shadow, rules)
     pipeline = Pipeline(Trader(policy or following(), rules), calendar_for, watched)
-    engine = Engine(store, pipeline, broadcast, clock, ownership=ownership, market_is_replayed=market_is_replayed)
+    engine = Engine(
+        store,
+        pipeline,
+        broadcast,
+        clock,
+        ownership=ownership,
+        max_symbols=max_symbols,
+        market_is_replayed=market_is_replayed,
+    )
     writer = asyncio.create_task(engine.run())
     async with asyncio.timeout(DEADLINE):
         try:

@@ -2,20 +2,29 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import datetime, timedelta
 
 import pytest
 
 from tradingsignals_server.adapters.placeholder_policy import PlaceholderPolicy
+from tradingsignals_server.application import health as health_module
 from tradingsignals_server.application.decision.pipeline import Pipeline
 from tradingsignals_server.application.decision.trader import Trader
-from tradingsignals_server.application.health import Health, HealthReporter, Status
+from tradingsignals_server.application.health import (
+    FAILURE_COUNTS_FOR,
+    MAXIMUM_SYMBOLS,
+    Health,
+    HealthReporter,
+    Status,
+)
 from tradingsignals_server.application.ports import Policy, SignalTotals
 from tradingsignals_server.domain.calendar import calendar_for
 from tradingsignals_server.domain.risk import RiskRules
 from tradingsignals_server.domain.signals import Action
 
 from ..builders import NOW, OPENING, bar, walk
+from .memory_store import Fault
 from .running import Running, always, running_engine
 
 WALK = walk(60)
@@ -40,7 +49,8 @@ async def reported(running: Running, at: datetime, policy: Policy | None = None,
     pipeline = pipeline_of(policy or always(Action.HOLD))
     reporter = HealthReporter(running.store, running.engine, pipeline, clock, live_feed=live)
     clock.time = at
-    return await reporter.report()
+    await reporter.probe()
+    return reporter.report()
 
 
 async def test_all_is_well() -> None:
@@ -69,14 +79,17 @@ async def test_without_the_database_it_is_unhealthy_and_remembers() -> None:
         clock = Clock()
         pipeline = pipeline_of(always(Action.HOLD))
         reporter = HealthReporter(running.store, running.engine, pipeline, clock, live_feed=True)
-        before = await reporter.report()
+        await reporter.probe()
+        before = reporter.report()
         running.store.down = True
-        health = await reporter.report()
+        await reporter.probe()
+        health = reporter.report()
         assert (health.status, health.database_connected) == (Status.UNHEALTHY, False)
         assert health.totals == before.totals
         assert "database" in health.warnings[0]
         running.store.down = False
-        assert (await reporter.report()).status is Status.HEALTHY
+        await reporter.probe()
+        assert reporter.report().status is Status.HEALTHY
 
 
 async def test_missing_bars_are_told() -> None:
@@ -112,3 +125,52 @@ async def test_a_feed_that_keeps_its_own_time_is_never_stale() -> None:
     async with running_engine() as running:
         await running.publish(WALK[:5])
         assert not (await reported(running, OPENING + timedelta(hours=3), live=False)).symbols[0].stale
+
+
+async def test_a_failed_commit_makes_it_unhealthy_until_one_succeeds() -> None:
+    async with running_engine() as running:
+        await running.publish(WALK[:3])
+        running.store.faults.append(Fault.BEFORE)
+        await running.engine.publish(WALK[3:4])
+        health = await reported(running, NOW)
+        assert (health.status, health.database_connected) == (Status.UNHEALTHY, True)
+        assert "newest commit" in health.warnings[0]
+        assert health.last_commit == NOW
+        later = await reported(running, NOW + FAILURE_COUNTS_FOR + timedelta(seconds=1), live=False)
+        assert later.status is Status.DEGRADED, "or it would never be sent anything that could succeed"
+        await running.publish(WALK[3:4])
+        assert (await reported(running, NOW)).status is Status.HEALTHY
+
+
+async def test_a_database_that_stands_still_is_reported_without_waiting_for_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(health_module, "PROBE_TIMEOUT_S", 0.01)
+    released = asyncio.Event()
+
+    async def stand_still() -> SignalTotals:
+        await released.wait()
+        return SignalTotals(1, None)
+
+    async with running_engine() as running:
+        monkeypatch.setattr(running.store, "signal_totals", stand_still)
+        reporter = HealthReporter(
+            running.store, running.engine, pipeline_of(always(Action.HOLD)), Clock(), live_feed=True
+        )
+        probing = asyncio.create_task(reporter.probe())
+        while reporter.report().database_connected:  # noqa: ASYNC110 - nothing tells of it
+            await asyncio.sleep(0)
+        assert reporter.report().status is Status.UNHEALTHY
+        released.set()
+        await probing
+        assert reporter.report().status is Status.HEALTHY
+
+
+async def test_a_report_lists_a_bounded_number_of_symbols_the_worst_first() -> None:
+    async with running_engine() as running:
+        quiet = [bar(0, symbol=f"Q{n}COP") for n in range(MAXIMUM_SYMBOLS + 10)]
+        await running.publish([*quiet, *(bar(n, symbol="GAPCOP") for n in (0, 1, 5)), bar(12, symbol="FRESHCOP")])
+        health = await reported(running, OPENING + timedelta(minutes=70))
+        assert (health.symbol_count, health.stale_symbols) == (MAXIMUM_SYMBOLS + 12, MAXIMUM_SYMBOLS + 11)
+        assert len(health.symbols) == MAXIMUM_SYMBOLS
+        assert health.symbols[0].symbol == "GAPCOP"
+        assert "FRESHCOP" not in {symbol.symbol for symbol in health.symbols}
+        assert health.warnings[-1] == "11 further symbols are stale or lack bars"

@@ -14,6 +14,7 @@ from tradingsignals_server.domain.errors import (
     InvalidRequest,
     MalformedMessage,
     NotEnoughBars,
+    NotStorable,
     Overloaded,
     OwnerUnavailable,
     PositionAlreadyClosed,
@@ -24,6 +25,7 @@ from tradingsignals_server.domain.errors import (
     ShuttingDown,
     SignalNotFound,
     StorageUnavailable,
+    TooManySymbols,
 )
 
 from ..builders import OPENING
@@ -50,6 +52,8 @@ def test_the_tree_in_the_docstring_is_the_tree() -> None:
         (PositionNotFound("p"), {"position_id": "p"}),
         (PositionAlreadyClosed("p"), {"position_id": "p"}),
         (NotEnoughBars("USDCOP", 50, 7), {"symbol": "USDCOP", "bars_needed": "50", "bars_stored": "7"}),
+        (TooManySymbols("USDCOP", 9), {"symbol": "USDCOP", "limit": "9"}),
+        (NotStorable("it violates bars_check"), {"rule": "it violates bars_check"}),
         (SequencePruned(3, 9), {"oldest_sequence": "9"}),
         (SequenceUnknown(9, 3, "e"), {"newest_sequence": "3", "epoch": "e"}),
         (StorageUnavailable(), {}),

@@ -432,6 +432,9 @@ def test_a_health_report() -> None:
         totals=SignalTotals(3, OPENING),
         warnings=("something",),
         symbols=(SymbolHealth("USDCOP", OPENING, 2, stale=True), SymbolHealth("EURUSD", None, 0, stale=False)),
+        symbol_count=9_000,
+        stale_symbols=1,
+        last_commit=OPENING,
     )
     message = convert.health_message(health, "service", "1.0")
     assert unset(message) == set()
@@ -443,5 +446,8 @@ def test_a_health_report() -> None:
         ("USDCOP", 2, True, True),
         ("EURUSD", 0, False, False),
     ]
-    quiet = convert.health_message(replace(health, totals=SignalTotals(0, None)), "service", "1.0")
+    assert (message.symbol_count, message.stale_symbols) == (9_000, 1)
+    assert message.last_commit_time.ToDatetime(UTC) == OPENING
+    quiet = convert.health_message(replace(health, totals=SignalTotals(0, None), last_commit=None), "service", "1.0")
+    assert not quiet.HasField("last_commit_time")
     assert not quiet.HasField("last_signal_timestamp")

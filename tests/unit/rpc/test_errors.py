@@ -21,6 +21,7 @@ from tradingsignals_server.domain.errors import (
     MalformedMessage,
     ModelNotLoaded,
     NotEnoughBars,
+    NotStorable,
     Overloaded,
     OwnerUnavailable,
     PositionAlreadyClosed,
@@ -32,6 +33,7 @@ from tradingsignals_server.domain.errors import (
     ShuttingDown,
     SignalNotFound,
     StorageUnavailable,
+    TooManySymbols,
 )
 from tradingsignals_server.rpc.errors import Relayed, Unhealthy, code_of, internal_status, is_retryable, status_of
 from tradingsignals_server.rpc.lean.headers import trailers_only
@@ -51,6 +53,8 @@ TABLE: list[tuple[ServiceError, grpc.StatusCode]] = [
     (BarConflict("USDCOP", OPENING), CODES.ALREADY_EXISTS),
     (PositionAlreadyClosed("p"), CODES.FAILED_PRECONDITION),
     (NotEnoughBars("USDCOP", 50, 7), CODES.FAILED_PRECONDITION),
+    (TooManySymbols("USDCOP", 9), CODES.FAILED_PRECONDITION),
+    (NotStorable("it violates bars_check"), CODES.FAILED_PRECONDITION),
     (SequencePruned(1, 5), CODES.OUT_OF_RANGE),
     (SequenceUnknown(5, 1, "e"), CODES.OUT_OF_RANGE),
     (PriceJump(["price"], "USDCOP", 4000.0, 0.5), CODES.INVALID_ARGUMENT),

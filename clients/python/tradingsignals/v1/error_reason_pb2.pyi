@@ -26,6 +26,8 @@ class ErrorReason(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     OWNER_UNAVAILABLE: _ClassVar[ErrorReason]
     MALFORMED_MESSAGE: _ClassVar[ErrorReason]
     PRICE_JUMP: _ClassVar[ErrorReason]
+    TOO_MANY_SYMBOLS: _ClassVar[ErrorReason]
+    NOT_STORABLE: _ClassVar[ErrorReason]
 ERROR_REASON_UNSPECIFIED: ErrorReason
 INVALID_FIELD: ErrorReason
 INVALID_PAGE_TOKEN: ErrorReason
@@ -46,3 +48,5 @@ FOLLOWER_STALLED: ErrorReason
 OWNER_UNAVAILABLE: ErrorReason
 MALFORMED_MESSAGE: ErrorReason
 PRICE_JUMP: ErrorReason
+TOO_MANY_SYMBOLS: ErrorReason
+NOT_STORABLE: ErrorReason

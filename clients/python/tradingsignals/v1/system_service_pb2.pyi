@@ -44,7 +44,7 @@ class GetHealthRequest(_message.Message):
     def __init__(self) -> None: ...
 
 class GetHealthResponse(_message.Message):
-    __slots__ = ("status", "timestamp", "service", "version", "model_loaded", "database_connected", "uptime_seconds", "total_signals_generated", "last_signal_timestamp", "warnings", "symbols")
+    __slots__ = ("status", "timestamp", "service", "version", "model_loaded", "database_connected", "uptime_seconds", "total_signals_generated", "last_signal_timestamp", "warnings", "symbols", "symbol_count", "stale_symbols", "last_commit_time")
     STATUS_FIELD_NUMBER: _ClassVar[int]
     TIMESTAMP_FIELD_NUMBER: _ClassVar[int]
     SERVICE_FIELD_NUMBER: _ClassVar[int]
@@ -56,6 +56,9 @@ class GetHealthResponse(_message.Message):
     LAST_SIGNAL_TIMESTAMP_FIELD_NUMBER: _ClassVar[int]
     WARNINGS_FIELD_NUMBER: _ClassVar[int]
     SYMBOLS_FIELD_NUMBER: _ClassVar[int]
+    SYMBOL_COUNT_FIELD_NUMBER: _ClassVar[int]
+    STALE_SYMBOLS_FIELD_NUMBER: _ClassVar[int]
+    LAST_COMMIT_TIME_FIELD_NUMBER: _ClassVar[int]
     status: str
     timestamp: _timestamp_pb2.Timestamp
     service: str
@@ -67,7 +70,10 @@ class GetHealthResponse(_message.Message):
     last_signal_timestamp: _timestamp_pb2.Timestamp
     warnings: _containers.RepeatedScalarFieldContainer[str]
     symbols: _containers.RepeatedCompositeFieldContainer[SymbolHealth]
-    def __init__(self, status: _Optional[str] = ..., timestamp: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., service: _Optional[str] = ..., version: _Optional[str] = ..., model_loaded: _Optional[bool] = ..., database_connected: _Optional[bool] = ..., uptime_seconds: _Optional[float] = ..., total_signals_generated: _Optional[int] = ..., last_signal_timestamp: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., warnings: _Optional[_Iterable[str]] = ..., symbols: _Optional[_Iterable[_Union[SymbolHealth, _Mapping]]] = ...) -> None: ...
+    symbol_count: int
+    stale_symbols: int
+    last_commit_time: _timestamp_pb2.Timestamp
+    def __init__(self, status: _Optional[str] = ..., timestamp: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., service: _Optional[str] = ..., version: _Optional[str] = ..., model_loaded: _Optional[bool] = ..., database_connected: _Optional[bool] = ..., uptime_seconds: _Optional[float] = ..., total_signals_generated: _Optional[int] = ..., last_signal_timestamp: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., warnings: _Optional[_Iterable[str]] = ..., symbols: _Optional[_Iterable[_Union[SymbolHealth, _Mapping]]] = ..., symbol_count: _Optional[int] = ..., stale_symbols: _Optional[int] = ..., last_commit_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
 
 class SymbolHealth(_message.Message):
     __slots__ = ("symbol", "last_bar_time", "missing_bars", "stale")

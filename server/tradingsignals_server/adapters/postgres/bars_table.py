@@ -39,6 +39,7 @@ class BarsTable:
     def __init__(
         self, name: str, has_volume: bool, has_zone: bool, calendar_of: Callable[[str], SessionCalendar]
     ) -> None:
+        self._name = name
         self._calendar_of = calendar_of
         self._has_zone = has_zone
         volume = "nullif(volume::float8, 'NaN')" if has_volume else "0::float8"
@@ -86,6 +87,16 @@ class BarsTable:
                 found = f"bars of {symbol} are {describe_spacing(spacing)} apart"
                 raise BarsTableError(f"BARS_TABLE={name}: {found}; five-minute bars are needed")
         return table
+
+    async def known_symbols(self, database: Database, symbols: Sequence[str]) -> set[str]:
+        """Those of `symbols` that the table has rows of."""
+        spelled = {spelling: symbol for symbol in symbols for spelling in _spellings(symbol)}
+        rows = await database.fetch(
+            f"SELECT spelling FROM unnest($1::text[]) AS spelling "
+            f"WHERE EXISTS (SELECT FROM {self._name} WHERE symbol = spelling)",
+            list(spelled),
+        )
+        return {spelled[row["spelling"]] for row in rows}
 
     async def find(self, database: Database, symbols: Sequence[str], times: Sequence[datetime]) -> Sequence[Bar]:
         """The bars with these symbols and times."""

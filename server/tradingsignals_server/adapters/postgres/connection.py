@@ -47,6 +47,16 @@ UNAVAILABLE = (
 )
 """Failures that pass by themselves or through the operator, and after which nothing of the transaction stands."""
 
+REFUSALS = (
+    asyncpg.DataError,
+    asyncpg.IntegrityConstraintViolationError,
+    asyncpg.ProgramLimitExceededError,
+    ValueError,  # asyncpg's own for a value that its type cannot hold, and protobuf's
+    TypeError,
+    OverflowError,
+)
+"""Failures of what was to be stored: it would fail again, and nothing of the transaction stands."""
+
 
 async def _keep_as_it_is(_: asyncpg.Connection) -> None:
     """No session state is ever set on a pooled connection, so the round trip that would reset it is saved."""
@@ -101,6 +111,8 @@ async def connection(pool: asyncpg.Pool) -> AsyncIterator[Database]:
         async with pool.acquire(timeout=ACQUIRE_SECONDS) as acquired:
             yield acquired
     except UNAVAILABLE as error:
+        if isinstance(error, REFUSALS):
+            raise
         raise StorageUnavailable from error
 
 

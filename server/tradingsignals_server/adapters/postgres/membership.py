@@ -19,10 +19,10 @@ from uuid import UUID, uuid4
 
 import asyncpg
 
-from ...application.engine.ownership import Claim
+from ...application.engine.ownership import Claim, bucket_of
 from ...domain.errors import StorageUnavailable
 from .connection import KEEPALIVES, UNAVAILABLE
-from .statements import CHANNEL, lock_key
+from .statements import CHANNEL
 
 log = logging.getLogger(__name__)
 
@@ -44,7 +44,7 @@ _FAILURES = (*UNAVAILABLE, asyncpg.PostgresError)
 class _Lock(IntEnum):
     """What an advisory lock of two keys is about: the first of them."""
 
-    SYMBOL = 0x7453_0001
+    BUCKET = 0x7453_0004  # 0x7453_0001 was a symbol, to servers that knew no buckets
     SERVER = 0x7453_0002
     ROLE = 0x7453_0003
 
@@ -68,28 +68,26 @@ WHERE locktype = 'advisory' AND objsubid = 2 AND datname = current_database() AN
     AND state = 'idle' AND state_change < now() - make_interval(secs => $2)
 """
 _SHARE = """
-SELECT ceil(count(*)::float8 / (SELECT count(*) FROM servers))::int4 FROM symbol_owners JOIN servers USING (server_id)
+SELECT ceil(count(*)::float8 / (SELECT count(*) FROM servers))::int4 FROM bucket_owners JOIN servers USING (server_id)
 """
-_SOME = "SELECT array_agg(symbol) FROM symbol_owners WHERE lock_key = ANY ($1::int4[])"
 _UNLOCK = "SELECT count(pg_advisory_unlock($1, key)) FROM unnest($2::int4[]) AS key"
 _LEAVE = "DELETE FROM servers WHERE server_id = $1"
 _OTHERS = "SELECT count(*) FROM servers WHERE server_id <> $1"
 _LOCK = "SELECT pg_try_advisory_lock($1, $2)"
 _TRY = "SELECT key FROM unnest($2::int4[]) AS key WHERE pg_try_advisory_lock($1, key)"
 # Behind the row lock of the log no commit of the owner before is under way, and none comes after; one that has looked
-# who owns the symbol and waits for the lock finds one takeover more than it has seen.
+# who owns the bucket and waits for the lock finds one takeover more than it has seen.
 _TAKE = """
 WITH head AS (UPDATE event_log SET takeovers = takeovers + 1 RETURNING last_sequence),
 taken AS (
-    INSERT INTO symbol_owners (lock_key, symbol, server_id)
-    SELECT key, symbol, $1 FROM head, unnest($2::int4[], $3::text[]) AS new(key, symbol)
-    ON CONFLICT (lock_key) DO UPDATE SET symbol = excluded.symbol, server_id = $1, taken_at = now()
+    INSERT INTO bucket_owners (bucket, server_id) SELECT bucket, $1 FROM head, unnest($2::int4[]) AS bucket
+    ON CONFLICT (bucket) DO UPDATE SET server_id = $1, taken_at = now()
 )
 SELECT last_sequence FROM head
 """
 _WHO = """
-SELECT symbol_owners.lock_key, address FROM symbol_owners JOIN servers USING (server_id)
-WHERE symbol_owners.lock_key = ANY ($1::int4[]) AND server_id <> $2
+SELECT bucket, address FROM bucket_owners JOIN servers USING (server_id)
+WHERE bucket = ANY ($1::int4[]) AND server_id <> $2
 """
 
 
@@ -133,7 +131,7 @@ class Membership:
     def holds(self, symbol: str) -> bool:
         """See Ownership."""
         session = self._live()
-        return session is not None and lock_key(symbol) in session.held
+        return session is not None and bucket_of(symbol) in session.held
 
     async def claim(self, symbols: Collection[str]) -> Claim:
         """See Ownership."""
@@ -142,21 +140,21 @@ class Membership:
         claiming.add_done_callback(lambda done: done.cancelled() or done.exception())
         return await asyncio.shield(claiming)
 
-    def let_go(self, symbols: Collection[str]) -> None:
+    def let_go(self, buckets: Collection[int]) -> None:
         """See Ownership."""
         if (session := self._live()) is not None:
-            keys = set(map(lock_key, symbols)) & session.held
-            session.held.difference_update(keys)
-            session.let_go.update(keys)
+            gone = session.held.intersection(buckets)
+            session.held.difference_update(gone)
+            session.let_go.update(gone)
 
     async def released(self) -> None:
         """See Ownership."""
         if (session := self._live()) is not None and session.let_go:
-            keys = list(session.let_go)
+            gone = list(session.let_go)
             session.let_go.clear()
-            await self._asked(session, _UNLOCK, _Lock.SYMBOL, keys)
+            await self._asked(session, _UNLOCK, _Lock.BUCKET, gone)
 
-    async def surplus(self) -> Sequence[str]:
+    async def surplus(self) -> Sequence[int]:
         """See Ownership."""
         session = self._live()
         if session is None or len(session.held) < 2:
@@ -164,10 +162,7 @@ class Membership:
         await self._asked(session, _SWEEP, _Lock.SERVER)
         share = await self._asked(session, _SHARE)
         over = 0 if share is None else len(session.held) - share
-        if over <= 0:
-            return ()
-        names: Sequence[str] = await self._asked(session, _SOME, random.sample(sorted(session.held), over)) or ()
-        return names
+        return random.sample(sorted(session.held), over) if over > 0 else ()
 
     async def lead(self, role: int) -> Callable[[], Coroutine[Any, Any, object]]:
         """Wait until this server alone has `role`; what is returned waits until it has lost it."""
@@ -247,25 +242,23 @@ class Membership:
         async with self._one_at_a_time:
             if session.over.is_set():
                 raise StorageUnavailable
-            wanted = {key: symbol for symbol in symbols if (key := lock_key(symbol)) not in session.held}
+            wanted = {bucket_of(symbol) for symbol in symbols} - session.held
             if wanted:
                 elsewhere = await self._take(session, wanted)
-        found = {symbol: elsewhere[key] for symbol in symbols if (key := lock_key(symbol)) in elsewhere}
-        return Claim(frozenset(filter(self.holds, symbols)), found)
+        return Claim(frozenset(filter(self.holds, symbols)), elsewhere)
 
-    async def _take(self, session: _Session, wanted: Mapping[int, str]) -> Mapping[int, str]:
-        """Take what is free of these keys, which symbols have; returns the addresses of those who have the rest."""
+    async def _take(self, session: _Session, wanted: set[int]) -> Mapping[int, str]:
+        """Take what is free of these buckets; returns the addresses of the servers that have the rest."""
         connection = session.connection
         try:
             async with asyncio.timeout(CLAIM_SECONDS):
-                won = [row["key"] for row in await connection.fetch(_TRY, _Lock.SYMBOL, list(wanted))]
+                won = [row["key"] for row in await connection.fetch(_TRY, _Lock.BUCKET, list(wanted))]
                 if won:
-                    names = [wanted[key] for key in won]
-                    through = await connection.fetchval(_TAKE, session.name, won, names)
+                    through = await connection.fetchval(_TAKE, session.name, won)
                     self.taken_through = max(self.taken_through, through)
                     session.held.update(won)
-                    log.info("this server works on %s from now on", ", ".join(names))
-                left = list(wanted.keys() - session.held)
+                    log.info("this server has taken %d buckets of symbols and has %d", len(won), len(session.held))
+                left = list(wanted - session.held)
                 found = await connection.fetch(_WHO, left, session.name) if left else []
         except BaseException as error:
             # What was locked may not be written down: give all of it up, and begin anew.
@@ -273,7 +266,7 @@ class Membership:
             if isinstance(error, _FAILURES):
                 raise StorageUnavailable from error
             raise
-        return {row["lock_key"]: row["address"] for row in found}
+        return {row["bucket"]: row["address"] for row in found}
 
     async def _begin(self) -> _Session:
         connection = await asyncpg.connect(

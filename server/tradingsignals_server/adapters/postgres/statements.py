@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from functools import lru_cache
-from hashlib import blake2s
 from typing import Any
 
 from ...application.ports import CarriedState, LogEntry, Shadowed
@@ -47,7 +46,7 @@ def _insert(table: str, types: Mapping[str, str], first_parameter: int, tail: st
 def commit_statement(tables: Sequence[str], *, at_once: bool) -> str:
     """One statement for all rows of a batch, of which there are some in `tables`.
 
-    Parameters: an array a column of each of `tables`; the session that owns the symbols, or null; their lock keys. The
+    Parameters: an array a column of each of `tables`; the session that owns the symbols, or null; their buckets. The
     statement inserts the entries of the log only if the symbols are that session's.
 
     In steps, it comes behind APPEND in a transaction. At once, it is the whole transaction, and takes three parameters
@@ -55,7 +54,7 @@ def commit_statement(tables: Sequence[str], *, at_once: bool) -> str:
     Then it inserts nothing if the guess was wrong.
     """
     owner = 1 + sum(len(_TABLES[table][0]) for table in tables)
-    ours = _OURS.format(owner=f"${owner}", keys=f"${owner + 1}")
+    ours = _OURS.format(owner=f"${owner}", buckets=f"${owner + 1}")
     steps: dict[str, str] = {}
     if at_once:
         taken = {"first": owner + 2, "second": owner + 3, "third": owner + 4}
@@ -100,8 +99,8 @@ APPEND = (
 # In steps, this is asked behind the lock on the head of the log, and who takes a symbol over writes so under that lock:
 # what is seen holds until the commit. At once, it is asked of a snapshot that may be older than the lock.
 _OURS = (
-    "({owner}::uuid IS NULL OR (SELECT count(*) FROM symbol_owners "
-    "WHERE lock_key = ANY ({keys}::int4[]) AND server_id = {owner}) = cardinality({keys}::int4[]))"
+    "({owner}::uuid IS NULL OR (SELECT count(*) FROM bucket_owners "
+    "WHERE bucket = ANY ({buckets}::int4[]) AND server_id = {owner}) = cardinality({buckets}::int4[]))"
 )
 # The row that is updated is the newest, looked at again when its lock is there; the one that is selected is that of the
 # snapshot. If they agree on the takeovers, the snapshot has seen all of them.
@@ -115,6 +114,7 @@ _TABLES: Mapping[str, tuple[Mapping[str, str], str]] = {
     "bars": (BAR_COLUMNS, ""),
     "signals": (SIGNAL_COLUMNS, ""),
     "positions": (POSITION_COLUMNS, f"ON CONFLICT (position_id) {_update(POSITION_COLUMNS)}"),
+    "symbols": ({"symbol": "text"}, "ON CONFLICT DO NOTHING"),
     "recurrent_states": (STATE_COLUMNS, f"ON CONFLICT (symbol, policy, shadow) {_update(STATE_COLUMNS)}"),
     "events": (EVENT_COLUMNS, ""),
 }
@@ -158,7 +158,7 @@ FROM bounds, generate_series(0, bounds.last - bounds.first) AS n, LATERAL (SELEC
 
 
 def commit_rows(
-    events: Sequence[Event], entries: Sequence[LogEntry], carried: Sequence[CarriedState]
+    events: Sequence[Event], entries: Sequence[LogEntry], carried: Sequence[CarriedState], new_symbols: Collection[str]
 ) -> tuple[tuple[str, ...], list[Sequence[Any]]]:
     """The tables that a commit writes to, and the arrays of all their columns."""
     pairs = list(zip(events, entries, strict=True))
@@ -171,17 +171,12 @@ def commit_rows(
                 event.position_id: position_row(event, entry) for event, entry in pairs if isinstance(event, Position)
             }.values()
         ),
+        "symbols": [(symbol,) for symbol in new_symbols],
         "recurrent_states": [state_row(state) for state in carried],
         "events": [event_row(entry) for entry in entries],
     }
     tables = tuple(table for table in _TABLES if rows[table])
     return tables, [column for table in tables for column in zip(*rows[table], strict=True)]
-
-
-@lru_cache(maxsize=16_384)
-def lock_key(symbol: str) -> int:
-    """The key of a symbol's advisory lock: 32 bits, signed. Several symbols may share one."""
-    return int.from_bytes(blake2s(symbol.encode(), digest_size=4).digest(), "big", signed=True)
 
 
 def shadow_parameters(shadowed: Sequence[Shadowed], newest: int) -> list[Sequence[Any]]:

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
 import asyncpg
 
+from ...application.engine.ownership import bucket_of
 from ...application.ports import (
     CarriedState,
     Encode,
     LogEntry,
     LogHead,
     Page,
+    RefusedByStore,
     Shadowed,
     ShadowScore,
     SignalQuery,
@@ -25,11 +27,12 @@ from ...application.ports import (
 )
 from ...domain.bars import HIGHEST_PRICE, Bar
 from ...domain.events import Event, MarketUpdate, market_times
+from ...domain.positions import Position
 from ...domain.risk import KELLY_WINDOW
 from ...domain.signals import Signal
 from ...domain.statistics import PositionCounts, SignalCounts, Statistics
 from .bars_table import BarsTable
-from .connection import Database, connection, fetch_one
+from .connection import REFUSALS, Database, connection, fetch_one
 from .rows import (
     EVENT_COLUMNS,
     bar_of,
@@ -46,7 +49,6 @@ from .statements import (
     STRETCH,
     commit_rows,
     commit_statement,
-    lock_key,
     shadow_parameters,
 )
 
@@ -64,6 +66,8 @@ class PostgresStore:
         self._pool = pool
         self._encode = encode
         self._bars_table = bars_table
+        self._known_symbols: set[str] = set()
+        """Symbols that are in the table of symbols for sure."""
         self._head: int | None = None
         """Where the log ended after the last commit of ours, if that went well: a guess where it ends now."""
 
@@ -86,9 +90,12 @@ class PostgresStore:
                 entries = await self._commit_at_once(head, events, at, carried, owner)
             if entries is None:
                 entries = await self._commit_in_steps(events, at, shadowed, carried, owner)
-        except asyncpg.IntegrityConstraintViolationError as error:
+        except (asyncpg.UniqueViolationError, asyncpg.ForeignKeyViolationError) as error:
             raise StaleState from error
+        except REFUSALS as error:
+            raise RefusedByStore(_rule(error)) from error
         self._head = entries[-1].sequence
+        self._known_symbols.update(_symbols(events))
         return entries
 
     async def _commit_at_once(
@@ -96,7 +103,7 @@ class PostgresStore:
     ) -> Sequence[LogEntry] | None:
         """Commit in one statement, if the log still ends at `head` and the symbols are the owner's; else None."""
         entries = self._entries(events, head + 1, at)
-        tables, arrays = commit_rows(events, entries, carried)
+        tables, arrays = commit_rows(events, entries, carried, _symbols(events) - self._known_symbols)
         async with connection(self._pool) as database:
             done = await database.execute(
                 commit_statement(tables, at_once=True),
@@ -124,7 +131,7 @@ class PostgresStore:
         async with connection(self._pool) as database, database.transaction():
             newest = await database.fetchval(APPEND, len(events), _signals(events), owner)
             entries = self._entries(events, newest - len(events) + 1, at)
-            tables, arrays = commit_rows(events, entries, carried)
+            tables, arrays = commit_rows(events, entries, carried, _symbols(events) - self._known_symbols)
             done = await database.execute(commit_statement(tables, at_once=False), *arrays, *_owned(entries, owner))
             if done != f"INSERT 0 {len(entries)}":
                 raise StaleState("another server has taken over a symbol of this commit")
@@ -164,6 +171,21 @@ class PostgresStore:
             live=live_book,
             shadow=shadow_book,
         )
+
+    async def known_symbols(self, symbols: Collection[str]) -> Collection[str]:
+        """See Store."""
+        async with connection(self._pool) as database:
+            rows = await database.fetch("SELECT symbol FROM symbols WHERE symbol = ANY ($1::text[])", list(symbols))
+            known = {row["symbol"] for row in rows}
+            if self._bars_table is not None and len(known) < len(symbols):
+                known |= await self._bars_table.known_symbols(database, [s for s in symbols if s not in known])
+        return known
+
+    async def symbol_count(self) -> int:
+        """See Store."""
+        async with connection(self._pool) as database:
+            count: int = await database.fetchval("SELECT count(*) FROM symbols")
+        return count
 
     async def find_bars(self, keys: Sequence[tuple[str, datetime]]) -> Sequence[Bar]:
         """See Store."""
@@ -367,9 +389,21 @@ def _signals(events: Sequence[Event]) -> int:
     return sum(isinstance(event, Signal) for event in events)
 
 
+def _symbols(events: Sequence[Event]) -> set[str]:
+    """The symbols that have a bar or a position by these events."""
+    bars = {event.bar.symbol for event in events if isinstance(event, MarketUpdate)}
+    return bars | {event.symbol for event in events if isinstance(event, Position)}
+
+
+def _rule(error: Exception) -> str:
+    """What a refusal may tell of itself: the name of a constraint, or the kind of error, and never a value."""
+    constraint: str | None = getattr(error, "constraint_name", None)
+    return f"it violates {constraint}" if constraint else type(error).__name__
+
+
 def _owned(entries: Sequence[LogEntry], owner: UUID | None) -> tuple[UUID | None, list[int]]:
-    """The owner that a commit names, and the keys of its symbols."""
-    return owner, [] if owner is None else list({lock_key(entry.symbol) for entry in entries})
+    """The owner that a commit names, and the buckets of its symbols."""
+    return owner, [] if owner is None else list({bucket_of(entry.symbol) for entry in entries})
 
 
 async def _load_book(database: Database, symbol: str, policy: str, *, shadow: bool) -> StoredBook:

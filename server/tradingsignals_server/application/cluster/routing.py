@@ -15,7 +15,7 @@ from contextlib import suppress
 from ...domain.bars import Bar
 from ...domain.errors import OwnerUnavailable, ServiceError, StorageUnavailable
 from ..engine.engine import Engine
-from ..engine.ownership import Ownership
+from ..engine.ownership import Ownership, bucket_of
 from ..engine.work import Flow, Publication
 from ..engine.writer import MAX_WAITING
 from ..ports import Store
@@ -45,9 +45,9 @@ class Router:
         self._ownership = ownership
         self._store = store
         self._peer_at = peer_at
-        self._addresses: dict[str, str] = {}
+        self._addresses: dict[int, str] = {}
         self._lanes: dict[str, Lane] = {}
-        self._leaving: set[str] = set()
+        self._leaving: set[int] = set()
         self._lane_of: dict[str, Lane] = {}
         self._unresolved: deque[Parcel] = deque()
         self._unresolved_of: Counter[str] = Counter()
@@ -92,7 +92,7 @@ class Router:
         except StorageUnavailable:
             ours = frozenset()  # we are leaving, or cut off from the database: somebody else will have them
         results: list[Result] = [OwnerUnavailable(bar.symbol) for bar in bars]
-        at = [index for index, bar in enumerate(bars) if bar.symbol in ours - self._leaving]
+        at = [index for index, bar in enumerate(bars) if bar.symbol in ours and not self._is_leaving(bar.symbol)]
         if at:
             answers = await self._engine.publish([bars[index] for index in at])
             for index, answer in zip(at, answers, strict=True):
@@ -112,20 +112,21 @@ class Router:
             OwnerUnavailable: the symbol is changing hands.
             StorageUnavailable: it cannot be found out.
         """
-        if self._ownership.holds(symbol) or (symbol not in self._addresses and symbol in await self._ours((symbol,))):
+        bucket = bucket_of(symbol)
+        if self._ownership.holds(symbol) or (bucket not in self._addresses and symbol in await self._ours((symbol,))):
             return None
-        if symbol not in self._addresses:
+        if bucket not in self._addresses:
             raise OwnerUnavailable(symbol)
-        return self._addresses[symbol]
+        return self._addresses[bucket]
 
     def forget(self, symbol: str) -> None:
         """The peer that had `symbol` is gone, or has it no more: find out anew."""
-        self._addresses.pop(symbol, None)
+        self._addresses.pop(bucket_of(symbol), None)
 
     async def balance(self) -> None:
-        """Give up the symbols that are more than this server's share, now and then, until cancelled.
+        """Give up the buckets that are more than this server's share, now and then, until cancelled.
 
-        Who is sent something for one of them next takes it over. While it changes hands bars wait, and none is refused.
+        The server that is sent something for one of them next takes it over. Meanwhile bars wait, and none is refused.
         """
         while True:
             await asyncio.sleep(BALANCE_SECONDS)
@@ -133,14 +134,14 @@ class Router:
                 if surplus := await self._ownership.surplus():
                     await self.give_up(surplus)
 
-    async def give_up(self, symbols: Collection[str]) -> None:
-        """Let others have `symbols`."""
-        self._leaving.update(symbols)
+    async def give_up(self, buckets: Collection[int]) -> None:
+        """Let others have `buckets` of symbols."""
+        self._leaving.update(buckets)
         try:
-            await self._engine.let_go(symbols)
+            await self._engine.let_go(buckets)
             await self._ownership.released()
         finally:
-            self._leaving.difference_update(symbols)
+            self._leaving.difference_update(buckets)
             self._news.set()
 
     # ------------------------------------------------------------------------------------------------- the ways
@@ -157,8 +158,11 @@ class Router:
                     if not await self._resolve():
                         await asyncio.sleep(PAUSE_SECONDS)
 
+    def _is_leaving(self, symbol: str) -> bool:
+        return bool(self._leaving) and bucket_of(symbol) in self._leaving
+
     def _is_here(self, symbol: str) -> bool:
-        if symbol in self._leaving or symbol in self._lane_of or self._unresolved_of.get(symbol, 0):
+        if self._is_leaving(symbol) or symbol in self._lane_of or self._unresolved_of.get(symbol, 0):
             return False
         return self._ownership.holds(symbol)
 
@@ -195,7 +199,7 @@ class Router:
     def _known_lane(self, symbol: str) -> Lane | None:
         if (lane := self._lane_of.get(symbol)) is not None:
             return lane
-        if self._ownership.holds(symbol) or (address := self._addresses.get(symbol)) is None:
+        if self._ownership.holds(symbol) or (address := self._addresses.get(bucket_of(symbol))) is None:
             return None
         if address not in self._lanes:
             lane = self._lanes[address] = Lane(self, self._peer_at(address))
@@ -214,7 +218,8 @@ class Router:
         """Bring every unresolved parcel on its way whose symbol somebody has; False if some have to wait."""
         refusal: ServiceError | None = None
         try:
-            await self._ours({one.symbol for one in self._unresolved} - self._lane_of.keys() - self._addresses.keys())
+            unknown = {one.symbol for one in self._unresolved} - self._lane_of.keys()
+            await self._ours({symbol for symbol in unknown if bucket_of(symbol) not in self._addresses})
         except ServiceError as error:
             refusal = error
         here, waiting = self._sorted(refusal)
@@ -240,7 +245,7 @@ class Router:
                 self._refuse(parcel, OwnerUnavailable(symbol))
             elif refusal is not None and nowhere:
                 self._refuse(parcel, refusal)
-            elif nowhere or symbol in stuck or symbol in self._leaving or now < parcel.not_before:
+            elif nowhere or symbol in stuck or self._is_leaving(symbol) or now < parcel.not_before:
                 stuck.add(symbol)
                 waiting.append(parcel)
                 continue
@@ -262,7 +267,7 @@ class Router:
         for parcel in reversed(list(parcels)):
             parcel.deadline = min(parcel.deadline, now + TAKEOVER_SECONDS)
             parcel.not_before = now + PAUSE_SECONDS
-            self._addresses.pop(parcel.symbol, None)
+            self._addresses.pop(bucket_of(parcel.symbol), None)
             self._unresolved.appendleft(parcel)
             self._unresolved_of[parcel.symbol] += 1
         self._news.set()

@@ -119,6 +119,11 @@ class SymbolState:
             self.refuse_jump({"open": bar.open, "high": bar.high, "low": bar.low, "close": bar.close}, limit)
 
     @property
+    def is_blank(self) -> bool:
+        """True if nothing of it is worth keeping: there is no bar and no position."""
+        return self.last_bar is None and self.live.position is None
+
+    @property
     def warm(self) -> bool:
         """True if with one more bar every indicator exists, and it can be decided on."""
         return len(self.window) >= WARM_BARS - 1

@@ -30,8 +30,8 @@ from ..streams.broadcast import Broadcast
 from ..streams.log_reader import LogReader
 from .ownership import Ownership, SoleOwnership
 from .restore import RESTORE_BARS
-from .work import Batch, Flow, InLine, Outcome, Work, new_answer
-from .writer import Writer
+from .work import Batch, Commits, Flow, InLine, Outcome, Work, new_answer
+from .writer import MAX_SYMBOLS, Writer
 
 CHUNK_BARS = 64
 """Bars of one publisher that form one piece of work, so that publishers take turns."""
@@ -57,6 +57,7 @@ class Engine:
         market_is_replayed: bool = False,
         ownership: Ownership | None = None,
         reader: LogReader | None = None,
+        max_symbols: int = MAX_SYMBOLS,
     ) -> None:
         self._store = store
         self._pipeline = pipeline
@@ -65,7 +66,7 @@ class Engine:
         self._market_is_replayed = market_is_replayed
         self._ownership = ownership or SoleOwnership()
         reader = reader or LogReader(store, broadcast)
-        self._writer = Writer(store, pipeline, broadcast, clock, self._ownership, reader)
+        self._writer = Writer(store, pipeline, broadcast, clock, self._ownership, reader, max_symbols)
 
     # -------------------------------------------------------------------------------------------------- callers
 
@@ -166,11 +167,11 @@ class Engine:
             state = await self._writer.submit(self._work(symbol, lambda batch: lambda *_: batch.states[symbol]))
         return state.last_bar
 
-    async def let_go(self, symbols: Collection[str]) -> None:
-        """Hold `symbols` no longer, as soon as all that came in for them before is done."""
+    async def let_go(self, buckets: Collection[int]) -> None:
+        """Hold `buckets` of symbols no longer, as soon as all that came in for them before is done."""
 
         def forget(*_: object) -> None:
-            self._ownership.let_go(symbols)
+            self._ownership.let_go(buckets)
             known = [state.symbol for state in self._writer.states()]
             self._writer.forget(symbol for symbol in known if not self._ownership.holds(symbol))
 
@@ -179,6 +180,11 @@ class Engine:
     def states(self) -> Sequence[SymbolState]:
         """The committed state of every symbol seen since the start, or since the database last went away."""
         return self._writer.states()
+
+    @property
+    def commits(self) -> Commits:
+        """How commits went."""
+        return self._writer.commits
 
     async def run(self) -> None:
         """Do the work that comes in, until `stop` and all that waited before it is done."""
@@ -198,6 +204,8 @@ class Engine:
         return state.market_time(self._clock(), replayed=self._market_is_replayed)
 
     def _stage_signal(self, batch: Batch, state: SymbolState, sight: Sight, recurrent: RecurrentState) -> Outcome:
+        if (refusal := batch.refused.get(state.symbol)) is not None:
+            raise refusal
         index = len(batch.events)
         step = self._pipeline.on_request(state, sight, recurrent, uuid4())
         batch.take(step)
@@ -211,7 +219,8 @@ class Engine:
                 done if isinstance(done, ServiceError) else replace(done, sequence=through) for done in taken
             ]
 
-        return Work(frozenset(bar.symbol for bar in bars), bars, apply, new_answer(), flow)
+        parts = None if len(bars) == 1 else lambda: [self._bars_work([bar], flow) for bar in bars]
+        return Work(frozenset(bar.symbol for bar in bars), bars, apply, new_answer(), flow, parts=parts)
 
     def _take_bar(self, batch: Batch, bar: Bar, now: datetime) -> Receipt | ServiceError:
         """Stage one bar: new ones go through the pipeline, old ones are told from duplicates and conflicts.
@@ -223,6 +232,8 @@ class Engine:
             require_closed(bar, now)
         except InvalidBar as error:
             return error
+        if (refusal := batch.refused.get(bar.symbol)) is not None:
+            return refusal
         key = (bar.symbol, bar.time)
         known = batch.known(bar)
         if known is not None:

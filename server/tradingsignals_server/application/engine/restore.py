@@ -14,9 +14,22 @@ RESTORE_BARS = 400
 
 async def restored(store: Store, pipeline: Pipeline, symbol: str) -> SymbolState:
     """The state of `symbol` under the policies that `pipeline` has now."""
-    calendar = pipeline.calendar_of(symbol)
     shadow_key = None if pipeline.shadow is None else pipeline.shadow.policy.description.key
     stored = await store.load_symbol(symbol, RESTORE_BARS, pipeline.live.policy.description.key, shadow_key)
+    return _state_of(stored, pipeline, symbol)
+
+
+def blank(pipeline: Pipeline, symbol: str) -> SymbolState:
+    """The state of a symbol of which nothing is stored."""
+    return _state_of(_NOTHING_STORED, pipeline, symbol)
+
+
+_NO_BOOK = StoredBook(None, (), None)
+_NOTHING_STORED = StoredSymbol((), None, _NO_BOOK, _NO_BOOK)
+
+
+def _state_of(stored: StoredSymbol, pipeline: Pipeline, symbol: str) -> SymbolState:
+    calendar = pipeline.calendar_of(symbol)
     live = _book(stored, stored.live, pipeline.live, calendar)
     shadow = None
     if pipeline.shadow is not None and stored.shadow is not None:

@@ -26,6 +26,14 @@ Outcome = Callable[[Sequence[LogEntry], int], Any]
 """Makes the answer of a piece of work from the committed entries and the sequence the log is durable up to."""
 
 
+@dataclass(frozen=True, slots=True)
+class Commits:
+    """When a commit last succeeded; and when the newest failed, None if the newest succeeded."""
+
+    succeeded_at: datetime | None = None
+    failed_at: datetime | None = None
+
+
 @dataclass(slots=True)
 class Flow:
     """Bars that one publisher wants processed in order, over several pieces of work.
@@ -80,7 +88,7 @@ class Work:
     """One piece of work. `apply` stages it in a batch, or raises the ServiceError that is its answer.
 
     `flow` is what it belongs to, if its order with other work matters. Work that is a barrier is done with before
-    anything that came after it is begun.
+    anything that came after it is begun. `parts` gives the same bars as work of one bar each, if it has several.
     """
 
     symbols: frozenset[str]
@@ -89,6 +97,7 @@ class Work:
     answer: asyncio.Future[Any]
     flow: Flow | None = None
     is_barrier: bool = False
+    parts: Callable[[], Sequence[Work]] | None = None
 
     @property
     def size(self) -> int:
@@ -102,13 +111,44 @@ class Work:
         if not self.answer.done():
             self.answer.set_exception(error)
 
+    def refuse_alone(self, error: ServiceError) -> None:
+        """Answer with an error that is no reason to refuse what follows: one refused bar does not end its flow."""
+        if self.flow is None:
+            self.refuse(error)
+        elif not self.answer.done():
+            self.answer.set_result([error] * len(self.bars))
+
+    def divided(self) -> Sequence[Work]:
+        """Work of one bar each in place of this one, whose answer is made of theirs."""
+        if self.parts is None:
+            return [self]
+        parts = list(self.parts())
+        together = asyncio.gather(*(part.answer for part in parts), return_exceptions=True)
+        together.add_done_callback(self._answer_from)
+        return parts
+
+    def _answer_from(self, together: asyncio.Future[list[Any]]) -> None:
+        if self.answer.done():
+            return
+        results: list[Receipt | ServiceError] = []
+        for result in together.result():
+            if isinstance(result, ServiceError):
+                results.append(result)
+            elif isinstance(result, BaseException):
+                self.answer.set_exception(result)
+                return
+            else:
+                results += result
+        self.answer.set_result(results)
+
 
 @dataclass(slots=True)
 class Batch:
     """What is staged for one commit: states on top of those it began with, and the events that led to them.
 
     owner: the session that its symbols are held under. earlier_bars: bars of the commit before it, which may be under
-    way still. before, states: of each symbol as the batch found it, and as it leaves it. known_bars: stored or staged
+    way still. before, states: of each symbol as the batch found it, and as it leaves it. new_symbols: those of which
+    nothing was stored. refused: the error of each symbol on which nothing may be done. known_bars: stored or staged
     bars that bars of the batch may repeat. outlooks: what policies said ahead. outcomes: what each piece of work is
     answered once all of it is durable; also a refusal may rest on what is not durable yet.
     """
@@ -117,6 +157,8 @@ class Batch:
     earlier_bars: Mapping[tuple[str, datetime], Bar] = field(default_factory=dict)
     before: dict[str, SymbolState] = field(default_factory=dict)
     states: dict[str, SymbolState] = field(default_factory=dict)
+    new_symbols: set[str] = field(default_factory=set)
+    refused: dict[str, ServiceError] = field(default_factory=dict)
     known_bars: dict[tuple[str, datetime], Bar] = field(default_factory=dict)
     outlooks: Outlooks = field(default_factory=dict)
     events: list[Event] = field(default_factory=list)

@@ -10,20 +10,30 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Iterable, Sequence
+from collections import deque
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from typing import Any
 
-from ...domain.errors import Overloaded, OwnerUnavailable, ServiceError, ShuttingDown, StorageUnavailable
+from ...domain.errors import (
+    NotStorable,
+    Overloaded,
+    OwnerUnavailable,
+    ServiceError,
+    ShuttingDown,
+    StorageUnavailable,
+    TooManySymbols,
+)
 from ..decision.foresight import Outlooks, foresee
 from ..decision.pipeline import Pipeline
 from ..decision.sessions import SymbolState
-from ..ports import Clock, LogEntry, StaleState, Store
+from ..ports import Clock, LogEntry, RefusedByStore, StaleState, Store
 from ..streams.broadcast import Broadcast
 from ..streams.log_reader import LogReader
 from .ownership import Ownership
-from .restore import restored
-from .work import Batch, Outcome, Work
+from .restore import blank, restored
+from .work import Batch, Commits, Outcome, Work
 
 log = logging.getLogger(__name__)
 
@@ -35,6 +45,9 @@ BATCH_BARS = 256
 
 STEP_BARS = 64
 """Bars, or other pieces of work, staged at a time: as soon as the store is free, what is staged goes to it."""
+
+MAX_SYMBOLS = 10_000
+"""Symbols that may be in use, unless it is set otherwise: each keeps some 15 KB of memory."""
 
 BARS_BETWEEN_YIELDS = 16
 """Bars decided before the event loop gets its turn: about two milliseconds of computing."""
@@ -51,6 +64,7 @@ class Writer:
         clock: Clock,
         ownership: Ownership,
         reader: LogReader,
+        max_symbols: int = MAX_SYMBOLS,
     ) -> None:
         self._store = store
         self._pipeline = pipeline
@@ -61,10 +75,15 @@ class Writer:
         self._reader = reader
         self._line: asyncio.Queue[Work | None] = asyncio.Queue(MAX_WAITING)
         self._news = asyncio.Event()
+        self.commits = Commits()
+        self._max_symbols = max_symbols
         self._states: dict[str, SymbolState] = {}
+        self._again: deque[Sequence[Work]] = deque()
+        self._staging: Sequence[Work] = ()
         self._staged: Batch | None = None
         self._committing: Batch | None = None
         self._failures = 0
+        self._is_taken_apart = False
         self._may_have_committed = False
         self._is_stopping = False
         self._has_ended = False
@@ -124,7 +143,7 @@ class Writer:
                     background.create_task(self._store_and_answer(self._committing))
                 elif works := self._next_works():
                     await self._stage(works)
-                elif self._has_ended and self._committing is None:
+                elif self._has_ended and self._committing is None and not self._again:
                     break
                 else:
                     await self._news.wait()
@@ -133,9 +152,11 @@ class Writer:
                 work.refuse(ShuttingDown(self._broadcast.newest))
             reading.cancel()
 
-    def _next_works(self) -> list[Work]:
+    def _next_works(self) -> Sequence[Work]:
         """What is to be staged now: nothing while the batch is full, or work in it has to be done with first."""
         before = [batch for batch in (self._committing, self._staged) if batch is not None]
+        if self._again:
+            return [] if before else self._again.popleft()
         if self._has_ended or any(batch.has_barrier or batch.owner != self._ownership.session for batch in before):
             return []
         room = min(STEP_BARS, BATCH_BARS - (0 if self._staged is None else self._staged.size))
@@ -154,7 +175,7 @@ class Writer:
     async def _stage(self, works: Sequence[Work]) -> None:
         """Decide on `works`, on top of all that was staged before."""
         failures = self._failures
-        works = self._on_own_symbols(works)
+        self._staging = works = self._on_own_symbols(works)
         if not works:
             return
         batch = self._staged = self._staged or self._new_batch()
@@ -165,10 +186,15 @@ class Writer:
         except Exception as error:
             # Whatever it is, the callers must hear of it and the writer must go on.
             self._refuse(works, error)
-        if self._failures != failures:
+        self._staging = ()
+        pending = [work for work in works if not work.answer.done()]
+        if self._failures != failures and pending:
             # What it stood on failed meanwhile.
-            for work in works:
-                work.refuse(StorageUnavailable())
+            if self._is_taken_apart:
+                self._again.append(pending)
+            else:
+                for work in pending:
+                    work.refuse(StorageUnavailable())
 
     def _new_batch(self) -> Batch:
         under_way = self._committing
@@ -182,8 +208,9 @@ class Writer:
             await self._give_up(batch, error)
             return
         if batch.owner == self._ownership.session:
-            self._states.update(batch.states)
+            self._keep(batch.states)
         if entries:
+            self.commits = Commits(succeeded_at=self._clock())
             self._reader.committed(entries)
         newest = entries[-1].sequence if entries else 0
         through = max(newest, self._broadcast.newest, self._ownership.taken_through)
@@ -209,14 +236,42 @@ class Writer:
         """Read what is needed and memory does not have: states of new symbols, and stored old bars."""
         await self._catch_up()
         symbols = frozenset[str]().union(*(work.symbols for work in works))
-        for symbol in symbols - batch.states.keys():
-            state = self._newest_state(symbol) or await restored(self._store, self._pipeline, symbol)
-            batch.before[symbol] = batch.states[symbol] = state
+        found = {symbol: self._newest_state(symbol) for symbol in symbols - batch.states.keys()}
+        missing = [symbol for symbol, state in found.items() if state is None]
+        known = await self._store.known_symbols(missing) if missing else ()
+        if len(known) < len(missing):
+            await self._limit(batch, set(missing).difference(known))
+        for symbol, state in found.items():
+            if state is not None:
+                batch.before[symbol] = batch.states[symbol] = state
+            elif symbol in known:
+                batch.before[symbol] = batch.states[symbol] = await restored(self._store, self._pipeline, symbol)
+            else:
+                batch.before[symbol] = batch.states[symbol] = blank(self._pipeline, symbol)
         if self._ownership.session != batch.owner:
             raise OwnerUnavailable(min(symbols, default=""))
         old = [(bar.symbol, bar.time) for work in works for bar in work.bars if batch.may_know(bar)]
         if old:
             batch.known_bars.update({(bar.symbol, bar.time): bar for bar in await self._store.find_bars(old)})
+
+    async def _limit(self, batch: Batch, unknown: Collection[str]) -> None:
+        """Refuse those `unknown` symbols for which there is no room; those of commits under way count as well."""
+        under_way = batch.new_symbols | (set() if self._committing is None else self._committing.new_symbols)
+        room = self._max_symbols - len(under_way.difference(unknown)) - await self._store.symbol_count()
+        for number, symbol in enumerate(sorted(unknown)):
+            if number < room:
+                batch.new_symbols.add(symbol)
+            else:
+                batch.refused[symbol] = TooManySymbols(symbol, self._max_symbols)
+
+    def _keep(self, states: Mapping[str, SymbolState]) -> None:
+        """Keep the states of symbols that have something, the most recently used last, within the limit."""
+        for symbol, state in states.items():
+            self._states.pop(symbol, None)
+            if not state.is_blank:
+                self._states[symbol] = state
+        while len(self._states) > self._max_symbols:
+            del self._states[next(iter(self._states))]
 
     def _newest_state(self, symbol: str) -> SymbolState | None:
         """The state that the commit under way leads to, or the committed one."""
@@ -264,11 +319,40 @@ class Writer:
             log.warning("the database holds something newer; states are read again", exc_info=error)
             error = StorageUnavailable()
         staged, self._staged = self._staged, None
+        on_top = () if staged is None else staged.outcomes
         self._committing = None
-        self._refuse([work for work, _ in batch.outcomes], error, () if staged is None else staged.outcomes)
-        with suppress(StorageUnavailable):
-            await self._catch_up()
+        self._is_taken_apart = isinstance(error, RefusedByStore)
+        if isinstance(error, StorageUnavailable):
+            if self.commits.failed_at is None:
+                log.warning("a commit failed: %s", error.__cause__ or error)
+            self.commits = replace(self.commits, failed_at=self._clock())
+        if isinstance(error, RefusedByStore):
+            self._take_apart(batch, on_top, error)
+        else:
+            self._refuse([work for work, _ in batch.outcomes], error, on_top)
+            with suppress(StorageUnavailable):
+                await self._catch_up()
         self._news.set()
+
+    def _take_apart(
+        self, batch: Batch, on_top: Sequence[tuple[Work, Outcome | ServiceError]], error: RefusedByStore
+    ) -> None:
+        """Try the halves of a refused batch on their own, down to the one that is to blame, which alone is refused.
+
+        What was staged on top comes behind them, and behind that what is being staged at the moment.
+        """
+        works = [work for work, _ in batch.outcomes]
+        if len(works) == 1:
+            works = list(works[0].divided())
+        if len(works) == 1:
+            log.warning("the database refuses what a call or a bar led to: %s", error, exc_info=error)
+            works[0].refuse_alone(NotStorable(str(error)))
+        else:
+            middle = len(works) // 2
+            self._again.extendleft((works[middle:], works[:middle]))
+        behind = [work for work, _ in on_top if not any(work is one for one in self._staging)]
+        if behind:
+            self._again.append(behind)
 
     def _refuse(
         self, works: Sequence[Work], error: Exception, staged: Sequence[tuple[Work, Outcome | ServiceError]] = ()

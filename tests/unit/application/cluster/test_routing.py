@@ -14,7 +14,7 @@ from tradingsignals_server.application.cluster.lanes import PeerGone
 from tradingsignals_server.application.cluster.parcels import Result
 from tradingsignals_server.application.cluster.routing import Router
 from tradingsignals_server.application.engine.engine import Engine
-from tradingsignals_server.application.engine.ownership import Claim, SoleOwnership
+from tradingsignals_server.application.engine.ownership import Claim, SoleOwnership, bucket_of
 from tradingsignals_server.application.engine.work import Flow
 from tradingsignals_server.domain.bars import Bar
 from tradingsignals_server.domain.errors import OwnerUnavailable, ServiceError, ShuttingDown, StorageUnavailable
@@ -39,13 +39,17 @@ class Shares(SoleOwnership):
         """See Ownership."""
         return symbol in self.ours
 
+    def let_go(self, buckets: Collection[int]) -> None:
+        """See Ownership."""
+        self.ours = {symbol for symbol in self.ours if bucket_of(symbol) not in buckets}
+
     async def claim(self, symbols: Collection[str]) -> Claim:
         """See Ownership."""
         await asyncio.sleep(0)
         if self.cut_off:
             raise StorageUnavailable
         self.ours.update(symbol for symbol in symbols if self.addresses.get(symbol) == "")
-        elsewhere = {symbol: at for symbol in symbols if (at := self.addresses.get(symbol)) and at != "?"}
+        elsewhere = {bucket_of(symbol): at for symbol in symbols if (at := self.addresses.get(symbol)) and at != "?"}
         return Claim(frozenset(symbols) & self.ours, elsewhere)
 
 
@@ -207,9 +211,8 @@ async def test_what_a_peer_sends_is_never_sent_on() -> None:
 async def test_symbols_that_are_given_up_are_forgotten() -> None:
     async with scene() as on:
         await on.router.publish(bars_of(OURS))
-        on.shares.let_go = on.shares.ours.difference_update  # type: ignore[assignment]
         on.shares.addresses[OURS] = "peer:1"
-        await on.router.give_up([OURS])
+        await on.router.give_up([bucket_of(OURS)])
         assert not on.engine.states()
         assert dispositions(await on.router.publish(bars_of(OURS)[:1])) == ["ACCEPTED"]
         assert len(on.peers["peer:1"].calls) == 1
