@@ -382,12 +382,13 @@ def incomplete(folder: Path) -> list[Path]:
 
 def processes_of(folder: Path) -> list[int]:
     """PostgreSQL's processes in `folder`."""
-    path, title = os.fsencode(folder.resolve()), b"postgres: " + name_of(folder.resolve() / "postgres").encode()
+    path, title = folder.resolve(), b"postgres: " + name_of(folder.resolve() / "postgres").encode()
     found = []
     for entry in Path("/proc").glob("[0-9]*"):
         with suppress(OSError):
             command = (entry / "cmdline").read_bytes()
-            ours = Path(os.fsdecode(command.split(b"\0")[0])).name in {"postgres", "initdb"} and path in command
+            program = Path(os.fsdecode(command.split(b"\0")[0])).name
+            ours = program in {"postgres", "initdb"} and (entry / "cwd").readlink().is_relative_to(path)
             if ours or command.startswith(title):
                 found.append(int(entry.name))
     return found

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import shutil
+import socket
 import stat
+import struct
 import subprocess
 import tempfile
 from pathlib import Path
@@ -13,7 +15,8 @@ import asyncpg
 import pytest
 
 from tradingsignals_server.adapters.postgres.embedded import EmbeddedPostgres, EmbeddedPostgresError, running_postgres
-from tradingsignals_server.adapters.postgres.postmaster import program
+from tradingsignals_server.adapters.postgres.postmaster import name_of
+from tradingsignals_server.adapters.postgres.programs import program
 
 DEADLINE = 30.0  # seconds, for anything that is waited for
 AS_ROOT = os.geteuid() == 0
@@ -103,44 +106,126 @@ async def test_anothers_folder_is_not_taken_for_the_socket(folder: Path) -> None
 
 # As root
 
-CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH = 1, 2
 root_only = pytest.mark.skipif(not AS_ROOT, reason="is about running as root")
 
 
 @root_only
-@pytest.mark.parametrize(
-    ("installed", "capability"),
-    [(0o755, CAP_DAC_READ_SEARCH), (0o700, CAP_DAC_OVERRIDE)],
-    ids=["umask 022", "umask 077"],
-)
-async def test_below_a_folder_that_only_root_may_pass(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, installed: int, capability: int
+@pytest.mark.parametrize("installed", [0o755, 0o700], ids=["umask 022", "umask 077"])
+async def test_below_a_folder_that_only_root_may_pass_no_capability_is_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, installed: int
 ) -> None:
     barred = tmp_path / "barred"
     barred.mkdir(mode=0o700)
-    packages = install_copy(barred, installed)
-    monkeypatch.syspath_prepend(packages)
+    monkeypatch.syspath_prepend(install_copy(barred, installed))
     assert program("postgres").is_relative_to(barred)
 
     async with running_postgres(barred / "data", DATABASE) as server:
-        status = status_of(server.pid)
+        await assert_unprivileged(server)
+        copy = executable_of(server.pid).parents[3]
+        assert (copy.stat().st_uid, stat.S_IMODE(copy.stat().st_mode)) == (0, 0o755)
         assert server.restarts == 0
-    assert "0" not in status["Uid"].split()
-    assert capabilities(status) == {capability}
+    assert not copy.exists()
     assert stat.S_IMODE(barred.stat().st_mode) == 0o700
     assert barred.stat().st_uid == 0
 
 
 @root_only
-async def test_where_the_way_is_open_no_privilege_is_kept(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_where_the_way_is_open_no_capability_is_kept(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     opened = open_copy(folder)  # pytest's own folders are barred to others
     try:
         monkeypatch.syspath_prepend(install_copy(opened, 0o755))
         async with running_postgres(opened / "data", DATABASE) as server:
-            assert capabilities(status_of(server.pid)) == set()
+            await assert_unprivileged(server)
             assert await kept(server) == 1
     finally:
         shutil.rmtree(opened)
+
+
+@root_only
+async def test_a_file_that_root_alone_may_read_cannot_be_read_by_sql(folder: Path, tmp_path: Path) -> None:
+    secret = tmp_path / "secret"
+    secret.write_text("secret")
+    secret.chmod(0o600)
+    async with running_postgres(folder, DATABASE) as server:
+        connection = await asyncpg.connect(server.dsn, timeout=DEADLINE)
+        with pytest.raises(asyncpg.InsufficientPrivilegeError):
+            await connection.fetchval("SELECT pg_read_file($1)", str(secret))
+        await connection.close()
+
+
+@root_only
+async def test_a_predecessor_that_was_killed_leaves_programs_that_are_replaced(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(install_copy(tmp_path, 0o700))
+    copy = Path(tempfile.gettempdir()) / f"{name_of((tmp_path / 'data/postgres').resolve())}-programs"
+    copy.mkdir()
+    (copy / "left").touch()
+    async with running_postgres(tmp_path / "data", DATABASE):
+        assert not (copy / "left").exists()
+    copy.mkdir()
+    os.chown(copy, 4711, 4711)
+    try:
+        await refused(tmp_path / "data", f"{copy} is in the way")
+    finally:
+        copy.rmdir()
+
+
+# Who is let in
+
+
+async def test_a_cluster_that_trusted_everybody_trusts_nobody_from_now_on(folder: Path) -> None:
+    (folder / "postgres/pg_hba.conf").write_text("local all all trust\n")
+    async with running_postgres(folder, DATABASE) as server:
+        assert await kept(server) == 1
+        connection = await asyncpg.connect(server.dsn, timeout=DEADLINE)
+        methods = await connection.fetch("SELECT DISTINCT auth_method FROM pg_hba_file_rules")
+        await connection.close()
+        assert [row["auth_method"] for row in methods] == ["peer"]
+    for name in ("pg_hba.conf", "pg_ident.conf"):
+        assert stat.S_IMODE((folder / "postgres" / name).stat().st_mode) == 0o600
+
+
+@root_only
+async def test_another_user_of_the_machine_is_not_let_in(folder: Path) -> None:
+    """Neither one who cannot come to the socket, nor the one whose the files are, who can."""
+    async with running_postgres(folder, DATABASE) as server:
+        owner = server.socket_dir.stat().st_uid
+        place = os.open(server.socket_dir, os.O_PATH)  # whatever the folders above it grant
+        try:
+            assert "permission denied" in answer_to(4712, place).lower()
+            assert "Peer authentication failed" in answer_to(owner, place)
+            assert answer_to(0, place).startswith("R")
+        finally:
+            os.close(place)
+
+
+def answer_to(uid: int, folder: int) -> str:
+    """What the server at the socket in `folder`, a descriptor, says first to this user of the machine."""
+    parameters = b"user\0postgres\0database\0postgres\0\0"
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as client:
+        client.settimeout(DEADLINE)
+        os.seteuid(uid)
+        try:
+            client.connect(f"/proc/self/fd/{folder}/.s.PGSQL.5432")
+        except PermissionError as error:
+            return str(error)
+        finally:
+            os.seteuid(0)
+        client.sendall(struct.pack("!II", len(parameters) + 8, 196608) + parameters)
+        return client.recv(4096).decode(errors="replace")
+
+
+async def test_a_link_in_place_of_a_file_of_access_is_not_followed(folder: Path, tmp_path: Path) -> None:
+    """The owner of the cluster's folder could have root overwrite any file by it."""
+    precious = tmp_path / "precious"
+    precious.write_text("precious")
+    hba = folder / "postgres/pg_hba.conf"
+    hba.unlink()
+    hba.symlink_to(precious)
+    async with running_postgres(folder, DATABASE):
+        assert precious.read_text() == "precious"
+        assert not hba.is_symlink()
 
 
 @root_only
@@ -194,14 +279,25 @@ def open_copy(folder: Path) -> Path:
     return opened
 
 
+def executable_of(pid: int) -> Path:
+    return Path(f"/proc/{pid}/exe").resolve()
+
+
 def status_of(pid: int) -> dict[str, str]:
     return dict(line.split(":\t", 1) for line in Path(f"/proc/{pid}/status").read_text().splitlines())
 
 
-def capabilities(status: dict[str, str]) -> set[int]:
-    """What the process may do now, and by anything it may raise itself to."""
-    sets = int(status["CapEff"], 16) | int(status["CapPrm"], 16)
-    return {number for number in range(64) if sets >> number & 1}
+async def assert_unprivileged(server: EmbeddedPostgres) -> None:
+    """No process of the server is root's, has a capability, or can gain one."""
+    connection = await asyncpg.connect(server.dsn, timeout=DEADLINE)
+    backend = await connection.fetchval("SELECT pg_backend_pid()")
+    for pid in (server.pid, backend):
+        status = status_of(pid)
+        assert "0" not in status["Uid"].split()
+        for kind in ("CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb"):
+            assert int(status[kind], 16) == 0, kind
+        assert status["NoNewPrivs"] == "1"
+    await connection.close()
 
 
 def run(*command: str) -> None:

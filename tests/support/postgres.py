@@ -13,10 +13,11 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
+from uuid import uuid4
 
 from tradingsignals_server.adapters.children import die_with_parent
-from tradingsignals_server.adapters.postgres.postmaster import program
-from tradingsignals_server.adapters.postgres.unprivileged import Account
+from tradingsignals_server.adapters.postgres.programs import programs_for
+from tradingsignals_server.adapters.postgres.unprivileged import HERE, Account
 
 from .deadlines import within
 from .ports import free_ports
@@ -28,13 +29,14 @@ _READY = b"database system is ready to accept connections"
 
 @dataclass(frozen=True, slots=True)
 class _Installation:
-    """A cluster's folder, and the user its programs run as: PostgreSQL refuses to be root."""
+    """A cluster's folder, its programs, and the user they run as: PostgreSQL refuses to be root."""
 
     folder: Path
     account: Account | None
+    programs: Path
 
-    def in_the_child(self, name: str) -> Callable[[], None]:
-        become = None if self.account is None else self.account.become(program(name), self.folder)
+    def in_the_child(self) -> Callable[[], None]:
+        become = None if self.account is None else self.account.become()
         die = die_with_parent(signal.SIGKILL)
 
         def prepare() -> None:
@@ -80,14 +82,14 @@ class PostgresServer:
         }
         options = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
         self._process = process = await asyncio.create_subprocess_exec(
-            program("postgres"),
-            *["-D", str(self._installation.folder), *options],
-            cwd="/",
+            self._installation.programs / "postgres",
+            *["-D", str(HERE), *options],
+            cwd=self._installation.folder,
             env={"LC_ALL": "C", "PATH": os.environ["PATH"]},
             stdin=asyncio.subprocess.DEVNULL,
             stderr=asyncio.subprocess.PIPE,
             start_new_session=True,
-            preexec_fn=self._installation.in_the_child("postgres"),
+            preexec_fn=self._installation.in_the_child(),
         )
         ready = asyncio.Event()
         self._reader = asyncio.create_task(_read(process, ready))
@@ -123,16 +125,18 @@ async def postgres_server(folder: Path) -> AsyncIterator[PostgresServer]:
     """A new server in `folder`, with the user and password above, and nobody let in without."""
     cluster = folder / "cluster"
     cluster.mkdir(parents=True)
-    installation = _Installation(cluster, Account.to_own(cluster))
-    if installation.account is not None:
-        shutil.chown(cluster, installation.account.uid, installation.account.gid)
-    await asyncio.to_thread(_initdb, installation)
-    server = PostgresServer(installation, *free_ports(1))
-    await server.start()
-    try:
-        yield server
-    finally:
-        await server.stop()
+    account = Account.to_own(cluster)
+    if account is not None:
+        shutil.chown(cluster, account.uid, account.gid)
+    with programs_for(account, f"test-{uuid4()}") as programs:
+        installation = _Installation(cluster, account, programs)
+        await asyncio.to_thread(_initdb, installation)
+        server = PostgresServer(installation, *free_ports(1))
+        await server.start()
+        try:
+            yield server
+        finally:
+            await server.stop()
 
 
 def _initdb(installation: _Installation) -> None:
@@ -143,10 +147,10 @@ def _initdb(installation: _Installation) -> None:
             os.fchown(password.fileno(), installation.account.uid, installation.account.gid)
         options = ["-U", USER, "--pwfile", password.name, "--auth=scram-sha-256", "--encoding=UTF8", "--locale=C"]
         subprocess.run(
-            [program("initdb"), "-D", installation.folder, "--no-sync", *options],
-            cwd="/",
+            [installation.programs / "initdb", "-D", HERE, "--no-sync", *options],
+            cwd=installation.folder,
             env={"LC_ALL": "C", "PATH": os.environ["PATH"]},
             check=True,
             capture_output=True,
-            preexec_fn=installation.in_the_child("initdb"),
+            preexec_fn=installation.in_the_child(),
         )

@@ -1,8 +1,8 @@
 """A PostgreSQL of our own: made when missing, started again when it dies, stopped with us.
 
 In its folder `postgres/` is the cluster and `lock` is held (flock) by the process that runs it, whose pid it names. The
-server is our child: the kernel shuts it down when we are gone, even by kill -9. It listens on a Unix socket alone, open
-to its own user and to root.
+server is our child: the kernel shuts it down when we are gone, even by kill -9. It listens on a Unix socket alone, in a
+folder that is closed to others, and lets in the user of this process alone, whom the kernel vouches for (peer).
 """
 
 from __future__ import annotations
@@ -22,16 +22,14 @@ from pathlib import Path
 import asyncpg
 
 from .postmaster import (
-    MAJOR,
     SUPERUSER,
     Cluster,
-    EmbeddedPostgresError,
     Postmaster,
     name_of,
-    program,
     socket_in,
     wait_for_exit,
 )
+from .programs import MAJOR, EmbeddedPostgresError, program, programs_for
 from .unprivileged import Account, user_name
 
 __all__ = ["EmbeddedPostgres", "EmbeddedPostgresError", "running_postgres"]
@@ -109,9 +107,12 @@ async def running_postgres(folder: Path, database: str) -> AsyncIterator[Embedde
     """
     async with AsyncExitStack() as stack:
         try:
-            cluster = _cluster_in(folder)
-            stack.enter_context(_locked(cluster.folder.with_name("lock")))
+            place, account = _place_in(folder)
+            stack.enter_context(_locked(place.with_name("lock")))
+            programs = stack.enter_context(programs_for(account, name_of(place)))
+            cluster = Cluster(place, _socket_dir(place), account, programs)
             await _make_if_missing(cluster)
+            _let_in_ourselves_alone(cluster)
             stack.enter_context(_socket_dir_made(cluster))
             postgres = EmbeddedPostgres(cluster, database, await Postmaster.start(cluster))
             stack.push_async_callback(postgres.stop)
@@ -135,34 +136,35 @@ async def _in_background(work: Coroutine[None, None, None]) -> AsyncIterator[Non
             task.result()
 
 
-def _cluster_in(folder: Path) -> Cluster:
+def _place_in(folder: Path) -> tuple[Path, Account | None]:
+    """Where the cluster is or will be, and who is to run it."""
     program("postgres")  # where it is not installed, nothing is to be made
     folder = folder.resolve()
     folder.mkdir(parents=True, exist_ok=True)
     place = folder / "postgres"
-    cluster = Cluster(place, _socket_dir(place), Account.to_own(place))
-    _check(cluster)
-    return cluster
+    account = Account.to_own(place)
+    _check(place, account)
+    return place, account
 
 
-def _check(cluster: Cluster) -> None:
+def _check(place: Path, account: Account | None) -> None:
     """Refuse a cluster that we cannot use, before anything is touched."""
-    if not cluster.folder.exists():
+    if not place.exists():
         return
-    owner = cluster.folder.stat().st_uid
-    if cluster.account is None and owner != os.geteuid():
+    owner = place.stat().st_uid
+    if account is None and owner != os.geteuid():
         raise EmbeddedPostgresError(
-            f"{cluster.folder} belongs to user {user_name(owner)}: start as that user, or choose another DATA_DIR"
+            f"{place} belongs to user {user_name(owner)}: start as that user, or choose another DATA_DIR"
         )
     try:
-        version = (cluster.folder / "PG_VERSION").read_text().strip()
+        version = (place / "PG_VERSION").read_text().strip()
     except FileNotFoundError:
-        if any(cluster.folder.iterdir()):
-            raise EmbeddedPostgresError(f"{cluster.folder} has files in it but is no PostgreSQL cluster") from None
+        if any(place.iterdir()):
+            raise EmbeddedPostgresError(f"{place} has files in it but is no PostgreSQL cluster") from None
         return
     if version != str(MAJOR):
         raise EmbeddedPostgresError(
-            f"{cluster.folder} was made by PostgreSQL {version} and this is {MAJOR}: move its data over by pg_dump, "
+            f"{place} was made by PostgreSQL {version} and this is {MAJOR}: move its data over by pg_dump, "
             "or choose another DATA_DIR"
         )
 
@@ -232,14 +234,14 @@ async def _initdb(folder: Path, cluster: Cluster) -> None:
     options = [
         "--encoding=UTF8",
         "--locale=C",
-        "--auth=trust",
+        "--auth=peer",
         "--data-checksums",
         "--no-instructions",
         "-U",
         SUPERUSER,
     ]
     with tempfile.TemporaryFile() as output:
-        process = cluster.launch("initdb", *options, "-D", str(folder), output=output, death_signal=signal.SIGKILL)
+        process = cluster.launch("initdb", *options, folder=folder, output=output, death_signal=signal.SIGKILL)
         try:
             async with asyncio.timeout(_INITDB_DEADLINE):
                 await wait_for_exit(process.pid)
@@ -251,6 +253,24 @@ async def _initdb(folder: Path, cluster: Cluster) -> None:
         said = output.read().decode(errors="replace").strip().splitlines()
     if process.returncode != 0:
         raise EmbeddedPostgresError(f"initdb failed: {'; '.join(said[-3:])}")
+
+
+def _let_in_ourselves_alone(cluster: Cluster) -> None:
+    """Write who may connect, and as whom; also over what a version that trusted every local user has left there."""
+    head = "# Written at every start of the service."
+    ourselves = user_name(os.geteuid())
+    _replace(cluster, "pg_hba.conf", f"{head}\nlocal all all peer map=service\n")
+    _replace(cluster, "pg_ident.conf", f'{head}\nservice "{ourselves}" {SUPERUSER}\n')
+
+
+def _replace(cluster: Cluster, name: str, text: str) -> None:
+    """Put a file in the cluster's folder, whose owner may have put a link there that we, as root, must not follow."""
+    descriptor, written = tempfile.mkstemp(prefix=f"{name}.", dir=cluster.folder)
+    with os.fdopen(descriptor, "w") as file:
+        file.write(text)
+        if cluster.account is not None:
+            os.fchown(descriptor, cluster.account.uid, cluster.account.gid)
+    Path(written).replace(cluster.folder / name)
 
 
 async def _create_if_missing(database: str, cluster: Cluster) -> None:

