@@ -23,10 +23,11 @@ from .adapters.listening import Place, require_free
 from .adapters.onnx.repository import fingerprint, load_newest, shipped_models, versions
 from .adapters.placeholder_policy import PlaceholderPolicy
 from .adapters.postgres.bars_table import BarsTable
-from .adapters.postgres.connection import connection, connection_pool
+from .adapters.postgres.connection import Connections, DatabaseRefused, connections
 from .adapters.postgres.embedded import running_postgres
 from .adapters.postgres.membership import Membership
 from .adapters.postgres.migrate import Migration, migrate
+from .adapters.postgres.peer_secret import peer_secret
 from .adapters.postgres.store import PostgresStore
 from .application.cluster.routing import Router
 from .application.decision.pipeline import Pipeline
@@ -187,9 +188,8 @@ async def serving(
     is committed, the database is let go.
     """
     require_free(_places(settings, behind_edge=behind_edge))
-    async with connection_pool(dsn) as pool, peers() as others, asyncio.TaskGroup() as background:
-        await migrated(pool)
-        store = PostgresStore(pool, encode, await _bars_table(pool, settings))
+    async with _opened(dsn) as (database, secret), peers(secret) as others, asyncio.TaskGroup() as background:
+        store = PostgresStore(database, encode, await _bars_table(database, settings))
         live, shadow = _model_source(settings.model_path, "MODEL_PATH"), _shadow_source(settings)
         pipeline = _pipeline(settings, live, shadow)
         broadcast = Broadcast(store, await store.log_head())
@@ -229,6 +229,7 @@ async def serving(
                     stream_metadata=metadata,
                     stall_seconds=settings.stream_stall_seconds,
                     peer_servicer=PeerServicer(router),
+                    peer_secret=secret,
                     before_serving=join,
                 ) as server,
                 _lean_path(settings, broadcast, servicers, metadata) as lean,
@@ -260,6 +261,14 @@ async def serving(
                 task.cancel()
             await engine.stop()
             await membership.leave()
+
+
+@asynccontextmanager
+async def _opened(dsn: str) -> AsyncIterator[tuple[Connections, str]]:
+    """Connections to the database, migrated, and the secret that its servers share."""
+    async with connections(dsn) as database:
+        await migrated(database)
+        yield database, await peer_secret(database)
 
 
 async def _take_up_positions(membership: Membership, store: Store, engine: Engine) -> None:
@@ -298,10 +307,17 @@ async def _lean_path(
         yield server
 
 
-async def migrated(pool: asyncpg.Pool) -> list[Migration]:
-    """Bring the schema up to date; returns what was applied."""
-    async with connection(pool) as database:
-        return await migrate(database)
+async def migrated(database: Connections) -> list[Migration]:
+    """Bring the schema up to date; returns what was applied.
+
+    Raises:
+        DatabaseRefused: we may not, or there is no schema to do it in.
+    """
+    try:
+        async with database.for_engine() as connection:
+            return await migrate(connection)
+    except asyncpg.PostgresError as error:
+        raise DatabaseRefused(f"the database at {database.place} cannot be migrated: {error}") from error
 
 
 def _servicers(
@@ -379,10 +395,10 @@ def _feed(settings: Settings, on_progress: OnProgress | None) -> Feed | None:
             return None
 
 
-async def _bars_table(pool: asyncpg.Pool, settings: Settings) -> BarsTable | None:
+async def _bars_table(database: Connections, settings: Settings) -> BarsTable | None:
     if settings.bars_table is None:
         return None
-    async with connection(pool) as database:
+    async with database.for_engine() as connection:
         return await BarsTable.open(
-            database, settings.bars_table, partial(calendar_for, choice=settings.session_calendar)
+            connection, settings.bars_table, partial(calendar_for, choice=settings.session_calendar)
         )

@@ -188,7 +188,7 @@ async def test_a_folder_that_is_in_use(folder: Path) -> None:
         ({"MODEL_PATH": "no-such-model.onnx"}, "MODEL_PATH"),
         ({"BARS_TABLE": "no_such_table"}, "BARS_TABLE=no_such_table"),
         ({"FEED": "replay", "REPLAY_FILE": "no-such-file.csv"}, "no-such-file.csv"),
-        ({"POSTGRES_HOST": "127.0.0.1", "POSTGRES_PORT": "1"}, "the database cannot be reached"),
+        ({"POSTGRES_HOST": "127.0.0.1", "POSTGRES_PORT": "1"}, "the database at 127.0.0.1:1 cannot be reached: "),
     ],
 )
 async def test_a_setting_that_cannot_be(folder: Path, settings: dict[str, str], named: str) -> None:

@@ -17,7 +17,7 @@ from tests.support.folders import scratch_folder
 from tests.support.postgres import PASSWORD, USER, postgres_server
 from tests.support.processes import all_ended, descendants
 
-from tradingsignals_server.adapters.postgres.connection import connection, connection_pool
+from tradingsignals_server.adapters.postgres.connection import Connections, connections
 from tradingsignals_server.adapters.postgres.embedded import EmbeddedPostgres, running_postgres
 from tradingsignals_server.adapters.postgres.migrate import migrate
 from tradingsignals_server.adapters.postgres.store import PostgresStore
@@ -105,7 +105,7 @@ async def _server(folder: Path) -> AsyncIterator[Storage]:
 @pytest.fixture(scope="session")
 async def migrated_database(storage: Storage) -> str:
     """The name of a database with our schema, to make others like it."""
-    async with connection_pool(await storage.new_database()) as pool, connection(pool) as database:
+    async with connections(await storage.new_database()) as pool, pool.for_engine() as database:
         await migrate(database)
         name: str = await database.fetchval("SELECT current_database()")
     return name
@@ -118,14 +118,14 @@ async def dsn(storage: Storage, migrated_database: str) -> str:
 
 
 @pytest.fixture
-async def pool(dsn: str) -> AsyncIterator[asyncpg.Pool]:
+async def pool(dsn: str) -> AsyncIterator[Connections]:
     """Connections to it, as the service has them."""
-    async with connection_pool(dsn) as pool:
+    async with connections(dsn) as pool:
         yield pool
 
 
 @pytest.fixture
-async def store(pool: asyncpg.Pool) -> PostgresStore:
+async def store(pool: Connections) -> PostgresStore:
     """The store on it."""
     return PostgresStore(pool, encode)
 
@@ -133,7 +133,7 @@ async def store(pool: asyncpg.Pool) -> PostgresStore:
 @pytest.fixture
 async def another_store(dsn: str) -> AsyncIterator[PostgresStore]:
     """The store of a second server on the same database."""
-    async with connection_pool(dsn) as pool:
+    async with connections(dsn) as pool:
         yield PostgresStore(pool, encode)
 
 

@@ -14,7 +14,7 @@ from tests.unit.builders import MONDAY, OPENING, bar, session_times, walk
 
 from tradingsignals.v1.signal_pb2 import Signal
 from tradingsignals_server.adapters.postgres.bars_table import BarsTable, BarsTableError
-from tradingsignals_server.adapters.postgres.connection import connection
+from tradingsignals_server.adapters.postgres.connection import Connections
 from tradingsignals_server.adapters.postgres.store import PostgresStore
 from tradingsignals_server.domain.bars import BAR_INTERVAL, Bar
 from tradingsignals_server.domain.calendar import BogotaCalendar, calendar_for
@@ -42,14 +42,14 @@ async def fill(sql: asyncpg.Connection, bars: Sequence[Bar], symbol: str = "USD/
     )
 
 
-async def opened(pool: asyncpg.Pool, name: str = SEEDS) -> PostgresStore:
+async def opened(pool: Connections, name: str = SEEDS) -> PostgresStore:
     """The store with the table beside its own, as bootstrap makes it."""
-    async with connection(pool) as database:
+    async with pool.for_engine() as database:
         return PostgresStore(pool, encode, await BarsTable.open(database, name, partial(calendar_for)))
 
 
 @pytest.fixture
-async def with_table(sql: asyncpg.Connection, pool: asyncpg.Pool) -> PostgresStore:
+async def with_table(sql: asyncpg.Connection, pool: Connections) -> PostgresStore:
     """A store whose user has four sessions of USD/COP in a table."""
     await table(sql)
     await fill(sql, BARS)
@@ -58,29 +58,29 @@ async def with_table(sql: asyncpg.Connection, pool: asyncpg.Pool) -> PostgresSto
 
 class TestOpening:
     @pytest.mark.parametrize("name", ["", "a-b", "a b", "a.b.c", '"bars"', "bars; DROP TABLE bars", "x'", "1st"])
-    async def test_what_is_no_name_is_refused(self, pool: asyncpg.Pool, name: str) -> None:
+    async def test_what_is_no_name_is_refused(self, pool: Connections, name: str) -> None:
         with pytest.raises(BarsTableError, match="must be a table's name"):
             await opened(pool, name)
 
-    async def test_a_table_that_is_not_there_is_refused(self, pool: asyncpg.Pool) -> None:
+    async def test_a_table_that_is_not_there_is_refused(self, pool: Connections) -> None:
         with pytest.raises(BarsTableError, match=f"BARS_TABLE={SEEDS}: there is no such table"):
             await opened(pool)
 
     @pytest.mark.parametrize("column", ["time", "symbol", "open", "high", "low", "close"])
     async def test_a_table_without_a_column_is_refused(
-        self, sql: asyncpg.Connection, pool: asyncpg.Pool, column: str
+        self, sql: asyncpg.Connection, pool: Connections, column: str
     ) -> None:
         await table(sql)
         await sql.execute(f"ALTER TABLE {SEEDS} DROP COLUMN {column}")
         with pytest.raises(BarsTableError, match=f"has no column {column}$"):
             await opened(pool)
 
-    async def test_every_column_that_lacks_is_named(self, sql: asyncpg.Connection, pool: asyncpg.Pool) -> None:
+    async def test_every_column_that_lacks_is_named(self, sql: asyncpg.Connection, pool: Connections) -> None:
         await table(sql, "time timestamptz, price float8")
         with pytest.raises(BarsTableError, match=r"has no column symbol, open, high, low, close$"):
             await opened(pool)
 
-    async def test_a_table_of_another_schema(self, sql: asyncpg.Connection, pool: asyncpg.Pool) -> None:
+    async def test_a_table_of_another_schema(self, sql: asyncpg.Connection, pool: Connections) -> None:
         await sql.execute("CREATE SCHEMA research")
         await table(sql, name="research.m5")
         with pytest.raises(BarsTableError, match="no such table"):
@@ -89,16 +89,16 @@ class TestOpening:
         assert await store.list_bars("USDCOP", None, None, 10) == []
 
     async def test_a_user_with_a_schema_of_its_own_finds_what_is_in_the_public_one(
-        self, sql: asyncpg.Connection, pool: asyncpg.Pool
+        self, sql: asyncpg.Connection, pool: Connections
     ) -> None:
         await table(sql)
         await sql.execute("CREATE SCHEMA AUTHORIZATION CURRENT_USER")
         assert await (await opened(pool)).list_bars("USDCOP", None, None, 10) == []
 
-    async def test_a_table_that_may_not_be_read_is_refused(self, sql: asyncpg.Connection, pool: asyncpg.Pool) -> None:
+    async def test_a_table_that_may_not_be_read_is_refused(self, sql: asyncpg.Connection, pool: Connections) -> None:
         await table(sql)
         await sql.execute("CREATE ROLE guest")
-        async with connection(pool) as database, database.transaction():
+        async with pool.for_engine() as database, database.transaction():
             await database.execute("SET LOCAL ROLE guest")
             with pytest.raises(BarsTableError, match="may not read it"):
                 await BarsTable.open(database, SEEDS, partial(calendar_for))
@@ -108,7 +108,7 @@ class TestOpening:
         [("time", "date", "a timestamp"), ("time", "bigint", "a timestamp"), ("close", "text", "a number")],
     )
     async def test_a_column_of_a_wrong_type_is_refused(
-        self, sql: asyncpg.Connection, pool: asyncpg.Pool, column: str, type_: str, needed: str
+        self, sql: asyncpg.Connection, pool: Connections, column: str, type_: str, needed: str
     ) -> None:
         await table(sql)
         await sql.execute(f"ALTER TABLE {SEEDS} DROP COLUMN {column}, ADD COLUMN {column} {type_}")
@@ -117,7 +117,7 @@ class TestOpening:
 
     @pytest.mark.parametrize(("interval", "found"), [(timedelta(minutes=1), "1 minute"), (timedelta(days=1), "1 day")])
     async def test_bars_of_another_interval_are_refused(
-        self, sql: asyncpg.Connection, pool: asyncpg.Pool, interval: timedelta, found: str
+        self, sql: asyncpg.Connection, pool: Connections, interval: timedelta, found: str
     ) -> None:
         await table(sql)
         await fill(sql, BARS[:60], "EURUSD")
@@ -127,7 +127,7 @@ class TestOpening:
         with pytest.raises(BarsTableError, match=f"bars of USD/COP are {found} apart; five-minute bars are needed"):
             await opened(pool)
 
-    async def test_a_view_will_do(self, sql: asyncpg.Connection, pool: asyncpg.Pool) -> None:
+    async def test_a_view_will_do(self, sql: asyncpg.Connection, pool: Connections) -> None:
         await table(sql)
         await fill(sql, BARS)
         await sql.execute(f"CREATE VIEW mine AS SELECT * FROM {SEEDS}")
@@ -137,7 +137,7 @@ class TestOpening:
 class TestColumns:
     @pytest.mark.parametrize("time_type", ["timestamptz", "timestamp"])
     async def test_a_time_without_a_zone_is_in_utc(
-        self, sql: asyncpg.Connection, pool: asyncpg.Pool, time_type: str
+        self, sql: asyncpg.Connection, pool: Connections, time_type: str
     ) -> None:
         """Whatever zone the database is set to."""
         await sql.execute("SET timezone = 'America/Bogota'")
@@ -148,7 +148,7 @@ class TestColumns:
         assert await store.list_bars("USDCOP", BARS[7].time, BARS[9].time, 100) == [BARS[8], BARS[7]]
         assert await store.find_bars([("USDCOP", BARS[7].time)]) == [BARS[7]]
 
-    async def test_prices_may_be_numeric_and_volume_may_lack(self, sql: asyncpg.Connection, pool: asyncpg.Pool) -> None:
+    async def test_prices_may_be_numeric_and_volume_may_lack(self, sql: asyncpg.Connection, pool: Connections) -> None:
         numbers = ", ".join(f"{name} numeric(12, 4)" for name in ("open", "high", "low", "close"))
         await table(sql, f"id bigserial PRIMARY KEY, time timestamptz, symbol varchar(10), source text, {numbers}")
         await sql.execute(
@@ -157,17 +157,17 @@ class TestColumns:
         )
         assert await (await opened(pool)).list_bars("USDCOP", None, None, 9) == [bar(0, 1.1, 1.3, 0.7, 1.2)]
 
-    async def test_a_volume_that_is_not_known_is_0(self, sql: asyncpg.Connection, pool: asyncpg.Pool) -> None:
+    async def test_a_volume_that_is_not_known_is_0(self, sql: asyncpg.Connection, pool: Connections) -> None:
         await table(sql)
         await sql.execute(f"INSERT INTO {SEEDS} VALUES ($1, 'USDCOP', 1, 1, 1, 1, NULL)", OPENING)
         assert await (await opened(pool)).list_bars("USDCOP", None, None, 9) == [bar(0, 1.0)]
 
-    async def test_a_volume_that_is_nan_is_0(self, sql: asyncpg.Connection, pool: asyncpg.Pool) -> None:
+    async def test_a_volume_that_is_nan_is_0(self, sql: asyncpg.Connection, pool: Connections) -> None:
         await table(sql)
         await sql.execute(f"INSERT INTO {SEEDS} VALUES ($1, 'USDCOP', 1, 1, 1, 1, 'NaN')", OPENING)
         assert await (await opened(pool)).list_bars("USDCOP", None, None, 9) == [bar(0, 1.0)]
 
-    async def test_symbols_in_either_spelling(self, sql: asyncpg.Connection, pool: asyncpg.Pool) -> None:
+    async def test_symbols_in_either_spelling(self, sql: asyncpg.Connection, pool: Connections) -> None:
         await table(sql)
         await fill(sql, BARS[:3], "USD/COP")
         await fill(sql, BARS[3:5], "USDCOP")
@@ -206,7 +206,7 @@ class TestRows:
 
     @pytest.mark.parametrize("time_type", ["timestamptz", "timestamp"])
     async def test_bars_that_have_not_ended_are_passed_over(
-        self, sql: asyncpg.Connection, pool: asyncpg.Pool, time_type: str
+        self, sql: asyncpg.Connection, pool: Connections, time_type: str
     ) -> None:
         zone = time_type == "timestamptz"
         await table(sql, WITH_ZONE.replace("timestamptz", time_type))
@@ -239,7 +239,7 @@ class TestRows:
         for limit in (1, 2, 5, 100):
             assert await with_table.list_bars("USDCOP", None, None, limit) == BARS[: -limit - 1 : -1]
 
-    async def test_the_window_has_only_bars_of_sessions(self, sql: asyncpg.Connection, pool: asyncpg.Pool) -> None:
+    async def test_the_window_has_only_bars_of_sessions(self, sql: asyncpg.Connection, pool: Connections) -> None:
         """A feed that records round the clock has four rows outside the session for each one inside."""
         await table(sql)
         around = walk(288 * 14, times=[OPENING + n * BAR_INTERVAL for n in range(288 * 14)])
@@ -272,7 +272,7 @@ class TestTogetherWithOurOwn:
         assert await with_table.find_bars([("USDCOP", ours.time)]) == [ours]
 
     async def test_a_symbol_is_warm_from_the_start(
-        self, sql: asyncpg.Connection, with_table: PostgresStore, pool: asyncpg.Pool
+        self, sql: asyncpg.Connection, with_table: PostgresStore, pool: Connections
     ) -> None:
         """Its first signals are those of a service that has seen every bar itself."""
         more = walk(300)[240:]
@@ -287,7 +287,7 @@ class TestTogetherWithOurOwn:
         assert len(warm) == len(more)
         assert [_decided(signal) for signal in warm] == [_decided(signal) for signal in everything[-len(more) :]]
 
-    async def test_a_signal_is_made_from_its_bars(self, with_table: PostgresStore, pool: asyncpg.Pool) -> None:
+    async def test_a_signal_is_made_from_its_bars(self, with_table: PostgresStore, pool: Connections) -> None:
         async with running_engine(with_table) as running:
             found = await running.engine.generate_from_stored("USDCOP", 200)
         assert found.bar_time == BARS[-1].time

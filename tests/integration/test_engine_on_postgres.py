@@ -12,12 +12,13 @@ from uuid import UUID
 
 import asyncpg
 import pytest
+from tests.support.counted import assert_counted
 from tests.support.deadlines import within
 from tests.support.engine import RunningEngine, running_engine
 from tests.support.tables import Tables, assert_same, tables_of
 from tests.unit.builders import walk
 
-from tradingsignals_server.adapters.postgres.connection import connection, connection_pool
+from tradingsignals_server.adapters.postgres.connection import Connections, connections
 from tradingsignals_server.adapters.postgres.store import PostgresStore
 from tradingsignals_server.application.decision.requests import Quote
 from tradingsignals_server.application.ports import CarriedState, LogEntry, Shadowed
@@ -43,15 +44,15 @@ RULES = RiskRules(
 BARS = walk(700, seed=13)
 
 
-async def tables(pool: asyncpg.Pool) -> Tables:
-    async with connection(pool) as database:
+async def tables(pool: Connections) -> Tables:
+    async with pool.for_engine() as database:
         return await tables_of(database)
 
 
 @pytest.fixture(scope="module")
 async def undisturbed(storage: Storage, migrated_database: str) -> Tables:
     """What a server that processes BARS one by one, without any trouble, has stored in the end."""
-    async with connection_pool(await storage.new_database(migrated_database)) as pool:
+    async with connections(await storage.new_database(migrated_database)) as pool:
         async with running_engine(PostgresStore(pool, encode), rules=RULES) as running:
             for bar in BARS:
                 await running.publish([bar])
@@ -66,7 +67,9 @@ def test_the_undisturbed_run_has_everything_in_it(undisturbed: Tables) -> None:
 
 
 @pytest.mark.parametrize("seed", range(4))
-async def test_restarts_and_batches_leave_no_trace(pool: asyncpg.Pool, undisturbed: Tables, seed: int) -> None:
+async def test_restarts_and_batches_leave_no_trace(
+    pool: Connections, sql: asyncpg.Connection, undisturbed: Tables, seed: int
+) -> None:
     """Whatever goes together in a commit, and wherever a server is replaced by a new one, the tables are the same."""
     dice = random.Random(seed)
     remaining = list(BARS)
@@ -80,6 +83,7 @@ async def test_restarts_and_batches_leave_no_trace(pool: asyncpg.Pool, undisturb
                 assert {r.disposition for r in receipts[: len(overlap)]} <= {Disposition.DUPLICATE}
                 del remaining[:count]
     assert_same(await tables(pool), undisturbed)
+    await assert_counted(await PostgresStore(pool, encode).statistics(), sql)
 
 
 async def test_a_receipt_comes_after_the_commit(
@@ -99,7 +103,7 @@ async def test_a_receipt_comes_after_the_commit(
     assert await sql.fetchval("SELECT count(*) FROM bars") == len(BARS)
 
 
-async def test_many_publishers_share_commits_and_keep_their_order(store: PostgresStore, pool: asyncpg.Pool) -> None:
+async def test_many_publishers_share_commits_and_keep_their_order(store: PostgresStore, pool: Connections) -> None:
     symbols = {f"AB{n}COP": walk(120, seed=n, symbol=f"AB{n}COP") for n in range(8)}
     async with running_engine(store, rules=RULES) as running, asyncio.timeout(60), asyncio.TaskGroup() as group:
         for bars in symbols.values():
@@ -126,7 +130,7 @@ async def test_of_two_different_bars_in_one_batch_the_first_is_stored(store: Pos
 @pytest.mark.parametrize("storage", ["server"], indirect=True)  # that of the other kind is killed in tests/e2e
 class TestOutages:
     async def test_what_was_not_stored_is_published_again(
-        self, store: PostgresStore, storage: Storage, pool: asyncpg.Pool, undisturbed: Tables
+        self, store: PostgresStore, storage: Storage, pool: Connections, undisturbed: Tables
     ) -> None:
         """Nobody but the publisher does anything about it, and the result is that of an undisturbed day."""
         async with running_engine(store, rules=RULES) as running:
@@ -142,7 +146,7 @@ class TestOutages:
         assert_same(await tables(pool), undisturbed)
 
     async def test_the_database_dies_in_the_middle(
-        self, store: PostgresStore, storage: Storage, pool: asyncpg.Pool, undisturbed: Tables
+        self, store: PostgresStore, storage: Storage, pool: Connections, undisturbed: Tables
     ) -> None:
         async with running_engine(store, rules=RULES) as running:
             publishing = asyncio.create_task(running.engine.publish(BARS))
@@ -190,7 +194,7 @@ async def followed(running: RunningEngine, through: int, resume_after: int = 0) 
 class LosingAnswers(PostgresStore):
     """A store whose commits succeed, and some of whose answers are lost on the way back."""
 
-    def __init__(self, pool: asyncpg.Pool, lost: Sequence[int]) -> None:
+    def __init__(self, pool: Connections, lost: Sequence[int]) -> None:
         super().__init__(pool, encode)
         self._lost = set(lost)
         self._commits = 0
@@ -215,20 +219,20 @@ class LosingAnswers(PostgresStore):
 class TestLostAnswers:
     """The commit is done, and the news of it does not arrive."""
 
-    async def test_the_bars_turn_out_to_be_stored(self, pool: asyncpg.Pool, undisturbed: Tables) -> None:
+    async def test_the_bars_turn_out_to_be_stored(self, pool: Connections, undisturbed: Tables) -> None:
         store = LosingAnswers(pool, lost=range(1, 200, 3))
         async with running_engine(store, rules=RULES) as running:
             for start in range(0, len(BARS), 50):
                 await published(running, BARS[start : start + 50])
         assert_same(await tables(pool), undisturbed)
 
-    async def test_a_receipt_for_a_stored_bar_is_past_its_events(self, pool: asyncpg.Pool) -> None:
+    async def test_a_receipt_for_a_stored_bar_is_past_its_events(self, pool: Connections) -> None:
         store = LosingAnswers(pool, lost=[1])
         async with running_engine(store) as running:
             (receipt,) = await published(running, BARS[:1])
         assert (receipt.disposition, receipt.sequence) == (Disposition.DUPLICATE, 1)
 
-    async def test_followers_get_its_entries_without_waiting_for_the_next_commit(self, pool: asyncpg.Pool) -> None:
+    async def test_followers_get_its_entries_without_waiting_for_the_next_commit(self, pool: Connections) -> None:
         """The next one may be five minutes away, or a weekend."""
         store = LosingAnswers(pool, lost=[2])
         async with running_engine(store) as running:
@@ -252,7 +256,7 @@ async def published(running: RunningEngine, bars: Sequence[Bar]) -> list[Receipt
 
 class TestSeveralServers:
     async def test_whoever_is_late_reads_again_and_goes_on(
-        self, store: PostgresStore, another_store: PostgresStore, pool: asyncpg.Pool, undisturbed: Tables
+        self, store: PostgresStore, another_store: PostgresStore, pool: Connections, undisturbed: Tables
     ) -> None:
         """Two engines are given the same bars at once: the tables are as if there were one."""
         async with AsyncExitStack() as stack:

@@ -12,7 +12,7 @@ import pytest
 from tests.support.deadlines import within
 from tests.unit.builders import NOW, OPENING, bar, position, signal
 
-from tradingsignals_server.adapters.postgres.connection import connection_pool
+from tradingsignals_server.adapters.postgres.connection import Connections, connections
 from tradingsignals_server.adapters.postgres.statements import PRUNING
 from tradingsignals_server.adapters.postgres.store import PostgresStore
 from tradingsignals_server.application.streams import retention as retention_module
@@ -44,24 +44,26 @@ def at(time: datetime, symbol: str = "USDCOP") -> MarketUpdate:
 class SerialLog:
     """The obvious way, which loses events: the database numbers the rows as they are inserted."""
 
-    def __init__(self, pool: asyncpg.Pool) -> None:
+    def __init__(self, pool: Connections) -> None:
         self._pool = pool
 
     @classmethod
-    async def create(cls, pool: asyncpg.Pool) -> SerialLog:
-        await pool.execute("CREATE TABLE serial_log (sequence bigserial PRIMARY KEY, written_by text NOT NULL)")
+    async def create(cls, pool: Connections) -> SerialLog:
+        async with pool.for_engine() as database:
+            await database.execute("CREATE TABLE serial_log (sequence bigserial PRIMARY KEY, written_by text NOT NULL)")
         return cls(pool)
 
     async def entries_after(self, sequence: int) -> list[int]:
         """What a cursor reads next."""
-        rows = await self._pool.fetch("SELECT sequence FROM serial_log WHERE sequence > $1 ORDER BY 1", sequence)
+        async with self._pool.for_engine() as database:
+            rows = await database.fetch("SELECT sequence FROM serial_log WHERE sequence > $1 ORDER BY 1", sequence)
         return [row["sequence"] for row in rows]
 
 
-async def test_a_serial_loses_an_event_to_a_cursor_that_was_there_first(pool: asyncpg.Pool) -> None:
+async def test_a_serial_loses_an_event_to_a_cursor_that_was_there_first(pool: Connections) -> None:
     """Two writers, step by step: the one with the lower number commits last, behind the cursor's back."""
     log = await SerialLog.create(pool)
-    async with pool.acquire() as slow, pool.acquire() as fast:
+    async with pool.for_engine() as slow, pool.for_engine() as fast:
         transaction = slow.transaction()
         await transaction.start()
         early = await slow.fetchval("INSERT INTO serial_log (written_by) VALUES ('slow') RETURNING sequence")
@@ -74,9 +76,9 @@ async def test_a_serial_loses_an_event_to_a_cursor_that_was_there_first(pool: as
     assert await log.entries_after(0) == [early, late]
 
 
-async def test_a_serial_leaves_a_hole_that_looks_like_an_event_to_come(pool: asyncpg.Pool) -> None:
+async def test_a_serial_leaves_a_hole_that_looks_like_an_event_to_come(pool: Connections) -> None:
     log = await SerialLog.create(pool)
-    async with pool.acquire() as database:
+    async with pool.for_engine() as database:
         transaction = database.transaction()
         await transaction.start()
         await database.execute("INSERT INTO serial_log (written_by) VALUES ('it rolls back')")
@@ -86,10 +88,10 @@ async def test_a_serial_leaves_a_hole_that_looks_like_an_event_to_come(pool: asy
 
 
 async def test_ours_makes_the_second_writer_wait_for_the_first(
-    store: PostgresStore, another_store: PostgresStore, pool: asyncpg.Pool
+    store: PostgresStore, another_store: PostgresStore, pool: Connections
 ) -> None:
     """The same two writers: the later number is not given out before the earlier one is there to be read."""
-    async with pool.acquire() as slow:
+    async with pool.for_engine() as slow:
         transaction = slow.transaction()
         await transaction.start()
         early = await slow.fetchval("UPDATE event_log SET last_sequence = last_sequence + 1 RETURNING last_sequence")
@@ -108,8 +110,8 @@ async def test_ours_makes_the_second_writer_wait_for_the_first(
     assert [entry.sequence for entry in await store.entries_after(0, 10)] == [1, 2]
 
 
-async def test_ours_gives_a_number_that_was_rolled_back_to_the_next(store: PostgresStore, pool: asyncpg.Pool) -> None:
-    async with pool.acquire() as database:
+async def test_ours_gives_a_number_that_was_rolled_back_to_the_next(store: PostgresStore, pool: Connections) -> None:
+    async with pool.for_engine() as database:
         transaction = database.transaction()
         await transaction.start()
         await database.execute("UPDATE event_log SET last_sequence = last_sequence + 1")
@@ -124,14 +126,14 @@ async def test_with_many_writers_a_cursor_that_never_rests_sees_every_event(dsn:
     written: list[int] = []
 
     async def write(writer: int) -> None:
-        async with connection_pool(dsn) as pool:
+        async with connections(dsn) as pool:
             store = PostgresStore(pool, encode)
             for n in range(COMMITS):
                 events = [update(1000 * n + i, symbol=f"AB{writer}") for i in range(1 + (n + writer) % 3)]
                 written.extend(entry.sequence for entry in await store.commit(events, NOW))
 
     async def follow(writing: Sequence[asyncio.Task[None]]) -> None:
-        async with connection_pool(dsn) as pool:
+        async with connections(dsn) as pool:
             store = PostgresStore(pool, encode)
             while True:
                 over = all(task.done() for task in writing)
@@ -146,12 +148,13 @@ async def test_with_many_writers_a_cursor_that_never_rests_sees_every_event(dsn:
     assert seen == sorted(written) == list(range(1, len(written) + 1))
 
 
-async def _someone_waits_for_a_lock(pool: asyncpg.Pool) -> None:
+async def _someone_waits_for_a_lock(pool: Connections) -> None:
     """Polled: PostgreSQL tells nobody that a statement waits for a lock."""
-    while not await pool.fetchval(
-        "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
-    ):
-        pass
+    async with pool.for_engine() as database:
+        while not await database.fetchval(
+            "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
+        ):
+            pass
 
 
 # ------------------------------------------------------------------------------------------------------- retention

@@ -6,11 +6,14 @@ import asyncio
 
 import asyncpg
 import pytest
+from tests.support.counted import assert_counted
 from tests.support.deadlines import within
 
-from tradingsignals_server.adapters.postgres.connection import connection, connection_pool
+from tradingsignals_server.adapters.postgres.connection import Connections, connections
 from tradingsignals_server.adapters.postgres.migrate import Migration, MigrationError, migrate, migrations
+from tradingsignals_server.adapters.postgres.store import PostgresStore
 from tradingsignals_server.bootstrap import migrated
+from tradingsignals_server.rpc.convert import encode
 
 from .conftest import Storage
 
@@ -27,7 +30,7 @@ async def ledger(sql: asyncpg.Connection) -> list[int]:
     return [row["version"] for row in await sql.fetch("SELECT version FROM schema_migrations ORDER BY version")]
 
 
-async def failure(pool: asyncpg.Pool) -> str:
+async def failure(pool: Connections) -> str:
     """What migrating is refused with."""
     with pytest.raises(MigrationError) as caught:
         await migrated(pool)
@@ -40,7 +43,7 @@ def test_the_versions_of_this_program_have_no_gap() -> None:
     assert list(range(1, len(KNOWN) + 1)) == KNOWN
 
 
-async def test_an_empty_database_gets_all_of_it_once(pool: asyncpg.Pool, sql: asyncpg.Connection) -> None:
+async def test_an_empty_database_gets_all_of_it_once(pool: Connections, sql: asyncpg.Connection) -> None:
     assert [migration.version for migration in await migrated(pool)] == KNOWN
     assert await ledger(sql) == KNOWN
     epoch = await sql.fetchval("SELECT epoch FROM event_log")
@@ -51,7 +54,7 @@ async def test_an_empty_database_gets_all_of_it_once(pool: asyncpg.Pool, sql: as
 
 async def test_of_many_at_once_one_does_it(storage: Storage, dsn: str, sql: asyncpg.Connection) -> None:
     async def one_server() -> list[Migration]:
-        async with connection_pool(dsn) as pool:
+        async with connections(dsn) as pool:
             return await migrated(pool)
 
     applied = await within(asyncio.gather(*(one_server() for _ in range(6))))
@@ -59,7 +62,7 @@ async def test_of_many_at_once_one_does_it(storage: Storage, dsn: str, sql: asyn
     assert await ledger(sql) == KNOWN
 
 
-async def test_every_table_says_what_it_is(pool: asyncpg.Pool, sql: asyncpg.Connection) -> None:
+async def test_every_table_says_what_it_is(pool: Connections, sql: asyncpg.Connection) -> None:
     await migrated(pool)
     silent = await sql.fetch(
         "SELECT relname FROM pg_class WHERE relkind = 'r' AND relnamespace = 'public'::regnamespace "
@@ -68,13 +71,13 @@ async def test_every_table_says_what_it_is(pool: asyncpg.Pool, sql: asyncpg.Conn
     assert silent == []
 
 
-async def test_a_migration_edited_since_is_refused(pool: asyncpg.Pool, sql: asyncpg.Connection) -> None:
+async def test_a_migration_edited_since_is_refused(pool: Connections, sql: asyncpg.Connection) -> None:
     await migrated(pool)
     await sql.execute("UPDATE schema_migrations SET checksum = 'another' WHERE version = 1")
     assert "0001" in await failure(pool)
 
 
-async def test_the_schema_of_a_newer_program_is_refused(pool: asyncpg.Pool, sql: asyncpg.Connection) -> None:
+async def test_the_schema_of_a_newer_program_is_refused(pool: Connections, sql: asyncpg.Connection) -> None:
     await migrated(pool)
     await sql.execute("INSERT INTO schema_migrations (version, name, checksum) VALUES (9999, 'later', 'x')")
     message = await failure(pool)
@@ -82,7 +85,7 @@ async def test_the_schema_of_a_newer_program_is_refused(pool: asyncpg.Pool, sql:
     assert str(KNOWN[-1]) in message
 
 
-async def test_after_a_refusal_the_right_program_gets_its_turn(pool: asyncpg.Pool, sql: asyncpg.Connection) -> None:
+async def test_after_a_refusal_the_right_program_gets_its_turn(pool: Connections, sql: asyncpg.Connection) -> None:
     """The lock is let go of, though the connection goes back to the pool."""
     await migrated(pool)
     await sql.execute("INSERT INTO schema_migrations (version, name, checksum) VALUES (9999, 'later', 'x')")
@@ -96,7 +99,7 @@ async def test_after_a_refusal_the_right_program_gets_its_turn(pool: asyncpg.Poo
 
 
 async def test_one_that_fails_leaves_nothing_of_itself(
-    pool: asyncpg.Pool, sql: asyncpg.Connection, monkeypatch: pytest.MonkeyPatch
+    pool: Connections, sql: asyncpg.Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     known = migrations()
     version = KNOWN[-1] + 1
@@ -105,7 +108,7 @@ async def test_one_that_fails_leaves_nothing_of_itself(
     steps = [*known, broken]
     monkeypatch.setattr("tradingsignals_server.adapters.postgres.migrate.migrations", lambda: steps)
 
-    async with connection(pool) as database:
+    async with pool.for_engine() as database:
         with pytest.raises(asyncpg.UndefinedTableError):
             await migrate(database)
     assert await ledger(sql) == KNOWN
@@ -158,3 +161,13 @@ async def test_symbols_of_an_older_program_are_known(sql: asyncpg.Connection) ->
     rows = await sql.fetch("SELECT symbol FROM symbols ORDER BY symbol")
     assert [row["symbol"] for row in rows] == ["EURUSD", "GBPUSD", "USDCOP"]
     assert await sql.fetchval("SELECT to_regclass('symbol_owners')") is None
+
+
+async def test_totals_of_an_older_program_are_counted_once(sql: asyncpg.Connection, pool: Connections) -> None:
+    await migrated_to(5, sql)
+    await stored_by_an_older_program(sql)
+    await sql.execute("UPDATE event_log SET signals = 3")
+    await continue_from(5, sql)
+    found = await PostgresStore(pool, encode).statistics()
+    await assert_counted(found, sql)
+    assert (found.positions.closed, found.positions.winning, found.positions.total_pnl) == (2, 1, 0.25)

@@ -15,7 +15,7 @@ from tests.unit.builders import now, walk
 
 from tradingsignals_server.adapters.placeholder_policy import PlaceholderPolicy
 from tradingsignals_server.adapters.postgres import membership as membership_module
-from tradingsignals_server.adapters.postgres.connection import connection_pool
+from tradingsignals_server.adapters.postgres.connection import connections
 from tradingsignals_server.adapters.postgres.membership import Membership
 from tradingsignals_server.adapters.postgres.store import PostgresStore
 from tradingsignals_server.application.cluster.lanes import PeerGone
@@ -86,7 +86,7 @@ async def start(dsn: str) -> AsyncIterator[Start]:
 
 @asynccontextmanager
 async def _running(dsn: str, address: str, servers: dict[str, Server]) -> AsyncIterator[Server]:
-    async with connection_pool(dsn) as pool:
+    async with connections(dsn) as pool:
         store = PostgresStore(pool, encode)
         broadcast = Broadcast(store, await store.log_head())
         reader = LogReader(store, broadcast)

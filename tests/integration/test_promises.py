@@ -4,18 +4,17 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from datetime import datetime, timedelta
-from typing import Any, cast
+from typing import cast
 from uuid import UUID
 
-import asyncpg
 from hypothesis import Phase, settings
 from tests.support.promises import hold_the_promises
 from tests.unit.application.memory_store import Fault
 from tests.unit.builders import NOW
 
-from tradingsignals_server.adapters.postgres.connection import connection_pool
+from tradingsignals_server.adapters.postgres.connection import Connections, Database, connections
 from tradingsignals_server.adapters.postgres.store import PostgresStore
 from tradingsignals_server.application.ports import CarriedState, LogEntry, Shadowed
 from tradingsignals_server.domain.errors import StorageUnavailable
@@ -30,25 +29,34 @@ LONG_AGO = timedelta(days=365)
 
 
 class CutOff:
-    """A pool that lends nothing while it is `down`."""
+    """Connections of which none can be had while it is `down`."""
 
-    def __init__(self, pool: asyncpg.Pool) -> None:
+    def __init__(self, pool: Connections) -> None:
         self._pool = pool
         self.down = False
 
-    def acquire(self, *, timeout: float) -> Any:
-        """See asyncpg.Pool."""
+    def for_engine(self) -> AbstractAsyncContextManager[Database]:
+        """See Connections."""
+        return self._unless_down(self._pool.for_engine())
+
+    def for_read(self) -> AbstractAsyncContextManager[Database]:
+        """See Connections."""
+        return self._unless_down(self._pool.for_read())
+
+    @asynccontextmanager
+    async def _unless_down(self, lent: AbstractAsyncContextManager[Database]) -> AsyncIterator[Database]:
         if self.down:
-            raise ConnectionRefusedError
-        return self._pool.acquire(timeout=timeout)
+            raise StorageUnavailable
+        async with lent as database:
+            yield database
 
 
 class ShakyPostgres(PostgresStore):
     """Implements ShakyStore. What others do goes to the same database by a store of theirs."""
 
-    def __init__(self, pool: asyncpg.Pool) -> None:
+    def __init__(self, pool: Connections) -> None:
         self._cut_off = CutOff(pool)
-        super().__init__(cast(asyncpg.Pool, self._cut_off), encode)
+        super().__init__(cast(Connections, self._cut_off), encode)
         self._sql = pool
         self._elsewhere = PostgresStore(pool, encode)
         self.entries: list[LogEntry] = []
@@ -90,7 +98,8 @@ class ShakyPostgres(PostgresStore):
 
     async def forget_elsewhere(self, oldest: int) -> None:
         """See ShakyStore. The entries are made old enough for it."""
-        await self._sql.execute("UPDATE events SET time = time - $2::interval WHERE sequence < $1", oldest, LONG_AGO)
+        async with self._sql.for_engine() as database:
+            await database.execute("UPDATE events SET time = time - $2::interval WHERE sequence < $1", oldest, LONG_AGO)
         await self._elsewhere.prune(NOW - LONG_AGO / 2, oldest)
         self.oldest = oldest
 
@@ -108,7 +117,7 @@ class ShakyPostgres(PostgresStore):
 def test_the_six_promises(storage: Storage, migrated_database: str) -> None:
     @asynccontextmanager
     async def on_postgres() -> AsyncIterator[ShakyPostgres]:
-        async with connection_pool(await storage.new_database(migrated_database)) as pool:
+        async with connections(await storage.new_database(migrated_database)) as pool:
             store = ShakyPostgres(pool)
             yield store
             await store.require_what_was_told()

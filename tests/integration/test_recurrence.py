@@ -20,7 +20,7 @@ from tests.support.numpy_lstm import read_policy, torch_answers
 from tests.support.recount import session_day
 
 from tradingsignals_server.adapters.onnx.policy import OnnxPolicy
-from tradingsignals_server.adapters.postgres.connection import connection_pool
+from tradingsignals_server.adapters.postgres.connection import connections
 from tradingsignals_server.adapters.postgres.store import PostgresStore
 from tradingsignals_server.domain.bars import Bar
 from tradingsignals_server.domain.signals import Probabilities
@@ -74,7 +74,7 @@ async def month(storage: Storage, migrated_database: str) -> Month:
     bars = a_month()
     database = await storage.new_database(migrated_database)
     async with (
-        connection_pool(database) as pool,
+        connections(database) as pool,
         running_engine(PostgresStore(pool, encode), policy=OnnxPolicy(shipped_model())) as running,
     ):
         await running.publish(bars)
@@ -138,7 +138,7 @@ async def test_engines_that_come_and_go_store_the_same_to_the_bit(
         if state == "lost":
             await sql.execute("DELETE FROM recurrent_states")
         async with (
-            connection_pool(dsn) as pool,
+            connections(dsn) as pool,
             running_engine(PostgresStore(pool, encode), policy=OnnxPolicy(shipped_model())) as running,
         ):
             await running.publish(month.bars[start:end])

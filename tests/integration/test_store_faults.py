@@ -12,7 +12,7 @@ import pytest
 from tests.support.deadlines import within
 from tests.unit.builders import NOW, OPENING, bar, signal
 
-from tradingsignals_server.adapters.postgres.connection import POOL_SIZE, connection_pool
+from tradingsignals_server.adapters.postgres.connection import ENGINE_CONNECTIONS, READER_CONNECTIONS, connections
 from tradingsignals_server.adapters.postgres.store import PostgresStore
 from tradingsignals_server.application.ports import SignalQuery
 from tradingsignals_server.domain.errors import StorageUnavailable
@@ -86,7 +86,7 @@ class TestOutage:
     async def test_a_pool_cannot_be_had(self, storage: Storage, dsn: str) -> None:
         async with storage.outage():
             with pytest.raises(StorageUnavailable):
-                async with connection_pool(dsn):
+                async with connections(dsn):
                     pass
 
 
@@ -112,6 +112,6 @@ async def test_connections_that_the_server_closes_are_replaced(store: PostgresSt
             "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
             "WHERE datname = current_database() AND pid <> pg_backend_pid()"
         )
-        for _ in range(POOL_SIZE):
+        for _ in range(ENGINE_CONNECTIONS + READER_CONNECTIONS):
             with suppress(StorageUnavailable):
                 await within(store.ping())

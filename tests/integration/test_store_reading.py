@@ -11,6 +11,7 @@ from uuid import UUID, uuid4
 
 import asyncpg
 import pytest
+from tests.support.counted import assert_counted
 from tests.support.deadlines import within
 from tests.unit.builders import NOW, OPENING, bar, position, signal
 
@@ -293,6 +294,7 @@ class TestCounts:
         assert found.positions.total_pnl == pytest.approx(sum(result.pnl for result in results))
         assert found.positions.total_pnl_account == pytest.approx(sum(result.pnl_account for result in results))
         assert (found.bars_stored, found.symbols) == (59, 10)
+        await assert_counted(found, sql)
 
     async def test_prices_that_were_once_taken_do_not_spoil_the_sums(
         self, store: PostgresStore, sql: asyncpg.Connection

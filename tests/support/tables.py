@@ -33,8 +33,9 @@ _BY_CHANCE: dict[str, tuple[str, ...]] = {
     "signals": ("latency_ms",),
     "shadow_positions": ("sequence",),  # how far the log had come with the commit, whose size is a matter of time
     "events": ("time",),
-    # The name of a log, which is no two databases' the same; and how often a server has begun to work on a symbol.
-    "event_log": ("epoch", "takeovers"),
+    # The name of a log, which is no two databases' the same; how often a server has begun to work on a symbol; how long
+    # decisions took; and sums, whose last bits follow from which summands shared a commit (assert_counted checks them).
+    "event_log": ("epoch", "takeovers", "latency_ms", "pnl", "pnl_account"),
 }
 """Columns that are not the same in two runs over the same bars."""
 

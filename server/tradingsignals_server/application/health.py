@@ -87,7 +87,7 @@ class HealthReporter:
         self._live_feed = live_feed
         self._started = clock()
         self._totals = SignalTotals(0, None)
-        self._connected = True
+        self._lost_at: datetime | None = None
         self._asked_at: float | None = None
 
     async def run(self) -> None:
@@ -101,21 +101,23 @@ class HealthReporter:
         self._asked_at = asyncio.get_running_loop().time()
         try:
             self._totals = await self._store.signal_totals()
-            self._connected = True
+            self._lost_at = None
         except ServiceError:
-            self._connected = False
+            self._lost_at = self._clock()
         finally:
             self._asked_at = None
 
     def report(self) -> Health:
         """How the service is now."""
         now = self._clock()
-        connected = self._connected and not self._is_silent()
         states = self._engine.states()
         in_session: dict[SessionCalendar, bool] = {}
         found = [self._symbol_health(state, now, in_session) for state in states]
         shown = tuple(nsmallest(MAXIMUM_SYMBOLS, found, key=_worst_first))
         commits = self._engine.commits
+        # A commit since the probe that failed is as good as a probe.
+        is_back = self._lost_at is None or (commits.succeeded_at is not None and commits.succeeded_at > self._lost_at)
+        connected = is_back and not self._is_silent()
         failing = commits.failed_at is not None and now - commits.failed_at <= FAILURE_COUNTS_FOR
         warnings = (*self._database_warnings(connected), *self._warnings(found, shown))
         unhealthy = failing or not connected

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import re
 from enum import Enum
 from textwrap import wrap
 from typing import Any
 
 from pydantic import PostgresDsn, SecretStr
 
+from ..adapters.postgres.place import without_secrets
 from ..config import Settings
 
 _WIDTH = 100
-_PASSWORD = re.compile(r"(://[^:@/]*:|[?&]password=)[^@/&]*")
 
 
 def table(settings: Settings) -> str:
@@ -41,7 +40,7 @@ def _shown(value: Any) -> str:
     if value is None:
         return ""
     if isinstance(value, PostgresDsn):
-        return _PASSWORD.sub(r"\1**********", str(value))
+        return without_secrets(str(value))
     if isinstance(value, Enum):
         return str(value.value)
     if isinstance(value, bool):

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from ..adapters.postgres.connection import connection_pool
+from ..adapters.postgres.connection import connections
 from ..bootstrap import database, migrated
 from ..config import Settings
 
 
 async def migrate(settings: Settings) -> None:
     """Apply what the database lacks, and print it."""
-    async with database(settings) as dsn, connection_pool(dsn) as pool:
-        applied = await migrated(pool)
+    async with database(settings) as dsn, connections(dsn) as opened:
+        applied = await migrated(opened)
     for migration in applied:
         print(f"applied {migration.version:04d} {migration.name}")
     if not applied:

@@ -9,6 +9,7 @@ ServiceError
 ├── NotFound
 │   ├── SignalNotFound
 │   └── PositionNotFound
+├── NotAPeer                    an internal call by who is not a server of the same database
 ├── BarConflict                 a different bar is stored for the same symbol and time
 ├── FailedPrecondition
 │   ├── PositionAlreadyClosed
@@ -21,7 +22,8 @@ ServiceError
 │   └── SequenceUnknown
 ├── StorageUnavailable          the database cannot be reached; nothing is known to be stored
 │   └── OwnerUnavailable        the server that works on the symbol cannot be reached; nothing was done
-├── Overloaded                  more work waits than the engine takes on
+├── Overloaded                  more work waits than the service takes on
+│   └── ReadTimedOut            the database has not finished a read in time
 ├── FollowerStalled             a follower has taken nothing for too long
 └── ShuttingDown
 
@@ -149,6 +151,15 @@ class PositionNotFound(NotFound):
         super().__init__(f"there is no position {position_id}", position_id=position_id)
 
 
+class NotAPeer(ServiceError):
+    """The call is one that only servers of the same database make, and the caller is none."""
+
+    reason = "NOT_A_PEER"
+
+    def __init__(self) -> None:
+        super().__init__("only servers of the same database may make this call")
+
+
 class BarConflict(ServiceError):
     """A different bar is stored for the same symbol and time."""
 
@@ -246,8 +257,10 @@ class StorageUnavailable(ServiceError):
 
     reason = "STORAGE_UNAVAILABLE"
 
-    def __init__(self) -> None:
-        super().__init__("the database cannot be reached; nothing is known to be stored, try again")
+    def __init__(
+        self, message: str = "the database cannot be reached; nothing is known to be stored, try again"
+    ) -> None:
+        super().__init__(message)
 
 
 class OwnerUnavailable(StorageUnavailable):
@@ -260,12 +273,21 @@ class OwnerUnavailable(StorageUnavailable):
 
 
 class Overloaded(ServiceError):
-    """More work waits than the engine takes on."""
+    """More work waits than the service takes on."""
 
     reason = "OVERLOADED"
 
     def __init__(self, limit: int) -> None:
         super().__init__(f"{limit} requests are waiting already; try again later", limit=str(limit))
+
+
+class ReadTimedOut(Overloaded):
+    """The database has not finished a read in time: it has too many of them, or this one is too large."""
+
+    def __init__(self, seconds: float) -> None:
+        ServiceError.__init__(
+            self, f"the read took longer than {seconds:g} s; try again later, or ask for less", limit=f"{seconds:g}"
+        )
 
 
 class FollowerStalled(ServiceError):

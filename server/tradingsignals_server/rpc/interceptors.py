@@ -11,13 +11,14 @@ import logging
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextvars import ContextVar
+from hmac import compare_digest
 from time import perf_counter
 from typing import Any, Final, TypeAlias
 from uuid import uuid4
 
 import grpc
 
-from ..domain.errors import FollowerStalled, ServiceError, ShuttingDown
+from ..domain.errors import FollowerStalled, NotAPeer, ServiceError, ShuttingDown
 from . import errors
 from .validation import LAST_EVENT_ID, message_of, messages_of
 
@@ -33,8 +34,8 @@ REQUEST_SECONDS: Final = 10.0
 MAX_LOGGED: Final = 200
 """Characters of a method's name in a log line: a caller may make it long."""
 
-FORWARDED_KEY = "x-tradingsignals-forwarded"
-"""Set on a call that another server of the same database makes for a caller of its own."""
+PEER_KEY = "x-tradingsignals-peer"
+"""Set to the secret of their database on a call that another server makes for itself, or for a caller of its own."""
 
 _forwarded: ContextVar[bool] = ContextVar("forwarded", default=False)
 
@@ -58,7 +59,13 @@ def is_forwarded() -> bool:
 
 
 class CallInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]  # generic for the checker only
-    """Names the call, answers its errors from the one table, and writes one line when it ends."""
+    """Names the call, answers its errors from the one table, and writes one line when it ends.
+
+    `peer_secret` is what other servers of the same database send; without one there are none.
+    """
+
+    def __init__(self, peer_secret: str = "") -> None:
+        self._peer_secret = peer_secret.encode()
 
     async def intercept_service(self, continuation: Continuation, details: Details) -> Handler:
         """Wrap the handler of the call, whatever its shape."""
@@ -68,7 +75,7 @@ class CallInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]  # 
         method = details.method
         name = _given_request_id(details) or str(uuid4())
         parse: Any = handler.request_deserializer
-        forwarded = any(key == FORWARDED_KEY for key, _ in details.invocation_metadata or ())
+        offered = _text_of(details, PEER_KEY)
 
         async def asked(sent: AsyncIterator[bytes], context: Context) -> Any:
             if handler.request_streaming:
@@ -80,7 +87,7 @@ class CallInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]  # 
             answers: list[Any] = []
 
             async def body() -> None:
-                _forwarded.set(forwarded)
+                _forwarded.set(self._is_peer(offered))
                 answers.append(await behaviour(await asked(sent, context), context))
 
             await _guarded(method, name, context, body)
@@ -108,6 +115,18 @@ class CallInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]  # 
         )
         wrapped: Handler = make(stream if handler.response_streaming else unary, None, handler.response_serializer)
         return wrapped
+
+    def _is_peer(self, offered: str | None) -> bool:
+        """True if the caller has the secret of the database.
+
+        Raises:
+            NotAPeer: it has another one. What it asks is meant for a server of another database.
+        """
+        if offered is None:
+            return False
+        if not self._peer_secret or not compare_digest(offered.encode("latin-1", "replace"), self._peer_secret):
+            raise NotAPeer
+        return True
 
 
 async def _only_message(sent: AsyncIterator[bytes], context: Context) -> bytes:

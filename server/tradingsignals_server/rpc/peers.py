@@ -24,6 +24,7 @@ from ..domain.errors import (
     FieldViolation,
     InvalidBar,
     InvalidRequest,
+    NotAPeer,
     NotStorable,
     Overloaded,
     OwnerUnavailable,
@@ -35,7 +36,7 @@ from ..domain.errors import (
 from ..domain.events import Disposition, Receipt
 from . import convert
 from .errors import Relayed
-from .interceptors import FORWARDED_KEY, REQUEST_ID_KEY, is_forwarded, request_id
+from .interceptors import PEER_KEY, REQUEST_ID_KEY, is_forwarded, request_id
 from .internal import peer_service_pb2 as pb
 from .server import PEER_SERVICE
 from .validation import DEFAULT_SYMBOL
@@ -61,7 +62,8 @@ _GONE = frozenset({grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED, grpc.
 class GrpcPeer:
     """Implements application.cluster.lanes.Peer over one channel."""
 
-    def __init__(self, address: str) -> None:
+    def __init__(self, address: str, secret: str) -> None:
+        self._mark = ((PEER_KEY, secret),)
         self._channel = grpc.aio.insecure_channel(address, options=_OPTIONS)
         self._process = self._channel.unary_unary(
             f"/{PEER_SERVICE.full_name}/ProcessBars",
@@ -73,10 +75,10 @@ class GrpcPeer:
         """See Peer."""
         offered = [pb.OfferedBar(bar=convert.bar_message(bar), simulated=bar.simulated) for bar in bars]
         try:
-            answer = await self._process(pb.ProcessBarsRequest(bars=offered), timeout=CALL_SECONDS)
+            answer = await self._process(pb.ProcessBarsRequest(bars=offered), timeout=CALL_SECONDS, metadata=self._mark)
         except grpc.aio.AioRpcError as error:
-            if error.code() in _GONE or not Relayed(error).reason:
-                # It may also be another program, or an older server, at an address that was a peer's.
+            if error.code() in _GONE or Relayed(error).reason in {"", NotAPeer.reason}:
+                # It may also be another program, or a server of another database, at an address that was a peer's.
                 raise PeerGone from error
             raise
         return [_result_of(outcome, bar) for outcome, bar in zip(answer.outcomes, bars, strict=True)]
@@ -88,7 +90,7 @@ class GrpcPeer:
             Relayed: the peer's error.
         """
         call = self._channel.unary_unary(method, request_serializer=None, response_deserializer=None)  # as it is
-        metadata = ((FORWARDED_KEY, "1"), (REQUEST_ID_KEY, request_id.get()))
+        metadata = (*self._mark, (REQUEST_ID_KEY, request_id.get()))
         try:
             answer: bytes = await call(request, metadata=metadata)
         except grpc.aio.AioRpcError as error:
@@ -111,13 +113,14 @@ class GrpcPeer:
 class Peers:
     """The peers by their addresses, each with one channel for good."""
 
-    def __init__(self) -> None:
+    def __init__(self, secret: str) -> None:
+        self._secret = secret
         self._peers: dict[str, GrpcPeer] = {}
 
     def at(self, address: str) -> GrpcPeer:
         """The peer at `address`, host:port."""
         if address not in self._peers:
-            self._peers[address] = GrpcPeer(address)
+            self._peers[address] = GrpcPeer(address, self._secret)
         return self._peers[address]
 
     async def close(self) -> None:
@@ -127,9 +130,9 @@ class Peers:
 
 
 @asynccontextmanager
-async def peers() -> AsyncIterator[Peers]:
-    """Channels to peers, closed at the end."""
-    found = Peers()
+async def peers(secret: str) -> AsyncIterator[Peers]:
+    """Channels to the peers that know `secret` (see PEER_KEY), closed at the end."""
+    found = Peers(secret)
     try:
         yield found
     finally:
@@ -143,7 +146,13 @@ class PeerServicer:
         self._router = router
 
     async def process_bars(self, request: pb.ProcessBarsRequest) -> pb.ProcessBarsResponse:
-        """Bars of symbols that this server has, or can take over."""
+        """Bars of symbols that this server has, or can take over.
+
+        Raises:
+            NotAPeer: the caller is not a server of the same database.
+        """
+        if not is_forwarded():
+            raise NotAPeer
         bars = [replace(convert.bar_of(offered.bar), simulated=offered.simulated) for offered in request.bars]
         return pb.ProcessBarsResponse(outcomes=map(_outcome_of, await self._router.process_here(bars)))
 
@@ -241,7 +250,7 @@ def symbol_of_position(store: Store) -> SymbolOf:
     return found
 
 
-_NOTHING_DONE = frozenset({OwnerUnavailable.reason, ShuttingDown.reason})
+_NOTHING_DONE = frozenset({OwnerUnavailable.reason, ShuttingDown.reason, NotAPeer.reason})
 
 
 def _outcome_of(result: Receipt | ServiceError) -> pb.BarOutcome:

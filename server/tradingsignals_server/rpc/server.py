@@ -107,18 +107,19 @@ async def running_server(
     stream_metadata: Metadata = (),
     stall_seconds: float = STALL_SECONDS,
     peer_servicer: object | None = None,
+    peer_secret: str = "",
     before_serving: Callable[[int], Awaitable[None]] | None = None,
 ) -> AsyncIterator[RunningServer]:
     """Serve `servicers`, given by the short name of their service, until the end of the context.
 
     Every stream begins with `stream_metadata`, and is ended if it takes nothing for `stall_seconds`. `peer_servicer` is
-    for the other servers of the same database. `before_serving` is called with the port, when it is sure to be ours and
-    before anybody is served.
+    for the other servers of the same database, which send `peer_secret`. `before_serving` is called with the port, when
+    it is sure to be ours and before anybody is served.
 
     Raises:
         PortTaken: the address cannot be listened on.
     """
-    server = grpc.aio.server(interceptors=(CallInterceptor(),), options=OPTIONS)
+    server = grpc.aio.server(interceptors=(CallInterceptor(peer_secret),), options=OPTIONS)
     for name, service in (SERVICES | EDGE_SERVICES).items():
         register(server, service, servicers[name], stream_metadata, stall_seconds)
     if peer_servicer is not None:

@@ -95,7 +95,7 @@ async def test_headers_that_the_server_does_not_read_stay_at_the_edge(stub: Stub
     sent = [
         *(("x-other", "1"), ("cookie", "a=b"), ("user-agent", "x"), ("accept-language", "es"), ("x_request_id", "x")),
         *(("traceparent", "00-1-2-3"), ("tracestate", long), ("last-event-id", "1"), ("last-event-id", "2")),
-        *(("x-tradingsignals-forwarded", "1"), ("x-forwarded-for", "10.0.0.1"), ("x-request-id", "mine")),
+        *(("x-tradingsignals-peer", "1"), ("x-forwarded-for", "10.0.0.1"), ("x-request-id", "mine")),
     ]
     assert (await rest.get(f"/api/signals/latest?symbol={long}", headers=sent)).status_code == 200
     path = stub.metadata.pop("x-envoy-original-path")

@@ -79,6 +79,7 @@ async def test_without_the_database_it_is_unhealthy_and_remembers() -> None:
         clock = Clock()
         pipeline = pipeline_of(always(Action.HOLD))
         reporter = HealthReporter(running.store, running.engine, pipeline, clock, live_feed=True)
+        clock.time = NOW
         await reporter.probe()
         before = reporter.report()
         running.store.down = True

@@ -20,6 +20,7 @@ from tradingsignals_server.domain.errors import (
     InvalidRequest,
     MalformedMessage,
     ModelNotLoaded,
+    NotAPeer,
     NotEnoughBars,
     NotStorable,
     Overloaded,
@@ -27,6 +28,7 @@ from tradingsignals_server.domain.errors import (
     PositionAlreadyClosed,
     PositionNotFound,
     PriceJump,
+    ReadTimedOut,
     SequencePruned,
     SequenceUnknown,
     ServiceError,
@@ -62,6 +64,8 @@ TABLE: list[tuple[ServiceError, grpc.StatusCode]] = [
     (OwnerUnavailable("USDCOP"), CODES.UNAVAILABLE),
     (ModelNotLoaded("model.onnx: is no ONNX file"), CODES.FAILED_PRECONDITION),
     (Overloaded(9), CODES.RESOURCE_EXHAUSTED),
+    (ReadTimedOut(10.0), CODES.RESOURCE_EXHAUSTED),
+    (NotAPeer(), CODES.PERMISSION_DENIED),
     (FollowerStalled(3, 300.0), CODES.RESOURCE_EXHAUSTED),
     (ShuttingDown(3), CODES.UNAVAILABLE),
     (Unhealthy("no database", REPORT), CODES.UNAVAILABLE),
@@ -121,7 +125,8 @@ def test_every_reason_of_the_contract_is_told_by_something() -> None:
 
 def test_only_what_may_well_succeed_later_is_worth_another_try() -> None:
     retryable = {type(error) for error, _ in TABLE if is_retryable(error)}
-    assert retryable == {StorageUnavailable, OwnerUnavailable, Overloaded, FollowerStalled, ShuttingDown, Unhealthy}
+    overload = {Overloaded, ReadTimedOut, FollowerStalled}
+    assert retryable == overload | {StorageUnavailable, OwnerUnavailable, ShuttingDown, Unhealthy}
 
 
 def test_violations_are_listed_by_field() -> None:

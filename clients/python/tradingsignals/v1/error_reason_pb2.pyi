@@ -28,6 +28,7 @@ class ErrorReason(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     PRICE_JUMP: _ClassVar[ErrorReason]
     TOO_MANY_SYMBOLS: _ClassVar[ErrorReason]
     NOT_STORABLE: _ClassVar[ErrorReason]
+    NOT_A_PEER: _ClassVar[ErrorReason]
 ERROR_REASON_UNSPECIFIED: ErrorReason
 INVALID_FIELD: ErrorReason
 INVALID_PAGE_TOKEN: ErrorReason
@@ -50,3 +51,4 @@ MALFORMED_MESSAGE: ErrorReason
 PRICE_JUMP: ErrorReason
 TOO_MANY_SYMBOLS: ErrorReason
 NOT_STORABLE: ErrorReason
+NOT_A_PEER: ErrorReason

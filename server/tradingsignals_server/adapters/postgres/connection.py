@@ -1,36 +1,65 @@
-"""The pool of connections, and what counts as the database being away."""
+"""Connections to the database: how each is set up, how many there are for what, and what counts as an outage."""
 
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 
 import asyncpg
 import asyncpg.pool
 
-from ...domain.errors import StorageUnavailable
+from ...domain.errors import Overloaded, ReadTimedOut, StorageUnavailable
+from .place import place_of
 
 Database = asyncpg.pool.PoolConnectionProxy
 """A connection lent by the pool."""
 
-POOL_SIZE = 8
-"""One for the writer, the rest for readers."""
+ENGINE_CONNECTIONS = 7
+"""For a commit, for what the writer reads, for the log (one reader, three of pages), and for the probe of health."""
 
-KEEPALIVES = {
+READER_CONNECTIONS = 5
+"""For everything that callers read."""
+
+MAX_WAITING_READS = 500
+"""Reads that may wait for one of them; a further one is refused at once."""
+
+READ_WAIT_S = 5.0
+"""For how long a read waits for its turn. After that it is refused: the caller's own patience ends soon."""
+
+READ_TIMEOUT_S = 10.0
+"""For one statement of a read. Below the 15 seconds after which the edge gives up."""
+
+COMMAND_TIMEOUT_S = 30.0
+ACQUIRE_TIMEOUT_S = 5.0
+
+_SETTINGS = {
+    "application_name": "tradingsignals",
+    "timezone": "UTC",
+    # A commit waits for the row lock of the log, and has to see what the commit before it wrote.
+    "default_transaction_isolation": "read committed",
+    "default_transaction_deferrable": "off",
+    # A server that stands still in the middle of a commit would hold all others up.
+    "idle_in_transaction_session_timeout": "10s",
+    # Ours are idle when there are no bars, and wait for each other's commits.
+    "idle_session_timeout": "0",
+    "transaction_timeout": "0",
+    "statement_timeout": "0",
+    "lock_timeout": "0",
+    # Statements take milliseconds; compiling one takes hundreds.
+    "jit": "off",
+    # PostgreSQL finds out within seconds that a server's machine is gone, and frees its locks. Sockets of this machine
+    # need and know none of it.
     "tcp_keepalives_idle": "3",
     "tcp_keepalives_interval": "1",
     "tcp_keepalives_count": "3",
 }
-"""Has PostgreSQL find out within seconds that a server's machine is gone, and free its locks. Sockets of this machine
-need and know none of it."""
-
-COMMAND_SECONDS = 30.0
-ACQUIRE_SECONDS = 5.0
+"""What we rely on, whatever the database, the user or postgresql.conf has for a default."""
 
 
 class DatabaseRefused(Exception):
-    """A wrong user, password or database. The message is one line."""
+    """The database responds, and does not serve us: wrong user, password, database, privilege or pooler. One line."""
 
 
 UNAVAILABLE = (
@@ -44,6 +73,8 @@ UNAVAILABLE = (
     asyncpg.OperatorInterventionError,  # shutdown, crash recovery, cannot connect now
     asyncpg.InsufficientResourcesError,  # disk full, out of memory, too many connections
     asyncpg.ReadOnlySQLTransactionError,  # failed over to a standby
+    asyncpg.TransactionRollbackError,  # serialization failure, deadlock
+    asyncpg.LockNotAvailableError,
 )
 """Failures that pass by themselves or through the operator, and after which nothing of the transaction stands."""
 
@@ -58,62 +89,191 @@ REFUSALS = (
 """Failures of what was to be stored: it would fail again, and nothing of the transaction stands."""
 
 
-async def _keep_as_it_is(_: asyncpg.Connection) -> None:
-    """No session state is ever set on a pooled connection, so the round trip that would reset it is saved."""
+async def set_up(connection: asyncpg.Connection, **changes: str) -> None:
+    """Set what we rely on, with `changes`, for the life of the connection.
+
+    By a statement, since a pooler such as PgBouncer refuses most of it at the start of a connection; in the simple
+    protocol, since it may not know prepared statements; and what this version of PostgreSQL does not know is left out.
+    """
+    given = ", ".join(f"('{name}', '{value}')" for name, value in (_SETTINGS | changes).items())
+    await connection.execute(
+        f"SELECT set_config(given.name, given.value, false) FROM (VALUES {given}) AS given(name, value) "
+        "JOIN pg_settings ON lower(pg_settings.name) = given.name; "
+        # Off, a commit would be reported before it is durable. What waits for standbys beyond that is the operator's.
+        "SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') = 'off'"
+    )
+
+
+async def connected(dsn: str, name: str) -> asyncpg.Connection:
+    """A connection of its own, which `pg_stat_activity` shows under `name`.
+
+    Raises: as asyncpg.connect does.
+    """
+    connection = await asyncpg.connect(dsn, timeout=ACQUIRE_TIMEOUT_S)
+    try:
+        await set_up(connection, application_name=name)
+    except BaseException:
+        connection.terminate()
+        raise
+    return connection
+
+
+class Connections:
+    """The engine's connections to the database at `place`, and those for what callers read, which take none of them."""
+
+    def __init__(self, place: str, engine: asyncpg.Pool, readers: asyncpg.Pool) -> None:
+        self.place = place
+        self._engine = engine
+        self._readers = readers
+        self._turns = asyncio.Semaphore(READER_CONNECTIONS)
+        self._waiting = 0
+
+    @asynccontextmanager
+    async def for_engine(self) -> AsyncIterator[Database]:
+        """A connection for work of the engine.
+
+        Raises:
+            StorageUnavailable: the database is away, or goes away before the work is done.
+        """
+        try:
+            async with self._engine.acquire(timeout=ACQUIRE_TIMEOUT_S) as acquired:
+                yield acquired
+        except UNAVAILABLE as error:
+            if isinstance(error, REFUSALS):
+                raise
+            raise StorageUnavailable from error
+
+    @asynccontextmanager
+    async def for_read(self) -> AsyncIterator[Database]:
+        """A connection for what a caller reads.
+
+        Raises:
+            Overloaded: too many reads wait, or one has waited for too long; the database is not away.
+            StorageUnavailable: the database is away, or goes away before the work is done.
+        """
+        await self._turn()
+        try:
+            async with self._readers.acquire(timeout=ACQUIRE_TIMEOUT_S) as acquired:
+                yield acquired
+        except asyncpg.QueryCanceledError as error:
+            raise ReadTimedOut(READ_TIMEOUT_S) from error
+        except UNAVAILABLE as error:
+            raise StorageUnavailable from error
+        finally:
+            self._turns.release()
+
+    async def _turn(self) -> None:
+        if not self._turns.locked():
+            await self._turns.acquire()
+            return
+        if self._waiting >= MAX_WAITING_READS:
+            raise Overloaded(MAX_WAITING_READS)
+        self._waiting += 1
+        try:
+            async with asyncio.timeout(READ_WAIT_S):
+                await self._turns.acquire()
+        except TimeoutError:
+            raise Overloaded(self._waiting) from None
+        finally:
+            self._waiting -= 1
 
 
 @asynccontextmanager
-async def connection_pool(dsn: str) -> AsyncIterator[asyncpg.Pool]:
-    """A pool to the database, closed at the end.
+async def connections(dsn: str) -> AsyncIterator[Connections]:
+    """Connections to the database, closed at the end.
 
     Raises:
-        StorageUnavailable: the database cannot be reached.
-        DatabaseRefused: it answers, and does not let us in.
+        StorageUnavailable: the database cannot be reached; the message says where and why.
+        DatabaseRefused: it responds, and does not serve us; so does the message.
     """
-    try:
-        pool = await asyncpg.create_pool(
-            dsn,
-            min_size=2,
-            max_size=POOL_SIZE,
-            command_timeout=COMMAND_SECONDS,
-            timeout=ACQUIRE_SECONDS,
-            reset=_keep_as_it_is,
-            server_settings={
-                "application_name": "tradingsignals",
-                "timezone": "UTC",
-                # A server that stands still in the middle of a commit would hold all others up.
-                "idle_in_transaction_session_timeout": "10s",
-                **KEEPALIVES,
-            },
-        )
-    except UNAVAILABLE as error:
-        raise StorageUnavailable from error
-    except asyncpg.PostgresError as error:
-        raise DatabaseRefused(f"the database does not let us in: {error}") from error
+    place = f"the database at {place_of(dsn)}"
+    async with AsyncExitStack() as stack:
+        try:
+            engine = await stack.enter_async_context(_pool(dsn, ENGINE_CONNECTIONS, "0", COMMAND_TIMEOUT_S))
+            timeout = f"{READ_TIMEOUT_S:g}s"
+            # The database's own timeout comes first: it tells a slow read from a database that does not respond.
+            readers = await stack.enter_async_context(_pool(dsn, READER_CONNECTIONS, timeout, READ_TIMEOUT_S + 2.0))
+            await _require_sessions(engine)
+        except DatabaseRefused as error:
+            raise DatabaseRefused(f"{place} {error}") from error
+        except ValueError:  # asyncpg.ClientConfigurationError among them
+            # What is said of an address may contain a password, so it is neither shown nor chained.
+            raise DatabaseRefused(f"{place} has an address that cannot be used") from None
+        except _REFUSED as error:
+            raise DatabaseRefused(f"{place} does not let us in: {_one_line(error)}") from error
+        except UNAVAILABLE as error:
+            raise StorageUnavailable(f"{place} cannot be reached: {_one_line(error)}") from error
+        except asyncpg.PostgresError as error:
+            raise DatabaseRefused(f"{place} does not let us in: {_one_line(error)}") from error
+        yield Connections(place_of(dsn), engine, readers)
+
+
+_REFUSED = (asyncpg.ProtocolViolationError, asyncpg.TooManyConnectionsError)
+"""Refusals that count as an outage later, when the database has let us in before."""
+
+
+@asynccontextmanager
+async def _pool(dsn: str, size: int, statement_timeout: str, command_timeout: float) -> AsyncIterator[asyncpg.Pool]:
+    async def begin(connection: asyncpg.Connection) -> None:
+        await set_up(connection, statement_timeout=statement_timeout)
+
+    pool = await asyncpg.create_pool(
+        dsn,
+        min_size=2,
+        max_size=size,
+        command_timeout=command_timeout,
+        timeout=ACQUIRE_TIMEOUT_S,
+        init=begin,
+        reset=_keep_as_it_is,
+    )
     try:
         yield pool
     finally:
         try:
-            async with asyncio.timeout(ACQUIRE_SECONDS):
+            async with asyncio.timeout(ACQUIRE_TIMEOUT_S):
                 await pool.close()
         except TimeoutError:
             pool.terminate()
 
 
-@asynccontextmanager
-async def connection(pool: asyncpg.Pool) -> AsyncIterator[Database]:
-    """A connection for one piece of work.
+async def _keep_as_it_is(_: asyncpg.Connection) -> None:
+    """What is set on a pooled connection holds for its life, so the round trip that would reset it is saved."""
+
+
+async def _require_sessions(pool: asyncpg.Pool) -> None:
+    """Refuse a pooler that gives every transaction, or every statement, another session of the database.
 
     Raises:
-        StorageUnavailable: the database is away, or goes away before the work is done.
+        DatabaseRefused: one is in front of the database.
     """
+    pid = "SELECT pg_backend_pid()"
     try:
-        async with pool.acquire(timeout=ACQUIRE_SECONDS) as acquired:
-            yield acquired
-    except UNAVAILABLE as error:
-        if isinstance(error, REFUSALS):
-            raise
-        raise StorageUnavailable from error
+        async with pool.acquire() as one, pool.acquire() as other:
+            own: int = await one.fetchval(pid)
+            async with other.transaction():
+                shared = await other.fetchval(pid) == own or await one.fetchval(pid) != own
+    except (asyncpg.InvalidSQLStatementNameError, asyncpg.DuplicatePreparedStatementError) as error:
+        raise DatabaseRefused(_POOLED) from error
+    if shared:
+        raise DatabaseRefused(_POOLED)
+
+
+_POOLED = (
+    "is behind a pooler that gives each transaction another session (PgBouncer's pool_mode=transaction or statement), "
+    "and locks and notifications need sessions: use pool_mode=session, or connect to PostgreSQL itself"
+)
+
+
+def _one_line(error: BaseException) -> str:
+    """What an error says of itself, or its kind where it says nothing."""
+    if isinstance(error, TimeoutError):
+        return f"no response within {ACQUIRE_TIMEOUT_S:g} s"
+    said = str(error)
+    if isinstance(error, OSError) and error.strerror:
+        # asyncio's own text of a refused connection repeats the address and leaves the reason out.
+        said = os.strerror(error.errno) if error.errno and error.errno > 0 else error.strerror
+        said = f"{said}: {error.filename}" if error.filename else said
+    return " ".join(said.split()) or type(error).__name__
 
 
 async def fetch_one(database: Database, statement: str, *values: object) -> asyncpg.Record:

@@ -21,7 +21,7 @@ import asyncpg
 
 from ...application.engine.ownership import Claim, bucket_of
 from ...domain.errors import StorageUnavailable
-from .connection import KEEPALIVES, UNAVAILABLE
+from .connection import UNAVAILABLE, connected
 from .statements import CHANNEL
 
 log = logging.getLogger(__name__)
@@ -269,11 +269,7 @@ class Membership:
         return {row["bucket"]: row["address"] for row in found}
 
     async def _begin(self) -> _Session:
-        connection = await asyncpg.connect(
-            self._dsn,
-            timeout=ANSWER_SECONDS,
-            server_settings={"application_name": "tradingsignals session", "timezone": "UTC", **KEEPALIVES},
-        )
+        connection = await connected(self._dsn, "tradingsignals session")
         session = _Session(uuid4(), connection)
         try:
             async with asyncio.timeout(ANSWER_SECONDS):

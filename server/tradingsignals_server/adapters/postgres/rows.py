@@ -13,6 +13,7 @@ from ...domain.events import Event, EventKind, MarketUpdate
 from ...domain.positions import Exit, ExitReason, Position
 from ...domain.recurrent_state import RecurrentState
 from ...domain.signals import Action, Signal
+from ...domain.statistics import PositionCounts, SignalCounts, Statistics
 
 BAR_COLUMNS = {
     "symbol": "text",
@@ -298,6 +299,31 @@ def event_row(entry: LogEntry) -> tuple[Any, ...]:
 def columns(rows: Sequence[tuple[Any, ...]], width: int) -> Iterable[Sequence[Any]]:
     """`rows` turned on their side: an array a column, as unnest takes them."""
     return zip(*rows, strict=True) if rows else ((),) * width
+
+
+def statistics_of(row: asyncpg.Record) -> Statistics:
+    """The statistics in the totals of event_log, with the number of symbols."""
+    signals: int = row["signals"]
+    return Statistics(
+        SignalCounts(
+            total=signals,
+            buy=row["buys"],
+            sell=row["sells"],
+            hold=signals - row["buys"] - row["sells"],
+            simulated=row["simulated_signals"],
+            avg_latency_ms=row["latency_ms"] / signals if signals else 0.0,
+        ),
+        PositionCounts(
+            opened=row["positions_opened"],
+            closed=row["positions_closed"],
+            winning=row["positions_won"],
+            losing=row["positions_lost"],
+            total_pnl=row["pnl"],
+            total_pnl_account=row["pnl_account"],
+        ),
+        row["bars"],
+        row["symbols"],
+    )
 
 
 def bar_of(row: asyncpg.Record) -> Bar:

@@ -7,9 +7,10 @@ from functools import lru_cache
 from typing import Any
 
 from ...application.ports import CarriedState, LogEntry, Shadowed
+from ...domain.bars import HIGHEST_PRICE
 from ...domain.events import Event, MarketUpdate
 from ...domain.positions import Position
-from ...domain.signals import Signal
+from ...domain.signals import Action, Signal
 from .rows import (
     BAR_COLUMNS,
     EVENT_COLUMNS,
@@ -49,16 +50,18 @@ def commit_statement(tables: Sequence[str], *, at_once: bool) -> str:
     Parameters: an array a column of each of `tables`; the session that owns the symbols, or null; their buckets. The
     statement inserts the entries of the log only if the symbols are that session's.
 
-    In steps, it comes behind APPEND in a transaction. At once, it is the whole transaction, and takes three parameters
-    more: how many sequences to take, how many of them are signals, and the last sequence of the log, which is guessed.
-    Then it inserts nothing if the guess was wrong.
+    In steps, it comes behind APPEND in a transaction. At once, it is the whole transaction, and takes four parameters
+    more: how many sequences to take, what they add to the totals (see totals_of), and the last sequence of the log,
+    which is guessed. Then it inserts nothing if the guess was wrong.
     """
     owner = 1 + sum(len(_TABLES[table][0]) for table in tables)
     ours = _OURS.format(owner=f"${owner}", buckets=f"${owner + 1}")
     steps: dict[str, str] = {}
     if at_once:
-        taken = {"first": owner + 2, "second": owner + 3, "third": owner + 4}
-        steps["head"] = _TAKE_AT_ONCE.format(ours=ours, notify=_NOTIFY.format(owner=f"${owner}"), **taken)
+        totals = _add_totals(owner + 3, owner + 4)
+        steps["head"] = _TAKE_AT_ONCE.format(
+            count=owner + 2, totals=totals, last=owner + 5, ours=ours, notify=_NOTIFY.format(owner=f"${owner}")
+        )
     first = 1
     for table in tables:
         types, tail = _TABLES[table]
@@ -90,9 +93,53 @@ CHANNEL = "tradingsignals_log"
 _NOTIFY = "CASE WHEN EXISTS (SELECT FROM servers WHERE server_id <> {owner}) THEN pg_notify('" + CHANNEL + "', '') END"
 """At the commit the other servers, if there are any, are woken."""
 
+_COUNTS = (
+    *("signals", "buys", "sells", "simulated_signals", "bars"),
+    *("positions_opened", "positions_closed", "positions_won", "positions_lost"),
+)
+_SUMS = ("latency_ms", "pnl", "pnl_account")
+
+
+def totals_of(events: Sequence[Event]) -> tuple[list[int], list[float]]:
+    """What a commit of `events` adds to the totals of event_log, in the order of _COUNTS and of _SUMS.
+
+    A position is opened in the commit of its signal, and closed once.
+    """
+    signals = [event for event in events if isinstance(event, Signal)]
+    positions = {event.position_id: event for event in events if isinstance(event, Position)}
+    made = {signal.signal_id for signal in signals}
+    closed = [held for held in positions.values() if not held.is_open]
+    # Of a database in which a position was opened at a price that had no bound once; such sums may be no number.
+    summed = [held for held in closed if held.current_price <= HIGHEST_PRICE]
+    counts = [
+        len(signals),
+        sum(signal.action is Action.BUY for signal in signals),
+        sum(signal.action is Action.SELL for signal in signals),
+        sum(signal.simulated for signal in signals),
+        sum(isinstance(event, MarketUpdate) for event in events),
+        sum(held.signal_id in made for held in positions.values()),
+        len(closed),
+        sum(held.pnl > 0 for held in closed),
+        sum(held.pnl < 0 for held in closed),
+    ]
+    sums = [
+        sum(signal.latency_ms for signal in signals),
+        sum(held.pnl for held in summed),
+        sum(held.pnl_account for held in summed),
+    ]
+    return counts, sums
+
+
+def _add_totals(counts: int, sums: int) -> str:
+    """SET clauses that add two arrays, the parameters of these numbers, to the totals."""
+    added = [f"{name} = {name} + (${counts}::int8[])[{place}]" for place, name in enumerate(_COUNTS, 1)]
+    added += [f"{name} = {name} + (${sums}::float8[])[{place}]" for place, name in enumerate(_SUMS, 1)]
+    return ", ".join(added)
+
+
 APPEND = (
-    "UPDATE event_log SET last_sequence = last_sequence + $1, signals = signals + $2 "
-    f"RETURNING last_sequence, {_NOTIFY.format(owner='$3')}"
+    f"UPDATE event_log SET last_sequence = last_sequence + $1, {_add_totals(2, 3)} "
+    f"RETURNING last_sequence, {_NOTIFY.format(owner='$4')}"
 )
 """Takes the sequences of a batch, and locks the head of the log to the end of the transaction."""
 
@@ -105,8 +152,8 @@ _OURS = (
 # The row that is updated is the newest, looked at again when its lock is there; the one that is selected is that of the
 # snapshot. If they agree on the takeovers, the snapshot has seen all of them.
 _TAKE_AT_ONCE = (
-    "UPDATE event_log SET last_sequence = last_sequence + ${first}::int8, signals = signals + ${second}::int8 "
-    "WHERE last_sequence = ${third}::int8 AND takeovers = (SELECT takeovers FROM event_log) AND {ours} "
+    "UPDATE event_log SET last_sequence = last_sequence + ${count}::int8, {totals} "
+    "WHERE last_sequence = ${last}::int8 AND takeovers = (SELECT takeovers FROM event_log) AND {ours} "
     "RETURNING {notify} AS notified"
 )
 
@@ -191,3 +238,9 @@ def shadow_parameters(shadowed: Sequence[Shadowed], newest: int) -> list[Sequenc
         *columns(signals, len(SHADOW_SIGNAL_COLUMNS)),
         *columns(list(positions.values()), len(SHADOW_POSITION_COLUMNS)),
     ]
+
+
+def symbols_of(events: Sequence[Event]) -> set[str]:
+    """The symbols that have a bar or a position by these events."""
+    bars = {event.bar.symbol for event in events if isinstance(event, MarketUpdate)}
+    return bars | {event.symbol for event in events if isinstance(event, Position)}

@@ -22,24 +22,22 @@ from ...application.ports import (
     SignalQuery,
     SignalTotals,
     StaleState,
-    StoredBook,
     StoredSymbol,
 )
-from ...domain.bars import HIGHEST_PRICE, Bar
+from ...domain.bars import Bar
+from ...domain.errors import StorageUnavailable
 from ...domain.events import Event, MarketUpdate, market_times
-from ...domain.positions import Position
-from ...domain.risk import KELLY_WINDOW
 from ...domain.signals import Signal
-from ...domain.statistics import PositionCounts, SignalCounts, Statistics
+from ...domain.statistics import Statistics
 from .bars_table import BarsTable
-from .connection import REFUSALS, Database, connection, fetch_one
+from .books import load_book, shadow_score
+from .connection import REFUSALS, Connections, Database, fetch_one
 from .rows import (
     EVENT_COLUMNS,
     bar_of,
     entry_of,
     kind_of,
-    position_of,
-    state_of,
+    statistics_of,
 )
 from .statements import (
     APPEND,
@@ -50,9 +48,13 @@ from .statements import (
     commit_rows,
     commit_statement,
     shadow_parameters,
+    symbols_of,
+    totals_of,
 )
 
 _BAR = "symbol, time, open, high, low, close, volume, simulated"
+_TRIES = 3
+"""Of a commit that the database has rolled back for the sake of another transaction (40001, 40P01)."""
 _DECIDED_ON = "disposition IN ('ACCEPTED', 'WARMING_UP')"
 _POSSIBLE = "time < now() + interval '1 day'"
 """Bars further ahead than any clock is wrong were stored by an older version, which did not check the times of a file.
@@ -60,10 +62,10 @@ They are kept, and never read as a symbol's newest bars: every real bar would be
 
 
 class PostgresStore:
-    """Implements application.ports.Store over a pool. `encode` makes the messages; `bars_table` is the user's own."""
+    """Implements application.ports.Store. `encode` makes the messages; `bars_table` is the user's own."""
 
-    def __init__(self, pool: asyncpg.Pool, encode: Encode, bars_table: BarsTable | None = None) -> None:
-        self._pool = pool
+    def __init__(self, connections: Connections, encode: Encode, bars_table: BarsTable | None = None) -> None:
+        self._connections = connections
         self._encode = encode
         self._bars_table = bars_table
         self._known_symbols: set[str] = set()
@@ -84,8 +86,29 @@ class PostgresStore:
     ) -> Sequence[LogEntry]:
         """See Store."""
         head, self._head = self._head, None
-        entries = None
+        for further_tries in reversed(range(_TRIES)):
+            try:
+                entries = await self._commit_once(head, events, at, shadowed, carried, owner)
+                break
+            except StorageUnavailable as error:
+                if not further_tries or not isinstance(error.__cause__, asyncpg.TransactionRollbackError):
+                    raise
+        self._head = entries[-1].sequence
+        self._known_symbols.update(symbols_of(events))
+        return entries
+
+    async def _commit_once(
+        self,
+        head: int | None,
+        events: Sequence[Event],
+        at: datetime,
+        shadowed: Sequence[Shadowed],
+        carried: Sequence[CarriedState],
+        owner: UUID | None,
+    ) -> Sequence[LogEntry]:
+        """Commit in one statement if the log ends at `head`, which is a guess, and otherwise in steps."""
         try:
+            entries = None
             if head is not None and not shadowed:
                 entries = await self._commit_at_once(head, events, at, carried, owner)
             if entries is None:
@@ -94,8 +117,6 @@ class PostgresStore:
             raise StaleState from error
         except REFUSALS as error:
             raise RefusedByStore(_rule(error)) from error
-        self._head = entries[-1].sequence
-        self._known_symbols.update(_symbols(events))
         return entries
 
     async def _commit_at_once(
@@ -103,14 +124,14 @@ class PostgresStore:
     ) -> Sequence[LogEntry] | None:
         """Commit in one statement, if the log still ends at `head` and the symbols are the owner's; else None."""
         entries = self._entries(events, head + 1, at)
-        tables, arrays = commit_rows(events, entries, carried, _symbols(events) - self._known_symbols)
-        async with connection(self._pool) as database:
+        tables, arrays = commit_rows(events, entries, carried, symbols_of(events) - self._known_symbols)
+        async with self._connections.for_engine() as database:
             done = await database.execute(
                 commit_statement(tables, at_once=True),
                 *arrays,
                 *_owned(entries, owner),
                 len(events),
-                _signals(events),
+                *totals_of(events),
                 head,
             )
         return entries if done == f"INSERT 0 {len(entries)}" else None
@@ -128,10 +149,10 @@ class PostgresStore:
         Raises:
             StaleState: a symbol is not the owner's any more.
         """
-        async with connection(self._pool) as database, database.transaction():
-            newest = await database.fetchval(APPEND, len(events), _signals(events), owner)
+        async with self._connections.for_engine() as database, database.transaction():
+            newest = await database.fetchval(APPEND, len(events), *totals_of(events), owner)
             entries = self._entries(events, newest - len(events) + 1, at)
-            tables, arrays = commit_rows(events, entries, carried, _symbols(events) - self._known_symbols)
+            tables, arrays = commit_rows(events, entries, carried, symbols_of(events) - self._known_symbols)
             done = await database.execute(commit_statement(tables, at_once=False), *arrays, *_owned(entries, owner))
             if done != f"INSERT 0 {len(entries)}":
                 raise StaleState("another server has taken over a symbol of this commit")
@@ -157,13 +178,13 @@ class PostgresStore:
 
     async def load_symbol(self, symbol: str, session_bars: int, live: str, shadow: str | None) -> StoredSymbol:
         """See Store."""
-        bars = await self.session_bars(symbol, session_bars)
-        async with connection(self._pool) as database:
+        async with self._connections.for_engine() as database:
+            bars = await self._session_bars(database, symbol, session_bars)
             last = await database.fetchrow(
                 f"SELECT {_BAR} FROM bars WHERE symbol = $1 AND {_POSSIBLE} ORDER BY time DESC LIMIT 1", symbol
             )
-            live_book = await _load_book(database, symbol, live, shadow=False)
-            shadow_book = None if shadow is None else await _load_book(database, symbol, shadow, shadow=True)
+            live_book = await load_book(database, symbol, live, shadow=False)
+            shadow_book = None if shadow is None else await load_book(database, symbol, shadow, shadow=True)
         newest = [bar_of(last)] if last is not None else []
         return StoredSymbol(
             session_bars=bars,
@@ -174,7 +195,7 @@ class PostgresStore:
 
     async def known_symbols(self, symbols: Collection[str]) -> Collection[str]:
         """See Store."""
-        async with connection(self._pool) as database:
+        async with self._connections.for_engine() as database:
             rows = await database.fetch("SELECT symbol FROM symbols WHERE symbol = ANY ($1::text[])", list(symbols))
             known = {row["symbol"] for row in rows}
             if self._bars_table is not None and len(known) < len(symbols):
@@ -183,14 +204,14 @@ class PostgresStore:
 
     async def symbol_count(self) -> int:
         """See Store."""
-        async with connection(self._pool) as database:
+        async with self._connections.for_engine() as database:
             count: int = await database.fetchval("SELECT count(*) FROM symbols")
         return count
 
     async def find_bars(self, keys: Sequence[tuple[str, datetime]]) -> Sequence[Bar]:
         """See Store."""
         symbols, times = [symbol for symbol, _ in keys], [time for _, time in keys]
-        async with connection(self._pool) as database:
+        async with self._connections.for_engine() as database:
             rows = await database.fetch(
                 f"SELECT {_BAR} FROM bars JOIN unnest($1::text[], $2::timestamptz[]) AS wanted(symbol, time) "
                 "USING (symbol, time)",
@@ -205,28 +226,30 @@ class PostgresStore:
 
     async def session_bars(self, symbol: str, limit: int) -> Sequence[Bar]:
         """See Store."""
-        async with connection(self._pool) as database:
-            rows = await database.fetch(
-                f"SELECT {_BAR} FROM bars WHERE symbol = $1 AND {_DECIDED_ON} AND {_POSSIBLE} "
-                "ORDER BY time DESC LIMIT $2",
-                symbol,
-                limit,
-            )
-            bars = [bar_of(row) for row in reversed(rows)]
-            if self._bars_table is not None and len(bars) < limit:
-                before = bars[0].time if bars else None
-                bars = [*await self._bars_table.session_bars(database, symbol, before, limit - len(bars)), *bars]
+        async with self._connections.for_read() as database:
+            return await self._session_bars(database, symbol, limit)
+
+    async def _session_bars(self, database: Database, symbol: str, limit: int) -> Sequence[Bar]:
+        rows = await database.fetch(
+            f"SELECT {_BAR} FROM bars WHERE symbol = $1 AND {_DECIDED_ON} AND {_POSSIBLE} ORDER BY time DESC LIMIT $2",
+            symbol,
+            limit,
+        )
+        bars = [bar_of(row) for row in reversed(rows)]
+        if self._bars_table is not None and len(bars) < limit:
+            before = bars[0].time if bars else None
+            bars = [*await self._bars_table.session_bars(database, symbol, before, limit - len(bars)), *bars]
         return bars
 
     async def symbol_of_position(self, position_id: UUID) -> tuple[str, bool] | None:
         """See Store."""
-        async with connection(self._pool) as database:
+        async with self._connections.for_read() as database:
             row = await database.fetchrow("SELECT symbol, status FROM positions WHERE position_id = $1", position_id)
         return None if row is None else (row["symbol"], row["status"] == "OPEN")
 
     async def symbols_with_open_positions(self) -> Sequence[str]:
         """See Store."""
-        async with connection(self._pool) as database:
+        async with self._connections.for_engine() as database:
             rows = await database.fetch("SELECT symbol FROM positions WHERE status = 'OPEN' ORDER BY symbol")
         return [row["symbol"] for row in rows]
 
@@ -235,7 +258,7 @@ class PostgresStore:
     async def list_bars(self, symbol: str, start: datetime | None, end: datetime | None, limit: int) -> Sequence[Bar]:
         """See Store."""
         where, values = _conditions(("symbol = ", symbol), ("time >= ", start), ("time < ", end))
-        async with connection(self._pool) as database:
+        async with self._connections.for_read() as database:
             rows = await database.fetch(
                 f"SELECT {_BAR} FROM bars {where} AND {_POSSIBLE} ORDER BY time DESC LIMIT ${len(values) + 1}",
                 *values,
@@ -250,7 +273,7 @@ class PostgresStore:
     async def latest_signal(self, symbol: str | None) -> bytes | None:
         """See Store."""
         where, values = _conditions(("symbol = ", symbol))
-        async with connection(self._pool) as database:
+        async with self._connections.for_read() as database:
             message: bytes | None = await database.fetchval(
                 f"SELECT message FROM signals {where} ORDER BY sequence DESC LIMIT 1", *values
             )
@@ -280,7 +303,7 @@ class PostgresStore:
     async def _page(self, source: str, values: Sequence[Any], limit: int | None) -> Page:
         """Messages and the head of the log, in one statement and so in one snapshot."""
         paged = "" if limit is None else f"LIMIT {limit + 1:d}"
-        async with connection(self._pool) as database:
+        async with self._connections.for_read() as database:
             row = await fetch_one(
                 database,
                 f"WITH page AS MATERIALIZED (SELECT sequence, message FROM {source} {paged}) "
@@ -294,30 +317,15 @@ class PostgresStore:
 
     async def statistics(self) -> Statistics:
         """See Store."""
-        async with connection(self._pool) as database, database.transaction(isolation="repeatable_read", readonly=True):
-            signals = await fetch_one(
-                database,
-                "SELECT count(*) AS total, count(*) FILTER (WHERE action = 'BUY') AS buy, "
-                "count(*) FILTER (WHERE action = 'SELL') AS sell, count(*) FILTER (WHERE action = 'HOLD') AS hold, "
-                "count(*) FILTER (WHERE simulated) AS simulated, coalesce(avg(latency_ms), 0) AS avg_latency_ms "
-                "FROM signals",
+        async with self._connections.for_read() as database:
+            row = await fetch_one(
+                database, "SELECT event_log.*, (SELECT count(*) FROM symbols) AS symbols FROM event_log"
             )
-            positions = await fetch_one(
-                database,
-                "SELECT count(*) AS opened, count(*) FILTER (WHERE status = 'CLOSED') AS closed, "
-                "count(*) FILTER (WHERE status = 'CLOSED' AND pnl > 0) AS winning, "
-                "count(*) FILTER (WHERE status = 'CLOSED' AND pnl < 0) AS losing, "
-                f"coalesce(sum(pnl) FILTER (WHERE exit_price <= {HIGHEST_PRICE}), 0) AS total_pnl, "
-                f"coalesce(sum(pnl_account) FILTER (WHERE exit_price <= {HIGHEST_PRICE}), 0) AS total_pnl_account "
-                # Prices above had no bound once; a sum with one of them in it may be no number.
-                "FROM positions",
-            )
-            bars = await fetch_one(database, "SELECT count(*) AS bars, count(DISTINCT symbol) AS symbols FROM bars")
-        return Statistics(SignalCounts(**signals), PositionCounts(**positions), bars["bars"], bars["symbols"])
+        return statistics_of(row)
 
     async def signal_totals(self) -> SignalTotals:
         """See Store."""
-        async with connection(self._pool) as database:
+        async with self._connections.for_engine() as database:
             row = await fetch_one(
                 database,
                 "SELECT (SELECT signals FROM event_log) AS count, "
@@ -327,33 +335,20 @@ class PostgresStore:
 
     async def shadow_score(self, policy: str) -> ShadowScore:
         """See Store."""
-        async with connection(self._pool) as database:
-            decisions = await fetch_one(
-                database,
-                "SELECT count(*) AS decisions, count(*) FILTER (WHERE signals.action = shadow_signals.action) "
-                "AS agreements FROM shadow_signals LEFT JOIN signals USING (symbol, bar_time) "
-                "WHERE policy = $1 AND coalesce(origin, 'BAR') = 'BAR'",
-                policy,
-            )
-            positions = await fetch_one(
-                database,
-                "SELECT count(*) AS closed, count(*) FILTER (WHERE pnl > 0) AS winning, "
-                "coalesce(sum(pnl), 0) AS total_pnl FROM shadow_positions WHERE policy = $1 AND status = 'CLOSED'",
-                policy,
-            )
-        return ShadowScore(**decisions, **positions)
+        async with self._connections.for_read() as database:
+            return await shadow_score(database, policy)
 
     # ----------------------------------------------------------------------------------------------- the event log
 
     async def log_head(self) -> LogHead:
         """See Store."""
-        async with connection(self._pool) as database:
+        async with self._connections.for_read() as database:
             row = await fetch_one(database, "SELECT epoch, oldest_sequence, last_sequence FROM event_log")
         return LogHead(UUID(bytes=row["epoch"].bytes), row["oldest_sequence"], row["last_sequence"])
 
     async def entries_after(self, sequence: int, limit: int) -> Sequence[LogEntry]:
         """See Store."""
-        async with connection(self._pool) as database:
+        async with self._connections.for_engine() as database:
             rows = await database.fetch(
                 f"SELECT {', '.join(EVENT_COLUMNS)} FROM events WHERE sequence > $1 ORDER BY sequence LIMIT $2",
                 sequence,
@@ -363,13 +358,13 @@ class PostgresStore:
 
     async def stretch(self, start: datetime | None, end: datetime | None, after: int) -> tuple[int, int] | None:
         """See Store."""
-        async with connection(self._pool) as database:
+        async with self._connections.for_read() as database:
             row = await fetch_one(database, STRETCH, start, end, after)
         return None if row["first"] is None else (row["first"], row["last"])
 
     async def prune(self, before: datetime, limit: int) -> int:
         """See Store."""
-        async with connection(self._pool) as database, database.transaction():
+        async with self._connections.for_engine() as database, database.transaction():
             if not await database.fetchval("SELECT pg_try_advisory_xact_lock($1)", PRUNING):
                 return 0
             pruned = await fetch_one(database, PRUNE, before, limit)
@@ -381,18 +376,8 @@ class PostgresStore:
 
     async def ping(self) -> None:
         """See Store."""
-        async with connection(self._pool) as database:
+        async with self._connections.for_engine() as database:
             await database.fetchval("SELECT 1")
-
-
-def _signals(events: Sequence[Event]) -> int:
-    return sum(isinstance(event, Signal) for event in events)
-
-
-def _symbols(events: Sequence[Event]) -> set[str]:
-    """The symbols that have a bar or a position by these events."""
-    bars = {event.bar.symbol for event in events if isinstance(event, MarketUpdate)}
-    return bars | {event.symbol for event in events if isinstance(event, Position)}
 
 
 def _rule(error: Exception) -> str:
@@ -404,26 +389,6 @@ def _rule(error: Exception) -> str:
 def _owned(entries: Sequence[LogEntry], owner: UUID | None) -> tuple[UUID | None, list[int]]:
     """The owner that a commit names, and the buckets of its symbols."""
     return owner, [] if owner is None else list({bucket_of(entry.symbol) for entry in entries})
-
-
-async def _load_book(database: Database, symbol: str, policy: str, *, shadow: bool) -> StoredBook:
-    """One policy's trading in one symbol. Positions of the live one stay when the policy is another."""
-    held, whose = ("shadow_positions", (symbol, policy)) if shadow else ("positions", (symbol,))
-    condition = "symbol = $1 AND policy = $2" if shadow else "symbol = $1"
-    position = await database.fetchrow(f"SELECT * FROM {held} WHERE {condition} AND status = 'OPEN'", *whose)
-    closed = await database.fetch(
-        f"SELECT exit_time, pnl_pct FROM {held} WHERE {condition} AND status = 'CLOSED' "
-        f"ORDER BY sequence DESC, exit_time DESC LIMIT {KELLY_WINDOW}",
-        *whose,
-    )
-    carried = await database.fetchrow(
-        "SELECT * FROM recurrent_states WHERE symbol = $1 AND policy = $2 AND shadow = $3", symbol, policy, shadow
-    )
-    return StoredBook(
-        position=None if position is None else position_of(position),
-        closed=[(row["exit_time"], row["pnl_pct"]) for row in reversed(closed)],
-        carried=None if carried is None else state_of(carried),
-    )
 
 
 def _conditions(*pairs: tuple[str, Any]) -> tuple[str, list[Any]]:

@@ -23,7 +23,7 @@ from tradingsignals_server.adapters.edge.render import (
     render,
     write_edge_files,
 )
-from tradingsignals_server.rpc.interceptors import FORWARDED_KEY, REQUEST_ID, REQUEST_ID_KEY
+from tradingsignals_server.rpc.interceptors import PEER_KEY, REQUEST_ID, REQUEST_ID_KEY
 from tradingsignals_server.rpc.validation import LAST_EVENT_ID
 
 EVERY_INTERFACE = "0.0.0.0"  # noqa: S104 - nothing listens there
@@ -329,5 +329,5 @@ def test_every_path_of_the_contract_says_what_it_takes() -> None:
 
 def test_the_server_gets_what_it_reads_of_headers() -> None:
     assert {REQUEST_ID_KEY, LAST_EVENT_ID} < set(KEPT_HEADERS)
-    assert FORWARDED_KEY not in KEPT_HEADERS  # says that another server has sent the call, which no caller may say
+    assert PEER_KEY not in KEPT_HEADERS  # says that another server has sent the call, which no caller may say
     assert REQUEST_ID.pattern == r"[\x21-\x7e]{1,128}"  # [!-~], size() <= 128 in the edge

@@ -1,0 +1,233 @@
+"""Connections: what each is set up with, who may have how many, and what a refusal says."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import Any, cast
+
+import asyncpg
+import pytest
+from tests.support.deadlines import within
+from tests.unit.builders import NOW, bar
+
+from tradingsignals_server.adapters.postgres import connection as module
+from tradingsignals_server.adapters.postgres.connection import (
+    READER_CONNECTIONS,
+    Connections,
+    DatabaseRefused,
+    connections,
+)
+from tradingsignals_server.adapters.postgres.membership import Membership
+from tradingsignals_server.adapters.postgres.place import place_of
+from tradingsignals_server.adapters.postgres.store import PostgresStore
+from tradingsignals_server.bootstrap import migrated
+from tradingsignals_server.domain.errors import Overloaded, ReadTimedOut, StorageUnavailable
+from tradingsignals_server.domain.events import Disposition, MarketUpdate
+from tradingsignals_server.rpc.convert import encode
+
+# ------------------------------------------------------------------------------------------------- what is relied on
+
+HOSTILE = {
+    "default_transaction_isolation": "serializable",
+    "timezone": "Asia/Kathmandu",
+    "statement_timeout": "300ms",
+    "lock_timeout": "1ms",
+    "idle_session_timeout": "300ms",
+    "synchronous_commit": "off",
+    "jit": "on",
+}
+
+
+async def hostile(sql: asyncpg.Connection) -> None:
+    """Defaults of the database that nothing of ours could work with."""
+    name = await sql.fetchval("SELECT current_database()")
+    for setting, value in HOSTILE.items():
+        await sql.execute(f"ALTER DATABASE \"{name}\" SET {setting} = '{value}'")
+
+
+async def test_no_default_of_the_database_is_relied_on(dsn: str, sql: asyncpg.Connection) -> None:
+    await hostile(sql)
+    expected = {
+        "default_transaction_isolation": "read committed",
+        "timezone": "UTC",
+        "lock_timeout": "0",
+        "idle_session_timeout": "0",
+        "synchronous_commit": "on",
+        "jit": "off",
+        "idle_in_transaction_session_timeout": "10s",
+        "application_name": "tradingsignals",
+    }
+    async with connections(dsn) as pool:
+        for lent, statement_timeout in ((pool.for_engine(), "0"), (pool.for_read(), "10s")):
+            async with lent as database:
+                for setting, value in {**expected, "statement_timeout": statement_timeout}.items():
+                    assert await database.fetchval("SELECT current_setting($1)", setting) == value, setting
+
+
+async def test_two_servers_commit_side_by_side_whatever_isolation_is_the_default(
+    dsn: str, sql: asyncpg.Connection
+) -> None:
+    """By serializable, or repeatable read, every second commit would fail."""
+    await hostile(sql)
+    async with connections(dsn) as one, connections(dsn) as other:
+        stores = [PostgresStore(pool, encode) for pool in (one, other)]
+
+        async def write(number: int, store: PostgresStore) -> None:
+            for n in range(40):
+                await store.commit([MarketUpdate(bar(n, symbol=f"S{number}"), Disposition.ACCEPTED)], NOW)
+
+        await within(asyncio.gather(*(write(number, store) for number, store in enumerate(stores * 2))))
+    assert await sql.fetchval("SELECT count(*) FROM bars") == 160
+
+
+@pytest.mark.parametrize(
+    ("times", "raised"), [(2, None), (3, StorageUnavailable)], ids=["passing", "for as long as it is tried"]
+)
+async def test_a_commit_that_is_rolled_back_for_anothers_sake_is_tried_again(
+    store: PostgresStore, monkeypatch: pytest.MonkeyPatch, times: int, raised: type[Exception] | None
+) -> None:
+    failures = [asyncpg.DeadlockDetectedError(), asyncpg.SerializationError(), asyncpg.DeadlockDetectedError()][:times]
+    commit = store._commit_in_steps
+
+    async def often_rolled_back(*given: Any) -> Any:
+        if failures:
+            raise StorageUnavailable from failures.pop()
+        return await commit(*given)
+
+    monkeypatch.setattr(store, "_commit_in_steps", often_rolled_back)
+    if raised is not None:
+        with pytest.raises(raised):
+            await store.commit([MarketUpdate(bar(0), Disposition.ACCEPTED)], NOW)
+    else:
+        assert len(await store.commit([MarketUpdate(bar(0), Disposition.ACCEPTED)], NOW)) == 1
+
+
+# ------------------------------------------------------------------------------------------------------------ reads
+
+
+@asynccontextmanager
+async def all_readers_taken(pool: Connections) -> AsyncIterator[None]:
+    async with AsyncExitStack() as taken:
+        for _ in range(READER_CONNECTIONS):
+            await taken.enter_async_context(pool.for_read())
+        yield
+
+
+async def test_reads_never_keep_the_engine_from_the_database(
+    pool: Connections, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "MAX_WAITING_READS", 20)
+    store = PostgresStore(pool, encode)
+    async with all_readers_taken(pool):
+        waiting = [asyncio.ensure_future(store.statistics()) for _ in range(20)]
+        await asyncio.sleep(0)
+        with pytest.raises(Overloaded):
+            await store.statistics()
+        await within(store.commit([MarketUpdate(bar(0), Disposition.ACCEPTED)], NOW))
+        await within(store.signal_totals())
+    assert {found.bars_stored for found in await within(asyncio.gather(*waiting))} == {1}
+
+
+async def test_a_read_that_has_waited_too_long_is_refused_as_overload(
+    pool: Connections, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "READ_WAIT_S", 0.01)
+    async with all_readers_taken(pool):
+        with pytest.raises(Overloaded):
+            await PostgresStore(pool, encode).statistics()
+    await PostgresStore(pool, encode).statistics()
+
+
+async def test_a_read_that_takes_too_long_is_no_outage(dsn: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "READ_TIMEOUT_S", 0.05)
+    async with connections(dsn) as pool:
+        with pytest.raises(ReadTimedOut):
+            async with pool.for_read() as database:
+                await database.execute("SELECT pg_sleep(60)")
+
+
+# --------------------------------------------------------------------------------------------------------- refusals
+
+
+@pytest.mark.parametrize(
+    ("pattern", "change", "why"),
+    [
+        (r"://[^:@]+", "://somebody-else", "authentication failed|does not exist"),
+        (r"@/\w+\?", "@/not_there?", "does not exist"),
+    ],
+    ids=["user", "database"],
+)
+async def test_a_refusal_says_where_and_why(dsn: str, pattern: str, change: str, why: str) -> None:
+    with pytest.raises(DatabaseRefused, match=why) as raised:
+        async with connections(re.sub(pattern, change, dsn)):
+            pass
+    assert str(raised.value).startswith(f"the database at {place_of(dsn)} does not let us in: ")
+    assert "\n" not in str(raised.value)
+
+
+async def test_a_database_that_is_not_there_is_named() -> None:
+    with pytest.raises(StorageUnavailable, match=r"the database at 127\.0\.0\.1:1 cannot be reached: .*efused"):
+        async with connections("postgresql://someone:secret@127.0.0.1:1/none"):
+            pass
+
+
+@pytest.mark.parametrize("url", ["postgresql://u:secret@h:1,v:secret@h:x/db", "postgresql://u:secret@h:nine/db"])
+async def test_an_address_that_cannot_be_read_is_refused_without_its_password(url: str) -> None:
+    with pytest.raises(DatabaseRefused) as raised:
+        async with connections(url):
+            pass
+    assert "secret" not in str(raised.value)
+
+
+async def test_a_schema_that_we_may_not_change_is_refused_in_one_line(dsn: str, sql: asyncpg.Connection) -> None:
+    await sql.execute("DROP TABLE peer_secret; DELETE FROM schema_migrations WHERE version = 8")
+    name = await sql.fetchval("SELECT current_database()")
+    await sql.execute(f"ALTER DATABASE \"{name}\" SET default_transaction_read_only = 'on'")
+    with pytest.raises((DatabaseRefused, StorageUnavailable)) as raised:
+        async with connections(dsn) as pool:
+            await migrated(pool)
+    assert "\n" not in str(raised.value)
+
+
+class _Pooled:
+    """A connection of a pooler that gives each transaction the next of its sessions."""
+
+    def __init__(self, pids: list[int]) -> None:
+        self._pids = pids
+
+    async def fetchval(self, _: str) -> int:
+        return self._pids.pop(0)
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[None]:
+        yield
+
+
+class _Pooler:
+    def __init__(self, pids: list[int]) -> None:
+        self._connection = _Pooled(pids)
+
+    @asynccontextmanager
+    async def acquire(self) -> AsyncIterator[_Pooled]:
+        yield self._connection
+
+
+@pytest.mark.parametrize("pids", [[7, 7, 7], [7, 8, 9]], ids=["one session for two", "another one each time"])
+async def test_a_pooler_of_transactions_is_refused(pids: list[int]) -> None:
+    with pytest.raises(DatabaseRefused, match="pool_mode=session"):
+        await module._require_sessions(cast(Any, _Pooler(pids)))
+
+
+async def test_sessions_of_their_own_are_accepted() -> None:
+    await module._require_sessions(cast(Any, _Pooler([7, 8, 7])))
+
+
+async def test_the_session_is_set_up_as_well(dsn: str, sql: asyncpg.Connection) -> None:
+    await hostile(sql)
+    membership = Membership(dsn, lambda: None)
+    await membership.join("here")
+    assert (await membership.claim(("USDCOP",))).ours == {"USDCOP"}
+    await membership.leave()

@@ -1,0 +1,82 @@
+"""Internal calls: only servers of the same database may make them."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from typing import Any, cast
+
+import grpc
+import pytest
+from tests.support.deadlines import within
+from tests.unit.builders import bar
+
+from tradingsignals_server.application.cluster.lanes import PeerGone
+from tradingsignals_server.application.cluster.routing import Router
+from tradingsignals_server.domain.bars import Bar
+from tradingsignals_server.domain.errors import NotAPeer
+from tradingsignals_server.domain.events import Disposition, Receipt
+from tradingsignals_server.rpc.errors import Relayed
+from tradingsignals_server.rpc.interceptors import PEER_KEY, CallInterceptor
+from tradingsignals_server.rpc.internal import peer_service_pb2 as pb
+from tradingsignals_server.rpc.peers import PeerServicer, peers
+from tradingsignals_server.rpc.registration import register
+from tradingsignals_server.rpc.server import PEER_SERVICE
+
+PATH = f"/{PEER_SERVICE.full_name}/ProcessBars"
+
+
+class Taking:
+    """As much of a router as a peer asks for; `taken` are the bars that came in."""
+
+    def __init__(self) -> None:
+        self.taken: list[Bar] = []
+
+    async def process_here(self, bars: Sequence[Bar]) -> list[Receipt]:
+        self.taken += bars
+        return [Receipt(one.symbol, one.time, Disposition.ACCEPTED, None, 1) for one in bars]
+
+
+@pytest.fixture
+def router() -> Taking:
+    return Taking()
+
+
+@pytest.fixture
+async def address(router: Taking) -> AsyncIterator[str]:
+    """A server of the database whose secret is "ours"."""
+    server = grpc.aio.server(interceptors=(CallInterceptor("ours"),))
+    register(server, PEER_SERVICE, PeerServicer(cast(Router, router)))
+    port = server.add_insecure_port("127.0.0.1:0")
+    await server.start()
+    yield f"127.0.0.1:{port}"
+    await server.stop(None)
+
+
+async def test_a_server_of_the_same_database_is_served(router: Taking, address: str) -> None:
+    async with peers("ours") as others:
+        (receipt,) = await within(others.at(address).process([bar(0)]))
+    assert isinstance(receipt, Receipt)
+    assert router.taken == [bar(0)]
+
+
+async def test_a_server_of_another_database_is_no_peer(router: Taking, address: str) -> None:
+    """Its address may have been that of a peer, so its bars go elsewhere, and its calls are not made here."""
+    async with peers("theirs") as others:
+        with pytest.raises(PeerGone):
+            await within(others.at(address).process([bar(0)]))
+        with pytest.raises(Relayed) as raised:
+            await within(others.at(address).relay(PATH, pb.ProcessBarsRequest().SerializeToString()))
+        assert raised.value.reason == NotAPeer.reason
+    assert router.taken == []
+
+
+@pytest.mark.parametrize(
+    "metadata", [(), ((PEER_KEY, ""),), ((PEER_KEY, "ourz"),), (("x-tradingsignals-forwarded", "1"),)]
+)
+async def test_a_stranger_is_not_served(router: Taking, address: str, metadata: Any) -> None:
+    async with grpc.aio.insecure_channel(address) as channel:
+        call = channel.unary_unary(PATH, pb.ProcessBarsRequest.SerializeToString, pb.ProcessBarsResponse.FromString)
+        with pytest.raises(grpc.aio.AioRpcError) as raised:
+            await within(call(pb.ProcessBarsRequest(), metadata=metadata))
+    assert raised.value.code() is grpc.StatusCode.PERMISSION_DENIED
+    assert router.taken == []
