@@ -20,7 +20,7 @@ WARMING_UP = Disposition.WARMING_UP
 async def test_a_signal_of_an_unknown_symbol_leaves_nothing_in_memory() -> None:
     async with running_engine(policy=PlaceholderPolicy()) as running:
         for n in range(50):
-            await running.engine.generate(f"X{n}", Quote(4000.0))
+            await running.engine.generate(f"X{n}", Quote(100.0))
         held = {held.symbol for held in running.store.positions()}
         assert {state.symbol for state in running.engine.states()} == held
         assert await running.engine.last_bar("NOSUCH") is None
@@ -37,8 +37,8 @@ async def test_a_symbol_beyond_the_limit_is_refused_and_the_known_ones_go_on() -
         again = [bar(1, symbol=symbol) for symbol in known]
         assert dispositions(await running.engine.publish([*again, bars[4]])) == [WARMING_UP] * 3 + ["TOO_MANY_SYMBOLS"]
         with pytest.raises(TooManySymbols):
-            await running.engine.generate("NEWCOP", Quote(4000.0))
-        await running.engine.generate(known[0], Quote(4000.0))
+            await running.engine.generate("NEWCOP", Quote(100.0))
+        await running.engine.generate(known[0], Quote(100.0))
 
 
 async def test_publishers_at_once_do_not_exceed_the_limit_together() -> None:
