@@ -171,3 +171,14 @@ async def test_totals_of_an_older_program_are_counted_once(sql: asyncpg.Connecti
     found = await PostgresStore(pool, encode).statistics()
     await assert_counted(found, sql)
     assert (found.positions.closed, found.positions.winning, found.positions.total_pnl) == (2, 1, 0.25)
+
+
+async def test_prices_that_were_once_taken_do_not_spoil_the_sums(sql: asyncpg.Connection, pool: Connections) -> None:
+    await migrated_to(5, sql)
+    await stored_by_an_older_program(sql)
+    await sql.execute(
+        "UPDATE positions SET exit_price = 1.79e308, pnl = 1.79e308, pnl_account = 1.79e308 WHERE sequence = 3"
+    )
+    await continue_from(5, sql)
+    found = (await PostgresStore(pool, encode).statistics()).positions
+    assert (found.closed, found.total_pnl) == (2, 0.5)

@@ -296,19 +296,6 @@ class TestCounts:
         assert (found.bars_stored, found.symbols) == (59, 10)
         await assert_counted(found, sql)
 
-    async def test_prices_that_were_once_taken_do_not_spoil_the_sums(
-        self, store: PostgresStore, sql: asyncpg.Connection
-    ) -> None:
-        for name in (1, 2, 3):
-            made, held = trade(name)
-            await store.commit([made, held, ended(held, 102.0)], NOW)
-        await sql.execute(
-            "UPDATE positions SET exit_price = 1.79e308, pnl = 1.79e308, pnl_account = 1.79e308 WHERE sequence > 3"
-        )
-        found = (await store.statistics()).positions
-        assert found.closed == 3
-        assert found.total_pnl == pytest.approx(2.0)
-
     async def test_totals_count_every_commit_once(self, store: PostgresStore, another_store: PostgresStore) -> None:
         times: list[datetime] = [OPENING + n * BAR_INTERVAL for n in range(20)]
         made: Sequence[Signal] = [signal(name=n + 1, time=time) for n, time in enumerate(times)]

@@ -21,7 +21,8 @@ async def assert_counted(found: Statistics, sql: asyncpg.Connection) -> None:
         "count(*) FILTER (WHERE status = 'CLOSED' AND pnl > 0) AS winning, "
         "count(*) FILTER (WHERE status = 'CLOSED' AND pnl < 0) AS losing, "
         f"coalesce(sum(pnl) FILTER (WHERE exit_price <= {HIGHEST_PRICE}), 0) AS total_pnl, "
-        f"coalesce(sum(pnl_account) FILTER (WHERE exit_price <= {HIGHEST_PRICE}), 0) AS total_pnl_account FROM positions"
+        f"coalesce(sum(pnl_account) FILTER (WHERE exit_price <= {HIGHEST_PRICE}), 0) AS total_pnl_account "
+        "FROM positions"
     )
     signals, positions = SignalCounts(**made), PositionCounts(**held)
     assert found.signals.avg_latency_ms == pytest.approx(signals.avg_latency_ms)
