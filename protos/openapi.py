@@ -47,7 +47,8 @@ REST face of the gRPC package `{package}`. Everything here is also served as gRP
 
 Streams answer as server-sent events for `Accept: text/event-stream` and as one JSON object a line otherwise. Times
 are RFC 3339 in UTC; responses have six digits of the second. 64-bit integers are strings. A field that is absent has
-no value; it is never 0 instead. Unknown query parameters are refused."""
+no value; it is never 0 instead. Unknown query parameters and unknown fields of a body are refused. A body is at most
+32 KiB of `application/json`."""
 _ERROR: Schema = {
     "type": "object",
     "description": "Every error, whoever noticed it.",

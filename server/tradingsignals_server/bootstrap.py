@@ -44,6 +44,7 @@ from .config import PLACEHOLDER_PATH, FeedKind, Settings
 from .domain.calendar import calendar_for
 from .rpc.convert import encode
 from .rpc.events import EventServicer
+from .rpc.json_bodies import JsonBodyServicer
 from .rpc.json_servicer import json_servicer
 from .rpc.lean.server import LeanServer, running_lean_server
 from .rpc.market_data import MarketDataServicer
@@ -355,7 +356,8 @@ def _servicers(
         "ModelService": ModelServicer(pipeline, keeper, queries),
         "EventService": EventServicer(broadcast),
     }
-    return public | {"JsonService": json_servicer(public)} | text_servicers(broadcast)
+    written = json_servicer(public)
+    return public | {"JsonService": written, "JsonBodyService": JsonBodyServicer(written)} | text_servicers(broadcast)
 
 
 def _pipeline(settings: Settings, live: ModelSource, shadow: ModelSource | None) -> Pipeline:

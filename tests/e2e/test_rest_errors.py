@@ -241,26 +241,42 @@ async def test_a_token_that_was_tampered_with(rest: httpx.AsyncClient, path: str
 
 
 @pytest.mark.parametrize("path", ["/api/signals/generate", "/api/market/bars", "/api/signals/generate-from-db"])
-@pytest.mark.parametrize("length", ["content-length: 10000000", "transfer-encoding: chunked"])
-async def test_a_body_of_ten_megabytes(service: RunningService, path: str, length: str) -> None:
+@pytest.mark.parametrize("size", [40_000, 10_000_000])
+@pytest.mark.parametrize("length", ["content-length: {}", "transfer-encoding: chunked"])
+async def test_a_body_that_is_too_large(service: RunningService, path: str, length: str, size: int) -> None:
     """By hand, for the answer comes while the body is still being sent, and httpx does not look."""
     async with connected(service.port) as (reader, writer):
         head = asyncio.create_task(reader.readuntil(b"\r\n\r\n"))
-        chunk = b"%x\r\n" % 10_000_000 if "chunked" in length else b""
-        body = b'{"symbol": "'.ljust(10_000_000, b"x")
-        writer.write(
-            f"POST {path} HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n{length}\r\n\r\n".encode()
-            + chunk
-            + body
-        )
+        chunk = b"%x\r\n" % size if "chunked" in length else b""
+        body = b'{"symbol": "'.ljust(size, b"x")
+        start = f"POST {path} HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n"
+        writer.write(f"{start}{length.format(size)}\r\n\r\n".encode() + chunk + body)
         status, *headers = (await within(head)).decode().split("\r\n")
         assert status.startswith("HTTP/1.1 413 ")
         assert "content-type: application/json" in headers
         assert json.loads(await within(reader.readuntil(b"}")))["code"] == 8
 
 
+@pytest.mark.parametrize(
+    ("path", "body", "name"),
+    [
+        ("/api/signals/generate", {"close_price": 4250, "rsj": 20}, "rsj"),
+        ("/api/signals/generate-from-db", {"lookback": 60}, "lookback"),
+        ("/api/market/bars", {"symbol": "USDCOP", "vol": 1}, "bar.vol"),
+        (f"/api/signals/positions/{uuid4()}/close", {"prise": 1}, "prise"),
+        ("/api/signals/model/reload", {"now": True}, "now"),
+    ],
+)
+async def test_a_field_that_is_not_known_is_refused_by_its_name(
+    rest: httpx.AsyncClient, path: str, body: dict[str, Any], name: str
+) -> None:
+    answer = await rest.post(path, json=body)
+    assert answer.status_code == 400
+    assert [each["field"] for each in no_traceback(answer)["details"][1]["field_violations"]] == [name]
+
+
 async def test_a_body_that_is_deeper_than_the_sea(rest: httpx.AsyncClient) -> None:
-    answer = await rest.post("/api/signals/generate", content=b'{"a":' * 20_000 + b"1" + b"}" * 20_000)
+    answer = await rest.post("/api/signals/generate", content=b'{"a":' * 5_000 + b"1" + b"}" * 5_000)
     assert answer.status_code == 400
     no_traceback(answer)
 

@@ -25,7 +25,7 @@ from tradingsignals.v1 import (
 )
 
 from .interceptors import CallInterceptor
-from .internal import json_service_pb2, peer_service_pb2
+from .internal import json_body_service_pb2, json_service_pb2, peer_service_pb2
 from .registration import STALL_SECONDS, Metadata, register
 from .text_services import TEXT_SERVICES
 
@@ -74,6 +74,7 @@ JSON_SERVICE: ServiceDescriptor = json_service_pb2.DESCRIPTOR.services_by_name["
 EDGE_SERVICES: dict[str, ServiceDescriptor] = {
     **{name: service.descriptor for name, service in TEXT_SERVICES.items()},
     JSON_SERVICE.name: JSON_SERVICE,
+    **json_body_service_pb2.DESCRIPTOR.services_by_name,
 }
 """What the edge asks for on behalf of REST callers, by the short name. Reflection tells nobody."""
 

@@ -6,6 +6,7 @@ import asyncio
 import json
 import re
 from collections.abc import AsyncIterator
+from types import SimpleNamespace
 from typing import Any
 
 import grpc
@@ -24,6 +25,7 @@ from tradingsignals.v1 import (
     event_pb2,
     event_service_pb2,
     market_data_service_pb2,
+    model_service_pb2,
     position_pb2,
     position_service_pb2,
     signal_pb2,
@@ -32,6 +34,8 @@ from tradingsignals.v1 import (
 )
 from tradingsignals_server.adapters.edge.process import Edge, running_edge
 from tradingsignals_server.adapters.edge.render import Address, EdgeConfig
+from tradingsignals_server.rpc.interceptors import CallInterceptor
+from tradingsignals_server.rpc.json_bodies import JsonBodyServicer
 from tradingsignals_server.rpc.json_text import json_text
 from tradingsignals_server.rpc.server import EDGE_SERVICES, OPTIONS
 from tradingsignals_server.rpc.text_answers import Framing, json_body, line, server_sent_event
@@ -85,6 +89,8 @@ class Stub(grpc.GenericRpcHandler):  # type: ignore[type-arg] # generic in its t
             return grpc.stream_unary_rpc_method_handler(answer, **coding)
         if service == EDGE_SERVICES["JsonService"].full_name:
             answer = self.as_json(answer)
+        if service == EDGE_SERVICES["JsonBodyService"].full_name:
+            answer = self.as_read(re.sub(r"(?<!^)(?=[A-Z])", "_", name).lower())
         return grpc.unary_unary_rpc_method_handler(answer, **coding)
 
     def as_json(self, answer: Any) -> Any:
@@ -92,6 +98,16 @@ class Stub(grpc.GenericRpcHandler):  # type: ignore[type-arg] # generic in its t
             return json_body(json_text(await answer(request, context)).encode())
 
         return text
+
+    def as_read(self, name: str) -> Any:
+        async def read(request: Any, context: Any) -> Any:
+            async def written(public: Any) -> bytes:
+                text: bytes = await self.as_json(getattr(self, name))(public, context)
+                return text
+
+            return await getattr(JsonBodyServicer(SimpleNamespace(**{name: written})), name)(request)
+
+        return read
 
     def count(self, change: int) -> None:
         self.following += change
@@ -155,6 +171,9 @@ class Stub(grpc.GenericRpcHandler):  # type: ignore[type-arg] # generic in its t
     async def publish_bar(self, request: Any, _context: Any) -> Message:
         return market_data_service_pb2.PublishBarResponse(receipt=bar_pb2.BarReceipt(symbol=request.bar.symbol))
 
+    async def reload_model(self, _request: Any, _context: Any) -> Message:
+        return model_service_pb2.ReloadModelResponse()
+
     async def publish_bars(self, requests: Any, context: Any) -> Message:
         await context.send_initial_metadata(())
         received = [len(request.bars) async for request in requests]
@@ -184,7 +203,7 @@ class Stub(grpc.GenericRpcHandler):  # type: ignore[type-arg] # generic in its t
 @pytest.fixture(scope="module")
 async def stub() -> AsyncIterator[Stub]:
     stub = Stub()
-    server = grpc.aio.server(handlers=[stub], options=OPTIONS)
+    server = grpc.aio.server(handlers=[stub], interceptors=(CallInterceptor(),), options=OPTIONS)
     checks = health.aio.HealthServicer()  # type: ignore[attr-defined] # its types do not know it
     await checks.set("", health_pb2.HealthCheckResponse.SERVING)
     health_pb2_grpc.add_HealthServicer_to_server(checks, server)

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 DEADLINE = 20.0  # seconds, for anything that is waited for
 LATEST = "/tradingsignals.v1.SignalService/GetLatestSignal"
 CLOSE = "/api/signals/positions/p1/close"
-MEBIBYTE = 1 << 20
+LARGEST_BODY = 32 * 1024
 
 
 def asked(answer: httpx.Response) -> Any:
@@ -78,7 +78,7 @@ MISTAKES = {
     "no double": Mistake("POST", "/api/signals/generate", b'{"rsi":1e999}', 400, 3, ""),
     "body is no UTF-8": Mistake("POST", "/api/signals/generate", b'{"symbol":"\xff"}', 400, 3, "UTF-8"),
     "no time": Mistake("POST", "/api/market/bars", b'{"time":"today"}', 400, 3, "time"),
-    "too large": Mistake("POST", "/api/signals/generate", b" " * (MEBIBYTE + 1), 413, 8, ""),
+    "too large": Mistake("POST", "/api/signals/generate", b" " * (LARGEST_BODY + 1), 413, 8, ""),
     "not implemented": Mistake("GET", "/api/signals/model/info", None, 501, 12, ""),
 }
 
@@ -154,11 +154,44 @@ async def test_answers_carry_a_request_id_and_nothing_of_grpc(rest: httpx.AsyncC
     assert not [name for answer in answers for name in answer.headers if name.startswith(("grpc", "x-envoy"))]
 
 
-async def test_a_thousand_signals_and_a_mebibyte_pass_whole(rest: httpx.AsyncClient) -> None:
+MISSPELT = {
+    "/api/signals/generate": (b'{"close_price":4250,"rsj":20}', "rsj"),
+    "/api/signals/generate-from-db?symbol=EURUSD": (b'{"lookback_bar":60}', "lookback_bar"),
+    "/api/market/bars": (b'{"symbol":"USDCOP","vol":1}', "bar.vol"),
+    CLOSE: (b'{"price":1,"reason":"x"}', "reason"),
+    "/api/signals/model/reload": (b'{"force":true}', "force"),
+}
+
+
+@pytest.mark.parametrize("path", MISSPELT)
+async def test_a_field_that_the_contract_does_not_know_is_named(rest: httpx.AsyncClient, path: str) -> None:
+    body, name = MISSPELT[path]
+    answer = await rest.post(path, content=body)
+    assert_error(answer, 400, 3, f"{name}: is no field of the request")
+    info, bad_request = answer.json()["details"]
+    assert info["reason"] == "INVALID_FIELD"
+    assert [violation["field"] for violation in bad_request["field_violations"]] == [name]
+
+
+async def test_a_body_in_chunks_must_say_what_it_is(edge: Edge) -> None:
+    async def chunks() -> AsyncIterator[bytes]:
+        yield b"{}"
+
+    async with httpx.AsyncClient(base_url=edge.url) as rest:
+        assert_error(await rest.post("/api/signals/generate", content=chunks()), 400, 3, "application/json")
+
+
+async def test_a_body_cannot_come_by_the_query(rest: httpx.AsyncClient) -> None:
+    for query in ("body.data=e30=", "body.content_type=application/json", "body=1"):
+        answer = await rest.post(f"/api/signals/generate?{query}", content=b'{"rsi":20}')
+        assert answer.status_code == 400 or asked(answer) == {"rsi": 20.0}
+
+
+async def test_a_thousand_signals_and_the_largest_body_pass_whole(rest: httpx.AsyncClient) -> None:
     answer = await rest.get("/api/signals/history", params={"limit": 1000})
     assert len(answer.json()["signals"]) == 1000
-    body = json.dumps({"symbol": "x" * (MEBIBYTE - 100)}).encode()
-    assert len(asked(await rest.post("/api/signals/generate", content=body))["symbol"]) == MEBIBYTE - 100
+    body = json.dumps({"symbol": "x" * 32_700}).encode()
+    assert len(asked(await rest.post("/api/signals/generate", content=body))["symbol"]) == 32_700
 
 
 @pytest.mark.parametrize(

@@ -17,6 +17,8 @@ STREAM_SERVICES = (
 """Who writes the text of REST streams, in which content type, and for callers that accept what (None: all others)."""
 JSON_SERVICE = "tradingsignals.edge.v1.JsonService"
 """Who writes the text of responses."""
+BODY_SERVICE = "tradingsignals.edge.v1.JsonBodyService"
+"""Who reads bodies, and writes the text of their responses."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +49,7 @@ class Contract:
     package: str = PACKAGE
     services: list[str] = field(default_factory=list)
     rest_paths: list[RestPath] = field(default_factory=list)
-    rest_bodies: list[str] = field(default_factory=list)  # patterns of calls that take a body
+    rest_bodies: list[str] = field(default_factory=list)  # patterns of calls that take a body, for BODY_SERVICE
     json_paths: list[str] = field(default_factory=list)  # patterns of calls that JSON_SERVICE answers
     rest_streams: list[str] = field(default_factory=list)  # patterns of server-streaming calls
     grpc_streams: list[str] = field(default_factory=list)  # paths of server-streaming calls: "/package.Service/Method"

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import jinja2
 
-from .contract import JSON_SERVICE, STREAM_SERVICES, RestPath, read_contract
+from .contract import BODY_SERVICE, JSON_SERVICE, STREAM_SERVICES, RestPath, read_contract
 from .hosts import host_pattern, served_hosts
 
 KEPT_HEADERS = (
@@ -71,8 +71,8 @@ class EdgeConfig:
     allowed_hosts: tuple[str, ...] = ()
     # Time for one REST call that is not a stream, in seconds. gRPC callers bring their own deadlines.
     rest_timeout_seconds: int = 15
-    # Largest body of a REST call, in bytes.
-    max_body_bytes: int = 1024 * 1024
+    # Largest body of a REST call, in bytes. With the path it must stay below the largest request that a server takes.
+    max_body_bytes: int = 32 * 1024
     # Time for a whole request to arrive, and for a connection without a request, in seconds.
     request_timeout_seconds: int = 30
     idle_timeout_seconds: int = 60
@@ -118,6 +118,7 @@ def render(config: EdgeConfig, folder: Path) -> str:
         has_name=lambda places: not all(re.fullmatch(r"[\d.]+|.*:.*", place.host) for place in places),
         stream_services=STREAM_SERVICES,
         json_service=JSON_SERVICE,
+        body_service=BODY_SERVICE,
         contract=read_contract((assets / "descriptors.binpb").read_bytes()),
         files=_files(assets),
         hosts=(hosts := served_hosts(config.listen.host, config.allowed_hosts)),

@@ -1,0 +1,34 @@
+from google.api import annotations_pb2 as _annotations_pb2
+from google.api import httpbody_pb2 as _httpbody_pb2
+from google.protobuf import descriptor as _descriptor
+from google.protobuf import message as _message
+from collections.abc import Mapping as _Mapping
+from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
+
+DESCRIPTOR: _descriptor.FileDescriptor
+
+class BodyRequest(_message.Message):
+    __slots__ = ("body",)
+    BODY_FIELD_NUMBER: _ClassVar[int]
+    body: _httpbody_pb2.HttpBody
+    def __init__(self, body: _Optional[_Union[_httpbody_pb2.HttpBody, _Mapping]] = ...) -> None: ...
+
+class GenerateSignalFromDbBodyRequest(_message.Message):
+    __slots__ = ("symbol", "lookback_bars", "body")
+    SYMBOL_FIELD_NUMBER: _ClassVar[int]
+    LOOKBACK_BARS_FIELD_NUMBER: _ClassVar[int]
+    BODY_FIELD_NUMBER: _ClassVar[int]
+    symbol: str
+    lookback_bars: int
+    body: _httpbody_pb2.HttpBody
+    def __init__(self, symbol: _Optional[str] = ..., lookback_bars: _Optional[int] = ..., body: _Optional[_Union[_httpbody_pb2.HttpBody, _Mapping]] = ...) -> None: ...
+
+class ClosePositionBodyRequest(_message.Message):
+    __slots__ = ("position_id", "price", "body")
+    POSITION_ID_FIELD_NUMBER: _ClassVar[int]
+    PRICE_FIELD_NUMBER: _ClassVar[int]
+    BODY_FIELD_NUMBER: _ClassVar[int]
+    position_id: str
+    price: float
+    body: _httpbody_pb2.HttpBody
+    def __init__(self, position_id: _Optional[str] = ..., price: _Optional[float] = ..., body: _Optional[_Union[_httpbody_pb2.HttpBody, _Mapping]] = ...) -> None: ...
