@@ -67,7 +67,8 @@ def indicators_of(window: Window) -> Indicators:
     close = window.close
     price = float(close[-1])
     found: dict[str, float] = {}
-    if side_of(float(close.max() - close.min()), price):
+    # The first and the last close nearly always differ, and are looked at in a fraction of the time.
+    if side_of(float(close[-1] - close[0]), price) or side_of(float(close.max() - close.min()), price):
         found["rsi"] = float(talib.RSI(close, 14)[-1])
     atr = float(talib.ATR(window.high, window.low, close, 14)[-1])
     if side_of(atr, price):
