@@ -182,3 +182,24 @@ async def test_prices_that_were_once_taken_do_not_spoil_the_sums(sql: asyncpg.Co
     await continue_from(5, sql)
     found = (await PostgresStore(pool, encode).statistics()).positions
     assert (found.closed, found.total_pnl) == (2, 0.5)
+
+
+async def test_pairs_stored_with_a_mark_go_on_under_their_normal_form(
+    pool: Connections, sql: asyncpg.Connection
+) -> None:
+    await migrated(pool)
+    for symbol in ("BTC-USD", "BTC_USD", "EUR-USD", "EURUSD", "ES-DEC26", "BRK.B"):
+        await sql.execute(
+            "INSERT INTO bars VALUES ($1, '2024-03-04 13:00Z', 1, 1, 1, 1, 0, false, 'ACCEPTED', now())", symbol
+        )
+        await sql.execute(
+            "INSERT INTO events (sequence, time, market_time, kind, symbol, payload) "
+            "SELECT count(*) + 1, now(), now(), 'MARKET_UPDATE', $1, '' FROM events",
+            symbol,
+        )
+    rename = next(one for one in migrations() if one.name == "normal_symbols")
+    async with sql.transaction():
+        await sql.execute(rename.sql)
+    for table in ("bars", "events"):
+        found = await sql.fetch(f"SELECT symbol FROM {table} ORDER BY symbol")
+        assert [row["symbol"] for row in found] == ["BRK.B", "BTCUSD", "BTC_USD", "ES-DEC26", "EUR-USD", "EURUSD"]
