@@ -64,6 +64,8 @@ QUERIES: dict[str, list[dict[str, Any]]] = {
 async def long_lived(servers: int) -> AsyncIterator[RunningService]:
     """One service that lives through many scenarios."""
     several = {"SERVERS": str(servers), "GRPC_PORT": "0"} if servers > 1 else {}
+    # Signals that are asked for at any hour, on bars of long ago, change positions.
+    several |= {"SESSION_CALENDAR": "always", "MAX_BAR_AGE": "0"}
     with scratch_folder() as folder:
         async with running_service(folder, STREAM_STALL_SECONDS="1", **several) as service:
             async with service.client() as client:
