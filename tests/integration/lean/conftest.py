@@ -13,6 +13,7 @@ from tests.support.logs import Log
 
 from tradingsignals_server.application.queries import Queries
 from tradingsignals_server.rpc.events import EventServicer
+from tradingsignals_server.rpc.json_bodies import JsonBodyServicer
 from tradingsignals_server.rpc.json_servicer import json_servicer
 from tradingsignals_server.rpc.lean.limits import Limits
 from tradingsignals_server.rpc.lean.server import LeanServer, running_lean_server
@@ -75,7 +76,8 @@ def servicers(log: Log) -> dict[str, object]:
         "EventService": EventServicer(broadcast),
         "ModelService": Endless(),
     }
-    return public | {"JsonService": json_servicer(public)} | text_servicers(broadcast)
+    written = json_servicer(public)
+    return public | {"JsonService": written, "JsonBodyService": JsonBodyServicer(written)} | text_servicers(broadcast)
 
 
 @asynccontextmanager
