@@ -8,8 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from .test_export_refusals import SMALL, refusal
-from .trained import OBSERVED, Market, trained, vec_env
+from .trained import OBSERVED, SMALL, Market, refusal, trained, vec_env
 
 
 def test_asks_for_the_statistics_that_a_policy_was_trained_behind(tmp_path: Path) -> None:

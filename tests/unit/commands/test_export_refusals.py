@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import base64
 import importlib.util
-import json
 import pickle
-import zipfile
-from collections.abc import Callable
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
@@ -19,20 +16,7 @@ from tradingsignals_server.commands.actions import parse_actions
 from tradingsignals_server.commands.export import ExportRefused, parse_range
 from tradingsignals_server.domain.recurrent_state import ResetRule
 
-from .trained import SIXTEEN, export, gymnasium, sb3, sb3_contrib, torch, trained
-
-SMALL = {"lstm_hidden_size": 8, "net_arch": [6]}
-Make = Callable[[Path], Path]
-
-
-def refusal(zipped: Path, **options: Any) -> str:
-    """Why the export is refused."""
-    out = zipped.parent / "out" / "model.onnx"
-    with pytest.raises(ExportRefused) as refused:
-        export(zipped, out, **options)
-    assert "\n" not in str(refused.value)
-    assert not out.exists()
-    return str(refused.value)
+from .trained import SIXTEEN, SMALL, Make, edited, export, gymnasium, refusal, sb3, sb3_contrib, torch, trained
 
 
 def saved(policy_kwargs: dict[str, Any] | None = None, **options: Any) -> Make:
@@ -51,24 +35,6 @@ def poisoned(folder: Path) -> Path:
         model.policy.action_net.weight[1, 2] = float("nan")
     model.save(path)
     return path
-
-
-def edited(change: Callable[[dict[str, Any]], None]) -> Make:
-    """A zip whose `data` was changed."""
-
-    def make(folder: Path) -> Path:
-        path = trained(folder, SMALL).zip
-        with zipfile.ZipFile(path) as archive:
-            members = {name: archive.read(name) for name in archive.namelist()}
-        saved_data = json.loads(members["data"])
-        change(saved_data)
-        members["data"] = json.dumps(saved_data).encode()
-        with zipfile.ZipFile(path, "w") as archive:
-            for name, content in members.items():
-                archive.writestr(name, content)
-        return path
-
-    return make
 
 
 def written(content: bytes) -> Make:

@@ -9,8 +9,7 @@ from typing import Any
 
 import pytest
 
-from .test_export_refusals import SMALL, edited, refusal
-from .trained import trained
+from .trained import SMALL, edited, refusal, trained
 
 
 def rewritten(path: Path, members: dict[str, bytes]) -> Path:

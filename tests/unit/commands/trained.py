@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import zipfile
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,7 +14,7 @@ import pytest
 from models.training.history import History
 
 from tradingsignals_server.adapters.onnx.metadata import ACTIONS
-from tradingsignals_server.commands.export import Exported
+from tradingsignals_server.commands.export import Exported, ExportRefused
 from tradingsignals_server.commands.export import export as export_command
 from tradingsignals_server.domain.features import FEATURE_SPECIFICATION
 
@@ -27,6 +30,10 @@ vec_env: Any = pytest.importorskip("stable_baselines3.common.vec_env", reason=WH
 
 SIXTEEN = gymnasium.spaces.Box(-10.0, 10.0, (16,), np.float32)
 THREE = gymnasium.spaces.Discrete(3)
+SMALL = {"lstm_hidden_size": 8, "net_arch": [6]}
+
+Make = Callable[[Path], Path]
+"""Writes a zip into a folder."""
 
 
 def _features() -> Any:
@@ -105,6 +112,34 @@ def trained(
         env.obs_rms.var = np.minimum(OBSERVED[:, :width].var(axis=0, dtype=np.float64), [1e-6, *[9.0] * (width - 1)])
         env.save(made.statistics)
     return made
+
+
+def refusal(zipped: Path, **options: Any) -> str:
+    """Why the export is refused."""
+    out = zipped.parent / "out" / "model.onnx"
+    with pytest.raises(ExportRefused) as refused:
+        export(zipped, out, **options)
+    assert "\n" not in str(refused.value)
+    assert not out.exists()
+    return str(refused.value)
+
+
+def edited(change: Callable[[dict[str, Any]], None]) -> Make:
+    """A zip whose `data` was changed."""
+
+    def make(folder: Path) -> Path:
+        path = trained(folder, SMALL).zip
+        with zipfile.ZipFile(path) as archive:
+            members = {name: archive.read(name) for name in archive.namelist()}
+        saved_data = json.loads(members["data"])
+        change(saved_data)
+        members["data"] = json.dumps(saved_data).encode()
+        with zipfile.ZipFile(path, "w") as archive:
+            for name, content in members.items():
+                archive.writestr(name, content)
+        return path
+
+    return make
 
 
 def in_numpy(model: Any, statistics: Any) -> NumpyPolicy:
