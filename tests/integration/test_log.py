@@ -219,7 +219,9 @@ class TestRetention:
         ]
         pruned = await within(asyncio.gather(*(one.prune() for one in pruning), write()))
         assert sum(count for count in pruned[:2] if count is not None) == 1000
-        assert {broadcast.oldest for broadcast in broadcasts} <= {1, 1001}
+        # The one that finds the other at work stops, and knows how far that was when it looked.
+        oldest = sorted(broadcast.oldest for broadcast in broadcasts)
+        assert 1 <= oldest[0] <= oldest[1] == 1001
         with pytest.raises(SequencePruned) as caught:
             await within(_to_the_end(late))
         assert caught.value.metadata == {"oldest_sequence": "1001"}
