@@ -57,6 +57,10 @@ run: $(VENV)/.run ## Start everything; BARS=file.csv replays a file, FEED=push w
 test: $(VENV)/.dev ## Run every test, against the real PostgreSQL and the real Envoy; ARGS='-k name' for some
 	$(BIN)/python -m pytest $(ARGS)
 
+.PHONY: test-fast
+test-fast: $(VENV)/.dev ## Run what needs no server, without the slow tests, on all cores: under a minute
+	$(BIN)/python -m pytest tests/unit -m "not slow" -n auto --hypothesis-profile=fast $(ARGS)
+
 .PHONY: setup-train
 setup-train: $(VENV)/.train ## Install what training, and `tradingsignals export`, need besides
 

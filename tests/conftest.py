@@ -10,6 +10,8 @@ import tradingsignals_server  # noqa: F401
 
 # Tests never assert timings, so no example has a deadline.
 settings.register_profile("repeatable", deadline=None, derandomize=True, database=None, max_examples=60)
+# What `make test-fast` takes: fewer examples of each property.
+settings.register_profile("fast", settings.get_profile("repeatable"), max_examples=10)
 # For a longer look, with new examples each time: pytest --hypothesis-profile=explore
 settings.register_profile("explore", deadline=None, max_examples=1000, print_blob=True)
 settings.load_profile("repeatable")

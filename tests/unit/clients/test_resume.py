@@ -356,6 +356,7 @@ def check_told(told: Sequence[Notice | Item], world: World) -> None:
 
 @settings(max_examples=200)
 @given(st.lists(FAULTS, min_size=30, max_size=60))
+@pytest.mark.slow
 def test_each_once_whatever_happens(faults: list[Fault]) -> None:
     told: list[Notice | Item] = []
     machine: Resume[Item] = Resume(

@@ -238,6 +238,7 @@ def card_of(history: History, rules: RiskRules, record: dict[str, Any]) -> str:
     return model_card(policy, evaluate(policy, history, split, rules), history, split, rules, record)
 
 
+@pytest.mark.slow
 def test_a_card_says_what_its_figures_say(market: History) -> None:
     lost = card_of(market, replace(RULES, spread=Charges.flat(20.0)), record_of())
     assert lost.startswith("# counting 1 lost out of sample after costs\n")
@@ -289,6 +290,7 @@ def test_what_follows_from_the_figures(
     assert expected in conclusion(trial)
 
 
+@pytest.mark.slow
 def test_a_card_is_written_with_the_record_of_what_it_says(market: History, tmp_path: Path) -> None:
     sessions, policy = market.sessions, cast(OnnxPolicy, Counting())
     split = Split(sessions[:4], sessions[4:7], sessions[7:])

@@ -293,6 +293,7 @@ async def test_reading_in_a_thread_gives_the_same_and_tells_how_far_it_is(
 
 
 @pytest.mark.skipif(not REAL.exists(), reason="the real bars, ../shared/data/usdcop_m5.csv.gz, are not on this machine")
+@pytest.mark.slow
 def test_five_years_of_real_bars() -> None:
     file = load_bars(REAL)
     bars = list(chain.from_iterable(file.chunks()))

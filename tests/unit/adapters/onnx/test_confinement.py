@@ -39,6 +39,7 @@ TOO_LARGE = "takes more than 2048 MiB of memory to load and decide; export a sma
 
 
 @pytest.mark.parametrize(("make", "expected"), [(endless, TOO_SLOW), (doubling, TOO_SLOW), (swallowing, TOO_LARGE)])
+@pytest.mark.slow
 def test_a_file_that_takes_too_much_is_refused(
     make: Any, expected: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -122,16 +122,19 @@ def bits(signal: Signal) -> bytes:
     return struct.pack("<7d", said.hold, said.buy, said.sell, decided.confidence, *levels, decided.position_size)
 
 
+@pytest.mark.slow
 async def test_a_decision_follows_from_the_stored_bars_up_to_its_own(month: Run) -> None:
     assert {signal.action for signal in month.signals} == {Action.HOLD, Action.BUY, Action.SELL}
     assert await differing(month, policy(), cuts=250) == []
 
 
+@pytest.mark.slow
 async def test_so_it_does_at_the_end_of_a_session_round_the_clock() -> None:
     run = await run_of(walk(len(THREE_DAYS), seed=6, symbol="EURUSD", times=THREE_DAYS), policy())
     assert await differing(run, policy(), cuts=60) == []
 
 
+@pytest.mark.slow
 async def test_a_state_that_is_thrown_away_at_each_bar_is_noticed(month: Run) -> None:
     """After the cut, in the run, and if both are alike."""
     forgetful = await run_of(month.bars, Forgetful(policy()))

@@ -178,6 +178,7 @@ rules = st.sampled_from([ResetRule.SESSION, ResetRule.NEVER])
 runs = st.lists(st.tuples(st.sampled_from(sorted(TWO)), st.integers(1, 40)), max_size=12)
 
 
+@pytest.mark.slow
 async def test_bars_that_come_together_are_shown_together_and_others_are_not(policies: Policies) -> None:
     lines = {symbol: line[60:] for symbol, line in LINES.items()}
     together = merged(lines, [])
@@ -212,6 +213,7 @@ async def test_what_was_foreseen_counts_for_nothing_once_it_comes_otherwise(poli
 
 @settings(max_examples=30)
 @given(runs=runs, sizes=sizes, rule=rules, warm=st.booleans(), at_once=st.booleans())
+@pytest.mark.slow
 async def test_symbols_in_any_order_see_what_each_sees_alone(
     policies: Policies, runs: list[tuple[str, int]], sizes: list[int], rule: ResetRule, warm: bool, at_once: bool
 ) -> None:
@@ -270,6 +272,7 @@ one_in = st.sampled_from([0, 0, 13, 67])
 
 @settings(max_examples=50)
 @given(moves=moves, sizes=sizes, rule=rules, defect=one_in, nonsense=one_in, stumbles=one_in, at_once=st.booleans())
+@pytest.mark.slow
 async def test_with_foresight_and_without_it_all_is_the_same(
     policies: Policies,
     moves: list[tuple[str, str, int]],

@@ -343,6 +343,7 @@ async def test_symbols_do_not_see_one_another(calls: list[list[Bar]], at_once: b
 
 @settings(max_examples=25)
 @given(cuts=st.sets(st.integers(1, 179), max_size=6), sizing=st.sampled_from([Sizing.CONFIDENCE, Sizing.KELLY]))
+@pytest.mark.slow
 async def test_a_restart_at_any_bar_changes_nothing(cuts: set[int], sizing: Sizing) -> None:
     rules, store = RiskRules(sizing=sizing, trailing_stop_atr=1.0), MemoryStore()
     for start, end in zip([0, *sorted(cuts)], [*sorted(cuts), 180], strict=True):
@@ -353,6 +354,7 @@ async def test_a_restart_at_any_bar_changes_nothing(cuts: set[int], sizing: Sizi
 
 @settings(max_examples=25)
 @given(st.lists(st.tuples(st.integers(0, 119), st.floats(3000.0, 5000.0)), max_size=6))
+@pytest.mark.slow
 async def test_asking_for_signals_leaves_those_of_the_bars_as_they_were(asked: list[tuple[int, float]]) -> None:
     async with running_engine(policy=following()) as running:
         for n, one in enumerate(WALK[:120]):

@@ -305,6 +305,7 @@ faults = st.lists(st.sampled_from([Fault.NOTHING, Fault.NOTHING, Fault.BEFORE, F
 
 @settings(max_examples=40)
 @given(faults=faults, sizes=st.lists(st.integers(1, 60), min_size=1, max_size=12))
+@pytest.mark.slow
 async def test_an_interrupted_run_ends_with_the_log_of_an_undisturbed_one(
     faults: list[Fault], sizes: list[int]
 ) -> None:

@@ -94,6 +94,7 @@ async def test_an_engine_that_stops_takes_a_refused_batch_apart_first() -> None:
     refused=st.sets(st.tuples(st.sampled_from(SYMBOLS), st.integers(0, 39)), max_size=6),
     size=st.integers(1, 40),
 )
+@pytest.mark.slow
 async def test_exactly_the_refused_bars_are_missing(refused: set[tuple[str, int]], size: int) -> None:
     async with running_engine() as running:
         refuse_bars(running, *(WALKS[symbol][n] for symbol, n in refused))

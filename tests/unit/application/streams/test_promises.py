@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
+import pytest
 from hypothesis import settings
 from tests.support.promises import hold_the_promises
 
@@ -32,5 +33,6 @@ async def in_memory() -> AsyncIterator[ShakyMemory]:
     yield ShakyMemory()
 
 
+@pytest.mark.slow
 def test_the_six_promises() -> None:
     hold_the_promises(in_memory, settings(max_examples=60, stateful_step_count=50))
