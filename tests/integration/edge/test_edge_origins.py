@@ -113,12 +113,14 @@ async def test_local_hosts_are_served_at_any_port(rest: httpx.AsyncClient, host:
 
 
 async def test_further_hosts_are_served_with_their_pages(stub: Stub, tmp_path: Path) -> None:
-    hosts = ("signals.example.com", "*.desk.example.com")
+    many = (f"host-{number}.with-a-long-name.example.com" for number in range(300))
+    hosts = ("signals.example.com", "*.desk.example.com", *many)
     config = EdgeConfig(Address("127.0.0.1", 0), Address("127.0.0.1", stub.port), allowed_hosts=hosts)
     async with running_edge(config, tmp_path / "edge") as edge, httpx.AsyncClient(base_url=edge.url) as rest:
         for host, status in (
             ("signals.example.com", 200),
             ("a.desk.example.com:443", 200),
+            ("host-299.with-a-long-name.example.com", 200),
             ("127.0.0.1", 200),
             ("desk.example.com", 403),
             ("a.signals.example.com", 403),
