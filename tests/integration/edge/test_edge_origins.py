@@ -27,7 +27,13 @@ FOREIGN = (
     "null",
     "http://127.0.0.1@x",
 )
-OWN = ("http://localhost:5173", "http://127.0.0.1:8003", "http://[::1]:8003", "https://ui.localhost")
+OWN = (
+    "http://localhost:5173",
+    "http://localhost.:8003",
+    "http://127.0.0.1:8003",
+    "http://[::1]:8003",
+    "https://ui.localhost",
+)
 WRITES = (
     "/api/signals/generate",
     "/api/signals/generate-from-db",
@@ -107,7 +113,9 @@ async def test_other_hosts_are_not_served(edge: Edge, rest: httpx.AsyncClient, h
     assert "ALLOWED_HOSTS" in (refused.value.details() or "")
 
 
-@pytest.mark.parametrize("host", ["localhost", "LOCALHOST:1", "ui.localhost:8003", "127.0.0.1", "[::1]:8003"])
+@pytest.mark.parametrize(
+    "host", ["localhost", "LOCALHOST:1", "localhost.:8003", "ui.localhost:8003", "127.0.0.1", "[::1]:8003"]
+)
 async def test_local_hosts_are_served_at_any_port(rest: httpx.AsyncClient, host: str) -> None:
     assert (await rest.get("/health", headers={"host": host})).status_code == 200
 

@@ -182,9 +182,18 @@ async def test_a_body_in_chunks_must_say_what_it_is(edge: Edge) -> None:
 
 
 async def test_a_body_cannot_come_by_the_query(rest: httpx.AsyncClient) -> None:
-    for query in ("body.data=e30=", "body.content_type=application/json", "body=1"):
-        answer = await rest.post(f"/api/signals/generate?{query}", content=b'{"rsi":20}')
-        assert answer.status_code == 400 or asked(answer) == {"rsi": 20.0}
+    for query in (
+        "body.data=e30=",
+        "a=1&body.content_type=application/json",
+        "body=1",
+        "body",
+        "bod%79=1",
+        "body.data",
+    ):
+        for path in ("generate", "generate-from-db", "positions/p/close", "model/reload"):
+            for content in (b'{"rsi":20}', b""):
+                answer = await rest.post(f"/api/signals/{path}?{query}", content=content)
+                assert answer.status_code == 400, (path, query)
 
 
 async def test_a_thousand_signals_and_the_largest_body_pass_whole(rest: httpx.AsyncClient) -> None:
