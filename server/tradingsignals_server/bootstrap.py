@@ -202,7 +202,7 @@ async def serving(
             broadcast,
             utc_now,
             bars_elsewhere=settings.bars_table is not None,
-            market_is_replayed=settings.feed is FeedKind.REPLAY,
+            is_replayed=settings.is_replayed,
             ownership=membership,
             reader=reader,
             max_symbols=settings.max_symbols,

@@ -332,6 +332,10 @@ class Settings(BaseSettings):
             }
         return environment
 
+    def is_replayed(self, symbol: str) -> bool:
+        """True if the feed brings the market of `symbol`, which then has the time of its bars and not the clock's."""
+        return self.feed is FeedKind.REPLAY or (self.feed is FeedKind.SIMULATE and symbol in self.symbols)
+
     @property
     def charged_commission(self) -> Charges:
         """The commission by symbol, in whichever of the two forms it was set."""

@@ -65,6 +65,14 @@ def test_defaults_are_those_of_the_design() -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("feed", "replayed"), [("simulate", ["USDCOP"]), ("replay", ["EURUSD", "USDCOP"]), ("push", [])]
+)
+def test_the_market_of_a_symbol_is_replayed_if_the_feed_brings_its_bars(feed: str, replayed: list[str]) -> None:
+    settings = Settings.from_env(feed=feed, replay_file="bars.csv", symbols="USDCOP")
+    assert [symbol for symbol in ("EURUSD", "USDCOP") if settings.is_replayed(symbol)] == replayed
+
+
 def test_the_domain_has_the_same_defaults_but_for_costs() -> None:
     """A trade costs something, unless it is a test's."""
     rules = Settings.from_env().risk_rules

@@ -127,7 +127,7 @@ async def running_engine(
         clock,
         ownership=ownership,
         max_symbols=max_symbols,
-        market_is_replayed=market_is_replayed,
+        is_replayed=lambda _: market_is_replayed,
     )
     writer = asyncio.create_task(engine.run())
     async with asyncio.timeout(DEADLINE):

@@ -21,6 +21,8 @@ from .trader import Sight, spoken
 LOOKBACK_MINIMUM = 50
 LOOKBACK_MAXIMUM = 500
 
+NO_MARKET_YET = "No bar of this replayed or simulated market has come yet: no position is opened or closed"
+
 _PRICES = ("close_price", "open_price", "high_price", "low_price", "bb_upper", "bb_lower", "ema_20", "ema_50", "atr")
 
 
@@ -121,10 +123,13 @@ class Quote:
         return found
 
 
-def sight_of_quote(state: SymbolState, quote: Quote, now: datetime, rules: RiskRules) -> Sight:
+def sight_of_quote(
+    state: SymbolState, quote: Quote, now: datetime, rules: RiskRules, *, replayed: bool = False
+) -> Sight:
     """What a decision at `quote` looks at: the stored bars with the quote as a bar still in the making.
 
-    Without any stored bar it rests on the quote alone, which is then as old as `now`.
+    Without any stored bar it rests on the quote alone, which is then as old as `now`. If the feed has yet to bring the
+    bars (`replayed`), `now` is no time of their market, so the decision does not trade.
 
     Raises:
         PriceJump: a price of the quote is too far from the last one known.
@@ -133,6 +138,7 @@ def sight_of_quote(state: SymbolState, quote: Quote, now: datetime, rules: RiskR
     started = perf_counter()
     state.refuse_jump(quote.given_prices, rules.max_price_jump)
     window = state.window.with_unfinished(quote.prices)
+    awaits_market = replayed and state.last_bar is None
     return Sight(
         symbol=state.symbol,
         timestamp=now,
@@ -143,7 +149,7 @@ def sight_of_quote(state: SymbolState, quote: Quote, now: datetime, rules: RiskR
         session_progress=_progress(state, window),
         session_day=state.calendar.session_of(now),
         simulated=state.simulated_left > 0,
-        closed_door=_closed_door(state, window, now, rules),
+        closed_door=NO_MARKET_YET if awaits_market else _closed_door(state, window, now, rules),
         started=started,
     )
 

@@ -97,15 +97,23 @@ class SymbolState:
         held = self.live.position
         return moment if held is None else max(moment, held.entry_time)
 
+    @property
+    def last_price(self) -> tuple[datetime, float] | None:
+        """The newest price known, and its time: the close of the newest bar, else the entry of the position held."""
+        if self.last_bar is not None:
+            return self.last_bar.close_time, self.last_bar.close
+        held = self.live.position
+        return None if held is None else (held.entry_time, held.entry_price)
+
     def refuse_jump(self, prices: Mapping[str, float], limit: float) -> None:
         """Refuse prices, by the name of their field, that are too far from the last one known.
 
         Raises:
             PriceJump: one is further away than `limit`, a fraction; see domain.bars.is_jump.
         """
-        if self.last_bar is None:
+        if self.last_price is None:
             return
-        last = self.last_bar.close
+        _, last = self.last_price
         if fields := [name for name, price in prices.items() if is_jump(price, last, limit)]:
             raise PriceJump(fields, self.symbol, last, limit)
 
@@ -115,7 +123,7 @@ class SymbolState:
         Raises:
             PriceJump: one of its prices does.
         """
-        if self.last_bar is not None and bar.time - self.last_bar.close_time < JUMP_MEMORY:
+        if self.last_price is not None and bar.time - self.last_price[0] < JUMP_MEMORY:
             self.refuse_jump({"open": bar.open, "high": bar.high, "low": bar.low, "close": bar.close}, limit)
 
     @property

@@ -41,9 +41,9 @@ class Engine:
     """Takes bars and requests in, and gives back what they led to once it is durable. Run `run` in a task.
 
     `bars_elsewhere` tells that others store bars as well, so that memory may lack the newest.
-    `market_is_replayed` tells that a feed replays an old market, so that market time is that of its bars and not the
-    clock's. Without an `ownership` the engine has the database to itself; with one it does the work on its own symbols
-    and refuses all other work.
+    `is_replayed` tells of a symbol that a feed replays or makes its market, so that market time is that of its bars and
+    not the clock's. Without an `ownership` the engine has the database to itself; with one it does the work on its own
+    symbols and refuses all other work.
     """
 
     def __init__(
@@ -54,7 +54,7 @@ class Engine:
         clock: Clock,
         *,
         bars_elsewhere: bool = False,
-        market_is_replayed: bool = False,
+        is_replayed: Callable[[str], bool] = lambda _: False,
         ownership: Ownership | None = None,
         reader: LogReader | None = None,
         max_symbols: int = MAX_SYMBOLS,
@@ -63,7 +63,7 @@ class Engine:
         self._pipeline = pipeline
         self._clock = clock
         self._bars_elsewhere = bars_elsewhere
-        self._market_is_replayed = market_is_replayed
+        self._is_replayed = is_replayed
         self._ownership = ownership or SoleOwnership()
         reader = reader or LogReader(store, broadcast)
         self._writer = Writer(store, pipeline, broadcast, clock, self._ownership, reader, max_symbols)
@@ -84,7 +84,8 @@ class Engine:
 
         def apply(batch: Batch) -> Outcome:
             state = batch.states[symbol]
-            sight = sight_of_quote(state, quote, self._market_time(state), self._rules)
+            replayed = self._is_replayed(symbol)
+            sight = sight_of_quote(state, quote, self._market_time(state), self._rules, replayed=replayed)
             return self._stage_signal(batch, state, sight, state.live.recurrent)
 
         signal: Signal = await self._writer.submit(self._work(symbol, apply))
@@ -201,7 +202,7 @@ class Engine:
         return self._pipeline.live.rules
 
     def _market_time(self, state: SymbolState) -> datetime:
-        return state.market_time(self._clock(), replayed=self._market_is_replayed)
+        return state.market_time(self._clock(), replayed=self._is_replayed(state.symbol))
 
     def _stage_signal(self, batch: Batch, state: SymbolState, sight: Sight, recurrent: RecurrentState) -> Outcome:
         if (refusal := batch.refused.get(state.symbol)) is not None:

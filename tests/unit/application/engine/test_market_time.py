@@ -111,6 +111,16 @@ async def test_in_a_replayed_or_simulated_market_what_is_asked_for_holds_at_the_
         assert (ended.exit.reason, ended.exit.time) == (ExitReason.MANUAL, bars[62].close_time)
 
 
+async def test_before_the_first_bar_of_a_replayed_market_nothing_is_opened() -> None:
+    """Its entry would be at the wall clock, and no bar of years ago could ever end it."""
+    wall = Wall(WALK[60].time)
+    async with running_engine(policy=always(Action.BUY), clock=wall, market_is_replayed=True) as running:
+        made = await running.engine.generate("USDCOP", Quote(4000.0, atr=5.0))
+        assert made.action is Action.BUY
+        assert says(made, "No bar of this replayed or simulated market has come yet: no position is opened")
+        assert positions(running) == []
+
+
 async def test_a_close_by_hand_is_not_before_the_entry_whatever_the_clock_says() -> None:
     """The wall clock of this server is two seconds behind that of the publisher."""
     wall = Wall(WALK[49].close_time - 2 * SECOND)
@@ -285,6 +295,23 @@ async def test_a_price_that_is_absurd_beside_the_last_one_is_refused(price: floa
                 await running.engine.generate("USDCOP", Quote(**given_))
         assert positions(running) == [held]
         await running.engine.close_position(held.position_id, 5999.0)
+
+
+async def test_a_price_that_is_absurd_beside_the_entry_is_refused_if_there_is_no_bar() -> None:
+    wall = Wall(WALK[49].close_time)
+    async with running_engine(policy=always(Action.BUY), clock=wall) as running:
+        await running.engine.generate("EURUSD", Quote(1.1, atr=0.001))
+        (held,) = positions(running)
+        for price in (1e12, 1.7, 0.7, 1e-9):
+            with pytest.raises(PriceJump):
+                await running.engine.close_position(held.position_id, price)
+            with pytest.raises(PriceJump):
+                await running.engine.generate("EURUSD", Quote(price, atr=0.001))
+        wall.time += 10 * MINUTE
+        (refused,) = await running.engine.publish([bar(WALK[50].time, 1e12, symbol="EURUSD")])
+        assert isinstance(refused, PriceJump)
+        assert positions(running) == [held]
+        await running.engine.close_position(held.position_id, 1.2)
 
 
 async def test_a_bar_that_jumps_is_refused_and_its_neighbours_are_not() -> None:
