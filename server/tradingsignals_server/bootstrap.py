@@ -42,6 +42,7 @@ from .application.streams.log_reader import LogReader
 from .application.streams.retention import Retention
 from .config import PLACEHOLDER_PATH, FeedKind, Settings
 from .domain.calendar import calendar_for
+from .domain.errors import StorageUnavailable
 from .rpc.convert import encode
 from .rpc.events import EventServicer
 from .rpc.json_bodies import JsonBodyServicer
@@ -312,13 +313,15 @@ async def migrated(database: Connections) -> list[Migration]:
     """Bring the schema up to date; returns what was applied.
 
     Raises:
-        DatabaseRefused: we may not, or there is no schema to do it in.
+        DatabaseRefused: we may not, there is no schema to do it in, it is read-only, or it went away meanwhile.
     """
     try:
         async with database.for_engine() as connection:
             return await migrate(connection)
-    except asyncpg.PostgresError as error:
-        raise DatabaseRefused(f"the database at {database.place} cannot be migrated: {error}") from error
+    except (asyncpg.PostgresError, StorageUnavailable) as error:
+        cause = error.__cause__ or error
+        why = str(cause) or type(cause).__name__
+        raise DatabaseRefused(f"the database at {database.place} cannot be migrated: {why}") from error
 
 
 def _servicers(
