@@ -16,6 +16,8 @@ from .metadata import ACTIONS, PREFIX, OutputKind
 from .tensors import FEATURES, Tensors
 
 _RANDOM_STEPS = 16
+_ROUNDING = 1e-4
+"""How far below 0 or above 1 the rounding of float32 may take a probability, such as the sum of a forest's trees."""
 
 Places = tuple[int, int, int]
 """The columns of HOLD, BUY and SELL in a model's output."""
@@ -28,7 +30,10 @@ def places_of(actions: Sequence[Action]) -> Places:
 
 
 def probabilities_of(answer: Sequence[float], output: OutputKind, places: Places) -> Probabilities | None:
-    """A model's answer to one observation as probabilities; None if it is not, such as NaN."""
+    """A model's answer to one observation as probabilities; None if it is not, such as NaN.
+
+    What rounding adds below 0 or above 1 is cut off.
+    """
     if output is OutputKind.LOGITS:
         if not all(map(math.isfinite, answer)):
             return None
@@ -36,6 +41,8 @@ def probabilities_of(answer: Sequence[float], output: OutputKind, places: Places
         weights = [math.exp(logit - highest) for logit in answer]
         total = sum(weights)
         answer = [weight / total for weight in weights]
+    else:
+        answer = [min(max(number, 0.0), 1.0) if abs(number - 0.5) <= 0.5 + _ROUNDING else number for number in answer]
     hold, buy, sell = places
     try:
         return Probabilities(answer[hold], answer[buy], answer[sell])

@@ -163,6 +163,28 @@ def test_logits_are_softmaxed(tmp_path: Path) -> None:
     assert logits.decide(np.full(16, np.nan, np.float32), state) == (None, state)
 
 
+@pytest.mark.parametrize(
+    ("row", "expected"),
+    [
+        ("1.0000001, 0.0, 0.0", Probabilities(1.0, 0.0, 0.0)),
+        ("-0.0000001, 1.0000002, -0.0000001", Probabilities(0.0, 1.0, 0.0)),
+    ],
+)
+def test_rounding_beyond_0_and_1_is_cut_off(row: str, expected: Probabilities, tmp_path: Path) -> None:
+    """As the trees of a random forest add up to it."""
+    body = (
+        THREE
+        + f"""
+        zeros = Sub (three, three)
+        row = Constant <value = float[1,3] {{{row}}}> ()
+        probabilities = Add (zeros, row)
+    """
+    )
+    policy = OnnxPolicy(write(tmp_path, graph(body=body)))
+    assert policy.decide(observations(1)[0], policy.initial_state())[0] == expected
+    assert {made for made, _ in policy.decide_batch(observations(8), [policy.initial_state()] * 8)} == {expected}
+
+
 def test_tells_what_it_is(tmp_path: Path) -> None:
     policy = OnnxPolicy(policy_file(tmp_path, random_weights()))
     assert (policy.description.version, policy.description.type, policy.description.mode) == ("1", "PPO-LSTM", "onnx")
