@@ -88,10 +88,13 @@ def action_order(
     """
     meanings = dict[tuple[Action, ...], str]()
     unclear = ""
-    for labels in lists:
+    # A list of another length is of a part of the model: one class against the rest, or the classes of the neighbours.
+    of_columns = [labels for labels in lists if len(labels) == len(ACTIONS)]
+    if lists and not of_columns and said is None:
+        words = short(", ".join(lists[0]))
+        raise Unfit(f"has {len(lists[0])} class labels ({words}); {len(ACTIONS)} are needed: {', '.join(ACTIONS)}")
+    for labels in of_columns:
         words = short(", ".join(labels))
-        if len(labels) != len(ACTIONS):
-            raise Unfit(f"has {len(labels)} class labels ({words}); {len(ACTIONS)} are needed: {', '.join(ACTIONS)}")
         if (meaning := _meaning(labels)) is None:
             unclear = words
         else:

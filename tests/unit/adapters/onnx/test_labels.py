@@ -70,6 +70,27 @@ def test_labels_are_read_from_the_constant_that_one_is_picked_from(kind: type, p
     assert policy.specification.actions == (SELL, HOLD, BUY)
 
 
+@pytest.mark.parametrize(
+    ("labels", "metadata", "expected"),
+    [
+        ((-1, 0, 1), None, (SELL, HOLD, BUY)),
+        ((0, 1, 2), {"tradingsignals.actions": '["BUY", "HOLD", "SELL"]'}, (BUY, HOLD, SELL)),
+    ],
+)
+def test_labels_of_a_part_of_the_model_are_passed_over(
+    labels: Sequence[int], metadata: dict[str, str] | None, expected: tuple[Action, ...], tmp_path: Path
+) -> None:
+    """As a converter writes one class against the rest, or the classes of a nearest neighbour's whole training set."""
+    model = load_from_string(classifier(labels, metadata))
+    part = load_from_string(classifier((0, 1))).graph.node[0]
+    part.output[:] = ["part_label", "part"]
+    model.graph.node.append(part)
+    model.graph.initializer.append(numpy_helper.from_array(np.array([0, 1, 1, 0, 2, 2]), "neighbours"))
+    picked = helper.make_node("ArrayFeatureExtractor", ["neighbours", "part_label"], ["n"], domain="ai.onnx.ml")
+    model.graph.node.append(picked)
+    assert OnnxPolicy(write(tmp_path, model.SerializeToString())).specification.actions == expected
+
+
 def test_metadata_say_what_labels_do_not(tmp_path: Path) -> None:
     content = classifier((0, 1, 2), metadata={"tradingsignals.actions": '["SELL", "HOLD", "BUY"]'})
     specification = OnnxPolicy(write(tmp_path, content)).specification
