@@ -83,6 +83,16 @@ async def test_bodies_are_json_and_say_so(rest: httpx.AsyncClient, path: str, co
     assert answer.json()["message"] == "a body must be JSON and say so: content-type: application/json"
 
 
+@pytest.mark.parametrize(("method", "path", "status"), [("POST", "generate", 415), ("PUT", "latest", 405)])
+async def test_a_page_reads_why_it_is_refused(rest: httpx.AsyncClient, method: str, path: str, status: int) -> None:
+    headers = {"origin": OWN[0], "content-type": "text/plain"}
+    answer = await rest.request(method, f"/api/signals/{path}", content=b"{}", headers=headers)
+    assert (answer.status_code, answer.headers["access-control-allow-origin"]) == (status, OWN[0])
+    del headers["origin"]
+    answer = await rest.request(method, f"/api/signals/{path}", content=b"{}", headers=headers)
+    assert "access-control-allow-origin" not in answer.headers
+
+
 async def test_a_body_that_does_not_say_what_it_is(edge: Edge) -> None:
     async with httpx.AsyncClient(base_url=edge.url) as rest:
         assert (await rest.post("/api/signals/generate", content=b"{}")).status_code == 415
