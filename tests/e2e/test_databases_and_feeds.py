@@ -13,7 +13,7 @@ from tests.support.deadlines import DEADLINE, within
 from tests.support.folders import scratch_folder
 from tests.support.followers import STREAMS, WAYS
 from tests.support.postgres import PostgresServer, postgres_server
-from tests.support.service import RunningService, running_service, service_in
+from tests.support.service import RunningService, health_with, running_service, service_in
 from tests.support.tables import assert_same, tables_of
 from tests.unit.builders import walk
 
@@ -92,12 +92,12 @@ class TestAServerOfTheUsers:
                 with pytest.raises(TemporaryError) as caught:
                     await client.publish_bars(messages(BARS[100:]))
                 assert caught.value.reason == "STORAGE_UNAVAILABLE"
-                assert (await rest.get("/health")).status_code == 503
+                await health_with(rest, 503)
                 assert (await rest.get("/api/signals/latest")).status_code == 503
                 assert (await rest.get("/")).status_code == 200
             answer = await client.publish_bars(messages(BARS))
             assert (answer.duplicates, answer.accepted) == (100, 200)
-            assert (await rest.get("/health")).status_code == 200
+            await health_with(rest, 200)
             while seen[-1] < answer.through_sequence:
                 seen.append((await within(anext(stream))).sequence)
             assert seen == list(range(1, answer.through_sequence + 1))

@@ -73,8 +73,6 @@ async def test_signals_positions_and_bars_are_made(service: RunningService, symb
     async def call(method: str, body: object) -> Any:
         return await curl(service.address, method, body, protocol=protocol)
 
-    receipt = await call("MarketDataService/PublishBar", {"bar": as_json(bar(0, 4000.0, symbol=symbol))})
-    assert receipt["receipt"]["disposition"] == "WARMING_UP"
     signal = (await call("SignalService/GenerateSignal", sure_buy(symbol)))["signal"]
     assert signal["action"] == "BUY"
     (held,) = (await call("PositionService/ListActivePositions", {"symbol": symbol}))["positions"]
@@ -82,6 +80,8 @@ async def test_signals_positions_and_bars_are_made(service: RunningService, symb
     assert closed["position"]["currentPnl"] == 10
     stored = await call("SignalService/GenerateSignalFromDb", {"lookback_bars": 60})
     assert stored["signal"]["origin"] == "DATABASE"
+    receipt = await call("MarketDataService/PublishBar", {"bar": as_json(bar(0, 4000.0, symbol=symbol))})
+    assert receipt["receipt"]["disposition"] == "WARMING_UP"
 
 
 async def test_a_stream_of_bars(service: RunningService, symbol: str) -> None:

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import grpc
-import httpx
 import pytest
 from tests.support.bars import messages
 from tests.support.deadlines import within
@@ -20,7 +19,7 @@ from tests.support.folders import scratch_folder
 from tests.support.followers import STREAMS, by_ndjson, by_sse, through
 from tests.support.processes import Process
 from tests.support.quotes import sure_buy
-from tests.support.service import RunningService, running_service, service_in
+from tests.support.service import RunningService, health_with, running_service, service_in
 from tests.unit.builders import walk
 
 from tradingsignals.v1.event_service_pb2 import StreamEventsRequest
@@ -302,7 +301,7 @@ async def test_health_says_so_when_the_database_is_away(folder: Path) -> None:
         async with service.rest() as rest:
             settings.write_text("work_mem = 'much'\n")
             os.kill(service.child("postgres").pid, signal.SIGKILL)
-            answer = await within(_until(rest, 503))
+            answer = await health_with(rest, 503)
             report = answer.json()["details"][-1]
             assert (report["status"], report["database_connected"]) == ("unhealthy", False)
             for path, body in (("/api/signals/generate", {"close_price": 4000}), ("/api/market/bars", None)):
@@ -310,13 +309,6 @@ async def test_health_says_so_when_the_database_is_away(folder: Path) -> None:
                 assert refused.status_code == 503
                 assert refused.json()["details"][0]["reason"] == "STORAGE_UNAVAILABLE"
             settings.write_text(sound)
-            answer = await within(_until(rest, 200))
+            answer = await health_with(rest, 200)
             assert answer.json()["database_connected"] is True
             assert (await rest.post("/api/signals/generate", json={"close_price": 4000})).status_code == 200
-
-
-async def _until(rest: httpx.AsyncClient, status: int) -> httpx.Response:
-    """Polled, as a load balancer does."""
-    while (answer := await rest.get("/health")).status_code != status:
-        pass
-    return answer

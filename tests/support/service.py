@@ -243,3 +243,11 @@ async def running_service(folder: Path, *arguments: str, **settings: str) -> Asy
     async with service_in(folder, *arguments, **settings) as service:
         await service.start()
         yield service
+
+
+async def health_with(rest: httpx.AsyncClient, status: int) -> httpx.Response:
+    """The first response of /health with this status; polled, as a load balancer does."""
+    async with asyncio.timeout(DEADLINE):
+        while (response := await rest.get("/health")).status_code != status:
+            pass
+    return response
