@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
+import asyncpg
 import pytest
 from tests.unit.builders import NOW, bar, signal
 
@@ -43,6 +44,16 @@ async def test_a_refusal_names_the_rule_and_stores_nothing(store: PostgresStore,
         with pytest.raises(RefusedByStore, match=rule):
             await store.commit(events, NOW)
         assert (await store.log_head()).newest == 0
+    await store.commit([MarketUpdate(bar(0), Disposition.WARMING_UP)], NOW)
+
+
+async def test_what_a_trigger_raises_is_a_refusal(store: PostgresStore, sql: asyncpg.Connection) -> None:
+    await sql.execute(
+        "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'not this'; END $$; "
+        "CREATE TRIGGER refuse BEFORE INSERT ON signals FOR EACH ROW EXECUTE FUNCTION refuse()"
+    )
+    with pytest.raises(RefusedByStore, match="RaiseError"):
+        await store.commit([hold()], NOW)
     await store.commit([MarketUpdate(bar(0), Disposition.WARMING_UP)], NOW)
 
 

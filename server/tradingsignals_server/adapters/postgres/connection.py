@@ -82,6 +82,7 @@ REFUSALS = (
     asyncpg.DataError,
     asyncpg.IntegrityConstraintViolationError,
     asyncpg.ProgramLimitExceededError,
+    asyncpg.RaiseError,  # by a trigger of the operator's
     ValueError,  # asyncpg's own for a value that its type cannot hold, and protobuf's
     TypeError,
     OverflowError,
