@@ -304,6 +304,7 @@ BROKEN_STREAMS = {
     "trailers that do not end": (opening() + opening(), h2.PROTOCOL_ERROR),
     "a pseudo-header among trailers": (opening() + trailers((":path", "/")), h2.PROTOCOL_ERROR),
     "a connection header among trailers": (opening() + trailers(("connection", "close")), h2.PROTOCOL_ERROR),
+    "large trailers": (opening() + trailers(*[("x", "a" * 1000)] * 16), h2.PROTOCOL_ERROR),
     "an illegal trailer": (opening() + trailers(("x", "a\nb")), h2.PROTOCOL_ERROR),
     "no method": (opening(**{":method": None}), h2.PROTOCOL_ERROR),
     "no scheme": (opening(**{":scheme": None}), h2.PROTOCOL_ERROR),

@@ -12,8 +12,11 @@ from urllib.parse import unquote
 import grpc
 import httpx
 import pytest
+from hpack import Encoder
+from tests.support import http2 as h2
 from tests.support.curl import CurlFailed, curl, curl_stream
 from tests.support.deadlines import DEADLINE, within
+from tests.support.http2 import frame, framed, http2_peer
 from tests.support.logs import Log
 from tests.support.sockets import connected
 
@@ -179,3 +182,13 @@ async def test_the_end_of_the_server_reaches_everybody(edges: Edges) -> None:
     with pytest.raises(CurlFailed) as failed:
         await curl(f"127.0.0.1:{edges.lean}", "EventService/StreamEvents", {}, protocol="grpcweb")
     assert failed.value.body["code"] == "unavailable"
+
+
+async def test_trailers_of_a_request_stay_at_the_edge(edges: Edges) -> None:
+    large = Encoder().encode([("x", "a" * 3000)] * 10)  # a byte for each but the first; more than the server takes
+    async with http2_peer(edges.lean) as peer:
+        peer.send(frame(h2.HEADERS, h2.END_HEADERS, 1, h2.block(h2.headers(h2.EVENTS_PATH))))
+        peer.send(frame(h2.DATA, 0, 1, framed(StreamEventsRequest(resume_after=0))))
+        peer.send(frame(h2.HEADERS, h2.END_HEADERS | h2.END_STREAM, 1, large))
+        assert (await peer.headers(1))[":status"] == "200"
+        assert StreamEventsResponse.FromString(await peer.message(1)).events

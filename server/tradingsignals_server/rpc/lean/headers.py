@@ -89,13 +89,14 @@ def parse_request(headers: Sequence[Header], *, ends: bool = False) -> Request:
     )
 
 
-def require_trailers(headers: Sequence[Header]) -> None:
-    """Check the trailers of a request.
+def require_trailers(headers: Sequence[Header], most: int) -> None:
+    """Check the trailers of a request, of at most `most` bytes.
 
     Raises:
-        Malformed: a name or a value is illegal, or a pseudo-header is among them.
+        Malformed: a name or a value is illegal, a pseudo-header is among them, or they are too large.
     """
-    _require_legal(headers)
+    if _require_legal(headers) > most:
+        raise Malformed(f"trailers have more than {most} bytes")
     for name, _ in headers:
         if not name or b":" in name or name in _OF_A_CONNECTION:
             raise Malformed(f"{name!r} is no trailer")

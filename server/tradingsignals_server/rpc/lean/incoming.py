@@ -165,7 +165,7 @@ class Incoming:
         if not block.ends:
             raise StreamFailed(number, ErrorCode.PROTOCOL_ERROR, "trailers that are not the end")
         try:
-            require_trailers(block.headers)
+            require_trailers(block.headers, self._limits.header_bytes)
         except Malformed as error:
             raise StreamFailed(number, ErrorCode.PROTOCOL_ERROR, str(error)) from error
         self._require_length(stream, b"", ends=True)
