@@ -101,7 +101,7 @@ def export(
     from .parity import compare  # noqa: PLC0415
 
     _require_features(policy, features, actions)
-    order = require_actions(actions, str(policy))
+    order = require_actions(actions, f"{policy}: does not say what its actions 0, 1 and 2 are")
     _require_options(reset, temperature)
     source = trained.read_policy(policy)
     statistics = None if vecnormalize is None else trained.read_statistics(vecnormalize)

@@ -221,7 +221,8 @@ def test_refuses_impossible_options(options: dict[str, Any], expected: str, tmp_
         ),
         (
             {"actions": None},
-            "name them in that order, such as --actions HOLD,BUY,SELL",
+            "policy.zip: does not say what its actions 0, 1 and 2 are; name them in that order, such as --actions "
+            "HOLD,BUY,SELL",
         ),
         ({"features": "m5-v9"}, "--features m5-v9: this service computes m5-v1; train it on those"),
     ],
