@@ -22,6 +22,9 @@ from pydantic.fields import FieldInfo
 NEAR = 0.85
 """Similarity (difflib's ratio) from which a name in the environment is taken for a setting misspelt."""
 
+_SAME_WORD = 0.6
+"""Similarity from which a word is taken for another one misspelt: PROT for PORT, but not USER for URL."""
+
 _SUGGESTED = 0.6
 """Similarity from which a setting is suggested for a name that is refused anyway."""
 
@@ -33,6 +36,9 @@ _OF_COMPOSE = ("COMPOSE_", "DOCKER_")
 
 _OF_KUBERNETES = re.compile(r"_SERVICE_(HOST|PORT)(_\w+)?$|_PORT_\d+_(TCP|UDP|SCTP)(_\w+)?$")
 """Kubernetes sets these in every container for each Service, whose name may be like one of ours."""
+
+_OF_IMAGES = "_FILE"
+"""Images of containers take a secret from the file that a variable with this ending names: POSTGRES_PASSWORD_FILE."""
 
 _LONGEST_VALUE = 80
 
@@ -63,17 +69,24 @@ def unknown_names(known: Iterable[str], environment: Iterable[str], env_file: Pa
 def _meant_for_us(name: str, settings: Iterable[str]) -> bool:
     """True if a name in the environment begins like a setting.
 
-    It either begins with the same two letters and is similar as a whole (NEAR), or it begins with all words of a
-    setting but the last, if these are two or more: ATR_MULTIPLIER_STOP, POSITION_SIZE. One word in common is not
-    enough: GRPC_TRACE, LOG_FILE and POSTGRES_INITDB_ARGS belong to other programs.
+    It either begins with the same two letters and is similar as a whole (NEAR) and word by word, or it begins with all
+    words of a setting but the last, if these are two or more: ATR_MULTIPLIER_STOP, POSITION_SIZE. One word in common is
+    not enough: GRPC_TRACE, DATABASE_USER and POSTGRES_INITDB_ARGS belong to other programs.
     """
     for setting in settings:
         stem = setting.rpartition("_")[0]
         if "_" in stem and f"{name}_".startswith(f"{stem}_") and not _OF_KUBERNETES.search(name):
             return True
-        if name[:2] == setting[:2] and _similarity(name, setting) >= NEAR:
-            return not (name.startswith(f"{setting}_") and _OF_KUBERNETES.search(name))
+        if name[:2] == setting[:2] and _similarity(name, setting) >= NEAR and _similar_by_word(name, setting):
+            return name != setting + _OF_IMAGES and not (name.startswith(f"{setting}_") and _OF_KUBERNETES.search(name))
     return False
+
+
+def _similar_by_word(name: str, setting: str) -> bool:
+    """False if both have as many words, and one of them is another word altogether."""
+    words, theirs = name.split("_"), setting.split("_")
+    pairs = zip(words, theirs, strict=False)
+    return len(words) != len(theirs) or all(_similarity(word, other) >= _SAME_WORD for word, other in pairs)
 
 
 def _phrase(name: str, where: str, settings: Iterable[str]) -> str:
