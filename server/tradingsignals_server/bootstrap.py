@@ -138,7 +138,7 @@ async def several(settings: Settings) -> AsyncIterator[Several]:
     """The database if none is named, the servers in processes of their own, and the edge."""
     ports = fleet_ports(settings.grpc_port, settings.servers, lean=settings.lean_port > 0)
     require_free([_public_place(settings), *(Place("GRPC_PORT", FLEET_HOST, port) for pair in ports for port in pair)])
-    async with database(settings) as dsn, running_fleet(ports, settings.of_a_server(dsn)) as fleet:
+    async with _migrated_database(settings) as dsn, running_fleet(ports, settings.of_a_server(dsn)) as fleet:
         first, *further = (Address("127.0.0.1", server.port) for server in fleet)
         config = EdgeConfig(
             listen=Address(settings.signal_service_host, settings.signal_service_port),
@@ -263,6 +263,15 @@ async def serving(
                 task.cancel()
             await engine.stop()
             await membership.leave()
+
+
+@asynccontextmanager
+async def _migrated_database(settings: Settings) -> AsyncIterator[str]:
+    """The same as `database`, migrated, which may take longer than a server is given to start."""
+    async with database(settings) as dsn:
+        async with connections(dsn) as opened:
+            await migrated(opened)
+        yield dsn
 
 
 @asynccontextmanager

@@ -23,7 +23,8 @@ from tradingsignals_server.adapters.postgres.connection import (
 from tradingsignals_server.adapters.postgres.membership import Membership
 from tradingsignals_server.adapters.postgres.place import place_of
 from tradingsignals_server.adapters.postgres.store import PostgresStore
-from tradingsignals_server.bootstrap import migrated
+from tradingsignals_server.bootstrap import migrated, several
+from tradingsignals_server.config import Settings
 from tradingsignals_server.domain.errors import Overloaded, ReadTimedOut, StorageUnavailable
 from tradingsignals_server.domain.events import Disposition, MarketUpdate
 from tradingsignals_server.rpc.convert import encode
@@ -171,6 +172,14 @@ async def test_a_refusal_says_where_and_why(dsn: str, pattern: str, change: str,
 async def test_a_database_that_is_not_there_is_named() -> None:
     with pytest.raises(StorageUnavailable, match=r"the database at 127\.0\.0\.1:1 cannot be reached: .*efused"):
         async with connections("postgresql://someone:secret@127.0.0.1:1/none"):
+            pass
+
+
+async def test_several_servers_find_a_migrated_database() -> None:
+    """It is migrated before they start, as that may take longer than they are given; so it is also named once."""
+    settings = Settings(database_url="postgresql://u@127.0.0.1:1/none", servers=2, grpc_port=0, signal_service_port=0)
+    with pytest.raises(StorageUnavailable, match=r"the database at 127\.0\.0\.1:1 cannot be reached"):
+        async with several(settings):
             pass
 
 

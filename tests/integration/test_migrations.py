@@ -119,6 +119,16 @@ async def test_one_that_fails_leaves_nothing_of_itself(
     assert await ledger(sql) == [*KNOWN, version]
 
 
+async def test_one_may_take_longer_than_a_statement_of_the_service(
+    dsn: str, sql: asyncpg.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tradingsignals_server.adapters.postgres.connection.COMMAND_TIMEOUT_S", 1.0)
+    steps = [*migrations(), Migration(KNOWN[-1] + 1, "long", "SELECT pg_sleep(1.2)")]
+    monkeypatch.setattr("tradingsignals_server.adapters.postgres.migrate.migrations", lambda: steps)
+    async with connections(dsn) as pool:
+        assert await migrated(pool) == steps
+
+
 async def migrated_to(version: int, sql: asyncpg.Connection) -> None:
     """The schema as the program with that newest migration left it."""
     for migration in migrations():

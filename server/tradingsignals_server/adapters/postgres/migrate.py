@@ -16,6 +16,9 @@ _FILE = re.compile(r"(\d{4})_(\w+)\.sql")
 _LOCK = 0x7472_6164_6573_6967
 """Advisory lock that one migrating process holds; the number spells "tradesig"."""
 
+_TIMEOUT_S = 86_400.0
+"""For a migration, and for another process to be done with one: it may read all of a large database."""
+
 _LEDGER = """
 CREATE TABLE IF NOT EXISTS schema_migrations (
     version    integer     PRIMARY KEY,
@@ -60,7 +63,7 @@ async def migrate(connection: Database) -> list[Migration]:
     Raises:
         MigrationError: the database was migrated by a newer program, or by one whose migrations differ.
     """
-    await connection.execute("SELECT pg_advisory_lock($1)", _LOCK)
+    await connection.execute("SELECT pg_advisory_lock($1)", _LOCK, timeout=_TIMEOUT_S)
     try:
         await connection.execute(_LEDGER)
         rows = await connection.fetch("SELECT version, checksum FROM schema_migrations")
@@ -70,7 +73,7 @@ async def migrate(connection: Database) -> list[Migration]:
         missing = [migration for migration in known if migration.version not in applied]
         for migration in missing:
             async with connection.transaction():
-                await connection.execute(migration.sql)
+                await connection.execute(migration.sql, timeout=_TIMEOUT_S)
                 await connection.execute(
                     "INSERT INTO schema_migrations (version, name, checksum) VALUES ($1, $2, $3)",
                     migration.version,
