@@ -154,7 +154,8 @@ def parse_range(text: str) -> Range:
 def _require_packages() -> None:
     if missing := [package for module, package in _PACKAGES.items() if find_spec(module) is None]:
         raise ExportRefused(
-            f"to export takes {', '.join(missing)}, which serving does not: pip install 'tradingsignals-server[train]'"
+            f"to export takes {', '.join(missing)}, which serving does not: `make setup-train` brings it, as does "
+            "the extra `train` of this package"
         )
 
 

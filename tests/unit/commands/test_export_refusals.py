@@ -238,7 +238,8 @@ def test_says_what_is_not_installed(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         "tradingsignals_server.commands.export.find_spec", lambda name: None if name == "torch" else find(name)
     )
     assert refusal(tmp_path / "policy.zip") == (
-        "to export takes torch, which serving does not: pip install 'tradingsignals-server[train]'"
+        "to export takes torch, which serving does not: `make setup-train` brings it, as does the extra `train` of "
+        "this package"
     )
 
 
