@@ -210,7 +210,8 @@ class Settings(BaseSettings):
     max_price_jump: Annotated[float, Field(ge=0, le=1000)] = Field(
         0.5,
         description="A price further from the last one known of its symbol than this fraction of it is refused: of a "
-        "bar within an hour of the one before, of a quote or a closing price always. 0: none is.",
+        "bar within an hour of the one before, of a quote or a closing price always. A later bar is refused beyond a "
+        "factor of 20, if a position is held. 0: none is.",
     )
 
     # What to say

@@ -22,6 +22,10 @@ JUMP_MEMORY = timedelta(hours=1)
 split and currencies devalued. So no refusal lasts longer either, if the price that is refused was right all the same.
 """
 
+HELD_PRICE_JUMP = 19.0
+"""How far such a bar may lie from the last price while a position is held, which it may fill: a factor of 20. It leaves
+room for splits and devaluations, and none for a misplaced decimal point."""
+
 NO_STATE = RecurrentState.zeros(0, 0)
 
 
@@ -118,13 +122,20 @@ class SymbolState:
             raise PriceJump(fields, self.symbol, last, limit)
 
     def refuse_bar_after_jump(self, bar: Bar, limit: float) -> None:
-        """Refuse a bar that jumps away from the one before it, unless the market was closed for JUMP_MEMORY in between.
+        """Refuse a bar that jumps away from the one before it.
+
+        After JUMP_MEMORY without a bar it is compared only while a position is held, and with HELD_PRICE_JUMP.
 
         Raises:
             PriceJump: one of its prices does.
         """
-        if self.last_price is not None and bar.time - self.last_price[0] < JUMP_MEMORY:
-            self.refuse_jump({"open": bar.open, "high": bar.high, "low": bar.low, "close": bar.close}, limit)
+        if self.last_price is None or limit <= 0.0:
+            return
+        if bar.time - self.last_price[0] >= JUMP_MEMORY:
+            if self.live.position is None:
+                return
+            limit = max(limit, HELD_PRICE_JUMP)
+        self.refuse_jump({"open": bar.open, "high": bar.high, "low": bar.low, "close": bar.close}, limit)
 
     @property
     def is_blank(self) -> bool:

@@ -335,6 +335,18 @@ async def test_a_market_that_opens_elsewhere_is_believed() -> None:
         assert [isinstance(one, PriceJump) for one in results] == [True] * 12 + [False] * 8
 
 
+@pytest.mark.parametrize(("price", "refused"), [(1e12, True), (4000.0 * 21, True), (4000.0 / 21, True), (400.0, False)])
+async def test_a_position_is_not_filled_at_an_absurd_price_after_a_break(price: float, refused: bool) -> None:
+    market = [bar(one.time, 4000.0, high=4001.0, low=3999.0) for one in WALK[:50]]
+    wall = Wall(WALK[-1].close_time)
+    async with running_engine(policy=always(Action.BUY), clock=wall) as running:
+        await running.publish(market)
+        (held,) = positions(running)
+        (result,) = await running.engine.publish([bar(WALK[65].time, price)])
+        assert isinstance(result, PriceJump) is refused
+        assert (positions(running) == [held]) is refused
+
+
 def _at(one: Bar, share: float) -> Bar:
     return replace(one, open=one.open * share, high=one.high * share, low=one.low * share, close=one.close * share)
 
