@@ -16,7 +16,7 @@ WARM_BARS = 50
 VOLATILITY_BARS = 20
 
 ROUNDING = 1e-10
-"""Differences of prices that are smaller beside the price come from rounding: no market quotes so many digits."""
+"""Differences of prices that are smaller beside the price come from rounding: no market quotes that many digits."""
 
 
 def side_of(difference: float, price: float) -> int:

@@ -70,7 +70,7 @@ def programs_for(account: Account | None, name: str) -> Iterator[Path]:
 
 
 def _make_way_for(copy: Path) -> None:
-    """Make the folder, in place of one that a killed predecessor left. Everybody can make files in its parent."""
+    """Make the folder, in place of one that a killed predecessor left. Every user can make files in its parent."""
     try:
         status = copy.lstat()
     except FileNotFoundError:
@@ -84,7 +84,7 @@ def _make_way_for(copy: Path) -> None:
 
 
 def _copied(installed: Path, copy: Path) -> Path:
-    """The program's path in the copy, in which everybody may read everything and nobody but root may write.
+    """The program's path in the copy, in which every user may read everything and only root may write.
 
     The package's layout is kept, for programs find their libraries and other files by their own place.
     """

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 HERE = Path("/proc/self/cwd")
-"""A process's current folder, by a path that can be followed whoever may pass the folders above it: see proc(5)."""
+"""The current folder of a process, by a path that needs no rights to the folders above it: see proc(5)."""
 
 # <linux/capability.h>, <linux/prctl.h>
 _CAPABILITY_VERSION_3 = 0x20080522

@@ -16,7 +16,7 @@ class Meter:
         self._at = now
 
     def spend(self, tokens: float, now: float) -> bool:
-        """Take tokens; False if there are not so many."""
+        """Take tokens; False if there are too few."""
         level = min(self._burst, self.level + (now - self._at) * self._per_second) - tokens
         self._at = now
         self.level = level
