@@ -80,7 +80,7 @@ class CallInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]  # 
         async def asked(sent: AsyncIterator[bytes], context: Context) -> Any:
             if handler.request_streaming:
                 return messages_of(parse, sent)
-            return message_of(parse, await _only_message(sent, context))
+            return message_of(parse, await _only_message(context))
 
         async def unary(sent: Any, context: Context) -> Any:
             behaviour: Any = handler.stream_unary if handler.request_streaming else handler.unary_unary
@@ -129,16 +129,17 @@ class CallInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]  # 
         return True
 
 
-async def _only_message(sent: AsyncIterator[bytes], context: Context) -> bytes:
+async def _only_message(context: Context) -> bytes:
     """The request of a method that takes one message."""
+    message: Any = None
     try:
         async with asyncio.timeout(REQUEST_SECONDS):
-            return await anext(sent)
+            message = await context.read()
     except TimeoutError:
         await context.abort(grpc.StatusCode.DEADLINE_EXCEEDED, "the request did not come to its end in time")
-    except StopAsyncIteration:
+    if message is grpc.aio.EOF:  # type: ignore[attr-defined]  # its stubs lack it
         await context.abort(grpc.StatusCode.INTERNAL, "there is no whole message")
-    raise AssertionError("abort returns never")
+    return message  # type: ignore[no-any-return]
 
 
 async def _guarded(method: str, name: str, context: Context, body: Body) -> None:

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Mapping
 from difflib import get_close_matches
+from functools import cache
 from typing import Any, Final, NoReturn, TypeVar
 
 from google.protobuf import json_format
@@ -127,7 +129,7 @@ def _refuse_constant(name: str) -> NoReturn:
 
 def _known_fields(found: Object, descriptor: Descriptor, checks: Checks, path: str) -> Object:
     """The object under the names of the proto, below `path`; every field that is not in the contract is refused."""
-    names = {name: field for field in descriptor.fields for name in (field.name, field.json_name)}
+    names = _names_of(descriptor)
     known: Object = {}
     for name, value in found.items():
         field = names.get(name)
@@ -140,6 +142,12 @@ def _known_fields(found: Object, descriptor: Descriptor, checks: Checks, path: s
         elif value is not None:
             known[field.name] = _value(value, field, checks, path + field.name)
     return known
+
+
+@cache
+def _names_of(descriptor: Descriptor) -> Mapping[str, FieldDescriptor]:
+    """The fields of a message by the two names that JSON may give them."""
+    return {name: field for field in descriptor.fields for name in (field.name, field.json_name)}
 
 
 def _value(value: Any, field: FieldDescriptor, checks: Checks, path: str) -> Any:

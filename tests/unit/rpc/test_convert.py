@@ -28,7 +28,7 @@ from tradingsignals_server.adapters.placeholder_policy import PlaceholderPolicy
 from tradingsignals_server.application.decision.trader import InferenceMeter, Trader
 from tradingsignals_server.application.health import Health, Status, SymbolHealth
 from tradingsignals_server.application.ports import PolicyDescription, SignalTotals, TensorShape
-from tradingsignals_server.domain.bars import EARLIEST_TIME, Bar
+from tradingsignals_server.domain.bars import EARLIEST_TIME, Bar, parse_symbol
 from tradingsignals_server.domain.costs import Charge, Charges
 from tradingsignals_server.domain.errors import BarConflict, InvalidBar
 from tradingsignals_server.domain.events import Disposition, EventKind, MarketUpdate, Receipt
@@ -203,7 +203,7 @@ prices = st.floats(1e-6, 1e9)
 @st.composite
 def bars(draw: st.DrawFn) -> Bar:
     low, one, other, high = sorted(draw(prices) for _ in range(4))
-    symbol = draw(st.from_regex(r"\A[A-Z0-9][A-Z0-9._-]{1,19}\Z"))
+    symbol = parse_symbol(draw(st.from_regex(r"\A[A-Z0-9][A-Z0-9._-]{1,19}\Z")))
     return Bar(symbol, draw(on_grid), one, high, low, other, draw(st.floats(0.0, 1e12)))
 
 
