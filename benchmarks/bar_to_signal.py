@@ -24,8 +24,8 @@ from typing import Any
 
 import tradingsignals
 from tradingsignals import AsyncClient
+from tradingsignals_server.api.mapping.convert import bar_message
 from tradingsignals_server.domain.bars import Bar
-from tradingsignals_server.rpc.convert import bar_message
 
 from .bars import WARMING_BARS, simulated_bars
 from .measure import Effort, Figure, at_most, in_turn, percentile

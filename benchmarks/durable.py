@@ -24,8 +24,8 @@ import asyncpg
 
 from tradingsignals.v1.market_data_service_pb2 import PublishBarRequest
 from tradingsignals.v1.signal_service_pb2 import GenerateSignalRequest
+from tradingsignals_server.api.mapping.convert import bar_message
 from tradingsignals_server.domain.bars import Bar
-from tradingsignals_server.rpc.convert import bar_message
 
 from .bars import WARMING_BARS, market_bars
 from .load import Load, grpc_load, load_figure

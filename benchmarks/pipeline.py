@@ -9,7 +9,7 @@ Measured, with no database and no network, recurrent states carried from bar to 
   making of the signal, the states and the positions, and that a step by itself finds the processor's caches full of
   what it needs;
 - bars of 100 symbols side by side, and of one symbol, in batches as the engine takes them, looked ahead at before the
-  steps are made (application/decision/foresight.py), and each bar by itself: bars a second both ways, in turn, and
+  steps are made (application/decision/prefetch.py), and each bar by itself: bars a second both ways, in turn, and
   their ratio.
 
 How: in this process, on one thread, by the clock around thousands of calls at a time. There is no load generator;
@@ -26,11 +26,12 @@ from typing import Any
 
 from tradingsignals_server.adapters.onnx.policy import OnnxPolicy
 from tradingsignals_server.adapters.onnx.repository import newest_model, shipped_models
-from tradingsignals_server.application.decision.foresight import foresee
+from tradingsignals_server.api.mapping.convert import encode
 from tradingsignals_server.application.decision.pipeline import Pipeline
-from tradingsignals_server.application.decision.sessions import Book, SymbolState
+from tradingsignals_server.application.decision.prefetch import foresee
+from tradingsignals_server.application.decision.symbol_state import Book, SymbolState
 from tradingsignals_server.application.decision.trader import Trader
-from tradingsignals_server.application.engine.writer import BATCH_BARS
+from tradingsignals_server.application.ingest.writer import BATCH_BARS
 from tradingsignals_server.domain.bars import Bar
 from tradingsignals_server.domain.calendar import calendar_for
 from tradingsignals_server.domain.events import Event
@@ -39,7 +40,6 @@ from tradingsignals_server.domain.indicators import indicators_of
 from tradingsignals_server.domain.risk import RiskRules, TradeTally, decide
 from tradingsignals_server.domain.signals import Signal
 from tradingsignals_server.domain.window import Window
-from tradingsignals_server.rpc.convert import encode
 
 from .bars import WARMING_BARS, side_by_side, simulated_bars
 from .measure import Effort, Figure, in_turn, ratio

@@ -19,8 +19,8 @@ from typing import Any
 import grpc
 
 from tradingsignals.v1.market_data_service_pb2 import PublishBarsRequest, PublishBarsResponse
+from tradingsignals_server.api.mapping.convert import bar_message
 from tradingsignals_server.domain.bars import Bar
-from tradingsignals_server.rpc.convert import bar_message
 
 from .bars import WARMING_BARS, side_by_side
 from .measure import Effort, Figure, Target, at_least

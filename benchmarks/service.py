@@ -10,9 +10,9 @@ from pathlib import Path
 
 import tradingsignals
 from tradingsignals_server.adapters.postgres.embedded import running_postgres
+from tradingsignals_server.api.mapping.convert import bar_message
 from tradingsignals_server.config import Settings
 from tradingsignals_server.domain.bars import Bar
-from tradingsignals_server.rpc.convert import bar_message
 
 from .models import make_lstm
 from .processes import ROOT, free_port, running, until_healthy

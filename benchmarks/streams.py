@@ -20,8 +20,8 @@ from tradingsignals.v1.market_data_service_pb2 import (
     PublishBarsResponse,
 )
 from tradingsignals.v1.signal_service_pb2 import StreamSignalsRequest
+from tradingsignals_server.api.mapping.convert import bar_message
 from tradingsignals_server.domain.bars import Bar
-from tradingsignals_server.rpc.convert import bar_message
 
 from .generate import QUOTE
 from .history import INDICATORS

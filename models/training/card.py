@@ -22,17 +22,7 @@ from tradingsignals_server.domain.risk import RiskRules
 from tradingsignals_server.domain.signals import Action
 
 from .calibration import LEAST_ACTING, Choices, reliability
-from .evaluation import (
-    Result,
-    Strategy,
-    always,
-    average_cross,
-    coin,
-    long_each_session,
-    one_bar_late,
-    served,
-    trade,
-)
+from .evaluation import Result, Strategy, always, average_cross, coin, long_each_session, one_bar_late, served, trade
 from .history import History, Session
 from .outcomes import Outcomes
 from .recipe import DEFAULT_SPREAD, rules_for

@@ -19,7 +19,7 @@ from pydantic import Field, PostgresDsn, SecretStr, ValidationError, ValidationI
 from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
-from .adapters.edge.hosts import parse_hosts
+from .adapters.envoy.hosts import parse_hosts
 from .domain.bars import parse_symbol
 from .domain.calendar import CalendarChoice
 from .domain.costs import NO_CHARGES, Charge, Charges

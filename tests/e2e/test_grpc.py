@@ -24,7 +24,7 @@ from tests.support.quotes import sure_buy
 from tests.support.service import RunningService
 from tests.unit.builders import bar
 
-from tradingsignals_server.rpc.server import SERVICES
+from tradingsignals_server.transport.grpc.server import SERVICES
 
 # Each method with one answer, what it is asked, and the REST call that says the same.
 READS: dict[str, tuple[dict[str, Any], str]] = {

@@ -24,7 +24,7 @@ from tests.unit.builders import walk
 
 import tradingsignals
 from tradingsignals import Bar, Signal, TemporaryError
-from tradingsignals_server.application.engine.ownership import bucket_of
+from tradingsignals_server.application.ports.ownership import bucket_of
 from tradingsignals_server.domain import bars as domain
 
 SYMBOLS = [f"S{n}COP" for n in range(6)]

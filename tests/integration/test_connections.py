@@ -23,11 +23,11 @@ from tradingsignals_server.adapters.postgres.connection import (
 from tradingsignals_server.adapters.postgres.membership import Membership
 from tradingsignals_server.adapters.postgres.place import place_of
 from tradingsignals_server.adapters.postgres.store import PostgresStore
+from tradingsignals_server.api.mapping.convert import encode
 from tradingsignals_server.bootstrap import migrated, several
 from tradingsignals_server.config import Settings
 from tradingsignals_server.domain.errors import Overloaded, ReadTimedOut, StorageUnavailable
 from tradingsignals_server.domain.events import Disposition, MarketUpdate
-from tradingsignals_server.rpc.convert import encode
 
 # ------------------------------------------------------------------------------------------------- what is relied on
 

@@ -20,15 +20,16 @@ from tests.unit.builders import walk
 
 from tradingsignals_server.adapters.postgres.connection import Connections, connections
 from tradingsignals_server.adapters.postgres.store import PostgresStore
-from tradingsignals_server.application.decision.requests import Quote
-from tradingsignals_server.application.ports import CarriedState, LogEntry, Shadowed
-from tradingsignals_server.application.streams.broadcast import Filter
+from tradingsignals_server.api.mapping.convert import encode
+from tradingsignals_server.application.decision.quotes import Quote
+from tradingsignals_server.application.event_log.tail import Filter
+from tradingsignals_server.application.ports.event_log import LogEntry
+from tradingsignals_server.application.ports.store import CarriedState, Shadowed
 from tradingsignals_server.domain.bars import Bar
 from tradingsignals_server.domain.costs import Charge, Charges
 from tradingsignals_server.domain.errors import BarConflict, ServiceError, StorageUnavailable
 from tradingsignals_server.domain.events import Disposition, Event, Receipt
 from tradingsignals_server.domain.risk import RiskRules, Sizing
-from tradingsignals_server.rpc.convert import encode
 
 from .conftest import Storage
 

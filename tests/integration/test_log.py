@@ -15,14 +15,14 @@ from tests.unit.builders import NOW, OPENING, bar, position, signal
 from tradingsignals_server.adapters.postgres.connection import Connections, connections
 from tradingsignals_server.adapters.postgres.statements import PRUNING
 from tradingsignals_server.adapters.postgres.store import PostgresStore
-from tradingsignals_server.application.streams import retention as retention_module
-from tradingsignals_server.application.streams.broadcast import Broadcast, Filter, Follower
-from tradingsignals_server.application.streams.retention import Retention
+from tradingsignals_server.api.mapping.convert import encode
+from tradingsignals_server.application.event_log import retention as retention_module
+from tradingsignals_server.application.event_log.retention import Retention
+from tradingsignals_server.application.event_log.tail import Broadcast, Filter, Follower
 from tradingsignals_server.domain.errors import SequencePruned
 from tradingsignals_server.domain.events import Disposition, MarketUpdate
 from tradingsignals_server.domain.positions import Exit, ExitReason, close
 from tradingsignals_server.domain.risk import RiskRules
-from tradingsignals_server.rpc.convert import encode
 
 WRITERS = 6
 COMMITS = 40

@@ -12,8 +12,8 @@ from tests.support.deadlines import within
 from tradingsignals_server.adapters.postgres.connection import Connections, connections
 from tradingsignals_server.adapters.postgres.migrate import Migration, MigrationError, migrate, migrations
 from tradingsignals_server.adapters.postgres.store import PostgresStore
+from tradingsignals_server.api.mapping.convert import encode
 from tradingsignals_server.bootstrap import migrated
-from tradingsignals_server.rpc.convert import encode
 
 from .conftest import Storage
 

@@ -18,21 +18,21 @@ from tradingsignals_server.adapters.postgres import membership as membership_mod
 from tradingsignals_server.adapters.postgres.connection import connections
 from tradingsignals_server.adapters.postgres.membership import Membership
 from tradingsignals_server.adapters.postgres.store import PostgresStore
-from tradingsignals_server.application.cluster.lanes import PeerGone
-from tradingsignals_server.application.cluster.routing import Router
+from tradingsignals_server.api.mapping.convert import encode
+from tradingsignals_server.application.cluster.peer_queue import PeerGone
+from tradingsignals_server.application.cluster.router import Router
 from tradingsignals_server.application.decision.pipeline import Pipeline
 from tradingsignals_server.application.decision.trader import Trader
-from tradingsignals_server.application.engine.engine import Engine
-from tradingsignals_server.application.engine.ownership import BUCKETS, bucket_of
-from tradingsignals_server.application.ports import StaleState
-from tradingsignals_server.application.streams.broadcast import Broadcast, Filter
-from tradingsignals_server.application.streams.log_reader import LogReader
+from tradingsignals_server.application.event_log.tail import Broadcast, Filter
+from tradingsignals_server.application.event_log.tailer import LogReader
+from tradingsignals_server.application.ingest.engine import Engine
+from tradingsignals_server.application.ports.ownership import BUCKETS, bucket_of
+from tradingsignals_server.application.ports.store import StaleState
 from tradingsignals_server.domain.bars import Bar
 from tradingsignals_server.domain.calendar import calendar_for
 from tradingsignals_server.domain.errors import ServiceError, StorageUnavailable
 from tradingsignals_server.domain.events import Disposition, MarketUpdate, Receipt
 from tradingsignals_server.domain.risk import RiskRules
-from tradingsignals_server.rpc.convert import encode
 
 BARS = walk(200, seed=3)
 TWINS = ("ACLXA", "AFHDB")

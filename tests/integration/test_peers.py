@@ -10,17 +10,17 @@ import pytest
 from tests.support.deadlines import within
 from tests.unit.builders import bar
 
-from tradingsignals_server.application.cluster.lanes import PeerGone
-from tradingsignals_server.application.cluster.routing import Router
+from tradingsignals_server.api.mapping.errors import Relayed
+from tradingsignals_server.api.peers import PeerServicer, peers
+from tradingsignals_server.application.cluster.peer_queue import PeerGone
+from tradingsignals_server.application.cluster.router import Router
 from tradingsignals_server.domain.bars import Bar
 from tradingsignals_server.domain.errors import NotAPeer
 from tradingsignals_server.domain.events import Disposition, Receipt
-from tradingsignals_server.rpc.errors import Relayed
-from tradingsignals_server.rpc.interceptors import PEER_KEY, CallInterceptor
-from tradingsignals_server.rpc.internal import peer_service_pb2 as pb
-from tradingsignals_server.rpc.peers import PeerServicer, peers
-from tradingsignals_server.rpc.registration import register
-from tradingsignals_server.rpc.server import PEER_SERVICE
+from tradingsignals_server.internal import peer_service_pb2 as pb
+from tradingsignals_server.transport.grpc.interceptors import PEER_KEY, CallInterceptor
+from tradingsignals_server.transport.grpc.registration import register
+from tradingsignals_server.transport.grpc.server import PEER_SERVICE
 
 PATH = f"/{PEER_SERVICE.full_name}/ProcessBars"
 

@@ -16,10 +16,11 @@ from tests.unit.builders import NOW
 
 from tradingsignals_server.adapters.postgres.connection import Connections, Database, connections
 from tradingsignals_server.adapters.postgres.store import PostgresStore
-from tradingsignals_server.application.ports import CarriedState, LogEntry, Shadowed
+from tradingsignals_server.api.mapping.convert import encode
+from tradingsignals_server.application.ports.event_log import LogEntry
+from tradingsignals_server.application.ports.store import CarriedState, Shadowed
 from tradingsignals_server.domain.errors import StorageUnavailable
 from tradingsignals_server.domain.events import Event
-from tradingsignals_server.rpc.convert import encode
 
 from .conftest import Storage
 

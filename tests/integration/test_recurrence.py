@@ -22,9 +22,9 @@ from tests.support.recount import session_day
 from tradingsignals_server.adapters.onnx.policy import OnnxPolicy
 from tradingsignals_server.adapters.postgres.connection import connections
 from tradingsignals_server.adapters.postgres.store import PostgresStore
+from tradingsignals_server.api.mapping.convert import encode
 from tradingsignals_server.domain.bars import Bar
 from tradingsignals_server.domain.signals import Probabilities
-from tradingsignals_server.rpc.convert import encode
 
 from .conftest import Storage
 

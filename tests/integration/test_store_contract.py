@@ -18,7 +18,8 @@ from tradingsignals.v1.event_pb2 import MarketUpdate as MarketUpdateMessage
 from tradingsignals.v1.position_pb2 import Position as PositionMessage
 from tradingsignals.v1.signal_pb2 import Signal as SignalMessage
 from tradingsignals_server.adapters.postgres.store import PostgresStore
-from tradingsignals_server.application.ports import LogEntry, StaleState
+from tradingsignals_server.application.ports.event_log import LogEntry
+from tradingsignals_server.application.ports.store import StaleState
 from tradingsignals_server.domain.bars import Bar
 from tradingsignals_server.domain.events import Disposition, Event, EventKind, MarketUpdate
 from tradingsignals_server.domain.positions import Exit, ExitReason, Position, close

@@ -14,7 +14,7 @@ from tests.unit.builders import NOW, OPENING, bar, signal
 
 from tradingsignals_server.adapters.postgres.connection import ENGINE_CONNECTIONS, READER_CONNECTIONS, connections
 from tradingsignals_server.adapters.postgres.store import PostgresStore
-from tradingsignals_server.application.ports import SignalQuery
+from tradingsignals_server.application.ports.store import SignalQuery
 from tradingsignals_server.domain.errors import StorageUnavailable
 from tradingsignals_server.domain.events import Disposition, Event, MarketUpdate
 

@@ -11,7 +11,7 @@ import pytest
 from tests.unit.builders import NOW, bar, position, signal
 
 from tradingsignals_server.adapters.postgres.store import PostgresStore
-from tradingsignals_server.application.ports import CarriedState, Shadowed, ShadowScore, StaleState
+from tradingsignals_server.application.ports.store import CarriedState, Shadowed, ShadowScore, StaleState
 from tradingsignals_server.domain.events import Disposition, EventKind, MarketUpdate
 from tradingsignals_server.domain.positions import Exit, ExitReason, Position, close
 from tradingsignals_server.domain.recurrent_state import RecurrentState

@@ -18,7 +18,7 @@ from tests.unit.builders import NOW, OPENING, bar, position, signal
 from tradingsignals.v1.position_pb2 import Position as PositionMessage
 from tradingsignals.v1.signal_pb2 import Signal as SignalMessage
 from tradingsignals_server.adapters.postgres.store import PostgresStore
-from tradingsignals_server.application.ports import Page, SignalQuery, StoredBook, StoredSymbol
+from tradingsignals_server.application.ports.store import Page, SignalQuery, StoredBook, StoredSymbol
 from tradingsignals_server.domain.bars import BAR_INTERVAL
 from tradingsignals_server.domain.events import Disposition, Event, MarketUpdate
 from tradingsignals_server.domain.positions import Exit, ExitReason, Position, close

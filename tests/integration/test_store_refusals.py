@@ -10,7 +10,7 @@ import pytest
 from tests.unit.builders import NOW, bar, signal
 
 from tradingsignals_server.adapters.postgres.store import PostgresStore
-from tradingsignals_server.application.ports import RefusedByStore, StaleState
+from tradingsignals_server.application.ports.store import RefusedByStore, StaleState
 from tradingsignals_server.domain.events import Disposition, Event, MarketUpdate
 from tradingsignals_server.domain.signals import Action, Signal
 

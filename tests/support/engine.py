@@ -12,9 +12,11 @@ from tests.unit.builders import now
 from tradingsignals_server.adapters.placeholder_policy import PlaceholderPolicy
 from tradingsignals_server.application.decision.pipeline import Pipeline
 from tradingsignals_server.application.decision.trader import Trader
-from tradingsignals_server.application.engine.engine import Engine
-from tradingsignals_server.application.ports import Clock, Policy, Store
-from tradingsignals_server.application.streams.broadcast import Broadcast
+from tradingsignals_server.application.event_log.tail import Broadcast
+from tradingsignals_server.application.ingest.engine import Engine
+from tradingsignals_server.application.ports.clock import Clock
+from tradingsignals_server.application.ports.policy import Policy
+from tradingsignals_server.application.ports.store import Store
 from tradingsignals_server.domain.bars import Bar
 from tradingsignals_server.domain.calendar import calendar_for
 from tradingsignals_server.domain.events import Receipt

@@ -10,11 +10,11 @@ from uuid import UUID
 from tests.unit.application.memory_store import MemoryStore
 from tests.unit.builders import NOW, bar, position, signal
 
-from tradingsignals_server.application.ports import LogEntry
-from tradingsignals_server.application.streams.broadcast import Broadcast
+from tradingsignals_server.api.mapping.convert import encode
+from tradingsignals_server.application.event_log.tail import Broadcast
+from tradingsignals_server.application.ports.event_log import LogEntry
 from tradingsignals_server.domain.events import Disposition, Event, MarketUpdate
 from tradingsignals_server.domain.signals import Action
-from tradingsignals_server.rpc.convert import encode
 
 _TURNS = (Action.BUY, Action.HOLD, Action.SELL)
 SYMBOLS = ("USDCOP", "EURUSD")

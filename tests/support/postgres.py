@@ -15,9 +15,9 @@ from pathlib import Path
 from urllib.parse import quote
 from uuid import uuid4
 
-from tradingsignals_server.adapters.children import die_with_parent
 from tradingsignals_server.adapters.postgres.programs import programs_for
 from tradingsignals_server.adapters.postgres.unprivileged import HERE, Account
+from tradingsignals_server.adapters.processes.children import die_with_parent
 
 from .deadlines import within
 from .ports import free_ports

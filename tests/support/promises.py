@@ -1,7 +1,7 @@
 """The six promises of the streams, held against whatever comes, in whatever order.
 
 Ordered, unique, atomic, reliable, resumable, bookmarkable: the real engine, broadcast and followers on a store that
-fails when it is told to. One machine runs on every store: in memory by tests/unit/application/streams/test_promises.py,
+fails when it is told to. One machine runs on every store: in memory by tests/unit/application/event_log/test_promises.py,
 on the real PostgreSQL by tests/integration/test_promises.py. The same is done to the real processes in
 tests/e2e/test_promises.py.
 """
@@ -26,12 +26,13 @@ from tests.unit.builders import NOW, bar, walk
 
 from tradingsignals_server.application.decision.pipeline import Pipeline
 from tradingsignals_server.application.decision.trader import Trader
-from tradingsignals_server.application.engine.engine import Engine
-from tradingsignals_server.application.ports import LogEntry, Store
-from tradingsignals_server.application.streams import broadcast as broadcast_module
-from tradingsignals_server.application.streams.broadcast import Batch, Broadcast, Filter, Follower
-from tradingsignals_server.application.streams.replays import Replay
-from tradingsignals_server.application.streams.retention import Retention
+from tradingsignals_server.application.event_log import tail as broadcast_module
+from tradingsignals_server.application.event_log.replay import Replay
+from tradingsignals_server.application.event_log.retention import Retention
+from tradingsignals_server.application.event_log.tail import Batch, Broadcast, Filter, Follower
+from tradingsignals_server.application.ingest.engine import Engine
+from tradingsignals_server.application.ports.event_log import LogEntry
+from tradingsignals_server.application.ports.store import Store
 from tradingsignals_server.domain.calendar import calendar_for
 from tradingsignals_server.domain.errors import SequencePruned, ShuttingDown, StorageUnavailable
 from tradingsignals_server.domain.events import Disposition, Event, EventKind, MarketUpdate, Receipt

@@ -10,7 +10,7 @@ from itertools import groupby
 
 import asyncpg
 
-from tradingsignals_server.application.ports import Policy
+from tradingsignals_server.application.ports.policy import Policy
 from tradingsignals_server.domain.bars import Bar
 from tradingsignals_server.domain.calendar import calendar_for
 from tradingsignals_server.domain.signals import Probabilities

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from ..application.ports import Answer, PolicyDescription
+from ..application.ports.policy import Answer, PolicyDescription
 from ..domain.features import FEATURE_NAMES, Observation
 from ..domain.recurrent_state import RecurrentState
 from ..domain.signals import Probabilities

@@ -13,9 +13,10 @@ from ..domain.bars import BAR_INTERVAL
 from ..domain.calendar import SessionCalendar
 from ..domain.errors import ServiceError
 from .decision.pipeline import Pipeline
-from .decision.sessions import SymbolState
-from .engine.engine import Engine
-from .ports import Clock, SignalTotals, Store
+from .decision.symbol_state import SymbolState
+from .ingest.engine import Engine
+from .ports.clock import Clock
+from .ports.store import SignalTotals, Store
 
 STALE_INTERVALS = 2
 """A symbol is stale when its session is open and no bar has ended within this many intervals."""

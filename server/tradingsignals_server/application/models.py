@@ -11,8 +11,9 @@ from ..domain.errors import ModelNotLoaded, ServiceError
 from ..domain.risk import RiskRules
 from .decision.pipeline import Pipeline
 from .decision.trader import Trader
-from .engine.engine import Engine
-from .ports import Policy, Sleep
+from .ingest.engine import Engine
+from .ports.clock import Sleep
+from .ports.policy import Policy
 
 log = logging.getLogger(__name__)
 

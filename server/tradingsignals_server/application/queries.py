@@ -12,8 +12,8 @@ from typing import Any
 from ..domain.bars import Bar
 from ..domain.errors import InvalidPageToken, SignalNotFound
 from ..domain.events import EventKind
-from .ports import Page, SignalQuery, Store
-from .streams.broadcast import Broadcast, Filter
+from .event_log.tail import Broadcast, Filter
+from .ports.store import Page, SignalQuery, Store
 
 _SIGNALS = frozenset((EventKind.SIGNAL,))
 _ALL: frozenset[Any] = frozenset()

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import click
 
-from ..adapters.edge.hosts import parse_hosts
-from ..adapters.edge.render import Address, EdgeConfig, write_edge_files
+from ..adapters.envoy.hosts import parse_hosts
+from ..adapters.envoy.render import Address, EdgeConfig, write_edge_files
 
 
 def write(out: Path, backends: Sequence[str], listen: str, lean: Sequence[str], allowed_hosts: str) -> None:

@@ -24,10 +24,10 @@ from tradingsignals.v1.market_data_service_pb2 import PublishBarsResponse
 from ..adapters.feeds.delivery import Monotonic, Pace, at_pace, pauses
 from ..adapters.feeds.files import load_in_thread
 from ..adapters.feeds.tally import Tally
-from ..application.ports import Sleep
+from ..api.mapping.convert import bar_message
+from ..application.ports.clock import Sleep
 from ..domain.bars import Bar
 from ..domain.events import Disposition
-from ..rpc.convert import bar_message
 from .progress import ReplayDisplay
 
 INCOMPLETE = 3

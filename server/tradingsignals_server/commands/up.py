@@ -12,7 +12,7 @@ from contextlib import contextmanager
 
 from rich.console import Console
 
-from ..adapters.edge.hosts import is_loopback
+from ..adapters.envoy.hosts import is_loopback
 from ..adapters.feeds.replay import OnProgress
 from ..application.decision.pipeline import Pipeline
 from ..bootstrap import database, everything, serving, several

@@ -32,13 +32,13 @@ from tradingsignals.v1 import (
     signal_service_pb2,
     system_service_pb2,
 )
-from tradingsignals_server.adapters.edge.process import Edge, running_edge
-from tradingsignals_server.adapters.edge.render import Address, EdgeConfig
-from tradingsignals_server.rpc.interceptors import CallInterceptor
-from tradingsignals_server.rpc.json_bodies import JsonBodyServicer
-from tradingsignals_server.rpc.json_text import json_text
-from tradingsignals_server.rpc.server import EDGE_SERVICES, OPTIONS
-from tradingsignals_server.rpc.text_answers import Framing, json_body, line, server_sent_event
+from tradingsignals_server.adapters.envoy.process import Edge, running_edge
+from tradingsignals_server.adapters.envoy.render import Address, EdgeConfig
+from tradingsignals_server.api.encoding.json_text import json_text
+from tradingsignals_server.api.encoding.text_responses import Framing, json_body, line, server_sent_event
+from tradingsignals_server.api.services.json_bodies import JsonBodyServicer
+from tradingsignals_server.transport.grpc.interceptors import CallInterceptor
+from tradingsignals_server.transport.grpc.server import EDGE_SERVICES, OPTIONS
 
 DEADLINE = 20.0  # seconds, for anything that is waited for
 FRAMINGS: dict[str, Framing] = {

@@ -12,7 +12,7 @@ import httpx
 from tests.support import http2 as h2
 from tests.support.http2 import frame, http2_peer, request
 
-from tradingsignals_server.adapters.edge.process import Edge
+from tradingsignals_server.adapters.envoy.process import Edge
 
 if TYPE_CHECKING:
     from tests.integration.edge.conftest import Stub

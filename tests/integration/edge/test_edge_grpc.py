@@ -23,7 +23,7 @@ from tradingsignals.v1 import (
     signal_service_pb2,
     signal_service_pb2_grpc,
 )
-from tradingsignals_server.adapters.edge.process import Edge
+from tradingsignals_server.adapters.envoy.process import Edge
 
 DEADLINE = 20.0  # seconds, for anything that is waited for
 LATEST = "/tradingsignals.v1.SignalService/GetLatestSignal"

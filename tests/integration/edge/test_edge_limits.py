@@ -14,8 +14,8 @@ from tests.support.http2 import frame, http2_peer
 from tests.support.sockets import connected
 
 from tradingsignals.v1 import market_data_service_pb2, market_data_service_pb2_grpc
-from tradingsignals_server.adapters.edge.process import Edge, running_edge
-from tradingsignals_server.adapters.edge.render import Address, EdgeConfig
+from tradingsignals_server.adapters.envoy.process import Edge, running_edge
+from tradingsignals_server.adapters.envoy.render import Address, EdgeConfig
 
 if TYPE_CHECKING:
     from tests.integration.edge.conftest import Stub

@@ -10,8 +10,8 @@ import httpx
 import pytest
 
 from tradingsignals.v1 import signal_service_pb2, signal_service_pb2_grpc
-from tradingsignals_server.adapters.edge.process import Edge, running_edge
-from tradingsignals_server.adapters.edge.render import Address, EdgeConfig
+from tradingsignals_server.adapters.envoy.process import Edge, running_edge
+from tradingsignals_server.adapters.envoy.render import Address, EdgeConfig
 
 if TYPE_CHECKING:
     from tests.integration.edge.conftest import Stub

@@ -15,8 +15,8 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tradingsignals_server.adapters.edge.process import EdgeFailed, PortTaken, envoy_binary, running_edge
-from tradingsignals_server.adapters.edge.render import Address, EdgeConfig, write_edge_files
+from tradingsignals_server.adapters.envoy.process import EdgeFailed, PortTaken, envoy_binary, running_edge
+from tradingsignals_server.adapters.envoy.render import Address, EdgeConfig, write_edge_files
 
 DEADLINE = 30.0  # seconds, for anything that is waited for
 NO_SERVER = Address("127.0.0.1", 1)  # Envoy's own files are all that is asked for here
@@ -69,7 +69,7 @@ class Heard(logging.Handler):
 
 @contextmanager
 def listening() -> Iterator[Heard]:
-    heard, logger = Heard(), logging.getLogger("tradingsignals_server.adapters.edge.process")
+    heard, logger = Heard(), logging.getLogger("tradingsignals_server.adapters.envoy.process")
     before = logger.level
     logger.addHandler(heard)
     logger.setLevel(logging.INFO)
@@ -201,8 +201,8 @@ async def test_what_the_block_raises_comes_out_as_it_is(tmp_path: Path) -> None:
 OWNER = """
 import asyncio, sys
 from pathlib import Path
-from tradingsignals_server.adapters.edge.process import running_edge
-from tradingsignals_server.adapters.edge.render import Address, EdgeConfig
+from tradingsignals_server.adapters.envoy.process import running_edge
+from tradingsignals_server.adapters.envoy.render import Address, EdgeConfig
 
 async def main():
     async with running_edge(EdgeConfig(Address("127.0.0.1", 0), Address("127.0.0.1", 1)), Path(sys.argv[1])) as edge:

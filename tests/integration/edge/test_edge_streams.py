@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, NamedTuple
 import httpx
 import pytest
 
-from tradingsignals_server.adapters.edge.process import Edge, running_edge
-from tradingsignals_server.adapters.edge.render import Address, EdgeConfig
+from tradingsignals_server.adapters.envoy.process import Edge, running_edge
+from tradingsignals_server.adapters.envoy.render import Address, EdgeConfig
 
 if TYPE_CHECKING:
     from tests.integration.edge.conftest import Stub

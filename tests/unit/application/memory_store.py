@@ -10,10 +10,9 @@ from datetime import datetime
 from enum import Enum, auto
 from uuid import UUID
 
-from tradingsignals_server.application.ports import (
+from tradingsignals_server.application.ports.event_log import LogEntry, LogHead
+from tradingsignals_server.application.ports.store import (
     CarriedState,
-    LogEntry,
-    LogHead,
     Page,
     RefusedByStore,
     Shadowed,

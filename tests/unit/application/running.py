@@ -12,13 +12,14 @@ import numpy as np
 import numpy.typing as npt
 
 from tradingsignals_server.application.decision.pipeline import Pipeline
-from tradingsignals_server.application.decision.sessions import NO_STATE
+from tradingsignals_server.application.decision.symbol_state import NO_STATE
 from tradingsignals_server.application.decision.trader import Trader
-from tradingsignals_server.application.engine.engine import Engine
-from tradingsignals_server.application.engine.ownership import Ownership
-from tradingsignals_server.application.engine.writer import MAX_SYMBOLS
-from tradingsignals_server.application.ports import Answer, Clock, Policy, PolicyDescription
-from tradingsignals_server.application.streams.broadcast import Broadcast
+from tradingsignals_server.application.event_log.tail import Broadcast
+from tradingsignals_server.application.ingest.engine import Engine
+from tradingsignals_server.application.ingest.writer import MAX_SYMBOLS
+from tradingsignals_server.application.ports.clock import Clock
+from tradingsignals_server.application.ports.ownership import Ownership
+from tradingsignals_server.application.ports.policy import Answer, Policy, PolicyDescription
 from tradingsignals_server.domain.bars import Bar
 from tradingsignals_server.domain.calendar import calendar_for
 from tradingsignals_server.domain.errors import ServiceError

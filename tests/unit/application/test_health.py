@@ -11,14 +11,9 @@ from tradingsignals_server.adapters.placeholder_policy import PlaceholderPolicy
 from tradingsignals_server.application import health as health_module
 from tradingsignals_server.application.decision.pipeline import Pipeline
 from tradingsignals_server.application.decision.trader import Trader
-from tradingsignals_server.application.health import (
-    FAILURE_COUNTS_FOR,
-    MAXIMUM_SYMBOLS,
-    Health,
-    HealthReporter,
-    Status,
-)
-from tradingsignals_server.application.ports import Policy, SignalTotals
+from tradingsignals_server.application.health import FAILURE_COUNTS_FOR, MAXIMUM_SYMBOLS, Health, HealthReporter, Status
+from tradingsignals_server.application.ports.policy import Policy
+from tradingsignals_server.application.ports.store import SignalTotals
 from tradingsignals_server.domain.calendar import calendar_for
 from tradingsignals_server.domain.risk import RiskRules
 from tradingsignals_server.domain.signals import Action

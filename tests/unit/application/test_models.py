@@ -12,7 +12,7 @@ import pytest
 
 from tradingsignals_server.application.decision.trader import Trader
 from tradingsignals_server.application.models import ModelKeeper, ModelSource
-from tradingsignals_server.application.ports import Policy
+from tradingsignals_server.application.ports.policy import Policy
 from tradingsignals_server.domain.errors import ModelNotLoaded, ShuttingDown
 from tradingsignals_server.domain.risk import RiskRules
 from tradingsignals_server.domain.signals import Action

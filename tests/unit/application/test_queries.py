@@ -9,9 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tradingsignals_server.application.ports import LogHead, SignalQuery
+from tradingsignals_server.application.event_log.tail import Broadcast
+from tradingsignals_server.application.ports.event_log import LogHead
+from tradingsignals_server.application.ports.store import SignalQuery
 from tradingsignals_server.application.queries import Queries, _token_of
-from tradingsignals_server.application.streams.broadcast import Broadcast
 from tradingsignals_server.domain.bars import Bar
 from tradingsignals_server.domain.errors import InvalidPageToken, SignalNotFound, StorageUnavailable
 from tradingsignals_server.domain.events import Disposition, Event, MarketUpdate

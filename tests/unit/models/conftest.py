@@ -15,9 +15,9 @@ from models.training.history import History
 
 from tradingsignals_server.adapters.feeds.market import SimulatedMarket
 from tradingsignals_server.application.decision.pipeline import Pipeline
-from tradingsignals_server.application.decision.sessions import NO_STATE, SymbolState
+from tradingsignals_server.application.decision.symbol_state import NO_STATE, SymbolState
 from tradingsignals_server.application.decision.trader import Trader
-from tradingsignals_server.application.ports import Answer, PolicyDescription
+from tradingsignals_server.application.ports.policy import Answer, PolicyDescription
 from tradingsignals_server.domain.bars import Bar
 from tradingsignals_server.domain.calendar import calendar_for
 from tradingsignals_server.domain.features import Observation

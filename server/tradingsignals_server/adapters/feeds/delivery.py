@@ -7,7 +7,8 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from datetime import datetime, timedelta
 
-from ...application.ports import MarketDataSink, Sleep
+from ...application.ports.clock import Sleep
+from ...application.ports.feed import MarketDataSink
 from ...domain.bars import Bar
 from ...domain.errors import Overloaded, ServiceError, ShuttingDown, StorageUnavailable
 from ...domain.events import Receipt

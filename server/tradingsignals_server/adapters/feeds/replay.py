@@ -9,7 +9,8 @@ from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
 
-from ...application.ports import MarketDataSink, Sleep
+from ...application.ports.clock import Sleep
+from ...application.ports.feed import MarketDataSink
 from ...domain.errors import ServiceError
 from .delivery import Monotonic, Pace, at_pace, deliver, newest_bar
 from .files import load_in_thread

@@ -11,7 +11,8 @@ from datetime import date, datetime, timedelta
 from itertools import groupby, islice, repeat
 from operator import itemgetter
 
-from ...application.ports import Clock, MarketDataSink, Sleep
+from ...application.ports.clock import Clock, Sleep
+from ...application.ports.feed import MarketDataSink
 from ...domain.bars import BAR_INTERVAL, BAR_SECONDS, Bar
 from ...domain.calendar import SessionCalendar, calendar_for
 from ...domain.errors import ServiceError

@@ -19,7 +19,7 @@ from typing import Any
 
 import onnxruntime
 
-from ...application.ports import TensorShape
+from ...application.ports.policy import TensorShape
 from ...domain.features import FEATURE_NAMES, FEATURE_SPECIFICATION
 from ...domain.recurrent_state import ResetRule
 from ...domain.signals import Action

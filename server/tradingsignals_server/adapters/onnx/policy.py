@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ...application.ports import Answer, PolicyDescription
+from ...application.ports.policy import Answer, PolicyDescription
 from ...domain.features import FEATURE_LIMIT, Observation
 from ...domain.recurrent_state import RecurrentState
 from .model_file import LoadedModel, ModelSpecification, load_model

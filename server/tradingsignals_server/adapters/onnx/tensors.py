@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from ...application.ports import TensorShape
+from ...application.ports.policy import TensorShape
 from ...domain.features import FEATURE_NAMES, FEATURE_SPECIFICATION
 from ...domain.recurrent_state import ResetRule
 from .errors import Unfit

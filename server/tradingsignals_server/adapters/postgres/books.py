@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ...application.ports import ShadowScore, StoredBook
+from ...application.ports.store import ShadowScore, StoredBook
 from ...domain.risk import KELLY_WINDOW
 from .connection import Database, fetch_one
 from .rows import position_of, state_of

@@ -21,14 +21,7 @@ from pathlib import Path
 
 import asyncpg
 
-from .postmaster import (
-    SUPERUSER,
-    Cluster,
-    Postmaster,
-    name_of,
-    socket_in,
-    wait_for_exit,
-)
+from .postmaster import SUPERUSER, Cluster, Postmaster, name_of, socket_in, wait_for_exit
 from .programs import MAJOR, EmbeddedPostgresError, program, programs_for
 from .unprivileged import Account, user_name
 

@@ -19,7 +19,7 @@ from uuid import UUID, uuid4
 
 import asyncpg
 
-from ...application.engine.ownership import Claim, bucket_of
+from ...application.ports.ownership import Claim, bucket_of
 from ...domain.errors import StorageUnavailable
 from .connection import UNAVAILABLE, connected
 from .statements import CHANNEL

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import IO, Self
 from urllib.parse import quote
 
-from ..children import die_with_parent
+from ..processes.children import die_with_parent
 from .programs import EmbeddedPostgresError
 from .unprivileged import HERE, Account
 

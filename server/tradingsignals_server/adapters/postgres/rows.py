@@ -7,7 +7,8 @@ from typing import Any
 
 import asyncpg
 
-from ...application.ports import CarriedState, LogEntry
+from ...application.ports.event_log import LogEntry
+from ...application.ports.store import CarriedState
 from ...domain.bars import Bar
 from ...domain.events import Event, EventKind, MarketUpdate
 from ...domain.positions import Exit, ExitReason, Position

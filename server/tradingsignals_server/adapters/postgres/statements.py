@@ -6,7 +6,8 @@ from collections.abc import Collection, Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
-from ...application.ports import CarriedState, LogEntry, Shadowed
+from ...application.ports.event_log import LogEntry
+from ...application.ports.store import CarriedState, Shadowed
 from ...domain.bars import HIGHEST_PRICE
 from ...domain.events import Event, MarketUpdate
 from ...domain.positions import Position

@@ -9,12 +9,10 @@ from uuid import UUID
 
 import asyncpg
 
-from ...application.engine.ownership import bucket_of
-from ...application.ports import (
+from ...application.ports.event_log import Encode, LogEntry, LogHead
+from ...application.ports.ownership import bucket_of
+from ...application.ports.store import (
     CarriedState,
-    Encode,
-    LogEntry,
-    LogHead,
     Page,
     RefusedByStore,
     Shadowed,
@@ -32,13 +30,7 @@ from ...domain.statistics import Statistics
 from .bars_table import BarsTable
 from .books import load_book, shadow_score
 from .connection import REFUSALS, Connections, Database, fetch_one
-from .rows import (
-    EVENT_COLUMNS,
-    bar_of,
-    entry_of,
-    kind_of,
-    statistics_of,
-)
+from .rows import EVENT_COLUMNS, bar_of, entry_of, kind_of, statistics_of
 from .statements import (
     APPEND,
     PRUNE,

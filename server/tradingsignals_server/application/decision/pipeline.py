@@ -20,7 +20,7 @@ from ...domain.indicators import Indicators, indicators_of
 from ...domain.positions import Position
 from ...domain.recurrent_state import RecurrentState
 from ...domain.signals import Origin, Signal, bar_signal_id
-from .sessions import Book, SymbolState
+from .symbol_state import Book, SymbolState
 from .trader import Opinion, Sight, Trader, Trades
 
 SESSION_ENDS = "The session ends with this bar: no position is opened"

@@ -22,8 +22,8 @@ from ...domain.recurrent_state import RecurrentState, ResetRule
 from ...domain.risk import RiskRules, decide
 from ...domain.signals import Action, Decision, Origin, Probabilities, Signal
 from ...domain.window import Window
-from ..ports import Answer, Policy
-from .sessions import Book
+from ..ports.policy import Answer, Policy
+from .symbol_state import Book
 
 log = logging.getLogger(__name__)
 

@@ -9,12 +9,7 @@ from pathlib import Path
 import pytest
 
 from tradingsignals_server.adapters.feeds import files
-from tradingsignals_server.adapters.feeds.files import (
-    BarFile,
-    SkippedRow,
-    load_bars,
-    load_in_thread,
-)
+from tradingsignals_server.adapters.feeds.files import BarFile, SkippedRow, load_bars, load_in_thread
 
 from .bar_files import BARS, FIRST, HEADER, SECOND, at, bars_in, refusal_of, write
 

@@ -8,7 +8,7 @@ import pytest
 from tradingsignals_server.adapters.feeds.files import UnreadableFile
 from tradingsignals_server.adapters.feeds.replay import ReplayFeed
 from tradingsignals_server.adapters.feeds.tally import Tally
-from tradingsignals_server.application.ports import Feed, MarketDataSink
+from tradingsignals_server.application.ports.feed import Feed, MarketDataSink
 from tradingsignals_server.domain.bars import Bar
 from tradingsignals_server.domain.errors import BarConflict, ServiceError, StorageUnavailable
 

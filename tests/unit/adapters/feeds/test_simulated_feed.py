@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 
 from tradingsignals_server.adapters.feeds.simulate import SimulatedFeed
-from tradingsignals_server.application.ports import Clock, Feed
+from tradingsignals_server.application.ports.clock import Clock
+from tradingsignals_server.application.ports.feed import Feed
 from tradingsignals_server.domain.bars import Bar
 from tradingsignals_server.domain.errors import BarConflict, ServiceError, StorageUnavailable
 

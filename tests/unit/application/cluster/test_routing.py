@@ -9,13 +9,13 @@ from uuid import UUID
 
 import pytest
 
-from tradingsignals_server.application.cluster import routing
-from tradingsignals_server.application.cluster.lanes import PeerGone
-from tradingsignals_server.application.cluster.parcels import Result
-from tradingsignals_server.application.cluster.routing import Router
-from tradingsignals_server.application.engine.engine import Engine
-from tradingsignals_server.application.engine.ownership import Claim, SoleOwnership, bucket_of
-from tradingsignals_server.application.engine.work import Flow
+from tradingsignals_server.application.cluster import router as routing
+from tradingsignals_server.application.cluster.peer_queue import PeerGone
+from tradingsignals_server.application.cluster.publication import Result
+from tradingsignals_server.application.cluster.router import Router
+from tradingsignals_server.application.ingest.batch import Flow
+from tradingsignals_server.application.ingest.engine import Engine
+from tradingsignals_server.application.ports.ownership import Claim, SoleOwnership, bucket_of
 from tradingsignals_server.domain.bars import Bar
 from tradingsignals_server.domain.errors import OwnerUnavailable, ServiceError, ShuttingDown, StorageUnavailable
 from tradingsignals_server.domain.events import Disposition, Receipt

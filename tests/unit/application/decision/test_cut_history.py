@@ -19,8 +19,8 @@ from tests.support.model_files import shipped_model
 from tradingsignals_server.adapters.onnx.policy import OnnxPolicy
 from tradingsignals_server.application.decision.pipeline import Pipeline
 from tradingsignals_server.application.decision.trader import Trader
-from tradingsignals_server.application.engine.restore import restored
-from tradingsignals_server.application.ports import Answer, Policy
+from tradingsignals_server.application.ingest.restore import restored
+from tradingsignals_server.application.ports.policy import Answer, Policy
 from tradingsignals_server.domain.bars import BAR_INTERVAL, Bar
 from tradingsignals_server.domain.calendar import calendar_for
 from tradingsignals_server.domain.events import MarketUpdate

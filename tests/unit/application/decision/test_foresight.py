@@ -15,11 +15,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tradingsignals_server.adapters.onnx.policy import OnnxPolicy
-from tradingsignals_server.application.decision.foresight import Outlooks
 from tradingsignals_server.application.decision.pipeline import BarStep, Outlook, Pipeline
-from tradingsignals_server.application.decision.sessions import SymbolState
-from tradingsignals_server.application.engine import writer as writer_module
-from tradingsignals_server.application.ports import Answer, CarriedState, Policy, Shadowed
+from tradingsignals_server.application.decision.prefetch import Outlooks
+from tradingsignals_server.application.decision.symbol_state import SymbolState
+from tradingsignals_server.application.ingest import writer as writer_module
+from tradingsignals_server.application.ports.policy import Answer, Policy
+from tradingsignals_server.application.ports.store import CarriedState, Shadowed
 from tradingsignals_server.domain.bars import Bar
 from tradingsignals_server.domain.errors import ServiceError
 from tradingsignals_server.domain.events import Event, Receipt

@@ -14,10 +14,10 @@ from hypothesis import strategies as st
 
 from tradingsignals_server.adapters.placeholder_policy import PlaceholderPolicy
 from tradingsignals_server.application.decision.pipeline import BarStep, Pipeline
-from tradingsignals_server.application.decision.requests import Quote, sight_of_quote
-from tradingsignals_server.application.decision.sessions import NO_STATE, SymbolState
+from tradingsignals_server.application.decision.quotes import Quote, sight_of_quote
+from tradingsignals_server.application.decision.symbol_state import NO_STATE, SymbolState
 from tradingsignals_server.application.decision.trader import Trader
-from tradingsignals_server.application.ports import Policy
+from tradingsignals_server.application.ports.policy import Policy
 from tradingsignals_server.domain.bars import Bar
 from tradingsignals_server.domain.calendar import calendar_for
 from tradingsignals_server.domain.costs import Charges

@@ -8,8 +8,8 @@ from uuid import UUID
 
 import pytest
 
-from tradingsignals_server.application.decision.requests import Quote, sight_of_bars, sight_of_quote
-from tradingsignals_server.application.decision.sessions import SymbolState
+from tradingsignals_server.application.decision.quotes import Quote, sight_of_bars, sight_of_quote
+from tradingsignals_server.application.decision.symbol_state import SymbolState
 from tradingsignals_server.domain.calendar import BogotaCalendar
 from tradingsignals_server.domain.errors import InvalidRequest, NotEnoughBars
 from tradingsignals_server.domain.indicators import Indicators, indicators_of

@@ -9,9 +9,9 @@ from datetime import timedelta
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from tradingsignals_server.application.decision.sessions import Book, SymbolState
-from tradingsignals_server.application.engine.restore import RESTORE_BARS
-from tradingsignals_server.application.ports import StoredBook, StoredSymbol
+from tradingsignals_server.application.decision.symbol_state import Book, SymbolState
+from tradingsignals_server.application.ingest.restore import RESTORE_BARS
+from tradingsignals_server.application.ports.store import StoredBook, StoredSymbol
 from tradingsignals_server.domain.bars import Bar
 from tradingsignals_server.domain.calendar import BogotaCalendar
 from tradingsignals_server.domain.positions import Exit, ExitReason, close

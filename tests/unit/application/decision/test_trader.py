@@ -11,8 +11,8 @@ import numpy.typing as npt
 import pytest
 
 from tradingsignals_server.application.decision.trader import Trader
-from tradingsignals_server.application.engine.restore import RESTORE_BARS
-from tradingsignals_server.application.ports import Answer, PolicyDescription
+from tradingsignals_server.application.ingest.restore import RESTORE_BARS
+from tradingsignals_server.application.ports.policy import Answer, PolicyDescription
 from tradingsignals_server.domain.bars import Bar
 from tradingsignals_server.domain.calendar import AlwaysOpenCalendar, BogotaCalendar, SessionCalendar
 from tradingsignals_server.domain.features import FEATURE_NAMES, Observation

@@ -1,1 +1,0 @@
-"""The edge: Envoy before the gRPC server, its configuration and its process."""

@@ -1,0 +1,1 @@
+"""Processes of ours, and the ports they listen on."""

@@ -1,0 +1,1 @@
+"""Responses as bytes: protobuf, JSON, server-sent events, lines of JSON."""

@@ -1,0 +1,72 @@
+"""Putting answers together from messages that are serialised already.
+
+In protobuf's wire format the records of a repeated field simply follow one another, so an answer with many signals is
+the join of bytes that were made once, when each signal was committed. Only length-delimited fields and varints are
+needed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from ...application.event_log.tail import Batch
+from ...application.ports.event_log import LogEntry
+from ...domain.events import EventKind
+
+# Field numbers of tradingsignals.v1.Event and of the stream answers; tests hold them against the descriptors.
+EVENT_FIELDS = {EventKind.SIGNAL: 3, EventKind.MARKET_UPDATE: 4, EventKind.POSITION_UPDATE: 5}
+LIST_FIELD = 1
+THROUGH_FIELD = 2
+
+_EVENT_SEQUENCE = 1
+_EVENT_TIME = 2
+_TIME_SECONDS = 1
+_TIME_NANOS = 2
+
+
+def records(messages: Iterable[bytes], field: int = LIST_FIELD) -> bytes:
+    """`messages` as the records of the repeated message field `field`."""
+    return b"".join([record(message, field) for message in messages])
+
+
+def record(message: bytes, field: int = LIST_FIELD) -> bytes:
+    """`message` as one record of the message field `field`."""
+    return varint(field << 3 | 2) + varint(len(message)) + message
+
+
+def number(value: int, field: int) -> bytes:
+    """`value`, which is not negative, as the integer field `field`; 0 is the default and takes no bytes."""
+    return varint(field << 3) + varint(value) if value else b""
+
+
+def varint(value: int) -> bytes:
+    """`value`, which is not negative, seven bits a byte, the lowest first."""
+    if value < 0x80:
+        return bytes((value,))
+    out = bytearray()
+    while value > 0x7F:
+        out.append(value & 0x7F | 0x80)
+        value >>= 7
+    out.append(value)
+    return bytes(out)
+
+
+def noun_answer(batch: Batch) -> bytes:
+    """A StreamSignalsResponse or StreamPositionsResponse: their fields have the same numbers."""
+    return records(entry.payload for entry in batch.entries) + number(batch.through_sequence, THROUGH_FIELD)
+
+
+def event_answer(entries: Sequence[LogEntry], through_sequence: int) -> bytes:
+    """A StreamEventsResponse with these entries of the log."""
+    return records(event(entry) for entry in entries) + number(through_sequence, THROUGH_FIELD)
+
+
+def event(entry: LogEntry) -> bytes:
+    """A tradingsignals.v1.Event of an entry of the log."""
+    seconds = int(entry.time.timestamp())
+    time = number(seconds, _TIME_SECONDS) + number(entry.time.microsecond * 1000, _TIME_NANOS)
+    return (
+        number(entry.sequence, _EVENT_SEQUENCE)
+        + record(time, _EVENT_TIME)
+        + record(entry.payload, EVENT_FIELDS[entry.kind])
+    )

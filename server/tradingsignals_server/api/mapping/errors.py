@@ -1,0 +1,208 @@
+"""From errors of the domain to gRPC: one table."""
+
+from __future__ import annotations
+
+import asyncio
+import typing
+from collections.abc import Mapping
+from contextlib import suppress
+from typing import NoReturn
+
+import grpc
+from google.protobuf.any_pb2 import Any
+from google.protobuf.message import Message
+from google.rpc import error_details_pb2, status_pb2
+from grpc_status import rpc_status
+
+from tradingsignals.v1 import system_service_pb2
+
+from ...domain.errors import (
+    LISTED_VIOLATIONS,
+    BarConflict,
+    FailedPrecondition,
+    FieldViolation,
+    FollowerStalled,
+    InvalidRequest,
+    MalformedMessage,
+    NotAPeer,
+    NotFound,
+    Overloaded,
+    SequenceOutOfRange,
+    ServiceError,
+    ShuttingDown,
+    StorageUnavailable,
+    violations_text,
+)
+from ...transport.grpc.bounds import (
+    MAX_MESSAGE_BYTES,
+    MAX_STATUS_BYTES,
+    MAX_TEXT_BYTES,
+    binary_header,
+    cut,
+    percent_encoded,
+)
+
+DOMAIN = "tradingsignals"
+
+Context: typing.TypeAlias = "grpc.aio.ServicerContext[typing.Any, typing.Any]"
+
+CODES: Mapping[type[ServiceError], grpc.StatusCode] = {
+    InvalidRequest: grpc.StatusCode.INVALID_ARGUMENT,
+    MalformedMessage: grpc.StatusCode.INVALID_ARGUMENT,
+    NotFound: grpc.StatusCode.NOT_FOUND,
+    NotAPeer: grpc.StatusCode.PERMISSION_DENIED,
+    BarConflict: grpc.StatusCode.ALREADY_EXISTS,
+    FailedPrecondition: grpc.StatusCode.FAILED_PRECONDITION,
+    SequenceOutOfRange: grpc.StatusCode.OUT_OF_RANGE,
+    StorageUnavailable: grpc.StatusCode.UNAVAILABLE,
+    ShuttingDown: grpc.StatusCode.UNAVAILABLE,
+    Overloaded: grpc.StatusCode.RESOURCE_EXHAUSTED,
+    FollowerStalled: grpc.StatusCode.RESOURCE_EXHAUSTED,
+    ServiceError: grpc.StatusCode.INTERNAL,
+}
+"""An error has the code of the nearest of its bases that stands here."""
+
+LISTED_WARNINGS, LISTED_SYMBOLS = 5, 10
+"""What of a health report travels with an error."""
+
+RETRYABLE = frozenset({grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.RESOURCE_EXHAUSTED})
+
+
+class Unhealthy(ServiceError):
+    """The service cannot do its work; `report` tells how it is. Raised by GetHealth only."""
+
+    reason = "STORAGE_UNAVAILABLE"
+
+    def __init__(self, message: str, report: system_service_pb2.GetHealthResponse) -> None:
+        super().__init__(message)
+        self.report = report
+
+
+class Relayed(ServiceError):
+    """The error of another server, to be told as it came. `reason` is empty if it is none of ours."""
+
+    def __init__(self, error: grpc.aio.AioRpcError) -> None:
+        super().__init__(error.details() or "the server that works on the symbol did not answer")
+        self.code = error.code()
+        self.status = rpc_status.from_call(error)  # type: ignore[arg-type]  # it has what is read of a call
+        self.reason = _reason_in(self.status)  # type: ignore[misc]  # a class's own in all other errors
+
+
+def _reason_in(status: status_pb2.Status | None) -> str:
+    info = error_details_pb2.ErrorInfo()
+    found = [info.reason for detail in (() if status is None else status.details) if detail.Unpack(info)]
+    return found[0] if found else ""
+
+
+def code_of(error: ServiceError) -> grpc.StatusCode:
+    """The gRPC code of an error."""
+    if isinstance(error, Unhealthy):
+        return grpc.StatusCode.UNAVAILABLE
+    if isinstance(error, Relayed):
+        return error.code
+    return next(CODES[base] for base in type(error).__mro__ if base in CODES)
+
+
+def is_retryable(error: ServiceError) -> bool:
+    """True if the same request may well succeed later."""
+    return code_of(error) in RETRYABLE
+
+
+def public_message(error: ServiceError) -> str:
+    """The message of an error as callers read it: at most MAX_MESSAGE_BYTES."""
+    return cut(error.message, MAX_MESSAGE_BYTES)
+
+
+def status_of(error: ServiceError, request_id: str) -> grpc.Status:
+    """The status of an error, with google.rpc.ErrorInfo and, for violations, google.rpc.BadRequest.
+
+    It takes at most MAX_STATUS_BYTES of trailers: long texts are cut, and of many violations the first are listed.
+    """
+    if isinstance(error, Relayed):
+        relayed = error.status or status_pb2.Status(code=error.code.value[0], message=error.message)
+        return rpc_status.to_status(_fitting(relayed))
+    metadata = {key: cut(value, MAX_TEXT_BYTES) for key, value in error.metadata.items()}
+    info = error_details_pb2.ErrorInfo(
+        reason=error.reason, domain=DOMAIN, metadata={**metadata, "request_id": request_id}
+    )
+    if isinstance(error, InvalidRequest):
+        return _refusal(error, info)
+    details: list[Message] = [info]
+    if isinstance(error, Unhealthy):
+        details.append(_short_report(error.report))
+    return rpc_status.to_status(_fitting(_status(code_of(error), public_message(error), details)))
+
+
+def _refusal(error: InvalidRequest, info: error_details_pb2.ErrorInfo) -> grpc.Status:
+    """The status with as many of the first violations as fit."""
+    count = len(error.violations)
+    listed = [
+        FieldViolation(cut(violation.field, MAX_TEXT_BYTES), cut(violation.description, MAX_TEXT_BYTES))
+        for violation in error.violations[:LISTED_VIOLATIONS]
+    ]
+    while True:
+        bad = error_details_pb2.BadRequest(
+            field_violations=[
+                error_details_pb2.BadRequest.FieldViolation(field=violation.field, description=violation.description)
+                for violation in listed
+            ]
+        )
+        status = _status(code_of(error), violations_text(listed, count), [info, bad])
+        if len(listed) <= 1 or _size(status) <= MAX_STATUS_BYTES:
+            return rpc_status.to_status(status)
+        listed.pop()
+
+
+def _short_report(report: system_service_pb2.GetHealthResponse) -> system_service_pb2.GetHealthResponse:
+    """The report with the first of its lists only."""
+    short = system_service_pb2.GetHealthResponse()
+    short.CopyFrom(report)
+    short.warnings[:] = [cut(warning, MAX_TEXT_BYTES) for warning in report.warnings[:LISTED_WARNINGS]]
+    del short.symbols[LISTED_SYMBOLS:]
+    return short
+
+
+def _fitting(status: status_pb2.Status) -> status_pb2.Status:
+    """The status without the last of its details while it is too large."""
+    found = status_pb2.Status(code=status.code, message=cut(status.message, MAX_MESSAGE_BYTES), details=status.details)
+    while found.details and _size(found) > MAX_STATUS_BYTES:
+        del found.details[-1]
+    return found
+
+
+def _size(status: status_pb2.Status) -> int:
+    """Bytes of trailers."""
+    return len(percent_encoded(status.message)) + len(binary_header(status.SerializeToString()))
+
+
+def internal_status(request_id: str) -> grpc.Status:
+    """The status of a defect: it tells the caller nothing but the name under which the log has it."""
+    info = error_details_pb2.ErrorInfo(reason="INTERNAL_ERROR", domain=DOMAIN, metadata={"request_id": request_id})
+    message = "the service failed; the request id finds it in the log"
+    return rpc_status.to_status(_status(grpc.StatusCode.INTERNAL, message, [info]))
+
+
+def _status(code: grpc.StatusCode, message: str, details: list[Message]) -> status_pb2.Status:
+    packed = []
+    for detail in details:
+        wrapped = Any()
+        wrapped.Pack(detail)
+        packed.append(wrapped)
+    return status_pb2.Status(code=code.value[0], message=message, details=packed)
+
+
+async def abort_unread(context: Context, status: grpc.Status) -> None:
+    """End a call whose caller does not read.
+
+    The status stands behind the message that could not be written, so a caller who does read on gets both. Waiting for
+    that, as gRPC does, may take for ever; so the call is left to it.
+    """
+    with suppress(TimeoutError):
+        async with asyncio.timeout(0.0):
+            await abort(context, status)
+
+
+async def abort(context: Context, status: grpc.Status) -> NoReturn:
+    """End the call with `status`."""
+    await context.abort_with_status(status)  # type: ignore[attr-defined]  # the stubs lack it
+    raise AssertionError("abort returns never")

@@ -1,0 +1,148 @@
+"""tradingsignals.v1.MarketDataService."""
+
+from __future__ import annotations
+
+from bisect import insort
+from collections import Counter, deque
+from collections.abc import AsyncIterator, Sequence
+from operator import itemgetter
+
+from tradingsignals.v1 import bar_pb2
+from tradingsignals.v1 import market_data_service_pb2 as pb
+
+from ...application.ingest.batch import BarTaker, Flow, Publication
+from ...application.queries import Queries
+from ...domain.bars import Bar
+from ...domain.errors import (
+    InvalidBar,
+    InvalidRequest,
+    MalformedMessage,
+    ServiceError,
+    ShuttingDown,
+    StorageUnavailable,
+)
+from ...domain.events import Disposition
+from ..mapping import convert
+from ..mapping.validation import DEFAULT_SYMBOL, Checks
+
+MAXIMUM_BARS_A_MESSAGE = 1000
+MAXIMUM_REJECTIONS = 1000
+MESSAGES_IN_FLIGHT = 4
+"""Messages of one stream that are with the engine at a time: while one is committed, the next is decided."""
+
+
+class MarketDataServicer:
+    """Takes closed bars in and lists them."""
+
+    def __init__(self, bars: BarTaker, queries: Queries) -> None:
+        self._bars = bars
+        self._queries = queries
+
+    async def publish_bar(self, request: pb.PublishBarRequest) -> pb.PublishBarResponse:
+        """One bar."""
+        if not request.HasField("bar"):
+            raise InvalidRequest.field("bar", "is required")
+        try:
+            (result,) = await self._bars.publish((convert.bar_of(request.bar),))
+            if isinstance(result, ServiceError):
+                raise result
+        except InvalidBar as error:
+            raise error.under("bar") from error
+        return pb.PublishBarResponse(receipt=convert.receipt_message(result))
+
+    async def publish_bars(self, requests: AsyncIterator[pb.PublishBarsRequest]) -> pb.PublishBarsResponse:
+        """Any number of bars. One that is refused is told by its index; the others are not touched by it.
+
+        A message that cannot be taken ends the stream, for nobody knows how many bars it was to have. What came before
+        it is stored by then; if that cannot be, the caller hears of it instead: it is what can be tried again.
+        """
+        taken, flow = _Taken(), Flow()
+        in_flight: deque[tuple[_Sent, Publication]] = deque()
+        refusal: ServiceError | None = None
+        try:
+            async for request in requests:
+                sent = self._sent(request.bars, taken)
+                in_flight.append((sent, await self._bars.take_in([bar for _, bar in sent], flow)))
+                if len(in_flight) >= MESSAGES_IN_FLIGHT:
+                    await taken.count(*in_flight.popleft())
+        except (MalformedMessage, InvalidRequest) as error:
+            refusal = error
+        while in_flight:
+            await taken.count(*in_flight.popleft())
+        if refusal is not None:
+            raise refusal
+        return taken.answer()
+
+    async def list_bars(self, request: pb.ListBarsRequest) -> pb.ListBarsResponse:
+        """A page of bars."""
+        with Checks() as checks:
+            limit = checks.whole(request.limit, "limit", 1, 1000) if request.HasField("limit") else 100
+            symbol = checks.symbol(request.symbol, default=DEFAULT_SYMBOL) or DEFAULT_SYMBOL
+            start = checks.date(request.start_date, "start_date")
+            end = checks.date(request.end_date, "end_date")
+        page = await self._queries.bars(symbol, start, end, request.page_token, limit)
+        return convert.bars_answer(page.bars, page.next_page_token)
+
+    def _sent(self, messages: Sequence[bar_pb2.Bar], taken: _Taken) -> _Sent:
+        """The bars of a message that can be bars, each with its index in the stream; the rest are refused here."""
+        if len(messages) > MAXIMUM_BARS_A_MESSAGE:
+            raise InvalidRequest.field("bars", f"must be at most {MAXIMUM_BARS_A_MESSAGE} a message")
+        sent: _Sent = []
+        for message in messages:
+            index = taken.received
+            taken.received += 1
+            try:
+                sent.append(((index, message), convert.bar_of(message)))
+            except InvalidBar as error:
+                taken.refuse(index, message, error)
+        return sent
+
+
+_Sent = list[tuple[tuple[int, bar_pb2.Bar], Bar]]
+
+
+class _Taken:
+    """What became of the bars of a stream so far."""
+
+    def __init__(self) -> None:
+        self.received = 0
+        self._counts: Counter[Disposition] = Counter()
+        self._rejected = 0
+        self._rejections: list[tuple[int, bar_pb2.BarRejection]] = []
+        self._through = 0
+
+    def refuse(self, index: int, message: bar_pb2.Bar, error: ServiceError) -> None:
+        """Count a bar that was not stored. Conflicts are known later than what cannot be a bar: the first are kept."""
+        self._rejected += 1
+        if len(self._rejections) < MAXIMUM_REJECTIONS or index < self._rejections[-1][0]:
+            insort(self._rejections, (index, convert.rejection_message(index, message, error)), key=itemgetter(0))
+            del self._rejections[MAXIMUM_REJECTIONS:]
+
+    async def count(self, sent: _Sent, publication: Publication) -> None:
+        """Count what became of the bars of one message, once that is known.
+
+        Raises:
+            StorageUnavailable, ShuttingDown: a bar may be sent again; the whole stream is then worth repeating.
+        """
+        for ((index, message), _), result in zip(sent, await publication.results(), strict=True):
+            if isinstance(result, StorageUnavailable | ShuttingDown):
+                raise result
+            if isinstance(result, ServiceError):
+                self.refuse(index, message, result)
+            else:
+                self._counts[result.disposition] += 1
+                self._through = max(self._through, result.sequence)
+
+    def answer(self) -> pb.PublishBarsResponse:
+        """The answer to the stream."""
+        return pb.PublishBarsResponse(
+            received=self.received,
+            accepted=self._counts[Disposition.ACCEPTED],
+            warming_up=self._counts[Disposition.WARMING_UP],
+            outside_session=self._counts[Disposition.OUTSIDE_SESSION],
+            late=self._counts[Disposition.LATE],
+            duplicates=self._counts[Disposition.DUPLICATE],
+            rejected=self._rejected,
+            rejections=[rejection for _, rejection in self._rejections],
+            through_sequence=self._through,
+        )

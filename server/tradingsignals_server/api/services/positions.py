@@ -1,0 +1,55 @@
+"""tradingsignals.v1.PositionService."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator
+
+from tradingsignals.v1 import position_service_pb2 as pb
+
+from ...application.event_log.tail import Broadcast
+from ...application.ingest.engine import Engine
+from ...application.queries import Queries
+from ...domain.events import EventKind
+from ..encoding import wire
+from ..encoding.listing import Listing
+from ..mapping.validation import Checks, subscription
+from ..streams import noun_stream
+
+
+class PositionServicer:
+    """Lists, closes and streams positions."""
+
+    def __init__(self, engine: Engine, queries: Queries, broadcast: Broadcast) -> None:
+        self._engine = engine
+        self._queries = queries
+        self._broadcast = broadcast
+
+    async def list_active_positions(self, request: pb.ListActivePositionsRequest) -> Listing:
+        """Every open position."""
+        with Checks() as checks:
+            symbol = checks.symbol(request.symbol)
+        page = await self._queries.store.active_positions(symbol)
+        rest = pb.ListActivePositionsResponse(count=len(page.messages), through_sequence=page.through_sequence)
+        return Listing(EventKind.POSITION_UPDATE, page.messages, rest)
+
+    async def list_closed_positions(self, request: pb.ListClosedPositionsRequest) -> Listing:
+        """A page of closed positions."""
+        with Checks() as checks:
+            limit = checks.whole(request.limit, "limit", 1, 500) if request.HasField("limit") else 50
+            symbol = checks.symbol(request.symbol)
+        page, token = await self._queries.closed_positions(symbol, request.page_token, limit)
+        rest = pb.ListClosedPositionsResponse(
+            count=len(page.messages), next_page_token=token, through_sequence=page.through_sequence
+        )
+        return Listing(EventKind.POSITION_UPDATE, page.messages, rest)
+
+    async def close_position(self, request: pb.ClosePositionRequest) -> bytes:
+        """A position closed by hand."""
+        with Checks() as checks:
+            position_id = checks.uuid(request.position_id, "position_id")
+            price = checks.price(request.price, "price") if request.HasField("price") else None
+        return wire.record(await self._engine.close_position(position_id, price))
+
+    async def stream_positions(self, request: pb.StreamPositionsRequest) -> AsyncGenerator[bytes]:
+        """The positions as they change."""
+        return noun_stream(await self._broadcast.follow(*subscription(request)))

@@ -1,0 +1,82 @@
+"""tradingsignals.v1.SignalService."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator
+
+from tradingsignals.v1 import signal_service_pb2 as pb
+
+from ...application.decision.pipeline import Pipeline
+from ...application.decision.quotes import Quote
+from ...application.event_log.tail import Broadcast
+from ...application.ingest.engine import Engine
+from ...application.ports.store import SignalQuery
+from ...application.queries import Queries
+from ...domain.events import EventKind
+from ...domain.window import LOOKBACK_BARS
+from ..encoding import wire
+from ..encoding.listing import Listing
+from ..mapping import convert
+from ..mapping.validation import DEFAULT_SYMBOL, Checks, lookback_of, subscription
+from ..streams import noun_stream
+
+
+class SignalServicer:
+    """Makes, lists, counts and streams signals."""
+
+    def __init__(self, engine: Engine, queries: Queries, broadcast: Broadcast, pipeline: Pipeline) -> None:
+        self._engine = engine
+        self._queries = queries
+        self._broadcast = broadcast
+        self._pipeline = pipeline
+
+    async def get_latest_signal(self, request: pb.GetLatestSignalRequest) -> bytes:
+        """The newest signal."""
+        with Checks() as checks:
+            symbol = checks.symbol(request.symbol)
+        return wire.record(await self._queries.latest_signal(symbol))
+
+    async def list_signals(self, request: pb.ListSignalsRequest) -> Listing:
+        """A page of signals."""
+        with Checks() as checks:
+            limit = checks.whole(request.limit, "limit", 1, 1000) if request.HasField("limit") else 100
+            query = SignalQuery(
+                symbol=checks.symbol(request.symbol),
+                action=checks.action(request.action, "action") if request.HasField("action") else None,
+                start=checks.date(request.start_date, "start_date"),
+                end=checks.date(request.end_date, "end_date"),
+            )
+        page, token = await self._queries.signals(query, request.page_token, limit)
+        rest = pb.ListSignalsResponse(
+            count=len(page.messages), next_page_token=token, through_sequence=page.through_sequence
+        )
+        return Listing(EventKind.SIGNAL, page.messages, rest)
+
+    async def generate_signal(self, request: pb.GenerateSignalRequest) -> pb.GenerateSignalResponse:
+        """A signal at a price."""
+        with Checks() as checks:
+            symbol = checks.symbol(request.symbol, default=DEFAULT_SYMBOL) or DEFAULT_SYMBOL
+            if not request.HasField("close_price"):
+                checks.refuse("close_price", "is required")
+        given = {field.name: value for field, value in request.ListFields() if field.name != "symbol"}
+        signal = await self._engine.generate(symbol, Quote(**given))
+        return pb.GenerateSignalResponse(signal=convert.signal_message(signal, signal.sequence))
+
+    async def generate_signal_from_db(self, request: pb.GenerateSignalFromDbRequest) -> pb.GenerateSignalFromDbResponse:
+        """A signal from stored bars."""
+        with Checks() as checks:
+            symbol = checks.symbol(request.symbol, default=DEFAULT_SYMBOL) or DEFAULT_SYMBOL
+            lookback_bars = lookback_of(request, checks, LOOKBACK_BARS)
+        signal = await self._engine.generate_from_stored(symbol, lookback_bars)
+        return pb.GenerateSignalFromDbResponse(signal=convert.signal_message(signal, signal.sequence))
+
+    async def get_statistics(self, _: pb.GetStatisticsRequest) -> pb.GetStatisticsResponse:
+        """Counts over all that is stored."""
+        live = self._pipeline.live
+        loaded = not live.policy.description.simulated
+        found = await self._queries.store.statistics()
+        return pb.GetStatisticsResponse(statistics=convert.statistics_message(found, live.rules, model_loaded=loaded))
+
+    async def stream_signals(self, request: pb.StreamSignalsRequest) -> AsyncGenerator[bytes]:
+        """The signals as they are committed."""
+        return noun_stream(await self._broadcast.follow(*subscription(request)))

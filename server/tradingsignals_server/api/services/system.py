@@ -1,0 +1,48 @@
+"""tradingsignals.v1.SystemService."""
+
+from __future__ import annotations
+
+from tradingsignals.v1 import system_service_pb2 as pb
+
+from ... import __version__
+from ...application.event_log.tail import Broadcast
+from ...application.health import HealthReporter, Status
+from ...domain.risk import RiskRules
+from ..mapping import convert
+from ..mapping.errors import Unhealthy
+
+SERVICE_NAME = "trading-signals-service"
+DESCRIPTION = "Real-time trading signals: bars in, a policy decides, every step is durable and streamed."
+
+
+class SystemServicer:
+    """Tells what this service is and how it is."""
+
+    def __init__(self, health: HealthReporter, broadcast: Broadcast, feed: str, rules: RiskRules) -> None:
+        self._health = health
+        self._broadcast = broadcast
+        self._feed = feed
+        self._rules = rules
+
+    async def get_service_info(self, _: pb.GetServiceInfoRequest) -> pb.GetServiceInfoResponse:
+        """What this service is."""
+        return pb.GetServiceInfoResponse(
+            service=SERVICE_NAME,
+            version=__version__,
+            description=DESCRIPTION,
+            feed=self._feed,
+            epoch=str(self._broadcast.epoch),
+            through_sequence=self._broadcast.newest,
+            oldest_sequence=self._broadcast.oldest,
+            docs="/docs",
+            openapi="/openapi.json",
+            costs=convert.costs_messages(self._rules),
+        )
+
+    async def get_health(self, _: pb.GetHealthRequest) -> pb.GetHealthResponse:
+        """How the service is; an error, with the same report in it, if it cannot do its work."""
+        health = self._health.report()
+        report = convert.health_message(health, SERVICE_NAME, __version__)
+        if health.status is Status.UNHEALTHY:
+            raise Unhealthy(health.warnings[0], report)
+        return report

@@ -1,0 +1,221 @@
+"""Signals that are asked for: what a request puts in the place of stored bars and their indicators."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from time import perf_counter
+
+from ...domain.bars import BAR_INTERVAL, HIGHEST_PRICE, Bar, price_problem
+from ...domain.calendar import trading_time
+from ...domain.errors import FieldViolation, InvalidRequest, NotEnoughBars
+from ...domain.indicators import WARM_BARS, Indicators, indicators_of
+from ...domain.risk import RiskRules
+from ...domain.signals import Origin
+from ...domain.window import Window
+from .symbol_state import SymbolState
+from .trader import Sight, spoken
+
+LOOKBACK_MINIMUM = 50
+LOOKBACK_MAXIMUM = 500
+
+NO_MARKET_YET = "No bar of this replayed or simulated market has come yet: no position is opened or closed"
+
+_PRICES = ("close_price", "open_price", "high_price", "low_price", "bb_upper", "bb_lower", "ema_20", "ema_50", "atr")
+
+
+@dataclass(frozen=True, slots=True)
+class Quote:
+    """A price to decide at, and whatever else the caller knows better than the stored bars; None is not known.
+
+    Prices are in quote currency, finite and > 0; `rsi` is 0..100; `volume` >= 0.
+
+    Raises:
+        InvalidRequest: on construction, naming every field that breaks a rule.
+    """
+
+    close_price: float
+    open_price: float | None = None
+    high_price: float | None = None
+    low_price: float | None = None
+    volume: float | None = None
+    rsi: float | None = None
+    macd: float | None = None
+    macd_signal: float | None = None
+    bb_upper: float | None = None
+    bb_lower: float | None = None
+    ema_20: float | None = None
+    ema_50: float | None = None
+    atr: float | None = None
+
+    def __post_init__(self) -> None:
+        violations = self._violations()
+        if violations:
+            raise InvalidRequest(violations)
+
+    @property
+    def prices(self) -> tuple[float, float, float, float]:
+        """Open, high, low and close of the bar in the making."""
+        close = self.close_price
+        start = self.open_price or close
+        return start, self.high_price or max(start, close), self.low_price or min(start, close), close
+
+    @property
+    def given_prices(self) -> dict[str, float]:
+        """The prices of the bar in the making that were given, by the name of their field."""
+        names = ("close_price", "open_price", "high_price", "low_price")
+        return {name: price for name in names if (price := getattr(self, name)) is not None}
+
+    def overriding(self, found: Indicators) -> Indicators:
+        """The indicators `found` from bars, with the caller's own in their place.
+
+        Raises:
+            InvalidRequest: a band that is given lies on the wrong side of the other one, which is from the bars.
+        """
+        macd = found.macd if self.macd is None else self.macd
+        macd_signal = found.macd_signal if self.macd_signal is None else self.macd_signal
+        upper = found.bb_upper if self.bb_upper is None else self.bb_upper
+        lower = found.bb_lower if self.bb_lower is None else self.bb_lower
+        given_macd = self.macd is not None or self.macd_signal is not None
+        given_bands = self.bb_upper is not None or self.bb_lower is not None
+        if upper is not None and lower is not None and lower > upper:
+            name, side, other = ("bb_upper", "below", lower) if self.bb_lower is None else ("bb_lower", "above", upper)
+            raise InvalidRequest.field(name, f"is {side} the other band of the stored bars, {other:g}; give both")
+        return replace(
+            found,
+            rsi=found.rsi if self.rsi is None else self.rsi,
+            macd=macd,
+            macd_signal=macd_signal,
+            macd_histogram=_difference(macd, macd_signal) if given_macd else found.macd_histogram,
+            bb_upper=upper,
+            bb_lower=lower,
+            bb_middle=_mean(upper, lower) if given_bands else found.bb_middle,
+            ema_20=found.ema_20 if self.ema_20 is None else self.ema_20,
+            ema_50=found.ema_50 if self.ema_50 is None else self.ema_50,
+            atr=found.atr if self.atr is None else self.atr,
+        )
+
+    def _violations(self) -> list[FieldViolation]:
+        found: list[FieldViolation] = []
+        for name in (*_PRICES, "volume", "rsi", "macd", "macd_signal"):
+            value: float | None = getattr(self, name)
+            if value is None:
+                continue
+            if name in _PRICES:
+                if (problem := price_problem(value)) is not None:
+                    found.append(FieldViolation(name, problem))
+            elif not math.isfinite(value) or abs(value) > HIGHEST_PRICE:
+                found.append(FieldViolation(name, f"must be finite, and at most {HIGHEST_PRICE:g} away from 0"))
+            elif name == "volume" and value < 0.0:
+                found.append(FieldViolation(name, "must not be negative"))
+            elif name == "rsi" and not 0.0 <= value <= 100.0:
+                found.append(FieldViolation(name, "must lie between 0 and 100"))
+        if not found:
+            start, high, low, close = self.prices
+            if high < max(start, close):
+                found.append(FieldViolation("high_price", "must not be below open_price or close_price"))
+            if low > min(start, close):
+                found.append(FieldViolation("low_price", "must not be above open_price or close_price"))
+            if self.bb_upper is not None and self.bb_lower is not None and self.bb_lower > self.bb_upper:
+                found.append(FieldViolation("bb_lower", "must not be above bb_upper"))
+        return found
+
+
+def sight_of_quote(
+    state: SymbolState, quote: Quote, now: datetime, rules: RiskRules, *, replayed: bool = False
+) -> Sight:
+    """What a decision at `quote` looks at: the stored bars with the quote as a bar still in the making.
+
+    Without any stored bar it rests on the quote alone, which is then as old as `now`. If the feed has yet to bring the
+    bars (`replayed`), `now` is no time of their market, so the decision does not trade.
+
+    Raises:
+        PriceJump: a price of the quote is too far from the last one known.
+        InvalidRequest: a band that is given lies on the wrong side of the other one, found from the stored bars.
+    """
+    started = perf_counter()
+    state.refuse_jump(quote.given_prices, rules.max_price_jump)
+    window = state.window.with_unfinished(quote.prices)
+    awaits_market = replayed and state.last_bar is None
+    return Sight(
+        symbol=state.symbol,
+        timestamp=now,
+        origin=Origin.REQUEST,
+        window=window,
+        indicators=quote.overriding(indicators_of(window)),
+        price=quote.close_price,
+        session_progress=_progress(state, window),
+        session_day=state.calendar.session_of(now),
+        simulated=state.simulated_left > 0,
+        closed_door=NO_MARKET_YET if awaits_market else _closed_door(state, window, now, rules),
+        started=started,
+    )
+
+
+def sight_of_window(state: SymbolState, lookback_bars: int, now: datetime, rules: RiskRules) -> Sight:
+    """What a decision from the newest `lookback_bars` bars of the state's window looks at.
+
+    Raises:
+        NotEnoughBars: there are fewer than the slowest indicator needs.
+    """
+    window, simulated = state.window.newest(lookback_bars), state.simulated_within(lookback_bars)
+    return _sight_back(state, window, now, rules, simulated=simulated)
+
+
+def sight_of_bars(state: SymbolState, bars: Sequence[Bar], now: datetime, rules: RiskRules) -> Sight:
+    """What a decision from stored bars looks at.
+
+    Raises:
+        NotEnoughBars: there are fewer than the slowest indicator needs.
+    """
+    return _sight_back(state, Window.of(bars), now, rules, simulated=any(bar.simulated for bar in bars))
+
+
+def _sight_back(state: SymbolState, window: Window, now: datetime, rules: RiskRules, *, simulated: bool) -> Sight:
+    started = perf_counter()
+    if len(window) < WARM_BARS:
+        raise NotEnoughBars(state.symbol, WARM_BARS, len(window))
+    if window.time is not None:
+        now = max(now, window.time + BAR_INTERVAL)
+    return Sight(
+        symbol=state.symbol,
+        timestamp=now,
+        origin=Origin.DATABASE,
+        window=window,
+        indicators=indicators_of(window),
+        price=float(window.close[-1]),
+        session_progress=_progress(state, window),
+        session_day=state.calendar.session_of(now),
+        simulated=simulated,
+        closed_door=_closed_door(state, window, now, rules),
+        started=started,
+    )
+
+
+def _closed_door(state: SymbolState, window: Window, now: datetime, rules: RiskRules) -> str | None:
+    """Why a decision at `now` on the bars of `window` does not trade, in a sentence; None if it does.
+
+    The age that counts is trading time: over a night or a weekend bars do not age.
+    """
+    if state.calendar.session_of(now) is None:
+        return "Outside the trading session: no position is opened or closed"
+    limit = rules.max_bar_age
+    if not limit or window.time is None:
+        return None
+    if trading_time(state.calendar, window.time + BAR_INTERVAL, now, enough=limit) <= limit:
+        return None
+    return f"The bars are older than {spoken(limit)} of trading: no position is opened or closed"
+
+
+def _progress(state: SymbolState, window: Window) -> float:
+    return 0.0 if window.time is None else state.calendar.progress(window.time)
+
+
+def _difference(left: float | None, right: float | None) -> float | None:
+    return None if left is None or right is None else left - right
+
+
+def _mean(left: float | None, right: float | None) -> float | None:
+    return None if left is None or right is None else (left + right) / 2.0

@@ -1,0 +1,170 @@
+"""The state of one symbol between two bars: all that a decision depends on besides the bar itself."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from datetime import date, datetime, timedelta
+from typing import Self
+
+from ...domain.bars import BAR_INTERVAL, Bar, is_jump
+from ...domain.calendar import SessionCalendar
+from ...domain.errors import PriceJump
+from ...domain.indicators import WARM_BARS
+from ...domain.positions import Position
+from ...domain.recurrent_state import RecurrentState
+from ...domain.risk import TradeTally
+from ...domain.window import LOOKBACK_BARS, Window
+from ..ports.store import StoredBook, StoredSymbol
+
+JUMP_MEMORY = timedelta(hours=1)
+"""A bar that comes later than this after the one before is not compared with it: while a market is closed, shares are
+split and currencies devalued. So no refusal lasts longer either, if the price that is refused was right all the same.
+"""
+
+HELD_PRICE_JUMP = 19.0
+"""How far such a bar may lie from the last price while a position is held, which it may fill: a factor of 20. It leaves
+room for splits and devaluations, and none for a misplaced decimal point."""
+
+NO_STATE = RecurrentState.zeros(0, 0)
+
+
+@dataclass(frozen=True, slots=True)
+class Book:
+    """What one policy holds in one symbol: its recurrent state, its open position, and the tally of closed ones.
+
+    recurrent: the state it carries to the next bar; recurrent_before: the one with which it met the newest bar.
+    """
+
+    recurrent: RecurrentState = NO_STATE
+    recurrent_before: RecurrentState = NO_STATE
+    position: Position | None = None
+    tally: TradeTally = field(default_factory=TradeTally)
+
+    @classmethod
+    def restored(cls, stored: StoredBook, recurrent_before: RecurrentState, recurrent: RecurrentState) -> Self:
+        """The book that trading had led to."""
+        return cls(recurrent, recurrent_before, stored.position, TradeTally(tuple(stored.closed)))
+
+    def after_bar(self, before: RecurrentState, after: RecurrentState) -> Self:
+        """The book whose policy met a bar with one state and goes on with another."""
+        return replace(self, recurrent_before=before, recurrent=after)
+
+    def with_position(self, position: Position) -> Self:
+        """The book after a change of its position; a closed one is counted and let go."""
+        if position.exit is None:
+            return replace(self, position=position)
+        return replace(self, position=None, tally=self.tally.with_trade(position.exit.time, position.pnl_pct))
+
+
+@dataclass(frozen=True, slots=True)
+class SymbolState:
+    """Immutable; a step makes a new one, and the engine keeps it only once it is committed.
+
+    last_bar: the newest bar processed, inside a session or outside.
+    session_day: day of the session of the newest bar of the window.
+    missing_bars: bars that session lacks so far, between the first and the newest one the window knows.
+    simulated_left: bars that still have to come before no simulated bar is left in the window.
+    live, shadow: the books of the policy that trades, and of the one that is only watched, if there is one.
+    """
+
+    symbol: str
+    calendar: SessionCalendar
+    window: Window
+    last_bar: Bar | None = None
+    session_day: date | None = None
+    missing_bars: int = 0
+    simulated_left: int = 0
+    live: Book = field(default_factory=Book)
+    shadow: Book | None = None
+
+    @classmethod
+    def restored(
+        cls, symbol: str, calendar: SessionCalendar, stored: StoredSymbol, live: Book, shadow: Book | None
+    ) -> Self:
+        """The state that processing the stored bars one by one had led to."""
+        state = cls(symbol, calendar, Window.empty(), live=live, shadow=shadow)
+        for bar in stored.session_bars:
+            state = state.with_session_bar(bar, calendar.session_of(bar.time))
+        return replace(state, last_bar=stored.last_bar)
+
+    def market_time(self, wall_clock: datetime, *, replayed: bool) -> datetime:
+        """When something that is asked for now holds in the market of this symbol.
+
+        Where bars are simulated, or `replayed` by a feed, that is the close of the newest bar; else it is the wall
+        clock. It is never before the newest bar's close nor before the entry of the position held, whatever the clocks.
+        """
+        moment = wall_clock
+        if self.last_bar is not None:
+            closed = self.last_bar.close_time
+            moment = closed if replayed or self.last_bar.simulated else max(wall_clock, closed)
+        held = self.live.position
+        return moment if held is None else max(moment, held.entry_time)
+
+    @property
+    def last_price(self) -> tuple[datetime, float] | None:
+        """The newest price known, and its time: the close of the newest bar, else the entry of the position held."""
+        if self.last_bar is not None:
+            return self.last_bar.close_time, self.last_bar.close
+        held = self.live.position
+        return None if held is None else (held.entry_time, held.entry_price)
+
+    def refuse_jump(self, prices: Mapping[str, float], limit: float) -> None:
+        """Refuse prices, by the name of their field, that are too far from the last one known.
+
+        Raises:
+            PriceJump: one is further away than `limit`, a fraction; see domain.bars.is_jump.
+        """
+        if self.last_price is None:
+            return
+        _, last = self.last_price
+        if fields := [name for name, price in prices.items() if is_jump(price, last, limit)]:
+            raise PriceJump(fields, self.symbol, last, limit)
+
+    def refuse_bar_after_jump(self, bar: Bar, limit: float) -> None:
+        """Refuse a bar that jumps away from the one before it.
+
+        After JUMP_MEMORY without a bar it is compared only while a position is held, and with HELD_PRICE_JUMP.
+
+        Raises:
+            PriceJump: one of its prices does.
+        """
+        if self.last_price is None or limit <= 0.0:
+            return
+        if bar.time - self.last_price[0] >= JUMP_MEMORY:
+            if self.live.position is None:
+                return
+            limit = max(limit, HELD_PRICE_JUMP)
+        self.refuse_jump({"open": bar.open, "high": bar.high, "low": bar.low, "close": bar.close}, limit)
+
+    @property
+    def is_blank(self) -> bool:
+        """True if nothing of it is worth keeping: there is no bar and no position."""
+        return self.last_bar is None and self.live.position is None
+
+    @property
+    def warm(self) -> bool:
+        """True if with one more bar every indicator exists, and it can be decided on."""
+        return len(self.window) >= WARM_BARS - 1
+
+    def after_bar(self, bar: Bar, day: date | None) -> Self:
+        """The state after one more bar, of the session of `day` or of none."""
+        return replace(self, last_bar=bar) if day is None else self.with_session_bar(bar, day)
+
+    def simulated_within(self, bars: int) -> bool:
+        """True if one of the newest `bars` bars of the window is simulated."""
+        return self.simulated_left > LOOKBACK_BARS - bars
+
+    def with_session_bar(self, bar: Bar, day: date | None) -> Self:
+        """One more bar of the session of `day` in the window."""
+        missing = 0
+        if day == self.session_day and self.window.time is not None:
+            missing = self.missing_bars + (bar.time - self.window.time) // BAR_INTERVAL - 1
+        return replace(
+            self,
+            window=self.window.append(bar),
+            last_bar=bar,
+            session_day=day,
+            missing_bars=missing,
+            simulated_left=LOOKBACK_BARS if bar.simulated else max(0, self.simulated_left - 1),
+        )

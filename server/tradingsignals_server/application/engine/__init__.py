@@ -1,1 +1,0 @@
-"""The one writer: what comes in is decided, committed, and only then told."""

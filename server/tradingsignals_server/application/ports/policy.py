@@ -1,0 +1,85 @@
+"""The policy port: decides on observations, with a recurrent state."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from ...domain.features import Observation
+from ...domain.recurrent_state import RecurrentState, ResetRule
+from ...domain.signals import Probabilities
+
+Answer = tuple[Probabilities | None, RecurrentState]
+"""What a policy says, and the state it goes on with."""
+
+
+@dataclass(frozen=True, slots=True)
+class TensorShape:
+    """One input or output of a model file; -1 stands for an axis the file leaves open."""
+
+    name: str
+    type: str
+    shape: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class PolicyDescription:
+    """What a policy is. `mode` is "onnx" or "placeholder"; the latter's decisions are made up and marked simulated.
+
+    `layers` and `hidden_size` are those of its recurrent state, 0 without one. `key` names the very file, so that a
+    state is never carried from one file to another under the same version.
+    """
+
+    version: str
+    type: str
+    mode: str
+    name: str = ""
+    reset: ResetRule = ResetRule.NONE
+    layers: int = 0
+    hidden_size: int = 0
+    training_range: tuple[datetime, datetime] | None = None
+    git_revision: str | None = None
+    providers: tuple[str, ...] = ()
+    inputs: tuple[TensorShape, ...] = ()
+    outputs: tuple[TensorShape, ...] = ()
+    file_sha256: str | None = None
+
+    @property
+    def simulated(self) -> bool:
+        """True if its decisions are made up."""
+        return self.mode == "placeholder"
+
+    @property
+    def key(self) -> str:
+        """Version and file."""
+        return f"{self.version}@{(self.file_sha256 or '')[:16]}"
+
+
+class Policy(Protocol):
+    """Decides from an observation. Synchronous: an inference costs tens of microseconds (docs/performance.md)."""
+
+    @property
+    def description(self) -> PolicyDescription:
+        """What it is."""
+        ...
+
+    def initial_state(self) -> RecurrentState:
+        """The state before the first bar: zeros."""
+        ...
+
+    def decide(self, observation: Observation, state: RecurrentState) -> Answer:
+        """What to do on an observation of shape (16,), float32, after `state`; and the state for the next bar.
+
+        The probabilities are None if the model answered what is not probabilities, such as NaN, or if its state left
+        the finite range; the next state is then the initial one.
+        """
+        ...
+
+    def decide_batch(self, observations: npt.NDArray[np.float32], states: Sequence[RecurrentState]) -> Sequence[Answer]:
+        """What `decide` says to each row of `observations`, shape (n, 16), after each of the n states; to the bit."""
+        ...

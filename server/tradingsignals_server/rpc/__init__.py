@@ -1,1 +1,0 @@
-"""The gRPC face: a servicer a service, one conversion module, one error table."""

@@ -1,0 +1,1 @@
+"""HTTP/2 and gRPC, which know nothing of trading."""

@@ -1,0 +1,1 @@
+"""From one log to many followers, with one write for each connection."""

@@ -1,0 +1,1 @@
+"""Calls of gRPC: status, metadata, messages, and the server on grpc.aio."""

@@ -1,0 +1,1 @@
+"""One connection of HTTP/2, the server's side."""

@@ -1,0 +1,301 @@
+"""Whatever is asked, the lean path answers as grpc.aio does: messages, statuses, details, metadata."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import Any, cast
+
+import grpc
+import pytest
+from google.protobuf.json_format import MessageToDict
+from grpc_status import rpc_status
+from tests.support.deadlines import within
+from tests.support.logs import Log
+
+from tradingsignals.v1 import event_service_pb2, position_service_pb2, signal_service_pb2
+from tradingsignals.v1.event_pb2 import Event
+from tradingsignals.v1.signal_pb2 import Signal
+from tradingsignals_server.api.methods import HEALTH_CHECK
+from tradingsignals_server.domain.errors import MalformedMessage
+from tradingsignals_server.transport.grpc.server import SERVICES
+
+from .conftest import Sides, both
+
+Method = tuple[str, Any, Any]
+"""A streaming method, and the types of its request and its answers."""
+
+EVENTS: Method = (
+    "EventService/StreamEvents",
+    event_service_pb2.StreamEventsRequest,
+    event_service_pb2.StreamEventsResponse,
+)
+SIGNALS: Method = (
+    "SignalService/StreamSignals",
+    signal_service_pb2.StreamSignalsRequest,
+    signal_service_pb2.StreamSignalsResponse,
+)
+POSITIONS: Method = (
+    "PositionService/StreamPositions",
+    position_service_pb2.StreamPositionsRequest,
+    position_service_pb2.StreamPositionsResponse,
+)
+LIST_FIELDS = {EVENTS[0]: "events", SIGNALS[0]: "signals", POSITIONS[0]: "positions"}
+
+
+@dataclass
+class Heard:
+    """All that a caller of a stream can see of it."""
+
+    begins_with: dict[str, Any] = field(default_factory=dict)
+    nouns: list[Any] = field(default_factory=list)
+    through: int = 0
+    error: Any = None
+    code: Any = None
+    message: str | None = None
+    details: Any = None
+    ends_with: list[str] = field(default_factory=list)
+
+
+Hook = Callable[[], Awaitable[None]]
+
+
+async def heard(
+    port: int,
+    stream: Method,
+    request: Any,
+    *,
+    until: int | None = None,
+    beats: int = 0,
+    metadata: tuple[tuple[str, str], ...] = (("x-request-id", "conforming"),),
+    deadline: float | None = None,
+    then: Callable[[], None] | None = None,
+) -> Heard:
+    """Follow a stream up to a sequence, so many heartbeats or its end; `then` is called once it has begun."""
+    method, _, response_type = stream
+    found, told = Heard(), 0
+    async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
+        call: Any = channel.unary_stream(f"/tradingsignals.v1.{method}", lambda raw: raw, response_type.FromString)(
+            request if isinstance(request, bytes) else request.SerializeToString(), metadata=metadata, timeout=deadline
+        )
+        try:
+            found.begins_with = dict(await within(call.initial_metadata()))
+            if then is not None:
+                then()
+            async for answer in _deadlined(call):
+                found.through = answer.through_sequence
+                for noun in getattr(answer, LIST_FIELDS[method], []):
+                    if not isinstance(noun, Event):
+                        found.nouns.append(noun)
+                    elif noun.HasField("error"):
+                        found.error = noun.error
+                    elif noun.HasField("heartbeat"):
+                        told += 1
+                    else:
+                        found.nouns.append(noun)
+                if method != EVENTS[0] and answer.HasField("error"):
+                    found.error = answer.error
+                elif method != EVENTS[0] and not getattr(answer, LIST_FIELDS[method]):
+                    told += 1
+                if (until is not None and found.through >= until) or (beats and told >= beats):
+                    call.cancel()
+                    return found
+        except grpc.aio.AioRpcError:
+            pass
+        found.code, found.message = await call.code(), await call.details()
+        if found.code is grpc.StatusCode.DEADLINE_EXCEEDED:
+            # The caller's own clock ends the call, and its library words that by how far the call had come.
+            found.message = ""
+        status = rpc_status.from_call(cast(Any, _Ended(found, await call.trailing_metadata())))
+        found.details = [] if status is None else [MessageToDict(detail) for detail in status.details]
+        found.ends_with = sorted(key for key, _ in await call.trailing_metadata())
+    return found
+
+
+async def _deadlined(call: Any) -> Any:
+    answers = aiter(call)
+    while True:
+        try:
+            yield await within(anext(answers))
+        except StopAsyncIteration:
+            return
+
+
+class _Ended:
+    """What grpc_status wants to know of a call."""
+
+    def __init__(self, found: Heard, metadata: Any) -> None:
+        self._found, self._metadata = found, metadata
+
+    def code(self) -> Any:
+        return self._found.code
+
+    def details(self) -> Any:
+        return self._found.message
+
+    def trailing_metadata(self) -> Any:
+        return self._metadata
+
+
+async def same(sides: Sides, stream: Method, request: Any, **how: Any) -> Heard:
+    """What is heard on both paths, which must be the same."""
+    aio = await heard(sides.aio, stream, request, **how)
+    lean = await heard(sides.lean, stream, request, **how)
+    assert lean == aio
+    return lean
+
+
+@pytest.mark.parametrize("stream", [EVENTS, SIGNALS, POSITIONS], ids=lambda stream: stream[0])
+@pytest.mark.parametrize("resume_after", [0, 1, 63, 64, 65, 128, 199])
+async def test_from_any_point_on(sides: Sides, stream: Method, resume_after: int) -> None:
+    found = await same(
+        sides, stream, stream[1](resume_after=resume_after, heartbeat_seconds=1), until=200 - (resume_after == 199)
+    )
+    assert found.nouns or resume_after == 199
+    assert found.begins_with["x-epoch"].endswith("4")
+
+
+@pytest.mark.parametrize(
+    ("stream", "request_"),
+    [
+        (EVENTS, EVENTS[1](resume_after=0, kinds=[Event.SIGNAL], min_confidence=0.5)),
+        (EVENTS, EVENTS[1](resume_after=0, symbols=["USD/COP"])),
+        (EVENTS, EVENTS[1](resume_after=0, kinds=[Event.MARKET_UPDATE, Event.POSITION_UPDATE])),
+        (SIGNALS, SIGNALS[1](resume_after=0, actions=[Signal.BUY, Signal.SELL])),
+        (SIGNALS, SIGNALS[1](resume_after=0, symbols=["EURUSD"], actions=[Signal.HOLD])),
+        (POSITIONS, POSITIONS[1](resume_after=0, symbols=["EURUSD"])),
+    ],
+)
+async def test_filters(sides: Sides, stream: Method, request_: Any) -> None:
+    request_.heartbeat_seconds = 1
+    found = await same(sides, stream, request_, until=200)
+    assert 0 < len(found.nouns) < 200
+
+
+@pytest.mark.parametrize(
+    ("stream", "request_", "code"),
+    [
+        (EVENTS, EVENTS[1](heartbeat_seconds=99, symbols=["?", "no symbol at all"]), grpc.StatusCode.INVALID_ARGUMENT),
+        (EVENTS, EVENTS[1](kinds=[0], min_confidence=1.5), grpc.StatusCode.INVALID_ARGUMENT),
+        (EVENTS, EVENTS[1](start_time="mañana"), grpc.StatusCode.INVALID_ARGUMENT),
+        (SIGNALS, SIGNALS[1](actions=[77]), grpc.StatusCode.INVALID_ARGUMENT),
+        (EVENTS, EVENTS[1](resume_after=201), grpc.StatusCode.OUT_OF_RANGE),
+        (EVENTS, EVENTS[1](resume_after=-1), grpc.StatusCode.INVALID_ARGUMENT),
+        (("EventService/NoSuchMethod", *EVENTS[1:]), b"", grpc.StatusCode.UNIMPLEMENTED),
+        (("NoService/StreamEvents", *EVENTS[1:]), b"", grpc.StatusCode.UNIMPLEMENTED),
+    ],
+)
+async def test_refusals(sides: Sides, stream: Method, request_: Any, code: grpc.StatusCode) -> None:
+    found = await same(sides, stream, request_)
+    assert found.code is code
+    assert "x-epoch" not in found.begins_with, "nothing had begun"
+
+
+@pytest.mark.parametrize("stream", [EVENTS, SIGNALS, POSITIONS], ids=lambda stream: stream[0])
+@pytest.mark.parametrize("sent", [b"\xff\xff", b"\x0a\x05USD", b"\x0a\x02\xff\xfe"], ids=["noise", "cut", "no text"])
+async def test_bytes_that_are_no_message(sides: Sides, stream: Method, sent: bytes) -> None:
+    found = await same(sides, stream, sent)
+    assert found.code is grpc.StatusCode.INVALID_ARGUMENT
+    (info,) = found.details
+    assert (info["reason"], info["domain"]) == ("MALFORMED_MESSAGE", "tradingsignals")
+    assert info["metadata"] == {"index": "0", "request_id": "conforming"}
+
+
+ONE_REQUEST = [
+    f"/{service.full_name}/{method.name}"
+    for service in SERVICES.values()
+    for method in service.methods
+    if not method.client_streaming
+]
+OF_OTHERS = [
+    HEALTH_CHECK,
+    "/grpc.health.v1.Health/Watch",
+    "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo",
+]
+
+
+@pytest.mark.parametrize("path", [*ONE_REQUEST, *OF_OTHERS])
+async def test_no_method_tells_what_python_says_of_such_bytes(sides: Sides, path: str) -> None:
+    """Neither do those that are not of our contract; and no method of a servicer is called."""
+    async with grpc.aio.insecure_channel(f"127.0.0.1:{sides.aio}") as channel:
+        call: Any = channel.stream_stream(path, None, None)(iter([b"\xff\xff"]))
+        with pytest.raises(grpc.aio.AioRpcError) as refused:
+            await within(anext(aiter(call)))
+    assert refused.value.code() is grpc.StatusCode.INVALID_ARGUMENT
+    assert refused.value.details() == MalformedMessage(0).message
+
+
+async def test_what_is_no_longer_kept(sides: Sides) -> None:
+    sides.log.store.oldest = 50
+    sides.log.broadcast.pruned(50)
+    found = await same(sides, EVENTS, EVENTS[1](resume_after=10))
+    assert found.code is grpc.StatusCode.OUT_OF_RANGE
+    assert found.details[0]["metadata"]["oldest_sequence"] == "50"
+
+
+async def test_a_name_of_ones_own(sides: Sides) -> None:
+    ids = []
+    for given in ("mine", "has a blank", "x" * 129):
+        for port in (sides.aio, sides.lean):
+            metadata = (("x-request-id", given),)
+            found = await heard(port, EVENTS, EVENTS[1](heartbeat_seconds=99), metadata=metadata)
+            ids.append(found.details[0]["metadata"]["request_id"])
+    assert ids[:2] == ["mine", "mine"]
+    assert all(len(name) == 36 for name in ids[2:]), "a name that cannot be is replaced by one of ours"
+
+
+async def test_a_quiet_stream(sides: Sides) -> None:
+    for stream in (EVENTS, SIGNALS, POSITIONS):
+        found = await same(sides, stream, stream[1](heartbeat_seconds=1), beats=1)
+        assert (found.nouns, found.through) == ([], 200)
+
+
+async def test_live_ones(sides: Sides) -> None:
+    """Each is followed while the log grows by the same entries: the second path resumes where the first began."""
+    for stream in (EVENTS, SIGNALS, POSITIONS):
+        before = sides.log.newest
+
+        def grow() -> None:
+            for count in (1, 1, 5, 100):
+                sides.log.append(count)
+
+        request = stream[1](heartbeat_seconds=1)
+        lean = await heard(sides.lean, stream, request, until=before + 107, then=grow)
+        again = stream[1](resume_after=before, heartbeat_seconds=1)
+        assert lean == await heard(sides.aio, stream, again, until=before + 107)
+        assert lean == await heard(sides.lean, stream, again, until=before + 107)
+
+
+async def test_a_deadline(sides: Sides) -> None:
+    found = await same(sides, EVENTS, EVENTS[1](resume_after=0), deadline=0.3)
+    assert found.code is grpc.StatusCode.DEADLINE_EXCEEDED
+    assert len(found.nouns) == 200
+
+
+async def test_a_replay(sides: Sides) -> None:
+    request = EVENTS[1](start_time="2024-01-01", end_time="2030-01-01")
+    found = await same(sides, EVENTS, request)
+    assert (found.code, len(found.nouns)) == (grpc.StatusCode.OK, 200)
+
+
+async def test_the_database_goes_away_in_the_middle(sides: Sides) -> None:
+    sides.log.store.down = True
+    found = await same(sides, EVENTS, EVENTS[1](resume_after=0))
+    assert (found.code, found.error.reason) == (grpc.StatusCode.UNAVAILABLE, "STORAGE_UNAVAILABLE")
+
+
+@pytest.mark.parametrize("stream", [EVENTS, SIGNALS, POSITIONS], ids=lambda stream: stream[0])
+@pytest.mark.parametrize("resume_after", [None, 0])
+async def test_the_server_stops(stream: Method, resume_after: int | None) -> None:
+    """Each path on a log of its own, for a log is stopped once."""
+    found = []
+    for side in ("aio", "lean"):
+        log = await Log.with_entries(200)
+        async with both(log) as sides:
+            port = sides.aio if side == "aio" else sides.lean
+            request = stream[1]() if resume_after is None else stream[1](resume_after=resume_after)
+            found.append(await heard(port, stream, request, then=log.broadcast.stop))
+    aio, lean = found
+    assert lean == aio
+    assert (lean.code, lean.error.reason, lean.through) == (grpc.StatusCode.UNAVAILABLE, "SHUTTING_DOWN", 200)
+    assert len(lean.nouns) == (0 if resume_after is None else 200 if stream is EVENTS else 67 - (stream is POSITIONS))

@@ -1,0 +1,309 @@
+"""What one peer may ask for, and what ends it; see the table beside the server."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import pytest
+from tests.support import http2 as h2
+from tests.support.deadlines import within
+from tests.support.http2 import Peer, http2_peer
+from tests.support.logs import Log
+from tests.support.sockets import connected
+
+from tradingsignals.v1.event_service_pb2 import StreamEventsRequest, StreamEventsResponse
+from tradingsignals_server.transport.fanout.server import LeanServer
+from tradingsignals_server.transport.http2.limits import Limits
+
+from .conftest import followers, lean
+
+HEAD = h2.frame(h2.HEADERS, h2.END_HEADERS, 1, h2.block(h2.headers()))
+
+
+@pytest.fixture
+async def log() -> Log:
+    return await Log.with_entries(0)
+
+
+@pytest.fixture
+async def server(log: Log) -> AsyncIterator[LeanServer]:
+    async with lean(log) as server:
+        yield server
+
+
+def sequences(message: bytes) -> list[int]:
+    return [event.sequence for event in StreamEventsResponse.FromString(message).events]
+
+
+async def answered(peer: Peer, *what: bytes) -> None:
+    """Send, and wait until the server has taken all of it."""
+    peer.send(*what, h2.frame(h2.PING, 0, 0, b"answered"))
+    while (found := await peer.next(h2.PING)).payload != b"answered" or not found.flags & h2.ACK:
+        pass
+
+
+async def called(peer: Peer, stream: int) -> None:
+    """Make a call that is served."""
+    peer.send(h2.request(stream, b"", "/grpc.health.v1.Health/Check"))
+    assert (await peer.headers(stream))[":status"] == "200"
+
+
+async def test_too_many_streams_are_refused(log: Log) -> None:
+    async with lean(log, limits=Limits(streams=2)) as server, http2_peer(server.port) as peer:
+        peer.send(h2.request(1), h2.request(3), h2.request(5))
+        reset = await peer.next(h2.RST_STREAM)
+        assert (reset.stream, reset.code) == (5, h2.REFUSED_STREAM)
+        await followers(server, 2)
+
+
+@pytest.mark.parametrize(
+    "abuse",
+    [
+        lambda _: h2.frame(h2.PING, 0, 0, bytes(8)),
+        lambda _: h2.settings(),
+        lambda _: h2.frame(h2.PRIORITY, 0, 1, bytes(5)),
+        lambda n: (HEAD if n == 0 else b"") + h2.frame(h2.DATA, 0, 1, b""),
+        lambda n: h2.request(2 * n + 1) + h2.frame(h2.DATA, 0, 2 * n + 1, b"x"),
+        lambda _: h2.frame(h2.PING, h2.ACK, 0, bytes(8)),
+        lambda _: h2.frame(h2.SETTINGS, h2.ACK, 0),
+        lambda _: h2.window_update(0, 1),
+        lambda n: (h2.request(1) if n == 0 else b"") + h2.window_update(1, 1),
+        lambda n: (h2.request(1) if n == 0 else b"") + h2.frame(h2.RST_STREAM, 0, 1, bytes(4)),
+        lambda _: h2.frame(0xEE, 0, 0, b""),
+        lambda n: h2.frame(h2.HEADERS, 0, 1, b"") if n == 0 else h2.frame(h2.CONTINUATION, 0, 1, b""),
+        lambda n: (HEAD if n == 0 else b"") + h2.frame(h2.DATA, 0, 1, b"\0" if n == 0 else b""),
+    ],
+    ids=[
+        "PING",
+        "SETTINGS",
+        "PRIORITY",
+        "empty DATA",
+        "answered by RST_STREAM",
+        "acknowledged PING",
+        "acknowledged SETTINGS",
+        "WINDOW_UPDATE of the connection",
+        "WINDOW_UPDATE of a stream",
+        "RST_STREAM of a closed stream",
+        "an unknown type",
+        "CONTINUATION without bytes",
+        "DATA of a byte",
+    ],
+)
+async def test_floods_are_cut_off(log: Log, abuse: object) -> None:
+    assert callable(abuse)
+    async with (
+        lean(log, limits=Limits(idle_frames=50, idle_frames_per_second=0.0)) as server,
+        http2_peer(server.port) as peer,
+    ):
+        for n in range(60):
+            peer.send(abuse(n))
+        assert (await peer.next(h2.GOAWAY)).code == h2.ENHANCE_YOUR_CALM
+        await peer.closed()
+        await followers(server, 0)
+
+
+async def test_streams_that_are_opened_and_reset_end_nothing_else(server: LeanServer, log: Log) -> None:
+    """All callers behind an edge are on one connection: many that leave at once must not end it."""
+    async with http2_peer(server.port) as peer:
+        peer.send(h2.request(1))
+        await peer.headers(1)
+        head, body, code = h2.block(h2.headers()), h2.framed(StreamEventsRequest()), h2.CANCEL.to_bytes(4, "big")
+        for stream in range(3, 2 * 6_000, 2):
+            peer.send(
+                h2.frame(h2.HEADERS, h2.END_HEADERS, stream, head),
+                h2.frame(h2.DATA, h2.END_STREAM, stream, body),
+                h2.frame(h2.RST_STREAM, 0, stream, code),
+            )
+            if stream % 500 == 1:
+                await within(peer.writer.drain())
+        peer.send(h2.frame(h2.PING, 0, 0, b"ordering"))
+        while not (await peer.next(h2.PING)).flags & h2.ACK:
+            pass
+        assert server.followers == 1
+        log.append()
+        assert sequences(await peer.message(1)) == [1]
+
+
+async def test_large_headers_are_no_way_to_memory(server: LeanServer) -> None:
+    """An entry of the table that is named again and again: a few bytes that would be megabytes."""
+    bomb = b"\x40\x01a\x7f\xa1\x1e" + b"x" * 4000 + b"\xbe" * 200
+    async with http2_peer(server.port) as peer:
+        peer.send(h2.frame(h2.HEADERS, h2.END_HEADERS, 1, bomb))
+        assert (await peer.next(h2.GOAWAY)).code == h2.COMPRESSION_ERROR
+
+
+async def test_a_peer_that_is_silent_is_asked_and_then_let_go(log: Log) -> None:
+    limits = Limits(keepalive_seconds=0.3, keepalive_timeout_seconds=0.3)
+    async with lean(log, limits=limits) as server, http2_peer(server.port) as peer:
+        peer.send(h2.request(1))
+        await peer.headers(1)
+        asked = await peer.next(h2.PING)
+        assert asked.flags == 0
+        await peer.closed()
+        await followers(server, 0)
+
+
+# ------------------------------------------------------------------------------------------------------- in time
+
+
+async def test_a_half_sent_preface_is_not_waited_for(log: Log) -> None:
+    async with lean(log, limits=Limits(preface_seconds=0.3)) as server, connected(server.port) as (reader, writer):
+        writer.write(h2.PREFACE[:10])
+        await Peer(reader, writer).closed()
+
+
+async def test_a_half_sent_header_block_is_not_waited_for(log: Log) -> None:
+    """Also if the pieces keep coming."""
+    async with lean(log, limits=Limits(request_seconds=0.3)) as server, http2_peer(server.port) as peer:
+        peer.send(h2.frame(h2.HEADERS, 0, 1, b""))
+        assert (await peer.next(h2.GOAWAY)).code == h2.ENHANCE_YOUR_CALM
+        await peer.closed()
+
+
+async def test_half_a_frame_is_no_sign_of_life(log: Log) -> None:
+    limits = Limits(keepalive_seconds=0.4, keepalive_timeout_seconds=0.4)
+    async with lean(log, limits=limits) as server, http2_peer(server.port) as peer:
+        await peer.next(h2.SETTINGS)
+        peer.send(h2.frame(h2.DATA, 0, 1, bytes(100))[:50])
+        closing = asyncio.create_task(peer.closed())
+        while not closing.done():
+            peer.send(b"x")
+            await asyncio.wait([closing], timeout=0.1)
+        await closing
+
+
+async def test_a_body_that_comes_byte_by_byte_is_ended_in_time(log: Log) -> None:
+    async with lean(log, limits=Limits(request_seconds=0.3)) as server, http2_peer(server.port) as peer:
+        peer.send(h2.request(1), h2.frame(h2.HEADERS, h2.END_HEADERS, 3, h2.block(h2.headers())))
+        peer.send(h2.frame(h2.DATA, 0, 3, b"\0"))
+        ended = await peer.headers(3)
+        assert ended["grpc-status"] == "4"
+        reset = await peer.next(h2.RST_STREAM, 3)
+        assert reset.code == h2.NO_ERROR
+        peer.send(h2.frame(h2.DATA, 0, 3, b"\0"), h2.frame(h2.HEADERS, 5, 3, h2.block([("x", "y")])))
+        await called(peer, 5)
+        assert server.followers == 1, "whose request came whole"
+
+
+async def test_a_connection_that_is_not_used_is_closed_in_order(log: Log) -> None:
+    async with (
+        lean(log, limits=Limits(unused_seconds=0.3)) as server,
+        http2_peer(server.port) as used,
+        http2_peer(server.port) as unused,
+    ):
+        used.send(h2.request(1))
+        await used.headers(1)
+        assert (await unused.next(h2.GOAWAY)).code == h2.NO_ERROR
+        await unused.closed()
+        await called(used, 3)
+
+
+# ---------------------------------------------------------------------------------------------------- in number
+
+
+async def test_beyond_the_limit_the_oldest_unused_connection_goes(log: Log) -> None:
+    async with (
+        lean(log, limits=Limits(connections=3)) as server,
+        http2_peer(server.port) as used,
+        http2_peer(server.port) as unused,
+        http2_peer(server.port) as third,
+    ):
+        for peer in (used, third):
+            peer.send(h2.request(1))
+            await peer.headers(1)
+        await unused.next(h2.SETTINGS)
+        async with http2_peer(server.port) as new:
+            await unused.closed()
+            new.send(h2.request(1))
+            await new.headers(1)
+            async with http2_peer(server.port) as refused:
+                with pytest.raises((AssertionError, ConnectionError)):
+                    await refused.next(h2.PING)
+        await called(used, 3)
+
+
+async def test_half_sent_requests_have_a_bound_together(log: Log) -> None:
+    """The oldest are ended; requests that come whole are served."""
+    limits = Limits(half_sent_bytes=100_000)
+    async with lean(log, limits=limits) as server, http2_peer(server.port) as peer:
+        part = b"\0\0\0\xbf\0" + bytes(9_995)
+        for stream in range(1, 41, 2):
+            peer.send(h2.frame(h2.HEADERS, h2.END_HEADERS, stream, h2.block(h2.headers())))
+            peer.send(h2.frame(h2.DATA, 0, stream, part))
+        for stream in range(1, 21, 2):
+            assert (await peer.headers(stream))["grpc-status"] == "4"
+        await called(peer, 41)
+        assert await half_sent(server) == 10
+
+
+async def half_sent(server: LeanServer) -> int:
+    """How many requests have not come to their end."""
+    return sum(len(connection._incoming.half_sent) for connection in server._connections)
+
+
+async def test_settings_with_many_streams_open_cost_what_they_cause(log: Log) -> None:
+    """A frame of 2,730 windows is one change of each stream, and each change is paid for."""
+    many = b"".join(b"\0\4" + (65_535 + n % 2).to_bytes(4, "big") for n in range(2_730))
+    limits = Limits(idle_frames=3_000, idle_frames_per_second=0.0)
+    async with lean(log, limits=limits) as server, http2_peer(server.port) as peer:
+        for first in range(1, 2_000, 400):
+            peer.send(*(h2.request(stream) for stream in range(first, first + 400, 2)))
+        await followers(server, 1_000)
+        await answered(peer, h2.frame(h2.SETTINGS, 0, 0, many))
+        changes = [h2.settings({h2.INITIAL_WINDOW_SIZE: 70_000 + n}) for n in range(400)]
+        peer.send(*changes)
+        assert (await peer.next(h2.GOAWAY)).code == h2.ENHANCE_YOUR_CALM
+    await followers(server, 0)
+
+
+async def test_a_flood_of_one_connection_leaves_the_others_their_turn(server: LeanServer, log: Log) -> None:
+    async with http2_peer(server.port) as flood, http2_peer(server.port) as peer:
+        await answered(flood)
+        await answered(peer)
+        block = h2.block(h2.headers(path="/none"))
+        flood.send(*(h2.frame(h2.HEADERS, 5, stream, block) for stream in range(1, 6_000, 2)))
+        await called(peer, 1)
+        assert max(c._incoming.last_stream for c in server._connections) < 5_999, "the flood is not through yet"
+
+
+async def test_a_peer_that_asks_and_does_not_read_is_not_read_from(log: Log) -> None:
+    """What it is refused goes past flow control, so it would grow without a bound."""
+    limits = Limits(answer_bytes=100_000)
+    async with lean(log, limits=limits) as server, http2_peer(server.port, receive_buffer=4096) as peer:
+        peer.writer.transport.pause_reading()  # type: ignore[attr-defined]  # it is a whole transport
+        block = h2.block(h2.headers(path="/none"))
+        for first in range(1, 60_000, 2_000):
+            peer.send(*(h2.frame(h2.HEADERS, 5, stream, block) for stream in range(first, first + 2_000, 2)))
+        async with asyncio.timeout(20.0):
+            while not (held := pending(server)):  # noqa: ASYNC110 - nothing tells of it
+                await asyncio.sleep(0.01)
+        async with http2_peer(server.port) as other:
+            for stream in range(1, 100, 2):
+                await called(other, stream)
+        assert held <= pending(server) < 400_000
+
+
+def pending(server: LeanServer) -> int:
+    """Bytes that the sockets have not taken, once one of them is not read from any more."""
+    blocked = [each for each in server._connections if not each._is_reading and each._turn is None]
+    return sum(each._transport.get_write_buffer_size() for each in blocked)
+
+
+# ---------------------------------------------------------------------------------------------- the header table
+
+
+@pytest.mark.parametrize("sizes", [[0], [100], [4095], [0, 4096], [0, 1 << 20], [4096, 8192]], ids=str)
+async def test_a_smaller_header_table_is_signalled_once(server: LeanServer, sizes: list[int]) -> None:
+    """By the first block after the acknowledgement (RFC 7541, 4.2)."""
+    async with http2_peer(server.port) as peer:
+        await answered(peer)
+        for size in sizes:
+            peer.send(h2.settings({1: size}))
+        await answered(peer)
+        peer.send(h2.request(1))
+        first = await peer.next(h2.HEADERS, 1)
+        assert (first.payload[:1] == b"\x20") == (min(sizes) < 4096)
+        peer.send(h2.request(3))
+        second = await peer.next(h2.HEADERS, 3)
+        assert second.payload[:1] != b"\x20"

@@ -1,0 +1,142 @@
+"""A refusal stays small whatever comes in, on both servers."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable
+from typing import Any
+
+import grpc
+import pytest
+from google.protobuf.descriptor import FieldDescriptor
+from google.protobuf.message import Message
+from google.protobuf.message_factory import GetMessageClass
+from google.rpc import error_details_pb2
+from grpc_status import rpc_status
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from tests.support import http2 as h2
+from tests.support.deadlines import within
+from tests.support.http2 import http2_peer
+from tests.support.logs import Log
+
+from tradingsignals.v1 import event_service_pb2, signal_service_pb2
+from tradingsignals.v1.event_pb2 import Event
+from tradingsignals_server.api.encoding.responses import told
+from tradingsignals_server.api.mapping import errors
+from tradingsignals_server.api.services.market_data import MarketDataServicer
+from tradingsignals_server.domain.errors import ServiceError
+from tradingsignals_server.transport.grpc.registration import behaviour_of
+from tradingsignals_server.transport.grpc.server import SERVICES
+from tradingsignals_server.transport.http2 import headers
+
+from .conftest import Sides, servicers
+
+LIMIT = 4096
+METHODS = [
+    (name, method)
+    for name, service in SERVICES.items()
+    for method in service.methods
+    if not method.client_streaming and name in {"SignalService", "PositionService", "EventService", "MarketDataService"}
+]
+
+Text = tuple[str, int]
+texts = st.tuples(st.text(min_size=1, max_size=20), st.sampled_from([1, 2, 30, 1000, 20_000])).map(
+    lambda t: t[0] * t[1]
+)
+numbers = st.sampled_from([0, 1, -1, 2**31 - 1])
+counts = st.sampled_from([0, 1, 2, 11, 999, 1001])
+
+
+def fill(message: Message, data: st.DataObject) -> None:
+    """Set every field of a request to something that is likely to be refused."""
+    for field in message.DESCRIPTOR.fields:
+        if field.message_type is not None:
+            if field.message_type.full_name.startswith("tradingsignals."):
+                fill(getattr(message, field.name), data)
+        elif field.is_repeated:
+            values = data.draw(texts if field.type == FieldDescriptor.TYPE_STRING else numbers)
+            getattr(message, field.name).extend([values] * data.draw(counts))
+        elif field.type == FieldDescriptor.TYPE_STRING:
+            setattr(message, field.name, data.draw(texts))
+        elif field.type == FieldDescriptor.TYPE_DOUBLE:
+            setattr(message, field.name, data.draw(st.floats()))
+        else:
+            setattr(message, field.name, data.draw(numbers))
+
+
+def trailer_bytes(error: ServiceError) -> int:
+    """The size of the block that ends a call with an error."""
+    status: Any = errors.status_of(error, "r" * 128)
+    return len(headers.trailers_only(status.code, status.details, status.trailing_metadata))
+
+
+async def refusal(call: Awaitable[Any]) -> ServiceError | None:
+    """How a call was refused, if it was."""
+    try:
+        await call
+    except ServiceError as error:
+        return error
+    except (AttributeError, TypeError):
+        pass  # it was accepted, and there is no engine behind it
+    return None
+
+
+@settings(deadline=None, max_examples=150)
+@given(method=st.sampled_from(METHODS), data=st.data())
+async def test_no_request_gives_a_refusal_over_4_kb(method: tuple[str, Any], data: st.DataObject) -> None:
+    log, (name, descriptor) = await Log.with_entries(1), method
+    nothing: Any = None
+    found = {**servicers(log), "MarketDataService": MarketDataServicer(nothing, nothing)}
+    request = GetMessageClass(descriptor.input_type)()
+    fill(request, data)
+    error = await refusal(behaviour_of(found[name], descriptor)(request))
+    if error is not None:
+        assert trailer_bytes(error) < LIMIT
+        assert told(error).ByteSize() < LIMIT
+
+
+BAD_SYMBOLS = ["!"] * 350
+
+
+async def ended(port: int, method: str, request: Message) -> grpc.aio.AioRpcError:
+    """How a call of a client that takes 8 KB of trailers ends."""
+    async with grpc.aio.insecure_channel(f"127.0.0.1:{port}", [("grpc.max_metadata_size", 8192)]) as channel:
+        call: Any = channel.unary_stream(f"/tradingsignals.v1.{method}", None, None)(request.SerializeToString())
+        with pytest.raises(grpc.aio.AioRpcError) as failed:
+            await within(call.read())
+        return failed.value
+
+
+@pytest.mark.parametrize("side", ["aio", "lean"])
+async def test_ten_of_many_violations_are_listed_and_the_rest_counted(sides: Sides, side: str) -> None:
+    request = signal_service_pb2.StreamSignalsRequest(symbols=BAD_SYMBOLS)
+    error = await ended(getattr(sides, side), "SignalService/StreamSignals", request)
+    assert error.code() is grpc.StatusCode.INVALID_ARGUMENT
+    assert (error.details() or "").endswith("; and 341 more")
+    status = rpc_status.from_call(error)  # type: ignore[arg-type]  # it has what is read of a call
+    bad = error_details_pb2.BadRequest()
+    assert status is not None
+    assert status.details[1].Unpack(bad)
+    assert [violation.field for violation in bad.field_violations] == [f"symbols[{n}]" for n in range(10)]
+
+
+@pytest.mark.parametrize("side", ["aio", "lean"])
+async def test_a_count_is_checked_before_the_elements(sides: Sides, side: str) -> None:
+    request = event_service_pb2.StreamEventsRequest(symbols=["!"] * 1001, kinds=[Event.SIGNAL] * 101)
+    error = await ended(getattr(sides, side), "EventService/StreamEvents", request)
+    assert error.details() == "symbols: must be at most 1000; kinds: must be at most 100"
+
+
+@pytest.mark.parametrize("side", ["aio", "lean"])
+async def test_a_refusal_takes_less_than_4_kb_on_the_wire(sides: Sides, side: str) -> None:
+    request = signal_service_pb2.StreamSignalsRequest(symbols=BAD_SYMBOLS, heartbeat_seconds=99, min_confidence=7)
+    path = "/tradingsignals.v1.SignalService/StreamSignals"
+    async with http2_peer(getattr(sides, side)) as peer:
+        head = h2.block(h2.headers(path, x_request_id="r" * 128))
+        peer.send(h2.frame(h2.HEADERS, h2.END_HEADERS, 1, head))
+        peer.send(h2.frame(h2.DATA, h2.END_STREAM, 1, h2.framed(request)))
+        size, flags = 0, 0
+        while not flags & h2.END_STREAM:
+            found = await peer.next(h2.HEADERS, 1)
+            size, flags = size + len(found.payload), found.flags
+        assert 1000 < size < LIMIT

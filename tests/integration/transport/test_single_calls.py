@@ -1,0 +1,143 @@
+"""Calls with one answer: the lean path answers as grpc.aio does, whatever is asked."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from typing import Any
+
+import grpc
+import pytest
+from google.protobuf.json_format import MessageToDict
+from grpc_status import rpc_status
+from tests.support import http2 as h2
+from tests.support.deadlines import within
+from tests.support.http2 import http2_peer
+from tests.support.logs import Log
+
+from tradingsignals.v1 import (
+    market_data_service_pb2,
+    model_service_pb2,
+    position_service_pb2,
+    signal_service_pb2,
+    system_service_pb2,
+)
+from tradingsignals_server.transport.fanout.server import running_lean_server
+
+from .conftest import Endless, Sides, both
+
+LIST_SIGNALS = "SignalService/ListSignals"
+MODEL_INFO = "ModelService/GetModelInfo"
+
+ASKED: dict[str, tuple[str, Any]] = {
+    "a page": (LIST_SIGNALS, signal_service_pb2.ListSignalsRequest(limit=5)),
+    "a page of one symbol": (LIST_SIGNALS, signal_service_pb2.ListSignalsRequest(symbol="EURUSD")),
+    "everything wrong": (LIST_SIGNALS, signal_service_pb2.ListSignalsRequest(limit=5000, symbol="!", end_date="x")),
+    "a token of nobody": (LIST_SIGNALS, signal_service_pb2.ListSignalsRequest(page_token="x")),  # noqa: S106
+    "the newest": ("SignalService/GetLatestSignal", signal_service_pb2.GetLatestSignalRequest()),
+    "nothing found": ("SignalService/GetLatestSignal", signal_service_pb2.GetLatestSignalRequest(symbol="GBPCOP")),
+    "an empty page": ("PositionService/ListClosedPositions", position_service_pb2.ListClosedPositionsRequest()),
+    "a bad name": ("PositionService/ClosePosition", position_service_pb2.ClosePositionRequest(position_id="x")),
+    "a defect": ("MarketDataService/ListBars", market_data_service_pb2.ListBarsRequest()),
+    "no message": (LIST_SIGNALS, b"\xff\xff\xff"),
+    "no such method": ("SystemService/Reboot", system_service_pb2.GetHealthRequest()),
+    "no such service": ("NoService/GetHealth", system_service_pb2.GetHealthRequest()),
+}
+
+
+@dataclass
+class Answered:
+    """All that a caller can see of the answer."""
+
+    body: bytes = b""
+    begins_with: dict[str, Any] | None = None
+    code: Any = None
+    message: str | None = None
+    details: Any = None
+    ends_with: Any = None
+
+
+async def answered(
+    port: int, method: str, request: Any, deadline: float | None = None, compression: Any = None
+) -> Answered:
+    """Make one call."""
+    async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
+        asking: Any = channel.unary_unary(f"/tradingsignals.v1.{method}", None, None)
+        sent = request if isinstance(request, bytes) else request.SerializeToString()
+        metadata = (("x-request-id", "conforming"),)
+        call = asking(sent, timeout=deadline, metadata=metadata, compression=compression)
+        found = Answered()
+        try:
+            found.body = await within(call)
+        except grpc.aio.AioRpcError as error:
+            status = rpc_status.from_call(error)  # type: ignore[arg-type]  # it has what is asked of a call
+            found.details = [] if status is None else [MessageToDict(detail) for detail in status.details]
+        found.begins_with = dict(await call.initial_metadata())
+        found.code, found.message = await call.code(), await call.details()
+        found.ends_with = sorted(key for key, _ in await call.trailing_metadata())
+        return found
+
+
+@pytest.mark.parametrize("what", ASKED)
+async def test_both_paths_answer_the_same(sides: Sides, what: str) -> None:
+    method, request = ASKED[what]
+    aio, lean = await answered(sides.aio, method, request), await answered(sides.lean, method, request)
+    assert lean == aio
+    assert (aio.code is grpc.StatusCode.OK) == bool(aio.body)
+    assert "AssertionError" not in f"{aio.message}{aio.details}"
+
+
+@pytest.mark.parametrize("compression", [grpc.Compression.Gzip, grpc.Compression.Deflate])
+@pytest.mark.parametrize("length", [0, 10, 5_000])
+async def test_compressed_requests(sides: Sides, compression: grpc.Compression, length: int) -> None:
+    """grpcio compresses what becomes shorter by it."""
+    request = signal_service_pb2.ListSignalsRequest(limit=5, page_token="x" * length)
+    plain = await answered(sides.aio, LIST_SIGNALS, request)
+    for port in (sides.aio, sides.lean):
+        assert await answered(port, LIST_SIGNALS, request, compression=compression) == plain
+
+
+async def test_a_compressed_request_is_bounded_by_what_it_inflates_to(sides: Sides) -> None:
+    request = signal_service_pb2.ListSignalsRequest(page_token="x" * 10_000_000)
+    for port in (sides.aio, sides.lean):
+        found = await answered(port, LIST_SIGNALS, request, compression=grpc.Compression.Gzip)
+        assert found.code is grpc.StatusCode.RESOURCE_EXHAUSTED
+
+
+async def test_an_answer_that_no_window_holds() -> None:
+    """Some 300 KB, while a stream begins with a window of 64."""
+    async with both(await Log.with_entries(3000)) as sides:
+        request = signal_service_pb2.ListSignalsRequest(limit=1000)
+        aio, lean = await answered(sides.aio, LIST_SIGNALS, request), await answered(sides.lean, LIST_SIGNALS, request)
+        assert lean == aio
+        assert len(aio.body) > 100_000
+
+
+async def test_many_calls_at_once_on_one_connection(sides: Sides) -> None:
+    async with grpc.aio.insecure_channel(f"127.0.0.1:{sides.lean}") as channel:
+        page: Any = channel.unary_unary(f"/tradingsignals.v1.{LIST_SIGNALS}", None, None)
+        asked = [signal_service_pb2.ListSignalsRequest(limit=1 + n % 7).SerializeToString() for n in range(300)]
+        answers = await within(asyncio.gather(*(page(request) for request in asked)))
+        counts = [len(signal_service_pb2.ListSignalsResponse.FromString(answer).signals) for answer in answers]
+    assert counts == [1 + n % 7 for n in range(300)]
+
+
+async def test_a_deadline_ends_the_call_and_the_work() -> None:
+    async with both(await Log.with_entries(1)) as sides:
+        for port in (sides.aio, sides.lean):
+            found = await answered(port, MODEL_INFO, model_service_pb2.GetModelInfoRequest(), deadline=0.2)
+            assert found.code is grpc.StatusCode.DEADLINE_EXCEEDED
+
+
+async def test_a_caller_that_goes_away_ends_the_work() -> None:
+    log, endless = await Log.with_entries(1), Endless()
+    async with (
+        running_lean_server("127.0.0.1", 0, log.broadcast, {"ModelService": endless}) as server,
+        http2_peer(server.port) as peer,
+    ):
+        peer.send(h2.request(1, b"", f"/tradingsignals.v1.{MODEL_INFO}"))
+        await within(endless.begun.wait())
+        peer.send(h2.frame(h2.RST_STREAM, 0, 1, h2.CANCEL.to_bytes(4, "big")))
+        peer.send(h2.frame(h2.PING, 0, 0, b"ordering"))
+        await peer.next(h2.PING)
+    assert endless.given_up == 1

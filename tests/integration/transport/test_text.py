@@ -1,0 +1,134 @@
+"""The streams as text: the same bytes over both paths, a heartbeat at once, and a browser that comes back."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator
+from typing import Any
+
+import grpc
+import pytest
+from google.api.httpbody_pb2 import HttpBody
+from tests.support.deadlines import within
+from tests.support.logs import Log
+
+from tradingsignals.v1.event_pb2 import Event
+from tradingsignals.v1.event_service_pb2 import StreamEventsRequest
+from tradingsignals_server.api.text_services import TEXT_SERVICES, TextStream
+
+from .conftest import Sides, both
+
+STREAMS = {f"{name} {stream.path}": stream for name, service in TEXT_SERVICES.items() for stream in service.streams}
+EACH = pytest.mark.parametrize("stream", STREAMS.values(), ids=STREAMS)
+EVENTS = {name: service.streams[2] for name, service in TEXT_SERVICES.items()}
+SSE, LINES = EVENTS["ServerSentEventsService"], EVENTS["NewlineDelimitedService"]
+
+
+async def answers(port: int, stream: TextStream, request: Any, **metadata: str) -> AsyncIterator[Any]:
+    """What a stream says, as JSON."""
+    key = tuple((name.replace("_", "-"), value) for name, value in metadata.items())
+    async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
+        call: Any = channel.unary_stream(stream.path, lambda raw: raw, HttpBody.FromString)(
+            request.SerializeToString(), metadata=key
+        )
+        assert dict(await within(call.initial_metadata()))["x-epoch"].endswith("4")
+        try:
+            while (body := await within(call.read())) is not grpc.aio.EOF:  # type: ignore[attr-defined]  # not in its stubs
+                yield json.loads(body.data.decode().partition("data: ")[2] or body.data)
+        finally:
+            call.cancel()
+
+
+def asked(stream: TextStream, **fields: int) -> Any:
+    """A request of a stream: all of them have these fields."""
+    request: Any = stream.request
+    return request(**fields)
+
+
+def nouns(answer: Any) -> list[Any]:
+    listed: list[Any] = next(iter(answer.values()))
+    return [noun for noun in listed if "heartbeat" not in noun]
+
+
+async def through(port: int, stream: TextStream, request: Any, last: int, **metadata: str) -> list[Any]:
+    """Answers until one is complete up to `last`."""
+    found: list[Any] = []
+    async for answer in answers(port, stream, request, **metadata):
+        found.append(answer)
+        if int(answer["through_sequence"]) >= last:
+            return found
+    raise AssertionError("it ended")
+
+
+@EACH
+async def test_both_paths_say_the_same_and_begin_with_a_heartbeat(sides: Sides, stream: TextStream) -> None:
+    told = []
+    for port in (sides.aio, sides.lean):
+        first, *rest = await through(port, stream, asked(stream, resume_after=5, heartbeat_seconds=1), 200)
+        assert (nouns(first), first["through_sequence"]) == ([], "5")
+        told.append([noun for answer in rest for noun in nouns(answer)])
+    assert told[0] == told[1]
+    assert len(told[0]) > 60
+
+
+@pytest.mark.parametrize("path", ["aio", "lean"])
+@EACH
+async def test_a_quiet_stream_says_at_once_where_it_stands(sides: Sides, stream: TextStream, path: str) -> None:
+    (first,) = await through(getattr(sides, path), stream, asked(stream, heartbeat_seconds=60), 200)
+    assert (nouns(first), first["through_sequence"]) == ([], "200")
+
+
+@pytest.mark.parametrize("path", ["aio", "lean"])
+async def test_a_browser_goes_on_after_what_it_has_seen(sides: Sides, path: str) -> None:
+    request = StreamEventsRequest(resume_after=3, heartbeat_seconds=1)
+    port = getattr(sides, path)
+    first, *rest = await through(port, SSE, request, 200, last_event_id="190")
+    assert first["through_sequence"] == "190"
+    assert [noun["sequence"] for answer in rest for noun in nouns(answer)] == [str(n) for n in range(191, 201)]
+    first, *_ = await through(port, LINES, request, 200, last_event_id="190")
+    assert first["through_sequence"] == "3", "lines have no ids"
+
+
+@pytest.mark.parametrize("path", ["aio", "lean"])
+@pytest.mark.parametrize(
+    ("said", "code"),
+    [
+        ("one", grpc.StatusCode.INVALID_ARGUMENT),
+        ("-1", grpc.StatusCode.INVALID_ARGUMENT),
+        ("201", grpc.StatusCode.OUT_OF_RANGE),
+    ],
+)
+async def test_what_it_cannot_have_seen_is_refused(sides: Sides, path: str, said: str, code: grpc.StatusCode) -> None:
+    async with grpc.aio.insecure_channel(f"127.0.0.1:{getattr(sides, path)}") as channel:
+        call: Any = channel.unary_stream(SSE.path, bytes, bytes)(b"", metadata=(("last-event-id", said),))
+        with pytest.raises(grpc.aio.AioRpcError) as refused:
+            await within(call.read())
+    assert refused.value.code() is code
+    assert ("last-event-id" in (refused.value.details() or "")) is (code is grpc.StatusCode.INVALID_ARGUMENT)
+
+
+@pytest.mark.parametrize("path", ["aio", "lean"])
+async def test_a_replay_is_text_as_well(sides: Sides, path: str) -> None:
+    request = StreamEventsRequest(start_time="2024-01-01", end_time="2030-01-01", kinds=[Event.SIGNAL])
+    found = [answer async for answer in answers(getattr(sides, path), SSE, request)]
+    assert len([noun for answer in found for noun in nouns(answer)]) == 67
+    assert nouns(found[0]) == []
+
+
+@pytest.mark.parametrize("path", ["aio", "lean"])
+async def test_why_it_ends_is_told_as_text(path: str) -> None:
+    log = await Log.with_entries(20)
+    async with both(log) as sides:
+        found: list[Any] = []
+
+        async def follow() -> None:
+            async for answer in answers(getattr(sides, path), LINES, StreamEventsRequest()):
+                found.append(answer)
+                log.broadcast.stop()
+
+        with pytest.raises(grpc.aio.AioRpcError) as ended:
+            await follow()
+    assert ended.value.code() is grpc.StatusCode.UNAVAILABLE
+    heartbeat, last = [answer["events"][0] for answer in found]
+    assert "heartbeat" in heartbeat
+    assert last["error"]["reason"] == "SHUTTING_DOWN"

@@ -1,0 +1,333 @@
+"""Envoy's configuration: what of the settings and of the contract comes out where."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from google.api import annotations_pb2
+from google.protobuf.descriptor_pb2 import FileDescriptorSet
+
+from tradingsignals_server.adapters.envoy.contract import STREAM_SERVICES, read_contract
+from tradingsignals_server.adapters.envoy.render import (
+    ASSETS,
+    GRPC_CODES,
+    KEPT_HEADERS,
+    Address,
+    EdgeConfig,
+    render,
+    write_edge_files,
+)
+from tradingsignals_server.api.mapping.validation import LAST_EVENT_ID
+from tradingsignals_server.transport.grpc.interceptors import PEER_KEY, REQUEST_ID, REQUEST_ID_KEY
+
+EVERY_INTERFACE = "0.0.0.0"  # noqa: S104 - nothing listens there
+CONFIG = EdgeConfig(Address("127.0.0.1", 8003), Address("127.0.0.1", 50051))
+ENVOY = Path(__file__).parents[4] / "envoy"
+
+
+def rendered(config: EdgeConfig = CONFIG) -> Any:
+    return yaml.safe_load(render(config, Path("/edge")))
+
+
+def manager(document: Any) -> Any:
+    """The HTTP connection manager."""
+    (listener,) = document["static_resources"]["listeners"]
+    return listener["filter_chains"][0]["filters"][0]["typed_config"]
+
+
+def served_hosts(document: Any) -> Any:
+    """The virtual host of the hosts that are served."""
+    others, served = manager(document)["route_config"]["virtual_hosts"]
+    assert others["domains"] == ["*"]
+    return served
+
+
+def routes(document: Any) -> list[Any]:
+    found: list[Any] = served_hosts(document)["routes"]
+    return found
+
+
+def cluster(document: Any) -> Any:
+    (found,) = document["static_resources"]["clusters"]
+    return found
+
+
+def socket_address(at: Any) -> tuple[str, int]:
+    return at["socket_address"]["address"], at["socket_address"]["port_value"]
+
+
+def test_it_listens_and_calls_where_it_is_told() -> None:
+    document = rendered(EdgeConfig(Address("::1", 1), Address("10.0.0.7", 2)))
+    (listener,) = document["static_resources"]["listeners"]
+    endpoint = cluster(document)["load_assignment"]["endpoints"][0]["lb_endpoints"][0]["endpoint"]
+    assert socket_address(listener["address"]) == ("::1", 1)
+    assert socket_address(endpoint["address"]) == ("10.0.0.7", 2)
+
+
+def test_several_servers_take_turns_and_a_call_is_tried_at_another_one() -> None:
+    config = EdgeConfig(CONFIG.listen, CONFIG.backend, (Address("server", 1), Address("10.0.0.7", 2)))
+    found = cluster(rendered(config))
+    (locality,) = found["load_assignment"]["endpoints"]
+    backends = [socket_address(one["endpoint"]["address"]) for one in locality["lb_endpoints"]]
+    assert backends == [("127.0.0.1", 50051), ("server", 1), ("10.0.0.7", 2)]
+    assert (found["type"], found["lb_policy"]) == ("STRICT_DNS", "ROUND_ROBIN")
+    host = served_hosts(rendered(config))
+    (predicate,) = host["retry_policy"]["retry_host_predicate"]
+    assert predicate["name"] == "envoy.retry_host_predicates.previous_hosts"
+
+
+@pytest.mark.parametrize(
+    ("host", "kind"),
+    [("127.0.0.1", "STATIC"), ("::1", "STATIC"), ("server", "STRICT_DNS"), ("10.example.com", "STRICT_DNS")],
+)
+def test_a_server_may_be_named_or_numbered(host: str, kind: str) -> None:
+    assert cluster(rendered(EdgeConfig(CONFIG.listen, Address(host, 50051))))["type"] == kind
+
+
+def test_its_own_interface_is_a_private_socket_or_an_address() -> None:
+    assert rendered()["admin"]["address"] == {"pipe": {"path": "admin.sock", "mode": 0o600}}
+    document = rendered(EdgeConfig(CONFIG.listen, CONFIG.backend, admin=Address("127.0.0.1", 9901)))
+    assert socket_address(document["admin"]["address"]) == ("127.0.0.1", 9901)
+
+
+@pytest.mark.parametrize("folder", ["/a b", "/\U0001f4c8 año", "/\"'\\", "/\u2028\x7f\\ud83d\\ude00"])
+def test_any_folder_is_quoted(folder: str) -> None:
+    (transcoder,) = (
+        each["typed_config"]
+        for each in manager(yaml.safe_load(render(CONFIG, Path(folder))))["http_filters"]
+        if "transcoder" in each["name"]
+    )
+    assert transcoder["proto_descriptor"] == f"{folder}/descriptors.binpb"
+
+
+@pytest.mark.parametrize(
+    ("listen", "own"),
+    [("127.0.0.1", []), ("::1", []), (EVERY_INTERFACE, []), ("10.0.0.7", ["10.0.0.7"]), ("fe80::1", ["[fe80::1]"])],
+)
+def test_local_hosts_and_those_that_are_named_are_served(listen: str, own: list[str]) -> None:
+    config = EdgeConfig(Address(listen, 8003), CONFIG.backend, allowed_hosts=("a.example", "*.b.example"))
+    served = served_hosts(rendered(config))
+    assert served["domains"] == ["localhost", "*.localhost", "127.0.0.1", "[::1]", *own, "a.example", "*.b.example"]
+    policy = served["typed_per_filter_config"]["envoy.filters.http.cors"]
+    ((origins),) = policy["allow_origin_string_match"]
+    assert re.fullmatch(origins["safe_regex"]["regex"], "https://x.b.example:1")
+    assert not re.fullmatch(origins["safe_regex"]["regex"], "https://xb.example")
+
+
+def test_the_access_log_is_off_unless_asked_for() -> None:
+    assert "access_log" not in manager(rendered())
+    document = rendered(EdgeConfig(CONFIG.listen, CONFIG.backend, access_log=True))
+    assert manager(document)["access_log"][0]["name"] == "envoy.access_loggers.stdout"
+
+
+def test_all_services_of_the_contract_are_rest() -> None:
+    descriptors = FileDescriptorSet.FromString((ENVOY / "descriptors.binpb").read_bytes())
+    services = {
+        f"tradingsignals.v1.{service.name}"
+        for file in descriptors.file
+        if file.package == "tradingsignals.v1"
+        for service in file.service
+    }
+    (transcoder,) = (
+        each["typed_config"] for each in manager(rendered())["http_filters"] if "transcoder" in each["name"]
+    )
+    assert set(transcoder["services"]) == services
+    assert transcoder["proto_descriptor"] == "/edge/descriptors.binpb"
+
+
+@pytest.mark.parametrize("path", ["/api/signals/stream", "/api/signals/positions/stream", "/api/events"])
+def test_streams_have_no_time_limit_and_two_forms(path: str) -> None:
+    here = [route for route in routes(rendered()) if route["match"].get("safe_regex", {}).get("regex") == f"{path}/?"]
+    found = [route for route in here if "route" in route]
+    assert [route["route"]["timeout"] for route in found] == ["0s", "0s"]
+    accepted = [[header["string_match"]["contains"] for header in route["match"].get("headers", [])] for route in found]
+    assert accepted == [["text/event-stream"], []]
+    transcoders = [route["typed_per_filter_config"]["envoy.filters.http.grpc_json_transcoder"] for route in found]
+    assert [transcoder["services"] for transcoder in transcoders] == [
+        ["tradingsignals.edge.v1.ServerSentEventsService"],
+        ["tradingsignals.edge.v1.NewlineDelimitedService"],
+    ]
+
+
+def test_who_writes_text_is_asked_on_the_paths_of_the_public_streams() -> None:
+    """With the requests of the public methods: parameters and refusals are theirs."""
+    described = FileDescriptorSet.FromString((ENVOY / "descriptors.binpb").read_bytes())
+    streams = {
+        package: {
+            (service.name, method.options.Extensions[annotations_pb2.http].get, method.name, method.input_type)
+            for file in described.file
+            if file.package == package
+            for service in file.service
+            for method in service.method
+            if method.server_streaming
+        }
+        for package in ("tradingsignals.v1", "tradingsignals.edge.v1")
+    }
+    public = {stream[1:] for stream in streams["tradingsignals.v1"]}
+    assert len(public) == 3
+    for name, *_ in STREAM_SERVICES:
+        short = name.rpartition(".")[2]
+        assert {stream[1:] for stream in streams["tradingsignals.edge.v1"] if stream[0] == short} == public
+
+
+def test_there_may_be_a_lean_path() -> None:
+    """All streams and single calls take it, by REST and by gRPC; uploads, health and reflection do not."""
+    document = rendered(EdgeConfig(CONFIG.listen, CONFIG.backend, lean=(Address("127.0.0.1", 50052),)))
+    server, lean = document["static_resources"]["clusters"]
+    assert (server["name"], lean["name"]) == ("server", "lean")
+    (endpoint,) = lean["load_assignment"]["endpoints"][0]["lb_endpoints"]
+    assert socket_address(endpoint["endpoint"]["address"]) == ("127.0.0.1", 50052)
+    own = {"name", "load_assignment"}
+    assert {key: lean[key] for key in lean.keys() - own} == {key: server[key] for key in server.keys() - own}
+    there = {
+        match.get("path") or match.get("prefix") or match["safe_regex"]["regex"]
+        for route in routes(document)
+        for match in [route["match"]]
+        if route.get("route", {}).get("cluster") == "lean"
+    }
+    assert there == {
+        "/tradingsignals.v1.SignalService/StreamSignals",
+        "/tradingsignals.v1.PositionService/StreamPositions",
+        "/tradingsignals.v1.EventService/StreamEvents",
+        "/api/signals/stream/?",
+        "/api/signals/positions/stream/?",
+        "/api/events/?",
+        *("/?", "/health/?", "/api/signals/health/?", "/api/market/bars/?"),
+        *("/api/signals/latest/?", "/api/signals/history/?", "/api/signals/statistics/?"),
+        *("/api/signals/generate/?", r"/api/signals/generate\-from\-db/?"),
+        *("/api/signals/positions/active/?", "/api/signals/positions/closed/?", "/api/signals/positions/[^/]+/close/?"),
+        *("/api/signals/model/info/?", "/api/signals/model/reload/?"),
+        "/tradingsignals.v1.",
+        "/",
+    }
+    assert {route["route"]["cluster"] for route in routes(rendered()) if "route" in route} == {"server"}
+
+
+def test_nothing_is_sent_twice_that_may_have_been_done() -> None:
+    host = served_hosts(rendered())
+    assert host["retry_policy"]["retry_on"] == "connect-failure,refused-stream"
+    assert not [route for route in routes(rendered()) if "retry_policy" in route.get("route", {})]
+
+
+@pytest.mark.parametrize(
+    ("path", "refused"),
+    [
+        ("/api/signals/positions/p1/close?position_id=p2", True),
+        ("/api/signals/positions/p1/close?price=1&positionId=p2", True),
+        ("/api/signals/positions/p1/close/?%70osition_id=p2", True),
+        ("/api/signals/positions/p1/close?position_id", True),
+        ("/api/signals/positions/p1/close?price=1", False),
+        ("/api/signals/positions/p1/close?price=%31", False),
+        ("/api/signals/positions/position_id/close", False),
+        ("/api/signals/positions/closed?position_id=p2", False),
+    ],
+)
+def test_a_field_of_the_path_may_not_be_in_the_query(path: str, refused: bool) -> None:
+    patterns = [
+        header["string_match"]["safe_regex"]["regex"]
+        for route in routes(rendered())
+        for header in route["match"].get("headers", [])
+        if header["name"] == ":path" and "invert_match" not in header
+    ]
+    assert any(re.fullmatch(pattern, path) for pattern in patterns) is refused
+
+
+def test_percent_encoding_is_told_from_what_is_no_utf8() -> None:
+    (pattern,) = (
+        re.compile(header["string_match"]["safe_regex"]["regex"])
+        for route in routes(rendered())
+        for header in route["match"].get("headers", [])
+        if header["name"] == ":path" and "invert_match" in header
+    )
+    # The first and last characters of each length, and around the surrogates.
+    for (
+        character
+    ) in "\x00\x7f\x80\u07ff\u0800\u0fff\u1000\ucfff\ud7ff\ue000\uffff\U00010000\U0003ffff\U00040000\U0010ffff":
+        escaped = "".join(f"%{byte:02X}" for byte in character.encode())
+        assert pattern.fullmatch(f"/a?b={escaped}&c={escaped.lower()}"), escaped
+    for octets in (
+        "80",
+        "C0 80",
+        "C1 BF",
+        "C2",
+        "C2 41",
+        "E0 9F BF",
+        "ED A0 80",
+        "F0 8F BF BF",
+        "F4 90 80 80",
+        "F5",
+        "FF",
+    ):
+        escaped = "".join(f"%{octet}" for octet in octets.split())
+        assert not pattern.fullmatch(f"/a?b={escaped}"), escaped
+    assert not pattern.fullmatch("/a?b=%zz")
+
+
+def test_every_status_of_envoys_own_has_a_grpc_code() -> None:
+    mappers = manager(rendered())["local_reply_config"]["mappers"]
+    codes = {
+        mapper["filter"]["status_code_filter"]["comparison"]["value"]["default_value"]: mapper["body_format_override"]
+        for mapper in mappers
+        if "status_code_filter" in mapper["filter"]
+    }
+    assert codes.pop(200) == {"text_format_source": {"inline_string": "%LOCAL_REPLY_BODY%"}}
+    assert {status: body["json_format"]["code"] for status, body in codes.items()} == GRPC_CODES
+
+
+def test_the_page_may_run_its_own_script_and_no_other(tmp_path: Path) -> None:
+    (page,) = (route for route in routes(rendered()) if "content-security-policy" in str(route))
+    mutations = page["typed_per_filter_config"]["envoy.filters.http.header_mutation"]["mutations"]
+    headers = {
+        each["append"]["header"]["key"]: each["append"]["header"]["value"] for each in mutations["response_mutations"]
+    }
+    policy = dict(part.split(" ", 1) for part in headers["content-security-policy"].split("; "))
+    html = (ENVOY / "docs.html").read_text(encoding="utf-8")
+    for tag in ("script", "style"):
+        (inline,) = re.findall(f"<{tag}>(.*?)</{tag}>", html, re.DOTALL)
+        digest = base64.b64encode(hashlib.sha256(inline.encode()).digest()).decode()
+        assert policy[f"{tag}-src"] == f"'sha256-{digest}'"
+    assert not re.findall(r"\bstyle=|\son\w+=|https?://", html)
+
+
+def test_a_folder_is_all_that_an_envoy_needs(tmp_path: Path) -> None:
+    config = write_edge_files(CONFIG, tmp_path / "new" / "edge")
+    assert sorted(path.name for path in config.parent.iterdir()) == sorted(["envoy.yaml", *ASSETS])
+    assert f'"{tmp_path}/new/edge/descriptors.binpb"' in config.read_text()
+    for name in ASSETS:
+        assert (config.parent / name).read_bytes() == (ENVOY / name).read_bytes()
+
+
+def test_the_folder_may_be_seen_elsewhere(tmp_path: Path) -> None:
+    text = write_edge_files(CONFIG, tmp_path, seen_as=Path("/etc/envoy")).read_text()
+    assert '"/etc/envoy/descriptors.binpb"' in text
+    assert str(tmp_path) not in text
+
+
+def test_every_path_of_the_contract_says_what_it_takes() -> None:
+    described = FileDescriptorSet.FromString((ENVOY / "descriptors.binpb").read_bytes())
+    methods: dict[str, set[str]] = {}
+    for file in described.file:
+        for service in file.service if file.package == "tradingsignals.v1" else ():
+            for method in service.method:
+                rule = method.options.Extensions[annotations_pb2.http]
+                for verb in ("get", "post"):
+                    for binding in (rule, *rule.additional_bindings):
+                        if path := getattr(binding, verb):
+                            methods.setdefault(path, set()).update({"get": {"GET", "HEAD"}, "post": {"POST"}}[verb])
+    found = {path.pattern: set(path.methods) for path in read_contract(described.SerializeToString()).rest_paths}
+    assert len(found) == len(methods) > 15
+    for path, allowed in methods.items():
+        plain = path.replace("{", "").replace("}", "")
+        assert [takes for pattern, takes in found.items() if re.fullmatch(pattern, plain)] == [allowed]
+
+
+def test_the_server_gets_what_it_reads_of_headers() -> None:
+    assert {REQUEST_ID_KEY, LAST_EVENT_ID} < set(KEPT_HEADERS)
+    assert PEER_KEY not in KEPT_HEADERS  # says that another server has sent the call, which no caller may say
+    assert REQUEST_ID.pattern == r"[\x21-\x7e]{1,128}"  # [!-~], size() <= 128 in the edge

@@ -1,0 +1,214 @@
+"""One table from errors to statuses: nothing is left out, and every reason is one of the contract."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import grpc
+import pytest
+from google.rpc import code_pb2, error_details_pb2, status_pb2
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tradingsignals.v1 import error_reason_pb2, system_service_pb2
+from tradingsignals_server.api.mapping.errors import (
+    Relayed,
+    Unhealthy,
+    code_of,
+    internal_status,
+    is_retryable,
+    status_of,
+)
+from tradingsignals_server.domain.errors import (
+    BarConflict,
+    FieldViolation,
+    FollowerStalled,
+    InvalidBar,
+    InvalidPageToken,
+    InvalidRequest,
+    MalformedMessage,
+    ModelNotLoaded,
+    NotAPeer,
+    NotEnoughBars,
+    NotStorable,
+    Overloaded,
+    OwnerUnavailable,
+    PositionAlreadyClosed,
+    PositionNotFound,
+    PriceJump,
+    ReadTimedOut,
+    SequencePruned,
+    SequenceUnknown,
+    ServiceError,
+    ShuttingDown,
+    SignalNotFound,
+    StorageUnavailable,
+    TooManySymbols,
+)
+from tradingsignals_server.transport.http2.headers import trailers_only
+
+from ..builders import OPENING
+
+REPORT = system_service_pb2.GetHealthResponse(status="unhealthy", warnings=["no database"])
+VIOLATION = FieldViolation("limit", "must be from 1 to 1000")
+CODES = grpc.StatusCode
+TABLE: list[tuple[ServiceError, grpc.StatusCode]] = [
+    (InvalidRequest([VIOLATION]), CODES.INVALID_ARGUMENT),
+    (InvalidPageToken(), CODES.INVALID_ARGUMENT),
+    (InvalidBar([VIOLATION]), CODES.INVALID_ARGUMENT),
+    (MalformedMessage(0), CODES.INVALID_ARGUMENT),
+    (SignalNotFound("USDCOP"), CODES.NOT_FOUND),
+    (PositionNotFound("p"), CODES.NOT_FOUND),
+    (BarConflict("USDCOP", OPENING), CODES.ALREADY_EXISTS),
+    (PositionAlreadyClosed("p"), CODES.FAILED_PRECONDITION),
+    (NotEnoughBars("USDCOP", 50, 7), CODES.FAILED_PRECONDITION),
+    (TooManySymbols("USDCOP", 9), CODES.FAILED_PRECONDITION),
+    (NotStorable("it violates bars_check"), CODES.FAILED_PRECONDITION),
+    (SequencePruned(1, 5), CODES.OUT_OF_RANGE),
+    (SequenceUnknown(5, 1, "e"), CODES.OUT_OF_RANGE),
+    (PriceJump(["price"], "USDCOP", 4000.0, 0.5), CODES.INVALID_ARGUMENT),
+    (StorageUnavailable(), CODES.UNAVAILABLE),
+    (OwnerUnavailable("USDCOP"), CODES.UNAVAILABLE),
+    (ModelNotLoaded("model.onnx: is no ONNX file"), CODES.FAILED_PRECONDITION),
+    (Overloaded(9), CODES.RESOURCE_EXHAUSTED),
+    (ReadTimedOut(10.0), CODES.RESOURCE_EXHAUSTED),
+    (NotAPeer(), CODES.PERMISSION_DENIED),
+    (FollowerStalled(3, 300.0), CODES.RESOURCE_EXHAUSTED),
+    (ShuttingDown(3), CODES.UNAVAILABLE),
+    (Unhealthy("no database", REPORT), CODES.UNAVAILABLE),
+]
+
+
+def leaves(base: type[ServiceError]) -> set[type[ServiceError]]:
+    """The errors that are raised: those below `base` that nothing is below, and those with a reason of their own."""
+    children = base.__subclasses__()
+    found = {leaf for child in children for leaf in leaves(child)}
+    return found | ({base} if not children or "reason" in vars(base) else set())
+
+
+def unpacked(status: Any) -> status_pb2.Status:
+    """The google.rpc.Status that travels in the trailers."""
+    metadata = dict(status.trailing_metadata)
+    message = status_pb2.Status.FromString(metadata["grpc-status-details-bin"])
+    assert message.code == status.code.value[0]
+    assert message.message == status.details
+    return message
+
+
+def details(status: Any) -> dict[str, Any]:
+    """The details of a status by the name of their type."""
+    types = (error_details_pb2.ErrorInfo, error_details_pb2.BadRequest, system_service_pb2.GetHealthResponse)
+    found = {}
+    for packed in unpacked(status).details:
+        for type_ in types:
+            message: Any = type_()
+            if packed.Unpack(message):
+                found[type_.__name__] = message
+    assert len(found) == len(unpacked(status).details)
+    return found
+
+
+def test_every_error_stands_in_this_table() -> None:
+    assert {type(error) for error, _ in TABLE} | {ServiceError, Relayed} == leaves(ServiceError)
+
+
+@pytest.mark.parametrize(("error", "code"), TABLE, ids=lambda one: type(one).__name__)
+def test_an_error_has_a_code_and_a_reason_of_the_contract(error: ServiceError, code: grpc.StatusCode) -> None:
+    assert code_of(error) is code
+    assert error_reason_pb2.ErrorReason.Value(error.reason)
+    status = status_of(error, "call-1")
+    info = details(status)["ErrorInfo"]
+    assert status.code is code
+    assert unpacked(status).message == error.message
+    assert (info.domain, info.reason) == ("tradingsignals", error.reason)
+    assert dict(info.metadata) == {**error.metadata, "request_id": "call-1"}
+    assert code_pb2.Code.Value(code.name) == code.value[0]
+
+
+def test_every_reason_of_the_contract_is_told_by_something() -> None:
+    told = {error.reason for error, _ in TABLE} | {ServiceError.reason}
+    assert told == set(error_reason_pb2.ErrorReason.keys()) - {"ERROR_REASON_UNSPECIFIED"}
+
+
+def test_only_what_may_well_succeed_later_is_worth_another_try() -> None:
+    retryable = {type(error) for error, _ in TABLE if is_retryable(error)}
+    overload = {Overloaded, ReadTimedOut, FollowerStalled}
+    assert retryable == overload | {StorageUnavailable, OwnerUnavailable, ShuttingDown, Unhealthy}
+
+
+def test_violations_are_listed_by_field() -> None:
+    error = InvalidBar([VIOLATION, FieldViolation("bar.high", "must be finite")])
+    listed = details(status_of(error, ""))["BadRequest"].field_violations
+    assert [(violation.field, violation.description) for violation in listed] == [
+        ("limit", "must be from 1 to 1000"),
+        ("bar.high", "must be finite"),
+    ]
+    assert "BadRequest" not in details(status_of(StorageUnavailable(), ""))
+
+
+def test_a_sick_service_sends_its_report_along() -> None:
+    assert details(status_of(Unhealthy("no database", REPORT), ""))["GetHealthResponse"] == REPORT
+
+
+def test_a_defect_tells_nothing_but_its_name() -> None:
+    status = internal_status("call-1")
+    info = details(status)["ErrorInfo"]
+    assert status.code is CODES.INTERNAL
+    assert (info.reason, dict(info.metadata)) == ("INTERNAL_ERROR", {"request_id": "call-1"})
+    assert status.details == "the service failed; the request id finds it in the log"
+
+
+def test_a_bare_service_error_is_internal() -> None:
+    assert code_of(ServiceError("odd")) is CODES.INTERNAL
+
+
+texts = st.tuples(st.text(max_size=5), st.sampled_from([1, 50, 3000])).map(lambda drawn: drawn[0] * drawn[1])
+violations = st.lists(st.builds(FieldViolation, texts, texts), min_size=1, max_size=20)
+metadata = st.dictionaries(st.sampled_from(["symbol", "time", "oldest_sequence"]), texts)
+
+
+def relayed(message: str, found: dict[str, str]) -> Relayed:
+    """The error of another server, which may be an older one that bounds nothing."""
+    error = Relayed.__new__(Relayed)
+    ServiceError.__init__(error, message)
+    error.code = CODES.INVALID_ARGUMENT
+    error.status = status_pb2.Status(code=error.code.value[0], message=message)
+    error.status.details.add().Pack(error_details_pb2.ErrorInfo(metadata=found))
+    return error
+
+
+@given(violations, texts, metadata)
+def test_a_refusal_takes_less_than_4_kb(listed: list[FieldViolation], message: str, found: dict[str, str]) -> None:
+    report = system_service_pb2.GetHealthResponse(warnings=[message] * 20)
+    for n in range(100):
+        report.symbols.add(symbol=f"SYMBOL{n}")
+    kinds: list[ServiceError] = [
+        InvalidRequest(listed, **found),
+        InvalidBar(listed).under("bar"),
+        ServiceError(message, **found),
+        Unhealthy(message, report),
+        relayed(message, found),
+    ]
+    for error in kinds:
+        status = status_of(error, "r" * 128)
+        assert len(trailers_only(status.code, status.details, status.trailing_metadata)) < 4096
+        assert unpacked(status).message == status.details
+
+
+def test_a_refusal_states_how_many_more_there_are() -> None:
+    error = InvalidRequest([VIOLATION] * 100)
+    status = status_of(error, "r" * 128)
+    assert status.details.endswith("; and 90 more")
+    assert len(details(status)["BadRequest"].field_violations) == 10
+    long = status_of(InvalidRequest([FieldViolation("x" * 500, "\u00e9" * 500)] * 100), "")
+    kept = len(details(long)["BadRequest"].field_violations)
+    assert 1 <= kept < 10
+    assert long.details.endswith(f"...; and {100 - kept} more")
+
+
+def test_a_report_that_is_long_is_cut_and_not_left_out() -> None:
+    report = system_service_pb2.GetHealthResponse(status="unhealthy", warnings=["no bars"] * 9)
+    for n in range(10_000):
+        report.symbols.add(symbol=f"S{n}")
+    sent = details(status_of(Unhealthy("no database", report), ""))["GetHealthResponse"]
+    assert (sent.status, len(sent.warnings), len(sent.symbols)) == ("unhealthy", 5, 10)

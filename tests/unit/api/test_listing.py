@@ -1,0 +1,40 @@
+"""Lists: as text they say what they say as messages."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from google.api import httpbody_pb2
+from google.protobuf.message import Message
+from tests.support.rest_json import rest_json
+
+from tradingsignals.v1 import position_service_pb2, signal_service_pb2
+from tradingsignals_server.api.encoding.listing import WRITTEN_AT_ONCE, Listing
+from tradingsignals_server.api.mapping.convert import encode
+from tradingsignals_server.domain.events import EventKind
+from tradingsignals_server.domain.signals import Action
+
+from ..builders import position, signal
+
+SIGNALS = [encode(signal(list(Action)[n % 3], name=n + 1), n + 1) for n in range(2 * WRITTEN_AT_ONCE + 1)]
+POSITIONS = [encode(position(), n + 1) for n in range(3)]
+
+
+@pytest.mark.parametrize("count", [0, 1, WRITTEN_AT_ONCE, len(SIGNALS)])
+async def test_signals(count: int) -> None:
+    rest = signal_service_pb2.ListSignalsResponse(count=count, next_page_token="[]", through_sequence=7)  # noqa: S106
+    await same(Listing(EventKind.SIGNAL, SIGNALS[:count], rest), count)
+
+
+async def test_positions() -> None:
+    await same(Listing(EventKind.POSITION_UPDATE, POSITIONS, position_service_pb2.ListClosedPositionsResponse()), 3)
+
+
+async def same(listing: Listing, count: int) -> None:
+    body = httpbody_pb2.HttpBody.FromString(await listing.text())
+    message: Message = type(listing.rest).FromString(listing.serialised())
+    told = rest_json(message)
+    assert body.content_type == "application/json"
+    assert json.loads(body.data) == told
+    assert len(next(value for value in told.values() if isinstance(value, list))) == count

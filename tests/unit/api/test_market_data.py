@@ -1,0 +1,234 @@
+"""Publishing bars: one is answered or refused, of a stream each is counted, and the bad ones never lose the good."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import AsyncIterator, Sequence
+
+import pytest
+
+from tradingsignals.v1 import bar_pb2
+from tradingsignals.v1 import market_data_service_pb2 as pb
+from tradingsignals_server.api.mapping import convert
+from tradingsignals_server.api.mapping.validation import messages_of
+from tradingsignals_server.api.services.market_data import MarketDataServicer
+from tradingsignals_server.application.queries import Queries
+from tradingsignals_server.domain.errors import (
+    BarConflict,
+    InvalidBar,
+    InvalidRequest,
+    MalformedMessage,
+    ShuttingDown,
+    StorageUnavailable,
+)
+
+from ..application.memory_store import Fault
+from ..application.running import Running, running_engine, started
+from ..builders import NOW, bar, walk
+
+WALK = walk(60)
+
+
+def servicer_of(running: Running) -> MarketDataServicer:
+    return MarketDataServicer(running.engine, Queries(running.store, running.broadcast))
+
+
+def messages(count: int, start: int = 0) -> list[bar_pb2.Bar]:
+    return [convert.bar_message(one) for one in WALK[start : start + count]]
+
+
+async def stream(*calls: Sequence[bar_pb2.Bar]) -> AsyncIterator[pb.PublishBarsRequest]:
+    for bars in calls:
+        yield pb.PublishBarsRequest(bars=bars)
+
+
+async def test_one_bar_is_answered_with_its_receipt() -> None:
+    async with running_engine() as running:
+        answer = await servicer_of(running).publish_bar(pb.PublishBarRequest(bar=messages(1)[0]))
+        assert answer.receipt.disposition == bar_pb2.BarReceipt.WARMING_UP
+        assert answer.receipt.through_sequence == 1
+
+
+async def test_one_bar_is_refused_with_its_fields_below_bar() -> None:
+    async with running_engine() as running:
+        servicer = servicer_of(running)
+        with pytest.raises(InvalidRequest, match="bar: is required"):
+            await servicer.publish_bar(pb.PublishBarRequest())
+        broken = messages(1)[0]
+        broken.high = math.nan
+        with pytest.raises(InvalidBar) as caught:
+            await servicer.publish_bar(pb.PublishBarRequest(bar=broken))
+        assert [violation.field for violation in caught.value.violations] == ["bar.high"]
+        unfinished = convert.bar_message(bar(NOW))
+        with pytest.raises(InvalidBar, match="in the future"):
+            await servicer.publish_bar(pb.PublishBarRequest(bar=unfinished))
+        await servicer.publish_bar(pb.PublishBarRequest(bar=messages(1)[0]))
+        other = messages(1)[0]
+        other.volume = 3.0
+        with pytest.raises(BarConflict):
+            await servicer.publish_bar(pb.PublishBarRequest(bar=other))
+
+
+async def test_a_stream_is_counted_by_what_became_of_it() -> None:
+    first, second = messages(55), messages(3, start=57)
+    night = convert.bar_message(bar(100, 4000.0))
+    conflict = messages(1)[0]
+    conflict.volume = 3.0
+    async with running_engine() as running:
+        answer = await servicer_of(running).publish_bars(
+            stream(first, [*second, night, *messages(2, start=55), *first[:4], conflict])
+        )
+        assert answer == pb.PublishBarsResponse(
+            received=66,
+            accepted=9,
+            warming_up=49,
+            outside_session=1,
+            late=2,
+            duplicates=4,
+            rejected=1,
+            rejections=answer.rejections,
+            through_sequence=len(running.store.events),
+        )
+        assert [(one.index, one.reason) for one in answer.rejections] == [(65, "BAR_CONFLICT")]
+
+
+async def test_bad_bars_are_told_by_their_place_in_the_whole_stream() -> None:
+    sent = messages(9)
+    sent[1].close = math.inf
+    sent[4].symbol = "?"
+    sent[8].ClearField("time")
+    sent.append(convert.bar_message(bar(NOW)))
+    sent.append(messages(1)[0])
+    sent[10].volume = 3.0
+    async with running_engine() as running:
+        answer = await servicer_of(running).publish_bars(stream(sent[:3], sent[3:5], [], sent[5:]))
+        assert (answer.received, answer.warming_up, answer.rejected) == (11, 6, 5)
+        assert [(one.index, one.reason) for one in answer.rejections] == [
+            (1, "INVALID_BAR"),
+            (4, "INVALID_BAR"),
+            (8, "INVALID_BAR"),
+            (9, "INVALID_BAR"),
+            (10, "BAR_CONFLICT"),
+        ]
+        assert len(running.store.market_updates()) == 6
+
+
+async def test_rejections_come_in_the_order_of_the_stream() -> None:
+    """A conflict is found later than a bar that is none, also where it was sent earlier."""
+    conflict = messages(1)[0]
+    conflict.volume = 3.0
+    async with running_engine() as running:
+        await running.publish(WALK[:1])
+        answer = await servicer_of(running).publish_bars(stream([conflict], [bar_pb2.Bar()], [conflict]))
+        assert [(one.index, one.reason) for one in answer.rejections] == [
+            (0, "BAR_CONFLICT"),
+            (1, "INVALID_BAR"),
+            (2, "BAR_CONFLICT"),
+        ]
+
+
+async def test_the_first_rejections_are_the_ones_told() -> None:
+    conflict, broken = messages(1)[0], bar_pb2.Bar(symbol="?")
+    conflict.volume = 3.0
+    async with running_engine() as running:
+        await running.publish(WALK[:1])
+        answer = await servicer_of(running).publish_bars(stream([conflict] * 5, [broken] * 1000))
+        assert (answer.rejected, len(answer.rejections)) == (1005, 1000)
+        assert [one.index for one in answer.rejections] == list(range(1000))
+
+
+async def test_a_stream_of_nothing() -> None:
+    async with running_engine() as running:
+        assert await servicer_of(running).publish_bars(stream()) == pb.PublishBarsResponse()
+
+
+async def test_only_so_many_rejections_are_told_and_all_are_counted() -> None:
+    broken = bar_pb2.Bar(symbol="?")
+    async with running_engine() as running:
+        answer = await servicer_of(running).publish_bars(stream([broken] * 1000, [broken] * 7))
+        assert (answer.received, answer.rejected, len(answer.rejections)) == (1007, 1007, 1000)
+        assert [one.index for one in answer.rejections] == list(range(1000))
+
+
+async def test_a_message_that_is_too_long_is_refused() -> None:
+    async with running_engine() as running:
+        with pytest.raises(InvalidRequest, match="at most 1000"):
+            await servicer_of(running).publish_bars(stream([bar_pb2.Bar()] * 1001))
+
+
+@pytest.mark.parametrize("behind", [1, 4, 9])
+async def test_a_message_that_cannot_be_taken_loses_none_of_those_before_it(behind: int) -> None:
+    sent = [pb.PublishBarsRequest(bars=messages(3, start=3 * n)).SerializeToString() for n in range(behind)]
+    never = pb.PublishBarsRequest(bars=messages(1, start=40)).SerializeToString()
+
+    async def raw() -> AsyncIterator[bytes]:
+        for one in (*sent, b"\xff\xff", never):
+            yield one
+
+    async with running_engine() as running:
+        with pytest.raises(MalformedMessage) as caught:
+            await servicer_of(running).publish_bars(messages_of(pb.PublishBarsRequest.FromString, raw()))
+        assert caught.value.metadata == {"index": str(behind)}
+        assert len(running.store.market_updates()) == 3 * behind, "all of them, by the time that the caller is told"
+        too_long = [bar_pb2.Bar()] * 1001
+        with pytest.raises(InvalidRequest, match="at most 1000"):
+            await servicer_of(running).publish_bars(stream(messages(2, start=50), too_long))
+        assert len(running.store.market_updates()) == 3 * behind + 2
+
+
+async def test_that_nothing_is_stored_is_told_before_what_cannot_be_taken() -> None:
+    """The stream is worth repeating; what is wrong with it is found again then."""
+    async with running_engine() as running:
+        running.store.faults.append(Fault.BEFORE)
+        with pytest.raises(StorageUnavailable):
+            await servicer_of(running).publish_bars(stream(messages(3), [bar_pb2.Bar()] * 1001))
+
+
+async def test_a_stream_that_cannot_be_stored_is_worth_repeating() -> None:
+    async with running_engine() as running:
+        running.store.faults.append(Fault.BEFORE)
+        with pytest.raises(StorageUnavailable):
+            await servicer_of(running).publish_bars(stream(messages(3)))
+        answer = await servicer_of(running).publish_bars(stream(messages(3)))
+        assert (answer.received, answer.warming_up) == (3, 3)
+
+
+async def test_what_a_stream_sends_after_a_failure_does_not_overtake_it() -> None:
+    """Else the bars that failed come back too late, and their signals are never made."""
+    async with running_engine() as running:
+        running.store.faults.append(Fault.BEFORE)
+
+        async def one_after_the_other() -> AsyncIterator[pb.PublishBarsRequest]:
+            yield pb.PublishBarsRequest(bars=messages(2))
+            await running.store.committing.wait()
+            await started()
+            yield pb.PublishBarsRequest(bars=messages(2, start=2))
+
+        with pytest.raises(StorageUnavailable):
+            await servicer_of(running).publish_bars(one_after_the_other())
+    assert running.store.events == [], "not even later"
+
+
+async def test_a_stream_at_the_servers_end_is_told_so() -> None:
+    async with running_engine() as running:
+        await running.engine.stop()
+        with pytest.raises(ShuttingDown):
+            await servicer_of(running).publish_bars(stream(messages(3)))
+
+
+@pytest.mark.parametrize("limit", [0, 1001, -1])
+async def test_a_page_of_bars_has_bounds(limit: int) -> None:
+    async with running_engine() as running:
+        with pytest.raises(InvalidRequest, match="limit"):
+            await servicer_of(running).list_bars(pb.ListBarsRequest(limit=limit))
+
+
+async def test_bars_are_listed_newest_first() -> None:
+    async with running_engine() as running:
+        await running.publish(WALK[:5])
+        servicer = servicer_of(running)
+        first = await servicer.list_bars(pb.ListBarsRequest(limit=3))
+        rest = await servicer.list_bars(pb.ListBarsRequest(limit=3, page_token=first.next_page_token))
+        assert [convert.bar_of(one) for one in (*first.bars, *rest.bars)] == WALK[:5][::-1]
+        assert (first.count, rest.count, rest.next_page_token) == (3, 2, "")
+        assert (await servicer.list_bars(pb.ListBarsRequest(symbol="EURUSD"))).count == 0

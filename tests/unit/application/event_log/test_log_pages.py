@@ -1,0 +1,107 @@
+"""Pages of the log: read once for many, kept, read on from where they ended."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from tradingsignals_server.application.event_log.pages import READERS, LogPages
+from tradingsignals_server.application.ports.event_log import LogEntry
+from tradingsignals_server.domain.errors import StorageUnavailable
+from tradingsignals_server.domain.events import Disposition, MarketUpdate
+
+from ...builders import NOW, bar
+from ..memory_store import MemoryStore
+from ..running import started
+
+
+class SlowStore(MemoryStore):
+    """Answers a reading of the log when the gate is open; counts how many wait there."""
+
+    def __init__(self, entries: int) -> None:
+        super().__init__()
+        self.put([MarketUpdate(bar(n), Disposition.LATE) for n in range(entries)], NOW)
+        self.reading = 0
+
+    async def entries_after(self, sequence: int, limit: int) -> list[LogEntry]:
+        """See Store."""
+        self.reading += 1
+        await self.gate.wait()
+        self.reading -= 1
+        return list(await super().entries_after(sequence, limit))
+
+
+def numbers(page: object) -> list[int]:
+    return [entry.sequence for entry in page]  # type: ignore[attr-defined]
+
+
+async def test_a_thousand_who_come_back_read_each_page_once() -> None:
+    store = SlowStore(100)
+    pages = LogPages(store, page_entries=10)
+    found = await asyncio.gather(*(pages.after(cursor % 100) for cursor in range(1000)))
+    assert store.pages_read == 10
+    for cursor, page in enumerate(found):
+        end = (cursor % 100 // 10 + 1) * 10
+        assert numbers(page) == list(range(cursor % 100 + 1, end + 1))
+
+
+async def test_few_readings_at_a_time() -> None:
+    store = SlowStore(100)
+    store.gate.clear()
+    pages = LogPages(store, page_entries=10)
+    tasks = await started(*(pages.after(10 * n) for n in range(10)))
+    assert store.reading == READERS
+    store.gate.set()
+    await asyncio.gather(*tasks)
+
+
+async def test_a_page_at_the_end_is_read_on() -> None:
+    store = SlowStore(5)
+    pages = LogPages(store, page_entries=10)
+    assert numbers(await pages.after(2)) == [3, 4, 5]
+    assert numbers(await pages.after(0)) == [1, 2, 3, 4, 5]
+    assert store.pages_read == 1
+    store.put([MarketUpdate(bar(n), Disposition.LATE) for n in range(5, 12)], NOW)
+    assert numbers(await pages.after(5)) == [6, 7, 8, 9, 10]
+    assert numbers(await pages.after(10)) == [11, 12]
+
+
+async def test_only_so_many_are_kept() -> None:
+    store = SlowStore(100)
+    pages = LogPages(store, page_entries=10, kept_pages=2)
+    for cursor in (0, 10, 0, 20, 0, 10):
+        await pages.after(cursor)
+    assert store.pages_read == 4
+
+
+async def test_an_error_is_told_to_all_and_forgotten() -> None:
+    store = SlowStore(10)
+    store.down = True
+    pages = LogPages(store, page_entries=10)
+    results = await asyncio.gather(*(pages.after(0) for _ in range(5)), return_exceptions=True)
+    assert [type(result) for result in results] == [StorageUnavailable] * 5
+    store.down = False
+    assert len(await pages.after(0)) == 10
+
+
+async def test_who_leaves_while_reading_takes_nobody_along() -> None:
+    store = SlowStore(10)
+    store.gate.clear()
+    pages = LogPages(store, page_entries=10)
+    leaving, staying = await started(pages.after(0), pages.after(3))
+    leaving.cancel()
+    await started()
+    store.gate.set()
+    assert numbers(await staying) == list(range(4, 11))
+    with pytest.raises(asyncio.CancelledError):
+        await leaving
+
+
+async def test_what_is_pruned_is_not_there() -> None:
+    store = SlowStore(30)
+    store.oldest = 15
+    pages = LogPages(store, page_entries=10)
+    assert numbers(await pages.after(3)) == []
+    assert numbers(await pages.after(10)) == [15, 16, 17, 18, 19, 20]
+    assert numbers(await pages.after(16)) == [17, 18, 19, 20]

@@ -1,0 +1,319 @@
+"""The writer when things go wrong: what is stored is what was said, and an interruption leaves no trace."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Sequence
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tradingsignals_server.application.decision.quotes import Quote
+from tradingsignals_server.application.event_log.tail import Filter
+from tradingsignals_server.application.ingest import writer as writer_module
+from tradingsignals_server.domain.bars import Bar
+from tradingsignals_server.domain.errors import NotEnoughBars, ServiceError, StorageUnavailable
+from tradingsignals_server.domain.events import Disposition, Event, MarketUpdate, Receipt
+from tradingsignals_server.domain.features import FEATURE_NAMES, Observation
+from tradingsignals_server.domain.risk import RiskRules
+from tradingsignals_server.domain.signals import Action, Probabilities
+
+from ...builders import NOW, SURE, bar, walk
+from ..memory_store import Fault, MemoryStore
+from ..running import Running, ScriptedPolicy, always, commit_held_up, dispositions, running_engine, started
+
+WALK = walk(180)
+FAR = RiskRules(atr_multiplier_sl=100.0, atr_multiplier_tp=150.0)
+WARMING_UP, ACCEPTED, DUPLICATE = Disposition.WARMING_UP, Disposition.ACCEPTED, Disposition.DUPLICATE
+
+
+async def undisturbed(bars: Sequence[Bar]) -> list[Event]:
+    """The log of a run in which nothing goes wrong."""
+    async with running_engine() as running:
+        await running.publish(bars)
+        return running.store.events
+
+
+async def delivered(running: Running, bars: Sequence[Bar]) -> None:
+    """Publish bars until each is stored, again and again what could not be, as a feed does."""
+    waiting = list(bars)
+    while waiting:
+        answers = await running.engine.publish(waiting)
+        refused = [one for one, answer in zip(waiting, answers, strict=True) if not isinstance(answer, Receipt)]
+        assert all(isinstance(answer, Receipt | StorageUnavailable) for answer in answers)
+        waiting = refused
+
+
+# ----------------------------------------------------------------------------------------------- a failed commit
+
+
+async def test_a_failed_commit_is_told_and_leaves_nothing_behind() -> None:
+    async with running_engine() as running:
+        await running.publish(WALK[:60])
+        log = list(running.store.events)
+        running.store.faults.append(Fault.BEFORE)
+        answers = await running.engine.publish(WALK[60:64])
+        assert dispositions(answers) == ["STORAGE_UNAVAILABLE"] * 4
+        assert running.store.events == log
+        assert running.broadcast.newest == len(log)
+        assert running.engine.states() == [], "what is in doubt is read again"
+        assert await running.engine.last_bar("USDCOP") == WALK[59]
+        assert dispositions(await running.publish(WALK[60:64])) == [ACCEPTED] * 4
+        assert running.store.events == await undisturbed(WALK[:64])
+
+
+async def test_a_failed_commit_forgets_the_position_that_it_would_have_closed() -> None:
+    async with running_engine(policy=always(Action.BUY), rules=FAR) as running:
+        await running.publish(WALK[:52])
+        name = running.store.positions()[0].position_id
+        running.store.faults.append(Fault.BEFORE)
+        with pytest.raises(StorageUnavailable):
+            await running.engine.close_position(name, None)
+        await running.publish(WALK[52:53])
+        assert [(held.position_id, held.is_open) for held in running.store.positions()] == [(name, True)]
+        await running.engine.close_position(name, None)
+        assert not running.store.positions()[0].is_open
+
+
+async def test_a_commit_whose_answer_was_lost_is_found_again() -> None:
+    async with running_engine() as running:
+        await running.publish(WALK[:60])
+        running.store.faults.append(Fault.AFTER)
+        assert dispositions(await running.engine.publish(WALK[60:64])) == ["STORAGE_UNAVAILABLE"] * 4
+        assert dispositions(await running.publish(WALK[60:66])) == [DUPLICATE] * 4 + [ACCEPTED] * 2
+        assert running.store.events == await undisturbed(WALK[:66])
+
+
+async def test_a_receipt_for_what_was_found_again_covers_its_events() -> None:
+    async with running_engine() as running:
+        running.store.faults.append(Fault.AFTER)
+        await running.engine.publish(WALK[:60])
+        receipts = await running.publish(WALK[:60])
+        assert {receipt.sequence for receipt in receipts} == {len(running.store.events)}
+
+
+async def test_followers_get_what_was_found_again_without_waiting_for_more() -> None:
+    """The last bar of a week may be the one whose answer was lost, and its exit must not wait for Monday."""
+    async with running_engine() as running:
+        batches = await running.broadcast.follow(Filter(), None, heartbeat_seconds=0.01)
+        running.store.faults.append(Fault.AFTER)
+        await running.engine.publish(WALK[:60])
+        await running.publish(WALK[:60])
+        batch = await anext(batches)
+        assert [entry.sequence for entry in batch.entries] == [entry.sequence for entry in running.store.entries]
+
+
+async def test_reads_that_fail_are_told_as_that() -> None:
+    async with running_engine() as running:
+        running.store.down = True
+        assert dispositions(await running.engine.publish([WALK[0]])) == ["STORAGE_UNAVAILABLE"]
+        for call in (
+            running.engine.generate("USDCOP", Quote(4000.0)),
+            running.engine.generate_from_stored("USDCOP", 100),
+            running.engine.last_bar("USDCOP"),
+        ):
+            with pytest.raises(StorageUnavailable):
+                await call
+        running.store.down = False
+        assert dispositions(await running.publish([WALK[0]])) == [WARMING_UP]
+
+
+async def test_another_writer_is_noticed_and_nothing_is_stored_twice(caplog: pytest.LogCaptureFixture) -> None:
+    async with running_engine() as running:
+        await running.publish(WALK[:3])
+        running.store.put([MarketUpdate(WALK[3], WARMING_UP)], NOW)
+        with caplog.at_level(logging.WARNING):
+            assert dispositions(await running.engine.publish(WALK[3:5])) == ["STORAGE_UNAVAILABLE"] * 2
+        assert "newer" in caplog.text
+        assert dispositions(await running.publish(WALK[3:5])) == [DUPLICATE, WARMING_UP]
+        assert [update.bar for update in running.store.market_updates()] == WALK[:5]
+
+
+async def test_what_a_publisher_sent_after_a_failure_does_not_overtake_it() -> None:
+    """Else the bars that failed come back too late, and their signals are never made."""
+    async with running_engine() as running:
+        running.store.faults.append(Fault.BEFORE)
+        bars = walk(600)
+        await delivered(running, bars)
+        assert dispositions_of(running.store) == dispositions_of_log(await undisturbed(bars))
+
+
+async def test_what_waits_in_line_behind_a_failure_does_not_overtake_it() -> None:
+    bars = walk(400)
+    async with running_engine() as running:
+        running.store.faults.append(Fault.BEFORE)
+        async with commit_held_up(running, bars[0]) as first:
+            rest = await started(*(running.engine.publish(bars[n : n + 100]) for n in range(1, 400, 100)))
+        answers = [answer for task in (first, *rest) for answer in await task]
+        refused = [one for one, answer in zip(bars, answers, strict=True) if isinstance(answer, ServiceError)]
+        await delivered(running, refused)
+        assert dispositions_of(running.store) == dispositions_of_log(await undisturbed(bars))
+
+
+async def test_what_waits_for_room_behind_a_failure_does_not_overtake_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(writer_module, "MAX_WAITING", 2)
+    bars = [bar(n) for n in range(1000)]
+    async with running_engine() as running:
+        running.store.faults.append(Fault.BEFORE)
+        answers = await running.engine.publish(bars)
+        assert set(dispositions(answers)) == {"STORAGE_UNAVAILABLE"}
+    assert running.store.events == [], "not even later"
+
+
+async def test_a_failure_while_stopping_ends_all_the_same() -> None:
+    async with running_engine() as running:
+        running.store.faults.append(Fault.BEFORE)
+        async with commit_held_up(running, WALK[0]) as first:
+            (waiting,) = await started(running.engine.publish(WALK[1:3]))
+            await running.engine.stop()
+        await running.writer
+        assert dispositions([*await first, *await waiting]) == ["STORAGE_UNAVAILABLE"] * 3
+
+
+def dispositions_of(store: MemoryStore) -> dict[object, Disposition]:
+    return dispositions_of_log(store.events)
+
+
+def dispositions_of_log(log: Sequence[Event]) -> dict[object, Disposition]:
+    return {event.bar.time: event.disposition for event in log if isinstance(event, MarketUpdate)}
+
+
+# ------------------------------------------------------------------------------------------------- one bad work
+
+
+async def test_a_call_that_is_refused_does_not_touch_its_neighbours() -> None:
+    async with running_engine() as running:
+        async with commit_held_up(running, WALK[0]) as first:
+            before, refused, after = await started(
+                running.publish(WALK[1:3]),
+                running.engine.generate_from_stored("USDCOP", 100),
+                running.publish(WALK[3:5]),
+            )
+        await first
+        with pytest.raises(NotEnoughBars):
+            await refused
+        for task in (before, after):
+            assert dispositions(await task) == [WARMING_UP] * 2  # type: ignore[arg-type]
+        assert running.store.commits == [1, 4]
+
+
+def breaking_on_a_jump() -> ScriptedPolicy:
+    """A policy that has a defect: it cannot stand a move of more than nine percent."""
+
+    def answer(observation: Observation) -> Probabilities:
+        if observation[FEATURE_NAMES.index("return_1")] > 9.0:
+            raise RuntimeError("a defect")
+        return SURE[Action.HOLD]
+
+    return ScriptedPolicy(answer)
+
+
+JUMP = bar(WALK[60].time, 8000.0, symbol="EURCOP")
+
+
+async def test_a_defect_is_told_to_who_met_it_and_the_writer_goes_on(caplog: pytest.LogCaptureFixture) -> None:
+    async with running_engine(policy=breaking_on_a_jump()) as running:
+        await running.publish(walk(60, symbol="EURCOP"))
+        with caplog.at_level(logging.ERROR), pytest.raises(RuntimeError, match="a defect"):
+            await running.engine.publish([JUMP])
+        assert "a defect" in caplog.text
+        assert running.store.market_updates()[-1].bar.time == WALK[59].time
+        assert dispositions(await running.publish(WALK[:3])) == [WARMING_UP] * 3
+
+
+async def test_bars_behind_a_defect_of_the_same_publisher_are_not_stored_before_it() -> None:
+    """Else the ones that met it would be late when they are sent again, and their signals never made."""
+    calm = walk(60, symbol="EURCOP")
+    async with running_engine(policy=breaking_on_a_jump()) as running:
+        await running.publish(calm)
+        chunk = [JUMP, *walk(64, symbol="GBPCOP")[1:]]
+        behind = bar(1000, symbol="EURCOP")
+        with pytest.raises(RuntimeError, match="a defect"):
+            await running.engine.publish([*chunk, behind])
+        await running.publish(WALK[:1])  # what was in line is done
+        assert running.store.market_updates("EURCOP")[-1].bar == calm[-1]
+
+
+async def test_a_failure_nobody_thought_of_is_a_passing_one_to_those_who_only_waited() -> None:
+    async with running_engine() as running:
+        running.store.faults.append(Fault.STRANGE)
+        async with commit_held_up(running, WALK[0]) as first:
+            (waiting,) = await started(running.engine.publish(WALK[1:3]))
+        with pytest.raises(RuntimeError, match="strange"):
+            await first
+        assert dispositions(await waiting) == ["STORAGE_UNAVAILABLE"] * 2
+        assert dispositions(await running.publish(WALK[:3])) == [WARMING_UP] * 3
+
+
+async def test_a_defect_does_not_touch_those_who_share_the_commit() -> None:
+    calm = walk(60, symbol="EURCOP")
+    async with running_engine(policy=breaking_on_a_jump()) as running:
+        await running.publish(calm[:59])
+        async with commit_held_up(running, bar(0, symbol="GBPCOP")) as first:
+            before, broken, after = await started(
+                running.engine.publish(WALK[:2]),
+                running.engine.publish([calm[59], JUMP]),
+                running.engine.publish([*WALK[2:4], calm[59]]),
+            )
+        await asyncio.gather(first, before, broken, after, return_exceptions=True)
+        assert [before.exception(), after.exception()] == [None, None]
+        assert isinstance(broken.exception(), RuntimeError)
+        assert dispositions([*before.result(), *after.result()]) == [WARMING_UP] * 4 + [ACCEPTED]
+        # What was answered by an error has left no trace, so that the same bar was new to the one who came after.
+        assert [update.bar for update in running.store.market_updates("EURCOP")] == calm
+
+
+# ----------------------------------------------------------------------------------------- callers that go away
+
+
+async def test_a_caller_that_goes_away_harms_nobody() -> None:
+    async with running_engine() as running:
+        async with commit_held_up(running, WALK[0]) as first:
+            stays, leaves, asks, later = await started(
+                running.publish(WALK[1:3]),
+                running.publish(WALK[3:5]),
+                running.engine.generate("USDCOP", Quote(4000.0)),
+                running.publish(WALK[5:7]),
+            )
+            leaves.cancel()
+            asks.cancel()
+        for task in (first, stays, later):
+            assert set(dispositions(await task)) == {WARMING_UP}  # type: ignore[arg-type]
+        await asyncio.wait((leaves, asks))
+        assert leaves.cancelled()
+        assert asks.cancelled()
+        again = await running.publish(WALK[:8])
+        assert {receipt.disposition for receipt in again} <= {WARMING_UP, DUPLICATE, Disposition.LATE}
+        assert {update.bar.time for update in running.store.market_updates()} == {one.time for one in WALK[:8]}
+
+
+async def test_a_caller_that_goes_away_from_a_failing_commit_harms_nobody() -> None:
+    async with running_engine() as running:
+        running.store.faults.append(Fault.BEFORE)
+        async with commit_held_up(running, WALK[0]) as first:
+            first.cancel()
+        await asyncio.wait((first,))
+        assert dispositions(await running.publish(WALK[:3])) == [WARMING_UP] * 3
+
+
+# --------------------------------------------------------------------------------------- whatever goes wrong when
+
+faults = st.lists(st.sampled_from([Fault.NOTHING, Fault.NOTHING, Fault.BEFORE, Fault.AFTER]), max_size=12)
+
+
+@settings(max_examples=40)
+@given(faults=faults, sizes=st.lists(st.integers(1, 60), min_size=1, max_size=12))
+@pytest.mark.slow
+async def test_an_interrupted_run_ends_with_the_log_of_an_undisturbed_one(
+    faults: list[Fault], sizes: list[int]
+) -> None:
+    async with running_engine() as running:
+        running.store.faults.extend(faults)
+        sent = 0
+        for size in (*sizes, len(WALK)):
+            await delivered(running, WALK[sent : min(sent + size, len(WALK))][:60])
+            sent = min(sent + min(size, 60), len(WALK))
+        log = running.store.events
+    assert log == await undisturbed(WALK[:sent])

@@ -1,0 +1,108 @@
+"""A batch that the store refuses is taken apart: only the item to blame is refused, and its neighbours are stored."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tradingsignals_server.application.decision.quotes import Quote
+from tradingsignals_server.domain.bars import Bar
+from tradingsignals_server.domain.errors import NotStorable
+from tradingsignals_server.domain.events import Disposition, Event, MarketUpdate
+from tradingsignals_server.domain.signals import Origin, Signal
+
+from ...builders import walk
+from ..running import Running, commit_held_up, dispositions, running_engine, started
+
+WARMING_UP = Disposition.WARMING_UP
+SYMBOLS = [f"S{n}COP" for n in range(8)]
+WALKS = {symbol: walk(40, seed=n, symbol=symbol) for n, symbol in enumerate(SYMBOLS)}
+
+
+def refuse_bars(running: Running, *bars: Bar) -> None:
+    """No commit may contain one of these bars."""
+    keys = {(bar.symbol, bar.time) for bar in bars}
+
+    def refuses(event: Event) -> bool:
+        return isinstance(event, MarketUpdate) and (event.bar.symbol, event.bar.time) in keys
+
+    running.store.refuses = refuses
+
+
+async def test_one_refused_bar_is_reported_alone_and_its_neighbours_are_stored() -> None:
+    async with running_engine() as running:
+        bars = WALKS["S0COP"]
+        refuse_bars(running, bars[7])
+        results = await running.engine.publish(bars)
+        assert dispositions(results) == [WARMING_UP] * 7 + ["NOT_STORABLE"] + [WARMING_UP] * 32
+        assert [update.bar for update in running.store.market_updates()] == [*bars[:7], *bars[8:]]
+        assert running.engine.commits.failed_at is None, "the database works"
+
+
+async def test_bars_of_the_same_publisher_behind_the_refused_one_go_on() -> None:
+    async with running_engine() as running:
+        bars = walk(200)
+        refuse_bars(running, bars[3])
+        results = await running.engine.publish(bars)
+        assert dispositions(results).count("NOT_STORABLE") == 1
+        assert len(running.store.market_updates()) == 199
+
+
+async def test_a_refused_call_does_not_touch_those_who_share_its_commit() -> None:
+    async with running_engine() as running:
+        await running.publish(WALKS["S0COP"])
+        running.store.refuses = lambda event: isinstance(event, Signal) and event.origin is Origin.REQUEST
+        async with commit_held_up(running, WALKS["S1COP"][0]) as first:
+            before, refused, after = await started(
+                running.engine.publish(WALKS["S2COP"]),
+                running.engine.generate("S0COP", Quote(4000.0)),
+                running.engine.publish(WALKS["S3COP"]),
+            )
+        with pytest.raises(NotStorable):
+            await refused
+        for task in (first, before, after):
+            assert set(dispositions(await task)) == {WARMING_UP}  # type: ignore[arg-type]
+
+
+async def test_what_was_staged_and_what_waits_behind_a_refused_batch_is_done() -> None:
+    async with running_engine() as running:
+        first_bar = WALKS["S0COP"][0]
+        refuse_bars(running, first_bar)
+        async with commit_held_up(running, first_bar) as first:
+            rest = await started(*(running.engine.publish(WALKS[symbol]) for symbol in SYMBOLS[1:]))
+        assert dispositions(await first) == ["NOT_STORABLE"]
+        for task in rest:
+            assert set(dispositions(await task)) == {WARMING_UP}
+
+
+async def test_an_engine_that_stops_takes_a_refused_batch_apart_first() -> None:
+    async with running_engine() as running:
+        bars = WALKS["S0COP"]
+        refuse_bars(running, bars[0])
+        async with commit_held_up(running, bars[0]) as first:
+            (waiting,) = await started(running.engine.publish(bars[1:3]))
+            await running.engine.stop()
+        await running.writer
+        assert dispositions([*await first, *await waiting]) == ["NOT_STORABLE", WARMING_UP, WARMING_UP]
+
+
+@settings(max_examples=30)
+@given(
+    refused=st.sets(st.tuples(st.sampled_from(SYMBOLS), st.integers(0, 39)), max_size=6),
+    size=st.integers(1, 40),
+)
+@pytest.mark.slow
+async def test_exactly_the_refused_bars_are_missing(refused: set[tuple[str, int]], size: int) -> None:
+    async with running_engine() as running:
+        refuse_bars(running, *(WALKS[symbol][n] for symbol, n in refused))
+        for at in range(0, 40, size):
+            answers = await asyncio.gather(
+                *(running.engine.publish(WALKS[symbol][at : at + size]) for symbol in SYMBOLS)
+            )
+            for symbol, results in zip(SYMBOLS, answers, strict=True):
+                for n, result in enumerate(dispositions(results), at):
+                    assert result == ("NOT_STORABLE" if (symbol, n) in refused else WARMING_UP)
+        assert len(running.store.market_updates()) == 8 * 40 - len(refused)
