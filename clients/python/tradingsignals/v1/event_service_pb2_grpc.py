@@ -47,10 +47,10 @@ class EventServiceServicer:
     """
 
     def StreamEvents(self, request, context):
-        """Follows everything on one stream: the entries after `resume_after` if it is given, then each new one as it is
-        committed. With `start_time` or `end_time` it replays stored history first, in the order of the log, with the same
-        filters and in the same messages as live: a client that follows live is tested by it. With `end_time` the stream
-        ends with OK.
+        """Streams all kinds of entries: those after `resume_after` if it is given, then each new one when it is committed.
+        With `start_time` or `end_time` it replays stored history first, in the order of the log, with the same filters and
+        in the same messages as the live stream, so a replay can test a client of the live stream. With `end_time` the
+        stream ends with OK.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

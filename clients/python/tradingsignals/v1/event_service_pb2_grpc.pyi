@@ -34,10 +34,10 @@ class EventServiceStub:
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> EventServiceAsyncStub: ...
     StreamEvents: _grpc.UnaryStreamMultiCallable[_event_service_pb2.StreamEventsRequest, _event_service_pb2.StreamEventsResponse]
-    """Follows everything on one stream: the entries after `resume_after` if it is given, then each new one as it is
-    committed. With `start_time` or `end_time` it replays stored history first, in the order of the log, with the same
-    filters and in the same messages as live: a client that follows live is tested by it. With `end_time` the stream
-    ends with OK.
+    """Streams all kinds of entries: those after `resume_after` if it is given, then each new one when it is committed.
+    With `start_time` or `end_time` it replays stored history first, in the order of the log, with the same filters and
+    in the same messages as the live stream, so a replay can test a client of the live stream. With `end_time` the
+    stream ends with OK.
     """
 
 @_typing.type_check_only
@@ -46,10 +46,10 @@ class EventServiceAsyncStub(EventServiceStub):
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     StreamEvents: _aio.UnaryStreamMultiCallable[_event_service_pb2.StreamEventsRequest, _event_service_pb2.StreamEventsResponse]  # type: ignore[assignment]
-    """Follows everything on one stream: the entries after `resume_after` if it is given, then each new one as it is
-    committed. With `start_time` or `end_time` it replays stored history first, in the order of the log, with the same
-    filters and in the same messages as live: a client that follows live is tested by it. With `end_time` the stream
-    ends with OK.
+    """Streams all kinds of entries: those after `resume_after` if it is given, then each new one when it is committed.
+    With `start_time` or `end_time` it replays stored history first, in the order of the log, with the same filters and
+    in the same messages as the live stream, so a replay can test a client of the live stream. With `end_time` the
+    stream ends with OK.
     """
 
 class EventServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -61,10 +61,10 @@ class EventServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _event_service_pb2.StreamEventsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_event_service_pb2.StreamEventsResponse], _abc.AsyncIterator[_event_service_pb2.StreamEventsResponse]]:
-        """Follows everything on one stream: the entries after `resume_after` if it is given, then each new one as it is
-        committed. With `start_time` or `end_time` it replays stored history first, in the order of the log, with the same
-        filters and in the same messages as live: a client that follows live is tested by it. With `end_time` the stream
-        ends with OK.
+        """Streams all kinds of entries: those after `resume_after` if it is given, then each new one when it is committed.
+        With `start_time` or `end_time` it replays stored history first, in the order of the log, with the same filters and
+        in the same messages as the live stream, so a replay can test a client of the live stream. With `end_time` the
+        stream ends with OK.
         """
 
 def add_EventServiceServicer_to_server(servicer: EventServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -26,7 +26,7 @@ if _version_not_supported:
 
 
 class MarketDataServiceStub:
-    """Takes closed bars in and lists them.
+    """Publishes closed bars and lists stored ones.
     """
 
     def __init__(self, channel):
@@ -53,21 +53,21 @@ class MarketDataServiceStub:
 
 
 class MarketDataServiceServicer:
-    """Takes closed bars in and lists them.
+    """Publishes closed bars and lists stored ones.
     """
 
     def PublishBar(self, request, context):
-        """Takes one bar; the answer comes once it is committed. The same bar again is acknowledged as DUPLICATE; another bar
-        for the same symbol and time is ALREADY_EXISTS.
+        """Publishes one bar. Returns when it is committed. The same bar again is acknowledged as DUPLICATE; another bar for
+        the same symbol and time is ALREADY_EXISTS.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def PublishBars(self, request_iterator, context):
-        """Takes any number of bars; the answer comes once all of them are committed. A bar that is refused is reported by its
-        index and does not touch the others. A message that is none, or has too many bars, ends the stream once those before
-        it are committed; nothing behind it is taken.
+        """Publishes any number of bars. Returns when all of them are committed. A refused bar is reported with its index and
+        does not affect the others. A message that cannot be parsed, or has too many bars, ends the stream when the bars
+        before it are committed; the messages after it are not read.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -107,7 +107,7 @@ def add_MarketDataServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class MarketDataService:
-    """Takes closed bars in and lists them.
+    """Publishes closed bars and lists stored ones.
     """
 
     @staticmethod

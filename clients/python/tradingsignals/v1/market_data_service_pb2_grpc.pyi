@@ -27,43 +27,43 @@ GRPC_GENERATED_VERSION: str
 GRPC_VERSION: str
 
 class MarketDataServiceStub:
-    """Takes closed bars in and lists them."""
+    """Publishes closed bars and lists stored ones."""
 
     @_typing.overload
     def __new__(cls, channel: _grpc.Channel) -> _Self: ...
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> MarketDataServiceAsyncStub: ...
     PublishBar: _grpc.UnaryUnaryMultiCallable[_market_data_service_pb2.PublishBarRequest, _market_data_service_pb2.PublishBarResponse]
-    """Takes one bar; the answer comes once it is committed. The same bar again is acknowledged as DUPLICATE; another bar
-    for the same symbol and time is ALREADY_EXISTS.
+    """Publishes one bar. Returns when it is committed. The same bar again is acknowledged as DUPLICATE; another bar for
+    the same symbol and time is ALREADY_EXISTS.
     """
     PublishBars: _grpc.StreamUnaryMultiCallable[_market_data_service_pb2.PublishBarsRequest, _market_data_service_pb2.PublishBarsResponse]
-    """Takes any number of bars; the answer comes once all of them are committed. A bar that is refused is reported by its
-    index and does not touch the others. A message that is none, or has too many bars, ends the stream once those before
-    it are committed; nothing behind it is taken.
+    """Publishes any number of bars. Returns when all of them are committed. A refused bar is reported with its index and
+    does not affect the others. A message that cannot be parsed, or has too many bars, ends the stream when the bars
+    before it are committed; the messages after it are not read.
     """
     ListBars: _grpc.UnaryUnaryMultiCallable[_market_data_service_pb2.ListBarsRequest, _market_data_service_pb2.ListBarsResponse]
     """Lists stored bars of one symbol, the newest first."""
 
 @_typing.type_check_only
 class MarketDataServiceAsyncStub(MarketDataServiceStub):
-    """Takes closed bars in and lists them."""
+    """Publishes closed bars and lists stored ones."""
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     PublishBar: _aio.UnaryUnaryMultiCallable[_market_data_service_pb2.PublishBarRequest, _market_data_service_pb2.PublishBarResponse]  # type: ignore[assignment]
-    """Takes one bar; the answer comes once it is committed. The same bar again is acknowledged as DUPLICATE; another bar
-    for the same symbol and time is ALREADY_EXISTS.
+    """Publishes one bar. Returns when it is committed. The same bar again is acknowledged as DUPLICATE; another bar for
+    the same symbol and time is ALREADY_EXISTS.
     """
     PublishBars: _aio.StreamUnaryMultiCallable[_market_data_service_pb2.PublishBarsRequest, _market_data_service_pb2.PublishBarsResponse]  # type: ignore[assignment]
-    """Takes any number of bars; the answer comes once all of them are committed. A bar that is refused is reported by its
-    index and does not touch the others. A message that is none, or has too many bars, ends the stream once those before
-    it are committed; nothing behind it is taken.
+    """Publishes any number of bars. Returns when all of them are committed. A refused bar is reported with its index and
+    does not affect the others. A message that cannot be parsed, or has too many bars, ends the stream when the bars
+    before it are committed; the messages after it are not read.
     """
     ListBars: _aio.UnaryUnaryMultiCallable[_market_data_service_pb2.ListBarsRequest, _market_data_service_pb2.ListBarsResponse]  # type: ignore[assignment]
     """Lists stored bars of one symbol, the newest first."""
 
 class MarketDataServiceServicer(metaclass=_abc_1.ABCMeta):
-    """Takes closed bars in and lists them."""
+    """Publishes closed bars and lists stored ones."""
 
     @_abc_1.abstractmethod
     def PublishBar(
@@ -71,8 +71,8 @@ class MarketDataServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _market_data_service_pb2.PublishBarRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_market_data_service_pb2.PublishBarResponse, _abc.Awaitable[_market_data_service_pb2.PublishBarResponse]]:
-        """Takes one bar; the answer comes once it is committed. The same bar again is acknowledged as DUPLICATE; another bar
-        for the same symbol and time is ALREADY_EXISTS.
+        """Publishes one bar. Returns when it is committed. The same bar again is acknowledged as DUPLICATE; another bar for
+        the same symbol and time is ALREADY_EXISTS.
         """
 
     @_abc_1.abstractmethod
@@ -81,9 +81,9 @@ class MarketDataServiceServicer(metaclass=_abc_1.ABCMeta):
         request_iterator: _MaybeAsyncIterator[_market_data_service_pb2.PublishBarsRequest],
         context: _ServicerContext,
     ) -> _typing.Union[_market_data_service_pb2.PublishBarsResponse, _abc.Awaitable[_market_data_service_pb2.PublishBarsResponse]]:
-        """Takes any number of bars; the answer comes once all of them are committed. A bar that is refused is reported by its
-        index and does not touch the others. A message that is none, or has too many bars, ends the stream once those before
-        it are committed; nothing behind it is taken.
+        """Publishes any number of bars. Returns when all of them are committed. A refused bar is reported with its index and
+        does not affect the others. A message that cannot be parsed, or has too many bars, ends the stream when the bars
+        before it are committed; the messages after it are not read.
         """
 
     @_abc_1.abstractmethod

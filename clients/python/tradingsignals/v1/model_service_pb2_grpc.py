@@ -26,7 +26,7 @@ if _version_not_supported:
 
 
 class ModelServiceStub:
-    """Tells about the policy that decides.
+    """Describes and reloads the policy that decides.
     """
 
     def __init__(self, channel):
@@ -48,7 +48,7 @@ class ModelServiceStub:
 
 
 class ModelServiceServicer:
-    """Tells about the policy that decides.
+    """Describes and reloads the policy that decides.
     """
 
     def GetModelInfo(self, request, context):
@@ -59,8 +59,8 @@ class ModelServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ReloadModel(self, request, context):
-        """Looks for a newer policy at MODEL_PATH now, rather than when it is next looked for. FAILED_PRECONDITION if there is
-        one that will not serve; the one before then serves on.
+        """Checks MODEL_PATH for a newer policy now, without waiting for the next periodic check. FAILED_PRECONDITION if there
+        is one that cannot be served; the previous one then stays in use.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -88,7 +88,7 @@ def add_ModelServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class ModelService:
-    """Tells about the policy that decides.
+    """Describes and reloads the policy that decides.
     """
 
     @staticmethod

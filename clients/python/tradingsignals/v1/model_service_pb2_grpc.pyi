@@ -27,7 +27,7 @@ GRPC_GENERATED_VERSION: str
 GRPC_VERSION: str
 
 class ModelServiceStub:
-    """Tells about the policy that decides."""
+    """Describes and reloads the policy that decides."""
 
     @_typing.overload
     def __new__(cls, channel: _grpc.Channel) -> _Self: ...
@@ -36,24 +36,24 @@ class ModelServiceStub:
     GetModelInfo: _grpc.UnaryUnaryMultiCallable[_model_service_pb2.GetModelInfoRequest, _model_service_pb2.GetModelInfoResponse]
     """Returns the policy in use, loaded or placeholder."""
     ReloadModel: _grpc.UnaryUnaryMultiCallable[_model_service_pb2.ReloadModelRequest, _model_service_pb2.ReloadModelResponse]
-    """Looks for a newer policy at MODEL_PATH now, rather than when it is next looked for. FAILED_PRECONDITION if there is
-    one that will not serve; the one before then serves on.
+    """Checks MODEL_PATH for a newer policy now, without waiting for the next periodic check. FAILED_PRECONDITION if there
+    is one that cannot be served; the previous one then stays in use.
     """
 
 @_typing.type_check_only
 class ModelServiceAsyncStub(ModelServiceStub):
-    """Tells about the policy that decides."""
+    """Describes and reloads the policy that decides."""
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     GetModelInfo: _aio.UnaryUnaryMultiCallable[_model_service_pb2.GetModelInfoRequest, _model_service_pb2.GetModelInfoResponse]  # type: ignore[assignment]
     """Returns the policy in use, loaded or placeholder."""
     ReloadModel: _aio.UnaryUnaryMultiCallable[_model_service_pb2.ReloadModelRequest, _model_service_pb2.ReloadModelResponse]  # type: ignore[assignment]
-    """Looks for a newer policy at MODEL_PATH now, rather than when it is next looked for. FAILED_PRECONDITION if there is
-    one that will not serve; the one before then serves on.
+    """Checks MODEL_PATH for a newer policy now, without waiting for the next periodic check. FAILED_PRECONDITION if there
+    is one that cannot be served; the previous one then stays in use.
     """
 
 class ModelServiceServicer(metaclass=_abc_1.ABCMeta):
-    """Tells about the policy that decides."""
+    """Describes and reloads the policy that decides."""
 
     @_abc_1.abstractmethod
     def GetModelInfo(
@@ -69,8 +69,8 @@ class ModelServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _model_service_pb2.ReloadModelRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_model_service_pb2.ReloadModelResponse, _abc.Awaitable[_model_service_pb2.ReloadModelResponse]]:
-        """Looks for a newer policy at MODEL_PATH now, rather than when it is next looked for. FAILED_PRECONDITION if there is
-        one that will not serve; the one before then serves on.
+        """Checks MODEL_PATH for a newer policy now, without waiting for the next periodic check. FAILED_PRECONDITION if there
+        is one that cannot be served; the previous one then stays in use.
         """
 
 def add_ModelServiceServicer_to_server(servicer: ModelServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

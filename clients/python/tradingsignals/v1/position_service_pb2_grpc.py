@@ -76,14 +76,15 @@ class PositionServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ClosePosition(self, request, context):
-        """Closes an open position by hand, at market time (see Signal.timestamp). NOT_FOUND if there is none of that name, FAILED_PRECONDITION if it is closed.
+        """Closes an open position at the caller's request, at market time (see Signal.timestamp). NOT_FOUND if no position
+        has this id, FAILED_PRECONDITION if it is closed already.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def StreamPositions(self, request, context):
-        """Follows the positions: their changes after `resume_after` if it is given, then each new one as it is committed.
+        """Streams changes of positions: those after `resume_after` if it is given, then each new one when it is committed.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

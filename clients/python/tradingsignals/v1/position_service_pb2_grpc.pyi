@@ -38,9 +38,11 @@ class PositionServiceStub:
     ListClosedPositions: _grpc.UnaryUnaryMultiCallable[_position_service_pb2.ListClosedPositionsRequest, _position_service_pb2.ListClosedPositionsResponse]
     """Lists closed positions, the last closed first."""
     ClosePosition: _grpc.UnaryUnaryMultiCallable[_position_service_pb2.ClosePositionRequest, _position_service_pb2.ClosePositionResponse]
-    """Closes an open position by hand, at market time (see Signal.timestamp). NOT_FOUND if there is none of that name, FAILED_PRECONDITION if it is closed."""
+    """Closes an open position at the caller's request, at market time (see Signal.timestamp). NOT_FOUND if no position
+    has this id, FAILED_PRECONDITION if it is closed already.
+    """
     StreamPositions: _grpc.UnaryStreamMultiCallable[_position_service_pb2.StreamPositionsRequest, _position_service_pb2.StreamPositionsResponse]
-    """Follows the positions: their changes after `resume_after` if it is given, then each new one as it is committed."""
+    """Streams changes of positions: those after `resume_after` if it is given, then each new one when it is committed."""
 
 @_typing.type_check_only
 class PositionServiceAsyncStub(PositionServiceStub):
@@ -52,9 +54,11 @@ class PositionServiceAsyncStub(PositionServiceStub):
     ListClosedPositions: _aio.UnaryUnaryMultiCallable[_position_service_pb2.ListClosedPositionsRequest, _position_service_pb2.ListClosedPositionsResponse]  # type: ignore[assignment]
     """Lists closed positions, the last closed first."""
     ClosePosition: _aio.UnaryUnaryMultiCallable[_position_service_pb2.ClosePositionRequest, _position_service_pb2.ClosePositionResponse]  # type: ignore[assignment]
-    """Closes an open position by hand, at market time (see Signal.timestamp). NOT_FOUND if there is none of that name, FAILED_PRECONDITION if it is closed."""
+    """Closes an open position at the caller's request, at market time (see Signal.timestamp). NOT_FOUND if no position
+    has this id, FAILED_PRECONDITION if it is closed already.
+    """
     StreamPositions: _aio.UnaryStreamMultiCallable[_position_service_pb2.StreamPositionsRequest, _position_service_pb2.StreamPositionsResponse]  # type: ignore[assignment]
-    """Follows the positions: their changes after `resume_after` if it is given, then each new one as it is committed."""
+    """Streams changes of positions: those after `resume_after` if it is given, then each new one when it is committed."""
 
 class PositionServiceServicer(metaclass=_abc_1.ABCMeta):
     """Lists, closes and streams positions."""
@@ -81,7 +85,9 @@ class PositionServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _position_service_pb2.ClosePositionRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_position_service_pb2.ClosePositionResponse, _abc.Awaitable[_position_service_pb2.ClosePositionResponse]]:
-        """Closes an open position by hand, at market time (see Signal.timestamp). NOT_FOUND if there is none of that name, FAILED_PRECONDITION if it is closed."""
+        """Closes an open position at the caller's request, at market time (see Signal.timestamp). NOT_FOUND if no position
+        has this id, FAILED_PRECONDITION if it is closed already.
+        """
 
     @_abc_1.abstractmethod
     def StreamPositions(
@@ -89,6 +95,6 @@ class PositionServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _position_service_pb2.StreamPositionsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_position_service_pb2.StreamPositionsResponse], _abc.AsyncIterator[_position_service_pb2.StreamPositionsResponse]]:
-        """Follows the positions: their changes after `resume_after` if it is given, then each new one as it is committed."""
+        """Streams changes of positions: those after `resume_after` if it is given, then each new one when it is committed."""
 
 def add_PositionServiceServicer_to_server(servicer: PositionServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

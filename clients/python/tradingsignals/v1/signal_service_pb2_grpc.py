@@ -86,8 +86,8 @@ class SignalServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def GenerateSignal(self, request, context):
-        """Makes a signal from the values given and, for what is not given, from the stored bars of the symbol. It is
-        stored, streamed and acted on like any other, and does not touch what the bars carry from one to the next.
+        """Makes a signal from the values given and, for what is not given, from the stored bars of the symbol. It is stored,
+        streamed and acted on like any other, and does not change the recurrent state that the bars carry.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -102,14 +102,14 @@ class SignalServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def GetStatistics(self, request, context):
-        """Counts over all that is stored.
+        """Returns counts over all stored data.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def StreamSignals(self, request, context):
-        """Follows the signals: those after `resume_after` if it is given, then each new one as it is committed.
+        """Streams signals: those after `resume_after` if it is given, then each new one when it is committed.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -38,17 +38,17 @@ class SignalServiceStub:
     ListSignals: _grpc.UnaryUnaryMultiCallable[_signal_service_pb2.ListSignalsRequest, _signal_service_pb2.ListSignalsResponse]
     """Lists signals, the newest first."""
     GenerateSignal: _grpc.UnaryUnaryMultiCallable[_signal_service_pb2.GenerateSignalRequest, _signal_service_pb2.GenerateSignalResponse]
-    """Makes a signal from the values given and, for what is not given, from the stored bars of the symbol. It is
-    stored, streamed and acted on like any other, and does not touch what the bars carry from one to the next.
+    """Makes a signal from the values given and, for what is not given, from the stored bars of the symbol. It is stored,
+    streamed and acted on like any other, and does not change the recurrent state that the bars carry.
     """
     GenerateSignalFromDb: _grpc.UnaryUnaryMultiCallable[_signal_service_pb2.GenerateSignalFromDbRequest, _signal_service_pb2.GenerateSignalFromDbResponse]
     """Makes a signal from the newest stored bars of the symbol. FAILED_PRECONDITION if they are too few. Fields may come
     as query parameters or in the body.
     """
     GetStatistics: _grpc.UnaryUnaryMultiCallable[_signal_service_pb2.GetStatisticsRequest, _signal_service_pb2.GetStatisticsResponse]
-    """Counts over all that is stored."""
+    """Returns counts over all stored data."""
     StreamSignals: _grpc.UnaryStreamMultiCallable[_signal_service_pb2.StreamSignalsRequest, _signal_service_pb2.StreamSignalsResponse]
-    """Follows the signals: those after `resume_after` if it is given, then each new one as it is committed."""
+    """Streams signals: those after `resume_after` if it is given, then each new one when it is committed."""
 
 @_typing.type_check_only
 class SignalServiceAsyncStub(SignalServiceStub):
@@ -60,17 +60,17 @@ class SignalServiceAsyncStub(SignalServiceStub):
     ListSignals: _aio.UnaryUnaryMultiCallable[_signal_service_pb2.ListSignalsRequest, _signal_service_pb2.ListSignalsResponse]  # type: ignore[assignment]
     """Lists signals, the newest first."""
     GenerateSignal: _aio.UnaryUnaryMultiCallable[_signal_service_pb2.GenerateSignalRequest, _signal_service_pb2.GenerateSignalResponse]  # type: ignore[assignment]
-    """Makes a signal from the values given and, for what is not given, from the stored bars of the symbol. It is
-    stored, streamed and acted on like any other, and does not touch what the bars carry from one to the next.
+    """Makes a signal from the values given and, for what is not given, from the stored bars of the symbol. It is stored,
+    streamed and acted on like any other, and does not change the recurrent state that the bars carry.
     """
     GenerateSignalFromDb: _aio.UnaryUnaryMultiCallable[_signal_service_pb2.GenerateSignalFromDbRequest, _signal_service_pb2.GenerateSignalFromDbResponse]  # type: ignore[assignment]
     """Makes a signal from the newest stored bars of the symbol. FAILED_PRECONDITION if they are too few. Fields may come
     as query parameters or in the body.
     """
     GetStatistics: _aio.UnaryUnaryMultiCallable[_signal_service_pb2.GetStatisticsRequest, _signal_service_pb2.GetStatisticsResponse]  # type: ignore[assignment]
-    """Counts over all that is stored."""
+    """Returns counts over all stored data."""
     StreamSignals: _aio.UnaryStreamMultiCallable[_signal_service_pb2.StreamSignalsRequest, _signal_service_pb2.StreamSignalsResponse]  # type: ignore[assignment]
-    """Follows the signals: those after `resume_after` if it is given, then each new one as it is committed."""
+    """Streams signals: those after `resume_after` if it is given, then each new one when it is committed."""
 
 class SignalServiceServicer(metaclass=_abc_1.ABCMeta):
     """Makes, lists, counts and streams signals."""
@@ -97,8 +97,8 @@ class SignalServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _signal_service_pb2.GenerateSignalRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_signal_service_pb2.GenerateSignalResponse, _abc.Awaitable[_signal_service_pb2.GenerateSignalResponse]]:
-        """Makes a signal from the values given and, for what is not given, from the stored bars of the symbol. It is
-        stored, streamed and acted on like any other, and does not touch what the bars carry from one to the next.
+        """Makes a signal from the values given and, for what is not given, from the stored bars of the symbol. It is stored,
+        streamed and acted on like any other, and does not change the recurrent state that the bars carry.
         """
 
     @_abc_1.abstractmethod
@@ -117,7 +117,7 @@ class SignalServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _signal_service_pb2.GetStatisticsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_signal_service_pb2.GetStatisticsResponse, _abc.Awaitable[_signal_service_pb2.GetStatisticsResponse]]:
-        """Counts over all that is stored."""
+        """Returns counts over all stored data."""
 
     @_abc_1.abstractmethod
     def StreamSignals(
@@ -125,6 +125,6 @@ class SignalServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _signal_service_pb2.StreamSignalsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_signal_service_pb2.StreamSignalsResponse], _abc.AsyncIterator[_signal_service_pb2.StreamSignalsResponse]]:
-        """Follows the signals: those after `resume_after` if it is given, then each new one as it is committed."""
+        """Streams signals: those after `resume_after` if it is given, then each new one when it is committed."""
 
 def add_SignalServiceServicer_to_server(servicer: SignalServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -26,7 +26,7 @@ if _version_not_supported:
 
 
 class SystemServiceStub:
-    """Tells what this service is and how it is.
+    """Describes the service and its health.
     """
 
     def __init__(self, channel):
@@ -48,18 +48,18 @@ class SystemServiceStub:
 
 
 class SystemServiceServicer:
-    """Tells what this service is and how it is.
+    """Describes the service and its health.
     """
 
     def GetServiceInfo(self, request, context):
-        """Returns what this service is.
+        """Returns the name, version and state of this service.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def GetHealth(self, request, context):
-        """Returns how the service is. UNAVAILABLE (503), with the same report as an error detail, when it cannot do its work.
+        """Returns the health of the service. UNAVAILABLE (503), with the same report as an error detail, if it is unhealthy.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -87,7 +87,7 @@ def add_SystemServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class SystemService:
-    """Tells what this service is and how it is.
+    """Describes the service and its health.
     """
 
     @staticmethod

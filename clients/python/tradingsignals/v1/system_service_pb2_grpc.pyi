@@ -27,29 +27,29 @@ GRPC_GENERATED_VERSION: str
 GRPC_VERSION: str
 
 class SystemServiceStub:
-    """Tells what this service is and how it is."""
+    """Describes the service and its health."""
 
     @_typing.overload
     def __new__(cls, channel: _grpc.Channel) -> _Self: ...
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> SystemServiceAsyncStub: ...
     GetServiceInfo: _grpc.UnaryUnaryMultiCallable[_system_service_pb2.GetServiceInfoRequest, _system_service_pb2.GetServiceInfoResponse]
-    """Returns what this service is."""
+    """Returns the name, version and state of this service."""
     GetHealth: _grpc.UnaryUnaryMultiCallable[_system_service_pb2.GetHealthRequest, _system_service_pb2.GetHealthResponse]
-    """Returns how the service is. UNAVAILABLE (503), with the same report as an error detail, when it cannot do its work."""
+    """Returns the health of the service. UNAVAILABLE (503), with the same report as an error detail, if it is unhealthy."""
 
 @_typing.type_check_only
 class SystemServiceAsyncStub(SystemServiceStub):
-    """Tells what this service is and how it is."""
+    """Describes the service and its health."""
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     GetServiceInfo: _aio.UnaryUnaryMultiCallable[_system_service_pb2.GetServiceInfoRequest, _system_service_pb2.GetServiceInfoResponse]  # type: ignore[assignment]
-    """Returns what this service is."""
+    """Returns the name, version and state of this service."""
     GetHealth: _aio.UnaryUnaryMultiCallable[_system_service_pb2.GetHealthRequest, _system_service_pb2.GetHealthResponse]  # type: ignore[assignment]
-    """Returns how the service is. UNAVAILABLE (503), with the same report as an error detail, when it cannot do its work."""
+    """Returns the health of the service. UNAVAILABLE (503), with the same report as an error detail, if it is unhealthy."""
 
 class SystemServiceServicer(metaclass=_abc_1.ABCMeta):
-    """Tells what this service is and how it is."""
+    """Describes the service and its health."""
 
     @_abc_1.abstractmethod
     def GetServiceInfo(
@@ -57,7 +57,7 @@ class SystemServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _system_service_pb2.GetServiceInfoRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_system_service_pb2.GetServiceInfoResponse, _abc.Awaitable[_system_service_pb2.GetServiceInfoResponse]]:
-        """Returns what this service is."""
+        """Returns the name, version and state of this service."""
 
     @_abc_1.abstractmethod
     def GetHealth(
@@ -65,6 +65,6 @@ class SystemServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _system_service_pb2.GetHealthRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_system_service_pb2.GetHealthResponse, _abc.Awaitable[_system_service_pb2.GetHealthResponse]]:
-        """Returns how the service is. UNAVAILABLE (503), with the same report as an error detail, when it cannot do its work."""
+        """Returns the health of the service. UNAVAILABLE (503), with the same report as an error detail, if it is unhealthy."""
 
 def add_SystemServiceServicer_to_server(servicer: SystemServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
