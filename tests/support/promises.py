@@ -1,9 +1,9 @@
 """The six promises of the streams, held against whatever comes, in whatever order.
 
 Ordered, unique, atomic, reliable, resumable, bookmarkable: the real engine, broadcast and followers on a store that
-fails when it is told to. One machine runs on every store: in memory by tests/unit/application/event_log/test_promises.py,
-on the real PostgreSQL by tests/integration/test_promises.py. The same is done to the real processes in
-tests/e2e/test_promises.py.
+fails when it is told to. One machine runs on every store: in memory by
+tests/unit/application/event_log/test_promises.py, on the real PostgreSQL by tests/integration/test_promises.py. The
+same is done to the real processes in tests/e2e/test_promises.py.
 """
 
 from __future__ import annotations
