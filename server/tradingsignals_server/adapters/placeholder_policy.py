@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from ..application.ports.policy import Answer, PolicyDescription
+from ..application.ports.policy import PolicyDescription, PolicyOutput
 from ..domain.features import FEATURE_NAMES, Observation
 from ..domain.recurrent_state import RecurrentState
 from ..domain.signals import Probabilities
@@ -29,13 +29,15 @@ class PlaceholderPolicy:
         """It carries nothing."""
         return _NO_STATE
 
-    def decide(self, observation: Observation, state: RecurrentState) -> Answer:
+    def decide(self, observation: Observation, state: RecurrentState) -> PolicyOutput:
         """A softmax over a bias for HOLD and a score of trend, momentum and RSI."""
         score = float(0.9 * observation[_TREND] + 2.0 * observation[_MOMENTUM] + 1.5 * observation[_RSI])
         weights = (math.exp(_HOLD_LOGIT), math.exp(score), math.exp(-score))
         total = sum(weights)
         return Probabilities(*(weight / total for weight in weights)), state
 
-    def decide_batch(self, observations: npt.NDArray[np.float32], states: Sequence[RecurrentState]) -> Sequence[Answer]:
+    def decide_batch(
+        self, observations: npt.NDArray[np.float32], states: Sequence[RecurrentState]
+    ) -> Sequence[PolicyOutput]:
         """One by one."""
         return [self.decide(row, state) for row, state in zip(observations, states, strict=True)]

@@ -19,7 +19,7 @@ from tradingsignals_server.application.ingest.engine import Engine
 from tradingsignals_server.application.ingest.writer import MAX_SYMBOLS
 from tradingsignals_server.application.ports.clock import Clock
 from tradingsignals_server.application.ports.ownership import Ownership
-from tradingsignals_server.application.ports.policy import Answer, Policy, PolicyDescription
+from tradingsignals_server.application.ports.policy import Policy, PolicyDescription, PolicyOutput
 from tradingsignals_server.domain.bars import Bar
 from tradingsignals_server.domain.calendar import calendar_for
 from tradingsignals_server.domain.errors import ServiceError
@@ -51,11 +51,13 @@ class ScriptedPolicy:
         """See Policy."""
         return NO_STATE
 
-    def decide(self, observation: Observation, state: RecurrentState) -> Answer:
+    def decide(self, observation: Observation, state: RecurrentState) -> PolicyOutput:
         """See Policy."""
         return self._says(observation), state
 
-    def decide_batch(self, observations: npt.NDArray[np.float32], states: Sequence[RecurrentState]) -> list[Answer]:
+    def decide_batch(
+        self, observations: npt.NDArray[np.float32], states: Sequence[RecurrentState]
+    ) -> list[PolicyOutput]:
         """See Policy."""
         return [self.decide(row, state) for row, state in zip(observations, states, strict=True)]
 

@@ -17,7 +17,7 @@ from tradingsignals_server.adapters.feeds.market import SimulatedMarket
 from tradingsignals_server.application.decision.pipeline import Pipeline
 from tradingsignals_server.application.decision.symbol_state import NO_STATE, SymbolState
 from tradingsignals_server.application.decision.trader import Trader
-from tradingsignals_server.application.ports.policy import Answer, PolicyDescription
+from tradingsignals_server.application.ports.policy import PolicyDescription, PolicyOutput
 from tradingsignals_server.domain.bars import Bar
 from tradingsignals_server.domain.calendar import calendar_for
 from tradingsignals_server.domain.features import Observation
@@ -76,12 +76,14 @@ class Scripted:
         """See application.ports.Policy."""
         return NO_STATE
 
-    def decide(self, observation: Observation, state: RecurrentState) -> Answer:
+    def decide(self, observation: Observation, state: RecurrentState) -> PolicyOutput:
         """See application.ports.Policy."""
         self.shown.append(observation)
         return CERTAIN[next(self._script)], state
 
-    def decide_batch(self, observations: npt.NDArray[np.float32], states: Sequence[RecurrentState]) -> list[Answer]:
+    def decide_batch(
+        self, observations: npt.NDArray[np.float32], states: Sequence[RecurrentState]
+    ) -> list[PolicyOutput]:
         """See application.ports.Policy."""
         return [self.decide(row, state) for row, state in zip(observations, states, strict=True)]
 

@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ...application.ports.policy import Answer, PolicyDescription
+from ...application.ports.policy import PolicyDescription, PolicyOutput
 from ...domain.features import FEATURE_LIMIT, Observation
 from ...domain.recurrent_state import RecurrentState
 from .model_file import LoadedModel, ModelSpecification, load_model
@@ -71,7 +71,7 @@ class OnnxPolicy:
         """The state before the first bar: zeros, and of no size for a policy without memory."""
         return self._initial
 
-    def decide(self, observation: Observation, state: RecurrentState) -> Answer:
+    def decide(self, observation: Observation, state: RecurrentState) -> PolicyOutput:
         """What to do on an observation of shape (16,), float32, after `state`; and the state for the next bar.
 
         The probabilities are None if the model answered what is not probabilities, or its state left the finite range;
@@ -88,7 +88,9 @@ class OnnxPolicy:
         finite = bool(np.isfinite(batch.next_states).all())
         return self._decision(batch.answers[0].tolist(), finite, batch.next_states[:, 0])
 
-    def decide_batch(self, observations: npt.NDArray[np.float32], states: Sequence[RecurrentState]) -> list[Answer]:
+    def decide_batch(
+        self, observations: npt.NDArray[np.float32], states: Sequence[RecurrentState]
+    ) -> list[PolicyOutput]:
         """What `decide` says to each row of `observations`, shape (n, 16), after each of the n states; to the bit.
 
         Raises:
@@ -96,7 +98,7 @@ class OnnxPolicy:
         """
         if len(observations) != len(states):
             raise ValueError(f"{len(observations)} observations and {len(states)} states")
-        decisions: list[Answer] = []
+        decisions: list[PolicyOutput] = []
         while (done := len(decisions)) < len(states):
             left = len(states) - done
             batch = self._batch_for(left)
@@ -109,7 +111,7 @@ class OnnxPolicy:
 
     def _decide_part(
         self, batch: Batch, observations: npt.NDArray[np.float32], states: Sequence[RecurrentState]
-    ) -> list[Answer]:
+    ) -> list[PolicyOutput]:
         rows = len(states)
         batch.observations[:rows] = observations
         for row, state in enumerate(states):
@@ -120,7 +122,7 @@ class OnnxPolicy:
         answers = batch.answers[:rows].tolist()
         return [self._decision(answers[row], bool(finite[row]), batch.next_states[:, row]) for row in range(rows)]
 
-    def _decision(self, answer: list[float], finite: bool, next_state: npt.NDArray[np.float32]) -> Answer:
+    def _decision(self, answer: list[float], finite: bool, next_state: npt.NDArray[np.float32]) -> PolicyOutput:
         probabilities = probabilities_of(answer, self.specification.output, self._places) if finite else None
         if probabilities is None or not self.specification.recurrent:
             return probabilities, self._initial

@@ -10,7 +10,7 @@ from operator import itemgetter
 from tradingsignals.v1 import bar_pb2
 from tradingsignals.v1 import market_data_service_pb2 as pb
 
-from ...application.ingest.batch import BarTaker, Flow, Publication
+from ...application.ingest.commands import BarPublisher, Publication, PublishStream
 from ...application.queries import Queries
 from ...domain.bars import Bar
 from ...domain.errors import (
@@ -34,7 +34,7 @@ MESSAGES_IN_FLIGHT = 4
 class MarketDataServicer:
     """Takes closed bars in and lists them."""
 
-    def __init__(self, bars: BarTaker, queries: Queries) -> None:
+    def __init__(self, bars: BarPublisher, queries: Queries) -> None:
         self._bars = bars
         self._queries = queries
 
@@ -56,13 +56,13 @@ class MarketDataServicer:
         A message that cannot be taken ends the stream, for nobody knows how many bars it was to have. What came before
         it is stored by then; if that cannot be, the caller hears of it instead: it is what can be tried again.
         """
-        taken, flow = _Taken(), Flow()
+        taken, stream = _Taken(), PublishStream()
         in_flight: deque[tuple[_Sent, Publication]] = deque()
         refusal: ServiceError | None = None
         try:
             async for request in requests:
                 sent = self._sent(request.bars, taken)
-                in_flight.append((sent, await self._bars.take_in([bar for _, bar in sent], flow)))
+                in_flight.append((sent, await self._bars.enqueue([bar for _, bar in sent], stream)))
                 if len(in_flight) >= MESSAGES_IN_FLIGHT:
                     await taken.count(*in_flight.popleft())
         except (MalformedMessage, InvalidRequest) as error:

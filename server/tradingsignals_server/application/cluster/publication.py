@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from ...domain.bars import Bar
 from ...domain.errors import ServiceError, ShuttingDown, StorageUnavailable
 from ...domain.events import Receipt
-from ..ingest.batch import Flow, InLine
+from ..ingest.commands import PublishStream, QueuedPublication
 
 Result = Receipt | ServiceError
 """What became of a bar."""
@@ -23,7 +23,7 @@ class Spread:
         self.bars = bars
         self._results: list[Result | None] = [None] * len(bars)
         self._on_the_way = len(bars)
-        self._here: list[tuple[Sequence[int], InLine]] = []
+        self._here: list[tuple[Sequence[int], QueuedPublication]] = []
         self._known = asyncio.Event()
         self._defect: Exception | None = None
 
@@ -43,7 +43,7 @@ class Spread:
             self._results[index] = result
         self._arrived(len(at))
 
-    def hand_over(self, at: Sequence[int], publication: InLine) -> None:
+    def hand_over(self, at: Sequence[int], publication: QueuedPublication) -> None:
         """The bars at these places stand in the engine's line."""
         self._here.append((at, publication))
         self._arrived(len(at))
@@ -66,7 +66,7 @@ class Parcel:
     symbol: str
     publication: Spread
     at: Sequence[int]
-    flow: Flow
+    flow: PublishStream
     deadline: float = math.inf
     not_before: float = 0.0
 

@@ -14,7 +14,7 @@ from contextlib import suppress
 
 from ...domain.bars import Bar
 from ...domain.errors import OwnerUnavailable, ServiceError, StorageUnavailable
-from ..ingest.batch import Flow, Publication
+from ..ingest.commands import Publication, PublishStream
 from ..ingest.engine import Engine
 from ..ingest.writer import MAX_WAITING
 from ..ports.ownership import Ownership, bucket_of
@@ -60,13 +60,13 @@ class Router:
 
     async def publish(self, bars: Sequence[Bar]) -> list[Result]:
         """See MarketDataSink."""
-        return await (await self.take_in(bars, Flow())).results()
+        return await (await self.enqueue(bars, PublishStream())).results()
 
-    async def take_in(self, bars: Sequence[Bar], flow: Flow) -> Publication:
+    async def enqueue(self, bars: Sequence[Bar], stream: PublishStream) -> Publication:
         """Put bars on their way, waiting for room there, without waiting until they are committed."""
-        self._keep_session(flow)
-        if flow.broken_by is None and all(self._is_here(symbol) for symbol in {bar.symbol for bar in bars}):
-            return await self._engine.take_in(bars, flow)
+        self._keep_session(stream)
+        if stream.broken_by is None and all(self._is_here(symbol) for symbol in {bar.symbol for bar in bars}):
+            return await self._engine.enqueue(bars, stream)
         while self._waiting >= MAX_WAITING:
             self._room.clear()
             await self._room.wait()
@@ -77,12 +77,12 @@ class Router:
         for index, bar in enumerate(bars):
             places.setdefault(bar.symbol, []).append(index)
         for symbol, at in places.items():
-            if flow.broken_by is None and self._is_here(symbol):
+            if stream.broken_by is None and self._is_here(symbol):
                 here += at
             else:
-                self._set_off(Parcel(symbol, publication, at, flow))
+                self._set_off(Parcel(symbol, publication, at, stream))
         if here:
-            await self._hand_over(publication, sorted(here), flow)
+            await self._hand_over(publication, sorted(here), stream)
         return publication
 
     async def process_here(self, bars: Sequence[Bar]) -> list[Result]:
@@ -138,7 +138,7 @@ class Router:
         """Let others have `buckets` of symbols."""
         self._leaving.update(buckets)
         try:
-            await self._engine.let_go(buckets)
+            await self._engine.release(buckets)
             await self._ownership.released()
         finally:
             self._leaving.difference_update(buckets)
@@ -175,7 +175,7 @@ class Router:
         self._addresses.update(claim.elsewhere)
         return claim.ours
 
-    def _keep_session(self, flow: Flow) -> None:
+    def _keep_session(self, flow: PublishStream) -> None:
         """End a flow that outlives a session: its first bars may still wait to be refused, and none may pass them."""
         session = self._ownership.session
         if flow.session is None:
@@ -207,9 +207,9 @@ class Router:
                 self._tasks.create_task(lane.run())
         return self._lanes[address]
 
-    async def _hand_over(self, publication: Spread, at: Sequence[int], flow: Flow) -> None:
+    async def _hand_over(self, publication: Spread, at: Sequence[int], flow: PublishStream) -> None:
         try:
-            line = await self._engine.take_in([publication.bars[index] for index in at], flow)
+            line = await self._engine.enqueue([publication.bars[index] for index in at], flow)
         finally:
             self.let_in(len(at))
         publication.hand_over(at, line)

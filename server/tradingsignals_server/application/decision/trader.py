@@ -22,7 +22,7 @@ from ...domain.recurrent_state import RecurrentState, ResetRule
 from ...domain.risk import RiskRules, decide
 from ...domain.signals import Action, Decision, Origin, Probabilities, Signal
 from ...domain.window import Window
-from ..ports.policy import Answer, Policy
+from ..ports.policy import Policy, PolicyOutput
 from .symbol_state import Book
 
 log = logging.getLogger(__name__)
@@ -130,7 +130,7 @@ class Trader:
     def ask(self, observations: Sequence[Observation], recurrent: Sequence[RecurrentState]) -> list[Opinion]:
         """The policy's opinion of each observation, after the recurrent state of the same place."""
         asked = perf_counter()
-        answers: Sequence[Answer]
+        answers: Sequence[PolicyOutput]
         if len(observations) == 1:
             answers = (self.policy.decide(observations[0], recurrent[0]),)
         else:

@@ -8,11 +8,11 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Protocol
+from typing import Any
 from uuid import UUID
 
 from ...domain.bars import Bar
-from ...domain.errors import ServiceError, ShuttingDown, StorageUnavailable
+from ...domain.errors import ServiceError
 from ...domain.events import Event, Receipt
 from ...domain.recurrent_state import ResetRule
 from ..decision.pipeline import Pipeline, Step
@@ -20,6 +20,7 @@ from ..decision.prefetch import Outlooks
 from ..decision.symbol_state import SymbolState
 from ..ports.event_log import LogEntry
 from ..ports.store import CarriedState, Shadowed
+from .commands import PublishStream
 
 log = logging.getLogger(__name__)
 
@@ -36,55 +37,6 @@ class Commits:
 
 
 @dataclass(slots=True)
-class Flow:
-    """Bars that one publisher wants processed in order, over several pieces of work.
-
-    Once some of them could not be stored, those behind are refused for the same reason: stored before the others, they
-    would make them late when they are sent again. `session` is the one under which the first were taken in.
-    """
-
-    broken_by: Exception | None = None
-    session: UUID | None = None
-
-
-class Publication(Protocol):
-    """Bars that were taken in."""
-
-    async def results(self) -> list[Receipt | ServiceError]:
-        """What became of each bar, once that is known of all. See MarketDataSink.publish."""
-        ...
-
-
-class BarTaker(Protocol):
-    """Takes bars of any symbol in: the engine, or a router in front of it."""
-
-    async def publish(self, bars: Sequence[Bar]) -> list[Receipt | ServiceError]:
-        """Process bars in their order and commit them. See MarketDataSink."""
-        ...
-
-    async def take_in(self, bars: Sequence[Bar], flow: Flow) -> Publication:
-        """Put bars in line, waiting for room there, without waiting until they are committed."""
-        ...
-
-
-@dataclass(frozen=True, slots=True)
-class InLine:
-    """Bars in the engine's line: how many each piece of work has, and its answer."""
-
-    answers: Sequence[tuple[int, asyncio.Future[list[Receipt | ServiceError]]]]
-
-    async def results(self) -> list[Receipt | ServiceError]:
-        """See Publication."""
-        results: list[Receipt | ServiceError] = []
-        for bars, answer in self.answers:
-            try:
-                results.extend(await answer)
-            except (StorageUnavailable, ShuttingDown) as error:
-                results.extend([error] * bars)
-        return results
-
-
-@dataclass(slots=True)
 class Work:
     """One piece of work. `apply` stages it in a batch, or raises the ServiceError that is its answer.
 
@@ -96,7 +48,7 @@ class Work:
     bars: Sequence[Bar]
     apply: Callable[[Batch], Outcome]
     answer: asyncio.Future[Any]
-    flow: Flow | None = None
+    flow: PublishStream | None = None
     is_barrier: bool = False
     parts: Callable[[], Sequence[Work]] | None = None
 

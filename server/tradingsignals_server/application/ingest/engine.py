@@ -23,7 +23,8 @@ from ..event_log.tailer import LogReader
 from ..ports.clock import Clock
 from ..ports.ownership import Ownership, SoleOwnership
 from ..ports.store import Shadowed, Store
-from .batch import Batch, Commits, Flow, InLine, Outcome, Work, new_answer
+from .batch import Batch, Commits, Outcome, Work, new_answer
+from .commands import PublishStream, QueuedPublication
 from .restore import RESTORE_BARS
 from .writer import MAX_SYMBOLS, Writer
 
@@ -66,12 +67,14 @@ class Engine:
 
     async def publish(self, bars: Sequence[Bar]) -> list[Receipt | ServiceError]:
         """Process bars in their order and commit them. See MarketDataSink."""
-        return await (await self.take_in(bars, Flow())).results()
+        return await (await self.enqueue(bars, PublishStream())).results()
 
-    async def take_in(self, bars: Sequence[Bar], flow: Flow) -> InLine:
-        """Put bars in line, waiting for room there, without waiting until they are committed."""
+    async def enqueue(self, bars: Sequence[Bar], stream: PublishStream) -> QueuedPublication:
+        """Queue bars as soon as there is room, without waiting until they are committed."""
         chunks = [bars[start : start + CHUNK_BARS] for start in range(0, len(bars), CHUNK_BARS)]
-        return InLine([(len(chunk), await self._writer.enqueue(self._bars_work(chunk, flow))) for chunk in chunks])
+        return QueuedPublication(
+            [(len(chunk), await self._writer.enqueue(self._bars_work(chunk, stream))) for chunk in chunks]
+        )
 
     async def generate(self, symbol: str, quote: Quote) -> Signal:
         """Make a signal at `quote`, act on it and commit both."""
@@ -162,7 +165,7 @@ class Engine:
             state = await self._writer.submit(self._work(symbol, lambda batch: lambda *_: batch.states[symbol]))
         return state.last_bar
 
-    async def let_go(self, buckets: Collection[int]) -> None:
+    async def release(self, buckets: Collection[int]) -> None:
         """Hold `buckets` of symbols no longer, as soon as all that came in for them before is done."""
 
         def forget(*_: object) -> None:
@@ -206,7 +209,7 @@ class Engine:
         batch.take(step)
         return lambda entries, _: replace(step.signal, sequence=entries[index].sequence)
 
-    def _bars_work(self, bars: Sequence[Bar], flow: Flow) -> Work:
+    def _bars_work(self, bars: Sequence[Bar], flow: PublishStream) -> Work:
         def apply(batch: Batch) -> Outcome:
             now = self._clock()
             taken = [self._take_bar(batch, bar, now) for bar in bars]

@@ -14,8 +14,8 @@ from ...domain.features import Observation
 from ...domain.recurrent_state import RecurrentState, ResetRule
 from ...domain.signals import Probabilities
 
-Answer = tuple[Probabilities | None, RecurrentState]
-"""What a policy says, and the state it goes on with."""
+PolicyOutput = tuple[Probabilities | None, RecurrentState]
+"""Probabilities, None if the model gave none that are finite, and the recurrent state for the next bar."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +72,7 @@ class Policy(Protocol):
         """The state before the first bar: zeros."""
         ...
 
-    def decide(self, observation: Observation, state: RecurrentState) -> Answer:
+    def decide(self, observation: Observation, state: RecurrentState) -> PolicyOutput:
         """What to do on an observation of shape (16,), float32, after `state`; and the state for the next bar.
 
         The probabilities are None if the model answered what is not probabilities, such as NaN, or if its state left
@@ -80,6 +80,8 @@ class Policy(Protocol):
         """
         ...
 
-    def decide_batch(self, observations: npt.NDArray[np.float32], states: Sequence[RecurrentState]) -> Sequence[Answer]:
+    def decide_batch(
+        self, observations: npt.NDArray[np.float32], states: Sequence[RecurrentState]
+    ) -> Sequence[PolicyOutput]:
         """What `decide` says to each row of `observations`, shape (n, 16), after each of the n states; to the bit."""
         ...

@@ -13,7 +13,7 @@ from tradingsignals_server.application.cluster import router as routing
 from tradingsignals_server.application.cluster.peer_queue import PeerGone
 from tradingsignals_server.application.cluster.publication import Result
 from tradingsignals_server.application.cluster.router import Router
-from tradingsignals_server.application.ingest.batch import Flow
+from tradingsignals_server.application.ingest.commands import PublishStream
 from tradingsignals_server.application.ingest.engine import Engine
 from tradingsignals_server.application.ports.ownership import Claim, SoleOwnership, bucket_of
 from tradingsignals_server.domain.bars import Bar
@@ -122,10 +122,10 @@ async def test_what_comes_while_a_peer_is_busy_goes_in_one_call() -> None:
     async with scene(**{THEIRS: "peer:1"}) as on:
         peer = on.peer("peer:1")
         peer.may_answer.clear()
-        flow = Flow()
-        publications = [await on.router.take_in([bar], flow) for bar in bars_of(THEIRS)]
+        flow = PublishStream()
+        publications = [await on.router.enqueue([bar], flow) for bar in bars_of(THEIRS)]
         await peer.called.wait()
-        later = [await on.router.take_in([bar], Flow()) for bar in bars_of(THEIRS, 9)[6:]]
+        later = [await on.router.enqueue([bar], PublishStream()) for bar in bars_of(THEIRS, 9)[6:]]
         peer.may_answer.set()
         for publication in (*publications, *later):
             assert dispositions(await publication.results()) == ["ACCEPTED"]
@@ -139,7 +139,7 @@ async def test_what_a_peer_did_not_take_is_brought_to_the_next_owner_in_order(an
         peer = on.peer("peer:1")
         peer.answers.append(answer)
         peer.may_answer.clear()
-        publications = [await on.router.take_in([bar], Flow()) for bar in bars_of(THEIRS)]
+        publications = [await on.router.enqueue([bar], PublishStream()) for bar in bars_of(THEIRS)]
         await peer.called.wait()
         on.shares.addresses[THEIRS] = ""
         peer.may_answer.set()
@@ -155,10 +155,10 @@ async def test_a_failure_that_passes_breaks_the_flow_behind_it() -> None:
         peer = on.peer("peer:1")
         peer.answers.append(StorageUnavailable())
         peer.may_answer.clear()
-        flow = Flow()
-        first = await on.router.take_in(bars_of(THEIRS)[:2], flow)
+        flow = PublishStream()
+        first = await on.router.enqueue(bars_of(THEIRS)[:2], flow)
         await peer.called.wait()
-        second = await on.router.take_in(bars_of(THEIRS)[2:], flow)
+        second = await on.router.enqueue(bars_of(THEIRS)[2:], flow)
         peer.may_answer.set()
         assert dispositions(await first.results()) == ["STORAGE_UNAVAILABLE"] * 2
         assert dispositions(await second.results()) == ["STORAGE_UNAVAILABLE"] * 4
@@ -181,11 +181,11 @@ async def test_without_a_session_bars_are_refused_at_once() -> None:
 
 async def test_a_stream_of_bars_does_not_outlive_a_session() -> None:
     async with scene() as on:
-        flow = Flow()
-        first = await on.router.take_in(bars_of(OURS)[:2], flow)
+        flow = PublishStream()
+        first = await on.router.enqueue(bars_of(OURS)[:2], flow)
         assert dispositions(await first.results()) == ["WARMING_UP"] * 2
         on.shares.session = UUID(int=2)  # type: ignore[assignment]
-        second = await on.router.take_in(bars_of(OURS)[2:], flow)
+        second = await on.router.enqueue(bars_of(OURS)[2:], flow)
         assert set(dispositions(await second.results())) == {"STORAGE_UNAVAILABLE"}
         assert dispositions(await on.router.publish(bars_of(OURS)[2:])) == ["WARMING_UP"] * 4
 
@@ -194,8 +194,8 @@ async def test_a_defect_of_a_peer_is_told_to_those_it_meets_alone() -> None:
     async with scene(**{THEIRS: "peer:1"}) as on:
         peer = on.peer("peer:1")
         peer.answers += [PeerGone(), RuntimeError("together"), RuntimeError("alone")]
-        first = await on.router.take_in(bars_of(THEIRS)[:1], Flow())
-        second = await on.router.take_in(bars_of(THEIRS)[1:2], Flow())
+        first = await on.router.enqueue(bars_of(THEIRS)[:1], PublishStream())
+        second = await on.router.enqueue(bars_of(THEIRS)[1:2], PublishStream())
         with pytest.raises(RuntimeError, match="alone"):
             await first.results()
         assert dispositions(await second.results()) == ["ACCEPTED"]

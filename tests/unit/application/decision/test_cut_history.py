@@ -20,7 +20,7 @@ from tradingsignals_server.adapters.onnx.policy import OnnxPolicy
 from tradingsignals_server.application.decision.pipeline import Pipeline
 from tradingsignals_server.application.decision.trader import Trader
 from tradingsignals_server.application.ingest.restore import restored
-from tradingsignals_server.application.ports.policy import Answer, Policy
+from tradingsignals_server.application.ports.policy import Policy, PolicyOutput
 from tradingsignals_server.domain.bars import BAR_INTERVAL, Bar
 from tradingsignals_server.domain.calendar import calendar_for
 from tradingsignals_server.domain.events import MarketUpdate
@@ -49,12 +49,14 @@ class Forgetful:
         """See Policy."""
         return self._policy.initial_state()
 
-    def decide(self, observation: Observation, state: RecurrentState) -> Answer:
+    def decide(self, observation: Observation, state: RecurrentState) -> PolicyOutput:
         """See Policy."""
         probabilities, _ = self._policy.decide(observation, self.initial_state())
         return probabilities, state
 
-    def decide_batch(self, observations: npt.NDArray[np.float32], states: Sequence[RecurrentState]) -> list[Answer]:
+    def decide_batch(
+        self, observations: npt.NDArray[np.float32], states: Sequence[RecurrentState]
+    ) -> list[PolicyOutput]:
         """See Policy."""
         return [self.decide(row, state) for row, state in zip(observations, states, strict=True)]
 

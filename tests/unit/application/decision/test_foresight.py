@@ -19,7 +19,7 @@ from tradingsignals_server.application.decision.pipeline import BarStep, Outlook
 from tradingsignals_server.application.decision.prefetch import Outlooks
 from tradingsignals_server.application.decision.symbol_state import SymbolState
 from tradingsignals_server.application.ingest import writer as writer_module
-from tradingsignals_server.application.ports.policy import Answer, Policy
+from tradingsignals_server.application.ports.policy import Policy, PolicyOutput
 from tradingsignals_server.application.ports.store import CarriedState, Shadowed
 from tradingsignals_server.domain.bars import Bar
 from tradingsignals_server.domain.errors import ServiceError
@@ -65,18 +65,20 @@ class WatchedPolicy:
         """See Policy."""
         return self._policy.initial_state()
 
-    def decide(self, observation: Observation, state: RecurrentState) -> Answer:
+    def decide(self, observation: Observation, state: RecurrentState) -> PolicyOutput:
         """See Policy."""
         self.shown.append(1)
         return self._spoilt(observation, self._policy.decide(observation, state))
 
-    def decide_batch(self, observations: npt.NDArray[np.float32], states: Sequence[RecurrentState]) -> list[Answer]:
+    def decide_batch(
+        self, observations: npt.NDArray[np.float32], states: Sequence[RecurrentState]
+    ) -> list[PolicyOutput]:
         """See Policy."""
         self.shown.append(len(observations))
         answers = self._policy.decide_batch(observations, states)
         return [self._spoilt(row, answer) for row, answer in zip(observations, answers, strict=True)]
 
-    def _spoilt(self, observation: Observation, answer: Answer) -> Answer:
+    def _spoilt(self, observation: Observation, answer: PolicyOutput) -> PolicyOutput:
         number = int.from_bytes(observation[:4].tobytes(), "little") % 1009
         if self._defect and number % self._defect == 0:
             raise RuntimeError("a defect")

@@ -12,7 +12,7 @@ import pytest
 
 from tradingsignals_server.application.decision.trader import Trader
 from tradingsignals_server.application.ingest.restore import RESTORE_BARS
-from tradingsignals_server.application.ports.policy import Answer, PolicyDescription
+from tradingsignals_server.application.ports.policy import PolicyDescription, PolicyOutput
 from tradingsignals_server.domain.bars import Bar
 from tradingsignals_server.domain.calendar import AlwaysOpenCalendar, BogotaCalendar, SessionCalendar
 from tradingsignals_server.domain.features import FEATURE_NAMES, Observation
@@ -39,7 +39,7 @@ class CountingPolicy:
     def initial_state(self) -> RecurrentState:
         return RecurrentState.zeros(1, 1)
 
-    def decide(self, observation: Observation, state: RecurrentState) -> Answer:
+    def decide(self, observation: Observation, state: RecurrentState) -> PolicyOutput:
         if observation[RETURN] >= self._breaks_above:
             return None, self.initial_state()
         count = float(state.hidden[0, 0])
@@ -47,7 +47,9 @@ class CountingPolicy:
         after = RecurrentState(np.array([[[count + 1.0]], [[observation[RETURN]]]], dtype=np.float32))
         return Probabilities(1.0 - share, share, 0.0), after
 
-    def decide_batch(self, observations: npt.NDArray[np.float32], states: Sequence[RecurrentState]) -> list[Answer]:
+    def decide_batch(
+        self, observations: npt.NDArray[np.float32], states: Sequence[RecurrentState]
+    ) -> list[PolicyOutput]:
         return [self.decide(row, state) for row, state in zip(observations, states, strict=True)]
 
 
