@@ -1,1 +1,1 @@
-"""What trading signals are: pure, synchronous, without input or output. Nothing here knows of gRPC, SQL or ONNX."""
+"""Values and rules of trading: pure, synchronous, without input or output. Nothing here imports gRPC, SQL or ONNX."""

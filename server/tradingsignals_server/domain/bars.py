@@ -1,4 +1,4 @@
-"""Closed five-minute bars, valid by construction."""
+"""Five-minute bars that have closed, valid by construction."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ from .errors import FieldViolation, InvalidBar, InvalidRequest
 BAR_INTERVAL = timedelta(minutes=5)
 BAR_SECONDS = 300
 EARLIEST_TIME = datetime(1990, 1, 1, tzinfo=UTC)
-"""No bar is older: what is earlier is a broken clock or a wrong unit."""
+"""Earliest open of a bar. An earlier time comes from a broken clock or a wrong unit."""
 
 LOWEST_PRICE, HIGHEST_PRICE = 1e-9, 1e12
-"""Bounds of a price: wide enough for every instrument, narrow enough that no formula leaves the range of a float."""
+"""Bounds of a price: wide enough for every instrument, narrow enough that no formula overflows a float."""
 
 CERTAIN_SPACINGS = 3
-"""A spacing that was seen less often says nothing about the interval of the bars."""
+"""A spacing that occurs less often is no evidence of the interval of the bars."""
 SPARSE_SHARE = 0.25
-"""Bars of a thinly traded symbol have holes: they are five-minute bars all the same if five minutes are at least this
-many times as frequent as the most common spacing."""
+"""A thinly traded symbol has gaps between its bars. They still count as five-minute bars if a spacing of five minutes
+is at least this fraction as frequent as the most common spacing."""
 
 _SYMBOL = re.compile(r"[A-Z0-9][A-Z0-9._-]{0,19}")
 _PAIR = re.compile(r"([A-Z]{3,5})[/_-]([A-Z]{3,5})")
@@ -33,15 +33,16 @@ _SLASH = re.compile(r"(?<=[A-Z0-9])/(?=[A-Z0-9])")
 
 
 def parse_symbol(text: str, *, field: str = "symbol") -> str:
-    """The symbol in its normal form, by three rules:
+    """Return a symbol in its normal form.
 
-    Letters are upper case: "usdcop" becomes "USDCOP". A pair, two words of three to five letters parted by '/', '-' or
-    '_', is written without the mark: "USD/COP", "USD-COP" and "usd_cop" become "USDCOP", "BTC/USDT" becomes "BTCUSDT".
-    Any other single '/' is a '.': "BRK/B" becomes "BRK.B".
+    1. Letters become upper case: "usdcop" becomes "USDCOP".
+    2. A pair, which is two groups of three to five letters separated by '/', '-' or '_', loses the separator:
+       "USD/COP", "USD-COP" and "usd_cop" become "USDCOP", "BTC/USDT" becomes "BTCUSDT".
+    3. Any other single '/' becomes '.': "BRK/B" becomes "BRK.B".
 
     Raises:
-        InvalidRequest: the normal form is not one to twenty of A-Z, 0-9, '.', '_', '-', of which the first is a letter
-            or a digit.
+        InvalidRequest: the normal form is not one to twenty of A-Z, 0-9, '.', '_', '-', starting with a letter or a
+            digit.
     """
     symbol = text.upper() if text.isascii() else text
     pair = _PAIR.fullmatch(symbol)
@@ -56,10 +57,10 @@ class Bar:
     """One closed bar of `symbol`, from `time` (its open, UTC) for five minutes.
 
     Prices are in quote currency for one unit of the base currency, from LOWEST_PRICE to HIGHEST_PRICE, with
-    low <= open, close <= high. `volume` is finite and >= 0. `simulated` tells that no market made the bar.
+    low <= open, close <= high. `volume` is finite and >= 0. `simulated` is true if the bar does not come from a market.
 
     Raises:
-        InvalidBar: on construction, naming every field that breaks a rule.
+        InvalidBar: on construction, with a violation for every invalid field.
     """
 
     symbol: str
@@ -72,24 +73,24 @@ class Bar:
     simulated: bool = False
 
     def __post_init__(self) -> None:
-        # Chained comparisons are false for NaN, infinity, zero and every contradiction at once; the rare bad bar is
-        # then looked at field by field.
+        # Chained comparisons are false for NaN, infinity, zero and every contradiction at once; only an invalid bar,
+        # which is rare, is then checked field by field.
         low, high, time = self.low, self.high, self.time
-        prices_hold = LOWEST_PRICE <= low <= self.open <= high <= HIGHEST_PRICE and low <= self.close <= high
-        time_holds = (
+        valid_prices = LOWEST_PRICE <= low <= self.open <= high <= HIGHEST_PRICE and low <= self.close <= high
+        valid_time = (
             time.tzinfo is UTC and time >= EARLIEST_TIME and not (time.minute % 5 or time.second or time.microsecond)
         )
-        if not (prices_hold and time_holds and 0.0 <= self.volume < math.inf):
+        if not (valid_prices and valid_time and 0.0 <= self.volume < math.inf):
             violations = [*time_violations(time), *value_violations(self.open, high, low, self.close, self.volume)]
             raise InvalidBar(violations, symbol=self.symbol, time=time.isoformat())
 
     @property
     def close_time(self) -> datetime:
-        """The moment the bar ended and may be acted on."""
+        """Time at which the bar ended, in UTC. Nothing may act on the bar earlier."""
         return self.time + BAR_INTERVAL
 
     def agrees_with(self, other: Bar) -> bool:
-        """True if both say the same about the same five minutes."""
+        """Return whether both bars have equal symbols, times, prices and volumes; `simulated` is not compared."""
         return (
             self.symbol == other.symbol
             and self.time == other.time
@@ -102,15 +103,15 @@ class Bar:
 
 
 def is_jump(price: float, last: float, limit: float) -> bool:
-    """True if `price` is more than `limit`, a fraction, above `last`, or as far below by factor. 0 is no limit."""
+    """Return whether `price` lies outside `last` / (1 + limit) to `last` * (1 + limit). A `limit` of 0 means none."""
     return limit > 0.0 and not last / (1.0 + limit) <= price <= last * (1.0 + limit)
 
 
 def require_closed(bar: Bar, now: datetime, tolerance: timedelta = timedelta(seconds=5)) -> None:
-    """Refuse a bar that has not ended yet; `tolerance` forgives a publisher's fast clock.
+    """Reject a bar that has not ended yet. `tolerance` allows for a publisher whose clock is fast.
 
     Raises:
-        InvalidBar: the bar ends after `now`.
+        InvalidBar: the bar ends later than `now` + `tolerance`.
     """
     if bar.close_time > now + tolerance:
         raise InvalidBar(
@@ -121,10 +122,11 @@ def require_closed(bar: Bar, now: datetime, tolerance: timedelta = timedelta(sec
 
 
 def foreign_spacing(seconds: npt.NDArray[np.int64]) -> timedelta | None:
-    """Return the most common spacing of one symbol's bars if it shows that they are not five-minute bars.
+    """Return the most common spacing of one symbol's bars if they are not five-minute bars, else None.
 
-    `seconds` are the opens, in seconds since 1970, in any order and possibly repeated. Nights, holidays and missing
-    bars do not matter, since the most common spacing counts; few bars prove nothing.
+    `seconds` are the opens, in seconds since 1970, in any order; repetitions are allowed. Nights, holidays and missing
+    bars have no effect, because only the most common spacing counts. The result is None if that spacing occurs less
+    than CERTAIN_SPACINGS times.
     """
     spacings, counts = np.unique(np.diff(np.unique(seconds)), return_counts=True)
     if not len(spacings) or counts.max() < CERTAIN_SPACINGS:
@@ -137,7 +139,7 @@ def foreign_spacing(seconds: npt.NDArray[np.int64]) -> timedelta | None:
 
 
 def describe_spacing(spacing: timedelta) -> str:
-    """Name a spacing in its largest whole unit: "1 minute", "4 hours", "90 seconds"."""
+    """Format a spacing in its largest whole unit: "1 minute", "4 hours", "90 seconds"."""
     seconds = int(spacing.total_seconds())
     for unit, length in (("day", 86_400), ("hour", 3600), ("minute", 60)):
         if seconds % length == 0:
@@ -147,7 +149,7 @@ def describe_spacing(spacing: timedelta) -> str:
 
 
 def time_violations(time: datetime) -> Iterator[FieldViolation]:
-    """What is wrong with the time of a bar."""
+    """Yield a violation for a time that cannot be the open of a bar."""
     if time.tzinfo is not UTC:
         yield FieldViolation("time", "must be in UTC")
     elif time < EARLIEST_TIME:
@@ -157,7 +159,7 @@ def time_violations(time: datetime) -> Iterator[FieldViolation]:
 
 
 def value_violations(open_: float, high: float, low: float, close: float, volume: float) -> Iterator[FieldViolation]:
-    """What is wrong with the prices and the volume of a bar."""
+    """Yield a violation for each price or volume of a bar that is invalid alone or contradicts another."""
     prices = {"open": open_, "high": high, "low": low, "close": close}
     wrong = {name: why for name, price in prices.items() if (why := price_problem(price)) is not None}
     yield from (FieldViolation(name, why) for name, why in wrong.items())
@@ -174,7 +176,7 @@ def value_violations(open_: float, high: float, low: float, close: float, volume
 
 
 def price_problem(price: float) -> str | None:
-    """Why a number cannot be a price, or None."""
+    """Return why a number cannot be a price, or None if it can."""
     if not math.isfinite(price):
         return "must be finite"
     if price <= 0.0:

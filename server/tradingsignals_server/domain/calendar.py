@@ -1,4 +1,4 @@
-"""When a symbol trades. Bars outside a session are stored but decide nothing."""
+"""Trading sessions of a symbol. A bar outside every session is stored, but makes no signal."""
 
 from __future__ import annotations
 
@@ -28,19 +28,19 @@ class SessionCalendar(Protocol):
     """The sessions of a symbol. Times are bar opens, in UTC."""
 
     def session_of(self, bar_time: datetime) -> date | None:
-        """The day of the session in which the bar lies, or None outside every session."""
+        """Return the day of the session that contains the bar, or None outside every session."""
         ...
 
     def is_last_bar(self, bar_time: datetime) -> bool:
-        """True for the bar whose close ends its session."""
+        """Return whether the close of the bar is the end of its session."""
         ...
 
     def progress(self, bar_time: datetime) -> float:
-        """How far into its session the bar lies: 0 for its first bar, just under 1 for its last."""
+        """Return the fraction of its session before the bar, in [0, 1): 0 for the first bar."""
         ...
 
     def bars_of(self, day: date) -> list[datetime]:
-        """Opens of all bars of the session of `day`; empty if there is none."""
+        """Return the opens of all bars of the session of `day`; empty if it has none."""
         ...
 
 
@@ -78,7 +78,7 @@ class BogotaCalendar:
 
 
 class AlwaysOpenCalendar:
-    """Round the clock; a session is a day in UTC."""
+    """Sessions without a break, one for each day in UTC."""
 
     BARS = 288
 
@@ -110,7 +110,14 @@ _ALWAYS = AlwaysOpenCalendar()
 
 
 def trading_time(calendar: SessionCalendar, start: datetime, end: datetime, enough: timedelta) -> timedelta:
-    """How much of the time from `start` to `end` lies within sessions; counting stops beyond `enough`."""
+    """Return how much of the time between `start` and `end` lies within sessions.
+
+    Args:
+        calendar: the sessions.
+        start: begin of the time span, in UTC.
+        end: end of the time span, in UTC.
+        enough: the count stops at the first session that exceeds it.
+    """
     total, day = timedelta(), start.date() - timedelta(days=1)  # a session's day may differ by one from the day in UTC
     while day <= end.date() + timedelta(days=1) and total <= enough:
         if bars := calendar.bars_of(day):
@@ -120,9 +127,9 @@ def trading_time(calendar: SessionCalendar, start: datetime, end: datetime, enou
 
 
 def calendar_for(symbol: str, choice: CalendarChoice = CalendarChoice.AUTO) -> SessionCalendar:
-    """The calendar of `symbol`, in its normal form: with AUTO, Bogota's for pairs quoted in the Colombian peso.
+    """Return the calendar of `symbol`, which is in its normal form.
 
-    Every other symbol trades round the clock.
+    AUTO selects BogotaCalendar for a pair quoted in the Colombian peso, and AlwaysOpenCalendar for any other symbol.
     """
     if choice is CalendarChoice.BOGOTA or (choice is CalendarChoice.AUTO and _PESO_PAIR.fullmatch(symbol)):
         return _BOGOTA

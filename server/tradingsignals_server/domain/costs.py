@@ -1,4 +1,4 @@
-"""What a trade costs: spread and commission, by symbol, in price, basis points or pips."""
+"""Costs of a trade: spread and commission, by symbol, in price, basis points or pips."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from .bars import HIGHEST_PRICE, parse_symbol
 from .errors import InvalidRequest
 
 EVERY_OTHER = "*"
-"""Stands for the symbols that are not named."""
+"""Key of the charge for all symbols without one of their own."""
 
 HIGHEST_BP = 1000.0
-"""A charge of more than a tenth of the price is a mistake."""
+"""Upper bound of a charge in basis points: more than a tenth of the price is taken for a mistake."""
 
 _CHARGE = re.compile(r"(?P<amount>[0-9]+(?:\.[0-9]*)?|\.[0-9]+) ?(?P<unit>bp|pips?)?")
 _PAIR = re.compile(r"[A-Z]{3}([A-Z]{3})")
@@ -24,40 +24,40 @@ _PAIR = re.compile(r"[A-Z]{3}([A-Z]{3})")
 
 @dataclass(frozen=True, slots=True)
 class Charge:
-    """A part of a cost: `amount` in price, or in basis points (hundredths of a percent) of the price."""
+    """One charge: `amount` is in price, or with `in_bp` in basis points (hundredths of a percent) of the price."""
 
     amount: float = 0.0
     in_bp: bool = False
 
     def of(self, price: float) -> float:
-        """What it is at `price`, in price."""
+        """Return the charge in price for a fill at `price`."""
         return self.amount * 1e-4 * price if self.in_bp else self.amount
 
     def times(self, factor: float) -> Charge:
-        """So many times as much."""
+        """Return the charge multiplied by `factor`."""
         return Charge(self.amount * factor, self.in_bp)
 
     def __str__(self) -> str:
-        """As it is written in a setting."""
+        """Format the charge as a setting has it."""
         return f"{Decimal(f'{self.amount:.12g}'):f}{'bp' if self.in_bp else ''}"
 
 
 @dataclass(frozen=True, slots=True)
 class Charges:
-    """One kind of cost: of the symbols that are named, and of every other."""
+    """Charges of one kind: `by_symbol` for the symbols it contains, `every_other` for all others."""
 
     every_other: Charge = Charge()
     by_symbol: Mapping[str, Charge] = field(default_factory=dict)
 
     @classmethod
     def parse(cls, text: str, every_other: Charge) -> Self:
-        """The charges that `text` writes, such as "USDCOP=1.0, EURUSD=0.9pip, *=2bp"; "2bp" alone is for every symbol.
+        """Parse charges such as "USDCOP=1.0, EURUSD=0.9pip, *=2bp"; "2bp" alone applies to every symbol.
 
-        A number is in price, "bp" in basis points of it, "pip" in pips: 0.0001 of a currency pair, 0.01 if it is
-        quoted in yen. `every_other` is for the symbols not named, unless "*" is.
+        A plain number is in price, "bp" means basis points of the price, "pip" means pips: 0.0001 for a currency pair,
+        0.01 for one quoted in yen. `every_other` applies to the symbols not listed, unless `text` contains "*".
 
         Raises:
-            ValueError: the text writes none. The message is one line.
+            ValueError: the text is not a list of charges. The message is one line.
         """
         by_symbol: dict[str, Charge] = {}
         for part in filter(None, map(str.strip, text.split(","))):
@@ -71,25 +71,32 @@ class Charges:
 
     @classmethod
     def flat(cls, amount: float) -> Self:
-        """The same amount in price for every symbol."""
+        """Return charges of `amount`, in price, for every symbol."""
         return cls(Charge(amount))
 
     def of(self, symbol: str) -> Charge:
-        """That of one symbol, in its normal form."""
+        """Return the charge of one symbol, which is in its normal form."""
         return self.by_symbol.get(symbol, self.every_other)
 
     def __str__(self) -> str:
-        """As it is written in a setting, every other symbol last."""
+        """Format the charges as a setting has them, `every_other` last."""
         named = [f"{symbol}={charge}" for symbol, charge in sorted(self.by_symbol.items())]
         return ",".join([*named, f"{EVERY_OTHER}={self.every_other}"])
 
 
 NO_CHARGES = Charges()
-"""Nothing is charged."""
+"""Charges of 0 for every symbol."""
 
 
 def round_trip(spread: Charge, commission: Charge, entry: float, exit_: float) -> float:
-    """What a trade from `entry` to `exit_` costs, in price: on each side half the spread, and the commission."""
+    """Return the costs in price of a trade from `entry` to `exit_`: half the spread and the commission, on each side.
+
+    Args:
+        spread: difference between ask and bid.
+        commission: commission for one side.
+        entry: price of the entry.
+        exit_: price of the exit.
+    """
     return (spread.of(entry) + spread.of(exit_)) / 2.0 + commission.of(entry) + commission.of(exit_)
 
 

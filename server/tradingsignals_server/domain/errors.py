@@ -1,33 +1,33 @@
-"""Everything that can go wrong, as callers know it.
+"""Errors that callers see.
 
 ServiceError
 ├── InvalidRequest              a field is out of bounds, malformed or missing
 │   ├── InvalidPageToken
-│   ├── InvalidBar              a bar's prices contradict each other, or its time cannot be
-│   └── PriceJump               a price is too far from the last one known of the symbol
-├── MalformedMessage            what was sent is no message of the method
+│   ├── InvalidBar              the prices of a bar contradict each other, or its time is not valid
+│   └── PriceJump               a price is too far from the last known price of the symbol
+├── MalformedMessage            a message cannot be parsed as a request of the method
 ├── NotFound
 │   ├── SignalNotFound
 │   └── PositionNotFound
-├── NotAPeer                    an internal call by who is not a server of the same database
+├── NotAPeer                    the caller of an internal method is not a server of the same database
 ├── BarConflict                 a different bar is stored for the same symbol and time
 ├── FailedPrecondition
 │   ├── PositionAlreadyClosed
 │   ├── NotEnoughBars
-│   ├── TooManySymbols          no further symbol is taken on
-│   ├── NotStorable             the database refuses what the request leads to
-│   └── ModelNotLoaded          the model file will not serve; the one before serves on
+│   ├── TooManySymbols          the symbol is new, and the limit of symbols is reached
+│   ├── NotStorable             the result of the request violates a constraint of the database
+│   └── ModelNotLoaded          the model file was refused; the previous model stays in use
 ├── SequenceOutOfRange
 │   ├── SequencePruned
 │   └── SequenceUnknown
 ├── StorageUnavailable          the database cannot be reached; nothing is known to be stored
-│   └── OwnerUnavailable        the server that works on the symbol cannot be reached; nothing was done
-├── Overloaded                  more work waits than the service takes on
+│   └── OwnerUnavailable        the server that owns the symbol cannot be reached; nothing was done
+├── Overloaded                  the queue of pending requests is full
 │   └── ReadTimedOut            the database has not finished a read in time
-├── FollowerStalled             a follower has taken nothing for too long
+├── FollowerStalled             a follower has not read its stream for too long
 └── ShuttingDown
 
-`message` and `metadata` are public and frozen. What only the operator may see goes in the exception's cause.
+`message` and `metadata` are public and part of the contract. Details for the operator alone belong in `__cause__`.
 """
 
 from __future__ import annotations
@@ -40,14 +40,14 @@ from typing import ClassVar
 
 @dataclass(frozen=True, slots=True)
 class FieldViolation:
-    """One field that cannot be accepted, and why; `field` is its path in the request."""
+    """One invalid field: `field` is its path in the request, `description` says why it is invalid."""
 
     field: str
     description: str
 
 
 class ServiceError(Exception):
-    """Base of every error a caller may see. `reason` is a name of tradingsignals.v1.ErrorReason."""
+    """Base of every error that a caller may see. `reason` is a name of tradingsignals.v1.ErrorReason."""
 
     reason: ClassVar[str] = "INTERNAL_ERROR"
 
@@ -58,11 +58,11 @@ class ServiceError(Exception):
 
 
 LISTED_VIOLATIONS = 10
-"""Violations that the message of an error lists; it states how many more there are."""
+"""Number of violations that an error message lists; it states how many more there are."""
 
 
 def violations_text(listed: Sequence[FieldViolation], count: int) -> str:
-    """Word the first of `count` violations, and how many more there are."""
+    """Format the first of `count` violations and the number of those that are not listed."""
     texts = [f"{violation.field}: {violation.description}" for violation in listed]
     if len(listed) < count:
         texts.append(f"and {count - len(listed)} more")
@@ -70,7 +70,7 @@ def violations_text(listed: Sequence[FieldViolation], count: int) -> str:
 
 
 class InvalidRequest(ServiceError):
-    """One or more fields cannot be accepted."""
+    """One or more fields are invalid."""
 
     reason = "INVALID_FIELD"
 
@@ -80,12 +80,12 @@ class InvalidRequest(ServiceError):
 
     @classmethod
     def field(cls, field: str, description: str) -> InvalidRequest:
-        """The common case of one violation."""
+        """Return the error of a single violation."""
         return cls([FieldViolation(field, description)])
 
 
 class InvalidPageToken(InvalidRequest):
-    """The page token was not made by this service, or for another query."""
+    """The page token is not from this service, or belongs to another query."""
 
     reason = "INVALID_PAGE_TOKEN"
 
@@ -94,19 +94,19 @@ class InvalidPageToken(InvalidRequest):
 
 
 class InvalidBar(InvalidRequest):
-    """The bar cannot be true."""
+    """The fields of a bar are invalid or contradict each other."""
 
     reason = "INVALID_BAR"
 
     def under(self, path: str) -> InvalidBar:
-        """The same error with each field's path below `path`."""
+        """Return the same error with `path` put before the path of each field."""
         return InvalidBar(
             [FieldViolation(f"{path}.{v.field}", v.description) for v in self.violations], **self.metadata
         )
 
 
 class PriceJump(InvalidRequest):
-    """A price is further from the last one known of the symbol than MAX_PRICE_JUMP allows."""
+    """A price is further from the last known price of the symbol than MAX_PRICE_JUMP allows."""
 
     reason = "PRICE_JUMP"
 
@@ -118,7 +118,7 @@ class PriceJump(InvalidRequest):
 
 
 class MalformedMessage(ServiceError):
-    """What was sent cannot be read at all. `index` is its place among the messages of the call, from 0."""
+    """A message cannot be parsed. `index` is its position among the messages of the call, from 0."""
 
     reason = "MALFORMED_MESSAGE"
 
@@ -127,7 +127,7 @@ class MalformedMessage(ServiceError):
 
 
 class NotFound(ServiceError):
-    """What was asked for does not exist."""
+    """The requested resource does not exist."""
 
 
 class SignalNotFound(NotFound):
@@ -143,7 +143,7 @@ class SignalNotFound(NotFound):
 
 
 class PositionNotFound(NotFound):
-    """No position has this name."""
+    """No position with this id exists."""
 
     reason = "POSITION_NOT_FOUND"
 
@@ -152,7 +152,7 @@ class PositionNotFound(NotFound):
 
 
 class NotAPeer(ServiceError):
-    """The call is one that only servers of the same database make, and the caller is none."""
+    """The method is reserved for servers of the same database, and the caller is not one of them."""
 
     reason = "NOT_A_PEER"
 
@@ -171,7 +171,7 @@ class BarConflict(ServiceError):
 
 
 class FailedPrecondition(ServiceError):
-    """The request is right, the state of things is not."""
+    """The request is valid, but the present state does not allow it."""
 
 
 class PositionAlreadyClosed(FailedPrecondition):
@@ -184,7 +184,7 @@ class PositionAlreadyClosed(FailedPrecondition):
 
 
 class NotEnoughBars(FailedPrecondition):
-    """Too few bars are stored for the indicators."""
+    """Too few bars are stored to compute the indicators."""
 
     reason = "NOT_ENOUGH_BARS"
 
@@ -198,7 +198,7 @@ class NotEnoughBars(FailedPrecondition):
 
 
 class TooManySymbols(FailedPrecondition):
-    """The symbol is new, and as many symbols as allowed are in use."""
+    """The symbol is new, and the limit of symbols is reached."""
 
     reason = "TOO_MANY_SYMBOLS"
 
@@ -209,7 +209,7 @@ class TooManySymbols(FailedPrecondition):
 
 
 class NotStorable(FailedPrecondition):
-    """What the request leads to breaks a rule of the database, so it is not stored, and would not be if sent again."""
+    """The result of the request violates a constraint of the database. Nothing is stored; a retry would fail again."""
 
     reason = "NOT_STORABLE"
 
@@ -218,17 +218,17 @@ class NotStorable(FailedPrecondition):
 
 
 class ModelNotLoaded(FailedPrecondition):
-    """The model file will not serve."""
+    """The model file was refused."""
 
     reason = "MODEL_REFUSED"
 
 
 class SequenceOutOfRange(ServiceError):
-    """The log cannot be resumed from the sequence asked for."""
+    """The log cannot be resumed from the requested sequence."""
 
 
 class SequencePruned(SequenceOutOfRange):
-    """The sequence is older than what is kept."""
+    """Entries after the sequence have been removed by retention."""
 
     reason = "SEQUENCE_PRUNED"
 
@@ -264,7 +264,7 @@ class StorageUnavailable(ServiceError):
 
 
 class OwnerUnavailable(StorageUnavailable):
-    """Another server works on the symbol and cannot be reached, or is just being replaced. Nothing was done."""
+    """The server that owns the symbol cannot be reached, or ownership is moving. Nothing was done."""
 
     reason = "OWNER_UNAVAILABLE"
 
@@ -273,16 +273,16 @@ class OwnerUnavailable(StorageUnavailable):
 
 
 class Overloaded(ServiceError):
-    """More work waits than the service takes on."""
+    """The queue of pending requests is full."""
 
     reason = "OVERLOADED"
 
     def __init__(self, limit: int) -> None:
-        super().__init__(f"{limit} requests are waiting already; try again later", limit=str(limit))
+        super().__init__(f"{limit} requests are pending already; try again later", limit=str(limit))
 
 
 class ReadTimedOut(Overloaded):
-    """The database has not finished a read in time: it has too many of them, or this one is too large."""
+    """The database has not finished a read in time: it is overloaded, or the read is too large."""
 
     def __init__(self, seconds: float) -> None:
         ServiceError.__init__(
@@ -291,7 +291,7 @@ class ReadTimedOut(Overloaded):
 
 
 class FollowerStalled(ServiceError):
-    """A follower has taken nothing for longer than it is waited for. Everything up to `sequence` was sent."""
+    """A follower has not read its stream within the timeout. All entries up to `sequence` were sent."""
 
     reason = "FOLLOWER_STALLED"
 

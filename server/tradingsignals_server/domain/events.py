@@ -1,4 +1,4 @@
-"""What happened: the entries of the event log, and the answer to a published bar."""
+"""Entries of the event log, and the receipt of a published bar."""
 
 from __future__ import annotations
 
@@ -14,23 +14,23 @@ from .signals import Signal
 
 
 class Disposition(StrEnum):
-    """What became of a well-formed bar. Names are those of tradingsignals.v1.BarReceipt.Disposition."""
+    """Result for a valid bar. Names are those of tradingsignals.v1.BarReceipt.Disposition."""
 
     ACCEPTED = "ACCEPTED"
     """Stored, and a signal was made from it."""
     WARMING_UP = "WARMING_UP"
-    """Stored; too few bars for every indicator, so no signal."""
+    """Stored; no signal, because there are too few bars for some indicator."""
     OUTSIDE_SESSION = "OUTSIDE_SESSION"
-    """Stored; outside the trading session, so no signal. Open positions were checked against it."""
+    """Stored; no signal, because the bar lies outside the trading session. Open positions were checked against it."""
     LATE = "LATE"
-    """Stored; a newer bar was processed before, so no signal."""
+    """Stored; no signal, because a newer bar had been processed."""
     DUPLICATE = "DUPLICATE"
-    """The same bar was stored before; nothing changed."""
+    """The same bar was already stored; nothing changed."""
 
 
 @dataclass(frozen=True, slots=True)
 class Receipt:
-    """What became of one bar. `sequence`: the log is durable up to here, this bar's events included."""
+    """Result for one bar. The log is durable up to `sequence`, which includes the events of this bar."""
 
     symbol: str
     time: datetime
@@ -48,11 +48,14 @@ class MarketUpdate:
 
 
 Event = MarketUpdate | Signal | Position
-"""An entry of the log: a bar stored, a signal made, or a position as it is after a change."""
+"""An entry of the log: a stored bar, a signal, or a position after a change."""
 
 
 def market_times(events: Sequence[Event]) -> list[datetime]:
-    """The market time of each event of one commit: that of the newest bar it came from; without one, of the call."""
+    """Return the market time of each event of one commit, in the order of `events`.
+
+    It is the time of the newest bar that led to the event, or the time of the call if no bar did.
+    """
     newest: dict[str, datetime] = {}
     times = []
     for event in events:
@@ -72,7 +75,7 @@ def market_times(events: Sequence[Event]) -> list[datetime]:
 
 
 class EventKind(StrEnum):
-    """Kinds of entry. Names are those of tradingsignals.v1.Event.Kind."""
+    """Kinds of log entry. Names are those of tradingsignals.v1.Event.Kind."""
 
     SIGNAL = "SIGNAL"
     MARKET_UPDATE = "MARKET_UPDATE"

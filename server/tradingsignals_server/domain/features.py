@@ -1,4 +1,4 @@
-"""The observation a policy sees: a versioned, ordered list of numbers made from a window and its indicators."""
+"""The observation of a policy: a versioned, ordered list of features computed from a window and its indicators."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from .indicators import Indicators
 from .window import Window
 
 FEATURE_SPECIFICATION = "m5-v1"
-"""Name of this list. Any change of a feature, its scale or the order is a new name."""
+"""Name of this list of features. A change to a feature, to its scale or to the order requires a new name."""
 
 FEATURE_NAMES = (
     "return_1",  # log return of the close over 1 bar, in percent
@@ -32,15 +32,15 @@ FEATURE_NAMES = (
     "session_progress",  # 0 at the first bar of the session, just under 1 at its last
 )
 FEATURE_LIMIT = 10.0
-"""Features are cut off at this distance from 0, so that one bad print cannot throw the policy."""
+"""Bound of the absolute value of a feature, so that one wrong price cannot dominate the policy."""
 
 Observation = npt.NDArray[np.float32]
 
 
 def observation(window: Window, indicators: Indicators, session_progress: float) -> Observation:
-    """The features in the order of FEATURE_NAMES: shape (16,), float32, finite, within +/- FEATURE_LIMIT.
+    """Return the features in the order of FEATURE_NAMES: shape (16,), float32, finite, within +/- FEATURE_LIMIT.
 
-    A feature whose ingredients do not exist yet is 0, which is the neutral value of every one of them.
+    A feature whose inputs are absent is 0, which is the neutral value of each feature.
     """
     closes = window.close[-13:].tolist()
     close = closes[-1] if closes else None
@@ -49,7 +49,7 @@ def observation(window: Window, indicators: Indicators, session_progress: float)
     def log_return(bars: int) -> float | None:
         return 100.0 * math.log(closes[-1] / closes[-1 - bars]) if len(closes) > bars else None
 
-    # A market that has not moved has an ATR of 0; one basis point of the price then stands in for it.
+    # A market that has not moved has no ATR; one basis point of the price is then the unit.
     scale = known.atr or (close * 1e-4 if close else None)
 
     def in_atr(value: float | None, less: float | None = 0.0) -> float | None:

@@ -1,4 +1,4 @@
-"""Technical indicators, by TA-Lib."""
+"""Technical indicators, computed by TA-Lib."""
 
 from __future__ import annotations
 
@@ -11,16 +11,17 @@ import talib
 from .window import FloatArray, Window
 
 WARM_BARS = 50
-"""Bars from which every indicator exists; the slowest is the EMA of 50."""
+"""Number of bars from which on every indicator exists. The EMA of 50 bars needs the most."""
 
 VOLATILITY_BARS = 20
+"""Number of log returns that `volatility` covers."""
 
 ROUNDING = 1e-10
-"""Differences of prices that are smaller beside the price come from rounding: no market quotes that many digits."""
+"""Relative size up to which a difference of prices is taken for rounding: no market quotes that many digits."""
 
 
 def side_of(difference: float, price: float) -> int:
-    """The sign of a difference between prices or averages about `price`; 0 if it is no more than rounding."""
+    """Return the sign of a difference between prices or averages near `price`; 0 if rounding explains it."""
     if abs(difference) <= ROUNDING * price:
         return 0
     return 1 if difference > 0.0 else -1
@@ -28,17 +29,18 @@ def side_of(difference: float, price: float) -> int:
 
 @dataclass(frozen=True, slots=True)
 class Indicators:
-    """Indicators at the newest bar of a window; None where too few bars are known, and where prices that do not move
-    leave nothing to measure. Prices in quote currency.
+    """Indicators at the newest bar of a window, in quote currency unless stated otherwise.
 
-    rsi: Wilder's relative strength index of 14 bars, 0..100; None if no close of the window differs from another.
-    macd, macd_signal, macd_histogram: EMA 12 less EMA 26, its EMA 9, and their difference.
+    An indicator is None if the window has too few bars for it, or if prices that do not move leave it undefined.
+
+    rsi: Wilder's relative strength index of 14 bars, 0..100; None if all closes of the window are equal.
+    macd, macd_signal, macd_histogram: EMA 12 less EMA 26, the EMA 9 of that, and their difference.
     macd_histogram_before: macd_histogram one bar earlier; a cross is a change of its sign.
-    bb_upper, bb_middle, bb_lower: mean of 20 closes, and two standard deviations either side; None if they are one.
+    bb_upper, bb_middle, bb_lower: mean of 20 closes +/- two standard deviations; None if the bands coincide.
     ema_20, ema_50: exponential moving averages, started from the simple mean, as TA-Lib does.
-    atr: Wilder's average true range of 14 bars, > 0; None if there is no range.
+    atr: Wilder's average true range of 14 bars, > 0; None if the range is 0.
     volatility: standard deviation (population) of the last 20 log returns, as a fraction for one bar.
-    window_volatility: the same over all log returns of the window, once it is warm.
+    window_volatility: the same over all log returns of a window of WARM_BARS or more.
     """
 
     rsi: float | None = None
@@ -57,9 +59,9 @@ class Indicators:
 
 
 def indicators_of(window: Window) -> Indicators:
-    """Indicators over exactly the bars of `window`. They agree with TA-Lib on the same arrays to the last digit.
+    """Return the indicators over exactly the bars of `window`, bit-identical to TA-Lib's on the same arrays.
 
-    A window of WARM_BARS or more has them all, if its prices move.
+    A window of WARM_BARS or more has all of them, if its prices move.
     """
     bars = len(window)
     if bars < 15:
@@ -67,7 +69,7 @@ def indicators_of(window: Window) -> Indicators:
     close = window.close
     price = float(close[-1])
     found: dict[str, float] = {}
-    # The first and the last close nearly always differ, and are looked at in a fraction of the time.
+    # The first and the last close nearly always differ, and comparing them is much cheaper than max and min.
     if side_of(float(close[-1] - close[0]), price) or side_of(float(close.max() - close.min()), price):
         found["rsi"] = float(talib.RSI(close, 14)[-1])
     atr = float(talib.ATR(window.high, window.low, close, 14)[-1])
@@ -94,6 +96,9 @@ def indicators_of(window: Window) -> Indicators:
 
 
 def _deviation(values: FloatArray) -> float:
-    """Standard deviation (population) of values whose mean is small beside it, at a quarter of the cost of numpy's."""
+    """Return the standard deviation (population) of values whose mean is small beside it.
+
+    It costs a quarter of numpy's, which subtracts the mean first to be exact for any mean.
+    """
     mean = float(values.sum()) / len(values)
     return math.sqrt(max(0.0, float(values @ values) / len(values) - mean * mean))

@@ -1,4 +1,4 @@
-"""Reading the market's character off the indicators."""
+"""Trend and regime of the market, derived from the indicators."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ from .indicators import ROUNDING, Indicators
 from .signals import MarketRegime, TrendDirection
 
 VOLATILE_RATIO = 1.5
-"""The last bars are volatile when they move this many times as much as the window as a whole."""
+"""Ratio of `volatility` to `window_volatility` above which the market is volatile."""
 
 
 def trend_direction(indicators: Indicators) -> TrendDirection | None:
-    """UP or DOWN if EMA 20 is above or below EMA 50 by more than a tenth of the ATR; None without them.
+    """Return UP or DOWN if EMA 20 is more than a tenth of the ATR above or below EMA 50, else SIDEWAYS.
 
-    A market that does not move has no ATR, and so no trend and no regime.
+    It is None if one of the three is absent. A market that does not move has no ATR, hence no trend and no regime.
     """
     if indicators.ema_20 is None or indicators.ema_50 is None or indicators.atr is None:
         return None
@@ -23,7 +23,10 @@ def trend_direction(indicators: Indicators) -> TrendDirection | None:
 
 
 def market_regime(indicators: Indicators) -> MarketRegime | None:
-    """VOLATILE before TRENDING (averages an ATR apart) before RANGING; None without the indicators."""
+    """Return VOLATILE, else TRENDING if the averages are more than one ATR apart, else RANGING.
+
+    It is None if EMA 20, EMA 50 or the ATR is absent.
+    """
     known = indicators
     if known.ema_20 is None or known.ema_50 is None or known.atr is None:
         return None

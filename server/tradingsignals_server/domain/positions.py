@@ -1,18 +1,18 @@
 """Positions: opened by a signal, marked by each later bar, closed by one rule, with profit and loss net of costs.
 
-What is known of the order of prices within a bar, and how each rule uses it:
+Rules that follow from the order of prices within a bar:
 
-- The open is the first price and the close is the last. The order of high and low is not known, so one bar never proves
-  that one of them came before the other.
-- A bar that closed at or before the entry says nothing about the position: it never changes it. A bar signal that was
-  decided at or before the entry does not act on it either.
+- The open is the first price and the close is the last. The order of high and low is not known, so a single bar never
+  proves that one of them came before the other.
+- A bar that closed at or before the entry never changes the position. A bar signal that was decided at or before the
+  entry does not act on it either.
 - A bar that contains the entry is used only against the position: its open fills nothing, its extremes can reach the
   stop, and of its prices only the close can be in the position's favor.
-- In every other bar the open comes first: a stop that it is at or beyond fills at the open, a target that it is at or
-  beyond fills at the target.
-- A bar that touches stop and target is counted as stopped.
-- The stop that a bar is checked against is the one from before the bar. If an extreme of the bar trails the stop to its
-  close or past it, the stop was passed after that extreme, because the close is the last price: it fills there.
+- In every other bar the open comes first: if the open is at or beyond the stop, the fill is at the open; if it is at or
+  beyond the target, the fill is at the target.
+- A bar that touches both stop and target is counted as stopped.
+- A bar is checked against the stop from before the bar. If an extreme of the bar trails the stop to the close or past
+  it, the price passed the stop after that extreme, because the close is the last price: the trailed stop is the fill.
 - An exit is never earlier than its entry.
 """
 
@@ -33,7 +33,7 @@ _NAMESPACE = uuid5(NAMESPACE_URL, "tradingsignals.v1.Position")
 
 
 class ExitReason(StrEnum):
-    """Why a position ended. Names are those of tradingsignals.v1.Position.ExitReason."""
+    """Rule that closed a position. Names are those of tradingsignals.v1.Position.ExitReason."""
 
     STOP_LOSS = "STOP_LOSS"
     TAKE_PROFIT = "TAKE_PROFIT"
@@ -46,7 +46,7 @@ class ExitReason(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Exit:
-    """The fill that ended a position. `signal_id` names the signal that reversed it, if one did."""
+    """The fill that closed a position. `signal_id` is set if a signal reversed the position."""
 
     time: datetime
     price: float
@@ -56,11 +56,13 @@ class Exit:
 
 @dataclass(frozen=True, slots=True)
 class Position:
-    """One position after its newest change. Prices in quote currency; excursions are >= 0 and leave costs out.
+    """A position after its newest change.
 
-    `session_day` is the session it belongs to, None until its first session bar if no bar opened it. `trail_distance`
-    is how far the stop follows the best price, None for a fixed stop. `sequence` is the place of the newest change
-    in the event log, 0 until it is committed.
+    Prices, `costs`, `pnl` and excursions are in quote currency for one unit, `pnl_pct` in percent of the entry price,
+    `pnl_account` in account currency, `position_size` a fraction of equity. Excursions are >= 0 and exclude costs.
+    `session_day` is the session of the position, None until the first session bar if no bar opened it. `trail_distance`
+    is the distance of a trailing stop from the best price, None for a fixed stop. `sequence` is the sequence of the
+    newest change in the event log, 0 until it is committed.
     """
 
     position_id: UUID
@@ -90,12 +92,16 @@ class Position:
 
     @property
     def is_open(self) -> bool:
-        """True until an exit."""
+        """Whether the position has no exit yet."""
         return self.exit is None
 
 
 def open_position(signal: Signal, rules: RiskRules, session_day: date | None) -> Position:
-    """The position that a BUY or SELL opens at its entry price. The same signal always gives the same name."""
+    """Return the position that a BUY or SELL opens at its entry price. The same signal always gives the same id.
+
+    Raises:
+        ValueError: the signal is a HOLD.
+    """
     decision = signal.decision
     if decision.stop_loss is None or decision.take_profit is None:
         raise ValueError(f"a {signal.action} opens no position")
@@ -127,17 +133,27 @@ def open_position(signal: Signal, rules: RiskRules, session_day: date | None) ->
 def after_bar(
     position: Position, bar: Bar, rules: RiskRules, *, session_day: date | None, last_of_session: bool
 ) -> Position:
-    """The position after one later bar: closed if a rule ends it within the bar, else marked to its close.
+    """Return the position after one later bar: closed if a rule closes it within the bar, else marked to the close.
 
-    A bar that closed at or before the entry changes nothing. Else the first rule that holds ends the position: the
-    market opened at or beyond the stop (fills at the open, which is the worse of the two); it opened at or beyond the
-    target (fills at the target: a limit order is never counted on to get a better price than its own); the session it
-    belongs to is over without a closing bar (fills at the open); the stop was touched (the stop counts even if the
-    target was touched too); the target was touched; the bar trailed the stop to its close or past it (fills at the
-    trailed stop); the time limit; the last bar of the session. The module's docstring says what is known of the order
-    of prices within a bar.
+    A bar that closed at or before the entry changes nothing. Otherwise the first matching rule closes the position:
 
-    `session_day` is the session of the bar, None outside every session.
+    1. The market opened at or beyond the stop: filled at the open, which is the worse of the two.
+    2. It opened at or beyond the target: filled at the target; a limit order is never assumed to get a better price.
+    3. The session of the position is over without a closing bar: filled at the open.
+    4. The bar touched the stop, even if it touched the target too: filled at the stop.
+    5. The bar touched the target: filled at the target.
+    6. The bar trailed the stop to its close or past it: filled at the trailed stop.
+    7. The time limit is reached: filled at the close.
+    8. The bar is the last of the session: filled at the close.
+
+    The docstring of the module states what is known of the order of prices within a bar.
+
+    Args:
+        position: the open position.
+        bar: the next bar of its symbol.
+        rules: settings that decide which rules apply, and the costs.
+        session_day: the session of the bar, None outside every session.
+        last_of_session: whether the bar is the last of its session.
     """
     if bar.close_time <= position.entry_time:
         return position
@@ -156,10 +172,10 @@ def after_bar(
 
 
 def close(position: Position, fill: Exit, rules: RiskRules) -> Position:
-    """The position ended by `fill`.
+    """Return the position closed by `fill`.
 
-    Of the exit bar only the fill itself counts towards the excursions, because the order of prices within it is not
-    known. The exception is a stop that the bar itself has trailed: the price that it follows came before the fill.
+    Of the exit bar only the fill itself counts towards the excursions, because the order of prices within the bar is
+    not known. The exception is a stop that the same bar has trailed: the best price of the bar came before the fill.
 
     Raises:
         ValueError: the fill is earlier than the entry.
@@ -182,7 +198,7 @@ def _stop_reason(position: Position) -> ExitReason:
 
 
 def _fill_at_open(position: Position, bar: Bar, rules: RiskRules, session_day: date | None) -> Exit | None:
-    """The first price of a bar that begins at or after the entry."""
+    """Return the exit at the open of a bar that begins at or after the entry, if the open triggers a rule."""
     side = position.action.direction
     if _entered_within(position, bar):
         return None
@@ -196,7 +212,7 @@ def _fill_at_open(position: Position, bar: Bar, rules: RiskRules, session_day: d
 
 
 def _fill_at_level(position: Position, bar: Bar) -> Exit | None:
-    """The levels that stood before the bar, the stop first."""
+    """Return the exit at the stop or target from before the bar, the stop first, if the bar touches one."""
     side = position.action.direction
     in_favor, against = _extremes_since_entry(position, bar)
     if side * (against - position.stop_loss) <= 0.0:
@@ -207,17 +223,17 @@ def _fill_at_level(position: Position, bar: Bar) -> Exit | None:
 
 
 def _fill_at_trailed_stop(trailed: Position, bar: Bar) -> Exit | None:
-    """The stop as `bar` has trailed it, if the close is at or beyond it."""
+    """Return the exit at the stop that `bar` has trailed, if the close is at or beyond the stop."""
     side, stop = trailed.action.direction, trailed.stop_loss
     if side * (bar.close - stop) > 0.0:
         return None
-    # A bar that lies wholly beyond a stop trailed to less than the first stop never traded at that stop.
+    # A bar that lies entirely beyond the trailed stop never traded at it.
     passed = _entered_within(trailed, bar) or bar.low <= stop <= bar.high
     return Exit(bar.close_time, stop if passed else bar.open, ExitReason.TRAILING_STOP)
 
 
 def _fill_at_close(position: Position, bar: Bar, rules: RiskRules, *, last_of_session: bool) -> Exit | None:
-    """The last price of the bar."""
+    """Return the exit at the close, if the time limit or the end of the session closes the position."""
     if rules.max_holding_bars and position.bars_held >= rules.max_holding_bars:
         return Exit(bar.close_time, bar.close, ExitReason.TIME_LIMIT)
     if rules.close_at_session_end and last_of_session:
@@ -230,13 +246,13 @@ def _entered_within(position: Position, bar: Bar) -> bool:
 
 
 def _extremes_since_entry(position: Position, bar: Bar) -> tuple[float, float]:
-    """The best and the worst price for the position that `bar` can be known, or must be feared, to have had."""
+    """Return the best price since the entry that `bar` proves, and the worst that it allows."""
     best, worst = (bar.high, bar.low) if position.action.direction > 0 else (bar.low, bar.high)
     return (bar.close if _entered_within(position, bar) else best), worst
 
 
 def _trailed(position: Position, bar: Bar) -> Position:
-    """The position with the best price of `bar`, and its stop as far behind that as it follows; it never moves back."""
+    """Return the position with its best price updated and its stop trailed. A stop never moves away from the price."""
     side = position.action.direction
     best, _ = _extremes_since_entry(position, bar)
     in_favor = max(position.max_favorable_excursion, side * (best - position.entry_price))
@@ -248,7 +264,7 @@ def _trailed(position: Position, bar: Bar) -> Position:
 
 
 def _marked(position: Position, bar: Bar, rules: RiskRules, session_day: date | None) -> Position:
-    """The position at the close of a bar that did not end it."""
+    """Return the position marked to the close of a bar that did not close it."""
     _, worst = _extremes_since_entry(position, bar)
     against = position.action.direction * (position.entry_price - worst)
     return replace(
@@ -260,7 +276,7 @@ def _marked(position: Position, bar: Bar, rules: RiskRules, session_day: date | 
 
 
 def _value(position: Position, price: float, rules: RiskRules) -> dict[str, Any]:
-    """What the position is worth at `price`: profit and loss net of the spread and of both sides' commission."""
+    """Return the fields that depend on the price. Profit and loss are net of spread and commission of both sides."""
     entry = position.entry_price
     spread, commission = rules.spread.of(position.symbol), rules.commission.of(position.symbol)
     costs = round_trip(spread, commission, entry, price)

@@ -1,4 +1,4 @@
-"""The memory of a recurrent policy: what it carries from one bar to the next, and when it forgets."""
+"""The recurrent state of a policy: the values carried from one bar to the next, and the rules that reset them."""
 
 from __future__ import annotations
 
@@ -13,24 +13,24 @@ _STORED = np.dtype("<f4")
 
 
 class ResetRule(StrEnum):
-    """When a recurrent state goes back to zeros. The values are those of a model file's metadata."""
+    """When a recurrent state is reset to zeros. The values are those of the metadata of a model file."""
 
     SESSION = "session"
-    """At each session's first bar."""
+    """At the first bar of each session."""
     NEVER = "never"
-    """Only when a policy begins, and when its numbers leave the finite range."""
+    """Only at the first bar of a policy, and when a value is not finite."""
     NONE = "none"
-    """There is no state."""
+    """The policy has no state."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class RecurrentState:
-    """Hidden and cell state of every LSTM layer: `values` is float32 of shape (2, layers, size), never written to.
+    """Hidden and cell state of every LSTM layer: `values` is float32 of shape (2, layers, size) and read-only.
 
-    A policy without memory has layers = size = 0. Two states are equal if they are to the bit.
+    A policy that is not recurrent has layers = size = 0. Two states are equal if they are bit-identical.
 
     Raises:
-        ValueError: on construction, if the shape or the type is another.
+        ValueError: on construction, if the shape or the dtype is wrong.
     """
 
     values: npt.NDArray[np.float32]
@@ -42,31 +42,31 @@ class RecurrentState:
 
     @classmethod
     def zeros(cls, layers: int, size: int) -> Self:
-        """The state before the first bar."""
+        """Return the state before the first bar."""
         return cls(np.zeros((2, layers, size), dtype=np.float32))
 
     @classmethod
     def from_bytes(cls, content: bytes, layers: int, size: int) -> Self:
-        """The state that `to_bytes` wrote.
+        """Parse the bytes that `to_bytes` returned.
 
         Raises:
-            ValueError: `content` is not that of a state of this size.
+            ValueError: `content` does not have the length of a state of this shape.
         """
         return cls(np.frombuffer(content, dtype=_STORED).reshape(2, layers, size).astype(np.float32))
 
     def to_bytes(self) -> bytes:
-        """Hidden state, then cell state, layer by layer, as little-endian float32."""
+        """Encode the hidden state, then the cell state, layer by layer, as little-endian float32."""
         return self.values.astype(_STORED, copy=False).tobytes()
 
     @property
     def hidden(self) -> npt.NDArray[np.float32]:
-        """Shape (layers, size)."""
+        """Hidden state, shape (layers, size), float32."""
         hidden: npt.NDArray[np.float32] = self.values[0]
         return hidden
 
     @property
     def cell(self) -> npt.NDArray[np.float32]:
-        """Shape (layers, size)."""
+        """Cell state, shape (layers, size), float32."""
         cell: npt.NDArray[np.float32] = self.values[1]
         return cell
 

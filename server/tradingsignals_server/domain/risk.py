@@ -1,4 +1,4 @@
-"""From the policy's choice to a decision: threshold, levels, size, and the sentences that say why."""
+"""Rules that turn the output of a policy into a decision: threshold, levels, size and reasoning."""
 
 from __future__ import annotations
 
@@ -16,20 +16,23 @@ from .indicators import Indicators, side_of
 from .signals import Action, Decision, Probabilities, reached_from
 
 KELLY_MINIMUM_TRADES = 20
-"""Closed positions before Kelly's fraction is trusted; until then POSITION_SIZE_PCT is taken."""
+"""Closed positions that Kelly's fraction needs; with fewer, the size is POSITION_SIZE_PCT."""
 
 KELLY_WINDOW = 100
-"""Closed positions that Kelly's fraction looks back on at most."""
+"""Closed positions that Kelly's fraction uses at most, the newest ones."""
 
-KELLY_MEMORY = timedelta(days=30)
-"""How far back it looks. A fraction of 0 opens nothing, so it is only time that can end it."""
+KELLY_MAX_AGE = timedelta(days=30)
+"""Age of the oldest closed position that Kelly's fraction uses.
+
+A fraction of 0 opens nothing, so no new trade could ever raise it: only the expiry of old losses can.
+"""
 
 RSI_OVERSOLD = 30.0
 RSI_OVERBOUGHT = 70.0
 
 
 class Sizing(StrEnum):
-    """How the size of a position is found."""
+    """Methods of position sizing."""
 
     CONFIDENCE = "confidence"
     FIXED = "fixed"
@@ -39,11 +42,10 @@ class Sizing(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class RiskRules:
-    """The rules of the desk.
+    """Rules of risk and position management, one field for each setting of the same name (config.Settings checks them).
 
-    Fractions are of equity, 0..1; distances in ATR; `max_bar_age` is trading time, `max_price_jump` a fraction of the
-    last price, and 0 is no limit of either. They are checked where they are read (config.Settings) and mean what the
-    settings of the same name mean.
+    Fractions are of equity, 0..1; distances are multiples of the ATR; `max_bar_age` is trading time, `max_price_jump` a
+    fraction of the last price. For these last two, 0 means no limit.
     """
 
     confidence_threshold: float = 0.65
@@ -66,33 +68,33 @@ class RiskRules:
 
     @property
     def risk_reward_ratio(self) -> float:
-        """Distance to the target over distance to the stop. Both are multiples of one ATR, so it cancels out."""
+        """Distance to the target divided by the distance to the stop. The ATR, a factor of both, cancels out."""
         return self.atr_multiplier_tp / self.atr_multiplier_sl
 
 
 @dataclass(frozen=True, slots=True)
 class TradeTally:
-    """What Kelly's formula needs of a symbol's closed positions: when each ended and what it made, in percent.
+    """Closed positions of a symbol, for Kelly's formula.
 
-    `trades` are the last KELLY_WINDOW of them, the oldest first.
+    `trades` contains the exit time (UTC) and the profit in percent of the newest KELLY_WINDOW, the oldest first.
     """
 
     trades: tuple[tuple[datetime, float], ...] = ()
 
     def with_trade(self, ended: datetime, pnl_pct: float) -> TradeTally:
-        """This tally and one more closed position."""
+        """Return this tally with one more closed position."""
         return TradeTally((*self.trades, (ended, pnl_pct))[-KELLY_WINDOW:])
 
     def at(self, time: datetime) -> TradeTally:
-        """What of it Kelly's formula remembers at `time`."""
-        first = bisect_left(self.trades, time - KELLY_MEMORY, key=itemgetter(0))
+        """Return the trades that are not older than KELLY_MAX_AGE at `time`."""
+        first = bisect_left(self.trades, time - KELLY_MAX_AGE, key=itemgetter(0))
         return TradeTally(self.trades[first:]) if first else self
 
     def kelly(self) -> float | None:
-        """Kelly's fraction W - (1 - W) / R, with W the rate of wins and R the mean win over the mean loss.
+        """Return Kelly's fraction W - (1 - W) / R, where W is the win rate and R the mean win over the mean loss.
 
-        None while fewer than KELLY_MINIMUM_TRADES trades have won or lost. Source: J. L. Kelly, "A New Interpretation
-        of Information Rate", 1956, in its two-outcome form.
+        None if fewer than KELLY_MINIMUM_TRADES trades have won or lost. Source: J. L. Kelly, "A New Interpretation of
+        Information Rate", 1956, in its two-outcome form.
         """
         won = [pnl_pct for _, pnl_pct in self.trades if pnl_pct > 0.0]
         lost = [-pnl_pct for _, pnl_pct in self.trades if pnl_pct < 0.0]
@@ -109,12 +111,19 @@ class TradeTally:
 def decide(
     probabilities: Probabilities, price: float, indicators: Indicators, rules: RiskRules, tally: TradeTally
 ) -> Decision:
-    """Turn what the policy says at `price` into a decision.
+    """Turn the output of a policy into a decision.
 
-    The most probable action stands if it is sure enough, if its levels can be had, and if they pay enough; else it
-    becomes HOLD, and the reasoning says by which rule. Its size may be 0, which opens nothing and leaves it as it is;
-    the tally is that of the moment (TradeTally.at). Stop = entry -/+ ATR x atr_multiplier_sl, target = entry +/-
+    The most probable action is taken if its probability reaches the threshold, if its levels are valid prices, and if
+    the risk-reward ratio reaches the minimum. Otherwise the action is HOLD, and the reasoning states the rule. A size
+    of 0 opens nothing, but does not change the action. Stop = entry -/+ ATR x atr_multiplier_sl, target = entry +/-
     ATR x atr_multiplier_tp.
+
+    Args:
+        probabilities: output of the policy.
+        price: entry price, in quote currency.
+        indicators: indicators at the newest bar; without an ATR there are no levels.
+        rules: threshold, multipliers and sizing.
+        tally: closed positions at the time of the decision (TradeTally.at).
     """
     action, confidence = probabilities.choice()
     why = [f"Model confidence: {confidence:.1%}"]
@@ -129,7 +138,7 @@ def decide(
     if not indicators.atr:
         return hold(f"{action} has no levels because there is no ATR: HOLD")
     ratio = rules.risk_reward_ratio
-    # 0.45 over 0.3 is 1.5 on paper, and a little less in binary.
+    # 0.45 / 0.3 is 1.5 in decimal, and slightly less in binary.
     if ratio < rules.min_risk_reward * (1.0 - 1e-12):
         return hold(f"Risk-reward ratio {ratio:.2f} is below the minimum of {rules.min_risk_reward:.2f}: HOLD")
     side = action.direction
@@ -144,7 +153,7 @@ def decide(
 
 
 def _size(confidence: float, price: float, stop_distance: float, rules: RiskRules, tally: TradeTally) -> float:
-    """Fraction of equity to take, at most max_position_size_pct."""
+    """Return the fraction of equity to use, at most max_position_size_pct."""
     match rules.sizing:
         case Sizing.CONFIDENCE:
             size = rules.position_size_pct * confidence
@@ -159,7 +168,7 @@ def _size(confidence: float, price: float, stop_distance: float, rules: RiskRule
 
 
 def _observations(price: float, indicators: Indicators) -> Iterator[str]:
-    """What stands out in the indicators, in sentences; what is absent, or no more than rounding, says nothing."""
+    """Yield a sentence for each observation that the indicators allow; absent values and mere rounding yield none."""
     known = indicators
     if known.rsi is not None:
         if known.rsi <= RSI_OVERSOLD:

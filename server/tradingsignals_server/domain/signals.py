@@ -1,4 +1,4 @@
-"""Signals: what the policy chose, what the rules made of it, and why."""
+"""Signals: the output of the policy, the decision that the rules made of it, and the reasoning."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from .bars import BAR_INTERVAL
 from .indicators import Indicators
 
 FLOAT32_PRECISION = 2.0**-24
-"""Relative distance of a number from the float32 that stands for it, at most."""
+"""Largest relative error of rounding a number to float32."""
 
 _NAMESPACE = uuid5(NAMESPACE_URL, "tradingsignals.v1.Signal")
 
 
 class Action(StrEnum):
-    """What to do. Names are those of tradingsignals.v1.Signal.Action."""
+    """Actions of a signal. Names are those of tradingsignals.v1.Signal.Action."""
 
     BUY = "BUY"
     SELL = "SELL"
@@ -30,7 +30,7 @@ class Action(StrEnum):
 
     @property
     def opposite(self) -> Action:
-        """The other side; HOLD is its own."""
+        """SELL for BUY, BUY for SELL, HOLD for HOLD."""
         return _OPPOSITES[self]
 
 
@@ -39,7 +39,7 @@ _OPPOSITES = {Action.BUY: Action.SELL, Action.SELL: Action.BUY, Action.HOLD: Act
 
 
 class Origin(StrEnum):
-    """What asked for a signal. Names are those of tradingsignals.v1.Signal.Origin."""
+    """What caused a signal. Names are those of tradingsignals.v1.Signal.Origin."""
 
     BAR = "BAR"
     REQUEST = "REQUEST"
@@ -47,7 +47,7 @@ class Origin(StrEnum):
 
 
 class MarketRegime(StrEnum):
-    """Character of the recent market."""
+    """Regimes of the market."""
 
     TRENDING = "TRENDING"
     RANGING = "RANGING"
@@ -55,7 +55,7 @@ class MarketRegime(StrEnum):
 
 
 class TrendDirection(StrEnum):
-    """Side of the averages."""
+    """Directions of the trend: the sign of EMA 20 less EMA 50."""
 
     UP = "UP"
     DOWN = "DOWN"
@@ -64,7 +64,7 @@ class TrendDirection(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Probabilities:
-    """What a policy says, before any rule: finite, 0..1 each, adding up to 1 within 1e-3.
+    """Output of a policy before any rule: finite probabilities, 0..1 each, with a sum of 1 within 1e-3.
 
     Raises:
         ValueError: on construction, if they are not.
@@ -80,7 +80,7 @@ class Probabilities:
             raise ValueError(f"not probabilities: hold={self.hold}, buy={self.buy}, sell={self.sell}")
 
     def choice(self) -> tuple[Action, float]:
-        """The most probable action and its probability; HOLD wins a tie, then BUY."""
+        """Return the most probable action and its probability. In a tie HOLD comes first, then BUY."""
         action, best = Action.HOLD, self.hold
         if self.buy > best:
             action, best = Action.BUY, self.buy
@@ -91,9 +91,9 @@ class Probabilities:
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """The outcome of the rules: an action with its levels, or HOLD without them, and the sentences that say why.
+    """Result of the rules: BUY or SELL with stop and target (quote currency), or HOLD without them, and the reasoning.
 
-    `confidence` is the probability of the policy's choice, also where a rule turned the choice into HOLD.
+    `confidence` is the probability of the action that the policy chose, also if a rule turned it into HOLD.
     `position_size` is a fraction of equity, 0 for HOLD.
     """
 
@@ -110,9 +110,9 @@ class Decision:
 class Signal:
     """One decision for one symbol at `timestamp` (UTC), at `entry_price` in quote currency.
 
-    `bar_time` is the open of the newest bar looked at, None if there was none. `latency_ms` is the time spent on
-    features, inference and rules. `model_failed` tells that the model's answer was not finite, so that HOLD was taken
-    and its recurrent state reset. `sequence` is its place in the event log, 0 until it is committed.
+    `bar_time` is the open of the newest bar that was used, None if there was none. `latency_ms` is the time spent on
+    features, inference and rules. `model_failed` is true if the output of the model was not finite: the action is then
+    HOLD, and the recurrent state was reset. `sequence` is the sequence in the event log, 0 until it is committed.
     """
 
     signal_id: UUID
@@ -135,23 +135,23 @@ class Signal:
 
     @property
     def action(self) -> Action:
-        """The decision's action."""
+        """Action of the decision."""
         return self.decision.action
 
     @property
     def bar_age(self) -> timedelta | None:
-        """Time from the close of the newest bar looked at to `timestamp`; None without a bar."""
+        """Time from the close of the newest bar that was used to `timestamp`; None without a bar."""
         return None if self.bar_time is None else self.timestamp - self.bar_time - BAR_INTERVAL
 
 
 def reached_from(threshold: float) -> float:
-    """The lowest probability that counts as `threshold`: models give float32, in which 0.65 is 0.6499999762."""
+    """Return the lowest probability that passes `threshold`: models give float32, in which 0.65 is 0.6499999762."""
     return threshold * (1.0 - FLOAT32_PRECISION)
 
 
 def bar_signal_id(symbol: str, bar_time: datetime, model: str) -> UUID:
-    """The name of the signal a bar makes: the same bar and model always give the same name.
+    """Return the id of the signal of a bar: the same bar and model always give the same id.
 
-    `model` names the very file (PolicyDescription.key): two files under one version are two models.
+    `model` identifies the file (PolicyDescription.key): two files of one version are two models.
     """
     return uuid5(_NAMESPACE, f"{symbol}|{bar_time.isoformat()}|{model}")

@@ -1,4 +1,7 @@
-"""Counts over all that is stored. Units and denominators stand with the messages of the same names in the contract."""
+"""Statistics of all stored signals and positions.
+
+The messages of the same names in the contract document units and denominators.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class SignalCounts:
-    """Signals stored, by action."""
+    """Numbers of stored signals, by action."""
 
     total: int
     buy: int
@@ -19,7 +22,7 @@ class SignalCounts:
 
 @dataclass(frozen=True, slots=True)
 class PositionCounts:
-    """Positions stored, and what the closed ones came to, net of costs."""
+    """Numbers of stored positions, and the profit and loss of the closed ones, net of costs."""
 
     opened: int
     closed: int
@@ -30,23 +33,23 @@ class PositionCounts:
 
     @property
     def active(self) -> int:
-        """Positions open now."""
+        """Number of open positions."""
         return self.opened - self.closed
 
     @property
     def avg_pnl(self) -> float:
-        """Mean profit and loss of the closed positions, in price; 0 if none is closed."""
+        """Mean profit and loss of the closed positions, in quote currency for one unit; 0 if none is closed."""
         return self.total_pnl / self.closed if self.closed else 0.0
 
     @property
     def win_rate(self) -> float:
-        """Winning of all closed positions, in percent; 0 if none is closed."""
+        """Share of the closed positions that won, in percent; 0 if none is closed."""
         return 100.0 * self.winning / self.closed if self.closed else 0.0
 
 
 @dataclass(frozen=True, slots=True)
 class Statistics:
-    """All counts, read in one snapshot."""
+    """All statistics, read in one snapshot."""
 
     signals: SignalCounts
     positions: PositionCounts

@@ -1,4 +1,4 @@
-"""The last bars of a symbol's sessions, as arrays that indicators read."""
+"""The newest session bars of a symbol, as arrays for the indicators."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from .bars import Bar
 FloatArray = npt.NDArray[np.float64]
 
 LOOKBACK_BARS = 100
-"""Bars that a live decision looks at. What is decided is a pure function of them."""
+"""Bars that a live decision uses. The decision is a pure function of them."""
 
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """Up to some number of consecutive session bars of one symbol, the oldest first. Immutable.
+    """Consecutive session bars of one symbol, the oldest first. Immutable.
 
-    `prices` has shape (4, n), float64, C-contiguous: open, high, low and close, so that each row can be handed to
-    TA-Lib as it is. `time` is the open of the newest bar, None if there is no bar.
+    `prices` has shape (4, n), float64, C-contiguous: open, high, low and close, so that TA-Lib can use each row without
+    a copy. `time` is the open of the newest bar (UTC), None if there is no bar.
     """
 
     prices: FloatArray
@@ -31,29 +31,30 @@ class Window:
 
     @classmethod
     def empty(cls) -> Self:
-        """A window without bars."""
+        """Return a window without bars."""
         return cls(np.empty((4, 0)), None)
 
     @classmethod
     def of(cls, bars: Sequence[Bar]) -> Self:
-        """A window of exactly these bars, given oldest first."""
+        """Return a window of exactly `bars`, which are ordered oldest first."""
         if not bars:
             return cls.empty()
         rows = np.array([(b.open, b.high, b.low, b.close) for b in bars], dtype=np.float64)
         return cls(np.ascontiguousarray(rows.T), bars[-1].time)
 
     def append(self, bar: Bar, limit: int = LOOKBACK_BARS) -> Self:
-        """This window with one more bar, and without its oldest ones beyond `limit`."""
+        """Return this window with `bar` appended, cut to the newest `limit` bars."""
         return type(self)(self._extended((bar.open, bar.high, bar.low, bar.close), limit), bar.time)
 
     def with_unfinished(self, prices: tuple[float, float, float, float], limit: int = LOOKBACK_BARS) -> Self:
-        """This window with the (open, high, low, close) of a bar still in the making; `time` stays that of the last
-        closed bar.
+        """Return this window with the (open, high, low, close) of a bar that has not closed, cut to `limit` bars.
+
+        `time` remains the open of the newest closed bar.
         """
         return type(self)(self._extended(prices, limit), self.time)
 
     def newest(self, bars: int) -> Self:
-        """A window of the newest `bars` of these bars, or of all of them if there are fewer."""
+        """Return a window of the newest `bars` bars, or of all of them if there are fewer."""
         if bars >= len(self):
             return self
         return type(self)(np.ascontiguousarray(self.prices[:, -bars:]), self.time)

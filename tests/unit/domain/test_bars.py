@@ -1,4 +1,4 @@
-"""Bars are valid by construction: one that exists keeps every promise, and a refusal names what was wrong."""
+"""Bars: validity by construction, violations for invalid fields, symbols in normal form, spacings."""
 
 from __future__ import annotations
 
@@ -35,8 +35,8 @@ off_grid = st.datetimes()
 times = st.builds(lambda time, zone: time.replace(tzinfo=zone), on_grid | off_grid, zones)
 
 
-def holds(one: Bar) -> bool:
-    """All that a bar promises, said the long way."""
+def is_valid(one: Bar) -> bool:
+    """Return whether a bar meets every rule of its class, checked one by one."""
     prices = (one.open, one.high, one.low, one.close)
     return (
         all(math.isfinite(price) and price > 0 for price in prices)
@@ -51,7 +51,7 @@ def holds(one: Bar) -> bool:
 
 
 @given(times, st.tuples(numbers, numbers, numbers, numbers), numbers)
-def test_a_bar_keeps_its_promises_or_is_refused(
+def test_bar_is_valid_or_its_construction_raises(
     time: datetime, prices: tuple[float, float, float, float], volume: float
 ) -> None:
     try:
@@ -59,7 +59,7 @@ def test_a_bar_keeps_its_promises_or_is_refused(
     except InvalidBar as refusal:
         violations = refusal.violations
     else:
-        assert holds(made)
+        assert is_valid(made)
         return
     assert violations
     assert {violation.field for violation in violations} <= set(FIELDS)
@@ -67,22 +67,22 @@ def test_a_bar_keeps_its_promises_or_is_refused(
 
 
 @given(st.data())
-def test_every_sound_bar_is_taken(data: st.DataObject) -> None:
+def test_every_valid_bar_is_accepted(data: st.DataObject) -> None:
     price = st.floats(0.01, 1e6)
     low, first, last, high = sorted(data.draw(price) for _ in range(4))
     open_, close = data.draw(st.permutations([first, last]))
     time = EARLIEST_TIME + data.draw(st.integers(0, 5_000_000)) * BAR_INTERVAL
     made = Bar("USDCOP", time, open_, high, low, close, data.draw(st.floats(0, 1e9)))
-    assert holds(made)
+    assert is_valid(made)
     assert made.close_time - made.time == BAR_INTERVAL
 
 
-SOUND = {"open": 2.0, "high": 4.0, "low": 1.0, "close": 3.0, "volume": 0.0, "time": OPENING}
+VALID = {"open": 2.0, "high": 4.0, "low": 1.0, "close": 3.0, "volume": 0.0, "time": OPENING}
 
 
 @pytest.mark.parametrize("price", PRICES)
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf, 0.0, -0.0, -1.0])
-def test_a_price_that_is_none_is_refused_by_name(price: str, value: float) -> None:
+def test_invalid_price_is_refused_with_its_field(price: str, value: float) -> None:
     assert price in refused(**{price: value})
 
 
@@ -110,23 +110,23 @@ def test_a_price_that_is_none_is_refused_by_name(price: str, value: float) -> No
         ({"high": 0.5, "time": OPENING + timedelta(minutes=1)}, {"high", "time"}),
     ],
 )
-def test_every_field_that_breaks_a_rule_is_named(change: dict[str, object], fields: set[str]) -> None:
+def test_every_invalid_field_has_a_violation(change: dict[str, object], fields: set[str]) -> None:
     assert refused(**change) == fields
 
 
 def refused(**change: object) -> set[str]:
-    """Construct a sound bar with a change; the fields that the refusal names."""
+    """Construct a valid bar with `change` applied, and return the fields of the violations."""
     with pytest.raises(InvalidBar) as caught:
-        Bar("USDCOP", **{**SOUND, **change})  # type: ignore[arg-type]  # they are wrong on purpose
+        Bar("USDCOP", **{**VALID, **change})  # type: ignore[arg-type]  # invalid on purpose
     assert caught.value.metadata["symbol"] == "USDCOP"
     return {violation.field for violation in caught.value.violations}
 
 
-def test_the_earliest_bar_is_taken() -> None:
+def test_bar_at_the_earliest_time_is_accepted() -> None:
     assert bar(EARLIEST_TIME).time == EARLIEST_TIME
 
 
-def test_bars_agree_whoever_made_them() -> None:
+def test_bars_agree_regardless_of_their_source() -> None:
     assert bar(0).agrees_with(bar(0, simulated=True))
 
 
@@ -143,11 +143,11 @@ def test_bars_agree_whoever_made_them() -> None:
         bar(0, high=100.5, close=100.5),
     ],
 )
-def test_bars_that_differ_in_anything_do_not_agree(other: Bar) -> None:
+def test_bars_that_differ_in_a_field_do_not_agree(other: Bar) -> None:
     assert not bar(0).agrees_with(other)
 
 
-def test_a_path_is_put_before_each_field() -> None:
+def test_under_puts_the_path_before_each_field() -> None:
     with pytest.raises(InvalidBar) as caught:
         bar(0, -1.0)
     moved = caught.value.under("bars[3]")
@@ -179,7 +179,7 @@ def test_a_path_is_put_before_each_field() -> None:
         ("A" * 20, "A" * 20),
     ],
 )
-def test_symbols_in_their_normal_form(text: str, symbol: str) -> None:
+def test_parse_symbol_returns_the_normal_form(text: str, symbol: str) -> None:
     assert parse_symbol(text) == symbol
 
 
@@ -190,14 +190,14 @@ def test_symbols_in_their_normal_form(text: str, symbol: str) -> None:
         *("USD/", "/COP", "USD/COP/EUR", "USD//COP", "BRK/.B"),
     ],
 )
-def test_what_is_no_symbol(text: str) -> None:
+def test_parse_symbol_refuses_text_that_is_not_a_symbol(text: str) -> None:
     with pytest.raises(InvalidRequest) as caught:
         parse_symbol(text, field="symbols[2]")
     assert [violation.field for violation in caught.value.violations] == ["symbols[2]"]
 
 
 @given(st.text(max_size=25))
-def test_a_normal_form_stays(text: str) -> None:
+def test_parse_symbol_leaves_a_normal_form_unchanged(text: str) -> None:
     try:
         symbol = parse_symbol(text)
     except InvalidRequest:
@@ -206,7 +206,7 @@ def test_a_normal_form_stays(text: str) -> None:
     assert 1 <= len(symbol) <= 20
 
 
-def test_a_bar_is_closed_when_it_has_ended() -> None:
+def test_require_closed_refuses_a_bar_until_it_has_ended() -> None:
     one, tolerance = bar(0), timedelta(seconds=5)
     require_closed(one, one.close_time)
     require_closed(one, one.close_time - tolerance)
@@ -218,7 +218,7 @@ def test_a_bar_is_closed_when_it_has_ended() -> None:
 
 
 def opens(*spacings: int) -> npt.NDArray[np.int64]:
-    """Times that lie so many seconds apart."""
+    """Return times whose differences are the given seconds."""
     return np.cumsum([1_704_200_400, *spacings])
 
 
@@ -236,7 +236,7 @@ def opens(*spacings: int) -> npt.NDArray[np.int64]:
         ([300] + [3600] * 20, "1 hour"),
     ],
 )
-def test_bars_of_another_interval_are_known_by_their_spacing(spacings: list[int], found: str) -> None:
+def test_foreign_spacing_finds_bars_of_another_interval(spacings: list[int], found: str) -> None:
     spacing = foreign_spacing(opens(*spacings))
     assert spacing is not None
     assert describe_spacing(spacing) == found
@@ -254,7 +254,7 @@ def test_bars_of_another_interval_are_known_by_their_spacing(spacings: list[int]
     ],
     ids=["one bar", "two bars", "three bars", "a night", "holes and a weekend", "a thinly traded symbol"],
 )
-def test_five_minute_bars_with_gaps_and_few_bars_are_not_refused(spacings: list[int]) -> None:
+def test_foreign_spacing_accepts_gaps_and_few_bars(spacings: list[int]) -> None:
     assert foreign_spacing(opens(*spacings)) is None
     shuffled = np.random.default_rng(1).permutation(np.repeat(opens(*spacings), 2))
     assert foreign_spacing(shuffled) is None

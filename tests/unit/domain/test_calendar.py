@@ -1,4 +1,4 @@
-"""Sessions: when a symbol trades, which bar is the last, and how far a session has come."""
+"""Session calendars: the session of a bar, the last bar of a session, the progress within a session."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ calendars = pytest.mark.parametrize("calendar", CALENDARS, ids=["bogota", "alway
 
 
 def at(hour: int, minute: int, day: date = MONDAY) -> datetime:
-    """A time of day in Bogota, in UTC."""
+    """Return a time of day in Bogota, in UTC."""
     return datetime(day.year, day.month, day.day, hour, minute, tzinfo=BOGOTA).astimezone(UTC)
 
 
@@ -36,7 +36,7 @@ def at(hour: int, minute: int, day: date = MONDAY) -> datetime:
     ("hour", "minute", "inside"),
     [(0, 0, False), (7, 55, False), (8, 0, True), (10, 30, True), (12, 55, True), (13, 0, False), (23, 55, False)],
 )
-def test_bogota_trades_from_eight_until_one(hour: int, minute: int, inside: bool) -> None:
+def test_bogota_session_lasts_from_eight_to_one(hour: int, minute: int, inside: bool) -> None:
     assert BOGOTA_CALENDAR.session_of(at(hour, minute)) == (MONDAY if inside else None)
 
 
@@ -45,7 +45,7 @@ def test_bogota_is_five_hours_behind_utc() -> None:
     assert BOGOTA_CALENDAR.bars_of(MONDAY)[-1] == datetime(2024, 3, 4, 17, 55, tzinfo=UTC)
 
 
-def test_an_evening_in_utc_belongs_to_the_day_in_bogota() -> None:
+def test_session_day_is_the_day_in_bogota() -> None:
     late = datetime(2024, 3, 5, 3, 0, tzinfo=UTC)  # Monday 22:00 in Bogota
     assert BOGOTA_CALENDAR.session_of(late) is None
 
@@ -63,28 +63,26 @@ def test_an_evening_in_utc_belongs_to_the_day_in_bogota() -> None:
         date(2025, 12, 25),  # Christmas
     ],
 )
-def test_days_on_which_bogota_is_closed(day: date) -> None:
+def test_bogota_has_no_session_on_weekends_and_holidays(day: date) -> None:
     assert BOGOTA_CALENDAR.bars_of(day) == []
     assert BOGOTA_CALENDAR.session_of(at(9, 0, day)) is None
 
 
 @pytest.mark.parametrize("day", [date(2024, 7, 4), date(2024, 11, 28), date(2024, 12, 26), date(2024, 1, 2)])
-def test_holidays_of_others_are_no_holidays_in_bogota(day: date) -> None:
+def test_bogota_trades_on_holidays_of_other_countries(day: date) -> None:
     assert len(BOGOTA_CALENDAR.bars_of(day)) == 60
 
 
 @calendars
 @given(day=days)
-def test_a_session_is_made_of_its_bars(calendar: SessionCalendar, day: date) -> None:
+def test_bars_of_a_session_lie_within_that_session(calendar: SessionCalendar, day: date) -> None:
     around = [datetime(day.year, day.month, day.day, tzinfo=UTC) + i * BAR_INTERVAL for i in range(-288, 2 * 288)]
     assert calendar.bars_of(day) == [time for time in around if calendar.session_of(time) == day]
 
 
 @calendars
 @given(day=days)
-def test_a_session_has_one_last_bar_and_goes_from_nought_to_just_below_one(
-    calendar: SessionCalendar, day: date
-) -> None:
+def test_session_has_one_last_bar_and_progress_from_0_to_below_1(calendar: SessionCalendar, day: date) -> None:
     bars = calendar.bars_of(day)
     assert [time for time in bars if calendar.is_last_bar(time)] == bars[-1:]
     progress = [calendar.progress(time) for time in bars]
@@ -96,12 +94,12 @@ def test_a_session_has_one_last_bar_and_goes_from_nought_to_just_below_one(
 
 @calendars
 @given(day=days)
-def test_bars_follow_one_another(calendar: SessionCalendar, day: date) -> None:
+def test_bars_of_a_session_are_consecutive(calendar: SessionCalendar, day: date) -> None:
     bars = calendar.bars_of(day)
     assert all(later - earlier == BAR_INTERVAL for earlier, later in pairwise(bars))
 
 
-def test_round_the_clock_means_every_day() -> None:
+def test_always_open_calendar_has_a_session_every_day() -> None:
     always = CALENDARS[1]
     for days_later in range(7):
         assert len(always.bars_of(MONDAY + timedelta(days=days_later))) == 288
@@ -121,12 +119,12 @@ def test_round_the_clock_means_every_day() -> None:
         ("USDCOP", CalendarChoice.ALWAYS, AlwaysOpenCalendar),
     ],
 )
-def test_the_calendar_of_a_symbol(symbol: str, choice: CalendarChoice, expected: type) -> None:
+def test_calendar_for_selects_by_symbol_and_choice(symbol: str, choice: CalendarChoice, expected: type) -> None:
     assert isinstance(calendar_for(symbol, choice), expected)
 
 
-def test_real_bars_lie_in_sessions() -> None:
-    """The real feed goes on polling on holidays; on every other day its bars are exactly those of a session."""
+def test_bars_of_a_real_feed_lie_within_sessions() -> None:
+    """The recorded feed has bars on holidays too; on every other day its bars are exactly those of a session."""
     bars = real_bars(date(2024, 1, 1), date(2024, 12, 31))
     polled_days = {bar.time.date() for bar in bars}
     closed_days = {day for day in polled_days if not BOGOTA_CALENDAR.bars_of(day)}

@@ -1,4 +1,4 @@
-"""What a trade costs by symbol, as settings write it."""
+"""Charges by symbol, parsed from settings, and the costs of a trade."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ TWO_BP = Charge(2.0, in_bp=True)
         ("", "USDCOP", TWO_BP),
     ],
 )
-def test_a_charge_is_that_of_its_symbol(text: str, symbol: str, charge: Charge) -> None:
+def test_parse_gives_each_symbol_its_charge(text: str, symbol: str, charge: Charge) -> None:
     assert Charges.parse(text, TWO_BP).of(symbol) == charge
 
 
-def test_the_text_of_charges_makes_the_same_ones() -> None:
+def test_formatted_charges_parse_to_equal_charges() -> None:
     charges = Charges.parse("USDCOP=1.25,EURUSD=0.9pip,BRK.B=12bp,*=2.5bp", TWO_BP)
     assert str(charges) == "BRK.B=12bp,EURUSD=0.00009,USDCOP=1.25,*=2.5bp"
     assert Charges.parse(str(charges), TWO_BP) == charges
@@ -48,13 +48,11 @@ def test_the_text_of_charges_makes_the_same_ones() -> None:
         (Charge(1.0), Charge(1.0, in_bp=True), 1.82),
     ],
 )
-def test_half_the_spread_and_the_commission_are_paid_on_each_side(
-    spread: Charge, commission: Charge, costs: float
-) -> None:
+def test_each_side_pays_half_the_spread_and_the_commission(spread: Charge, commission: Charge, costs: float) -> None:
     assert round_trip(spread, commission, 4000.0, 4200.0) == pytest.approx(costs, rel=1e-12)
 
 
 @given(st.floats(1e-9, 1e12), st.floats(0.0, 1000.0))
-def test_basis_points_are_the_same_share_of_every_price(price: float, bp: float) -> None:
+def test_basis_points_scale_with_the_price(price: float, bp: float) -> None:
     charge = Charge(bp, in_bp=True)
     assert round_trip(charge, Charge(), price, price) / price == pytest.approx(bp / 1e4, rel=1e-9, abs=1e-300)

@@ -1,4 +1,4 @@
-"""What can go wrong is drawn in one tree, and every leaf of it says enough to act on."""
+"""Errors: the documented class hierarchy, messages and metadata."""
 
 from __future__ import annotations
 
@@ -34,12 +34,12 @@ from ..builders import OPENING
 
 
 def below(base: type[ServiceError]) -> list[type[ServiceError]]:
-    """The errors below `base`, depth first, as far as they are of the domain."""
+    """Return the subclasses of `base` that the domain defines, depth first."""
     children = [child for child in base.__subclasses__() if child.__module__ == errors.__name__]
     return [found for child in children for found in (child, *below(child))]
 
 
-def test_the_tree_in_the_docstring_is_the_tree() -> None:
+def test_docstring_draws_the_class_hierarchy() -> None:
     drawn = re.findall(r"[├└]── (\w+)", errors.__doc__ or "")
     assert drawn == [error.__name__ for error in below(ServiceError)]
 
@@ -66,13 +66,13 @@ def test_the_tree_in_the_docstring_is_the_tree() -> None:
         (ShuttingDown(4), {"sequence": "4"}),
     ],
 )
-def test_metadata_is_what_the_contract_lists(error: ServiceError, metadata: dict[str, str]) -> None:
+def test_error_has_the_metadata_that_the_contract_lists(error: ServiceError, metadata: dict[str, str]) -> None:
     assert dict(error.metadata) == metadata
     assert error.message == str(error)
     assert "\n" not in error.message
 
 
-def test_every_violation_is_told() -> None:
+def test_message_lists_every_violation() -> None:
     error = InvalidRequest([FieldViolation("a", "is wrong"), FieldViolation("b", "is worse")])
     assert error.message == "a: is wrong; b: is worse"
     assert [violation.field for violation in InvalidPageToken().violations] == ["page_token"]

@@ -1,4 +1,4 @@
-"""The observation: the same sixteen numbers in the same order, finite and limited whatever the market does."""
+"""The observation: sixteen features in a fixed order, finite and limited for any market."""
 
 from __future__ import annotations
 
@@ -28,25 +28,28 @@ prices = st.sampled_from([LOWEST_PRICE, HIGHEST_PRICE]) | st.floats(LOWEST_PRICE
 
 
 def observed(window: Window, progress: float = 0.5) -> dict[str, float]:
-    """The observation of a window, by name."""
+    """Return the observation of a window, by feature name."""
     return named(observation(window, indicators_of(window), progress))
 
 
-def named(seen: Observation) -> dict[str, float]:
-    return dict(zip(FEATURE_NAMES, seen.tolist(), strict=True))
+def named(features: Observation) -> dict[str, float]:
+    return dict(zip(FEATURE_NAMES, features.tolist(), strict=True))
 
 
 def flat(bars: int) -> Window:
     return Window.of([bar(i, 4000.0) for i in range(bars)])
 
 
-def sound(seen: Observation) -> bool:
+def valid(features: Observation) -> bool:
     return bool(
-        seen.shape == (16,) and seen.dtype == np.float32 and np.isfinite(seen).all() and (abs(seen) <= 10.0).all()
+        features.shape == (16,)
+        and features.dtype == np.float32
+        and np.isfinite(features).all()
+        and (abs(features) <= 10.0).all()
     )
 
 
-def test_the_list_is_what_models_were_trained_on() -> None:
+def test_feature_list_is_unchanged() -> None:
     assert FEATURE_SPECIFICATION == "m5-v1"
     assert FEATURE_LIMIT == 10.0
     assert FEATURE_NAMES == (
@@ -69,7 +72,7 @@ def test_the_list_is_what_models_were_trained_on() -> None:
     )
 
 
-def test_each_feature_is_what_its_comment_says() -> None:
+def test_each_feature_has_its_documented_value() -> None:
     bars = walk(100)
     closes = [one.close for one in bars]
     window = Window.of(bars)
@@ -98,37 +101,36 @@ def test_each_feature_is_what_its_comment_says() -> None:
     assert len(set(expected.values())) == len(expected), "features that are equal could change places unseen"
 
 
-def test_what_does_not_exist_yet_is_neutral() -> None:
+def test_feature_with_absent_inputs_is_0() -> None:
     assert observation(Window.empty(), Indicators(), 0.25).tolist() == [0.0] * 15 + [0.25]
     first = Window.of(walk(1))
     assert observation(first, indicators_of(first), 0.0).tolist() == [0.0] * 16
 
 
 @pytest.mark.parametrize(("bars", "returns"), [(1, 0), (2, 1), (3, 1), (4, 2), (7, 3), (12, 3), (13, 4)])
-def test_a_return_needs_one_bar_more_than_it_spans(bars: int, returns: int) -> None:
-    seen = observed(Window.of(walk(bars)))
-    assert [seen[name] != 0.0 for name in FEATURE_NAMES[:4]] == [i < returns for i in range(4)]
+def test_return_over_n_bars_needs_n_plus_1_bars(bars: int, returns: int) -> None:
+    features = observed(Window.of(walk(bars)))
+    assert [features[name] != 0.0 for name in FEATURE_NAMES[:4]] == [i < returns for i in range(4)]
 
 
-def test_a_market_that_stands_still_shows_no_distance_from_anything() -> None:
-    seen = observed(flat(100))
-    del seen["rsi"]  # TA-Lib's own answer for no move at all
-    assert seen == {**dict.fromkeys(seen, 0.0), "session_progress": 0.5}
+def test_features_of_a_constant_price_are_0() -> None:
+    features = observed(flat(100))
+    assert features == {**dict.fromkeys(features, 0.0), "session_progress": 0.5}
 
 
-def test_without_a_range_a_basis_point_stands_in_for_it() -> None:
+def test_unit_is_one_basis_point_without_an_atr() -> None:
     known = Indicators(atr=0.0, macd=0.8)
     assert named(observation(flat(1), known, 0.0))["macd"] == pytest.approx(2.0)
 
 
 @given(st.lists(prices, min_size=1, max_size=110), st.floats(0, 0.999))
-def test_whatever_the_market_does_it_is_finite_and_limited(closes: list[float], progress: float) -> None:
+def test_features_are_finite_and_limited_for_any_closes(closes: list[float], progress: float) -> None:
     window = Window.of([bar(i, close) for i, close in enumerate(closes)])
-    assert sound(observation(window, indicators_of(window), progress))
+    assert valid(observation(window, indicators_of(window), progress))
 
 
 @given(prices, st.lists(st.floats(-1e9, 1e9) | st.none(), min_size=8, max_size=8), st.floats(1e-9, 1e6) | st.none())
-def test_whatever_the_caller_claims_it_is_finite_and_limited(
+def test_features_are_finite_and_limited_for_any_indicators(
     close: float, values: list[float | None], atr: float | None
 ) -> None:
     rsi, macd, macd_signal, macd_histogram, lower, middle, ema_20, ema_50 = values
@@ -144,20 +146,20 @@ def test_whatever_the_caller_claims_it_is_finite_and_limited(
         ema_50=ema_50,
         atr=atr,
     )
-    assert sound(observation(Window.of([bar(0, close)]), claimed, 0.0))
+    assert valid(observation(Window.of([bar(0, close)]), claimed, 0.0))
 
 
 @pytest.mark.parametrize("last", [1e308, 1e200, 1e160, 1e-160, 1e-300, 5e-324])
-def test_a_price_beyond_all_reason_is_refused_or_survived(last: float) -> None:
+def test_extreme_price_is_refused_or_gives_finite_features(last: float) -> None:
     try:
         bars = [*walk(60), bar(60, last)]
     except InvalidBar:
         return
     window = Window.of(bars)
-    assert sound(observation(window, indicators_of(window), 0.5))
+    assert valid(observation(window, indicators_of(window), 0.5))
 
 
 @pytest.mark.parametrize(("last", "limit"), [(1e6, 10.0), (0.01, -10.0)])
-def test_one_bad_print_is_cut_off(last: float, limit: float) -> None:
+def test_feature_of_a_wrong_price_is_clipped(last: float, limit: float) -> None:
     window = Window.of([*walk(60), bar(60, last)])
     assert observed(window)["return_1"] == limit

@@ -1,4 +1,4 @@
-"""Indicators: TA-Lib's own values on the same bars to the last bit, absent until they can exist, and without memory."""
+"""Indicators: bit-identical to TA-Lib on the same bars, None until they can be computed, and free of state."""
 
 from __future__ import annotations
 
@@ -40,11 +40,11 @@ FIRST_BARS = {
     "ema_50": 50,
     "window_volatility": 50,
 }
-"""The number of bars from which each indicator exists."""
+"""Number of bars from which on each indicator exists."""
 
 
 def by_talib(window: Window) -> dict[str, float]:
-    """The same straight from TA-Lib, for a warm window."""
+    """Return the indicators of a warm window as TA-Lib computes them directly."""
     high, low, close = window.prices[1:]
     upper, middle, lower = talib.BBANDS(close, timeperiod=20, nbdevup=2, nbdevdn=2)
     macd, signal, histogram = talib.MACD(close, fastperiod=12, slowperiod=26, signalperiod=9)
@@ -68,24 +68,24 @@ def known(found: Indicators) -> set[str]:
 
 
 @given(bars=st.integers(51, 300), seed=st.integers(0, 10**6))
-def test_they_are_talibs_to_the_last_bit(bars: int, seed: int) -> None:
+def test_indicators_are_bit_identical_to_talib(bars: int, seed: int) -> None:
     window = Window.of(walk(bars, seed=seed))
     found = asdict(indicators_of(window))
     assert {name: found[name] for name in by_talib(window)} == by_talib(window)
 
 
-def test_every_indicator_is_looked_at_here() -> None:
+def test_these_tests_cover_every_indicator() -> None:
     assert {field.name for field in fields(Indicators)} == set(FIRST_BARS)
 
 
 @pytest.mark.parametrize("bars", range(101))
-def test_they_are_absent_until_they_can_exist(bars: int) -> None:
+def test_indicator_is_none_until_it_has_enough_bars(bars: int) -> None:
     found = indicators_of(Window.of(walk(bars)))
     assert known(found) == {name for name, first in FIRST_BARS.items() if bars >= first}
     assert all(math.isfinite(value) for value in asdict(found).values() if value is not None)
 
 
-def test_talib_has_them_no_sooner() -> None:
+def test_talib_needs_as_many_bars() -> None:
     close = Window.of(walk(WARM_BARS)).close
     first = {
         "rsi": np.isfinite(talib.RSI(close, 14)).argmax() + 1,
@@ -97,7 +97,7 @@ def test_talib_has_them_no_sooner() -> None:
     assert first == {name: FIRST_BARS[name] for name in first}
 
 
-def test_warm_means_all_of_them() -> None:
+def test_warm_window_has_every_indicator() -> None:
     assert max(FIRST_BARS.values()) == WARM_BARS
 
 
@@ -112,7 +112,7 @@ def test_volatility_is_the_standard_deviation_of_log_returns(bars: int, seed: in
 
 
 @given(drift=st.sampled_from([1.0, 1.001, 0.999, 1.01]), flat=st.floats(0.01, 1e6))
-def test_a_market_without_surprises_has_no_volatility(drift: float, flat: float) -> None:
+def test_volatility_of_constant_returns_is_0(drift: float, flat: float) -> None:
     steady = [bar(i, flat * drift**i) for i in range(60)]
     found = indicators_of(Window.of(steady))
     assert found.volatility == pytest.approx(0.0, abs=1e-8)
@@ -120,7 +120,7 @@ def test_a_market_without_surprises_has_no_volatility(drift: float, flat: float)
 
 
 @given(cut=st.integers(1, 300), seed=st.integers(0, 10**6))
-def test_they_depend_on_the_last_bars_alone(cut: int, seed: int) -> None:
+def test_indicators_depend_on_the_window_alone(cut: int, seed: int) -> None:
     bars = walk(300, seed=seed)[:cut]
     live = Window.empty()
     for one in bars:
@@ -129,7 +129,7 @@ def test_they_depend_on_the_last_bars_alone(cut: int, seed: int) -> None:
 
 
 @given(seed=st.integers(0, 10**6), other=st.integers(0, 10**6))
-def test_what_lies_before_the_window_does_not_matter(seed: int, other: int) -> None:
+def test_bars_before_the_window_have_no_effect(seed: int, other: int) -> None:
     newest = walk(220, seed=seed)[-LOOKBACK_BARS:]
     found = []
     for past in (walk(120, seed=seed), walk(120, seed=other)):
@@ -140,7 +140,7 @@ def test_what_lies_before_the_window_does_not_matter(seed: int, other: int) -> N
     assert found[0] == found[1]
 
 
-def test_asking_twice_gives_the_same_and_changes_nothing() -> None:
+def test_indicators_of_is_a_pure_function() -> None:
     window = Window.of(walk(100))
     prices = window.prices.tobytes()
     assert indicators_of(window) == indicators_of(window)
@@ -148,9 +148,9 @@ def test_asking_twice_gives_the_same_and_changes_nothing() -> None:
 
 
 @given(st.floats(1e-6, 1e9), st.integers(0, 10**6))
-def test_rounding_is_no_market(price: float, seed: int) -> None:
-    """Of prices that differ by no more than rounding nothing is said: no RSI, no band, no cross, no trend."""
-    dice = random.Random(seed)  # no secret hangs on it
+def test_differences_from_rounding_count_as_none(price: float, seed: int) -> None:
+    """Prices that differ by rounding only have no RSI, no bands, no cross and no trend."""
+    dice = random.Random(seed)  # not used for security
     bars = []
     for i in range(60):
         open_, close = (price * (1.0 + dice.uniform(-1.0, 1.0) * 1e-14) for _ in range(2))
@@ -162,19 +162,19 @@ def test_rounding_is_no_market(price: float, seed: int) -> None:
     assert made.reasoning == ("Model confidence: 90.0%",)
 
 
-def test_flat_closes_in_moving_bars_have_a_range_and_nothing_else() -> None:
+def test_flat_closes_in_moving_bars_have_an_atr_and_no_rsi() -> None:
     found = indicators_of(Window.of([bar(i, 4000.0, high=4001.0 + i % 3, low=3999.0) for i in range(60)]))
     assert found.atr is not None
     assert (found.rsi, found.bb_upper) == (None, None)
 
 
 def test_closes_that_have_stopped_moving_keep_their_rsi() -> None:
-    """Wilder's averages remember the moves before."""
+    """Wilder's averages still contain the earlier moves."""
     bars = [*walk(40), *(bar(one.time, 4000.0) for one in walk(80)[40:])]
     assert indicators_of(Window.of(bars)).rsi is not None
 
 
-def test_a_market_that_stands_still_has_no_range() -> None:
+def test_constant_price_has_no_atr() -> None:
     still = [Bar("USDCOP", OPENING + i * BAR_INTERVAL, 4000.0, 4000.0, 4000.0, 4000.0) for i in range(60)]
     found = indicators_of(Window.of(still))
     assert (found.rsi, found.atr, found.bb_upper, found.bb_middle, found.bb_lower) == (None,) * 5
@@ -182,7 +182,7 @@ def test_a_market_that_stands_still_has_no_range() -> None:
     assert found.ema_20 == found.ema_50 == 4000.0
 
 
-def test_real_bars_of_a_month_one_by_one() -> None:
+def test_real_bars_of_a_month_match_talib_bar_by_bar() -> None:
     month = partial(date, 2025, 6)
     bars = real_bars(month(1), month(30))
     assert len(bars) > 1000

@@ -1,4 +1,4 @@
-"""The market's character, at its boundaries."""
+"""Trend and regime at the boundaries of their rules."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tradingsignals_server.domain.signals import MarketRegime, TrendDirection
         (99.74, TrendDirection.DOWN),
     ],
 )
-def test_a_trend_is_more_than_a_tenth_of_the_range(ema_20: float, expected: TrendDirection) -> None:
+def test_trend_needs_more_than_a_tenth_of_the_atr(ema_20: float, expected: TrendDirection) -> None:
     assert trend_direction(Indicators(ema_20=ema_20, ema_50=100.0, atr=2.5)) is expected
 
 
@@ -34,20 +34,18 @@ def test_a_trend_is_more_than_a_tenth_of_the_range(ema_20: float, expected: Tren
         (109.0, 0.0016, MarketRegime.VOLATILE),
     ],
 )
-def test_volatile_comes_before_trending_before_ranging(
-    ema_20: float, volatility: float, expected: MarketRegime
-) -> None:
+def test_volatile_precedes_trending_precedes_ranging(ema_20: float, volatility: float, expected: MarketRegime) -> None:
     found = Indicators(ema_20=ema_20, ema_50=100.0, atr=2.5, volatility=volatility, window_volatility=0.001)
     assert market_regime(found) is expected
 
 
 @pytest.mark.parametrize("missing", ["ema_20", "ema_50", "atr"])
-def test_without_its_indicators_there_is_no_character(missing: str) -> None:
+def test_trend_and_regime_are_none_without_their_indicators(missing: str) -> None:
     known = {"ema_20": 100.0, "ema_50": 100.0, "atr": 1.0}
     del known[missing]
     assert trend_direction(Indicators(**known)) is None
     assert market_regime(Indicators(**known)) is None
 
 
-def test_without_volatility_it_is_read_from_the_averages() -> None:
+def test_regime_without_volatility_depends_on_the_averages() -> None:
     assert market_regime(Indicators(ema_20=110.0, ema_50=100.0, atr=1.0)) is MarketRegime.TRENDING

@@ -1,4 +1,4 @@
-"""What holds for every position, whatever bars come."""
+"""Properties of every position, for any sequence of bars."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ CALENDAR = BogotaCalendar()
 
 sides = st.sampled_from([Action.BUY, Action.SELL])
 steps = st.sampled_from([1, 1, 1, 1, 2, 5, 40, 60, 230, 288])
-"""Bars from one to the next: mostly the next one, at times after a gap, a night or a day."""
+"""Number of intervals from one bar to the next: mostly one, sometimes a gap, a night or a day."""
 eighths = st.integers(-32, 32).map(lambda n: 100.0 + n / 8)
-"""Prices about the entry of 100 that floating point adds, subtracts and mirrors without error."""
+"""Prices near the entry of 100 that floating point adds, subtracts and mirrors without error."""
 rules_of_a_desk = st.builds(
     RiskRules,
     trailing_stop_atr=st.sampled_from([0.0, 0.5, 1.0, 2.5]),
@@ -48,7 +48,7 @@ def bars_after_an_entry(draw: st.DrawFn) -> list[Bar]:
 
 
 def life(held: Position, bars: Sequence[Bar], rules: RiskRules) -> list[Position]:
-    """The position at its opening and after each bar, its end included."""
+    """Return the position at its opening and after each bar, up to and including its exit."""
     lived = [held]
     for one in bars:
         if not lived[-1].is_open:
@@ -60,9 +60,7 @@ def life(held: Position, bars: Sequence[Bar], rules: RiskRules) -> list[Position
 
 
 @given(sides, rules_of_a_desk, bars_after_an_entry())
-def test_an_exit_is_no_better_than_a_price_the_market_made_at_that_time(
-    side: Action, rules: RiskRules, bars: list[Bar]
-) -> None:
+def test_exit_price_is_no_better_than_the_market_at_that_time(side: Action, rules: RiskRules, bars: list[Bar]) -> None:
     lived = life(position(side, rules), bars, rules)
     ended, one = lived[-1].exit, bars[len(lived) - 2]
     if ended is None:
@@ -70,7 +68,7 @@ def test_an_exit_is_no_better_than_a_price_the_market_made_at_that_time(
     before = lived[-2]
     assert ended.time in {one.time, one.close_time}
     if ended.reason is ExitReason.TAKE_PROFIT:
-        # The order's own price, also where the market opened beyond it.
+        # The price of the order, even if the market opened beyond it.
         assert ended.price == before.take_profit
         assert side.direction * (max(one.high, one.low, key=lambda price: side.direction * price) - ended.price) >= 0.0
     else:
@@ -84,7 +82,7 @@ def test_an_exit_is_no_better_than_a_price_the_market_made_at_that_time(
 
 
 @given(sides, rules_of_a_desk, bars_after_an_entry())
-def test_a_bar_that_touches_a_level_ends_it(side: Action, rules: RiskRules, bars: list[Bar]) -> None:
+def test_bar_that_touches_a_level_closes_the_position(side: Action, rules: RiskRules, bars: list[Bar]) -> None:
     lived = life(position(side, rules), bars, rules)
     for (before, after), one in zip(pairwise(lived), bars, strict=False):
         touched = one.low <= before.stop_loss <= one.high or one.low <= before.take_profit <= one.high
@@ -93,7 +91,7 @@ def test_a_bar_that_touches_a_level_ends_it(side: Action, rules: RiskRules, bars
 
 
 @given(sides, rules_of_a_desk, bars_after_an_entry())
-def test_the_figures_agree_with_one_another(side: Action, rules: RiskRules, bars: list[Bar]) -> None:
+def test_figures_of_a_position_are_consistent(side: Action, rules: RiskRules, bars: list[Bar]) -> None:
     for held in life(position(side, rules), bars, rules):
         move = side.direction * (held.current_price - held.entry_price)
         spread, commission = rules.spread.of(held.symbol).amount, rules.commission.of(held.symbol).amount
@@ -110,7 +108,7 @@ def test_the_figures_agree_with_one_another(side: Action, rules: RiskRules, bars
 
 
 @given(sides, rules_of_a_desk, bars_after_an_entry())
-def test_a_position_only_ever_moves_on(side: Action, rules: RiskRules, bars: list[Bar]) -> None:
+def test_bars_held_and_excursions_never_decrease(side: Action, rules: RiskRules, bars: list[Bar]) -> None:
     lived = life(position(side, rules), bars, rules)
     for before, after in pairwise(lived):
         assert after.bars_held == before.bars_held + 1
@@ -129,7 +127,7 @@ def test_a_position_only_ever_moves_on(side: Action, rules: RiskRules, bars: lis
 
 
 @given(sides, rules_of_a_desk, bars_after_an_entry())
-def test_what_is_to_be_over_is_over(side: Action, rules: RiskRules, bars: list[Bar]) -> None:
+def test_time_limit_and_session_end_close_the_position(side: Action, rules: RiskRules, bars: list[Bar]) -> None:
     for held in life(position(side, rules), bars, rules)[1:]:
         if rules.max_holding_bars:
             assert held.bars_held < rules.max_holding_bars or not held.is_open
@@ -140,18 +138,18 @@ def test_what_is_to_be_over_is_over(side: Action, rules: RiskRules, bars: list[B
 
 
 def mirrored(one: Bar) -> Bar:
-    """The bar in a market that does the opposite, about the entry of 100."""
+    """Return the bar mirrored at the entry price of 100."""
     return bar(one.time, 200.0 - one.open, 200.0 - one.low, 200.0 - one.high, 200.0 - one.close)
 
 
 @given(sides, rules_of_a_desk, bars_after_an_entry())
-def test_the_stop_of_an_open_position_is_behind_the_price(side: Action, rules: RiskRules, bars: list[Bar]) -> None:
+def test_stop_of_an_open_position_is_behind_the_price(side: Action, rules: RiskRules, bars: list[Bar]) -> None:
     for held in life(position(side, rules), bars, rules):
         assert not held.is_open or side.direction * (held.current_price - held.stop_loss) > 0.0
 
 
 @given(sides, rules_of_a_desk, bars_after_an_entry(), st.integers(0, 60 * 40))
-def test_no_bar_that_closed_at_or_before_the_entry_acts_and_no_exit_is_before_it(
+def test_bar_closed_by_the_entry_has_no_effect_and_exit_follows_entry(
     side: Action, rules: RiskRules, bars: list[Bar], seconds: int
 ) -> None:
     entered = OPENING + timedelta(seconds=seconds)
@@ -165,8 +163,8 @@ def test_no_bar_that_closed_at_or_before_the_entry_acts_and_no_exit_is_before_it
 
 
 @given(rules_of_a_desk, bars_after_an_entry())
-def test_a_mirrored_market_is_the_same_for_the_other_side(rules: RiskRules, bars: list[Bar]) -> None:
-    rules = replace(rules, commission=NO_CHARGES)  # it is a part of the price, and so not the same in the mirror
+def test_mirrored_market_gives_the_mirrored_position(rules: RiskRules, bars: list[Bar]) -> None:
+    rules = replace(rules, commission=NO_CHARGES)  # it scales with the price, so mirroring changes it
     long = life(position(Action.BUY, rules), bars, rules)
     short = life(position(Action.SELL, rules), [mirrored(one) for one in bars], rules)
     assert len(long) == len(short)
@@ -183,7 +181,9 @@ def test_a_mirrored_market_is_the_same_for_the_other_side(rules: RiskRules, bars
 
 
 @given(sides, st.floats(0.01, 1e6), st.floats(1e-3, 0.3), st.lists(st.floats(-0.2, 0.2), min_size=1, max_size=20))
-def test_any_price_and_any_range(side: Action, price: float, share: float, moves: list[float]) -> None:
+def test_position_figures_are_finite_for_any_price_and_range(
+    side: Action, price: float, share: float, moves: list[float]
+) -> None:
     held = open_position(signal(side, price, atr=share * price), RiskRules(), None)
     bars, last = list[Bar](), price
     for time, move in enumerate(moves, 1):

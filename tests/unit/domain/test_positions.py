@@ -1,4 +1,4 @@
-"""How a position ends, by hand-made bars. Entry 100, ATR 1: a long one is stopped at 98 and pays at 103."""
+"""Exits of positions, by hand-made bars. Entry 100, ATR 1: a long position has its stop at 98 and its target at 103."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ SIDES = pytest.mark.parametrize("side", [Action.BUY, Action.SELL])
 NO_COSTS = RiskRules()
 
 POSITION_OF_SEVEN = "2d80d828-3122-5969-be86-ae4f654f8594"
-"""The position of signal 7. Written down: with a new name for it an open position would be opened a second time."""
+"""Id of the position of signal 7, as a literal: if ids changed, open positions would be opened a second time."""
 
 Prices = tuple[float, float, float, float]
-"""Open, high, low and close, as a long position sees them; a short one sees their mirror image."""
+"""Open, high, low and close for a long position; for a short one they are mirrored."""
 
 
 def seen_by(side: Action, prices: Prices, time: int = 1) -> Bar:
-    """A bar for a position of `side`: mirrored at the entry if it is short."""
+    """Return a bar for a position of `side`, mirrored at the entry price if it is short."""
     if side is Action.SELL:
         open_, high, low, close = (200.0 - price for price in prices)
         return bar(time, open_, low, high, close)
@@ -43,7 +43,7 @@ def price_seen_by(side: Action, price: float) -> float:
 
 
 def lived(held: Position, bars: Sequence[Bar], rules: RiskRules = NO_COSTS) -> Position:
-    """The position after each of the bars, with the sessions of Bogota, for as long as it is open."""
+    """Return the position after each bar until it is closed, with the sessions of Bogota."""
     for one in bars:
         if held.is_open:
             day = CALENDAR.session_of(one.time)
@@ -52,7 +52,7 @@ def lived(held: Position, bars: Sequence[Bar], rules: RiskRules = NO_COSTS) -> P
     return held
 
 
-def test_levels_of_the_position_used_here() -> None:
+def test_position_of_these_tests_has_the_expected_levels() -> None:
     long, short = position(Action.BUY), position(Action.SELL)
     assert (long.entry_price, long.stop_loss, long.take_profit) == (100.0, 98.0, 103.0)
     assert (short.entry_price, short.stop_loss, short.take_profit) == (100.0, 102.0, 97.0)
@@ -62,7 +62,7 @@ def test_levels_of_the_position_used_here() -> None:
 
 
 @SIDES
-def test_a_position_is_what_its_signal_says(side: Action) -> None:
+def test_open_position_copies_its_signal(side: Action) -> None:
     made = signal(side, name=7)
     opened = open_position(made, NO_COSTS, MONDAY)
     assert (opened.signal_id, opened.symbol, opened.action) == (UUID(int=7), "USDCOP", side)
@@ -74,17 +74,17 @@ def test_a_position_is_what_its_signal_says(side: Action) -> None:
     assert opened.is_open
 
 
-def test_the_same_signal_always_opens_the_same_position() -> None:
+def test_same_signal_gives_the_same_position_id() -> None:
     first, again, other = (open_position(signal(name=n), NO_COSTS, None) for n in (7, 7, 8))
     assert first.position_id == again.position_id != other.position_id
     assert str(first.position_id) == POSITION_OF_SEVEN
 
 
-def test_a_simulated_signal_opens_a_simulated_position() -> None:
+def test_simulated_signal_opens_a_simulated_position() -> None:
     assert open_position(replace(signal(), simulated=True), NO_COSTS, None).simulated
 
 
-def test_a_hold_opens_nothing() -> None:
+def test_hold_opens_no_position() -> None:
     with pytest.raises(ValueError, match="a HOLD opens no position"):
         open_position(signal(Action.HOLD), NO_COSTS, MONDAY)
 
@@ -114,7 +114,9 @@ AT_OPEN, AT_CLOSE = timedelta(0), BAR_INTERVAL
         ),
     ],
 )
-def test_one_bar_ends_it(side: Action, prices: Prices, reason: ExitReason, price: float, after: timedelta) -> None:
+def test_bar_closes_position_by_the_first_matching_rule(
+    side: Action, prices: Prices, reason: ExitReason, price: float, after: timedelta
+) -> None:
     one = seen_by(side, prices)
     ended = lived(position(side), [one])
     assert ended.exit == Exit(one.time + after, price_seen_by(side, price), reason)
@@ -132,7 +134,7 @@ def test_one_bar_ends_it(side: Action, prices: Prices, reason: ExitReason, price
         pytest.param((100.0, 104.0, 98.0, 103.5), ExitReason.STOP_LOSS, 98.0, id="both touched"),
     ],
 )
-def test_a_bar_that_began_before_the_entry_is_believed_only_against_it(
+def test_bar_that_contains_the_entry_counts_only_against_the_position(
     side: Action, prices: Prices, reason: ExitReason | None, price: float
 ) -> None:
     one = seen_by(side, prices)
@@ -146,7 +148,7 @@ def test_a_bar_that_began_before_the_entry_is_believed_only_against_it(
 
 
 @SIDES
-def test_a_bar_that_touches_nothing_marks_it_to_the_close(side: Action) -> None:
+def test_bar_that_touches_no_level_marks_to_the_close(side: Action) -> None:
     held = lived(position(side), [seen_by(side, (100.0, 102.75, 98.25, 101.5))])
     assert held.is_open
     assert held.current_price == price_seen_by(side, 101.5)
@@ -155,7 +157,7 @@ def test_a_bar_that_touches_nothing_marks_it_to_the_close(side: Action) -> None:
 
 
 @SIDES
-def test_excursions_are_the_furthest_so_far(side: Action) -> None:
+def test_excursions_are_the_maximum_so_far(side: Action) -> None:
     bars = [
         seen_by(side, (100.0, 101.0, 98.5, 99.0), 1),
         seen_by(side, (99.0, 102.5, 99.0, 102.0), 2),
@@ -166,20 +168,20 @@ def test_excursions_are_the_furthest_so_far(side: Action) -> None:
 
 
 @SIDES
-def test_of_the_exit_bar_only_the_fill_counts_towards_the_excursions(side: Action) -> None:
+def test_only_the_fill_of_the_exit_bar_counts_towards_excursions(side: Action) -> None:
     ended = lived(position(side), [seen_by(side, (100.0, 102.9, 97.0, 97.0))])
     assert (ended.max_favorable_excursion, ended.max_adverse_excursion) == (0.0, 2.0)
     gap = lived(position(side), [seen_by(side, (104.5, 105.0, 97.0, 97.0))])
     assert (gap.max_favorable_excursion, gap.max_adverse_excursion) == (3.0, 0.0)
 
 
-# ----------------------------------------------------------------------------------------------- the session's end
+# ----------------------------------------------------------------------------------------------- end of the session
 
 QUIET = (100.0, 100.5, 99.5, 100.25)
 
 
 @SIDES
-def test_the_last_bar_of_the_session_ends_it_at_the_close(side: Action) -> None:
+def test_last_bar_of_the_session_closes_at_its_close(side: Action) -> None:
     assert lived(position(side), [seen_by(side, QUIET, 58)]).is_open
     last = seen_by(side, QUIET, 59)
     ended = lived(position(side), [last])
@@ -189,7 +191,7 @@ def test_the_last_bar_of_the_session_ends_it_at_the_close(side: Action) -> None:
 @pytest.mark.parametrize(
     ("prices", "reason"), [((100.0, 104.0, 99.0, 103.0), ExitReason.TAKE_PROFIT), ((97.0,) * 4, ExitReason.STOP_LOSS)]
 )
-def test_levels_come_before_the_session_end(prices: Prices, reason: ExitReason) -> None:
+def test_levels_precede_the_session_end(prices: Prices, reason: ExitReason) -> None:
     ended = lived(position(), [seen_by(Action.BUY, prices, 59)])
     assert ended.exit is not None
     assert ended.exit.reason is reason
@@ -197,19 +199,19 @@ def test_levels_come_before_the_session_end(prices: Prices, reason: ExitReason) 
 
 @SIDES
 @pytest.mark.parametrize("next_bar", [60, 72, 288], ids=["outside every session", "that evening", "the next day"])
-def test_a_session_end_that_was_missed_is_made_good_at_the_next_open(side: Action, next_bar: int) -> None:
+def test_missed_session_end_closes_at_the_next_open(side: Action, next_bar: int) -> None:
     later = seen_by(side, (101.0, 104.0, 97.0, 97.0), next_bar)
     ended = lived(position(side), [seen_by(side, QUIET, 57), later])
     assert ended.exit == Exit(later.time, later.open, ExitReason.SESSION_END)
 
 
-def test_a_gap_through_a_level_overnight_is_told_as_that() -> None:
+def test_overnight_gap_through_a_level_has_the_reason_of_the_level() -> None:
     for price, fill, reason in ((97.0, 97.0, ExitReason.STOP_LOSS), (104.0, 103.0, ExitReason.TAKE_PROFIT)):
         ended = lived(position(), [bar(288, *(price,) * 4)])
         assert ended.exit == Exit(bar(288).time, fill, reason)
 
 
-def test_a_desk_that_holds_overnight_does() -> None:
+def test_position_stays_open_overnight_if_configured() -> None:
     rules = RiskRules(close_at_session_end=False)
     bars = [seen_by(Action.BUY, QUIET, time) for time in (58, 59, 60, 288, 347)]
     held = lived(position(rules=rules), bars, rules)
@@ -217,13 +219,13 @@ def test_a_desk_that_holds_overnight_does() -> None:
     assert held.bars_held == 5
 
 
-def test_what_was_opened_between_sessions_belongs_to_the_next_one() -> None:
-    asked = position(day=None)
+def test_position_opened_between_sessions_belongs_to_the_next() -> None:
+    between = position(day=None)
     bars = [seen_by(Action.BUY, QUIET, time) for time in (70, 288, 346, 347)]
-    assert lived(asked, bars[:1]).session_day is None
-    assert lived(asked, bars[:2]).session_day == TUESDAY
-    assert lived(asked, bars[:3]).is_open
-    ended = lived(asked, bars)
+    assert lived(between, bars[:1]).session_day is None
+    assert lived(between, bars[:2]).session_day == TUESDAY
+    assert lived(between, bars[:3]).is_open
+    ended = lived(between, bars)
     assert ended.exit is not None
     assert (ended.exit.time, ended.exit.reason) == (bars[3].close_time, ExitReason.SESSION_END)
 
@@ -232,7 +234,7 @@ def test_what_was_opened_between_sessions_belongs_to_the_next_one() -> None:
 
 
 @SIDES
-def test_the_time_limit_counts_bars(side: Action) -> None:
+def test_time_limit_counts_bars(side: Action) -> None:
     rules = RiskRules(max_holding_bars=3)
     bars = [seen_by(side, QUIET, time) for time in (1, 2, 3)]
     assert lived(position(side, rules), bars[:2], rules).is_open
@@ -241,7 +243,7 @@ def test_the_time_limit_counts_bars(side: Action) -> None:
     assert ended.bars_held == 3
 
 
-def test_levels_come_before_the_time_limit_and_that_before_the_session_end() -> None:
+def test_levels_precede_time_limit_precedes_session_end() -> None:
     rules = RiskRules(max_holding_bars=1)
     touched = lived(position(rules=rules), [seen_by(Action.BUY, (100.0, 103.0, 99.0, 100.0))], rules)
     assert touched.exit is not None
@@ -257,11 +259,11 @@ TRAILING = RiskRules(trailing_stop_atr=1.5)
 
 
 @SIDES
-def test_a_trailing_stop_follows_the_best_price_and_never_goes_back(side: Action) -> None:
+def test_trailing_stop_follows_the_best_price_and_never_moves_back(side: Action) -> None:
     held, stops = position(side, TRAILING), []
     for time, prices in enumerate(
         [
-            (100.0, 100.25, 99.5, 100.0),  # 1.5 behind 100.25 is 98.75: it has moved already
+            (100.0, 100.25, 99.5, 100.0),  # 1.5 behind 100.25 is 98.75: the stop has moved
             (100.0, 102.0, 100.0, 101.5),
             (101.5, 101.75, 101.0, 101.0),
             (101.0, 102.75, 101.0, 102.0),
@@ -276,7 +278,7 @@ def test_a_trailing_stop_follows_the_best_price_and_never_goes_back(side: Action
 
 
 @SIDES
-def test_a_stop_that_was_trailed_is_told_from_one_that_was_not(side: Action) -> None:
+def test_exit_reason_is_trailing_stop_only_if_the_stop_moved(side: Action) -> None:
     up, down = seen_by(side, (100.0, 102.0, 100.0, 101.5), 1), seen_by(side, (101.5, 101.5, 100.0, 100.0), 2)
     ended = lived(position(side, TRAILING), [up, down], TRAILING)
     assert ended.exit == Exit(down.close_time, price_seen_by(side, 100.5), ExitReason.TRAILING_STOP)
@@ -299,9 +301,7 @@ def test_a_stop_that_was_trailed_is_told_from_one_that_was_not(side: Action) -> 
         pytest.param((98.5, 98.5, 98.25, 98.25), 1.0, 98.5, id="the whole bar is beyond it: the open"),
     ],
 )
-def test_a_stop_trailed_to_the_close_or_past_it_was_hit(
-    side: Action, prices: Prices, distance: float, fill: float
-) -> None:
+def test_stop_trailed_to_the_close_or_past_it_fills(side: Action, prices: Prices, distance: float, fill: float) -> None:
     rules, one = RiskRules(trailing_stop_atr=distance), seen_by(side, prices)
     ended = lived(position(side, rules), [one], rules)
     assert ended.exit == Exit(one.close_time, price_seen_by(side, fill), ExitReason.TRAILING_STOP)
@@ -312,32 +312,32 @@ def test_a_stop_trailed_to_the_close_or_past_it_was_hit(
 
 @SIDES
 @pytest.mark.parametrize("entry", [timedelta(seconds=300), timedelta(seconds=301), timedelta(days=2)])
-def test_a_bar_that_closed_at_or_before_the_entry_changes_nothing(side: Action, entry: timedelta) -> None:
+def test_bar_closed_at_or_before_the_entry_changes_nothing(side: Action, entry: timedelta) -> None:
     one = seen_by(side, (97.0, 104.0, 97.0, 97.0))
     held = replace(position(side), entry_time=one.time + entry)
     assert after_bar(held, one, RiskRules(max_holding_bars=1), session_day=TUESDAY, last_of_session=True) is held
 
 
-def test_an_exit_before_the_entry_is_refused() -> None:
+def test_exit_before_the_entry_is_refused() -> None:
     with pytest.raises(ValueError, match="cannot end at"):
         close(position(), Exit(OPENING - timedelta(microseconds=1), 100.0, ExitReason.MANUAL), NO_COSTS)
 
 
-def test_a_stop_far_behind_stays_where_it_was_put() -> None:
+def test_stop_closer_than_the_trail_distance_stays() -> None:
     rules = RiskRules(trailing_stop_atr=5.0)
     assert lived(position(rules=rules), [seen_by(Action.BUY, (100.0, 102.0, 100.0, 101.0))], rules).stop_loss == 98.0
 
 
-def test_without_trailing_the_stop_is_fixed() -> None:
+def test_stop_is_fixed_without_trailing() -> None:
     assert lived(position(), [seen_by(Action.BUY, (100.0, 102.9, 100.0, 102.0))]).stop_loss == 98.0
 
 
-# ------------------------------------------------------------------------------------------ by hand, and reversed
+# ----------------------------------------------------------------------------------- closed by hand, and reversed
 
 
 @SIDES
 @pytest.mark.parametrize("reason", [ExitReason.MANUAL, ExitReason.REVERSED])
-def test_a_position_is_ended_by_a_call_or_another_signal(side: Action, reason: ExitReason) -> None:
+def test_position_is_closed_by_a_call_or_an_opposite_signal(side: Action, reason: ExitReason) -> None:
     held = lived(position(side), [seen_by(side, (100.0, 101.0, 99.5, 100.5))])
     fill = Exit(OPENING, price_seen_by(side, 102.0), reason, UUID(int=9) if reason is ExitReason.REVERSED else None)
     ended = close(held, fill, NO_COSTS)
@@ -353,7 +353,7 @@ def test_a_position_is_ended_by_a_call_or_another_signal(side: Action, reason: E
 
 @SIDES
 @pytest.mark.parametrize(("fill", "pnl"), [(103.0, 3.0), (98.0, -2.0), (100.0, 0.0)])
-def test_profit_has_the_sign_of_the_move_in_favour(side: Action, fill: float, pnl: float) -> None:
+def test_profit_has_the_sign_of_the_move_in_favor(side: Action, fill: float, pnl: float) -> None:
     rules = RiskRules(initial_equity=50_000.0)
     ended = close(position(side, rules), Exit(OPENING, price_seen_by(side, fill), ExitReason.MANUAL), rules)
     assert (ended.pnl, ended.pnl_pct, ended.r_multiple) == (pnl, pnl, pnl / 2.0)
@@ -361,7 +361,7 @@ def test_profit_has_the_sign_of_the_move_in_favour(side: Action, fill: float, pn
     assert ended.pnl_account == pytest.approx(pnl / 100.0 * 0.02 * 50_000.0)
 
 
-def test_percent_is_of_the_entry() -> None:
+def test_pnl_pct_is_relative_to_the_entry() -> None:
     held = open_position(signal(price=4000.0, atr=50.0), NO_COSTS, MONDAY)
     ended = close(held, Exit(OPENING, 4100.0, ExitReason.MANUAL), NO_COSTS)
     assert (ended.pnl, ended.pnl_pct, ended.r_multiple) == (100.0, 2.5, 1.0)
@@ -370,7 +370,7 @@ def test_percent_is_of_the_entry() -> None:
 @pytest.mark.parametrize(
     ("side", "fill", "costs"), [(Action.BUY, 104.0, 0.05 + 0.408), (Action.SELL, 96.0, 0.05 + 0.392)]
 )
-def test_costs_are_the_spread_and_the_commission_of_both_sides(side: Action, fill: float, costs: float) -> None:
+def test_costs_are_spread_and_commission_of_both_sides(side: Action, fill: float, costs: float) -> None:
     rules = RiskRules(spread=Charges.flat(0.05), commission=Charges(Charge(20.0, in_bp=True)))
     ended = close(position(side, rules), Exit(OPENING, fill, ExitReason.MANUAL), rules)
     assert ended.costs == pytest.approx(costs)
@@ -379,7 +379,7 @@ def test_costs_are_the_spread_and_the_commission_of_both_sides(side: Action, fil
     assert ended.r_multiple == pytest.approx((4.0 - costs) / 2.0)
 
 
-def test_an_open_position_shows_what_closing_it_now_would_give() -> None:
+def test_pnl_of_an_open_position_equals_that_of_closing_it_now() -> None:
     rules = RiskRules(spread=Charges.flat(0.1), commission=Charges(Charge(50.0, in_bp=True)))
     opened = position(rules=rules)
     assert opened.pnl == -opened.costs == pytest.approx(-1.1)
@@ -390,5 +390,5 @@ def test_an_open_position_shows_what_closing_it_now_would_give() -> None:
     assert held.max_favorable_excursion == 1.0, "excursions leave costs out"
 
 
-def test_days_of_this_file_are_business_days() -> None:
+def test_days_of_these_tests_are_business_days() -> None:
     assert [CALENDAR.session_of(bar(time).time) for time in (0, 59, 60, 288)] == [MONDAY, MONDAY, None, TUESDAY]

@@ -1,4 +1,4 @@
-"""The recurrent state: what it must be, that nobody writes to it, and that storing it loses no bit."""
+"""The recurrent state: shape and dtype, read-only values, lossless encoding."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ values = arrays.arrays(
 
 
 @given(values)
-def test_bytes_keep_every_bit(numbers: np.ndarray[tuple[int, int, int], np.dtype[np.float32]]) -> None:
+def test_bytes_round_trip_is_bit_identical(numbers: np.ndarray[tuple[int, int, int], np.dtype[np.float32]]) -> None:
     state = RecurrentState(numbers)
     again = RecurrentState.from_bytes(state.to_bytes(), *numbers.shape[1:])
     assert again == state
@@ -26,13 +26,13 @@ def test_bytes_keep_every_bit(numbers: np.ndarray[tuple[int, int, int], np.dtype
     assert again.values.tobytes() == numbers.tobytes()
 
 
-def test_bytes_are_little_endian_hidden_first() -> None:
+def test_bytes_are_little_endian_and_hidden_first() -> None:
     state = RecurrentState(np.array([[[1.0]], [[-2.0]]], dtype=np.float32))
     assert state.to_bytes() == bytes.fromhex("0000803f000000c0")
     assert (state.hidden.tolist(), state.cell.tolist()) == ([[1.0]], [[-2.0]])
 
 
-def test_equal_means_to_the_bit() -> None:
+def test_states_are_equal_only_if_bit_identical() -> None:
     zero = RecurrentState.zeros(1, 2)
     assert zero == RecurrentState.zeros(1, 2)
     assert zero != RecurrentState(-zero.values)
@@ -40,7 +40,7 @@ def test_equal_means_to_the_bit() -> None:
     assert zero != zero.values.tobytes()
 
 
-def test_nobody_writes_to_it() -> None:
+def test_values_are_read_only() -> None:
     state = RecurrentState.zeros(1, 4)
     for view in (state.values, state.hidden, state.cell):
         with pytest.raises(ValueError, match="read-only"):
@@ -48,12 +48,12 @@ def test_nobody_writes_to_it() -> None:
 
 
 @pytest.mark.parametrize("content", [b"", bytes(12), bytes(17), bytes(24)])
-def test_refuses_bytes_of_another_size(content: bytes) -> None:
+def test_from_bytes_refuses_another_length(content: bytes) -> None:
     with pytest.raises(ValueError, match=r"reshape|size"):
         RecurrentState.from_bytes(content, 1, 2)
 
 
 @pytest.mark.parametrize("wrong", [np.zeros((2, 1, 4)), np.zeros((1, 1, 4), np.float32), np.zeros((2, 4), np.float32)])
-def test_refuses_other_arrays(wrong: np.ndarray[tuple[int, ...], np.dtype[np.float32]]) -> None:
+def test_construction_refuses_other_shapes_and_dtypes(wrong: np.ndarray[tuple[int, ...], np.dtype[np.float32]]) -> None:
     with pytest.raises(ValueError, match="not a recurrent state"):
         RecurrentState(wrong)

@@ -1,4 +1,4 @@
-"""From what the policy says to a decision: thresholds at their boundaries, exact levels, four ways to size."""
+"""From the output of a policy to a decision: thresholds at their boundaries, exact levels, methods of sizing."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from tradingsignals_server.domain.indicators import Indicators
 from tradingsignals_server.domain.risk import (
-    KELLY_MEMORY,
+    KELLY_MAX_AGE,
     KELLY_MINIMUM_TRADES,
     KELLY_WINDOW,
     RiskRules,
@@ -40,7 +40,7 @@ def decided(
     rules: RiskRules = RULES,
     tally: TradeTally = NOTHING,
 ) -> Decision:
-    """What a policy that is 90% sure of `side` leads to."""
+    """Return the decision for a policy output of 90% for `side`."""
     return decide(SURE[side], price, Indicators(atr=atr), rules, tally)
 
 
@@ -49,8 +49,8 @@ def likely(side: Action, probability: float) -> Probabilities:
     return Probabilities(rest, probability, 0.0) if side is Action.BUY else Probabilities(rest, 0.0, probability)
 
 
-def holds(decision: Decision) -> bool:
-    """True for a HOLD with nothing that only a trade has."""
+def is_hold(decision: Decision) -> bool:
+    """Return whether a decision is HOLD and has no levels and no size."""
     without_levels = (decision.stop_loss, decision.take_profit, decision.risk_reward_ratio) == (None, None, None)
     return decision.action is Action.HOLD and without_levels and decision.position_size == 0.0
 
@@ -59,7 +59,7 @@ def holds(decision: Decision) -> bool:
 
 
 @given(st.sampled_from(list(Action)), prices, ranges, st.tuples(multipliers, multipliers), st.floats(0.0, 3.0))
-def test_a_decision_is_whole_or_a_hold(
+def test_decision_has_all_levels_or_is_hold(
     side: Action, price: float, atr: float, distances: tuple[float, float], minimum: float
 ) -> None:
     stop, target = distances
@@ -68,7 +68,7 @@ def test_a_decision_is_whole_or_a_hold(
     assert made.reasoning[0] == "Model confidence: 90.0%"
     assert made.confidence == 0.9
     if made.action is Action.HOLD:
-        assert holds(made)
+        assert is_hold(made)
         assert len(made.reasoning) > 1
         return
     assert made.action is side
@@ -83,40 +83,42 @@ def test_a_decision_is_whole_or_a_hold(
 
 
 @given(prices, ranges, multipliers, multipliers)
-def test_levels_are_entry_and_atr_and_multipliers(price: float, atr: float, stop: float, target: float) -> None:
+def test_levels_are_entry_plus_or_minus_atr_times_multiplier(
+    price: float, atr: float, stop: float, target: float
+) -> None:
     rules = RiskRules(atr_multiplier_sl=stop, atr_multiplier_tp=target, min_risk_reward=0.0)
     long, short = decided(Action.BUY, price, atr, rules), decided(Action.SELL, price, atr, rules)
     if price > atr * stop:
         assert (long.stop_loss, long.take_profit) == (price - atr * stop, price + atr * target)
     else:
-        assert holds(long)
+        assert is_hold(long)
     if price > atr * target:
         assert (short.stop_loss, short.take_profit) == (price + atr * stop, price - atr * target)
     else:
-        assert holds(short)
+        assert is_hold(short)
 
 
 @SIDES
 @pytest.mark.parametrize("atr", [1e-300, 1e-12])
-def test_a_range_too_small_to_part_the_levels_makes_no_trade(side: Action, atr: float) -> None:
+def test_atr_too_small_to_separate_the_levels_gives_hold(side: Action, atr: float) -> None:
     for sizing in Sizing:
         made = decided(side, 4000.0, atr, RiskRules(sizing=sizing))
-        assert holds(made) or made.stop_loss != 4000.0 != made.take_profit
+        assert is_hold(made) or made.stop_loss != 4000.0 != made.take_profit
 
 
 @SIDES
-def test_without_a_range_there_are_no_levels(side: Action) -> None:
+def test_missing_atr_gives_hold(side: Action) -> None:
     made = decided(side, atr=None)
-    assert holds(made)
+    assert is_hold(made)
     assert f"{side} has no levels because there is no ATR: HOLD" in made.reasoning
 
 
-def test_a_level_at_or_below_nought_makes_no_trade() -> None:
-    at_nought = decided(Action.BUY, price=20.0, atr=10.0)
-    assert holds(at_nought)
-    assert "BUY would need a level that cannot be a price: HOLD" in at_nought.reasoning
+def test_level_at_or_below_0_gives_hold() -> None:
+    at_zero = decided(Action.BUY, price=20.0, atr=10.0)
+    assert is_hold(at_zero)
+    assert "BUY would need a level that cannot be a price: HOLD" in at_zero.reasoning
     assert decided(Action.BUY, price=20.001, atr=10.0).action is Action.BUY
-    assert holds(decided(Action.SELL, price=30.0, atr=10.0))
+    assert is_hold(decided(Action.SELL, price=30.0, atr=10.0))
     assert decided(Action.SELL, price=30.001, atr=10.0).action is Action.SELL
 
 
@@ -125,49 +127,49 @@ def test_a_level_at_or_below_nought_makes_no_trade() -> None:
 
 @SIDES
 @given(threshold=st.floats(0.51, 1.0))
-def test_at_the_threshold_it_stands_and_just_below_it_holds(side: Action, threshold: float) -> None:
+def test_action_stands_at_the_threshold_and_is_hold_below_it(side: Action, threshold: float) -> None:
     rules = RiskRules(confidence_threshold=threshold)
     found = Indicators(atr=10.0)
     at = decide(likely(side, threshold), 4000.0, found, rules, NOTHING)
     by_a_model = decide(likely(side, float(np.float32(threshold))), 4000.0, found, rules, NOTHING)
     below = decide(likely(side, threshold - 2e-7), 4000.0, found, rules, NOTHING)
     assert at.action is by_a_model.action is side
-    assert holds(below)
+    assert is_hold(below)
     assert below.confidence == threshold - 2e-7
 
 
-def test_a_probability_of_a_model_that_is_the_threshold_on_paper_passes() -> None:
+def test_float32_of_the_threshold_passes() -> None:
     at = float(np.float32(0.65))
     assert at < 0.65
     assert decide(likely(Action.BUY, at), 4000.0, Indicators(atr=10.0), RULES, NOTHING).action is Action.BUY
 
 
-def test_the_reasoning_names_what_was_not_sure_enough() -> None:
+def test_reasoning_names_the_action_below_the_threshold() -> None:
     made = decide(likely(Action.SELL, 0.6), 4000.0, Indicators(atr=10.0), RULES, NOTHING)
     assert made.reasoning[:2] == ("Model confidence: 60.0%", "SELL at 60.0% is below the threshold of 65.0%: HOLD")
 
 
-def test_a_policy_that_holds_is_said_to_hold() -> None:
+def test_reasoning_states_that_the_model_chose_hold() -> None:
     assert decided(Action.HOLD).reasoning == ("Model confidence: 90.0%", "Model chose HOLD")
 
 
 @given(ranges)
-def test_a_ratio_at_the_minimum_passes_whatever_the_range(atr: float) -> None:
+def test_ratio_at_the_minimum_passes_for_any_atr(atr: float) -> None:
     assert decided(Action.BUY, 1e8, atr).action is Action.BUY
-    assert holds(decided(Action.BUY, 1e8, atr, replace(RULES, atr_multiplier_tp=2.9999)))
+    assert is_hold(decided(Action.BUY, 1e8, atr, replace(RULES, atr_multiplier_tp=2.9999)))
 
 
-def test_a_ratio_that_is_the_minimum_on_paper_passes() -> None:
-    """Such as 3.3 over 2.2, which floating point puts a hair below 1.5."""
+def test_ratio_rounded_below_the_minimum_passes() -> None:
+    """For example 3.3 / 2.2, which is slightly less than 1.5 in floating point."""
     on_paper = [(hundredths / 100, hundredths * 3 // 2 / 100) for hundredths in range(2, 1000, 2)]
     rules = [RiskRules(atr_multiplier_sl=stop, atr_multiplier_tp=target) for stop, target in on_paper]
-    held = [(one.atr_multiplier_sl, one.atr_multiplier_tp) for one in rules if holds(decided(rules=one))]
+    held = [(one.atr_multiplier_sl, one.atr_multiplier_tp) for one in rules if is_hold(decided(rules=one))]
     assert held == []
 
 
-def test_too_little_for_the_risk_holds_and_says_so() -> None:
+def test_ratio_below_the_minimum_gives_hold_with_its_reason() -> None:
     made = decided(rules=RiskRules(atr_multiplier_tp=2.9))
-    assert holds(made)
+    assert is_hold(made)
     assert "Risk-reward ratio 1.45 is below the minimum of 1.50: HOLD" in made.reasoning
 
 
@@ -190,12 +192,12 @@ def test_too_little_for_the_risk_holds_and_says_so() -> None:
         (RiskRules(sizing=Sizing.RISK, risk_per_trade_pct=0.5, max_position_size_pct=1.0), 1.0),
     ],
 )
-def test_sizes_and_their_cap(side: Action, rules: RiskRules, size: float) -> None:
+def test_size_by_method_is_capped(side: Action, rules: RiskRules, size: float) -> None:
     assert decided(side, 4000.0, 50.0, rules).position_size == pytest.approx(size, rel=1e-12)
 
 
 @given(price=prices, share=st.floats(1e-3, 0.4), risk=st.floats(1e-4, 1e-3))
-def test_what_is_lost_at_the_stop_is_what_was_to_be_risked(price: float, share: float, risk: float) -> None:
+def test_risk_sizing_loses_the_given_fraction_at_the_stop(price: float, share: float, risk: float) -> None:
     rules = RiskRules(sizing=Sizing.RISK, risk_per_trade_pct=risk, max_position_size_pct=1.0)
     made = decided(Action.BUY, price, share * price, rules)
     assert made.stop_loss is not None
@@ -203,7 +205,7 @@ def test_what_is_lost_at_the_stop_is_what_was_to_be_risked(price: float, share: 
 
 
 def tally(wins: int, losses: int, won: float = 1.0, lost: float = 1.0) -> TradeTally:
-    """Trades that won or lost so many percent each."""
+    """Return trades with the given profits and losses in percent."""
     found = TradeTally()
     for hour, pnl_pct in enumerate([won] * wins + [-lost] * losses):
         found = found.with_trade(OPENING + timedelta(hours=hour), pnl_pct)
@@ -224,17 +226,17 @@ def tally(wins: int, losses: int, won: float = 1.0, lost: float = 1.0) -> TradeT
         (tally(30, 10, won=0.5, lost=1.5), 0.0),
     ],
 )
-def test_kellys_fraction(closed: TradeTally, fraction: float | None) -> None:
+def test_kelly_matches_the_formula(closed: TradeTally, fraction: float | None) -> None:
     assert closed.kelly() == (None if fraction is None else pytest.approx(fraction, abs=1e-12))
 
 
-def test_a_trade_that_came_out_even_counts_on_neither_side() -> None:
+def test_trade_without_profit_or_loss_does_not_count() -> None:
     assert tally(12, 7).with_trade(NOW, 0.0).kelly() is None
     assert tally(12, 8).with_trade(NOW, 0.0).kelly() == tally(12, 8).kelly()
     assert KELLY_MINIMUM_TRADES == 20
 
 
-def test_kelly_looks_back_on_the_newest_trades_alone() -> None:
+def test_kelly_uses_the_newest_trades_only() -> None:
     losing = tally(0, 40)
     for hour in range(KELLY_WINDOW):
         losing = losing.with_trade(NOW + timedelta(hours=hour), 1.0)
@@ -243,21 +245,21 @@ def test_kelly_looks_back_on_the_newest_trades_alone() -> None:
 
 
 @pytest.mark.parametrize(("later", "fraction"), [(timedelta(0), 0.0), (timedelta(hours=5), None)])
-def test_losses_are_forgotten_in_time_so_that_there_is_a_way_back(later: timedelta, fraction: float | None) -> None:
-    """20 trades that ended an hour after one another, of which the first is as old as is remembered, or older."""
-    assert tally(0, 20).at(OPENING + KELLY_MEMORY + later).kelly() == fraction
-    made = decided(rules=RiskRules(sizing=Sizing.KELLY), tally=tally(0, 20).at(OPENING + 2 * KELLY_MEMORY))
+def test_old_losses_expire_so_that_trading_resumes(later: timedelta, fraction: float | None) -> None:
+    """There are 20 trades, one each hour; the first is exactly as old as the limit, or older."""
+    assert tally(0, 20).at(OPENING + KELLY_MAX_AGE + later).kelly() == fraction
+    made = decided(rules=RiskRules(sizing=Sizing.KELLY), tally=tally(0, 20).at(OPENING + 2 * KELLY_MAX_AGE))
     assert made.position_size == RULES.position_size_pct
 
 
-def test_kelly_takes_a_part_of_the_fraction_once_it_is_trusted() -> None:
+def test_kelly_sizing_uses_part_of_the_fraction_after_enough_trades() -> None:
     rules = RiskRules(sizing=Sizing.KELLY, kelly_fraction=0.2, position_size_pct=0.01)
     assert decided(rules=rules, tally=tally(11, 8)).position_size == 0.01
     assert decided(rules=rules, tally=tally(12, 8)).position_size == pytest.approx(0.04)
 
 
 @pytest.mark.parametrize("closed", [tally(10, 10), tally(5, 20), tally(0, 25)])
-def test_kelly_takes_nothing_where_there_is_nothing_to_win(closed: TradeTally) -> None:
+def test_kelly_size_is_0_for_a_fraction_of_0_or_less(closed: TradeTally) -> None:
     made, other = decided(rules=RiskRules(sizing=Sizing.KELLY), tally=closed), decided()
     assert made.position_size == 0.0
     assert replace(made, position_size=other.position_size) == other, "sizing changes the size and nothing else"
@@ -287,7 +289,7 @@ def test_kelly_takes_nothing_where_there_is_nothing_to_win(closed: TradeTally) -
         (Indicators(ema_20=1.0, ema_50=2.0), "EMA 20 below EMA 50"),
     ],
 )
-def test_what_stands_out_is_said(found: Indicators, sentence: str) -> None:
+def test_reasoning_contains_the_observation(found: Indicators, sentence: str) -> None:
     for action in Action:
         reasoning = decide(SURE[action], 4000.0, replace(found, atr=10.0), RULES, NOTHING).reasoning
         assert reasoning[-1] == sentence
@@ -306,7 +308,7 @@ def test_what_stands_out_is_said(found: Indicators, sentence: str) -> None:
         Indicators(ema_20=1.0),
     ],
 )
-def test_what_does_not_stand_out_is_not(found: Indicators) -> None:
+def test_reasoning_omits_absent_observations(found: Indicators) -> None:
     assert decide(SURE[Action.BUY], 4000.0, replace(found, atr=10.0), RULES, NOTHING).reasoning == (
         "Model confidence: 90.0%",
     )

@@ -1,4 +1,4 @@
-"""Probabilities that are none are refused, and signals have names that anyone can work out again."""
+"""Signals: validity of probabilities, the choice of the policy, reproducible ids."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ shares = st.tuples(*[st.floats(0.0, 1.0)] * 3).filter(lambda three: sum(three) >
 
 @pytest.mark.parametrize("place", range(3))
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf, -0.001, 1.001])
-def test_what_is_no_probability_is_refused(place: int, value: float) -> None:
+def test_invalid_probability_is_refused(place: int, value: float) -> None:
     values = [0.5, 0.5, 0.5]
     values[place] = value
     values[place - 1] = 1.0 - 0.5 - value if math.isfinite(value) else 0.5
@@ -27,10 +27,10 @@ def test_what_is_no_probability_is_refused(place: int, value: float) -> None:
 
 
 @pytest.mark.parametrize(
-    ("hold", "sound"), [(0.4, True), (0.4009, True), (0.3991, True), (0.402, False), (0.398, False)]
+    ("hold", "valid"), [(0.4, True), (0.4009, True), (0.3991, True), (0.402, False), (0.398, False)]
 )
-def test_they_add_up_to_one(hold: float, sound: bool) -> None:
-    if sound:
+def test_probabilities_must_sum_to_1(hold: float, valid: bool) -> None:
+    if valid:
         assert Probabilities(hold, 0.3, 0.3).hold == hold
     else:
         with pytest.raises(ValueError, match="not probabilities"):
@@ -38,7 +38,7 @@ def test_they_add_up_to_one(hold: float, sound: bool) -> None:
 
 
 @given(shares)
-def test_the_choice_is_the_most_probable(three: tuple[float, float, float]) -> None:
+def test_choice_is_the_most_probable_action(three: tuple[float, float, float]) -> None:
     hold, buy, sell = (share / sum(three) for share in three)
     action, probability = Probabilities(hold, buy, sell).choice()
     assert probability == max(hold, buy, sell)
@@ -54,11 +54,11 @@ def test_the_choice_is_the_most_probable(three: tuple[float, float, float]) -> N
         (Probabilities(0.2, 0.4, 0.4), Action.BUY),
     ],
 )
-def test_in_doubt_it_holds(probabilities: Probabilities, action: Action) -> None:
+def test_choice_in_a_tie_is_hold_then_buy(probabilities: Probabilities, action: Action) -> None:
     assert probabilities.choice()[0] is action
 
 
-def test_the_direction_is_the_sign_of_the_profit_when_the_price_rises() -> None:
+def test_direction_is_the_sign_of_the_profit_when_the_price_rises() -> None:
     assert {action: action.direction for action in Action} == {Action.BUY: 1, Action.SELL: -1, Action.HOLD: 0}
     assert {action: action.opposite for action in Action} == {
         Action.BUY: Action.SELL,
@@ -67,12 +67,12 @@ def test_the_direction_is_the_sign_of_the_profit_when_the_price_rises() -> None:
     }
 
 
-def test_the_name_of_a_signal_is_the_same_everywhere_and_for_ever() -> None:
-    """Written down, because a new name for the same bar would make a duplicate of every stored signal."""
+def test_signal_id_of_a_bar_is_fixed() -> None:
+    """The id is a literal, because a new id for the same bar would duplicate every stored signal."""
     assert str(bar_signal_id("USDCOP", OPENING, "v1")) == "727f12c1-55d1-5f89-b46d-93963caefbbc"
 
 
-def test_another_symbol_bar_or_model_is_another_signal() -> None:
+def test_another_symbol_bar_or_model_gives_another_signal_id() -> None:
     names = {
         bar_signal_id(symbol, time, version)
         for symbol in ("USDCOP", "EURCOP")

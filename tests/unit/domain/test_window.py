@@ -1,4 +1,4 @@
-"""The window keeps the newest bars, oldest first, and never changes."""
+"""The window contains the newest bars, oldest first, and is immutable."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def rows(bars: list[Bar]) -> list[list[float]]:
 
 
 @given(count=st.integers(0, 240), limit=st.integers(1, 130))
-def test_appending_one_by_one_leaves_the_newest(count: int, limit: int) -> None:
+def test_append_keeps_the_newest_bars(count: int, limit: int) -> None:
     window = Window.empty()
     for bar in WALK[:count]:
         window = window.append(bar, limit)
@@ -30,7 +30,7 @@ def test_appending_one_by_one_leaves_the_newest(count: int, limit: int) -> None:
 
 
 @given(count=st.integers(0, 240))
-def test_made_of_bars_at_once_or_one_by_one(count: int) -> None:
+def test_window_of_bars_equals_appending_them(count: int) -> None:
     at_once = Window.of(WALK[:count])
     one_by_one = Window.empty()
     for bar in WALK[:count]:
@@ -39,21 +39,21 @@ def test_made_of_bars_at_once_or_one_by_one(count: int) -> None:
     assert at_once.time == one_by_one.time
 
 
-def test_a_live_window_has_a_hundred_bars() -> None:
+def test_live_window_has_100_bars() -> None:
     window = Window.empty()
     for bar in WALK:
         window = window.append(bar)
     assert len(window) == LOOKBACK_BARS == 100
 
 
-def test_rows_can_be_handed_to_talib_as_they_are() -> None:
+def test_rows_are_contiguous_for_talib() -> None:
     for window in (Window.of(WALK[:3]), Window.of(WALK[:3]).append(WALK[3]), Window.empty()):
         for row in (window.high, window.low, window.close):
             assert row.dtype == np.float64
             assert row.flags["C_CONTIGUOUS"]
 
 
-def test_what_is_added_leaves_the_window_before_as_it_was() -> None:
+def test_append_leaves_the_previous_window_unchanged() -> None:
     before = Window.of(WALK[:100])
     prices = before.prices.copy()
     before.append(WALK[100])
@@ -62,7 +62,7 @@ def test_what_is_added_leaves_the_window_before_as_it_was() -> None:
     assert before.time == WALK[99].time
 
 
-def test_an_unfinished_bar_has_prices_but_no_time() -> None:
+def test_unfinished_bar_leaves_the_time_unchanged() -> None:
     window = Window.of(WALK[:100]).with_unfinished((1.0, 2.0, 0.5, 1.5))
     assert window.prices[:, -1].tolist() == [1.0, 2.0, 0.5, 1.5]
     assert window.prices[:, :-1].tolist() == rows(WALK[1:100])
