@@ -19,7 +19,6 @@ from tradingsignals_server.adapters.postgres.connection import connections
 from tradingsignals_server.adapters.postgres.membership import Membership
 from tradingsignals_server.adapters.postgres.store import PostgresStore
 from tradingsignals_server.api.mapping.convert import encode
-from tradingsignals_server.application.cluster.peer_queue import PeerGone
 from tradingsignals_server.application.cluster.router import Router
 from tradingsignals_server.application.decision.pipeline import Pipeline
 from tradingsignals_server.application.decision.trader import Trader
@@ -27,6 +26,7 @@ from tradingsignals_server.application.event_log.tail import Broadcast, Filter
 from tradingsignals_server.application.event_log.tailer import LogReader
 from tradingsignals_server.application.ingest.engine import Engine
 from tradingsignals_server.application.ports.ownership import BUCKETS, bucket_of
+from tradingsignals_server.application.ports.peer import PeerGone
 from tradingsignals_server.application.ports.store import StaleState
 from tradingsignals_server.domain.bars import Bar
 from tradingsignals_server.domain.calendar import calendar_for
@@ -66,6 +66,14 @@ class Way:
         if self._address not in self._servers:
             raise PeerGone
         return await self._servers[self._address].router.process_here(bars)
+
+    async def forward(self, path: str, request: bytes) -> bytes:
+        """See Peer."""
+        raise NotImplementedError
+
+    async def ready(self) -> bool:
+        """See Peer."""
+        return self._address in self._servers
 
 
 Start = Callable[[str], Awaitable[Server]]

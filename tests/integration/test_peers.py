@@ -10,15 +10,17 @@ import pytest
 from tests.support.deadlines import within
 from tests.unit.builders import bar
 
-from tradingsignals_server.api.mapping.errors import Relayed
-from tradingsignals_server.api.peers import PeerServicer, peers
-from tradingsignals_server.application.cluster.peer_queue import PeerGone
+from tradingsignals_server.adapters.peers.client import open_peers
+from tradingsignals_server.api.mapping.convert import bar_message
+from tradingsignals_server.api.services.peer import PeerServicer
 from tradingsignals_server.application.cluster.router import Router
+from tradingsignals_server.application.ports.peer import PeerError, PeerGone
 from tradingsignals_server.domain.bars import Bar
 from tradingsignals_server.domain.errors import NotAPeer
 from tradingsignals_server.domain.events import Disposition, Receipt
 from tradingsignals_server.internal import peer_service_pb2 as pb
-from tradingsignals_server.transport.grpc.interceptors import PEER_KEY, CallInterceptor
+from tradingsignals_server.transport.grpc.interceptors import CallInterceptor
+from tradingsignals_server.transport.grpc.metadata import PEER_KEY
 from tradingsignals_server.transport.grpc.registration import register
 from tradingsignals_server.transport.grpc.server import PEER_SERVICE
 
@@ -53,7 +55,7 @@ async def address(router: Taking) -> AsyncIterator[str]:
 
 
 async def test_a_server_of_the_same_database_is_served(router: Taking, address: str) -> None:
-    async with peers("ours") as others:
+    async with open_peers("ours", bar_message) as others:
         (receipt,) = await within(others.at(address).process([bar(0)]))
     assert isinstance(receipt, Receipt)
     assert router.taken == [bar(0)]
@@ -61,11 +63,11 @@ async def test_a_server_of_the_same_database_is_served(router: Taking, address: 
 
 async def test_a_server_of_another_database_is_no_peer(router: Taking, address: str) -> None:
     """Its address may have been that of a peer, so its bars go elsewhere, and its calls are not made here."""
-    async with peers("theirs") as others:
+    async with open_peers("theirs", bar_message) as others:
         with pytest.raises(PeerGone):
             await within(others.at(address).process([bar(0)]))
-        with pytest.raises(Relayed) as raised:
-            await within(others.at(address).relay(PATH, pb.ProcessBarsRequest().SerializeToString()))
+        with pytest.raises(PeerError) as raised:
+            await within(others.at(address).forward(PATH, pb.ProcessBarsRequest().SerializeToString()))
         assert raised.value.reason == NotAPeer.reason
     assert router.taken == []
 

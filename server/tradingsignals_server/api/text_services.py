@@ -15,7 +15,7 @@ from google.protobuf.message_factory import GetMessageClass
 
 from ..application.event_log.tail import Broadcast
 from ..internal import newline_delimited_service_pb2, server_sent_events_service_pb2
-from ..transport.grpc.interceptors import last_event_id
+from ..transport.grpc.metadata import last_event_id
 from .encoding.responses import AnswerForm
 from .encoding.text_responses import LINES, SERVER_SENT_EVENTS, TextForms
 from .mapping.validation import FollowRequest, Subscription, subscription

@@ -13,12 +13,12 @@ from pathlib import Path
 
 import asyncpg
 
-from ..adapters.envoy.contract import PACKAGE
 from ..adapters.envoy.process import Edge, running_edge
 from ..adapters.envoy.render import Address, EdgeConfig
 from ..adapters.feeds.replay import OnProgress, ReplayFeed
 from ..adapters.feeds.simulate import SimulatedFeed
 from ..adapters.onnx.repository import fingerprint, load_newest, shipped_models, versions
+from ..adapters.peers.client import open_peers
 from ..adapters.placeholder_policy import PlaceholderPolicy
 from ..adapters.postgres.bars_table import BarsTable
 from ..adapters.postgres.connection import Connections, DatabaseRefused, connections
@@ -29,17 +29,18 @@ from ..adapters.postgres.peer_secret import peer_secret
 from ..adapters.postgres.store import PostgresStore
 from ..adapters.processes.fleet import FLEET_HOST, ServerFailed, ServerProcess, fleet_ports, running_fleet
 from ..adapters.processes.listening import Place, require_free
-from ..api.mapping.convert import encode
-from ..api.peers import AtOwner, Peers, PeerServicer, peers, symbol_of_position, symbol_of_request
+from ..api.mapping.convert import bar_message, encode
 from ..api.services.events import EventServicer
 from ..api.services.json_bodies import JsonBodyServicer
 from ..api.services.json_servicer import json_servicer
 from ..api.services.market_data import MarketDataServicer
 from ..api.services.model import ModelServicer
+from ..api.services.peer import PeerServicer
 from ..api.services.positions import PositionServicer
 from ..api.services.signals import SignalServicer
 from ..api.services.system import SystemServicer
 from ..api.text_services import text_servicers
+from ..application.cluster.forwarding import OwnerForwarding
 from ..application.cluster.router import Router
 from ..application.decision.pipeline import Pipeline
 from ..application.decision.trader import Trader
@@ -191,7 +192,11 @@ async def serving(
     is committed, the database is let go.
     """
     require_free(_places(settings, behind_edge=behind_edge))
-    async with _opened(dsn) as (database, secret), peers(secret) as others, asyncio.TaskGroup() as background:
+    async with (
+        _opened(dsn) as (database, secret),
+        open_peers(secret, bar_message) as others,
+        asyncio.TaskGroup() as background,
+    ):
         store = PostgresStore(database, encode, await _bars_table(database, settings))
         live, shadow = _model_source(settings.model_path, "MODEL_PATH"), _shadow_source(settings)
         pipeline = _pipeline(settings, live, shadow)
@@ -210,9 +215,10 @@ async def serving(
             max_symbols=settings.max_symbols,
         )
         router = Router(engine, membership, store, others.at)
+        owner = OwnerForwarding(router, others.at)
         keeper = ModelKeeper(engine, pipeline, settings.risk_rules, live, shadow)
         health = HealthReporter(store, engine, pipeline, utc_now, live_feed=settings.feed is FeedKind.PUSH)
-        servicers = _servicers(settings, store, engine, router, others, pipeline, broadcast, keeper, health)
+        servicers = _servicers(settings, store, engine, router, owner, pipeline, broadcast, keeper, health)
         writing = background.create_task(engine.run())
         retention = Retention(store, broadcast, utc_now, timedelta(days=settings.signal_retention_days))
         tasks = [background.create_task(work) for work in (keeper.run(), router.run(), retention.run(), health.run())]
@@ -339,32 +345,17 @@ def _servicers(
     store: Store,
     engine: Engine,
     router: Router,
-    others: Peers,
+    owner: OwnerForwarding,
     pipeline: Pipeline,
     broadcast: Broadcast,
     keeper: ModelKeeper,
     health: HealthReporter,
 ) -> dict[str, object]:
     queries = Queries(store, broadcast)
-    signals = SignalServicer(engine, queries, broadcast, pipeline)
-    positions = PositionServicer(engine, queries, broadcast)
     public: dict[str, object] = {
         "SystemService": SystemServicer(health, broadcast, settings.feed, settings.risk_rules),
-        "SignalService": AtOwner(
-            signals,
-            router,
-            others,
-            {
-                "generate_signal": (f"/{PACKAGE}.SignalService/GenerateSignal", symbol_of_request),
-                "generate_signal_from_db": (f"/{PACKAGE}.SignalService/GenerateSignalFromDb", symbol_of_request),
-            },
-        ),
-        "PositionService": AtOwner(
-            positions,
-            router,
-            others,
-            {"close_position": (f"/{PACKAGE}.PositionService/ClosePosition", symbol_of_position(store))},
-        ),
+        "SignalService": SignalServicer(engine, queries, broadcast, pipeline, owner),
+        "PositionService": PositionServicer(engine, queries, broadcast, owner),
         "MarketDataService": MarketDataServicer(router, queries),
         "ModelService": ModelServicer(pipeline, keeper, queries),
         "EventService": EventServicer(broadcast),

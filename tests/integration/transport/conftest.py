@@ -67,8 +67,8 @@ class Endless:
 def servicers(log: Log) -> dict[str, object]:
     """Those that stream and list; calls of ModelService are endless, and all others are defects."""
     nothing, broadcast, queries = cast(Any, None), log.broadcast, Queries(log.store, log.broadcast)
-    signals = SignalServicer(nothing, queries, broadcast, nothing)
-    positions = PositionServicer(nothing, queries, broadcast)
+    signals = SignalServicer(nothing, queries, broadcast, nothing, nothing)
+    positions = PositionServicer(nothing, queries, broadcast, nothing)
     public: dict[str, object] = {
         **{name: _Absent() for name in SERVICES},
         "SignalService": signals,

@@ -12,13 +12,13 @@ from hypothesis import strategies as st
 
 from tradingsignals.v1 import error_reason_pb2, system_service_pb2
 from tradingsignals_server.api.mapping.errors import (
-    Relayed,
     Unhealthy,
     code_of,
     internal_status,
     is_retryable,
     status_of,
 )
+from tradingsignals_server.application.ports.peer import PeerError
 from tradingsignals_server.domain.errors import (
     BarConflict,
     FieldViolation,
@@ -109,7 +109,7 @@ def details(status: Any) -> dict[str, Any]:
 
 
 def test_every_error_stands_in_this_table() -> None:
-    assert {type(error) for error, _ in TABLE} | {ServiceError, Relayed} == leaves(ServiceError)
+    assert {type(error) for error, _ in TABLE} | {ServiceError, PeerError} == leaves(ServiceError)
 
 
 @pytest.mark.parametrize(("error", "code"), TABLE, ids=lambda one: type(one).__name__)
@@ -167,14 +167,11 @@ violations = st.lists(st.builds(FieldViolation, texts, texts), min_size=1, max_s
 metadata = st.dictionaries(st.sampled_from(["symbol", "time", "oldest_sequence"]), texts)
 
 
-def relayed(message: str, found: dict[str, str]) -> Relayed:
+def peer_error(message: str, found: dict[str, str]) -> PeerError:
     """The error of another server, which may be an older one that bounds nothing."""
-    error = Relayed.__new__(Relayed)
-    ServiceError.__init__(error, message)
-    error.code = CODES.INVALID_ARGUMENT
-    error.status = status_pb2.Status(code=error.code.value[0], message=message)
-    error.status.details.add().Pack(error_details_pb2.ErrorInfo(metadata=found))
-    return error
+    status = status_pb2.Status(code=CODES.INVALID_ARGUMENT.value[0], message=message)
+    status.details.add().Pack(error_details_pb2.ErrorInfo(metadata=found))
+    return PeerError(message, "", status.SerializeToString())
 
 
 @given(violations, texts, metadata)
@@ -187,7 +184,7 @@ def test_a_refusal_takes_less_than_4_kb(listed: list[FieldViolation], message: s
         InvalidBar(listed).under("bar"),
         ServiceError(message, **found),
         Unhealthy(message, report),
-        relayed(message, found),
+        peer_error(message, found),
     ]
     for error in kinds:
         status = status_of(error, "r" * 128)

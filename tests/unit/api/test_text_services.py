@@ -10,7 +10,7 @@ from tradingsignals.v1.event_service_pb2 import StreamEventsRequest
 from tradingsignals_server.api.mapping.validation import subscription
 from tradingsignals_server.api.text_services import TEXT_SERVICES, resumed_subscription
 from tradingsignals_server.domain.errors import InvalidRequest
-from tradingsignals_server.transport.grpc.interceptors import last_event_id
+from tradingsignals_server.transport.grpc.metadata import last_event_id
 from tradingsignals_server.transport.grpc.server import EDGE_SERVICES, SERVICES
 
 

@@ -16,6 +16,7 @@ from grpc_status import rpc_status
 
 from tradingsignals.v1 import system_service_pb2
 
+from ...application.ports.peer import PeerError
 from ...domain.errors import (
     LISTED_VIOLATIONS,
     BarConflict,
@@ -65,6 +66,8 @@ CODES: Mapping[type[ServiceError], grpc.StatusCode] = {
 LISTED_WARNINGS, LISTED_SYMBOLS = 5, 10
 """What of a health report travels with an error."""
 
+_CODES_BY_NUMBER: Mapping[int, grpc.StatusCode] = {code.value[0]: code for code in grpc.StatusCode}
+
 RETRYABLE = frozenset({grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.RESOURCE_EXHAUSTED})
 
 
@@ -78,28 +81,12 @@ class Unhealthy(ServiceError):
         self.report = report
 
 
-class Relayed(ServiceError):
-    """The error of another server, to be told as it came. `reason` is empty if it is none of ours."""
-
-    def __init__(self, error: grpc.aio.AioRpcError) -> None:
-        super().__init__(error.details() or "the server that works on the symbol did not answer")
-        self.code = error.code()
-        self.status = rpc_status.from_call(error)  # type: ignore[arg-type]  # it has what is read of a call
-        self.reason = _reason_in(self.status)  # type: ignore[misc]  # a class's own in all other errors
-
-
-def _reason_in(status: status_pb2.Status | None) -> str:
-    info = error_details_pb2.ErrorInfo()
-    found = [info.reason for detail in (() if status is None else status.details) if detail.Unpack(info)]
-    return found[0] if found else ""
-
-
 def code_of(error: ServiceError) -> grpc.StatusCode:
     """The gRPC code of an error."""
     if isinstance(error, Unhealthy):
         return grpc.StatusCode.UNAVAILABLE
-    if isinstance(error, Relayed):
-        return error.code
+    if isinstance(error, PeerError):
+        return _CODES_BY_NUMBER[status_pb2.Status.FromString(error.status).code]
     return next(CODES[base] for base in type(error).__mro__ if base in CODES)
 
 
@@ -118,9 +105,8 @@ def status_of(error: ServiceError, request_id: str) -> grpc.Status:
 
     It takes at most MAX_STATUS_BYTES of trailers: long texts are cut, and of many violations the first are listed.
     """
-    if isinstance(error, Relayed):
-        relayed = error.status or status_pb2.Status(code=error.code.value[0], message=error.message)
-        return rpc_status.to_status(_fitting(relayed))
+    if isinstance(error, PeerError):
+        return rpc_status.to_status(_fitting(status_pb2.Status.FromString(error.status)))
     metadata = {key: cut(value, MAX_TEXT_BYTES) for key, value in error.metadata.items()}
     info = error_details_pb2.ErrorInfo(
         reason=error.reason, domain=DOMAIN, metadata={**metadata, "request_id": request_id}

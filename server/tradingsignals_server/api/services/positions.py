@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator
+from uuid import UUID
 
 from tradingsignals.v1 import position_service_pb2 as pb
 
+from ...application.cluster.forwarding import OwnerForwarding
 from ...application.event_log.tail import Broadcast
 from ...application.ingest.engine import Engine
 from ...application.queries import Queries
 from ...domain.events import EventKind
+from ..at_owner import at_owner
 from ..encoding import wire
 from ..encoding.listing import Listing
 from ..mapping.validation import Checks, subscription
@@ -19,10 +22,11 @@ from ..streams import noun_stream
 class PositionServicer:
     """Lists, closes and streams positions."""
 
-    def __init__(self, engine: Engine, queries: Queries, broadcast: Broadcast) -> None:
+    def __init__(self, engine: Engine, queries: Queries, broadcast: Broadcast, owner: OwnerForwarding) -> None:
         self._engine = engine
         self._queries = queries
         self._broadcast = broadcast
+        self.owner = owner
 
     async def list_active_positions(self, request: pb.ListActivePositionsRequest) -> Listing:
         """Every open position."""
@@ -43,6 +47,15 @@ class PositionServicer:
         )
         return Listing(EventKind.POSITION_UPDATE, page.messages, rest)
 
+    async def _symbol_of_position(self, request: pb.ClosePositionRequest) -> str | None:
+        try:
+            position_id = UUID(request.position_id)
+        except ValueError:
+            return None
+        found = await self._queries.store.symbol_of_position(position_id)
+        return None if found is None else found[0]
+
+    @at_owner(symbol=_symbol_of_position)
     async def close_position(self, request: pb.ClosePositionRequest) -> bytes:
         """A position closed by hand."""
         with Checks() as checks:

@@ -6,6 +6,7 @@ from collections.abc import AsyncGenerator
 
 from tradingsignals.v1 import signal_service_pb2 as pb
 
+from ...application.cluster.forwarding import OwnerForwarding
 from ...application.decision.pipeline import Pipeline
 from ...application.decision.quotes import Quote
 from ...application.event_log.tail import Broadcast
@@ -14,6 +15,7 @@ from ...application.ports.store import SignalQuery
 from ...application.queries import Queries
 from ...domain.events import EventKind
 from ...domain.window import LOOKBACK_BARS
+from ..at_owner import at_owner, symbol_in_request
 from ..encoding import wire
 from ..encoding.listing import Listing
 from ..mapping import convert
@@ -24,11 +26,14 @@ from ..streams import noun_stream
 class SignalServicer:
     """Makes, lists, counts and streams signals."""
 
-    def __init__(self, engine: Engine, queries: Queries, broadcast: Broadcast, pipeline: Pipeline) -> None:
+    def __init__(
+        self, engine: Engine, queries: Queries, broadcast: Broadcast, pipeline: Pipeline, owner: OwnerForwarding
+    ) -> None:
         self._engine = engine
         self._queries = queries
         self._broadcast = broadcast
         self._pipeline = pipeline
+        self.owner = owner
 
     async def get_latest_signal(self, request: pb.GetLatestSignalRequest) -> bytes:
         """The newest signal."""
@@ -52,6 +57,7 @@ class SignalServicer:
         )
         return Listing(EventKind.SIGNAL, page.messages, rest)
 
+    @at_owner(symbol=symbol_in_request)
     async def generate_signal(self, request: pb.GenerateSignalRequest) -> pb.GenerateSignalResponse:
         """A signal at a price."""
         with Checks() as checks:
@@ -62,6 +68,7 @@ class SignalServicer:
         signal = await self._engine.generate(symbol, Quote(**given))
         return pb.GenerateSignalResponse(signal=convert.signal_message(signal, signal.sequence))
 
+    @at_owner(symbol=symbol_in_request)
     async def generate_signal_from_db(self, request: pb.GenerateSignalFromDbRequest) -> pb.GenerateSignalFromDbResponse:
         """A signal from stored bars."""
         with Checks() as checks:

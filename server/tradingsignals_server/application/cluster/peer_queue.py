@@ -7,28 +7,12 @@ from collections import Counter, deque
 from collections.abc import Iterable, Sequence
 from typing import Protocol
 
-from ...domain.bars import Bar
 from ...domain.errors import OwnerUnavailable, ShuttingDown
+from ..ports.peer import Peer, PeerGone
 from .publication import Parcel, Result
 
 CALL_BARS = 256
 """Bars that go to a peer in one call, from however many publishers; one publisher's may be more."""
-
-
-class PeerGone(Exception):
-    """A peer cannot be reached, or its answer was lost: what it was sent may or may not be done."""
-
-
-class Peer(Protocol):
-    """Another server of the same database."""
-
-    async def process(self, bars: Sequence[Bar]) -> Sequence[Result]:
-        """What became of each bar; OwnerUnavailable for one whose symbol the peer does not have.
-
-        Raises:
-            PeerGone: the peer did not answer.
-        """
-        ...
 
 
 class Depot(Protocol):

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter, deque
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from contextlib import suppress
 
 from ...domain.bars import Bar
@@ -18,8 +18,9 @@ from ..ingest.commands import Publication, PublishStream
 from ..ingest.engine import Engine
 from ..ingest.writer import MAX_WAITING
 from ..ports.ownership import Ownership, bucket_of
+from ..ports.peer import PeerAt
 from ..ports.store import Store
-from .peer_queue import Lane, Peer
+from .peer_queue import Lane
 from .publication import Parcel, Result, Spread
 
 TAKEOVER_SECONDS = 10.0
@@ -40,7 +41,7 @@ class Router:
     after them.
     """
 
-    def __init__(self, engine: Engine, ownership: Ownership, store: Store, peer_at: Callable[[str], Peer]) -> None:
+    def __init__(self, engine: Engine, ownership: Ownership, store: Store, peer_at: PeerAt) -> None:
         self._engine = engine
         self._ownership = ownership
         self._store = store

@@ -9,21 +9,24 @@ from ...domain.bars import Bar
 from ...domain.errors import ServiceError
 from ...domain.events import Receipt
 
+BarResult = Receipt | ServiceError
+"""Result of publishing one bar: its receipt, or the error it was refused with."""
+
 
 class MarketDataSink(Protocol):
-    """Where a feed delivers bars: the engine."""
+    """Where a feed delivers bars."""
 
-    async def publish(self, bars: Sequence[Bar]) -> list[Receipt | ServiceError]:
+    async def publish(self, bars: Sequence[Bar]) -> list[BarResult]:
         """Process bars in their order and commit them.
 
-        Returns one entry a bar, in the same order: its receipt once it is durable, or why it was refused
-        (InvalidBar, BarConflict). A StorageUnavailable or ShuttingDown entry means that the bar is not stored and may
+        Returns one result a bar, in the same order: its receipt once it is durable, or why it was refused
+        (InvalidBar, BarConflict). A StorageUnavailable or ShuttingDown result means that the bar is not stored and may
         be published again.
         """
         ...
 
     async def last_bar(self, symbol: str) -> Bar | None:
-        """The newest bar of `symbol` that was processed, or None."""
+        """Return the newest bar of `symbol` that was processed, or None."""
         ...
 
 

@@ -19,7 +19,7 @@ from ...application.event_log.tail import Broadcast
 from ...domain.errors import FollowerStalled, MalformedMessage, ServiceError
 from ..grpc.body import BadMessage
 from ..grpc.call import Call, is_grpc
-from ..grpc.interceptors import last_event_id, request_id
+from ..grpc.metadata import last_event_id, request_id
 from ..grpc.registration import STALL_SECONDS, Metadata
 from ..grpc.server import GRACE_SECONDS, PortTaken
 from ..http2 import headers

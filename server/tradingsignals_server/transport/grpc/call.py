@@ -19,7 +19,8 @@ from ..http2.frames import ErrorCode
 from ..http2.headers import Request
 from ..http2.stream import Stream
 from .body import Body
-from .interceptors import REQUEST_ID, log_end, log_failure, request_id
+from .interceptors import REQUEST_ID, log_end, log_failure
+from .metadata import request_id
 
 _SINGLE = headers.answer(())
 """What an answer of one message begins with."""

@@ -10,7 +10,6 @@ import asyncio
 import logging
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextvars import ContextVar
 from hmac import compare_digest
 from time import perf_counter
 from typing import Any, Final, TypeAlias
@@ -21,10 +20,10 @@ import grpc
 from ...api.mapping import errors
 from ...api.mapping.validation import LAST_EVENT_ID, message_of, messages_of
 from ...domain.errors import FollowerStalled, NotAPeer, ServiceError, ShuttingDown
+from .metadata import PEER_KEY, REQUEST_ID_KEY, forwarded, last_event_id, request_id
 
 log = logging.getLogger("tradingsignals.call")
 
-REQUEST_ID_KEY = "x-request-id"
 REQUEST_ID = re.compile(r"[\x21-\x7e]{1,128}")
 """What a caller may name its call; any other name is replaced."""
 
@@ -34,28 +33,12 @@ REQUEST_SECONDS: Final = 10.0
 MAX_LOGGED: Final = 200
 """Characters of a method's name in a log line: a caller may make it long."""
 
-PEER_KEY = "x-tradingsignals-peer"
-"""Set to the secret of their database on a call that another server makes for itself, or for a caller of its own."""
-
-_forwarded: ContextVar[bool] = ContextVar("forwarded", default=False)
-
-request_id: ContextVar[str] = ContextVar("request_id", default="")
-"""Name of the call being served; every log line made while serving it carries it."""
-
-last_event_id: ContextVar[str | None] = ContextVar("last_event_id", default=None)
-"""Where the caller of the stream being served says that it broke off, if it says so beside its request."""
-
 # grpc's classes are generic for the type checker only, so their parameters stand in quotes.
 Details = grpc.HandlerCallDetails
 Handler: TypeAlias = "grpc.RpcMethodHandler[Any, Any]"
 Context: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"
 Continuation: TypeAlias = "Callable[[Details], Awaitable[Handler]]"
 Body = Callable[[], Awaitable[None]]
-
-
-def is_forwarded() -> bool:
-    """True while a unary call is served that must not be sent on: another server has sent it here."""
-    return _forwarded.get()
 
 
 class CallInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]  # generic for the checker only
@@ -87,7 +70,7 @@ class CallInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]  # 
             answers: list[Any] = []
 
             async def body() -> None:
-                _forwarded.set(self._is_peer(offered))
+                forwarded.set(self._is_peer(offered))
                 answers.append(await behaviour(await asked(sent, context), context))
 
             await _guarded(method, name, context, body)

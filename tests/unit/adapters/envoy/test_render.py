@@ -24,7 +24,8 @@ from tradingsignals_server.adapters.envoy.render import (
     write_edge_files,
 )
 from tradingsignals_server.api.mapping.validation import LAST_EVENT_ID
-from tradingsignals_server.transport.grpc.interceptors import PEER_KEY, REQUEST_ID, REQUEST_ID_KEY
+from tradingsignals_server.transport.grpc.interceptors import REQUEST_ID
+from tradingsignals_server.transport.grpc.metadata import PEER_KEY, REQUEST_ID_KEY
 
 EVERY_INTERFACE = "0.0.0.0"  # noqa: S104 - nothing listens there
 CONFIG = EdgeConfig(Address("127.0.0.1", 8003), Address("127.0.0.1", 50051))

@@ -10,12 +10,12 @@ from uuid import UUID
 import pytest
 
 from tradingsignals_server.application.cluster import router as routing
-from tradingsignals_server.application.cluster.peer_queue import PeerGone
 from tradingsignals_server.application.cluster.publication import Result
 from tradingsignals_server.application.cluster.router import Router
 from tradingsignals_server.application.ingest.commands import PublishStream
 from tradingsignals_server.application.ingest.engine import Engine
 from tradingsignals_server.application.ports.ownership import Claim, SoleOwnership, bucket_of
+from tradingsignals_server.application.ports.peer import PeerGone
 from tradingsignals_server.domain.bars import Bar
 from tradingsignals_server.domain.errors import OwnerUnavailable, ServiceError, ShuttingDown, StorageUnavailable
 from tradingsignals_server.domain.events import Disposition, Receipt
@@ -58,6 +58,8 @@ class FakePeer:
 
     def __init__(self) -> None:
         self.calls: list[list[Bar]] = []
+        self.forwarded: list[tuple[str, bytes]] = []
+        self.connected = True
         self.answers: list[Exception | ServiceError] = []
         self.called = asyncio.Event()
         self.may_answer = asyncio.Event()
@@ -74,6 +76,18 @@ class FakePeer:
         if answer is not None:
             raise answer
         return [Receipt(bar.symbol, bar.time, Disposition.ACCEPTED, None, 7) for bar in bars]
+
+    async def forward(self, path: str, request: bytes) -> bytes:
+        """See Peer."""
+        self.forwarded.append((path, request))
+        answer = self.answers.pop(0) if self.answers else None
+        if answer is not None:
+            raise answer
+        return b"response"
+
+    async def ready(self) -> bool:
+        """See Peer."""
+        return self.connected
 
 
 class Scene:

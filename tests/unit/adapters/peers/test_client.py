@@ -1,10 +1,11 @@
-"""What a peer says of a bar arrives as what it was."""
+"""Results of bars that a peer returns are rebuilt as they were."""
 
 from __future__ import annotations
 
 import pytest
 
-from tradingsignals_server.api.peers import _outcome_of, _result_of
+from tradingsignals_server.adapters.peers.client import _result
+from tradingsignals_server.api.services.peer import outcome_message
 from tradingsignals_server.domain.errors import (
     BarConflict,
     FieldViolation,
@@ -16,7 +17,7 @@ from tradingsignals_server.domain.errors import (
     StorageUnavailable,
 )
 
-from ..builders import bar
+from ...builders import bar
 
 BAR = bar(0)
 
@@ -33,9 +34,9 @@ BAR = bar(0)
     ],
     ids=lambda error: type(error).__name__,
 )
-def test_a_refusal_of_a_peer_is_relayed_as_it_was_made(error: ServiceError) -> None:
-    """A bar that is refused for good and relayed as an outage would be sent again for ever."""
-    relayed = _result_of(_outcome_of(error), BAR)
-    assert type(relayed) is type(error)
-    assert isinstance(relayed, ServiceError)
-    assert (relayed.message, relayed.metadata) == (error.message, error.metadata)
+def test_a_refusal_of_a_peer_is_rebuilt_as_the_same_error(error: ServiceError) -> None:
+    """A bar that is refused for good would be sent again for ever if its error became an outage."""
+    rebuilt = _result(outcome_message(error), BAR)
+    assert type(rebuilt) is type(error)
+    assert isinstance(rebuilt, ServiceError)
+    assert (rebuilt.message, rebuilt.metadata) == (error.message, error.metadata)

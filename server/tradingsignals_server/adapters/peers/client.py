@@ -1,0 +1,177 @@
+"""The peer port over gRPC: PeerService for bars, and the public services for forwarded calls."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from uuid import UUID
+
+import grpc
+from google.rpc import error_details_pb2, status_pb2
+from grpc_status import rpc_status
+
+from tradingsignals.v1 import bar_pb2
+
+from ...application.ports.feed import BarResult
+from ...application.ports.peer import PeerError, PeerGone
+from ...domain.bars import Bar
+from ...domain.errors import (
+    BarConflict,
+    FieldViolation,
+    InvalidBar,
+    NotAPeer,
+    NotStorable,
+    Overloaded,
+    OwnerUnavailable,
+    ServiceError,
+    ShuttingDown,
+    StorageUnavailable,
+    TooManySymbols,
+)
+from ...domain.events import Disposition, Receipt
+from ...internal import peer_service_pb2 as pb
+from ...transport.grpc.metadata import PEER_KEY, REQUEST_ID_KEY, request_id
+
+CALL_SECONDS = 30.0
+"""Timeout of a call with bars: as long as a commit may take."""
+
+_SERVICE = pb.DESCRIPTOR.services_by_name["PeerService"]
+_OPTIONS = (
+    # The loss of a peer's machine is detected within seconds.
+    ("grpc.keepalive_time_ms", 2_000),
+    ("grpc.keepalive_timeout_ms", 2_000),
+    ("grpc.http2.max_pings_without_data", 0),
+    # A peer may be back at once.
+    ("grpc.initial_reconnect_backoff_ms", 50),
+    ("grpc.min_reconnect_backoff_ms", 50),
+    ("grpc.max_reconnect_backoff_ms", 1_000),
+    ("grpc.use_local_subchannel_pool", 1),
+    ("grpc.enable_retries", 0),
+)
+_GONE = frozenset({grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED, grpc.StatusCode.DEADLINE_EXCEEDED})
+
+BarMessage = Callable[[Bar], bar_pb2.Bar]
+"""Converts a bar to its message."""
+
+
+class GrpcPeer:
+    """Implements application.ports.peer.Peer over one channel."""
+
+    def __init__(self, address: str, secret: str, bar_message: BarMessage) -> None:
+        self._metadata = ((PEER_KEY, secret),)
+        self._bar_message = bar_message
+        self._channel = grpc.aio.insecure_channel(address, options=_OPTIONS)
+        self._process = self._channel.unary_unary(
+            f"/{_SERVICE.full_name}/ProcessBars",
+            request_serializer=pb.ProcessBarsRequest.SerializeToString,
+            response_deserializer=pb.ProcessBarsResponse.FromString,
+        )
+
+    async def process(self, bars: Sequence[Bar]) -> list[BarResult]:
+        """See Peer."""
+        offered = [pb.OfferedBar(bar=self._bar_message(bar), simulated=bar.simulated) for bar in bars]
+        request = pb.ProcessBarsRequest(bars=offered)
+        try:
+            response = await self._process(request, timeout=CALL_SECONDS, metadata=self._metadata)
+        except grpc.aio.AioRpcError as error:
+            if error.code() in _GONE or _peer_error(error).reason in {"", NotAPeer.reason}:
+                # The address may now be that of another program, or of a server of another database.
+                raise PeerGone from error
+            raise
+        return [_result(outcome, bar) for outcome, bar in zip(response.outcomes, bars, strict=True)]
+
+    async def forward(self, path: str, request: bytes) -> bytes:
+        """See Peer."""
+        call = self._channel.unary_unary(path, request_serializer=None, response_deserializer=None)
+        try:
+            response: bytes = await call(request, metadata=(*self._metadata, (REQUEST_ID_KEY, request_id.get())))
+        except grpc.aio.AioRpcError as error:
+            raise _peer_error(error) from error
+        return response
+
+    async def ready(self) -> bool:
+        """See Peer."""
+        state = self._channel.get_state(try_to_connect=True)
+        while state not in {grpc.ChannelConnectivity.READY, grpc.ChannelConnectivity.TRANSIENT_FAILURE}:
+            await self._channel.wait_for_state_change(state)
+            state = self._channel.get_state(try_to_connect=True)
+        return state is grpc.ChannelConnectivity.READY
+
+    async def close(self) -> None:
+        """Close the channel."""
+        await self._channel.close(None)
+
+
+class GrpcPeers:
+    """The peers by address, each with one channel, kept until the end."""
+
+    def __init__(self, secret: str, bar_message: BarMessage) -> None:
+        self._secret = secret
+        self._bar_message = bar_message
+        self._peers: dict[str, GrpcPeer] = {}
+
+    def at(self, address: str) -> GrpcPeer:
+        """Return the peer at `address`, host:port."""
+        if address not in self._peers:
+            self._peers[address] = GrpcPeer(address, self._secret, self._bar_message)
+        return self._peers[address]
+
+    async def close(self) -> None:
+        """Close all channels."""
+        for peer in self._peers.values():
+            await peer.close()
+
+
+@asynccontextmanager
+async def open_peers(secret: str, bar_message: BarMessage) -> AsyncIterator[GrpcPeers]:
+    """Reach the peers that have `secret` (see PEER_KEY) until the end of the context."""
+    peers = GrpcPeers(secret, bar_message)
+    try:
+        yield peers
+    finally:
+        await peers.close()
+
+
+def _peer_error(error: grpc.aio.AioRpcError) -> PeerError:
+    message = error.details() or "the server that works on the symbol did not answer"
+    status = rpc_status.from_call(error)  # type: ignore[arg-type]  # it has what is read of a call
+    if status is None:
+        status = status_pb2.Status(code=error.code().value[0], message=message)
+    info = error_details_pb2.ErrorInfo()
+    reason = next((info.reason for detail in status.details if detail.Unpack(info)), "")
+    return PeerError(message, reason, status.SerializeToString())
+
+
+def _result(outcome: pb.BarOutcome, bar: Bar) -> BarResult:
+    if not outcome.HasField("receipt"):
+        return _refusal(outcome.refusal, bar)
+    receipt = outcome.receipt
+    return Receipt(
+        symbol=bar.symbol,
+        time=bar.time,
+        disposition=Disposition(type(receipt).Disposition.Name(receipt.disposition)),
+        signal_id=UUID(receipt.signal_id) if receipt.HasField("signal_id") else None,
+        sequence=receipt.through_sequence,
+    )
+
+
+def _refusal(refusal: pb.BarRefusal, bar: Bar) -> ServiceError:
+    """Rebuild the error of a bar that a peer refused; one of an unknown reason may be tried again."""
+    metadata = refusal.metadata
+    match refusal.reason:
+        case BarConflict.reason:
+            return BarConflict(bar.symbol, bar.time)
+        case InvalidBar.reason:
+            violations = [FieldViolation(v.field, v.description) for v in refusal.violations]
+            return InvalidBar(violations, **metadata)
+        case TooManySymbols.reason:
+            return TooManySymbols(bar.symbol, int(metadata.get("limit", "0")))
+        case NotStorable.reason:
+            return NotStorable(metadata.get("rule", ""))
+        case OwnerUnavailable.reason:
+            return OwnerUnavailable(bar.symbol)
+        case ShuttingDown.reason:
+            return ShuttingDown(int(metadata.get("sequence", "0")))
+        case Overloaded.reason:
+            return Overloaded(int(metadata.get("limit", "0")))
+    return StorageUnavailable()

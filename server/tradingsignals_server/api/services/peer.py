@@ -1,0 +1,42 @@
+"""tradingsignals.peer.v1.PeerService."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from ...application.cluster.router import Router
+from ...application.ports.feed import BarResult
+from ...domain.errors import InvalidBar, NotAPeer, ServiceError
+from ...internal import peer_service_pb2 as pb
+from ...transport.grpc.metadata import is_forwarded
+from ..mapping import convert
+
+
+class PeerServicer:
+    """Processes bars that other servers of the same database send."""
+
+    def __init__(self, router: Router) -> None:
+        self._router = router
+
+    async def process_bars(self, request: pb.ProcessBarsRequest) -> pb.ProcessBarsResponse:
+        """Process bars of symbols that this server owns or can take over.
+
+        Raises:
+            NotAPeer: the caller is not a server of the same database.
+        """
+        if not is_forwarded():
+            raise NotAPeer
+        bars = [replace(convert.bar_of(offered.bar), simulated=offered.simulated) for offered in request.bars]
+        return pb.ProcessBarsResponse(outcomes=map(outcome_message, await self._router.process_here(bars)))
+
+
+def outcome_message(result: BarResult) -> pb.BarOutcome:
+    """Convert the result of a bar."""
+    if not isinstance(result, ServiceError):
+        return pb.BarOutcome(receipt=convert.receipt_message(result))
+    refusal = pb.BarRefusal(reason=result.reason, metadata=result.metadata)
+    if isinstance(result, InvalidBar):
+        refusal.violations.extend(
+            pb.FieldViolation(field=v.field, description=v.description) for v in result.violations
+        )
+    return pb.BarOutcome(refusal=refusal)
