@@ -1,14 +1,14 @@
-// Follows GET /api/events by EventSource for as long as the page lives, each event exactly once.
+// Follows GET /api/events with EventSource for as long as the page lives, each event exactly once.
 //
 //   const follower = follow("http://127.0.0.1:8003", {
-//     bookmark: JSON.parse(localStorage.getItem("bookmark")),   // { epoch, sequence }; null: from now on
+//     bookmark: JSON.parse(localStorage.getItem("bookmark")),   // { epoch, sequence }; null: new events only
 //     onEvent(event, bookmark) { ...; localStorage.setItem("bookmark", JSON.stringify(bookmark)); },
 //     onNotice(what, detail) { console.log(what, detail); },    // "connected", "lost", "new epoch", "pruned"
 //   });
 //   follower.close();
 //
-// An EventSource left to itself comes back where it was, but it cannot see that the log is another one by then, gives up for
-// good when it is refused, and waits for ever on a connection that is dead: hence a new one each time, after a look at `/`.
+// An EventSource resumes by itself, but it cannot see that the log has another epoch, closes for good after an error response,
+// and waits for ever on a dead connection. So each connection has a new EventSource, after a request for the epoch at `/`.
 export function follow(service, { bookmark, onEvent, onNotice, heartbeatSeconds = 15 }) {
   let source, silence, again, closed = false, failures = 0;
 
@@ -27,37 +27,37 @@ export function follow(service, { bookmark, onEvent, onNotice, heartbeatSeconds 
     const url = `${service}/api/events?resume_after=${bookmark.sequence}&heartbeat_seconds=${heartbeatSeconds}`;
     source = new EventSource(url);
     source.onopen = () => onNotice("connected", bookmark);
-    source.onmessage = (message) => hear(JSON.parse(message.data));
+    source.onmessage = (message) => receive(JSON.parse(message.data));
     source.onerror = async () => {
-      const refused = source.readyState === EventSource.CLOSED;   // it does not tell why; the same question by fetch does
+      const refused = source.readyState === EventSource.CLOSED;   // it hides the reason; the same request by fetch shows it
       source.close();
       clearTimeout(silence);
       if (refused) await explain(url);
-      lost("the stream broke off");
+      lost("the stream ended");
     };
-    listen();
+    expectHeartbeat();
   }
 
-  function hear(answer) {
+  function receive(response) {
     failures = 0;
-    listen();
-    for (const event of answer.events) {
+    expectHeartbeat();
+    for (const event of response.events) {
       if (event.error) return lost(event.error.message);
       const sequence = Number(event.sequence);                    // 64-bit integers are strings in JSON
       if (event.heartbeat || sequence <= bookmark.sequence) continue;
       bookmark = { ...bookmark, sequence };
       onEvent(event, bookmark);
     }
-    bookmark = { ...bookmark, sequence: Math.max(bookmark.sequence, Number(answer.through_sequence)) };
+    bookmark = { ...bookmark, sequence: Math.max(bookmark.sequence, Number(response.through_sequence)) };
   }
 
   async function explain(url) {
     const abort = new AbortController();
     setTimeout(() => abort.abort(), 3000 * heartbeatSeconds);
     try {
-      const answer = await fetch(url, { signal: abort.signal });
-      if (answer.ok) return abort.abort();                        // by now it would be taken
-      const { reason, metadata } = (await answer.json()).details[0];
+      const response = await fetch(url, { signal: abort.signal });
+      if (response.ok) return abort.abort();                      // the service accepts it by now
+      const { reason, metadata } = (await response.json()).details[0];
       if (reason === "SEQUENCE_PRUNED") {
         onNotice("pruned", { after: bookmark.sequence, oldest: Number(metadata.oldest_sequence) });
         bookmark = { ...bookmark, sequence: Number(metadata.oldest_sequence) - 1 };
@@ -66,11 +66,11 @@ export function follow(service, { bookmark, onEvent, onNotice, heartbeatSeconds 
         bookmark = { epoch: metadata.epoch, sequence: 0 };
       }
     } catch {
-      // it is away: it will be asked again
+      // the service is down: connect() retries
     }
   }
 
-  function listen() {                                             // three heartbeats missed: the connection is dead
+  function expectHeartbeat() {                                    // three heartbeats missed: the connection is dead
     clearTimeout(silence);
     silence = setTimeout(() => lost("silence"), 3000 * heartbeatSeconds);
   }
