@@ -60,7 +60,7 @@ BENCHMARKS = {
 GROUPS = {
     "streams": ("stream_generator", "fanout", "isolated", "followers", "stalled", "catch_up", "durable", "servers"),
 }
-"""Names that stand for several."""
+"""Names of groups of benchmarks."""
 
 
 async def _measure(names: list[str], effort: Effort, figures: dict[str, list[Figure]]) -> None:
@@ -72,7 +72,7 @@ async def _measure(names: list[str], effort: Effort, figures: dict[str, list[Fig
 
 
 def main() -> None:
-    """Run what the command line names."""
+    """Run the benchmarks named on the command line."""
     parser = ArgumentParser(prog="python -m benchmarks", description="Measure the service.")
     parser.add_argument(
         "names", nargs="*", metavar="NAME", help=f"one of {', '.join([*BENCHMARKS, *GROUPS])}; all of them if none"
@@ -110,7 +110,7 @@ def main() -> None:
     except KeyboardInterrupt:
         sys.exit(130)
     finally:
-        # What was measured before something failed is worth showing.
+        # Also after a failure: the figures measured before it are still useful.
         if figures:
             report.show(figures, taken_on, quick=given.quick)
             report.show_ratios(figures)

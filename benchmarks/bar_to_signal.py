@@ -1,13 +1,13 @@
-"""From a bar published to its signal received, committed in between: what a follower waits for.
+"""Latency from a published bar to its received signal, with the commit in between.
 
-Measured: one symbol, one bar at a time, the next one when the signal of the last has come; the time from the call that
-publishes the bar until a follower on another connection has its signal in hand, p50 and p99. A bar goes in by
-PublishBar or as a message of one PublishBars stream, straight to the server; its signal comes out of StreamSignals by
-gRPC, straight from the server, or as a server-sent event through Envoy.
+Measured: one symbol, one bar at a time, the next one when the signal of the last has been received; the time from the
+call that publishes the bar until a follower on another connection has received its signal, p50 and p99. A bar is
+published by PublishBar or as a message of one PublishBars stream, directly to the server; its signal is received from
+StreamSignals by gRPC, directly from the server, or as a server-sent event through Envoy.
 
-How: publisher and follower are the published Python client (for server-sent events a plain socket), in one process that
-is not the server, so both times are of one clock. What this client needs for its part, some 0.3 ms, is inside the
-figure: it is what a Python program sees. With one bar under way there is nothing that it could be too slow for.
+How: publisher and follower are the published Python client (for server-sent events a plain socket), in one process
+other than the server, so both times are of one clock. The client's own time, some 0.3 ms, is included: it is what a
+Python program sees. With one bar in flight the client cannot be the bottleneck.
 """
 
 from __future__ import annotations
@@ -36,11 +36,11 @@ SYMBOL = "USDCOP"
 
 Publish = Callable[[Bar], Awaitable[Any]]
 BarTimes = AsyncIterator[datetime]
-"""What a follower receives: the bar time of one signal after the other."""
+"""The bar times of the signals that a follower receives, one after the other."""
 
 
 async def run(effort: Effort) -> AsyncIterator[Figure]:
-    """See the module."""
+    """Measure what the module describes."""
     count = effort.bars(BARS)
     bars = iter(simulated_bars(SYMBOL, WARMING_BARS + 3 * effort.runs * count))
     async with running_database() as database, running_service(database) as service:
@@ -64,7 +64,7 @@ async def run(effort: Effort) -> AsyncIterator[Figure]:
 
 
 async def _one_by_one(bars: Iterator[Bar], count: int, publish: Publish, followed: Callable[[], Any]) -> list[float]:
-    """Publish the next `count` bars; milliseconds until the signal of each was there, in ascending order."""
+    """Publish the next `count` bars; return the milliseconds until each signal, in ascending order."""
     latencies = []
     async with followed() as bar_times:
         for bar in islice(bars, count):
@@ -87,7 +87,7 @@ def _publish_bar(client: AsyncClient) -> Publish:
 
 @asynccontextmanager
 async def _publish_bars(client: AsyncClient) -> AsyncIterator[Publish]:
-    """A stream of bars that stays open from one to the next."""
+    """A stream of bars that stays open between bars."""
     given: asyncio.Queue[Bar | None] = asyncio.Queue(1)
 
     async def messages() -> AsyncIterator[Any]:
@@ -116,7 +116,7 @@ async def _signals_by_sse(service: Service) -> AsyncIterator[BarTimes]:
     reader, writer = await asyncio.open_connection("127.0.0.1", service.rest_port)
 
     async def bar_times() -> BarTimes:
-        # Envoy sends each answer as one chunk and one line of data.
+        # Envoy sends each response as one chunk and one line of data.
         while line := await reader.readline():
             if line.startswith(b"data:"):
                 for signal in json.loads(line[5:]).get("signals", ()):

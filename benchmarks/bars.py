@@ -1,4 +1,4 @@
-"""Bars to measure with: those of the project's own simulated market, the same on every machine."""
+"""Bars of the project's own simulated market, the same on every machine."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tradingsignals_server.domain.calendar import SessionCalendar, calendar_for
 SEED = 7
 FIRST_DAY = date(2020, 1, 2)
 WARMING_BARS = 100
-"""Bars that fill a symbol's window; what is measured comes after them."""
+"""Bars that fill a symbol's window, before the measured ones."""
 
 
 def simulated_bars(symbol: str, count: int) -> list[Bar]:
@@ -22,7 +22,7 @@ def simulated_bars(symbol: str, count: int) -> list[Bar]:
 
 
 def market_bars(symbol: str) -> Iterator[Bar]:
-    """The same one by one, without end."""
+    """The same bars one by one, without end."""
     calendar = calendar_for(symbol)
     market = SimulatedMarket(SEED, symbol, calendar)
     bar: Bar | None = None
@@ -32,7 +32,7 @@ def market_bars(symbol: str) -> Iterator[Bar]:
 
 
 def side_by_side(symbols: Sequence[str], count: int) -> list[Bar]:
-    """`count` bars of each symbol as they come in: all symbols' bars of one time, then those of the next."""
+    """`count` bars of each symbol in the order of arrival: all symbols' bars of one time, then those of the next."""
     return list(chain.from_iterable(zip(*(simulated_bars(symbol, count) for symbol in symbols), strict=True)))
 
 

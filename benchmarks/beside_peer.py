@@ -1,4 +1,4 @@
-"""One REST call, asked of the service through Envoy and of the older design in turn."""
+"""One REST call, sent to the service through Envoy and to the older design in turn."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ async def beside_peer(
     target: Target | None = None,
     others: Mapping[str, Measured] | None = None,
 ) -> list[Figure]:
-    """Load `request` on the ports of both, and whatever else is to be measured in the same turns.
+    """Send `request` to both ports under load, and measure `others` in the same turns.
 
-    `target` is for the ratio of the calls answered. Without a peer there are the service's own figures only.
+    `target` applies to the ratio of calls per second. Without a peer, only the service's own figures are returned.
     """
     ours, theirs = f"{what} through Envoy", f"{what}, older design"
     sides: dict[str, Measured] = dict(others or {})

@@ -1,13 +1,13 @@
-"""A follower that is a million events behind: catching up from the log, and whether anybody else notices.
+"""Catch-up of a follower that is a million events behind, and its effect on live followers.
 
-Measured: events a second, from the subscription until the follower has everything, of one follower that begins at the
-first of a million events, and of four at once that begin at its last quarter, so that they are sent a million too (`in
-all`); the server's highest memory meanwhile, beside what it was before; and for 100 live followers of 20 bars a second
-the p99 of what they wait for each signal, alone and while one and four others catch up.
+Measured: events a second, from the subscription until the follower has received all, of one follower that begins at the
+first of a million events, and of four at once that begin at its last quarter, so that they too receive a million (`in
+all`); the server's highest memory meanwhile, and its memory before; and for 100 live followers of 20 bars a second
+the p99 latency of each signal, alone and while one and four others catch up.
 
-How: by gRPC, straight from the server. The log is filled in SQL with copies of the events of real bars, signals and
-positions; a message keeps the sequence that was written into it, an event has its own. The followers count by how far
-each answer says it reaches, and hold the bytes that came against those that are stored; taking one in costs them less
+How: by gRPC, directly from the server. The log is filled in SQL with copies of the events of real bars, signals and
+positions; a message keeps the sequence that was written into it, an event has its own. The followers count by
+`through_sequence` of each response, and compare the number of received bytes with the stored ones; this costs them less
 than a microsecond an event (`generator busy`).
 """
 
@@ -44,7 +44,7 @@ _COLUMNS = """
 
 
 async def run(effort: Effort) -> AsyncIterator[Figure]:
-    """See the module."""
+    """Measure what the module describes."""
     wanted = round(EVENTS * effort.share)
     async with running_database() as database:
         async with running_service(database) as service:
@@ -70,7 +70,7 @@ async def run(effort: Effort) -> AsyncIterator[Figure]:
 
 
 async def _fill(database: Database, events: int) -> int:
-    """Copy the events that are there until there are `events`; the newest sequence."""
+    """Copy the existing events until there are `events`; return the newest sequence."""
     connection = await asyncpg.connect(database.dsn)
     try:
         there = await connection.fetchval("SELECT count(*) FROM events")
@@ -129,7 +129,7 @@ async def _catching_up(effort: Effort, database: Database, service: Service, fol
 
 
 async def _again_and_again(service: Service, followers: int, newest: int, began: asyncio.Event) -> None:
-    """Catch up, and begin again, until cancelled. With nobody who does there is nothing to wait for."""
+    """Catch up repeatedly until cancelled; return at once if no follower does."""
     if not followers:
         began.set()
     while followers:

@@ -1,12 +1,12 @@
-"""Durable writes by several clients at once, and what they gain by sharing commits.
+"""Durable writes by concurrent clients, and the gain of group commit.
 
 Measured: signals committed a second, of one symbol and of a hundred. By GenerateSignal from 1, 16 and 64 clients, each
-on a connection of its own that calls again when it is answered, over the symbols in turn. By PublishBar from 1, 16 and
+on a connection of its own that calls again after each response, over the symbols in turn. By PublishBar from 1, 16 and
 100 clients with a symbol each, one bar after the other. By PublishBars, 250 bars a message, one stream for one symbol,
-and 1 and 4 streams at once for a hundred. The group commit's gain is the rate of many clients over that of one, who
-waits for each commit alone; `signals a commit` is what the database says: signals over the different times of commit.
+and 1 and 4 streams at once for a hundred. The gain of group commit is the rate of many clients over that of one, which
+waits for each commit alone; `signals a commit` is counted in the database: signals over distinct commit times.
 
-How: by gRPC straight to the server; the load generator is that of `generate`, an LSTM of 128 decides, windows full.
+How: by gRPC directly to the server; the load generator is that of `generate`, an LSTM of 128 decides, windows full.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ PUBLISHERS = (1, 16, 100)
 BARS_A_MESSAGE = 250
 STREAMED_BARS = 10_000
 MOST_BARS_A_SECOND = 2000
-"""More than PublishBar can take in, so that no client runs out of bars."""
+"""More than PublishBar can process, so that no client runs out of bars."""
 
 GENERATE_METHOD = "/tradingsignals.v1.SignalService/GenerateSignal"
 _PUBLISH_METHOD = "/tradingsignals.v1.MarketDataService/PublishBar"
@@ -49,12 +49,12 @@ _SIGNALS_A_COMMIT = """
 """
 
 Messages = Callable[[int], Iterator[bytes]]
-"""What the client of that number sends, one message after the other."""
+"""The messages of the client with that number, one after the other."""
 
 
 @dataclass(frozen=True, slots=True)
 class Published:
-    """Bars that were published in `seconds`, all of them committed."""
+    """Bars that were published and committed in `seconds`."""
 
     bars: int
     seconds: float
@@ -66,7 +66,7 @@ class Published:
 
 
 async def run(effort: Effort) -> AsyncIterator[Figure]:
-    """See the module."""
+    """Measure what the module describes."""
     async with running_database() as database, running_service(database) as service:
         port, bars = service.grpc_port, _Bars()
         await service.publish([bar for symbol in SYMBOLS for bar in bars.next_of(symbol, WARMING_BARS)])
@@ -107,13 +107,13 @@ async def run(effort: Effort) -> AsyncIterator[Figure]:
 
 
 def generate_messages(symbols: Sequence[str]) -> Messages:
-    """Requests for signals of `symbols` in turn; every client begins with another."""
+    """Requests for signals of `symbols` in turn; every client begins with another symbol."""
     messages = [GenerateSignalRequest(symbol=symbol, close_price=100.0).SerializeToString() for symbol in symbols]
     return lambda client: cycle(messages[client % len(messages) :] + messages[: client % len(messages)])
 
 
 async def published_at_once(port: int, bars: Sequence[Bar], publishers: int) -> Published:
-    """Publish `bars`, split by their symbols, on so many streams at once."""
+    """Publish `bars`, split by their symbols, on `streams` streams at once."""
     symbols = list(dict.fromkeys(bar.symbol for bar in bars))
     publisher_of = {symbol: number % publishers for number, symbol in enumerate(symbols)}
     shares = [[bar for bar in bars if publisher_of[bar.symbol] == number] for number in range(publishers)]
@@ -128,7 +128,7 @@ async def published_at_once(port: int, bars: Sequence[Bar], publishers: int) -> 
 
 
 async def _shared(database: Database, load: Callable[[], Awaitable[Outcome]]) -> tuple[Outcome, float]:
-    """What came of a load, and how many signals shared a commit meanwhile."""
+    """The result of a load, and the signals in each commit meanwhile."""
     connection = await asyncpg.connect(database.dsn)
     try:
         newest = await connection.fetchval("SELECT last_sequence FROM event_log")
@@ -140,7 +140,7 @@ async def _shared(database: Database, load: Callable[[], Awaitable[Outcome]]) ->
 
 
 class _Bars:
-    """Bars of any symbol, each once, in their order."""
+    """Bars of any symbol, each once, in their order of time."""
 
     def __init__(self) -> None:
         self._markets: dict[str, Iterator[Bar]] = {}
@@ -152,7 +152,7 @@ class _Bars:
         return list(islice(self._markets[symbol], count))
 
     def messages_of(self, symbol: str, count: int) -> Iterator[bytes]:
-        """Requests that publish them one by one."""
+        """Requests that publish the bars one by one."""
         return iter(
             [PublishBarRequest(bar=bar_message(bar)).SerializeToString() for bar in self.next_of(symbol, count)]
         )

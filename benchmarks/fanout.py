@@ -1,15 +1,15 @@
-"""Bursts: events delivered a second to 100, 1,000 and 10,000 followers, beside the older design's broadcast.
+"""Bursts: events delivered a second to 100, 1,000 and 10,000 followers, compared with the older design's broadcast.
 
-Measured: a burst of signals (200 to 100 followers, 100 to 1,000, 20 to 10,000), from the call that sets it off until
+Measured: a burst of signals (200 to 100 followers, 100 to 1,000, 20 to 10,000), from the call that starts it until
 the last follower has the last of them; the figure is signals times followers over that time. Ours are published as
-bars, decided on by an LSTM of 128, committed, and followed by gRPC straight from the server (100 streams a connection,
+bars, decided by an LSTM of 128, committed, and followed by gRPC directly from the server (100 streams a connection,
 or a connection each), and for up to 1,000 followers through Envoy by gRPC (100 streams a connection), gRPC-Web and
 server-sent events (a connection each). The older design (peer/) makes as many signals in memory and sends them by
-WebSocket. One message of either holds about the same: a signal, some 450 bytes of protobuf or 1,000 of JSON.
+WebSocket. A message of either contains about the same: a signal, some 450 bytes of protobuf or 1,000 of JSON.
 
-How: the followers of both are subscribed, bursts go to one and to the other in turn. They are a process each
-(load/follow.py) that counts what comes, frame by frame; `generator busy` says what share of a core that took, and
-`stream_generator` what it could take in at most.
+How: the followers of both are subscribed, and bursts are sent by one and the other in turn. The followers are a process
+each (load/follow.py) that counts events frame by frame; `generator busy` is its share of a core, and
+`stream_generator` measures its limit.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ WAYS = 6
 
 
 async def run(effort: Effort) -> AsyncIterator[Figure]:
-    """See the module."""
+    """Measure what the module describes."""
     async with (
         running_database() as database,
         running_service(database) as service,
@@ -53,7 +53,7 @@ async def run(effort: Effort) -> AsyncIterator[Figure]:
 async def _bursts(
     effort: Effort, followers: int, bars: Iterator[Bar], publisher: Publisher, service: Service, peer: Peer | None
 ) -> list[Figure]:
-    """Bursts to so many followers by every way."""
+    """Bursts to `followers` followers by each way of following."""
     signals = BURSTS[followers]
     figures: list[Figure] = []
     ways = [direct(service)]
@@ -80,7 +80,7 @@ async def _burst(followers: Followers, signals: int, bars: Iterator[Bar], publis
 def _figures(
     way: Way, followers: int, deliveries: Mapping[str, Sequence[Delivery[Any]]], *, first: bool
 ) -> Iterator[Figure]:
-    """What ours did, what theirs did meanwhile if it is the first time, and the ratio."""
+    """The figures of ours, those of theirs if this is the first time, and the ratio."""
     names = {"ours": way.name, "theirs": OLDER}
     for side, runs in deliveries.items():
         if side == "ours" or first:

@@ -1,12 +1,13 @@
-"""Followers at once: how many, in how much time, and the memory of each.
+"""Concurrent followers: their number, the time to subscribe, and the memory of each.
 
-Measured: the server's resident memory before and after so many followers have subscribed to its signals, divided by
-their number, when each has had a burst of signals: 10,000 by gRPC on connections that they share (100 each) and 1,000
-on a connection each, straight from the server; 1,000 through Envoy by gRPC-Web and by server-sent events, with Envoy's
-own memory for each; and 1,000 WebSockets of the older design. `subscribed in s` is the time until the last was let in.
+Measured: the server's resident memory before and after the followers have subscribed to its signals, divided by
+their number, when each has received a burst of signals: 10,000 by gRPC on shared connections (100 each) and 1,000
+on a connection each, directly from the server; 1,000 through Envoy by gRPC-Web and by server-sent events, with Envoy's
+own memory for each; and 1,000 WebSockets of the older design. `subscribed in s` is the time until the last one was
+subscribed.
 
-How: a process of its own for each case, so that memory that one has left behind is not counted for the next. What
-stands in the way of many followers, and what lifts it, is in docs/performance.md.
+How: a new service process for each case, so that memory that one case left allocated is not counted for the next.
+docs/performance.md lists the limits for many followers and how to raise them.
 """
 
 from __future__ import annotations
@@ -35,14 +36,14 @@ KIB = 1024.0
 
 @dataclass(frozen=True, slots=True)
 class _Grown:
-    """What followers took of the processes: KiB each, by process, and the seconds until all were let in."""
+    """Memory that each follower took, in KiB by process, and the seconds until all were subscribed."""
 
     kib_each: list[float]
     seconds: float
 
 
 async def run(effort: Effort) -> AsyncIterator[Figure]:
-    """See the module."""
+    """Measure what the module describes."""
     bars = iter(simulated_bars(SYMBOL, SERVICES * (WARMING_BARS + 2 * BURST)))
     async with running_database() as database:
         async with _warm(database, bars) as (service, burst):
@@ -68,7 +69,7 @@ async def run(effort: Effort) -> AsyncIterator[Figure]:
 async def _warm(
     database: Database, bars: Iterator[Bar]
 ) -> AsyncIterator[tuple[Service, Callable[[], Awaitable[None]]]]:
-    """A new service that has streamed once, and a burst of signals for it."""
+    """A new service that has streamed once, and the function that publishes a burst of signals."""
     async with running_service(database) as service, publishing(service.grpc_port) as publisher:
         await service.publish(list(islice(bars, WARMING_BARS)))
         async with following(direct(service), 10) as few:

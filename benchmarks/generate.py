@@ -1,15 +1,15 @@
-"""Signals on demand: GenerateSignal and generate-from-db, durable, beside the older design in memory.
+"""Signals on demand: GenerateSignal and generate-from-db, durable, compared with the older design in memory.
 
-Measured: calls answered a second, with p50 and p99, from 1, 16 and 64 clients, each on a connection of its own that
-calls again when it is answered. First GenerateSignal by gRPC straight to the server, by grpc.aio and by the lean path
-that the edge takes, POST /api/signals/generate as JSON through Envoy, and the same POST to the older design (peer/);
-then POST /api/signals/generate-from-db through Envoy and to the older design. Every signal of ours is committed, logged
-and acted on before it is answered; the older design keeps its signals in memory. Both ask an LSTM of 128 that starts
-from zeros.
+Measured: calls a second, with p50 and p99, from 1, 16 and 64 clients, each on a connection of its own that
+calls again after each response. First GenerateSignal by gRPC directly to the server, by grpc.aio and by the fan-out
+server that the edge uses, POST /api/signals/generate as JSON through Envoy, and the same POST to the older design
+(peer/); then POST /api/signals/generate-from-db through Envoy and to the older design. Every signal of ours is
+committed, logged and acted on before the response; the older design keeps its signals in memory. Both run an LSTM of
+128 that starts from zeros.
 
-How: everything warm, 100 bars of USDCOP stored, one request repeated, sides in turn, each with the machine to itself.
+How: processes warm, 100 bars of USDCOP stored, one request repeated, sides in turn, each alone on the machine.
 The load generator is not the limit: it takes some ten microseconds a call (see `generator busy`, and `load_generator`
-for what it can do at most).
+for its limit).
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ _FROM_DB = f"POST /api/signals/generate-from-db?symbol={SYMBOL}&lookback_bars={W
 
 
 async def run(effort: Effort) -> AsyncIterator[Figure]:
-    """See the module."""
+    """Measure what the module describes."""
     async with (
         running_database() as database,
         running_service(database) as service,

@@ -1,11 +1,11 @@
-"""A page of history: GET /api/signals/history?limit=100, beside the older design's list in memory.
+"""A page of history: GET /api/signals/history?limit=100, compared with the older design's list in memory.
 
-Measured: calls answered a second, with p50 and p99, from 1, 16 and 64 clients; a page is the newest 100 signals as
-JSON, some 100 kB. Ours reads them from PostgreSQL in one statement, and Envoy writes the JSON; the older design (peer/)
-has them as objects in a list.
+Measured: calls a second, with p50 and p99, from 1, 16 and 64 clients; a page is the newest 100 signals as
+JSON, some 100 kB. Ours joins them from text that is in memory, or reads them from PostgreSQL in one statement; the
+older design (peer/) has them as objects in a list.
 
 How: a thousand signals made beforehand on both sides, one request repeated, sides in turn. The load generator reads
-the length of an answer and its bytes, no JSON; `generator busy` says what share of a core that took.
+the length of a response and its bytes, no JSON; `generator busy` is its share of a core.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ from .service import running_database, running_peer, running_service
 
 SIGNALS = 1000
 INDICATORS = {"bb_upper": 4262.1, "bb_lower": 4238.9, "ema_20": 4251.2, "ema_50": 4249.8, "atr": 3.4}
-"""What the older design is told besides, so that its signals are as long as ours."""
+"""Further fields for the older design, so that its signals are as long as ours."""
 
 
 async def run(effort: Effort) -> AsyncIterator[Figure]:
-    """See the module."""
+    """Measure what the module describes."""
     async with (
         running_database() as database,
         running_service(database) as service,

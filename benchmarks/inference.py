@@ -1,18 +1,18 @@
-"""One inference with its state carried on: on the calling thread, through a thread pool, several symbols at once.
+"""One inference with its recurrent state: on the calling thread, in a thread pool, and in batches of symbols.
 
-It decides docs/adr/0003 (inference runs inline) and whether symbols are worth batching. Measured, for a perceptron and
-for LSTMs of 64, 128 and 256 made on the spot (models.py), and for the newest policy that is shipped:
+The evidence for docs/adr/0003 (inference runs inline) and for batching symbols. Measured, for a perceptron and
+for LSTMs of 64, 128 and 256 with random weights (models.py), and for the newest shipped policy:
 
 - the time of one inference of one observation, p50 and p99: `OnnxPolicy.decide`, as the engine calls it, with buffers
-  bound once, the answer checked, and the recurrent state of one call given to the next; the same handed to a pool of
-  one thread with `loop.run_in_executor`, and awaited; and `session.run` of ONNX Runtime, which binds nothing, checks
-  nothing, and gives its states in new arrays;
-- the gain from batching at 8, 64 and 256 symbols, each with a state of its own: what a row takes one by one with
-  `decide`, over what it takes as a row of `decide_batch`, which gives the same to the bit.
+  bound once, the output checked, and the recurrent state of one call passed to the next; the same in a pool of
+  one thread with `loop.run_in_executor`, awaited; and `session.run` of ONNX Runtime, which binds nothing, checks
+  nothing, and returns its states in new arrays;
+- the gain from batching at 8, 64 and 256 symbols, each with a state of its own: the time of a row by itself with
+  `decide`, over its time as a row of `decide_batch`, which gives the same result to the bit.
 
 How: on uvloop, each single inference with the process's finest clock, which costs some 50 nanoseconds; a round of all
-symbols, which takes up to ten milliseconds, in the thread's own processor time, and of all rounds the median. What is
-compared is taken in turn. There is no load generator; nothing else runs.
+symbols, which takes up to ten milliseconds, in the thread's own processor time, the median of all rounds. Both sides of
+a comparison are measured in turn. There is no load generator; nothing else runs.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ Latencies = list[float]
 
 
 async def run(effort: Effort) -> AsyncIterator[Figure]:
-    """See the module."""
+    """Measure what the module describes."""
     with working_folder() as folder, ThreadPoolExecutor(1) as pool:
         models = _models(folder)
         for name, model in models.items():
@@ -118,7 +118,7 @@ async def _unbound(model: Path, policy: OnnxPolicy, count: int) -> Latencies:
     session = _session(model)
     names = [tensor.name for tensor in policy.specification.inputs]
     outputs = [tensor.name for tensor in policy.specification.outputs]
-    # Of a policy without memory there is neither.
+    # A policy without recurrent state has neither.
     states = [state[np.newaxis] for state in policy.initial_state().values][: len(names) - 1]
     latencies = []
     for observation in _observations(count):

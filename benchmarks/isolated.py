@@ -1,13 +1,13 @@
-"""One event to many: a steady four events a second to 1,000 followers, until the last of them has it.
+"""One event to many followers: a steady four events a second to 1,000 followers, until the last of them has it.
 
-Measured: from the call that publishes an event until the last of 1,000 followers has it in hand, p50 and p99 over the
-events of all runs; beside it, as `each p50` and `each p99`, until any one follower has it. Ours are bars, decided on
-and committed in between, and followed straight from the server and through Envoy, as in `fanout`; the older design
+Measured: from the call that publishes an event until the last of 1,000 followers has received it, p50 and p99 over the
+events of all runs; beside it, as `each p50` and `each p99`, until any one follower has it. Ours are bars, decided
+and committed in between, and followed directly from the server and through Envoy, as in `fanout`; the older design
 makes its signal in memory.
 
-How: events are published on time, whether or not the one before has come; the sides are measured in turn. The
-followers' process reads a thousand small answers for each event, which is inside the figure of either side: what it
-takes when a server just writes is the floor that `stream_generator` shows.
+How: events are published on time, whether or not the one before was received; the sides are measured in turn. The
+followers' process reads a thousand small responses for each event, which is included for both sides: the floor that
+`stream_generator` measures is that time with a server that only writes.
 """
 
 from __future__ import annotations
@@ -28,13 +28,13 @@ from .streams import OLDER, SYMBOL, Publisher, peer_steadily, publishing, straig
 FOLLOWERS = 1000
 PER_SECOND = 4.0
 SECONDS = 8.0
-"""Of events in each run, if it is a full one."""
+"""Duration of a full run, in seconds."""
 
 Published = Delivery[list[float]]
 
 
 async def run(effort: Effort) -> AsyncIterator[Figure]:
-    """See the module."""
+    """Measure what the module describes."""
     events = max(4, round(PER_SECOND * effort.lasting(SECONDS)))
     async with (
         running_database() as database,

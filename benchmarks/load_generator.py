@@ -1,9 +1,9 @@
-"""The load generator against a server that does nothing: the most it could ever show.
+"""The load generator against a server that does nothing: its upper limit.
 
-Measured: calls a second over HTTP/1.1 and gRPC, from 1, 16 and 64 clients, answered by a process that writes bytes made
-beforehand (load/canned.py). How: as `generate` and `history` do it, with the same code. A figure of theirs that comes
-near one of these would be the generator's and not the server's; `generator busy`, which stands beside every such
-figure, says how much of a core it took.
+Measured: calls a second over HTTP/1.1 and gRPC, from 1, 16 and 64 clients, to a process that writes bytes made
+beforehand (load/canned.py). How: as `generate` and `history` do it, with the same code. A figure of theirs that is
+near one of these would measure the generator and not the server; `generator busy`, beside every such
+figure, is the share of a core that it took.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _REQUEST = b"x" * 60
 
 
 async def run(effort: Effort) -> AsyncIterator[Figure]:
-    """See the module."""
+    """Measure what the module describes."""
     with working_folder() as folder:
         port, log = free_port(), folder / "canned.log"
         async with running(("-m", "benchmarks.load.canned", str(port)), folder=ROOT, log=log) as process:

@@ -1,4 +1,4 @@
-"""What a benchmark gives: figures, each of several runs, some with a target."""
+"""The results of a benchmark: figures, each of more than one run, some with a target."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ Outcome = TypeVar("Outcome")
 
 @dataclass(frozen=True, slots=True)
 class Effort:
-    """How thoroughly to measure, and against what.
+    """How long to measure, and whether to compare with the older design.
 
-    runs: how often each thing is measured; its figure is the median.
-    seconds: how long a load lasts in each run.
-    share: the part of the bars that a full run takes.
+    runs: number of measurements of each figure, which is their median.
+    seconds: duration of a load in each run.
+    share: fraction of the bars of a full run.
     peer_python: the Python that runs the older design; None leaves it out.
     """
 
@@ -27,11 +27,11 @@ class Effort:
     peer_python: Path | None = None
 
     def lasting(self, full: float) -> float:
-        """Seconds that something lasts which takes `full` in a full run."""
+        """Seconds of a measurement that takes `full` seconds in a full run."""
         return full * self.seconds / FULL.seconds
 
     def bars(self, full: int) -> int:
-        """How many bars to take where a full run takes `full`."""
+        """Number of bars of a measurement that uses `full` bars in a full run."""
         return max(100, round(full * self.share))
 
 
@@ -41,13 +41,13 @@ QUICK = Effort(runs=1, seconds=0.5, share=0.05)
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """What a figure is to be: at least `bound`, or at most."""
+    """A lower or upper bound for a figure."""
 
     bound: float
     at_most: bool = False
 
     def met_by(self, value: float) -> bool:
-        """True if `value` is on the right side of the bound."""
+        """True if `value` meets the bound."""
         return value <= self.bound if self.at_most else value >= self.bound
 
     def __str__(self) -> str:
@@ -55,18 +55,18 @@ class Target:
 
 
 def at_least(bound: float) -> Target:
-    """A target from below."""
+    """A lower bound."""
     return Target(bound)
 
 
 def at_most(bound: float) -> Target:
-    """A target from above."""
+    """An upper bound."""
     return Target(bound, at_most=True)
 
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """One line of the table. `runs` has one value a run; `besides` is what else was seen, by name, as medians."""
+    """One line of the table. `runs` has one value a run; `besides` has further medians, by name."""
 
     what: str
     unit: str
@@ -81,12 +81,12 @@ class Figure:
 
     @property
     def missed(self) -> bool:
-        """True if there is a target and the figure does not reach it."""
+        """True if there is a target and the figure does not meet it."""
         return self.target is not None and not self.target.met_by(self.value)
 
 
 def ratio(what: str, ours: Sequence[float], theirs: Sequence[float], target: Target | None = None) -> Figure:
-    """How many times `theirs` is `ours`, pair by pair."""
+    """The figure of `ours` over `theirs`, pair by pair."""
     return Figure(what, "times", [a / b for a, b in zip(ours, theirs, strict=True)], target)
 
 
@@ -100,5 +100,5 @@ async def in_turn(runs: int, sides: Mapping[str, Callable[[], Awaitable[Outcome]
 
 
 def percentile(ordered: Sequence[float], percent: float) -> float:
-    """The smallest of the values, given in ascending order, that `percent` of them do not exceed."""
+    """The smallest of the values, which are in ascending order, that `percent` of them do not exceed."""
     return ordered[min(len(ordered) - 1, int(len(ordered) * percent / 100.0))]

@@ -1,7 +1,7 @@
-"""Models made on the spot, with random weights: a recurrent one as the exporter writes it, and a plain one.
+"""Models with random weights: a recurrent one as the exporter writes it, and a plain one.
 
-They have learnt nothing. Their last layer is scaled so that they are sure of themselves often enough: on the simulated
-market they open and close positions at a lively pace, so that what is measured includes that work.
+They are not trained. Their last layer is scaled so that they often exceed the confidence threshold: on the simulated
+market they open and close many positions, so that the measurements include that work.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _SURENESS = 6.0
 
 
 def make_lstm(path: Path, hidden: int = 128) -> Path:
-    """A recurrent policy of one LSTM of `hidden` units, which forgets at each session's first bar."""
+    """A recurrent policy of one LSTM of `hidden` units, reset at each session's first bar."""
     draw = np.random.default_rng(SEED)
     lstm = LstmLayer(
         input_weights=_normal(draw, (4 * hidden, FEATURES), 2.0 / FEATURES**0.5),
@@ -40,7 +40,7 @@ def make_lstm(path: Path, hidden: int = 128) -> Path:
 
 
 def make_mlp(path: Path, width: int = 64) -> Path:
-    """A perceptron of two hidden layers of `width`, without memory and without metadata."""
+    """A perceptron of two hidden layers of `width`, without recurrent state and without metadata."""
     draw = np.random.default_rng(SEED)
     layers = {
         "w1": _normal(draw, (FEATURES, width), 1.0 / FEATURES**0.5),

@@ -1,4 +1,4 @@
-"""The ratios of a run as a picture: one bar each, from 1 to the right for more and to the left for less."""
+"""The ratios of a run as a picture: one bar each, from 1 to the right if above 1, to the left if below."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _STYLE = "text{font:13px sans-serif;fill:#1f2937}.heading{font-weight:600}.axis{
 
 
 def draw(path: Path, ratios: Sequence[Figure], title: str) -> None:
-    """Write `ratios` as an SVG: on a logarithmic scale, with their targets as strokes."""
+    """Write `ratios` as an SVG on a logarithmic scale, with their targets as strokes."""
     shown = [figure for figure in ratios if figure.value > 0]
     marks = [figure.value for figure in shown] + [figure.target.bound for figure in shown if figure.target]
     decades = max((math.ceil(abs(math.log10(mark))) for mark in marks), default=1) or 1

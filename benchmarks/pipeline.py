@@ -1,19 +1,19 @@
-"""The pipeline alone: how many bars one core decides in a second, what each step costs, and what foresight gains.
+"""The pipeline alone: bars a second on one core, the cost of each step, and the gain of prefetching.
 
-Measured, with no database and no network, recurrent states carried from bar to bar:
+Measured, without database and network, with recurrent states from bar to bar:
 
-- `Pipeline.on_bar` over the simulated market of one symbol, in bars a second, with an LSTM of 128 made on the spot and
-  with the newest policy that is shipped;
-- each step by itself with that LSTM, over what the pipeline passes to it: session and window, indicators, features,
-  inference, decision, and, as the commit does it, the encoding of the events. What the steps leave of the whole is the
-  making of the signal, the states and the positions, and that a step by itself finds the processor's caches full of
-  what it needs;
-- bars of 100 symbols side by side, and of one symbol, in batches as the engine takes them, looked ahead at before the
-  steps are made (application/decision/prefetch.py), and each bar by itself: bars a second both ways, in turn, and
+- `Pipeline.on_bar` over the simulated market of one symbol, in bars a second, with an LSTM of 128 with random weights
+  and with the newest shipped policy;
+- each step by itself with that LSTM, on the pipeline's inputs: session and window, indicators, features,
+  inference, decision, and, as the commit does it, the encoding of the events. The rest of the whole is the
+  construction of signal, states and positions, and the effect that a repeated step finds its code and data in the
+  processor's caches;
+- bars of 100 symbols side by side, and of one symbol, in batches as the engine takes them, prefetched before the
+  steps (application/decision/prefetch.py), and each bar by itself: bars a second both ways, in turn, and
   their ratio.
 
 How: in this process, on one thread, by the clock around thousands of calls at a time. There is no load generator;
-nothing else runs. It is the ceiling of everything that takes bars in, and of a backtest.
+nothing else runs. The result is the upper limit of all calls that publish bars, and of a backtest.
 """
 
 from __future__ import annotations
@@ -49,14 +49,14 @@ from .service import working_folder
 BARS = 10_000
 SYMBOL = "USDCOP"
 TOGETHER = 20_000
-"""Bars that come in batches."""
+"""Number of bars that are processed in batches."""
 SYMBOLS = tuple(f"FX{number:03d}" for number in range(100))
 
 States = Mapping[str, SymbolState]
 
 
 async def run(effort: Effort) -> AsyncIterator[Figure]:
-    """See the module."""
+    """Measure what the module describes."""
     with working_folder() as folder:
         policy = OnnxPolicy(make_lstm(folder / "lstm.onnx"))
     async for figure in _on_bar("LSTM of 128", policy, effort, by_step=True):
@@ -113,7 +113,7 @@ def _processed(pipeline: Pipeline, state: SymbolState, bars: Sequence[Bar]) -> t
 
 
 def _steps(pipeline: Pipeline, warm: SymbolState, bars: Sequence[Bar], events: Sequence[Event]) -> dict[str, Any]:
-    """Each step over all bars, with the inputs it had in the pipeline."""
+    """Each step over all bars, with its inputs in the pipeline."""
     windows = _windows(warm, bars)
     signals = [event for event in events if isinstance(event, Signal)]
     observed = [observation(window, indicators_of(window), 0.5) for window in windows]
@@ -184,7 +184,7 @@ async def _rate(pipeline: Pipeline, states: States, bars: Sequence[Bar], *, fore
 
 
 async def _stepped(pipeline: Pipeline, states: States, bars: Sequence[Bar], *, foresight: bool) -> States:
-    """The states after `bars`, processed as the engine does it, on a store that costs nothing."""
+    """The states after `bars`, processed as the engine does it, on a store that does nothing."""
     staged = dict(states)
     for start in range(0, len(bars), BATCH_BARS):
         batch = bars[start : start + BATCH_BARS]

@@ -1,4 +1,4 @@
-"""Processes that are measured: started, waited for until they answer, and stopped."""
+"""Processes under measurement: start them, wait until they respond, stop them."""
 
 from __future__ import annotations
 
@@ -14,21 +14,21 @@ from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-"""Folder of the tree, from which this package can be imported."""
+"""Root of the repository, from which this package can be imported."""
 
 START_SECONDS = 60.0
 STOP_SECONDS = 20.0
 POLL_SECONDS = 0.005
-"""How often a starting process is asked whether it answers. It has no other way to tell."""
+"""Seconds between health requests to a starting process, which gives no other sign that it is ready."""
 
 RSS_SECONDS = 0.05
-"""How often memory is looked at."""
+"""Seconds between samples of memory."""
 
 _SHOWN_CHARACTERS = 4000
 
 
 class ProcessFailed(Exception):
-    """A process that was to be measured did not start, or ended."""
+    """A process under measurement did not start, or ended."""
 
 
 @asynccontextmanager
@@ -76,7 +76,7 @@ async def _stop(process: asyncio.subprocess.Process) -> None:
 
 
 async def until_healthy(process: asyncio.subprocess.Process, port: int) -> None:
-    """Wait until GET /health on `port` answers 200.
+    """Wait until GET /health on `port` returns 200.
 
     Raises:
         ProcessFailed: the process ended, or took too long.
@@ -90,7 +90,7 @@ async def until_healthy(process: asyncio.subprocess.Process, port: int) -> None:
                 await asyncio.sleep(POLL_SECONDS)
     except TimeoutError:
         pass
-    raise ProcessFailed(f"port {port} does not answer")
+    raise ProcessFailed(f"port {port} does not respond")
 
 
 async def status_of(port: int, path: str) -> int:
@@ -104,10 +104,10 @@ async def status_of(port: int, path: str) -> int:
 
 
 async def posted(port: int, path: str, body: str) -> None:
-    """POST `body` to `path`, and wait for the answer.
+    """POST `body` to `path`, and wait for the response.
 
     Raises:
-        ProcessFailed: it is not 200.
+        ProcessFailed: the status is not 200.
     """
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     try:
@@ -119,11 +119,11 @@ async def posted(port: int, path: str, body: str) -> None:
     finally:
         writer.close()
     if answer[9:12] != b"200":
-        raise ProcessFailed(f"POST {path} was answered {answer.decode(errors='replace')}")
+        raise ProcessFailed(f"POST {path} got {answer.decode(errors='replace')}")
 
 
 def rss_mib(pid: int) -> float:
-    """Memory of a process that is resident, in MiB."""
+    """Resident memory of a process, in MiB."""
     try:
         pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
     except FileNotFoundError:  # not Linux
@@ -141,7 +141,7 @@ def child_of(pid: int, name: str) -> int:
 
 @asynccontextmanager
 async def watched_rss(pid: int) -> AsyncIterator[list[float]]:
-    """The memory of a process in MiB, looked at again and again until the context ends."""
+    """Samples of a process's resident memory in MiB, taken until the context ends."""
     seen = [rss_mib(pid)]
 
     async def look() -> None:
@@ -162,7 +162,7 @@ def _end_of(log: Path) -> str:
 
 
 def free_port() -> int:
-    """A port that nothing listens on now."""
+    """A free port."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]

@@ -1,12 +1,12 @@
-"""Bars in by PublishBars: how many a second go all the way to the commit.
+"""Throughput of PublishBars, to the commit.
 
-Measured: bars a second, from the first message of a PublishBars stream to its answer, which comes when every bar is
+Measured: bars a second, from the first message of a PublishBars stream to its response, which is sent when every bar is
 committed with its signal and its position; of 100 symbols side by side, and of one symbol. 250 bars a message, an LSTM
-of 128, windows full, so that every bar costs features, inference, decision and commit.
+of 128, windows full, so that every bar includes features, inference, decision and commit.
 
-How: straight to the server by gRPC, from this process, which is not the server. All messages are serialised before the
-clock starts: what is left to the load generator is to hand over a message of 250 bars some 25 times a second.
-`generator busy` says what share of a core that took.
+How: directly to the server by gRPC, from this process, which is not the server. All messages are serialised before the
+clock starts: the load generator only sends a message of 250 bars some 25 times a second.
+`generator busy` is its share of a core.
 """
 
 from __future__ import annotations
@@ -28,12 +28,12 @@ from .service import Service, running_database, running_service
 
 BARS_A_MESSAGE = 250
 BARS = 20_000
-"""Bars of all symbols together that one run takes."""
+"""Bars of one run, all symbols together."""
 SYMBOLS = tuple(f"FX{number:03d}" for number in range(100))
 
 
 async def run(effort: Effort) -> AsyncIterator[Figure]:
-    """See the module."""
+    """Measure what the module describes."""
     async with running_database() as database, running_service(database) as service:
         yield await _published(effort, service, SYMBOLS, "PublishBars, 100 symbols", at_least(6000.0))
         yield await _published(effort, service, ("USDCOP",), "PublishBars, one symbol", None)
@@ -42,7 +42,7 @@ async def run(effort: Effort) -> AsyncIterator[Figure]:
 async def _published(
     effort: Effort, service: Service, symbols: Sequence[str], what: str, target: Target | None
 ) -> Figure:
-    # Before the windows are full bars come cheaper.
+    # Bars are cheaper before the windows are full.
     bars_each = effort.bars(BARS) // len(symbols)
     bars = side_by_side(symbols, WARMING_BARS + effort.runs * bars_each)
     warming, count = WARMING_BARS * len(symbols), bars_each * len(symbols)
@@ -56,7 +56,7 @@ async def _published(
 
 
 async def _stream(service: Service, bars: Sequence[Bar]) -> tuple[float, float]:
-    """Publish `bars` on one stream; seconds until all were committed, and this process's share of them."""
+    """Publish `bars` on one stream; return the seconds until all were committed, and this process's share of a core."""
     messages = [_serialised(bars[start : start + BARS_A_MESSAGE]) for start in range(0, len(bars), BARS_A_MESSAGE)]
     async with grpc.aio.insecure_channel(f"127.0.0.1:{service.grpc_port}") as channel:
         await channel.channel_ready()

@@ -1,14 +1,14 @@
-"""Replay: how fast the history of one symbol goes through, every bar durable.
+"""Replay: throughput of one symbol's history, every bar durable.
 
 Measured: bars a second of `tradingsignals up --bars FILE`, where the server reads the file itself, and of
 `tradingsignals replay FILE`, which publishes it to a running service through Envoy; a new database each time, an LSTM
-of 128. The file is the head of ../shared/data/usdcop_m5.csv.gz (real USD/COP bars) if it is there, else bars of the
+of 128. The file is the head of ../shared/data/usdcop_m5.csv.gz (real USD/COP bars) if it exists, else bars of the
 simulated market.
 
-How: by what the database says afterwards: the bars committed after the first commit, over the time between the first
-commit and the last. Starting up does not count, and all that looks on meanwhile is a count of the bars once a second.
+How: from the database afterwards: the bars committed after the first commit, over the time between the first
+commit and the last. Start-up does not count, and the only other load is one count of the bars each second.
 The client of `tradingsignals replay` is a Python program, which reads, serialises and sends: where it is slower than
-`up --bars`, which has no client, it is what is waited for.
+`up --bars`, which has no client, it is the bottleneck.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ _RATE = """
 
 
 async def run(effort: Effort) -> AsyncIterator[Figure]:
-    """See the module."""
+    """Measure what the module describes."""
     count = effort.bars(BARS)
     with working_folder() as folder:
         file = folder / "bars.csv"
@@ -68,11 +68,11 @@ async def _by_client(file: Path, count: int) -> float:
 
 
 async def _committed(database: Database, count: int) -> float:
-    """Bars a second, once all `count` of them are there."""
+    """Bars a second, once all `count` of them are stored."""
     connection = await asyncpg.connect(database.dsn)
     try:
         async with asyncio.timeout(DEADLINE_SECONDS):
-            while await connection.fetchval(_COUNT) != count:  # noqa: ASYNC110 - to be told would disturb the server more
+            while await connection.fetchval(_COUNT) != count:  # noqa: ASYNC110 - a subscription would load the server more
                 await asyncio.sleep(1.0)
         rate: float = await connection.fetchval(_RATE)
     finally:
@@ -81,7 +81,7 @@ async def _committed(database: Database, count: int) -> float:
 
 
 def _write(file: Path, count: int) -> str:
-    """Write `count` bars; returns what they are."""
+    """Write `count` bars; return a description of them."""
     if REAL_BARS.exists():
         with gzip.open(REAL_BARS, "rt") as real:
             file.write_text("".join(islice(real, count + 1)))

@@ -1,4 +1,4 @@
-"""Figures as a table for people and as JSON for programs, with the machine they were taken on."""
+"""Print and write figures as tables and as JSON, with the machine they were measured on."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ Figures = Mapping[str, Sequence[Figure]]
 
 
 def machine() -> dict[str, Any]:
-    """What the figures were taken on. `load_average` of a quiet machine is near 0."""
+    """The machine that the figures were measured on. `load_average` of a quiet machine is near 0."""
     names = [line.partition(":")[2].strip() for line in _lines("/proc/cpuinfo") if line.startswith("model name")]
     memory = next((int(line.split()[1]) for line in _lines("/proc/meminfo") if line.startswith("MemTotal")), 0)
     return {
@@ -63,12 +63,12 @@ def show(figures: Figures, taken_on: Mapping[str, Any], *, quick: bool) -> None:
 
 
 def ratios(figures: Figures) -> list[Figure]:
-    """The figures that compare two others."""
+    """The figures that are ratios of two others."""
     return [figure for rows in figures.values() for figure in rows if figure.unit == "times"]
 
 
 def show_ratios(figures: Figures) -> None:
-    """Print what compares as a table of its own."""
+    """Print the ratios as a table of their own."""
     table = Table(box=SIMPLE_HEAD, pad_edge=False)
     for heading in ("ratio", "times", "lowest..highest", "target"):
         table.add_column(heading, justify="left" if heading == "ratio" else "right")
@@ -81,14 +81,14 @@ def show_ratios(figures: Figures) -> None:
 
 
 def draw(path: Path, figures: Figures, taken_on: Mapping[str, Any], *, quick: bool) -> None:
-    """Write what compares as a picture."""
+    """Draw the ratios as a picture."""
     if compared := ratios(figures):
         said = "a quick run, whose figures mean nothing, " if quick else ""
         picture.draw(path, compared, f"Ratios ({said}{taken_on['taken_at']})")
 
 
 def write_markdown(path: Path, figures: Figures, taken_on: Mapping[str, Any], *, quick: bool) -> None:
-    """Write everything as tables that can be pasted into a document."""
+    """Write all figures as Markdown tables."""
     lines = [_title(taken_on, quick=quick)]
     for benchmark, rows in figures.items():
         lines += ["", f"## {benchmark}", "", "| what | figure | runs | target | besides |", "|---|---|---|---|---|"]
@@ -98,7 +98,7 @@ def write_markdown(path: Path, figures: Figures, taken_on: Mapping[str, Any], *,
 
 
 def write(path: Path, figures: Figures, taken_on: Mapping[str, Any], *, quick: bool) -> None:
-    """Write everything, every run included, as JSON."""
+    """Write all figures, every run included, as JSON."""
     content = {
         "machine": taken_on,
         "quick": quick,
@@ -141,7 +141,7 @@ def _cells(figure: Figure) -> tuple[str, str, str, str, str]:
 
 
 def _number(value: float) -> str:
-    """Three digits that mean something."""
+    """The value with three significant digits."""
     return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
 
 

@@ -1,11 +1,11 @@
-"""Two servers against one, on one PostgreSQL behind one Envoy, on the cores of one machine.
+"""Two servers compared with one, on one PostgreSQL behind one Envoy, on the cores of one machine.
 
-Measured, with `up` and with `up --servers 2`, all of it through Envoy, which shares the calls out: bars a second by
+Measured, with `up` and with `up --servers 2`, all of it through Envoy, which balances the calls: bars a second by
 PublishBars of 100 symbols from four publishers, to the commit; calls a second of GenerateSignal by gRPC, 64 clients
 over 100 symbols; events a second of a burst to 1,000 followers by gRPC; and the p99 of one event to the last of them.
 
-How: as in `publish`, `durable`, `fanout` and `isolated`. Both are started one after the other, each on a new database.
-On two cores two servers, Envoy, PostgreSQL and the load generator share what one server leaves free.
+How: as in `publish`, `durable`, `fanout` and `isolated`. Both run one after the other, each on a new database.
+On two cores the second server shares with Envoy, PostgreSQL and the load generator what the first leaves free.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ Outcome = dict[str, float]
 
 
 async def run(effort: Effort) -> AsyncIterator[Figure]:
-    """See the module."""
+    """Measure what the module describes."""
     if not _has_servers():
         print("`tradingsignals up` has no --servers here: left out.", file=sys.stderr, flush=True)
         return

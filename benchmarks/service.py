@@ -1,4 +1,4 @@
-"""What is measured: `tradingsignals up`, and beside it the older design, on one PostgreSQL."""
+"""The services under measurement: `tradingsignals up`, and the older design, on one PostgreSQL."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from .models import make_lstm
 from .processes import ROOT, free_port, running, until_healthy
 
 CLI = ("-m", "tradingsignals_server")
-"""The command `tradingsignals`, with whichever Python runs the benchmarks."""
+"""The command `tradingsignals`, with the Python that runs the benchmarks."""
 
 
 @dataclass(frozen=True, slots=True)
 class Database:
-    """The PostgreSQL that everything measured works on. Its data is in `folder`."""
+    """The PostgreSQL of the measured services. Its data is in `folder`."""
 
     folder: Path
     socket_folder: Path
@@ -45,12 +45,12 @@ class Service:
     log: Path
 
     async def publish(self, bars: Sequence[Bar], *, by_edge: bool = False) -> None:
-        """Have it process `bars` before anything is measured."""
+        """Publish `bars` before the measurement."""
         port = self.rest_port if by_edge else self.grpc_port
         async with tradingsignals.connect(f"127.0.0.1:{port}", timeout=60.0) as client:
             answer = await client.publish_bars([bar_message(bar) for bar in bars])
         if answer.rejected or answer.duplicates:
-            raise RuntimeError(f"bars were not taken: {answer}")
+            raise RuntimeError(f"bars were not accepted: {answer}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +63,7 @@ class Peer:
 
 @contextmanager
 def working_folder() -> Iterator[Path]:
-    """A folder that is gone afterwards. PostgreSQL, which does not run as root, must be able to pass through it."""
+    """A temporary folder. PostgreSQL, which does not run as root, must be able to traverse it."""
     with tempfile.TemporaryDirectory(prefix="benchmark-") as name:
         folder = Path(name)
         folder.chmod(0o755)
@@ -72,7 +72,7 @@ def working_folder() -> Iterator[Path]:
 
 @asynccontextmanager
 async def running_database() -> AsyncIterator[Database]:
-    """An empty database of the kind the service runs by itself."""
+    """An empty database of the embedded PostgreSQL."""
     with working_folder() as folder:
         async with running_postgres(folder / "postgres", "benchmark") as postgres:
             yield Database(folder, postgres.socket_dir, "benchmark", postgres.dsn)
@@ -82,12 +82,12 @@ async def running_database() -> AsyncIterator[Database]:
 async def running_service(
     database: Database, *arguments: str, model: Path | None = None, feed: str = "push"
 ) -> AsyncIterator[Service]:
-    """The service on `database`, with all settings at their defaults but for where it listens and what decides."""
+    """The service on `database`, with all settings at their defaults except for ports, feed and model."""
     rest_port, grpc_port, log = free_port(), free_port(), database.folder / "service.log"
     lean_port = free_port() if "lean_port" in Settings.model_fields else grpc_port
     environment = {
         "SIGNAL_SERVICE_PORT": str(rest_port),
-        # Several servers take the ports after the first one too, so they take free ones.
+        # More than one server uses the ports after the first one too, so they choose free ones.
         "GRPC_PORT": "0" if "--servers" in arguments else str(grpc_port),
         "LEAN_PORT": str(lean_port),
         "DATA_DIR": str(database.folder / "data"),
@@ -104,7 +104,7 @@ async def running_service(
 
 @asynccontextmanager
 async def running_peer(database: Database, python: Path | None) -> AsyncIterator[Peer | None]:
-    """The older design beside the service, with a model of the same kind; None without a Python for it."""
+    """The older design, with a model of the same kind; None without a Python for it."""
     if python is None:
         yield None
         return

@@ -1,13 +1,13 @@
-"""A hundred followers that have stopped reading, beside a thousand that read.
+"""The effect of a hundred stalled followers on a thousand that read.
 
 Measured: the time from publishing a bar until each of 1,000 healthy followers has its signal, p99 over all of them and
-to the last of them, at a steady four bars a second; alone, and with 100 stalled followers beside them, 50 straight from
+to the last of them, at a steady four bars a second; alone, and with 100 stalled followers, 50 directly at
 the server and 50 through Envoy (25 by gRPC, 25 by server-sent events). A stalled follower subscribes on a connection of
-its own and never reads again. Before anything is measured 2,000 signals have gone out, some 900 kB for each, so that
-the buffers in between are full and the server has to hold back. The ratio is of neighbouring runs, with and without.
-The server's memory beside it is the highest while they were there, and what it was before.
+its own and never reads again. Before the measurement 2,000 signals are sent, some 900 kB for each follower, so that
+the buffers in between are full and flow control blocks the server. The ratio is of neighbouring runs, with and without.
+The server's memory is the highest value with the stalled followers, and the value before.
 
-How: as in `isolated`, healthy followers straight from the server.
+How: as in `isolated`, healthy followers directly at the server.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ class _Steady:
 
 
 async def run(effort: Effort) -> AsyncIterator[Figure]:
-    """See the module."""
+    """Measure what the module describes."""
     events = max(4, round(PER_SECOND * effort.lasting(SECONDS)))
     async with (
         running_database() as database,
@@ -89,11 +89,11 @@ class _Measured:
         self._events = events
 
     async def alone(self) -> _Steady:
-        """Nobody else follows."""
+        """Measure without other followers."""
         return await self._steady(())
 
     async def beside_stalled(self) -> _Steady:
-        """Others have stopped reading."""
+        """Measure beside followers that have stopped reading."""
         by_grpc, _, by_sse = through_envoy(self._service)
         return await self._steady(
             (

@@ -1,11 +1,11 @@
-"""Starting: from the command to the first answer of /health.
+"""Start-up: from the command to the first response of /health.
 
 Measured: seconds from the start of the process `tradingsignals up`, with all settings at their defaults (embedded
-PostgreSQL, Envoy, simulated market), until GET /health on the public port answers 200: the first time, when the
-database has to be made, and the second, over the data of the first.
+PostgreSQL, Envoy, simulated market), until GET /health on the public port returns 200: the first time, when the
+database has to be created, and the second, with the data of the first.
 
-How: a new folder for each pair; the port is asked every 5 ms, which is how finely the figure is cut. The files of
-Python, PostgreSQL and Envoy are in the machine's cache after the first run, and are not on a machine just booted.
+How: a new folder for each pair; the port is polled every 5 ms, which is the resolution of the figure. The files of
+Python, PostgreSQL and Envoy are in the machine's cache after the first run, unlike on a machine that has just booted.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from .service import CLI, working_folder
 
 
 async def run(effort: Effort) -> AsyncIterator[Figure]:
-    """See the module."""
+    """Measure what the module describes."""
     first, second = [], []
     for _ in range(effort.runs):
         with working_folder() as folder:
@@ -31,7 +31,7 @@ async def run(effort: Effort) -> AsyncIterator[Figure]:
 
 
 async def _start(folder: Path) -> float:
-    """Start everything in `folder`, and stop it; seconds until it answered."""
+    """Start the service in `folder`, and stop it; return the seconds until it responded."""
     port, log = free_port(), folder / "service.log"
     environment = {
         "SIGNAL_SERVICE_PORT": str(port),

@@ -1,12 +1,13 @@
-"""The load generator of streams against a server that does nothing: the most it could ever show.
+"""The load generator of streams against a server that does nothing: its upper limit.
 
-Measured: events a second that 1,000 followers take in, by gRPC on shared connections and on a connection each, by
-gRPC-Web, by server-sent events and by WebSocket, one event an answer and 50 an answer, from a process that writes bytes
-made beforehand (load/canned_streams.py); and, for one event to 1,000 followers, the time until the last of them has it.
+Measured: events a second that 1,000 followers receive, by gRPC on shared connections and on a connection each, by
+gRPC-Web, by server-sent events and by WebSocket, with one event and with 50 events in a response, from a process that
+writes bytes made beforehand (load/canned_streams.py); and, for one event to 1,000 followers, the time until the last
+of them has it.
 
-How: as `fanout` and `isolated` do it, with the same code. The server needs its time too, for the same number of writes
-as there are connections and answers; `events/s of its own time` is what came over the time that the generator was busy,
-which is what it could take in if it had never to wait.
+How: as `fanout` and `isolated` do it, with the same code. The server needs its time too, for one write for each
+connection and response; `events/s of its own time` is the number of events over the time that the generator was busy,
+which is what it could receive if it never had to wait.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ PER_SECOND = 10.0
 
 
 async def run(effort: Effort) -> AsyncIterator[Figure]:
-    """See the module."""
+    """Measure what the module describes."""
     with working_folder() as folder:
         port, log = free_port(), folder / "canned.log"
         async with running(("-m", "benchmarks.load.canned_streams", str(port)), folder=ROOT, log=log) as process:

@@ -1,4 +1,4 @@
-"""The streams that are measured: by which ways they are followed, and what sets events off."""
+"""The measured streams: the ways in which they are followed, and the calls that cause events."""
 
 from __future__ import annotations
 
@@ -50,9 +50,7 @@ def direct(service: Service, *, streams_per_connection: int = STREAMS_PER_CONNEC
 
 
 def straight(service: Service) -> list[Way]:
-    """Signals from the server without Envoy: from the port that serves streams, and from that of all other calls too
-    if it is another.
-    """
+    """Signals from the server without Envoy: from the fan-out server, and from grpc.aio if it has another port."""
     ways = [direct(service), direct(service, streams_per_connection=1)]
     if service.lean_port != service.grpc_port:
         ways.append(replace(ways[0], name="gRPC, the port of the calls", port=service.grpc_port))
@@ -91,7 +89,7 @@ class Publisher:
         )
 
     def burst(self, bars: Sequence[Bar], bars_a_message: int = 1000) -> Callable[[], Awaitable[None]]:
-        """What publishes `bars` on one stream, and returns when they are committed."""
+        """A function that publishes `bars` on one stream, and returns when they are committed."""
         messages = [
             PublishBarsRequest(
                 bars=[bar_message(bar) for bar in bars[start : start + bars_a_message]]
@@ -111,7 +109,7 @@ class Publisher:
         return publish
 
     def steadily(self, bars: Sequence[Bar], per_second: float) -> Callable[[], Awaitable[list[float]]]:
-        """What publishes one bar after the other, `per_second` of them, and returns when it published each."""
+        """A function that publishes one bar after the other, `per_second` of them, and returns the time of each."""
         messages = [PublishBarRequest(bar=bar_message(bar)).SerializeToString() for bar in bars]
 
         async def publish() -> list[float]:
@@ -122,14 +120,14 @@ class Publisher:
 
 @asynccontextmanager
 async def publishing(port: int) -> AsyncIterator[Publisher]:
-    """A publisher straight to the server's port."""
+    """A publisher directly at the server's port."""
     async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
         await channel.channel_ready()
         yield Publisher(channel)
 
 
 def peer_burst(peer: int, signals: int) -> Callable[[], Awaitable[None]]:
-    """What makes the older design broadcast `signals` signals at once."""
+    """A function that makes the older design broadcast `signals` signals at once."""
 
     async def publish() -> None:
         await posted(peer, f"/api/signals/burst?count={signals}", _PEER_QUOTE)
@@ -138,7 +136,7 @@ def peer_burst(peer: int, signals: int) -> Callable[[], Awaitable[None]]:
 
 
 def peer_steadily(peer: int, signals: int, per_second: float) -> Callable[[], Awaitable[list[float]]]:
-    """What makes it broadcast one signal after the other."""
+    """A function that makes the older design broadcast one signal after the other."""
 
     async def publish() -> list[float]:
         one = partial(posted, peer, "/api/signals/generate", _PEER_QUOTE)
@@ -151,7 +149,7 @@ _PEER_QUOTE = json.dumps(QUOTE | INDICATORS)
 
 
 async def steadily(calls: Sequence[Callable[[], Awaitable[Any]]], per_second: float) -> list[float]:
-    """Begin `per_second` of `calls`, whether or not the one before is answered; when each began."""
+    """Start `per_second` of `calls`, whether or not the one before has returned; return the start of each."""
     loop = asyncio.get_running_loop()
     began: list[float] = []
     under_way = []

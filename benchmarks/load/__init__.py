@@ -1,4 +1,4 @@
-"""Loads: clients that call again as soon as they are answered, and followers that count what comes to them."""
+"""Load generators: clients that call again after each response, and followers that count what they receive."""
 
 from .clients import Load, LoadFailed, counted, grpc_load, load_figure, rest_load
 from .followers import (

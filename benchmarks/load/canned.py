@@ -1,9 +1,9 @@
-"""A server that does nothing: it answers every call with bytes made beforehand.
+"""A server that does nothing: its response to every call is bytes made beforehand.
 
     python -m benchmarks.load.canned PORT
 
-It speaks HTTP/1.1 and, to whoever opens with its preface, HTTP/2; an answer is about as long as a signal. What a load
-generator gets out of it is the most that it can get out of anything.
+It serves HTTP/1.1 and, on connections that begin with its preface, HTTP/2; a response is about as long as a signal.
+The rate of a load generator against it is the generator's upper limit.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
-"""A server that does nothing but write: whoever follows it is sent answers made beforehand, when it is told to.
+"""A server that only writes: on request it sends responses made beforehand to all of its followers.
 
     python -m benchmarks.load.canned_streams PORT
 
-It is followed by gRPC, gRPC-Web, server-sent events and WebSocket, all on one port. POST /write?answers=N&events=M
-sends every follower N answers with M signals each, a write for each connection and answer.
+It serves gRPC, gRPC-Web, server-sent events and WebSocket, all on one port. POST /write?answers=N&events=M
+sends every follower N responses with M signals each, with one write for each connection and response.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _SWITCHED = b"HTTP/1.1 101 Switching Protocols\r\nupgrade: websocket\r\nconnecti
 _HEADERS = frames.header_block({":status": "200", "content-type": "application/grpc"})
 
 _FRAME_BYTES = 16_384
-"""As much as HTTP/2 lets a frame hold unless more is agreed on."""
+"""The default maximum of an HTTP/2 frame's payload."""
 
 Framing = Callable[[bytes], bytes]
 
@@ -42,7 +42,7 @@ class _Server:
         self._known: dict[tuple[Framing, int, int], bytes] = {}
 
     def write(self, answers: int, events: int) -> None:
-        """Send `answers` answers to everyone."""
+        """Send `answers` responses to all followers."""
         for number in range(answers):
             for follower, framing in self.followers.items():
                 written = self._known.get((framing, number, events))
@@ -77,7 +77,7 @@ class _Follower(asyncio.Protocol):
             self._take_request(self._received.split(b" ", 2)[1].decode())
 
     def write(self, answer: bytes) -> None:
-        """Send one answer, framed already but for the streams of HTTP/2."""
+        """Send one response, which is framed already except on HTTP/2."""
         if self._is_http2:
             pieces = [answer[start : start + _FRAME_BYTES] for start in range(0, len(answer), _FRAME_BYTES)]
             answer = b"".join(

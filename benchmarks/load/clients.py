@@ -1,8 +1,8 @@
 """The load generator.
 
-One client is one connection with one call under way: it sends the same bytes again as soon as the answer is whole. It
-reads of an answer only what it needs to know that it is one (HTTP's status and length; HTTP/2's frames), which costs
-some ten microseconds a call, and it says how much of a core it took. `load_generator` measures what it can do at most.
+One client is one connection with one call in progress: it sends the same bytes again as soon as the response is
+complete. It parses only status and length (HTTP/1.1) or frames (HTTP/2) of a response, which costs
+some ten microseconds a call, and it reports its share of a core. `load_generator` measures its upper limit.
 """
 
 from __future__ import annotations
@@ -21,20 +21,20 @@ from ..measure import Figure, percentile
 from . import frames
 
 WARM_SECONDS = 0.2
-"""Called, but not counted, before each load."""
+"""Seconds of calls before each load that are not counted."""
 
 _PATIENCE_SECONDS = 30.0
 _CLIENT_WINDOW = 2**31 - 1
-"""Bytes of answers that a connection takes in all: more than a load can bring, so that nothing need be granted."""
+"""Flow-control window of a connection: more bytes than a load can bring, so that it is never extended."""
 
 
 class LoadFailed(Exception):
-    """A call was not answered as it should have been, so that nothing was measured."""
+    """A call got an unexpected response, so nothing was measured."""
 
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """What came of a load. `busy` is the share of a core that the load generator took."""
+    """The result of a load. `busy` is the share of a core that the load generator took."""
 
     clients: int
     calls: int
@@ -45,12 +45,12 @@ class Load:
 
     @property
     def per_second(self) -> float:
-        """Calls answered in a second."""
+        """Calls a second."""
         return self.calls / self.seconds
 
 
 def counted(clients: int) -> str:
-    """A number of clients in words."""
+    """The number of clients as text."""
     return "1 client" if clients == 1 else f"{clients} clients"
 
 
@@ -69,7 +69,7 @@ def load_figure(what: str, loads: Sequence[Load]) -> Figure:
 
 
 class _Clock:
-    """When answers count, and how long those took to come that did."""
+    """The period in which responses count, and the latencies of those that did."""
 
     def __init__(self, seconds: float) -> None:
         self.begins = time.perf_counter() + WARM_SECONDS
@@ -77,7 +77,7 @@ class _Clock:
         self.latencies: list[float] = []
 
     def goes_on(self, sent: float) -> bool:
-        """Note a call that is answered now; True if another is to be made."""
+        """Record a response that was received now; return True if another call is to be made."""
         now = time.perf_counter()
         if self.begins <= now <= self.ends:
             self.latencies.append(now - sent)
@@ -85,7 +85,7 @@ class _Clock:
 
 
 class _Client(asyncio.Protocol):
-    """One connection. `done` is set when its last call is answered, or fails with what went wrong."""
+    """One connection. `done` is set after its last response, or to the error."""
 
     def __init__(self, clock: _Clock) -> None:
         self._clock = clock
@@ -196,7 +196,7 @@ class _GrpcClient(_Client):
             if kind == frames.DATA:
                 self._has_answer = True
             elif kind == frames.HEADERS and flags & frames.END_STREAM and stream == self._stream:
-                # An error has trailers only; whoever got a message got it with status OK.
+                # An error has only trailers; a message is always followed by status OK.
                 if self._has_answer:
                     self._answered()
                 else:
@@ -214,7 +214,7 @@ async def rest_load(port: int, request_line: str, clients: int, seconds: float, 
     """Load REST with a request such as "GET /health".
 
     Raises:
-        LoadFailed: an answer was not 200.
+        LoadFailed: a response was not 200.
     """
     request = (
         f"{request_line} HTTP/1.1\r\nhost: 127.0.0.1:{port}\r\ncontent-type: application/json\r\n"
@@ -250,7 +250,7 @@ async def _load(port: int, clients: int, seconds: float, make: Callable[[_Clock]
     loop = asyncio.get_running_loop()
     clock = _Clock(seconds)
     began, cpu_began = time.perf_counter(), time.process_time()
-    gc.disable()  # a collection in the middle of a call would look like the server's delay
+    gc.disable()  # a collection during a call would be measured as the server's delay
     try:
         async with asyncio.timeout(seconds + _PATIENCE_SECONDS):
             made = [(await loop.create_connection(lambda: make(clock), "127.0.0.1", port))[1] for _ in range(clients)]
@@ -260,7 +260,7 @@ async def _load(port: int, clients: int, seconds: float, make: Callable[[_Clock]
     busy = (time.process_time() - cpu_began) / (time.perf_counter() - began)
     latencies = sorted(clock.latencies)
     if not latencies:
-        raise LoadFailed(f"no call of {clients} clients was answered within {seconds} s")
+        raise LoadFailed(f"no call of {clients} clients returned within {seconds} s")
     return Load(
         clients, len(latencies), seconds, percentile(latencies, 50) * 1e3, percentile(latencies, 99) * 1e3, busy
     )

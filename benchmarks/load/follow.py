@@ -1,7 +1,8 @@
 """The process of followers that `followers` starts: python -m benchmarks.load.follow.
 
-It is told on standard input, a JSON object a line, and answers on standard output in the same form. First whom to
-follow, answered when every follower is subscribed; then what to await, answered at once and again when all have it.
+It reads requests from standard input, a JSON object in each line, and writes responses to standard output in the same
+form. The first request names the service to follow; its response is written when every follower is subscribed. Each
+later one names the events to await; it has a response at once, and another when all followers have them.
 """
 
 from __future__ import annotations
@@ -68,7 +69,7 @@ async def _follow() -> None:
     changed = asyncio.Event()
     tally = Tally(told["followers"], changed.set)
     gc.freeze()
-    gc.disable()  # a collection would look like the server's delay
+    gc.disable()  # a collection would be measured as the server's delay
     cpu_started = process_time()
     if told["events"]:
         tally.expect(told["events"], each=False)
@@ -88,7 +89,7 @@ async def _follow() -> None:
 
 
 async def _received(tally: Tally, events: int, changed: asyncio.Event, cpu_started: float) -> None:
-    """Wait until everybody has what is awaited, and say what came."""
+    """Wait until every follower has the awaited events, and write the result."""
     while not tally.finished and not tally.ended:
         await changed.wait()
         changed.clear()

@@ -1,8 +1,8 @@
 """The load generator of streams: any number of followers, in processes of their own.
 
-A follower counts every event that comes to it, and the time at which it came; that all of them had all of it, and none
-of it twice, is checked. All processes of a machine share one monotonic clock, so what is published here and arrives
-there can be compared. Each says how much of a core it took.
+A follower counts every event that it receives, with its time, and each run checks that all followers received every
+event once. All processes of a machine share one monotonic clock, so the times of publishing here and of arrival
+there can be compared. Each process reports its share of a core.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from ..processes import ROOT
 from .clients import LoadFailed
 
 STREAMS_PER_CONNECTION = 100
-"""As many as many clients of gRPC put on one."""
+"""Streams on one connection, as with common gRPC clients."""
 
 _ANSWER_BYTES = 1 << 28
 _SUBSCRIBE_SECONDS = 60.0
@@ -38,8 +38,8 @@ class Way:
     """How a stream is followed.
 
     kind: "grpc", "grpc-web", "sse" or "websocket".
-    request: the serialised request, for gRPC and gRPC-Web; `after` is the sequence that it resumes after.
-    streams_per_connection: how many share a connection, which gRPC allows.
+    request: the serialised request, for gRPC and gRPC-Web; `after` is its `resume_after`.
+    streams_per_connection: followers that share a connection, which gRPC allows.
     """
 
     name: str
@@ -53,12 +53,12 @@ class Way:
 
 @dataclass(frozen=True, slots=True)
 class Delivery(Generic[Given_co]):
-    """What came of one wait.
+    """The result of one delivery of events.
 
-    seconds: from the start of what was done meanwhile until the last follower had the last event.
-    busy: the share of a core that the busiest process of followers took.
-    arrivals: of each event the times at which it came to the followers, in ascending order; if they were asked for.
-    given: what was done meanwhile returned this.
+    seconds: from the start of the publishing until the last follower had the last event.
+    busy: the share of a core of the busiest process of followers.
+    arrivals: for each event its times of arrival at the followers, in ascending order, if requested.
+    given: the return value of the publishing.
     """
 
     followers: int
@@ -85,10 +85,10 @@ class Followers:
     async def receive(
         self, events: int, meanwhile: Callable[[], Awaitable[Given]], *, each: bool = False
     ) -> Delivery[Given]:
-        """Do something that leads to `events` events, and wait until every follower has them all.
+        """Cause `events` events, and wait until every follower has them all.
 
         Raises:
-            LoadFailed: a stream was ended, or events came twice, or not in time.
+            LoadFailed: a stream ended, or events arrived twice, or not in time.
         """
         for process in self._processes:
             _tell(process, {"events": events, "each": each})
@@ -121,10 +121,10 @@ class Followers:
 
 @asynccontextmanager
 async def following(way: Way, followers: int, *, processes: int = 1, stalled: bool = False) -> AsyncIterator[Followers]:
-    """`followers` followers, subscribed, in `processes` processes; `stalled` ones do not read what comes.
+    """`followers` followers, subscribed, in `processes` processes; `stalled` ones do not read.
 
     Raises:
-        LoadFailed: not all were let in.
+        LoadFailed: not all could subscribe.
     """
     shares = [followers // processes + (place < followers % processes) for place in range(processes)]
     async with AsyncExitStack() as stack:
@@ -138,12 +138,12 @@ async def following(way: Way, followers: int, *, processes: int = 1, stalled: bo
 async def caught_up(
     way: Way, followers: int, events: int, *, or_more: bool = False, subscribed: asyncio.Event | None = None
 ) -> Delivery[None]:
-    """Subscribe `followers` followers, and wait until each has the `events` events that are there already.
+    """Subscribe `followers` followers, and wait until each has the `events` events that are stored already.
 
-    `or_more` says that there may be more by then; `subscribed` is set when all are.
+    `or_more` allows for further events meanwhile; `subscribed` is set when all are subscribed.
 
     Raises:
-        LoadFailed: not all were let in, or had not all of them in time.
+        LoadFailed: not all could subscribe, or received the events in time.
     """
     async with _process() as process:
         started = perf_counter()
@@ -173,10 +173,10 @@ async def _let_in(processes: Sequence[asyncio.subprocess.Process], way: Way, fol
         async with asyncio.timeout(_SUBSCRIBE_SECONDS):
             answers = [await _answer(process) for process in processes]
     except TimeoutError:
-        raise LoadFailed(f"not all of {followers} followers by {way.name} were let in") from None
+        raise LoadFailed(f"not all of {followers} followers by {way.name} could subscribe") from None
     subscribed = sum(answer["subscribed"] for answer in answers)
     if subscribed < followers:
-        raise LoadFailed(f"{subscribed} of {followers} followers by {way.name} were let in: {answers[0]['ended']}")
+        raise LoadFailed(f"{subscribed} of {followers} followers by {way.name} could subscribe: {answers[0]['ended']}")
 
 
 @asynccontextmanager
@@ -213,7 +213,7 @@ async def _answer(process: asyncio.subprocess.Process) -> dict[str, Any]:
 
 
 def to_the_last(delivery: Delivery[Sequence[float]]) -> list[float]:
-    """Milliseconds from each event's publishing, which `given` tells, until its last follower had it; ascending."""
+    """Milliseconds from each event's publishing, which is in `given`, until its last follower had it; ascending."""
     return sorted(
         (times[-1] - published) * 1e3 for published, times in zip(delivery.given, delivery.arrivals, strict=True)
     )
@@ -229,5 +229,5 @@ def to_each(delivery: Delivery[Sequence[float]]) -> list[float]:
 
 
 def p50_p99(ascending: Sequence[float]) -> tuple[float, float]:
-    """The median, and what one of a hundred exceeds."""
+    """The median and the 99th percentile."""
     return percentile(ascending, 50), percentile(ascending, 99)

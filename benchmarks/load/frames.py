@@ -1,4 +1,4 @@
-"""As much of HTTP/2 (RFC 9113) and HPACK (RFC 7541) as a load of unary calls needs."""
+"""The parts of HTTP/2 (RFC 9113) and HPACK (RFC 7541) that a load of unary calls needs."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 INITIAL_WINDOW = 65_535
 
 DATA, HEADERS, RST_STREAM, SETTINGS, PING, GOAWAY, WINDOW_UPDATE = 0, 1, 3, 4, 6, 7, 8
-"""Kinds of frame."""
+"""Frame types."""
 
 END_STREAM, ACK, END_HEADERS = 1, 1, 4
 """Flags."""
 
 INITIAL_WINDOW_SIZE = 4
-"""A setting: how much of one stream the peer may send unasked."""
+"""The setting SETTINGS_INITIAL_WINDOW_SIZE."""
 
 _HEAD_BYTES = 9
 
@@ -30,12 +30,12 @@ def settings(values: Mapping[int, int]) -> bytes:
 
 
 def window_update(more: int) -> bytes:
-    """Lets the peer send that many bytes more over the connection."""
+    """A WINDOW_UPDATE frame of the connection."""
     return frame(WINDOW_UPDATE, 0, 0, more.to_bytes(4, "big"))
 
 
 def header_block(headers: Mapping[str, str]) -> bytes:
-    """Headers as literals that nobody need remember. Names and values must be shorter than 127 bytes."""
+    """A header block of literals without indexing. Names and values must be shorter than 127 bytes."""
     return b"".join(
         b"\0" + bytes((len(name),)) + name.encode() + bytes((len(value),)) + value.encode()
         for name, value in headers.items()
@@ -43,7 +43,7 @@ def header_block(headers: Mapping[str, str]) -> bytes:
 
 
 def taken_from(received: bytearray) -> Iterator[tuple[int, int, int, bytes]]:
-    """Kind, flags, stream and payload of each whole frame in `received`, which keeps what follows them."""
+    """Type, flags, stream id and payload of each complete frame in `received`, which keeps the rest."""
     at = 0
     while len(received) >= at + _HEAD_BYTES:
         end = at + _HEAD_BYTES + int.from_bytes(received[at : at + 3], "big")

@@ -1,4 +1,4 @@
-"""Limits of the machine that stand in the way of many followers."""
+"""Limits of the machine for many followers."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ WANTED_FILES = 65_536
 
 
 def raise_file_limit() -> int:
-    """Let this process, and those it starts, open as many files as it may; how many that is.
+    """Raise the limit of open files of this process, and of those that it starts, to the maximum; return the limit.
 
     Every connection is a file on both sides, and shells often allow 1,024.
     """

@@ -1,7 +1,7 @@
-"""Connections of followers: they subscribe, and hand what comes to the tally.
+"""Connections of followers: they subscribe, and pass received events to the tally.
 
-Of what comes they read the frames around the answers and count what is in them, no more: a client library would cost
-many times as much, and the generator would be what is measured. They let the server send as much as it can.
+They parse the frames around the responses and count the events in them, no more: a client library would cost
+many times as much, and the generator would be measured instead of the server. Flow control never blocks the server.
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ _MESSAGE_HEAD_BYTES = 5
 _EVENTS_METHOD = "/tradingsignals.v1.EventService/StreamEvents"
 
 Count = Callable[[int, bytes | bytearray | memoryview], int]
-"""Events in an answer that came to a follower."""
+"""Count the events in a response that a follower received."""
 
 
 def counting(path: str, tally: Tally, after: int) -> Count:
-    """How the events are counted that `path` streams.
+    """A function that counts the events of the stream at `path`.
 
-    Streams of signals by what is in each answer. Streams of all events, which have no gap, by how far each answer
-    reaches beyond the one before; the first one begins after the sequence `after`.
+    Streams of signals are counted by the items in each response. Streams of all events, which have no gap, by the
+    advance of `through_sequence` from response to response; the first one begins after the sequence `after`.
     """
     if path != _EVENTS_METHOD:
         count = SignalCount(signals_in_message)
@@ -47,7 +47,7 @@ def counting(path: str, tally: Tally, after: int) -> Count:
 
 
 class Http2Followers(asyncio.BufferedProtocol):
-    """Streams of gRPC on one connection. With `stalls` it grants nothing and stops reading once it is subscribed."""
+    """Streams of gRPC on one connection. With `stalls` it extends no window and stops reading once it is subscribed."""
 
     def __init__(
         self, tally: Tally, followers: Sequence[int], headers: bytes, request: bytes, count: Count, *, stalls: bool
@@ -139,12 +139,12 @@ class Http2Followers(asyncio.BufferedProtocol):
 
 
 def _answer_bytes(message: bytearray | memoryview) -> int:
-    """Length of the message of gRPC that begins here; -1 if that is not there yet."""
+    """Length of the gRPC message that begins here; -1 if it is not complete."""
     return int.from_bytes(message[1:_MESSAGE_HEAD_BYTES], "big") if len(message) >= _MESSAGE_HEAD_BYTES else -1
 
 
 class _Http1Follower(asyncio.Protocol, ABC):
-    """A follower on a connection of its own, which begins as HTTP/1.1."""
+    """A follower on a connection of its own, by HTTP/1.1."""
 
     STATUS = b"200"
 
@@ -189,7 +189,7 @@ class _Http1Follower(asyncio.Protocol, ABC):
 
 
 class _ChunkedFollower(_Http1Follower):
-    """A body that comes in chunks."""
+    """A chunked body."""
 
     def __init__(self, tally: Tally, follower: int, request: bytes, count: SignalCount, *, stalls: bool) -> None:
         super().__init__(tally, follower, request, stalls=stalls)
@@ -217,7 +217,7 @@ class _ChunkedFollower(_Http1Follower):
 
 
 class GrpcWebFollower(_ChunkedFollower):
-    """Messages of gRPC in the body."""
+    """gRPC messages in the body."""
 
     def _read_body(self, now: float) -> None:
         body = self._body
@@ -242,7 +242,7 @@ class SseFollower(_ChunkedFollower):
 
 
 class WebSocketFollower(_Http1Follower):
-    """The older design's: a message is a signal."""
+    """The older design's stream: a message is a signal."""
 
     STATUS = b"101"
     _TEXT, _CLOSE, _PING, _PONG = 1, 8, 9, 10
@@ -263,7 +263,7 @@ class WebSocketFollower(_Http1Follower):
             if kind == self._TEXT:
                 self._took(1, size, now)
             elif kind == self._PING:
-                # What a client sends is masked; a mask of zeros leaves it as it is.
+                # A client's frames are masked; a mask of zeros leaves the payload unchanged.
                 self._transport.write(
                     bytes((0x80 | self._PONG, 0x80 | size)) + bytes(4) + bytes(received[start : start + size])
                 )
@@ -277,7 +277,7 @@ class WebSocketFollower(_Http1Follower):
 def http1_follower(
     kind: str, path: str, request: bytes, port: int, tally: Tally, *, stalls: bool
 ) -> Callable[[int], _Http1Follower]:
-    """What makes followers of a kind: "grpc-web", "sse" or "websocket"."""
+    """The class of followers of a kind: "grpc-web", "sse" or "websocket"."""
     host = f"host: 127.0.0.1:{port}\r\n"
     if kind == "websocket":
         opening = (

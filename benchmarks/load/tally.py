@@ -1,4 +1,4 @@
-"""What the followers in one process have received, counted as it comes."""
+"""Counts of the events that the followers in one process have received."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _TAIL_BYTES = 80
 
 
 class Tally:
-    """Counts events for every follower. `changed` is called when all have what was awaited, or one has ended."""
+    """Counts events for every follower. `changed` is called when all have the awaited events, or a stream has ended."""
 
     def __init__(self, followers: int, changed: Callable[[], None]) -> None:
         self.followers = followers
@@ -28,33 +28,33 @@ class Tally:
 
     @property
     def finished(self) -> bool:
-        """True if every follower has what was awaited."""
+        """True if every follower has the awaited events."""
         return self._unfinished == 0
 
     @property
     def arrivals(self) -> list[list[float]]:
-        """Of each awaited event the times at which it came to the followers, in seconds of the monotonic clock."""
+        """For each awaited event its times of arrival at the followers, in seconds of the monotonic clock."""
         return [list(times) for times in self._arrivals or ()]
 
     def expect(self, events: int, *, each: bool) -> None:
-        """Await `events` more for every follower; with `each` the time of every arrival is kept."""
+        """Await `events` more for every follower; with `each`, keep the time of every arrival."""
         self.received = [0] * self.followers
         self.bytes, self._goal, self._unfinished = 0, events, self.followers
         self._arrivals = [array("d") for _ in range(events)] if each else None
 
     def subscribe(self) -> None:
-        """A follower has been let in."""
+        """Record that a follower has subscribed."""
         self.subscribed += 1
         if self.subscribed == self.followers:
             self._changed()
 
     def end(self, why: str) -> None:
-        """A follower's stream has ended, which none does while it is measured."""
+        """Record that a follower's stream has ended, which is an error during a measurement."""
         self.ended.append(why)
         self._changed()
 
     def take(self, follower: int, events: int, size: int, now: float) -> None:
-        """`events` in `size` bytes came to `follower`."""
+        """Record `events` in `size` bytes for `follower`."""
         before = self.received[follower]
         self.received[follower] = after = before + events
         self.bytes += size
@@ -69,10 +69,10 @@ class Tally:
 
 
 class SignalCount:
-    """How many signals an answer holds.
+    """Counts the signals in a response.
 
-    Followers with the same filter get the same answers, so that each is read once: of two answers that are complete up
-    to the same sequence, which stands at their end, the longer one begins earlier.
+    Followers with the same filter get the same responses, so each is parsed once: of two responses with the same
+    `through_sequence`, which is at their end, the longer one begins earlier.
     """
 
     def __init__(self, read: Callable[[bytes], int]) -> None:
@@ -80,7 +80,7 @@ class SignalCount:
         self._known: dict[tuple[int, bytes], int] = {}
 
     def of(self, answer: bytes | bytearray | memoryview) -> int:
-        """Signals in `answer`."""
+        """Number of signals in `answer`."""
         key = (len(answer), bytes(answer[-_TAIL_BYTES:]))
         known = self._known.get(key)
         if known is None:
@@ -91,17 +91,17 @@ class SignalCount:
 
 
 def signals_in_message(answer: bytes) -> int:
-    """Signals in a StreamSignalsResponse."""
+    """Number of signals in a StreamSignalsResponse."""
     return len(StreamSignalsResponse.FromString(answer).signals)
 
 
 def signals_in_json(answer: bytes) -> int:
-    """Signals in the same as JSON."""
+    """Number of signals in the same as JSON."""
     return len(json.loads(answer)["signals"])
 
 
 def through_sequence(answer: bytes | bytearray | memoryview) -> int:
-    """The sequence that an answer of a stream is complete up to: the varint at its end."""
+    """The `through_sequence` of a response: the varint at its end."""
     at = len(answer) - 1
     while answer[at - 1] & 0x80:
         at -= 1

@@ -1,4 +1,4 @@
-"""The application: routes, and the decision that they share."""
+"""The application: its routes, and the decision that they share."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ OBSERVATION = "observation"
 ACTIONS = ("HOLD", "BUY", "SELL")
 KEPT_SIGNALS = 10_000
 CONNECTIONS = 10
-"""Calls that have a connection at a time: PostgreSQL takes 32, and those just closed linger."""
+"""Concurrent calls with a database connection: PostgreSQL accepts 32, and closed ones linger."""
 CONFIDENCE_THRESHOLD, MIN_RISK_REWARD, POSITION_SIZE_PCT = 0.65, 1.5, 0.02
 STOP_ATR, TARGET_ATR = 2.0, 3.0
 
@@ -36,13 +36,13 @@ _NEWEST_BARS = "SELECT time, open, high, low, close, volume FROM bars WHERE symb
 
 
 class Signals:
-    """Makes signals and remembers them until the process ends."""
+    """Makes signals and keeps them in memory until the process ends."""
 
     def __init__(self, model: Path, hub: Hub) -> None:
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = 1
         self._session: Any = onnxruntime.InferenceSession(str(model), options, providers=["CPUExecutionProvider"])
-        # It forgets between calls: what an LSTM remembers is always zeros.
+        # No state is kept between calls: an LSTM always starts from zeros.
         self._memory = {
             node.name: np.zeros([size if isinstance(size, int) else 1 for size in node.shape], np.float32)
             for node in self._session.get_inputs()
@@ -157,7 +157,7 @@ def make_app(model: Path, dsn: str) -> FastAPI:
 
 
 def _observation(price: float, factors: TechnicalFactors) -> np.ndarray[Any, np.dtype[np.float32]]:
-    """The features in the model's order, as far as they are known; the rest is 0."""
+    """The features in the model's order; unknown ones are 0."""
     atr = factors.atr or 0.01 * price
     known = [
         0.0 if factors.rsi is None else (factors.rsi - 50.0) / 50.0,

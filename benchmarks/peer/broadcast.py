@@ -1,4 +1,4 @@
-"""The older design's WebSockets: one loop takes signal after signal and sends it to one client after the other."""
+"""The older design's WebSockets: one loop sends each signal to one client after the other."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ from .messages import Signal
 
 
 class Hub:
-    """Everyone who is connected, and the signals that are still to be sent to them. Run `run` in a task."""
+    """The connected clients, and the signals that are still to be sent to them. Run `run` in a task."""
 
     def __init__(self) -> None:
         self._sockets: set[WebSocket] = set()
         self._waiting: asyncio.Queue[Signal] = asyncio.Queue()
 
     def publish(self, signal: Signal) -> None:
-        """Have `signal` sent to everyone."""
+        """Queue `signal` for all clients."""
         if self._sockets:
             self._waiting.put_nowait(signal)
 
     async def run(self) -> None:
-        """Send what is published, until cancelled. JSON is made once a signal."""
+        """Send the queued signals until cancelled. Each is encoded as JSON once."""
         while True:
             text = (await self._waiting.get()).model_dump_json()
             for socket in list(self._sockets):
@@ -32,7 +32,7 @@ class Hub:
                     self._sockets.discard(socket)
 
     async def follow(self, socket: WebSocket) -> None:
-        """Keep a client among the receivers until it goes."""
+        """Keep a client among the receivers until it disconnects."""
         await socket.accept()
         self._sockets.add(socket)
         try:

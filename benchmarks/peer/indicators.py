@@ -1,4 +1,4 @@
-"""Indicators as the older design computes them: pandas, over the whole frame, for the last row."""
+"""Indicators as the older design computes them: by pandas, over the whole frame, for the last row."""
 
 from __future__ import annotations
 

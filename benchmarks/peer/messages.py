@@ -1,4 +1,4 @@
-"""Requests and answers of the older design."""
+"""Requests and responses of the older design."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pydantic import BaseModel, Field
 
 
 class GenerateRequest(BaseModel):
-    """A price, and the indicators that the caller knows."""
+    """A price, and the indicators that the caller has."""
 
     symbol: str = "USDCOP"
     close_price: float = Field(gt=0, allow_inf_nan=False)
@@ -79,7 +79,7 @@ class HistoryAnswer(BaseModel):
 
 
 class HealthAnswer(BaseModel):
-    """How the service is."""
+    """Health of the service."""
 
     status: str
     model_loaded: bool
