@@ -113,9 +113,9 @@ async def _catching_up(effort: Effort, database: Database, service: Service, fol
     stored = await _stored_bytes(database, after)
     if any(delivery.bytes < followers * stored for delivery in deliveries):
         raise LoadFailed("fewer bytes came than are stored")
-    who = "one follower" if followers == 1 else f"{followers} followers at once, in all"
+    which = "one follower" if followers == 1 else f"{followers} followers at once, in all"
     return Figure(
-        f"{followers * (newest - after):,} events caught up by {who}",
+        f"{followers * (newest - after):,} events caught up by {which}",
         "events/s",
         [delivery.per_second for delivery in deliveries],
         at_least(150_000.0),

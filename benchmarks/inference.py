@@ -164,9 +164,9 @@ async def _rounds(decide: Callable[..., Any], policy: OnnxPolicy, symbols: int, 
     taken = []
     for _ in range(rounds):
         started = thread_time()
-        answers = decide(observations, states)
+        outputs = decide(observations, states)
         taken.append((thread_time() - started) * 1e6)
-        states = [state for _, state in answers]
+        states = [state for _, state in outputs]
     return median(taken) / symbols
 
 

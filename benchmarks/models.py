@@ -34,8 +34,8 @@ def make_lstm(path: Path, hidden: int = 128) -> Path:
     )
     head = _normal(draw, (len(ACTIONS), hidden), 3.0 * _SURENESS / hidden**0.5)
     weights = PolicyWeights((lstm,), (), DenseLayer(head, np.zeros(len(ACTIONS), np.float32)))
-    said = Metadata("random-lstm", str(hidden), "LSTM", OutputKind.PROBABILITIES, ResetRule.SESSION)
-    path.write_bytes(build_model(weights, said.to_properties()))
+    metadata = Metadata("random-lstm", str(hidden), "LSTM", OutputKind.PROBABILITIES, ResetRule.SESSION)
+    path.write_bytes(build_model(weights, metadata.to_properties()))
     return path
 
 

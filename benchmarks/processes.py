@@ -115,11 +115,11 @@ async def posted(port: int, path: str, body: str) -> None:
             f"POST {path} HTTP/1.1\r\nhost: 127.0.0.1:{port}\r\nconnection: close\r\n"
             f"content-type: application/json\r\ncontent-length: {len(body)}\r\n\r\n{body}".encode()
         )
-        answer = await reader.read()
+        response = await reader.read()
     finally:
         writer.close()
-    if answer[9:12] != b"200":
-        raise ProcessFailed(f"POST {path} got {answer.decode(errors='replace')}")
+    if response[9:12] != b"200":
+        raise ProcessFailed(f"POST {path} got {response.decode(errors='replace')}")
 
 
 def rss_mib(pid: int) -> float:
@@ -127,15 +127,15 @@ def rss_mib(pid: int) -> float:
     try:
         pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
     except FileNotFoundError:  # not Linux
-        said = subprocess.run(["ps", "-o", "rss=", "-p", str(pid)], check=True, capture_output=True, text=True)
-        return int(said.stdout) / 1024
+        found = subprocess.run(["ps", "-o", "rss=", "-p", str(pid)], check=True, capture_output=True, text=True)
+        return int(found.stdout) / 1024
     return pages * resource.getpagesize() / 2**20
 
 
 def child_of(pid: int, name: str) -> int:
     """The child of a process whose program is called `name`."""
-    said = subprocess.run(["ps", "-A", "-o", "pid=,ppid=,comm="], check=True, capture_output=True, text=True)
-    rows = (line.split(None, 2) for line in said.stdout.splitlines())
+    found = subprocess.run(["ps", "-A", "-o", "pid=,ppid=,comm="], check=True, capture_output=True, text=True)
+    rows = (line.split(None, 2) for line in found.stdout.splitlines())
     return next(int(row[0]) for row in rows if int(row[1]) == pid and Path(row[2]).name.startswith(name))
 
 
@@ -144,16 +144,16 @@ async def watched_rss(pid: int) -> AsyncIterator[list[float]]:
     """Samples of a process's resident memory in MiB, taken until the context ends."""
     seen = [rss_mib(pid)]
 
-    async def look() -> None:
+    async def sample() -> None:
         while True:
             await asyncio.sleep(RSS_SECONDS)
             seen.append(rss_mib(pid))
 
-    looking = asyncio.create_task(look())
+    sampling = asyncio.create_task(sample())
     try:
         yield seen
     finally:
-        looking.cancel()
+        sampling.cancel()
         seen.append(rss_mib(pid))
 
 

@@ -70,10 +70,10 @@ async def _stream(service: Service, bars: Sequence[Bar]) -> tuple[float, float]:
         for message in messages:
             await call.write(message)
         await call.done_writing()
-        answer: PublishBarsResponse = await call
+        response: PublishBarsResponse = await call
         taken = perf_counter() - started, process_time() - cpu_started
-    if answer.accepted != len(bars):
-        raise RuntimeError(f"not every bar led to a signal: {answer}")
+    if response.accepted != len(bars):
+        raise RuntimeError(f"not every bar led to a signal: {response}")
     return taken
 
 

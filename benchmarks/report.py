@@ -83,8 +83,8 @@ def show_ratios(figures: Figures) -> None:
 def draw(path: Path, figures: Figures, taken_on: Mapping[str, Any], *, quick: bool) -> None:
     """Draw the ratios as a picture."""
     if compared := ratios(figures):
-        said = "a quick run, whose figures mean nothing, " if quick else ""
-        picture.draw(path, compared, f"Ratios ({said}{taken_on['taken_at']})")
+        note = "a quick run, whose figures mean nothing, " if quick else ""
+        picture.draw(path, compared, f"Ratios ({note}{taken_on['taken_at']})")
 
 
 def write_markdown(path: Path, figures: Figures, taken_on: Mapping[str, Any], *, quick: bool) -> None:

@@ -53,8 +53,8 @@ async def run(effort: Effort) -> AsyncIterator[Figure]:
 
 
 def _has_servers() -> bool:
-    said = subprocess.run([sys.executable, *CLI, "up", "--help"], check=True, capture_output=True, text=True)
-    return "--servers" in said.stdout
+    found = subprocess.run([sys.executable, *CLI, "up", "--help"], check=True, capture_output=True, text=True)
+    return "--servers" in found.stdout
 
 
 async def _measured(effort: Effort, servers: int) -> Outcome:

@@ -48,9 +48,9 @@ class Service:
         """Publish `bars` before the measurement."""
         port = self.rest_port if by_edge else self.grpc_port
         async with tradingsignals.connect(f"127.0.0.1:{port}", timeout=60.0) as client:
-            answer = await client.publish_bars([bar_message(bar) for bar in bars])
-        if answer.rejected or answer.duplicates:
-            raise RuntimeError(f"bars were not accepted: {answer}")
+            response = await client.publish_bars([bar_message(bar) for bar in bars])
+        if response.rejected or response.duplicates:
+            raise RuntimeError(f"bars were not accepted: {response}")
 
 
 @dataclass(frozen=True, slots=True)

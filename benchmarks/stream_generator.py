@@ -24,8 +24,8 @@ from .service import working_folder
 from .streams import steadily
 
 FOLLOWERS = 1000
-ANSWERS = 20
-EVENTS_AN_ANSWER = (1, 50)
+RESPONSES = 20
+EVENTS_A_RESPONSE = (1, 50)
 SINGLE_EVENTS = 20
 PER_SECOND = 10.0
 
@@ -38,7 +38,7 @@ async def run(effort: Effort) -> AsyncIterator[Figure]:
             await until_healthy(process, port)
             for way in _ways(port):
                 async with following(way, FOLLOWERS) as followers:
-                    events = EVENTS_AN_ANSWER if way.kind != "websocket" else EVENTS_AN_ANSWER[:1]
+                    events = EVENTS_A_RESPONSE if way.kind != "websocket" else EVENTS_A_RESPONSE[:1]
                     sides = {str(number): partial(_burst, followers, port, number) for number in events}
                     runs = await in_turn(effort.runs, sides)
                     single = [await _one_by_one(followers, port) for _ in range(effort.runs)]
@@ -69,10 +69,10 @@ def _ways(port: int) -> list[Way]:
 
 
 async def _burst(followers: Followers, port: int, events: int) -> Delivery[None]:
-    write = partial(posted, port, f"/write?answers={ANSWERS}&events={events}", "{}")
-    return await followers.receive(ANSWERS * events, write)
+    write = partial(posted, port, f"/write?responses={RESPONSES}&events={events}", "{}")
+    return await followers.receive(RESPONSES * events, write)
 
 
 async def _one_by_one(followers: Followers, port: int) -> Delivery[list[float]]:
-    one = partial(posted, port, "/write?answers=1&events=1", "{}")
+    one = partial(posted, port, "/write?responses=1&events=1", "{}")
     return await followers.receive(SINGLE_EVENTS, partial(steadily, [one] * SINGLE_EVENTS, PER_SECOND), each=True)

@@ -102,9 +102,9 @@ class Publisher:
             for message in messages:
                 await call.write(message)
             await call.done_writing()
-            answer: PublishBarsResponse = await call
-            if answer.accepted != len(bars):
-                raise RuntimeError(f"not every bar led to a signal: {answer}")
+            response: PublishBarsResponse = await call
+            if response.accepted != len(bars):
+                raise RuntimeError(f"not every bar led to a signal: {response}")
 
         return publish
 

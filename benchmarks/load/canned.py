@@ -40,12 +40,12 @@ class _Canned(asyncio.Protocol):
                 del self._received[: len(frames.PREFACE)]
                 self._transport.write(frames.settings({}))
         if self._is_http2:
-            self._answer_frames()
+            self._send_responses()
         else:
             self._received.clear()
             self._transport.write(_REST_ANSWER)
 
-    def _answer_frames(self) -> None:
+    def _send_responses(self) -> None:
         for kind, flags, stream, payload in frames.taken_from(self._received):
             if kind == frames.SETTINGS and not flags & frames.ACK:
                 self._transport.write(frames.frame(kind, frames.ACK, 0))

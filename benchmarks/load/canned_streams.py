@@ -2,7 +2,7 @@
 
     python -m benchmarks.load.canned_streams PORT
 
-It serves gRPC, gRPC-Web, server-sent events and WebSocket, all on one port. POST /write?answers=N&events=M
+It serves gRPC, gRPC-Web, server-sent events and WebSocket, all on one port. POST /write?responses=N&events=M
 sends every follower N responses with M signals each, with one write for each connection and response.
 """
 
@@ -41,13 +41,13 @@ class _Server:
         self.followers: dict[_Follower, Framing] = {}
         self._known: dict[tuple[Framing, int, int], bytes] = {}
 
-    def write(self, answers: int, events: int) -> None:
-        """Send `answers` responses to all followers."""
-        for number in range(answers):
+    def write(self, responses: int, events: int) -> None:
+        """Send `responses` responses to all followers."""
+        for number in range(responses):
             for follower, framing in self.followers.items():
                 written = self._known.get((framing, number, events))
                 if written is None:
-                    written = self._known[framing, number, events] = framing(_answer(framing, number, events))
+                    written = self._known[framing, number, events] = framing(_response(framing, number, events))
                 follower.write(written)
 
 
@@ -76,14 +76,14 @@ class _Follower(asyncio.Protocol):
         elif b"\r\n\r\n" in self._received:
             self._take_request(self._received.split(b" ", 2)[1].decode())
 
-    def write(self, answer: bytes) -> None:
+    def write(self, response: bytes) -> None:
         """Send one response, which is framed already except on HTTP/2."""
         if self._is_http2:
-            pieces = [answer[start : start + _FRAME_BYTES] for start in range(0, len(answer), _FRAME_BYTES)]
-            answer = b"".join(
+            pieces = [response[start : start + _FRAME_BYTES] for start in range(0, len(response), _FRAME_BYTES)]
+            response = b"".join(
                 frames.frame(frames.DATA, 0, stream, piece) for stream in self._streams for piece in pieces
             )
-        self._transport.write(answer)
+        self._transport.write(response)
 
     def _take_frames(self) -> None:
         for kind, flags, stream, _ in frames.taken_from(self._received):
@@ -102,18 +102,18 @@ class _Follower(asyncio.Protocol):
             self._transport.write(_SWITCHED if framing is _websocket else _CHUNKED)
             self._server.followers[self] = framing
             return
-        if asked := re.fullmatch(r"/write\?answers=(\d+)&events=(\d+)", target):
-            self._server.write(int(asked[1]), int(asked[2]))
+        if request := re.fullmatch(r"/write\?responses=(\d+)&events=(\d+)", target):
+            self._server.write(int(request[1]), int(request[2]))
         self._transport.write(_ANSWERED)
         self._transport.close()
 
 
-def _answer(framing: Framing, number: int, events: int) -> bytes:
+def _response(framing: Framing, number: int, events: int) -> bytes:
     through = (number + 1) * events
     if framing in {_sse, _websocket}:
         return json.dumps({"signals": [{"reasoning": [REASONING]}] * events, "through_sequence": str(through)}).encode()
-    answer = StreamSignalsResponse(signals=[Signal(reasoning=[REASONING])] * events, through_sequence=through)
-    return answer.SerializeToString()
+    response = StreamSignalsResponse(signals=[Signal(reasoning=[REASONING])] * events, through_sequence=through)
+    return response.SerializeToString()
 
 
 def _grpc(message: bytes) -> bytes:
@@ -128,12 +128,12 @@ def _grpc_web(message: bytes) -> bytes:
     return _chunk(_grpc(message))
 
 
-def _sse(answer: bytes) -> bytes:
-    return _chunk(b"data: %s\n\n" % answer)
+def _sse(response: bytes) -> bytes:
+    return _chunk(b"data: %s\n\n" % response)
 
 
-def _websocket(answer: bytes) -> bytes:
-    return b"\x81\x7e" + len(answer).to_bytes(2, "big") + answer
+def _websocket(response: bytes) -> bytes:
+    return b"\x81\x7e" + len(response).to_bytes(2, "big") + response
 
 
 async def _serve(port: int) -> None:

@@ -76,7 +76,7 @@ class _Clock:
         self.ends = self.begins + seconds
         self.latencies: list[float] = []
 
-    def goes_on(self, sent: float) -> bool:
+    def record(self, sent: float) -> bool:
         """Record a response that was received now; return True if another call is to be made."""
         now = time.perf_counter()
         if self.begins <= now <= self.ends:
@@ -104,8 +104,8 @@ class _Client(asyncio.Protocol):
         self._sent = time.perf_counter()
         self._send()
 
-    def _answered(self) -> None:
-        if self._clock.goes_on(self._sent):
+    def _response_received(self) -> None:
+        if self._clock.record(self._sent):
             self._call()
         elif not self.done.done():
             self.done.set_result(None)
@@ -149,7 +149,7 @@ class _RestClient(_Client):
             whole = received.endswith(b"0\r\n\r\n")
         if whole:
             self._received = b""
-            self._answered()
+            self._response_received()
 
 
 class _GrpcClient(_Client):
@@ -162,7 +162,7 @@ class _GrpcClient(_Client):
         self._stream = -1
         self._received = bytearray()
         self._may_send = frames.INITIAL_WINDOW
-        self._has_answer = False
+        self._has_message = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = transport
@@ -175,7 +175,7 @@ class _GrpcClient(_Client):
 
     def _send(self) -> None:
         self._stream += 2
-        self._has_answer = False
+        self._has_message = False
         message = next(self._messages, None)
         if message is None:
             self._fail("the client has no message left")
@@ -183,7 +183,7 @@ class _GrpcClient(_Client):
         framed = b"\0" + len(message).to_bytes(4, "big") + message
         self._may_send -= len(framed)
         if self._may_send < 0:
-            self._fail("the server does not let calls in as fast as it answers them")
+            self._fail("the server does not let calls in as fast as it responses them")
             return
         self.transport.write(
             frames.frame(frames.HEADERS, frames.END_HEADERS, self._stream, self._headers)
@@ -194,18 +194,18 @@ class _GrpcClient(_Client):
         self._received += data
         for kind, flags, stream, payload in frames.taken_from(self._received):
             if kind == frames.DATA:
-                self._has_answer = True
+                self._has_message = True
             elif kind == frames.HEADERS and flags & frames.END_STREAM and stream == self._stream:
                 # An error has only trailers; a message is always followed by status OK.
-                if self._has_answer:
-                    self._answered()
+                if self._has_message:
+                    self._response_received()
                 else:
                     self._fail(f"the call failed: {bytes(payload)!r}")
             elif kind == frames.WINDOW_UPDATE and stream == 0:
                 self._may_send += int.from_bytes(payload, "big")
             elif kind in {frames.SETTINGS, frames.PING} and not flags & frames.ACK:
-                answer = payload if kind == frames.PING else b""
-                self.transport.write(frames.frame(kind, frames.ACK, 0, answer))
+                response = payload if kind == frames.PING else b""
+                self.transport.write(frames.frame(kind, frames.ACK, 0, response))
             elif kind in {frames.RST_STREAM, frames.GOAWAY}:
                 self._fail(f"the call was cut off: {bytes(payload)!r}")
 

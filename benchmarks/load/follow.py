@@ -26,16 +26,16 @@ from .tally import Tally
 _OPENING_AT_ONCE = 100
 
 
-def _say(said: dict[str, Any]) -> None:
-    print(json.dumps(said), flush=True)
+def _write(response: dict[str, Any]) -> None:
+    print(json.dumps(response), flush=True)
 
 
-async def _connect(told: dict[str, Any], tally: Tally) -> None:
+async def _connect(options: dict[str, Any], tally: Tally) -> None:
     loop = asyncio.get_running_loop()
-    port, path, request = told["port"], told["path"], bytes.fromhex(told["request"])
+    port, path, request = options["port"], options["path"], bytes.fromhex(options["request"])
     make: Callable[[int], asyncio.BaseProtocol]
-    followers = range(told["followers"])
-    if told["kind"] == "grpc":
+    followers = range(options["followers"])
+    if options["kind"] == "grpc":
         headers = frames.header_block(
             {
                 ":method": "POST",
@@ -46,14 +46,14 @@ async def _connect(told: dict[str, Any], tally: Tally) -> None:
                 "te": "trailers",
             }
         )
-        count, step = counting(path, tally, told["after"]), told["streams_per_connection"]
+        count, step = counting(path, tally, options["after"]), options["streams_per_connection"]
 
         def make(start: int) -> asyncio.BaseProtocol:
             some = followers[start : start + step]
-            return Http2Followers(tally, some, headers, request, count, stalls=told["stalls"])
+            return Http2Followers(tally, some, headers, request, count, stalls=options["stalls"])
 
     else:
-        make, step = http1_follower(told["kind"], path, request, port, tally, stalls=told["stalls"]), 1
+        make, step = http1_follower(options["kind"], path, request, port, tally, stalls=options["stalls"]), 1
     starts = range(0, len(followers), step)
     for at in range(0, len(starts), _OPENING_AT_ONCE):
         some = starts[at : at + _OPENING_AT_ONCE]
@@ -64,28 +64,28 @@ async def _follow() -> None:
     loop = asyncio.get_running_loop()
     commands = asyncio.StreamReader()
     await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(commands), sys.stdin)
-    _say({"ready": True})
-    told = json.loads(await commands.readline())
+    _write({"ready": True})
+    options = json.loads(await commands.readline())
     changed = asyncio.Event()
-    tally = Tally(told["followers"], changed.set)
+    tally = Tally(options["followers"], changed.set)
     gc.freeze()
     gc.disable()  # a collection would be measured as the server's delay
     cpu_started = process_time()
-    if told["events"]:
-        tally.expect(told["events"], each=False)
-    await _connect(told, tally)
+    if options["events"]:
+        tally.expect(options["events"], each=False)
+    await _connect(options, tally)
     while tally.subscribed < tally.followers and not tally.ended:
         await changed.wait()
         changed.clear()
-    _say({"subscribed": tally.subscribed, "ended": tally.ended[:3]})
-    if told["events"]:
-        await _received(tally, told["events"], changed, cpu_started)
+    _write({"subscribed": tally.subscribed, "ended": tally.ended[:3]})
+    if options["events"]:
+        await _received(tally, options["events"], changed, cpu_started)
     while line := await commands.readline():
-        asked = json.loads(line)
-        tally.expect(asked["events"], each=asked["each"])
+        command = json.loads(line)
+        tally.expect(command["events"], each=command["each"])
         cpu_started = process_time()
-        _say({"awaiting": asked["events"]})
-        await _received(tally, asked["events"], changed, cpu_started)
+        _write({"awaiting": command["events"]})
+        await _received(tally, command["events"], changed, cpu_started)
 
 
 async def _received(tally: Tally, events: int, changed: asyncio.Event, cpu_started: float) -> None:
@@ -93,7 +93,7 @@ async def _received(tally: Tally, events: int, changed: asyncio.Event, cpu_start
     while not tally.finished and not tally.ended:
         await changed.wait()
         changed.clear()
-    _say(
+    _write(
         {
             "last": tally.last,
             "bytes": tally.bytes,

@@ -24,7 +24,7 @@ from .clients import LoadFailed
 STREAMS_PER_CONNECTION = 100
 """Streams on one connection, as with common gRPC clients."""
 
-_ANSWER_BYTES = 1 << 28
+_RESPONSE_BYTES = 1 << 28
 _SUBSCRIBE_SECONDS = 60.0
 _RECEIVE_SECONDS = 90.0
 _STOP_SECONDS = 10.0
@@ -91,29 +91,33 @@ class Followers:
             LoadFailed: a stream ended, or events arrived twice, or not in time.
         """
         for process in self._processes:
-            _tell(process, {"events": events, "each": each})
+            _send(process, {"events": events, "each": each})
         for process in self._processes:
-            await _answer(process)
+            await _response(process)
         started = perf_counter()
         return await self._delivered(events, started, await meanwhile())
 
     async def _delivered(self, events: int, started: float, given: Given, *, or_more: bool = False) -> Delivery[Given]:
         try:
             async with asyncio.timeout(_RECEIVE_SECONDS):
-                answers = [await _answer(process) for process in self._processes]
+                responses = [await _response(process) for process in self._processes]
         except TimeoutError:
             raise LoadFailed(f"not all of {self._followers} followers had {events} events in time") from None
-        for answer in answers:
-            if answer["ended"] or (answer["too_many"] and not or_more):
-                raise LoadFailed(f"{answer['too_many']} followers had events twice; streams ended: {answer['ended']}")
-        seconds = max(answer["last"] for answer in answers) - started
-        arrivals = [sorted(chain(*of_one)) for of_one in zip(*(answer["arrivals"] for answer in answers), strict=True)]
+        for response in responses:
+            if response["ended"] or (response["too_many"] and not or_more):
+                raise LoadFailed(
+                    f"{response['too_many']} followers had events twice; streams ended: {response['ended']}"
+                )
+        seconds = max(response["last"] for response in responses) - started
+        arrivals = [
+            sorted(chain(*of_one)) for of_one in zip(*(response["arrivals"] for response in responses), strict=True)
+        ]
         return Delivery(
             followers=self._followers,
             events=events,
             seconds=seconds,
-            bytes=sum(answer["bytes"] for answer in answers),
-            busy=max(answer["cpu_seconds"] for answer in answers) / seconds,
+            bytes=sum(response["bytes"] for response in responses),
+            busy=max(response["cpu_seconds"] for response in responses) / seconds,
             arrivals=arrivals,
             given=given,
         )
@@ -130,8 +134,8 @@ async def following(way: Way, followers: int, *, processes: int = 1, stalled: bo
     async with AsyncExitStack() as stack:
         started = [await stack.enter_async_context(_process()) for _ in shares]
         for process, share in zip(started, shares, strict=True):
-            _tell(process, _told(way, share, stalls=stalled))
-        await _let_in(started, way, followers)
+            _send(process, _options(way, share, stalls=stalled))
+        await _until_subscribed(started, way, followers)
         yield Followers(started, followers)
 
 
@@ -147,14 +151,14 @@ async def caught_up(
     """
     async with _process() as process:
         started = perf_counter()
-        _tell(process, _told(way, followers) | {"events": events})
-        await _let_in([process], way, followers)
+        _send(process, _options(way, followers) | {"events": events})
+        await _until_subscribed([process], way, followers)
         if subscribed is not None:
             subscribed.set()
         return await Followers([process], followers)._delivered(events, started, None, or_more=or_more)
 
 
-def _told(way: Way, followers: int, *, stalls: bool = False) -> dict[str, Any]:
+def _options(way: Way, followers: int, *, stalls: bool = False) -> dict[str, Any]:
     return {
         "kind": way.kind,
         "port": way.port,
@@ -168,15 +172,17 @@ def _told(way: Way, followers: int, *, stalls: bool = False) -> dict[str, Any]:
     }
 
 
-async def _let_in(processes: Sequence[asyncio.subprocess.Process], way: Way, followers: int) -> None:
+async def _until_subscribed(processes: Sequence[asyncio.subprocess.Process], way: Way, followers: int) -> None:
     try:
         async with asyncio.timeout(_SUBSCRIBE_SECONDS):
-            answers = [await _answer(process) for process in processes]
+            responses = [await _response(process) for process in processes]
     except TimeoutError:
         raise LoadFailed(f"not all of {followers} followers by {way.name} could subscribe") from None
-    subscribed = sum(answer["subscribed"] for answer in answers)
+    subscribed = sum(response["subscribed"] for response in responses)
     if subscribed < followers:
-        raise LoadFailed(f"{subscribed} of {followers} followers by {way.name} could subscribe: {answers[0]['ended']}")
+        raise LoadFailed(
+            f"{subscribed} of {followers} followers by {way.name} could subscribe: {responses[0]['ended']}"
+        )
 
 
 @asynccontextmanager
@@ -186,10 +192,10 @@ async def _process() -> AsyncIterator[asyncio.subprocess.Process]:
         cwd=ROOT,
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
-        limit=_ANSWER_BYTES,
+        limit=_RESPONSE_BYTES,
     )
     try:
-        await _answer(process)
+        await _response(process)
         yield process
     finally:
         if process.returncode is None:
@@ -198,18 +204,18 @@ async def _process() -> AsyncIterator[asyncio.subprocess.Process]:
             await process.wait()
 
 
-def _tell(process: asyncio.subprocess.Process, told: dict[str, Any]) -> None:
+def _send(process: asyncio.subprocess.Process, options: dict[str, Any]) -> None:
     assert process.stdin is not None
-    process.stdin.write(json.dumps(told).encode() + b"\n")
+    process.stdin.write(json.dumps(options).encode() + b"\n")
 
 
-async def _answer(process: asyncio.subprocess.Process) -> dict[str, Any]:
+async def _response(process: asyncio.subprocess.Process) -> dict[str, Any]:
     assert process.stdout is not None
     line = await process.stdout.readline()
     if not line:
         raise LoadFailed("a process of followers has ended")
-    answer: dict[str, Any] = json.loads(line)
-    return answer
+    response: dict[str, Any] = json.loads(line)
+    return response
 
 
 def to_the_last(delivery: Delivery[Sequence[float]]) -> list[float]:

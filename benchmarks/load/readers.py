@@ -35,11 +35,11 @@ def counting(path: str, tally: Tally, after: int) -> Count:
     """
     if path != _EVENTS_METHOD:
         count = SignalCount(signals_in_message)
-        return lambda _, answer: count.of(answer)
+        return lambda _, response: count.of(response)
     reached = [after] * tally.followers
 
-    def advance(follower: int, answer: bytes | bytearray | memoryview) -> int:
-        through, before = through_sequence(answer), reached[follower]
+    def advance(follower: int, response: bytes | bytearray | memoryview) -> int:
+        through, before = through_sequence(response), reached[follower]
         reached[follower] = through
         return through - before
 
@@ -97,7 +97,7 @@ class Http2Followers(asyncio.BufferedProtocol):
             if kind == frames.DATA:
                 self._take(stream, view[start:stop], now)
             else:
-                self._obey(kind, flags, stream, bytes(view[start:stop]))
+                self._handle_control_frame(kind, flags, stream, bytes(view[start:stop]))
             at = stop
         if at:
             self._buffer[: end - at] = self._buffer[at:end]
@@ -110,23 +110,23 @@ class Http2Followers(asyncio.BufferedProtocol):
     def _take(self, stream: int, payload: memoryview, now: float) -> None:
         begun = self._begun.get(stream)
         if begun is None:
-            if _answer_bytes(payload) == len(payload) - _MESSAGE_HEAD_BYTES:
-                self._hand_on(stream, payload[_MESSAGE_HEAD_BYTES:], now)
+            if _message_bytes(payload) == len(payload) - _MESSAGE_HEAD_BYTES:
+                self._count_events(stream, payload[_MESSAGE_HEAD_BYTES:], now)
                 return
             begun = self._begun[stream] = bytearray()
         begun += payload
-        while (size := _answer_bytes(begun)) >= 0 and len(begun) >= _MESSAGE_HEAD_BYTES + size:
-            answer = bytes(begun[_MESSAGE_HEAD_BYTES : _MESSAGE_HEAD_BYTES + size])
+        while (size := _message_bytes(begun)) >= 0 and len(begun) >= _MESSAGE_HEAD_BYTES + size:
+            response = bytes(begun[_MESSAGE_HEAD_BYTES : _MESSAGE_HEAD_BYTES + size])
             del begun[: _MESSAGE_HEAD_BYTES + size]
-            self._hand_on(stream, answer, now)
+            self._count_events(stream, response, now)
         if not begun:
             del self._begun[stream]
 
-    def _hand_on(self, stream: int, answer: bytes | memoryview, now: float) -> None:
+    def _count_events(self, stream: int, response: bytes | memoryview, now: float) -> None:
         follower = self._followers[stream]
-        self._tally.take(follower, self._count(follower, answer), len(answer), now)
+        self._tally.take(follower, self._count(follower, response), len(response), now)
 
-    def _obey(self, kind: int, flags: int, stream: int, payload: bytes) -> None:
+    def _handle_control_frame(self, kind: int, flags: int, stream: int, payload: bytes) -> None:
         if kind == frames.HEADERS and not flags & frames.END_STREAM:
             self._subscribed.add(stream)
             self._tally.subscribe()
@@ -138,7 +138,7 @@ class Http2Followers(asyncio.BufferedProtocol):
             self._transport.write(frames.frame(kind, frames.ACK, 0, payload if kind == frames.PING else b""))
 
 
-def _answer_bytes(message: bytearray | memoryview) -> int:
+def _message_bytes(message: bytearray | memoryview) -> int:
     """Length of the gRPC message that begins here; -1 if it is not complete."""
     return int.from_bytes(message[1:_MESSAGE_HEAD_BYTES], "big") if len(message) >= _MESSAGE_HEAD_BYTES else -1
 
@@ -221,13 +221,13 @@ class GrpcWebFollower(_ChunkedFollower):
 
     def _read_body(self, now: float) -> None:
         body = self._body
-        while (size := _answer_bytes(body)) >= 0 and len(body) >= _MESSAGE_HEAD_BYTES + size:
-            answer = bytes(body[_MESSAGE_HEAD_BYTES : _MESSAGE_HEAD_BYTES + size])
+        while (size := _message_bytes(body)) >= 0 and len(body) >= _MESSAGE_HEAD_BYTES + size:
+            response = bytes(body[_MESSAGE_HEAD_BYTES : _MESSAGE_HEAD_BYTES + size])
             if body[0] & 0x80:
-                self._tally.end(f"a stream was ended: {answer!r}")
+                self._tally.end(f"a stream was ended: {response!r}")
                 return
             del body[: _MESSAGE_HEAD_BYTES + size]
-            self._took(self._count.of(answer), size, now)
+            self._took(self._count.of(response), size, now)
 
 
 class SseFollower(_ChunkedFollower):
@@ -237,8 +237,8 @@ class SseFollower(_ChunkedFollower):
         *whole, rest = self._body.split(b"\n\n")
         self._body = rest
         for event in whole:
-            answer = event.partition(b"data: ")[2]
-            self._took(self._count.of(answer), len(answer), now)
+            response = event.partition(b"data: ")[2]
+            self._took(self._count.of(response), len(response), now)
 
 
 class WebSocketFollower(_Http1Follower):

@@ -79,33 +79,33 @@ class SignalCount:
         self._read = read
         self._known: dict[tuple[int, bytes], int] = {}
 
-    def of(self, answer: bytes | bytearray | memoryview) -> int:
-        """Number of signals in `answer`."""
-        key = (len(answer), bytes(answer[-_TAIL_BYTES:]))
+    def of(self, response: bytes | bytearray | memoryview) -> int:
+        """Number of signals in `response`."""
+        key = (len(response), bytes(response[-_TAIL_BYTES:]))
         known = self._known.get(key)
         if known is None:
             if len(self._known) > 10_000:
                 self._known.clear()
-            known = self._known[key] = self._read(bytes(answer))
+            known = self._known[key] = self._read(bytes(response))
         return known
 
 
-def signals_in_message(answer: bytes) -> int:
+def signals_in_message(response: bytes) -> int:
     """Number of signals in a StreamSignalsResponse."""
-    return len(StreamSignalsResponse.FromString(answer).signals)
+    return len(StreamSignalsResponse.FromString(response).signals)
 
 
-def signals_in_json(answer: bytes) -> int:
+def signals_in_json(response: bytes) -> int:
     """Number of signals in the same as JSON."""
-    return len(json.loads(answer)["signals"])
+    return len(json.loads(response)["signals"])
 
 
-def through_sequence(answer: bytes | bytearray | memoryview) -> int:
+def through_sequence(response: bytes | bytearray | memoryview) -> int:
     """The `through_sequence` of a response: the varint at its end."""
-    at = len(answer) - 1
-    while answer[at - 1] & 0x80:
+    at = len(response) - 1
+    while response[at - 1] & 0x80:
         at -= 1
     value = 0
-    for byte in reversed(answer[at:]):
+    for byte in reversed(response[at:]):
         value = value << 7 | byte & 0x7F
     return value

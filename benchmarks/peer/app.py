@@ -21,7 +21,7 @@ from fastapi import FastAPI, Query
 
 from .broadcast import Hub
 from .indicators import technical_factors
-from .messages import GenerateRequest, HealthAnswer, HistoryAnswer, Signal, SignalAnswer, TechnicalFactors
+from .messages import GenerateRequest, HealthResponse, HistoryResponse, Signal, SignalResponse, TechnicalFactors
 
 FEATURES = 16
 OBSERVATION = "observation"
@@ -43,7 +43,7 @@ class Signals:
         options.intra_op_num_threads = 1
         self._session: Any = onnxruntime.InferenceSession(str(model), options, providers=["CPUExecutionProvider"])
         # No state is kept between calls: an LSTM always starts from zeros.
-        self._memory = {
+        self._zeros = {
             node.name: np.zeros([size if isinstance(size, int) else 1 for size in node.shape], np.float32)
             for node in self._session.get_inputs()
             if node.name != OBSERVATION
@@ -56,8 +56,8 @@ class Signals:
     def make(self, symbol: str, price: float, factors: TechnicalFactors) -> Signal:
         """A signal at `price`."""
         started = perf_counter()
-        answer = self._session.run(None, {OBSERVATION: _observation(price, factors), **self._memory})
-        probabilities = answer[0][0].tolist()
+        outputs = self._session.run(None, {OBSERVATION: _observation(price, factors), **self._zeros})
+        probabilities = outputs[0][0].tolist()
         confidence = max(probabilities)
         action = ACTIONS[probabilities.index(confidence)]
         atr = factors.atr or 0.01 * price
@@ -106,8 +106,8 @@ def make_app(model: Path, dsn: str) -> FastAPI:
 
     app = FastAPI(title="Signals", lifespan=broadcasting)
 
-    async def health() -> HealthAnswer:
-        return HealthAnswer(status="healthy", model_loaded=True, total_signals_generated=signals.made)
+    async def health() -> HealthResponse:
+        return HealthResponse(status="healthy", model_loaded=True, total_signals_generated=signals.made)
 
     def made_for(request: GenerateRequest) -> Signal:
         histogram = None
@@ -126,13 +126,15 @@ def make_app(model: Path, dsn: str) -> FastAPI:
         )
         return signals.make(request.symbol, request.close_price, factors)
 
-    async def generate(request: GenerateRequest) -> SignalAnswer:
-        return SignalAnswer(signal=made_for(request))
+    async def generate(request: GenerateRequest) -> SignalResponse:
+        return SignalResponse(signal=made_for(request))
 
-    async def burst(request: GenerateRequest, count: int) -> SignalAnswer:
-        return [SignalAnswer(signal=made_for(request)) for _ in range(count)][-1]
+    async def burst(request: GenerateRequest, count: int) -> SignalResponse:
+        return [SignalResponse(signal=made_for(request)) for _ in range(count)][-1]
 
-    async def generate_from_db(symbol: str = "USDCOP", lookback_bars: int = Query(100, ge=50, le=500)) -> SignalAnswer:
+    async def generate_from_db(
+        symbol: str = "USDCOP", lookback_bars: int = Query(100, ge=50, le=500)
+    ) -> SignalResponse:
         async with connecting:
             database = await asyncpg.connect(dsn)
             try:
@@ -141,11 +143,11 @@ def make_app(model: Path, dsn: str) -> FastAPI:
                 await database.close()
         bars = pd.DataFrame([dict(row) for row in reversed(rows)])
         price = float(bars["close"].iloc[-1])
-        return SignalAnswer(signal=signals.make(symbol, price, technical_factors(bars)))
+        return SignalResponse(signal=signals.make(symbol, price, technical_factors(bars)))
 
-    async def history(limit: int = Query(100, ge=1, le=1000)) -> HistoryAnswer:
+    async def history(limit: int = Query(100, ge=1, le=1000)) -> HistoryResponse:
         newest = list(islice(signals.newest, limit))
-        return HistoryAnswer(signals=newest, count=len(newest))
+        return HistoryResponse(signals=newest, count=len(newest))
 
     app.add_api_route("/health", health, methods=["GET"])
     app.add_api_route("/api/signals/generate", generate, methods=["POST"])
@@ -170,12 +172,12 @@ def _observation(price: float, factors: TechnicalFactors) -> np.ndarray[Any, np.
 
 
 def _reasoning(confidence: float, factors: TechnicalFactors) -> list[str]:
-    said = [f"Model confidence: {confidence:.1%}"]
+    reasons = [f"Model confidence: {confidence:.1%}"]
     if factors.rsi is not None:
         zone = "oversold" if factors.rsi <= 30 else "overbought" if factors.rsi >= 70 else "neutral"
-        said.append(f"RSI {zone} ({factors.rsi:.1f})")
+        reasons.append(f"RSI {zone} ({factors.rsi:.1f})")
     if factors.macd_histogram is not None:
-        said.append("MACD bullish cross" if factors.macd_histogram > 0 else "MACD bearish cross")
+        reasons.append("MACD bullish cross" if factors.macd_histogram > 0 else "MACD bearish cross")
     if factors.ema_20 is not None and factors.ema_50 is not None:
-        said.append("EMA 20 above EMA 50" if factors.ema_20 > factors.ema_50 else "EMA 20 below EMA 50")
-    return said
+        reasons.append("EMA 20 above EMA 50" if factors.ema_20 > factors.ema_50 else "EMA 20 below EMA 50")
+    return reasons

@@ -65,20 +65,20 @@ class Signal(BaseModel):
     simulated: bool = False
 
 
-class SignalAnswer(BaseModel):
+class SignalResponse(BaseModel):
     """One signal."""
 
     signal: Signal
 
 
-class HistoryAnswer(BaseModel):
+class HistoryResponse(BaseModel):
     """Signals, the newest first."""
 
     signals: list[Signal]
     count: int
 
 
-class HealthAnswer(BaseModel):
+class HealthResponse(BaseModel):
     """Health of the service."""
 
     status: str
