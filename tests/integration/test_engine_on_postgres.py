@@ -24,7 +24,7 @@ from tradingsignals_server.api.mapping.convert import encode
 from tradingsignals_server.application.decision.quotes import Quote
 from tradingsignals_server.application.event_log.tail import Filter
 from tradingsignals_server.application.ports.event_log import LogEntry
-from tradingsignals_server.application.ports.store import CarriedState, Shadowed
+from tradingsignals_server.application.ports.store import RecurrentCheckpoint, ShadowEvent
 from tradingsignals_server.domain.bars import Bar
 from tradingsignals_server.domain.costs import Charge, Charges
 from tradingsignals_server.domain.errors import BarConflict, ServiceError, StorageUnavailable
@@ -205,12 +205,12 @@ class LosingAnswers(PostgresStore):
         events: Sequence[Event],
         at: datetime,
         *,
-        shadowed: Sequence[Shadowed] = (),
-        carried: Sequence[CarriedState] = (),
+        shadow_events: Sequence[ShadowEvent] = (),
+        checkpoints: Sequence[RecurrentCheckpoint] = (),
         owner: UUID | None = None,
     ) -> Sequence[LogEntry]:
         """See Store."""
-        entries = await super().commit(events, at, shadowed=shadowed, carried=carried, owner=owner)
+        entries = await super().commit(events, at, shadow_events=shadow_events, checkpoints=checkpoints, owner=owner)
         self._commits += 1
         if self._commits in self._lost:
             raise StorageUnavailable

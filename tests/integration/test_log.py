@@ -246,18 +246,18 @@ class TestStretch:
             for day in range(3):
                 await store.commit([at(OPENING + day * DAY, symbol)], NOW)
         first, second, third = (OPENING + day * DAY for day in range(3))
-        assert await store.stretch(None, None, 0) == (1, 6)
-        assert await store.stretch(second, second.replace(hour=23), 0) == (2, 5)
-        assert await store.stretch(second, None, 0) == (2, 6)
-        assert await store.stretch(second, second.replace(hour=23), 2) == (5, 5)
-        assert await store.stretch(third, None, 3) == (6, 6)
-        assert await store.stretch(None, first, 0) == (1, 4), "whole days count"
-        assert await store.stretch(None, first.replace(hour=0), 0) is None
-        assert await store.stretch(third + DAY, None, 0) is None
-        assert await store.stretch(datetime(1900, 1, 1, tzinfo=UTC), datetime(2200, 1, 1, tzinfo=UTC), 6) is None
+        assert await store.sequence_range(None, None, 0) == (1, 6)
+        assert await store.sequence_range(second, second.replace(hour=23), 0) == (2, 5)
+        assert await store.sequence_range(second, None, 0) == (2, 6)
+        assert await store.sequence_range(second, second.replace(hour=23), 2) == (5, 5)
+        assert await store.sequence_range(third, None, 3) == (6, 6)
+        assert await store.sequence_range(None, first, 0) == (1, 4), "whole days count"
+        assert await store.sequence_range(None, first.replace(hour=0), 0) is None
+        assert await store.sequence_range(third + DAY, None, 0) is None
+        assert await store.sequence_range(datetime(1900, 1, 1, tzinfo=UTC), datetime(2200, 1, 1, tzinfo=UTC), 6) is None
 
     async def test_of_an_empty_log(self, store: PostgresStore) -> None:
-        assert await store.stretch(None, None, 0) is None
+        assert await store.sequence_range(None, None, 0) is None
 
     async def test_the_market_time_is_that_of_the_bar(self, store: PostgresStore) -> None:
         made, held = replace(signal(name=1), bar_time=bar(0).time), position()

@@ -128,7 +128,7 @@ async def cut(sql: asyncpg.Connection, server: Server) -> None:
         "SELECT pid FROM pg_locks JOIN servers ON objid = lock_key::int8::oid AND classid = $1::int8::oid "
         "WHERE server_id = $2 AND locktype = 'advisory'",
         0x7453_0002,
-        server.membership.session,
+        server.membership.lease_id,
     )
     assert pid is not None
     await sql.execute("SELECT pg_terminate_backend($1, 10000)", pid)
@@ -170,7 +170,7 @@ async def test_an_owner_that_lost_its_session_commits_nothing_more(start: Start,
     """It does not know yet, and goes on with what it remembers: the database refuses it."""
     first, second = await start("first"), await start("second")
     await first.publish(BARS[:100])
-    before = first.membership.session
+    before = first.membership.lease_id
     await cut(sql, first)
     await within(second.membership.claim(("USDCOP",)))
     assert dispositions(await second.publish(BARS[100:150])) == {Disposition.ACCEPTED}
@@ -191,7 +191,7 @@ async def test_a_takeover_between_looking_and_locking_is_seen(start: Start, dsn:
         await sql.execute("UPDATE event_log SET takeovers = takeovers + 1")
         await sql.execute("UPDATE bucket_owners SET server_id = gen_random_uuid()")
         bar = MarketUpdate(BARS[100], Disposition.ACCEPTED)
-        committing = asyncio.create_task(first.store.commit([bar], now(), owner=first.membership.session))
+        committing = asyncio.create_task(first.store.commit([bar], now(), owner=first.membership.lease_id))
         await within(_waits_for_a_lock(watching))
     with pytest.raises(StaleState):
         await within(committing)
@@ -217,10 +217,10 @@ async def test_a_takeover_counts(start: Start, sql: asyncpg.Connection) -> None:
 async def test_a_session_that_is_lost_comes_back_under_another_name(start: Start, sql: asyncpg.Connection) -> None:
     server = await start("only")
     await server.publish(BARS[:100])
-    before = server.membership.session
+    before = server.membership.lease_id
     await cut(sql, server)
     assert dispositions(await server.publish(BARS[100:])) == {Disposition.ACCEPTED}
-    assert server.membership.session not in {None, before}
+    assert server.membership.lease_id not in {None, before}
     with pytest.raises(StaleState):
         await server.store.commit([MarketUpdate(BARS[0], Disposition.LATE)], now(), owner=before)
     assert await sql.fetchval("SELECT count(*) FROM servers") == 1
@@ -239,7 +239,7 @@ async def test_a_session_that_is_silent_is_ended_by_the_others(start: Start, dsn
     still = Membership(dsn, lambda: None)
     await still.join("nobody serves here")
     assert (await still.claim(("USDCOP",))).ours == {"USDCOP"}
-    before = still.session
+    before = still.lease_id
     server = await start("server")
     assert dispositions(await server.publish(BARS[:100])) == TAKEN
     assert server.membership.holds("USDCOP")
@@ -247,7 +247,7 @@ async def test_a_session_that_is_silent_is_ended_by_the_others(start: Start, dsn
         await server.store.commit([MarketUpdate(BARS[100], Disposition.ACCEPTED)], now(), owner=before)
     claim = await within(still.claim(("USDCOP",)))
     assert (claim.ours, claim.elsewhere) == (frozenset(), {bucket_of("USDCOP"): "server"})
-    assert still.session not in {None, before}
+    assert still.lease_id not in {None, before}
     assert dispositions(await server.publish(BARS[100:])) == {Disposition.ACCEPTED}
     await still.leave()
 
@@ -256,14 +256,14 @@ async def test_a_session_that_waits_for_the_database_is_not_silent(
     start: Start, sql: asyncpg.Connection, impatient: float
 ) -> None:
     first, second = await start("first"), await start("second")
-    before = first.membership.session, second.membership.session
+    before = first.membership.lease_id, second.membership.lease_id
     async with sql.transaction():
         await sql.execute("SELECT FROM event_log FOR UPDATE")
         claiming = asyncio.create_task(first.membership.claim(("USDCOP",)))
         done, _ = await asyncio.wait((claiming,), timeout=4 * impatient)
         assert not done
     assert (await within(claiming)).ours == {"USDCOP"}
-    assert (first.membership.session, second.membership.session) == before
+    assert (first.membership.lease_id, second.membership.lease_id) == before
 
 
 async def test_a_commit_that_began_before_a_takeover_is_waited_for(start: Start, sql: asyncpg.Connection) -> None:

@@ -10,15 +10,15 @@ from typing import cast
 from uuid import UUID
 
 from hypothesis import Phase, settings
+from tests.support.memory_store import Fault
 from tests.support.promises import hold_the_promises
-from tests.unit.application.memory_store import Fault
 from tests.unit.builders import NOW
 
 from tradingsignals_server.adapters.postgres.connection import Connections, Database, connections
 from tradingsignals_server.adapters.postgres.store import PostgresStore
 from tradingsignals_server.api.mapping.convert import encode
 from tradingsignals_server.application.ports.event_log import LogEntry
-from tradingsignals_server.application.ports.store import CarriedState, Shadowed
+from tradingsignals_server.application.ports.store import RecurrentCheckpoint, ShadowEvent
 from tradingsignals_server.domain.errors import StorageUnavailable
 from tradingsignals_server.domain.events import Event
 
@@ -79,15 +79,15 @@ class ShakyPostgres(PostgresStore):
         events: Sequence[Event],
         at: datetime,
         *,
-        shadowed: Sequence[Shadowed] = (),
-        carried: Sequence[CarriedState] = (),
+        shadow_events: Sequence[ShadowEvent] = (),
+        checkpoints: Sequence[RecurrentCheckpoint] = (),
         owner: UUID | None = None,
     ) -> Sequence[LogEntry]:
         """See Store."""
         fault = self.faults.popleft() if self.faults else Fault.NOTHING
         if fault is Fault.BEFORE:
             raise StorageUnavailable
-        entries = await super().commit(events, at, shadowed=shadowed, carried=carried, owner=owner)
+        entries = await super().commit(events, at, shadow_events=shadow_events, checkpoints=checkpoints, owner=owner)
         self._note(entries)
         if fault is Fault.AFTER:
             raise StorageUnavailable

@@ -11,7 +11,7 @@ import pytest
 from tests.unit.builders import NOW, bar, position, signal
 
 from tradingsignals_server.adapters.postgres.store import PostgresStore
-from tradingsignals_server.application.ports.store import CarriedState, Shadowed, ShadowScore, StaleState
+from tradingsignals_server.application.ports.store import RecurrentCheckpoint, ShadowEvent, ShadowScore, StaleState
 from tradingsignals_server.domain.events import Disposition, EventKind, MarketUpdate
 from tradingsignals_server.domain.positions import Exit, ExitReason, Position, close
 from tradingsignals_server.domain.recurrent_state import RecurrentState
@@ -23,9 +23,11 @@ ODD = np.array([[[0.1, -0.0], [1e-45, 3.4e38]], [[-2.5, 7.0], [1 / 3, -1e-20]]],
 """Two layers of two: numbers that a careless round trip would change."""
 
 
-def carried(number: int = 0, policy: str = "v1@ab", symbol: str = "USDCOP", *, shadow: bool = False) -> CarriedState:
+def carried(
+    number: int = 0, policy: str = "v1@ab", symbol: str = "USDCOP", *, shadow: bool = False
+) -> RecurrentCheckpoint:
     before, after = RecurrentState(ODD * np.float32(0.5)), RecurrentState(ODD)
-    return CarriedState(symbol, policy, shadow, bar(number).time, before, after)
+    return RecurrentCheckpoint(symbol, policy, shadow, bar(number).time, before, after)
 
 
 def decided(name: int, action: Action = Action.HOLD, symbol: str = "USDCOP") -> Signal:
@@ -47,8 +49,8 @@ def update(number: int) -> MarketUpdate:
 
 class TestRecurrentStates:
     async def test_a_state_comes_back_to_the_bit(self, store: PostgresStore) -> None:
-        await store.commit([update(0)], NOW, carried=[carried()])
-        found = (await store.load_symbol("USDCOP", 1, "v1@ab", None)).live.carried
+        await store.commit([update(0)], NOW, checkpoints=[carried()])
+        found = (await store.load_symbol("USDCOP", 1, "v1@ab", None)).live.checkpoint
         assert found == carried()
         assert found is not None
         assert found.after.values.tobytes() == ODD.tobytes()
@@ -57,25 +59,25 @@ class TestRecurrentStates:
         self, store: PostgresStore, sql: asyncpg.Connection
     ) -> None:
         both = [carried(), carried(policy="v2@cd"), carried(symbol="EURUSD")]
-        await store.commit([update(0)], NOW, carried=both)
-        await store.commit([update(1)], NOW, carried=[carried(1)])
+        await store.commit([update(0)], NOW, checkpoints=both)
+        await store.commit([update(1)], NOW, checkpoints=[carried(1)])
         assert await sql.fetchval("SELECT count(*) FROM recurrent_states") == 3
-        assert (await store.load_symbol("USDCOP", 1, "v1@ab", None)).live.carried == carried(1)
-        assert (await store.load_symbol("USDCOP", 1, "v2@cd", None)).live.carried == carried(policy="v2@cd")
-        assert (await store.load_symbol("USDCOP", 1, "v3@ef", None)).live.carried is None
+        assert (await store.load_symbol("USDCOP", 1, "v1@ab", None)).live.checkpoint == carried(1)
+        assert (await store.load_symbol("USDCOP", 1, "v2@cd", None)).live.checkpoint == carried(policy="v2@cd")
+        assert (await store.load_symbol("USDCOP", 1, "v3@ef", None)).live.checkpoint is None
 
     async def test_the_same_policy_may_be_live_and_shadow(self, store: PostgresStore) -> None:
         mine, its = carried(), replace(carried(shadow=True), after=carried().before)
-        await store.commit([update(0)], NOW, carried=[mine, its])
+        await store.commit([update(0)], NOW, checkpoints=[mine, its])
         found = await store.load_symbol("USDCOP", 1, "v1@ab", "v1@ab")
         assert found.shadow is not None
-        assert (found.live.carried, found.shadow.carried) == (mine, its)
+        assert (found.live.checkpoint, found.shadow.checkpoint) == (mine, its)
 
     async def test_it_is_stored_with_its_bar_or_not_at_all(self, store: PostgresStore) -> None:
-        await store.commit([update(0)], NOW, carried=[carried()])
+        await store.commit([update(0)], NOW, checkpoints=[carried()])
         with pytest.raises(StaleState):
-            await store.commit([update(0)], NOW, carried=[carried(1)])
-        assert (await store.load_symbol("USDCOP", 1, "v1@ab", None)).live.carried == carried()
+            await store.commit([update(0)], NOW, checkpoints=[carried(1)])
+        assert (await store.load_symbol("USDCOP", 1, "v1@ab", None)).live.checkpoint == carried()
 
 
 class TestShadows:
@@ -89,7 +91,7 @@ class TestShadows:
             decided(3, Action.BUY),
             other,
         ]
-        await store.commit([update(1)], NOW, shadowed=[Shadowed("s1@", one) for one in shadowed])
+        await store.commit([update(1)], NOW, shadow_events=[ShadowEvent("s1@", one) for one in shadowed])
         found = await store.load_symbol("USDCOP", 1, "v1@", "s1@")
         assert (found.live.position, list(found.live.closed)) == (None, [])
         assert found.shadow is not None
@@ -104,9 +106,9 @@ class TestShadows:
     ) -> None:
         opened = held(1)
         await store.commit(
-            [update(1)], NOW, shadowed=[Shadowed("s1@", decided(1, Action.BUY)), Shadowed("s1@", opened)]
+            [update(1)], NOW, shadow_events=[ShadowEvent("s1@", decided(1, Action.BUY)), ShadowEvent("s1@", opened)]
         )
-        await store.commit([update(2)], NOW, shadowed=[Shadowed("s1@", ended(opened, 99.0))])
+        await store.commit([update(2)], NOW, shadow_events=[ShadowEvent("s1@", ended(opened, 99.0))])
         rows = await sql.fetch("SELECT status, pnl FROM shadow_positions")
         assert [tuple(row) for row in rows] == [("CLOSED", -1.0)]
 
@@ -122,7 +124,9 @@ class TestShadows:
             *(first, ended(first, 102.0), second, ended(second, 99.5), held(4)),
         ]
         await store.commit(
-            [*(update(n) for n in range(1, 5)), *live], NOW, shadowed=[Shadowed("s1@", outcome) for outcome in shadowed]
+            [*(update(n) for n in range(1, 5)), *live],
+            NOW,
+            shadow_events=[ShadowEvent("s1@", outcome) for outcome in shadowed],
         )
         assert await store.shadow_score("s1@") == ShadowScore(
             decisions=4, agreements=2, closed=2, winning=1, total_pnl=1.5

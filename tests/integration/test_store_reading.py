@@ -18,7 +18,7 @@ from tests.unit.builders import NOW, OPENING, bar, position, signal
 from tradingsignals.v1.position_pb2 import Position as PositionMessage
 from tradingsignals.v1.signal_pb2 import Signal as SignalMessage
 from tradingsignals_server.adapters.postgres.store import PostgresStore
-from tradingsignals_server.application.ports.store import Page, SignalQuery, StoredBook, StoredSymbol
+from tradingsignals_server.application.ports.store import Page, SignalQuery, StoredSymbol, StoredTraderState
 from tradingsignals_server.domain.bars import BAR_INTERVAL
 from tradingsignals_server.domain.events import Disposition, Event, MarketUpdate
 from tradingsignals_server.domain.positions import Exit, ExitReason, Position, close
@@ -40,7 +40,7 @@ def ended(held: Position, price: float) -> Position:
     return close(held, Exit(NOW, price, ExitReason.MANUAL), RULES)
 
 
-NOTHING = StoredBook(None, [], None)
+NOTHING = StoredTraderState(None, [], None)
 
 
 class TestWhatTheEngineReads:

@@ -7,7 +7,7 @@ from dataclasses import replace
 from datetime import datetime
 from uuid import UUID
 
-from tests.unit.application.memory_store import MemoryStore
+from tests.support.memory_store import MemoryStore
 from tests.unit.builders import NOW, bar, position, signal
 
 from tradingsignals_server.api.mapping.convert import encode

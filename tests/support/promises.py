@@ -20,7 +20,7 @@ from typing import Any, Protocol, TypeVar
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, invariant, rule, run_state_machine_as_test
-from tests.unit.application.memory_store import Fault
+from tests.support.memory_store import Fault
 from tests.unit.application.running import DEADLINE, following, patched
 from tests.unit.builders import NOW, bar, walk
 

@@ -6,6 +6,7 @@ import math
 from collections.abc import AsyncIterator, Sequence
 
 import pytest
+from tests.support.memory_store import Fault
 
 from tradingsignals.v1 import bar_pb2
 from tradingsignals.v1 import market_data_service_pb2 as pb
@@ -22,7 +23,6 @@ from tradingsignals_server.domain.errors import (
     StorageUnavailable,
 )
 
-from ..application.memory_store import Fault
 from ..application.running import Running, running_engine, started
 from ..builders import NOW, bar, walk
 

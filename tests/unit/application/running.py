@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
+from tests.support.memory_store import MemoryStore
 
 from tradingsignals_server.application.decision.pipeline import Pipeline
 from tradingsignals_server.application.decision.symbol_state import NO_STATE
@@ -30,7 +31,6 @@ from tradingsignals_server.domain.risk import RiskRules
 from tradingsignals_server.domain.signals import Action, Probabilities
 
 from ..builders import SURE, now
-from .memory_store import MemoryStore
 
 DEADLINE = 10.0
 """Seconds, for anything that is waited for."""

@@ -6,6 +6,7 @@ import asyncio
 from datetime import datetime, timedelta
 
 import pytest
+from tests.support.memory_store import Fault
 
 from tradingsignals_server.adapters.placeholder_policy import PlaceholderPolicy
 from tradingsignals_server.application import health as health_module
@@ -19,7 +20,6 @@ from tradingsignals_server.domain.risk import RiskRules
 from tradingsignals_server.domain.signals import Action
 
 from ..builders import NOW, OPENING, bar, walk
-from .memory_store import Fault
 from .running import Running, always, running_engine
 
 WALK = walk(60)

@@ -202,4 +202,4 @@ async def test_a_shadow_is_swapped_too() -> None:
         await look()
         await running.publish(WALK[51:53])
         assert decided_by(running) == ["1"] * 4
-        assert [one.policy for one in running.store.shadowed] == ["s1@"] * 2 + ["s2@"] * 2
+        assert [one.policy for one in running.store.shadow_events] == ["s1@"] * 2 + ["s2@"] * 2

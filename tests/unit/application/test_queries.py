@@ -8,6 +8,7 @@ from datetime import timedelta
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.support.memory_store import MemoryStore
 
 from tradingsignals_server.application.event_log.tail import Broadcast
 from tradingsignals_server.application.ports.event_log import LogHead
@@ -21,7 +22,6 @@ from tradingsignals_server.domain.risk import RiskRules
 from tradingsignals_server.domain.signals import Action
 
 from ..builders import NOW, OPENING, bar, position, signal
-from .memory_store import MemoryStore
 from .running import patched
 
 ANY = SignalQuery()

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from ...application.ports.store import ShadowScore, StoredBook
+from ...application.ports.store import ShadowScore, StoredTraderState
 from ...domain.risk import KELLY_WINDOW
 from .connection import Database, fetch_one
 from .rows import position_of, state_of
 
 
-async def load_book(database: Database, symbol: str, policy: str, *, shadow: bool) -> StoredBook:
+async def load_book(database: Database, symbol: str, policy: str, *, shadow: bool) -> StoredTraderState:
     """One policy's trading in one symbol. Positions of the live one stay when the policy is another."""
     held, whose = ("shadow_positions", (symbol, policy)) if shadow else ("positions", (symbol,))
     condition = "symbol = $1 AND policy = $2" if shadow else "symbol = $1"
@@ -18,13 +18,13 @@ async def load_book(database: Database, symbol: str, policy: str, *, shadow: boo
         f"ORDER BY sequence DESC, exit_time DESC LIMIT {KELLY_WINDOW}",
         *whose,
     )
-    carried = await database.fetchrow(
+    checkpoint = await database.fetchrow(
         "SELECT * FROM recurrent_states WHERE symbol = $1 AND policy = $2 AND shadow = $3", symbol, policy, shadow
     )
-    return StoredBook(
+    return StoredTraderState(
         position=None if position is None else position_of(position),
         closed=[(row["exit_time"], row["pnl_pct"]) for row in reversed(closed)],
-        carried=None if carried is None else state_of(carried),
+        checkpoint=None if checkpoint is None else state_of(checkpoint),
     )
 
 

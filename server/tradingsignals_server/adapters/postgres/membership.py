@@ -124,7 +124,7 @@ class Membership:
         self.taken_through = 0
 
     @property
-    def session(self) -> UUID | None:
+    def lease_id(self) -> UUID | None:
         """See Ownership."""
         return None if (session := self._live()) is None else session.name
 
@@ -140,14 +140,14 @@ class Membership:
         claiming.add_done_callback(lambda done: done.cancelled() or done.exception())
         return await asyncio.shield(claiming)
 
-    def let_go(self, buckets: Collection[int]) -> None:
+    def release(self, buckets: Collection[int]) -> None:
         """See Ownership."""
         if (session := self._live()) is not None:
             gone = session.held.intersection(buckets)
             session.held.difference_update(gone)
             session.let_go.update(gone)
 
-    async def released(self) -> None:
+    async def unlock_released(self) -> None:
         """See Ownership."""
         if (session := self._live()) is not None and session.let_go:
             gone = list(session.let_go)

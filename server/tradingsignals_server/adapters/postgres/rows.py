@@ -8,7 +8,7 @@ from typing import Any
 import asyncpg
 
 from ...application.ports.event_log import LogEntry
-from ...application.ports.store import CarriedState
+from ...application.ports.store import RecurrentCheckpoint
 from ...domain.bars import Bar
 from ...domain.events import Event, EventKind, MarketUpdate
 from ...domain.positions import Exit, ExitReason, Position
@@ -278,17 +278,17 @@ def shadow_signal_row(policy: str, signal: Signal) -> tuple[Any, ...]:
     )
 
 
-def state_row(carried: CarriedState) -> tuple[Any, ...]:
+def state_row(checkpoint: RecurrentCheckpoint) -> tuple[Any, ...]:
     """Values in the order of STATE_COLUMNS."""
-    _, layers, size = carried.after.values.shape
-    before, after = carried.before.to_bytes(), carried.after.to_bytes()
-    return carried.symbol, carried.policy, carried.shadow, carried.bar_time, layers, size, before, after
+    _, layers, size = checkpoint.after.values.shape
+    before, after = checkpoint.before.to_bytes(), checkpoint.after.to_bytes()
+    return checkpoint.symbol, checkpoint.policy, checkpoint.shadow, checkpoint.bar_time, layers, size, before, after
 
 
-def state_of(row: asyncpg.Record) -> CarriedState:
+def state_of(row: asyncpg.Record) -> RecurrentCheckpoint:
     """The recurrent states in a row of `recurrent_states`."""
     before, after = (RecurrentState.from_bytes(row[name], row["layers"], row["size"]) for name in ("before", "after"))
-    return CarriedState(row["symbol"], row["policy"], row["shadow"], row["bar_time"], before, after)
+    return RecurrentCheckpoint(row["symbol"], row["policy"], row["shadow"], row["bar_time"], before, after)
 
 
 def event_row(entry: LogEntry) -> tuple[Any, ...]:

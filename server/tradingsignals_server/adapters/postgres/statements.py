@@ -7,7 +7,7 @@ from functools import lru_cache
 from typing import Any
 
 from ...application.ports.event_log import LogEntry
-from ...application.ports.store import CarriedState, Shadowed
+from ...application.ports.store import RecurrentCheckpoint, ShadowEvent
 from ...domain.bars import HIGHEST_PRICE
 from ...domain.events import Event, MarketUpdate
 from ...domain.positions import Position
@@ -76,7 +76,7 @@ def commit_statement(tables: Sequence[str], *, at_once: bool) -> str:
 
 
 def _shadow_statement() -> str:
-    """The same for what was shadowed."""
+    """The same for what was shadow_events."""
     conflict = f"ON CONFLICT (policy, position_id) {_update(SHADOW_POSITION_COLUMNS)}"
     signals = _insert("shadow_signals", SHADOW_SIGNAL_COLUMNS, 1)
     positions = _insert("shadow_positions", SHADOW_POSITION_COLUMNS, 1 + len(SHADOW_SIGNAL_COLUMNS), conflict)
@@ -187,7 +187,7 @@ PRUNING = 0x7472_6164_6570_7275
 _DAY = "(market_time AT TIME ZONE 'UTC')::date"
 
 # Day by day, so that each bound is one step in the index on day and sequence.
-STRETCH = f"""
+SEQUENCE_RANGE = f"""
 WITH bounds AS (
     SELECT
     greatest(($1::timestamptz AT TIME ZONE 'UTC')::date,
@@ -206,7 +206,10 @@ FROM bounds, generate_series(0, bounds.last - bounds.first) AS n, LATERAL (SELEC
 
 
 def commit_rows(
-    events: Sequence[Event], entries: Sequence[LogEntry], carried: Sequence[CarriedState], new_symbols: Collection[str]
+    events: Sequence[Event],
+    entries: Sequence[LogEntry],
+    checkpoints: Sequence[RecurrentCheckpoint],
+    new_symbols: Collection[str],
 ) -> tuple[tuple[str, ...], list[Sequence[Any]]]:
     """The tables that a commit writes to, and the arrays of all their columns."""
     pairs = list(zip(events, entries, strict=True))
@@ -220,20 +223,20 @@ def commit_rows(
             }.values()
         ),
         "symbols": [(symbol,) for symbol in new_symbols],
-        "recurrent_states": [state_row(state) for state in carried],
+        "recurrent_states": [state_row(state) for state in checkpoints],
         "events": [event_row(entry) for entry in entries],
     }
     tables = tuple(table for table in _TABLES if rows[table])
     return tables, [column for table in tables for column in zip(*rows[table], strict=True)]
 
 
-def shadow_parameters(shadowed: Sequence[Shadowed], newest: int) -> list[Sequence[Any]]:
+def shadow_parameters(shadow_events: Sequence[ShadowEvent], newest: int) -> list[Sequence[Any]]:
     """The arrays that the shadow statement takes."""
-    signals = [shadow_signal_row(s.policy, s.outcome) for s in shadowed if isinstance(s.outcome, Signal)]
+    signals = [shadow_signal_row(s.policy, s.event) for s in shadow_events if isinstance(s.event, Signal)]
     positions = {
-        (s.policy, s.outcome.position_id): shadow_position_row(s.policy, s.outcome, newest)
-        for s in shadowed
-        if isinstance(s.outcome, Position)
+        (s.policy, s.event.position_id): shadow_position_row(s.policy, s.event, newest)
+        for s in shadow_events
+        if isinstance(s.event, Position)
     }
     return [
         *columns(signals, len(SHADOW_SIGNAL_COLUMNS)),

@@ -12,10 +12,10 @@ import asyncpg
 from ...application.ports.event_log import Encode, LogEntry, LogHead
 from ...application.ports.ownership import bucket_of
 from ...application.ports.store import (
-    CarriedState,
     Page,
+    RecurrentCheckpoint,
     RefusedByStore,
-    Shadowed,
+    ShadowEvent,
     ShadowScore,
     SignalQuery,
     SignalTotals,
@@ -35,8 +35,8 @@ from .statements import (
     APPEND,
     PRUNE,
     PRUNING,
+    SEQUENCE_RANGE,
     SHADOW,
-    STRETCH,
     commit_rows,
     commit_statement,
     shadow_parameters,
@@ -72,15 +72,15 @@ class PostgresStore:
         events: Sequence[Event],
         at: datetime,
         *,
-        shadowed: Sequence[Shadowed] = (),
-        carried: Sequence[CarriedState] = (),
+        shadow_events: Sequence[ShadowEvent] = (),
+        checkpoints: Sequence[RecurrentCheckpoint] = (),
         owner: UUID | None = None,
     ) -> Sequence[LogEntry]:
         """See Store."""
         head, self._head = self._head, None
         for further_tries in reversed(range(_TRIES)):
             try:
-                entries = await self._commit_once(head, events, at, shadowed, carried, owner)
+                entries = await self._commit_once(head, events, at, shadow_events, checkpoints, owner)
                 break
             except StorageUnavailable as error:
                 if not further_tries or not isinstance(error.__cause__, asyncpg.TransactionRollbackError):
@@ -94,17 +94,17 @@ class PostgresStore:
         head: int | None,
         events: Sequence[Event],
         at: datetime,
-        shadowed: Sequence[Shadowed],
-        carried: Sequence[CarriedState],
+        shadow_events: Sequence[ShadowEvent],
+        checkpoints: Sequence[RecurrentCheckpoint],
         owner: UUID | None,
     ) -> Sequence[LogEntry]:
         """Commit in one statement if the log ends at `head`, which is a guess, and otherwise in steps."""
         try:
             entries = None
-            if head is not None and not shadowed:
-                entries = await self._commit_at_once(head, events, at, carried, owner)
+            if head is not None and not shadow_events:
+                entries = await self._commit_at_once(head, events, at, checkpoints, owner)
             if entries is None:
-                entries = await self._commit_in_steps(events, at, shadowed, carried, owner)
+                entries = await self._commit_in_steps(events, at, shadow_events, checkpoints, owner)
         except (asyncpg.UniqueViolationError, asyncpg.ForeignKeyViolationError) as error:
             raise StaleState from error
         except REFUSALS as error:
@@ -112,11 +112,16 @@ class PostgresStore:
         return entries
 
     async def _commit_at_once(
-        self, head: int, events: Sequence[Event], at: datetime, carried: Sequence[CarriedState], owner: UUID | None
+        self,
+        head: int,
+        events: Sequence[Event],
+        at: datetime,
+        checkpoints: Sequence[RecurrentCheckpoint],
+        owner: UUID | None,
     ) -> Sequence[LogEntry] | None:
         """Commit in one statement, if the log still ends at `head` and the symbols are the owner's; else None."""
         entries = self._entries(events, head + 1, at)
-        tables, arrays = commit_rows(events, entries, carried, symbols_of(events) - self._known_symbols)
+        tables, arrays = commit_rows(events, entries, checkpoints, symbols_of(events) - self._known_symbols)
         async with self._connections.for_engine() as database:
             done = await database.execute(
                 commit_statement(tables, at_once=True),
@@ -132,8 +137,8 @@ class PostgresStore:
         self,
         events: Sequence[Event],
         at: datetime,
-        shadowed: Sequence[Shadowed],
-        carried: Sequence[CarriedState],
+        shadow_events: Sequence[ShadowEvent],
+        checkpoints: Sequence[RecurrentCheckpoint],
         owner: UUID | None,
     ) -> Sequence[LogEntry]:
         """Take the sequences first, wherever the log ends.
@@ -144,12 +149,12 @@ class PostgresStore:
         async with self._connections.for_engine() as database, database.transaction():
             newest = await database.fetchval(APPEND, len(events), *totals_of(events), owner)
             entries = self._entries(events, newest - len(events) + 1, at)
-            tables, arrays = commit_rows(events, entries, carried, symbols_of(events) - self._known_symbols)
+            tables, arrays = commit_rows(events, entries, checkpoints, symbols_of(events) - self._known_symbols)
             done = await database.execute(commit_statement(tables, at_once=False), *arrays, *_owned(entries, owner))
             if done != f"INSERT 0 {len(entries)}":
                 raise StaleState("another server has taken over a symbol of this commit")
-            if shadowed:
-                await database.execute(SHADOW, *shadow_parameters(shadowed, newest))
+            if shadow_events:
+                await database.execute(SHADOW, *shadow_parameters(shadow_events, newest))
         return entries
 
     def _entries(self, events: Sequence[Event], first: int, at: datetime) -> list[LogEntry]:
@@ -348,10 +353,10 @@ class PostgresStore:
             )
         return [entry_of(row) for row in rows]
 
-    async def stretch(self, start: datetime | None, end: datetime | None, after: int) -> tuple[int, int] | None:
+    async def sequence_range(self, start: datetime | None, end: datetime | None, after: int) -> tuple[int, int] | None:
         """See Store."""
         async with self._connections.for_read() as database:
-            row = await fetch_one(database, STRETCH, start, end, after)
+            row = await fetch_one(database, SEQUENCE_RANGE, start, end, after)
         return None if row["first"] is None else (row["first"], row["last"])
 
     async def prune(self, before: datetime, limit: int) -> int:

@@ -140,7 +140,7 @@ class Router:
         self._leaving.update(buckets)
         try:
             await self._engine.release(buckets)
-            await self._ownership.released()
+            await self._ownership.unlock_released()
         finally:
             self._leaving.difference_update(buckets)
             self._news.set()
@@ -178,7 +178,7 @@ class Router:
 
     def _keep_session(self, flow: PublishStream) -> None:
         """End a flow that outlives a session: its first bars may still wait to be refused, and none may pass them."""
-        session = self._ownership.session
+        session = self._ownership.lease_id
         if flow.session is None:
             flow.session = session
         elif flow.session != session and flow.broken_by is None:

@@ -15,7 +15,7 @@ from ...domain.positions import Position
 from ...domain.recurrent_state import RecurrentState
 from ...domain.risk import TradeTally
 from ...domain.window import LOOKBACK_BARS, Window
-from ..ports.store import StoredBook, StoredSymbol
+from ..ports.store import StoredSymbol, StoredTraderState
 
 JUMP_MEMORY = timedelta(hours=1)
 """A bar that comes later than this after the one before is not compared with it: while a market is closed, shares are
@@ -42,7 +42,7 @@ class Book:
     tally: TradeTally = field(default_factory=TradeTally)
 
     @classmethod
-    def restored(cls, stored: StoredBook, recurrent_before: RecurrentState, recurrent: RecurrentState) -> Self:
+    def restored(cls, stored: StoredTraderState, recurrent_before: RecurrentState, recurrent: RecurrentState) -> Self:
         """The book that trading had led to."""
         return cls(recurrent, recurrent_before, stored.position, TradeTally(tuple(stored.closed)))
 

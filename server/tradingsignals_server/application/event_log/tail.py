@@ -153,9 +153,9 @@ class Broadcast:
             return Follower(self, wanted, cursor, heartbeat_seconds)
         newest = self._newest
         after = self._oldest - 1 if resume_after is None else cursor
-        stretch = await self._store.stretch(replay.start, replay.end, after)
-        # Without a stretch there is nothing to replay up to now; what comes now is live.
-        first, last = stretch or (newest + 1, newest)
+        bounds = await self._store.sequence_range(replay.start, replay.end, after)
+        # Without a range there is nothing to replay up to now; what comes now is live.
+        first, last = bounds or (newest + 1, newest)
         return Follower(self, wanted, max(first - 1, after), heartbeat_seconds, replay, max(min(last, newest), after))
 
     async def place(self, resume_after: int | None) -> int:
@@ -176,8 +176,8 @@ class Broadcast:
 
     async def next_of(self, replay: Replay, after: int) -> int | None:
         """The first sequence after `after` from which entries of a replay may come, or None."""
-        stretch = await self._store.stretch(replay.start, replay.end, after)
-        return None if stretch is None else stretch[0]
+        bounds = await self._store.sequence_range(replay.start, replay.end, after)
+        return None if bounds is None else bounds[0]
 
     async def page_after(self, cursor: int) -> Sequence[LogEntry]:
         """The next entries after `cursor`, which is not the newest; there is at least one.

@@ -19,7 +19,7 @@ from ..decision.pipeline import Pipeline, Step
 from ..decision.prefetch import Outlooks
 from ..decision.symbol_state import SymbolState
 from ..ports.event_log import LogEntry
-from ..ports.store import CarriedState, Shadowed
+from ..ports.store import RecurrentCheckpoint, ShadowEvent
 from .commands import PublishStream
 
 log = logging.getLogger(__name__)
@@ -115,7 +115,7 @@ class Batch:
     known_bars: dict[tuple[str, datetime], Bar] = field(default_factory=dict)
     outlooks: Outlooks = field(default_factory=dict)
     events: list[Event] = field(default_factory=list)
-    shadowed: list[Shadowed] = field(default_factory=list)
+    shadow_events: list[ShadowEvent] = field(default_factory=list)
     outcomes: list[tuple[Work, Outcome | ServiceError]] = field(default_factory=list)
     size: int = 0
     has_barrier: bool = False
@@ -153,14 +153,14 @@ class Batch:
         last = self.states[bar.symbol].last_bar
         return last is not None and bar.time <= last.time and self.known(bar) is None
 
-    def carried(self, pipeline: Pipeline) -> Iterator[CarriedState]:
+    def checkpoints(self, pipeline: Pipeline) -> Iterator[RecurrentCheckpoint]:
         """The recurrent states that bars of the batch led to."""
         for symbol, state in self.states.items():
             if state.window is self.before[symbol].window or state.window.time is None:
                 continue
             for trader, book in ((pipeline.live, state.live), (pipeline.shadow, state.shadow)):
                 if trader is not None and book is not None and trader.policy.description.reset is not ResetRule.NONE:
-                    yield CarriedState(
+                    yield RecurrentCheckpoint(
                         symbol=symbol,
                         policy=trader.policy.description.key,
                         shadow=trader is pipeline.shadow,
@@ -173,13 +173,13 @@ class Batch:
     def _all_or_nothing(self, work: Work) -> Iterator[None]:
         """Take back what `work` staged if it fails half way."""
         states = {symbol: self.states[symbol] for symbol in work.symbols}
-        events, shadowed = len(self.events), len(self.shadowed)
+        events, shadow_events = len(self.events), len(self.shadow_events)
         try:
             yield
         except Exception:
             self.states.update(states)
             del self.events[events:]
-            del self.shadowed[shadowed:]
+            del self.shadow_events[shadow_events:]
             for bar in work.bars:
                 if self.known_bars.get((bar.symbol, bar.time)) is bar:
                     del self.known_bars[bar.symbol, bar.time]

@@ -22,7 +22,7 @@ from ..event_log.tail import Broadcast
 from ..event_log.tailer import LogReader
 from ..ports.clock import Clock
 from ..ports.ownership import Ownership, SoleOwnership
-from ..ports.store import Shadowed, Store
+from ..ports.store import ShadowEvent, Store
 from .batch import Batch, Commits, Outcome, Work, new_answer
 from .commands import PublishStream, QueuedPublication
 from .restore import RESTORE_BARS
@@ -169,7 +169,7 @@ class Engine:
         """Hold `buckets` of symbols no longer, as soon as all that came in for them before is done."""
 
         def forget(*_: object) -> None:
-            self._ownership.let_go(buckets)
+            self._ownership.release(buckets)
             known = [state.symbol for state in self._writer.states()]
             self._writer.forget(symbol for symbol in known if not self._ownership.holds(symbol))
 
@@ -252,7 +252,7 @@ class Engine:
         batch.take(step)
         if self._pipeline.shadow is not None:
             policy = self._pipeline.shadow.policy.description.key
-            batch.shadowed.extend(Shadowed(policy, outcome) for outcome in step.shadowed)
+            batch.shadow_events.extend(ShadowEvent(policy, outcome) for outcome in step.shadowed)
         signal_id = step.signal.signal_id if step.signal is not None else None
         return Receipt(bar.symbol, bar.time, step.disposition, signal_id, 0)
 

@@ -6,7 +6,7 @@ from ...domain.calendar import SessionCalendar
 from ..decision.pipeline import Pipeline
 from ..decision.symbol_state import Book, SymbolState
 from ..decision.trader import Trader
-from ..ports.store import Store, StoredBook, StoredSymbol
+from ..ports.store import Store, StoredSymbol, StoredTraderState
 
 RESTORE_BARS = 400
 """Bars read: the longest session (288 bars round the clock) and LOOKBACK_BARS before it."""
@@ -24,7 +24,7 @@ def blank(pipeline: Pipeline, symbol: str) -> SymbolState:
     return _state_of(_NOTHING_STORED, pipeline, symbol)
 
 
-_NO_BOOK = StoredBook(None, (), None)
+_NO_BOOK = StoredTraderState(None, (), None)
 _NOTHING_STORED = StoredSymbol((), None, _NO_BOOK, _NO_BOOK)
 
 
@@ -37,11 +37,11 @@ def _state_of(stored: StoredSymbol, pipeline: Pipeline, symbol: str) -> SymbolSt
     return SymbolState.restored(symbol, calendar, stored, live, shadow)
 
 
-def _book(stored: StoredSymbol, book: StoredBook, trader: Trader, calendar: SessionCalendar) -> Book:
+def _book(stored: StoredSymbol, book: StoredTraderState, trader: Trader, calendar: SessionCalendar) -> Book:
     """The book with its recurrent state as it was committed, or computed where this policy has not seen every bar."""
-    carried = book.carried
-    if carried is not None and stored.session_bars and carried.bar_time == stored.session_bars[-1].time:
-        before, after = carried.before, carried.after
+    checkpoint = book.checkpoint
+    if checkpoint is not None and stored.session_bars and checkpoint.bar_time == stored.session_bars[-1].time:
+        before, after = checkpoint.before, checkpoint.after
     else:
         before, after = trader.recurrent_around_newest(stored.session_bars, calendar)
     return Book.restored(book, before, after)

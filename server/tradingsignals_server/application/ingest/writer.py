@@ -73,7 +73,7 @@ class Writer:
         self._broadcast = broadcast
         self._clock = clock
         self._ownership = ownership
-        self._session = ownership.session
+        self._session = ownership.lease_id
         self._reader = reader
         self._line: asyncio.Queue[Work | None] = asyncio.Queue(MAX_WAITING)
         self._news = asyncio.Event()
@@ -159,7 +159,7 @@ class Writer:
         before = [batch for batch in (self._committing, self._staged) if batch is not None]
         if self._again:
             return [] if before else self._again.popleft()
-        if self._has_ended or any(batch.has_barrier or batch.owner != self._ownership.session for batch in before):
+        if self._has_ended or any(batch.has_barrier or batch.owner != self._ownership.lease_id for batch in before):
             return []
         room = min(STEP_BARS, BATCH_BARS - (0 if self._staged is None else self._staged.size))
         # While the store has nothing to do, half of what waits goes first: the rest is staged while that is stored.
@@ -200,7 +200,7 @@ class Writer:
 
     def _new_batch(self) -> Batch:
         under_way = self._committing
-        return Batch(self._ownership.session, {} if under_way is None else under_way.known_bars)
+        return Batch(self._ownership.lease_id, {} if under_way is None else under_way.known_bars)
 
     async def _store_and_answer(self, batch: Batch) -> None:
         """Commit a batch, and answer those whose work it is."""
@@ -209,7 +209,7 @@ class Writer:
         except Exception as error:
             await self._give_up(batch, error)
             return
-        if batch.owner == self._ownership.session:
+        if batch.owner == self._ownership.lease_id:
             self._keep(batch.states)
         if entries:
             self.commits = Commits(succeeded_at=self._clock())
@@ -226,8 +226,8 @@ class Writer:
 
     def _on_own_symbols(self, works: Sequence[Work]) -> list[Work]:
         """Refuse work on symbols that were lost since it came in; states of a session that is over are forgotten."""
-        if self._session != self._ownership.session:
-            self._session = self._ownership.session
+        if self._session != self._ownership.lease_id:
+            self._session = self._ownership.lease_id
             self._states = {}
         lost = [work for work in works if not all(map(self._ownership.holds, work.symbols))]
         for work in lost:
@@ -250,7 +250,7 @@ class Writer:
                 batch.before[symbol] = batch.states[symbol] = await restored(self._store, self._pipeline, symbol)
             else:
                 batch.before[symbol] = batch.states[symbol] = blank(self._pipeline, symbol)
-        if self._ownership.session != batch.owner:
+        if self._ownership.lease_id != batch.owner:
             raise OwnerUnavailable(min(symbols, default=""))
         old = [(bar.symbol, bar.time) for work in works for bar in work.bars if batch.may_know(bar)]
         if old:
@@ -287,9 +287,9 @@ class Writer:
             self._may_have_committed = False
 
     async def _commit(self, batch: Batch) -> Sequence[LogEntry]:
-        carried = list(batch.carried(self._pipeline))
+        checkpoints = list(batch.checkpoints(self._pipeline))
         return await self._store.commit(
-            batch.events, self._clock(), shadowed=batch.shadowed, carried=carried, owner=batch.owner
+            batch.events, self._clock(), shadow_events=batch.shadow_events, checkpoints=checkpoints, owner=batch.owner
         )
 
     async def _foresee(self, works: Sequence[Work], batch: Batch) -> Outlooks:

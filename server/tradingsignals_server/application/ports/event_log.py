@@ -11,14 +11,14 @@ from ...domain.events import Event, EventKind
 from ...domain.signals import Action
 
 Encode = Callable[[Event, int], bytes]
-"""An event at its sequence as the message followers read: a serialised Signal, MarketUpdate or Position."""
+"""Serialises an event at its sequence as the message that followers receive: a Signal, MarketUpdate or Position."""
 
 
 @dataclass(frozen=True, slots=True)
 class LogEntry:
-    """One committed event. `payload` is its encoded message; action and confidence are set for signals only.
+    """One committed event. `payload` is its encoded message; `action` and `confidence` are set for signals only.
 
-    `time` is that of the commit, `market_time` that of the newest bar it came from (domain.events.market_times).
+    `time` is the time of the commit, `market_time` that of the newest bar behind the event (see market_times).
     """
 
     sequence: int
@@ -33,7 +33,7 @@ class LogEntry:
 
 @dataclass(frozen=True, slots=True)
 class LogHead:
-    """Where the event log stands. `oldest` is the oldest sequence kept, `newest` + 1 if none is."""
+    """Bounds of the event log. `oldest` is the oldest sequence kept, `newest` + 1 if none is kept."""
 
     epoch: UUID
     oldest: int

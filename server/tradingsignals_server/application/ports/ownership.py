@@ -1,10 +1,10 @@
-"""Which server works on which symbols.
+"""Ownership of symbols: which server processes which.
 
-Of all servers on one database one works on a symbol at a time: it carries the symbol's state in memory. A server that
-wants to work on one claims it. The claim holds as long as the server's session with the database; what the session is
-called stands on every commit made under it, so that a server which has lost it without knowing can commit no more.
+Of all servers on one database, one processes a symbol at a time: it keeps the symbol's state in memory. A server claims
+symbols under a lease, which lasts as long as its database session. Every commit names the lease, so a server that has
+lost it without knowing cannot commit any more.
 
-What is claimed, held and given up is a bucket of symbols, so that 100,000 symbols cost no more than BUCKETS locks.
+Symbols are claimed, held and released by buckets, so that 100,000 symbols take no more than BUCKETS locks.
 """
 
 from __future__ import annotations
@@ -17,22 +17,22 @@ from typing import Protocol
 from uuid import UUID
 
 BUCKETS = 256
-"""Buckets that symbols fall into: far more than servers, so that shares are even, and far fewer than the 6,400 locks
-that PostgreSQL has room for by default. Stored, so it never changes without a migration."""
+"""Number of buckets of symbols: far more than servers, so that shares are even, and far fewer than the 6,400 locks that
+PostgreSQL can hold by default. Buckets are stored, so a change needs a migration."""
 
 
 @lru_cache(maxsize=16_384)
 def bucket_of(symbol: str) -> int:
-    """The bucket of `symbol`, 0..BUCKETS - 1: the same on every server."""
+    """Return the bucket of `symbol`, 0..BUCKETS - 1, the same on every server."""
     return int.from_bytes(blake2s(symbol.encode(), digest_size=4).digest(), "big") % BUCKETS
 
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """What a claim led to.
+    """The result of a claim.
 
-    ours: symbols this server works on. elsewhere: of buckets of the others, the addresses (host:port) of the servers
-    that work on them. A symbol in neither is just changing hands.
+    ours: symbols that this server holds. elsewhere: bucket to address (host:port) of the server that holds it. A symbol
+    in neither is between two owners.
     """
 
     ours: frozenset[str]
@@ -40,47 +40,47 @@ class Claim:
 
 
 class Ownership(Protocol):
-    """This server's share of the symbols."""
+    """The symbols that this server holds."""
 
     @property
-    def session(self) -> UUID | None:
-        """Name of the session under which symbols are held now. It changes whenever all of them were lost."""
+    def lease_id(self) -> UUID | None:
+        """Id of the current lease, None without one. It changes whenever all symbols were lost."""
         ...
 
     @property
     def taken_through(self) -> int:
-        """The newest sequence of the log when a symbol was last taken: all that others did to it lies up to there."""
+        """Newest sequence of the log at the last claim: all commits of previous owners are at or below it."""
         ...
 
     def holds(self, symbol: str) -> bool:
-        """True if this server works on `symbol`, as far as it knows."""
+        """Return True if this server holds `symbol`, as far as it knows."""
         ...
 
     async def claim(self, symbols: Collection[str]) -> Claim:
-        """Take over the buckets of those of `symbols` on which no server works.
+        """Claim the buckets of those of `symbols` that no server holds.
 
         Raises:
-            StorageUnavailable: there is no session with the database, so nothing can be claimed.
+            StorageUnavailable: there is no lease, so nothing can be claimed.
         """
         ...
 
-    def let_go(self, buckets: Collection[int]) -> None:
-        """Hold `buckets` no longer. Others can have them once `released` has returned."""
+    def release(self, buckets: Collection[int]) -> None:
+        """Stop holding `buckets`. Other servers can claim them once `unlock_released` has returned."""
         ...
 
-    async def released(self) -> None:
-        """Free what was let go."""
+    async def unlock_released(self) -> None:
+        """Free the locks of released buckets."""
         ...
 
     async def surplus(self) -> Sequence[int]:
-        """Buckets that are more than this server's fair share, if others are at work that have less."""
+        """Return the buckets above this server's fair share, if other servers hold less than theirs."""
         ...
 
 
 class SoleOwnership:
-    """A server that has the database to itself: every symbol is its own."""
+    """Implements Ownership for a single server on its database: it holds every symbol."""
 
-    session = None
+    lease_id = None
     taken_through = 0
 
     def holds(self, symbol: str) -> bool:
@@ -91,10 +91,10 @@ class SoleOwnership:
         """See Ownership."""
         return Claim(frozenset(symbols))
 
-    def let_go(self, buckets: Collection[int]) -> None:
+    def release(self, buckets: Collection[int]) -> None:
         """See Ownership."""
 
-    async def released(self) -> None:
+    async def unlock_released(self) -> None:
         """See Ownership."""
 
     async def surplus(self) -> Sequence[int]:

@@ -18,10 +18,10 @@ from .event_log import LogEntry, LogHead
 
 
 @dataclass(frozen=True, slots=True)
-class CarriedState:
+class RecurrentCheckpoint:
     """The recurrent state of one symbol under one policy, `before` and `after` the decision on the bar at `bar_time`.
 
-    `policy` is the policy's key. `shadow` tells whose it is if the live policy and the shadow are the same.
+    `policy` is the policy's key. `shadow` is True for the shadow policy, which may be the same policy as the live one.
     """
 
     symbol: str
@@ -33,44 +33,44 @@ class CarriedState:
 
 
 @dataclass(frozen=True, slots=True)
-class StoredBook:
-    """What is stored of one policy's trading in one symbol.
+class StoredTraderState:
+    """The stored state of one policy's trading in one symbol.
 
-    closed: when each of the last KELLY_WINDOW closed positions ended, and its profit and loss in percent; in the order
-    of closing.
-    carried: the recurrent state, None if there is none.
+    position: the open position.
+    closed: exit time and profit and loss in percent of the last KELLY_WINDOW closed positions, in the order of closing.
+    checkpoint: the recurrent state.
     """
 
     position: Position | None
     closed: Sequence[tuple[datetime, float]]
-    carried: CarriedState | None
+    checkpoint: RecurrentCheckpoint | None
 
 
 @dataclass(frozen=True, slots=True)
 class StoredSymbol:
-    """What is stored of one symbol, as the engine needs it to go on.
+    """The stored state of one symbol, from which the engine resumes.
 
-    session_bars: the newest bars that went into decisions, oldest first, at most the number asked for.
-    last_bar: the newest bar processed, inside a session or outside.
+    session_bars: the newest bars that were decision inputs, oldest first, at most the requested number.
+    last_bar: the newest bar processed, inside a trading session or outside.
     """
 
     session_bars: Sequence[Bar]
     last_bar: Bar | None
-    live: StoredBook
-    shadow: StoredBook | None
+    live: StoredTraderState
+    shadow: StoredTraderState | None
 
 
 @dataclass(frozen=True, slots=True)
-class Shadowed:
-    """What a shadow policy, named by its key, decided, or a position it would hold, after its newest change."""
+class ShadowEvent:
+    """A signal of a shadow policy, or a position that it would hold, after a change. `policy` is the policy's key."""
 
     policy: str
-    outcome: Signal | Position
+    event: Signal | Position
 
 
 @dataclass(frozen=True, slots=True)
 class ShadowScore:
-    """What a shadow came to: its decisions, how many of them the live policy shared, and its closed positions."""
+    """Results of a shadow policy: its decisions, how many agree with the live policy's, and its closed positions."""
 
     decisions: int
     agreements: int
@@ -81,7 +81,7 @@ class ShadowScore:
 
 @dataclass(frozen=True, slots=True)
 class SignalTotals:
-    """What /health tells of the signals stored."""
+    """Number of signals stored and the timestamp of the newest one, for /health."""
 
     count: int
     last_timestamp: datetime | None
@@ -89,7 +89,7 @@ class SignalTotals:
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """Encoded messages of one page, newest first, and the log's newest sequence in the same snapshot.
+    """Encoded messages of one page, newest first, and the newest sequence of the log in the same snapshot.
 
     `next_before` is the sequence before which the next page starts, None on the last page.
     """
@@ -101,7 +101,7 @@ class Page:
 
 @dataclass(frozen=True, slots=True)
 class SignalQuery:
-    """Which signals; None leaves a condition out. `start` is inclusive, `end` exclusive, both on the timestamp."""
+    """Conditions on signals; None omits one. `start` is inclusive, `end` exclusive, both on the timestamp."""
 
     symbol: str | None = None
     action: Action | None = None
@@ -110,120 +110,126 @@ class SignalQuery:
 
 
 class Store(Protocol):
-    """Durable storage. Every method raises StorageUnavailable when the database cannot be reached."""
+    """Durable storage. Every method raises StorageUnavailable if the database cannot be reached."""
 
     async def commit(
         self,
         events: Sequence[Event],
         at: datetime,
         *,
-        shadowed: Sequence[Shadowed] = (),
-        carried: Sequence[CarriedState] = (),
+        shadow_events: Sequence[ShadowEvent] = (),
+        checkpoints: Sequence[RecurrentCheckpoint] = (),
         owner: UUID | None = None,
     ) -> Sequence[LogEntry]:
-        """Make `events` durable in one transaction: the rows they stand for and their entries in the log.
+        """Make `events` durable in one transaction: their rows and their entries in the log.
 
-        With them what a shadow policy made of the same bars, and the recurrent states the bars led to. Returns the
-        entries, with consecutive sequences, in the order given. `owner` is the session that works on their symbols (see
-        application.engine.ownership); None if nobody else could.
+        Args:
+            events: in the order in which they get their sequences.
+            at: time of the commit.
+            shadow_events: results of a shadow policy on the same bars. They are not in the log.
+            checkpoints: the recurrent states after these bars; each replaces the one of its symbol and policy.
+            owner: id of the lease under which the symbols are held (see Ownership.lease_id), None for a single server.
+
+        Returns:
+            The entries of `events`, with consecutive sequences.
 
         Raises:
-            StaleState: something of it is stored already, or `owner` does not have all the symbols any more; what the
-                caller knows is out of date.
-            RefusedByStore: it breaks a rule of the store, now and at every further try. Nothing of it is stored.
+            StaleState: part of it is stored already, or `owner` does not hold all of the symbols any more; the state
+                from which the events were computed is out of date. Nothing is stored.
+            RefusedByStore: it violates a rule of the store, now and at every further attempt. Nothing is stored.
         """
         ...
 
     async def load_symbol(self, symbol: str, session_bars: int, live: str, shadow: str | None) -> StoredSymbol:
-        """What is stored of `symbol` under the policies of these keys, with up to `session_bars` of its bars."""
+        """Read the state of `symbol` under the policies with these keys, with up to `session_bars` of its bars."""
         ...
 
     async def known_symbols(self, symbols: Collection[str]) -> Collection[str]:
-        """Those of `symbols` of which a bar or a position is stored."""
+        """Return those of `symbols` that have a stored bar or position."""
         ...
 
     async def symbol_count(self) -> int:
-        """Number of symbols of which the service has stored a bar or a position."""
+        """Return the number of symbols with a bar or a position that the service has stored."""
         ...
 
     async def find_bars(self, keys: Sequence[tuple[str, datetime]]) -> Sequence[Bar]:
-        """The stored bars with these (symbol, time); those that do not exist are left out."""
+        """Return the stored bars with these (symbol, time), in any order; those that do not exist are omitted."""
         ...
 
     async def session_bars(self, symbol: str, limit: int) -> Sequence[Bar]:
-        """The newest `limit` bars of `symbol` that went into decisions, oldest first."""
+        """Return the newest `limit` bars of `symbol` that were decision inputs, oldest first."""
         ...
 
     async def list_bars(self, symbol: str, start: datetime | None, end: datetime | None, limit: int) -> Sequence[Bar]:
-        """Up to `limit` bars with start <= time < end, newest first."""
+        """Return up to `limit` bars with start <= time < end, newest first."""
         ...
 
     async def symbol_of_position(self, position_id: UUID) -> tuple[str, bool] | None:
-        """The symbol of a position and whether it is open, or None if there is none of that name."""
+        """Return the symbol of a position and whether it is open, None if there is no position with this id."""
         ...
 
     async def latest_signal(self, symbol: str | None) -> bytes | None:
-        """The newest signal in the order of the log, encoded."""
+        """Return the newest signal in the order of the log, encoded."""
         ...
 
     async def list_signals(self, query: SignalQuery, before: int | None, limit: int) -> Page:
-        """Signals with a sequence below `before`, newest first."""
+        """Return signals with a sequence below `before`, newest first."""
         ...
 
     async def active_positions(self, symbol: str | None) -> Page:
-        """Every open position, the newest first."""
+        """Return all open positions, the newest first."""
         ...
 
     async def closed_positions(self, symbol: str | None, before: int | None, limit: int) -> Page:
-        """Closed positions whose closing has a sequence below `before`, the last closed first."""
+        """Return positions whose closing has a sequence below `before`, the last closed first."""
         ...
 
     async def statistics(self) -> Statistics:
-        """Counts over all that is stored, in one snapshot."""
+        """Return counts over all that is stored, in one snapshot."""
         ...
 
     async def signal_totals(self) -> SignalTotals:
-        """Number of signals and the newest one's timestamp."""
+        """Return the number of signals and the timestamp of the newest one in the order of the log."""
         ...
 
     async def log_head(self) -> LogHead:
-        """Where the log stands."""
+        """Return the epoch of the log and its oldest and newest sequence."""
         ...
 
     async def entries_after(self, sequence: int, limit: int) -> Sequence[LogEntry]:
-        """Up to `limit` entries after `sequence`, in order."""
+        """Return up to `limit` entries after `sequence`, in order."""
         ...
 
-    async def stretch(self, start: datetime | None, end: datetime | None, after: int) -> tuple[int, int] | None:
-        """Bounds of the entries after sequence `after` with start <= market time < end, or None if there are none.
+    async def sequence_range(self, start: datetime | None, end: datetime | None, after: int) -> tuple[int, int] | None:
+        """Return the first and last sequence after `after` of entries with start <= market time < end, None if none.
 
-        Whole days of the market count, so there may be fewer such entries than the bounds promise, but none outside.
+        The resolution is a day (UTC): all such entries are within the bounds, and entries at other times may be too.
         """
         ...
 
     async def prune(self, before: datetime, limit: int) -> int:
-        """Forget the oldest entries of the log that were committed before `before`, up to `limit` of them.
+        """Delete the oldest entries of the log that were committed before `before`, up to `limit` of them.
 
-        Only the log: signals, positions and bars stay. Returns how many; 0 also if another server is at it.
+        Signals, positions and bars stay. Returns the number deleted; 0 also if another server is pruning.
         """
         ...
 
     async def symbols_with_open_positions(self) -> Sequence[str]:
-        """Symbols that hold a position now."""
+        """Return the symbols with an open position, sorted."""
         ...
 
     async def shadow_score(self, policy: str) -> ShadowScore:
-        """What the shadow policy of this key came to."""
+        """Return the results of the shadow policy with this key."""
         ...
 
     async def ping(self) -> None:
-        """Return if the database answers."""
+        """Return if the database responds."""
         ...
 
 
 class StaleState(Exception):
-    """The store holds something newer than the engine knew of."""
+    """The store holds newer data than the state from which a commit was computed."""
 
 
 class RefusedByStore(Exception):
-    """What was to be stored breaks a rule of the store. The message names the rule, and is public."""
+    """The data violates a rule of the store. The message names the rule, and is public."""

@@ -32,14 +32,14 @@ class Shares(SoleOwnership):
     def __init__(self, **addresses: str) -> None:
         self.addresses = addresses
         self.ours = {OURS}
-        self.session = UUID(int=1)  # type: ignore[assignment]
+        self.lease_id = UUID(int=1)  # type: ignore[assignment]
         self.cut_off = False
 
     def holds(self, symbol: str) -> bool:
         """See Ownership."""
         return symbol in self.ours
 
-    def let_go(self, buckets: Collection[int]) -> None:
+    def release(self, buckets: Collection[int]) -> None:
         """See Ownership."""
         self.ours = {symbol for symbol in self.ours if bucket_of(symbol) not in buckets}
 
@@ -198,7 +198,7 @@ async def test_a_stream_of_bars_does_not_outlive_a_session() -> None:
         flow = PublishStream()
         first = await on.router.enqueue(bars_of(OURS)[:2], flow)
         assert dispositions(await first.results()) == ["WARMING_UP"] * 2
-        on.shares.session = UUID(int=2)  # type: ignore[assignment]
+        on.shares.lease_id = UUID(int=2)  # type: ignore[assignment]
         second = await on.router.enqueue(bars_of(OURS)[2:], flow)
         assert set(dispositions(await second.results())) == {"STORAGE_UNAVAILABLE"}
         assert dispositions(await on.router.publish(bars_of(OURS)[2:])) == ["WARMING_UP"] * 4

@@ -14,6 +14,7 @@ import numpy.typing as npt
 import pytest
 from tests.support.bars import a_month
 from tests.support.by_hand import Said, said, shown
+from tests.support.memory_store import MemoryStore
 from tests.support.model_files import shipped_model
 
 from tradingsignals_server.adapters.onnx.policy import OnnxPolicy
@@ -30,7 +31,6 @@ from tradingsignals_server.domain.risk import RiskRules, Sizing
 from tradingsignals_server.domain.signals import Action, Signal
 
 from ...builders import walk
-from ..memory_store import MemoryStore
 from ..running import running_engine
 
 RULES = RiskRules(confidence_threshold=0.34, sizing=Sizing.KELLY, kelly_fraction=1.0)

@@ -13,6 +13,7 @@ import numpy.typing as npt
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.support.memory_store import MemoryStore
 
 from tradingsignals_server.adapters.onnx.policy import OnnxPolicy
 from tradingsignals_server.application.decision.pipeline import BarStep, Outlook, Pipeline
@@ -20,7 +21,7 @@ from tradingsignals_server.application.decision.prefetch import Outlooks
 from tradingsignals_server.application.decision.symbol_state import SymbolState
 from tradingsignals_server.application.ingest import writer as writer_module
 from tradingsignals_server.application.ports.policy import Policy, PolicyOutput
-from tradingsignals_server.application.ports.store import CarriedState, Shadowed
+from tradingsignals_server.application.ports.store import RecurrentCheckpoint, ShadowEvent
 from tradingsignals_server.domain.bars import Bar
 from tradingsignals_server.domain.errors import ServiceError
 from tradingsignals_server.domain.events import Event, Receipt
@@ -32,7 +33,6 @@ from tradingsignals_server.domain.signals import Signal
 
 from ...adapters.onnx.models import RECURRENT, policy_file, random_weights
 from ...builders import session_times, walk
-from ..memory_store import MemoryStore
 from ..running import of_symbol, patched, running_engine
 
 RULES = RiskRules(confidence_threshold=0.34, trailing_stop_atr=1.0)
@@ -107,8 +107,8 @@ class Outcome:
 
     answers: Sequence[object]
     events: Sequence[Event]
-    shadowed: Sequence[Shadowed]
-    carried: Mapping[tuple[str, str, bool], CarriedState]
+    shadow_events: Sequence[ShadowEvent]
+    checkpoints: Mapping[tuple[str, str, bool], RecurrentCheckpoint]
 
 
 async def warmed(lines: Iterable[Sequence[Bar]], policy: Policy, shadow: Policy | None = None) -> MemoryStore:
@@ -134,7 +134,7 @@ async def outcome_of(
             publishing = (running.engine.publish(bars) for bars in together)
             answers += await asyncio.gather(*publishing, return_exceptions=True)
     told = [_told(one) for answer in answers for one in (answer if isinstance(answer, list) else [answer])]
-    return Outcome(told, running.store.events, running.store.shadowed, running.store.carried)
+    return Outcome(told, running.store.events, running.store.shadow_events, running.store.checkpoints)
 
 
 def _told(answer: Receipt | BaseException) -> object:
@@ -227,8 +227,8 @@ async def test_symbols_in_any_order_see_what_each_sees_alone(
     for symbol in TWO:
         alone = await outcome_alone(symbol, policy)
         assert of_symbol(found.events, symbol) == alone.events
-        assert [one for one in found.shadowed if one.outcome.symbol == symbol] == alone.shadowed
-        assert {key: state for key, state in found.carried.items() if state.symbol == symbol} == alone.carried
+        assert [one for one in found.shadow_events if one.event.symbol == symbol] == alone.shadow_events
+        assert {key: state for key, state in found.checkpoints.items() if state.symbol == symbol} == alone.checkpoints
 
 
 _alone: dict[tuple[str, str], Outcome] = {}
@@ -240,7 +240,7 @@ async def outcome_alone(symbol: str, policy: OnnxPolicy) -> Outcome:
     if key not in _alone:
         _alone[key] = await outcome_of([[bar] for bar in TWO[symbol]], policy, policy)
         assert {type(event) for event in _alone[key].events} >= {Signal, Position}
-        assert len(_alone[key].carried) == 2
+        assert len(_alone[key].checkpoints) == 2
     return _alone[key]
 
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from tradingsignals_server.application.decision.symbol_state import Book, SymbolState
 from tradingsignals_server.application.ingest.restore import RESTORE_BARS
-from tradingsignals_server.application.ports.store import StoredBook, StoredSymbol
+from tradingsignals_server.application.ports.store import StoredSymbol, StoredTraderState
 from tradingsignals_server.domain.bars import Bar
 from tradingsignals_server.domain.calendar import BogotaCalendar
 from tradingsignals_server.domain.positions import Exit, ExitReason, close
@@ -30,7 +30,7 @@ def fresh() -> SymbolState:
 
 def stored_bars(bars: Sequence[Bar], last: Bar | None) -> StoredSymbol:
     """What is stored of a symbol that nothing was traded in."""
-    return StoredSymbol(bars, last, StoredBook(None, (), None), None)
+    return StoredSymbol(bars, last, StoredTraderState(None, (), None), None)
 
 
 def after(bars: Sequence[Bar]) -> SymbolState:
@@ -64,7 +64,7 @@ def test_a_restart_finds_the_state_that_the_bars_had_led_to(present: list[bool],
 def test_a_restart_finds_the_position_and_the_tally() -> None:
     held = position()
     before, after = RecurrentState.zeros(1, 2), RecurrentState.zeros(1, 2)
-    book = Book.restored(StoredBook(held, CLOSED, None), before, after)
+    book = Book.restored(StoredTraderState(held, CLOSED, None), before, after)
     assert book.position == held
     assert book.tally == TradeTally(CLOSED)
     assert (book.recurrent_before, book.recurrent) == (before, after)

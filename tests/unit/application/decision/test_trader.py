@@ -64,7 +64,7 @@ async def test_a_state_is_carried_and_reset_by_the_rule_of_its_model(reset: Rese
         await running.publish(walk(120))
         (state,) = running.engine.states()
         assert (counts(state.live.recurrent_before), counts(state.live.recurrent)) == (carried - 1.0, carried)
-        (stored,) = running.store.carried.values()
+        (stored,) = running.store.checkpoints.values()
         assert (stored.symbol, stored.policy, stored.bar_time) == ("USDCOP", "c1@", walk(120)[-1].time)
         assert (stored.before, stored.after) == (state.live.recurrent_before, state.live.recurrent)
 
@@ -138,7 +138,7 @@ async def test_a_shadow_has_a_state_and_positions_of_its_own_and_never_trades() 
         (state,) = running.engine.states()
         assert state.shadow is not None
         assert (counts(state.live.recurrent), counts(state.shadow.recurrent)) == (30.0, 101.0)
-        outcomes = [one.outcome for one in running.store.shadowed]
+        outcomes = [one.event for one in running.store.shadow_events]
     async with running_engine(policy=CountingPolicy(ResetRule.NEVER)) as running:
         await running.publish(bars)
         would_have = [event for event in running.store.events if not hasattr(event, "disposition")]

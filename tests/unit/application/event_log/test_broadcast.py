@@ -10,6 +10,7 @@ from uuid import UUID
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.support.memory_store import MemoryStore
 
 from tradingsignals_server.application.event_log import tail as broadcast_module
 from tradingsignals_server.application.event_log.tail import Batch, Broadcast, Filter
@@ -19,7 +20,6 @@ from tradingsignals_server.domain.events import Disposition, Event, EventKind, M
 from tradingsignals_server.domain.signals import Action
 
 from ...builders import NOW, bar, position, signal
-from ..memory_store import MemoryStore
 from ..running import DEADLINE, patched, started
 
 EVERYTHING = Filter()

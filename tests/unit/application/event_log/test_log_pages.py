@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 
 import pytest
+from tests.support.memory_store import MemoryStore
 
 from tradingsignals_server.application.event_log.pages import READERS, LogPages
 from tradingsignals_server.application.ports.event_log import LogEntry
@@ -12,7 +13,6 @@ from tradingsignals_server.domain.errors import StorageUnavailable
 from tradingsignals_server.domain.events import Disposition, MarketUpdate
 
 from ...builders import NOW, bar
-from ..memory_store import MemoryStore
 from ..running import started
 
 

@@ -7,12 +7,12 @@ from contextlib import asynccontextmanager
 
 import pytest
 from hypothesis import settings
+from tests.support.memory_store import MemoryStore
 from tests.support.promises import hold_the_promises
 
 from tradingsignals_server.domain.events import Event
 
 from ...builders import NOW
-from ..memory_store import MemoryStore
 
 
 class ShakyMemory(MemoryStore):

@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.support.memory_store import MemoryStore
 
 from tradingsignals_server.application.event_log import tail as broadcast_module
 from tradingsignals_server.application.event_log.replay import CLOSED_MARKET, Pace, Replay
@@ -17,7 +18,6 @@ from tradingsignals_server.domain.errors import SequencePruned, ShuttingDown
 from tradingsignals_server.domain.events import Disposition, MarketUpdate
 
 from ...builders import NOW, OPENING, bar
-from ..memory_store import MemoryStore
 from ..running import DEADLINE, patched, started
 
 LONG = 3600.0

@@ -12,6 +12,7 @@ from uuid import UUID
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.support.memory_store import MemoryStore
 
 from tradingsignals_server.application.decision.quotes import Quote
 from tradingsignals_server.application.ingest import writer as writer_module
@@ -33,7 +34,6 @@ from tradingsignals_server.domain.risk import RiskRules, Sizing
 from tradingsignals_server.domain.signals import Action, Decision, Origin, Signal
 
 from ...builders import NOW, bar, walk
-from ..memory_store import MemoryStore
 from ..running import always, commit_held_up, dispositions, following, in_turn, of_symbol, running_engine, started
 
 WALK = walk(180)

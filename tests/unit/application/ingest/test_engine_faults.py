@@ -9,6 +9,7 @@ from collections.abc import Sequence
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.support.memory_store import Fault, MemoryStore
 
 from tradingsignals_server.application.decision.quotes import Quote
 from tradingsignals_server.application.event_log.tail import Filter
@@ -21,7 +22,6 @@ from tradingsignals_server.domain.risk import RiskRules
 from tradingsignals_server.domain.signals import Action, Probabilities
 
 from ...builders import NOW, SURE, bar, walk
-from ..memory_store import Fault, MemoryStore
 from ..running import Running, ScriptedPolicy, always, commit_held_up, dispositions, running_engine, started
 
 WALK = walk(180)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 
 import pytest
+from tests.support.memory_store import Fault
 
 from tradingsignals_server.application.ingest import writer as writer_module
 from tradingsignals_server.domain.errors import PositionAlreadyClosed, StorageUnavailable
@@ -14,7 +15,6 @@ from tradingsignals_server.domain.risk import RiskRules
 from tradingsignals_server.domain.signals import Action, Probabilities
 
 from ...builders import SURE, walk
-from ..memory_store import Fault
 from ..running import ScriptedPolicy, always, commit_held_up, dispositions, running_engine, started
 
 WALK = walk(80)

@@ -6,6 +6,7 @@ import asyncio
 
 import pytest
 from tests.support.by_hand import said, shown
+from tests.support.memory_store import MemoryStore
 
 from tradingsignals_server.adapters.onnx.policy import OnnxPolicy
 from tradingsignals_server.application.decision.trader import Trader
@@ -14,7 +15,6 @@ from tradingsignals_server.domain.risk import RiskRules
 
 from ...adapters.onnx.models import policy_file, random_weights
 from ...builders import walk
-from ..memory_store import MemoryStore
 from ..running import running_engine, started
 
 WALK = walk(90)

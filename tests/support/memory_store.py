@@ -12,16 +12,16 @@ from uuid import UUID
 
 from tradingsignals_server.application.ports.event_log import LogEntry, LogHead
 from tradingsignals_server.application.ports.store import (
-    CarriedState,
     Page,
+    RecurrentCheckpoint,
     RefusedByStore,
-    Shadowed,
+    ShadowEvent,
     ShadowScore,
     SignalQuery,
     SignalTotals,
     StaleState,
-    StoredBook,
     StoredSymbol,
+    StoredTraderState,
 )
 from tradingsignals_server.domain.bars import Bar
 from tradingsignals_server.domain.errors import StorageUnavailable
@@ -58,8 +58,8 @@ class MemoryStore:
         self.events: list[Event] = []
         self.entries: list[LogEntry] = []
         self.commits: list[int] = []
-        self.shadowed: list[Shadowed] = []
-        self.carried: dict[tuple[str, str, bool], CarriedState] = {}
+        self.shadow_events: list[ShadowEvent] = []
+        self.checkpoints: dict[tuple[str, str, bool], RecurrentCheckpoint] = {}
         self.faults: deque[Fault] = deque()
         self.gate = asyncio.Event()
         self.gate.set()
@@ -76,8 +76,8 @@ class MemoryStore:
         events: Sequence[Event],
         at: datetime,
         *,
-        shadowed: Sequence[Shadowed] = (),
-        carried: Sequence[CarriedState] = (),
+        shadow_events: Sequence[ShadowEvent] = (),
+        checkpoints: Sequence[RecurrentCheckpoint] = (),
         owner: UUID | None = None,
     ) -> Sequence[LogEntry]:
         """See Store."""
@@ -92,8 +92,8 @@ class MemoryStore:
         if any(map(self.refuses, events)):
             raise RefusedByStore("it violates a rule")
         entries = self.put(events, at)
-        self.shadowed.extend(shadowed)
-        self.carried.update({(one.symbol, one.policy, one.shadow): one for one in carried})
+        self.shadow_events.extend(shadow_events)
+        self.checkpoints.update({(one.symbol, one.policy, one.shadow): one for one in checkpoints})
         if fault is Fault.AFTER:
             raise StorageUnavailable
         return entries
@@ -147,18 +147,18 @@ class MemoryStore:
             shadow=None if shadow is None else self._book(symbol, shadow, self._shadow_positions(shadow), shadow=True),
         )
 
-    def _book(self, symbol: str, policy: str, positions: Sequence[Position], *, shadow: bool) -> StoredBook:
+    def _book(self, symbol: str, policy: str, positions: Sequence[Position], *, shadow: bool) -> StoredTraderState:
         mine = [held for held in positions if held.symbol == symbol]
         closed = sorted((held for held in mine if not held.is_open), key=lambda held: held.sequence)
-        return StoredBook(
+        return StoredTraderState(
             position=next((held for held in mine if held.is_open), None),
             closed=[(held.exit.time, held.pnl_pct) for held in closed if held.exit is not None],
-            carried=self.carried.get((symbol, policy, shadow)),
+            checkpoint=self.checkpoints.get((symbol, policy, shadow)),
         )
 
     def _shadow_positions(self, policy: str) -> list[Position]:
-        outcomes = [one.outcome for one in self.shadowed if one.policy == policy]
-        changes = [(n, outcome) for n, outcome in enumerate(outcomes) if isinstance(outcome, Position)]
+        events = [one.event for one in self.shadow_events if one.policy == policy]
+        changes = [(n, event) for n, event in enumerate(events) if isinstance(event, Position)]
         return list({held.position_id: replace(held, sequence=n) for n, held in changes}.values())
 
     async def shadow_score(self, policy: str) -> ShadowScore:
@@ -266,7 +266,7 @@ class MemoryStore:
         first = max(sequence, self.oldest - 1)
         return self.entries[first : first + limit]
 
-    async def stretch(self, start: datetime | None, end: datetime | None, after: int) -> tuple[int, int] | None:
+    async def sequence_range(self, start: datetime | None, end: datetime | None, after: int) -> tuple[int, int] | None:
         """See Store."""
         await self._reached()
         found = [
