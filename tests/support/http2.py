@@ -160,3 +160,53 @@ async def http2_peer(
         peer = Peer(reader, writer)
         peer.send(PREFACE, settings(values))
         yield peer
+
+
+class RecordingTransport(asyncio.Transport):
+    """A transport that takes all bytes at once and records them."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.written = bytearray()
+        self.is_closed = False
+
+    def set_write_buffer_limits(self, high: int | None = None, low: int | None = None) -> None:
+        """Ignore the limits."""
+
+    def get_write_buffer_size(self) -> int:
+        """Return 0: nothing is pending."""
+        return 0
+
+    def pause_reading(self) -> None:
+        """Do nothing."""
+
+    def resume_reading(self) -> None:
+        """Do nothing."""
+
+    def write(self, data: bytes | bytearray | memoryview) -> None:
+        """Record bytes."""
+        assert not self.is_closed
+        self.written += data
+
+    def write_eof(self) -> None:
+        """Record the end."""
+        self.is_closed = True
+
+    def close(self) -> None:
+        """Record the end."""
+        self.is_closed = True
+
+    def abort(self) -> None:
+        """Record the end."""
+        self.is_closed = True
+
+
+def bodies(written: bytes) -> dict[int, bytes]:
+    """The DATA of each stream, joined; a full stop stands for the trailers that end it."""
+    found: dict[int, bytes] = {}
+    for each in Frames().feed(written):
+        if each.kind == DATA:
+            found[each.stream] = found.get(each.stream, b"") + each.payload
+        elif each.kind == HEADERS and each.flags & END_STREAM:
+            found[each.stream] = found.get(each.stream, b"") + b"."
+    return found

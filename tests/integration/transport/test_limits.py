@@ -225,7 +225,7 @@ async def test_beyond_the_limit_the_oldest_unused_connection_goes(log: Log) -> N
 
 async def test_half_sent_requests_have_a_bound_together(log: Log) -> None:
     """The oldest are ended; requests that come whole are served."""
-    limits = Limits(half_sent_bytes=100_000)
+    limits = Limits(incomplete_request_bytes=100_000)
     async with lean(log, limits=limits) as server, http2_peer(server.port) as peer:
         part = b"\0\0\0\xbf\0" + bytes(9_995)
         for stream in range(1, 41, 2):
@@ -239,7 +239,7 @@ async def test_half_sent_requests_have_a_bound_together(log: Log) -> None:
 
 async def half_sent(server: LeanServer) -> int:
     """How many requests have not come to their end."""
-    return sum(len(connection._incoming.half_sent) for connection in server._connections)
+    return sum(len(protocol.connection._requests.incomplete) for protocol in server._connections)
 
 
 async def test_settings_with_many_streams_open_cost_what_they_cause(log: Log) -> None:
@@ -264,12 +264,14 @@ async def test_a_flood_of_one_connection_leaves_the_others_their_turn(server: Le
         block = h2.block(h2.headers(path="/none"))
         flood.send(*(h2.frame(h2.HEADERS, 5, stream, block) for stream in range(1, 6_000, 2)))
         await called(peer, 1)
-        assert max(c._incoming.last_stream for c in server._connections) < 5_999, "the flood is not through yet"
+        assert max(each.connection._requests.last_stream_id for each in server._connections) < 5_999, (
+            "the flood is not through yet"
+        )
 
 
 async def test_a_peer_that_asks_and_does_not_read_is_not_read_from(log: Log) -> None:
     """What it is refused goes past flow control, so it would grow without a bound."""
-    limits = Limits(answer_bytes=100_000)
+    limits = Limits(response_bytes=100_000)
     async with lean(log, limits=limits) as server, http2_peer(server.port, receive_buffer=4096) as peer:
         peer.writer.transport.pause_reading()  # type: ignore[attr-defined]  # it is a whole transport
         block = h2.block(h2.headers(path="/none"))
@@ -286,8 +288,8 @@ async def test_a_peer_that_asks_and_does_not_read_is_not_read_from(log: Log) -> 
 
 def pending(server: LeanServer) -> int:
     """Bytes that the sockets have not taken, once one of them is not read from any more."""
-    blocked = [each for each in server._connections if not each._is_reading and each._turn is None]
-    return sum(each._transport.get_write_buffer_size() for each in blocked)
+    blocked = [each for each in server._connections if not each.is_reading and each._next_turn is None]
+    return sum(each.pending_bytes for each in blocked)
 
 
 # ---------------------------------------------------------------------------------------------- the header table

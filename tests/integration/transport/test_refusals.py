@@ -25,9 +25,9 @@ from tradingsignals_server.api.encoding.responses import told
 from tradingsignals_server.api.mapping import errors
 from tradingsignals_server.api.services.market_data import MarketDataServicer
 from tradingsignals_server.domain.errors import ServiceError
+from tradingsignals_server.transport.grpc import headers
 from tradingsignals_server.transport.grpc.registration import behaviour_of
 from tradingsignals_server.transport.grpc.server import SERVICES
-from tradingsignals_server.transport.http2 import headers
 
 from .conftest import Sides, servicers
 

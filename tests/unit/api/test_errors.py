@@ -45,7 +45,7 @@ from tradingsignals_server.domain.errors import (
     StorageUnavailable,
     TooManySymbols,
 )
-from tradingsignals_server.transport.http2.headers import trailers_only
+from tradingsignals_server.transport.grpc.headers import trailers_only
 
 from ..builders import OPENING
 

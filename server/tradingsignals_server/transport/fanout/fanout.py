@@ -21,8 +21,7 @@ from ...application.ports.event_log import LogEntry
 from ...domain.errors import FollowerStalled, ServiceError, ShuttingDown
 from ..grpc.call import Call, framed
 from ..http2 import frames
-from ..http2.connection import Connection
-from ..http2.stream import Stream
+from ..http2.stream import Stream, StreamOwner
 
 ANSWER_ENTRIES: Final = 64
 """Entries in one answer at most: a bound on what a stalled follower holds, some 45 KB, or 90 KB of text."""
@@ -56,8 +55,8 @@ class Answer:
         self.size = len(self.framed)
         self.through = through
         self.entries = entries
-        chunks = [self.framed[at : at + frames.FRAME_BYTES] for at in range(0, self.size, frames.FRAME_BYTES)]
-        self.pieces = [(frames.frame_head(frames.DATA, 0, len(chunk)), chunk) for chunk in chunks]
+        chunks = [self.framed[at : at + frames.MAX_FRAME_BYTES] for at in range(0, self.size, frames.MAX_FRAME_BYTES)]
+        self.pieces = [(frames.frame_prefix(frames.DATA, 0, len(chunk)), chunk) for chunk in chunks]
 
 
 class Group:
@@ -88,20 +87,18 @@ class Group:
 class _Out:
     """Collects frames of many streams of one connection, so that they go to the socket together."""
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: StreamOwner) -> None:
         self._connection = connection
         self._frames: list[bytes] = []
         self._size = 0
 
     def add(self, answer: Answer, stream: Stream) -> bool:
         """Send an answer on a stream that has nothing left to send; False if the windows let only a part through."""
-        size, connection = answer.size, self._connection
-        if size > stream.window or size > connection.window:
+        size = answer.size
+        if not stream.reserve(size):
             stream.send(answer.framed)
-            return stream.rest is None
-        stream.window -= size
-        connection.window -= size
-        tag = stream.tag
+            return stream.pending is None
+        tag = stream.stream_id_bytes
         for head, chunk in answer.pieces:
             self._frames += (head, tag, chunk)
         self._size += size
@@ -137,6 +134,10 @@ class Follower:
         """Stop following: the call has ended."""
         self.lane.fanout.leave(self)
 
+    def flushed(self) -> None:
+        """Go on: the message that was pending has been sent."""
+        self.lane.fanout.flushed(self)
+
     def end(self, error: ServiceError) -> None:
         """Tell the follower why it ends, then end it."""
         self.call.fail(error, self.group.form.end(self.cursor, error))
@@ -145,7 +146,7 @@ class Follower:
 class Lane:
     """The followers of one connection. Those in `ready` have nothing left to send and read nothing from the store."""
 
-    def __init__(self, fanout: Fanout, connection: Connection) -> None:
+    def __init__(self, fanout: Fanout, connection: StreamOwner) -> None:
         self.fanout = fanout
         self.connection = connection
         self.followers: dict[Follower, None] = {}
@@ -180,7 +181,7 @@ class Lane:
         self._left_to_encode = ENCODED_AT_ONCE
         out = _Out(connection)
         is_behind = False
-        while round_ and not connection.paused and connection.window > 0:
+        while round_ and connection.is_writable:
             follower = round_.pop()
             if follower not in self.ready:
                 continue
@@ -199,7 +200,7 @@ class Lane:
                     follower.sent = before
                     del self.ready[follower]
         out.flush()
-        if connection.paused or connection.window <= 0:
+        if not connection.is_writable:
             return  # `writable` comes
         if self._put_off or is_behind or interrupted:
             self.call_soon()
@@ -235,7 +236,7 @@ class Lane:
         """Write what a follower takes of a page that was read for it, and have it go on."""
         stream, connection = follower.stream, self.connection
         last = page[-1].sequence
-        while follower.cursor < last and stream.rest is None and not connection.paused and connection.window > 0:
+        while follower.cursor < last and stream.pending is None and connection.is_writable:
             cursor = follower.cursor
             answer = follower.group.known(cursor)
             if answer is None:
@@ -246,7 +247,7 @@ class Lane:
                 follower.sent = cursor
                 stream.send(answer.framed)
         follower.reader = None
-        if stream.rest is None:
+        if stream.pending is None:
             self.ready[follower] = None
             self.call_soon()
 
@@ -259,14 +260,14 @@ class Fanout:
         self.loop = asyncio.get_running_loop()
         self._stall_seconds = stall_seconds
         self._groups: dict[tuple[AnswerForm, Filter], Group] = {}
-        self._lanes: set[Lane] = set()
+        self._lanes: dict[StreamOwner, Lane] = {}
         self._reading = asyncio.Semaphore(READERS)
         self._is_due = False
 
     @property
     def followers(self) -> int:
         """How many follow now."""
-        return sum(len(lane.followers) for lane in self._lanes)
+        return sum(len(lane.followers) for lane in self._lanes.values())
 
     def start(self) -> Callable[[], None]:
         """Deliver from now on; returns how to stop that."""
@@ -279,10 +280,9 @@ class Fanout:
         if not call.is_open:
             return
         connection = call.stream.connection
-        if connection.lane is None:
-            connection.lane = Lane(self, connection)
-        lane: Lane = connection.lane
-        self._lanes.add(lane)
+        lane = self._lanes.get(connection)
+        if lane is None:
+            lane = self._lanes[connection] = Lane(self, connection)
         group = self._groups.setdefault((follow.form, follow.wanted), Group(follow.form, follow.wanted))
         group.members += 1
         call.begin()
@@ -290,7 +290,7 @@ class Fanout:
         lane.followers[follower] = None
         if follow.form.begins_with_heartbeat:
             call.stream.send(framed(follow.form.heartbeat(follow.cursor)))
-        if call.stream.rest is None:
+        if call.stream.pending is None:
             lane.ready[follower] = None
             lane.call_soon()
 
@@ -298,8 +298,6 @@ class Fanout:
         """Forget a follower whose call has ended."""
         lane, group = follower.lane, follower.group
         lane.forget(follower)
-        if not lane.followers:
-            self._lanes.discard(lane)
         if follower.reader is not None and follower.reader is not asyncio.current_task():
             follower.reader.cancel()
         group.members -= 1
@@ -316,11 +314,21 @@ class Fanout:
 
     def _deliver(self) -> None:
         self._is_due = False
-        for lane in list(self._lanes):
+        for lane in list(self._lanes.values()):
             lane.pump()
 
-    def drained(self, follower: Follower) -> None:
-        """All that was left for a follower is sent: it can be written to again."""
+    def continue_writing(self, connection: StreamOwner) -> None:
+        """Write to a connection that may be written to again."""
+        lane = self._lanes.get(connection)
+        if lane is not None:
+            lane.call_soon()
+
+    def forget(self, connection: StreamOwner) -> None:
+        """Forget a connection that is lost."""
+        self._lanes.pop(connection, None)
+
+    def flushed(self, follower: Follower) -> None:
+        """Go on with a follower: the message that was pending has been sent."""
         lane = follower.lane
         if follower in lane.followers and follower.reader is None:
             follower.spoken_at = self.loop.time()
@@ -341,12 +349,12 @@ class Fanout:
     def look_after(self, now: float) -> None:
         """Be called now and then: tells the silent ones that nothing has happened, and ends the stalled ones."""
         heartbeats: dict[tuple[AnswerForm, int], bytes] = {}
-        for lane in list(self._lanes):
+        for lane in list(self._lanes.values()):
             for follower in list(lane.followers):
                 silent = now - follower.spoken_at
                 if silent < follower.heartbeat_seconds and silent < self._stall_seconds:
                     continue
-                if follower in lane.ready and not lane.connection.paused and lane.connection.window > 0:
+                if follower in lane.ready and lane.connection.is_writable:
                     if silent >= follower.heartbeat_seconds:
                         self._beat(follower, heartbeats, now)
                 elif follower.reader is None and silent >= self._stall_seconds:
@@ -360,10 +368,10 @@ class Fanout:
         follower.spoken_at = now
         follower.sent = cursor
         follower.stream.send(message)
-        if follower.stream.rest is not None:
+        if follower.stream.pending is not None:
             follower.lane.ready.pop(follower, None)
 
     def _end_stalled(self, follower: Follower) -> None:
-        has_rest = follower.stream.rest is not None
+        has_rest = follower.stream.pending is not None
         error = FollowerStalled(follower.sent if has_rest else follower.cursor, self._stall_seconds)
         follower.call.fail_now(error)

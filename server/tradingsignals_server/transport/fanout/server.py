@@ -17,16 +17,15 @@ from ...api.methods import Method, Methods
 from ...api.streams import WriteBlocked
 from ...application.event_log.tail import Broadcast
 from ...domain.errors import FollowerStalled, MalformedMessage, ServiceError
-from ..grpc.body import BadMessage
-from ..grpc.call import Call, is_grpc
+from ..grpc import headers
+from ..grpc.call import Call
 from ..grpc.metadata import last_event_id, request_id
 from ..grpc.registration import STALL_SECONDS, Metadata
 from ..grpc.server import GRACE_SECONDS, PortTaken
-from ..http2 import headers
-from ..http2.connection import Connection
-from ..http2.headers import Request
 from ..http2.limits import Limits
-from ..http2.stream import Stream
+from ..http2.protocol import Http2Protocol
+from ..http2.request_headers import Request
+from ..http2.stream import Stream, StreamOwner
 from .fanout import Fanout, Follow
 
 LOOK_SECONDS: Final = 0.25
@@ -47,12 +46,12 @@ class LeanServer:
         limits: Limits,
     ) -> None:
         self.port = 0
-        self._answer_headers = headers.answer(metadata)
+        self._answer_headers = headers.response_headers(metadata)
         self._stall_seconds = stall_seconds
         self._methods = Methods(broadcast, servicers)
         self._fanout = Fanout(broadcast, stall_seconds)
         self._limits = limits
-        self._connections: dict[Connection, None] = {}
+        self._connections: dict[Http2Protocol, None] = {}
         """All of them, the oldest first."""
         self._all_gone = asyncio.Event()
         self._all_gone.set()
@@ -74,81 +73,55 @@ class LeanServer:
         """Be called now and then, with the loop's time: silent followers and silent peers are looked after."""
         self._fanout.look_after(now)
         for connection in list(self._connections):
-            connection.look_after(now)
+            connection.check_timeouts()
 
-    # ----------------------------------------------------------------------------------------- see stream.Listener
+    # ---------------------------------------------------------------------------------- see ConnectionListener
 
-    def connected(self, connection: Connection) -> None:
-        """See Listener."""
-        self._connections[connection] = None
+    def connection_made(self, protocol: Http2Protocol) -> None:
+        """See ConnectionListener."""
+        self._connections[protocol] = None
         self._all_gone.clear()
         if len(self._connections) > self._limits.connections:
             # The new one is the newest of them, so it goes itself if all others are in use.
-            next(each for each in self._connections if each.is_unused).abort()
+            next(each for each in self._connections if each.connection.is_unused).connection.abort()
 
-    def disconnected(self, connection: Connection) -> None:
-        """See Listener."""
-        del self._connections[connection]
+    def connection_lost(self, protocol: Http2Protocol) -> None:
+        """See ConnectionListener."""
+        del self._connections[protocol]
+        self._fanout.forget(protocol.connection)
         if not self._connections:
             self._all_gone.set()
 
-    def requested(self, stream: Stream, request: Request) -> None:
-        """See Listener."""
-        call = stream.call = Call(stream, request, self._answer_headers)
+    def connection_writable(self, connection: StreamOwner) -> None:
+        """See ConnectionListener."""
+        self._fanout.continue_writing(connection)
+
+    def request_received(self, stream: Stream, request: Request) -> Call:
+        """See ConnectionListener."""
+        call = Call(stream, request, self._answer_headers, self._receive)
         if request.size > self._limits.header_bytes:
             told = f"the headers have {request.size} bytes, at most {self._limits.header_bytes} are taken"
             call.end(grpc.StatusCode.RESOURCE_EXHAUSTED, told, http_status=431)
         elif request.method != b"POST":
             call.end(grpc.StatusCode.UNIMPLEMENTED, "a call of gRPC is a POST", http_status=405)
-        elif not is_grpc(request.content_type):
+        elif not headers.is_grpc(request.headers.get(b"content-type", b"")):
             call.end(grpc.StatusCode.INVALID_ARGUMENT, "the content type is not application/grpc", http_status=415)
         elif request.path not in self._methods.at:
             call.end(grpc.StatusCode.UNIMPLEMENTED, "Method not found!")
-        elif request.timeout_seconds is not None and math.isnan(request.timeout_seconds):
+        elif call.timeout_seconds is not None and math.isnan(call.timeout_seconds):
             call.end(grpc.StatusCode.INVALID_ARGUMENT, "grpc-timeout is not a number of up to 8 digits and a unit")
+        return call
 
-    def received(self, stream: Stream, body: bytes, *, ends: bool) -> None:
-        """See Listener."""
-        call: Call = stream.call
-        if call.body is None:
-            return
+    # ------------------------------------------------------------------------------------------------------- calls
+
+    def _receive(self, call: Call, message: bytes) -> None:
+        message_type, method = self._methods.at[call.method]
         try:
-            call.body.receive(body)
-            if not ends:
-                return
-            message_type, method = self._methods.at[call.method]
-            request = message_of(message_type.FromString, call.body.message())
-            call.body = None
-        except BadMessage as error:
-            call.end(error.code, error.message)
-            return
+            request = message_of(message_type.FromString, message)
         except MalformedMessage as error:
             call.fail(error)
             return
         call.task = asyncio.get_running_loop().create_task(self._serve(call, method, request))
-
-    def overdue(self, stream: Stream) -> None:
-        """See Listener."""
-        call: Call = stream.call
-        call.end(grpc.StatusCode.DEADLINE_EXCEEDED, "the request did not come to its end in time")
-
-    def gone(self, stream: Stream) -> None:
-        """See Listener."""
-        call: Call | None = stream.call
-        if call is not None:
-            call.gone()
-
-    def drained(self, stream: Stream) -> None:
-        """See Listener."""
-        if stream.call.follower is not None:
-            self._fanout.drained(stream.call.follower)
-
-    def writable(self, connection: Connection) -> None:
-        """See Listener."""
-        if connection.lane is not None:
-            connection.lane.call_soon()
-
-    # ------------------------------------------------------------------------------------------------------- calls
 
     async def _serve(self, call: Call, method: Method, request: Message) -> None:
         request_id.set(call.name)
@@ -187,7 +160,7 @@ class LeanServer:
         loop = asyncio.get_running_loop()
         try:
             listening = await loop.create_server(
-                lambda: Connection(self, self._limits), host, port, backlog=BACKLOG, reuse_port=False
+                lambda: Http2Protocol(self, self._limits), host, port, backlog=BACKLOG, reuse_port=False
             )
         except OSError as error:
             raise PortTaken(host, port, os.strerror(error.errno or 0).lower(), "LEAN_PORT") from error
@@ -199,12 +172,12 @@ class LeanServer:
         finally:
             listening.close()
             for connection in list(self._connections):
-                connection.drain()
+                connection.connection.drain()
             with suppress(TimeoutError):
                 async with asyncio.timeout(GRACE_SECONDS):
                     await self._all_gone.wait()
             for connection in list(self._connections):
-                connection.abort()
+                connection.connection.abort()
             await self._all_gone.wait()
             silence()
             looking.cancel()

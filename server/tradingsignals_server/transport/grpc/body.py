@@ -7,7 +7,7 @@ from typing import Final
 
 import grpc
 
-from ..http2.headers import ACCEPTED
+from .headers import ACCEPTED_ENCODINGS
 
 REQUEST_BYTES: Final = 48 * 1024
 """The largest request that is taken, as it is sent and inflated; it fits into the window that a stream begins with."""
@@ -69,7 +69,7 @@ class Body:
         if flag != 1 or self._encoding == b"identity":
             raise BadMessage(grpc.StatusCode.INTERNAL, "the message is marked as compressed, and grpc-encoding is not")
         if self._encoding not in _WINDOW_BITS:
-            raise BadMessage(grpc.StatusCode.UNIMPLEMENTED, f"grpc-encoding may be {ACCEPTED.decode()}")
+            raise BadMessage(grpc.StatusCode.UNIMPLEMENTED, f"grpc-encoding may be {ACCEPTED_ENCODINGS.decode()}")
 
 
 def inflated(message: bytes, encoding: bytes) -> bytes:

@@ -4,29 +4,26 @@ from __future__ import annotations
 
 import asyncio
 import math
-import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from time import perf_counter
-from typing import Any
+from typing import Protocol
 from uuid import uuid4
 
 import grpc
 
 from ...api.mapping import errors
 from ...domain.errors import ServiceError
-from ..http2 import headers
-from ..http2.frames import ErrorCode
-from ..http2.headers import Request
+from ..http2.request_headers import Request
 from ..http2.stream import Stream
-from .body import Body
+from . import headers
+from .body import BadMessage, Body
 from .interceptors import REQUEST_ID, log_end, log_failure
 from .metadata import request_id
 
-_SINGLE = headers.answer(())
+_SINGLE = headers.response_headers()
 """What an answer of one message begins with."""
 _OK = headers.trailers(grpc.StatusCode.OK, "")
 _NO_METADATA: tuple[tuple[str, bytes | str], ...] = ()
-_PLAIN_TYPE = re.compile(rb"application/grpc(?:[+;].*)?", re.DOTALL)
 
 
 def framed(message: bytes) -> bytes:
@@ -34,14 +31,26 @@ def framed(message: bytes) -> bytes:
     return b"\0" + len(message).to_bytes(4, "big") + message
 
 
+class FollowerOfCall(Protocol):
+    """The place in the log of a call that follows."""
+
+    def leave(self) -> None:
+        """Stop following: the call has ended."""
+
+    def flushed(self) -> None:
+        """Go on: the message that was pending has been sent."""
+
+
 class Call:
-    """One call. It ends once, by whatever comes first, and tells it to the log."""
+    """One call, the handler of its stream. It ends once, by whatever comes first, and tells it to the log."""
 
     __slots__ = (
         "_deadline",
+        "_flushed",
         "_headers",
         "_is_answered",
         "_is_told",
+        "_serve",
         "_started",
         "body",
         "follower",
@@ -50,32 +59,76 @@ class Call:
         "name",
         "stream",
         "task",
+        "timeout_seconds",
     )
 
-    def __init__(self, stream: Stream, request: Request, answer_headers: bytes) -> None:
-        """`answer_headers` is what a stream of answers begins with."""
+    def __init__(
+        self, stream: Stream, request: Request, answer_headers: bytes, serve: Callable[[Call, bytes], None]
+    ) -> None:
+        """Wait for the request.
+
+        Args:
+            stream: the stream of the call.
+            request: its headers.
+            answer_headers: the header block that a stream of responses starts with.
+            serve: called with the message of the request when it has been received.
+        """
         self.stream = stream
         self.method = request.path
-        self.name = _request_id(request.request_id)
-        self.last_event_id = None if request.last_event_id is None else request.last_event_id.decode("latin-1")
+        self.name = _request_id(request.headers.get(b"x-request-id"))
+        last_event_id = request.headers.get(b"last-event-id")
+        self.last_event_id = None if last_event_id is None else last_event_id.decode("latin-1")
         self.task: asyncio.Task[None] | None = None
-        self.follower: Any = None
+        self.follower: FollowerOfCall | None = None
         """Its place in the log while it follows; it is released when the call ends, whatever ends it."""
         self._headers = answer_headers
-        self.body: Body | None = Body(request.encoding)
+        self.body: Body | None = Body(request.headers.get(b"grpc-encoding", b"identity"))
         """What has come of the request; None once the call has ended or the request was read."""
+        self._serve = serve
+        self._flushed: asyncio.Future[None] | None = None
         self._started = perf_counter()
         self._is_answered = False
         self._is_told = False
         self._deadline: asyncio.TimerHandle | None = None
-        if request.timeout_seconds is not None and not math.isnan(request.timeout_seconds):
-            loop = asyncio.get_running_loop()
-            self._deadline = loop.call_later(request.timeout_seconds, self.expire)
+        timeout = self.timeout_seconds = headers.timeout_seconds(request.headers.get(b"grpc-timeout"))
+        """How long the caller waits; NaN if that cannot be parsed."""
+        if timeout is not None and not math.isnan(timeout):
+            self._deadline = asyncio.get_running_loop().call_later(timeout, self.expire)
 
     @property
     def is_open(self) -> bool:
         """True until it has ended."""
         return not self._is_told
+
+    # ----------------------------------------------------------------------------------------- see StreamHandler
+
+    def data_received(self, data: bytes, *, end_stream: bool) -> None:
+        """See StreamHandler."""
+        if self.body is None:
+            return
+        try:
+            self.body.receive(data)
+            if end_stream:
+                message, self.body = self.body.message(), None
+                self._serve(self, message)
+        except BadMessage as error:
+            self.end(error.code, error.message)
+
+    def request_overdue(self) -> None:
+        """See StreamHandler."""
+        self.end(grpc.StatusCode.DEADLINE_EXCEEDED, "the request did not come to its end in time")
+
+    def stream_closed(self) -> None:
+        """See StreamHandler: the caller is gone."""
+        if self.is_open:
+            self._tell(grpc.StatusCode.CANCELLED, "")
+
+    def stream_flushed(self) -> None:
+        """See StreamHandler."""
+        if self._flushed is not None and not self._flushed.done():
+            self._flushed.set_result(None)
+        if self.follower is not None:
+            self.follower.flushed()
 
     # ---------------------------------------------------------------------------------------------------- answer
 
@@ -105,9 +158,10 @@ class Call:
         """
         self.begin()
         self.stream.send(framed(message))
-        if self.stream.rest is not None:
+        if self.stream.pending is not None:
+            self._flushed = asyncio.get_running_loop().create_future()
             async with asyncio.timeout(stall_seconds):
-                await self.stream.drain()
+                await self._flushed
 
     def fail(self, error: ServiceError, last: bytes | None = None) -> None:
         """End it with an error of the domain, after a last message if the caller is already served."""
@@ -116,7 +170,7 @@ class Call:
 
     def fail_now(self, error: ServiceError) -> None:
         """End it with an error of the domain; what is left to send is never sent."""
-        self.stream.rest = None
+        self.stream.discard_pending()
         self.fail(error)
 
     def fail_unexpectedly(self, error: Exception) -> None:
@@ -133,25 +187,14 @@ class Call:
 
     def expire(self) -> None:
         """End it because its deadline has come; what is left to send is never sent."""
-        self.stream.rest = None
+        self.stream.discard_pending()
         self.end(grpc.StatusCode.DEADLINE_EXCEEDED, "Deadline Exceeded")
-
-    def reset(self, code: ErrorCode) -> None:
-        """Cut it off."""
-        if self.is_open:
-            self._tell(grpc.StatusCode.CANCELLED, "")
-            self.stream.reset(code)
-
-    def gone(self) -> None:
-        """The caller has gone away."""
-        if self.is_open:
-            self._tell(grpc.StatusCode.CANCELLED, "")
 
     def _finish(self, code: grpc.StatusCode, status: grpc.Status, reason: str, last: bytes | None = None) -> None:
         if not self.is_open:
             return
         self._tell(code, reason)
-        if last is not None and self._is_answered and self.stream.rest is None:
+        if last is not None and self._is_answered and self.stream.pending is None:
             self.stream.send(framed(last))
         self._send_end(code, status.details or "", tuple(status.trailing_metadata or ()))
 
@@ -189,11 +232,6 @@ class _named:  # noqa: N801 - reads as a sentence where it stands
 
     def __exit__(self, *_: object) -> None:
         request_id.reset(self._token)
-
-
-def is_grpc(content_type: bytes) -> bool:
-    """True for the content types of gRPC."""
-    return _PLAIN_TYPE.fullmatch(content_type) is not None
 
 
 def _request_id(given: bytes | None) -> str:

@@ -1,21 +1,23 @@
-"""Frames of HTTP/2 (RFC 9113): taken apart as they come in, and put together to go out."""
+"""Frames of HTTP/2 (RFC 9113, 4 and 6): read from a stream of bytes, and written as bytes."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from enum import IntEnum
+from struct import Struct
 from typing import Final, NamedTuple
 
-PREFACE: Final = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
-INITIAL_TABLE: Final = 4_096
-"""Size of the dynamic table of HPACK on either side, before anything else was said."""
-INITIAL_WINDOW: Final = 65_535
-"""Bytes that either side may send over a stream, and over a connection, before it has heard anything else."""
-LARGEST_WINDOW: Final = 2**31 - 1
-FRAME_BYTES: Final = 16_384
-"""The largest payload that every peer takes, and the largest that we take."""
+from .errors import ErrorCode, Http2ConnectionError
 
-# Kinds of frame.
+PREFACE: Final = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
+DEFAULT_HEADER_TABLE_BYTES: Final = 4_096
+"""Size of the dynamic table of HPACK before SETTINGS."""
+DEFAULT_WINDOW: Final = 65_535
+"""Flow-control window of a stream, and of a connection, before SETTINGS and WINDOW_UPDATE."""
+MAX_WINDOW: Final = 2**31 - 1
+MAX_FRAME_BYTES: Final = 16_384
+"""The largest payload that every peer must accept, and the largest that this server accepts."""
+
+# Frame types.
 DATA: Final = 0
 HEADERS: Final = 1
 PRIORITY: Final = 2
@@ -32,7 +34,7 @@ END_STREAM: Final = 0x1
 ACK: Final = 0x1
 END_HEADERS: Final = 0x4
 PADDED: Final = 0x8
-PRIORITISED: Final = 0x20
+PRIORITY_FLAG: Final = 0x20
 
 # Settings.
 HEADER_TABLE_SIZE: Final = 1
@@ -42,184 +44,149 @@ INITIAL_WINDOW_SIZE: Final = 4
 MAX_FRAME_SIZE: Final = 5
 MAX_HEADER_LIST_SIZE: Final = 6
 
-_HEAD_BYTES = 9
-_SETTING_BYTES = 6
-_PRIORITY_BYTES = 5
-
-
-class ErrorCode(IntEnum):
-    """Why a stream or a connection ends."""
-
-    NO_ERROR = 0
-    PROTOCOL_ERROR = 1
-    INTERNAL_ERROR = 2
-    FLOW_CONTROL_ERROR = 3
-    SETTINGS_TIMEOUT = 4
-    STREAM_CLOSED = 5
-    FRAME_SIZE_ERROR = 6
-    REFUSED_STREAM = 7
-    CANCEL = 8
-    COMPRESSION_ERROR = 9
-    CONNECT_ERROR = 10
-    ENHANCE_YOUR_CALM = 11
-
-
-class ConnectionFailed(Exception):
-    """The peer has broken the protocol so that nothing more can be made of the connection."""
-
-    def __init__(self, code: ErrorCode, why: str) -> None:
-        super().__init__(why)
-        self.code = code
-        self.why = why
-
-
-class StreamFailed(Exception):
-    """The peer has broken the protocol on one stream; the others are not touched by it."""
-
-    def __init__(self, stream: int, code: ErrorCode, why: str) -> None:
-        super().__init__(why)
-        self.stream = stream
-        self.code = code
+_FRAME_HEADER: Final = Struct(">HBBBL")
+"""Length (in two parts), type, flags, stream identifier."""
+_SETTING: Final = Struct(">HL")
+_PRIORITY_BYTES: Final = 5
 
 
 class Frame(NamedTuple):
-    """One frame as it came in."""
+    """One received frame."""
 
-    kind: int
+    frame_type: int
     flags: int
-    stream: int
+    stream_id: int
     payload: bytes
 
 
-class Splitter:
-    """Takes bytes as they come and gives frames as they are whole."""
+class FrameReader:
+    """Buffers received bytes and returns the frames in them, after the connection preface."""
 
     def __init__(self) -> None:
-        self._received = bytearray()
-        self._at = 0
-        self._missing_preface = PREFACE
+        self._buffer = bytearray()
+        self._offset = 0
+        self._expected_preface = PREFACE
 
-    def feed(self, chunk: bytes) -> None:
-        """Take what has come.
-
-        Raises:
-            ConnectionFailed: this is not HTTP/2.
-        """
-        if self._missing_preface:
-            chunk = self._without_preface(chunk)
-        del self._received[: self._at]
-        self._at = 0
-        self._received += chunk
-
-    def next(self) -> Frame | None:
-        """The next frame; None if none is whole.
+    def feed(self, data: bytes) -> None:
+        """Add received bytes.
 
         Raises:
-            ConnectionFailed: a frame is larger than is taken.
+            Http2ConnectionError: they are not the connection preface.
         """
-        received, at = self._received, self._at
-        begin = at + _HEAD_BYTES
-        if len(received) < begin:
+        if self._expected_preface:
+            data = self._strip_preface(data)
+        del self._buffer[: self._offset]
+        self._offset = 0
+        self._buffer += data
+
+    def next_frame(self) -> Frame | None:
+        """Return the next frame; None until all of it has been received.
+
+        Raises:
+            Http2ConnectionError: the frame is larger than MAX_FRAME_BYTES.
+        """
+        buffer, offset = self._buffer, self._offset
+        start = offset + _FRAME_HEADER.size
+        if len(buffer) < start:
             return None
-        length = int.from_bytes(received[at : at + 3], "big")
-        if length > FRAME_BYTES:
-            raise ConnectionFailed(ErrorCode.FRAME_SIZE_ERROR, f"a frame of {length} bytes")
-        end = begin + length
-        if len(received) < end:
+        high, low, frame_type, flags, stream_id = _FRAME_HEADER.unpack_from(buffer, offset)
+        length = high << 8 | low
+        if length > MAX_FRAME_BYTES:
+            raise Http2ConnectionError(ErrorCode.FRAME_SIZE_ERROR, f"a frame of {length} bytes")
+        end = start + length
+        if len(buffer) < end:
             return None
-        self._at = end
-        stream = int.from_bytes(received[at + 5 : begin], "big") & LARGEST_WINDOW
-        return Frame(received[at + 3], received[at + 4], stream, bytes(received[begin:end]))
+        self._offset = end
+        return Frame(frame_type, flags, stream_id & MAX_WINDOW, bytes(buffer[start:end]))
 
-    def _without_preface(self, chunk: bytes) -> bytes:
-        expected, length = self._missing_preface, min(len(chunk), len(self._missing_preface))
-        if chunk[:length] != expected[:length]:
-            raise ConnectionFailed(ErrorCode.PROTOCOL_ERROR, "no preface of HTTP/2")
-        self._missing_preface = expected[length:]
-        return chunk[length:]
+    def _strip_preface(self, data: bytes) -> bytes:
+        expected, length = self._expected_preface, min(len(data), len(self._expected_preface))
+        if data[:length] != expected[:length]:
+            raise Http2ConnectionError(ErrorCode.PROTOCOL_ERROR, "the connection preface is not that of HTTP/2")
+        self._expected_preface = expected[length:]
+        return data[length:]
 
 
-def without_padding(frame: Frame) -> bytes:
-    """The payload of a DATA or HEADERS frame without padding and priority.
+def strip_padding(frame: Frame) -> bytes:
+    """Return the payload of a DATA or HEADERS frame without padding and priority.
 
     Raises:
-        ConnectionFailed: they do not fit into the frame.
+        Http2ConnectionError: they do not fit into the frame.
     """
     payload, padding = frame.payload, 0
     if frame.flags & PADDED:
         if not payload:
-            raise ConnectionFailed(ErrorCode.FRAME_SIZE_ERROR, "no room for the length of the padding")
+            raise Http2ConnectionError(ErrorCode.FRAME_SIZE_ERROR, "the padding length is missing")
         padding, payload = payload[0], payload[1:]
-    if frame.kind == HEADERS and frame.flags & PRIORITISED:
+    if frame.frame_type == HEADERS and frame.flags & PRIORITY_FLAG:
         if len(payload) < _PRIORITY_BYTES:
-            raise ConnectionFailed(ErrorCode.FRAME_SIZE_ERROR, "no room for the priority")
+            raise Http2ConnectionError(ErrorCode.FRAME_SIZE_ERROR, "the priority is missing")
         payload = payload[_PRIORITY_BYTES:]
     if padding > len(payload):
-        raise ConnectionFailed(ErrorCode.PROTOCOL_ERROR, "more padding than payload")
+        raise Http2ConnectionError(ErrorCode.PROTOCOL_ERROR, "more padding than payload")
     return payload[: len(payload) - padding]
 
 
-def settings_in(payload: bytes) -> dict[int, int]:
-    """The settings of a SETTINGS frame: of several values the last, of header table sizes the smallest.
+def parse_settings(payload: bytes) -> dict[int, int]:
+    """Parse a SETTINGS frame: the last value of each setting, and the smallest of header table sizes.
 
     Raises:
-        ConnectionFailed: it is not made of whole settings, or one is out of its bounds.
+        Http2ConnectionError: the payload is not a whole number of settings, or a value is out of its bounds.
     """
-    if len(payload) % _SETTING_BYTES:
-        raise ConnectionFailed(ErrorCode.FRAME_SIZE_ERROR, "a setting is cut off")
-    found: dict[int, int] = {}
-    for at in range(0, len(payload), _SETTING_BYTES):
-        name = int.from_bytes(payload[at : at + 2], "big")
-        value = int.from_bytes(payload[at + 2 : at + _SETTING_BYTES], "big")
-        if name == INITIAL_WINDOW_SIZE and value > LARGEST_WINDOW:
-            raise ConnectionFailed(ErrorCode.FLOW_CONTROL_ERROR, "an initial window that is too large")
+    if len(payload) % _SETTING.size:
+        raise Http2ConnectionError(ErrorCode.FRAME_SIZE_ERROR, "a setting is cut off")
+    settings: dict[int, int] = {}
+    for name, value in _SETTING.iter_unpack(payload):
+        if name == INITIAL_WINDOW_SIZE and value > MAX_WINDOW:
+            raise Http2ConnectionError(ErrorCode.FLOW_CONTROL_ERROR, "INITIAL_WINDOW_SIZE is out of its bounds")
         if name == ENABLE_PUSH and value > 1:
-            raise ConnectionFailed(ErrorCode.PROTOCOL_ERROR, "ENABLE_PUSH is neither 0 nor 1")
-        if name == MAX_FRAME_SIZE and not FRAME_BYTES <= value < 1 << 24:
-            raise ConnectionFailed(ErrorCode.PROTOCOL_ERROR, "MAX_FRAME_SIZE is out of its bounds")
-        # The encoder has to signal the smallest size that it was given (RFC 7541, 4.2).
-        found[name] = min(value, found.get(name, value)) if name == HEADER_TABLE_SIZE else value
-    return found
+            raise Http2ConnectionError(ErrorCode.PROTOCOL_ERROR, "ENABLE_PUSH is neither 0 nor 1")
+        if name == MAX_FRAME_SIZE and not MAX_FRAME_BYTES <= value < 1 << 24:
+            raise Http2ConnectionError(ErrorCode.PROTOCOL_ERROR, "MAX_FRAME_SIZE is out of its bounds")
+        # The encoder must signal the smallest size that was set (RFC 7541, 4.2).
+        settings[name] = min(value, settings.get(name, value)) if name == HEADER_TABLE_SIZE else value
+    return settings
 
 
-def frame_head(kind: int, flags: int, length: int) -> bytes:
-    """The first five bytes of a frame; the stream and the payload follow."""
-    return length.to_bytes(3, "big") + bytes((kind, flags))
+def frame_prefix(frame_type: int, flags: int, length: int) -> bytes:
+    """Return the first five bytes of a frame; the stream identifier and the payload follow."""
+    return length.to_bytes(3, "big") + bytes((frame_type, flags))
 
 
-def frame(kind: int, flags: int, stream: int, payload: bytes = b"") -> bytes:
-    """One frame."""
-    return frame_head(kind, flags, len(payload)) + stream.to_bytes(4, "big") + payload
+def frame(frame_type: int, flags: int, stream_id: int, payload: bytes = b"") -> bytes:
+    """Return one frame."""
+    length = len(payload)
+    return _FRAME_HEADER.pack(length >> 8, length & 0xFF, frame_type, flags, stream_id) + payload
 
 
 def settings(values: Mapping[int, int]) -> bytes:
-    """A SETTINGS frame."""
-    payload = b"".join(name.to_bytes(2, "big") + value.to_bytes(4, "big") for name, value in values.items())
-    return frame(SETTINGS, 0, 0, payload)
+    """Return a SETTINGS frame."""
+    return frame(SETTINGS, 0, 0, b"".join(_SETTING.pack(name, value) for name, value in values.items()))
 
 
-def window_update(stream: int, more: int) -> bytes:
-    """Lets the peer send `more` bytes; stream 0 is the connection."""
-    return frame(WINDOW_UPDATE, 0, stream, more.to_bytes(4, "big"))
+def window_update(stream_id: int, increment: int) -> bytes:
+    """Return a WINDOW_UPDATE frame; stream 0 is the connection."""
+    return frame(WINDOW_UPDATE, 0, stream_id, increment.to_bytes(4, "big"))
 
 
-def rst_stream(stream: int, code: ErrorCode) -> bytes:
-    """Ends one stream at once."""
-    return frame(RST_STREAM, 0, stream, code.to_bytes(4, "big"))
+def rst_stream(stream_id: int, code: ErrorCode) -> bytes:
+    """Return a RST_STREAM frame."""
+    return frame(RST_STREAM, 0, stream_id, code.to_bytes(4, "big"))
 
 
-def goaway(last_stream: int, code: ErrorCode, why: str = "") -> bytes:
-    """Says that no stream after `last_stream` is or will be served."""
-    return frame(GOAWAY, 0, 0, last_stream.to_bytes(4, "big") + code.to_bytes(4, "big") + why.encode())
+def goaway(last_stream_id: int, code: ErrorCode, reason: str = "") -> bytes:
+    """Return a GOAWAY frame: no stream after `last_stream_id` was or will be processed."""
+    return frame(GOAWAY, 0, 0, last_stream_id.to_bytes(4, "big") + code.to_bytes(4, "big") + reason.encode())
 
 
-def header_frames(stream: int, block: bytes, *, ends: bool) -> bytes:
-    """A block of headers: HEADERS, and CONTINUATION if one frame does not hold it."""
-    flags = END_STREAM if ends else 0
-    if len(block) <= FRAME_BYTES:
-        return frame(HEADERS, flags | END_HEADERS, stream, block)
-    out = [frame(HEADERS, flags, stream, block[:FRAME_BYTES])]
-    for at in range(FRAME_BYTES, len(block), FRAME_BYTES):
-        last = at + FRAME_BYTES >= len(block)
-        out.append(frame(CONTINUATION, END_HEADERS if last else 0, stream, block[at : at + FRAME_BYTES]))
+def header_frames(stream_id: int, block: bytes, *, end_stream: bool) -> bytes:
+    """Return a header block as HEADERS, and CONTINUATION where one frame is too small for it."""
+    flags = END_STREAM if end_stream else 0
+    if len(block) <= MAX_FRAME_BYTES:
+        return frame(HEADERS, flags | END_HEADERS, stream_id, block)
+    out = [frame(HEADERS, flags, stream_id, block[:MAX_FRAME_BYTES])]
+    for start in range(MAX_FRAME_BYTES, len(block), MAX_FRAME_BYTES):
+        is_last = start + MAX_FRAME_BYTES >= len(block)
+        part = block[start : start + MAX_FRAME_BYTES]
+        out.append(frame(CONTINUATION, END_HEADERS if is_last else 0, stream_id, part))
     return b"".join(out)

@@ -6,7 +6,6 @@ import asyncio
 import json
 import math
 from collections.abc import Awaitable, Callable, Iterator
-from typing import cast
 
 import pytest
 from google.api.httpbody_pb2 import HttpBody
@@ -15,10 +14,8 @@ from tests.support.logs import Log
 
 from tradingsignals.v1.event_service_pb2 import StreamEventsRequest, StreamEventsResponse
 from tradingsignals_server.transport.fanout.server import LeanServer
-from tradingsignals_server.transport.http2.connection import Connection
 from tradingsignals_server.transport.http2.limits import Limits
-
-from ..http2.test_connection import Transport, answers
+from tradingsignals_server.transport.http2.protocol import Http2Protocol
 
 TimePasses = Callable[[float], Awaitable[None]]
 
@@ -47,9 +44,9 @@ class Follower:
     """A connection that follows on so many streams, and what it was sent."""
 
     def __init__(self, server: LeanServer, requests: list[StreamEventsRequest], window: int = 2**31 - 1) -> None:
-        self.transport = Transport()
-        self.connection = Connection(server, Limits(turn_seconds=math.inf))
-        self.connection.connection_made(cast(asyncio.BaseTransport, self.transport))
+        self.transport = h2.RecordingTransport()
+        self.connection = Http2Protocol(server, Limits(turn_seconds=math.inf))
+        self.connection.connection_made(self.transport)
         self.connection.data_received(
             h2.PREFACE
             + h2.settings({h2.INITIAL_WINDOW_SIZE: window})
@@ -60,7 +57,7 @@ class Follower:
     def told(self) -> dict[int, list[StreamEventsResponse]]:
         """The answers on each stream since the last time."""
         found: dict[int, list[StreamEventsResponse]] = {}
-        for stream, came in answers(bytes(self.transport.written)).items():
+        for stream, came in h2.bodies(bytes(self.transport.written)).items():
             body = came
             while body:
                 end = 5 + int.from_bytes(body[1:5], "big")
@@ -113,7 +110,7 @@ async def test_all_frames_of_a_connection_go_in_one_write(monkeypatch: pytest.Mo
     log.append()
     await settled()
     assert len(writes) == 1
-    assert len(answers(writes[0])) == 50
+    assert len(h2.bodies(writes[0])) == 50
     follower.connection.connection_lost(None)
 
 
@@ -161,19 +158,19 @@ async def test_text_begins_with_a_heartbeat_and_waits_for_room() -> None:
     log = await Log.with_entries(5)
     server = LeanServer(log.broadcast, {}, (), 300.0, Limits())
     server.start()
-    transport, connection = Transport(), Connection(server, Limits(turn_seconds=math.inf))
-    connection.connection_made(cast(asyncio.BaseTransport, transport))
+    transport, connection = h2.RecordingTransport(), Http2Protocol(server, Limits(turn_seconds=math.inf))
+    connection.connection_made(transport)
     path = "/tradingsignals.edge.v1.NewlineDelimitedService/StreamEvents"
     request = h2.request(1, StreamEventsRequest(), path)
     connection.data_received(h2.PREFACE + h2.settings({h2.INITIAL_WINDOW_SIZE: 0}) + request)
     await settled()
     assert server.followers == 1
-    assert not answers(bytes(transport.written)).get(1)
+    assert not h2.bodies(bytes(transport.written)).get(1)
     log.append(2)
     await settled()
     connection.data_received(h2.window_update(1, 1 << 20))
     await settled()
-    told = [json.loads(body.data) for body in bodies(answers(bytes(transport.written))[1])]
+    told = [json.loads(body.data) for body in bodies(h2.bodies(bytes(transport.written))[1])]
     assert [answer["through_sequence"] for answer in told] == ["5", "7"]
     assert [[event["sequence"] for event in answer["events"]] for answer in told] == [["5"], ["6", "7"]]
     assert "heartbeat" in told[0]["events"][0]

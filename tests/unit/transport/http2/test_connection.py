@@ -1,126 +1,153 @@
-"""However bytes come, and whatever they are: the same answers, never a crash, never a hang."""
+"""The connection without I/O: bytes in, events and bytes out, whatever the bytes are and however they are split."""
 
 from __future__ import annotations
 
-import asyncio
-import math
+import dataclasses
 from collections.abc import Iterable
 from itertools import pairwise
-from typing import Any, cast
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.support import http2 as h2
 
-from tradingsignals_server.transport.http2 import headers
 from tradingsignals_server.transport.http2.connection import Connection
-from tradingsignals_server.transport.http2.headers import Request
+from tradingsignals_server.transport.http2.errors import ErrorCode
+from tradingsignals_server.transport.http2.events import (
+    ConnectionWritable,
+    DataReceived,
+    Event,
+    RequestOverdue,
+    RequestReceived,
+    StreamClosed,
+    StreamFlushed,
+)
+from tradingsignals_server.transport.http2.header_blocks import encode_headers
 from tradingsignals_server.transport.http2.limits import Limits
 from tradingsignals_server.transport.http2.stream import Stream
 
 MESSAGE = b"m" * 40_000
+HEADERS = encode_headers([(b":status", b"200")])
+TRAILERS = encode_headers([(b"grpc-status", b"0")])
+NO_WINDOW = h2.settings({h2.INITIAL_WINDOW_SIZE: 0})
 
 
-class Transport:
-    """A socket that takes everything and remembers it."""
+class Peer:
+    """A connection, what it has written, and a server above that answers each whole request with a message."""
 
-    def __init__(self) -> None:
-        self.written = bytearray()
-        self.is_closed = False
-
-    def set_write_buffer_limits(self, high: int) -> None:
-        pass
-
-    def get_write_buffer_size(self) -> int:
-        return 0
-
-    def pause_reading(self) -> None:
-        pass
-
-    def resume_reading(self) -> None:
-        pass
-
-    def write(self, data: bytes) -> None:
-        assert not self.is_closed
-        self.written += data
-
-    def write_eof(self) -> None:
-        self.is_closed = True
-
-    def close(self) -> None:
-        self.is_closed = True
-
-    def abort(self) -> None:
-        self.is_closed = True
-
-
-class Echo:
-    """A listener that answers every whole request with one message, its request's length, and trailers."""
-
-    def __init__(self) -> None:
+    def __init__(self, limits: Limits | None = None) -> None:
+        self.output = h2.RecordingTransport()
+        self.connection = Connection(self.output, limits or Limits(), 0.0)
         self.open: dict[Stream, bytearray] = {}
-        self.gone_: list[int] = []
 
-    def connected(self, connection: Connection) -> None:
-        pass
+    def receive(self, data: bytes, now: float = 0.0) -> list[Event]:
+        """Give bytes to the connection; return its events."""
+        self.connection.receive(data)
+        found: list[Event] = []
+        while (events := self.connection.process_frame(now)) is not None:
+            found += events
+        return [*found, *self.connection.end_turn()]
 
-    def disconnected(self, connection: Connection) -> None:
-        pass
+    def answer(self, data: bytes) -> list[Event]:
+        """Give bytes to the connection, and answer the requests in them."""
+        self.connection.receive(data)
+        found: list[Event] = []
+        while (events := self.connection.process_frame(0.0)) is not None:
+            found += events
+            self._handle(events)
+        events = self.connection.end_turn()
+        self._handle(events)
+        return [*found, *events]
 
-    def requested(self, stream: Stream, request: Request) -> None:
-        self.open[stream] = bytearray()
+    def _handle(self, events: Iterable[Event]) -> None:
+        for event in events:
+            if isinstance(event, RequestReceived):
+                self.open[event.stream] = bytearray()
+            if isinstance(event, StreamClosed):
+                self.open.pop(event.stream, None)
+            if isinstance(event, DataReceived):
+                self.open[event.stream] += event.data
+            if isinstance(event, RequestReceived | DataReceived) and event.end_stream:
+                body = self.open.pop(event.stream)
+                event.stream.send_headers(HEADERS)
+                event.stream.send(MESSAGE + str(len(body)).encode())
+                event.stream.finish(TRAILERS)
 
-    def received(self, stream: Stream, body: bytes, *, ends: bool) -> None:
-        self.open[stream] += body
-        if ends:
-            whole = self.open.pop(stream)
-            stream.send_headers(headers.answer(()))
-            stream.send(MESSAGE + str(len(whole)).encode())
-            stream.finish(headers.block([(b"grpc-status", b"0")]))
+    @property
+    def written(self) -> list[h2.Frame]:
+        """The frames written since the last time."""
+        found = h2.Frames().feed(bytes(self.output.written))
+        self.output.written.clear()
+        return found
 
-    def gone(self, stream: Stream) -> None:
-        self.open.pop(stream, None)
-        self.gone_.append(stream.number)
-
-    def overdue(self, stream: Stream) -> None:
-        stream.finish(b"")
-
-    def drained(self, stream: Stream) -> None:
-        pass
-
-    def writable(self, connection: Connection) -> None:
-        pass
-
-
-def opened(echo: Echo | None = None) -> tuple[Connection, Transport]:
-    transport = Transport()
-    connection = Connection(echo or Echo(), Limits(turn_seconds=math.inf))
-    connection.connection_made(cast(asyncio.BaseTransport, transport))
-    return connection, transport
+    @property
+    def bodies(self) -> dict[int, bytes]:
+        """The bodies of all responses so far."""
+        return h2.bodies(bytes(self.output.written))
 
 
-def answers(written: bytes) -> dict[int, bytes]:
-    """What came on each stream, all of it."""
-    found: dict[int, bytes] = {}
-    for frame in h2.Frames().feed(written):
-        if frame.kind == h2.DATA:
-            found[frame.stream] = found.get(frame.stream, b"") + frame.payload
-        elif frame.kind == h2.HEADERS and frame.flags & h2.END_STREAM:
-            found[frame.stream] = found.get(frame.stream, b"") + b"."
+def opened(sent: bytes = b"", limits: Limits | None = None, values: dict[int, int] | None = None) -> Peer:
+    """A connection after the preface and SETTINGS."""
+    peer = Peer(limits)
+    peer.receive(h2.PREFACE + h2.settings(values) + sent)
+    peer.output.written.clear()
+    return peer
+
+
+def opening(stream_id: int, *, end_stream: bool = False, **more: str | None) -> bytes:
+    """The HEADERS of a request."""
+    flags = h2.END_HEADERS | (h2.END_STREAM if end_stream else 0)
+    return h2.frame(h2.HEADERS, flags, stream_id, h2.block(h2.headers(**more)))
+
+
+def stream_of(peer: Peer, stream_id: int = 1) -> Stream:
+    """An open stream."""
+    return peer.connection.streams[stream_id]
+
+
+def described(events: Iterable[Event]) -> list[tuple[object, ...]]:
+    """Events by type, stream and content; DATA that is split is joined."""
+    found: list[tuple[object, ...]] = []
+    for event in events:
+        stream_id = None if isinstance(event, ConnectionWritable) else event.stream.stream_id
+        values = {field.name: getattr(event, field.name) for field in dataclasses.fields(event)}
+        values.pop("stream", None)
+        found.append((type(event).__name__, stream_id, *values.values()))
     return found
 
 
-def whole_session(sizes: Iterable[int], grants: Iterable[tuple[int, int]]) -> bytes:
+# ------------------------------------------------------------------------------------------------------ properties
+
+
+def session(sizes: Iterable[int], grants: Iterable[tuple[int, int]] = ()) -> bytes:
+    """A client that makes calls whose headers and bodies are padded and split."""
     out = [h2.PREFACE, h2.settings({h2.INITIAL_WINDOW_SIZE: 1000})]
     for n, size in enumerate(sizes):
-        number = 2 * n + 1
-        block = h2.block(h2.headers())
-        out.append(h2.frame(h2.HEADERS, 0, number, block[:20]))
-        out.append(h2.frame(h2.CONTINUATION, h2.END_HEADERS, number, block[20:]))
-        out.append(h2.frame(h2.DATA, h2.PADDED | h2.END_STREAM, number, bytes((3,)) + b"b" * size + b"\0\0\0"))
-    for n, more in grants:
-        out.append(h2.window_update(2 * n + 1 if n >= 0 else 0, more))
+        stream_id, block = 2 * n + 1, h2.block(h2.headers())
+        out.append(h2.frame(h2.HEADERS, 0, stream_id, block[:20]))
+        out.append(h2.frame(h2.CONTINUATION, h2.END_HEADERS, stream_id, block[20:]))
+        out.append(h2.frame(h2.DATA, h2.PADDED | h2.END_STREAM, stream_id, bytes((3,)) + b"b" * size + b"\0\0\0"))
+    out += [h2.window_update(2 * n + 1 if n >= 0 else 0, increment) for n, increment in grants]
     return b"".join(out)
+
+
+def nearly_valid_frames() -> st.SearchStrategy[bytes]:
+    """Frames of all types, many of which break the protocol."""
+    block = h2.block(h2.headers())
+    payloads = [b"", block, block[:10], bytes(4), bytes(8), b"\0\0\0\1", b"\x7f\xff\xff\xff", bytes(6)]
+    return st.builds(
+        h2.frame,
+        st.integers(0, 11),
+        st.sampled_from([0, 1, 4, 5, 8, 9, 0x20, 0x2D, 0xFF]),
+        st.sampled_from([0, 1, 1, 1, 2, 3, 5, 2**31 - 1, 2**32 - 1]),
+        st.one_of(st.binary(max_size=40), st.sampled_from(payloads)),
+    )
+
+
+def split(data: bytes, cuts: Iterable[int]) -> list[bytes]:
+    """Bytes cut at these places."""
+    places = sorted({min(place, len(data)) for place in cuts} | {0, len(data)})
+    return [data[start:end] for start, end in pairwise(places)]
 
 
 @settings(deadline=None)
@@ -129,28 +156,43 @@ def whole_session(sizes: Iterable[int], grants: Iterable[tuple[int, int]]) -> by
     grants=st.lists(st.tuples(st.integers(-1, 3), st.integers(1, 50_000)), max_size=8),
     cuts=st.lists(st.integers(0, 20_000), max_size=30),
 )
-async def test_the_answer_does_not_hang_on_where_bytes_are_cut(
+def test_responses_do_not_depend_on_where_bytes_are_split(
     sizes: list[int], grants: list[tuple[int, int]], cuts: list[int]
 ) -> None:
-    session = whole_session(sizes, [(n, more) for n, more in grants if n < len(sizes)])
-    whole, at_once = opened()
-    whole.data_received(session)
-    cut, in_pieces = opened()
-    places = sorted({min(place, len(session)) for place in cuts} | {0, len(session)})
-    for start, end in pairwise(places):
-        cut.data_received(session[start:end])
-    single, byte_by_byte = opened()
-    for byte in session:
-        single.data_received(bytes((byte,)))
-    # Which of the streams a window of the connection went to may differ, so they are compared when all have enough.
+    data = session(sizes, [(n, increment) for n, increment in grants if n < len(sizes)])
+    # Which streams share a window of the connection may differ, so responses are compared once all have enough.
     enough = h2.window_update(0, 1 << 30)
     enough += b"".join(h2.window_update(2 * n + 1, 1 << 20) for n in range(len(sizes)))
-    for connection in (whole, cut, single):
-        connection.data_received(enough)
-    assert answers(bytes(in_pieces.written)) == answers(bytes(at_once.written))
-    assert answers(bytes(byte_by_byte.written)) == answers(bytes(at_once.written))
-    assert len(answers(bytes(at_once.written))) == len(sizes)
-    assert not any(transport.is_closed for transport in (at_once, in_pieces, byte_by_byte))
+    whole, pieces, single = Peer(), Peer(), Peer()
+    for peer, parts in ((whole, [data]), (pieces, split(data, cuts)), (single, [bytes((byte,)) for byte in data])):
+        for part in parts:
+            peer.answer(part)
+        peer.answer(enough)
+        assert not peer.output.is_closed
+    assert pieces.bodies == whole.bodies
+    assert single.bodies == whole.bodies
+    assert len(whole.bodies) == len(sizes)
+
+
+@settings(deadline=None)
+@given(
+    garbage=st.lists(nearly_valid_frames(), max_size=30),
+    tail=st.binary(max_size=50),
+    cuts=st.lists(st.integers(0, 2000), max_size=30),
+)
+def test_any_bytes_give_the_same_events_however_they_are_split(
+    garbage: list[bytes], tail: bytes, cuts: list[int]
+) -> None:
+    data = h2.PREFACE + h2.settings() + opening(1) + h2.request(3, b"abc") + b"".join(garbage) + tail
+    whole, pieces = Peer(), Peer()
+    expected = whole.receive(data)
+    events = [event for part in split(data, cuts) for event in pieces.receive(part)]
+
+    def of_frames(found: list[Event]) -> list[tuple[object, ...]]:
+        return described(event for event in found if not isinstance(event, ConnectionWritable))
+
+    assert of_frames(events) == of_frames(expected)
+    assert bytes(pieces.output.written) == bytes(whole.output.written)
 
 
 @settings(deadline=None)
@@ -158,108 +200,261 @@ async def test_the_answer_does_not_hang_on_where_bytes_are_cut(
     sizes=st.lists(st.integers(0, 3000), min_size=1, max_size=4),
     grants=st.lists(st.tuples(st.integers(-1, 3), st.integers(1, 50_000)), max_size=12),
 )
-async def test_no_byte_beyond_a_window_and_all_of_them_in_the_end(
+def test_no_byte_is_sent_beyond_a_window_and_all_are_sent_at_last(
     sizes: list[int], grants: list[tuple[int, int]]
 ) -> None:
-    connection, transport = opened()
-    connection.data_received(whole_session(sizes, ()))
+    peer = Peer()
+    peer.answer(session(sizes))
     granted = {0: 65_535, **{2 * n + 1: 1000 for n in range(len(sizes))}}
-    for n, more in grants:
-        stream = 2 * n + 1 if n >= 0 else 0
-        if stream in granted:
-            granted[stream] += more
-            connection.data_received(h2.window_update(stream, more))
-        came = answers(bytes(transport.written))
-        sent = {stream: len(body.removesuffix(b".")) for stream, body in came.items()}
+    for n, increment in grants:
+        stream_id = 2 * n + 1 if n >= 0 else 0
+        if stream_id in granted:
+            granted[stream_id] += increment
+            peer.answer(h2.window_update(stream_id, increment))
+        sent = {stream_id: len(body.removesuffix(b".")) for stream_id, body in peer.bodies.items()}
         assert sum(sent.values()) <= granted[0]
-        assert all(count <= granted[stream] for stream, count in sent.items())
-    connection.data_received(h2.window_update(0, 10_000_000))
-    for stream in granted.keys() - {0}:
-        connection.data_received(h2.window_update(stream, 1_000_000))
-    expected = {2 * n + 1: MESSAGE + str(size).encode() + b"." for n, size in enumerate(sizes)}
-    assert answers(bytes(transport.written)) == expected
-    assert not connection.streams
-    assert not connection.owing
-
-
-def _frames() -> st.SearchStrategy[bytes]:
-    """Frames that are nearly right."""
-    block = h2.block(h2.headers())
-    return st.builds(
-        h2.frame,
-        st.integers(0, 11),
-        st.sampled_from([0, 1, 4, 5, 8, 9, 0x20, 0x2D, 0xFF]),
-        st.sampled_from([0, 1, 1, 1, 2, 3, 5, 2**31 - 1, 2**32 - 1]),
-        st.one_of(
-            st.binary(max_size=40),
-            st.sampled_from([b"", block, block[:10], bytes(4), bytes(8), b"\0\0\0\1", b"\x7f\xff\xff\xff", bytes(6)]),
-        ),
-    )
+        assert all(count <= granted[stream_id] for stream_id, count in sent.items())
+    peer.answer(h2.window_update(0, 10_000_000))
+    for stream_id in granted.keys() - {0}:
+        peer.answer(h2.window_update(stream_id, 1_000_000))
+    assert peer.bodies == {2 * n + 1: MESSAGE + str(size).encode() + b"." for n, size in enumerate(sizes)}
+    assert not peer.connection.streams
+    assert not peer.connection.blocked_streams
 
 
 @settings(deadline=None)
-@given(frames=st.lists(_frames(), max_size=30), tail=st.binary(max_size=50), piece=st.integers(1, 60))
-async def test_garbage_ends_the_connection_at_worst(frames: list[bytes], tail: bytes, piece: int) -> None:
-    echo = Echo()
-    connection, transport = opened(echo)
-    begun = h2.frame(h2.HEADERS, h2.END_HEADERS, 1, h2.block(h2.headers())) + h2.request(3, MESSAGE[:9000])
-    session = h2.PREFACE + h2.settings({h2.INITIAL_WINDOW_SIZE: 100}) + begun + b"".join(frames) + tail
-    for at in range(0, len(session), piece):
-        connection.data_received(session[at : at + piece])
-    came = h2.Frames().feed(bytes(transport.written))
-    is_over = transport.is_closed
-    assert is_over == any(frame.kind == h2.GOAWAY for frame in came) or (is_over and not connection.streams)
-    connection.connection_lost(None)
-    assert not connection.streams
-    assert not echo.open, "nobody is told of a stream and then left alone"
+@given(
+    garbage=st.lists(nearly_valid_frames(), max_size=60),
+    tail=st.binary(max_size=50),
+    limits=st.sampled_from([Limits(), Limits(streams=2, incomplete_request_bytes=20, idle_frames=30)]),
+)
+def test_garbage_is_at_worst_a_connection_error_and_leaves_nothing(
+    garbage: list[bytes], tail: bytes, limits: Limits
+) -> None:
+    peer = Peer(limits)
+    begun = opening(1) + h2.request(3, MESSAGE[:9000])
+    peer.answer(h2.PREFACE + h2.settings({h2.INITIAL_WINDOW_SIZE: 100}) + begun)
+    for each in [*garbage, tail]:
+        peer.answer(each)
+        assert len(peer.connection.streams) <= limits.streams
+        assert len(peer.connection._requests.incomplete) <= len(peer.connection.streams)
+        assert len(peer.connection._requests.incomplete._closed_early) <= limits.streams
+        assert peer.connection.flow.window <= 2**31 - 1
+    is_closed, came = peer.output.is_closed, peer.written
+    assert is_closed == any(frame.kind == h2.GOAWAY for frame in came) or (is_closed and not peer.connection.streams)
+    peer._handle(peer.connection.lost())
+    assert not peer.connection.streams
+    assert not peer.open, "each stream that was reported was answered or reported as closed"
 
 
 @settings(deadline=None)
 @given(noise=st.binary(max_size=200))
-async def test_what_is_no_http2_is_refused(noise: bytes) -> None:
-    connection, transport = opened()
-    connection.data_received(noise)
-    assert transport.is_closed == (noise[:24] != h2.PREFACE[: len(noise)])
+def test_bytes_that_are_not_http2_are_refused(noise: bytes) -> None:
+    peer = Peer()
+    peer.receive(noise)
+    assert peer.output.is_closed == (noise[:24] != h2.PREFACE[: len(noise)])
 
 
-async def test_a_lost_connection_loses_its_streams() -> None:
-    echo = Echo()
-    connection, _ = opened(echo)
-    begun = h2.frame(h2.HEADERS, h2.END_HEADERS, 1, h2.block(h2.headers()))
-    connection.data_received(h2.PREFACE + h2.settings({h2.INITIAL_WINDOW_SIZE: 0}) + begun + h2.request(3))
-    connection.connection_lost(None)
-    assert echo.gone_ == [1, 3]
-    assert not connection.streams
-    assert not connection.owing
+# ---------------------------------------------------------------------------------------------------------- events
 
 
-async def test_a_socket_that_is_full_gets_no_data() -> None:
-    connection, transport = opened()
-    connection.data_received(h2.PREFACE + h2.settings({h2.INITIAL_WINDOW_SIZE: 1 << 20}))
-    connection.pause_writing()
-    connection.data_received(h2.request(1, b"x"))
-    assert answers(bytes(transport.written)) == {}
-    connection.resume_writing()
-    assert answers(bytes(transport.written))[1].endswith(b"6.")
+def test_a_request_is_reported_part_by_part() -> None:
+    peer = opened()
+    events = peer.receive(
+        opening(1, path="/x", x_request_id="7")
+        + h2.frame(h2.DATA, 0, 1, b"ab")
+        + h2.frame(h2.DATA, h2.END_STREAM, 1, b"c")
+    )
+    stream = stream_of(peer)
+    begun = events[0]
+    assert isinstance(begun, RequestReceived)
+    assert (begun.request.method, begun.request.path) == (b"POST", "/x")
+    assert begun.request.headers[b"x-request-id"] == b"7"
+    assert not begun.end_stream
+    assert events[1:] == [DataReceived(stream, b"ab", False), DataReceived(stream, b"c", True)]
+    assert stream.request_ended
 
 
-async def test_whoever_waits_for_a_stream_to_drain_is_not_left_waiting() -> None:
-    class Keeper(Echo):
-        stream: Any = None
+def test_a_request_may_end_with_its_headers_or_with_trailers() -> None:
+    peer = opened()
+    (begun,) = peer.receive(opening(1, end_stream=True))
+    assert isinstance(begun, RequestReceived)
+    assert begun.end_stream
+    trailers = h2.frame(h2.HEADERS, h2.END_HEADERS | h2.END_STREAM, 3, h2.block([("x", "y")]))
+    assert peer.receive(opening(3) + trailers)[1:] == [DataReceived(stream_of(peer, 3), b"", True)]
 
-        def requested(self, stream: Stream, request: Request) -> None:
-            super().requested(stream, request)
-            Keeper.stream = stream
 
-    connection, _ = opened(Keeper())
-    head = h2.frame(h2.HEADERS, h2.END_HEADERS, 1, h2.block(h2.headers()))
-    connection.data_received(h2.PREFACE + h2.settings({h2.INITIAL_WINDOW_SIZE: 0}) + head)
-    for ending in (h2.window_update(1, 5), h2.frame(h2.RST_STREAM, 0, 1, bytes(4))):
-        Keeper.stream.rest = None
-        Keeper.stream.send(b"12345")
-        waiting = asyncio.create_task(Keeper.stream.drain())
-        await asyncio.sleep(0)
-        assert not waiting.done()
-        connection.data_received(ending)
-        async with asyncio.timeout(10.0):
-            await waiting
+def test_a_reset_stream_is_reported_as_closed_once() -> None:
+    peer = opened(opening(1))
+    stream, reset = stream_of(peer), h2.frame(h2.RST_STREAM, 0, 1, bytes(4))
+    assert peer.receive(reset + reset) == [StreamClosed(stream)]
+    assert not stream.is_open
+    assert not peer.connection.streams
+
+
+def test_a_connection_error_sends_goaway_and_closes_all_streams() -> None:
+    peer = opened(opening(1) + opening(3))
+    streams = list(peer.connection.streams.values())
+    assert peer.receive(h2.frame(h2.PING, 0, 1, bytes(8))) == [StreamClosed(stream) for stream in streams]
+    (goaway,) = peer.written
+    assert (goaway.kind, goaway.code, goaway.payload[:4]) == (h2.GOAWAY, h2.PROTOCOL_ERROR, b"\0\0\0\3")
+    assert peer.output.is_closed
+    assert peer.receive(opening(5)) == []
+
+
+def test_a_lost_connection_closes_all_streams() -> None:
+    peer = opened(NO_WINDOW + opening(1) + h2.request(3))
+    streams = list(peer.connection.streams.values())
+    assert peer.connection.lost() == [StreamClosed(stream) for stream in streams]
+    assert not peer.connection.streams
+    assert not peer.connection.blocked_streams
+
+
+def test_a_blocked_message_is_reported_when_it_is_sent() -> None:
+    peer = opened(NO_WINDOW + opening(1))
+    stream = stream_of(peer)
+    stream.send(b"12345")
+    assert bytes(stream.pending or b"") == b"12345"
+    assert peer.receive(h2.window_update(1, 2)) == []
+    assert bytes(stream.pending or b"") == b"345"
+    assert peer.receive(h2.window_update(1, 3)) == [StreamFlushed(stream)]
+    assert stream.pending is None
+    assert [frame.payload for frame in peer.written] == [b"12", b"345"]
+
+
+def test_a_paused_socket_gets_no_data_until_it_resumes() -> None:
+    peer = opened(opening(1))
+    stream = stream_of(peer)
+    peer.connection.pause_writing()
+    assert not peer.connection.is_writable
+    assert not stream.send_whole(HEADERS, b"x", TRAILERS)
+    stream.send(b"x")
+    assert peer.written == []
+    assert peer.connection.resume_writing() == [StreamFlushed(stream), ConnectionWritable()]
+    assert [frame.payload for frame in peer.written] == [b"x"]
+
+
+def test_a_window_of_the_connection_makes_it_writable() -> None:
+    peer = opened(h2.settings({h2.INITIAL_WINDOW_SIZE: 1 << 20}) + opening(1))
+    stream = stream_of(peer)
+    assert stream.reserve(65_535)
+    assert not stream.reserve(1)
+    assert not peer.connection.is_writable
+    assert peer.receive(h2.window_update(0, 1)) == [ConnectionWritable()]
+    assert peer.connection.is_writable
+
+
+def test_a_response_that_ends_before_its_request_resets_the_rest_of_it() -> None:
+    peer = opened(opening(1))
+    stream_of(peer).finish(TRAILERS)
+    ended, reset = peer.written
+    assert (ended.kind, ended.flags & h2.END_STREAM) == (h2.HEADERS, h2.END_STREAM)
+    assert (reset.kind, reset.code) == (h2.RST_STREAM, h2.NO_ERROR)
+    assert peer.receive(h2.frame(h2.DATA, 0, 1, b"late") + h2.frame(h2.DATA, h2.END_STREAM, 1, b"!")) == []
+    assert peer.written == []
+    peer.receive(h2.frame(h2.DATA, 0, 1, b"after the end"))
+    assert [frame.code for frame in peer.written] == [h2.STREAM_CLOSED]
+
+
+def test_a_drained_connection_refuses_streams_and_closes_with_the_last() -> None:
+    peer = opened(opening(1, end_stream=True))
+    stream = stream_of(peer)
+    peer.connection.drain()
+    peer.connection.drain()
+    assert [(frame.kind, frame.code) for frame in peer.written] == [(h2.GOAWAY, h2.NO_ERROR)]
+    peer.receive(opening(3))
+    assert [(frame.kind, frame.code) for frame in peer.written] == [(h2.RST_STREAM, h2.REFUSED_STREAM)]
+    assert not peer.output.is_closed
+    stream.finish(TRAILERS)
+    assert peer.output.is_closed
+
+
+# ---------------------------------------------------------------------------------------------------------- limits
+
+
+def test_received_data_is_granted_anew_in_halves_of_the_window() -> None:
+    peer = opened(opening(1))
+    data = h2.frame(h2.DATA, 0, 1, bytes(16_384))
+    peer.receive(data * 31)
+    assert peer.written == []
+    peer.receive(data)
+    assert [frame.payload for frame in peer.written] == [(1 << 19).to_bytes(4, "big")]
+
+
+def test_the_oldest_incomplete_requests_are_overdue_beyond_the_limit_of_bytes() -> None:
+    peer = opened(limits=Limits(incomplete_request_bytes=100))
+    peer.receive(b"".join(opening(n) + h2.frame(h2.DATA, 0, n, bytes(50)) for n in (1, 3)))
+    oldest = stream_of(peer, 1)
+    events = peer.receive(opening(5) + h2.frame(h2.DATA, 0, 5, bytes(50)))
+    assert events[1:] == [DataReceived(stream_of(peer, 5), bytes(50), False), RequestOverdue(oldest)]
+
+
+def test_a_request_is_overdue_after_its_time_and_not_once_it_has_ended() -> None:
+    peer = opened(opening(1) + h2.request(3))
+    assert not peer.connection.check_timeouts(9.9)
+    assert peer.connection.check_timeouts(10.1) == [RequestOverdue(stream_of(peer, 1))]
+
+
+def test_a_silent_peer_gets_a_ping_and_is_cut_off_without_an_answer() -> None:
+    peer = opened(opening(1))
+    peer.connection.check_timeouts(29.0)
+    assert peer.written == []
+    peer.connection.check_timeouts(31.0)
+    assert [(frame.kind, frame.flags) for frame in peer.written] == [(h2.PING, 0)]
+    peer.receive(h2.frame(h2.PING, h2.ACK, 0, bytes(8)), now=32.0)
+    peer.connection.check_timeouts(61.0)
+    peer.connection.check_timeouts(63.0)
+    peer.connection.check_timeouts(72.0)
+    assert not peer.output.is_closed
+    peer.connection.check_timeouts(74.0)
+    assert peer.output.is_closed
+
+
+@pytest.mark.parametrize("sent", [b"", h2.PREFACE[:10], h2.PREFACE])
+def test_a_peer_that_sends_no_settings_is_cut_off(sent: bytes) -> None:
+    peer = Peer()
+    peer.receive(sent)
+    peer.connection.check_timeouts(4.9)
+    assert not peer.output.is_closed
+    peer.connection.check_timeouts(5.1)
+    assert peer.output.is_closed
+
+
+def test_an_unused_connection_is_closed_and_a_used_one_is_not() -> None:
+    unused, used = opened(), opened(opening(1, end_stream=True))
+    for peer in (unused, used):
+        for now in range(0, 400, 10):
+            peer.connection.check_timeouts(float(now))
+            peer.receive(h2.frame(h2.PING, h2.ACK, 0, bytes(8)), float(now))
+    assert unused.output.is_closed
+    assert not used.output.is_closed
+
+
+def test_a_response_that_is_not_taken_is_reset() -> None:
+    limits = Limits(keepalive_timeout_seconds=10.0, min_bytes_per_second=100.0)
+    peer = opened(NO_WINDOW + opening(1, end_stream=True), limits)
+    stream = stream_of(peer)
+    stream.send(bytes(1000))
+    peer.connection.check_timeouts(20.0)
+    stream.finish(TRAILERS)
+    peer.written  # noqa: B018 - frames before the reset
+    peer.connection.check_timeouts(21.0)
+    peer.connection.check_timeouts(40.9)
+    assert not stream.is_closed
+    peer.connection.check_timeouts(41.1)
+    assert stream.is_closed
+    assert (h2.RST_STREAM, ErrorCode.CANCEL) in [(frame.kind, frame.code) for frame in peer.written]
+
+
+def test_tokens_come_back_with_time_and_with_bytes_that_are_taken() -> None:
+    ping = h2.frame(h2.PING, 0, 0, bytes(8))
+    peer = opened(opening(1), Limits(idle_frames=10, idle_frames_per_second=1.0))  # SETTINGS spends one of the ten
+    peer.receive(ping * 9)
+    assert not peer.output.is_closed
+    peer.receive(ping * 5, now=5.0)
+    assert not peer.output.is_closed
+    stream_of(peer).send(bytes(64 * 3))
+    peer.receive(ping * 3, now=5.0)
+    assert not peer.output.is_closed
+    peer.receive(ping, now=5.0)
+    assert peer.output.is_closed
