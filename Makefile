@@ -83,13 +83,15 @@ fmt: $(VENV)/.dev ## Format the code
 	$(BIN)/ruff format $(SOURCES)
 
 .PHONY: generate
-generate: $(VENV)/.dev ## Generate stubs, descriptors and OpenAPI from the protos, and .env.example from the settings
+generate: $(VENV)/.dev ## Generate what follows from the protos, the sync client, and .env.example from the settings
 	$(BIN)/python -m protos.generate
+	$(BIN)/python clients/python/scripts/unasync.py
 	$(BIN)/tradingsignals config --example > .env.example
 
 .PHONY: check-generated
 check-generated: $(VENV)/.dev ## Fail if what is generated is not current
 	$(BIN)/python -m protos.generate --check
+	$(BIN)/python clients/python/scripts/unasync.py --check
 	@$(BIN)/tradingsignals config --example | diff -u .env.example - || { echo ".env.example is not current: make generate"; exit 1; }
 
 build/contract.binpb: $(wildcard protos/tradingsignals/v1/*.proto protos/internal/tradingsignals/*/v1/*.proto) $(VENV)/.dev

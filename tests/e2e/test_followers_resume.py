@@ -242,7 +242,7 @@ async def test_a_connection_that_dies_in_silence(service: RunningService, symbol
             assert (await within(waiting)).sequence == made.sequence
             assert proxy.connections == 2
             (lost,) = [notice for notice in told if isinstance(notice, Disconnected)]
-            assert "nothing was heard for 3 seconds" in str(lost.error)
+            assert "no response for 3 seconds" in str(lost.error)
 
 
 async def test_watch_outlives_the_service(folder: Path) -> None:

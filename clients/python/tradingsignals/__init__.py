@@ -8,7 +8,7 @@
     with tradingsignals.connect_sync("127.0.0.1:8003") as client:
         print(client.latest_signal("USDCOP"))
 
-Methods take and return the messages of the contract, `tradingsignals.v1`; the nouns among them stand here too.
+Methods take and return the messages of the contract, `tradingsignals.v1`; its resources can be imported from here too.
 """
 
 from __future__ import annotations
@@ -22,7 +22,14 @@ from tradingsignals.v1.position_pb2 import Position
 from tradingsignals.v1.signal_pb2 import Signal, TechnicalFactors
 from tradingsignals.v1.statistics_pb2 import Statistics
 
-from .aio import AsyncClient
+from ._async.client import AsyncClient
+from ._async.follower import AsyncFollower
+from ._async.pages import AsyncPages
+from ._async.streams import AsyncStream
+from ._sync.client import Client
+from ._sync.follower import Follower
+from ._sync.pages import Pages
+from ._sync.streams import Stream
 from .errors import (
     AccessDenied,
     AlreadyExists,
@@ -41,12 +48,9 @@ from .errors import (
     TradingSignalsError,
     Unavailable,
 )
-from .follow import AsyncFollower, Follower
-from .pages import AsyncPages, Pages, Snapshot
 from .requests import DEFAULT_TIMEOUT_SECONDS
 from .resume import Backoff, Connected, Disconnected, Following, Notice, Skipped, StartedOver
-from .streams import AsyncStream, Stream
-from .sync import Client
+from .snapshot import Snapshot
 
 __all__ = [
     "AccessDenied",
@@ -100,10 +104,12 @@ __all__ = [
 def connect(
     address: str, *, timeout: float = DEFAULT_TIMEOUT_SECONDS, credentials: grpc.ChannelCredentials | None = None
 ) -> AsyncClient:
-    """A client for asyncio, to be used with `async with`, in a running event loop.
+    """Return a client for asyncio, to be used with `async with` in a running event loop.
 
-    `address` is HOST:PORT; `timeout` the seconds a call with one answer may take; `credentials` are for TLS, such as
-    `grpc.ssl_channel_credentials()`.
+    Args:
+        address: HOST:PORT.
+        timeout: seconds that a call with one response may take. Streams have no deadline.
+        credentials: for TLS, such as `grpc.ssl_channel_credentials()`; None for no encryption.
     """
     return AsyncClient(address, timeout=timeout, credentials=credentials)
 
@@ -111,5 +117,5 @@ def connect(
 def connect_sync(
     address: str, *, timeout: float = DEFAULT_TIMEOUT_SECONDS, credentials: grpc.ChannelCredentials | None = None
 ) -> Client:
-    """A client for programs without asyncio, to be used with `with`; the arguments are those of `connect`."""
+    """Return a client for programs without asyncio, to be used with `with`; the arguments are those of `connect`."""
     return Client(address, timeout=timeout, credentials=credentials)

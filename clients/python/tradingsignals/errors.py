@@ -1,4 +1,4 @@
-"""What can go wrong with a call.
+"""The errors of a call.
 
 TradingSignalsError
 ├── InvalidRequest        a field cannot be accepted; `violations` names each (INVALID_ARGUMENT)
@@ -6,15 +6,15 @@ TradingSignalsError
 ├── AlreadyExists         a different bar is stored for the same symbol and time (ALREADY_EXISTS)
 ├── FailedPrecondition    the request is right, the state of things is not (FAILED_PRECONDITION)
 ├── OutOfRange            the stream cannot be resumed from there (OUT_OF_RANGE)
-│   ├── EpochChanged      a follower's log is no more: the database was made anew, or set back
-│   └── EventsPruned      events that a follower has not seen yet are no longer kept
-├── TooLarge              the request or its response is larger than is taken (RESOURCE_EXHAUSTED without a reason)
-├── AccessDenied          the caller is unknown or may not do this (UNAUTHENTICATED, PERMISSION_DENIED)
-├── InternalError         a defect of the service, or a call it does not know
+│   ├── EpochChanged      the log that was followed does not exist any more: a new database, or an older copy
+│   └── EventsPruned      events that were not handed out yet are no longer kept
+├── TooLarge              the request or its response exceeds a size limit (RESOURCE_EXHAUSTED without a reason)
+├── AccessDenied          the caller is unknown or lacks the permission (UNAUTHENTICATED, PERMISSION_DENIED)
+├── InternalError         a defect of the service, or a call that it does not know
 └── TemporaryError        the same call may well succeed later
-    ├── Unavailable       the service, its database or the way to it is down (UNAVAILABLE, a broken connection)
-    ├── Overloaded        the service has too much to do, or the follower was too slow (RESOURCE_EXHAUSTED)
-    └── DeadlineExceeded  no answer in time; the call may have been done all the same (DEADLINE_EXCEEDED)
+    ├── Unavailable       the service, its database or the network is down (UNAVAILABLE, a broken connection)
+    ├── Overloaded        the service is overloaded, or the follower was too slow (RESOURCE_EXHAUSTED)
+    └── DeadlineExceeded  no response in time; the service may have done the call all the same (DEADLINE_EXCEEDED)
 """
 
 from __future__ import annotations
@@ -76,30 +76,30 @@ class InvalidRequest(TradingSignalsError):
 
 
 class NotFound(TradingSignalsError):
-    """What was asked for does not exist."""
+    """There is no such signal or position."""
 
 
 class AlreadyExists(TradingSignalsError):
-    """Something different is stored under the same name."""
+    """A different bar is stored for the same symbol and time."""
 
 
 class FailedPrecondition(TradingSignalsError):
-    """The request is right, the state of things is not: the position is closed, the bars are too few."""
+    """The request is valid, the state of the service is not: the position is closed, the bars are too few."""
 
 
 class OutOfRange(TradingSignalsError):
-    """The stream cannot be resumed from there: the events are gone (metadata: oldest_sequence) or of another log."""
+    """The stream cannot be resumed there: the events are pruned (metadata: oldest_sequence) or of another log."""
 
 
 class EpochChanged(OutOfRange):
-    """The log that was followed is no more: the database was made anew, or set back to an older state.
+    """The log that was followed does not exist any more: the database is new, or was set back to an older state.
 
-    Sequences of two logs have nothing to do with each other, so what was kept of the old one is to be looked at again.
+    Sequences of two logs are unrelated, so state that was derived from the old log must be checked.
 
     Attributes:
         sequence: how far the old log was followed.
-        old_epoch: its name; None if it was never known.
-        epoch: the name of the new log, the same as before if the database was set back; None if it is not known.
+        old_epoch: the old log; None if it was never known.
+        epoch: the new log, the same as before if the database was set back; None if it is not known.
     """
 
     def __init__(self, sequence: int, old_epoch: str | None, epoch: str | None) -> None:
@@ -116,7 +116,7 @@ class EpochChanged(OutOfRange):
 
 
 class EventsPruned(OutOfRange):
-    """Events that were not seen yet are no longer kept.
+    """Events that were not handed out yet are no longer kept.
 
     Attributes:
         sequence: how far the log was followed.
@@ -135,15 +135,15 @@ class EventsPruned(OutOfRange):
 
 
 class TooLarge(TradingSignalsError):
-    """The request, its response or its metadata is larger than the other side takes; trying again will not help."""
+    """The request, its response or its metadata exceeds a size limit; the same call will fail again."""
 
 
 class AccessDenied(TradingSignalsError):
-    """The caller is unknown, or may not do this."""
+    """The caller is unknown, or lacks the permission."""
 
 
 class InternalError(TradingSignalsError):
-    """A defect of the service, or a call it does not know; trying again will not help."""
+    """A defect of the service, or a call that it does not know; the same call will fail again."""
 
 
 class TemporaryError(TradingSignalsError):
@@ -151,15 +151,15 @@ class TemporaryError(TradingSignalsError):
 
 
 class Unavailable(TemporaryError):
-    """The service, its database or the way to it is down."""
+    """The service, its database or the network is down."""
 
 
 class Overloaded(TemporaryError):
-    """The service has too much to do, or the follower of a stream was too slow for it."""
+    """The service is overloaded, or the follower of a stream was too slow."""
 
 
 class DeadlineExceeded(TemporaryError):
-    """No answer came in time; the call may have been done all the same."""
+    """No response came in time; the service may have done the call all the same."""
 
 
 _BY_CODE: Mapping[grpc.StatusCode, type[TradingSignalsError]] = {
@@ -178,13 +178,13 @@ _BROKEN = frozenset({grpc.StatusCode.INTERNAL, grpc.StatusCode.UNKNOWN, grpc.Sta
 
 
 def from_rpc_error(error: grpc.RpcError) -> TradingSignalsError:
-    """The error of this package for one of gRPC's, sync or async."""
+    """Return the error of this package for one of gRPC's, sync or async."""
     call: Any = error
     code: grpc.StatusCode = call.code()
     status = _status_of(call)
     info = _detail(status, ErrorInfo)
     if info is None and code in _BROKEN:
-        # The service gives a reason for all that it answers. Without one, the connection or a process on the way broke.
+        # The service gives each error a reason. Without one, the connection or a proxy on the way broke.
         kind: type[TradingSignalsError] = Unavailable
     elif info is None and code is grpc.StatusCode.RESOURCE_EXHAUSTED:
         # A service that is overloaded gives a reason. gRPC itself uses this code for what exceeds a size limit.
@@ -204,14 +204,14 @@ def from_rpc_error(error: grpc.RpcError) -> TradingSignalsError:
 
 
 def detail_of(error: grpc.RpcError, kind: type[M]) -> M | None:
-    """The detail of that kind in the status of an error, or None."""
+    """Return the detail of that type in the status of an error, or None."""
     return _detail(_status_of(error), kind)
 
 
 def _status_of(call: Any) -> Status | None:
     try:
         return rpc_status.from_call(call)
-    except ValueError:  # details that contradict the status are none of ours
+    except ValueError:  # details that contradict the status are not of the service
         return None
 
 

@@ -1,7 +1,6 @@
-"""How a follower goes on: what it has, from where it resumes, when it tries again, and when it must not.
+"""The rules of a follower: from where it resumes, when it tries again, when it raises.
 
-`Resume` does no input or output and keeps no time: both followers (see `tradingsignals.follow`) tell it what happened
-to their stream, and it tells them what to do.
+`Resume` does no I/O and reads no clock: both followers report what happened to their stream, and do what it returns.
 """
 
 from __future__ import annotations
@@ -10,17 +9,31 @@ import random
 from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Generic, Literal, TypeAlias, TypedDict, TypeVar
+from typing import Generic, Literal, Protocol, TypeAlias, TypedDict, TypeVar
 
 from .errors import EpochChanged, EventsPruned, OutOfRange, TemporaryError, TradingSignalsError
-from .streams import Sequenced
 
 DEFAULT_HEARTBEAT_SECONDS = 15
 
 SILENT_HEARTBEATS = 3
-"""A connection on which so many heartbeats have not come is given up."""
+"""A connection on which so many heartbeats in a row are missing is given up."""
+
+
+class Sequenced(Protocol):
+    """An item that has a place in the event log."""
+
+    sequence: int
+
 
 T = TypeVar("T", bound=Sequenced)
+
+
+class FollowerClosed(Exception):
+    """The follower was closed during a wait. Never leaves the follower."""
+
+
+class NoResponse(Exception):
+    """A stream has been silent for too long. Never leaves the follower."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,12 +60,12 @@ class Backoff:
         return longest * (0.5 + 0.5 * chance)
 
 
-# ------------------------------------------------------------------------------------------------------ what is told
+# ---------------------------------------------------------------------------------------------------------- notices
 
 
 @dataclass(frozen=True, slots=True)
 class Connected:
-    """The service has taken up the subscription; what comes after `sequence` of the log `epoch` will be handed out."""
+    """The service has accepted the subscription; what comes after `sequence` of the log `epoch` will be handed out."""
 
     sequence: int
     epoch: str | None
@@ -91,23 +104,24 @@ class Skipped:
 
 
 Notice: TypeAlias = Connected | Disconnected | StartedOver | Skipped
-"""What happened to the following itself. Told between the events, in their order."""
+"""What happened to the follower's stream. Reported between the events, in their order."""
 
 
 class Following(TypedDict, total=False):
-    """How to follow; every one of them may be left out.
+    """The options of a follower; each may be left out.
 
     resume_after: go on after this sequence, such as a stored `follower.sequence`, or a list's `through_sequence`.
         Without it: from now on.
     epoch: the log that `resume_after` is of, such as a stored `follower.epoch`. With it a database that was made anew
-        meanwhile is noticed for sure, without it only if its log is still shorter.
+        meanwhile is always noticed, without it only if its log is still shorter.
     heartbeat_seconds: 1..60, 15 by default. A connection that is silent three times as long is given up.
     on_new_epoch: what to do when the log is another one than before, because the database was made anew or set back:
         "raise" EpochChanged (default), or "start_over" from the beginning of the new log.
     on_pruned: what to do when events that were not seen yet are no longer kept: "raise" EventsPruned (default), or
         "skip" them and go on with the oldest that is kept.
     backoff: how long to wait before trying again.
-    notify: called with each Notice, between two events, by whoever iterates. What it raises ends the iteration.
+    notify: called with each Notice, between two events, in the task or thread that iterates. What it raises ends the
+        iteration.
     """
 
     resume_after: int | None
@@ -119,11 +133,11 @@ class Following(TypedDict, total=False):
     notify: Callable[[Notice], None]
 
 
-# ------------------------------------------------------------------------------------------------------ the machine
+# ------------------------------------------------------------------------------------------------------------ rules
 
 
 class Resume(Generic[T]):
-    """One follower's place in the log, through all its streams. The arguments are those of Following."""
+    """The place of one follower in the log, through all its streams. The arguments are those of Following."""
 
     def __init__(
         self,
@@ -150,7 +164,7 @@ class Resume(Generic[T]):
         self._sequence = resume_after
         self._received = resume_after
         self._epoch = None if resume_after is None else epoch
-        self._waiting: deque[T] = deque()
+        self._pending: deque[T] = deque()
         self._connected = False
         self._failures = 0
         self._lost_at = 0.0
@@ -167,27 +181,27 @@ class Resume(Generic[T]):
 
     @property
     def patience_seconds(self) -> float:
-        """For how long a stream may be silent."""
+        """Seconds for which a stream may be silent."""
         return float(SILENT_HEARTBEATS * self.heartbeat_seconds)
 
     @property
     def resume_after(self) -> int | None:
-        """What the next stream is to be asked for. None: ask first where the log is, and `begin` there."""
+        """The `resume_after` of the next request. None: get the newest sequence of the log first, and `begin` there."""
         return self._received
 
     def begin(self, through_sequence: int, epoch: str) -> None:
-        """The log was at `through_sequence` when the following began: what comes after it is wanted."""
+        """Begin after `through_sequence`, the newest of the log `epoch` ("" if it is unknown)."""
         self._sequence = self._received = through_sequence
         self._epoch = epoch or None
 
     def opened(self, epoch: str | None) -> float | None:
-        """The service has taken up the stream, of the log `epoch` (None: it did not say).
+        """Note that the service has accepted the stream, of the log `epoch` (None: it did not send one).
 
-        None if the stream is to be read; else it is of a new log and to be ended, and another one opened after so many
-        seconds.
+        Returns None if the stream is to be read. Otherwise it is of a new log: end it, and open another one after so
+        many seconds.
 
         Raises:
-            EpochChanged: it is of a new log, and going on is not what the caller wants.
+            EpochChanged: it is of a new log, and `on_new_epoch` is "raise".
         """
         if epoch is None:
             return None
@@ -196,33 +210,33 @@ class Resume(Generic[T]):
             self._new_log(epoch)
             return self._pause_of_change()
         self._epoch = epoch
-        self._tell_connected()
+        self._notify_connected()
         return None
 
     def received(self, items: Iterable[T], through_sequence: int) -> None:
-        """An answer came: these items, complete up to `through_sequence`. Without items it is a heartbeat."""
+        """Take a response: these items, complete up to `through_sequence`. Without items it is a heartbeat."""
         self._failures = 0
-        self._tell_connected()
+        self._notify_connected()
         known = self._received or 0
-        # A service never sends these twice. If something on the way does, they are still handed out once.
-        self._waiting.extend(item for item in items if item.sequence > known)
+        # A service never sends an item twice. If a proxy on the way does, it is still handed out once.
+        self._pending.extend(item for item in items if item.sequence > known)
         self._received = max(known, through_sequence)
-        if not self._waiting:
+        if not self._pending:
             self._sequence = self._received
 
     def hand_out(self) -> T | None:
-        """The next item, which counts as seen from here on; None if there is none."""
-        if not self._waiting:
+        """Return the next item, which counts as handed out from now on; None if there is none."""
+        if not self._pending:
             return None
-        item = self._waiting.popleft()
-        self._sequence = item.sequence if self._waiting else self._received
+        item = self._pending.popleft()
+        self._sequence = item.sequence if self._pending else self._received
         return item
 
     def failed(self, error: TradingSignalsError, now: float) -> float:
-        """The stream has ended; returns the seconds to wait before the next one. `now` is any clock in seconds.
+        """Note that the stream has ended; returns seconds to wait before the next. `now` is any clock in seconds.
 
         Raises:
-            EpochChanged, EventsPruned: the log has changed, and going on is not what the caller wants.
+            EpochChanged, EventsPruned: the log has changed, and `on_new_epoch` or `on_pruned` is "raise".
             TradingSignalsError: trying again would not help, or has not helped for too long.
         """
         if isinstance(error, EpochChanged | EventsPruned):
@@ -246,9 +260,7 @@ class Resume(Generic[T]):
         self._notify(Disconnected(error, self._failures, pause))
         return pause
 
-    # ------------------------------------------------------------------------------------------------------ inside
-
-    def _tell_connected(self) -> None:
+    def _notify_connected(self) -> None:
         if not self._connected:
             self._connected = True
             self._notify(Connected(self._received or 0, self._epoch))
@@ -260,7 +272,7 @@ class Resume(Generic[T]):
         self._sequence = self._received = 0
         self._epoch = epoch
         self._connected = False
-        self._waiting.clear()
+        self._pending.clear()
         self._notify(StartedOver(old_epoch, epoch, sequence))
 
     def _pruned(self, error: OutOfRange) -> None:
@@ -272,5 +284,5 @@ class Resume(Generic[T]):
             self._notify(Skipped(sequence, oldest))
 
     def _pause_of_change(self) -> float:
-        """None the first time. If it keeps changing, asking without a pause would help nobody."""
+        """Do not pause the first time. If the log keeps changing, requests without a pause would only be load."""
         return 0.0 if self._failures == 1 else self._backoff.pause(self._failures, self._chance())

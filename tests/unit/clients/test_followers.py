@@ -394,4 +394,4 @@ async def test_a_dead_connection_is_found_out_by_its_silence(
         assert await hand.take(3) == [11, 12, 13]
         assert proxy.connections == 2
         (lost,) = [notice for notice in hand.told if isinstance(notice, Disconnected)]
-        assert str(lost.error) == "UNAVAILABLE: nothing was heard for 0.5 seconds"
+        assert str(lost.error) == "UNAVAILABLE: no response for 0.5 seconds"

@@ -1,9 +1,9 @@
-"""The client for asyncio."""
+# Generated from _async/client.py by `make generate`; do not edit.
+"""The client: one method for each RPC, and followers."""
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncIterable, Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from types import TracebackType
 from typing import Any, Self, TypeVar, Unpack
 
@@ -32,33 +32,35 @@ from tradingsignals.v1.statistics_pb2 import Statistics
 from tradingsignals.v1.system_service_pb2 import GetHealthResponse, GetServiceInfoResponse
 from tradingsignals.v1.system_service_pb2_grpc import SystemServiceStub
 
-from .errors import detail_of, from_rpc_error
-from .follow import AsyncFollower, Method
-from .pages import AsyncPages, Snapshot
-from .requests import (
+from ..errors import detail_of, from_rpc_error
+from ..requests import (
     BARS_A_MESSAGE,
     CHANNEL_OPTIONS,
     DEFAULT_TIMEOUT_SECONDS,
     OWN_CONNECTION,
     Action,
+    ChannelOptions,
     Kind,
     When,
-    async_batches,
     entries_of,
     when,
 )
-from .resume import Following
-from .streams import AsyncStream, Sequenced
+from ..resume import Following, Sequenced
+from ..snapshot import Snapshot
+from .calls import Bars, Channel, UnaryMethod, close_channel, open_channel, send_bars
+from .follower import Follower, StreamingMethod
+from .pages import Pages
+from .streams import Stream
 
-A = TypeVar("A")
-F = TypeVar("F", bound=Sequenced)
+R = TypeVar("R")
+T = TypeVar("T", bound=Sequenced)
 
 
-class AsyncClient:
-    """A connection to a trading signals service, to be used as an async context manager.
+class Client:
+    """A connection to a trading signals service, to be used with `with`.
 
-    It connects by itself when it is first used and whenever the connection was lost. Every method raises a
-    TradingSignalsError (see `tradingsignals.errors`) when the call fails.
+    It connects when it is first used and whenever the connection was lost. Each method raises a TradingSignalsError
+    (see `tradingsignals.errors`) when the call fails.
     """
 
     def __init__(
@@ -68,7 +70,7 @@ class AsyncClient:
         timeout: float = DEFAULT_TIMEOUT_SECONDS,
         credentials: grpc.ChannelCredentials | None = None,
     ) -> None:
-        """`address`: HOST:PORT. `timeout`: seconds a call with one answer may take. `credentials`: for TLS."""
+        """Prepare a client; see `tradingsignals.connect`."""
         self._address = address
         self._credentials = credentials
         self._channel = self._new_channel(CHANNEL_OPTIONS)
@@ -80,54 +82,54 @@ class AsyncClient:
         self._model = ModelServiceStub(self._channel)
         self._events = EventServiceStub(self._channel)
 
-    async def __aenter__(self) -> Self:
+    def __enter__(self) -> Self:
         return self
 
-    async def __aexit__(
+    def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        await self.close()
+        self.close()
 
-    async def close(self) -> None:
+    def close(self) -> None:
         """End all calls and the connection."""
-        await self._channel.close(None)
+        close_channel(self._channel)
 
     # ------------------------------------------------------------------------------------------------- service
 
-    async def service_info(self) -> GetServiceInfoResponse:
-        """What the service is, and how far its event log goes."""
-        return await self._unary(self._system.GetServiceInfo, system_service_pb2.GetServiceInfoRequest())
+    def service_info(self) -> GetServiceInfoResponse:
+        """Return the version and settings of the service, and the newest sequence of its event log."""
+        return self._unary(self._system.GetServiceInfo, system_service_pb2.GetServiceInfoRequest())
 
-    async def health(self) -> GetHealthResponse:
-        """How the service is, "unhealthy" included; only a service that does not answer raises Unavailable."""
+    def health(self) -> GetHealthResponse:
+        """Return the health of the service, "unhealthy" included. Raises Unavailable if there is no response."""
         try:
-            return await self._system.GetHealth(system_service_pb2.GetHealthRequest(), timeout=self._timeout)
-        except grpc.aio.AioRpcError as error:
+            return self._system.GetHealth(system_service_pb2.GetHealthRequest(), timeout=self._timeout)
+        except grpc.RpcError as error:
             report = detail_of(error, GetHealthResponse)
             if report is None:
                 raise from_rpc_error(error) from error
             return report
 
-    async def model_info(self) -> GetModelInfoResponse:
-        """The policy that decides (`model`) and, if there is one, the policy that is only watched (`shadow`)."""
-        return await self._unary(self._model.GetModelInfo, model_service_pb2.GetModelInfoRequest())
+    def model_info(self) -> GetModelInfoResponse:
+        """Return the policy that decides (`model`) and, if any, the one that is only recorded (`shadow`)."""
+        return self._unary(self._model.GetModelInfo, model_service_pb2.GetModelInfoRequest())
 
-    async def reload_model(self) -> ReloadModelResponse:
-        """Look for a newer policy now. Raises FailedPrecondition if there is one that will not serve."""
-        return await self._unary(self._model.ReloadModel, model_service_pb2.ReloadModelRequest())
+    def reload_model(self) -> ReloadModelResponse:
+        """Load a newer policy now, if there is one. Raises FailedPrecondition if it is not usable."""
+        return self._unary(self._model.ReloadModel, model_service_pb2.ReloadModelRequest())
 
-    async def statistics(self) -> Statistics:
-        """Counts over all that is stored."""
-        answer = await self._unary(self._signals.GetStatistics, signal_service_pb2.GetStatisticsRequest())
-        return answer.statistics
+    def statistics(self) -> Statistics:
+        """Return counts over all stored signals and positions."""
+        response = self._unary(self._signals.GetStatistics, signal_service_pb2.GetStatisticsRequest())
+        return response.statistics
 
     # ------------------------------------------------------------------------------------------------- signals
 
-    async def latest_signal(self, symbol: str | None = None) -> Signal:
-        """The newest signal, of `symbol` or of any. Raises NotFound if there is none yet."""
+    def latest_signal(self, symbol: str | None = None) -> Signal:
+        """Return the newest signal, of `symbol` or of any. Raises NotFound if there is none yet."""
         request = signal_service_pb2.GetLatestSignalRequest(symbol=symbol)
-        answer = await self._unary(self._signals.GetLatestSignal, request)
-        return answer.signal
+        response = self._unary(self._signals.GetLatestSignal, request)
+        return response.signal
 
     def signals(
         self,
@@ -137,10 +139,10 @@ class AsyncClient:
         start_date: When = None,
         end_date: When = None,
         page_size: int = 100,
-    ) -> AsyncPages[Signal]:
-        """Signals, the newest first, from `start_date` (inclusive) to `end_date` (exclusive); pages as needed."""
+    ) -> Pages[Signal]:
+        """List signals, the newest first, from `start_date` (inclusive) to `end_date` (exclusive)."""
 
-        async def fetch(page_token: str) -> signal_service_pb2.ListSignalsResponse:
+        def fetch(page_token: str) -> signal_service_pb2.ListSignalsResponse:
             request = signal_service_pb2.ListSignalsRequest(
                 limit=page_size,
                 action=action,
@@ -149,11 +151,11 @@ class AsyncClient:
                 end_date=when(end_date),
                 page_token=page_token,
             )
-            return await self._unary(self._signals.ListSignals, request)
+            return self._unary(self._signals.ListSignals, request)
 
-        return AsyncPages(fetch, lambda page: page.signals)
+        return Pages(fetch, lambda page: page.signals)
 
-    async def generate_signal(
+    def generate_signal(
         self,
         close_price: float,
         *,
@@ -171,7 +173,7 @@ class AsyncClient:
         ema_50: float | None = None,
         atr: float | None = None,
     ) -> Signal:
-        """Make a signal at a price, acted on like any other; what is not given comes from the stored bars."""
+        """Make a signal at a price, acted on like any other; what is left out comes from the stored bars."""
         request = signal_service_pb2.GenerateSignalRequest(
             symbol=symbol,
             close_price=close_price,
@@ -188,84 +190,75 @@ class AsyncClient:
             ema_50=ema_50,
             atr=atr,
         )
-        answer = await self._unary(self._signals.GenerateSignal, request)
-        return answer.signal
+        response = self._unary(self._signals.GenerateSignal, request)
+        return response.signal
 
-    async def generate_signal_from_db(self, symbol: str | None = None, *, lookback_bars: int | None = None) -> Signal:
+    def generate_signal_from_db(self, symbol: str | None = None, *, lookback_bars: int | None = None) -> Signal:
         """Make a signal from the newest stored bars. Raises FailedPrecondition if they are too few."""
         request = signal_service_pb2.GenerateSignalFromDbRequest(symbol=symbol, lookback_bars=lookback_bars)
-        answer = await self._unary(self._signals.GenerateSignalFromDb, request)
-        return answer.signal
+        response = self._unary(self._signals.GenerateSignalFromDb, request)
+        return response.signal
 
     # ----------------------------------------------------------------------------------------------- positions
 
-    async def active_positions(self, symbol: str | None = None) -> Snapshot[Position]:
-        """Every open position, the newest first."""
+    def active_positions(self, symbol: str | None = None) -> Snapshot[Position]:
+        """Return all open positions, the newest first."""
         request = position_service_pb2.ListActivePositionsRequest(symbol=symbol)
-        answer = await self._unary(self._positions.ListActivePositions, request)
-        return Snapshot(answer.positions, answer.through_sequence)
+        response = self._unary(self._positions.ListActivePositions, request)
+        return Snapshot(response.positions, response.through_sequence)
 
-    def closed_positions(self, *, symbol: str | None = None, page_size: int = 50) -> AsyncPages[Position]:
-        """Closed positions, the last closed first; pages as needed."""
+    def closed_positions(self, *, symbol: str | None = None, page_size: int = 50) -> Pages[Position]:
+        """List closed positions, the last closed first; pages are fetched as needed."""
 
-        async def fetch(page_token: str) -> position_service_pb2.ListClosedPositionsResponse:
+        def fetch(page_token: str) -> position_service_pb2.ListClosedPositionsResponse:
             request = position_service_pb2.ListClosedPositionsRequest(
                 limit=page_size, page_token=page_token, symbol=symbol
             )
-            return await self._unary(self._positions.ListClosedPositions, request)
+            return self._unary(self._positions.ListClosedPositions, request)
 
-        return AsyncPages(fetch, lambda page: page.positions)
+        return Pages(fetch, lambda page: page.positions)
 
-    async def close_position(self, position_id: str, *, price: float | None = None) -> Position:
-        """Close an open position, at `price` or at the last price known. Raises NotFound, FailedPrecondition."""
+    def close_position(self, position_id: str, *, price: float | None = None) -> Position:
+        """Close an open position, at `price` or at the last known price. Raises NotFound, FailedPrecondition."""
         request = position_service_pb2.ClosePositionRequest(position_id=position_id, price=price)
-        answer = await self._unary(self._positions.ClosePosition, request)
-        return answer.position
+        response = self._unary(self._positions.ClosePosition, request)
+        return response.position
 
     # ---------------------------------------------------------------------------------------------------- bars
 
-    async def publish_bar(self, bar: Bar) -> BarReceipt:
+    def publish_bar(self, bar: Bar) -> BarReceipt:
         """Send one closed bar; returns once it is stored. Raises InvalidRequest, AlreadyExists."""
         request = market_data_service_pb2.PublishBarRequest(bar=bar)
-        answer = await self._unary(self._market_data.PublishBar, request)
-        return answer.receipt
+        response = self._unary(self._market_data.PublishBar, request)
+        return response.receipt
 
-    async def publish_bars(
+    def publish_bars(
         self,
-        bars: Iterable[Bar] | AsyncIterable[Bar],
+        bars: Bars,
         *,
         batch_size: int = BARS_A_MESSAGE,
-        timeout: float | None = None,  # noqa: ASYNC109 (the deadline travels to the service)
+        timeout: float | None = None,
     ) -> PublishBarsResponse:
         """Send any number of closed bars, in messages of `batch_size`; returns once all of them are stored.
 
-        Sending the same bars again is harmless, so after an error simply do that. Bars that are refused stand in the
-        answer by their index. An exception of `bars` itself ends the call; what came before it may have been stored.
-        For bars that come minutes apart use `publish_bar`: here a message waits until it is full.
+        `bars` is any iterable, with asyncio an one too. Sending the same bars again is harmless, so do that after
+        an error. Bars that are refused stand in the response by their index. An exception of `bars` itself ends the
+        call; bars before it may have been stored. For bars that come minutes apart use `publish_bar`: here a message
+        is sent when it is full.
+
+        Args:
+            bars: each valid by itself, of any symbols.
+            batch_size: bars in one message.
+            timeout: seconds for the whole call; None for no deadline.
         """
-        publish: Any = self._market_data.PublishBars  # its types know only the other way, with an iterator of requests
-        call = publish(timeout=timeout)
-        try:
-            async for request in async_batches(bars, batch_size):
-                await call.write(request)
-            await call.done_writing()
-        except (asyncio.InvalidStateError, grpc.aio.AioRpcError):
-            pass  # the service has ended the call already; awaiting it tells why
-        except BaseException:
-            call.cancel()
-            raise
-        try:
-            answer: PublishBarsResponse = await call
-        except grpc.aio.AioRpcError as error:
-            raise from_rpc_error(error) from error
-        return answer
+        return send_bars(self._market_data.PublishBars, bars, batch_size, timeout)
 
     def bars(
         self, symbol: str | None = None, *, start_date: When = None, end_date: When = None, page_size: int = 100
-    ) -> AsyncPages[Bar]:
-        """Stored bars, the newest first, from `start_date` (inclusive) to `end_date` (exclusive); pages as needed."""
+    ) -> Pages[Bar]:
+        """List stored bars, the newest first, from `start_date` (inclusive) to `end_date` (exclusive)."""
 
-        async def fetch(page_token: str) -> market_data_service_pb2.ListBarsResponse:
+        def fetch(page_token: str) -> market_data_service_pb2.ListBarsResponse:
             request = market_data_service_pb2.ListBarsRequest(
                 symbol=symbol,
                 limit=page_size,
@@ -273,9 +266,9 @@ class AsyncClient:
                 end_date=when(end_date),
                 page_token=page_token,
             )
-            return await self._unary(self._market_data.ListBars, request)
+            return self._unary(self._market_data.ListBars, request)
 
-        return AsyncPages(fetch, lambda page: page.bars)
+        return Pages(fetch, lambda page: page.bars)
 
     # ------------------------------------------------------------------------------------------------- streams
 
@@ -287,8 +280,8 @@ class AsyncClient:
         min_confidence: float | None = None,
         resume_after: int | None = None,
         heartbeat_seconds: int | None = None,
-    ) -> AsyncStream[Signal]:
-        """Signals as they are made; with `resume_after`, first those stored since that sequence."""
+    ) -> Stream[Signal]:
+        """Stream signals as they are made; with `resume_after`, first those stored since that sequence."""
         request = signal_service_pb2.StreamSignalsRequest(
             symbols=symbols,
             actions=actions,
@@ -296,16 +289,16 @@ class AsyncClient:
             resume_after=resume_after,
             heartbeat_seconds=heartbeat_seconds,
         )
-        return AsyncStream(self._signals.StreamSignals(request), lambda answer: answer.signals)
+        return Stream(self._signals.StreamSignals(request), lambda response: response.signals)
 
     def stream_positions(
         self, *, symbols: Iterable[str] = (), resume_after: int | None = None, heartbeat_seconds: int | None = None
-    ) -> AsyncStream[Position]:
-        """Positions after each change; with `resume_after`, first the changes stored since that sequence."""
+    ) -> Stream[Position]:
+        """Stream positions after each change; with `resume_after`, first the changes stored since that sequence."""
         request = position_service_pb2.StreamPositionsRequest(
             symbols=symbols, resume_after=resume_after, heartbeat_seconds=heartbeat_seconds
         )
-        return AsyncStream(self._positions.StreamPositions(request), lambda answer: answer.positions)
+        return Stream(self._positions.StreamPositions(request), lambda response: response.positions)
 
     def stream_events(
         self,
@@ -318,8 +311,8 @@ class AsyncClient:
         start_time: When = None,
         end_time: When = None,
         speed: float | None = None,
-    ) -> AsyncStream[Event]:
-        """Entries of the event log, of all kinds or of `kinds`; with `resume_after`, first those stored since.
+    ) -> Stream[Event]:
+        """Stream entries of the event log, of all kinds or of `kinds`; with `resume_after`, first those stored since.
 
         With `start_time` or `end_time` the history is replayed first, `speed` times faster than the market; with
         `end_time` the iteration ends there.
@@ -334,7 +327,7 @@ class AsyncClient:
             end_time=when(end_time),
             speed=speed,
         )
-        return AsyncStream(self._events.StreamEvents(request), entries_of)
+        return Stream(self._events.StreamEvents(request), entries_of)
 
     # ------------------------------------------------------------------------------------------------- followers
 
@@ -345,10 +338,10 @@ class AsyncClient:
         kinds: Iterable[Kind] = (),
         min_confidence: float | None = None,
         **following: Unpack[Following],
-    ) -> AsyncFollower[Event]:
-        """Entries of the event log, of all kinds or of `kinds`, each exactly once, whatever breaks on the way.
+    ) -> Follower[Event]:
+        """Follow entries of the event log, of all kinds or of `kinds`, each exactly once through all failures.
 
-        `following` tells where to begin and what to do when the log changes: see `tradingsignals.Following`.
+        `following` says where to begin and what to do when the log changes: see `tradingsignals.Following`.
         """
         request = event_service_pb2.StreamEventsRequest(symbols=symbols, kinds=kinds, min_confidence=min_confidence)
         return self._follower(lambda channel: EventServiceStub(channel).StreamEvents, request, entries_of, following)
@@ -360,41 +353,38 @@ class AsyncClient:
         actions: Iterable[Action] = (),
         min_confidence: float | None = None,
         **following: Unpack[Following],
-    ) -> AsyncFollower[Signal]:
-        """Signals, each exactly once, whatever breaks on the way; `following` as in `follow`."""
+    ) -> Follower[Signal]:
+        """Follow signals, each exactly once through all failures; `following` as in `follow`."""
         request = signal_service_pb2.StreamSignalsRequest(
             symbols=symbols, actions=actions, min_confidence=min_confidence
         )
         return self._follower(
-            lambda channel: SignalServiceStub(channel).StreamSignals, request, lambda answer: answer.signals, following
+            lambda channel: SignalServiceStub(channel).StreamSignals,
+            request,
+            lambda response: response.signals,
+            following,
         )
 
-    def follow_positions(
-        self, *, symbols: Iterable[str] = (), **following: Unpack[Following]
-    ) -> AsyncFollower[Position]:
-        """Positions after each change, none missed, whatever breaks on the way; `following` as in `follow`."""
+    def follow_positions(self, *, symbols: Iterable[str] = (), **following: Unpack[Following]) -> Follower[Position]:
+        """Follow positions after each change, none missed through all failures; `following` as in `follow`."""
         request = position_service_pb2.StreamPositionsRequest(symbols=symbols)
         return self._follower(
             lambda channel: PositionServiceStub(channel).StreamPositions,
             request,
-            lambda answer: answer.positions,
+            lambda response: response.positions,
             following,
         )
 
     def _follower(
-        self, method: Method, request: object, items_of: Callable[[Any], Iterable[F]], following: Following
-    ) -> AsyncFollower[F]:
-        return AsyncFollower(
-            self._channel, lambda: self._new_channel(OWN_CONNECTION), method, request, items_of, following
-        )
+        self, method: StreamingMethod, request: object, items_of: Callable[[Any], Iterable[T]], following: Following
+    ) -> Follower[T]:
+        return Follower(self._channel, lambda: self._new_channel(OWN_CONNECTION), method, request, items_of, following)
 
-    def _new_channel(self, options: Sequence[tuple[str, int]]) -> grpc.aio.Channel:
-        if self._credentials is None:
-            return grpc.aio.insecure_channel(self._address, options=options)
-        return grpc.aio.secure_channel(self._address, self._credentials, options=options)
+    def _new_channel(self, options: ChannelOptions) -> Channel:
+        return open_channel(self._address, self._credentials, options)
 
-    async def _unary(self, method: grpc.aio.UnaryUnaryMultiCallable[Any, A], request: object) -> A:
+    def _unary(self, method: UnaryMethod[Any, R], request: object) -> R:
         try:
-            return await method(request, timeout=self._timeout)
-        except grpc.aio.AioRpcError as error:
+            return method(request, timeout=self._timeout)
+        except grpc.RpcError as error:
             raise from_rpc_error(error) from error

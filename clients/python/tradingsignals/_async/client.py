@@ -1,8 +1,8 @@
-"""The client for programs without asyncio."""
+"""The client: one method for each RPC, and followers."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable
 from types import TracebackType
 from typing import Any, Self, TypeVar, Unpack
 
@@ -19,7 +19,7 @@ from tradingsignals.v1 import (
 from tradingsignals.v1.bar_pb2 import Bar, BarReceipt
 from tradingsignals.v1.event_pb2 import Event
 from tradingsignals.v1.event_service_pb2_grpc import EventServiceStub
-from tradingsignals.v1.market_data_service_pb2 import PublishBarsRequest, PublishBarsResponse
+from tradingsignals.v1.market_data_service_pb2 import PublishBarsResponse
 from tradingsignals.v1.market_data_service_pb2_grpc import MarketDataServiceStub
 from tradingsignals.v1.model_service_pb2 import GetModelInfoResponse, ReloadModelResponse
 from tradingsignals.v1.model_service_pb2_grpc import ModelServiceStub
@@ -31,33 +31,35 @@ from tradingsignals.v1.statistics_pb2 import Statistics
 from tradingsignals.v1.system_service_pb2 import GetHealthResponse, GetServiceInfoResponse
 from tradingsignals.v1.system_service_pb2_grpc import SystemServiceStub
 
-from .errors import detail_of, from_rpc_error
-from .follow import Follower, Method
-from .pages import Pages, Snapshot
-from .requests import (
+from ..errors import detail_of, from_rpc_error
+from ..requests import (
     BARS_A_MESSAGE,
     CHANNEL_OPTIONS,
     DEFAULT_TIMEOUT_SECONDS,
     OWN_CONNECTION,
     Action,
+    ChannelOptions,
     Kind,
     When,
-    batches,
     entries_of,
     when,
 )
-from .resume import Following
-from .streams import Sequenced, Stream
+from ..resume import Following, Sequenced
+from ..snapshot import Snapshot
+from .calls import Bars, Channel, UnaryMethod, close_channel, open_channel, send_bars
+from .follower import AsyncFollower, StreamingMethod
+from .pages import AsyncPages
+from .streams import AsyncStream
 
-A = TypeVar("A")
-F = TypeVar("F", bound=Sequenced)
+R = TypeVar("R")
+T = TypeVar("T", bound=Sequenced)
 
 
-class Client:
-    """A connection to a trading signals service, to be used as a context manager.
+class AsyncClient:
+    """A connection to a trading signals service, to be used with `async with`.
 
-    It connects by itself when it is first used and whenever the connection was lost. Every method raises a
-    TradingSignalsError (see `tradingsignals.errors`) when the call fails.
+    It connects when it is first used and whenever the connection was lost. Each method raises a TradingSignalsError
+    (see `tradingsignals.errors`) when the call fails.
     """
 
     def __init__(
@@ -67,7 +69,7 @@ class Client:
         timeout: float = DEFAULT_TIMEOUT_SECONDS,
         credentials: grpc.ChannelCredentials | None = None,
     ) -> None:
-        """`address`: HOST:PORT. `timeout`: seconds a call with one answer may take. `credentials`: for TLS."""
+        """Prepare a client; see `tradingsignals.connect`."""
         self._address = address
         self._credentials = credentials
         self._channel = self._new_channel(CHANNEL_OPTIONS)
@@ -79,54 +81,54 @@ class Client:
         self._model = ModelServiceStub(self._channel)
         self._events = EventServiceStub(self._channel)
 
-    def __enter__(self) -> Self:
+    async def __aenter__(self) -> Self:
         return self
 
-    def __exit__(
+    async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        self.close()
+        await self.close()
 
-    def close(self) -> None:
+    async def close(self) -> None:
         """End all calls and the connection."""
-        self._channel.close()
+        await close_channel(self._channel)
 
     # ------------------------------------------------------------------------------------------------- service
 
-    def service_info(self) -> GetServiceInfoResponse:
-        """What the service is, and how far its event log goes."""
-        return self._unary(self._system.GetServiceInfo, system_service_pb2.GetServiceInfoRequest())
+    async def service_info(self) -> GetServiceInfoResponse:
+        """Return the version and settings of the service, and the newest sequence of its event log."""
+        return await self._unary(self._system.GetServiceInfo, system_service_pb2.GetServiceInfoRequest())
 
-    def health(self) -> GetHealthResponse:
-        """How the service is, "unhealthy" included; only a service that does not answer raises Unavailable."""
+    async def health(self) -> GetHealthResponse:
+        """Return the health of the service, "unhealthy" included. Raises Unavailable if there is no response."""
         try:
-            return self._system.GetHealth(system_service_pb2.GetHealthRequest(), timeout=self._timeout)
+            return await self._system.GetHealth(system_service_pb2.GetHealthRequest(), timeout=self._timeout)
         except grpc.RpcError as error:
             report = detail_of(error, GetHealthResponse)
             if report is None:
                 raise from_rpc_error(error) from error
             return report
 
-    def model_info(self) -> GetModelInfoResponse:
-        """The policy that decides (`model`) and, if there is one, the policy that is only watched (`shadow`)."""
-        return self._unary(self._model.GetModelInfo, model_service_pb2.GetModelInfoRequest())
+    async def model_info(self) -> GetModelInfoResponse:
+        """Return the policy that decides (`model`) and, if any, the one that is only recorded (`shadow`)."""
+        return await self._unary(self._model.GetModelInfo, model_service_pb2.GetModelInfoRequest())
 
-    def reload_model(self) -> ReloadModelResponse:
-        """Look for a newer policy now. Raises FailedPrecondition if there is one that will not serve."""
-        return self._unary(self._model.ReloadModel, model_service_pb2.ReloadModelRequest())
+    async def reload_model(self) -> ReloadModelResponse:
+        """Load a newer policy now, if there is one. Raises FailedPrecondition if it is not usable."""
+        return await self._unary(self._model.ReloadModel, model_service_pb2.ReloadModelRequest())
 
-    def statistics(self) -> Statistics:
-        """Counts over all that is stored."""
-        answer = self._unary(self._signals.GetStatistics, signal_service_pb2.GetStatisticsRequest())
-        return answer.statistics
+    async def statistics(self) -> Statistics:
+        """Return counts over all stored signals and positions."""
+        response = await self._unary(self._signals.GetStatistics, signal_service_pb2.GetStatisticsRequest())
+        return response.statistics
 
     # ------------------------------------------------------------------------------------------------- signals
 
-    def latest_signal(self, symbol: str | None = None) -> Signal:
-        """The newest signal, of `symbol` or of any. Raises NotFound if there is none yet."""
+    async def latest_signal(self, symbol: str | None = None) -> Signal:
+        """Return the newest signal, of `symbol` or of any. Raises NotFound if there is none yet."""
         request = signal_service_pb2.GetLatestSignalRequest(symbol=symbol)
-        answer = self._unary(self._signals.GetLatestSignal, request)
-        return answer.signal
+        response = await self._unary(self._signals.GetLatestSignal, request)
+        return response.signal
 
     def signals(
         self,
@@ -136,10 +138,10 @@ class Client:
         start_date: When = None,
         end_date: When = None,
         page_size: int = 100,
-    ) -> Pages[Signal]:
-        """Signals, the newest first, from `start_date` (inclusive) to `end_date` (exclusive); pages as needed."""
+    ) -> AsyncPages[Signal]:
+        """List signals, the newest first, from `start_date` (inclusive) to `end_date` (exclusive)."""
 
-        def fetch(page_token: str) -> signal_service_pb2.ListSignalsResponse:
+        async def fetch(page_token: str) -> signal_service_pb2.ListSignalsResponse:
             request = signal_service_pb2.ListSignalsRequest(
                 limit=page_size,
                 action=action,
@@ -148,11 +150,11 @@ class Client:
                 end_date=when(end_date),
                 page_token=page_token,
             )
-            return self._unary(self._signals.ListSignals, request)
+            return await self._unary(self._signals.ListSignals, request)
 
-        return Pages(fetch, lambda page: page.signals)
+        return AsyncPages(fetch, lambda page: page.signals)
 
-    def generate_signal(
+    async def generate_signal(
         self,
         close_price: float,
         *,
@@ -170,7 +172,7 @@ class Client:
         ema_50: float | None = None,
         atr: float | None = None,
     ) -> Signal:
-        """Make a signal at a price, acted on like any other; what is not given comes from the stored bars."""
+        """Make a signal at a price, acted on like any other; what is left out comes from the stored bars."""
         request = signal_service_pb2.GenerateSignalRequest(
             symbol=symbol,
             close_price=close_price,
@@ -187,79 +189,75 @@ class Client:
             ema_50=ema_50,
             atr=atr,
         )
-        answer = self._unary(self._signals.GenerateSignal, request)
-        return answer.signal
+        response = await self._unary(self._signals.GenerateSignal, request)
+        return response.signal
 
-    def generate_signal_from_db(self, symbol: str | None = None, *, lookback_bars: int | None = None) -> Signal:
+    async def generate_signal_from_db(self, symbol: str | None = None, *, lookback_bars: int | None = None) -> Signal:
         """Make a signal from the newest stored bars. Raises FailedPrecondition if they are too few."""
         request = signal_service_pb2.GenerateSignalFromDbRequest(symbol=symbol, lookback_bars=lookback_bars)
-        answer = self._unary(self._signals.GenerateSignalFromDb, request)
-        return answer.signal
+        response = await self._unary(self._signals.GenerateSignalFromDb, request)
+        return response.signal
 
     # ----------------------------------------------------------------------------------------------- positions
 
-    def active_positions(self, symbol: str | None = None) -> Snapshot[Position]:
-        """Every open position, the newest first."""
+    async def active_positions(self, symbol: str | None = None) -> Snapshot[Position]:
+        """Return all open positions, the newest first."""
         request = position_service_pb2.ListActivePositionsRequest(symbol=symbol)
-        answer = self._unary(self._positions.ListActivePositions, request)
-        return Snapshot(answer.positions, answer.through_sequence)
+        response = await self._unary(self._positions.ListActivePositions, request)
+        return Snapshot(response.positions, response.through_sequence)
 
-    def closed_positions(self, *, symbol: str | None = None, page_size: int = 50) -> Pages[Position]:
-        """Closed positions, the last closed first; pages as needed."""
+    def closed_positions(self, *, symbol: str | None = None, page_size: int = 50) -> AsyncPages[Position]:
+        """List closed positions, the last closed first; pages are fetched as needed."""
 
-        def fetch(page_token: str) -> position_service_pb2.ListClosedPositionsResponse:
+        async def fetch(page_token: str) -> position_service_pb2.ListClosedPositionsResponse:
             request = position_service_pb2.ListClosedPositionsRequest(
                 limit=page_size, page_token=page_token, symbol=symbol
             )
-            return self._unary(self._positions.ListClosedPositions, request)
+            return await self._unary(self._positions.ListClosedPositions, request)
 
-        return Pages(fetch, lambda page: page.positions)
+        return AsyncPages(fetch, lambda page: page.positions)
 
-    def close_position(self, position_id: str, *, price: float | None = None) -> Position:
-        """Close an open position, at `price` or at the last price known. Raises NotFound, FailedPrecondition."""
+    async def close_position(self, position_id: str, *, price: float | None = None) -> Position:
+        """Close an open position, at `price` or at the last known price. Raises NotFound, FailedPrecondition."""
         request = position_service_pb2.ClosePositionRequest(position_id=position_id, price=price)
-        answer = self._unary(self._positions.ClosePosition, request)
-        return answer.position
+        response = await self._unary(self._positions.ClosePosition, request)
+        return response.position
 
     # ---------------------------------------------------------------------------------------------------- bars
 
-    def publish_bar(self, bar: Bar) -> BarReceipt:
+    async def publish_bar(self, bar: Bar) -> BarReceipt:
         """Send one closed bar; returns once it is stored. Raises InvalidRequest, AlreadyExists."""
         request = market_data_service_pb2.PublishBarRequest(bar=bar)
-        answer = self._unary(self._market_data.PublishBar, request)
-        return answer.receipt
+        response = await self._unary(self._market_data.PublishBar, request)
+        return response.receipt
 
-    def publish_bars(
-        self, bars: Iterable[Bar], *, batch_size: int = BARS_A_MESSAGE, timeout: float | None = None
+    async def publish_bars(
+        self,
+        bars: Bars,
+        *,
+        batch_size: int = BARS_A_MESSAGE,
+        timeout: float | None = None,  # noqa: ASYNC109 (the deadline travels to the service)
     ) -> PublishBarsResponse:
         """Send any number of closed bars, in messages of `batch_size`; returns once all of them are stored.
 
-        Sending the same bars again is harmless, so after an error simply do that. Bars that are refused stand in the
-        answer by their index. An exception of `bars` itself ends the call; what came before it may have been stored.
+        `bars` is any iterable, with asyncio an async one too. Sending the same bars again is harmless, so do that after
+        an error. Bars that are refused stand in the response by their index. An exception of `bars` itself ends the
+        call; bars before it may have been stored. For bars that come minutes apart use `publish_bar`: here a message
+        is sent when it is full.
+
+        Args:
+            bars: each valid by itself, of any symbols.
+            batch_size: bars in one message.
+            timeout: seconds for the whole call; None for no deadline.
         """
-        failures: list[Exception] = []
-
-        def requests() -> Iterator[PublishBarsRequest]:
-            # gRPC reads this in a thread of its own, where an exception would be logged and lost.
-            try:
-                yield from batches(bars, batch_size)
-            except Exception as failure:
-                failures.append(failure)
-
-        try:
-            answer = self._market_data.PublishBars(requests(), timeout=timeout)
-        except grpc.RpcError as error:
-            raise (failures[0] if failures else from_rpc_error(error)) from error
-        if failures:
-            raise failures[0]
-        return answer
+        return await send_bars(self._market_data.PublishBars, bars, batch_size, timeout)
 
     def bars(
         self, symbol: str | None = None, *, start_date: When = None, end_date: When = None, page_size: int = 100
-    ) -> Pages[Bar]:
-        """Stored bars, the newest first, from `start_date` (inclusive) to `end_date` (exclusive); pages as needed."""
+    ) -> AsyncPages[Bar]:
+        """List stored bars, the newest first, from `start_date` (inclusive) to `end_date` (exclusive)."""
 
-        def fetch(page_token: str) -> market_data_service_pb2.ListBarsResponse:
+        async def fetch(page_token: str) -> market_data_service_pb2.ListBarsResponse:
             request = market_data_service_pb2.ListBarsRequest(
                 symbol=symbol,
                 limit=page_size,
@@ -267,9 +265,9 @@ class Client:
                 end_date=when(end_date),
                 page_token=page_token,
             )
-            return self._unary(self._market_data.ListBars, request)
+            return await self._unary(self._market_data.ListBars, request)
 
-        return Pages(fetch, lambda page: page.bars)
+        return AsyncPages(fetch, lambda page: page.bars)
 
     # ------------------------------------------------------------------------------------------------- streams
 
@@ -281,8 +279,8 @@ class Client:
         min_confidence: float | None = None,
         resume_after: int | None = None,
         heartbeat_seconds: int | None = None,
-    ) -> Stream[Signal]:
-        """Signals as they are made; with `resume_after`, first those stored since that sequence."""
+    ) -> AsyncStream[Signal]:
+        """Stream signals as they are made; with `resume_after`, first those stored since that sequence."""
         request = signal_service_pb2.StreamSignalsRequest(
             symbols=symbols,
             actions=actions,
@@ -290,16 +288,16 @@ class Client:
             resume_after=resume_after,
             heartbeat_seconds=heartbeat_seconds,
         )
-        return Stream(self._signals.StreamSignals(request), lambda answer: answer.signals)
+        return AsyncStream(self._signals.StreamSignals(request), lambda response: response.signals)
 
     def stream_positions(
         self, *, symbols: Iterable[str] = (), resume_after: int | None = None, heartbeat_seconds: int | None = None
-    ) -> Stream[Position]:
-        """Positions after each change; with `resume_after`, first the changes stored since that sequence."""
+    ) -> AsyncStream[Position]:
+        """Stream positions after each change; with `resume_after`, first the changes stored since that sequence."""
         request = position_service_pb2.StreamPositionsRequest(
             symbols=symbols, resume_after=resume_after, heartbeat_seconds=heartbeat_seconds
         )
-        return Stream(self._positions.StreamPositions(request), lambda answer: answer.positions)
+        return AsyncStream(self._positions.StreamPositions(request), lambda response: response.positions)
 
     def stream_events(
         self,
@@ -312,8 +310,8 @@ class Client:
         start_time: When = None,
         end_time: When = None,
         speed: float | None = None,
-    ) -> Stream[Event]:
-        """Entries of the event log, of all kinds or of `kinds`; with `resume_after`, first those stored since.
+    ) -> AsyncStream[Event]:
+        """Stream entries of the event log, of all kinds or of `kinds`; with `resume_after`, first those stored since.
 
         With `start_time` or `end_time` the history is replayed first, `speed` times faster than the market; with
         `end_time` the iteration ends there.
@@ -328,7 +326,7 @@ class Client:
             end_time=when(end_time),
             speed=speed,
         )
-        return Stream(self._events.StreamEvents(request), entries_of)
+        return AsyncStream(self._events.StreamEvents(request), entries_of)
 
     # ------------------------------------------------------------------------------------------------- followers
 
@@ -339,10 +337,10 @@ class Client:
         kinds: Iterable[Kind] = (),
         min_confidence: float | None = None,
         **following: Unpack[Following],
-    ) -> Follower[Event]:
-        """Entries of the event log, of all kinds or of `kinds`, each exactly once, whatever breaks on the way.
+    ) -> AsyncFollower[Event]:
+        """Follow entries of the event log, of all kinds or of `kinds`, each exactly once through all failures.
 
-        `following` tells where to begin and what to do when the log changes: see `tradingsignals.Following`.
+        `following` says where to begin and what to do when the log changes: see `tradingsignals.Following`.
         """
         request = event_service_pb2.StreamEventsRequest(symbols=symbols, kinds=kinds, min_confidence=min_confidence)
         return self._follower(lambda channel: EventServiceStub(channel).StreamEvents, request, entries_of, following)
@@ -354,37 +352,42 @@ class Client:
         actions: Iterable[Action] = (),
         min_confidence: float | None = None,
         **following: Unpack[Following],
-    ) -> Follower[Signal]:
-        """Signals, each exactly once, whatever breaks on the way; `following` as in `follow`."""
+    ) -> AsyncFollower[Signal]:
+        """Follow signals, each exactly once through all failures; `following` as in `follow`."""
         request = signal_service_pb2.StreamSignalsRequest(
             symbols=symbols, actions=actions, min_confidence=min_confidence
         )
         return self._follower(
-            lambda channel: SignalServiceStub(channel).StreamSignals, request, lambda answer: answer.signals, following
+            lambda channel: SignalServiceStub(channel).StreamSignals,
+            request,
+            lambda response: response.signals,
+            following,
         )
 
-    def follow_positions(self, *, symbols: Iterable[str] = (), **following: Unpack[Following]) -> Follower[Position]:
-        """Positions after each change, none missed, whatever breaks on the way; `following` as in `follow`."""
+    def follow_positions(
+        self, *, symbols: Iterable[str] = (), **following: Unpack[Following]
+    ) -> AsyncFollower[Position]:
+        """Follow positions after each change, none missed through all failures; `following` as in `follow`."""
         request = position_service_pb2.StreamPositionsRequest(symbols=symbols)
         return self._follower(
             lambda channel: PositionServiceStub(channel).StreamPositions,
             request,
-            lambda answer: answer.positions,
+            lambda response: response.positions,
             following,
         )
 
     def _follower(
-        self, method: Method, request: object, items_of: Callable[[Any], Iterable[F]], following: Following
-    ) -> Follower[F]:
-        return Follower(self._channel, lambda: self._new_channel(OWN_CONNECTION), method, request, items_of, following)
+        self, method: StreamingMethod, request: object, items_of: Callable[[Any], Iterable[T]], following: Following
+    ) -> AsyncFollower[T]:
+        return AsyncFollower(
+            self._channel, lambda: self._new_channel(OWN_CONNECTION), method, request, items_of, following
+        )
 
-    def _new_channel(self, options: Sequence[tuple[str, int]]) -> grpc.Channel:
-        if self._credentials is None:
-            return grpc.insecure_channel(self._address, options=options)
-        return grpc.secure_channel(self._address, self._credentials, options=options)
+    def _new_channel(self, options: ChannelOptions) -> Channel:
+        return open_channel(self._address, self._credentials, options)
 
-    def _unary(self, method: grpc.UnaryUnaryMultiCallable[Any, A], request: object) -> A:
+    async def _unary(self, method: UnaryMethod[Any, R], request: object) -> R:
         try:
-            return method(request, timeout=self._timeout)
+            return await method(request, timeout=self._timeout)
         except grpc.RpcError as error:
             raise from_rpc_error(error) from error
