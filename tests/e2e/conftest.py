@@ -10,9 +10,9 @@ from string import ascii_uppercase
 import httpx
 import pytest
 from tests.support.bars import messages
+from tests.support.builders import walk
 from tests.support.folders import scratch_folder
 from tests.support.service import RunningService, running_service
-from tests.unit.builders import walk
 
 from tradingsignals import AsyncClient
 from tradingsignals_server.domain.bars import Bar

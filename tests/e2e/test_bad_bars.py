@@ -11,9 +11,9 @@ import grpc
 import httpx
 import pytest
 from tests.support.bars import as_json, message, messages, timestamp
+from tests.support.builders import OPENING, bar, walk
 from tests.support.deadlines import DEADLINE, within
 from tests.support.service import RunningService
-from tests.unit.builders import OPENING, bar, walk
 
 import tradingsignals
 from tradingsignals import AsyncClient, BarReceipt

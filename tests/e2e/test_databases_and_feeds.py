@@ -9,13 +9,13 @@ from pathlib import Path
 import asyncpg
 import pytest
 from tests.support.bars import messages, write_csv
+from tests.support.builders import walk
 from tests.support.deadlines import DEADLINE, within
 from tests.support.folders import scratch_folder
 from tests.support.followers import STREAMS, WAYS
 from tests.support.postgres import PostgresServer, postgres_server
 from tests.support.service import RunningService, health_with, running_service, service_in
 from tests.support.tables import assert_same, tables_of
-from tests.unit.builders import walk
 
 from tradingsignals import Signal, TemporaryError
 

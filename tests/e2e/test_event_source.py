@@ -12,10 +12,10 @@ from urllib.parse import urlencode
 import pytest
 from tests.support.bars import messages
 from tests.support.browser import CHROMIUM, Page, page_in_browser
+from tests.support.builders import walk
 from tests.support.folders import scratch_folder
 from tests.support.publishing import published
 from tests.support.service import running_service
-from tests.unit.builders import walk
 
 BARS = messages(walk(100, seed=13))
 SCRIPT = Path(__file__).parents[2] / "docs/examples/follow.js"

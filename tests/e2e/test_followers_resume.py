@@ -14,13 +14,13 @@ from typing import Any
 import asyncpg
 import pytest
 from tests.support.bars import messages
+from tests.support.builders import walk
 from tests.support.commands import running_command
 from tests.support.deadlines import DEADLINE, within
 from tests.support.frozen_proxy import frozen_proxy
 from tests.support.postgres import postgres_server
 from tests.support.publishing import PATIENCE, published
 from tests.support.service import RunningService, running_service
-from tests.unit.builders import walk
 
 import tradingsignals
 from tradingsignals import (

@@ -18,11 +18,11 @@ from google.rpc.error_details_pb2 import ErrorInfo
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 from tests.support.bars import as_json
+from tests.support.builders import bar
 from tests.support.curl import PROTOCOLS, CurlFailed, curl
 from tests.support.deadlines import DEADLINE
 from tests.support.quotes import sure_buy
 from tests.support.service import RunningService
-from tests.unit.builders import bar
 
 from tradingsignals_server.transport.grpc.server import SERVICES
 

@@ -13,13 +13,13 @@ from pathlib import Path
 import asyncpg
 import pytest
 from tests.support.bars import messages, write_csv
+from tests.support.builders import walk
 from tests.support.commands import run, running_command
 from tests.support.deadlines import within
 from tests.support.folders import scratch_folder
 from tests.support.publisher import Publisher, committed, reachable
 from tests.support.service import RunningService, running_service
 from tests.support.tables import Tables, assert_same, tables_of
-from tests.unit.builders import walk
 
 from tradingsignals import Backoff, Bar
 

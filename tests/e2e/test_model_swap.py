@@ -8,10 +8,10 @@ from functools import partial
 from pathlib import Path
 
 from tests.support.bars import a_month, messages
+from tests.support.builders import walk
 from tests.support.model_files import release, variant
 from tests.support.service import running_service
 from tests.support.swaps import Abreast, Decided, check_decisions
-from tests.unit.builders import walk
 
 from tradingsignals_server.adapters.onnx.policy import OnnxPolicy
 from tradingsignals_server.domain.bars import Bar

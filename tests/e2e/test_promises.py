@@ -23,6 +23,7 @@ from typing import Any, TypeVar, cast
 
 import pytest
 from tests.support.bars import messages
+from tests.support.builders import walk
 from tests.support.deadlines import DEADLINE, within
 from tests.support.folders import scratch_folder
 from tests.support.followers import STREAMS
@@ -30,7 +31,6 @@ from tests.support.quotes import sure_buy, sure_sell
 from tests.support.scenarios import THROUGH_THE_EDGE, Subscriber, reachable
 from tests.support.service import RunningService, running_service
 from tests.support.sockets import connected
-from tests.unit.builders import walk
 
 from tradingsignals import AsyncClient, Bar, Event, Position, Signal, TemporaryError
 from tradingsignals.v1.event_pb2 import MarketUpdate

@@ -10,12 +10,12 @@ from pathlib import Path
 
 import pytest
 from tests.support.bars import a_month, messages
+from tests.support.builders import walk
 from tests.support.folders import scratch_folder
 from tests.support.model_files import shipped_model
 from tests.support.publisher import Publisher, committed
 from tests.support.service import RunningService, running_service
 from tests.support.tables import Tables, assert_same, by_symbol, tables_of
-from tests.unit.builders import walk
 
 MONTH = a_month()
 OTHER = walk(len(MONTH), seed=6, symbol="EURCOP", times=[bar.time for bar in MONTH])

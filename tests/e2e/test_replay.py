@@ -1,42 +1,40 @@
-"""Real bars, from the file to the tables by the replay command, and everything in the tables counted again."""
+"""Bars of a file, published by the replay command, and the tables computed again from them."""
 
 from __future__ import annotations
 
 import gzip
 from collections.abc import AsyncIterator
-from datetime import timedelta
-from itertools import groupby, islice
+from datetime import date, timedelta
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import talib
+from tests.support.bars import write_csv
+from tests.support.builders import feed_bars
 from tests.support.commands import run
 from tests.support.folders import scratch_folder
 from tests.support.recount import session_day, trades_of
 from tests.support.service import RunningService, running_service
 from tests.support.tables import Rows, Tables, assert_same, tables_of
-from tests.unit.builders import REAL_BARS
 
 from tradingsignals.v1.event_pb2 import MarketUpdate
 from tradingsignals.v1.position_pb2 import Position
 from tradingsignals.v1.signal_pb2 import Signal
 
-BARS = 6000
+BARS = 7000
 SPREAD, COMMISSION_PCT, EQUITY = 0.5, 0.002, 250_000.0
 WARM, WINDOW = 50, 100
-
-pytestmark = pytest.mark.skipif(not REAL_BARS.exists(), reason=f"the real bars are not here: {REAL_BARS}")
 
 
 @pytest.fixture(scope="module")
 def file() -> Any:
-    """The first bars of the real ones, compressed as they come."""
+    """Bars of an uneven feed, compressed."""
     with scratch_folder() as folder:
-        path = folder / "usdcop.csv.gz"
-        with gzip.open(REAL_BARS, "rt") as real, gzip.open(path, "wt") as some:
-            some.writelines(islice(real, BARS + 1))
+        path = write_csv(folder / "usdcop.csv.gz", feed_bars(date(2020, 1, 2), date(2020, 7, 31))[:BARS])
+        path.write_bytes(gzip.compress(path.read_bytes()))
         yield path
 
 

@@ -14,16 +14,15 @@ from uuid import uuid4
 import httpx
 import pytest
 from tests.support.bars import as_json
+from tests.support.builders import walk
 from tests.support.deadlines import DEADLINE
 from tests.support.quotes import sure_buy, sure_hold, sure_sell
 from tests.support.rest_json import rest_time
 from tests.support.service import RunningService
-from tests.unit.builders import walk
+from tests.support.shapes import shape
 
 from tradingsignals_server import __version__
 from tradingsignals_server.domain.bars import Bar
-
-from .shapes import shape
 
 GOLDEN = Path(__file__).with_name("golden")
 FACTORS = {

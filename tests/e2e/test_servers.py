@@ -15,12 +15,12 @@ from uuid import UUID
 import asyncpg
 import pytest
 from tests.support.bars import messages
+from tests.support.builders import walk
 from tests.support.deadlines import DEADLINE
 from tests.support.folders import scratch_folder
 from tests.support.processes import Process, all_ended, children
 from tests.support.service import RunningService, running_service
 from tests.support.tables import Tables, by_symbol, tables_of
-from tests.unit.builders import walk
 
 import tradingsignals
 from tradingsignals import Bar, Signal, TemporaryError

@@ -10,13 +10,13 @@ from typing import Any
 import grpc
 import pytest
 from tests.support.bars import messages
+from tests.support.builders import walk
 from tests.support.curl import curl_stream
 from tests.support.deadlines import within
 from tests.support.followers import STREAMS, by_grpc, through
 from tests.support.quotes import sure_hold
 from tests.support.service import RunningService, running_service
 from tests.support.sockets import connected
-from tests.unit.builders import walk
 
 import tradingsignals.errors
 from tradingsignals.v1.event_service_pb2 import StreamEventsRequest

@@ -14,13 +14,13 @@ from typing import Any
 import grpc
 import pytest
 from tests.support.bars import messages
+from tests.support.builders import walk
 from tests.support.deadlines import within
 from tests.support.folders import scratch_folder
 from tests.support.followers import STREAMS, by_ndjson, by_sse, through
 from tests.support.processes import Process
 from tests.support.quotes import sure_buy
 from tests.support.service import RunningService, health_with, running_service, service_in
-from tests.unit.builders import walk
 
 from tradingsignals.v1.event_service_pb2 import StreamEventsRequest
 from tradingsignals.v1.event_service_pb2_grpc import EventServiceStub

@@ -10,11 +10,11 @@ import grpc
 import httpx
 import pytest
 from tests.support.bars import messages
+from tests.support.builders import walk
 from tests.support.deadlines import within
 from tests.support.followers import STREAMS, WAYS, by_grpc, by_sse, through
 from tests.support.quotes import sure_buy, sure_sell
 from tests.support.service import RunningService
-from tests.unit.builders import walk
 
 import tradingsignals
 from tradingsignals import AsyncClient, Event, Position, Signal

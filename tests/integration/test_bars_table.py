@@ -9,8 +9,8 @@ from functools import partial
 
 import asyncpg
 import pytest
+from tests.support.builders import MONDAY, OPENING, bar, session_times, walk
 from tests.support.engine import running_engine
-from tests.unit.builders import MONDAY, OPENING, bar, session_times, walk
 
 from tradingsignals.v1.signal_pb2 import Signal
 from tradingsignals_server.adapters.postgres.bars_table import BarsTable, BarsTableError

@@ -10,8 +10,8 @@ from typing import Any, cast
 
 import asyncpg
 import pytest
+from tests.support.builders import NOW, bar
 from tests.support.deadlines import within
-from tests.unit.builders import NOW, bar
 
 from tradingsignals_server.adapters.postgres import connection as module
 from tradingsignals_server.adapters.postgres.connection import (

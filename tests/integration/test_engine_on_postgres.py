@@ -12,11 +12,11 @@ from uuid import UUID
 
 import asyncpg
 import pytest
+from tests.support.builders import walk
 from tests.support.counted import assert_counted
 from tests.support.deadlines import within
 from tests.support.engine import RunningEngine, running_engine
 from tests.support.tables import Tables, assert_same, tables_of
-from tests.unit.builders import walk
 
 from tradingsignals_server.adapters.postgres.connection import Connections, connections
 from tradingsignals_server.adapters.postgres.store import PostgresStore

@@ -9,8 +9,8 @@ from datetime import UTC, datetime, timedelta
 
 import asyncpg
 import pytest
+from tests.support.builders import NOW, OPENING, bar, position, signal
 from tests.support.deadlines import within
-from tests.unit.builders import NOW, OPENING, bar, position, signal
 
 from tradingsignals_server.adapters.postgres.connection import Connections, connections
 from tradingsignals_server.adapters.postgres.statements import PRUNING

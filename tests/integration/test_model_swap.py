@@ -13,11 +13,11 @@ from pathlib import Path
 import asyncpg
 import pytest
 from tests.support.bars import a_month
+from tests.support.builders import walk
 from tests.support.engine import running_engine
 from tests.support.model_files import release, variant
+from tests.support.onnx_models import doubling
 from tests.support.swaps import Abreast, Decided, check_decisions
-from tests.unit.adapters.onnx.models import doubling
-from tests.unit.builders import walk
 
 from tradingsignals_server.adapters.onnx import confinement
 from tradingsignals_server.adapters.onnx.policy import OnnxPolicy

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 
 import asyncpg
 import pytest
+from tests.support import builders
+from tests.support.builders import now, walk
 from tests.support.deadlines import within
-from tests.unit import builders
-from tests.unit.builders import now, walk
 
 from tradingsignals_server.adapters.placeholder_policy import PlaceholderPolicy
 from tradingsignals_server.adapters.postgres import membership as membership_module

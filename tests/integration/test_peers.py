@@ -7,8 +7,8 @@ from typing import Any, cast
 
 import grpc
 import pytest
+from tests.support.builders import bar
 from tests.support.deadlines import within
-from tests.unit.builders import bar
 
 from tradingsignals_server.adapters.peers.client import open_peers
 from tradingsignals_server.api.mapping.convert import bar_message

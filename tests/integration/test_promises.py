@@ -10,9 +10,9 @@ from typing import cast
 from uuid import UUID
 
 from hypothesis import Phase, settings
+from tests.support.builders import NOW
 from tests.support.memory_store import Fault
 from tests.support.promises import hold_the_promises
-from tests.unit.builders import NOW
 
 from tradingsignals_server.adapters.postgres.connection import Connections, Database, connections
 from tradingsignals_server.adapters.postgres.store import PostgresStore

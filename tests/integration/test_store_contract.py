@@ -11,8 +11,8 @@ from uuid import UUID, uuid4
 
 import asyncpg
 import pytest
+from tests.support.builders import NOW, bar, position, signal
 from tests.support.deadlines import within
-from tests.unit.builders import NOW, bar, position, signal
 
 from tradingsignals.v1.event_pb2 import MarketUpdate as MarketUpdateMessage
 from tradingsignals.v1.position_pb2 import Position as PositionMessage

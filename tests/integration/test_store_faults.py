@@ -9,8 +9,8 @@ from uuid import uuid4
 
 import asyncpg
 import pytest
+from tests.support.builders import NOW, OPENING, bar, signal
 from tests.support.deadlines import within
-from tests.unit.builders import NOW, OPENING, bar, signal
 
 from tradingsignals_server.adapters.postgres.connection import ENGINE_CONNECTIONS, READER_CONNECTIONS, connections
 from tradingsignals_server.adapters.postgres.store import PostgresStore

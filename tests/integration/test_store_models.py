@@ -8,7 +8,7 @@ from uuid import UUID
 import asyncpg
 import numpy as np
 import pytest
-from tests.unit.builders import NOW, bar, position, signal
+from tests.support.builders import NOW, bar, position, signal
 
 from tradingsignals_server.adapters.postgres.store import PostgresStore
 from tradingsignals_server.application.ports.store import RecurrentCheckpoint, ShadowEvent, ShadowScore, StaleState

@@ -11,9 +11,9 @@ from uuid import UUID, uuid4
 
 import asyncpg
 import pytest
+from tests.support.builders import NOW, OPENING, bar, position, signal
 from tests.support.counted import assert_counted
 from tests.support.deadlines import within
-from tests.unit.builders import NOW, OPENING, bar, position, signal
 
 from tradingsignals.v1.position_pb2 import Position as PositionMessage
 from tradingsignals.v1.signal_pb2 import Signal as SignalMessage

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import asyncpg
 import pytest
-from tests.unit.builders import NOW, bar, signal
+from tests.support.builders import NOW, bar, signal
 
 from tradingsignals_server.adapters.postgres.store import PostgresStore
 from tradingsignals_server.application.ports.store import RefusedByStore, StaleState

@@ -8,18 +8,16 @@ from datetime import date, datetime
 from pathlib import Path
 
 from google.protobuf.timestamp_pb2 import Timestamp
-from tests.unit.builders import REAL_BARS, real_bars, walk
 
 from tradingsignals.v1 import bar_pb2
 from tradingsignals_server.domain.bars import Bar
 
+from .builders import feed_bars
+
 
 def a_month() -> list[Bar]:
-    """The real bars of a month, and of days before it to warm up in; simulated ones where they are absent.
-
-    The month is June 2024, with two holidays, on which there are bars that decide nothing.
-    """
-    return real_bars(date(2024, 5, 28), date(2024, 6, 30)) if REAL_BARS.exists() else walk(1200, seed=5)
+    """Return the bars of June 2024, with two holidays, and of the days before it, to warm up."""
+    return feed_bars(date(2024, 5, 28), date(2024, 6, 30))
 
 
 def timestamp(time: datetime) -> Timestamp:

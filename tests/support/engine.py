@@ -7,8 +7,6 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
-from tests.unit.builders import now
-
 from tradingsignals_server.adapters.placeholder_policy import PlaceholderPolicy
 from tradingsignals_server.application.decision.pipeline import Pipeline
 from tradingsignals_server.application.decision.trader import Trader
@@ -22,6 +20,7 @@ from tradingsignals_server.domain.calendar import calendar_for
 from tradingsignals_server.domain.events import Receipt
 from tradingsignals_server.domain.risk import RiskRules
 
+from .builders import now
 from .deadlines import within
 
 

@@ -7,14 +7,14 @@ from dataclasses import replace
 from datetime import datetime
 from uuid import UUID
 
-from tests.support.memory_store import MemoryStore
-from tests.unit.builders import NOW, bar, position, signal
-
 from tradingsignals_server.api.mapping.convert import encode
 from tradingsignals_server.application.event_log.tail import Broadcast
 from tradingsignals_server.application.ports.event_log import LogEntry
 from tradingsignals_server.domain.events import Disposition, Event, MarketUpdate
 from tradingsignals_server.domain.signals import Action
+
+from .builders import NOW, bar, position, signal
+from .memory_store import MemoryStore
 
 _TURNS = (Action.BUY, Action.HOLD, Action.SELL)
 SYMBOLS = ("USDCOP", "EURUSD")

@@ -9,7 +9,8 @@ import numpy as np
 import numpy.typing as npt
 import onnx
 from onnx import numpy_helper
-from tests.unit.adapters.onnx.models import NumpyPolicy
+
+from .onnx_models import NumpyPolicy
 
 ARITHMETIC = ["Sub", "Div", "Clip", "LSTM", "Gemm", "Tanh", "Gemm", "Div", "Softmax"]
 """What the graph of the shipped policy computes, in this order. All else in it only moves numbers:"""

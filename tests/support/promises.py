@@ -20,9 +20,6 @@ from typing import Any, Protocol, TypeVar
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, invariant, rule, run_state_machine_as_test
-from tests.support.memory_store import Fault
-from tests.unit.application.running import DEADLINE, following, patched
-from tests.unit.builders import NOW, bar, walk
 
 from tradingsignals_server.application.decision.pipeline import Pipeline
 from tradingsignals_server.application.decision.trader import Trader
@@ -37,6 +34,10 @@ from tradingsignals_server.domain.calendar import calendar_for
 from tradingsignals_server.domain.errors import SequencePruned, ShuttingDown, StorageUnavailable
 from tradingsignals_server.domain.events import Disposition, Event, EventKind, MarketUpdate, Receipt
 from tradingsignals_server.domain.risk import RiskRules
+
+from .builders import NOW, bar, walk
+from .memory_store import Fault
+from .running import DEADLINE, following, patched
 
 SYMBOLS = ("USDCOP", "EURCOP")
 ELSEWHERE = "GBPCOP"

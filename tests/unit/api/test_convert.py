@@ -14,6 +14,7 @@ import pytest
 from google.protobuf.timestamp_pb2 import Timestamp
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.support.builders import NOW, OPENING, bar, position, signal
 
 from tradingsignals.v1 import (
     bar_pb2,
@@ -41,8 +42,6 @@ from tradingsignals_server.domain.recurrent_state import ResetRule
 from tradingsignals_server.domain.risk import RiskRules
 from tradingsignals_server.domain.signals import Action, MarketRegime, Origin, Signal, TrendDirection
 from tradingsignals_server.domain.statistics import PositionCounts, SignalCounts, Statistics
-
-from ..builders import NOW, OPENING, bar, position, signal
 
 ENUMS: Sequence[tuple[type[StrEnum], Any]] = [
     (Action, signal_pb2.Signal.Action),

@@ -9,6 +9,7 @@ import pytest
 from google.rpc import code_pb2, error_details_pb2, status_pb2
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.support.builders import OPENING
 
 from tradingsignals.v1 import error_reason_pb2, system_service_pb2
 from tradingsignals_server.api.mapping.errors import (
@@ -46,8 +47,6 @@ from tradingsignals_server.domain.errors import (
     TooManySymbols,
 )
 from tradingsignals_server.transport.grpc.headers import trailers_only
-
-from ..builders import OPENING
 
 REPORT = system_service_pb2.GetHealthResponse(status="unhealthy", warnings=["no database"])
 VIOLATION = FieldViolation("limit", "must be from 1 to 1000")

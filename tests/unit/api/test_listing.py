@@ -7,6 +7,7 @@ import json
 import pytest
 from google.api import httpbody_pb2
 from google.protobuf.message import Message
+from tests.support.builders import position, signal
 from tests.support.rest_json import rest_json
 
 from tradingsignals.v1 import position_service_pb2, signal_service_pb2
@@ -14,8 +15,6 @@ from tradingsignals_server.api.encoding.listing import WRITTEN_AT_ONCE, Listing
 from tradingsignals_server.api.mapping.convert import encode
 from tradingsignals_server.domain.events import EventKind
 from tradingsignals_server.domain.signals import Action
-
-from ..builders import position, signal
 
 SIGNALS = [encode(signal(list(Action)[n % 3], name=n + 1), n + 1) for n in range(2 * WRITTEN_AT_ONCE + 1)]
 POSITIONS = [encode(position(), n + 1) for n in range(3)]

@@ -6,7 +6,9 @@ import math
 from collections.abc import AsyncIterator, Sequence
 
 import pytest
+from tests.support.builders import NOW, bar, walk
 from tests.support.memory_store import Fault
+from tests.support.running import Running, running_engine, started
 
 from tradingsignals.v1 import bar_pb2
 from tradingsignals.v1 import market_data_service_pb2 as pb
@@ -22,9 +24,6 @@ from tradingsignals_server.domain.errors import (
     ShuttingDown,
     StorageUnavailable,
 )
-
-from ..application.running import Running, running_engine, started
-from ..builders import NOW, bar, walk
 
 WALK = walk(60)
 

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 
+from tests.support.builders import NOW
+
 from tradingsignals.v1 import event_service_pb2, position_service_pb2, signal_pb2, signal_service_pb2
 from tradingsignals_server.api.streams import event_stream, noun_stream
 from tradingsignals_server.application.event_log.tail import Batch, Follower
 from tradingsignals_server.application.ports.event_log import LogEntry
 from tradingsignals_server.domain.errors import SequencePruned, ServiceError, ShuttingDown, StorageUnavailable
 from tradingsignals_server.domain.events import EventKind
-
-from ..builders import NOW
 
 SIGNAL = signal_pb2.Signal(symbol="USDCOP", sequence=4)
 ENTRY = LogEntry(4, NOW, EventKind.SIGNAL, "USDCOP", None, None, SIGNAL.SerializeToString(), NOW)

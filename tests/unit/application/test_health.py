@@ -6,7 +6,9 @@ import asyncio
 from datetime import datetime, timedelta
 
 import pytest
+from tests.support.builders import NOW, OPENING, bar, walk
 from tests.support.memory_store import Fault
+from tests.support.running import Running, always, running_engine
 
 from tradingsignals_server.adapters.placeholder_policy import PlaceholderPolicy
 from tradingsignals_server.application import health as health_module
@@ -18,9 +20,6 @@ from tradingsignals_server.application.ports.store import SignalTotals
 from tradingsignals_server.domain.calendar import calendar_for
 from tradingsignals_server.domain.risk import RiskRules
 from tradingsignals_server.domain.signals import Action
-
-from ..builders import NOW, OPENING, bar, walk
-from .running import Running, always, running_engine
 
 WALK = walk(60)
 

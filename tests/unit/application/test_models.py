@@ -9,6 +9,8 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
 import pytest
+from tests.support.builders import SURE, walk
+from tests.support.running import Running, ScriptedPolicy, commit_held_up, running_engine, started
 
 from tradingsignals_server.application.decision.trader import Trader
 from tradingsignals_server.application.models import ModelKeeper, ModelSource
@@ -16,9 +18,6 @@ from tradingsignals_server.application.ports.policy import Policy
 from tradingsignals_server.domain.errors import ModelNotLoaded, ShuttingDown
 from tradingsignals_server.domain.risk import RiskRules
 from tradingsignals_server.domain.signals import Action
-
-from ..builders import SURE, walk
-from .running import Running, ScriptedPolicy, commit_held_up, running_engine, started
 
 WALK = walk(180)
 

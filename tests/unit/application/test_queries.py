@@ -8,7 +8,9 @@ from datetime import timedelta
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.support.builders import NOW, OPENING, bar, position, signal
 from tests.support.memory_store import MemoryStore
+from tests.support.running import patched
 
 from tradingsignals_server.application.event_log.tail import Broadcast
 from tradingsignals_server.application.ports.event_log import LogHead
@@ -20,9 +22,6 @@ from tradingsignals_server.domain.events import Disposition, Event, MarketUpdate
 from tradingsignals_server.domain.positions import Exit, ExitReason, close
 from tradingsignals_server.domain.risk import RiskRules
 from tradingsignals_server.domain.signals import Action
-
-from ..builders import NOW, OPENING, bar, position, signal
-from .running import patched
 
 ANY = SignalQuery()
 

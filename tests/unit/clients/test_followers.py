@@ -13,8 +13,8 @@ import grpc
 import pytest
 from tests.support.deadlines import within
 from tests.support.frozen_proxy import frozen_proxy
+from tests.support.log_server import LogServer, Plan, ends, ends_with, is_silent
 from tests.support.ports import free_ports
-from tests.unit.clients.log_server import LogServer, Plan, ends, ends_with, is_silent
 
 import tradingsignals
 from tradingsignals import Backoff, Connected, Disconnected, EpochChanged, Event, EventsPruned, Signal, Skipped

@@ -8,13 +8,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from tests.support.onnx_models import RECURRENT, graph, policy_file, random_weights, write
 
 from tradingsignals_server.adapters.onnx.metadata import NOTHING
 from tradingsignals_server.adapters.onnx.model_file import ModelRefused
 from tradingsignals_server.commands.check import check
 from tradingsignals_server.domain.recurrent_state import ResetRule
-
-from ..adapters.onnx.models import RECURRENT, graph, policy_file, random_weights, write
 
 
 def told(path: Path) -> dict[str, str]:

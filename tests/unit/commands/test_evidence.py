@@ -7,10 +7,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from models.training.history import History
+from tests.support.builders import simulated_bars
 
 from tradingsignals_server.commands.evidence import against_observations, against_statistics
-
-from ..models.conftest import simulated_bars
 
 
 @pytest.mark.parametrize("scale", [1.0, 1.0 / 3600.0], ids=["USDCOP", "as EURUSD"])

@@ -11,6 +11,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+from tests.support.onnx_models import observations
+from tests.support.trained import OBSERVED, Market, Trained, export, in_numpy, sb3_contrib, torch, trained, vec_env
 
 from tradingsignals_server.adapters.onnx import graph as onnx_graph
 from tradingsignals_server.adapters.onnx.metadata import ACTIONS
@@ -20,9 +22,6 @@ from tradingsignals_server.commands.check import check
 from tradingsignals_server.commands.export import ExportRefused
 from tradingsignals_server.domain.recurrent_state import ResetRule
 from tradingsignals_server.domain.signals import Probabilities
-
-from ..adapters.onnx.models import observations
-from .trained import OBSERVED, Market, Trained, export, in_numpy, sb3_contrib, torch, trained, vec_env
 
 ALL_TOLD = sum(rows * steps for rows, steps in parity.STEPS.items())
 

@@ -7,8 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-
-from .trained import OBSERVED, SMALL, Market, refusal, trained, vec_env
+from tests.support.trained import OBSERVED, SMALL, Market, refusal, trained, vec_env
 
 
 def test_asks_for_the_statistics_that_a_policy_was_trained_behind(tmp_path: Path) -> None:
@@ -36,7 +35,7 @@ class OwnMarket(Market):
 
 
 def test_refuses_a_policy_that_observed_something_else(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tests.unit.commands.trained.Market", OwnMarket)
+    monkeypatch.setattr("tests.support.trained.Market", OwnMarket)
     source = trained(tmp_path, SMALL, steps=32, normalised=False)
     assert "policy.zip: was not recorded from the features m5-v1: it has " in refusal(source.zip)
 

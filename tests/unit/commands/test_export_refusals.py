@@ -11,12 +11,23 @@ from typing import Any
 
 import numpy as np
 import pytest
+from tests.support.trained import (
+    SIXTEEN,
+    SMALL,
+    Make,
+    edited,
+    export,
+    gymnasium,
+    refusal,
+    sb3,
+    sb3_contrib,
+    torch,
+    trained,
+)
 
 from tradingsignals_server.commands.actions import parse_actions
 from tradingsignals_server.commands.export import ExportRefused, parse_range
 from tradingsignals_server.domain.recurrent_state import ResetRule
-
-from .trained import SIXTEEN, SMALL, Make, edited, export, gymnasium, refusal, sb3, sb3_contrib, torch, trained
 
 
 def saved(policy_kwargs: dict[str, Any] | None = None, **options: Any) -> Make:

@@ -8,8 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
-from .trained import SMALL, edited, refusal, trained
+from tests.support.trained import SMALL, edited, refusal, trained
 
 
 def rewritten(path: Path, members: dict[str, bytes]) -> Path:

@@ -6,12 +6,11 @@ from pathlib import Path
 
 import onnx
 import pytest
+from tests.support.onnx_models import MEMORYLESS, classifier, graph, write
 
 from tradingsignals_server.adapters.onnx.errors import ExportRefused, ModelRefused
 from tradingsignals_server.adapters.onnx.policy import OnnxPolicy
 from tradingsignals_server.commands.label import label
-
-from ..adapters.onnx.models import MEMORYLESS, classifier, graph, write
 
 ACTIONS = ("SELL", "HOLD", "BUY")
 

@@ -10,6 +10,7 @@ import numpy.typing as npt
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.support.builders import OPENING, bar
 
 from tradingsignals_server.domain.bars import (
     BAR_INTERVAL,
@@ -21,8 +22,6 @@ from tradingsignals_server.domain.bars import (
     require_closed,
 )
 from tradingsignals_server.domain.errors import InvalidBar, InvalidRequest
-
-from ..builders import OPENING, bar
 
 PRICES = ("open", "high", "low", "close")
 FIELDS = (*PRICES, "volume", "time")

@@ -8,6 +8,7 @@ from itertools import pairwise
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.support.builders import MONDAY, OPENING, feed_bars
 
 from tradingsignals_server.domain.bars import BAR_INTERVAL
 from tradingsignals_server.domain.calendar import (
@@ -18,8 +19,6 @@ from tradingsignals_server.domain.calendar import (
     SessionCalendar,
     calendar_for,
 )
-
-from ..builders import MONDAY, OPENING, real_bars
 
 BOGOTA_CALENDAR = BogotaCalendar()
 CALENDARS: list[SessionCalendar] = [BOGOTA_CALENDAR, AlwaysOpenCalendar()]
@@ -123,13 +122,20 @@ def test_calendar_for_selects_by_symbol_and_choice(symbol: str, choice: Calendar
     assert isinstance(calendar_for(symbol, choice), expected)
 
 
-def test_bars_of_a_real_feed_lie_within_sessions() -> None:
-    """The recorded feed has bars on holidays too; on every other day its bars are exactly those of a session."""
-    bars = real_bars(date(2024, 1, 1), date(2024, 12, 31))
-    polled_days = {bar.time.date() for bar in bars}
-    closed_days = {day for day in polled_days if not BOGOTA_CALENDAR.bars_of(day)}
-    assert len(closed_days) == 16
-    outside = {bar.time.date() for bar in bars if BOGOTA_CALENDAR.session_of(bar.time) is None}
-    assert outside == closed_days
+HOLIDAYS_OF_2024 = {
+    1: (1, 8), 3: (25, 28, 29), 5: (1, 13), 6: (3, 10), 7: (1,), 8: (7, 19), 10: (14,), 11: (4, 11), 12: (25,)
+}  # fmt: skip
+"""Days of each month that are weekdays and holidays in Colombia, from the law."""
+
+
+def test_business_days_without_a_session_are_the_holidays_of_the_year() -> None:
     year = [date(2024, 1, 1) + timedelta(days=n) for n in range(366)]
-    assert len({day for day in year if BOGOTA_CALENDAR.bars_of(day)} - polled_days) == 2
+    closed = {day for day in year if day.weekday() < 5 and not BOGOTA_CALENDAR.bars_of(day)}
+    assert closed == {date(2024, month, day) for month, days in HOLIDAYS_OF_2024.items() for day in days}
+
+
+def test_bars_of_a_feed_lie_outside_sessions_on_holidays_only() -> None:
+    bars = feed_bars(date(2024, 1, 1), date(2024, 12, 31))
+    closed_days = {bar.time.date() for bar in bars if not BOGOTA_CALENDAR.bars_of(bar.time.date())}
+    assert len(closed_days) == 16
+    assert {bar.time.date() for bar in bars if BOGOTA_CALENDAR.session_of(bar.time) is None} == closed_days

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 import pytest
+from tests.support.builders import OPENING
 
 from tradingsignals_server.domain import errors
 from tradingsignals_server.domain.errors import (
@@ -29,8 +30,6 @@ from tradingsignals_server.domain.errors import (
     StorageUnavailable,
     TooManySymbols,
 )
-
-from ..builders import OPENING
 
 
 def below(base: type[ServiceError]) -> list[type[ServiceError]]:

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.support.builders import bar, walk
 
 from tradingsignals_server.domain.bars import HIGHEST_PRICE, LOWEST_PRICE
 from tradingsignals_server.domain.errors import InvalidBar
@@ -21,8 +22,6 @@ from tradingsignals_server.domain.features import (
 )
 from tradingsignals_server.domain.indicators import Indicators, indicators_of
 from tradingsignals_server.domain.window import Window
-
-from ..builders import bar, walk
 
 prices = st.sampled_from([LOWEST_PRICE, HIGHEST_PRICE]) | st.floats(LOWEST_PRICE, HIGHEST_PRICE)
 

@@ -15,6 +15,7 @@ import pytest
 import talib
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.support.builders import OPENING, SURE, bar, feed_bars, walk
 
 from tradingsignals_server.domain.bars import BAR_INTERVAL, Bar
 from tradingsignals_server.domain.indicators import WARM_BARS, Indicators, indicators_of
@@ -22,8 +23,6 @@ from tradingsignals_server.domain.market_state import market_regime, trend_direc
 from tradingsignals_server.domain.risk import RiskRules, TradeTally, decide
 from tradingsignals_server.domain.signals import Action
 from tradingsignals_server.domain.window import LOOKBACK_BARS, Window
-
-from ..builders import OPENING, SURE, bar, real_bars, walk
 
 FIRST_BARS = {
     "rsi": 15,
@@ -182,9 +181,9 @@ def test_constant_price_has_no_atr() -> None:
     assert found.ema_20 == found.ema_50 == 4000.0
 
 
-def test_real_bars_of_a_month_match_talib_bar_by_bar() -> None:
+def test_a_month_of_bars_one_by_one_gives_the_values_of_ta_lib() -> None:
     month = partial(date, 2025, 6)
-    bars = real_bars(month(1), month(30))
+    bars = feed_bars(month(1), month(30))
     assert len(bars) > 1000
     live = Window.empty()
     for count, one in enumerate(bars, 1):

@@ -10,6 +10,7 @@ from itertools import pairwise
 
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.support.builders import MONDAY, OPENING, bar, position, signal
 
 from tradingsignals_server.domain.bars import Bar
 from tradingsignals_server.domain.calendar import BogotaCalendar
@@ -17,8 +18,6 @@ from tradingsignals_server.domain.costs import NO_CHARGES, Charge, Charges
 from tradingsignals_server.domain.positions import ExitReason, Position, after_bar, open_position
 from tradingsignals_server.domain.risk import RiskRules
 from tradingsignals_server.domain.signals import Action
-
-from ..builders import MONDAY, OPENING, bar, position, signal
 
 CALENDAR = BogotaCalendar()
 

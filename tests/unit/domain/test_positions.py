@@ -8,6 +8,7 @@ from datetime import timedelta
 from uuid import UUID
 
 import pytest
+from tests.support.builders import MONDAY, OPENING, bar, position, signal
 
 from tradingsignals_server.domain.bars import BAR_INTERVAL, Bar
 from tradingsignals_server.domain.calendar import BogotaCalendar
@@ -15,8 +16,6 @@ from tradingsignals_server.domain.costs import Charge, Charges
 from tradingsignals_server.domain.positions import Exit, ExitReason, Position, after_bar, close, open_position
 from tradingsignals_server.domain.risk import RiskRules
 from tradingsignals_server.domain.signals import Action
-
-from ..builders import MONDAY, OPENING, bar, position, signal
 
 TUESDAY = MONDAY + timedelta(days=1)
 CALENDAR = BogotaCalendar()

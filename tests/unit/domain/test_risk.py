@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.support.builders import NOW, OPENING, SURE
 
 from tradingsignals_server.domain.indicators import Indicators
 from tradingsignals_server.domain.risk import (
@@ -21,8 +22,6 @@ from tradingsignals_server.domain.risk import (
     decide,
 )
 from tradingsignals_server.domain.signals import Action, Decision, Probabilities
-
-from ..builders import NOW, OPENING, SURE
 
 SIDES = pytest.mark.parametrize("side", [Action.BUY, Action.SELL])
 RULES = RiskRules()

@@ -8,10 +8,9 @@ from datetime import timedelta
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.support.builders import OPENING
 
 from tradingsignals_server.domain.signals import Action, Probabilities, bar_signal_id
-
-from ..builders import OPENING
 
 shares = st.tuples(*[st.floats(0.0, 1.0)] * 3).filter(lambda three: sum(three) > 0.01)
 

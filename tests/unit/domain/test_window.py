@@ -5,11 +5,10 @@ from __future__ import annotations
 import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.support.builders import walk
 
 from tradingsignals_server.domain.bars import Bar
 from tradingsignals_server.domain.window import LOOKBACK_BARS, Window
-
-from ..builders import walk
 
 WALK = walk(240)
 

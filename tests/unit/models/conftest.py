@@ -1,10 +1,9 @@
-"""Histories to train on: a made-up market's sessions, and a month of real ones."""
+"""Histories to train on: a simulated market's sessions, and a month of an uneven feed."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import date, timedelta
-from itertools import chain
 from operator import attrgetter
 
 import numpy as np
@@ -12,8 +11,8 @@ import numpy.typing as npt
 import pytest
 from models.training.book import CERTAIN
 from models.training.history import History
+from tests.support.builders import feed_bars, simulated_bars
 
-from tradingsignals_server.adapters.feeds.market import SimulatedMarket
 from tradingsignals_server.application.decision.pipeline import Pipeline
 from tradingsignals_server.application.decision.symbol_state import NO_STATE, SymbolState
 from tradingsignals_server.application.decision.trader import Trader
@@ -26,20 +25,6 @@ from tradingsignals_server.domain.recurrent_state import RecurrentState
 from tradingsignals_server.domain.risk import RiskRules
 from tradingsignals_server.domain.signals import Action
 from tradingsignals_server.domain.window import Window
-
-from ..builders import MONDAY, real_bars
-
-
-def simulated_bars(days: int, *, seed: int = 1, skipped: frozenset[int] = frozenset()) -> list[Bar]:
-    """Every session of so many days from MONDAY on, without the bars whose number is in `skipped`."""
-    calendar = calendar_for("USDCOP")
-    market = SimulatedMarket(seed, "USDCOP", calendar)
-    bars = list[Bar]()
-    times = chain.from_iterable(calendar.bars_of(MONDAY + timedelta(days=day)) for day in range(days))
-    for number, time in enumerate(times):
-        if number not in skipped:
-            bars.append(market.next_bar(time, bars[-1] if bars else None))
-    return bars
 
 
 @pytest.fixture(scope="session")
@@ -58,9 +43,9 @@ def market() -> History:
 
 
 @pytest.fixture(scope="session")
-def real_month() -> History:
-    """A month of real bars, holidays and truncated sessions and all; skips where they are absent."""
-    return History.of(real_bars(date(2021, 7, 1), date(2021, 8, 5)))
+def uneven_month() -> History:
+    """A month of bars of a feed, with holidays and truncated sessions."""
+    return History.of(feed_bars(date(2021, 7, 1), date(2021, 8, 5)))
 
 
 class Scripted:

@@ -9,13 +9,14 @@ from uuid import UUID
 import pytest
 from models.training.episode import Episode
 from models.training.history import History
+from tests.support.builders import simulated_bars
 
 from tradingsignals_server.domain.costs import Charge, Charges
 from tradingsignals_server.domain.positions import ExitReason, Position
 from tradingsignals_server.domain.risk import RiskRules
 from tradingsignals_server.domain.signals import Action
 
-from .conftest import live, script_for, simulated_bars
+from .conftest import live, script_for
 
 COSTS = RiskRules(spread=Charges.flat(1.0), commission=Charges(Charge(1.0, in_bp=True)))
 RULES = (
@@ -65,10 +66,10 @@ def test_positions_are_those_of_the_live_pipeline(market: History, rules: RiskRu
 
 
 @pytest.mark.parametrize("rules", RULES)
-def test_positions_on_real_bars_are_those_of_the_live_pipeline(real_month: History, rules: RiskRules) -> None:
-    cut_short = [s for s in real_month.sessions if not real_month.last_of_session[s.last]]
+def test_positions_on_an_uneven_feed_are_those_of_the_live_pipeline(uneven_month: History, rules: RiskRules) -> None:
+    cut_short = [s for s in uneven_month.sessions if not uneven_month.last_of_session[s.last]]
     assert cut_short, "a session without its closing bar should be among them"
-    assert len(assert_as_live(real_month, rules, 1)) > 50
+    assert len(assert_as_live(uneven_month, rules, 1)) > 50
 
 
 @pytest.mark.parametrize("rules", RULES)

@@ -13,6 +13,7 @@ import pytest
 from models.training.history import History
 from models.training.split import Split
 from tests.support.bars import write_csv
+from tests.support.builders import MONDAY, simulated_bars
 
 from tradingsignals_server.adapters.feeds.files import UnreadableFile
 from tradingsignals_server.domain.bars import Bar
@@ -20,8 +21,7 @@ from tradingsignals_server.domain.indicators import WARM_BARS
 from tradingsignals_server.domain.risk import RiskRules
 from tradingsignals_server.domain.window import LOOKBACK_BARS
 
-from ..builders import MONDAY
-from .conftest import live, script_for, simulated_bars
+from .conftest import live, script_for
 
 
 def assert_as_live(history: History) -> None:
@@ -35,9 +35,9 @@ def test_observations_are_those_of_the_live_pipeline(market: History) -> None:
     assert_as_live(market)
 
 
-def test_observations_of_real_bars_are_those_of_the_live_pipeline(real_month: History) -> None:
-    assert any(day is None for day in real_month.days), "a holiday's bars should be among them"
-    assert_as_live(real_month)
+def test_observations_of_an_uneven_feed_are_those_of_the_live_pipeline(uneven_month: History) -> None:
+    assert any(day is None for day in uneven_month.days), "a holiday's bars should be among them"
+    assert_as_live(uneven_month)
 
 
 def test_bars_to_come_change_nothing_that_was_seen() -> None:

@@ -35,6 +35,7 @@ from models.training.history import History
 from models.training.outcomes import Outcomes, outcome, was_ahead
 from models.training.recipe import rules_for
 from models.training.split import Split
+from tests.support.builders import position
 
 from tradingsignals_server.adapters.onnx.policy import OnnxPolicy
 from tradingsignals_server.domain.costs import NO_CHARGES, Charges
@@ -43,7 +44,6 @@ from tradingsignals_server.domain.recurrent_state import RecurrentState
 from tradingsignals_server.domain.risk import RiskRules
 from tradingsignals_server.domain.signals import Action, Probabilities
 
-from ..builders import position
 from .conftest import live
 
 RULES = rules_for("USDCOP", "1.0")

@@ -30,11 +30,10 @@ from models.training.environment import SessionEnvironment
 from models.training.episode import ACTIONS, Episode
 from models.training.imitation import imitate_hindsight
 from models.training.train import Candidate, Course, run
+from tests.support.builders import simulated_bars
 
 from tradingsignals_server.commands import parity
 from tradingsignals_server.commands.export import export
-
-from .conftest import simulated_bars
 
 RULES = rules_for("USDCOP")
 TINY = replace(

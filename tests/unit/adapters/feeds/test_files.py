@@ -7,13 +7,12 @@ from itertools import chain, permutations
 from pathlib import Path
 
 import pytest
+from tests.support.bar_files import BARS, FIRST, HEADER, SECOND, at, bars_in, refusal_of, write
+from tests.support.bars import write_csv
+from tests.support.builders import walk
 
 from tradingsignals_server.adapters.feeds import files
 from tradingsignals_server.adapters.feeds.files import BarFile, SkippedRow, load_bars, load_in_thread
-
-from .bar_files import BARS, FIRST, HEADER, SECOND, at, bars_in, refusal_of, write
-
-REAL = Path(__file__).parents[4].parent / "shared" / "data" / "usdcop_m5.csv.gz"
 
 
 def test_csv(tmp_path: Path) -> None:
@@ -287,11 +286,12 @@ async def test_reading_in_a_thread_gives_the_same_and_tells_how_far_it_is(
     assert read == [1, 2]
 
 
-@pytest.mark.skipif(not REAL.exists(), reason="the real bars, ../shared/data/usdcop_m5.csv.gz, are not on this machine")
 @pytest.mark.slow
-def test_five_years_of_real_bars() -> None:
-    file = load_bars(REAL)
-    bars = list(chain.from_iterable(file.chunks()))
-    assert (len(bars), file.skipped_rows, file.damage) == (81_275, 0, None)
-    assert bars[0].time == datetime(2020, 1, 2, 13, 0, tzinfo=UTC)
-    assert bars[-1].time == datetime(2025, 6, 30, 17, 50, tzinfo=UTC)
+def test_five_years_of_bars_are_read_completely(tmp_path: Path) -> None:
+    bars = walk(5 * 250 * 60)
+    path = write_csv(tmp_path / "bars.csv", bars)
+    path.write_bytes(gzip.compress(path.read_bytes()))
+    file = load_bars(path)
+    read = list(chain.from_iterable(file.chunks()))
+    assert (len(read), file.skipped_rows, file.damage) == (75_000, 0, None)
+    assert read == bars

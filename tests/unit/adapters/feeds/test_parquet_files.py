@@ -9,11 +9,10 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from tests.support.bar_files import BARS, bars_in, refusal_of
 
 from tradingsignals_server.adapters.feeds import rows
 from tradingsignals_server.adapters.feeds.files import SkippedRow, load_bars
-
-from .bar_files import BARS, bars_in, refusal_of
 
 
 @pytest.mark.parametrize(

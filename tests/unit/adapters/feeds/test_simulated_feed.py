@@ -4,14 +4,13 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import pytest
+from tests.support.builders import now
 
 from tradingsignals_server.adapters.feeds.simulate import SimulatedFeed
 from tradingsignals_server.application.ports.clock import Clock
 from tradingsignals_server.application.ports.feed import Feed
 from tradingsignals_server.domain.bars import Bar
 from tradingsignals_server.domain.errors import BarConflict, ServiceError, StorageUnavailable
-
-from ...builders import now
 
 WARM_BARS = 5 * 60
 

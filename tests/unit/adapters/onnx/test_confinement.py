@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 from onnx import helper
+from tests.support.onnx_models import MEMORYLESS, OBSERVATION, PROBABILITIES, doubling, graph, with_work, write
 
 from tradingsignals_server.adapters.onnx import confinement
 from tradingsignals_server.adapters.onnx.errors import ModelRefused
@@ -17,8 +18,6 @@ from tradingsignals_server.adapters.onnx.policy import OnnxPolicy
 from tradingsignals_server.adapters.onnx.repository import load_newest
 from tradingsignals_server.commands.check import check
 from tradingsignals_server.domain.errors import ModelNotLoaded
-
-from .models import MEMORYLESS, OBSERVATION, PROBABILITIES, doubling, graph, with_work, write
 
 
 def endless() -> bytes:

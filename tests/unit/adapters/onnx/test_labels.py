@@ -9,13 +9,12 @@ import numpy as np
 import onnxruntime
 import pytest
 from onnx import helper, load_from_string, numpy_helper
+from tests.support.onnx_models import MEMORYLESS, THREE, classifier, graph, observations, write
 
 from tradingsignals_server.adapters.onnx.labels import ActionSource
 from tradingsignals_server.adapters.onnx.metadata import OutputKind
 from tradingsignals_server.adapters.onnx.policy import OnnxPolicy
 from tradingsignals_server.domain.signals import Action
-
-from .models import MEMORYLESS, THREE, classifier, graph, observations, write
 
 HOLD, BUY, SELL = Action.HOLD, Action.BUY, Action.SELL
 

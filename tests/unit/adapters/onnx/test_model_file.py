@@ -9,13 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-
-from tradingsignals_server.adapters.onnx.metadata import Metadata, OutputKind
-from tradingsignals_server.adapters.onnx.model_file import load_model
-from tradingsignals_server.domain.features import FEATURE_NAMES
-from tradingsignals_server.domain.recurrent_state import ResetRule
-
-from .models import (
+from tests.support.onnx_models import (
     MEMORYLESS,
     PROBABILITIES,
     RECURRENT,
@@ -26,6 +20,11 @@ from .models import (
     recurrent_graph,
     write,
 )
+
+from tradingsignals_server.adapters.onnx.metadata import Metadata, OutputKind
+from tradingsignals_server.adapters.onnx.model_file import load_model
+from tradingsignals_server.domain.features import FEATURE_NAMES
+from tradingsignals_server.domain.recurrent_state import ResetRule
 
 
 def test_a_model_file_tells_what_it_is(tmp_path: Path) -> None:

@@ -8,13 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-
-from tradingsignals_server.adapters.onnx.metadata import OutputKind
-from tradingsignals_server.adapters.onnx.policy import BATCH_SIZES, OnnxPolicy
-from tradingsignals_server.domain.recurrent_state import RecurrentState
-from tradingsignals_server.domain.signals import Probabilities
-
-from .models import (
+from tests.support.onnx_models import (
     CARRIED,
     MEMORYLESS,
     SOFTMAX,
@@ -27,6 +21,11 @@ from .models import (
     recurrent_graph,
     write,
 )
+
+from tradingsignals_server.adapters.onnx.metadata import OutputKind
+from tradingsignals_server.adapters.onnx.policy import BATCH_SIZES, OnnxPolicy
+from tradingsignals_server.domain.recurrent_state import RecurrentState
+from tradingsignals_server.domain.signals import Probabilities
 
 Decision = tuple[Probabilities | None, RecurrentState]
 

@@ -8,13 +8,9 @@ from pathlib import Path
 
 import onnx
 import pytest
-
-from tradingsignals_server.adapters.onnx.graph import build_model
-from tradingsignals_server.adapters.onnx.model_file import ModelRefused, load_model
-from tradingsignals_server.domain.features import FEATURE_NAMES
-
-from .models import (
+from tests.support.onnx_models import (
     CARRIED,
+    GOOD,
     MEMORYLESS,
     NEXT_STATE,
     OBSERVATION,
@@ -24,10 +20,13 @@ from .models import (
     STATE,
     THREE,
     graph,
-    random_weights,
     recurrent_graph,
+    refusal,
     write,
 )
+
+from tradingsignals_server.adapters.onnx.model_file import ModelRefused, load_model
+from tradingsignals_server.domain.features import FEATURE_NAMES
 
 PICKED = """
     ones = Constant <value_ints = [1, 1, 1, 1, {3}]> ()
@@ -35,8 +34,6 @@ PICKED = """
     {2} = Compress <axis = {1}> ({0}, mask)
 """
 """Picks columns of {0} along an axis as {2}, of a width that is known only when it runs."""
-
-GOOD = build_model(random_weights(), RECURRENT.to_properties())
 
 
 def said(**changed: str | None) -> dict[str, str]:
@@ -58,18 +55,6 @@ def swapped(names: tuple[str, ...], one: int, other: int) -> str:
     order = list(names)
     order[one], order[other] = order[other], order[one]
     return json.dumps(order)
-
-
-def refusal(folder: Path, content: bytes) -> str:
-    """Why the file is refused."""
-    path = write(folder, content)
-    with pytest.raises(ModelRefused) as refused:
-        load_model(path)
-    message = str(refused.value)
-    assert message == f"{path}: {refused.value.reason}"
-    assert "\n" not in message
-    assert len(refused.value.reason) < 500
-    return refused.value.reason
 
 
 BAD: dict[str, tuple[Callable[[], bytes], str]] = {

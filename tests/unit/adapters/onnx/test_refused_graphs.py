@@ -9,13 +9,11 @@ from pathlib import Path
 import onnx
 import pytest
 from onnx import helper
+from tests.support.onnx_models import GOOD, classifier, graph, refusal
 
 from tradingsignals_server.adapters.onnx import envelope, model_file
 from tradingsignals_server.adapters.onnx.model_file import ModelRefused, load_model
 from tradingsignals_server.adapters.onnx.wire import length_delimited
-
-from .models import classifier, graph
-from .test_refusals import GOOD, refusal
 
 BODY = onnx.parser.parse_graph("b (int64 i, bool c) => (bool d) { d = Identity (c) }")
 

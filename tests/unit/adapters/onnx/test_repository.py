@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 
 import pytest
+from tests.support.onnx_models import RECURRENT, policy_file, random_weights
 
 from tradingsignals_server.adapters.onnx.repository import (
     fingerprint,
@@ -15,8 +16,6 @@ from tradingsignals_server.adapters.onnx.repository import (
     versions,
 )
 from tradingsignals_server.domain.errors import ModelNotLoaded
-
-from .models import RECURRENT, policy_file, random_weights
 
 
 def shelf(folder: Path, *places: str) -> Path:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from tests.support.builders import bar
 
 from tradingsignals_server.adapters.peers.client import _result
 from tradingsignals_server.api.services.peer import outcome_message
@@ -16,8 +17,6 @@ from tradingsignals_server.domain.errors import (
     ShuttingDown,
     StorageUnavailable,
 )
-
-from ...builders import bar
 
 BAR = bar(0)
 

@@ -8,6 +8,8 @@ from contextlib import asynccontextmanager
 from uuid import UUID
 
 import pytest
+from tests.support.builders import walk
+from tests.support.running import DEADLINE, Running, dispositions, running_engine
 
 from tradingsignals_server.application.cluster import router as routing
 from tradingsignals_server.application.cluster.publication import Result
@@ -19,9 +21,6 @@ from tradingsignals_server.application.ports.peer import PeerGone
 from tradingsignals_server.domain.bars import Bar
 from tradingsignals_server.domain.errors import OwnerUnavailable, ServiceError, ShuttingDown, StorageUnavailable
 from tradingsignals_server.domain.events import Disposition, Receipt
-
-from ...builders import walk
-from ..running import DEADLINE, Running, dispositions, running_engine
 
 OURS, THEIRS = "OURSCOP", "THEIRSCOP"
 

@@ -13,9 +13,11 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 from tests.support.bars import a_month
+from tests.support.builders import walk
 from tests.support.by_hand import Said, said, shown
 from tests.support.memory_store import MemoryStore
 from tests.support.model_files import shipped_model
+from tests.support.running import running_engine
 
 from tradingsignals_server.adapters.onnx.policy import OnnxPolicy
 from tradingsignals_server.application.decision.pipeline import Pipeline
@@ -29,9 +31,6 @@ from tradingsignals_server.domain.features import Observation
 from tradingsignals_server.domain.recurrent_state import RecurrentState
 from tradingsignals_server.domain.risk import RiskRules, Sizing
 from tradingsignals_server.domain.signals import Action, Signal
-
-from ...builders import walk
-from ..running import running_engine
 
 RULES = RiskRules(confidence_threshold=0.34, sizing=Sizing.KELLY, kelly_fraction=1.0)
 """What the policy prefers it does, and what that leads to is in the size of the next position."""

@@ -13,7 +13,10 @@ import numpy.typing as npt
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.support.builders import session_times, walk
 from tests.support.memory_store import MemoryStore
+from tests.support.onnx_models import RECURRENT, policy_file, random_weights
+from tests.support.running import of_symbol, patched, running_engine
 
 from tradingsignals_server.adapters.onnx.policy import OnnxPolicy
 from tradingsignals_server.application.decision.pipeline import BarStep, Outlook, Pipeline
@@ -30,10 +33,6 @@ from tradingsignals_server.domain.positions import Position
 from tradingsignals_server.domain.recurrent_state import RecurrentState, ResetRule
 from tradingsignals_server.domain.risk import RiskRules
 from tradingsignals_server.domain.signals import Signal
-
-from ...adapters.onnx.models import RECURRENT, policy_file, random_weights
-from ...builders import session_times, walk
-from ..running import of_symbol, patched, running_engine
 
 RULES = RiskRules(confidence_threshold=0.34, trailing_stop_atr=1.0)
 """Whatever the policy prefers it does."""

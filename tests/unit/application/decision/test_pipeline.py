@@ -11,6 +11,8 @@ from uuid import UUID
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.support.builders import MONDAY, NOW, bar, session_times, walk
+from tests.support.running import ScriptedPolicy, always, following, in_turn
 
 from tradingsignals_server.adapters.placeholder_policy import PlaceholderPolicy
 from tradingsignals_server.application.decision.pipeline import BarStep, Pipeline
@@ -27,9 +29,6 @@ from tradingsignals_server.domain.positions import ExitReason, Position
 from tradingsignals_server.domain.risk import RiskRules
 from tradingsignals_server.domain.signals import Action, Origin, Signal, bar_signal_id
 from tradingsignals_server.domain.window import LOOKBACK_BARS, Window
-
-from ...builders import MONDAY, NOW, bar, session_times, walk
-from ..running import ScriptedPolicy, always, following, in_turn
 
 FAR = RiskRules(atr_multiplier_sl=100.0, atr_multiplier_tp=150.0)
 """Levels so far away that a walk never touches them."""

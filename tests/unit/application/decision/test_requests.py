@@ -7,6 +7,7 @@ from dataclasses import asdict, replace
 from uuid import UUID
 
 import pytest
+from tests.support.builders import NOW, walk
 
 from tradingsignals_server.application.decision.quotes import Quote, sight_of_bars, sight_of_quote
 from tradingsignals_server.application.decision.symbol_state import SymbolState
@@ -16,8 +17,6 @@ from tradingsignals_server.domain.indicators import Indicators, indicators_of
 from tradingsignals_server.domain.risk import RiskRules
 from tradingsignals_server.domain.signals import Origin
 from tradingsignals_server.domain.window import Window
-
-from ...builders import NOW, walk
 
 NAME = UUID(int=5)
 CALENDAR = BogotaCalendar()

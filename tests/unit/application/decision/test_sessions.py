@@ -8,6 +8,7 @@ from datetime import timedelta
 
 from hypothesis import example, given
 from hypothesis import strategies as st
+from tests.support.builders import OPENING, bar, position, session_times, walk
 
 from tradingsignals_server.application.decision.symbol_state import Book, SymbolState
 from tradingsignals_server.application.ingest.restore import RESTORE_BARS
@@ -18,8 +19,6 @@ from tradingsignals_server.domain.positions import Exit, ExitReason, close
 from tradingsignals_server.domain.recurrent_state import RecurrentState
 from tradingsignals_server.domain.risk import RiskRules, TradeTally
 from tradingsignals_server.domain.window import LOOKBACK_BARS, Window
-
-from ...builders import OPENING, bar, position, session_times, walk
 
 CALENDAR = BogotaCalendar()
 

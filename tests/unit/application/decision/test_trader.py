@@ -9,6 +9,8 @@ from datetime import timedelta
 import numpy as np
 import numpy.typing as npt
 import pytest
+from tests.support.builders import session_times, walk
+from tests.support.running import running_engine
 
 from tradingsignals_server.application.decision.trader import Trader
 from tradingsignals_server.application.ingest.restore import RESTORE_BARS
@@ -19,9 +21,6 @@ from tradingsignals_server.domain.features import FEATURE_NAMES, Observation
 from tradingsignals_server.domain.recurrent_state import RecurrentState, ResetRule
 from tradingsignals_server.domain.risk import RiskRules
 from tradingsignals_server.domain.signals import Action, Probabilities
-
-from ...builders import session_times, walk
-from ..running import running_engine
 
 RETURN = FEATURE_NAMES.index("return_1")
 

@@ -10,7 +10,9 @@ from uuid import UUID
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.support.builders import NOW, bar, position, signal
 from tests.support.memory_store import MemoryStore
+from tests.support.running import DEADLINE, patched, started
 
 from tradingsignals_server.application.event_log import tail as broadcast_module
 from tradingsignals_server.application.event_log.tail import Batch, Broadcast, Filter
@@ -18,9 +20,6 @@ from tradingsignals_server.application.ports.event_log import LogEntry
 from tradingsignals_server.domain.errors import SequencePruned, SequenceUnknown, ShuttingDown, StorageUnavailable
 from tradingsignals_server.domain.events import Disposition, Event, EventKind, MarketUpdate
 from tradingsignals_server.domain.signals import Action
-
-from ...builders import NOW, bar, position, signal
-from ..running import DEADLINE, patched, started
 
 EVERYTHING = Filter()
 TimePasses = Callable[[float], Awaitable[None]]

@@ -5,15 +5,14 @@ from __future__ import annotations
 import asyncio
 
 import pytest
+from tests.support.builders import NOW, bar
 from tests.support.memory_store import MemoryStore
+from tests.support.running import started
 
 from tradingsignals_server.application.event_log.pages import READERS, LogPages
 from tradingsignals_server.application.ports.event_log import LogEntry
 from tradingsignals_server.domain.errors import StorageUnavailable
 from tradingsignals_server.domain.events import Disposition, MarketUpdate
-
-from ...builders import NOW, bar
-from ..running import started
 
 
 class SlowStore(MemoryStore):

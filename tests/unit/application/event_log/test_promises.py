@@ -7,12 +7,11 @@ from contextlib import asynccontextmanager
 
 import pytest
 from hypothesis import settings
+from tests.support.builders import NOW
 from tests.support.memory_store import MemoryStore
 from tests.support.promises import hold_the_promises
 
 from tradingsignals_server.domain.events import Event
-
-from ...builders import NOW
 
 
 class ShakyMemory(MemoryStore):

@@ -9,16 +9,15 @@ from datetime import datetime, timedelta
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.support.builders import NOW, OPENING, bar
 from tests.support.memory_store import MemoryStore
+from tests.support.running import DEADLINE, patched, started
 
 from tradingsignals_server.application.event_log import tail as broadcast_module
 from tradingsignals_server.application.event_log.replay import CLOSED_MARKET, Pace, Replay
 from tradingsignals_server.application.event_log.tail import Batch, Broadcast, Filter, Follower
 from tradingsignals_server.domain.errors import SequencePruned, ShuttingDown
 from tradingsignals_server.domain.events import Disposition, MarketUpdate
-
-from ...builders import NOW, OPENING, bar
-from ..running import DEADLINE, patched, started
 
 LONG = 3600.0
 MINUTE = timedelta(minutes=1)

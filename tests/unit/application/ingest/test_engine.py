@@ -12,7 +12,18 @@ from uuid import UUID
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.support.builders import NOW, bar, walk
 from tests.support.memory_store import MemoryStore
+from tests.support.running import (
+    always,
+    commit_held_up,
+    dispositions,
+    following,
+    in_turn,
+    of_symbol,
+    running_engine,
+    started,
+)
 
 from tradingsignals_server.application.decision.quotes import Quote
 from tradingsignals_server.application.ingest import writer as writer_module
@@ -32,9 +43,6 @@ from tradingsignals_server.domain.indicators import Indicators
 from tradingsignals_server.domain.positions import ExitReason, Position
 from tradingsignals_server.domain.risk import RiskRules, Sizing
 from tradingsignals_server.domain.signals import Action, Decision, Origin, Signal
-
-from ...builders import NOW, bar, walk
-from ..running import always, commit_held_up, dispositions, following, in_turn, of_symbol, running_engine, started
 
 WALK = walk(180)
 OTHER = walk(180, seed=2, symbol="EURCOP")

@@ -9,7 +9,9 @@ from collections.abc import Sequence
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.support.builders import NOW, SURE, bar, walk
 from tests.support.memory_store import Fault, MemoryStore
+from tests.support.running import Running, ScriptedPolicy, always, commit_held_up, dispositions, running_engine, started
 
 from tradingsignals_server.application.decision.quotes import Quote
 from tradingsignals_server.application.event_log.tail import Filter
@@ -20,9 +22,6 @@ from tradingsignals_server.domain.events import Disposition, Event, MarketUpdate
 from tradingsignals_server.domain.features import FEATURE_NAMES, Observation
 from tradingsignals_server.domain.risk import RiskRules
 from tradingsignals_server.domain.signals import Action, Probabilities
-
-from ...builders import NOW, SURE, bar, walk
-from ..running import Running, ScriptedPolicy, always, commit_held_up, dispositions, running_engine, started
 
 WALK = walk(180)
 FAR = RiskRules(atr_multiplier_sl=100.0, atr_multiplier_tp=150.0)

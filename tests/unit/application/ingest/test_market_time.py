@@ -10,6 +10,8 @@ from uuid import UUID
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.support.builders import NOW, bar, walk
+from tests.support.running import Running, always, following, in_turn, running_engine
 
 from tradingsignals_server.application.decision.quotes import Quote
 from tradingsignals_server.domain.bars import Bar
@@ -19,9 +21,6 @@ from tradingsignals_server.domain.events import Disposition, Receipt
 from tradingsignals_server.domain.positions import ExitReason, Position
 from tradingsignals_server.domain.risk import RiskRules, Sizing
 from tradingsignals_server.domain.signals import Action, Origin, Signal
-
-from ...builders import NOW, bar, walk
-from ..running import Running, always, following, in_turn, running_engine
 
 WALK = walk(240)
 FAR = RiskRules(atr_multiplier_sl=100.0, atr_multiplier_tp=150.0)

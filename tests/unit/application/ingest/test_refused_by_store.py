@@ -7,15 +7,14 @@ import asyncio
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.support.builders import walk
+from tests.support.running import Running, commit_held_up, dispositions, running_engine, started
 
 from tradingsignals_server.application.decision.quotes import Quote
 from tradingsignals_server.domain.bars import Bar
 from tradingsignals_server.domain.errors import NotStorable
 from tradingsignals_server.domain.events import Disposition, Event, MarketUpdate
 from tradingsignals_server.domain.signals import Origin, Signal
-
-from ...builders import walk
-from ..running import Running, commit_held_up, dispositions, running_engine, started
 
 WARMING_UP = Disposition.WARMING_UP
 SYMBOLS = [f"S{n}COP" for n in range(8)]

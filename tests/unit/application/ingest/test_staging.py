@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 
 import pytest
+from tests.support.builders import SURE, walk
 from tests.support.memory_store import Fault
+from tests.support.running import ScriptedPolicy, always, commit_held_up, dispositions, running_engine, started
 
 from tradingsignals_server.application.ingest import writer as writer_module
 from tradingsignals_server.domain.errors import PositionAlreadyClosed, StorageUnavailable
@@ -13,9 +15,6 @@ from tradingsignals_server.domain.events import Disposition
 from tradingsignals_server.domain.features import Observation
 from tradingsignals_server.domain.risk import RiskRules
 from tradingsignals_server.domain.signals import Action, Probabilities
-
-from ...builders import SURE, walk
-from ..running import ScriptedPolicy, always, commit_held_up, dispositions, running_engine, started
 
 WALK = walk(80)
 FAR = RiskRules(atr_multiplier_sl=100.0, atr_multiplier_tp=150.0)

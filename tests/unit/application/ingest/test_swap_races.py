@@ -5,17 +5,16 @@ from __future__ import annotations
 import asyncio
 
 import pytest
+from tests.support.builders import walk
 from tests.support.by_hand import said, shown
 from tests.support.memory_store import MemoryStore
+from tests.support.onnx_models import policy_file, random_weights
+from tests.support.running import running_engine, started
 
 from tradingsignals_server.adapters.onnx.policy import OnnxPolicy
 from tradingsignals_server.application.decision.trader import Trader
 from tradingsignals_server.application.ports.store import StoredSymbol
 from tradingsignals_server.domain.risk import RiskRules
-
-from ...adapters.onnx.models import policy_file, random_weights
-from ...builders import walk
-from ..running import running_engine, started
 
 WALK = walk(90)
 

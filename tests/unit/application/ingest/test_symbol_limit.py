@@ -5,14 +5,13 @@ from __future__ import annotations
 import asyncio
 
 import pytest
+from tests.support.builders import bar
+from tests.support.running import dispositions, running_engine
 
 from tradingsignals_server.adapters.placeholder_policy import PlaceholderPolicy
 from tradingsignals_server.application.decision.quotes import Quote
 from tradingsignals_server.domain.errors import TooManySymbols
 from tradingsignals_server.domain.events import Disposition
-
-from ...builders import bar
-from ..running import dispositions, running_engine
 
 WARMING_UP = Disposition.WARMING_UP
 

@@ -1,17 +1,15 @@
-"""Bars, signals and positions for unit tests: short to write, and as real as those of the service."""
+"""Builders of bars, signals and positions for tests."""
 
 from __future__ import annotations
 
-import csv
-import gzip
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
-from pathlib import Path
+from itertools import chain
 from uuid import UUID
 
-import pytest
-
+from tradingsignals_server.adapters.feeds.market import SimulatedMarket
 from tradingsignals_server.domain.bars import BAR_INTERVAL, Bar
 from tradingsignals_server.domain.calendar import BogotaCalendar
 from tradingsignals_server.domain.indicators import Indicators
@@ -25,14 +23,13 @@ OPENING = datetime(2024, 3, 4, 13, 0, tzinfo=UTC)
 """Open of its first bar."""
 NOW = datetime(2026, 1, 3, 12, 0, tzinfo=UTC)
 """The test clock: a Saturday after every bar that a test publishes; a bar that has not ended yet is refused."""
-REAL_BARS = Path(__file__).resolve().parents[2].parent / "shared" / "data" / "usdcop_m5.csv.gz"
 
 SURE = {
     Action.BUY: Probabilities(hold=0.05, buy=0.9, sell=0.05),
     Action.SELL: Probabilities(hold=0.05, buy=0.05, sell=0.9),
     Action.HOLD: Probabilities(hold=0.9, buy=0.05, sell=0.05),
 }
-"""What a policy says that is quite sure of an action."""
+"""The output of a policy that is sure of an action."""
 
 
 def now() -> datetime:
@@ -78,18 +75,30 @@ def walk(count: int, *, seed: int = 1, symbol: str = "USDCOP", times: Sequence[d
     return bars
 
 
-def real_bars(first: date, last: date) -> list[Bar]:
-    """The real bars of these days, both included; skips the test where the file is absent."""
-    if not REAL_BARS.exists():
-        pytest.skip(f"the real bars are not here: {REAL_BARS}")
-    return [bar for bar in _read(REAL_BARS) if first <= bar.time.date() <= last]
+def simulated_bars(days: int, *, seed: int = 1, skipped: frozenset[int] = frozenset()) -> list[Bar]:
+    """Return the sessions of so many days from MONDAY on, without the bars whose number is in `skipped`."""
+    days_from_monday = (MONDAY + timedelta(days=number) for number in range(days))
+    market, bars = SimulatedMarket(seed, "USDCOP", BogotaCalendar()), list[Bar]()
+    for number, time in enumerate(chain.from_iterable(map(market.calendar.bars_of, days_from_monday))):
+        if number not in skipped:
+            bars.append(market.next_bar(time, bars[-1] if bars else None))
+    return bars
 
 
-def _read(path: Path) -> Iterator[Bar]:
-    with gzip.open(path, "rt") as lines:
-        for row in csv.DictReader(lines):
-            open_, high, low, close = (float(row[name]) for name in ("open", "high", "low", "close"))
-            yield Bar(row["symbol"], datetime.fromisoformat(row["time"]), open_, high, low, close)
+def feed_bars(first: date, last: date, *, seed: int = 1) -> list[Bar]:
+    """Bars of USD/COP as uneven as those of a real feed, of the days from `first` to `last`, both included.
+
+    The feed delivers bars on holidays too; on one day in eleven it stops after an hour, and one bar in 97 is missing.
+    """
+    calendar = BogotaCalendar()
+    market, bars = SimulatedMarket(seed, "USDCOP", calendar), list[Bar]()
+    days = (first + timedelta(days=number) for number in range((last - first).days + 1))
+    for day in (day for day in days if day.weekday() < 5):
+        opening = datetime(day.year, day.month, day.day, 13, tzinfo=UTC)
+        for slot in range(12 if day.toordinal() % 11 == 0 else calendar.BARS):
+            if (day.toordinal() * calendar.BARS + slot) % 97:
+                bars.append(market.next_bar(opening + slot * BAR_INTERVAL, bars[-1] if bars else None))
+    return [replace(bar, simulated=False) for bar in bars]
 
 
 def signal(

@@ -18,8 +18,8 @@ from tradingsignals_server.commands.export import Exported, ExportRefused
 from tradingsignals_server.commands.export import export as export_command
 from tradingsignals_server.domain.features import FEATURE_SPECIFICATION
 
-from ..adapters.onnx.models import NumpyPolicy
-from ..models.conftest import simulated_bars
+from .builders import simulated_bars
+from .onnx_models import NumpyPolicy
 
 WHY = "needs the extra `train`: pip install 'tradingsignals-server[train]'"
 torch: Any = pytest.importorskip("torch", reason=WHY)

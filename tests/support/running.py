@@ -10,7 +10,6 @@ from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
-from tests.support.memory_store import MemoryStore
 
 from tradingsignals_server.application.decision.pipeline import Pipeline
 from tradingsignals_server.application.decision.symbol_state import NO_STATE
@@ -30,7 +29,8 @@ from tradingsignals_server.domain.recurrent_state import RecurrentState
 from tradingsignals_server.domain.risk import RiskRules
 from tradingsignals_server.domain.signals import Action, Probabilities
 
-from ..builders import SURE, now
+from .builders import SURE, now
+from .memory_store import MemoryStore
 
 DEADLINE = 10.0
 """Seconds, for anything that is waited for."""

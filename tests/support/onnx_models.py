@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import onnx
+import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from tradingsignals_server.adapters.onnx.graph import (
@@ -21,6 +22,7 @@ from tradingsignals_server.adapters.onnx.graph import (
     build_model,
 )
 from tradingsignals_server.adapters.onnx.metadata import Metadata, OutputKind
+from tradingsignals_server.adapters.onnx.model_file import ModelRefused, load_model
 from tradingsignals_server.domain.recurrent_state import ResetRule
 
 RECURRENT = Metadata("test", "1", "PPO-LSTM", OutputKind.PROBABILITIES, ResetRule.SESSION)
@@ -252,3 +254,19 @@ class NumpyPolicy:
 def _sigmoid(x: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     sigmoid: npt.NDArray[np.float64] = 1.0 / (1.0 + np.exp(-x))
     return sigmoid
+
+
+GOOD = build_model(random_weights(), RECURRENT.to_properties())
+"""The file of a recurrent policy that serves."""
+
+
+def refusal(folder: Path, content: bytes) -> str:
+    """Return the reason for which the file is refused."""
+    path = write(folder, content)
+    with pytest.raises(ModelRefused) as refused:
+        load_model(path)
+    message = str(refused.value)
+    assert message == f"{path}: {refused.value.reason}"
+    assert "\n" not in message
+    assert len(refused.value.reason) < 500
+    return refused.value.reason
