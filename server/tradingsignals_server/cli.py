@@ -13,7 +13,9 @@ import click
 import uvloop
 
 from . import __version__, logs
-from .config import FeedKind, InvalidSettings, Settings
+from .adapters.feeds.registry import FEEDS
+from .adapters.feeds.replay import REPLAY
+from .config import InvalidSettings, Settings
 from .domain.errors import StorageUnavailable
 
 DEFAULT_ADDRESS = "127.0.0.1:8003"
@@ -57,7 +59,7 @@ def main() -> None:
 @main.command()
 @click.option("--bars", type=click.Path(path_type=Path, dir_okay=False, exists=True), help="Replay this file of bars.")
 @click.option("--speed", type=click.FloatRange(min=0), help="Times faster than the market; 0 does not wait.")
-@click.option("--feed", type=click.Choice([kind.value for kind in FeedKind]), help="Where bars come from.")
+@click.option("--feed", type=click.Choice(list(FEEDS)), help="Where bars come from.")
 @click.option("--servers", type=click.IntRange(1, 64), help="Servers to start, for a machine with more cores.")
 def up(bars: Path | None, speed: float | None, feed: str | None, servers: int | None) -> None:
     """Start everything: the database if none is named, the server, and the edge on the public port.
@@ -72,7 +74,7 @@ def up(bars: Path | None, speed: float | None, feed: str | None, servers: int | 
 
 
 @main.command()
-@click.option("--feed", type=click.Choice([kind.value for kind in FeedKind]), help="Where bars come from.")
+@click.option("--feed", type=click.Choice(list(FEEDS)), help="Where bars come from.")
 def serve(feed: str | None) -> None:
     """Start the gRPC server alone, for an edge that runs elsewhere."""
     from .commands import up as command
@@ -255,11 +257,10 @@ def edge(out: Path, backends: tuple[str, ...], listen: str, lean: tuple[str, ...
 
 def _settings(bars: Path | None, speed: float | None, feed: str | None, servers: int | None = None) -> Settings:
     if bars is not None:
-        feed = FeedKind.REPLAY
+        feed = REPLAY.name
     settings = Settings.from_env(feed=feed, replay_file=bars, servers=servers)
-    if speed is not None:
-        of_feed = "replay_speed" if settings.feed is FeedKind.REPLAY else "simulate_speed"
-        settings = Settings.from_env(feed=feed, replay_file=bars, servers=servers, **{of_feed: speed})
+    if speed is not None and settings.feed.speed is not None:
+        settings = Settings.from_env(feed=feed, replay_file=bars, servers=servers, **{settings.feed.speed: speed})
     logs.configure(settings.log_level, settings.log_format)
     return settings
 

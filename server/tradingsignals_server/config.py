@@ -20,20 +20,15 @@ from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from .adapters.envoy.hosts import parse_hosts
+from .adapters.feeds.kind import FeedKind
+from .adapters.feeds.registry import FEEDS, AnyFeed
+from .adapters.feeds.simulate import SIMULATE
 from .domain.bars import parse_symbol
 from .domain.calendar import CalendarChoice
 from .domain.costs import NO_CHARGES, Charge, Charges
 from .domain.errors import InvalidRequest
 from .domain.risk import RiskRules, Sizing
 from .setting_errors import impossible_value, unknown_names
-
-
-class FeedKind(StrEnum):
-    """Where bars come from."""
-
-    SIMULATE = "simulate"
-    REPLAY = "replay"
-    PUSH = "push"
 
 
 class LogFormat(StrEnum):
@@ -141,7 +136,9 @@ class Settings(BaseSettings):
     )
 
     # Where bars come from
-    feed: FeedKind = Field(FeedKind.SIMULATE, description="simulate, replay (REPLAY_FILE) or push (PublishBars only).")
+    feed: Annotated[AnyFeed, NoDecode] = Field(
+        SIMULATE, description="simulate, replay (REPLAY_FILE) or push (PublishBars only)."
+    )
     replay_file: Path | None = Field(None, description="CSV, CSV.gz or Parquet file of bars, for FEED=replay.")
     replay_speed: NotNegative = Field(0.0, description="Replay this many times faster than the market; 0: no waiting.")
     symbols: Annotated[tuple[str, ...], NoDecode] = Field(
@@ -272,6 +269,16 @@ class Settings(BaseSettings):
             return value
         return Charges.parse(str(value), DEFAULT_SPREAD if info.field_name == "spread" else Charge())
 
+    @field_validator("feed", mode="plain")
+    @classmethod
+    def _known_feed(cls, value: object) -> AnyFeed:
+        if isinstance(value, FeedKind):
+            return value
+        if (kind := FEEDS.get(str(value))) is None:
+            *first, last = FEEDS
+            raise ValueError(f"must be {', '.join(first)} or {last}")
+        return kind
+
     @field_validator("log_level")
     @classmethod
     def _known_level(cls, value: str) -> str:
@@ -282,8 +289,8 @@ class Settings(BaseSettings):
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
-        if self.feed is FeedKind.REPLAY and self.replay_file is None:
-            raise ValueError("FEED=replay needs REPLAY_FILE, the file to replay")
+        if (problem := self.feed.problem(self)) is not None:
+            raise ValueError(problem)
         if self.position_size_pct > self.max_position_size_pct:
             raise ValueError("POSITION_SIZE_PCT must not be above MAX_POSITION_SIZE_PCT")
         if self.commission_pct is not None and self.commission != NO_CHARGES:
@@ -317,10 +324,8 @@ class Settings(BaseSettings):
             "SERVERS": "1",
             "DRAIN_SECONDS": str(self.drain_seconds or SEVERAL_DRAIN_SECONDS),
             "PEER_HOST": "",
-            "FEED": self.feed.value,
-            "REPLAY_FILE": str(self.replay_file or ""),
-            "REPLAY_SPEED": str(self.replay_speed),
-            "SIMULATE_SPEED": str(self.simulate_speed),
+            "FEED": self.feed.name,
+            **{name.upper(): _in_environment(getattr(self, name)) for name in self.feed.settings},
         }
         if self.embedded_database:
             place = urlsplit(dsn)
@@ -335,7 +340,7 @@ class Settings(BaseSettings):
 
     def is_replayed(self, symbol: str) -> bool:
         """True if the feed brings the market of `symbol`, which then has the time of its bars and not the clock's."""
-        return self.feed is FeedKind.REPLAY or (self.feed is FeedKind.SIMULATE and symbol in self.symbols)
+        return self.feed.sets_market_time(self, symbol)
 
     @property
     def charged_commission(self) -> Charges:
@@ -372,3 +377,10 @@ class Settings(BaseSettings):
             max_bar_age=timedelta(seconds=self.max_bar_age),
             max_price_jump=self.max_price_jump,
         )
+
+
+def _in_environment(value: object) -> str:
+    """Write the value of a setting as it is read from the environment."""
+    if value is None:
+        return ""
+    return ",".join(map(str, value)) if isinstance(value, tuple) else str(value)

@@ -185,8 +185,6 @@ def _range(bounds: Iterable[object]) -> str:
                 words.append(f"<= {highest}")
             case Lt(lt=highest):
                 words.append(f"< {highest}")
-            case _:
-                pass
     return f" {' and '.join(words)}" if words else ""
 
 

@@ -15,7 +15,8 @@ import pytest
 from click.testing import CliRunner, Result
 
 from tradingsignals_server import __version__, cli
-from tradingsignals_server.config import FeedKind, Settings
+from tradingsignals_server.adapters.feeds.registry import FEEDS
+from tradingsignals_server.config import Settings
 from tradingsignals_server.domain.errors import StorageUnavailable
 
 COMMANDS = sorted(cli.main.commands)
@@ -223,7 +224,7 @@ def test_config_writes_an_example_that_needs_no_settings() -> None:
 def test_up_alone_simulates(started: Started) -> None:
     kept = started(UP)
     assert run("up").exit_code == 0
-    assert [settings.feed for settings in kept] == [FeedKind.SIMULATE]
+    assert [settings.feed for settings in kept] == [FEEDS["simulate"]]
 
 
 def test_a_file_of_bars_is_replayed(started: Started, tmp_path: Path) -> None:
@@ -231,7 +232,7 @@ def test_a_file_of_bars_is_replayed(started: Started, tmp_path: Path) -> None:
     kept = started(UP)
     assert run("up", "--bars", "bars.csv", "--speed", "60", FEED="push").exit_code == 0
     (settings,) = kept
-    assert (settings.feed, settings.replay_file) == (FeedKind.REPLAY, Path("bars.csv"))
+    assert (settings.feed, settings.replay_file) == (FEEDS["replay"], Path("bars.csv"))
     assert (settings.replay_speed, settings.simulate_speed) == (60.0, 300.0)
 
 
@@ -247,7 +248,7 @@ def test_speed_is_that_of_the_feed(started: Started) -> None:
 def test_options_win_over_the_environment(started: Started) -> None:
     kept = started("tradingsignals_server.commands.up.serve")
     assert run("serve", "--feed", "push", FEED="simulate").exit_code == 0
-    assert [settings.feed for settings in kept] == [FeedKind.PUSH]
+    assert [settings.feed for settings in kept] == [FEEDS["push"]]
 
 
 @pytest.mark.parametrize(("answer", "code"), [(None, 0), (0, 0), (3, 3)])

@@ -11,8 +11,9 @@ from urllib.parse import parse_qs, unquote, urlsplit
 import pytest
 from pydantic import ValidationError
 
+from tradingsignals_server.adapters.feeds.registry import FEEDS
 from tradingsignals_server.commands import config as command
-from tradingsignals_server.config import FeedKind, InvalidSettings, LogFormat, Settings
+from tradingsignals_server.config import InvalidSettings, LogFormat, Settings
 from tradingsignals_server.domain.calendar import CalendarChoice
 from tradingsignals_server.domain.costs import Charge, Charges
 from tradingsignals_server.domain.risk import RiskRules, Sizing
@@ -45,7 +46,7 @@ def test_defaults_are_those_of_the_design() -> None:
     assert (settings.grpc_host, settings.grpc_port) == ("127.0.0.1", 50051)
     assert settings.data_dir == Path("data")
     assert settings.embedded_database
-    assert settings.feed is FeedKind.SIMULATE
+    assert settings.feed is FEEDS["simulate"]
     assert settings.symbols == ("USDCOP",)
     assert settings.simulate_start == date(2020, 1, 2)
     assert settings.session_calendar is CalendarChoice.AUTO

@@ -15,8 +15,7 @@ import asyncpg
 
 from ..adapters.envoy.process import Edge, running_edge
 from ..adapters.envoy.render import Address, EdgeConfig
-from ..adapters.feeds.replay import OnProgress, ReplayFeed
-from ..adapters.feeds.simulate import SimulatedFeed
+from ..adapters.feeds.kind import FeedContext, OnProgress
 from ..adapters.onnx.repository import fingerprint, load_newest, shipped_models, versions
 from ..adapters.peers.client import open_peers
 from ..adapters.placeholder_policy import PlaceholderPolicy
@@ -53,7 +52,7 @@ from ..application.models import ModelKeeper, ModelSource
 from ..application.ports.feed import Feed, MarketDataSink
 from ..application.ports.store import Store
 from ..application.queries import Queries
-from ..config import PLACEHOLDER_PATH, FeedKind, Settings
+from ..config import PLACEHOLDER_PATH, Settings
 from ..domain.calendar import calendar_for
 from ..domain.errors import StorageUnavailable
 from ..transport.fanout.server import LeanServer, running_lean_server
@@ -177,7 +176,7 @@ async def database(settings: Settings) -> AsyncIterator[str]:
     if not settings.embedded_database:
         yield settings.dsn
         return
-    name = "tradingsignals_simulated" if settings.feed is FeedKind.SIMULATE else "tradingsignals"
+    name = "tradingsignals_simulated" if settings.feed.is_simulated else "tradingsignals"
     async with running_postgres(settings.data_dir, name) as postgres:
         yield postgres.dsn
 
@@ -217,7 +216,7 @@ async def serving(
         router = Router(engine, membership, store, others.at)
         owner = OwnerForwarding(router, others.at)
         keeper = ModelKeeper(engine, pipeline, settings.risk_rules, live, shadow)
-        health = HealthReporter(store, engine, pipeline, utc_now, live_feed=settings.feed is FeedKind.PUSH)
+        health = HealthReporter(store, engine, pipeline, utc_now, live_feed=settings.feed.is_live)
         servicers = _servicers(settings, store, engine, router, owner, pipeline, broadcast, keeper, health)
         writing = background.create_task(engine.run())
         retention = Retention(store, broadcast, utc_now, timedelta(days=settings.signal_retention_days))
@@ -353,7 +352,7 @@ def _servicers(
 ) -> dict[str, object]:
     queries = Queries(store, broadcast)
     public: dict[str, object] = {
-        "SystemService": SystemServicer(health, broadcast, settings.feed, settings.risk_rules),
+        "SystemService": SystemServicer(health, broadcast, settings.feed.name, settings.risk_rules),
         "SignalService": SignalServicer(engine, queries, broadcast, pipeline, owner),
         "PositionService": PositionServicer(engine, queries, broadcast, owner),
         "MarketDataService": MarketDataServicer(router, queries),
@@ -385,20 +384,8 @@ def _shadow_source(settings: Settings) -> ModelSource | None:
 
 
 def _feed(settings: Settings, on_progress: OnProgress | None) -> Feed | None:
-    match settings.feed:
-        case FeedKind.SIMULATE:
-            return SimulatedFeed(
-                symbols=settings.symbols,
-                seed=settings.simulate_seed,
-                speed=settings.simulate_speed,
-                start=settings.simulate_start,
-                clock=utc_now,
-                calendar_of=partial(calendar_for, choice=settings.session_calendar),
-            )
-        case FeedKind.REPLAY if settings.replay_file is not None:
-            return ReplayFeed(settings.replay_file, speed=settings.replay_speed, on_progress=on_progress)
-        case _:
-            return None
+    calendar_of = partial(calendar_for, choice=settings.session_calendar)
+    return settings.feed.build(settings, FeedContext(utc_now, calendar_of, on_progress))
 
 
 async def _bars_table(database: Connections, settings: Settings) -> BarsTable | None:

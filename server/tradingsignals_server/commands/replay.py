@@ -23,6 +23,7 @@ from tradingsignals.v1.market_data_service_pb2 import PublishBarsResponse
 
 from ..adapters.feeds.delivery import Monotonic, Pace, at_pace, pauses
 from ..adapters.feeds.files import load_in_thread
+from ..adapters.feeds.simulate import SIMULATE
 from ..adapters.feeds.tally import Tally
 from ..api.mapping.convert import bar_message
 from ..application.ports.clock import Sleep
@@ -131,7 +132,7 @@ def _count(tally: Tally, bars: Sequence[Bar], answer: PublishBarsResponse) -> No
 async def _simulated_symbols(client: AsyncClient, address: str) -> frozenset[str]:
     """The symbols of which the service makes the bars itself."""
     try:
-        if (await client.service_info()).feed != "simulate":
+        if (await client.service_info()).feed != SIMULATE.name:
             return frozenset()
         return frozenset(symbol.symbol for symbol in (await client.health()).symbols)
     except tradingsignals.Unavailable as error:

@@ -13,10 +13,10 @@ from contextlib import contextmanager
 from rich.console import Console
 
 from ..adapters.envoy.hosts import is_loopback
-from ..adapters.feeds.replay import OnProgress
+from ..adapters.feeds.kind import OnProgress
 from ..application.decision.pipeline import Pipeline
 from ..bootstrap import database, everything, serving, several
-from ..config import FeedKind, Settings
+from ..config import Settings
 from .banner import banner
 from .progress import ReplayDisplay
 
@@ -39,10 +39,11 @@ async def up(settings: Settings) -> None:
 def _replay_display(settings: Settings) -> Iterator[OnProgress | None]:
     """A progress bar for the file that is replayed, if there is one and a terminal; elsewhere the log says it."""
     console = Console(stderr=True)
-    if settings.feed is not FeedKind.REPLAY or settings.replay_file is None or not console.is_terminal:
+    file = settings.feed.file(settings)
+    if file is None or not console.is_terminal:
         yield None
         return
-    with ReplayDisplay(console, settings.replay_file.name, time.monotonic) as display:
+    with ReplayDisplay(console, file.name, time.monotonic) as display:
         yield display.update
 
 

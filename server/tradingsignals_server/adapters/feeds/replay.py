@@ -5,15 +5,16 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
+from typing import Protocol
 
 from ...application.ports.clock import Sleep
 from ...application.ports.feed import MarketDataSink
 from ...domain.errors import ServiceError
 from .delivery import Monotonic, Pace, at_pace, deliver, newest_bar
 from .files import load_in_thread
+from .kind import FeedContext, FeedKind, OnProgress
 from .tally import Tally
 
 log = logging.getLogger(__name__)
@@ -21,13 +22,9 @@ log = logging.getLogger(__name__)
 PROGRESS_SECONDS = 5.0
 """Between two log lines on how far it is."""
 
-OnProgress = Callable[[Tally], None]
-
 
 class ReplayFeed:
     """Delivers a file once, in the order of time. After a restart, what is stored already passes quickly."""
-
-    name = "replay"
 
     def __init__(
         self,
@@ -98,3 +95,38 @@ class ReplayFeed:
         if now - self._logged_at >= PROGRESS_SECONDS:
             self._logged_at = now
             log.info("%s: %d of %d bars, at %s", self._path, tally.bars, len(tally.file), tally.reached)
+
+
+class ReplaySettings(Protocol):
+    """The settings that this feed reads."""
+
+    @property
+    def replay_file(self) -> Path | None:
+        """The file of bars."""
+        ...
+
+    @property
+    def replay_speed(self) -> float:
+        """How many times faster than the market; 0 does not wait."""
+        ...
+
+
+def _feed(settings: ReplaySettings, context: FeedContext) -> ReplayFeed | None:
+    if settings.replay_file is None:
+        return None
+    return ReplayFeed(settings.replay_file, speed=settings.replay_speed, on_progress=context.on_progress)
+
+
+REPLAY: FeedKind[ReplaySettings] = FeedKind(
+    name="replay",
+    is_live=False,
+    is_simulated=False,
+    settings=("replay_file", "replay_speed"),
+    build=_feed,
+    sets_market_time=lambda _settings, _symbol: True,
+    problem=lambda settings: (
+        "FEED=replay needs REPLAY_FILE, the file to replay" if settings.replay_file is None else None
+    ),
+    speed="replay_speed",
+    file=lambda settings: settings.replay_file,
+)

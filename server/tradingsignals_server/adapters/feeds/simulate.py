@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from datetime import date, datetime, timedelta
 from itertools import groupby, islice, repeat
 from operator import itemgetter
+from typing import Protocol
 
 from ...application.ports.clock import Clock, Sleep
 from ...application.ports.feed import MarketDataSink
@@ -18,6 +19,7 @@ from ...domain.calendar import SessionCalendar, calendar_for
 from ...domain.errors import ServiceError
 from ...domain.events import Disposition, Receipt
 from .delivery import Monotonic, Pace, deliver, newest_bar
+from .kind import FeedContext, FeedKind
 from .market import SimulatedMarket
 
 WARM_SESSIONS = 5
@@ -35,8 +37,6 @@ class SimulatedFeed:
     then on the bars of one time every 300 / speed seconds. Nights pass in no time. It never ends: once it has reached
     the present it goes on with it, since no bar is taken before it has ended.
     """
-
-    name = "simulate"
 
     def __init__(
         self,
@@ -131,3 +131,49 @@ def _bar_times(calendar: SessionCalendar, start: date, newest: Bar | None) -> It
 
 def _days(first: date) -> Iterator[date]:
     return (first + timedelta(days=number) for number in range((date.max - first).days))
+
+
+class SimulateSettings(Protocol):
+    """The settings that this feed reads."""
+
+    @property
+    def symbols(self) -> tuple[str, ...]:
+        """The symbols that it makes bars of."""
+        ...
+
+    @property
+    def simulate_seed(self) -> int:
+        """The seed of the market."""
+        ...
+
+    @property
+    def simulate_speed(self) -> float:
+        """How many times faster than the market; 0 does not wait."""
+        ...
+
+    @property
+    def simulate_start(self) -> date:
+        """The day of the first session."""
+        ...
+
+
+def _feed(settings: SimulateSettings, context: FeedContext) -> SimulatedFeed:
+    return SimulatedFeed(
+        symbols=settings.symbols,
+        seed=settings.simulate_seed,
+        speed=settings.simulate_speed,
+        start=settings.simulate_start,
+        clock=context.clock,
+        calendar_of=context.calendar_of,
+    )
+
+
+SIMULATE: FeedKind[SimulateSettings] = FeedKind(
+    name="simulate",
+    is_live=False,
+    is_simulated=True,
+    settings=("symbols", "simulate_seed", "simulate_speed", "simulate_start"),
+    build=_feed,
+    sets_market_time=lambda settings, symbol: symbol in settings.symbols,
+    speed="simulate_speed",
+)

@@ -33,8 +33,6 @@ class MarketDataSink(Protocol):
 class Feed(Protocol):
     """A source of bars that runs inside the server."""
 
-    name: str
-
     async def run(self, sink: MarketDataSink) -> None:
         """Deliver bars until there are no more, or until cancelled."""
         ...

@@ -1,0 +1,21 @@
+"""The feeds that there are. A new one is a module that declares its FeedKind, and its place here."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Protocol
+
+from .kind import FeedKind
+from .push import PUSH
+from .replay import REPLAY, ReplaySettings
+from .simulate import SIMULATE, SimulateSettings
+
+
+class FeedSettings(SimulateSettings, ReplaySettings, Protocol):
+    """The settings that feeds read."""
+
+
+AnyFeed = FeedKind[FeedSettings]
+
+FEEDS: Mapping[str, AnyFeed] = {kind.name: kind for kind in (SIMULATE, REPLAY, PUSH)}
+"""The kinds of feeds by name."""

@@ -1,0 +1,54 @@
+"""Each feed declares what depends on it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tradingsignals_server.adapters.feeds.kind import FeedContext
+from tradingsignals_server.adapters.feeds.registry import FEEDS
+from tradingsignals_server.adapters.feeds.replay import ReplayFeed
+from tradingsignals_server.adapters.feeds.simulate import SimulatedFeed
+from tradingsignals_server.config import Settings
+from tradingsignals_server.domain.calendar import calendar_for
+
+from ...builders import now
+
+
+def test_feeds_read_only_settings_that_there_are() -> None:
+    for kind in FEEDS.values():
+        assert set(kind.settings) <= set(Settings.model_fields)
+        assert kind.speed is None or kind.speed in kind.settings
+
+
+def test_only_made_up_bars_are_simulated_and_only_pushed_ones_are_live() -> None:
+    assert {name for name, kind in FEEDS.items() if kind.is_simulated} == {"simulate"}
+    assert {name for name, kind in FEEDS.items() if kind.is_live} == {"push"}
+
+
+@pytest.mark.parametrize(("name", "type_"), [("simulate", SimulatedFeed), ("replay", ReplayFeed), ("push", type(None))])
+def test_a_feed_is_built_from_the_settings(name: str, type_: type) -> None:
+    settings = Settings.from_env(feed=name, replay_file="bars.csv")
+    assert isinstance(settings.feed.build(settings, FeedContext(now, calendar_for)), type_)
+
+
+def test_only_the_replay_reads_a_file() -> None:
+    files = {name: Settings.from_env(feed=name, replay_file="bars.csv") for name in FEEDS}
+    assert {name: settings.feed.file(settings) for name, settings in files.items()} == {
+        "simulate": None,
+        "replay": Path("bars.csv"),
+        "push": None,
+    }
+
+
+def test_a_server_of_several_is_given_all_that_its_feed_reads(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What stands on the command line reaches the servers that it starts."""
+    settings = Settings.from_env(symbols="USDCOP,EURUSD", simulate_speed=7.0, simulate_start="2021-01-04", servers=2)
+    for name, value in settings.of_a_server("postgresql:///x?host=h&port=1").items():
+        monkeypatch.setenv(name, value)
+    read = Settings.from_env()
+    assert read.feed is settings.feed
+    assert [getattr(read, name) for name in settings.feed.settings] == [
+        getattr(settings, name) for name in settings.feed.settings
+    ]
