@@ -329,7 +329,7 @@ async def test_a_server_that_comes_later_gets_its_share_and_nobody_notices(start
     async with asyncio.TaskGroup() as group:
         for bars in walks.values():
             group.create_task(publish(bars[60:]))
-        group.create_task(first.router.give_up(surplus))
+        group.create_task(first.router.release(surplus))
     held = [sum(map(server.membership.holds, walks)) for server in (first, second)]
     assert sum(held) == 6
     assert {state.symbol for state in first.engine.states()} == {s for s in walks if first.membership.holds(s)}

@@ -1,122 +1,115 @@
-"""The way of bars to a peer."""
+"""Queues of bars by symbol, and their way to a peer."""
 
 from __future__ import annotations
 
 import asyncio
-from collections import Counter, deque
-from collections.abc import Iterable, Sequence
-from typing import Protocol
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 
 from ...domain.errors import OwnerUnavailable, ShuttingDown
+from ..ports.feed import BarResult
 from ..ports.peer import Peer, PeerGone
-from .publication import Parcel, Result
+from .queued_bars import QueuedBars
 
 CALL_BARS = 256
-"""Bars that go to a peer in one call, from however many publishers; one publisher's may be more."""
+"""Bars of one call to a peer, of any number of publishers; one publisher's may be more."""
 
 
-class Depot(Protocol):
-    """Where the parcels of a lane come from."""
+@dataclass(slots=True, eq=False)
+class SymbolQueue:
+    """The bars of one symbol that wait for its owner, in order.
 
-    def on_lane(self, symbol: str, lane: Lane | None) -> None:
-        """`lane` has parcels of `symbol`; None: no lane has any more."""
-        ...
+    They stay here until their results are known, so that they can be sent to the next owner if a peer does not process
+    them. `peer` is the queue that sends them, None while the owner is unknown; `retry_at` the time, by the loop's
+    clock, of the next attempt to find it.
+    """
 
-    def give_back(self, parcels: Iterable[Parcel]) -> None:
-        """The peer did not take these. They are older than any that are not in a lane."""
-        ...
-
-    def let_in(self, bars: int) -> None:
-        """So many bars are no longer on their way."""
-        ...
+    symbol: str
+    bars: deque[QueuedBars] = field(default_factory=deque)
+    peer: PeerQueue | None = None
+    retry_at: float = 0.0
 
 
-class Lane:
-    """The way to one peer: one call at a time, with all that has come meanwhile."""
+class PeerQueue:
+    """Sends bars to one peer, one call at a time, each with all that was queued during the one before."""
 
-    def __init__(self, depot: Depot, peer: Peer) -> None:
-        self._depot = depot
+    def __init__(self, peer: Peer, give_back: Callable[[SymbolQueue], None]) -> None:
+        """`give_back` takes a symbol of which all bars are sent, or which the peer does not own any more."""
         self._peer = peer
-        self._parcels: deque[Parcel] = deque()
-        self._parcels_of: Counter[str] = Counter()
-        self._news = asyncio.Event()
-        self._singly = 0
+        self._give_back = give_back
+        self._queues: dict[str, SymbolQueue] = {}
+        self._added = asyncio.Event()
+        self._one_by_one = 0
 
-    def add(self, parcel: Parcel) -> None:
-        """One more parcel, behind the others."""
-        self._parcels.append(parcel)
-        self._parcels_of[parcel.symbol] += 1
-        self._depot.on_lane(parcel.symbol, self)
-        self._news.set()
+    def add(self, queue: SymbolQueue) -> None:
+        """Send the bars of one more symbol."""
+        queue.peer = self
+        self._queues[queue.symbol] = queue
+        self._added.set()
 
     async def run(self) -> None:
-        """Bring parcels to the peer until cancelled."""
+        """Send bars until cancelled."""
         while True:
-            await self._news.wait()
-            self._news.clear()
-            while self._parcels:
-                await self._bring(self._load())
+            await self._added.wait()
+            self._added.clear()
+            while self._queues:
+                await self._send(self._next_call())
 
-    def _load(self) -> list[Parcel]:
-        """The first parcels, as many as go in one call."""
-        load: list[Parcel] = []
+    def _next_call(self) -> list[QueuedBars]:
+        """Return the first bars of the symbols in turn, as many as go into one call."""
+        call: list[QueuedBars] = []
         bars = 0
-        most = 1 if self._singly else CALL_BARS
-        self._singly = max(0, self._singly - 1)
-        while self._parcels and (not load or bars + len(self._parcels[0].at) <= most):
-            parcel = self._parcels.popleft()
-            if parcel.flow.broken_by is not None:
-                self._leaves(parcel)
-                parcel.refuse(parcel.flow.broken_by)
-                continue
-            bars += len(parcel.at)
-            load.append(parcel)
-        return load
+        limit = 1 if self._one_by_one else CALL_BARS
+        self._one_by_one = max(0, self._one_by_one - 1)
+        for queue in self._queues.values():
+            for queued in list(queue.bars):
+                if queued.stream.broken_by is not None:
+                    queue.bars.remove(queued)
+                    queued.refuse(queued.stream.broken_by)
+                elif call and bars + len(queued.indexes) > limit:
+                    return call
+                else:
+                    call.append(queued)
+                    bars += len(queued.indexes)
+        return call
 
-    async def _bring(self, load: Sequence[Parcel]) -> None:
-        bars = [bar for parcel in load for bar in parcel.bars]
-        if not bars:
-            return
+    async def _send(self, call: Sequence[QueuedBars]) -> None:
+        lost: set[str] = set()
         try:
-            results = await self._peer.process(bars)
+            results = await self._peer.process([bar for queued in call for bar in queued.bars]) if call else ()
         except PeerGone:
-            self._return([*load, *self._parcels])
-            self._parcels.clear()
+            lost.update(self._queues)
         except Exception as defect:
-            if len(load) == 1:
-                self._leaves(load[0])
-                load[0].refuse(defect)
-            else:  # its neighbours are not to suffer from what one of them runs into
-                self._parcels.extendleft(reversed(load))
-                self._singly = len(load)
+            if len(call) > 1:  # bars of other publishers must not fail with the ones that cause it
+                self._one_by_one = len(call)
+                return
+            self._queues[call[0].symbol].bars.remove(call[0])
+            call[0].refuse(defect)
         else:
-            self._distribute(load, results)
+            lost.update(self._settle(call, results))
+        self._take_turns(call, lost)
 
-    def _distribute(self, load: Sequence[Parcel], results: Sequence[Result]) -> None:
-        refused: list[Parcel] = []
+    def _settle(self, call: Sequence[QueuedBars], results: Sequence[BarResult]) -> set[str]:
+        """Set results; return the symbols that the peer does not own."""
+        lost: set[str] = set()
         first = 0
-        for parcel in load:
-            own = results[first : first + len(parcel.at)]
-            first += len(parcel.at)
+        for queued in call:
+            own = results[first : first + len(queued.indexes)]
+            first += len(queued.indexes)
             if any(isinstance(result, OwnerUnavailable | ShuttingDown) for result in own):
-                refused.append(parcel)
+                lost.add(queued.symbol)
             else:
-                self._leaves(parcel)
-                parcel.settle(own)
-        symbols = {parcel.symbol for parcel in refused}
-        behind = [parcel for parcel in self._parcels if parcel.symbol in symbols]
-        self._parcels = deque(parcel for parcel in self._parcels if parcel.symbol not in symbols)
-        self._return([*refused, *behind])
+                self._queues[queued.symbol].bars.remove(queued)
+                queued.settle(own)
+        return lost
 
-    def _return(self, parcels: Sequence[Parcel]) -> None:
-        for parcel in parcels:
-            self._leaves(parcel, settled=False)
-        self._depot.give_back(parcels)
-
-    def _leaves(self, parcel: Parcel, *, settled: bool = True) -> None:
-        self._parcels_of[parcel.symbol] -= 1
-        if not self._parcels_of[parcel.symbol]:
-            del self._parcels_of[parcel.symbol]
-            self._depot.on_lane(parcel.symbol, None)
-        if settled:
-            self._depot.let_in(len(parcel.at))
+    def _take_turns(self, call: Sequence[QueuedBars], lost: set[str]) -> None:
+        """Put the symbols that were sent behind the others; give back those that are lost or have no further bars."""
+        for symbol in dict.fromkeys(queued.symbol for queued in call):
+            self._queues[symbol] = self._queues.pop(symbol)
+        for symbol, queue in list(self._queues.items()):
+            if symbol in lost or not queue.bars:
+                del self._queues[symbol]
+                queue.peer = None
+                self._give_back(queue)

@@ -12,10 +12,10 @@ from tests.support.builders import walk
 from tests.support.running import DEADLINE, Running, dispositions, running_engine
 
 from tradingsignals_server.application.cluster import router as routing
-from tradingsignals_server.application.cluster.publication import Result
 from tradingsignals_server.application.cluster.router import Router
 from tradingsignals_server.application.ingest.commands import PublishStream
 from tradingsignals_server.application.ingest.engine import Engine
+from tradingsignals_server.application.ports.feed import BarResult
 from tradingsignals_server.application.ports.ownership import Claim, SoleOwnership, bucket_of
 from tradingsignals_server.application.ports.peer import PeerGone
 from tradingsignals_server.domain.bars import Bar
@@ -64,7 +64,7 @@ class FakePeer:
         self.may_answer = asyncio.Event()
         self.may_answer.set()
 
-    async def process(self, bars: Sequence[Bar]) -> Sequence[Result]:
+    async def process(self, bars: Sequence[Bar]) -> Sequence[BarResult]:
         """See Peer."""
         self.calls.append(list(bars))
         self.called.set()
@@ -225,7 +225,7 @@ async def test_symbols_that_are_given_up_are_forgotten() -> None:
     async with scene() as on:
         await on.router.publish(bars_of(OURS))
         on.shares.addresses[OURS] = "peer:1"
-        await on.router.give_up([bucket_of(OURS)])
+        await on.router.release([bucket_of(OURS)])
         assert not on.engine.states()
         assert dispositions(await on.router.publish(bars_of(OURS)[:1])) == ["ACCEPTED"]
         assert len(on.peers["peer:1"].calls) == 1
