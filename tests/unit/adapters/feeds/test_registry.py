@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from tests.support.builders import now
 
 from tradingsignals_server.adapters.feeds.kind import FeedContext
 from tradingsignals_server.adapters.feeds.registry import FEEDS
@@ -12,8 +13,6 @@ from tradingsignals_server.adapters.feeds.replay import ReplayFeed
 from tradingsignals_server.adapters.feeds.simulate import SimulatedFeed
 from tradingsignals_server.config import Settings
 from tradingsignals_server.domain.calendar import calendar_for
-
-from ...builders import now
 
 
 def test_feeds_read_only_settings_that_there_are() -> None:
