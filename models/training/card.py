@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tradingsignals_server.adapters.feeds.files import UnreadableFile
-from tradingsignals_server.adapters.onnx.model_file import ModelRefused
+from tradingsignals_server.adapters.onnx.errors import ModelRefused
 from tradingsignals_server.adapters.onnx.policy import OnnxPolicy
 from tradingsignals_server.domain.costs import Charge, Charges
 from tradingsignals_server.domain.features import FEATURE_NAMES, FEATURE_SPECIFICATION

@@ -102,10 +102,10 @@ def in_numpy(month: Month, *, forgets: bool = False, resets: bool = True) -> Flo
     answers = []
     for session in month.sessions:
         if resets:
-            policy.forget()
+            policy.reset()
         for observation in session:
             if forgets:
-                policy.forget()
+                policy.reset()
             answers.append(policy.decide(observation))
     return np.array(answers)
 

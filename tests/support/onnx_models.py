@@ -1,4 +1,4 @@
-"""Model files made for tests: policies from random weights, small graphs in full, and a recurrence in plain numpy."""
+"""Model files for tests: policies with random weights, small graphs as text, and a reference recurrence in numpy."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
+from tradingsignals_server.adapters.onnx.errors import ModelRefused
 from tradingsignals_server.adapters.onnx.graph import (
     Activation,
     DenseLayer,
@@ -22,11 +23,11 @@ from tradingsignals_server.adapters.onnx.graph import (
     build_model,
 )
 from tradingsignals_server.adapters.onnx.metadata import Metadata, OutputKind
-from tradingsignals_server.adapters.onnx.model_file import ModelRefused, load_model
+from tradingsignals_server.adapters.onnx.model_file import load_model
 from tradingsignals_server.domain.recurrent_state import ResetRule
 
 RECURRENT = Metadata("test", "1", "PPO-LSTM", OutputKind.PROBABILITIES, ResetRule.SESSION)
-MEMORYLESS = replace(RECURRENT, type="PPO", reset=ResetRule.NONE)
+NOT_RECURRENT = replace(RECURRENT, type="PPO", reset=ResetRule.NONE)
 
 Numbers = npt.NDArray[np.float32] | npt.NDArray[np.float64]
 
@@ -40,15 +41,15 @@ THREE = """
     three, rest = Split <axis = 1> (observation, sizes)
 """
 SOFTMAX = THREE + "probabilities = Softmax <axis = -1> (three)"
-"""The first three features through a softmax."""
-CARRIED = """
+"""A softmax over the first three features."""
+NEXT_STATES = """
     hidden_next = Tanh (hidden)
     cell_next = Identity (cell)
 """
 
 
 def write(folder: Path, content: bytes, name: str = "model.onnx") -> Path:
-    """`content` in a file, and where."""
+    """Write `content` to a file and return its path."""
     path = folder / name
     path.write_bytes(content)
     return path
@@ -63,7 +64,7 @@ def graph(
     opset: int = 17,
     ir_version: int = 8,
 ) -> bytes:
-    """A model file in ONNX's own text syntax, not checked by anything."""
+    """Return a model file from ONNX's text syntax, without any check."""
     header = f'<ir_version: {ir_version}, opset_import: ["" : {opset}]>'
     model = onnx.parser.parse_model(f"{header} g ({inputs}) => ({outputs}) {{ {body} }}")
     if metadata is not None:
@@ -75,10 +76,10 @@ def graph(
 def recurrent_graph(
     state: str = STATE,
     next_state: str = NEXT_STATE,
-    body: str = SOFTMAX + CARRIED,
+    body: str = SOFTMAX + NEXT_STATES,
     metadata: Metadata | dict[str, str] = RECURRENT,
 ) -> bytes:
-    """The same with a state of one layer of four, which the probabilities do not depend on."""
+    """Return a model file with a state of one layer of four, on which the probabilities do not depend."""
     return graph(f"{OBSERVATION}, {state}", f"{PROBABILITIES}, {next_state}", body, metadata)
 
 
@@ -87,11 +88,11 @@ def classifier(
     metadata: dict[str, str] | None = None,
     *,
     zip_map: bool = False,
-    picked_from: Sequence[str] | None = None,
+    looked_up_in: Sequence[str] | None = None,
 ) -> bytes:
-    """A linear classifier as converters of scikit-learn write one, with as many columns as labels.
+    """Return a linear classifier as converters of scikit-learn write it, with one column for each label.
 
-    zip_map: its probabilities are a map from the labels. picked_from: these are a constant that a label is picked from.
+    zip_map: the probabilities are a map from labels. looked_up_in: constant from which the best label is looked up.
     """
     texts, columns = isinstance(labels[0], str), len(labels)
 
@@ -117,8 +118,8 @@ def classifier(
         outputs.append(helper.make_value_info("map", helper.make_sequence_type_proto(one)))
     else:
         outputs.append(helper.make_tensor_value_info("p", TensorProto.FLOAT, [None, columns]))
-    if picked_from is not None:
-        initializers.append(numpy_helper.from_array(np.array(picked_from, dtype=object), "classes"))
+    if looked_up_in is not None:
+        initializers.append(numpy_helper.from_array(np.array(looked_up_in, dtype=object), "classes"))
         nodes.append(helper.make_node("ArgMax", ["p"], ["best"], axis=1))
         nodes.append(helper.make_node("ArrayFeatureExtractor", ["classes", "best"], ["name"], domain="ai.onnx.ml"))
     observation = helper.make_tensor_value_info("float_input", TensorProto.FLOAT, [None, 16])
@@ -130,7 +131,7 @@ def classifier(
 
 
 def with_work(nodes: Sequence[onnx.NodeProto], constants: dict[str, Any], functions: Sequence[Any] = ()) -> bytes:
-    """A plain file whose probabilities wait for `nodes`, which make `work`, a number that is not used."""
+    """Return a plain file whose probabilities depend on `work`, a number that `nodes` compute; its value is unused."""
     model = onnx.load_from_string(
         graph(
             body=SOFTMAX.replace("probabilities =", "p =")
@@ -148,7 +149,7 @@ def with_work(nodes: Sequence[onnx.NodeProto], constants: dict[str, Any], functi
 
 
 def doubling() -> bytes:
-    """Functions that each call the one before twice: 2 to the 40th nodes when they are taken apart."""
+    """Return a file of functions that each call the previous one twice: 2 to the 40th nodes when they are inlined."""
     opsets = [helper.make_opsetid("", 17), helper.make_opsetid("own", 1)]
     functions = [helper.make_function("own", "f0", ["x"], ["z"], [helper.make_node("Sin", ["x"], ["z"])], opsets)]
     for number in range(1, 41):
@@ -160,7 +161,7 @@ def doubling() -> bytes:
 def random_weights(
     layers: int = 1, size: int = 8, hidden: Sequence[int] = (6,), *, normalised: bool = False, seed: int = 0
 ) -> PolicyWeights:
-    """A policy that nobody trained."""
+    """Return random weights of a policy."""
     random = np.random.default_rng(seed)
 
     def uniform(*shape: int) -> npt.NDArray[np.float32]:
@@ -187,21 +188,21 @@ def random_weights(
 
 
 def policy_file(folder: Path, weights: PolicyWeights, metadata: Metadata = RECURRENT) -> Path:
-    """A model file of these weights."""
+    """Write a model file with `weights` and return its path."""
     return write(folder, build_model(weights, metadata.to_properties()))
 
 
 def observations(count: int, seed: int = 7) -> npt.NDArray[np.float32]:
-    """Random observations, shape (count, 16)."""
+    """Return random observations, shape (count, 16)."""
     return np.random.default_rng(seed).normal(scale=2.0, size=(count, 16)).clip(-10.0, 10.0).astype(np.float32)
 
 
 @dataclass
 class NumpyPolicy:
-    """The recurrence as one would write it on a blackboard, in float64: nothing of ONNX, nothing of torch.
+    """A reference implementation of a recurrent policy in numpy and float64, without ONNX and torch.
 
     lstm: for each layer the weights of input and recurrence and their biases, gates in the order i, f, g, o.
-    dense: weights and bias of each layer, tanh between them and none after the last.
+    dense: weights and bias of each layer, with tanh between the layers and none after the last.
     """
 
     lstm: Sequence[tuple[Numbers, Numbers, Numbers, Numbers]]
@@ -213,16 +214,16 @@ class NumpyPolicy:
     temperature: float = 1.0
 
     def __post_init__(self) -> None:
-        self.forget()
+        self.reset()
 
-    def forget(self) -> None:
-        """The state goes back to zeros."""
+    def reset(self) -> None:
+        """Reset the state to zeros."""
         self.hidden = [np.zeros(recurrent.shape[1]) for _, recurrent, _, _ in self.lstm]
         self.cell = [np.zeros_like(hidden) for hidden in self.hidden]
 
     @classmethod
     def of(cls, weights: PolicyWeights) -> NumpyPolicy:
-        """The same policy, its state at zeros."""
+        """Return a policy with `weights` and a state of zeros."""
         dense = [layer for layer in weights.layers if isinstance(layer, DenseLayer)]
         scale = weights.normalisation
         policy = cls(
@@ -236,7 +237,7 @@ class NumpyPolicy:
         return policy
 
     def decide(self, observation: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
-        """The probabilities after one more bar, and the state carried on."""
+        """Return the probabilities for one more bar and update the state."""
         x = (observation.astype(np.float64) - self.mean) / np.sqrt(self.variance + self.epsilon)
         x = np.clip(x, -self.clip, self.clip)
         for layer, (w, u, b, c) in enumerate(self.lstm):

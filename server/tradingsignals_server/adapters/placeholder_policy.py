@@ -1,4 +1,4 @@
-"""What decides when there is no model: made-up predictions, the same for the same observation, marked simulated."""
+"""The policy that is used without a model: simulated predictions, deterministic in the observation."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ _NO_STATE = RecurrentState.zeros(0, 0)
 
 
 class PlaceholderPolicy:
-    """Follows the trend a little. Nothing was learnt; it lets everything around a model be seen at work."""
+    """A fixed rule that weakly follows the trend. It is not trained; it lets the service run without a model file."""
 
     description = PolicyDescription(version="placeholder", type="placeholder", mode="placeholder")
 
     def initial_state(self) -> RecurrentState:
-        """It carries nothing."""
+        """Return the empty state: the policy is not recurrent."""
         return _NO_STATE
 
     def decide(self, observation: Observation, state: RecurrentState) -> PolicyOutput:
-        """A softmax over a bias for HOLD and a score of trend, momentum and RSI."""
+        """Return a softmax over a constant logit for HOLD and a score of trend, momentum and RSI, and `state`."""
         score = float(0.9 * observation[_TREND] + 2.0 * observation[_MOMENTUM] + 1.5 * observation[_RSI])
         weights = (math.exp(_HOLD_LOGIT), math.exp(score), math.exp(-score))
         total = sum(weights)
@@ -39,5 +39,5 @@ class PlaceholderPolicy:
     def decide_batch(
         self, observations: npt.NDArray[np.float32], states: Sequence[RecurrentState]
     ) -> Sequence[PolicyOutput]:
-        """One by one."""
+        """Decide on each row of `observations`, shape (n, 16), one after the other."""
         return [self.decide(row, state) for row, state in zip(observations, states, strict=True)]

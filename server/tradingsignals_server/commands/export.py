@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from ..adapters.onnx.errors import ExportRefused
-from ..adapters.onnx.metadata import NOTHING, Metadata, OutputKind, range_text
-from ..adapters.onnx.model_file import ModelRefused, ModelSpecification
+from ..adapters.onnx.errors import ExportRefused, ModelRefused
+from ..adapters.onnx.metadata import KIND_NONE, Metadata, OutputKind, range_text
+from ..adapters.onnx.model_file import ModelSpecification
 from ..adapters.onnx.policy import OnnxPolicy
 from ..domain.features import FEATURE_NAMES, FEATURE_SPECIFICATION
 from ..domain.recurrent_state import ResetRule
@@ -252,7 +252,7 @@ def _difference(run: Parity, step: Parity) -> str:
 
 def _normalisation_text(normalisation: Normalisation | None) -> str:
     if normalisation is None:
-        return NOTHING
+        return KIND_NONE
     return json.dumps(
         {
             "kind": "in_graph",
@@ -266,6 +266,6 @@ def _normalisation_text(normalisation: Normalisation | None) -> str:
 
 def _calibration_text(temperature: float | None, calibration_range: Range | None) -> str:
     if temperature is None:
-        return NOTHING
+        return KIND_NONE
     on = None if calibration_range is None else json.loads(range_text(calibration_range))
     return json.dumps({"kind": "temperature", "temperature": temperature, "range": on})

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 from tests.support.onnx_models import RECURRENT, graph, policy_file, random_weights, write
 
-from tradingsignals_server.adapters.onnx.metadata import NOTHING
-from tradingsignals_server.adapters.onnx.model_file import ModelRefused
+from tradingsignals_server.adapters.onnx.errors import ModelRefused
+from tradingsignals_server.adapters.onnx.metadata import KIND_NONE
 from tradingsignals_server.commands.check import check
 from tradingsignals_server.domain.recurrent_state import ResetRule
 
@@ -53,7 +53,9 @@ def test_tells_all_of_a_recurrent_policy(tmp_path: Path) -> None:
 
 
 def test_leaves_out_what_a_file_does_not_say(tmp_path: Path) -> None:
-    rows = told(policy_file(tmp_path, random_weights(), replace(RECURRENT, reset=ResetRule.NEVER, calibration=NOTHING)))
+    rows = told(
+        policy_file(tmp_path, random_weights(), replace(RECURRENT, reset=ResetRule.NEVER, calibration=KIND_NONE))
+    )
     assert rows["state"] == "1 layer of 8, never reset"
     assert (rows["normalised"], rows["calibrated"]) == ("no", "no")
     assert not rows.keys() & {"trained on", "seed", "git revision"}

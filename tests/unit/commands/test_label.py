@@ -6,7 +6,7 @@ from pathlib import Path
 
 import onnx
 import pytest
-from tests.support.onnx_models import MEMORYLESS, classifier, graph, write
+from tests.support.onnx_models import NOT_RECURRENT, classifier, graph, write
 
 from tradingsignals_server.adapters.onnx.errors import ExportRefused, ModelRefused
 from tradingsignals_server.adapters.onnx.policy import OnnxPolicy
@@ -35,7 +35,7 @@ def test_labels_that_say_nothing_are_named(tmp_path: Path) -> None:
         (graph(), None, "its columns have no names that say what they are; name them in that order, such as --actions"),
         (graph(), ("BUY", "SELL"), "--actions BUY,SELL: HOLD, BUY, SELL are needed, each once"),
         (
-            graph(metadata=MEMORYLESS),
+            graph(metadata=NOT_RECURRENT),
             ACTIONS,
             "has metadata of its own, which says what its actions are; edit it there",
         ),

@@ -1,1 +1,1 @@
-"""Policies in ONNX files: reading and checking them, running them, and building them from weights."""
+"""Policies in ONNX files: reading, checking and running them, and building them from weights."""

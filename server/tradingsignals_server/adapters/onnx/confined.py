@@ -1,6 +1,7 @@
-"""The process of confinement.py: a model file on stdin; on stdout, as JSON, why it is refused, or null.
+"""Main program of the process that confinement.py starts.
 
-Arguments: the CPU time in seconds and the memory in bytes that it may take.
+It reads a model file from stdin and writes to stdout, as JSON, the reason why the file is refused, or null. Arguments:
+the limit of CPU time in seconds and the limit of memory in bytes.
 """
 
 from __future__ import annotations
@@ -13,12 +14,12 @@ from pathlib import Path
 
 from .errors import ModelRefused
 from .model_file import load_content
-from .policy import Batch, identical_batches
+from .policy import InferenceBatch, identical_batches
 
 
 def main(cpu_seconds: int, memory_bytes: int) -> None:
-    """Limit this process, then load, try and report."""
-    # What decides meanwhile goes first.
+    """Limit this process, load the model, run the trial and print the result."""
+    # A service that decides meanwhile has priority.
     os.nice(5)
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     resource.setrlimit(resource.RLIMIT_CPU, (cpu_seconds, cpu_seconds + 1))
@@ -29,7 +30,7 @@ def main(cpu_seconds: int, memory_bytes: int) -> None:
 def _refusal(content: bytes) -> str | None:
     try:
         model = load_content(Path("model.onnx"), content)
-        identical_batches(model, Batch(model, 1))
+        identical_batches(model, InferenceBatch(model, 1))
     except ModelRefused as refused:
         return refused.reason
     except MemoryError:

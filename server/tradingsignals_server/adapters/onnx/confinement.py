@@ -1,7 +1,7 @@
-"""A first load of a model file in a process of its own, bounded in time and memory.
+"""Trial load of a model file in a separate process with limits on time and memory.
 
-A graph can make ONNX Runtime compute for hours while it loads, ask for any amount of memory, or crash. What it does
-there happens to no service that decides meanwhile, and to no other process of the machine.
+A graph can make ONNX Runtime compute for hours while it loads, allocate any amount of memory, or crash. In a separate
+process none of that affects the service or other processes of the machine.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ import onnxruntime
 from .errors import Unfit
 
 CPU_SECONDS = 20
-"""Of one core, for load and trial together. The shipped policy takes half a second, most of it to start Python."""
+"""CPU time for load and trial together. The shipped policy takes half a second, most of it to start Python."""
 MEMORY_BYTES = 2 << 30
 TIMEOUT_S = 60.0
-"""By the clock, for a machine that is busy, and for a process that waits instead of computing."""
+"""Limit of elapsed time, for a busy machine and for a process that blocks without computing."""
 
 _CHILD = f"{__package__}.confined"
 _TOO_SLOW = "does not load and decide within {} s; export a smaller network, without functions and nested graphs"
@@ -29,10 +29,10 @@ _NO_MEMORY = re.compile(r"bad.alloc|allocate memory|out of memory", re.IGNORECAS
 
 
 def require_bounded(content: bytes) -> None:
-    """Load and try the model file with this content in a process of its own.
+    """Load and try a model file with this content in a separate process.
 
     Raises:
-        Unfit: it would not serve, is not done within CPU_SECONDS and MEMORY_BYTES, or crashes the runtime.
+        Unfit: the file cannot be used, exceeds CPU_SECONDS or MEMORY_BYTES, or crashes the runtime.
     """
     command = [sys.executable, "-P", "-m", _CHILD, str(CPU_SECONDS), str(MEMORY_BYTES)]
     too_slow, too_large = _TOO_SLOW.format(CPU_SECONDS), _TOO_LARGE.format(MEMORY_BYTES >> 20)
@@ -49,7 +49,7 @@ def require_bounded(content: bytes) -> None:
     elif ended.returncode == -signal.SIGXCPU:
         raise Unfit(too_slow)
     elif ended.returncode == -signal.SIGKILL:
-        # Where the machine is short of memory, the kernel ends what takes most of it.
+        # On a machine that is short of memory, the kernel kills the process that uses most of it.
         raise Unfit(too_large)
     else:
         raise Unfit(

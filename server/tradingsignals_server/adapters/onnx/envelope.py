@@ -1,7 +1,7 @@
-"""What must be known of an ONNX file before anything loads it, read from its bytes by the field numbers of onnx.proto.
+"""Checks of an ONNX file before ONNX Runtime loads it, on its bytes, by the field numbers of onnx.proto.
 
-ONNX Runtime answers a broken file with "protobuf parsing failed", loads weights from other files where it finds them,
-which the file's hash would not cover, and runs a loop for as long as the graph says.
+ONNX Runtime reports a broken file as "protobuf parsing failed", loads weights from other files if it finds them, which
+the hash of the file would not cover, and runs a loop without any bound.
 """
 
 from __future__ import annotations
@@ -10,10 +10,10 @@ from dataclasses import dataclass, field
 
 from .errors import Unfit
 from .labels import LabelLists
-from .wire import CutShort, fields
+from .wire import Truncated, fields
 
-# Which fields of which message lead to nodes and tensors: a model's graph and functions, and so on down.
-_BELOW = {
+# For each message, the fields that contain nodes or tensors, directly or further down.
+_CHILDREN = {
     "model": {7: "graph", 25: "function"},
     "graph": {1: "node", 5: "tensor", 15: "sparse_tensor"},
     "function": {7: "node"},
@@ -24,17 +24,21 @@ _BELOW = {
 _NOT_ONNX = "is not an ONNX file; name one that `tradingsignals export` made"
 
 MAX_FIELDS = 5_000_000
-"""Fields of a file that are looked at: some ten for each node, and one for each integer of a forest of trees. It bounds
-the time that this takes to a few seconds."""
+"""Limit of the fields in a file, which bounds the time of the scan to a few seconds.
+
+A node has some ten fields; a forest of trees has one for each of its integers.
+"""
 MAX_NESTING = 8
-"""How deep graphs may lie in nodes of graphs."""
+"""Limit of the depth of graphs within nodes of graphs."""
 
 
 @dataclass(frozen=True, slots=True)
 class Envelope:
-    """`opset` is the version of ONNX's own operators that the graph asks for, `ir_version` that of the file format.
+    """Properties of an ONNX file that are known before it is loaded.
 
-    labels: each distinct list of class labels that nodes of the graph give their outputs, in the order of the columns.
+    ir_version: version of the file format.
+    opset: version of ONNX's own operators that the graph requires.
+    labels: each distinct list of class labels that nodes of the graph assign to their outputs, in order of the columns.
     """
 
     ir_version: int
@@ -43,10 +47,10 @@ class Envelope:
 
 
 def read_envelope(content: bytes) -> Envelope:
-    """Read `content` as an ONNX model.
+    """Check `content` as an ONNX model and return its properties.
 
     Raises:
-        Unfit: it is empty, not ONNX, cut short, keeps weights in other files, or has a graph that is not bounded.
+        Unfit: it is empty, not ONNX or truncated, keeps weights in other files, or has a graph without a bound.
     """
     if not content:
         raise Unfit("is empty; copy or export it again")
@@ -56,8 +60,8 @@ def read_envelope(content: bytes) -> Envelope:
     ir_version = opset = 0
     graph = None
     try:
-        for place, (number, value) in enumerate(fields(view)):
-            _require_few(place)
+        for index, (number, value) in enumerate(fields(view)):
+            _require_few(index)
             match number, value:
                 case 1, int(version):
                     ir_version = version
@@ -65,8 +69,8 @@ def read_envelope(content: bytes) -> Envelope:
                     graph = value
                 case 8, memoryview() as operator_set:
                     opset = max(opset, _opset(operator_set))
-    except CutShort as error:
-        # What begins like a model is one that lost its end; anything else never was one.
+    except Truncated as error:
+        # A file that begins with a version is a truncated model; any other file never was a model.
         raise Unfit(
             f"is cut short at {len(content)} bytes; copy or export it again" if ir_version else _NOT_ONNX
         ) from error
@@ -75,33 +79,33 @@ def read_envelope(content: bytes) -> Envelope:
     survey = _Survey()
     try:
         survey.visit(view, "model")
-    except (CutShort, UnicodeDecodeError) as error:
+    except (Truncated, UnicodeDecodeError) as error:
         raise Unfit("is damaged inside its graph; copy or export it again") from error
     return Envelope(ir_version, opset, survey.labels.found())
 
 
 @dataclass(slots=True)
 class _Survey:
-    """A walk through every graph, function and tensor of a model, bounded in length and depth."""
+    """Traversal of every graph, function and tensor of a model, with limits on fields and depth."""
 
     labels: LabelLists = field(default_factory=LabelLists)
     visited: int = 0
 
     def visit(self, message: memoryview, kind: str, depth: int = 0) -> None:
-        """Look at a message and at all below it.
+        """Check a message and all messages below it.
 
         Raises:
-            Unfit: something in it is refused whatever else the model is.
-            CutShort: it is damaged.
+            Unfit: a message contains what no model may contain.
+            Truncated: the bytes are damaged.
         """
         if kind == "graph" and (depth := depth + 1) > MAX_NESTING + 1:
             raise Unfit(f"nests graphs more than {MAX_NESTING} deep; export it with its graph flattened")
-        children = _BELOW.get(kind, {})
+        children = _CHILDREN.get(kind, {})
         for number, value in fields(message):
             self.visited += 1
             _require_few(self.visited)
             if kind == "tensor" and (number == 13 or (number == 14 and value == 1)):
-                # external_data, or a data_location that says EXTERNAL.
+                # external_data, or a data_location of EXTERNAL.
                 raise Unfit(
                     "keeps weights in other files (external data); save it as one file that holds them: "
                     "torch.onnx.export(..., external_data=False), or onnx.save(onnx.load(FILE), NEW_FILE)"
@@ -129,13 +133,13 @@ def _require_few(count: int) -> None:
         raise Unfit(f"has more than {MAX_FIELDS} fields; export a smaller network")
 
 
-def _text(message: memoryview, wanted: int) -> str:
-    texts = [value for number, value in fields(message) if number == wanted and isinstance(value, memoryview)]
+def _text(message: memoryview, field_number: int) -> str:
+    texts = [value for number, value in fields(message) if number == field_number and isinstance(value, memoryview)]
     return str(texts[-1], "utf-8") if texts else ""
 
 
 def _opset(operator_set: memoryview) -> int:
-    """Its version if it is of ONNX's own domain, else 0."""
+    """Return the version of an operator set of ONNX's own domain, 0 for another domain."""
     found = dict(fields(operator_set))
     domain, version = found.get(1), found.get(2)
     own = domain is None or (isinstance(domain, memoryview) and bytes(domain) in {b"", b"ai.onnx"})

@@ -1,4 +1,4 @@
-"""Why a model file is refused."""
+"""Errors for model files and trained policies that cannot be used."""
 
 from __future__ import annotations
 
@@ -7,11 +7,14 @@ from pathlib import Path
 
 
 class Unfit(Exception):
-    """A file's content cannot serve. The message says in one line why, and what to do; it does not name the file."""
+    """The content of a model file cannot be used.
+
+    The message is one line without the path: the problem, and what to do.
+    """
 
 
 class ModelRefused(Exception):
-    """The model file at `path` cannot serve. The message is one line: the path, why, and what to do."""
+    """The model file at `path` cannot be used. The message is one line: the path, the problem, and what to do."""
 
     def __init__(self, path: Path, reason: str) -> None:
         super().__init__(f"{path}: {reason}")
@@ -20,11 +23,11 @@ class ModelRefused(Exception):
 
 
 class ExportRefused(Exception):
-    """A trained policy cannot become a model file. The message is one line that says why, and what to do."""
+    """A trained policy cannot be exported. The message is one line: the path, the problem, and what to do."""
 
 
-def runtime_said(error: Exception) -> str:
-    """What ONNX Runtime said, on one line, without its codes and the places in its own source."""
+def runtime_message(error: Exception) -> str:
+    """Return the message of an error of ONNX Runtime on one line, without its codes and source locations."""
     line = str(error).strip().splitlines()[0]
     line = re.sub(r"\[ONNXRuntimeError\] : \d+ : \w+ : ", "", line)
     line = re.sub(r"^/.*&\) ", "", line)

@@ -1,7 +1,7 @@
-"""Builds the ONNX file of a recurrent policy from its weights, operator by operator.
+"""Build the ONNX file of a recurrent policy from its weights, operator by operator.
 
-No tracer: the graph is as small as the policy is, and the same weights give the same bytes. It needs the `onnx`
-package, which serving does not.
+Without a tracer, the graph contains only the operators of the policy, and equal weights give equal bytes. This module
+needs the `onnx` package, which serving does not.
 
     observation -> normalised -> LSTM layers -> dense layers -> logits -> / temperature -> softmax -> probabilities
 """
@@ -28,7 +28,7 @@ Float64 = npt.NDArray[np.float64]
 
 @dataclass(frozen=True, slots=True)
 class Normalisation:
-    """(observation - mean) / sqrt(variance + epsilon), then cut off at +/- clip. Mean and variance: shape (16,)."""
+    """(observation - mean) / sqrt(variance + epsilon), clipped to +/- clip. Mean and variance: shape (16,), float64."""
 
     mean: Float64
     variance: Float64
@@ -38,9 +38,9 @@ class Normalisation:
 
 @dataclass(frozen=True, slots=True)
 class LstmLayer:
-    """One LSTM layer, as torch keeps it: gates in the order input, forget, cell, output.
+    """One LSTM layer in the layout of torch: gates in the order input, forget, cell, output.
 
-    input_weights: (4 size, inputs). recurrent_weights: (4 size, size). The biases: (4 size,), added to each other.
+    input_weights: (4 size, inputs). recurrent_weights: (4 size, size). Both biases: (4 size,); their sum is applied.
     """
 
     input_weights: Float32
@@ -56,7 +56,7 @@ class LstmLayer:
 
 @dataclass(frozen=True, slots=True)
 class Activation:
-    """A function between dense layers by torch's name, one of ACTIVATIONS, with its parameter if it has one."""
+    """An activation function. `name` is its class in torch, one of ACTIVATIONS; `alpha` is its parameter, if any."""
 
     name: str
     alpha: float = 1.0
@@ -64,7 +64,7 @@ class Activation:
 
 @dataclass(frozen=True, slots=True)
 class DenseLayer:
-    """weights: (outputs, inputs). bias: (outputs,)."""
+    """One dense layer. weights: (outputs, inputs). bias: (outputs,)."""
 
     weights: Float32
     bias: Float32
@@ -74,7 +74,7 @@ class DenseLayer:
 class PolicyWeights:
     """A recurrent policy. `layers` lie between the LSTM and `logits`, whose three rows are HOLD, BUY and SELL.
 
-    temperature: what the logits are divided by before the softmax, None for 1.
+    temperature: divisor of the logits before the softmax, None for 1.
     """
 
     lstm: tuple[LstmLayer, ...]
@@ -85,7 +85,7 @@ class PolicyWeights:
 
 
 def build_model(weights: PolicyWeights, properties: Mapping[str, str]) -> bytes:
-    """The model file of `weights`, with `properties` as its metadata_props."""
+    """Return the model file of `weights`, with `properties` as its metadata_props."""
     graph = _Graph()
     features = "observation" if weights.normalisation is None else _normalised(graph, weights.normalisation)
     latent = _recurrence(graph, features, weights.lstm)
@@ -119,23 +119,23 @@ def build_model(weights: PolicyWeights, properties: Mapping[str, str]) -> bytes:
 
 
 class _Graph:
-    """Nodes and constants, in the order they are added; names are given here."""
+    """Nodes and constants of a graph in the order in which they are added. It assigns their names."""
 
     def __init__(self) -> None:
         self.nodes: list[onnx.NodeProto] = []
         self.initializers: list[onnx.TensorProto] = []
 
     def add(self, operator: str, *inputs: str, out: str | None = None, **attributes: Any) -> str:
-        """One operator with one output, whose name is returned."""
+        """Add an operator with one output and return the name of the output."""
         return self.add_many(operator, inputs, [out or f"{operator.lower()}_{len(self.nodes)}"], **attributes)[0]
 
     def add_many(self, operator: str, inputs: Sequence[str], outs: Sequence[str], **attributes: Any) -> Sequence[str]:
-        """One operator with several outputs; an empty name leaves one out."""
+        """Add an operator with the outputs `outs`. An empty name omits an output."""
         self.nodes.append(helper.make_node(operator, list(inputs), list(outs), f"node_{len(self.nodes)}", **attributes))
         return outs
 
     def constant(self, values: npt.ArrayLike) -> str:
-        """A constant of the type that `values` has."""
+        """Add a constant of the dtype of `values` and return its name."""
         name = f"constant_{len(self.initializers)}"
         self.initializers.append(numpy_helper.from_array(np.ascontiguousarray(values).reshape(np.shape(values)), name))
         return name
@@ -146,7 +146,7 @@ def _tensor(name: str, shape: Sequence[str | int]) -> onnx.ValueInfoProto:
 
 
 def _normalised(graph: _Graph, normalisation: Normalisation) -> str:
-    # In float64 as VecNormalize does it, so that the policy sees to the bit what it saw in training; in float32 a small
+    # In float64, as in VecNormalize, so that the observation is bit-identical to that in training; in float32 a small
     # variance would magnify the rounding of the mean.
     observation = graph.add("Cast", "observation", to=TensorProto.DOUBLE)
     centred = graph.add("Sub", observation, graph.constant(normalisation.mean))
@@ -157,9 +157,9 @@ def _normalised(graph: _Graph, normalisation: Normalisation) -> str:
 
 
 def _recurrence(graph: _Graph, features: str, lstm: Sequence[LstmLayer]) -> str:
-    """One step of every layer; returns the last one's output, (batch, size).
+    """Add one step of every LSTM layer and return the output of the last, shape (batch, size).
 
-    The states come and go batch first, (batch, layers, size); the operator wants (1, batch, size).
+    Inputs and outputs of the graph have states of shape (batch, layers, size); the operator takes (1, batch, size).
     """
     first_axis = graph.constant(np.array([0], dtype=np.int64))
     hidden, cell = _by_layer(graph, "hidden", len(lstm)), _by_layer(graph, "cell", len(lstm))
@@ -187,20 +187,20 @@ def _recurrence(graph: _Graph, features: str, lstm: Sequence[LstmLayer]) -> str:
 
 
 def _by_layer(graph: _Graph, state: str, layers: int) -> Sequence[str]:
-    """A state (batch, layers, size) as one (batch, 1, size) for each layer."""
+    """Split a state of shape (batch, layers, size) into one of shape (batch, 1, size) for each layer."""
     if layers == 1:
         return [state]
     return graph.add_many("Split", [state], [f"{state}_before_{index}" for index in range(layers)], axis=1)
 
 
 def _batch_first(graph: _Graph, states: Sequence[str], out: str) -> None:
-    """The states (1, batch, size) of all layers as one (batch, layers, size)."""
+    """Join the states of all layers, each of shape (1, batch, size), into one of shape (batch, layers, size)."""
     stacked = states[0] if len(states) == 1 else graph.add("Concat", *states, axis=0)
     graph.add("Transpose", stacked, out=out, perm=[1, 0, 2])
 
 
 def _gates(values: Float32) -> Float32:
-    """Torch's order of gates (input, forget, cell, output) in ONNX's (input, output, forget, cell)."""
+    """Reorder gates from torch's order (input, forget, cell, output) to ONNX's (input, output, forget, cell)."""
     input_gate, forget, cell, output = np.split(values, 4)
     return np.concatenate([input_gate, output, forget, cell])
 
@@ -237,4 +237,4 @@ ACTIVATIONS: Mapping[str, Callable[[_Graph, str, float], str]] = {
     "Softsign": lambda graph, x, _alpha: graph.add("Softsign", x),
     "Tanh": lambda graph, x, _alpha: graph.add("Tanh", x),
 }
-"""The activations that can be exported, by the name of torch's class."""
+"""The activations that can be exported, by the name of the class in torch."""

@@ -1,7 +1,7 @@
-"""Class labels of a classifier's graph, and the order of its actions that they tell.
+"""Class labels in the graph of a classifier, and the order of its actions that follows from them.
 
-Converters of scikit-learn, LightGBM and XGBoost write the labels that a classifier was trained with into the graph, in
-the order of the columns of its probabilities.
+Converters for scikit-learn, LightGBM and XGBoost write the labels of the training data into the graph, in the order of
+the columns of the probabilities.
 """
 
 from __future__ import annotations
@@ -14,39 +14,39 @@ import numpy as np
 
 from ...domain.signals import Action
 from .errors import Unfit
-from .metadata import ACTIONS, PREFIX, short
+from .metadata import ACTIONS, PREFIX, quoted
 from .wire import fields, integers
 
 _ML = b"ai.onnx.ml"
 _CLASSIFIERS = frozenset({b"TreeEnsembleClassifier", b"LinearClassifier", b"SVMClassifier", b"ZipMap"})
 _INTEGERS = frozenset({b"classlabels_int64s", b"classlabels_ints"})
-_TEXTS = b"classlabels_strings"
-_PICKED_FROM = b"ArrayFeatureExtractor"
-"""How a converter that knows no classifier node for a model turns its best column into a label: out of a constant."""
+_STRINGS = b"classlabels_strings"
+_LOOKUP = b"ArrayFeatureExtractor"
+"""Operator that maps the best column to its label in a constant, for models without a classifier node of their own."""
 
 _BY_SIGN = {"-1": Action.SELL, "0": Action.HOLD, "1": Action.BUY}
 _INT32, _INT64, _STRING = 6, 7, 8
 
 
 class ActionSource(StrEnum):
-    """Where the order of a model's actions is told."""
+    """Where the order of the actions of a model comes from."""
 
     METADATA = "metadata"
     LABELS = "labels"
     SEED_CONTRACT = "seed contract"
-    """Nothing in the file tells it: [HOLD, BUY, SELL] is the contract of a plain file."""
+    """Not in the file: the contract of a plain file is [HOLD, BUY, SELL]."""
 
 
 @dataclass(slots=True)
 class LabelLists:
-    """The class labels that the nodes of a model give, as they are found."""
+    """Collects the lists of class labels of a model while its graph is traversed."""
 
     _lists: list[tuple[str, ...]] = field(default_factory=list)
-    _picked_from: list[bytes] = field(default_factory=list)
+    _lookups: list[bytes] = field(default_factory=list)
     _initializers: dict[bytes, memoryview] = field(default_factory=dict)
 
     def add_node(self, node: memoryview) -> None:
-        """Look at one node of a graph."""
+        """Collect the labels of a node."""
         operator, domain, inputs, attributes = b"", b"", list[bytes](), list[memoryview]()
         for number, value in fields(node):
             match number, value:
@@ -62,68 +62,70 @@ class LabelLists:
             return
         if operator in _CLASSIFIERS:
             self._lists += [found for attribute in attributes if (found := tuple(_class_labels(attribute)))]
-        elif operator == _PICKED_FROM and inputs:
-            self._picked_from.append(inputs[0])
+        elif operator == _LOOKUP and inputs:
+            self._lookups.append(inputs[0])
 
     def add_initializer(self, tensor: memoryview) -> None:
-        """Look at one constant of a graph."""
+        """Keep a constant of a graph, which may contain labels."""
         name = next(
             (bytes(value) for number, value in fields(tensor) if number == 8 and not isinstance(value, int)), b""
         )
         self._initializers[name] = tensor
 
     def found(self) -> tuple[tuple[str, ...], ...]:
-        """Each distinct list of labels."""
-        constants = (self._initializers[name] for name in self._picked_from if name in self._initializers)
+        """Return each distinct list of labels."""
+        constants = (self._initializers[name] for name in self._lookups if name in self._initializers)
         return tuple(dict.fromkeys((*self._lists, *filter(None, map(_constant_labels, constants)))))
 
 
 def action_order(
-    said: tuple[Action, ...] | None, lists: Sequence[Sequence[str]]
+    declared: tuple[Action, ...] | None, lists: Sequence[Sequence[str]]
 ) -> tuple[tuple[Action, ...], ActionSource]:
-    """What a model's columns stand for, by its metadata `said` and by its class labels; and which of them tells it.
+    """Return the action of each column of a model's output, and where that order comes from.
+
+    `declared` is the order in the metadata, None if there is none; `lists` are the class labels in the graph.
 
     Raises:
-        Unfit: its labels are others than three actions, contradict each other or the metadata, or tell nothing.
+        Unfit: the labels are not three actions, contradict each other or the metadata, or have no known meaning.
     """
-    meanings = dict[tuple[Action, ...], str]()
-    unclear = ""
-    # A list of another length is of a part of the model: one class against the rest, or the classes of the neighbours.
+    orders = dict[tuple[Action, ...], str]()
+    unknown = ""
+    # A list of another length belongs to a part of the model, such as one class against the rest.
     of_columns = [labels for labels in lists if len(labels) == len(ACTIONS)]
-    if lists and not of_columns and said is None:
-        words = short(", ".join(lists[0]))
-        raise Unfit(f"has {len(lists[0])} class labels ({words}); {len(ACTIONS)} are needed: {', '.join(ACTIONS)}")
+    if lists and not of_columns and declared is None:
+        text = quoted(", ".join(lists[0]))
+        raise Unfit(f"has {len(lists[0])} class labels ({text}); {len(ACTIONS)} are needed: {', '.join(ACTIONS)}")
     for labels in of_columns:
-        words = short(", ".join(labels))
-        if (meaning := _meaning(labels)) is None:
-            unclear = words
+        text = quoted(", ".join(labels))
+        if (order := _actions_of(labels)) is None:
+            unknown = text
         else:
-            meanings[meaning] = words
-    if said is not None:
-        for meaning, words in meanings.items():
-            if meaning != said:
+            orders[order] = text
+    if declared is not None:
+        for order, text in orders.items():
+            if order != declared:
                 raise Unfit(
-                    f"says {PREFIX}actions={','.join(said)} and its graph has the class labels {words}, which are "
-                    f"{','.join(meaning)}; correct the metadata"
+                    f"has {PREFIX}actions={','.join(declared)} and its graph has the class labels {text}, which are "
+                    f"{','.join(order)}; correct the metadata"
                 )
-        return said, ActionSource.METADATA
-    if len(meanings) > 1:
+        return declared, ActionSource.METADATA
+    if len(orders) > 1:
         raise Unfit(
-            f"has class labels in two orders ({'; '.join(meanings.values())}); set {PREFIX}actions to the right one"
+            f"has class labels in two orders ({'; '.join(orders.values())}); set {PREFIX}actions to the right one"
         )
-    if meanings:
-        return next(iter(meanings)), ActionSource.LABELS
-    if unclear:
+    if orders:
+        return next(iter(orders)), ActionSource.LABELS
+    if unknown:
         raise Unfit(
-            f"has the class labels {unclear}, which do not say what is {', '.join(ACTIONS)}; name the actions in "
+            f"has the class labels {unknown}, which do not identify {', '.join(ACTIONS)}; name the actions in "
             "that order: `tradingsignals export FILE --actions SELL,HOLD,BUY --out NEW_FILE`, or the metadata "
             f"{PREFIX}actions"
         )
     return ACTIONS, ActionSource.SEED_CONTRACT
 
 
-def _meaning(labels: Sequence[str]) -> tuple[Action, ...] | None:
-    """What three labels mean: the names of the actions in any case, or -1, 0 and 1; None if they do not say."""
+def _actions_of(labels: Sequence[str]) -> tuple[Action, ...] | None:
+    """Return the actions of three labels: their names in any case, or -1, 0 and 1. None for other labels."""
     names = [label.strip().upper() for label in labels]
     if sorted(names) == sorted(ACTIONS):
         return tuple(Action(name) for name in names)
@@ -133,17 +135,17 @@ def _meaning(labels: Sequence[str]) -> tuple[Action, ...] | None:
 
 
 def _class_labels(attribute: memoryview) -> Iterator[str]:
-    """The labels in an attribute of a classifier; none if it is another attribute."""
+    """Yield the labels in an attribute of a classifier; none for other attributes."""
     found = list(fields(attribute))
     name = next((bytes(value) for number, value in found if number == 1 and not isinstance(value, int)), b"")
     if name in _INTEGERS:
-        yield from (str(number) for place, value in found if place == 8 for number in integers(value))
-    elif name == _TEXTS:
-        yield from (str(value, "utf-8") for place, value in found if place == 9 and not isinstance(value, int))
+        yield from (str(label) for number, value in found if number == 8 for label in integers(value))
+    elif name == _STRINGS:
+        yield from (str(value, "utf-8") for number, value in found if number == 9 and not isinstance(value, int))
 
 
 def _constant_labels(tensor: memoryview) -> tuple[str, ...]:
-    """The labels in a constant of integers or texts."""
+    """Return the labels in a constant of integers or strings; empty for another type."""
     found = list(fields(tensor))
     data_type = dict(found).get(2)
     if data_type == _STRING:
@@ -152,7 +154,7 @@ def _constant_labels(tensor: memoryview) -> tuple[str, ...]:
         return ()
     raw = b"".join(bytes(value) for number, value in found if number == 9 and not isinstance(value, int))
     width = np.dtype("<i4" if data_type == _INT32 else "<i8")
-    numbers = np.frombuffer(raw[: len(raw) - len(raw) % width.itemsize], width).tolist() or [
-        number for place, value in found if place in {5, 7} for number in integers(value)
+    labels = np.frombuffer(raw[: len(raw) - len(raw) % width.itemsize], width).tolist() or [
+        label for number, value in found if number in {5, 7} for label in integers(value)
     ]
-    return tuple(map(str, numbers))
+    return tuple(map(str, labels))

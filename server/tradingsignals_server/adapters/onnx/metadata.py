@@ -1,7 +1,7 @@
-"""What a model file says of itself in its metadata (`metadata_props`): read here, and written by the exporter.
+"""The metadata of a model file (`metadata_props`): parsed here, and written by the exporter.
 
-Every key begins with "tradingsignals."; every value is a text, JSON where it is a list or an object. models/README.md
-has the whole list.
+Every key begins with "tradingsignals."; every value is a string, JSON if it is a list or an object. models/README.md
+documents all keys.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ from .errors import Unfit
 
 PREFIX = "tradingsignals."
 FORMAT = 1
-"""The newest format of a model file that is understood, and the one that is written."""
+"""Newest supported format of a model file, and the format of exported files."""
 ACTIONS = (Action.HOLD, Action.BUY, Action.SELL)
-"""What a model chooses among, in the order of the seed contract and of what `tradingsignals export` writes."""
+"""Actions of a model, in the order of the seed contract and of exported files."""
 REQUIRED = (
     "name",
     "version",
@@ -36,31 +36,31 @@ REQUIRED = (
     "output",
     "recurrent_reset",
 )
-NOTHING = '{"kind": "none"}'
+KIND_NONE = '{"kind": "none"}'
 """The normalisation or calibration of a model that has none."""
 
-_AGAIN = "export the model again"
+_EXPORT_AGAIN = "export the model again"
 _EXAMPLE_RANGE = '["2021-01-04T13:00:00Z", "2022-12-30T17:55:00Z"]'
 
 E = TypeVar("E", bound=StrEnum)
 
 
 class OutputKind(StrEnum):
-    """What a model's output is, and its name."""
+    """Kinds of output of a model. The value is also the name of the output tensor."""
 
     PROBABILITIES = "probabilities"
     LOGITS = "logits"
-    """Put through a softmax by the service."""
+    """The service applies a softmax."""
 
 
 @dataclass(frozen=True, slots=True)
 class Metadata:
-    """A model's words on itself. The texts are JSON as it stands in the file; what the file leaves out is None or none.
+    """The metadata of a model file. An absent entry is None, or has the kind "none".
 
-    actions: what the columns of its output stand for.
-    normalisation: how the graph normalises the observation; the service itself never does.
-    calibration: how the graph tempers its confidence, and the range that was found on.
-    training_range: first and last instant of the data it was trained on.
+    actions: the action of each column of the output.
+    normalisation: JSON from the file: how the graph normalises the observation. The service never normalises.
+    calibration: JSON from the file: temperature of the graph's logits, and the range of the data that it was fitted to.
+    training_range: first and last time (UTC) of the training data.
     """
 
     name: str
@@ -68,15 +68,15 @@ class Metadata:
     type: str
     output: OutputKind
     reset: ResetRule
-    normalisation: str = NOTHING
-    calibration: str = NOTHING
+    normalisation: str = KIND_NONE
+    calibration: str = KIND_NONE
     training_range: tuple[datetime, datetime] | None = None
     git_revision: str | None = None
     seed: str | None = None
     actions: tuple[Action, ...] = ACTIONS
 
     def to_properties(self) -> dict[str, str]:
-        """The metadata_props of a file that says this, in the order they are written."""
+        """Return the metadata_props of a file with this metadata, in the order in which they are written."""
         texts = {
             "format": str(FORMAT),
             "name": self.name,
@@ -98,97 +98,100 @@ class Metadata:
 
 
 def read_metadata(properties: Mapping[str, str]) -> Metadata | None:
-    """The metadata in a file's properties, None if it has none of ours, or only `actions`: a plain file.
+    """Parse the metadata in the properties of a file; None for a plain file, which has none or `actions` alone.
 
     Raises:
-        Unfit: it is there and does not fit this service, lacks something, or cannot be read.
+        Unfit: the metadata is incomplete, malformed, or not supported by this service.
     """
-    ours = _ours(properties)
-    if ours.keys() <= {"actions"}:
+    own = _own_properties(properties)
+    if own.keys() <= {"actions"}:
         return None
-    _require_format(ours)
-    if missing := [PREFIX + key for key in REQUIRED if not ours.get(key, "").strip()]:
-        raise Unfit(f"lacks the metadata {', '.join(missing)}; set it, or {_AGAIN}")
-    _require_features(ours)
+    _require_format(own)
+    if missing := [PREFIX + key for key in REQUIRED if not own.get(key, "").strip()]:
+        raise Unfit(f"lacks the metadata {', '.join(missing)}; set it, or {_EXPORT_AGAIN}")
+    _require_features(own)
     return Metadata(
-        name=_word(ours, "name"),
-        version=_word(ours, "version"),
-        type=_word(ours, "type"),
-        output=_choice(ours, "output", OutputKind),
-        reset=_choice(ours, "recurrent_reset", ResetRule),
-        normalisation=_normalisation(ours),
-        calibration=_calibration(ours),
-        training_range=_range(_json(ours, "training_range"), "training_range") if "training_range" in ours else None,
-        git_revision=ours.get("git_revision") or None,
-        seed=ours.get("seed") or None,
-        actions=_actions(ours),
+        name=_line(own, "name"),
+        version=_line(own, "version"),
+        type=_line(own, "type"),
+        output=_choice(own, "output", OutputKind),
+        reset=_choice(own, "recurrent_reset", ResetRule),
+        normalisation=_normalisation(own),
+        calibration=_calibration(own),
+        training_range=_range(_json(own, "training_range"), "training_range") if "training_range" in own else None,
+        git_revision=own.get("git_revision") or None,
+        seed=own.get("seed") or None,
+        actions=_actions(own),
     )
 
 
 def plain_actions(properties: Mapping[str, str]) -> tuple[Action, ...] | None:
-    """What a plain file says its columns stand for, None if it does not say.
+    """Return the action of each column of the output as a plain file declares it, None if it does not.
 
     Raises:
         Unfit: they are not HOLD, BUY and SELL, each once.
     """
-    ours = _ours(properties)
-    return _actions(ours) if "actions" in ours else None
+    own = _own_properties(properties)
+    return _actions(own) if "actions" in own else None
 
 
 def range_text(span: tuple[datetime, datetime]) -> str:
-    """Two instants as JSON, RFC 3339."""
+    """Format two times as a JSON list in RFC 3339."""
     return json.dumps([instant.isoformat().replace("+00:00", "Z") for instant in span])
 
 
-def _require_format(ours: Mapping[str, str]) -> None:
-    text = ours.get("format")
+def _require_format(own: Mapping[str, str]) -> None:
+    text = own.get("format")
     if text is None:
-        raise Unfit(f'lacks the metadata {PREFIX}format; set it to "{FORMAT}", or {_AGAIN}')
+        raise Unfit(f'lacks the metadata {PREFIX}format; set it to "{FORMAT}", or {_EXPORT_AGAIN}')
     if not text.isdecimal() or len(text) > 9 or int(text) < 1:
-        raise Unfit(f'says {PREFIX}format={short(text)}, which is no format; set it to "{FORMAT}", or {_AGAIN}')
+        raise Unfit(
+            f'has {PREFIX}format={quoted(text)}, which is not a format; set it to "{FORMAT}", or {_EXPORT_AGAIN}'
+        )
     if int(text) > FORMAT:
         raise Unfit(
-            f"is of format {text} and this service reads up to {FORMAT}; update the service, or {_AGAIN} with its own"
+            f"is of format {text} and this service reads up to {FORMAT}; update the service, or "
+            f"{_EXPORT_AGAIN} with its own"
         )
 
 
-def _require_features(ours: Mapping[str, str]) -> None:
-    specification = ours["feature_specification"]
+def _require_features(own: Mapping[str, str]) -> None:
+    specification = own["feature_specification"]
     if specification != FEATURE_SPECIFICATION:
         raise Unfit(
-            f"was made for the features {short(specification)} and this service computes {FEATURE_SPECIFICATION}; "
+            f"was made for the features {quoted(specification)} and this service computes {FEATURE_SPECIFICATION}; "
             "train it on those, or run the service that it was made for"
         )
-    names = _texts(ours, "feature_names")
+    names = _strings(own, "feature_names")
     if len(names) != len(FEATURE_NAMES):
         raise Unfit(
             f"names {len(names)} features and {FEATURE_SPECIFICATION} has {len(FEATURE_NAMES)}; train it on those"
         )
-    for place, (theirs, known) in enumerate(zip(names, FEATURE_NAMES, strict=True)):
-        if theirs != known:
+    for index, (name, known) in enumerate(zip(names, FEATURE_NAMES, strict=True)):
+        if name != known:
             raise Unfit(
-                f"has {short(theirs)} as feature {place} where {FEATURE_SPECIFICATION} has {known}; "
+                f"has {quoted(name)} as feature {index} where {FEATURE_SPECIFICATION} has {known}; "
                 f"train it on the features in the order of {FEATURE_SPECIFICATION}"
             )
-    if ours["lookback_bars"] != str(LOOKBACK_BARS):
+    if own["lookback_bars"] != str(LOOKBACK_BARS):
         raise Unfit(
-            f"wants features of the last {short(ours['lookback_bars'])} bars and {FEATURE_SPECIFICATION} is computed "
+            f"needs features of the last {quoted(own['lookback_bars'])} bars and {FEATURE_SPECIFICATION} is computed "
             f"from {LOOKBACK_BARS}; train it on those"
         )
 
 
-def _ours(properties: Mapping[str, str]) -> dict[str, str]:
+def _own_properties(properties: Mapping[str, str]) -> dict[str, str]:
     return {key.removeprefix(PREFIX): text for key, text in properties.items() if key.startswith(PREFIX)}
 
 
-def _actions(ours: Mapping[str, str]) -> tuple[Action, ...]:
-    names = _texts(ours, "actions")
+def _actions(own: Mapping[str, str]) -> tuple[Action, ...]:
+    names = _strings(own, "actions")
     known = ", ".join(ACTIONS)
     if len(names) != len(ACTIONS):
         raise Unfit(f"chooses among {len(names)} actions; {len(ACTIONS)} are needed: {known}")
     if unknown := [name for name in names if name not in ACTIONS]:
         raise Unfit(
-            f"has an action {short(unknown[0])}; the actions are {known}: name them so in {PREFIX}actions, in the "
+            f"has an action {quoted(unknown[0])}; the actions are {known}: use these names in {PREFIX}actions, in the "
             "order of its output"
         )
     if len(set(names)) != len(names):
@@ -198,69 +201,71 @@ def _actions(ours: Mapping[str, str]) -> tuple[Action, ...]:
     return tuple(Action(name) for name in names)
 
 
-def _normalisation(ours: Mapping[str, str]) -> str:
-    said = _object(ours, "normalisation", ("none", "in_graph"))
-    if said["kind"] == "in_graph":
+def _normalisation(own: Mapping[str, str]) -> str:
+    entry = _object(own, "normalisation", ("none", "in_graph"))
+    if entry["kind"] == "in_graph":
         for name, least in (("mean", -math.inf), ("variance", 0.0)):
-            numbers = said.get(name)
+            numbers = entry.get(name)
             if not (
                 isinstance(numbers, list)
                 and len(numbers) == len(FEATURE_NAMES)
                 and all(_number(number) and number >= least for number in numbers)
             ):
-                raise Unfit(f"does not have {len(FEATURE_NAMES)} numbers as {name} in {PREFIX}normalisation; {_AGAIN}")
-    return ours.get("normalisation", NOTHING)
+                raise Unfit(
+                    f"does not have {len(FEATURE_NAMES)} numbers as {name} in {PREFIX}normalisation; {_EXPORT_AGAIN}"
+                )
+    return own.get("normalisation", KIND_NONE)
 
 
-def _calibration(ours: Mapping[str, str]) -> str:
-    said = _object(ours, "calibration", ("none", "temperature"))
-    if said["kind"] == "temperature":
-        temperature = said.get("temperature")
+def _calibration(own: Mapping[str, str]) -> str:
+    entry = _object(own, "calibration", ("none", "temperature"))
+    if entry["kind"] == "temperature":
+        temperature = entry.get("temperature")
         if not (_number(temperature) and temperature > 0.0):
             raise Unfit(
-                f"has {short(str(temperature))} as temperature in {PREFIX}calibration; a number above 0 is needed"
+                f"has {quoted(str(temperature))} as temperature in {PREFIX}calibration; a number above 0 is needed"
             )
-        if said.get("range") is not None:
-            _range(said["range"], "calibration")
-    return ours.get("calibration", NOTHING)
+        if entry.get("range") is not None:
+            _range(entry["range"], "calibration")
+    return own.get("calibration", KIND_NONE)
 
 
-def _word(ours: Mapping[str, str], key: str) -> str:
-    text = ours[key]
+def _line(own: Mapping[str, str], key: str) -> str:
+    text = own[key]
     if not text.isprintable() or len(text) > 64:
-        raise Unfit(f"says {PREFIX}{key}={short(text)}; up to 64 characters on one line are needed")
+        raise Unfit(f"has {PREFIX}{key}={quoted(text)}; up to 64 characters on one line are needed")
     return text
 
 
-def _choice(ours: Mapping[str, str], key: str, choices: type[E]) -> E:
+def _choice(own: Mapping[str, str], key: str, choices: type[E]) -> E:
     try:
-        return choices(ours[key])
+        return choices(own[key])
     except ValueError as error:
         known = ", ".join(choices)
-        raise Unfit(f"says {PREFIX}{key}={short(ours[key])}; it must be one of {known}") from error
+        raise Unfit(f"has {PREFIX}{key}={quoted(own[key])}; it must be one of {known}") from error
 
 
-def _json(ours: Mapping[str, str], key: str) -> Any:
+def _json(own: Mapping[str, str], key: str) -> Any:
     try:
-        return json.loads(ours[key])
+        return json.loads(own[key])
     except (ValueError, RecursionError) as error:
-        raise Unfit(f"says {PREFIX}{key}={short(ours[key])}, which is not JSON; {_AGAIN}") from error
+        raise Unfit(f"has {PREFIX}{key}={quoted(own[key])}, which is not JSON; {_EXPORT_AGAIN}") from error
 
 
-def _texts(ours: Mapping[str, str], key: str) -> list[str]:
-    texts = _json(ours, key)
+def _strings(own: Mapping[str, str], key: str) -> list[str]:
+    texts = _json(own, key)
     if not isinstance(texts, list) or not all(isinstance(text, str) for text in texts):
-        raise Unfit(f"says {PREFIX}{key}={short(ours[key])}, which is not a list of texts; {_AGAIN}")
+        raise Unfit(f"has {PREFIX}{key}={quoted(own[key])}, which is not a list of strings; {_EXPORT_AGAIN}")
     return texts
 
 
-def _object(ours: Mapping[str, str], key: str, kinds: Sequence[str]) -> dict[str, Any]:
-    if key not in ours:
+def _object(own: Mapping[str, str], key: str, kinds: Sequence[str]) -> dict[str, Any]:
+    if key not in own:
         return {"kind": "none"}
-    said = _json(ours, key)
-    if not isinstance(said, dict) or said.get("kind") not in kinds:
-        raise Unfit(f"says {PREFIX}{key}={short(ours[key])}; an object whose kind is {' or '.join(kinds)} is needed")
-    return said
+    entry = _json(own, key)
+    if not isinstance(entry, dict) or entry.get("kind") not in kinds:
+        raise Unfit(f"has {PREFIX}{key}={quoted(own[key])}; an object whose kind is {' or '.join(kinds)} is needed")
+    return entry
 
 
 def _range(ends: Any, key: str) -> tuple[datetime, datetime]:
@@ -270,7 +275,7 @@ def _range(ends: Any, key: str) -> tuple[datetime, datetime]:
     except (TypeError, ValueError):
         in_order = False
     if not in_order:
-        raise Unfit(f"has no range of two instants in {PREFIX}{key}, such as {_EXAMPLE_RANGE}; {_AGAIN}")
+        raise Unfit(f"has no range of two times in {PREFIX}{key}, such as {_EXAMPLE_RANGE}; {_EXPORT_AGAIN}")
     return start, end
 
 
@@ -278,6 +283,6 @@ def _number(value: Any) -> TypeGuard[float]:
     return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 
 
-def short(text: str) -> str:
-    """A text of a file as it can stand in a message: in quotes, on one line, and not a page of it."""
+def quoted(text: str) -> str:
+    """Return a string from a file in a form fit for a message: in quotes, on one line, 60 characters at most."""
     return repr(text if len(text) <= 60 else text[:57] + "...")

@@ -1,11 +1,11 @@
-"""A model file: an ONNX graph that carries, in its metadata, all that must be known of it to serve it.
+"""Model files: ONNX graphs whose metadata describes all that the service needs to run them.
 
-The contract, in float32 throughout: inputs `observation` (batch, 16) and, of a recurrent policy, `hidden` and `cell`
-(batch, layers, size); outputs `probabilities` or `logits` (batch, 3) in the order of the metadata's actions, and
-`hidden_next` and `cell_next` of the shapes of their inputs. models/README.md explains it to those who make a file.
+The contract, with float32 for every tensor: inputs `observation` (batch, 16) and, if recurrent, `hidden` and `cell`
+(batch, layers, size); outputs `probabilities` or `logits` (batch, 3) in the order of the actions in the metadata, and
+`hidden_next` and `cell_next` in the shapes of their inputs. models/README.md documents it for authors of files.
 
-The seed contract, for a file without metadata: one input (batch, 16) and one output (batch, 3), the probabilities, by
-whatever names; no state. They are of HOLD, BUY and SELL, unless the graph's class labels say otherwise.
+The seed contract, for a file without metadata: one input (batch, 16) and one output (batch, 3) of probabilities, under
+any names, and no state. The columns are HOLD, BUY and SELL, unless class labels in the graph define another order.
 """
 
 from __future__ import annotations
@@ -26,33 +26,31 @@ from ...domain.signals import Action
 from ...domain.window import LOOKBACK_BARS
 from .confinement import require_bounded
 from .envelope import Envelope, read_envelope
-from .errors import ModelRefused, Unfit, runtime_said
+from .errors import ModelRefused, Unfit, runtime_message
 from .labels import ActionSource, action_order
 from .metadata import Metadata, OutputKind, plain_actions, read_metadata
 from .tensors import Tensors, tensors_of
-from .trial import try_out
-
-__all__ = ["LoadedModel", "ModelRefused", "ModelSpecification", "load_content", "load_model", "read_model_file"]
+from .trial import run_trial
 
 PROVIDERS = ("CPUExecutionProvider",)
 NEWEST_OPSET = 21
-"""The newest of ONNX's operators that a file is advised to use; every ONNX Runtime that we accept runs them."""
+"""Newest opset that error messages recommend; every supported version of ONNX Runtime runs it."""
 MAX_FILE_BYTES = 256 << 20
-"""Some sixty million weights, a thousand times those of the shipped policy."""
+"""Enough for some sixty million weights, a thousand times those of the shipped policy."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelSpecification:
-    """What a model file is, as far as it has been checked, and what it says of itself.
+    """Checked properties of a model file, and its metadata.
 
-    version: stands on every signal.
-    actions: what the columns of its output are, and actions_source what tells it.
-    reset: when the recurrent state goes back to zeros; NONE without one, and then layers and hidden_size are 0.
-    normalisation, calibration: JSON, what the graph does to the observation and to its confidence.
-    training_range: first and last instant of the data it was trained on.
-    inputs: observation, hidden, cell, in this order; outputs: the answer, the next hidden and the next cell.
-    open_batch: it takes any number of observations at once; else one at a time.
-    file_sha256: of the whole file, in hexadecimal.
+    version: appears on every signal.
+    actions: the action of each column of the output; actions_source: where that order comes from.
+    reset: when the recurrent state is reset to zeros; NONE without a state, and then layers and hidden_size are 0.
+    normalisation, calibration: JSON, how the graph transforms the observation and the logits.
+    training_range: first and last time (UTC) of the training data.
+    inputs: observation, hidden, cell, in this order; outputs: probabilities or logits, next hidden, next cell.
+    open_batch: whether the graph takes any number of observations at once, instead of one.
+    file_sha256: hash of the whole file, in hexadecimal.
     """
 
     name: str
@@ -80,26 +78,26 @@ class ModelSpecification:
 
     @property
     def recurrent(self) -> bool:
-        """True if it carries a state from bar to bar."""
+        """Whether the model has a recurrent state."""
         return self.layers > 0
 
 
 @dataclass(frozen=True, slots=True)
 class LoadedModel:
-    """A file that will serve: what it is, and ONNX Runtime's session of it."""
+    """A checked model file: its properties, and its session of ONNX Runtime."""
 
     specification: ModelSpecification
     session: Any
 
 
 def load_model(path: Path, *, confined: bool = False) -> LoadedModel:
-    """Read the model file at `path`, check it against the contract, and try it.
+    """Read the model file at `path`, check it against the contract, and run the trial.
 
-    It is read once: what is hashed is what runs, whatever happens to the file meanwhile. `confined`: it is loaded first
-    in a process of its own, bounded in time and memory.
+    The file is read once, so the hash is that of the loaded content even if the file changes meanwhile. With `confined`
+    it is loaded first in a separate process with limits on time and memory.
 
     Raises:
-        ModelRefused: it will not serve.
+        ModelRefused: the file cannot be used.
     """
     content = read_model_file(path)
     if confined:
@@ -111,10 +109,10 @@ def load_model(path: Path, *, confined: bool = False) -> LoadedModel:
 
 
 def read_model_file(path: Path) -> bytes:
-    """The content of the file at `path`.
+    """Return the content of the file at `path`.
 
     Raises:
-        ModelRefused: it cannot be read, is no regular file, or has more than MAX_FILE_BYTES.
+        ModelRefused: it cannot be read, is not a regular file, or has more than MAX_FILE_BYTES.
     """
     try:
         if not stat.S_ISREG(mode := path.stat().st_mode) and not stat.S_ISDIR(mode):
@@ -129,21 +127,21 @@ def read_model_file(path: Path) -> bytes:
 
 
 def load_content(path: Path, content: bytes) -> LoadedModel:
-    """The model in `content`, which was read from `path`, checked and tried.
+    """Load the model in `content`, which was read from `path`, check it and run the trial.
 
     Raises:
-        ModelRefused: it will not serve.
+        ModelRefused: the file cannot be used.
     """
     try:
         envelope = read_envelope(content)
         session = _session_of(content, envelope)
         properties = session.get_modelmeta().custom_metadata_map
         metadata = read_metadata(properties)
-        said = plain_actions(properties) if metadata is None else metadata.actions
-        actions, source = action_order(said, envelope.labels)
+        declared = plain_actions(properties) if metadata is None else metadata.actions
+        actions, source = action_order(declared, envelope.labels)
         tensors = tensors_of(session, metadata)
         specification = _specification(content, envelope, metadata or _plain_metadata(path), tensors, actions, source)
-        try_out(session, tensors, specification.output)
+        run_trial(session, tensors, specification.output)
     except UnicodeDecodeError as error:
         raise ModelRefused(path, "has names or metadata that are not UTF-8 text; copy or export it again") from error
     except Unfit as unfit:
@@ -153,28 +151,28 @@ def load_content(path: Path, content: bytes) -> LoadedModel:
 
 def _session_of(content: bytes, envelope: Envelope) -> Any:
     options = onnxruntime.SessionOptions()
-    # One inference takes tens of microseconds: more threads only spin, and a second core is better used elsewhere.
+    # One inference takes tens of microseconds: more threads would only spin on cores that others need.
     options.intra_op_num_threads = 1
     options.inter_op_num_threads = 1
     options.log_severity_level = 4
     try:
         return onnxruntime.InferenceSession(content, options, providers=list(PROVIDERS), enable_fallback=0)
     except Exception as error:
-        # ONNX Runtime raises a dozen classes of its own for a bad file.
+        # ONNX Runtime has a dozen exception classes for invalid files, without a common base.
         runtime = f"onnxruntime {onnxruntime.__version__}"
         if envelope.opset > NEWEST_OPSET:
             raise Unfit(
-                f"needs opset {envelope.opset}, which {runtime} does not load ({runtime_said(error)}); "
+                f"needs opset {envelope.opset}, which {runtime} does not load ({runtime_message(error)}); "
                 f"export it with opset {NEWEST_OPSET} or lower"
             ) from error
         raise Unfit(
-            f"does not load in {runtime} ({runtime_said(error)}); "
+            f"does not load in {runtime} ({runtime_message(error)}); "
             f"export it again, with nothing but ONNX's own operators of opset {NEWEST_OPSET} or lower"
         ) from error
 
 
 def _plain_metadata(path: Path) -> Metadata:
-    """Stands in for that of a plain file, called after itself, or after the folders that model.onnx lies in."""
+    """Return metadata for a plain file; name and version come from its name, or from the folders of a model.onnx."""
     name, version = "onnx", path.stem
     if path.stem == "model":
         folder = path.absolute().parent
@@ -185,29 +183,29 @@ def _plain_metadata(path: Path) -> Metadata:
 def _specification(
     content: bytes,
     envelope: Envelope,
-    said: Metadata,
+    metadata: Metadata,
     tensors: Tensors,
     actions: tuple[Action, ...],
     source: ActionSource,
 ) -> ModelSpecification:
     return ModelSpecification(
-        name=said.name,
-        version=said.version,
-        type=said.type,
+        name=metadata.name,
+        version=metadata.version,
+        type=metadata.type,
         feature_specification=FEATURE_SPECIFICATION,
         feature_names=FEATURE_NAMES,
         lookback_bars=LOOKBACK_BARS,
         actions=actions,
         actions_source=source,
-        output=said.output,
-        reset=said.reset,
+        output=metadata.output,
+        reset=metadata.reset,
         layers=tensors.layers,
         hidden_size=tensors.hidden_size,
-        normalisation=said.normalisation,
-        calibration=said.calibration,
-        training_range=said.training_range,
-        git_revision=said.git_revision,
-        seed=said.seed,
+        normalisation=metadata.normalisation,
+        calibration=metadata.calibration,
+        training_range=metadata.training_range,
+        git_revision=metadata.git_revision,
+        seed=metadata.seed,
         inputs=tensors.inputs,
         outputs=tensors.outputs,
         open_batch=tensors.open_batch,

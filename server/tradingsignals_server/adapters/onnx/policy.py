@@ -1,12 +1,13 @@
-"""A policy in a model file, run by ONNX Runtime on the calling thread.
+"""The policy in a model file, run by ONNX Runtime on the calling thread.
 
-One inference takes tens of microseconds, so what surrounds it counts: input and output buffers are bound once for each
-batch size and used for every inference, which halves its cost. The price is that an instance serves one caller at a
-time, which is how the engine works anyway.
+One inference takes tens of microseconds, so overhead matters: input and output buffers are bound once for each batch
+size and reused for every inference, which halves its cost. In return an instance serves one caller at a time, which is
+how the engine calls it.
 
-Several symbols go through as one batch, with results identical to the bit to one by one. A kernel that adds in another
-order for another batch size would break that, so at loading every batch size is held against one by one, at every place
-in the batch, and only those that give the same bits are used. The order depends on the shapes, not on the numbers.
+Observations of different symbols are computed in one batch, with results bit-identical to single inferences. A kernel
+that adds in another order for another batch size would violate that, so at load time each batch size is compared with
+single inferences in every row, and only identical sizes are used. The order of additions depends on the shapes, not on
+the values.
 """
 
 from __future__ import annotations
@@ -24,19 +25,20 @@ from ...domain.features import FEATURE_LIMIT, Observation
 from ...domain.recurrent_state import RecurrentState
 from .model_file import LoadedModel, ModelSpecification, load_model
 from .tensors import FEATURES
-from .trial import places_of, probabilities_of
+from .trial import columns_of, probabilities_of
 
 BATCH_SIZES = (2, 4, 8, 16, 32, 64, 128, 256)
-"""The batch sizes that are tried. Fewer symbols are filled up to the next one, more go through in several batches."""
+"""Candidate batch sizes. Fewer rows use the next larger size; more rows than the largest use more than one batch."""
 
 
 class OnnxPolicy:
-    """The policy in the model file at `path`, ready to decide.
+    """The policy in the model file at `path`.
 
-    confined: load it first in a process of its own, bounded in time and memory; for a file of unknown origin.
+    With `confined` the file is loaded first in a separate process with limits on time and memory, as a file of unknown
+    origin needs it.
 
     Raises:
-        ModelRefused: on construction, if the file will not serve.
+        ModelRefused: on construction, if the file cannot be used.
     """
 
     def __init__(self, path: Path, *, confined: bool = False) -> None:
@@ -57,28 +59,28 @@ class OnnxPolicy:
             outputs=model.specification.outputs,
             file_sha256=model.specification.file_sha256,
         )
-        self._places = places_of(model.specification.actions)
+        self._columns = columns_of(model.specification.actions)
         self._initial = RecurrentState.zeros(model.specification.layers, model.specification.hidden_size)
-        self._single = Batch(model, 1)
+        self._single = InferenceBatch(model, 1)
         self._batches = identical_batches(model, self._single)
 
     @property
     def batch_sizes(self) -> tuple[int, ...]:
-        """The batch sizes in use; empty if the file cannot take several observations with the same results."""
+        """The batch sizes in use; empty if every observation needs an inference of its own."""
         return tuple(batch.size for batch in self._batches)
 
     def initial_state(self) -> RecurrentState:
-        """The state before the first bar: zeros, and of no size for a policy without memory."""
+        """Return the state before the first bar: zeros, or an empty state if the policy is not recurrent."""
         return self._initial
 
     def decide(self, observation: Observation, state: RecurrentState) -> PolicyOutput:
-        """What to do on an observation of shape (16,), float32, after `state`; and the state for the next bar.
+        """Run one inference on an observation of shape (16,), float32; return the probabilities and the next state.
 
-        The probabilities are None if the model answered what is not probabilities, or its state left the finite range;
-        the next state is then the initial one, so that the bad numbers go nowhere.
+        The probabilities are None if the output of the model is not valid, or the next state not finite. The next state
+        is then the initial one, so that invalid values do not propagate.
 
         Raises:
-            ValueError: the state is that of a policy of another size.
+            ValueError: `state` has the shape of another policy.
         """
         self._require_own(state)
         batch = self._single
@@ -86,31 +88,33 @@ class OnnxPolicy:
         batch.states[:, 0] = state.values
         batch.run()
         finite = bool(np.isfinite(batch.next_states).all())
-        return self._decision(batch.answers[0].tolist(), finite, batch.next_states[:, 0])
+        return self._policy_output(batch.outputs[0].tolist(), finite, batch.next_states[:, 0])
 
     def decide_batch(
         self, observations: npt.NDArray[np.float32], states: Sequence[RecurrentState]
     ) -> list[PolicyOutput]:
-        """What `decide` says to each row of `observations`, shape (n, 16), after each of the n states; to the bit.
+        """Return what `decide` returns for each row of `observations`, shape (n, 16), and each of the n states.
+
+        The results are bit-identical to those of `decide`.
 
         Raises:
-            ValueError: there are not as many states as observations, or one is that of a policy of another size.
+            ValueError: there are not as many states as observations, or one has the shape of another policy.
         """
         if len(observations) != len(states):
             raise ValueError(f"{len(observations)} observations and {len(states)} states")
-        decisions: list[PolicyOutput] = []
-        while (done := len(decisions)) < len(states):
-            left = len(states) - done
-            batch = self._batch_for(left)
+        outputs: list[PolicyOutput] = []
+        while (done := len(outputs)) < len(states):
+            pending = len(states) - done
+            batch = self._batch_for(pending)
             if batch is None:
-                decisions.append(self.decide(observations[done], states[done]))
+                outputs.append(self.decide(observations[done], states[done]))
             else:
-                part = slice(done, done + min(left, batch.size))
-                decisions += self._decide_part(batch, observations[part], states[part])
-        return decisions
+                part = slice(done, done + min(pending, batch.size))
+                outputs += self._decide_part(batch, observations[part], states[part])
+        return outputs
 
     def _decide_part(
-        self, batch: Batch, observations: npt.NDArray[np.float32], states: Sequence[RecurrentState]
+        self, batch: InferenceBatch, observations: npt.NDArray[np.float32], states: Sequence[RecurrentState]
     ) -> list[PolicyOutput]:
         rows = len(states)
         batch.observations[:rows] = observations
@@ -119,17 +123,17 @@ class OnnxPolicy:
             batch.states[:, row] = state.values
         batch.run()
         finite = np.logical_and.reduce(np.isfinite(batch.next_states[:, :rows]), axis=(0, 2, 3))
-        answers = batch.answers[:rows].tolist()
-        return [self._decision(answers[row], bool(finite[row]), batch.next_states[:, row]) for row in range(rows)]
+        outputs = batch.outputs[:rows].tolist()
+        return [self._policy_output(outputs[row], bool(finite[row]), batch.next_states[:, row]) for row in range(rows)]
 
-    def _decision(self, answer: list[float], finite: bool, next_state: npt.NDArray[np.float32]) -> PolicyOutput:
-        probabilities = probabilities_of(answer, self.specification.output, self._places) if finite else None
+    def _policy_output(self, output: list[float], finite: bool, next_state: npt.NDArray[np.float32]) -> PolicyOutput:
+        probabilities = probabilities_of(output, self.specification.output, self._columns) if finite else None
         if probabilities is None or not self.specification.recurrent:
             return probabilities, self._initial
         return probabilities, RecurrentState(next_state.copy())
 
-    def _batch_for(self, rows: int) -> Batch | None:
-        """The smallest batch that takes so many rows, the largest there is if none does, None for a single row."""
+    def _batch_for(self, rows: int) -> InferenceBatch | None:
+        """Return the smallest batch with enough rows, else the largest; None for one row or without batches."""
         if rows == 1 or not self._batches:
             return None
         return next((batch for batch in self._batches if batch.size >= rows), self._batches[-1])
@@ -140,52 +144,56 @@ class OnnxPolicy:
             raise ValueError(f"a state of shape {state.values.shape} for a policy of {layers} layers of {size}")
 
 
-class Batch:
-    """ONNX Runtime's buffers for one batch size. Write `observations` and `states`, run, and read the other two."""
+class InferenceBatch:
+    """Buffers for one batch size, bound to ONNX Runtime.
+
+    Write `observations` (size, 16) and `states` (2, size, layers, hidden), run, then read `outputs` (size, 3) and
+    `next_states`, which has the shape of `states`. All are float32.
+    """
 
     def __init__(self, model: LoadedModel, size: int) -> None:
         self.size = size
         state = (2, size, model.specification.layers, model.specification.hidden_size)
         self.observations = np.zeros((size, FEATURES), dtype=np.float32)
         self.states = np.zeros(state, dtype=np.float32)
-        self.answers = np.zeros((size, len(model.specification.actions)), dtype=np.float32)
+        self.outputs = np.zeros((size, len(model.specification.actions)), dtype=np.float32)
         self.next_states = np.zeros(state, dtype=np.float32)
         self._session = model.session
         self._binding: Any = model.session.io_binding()
-        # A policy without memory has neither inputs nor outputs for its empty states.
+        # A policy that is not recurrent has no inputs and outputs for the empty states.
         for tensor, buffer in zip(model.specification.inputs, (self.observations, *self.states), strict=False):
             self._binding.bind_input(tensor.name, "cpu", 0, np.float32, buffer.shape, buffer.ctypes.data)
-        for tensor, buffer in zip(model.specification.outputs, (self.answers, *self.next_states), strict=False):
+        for tensor, buffer in zip(model.specification.outputs, (self.outputs, *self.next_states), strict=False):
             self._binding.bind_output(tensor.name, "cpu", 0, np.float32, buffer.shape, buffer.ctypes.data)
 
     def run(self) -> None:
-        """One inference of all rows."""
+        """Run one inference on all rows."""
         self._session.run_with_iobinding(self._binding)
 
 
-def identical_batches(model: LoadedModel, single: Batch) -> tuple[Batch, ...]:
-    """A batch for each size that gives, at each of its places, the bits that `single` gives."""
+def identical_batches(model: LoadedModel, single: InferenceBatch) -> tuple[InferenceBatch, ...]:
+    """Return a batch for each size whose results are bit-identical to those of `single` in every row."""
     if not model.specification.open_batch:
         return ()
     random = np.random.default_rng(1)
     largest = max(BATCH_SIZES)
     observations = random.normal(scale=2.0, size=(largest, FEATURES)).clip(-FEATURE_LIMIT, FEATURE_LIMIT)
     shape = (2, largest, *single.states.shape[2:])
-    # Hidden states lie within 1, cell states do not.
+    # Hidden states lie within +/- 1, cell states do not.
     states = np.tanh(random.normal(size=shape)) * np.array([1.0, 3.0]).reshape(2, 1, 1, 1)
-    answers, next_states = np.empty((largest, single.answers.shape[1]), np.float32), np.empty(shape, np.float32)
+    outputs, next_states = np.empty((largest, single.outputs.shape[1]), np.float32), np.empty(shape, np.float32)
     for row in range(largest):
         single.observations[0], single.states[:, 0] = observations[row], states[:, row]
         single.run()
-        answers[row], next_states[:, row] = single.answers[0], single.next_states[:, 0]
+        outputs[row], next_states[:, row] = single.outputs[0], single.next_states[:, 0]
     identical = []
     for size in BATCH_SIZES:
-        batch = Batch(model, size)
+        batch = InferenceBatch(model, size)
         batch.observations[:], batch.states[:] = observations[:size], states[:, :size]
-        # A graph that promises any batch may still have one fixed inside; it then serves one by one.
+        # A graph that declares an open batch may still have a fixed one inside; such a size is not used.
         with suppress(Exception):
             batch.run()
-            same_answers = batch.answers.tobytes() == answers[:size].tobytes()
-            if same_answers and batch.next_states.tobytes() == next_states[:, :size].tobytes():
+            same_outputs = batch.outputs.tobytes() == outputs[:size].tobytes()
+            if same_outputs and batch.next_states.tobytes() == next_states[:, :size].tobytes():
                 identical.append(batch)
     return tuple(identical)

@@ -1,4 +1,6 @@
-"""Where model files are: a file, or a folder of versions, `<version>/model.onnx`, or of names with their versions."""
+"""Lookup of model files. A path names a file, a folder of versions (`<version>/model.onnx`), or a folder of one model
+with its versions (`<name>/<version>/model.onnx`).
+"""
 
 from __future__ import annotations
 
@@ -14,10 +16,10 @@ SHIPPED_NAME = "ppo-lstm-usdcop"
 
 
 def newest_model(path: Path) -> Path:
-    """The file that `path` means: itself, or the newest version in the folder.
+    """Return `path` if it is a file, or the file of the newest version in the folder.
 
     Raises:
-        ModelNotLoaded: there is none, or the folder holds several models.
+        ModelNotLoaded: the folder contains no version, or more than one model.
     """
     if not path.is_dir():
         return path
@@ -27,7 +29,7 @@ def newest_model(path: Path) -> Path:
 
 
 def versions(path: Path) -> list[str]:
-    """Names of the versions in the folder `path`, the oldest first; none if it names a single file."""
+    """Return the versions in the folder `path`, the oldest first; empty if `path` names a single file."""
     if not path.is_dir() or (path / MODEL_FILE).exists():
         return []
     try:
@@ -37,12 +39,12 @@ def versions(path: Path) -> list[str]:
 
 
 def load_newest(path: Path, setting: str) -> OnnxPolicy:
-    """The policy in the file that `path` means, checked. `setting` is the name under which the operator gave it.
+    """Load the newest model at `path`. Error messages name `setting`, which is where the operator configured the path.
 
-    A file that does not come with the program is loaded first in a process of its own: it may hang or crash there.
+    A file that is not shipped with the program is loaded first in a separate process, because it may hang or crash.
 
     Raises:
-        ModelNotLoaded: it will not serve; the message is one line that says why and what to do.
+        ModelNotLoaded: the file cannot be used; the message is one line with the problem and what to do.
     """
     shipped = shipped_models()
     try:
@@ -53,7 +55,7 @@ def load_newest(path: Path, setting: str) -> OnnxPolicy:
 
 
 def fingerprint(path: Path) -> tuple[str, int, int] | None:
-    """Name, date and size of the file that `path` means; None while there is none."""
+    """Return path, modification time (ns) and size of the newest model file at `path`; None if there is none."""
     try:
         file = newest_model(path)
         found = file.stat()
@@ -63,7 +65,7 @@ def fingerprint(path: Path) -> tuple[str, int, int] | None:
 
 
 def shipped_models() -> Path | None:
-    """The folder of the versions that come with the program: in the installed package, or in the checkout."""
+    """Return the folder of the shipped versions, in the installed package or in the checkout; None if there is none."""
     package = Path(__file__).parents[2]
     for models in (package / "models", package.parents[1] / "models"):
         folder = models / SHIPPED_NAME
@@ -73,19 +75,19 @@ def shipped_models() -> Path | None:
 
 
 def _versions_in(path: Path) -> list[Path]:
-    """The files of a folder of versions, or of a single name with its versions, the oldest first; at least one.
+    """Return the model files in a folder of versions, or in a folder of one model, the oldest version first.
 
     Raises:
-        ModelNotLoaded: there is none, or the folder holds several models.
+        ModelNotLoaded: there is none, or the folder contains more than one model.
     """
-    # A hidden folder is one that is still written.
+    # A hidden folder is a version that is still being written.
     found = ([file for file in path.glob(f"{depth}/{MODEL_FILE}") if not _hidden(path, file)] for depth in ("*", "*/*"))
     files = sorted(next(found) or next(found), key=_version)
     names = sorted({file.parent.parent.name for file in files})
     if len(names) > 1:
-        raise ModelNotLoaded(f"{path}: holds several models ({', '.join(names)}); name the folder of one")
+        raise ModelNotLoaded(f"{path}: contains {len(names)} models ({', '.join(names)}); name the folder of one")
     if not files:
-        raise ModelNotLoaded(f"{path}: holds no <version>/{MODEL_FILE}")
+        raise ModelNotLoaded(f"{path}: contains no <version>/{MODEL_FILE}")
     return files
 
 
@@ -94,6 +96,6 @@ def _hidden(root: Path, file: Path) -> bool:
 
 
 def _version(file: Path) -> list[tuple[int, int, str]]:
-    """The key by which versions are ordered: numbers as numbers, 1.9 before 1.10, and 1.0-rc1 before 1.0."""
+    """Return the sort key of a version: numbers compare as numbers, so 1.9 < 1.10, and 1.0-rc1 < 1.0."""
     parts = re.findall(r"\d+|[^\d.]+", file.parent.name)
     return [*((2, int(part), "") if part.isdigit() else (0, 0, part) for part in parts), (1, 0, "")]

@@ -1,6 +1,6 @@
-"""Reading protobuf messages field by field, from their bytes, without a schema and without copying.
+"""Parser of protobuf messages, field by field, without a schema and without copying.
 
-By the rules of https://protobuf.dev/programming-guides/encoding.
+It follows https://protobuf.dev/programming-guides/encoding.
 """
 
 from __future__ import annotations
@@ -10,15 +10,15 @@ from collections.abc import Iterator
 Value = int | memoryview
 
 
-class CutShort(Exception):
-    """The bytes end in the middle of a field, or are no fields at all."""
+class Truncated(Exception):
+    """The bytes end in the middle of a field, or are not a message."""
 
 
 def fields(view: memoryview) -> Iterator[tuple[int, Value]]:
-    """Number and value of each field of a message that is an integer or has a length; other fields are passed over.
+    """Yield number and value of each field that is a varint or length-delimited; other fields are skipped.
 
     Raises:
-        CutShort: while iterating, where the bytes are not a message.
+        Truncated: during iteration, if the bytes are not a message.
     """
     at, end = 0, len(view)
     while at < end:
@@ -33,28 +33,28 @@ def fields(view: memoryview) -> Iterator[tuple[int, Value]]:
         else:
             length = {1: 8, 5: 4}.get(wire_type, end)
         if number == 0 or length > end - at:
-            raise CutShort
+            raise Truncated
         if wire_type == 2:
             yield number, view[at : at + length]
         at += length
 
 
 def varint(view: memoryview, at: int) -> tuple[int, int]:
-    """The integer at `at`, seven bits a byte, and where the next thing begins.
+    """Return the varint at offset `at`, which has seven bits a byte, and the offset after it.
 
     Raises:
-        CutShort: it does not end within ten bytes.
+        Truncated: it does not end within ten bytes.
     """
     result = 0
-    for place, byte in enumerate(view[at : at + 10]):
-        result |= (byte & 0x7F) << (7 * place)
+    for index, byte in enumerate(view[at : at + 10]):
+        result |= (byte & 0x7F) << (7 * index)
         if byte < 0x80:
-            return result, at + place + 1
-    raise CutShort
+            return result, at + index + 1
+    raise Truncated
 
 
 def integers(value: Value) -> Iterator[int]:
-    """The signed 64-bit integers in one field of a repeated one: a single integer, or many of them packed."""
+    """Yield the signed 64-bit integers in one occurrence of a repeated field: a single integer, or a packed list."""
     if isinstance(value, int):
         yield _signed(value)
         return
@@ -65,7 +65,7 @@ def integers(value: Value) -> Iterator[int]:
 
 
 def length_delimited(number: int, content: bytes) -> bytes:
-    """A field that has a length, such as a text or a message, as bytes."""
+    """Encode a length-delimited field, such as a string or a message."""
     return _varint_bytes(number << 3 | 2) + _varint_bytes(len(content)) + content
 
 

@@ -1,4 +1,4 @@
-"""What the columns of a model's output stand for: read where the file tells it, and never assumed against it."""
+"""The actions of the columns of a model's output, from metadata, class labels or the seed contract."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 import onnxruntime
 import pytest
 from onnx import helper, load_from_string, numpy_helper
-from tests.support.onnx_models import MEMORYLESS, THREE, classifier, graph, observations, write
+from tests.support.onnx_models import NOT_RECURRENT, THREE, classifier, graph, observations, write
 
 from tradingsignals_server.adapters.onnx.labels import ActionSource
 from tradingsignals_server.adapters.onnx.metadata import OutputKind
@@ -20,7 +20,7 @@ HOLD, BUY, SELL = Action.HOLD, Action.BUY, Action.SELL
 
 
 def columns(content: bytes, output: str) -> np.ndarray[tuple[int, int], np.dtype[np.float32]]:
-    """What ONNX Runtime itself makes of ten observations: shape (10, 3), in the order of the file."""
+    """Return the output of ONNX Runtime for ten observations: shape (10, 3), in the order of the file."""
     session = onnxruntime.InferenceSession(content)
     (found,) = session.run([output], {"float_input": observations(10)})
     return np.asarray(found)
@@ -36,7 +36,7 @@ def columns(content: bytes, output: str) -> np.ndarray[tuple[int, int], np.dtype
         (("-1", "0", "1"), (SELL, HOLD, BUY)),
     ],
 )
-def test_class_labels_say_what_a_column_is(
+def test_class_labels_define_the_order_of_the_actions(
     labels: Sequence[int] | Sequence[str], expected: tuple[Action, ...], tmp_path: Path
 ) -> None:
     content = classifier(labels)
@@ -45,8 +45,8 @@ def test_class_labels_say_what_a_column_is(
     for observation, row in zip(observations(10), columns(content, "p"), strict=True):
         decided, _ = policy.decide(observation, policy.initial_state())
         assert decided is not None
-        told = dict(zip(expected, row.tolist(), strict=True))
-        assert [decided.hold, decided.buy, decided.sell] == pytest.approx([told[HOLD], told[BUY], told[SELL]])
+        by_action = dict(zip(expected, row.tolist(), strict=True))
+        assert [decided.hold, decided.buy, decided.sell] == pytest.approx([by_action[a] for a in (HOLD, BUY, SELL)])
     states = [policy.initial_state()] * 10
     assert policy.decide_batch(observations(10), states) == [
         policy.decide(row, state) for row, state in zip(observations(10), states, strict=True)
@@ -55,8 +55,8 @@ def test_class_labels_say_what_a_column_is(
 
 @pytest.mark.parametrize("kind", [np.int32, np.int64])
 @pytest.mark.parametrize("packed", [True, False])
-def test_labels_are_read_from_the_constant_that_one_is_picked_from(kind: type, packed: bool, tmp_path: Path) -> None:
-    """As a converter writes a classifier that has no node of its own, such as a multi-layer perceptron."""
+def test_labels_are_read_from_the_constant_that_one_is_looked_up_in(kind: type, packed: bool, tmp_path: Path) -> None:
+    """Converters write such a constant for a classifier without an operator of its own, such as a perceptron."""
     model = load_from_string(graph())
     constant = numpy_helper.from_array(np.array([-1, 0, 1], dtype=kind), "classes")
     if not packed:
@@ -76,10 +76,10 @@ def test_labels_are_read_from_the_constant_that_one_is_picked_from(kind: type, p
         ((0, 1, 2), {"tradingsignals.actions": '["BUY", "HOLD", "SELL"]'}, (BUY, HOLD, SELL)),
     ],
 )
-def test_labels_of_a_part_of_the_model_are_passed_over(
+def test_labels_of_a_part_of_the_model_are_ignored(
     labels: Sequence[int], metadata: dict[str, str] | None, expected: tuple[Action, ...], tmp_path: Path
 ) -> None:
-    """As a converter writes one class against the rest, or the classes of a nearest neighbour's whole training set."""
+    """Converters write such labels for one class against the rest, or for the training set of nearest neighbors."""
     model = load_from_string(classifier(labels, metadata))
     part = load_from_string(classifier((0, 1))).graph.node[0]
     part.output[:] = ["part_label", "part"]
@@ -90,28 +90,28 @@ def test_labels_of_a_part_of_the_model_are_passed_over(
     assert OnnxPolicy(write(tmp_path, model.SerializeToString())).specification.actions == expected
 
 
-def test_metadata_say_what_labels_do_not(tmp_path: Path) -> None:
+def test_metadata_defines_the_order_for_unknown_labels(tmp_path: Path) -> None:
     content = classifier((0, 1, 2), metadata={"tradingsignals.actions": '["SELL", "HOLD", "BUY"]'})
     specification = OnnxPolicy(write(tmp_path, content)).specification
     assert (specification.actions, specification.actions_source) == ((SELL, HOLD, BUY), ActionSource.METADATA)
 
 
-def test_a_plain_file_without_labels_has_the_order_of_the_seed_contract(tmp_path: Path) -> None:
+def test_plain_file_without_labels_has_the_order_of_the_seed_contract(tmp_path: Path) -> None:
     specification = OnnxPolicy(write(tmp_path, graph())).specification
     assert (specification.actions, specification.actions_source) == ((HOLD, BUY, SELL), ActionSource.SEED_CONTRACT)
 
 
-def test_metadata_in_another_order_are_kept_to(tmp_path: Path) -> None:
-    said = {**MEMORYLESS.to_properties(), "tradingsignals.actions": '["SELL", "HOLD", "BUY"]'}
-    ours = OnnxPolicy(write(tmp_path, graph(metadata=MEMORYLESS), "ours.onnx"))
-    theirs = OnnxPolicy(write(tmp_path, graph(metadata=said), "theirs.onnx"))
+def test_output_is_reordered_by_the_metadata(tmp_path: Path) -> None:
+    metadata = {**NOT_RECURRENT.to_properties(), "tradingsignals.actions": '["SELL", "HOLD", "BUY"]'}
+    ours = OnnxPolicy(write(tmp_path, graph(metadata=NOT_RECURRENT), "ours.onnx"))
+    theirs = OnnxPolicy(write(tmp_path, graph(metadata=metadata), "theirs.onnx"))
     logits = OnnxPolicy(
         write(
             tmp_path,
             graph(
                 outputs="float[batch,3] logits",
                 body=THREE + "logits = Identity (three)",
-                metadata={**said, "tradingsignals.output": OutputKind.LOGITS.value},
+                metadata={**metadata, "tradingsignals.output": OutputKind.LOGITS.value},
             ),
             "logits.onnx",
         )

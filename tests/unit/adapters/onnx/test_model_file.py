@@ -1,4 +1,4 @@
-"""Model files that can serve: what is understood of them."""
+"""Valid model files and their specifications."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from tests.support.onnx_models import (
-    MEMORYLESS,
+    NOT_RECURRENT,
     PROBABILITIES,
     RECURRENT,
     THREE,
@@ -27,7 +27,7 @@ from tradingsignals_server.domain.features import FEATURE_NAMES
 from tradingsignals_server.domain.recurrent_state import ResetRule
 
 
-def test_a_model_file_tells_what_it_is(tmp_path: Path) -> None:
+def test_specification_contains_the_metadata_and_the_shapes(tmp_path: Path) -> None:
     metadata = Metadata(
         "usdcop",
         "2024.1",
@@ -61,7 +61,7 @@ def test_a_model_file_tells_what_it_is(tmp_path: Path) -> None:
     assert model.file_sha256 == hashlib.sha256(path.read_bytes()).hexdigest()
 
 
-def test_a_plain_file_is_judged_by_the_seed_contract(tmp_path: Path) -> None:
+def test_plain_file_follows_the_seed_contract(tmp_path: Path) -> None:
     body = THREE.replace("observation", "x") + "y = Softmax <axis = -1> (three)"
     path = write(tmp_path, graph("float[batch,16] x", "float[batch,3] y", body), "lucky.onnx")
     model = load_model(path).specification
@@ -70,7 +70,7 @@ def test_a_plain_file_is_judged_by_the_seed_contract(tmp_path: Path) -> None:
     assert [tensor.name for tensor in (*model.inputs, *model.outputs)] == ["x", "y"]
 
 
-def test_a_plain_file_called_model_is_named_after_its_folders(tmp_path: Path) -> None:
+def test_plain_model_onnx_is_named_after_its_folders(tmp_path: Path) -> None:
     folder = tmp_path / "lucky" / "2024.1"
     folder.mkdir(parents=True)
     model = load_model(write(folder, graph())).specification
@@ -80,14 +80,14 @@ def test_a_plain_file_called_model_is_named_after_its_folders(tmp_path: Path) ->
 @pytest.mark.parametrize(
     "content",
     [
-        graph(metadata=MEMORYLESS),
-        graph("float[1,16] observation", "float[1,3] probabilities", metadata=MEMORYLESS),
+        graph(metadata=NOT_RECURRENT),
+        graph("float[1,16] observation", "float[1,3] probabilities", metadata=NOT_RECURRENT),
         graph(
             outputs="float[batch,3] logits",
             body=THREE + "logits = Identity (three)",
-            metadata=replace(MEMORYLESS, output=OutputKind.LOGITS),
+            metadata=replace(NOT_RECURRENT, output=OutputKind.LOGITS),
         ),
-        graph(outputs=f"{PROBABILITIES}, float[batch,13] rest", metadata=MEMORYLESS),
+        graph(outputs=f"{PROBABILITIES}, float[batch,13] rest", metadata=NOT_RECURRENT),
         graph(outputs="float[batch,n] probabilities"),
         graph(opset=21, ir_version=10),
         graph(metadata={"author": "somebody"}),
@@ -108,5 +108,5 @@ def test_a_plain_file_called_model_is_named_after_its_folders(tmp_path: Path) ->
         "new key",
     ],
 )
-def test_accepts(content: bytes, tmp_path: Path) -> None:
+def test_accepts_valid_files(content: bytes, tmp_path: Path) -> None:
     load_model(write(tmp_path, content))

@@ -1,4 +1,4 @@
-"""A policy in a file: its state is real, batches change no bit, and bad numbers go nowhere."""
+"""OnnxPolicy: recurrent state, batches that are bit-identical to single inferences, invalid outputs."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 from tests.support.onnx_models import (
-    CARRIED,
-    MEMORYLESS,
+    NEXT_STATES,
+    NOT_RECURRENT,
     SOFTMAX,
     THREE,
     NumpyPolicy,
@@ -60,7 +60,7 @@ TOO_HIGH = np.full(16, 11.0, dtype=np.float32)
 
 
 def run(policy: OnnxPolicy, count: int, seed: int = 7, state: RecurrentState | None = None) -> list[Decision]:
-    """The decisions on `count` random observations, the state carried."""
+    """Return the policy outputs for `count` random observations, carrying the state."""
     decisions: list[Decision] = []
     state = state or policy.initial_state()
     for observation in observations(count, seed):
@@ -74,23 +74,23 @@ def numbers(probabilities: Probabilities | None) -> list[float]:
     return [probabilities.hold, probabilities.buy, probabilities.sell]
 
 
-# ------------------------------------------------------------------------------------------------- the state is real
+# -------------------------------------------------------------------------------------------------- recurrent state
 
 
 @pytest.mark.parametrize(("layers", "size", "normalised"), [(1, 8, False), (1, 64, True), (2, 16, True), (3, 5, False)])
-def test_equals_the_recurrence_written_in_numpy(layers: int, size: int, normalised: bool, tmp_path: Path) -> None:
+def test_policy_matches_the_recurrence_in_numpy(layers: int, size: int, normalised: bool, tmp_path: Path) -> None:
     weights = replace(random_weights(layers, size, normalised=normalised), temperature=1.7)
-    witness = NumpyPolicy.of(weights)
+    reference = NumpyPolicy.of(weights)
     for decision, observation in zip(
         run(OnnxPolicy(policy_file(tmp_path, weights)), 500), observations(500), strict=True
     ):
-        expected = witness.decide(observation)
+        expected = reference.decide(observation)
         assert np.abs(numbers(decision[0]) - expected).max() < 1e-5
-        assert np.abs(decision[1].hidden - np.stack(witness.hidden)).max() < 1e-5
-        assert np.abs(decision[1].cell - np.stack(witness.cell)).max() < 1e-5
+        assert np.abs(decision[1].hidden - np.stack(reference.hidden)).max() < 1e-5
+        assert np.abs(decision[1].cell - np.stack(reference.cell)).max() < 1e-5
 
 
-def test_forgetting_the_state_would_be_noticed(tmp_path: Path) -> None:
+def test_output_depends_on_the_state(tmp_path: Path) -> None:
     policy = OnnxPolicy(policy_file(tmp_path, random_weights()))
     forgetful = [policy.decide(observation, policy.initial_state())[0] for observation in observations(100)]
     apart = [
@@ -101,7 +101,7 @@ def test_forgetting_the_state_would_be_noticed(tmp_path: Path) -> None:
     assert np.mean(apart[1:]) > 0.01
 
 
-def test_a_state_that_was_stored_goes_on_to_the_bit_in_another_instance(tmp_path: Path) -> None:
+def test_stored_state_continues_bit_identically_in_another_instance(tmp_path: Path) -> None:
     path = policy_file(tmp_path, random_weights(layers=2, normalised=True))
     through = run(OnnxPolicy(path), 60)
     stored = through[29][1].to_bytes()
@@ -113,7 +113,7 @@ def test_a_state_that_was_stored_goes_on_to_the_bit_in_another_instance(tmp_path
         state = decision[1]
 
 
-def test_two_symbols_in_any_order_give_what_each_gives_alone(tmp_path: Path) -> None:
+def test_interleaved_symbols_give_the_results_of_each_alone(tmp_path: Path) -> None:
     policy = OnnxPolicy(policy_file(tmp_path, random_weights()))
     alone = {symbol: run(policy, 40, seed=symbol) for symbol in (1, 2)}
     turns = np.random.default_rng(3).permutation([1] * 40 + [2] * 40)
@@ -127,7 +127,7 @@ def test_two_symbols_in_any_order_give_what_each_gives_alone(tmp_path: Path) -> 
     assert mixed == alone
 
 
-def test_a_state_is_not_changed_by_what_comes_after(tmp_path: Path) -> None:
+def test_state_is_not_changed_by_later_inferences(tmp_path: Path) -> None:
     policy = OnnxPolicy(policy_file(tmp_path, random_weights()))
     _, first = run(policy, 1)[0]
     before = first.to_bytes()
@@ -137,8 +137,8 @@ def test_a_state_is_not_changed_by_what_comes_after(tmp_path: Path) -> None:
     assert all(one != other for (_, one), (_, other) in pairwise(run(policy, 5)))
 
 
-def test_a_policy_without_memory_has_an_empty_state(tmp_path: Path) -> None:
-    policy = OnnxPolicy(write(tmp_path, graph(metadata=MEMORYLESS)))
+def test_policy_that_is_not_recurrent_has_an_empty_state(tmp_path: Path) -> None:
+    policy = OnnxPolicy(write(tmp_path, graph(metadata=NOT_RECURRENT)))
     state = policy.initial_state()
     assert state.values.shape == (2, 0, 0)
     assert state.to_bytes() == b""
@@ -150,9 +150,9 @@ def test_a_policy_without_memory_has_an_empty_state(tmp_path: Path) -> None:
     assert policy.decide_batch(observations(3), [state] * 3) == [policy.decide(o, state) for o in observations(3)]
 
 
-def test_logits_are_softmaxed(tmp_path: Path) -> None:
-    softmaxed = OnnxPolicy(write(tmp_path, graph(metadata=MEMORYLESS), "softmaxed.onnx"))
-    metadata = replace(MEMORYLESS, output=OutputKind.LOGITS)
+def test_softmax_is_applied_to_logits(tmp_path: Path) -> None:
+    softmaxed = OnnxPolicy(write(tmp_path, graph(metadata=NOT_RECURRENT), "softmaxed.onnx"))
+    metadata = replace(NOT_RECURRENT, output=OutputKind.LOGITS)
     body = THREE + "logits = Identity (three)"
     logits = OnnxPolicy(write(tmp_path, graph(outputs="float[batch,3] logits", body=body, metadata=metadata)))
     state = logits.initial_state()
@@ -169,8 +169,8 @@ def test_logits_are_softmaxed(tmp_path: Path) -> None:
         ("-0.0000001, 1.0000002, -0.0000001", Probabilities(0.0, 1.0, 0.0)),
     ],
 )
-def test_rounding_beyond_0_and_1_is_cut_off(row: str, expected: Probabilities, tmp_path: Path) -> None:
-    """As the trees of a random forest add up to it."""
+def test_rounding_beyond_0_and_1_is_clipped(row: str, expected: Probabilities, tmp_path: Path) -> None:
+    """The sum over the trees of a random forest has such rounding."""
     body = (
         THREE
         + f"""
@@ -184,7 +184,7 @@ def test_rounding_beyond_0_and_1_is_cut_off(row: str, expected: Probabilities, t
     assert {made for made, _ in policy.decide_batch(observations(8), [policy.initial_state()] * 8)} == {expected}
 
 
-def test_tells_what_it_is(tmp_path: Path) -> None:
+def test_description_contains_the_properties_of_the_file(tmp_path: Path) -> None:
     policy = OnnxPolicy(policy_file(tmp_path, random_weights()))
     assert (policy.description.version, policy.description.type, policy.description.mode) == ("1", "PPO-LSTM", "onnx")
     assert policy.description.providers == ("CPUExecutionProvider",)
@@ -192,7 +192,7 @@ def test_tells_what_it_is(tmp_path: Path) -> None:
     assert policy.description.file_sha256 == policy.specification.file_sha256
 
 
-def test_a_state_of_another_policy_is_an_error(tmp_path: Path) -> None:
+def test_state_of_another_shape_is_an_error(tmp_path: Path) -> None:
     policy = OnnxPolicy(policy_file(tmp_path, random_weights(size=8)))
     for other in (RecurrentState.zeros(1, 1), RecurrentState.zeros(2, 8), RecurrentState.zeros(0, 0)):
         with pytest.raises(ValueError, match="for a policy of 1 layers of 8"):
@@ -203,11 +203,11 @@ def test_a_state_of_another_policy_is_an_error(tmp_path: Path) -> None:
         policy.decide_batch(observations(3), [policy.initial_state()] * 2)
 
 
-# ------------------------------------------------------------------------------------------ batches change no bit
+# ----------------------------------------------------------------------------------------------------------- batches
 
 
 @pytest.mark.parametrize(("layers", "size"), [(1, 16), (1, 64), (2, 24)])
-def test_a_batch_decides_as_one_by_one_to_the_bit(layers: int, size: int, tmp_path: Path) -> None:
+def test_batch_is_bit_identical_to_single_inferences(layers: int, size: int, tmp_path: Path) -> None:
     policy = OnnxPolicy(policy_file(tmp_path, random_weights(layers, size, (16,), normalised=True)))
     for count in (0, 1, 2, 3, 5, 8, 9, 63, 64, 65, 256, 300):
         together = [policy.initial_state()] * count
@@ -220,7 +220,7 @@ def test_a_batch_decides_as_one_by_one_to_the_bit(layers: int, size: int, tmp_pa
             together, alone = [state for _, state in decisions], [state for _, state in one_by_one]
 
 
-def test_the_place_in_a_batch_does_not_matter(tmp_path: Path) -> None:
+def test_result_does_not_depend_on_the_row_in_a_batch(tmp_path: Path) -> None:
     policy = OnnxPolicy(policy_file(tmp_path, random_weights(size=32)))
     rows = observations(50)
     states = [state for _, state in run(policy, 50, seed=1)]
@@ -230,7 +230,7 @@ def test_the_place_in_a_batch_does_not_matter(tmp_path: Path) -> None:
     assert shuffled == [expected[place] for place in order]
 
 
-def test_a_batch_is_used_where_it_gives_the_same_bits(tmp_path: Path) -> None:
+def test_all_batch_sizes_are_used_if_bit_identical(tmp_path: Path) -> None:
     assert OnnxPolicy(write(tmp_path, graph())).batch_sizes == BATCH_SIZES
 
 
@@ -249,20 +249,20 @@ FIXED_INSIDE = SOFTMAX.replace("(observation, ", "(one, ").replace(
         graph(body=FIXED_INSIDE, outputs="float[b,3] probabilities"),
         graph("float[1,16] observation", "float[1,3] probabilities"),
     ],
-    ids=["rows that see each other", "one inside", "one at a time"],
+    ids=["rows that affect each other", "fixed batch inside", "batch of 1"],
 )
-def test_a_file_that_batches_would_change_is_served_one_by_one(content: bytes, tmp_path: Path) -> None:
+def test_file_whose_batches_differ_runs_single_inferences(content: bytes, tmp_path: Path) -> None:
     policy = OnnxPolicy(write(tmp_path, content))
     assert policy.batch_sizes == ()
     rows, state = observations(5), policy.initial_state()
     assert policy.decide_batch(rows, [state] * 5) == [policy.decide(row, state) for row in rows]
 
 
-# --------------------------------------------------------------------------------------- bad numbers go nowhere
+# --------------------------------------------------------------------------------------------------- invalid values
 
 
-def test_an_answer_that_is_not_probabilities_resets_the_state_and_nothing_else(tmp_path: Path) -> None:
-    policy = OnnxPolicy(write(tmp_path, recurrent_graph(body=NAN_ABOVE + CARRIED)))
+def test_invalid_output_resets_its_own_state_only(tmp_path: Path) -> None:
+    policy = OnnxPolicy(write(tmp_path, recurrent_graph(body=NAN_ABOVE + NEXT_STATES)))
     held = RecurrentState(np.full((2, 1, 4), 0.5, dtype=np.float32))
     good = observations(1)[0]
     expected = policy.decide(good, held)
@@ -271,11 +271,11 @@ def test_an_answer_that_is_not_probabilities_resets_the_state_and_nothing_else(t
     assert policy.decide(good, held) == expected
     decisions = policy.decide_batch(np.stack([good, TOO_HIGH, good]), [held] * 3)
     assert decisions == [expected, (None, policy.initial_state()), expected]
-    # What is left in the buffers of the larger batch does not come back.
+    # Values left in the buffers of the larger batch have no effect.
     assert policy.decide_batch(np.stack([good, good, good]), [held] * 3) == [expected] * 3
 
 
-def test_a_state_that_leaves_the_finite_range_is_reset_and_nothing_else(tmp_path: Path) -> None:
+def test_state_that_is_not_finite_is_reset_alone(tmp_path: Path) -> None:
     policy = OnnxPolicy(write(tmp_path, recurrent_graph(body=INFINITE_ABOVE)))
     held = RecurrentState(np.full((2, 1, 4), 0.5, dtype=np.float32))
     good = observations(1)[0]
@@ -289,7 +289,7 @@ def test_a_state_that_leaves_the_finite_range_is_reset_and_nothing_else(tmp_path
     assert decisions[0][1] == policy.initial_state()
 
 
-def test_an_observation_that_is_not_finite_resets_the_state(tmp_path: Path) -> None:
+def test_next_state_is_finite_for_any_observation(tmp_path: Path) -> None:
     policy = OnnxPolicy(policy_file(tmp_path, random_weights()))
     held = run(policy, 5)[-1][1]
     for bad in (np.nan, np.inf):

@@ -1,4 +1,4 @@
-"""Model files that cannot serve: each kind is refused in one line that names what does not fit and what to do."""
+"""Invalid model files: each kind is refused with one line that names the problem and what to do."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from pathlib import Path
 import onnx
 import pytest
 from tests.support.onnx_models import (
-    CARRIED,
     GOOD,
-    MEMORYLESS,
     NEXT_STATE,
+    NEXT_STATES,
+    NOT_RECURRENT,
     OBSERVATION,
     PROBABILITIES,
     RECURRENT,
@@ -25,7 +25,8 @@ from tests.support.onnx_models import (
     write,
 )
 
-from tradingsignals_server.adapters.onnx.model_file import ModelRefused, load_model
+from tradingsignals_server.adapters.onnx.errors import ModelRefused
+from tradingsignals_server.adapters.onnx.model_file import load_model
 from tradingsignals_server.domain.features import FEATURE_NAMES
 
 PICKED = """
@@ -33,11 +34,11 @@ PICKED = """
     mask = Cast <to = 9> (ones)
     {2} = Compress <axis = {1}> ({0}, mask)
 """
-"""Picks columns of {0} along an axis as {2}, of a width that is known only when it runs."""
+"""Selects columns of {0} along axis {1} as {2}, whose width is known only at run time."""
 
 
-def said(**changed: str | None) -> dict[str, str]:
-    """The metadata of a recurrent policy with some of it changed, or left out where it is None."""
+def properties_with(**changed: str | None) -> dict[str, str]:
+    """Return the metadata of a recurrent policy with entries changed, or removed if None."""
     properties = RECURRENT.to_properties()
     for key, text in changed.items():
         if text is None:
@@ -48,7 +49,7 @@ def said(**changed: str | None) -> dict[str, str]:
 
 
 def changed_metadata(**changed: str | None) -> bytes:
-    return recurrent_graph(metadata=said(**changed))
+    return recurrent_graph(metadata=properties_with(**changed))
 
 
 def swapped(names: tuple[str, ...], one: int, other: int) -> str:
@@ -78,7 +79,7 @@ BAD: dict[str, tuple[Callable[[], bytes], str]] = {
     ),
     "format unreadable": (
         lambda: changed_metadata(format="one"),
-        "says tradingsignals.format='one', which is no format",
+        "has tradingsignals.format='one', which is not a format",
     ),
     "format missing": (lambda: changed_metadata(format=None), "lacks the metadata tradingsignals.format; set it to"),
     "metadata missing": (
@@ -87,13 +88,13 @@ BAD: dict[str, tuple[Callable[[], bytes], str]] = {
     ),
     "metadata unparseable": (
         lambda: changed_metadata(feature_names="return_1,return_3"),
-        "says tradingsignals.feature_names='return_1,return_3', which is not JSON; export the model again",
+        "has tradingsignals.feature_names='return_1,return_3', which is not JSON; export the model again",
     ),
-    "metadata of another kind": (lambda: changed_metadata(actions='{"HOLD": 0}'), "which is not a list of texts"),
+    "metadata of another kind": (lambda: changed_metadata(actions='{"HOLD": 0}'), "which is not a list of strings"),
     "metadata too deep": (lambda: changed_metadata(normalisation="[" * 99_999), "which is not JSON"),
     "name of two lines": (
         lambda: changed_metadata(name="two\nlines"),
-        "says tradingsignals.name='two\\nlines'; up to 64",
+        "has tradingsignals.name='two\\nlines'; up to 64",
     ),
     "normalisation of another width": (
         lambda: changed_metadata(normalisation='{"kind": "in_graph", "mean": [0, 1]}'),
@@ -106,11 +107,11 @@ BAD: dict[str, tuple[Callable[[], bytes], str]] = {
     ),
     "training range unreadable": (
         lambda: changed_metadata(training_range='["2021-01-04T00:00:00Z", "later"]'),
-        "has no range of two instants in tradingsignals.training_range, such as",
+        "has no range of two times in tradingsignals.training_range, such as",
     ),
     "training range backwards": (
         lambda: changed_metadata(training_range='["2022-01-04T00:00:00Z", "2021-01-04T00:00:00Z"]'),
-        "has no range of two instants in tradingsignals.training_range, such as",
+        "has no range of two times in tradingsignals.training_range, such as",
     ),
     # Features.
     "feature specification unknown": (
@@ -125,8 +126,8 @@ BAD: dict[str, tuple[Callable[[], bytes], str]] = {
         lambda: changed_metadata(feature_names=json.dumps(FEATURE_NAMES[:15])),
         "names 15 features and m5-v1 has 16; train it on those",
     ),
-    "lookback": (lambda: changed_metadata(lookback_bars="200"), "wants features of the last '200' bars and m5-v1 is"),
-    # Actions and answers.
+    "lookback": (lambda: changed_metadata(lookback_bars="200"), "needs features of the last '200' bars and m5-v1 is"),
+    # Actions and outputs.
     "action count": (
         lambda: changed_metadata(actions='["SELL", "BUY"]'),
         "chooses among 2 actions; 3 are needed: HOLD, BUY, SELL",
@@ -141,37 +142,37 @@ BAD: dict[str, tuple[Callable[[], bytes], str]] = {
     ),
     "actions of a plain file": (
         lambda: graph(metadata={"tradingsignals.actions": '["LONG", "HOLD", "SHORT"]'}),
-        "has an action 'LONG'; the actions are HOLD, BUY, SELL: name them so in tradingsignals.actions, in",
+        "has an action 'LONG'; the actions are HOLD, BUY, SELL: use these names in tradingsignals.actions, in",
     ),
     "output kind": (
         lambda: changed_metadata(output="scores"),
-        "says tradingsignals.output='scores'; it must be one of probabilities, logits",
+        "has tradingsignals.output='scores'; it must be one of probabilities, logits",
     ),
     "output of another name": (
         lambda: changed_metadata(output="logits"),
-        "has no output logits, which tradingsignals.output=logits names; its outputs are probabilities,",
+        "has no output logits, which tradingsignals.output=logits requires; its outputs are probabilities,",
     ),
     # Recurrent state.
     "reset rule unknown": (lambda: changed_metadata(recurrent_reset="daily"), "must be one of session, never, none"),
     "state without a reset rule": (
-        lambda: recurrent_graph(metadata=MEMORYLESS),
-        "carries a recurrent state (hidden, cell, hidden_next, cell_next) and says tradingsignals.recurrent_reset=none"
+        lambda: recurrent_graph(metadata=NOT_RECURRENT),
+        "carries a recurrent state (hidden, cell, hidden_next, cell_next) and has tradingsignals.recurrent_reset=none"
         "; set session or never",
     ),
     "reset rule without a state": (
         lambda: graph(metadata=RECURRENT),
-        "has no input hidden, which tradingsignals.recurrent_reset=session asks for; its inputs are observation",
+        "has no input hidden, which tradingsignals.recurrent_reset=session requires; its inputs are observation",
     ),
     "next state missing": (
         lambda: graph(f"{OBSERVATION}, {STATE}", PROBABILITIES, SOFTMAX, RECURRENT),
-        "has no output hidden_next, which tradingsignals.recurrent_reset=session asks for; its outputs are",
+        "has no output hidden_next, which tradingsignals.recurrent_reset=session requires; its outputs are",
     ),
     "cell of another size": (
         lambda: recurrent_graph(
             STATE.replace("4] cell", "5] cell"), NEXT_STATE.replace("4] cell_next", "5] cell_next")
         ),
         "input cell is tensor(float) of shape (any, 1, 5); tensor(float) of shape (batch, 1, 4) is needed, the "
-        "recurrent state of input hidden: all four of its tensors must be alike",
+        "recurrent state of input hidden: all four of its tensors must have equal shapes",
     ),
     "next hidden of another size": (
         lambda: recurrent_graph(
@@ -187,7 +188,7 @@ BAD: dict[str, tuple[Callable[[], bytes], str]] = {
             + "hidden_next = Tanh (hidden) wide = Concat <axis = 2> (cell, cell)"
             + PICKED.format("wide", 2, "cell_next", "1, 0, 0, 0"),
         ),
-        "output cell_next has shape (1, 1, 5) for one observation; (1, 1, 4) is needed, that of its input",
+        "output cell_next has shape (1, 1, 5) for one observation; (1, 1, 4) is needed, the shape of its input",
     ),
     "state in the order of torch": (
         lambda: recurrent_graph(
@@ -203,7 +204,7 @@ BAD: dict[str, tuple[Callable[[], bytes], str]] = {
             RECURRENT,
         ),
         "carries a hidden state and no cell, as a GRU does; give the graph an input cell of the shape of hidden and an "
-        "output cell_next, joined by an Identity, and it serves as it is",
+        "output cell_next, joined by an Identity",
     ),
     "layers left open": (
         lambda: recurrent_graph(
@@ -213,19 +214,19 @@ BAD: dict[str, tuple[Callable[[], bytes], str]] = {
     ),
     "state not finite": (
         lambda: recurrent_graph(body=SOFTMAX + "hidden_next = Tanh (hidden) one = Exp (cell) cell_next = Exp (one)"),
-        "output cell_next leaves the finite range after an observation of",
+        "output cell_next is not finite after an observation of",
     ),
     # Shapes, names and types.
     "input name": (
-        lambda: graph("float[batch,16] x", body=SOFTMAX.replace("observation", "x"), metadata=MEMORYLESS),
+        lambda: graph("float[batch,16] x", body=SOFTMAX.replace("observation", "x"), metadata=NOT_RECURRENT),
         "has no input observation; its inputs are x: rename one, or export it again",
     ),
     "input too many": (
-        lambda: graph(f"{OBSERVATION}, float[batch,1] time", metadata=MEMORYLESS),
-        "has an input time that nothing can fill; its inputs must be observation",
+        lambda: graph(f"{OBSERVATION}, float[batch,1] time", metadata=NOT_RECURRENT),
+        "has an unknown input time; its inputs must be observation",
     ),
     "input width": (
-        lambda: graph("float[batch,12] observation", body=SOFTMAX.replace("13", "9"), metadata=MEMORYLESS),
+        lambda: graph("float[batch,12] observation", body=SOFTMAX.replace("13", "9"), metadata=NOT_RECURRENT),
         "input observation is tensor(float) of shape (any, 12); tensor(float) of shape (batch, 16) is needed, "
         "the 16 features of m5-v1",
     ),
@@ -240,8 +241,8 @@ BAD: dict[str, tuple[Callable[[], bytes], str]] = {
     ),
     "an axis of time": (
         lambda: graph("float[batch,1,16] observation", body=SOFTMAX.replace("axis = 1", "axis = 2")),
-        "of shape (any, 1, 16); tensor(float) of shape (batch, 16) is needed, the 16 features of m5-v1: it is given "
-        "one bar at a time, so take the axis of time away, with a Reshape behind the input",
+        "of shape (any, 1, 16); tensor(float) of shape (batch, 16) is needed, the 16 features of m5-v1: the service "
+        "passes one bar at a time, so remove the axis of time, with a Reshape behind the input",
     ),
     "input rank": (
         lambda: graph("float[16] observation", "float[3] probabilities", SOFTMAX.replace("axis = 1", "axis = 0")),
@@ -256,34 +257,34 @@ BAD: dict[str, tuple[Callable[[], bytes], str]] = {
     "output width": (
         lambda: graph(outputs="float[batch,4] probabilities", body=SOFTMAX.replace("3, 13", "4, 12")),
         "output probabilities is tensor(float) of shape (any, 4); tensor(float) of shape (batch, 3) is needed, "
-        "a number each for HOLD, BUY, SELL",
+        "one number for each of HOLD, BUY, SELL",
     ),
     "output width, undeclared": (
         lambda: graph(
             outputs="float[batch,n] probabilities",
             body=PICKED.format("observation", 1, "probabilities", "0, " * 11 + "0"),
         ),
-        "answers one observation with shape (1, 4); (1, 3) is needed, HOLD, BUY, SELL",
+        "returns shape (1, 4) for one observation; (1, 3) is needed, HOLD, BUY, SELL",
     ),
     "plain file with a state": (
-        lambda: graph(f"{OBSERVATION}, {STATE}", f"{PROBABILITIES}, {NEXT_STATE}", SOFTMAX + CARRIED),
-        "has 3 inputs (observation, hidden, cell) and no metadata that explains them; export it with",
+        lambda: graph(f"{OBSERVATION}, {STATE}", f"{PROBABILITIES}, {NEXT_STATE}", SOFTMAX + NEXT_STATES),
+        "has 3 inputs (observation, hidden, cell) and no metadata that describes them; export it with",
     ),
     # The trial.
     "no softmax": (
         lambda: graph(body=THREE + "probabilities = Sigmoid (three)"),
-        "answers [0.5, 0.5, 0.5] to an observation of zeros; probabilities that add up to 1 are needed: "
-        "end the graph with a softmax, or name the output logits and say tradingsignals.output=logits",
+        "returns [0.5, 0.5, 0.5] for an observation of zeros; probabilities with a sum of 1 are needed: "
+        "end the graph with a softmax, or name the output logits and set tradingsignals.output=logits",
     ),
     "NaN": (
         lambda: graph(
             body=SOFTMAX.replace("probabilities =", "p =") + "zero = Sub (p, p) probabilities = Div (zero, zero)"
         ),
-        "answers [nan, nan, nan] to an observation of zeros; look for NaN or infinite weights",
+        "returns [nan, nan, nan] for an observation of zeros; check for NaN or infinite weights",
     ),
     "NaN at a limit": (
         lambda: graph(body=THREE + "root = Sqrt (three) probabilities = Softmax <axis = -1> (root)"),
-        "answers [nan, nan, nan] to an observation of lowest values; look for NaN",
+        "returns [nan, nan, nan] for an observation of lowest values; check for NaN",
     ),
     "fails when run": (
         lambda: graph(
@@ -308,11 +309,13 @@ BAD: dict[str, tuple[Callable[[], bytes], str]] = {
 
 
 @pytest.mark.parametrize(("make", "expected"), BAD.values(), ids=BAD.keys())
-def test_refuses(make: Callable[[], bytes], expected: str, tmp_path: Path) -> None:
+def test_refuses_with_a_message_that_names_the_problem(
+    make: Callable[[], bytes], expected: str, tmp_path: Path
+) -> None:
     assert expected in refusal(tmp_path, make())
 
 
-def test_refuses_what_is_not_there(tmp_path: Path) -> None:
+def test_refuses_a_missing_file(tmp_path: Path) -> None:
     with pytest.raises(ModelRefused, match=r"model\.onnx: cannot be read \(No such file or directory\)"):
         load_model(tmp_path / "model.onnx")
 
@@ -322,9 +325,7 @@ def test_refuses_a_folder(tmp_path: Path) -> None:
         load_model(tmp_path)
 
 
-def test_refuses_weights_in_other_files_even_where_the_runtime_would_find_them(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_refuses_weights_in_other_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "model.onnx"
     onnx.save_model(
         onnx.load_from_string(GOOD), path, save_as_external_data=True, location="weights.bin", size_threshold=0
@@ -344,12 +345,12 @@ def test_refuses_weights_of_a_constant_in_other_files(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("content", [GOOD, graph()], ids=["with metadata", "plain"])
-def test_every_way_to_cut_a_file_short_is_refused(content: bytes, tmp_path: Path) -> None:
+def test_truncated_file_is_refused_at_any_length(content: bytes, tmp_path: Path) -> None:
     for length in range(0, len(content), max(1, len(content) // 97)):
         assert "again" in refusal(tmp_path, content[:length]) or length < 20
 
 
-def test_damage_anywhere_is_refused_or_harmless(tmp_path: Path) -> None:
+def test_damaged_file_is_refused_or_loads(tmp_path: Path) -> None:
     for place in range(0, len(GOOD), 41):
         damaged = bytearray(GOOD)
         damaged[place] ^= 0xFF
@@ -357,4 +358,4 @@ def test_damage_anywhere_is_refused_or_harmless(tmp_path: Path) -> None:
         try:
             load_model(path)
         except ModelRefused as refused:
-            assert "\n" not in str(refused)  # noqa: PT017 - weights may change unseen, so it need not be refused
+            assert "\n" not in str(refused)  # noqa: PT017 - a change of weights cannot be detected, so it need not be refused

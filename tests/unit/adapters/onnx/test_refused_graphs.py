@@ -1,4 +1,4 @@
-"""Model files that say otherwise than they are labelled, and those that nothing bounds, are refused in one line."""
+"""Model files with contradictory labels, and graphs without a bound, are refused with one line."""
 
 from __future__ import annotations
 
@@ -12,21 +12,22 @@ from onnx import helper
 from tests.support.onnx_models import GOOD, classifier, graph, refusal
 
 from tradingsignals_server.adapters.onnx import envelope, model_file
-from tradingsignals_server.adapters.onnx.model_file import ModelRefused, load_model
+from tradingsignals_server.adapters.onnx.errors import ModelRefused
+from tradingsignals_server.adapters.onnx.model_file import load_model
 from tradingsignals_server.adapters.onnx.wire import length_delimited
 
 BODY = onnx.parser.parse_graph("b (int64 i, bool c) => (bool d) { d = Identity (c) }")
 
 
 def with_node(node: onnx.NodeProto) -> bytes:
-    """A plain file with one more node, which nothing uses."""
+    """Return a plain file with one more node, whose output is not used."""
     model = onnx.load_from_string(graph())
     model.graph.node.append(node)
     return bytes(model.SerializeToString())
 
 
 def nested(depth: int) -> bytes:
-    """A file that is nothing but graphs in graphs."""
+    """Return a file of graphs nested `depth` deep."""
     content = b""
     for _ in range(depth):
         content = length_delimited(1, length_delimited(5, length_delimited(6, content)))
@@ -34,9 +35,9 @@ def nested(depth: int) -> bytes:
 
 
 LABELS: dict[str, tuple[Callable[[], bytes], str]] = {
-    "labels that say nothing": (
+    "unknown labels": (
         lambda: classifier((0, 1, 2)),
-        "has the class labels '0, 1, 2', which do not say what is HOLD, BUY, SELL; name the actions in that order: "
+        "has the class labels '0, 1, 2', which do not identify HOLD, BUY, SELL; name the actions in that order: "
         "`tradingsignals export FILE --actions SELL,HOLD,BUY --out NEW_FILE`, or the metadata tradingsignals.actions",
     ),
     "two labels": (
@@ -45,11 +46,11 @@ LABELS: dict[str, tuple[Callable[[], bytes], str]] = {
     ),
     "labels against the metadata": (
         lambda: classifier((-1, 0, 1), metadata={"tradingsignals.actions": '["HOLD", "BUY", "SELL"]'}),
-        "says tradingsignals.actions=HOLD,BUY,SELL and its graph has the class labels '-1, 0, 1', which are "
+        "has tradingsignals.actions=HOLD,BUY,SELL and its graph has the class labels '-1, 0, 1', which are "
         "SELL,HOLD,BUY; correct the metadata",
     ),
     "labels in two orders": (
-        lambda: classifier((-1, 0, 1), picked_from=("buy", "hold", "sell")),
+        lambda: classifier((-1, 0, 1), looked_up_in=("buy", "hold", "sell")),
         "has class labels in two orders ('-1, 0, 1'; 'buy, hold, sell'); set tradingsignals.actions to the right one",
     ),
     "probabilities as a map": (
@@ -83,16 +84,18 @@ UNBOUNDED: dict[str, tuple[Callable[[], bytes], str]] = {
 
 
 @pytest.mark.parametrize(("make", "expected"), LABELS.values(), ids=LABELS.keys())
-def test_refuses_labels(make: Callable[[], bytes], expected: str, tmp_path: Path) -> None:
+def test_refuses_labels_that_contradict_or_identify_no_action(
+    make: Callable[[], bytes], expected: str, tmp_path: Path
+) -> None:
     assert expected in refusal(tmp_path, make())
 
 
 @pytest.mark.parametrize(("make", "expected"), UNBOUNDED.values(), ids=UNBOUNDED.keys())
-def test_refuses_what_nothing_bounds(make: Callable[[], bytes], expected: str, tmp_path: Path) -> None:
+def test_refuses_a_graph_without_a_bound(make: Callable[[], bytes], expected: str, tmp_path: Path) -> None:
     assert expected in refusal(tmp_path, make())
 
 
-def test_refuses_a_pipe_without_waiting_for_it(tmp_path: Path) -> None:
+def test_refuses_a_pipe_without_blocking(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "model.onnx")
     with pytest.raises(ModelRefused, match="is not a file but a device or a pipe; name a file"):
         load_model(tmp_path / "model.onnx")
