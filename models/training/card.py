@@ -13,7 +13,7 @@ import jinja2
 import numpy as np
 import numpy.typing as npt
 
-from tradingsignals_server.adapters.feeds.files import UnreadableFile
+from tradingsignals_server.adapters.feeds.rows import UnreadableFile
 from tradingsignals_server.adapters.onnx.errors import ModelRefused
 from tradingsignals_server.adapters.onnx.policy import OnnxPolicy
 from tradingsignals_server.domain.costs import Charge, Charges

@@ -14,9 +14,9 @@ import click
 import torch
 from rich.console import Console
 
-from tradingsignals_server.adapters.feeds.files import UnreadableFile
+from tradingsignals_server.adapters.feeds.rows import UnreadableFile
 from tradingsignals_server.adapters.onnx.policy import OnnxPolicy
-from tradingsignals_server.commands.export import Exported, export
+from tradingsignals_server.commands.export import Exported, ExportOptions, export
 from tradingsignals_server.domain.features import FEATURE_SPECIFICATION
 
 from . import release
@@ -118,9 +118,7 @@ def main(
 
 def _export(trained: Path, out: Path, folder: Path, course: Course, chosen: Candidate) -> Exported:
     """The model file of the chosen candidate, whose training left its policy in `trained`."""
-    return export(
-        trained / "policy.zip",
-        out,
+    options = ExportOptions(
         features=FEATURE_SPECIFICATION,
         actions=ACTIONS,
         vecnormalize=trained / "vecnormalize.pkl",
@@ -131,6 +129,7 @@ def _export(trained: Path, out: Path, folder: Path, course: Course, chosen: Cand
         calibration_range=course.history.span(course.split.validation),
         git_revision=_git_revision(),
     )
+    return export(trained / "policy.zip", out, options)
 
 
 def _plans(seed: int, seeds: int, timesteps: int | None) -> list[Plan]:

@@ -11,7 +11,8 @@ from typing import Self
 import numpy as np
 import numpy.typing as npt
 
-from tradingsignals_server.adapters.feeds.files import UnreadableFile, load_bars
+from tradingsignals_server.adapters.feeds.files import load_bars
+from tradingsignals_server.adapters.feeds.rows import UnreadableFile
 from tradingsignals_server.domain.bars import Bar
 from tradingsignals_server.domain.calendar import calendar_for
 from tradingsignals_server.domain.features import FEATURE_NAMES, observation

@@ -199,8 +199,8 @@ def export(
     Of a POLICY that is a plain ONNX file, a copy is written whose metadata holds the order of --actions.
     """
     from .commands.actions import parse_actions
+    from .commands.export import ExportOptions, parse_range
     from .commands.export import export as command
-    from .commands.export import parse_range
     from .commands.label import label
     from .domain.recurrent_state import ResetRule
 
@@ -208,9 +208,7 @@ def export(
     if policy.suffix == ".onnx":
         click.echo(label(policy, out, named))
         return
-    exported = command(
-        policy,
-        out,
+    options = ExportOptions(
         features=features,
         actions=named,
         vecnormalize=vecnormalize,
@@ -223,7 +221,7 @@ def export(
         calibration_range=None if calibration_range is None else parse_range(calibration_range),
         git_revision=git_revision,
     )
-    click.echo(exported.report())
+    click.echo(command(policy, out, options).report())
 
 
 @main.command()

@@ -1,6 +1,6 @@
-"""What can be wrong with the settings, each in a phrase that fits on one line: names that no setting has, and values.
+"""Messages about invalid settings, each one line: unknown names, and values that are not allowed.
 
-Everything is derived from the fields that are declared; nothing here knows a setting by name.
+All of it is derived from the declared fields; no setting is mentioned here by name.
 """
 
 from __future__ import annotations
@@ -20,34 +20,34 @@ from pydantic import PostgresDsn, SecretStr
 from pydantic.fields import FieldInfo
 
 NEAR = 0.85
-"""Similarity (difflib's ratio) from which a name in the environment is taken for a setting misspelt."""
+"""Minimum similarity (difflib's ratio) at which a name in the environment counts as a misspelled setting."""
 
 _SAME_WORD = 0.6
-"""Similarity from which a word is taken for another one misspelt: PROT for PORT, but not USER for URL."""
+"""Minimum similarity at which a word counts as a misspelling of another: PROT for PORT, but not USER for URL."""
 
 _SUGGESTED = 0.6
-"""Similarity from which a setting is suggested for a name that is refused anyway."""
+"""Minimum similarity at which a setting is suggested for an unknown name."""
 
 _AS_NEAR = 0.06
-"""Two settings that differ by no more in similarity are both suggested: ATR_MULTIPLIER_STOP could be either."""
+"""Maximum difference in similarity at which two settings are suggested: ATR_MULTIPLIER_STOP could be either."""
 
 _OF_COMPOSE = ("COMPOSE_", "DOCKER_")
-"""Docker Compose reads these from the same `.env`."""
+"""Prefixes of variables that Docker Compose reads from the same `.env`."""
 
 _OF_KUBERNETES = re.compile(r"_SERVICE_(HOST|PORT)(_\w+)?$|_PORT_\d+_(TCP|UDP|SCTP)(_\w+)?$")
-"""Kubernetes sets these in every container for each Service, whose name may be like one of ours."""
+"""Variables that Kubernetes sets in every container for each Service, whose name may resemble a setting."""
 
 _OF_IMAGES = "_FILE"
-"""Images of containers take a secret from the file that a variable with this ending names: POSTGRES_PASSWORD_FILE."""
+"""Suffix with which container images name a file that contains the value: POSTGRES_PASSWORD_FILE."""
 
 _LONGEST_VALUE = 80
 
 
 def unknown_names(known: Iterable[str], environment: Iterable[str], env_file: Path) -> list[str]:
-    """A phrase for each name that is meant for us and is no setting.
+    """Return a message for each unknown name that is intended for this program.
 
-    Those are all names in `env_file` but Compose's own, and the names in the environment that begin like a setting
-    (see `_meant_for_us`), since it is shared with other programs. Case does not matter.
+    These are all names in `env_file` except those of Docker Compose, and the names in the environment that resemble a
+    setting (`_resembles_a_setting`), because other programs use the environment too. Names are not case-sensitive.
 
     Args:
         known: names of the settings.
@@ -55,19 +55,19 @@ def unknown_names(known: Iterable[str], environment: Iterable[str], env_file: Pa
         env_file: the `.env` file, which may be absent.
 
     Raises:
-        ValueError: the file is none that can be read; the message is one line that names it.
+        ValueError: the file cannot be read or parsed; the message is one line that names it.
     """
     settings = {name.upper() for name in known}
     in_file = sorted({name.upper() for name in _names_in(env_file)} - settings)
-    around = sorted({name.upper() for name in environment} - settings)
+    in_environment = sorted({name.upper() for name in environment} - settings)
     return [
-        *(_phrase(name, f"{env_file}: ", settings) for name in in_file if not name.startswith(_OF_COMPOSE)),
-        *(_phrase(name, "", settings) for name in around if _meant_for_us(name, settings)),
+        *(_message(name, f"{env_file}: ", settings) for name in in_file if not name.startswith(_OF_COMPOSE)),
+        *(_message(name, "", settings) for name in in_environment if _resembles_a_setting(name, settings)),
     ]
 
 
-def _meant_for_us(name: str, settings: Iterable[str]) -> bool:
-    """True if a name in the environment begins like a setting.
+def _resembles_a_setting(name: str, settings: Iterable[str]) -> bool:
+    """Return whether a name in the environment is probably a misspelled setting.
 
     It either begins with the same two letters and is similar as a whole (NEAR) and word by word, or it begins with all
     words of a setting but the last, if these are two or more: ATR_MULTIPLIER_STOP, POSITION_SIZE. One word in common is
@@ -83,13 +83,13 @@ def _meant_for_us(name: str, settings: Iterable[str]) -> bool:
 
 
 def _similar_by_word(name: str, setting: str) -> bool:
-    """False if both have as many words, and one of them is another word altogether."""
-    words, theirs = name.split("_"), setting.split("_")
-    pairs = zip(words, theirs, strict=False)
-    return len(words) != len(theirs) or all(_similarity(word, other) >= _SAME_WORD for word, other in pairs)
+    """Return False if both have the same number of words and one word is not similar to its counterpart."""
+    words, others = name.split("_"), setting.split("_")
+    pairs = zip(words, others, strict=False)
+    return len(words) != len(others) or all(_similarity(word, other) >= _SAME_WORD for word, other in pairs)
 
 
-def _phrase(name: str, where: str, settings: Iterable[str]) -> str:
+def _message(name: str, where: str, settings: Iterable[str]) -> str:
     ratios = {setting: _similarity(name, setting) for setting in sorted(settings)}
     nearest = max(ratios.values())
     near = [setting for setting, ratio in ratios.items() if ratio >= max(nearest - _AS_NEAR, _SUGGESTED)]
@@ -103,10 +103,10 @@ def _similarity(name: str, setting: str) -> float:
 
 
 def _names_in(env_file: Path) -> Iterator[str]:
-    """Every name that the file sets.
+    """Yield every name that the file sets.
 
     Raises:
-        ValueError: it cannot be read, or a line of it is none.
+        ValueError: it cannot be read, or a line of it cannot be parsed.
     """
     if not env_file.exists():
         return
@@ -121,16 +121,20 @@ def _names_in(env_file: Path) -> Iterator[str]:
         if binding.error or (binding.key is not None and binding.value is None):
             blank = len(binding.original.string) - len(binding.original.string.lstrip())
             line = binding.original.line + binding.original.string[:blank].count("\n")
-            # The line itself is not shown: it may hold a password.
+            # The line itself is not shown, because it may contain a password.
             raise ValueError(f"{env_file}, line {line}: a line is NAME=value, or a comment that begins with #")
         if binding.key is not None:
             yield binding.key.strip("'\"")
 
 
 def impossible_value(name: str, field: FieldInfo, value: object, why: str) -> str:
-    """A phrase that names a setting, its value unless that is secret, and what is allowed.
+    """Return a message with the name of a setting, its value unless secret, and the allowed values.
 
-    `why` is what pydantic says; it is used where the declaration does not say what is allowed.
+    Args:
+        name: name of the setting.
+        field: its declaration.
+        value: the invalid value.
+        why: the message of pydantic, used if the declaration does not define the allowed values.
     """
     reason = why.removeprefix("Value error, ")
     allowed = _allowed(field) if reason == why else ""
@@ -139,7 +143,7 @@ def impossible_value(name: str, field: FieldInfo, value: object, why: str) -> st
 
 
 def _printable(text: str) -> str:
-    """The text in one line of bounded length."""
+    """Return `text` on one line and cut to _LONGEST_VALUE."""
     short = text if len(text) <= _LONGEST_VALUE else text[:_LONGEST_VALUE] + "..."
     return "".join(char if char.isprintable() else repr(char)[1:-1] for char in short)
 
@@ -155,7 +159,7 @@ def _secret(field: FieldInfo) -> bool:
 
 
 def _allowed(field: FieldInfo) -> str:
-    """What the declaration of a setting allows, in words; empty if it is not of a kind that can be said so."""
+    """Describe the values that the declaration of a setting allows; empty if its type has no description."""
     kinds = _types(field)
     if len(kinds) != 1 or not isinstance(kinds[0], type):
         return ""

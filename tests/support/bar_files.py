@@ -1,4 +1,4 @@
-"""Files of bars as a test writes them, and what is read from them."""
+"""Bar files for tests, and helpers that read them."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from tradingsignals_server.adapters.feeds.files import UnreadableFile, load_bars
+from tradingsignals_server.adapters.feeds.files import load_bars
+from tradingsignals_server.adapters.feeds.rows import UnreadableFile
 from tradingsignals_server.domain.bars import Bar
 
 HEADER = "time,symbol,open,high,low,close,volume\n"
@@ -32,7 +33,7 @@ def bars_in(path: Path, **options: Any) -> list[Bar]:
 
 
 def refusal_of(path: Path, **options: Any) -> str:
-    """Why the file is refused: one line that names it."""
+    """Return the reason of the refusal, after checking that the message is one line with the path."""
     with pytest.raises(UnreadableFile) as refused:
         load_bars(path, **options)
     named, _, reason = str(refused.value).partition(": ")
@@ -43,6 +44,6 @@ def refusal_of(path: Path, **options: Any) -> str:
 
 
 def at(minutes: float, symbol: str = "USDCOP", price: float = 3870.0) -> str:
-    """A row so many minutes after the first bar."""
+    """Return a row of a bar that opens `minutes` after the first one."""
     time = BARS[0].time + timedelta(minutes=minutes)
     return f"{time.isoformat()},{symbol},{price},{price},{price},{price},0\n"

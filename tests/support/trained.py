@@ -1,4 +1,4 @@
-"""Policies for tests of the exporter, made with the extra `train`; without it those tests are skipped."""
+"""Policies for tests of the exporter. They need the extra `train`; without it the tests are skipped."""
 
 from __future__ import annotations
 
@@ -13,8 +13,9 @@ import numpy as np
 import pytest
 from models.training.history import History
 
+from tradingsignals_server.adapters.onnx.errors import ExportRefused
 from tradingsignals_server.adapters.onnx.metadata import ACTIONS
-from tradingsignals_server.commands.export import Exported, ExportRefused
+from tradingsignals_server.commands.export import Exported, ExportOptions
 from tradingsignals_server.commands.export import export as export_command
 from tradingsignals_server.domain.features import FEATURE_SPECIFICATION
 
@@ -33,11 +34,11 @@ THREE = gymnasium.spaces.Discrete(3)
 SMALL = {"lstm_hidden_size": 8, "net_arch": [6]}
 
 Make = Callable[[Path], Path]
-"""Writes a zip into a folder."""
+"""Writes a zip to a folder and returns its path."""
 
 
 def _features() -> Any:
-    """Observations as the service makes them, shape (n, 16)."""
+    """Return observations of the service, shape (n, 16)."""
     history = History.of(simulated_bars(4))
     return np.concatenate([history.observations[session.first : session.last + 1] for session in history.sessions])
 
@@ -46,7 +47,10 @@ OBSERVED = _features()
 
 
 class Market(gymnasium.Env):  # type: ignore[misc] # the extra `train` has no types here
-    """Features of a made-up market in random order, or other observations at random; action 1 is always right."""
+    """An environment with features of a simulated market in random order, or other random observations.
+
+    Action 1 is always rewarded.
+    """
 
     def __init__(self, observation_space: Any = SIXTEEN, action_space: Any = THREE) -> None:
         self.observation_space = observation_space
@@ -62,19 +66,21 @@ class Market(gymnasium.Env):  # type: ignore[misc] # the extra `train` has no ty
         return self.observed(), float(np.sum(action) == 1), self.bars == 20, False, {}
 
     def observed(self) -> Any:
-        """What is seen next."""
+        """Return the next observation."""
         sixteen = self.observation_space == SIXTEEN
         return OBSERVED[self.np_random.integers(len(OBSERVED))] if sixteen else self.observation_space.sample()
 
 
 def export(policy: Path, out: Path, **options: Any) -> Exported:
-    """Export what is known to observe m5-v1 and to act in the usual order."""
-    return export_command(policy, out, **{"features": FEATURE_SPECIFICATION, "actions": ACTIONS, **options})
+    """Export a policy that observes m5-v1 and has the actions of the seed contract, unless `options` differ."""
+    return export_command(
+        policy, out, ExportOptions(**{"features": FEATURE_SPECIFICATION, "actions": ACTIONS, **options})
+    )
 
 
 @dataclass
 class Trained:
-    """What a training leaves behind."""
+    """Files of a training."""
 
     zip: Path
     statistics: Path
@@ -92,7 +98,7 @@ def trained(
     seed: int | None = 5,
     normalised: bool = True,
 ) -> Trained:
-    """A policy with weights that are no longer those it began with, and statistics of its observations."""
+    """Save a policy with random weights, trained for `steps`, and the statistics of its observations."""
     market = vec_env.DummyVecEnv([lambda: Market(observation_space, action_space)])
     flat = isinstance(observation_space, gymnasium.spaces.Box) and len(observation_space.shape) == 1
     env = vec_env.VecNormalize(market, clip_obs=5.0) if flat and normalised else market
@@ -115,7 +121,7 @@ def trained(
 
 
 def refusal(zipped: Path, **options: Any) -> str:
-    """Why the export is refused."""
+    """Return the reason of the refusal."""
     out = zipped.parent / "out" / "model.onnx"
     with pytest.raises(ExportRefused) as refused:
         export(zipped, out, **options)
@@ -125,7 +131,7 @@ def refusal(zipped: Path, **options: Any) -> str:
 
 
 def edited(change: Callable[[dict[str, Any]], None]) -> Make:
-    """A zip whose `data` was changed."""
+    """Return a function that saves a policy and applies `change` to the member `data` of its zip."""
 
     def make(folder: Path) -> Path:
         path = trained(folder, SMALL).zip
@@ -143,7 +149,7 @@ def edited(change: Callable[[dict[str, Any]], None]) -> Make:
 
 
 def in_numpy(model: Any, statistics: Any) -> NumpyPolicy:
-    """The plain numpy recurrence of a policy that sb3-contrib itself has loaded."""
+    """Return the reference implementation in numpy with the weights of a model loaded by sb3-contrib."""
     weights = {name: values.numpy() for name, values in model.policy.state_dict().items()}
     lstm = [
         tuple(

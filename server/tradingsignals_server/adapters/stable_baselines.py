@@ -1,9 +1,9 @@
-"""Policies that were trained with sb3-contrib's RecurrentPPO: reading its zip, and asking the policy itself.
+"""Policies trained with RecurrentPPO of sb3-contrib: reader of its zip, and torch's own decisions as a reference.
 
-The zip and the statistics of VecNormalize hold pickles, and a pickle can run any code when it is loaded. Here it
-cannot: only the few classes that such files need are let through, and of the zip only what makes the network is read.
+The zip and the statistics of VecNormalize contain pickles, which can run any code when they are loaded. This reader
+allows only the few classes that such files need, and reads only the parts of the zip that define the network.
 
-It needs torch, gymnasium and sb3-contrib, which serving does not.
+This module needs torch, gymnasium and sb3-contrib, which serving does not.
 """
 
 from __future__ import annotations
@@ -67,17 +67,19 @@ _ALLOWED = frozenset(
 
 
 MAX_MEMBERS, MAX_TENSORS, MAX_LAYERS = 64, 10_000, 64
-"""Of the zip, of the weights' own zip in it, and layers of each kind in a network."""
+"""Limits: members of the zip, members of the inner zip of the weights, layers of each kind in a network."""
 MAX_DATA_BYTES = 16 << 20
 MAX_WEIGHTS_BYTES = 256 << 20
 
 
 @dataclass(frozen=True, slots=True)
 class TrainedPolicy:
-    """A RecurrentPPO policy: torch's own network, and the seed it was trained with if it was given one.
+    """A RecurrentPPO policy.
 
-    behind_vecnormalize: whether it was, None if the zip does not show it, as before any training.
-    observations: raw ones of the training that the zip holds, shape (n, 16), often none.
+    network: the network in torch.
+    seed: seed of the training, if one was set.
+    behind_vecnormalize: whether it was trained behind VecNormalize; None if unknown, as before any training.
+    observations: raw observations of the training that the zip contains, shape (n, 16); n is often 0.
     """
 
     network: RecurrentActorCriticPolicy
@@ -87,10 +89,10 @@ class TrainedPolicy:
 
 
 def read_policy(path: Path) -> TrainedPolicy:
-    """The policy in a zip that RecurrentPPO saved, on the CPU.
+    """Read the policy in a zip that RecurrentPPO saved, and load it on the CPU.
 
     Raises:
-        ExportRefused: it is no such zip, or holds another policy than can be exported.
+        ExportRefused: the file is not such a zip, or the policy cannot be exported.
     """
     saved, parameters = _read_zip(path)
     arguments = _network_arguments(path, saved)
@@ -99,18 +101,18 @@ def read_policy(path: Path) -> TrainedPolicy:
         network = RecurrentActorCriticPolicy(lr_schedule=lambda _progress: 0.0, **arguments)
         network.load_state_dict(parameters)
     except (TypeError, RuntimeError, AssertionError, ValueError) as error:
-        said = str(error).strip().splitlines()[0]
-        raise ExportRefused(f"{path}: its weights do not fit its policy_kwargs ({said}); save it again") from error
+        message = str(error).strip().splitlines()[0]
+        raise ExportRefused(f"{path}: its weights do not fit its policy_kwargs ({message}); save it again") from error
     network.set_training_mode(False)
     seed = saved.get("seed")
     return TrainedPolicy(network, seed if isinstance(seed, int) else None, *_recorded(path, saved))
 
 
 def read_statistics(path: Path) -> VecNormalize:
-    """The statistics that VecNormalize.save() wrote.
+    """Read the statistics that VecNormalize.save() wrote.
 
     Raises:
-        ExportRefused: it is another file, or the statistics of other observations.
+        ExportRefused: the file is not one of these, or its observations have another shape.
     """
     try:
         with path.open("rb") as file:
@@ -119,13 +121,13 @@ def read_statistics(path: Path) -> VecNormalize:
         raise ExportRefused(f"{path}: cannot be read ({error.strerror})") from error
     except _Forbidden as error:
         raise ExportRefused(
-            f"{path}: holds {error}, which the statistics of VecNormalize do not; it is not loaded"
+            f"{path}: contains {error}, which the statistics of VecNormalize do not; it is not loaded"
         ) from error
     except Exception as error:
-        # A file that is no pickle can make the unpickler raise nearly anything.
+        # The unpickler can raise nearly any exception for a file that is not a pickle.
         raise ExportRefused(f"{path}: is not a file that VecNormalize.save() wrote") from error
     if not isinstance(statistics, VecNormalize):
-        raise ExportRefused(f"{path}: holds a {type(statistics).__name__} and not the statistics of VecNormalize")
+        raise ExportRefused(f"{path}: contains a {type(statistics).__name__} and not the statistics of VecNormalize")
     if statistics.norm_obs:
         shape = getattr(getattr(statistics.obs_rms, "mean", None), "shape", None)
         if shape != (FEATURES,):
@@ -134,7 +136,7 @@ def read_statistics(path: Path) -> VecNormalize:
 
 
 def normalisation_of(statistics: VecNormalize) -> Normalisation | None:
-    """What it does to an observation, None if nothing."""
+    """Return the normalisation of observations, or None if VecNormalize does not normalise them."""
     if not statistics.norm_obs:
         return None
     return Normalisation(
@@ -152,14 +154,21 @@ def weights_of(
     normalisation: Normalisation | None,
     temperature: float | None,
 ) -> PolicyWeights:
-    """The weights that decide: the actor's, not the critic's. `actions` is what actions 0, 1 and 2 were in training.
+    """Return the weights of the actor, which decides; the critic is not exported.
+
+    Args:
+        path: file of the policy, for error messages.
+        network: the network in torch.
+        actions: the meaning of actions 0, 1 and 2 in training.
+        normalisation: normalisation of observations.
+        temperature: divisor of the logits, None for 1.
 
     Raises:
-        ExportRefused: the network has a part that cannot be exported, or numbers that are not finite.
+        ExportRefused: the network has a part that cannot be exported, or a weight that is not finite.
     """
     for name, parameter in network.state_dict().items():
         if not torch.isfinite(parameter).all():
-            raise ExportRefused(f"{path}: {name} holds numbers that are not finite; training has gone astray")
+            raise ExportRefused(f"{path}: {name} contains numbers that are not finite; the training has diverged")
     head = _dense(network.action_net)
     order = [actions.index(action) for action in ACTIONS]
     return PolicyWeights(
@@ -171,8 +180,8 @@ def weights_of(
     )
 
 
-class TorchWitness:
-    """Torch's own policy, behind VecNormalize's own normalisation, to hold an exported one against."""
+class TorchReference:
+    """The policy in torch, behind the normalisation of VecNormalize: the reference for an exported policy."""
 
     def __init__(
         self,
@@ -189,9 +198,13 @@ class TorchWitness:
     def decide(
         self, observations: Float32, hidden: Float32, cell: Float32, begins: npt.NDArray[np.bool_]
     ) -> tuple[Float32, Float32, Float32]:
-        """One step for each row: probabilities (n, 3) of HOLD, BUY and SELL, and the next states.
+        """Return the probabilities of HOLD, BUY and SELL, shape (n, 3), and the next states.
 
-        observations: (n, 16). hidden, cell: (n, layers, size). begins: (n,), where the states are forgotten first.
+        Args:
+            observations: shape (n, 16).
+            hidden: hidden states, shape (n, layers, size).
+            cell: cell states, shape (n, layers, size).
+            begins: shape (n,), true where the states are reset to zeros first.
         """
         if self._statistics is not None:
             observations = self._statistics.normalize_obs(observations)
@@ -212,7 +225,7 @@ class TorchWitness:
 
 @contextmanager
 def one_thread() -> Iterator[None]:
-    """Torch keeps to one thread: for networks of this size more of them only wait for each other."""
+    """Restrict torch to one thread; for networks of this size more threads only add overhead."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
@@ -222,22 +235,22 @@ def one_thread() -> Iterator[None]:
 
 
 class _Forbidden(Exception):
-    """A pickle asks for something it has no need of. The message is its name."""
+    """A pickle contains a class that is not allowed. The message is its name."""
 
 
 class _Unpickler(pickle.Unpickler):
-    """Lets through what a policy needs, and nothing that could run code of the file's choosing."""
+    """An unpickler that allows only the classes of `_ALLOWED`, so that a file cannot run code of its own."""
 
     def find_class(self, module: str, name: str) -> Any:
         """See pickle.Unpickler."""
-        module = module.replace("numpy.core.", "numpy._core.")  # what NumPy 1 called it
+        module = module.replace("numpy.core.", "numpy._core.")  # the name in NumPy 1
         if (module, name) not in _ALLOWED:
             raise _Forbidden(f"{module}.{name}")
         return super().find_class(module, name)
 
 
 def _read_zip(path: Path) -> tuple[Any, dict[str, torch.Tensor]]:
-    """The zip's `data` and the weights of its policy, no larger than such a zip can be."""
+    """Return the member `data` and the weights of the policy, both limited in size."""
     try:
         with zipfile.ZipFile(path) as archive:
             _require_small(path, archive, MAX_MEMBERS, MAX_WEIGHTS_BYTES)
@@ -252,10 +265,10 @@ def _read_zip(path: Path) -> tuple[Any, dict[str, torch.Tensor]]:
     except ExportRefused:
         raise
     except Exception as error:
-        # A damaged zip, or one made to be misread, can raise nearly anything.
+        # A damaged or malicious zip can raise nearly any exception.
         raise ExportRefused(f"{path}: is not a zip that model.save() of sb3-contrib's RecurrentPPO wrote") from error
     if not isinstance(parameters, dict) or not all(isinstance(value, torch.Tensor) for value in parameters.values()):
-        raise ExportRefused(f"{path}: its policy.pth holds no weights by name; save it again")
+        raise ExportRefused(f"{path}: its policy.pth contains no weights by name; save it again")
     return saved, parameters
 
 
@@ -267,7 +280,7 @@ def _require_small(path: Path, archive: zipfile.ZipFile, members: int, size: int
 
 
 def _member(path: Path, archive: zipfile.ZipFile, name: str, size: int) -> bytes:
-    # Not by what the member says its size is, but by what comes out of it.
+    # The declared size of a member may be wrong, so the limit applies to the unpacked bytes.
     with archive.open(name) as member:
         content = member.read(size + 1)
     if len(content) > size:
@@ -276,7 +289,7 @@ def _member(path: Path, archive: zipfile.ZipFile, name: str, size: int) -> bytes
 
 
 def _require_own_size(path: Path, arguments: dict[str, Any], parameters: dict[str, torch.Tensor]) -> None:
-    """Check that the network of `arguments` is no larger than the weights that are there, before it is made."""
+    """Check, before it is built, that the network of `arguments` is not larger than its weights in the file."""
     size, layers = arguments.get("lstm_hidden_size", 256), arguments.get("n_lstm_layers", 1)
     recurrent = [values.shape for name, values in parameters.items() if name.startswith("lstm_actor.weight_hh_l")]
     if recurrent != [(4 * size, size)] * (layers if isinstance(layers, int) and 0 < layers <= MAX_LAYERS else 0):
@@ -292,7 +305,7 @@ def _require_own_size(path: Path, arguments: dict[str, Any], parameters: dict[st
 
 
 def _recorded(path: Path, saved: dict[str, Any]) -> tuple[bool | None, Float32]:
-    """Whether the policy was trained behind VecNormalize, and raw observations that the zip holds."""
+    """Return whether the policy was trained behind VecNormalize, and the raw observations that the zip contains."""
     last, original = (
         None if saved.get(key) is None else _unpickled(path, saved, key, f"a {key} with {{}}, which no observation has")
         for key in ("_last_obs", "_last_original_obs")
@@ -307,18 +320,18 @@ def _recorded(path: Path, saved: dict[str, Any]) -> tuple[bool | None, Float32]:
 
 
 def _network_arguments(path: Path, saved: Any) -> dict[str, Any]:
-    """What the network is built with, out of the zip's `data`."""
+    """Return the arguments of the network's constructor, from the member `data` of the zip."""
     policy_class = _unpickled(path, saved, "policy_class", f"the policy class {{}}; {_NEEDED} can be exported")
     if policy_class is not RecurrentActorCriticPolicy:
         raise ExportRefused(f"{path}: is not a policy of {_NEEDED}, which alone can be exported")
-    wanted = f"a Box of {FEATURES} numbers, the features of {FEATURE_SPECIFICATION}, is needed"
-    observation_space = _unpickled(path, saved, "observation_space", f"observations in {{}}; {wanted}")
+    needed = f"a Box of {FEATURES} numbers, the features of {FEATURE_SPECIFICATION}, is needed"
+    observation_space = _unpickled(path, saved, "observation_space", f"observations in {{}}; {needed}")
     if not isinstance(observation_space, spaces.Box) or observation_space.shape != (FEATURES,):
-        raise ExportRefused(f"{path}: observes {_words(observation_space)}; {wanted}")
-    wanted = f"Discrete({len(ACTIONS)}) is needed: {', '.join(ACTIONS)}"
-    action_space = _unpickled(path, saved, "action_space", f"actions in {{}}; {wanted}")
+        raise ExportRefused(f"{path}: observes {_format(observation_space)}; {needed}")
+    needed = f"Discrete({len(ACTIONS)}) is needed: {', '.join(ACTIONS)}"
+    action_space = _unpickled(path, saved, "action_space", f"actions in {{}}; {needed}")
     if not isinstance(action_space, spaces.Discrete) or action_space.n != len(ACTIONS) or action_space.start != 0:
-        raise ExportRefused(f"{path}: acts in {_words(action_space)}; {wanted}")
+        raise ExportRefused(f"{path}: acts in {_format(action_space)}; {needed}")
     activations = ", ".join(ACTIVATIONS)
     arguments = _unpickled(
         path, saved, "policy_kwargs", f"policy_kwargs with {{}}; an MLP with one of {activations} can be exported"
@@ -326,7 +339,7 @@ def _network_arguments(path: Path, saved: Any) -> dict[str, Any]:
     arguments = {key: value for key, value in arguments.items() if key != "device"}
     architecture = arguments.get("net_arch")
     if isinstance(architecture, list) and architecture and isinstance(architecture[0], dict):
-        arguments["net_arch"] = architecture[0]  # as stable-baselines3 wrote it before 1.8
+        arguments["net_arch"] = architecture[0]  # the form of stable-baselines3 before 1.8
     return {"observation_space": observation_space, "action_space": action_space, **arguments}
 
 
@@ -338,14 +351,14 @@ def _unpickled(path: Path, saved: Any, key: str, refusal: str) -> Any:
         except _Forbidden as error:
             raise ExportRefused(f"{path}: has {refusal.format(error)}") from error
         except Exception as error:
-            # A damaged pickle can make the unpickler raise nearly anything.
+            # The unpickler can raise nearly any exception for a damaged pickle.
             raise ExportRefused(f"{path}: its {key} cannot be read; save it again with this sb3-contrib") from error
     if key == "policy_kwargs" and isinstance(entry, dict):
-        return entry  # without a class among them they are plain JSON
+        return entry  # arguments without a class are plain JSON
     raise ExportRefused(f"{path}: has no {key}, so it is not a zip of {_NEEDED}")
 
 
-def _words(space: Any) -> str:
+def _format(space: Any) -> str:
     return f"a {type(space).__name__} of shape {space.shape}" if isinstance(space, spaces.Box) else str(space)
 
 

@@ -1,1 +1,1 @@
-"""What the commands of the command line do, without the parsing of their arguments."""
+"""Commands of the command line, without the parsing of their arguments."""

@@ -1,4 +1,4 @@
-"""The option `--actions`: what the outputs of a model stand for."""
+"""The option `--actions`: the actions of the outputs of a model, in their order."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ EXAMPLE = f"--actions {','.join(ACTIONS)}"
 
 
 def parse_actions(text: str) -> tuple[str, ...]:
-    """`HOLD,BUY,SELL` in any order and case."""
+    """Split the value of `--actions`, such as `HOLD,BUY,SELL`, and convert it to upper case."""
     return tuple(action.strip().upper() for action in text.split(","))
 
 
 def require_actions(actions: Sequence[str] | None, why: str) -> tuple[Action, ...]:
-    """The three actions in the order given.
+    """Return the three actions in the given order.
 
     Raises:
-        ExportRefused: they are not given, for which `why` is the reason to ask, or are not the three, each once.
+        ExportRefused: `actions` is None, and `why` states why they are required; or they are not the three, each once.
     """
     if actions is None:
         raise ExportRefused(f"{why}; name them in that order, such as {EXAMPLE}")

@@ -1,4 +1,4 @@
-"""What a start prints: where the service listens, and commands to paste."""
+"""The text that is printed at the start: the address of the service, and commands to paste."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from ..config import Settings
 
 
 def banner(address: str, settings: Settings, dsn: str) -> str:
-    """Where to look, for a service whose public port is `address`; every command works in any shell of this machine."""
+    """Return the banner of a service at the public `address`. Its commands work in any shell of this machine."""
     client = f'import tradingsignals; print(tradingsignals.connect_sync("{address}").service_info())'
     database = f"{postgres_program('psql')} '{dsn}'" if settings.embedded_database else "the one you named"
     return f"""

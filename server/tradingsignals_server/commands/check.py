@@ -1,4 +1,4 @@
-"""`tradingsignals check`: will this model file serve, and why not."""
+"""`tradingsignals check`: whether a model file can be used, and why not."""
 
 from __future__ import annotations
 
@@ -19,24 +19,24 @@ _RESETS = {
 _ACTIONS = {
     ActionSource.METADATA: "",
     ActionSource.LABELS: ", by its class labels",
-    ActionSource.SEED_CONTRACT: ", which it does not say itself; `tradingsignals export --actions` does",
+    ActionSource.SEED_CONTRACT: ", the default order; `tradingsignals export --actions` writes it into the file",
 }
 
 
 def check(path: Path) -> str:
-    """What the model file at `path` is and how it would serve, some lines.
+    """Load and try the model file at `path` as the service does, and describe it in lines of text.
 
-    It is loaded and tried as the service does it, in a process of its own first.
+    It is loaded first in a separate process.
 
     Raises:
-        ModelRefused: it will not serve. The message is one line that says why and what to do.
+        ModelRefused: it cannot be used. The message is one line with the problem and what to do.
     """
     policy = OnnxPolicy(path, confined=True)
     return described(path, policy)
 
 
 def described(path: Path, policy: OnnxPolicy) -> str:
-    """What the policy in the file at `path` is, some lines."""
+    """Describe the policy in the file at `path` in lines of text."""
     model = policy.specification
     rows = [
         ("model", f"{model.name} {model.version} ({model.type})"),
@@ -46,7 +46,7 @@ def described(path: Path, policy: OnnxPolicy) -> str:
             f"{model.feature_specification}: {len(model.feature_names)}, of the last {model.lookback_bars} bars",
         ),
         ("normalised", _normalisation(model)),
-        ("answers", f"{model.output.value} of {', '.join(model.actions)}{_ACTIONS[model.actions_source]}"),
+        ("outputs", f"{model.output.value} of {', '.join(model.actions)}{_ACTIONS[model.actions_source]}"),
         ("calibrated", _calibration(model)),
         ("state", _state(model)),
         ("batches", _batches(policy.batch_sizes)),
@@ -59,31 +59,31 @@ def described(path: Path, policy: OnnxPolicy) -> str:
 
 
 def _normalisation(model: ModelSpecification) -> str:
-    said = json.loads(model.normalisation)
-    if said["kind"] == "none":
+    entry = json.loads(model.normalisation)
+    if entry["kind"] == "none":
         return "no"
-    return f"in the graph, by the mean and variance of training, cut off at {said.get('clip')}"
+    return f"in the graph, by the mean and variance of training, clipped at {entry.get('clip')}"
 
 
 def _calibration(model: ModelSpecification) -> str:
-    said = json.loads(model.calibration)
-    if said["kind"] == "none":
+    entry = json.loads(model.calibration)
+    if entry["kind"] == "none":
         return "no"
-    found = f", found on {_span(json.dumps(said['range']))}" if said.get("range") else ""
-    return f"by temperature {said['temperature']:g}{found}"
+    fitted = f", fitted to {_span(json.dumps(entry['range']))}" if entry.get("range") else ""
+    return f"by temperature {entry['temperature']:g}{fitted}"
 
 
 def _state(model: ModelSpecification) -> str:
     if not model.recurrent:
-        return "none: each bar is decided by itself"
+        return "none: each decision depends on its own observation only"
     layers = "1 layer" if model.layers == 1 else f"{model.layers} layers"
     return f"{layers} of {model.hidden_size}, {_RESETS[model.reset]}"
 
 
 def _batches(sizes: tuple[int, ...]) -> str:
     if not sizes:
-        return "none: symbols are decided one by one"
-    return f"of up to {sizes[-1]} symbols, to the bit as one by one"
+        return "none: one inference for each symbol"
+    return f"of up to {sizes[-1]} symbols, bit-identical to single inferences"
 
 
 def _span(text: str) -> str:

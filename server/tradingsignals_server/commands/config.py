@@ -1,4 +1,4 @@
-"""`tradingsignals config`: the settings, as a table of what holds now or as a file to start from."""
+"""`tradingsignals config`: the settings, as a table of the current values or as an example of a `.env` file."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _WIDTH = 100
 
 
 def table(settings: Settings) -> str:
-    """Every setting with its value now; what differs from the default is marked with a star."""
+    """Return a table of all settings with their current values. A star marks values that are not the default."""
     lines = []
     for name, field in Settings.model_fields.items():
         value = getattr(settings, name)
@@ -26,7 +26,7 @@ def table(settings: Settings) -> str:
 
 
 def example() -> str:
-    """A .env file with every setting commented out at its default."""
+    """Return a `.env` file with every setting at its default, commented out."""
     blocks = ["# Settings of the Trading Signals Service. Written by `tradingsignals config --example`.\n"]
     for name, field in Settings.model_fields.items():
         about = "".join(f"# {line}\n" for line in wrap(field.description or "", _WIDTH))

@@ -1,4 +1,4 @@
-"""`tradingsignals edge`: a folder that an Envoy elsewhere can run from."""
+"""`tradingsignals edge`: the files for an Envoy that runs outside this program."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ..adapters.envoy.render import Address, EdgeConfig, write_edge_files
 
 def write(out: Path, backends: Sequence[str], listen: str, lean: Sequence[str], allowed_hosts: str) -> None:
     """Write the edge's files for gRPC servers at `backends` into `out`; `lean`: where they serve the same for less."""
-    # An Envoy elsewhere may not write where its files lie, so its own interface is a port that only its host sees.
+    # Such an Envoy may have a read-only folder, so its admin interface is a port of its loopback interface.
     try:
         hosts = parse_hosts(allowed_hosts)
     except ValueError as error:
@@ -23,7 +23,7 @@ def write(out: Path, backends: Sequence[str], listen: str, lean: Sequence[str], 
         listen=_address(listen, "--listen"),
         backend=first,
         further_backends=tuple(further),
-        lean=tuple(_address(place, "--lean") for place in lean),
+        lean=tuple(_address(address, "--lean") for address in lean),
         allowed_hosts=hosts,
         admin=Address("127.0.0.1", 9901),
     )

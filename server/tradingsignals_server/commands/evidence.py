@@ -1,7 +1,8 @@
-"""Whether observations that were recorded, and the statistics of a training, can be those of the service's features.
+"""Checks of whether recorded observations, and statistics of a training, can be those of the service's features.
 
-A policy of sixteen other numbers has the same shape, and would be served without an error and without a meaning. What
-is known of each feature of `m5-v1` tells most of them apart: where it lies, and that two of them are differences.
+A policy of sixteen other numbers has the same shapes: it would run without an error, and its output would be
+meaningless. Known properties of `m5-v1` expose most of these policies: the bounds of each feature, and the two features
+that are differences of others.
 """
 
 from __future__ import annotations
@@ -20,54 +21,54 @@ _NARROWER = {
     "volatility": (0.0, FEATURE_LIMIT),
     "session_progress": (0.0, 1.0),
 }
-"""Features that lie in less than +/- FEATURE_LIMIT."""
+"""Features with narrower bounds than +/- FEATURE_LIMIT."""
 _LOWEST, _HIGHEST = np.array([_NARROWER.get(name, (-FEATURE_LIMIT, FEATURE_LIMIT)) for name in FEATURE_NAMES]).T
 _DIFFERENCES = (("macd_histogram", "macd", "macd_signal"), ("ema_spread", "ema_50_gap", "ema_20_gap"))
-"""Features of which the first is the second less the third, unless one is cut off or not yet known."""
+"""Triples of features: the first is the second less the third, unless one of them is clipped or not yet known."""
 
 _ROUNDING = 1e-3
-_CUT_OFF = 0.25
-"""How far the mean of a difference may be from the difference of the means: some values of each are cut off."""
+_CLIPPING = 0.25
+"""How far the mean of a difference may be from the difference of the means, because values of each may be clipped."""
 
 
 def against_observations(observations: Numbers) -> str | None:
-    """Why `observations`, shape (n, 16), cannot be of FEATURE_SPECIFICATION; None if they can."""
-    for place, name in enumerate(FEATURE_NAMES):
-        outside = ~(np.abs(observations[:, place]) < np.inf) | (
-            np.abs(observations[:, place] - np.clip(observations[:, place], _LOWEST[place], _HIGHEST[place]))
+    """Return why `observations`, shape (n, 16), cannot be of FEATURE_SPECIFICATION; None if they can."""
+    for index, name in enumerate(FEATURE_NAMES):
+        outside = ~(np.abs(observations[:, index]) < np.inf) | (
+            np.abs(observations[:, index] - np.clip(observations[:, index], _LOWEST[index], _HIGHEST[index]))
             > _ROUNDING
         )
         if outside.any():
-            value = float(observations[outside][0, place])
-            return f"{value:g} as feature {place}, where {name} lies within {_bounds(place)}"
+            value = float(observations[outside][0, index])
+            return f"{value:g} as feature {index}, where {name} lies within {_bounds(index)}"
     for difference, more, less in _DIFFERENCES:
-        places = [FEATURE_NAMES.index(name) for name in (difference, more, less)]
-        three = observations[:, places].astype(np.float64)
+        indexes = [FEATURE_NAMES.index(name) for name in (difference, more, less)]
+        three = observations[:, indexes].astype(np.float64)
         known = (three != 0.0).all(axis=1) & (np.abs(three) < FEATURE_LIMIT).all(axis=1)
         apart = np.abs(three[:, 0] - (three[:, 1] - three[:, 2])) > _ROUNDING * (1.0 + np.abs(three).max(axis=1))
         if (known & apart).any():
-            return f"feature {places[0]} is not feature {places[1]} less feature {places[2]}, as {difference} is"
+            return f"feature {indexes[0]} is not feature {indexes[1]} less feature {indexes[2]}, as {difference} is"
     return None
 
 
 def against_statistics(mean: Numbers, variance: Numbers) -> str | None:
-    """Why no observations of FEATURE_SPECIFICATION can have this mean and variance, shape (16,); None if some can."""
-    for place, name in enumerate(FEATURE_NAMES):
-        low, high = _LOWEST[place], _HIGHEST[place]
-        if not low - _ROUNDING <= mean[place] <= high + _ROUNDING:
-            return f"a mean of {mean[place]:g} of feature {place}, where {name} lies within {_bounds(place)}"
-        # Bhatia and Davis: no distribution within bounds has a larger variance at this mean.
-        largest = (high - mean[place]) * (mean[place] - low) + _ROUNDING
-        if not 0.0 <= variance[place] <= 1.01 * largest:
+    """Return why no observations of FEATURE_SPECIFICATION can have this mean and variance, shape (16,), or None."""
+    for index, name in enumerate(FEATURE_NAMES):
+        low, high = _LOWEST[index], _HIGHEST[index]
+        if not low - _ROUNDING <= mean[index] <= high + _ROUNDING:
+            return f"a mean of {mean[index]:g} of feature {index}, where {name} lies within {_bounds(index)}"
+        # The inequality of Bhatia and Davis: the largest variance of a bounded distribution with this mean.
+        largest = (high - mean[index]) * (mean[index] - low) + _ROUNDING
+        if not 0.0 <= variance[index] <= 1.01 * largest:
             return (
-                f"a variance of {variance[place]:g} of feature {place}, where that of {name} is at most {largest:.3g}"
+                f"a variance of {variance[index]:g} of feature {index}, where that of {name} is at most {largest:.3g}"
             )
     for difference, more, less in _DIFFERENCES:
         first, second, third = (float(mean[FEATURE_NAMES.index(name)]) for name in (difference, more, less))
-        if abs(first - (second - third)) > _CUT_OFF:
+        if abs(first - (second - third)) > _CLIPPING:
             return f"a mean of {first:g} of {difference}, where that of {more} less {less} is {second - third:g}"
     return None
 
 
-def _bounds(place: int) -> str:
-    return f"{_LOWEST[place]:g} and {_HIGHEST[place]:g} in {FEATURE_SPECIFICATION}"
+def _bounds(index: int) -> str:
+    return f"{_LOWEST[index]:g} and {_HIGHEST[index]:g} in {FEATURE_SPECIFICATION}"

@@ -1,4 +1,4 @@
-"""`tradingsignals export`: a RecurrentPPO zip of sb3-contrib becomes a model file that is proven to decide the same."""
+"""`tradingsignals export`: convert a RecurrentPPO zip of sb3-contrib into a model file, and prove their parity."""
 
 from __future__ import annotations
 
@@ -30,25 +30,53 @@ if TYPE_CHECKING:
     from ..adapters.stable_baselines import TrainedPolicy
     from .parity import Parity
 
-__all__ = ["ExportRefused", "Exported", "export", "parse_range"]
-
 Range = tuple[datetime, datetime]
 
 _PACKAGES = {"onnx": "onnx", "torch": "torch", "gymnasium": "gymnasium", "sb3_contrib": "sb3-contrib"}
-"""What exporting needs beyond serving: module and package."""
+"""Modules that only the export needs, and the packages that contain them."""
 MAX_OBSERVATIONS_BYTES = 64 << 20
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExportOptions:
+    """What a zip does not contain of a policy.
+
+    features: the specification of its observations. No zip proves it, so it is required.
+    actions: the meaning of actions 0, 1 and 2 in training, required likewise. The file always has HOLD, BUY, SELL.
+    vecnormalize: file of VecNormalize.save(), if the policy was trained behind VecNormalize.
+    observations: raw observations recorded in training, shape (n, 16), in a file of numpy.save.
+    name: name of the model; default: that of the zip.
+    version: version of the model; default: the beginning of a hash of the content of the file without its version.
+    reset: SESSION or NEVER, according to the episodes in training.
+    training_range: first and last time of the training data.
+    temperature: divisor of the logits, above 0.
+    calibration_range: first and last time of the data that the temperature was fitted to.
+    git_revision: revision of the training code.
+    """
+
+    features: str | None = None
+    actions: Sequence[str] | None = None
+    vecnormalize: Path | None = None
+    observations: Path | None = None
+    name: str | None = None
+    version: str | None = None
+    reset: ResetRule = ResetRule.SESSION
+    training_range: Range | None = None
+    temperature: float | None = None
+    calibration_range: Range | None = None
+    git_revision: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Exported:
-    """A model file that was written, and how it compares with what it was made of."""
+    """A model file that was written, and the parity with its source."""
 
     path: Path
     specification: ModelSpecification
     parity: Parity
 
     def report(self) -> str:
-        """What to tell who asked for it, some lines."""
+        """Describe the result in lines of text."""
         made, parity = self.specification, self.parity
         recorded = f", and {parity.recorded} recorded observations" if parity.recorded else ""
         return (
@@ -61,91 +89,58 @@ class Exported:
         )
 
 
-def export(
-    policy: Path,
-    out: Path,
-    *,
-    features: str | None,
-    actions: Sequence[str] | None,
-    vecnormalize: Path | None = None,
-    observations: Path | None = None,
-    name: str | None = None,
-    version: str | None = None,
-    reset: ResetRule = ResetRule.SESSION,
-    training_range: Range | None = None,
-    temperature: float | None = None,
-    calibration_range: Range | None = None,
-    git_revision: str | None = None,
-) -> Exported:
-    """Write the policy in the zip `policy` to the model file `out`, which must not be there yet.
+def export(policy: Path, out: Path, options: ExportOptions) -> Exported:
+    """Write the policy in the zip `policy` to the model file `out`, which must not exist.
 
-    features: the specification of what it observes; nothing in a zip proves it, so it is asked for.
-    actions: what actions 0, 1 and 2 were in training, asked for likewise. The file has HOLD, BUY, SELL in any case.
-    vecnormalize: what VecNormalize.save() wrote, if the policy was trained behind it.
-    observations: some that were recorded in training, raw, (n, 16) in a file of numpy.save.
-    name: that of the zip if it is not given. version: the beginning of a hash of the file's content, less the version.
-    reset: SESSION or NEVER, as episodes began in training.
-    temperature: what the logits are divided by, above 0; calibration_range: the data it was found on.
-
-    `out` is written only if the file serves, decides as torch does, and nothing that was recorded speaks against it.
+    `out` is written only if the file can be used, its decisions match those of torch, and no recorded observation or
+    statistic contradicts the options.
 
     Raises:
-        ExportRefused: the policy cannot be exported, or an argument or the machine is not fit for it.
-        ModelRefused: the file that was made would not serve.
+        ExportRefused: the policy cannot be exported, an option is invalid, or a package is missing.
+        ModelRefused: the service would refuse the resulting file.
     """
     require_new(out)
     _require_packages()
-    # Only now, for they import torch: serving and checking do without it.
+    # Imported on demand, because they import torch, which serving and checking do not need.
     from ..adapters import stable_baselines as trained  # noqa: PLC0415
     from ..adapters.onnx.graph import build_model  # noqa: PLC0415
     from .parity import compare  # noqa: PLC0415
 
-    _require_features(policy, features, actions)
-    order = require_actions(actions, f"{policy}: does not say what its actions 0, 1 and 2 are")
-    _require_options(reset, temperature)
+    _require_features(policy, options)
+    actions = require_actions(options.actions, f"{policy}: does not define its actions 0, 1 and 2")
+    _require_options(options)
     source = trained.read_policy(policy)
-    statistics = None if vecnormalize is None else trained.read_statistics(vecnormalize)
+    statistics = None if options.vecnormalize is None else trained.read_statistics(options.vecnormalize)
     normalisation = None if statistics is None else trained.normalisation_of(statistics)
-    recorded = _evidence(policy, source, vecnormalize, normalisation, observations)
-    weights = trained.weights_of(policy, source.network, order, normalisation, temperature)
-    metadata = Metadata(
-        name=name or policy.stem,
-        version=version or "-",
-        type="PPO-LSTM",
-        output=OutputKind.PROBABILITIES,
-        reset=reset,
-        normalisation=_normalisation_text(normalisation),
-        calibration=_calibration_text(temperature, calibration_range),
-        training_range=training_range,
-        git_revision=git_revision,
-        seed=None if source.seed is None else str(source.seed),
-    )
-    if version is None:
-        # Of the whole file: what it says of itself, such as when its state is reset, decides as its weights do.
-        hashed = hashlib.sha256(build_model(weights, metadata.to_properties())).hexdigest()
-        metadata = replace(metadata, version=hashed[:12])
-    witness = trained.TorchWitness(source.network, statistics, order, temperature)
+    recorded = _recorded_observations(policy, source, normalisation, options)
+    weights = trained.weights_of(policy, source.network, actions, normalisation, options.temperature)
+    metadata = _metadata(policy, source, normalisation, options)
+    if options.version is None:
+        # Hash of the whole file, because metadata such as the reset rule affects decisions as weights do.
+        content_hash = hashlib.sha256(build_model(weights, metadata.to_properties())).hexdigest()
+        metadata = replace(metadata, version=content_hash[:12])
+    reference = trained.TorchReference(source.network, statistics, actions, options.temperature)
     with new_file(out, build_model(weights, metadata.to_properties())) as written, trained.one_thread():
         exported = _loaded(written, out)
-        parity = compare(exported, witness, normalisation, recorded)
+        parity = compare(exported, reference, normalisation, recorded)
         if not parity.holds:
-            step = compare(exported, witness, normalisation, recorded, carried=False)
+            step = compare(exported, reference, normalisation, recorded, carried=False)
             raise ExportRefused(f"{policy}: {_difference(parity, step)}; {out} is not written")
     return Exported(out, exported.specification, parity)
 
 
 def parse_range(text: str) -> Range:
-    """`2021-01-04..2022-12-30` as two instants, UTC where no zone is named; a day alone is its first instant.
+    """Parse a range such as `2021-01-04..2022-12-30`, in UTC without an offset; a date stands for its beginning.
 
     Raises:
-        ExportRefused: it is no range.
+        ExportRefused: the text is not a range.
     """
     ends = text.split("..")
     try:
         start, end = (datetime.fromisoformat(end) for end in ends)
     except ValueError as error:
         raise ExportRefused(f"{text}: a range such as 2021-01-04..2022-12-30 is needed") from error
-    start, end = (instant if instant.tzinfo else instant.replace(tzinfo=UTC) for instant in (start, end))
+    start, end = (time if time.tzinfo else time.replace(tzinfo=UTC) for time in (start, end))
     if start > end:
         raise ExportRefused(f"{text}: ends before it begins")
     return start, end
@@ -154,65 +149,86 @@ def parse_range(text: str) -> Range:
 def _require_packages() -> None:
     if missing := [package for module, package in _PACKAGES.items() if find_spec(module) is None]:
         raise ExportRefused(
-            f"to export takes {', '.join(missing)}, which serving does not: `make setup-train` brings it, as does "
+            f"to export takes {', '.join(missing)}, which serving does not: `make setup-train` installs it, as does "
             "the extra `train` of this package"
         )
 
 
-def _require_features(policy: Path, features: str | None, actions: Sequence[str] | None) -> None:
-    """Ask for what no zip says; for both in one line."""
-    if features is None:
-        asked = f"--features {FEATURE_SPECIFICATION}" + (f" {EXAMPLE}" if actions is None else "")
+def _require_features(policy: Path, options: ExportOptions) -> None:
+    """Require the options that no zip contains; one message names both."""
+    if options.features is None:
+        no_actions = options.actions is None
+        undefined, order = (" and its 3 actions", ", and in the order of its actions") if no_actions else ("", "")
         raise ExportRefused(
-            f"{policy}: does not say what its {len(FEATURE_NAMES)} observations"
-            f"{' and its 3 actions are' if actions is None else ' are'}; if they are the features of models/README.md"
-            f"{', and in the order of its actions' if actions is None else ''}, say so: {asked}"
+            f"{policy}: does not define its {len(FEATURE_NAMES)} observations{undefined}; if they are the features of "
+            f"models/README.md{order}, add --features {FEATURE_SPECIFICATION}{f' {EXAMPLE}' if no_actions else ''}"
         )
-    if features != FEATURE_SPECIFICATION:
-        raise ExportRefused(f"--features {features}: this service computes {FEATURE_SPECIFICATION}; train it on those")
+    if options.features != FEATURE_SPECIFICATION:
+        raise ExportRefused(
+            f"--features {options.features}: this service computes {FEATURE_SPECIFICATION}; train it on those"
+        )
 
 
-def _require_options(reset: ResetRule, temperature: float | None) -> None:
-    if temperature is not None and not 0.0 < temperature < float("inf"):
-        raise ExportRefused(f"--temperature {temperature}: a number above 0 is needed")
-    if reset is ResetRule.NONE:
+def _require_options(options: ExportOptions) -> None:
+    if options.temperature is not None and not 0.0 < options.temperature < float("inf"):
+        raise ExportRefused(f"--temperature {options.temperature}: a number above 0 is needed")
+    if options.reset is ResetRule.NONE:
         raise ExportRefused("--reset none: a RecurrentPPO policy has a state; session or never is needed")
 
 
+def _metadata(
+    policy: Path, source: TrainedPolicy, normalisation: Normalisation | None, options: ExportOptions
+) -> Metadata:
+    return Metadata(
+        name=options.name or policy.stem,
+        version=options.version or "-",
+        type="PPO-LSTM",
+        output=OutputKind.PROBABILITIES,
+        reset=options.reset,
+        normalisation=_normalisation_text(normalisation),
+        calibration=_calibration_text(options),
+        training_range=options.training_range,
+        git_revision=options.git_revision,
+        seed=None if source.seed is None else str(source.seed),
+    )
+
+
 def _loaded(written: Path, out: Path) -> OnnxPolicy:
-    """The policy in the file `written`, which is to become `out`."""
+    """Load the policy in the file `written`, which will be renamed to `out`."""
     try:
         return OnnxPolicy(written)
     except ModelRefused as refused:
         raise ModelRefused(out, refused.reason) from refused
 
 
-def _evidence(
-    policy: Path,
-    source: TrainedPolicy,
-    vecnormalize: Path | None,
-    normalisation: Normalisation | None,
-    observations: Path | None,
+def _recorded_observations(
+    policy: Path, source: TrainedPolicy, normalisation: Normalisation | None, options: ExportOptions
 ) -> npt.NDArray[np.float32]:
-    """The raw observations that are known from the training, (n, 16), after all that they and the statistics tell."""
-    if source.behind_vecnormalize and vecnormalize is None:
+    """Return the raw observations of the training, shape (n, 16).
+
+    Raises:
+        ExportRefused: they, or the statistics of the training, contradict the features or the options.
+    """
+    if source.behind_vecnormalize and options.vecnormalize is None:
         raise ExportRefused(
             f"{policy}: was trained behind VecNormalize, for it stores an original observation beside the normalised "
             "one; give its statistics with --vecnormalize FILE, which VecNormalize.save() writes"
         )
-    if source.behind_vecnormalize is False and vecnormalize is not None:
-        raise ExportRefused(f"{policy}: was not trained behind VecNormalize, so leave --vecnormalize away")
-    known = {policy: source.observations}
-    if observations is not None:
-        known[observations] = _read_observations(observations)
-    for path, rows in known.items():
+    if source.behind_vecnormalize is False and options.vecnormalize is not None:
+        raise ExportRefused(f"{policy}: was not trained behind VecNormalize, so omit --vecnormalize")
+    recorded = {policy: source.observations}
+    if options.observations is not None:
+        recorded[options.observations] = _read_observations(options.observations)
+    for path, rows in recorded.items():
         if (reason := evidence.against_observations(rows)) is not None:
             raise ExportRefused(f"{path}: was not recorded from the features {FEATURE_SPECIFICATION}: it has {reason}")
     if normalisation is not None and (
         reason := evidence.against_statistics(normalisation.mean, normalisation.variance)
     ):
-        raise ExportRefused(f"{vecnormalize}: are not statistics of the features {FEATURE_SPECIFICATION}: {reason}")
-    return np.concatenate(list(known.values()))
+        raise ExportRefused(
+            f"{options.vecnormalize}: are not statistics of the features {FEATURE_SPECIFICATION}: {reason}"
+        )
+    return np.concatenate(list(recorded.values()))
 
 
 def _read_observations(path: Path) -> npt.NDArray[np.float32]:
@@ -237,15 +253,16 @@ def _read_observations(path: Path) -> npt.NDArray[np.float32]:
 
 
 def _difference(run: Parity, step: Parity) -> str:
-    """Why there is no parity over a run, given also how far single steps from the same state agree."""
+    """Explain missing parity over a run, given the parity of single steps from equal states."""
     if step.holds:
-        apart = max(run.probability_difference, run.state_difference)
+        difference = max(run.probability_difference, run.state_difference)
         return (
             f"each step agrees with torch to {step.state_difference:.0e}, but its recurrence magnifies rounding to "
-            f"{apart:.0e} over a run, so no two machines would agree on what it decides; train it with smaller weights"
+            f"{difference:.0e} over a run, so no two machines would agree on its decisions; train it with smaller "
+            "weights"
         )
     return (
-        f"decides otherwise in ONNX than in torch: probabilities differ by up to {run.probability_difference:.1e} "
+        f"decides differently in ONNX and in torch: probabilities differ by up to {run.probability_difference:.1e} "
         f"and states by {run.state_difference:.1e}"
     )
 
@@ -264,8 +281,8 @@ def _normalisation_text(normalisation: Normalisation | None) -> str:
     )
 
 
-def _calibration_text(temperature: float | None, calibration_range: Range | None) -> str:
-    if temperature is None:
+def _calibration_text(options: ExportOptions) -> str:
+    if options.temperature is None:
         return KIND_NONE
-    on = None if calibration_range is None else json.loads(range_text(calibration_range))
-    return json.dumps({"kind": "temperature", "temperature": temperature, "range": on})
+    fitted_to = None if options.calibration_range is None else json.loads(range_text(options.calibration_range))
+    return json.dumps({"kind": "temperature", "temperature": options.temperature, "range": fitted_to})

@@ -1,4 +1,4 @@
-"""`tradingsignals export` of an ONNX file: the order of its actions is written into its metadata."""
+"""`tradingsignals export` of an ONNX file: write the order of its actions into its metadata."""
 
 from __future__ import annotations
 
@@ -20,32 +20,32 @@ _PROPERTIES = 14  # metadata_props of onnx.proto's ModelProto; a key is field 1 
 
 
 def label(model: Path, out: Path, actions: Sequence[str] | None) -> str:
-    """Write the plain model file `model` to `out` with `actions`, what its columns stand for, in its metadata.
+    """Write the plain model file `model` to `out` with `actions`, one for each column of its output, in its metadata.
 
-    Returns what the new file is, some lines.
+    Returns a description of the new file in lines of text.
 
     Raises:
-        ExportRefused: it has metadata already, or `actions` are not HOLD, BUY and SELL, or `out` is there.
-        ModelRefused: it would not serve.
+        ExportRefused: it has metadata already, or `actions` are not HOLD, BUY and SELL, or `out` exists.
+        ModelRefused: the service would refuse the file.
     """
     require_new(out)
-    named = require_actions(actions, f"{model}: its columns have no names that say what they are")
+    order = require_actions(actions, f"{model}: the columns of its output have no names")
     content = read_model_file(model)
     try:
         read_envelope(content)
     except Unfit as unfit:
         raise ModelRefused(model, str(unfit)) from unfit
     if _has_metadata(content):
-        raise ExportRefused(f"{model}: has metadata of its own, which says what its actions are; edit it there")
-    key, value = (PREFIX + "actions").encode(), json.dumps(named).encode()
-    # A repeated field may stand anywhere in a message, also at its end.
+        raise ExportRefused(f"{model}: has metadata of its own, which defines its actions; edit that")
+    key, value = (PREFIX + "actions").encode(), json.dumps(order).encode()
+    # A repeated field may occur anywhere in a message, also at its end.
     content += length_delimited(_PROPERTIES, length_delimited(1, key) + length_delimited(2, value))
     with new_file(out, content) as written:
         try:
             OnnxPolicy(written, confined=True)
         except ModelRefused as refused:
             raise ModelRefused(out, refused.reason) from refused
-    # Loaded again from where it is now, for a plain file is called after its place.
+    # Loaded again from its final path, because a plain file is named after its path.
     return described(out, OnnxPolicy(out))
 
 

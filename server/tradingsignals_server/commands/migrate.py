@@ -1,4 +1,4 @@
-"""`tradingsignals migrate`: the schema, brought up to date."""
+"""`tradingsignals migrate`: bring the schema of the database up to date."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from ..config import Settings
 
 
 async def migrate(settings: Settings) -> None:
-    """Apply what the database lacks, and print it."""
+    """Apply the missing migrations and print them."""
     async with database(settings) as dsn, connections(dsn) as opened:
         applied = await migrated(opened)
     for migration in applied:

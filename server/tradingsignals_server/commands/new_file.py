@@ -1,4 +1,4 @@
-"""Writing a file that is whole or not there, and never over one that is."""
+"""Atomic creation of a file, which never overwrites another file."""
 
 from __future__ import annotations
 
@@ -11,32 +11,32 @@ from ..adapters.onnx.errors import ExportRefused
 
 
 def require_new(out: Path) -> None:
-    """Check that there is nothing at `out` yet.
+    """Check that `out` does not exist.
 
     Raises:
-        ExportRefused: there is.
+        ExportRefused: it exists.
     """
     if os.path.lexists(out):
-        raise ExportRefused(f"{out}: is there already and is not written over; name a new version's file with --out")
+        raise ExportRefused(f"{out}: exists already and is not overwritten; name the file of a new version with --out")
 
 
 @contextmanager
 def new_file(out: Path, content: bytes) -> Iterator[Path]:
-    """`content` in a file beside `out`, to look at; it becomes `out` at the end of the block if nothing is raised.
+    """Write `content` to a temporary file beside `out`, and rename it to `out` if the block raises no exception.
 
-    The folder is made if need be.
+    The folder is created if necessary.
 
     Raises:
-        ExportRefused: there is a file at `out`, or it cannot be written.
+        ExportRefused: `out` exists, or cannot be written.
     """
     require_new(out)
-    # Not yet under its name: a service that watches the folder takes what it finds there.
+    # Under another name, because a service that watches the folder loads a file as soon as it has its name.
     written = out.with_name(f".{out.name}.{os.getpid()}.part")
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
         written.write_bytes(content)
         yield written
-        # Unlike a rename this fails where a file has come to be meanwhile.
+        # Unlike a rename, this fails if a file was created meanwhile.
         os.link(written, out)
     except FileExistsError as error:
         require_new(out)

@@ -1,4 +1,4 @@
-"""How far the bars of a file have come, as it is shown to a user."""
+"""Display of the progress of a replay."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ _SECONDS_BETWEEN_LINES = 5.0
 
 
 class ReplayDisplay:
-    """A bar that moves on a terminal, a plain line now and then anywhere else, and a summary at the end.
+    """A progress bar on a terminal, otherwise plain lines every few seconds; and a summary at the end.
 
-    As a context manager it leaves the terminal as it was. The bar is shown from the first call to the last bar.
+    As a context manager it restores the terminal. The progress bar is visible from the first call to the last bar.
     """
 
     def __init__(self, console: Console, name: str, monotonic: Monotonic) -> None:
         self._console = console
         self._name = name
         self._monotonic = monotonic
-        self._began = self._spoke = monotonic()
+        self._began = self._printed = monotonic()
         self._progress = Progress(
             TextColumn("[bold]{task.fields[name]}"),
             BarColumn(bar_width=None),
@@ -49,15 +49,15 @@ class ReplayDisplay:
         self._progress.stop()
 
     def reading(self, rows: int) -> None:
-        """Show how many rows of the file have been read; nothing is published yet."""
+        """Show the number of rows read, before anything is published."""
         if self._console.is_terminal:
             self._progress.start()
             self._progress.update(self._task, completed=rows, of="rows read")
-        elif self._is_time_to_speak():
-            self.say(f"{self._name}: {rows:,} rows are read")
+        elif self._is_line_due():
+            self.print_line(f"{self._name}: {rows:,} rows are read")
 
     def update(self, tally: Tally) -> None:
-        """Show how many bars have been published. The rate counts from the call before the first of them."""
+        """Show the number of bars published. The rate counts from the call with no bars."""
         if not tally.bars:
             self._began = self._monotonic()
         rate, total = f"{self._rate(tally):,.0f}", len(tally.file)
@@ -75,31 +75,33 @@ class ReplayDisplay:
             )
             if tally.bars == total:
                 self._progress.stop()
-        elif self._is_time_to_speak():
-            self.say(f"{tally.bars:,} of {total:,} bars, {rate} bars/s, at {tally.reached}")
+        elif self._is_line_due():
+            self.print_line(f"{tally.bars:,} of {total:,} bars, {rate} bars/s, at {tally.reached}")
 
-    def say(self, line: str) -> None:
-        """Print a line of its own, above the bar."""
+    def print_line(self, line: str) -> None:
+        """Print a line above the progress bar."""
         self._console.print(line, markup=False, highlight=False, soft_wrap=True)
 
     def conclude(self, how: str, tally: Tally) -> None:
-        """Print the summary, and after it what the user has to see."""
+        """Print the summary, then the warnings."""
         seconds = self._monotonic() - self._began
-        self.say(f"{self._name}: {how}; {tally.bars:,} bars in {seconds:.1f} s ({self._rate(tally):,.0f} bars/s)")
+        self.print_line(
+            f"{self._name}: {how}; {tally.bars:,} bars in {seconds:.1f} s ({self._rate(tally):,.0f} bars/s)"
+        )
         for what, count in tally.counts():
-            self.say(f"  {what:<16}{count:>10,}")
+            self.print_line(f"  {what:<16}{count:>10,}")
         for reason in tally.reasons:
-            self.say(f"    {reason}")
+            self.print_line(f"    {reason}")
         if tally.unnamed:
-            self.say(f"    and {tally.unnamed:,} more")
+            self.print_line(f"    and {tally.unnamed:,} more")
         for failure in tally.failures():
             self._console.print(f"WARNING: {failure}", style="bold red", markup=False, highlight=False, soft_wrap=True)
 
-    def _is_time_to_speak(self) -> bool:
+    def _is_line_due(self) -> bool:
         now = self._monotonic()
-        if now - self._spoke < _SECONDS_BETWEEN_LINES:
+        if now - self._printed < _SECONDS_BETWEEN_LINES:
             return False
-        self._spoke = now
+        self._printed = now
         return True
 
     def _rate(self, tally: Tally) -> float:

@@ -1,8 +1,8 @@
-"""`tradingsignals replay`: publishes the bars of a file to a running service, and outlives its restarts.
+"""`tradingsignals replay`: publish the bars of a file to a running service, across its restarts.
 
-Exit codes: 0, every bar led to what it leads to in the order of time, or was stored already (rows that are not bars and
-bars that are refused are reported); 1, the replay could not begin or go on, said in one line; 2, a wrong option;
-INCOMPLETE; INTERRUPTED.
+Exit codes: 0, every bar was processed in the order of time, or was already stored (skipped rows and refused bars are
+only reported); 1, the replay could not begin or continue, with a message of one line; 2, an invalid option; INCOMPLETE;
+INTERRUPTED.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ import tradingsignals
 from tradingsignals import AsyncClient, TemporaryError
 from tradingsignals.v1.market_data_service_pb2 import PublishBarsResponse
 
-from ..adapters.feeds.delivery import Monotonic, Pace, at_pace, pauses
+from ..adapters.feeds.delivery import MarketPace, Monotonic, at_pace, pauses
 from ..adapters.feeds.files import load_in_thread
 from ..adapters.feeds.simulate import SIMULATE
 from ..adapters.feeds.tally import Tally
@@ -32,13 +32,13 @@ from ..domain.events import Disposition
 from .progress import ReplayDisplay
 
 INCOMPLETE = 3
-"""Exit code when bars were stored without a decision (LATE), or the file is damaged and was read up to there."""
+"""Exit code if bars were stored without a decision (LATE), or if the file was read only up to a damage."""
 
 INTERRUPTED = 130
-"""Exit code after Ctrl-C, as shells have it."""
+"""Exit code after Ctrl-C, by the convention of shells."""
 
-PATIENCE_SECONDS = 60.0
-"""How long a service may stay away before the replay gives up."""
+RETRY_SECONDS = 60.0
+"""Time after which the replay gives up if the service is not available."""
 
 _CALL_SECONDS = 30.0
 _BARS_A_MESSAGE = 250
@@ -47,7 +47,7 @@ T = TypeVar("T")
 
 
 class ReplayFailed(Exception):
-    """The replay cannot begin or go on. The message is one line."""
+    """The replay cannot begin or continue. The message is one line."""
 
 
 async def replay(
@@ -61,27 +61,36 @@ async def replay(
     sleep: Sleep = asyncio.sleep,
     monotonic: Monotonic = time.monotonic,
 ) -> int:
-    """Publish the bars of `file` to the service at `address`; returns the exit code.
+    """Publish the bars of `file` to the service at `address` and return the exit code.
 
-    `speed` is how many times faster than the market it goes; 0 does not wait. `symbol` is that of rows that name none.
-    A service that goes away is waited for, and what it did not acknowledge is sent again. Cancelling ends the replay
-    with a summary.
+    While the service is not available, calls are retried, and bars that were not acknowledged are sent again.
+    Cancellation ends the replay with a summary.
+
+    Args:
+        file: CSV, CSV.gz or Parquet.
+        address: host and port.
+        speed: factor by which the replay is faster than the market; 0 does not pause.
+        symbol: symbol of rows without one.
+        force: publish bars even for symbols that the service simulates itself.
+        console: where to print; default: standard output.
+        sleep: replaces asyncio.sleep in tests.
+        monotonic: clock of the pace and of the retries.
 
     Raises:
-        ReplayFailed: the service is not there, stays away too long, or makes bars of the same symbol itself.
-        InvalidRequest: `symbol` is none.
-        UnreadableFile: the file is not one of bars.
-        TradingSignalsError: the service refuses the whole call.
+        ReplayFailed: the service is not available for too long, or simulates bars of the same symbol itself.
+        InvalidRequest: `symbol` is not valid.
+        UnreadableFile: the file does not contain bars.
+        TradingSignalsError: the service refuses the call.
     """
     with ReplayDisplay(console or Console(), file.name, monotonic) as display:
         tally = Tally(await load_in_thread(file, symbol=symbol, on_rows=display.reading))
         try:
             await _publish_all(tally, address, speed, display, sleep, monotonic, force=force)
         except asyncio.CancelledError:
-            how, code = "stopped, and goes on from here when started again", INTERRUPTED
+            how, code = "stopped, continues from here when started again", INTERRUPTED
         except Exception:
             if tally.bars:
-                display.conclude("broken off, and goes on from here when started again", tally)
+                display.conclude("aborted, continues from here when started again", tally)
             raise
         else:
             how, code = "done", INCOMPLETE if any(tally.failures()) else 0
@@ -101,36 +110,36 @@ async def _publish_all(
 ) -> None:
     async with tradingsignals.connect(address) as client:
         simulated = frozenset() if force else await _simulated_symbols(client, address)
-        service = _PatientService(client, address, display.say, sleep, monotonic)
+        service = _RetryingService(client, address, display.print_line, sleep, monotonic)
         display.update(tally)
         batches = tally.file.stream()
         if speed:
-            batches = at_pace(batches, Pace(speed, sleep, monotonic), service.newest_bar_time)
+            batches = at_pace(batches, MarketPace(speed, sleep, monotonic), service.newest_bar_time)
         async for bars in batches:
             _refuse_simulated(bars, simulated)
             _count(tally, bars, await service.publish(bars))
             display.update(tally)
 
 
-def _count(tally: Tally, bars: Sequence[Bar], answer: PublishBarsResponse) -> None:
-    """Add the answer to some bars."""
+def _count(tally: Tally, bars: Sequence[Bar], response: PublishBarsResponse) -> None:
+    """Add the response for `bars` to the tally."""
     tally.bars += len(bars)
     tally.through = bars[-1].time
     tally.dispositions += Counter(
         {
-            Disposition.ACCEPTED: answer.accepted,
-            Disposition.WARMING_UP: answer.warming_up,
-            Disposition.OUTSIDE_SESSION: answer.outside_session,
-            Disposition.LATE: answer.late,
-            Disposition.DUPLICATE: answer.duplicates,
+            Disposition.ACCEPTED: response.accepted,
+            Disposition.WARMING_UP: response.warming_up,
+            Disposition.OUTSIDE_SESSION: response.outside_session,
+            Disposition.LATE: response.late,
+            Disposition.DUPLICATE: response.duplicates,
         }
     )
-    for rejection in answer.rejections:
+    for rejection in response.rejections:
         tally.reject(bars[rejection.index], rejection.message)
 
 
 async def _simulated_symbols(client: AsyncClient, address: str) -> frozenset[str]:
-    """The symbols of which the service makes the bars itself."""
+    """Return the symbols whose bars the service simulates itself."""
     try:
         if (await client.service_info()).feed != SIMULATE.name:
             return frozenset()
@@ -147,52 +156,54 @@ def _refuse_simulated(bars: Sequence[Bar], simulated: frozenset[str]) -> None:
         )
 
 
-class _PatientService:
-    """A service that may go away for a while."""
+class _RetryingService:
+    """Calls of the service, with retries while it is not available."""
 
     def __init__(
-        self, client: AsyncClient, address: str, say: Callable[[str], None], sleep: Sleep, monotonic: Monotonic
+        self, client: AsyncClient, address: str, print_line: Callable[[str], None], sleep: Sleep, monotonic: Monotonic
     ) -> None:
         self._client = client
         self._address = address
-        self._say = say
+        self._print_line = print_line
         self._sleep = sleep
         self._monotonic = monotonic
 
     async def publish(self, bars: Sequence[Bar]) -> PublishBarsResponse:
-        """Send bars; if need be all of them again, whereupon those stored the first time come back as duplicates."""
+        """Publish bars. A retry sends all of them again, and those stored by the first attempt count as duplicates."""
         messages = [bar_message(bar) for bar in bars]
-        return await self._answer_of(
+        return await self._with_retries(
             lambda: self._client.publish_bars(messages, batch_size=_BARS_A_MESSAGE, timeout=_CALL_SECONDS)
         )
 
     async def newest_bar_time(self, symbol: str) -> datetime | None:
-        """Time of the newest bar of `symbol` that is stored."""
+        """Return the open of the newest stored bar of `symbol`, or None."""
 
         async def newest() -> datetime | None:
             async for bar in self._client.bars(symbol, page_size=1):
                 return bar.time.ToDatetime(UTC)
             return None
 
-        return await self._answer_of(newest)
+        return await self._with_retries(newest)
 
-    async def _answer_of(self, call: Callable[[], Awaitable[T]]) -> T:
-        """The answer to a call, which is made again for as long as patience lasts."""
+    async def _with_retries(self, call: Callable[[], Awaitable[T]]) -> T:
+        """Return the result of a call, with retries for RETRY_SECONDS."""
         began = self._monotonic()
-        away = False
+        failing = False
         for pause in pauses():
             try:
-                answer = await call()
+                result = await call()
             except TemporaryError as error:
-                waited = self._monotonic() - began
-                if waited >= PATIENCE_SECONDS:
-                    raise ReplayFailed(f"no answer from {self._address} for {waited:.0f} s ({error})") from error
-                if not away:
-                    self._say(f"{self._address} does not answer ({error}); trying again for {PATIENCE_SECONDS:.0f} s")
-                away = True
+                elapsed = self._monotonic() - began
+                if elapsed >= RETRY_SECONDS:
+                    raise ReplayFailed(f"no response from {self._address} for {elapsed:.0f} s ({error})") from error
+                if not failing:
+                    self._print_line(
+                        f"{self._address} does not respond ({error}); trying again for {RETRY_SECONDS:.0f} s"
+                    )
+                failing = True
                 await self._sleep(pause)
             else:
-                if away:
-                    self._say(f"{self._address} answers again")
-                return answer
+                if failing:
+                    self._print_line(f"{self._address} responds again")
+                return result
         raise AssertionError("pauses never end")

@@ -1,4 +1,4 @@
-"""Events as lines of a table: coloured and cut to the width on a terminal, plain and whole anywhere else."""
+"""Table of events: coloured and cut to the width on a terminal, otherwise plain and complete."""
 
 from __future__ import annotations
 
@@ -23,23 +23,23 @@ _STYLES = {
 
 @dataclass(frozen=True, slots=True)
 class _Row:
-    """One line, its columns as they are printed."""
+    """One line of the table: the text of each column."""
 
     time: str
     symbol: str
     label: str
-    said: str = ""
+    remark: str = ""
     confidence: str = ""
     entry: str = ""
     stop: str = ""
     target: str = ""
 
     def text(self, style: str = "") -> Text:
-        """The line, its label coloured by what it says."""
+        """Format the line; the color of the label depends on its text."""
         return Text.assemble(
             f"{self.time:<16}  {self.symbol:<8}  ",
             (f"{self.label:<6}", _STYLES.get(self.label, "")),
-            f"{self.confidence:>7}{self.entry:>12}{self.stop:>12}{self.target:>12}  {self.said}",
+            f"{self.confidence:>7}{self.entry:>12}{self.stop:>12}{self.target:>12}  {self.remark}",
             style=style,
         )
 
@@ -49,20 +49,20 @@ class EventTable:
 
     def __init__(self, console: Console) -> None:
         self._console = console
-        self._told_simulated = False
+        self._simulated_noted = False
 
     def head(self, title: str) -> None:
-        """What is followed, and the names of the columns."""
+        """Print the title and the names of the columns."""
         self.remark(title)
         names = _Row("TIME (UTC)", "SYMBOL", "", "WHY", "CONF", "ENTRY", "STOP", "TARGET")
         self._line(names.text("dim"))
 
     def remark(self, text: str) -> None:
-        """A line about the following itself."""
+        """Print a line about the stream itself."""
         self._line(Text(text, style="dim italic"))
 
     def show(self, event: Event) -> None:
-        """A line for a signal, or for a position that has opened or closed; other events are passed over."""
+        """Print a line for a signal, or for a position that has opened or closed; ignore other events."""
         match event.WhichOneof("payload"):
             case "signal":
                 self._mark_simulated(event.signal.simulated)
@@ -74,8 +74,8 @@ class EventTable:
                 self._line(_opening_row(event.position_update).text())
 
     def _mark_simulated(self, simulated: bool) -> None:
-        if simulated and not self._told_simulated:
-            self._told_simulated = True
+        if simulated and not self._simulated_noted:
+            self._simulated_noted = True
             self.remark("simulated: the market or the predictions are made up, not for real money")
 
     def _line(self, text: Text) -> None:
@@ -133,17 +133,17 @@ def _side(position: Position) -> str:
 
 
 def _price(price: float) -> str:
-    """A price with as many decimals as prices of its size are quoted with."""
+    """Format a price with the number of decimals that is usual for its magnitude."""
     return f"{price:,.{_decimals(price)}f}"
 
 
 def _decimals(price: float) -> int:
-    """2 from 100 on, 5 from 0.1 on, and below that as many as show five digits that count."""
+    """Return 2 decimals from 100 on, 5 from 0.1 on, and below that as many as show five significant digits."""
     if price >= 100.0:
         return 2
     return max(5, 4 - math.floor(math.log10(price)))
 
 
 def _signed(value: float, decimals: int = 2) -> str:
-    """A number with its sign, which what rounds to 0 does not have: +0.00."""
+    """Format a number with its sign; a number that rounds to 0 is +0.00, never -0.00."""
     return f"{round(value, decimals) + 0.0:+,.{decimals}f}"

@@ -1,4 +1,4 @@
-"""`tradingsignals up` and `tradingsignals serve`: start, say where to look, and stay until stopped."""
+"""`tradingsignals up` and `tradingsignals serve`: start the service, print its address, and run until stopped."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ log = logging.getLogger(__name__)
 
 
 async def up(settings: Settings) -> None:
-    """Everything, until cancelled."""
+    """Run the service, its database and its edge until cancelled."""
     _warn_of_exposure(settings.signal_service_host, "SIGNAL_SERVICE_HOST")
     _warn_of_exposure(settings.grpc_host, "GRPC_HOST")
     with _replay_display(settings) as on_progress:
@@ -37,7 +37,7 @@ async def up(settings: Settings) -> None:
 
 @contextmanager
 def _replay_display(settings: Settings) -> Iterator[OnProgress | None]:
-    """A progress bar for the file that is replayed, if there is one and a terminal; elsewhere the log says it."""
+    """Provide a progress bar for the file feed on a terminal; None otherwise, and then the progress is logged."""
     console = Console(stderr=True)
     file = settings.feed.file(settings)
     if file is None or not console.is_terminal:
@@ -48,21 +48,21 @@ def _replay_display(settings: Settings) -> Iterator[OnProgress | None]:
 
 
 async def up_several(settings: Settings) -> None:
-    """Everything with several servers, until cancelled; SIGHUP restarts them one after the other."""
+    """Run several servers with their database and edge until cancelled; SIGHUP restarts the servers one by one."""
     _warn_of_exposure(settings.signal_service_host, "SIGNAL_SERVICE_HOST")
-    asked = asyncio.Event()
-    asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, asked.set)
+    restart = asyncio.Event()
+    asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, restart.set)
     async with several(settings) as running:
         host = _reachable(settings.signal_service_host)
         print(banner(f"{host}:{running.edge.port}", settings, running.dsn), file=sys.stderr, flush=True)
         while True:
-            await asked.wait()
-            asked.clear()
+            await restart.wait()
+            restart.clear()
             await running.restart_in_turn()
 
 
 async def serve(settings: Settings) -> None:
-    """The gRPC server, and the database if none is named, until cancelled."""
+    """Run the gRPC server, and the embedded database if no other is configured, until cancelled."""
     _warn_of_exposure(settings.grpc_host, "GRPC_HOST")
     async with database(settings) as dsn, serving(settings, dsn) as service:
         _warn_of_placeholder(service.pipeline)
@@ -87,5 +87,5 @@ def _warn_of_exposure(host: str, setting: str) -> None:
 
 
 def _reachable(host: str) -> str:
-    """An address to paste: a server on every interface is reached on this one too."""
+    """Return a host to paste into a client: a server on every interface is reachable on the loopback interface."""
     return "127.0.0.1" if host in {"0.0.0.0", "::"} else host  # noqa: S104

@@ -1,4 +1,4 @@
-"""`tradingsignals watch`: follows a running service in the terminal, through its restarts."""
+"""`tradingsignals watch`: follow a running service in the terminal, across its restarts."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _TITLES = {"signals": "signals", "positions": "positions", "all": "signals and p
 
 
 class ServiceAbsent(Exception):
-    """No service answers. The message is one line."""
+    """No service is reachable. The message is one line."""
 
 
 async def watch(
@@ -32,32 +32,39 @@ async def watch(
     console: Console | None = None,
     backoff: Backoff | None = None,
 ) -> int:
-    """Print what happens at `address` until cancelled: "signals", "positions" as they open and close, or "all".
+    """Print the events of the service at `address` until cancelled.
 
-    A stream that breaks is taken up again where it ended, however long that takes.
+    A stream that breaks is resumed where it ended, with retries without a limit.
+
+    Args:
+        address: host and port.
+        symbols: symbols to follow; all if empty.
+        what: "signals", "positions" as they open and close, or "all".
+        console: where to print; default: standard output.
+        backoff: pauses between retries.
 
     Raises:
-        ServiceAbsent: nothing answers at the beginning.
-        InvalidRequest: a symbol is none.
+        ServiceAbsent: the service is not reachable at the start.
+        InvalidRequest: a symbol is not valid.
         TradingSignalsError: the service refuses the call.
     """
-    wanted = [parse_symbol(symbol) for symbol in symbols]
+    symbols = [parse_symbol(symbol) for symbol in symbols]
     table = EventTable(console or Console())
     async with tradingsignals.connect(address) as client:
         try:
             info = await client.service_info()
         except tradingsignals.Unavailable as error:
             raise ServiceAbsent(f"no service answers at {address}; `tradingsignals up` starts one") from error
-        table.head(f"{_TITLES[what]} of {', '.join(wanted) or 'all symbols'} at {address}")
+        table.head(f"{_TITLES[what]} of {', '.join(symbols) or 'all symbols'} at {address}")
         follower = client.follow(
-            symbols=wanted,
+            symbols=symbols,
             kinds=_KINDS[what],
             resume_after=info.through_sequence,
             epoch=info.epoch or None,
             on_new_epoch="start_over",
             on_pruned="skip",
             backoff=backoff or Backoff(),
-            notify=_teller(table, address),
+            notify=_notice_printer(table, address),
         )
         async with follower:
             async for event in follower:
@@ -65,11 +72,11 @@ async def watch(
     raise AssertionError("a follower has no end")
 
 
-def _teller(table: EventTable, address: str) -> Callable[[Notice], None]:
-    """Tells of the following itself: once that the service is lost, and once that it is back."""
+def _notice_printer(table: EventTable, address: str) -> Callable[[Notice], None]:
+    """Return a function that prints notices of the follower; of each outage it prints the begin and the end."""
     lost = False
 
-    def tell(notice: Notice) -> None:
+    def print_notice(notice: Notice) -> None:
         nonlocal lost
         match notice:
             case Disconnected(attempt=1):
@@ -86,4 +93,4 @@ def _teller(table: EventTable, address: str) -> Callable[[Notice], None]:
                 first, last = notice.sequence + 1, notice.oldest_sequence - 1
                 table.remark(f"events {first:,} to {last:,} are no longer kept; going on after them")
 
-    return tell
+    return print_notice

@@ -1,4 +1,4 @@
-"""A real Envoy before a small real gRPC server whose answers say what it was asked."""
+"""A real Envoy before a small real gRPC server, whose responses contain the request."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ from tradingsignals_server.api.services.json_bodies import JsonBodyServicer
 from tradingsignals_server.transport.grpc.interceptors import CallInterceptor
 from tradingsignals_server.transport.grpc.server import EDGE_SERVICES, OPTIONS
 
-DEADLINE = 20.0  # seconds, for anything that is waited for
+DEADLINE = 20.0  # seconds, for every wait
 FRAMINGS: dict[str, Framing] = {
     EDGE_SERVICES["ServerSentEventsService"].full_name: server_sent_event,
     EDGE_SERVICES["NewlineDelimitedService"].full_name: line,
@@ -48,9 +48,9 @@ FRAMINGS: dict[str, Framing] = {
 
 
 def echo(request: Message) -> signal_pb2.Signal:
-    """A signal that says what was asked."""
-    asked = MessageToDict(request, preserving_proto_field_name=True)
-    return signal_pb2.Signal(action=signal_pb2.Signal.BUY, reasoning=[json.dumps(asked)])
+    """Return a signal that contains the request."""
+    fields = MessageToDict(request, preserving_proto_field_name=True)
+    return signal_pb2.Signal(action=signal_pb2.Signal.BUY, reasoning=[json.dumps(fields)])
 
 
 async def fail(context: Any, code: int, message: str, *details: Message) -> None:
@@ -62,12 +62,12 @@ async def fail(context: Any, code: int, message: str, *details: Message) -> None
 
 
 class Stub(grpc.GenericRpcHandler):  # type: ignore[type-arg] # generic in its types only
-    """Answers the calls that have a method here."""
+    """A server with the RPCs that have a method of their name here."""
 
     def __init__(self) -> None:
         self.port = 0
-        self.go_on = asyncio.Event()  # streams have something to tell
-        self.flooded = asyncio.Event()  # set at each answer of the flood
+        self.released = asyncio.Event()  # set to let the streams send their messages
+        self.flooded = asyncio.Event()  # set at each response of the flood
         self.healthy = True
         self.metadata: dict[str, str | bytes] = {}  # of the newest single call
         self.following = 0
@@ -75,27 +75,27 @@ class Stub(grpc.GenericRpcHandler):  # type: ignore[type-arg] # generic in its t
 
     def service(self, details: grpc.HandlerCallDetails) -> Any:
         service, _, name = details.method.removeprefix("/").partition("/")
-        answer = getattr(self, re.sub(r"(?<!^)(?=[A-Z])", "_", name).lower(), None)
-        if answer is None or not service.startswith("tradingsignals."):
+        rpc = getattr(self, re.sub(r"(?<!^)(?=[A-Z])", "_", name).lower(), None)
+        if rpc is None or not service.startswith("tradingsignals."):
             return None
         method = descriptor_pool.Default().FindServiceByName(service).methods_by_name[name]
         coding = {
             "request_deserializer": message_factory.GetMessageClass(method.input_type).FromString,
-            "response_serializer": lambda told: told if isinstance(told, bytes) else told.SerializeToString(),
+            "response_serializer": lambda item: item if isinstance(item, bytes) else item.SerializeToString(),
         }
         if method.server_streaming:
-            return grpc.unary_stream_rpc_method_handler(self.streaming(answer, FRAMINGS.get(service)), **coding)
+            return grpc.unary_stream_rpc_method_handler(self.streaming(rpc, FRAMINGS.get(service)), **coding)
         if method.client_streaming:
-            return grpc.stream_unary_rpc_method_handler(answer, **coding)
+            return grpc.stream_unary_rpc_method_handler(rpc, **coding)
         if service == EDGE_SERVICES["JsonService"].full_name:
-            answer = self.as_json(answer)
+            rpc = self.as_json(rpc)
         if service == EDGE_SERVICES["JsonBodyService"].full_name:
-            answer = self.as_read(re.sub(r"(?<!^)(?=[A-Z])", "_", name).lower())
-        return grpc.unary_unary_rpc_method_handler(answer, **coding)
+            rpc = self.as_read(re.sub(r"(?<!^)(?=[A-Z])", "_", name).lower())
+        return grpc.unary_unary_rpc_method_handler(rpc, **coding)
 
-    def as_json(self, answer: Any) -> Any:
+    def as_json(self, rpc: Any) -> Any:
         async def text(request: Any, context: Any) -> bytes:
-            return json_body(json_text(await answer(request, context)).encode())
+            return json_body(json_text(await rpc(request, context)).encode())
 
         return text
 
@@ -114,14 +114,14 @@ class Stub(grpc.GenericRpcHandler):  # type: ignore[type-arg] # generic in its t
         self.changed.set()
 
     async def follow(self, count: int) -> None:
-        """Wait until there are so many streams."""
+        """Wait until there are `count` streams."""
         async with asyncio.timeout(DEADLINE):
             while self.following != count:
                 self.changed.clear()
                 await self.changed.wait()
 
-    def streaming(self, answer: Any, framing: Framing | None) -> Any:
-        """A stream that begins at once: by its headers or, as text, by where it stands."""
+    def streaming(self, rpc: Any, framing: Framing | None) -> Any:
+        """Return a stream that starts at once: with its headers or, as text, with its sequence."""
 
         async def stream(request: Any, context: Any) -> AsyncIterator[Message | bytes]:
             if getattr(request, "min_confidence", 0.0) > 1:
@@ -131,7 +131,7 @@ class Stub(grpc.GenericRpcHandler):  # type: ignore[type-arg] # generic in its t
                 yield framing(b'{"through_sequence":"0"}', 0)
             self.count(1)
             try:
-                async for message in answer(request, context):
+                async for message in rpc(request, context):
                     yield message if framing is None else framing(json_text(message).encode(), message.through_sequence)
             finally:
                 self.count(-1)
@@ -180,12 +180,12 @@ class Stub(grpc.GenericRpcHandler):  # type: ignore[type-arg] # generic in its t
         return market_data_service_pb2.PublishBarsResponse(received=sum(received))
 
     async def stream_signals(self, request: Any, _context: Any) -> AsyncIterator[Message]:
-        await self.go_on.wait()
+        await self.released.wait()
         yield signal_service_pb2.StreamSignalsResponse(signals=[echo(request)], through_sequence=1)
         yield signal_service_pb2.StreamSignalsResponse(through_sequence=2)
 
     async def stream_positions(self, _request: Any, _context: Any) -> AsyncIterator[Message]:
-        await self.go_on.wait()
+        await self.released.wait()
         yield position_service_pb2.StreamPositionsResponse(through_sequence=1)
         yield position_service_pb2.StreamPositionsResponse(through_sequence=2)
 
@@ -195,7 +195,7 @@ class Stub(grpc.GenericRpcHandler):  # type: ignore[type-arg] # generic in its t
             while True:
                 self.flooded.set()
                 yield event_service_pb2.StreamEventsResponse(events=[event])
-        await self.go_on.wait()
+        await self.released.wait()
         yield event_service_pb2.StreamEventsResponse(through_sequence=1)
         yield event_service_pb2.StreamEventsResponse(through_sequence=2)
 
@@ -204,7 +204,7 @@ class Stub(grpc.GenericRpcHandler):  # type: ignore[type-arg] # generic in its t
 async def stub() -> AsyncIterator[Stub]:
     stub = Stub()
     server = grpc.aio.server(handlers=[stub], interceptors=(CallInterceptor(),), options=OPTIONS)
-    checks = health.aio.HealthServicer()  # type: ignore[attr-defined] # its types do not know it
+    checks = health.aio.HealthServicer()  # type: ignore[attr-defined] # missing in its types
     await checks.set("", health_pb2.HealthCheckResponse.SERVING)
     health_pb2_grpc.add_HealthServicer_to_server(checks, server)
     reflection.enable_server_reflection(["tradingsignals.v1.SignalService"], server)
@@ -229,7 +229,7 @@ async def rest(edge: Edge) -> AsyncIterator[httpx.AsyncClient]:
 
 
 @pytest.fixture
-def told(stub: Stub) -> asyncio.Event:
-    """Set, it lets the streams go on."""
-    stub.go_on.clear()
-    return stub.go_on
+def released(stub: Stub) -> asyncio.Event:
+    """An event that, once set, lets the streams send their messages."""
+    stub.released.clear()
+    return stub.released

@@ -1,4 +1,4 @@
-"""gRPC and gRPC-Web through the edge, and what pages of other origins may do."""
+"""gRPC and gRPC-Web through the edge, and the CORS policy."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ async def channel(edge: Edge) -> AsyncIterator[grpc.aio.Channel]:
 
 
 def web_frames(body: bytes) -> tuple[list[bytes], dict[str, str]]:
-    """The messages and the trailers of a gRPC-Web answer."""
+    """Return the messages and the trailers of a gRPC-Web response."""
     messages, trailers = [], {}
     while body:
         flags, length = body[0], int.from_bytes(body[1:5])
@@ -50,7 +50,7 @@ def web_frames(body: bytes) -> tuple[list[bytes], dict[str, str]]:
 
 
 @pytest.mark.parametrize("text", [False, True], ids=["binary", "base64"])
-async def test_grpc_web(rest: httpx.AsyncClient, text: bool) -> None:
+async def test_grpc_web_calls_and_errors(rest: httpx.AsyncClient, text: bool) -> None:
     async def call(symbol: str) -> tuple[list[bytes], dict[str, str]]:
         request = signal_service_pb2.GetLatestSignalRequest(symbol=symbol).SerializeToString()
         framed = b"\0" + len(request).to_bytes(4) + request
@@ -72,7 +72,7 @@ async def test_grpc_web(rest: httpx.AsyncClient, text: bool) -> None:
     assert "grpc-status-details-bin" in trailers
 
 
-async def test_grpc_web_streams_answer_at_once(rest: httpx.AsyncClient, told: asyncio.Event) -> None:
+async def test_grpc_web_stream_delivers_without_delay(rest: httpx.AsyncClient, released: asyncio.Event) -> None:
     async with (
         asyncio.timeout(DEADLINE),
         rest.stream(
@@ -83,13 +83,13 @@ async def test_grpc_web_streams_answer_at_once(rest: httpx.AsyncClient, told: as
         ) as answer,
     ):
         assert answer.status_code == 200
-        told.set()
+        released.set()
         messages, trailers = web_frames(await answer.aread())
     assert len(messages) == 2
     assert trailers["grpc-status"] == "0"
 
 
-async def test_pages_of_other_origins_are_asked_for_leave(rest: httpx.AsyncClient) -> None:
+async def test_preflight_allows_served_origins_only(rest: httpx.AsyncClient) -> None:
     wanted = {
         *(
             "accept",
@@ -120,7 +120,7 @@ async def test_pages_of_other_origins_are_asked_for_leave(rest: httpx.AsyncClien
     assert "grpc-status-details-bin" in answer.headers["access-control-expose-headers"]
 
 
-async def test_grpc_calls_streams_and_errors(channel: grpc.aio.Channel, told: asyncio.Event) -> None:
+async def test_grpc_calls_streams_and_errors(channel: grpc.aio.Channel, released: asyncio.Event) -> None:
     signals = signal_service_pb2_grpc.SignalServiceStub(channel)
     assert (await signals.GetLatestSignal(signal_service_pb2.GetLatestSignalRequest(), timeout=DEADLINE)).signal
     with pytest.raises(grpc.aio.AioRpcError) as missing:
@@ -132,11 +132,11 @@ async def test_grpc_calls_streams_and_errors(channel: grpc.aio.Channel, told: as
 
     stream = signals.StreamSignals(signal_service_pb2.StreamSignalsRequest(), timeout=DEADLINE)
     await stream.initial_metadata()  # at once
-    told.set()
+    released.set()
     assert [answer.through_sequence async for answer in stream] == [1, 2]
 
 
-async def test_uploads_are_not_limited_like_bodies(channel: grpc.aio.Channel) -> None:
+async def test_uploads_have_no_body_limit(channel: grpc.aio.Channel) -> None:
     bars = [bar_pb2.Bar(symbol="USDCOP", open=1, high=1, low=1, close=1)] * 1000
     request = market_data_service_pb2.PublishBarsRequest(bars=bars)
     assert request.ByteSize() * 50 > MEBIBYTE
@@ -162,9 +162,7 @@ async def test_grpc_health_and_reflection_pass(channel: grpc.aio.Channel) -> Non
         "/tradingsignals.edge.v1.NewlineDelimitedService/StreamEvents",
     ],
 )
-async def test_what_is_not_for_callers_is_not_there(
-    channel: grpc.aio.Channel, rest: httpx.AsyncClient, path: str
-) -> None:
+async def test_internal_methods_are_not_found(channel: grpc.aio.Channel, rest: httpx.AsyncClient, path: str) -> None:
     with pytest.raises(grpc.aio.AioRpcError) as refused:
         await channel.unary_stream(path, bytes, bytes)(b"", timeout=DEADLINE).read()
     assert refused.value.code() is grpc.StatusCode.UNIMPLEMENTED

@@ -1,4 +1,4 @@
-"""What one caller may cost at the edge: time, headers, and what of them reaches the server."""
+"""Limits of the edge for one caller: timeouts, headers, and the headers that reach the server."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ LATEST = "/tradingsignals.v1.SignalService/GetLatestSignal"
 
 @pytest.fixture(scope="module")
 async def hasty(stub: Stub, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Edge]:
-    """An edge that gives requests and idle connections one second."""
+    """An edge with timeouts of one second for requests and idle connections."""
     config = EdgeConfig(
         Address("127.0.0.1", 0), Address("127.0.0.1", stub.port), request_timeout_seconds=1, idle_timeout_seconds=1
     )
@@ -34,7 +34,7 @@ async def hasty(stub: Stub, tmp_path_factory: pytest.TempPathFactory) -> AsyncIt
         yield edge
 
 
-async def test_connections_without_a_request_end(hasty: Edge) -> None:
+async def test_idle_connection_is_closed(hasty: Edge) -> None:
     async def end(said: bytes) -> None:
         async with connected(hasty.port) as (reader, writer):
             writer.write(said)
@@ -48,28 +48,28 @@ async def test_connections_without_a_request_end(hasty: Edge) -> None:
 
 
 @pytest.mark.parametrize("path", ["/api/signals/generate", "/api/market/bars"])
-async def test_a_body_that_trickles_ends(hasty: Edge, path: str) -> None:
+async def test_slow_body_times_out(hasty: Edge, path: str) -> None:
     async with asyncio.timeout(DEADLINE), connected(hasty.port) as (reader, writer):
         head = (
             f"POST {path} HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\ncontent-length: 999\r\n\r\n"
         )
         writer.write(head.encode() + b"{")
         answered = asyncio.create_task(reader.read(1 << 16))
-        while not answered.done():  # a byte every tenth of a second is quiet for nobody
+        while not answered.done():  # a byte every tenth of a second prevents every idle timeout
             writer.write(b" ")
             await asyncio.wait([answered], timeout=0.1)
         assert answered.result().startswith(b"HTTP/1.1 408 ")
 
 
 @pytest.mark.parametrize("path", [LATEST, h2.EVENTS_PATH, "/grpc.health.v1.Health/Check"])
-async def test_a_grpc_request_that_is_never_whole_ends(hasty: Edge, path: str) -> None:
+async def test_incomplete_grpc_request_times_out(hasty: Edge, path: str) -> None:
     async with asyncio.timeout(DEADLINE), http2_peer(hasty.port) as peer:
         peer.send(frame(h2.HEADERS, h2.END_HEADERS, 1, h2.block(h2.headers(path))))
         peer.send(frame(h2.DATA, 0, 1, b"\0"))
         await peer.next(h2.HEADERS, 1)
 
 
-async def test_an_upload_may_be_quiet_for_longer_than_a_request_may_take(hasty: Edge) -> None:
+async def test_idle_upload_outlives_the_request_timeout(hasty: Edge) -> None:
     async with asyncio.timeout(DEADLINE), grpc.aio.insecure_channel(f"{hasty.host}:{hasty.port}") as channel:
         upload = market_data_service_pb2_grpc.MarketDataServiceStub(channel).PublishBars()  # type: ignore[call-arg]  # grpc.aio writes
         await upload.write(market_data_service_pb2.PublishBarsRequest(bars=[{}]))
@@ -90,7 +90,7 @@ async def test_headers_are_limited_in_size_and_number(rest: httpx.AsyncClient) -
         assert answer.status_code == 200
 
 
-async def test_headers_that_the_server_does_not_read_stay_at_the_edge(stub: Stub, rest: httpx.AsyncClient) -> None:
+async def test_headers_that_the_server_does_not_read_are_removed(stub: Stub, rest: httpx.AsyncClient) -> None:
     long = "x" * 1025
     sent = [
         *(("x-other", "1"), ("cookie", "a=b"), ("user-agent", "x"), ("accept-language", "es"), ("x_request_id", "x")),
@@ -100,7 +100,7 @@ async def test_headers_that_the_server_does_not_read_stay_at_the_edge(stub: Stub
     assert (await rest.get(f"/api/signals/latest?symbol={long}", headers=sent)).status_code == 200
     path = stub.metadata.pop("x-envoy-original-path")
     assert len(path) == 256
-    grpc_core = {"user-agent"} & stub.metadata.keys()  # its server makes one up
+    grpc_core = {"user-agent"} & stub.metadata.keys()  # added by its server
     assert stub.metadata.keys() - grpc_core == {"traceparent", "x-request-id"}
     assert stub.metadata["x-request-id"] == "mine"
     assert stub.metadata.get("user-agent") != "x"
@@ -109,7 +109,7 @@ async def test_headers_that_the_server_does_not_read_stay_at_the_edge(stub: Stub
 @pytest.mark.parametrize(
     ("name", "is_kept"), [("desk-7/42", True), ("~" * 128, True), ("", False), ("a b", False), ("x" * 129, False)]
 )
-async def test_a_caller_may_name_its_call(rest: httpx.AsyncClient, name: str, is_kept: bool) -> None:
+async def test_valid_request_id_of_the_caller_is_kept(rest: httpx.AsyncClient, name: str, is_kept: bool) -> None:
     answer = await rest.get("/health", headers={"x-request-id": name})
     assert (answer.headers["x-request-id"] == name) is is_kept
     assert answer.headers["x-request-id"]

@@ -1,4 +1,4 @@
-"""What pages in a browser may do here: those of the hosts that are served, and those of all others."""
+"""Requests of pages in a browser: from served hosts, and from other origins."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ WRITES = (
 
 @pytest.mark.parametrize("origin", FOREIGN)
 @pytest.mark.parametrize("path", [*WRITES, "/api/signals/model/reload", LATEST])
-async def test_pages_of_other_origins_change_nothing(rest: httpx.AsyncClient, path: str, origin: str) -> None:
+async def test_other_origins_cannot_change_state(rest: httpx.AsyncClient, path: str, origin: str) -> None:
     refused = await rest.post(path, headers={"origin": origin})  # without a body, which any page may send
     assert refused.status_code == 403
     assert refused.json() == {
@@ -56,7 +56,7 @@ async def test_pages_of_other_origins_change_nothing(rest: httpx.AsyncClient, pa
     assert by_web.headers["grpc-status"] == "7"
 
 
-async def test_pages_of_other_sites_change_nothing_where_no_origin_is_named(rest: httpx.AsyncClient) -> None:
+async def test_other_sites_cannot_change_state_without_an_origin(rest: httpx.AsyncClient) -> None:
     cross = await rest.post("/api/signals/generate-from-db", headers={"sec-fetch-site": "cross-site"})
     assert cross.status_code == 403
     same = await rest.post("/api/signals/generate-from-db", headers={"sec-fetch-site": "same-origin"})
@@ -64,7 +64,7 @@ async def test_pages_of_other_sites_change_nothing_where_no_origin_is_named(rest
 
 
 @pytest.mark.parametrize("origin", OWN)
-async def test_pages_of_the_hosts_that_are_served_may_call(rest: httpx.AsyncClient, origin: str) -> None:
+async def test_served_origins_may_call(rest: httpx.AsyncClient, origin: str) -> None:
     headers = {"origin": origin, "sec-fetch-site": "cross-site"}
     answer = await rest.post("/api/signals/generate", json={}, headers=headers)
     assert (answer.status_code, answer.headers["access-control-allow-origin"]) == (200, origin)
@@ -77,14 +77,14 @@ async def test_pages_of_the_hosts_that_are_served_may_call(rest: httpx.AsyncClie
     "content_type",
     ["text/plain", "application/x-www-form-urlencoded", "multipart/form-data; boundary=x", "application/jsonp"],
 )
-async def test_bodies_are_json_and_say_so(rest: httpx.AsyncClient, path: str, content_type: str) -> None:
+async def test_body_without_json_content_type_is_refused(rest: httpx.AsyncClient, path: str, content_type: str) -> None:
     answer = await rest.post(path, content=b"{}", headers={"content-type": content_type})
     assert answer.status_code == 415
     assert answer.json()["message"] == "a body must be JSON and say so: content-type: application/json"
 
 
 @pytest.mark.parametrize(("method", "path", "status"), [("POST", "generate", 415), ("PUT", "latest", 405)])
-async def test_a_page_reads_why_it_is_refused(rest: httpx.AsyncClient, method: str, path: str, status: int) -> None:
+async def test_refusal_is_readable_for_the_page(rest: httpx.AsyncClient, method: str, path: str, status: int) -> None:
     headers = {"origin": OWN[0], "content-type": "text/plain"}
     answer = await rest.request(method, f"/api/signals/{path}", content=b"{}", headers=headers)
     assert (answer.status_code, answer.headers["access-control-allow-origin"]) == (status, OWN[0])
@@ -93,14 +93,14 @@ async def test_a_page_reads_why_it_is_refused(rest: httpx.AsyncClient, method: s
     assert "access-control-allow-origin" not in answer.headers
 
 
-async def test_a_body_that_does_not_say_what_it_is(edge: Edge) -> None:
+async def test_body_without_content_type_is_refused(edge: Edge) -> None:
     async with httpx.AsyncClient(base_url=edge.url) as rest:
         assert (await rest.post("/api/signals/generate", content=b"{}")).status_code == 415
         assert (await rest.post("/api/signals/generate-from-db?symbol=EURUSD")).status_code == 200  # has none
 
 
 @pytest.mark.parametrize("content_type", ["application/json", "Application/JSON; charset=UTF-8"])
-async def test_json_may_say_how_it_is_encoded(rest: httpx.AsyncClient, content_type: str) -> None:
+async def test_json_content_type_may_have_a_charset(rest: httpx.AsyncClient, content_type: str) -> None:
     answer = await rest.post("/api/signals/generate", content=b"{}", headers={"content-type": content_type})
     assert answer.status_code == 200
 
@@ -108,7 +108,7 @@ async def test_json_may_say_how_it_is_encoded(rest: httpx.AsyncClient, content_t
 @pytest.mark.parametrize(
     "host", ["evil.example", "evil.example:8003", "localhost.evil.example", "127.0.0.1.nip.io", "10.0.0.1"]
 )
-async def test_other_hosts_are_not_served(edge: Edge, rest: httpx.AsyncClient, host: str) -> None:
+async def test_unknown_hosts_are_refused(edge: Edge, rest: httpx.AsyncClient, host: str) -> None:
     for path in ("/", "/health", "/docs", "/openapi.json", "/api/signals/latest", "/api/events", "/nope"):
         answer = await rest.get(path, headers={"host": host})
         assert (answer.status_code, answer.json()["code"]) == (403, 7), path
@@ -130,7 +130,7 @@ async def test_local_hosts_are_served_at_any_port(rest: httpx.AsyncClient, host:
     assert (await rest.get("/health", headers={"host": host})).status_code == 200
 
 
-async def test_further_hosts_are_served_with_their_pages(stub: Stub, tmp_path: Path) -> None:
+async def test_allowed_hosts_and_their_origins_are_served(stub: Stub, tmp_path: Path) -> None:
     many = (f"host-{number}.with-a-long-name.example.com" for number in range(300))
     hosts = ("signals.example.com", "*.desk.example.com", *many)
     config = EdgeConfig(Address("127.0.0.1", 0), Address("127.0.0.1", stub.port), allowed_hosts=hosts)

@@ -1,4 +1,4 @@
-"""Envoy as our child: it is there, it comes back, it leaves nothing behind."""
+"""Envoy as a child process: start, restart, and removal of its files."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tradingsignals_server.adapters.envoy.process import EdgeFailed, PortTaken, envoy_binary, running_edge
+from tradingsignals_server.adapters.envoy.process import EdgeFailed, EdgePortTaken, envoy_binary, running_edge
 from tradingsignals_server.adapters.envoy.render import Address, EdgeConfig, write_edge_files
 
-DEADLINE = 30.0  # seconds, for anything that is waited for
-NO_SERVER = Address("127.0.0.1", 1)  # Envoy's own files are all that is asked for here
+DEADLINE = 30.0  # seconds, for every wait
+NO_SERVER = Address("127.0.0.1", 1)  # these tests only request files that Envoy serves itself
 
 
 def config_at(port: int = 0) -> EdgeConfig:
@@ -36,7 +36,7 @@ def names_in(folder: Path) -> list[str]:
 
 
 async def ended(pid: int) -> None:
-    """Wait until a process is gone, or a zombie that nobody has asked for yet."""
+    """Wait until a process has exited; it may still be a zombie."""
     try:
         process = os.pidfd_open(pid)
     except ProcessLookupError:
@@ -50,8 +50,8 @@ async def ended(pid: int) -> None:
         os.close(process)
 
 
-class Heard(logging.Handler):
-    """Waits for a line in the log."""
+class LogLines(logging.Handler):
+    """A log handler on which a test can await a line."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -68,51 +68,51 @@ class Heard(logging.Handler):
 
 
 @contextmanager
-def listening() -> Iterator[Heard]:
-    heard, logger = Heard(), logging.getLogger("tradingsignals_server.adapters.envoy.process")
+def log_lines() -> Iterator[LogLines]:
+    lines, logger = LogLines(), logging.getLogger("tradingsignals_server.adapters.envoy.process")
     before = logger.level
-    logger.addHandler(heard)
+    logger.addHandler(lines)
     logger.setLevel(logging.INFO)
     try:
-        yield heard
+        yield lines
     finally:
         logger.setLevel(before)
-        logger.removeHandler(heard)
+        logger.removeHandler(lines)
 
 
-async def test_it_comes_back_on_its_port_however_often_it_dies(tmp_path: Path) -> None:
-    with listening() as heard:
+async def test_envoy_is_restarted_on_its_port_whenever_it_dies(tmp_path: Path) -> None:
+    with log_lines() as lines:
         async with running_edge(config_at(), tmp_path / "edge") as edge:
             for _ in range(3):
                 assert await answers(edge.url)
                 pid = edge.pid
                 assert pid is not None
                 os.kill(pid, signal.SIGKILL)
-                assert "exit code -9" in await heard.line("envoy died")
-                await heard.line(f"back on port {edge.port}")
+                assert "exit code -9" in await lines.line("envoy died")
+                await lines.line(f"back on port {edge.port}")
                 assert edge.pid not in (None, pid)
             assert await answers(edge.url)
 
 
-async def test_it_can_be_stopped_while_it_is_down(tmp_path: Path) -> None:
-    with listening() as heard:
+async def test_edge_can_be_stopped_during_a_restart(tmp_path: Path) -> None:
+    with log_lines() as lines:
         async with running_edge(config_at(), tmp_path / "edge") as edge:
             assert edge.pid is not None
             os.kill(edge.pid, signal.SIGKILL)
-            await heard.line("envoy died")
+            await lines.line("envoy died")
         with socket.create_server(("127.0.0.1", edge.port)):
-            pass  # nobody listens there
+            pass  # the port is free
     assert not (tmp_path / "edge").exists()
 
 
-async def test_two_run_side_by_side(tmp_path: Path) -> None:
+async def test_two_edges_run_at_the_same_time(tmp_path: Path) -> None:
     async with running_edge(config_at(), tmp_path / "a") as a, running_edge(config_at(), tmp_path / "b") as b:
         assert a.port != b.port
         assert await answers(a.url)
         assert await answers(b.url)
 
 
-async def test_it_leaves_nothing_and_starts_again_at_once(tmp_path: Path) -> None:
+async def test_edge_removes_its_files_and_can_start_again_at_once(tmp_path: Path) -> None:
     folder = tmp_path / "edge"
     port = 0
     for _ in range(3):
@@ -127,7 +127,7 @@ async def test_it_leaves_nothing_and_starts_again_at_once(tmp_path: Path) -> Non
             os.kill(pid, 0)
 
 
-async def test_files_of_others_in_its_folder_stay(tmp_path: Path) -> None:
+async def test_other_files_in_the_folder_remain(tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("mine")
     async with running_edge(config_at(), tmp_path):
         pass
@@ -135,32 +135,32 @@ async def test_files_of_others_in_its_folder_stay(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["with blanks", "\U0001f4c8 año", "\"quotes\" and \\ 'more'"])
-async def test_its_folder_may_have_any_name(tmp_path: Path, name: str) -> None:
+async def test_folder_may_have_any_name(tmp_path: Path, name: str) -> None:
     async with running_edge(config_at(), tmp_path / name) as edge:
         assert await answers(edge.url)
 
 
-async def test_its_folder_may_lie_deeper_than_a_socket_may(tmp_path: Path) -> None:
+async def test_path_of_the_folder_may_exceed_the_limit_of_sockets(tmp_path: Path) -> None:
     folder = tmp_path / ("x" * 120) / "edge"
     async with running_edge(config_at(), folder) as edge:
         assert await answers(edge.url)
     assert not folder.exists()
 
 
-@pytest.mark.parametrize("by_whom", ["an edge", "something else"])
-async def test_a_port_that_is_taken_is_named(tmp_path: Path, by_whom: str) -> None:
+@pytest.mark.parametrize("taken_by", ["an edge", "something else"])
+async def test_error_names_a_port_that_is_taken(tmp_path: Path, taken_by: str) -> None:
     async with running_edge(config_at(), tmp_path / "first") as first:
         with socket.create_server(("127.0.0.1", 0)) as other:
-            port = first.port if by_whom == "an edge" else other.getsockname()[1]
-            with pytest.raises(PortTaken, match=f"port {port} on 127.0.0.1 is taken") as taken:
+            port = first.port if taken_by == "an edge" else other.getsockname()[1]
+            with pytest.raises(EdgePortTaken, match=f"port {port} on 127.0.0.1 is taken") as taken:
                 async with running_edge(config_at(port), tmp_path / "second"):
                     pass
     assert taken.value.port == port
     assert not (tmp_path / "second").exists()
 
 
-async def test_an_address_that_is_not_ours_is_named(tmp_path: Path) -> None:
-    config = EdgeConfig(Address("192.0.2.1", 0), NO_SERVER)  # an address for documentation, which nobody has
+async def test_error_names_an_address_of_another_machine(tmp_path: Path) -> None:
+    config = EdgeConfig(Address("192.0.2.1", 0), NO_SERVER)  # an address for documentation, which no machine has
     with pytest.raises(EdgeFailed, match=r"192\.0\.2\.1"):
         async with running_edge(config, tmp_path / "edge"):
             pass
@@ -174,24 +174,24 @@ async def test_an_address_that_is_not_ours_is_named(tmp_path: Path) -> None:
     ],
     ids=["container", "IPv6 and access log"],
 )
-async def test_envoy_takes_every_form_of_the_configuration(tmp_path: Path, config: EdgeConfig) -> None:
+async def test_envoy_accepts_every_variant_of_the_configuration(tmp_path: Path, config: EdgeConfig) -> None:
     written = write_edge_files(config, tmp_path)
     envoy = await asyncio.create_subprocess_exec(
         envoy_binary(), "--mode", "validate", "--config-path", written, stderr=asyncio.subprocess.PIPE
     )
-    _, said = await asyncio.wait_for(envoy.communicate(), DEADLINE)
-    assert envoy.returncode == 0, said.decode()
+    _, errors = await asyncio.wait_for(envoy.communicate(), DEADLINE)
+    assert envoy.returncode == 0, errors.decode()
 
 
-async def test_what_envoy_says_when_it_does_not_start_is_told(tmp_path: Path) -> None:
+async def test_error_contains_the_log_of_envoy_if_it_does_not_start(tmp_path: Path) -> None:
     config = EdgeConfig(Address("127.0.0.1", 0), NO_SERVER, allowed_hosts=("a b", "A b"))
-    with pytest.raises(EdgeFailed, match=r"exit code 1 .*a b"):
+    with pytest.raises(EdgeFailed, match=r"exited with code 1 .*a b"):
         async with running_edge(config, tmp_path / "edge"):
             pass
     assert not (tmp_path / "edge").exists()
 
 
-async def test_what_the_block_raises_comes_out_as_it_is(tmp_path: Path) -> None:
+async def test_exception_of_the_block_is_raised_unchanged(tmp_path: Path) -> None:
     with pytest.raises(KeyError, match="lost"):
         async with running_edge(config_at(), tmp_path / "edge"):
             raise KeyError("lost")
@@ -218,9 +218,7 @@ else:
 
 
 @pytest.mark.parametrize("loop", ["asyncio", "uvloop"])
-async def test_it_is_gone_when_its_owner_is_killed_and_starts_again_in_the_same_folder(
-    tmp_path: Path, loop: str
-) -> None:
+async def test_envoy_exits_when_its_owner_is_killed_and_can_start_again(tmp_path: Path, loop: str) -> None:
     folder = tmp_path / "edge"
     owner = await asyncio.create_subprocess_exec(
         sys.executable, "-c", OWNER, folder, loop, stdout=asyncio.subprocess.PIPE

@@ -1,4 +1,4 @@
-"""REST at the edge: every mistake is answered as JSON, and what is right arrives as it was meant."""
+"""REST at the edge: errors are JSON, and valid requests reach the server unchanged."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ CLOSE = "/api/signals/positions/p1/close"
 LARGEST_BODY = 32 * 1024
 
 
-def asked(answer: httpx.Response) -> Any:
-    """What the server was asked, by the signal that it answered."""
+def request_of(answer: httpx.Response) -> Any:
+    """Return the request that the server got, which its response contains."""
     assert answer.status_code == 200, answer.text
     return json.loads(answer.json()["signal"]["reasoning"][0])
 
@@ -41,7 +41,7 @@ def assert_error(answer: httpx.Response, status: int, code: int, message: str) -
 
 
 class Mistake(NamedTuple):
-    """What a caller does wrong, and the status, the gRPC code and a part of the message that answer it."""
+    """An invalid request, and the HTTP status, the gRPC code and a part of the message of its response."""
 
     method: str
     path: str
@@ -84,12 +84,12 @@ MISTAKES = {
 
 
 @pytest.mark.parametrize("mistake", MISTAKES.values(), ids=MISTAKES.keys())
-async def test_every_mistake_is_answered_as_json(rest: httpx.AsyncClient, mistake: Mistake) -> None:
+async def test_every_invalid_request_gets_a_json_error(rest: httpx.AsyncClient, mistake: Mistake) -> None:
     answer = await rest.request(mistake.method, mistake.path, content=mistake.body)
     assert_error(answer, mistake.status, mistake.code, mistake.said)
 
 
-async def test_a_body_that_grows_too_large_is_refused(rest: httpx.AsyncClient) -> None:
+async def test_body_in_chunks_above_the_limit_is_refused(rest: httpx.AsyncClient) -> None:
     async def chunks() -> AsyncIterator[bytes]:
         for _ in range(20):
             yield b" " * 100_000
@@ -108,9 +108,7 @@ async def test_a_body_that_grows_too_large_is_refused(rest: httpx.AsyncClient) -
     ],
     ids=["no colon", "control character", "large headers", "HTTP/1.0", "no HTTP"],
 )
-async def test_what_is_no_proper_http_is_answered_as_json(
-    edge: Edge, request_text: bytes, status: int, code: int
-) -> None:
+async def test_malformed_http_gets_a_json_error(edge: Edge, request_text: bytes, status: int, code: int) -> None:
     async with asyncio.timeout(DEADLINE):
         reader, writer = await asyncio.open_connection(edge.host, edge.port)
         writer.write(request_text)
@@ -122,7 +120,7 @@ async def test_what_is_no_proper_http_is_answered_as_json(
     assert json.loads(body)["code"] == code
 
 
-async def test_a_call_that_takes_too_long_is_ended(stub: Stub, tmp_path: Path) -> None:
+async def test_call_beyond_the_timeout_is_ended(stub: Stub, tmp_path: Path) -> None:
     config = EdgeConfig(Address("127.0.0.1", 0), Address("127.0.0.1", stub.port), rest_timeout_seconds=1)
     async with running_edge(config, tmp_path / "edge") as edge, httpx.AsyncClient(timeout=DEADLINE) as rest:
         assert_error(await rest.get(f"{edge.url}/api/signals/latest?symbol=HANG"), 504, 4, "timeout")
@@ -137,7 +135,7 @@ async def test_errors_of_the_server_keep_their_details(rest: httpx.AsyncClient) 
 
 
 @pytest.mark.parametrize("path", ["/health", "/api/signals/health"])
-async def test_an_unhealthy_server_still_says_what_it_has(stub: Stub, rest: httpx.AsyncClient, path: str) -> None:
+async def test_unhealthy_server_returns_its_details_with_503(stub: Stub, rest: httpx.AsyncClient, path: str) -> None:
     assert (await rest.get(path)).json()["status"] == "healthy"
     stub.healthy = False
     try:
@@ -148,7 +146,7 @@ async def test_an_unhealthy_server_still_says_what_it_has(stub: Stub, rest: http
     assert answer.json()["details"][0]["status"] == "unhealthy"
 
 
-async def test_answers_carry_a_request_id_and_nothing_of_grpc(rest: httpx.AsyncClient) -> None:
+async def test_responses_have_a_request_id_and_no_grpc_headers(rest: httpx.AsyncClient) -> None:
     answers = [await rest.get("/health"), await rest.get("/nothing/here")]
     assert len({answer.headers["x-request-id"] for answer in answers}) == 2
     assert not [name for answer in answers for name in answer.headers if name.startswith(("grpc", "x-envoy"))]
@@ -164,7 +162,7 @@ MISSPELT = {
 
 
 @pytest.mark.parametrize("path", MISSPELT)
-async def test_a_field_that_the_contract_does_not_know_is_named(rest: httpx.AsyncClient, path: str) -> None:
+async def test_error_names_an_unknown_field(rest: httpx.AsyncClient, path: str) -> None:
     body, name = MISSPELT[path]
     answer = await rest.post(path, content=body)
     assert_error(answer, 400, 3, f"{name}: is no field of the request")
@@ -173,7 +171,7 @@ async def test_a_field_that_the_contract_does_not_know_is_named(rest: httpx.Asyn
     assert [violation["field"] for violation in bad_request["field_violations"]] == [name]
 
 
-async def test_a_body_in_chunks_must_say_what_it_is(edge: Edge) -> None:
+async def test_chunked_body_needs_a_content_type(edge: Edge) -> None:
     async def chunks() -> AsyncIterator[bytes]:
         yield b"{}"
 
@@ -181,7 +179,7 @@ async def test_a_body_in_chunks_must_say_what_it_is(edge: Edge) -> None:
         assert_error(await rest.post("/api/signals/generate", content=chunks()), 400, 3, "application/json")
 
 
-async def test_a_body_cannot_come_by_the_query(rest: httpx.AsyncClient) -> None:
+async def test_body_as_query_parameter_is_refused(rest: httpx.AsyncClient) -> None:
     for query in (
         "body.data=e30=",
         "a=1&body.content_type=application/json",
@@ -196,11 +194,11 @@ async def test_a_body_cannot_come_by_the_query(rest: httpx.AsyncClient) -> None:
                 assert answer.status_code == 400, (path, query)
 
 
-async def test_a_thousand_signals_and_the_largest_body_pass_whole(rest: httpx.AsyncClient) -> None:
+async def test_1000_signals_and_the_largest_body_pass(rest: httpx.AsyncClient) -> None:
     answer = await rest.get("/api/signals/history", params={"limit": 1000})
     assert len(answer.json()["signals"]) == 1000
     body = json.dumps({"symbol": "x" * 32_700}).encode()
-    assert len(asked(await rest.post("/api/signals/generate", content=body))["symbol"]) == 32_700
+    assert len(request_of(await rest.post("/api/signals/generate", content=body))["symbol"]) == 32_700
 
 
 @pytest.mark.parametrize(
@@ -211,7 +209,7 @@ async def test_a_thousand_signals_and_the_largest_body_pass_whole(rest: httpx.As
         ("symbol=caf%C3%A9%20%E2%82%AC%F0%9F%98%80", {"symbol": "café €😀"}),
     ],
 )
-async def test_queries_are_understood(rest: httpx.AsyncClient, query: str, understood: dict[str, str]) -> None:
+async def test_queries_are_parsed(rest: httpx.AsyncClient, query: str, understood: dict[str, str]) -> None:
     answer = await rest.get(f"/api/signals/history?{query}")
     assert json.loads(answer.json()["signals"][0]["reasoning"][0]) == understood
 
@@ -229,10 +227,10 @@ async def test_queries_are_understood(rest: httpx.AsyncClient, query: str, under
 async def test_generate_from_db_takes_query_or_body_or_nothing(
     rest: httpx.AsyncClient, query: str, body: bytes, understood: dict[str, Any]
 ) -> None:
-    assert asked(await rest.post(f"/api/signals/generate-from-db{query}", content=body)) == understood
+    assert request_of(await rest.post(f"/api/signals/generate-from-db{query}", content=body)) == understood
 
 
-async def test_paths_are_made_plain(edge: Edge, rest: httpx.AsyncClient) -> None:
+async def test_paths_are_normalised(edge: Edge, rest: httpx.AsyncClient) -> None:
     for path in ("//health", "/api/../health", "/api/%2e%2e/health", "/health/"):
         request = httpx.Request("GET", httpx.URL(edge.url).copy_with(raw_path=path.encode()))
         assert (await rest.send(request)).json()["status"] == "healthy", path
@@ -240,7 +238,7 @@ async def test_paths_are_made_plain(edge: Edge, rest: httpx.AsyncClient) -> None
 
 @pytest.mark.parametrize("http2", [False, True])
 @pytest.mark.parametrize("path", ["/health", "/api/signals/history", "/docs", "/openapi.json", "/nope"])
-async def test_head_is_get_without_its_body(edge: Edge, path: str, http2: bool) -> None:
+async def test_head_is_get_without_the_body(edge: Edge, path: str, http2: bool) -> None:
     url = f"{edge.url}{path}"
     prior = ("--http2-prior-knowledge",) if http2 else ()
     async with asyncio.timeout(DEADLINE):
@@ -260,13 +258,13 @@ async def test_head_is_get_without_its_body(edge: Edge, path: str, http2: bool) 
 
 
 @pytest.mark.parametrize("accept", ["text/event-stream", "application/x-ndjson"])
-async def test_head_of_a_stream_does_not_wait_for_it(rest: httpx.AsyncClient, accept: str) -> None:
+async def test_head_of_a_stream_returns_at_once(rest: httpx.AsyncClient, accept: str) -> None:
     for path in ("/api/signals/stream", "/api/events/"):
         answer = await rest.head(path, headers={"accept": accept})
         assert (answer.status_code, answer.headers["content-type"]) == (200, accept)
 
 
-async def test_a_wrong_method_is_told_the_right_ones(rest: httpx.AsyncClient) -> None:
+async def test_wrong_method_lists_the_allowed_ones(rest: httpx.AsyncClient) -> None:
     for method, path, allow in (
         ("PUT", "/health/", "GET, HEAD"),
         ("PATCH", "/api/market/bars", "GET, HEAD, POST"),
@@ -279,7 +277,7 @@ async def test_a_wrong_method_is_told_the_right_ones(rest: httpx.AsyncClient) ->
         assert answer.headers["allow"] == allow
 
 
-async def test_the_document_and_the_page_are_served_whole(rest: httpx.AsyncClient) -> None:
+async def test_openapi_and_docs_are_served(rest: httpx.AsyncClient) -> None:
     tree = Path(__file__).parents[3] / "envoy"
     document = await rest.get("/openapi.json")
     assert document.headers["content-type"] == "application/json"
@@ -291,15 +289,15 @@ async def test_the_document_and_the_page_are_served_whole(rest: httpx.AsyncClien
 
 
 @pytest.mark.parametrize("accept", ["text/event-stream", "*/*"])
-async def test_a_stream_that_cannot_begin_is_an_error(rest: httpx.AsyncClient, accept: str) -> None:
+async def test_refused_stream_is_an_error(rest: httpx.AsyncClient, accept: str) -> None:
     for value, message in (("2", "must be in 0..1"), ("high", "high")):
         query = {"min_confidence": value}
         answer = await rest.get("/api/signals/stream", params=query, headers={"accept": accept})
         assert_error(answer, 400, 3, message)
 
 
-async def test_without_a_server_everyone_is_told_in_their_own_way(tmp_path: Path) -> None:
-    config = EdgeConfig(Address("127.0.0.1", 0), Address("127.0.0.1", 1))  # nobody listens on port 1
+async def test_without_a_server_each_protocol_gets_its_error(tmp_path: Path) -> None:
+    config = EdgeConfig(Address("127.0.0.1", 0), Address("127.0.0.1", 1))  # port 1 has no listener
     json_body = {"content-type": "application/json"}
     async with (
         running_edge(config, tmp_path / "edge") as edge,

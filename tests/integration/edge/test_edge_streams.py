@@ -1,4 +1,4 @@
-"""Streams through the edge: at once, one event at a time, and never in the way of others."""
+"""Streams through the edge: without delay, event by event, and without blocking other calls."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ PATHS = ("/api/signals/stream", "/api/signals/stream/", "/api/signals/positions/
 
 
 class Form(NamedTuple):
-    """How a stream is asked for and answered over REST."""
+    """An encoding of REST streams: the request that selects it, and the form of its response."""
 
     accept: str
     content_type: str
@@ -36,25 +36,27 @@ NDJSON = Form("*/*", "application/x-ndjson", "", [WHERE])
 
 @pytest.mark.parametrize("path", PATHS)
 @pytest.mark.parametrize("form", [SSE, NDJSON], ids=["SSE", "NDJSON"])
-async def test_streams_answer_at_once_and_each_event_by_itself(
-    rest: httpx.AsyncClient, told: asyncio.Event, path: str, form: Form
+async def test_streams_deliver_headers_and_each_event_without_delay(
+    rest: httpx.AsyncClient, released: asyncio.Event, path: str, form: Form
 ) -> None:
     async with asyncio.timeout(DEADLINE), rest.stream("GET", path, headers={"accept": form.accept}) as answer:
-        # The headers are here, and the server has said nothing yet but where it stands.
+        # The headers have arrived, and the server has sent nothing but its sequence.
         assert (answer.status_code, answer.headers["content-type"]) == (200, form.content_type)
-        assert answer.headers["cache-control"] == "no-store, no-transform"  # no proxy on the way may keep or pack it
+        assert (
+            answer.headers["cache-control"] == "no-store, no-transform"
+        )  # no proxy on the way may cache or compress it
         assert answer.headers["x-accel-buffering"] == "no"
         lines = answer.aiter_lines()
         assert [await anext(lines) for _ in form.first] == form.first
-        told.set()
+        released.set()
         later = [line async for line in lines if line and not line.startswith("id: ")]
     assert all(line.startswith(form.prefix) for line in later)
     events = [json.loads(line.removeprefix(form.prefix)) for line in later]
     assert [event["through_sequence"] for event in events] == ["1", "2"]
 
 
-async def test_parameters_of_streams_are_understood(rest: httpx.AsyncClient, told: asyncio.Event) -> None:
-    told.set()
+async def test_parameters_of_streams_are_parsed(rest: httpx.AsyncClient, released: asyncio.Event) -> None:
+    released.set()
     query = "symbols=A&symbols=B,C&actions=buy&resume_after=9007199254740993"
     answer = await rest.get(f"/api/signals/stream?{query}")
     signal = json.loads(answer.text.splitlines()[1])["signals"][0]
@@ -65,14 +67,12 @@ async def test_parameters_of_streams_are_understood(rest: httpx.AsyncClient, tol
     }
 
 
-async def test_followers_that_stop_reading_do_not_hold_up_the_others(
-    stub: Stub, edge: Edge, rest: httpx.AsyncClient
-) -> None:
+async def test_stalled_followers_do_not_block_others(stub: Stub, edge: Edge, rest: httpx.AsyncClient) -> None:
     url = f"{edge.url}/api/events?symbols=FLOOD"
     async with asyncio.timeout(6 * DEADLINE), httpx.AsyncClient(timeout=DEADLINE) as stalled:
         answers = [await stalled.send(stalled.build_request("GET", url), stream=True) for _ in range(30)]
         try:
-            # Until the server has not got rid of one answer for half a second: all buffers on the way are full.
+            # Until the server could not send a response for half a second: all buffers on the way are full.
             while True:
                 stub.flooded.clear()
                 try:
@@ -87,8 +87,8 @@ async def test_followers_that_stop_reading_do_not_hold_up_the_others(
                 await answer.aclose()
 
 
-async def test_streams_may_end_by_themselves_when_the_edge_stops(
-    stub: Stub, told: asyncio.Event, tmp_path: Path
+async def test_streams_can_end_during_the_drain_of_the_edge(
+    stub: Stub, released: asyncio.Event, tmp_path: Path
 ) -> None:
     config = EdgeConfig(Address("127.0.0.1", 0), Address("127.0.0.1", stub.port))
     async with asyncio.timeout(DEADLINE), httpx.AsyncClient() as client:
@@ -99,7 +99,7 @@ async def test_streams_may_end_by_themselves_when_the_edge_stops(
             async def tell_when_draining() -> None:
                 while (await client.get(f"{edge.url}/openapi.json")).headers.get("connection") != "close":
                     pass
-                told.set()
+                released.set()
 
             teller = asyncio.create_task(tell_when_draining())
         await teller

@@ -1,4 +1,4 @@
-"""What the followers of the benchmarks count is what came, however it was cut up on its way."""
+"""The followers of the benchmarks count all events, for any segmentation of the bytes."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ EVENTS = "/tradingsignals.v1.EventService/StreamEvents"
 
 
 class Connection(asyncio.Transport):
-    """Takes what is written and throws it away."""
+    """A transport that discards what is written."""
 
     def write(self, data: bytes | bytearray | memoryview[Any]) -> None:
         """See asyncio."""
 
 
-def answer(signals: int, through: int) -> bytes:
+def response(signals: int, through: int) -> bytes:
     message = StreamSignalsResponse(through_sequence=through)
     for _ in range(signals):
         message.signals.add(symbol="USDCOP", reasoning=["Model confidence: 85.0%"])
@@ -55,12 +55,12 @@ def tally_of(followers: int) -> Tally:
 
 
 @given(cuts=st.lists(st.integers(0, 10_000), max_size=20), frame_bytes=st.integers(1, 400))
-def test_streams_of_one_connection(cuts: list[int], frame_bytes: int) -> None:
+def test_streams_of_one_connection_are_counted(cuts: list[int], frame_bytes: int) -> None:
     tally = tally_of(2)
     protocol = Http2Followers(tally, (0, 1), b"", b"", counting(PATH, tally, 0), stalls=False)
     protocol.connection_made(Connection())
     sent = b"".join(frames.frame(frames.HEADERS, frames.END_HEADERS, stream) for stream in (1, 3))
-    for message in (answer(3, 7), answer(2, 300)):
+    for message in (response(3, 7), response(2, 300)):
         whole = framed(message)
         for start in range(0, len(whole), frame_bytes):
             sent += b"".join(
@@ -77,7 +77,7 @@ def test_streams_of_one_connection(cuts: list[int], frame_bytes: int) -> None:
 
 @pytest.mark.parametrize("kind", ["grpc-web", "sse", "websocket"])
 @given(cuts=st.lists(st.integers(0, 10_000), max_size=20), chunk_bytes=st.integers(1, 400))
-def test_connections_of_their_own(kind: str, cuts: list[int], chunk_bytes: int) -> None:
+def test_streams_of_separate_connections_are_counted(kind: str, cuts: list[int], chunk_bytes: int) -> None:
     tally = tally_of(1)
     protocol = http1_follower(kind, PATH, b"", 1, tally, stalls=False)(0)
     protocol.connection_made(Connection())
@@ -85,7 +85,7 @@ def test_connections_of_their_own(kind: str, cuts: list[int], chunk_bytes: int) 
     for signals, through in ((3, 7), (2, 300)):
         in_json = json.dumps({"signals": [{}] * signals, "through_sequence": str(through)}).encode()
         if kind == "grpc-web":
-            sent += chunks(framed(answer(signals, through)), chunk_bytes)
+            sent += chunks(framed(response(signals, through)), chunk_bytes)
         elif kind == "sse":
             sent += chunks(b"data: %s\n\n" % in_json, chunk_bytes)
         else:
@@ -98,17 +98,17 @@ def test_connections_of_their_own(kind: str, cuts: list[int], chunk_bytes: int) 
 
 
 @given(through=st.integers(1, 2**63 - 1))
-def test_how_far_an_answer_reaches(through: int) -> None:
-    assert through_sequence(answer(1, through)) == through
+def test_through_sequence_is_read_from_a_response(through: int) -> None:
+    assert through_sequence(response(1, through)) == through
 
 
-def test_events_are_counted_by_how_far_answers_reach() -> None:
+def test_events_are_counted_by_through_sequence() -> None:
     tally = tally_of(2)
     count = counting(EVENTS, tally, 100)
-    assert [count(0, answer(1, 130)), count(0, answer(1, 131)), count(1, answer(1, 105))] == [30, 1, 5]
+    assert [count(0, response(1, 130)), count(0, response(1, 131)), count(1, response(1, 105))] == [30, 1, 5]
 
 
-def test_what_comes_twice_is_noticed() -> None:
+def test_duplicates_are_detected() -> None:
     tally = tally_of(1)
     tally.take(0, 5, 10, 1.0)
     assert tally.finished
@@ -116,7 +116,7 @@ def test_what_comes_twice_is_noticed() -> None:
     assert tally.received == [6]
 
 
-def test_all_have_it_when_each_has() -> None:
+def test_delivery_is_complete_when_every_stream_has_the_event() -> None:
     tally = tally_of(2)
     tally.take(0, 5, 10, 1.0)
     tally.take(0, 1, 10, 2.0)
@@ -126,7 +126,7 @@ def test_all_have_it_when_each_has() -> None:
     assert tally.last == 3.0
 
 
-def test_a_refusal_ends_the_follower() -> None:
+def test_refusal_ends_the_follower() -> None:
     tally = tally_of(1)
     protocol = http1_follower("sse", PATH, b"", 1, tally, stalls=False)(0)
     protocol.connection_made(Connection())

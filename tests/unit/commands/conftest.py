@@ -1,4 +1,4 @@
-"""A real gRPC server that takes bars and sends events as a test tells it to."""
+"""A real gRPC server that a test scripts: it stores bars and sends events."""
 
 # ruff: noqa: N802 (methods and arguments have the names of the contract)
 
@@ -28,33 +28,33 @@ Ending = Callable[[Any], Any]
 
 @dataclass
 class Script:
-    """What the service is like, and what it has seen."""
+    """Behavior of the scripted service, and a record of its calls."""
 
     port: int = 0
     feed: str = "push"
     epoch: str = "of-the-test"
-    """What streams and the service info tell; "" tells nothing."""
+    """Epoch in streams and the service info; "" omits it."""
     through_sequence: int = 0
     simulated: tuple[str, ...] = ()
     refused_closes: frozenset[float] = frozenset()
     late_before: int = 0
-    """Bars that open before it, in seconds since 1970, are stored as late."""
+    """Bars that open before this time, in seconds since 1970, are stored as late."""
     stored: dict[tuple[str, int], Bar] = field(default_factory=dict)
     publishing: list[Ending] = field(default_factory=list)
-    """How the next PublishBars calls go wrong, after their bars are stored."""
+    """How the next PublishBars calls fail after their bars are stored."""
     publishes: list[list[int]] = field(default_factory=list)
-    """Of every PublishBars call, the number of bars in each message."""
+    """For every PublishBars call, the number of bars in each message."""
     streams: list[tuple[list[events.StreamEventsResponse], Ending]] = field(default_factory=list)
-    """What the next StreamEvents calls send, and how they end; the one after the last sends nothing."""
+    """Messages and end of the next StreamEvents calls; a further call gets no messages."""
     followed: list[events.StreamEventsRequest] = field(default_factory=list)
     idle: asyncio.Event = field(default_factory=asyncio.Event)
-    """Set when a follower is sent nothing any more."""
+    """Set when a follower has got all messages."""
 
     server: Any = None
 
     @property
     def address(self) -> str:
-        """Where the service listens."""
+        """Host and port of the service."""
         return f"127.0.0.1:{self.port}"
 
     @staticmethod
@@ -64,7 +64,7 @@ class Script:
         message: str = "it broke",
         **metadata: str,
     ) -> Ending:
-        """An end with this status; without a reason, as something on the way to the service would make it."""
+        """Return an end with this status; without a reason it has the form of an error of a proxy."""
 
         async def end(context: Any) -> None:
             if not reason:
@@ -77,7 +77,7 @@ class Script:
 
     @staticmethod
     async def fine(context: Any) -> None:
-        """An end without an error."""
+        """End a stream without an error."""
 
 
 class Service(
@@ -85,7 +85,7 @@ class Service(
     market_data_service_pb2_grpc.MarketDataServiceServicer,
     event_service_pb2_grpc.EventServiceServicer,
 ):
-    """The service of the script."""
+    """The scripted service."""
 
     def __init__(self, script: Script) -> None:
         self._script = script
@@ -101,7 +101,7 @@ class Service(
         return system.GetHealthResponse(status="healthy", symbols=symbols)
 
     async def PublishBar(self, request: Any, context: Any) -> Any:
-        raise AssertionError("bars are to come in lists")
+        raise AssertionError("bars must be published in lists")
 
     async def PublishBars(self, request_iterator: Any, context: Any) -> Any:
         script, answer = self._script, market_data.PublishBarsResponse()
@@ -166,7 +166,7 @@ async def script() -> AsyncIterator[Script]:
 
 @dataclass
 class FakeTime:
-    """Sleeping takes no time here, but moves the clock."""
+    """A clock that sleeping advances at once."""
 
     now: float = 0.0
     slept: list[float] = field(default_factory=list)
@@ -185,7 +185,7 @@ def fake_time() -> FakeTime:
 
 
 class WatchedFile(StringIO):
-    """A file that tells when something has been written to it a number of times."""
+    """A file on which a test can await that a text has been written a number of times."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -193,22 +193,22 @@ class WatchedFile(StringIO):
 
     def write(self, text: str) -> int:
         written = super().write(text)
-        self._tell()
+        self._notify()
         return written
 
     async def wait_for(self, text: str, times: int) -> None:
-        """Wait until `text` stands in the file that many times."""
+        """Wait until the file contains `text` that many times."""
         self._awaited = (text, times, asyncio.Event())
-        self._tell()
+        self._notify()
         await self._awaited[2].wait()
 
-    def _tell(self) -> None:
+    def _notify(self) -> None:
         if self._awaited is not None and self.getvalue().count(self._awaited[0]) >= self._awaited[1]:
             self._awaited[2].set()
 
 
 class Screen:
-    """What is printed where there is no terminal, or on a terminal of `width`."""
+    """Output without a terminal, or on a terminal of `width`."""
 
     def __init__(self, width: int | None = None) -> None:
         self._file = WatchedFile()
@@ -219,16 +219,16 @@ class Screen:
 
     @property
     def text(self) -> str:
-        """All of it."""
+        """The whole output."""
         return self._file.getvalue()
 
     async def shows(self, text: str, times: int = 1) -> None:
-        """Wait until it shows `text` that many times."""
+        """Wait until the output contains `text` that many times."""
         await self._file.wait_for(text, times)
 
     @property
     def lines(self) -> list[str]:
-        """Its lines."""
+        """The lines of the output."""
         return [line.rstrip() for line in self.text.splitlines()]
 
 

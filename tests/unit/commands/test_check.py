@@ -1,4 +1,4 @@
-"""`tradingsignals check`: what it tells of a file that will serve, and that it refuses one that will not."""
+"""`tradingsignals check`: the description of a valid model file, and the refusal of an invalid one."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from tradingsignals_server.commands.check import check
 from tradingsignals_server.domain.recurrent_state import ResetRule
 
 
-def told(path: Path) -> dict[str, str]:
-    """The rows of what is told, by their first word or two."""
+def described(path: Path) -> dict[str, str]:
+    """Return the rows of the description, by their titles."""
     first, *rows = check(path).splitlines()
     assert first == f"{path}: will serve"
     return {row[2:15].strip(): row[15:] for row in rows}
 
 
-def test_tells_all_of_a_recurrent_policy(tmp_path: Path) -> None:
+def test_check_describes_a_recurrent_policy(tmp_path: Path) -> None:
     span = ["2023-01-02T13:00:00Z", "2023-06-30T17:55:00Z"]
     metadata = replace(
         RECURRENT,
@@ -35,16 +35,16 @@ def test_tells_all_of_a_recurrent_policy(tmp_path: Path) -> None:
         git_revision="0123abc",
         seed="7",
     )
-    rows = told(policy_file(tmp_path, random_weights(layers=2, size=16), metadata))
+    rows = described(policy_file(tmp_path, random_weights(layers=2, size=16), metadata))
     assert len(rows.pop("sha256")) == 64
     assert rows == {
         "model": "usdcop 2024.1 (PPO-LSTM)",
         "features": "m5-v1: 16, of the last 100 bars",
-        "normalised": "in the graph, by the mean and variance of training, cut off at 10.0",
-        "answers": "probabilities of HOLD, BUY, SELL",
-        "calibrated": "by temperature 1.25, found on 2023-01-02T13:00:00Z to 2023-06-30T17:55:00Z",
+        "normalised": "in the graph, by the mean and variance of training, clipped at 10.0",
+        "outputs": "probabilities of HOLD, BUY, SELL",
+        "calibrated": "by temperature 1.25, fitted to 2023-01-02T13:00:00Z to 2023-06-30T17:55:00Z",
         "state": "2 layers of 16, reset at each session's first bar",
-        "batches": "of up to 256 symbols, to the bit as one by one",
+        "batches": "of up to 256 symbols, bit-identical to single inferences",
         "opset": "17",
         "trained on": "2021-01-04T13:00:00Z to 2022-12-30T17:55:00Z",
         "seed": "7",
@@ -52,8 +52,8 @@ def test_tells_all_of_a_recurrent_policy(tmp_path: Path) -> None:
     }
 
 
-def test_leaves_out_what_a_file_does_not_say(tmp_path: Path) -> None:
-    rows = told(
+def test_check_omits_absent_metadata(tmp_path: Path) -> None:
+    rows = described(
         policy_file(tmp_path, random_weights(), replace(RECURRENT, reset=ResetRule.NEVER, calibration=KIND_NONE))
     )
     assert rows["state"] == "1 layer of 8, never reset"
@@ -61,14 +61,14 @@ def test_leaves_out_what_a_file_does_not_say(tmp_path: Path) -> None:
     assert not rows.keys() & {"trained on", "seed", "git revision"}
 
 
-def test_tells_of_a_plain_file(tmp_path: Path) -> None:
-    rows = told(write(tmp_path, graph("float[1,16] observation", "float[1,3] probabilities"), "lucky.onnx"))
+def test_check_describes_a_plain_file(tmp_path: Path) -> None:
+    rows = described(write(tmp_path, graph("float[1,16] observation", "float[1,3] probabilities"), "lucky.onnx"))
     assert rows["model"] == "onnx lucky (onnx)"
-    assert rows["state"] == "none: each bar is decided by itself"
-    assert rows["batches"] == "none: symbols are decided one by one"
+    assert rows["state"] == "none: each decision depends on its own observation only"
+    assert rows["batches"] == "none: one inference for each symbol"
 
 
-def test_refuses_in_one_line(tmp_path: Path) -> None:
+def test_check_refuses_an_invalid_file_in_one_line(tmp_path: Path) -> None:
     path = write(tmp_path, b"not a model")
     with pytest.raises(ModelRefused) as refused:
         check(path)

@@ -1,4 +1,4 @@
-"""What is said of features holds for every one that the service computes."""
+"""Checks of recorded observations and statistics accept all features that the service computes."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tradingsignals_server.commands.evidence import against_observations, agains
 
 
 @pytest.mark.parametrize("scale", [1.0, 1.0 / 3600.0], ids=["USDCOP", "as EURUSD"])
-def test_features_of_a_market_are_taken_for_what_they_are(scale: float) -> None:
+def test_features_of_a_market_are_accepted(scale: float) -> None:
     bars = simulated_bars(12)
     bars = [
         replace(bar, open=scale * bar.open, high=scale * bar.high, low=scale * bar.low, close=scale * bar.close)
@@ -26,8 +26,8 @@ def test_features_of_a_market_are_taken_for_what_they_are(scale: float) -> None:
         assert against_statistics(seen[:count].mean(axis=0, dtype=float), seen[:count].var(axis=0, dtype=float)) is None
 
 
-def test_statistics_that_were_never_fed_are_those_of_nothing() -> None:
-    """VecNormalize begins with a mean of 0 and a variance of 1."""
+def test_initial_statistics_are_refused() -> None:
+    """VecNormalize starts with a mean of 0 and a variance of 1."""
     reason = against_statistics(np.zeros(16), np.ones(16))
     assert reason is not None
     assert "a variance of 1 of feature 9, where that of bb_width is at most" in reason

@@ -1,4 +1,4 @@
-"""`tradingsignals export`: an exported policy decides as it did in torch, and as its weights do in plain numpy."""
+"""`tradingsignals export`: an exported policy decides as in torch, and as a reference implementation in numpy."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from tests.support.onnx_models import observations
 from tests.support.trained import OBSERVED, Market, Trained, export, in_numpy, sb3_contrib, torch, trained, vec_env
 
 from tradingsignals_server.adapters.onnx import graph as onnx_graph
+from tradingsignals_server.adapters.onnx.errors import ExportRefused
 from tradingsignals_server.adapters.onnx.metadata import ACTIONS
 from tradingsignals_server.adapters.onnx.policy import OnnxPolicy
 from tradingsignals_server.commands import parity
 from tradingsignals_server.commands.check import check
-from tradingsignals_server.commands.export import ExportRefused
 from tradingsignals_server.domain.recurrent_state import ResetRule
 from tradingsignals_server.domain.signals import Probabilities
 
-ALL_TOLD = sum(rows * steps for rows, steps in parity.STEPS.items())
+DECISIONS = sum(rows * steps for rows, steps in parity.STEPS.items())
 
 
 @pytest.fixture(autouse=True)
@@ -37,7 +37,7 @@ def one_thread() -> Iterator[None]:
 
 @pytest.fixture
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A short comparison, for tests of other things."""
+    """Shorten the comparison, for tests that do not depend on it."""
     monkeypatch.setattr(parity, "STEPS", {1: 20, 3: 10})
 
 
@@ -74,13 +74,13 @@ VARIANTS: dict[str, tuple[dict[str, Any], bool]] = {
 
 
 @pytest.mark.parametrize(("policy_kwargs", "normalised"), VARIANTS.values(), ids=VARIANTS.keys())
-def test_a_policy_decides_as_it_did_in_torch(policy_kwargs: dict[str, Any], normalised: bool, tmp_path: Path) -> None:
+def test_exported_policy_has_parity_with_torch(policy_kwargs: dict[str, Any], normalised: bool, tmp_path: Path) -> None:
     source = trained(tmp_path, policy_kwargs)
     out = tmp_path / "models" / "usdcop" / "1" / "model.onnx"
     made = export(source.zip, out, vecnormalize=source.statistics if normalised else None, temperature=1.5)
 
     assert made.parity.holds
-    assert made.parity.decisions == ALL_TOLD
+    assert made.parity.decisions == DECISIONS
     assert made.parity.resets > 50
     assert "parity with torch over 2860 steps, 9740 decisions" in made.report()
     assert [path.name for path in out.parent.iterdir()] == ["model.onnx"]
@@ -91,26 +91,26 @@ def test_a_policy_decides_as_it_did_in_torch(policy_kwargs: dict[str, Any], norm
     assert json.loads(made.specification.normalisation)["kind"] == ("in_graph" if normalised else "none")
 
 
-def test_four_witnesses_agree_over_a_long_run(tmp_path: Path) -> None:
-    """The file, RecurrentPPO as sb3-contrib loads it behind VecNormalize as it loads that, and plain numpy."""
+def test_file_sb3_and_numpy_agree_over_a_long_run(tmp_path: Path) -> None:
+    """Compare the file, RecurrentPPO loaded by sb3-contrib behind VecNormalize, and the reference in numpy."""
     source = trained(tmp_path, {"lstm_hidden_size": 24, "n_lstm_layers": 2}, steps=64)
     policy = OnnxPolicy(export(source.zip, tmp_path / "model.onnx", vecnormalize=source.statistics).path)
     model = sb3_contrib.RecurrentPPO.load(source.zip, device="cpu")
     statistics = vec_env.VecNormalize.load(str(source.statistics), vec_env.DummyVecEnv([Market]))
-    blackboard = in_numpy(model, statistics)
+    reference = in_numpy(model, statistics)
 
     state = policy.initial_state()
     torch_state = (torch.zeros(2, 1, 24), torch.zeros(2, 1, 24))
     for observation in observations(1000):
         found, state = policy.decide(observation, state)
         with torch.no_grad():
-            seen = torch.from_numpy(statistics.normalize_obs(observation[np.newaxis]))
-            distribution, torch_state = model.policy.get_distribution(seen, torch_state, torch.zeros(1))
+            normalised = torch.from_numpy(statistics.normalize_obs(observation[np.newaxis]))
+            distribution, torch_state = model.policy.get_distribution(normalised, torch_state, torch.zeros(1))
         by_torch = distribution.distribution.probs[0].numpy()
         assert np.abs(numbers(found) - by_torch).max() < 1e-5
-        assert np.abs(numbers(found) - blackboard.decide(observation)).max() < 1e-5
+        assert np.abs(numbers(found) - reference.decide(observation)).max() < 1e-5
         assert np.abs(state.hidden - torch_state[0][:, 0].numpy()).max() < 1e-5
-        assert np.abs(state.hidden - np.stack(blackboard.hidden)).max() < 1e-5
+        assert np.abs(state.hidden - np.stack(reference.hidden)).max() < 1e-5
 
 
 def numbers(probabilities: Probabilities | None) -> list[float]:
@@ -124,7 +124,7 @@ def small(folder: Path, **policy_kwargs: Any) -> Trained:
 
 @pytest.mark.parametrize("activation", sorted(onnx_graph.ACTIVATIONS))
 @pytest.mark.usefixtures("quick")
-def test_every_activation_it_knows_is_the_one_of_torch(activation: str, tmp_path: Path) -> None:
+def test_every_activation_matches_torch(activation: str, tmp_path: Path) -> None:
     source = small(tmp_path, activation_fn=getattr(torch.nn, activation))
     made = export(source.zip, tmp_path / "model.onnx")
     assert made.parity.probability_difference < 1e-6
@@ -135,9 +135,7 @@ def test_every_activation_it_knows_is_the_one_of_torch(activation: str, tmp_path
     "mistake",
     ["gates in the order of torch", "state forgotten", "normalised wrongly", "temperature left out"],
 )
-def test_a_mistake_in_the_graph_would_be_noticed(
-    mistake: str, batch: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_wrong_graph_is_refused(mistake: str, batch: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(parity, "STEPS", {1: 20} if batch == "one by one" else {3: 10})
     source = small(tmp_path)
     build = onnx_graph.build_model
@@ -157,19 +155,17 @@ def test_a_mistake_in_the_graph_would_be_noticed(
             return build(replace(weights, temperature=None), properties)
 
         monkeypatch.setattr(onnx_graph, "build_model", untempered)
-    with pytest.raises(ExportRefused, match=r"otherwise in ONNX than in torch: .*model\.onnx is not written"):
+    with pytest.raises(ExportRefused, match=r"differently in ONNX and in torch: .*model\.onnx is not written"):
         export(source.zip, tmp_path / "model.onnx", vecnormalize=source.statistics, temperature=2.0)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["policy.zip", "statistics.pkl"]
 
 
-def test_a_policy_that_magnifies_rounding_is_told_from_a_wrong_graph(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_policy_that_magnifies_rounding_has_its_own_message(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(parity, "STEPS", {1: 300, 3: 100})
     source = trained(tmp_path, {"lstm_hidden_size": 32, "net_arch": []})
     model = sb3_contrib.RecurrentPPO.load(source.zip, device="cpu")
     with torch.no_grad():
-        # Large recurrent weights and small ones for what comes in make it chaotic.
+        # Large recurrent weights and small input weights make the recurrence chaotic.
         model.policy.lstm_actor.weight_hh_l0.mul_(15.0)
         model.policy.lstm_actor.weight_ih_l0.mul_(0.2)
     model.save(source.zip)
@@ -181,7 +177,7 @@ def test_a_policy_that_magnifies_rounding_is_told_from_a_wrong_graph(
 
 
 @pytest.mark.usefixtures("quick")
-def test_actions_in_another_order_come_out_in_ours(tmp_path: Path) -> None:
+def test_actions_are_reordered_to_hold_buy_sell(tmp_path: Path) -> None:
     source = small(tmp_path)
     ours = OnnxPolicy(export(source.zip, tmp_path / "ours.onnx").path)
     theirs = OnnxPolicy(export(source.zip, tmp_path / "theirs.onnx", actions=("SELL", "HOLD", "BUY")).path)
@@ -212,7 +208,7 @@ def test_temperature_divides_the_logits(tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("quick")
-def test_the_file_says_what_it_was_told(tmp_path: Path) -> None:
+def test_options_are_written_to_the_metadata(tmp_path: Path) -> None:
     source = small(tmp_path)
     span = (datetime(2021, 1, 4, tzinfo=UTC), datetime(2022, 12, 30, tzinfo=UTC))
     made = export(
@@ -229,7 +225,7 @@ def test_the_file_says_what_it_was_told(tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("quick")
-def test_the_same_policy_gives_the_same_file(tmp_path: Path) -> None:
+def test_same_policy_gives_the_same_file(tmp_path: Path) -> None:
     source = small(tmp_path)
     one, other = (export(source.zip, tmp_path / name) for name in ("one.onnx", "other.onnx"))
     assert one.path.read_bytes() == other.path.read_bytes()
@@ -239,16 +235,16 @@ def test_the_same_policy_gives_the_same_file(tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("quick")
-def test_a_file_that_is_there_is_never_written_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_existing_file_is_never_overwritten(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     source = small(tmp_path)
     out = tmp_path / "model.onnx"
     made = export(source.zip, out).path.read_bytes()
     assert out.stat().st_mode & 0o777 == source.zip.stat().st_mode & 0o777
-    refusal = r"model\.onnx: is there already and is not written over; name a new version's file with --out"
+    refusal = r"model\.onnx: exists already and is not overwritten; name the file of a new version with --out"
     with pytest.raises(ExportRefused, match=refusal):
         export(source.zip, out, temperature=2.0)
     assert out.read_bytes() == made
-    # Nor one that comes to be while the export works.
+    # Neither is a file that is created while the export runs.
     raced = tmp_path / "raced.onnx"
     compare = parity.compare
 
@@ -257,14 +253,14 @@ def test_a_file_that_is_there_is_never_written_over(tmp_path: Path, monkeypatch:
         return compare(*arguments, **options)
 
     monkeypatch.setattr(parity, "compare", slow)
-    with pytest.raises(ExportRefused, match="is there already"):
+    with pytest.raises(ExportRefused, match="exists already"):
         export(source.zip, raced)
     assert raced.read_bytes() == b"of another"
     assert not list(tmp_path.glob(".*"))
 
 
 @pytest.mark.usefixtures("quick")
-def test_a_derived_version_is_of_all_that_the_file_says(tmp_path: Path) -> None:
+def test_derived_version_depends_on_the_whole_file(tmp_path: Path) -> None:
     source = small(tmp_path)
     changes: list[dict[str, Any]] = [
         {},
@@ -275,13 +271,13 @@ def test_a_derived_version_is_of_all_that_the_file_says(tmp_path: Path) -> None:
         {"name": "other"},
     ]
     made = [
-        export(source.zip, tmp_path / f"{place}.onnx", **options).specification for place, options in enumerate(changes)
+        export(source.zip, tmp_path / f"{index}.onnx", **options).specification for index, options in enumerate(changes)
     ]
     assert len({specification.version for specification in made}) == len(changes)
 
 
 @pytest.mark.usefixtures("quick")
-def test_observations_of_the_training_are_compared_too(tmp_path: Path) -> None:
+def test_recorded_observations_are_compared_too(tmp_path: Path) -> None:
     source = trained(tmp_path, {"lstm_hidden_size": 8, "net_arch": [6]}, steps=32)
     made = export(source.zip, tmp_path / "one.onnx", vecnormalize=source.statistics)
     assert made.parity.recorded == 1, "the original observation that the zip stores"

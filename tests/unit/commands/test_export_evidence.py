@@ -1,4 +1,4 @@
-"""`tradingsignals export`: what a zip and what was recorded say of a training is held against what is claimed of it."""
+"""`tradingsignals export`: options that contradict the zip, recorded observations or statistics are refused."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 from tests.support.trained import OBSERVED, SMALL, Market, refusal, trained, vec_env
 
 
-def test_asks_for_the_statistics_that_a_policy_was_trained_behind(tmp_path: Path) -> None:
+def test_missing_statistics_of_vecnormalize_are_refused(tmp_path: Path) -> None:
     source = trained(tmp_path, SMALL, steps=32)
     assert refusal(source.zip) == (
         f"{source.zip}: was trained behind VecNormalize, for it stores an original observation beside the normalised "
@@ -18,23 +18,23 @@ def test_asks_for_the_statistics_that_a_policy_was_trained_behind(tmp_path: Path
     )
 
 
-def test_refuses_statistics_that_a_policy_was_not_trained_behind(tmp_path: Path) -> None:
+def test_statistics_without_vecnormalize_in_training_are_refused(tmp_path: Path) -> None:
     statistics = trained(tmp_path, SMALL).statistics
     plain = trained(tmp_path, SMALL, steps=32, normalised=False)
     assert refusal(plain.zip, vecnormalize=statistics) == (
-        f"{plain.zip}: was not trained behind VecNormalize, so leave --vecnormalize away"
+        f"{plain.zip}: was not trained behind VecNormalize, so omit --vecnormalize"
     )
 
 
 class OwnMarket(Market):
-    """Sixteen features of somebody's own, of which the service's shape tells nothing."""
+    """A market with sixteen other features, which have the same shape as those of the service."""
 
     def observed(self) -> Any:
-        """Sixteen numbers about zero, as a normalisation of one's own leaves them."""
+        """Return sixteen numbers near zero, as after a normalisation outside the graph."""
         return self.np_random.normal(size=16).astype(np.float32)
 
 
-def test_refuses_a_policy_that_observed_something_else(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_policy_with_other_observations_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tests.support.trained.Market", OwnMarket)
     source = trained(tmp_path, SMALL, steps=32, normalised=False)
     assert "policy.zip: was not recorded from the features m5-v1: it has " in refusal(source.zip)
@@ -66,7 +66,7 @@ def test_refuses_observations_of_other_features(recorded: Any, expected: str, tm
     assert expected in refusal(source.zip, observations=tmp_path / "recorded.npy")
 
 
-def test_refuses_a_file_that_holds_no_observations(tmp_path: Path) -> None:
+def test_refuses_a_file_without_observations(tmp_path: Path) -> None:
     source = trained(tmp_path, SMALL)
     (tmp_path / "recorded.npy").write_bytes(b"hello")
     assert "is not a file that numpy.save wrote" in refusal(source.zip, observations=tmp_path / "recorded.npy")
@@ -81,7 +81,7 @@ def test_refuses_a_file_that_holds_no_observations(tmp_path: Path) -> None:
         ("mean", 12, 2.0, "a mean of 2 of ema_spread, where that of ema_50_gap less ema_20_gap is"),
     ],
 )
-def test_refuses_statistics_that_the_features_cannot_have(
+def test_refuses_statistics_that_are_impossible_for_the_features(
     attribute: str, place: int, value: float, expected: str, tmp_path: Path
 ) -> None:
     source = trained(tmp_path, SMALL)

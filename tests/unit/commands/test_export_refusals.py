@@ -1,4 +1,4 @@
-"""`tradingsignals export`: what it does not know it refuses in one line, and nothing in a zip runs code."""
+"""`tradingsignals export`: unsupported policies are refused with one line, and no code in a zip is run."""
 
 from __future__ import annotations
 
@@ -25,8 +25,9 @@ from tests.support.trained import (
     trained,
 )
 
+from tradingsignals_server.adapters.onnx.errors import ExportRefused
 from tradingsignals_server.commands.actions import parse_actions
-from tradingsignals_server.commands.export import ExportRefused, parse_range
+from tradingsignals_server.commands.export import parse_range
 from tradingsignals_server.domain.recurrent_state import ResetRule
 
 
@@ -39,7 +40,7 @@ def other(algorithm: Any, policy: str = "MlpPolicy") -> Make:
 
 
 def poisoned(folder: Path) -> Path:
-    """A policy one of whose weights is NaN."""
+    """Save a policy with a weight that is NaN, and return its path."""
     path = trained(folder, SMALL).zip
     model = sb3_contrib.RecurrentPPO.load(path, device="cpu")
     with torch.no_grad():
@@ -110,7 +111,7 @@ NOT_POLICIES: dict[str, tuple[Make, str]] = {
     ),
     "NaN among the weights": (
         poisoned,
-        "action_net.weight holds numbers that are not finite; training has",
+        "action_net.weight contains numbers that are not finite; the training has",
     ),
     "weights of another size": (
         edited(lambda data: data.update(policy_kwargs={**SMALL, "lstm_hidden_size": 9})),
@@ -136,7 +137,7 @@ def test_refuses(make: Make, expected: str, tmp_path: Path) -> None:
 
 
 class Trap:
-    """A pickle of it opens a file when it is loaded."""
+    """An object whose pickle creates a file when it is loaded."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -146,32 +147,32 @@ class Trap:
 
 
 @pytest.mark.parametrize("key", ["policy_class", "observation_space", "action_space", "policy_kwargs"])
-def test_a_zip_cannot_run_code(key: str, tmp_path: Path) -> None:
-    sprung = tmp_path / "sprung"
-    trap = base64.b64encode(pickle.dumps(Trap(sprung))).decode()
-    path = edited(lambda data: data[key].update({":serialized:": trap}))(tmp_path)
+def test_zip_cannot_run_code(key: str, tmp_path: Path) -> None:
+    created = tmp_path / "created"
+    pickled = base64.b64encode(pickle.dumps(Trap(created))).decode()
+    path = edited(lambda data: data[key].update({":serialized:": pickled}))(tmp_path)
     assert "pathlib" in refusal(path)
-    assert not sprung.exists()
+    assert not created.exists()
 
 
-def test_what_the_network_does_not_need_is_not_even_looked_at(tmp_path: Path) -> None:
-    sprung = tmp_path / "sprung"
-    trap = base64.b64encode(pickle.dumps(Trap(sprung))).decode()
-    path = edited(lambda data: data.update(lr_schedule={":type:": "?", ":serialized:": trap}))(tmp_path)
+def test_pickles_that_the_network_does_not_need_are_not_loaded(tmp_path: Path) -> None:
+    created = tmp_path / "created"
+    pickled = base64.b64encode(pickle.dumps(Trap(created))).decode()
+    path = edited(lambda data: data.update(lr_schedule={":type:": "?", ":serialized:": pickled}))(tmp_path)
     export(path, tmp_path / "model.onnx")
-    assert not sprung.exists()
+    assert not created.exists()
 
 
 def test_statistics_cannot_run_code(tmp_path: Path) -> None:
     source = trained(tmp_path, SMALL)
-    sprung = tmp_path / "sprung"
-    source.statistics.write_bytes(pickle.dumps(Trap(sprung)))
+    created = tmp_path / "created"
+    source.statistics.write_bytes(pickle.dumps(Trap(created)))
     reason = refusal(source.zip, vecnormalize=source.statistics)
     assert "which the statistics of VecNormalize do not; it is not loaded" in reason
-    assert not sprung.exists()
+    assert not created.exists()
 
 
-def test_a_network_as_older_versions_described_it_is_understood(tmp_path: Path) -> None:
+def test_net_arch_of_older_versions_is_accepted(tmp_path: Path) -> None:
     architecture = [{"pi": [6], "vf": [6]}]
     path = edited(lambda data: data.update(policy_kwargs={**SMALL, "net_arch": architecture}))(tmp_path)
     assert export(path, tmp_path / "model.onnx").parity.holds
@@ -182,7 +183,7 @@ def test_a_network_as_older_versions_described_it_is_understood(tmp_path: Path) 
     [
         (b"hello", "is not a file that VecNormalize.save() wrote"),
         (b"", "is not a file that VecNormalize.save() wrote"),
-        (pickle.dumps({"mean": 0.0}), "holds a dict and not the statistics of VecNormalize"),
+        (pickle.dumps({"mean": 0.0}), "contains a dict and not the statistics of VecNormalize"),
     ],
 )
 def test_refuses_other_statistics(content: bytes, expected: str, tmp_path: Path) -> None:
@@ -213,7 +214,7 @@ def test_refuses_statistics_of_other_observations(tmp_path: Path) -> None:
         ({"reset": ResetRule.NONE}, "--reset none: a RecurrentPPO policy has a state; session or never is needed"),
     ],
 )
-def test_refuses_impossible_options(options: dict[str, Any], expected: str, tmp_path: Path) -> None:
+def test_refuses_invalid_options(options: dict[str, Any], expected: str, tmp_path: Path) -> None:
     assert refusal(tmp_path / "policy.zip", **options) == expected
 
 
@@ -222,45 +223,44 @@ def test_refuses_impossible_options(options: dict[str, Any], expected: str, tmp_
     [
         (
             {"features": None, "actions": None},
-            "does not say what its 16 observations and its 3 actions are; if they are the features of models/README.md"
-            ", and in the order of its actions, say so: --features m5-v1 --actions HOLD,BUY,SELL",
+            "does not define its 16 observations and its 3 actions; if they are the features of models/README.md"
+            ", and in the order of its actions, add --features m5-v1 --actions HOLD,BUY,SELL",
         ),
         (
             {"features": None},
-            "does not say what its 16 observations are; if they are the features of models/README.md, say so: "
-            "--features m5-v1",
+            "does not define its 16 observations; if they are the features of models/README.md, add --features m5-v1",
         ),
         (
             {"actions": None},
-            "policy.zip: does not say what its actions 0, 1 and 2 are; name them in that order, such as --actions "
+            "policy.zip: does not define its actions 0, 1 and 2; name them in that order, such as --actions "
             "HOLD,BUY,SELL",
         ),
         ({"features": "m5-v9"}, "--features m5-v9: this service computes m5-v1; train it on those"),
     ],
     ids=["neither", "features", "actions", "other features"],
 )
-def test_asks_for_what_a_zip_does_not_say(options: dict[str, Any], expected: str, tmp_path: Path) -> None:
+def test_missing_features_and_actions_are_required(options: dict[str, Any], expected: str, tmp_path: Path) -> None:
     assert refusal(tmp_path / "policy.zip", **options).endswith(expected)
 
 
-def test_says_what_is_not_installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_package_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     find = importlib.util.find_spec
     monkeypatch.setattr(
         "tradingsignals_server.commands.export.find_spec", lambda name: None if name == "torch" else find(name)
     )
     assert refusal(tmp_path / "policy.zip") == (
-        "to export takes torch, which serving does not: `make setup-train` brings it, as does the extra `train` of "
+        "to export takes torch, which serving does not: `make setup-train` installs it, as does the extra `train` of "
         "this package"
     )
 
 
-def test_refuses_a_place_that_cannot_be_written(tmp_path: Path) -> None:
+def test_refuses_a_path_that_cannot_be_written(tmp_path: Path) -> None:
     source = trained(tmp_path, SMALL)
     with pytest.raises(ExportRefused, match=r"model\.onnx: cannot be written \((Not a directory|File exists)\)"):
         export(source.zip, source.zip / "model.onnx")
 
 
-def test_ranges() -> None:
+def test_parse_range_accepts_dates_and_times() -> None:
     assert parse_range("2021-01-04..2022-12-30") == (
         datetime(2021, 1, 4, tzinfo=UTC),
         datetime(2022, 12, 30, tzinfo=UTC),
@@ -277,5 +277,5 @@ def test_ranges() -> None:
         parse_range("2022-01-04..2021-01-04")
 
 
-def test_actions_are_read_in_any_case() -> None:
+def test_parse_actions_ignores_case() -> None:
     assert parse_actions("sell, hold,BUY") == ("SELL", "HOLD", "BUY")

@@ -1,4 +1,4 @@
-"""`tradingsignals export`: a zip takes no more memory than the policy in it can need."""
+"""`tradingsignals export`: limits of memory for zips."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tests.support.trained import SMALL, edited, refusal, trained
 
 
 def rewritten(path: Path, members: dict[str, bytes]) -> Path:
-    """The zip with some of its members replaced and others added, compressed."""
+    """Rewrite the zip, compressed, with members replaced or added."""
     with zipfile.ZipFile(path) as archive:
         there = {name: archive.read(name) for name in archive.namelist()}
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
@@ -22,7 +22,7 @@ def rewritten(path: Path, members: dict[str, bytes]) -> Path:
 
 
 def inflated(size: int) -> bytes:
-    """A zip of a few kilobytes that unpacks to `size`."""
+    """Return a zip of a few kilobytes that unpacks to `size`."""
     packed = io.BytesIO()
     with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("archive/data/0", bytes(size))
@@ -58,6 +58,6 @@ def test_refuses_a_zip_that_unpacks_to_too_much(
     ],
     ids=["size", "layers", "width", "depth"],
 )
-def test_a_network_larger_than_its_weights_is_not_made(policy_kwargs: dict[str, Any], tmp_path: Path) -> None:
+def test_network_larger_than_its_weights_is_refused(policy_kwargs: dict[str, Any], tmp_path: Path) -> None:
     path = edited(lambda data: data.update(policy_kwargs=policy_kwargs))(tmp_path)
     assert "its weights do not fit its policy_kwargs (" in refusal(path)

@@ -1,4 +1,4 @@
-"""`tradingsignals export` of a plain ONNX file: its actions are written into it, and nothing else changes."""
+"""`tradingsignals export` of a plain ONNX file: only the actions are added to its metadata."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tradingsignals_server.commands.label import label
 ACTIONS = ("SELL", "HOLD", "BUY")
 
 
-def test_labels_that_say_nothing_are_named(tmp_path: Path) -> None:
+def test_actions_are_written_for_unknown_labels(tmp_path: Path) -> None:
     model = write(tmp_path, classifier((0, 1, 2)), "plain.onnx")
     out = tmp_path / "mine" / "2" / "model.onnx"
     report = label(model, out, ACTIONS)
@@ -32,12 +32,12 @@ def test_labels_that_say_nothing_are_named(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "actions", "expected"),
     [
-        (graph(), None, "its columns have no names that say what they are; name them in that order, such as --actions"),
+        (graph(), None, "the columns of its output have no names; name them in that order, such as --actions"),
         (graph(), ("BUY", "SELL"), "--actions BUY,SELL: HOLD, BUY, SELL are needed, each once"),
         (
             graph(metadata=NOT_RECURRENT),
             ACTIONS,
-            "has metadata of its own, which says what its actions are; edit it there",
+            "has metadata of its own, which defines its actions; edit that",
         ),
     ],
 )
@@ -48,14 +48,14 @@ def test_refuses(content: bytes, actions: tuple[str, ...] | None, expected: str,
     assert not (tmp_path / "model.onnx").exists()
 
 
-def test_labels_that_say_otherwise_are_believed(tmp_path: Path) -> None:
+def test_labels_that_contradict_the_actions_are_refused(tmp_path: Path) -> None:
     model = write(tmp_path, classifier((-1, 0, 1)), "plain.onnx")
     with pytest.raises(ModelRefused, match="which are SELL,HOLD,BUY; correct the metadata"):
         label(model, tmp_path / "model.onnx", ("HOLD", "BUY", "SELL"))
     assert [path.name for path in tmp_path.iterdir()] == ["plain.onnx"]
 
 
-def test_a_file_that_is_there_is_not_written_over(tmp_path: Path) -> None:
+def test_existing_file_is_not_overwritten(tmp_path: Path) -> None:
     model = write(tmp_path, graph(), "plain.onnx")
-    with pytest.raises(ExportRefused, match="is there already and is not written over"):
+    with pytest.raises(ExportRefused, match="exists already and is not overwritten"):
         label(model, model, ACTIONS)

@@ -11,7 +11,7 @@ import pytest
 
 import tradingsignals
 from tradingsignals_server.adapters.feeds import files
-from tradingsignals_server.adapters.feeds.files import UnreadableFile
+from tradingsignals_server.adapters.feeds.rows import UnreadableFile
 from tradingsignals_server.commands.replay import INCOMPLETE, ReplayFailed, replay
 
 START = datetime(2024, 1, 2, 13, 0, tzinfo=UTC)
@@ -34,9 +34,7 @@ def file(tmp_path: Path) -> Path:
     return write(tmp_path / "bars.csv")
 
 
-async def test_every_bar_is_published_in_calls_of_a_thousand(
-    script: Any, file: Path, screen: Any, fake_time: Any
-) -> None:
+async def test_every_bar_is_published_in_calls_of_1000(script: Any, file: Path, screen: Any, fake_time: Any) -> None:
     code = await replay(file, address=script.address, console=screen.console, monotonic=fake_time.monotonic)
     assert code == 0
     assert len(script.stored) == BARS
@@ -53,26 +51,26 @@ async def test_every_bar_is_published_in_calls_of_a_thousand(
     ]
 
 
-async def test_again_changes_nothing(script: Any, file: Path, screen: Any) -> None:
+async def test_second_replay_finds_duplicates_only(script: Any, file: Path, screen: Any) -> None:
     for _ in range(2):
         assert await replay(file, address=script.address, console=screen.console) == 0
     assert "  duplicates           2,300" in screen.lines
 
 
-async def test_bars_that_are_stored_without_a_decision_end_loudly(script: Any, tmp_path: Path, screen: Any) -> None:
-    """As bars do that are older than what the service has; sent again, they are duplicates, and that is no failure."""
+async def test_late_bars_give_a_warning_and_exit_code_3(script: Any, tmp_path: Path, screen: Any) -> None:
+    """Bars older than the newest processed bar are stored this way; sent again they are duplicates, not a failure."""
     file = write(tmp_path / "bars.csv", 20)
     script.late_before = int((START + timedelta(minutes=35)).timestamp())
     assert await replay(file, address=script.address, console=screen.console) == INCOMPLETE == 3
     assert "  late                     7" in screen.lines
     assert screen.lines[-1] == (
-        "WARNING: 7 of 20 bars are LATE: they are stored, and led to no signal, since newer bars of their symbols had "
+        "WARNING: 7 of 20 bars are LATE: they are stored, but made no signal, because newer bars of their symbols had "
         "been processed before"
     )
     assert await replay(file, address=script.address, console=screen.console) == 0
 
 
-async def test_a_file_is_published_in_the_order_of_time(script: Any, tmp_path: Path, screen: Any) -> None:
+async def test_bars_are_published_in_the_order_of_time(script: Any, tmp_path: Path, screen: Any) -> None:
     file = write(tmp_path / "bars.csv", 20)
     header, *rows = file.read_text().splitlines()
     file.write_text("\n".join([header, *reversed(rows)]))
@@ -80,7 +78,7 @@ async def test_a_file_is_published_in_the_order_of_time(script: Any, tmp_path: P
     assert list(script.stored) == sorted(script.stored)
 
 
-async def test_a_damaged_file_is_published_up_to_there(script: Any, tmp_path: Path, screen: Any) -> None:
+async def test_damaged_file_is_published_up_to_the_damage(script: Any, tmp_path: Path, screen: Any) -> None:
     file = write(tmp_path / "bars.csv")
     whole = gzip.compress(file.read_bytes())
     cut = tmp_path / "bars.csv.gz"
@@ -92,7 +90,7 @@ async def test_a_damaged_file_is_published_up_to_there(script: Any, tmp_path: Pa
     )
 
 
-async def test_rows_that_are_read_are_shown_before_the_first_bar(
+async def test_progress_of_reading_is_shown_before_the_first_bar(
     script: Any, file: Path, screen: Any, fake_time: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(files, "_STEP_ROWS", 1000)
@@ -105,7 +103,7 @@ async def test_rows_that_are_read_are_shown_before_the_first_bar(
     assert screen.lines[0] == "bars.csv: 2,000 rows are read"
 
 
-async def test_the_first_reasons_are_named(script: Any, tmp_path: Path, screen: Any) -> None:
+async def test_summary_lists_the_first_reasons(script: Any, tmp_path: Path, screen: Any) -> None:
     file = write(tmp_path / "bars.csv", 20)
     file.write_text(file.read_text() + "\nrubbish\n")
     script.refused_closes = frozenset({4001.0})
@@ -128,7 +126,7 @@ async def test_the_first_reasons_are_named(script: Any, tmp_path: Path, screen: 
         (grpc.StatusCode.UNKNOWN, ""),
     ],
 )
-async def test_what_was_not_acknowledged_is_sent_again(
+async def test_bars_without_acknowledgement_are_sent_again(
     script: Any,
     file: Path,
     screen: Any,
@@ -145,34 +143,33 @@ async def test_what_was_not_acknowledged_is_sent_again(
     assert fake_time.slept == [0.25, 0.5, 1.0]
     assert len(script.stored) == BARS
     lines = screen.lines
-    assert [line for line in lines if "does not answer" in line] == [
-        f"{script.address} does not answer ({reason or code.name}: it broke); trying again for 60 s"
+    assert [line for line in lines if "does not respond" in line] == [
+        f"{script.address} does not respond ({reason or code.name}: it broke); trying again for 60 s"
     ]
-    assert f"{script.address} answers again" in lines
+    assert f"{script.address} responds again" in lines
     assert "  duplicates           1,000" in lines
 
 
-async def test_patience_ends(script: Any, file: Path, screen: Any, fake_time: Any) -> None:
+async def test_replay_fails_after_the_retry_time(script: Any, file: Path, screen: Any, fake_time: Any) -> None:
     script.publishing = [script.fine] + [script.broken()] * 100
-    with pytest.raises(ReplayFailed, match=r"no answer from .* for 6\d s \(UNAVAILABLE: it broke\)"):
+    with pytest.raises(ReplayFailed, match=r"no response from .* for 6\d s \(UNAVAILABLE: it broke\)"):
         await replay(
             file, address=script.address, console=screen.console, sleep=fake_time.sleep, monotonic=fake_time.monotonic
         )
     assert 60.0 <= sum(fake_time.slept) < 70.0
     assert any(
-        line.startswith("bars.csv: broken off, and goes on from here when started again; 1,000")
-        for line in screen.lines
+        line.startswith("bars.csv: aborted, continues from here when started again; 1,000") for line in screen.lines
     )
 
 
-async def test_a_defect_of_the_service_is_not_tried_again(script: Any, file: Path, screen: Any, fake_time: Any) -> None:
+async def test_permanent_error_is_not_retried(script: Any, file: Path, screen: Any, fake_time: Any) -> None:
     script.publishing = [script.broken(grpc.StatusCode.INTERNAL, "INTERNAL_ERROR")]
     with pytest.raises(tradingsignals.InternalError):
         await replay(file, address=script.address, console=screen.console, sleep=fake_time.sleep)
     assert fake_time.slept == []
 
 
-async def test_a_service_that_makes_bars_of_the_same_symbol_gets_none(script: Any, file: Path, screen: Any) -> None:
+async def test_bars_of_a_symbol_that_the_service_simulates_are_refused(script: Any, file: Path, screen: Any) -> None:
     script.feed, script.simulated = "simulate", ("USDCOP",)
     with pytest.raises(ReplayFailed, match=r"its own bars of USDCOP \(FEED=simulate\); start it with FEED=push"):
         await replay(file, address=script.address, console=screen.console)
@@ -181,18 +178,20 @@ async def test_a_service_that_makes_bars_of_the_same_symbol_gets_none(script: An
     assert len(script.stored) == BARS
 
 
-async def test_a_service_that_makes_bars_of_others_takes_these(script: Any, file: Path, screen: Any) -> None:
+async def test_bars_of_other_symbols_are_published_to_a_simulating_service(
+    script: Any, file: Path, screen: Any
+) -> None:
     script.feed, script.simulated = "simulate", ("EURCOP",)
     assert await replay(file, address=script.address, console=screen.console) == 0
 
 
-async def test_nobody_there(file: Path, screen: Any) -> None:
+async def test_unreachable_service_fails_in_one_line(file: Path, screen: Any) -> None:
     with pytest.raises(ReplayFailed, match=r"no service answers at 127.0.0.1:1; `tradingsignals up` starts one"):
         await replay(file, address=NOWHERE, console=screen.console)
     assert screen.lines == []
 
 
-async def test_a_file_that_is_not_one_of_bars(script: Any, tmp_path: Path, screen: Any) -> None:
+async def test_file_without_bars_fails(script: Any, tmp_path: Path, screen: Any) -> None:
     notes = tmp_path / "notes.txt"
     notes.write_text("buy low\n")
     with pytest.raises(UnreadableFile):
@@ -200,7 +199,7 @@ async def test_a_file_that_is_not_one_of_bars(script: Any, tmp_path: Path, scree
     assert screen.lines == []
 
 
-async def test_at_a_speed_the_gaps_are_waited_for(script: Any, tmp_path: Path, screen: Any, fake_time: Any) -> None:
+async def test_speed_paces_the_bars(script: Any, tmp_path: Path, screen: Any, fake_time: Any) -> None:
     file = write(tmp_path / "bars.csv", 5)
     options: dict[str, Any] = {
         "address": script.address,
@@ -217,7 +216,9 @@ async def test_at_a_speed_the_gaps_are_waited_for(script: Any, tmp_path: Path, s
     assert script.publishes == [[1]] * 5 + [[5], [1], [1]]
 
 
-async def test_a_plain_line_now_and_then(script: Any, file: Path, screen: Any, fake_time: Any) -> None:
+async def test_progress_without_a_terminal_is_a_line_every_few_seconds(
+    script: Any, file: Path, screen: Any, fake_time: Any
+) -> None:
     def three_seconds_later(_context: Any) -> Any:
         fake_time.now += 3.0
         return asyncio.sleep(0)
@@ -227,14 +228,14 @@ async def test_a_plain_line_now_and_then(script: Any, file: Path, screen: Any, f
     assert [line for line in screen.lines if " of " in line] == ["2,000 of 2,300 bars, 333 bars/s, at 2024-01-09 11:35"]
 
 
-async def test_a_terminal_sees_a_bar(script: Any, file: Path, terminal: Any) -> None:
+async def test_progress_on_a_terminal_is_a_bar(script: Any, file: Path, terminal: Any) -> None:
     screen = terminal(160)
     assert await replay(file, address=script.address, console=screen.console) == 0
     assert "2,300 of 2,300" in screen.text
     assert "bars.csv: done; 2,300 bars" in screen.text
 
 
-async def test_a_stop_is_told_and_has_its_own_exit_code(script: Any, file: Path, screen: Any) -> None:
+async def test_interruption_has_a_summary_and_its_exit_code(script: Any, file: Path, screen: Any) -> None:
     reached = asyncio.Event()
 
     async def hold(_context: Any) -> None:
@@ -247,4 +248,4 @@ async def test_a_stop_is_told_and_has_its_own_exit_code(script: Any, file: Path,
         await reached.wait()
         task.cancel()
         assert await task == 130
-    assert screen.lines[0].startswith("bars.csv: stopped, and goes on from here when started again; 1,000 bars")
+    assert screen.lines[0].startswith("bars.csv: stopped, continues from here when started again; 1,000 bars")

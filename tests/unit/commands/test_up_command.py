@@ -1,4 +1,4 @@
-"""What `tradingsignals up` says before it starts."""
+"""Warnings of `tradingsignals up` before it starts."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Start = Callable[[Settings], Awaitable[None]]
 
 
 class StartedError(Exception):
-    """Everything would be started now."""
+    """Raised at the point at which the service would start."""
 
 
 @pytest.mark.parametrize(
@@ -28,7 +28,7 @@ class StartedError(Exception):
         (up.serve, {"grpc_host": "::1"}, []),
     ],
 )
-async def test_listening_beyond_this_machine_is_warned_of(
+async def test_listening_beyond_this_machine_gives_a_warning(
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
     start: Start,

@@ -74,7 +74,7 @@ def sent(first: int, *payloads: Signal | Position) -> events.StreamEventsRespons
 
 
 async def watch_until(script: Any, screen: Any, reached: Coroutine[Any, Any, Any], **options: Any) -> None:
-    """Watch until `reached` is, and then stop as Ctrl-C does; a watch that ends before that fails."""
+    """Run `watch` until `reached` returns, then stop it as Ctrl-C does; fail if it ends earlier."""
     watching = asyncio.create_task(watch(script.address, console=screen.console, **options))
     reaching = asyncio.create_task(reached)
     async with asyncio.timeout(DEADLINE_SECONDS):
@@ -85,7 +85,7 @@ async def watch_until(script: Any, screen: Any, reached: Coroutine[Any, Any, Any
             await watching
 
 
-async def test_lines(script: Any, screen: Any) -> None:
+async def test_events_are_printed_as_lines(script: Any, screen: Any) -> None:
     script.streams = [([sent(1, BUY, OPENED, MARKED, HOLD, CLOSED)], script.fine)]
     await watch_until(script, screen, screen.shows("on the account"), what="all")
     assert screen.lines == [
@@ -111,7 +111,7 @@ async def test_lines(script: Any, screen: Any) -> None:
         (1e12, 1e12, 0.0, ("1,000,000,000,000.00", "1,000,000,000,000.00", "+0.00")),
     ],
 )
-async def test_decimals_follow_the_price_and_nought_has_no_sign(
+async def test_decimals_depend_on_the_price_and_zero_has_no_minus(
     script: Any, screen: Any, entry: float, exit_: float, pnl: float, shown: tuple[str, str, str]
 ) -> None:
     ended = Position()
@@ -133,7 +133,7 @@ async def test_decimals_follow_the_price_and_nought_has_no_sign(
         ("all", [Event.SIGNAL, Event.POSITION_UPDATE]),
     ],
 )
-async def test_what_is_asked_for(script: Any, screen: Any, what: str, kinds: list[Any]) -> None:
+async def test_kind_and_symbols_select_the_events(script: Any, screen: Any, what: str, kinds: list[Any]) -> None:
     script.through_sequence = 41
     await watch_until(script, screen, script.idle.wait(), what=what, symbols=["USD/COP", "EURCOP"])
     wanted: dict[str, Any] = {"symbols": ["USDCOP", "EURCOP"], "kinds": kinds}
@@ -148,9 +148,7 @@ async def test_what_is_asked_for(script: Any, screen: Any, what: str, kinds: lis
         (grpc.StatusCode.RESOURCE_EXHAUSTED, "OVERLOADED"),
     ],
 )
-async def test_a_broken_stream_is_taken_up_where_it_ended(
-    script: Any, screen: Any, how: tuple[grpc.StatusCode, str]
-) -> None:
+async def test_broken_stream_is_resumed(script: Any, screen: Any, how: tuple[grpc.StatusCode, str]) -> None:
     code, reason = how
     heartbeat = Event(sequence=9, heartbeat=Heartbeat())
     farewell = Event(sequence=9, error=StreamError(reason=reason, message="it broke", retryable=True))
@@ -169,7 +167,7 @@ async def test_a_broken_stream_is_taken_up_where_it_ended(
     assert sum("BUY" in line for line in screen.lines) == 2
 
 
-async def test_a_service_that_stays_away_is_told_of_once(script: Any, screen: Any) -> None:
+async def test_outage_is_reported_once(script: Any, screen: Any) -> None:
     refusal: Any = ([], script.broken())
     script.streams = [([sent(1, BUY)], script.broken()), refusal, refusal, refusal]
     script.epoch = ""  # so that a stream is only known to be one by what comes on it
@@ -178,7 +176,7 @@ async def test_a_service_that_stays_away_is_told_of_once(script: Any, screen: An
     assert sum("gone away" in line for line in screen.lines) == 1
 
 
-async def test_another_log_is_followed_from_its_beginning(script: Any, screen: Any) -> None:
+async def test_new_epoch_is_followed_from_its_beginning(script: Any, screen: Any) -> None:
     unknown = script.broken(grpc.StatusCode.OUT_OF_RANGE, "SEQUENCE_UNKNOWN", epoch="of-a-new-database")
     script.epoch = "of-the-old-one"
 
@@ -193,7 +191,7 @@ async def test_another_log_is_followed_from_its_beginning(script: Any, screen: A
     assert screen.lines.count(told) == 1
 
 
-async def test_a_database_that_was_set_back(script: Any, screen: Any) -> None:
+async def test_restored_database_is_followed_from_its_beginning(script: Any, screen: Any) -> None:
     unknown = script.broken(grpc.StatusCode.OUT_OF_RANGE, "SEQUENCE_UNKNOWN", epoch="the-same")
     script.epoch = "the-same"
     script.streams = [([sent(5, BUY)], script.broken()), ([], unknown)]
@@ -202,7 +200,7 @@ async def test_a_database_that_was_set_back(script: Any, screen: Any) -> None:
     assert "the database was set back to an older state; following it from its beginning" in screen.lines
 
 
-async def test_events_that_are_gone_are_told_of(script: Any, screen: Any) -> None:
+async def test_pruned_events_are_reported(script: Any, screen: Any) -> None:
     pruned = script.broken(grpc.StatusCode.OUT_OF_RANGE, "SEQUENCE_PRUNED", oldest_sequence="1201")
     script.streams = [([sent(5, BUY)], script.broken()), ([], pruned)]
     await watch_until(script, screen, script.idle.wait(), backoff=AT_ONCE)
@@ -210,7 +208,7 @@ async def test_events_that_are_gone_are_told_of(script: Any, screen: Any) -> Non
     assert "events 6 to 1,200 are no longer kept; going on after them" in screen.lines
 
 
-async def test_colours_on_a_terminal_and_lines_cut_to_its_width(script: Any, terminal: Any) -> None:
+async def test_lines_on_a_terminal_are_coloured_and_cut_to_its_width(script: Any, terminal: Any) -> None:
     screen = terminal(90)
     script.streams = [([sent(1, BUY)], script.fine)]
     await watch_until(script, screen, screen.shows("BUY"))
@@ -220,13 +218,13 @@ async def test_colours_on_a_terminal_and_lines_cut_to_its_width(script: Any, ter
     assert "cross" not in line
 
 
-async def test_nobody_there(screen: Any) -> None:
+async def test_unreachable_service_fails_in_one_line(screen: Any) -> None:
     with pytest.raises(ServiceAbsent, match=r"no service answers at 127.0.0.1:1; `tradingsignals up` starts one"):
         await watch("127.0.0.1:1", console=screen.console)
     assert screen.lines == []
 
 
-async def test_an_impossible_symbol(script: Any, screen: Any) -> None:
+async def test_invalid_symbol_is_refused(script: Any, screen: Any) -> None:
     with pytest.raises(InvalidRequest, match="such as USDCOP"):
         await watch(script.address, symbols=["usd cop"], console=screen.console)
     assert script.followed == []

@@ -29,9 +29,9 @@ from tradingsignals_server.domain.window import Window
 
 @pytest.fixture(scope="session")
 def market() -> History:
-    """Two weeks of a made-up market, as uneven as a real feed.
+    """Two weeks of a simulated market with the gaps of a real feed.
 
-    Some bars are missing, the closing bars of two sessions among them, and some lie outside every session.
+    Some bars are missing, including the last bars of two sessions, and some lie outside every session.
     """
     bars = simulated_bars(12, skipped=frozenset({70, 71, 119, 200, 239, 240, 333}))
     evening = timedelta(hours=5, minutes=30)
@@ -49,13 +49,13 @@ def uneven_month() -> History:
 
 
 class Scripted:
-    """A policy that has made up its mind about every bar beforehand, and remembers what it was shown."""
+    """A policy with a predetermined action for every bar, which records its observations."""
 
     description = PolicyDescription(version="scripted", type="test", mode="onnx")
 
     def __init__(self, script: Sequence[Action]) -> None:
         self._script = iter(script)
-        self.shown = list[Observation]()
+        self.observations = list[Observation]()
 
     def initial_state(self) -> RecurrentState:
         """See application.ports.Policy."""
@@ -63,7 +63,7 @@ class Scripted:
 
     def decide(self, observation: Observation, state: RecurrentState) -> PolicyOutput:
         """See application.ports.Policy."""
-        self.shown.append(observation)
+        self.observations.append(observation)
         return CERTAIN[next(self._script)], state
 
     def decide_batch(
@@ -74,7 +74,7 @@ class Scripted:
 
 
 def live(history: History, rules: RiskRules, script: Sequence[Action]) -> tuple[Scripted, list[Position]]:
-    """What the service's own pipeline makes of the bars: what the policy was shown, and the positions that closed."""
+    """Run the pipeline of the service over the bars; return the policy, with its observations, and closed positions."""
     policy = Scripted(script)
     calendar = calendar_for(history.bars[0].symbol)
     pipeline = Pipeline(Trader(policy, rules), lambda _: calendar)
@@ -88,7 +88,7 @@ def live(history: History, rules: RiskRules, script: Sequence[Action]) -> tuple[
 
 
 def script_for(history: History, seed: int) -> list[Action]:
-    """Random actions for every bar that decides; runs of HOLD let positions live for a while."""
+    """Return random actions for every bar that makes a signal; runs of HOLD keep positions open for a while."""
     acts = (Action.BUY, Action.SELL, *[Action.HOLD] * 6)
     drawn = np.random.default_rng(seed).integers(len(acts), size=sum(map(len, history.sessions)))
     return [acts[number] for number in drawn]

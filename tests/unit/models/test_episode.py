@@ -1,4 +1,4 @@
-"""The environment's trades are the engine's, its rewards add up to what they came to, and nothing looks ahead."""
+"""The environment: trades equal those of the engine, rewards sum to their profit, and no look-ahead."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ RULES = (
 
 
 def episodes(history: History, rules: RiskRules, script: Sequence[Action]) -> list[tuple[Episode, list[float]]]:
-    """Every session of the history, played to its end by the script, with its rewards."""
+    """Run the script through every session of the history, and return the episodes with their rewards."""
     actions, played = iter(script), []
     for session in history.sessions:
         episode, rewards = Episode(history, session, rules), list[float]()
@@ -38,7 +38,7 @@ def episodes(history: History, rules: RiskRules, script: Sequence[Action]) -> li
 
 
 def anonymous(position: Position) -> Position:
-    """A position without the names of signals, which a history does not give."""
+    """Return a position without signal ids, which a history does not have."""
     assert position.exit is not None
     nobody = UUID(int=0)
     return replace(position, position_id=nobody, signal_id=nobody, exit=replace(position.exit, signal_id=None))
@@ -60,27 +60,29 @@ def assert_as_live(history: History, rules: RiskRules, seed: int) -> list[Positi
         (RULES[2], {ExitReason.STOP_LOSS, ExitReason.TAKE_PROFIT, ExitReason.REVERSED}),
     ],
 )
-def test_positions_are_those_of_the_live_pipeline(market: History, rules: RiskRules, reasons: set[ExitReason]) -> None:
+def test_positions_equal_those_of_the_live_pipeline(
+    market: History, rules: RiskRules, reasons: set[ExitReason]
+) -> None:
     made = [position for seed in range(3) for position in assert_as_live(market, rules, seed)]
     assert reasons <= {position.exit.reason for position in made if position.exit is not None}
 
 
 @pytest.mark.parametrize("rules", RULES)
-def test_positions_on_an_uneven_feed_are_those_of_the_live_pipeline(uneven_month: History, rules: RiskRules) -> None:
+def test_positions_on_an_uneven_feed_equal_those_of_the_live_pipeline(uneven_month: History, rules: RiskRules) -> None:
     cut_short = [s for s in uneven_month.sessions if not uneven_month.last_of_session[s.last]]
     assert cut_short, "a session without its closing bar should be among them"
     assert len(assert_as_live(uneven_month, rules, 1)) > 50
 
 
 @pytest.mark.parametrize("rules", RULES)
-def test_rewards_add_up_to_what_the_positions_came_to(market: History, rules: RiskRules) -> None:
+def test_rewards_sum_to_the_profit_of_the_positions(market: History, rules: RiskRules) -> None:
     for episode, rewards in episodes(market, rules, script_for(market, 5)):
         assert episode.book.position is None or episode.session is market.sessions[-1]
         assert sum(rewards) == pytest.approx(episode.book.net_pct, abs=1e-9)
         assert episode.book.net_pct == sum(position.pnl_pct for position in episode.book.closed)
 
 
-def test_costs_are_charged_when_a_position_is_opened(market: History) -> None:
+def test_costs_are_charged_at_the_opening(market: History) -> None:
     session = market.sessions[2]
     with_costs, without = (Episode(market, session, rules) for rules in (COSTS, RiskRules()))
     first = market.bars[session.first]
@@ -90,7 +92,7 @@ def test_costs_are_charged_when_a_position_is_opened(market: History) -> None:
     assert without.step(Action.HOLD) == pytest.approx(with_costs.step(Action.HOLD), abs=1e-4)
 
 
-def test_a_session_begins_without_a_position_and_its_closing_bar_opens_none(market: History) -> None:
+def test_session_starts_flat_and_its_last_bar_opens_nothing(market: History) -> None:
     for session in market.sessions[:2]:
         episode = Episode(market, session, COSTS)
         rewards = list[float]()
@@ -103,12 +105,12 @@ def test_a_session_begins_without_a_position_and_its_closing_bar_opens_none(mark
         episode.step(Action.HOLD)
 
 
-def test_positions_must_end_with_the_session(market: History) -> None:
+def test_rules_without_session_end_are_refused(market: History) -> None:
     with pytest.raises(ValueError, match="close_at_session_end"):
         Episode(market, market.sessions[0], replace(COSTS, close_at_session_end=False))
 
 
-def test_bars_to_come_change_no_observation_and_no_reward_before_them() -> None:
+def test_future_bars_change_no_observation_and_no_reward() -> None:
     bars = simulated_bars(4)
     history = History.of(bars)
     script = script_for(history, 7)
@@ -118,7 +120,7 @@ def test_bars_to_come_change_no_observation_and_no_reward_before_them() -> None:
         moved = [replace(b, open=b.open + 9, high=b.high + 9, low=b.low + 9, close=b.close + 9) for b in bars[cut:]]
         other = History.of(bars[:cut] + moved)
         after = [step for _, rewards in episodes(other, COSTS, script) for step in rewards]
-        # The reward of bar t is settled by bar t + 1.
+        # The reward of bar t depends on bar t + 1.
         known = cut - 1 - first
         assert after[:known] == before[:known]
         assert other.observations[:cut].tobytes() == history.observations[:cut].tobytes()

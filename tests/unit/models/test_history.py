@@ -1,4 +1,4 @@
-"""What a policy is trained on is what the live service would have shown it, to the bit."""
+"""Training observations are bit-identical to those of the live service."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from models.training.split import Split
 from tests.support.bars import write_csv
 from tests.support.builders import MONDAY, simulated_bars
 
-from tradingsignals_server.adapters.feeds.files import UnreadableFile
+from tradingsignals_server.adapters.feeds.rows import UnreadableFile
 from tradingsignals_server.domain.bars import Bar
 from tradingsignals_server.domain.indicators import WARM_BARS
 from tradingsignals_server.domain.risk import RiskRules
@@ -27,20 +27,20 @@ from .conftest import live, script_for
 def assert_as_live(history: History) -> None:
     policy, _ = live(history, RiskRules(), script_for(history, 1))
     decides = [index for session in history.sessions for index in range(session.first, session.last + 1)]
-    assert len(decides) == len(policy.shown) > 2 * LOOKBACK_BARS
-    assert np.array(policy.shown).tobytes() == history.observations[decides].tobytes()
+    assert len(decides) == len(policy.observations) > 2 * LOOKBACK_BARS
+    assert np.array(policy.observations).tobytes() == history.observations[decides].tobytes()
 
 
-def test_observations_are_those_of_the_live_pipeline(market: History) -> None:
+def test_observations_are_bit_identical_to_the_live_pipeline(market: History) -> None:
     assert_as_live(market)
 
 
-def test_observations_of_an_uneven_feed_are_those_of_the_live_pipeline(uneven_month: History) -> None:
+def test_observations_of_an_uneven_feed_are_bit_identical_to_the_live_pipeline(uneven_month: History) -> None:
     assert any(day is None for day in uneven_month.days), "a holiday's bars should be among them"
     assert_as_live(uneven_month)
 
 
-def test_bars_to_come_change_nothing_that_was_seen() -> None:
+def test_future_bars_change_no_observation() -> None:
     bars = simulated_bars(5)
     cut = 160
     doubled = [replace(b, open=2 * b.open, high=2 * b.high, low=2 * b.low, close=2 * b.close) for b in bars[cut:]]
@@ -49,7 +49,7 @@ def test_bars_to_come_change_nothing_that_was_seen() -> None:
     assert before.observations[cut:].tobytes() != after.observations[cut:].tobytes()
 
 
-def test_a_session_is_the_bars_of_a_day_that_decide(market: History) -> None:
+def test_session_contains_the_deciding_bars_of_a_day(market: History) -> None:
     first, second, *_ = market.sessions
     assert first.day == MONDAY
     assert len(first) == 60 - (WARM_BARS - 1), "the first bars of all only warm the indicators up"
@@ -58,7 +58,7 @@ def test_a_session_is_the_bars_of_a_day_that_decide(market: History) -> None:
     assert all(earlier.last < later.first for earlier, later in pairwise(market.sessions))
 
 
-def test_a_history_is_of_one_symbol_and_in_order() -> None:
+def test_history_requires_one_symbol_and_ordered_bars() -> None:
     bars = simulated_bars(1)
     with pytest.raises(ValueError, match="exactly one symbol"):
         History.of([*bars, Bar("EURUSD", bars[-1].time + timedelta(minutes=5), 1.0, 1.0, 1.0, 1.0)])
@@ -66,7 +66,7 @@ def test_a_history_is_of_one_symbol_and_in_order() -> None:
         History.of([*bars, bars[-1]])
 
 
-def test_a_damaged_file_is_not_trained_on(tmp_path: Path) -> None:
+def test_damaged_file_is_refused(tmp_path: Path) -> None:
     path = write_csv(tmp_path / "bars.csv", simulated_bars(5))
     assert len(History.read(path).bars) == 5 * 60
     path.write_bytes(gzip.compress(path.read_bytes())[:-200])
@@ -74,7 +74,7 @@ def test_a_damaged_file_is_not_trained_on(tmp_path: Path) -> None:
         History.read(path)
 
 
-def test_the_last_two_years_are_kept_from_training() -> None:
+def test_last_two_years_are_held_out() -> None:
     days = (
         date(2022, 1, 3),
         date(2022, 2, 25),
@@ -92,6 +92,6 @@ def test_the_last_two_years_are_kept_from_training() -> None:
     assert [session.day for session in split.test] == [*days[3:]]
 
 
-def test_too_few_years_are_refused(market: History) -> None:
+def test_too_short_history_is_refused(market: History) -> None:
     with pytest.raises(ValueError, match="reach from before 2022-03-16 to 2024-03-15"):
         Split.of(market)

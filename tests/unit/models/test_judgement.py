@@ -1,4 +1,4 @@
-"""How policies are judged: outcomes, calibration, what they are held against, and the card that says so."""
+"""Evaluation of policies: outcomes, calibration, baselines, and the model card."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ from .conftest import live
 RULES = rules_for("USDCOP", "1.0")
 
 
-def test_an_outcome_is_the_position_that_is_left_alone(market: History) -> None:
+def test_outcome_is_that_of_an_undisturbed_position(market: History) -> None:
     outcomes = Outcomes.of(market, market.sessions[1:3], RULES)
     session = market.sessions[1]
     for index in (session.first, session.first + 20):
@@ -64,21 +64,21 @@ def test_an_outcome_is_the_position_that_is_left_alone(market: History) -> None:
     assert np.isnan(outcomes.net_pct[[closing, market.sessions[3].first]]).all()
 
 
-def test_a_position_was_ahead_once_its_best_price_paid_its_costs() -> None:
+def test_position_was_ahead_if_its_best_price_covered_its_costs() -> None:
     opened = position(Action.BUY, replace(RULES, spread=Charges.flat(0.1)))
     assert not was_ahead(replace(opened, max_favorable_excursion=opened.costs))
     assert was_ahead(replace(opened, max_favorable_excursion=opened.costs + 1e-9))
 
 
 def choices(confidence: Sequence[float], ahead: Sequence[float], bars: int) -> Choices:
-    """Choices of BUY at these confidences, with what came of them."""
+    """Return choices of BUY with these confidences and outcomes."""
     said = np.array(confidence)
     logits = np.log(np.stack(((1.0 - said) / 2.0, said, (1.0 - said) / 2.0), axis=1))
     came = np.array(ahead, dtype=float)
     return Choices(logits, np.ones(len(said), dtype=np.intp), came, 2.0 * came - 1.0, bars)
 
 
-def test_the_temperature_lets_signals_say_what_happens() -> None:
+def test_temperature_matches_confidence_to_frequency() -> None:
     dice = np.random.default_rng(1)
     true = dice.uniform(0.4, 0.9, 20_000)
     came = dice.random(20_000) < true
@@ -92,27 +92,27 @@ def test_the_temperature_lets_signals_say_what_happens() -> None:
     assert sum(b.count for b in reliability(boastful, found)) == 20_000
 
 
-def test_a_policy_that_hardly_acts_has_no_temperature() -> None:
+def test_policy_with_few_actions_has_no_temperature() -> None:
     few = choices([0.9] * 10, [1.0] * 10, int(10 / LEAST_ACTING) + 1)
     assert fit_temperature(few, 0.65) is None
     assert fit_temperature(replace(few, bars=few.bars - 2), 0.65) is not None
 
 
-def test_a_policy_that_claims_too_much_has_no_temperature() -> None:
-    """Its surest choices come true half of the time, and no milder wording keeps them above the threshold."""
+def test_overconfident_policy_has_no_temperature() -> None:
+    """Its most confident choices are right half of the time, and no temperature keeps them above the threshold."""
     boastful = choices([0.9] * 100, [1.0, 0.0] * 50, 100)
     assert fit_temperature(boastful, 0.65) is None
     assert fit_temperature(replace(boastful, ahead=np.ones(100)), 0.65) == pytest.approx(TEMPERATURES[0])
 
 
-def test_choices_are_the_bars_where_a_policy_wants_to_act(market: History) -> None:
+def test_choices_are_the_bars_with_an_action(market: History) -> None:
     session = market.sessions[2]
     outcomes = Outcomes.of(market, [session], RULES)
     logits = np.zeros((len(market.bars), 3))
     logits[:, 0] = 1.0
     logits[session.first] = 0.0, 2.0, 1.0
     logits[session.first + 1] = 0.0, 1.0, 2.0
-    logits[session.last] = 0.0, 2.0, 1.0  # opens nothing, so nothing comes of it
+    logits[session.last] = 0.0, 2.0, 1.0  # opens nothing, so it has no outcome
     found = Choices.of(logits, outcomes, [session])
     assert found.bars == len(session)
     assert found.chosen.tolist() == [1, 2]
@@ -120,7 +120,7 @@ def test_choices_are_the_bars_where_a_policy_wants_to_act(market: History) -> No
     assert found.confidence(1.0) == pytest.approx(softmax(np.array([0.0, 1.0, 2.0]))[2])
 
 
-def test_figures_of_a_result() -> None:
+def test_figures_of_a_result_match_its_positions() -> None:
     closed = [replace(position(), pnl_pct=pnl) for pnl in (1.0, -0.5, -1.0, 2.0)]
     result = Result(np.array([0.5, 1.0, 0.0]), tuple(closed), 0.1)
     assert result.mean == pytest.approx(0.5)
@@ -132,7 +132,7 @@ def test_figures_of_a_result() -> None:
     assert result.interval() == (low, high), "the same sessions give the same interval"
 
 
-def test_what_needs_no_model(market: History) -> None:
+def test_baselines_without_a_model_have_their_results(market: History) -> None:
     sessions = market.sessions
     nothing = trade(market, sessions, RULES, always(Action.HOLD))
     assert (nothing.mean, nothing.acted, nothing.positions) == (0.0, 0.0, ())
@@ -155,7 +155,7 @@ def test_what_needs_no_model(market: History) -> None:
             assert cross(index) is CERTAIN[expected]
 
 
-def test_one_bar_late_is_one_bar_late(market: History) -> None:
+def test_delay_of_one_bar_shifts_entries_by_one_bar(market: History) -> None:
     sessions = market.sessions[1:2]
     first = sessions[0].first
     table = np.tile((1.0, 0.0, 0.0), (len(market.bars), 1))
@@ -166,7 +166,7 @@ def test_one_bar_late_is_one_bar_late(market: History) -> None:
     assert late.positions[0].entry_price == market.bars[first + 1].close
 
 
-def test_a_threshold_holds_back(market: History) -> None:
+def test_threshold_reduces_entries(market: History) -> None:
     index = market.sessions[1].first
     book = Book(market, RULES)
     assert book.decide(index, Probabilities(0.2, 0.64, 0.16)).action is Action.HOLD
@@ -174,7 +174,7 @@ def test_a_threshold_holds_back(market: History) -> None:
 
 
 class Counting:
-    """A policy in place of a model file's: it counts the bars since its state began, and buys at every fourth."""
+    """A policy that counts the bars since its state was reset, and buys at every fourth."""
 
     specification = SimpleNamespace(name="counting", version="1", file_sha256="0" * 64, lookback_bars=100)
 
@@ -187,7 +187,7 @@ class Counting:
         return answer, RecurrentState(state.values + np.float32(1.0))
 
 
-def test_the_state_begins_anew_with_each_session(market: History) -> None:
+def test_recurrent_state_is_reset_at_each_session(market: History) -> None:
     said = answers(cast(OnnxPolicy, Counting()), market, market.sessions[1:3])
     for session in market.sessions[1:3]:
         buys = np.flatnonzero(said[session.first : session.last + 1, 1] > 0.5)
@@ -196,7 +196,7 @@ def test_the_state_begins_anew_with_each_session(market: History) -> None:
 
 
 def record_of(**changed: Any) -> dict[str, Any]:
-    """What a training writes down."""
+    """Return the record of a training."""
     candidate = {
         "recipe": "r",
         "seed": 1,
@@ -232,14 +232,14 @@ def record_of(**changed: Any) -> dict[str, Any]:
 
 
 def card_of(history: History, rules: RiskRules, record: dict[str, Any]) -> str:
-    """The card of a policy that buys at every fourth bar."""
+    """Return the card of a policy that buys at every fourth bar."""
     sessions, policy = history.sessions, cast(OnnxPolicy, Counting())
     split = Split(sessions[:4], sessions[4:7], sessions[7:])
     return model_card(policy, evaluate(policy, history, split, rules), history, split, rules, record)
 
 
 @pytest.mark.slow
-def test_a_card_says_what_its_figures_say(market: History) -> None:
+def test_card_agrees_with_its_figures(market: History) -> None:
     lost = card_of(market, replace(RULES, spread=Charges.flat(20.0)), record_of())
     assert lost.startswith("# counting 1 lost out of sample after costs\n")
     assert "it is no reason to trade." in lost
@@ -282,7 +282,7 @@ def result(session_pct: Sequence[float]) -> Result:
         ([0.2, 0.3, 0.1], [0.2], [0.0], "earned a little", "a reason to watch it beside the policy that trades"),
     ],
 )
-def test_what_follows_from_the_figures(
+def test_verdict_follows_from_the_figures(
     made: list[float], late: list[float], coins: list[float], said: str, expected: str
 ) -> None:
     trial = Trial(result(made), result(late), {}, {}, tuple(result([coin]) for coin in coins))
@@ -291,7 +291,7 @@ def test_what_follows_from_the_figures(
 
 
 @pytest.mark.slow
-def test_a_card_is_written_with_the_record_of_what_it_says(market: History, tmp_path: Path) -> None:
+def test_card_is_written_with_its_record(market: History, tmp_path: Path) -> None:
     sessions, policy = market.sessions, cast(OnnxPolicy, Counting())
     split = Split(sessions[:4], sessions[4:7], sessions[7:])
     card = write_card(policy, tmp_path, market, split, RULES, record_of())

@@ -1,4 +1,4 @@
-"""A training writes a new version beside those that are there, whole at once, and never over one."""
+"""Versions of a training: atomic creation beside existing ones, which are never overwritten."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ def shelf(model: Path, *names: str) -> Path:
     ("there", "expected"),
     [((), "1.0.0"), (("1.0.0",), "1.1.0"), (("1.0.0", "1.9.3", "1.10.0"), "1.11.0"), (("mine", "2.0.0"), "2.1.0")],
 )
-def test_the_next_version_is_a_new_one(there: tuple[str, ...], expected: str, tmp_path: Path) -> None:
+def test_next_version_is_new(there: tuple[str, ...], expected: str, tmp_path: Path) -> None:
     model = shelf(tmp_path / "usdcop", *there)
     assert release.folder_for(model, None) == model / expected
 
 
-def test_a_version_that_is_there_is_refused_before_anything_is_trained(tmp_path: Path) -> None:
+def test_existing_version_is_refused_before_training(tmp_path: Path) -> None:
     model = shelf(tmp_path / "usdcop", "1.0.0")
     with pytest.raises(release.Refused) as refused:
         release.folder_for(model, "1.0.0")
@@ -40,7 +40,7 @@ def test_a_version_that_is_there_is_refused_before_anything_is_trained(tmp_path:
             release.folder_for(model, impossible)
 
 
-def test_a_version_is_there_whole_or_not_at_all(tmp_path: Path) -> None:
+def test_version_is_written_atomically(tmp_path: Path) -> None:
     model = shelf(tmp_path / "usdcop", "1.0.0")
     with release.new_version(model / "1.1.0") as written:
         (written / "model.onnx").write_bytes(b"new")
@@ -51,7 +51,7 @@ def test_a_version_is_there_whole_or_not_at_all(tmp_path: Path) -> None:
     assert sorted(path.name for path in model.iterdir()) == ["1.0.0", "1.1.0"]
 
 
-def test_a_version_that_came_to_be_meanwhile_is_not_written_over(tmp_path: Path) -> None:
+def test_version_created_meanwhile_is_not_overwritten(tmp_path: Path) -> None:
     model = shelf(tmp_path / "usdcop", "1.0.0")
     with pytest.raises(release.Refused, match="is there already"), release.new_version(model / "1.1.0"):
         shelf(model, "1.1.0")
@@ -59,7 +59,7 @@ def test_a_version_that_came_to_be_meanwhile_is_not_written_over(tmp_path: Path)
     assert sorted(path.name for path in model.iterdir()) == ["1.0.0", "1.1.0"]
 
 
-def test_a_model_is_named_after_its_symbol() -> None:
+def test_model_is_named_after_its_symbol() -> None:
     assert [release.name_for(symbol) for symbol in ("USDCOP", "BTC/USDT")] == ["ppo-lstm-usdcop", "ppo-lstm-btcusdt"]
 
 
@@ -73,10 +73,10 @@ def test_a_model_is_named_after_its_symbol() -> None:
         ("EURUSD", "0.0001", Charge(0.0001)),
     ],
 )
-def test_a_spread_is_of_the_symbol_that_is_trained(symbol: str, spread: str, expected: Charge) -> None:
+def test_spread_is_that_of_the_trained_symbol(symbol: str, spread: str, expected: Charge) -> None:
     assert rules_for(symbol, spread).spread.of(symbol) == expected
 
 
-def test_a_spread_that_says_nothing_is_refused() -> None:
+def test_invalid_spread_is_refused() -> None:
     with pytest.raises(ValueError, match="must be a number, in price, or one with bp or pip"):
         rules_for("EURUSD", "cheap")

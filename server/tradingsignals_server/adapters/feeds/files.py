@@ -1,17 +1,17 @@
 """Files of bars: CSV, CSV.gz and Parquet.
 
-Columns, in any order and case; others are ignored. A CSV file has commas, semicolons or tabs between them.
+Columns may have any order and case; unknown columns are ignored. The delimiter in CSV is comma, semicolon or tab.
 
 - `time` (or `timestamp`, `datetime`, `date`): open of the bar, as ISO 8601 / RFC 3339 with an offset, or in UTC
   without one; or as a number of seconds, milliseconds, microseconds or nanoseconds since 1970.
-- `symbol`: "USDCOP" or "USD/COP". A symbol the caller names stands in for a missing column or an empty cell.
+- `symbol`: "USDCOP" or "USD/COP". The caller may give a symbol for rows without one.
 - `open`, `high`, `low`, `close`: prices.
-- `volume`: may be missing, empty or NaN, which is 0.
+- `volume`: a missing, empty or NaN volume is 0.
 
-Rows may come in any order; bars are given in the order of their times. For that a whole file is held in memory, in 64
-bytes a row. A row that cannot be a bar is reported by its number and skipped: one broken line must not keep years of
-good ones from being replayed. A file that is damaged from some point on (a compressed file that is cut, say) gives the
-bars before it. A file that does not contain five-minute bars is refused.
+Rows may have any order; bars are returned in the order of their times. Therefore the whole file is kept in memory, with
+64 bytes for each row. An invalid row is reported with its number and skipped, so that one broken line does not prevent
+the replay of years of valid ones. If a file is damaged from some point on, as a truncated compressed file is, the bars
+before the damage are returned. A file that does not contain five-minute bars is refused.
 """
 
 from __future__ import annotations
@@ -31,28 +31,28 @@ from ...domain.bars import Bar, describe_spacing, foreign_spacing, parse_symbol
 from ...domain.errors import InvalidRequest
 from .rows import PRICES, Cells, UnreadableFile, rows_of
 
-__all__ = ["CHUNK_BARS", "BarFile", "SkippedRow", "UnreadableFile", "load_bars", "load_in_thread"]
-
 CHUNK_BARS = 1000
-"""Bars handed on at a time: made in a few milliseconds, and enough to make each step after it worth its while."""
+"""Number of bars in a list: built within a few milliseconds, and enough to amortize the overhead of each list."""
 MAXIMUM_ROWS = 5_000_000
-"""Rows of a file; while it is sorted they take about a gigabyte of memory."""
+"""Maximum number of rows; sorting that many takes about a gigabyte of memory."""
 NAMED_REASONS = 5
-"""Skipped rows, and refused bars, that are kept with their reasons; the rest is counted."""
+"""Number of skipped rows and refused bars that are kept with their reasons; all others are only counted."""
 
 _TRIAL_ROWS = 100
 _STEP_ROWS = 10_000
 _SHOWN_CHARACTERS = 40
 _UNITS = ((1e11, 1.0), (1e14, 1e3), (1e17, 1e6))
-"""Units of a time by its size: below the first figure so many are a second. 1e11 seconds lie in the year 5138, 1e11
-milliseconds in 1973. The rest is nanoseconds."""
+"""Unit of a numeric time by its magnitude: (upper bound, units in a second). Larger numbers are nanoseconds.
+
+As seconds, 1e11 is in the year 5138; as milliseconds, it is in 1973.
+"""
 _WIDTH = 8
 _SYMBOL, _TIME, _ROW = 0, 1, 7
 
 
 @dataclass(frozen=True, slots=True)
 class SkippedRow:
-    """A row that is not a bar. `row` is its line in a CSV file (the header is 1), in Parquet its place, from 1."""
+    """A row that is not a bar. `row` is the line in a CSV file (the header is 1), or the index in Parquet, from 1."""
 
     row: int
     problem: str
@@ -62,10 +62,10 @@ class SkippedRow:
 
 
 class BarFile:
-    """The bars of a file, in the order of their times; those of one time in the order of the file.
+    """The bars of a file in the order of their times; bars of the same time in the order of the file.
 
-    skipped_rows: rows that are not bars; `skipped` has the first of them. damage: what is wrong with the file behind
-    its last bar, None if it was read to its end.
+    skipped_rows: number of rows that are not bars; `skipped` contains the first of them. damage: the error behind the
+    last bar, None if the file was read to its end.
     """
 
     def __init__(self, loaded: _Loading) -> None:
@@ -73,7 +73,7 @@ class BarFile:
         self.skipped = tuple(loaded.skipped)
         self.skipped_rows = loaded.skipped_rows
         self.damage = loaded.damage
-        self._symbols = list(loaded.symbols.places)
+        self._symbols = list(loaded.symbols.indexes)
         self._table = np.frombuffer(loaded.values).reshape(-1, _WIDTH)
         self._order = np.argsort(self._table[:, _TIME], kind="stable")
 
@@ -81,18 +81,22 @@ class BarFile:
         return len(self._order)
 
     def chunks(self, size: int = CHUNK_BARS) -> Iterator[list[Bar]]:
-        """The bars in lists of up to `size`."""
+        """Yield the bars in lists of up to `size`."""
         for start in range(0, len(self), size):
             yield [self._bar(row) for row in self._table[self._order[start : start + size]].tolist()]
 
     async def stream(self, size: int = CHUNK_BARS) -> AsyncIterator[list[Bar]]:
-        """`chunks`, made in a thread: the event loop does not wait for them."""
+        """Yield `chunks`, built in a thread so that the event loop is not blocked."""
         chunks = self.chunks(size)
         while (chunk := await asyncio.to_thread(next, chunks, None)) is not None:
             yield chunk
 
     def row_of(self, bar: Bar) -> int:
-        """The number of the row that `bar` was read from; it takes a search through the file."""
+        """Return the row of the file that contains `bar`, by a search through all rows.
+
+        Raises:
+            LookupError: no row does.
+        """
         for row in self._table[self._table[:, _TIME] == bar.time.timestamp()].tolist():
             if self._bar(row) == bar:
                 return int(row[_ROW])
@@ -104,10 +108,10 @@ class BarFile:
 
 
 def load_bars(path: Path, *, symbol: str | None = None) -> BarFile:
-    """Read a file of bars. `symbol` is that of rows that name none.
+    """Read a file of bars. `symbol` applies to rows without one.
 
     Raises:
-        InvalidRequest: `symbol` cannot be one.
+        InvalidRequest: `symbol` is not a valid symbol.
         UnreadableFile: the file cannot be read, or does not contain five-minute bars.
     """
     loading = _Loading(path, symbol)
@@ -119,9 +123,9 @@ def load_bars(path: Path, *, symbol: str | None = None) -> BarFile:
 async def load_in_thread(
     path: Path, *, symbol: str | None = None, on_rows: Callable[[int], None] | None = None
 ) -> BarFile:
-    """`load_bars` in a thread and in steps, so that the event loop goes on and a large file can be given up.
+    """Run `load_bars` in a thread and in steps, so that the event loop is not blocked and the load can be cancelled.
 
-    `on_rows` is called now and then with the number of rows read.
+    `on_rows` is called after every step with the number of rows read.
     """
     loading = _Loading(path, symbol)
     steps = loading.steps()
@@ -132,7 +136,7 @@ async def load_in_thread(
 
 
 class _Loading:
-    """A file that is being read: rows become numbers, in the order of the file."""
+    """Parser of a file: it converts rows to numbers, in the order of the file."""
 
     def __init__(self, path: Path, symbol: str | None) -> None:
         self.path = path
@@ -142,10 +146,10 @@ class _Loading:
         self.skipped_rows = 0
         self.damage: str | None = None
         self._other_times = array("d")
-        """Symbol and time of each row that has both and is no bar."""
+        """Symbol and time of each row that has both and is not a bar."""
 
     def steps(self) -> Iterator[int]:
-        """Read the file; gives the number of rows read now and then.
+        """Read the file; yield the number of rows read after every `_STEP_ROWS`.
 
         Raises:
             UnreadableFile: see load_bars.
@@ -181,7 +185,7 @@ class _Loading:
             return
         self.values.extend(
             (
-                self.symbols.places[bar.symbol],
+                self.symbols.indexes[bar.symbol],
                 bar.time.timestamp(),
                 bar.open,
                 bar.high,
@@ -198,7 +202,7 @@ class _Loading:
             self.skipped.append(SkippedRow(number, problem))
 
     def _problem(self, cells: Cells) -> str:
-        """Find why `_bar` failed by trying each cell again: slower, and only the rare bad row comes here."""
+        """Return why `_bar` failed, by parsing each cell again. This is slow, but invalid rows are rare."""
         time, symbol, *prices, volume = cells
         try:
             seconds = _time(time).timestamp()
@@ -210,23 +214,23 @@ class _Loading:
             except (TypeError, ValueError):
                 return f"{name}: {_shown(cell)} is not a number" if cell else f"{name}: is missing"
         try:
-            self._other_times.extend((self.symbols.places[self.symbols[symbol]], seconds))
+            self._other_times.extend((self.symbols.indexes[self.symbols[symbol]], seconds))
             _bar(cells, self.symbols)
         except InvalidRequest as error:
             return error.message
-        raise AssertionError("the row is a bar after all")
+        raise AssertionError("the row is a valid bar")
 
     def _require_five_minutes(self) -> None:
-        """Look at the times of all rows, also of those that do not lie on whole five minutes.
+        """Check the interval of the bars of each symbol, including rows that do not lie on whole five minutes.
 
         Raises:
             UnreadableFile: the bars of a symbol have another interval.
         """
         of_bars = np.frombuffer(self.values).reshape(-1, _WIDTH)[:, (_SYMBOL, _TIME)]
-        places, times = np.concatenate([of_bars, np.frombuffer(self._other_times).reshape(-1, 2)]).astype(np.int64).T
-        order = np.argsort(places, kind="stable")
-        names = list(self.symbols.places)
-        bounds = np.searchsorted(places[order], np.arange(1, len(names)))
+        symbols, times = np.concatenate([of_bars, np.frombuffer(self._other_times).reshape(-1, 2)]).astype(np.int64).T
+        order = np.argsort(symbols, kind="stable")
+        names = list(self.symbols.indexes)
+        bounds = np.searchsorted(symbols[order], np.arange(1, len(names)))
         for name, times_of_symbol in zip(names, np.split(times[order], bounds), strict=False):
             if (spacing := foreign_spacing(times_of_symbol)) is not None:
                 of_symbol = f" of {name}" if len(names) > 1 else ""
@@ -235,23 +239,26 @@ class _Loading:
 
 
 class _TooLong(UnreadableFile):
-    """The file has more rows than are taken."""
+    """The file has more than MAXIMUM_ROWS rows."""
 
 
 class _Symbols(dict[Any, str]):
-    """The normal form of each symbol met so far, by the cell it stood in; an empty cell is the default."""
+    """Cache of the normal form of each symbol, by the content of its cell; an empty cell is the default symbol.
+
+    indexes: index of each distinct symbol, in order of first occurrence.
+    """
 
     def __init__(self, default: str | None) -> None:
         super().__init__()
         self._default = None if default is None else parse_symbol(default)
-        self.places: dict[str, int] = {}
+        self.indexes: dict[str, int] = {}
 
     def __missing__(self, cell: Any) -> str:
         text = "" if cell is None else str(cell).strip()
         if not text and self._default is None:
-            raise InvalidRequest.field("symbol", "is missing, and no symbol was named for the file")
+            raise InvalidRequest.field("symbol", "is missing, and no symbol was given for the file")
         self[cell] = symbol = parse_symbol(text) if text else cast(str, self._default)
-        self.places.setdefault(symbol, len(self.places))
+        self.indexes.setdefault(symbol, len(self.indexes))
         return symbol
 
 
@@ -275,11 +282,11 @@ def _time(cell: Any) -> datetime:
                 return time
             return time.replace(tzinfo=UTC) if time.tzinfo is None else time.astimezone(UTC)
     number = float(cell)
-    a_second = next((units for below, units in _UNITS if abs(number) < below), 1e9)
-    return datetime.fromtimestamp(number / a_second, UTC)
+    units_per_second = next((units for bound, units in _UNITS if abs(number) < bound), 1e9)
+    return datetime.fromtimestamp(number / units_per_second, UTC)
 
 
 def _shown(cell: Any) -> str:
-    """A cell as it is quoted in a problem, however long it is."""
+    """Return a cell as an error message quotes it, cut to _SHOWN_CHARACTERS."""
     text = repr(cell)
     return text if len(text) <= _SHOWN_CHARACTERS else f"{text[:_SHOWN_CHARACTERS]}..."

@@ -1,4 +1,4 @@
-"""FEED=replay: the bars of a file, delivered as if the market sent them."""
+"""FEED=replay: the file feed, which delivers the bars of a file as a market would."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Protocol
 from ...application.ports.clock import Sleep
 from ...application.ports.feed import MarketDataSink
 from ...domain.errors import ServiceError
-from .delivery import Monotonic, Pace, at_pace, deliver, newest_bar
+from .delivery import MarketPace, Monotonic, at_pace, deliver, newest_bar
 from .files import load_in_thread
 from .kind import FeedContext, FeedKind, OnProgress
 from .tally import Tally
@@ -20,11 +20,11 @@ from .tally import Tally
 log = logging.getLogger(__name__)
 
 PROGRESS_SECONDS = 5.0
-"""Between two log lines on how far it is."""
+"""Interval of the progress lines in the log."""
 
 
 class ReplayFeed:
-    """Delivers a file once, in the order of time. After a restart, what is stored already passes quickly."""
+    """Delivers a file once, in the order of time. After a restart, bars that are already stored are not paced."""
 
     def __init__(
         self,
@@ -40,12 +40,12 @@ class ReplayFeed:
 
         Args:
             path: CSV, CSV.gz or Parquet.
-            speed: how many times faster than the market; 0 does not wait.
-            symbol: that of rows that name none.
-            sleep: how to wait.
-            monotonic: the clock of pace and progress.
-            on_progress: called once the file is read and after each delivery. Absent: the log says how far it is,
-                every few seconds.
+            speed: factor by which the replay is faster than the market; 0 does not pause.
+            symbol: symbol of rows without one.
+            sleep: replaces asyncio.sleep in tests.
+            monotonic: clock of the pace and of the progress lines.
+            on_progress: called once the file is read and after each delivery. By default progress is logged every
+                PROGRESS_SECONDS.
         """
         self._path = path
         self._speed = speed
@@ -56,37 +56,37 @@ class ReplayFeed:
         self._logged_at = monotonic()
 
     async def run(self, sink: MarketDataSink) -> None:
-        """Deliver the file until it ends.
+        """Deliver the whole file.
 
         Raises:
             UnreadableFile: it cannot be read, or does not contain five-minute bars.
         """
 
-        async def known_through(symbol: str) -> datetime | None:
+        async def newest_bar_time(symbol: str) -> datetime | None:
             bar = await newest_bar(sink, symbol, self._sleep)
             return None if bar is None else bar.time
 
         log.info("reading %s", self._path)
         tally = Tally(await load_in_thread(self._path, symbol=self._symbol))
         self._on_progress(tally)
-        named = 0
+        logged = 0
         batches = tally.file.stream()
         if self._speed:
-            batches = at_pace(batches, Pace(self._speed, self._sleep, self._monotonic), known_through)
+            batches = at_pace(batches, MarketPace(self._speed, self._sleep, self._monotonic), newest_bar_time)
         async for bars in batches:
-            for bar, answer in zip(bars, await deliver(sink, bars, self._sleep), strict=True):
-                if isinstance(answer, ServiceError):
-                    tally.reject(bar, answer.message)
+            for bar, result in zip(bars, await deliver(sink, bars, self._sleep), strict=True):
+                if isinstance(result, ServiceError):
+                    tally.reject(bar, result.message)
                 else:
-                    tally.dispositions[answer.disposition] += 1
+                    tally.dispositions[result.disposition] += 1
             tally.bars += len(bars)
             tally.through = bars[-1].time
-            for reason in tally.reasons[named:]:
+            for reason in tally.reasons[logged:]:
                 log.warning("%s, %s", self._path, reason)
-            named = len(tally.reasons)
+            logged = len(tally.reasons)
             self._on_progress(tally)
         counts = ", ".join(f"{count} {what}" for what, count in tally.counts() if count)
-        log.info("%s is replayed: %d bars (%s)", self._path, tally.bars, counts)
+        log.info("%s: replay finished, %d bars (%s)", self._path, tally.bars, counts)
         for failure in tally.failures():
             log.error("%s: %s", self._path, failure)
 

@@ -1,4 +1,4 @@
-"""Rows of CSV, CSV.gz and Parquet files, told apart by their first bytes and read in bounded memory."""
+"""Reader of the rows of CSV, CSV.gz and Parquet files in bounded memory. The first bytes identify the format."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import IO, Any, cast
 
 LINE_BYTES = 1 << 16
-"""A longer line of a CSV file is not kept in memory, and is not a row of bars."""
+"""Maximum length of a line of a CSV file. A longer one is skipped without keeping it in memory."""
 PRICES = ("open", "high", "low", "close")
 
 _TIME_NAMES = ("time", "timestamp", "datetime", "date")
@@ -26,9 +26,9 @@ _BUFFER_BYTES = 1 << 20
 _SHOWN_NAMES = 100
 
 Cells = Sequence[Any]
-"""time, symbol, open, high, low, close and volume, as the file has them."""
+"""time, symbol, open, high, low, close and volume, as they are in the file."""
 Row = tuple[int, Cells | str]
-"""The line in a CSV file (the header is 1) or the place in a Parquet file, from 1; and its cells or its problem."""
+"""The line in a CSV file (the header is 1) or the index in a Parquet file, from 1; and its cells or its problem."""
 
 
 class UnreadableFile(Exception):
@@ -40,7 +40,7 @@ class UnreadableFile(Exception):
 
 
 def rows_of(path: Path) -> Iterator[Row]:
-    """Read the rows of a file one after the other.
+    """Yield the rows of a file.
 
     Raises:
         UnreadableFile: before the first row if the file does not contain bars, later if it is damaged further on.
@@ -65,17 +65,17 @@ def _csv_rows(path: Path, magic: bytes) -> Iterator[Row]:
         lines = _lines(binary)
         header, delimiter = _header(path, lines)
         width = len(header)
-        # A column that is missing is the cell appended to each row.
-        pick = itemgetter(*(width if place is None else place for place in _places(path, header)))
+        # A missing column is read from the empty cell that is appended to each row.
+        pick = itemgetter(*(width if column is None else column for column in _columns(path, header)))
         for number, line in lines:
             if line is None:
                 yield number, f"it is longer than {LINE_BYTES:,} bytes"
                 continue
-            # A byte that is not UTF-8 harms no row in which it stands in a column that is ignored.
+            # An invalid byte is replaced, because it is harmless in a column that is ignored.
             text = line.decode("utf-8", "replace").strip("\r\n")
             cells = text.split(delimiter) if '"' not in text else _quoted(text, delimiter)
             if cells is None:
-                yield number, "a quote in it is not closed, or stands at a wrong place"
+                yield number, "a quote in it is not closed or is misplaced"
             elif len(cells) == width:
                 cells.append("")
                 yield number, pick(cells)
@@ -84,7 +84,7 @@ def _csv_rows(path: Path, magic: bytes) -> Iterator[Row]:
 
 
 def _lines(binary: IO[bytes]) -> Iterator[tuple[int, bytes | None]]:
-    """Number the lines, from 1; one that is too long is None, and is read past in pieces."""
+    """Yield numbered lines, from 1. A line longer than LINE_BYTES is None, and is skipped in pieces."""
     number = 0
     while line := binary.readline(LINE_BYTES):
         number += 1
@@ -97,7 +97,7 @@ def _lines(binary: IO[bytes]) -> Iterator[tuple[int, bytes | None]]:
 
 
 def _header(path: Path, lines: Iterator[tuple[int, bytes | None]]) -> tuple[list[str], str]:
-    """Find the names of the columns in the first line that is not blank, and what separates them."""
+    """Return the column names in the first line that is not blank, and the delimiter."""
     first = next((line for _, line in lines if line is None or line.strip()), b"")
     if first is None:
         raise UnreadableFile(
@@ -113,7 +113,7 @@ def _header(path: Path, lines: Iterator[tuple[int, bytes | None]]) -> tuple[list
 
 
 def _quoted(text: str, delimiter: str) -> list[str] | None:
-    """Split a line that has quotes, by itself: a quote that is not closed costs this row and none after it."""
+    """Split a line with quotes; None if it is malformed. An open quote affects this line only."""
     try:
         return next(csv.reader([text], delimiter=delimiter, skipinitialspace=True, strict=True))
     except csv.Error:
@@ -129,33 +129,33 @@ def _parquet_rows(path: Path) -> Iterator[Cells]:
     import pyarrow.parquet as pq  # noqa: PLC0415
 
     try:
-        # With a buffer, pages are read as batches need them, however large a row group is.
+        # With a buffer, pages are read as batches need them, even if a row group is large.
         with pq.ParquetFile(path, buffer_size=_BUFFER_BYTES, pre_buffer=False) as file:
             schema = file.schema_arrow
-            places = _places(path, schema.names)
-            _require_readable(path, schema, places)
-            wanted = [schema.names[place] for place in places if place is not None]
-            for batch in file.iter_batches(_BATCH_ROWS, columns=wanted):
+            columns = _columns(path, schema.names)
+            _require_readable(path, schema, columns)
+            names = [None if column is None else schema.names[column] for column in columns]
+            for batch in file.iter_batches(_BATCH_ROWS, columns=[name for name in names if name is not None]):
                 missing = [None] * batch.num_rows
-                cells = [missing if place is None else _values(batch.column(schema.names[place])) for place in places]
+                cells = [missing if name is None else _values(batch.column(name)) for name in names]
                 yield from zip(*cells, strict=True)
     except (pa.ArrowException, KeyError) as error:
         raise UnreadableFile(path, f"it is damaged: {_first_line(error)}") from error
 
 
-def _require_readable(path: Path, schema: Any, places: Sequence[int | None]) -> None:
-    """Refuse columns of types that cannot be times, symbols and numbers.
+def _require_readable(path: Path, schema: Any, columns: Sequence[int | None]) -> None:
+    """Check the types of the columns.
 
     Raises:
-        UnreadableFile: naming the column and its type.
+        UnreadableFile: a type cannot be converted, or a column exists twice.
     """
     import pyarrow as pa  # noqa: PLC0415
 
     is_ = pa.types
-    for role, place in zip(("time", "symbol", *PRICES, "volume"), places, strict=True):
-        if place is None:
+    for role, column in zip(("time", "symbol", *PRICES, "volume"), columns, strict=True):
+        if column is None:
             continue
-        name, type_ = schema.names[place], schema.field(place).type
+        name, type_ = schema.names[column], schema.field(column).type
         if schema.names.count(name) > 1:
             raise UnreadableFile(path, f"it has more than one column {name}")
         plain = type_.value_type if is_.is_dictionary(type_) else type_
@@ -169,7 +169,7 @@ def _require_readable(path: Path, schema: Any, places: Sequence[int | None]) -> 
 
 
 def _values(column: Any) -> list[Any]:
-    """Convert an Arrow column to Python's values; times become seconds since 1970."""
+    """Convert an Arrow column to Python values; times become seconds since 1970."""
     import pyarrow as pa  # noqa: PLC0415
     import pyarrow.compute as pc  # noqa: PLC0415
 
@@ -182,17 +182,21 @@ def _values(column: Any) -> list[Any]:
 # ---------------------------------------------------------------------------------------------------------------- both
 
 
-def _places(path: Path, header: Sequence[str]) -> list[int | None]:
-    """Find where time, symbol, the prices and volume stand; None for a symbol or a volume that is missing."""
+def _columns(path: Path, header: Sequence[str]) -> list[int | None]:
+    """Return the column indexes of time, symbol, the prices and volume; None for a missing symbol or volume.
+
+    Raises:
+        UnreadableFile: the time or a price has no column.
+    """
     names = [name.strip().lower() for name in header]
-    places = {name: names.index(name) for name in names}
-    time = next((places[name] for name in _TIME_NAMES if name in places), None)
-    found = {"time": time, **{price: places.get(price) for price in PRICES}}
-    missing = [name for name, place in found.items() if place is None]
+    columns = {name: names.index(name) for name in names}
+    time = next((columns[name] for name in _TIME_NAMES if name in columns), None)
+    required = {"time": time, **{price: columns.get(price) for price in PRICES}}
+    missing = [name for name, column in required.items() if column is None]
     if missing:
-        there = ", ".join(header)[:_SHOWN_NAMES].strip()
-        raise UnreadableFile(path, f"it does not contain bars: it has no column {', '.join(missing)}, only {there!r}")
-    return [time, places.get("symbol"), *(places[price] for price in PRICES), places.get("volume")]
+        present = ", ".join(header)[:_SHOWN_NAMES].strip()
+        raise UnreadableFile(path, f"it does not contain bars: it has no column {', '.join(missing)}, only {present!r}")
+    return [time, columns.get("symbol"), *(columns[price] for price in PRICES), columns.get("volume")]
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""FEED=simulate: a made-up market that goes by faster than the real one, every bar marked simulated."""
+"""FEED=simulate: a simulated market, faster than a real one. Every bar is marked simulated."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from ...domain.bars import BAR_INTERVAL, BAR_SECONDS, Bar
 from ...domain.calendar import SessionCalendar, calendar_for
 from ...domain.errors import ServiceError
 from ...domain.events import Disposition, Receipt
-from .delivery import Monotonic, Pace, deliver, newest_bar
+from .delivery import MarketPace, Monotonic, deliver, newest_bar
 from .kind import FeedContext, FeedKind
 from .market import SimulatedMarket
 
 WARM_SESSIONS = 5
-"""Sessions that a new symbol is given at once, so that its indicators are warm when the first bar goes by."""
+"""Sessions that a new symbol gets without a pause, so that its indicators are warm at the first bar that is paced."""
 
 _CATCH_UP_BARS = 250
 
@@ -31,11 +31,11 @@ log = logging.getLogger(__name__)
 
 
 class SimulatedFeed:
-    """Makes the bars of several symbols, one time after the other, from where the stored bars end.
+    """Generates the bars of its symbols in the order of time, from the end of the stored bars.
 
-    Until it reaches the newest bar of any symbol, and the end of the first sessions, it delivers without waiting; from
-    then on the bars of one time every 300 / speed seconds. Nights pass in no time. It never ends: once it has reached
-    the present it goes on with it, since no bar is taken before it has ended.
+    Up to the newest bar of any symbol, and to the end of the first WARM_SESSIONS, it delivers without pauses; then it
+    delivers the bars of one time every 300 / speed seconds. Nights take no time. It never ends: once it has reached the
+    present it continues in real time, because a bar cannot be published before it has closed.
     """
 
     def __init__(
@@ -50,7 +50,18 @@ class SimulatedFeed:
         sleep: Sleep = asyncio.sleep,
         monotonic: Monotonic = time.monotonic,
     ) -> None:
-        """`start`: day of the first session. `speed`: how many times faster than the market; 0 does not wait."""
+        """Prepare to deliver.
+
+        Args:
+            symbols: symbols in their normal form.
+            seed: seed of the simulated market.
+            start: day of the first session.
+            speed: factor by which the market is faster than a real one; 0 does not pause.
+            clock: current time, in UTC.
+            calendar_of: returns the calendar of a symbol.
+            sleep: replaces asyncio.sleep in tests.
+            monotonic: clock of the pace.
+        """
         self._markets = {symbol: SimulatedMarket(seed, symbol, calendar_of(symbol)) for symbol in symbols}
         self._start = start
         self._speed = speed
@@ -60,52 +71,52 @@ class SimulatedFeed:
 
     async def run(self, sink: MarketDataSink) -> None:
         """Deliver bars until cancelled."""
-        pace = Pace(self._speed, self._sleep, self._monotonic)
+        pace = MarketPace(self._speed, self._sleep, self._monotonic)
         while True:
             newest = {symbol: await newest_bar(sink, symbol, self._sleep) for symbol in self._markets}
             await self._deliver_from(sink, newest, pace)
 
-    async def _deliver_from(self, sink: MarketDataSink, newest: dict[str, Bar | None], pace: Pace) -> None:
-        """Deliver the bars after the newest ones, until somebody else has published a newer bar still."""
+    async def _deliver_from(self, sink: MarketDataSink, newest: dict[str, Bar | None], pace: MarketPace) -> None:
+        """Deliver the bars after the newest ones, until another publisher has published a newer bar."""
         opening = max(
             self._warm_end(market.calendar) if (bar := newest[symbol]) is None else bar.time
             for symbol, market in self._markets.items()
         )
         opening = min(opening, self._clock() - BAR_INTERVAL)
-        behind: list[Bar] = []
+        pending: list[Bar] = []
         for bar_time, symbols in self._schedule(newest):
             bars = [self._markets[symbol].next_bar(bar_time, newest[symbol]) for symbol in symbols]
             newest.update((bar.symbol, bar) for bar in bars)
-            behind += bars
-            if bar_time <= opening and len(behind) < _CATCH_UP_BARS:
+            pending += bars
+            if bar_time <= opening and len(pending) < _CATCH_UP_BARS:
                 continue
             if bar_time > opening:
-                if len(behind) > len(bars):
-                    await self._deliver(sink, behind[: -len(bars)])
+                if len(pending) > len(bars):
+                    await self._deliver(sink, pending[: -len(bars)])
                 await pace.wait(BAR_SECONDS)
-                await self._until_ended(bar_time)
-                behind = bars
-            if await self._deliver(sink, behind):
+                await self._until_closed(bar_time)
+                pending = bars
+            if await self._deliver(sink, pending):
                 return
-            behind = []
+            pending = []
 
-    async def _until_ended(self, bar_time: datetime) -> None:
-        """Wait until the bar that opens at `bar_time` has ended by the wall clock."""
+    async def _until_closed(self, bar_time: datetime) -> None:
+        """Wait until the bar that opens at `bar_time` has closed by the wall clock."""
         ahead = bar_time + BAR_INTERVAL - self._clock()
         if ahead > timedelta():
-            log.info("the simulated market has reached the present; its next bar ends in %s", ahead)
+            log.info("the simulated market has reached the present; its next bar closes in %s", ahead)
             await self._sleep(ahead.total_seconds())
 
     async def _deliver(self, sink: MarketDataSink, bars: Sequence[Bar]) -> bool:
-        """Deliver bars; True if a newer bar of the same symbol had been processed before."""
-        answers = await deliver(sink, bars, self._sleep)
-        for answer in answers:
-            if isinstance(answer, ServiceError):
-                log.warning("a simulated bar was refused: %s", answer)
-        return any(isinstance(answer, Receipt) and answer.disposition is Disposition.LATE for answer in answers)
+        """Deliver bars, and return whether one was late: a newer bar of its symbol had been processed before."""
+        results = await deliver(sink, bars, self._sleep)
+        for result in results:
+            if isinstance(result, ServiceError):
+                log.warning("a simulated bar was refused: %s", result)
+        return any(isinstance(result, Receipt) and result.disposition is Disposition.LATE for result in results)
 
     def _schedule(self, newest: dict[str, Bar | None]) -> Iterator[tuple[datetime, list[str]]]:
-        """Every bar time after the newest bars, without end, with the symbols that have a bar then."""
+        """Yield every bar time after the newest bars, without end, and the symbols that have a bar at that time."""
         streams = [
             zip(_bar_times(market.calendar, self._start, newest[symbol]), repeat(symbol))
             for symbol, market in self._markets.items()
@@ -114,14 +125,14 @@ class SimulatedFeed:
             yield bar_time, [symbol for _, symbol in group]
 
     def _warm_end(self, calendar: SessionCalendar) -> datetime:
-        """Open of the last bar of the first sessions."""
+        """Return the open of the last bar of the first WARM_SESSIONS."""
         sessions = (bars for bars in map(calendar.bars_of, _days(self._start)) if bars)
         return next(islice(sessions, WARM_SESSIONS - 1, None))[-1]
 
 
 def _bar_times(calendar: SessionCalendar, start: date, newest: Bar | None) -> Iterator[datetime]:
-    """Opens of all bars after `newest` or, without it, from the session of `start`."""
-    # A session's day may differ by one from the day in UTC.
+    """Yield the opens of all bars after `newest` or, without it, from the session of `start` on."""
+    # The day of a session may differ by one from the day in UTC.
     first_day = start if newest is None else newest.time.date() - timedelta(days=1)
     for day in _days(first_day):
         for bar_time in calendar.bars_of(day):

@@ -1,4 +1,4 @@
-"""What became of the bars of a file."""
+"""Counts of the results of publishing a file of bars."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from .files import NAMED_REASONS, BarFile
 
 @dataclass(slots=True)
 class Tally:
-    """Counts over the bars of `file` that were published so far, whether stored now, stored before, or refused.
+    """Counts of the bars of `file` that were published so far: stored now, stored before, or refused.
 
-    through: open of the last of them. reasons: why the first bars and rows that were not taken were not.
+    through: open of the last published bar. reasons: the first skipped rows and refused bars, each with its reason.
     """
 
     file: BarFile
@@ -30,32 +30,32 @@ class Tally:
         self.reasons.extend(map(str, self.file.skipped))
 
     def reject(self, bar: Bar, message: str) -> None:
-        """Count a bar that was refused for good."""
+        """Count a bar that was permanently refused."""
         self.rejected += 1
         if len(self.reasons) < NAMED_REASONS:
             row = self.file.row_of(bar)
             self.reasons.append(f"row {row}: {bar.symbol} {bar.time:%Y-%m-%d %H:%M}: {message}")
 
     def counts(self) -> list[tuple[str, int]]:
-        """What became of how many bars and rows."""
-        found = [(name, self.dispositions[kind]) for name, kind in _SHOWN.items()]
-        return [*found, ("rejected", self.rejected), ("rows skipped", self.file.skipped_rows)]
+        """Return pairs of a result, as it is shown, and its number of bars or rows."""
+        counts = [(name, self.dispositions[kind]) for name, kind in _SHOWN.items()]
+        return [*counts, ("rejected", self.rejected), ("rows skipped", self.file.skipped_rows)]
 
     @property
     def reached(self) -> str:
-        """How far the bars have come in market time, as it is shown."""
+        """The market time that the bars have reached, as it is shown."""
         return "-" if self.through is None else f"{self.through:%Y-%m-%d %H:%M}"
 
     @property
     def unnamed(self) -> int:
-        """Refused bars and skipped rows that are not among the reasons."""
+        """Number of refused bars and skipped rows that are not among the reasons."""
         return self.rejected + self.file.skipped_rows - len(self.reasons)
 
     def failures(self) -> Iterator[str]:
-        """Why the bars did not lead to what they lead to in the order of time, each in one line; empty if they did."""
+        """Yield one line for each reason why bars did not have the effect that they have in the order of time."""
         if late := self.dispositions[Disposition.LATE]:
             yield (
-                f"{late:,} of {self.bars:,} bars are LATE: they are stored, and led to no signal, since newer bars of "
+                f"{late:,} of {self.bars:,} bars are LATE: they are stored, but made no signal, because newer bars of "
                 "their symbols had been processed before"
             )
         if self.file.damage is not None:

@@ -1,4 +1,4 @@
-"""Envoy's configuration: what of the settings and of the contract comes out where."""
+"""Envoy's configuration, rendered from the settings and the contract."""
 
 from __future__ import annotations
 
@@ -37,13 +37,13 @@ def rendered(config: EdgeConfig = CONFIG) -> Any:
 
 
 def manager(document: Any) -> Any:
-    """The HTTP connection manager."""
+    """Return the HTTP connection manager."""
     (listener,) = document["static_resources"]["listeners"]
     return listener["filter_chains"][0]["filters"][0]["typed_config"]
 
 
 def served_hosts(document: Any) -> Any:
-    """The virtual host of the hosts that are served."""
+    """Return the virtual host of the served hosts."""
     others, served = manager(document)["route_config"]["virtual_hosts"]
     assert others["domains"] == ["*"]
     return served
@@ -63,7 +63,7 @@ def socket_address(at: Any) -> tuple[str, int]:
     return at["socket_address"]["address"], at["socket_address"]["port_value"]
 
 
-def test_it_listens_and_calls_where_it_is_told() -> None:
+def test_listener_and_backend_have_their_addresses() -> None:
     document = rendered(EdgeConfig(Address("::1", 1), Address("10.0.0.7", 2)))
     (listener,) = document["static_resources"]["listeners"]
     endpoint = cluster(document)["load_assignment"]["endpoints"][0]["lb_endpoints"][0]["endpoint"]
@@ -71,7 +71,7 @@ def test_it_listens_and_calls_where_it_is_told() -> None:
     assert socket_address(endpoint["address"]) == ("10.0.0.7", 2)
 
 
-def test_several_servers_take_turns_and_a_call_is_tried_at_another_one() -> None:
+def test_calls_are_balanced_and_retried_at_another_server() -> None:
     config = EdgeConfig(CONFIG.listen, CONFIG.backend, (Address("server", 1), Address("10.0.0.7", 2)))
     found = cluster(rendered(config))
     (locality,) = found["load_assignment"]["endpoints"]
@@ -87,18 +87,18 @@ def test_several_servers_take_turns_and_a_call_is_tried_at_another_one() -> None
     ("host", "kind"),
     [("127.0.0.1", "STATIC"), ("::1", "STATIC"), ("server", "STRICT_DNS"), ("10.example.com", "STRICT_DNS")],
 )
-def test_a_server_may_be_named_or_numbered(host: str, kind: str) -> None:
+def test_backend_is_a_dns_name_or_an_ip_address(host: str, kind: str) -> None:
     assert cluster(rendered(EdgeConfig(CONFIG.listen, Address(host, 50051))))["type"] == kind
 
 
-def test_its_own_interface_is_a_private_socket_or_an_address() -> None:
+def test_admin_interface_is_a_private_socket_or_an_address() -> None:
     assert rendered()["admin"]["address"] == {"pipe": {"path": "admin.sock", "mode": 0o600}}
     document = rendered(EdgeConfig(CONFIG.listen, CONFIG.backend, admin=Address("127.0.0.1", 9901)))
     assert socket_address(document["admin"]["address"]) == ("127.0.0.1", 9901)
 
 
 @pytest.mark.parametrize("folder", ["/a b", "/\U0001f4c8 año", "/\"'\\", "/\u2028\x7f\\ud83d\\ude00"])
-def test_any_folder_is_quoted(folder: str) -> None:
+def test_any_folder_name_is_quoted(folder: str) -> None:
     (transcoder,) = (
         each["typed_config"]
         for each in manager(yaml.safe_load(render(CONFIG, Path(folder))))["http_filters"]
@@ -111,7 +111,7 @@ def test_any_folder_is_quoted(folder: str) -> None:
     ("listen", "own"),
     [("127.0.0.1", []), ("::1", []), (EVERY_INTERFACE, []), ("10.0.0.7", ["10.0.0.7"]), ("fe80::1", ["[fe80::1]"])],
 )
-def test_local_hosts_and_those_that_are_named_are_served(listen: str, own: list[str]) -> None:
+def test_local_and_allowed_hosts_are_served(listen: str, own: list[str]) -> None:
     config = EdgeConfig(Address(listen, 8003), CONFIG.backend, allowed_hosts=("a.example", "*.b.example"))
     served = served_hosts(rendered(config))
     assert served["domains"] == ["localhost", "*.localhost", "127.0.0.1", "[::1]", *own, "a.example", "*.b.example"]
@@ -121,13 +121,13 @@ def test_local_hosts_and_those_that_are_named_are_served(listen: str, own: list[
     assert not re.fullmatch(origins["safe_regex"]["regex"], "https://xb.example")
 
 
-def test_the_access_log_is_off_unless_asked_for() -> None:
+def test_access_log_is_off_by_default() -> None:
     assert "access_log" not in manager(rendered())
     document = rendered(EdgeConfig(CONFIG.listen, CONFIG.backend, access_log=True))
     assert manager(document)["access_log"][0]["name"] == "envoy.access_loggers.stdout"
 
 
-def test_all_services_of_the_contract_are_rest() -> None:
+def test_all_services_of_the_contract_have_rest_routes() -> None:
     descriptors = FileDescriptorSet.FromString((ENVOY / "descriptors.binpb").read_bytes())
     services = {
         f"tradingsignals.v1.{service.name}"
@@ -143,7 +143,7 @@ def test_all_services_of_the_contract_are_rest() -> None:
 
 
 @pytest.mark.parametrize("path", ["/api/signals/stream", "/api/signals/positions/stream", "/api/events"])
-def test_streams_have_no_time_limit_and_two_forms(path: str) -> None:
+def test_streams_have_no_timeout_and_two_encodings(path: str) -> None:
     here = [route for route in routes(rendered()) if route["match"].get("safe_regex", {}).get("regex") == f"{path}/?"]
     found = [route for route in here if "route" in route]
     assert [route["route"]["timeout"] for route in found] == ["0s", "0s"]
@@ -156,8 +156,8 @@ def test_streams_have_no_time_limit_and_two_forms(path: str) -> None:
     ]
 
 
-def test_who_writes_text_is_asked_on_the_paths_of_the_public_streams() -> None:
-    """With the requests of the public methods: parameters and refusals are theirs."""
+def test_text_services_have_the_paths_of_the_public_streams() -> None:
+    """The request types are those of the public methods, so parameters and refusals are the same."""
     described = FileDescriptorSet.FromString((ENVOY / "descriptors.binpb").read_bytes())
     streams = {
         package: {
@@ -178,7 +178,7 @@ def test_who_writes_text_is_asked_on_the_paths_of_the_public_streams() -> None:
 
 
 def test_there_may_be_a_lean_path() -> None:
-    """All streams and single calls take it, by REST and by gRPC; uploads, health and reflection do not."""
+    """All streams and unary calls use it, over REST and gRPC; uploads, health and reflection do not."""
     document = rendered(EdgeConfig(CONFIG.listen, CONFIG.backend, lean=(Address("127.0.0.1", 50052),)))
     server, lean = document["static_resources"]["clusters"]
     assert (server["name"], lean["name"]) == ("server", "lean")
@@ -210,7 +210,7 @@ def test_there_may_be_a_lean_path() -> None:
     assert {route["route"]["cluster"] for route in routes(rendered()) if "route" in route} == {"server"}
 
 
-def test_nothing_is_sent_twice_that_may_have_been_done() -> None:
+def test_only_unprocessed_calls_are_retried() -> None:
     host = served_hosts(rendered())
     assert host["retry_policy"]["retry_on"] == "connect-failure,refused-stream"
     assert not [route for route in routes(rendered()) if "retry_policy" in route.get("route", {})]
@@ -229,7 +229,7 @@ def test_nothing_is_sent_twice_that_may_have_been_done() -> None:
         ("/api/signals/positions/closed?position_id=p2", False),
     ],
 )
-def test_a_field_of_the_path_may_not_be_in_the_query(path: str, refused: bool) -> None:
+def test_field_of_the_path_is_refused_in_the_query(path: str, refused: bool) -> None:
     patterns = [
         header["string_match"]["safe_regex"]["regex"]
         for route in routes(rendered())
@@ -239,7 +239,7 @@ def test_a_field_of_the_path_may_not_be_in_the_query(path: str, refused: bool) -
     assert any(re.fullmatch(pattern, path) for pattern in patterns) is refused
 
 
-def test_percent_encoding_is_told_from_what_is_no_utf8() -> None:
+def test_pattern_accepts_only_percent_encoded_utf8() -> None:
     (pattern,) = (
         re.compile(header["string_match"]["safe_regex"]["regex"])
         for route in routes(rendered())
@@ -270,7 +270,7 @@ def test_percent_encoding_is_told_from_what_is_no_utf8() -> None:
     assert not pattern.fullmatch("/a?b=%zz")
 
 
-def test_every_status_of_envoys_own_has_a_grpc_code() -> None:
+def test_every_status_of_envoy_has_a_grpc_code() -> None:
     mappers = manager(rendered())["local_reply_config"]["mappers"]
     codes = {
         mapper["filter"]["status_code_filter"]["comparison"]["value"]["default_value"]: mapper["body_format_override"]
@@ -281,7 +281,7 @@ def test_every_status_of_envoys_own_has_a_grpc_code() -> None:
     assert {status: body["json_format"]["code"] for status, body in codes.items()} == GRPC_CODES
 
 
-def test_the_page_may_run_its_own_script_and_no_other(tmp_path: Path) -> None:
+def test_page_may_run_its_inline_script_only(tmp_path: Path) -> None:
     (page,) = (route for route in routes(rendered()) if "content-security-policy" in str(route))
     mutations = page["typed_per_filter_config"]["envoy.filters.http.header_mutation"]["mutations"]
     headers = {
@@ -296,7 +296,7 @@ def test_the_page_may_run_its_own_script_and_no_other(tmp_path: Path) -> None:
     assert not re.findall(r"\bstyle=|\son\w+=|https?://", html)
 
 
-def test_a_folder_is_all_that_an_envoy_needs(tmp_path: Path) -> None:
+def test_written_folder_contains_all_that_envoy_needs(tmp_path: Path) -> None:
     config = write_edge_files(CONFIG, tmp_path / "new" / "edge")
     assert sorted(path.name for path in config.parent.iterdir()) == sorted(["envoy.yaml", *ASSETS])
     assert f'"{tmp_path}/new/edge/descriptors.binpb"' in config.read_text()
@@ -304,13 +304,13 @@ def test_a_folder_is_all_that_an_envoy_needs(tmp_path: Path) -> None:
         assert (config.parent / name).read_bytes() == (ENVOY / name).read_bytes()
 
 
-def test_the_folder_may_be_seen_elsewhere(tmp_path: Path) -> None:
-    text = write_edge_files(CONFIG, tmp_path, seen_as=Path("/etc/envoy")).read_text()
+def test_folder_may_have_another_path_in_a_container(tmp_path: Path) -> None:
+    text = write_edge_files(CONFIG, tmp_path, mounted_at=Path("/etc/envoy")).read_text()
     assert '"/etc/envoy/descriptors.binpb"' in text
     assert str(tmp_path) not in text
 
 
-def test_every_path_of_the_contract_says_what_it_takes() -> None:
+def test_wrong_method_is_refused_on_every_path() -> None:
     described = FileDescriptorSet.FromString((ENVOY / "descriptors.binpb").read_bytes())
     methods: dict[str, set[str]] = {}
     for file in described.file:
@@ -328,7 +328,7 @@ def test_every_path_of_the_contract_says_what_it_takes() -> None:
         assert [takes for pattern, takes in found.items() if re.fullmatch(pattern, plain)] == [allowed]
 
 
-def test_the_server_gets_what_it_reads_of_headers() -> None:
+def test_headers_that_the_server_reads_are_kept() -> None:
     assert {REQUEST_ID_KEY, LAST_EVENT_ID} < set(KEPT_HEADERS)
-    assert PEER_KEY not in KEPT_HEADERS  # says that another server has sent the call, which no caller may say
+    assert PEER_KEY not in KEPT_HEADERS  # it marks a call from another server, which no caller may claim
     assert REQUEST_ID.pattern == r"[\x21-\x7e]{1,128}"  # [!-~], size() <= 128 in the edge

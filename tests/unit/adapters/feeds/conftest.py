@@ -1,4 +1,4 @@
-"""A sink that keeps what it is given, and a clock that moves only when somebody sleeps."""
+"""A sink that records bars, and a clock that advances only by sleeping."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from tradingsignals_server.domain.events import Disposition, Receipt
 
 
 class Enough(Exception):
-    """Ends a feed that would go on for ever."""
+    """Ends a feed that would run without end."""
 
 
 @dataclass
 class FakeTime:
-    """Sleeping takes no time here, but moves the clock."""
+    """A clock that sleeping advances at once."""
 
     now: float = 0.0
     slept: list[float] = field(default_factory=list)
@@ -33,7 +33,7 @@ class FakeTime:
 
 
 class RecordingSink:
-    """Takes every bar once, as the engine would, and refuses where a test tells it to."""
+    """Accepts bars as the engine does, and refuses those for which `refusal_of` returns an error."""
 
     def __init__(self) -> None:
         self.bars: list[Bar] = []
@@ -45,7 +45,7 @@ class RecordingSink:
 
     async def publish(self, bars: Sequence[Bar]) -> list[Receipt | ServiceError]:
         self.calls.append(list(bars))
-        answers: list[Receipt | ServiceError] = []
+        results: list[Receipt | ServiceError] = []
         for bar in bars:
             refusal = self.refusal_of(len(self.calls), bar)
             disposition = Disposition.ACCEPTED
@@ -56,10 +56,10 @@ class RecordingSink:
                     disposition = Disposition.LATE
                 else:
                     self.newest[bar.symbol] = bar
-            answers.append(refusal or Receipt(bar.symbol, bar.time, disposition, None, len(self.bars)))
+            results.append(refusal or Receipt(bar.symbol, bar.time, disposition, None, len(self.bars)))
         if self.enough is not None and len(self.bars) >= self.enough:
             raise Enough
-        return answers
+        return results
 
     async def last_bar(self, symbol: str) -> Bar | None:
         if self.unreadable:

@@ -15,17 +15,17 @@ from tradingsignals_server.adapters.feeds import files
 from tradingsignals_server.adapters.feeds.files import BarFile, SkippedRow, load_bars, load_in_thread
 
 
-def test_csv(tmp_path: Path) -> None:
+def test_csv_is_read(tmp_path: Path) -> None:
     assert bars_in(write(tmp_path, HEADER + FIRST + SECOND)) == BARS
 
 
-def test_compressed_csv_whatever_its_name(tmp_path: Path) -> None:
+def test_compressed_csv_is_detected_by_content(tmp_path: Path) -> None:
     path = tmp_path / "bars.csv"
     path.write_bytes(gzip.compress((HEADER + FIRST + SECOND).encode()))
     assert bars_in(path) == BARS
 
 
-def test_lists_have_the_size_asked_for(tmp_path: Path) -> None:
+def test_chunks_have_the_requested_size(tmp_path: Path) -> None:
     file = load_bars(write(tmp_path, HEADER + FIRST + SECOND))
     assert list(file.chunks(1)) == [[BARS[0]], [BARS[1]]]
     assert len(file) == 2
@@ -34,7 +34,7 @@ def test_lists_have_the_size_asked_for(tmp_path: Path) -> None:
 # ------------------------------------------------------------------------------------------------------------- order
 
 
-def test_rows_in_any_order_come_in_the_order_of_time(tmp_path: Path) -> None:
+def test_bars_are_sorted_by_time(tmp_path: Path) -> None:
     rows = [at(minutes, symbol) for minutes in (0, 5) for symbol in ("USDCOP", "EURCOP")]
     expected = bars_in(write(tmp_path, HEADER + "".join(rows)))
     by_symbol = sorted(expected, key=lambda bar: (bar.symbol, bar.time))
@@ -44,12 +44,12 @@ def test_rows_in_any_order_come_in_the_order_of_time(tmp_path: Path) -> None:
         assert sorted(found, key=lambda bar: (bar.symbol, bar.time)) == by_symbol
 
 
-def test_rows_of_one_time_keep_the_order_of_the_file(tmp_path: Path) -> None:
+def test_bars_of_one_time_keep_the_order_of_the_file(tmp_path: Path) -> None:
     rows = [at(5), at(0, price=1.0), at(0, price=3.0), at(0, price=2.0)]
     assert [bar.close for bar in bars_in(write(tmp_path, HEADER + "".join(rows)))] == [1.0, 3.0, 2.0, 3870.0]
 
 
-def test_the_row_of_a_bar_is_known(tmp_path: Path) -> None:
+def test_row_of_returns_the_row_of_a_bar(tmp_path: Path) -> None:
     file = load_bars(write(tmp_path, HEADER + "\n" + at(5) + "rubbish\n" + at(0, price=1.0) + at(0, price=2.0) + at(0)))
     (bars,) = file.chunks()
     assert [file.row_of(bar) for bar in bars] == [5, 6, 7, 3]
@@ -67,7 +67,7 @@ def test_bars_of_another_interval_are_refused(tmp_path: Path, minutes: float, fo
     assert refusal_of(path) == f"bars are {found} apart; five-minute bars are needed"
 
 
-def test_one_symbol_of_another_interval_is_named(tmp_path: Path) -> None:
+def test_error_names_the_symbol_with_another_interval(tmp_path: Path) -> None:
     rows = [at(5 * n) + at(60 * n, "EURCOP") + at(5 * n, "GBPCOP") for n in range(20)]
     reason = refusal_of(write(tmp_path, HEADER + "".join(rows)))
     assert reason == "bars of EURCOP are 1 hour apart; five-minute bars are needed"
@@ -78,14 +78,14 @@ def test_ticks_are_refused_by_their_spacing(tmp_path: Path) -> None:
     assert refusal_of(path) == "bars are 1 second apart; five-minute bars are needed"
 
 
-def test_nights_weekends_and_missing_bars_are_no_other_interval(tmp_path: Path) -> None:
+def test_nights_weekends_and_missing_bars_are_accepted(tmp_path: Path) -> None:
     days = (0, 1, 4)
     minutes = [1440 * day + 5 * number for day in days for number in (0, 1, 2, 4, 5, 9)]
     assert len(bars_in(write(tmp_path, HEADER + "".join(map(at, minutes))))) == 18
 
 
 @pytest.mark.parametrize("minutes", [(0,), (0, 1440), (0, 60, 120)])
-def test_few_rows_are_not_refused_for_their_spacing(tmp_path: Path, minutes: tuple[int, ...]) -> None:
+def test_few_rows_are_accepted_with_any_spacing(tmp_path: Path, minutes: tuple[int, ...]) -> None:
     assert len(bars_in(write(tmp_path, HEADER + "".join(map(at, minutes))))) == len(minutes)
 
 
@@ -93,30 +93,30 @@ def test_few_rows_are_not_refused_for_their_spacing(tmp_path: Path, minutes: tup
 
 
 @pytest.mark.parametrize("delimiter", [";", "\t"])
-def test_other_delimiters(tmp_path: Path, delimiter: str) -> None:
+def test_semicolon_and_tab_are_delimiters(tmp_path: Path, delimiter: str) -> None:
     assert bars_in(write(tmp_path, (HEADER + FIRST + SECOND).replace(",", delimiter))) == BARS
 
 
-def test_windows_line_ends_quoted_cells_and_blank_lines(tmp_path: Path) -> None:
+def test_windows_line_ends_quotes_and_blank_lines_are_accepted(tmp_path: Path) -> None:
     quoted = ",".join(f'"{cell}"' for cell in FIRST.strip().split(",")) + "\n"
     text = "\n" + '"Time","Symbol",Open,High,Low,Close,Volume\n' + quoted + "\n" + SECOND + "\n"
     assert bars_in(write(tmp_path, text.replace("\n", "\r\n"))) == BARS
 
 
 @pytest.mark.parametrize("volume", ["", " ", "nan", "NaN"])
-def test_a_volume_that_is_absent_is_0(tmp_path: Path, volume: str) -> None:
+def test_missing_volume_is_0(tmp_path: Path, volume: str) -> None:
     assert bars_in(write(tmp_path, HEADER + FIRST.replace(",0\n", f",{volume}\n"))) == BARS[:1]
 
 
 @pytest.mark.parametrize("name", ["Time", "TIMESTAMP", "datetime", "Date"])
-def test_columns_in_any_order_and_case_with_others_between(tmp_path: Path, name: str) -> None:
+def test_columns_have_any_order_and_case_and_unknown_ones_are_ignored(tmp_path: Path, name: str) -> None:
     text = (
         f"\ufeffClose, {name},spread,LOW,High,Open,Symbol\n3870.25, 2024-01-02T13:00:00Z,1,3869,3871.5,3870,USD/COP\n"
     )
     assert bars_in(write(tmp_path, text)) == BARS[:1]
 
 
-def test_a_symbol_for_rows_that_name_none(tmp_path: Path) -> None:
+def test_given_symbol_applies_to_rows_without_one(tmp_path: Path) -> None:
     columns = "time,open,high,low,close\n2024-01-02T13:00:00Z,3870,3871.5,3869,3870.25\n"
     assert bars_in(write(tmp_path, columns), symbol="USD/COP") == BARS[:1]
     cells = HEADER + FIRST.replace("USDCOP", "") + SECOND.replace("USDCOP", "EURCOP")
@@ -138,7 +138,7 @@ def test_a_symbol_for_rows_that_name_none(tmp_path: Path) -> None:
         "1704200400000000000",
     ],
 )
-def test_times(tmp_path: Path, text: str) -> None:
+def test_time_formats_are_parsed(tmp_path: Path, text: str) -> None:
     (bar,) = bars_in(write(tmp_path, HEADER + FIRST.replace("2024-01-02T13:00:00Z", text)))
     assert bar.time == datetime(2024, 1, 2, 13, 0, tzinfo=UTC)
 
@@ -160,30 +160,30 @@ def test_times(tmp_path: Path, text: str) -> None:
             FIRST.replace("USDCOP", "usd cop"),
             "symbol: must be one to twenty of A-Z, 0-9, '.', '_', '-', '/', such as USDCOP",
         ),
-        (FIRST.replace("USDCOP", ""), "symbol: is missing, and no symbol was named for the file"),
+        (FIRST.replace("USDCOP", ""), "symbol: is missing, and no symbol was given for the file"),
         (FIRST.replace(",0\n", ",-1\n"), "volume: must not be negative"),
         (FIRST.replace(",0\n", ",many\n"), "volume: 'many' is not a number"),
         (FIRST.replace(",0\n", "\n"), "it has 6 cells, and the header has 7"),
-        (FIRST.replace("3870.25", '"3870.25'), "a quote in it is not closed, or stands at a wrong place"),
+        (FIRST.replace("3870.25", '"3870.25'), "a quote in it is not closed or is misplaced"),
         (FIRST.replace("3870.25", "3870\u00a025"), "close: '3870\\xa025' is not a number"),
         (FIRST.replace("3870.25", "9" * 60 + "x"), "close: '" + "9" * 39 + "... is not a number"),
         (FIRST.replace("3870.25", "9" * 70_000), "it is longer than 65,536 bytes"),
     ],
 )
-def test_a_row_that_is_no_bar_is_reported_and_skipped(tmp_path: Path, row: str, problem: str) -> None:
+def test_invalid_row_is_reported_and_skipped(tmp_path: Path, row: str, problem: str) -> None:
     file = load_bars(write(tmp_path, HEADER + SECOND + "\n" + row + FIRST))
     assert list(file.chunks()) == [BARS]
     assert file.skipped == (SkippedRow(4, problem),)
     assert (file.skipped_rows, file.damage) == (1, None)
 
 
-def test_the_first_bad_rows_are_named_and_all_are_counted(tmp_path: Path) -> None:
+def test_first_invalid_rows_are_kept_and_all_are_counted(tmp_path: Path) -> None:
     file = load_bars(write(tmp_path, HEADER + FIRST + "rubbish\n" * 250))
     assert [row.row for row in file.skipped] == list(range(3, 8))
     assert file.skipped_rows == 250
 
 
-def test_a_byte_that_is_not_utf_8_costs_its_row_at_most(tmp_path: Path) -> None:
+def test_invalid_utf_8_affects_its_row_at_most(tmp_path: Path) -> None:
     path = tmp_path / "bars.csv"
     rows = [FIRST.replace("\n", ",cami\u00f3n\n"), FIRST.replace("USDCOP", "USD\u00d1OP").replace("\n", ",\n")]
     text = HEADER.replace("\n", ",Observaci\u00f3n\n") + "".join(rows) + SECOND.replace("\n", ",\n")
@@ -193,8 +193,8 @@ def test_a_byte_that_is_not_utf_8_costs_its_row_at_most(tmp_path: Path) -> None:
     assert [row.row for row in file.skipped] == [3]
 
 
-def test_a_line_without_an_end_takes_no_memory(tmp_path: Path) -> None:
-    """Of 40 MB, compressed to 40 KB."""
+def test_endless_line_is_skipped_in_bounded_memory(tmp_path: Path) -> None:
+    """The line has 40 MB, compressed to 40 KB."""
     path = tmp_path / "bars.csv.gz"
     with gzip.open(path, "wb", compresslevel=1) as file:
         file.write((HEADER + FIRST).encode())
@@ -210,7 +210,7 @@ def test_a_line_without_an_end_takes_no_memory(tmp_path: Path) -> None:
     assert peak < 10_000_000
 
 
-def test_a_compressed_file_that_is_cut_gives_the_bars_before_the_cut(tmp_path: Path) -> None:
+def test_truncated_compressed_file_gives_the_bars_before_the_damage(tmp_path: Path) -> None:
     text = HEADER + "".join(at(5 * number, price=1000.0 + number * 7 % 1009) for number in range(5000))
     whole = gzip.compress(text.encode())
     path = tmp_path / "bars.csv.gz"
@@ -226,7 +226,7 @@ def test_a_compressed_file_that_is_cut_gives_the_bars_before_the_cut(tmp_path: P
     assert file.skipped_rows == 0
 
 
-def test_a_file_of_too_many_rows_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_file_with_too_many_rows_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(files, "MAXIMUM_ROWS", 3)
     assert len(load_bars(write(tmp_path, HEADER + at(0) + at(5) + at(10)))) == 3
     assert refusal_of(write(tmp_path, HEADER + at(0) + at(5) + at(10) + at(15))) == "it has more than 3 rows; split it"
@@ -251,11 +251,11 @@ def test_a_file_of_too_many_rows_is_refused(tmp_path: Path, monkeypatch: pytest.
         ),
     ],
 )
-def test_a_file_that_is_not_one_of_bars_is_refused(tmp_path: Path, text: str, problem: str) -> None:
+def test_file_without_bars_is_refused(tmp_path: Path, text: str, problem: str) -> None:
     assert problem in refusal_of(write(tmp_path, text))
 
 
-def test_files_that_cannot_be_read(tmp_path: Path) -> None:
+def test_unreadable_file_is_refused(tmp_path: Path) -> None:
     contents = {
         "broken.csv.gz": gzip.compress((HEADER + FIRST).encode())[:20],
         "broken.parquet": b"PAR1 and no more",
@@ -275,7 +275,7 @@ def test_files_that_cannot_be_read(tmp_path: Path) -> None:
     ]
 
 
-async def test_reading_in_a_thread_gives_the_same_and_tells_how_far_it_is(
+async def test_load_in_thread_equals_load_bars_and_reports_rows(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(files, "_STEP_ROWS", 1)

@@ -39,7 +39,7 @@ def year() -> list[list[Bar]]:
     return sessions(240)
 
 
-def test_it_looks_like_five_minute_bars_of_dollars_in_pesos(year: list[list[Bar]]) -> None:
+def test_bars_have_the_statistics_of_usd_cop(year: list[list[Bar]]) -> None:
     bars = [bar for session in year for bar in session]
     assert abs(year[0][0].open - 4000.0) < 1.0
     assert 3000.0 < min(bar.low for bar in bars) < max(bar.high for bar in bars) < 5500.0
@@ -50,14 +50,14 @@ def test_it_looks_like_five_minute_bars_of_dollars_in_pesos(year: list[list[Bar]
     assert 0.004 < pstdev(daily) < 0.02
 
 
-def test_sessions_open_with_a_gap_and_run_on_without_one(year: list[list[Bar]]) -> None:
+def test_gaps_occur_between_sessions_only(year: list[list[Bar]]) -> None:
     overnight = [abs(later[0].open - earlier[-1].close) for earlier, later in pairwise(year)]
     inside = [abs(later.open - earlier.close) for bars in year for earlier, later in pairwise(bars)]
     assert mean(overnight) > 2.0
     assert max(inside) == 0.0
 
 
-def test_quiet_and_lively_times_alternate(year: list[list[Bar]]) -> None:
+def test_volatility_varies_over_time(year: list[list[Bar]]) -> None:
     ranges = [mean(bar.high - bar.low for bar in session) for session in year]
     assert max(ranges) > 2.0 * min(ranges)
     # Lively days come in groups: a day resembles the next one more than it resembles one of another season.
@@ -66,21 +66,21 @@ def test_quiet_and_lively_times_alternate(year: list[list[Bar]]) -> None:
     assert near < 0.7 * far
 
 
-def test_it_trends_within_a_session(year: list[list[Bar]]) -> None:
-    """Twenty bars together move further than twenty independent ones would."""
+def test_bars_trend_within_a_session(year: list[list[Bar]]) -> None:
+    """Twenty consecutive bars move further than twenty independent ones."""
     alone = mean((bar.close - bar.open) ** 2 for session in year for bar in session)
     together = mean((leg[-1].close - leg[0].open) ** 2 for s in year for leg in (s[:20], s[20:40], s[40:]))
     assert together > 1.5 * 20 * alone
 
 
-def test_a_bar_follows_from_the_one_before_and_nothing_else(year: list[list[Bar]]) -> None:
+def test_bar_is_a_function_of_the_previous_bar(year: list[list[Bar]]) -> None:
     bars = [bar for session in year[:3] for bar in session]
     for previous, bar in pairwise(bars):
         stored = Bar("USDCOP", previous.time, previous.close, previous.close, previous.close, previous.close)
         assert SimulatedMarket(7, "USDCOP", CALENDAR).next_bar(bar.time, stored) == bar
 
 
-def test_seed_and_symbol_make_markets_of_their_own() -> None:
+def test_seed_and_symbol_determine_the_market() -> None:
     time = datetime(2020, 1, 2, 13, 0, tzinfo=UTC)
     closes = {SimulatedMarket(seed, "USDCOP", CALENDAR).next_bar(time, None).close for seed in range(5)}
     assert len(closes) == 5
@@ -88,7 +88,7 @@ def test_seed_and_symbol_make_markets_of_their_own() -> None:
     assert len(levels) == 3
 
 
-def test_every_process_makes_the_same_bars() -> None:
+def test_bars_are_equal_in_every_process() -> None:
     program = (
         "from datetime import *\n"
         "from tradingsignals_server.adapters.feeds.market import SimulatedMarket\n"
@@ -119,8 +119,8 @@ def test_every_process_makes_the_same_bars() -> None:
     close=st.floats(min_value=0.01, max_value=1e9).map(lambda price: max(0.01, round(price, 2))),
     pause=st.integers(min_value=1, max_value=10_000),
 )
-def test_any_bar_may_come_before(seed: int, slot: int, close: float, pause: int) -> None:
-    """Bars are valid by construction, so making one is the property: from any price, at any time, with any seed."""
+def test_next_bar_is_valid_after_any_bar(seed: int, slot: int, close: float, pause: int) -> None:
+    """Bars are valid by construction, so the property is that the construction succeeds for any input."""
     time = datetime(1990, 1, 1, tzinfo=UTC) + slot * BAR_INTERVAL
     previous = Bar("EURUSD", time, close, close, close, close)
     bar = SimulatedMarket(seed, "EURUSD", calendar_for("EURUSD")).next_bar(time + pause * BAR_INTERVAL, previous)

@@ -26,7 +26,7 @@ from tradingsignals_server.adapters.feeds.files import SkippedRow, load_bars
         pa.array([bar.time.isoformat() for bar in BARS]),
     ],
 )
-def test_parquet(tmp_path: Path, times: Any) -> None:
+def test_parquet_is_read(tmp_path: Path, times: Any) -> None:
     table = pa.table(
         {
             "Timestamp": times,
@@ -52,7 +52,7 @@ def test_parquet(tmp_path: Path, times: Any) -> None:
     ],
     ids=lambda value: str(value) if isinstance(value, str) else "",
 )
-def test_a_parquet_column_that_cannot_be_read_is_named(tmp_path: Path, column: str, values: Any, problem: str) -> None:
+def test_error_names_the_parquet_column_of_a_wrong_type(tmp_path: Path, column: str, values: Any, problem: str) -> None:
     columns = {name: pa.array([4000.0, 4000.0]) for name in ("open", "high", "low", "close")}
     columns |= {"time": pa.array([bar.time for bar in BARS]), "symbol": pa.array(["USDCOP", "USDCOP"]), column: values}
     path = tmp_path / "bars.parquet"
@@ -60,7 +60,7 @@ def test_a_parquet_column_that_cannot_be_read_is_named(tmp_path: Path, column: s
     assert refusal_of(path) == f"its column {column} {problem}"
 
 
-def test_parquet_of_days_decimals_and_dictionaries(tmp_path: Path) -> None:
+def test_parquet_days_decimals_and_dictionaries_are_read(tmp_path: Path) -> None:
     days = pa.array([date(2024, 1, 2), date(2024, 1, 3)])
     prices = {name: pa.array([Decimal("4000.5"), Decimal("nan")][:1] * 2) for name in ("open", "high", "low", "close")}
     symbols = pa.array(["USDCOP", "USDCOP"]).dictionary_encode()
@@ -69,7 +69,7 @@ def test_parquet_of_days_decimals_and_dictionaries(tmp_path: Path) -> None:
     assert [(bar.time.day, bar.close, bar.volume) for bar in bars_in(path)] == [(2, 4000.5, 0.0), (3, 4000.5, 0.0)]
 
 
-def test_a_parquet_column_that_is_there_twice_is_named(tmp_path: Path) -> None:
+def test_error_names_a_duplicate_parquet_column(tmp_path: Path) -> None:
     names = ["time", "symbol", "open", "high", "low", "close", "close"]
     columns = [pa.array([BARS[0].time]), pa.array(["USDCOP"]), *[pa.array([4000.0])] * 5]
     path = tmp_path / "bars.parquet"

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from tradingsignals_server.adapters.feeds.files import UnreadableFile
 from tradingsignals_server.adapters.feeds.replay import ReplayFeed
+from tradingsignals_server.adapters.feeds.rows import UnreadableFile
 from tradingsignals_server.adapters.feeds.tally import Tally
 from tradingsignals_server.application.ports.feed import Feed, MarketDataSink
 from tradingsignals_server.domain.bars import Bar
@@ -26,10 +26,10 @@ def file(tmp_path: Path) -> Path:
     return write(tmp_path, [*ROWS[:4], "rubbish", *ROWS[4:]])
 
 
-async def test_a_file_is_delivered_from_end_to_end(file: Path, sink: MarketDataSink, fake_time: Any) -> None:
-    told: list[int] = []
+async def test_whole_file_is_delivered(file: Path, sink: MarketDataSink, fake_time: Any) -> None:
+    progress: list[int] = []
     feed: Feed = ReplayFeed(
-        file, symbol="USDCOP", sleep=fake_time.sleep, on_progress=lambda tally: told.append(tally.bars)
+        file, symbol="USDCOP", sleep=fake_time.sleep, on_progress=lambda tally: progress.append(tally.bars)
     )
     await feed.run(sink)
     recorded: Any = sink
@@ -42,10 +42,10 @@ async def test_a_file_is_delivered_from_end_to_end(file: Path, sink: MarketDataS
         "16:10",
     ]
     assert fake_time.slept == []
-    assert told == [0, 6]
+    assert progress == [0, 6]
 
 
-async def test_what_became_of_the_bars_is_counted_and_logged_with_rows(
+async def test_results_are_counted_and_refusals_logged_with_rows(
     file: Path, sink: Any, fake_time: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
     def refusal(call: int, bar: Bar) -> ServiceError | None:
@@ -67,20 +67,20 @@ async def test_what_became_of_the_bars_is_counted_and_logged_with_rows(
         ", row 6: it has 1 cells, and the header has 5",
         ", row 7: USDCOP 2024-01-02 16:05: a different bar of USDCOP at 2024-01-02T16:05:00Z is stored; "
         "bars never change",
-        " is replayed: 6 bars (5 accepted, 1 rejected, 1 rows skipped)",
+        ": replay finished, 6 bars (5 accepted, 1 rejected, 1 rows skipped)",
     ]
 
 
-async def test_bars_that_come_late_are_an_error_in_the_log(
+async def test_late_bars_are_logged_as_an_error(
     tmp_path: Path, sink: Any, bar_at: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
     sink.newest["USDCOP"] = bar_at("2024-01-02 16:00")
     await ReplayFeed(write(tmp_path, ROWS), symbol="USDCOP").run(sink)
     (record,) = [record for record in caplog.records if record.levelname == "ERROR"]
-    assert "3 of 6 bars are LATE: they are stored, and led to no signal" in record.message
+    assert "3 of 6 bars are LATE: they are stored, but made no signal" in record.message
 
 
-async def test_how_far_it_is_is_logged_every_few_seconds(
+async def test_progress_is_logged_every_few_seconds(
     tmp_path: Path, sink: Any, fake_time: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
     feed = ReplayFeed(
@@ -95,8 +95,8 @@ async def test_how_far_it_is_is_logged_every_few_seconds(
     ]
 
 
-async def test_rows_in_any_order_are_delivered_in_the_order_of_time(tmp_path: Path, sink: Any) -> None:
-    """Newest first, as brokers export, and one symbol after the other."""
+async def test_bars_are_delivered_in_the_order_of_time(tmp_path: Path, sink: Any) -> None:
+    """The file is sorted newest first, as brokers export it, one symbol after the other."""
     rows = [f"{symbol},{row}" for symbol in ("USDCOP", "EURCOP") for row in reversed(ROWS)]
     path = tmp_path / "bars.csv"
     path.write_text("symbol,time,open,high,low,close\n" + "\n".join(rows))
@@ -106,9 +106,7 @@ async def test_rows_in_any_order_are_delivered_in_the_order_of_time(tmp_path: Pa
     ]
 
 
-async def test_at_a_speed_the_gaps_are_waited_for_but_not_the_closed_market(
-    file: Path, sink: Any, fake_time: Any
-) -> None:
+async def test_speed_paces_the_gaps_but_skips_the_closed_market(file: Path, sink: Any, fake_time: Any) -> None:
     feed = ReplayFeed(file, speed=100.0, symbol="USDCOP", sleep=fake_time.sleep, monotonic=fake_time.monotonic)
     await feed.run(sink)
     assert len(sink.calls) == 6
@@ -116,7 +114,7 @@ async def test_at_a_speed_the_gaps_are_waited_for_but_not_the_closed_market(
     assert len(sink.bars) == 6
 
 
-async def test_after_a_restart_stored_bars_pass_without_waiting(file: Path, sink: Any, fake_time: Any) -> None:
+async def test_stored_bars_pass_without_a_pause_after_a_restart(file: Path, sink: Any, fake_time: Any) -> None:
     feed = ReplayFeed(file, speed=100.0, symbol="USDCOP", sleep=fake_time.sleep, monotonic=fake_time.monotonic)
     await feed.run(sink)
     slept = len(fake_time.slept)
@@ -125,7 +123,7 @@ async def test_after_a_restart_stored_bars_pass_without_waiting(file: Path, sink
     assert [len(bars) for bars in sink.calls] == [1, 1, 1, 1, 1, 1, 6]
 
 
-async def test_a_file_that_is_not_one_of_bars(tmp_path: Path, sink: Any) -> None:
+async def test_file_without_bars_raises(tmp_path: Path, sink: Any) -> None:
     path = tmp_path / "notes.txt"
     path.write_text("buy low\nsell high\n")
     with pytest.raises(UnreadableFile, match="it has no column time"):

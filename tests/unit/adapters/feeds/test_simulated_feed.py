@@ -33,7 +33,7 @@ async def run(feed: Feed, sink: Any, enough: type[Exception], bars: int) -> None
         await feed.run(sink)
 
 
-async def test_a_new_symbol_is_warmed_at_once_and_then_goes_by_one_by_one(
+async def test_new_symbol_gets_warm_sessions_at_once_and_then_single_bars(
     sink: Any, fake_time: Any, enough: type[Exception]
 ) -> None:
     await run(feed(fake_time), sink, enough, WARM_BARS + 3)
@@ -45,13 +45,13 @@ async def test_a_new_symbol_is_warmed_at_once_and_then_goes_by_one_by_one(
     assert all(bar.simulated for bar in sink.bars)
 
 
-async def test_the_night_takes_no_longer_than_five_minutes(sink: Any, fake_time: Any, enough: type[Exception]) -> None:
+async def test_night_takes_one_bar_interval(sink: Any, fake_time: Any, enough: type[Exception]) -> None:
     await run(feed(fake_time, speed=150.0), sink, enough, WARM_BARS + 61)
     assert sink.bars[-1].time.date() > sink.bars[-2].time.date()
     assert set(fake_time.slept) == {2.0}
 
 
-async def test_a_restart_goes_on_as_if_nothing_had_happened(sink: Any, fake_time: Any, enough: type[Exception]) -> None:
+async def test_restart_continues_with_the_same_bars(sink: Any, fake_time: Any, enough: type[Exception]) -> None:
     undisturbed = type(sink)()
     await run(feed(fake_time, "USDCOP", "EURUSD"), undisturbed, enough, 3000)
     for stop in (1, 40, 299, 420, 1500, 3000):  # in the middle of the first sessions, and later
@@ -64,14 +64,14 @@ async def test_a_restart_goes_on_as_if_nothing_had_happened(sink: Any, fake_time
         assert of_symbol[:shared] == expected[:shared]
 
 
-async def test_bars_of_one_time_come_together(sink: Any, fake_time: Any, enough: type[Exception]) -> None:
+async def test_bars_of_one_time_are_delivered_together(sink: Any, fake_time: Any, enough: type[Exception]) -> None:
     await run(feed(fake_time, "USDCOP", "EURCOP"), sink, enough, 2 * WARM_BARS + 6)
     last = sink.calls[-3:]
     assert [[bar.symbol for bar in bars] for bars in last] == [["EURCOP", "USDCOP"]] * 3
     assert all(len({bar.time for bar in bars}) == 1 for bars in last)
 
 
-async def test_a_symbol_that_lags_catches_up_at_once(sink: Any, fake_time: Any, enough: type[Exception]) -> None:
+async def test_symbol_that_lags_catches_up_without_a_pause(sink: Any, fake_time: Any, enough: type[Exception]) -> None:
     await run(feed(fake_time), sink, enough, WARM_BARS + 100)
     fake_time.slept.clear()
     await run(feed(fake_time, "USDCOP", "EURCOP"), sink, enough, 2 * (WARM_BARS + 100) + 2)
@@ -79,7 +79,7 @@ async def test_a_symbol_that_lags_catches_up_at_once(sink: Any, fake_time: Any, 
     assert fake_time.slept == [1.0]
 
 
-async def test_calendars_differ_by_symbol(sink: Any, fake_time: Any, enough: type[Exception]) -> None:
+async def test_each_symbol_follows_its_calendar(sink: Any, fake_time: Any, enough: type[Exception]) -> None:
     await run(feed(fake_time, "USDCOP", "EURUSD"), sink, enough, 3000)
     assert {bar.time.weekday() for bar in sink.bars if bar.symbol == "EURUSD"} == set(range(7))
     assert all(bar.time.weekday() < 5 and 13 <= bar.time.hour < 18 for bar in sink.bars if bar.symbol == "USDCOP")
@@ -88,7 +88,7 @@ async def test_calendars_differ_by_symbol(sink: Any, fake_time: Any, enough: typ
         assert times == sorted(set(times))
 
 
-async def test_it_waits_for_the_store_and_passes_over_a_refused_bar(
+async def test_feed_retries_until_stored_and_skips_a_refused_bar(
     sink: Any, fake_time: Any, enough: type[Exception], caplog: pytest.LogCaptureFixture
 ) -> None:
     def refusal(call: int, bar: Bar) -> ServiceError | None:
@@ -105,16 +105,16 @@ async def test_it_waits_for_the_store_and_passes_over_a_refused_bar(
     assert "a different bar of USDCOP at 2020-01-02T13:30:00Z is stored" in caplog.text
 
 
-async def test_a_speed_of_zero_does_not_wait(sink: Any, fake_time: Any, enough: type[Exception]) -> None:
+async def test_speed_of_0_does_not_pause(sink: Any, fake_time: Any, enough: type[Exception]) -> None:
     await run(feed(fake_time, speed=0.0), sink, enough, WARM_BARS + 10)
     assert set(fake_time.slept) == {0.0}
 
 
 @pytest.mark.parametrize("start", [datetime(2020, 1, 2, 14, 2, tzinfo=UTC), datetime(2020, 1, 20, 14, 2, tzinfo=UTC)])
-async def test_a_bar_of_the_present_is_made_once_it_has_ended(
+async def test_bar_of_the_present_is_delivered_once_it_has_closed(
     sink: Any, fake_time: Any, enough: type[Exception], start: datetime
 ) -> None:
-    """Also where the present comes before the end of the first sessions."""
+    """This holds too if the present is earlier than the end of the first sessions."""
 
     def clock() -> datetime:
         return start + timedelta(seconds=fake_time.now)
@@ -129,7 +129,7 @@ async def test_a_bar_of_the_present_is_made_once_it_has_ended(
     assert times == sorted(set(times))
 
 
-async def test_it_goes_on_from_a_newer_bar_that_somebody_else_published(
+async def test_feed_continues_from_a_newer_bar_of_another_publisher(
     sink: Any, fake_time: Any, enough: type[Exception], bar_at: Any
 ) -> None:
     published = bar_at("2021-03-01 14:00")
@@ -141,5 +141,5 @@ async def test_it_goes_on_from_a_newer_bar_that_somebody_else_published(
     sink.refusal_of = publish_in_between
     await run(feed(fake_time), sink, enough, WARM_BARS + 5)
     times = [bar.time for bar in sink.bars[-3:]]
-    assert times[0] < published.time  # was under way, and came late
+    assert times[0] < published.time  # this bar was in delivery already, and is late
     assert times[1:] == [datetime(2021, 3, 1, 14, 5, tzinfo=UTC), datetime(2021, 3, 1, 14, 10, tzinfo=UTC)]
