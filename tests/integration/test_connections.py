@@ -87,18 +87,18 @@ async def test_two_servers_commit_side_by_side_whatever_isolation_is_the_default
 @pytest.mark.parametrize(
     ("times", "raised"), [(2, None), (3, StorageUnavailable)], ids=["passing", "for as long as it is tried"]
 )
-async def test_a_commit_that_is_rolled_back_for_anothers_sake_is_tried_again(
+async def test_commit_rolled_back_in_favour_of_another_is_tried_again(
     store: PostgresStore, monkeypatch: pytest.MonkeyPatch, times: int, raised: type[Exception] | None
 ) -> None:
     failures = [asyncpg.DeadlockDetectedError(), asyncpg.SerializationError(), asyncpg.DeadlockDetectedError()][:times]
-    commit = store._commit_in_steps
+    append = store._append
 
     async def often_rolled_back(*given: Any) -> Any:
         if failures:
-            raise StorageUnavailable from failures.pop()
-        return await commit(*given)
+            raise failures.pop()
+        return await append(*given)
 
-    monkeypatch.setattr(store, "_commit_in_steps", often_rolled_back)
+    monkeypatch.setattr(store, "_append", often_rolled_back)
     if raised is not None:
         with pytest.raises(raised):
             await store.commit([MarketUpdate(bar(0), Disposition.ACCEPTED)], NOW)

@@ -1,41 +1,32 @@
-"""What the event log promises beyond a plain table: an order without gaps, retention, and a way in by time."""
+"""The order of the event log with concurrent writers, and its retention with concurrent servers."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
 import asyncpg
 import pytest
-from tests.support.builders import NOW, OPENING, bar, position, signal
+from tests.support.builders import NOW, bar
 from tests.support.deadlines import within
 
 from tradingsignals_server.adapters.postgres.connection import Connections, connections
-from tradingsignals_server.adapters.postgres.statements import PRUNING
-from tradingsignals_server.adapters.postgres.store import PostgresStore
+from tradingsignals_server.adapters.postgres.store import PRUNING, PostgresStore
 from tradingsignals_server.api.mapping.convert import encode
 from tradingsignals_server.application.event_log import retention as retention_module
 from tradingsignals_server.application.event_log.retention import Retention
 from tradingsignals_server.application.event_log.tail import Broadcast, Filter, Follower
 from tradingsignals_server.domain.errors import SequencePruned
 from tradingsignals_server.domain.events import Disposition, MarketUpdate
-from tradingsignals_server.domain.positions import Exit, ExitReason, close
-from tradingsignals_server.domain.risk import RiskRules
 
 WRITERS = 6
 COMMITS = 40
 DAY = timedelta(days=1)
-TABLES = ("bars", "signals", "positions")
 
 
 def update(n: int, symbol: str = "USDCOP") -> MarketUpdate:
     return MarketUpdate(bar(n, symbol=symbol), Disposition.WARMING_UP)
-
-
-def at(time: datetime, symbol: str = "USDCOP") -> MarketUpdate:
-    return MarketUpdate(replace(bar(0, symbol=symbol), time=time), Disposition.WARMING_UP)
 
 
 # ---------------------------------------------------------------------------------- why not a serial, and why ours
@@ -161,37 +152,6 @@ async def _someone_waits_for_a_lock(pool: Connections) -> None:
 
 
 class TestRetention:
-    async def test_only_the_oldest_of_the_log_goes(self, store: PostgresStore, sql: asyncpg.Connection) -> None:
-        made, held = signal(name=1), position()
-        held = replace(held, signal_id=made.signal_id)
-        await store.commit([update(0), made, held], NOW - 91 * DAY)
-        await store.commit([update(1), close(held, Exit(NOW, 101.0, ExitReason.MANUAL), RiskRules())], NOW - 89 * DAY)
-        before = {table: await sql.fetch(f"SELECT * FROM {table}") for table in TABLES}
-
-        assert await store.prune(NOW - 90 * DAY, 100) == 3
-        assert ((await store.log_head()).oldest, (await store.log_head()).newest) == (4, 5)
-        assert [entry.sequence for entry in await store.entries_after(0, 10)] == [4, 5]
-        assert {table: await sql.fetch(f"SELECT * FROM {table}") for table in TABLES} == before
-        assert await store.prune(NOW - 90 * DAY, 100) == 0
-
-    async def test_what_is_left_has_no_gap_though_a_clock_went_back(self, store: PostgresStore) -> None:
-        for days in (95, 85, 94, 80):
-            await store.commit([update(days)], NOW - days * DAY)
-        assert await store.prune(NOW - 90 * DAY, 100) == 1
-        assert [entry.sequence for entry in await store.entries_after(0, 10)] == [2, 3, 4]
-
-    async def test_when_all_of_it_goes_the_next_one_goes_on(self, store: PostgresStore) -> None:
-        await store.commit([update(n) for n in range(10)], NOW - 91 * DAY)
-        assert await store.prune(NOW, 100) == 10
-        assert ((await store.log_head()).oldest, (await store.log_head()).newest) == (11, 10)
-        (entry,) = await store.commit([update(10)], NOW)
-        assert entry.sequence == 11
-        assert (await store.log_head()).oldest == 11
-
-    async def test_in_batches(self, store: PostgresStore) -> None:
-        await store.commit([update(n) for n in range(10)], NOW - 91 * DAY)
-        assert [await store.prune(NOW, 4) for _ in range(4)] == [4, 4, 2, 0]
-
     async def test_by_one_server_at_a_time(self, store: PostgresStore, sql: asyncpg.Connection) -> None:
         await store.commit([update(0)], NOW - 91 * DAY)
         async with sql.transaction():
@@ -234,39 +194,3 @@ class TestRetention:
 async def _to_the_end(follower: Follower) -> None:
     async for _ in follower:
         pass
-
-
-# -------------------------------------------------------------------------------------------------- a way in by time
-
-
-class TestStretch:
-    async def test_histories_one_after_the_other(self, store: PostgresStore) -> None:
-        """Three days of one symbol, then the same three days of another: sequences 1 to 3 and 4 to 6."""
-        for symbol in ("USDCOP", "EURUSD"):
-            for day in range(3):
-                await store.commit([at(OPENING + day * DAY, symbol)], NOW)
-        first, second, third = (OPENING + day * DAY for day in range(3))
-        assert await store.sequence_range(None, None, 0) == (1, 6)
-        assert await store.sequence_range(second, second.replace(hour=23), 0) == (2, 5)
-        assert await store.sequence_range(second, None, 0) == (2, 6)
-        assert await store.sequence_range(second, second.replace(hour=23), 2) == (5, 5)
-        assert await store.sequence_range(third, None, 3) == (6, 6)
-        assert await store.sequence_range(None, first, 0) == (1, 4), "whole days count"
-        assert await store.sequence_range(None, first.replace(hour=0), 0) is None
-        assert await store.sequence_range(third + DAY, None, 0) is None
-        assert await store.sequence_range(datetime(1900, 1, 1, tzinfo=UTC), datetime(2200, 1, 1, tzinfo=UTC), 6) is None
-
-    async def test_of_an_empty_log(self, store: PostgresStore) -> None:
-        assert await store.sequence_range(None, None, 0) is None
-
-    async def test_the_market_time_is_that_of_the_bar(self, store: PostgresStore) -> None:
-        made, held = replace(signal(name=1), bar_time=bar(0).time), position()
-        held = replace(held, signal_id=made.signal_id)
-        later = MarketUpdate(bar(3), Disposition.ACCEPTED)
-        entries = [
-            *await store.commit([update(0), made, held], NOW),
-            *await store.commit([later, replace(held, bars_held=1)], NOW + DAY),
-        ]
-        expected = [bar(0).time] * 3 + [bar(3).time] * 2
-        assert [entry.market_time for entry in entries] == expected
-        assert await store.entries_after(0, 10) == entries

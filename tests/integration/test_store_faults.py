@@ -1,4 +1,4 @@
-"""What every store promises when its database goes away, and when it is back."""
+"""The store while its database is away, and when it is back."""
 
 from __future__ import annotations
 
@@ -37,13 +37,18 @@ CALLS: dict[str, Callable[[PostgresStore], Awaitable[object]]] = {
     "signal_totals": lambda store: store.signal_totals(),
     "log_head": lambda store: store.log_head(),
     "entries_after": lambda store: store.entries_after(0, 10),
+    "sequence_range": lambda store: store.sequence_range(None, None, 0),
+    "prune": lambda store: store.prune(OPENING, 10),
+    "shadow_score": lambda store: store.shadow_score("v1@"),
     "symbols_with_open_positions": lambda store: store.symbols_with_open_positions(),
     "ping": lambda store: store.ping(),
 }
 
 
 class TestOutage:
-    async def test_every_call_says_so_and_works_again_afterwards(self, store: PostgresStore, storage: Storage) -> None:
+    async def test_every_call_fails_in_an_outage_and_works_again_after_it(
+        self, store: PostgresStore, storage: Storage
+    ) -> None:
         kept = await store.commit([MarketUpdate(bar(0), Disposition.ACCEPTED), signal(name=1)], NOW)
         async with storage.outage():
             for name, call in CALLS.items():
@@ -54,8 +59,8 @@ class TestOutage:
         assert await store.entries_after(0, 2) == kept
         assert new.sequence == 3
 
-    async def test_calls_under_way_say_so(self, store: PostgresStore, storage: Storage) -> None:
-        """However far each of many calls has come when the database dies, nothing of it is half done."""
+    async def test_no_commit_is_half_done_when_the_database_dies(self, store: PostgresStore, storage: Storage) -> None:
+        """The writers are at different points of their commits when the database dies."""
 
         async def write(first: int) -> list[int]:
             acknowledged = []
@@ -66,7 +71,7 @@ class TestOutage:
                     acknowledged.append(n)
             except StorageUnavailable:
                 return acknowledged
-            raise AssertionError("the outage passed unnoticed")
+            raise AssertionError("no commit has failed")
 
         writers = [asyncio.create_task(write(1000 * n)) for n in range(4)]
         await within(_some_entries(store))
@@ -80,10 +85,10 @@ class TestOutage:
         bars = await store.list_bars("USDCOP", None, None, 100_000)
         assert 2 * len(bars) == len(entries)
         assert {bar(n).time for n in acknowledged} <= {found.time for found in bars}
-        # Each of the four may have had one commit whose answer never came.
+        # Each of the four may have lost the response to one commit.
         assert len(bars) <= len(acknowledged) + 4
 
-    async def test_a_pool_cannot_be_had(self, storage: Storage, dsn: str) -> None:
+    async def test_no_pool_opens_during_an_outage(self, storage: Storage, dsn: str) -> None:
         async with storage.outage():
             with pytest.raises(StorageUnavailable):
                 async with connections(dsn):
@@ -99,13 +104,13 @@ async def failure_of(call: Awaitable[object]) -> BaseException | None:
 
 
 async def _some_entries(store: PostgresStore) -> None:
-    """Polled: the store tells nobody of commits."""
+    """Poll, because the store does not notify of commits."""
     while (await store.log_head()).newest < 20:
         pass
 
 
-async def test_connections_that_the_server_closes_are_replaced(store: PostgresStore, sql: asyncpg.Connection) -> None:
-    """As an operator may do, or a firewall. Each connection of the pool may cost one call that finds it closed."""
+async def test_connections_closed_by_the_server_are_replaced(store: PostgresStore, sql: asyncpg.Connection) -> None:
+    """An operator or a firewall may close them. Each connection of the pool may fail one call."""
     for _ in range(3):
         await asyncio.gather(*(store.ping() for _ in range(20)))
         await sql.execute(

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import replace
-from datetime import datetime
 from uuid import UUID
 
 from tradingsignals_server.api.mapping.convert import encode
 from tradingsignals_server.application.event_log.tail import Broadcast
-from tradingsignals_server.application.ports.event_log import LogEntry
 from tradingsignals_server.domain.events import Disposition, Event, MarketUpdate
 from tradingsignals_server.domain.signals import Action
 
@@ -20,30 +17,17 @@ _TURNS = (Action.BUY, Action.HOLD, Action.SELL)
 SYMBOLS = ("USDCOP", "EURUSD")
 
 
-class EncodedStore(MemoryStore):
-    """Entries as PostgreSQL has them: each with its message."""
-
-    def put(self, events: Sequence[Event], at: datetime) -> list[LogEntry]:
-        """See MemoryStore."""
-        entries = [
-            replace(entry, payload=encode(event, entry.sequence))
-            for entry, event in zip(super().put(events, at), events, strict=True)
-        ]
-        self.entries[-len(entries) :] = entries
-        return entries
-
-
 class Log:
     """A log that grows when it is told to, and who follows it."""
 
-    def __init__(self, store: EncodedStore, broadcast: Broadcast) -> None:
+    def __init__(self, store: MemoryStore, broadcast: Broadcast) -> None:
         self.store = store
         self.broadcast = broadcast
 
     @classmethod
     async def with_entries(cls, count: int) -> Log:
         """A log that had so many entries before anybody followed it, so that they are in the store alone."""
-        store = EncodedStore()
+        store = MemoryStore(encode)
         if count:
             store.put(events(0, count), NOW)
         return cls(store, Broadcast(store, await store.log_head()))

@@ -1,4 +1,4 @@
-"""A store in memory, as far as the engine, its followers and the queries need one, that fails when it is told to."""
+"""A store in memory that fulfils the contract of the port, and fails on demand."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ import asyncio
 from collections import deque
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from enum import Enum, auto
 from uuid import UUID
 
-from tradingsignals_server.application.ports.event_log import LogEntry, LogHead
+from tradingsignals_server.application.ports.event_log import Encode, LogEntry, LogHead
 from tradingsignals_server.application.ports.store import (
     Page,
     RecurrentCheckpoint,
@@ -27,33 +27,41 @@ from tradingsignals_server.domain.bars import Bar
 from tradingsignals_server.domain.errors import StorageUnavailable
 from tradingsignals_server.domain.events import Disposition, Event, EventKind, MarketUpdate, market_times
 from tradingsignals_server.domain.positions import Position
-from tradingsignals_server.domain.signals import Signal
-from tradingsignals_server.domain.statistics import Statistics
+from tradingsignals_server.domain.risk import KELLY_WINDOW
+from tradingsignals_server.domain.signals import Action, Origin, Signal
+from tradingsignals_server.domain.statistics import PositionCounts, SignalCounts, Statistics
 
 DECIDED_ON = (Disposition.ACCEPTED, Disposition.WARMING_UP)
+MICROSECOND = timedelta(microseconds=1)
 
 
 class Fault(Enum):
-    """What goes wrong with a commit."""
+    """A failure of a commit."""
 
     NOTHING = auto()
     BEFORE = auto()
-    """The database is gone before anything was stored."""
+    """The database is lost before anything is stored."""
     AFTER = auto()
-    """The answer is lost after everything was stored."""
+    """The response is lost after everything was stored."""
     STRANGE = auto()
-    """Something that no store says."""
+    """An error that no store raises."""
+
+
+def sequence_only(_: Event, sequence: int) -> bytes:
+    """Encode an event as its sequence, for tests that read no messages."""
+    return str(sequence).encode()
 
 
 class MemoryStore:
-    """Implements application.ports.Store.
+    """Implements application.ports.Store. `encode` makes the messages.
 
-    `faults` are taken one a commit. While `gate` is not set, a commit waits for it; `committing` is set as long as one
-    waits. `down` makes every read fail. `refuses` tells what no commit may contain. `commits` counts the events of each
-    commit that stored something.
+    `faults` are taken one per commit. While `gate` is not set, a commit waits for it; `committing` is set as long as a
+    commit waits. `down` makes every read fail. `refuses` is True for an event that no commit may contain. `commits` has
+    the number of events of each commit that stored something.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, encode: Encode = sequence_only) -> None:
+        self._encode = encode
         self.epoch = UUID(int=4)
         self.events: list[Event] = []
         self.entries: list[LogEntry] = []
@@ -91,6 +99,7 @@ class MemoryStore:
             raise StorageUnavailable
         if any(map(self.refuses, events)):
             raise RefusedByStore("it violates a rule")
+        self._check(events)
         entries = self.put(events, at)
         self.shadow_events.extend(shadow_events)
         self.checkpoints.update({(one.symbol, one.policy, one.shadow): one for one in checkpoints})
@@ -99,11 +108,13 @@ class MemoryStore:
         return entries
 
     def put(self, events: Sequence[Event], at: datetime) -> list[LogEntry]:
-        """Store events, as another server would."""
-        self._require_new(events)
+        """Store events as another server's commit, with positions that need no signal."""
+        keys = [_key(event) for event in (*self.events, *events) if not isinstance(event, Position)]
+        if len(keys) != len(set(keys)):
+            raise StaleState
         first = len(self.events) + 1
         entries = [
-            _entry(event, sequence, at, market_time)
+            _entry(event, sequence, at, self._encode(event, sequence), market_time)
             for sequence, (event, market_time) in enumerate(zip(events, market_times(events), strict=True), first)
         ]
         self.events.extend(events)
@@ -111,9 +122,16 @@ class MemoryStore:
         self.commits.append(len(events))
         return entries
 
-    def _require_new(self, events: Sequence[Event]) -> None:
-        stored = [_key(event) for event in (*self.events, *events) if not isinstance(event, Position)]
-        if len(stored) != len(set(stored)):
+    def _check(self, events: Sequence[Event]) -> None:
+        """Refuse positions that have no price, and those that contradict what is stored."""
+        changes = [event for event in events if isinstance(event, Position)]
+        if not changes:
+            return
+        if any(change.current_price <= 0 for change in changes):
+            raise RefusedByStore("it violates positions_check")
+        signal_ids = {event.signal_id for event in (*self.events, *events) if isinstance(event, Signal)}
+        symbols = [held.symbol for held in _newest([*self.events, *events]) if held.is_open]
+        if len(symbols) != len(set(symbols)) or any(change.signal_id not in signal_ids for change in changes):
             raise StaleState
 
     # --------------------------------------------------------------------------------------------------- reading
@@ -133,37 +151,47 @@ class MemoryStore:
 
     def positions(self) -> list[Position]:
         """The newest state of every position, with the sequence of its change."""
-        changes = [(n, event) for n, event in enumerate(self.events, 1) if isinstance(event, Position)]
-        return list({event.position_id: replace(event, sequence=n) for n, event in changes}.values())
+        return _newest(self.events)
 
     async def load_symbol(self, symbol: str, session_bars: int, live: str, shadow: str | None) -> StoredSymbol:
         """See Store."""
-        await self._reached()
-        bars = sorted((update.bar for update in self.market_updates(symbol)), key=lambda bar: bar.time)
+        newest = await self.list_bars(symbol, None, None, 1)
         return StoredSymbol(
             session_bars=await self.session_bars(symbol, session_bars),
-            last_bar=bars[-1] if bars else None,
-            live=self._book(symbol, live, self.positions(), shadow=False),
-            shadow=None if shadow is None else self._book(symbol, shadow, self._shadow_positions(shadow), shadow=True),
+            last_bar=newest[0] if newest else None,
+            live=self._trader_state(symbol, live, self.positions(), shadow=False),
+            shadow=None
+            if shadow is None
+            else self._trader_state(symbol, shadow, self._shadow_positions(shadow), shadow=True),
         )
 
-    def _book(self, symbol: str, policy: str, positions: Sequence[Position], *, shadow: bool) -> StoredTraderState:
+    def _trader_state(
+        self, symbol: str, policy: str, positions: Sequence[Position], *, shadow: bool
+    ) -> StoredTraderState:
         mine = [held for held in positions if held.symbol == symbol]
         closed = sorted((held for held in mine if not held.is_open), key=lambda held: held.sequence)
         return StoredTraderState(
             position=next((held for held in mine if held.is_open), None),
-            closed=[(held.exit.time, held.pnl_pct) for held in closed if held.exit is not None],
+            closed=[(held.exit.time, held.pnl_pct) for held in closed[-KELLY_WINDOW:] if held.exit is not None],
             checkpoint=self.checkpoints.get((symbol, policy, shadow)),
         )
 
     def _shadow_positions(self, policy: str) -> list[Position]:
-        events = [one.event for one in self.shadow_events if one.policy == policy]
-        changes = [(n, event) for n, event in enumerate(events) if isinstance(event, Position)]
-        return list({held.position_id: replace(held, sequence=n) for n, held in changes}.values())
+        return _newest([shadow.event for shadow in self.shadow_events if shadow.policy == policy])
 
     async def shadow_score(self, policy: str) -> ShadowScore:
         """See Store."""
-        raise AssertionError("nobody asks for it here")
+        await self._reached()
+        decisions = [one.event for one in self.shadow_events if one.policy == policy and isinstance(one.event, Signal)]
+        live = {(made.symbol, made.bar_time): made.action for made in self.signals() if made.origin is Origin.BAR}
+        closed = [held for held in self._shadow_positions(policy) if not held.is_open]
+        return ShadowScore(
+            decisions=len(decisions),
+            agreements=sum(live.get((made.symbol, made.bar_time)) is made.action for made in decisions),
+            closed=len(closed),
+            winning=sum(held.pnl > 0 for held in closed),
+            total_pnl=sum((held.pnl for held in closed), 0.0),
+        )
 
     async def known_symbols(self, symbols: Collection[str]) -> Collection[str]:
         """See Store."""
@@ -181,14 +209,14 @@ class MemoryStore:
     async def find_bars(self, keys: Sequence[tuple[str, datetime]]) -> Sequence[Bar]:
         """See Store."""
         await self._reached()
-        wanted = set(keys)
-        return [update.bar for update in self.market_updates() if (update.bar.symbol, update.bar.time) in wanted]
+        sought = set(keys)
+        return [update.bar for update in self.market_updates() if (update.bar.symbol, update.bar.time) in sought]
 
     async def session_bars(self, symbol: str, limit: int) -> Sequence[Bar]:
         """See Store."""
         await self._reached()
         bars = [update.bar for update in self.market_updates(symbol) if update.disposition in DECIDED_ON]
-        return sorted(bars, key=lambda bar: bar.time)[-limit:]
+        return sorted(filter(_is_possible, bars), key=lambda bar: bar.time)[-limit:]
 
     async def list_bars(self, symbol: str, start: datetime | None, end: datetime | None, limit: int) -> Sequence[Bar]:
         """See Store."""
@@ -198,7 +226,7 @@ class MemoryStore:
             for update in self.market_updates(symbol)
             if (start is None or start <= update.bar.time) and (end is None or update.bar.time < end)
         ]
-        return sorted(bars, key=lambda bar: bar.time, reverse=True)[:limit]
+        return sorted(filter(_is_possible, bars), key=lambda bar: bar.time, reverse=True)[:limit]
 
     async def symbol_of_position(self, position_id: UUID) -> tuple[str, bool] | None:
         """See Store."""
@@ -216,20 +244,25 @@ class MemoryStore:
         return page.messages[0] if page.messages else None
 
     async def list_signals(self, query: SignalQuery, before: int | None, limit: int) -> Page:
-        """See Store. Of the query only symbol and action are looked at."""
+        """See Store."""
         await self._reached()
         found = [
             entry
-            for entry in self.entries
-            if entry.kind is EventKind.SIGNAL
-            and query.symbol in {None, entry.symbol}
-            and query.action in {None, entry.action}
+            for event, entry in zip(self.events, self.entries, strict=True)
+            if isinstance(event, Signal)
+            and query.symbol in {None, event.symbol}
+            and query.action in {None, event.action}
+            and (query.start is None or query.start <= event.timestamp)
+            and (query.end is None or event.timestamp < query.end)
         ]
         return self._page(found, before, limit)
 
     async def active_positions(self, symbol: str | None) -> Page:
         """See Store."""
-        raise AssertionError("no test asks for this")
+        await self._reached()
+        found = [held for held in self.positions() if held.is_open and symbol in {None, held.symbol}]
+        found.sort(key=lambda held: (held.entry_time, held.sequence), reverse=True)
+        return Page([self.entries[held.sequence - 1].payload for held in found], None, len(self.entries))
 
     async def closed_positions(self, symbol: str | None, before: int | None, limit: int) -> Page:
         """See Store."""
@@ -246,7 +279,27 @@ class MemoryStore:
 
     async def statistics(self) -> Statistics:
         """See Store."""
-        raise AssertionError("no test asks for this")
+        await self._reached()
+        signals, positions = self.signals(), self.positions()
+        actions = [made.action for made in signals]
+        closed = [held for held in positions if not held.is_open]
+        signal_counts = SignalCounts(
+            total=len(signals),
+            buy=actions.count(Action.BUY),
+            sell=actions.count(Action.SELL),
+            hold=actions.count(Action.HOLD),
+            simulated=sum(made.simulated for made in signals),
+            avg_latency_ms=sum(made.latency_ms for made in signals) / max(len(signals), 1),
+        )
+        position_counts = PositionCounts(
+            opened=len(positions),
+            closed=len(closed),
+            winning=sum(held.pnl > 0 for held in closed),
+            losing=sum(held.pnl < 0 for held in closed),
+            total_pnl=sum((held.pnl for held in closed), 0.0),
+            total_pnl_account=sum((held.pnl_account for held in closed), 0.0),
+        )
+        return Statistics(signal_counts, position_counts, len(self.market_updates()), len(self._symbols()))
 
     async def signal_totals(self) -> SignalTotals:
         """See Store."""
@@ -273,7 +326,7 @@ class MemoryStore:
             entry.sequence
             for entry in self.entries[max(after, self.oldest - 1) :]
             if (start is None or start.date() <= entry.market_time.date())
-            and (end is None or entry.market_time.date() <= end.date())
+            and (end is None or entry.market_time.date() <= (end - MICROSECOND).date())
         ]
         return (found[0], found[-1]) if found else None
 
@@ -291,20 +344,30 @@ class MemoryStore:
         await self._reached()
 
     async def _reached(self) -> None:
-        """Every read gives others their turn, as a real one does, and fails while the database is down."""
+        """Let other tasks run, as a read from a database does, and fail while the database is down."""
         await asyncio.sleep(0)
         if self.down:
             raise StorageUnavailable
 
 
-def _key(event: Event) -> tuple[str, object]:
+def _newest(events: Sequence[Event]) -> list[Position]:
+    """Return the newest state of each position, with the sequence of its change."""
+    changes = [(number, event) for number, event in enumerate(events, 1) if isinstance(event, Position)]
+    return list({event.position_id: replace(event, sequence=number) for number, event in changes}.values())
+
+
+def _is_possible(bar: Bar) -> bool:
+    """Return False for a bar of the far future, which an older version may have stored."""
+    return bar.time < datetime.now(UTC) + timedelta(days=1)
+
+
+def _key(event: MarketUpdate | Signal) -> tuple[str, object]:
     if isinstance(event, MarketUpdate):
         return event.bar.symbol, event.bar.time
     return "id", event.signal_id
 
 
-def _entry(event: Event, sequence: int, at: datetime, market_time: datetime) -> LogEntry:
-    payload = str(sequence).encode()
+def _entry(event: Event, sequence: int, at: datetime, payload: bytes, market_time: datetime) -> LogEntry:
     if isinstance(event, Signal):
         action, confidence = event.action, event.decision.confidence
         return LogEntry(sequence, at, EventKind.SIGNAL, event.symbol, action, confidence, payload, market_time)

@@ -21,8 +21,8 @@ import asyncpg
 
 from ...application.ports.ownership import Claim, bucket_of
 from ...domain.errors import StorageUnavailable
+from .commit import CHANNEL
 from .connection import UNAVAILABLE, connected
-from .statements import CHANNEL
 
 log = logging.getLogger(__name__)
 

@@ -1,4 +1,4 @@
-"""The store in PostgreSQL. See application.ports.Store for what each method promises."""
+"""The store in PostgreSQL. See application.ports.Store for what each method promises, and commit.py for commits."""
 
 from __future__ import annotations
 
@@ -7,171 +7,85 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-import asyncpg
-
 from ...application.ports.event_log import Encode, LogEntry, LogHead
-from ...application.ports.ownership import bucket_of
-from ...application.ports.store import (
-    Page,
-    RecurrentCheckpoint,
-    RefusedByStore,
-    ShadowEvent,
-    ShadowScore,
-    SignalQuery,
-    SignalTotals,
-    StaleState,
-    StoredSymbol,
-)
+from ...application.ports.store import Page, ShadowScore, SignalQuery, SignalTotals, StoredSymbol, StoredTraderState
 from ...domain.bars import Bar
-from ...domain.errors import StorageUnavailable
-from ...domain.events import Event, MarketUpdate, market_times
-from ...domain.signals import Signal
-from ...domain.statistics import Statistics
+from ...domain.risk import KELLY_WINDOW
+from ...domain.statistics import PositionCounts, SignalCounts, Statistics
 from .bars_table import BarsTable
-from .books import load_book, shadow_score
-from .connection import REFUSALS, Connections, Database, fetch_one
-from .rows import EVENT_COLUMNS, bar_of, entry_of, kind_of, statistics_of
-from .statements import (
-    APPEND,
-    PRUNE,
-    PRUNING,
-    SEQUENCE_RANGE,
-    SHADOW,
-    commit_rows,
-    commit_statement,
-    shadow_parameters,
-    symbols_of,
-    totals_of,
-)
+from .commit import Committer
+from .connection import Connections, Database, fetch_one
+from .tables import BARS, EVENTS, bar_of, checkpoint_of, entry_of, position_of
 
-_BAR = "symbol, time, open, high, low, close, volume, simulated"
-_TRIES = 3
-"""Of a commit that the database has rolled back for the sake of another transaction (40001, 40P01)."""
+_BAR = BARS.read_back
 _DECIDED_ON = "disposition IN ('ACCEPTED', 'WARMING_UP')"
 _POSSIBLE = "time < now() + interval '1 day'"
-"""Bars further ahead than any clock is wrong were stored by an older version, which did not check the times of a file.
-They are kept, and never read as a symbol's newest bars: every real bar would be late."""
+"""Older versions stored bars of the far future from files. They are kept, but never read as a symbol's newest bars: all
+real bars would be late."""
+
+_PAGE = """
+WITH page AS MATERIALIZED (SELECT sequence, message FROM {source} {limit})
+SELECT (SELECT last_sequence FROM event_log) AS through,
+    ARRAY(SELECT message FROM page) AS messages,
+    ARRAY(SELECT sequence FROM page) AS sequences
+"""
+"""A page and the end of the log in one statement, and so in one snapshot."""
+
+_PRUNE = """
+WITH oldest AS (SELECT sequence, time FROM events ORDER BY sequence LIMIT $2),
+pruned AS (
+    DELETE FROM events WHERE sequence <= (SELECT max(sequence) FROM oldest)
+    AND sequence < coalesce((SELECT min(sequence) FROM oldest WHERE time >= $1), 9223372036854775807)
+    RETURNING sequence
+)
+SELECT count(*) AS count, max(sequence) AS newest FROM pruned
+"""
+"""Deletes the oldest entries up to the first one that is kept, so that the rest has no gaps."""
+
+PRUNING = 0x7472_6164_6570_7275
+"""Key of the advisory lock of the server that prunes; the number spells "tradepru"."""
+
+_DAY = "(market_time AT TIME ZONE 'UTC')::date"
+
+# One step in the index on day and sequence for each bound of each day.
+_SEQUENCE_RANGE = f"""
+WITH bounds AS (
+    SELECT
+    greatest(($1::timestamptz AT TIME ZONE 'UTC')::date,
+        (SELECT {_DAY} FROM events ORDER BY 1 LIMIT 1)) AS first,
+    least((($2::timestamptz - interval '1 microsecond') AT TIME ZONE 'UTC')::date,
+        (SELECT {_DAY} FROM events ORDER BY 1 DESC LIMIT 1)) AS last
+)
+SELECT min(found.first) AS first, max(found.last) AS last
+FROM bounds, generate_series(0, bounds.last - bounds.first) AS n, LATERAL (SELECT
+    (SELECT sequence FROM events WHERE {_DAY} = bounds.first + n AND sequence > $3 ORDER BY {_DAY}, sequence LIMIT 1)
+        AS first,
+    (SELECT sequence FROM events WHERE {_DAY} = bounds.first + n AND sequence > $3
+        ORDER BY {_DAY} DESC, sequence DESC LIMIT 1) AS last
+) AS found
+"""
+
+_SHADOW_SCORE = """
+SELECT agreeing.*, closed.*
+FROM (
+    SELECT count(*) AS decisions, count(*) FILTER (WHERE signals.action = shadow_signals.action) AS agreements
+    FROM shadow_signals LEFT JOIN signals USING (symbol, bar_time)
+    WHERE policy = $1 AND coalesce(origin, 'BAR') = 'BAR'
+) AS agreeing, (
+    SELECT count(*) AS closed, count(*) FILTER (WHERE pnl > 0) AS winning, coalesce(sum(pnl), 0) AS total_pnl
+    FROM shadow_positions WHERE policy = $1 AND status = 'CLOSED'
+) AS closed
+"""
 
 
-class PostgresStore:
+class PostgresStore(Committer):
     """Implements application.ports.Store. `encode` makes the messages; `bars_table` is the user's own."""
 
     def __init__(self, connections: Connections, encode: Encode, bars_table: BarsTable | None = None) -> None:
-        self._connections = connections
-        self._encode = encode
+        super().__init__(connections, encode)
         self._bars_table = bars_table
-        self._known_symbols: set[str] = set()
-        """Symbols that are in the table of symbols for sure."""
-        self._head: int | None = None
-        """Where the log ended after the last commit of ours, if that went well: a guess where it ends now."""
 
-    # --------------------------------------------------------------------------------------------------- writing
-
-    async def commit(
-        self,
-        events: Sequence[Event],
-        at: datetime,
-        *,
-        shadow_events: Sequence[ShadowEvent] = (),
-        checkpoints: Sequence[RecurrentCheckpoint] = (),
-        owner: UUID | None = None,
-    ) -> Sequence[LogEntry]:
-        """See Store."""
-        head, self._head = self._head, None
-        for further_tries in reversed(range(_TRIES)):
-            try:
-                entries = await self._commit_once(head, events, at, shadow_events, checkpoints, owner)
-                break
-            except StorageUnavailable as error:
-                if not further_tries or not isinstance(error.__cause__, asyncpg.TransactionRollbackError):
-                    raise
-        self._head = entries[-1].sequence
-        self._known_symbols.update(symbols_of(events))
-        return entries
-
-    async def _commit_once(
-        self,
-        head: int | None,
-        events: Sequence[Event],
-        at: datetime,
-        shadow_events: Sequence[ShadowEvent],
-        checkpoints: Sequence[RecurrentCheckpoint],
-        owner: UUID | None,
-    ) -> Sequence[LogEntry]:
-        """Commit in one statement if the log ends at `head`, which is a guess, and otherwise in steps."""
-        try:
-            entries = None
-            if head is not None and not shadow_events:
-                entries = await self._commit_at_once(head, events, at, checkpoints, owner)
-            if entries is None:
-                entries = await self._commit_in_steps(events, at, shadow_events, checkpoints, owner)
-        except (asyncpg.UniqueViolationError, asyncpg.ForeignKeyViolationError) as error:
-            raise StaleState from error
-        except REFUSALS as error:
-            raise RefusedByStore(_rule(error)) from error
-        return entries
-
-    async def _commit_at_once(
-        self,
-        head: int,
-        events: Sequence[Event],
-        at: datetime,
-        checkpoints: Sequence[RecurrentCheckpoint],
-        owner: UUID | None,
-    ) -> Sequence[LogEntry] | None:
-        """Commit in one statement, if the log still ends at `head` and the symbols are the owner's; else None."""
-        entries = self._entries(events, head + 1, at)
-        tables, arrays = commit_rows(events, entries, checkpoints, symbols_of(events) - self._known_symbols)
-        async with self._connections.for_engine() as database:
-            done = await database.execute(
-                commit_statement(tables, at_once=True),
-                *arrays,
-                *_owned(entries, owner),
-                len(events),
-                *totals_of(events),
-                head,
-            )
-        return entries if done == f"INSERT 0 {len(entries)}" else None
-
-    async def _commit_in_steps(
-        self,
-        events: Sequence[Event],
-        at: datetime,
-        shadow_events: Sequence[ShadowEvent],
-        checkpoints: Sequence[RecurrentCheckpoint],
-        owner: UUID | None,
-    ) -> Sequence[LogEntry]:
-        """Take the sequences first, wherever the log ends.
-
-        Raises:
-            StaleState: a symbol is not the owner's any more.
-        """
-        async with self._connections.for_engine() as database, database.transaction():
-            newest = await database.fetchval(APPEND, len(events), *totals_of(events), owner)
-            entries = self._entries(events, newest - len(events) + 1, at)
-            tables, arrays = commit_rows(events, entries, checkpoints, symbols_of(events) - self._known_symbols)
-            done = await database.execute(commit_statement(tables, at_once=False), *arrays, *_owned(entries, owner))
-            if done != f"INSERT 0 {len(entries)}":
-                raise StaleState("another server has taken over a symbol of this commit")
-            if shadow_events:
-                await database.execute(SHADOW, *shadow_parameters(shadow_events, newest))
-        return entries
-
-    def _entries(self, events: Sequence[Event], first: int, at: datetime) -> list[LogEntry]:
-        return [
-            self._entry(event, sequence, at, market_time)
-            for sequence, (event, market_time) in enumerate(zip(events, market_times(events), strict=True), first)
-        ]
-
-    def _entry(self, event: Event, sequence: int, at: datetime, market_time: datetime) -> LogEntry:
-        symbol = event.bar.symbol if isinstance(event, MarketUpdate) else event.symbol
-        action, confidence = None, None
-        if isinstance(event, Signal):
-            action, confidence = event.action, event.decision.confidence
-        payload = self._encode(event, sequence)
-        return LogEntry(sequence, at, kind_of(event), symbol, action, confidence, payload, market_time)
-
-    # --------------------------------------------------------------------------------------- what the engine reads
+    # -------------------------------------------------------------------------------------------- engine's reads
 
     async def load_symbol(self, symbol: str, session_bars: int, live: str, shadow: str | None) -> StoredSymbol:
         """See Store."""
@@ -180,14 +94,14 @@ class PostgresStore:
             last = await database.fetchrow(
                 f"SELECT {_BAR} FROM bars WHERE symbol = $1 AND {_POSSIBLE} ORDER BY time DESC LIMIT 1", symbol
             )
-            live_book = await load_book(database, symbol, live, shadow=False)
-            shadow_book = None if shadow is None else await load_book(database, symbol, shadow, shadow=True)
+            live_state = await _trader_state(database, symbol, live, shadow=False)
+            shadow_state = None if shadow is None else await _trader_state(database, symbol, shadow, shadow=True)
         newest = [bar_of(last)] if last is not None else []
         return StoredSymbol(
             session_bars=bars,
             last_bar=max([*newest, *bars[-1:]], key=lambda bar: bar.time, default=None),
-            live=live_book,
-            shadow=shadow_book,
+            live=live_state,
+            shadow=shadow_state,
         )
 
     async def known_symbols(self, symbols: Collection[str]) -> Collection[str]:
@@ -210,7 +124,7 @@ class PostgresStore:
         symbols, times = [symbol for symbol, _ in keys], [time for _, time in keys]
         async with self._connections.for_engine() as database:
             rows = await database.fetch(
-                f"SELECT {_BAR} FROM bars JOIN unnest($1::text[], $2::timestamptz[]) AS wanted(symbol, time) "
+                f"SELECT {_BAR} FROM bars JOIN unnest($1::text[], $2::timestamptz[]) AS key (symbol, time) "
                 "USING (symbol, time)",
                 symbols,
                 times,
@@ -250,7 +164,7 @@ class PostgresStore:
             rows = await database.fetch("SELECT symbol FROM positions WHERE status = 'OPEN' ORDER BY symbol")
         return [row["symbol"] for row in rows]
 
-    # ------------------------------------------------------------------------------------------ what callers read
+    # ------------------------------------------------------------------------------------------- callers' reads
 
     async def list_bars(self, symbol: str, start: datetime | None, end: datetime | None, limit: int) -> Sequence[Bar]:
         """See Store."""
@@ -298,27 +212,35 @@ class PostgresStore:
         return await self._page(f"positions {where} ORDER BY sequence DESC", values, limit)
 
     async def _page(self, source: str, values: Sequence[Any], limit: int | None) -> Page:
-        """Messages and the head of the log, in one statement and so in one snapshot."""
-        paged = "" if limit is None else f"LIMIT {limit + 1:d}"
+        limited = "" if limit is None else f"LIMIT {limit + 1:d}"
         async with self._connections.for_read() as database:
-            row = await fetch_one(
-                database,
-                f"WITH page AS MATERIALIZED (SELECT sequence, message FROM {source} {paged}) "
-                "SELECT (SELECT last_sequence FROM event_log) AS through, "
-                "ARRAY(SELECT message FROM page) AS messages, ARRAY(SELECT sequence FROM page) AS sequences",
-                *values,
-            )
+            row = await fetch_one(database, _PAGE.format(source=source, limit=limited), *values)
         messages, sequences = row["messages"], row["sequences"]
         more = limit is not None and len(messages) > limit
         return Page(messages[:limit], sequences[limit - 1] if more and limit is not None else None, row["through"])
 
     async def statistics(self) -> Statistics:
-        """See Store."""
+        """See Store. The totals are kept by the commits."""
+        statement = "SELECT event_log.*, (SELECT count(*) FROM symbols) AS symbols FROM event_log"
         async with self._connections.for_read() as database:
-            row = await fetch_one(
-                database, "SELECT event_log.*, (SELECT count(*) FROM symbols) AS symbols FROM event_log"
-            )
-        return statistics_of(row)
+            row = await fetch_one(database, statement)
+        signals = SignalCounts(
+            total=row["signals"],
+            buy=row["buys"],
+            sell=row["sells"],
+            hold=row["signals"] - row["buys"] - row["sells"],
+            simulated=row["simulated_signals"],
+            avg_latency_ms=row["latency_ms"] / row["signals"] if row["signals"] else 0.0,
+        )
+        positions = PositionCounts(
+            opened=row["positions_opened"],
+            closed=row["positions_closed"],
+            winning=row["positions_won"],
+            losing=row["positions_lost"],
+            total_pnl=row["pnl"],
+            total_pnl_account=row["pnl_account"],
+        )
+        return Statistics(signals, positions, row["bars"], row["symbols"])
 
     async def signal_totals(self) -> SignalTotals:
         """See Store."""
@@ -333,7 +255,7 @@ class PostgresStore:
     async def shadow_score(self, policy: str) -> ShadowScore:
         """See Store."""
         async with self._connections.for_read() as database:
-            return await shadow_score(database, policy)
+            return ShadowScore(**await fetch_one(database, _SHADOW_SCORE, policy))
 
     # ----------------------------------------------------------------------------------------------- the event log
 
@@ -347,7 +269,7 @@ class PostgresStore:
         """See Store."""
         async with self._connections.for_engine() as database:
             rows = await database.fetch(
-                f"SELECT {', '.join(EVENT_COLUMNS)} FROM events WHERE sequence > $1 ORDER BY sequence LIMIT $2",
+                f"SELECT {EVENTS.read_back} FROM events WHERE sequence > $1 ORDER BY sequence LIMIT $2",
                 sequence,
                 limit,
             )
@@ -356,7 +278,7 @@ class PostgresStore:
     async def sequence_range(self, start: datetime | None, end: datetime | None, after: int) -> tuple[int, int] | None:
         """See Store."""
         async with self._connections.for_read() as database:
-            row = await fetch_one(database, SEQUENCE_RANGE, start, end, after)
+            row = await fetch_one(database, _SEQUENCE_RANGE, start, end, after)
         return None if row["first"] is None else (row["first"], row["last"])
 
     async def prune(self, before: datetime, limit: int) -> int:
@@ -364,9 +286,9 @@ class PostgresStore:
         async with self._connections.for_engine() as database, database.transaction():
             if not await database.fetchval("SELECT pg_try_advisory_xact_lock($1)", PRUNING):
                 return 0
-            pruned = await fetch_one(database, PRUNE, before, limit)
+            pruned = await fetch_one(database, _PRUNE, before, limit)
             if pruned["count"]:
-                # Last, because whoever appends to the log waits for this row until the commit.
+                # Last, because commits wait for the lock of this row until the end of the transaction.
                 await database.execute("UPDATE event_log SET oldest_sequence = $1", pruned["newest"] + 1)
         count: int = pruned["count"]
         return count
@@ -377,19 +299,29 @@ class PostgresStore:
             await database.fetchval("SELECT 1")
 
 
-def _rule(error: Exception) -> str:
-    """What a refusal may tell of itself: the name of a constraint, or the kind of error, and never a value."""
-    constraint: str | None = getattr(error, "constraint_name", None)
-    return f"it violates {constraint}" if constraint else type(error).__name__
-
-
-def _owned(entries: Sequence[LogEntry], owner: UUID | None) -> tuple[UUID | None, list[int]]:
-    """The owner that a commit names, and the buckets of its symbols."""
-    return owner, [] if owner is None else list({bucket_of(entry.symbol) for entry in entries})
+async def _trader_state(database: Database, symbol: str, policy: str, *, shadow: bool) -> StoredTraderState:
+    """Read the state of one policy's trading in one symbol. Live positions outlive a change of the live policy."""
+    source, values = ("positions WHERE symbol = $1", [symbol])
+    if shadow:
+        source, values = ("shadow_positions WHERE symbol = $1 AND policy = $2", [symbol, policy])
+    position = await database.fetchrow(f"SELECT * FROM {source} AND status = 'OPEN'", *values)
+    closed = await database.fetch(
+        f"SELECT exit_time, pnl_pct FROM {source} AND status = 'CLOSED' "
+        f"ORDER BY sequence DESC, exit_time DESC LIMIT {KELLY_WINDOW}",
+        *values,
+    )
+    checkpoint = await database.fetchrow(
+        "SELECT * FROM recurrent_states WHERE symbol = $1 AND policy = $2 AND shadow = $3", symbol, policy, shadow
+    )
+    return StoredTraderState(
+        position=None if position is None else position_of(position),
+        closed=[(row["exit_time"], row["pnl_pct"]) for row in reversed(closed)],
+        checkpoint=None if checkpoint is None else checkpoint_of(checkpoint),
+    )
 
 
 def _conditions(*pairs: tuple[str, Any]) -> tuple[str, list[Any]]:
-    """WHERE of the conditions that have a value, with their parameters."""
+    """Return a WHERE clause of the conditions that have a value, and its parameters."""
     given = [(condition, value) for condition, value in pairs if value is not None]
     where = " AND ".join(f"{condition}${number}" for number, (condition, _) in enumerate(given, 1))
     return (f"WHERE {where}" if where else ""), [value for _, value in given]

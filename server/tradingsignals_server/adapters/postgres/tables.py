@@ -1,0 +1,244 @@
+"""The tables of the store: each column declared once, with its type, its value, and whether it is read back."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
+
+import asyncpg
+
+from ...application.ports.event_log import LogEntry
+from ...application.ports.store import RecurrentCheckpoint
+from ...domain.bars import Bar
+from ...domain.events import EventKind, MarketUpdate
+from ...domain.positions import Exit, ExitReason, Position
+from ...domain.recurrent_state import RecurrentState
+from ...domain.signals import Action, Signal
+
+Item = TypeVar("Item")
+
+
+@dataclass(frozen=True, slots=True)
+class Column(Generic[Item]):
+    """A column and the getter of its value, from an item and the item's entry in the log.
+
+    expression: SQL for the stored value, if it is not the value as sent. constant: an update keeps the first value.
+    """
+
+    name: str
+    type: str
+    value: Callable[[Item, LogEntry], object]
+    expression: str = ""
+    constant: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Field(Column[Item]):
+    """A column that is read back as the attribute of the same name, by `parse` if it is not the value as received."""
+
+    parse: Callable[[Any], object] | None = None
+
+
+class Table(Generic[Item]):
+    """A table. `on_conflict` ends its INSERT; {changes} in it stands for the columns that are not constant."""
+
+    def __init__(self, name: str, columns: Iterable[Column[Item]], on_conflict: str = "") -> None:
+        self.name = name
+        self.columns = tuple(columns)
+        self.on_conflict = on_conflict
+        self._parsers = [(column.name, column.parse) for column in self.columns if isinstance(column, Field)]
+        self.read_back = ", ".join(name for name, _ in self._parsers)
+        """The columns that `read` needs, for a SELECT."""
+
+    def arrays(self, rows: Collection[tuple[Item, LogEntry]]) -> list[list[object]]:
+        """Return the values of `rows`, one array per column; nothing if there are no rows."""
+        if not rows:
+            return []
+        items, entries = zip(*rows, strict=True)
+        return [list(map(column.value, items, entries)) for column in self.columns]
+
+    def read(self, row: asyncpg.Record) -> dict[str, Any]:
+        """Return the attributes that a row holds."""
+        return {name: row[name] if parse is None else parse(row[name]) for name, parse in self._parsers}
+
+
+BARS: Table[MarketUpdate] = Table(
+    "bars",
+    (
+        Field("symbol", "text", lambda update, _: update.bar.symbol),
+        Field("time", "timestamptz", lambda update, _: update.bar.time),
+        Field("open", "float8", lambda update, _: update.bar.open),
+        Field("high", "float8", lambda update, _: update.bar.high),
+        Field("low", "float8", lambda update, _: update.bar.low),
+        Field("close", "float8", lambda update, _: update.bar.close),
+        Field("volume", "float8", lambda update, _: update.bar.volume),
+        Field("simulated", "bool", lambda update, _: update.bar.simulated),
+        Column("disposition", "text", lambda update, _: update.disposition),
+        Column("received_at", "timestamptz", lambda _, entry: entry.time),
+    ),
+)
+
+_SPLIT = "string_to_array(reasoning, E'\\n')"
+
+SIGNALS: Table[Signal] = Table(
+    "signals",
+    (
+        Column("signal_id", "uuid", lambda signal, _: signal.signal_id),
+        Column("sequence", "int8", lambda _, entry: entry.sequence),
+        Column("symbol", "text", lambda signal, _: signal.symbol),
+        Column('"timestamp"', "timestamptz", lambda signal, _: signal.timestamp),
+        Column("bar_time", "timestamptz", lambda signal, _: signal.bar_time),
+        Column("origin", "text", lambda signal, _: signal.origin),
+        Column("action", "text", lambda signal, _: signal.decision.action),
+        Column("confidence", "float8", lambda signal, _: signal.decision.confidence),
+        Column("entry_price", "float8", lambda signal, _: signal.entry_price),
+        Column("stop_loss", "float8", lambda signal, _: signal.decision.stop_loss),
+        Column("take_profit", "float8", lambda signal, _: signal.decision.take_profit),
+        Column("risk_reward_ratio", "float8", lambda signal, _: signal.decision.risk_reward_ratio),
+        Column("position_size", "float8", lambda signal, _: signal.decision.position_size),
+        Column("hold_probability", "float8", lambda signal, _: signal.probabilities.hold),
+        Column("buy_probability", "float8", lambda signal, _: signal.probabilities.buy),
+        Column("sell_probability", "float8", lambda signal, _: signal.probabilities.sell),
+        Column("model_version", "text", lambda signal, _: signal.model_version),
+        Column("model_type", "text", lambda signal, _: signal.model_type),
+        Column("simulated", "bool", lambda signal, _: signal.simulated),
+        Column("market_regime", "text", lambda signal, _: signal.market_regime),
+        Column("trend_direction", "text", lambda signal, _: signal.trend_direction),
+        Column("rsi", "float8", lambda signal, _: signal.indicators.rsi),
+        Column("macd", "float8", lambda signal, _: signal.indicators.macd),
+        Column("macd_signal", "float8", lambda signal, _: signal.indicators.macd_signal),
+        Column("macd_histogram", "float8", lambda signal, _: signal.indicators.macd_histogram),
+        Column("bb_upper", "float8", lambda signal, _: signal.indicators.bb_upper),
+        Column("bb_middle", "float8", lambda signal, _: signal.indicators.bb_middle),
+        Column("bb_lower", "float8", lambda signal, _: signal.indicators.bb_lower),
+        Column("ema_20", "float8", lambda signal, _: signal.indicators.ema_20),
+        Column("ema_50", "float8", lambda signal, _: signal.indicators.ema_50),
+        Column("atr", "float8", lambda signal, _: signal.indicators.atr),
+        Column("volatility", "float8", lambda signal, _: signal.indicators.volatility),
+        Column("latency_ms", "float8", lambda signal, _: signal.latency_ms),
+        # Sent as one text, because unnest flattens an array of arrays.
+        Column("reasoning", "text", lambda signal, _: "\n".join(signal.decision.reasoning), _SPLIT),
+        Column("model_failed", "bool", lambda signal, _: signal.model_failed),
+        Column("message", "bytea", lambda _, entry: entry.payload),
+    ),
+)
+
+_POSITION: tuple[Column[Position], ...] = (
+    Field("position_id", "uuid", lambda position, _: position.position_id, constant=True),
+    Field("signal_id", "uuid", lambda position, _: position.signal_id, constant=True),
+    Field("sequence", "int8", lambda _, entry: entry.sequence),
+    Field("symbol", "text", lambda position, _: position.symbol, constant=True),
+    Field("action", "text", lambda position, _: position.action, constant=True, parse=Action),
+    Field("entry_time", "timestamptz", lambda position, _: position.entry_time, constant=True),
+    Field("entry_price", "float8", lambda position, _: position.entry_price, constant=True),
+    Field("stop_loss", "float8", lambda position, _: position.stop_loss),
+    Field("take_profit", "float8", lambda position, _: position.take_profit),
+    Field("initial_stop_loss", "float8", lambda position, _: position.initial_stop_loss, constant=True),
+    Field("position_size", "float8", lambda position, _: position.position_size),
+    Field("simulated", "bool", lambda position, _: position.simulated),
+    Field("current_price", "float8", lambda position, _: position.current_price),
+    Field("costs", "float8", lambda position, _: position.costs),
+    Field("pnl", "float8", lambda position, _: position.pnl),
+    Field("pnl_pct", "float8", lambda position, _: position.pnl_pct),
+    Field("pnl_account", "float8", lambda position, _: position.pnl_account),
+    Field("r_multiple", "float8", lambda position, _: position.r_multiple),
+    Field("max_favorable_excursion", "float8", lambda position, _: position.max_favorable_excursion),
+    Field("max_adverse_excursion", "float8", lambda position, _: position.max_adverse_excursion),
+    Field("bars_held", "int4", lambda position, _: position.bars_held),
+    Field("trail_distance", "float8", lambda position, _: position.trail_distance),
+    Field("session_day", "date", lambda position, _: position.session_day),
+    Column("status", "text", lambda position, _: "OPEN" if position.is_open else "CLOSED"),
+    Column("exit_time", "timestamptz", lambda position, _: position.exit and position.exit.time),
+    Column("exit_price", "float8", lambda position, _: position.exit and position.exit.price),
+    Column("exit_reason", "text", lambda position, _: position.exit and position.exit.reason),
+    Column("exit_signal_id", "uuid", lambda position, _: position.exit and position.exit.signal_id),
+)
+
+POSITIONS: Table[Position] = Table(
+    "positions",
+    (*_POSITION, Column("message", "bytea", lambda _, entry: entry.payload)),
+    "ON CONFLICT (position_id) DO UPDATE SET {changes}",
+)
+
+SYMBOLS: Table[str] = Table("symbols", (Column("symbol", "text", lambda symbol, _: symbol),), "ON CONFLICT DO NOTHING")
+
+CHECKPOINTS: Table[RecurrentCheckpoint] = Table(
+    "recurrent_states",
+    (
+        Field("symbol", "text", lambda checkpoint, _: checkpoint.symbol, constant=True),
+        Field("policy", "text", lambda checkpoint, _: checkpoint.policy, constant=True),
+        Field("shadow", "bool", lambda checkpoint, _: checkpoint.shadow, constant=True),
+        Field("bar_time", "timestamptz", lambda checkpoint, _: checkpoint.bar_time),
+        Column("layers", "int4", lambda checkpoint, _: checkpoint.after.values.shape[1]),
+        Column("size", "int4", lambda checkpoint, _: checkpoint.after.values.shape[2]),
+        Column("before", "bytea", lambda checkpoint, _: checkpoint.before.to_bytes()),
+        Column("after", "bytea", lambda checkpoint, _: checkpoint.after.to_bytes()),
+    ),
+    "ON CONFLICT (symbol, policy, shadow) DO UPDATE SET {changes}",
+)
+
+EVENTS: Table[LogEntry] = Table(
+    "events",
+    (
+        Field("sequence", "int8", lambda entry, _: entry.sequence),
+        Field("time", "timestamptz", lambda entry, _: entry.time),
+        Field("kind", "text", lambda entry, _: entry.kind, parse=dict(EventKind.__members__).__getitem__),
+        Field("symbol", "text", lambda entry, _: entry.symbol),
+        Field("action", "text", lambda entry, _: entry.action, parse=dict(Action.__members__).get),
+        Field("confidence", "float8", lambda entry, _: entry.confidence),
+        Field("payload", "bytea", lambda entry, _: entry.payload),
+        Field("market_time", "timestamptz", lambda entry, _: entry.market_time),
+    ),
+)
+
+
+def _by_policy(columns: Sequence[Column[Item]]) -> tuple[Column[tuple[str, Item]], ...]:
+    """Return the key of the policy as a column, and `columns` of what comes with it."""
+
+    def of_item(column: Column[Item]) -> Column[tuple[str, Item]]:
+        get = column.value
+        return Column(column.name, column.type, lambda item, entry: get(item[1], entry), constant=column.constant)
+
+    policy: Column[tuple[str, Item]] = Column("policy", "text", lambda item, _: item[0], constant=True)
+    return (policy, *map(of_item, columns))
+
+
+_OF_SHADOW_SIGNALS = frozenset(
+    (
+        *("symbol", "bar_time", "action", "confidence", "hold_probability", "buy_probability", "sell_probability"),
+        *("entry_price", "stop_loss", "take_profit", "position_size", "model_failed"),
+    )
+)
+
+SHADOW_SIGNALS: Table[tuple[str, Signal]] = Table(
+    "shadow_signals", _by_policy([column for column in SIGNALS.columns if column.name in _OF_SHADOW_SIGNALS])
+)
+
+SHADOW_POSITIONS: Table[tuple[str, Position]] = Table(
+    "shadow_positions", _by_policy(_POSITION), "ON CONFLICT (policy, position_id) DO UPDATE SET {changes}"
+)
+
+
+def bar_of(row: asyncpg.Record) -> Bar:
+    """Return the bar in a row of `bars`."""
+    return Bar(**BARS.read(row))
+
+
+def position_of(row: asyncpg.Record) -> Position:
+    """Return the position in a row of `positions` or `shadow_positions`."""
+    closed = None
+    if row["exit_time"] is not None:
+        closed = Exit(row["exit_time"], row["exit_price"], ExitReason(row["exit_reason"]), row["exit_signal_id"])
+    return Position(**POSITIONS.read(row), exit=closed)
+
+
+def checkpoint_of(row: asyncpg.Record) -> RecurrentCheckpoint:
+    """Return the recurrent state in a row of `recurrent_states`."""
+    before, after = (RecurrentState.from_bytes(row[name], row["layers"], row["size"]) for name in ("before", "after"))
+    return RecurrentCheckpoint(**CHECKPOINTS.read(row), before=before, after=after)
+
+
+def entry_of(row: asyncpg.Record) -> LogEntry:
+    """Return the entry in a row of `events`."""
+    return LogEntry(**EVENTS.read(row))

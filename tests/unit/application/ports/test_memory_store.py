@@ -1,0 +1,57 @@
+"""The contract of the store port, on the store in memory that other unit tests use."""
+
+from __future__ import annotations
+
+import pytest
+from tests.support.memory_store import MemoryStore
+from tests.support.store_contract.lists import ListContract, TotalsContract
+from tests.support.store_contract.log import LogContract, RetentionContract, SequenceRangeContract
+from tests.support.store_contract.policies import CheckpointContract, ShadowContract
+from tests.support.store_contract.reading import ResumeContract
+from tests.support.store_contract.writing import AtomicityContract, CommitContract, ConcurrencyContract
+
+from tradingsignals_server.api.mapping.convert import encode
+
+
+@pytest.fixture
+def store() -> MemoryStore:
+    return MemoryStore(encode)
+
+
+@pytest.fixture
+def another_store(store: MemoryStore) -> MemoryStore:
+    """The same store: in memory there is one."""
+    return store
+
+
+class TestCommit(CommitContract): ...
+
+
+class TestAtomicity(AtomicityContract): ...
+
+
+class TestConcurrency(ConcurrencyContract): ...
+
+
+class TestResume(ResumeContract): ...
+
+
+class TestLists(ListContract): ...
+
+
+class TestTotals(TotalsContract): ...
+
+
+class TestCheckpoints(CheckpointContract): ...
+
+
+class TestShadows(ShadowContract): ...
+
+
+class TestLog(LogContract): ...
+
+
+class TestRetention(RetentionContract): ...
+
+
+class TestSequenceRange(SequenceRangeContract): ...
