@@ -1,1 +1,1 @@
-"""How the shipped policies are trained: `make train DATA=bars.csv`. See models/README.md."""
+"""Training of the shipped policies: `make train DATA=bars.csv`. See models/README.md."""

@@ -5,6 +5,6 @@ import sys
 try:
     from .command import main
 except ModuleNotFoundError as missing:
-    sys.exit(f"training takes {missing.name}, which serving does not; `make train DATA=bars.csv.gz` installs it")
+    sys.exit(f"training needs {missing.name}, which serving does not; `make train DATA=bars.csv.gz` installs it")
 
 main(prog_name="python -m models.training")

@@ -16,15 +16,15 @@ CERTAIN = {
     Action.BUY: Probabilities(hold=0.0, buy=1.0, sell=0.0),
     Action.SELL: Probabilities(hold=0.0, buy=0.0, sell=1.0),
 }
-"""What a policy says that has chosen: the rules about levels still apply to it, the threshold does not."""
+"""Probabilities of a policy that has chosen: they pass the confidence threshold, but not the rules about levels."""
 
 
 @dataclass(slots=True)
 class Book:
-    """At most one open position, and those that were closed, in the order of closing.
+    """At most one open position, and the closed ones in the order of closing.
 
-    It takes the steps of application.decision.pipeline.Pipeline with the functions of the domain, over indicators that
-    were computed before; a test holds the two against each other position by position.
+    It repeats the steps of application.decision.pipeline.Pipeline with the functions of the domain, over indicators
+    that were computed before; a test compares the two position by position.
     """
 
     history: History
@@ -38,12 +38,12 @@ class Book:
     def net_pct(self) -> float:
         """Net profit and loss so far, marked to market, in percent: the sum over all positions, each of its entry.
 
-        An open position is charged both sides' costs from its first moment, as on its own record.
+        An open position is charged the costs of both sides from its opening, as its own record is.
         """
         return self.closed_pct + (self.position.pnl_pct if self.position is not None else 0.0)
 
     def on_bar(self, index: int) -> None:
-        """Let bar `index` mark the open position to its close, or end it."""
+        """Apply bar `index` to the open position: mark it to the close, or end it."""
         if self.position is None:
             return
         history = self.history
@@ -58,7 +58,7 @@ class Book:
         )
 
     def decide(self, index: int, probabilities: Probabilities) -> Decision:
-        """Act on what a policy says at the close of bar `index`, which must be one that decides: open, keep, reverse.
+        """Act on a policy's probabilities at the close of bar `index`, which must be one that decides.
 
         The closing bar of a session opens nothing if positions end with the session.
         """

@@ -1,10 +1,10 @@
-"""What a confidence means: a temperature found on the validation range, and tables that show whether it holds.
+"""Calibration of the confidence: a temperature fitted on the validation range, and reliability tables.
 
-The confidence of a BUY or SELL is calibrated to how often the position it opens is ahead of its costs at some time
-before it ends. (How often it ends with a profit would say more, but with a stop nearer than the target that is some
-40% for a side taken at random, and nothing in the features lifts it near a threshold of 65%.) Where either side would
-get ahead, three probabilities that add up to 1 cannot say so of both; so what is calibrated is what the service acts
-on: the signals at or above the confidence threshold.
+The confidence of a BUY or SELL is calibrated to the frequency with which the position that it opens is ahead of its
+costs at some time before it ends. (The frequency of a final profit would be more useful, but with a stop nearer than
+the target it is some 40% for a side taken at random, and no feature lifts it near a threshold of 65%.) Where both sides
+would get ahead, three probabilities that add up to 1 cannot express it; so only the signals that the service acts on
+are calibrated: those at or above the confidence threshold.
 """
 
 from __future__ import annotations
@@ -23,19 +23,19 @@ FloatArray = npt.NDArray[np.float64]
 
 TEMPERATURES = np.exp(np.linspace(np.log(0.05), np.log(20.0), 600))
 LEAST_ACTING = 0.02
-"""A policy that would act on fewer of the bars is not one to serve."""
+"""A policy that would act on a smaller fraction of the bars is not served."""
 
 BINS = (0.0, 0.5, 0.6, 0.65, 0.70, 0.75, 0.80, 1.0)
 
 
 @dataclass(frozen=True, slots=True)
 class Choices:
-    """Every bar at which a policy chose BUY or SELL and a position would have come of it.
+    """Every bar at which a policy chose BUY or SELL and a position would have been opened.
 
     logits: shape (n, 3), of [HOLD, BUY, SELL], up to a constant of each row.
     chosen: 1 or 2, the column of the choice, shape (n,).
     ahead, net_pct: see Outcomes, of the side chosen, shape (n,).
-    bars: how many bars were looked at in all.
+    bars: number of bars examined.
     """
 
     logits: FloatArray
@@ -46,7 +46,7 @@ class Choices:
 
     @classmethod
     def of(cls, logits: FloatArray, outcomes: Outcomes, sessions: Sequence[Session]) -> Choices:
-        """The choices in `sessions` of a policy whose `logits` are known for every bar of the history."""
+        """The choices in `sessions` of a policy with these `logits` for every bar of the history."""
         looked = np.concatenate([np.arange(session.first, session.last + 1) for session in sessions])
         chosen = logits[looked].argmax(axis=1)
         acts = chosen > 0
@@ -67,7 +67,7 @@ class Choices:
 
 
 def fit_temperature(choices: Choices, threshold: float) -> float | None:
-    """The lowest temperature at which the signals at or above `threshold` are right as often as they say.
+    """The lowest temperature at which the signals at or above `threshold` are not overconfident.
 
     That is: their mean confidence is not above the frequency with which their positions got ahead. The lower the
     temperature, the more signals pass. None if there is no such temperature at which LEAST_ACTING of the bars pass.
@@ -84,9 +84,9 @@ def fit_temperature(choices: Choices, threshold: float) -> float | None:
 
 @dataclass(frozen=True, slots=True)
 class Bin:
-    """Choices whose confidence lies from `low` up to `high`, what they said, and what came of them.
+    """Choices with a confidence from `low` up to `high`, and their results.
 
-    confidence: their mean. ahead: frequency of what is calibrated. won: frequency of a net profit. net_pct: mean.
+    confidence: their mean. ahead: frequency of being ahead of costs. won: frequency of a net profit. net_pct: mean.
     """
 
     low: float
@@ -120,7 +120,7 @@ def reliability(choices: Choices, temperature: float = 1.0) -> list[Bin]:
 
 
 def softmax(logits: FloatArray) -> FloatArray:
-    """Probabilities of logits along the last axis."""
+    """The probabilities of logits along the last axis."""
     weights: FloatArray = np.exp(logits - logits.max(axis=-1, keepdims=True))
     result: FloatArray = weights / weights.sum(axis=-1, keepdims=True)
     return result

@@ -1,4 +1,4 @@
-"""The model card, made of figures and never edited: what a policy is, and what it earned where it was not trained."""
+"""The model card, generated from figures and never edited: the policy, and its results out of sample."""
 
 from __future__ import annotations
 
@@ -29,26 +29,26 @@ from .recipe import DEFAULT_SPREAD, rules_for
 from .split import Split
 
 FILLS = "target"
-"""How a record of training says that a target is filled at the target, also where the market opens beyond it. Records
+"""Marks a record of training whose targets are filled at the target, also where the market opens beyond it. Records
 without it counted such a target at the open."""
 
 COINS = 100
 MOST_COINS = 0.05
-"""A policy that more of the coins equal owes nothing to the side that it takes."""
+"""If a larger fraction of the coins does as well, the policy's choice of side has no value."""
 FAR_ATR = 100.0
-"""A stop, and a target half as far again, that no session touches."""
+"""A stop, and a target 1.5 times as far, that no session touches."""
 
 Record = Mapping[str, Any]
-"""What training.json holds."""
+"""Contents of training.json."""
 Figures = dict[str, Any]
-"""What a line of the card is filled with, by the names in card.md.j2."""
+"""Values of a line of the card, by the names in card.md.j2."""
 
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """The policy and what it is held against, over the same sessions.
+    """The policy and the strategies that it is compared with, over the same sessions.
 
-    coins: what is left of it if a coin chooses the side of each position it opened.
+    coins: its results if a coin chooses the side of each position that it opened.
     """
 
     policy: Result
@@ -59,9 +59,9 @@ class Trial:
 
 
 def answers(policy: OnnxPolicy, history: History, sessions: Sequence[Session]) -> npt.NDArray[np.float64]:
-    """What the model file says at each bar of `sessions`, one by one as the service asks it: shape (bars, 3).
+    """The model file's probabilities at each bar of `sessions`, one by one as the service runs it: shape (bars, 3).
 
-    Its state begins at zeros with each session. [1, 0, 0] at other bars, and where it gave no answer.
+    Its state begins at zeros with each session. [1, 0, 0] at other bars, and where its output was not finite.
     """
     said = np.tile((1.0, 0.0, 0.0), (len(history.bars), 1))
     for session in sessions:
@@ -74,7 +74,7 @@ def answers(policy: OnnxPolicy, history: History, sessions: Sequence[Session]) -
 
 
 def try_out(history: History, sessions: Sequence[Session], rules: RiskRules, strategy: Strategy) -> Trial:
-    """Follow a policy's `strategy`, and what needs no model, through `sessions`."""
+    """Run a policy's `strategy`, and those that need no model, through `sessions`."""
 
     def follow(other: Strategy, by: RiskRules = rules) -> Result:
         return trade(history, sessions, by, other)
@@ -102,9 +102,9 @@ def try_out(history: History, sessions: Sequence[Session], rules: RiskRules, str
 
 @dataclass(frozen=True, slots=True)
 class Evaluation:
-    """What a policy came to, by today's rules.
+    """The results of a policy by today's rules.
 
-    said: see `answers`. trial: over the test range. validation: the policy alone, over that range.
+    said: see `answers`. trial: over the test range. validation: the policy alone, over the validation range.
     """
 
     said: npt.NDArray[np.float64]
@@ -113,7 +113,7 @@ class Evaluation:
     outcomes: Outcomes
 
     def record(self) -> dict[str, Any]:
-        """What training.json keeps of it."""
+        """The part that training.json stores."""
         return {
             "fills": FILLS,
             **{
@@ -130,7 +130,7 @@ class Evaluation:
 
 
 def evaluate(policy: OnnxPolicy, history: History, split: Split, rules: RiskRules) -> Evaluation:
-    """Ask a model file at every bar that chooses and judges, and follow it through them."""
+    """Run a model file over the validation and test ranges, and trade its choices there."""
     said = answers(policy, history, split.validation + split.test)
     return Evaluation(
         said,
@@ -154,7 +154,7 @@ def write_card(
 def model_card(
     policy: OnnxPolicy, evaluation: Evaluation, history: History, split: Split, rules: RiskRules, record: Record
 ) -> str:
-    """The card of the policy in a model file, in Markdown: every sentence of it follows the figures."""
+    """The card of the policy in a model file, in Markdown; every sentence depends on the figures."""
     made, trial = policy.specification, evaluation.trial
     return _template().render(
         name=f"{made.name} {made.version}",
@@ -190,7 +190,7 @@ def model_card(
 
 
 def verdict(result: Result) -> str:
-    """Whether a policy earned anything, as plainly as its figures allow."""
+    """State whether a policy earned anything, as its figures allow."""
     low, high = result.interval()
     if not result.positions:
         return "opened no position out of sample"
@@ -204,7 +204,7 @@ def verdict(result: Result) -> str:
 
 
 def conclusion(trial: Trial) -> str:
-    """What follows from the figures for a desk that thinks of trading by them."""
+    """The conclusion from the figures for a desk that considers trading the policy."""
     low, _ = trial.policy.interval()
     if trial.policy.mean <= 0.0 or low <= 0.0:
         return "It shows the service at work on real recurrent state; it is no reason to trade."
@@ -216,12 +216,12 @@ def conclusion(trial: Trial) -> str:
 
 
 def _as_good(trial: Trial) -> int:
-    """Coins that did as well as the policy or better."""
+    """Number of coins that did as well as the policy or better."""
     return sum(toss.mean >= trial.policy.mean for toss in trial.coins)
 
 
 def _acting(evaluation: Evaluation, sessions: Sequence[Session], threshold: float) -> Figures:
-    """What the signals at or above the threshold say of themselves on the validation range, and what came of them."""
+    """Confidence and results of the signals at or above the threshold on the validation range."""
     choices = Choices.of(_logits(evaluation.said), evaluation.outcomes, sessions)
     confidence = choices.confidence(1.0)
     passes = confidence >= threshold
@@ -232,7 +232,7 @@ def _acting(evaluation: Evaluation, sessions: Sequence[Session], threshold: floa
 
 
 def _rows(trial: Trial) -> list[Figures]:
-    """The table of results: the policy, the policy under harder and easier terms, and what needs no model."""
+    """The table of results: the policy, the policy at other spreads and fills, and strategies without a model."""
     means = np.array([toss.mean for toss in trial.coins])
     low, high = np.percentile(means, (2.5, 97.5))
     coins: Figures = {
@@ -285,14 +285,14 @@ def _bins(said: npt.NDArray[np.float64], outcomes: Outcomes, split: Split) -> li
 
 
 def _logits(said: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    """Logits whose probabilities at a temperature of 1 are what the file says, which are at its own temperature."""
+    """Logits whose probabilities at a temperature of 1 are those of the file, which are at its own temperature."""
     with np.errstate(divide="ignore"):
         logits: npt.NDArray[np.float64] = np.maximum(np.log(said), -100.0)
     return logits
 
 
 def _chance(outcomes: Outcomes, sessions: Sequence[Session]) -> Figures:
-    """How often a side taken at random gets ahead, and ends with a profit."""
+    """The frequencies with which a side taken at random gets ahead, and ends with a profit."""
     bars = np.concatenate([np.arange(session.first, session.last + 1) for session in sessions])
     net_pct = outcomes.net_pct[bars]
     known = ~np.isnan(net_pct)
@@ -339,7 +339,7 @@ def _tried(candidate: Mapping[str, Any]) -> str:
 
 
 def _replace(file: Path, text: str) -> None:
-    """Write a file whole, in place of the one that is there."""
+    """Replace a file atomically."""
     written = file.with_name(f".{file.name}.part")
     written.write_text(text)
     written.replace(file)
@@ -349,9 +349,9 @@ def _replace(file: Path, text: str) -> None:
 @click.argument("folder", type=click.Path(path_type=Path))
 @click.option("--data", type=click.Path(path_type=Path), required=True, help="The bars it was trained on.")
 def main(folder: Path, data: Path) -> None:
-    """Evaluate the model in FOLDER anew and write its card. It takes no torch: the model file itself is asked.
+    """Evaluate the model in FOLDER again and write its card. Torch is not needed: the model file itself is run.
 
-    What training.json says of the training stays as it is; its `evaluation` is written anew.
+    The record of the training in training.json is kept; its `evaluation` is replaced.
     """
     try:
         history = History.read(data)

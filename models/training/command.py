@@ -117,7 +117,7 @@ def main(
 
 
 def _export(trained: Path, out: Path, folder: Path, course: Course, chosen: Candidate) -> Exported:
-    """The model file of the chosen candidate, whose training left its policy in `trained`."""
+    """The model file of the selected candidate, whose policy is in `trained`."""
     options = ExportOptions(
         features=FEATURE_SPECIFICATION,
         actions=ACTIONS,

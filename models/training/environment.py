@@ -1,4 +1,4 @@
-"""The environment that policies are trained in: sessions of real bars, and the engine's own rules and costs."""
+"""The training environment: sessions of real bars, with the engine's own rules and costs."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class SessionEnvironment(gymnasium.Env[Observation, np.int64]):  # type: ignore[
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[Observation, dict[str, Any]]:
-        """Start the session options["session"], or without it one drawn at random."""
+        """Start the session options["session"], or one drawn at random."""
         super().reset(seed=seed)
         chosen = (options or {}).get("session")
         session = self._sessions[self.np_random.integers(len(self._sessions))] if chosen is None else chosen
@@ -40,8 +40,8 @@ class SessionEnvironment(gymnasium.Env[Observation, np.int64]):  # type: ignore[
         return self._episode.observation, {}
 
     def step(self, action: np.int64) -> tuple[Observation, float, bool, bool, dict[str, Any]]:
-        """Decide at the current bar: the next observation, the reward in percent, and whether the session is over."""
+        """Decide at the current bar; return the observation, the reward in percent, and whether the session is over."""
         if self._episode is None:
-            raise ValueError("reset starts an episode, step goes on with it")
+            raise ValueError("call reset before step")
         reward = self._episode.step(ACTIONS[action])
         return self._episode.observation, reward, self._episode.is_over, False, {}

@@ -1,4 +1,4 @@
-"""One session, decision by decision, and what each decision earned."""
+"""One session, decision by decision, with the reward of each."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from .book import CERTAIN, Book
 from .history import History, Session
 
 ACTIONS = (Action.HOLD, Action.BUY, Action.SELL)
-"""The order in which policies number them."""
+"""Actions by their number in a policy."""
 
 
 class Episode:
@@ -18,11 +18,11 @@ class Episode:
 
     The reward of a decision is the change of net profit and loss, marked to market, that it led to, in percent of the
     position's entry: from just before the decision at the close of one bar to just after the next bar has marked or
-    ended the position. Costs are charged in full when a position is opened. Rewards of an episode add up to what its
-    positions came to.
+    ended the position. Costs are charged in full when a position is opened. The rewards of an episode add up to the
+    profit and loss of its positions.
 
     A session whose closing bar is missing leaves a position open; the next bar of the file ends it, as it does live,
-    and that belongs to the last reward.
+    and that is part of the last reward.
 
     Raises:
         ValueError: on construction, if the rules let a position outlive its session.
@@ -38,17 +38,17 @@ class Episode:
 
     @property
     def observation(self) -> Observation:
-        """What the policy sees at the close of the current bar; at the end, what it saw last."""
+        """The observation at the close of the current bar; at the end, the last one."""
         seen: Observation = self.history.observations[min(self.index, self.session.last)]
         return seen
 
     @property
     def is_over(self) -> bool:
-        """True once the last bar's decision was made."""
+        """True after the decision at the last bar."""
         return self.index > self.session.last
 
     def step(self, action: Action) -> float:
-        """Decide at the current bar, go on to the next, and return the reward."""
+        """Decide at the current bar, advance to the next, and return the reward."""
         if self.is_over:
             raise ValueError("the session is over")
         before = self.book.net_pct

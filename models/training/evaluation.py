@@ -1,4 +1,4 @@
-"""What a policy earned, beside what needs no model, through the engine's own rules and after costs."""
+"""Results of a policy and of strategies without a model, by the engine's own rules and after costs."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from .book import CERTAIN, Book
 from .history import History, Session
 
 Strategy = Callable[[int], Probabilities]
-"""What to do at the close of the bar of this index."""
+"""Maps the index of a bar to the probabilities at its close."""
 
 RESAMPLES = 10_000
 
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What a strategy came to over some sessions, net of costs.
+    """Results of a strategy over some sessions, net of costs.
 
     session_pct: profit and loss of each session, in percent: the sum over its positions, each of its entry.
     positions: those closed, in the order of closing.
@@ -56,7 +56,7 @@ class Result:
 
     @property
     def profit_factor(self) -> float:
-        """What was won over what was lost; NaN if nothing was lost."""
+        """Sum of profits over sum of losses; NaN without losses."""
         lost = -float(self.trades[self.trades < 0.0].sum())
         return float(self.trades[self.trades > 0.0].sum()) / lost if lost else float("nan")
 
@@ -75,7 +75,7 @@ class Result:
 
 
 def trade(history: History, sessions: Sequence[Session], rules: RiskRules, strategy: Strategy) -> Result:
-    """Follow `strategy` through `sessions`; each begins without a position."""
+    """Trade `strategy` through `sessions`; each begins without a position."""
     session_pct, positions, acted, bars = list[float](), list[Position](), 0, 0
     for session in sessions:
         book = Book(history, rules)
@@ -90,15 +90,15 @@ def trade(history: History, sessions: Sequence[Session], rules: RiskRules, strat
 
 
 def served(probabilities: npt.NDArray[np.floating]) -> Strategy:
-    """The strategy of a policy whose answers, [HOLD, BUY, SELL] for every bar of a history, are known."""
+    """The strategy of a policy with known probabilities, [HOLD, BUY, SELL] for every bar of a history."""
     rows = probabilities.tolist()
     return lambda index: Probabilities(*rows[index])
 
 
 def one_bar_late(sessions: Iterable[Session], strategy: Strategy) -> Strategy:
-    """The same choices, each carried out at the next bar's close instead of at its own.
+    """The same choices, each executed at the next bar's close instead of its own.
 
-    What a strategy earns at once and loses by waiting for one bar, it earned from prices that a desk may not get: a
+    Profit that disappears with one bar of delay came from prices that a desk may not get: a
     stray print is gone by the next bar.
     """
     first = {session.first for session in sessions}
@@ -106,18 +106,18 @@ def one_bar_late(sessions: Iterable[Session], strategy: Strategy) -> Strategy:
 
 
 def always(action: Action) -> Strategy:
-    """The same at every bar."""
+    """The strategy with the same action at every bar."""
     return lambda _: CERTAIN[action]
 
 
 def long_each_session(sessions: Iterable[Session]) -> Strategy:
-    """BUY at the first bar of each session, then leave it alone."""
+    """BUY at the first bar of each session, then HOLD."""
     first = {session.first for session in sessions}
     return lambda index: CERTAIN[Action.BUY if index in first else Action.HOLD]
 
 
 def coin(seed: int, entries: Container[int]) -> Strategy:
-    """BUY or SELL by the toss of a coin at the bars `entries`; HOLD at all others."""
+    """BUY or SELL at random at the bars `entries`; HOLD at all others."""
     dice = np.random.default_rng(seed)
 
     def toss(index: int) -> Probabilities:
@@ -127,7 +127,7 @@ def coin(seed: int, entries: Container[int]) -> Strategy:
 
 
 def average_cross(history: History) -> Strategy:
-    """BUY at the bar at which the EMA of 20 bars comes to lie above that of 50, SELL where it comes to lie below."""
+    """BUY at the bar at which the EMA of 20 bars crosses above that of 50, SELL where it crosses below."""
 
     def spread(index: int) -> float | None:
         seen = history.indicators[index] if index >= 0 else None

@@ -1,4 +1,4 @@
-"""What a policy saw at every bar of a file, computed once, and the sessions those bars make."""
+"""The observation at every bar of a file, computed once, and the sessions of those bars."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from tradingsignals_server.domain.window import Window
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """One session of a history: the bars `first` to `last` (both included) are those a policy decides at."""
+    """One session of a history: a policy decides at the bars `first` to `last` (both included)."""
 
     day: date
     first: int
@@ -34,9 +34,9 @@ class Session:
 
 @dataclass(frozen=True, slots=True)
 class History:
-    """The bars of one symbol, in the order of time, with what the live service would see at each.
+    """The bars of one symbol in the order of time, with the observation that the live service would compute at each.
 
-    bars: every bar of the file, inside sessions and outside; those outside decide nothing but can end a position.
+    bars: every bar of the file, inside and outside sessions; those outside decide nothing but can end a position.
     days: for each bar the day of its session, None outside.
     last_of_session: True for the bar whose close ends its session by the calendar, whether or not others are missing.
     indicators: over the last LOOKBACK_BARS session bars, None at a bar that decides nothing.
@@ -53,7 +53,7 @@ class History:
 
     @classmethod
     def of(cls, bars: Iterable[Bar]) -> Self:
-        """The history these bars make, by the very functions that the live pipeline calls for each.
+        """The history of these bars, computed by the functions that the live pipeline calls.
 
         Raises:
             ValueError: the bars are not of one symbol, or not each newer than the one before.
@@ -98,7 +98,7 @@ class History:
 
     @property
     def symbol(self) -> str:
-        """The one symbol of all its bars."""
+        """The symbol of all its bars."""
         return self.bars[0].symbol
 
     def between(self, start: date, end: date) -> tuple[Session, ...]:
@@ -106,12 +106,12 @@ class History:
         return tuple(session for session in self.sessions if start <= session.day <= end)
 
     def span(self, sessions: tuple[Session, ...]) -> tuple[datetime, datetime]:
-        """From the open of the first bar of these sessions to the close of the last."""
+        """The range from the open of the first bar of these sessions to the close of the last."""
         return self.bars[sessions[0].first].time, self.bars[sessions[-1].last].close_time
 
 
 def _sessions(days: list[date | None], indicators: list[Indicators | None]) -> Iterator[Session]:
-    """Runs of bars of one day that decide. No other bar can lie between those of a session."""
+    """Runs of deciding bars of one day. No other bar can be between those of a session."""
     day, first = None, 0
     for index, (this, seen) in enumerate(zip(days, indicators, strict=True)):
         here = this if seen is not None else None

@@ -1,7 +1,7 @@
-"""The warm start: a policy first learns to imitate hindsight, because from nothing PPO learns only to hold.
+"""The warm start: a policy first learns to imitate hindsight, because PPO from random weights learns only to hold.
 
-A round trip costs more than an ordinary edge, so to a policy that still acts at random every
-trade is a loss, and it stops trading before it has found out which ones pay.
+A round trip costs more than an ordinary edge, so for a policy that still acts at random every
+trade is a loss, and it stops trading before it has learnt which ones pay.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ SESSIONS_A_BATCH = 32
 
 
 def logits_of(policy: RecurrentActorCriticPolicy, observations: torch.Tensor) -> torch.Tensor:
-    """What the actor says through whole sessions, from zeros: (bars, sessions, 16) to (bars, sessions, 3)."""
+    """The actor's logits through whole sessions, from zeros: (bars, sessions, 16) to (bars, sessions, 3)."""
     remembered, _ = policy.lstm_actor(observations)
     logits: torch.Tensor = policy.action_net(policy.mlp_extractor.forward_actor(remembered))
     return logits
@@ -45,12 +45,12 @@ def imitate_hindsight(
     recipe: Recipe,
     seed: int,
 ) -> None:
-    """Teach the actor the choices that hindsight would make at each bar of `sessions`, more or less firmly.
+    """Train the actor on soft labels from hindsight at each bar of `sessions`.
 
-    The target is softmax([0, BUY, SELL] / scale) over the net profit and loss that each action would have led to; HOLD
-    leads to nothing. The scale is imitation_scale times the standard deviation of those profits and losses, so that a
-    quiet symbol's teach as much as a lively one's. What cannot be known in advance averages out, and what is left leans
-    to the side that paid, by as much as it paid. `normalised`: observations of every bar, shape (bars, 16).
+    The label is softmax([0, BUY, SELL] / scale) over the net profit and loss that each action would have led to, 0 for
+    HOLD. The scale is imitation_scale times the standard deviation of those profits and losses, so that quiet and
+    volatile symbols train alike. What cannot be predicted averages out, and the rest favours the side that paid,
+    in proportion to its profit. `normalised`: observations of every bar, shape (bars, 16).
     """
     known = np.isfinite(outcomes.net_pct[:, :1] + outcomes.net_pct[:, 1:])
     worth = np.concatenate((np.zeros((len(known), 1)), np.nan_to_num(outcomes.net_pct)), axis=1)

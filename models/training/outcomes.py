@@ -1,4 +1,4 @@
-"""What would have come of a BUY and of a SELL at every bar: hindsight, to learn from and to judge by."""
+"""The results of a BUY and of a SELL at every bar, in hindsight, for training and evaluation."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ SIDES = (Action.BUY, Action.SELL)
 
 @dataclass(frozen=True, slots=True)
 class Outcomes:
-    """Of the position that each side would have opened at each bar, left to its stop, target and session end.
+    """Results of the position that each side would have opened at each bar, until its stop, target or session end.
 
     net_pct: profit and loss net of costs, in percent of the entry, shape (bars, 2), float64.
     ahead: 1 if it was ahead of its costs at some time before it ended, else 0, shape (bars, 2), float64.
@@ -59,5 +59,5 @@ def outcome(history: History, index: int, side: Action, rules: RiskRules) -> Pos
 
 
 def was_ahead(position: Position) -> bool:
-    """True if a closed position showed a net profit at some time. Its record in the service tells the same."""
+    """True if a closed position had a net profit at some time, as its record in the service shows."""
     return position.max_favorable_excursion > position.costs

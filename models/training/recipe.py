@@ -1,4 +1,4 @@
-"""How a policy is trained: the numbers, all in one place."""
+"""The parameters of training, all in one place."""
 
 from __future__ import annotations
 
@@ -8,22 +8,22 @@ from tradingsignals_server.domain.costs import Charge, Charges
 from tradingsignals_server.domain.risk import RiskRules
 
 DEFAULT_SPREAD = "USDCOP=1.0,*=2bp"
-"""What a round trip pays for the spread if --spread does not say it, as the setting SPREAD writes it.
+"""The spread of a round trip without --spread, in the format of the setting SPREAD.
 
 One peso is 2.5 basis points at a price of 4,000: a round figure for the interbank market in its liquid hours, not a
-measured one, for the data has no bid and no ask. Brokerage there is small beside it, so there is no commission. A
-client of a bank pays several times as much; the model card shows what double the spread does. Two basis points for any
-other symbol is what the service counts too; for a major currency pair it is several times too much.
+measured one, because the data has no bid and no ask. Brokerage there is small in comparison, so there is no commission.
+A client of a bank pays a multiple of it; the model card shows the result at double the spread. Two basis points for any
+other symbol is also the service's default; for a major currency pair it is far too much.
 """
 
 
 def rules_for(symbol: str, spread: str = DEFAULT_SPREAD) -> RiskRules:
-    """The rules that policies of `symbol` are trained and judged by: the service's defaults, and a spread.
+    """The rules of training and evaluation for policies of `symbol`: the service's defaults, and a spread.
 
-    spread: as the setting SPREAD, such as "0.9pip"; what names no symbol is that of this one.
+    spread: in the format of the setting SPREAD, such as "0.9pip"; an item without a symbol applies to this one.
 
     Raises:
-        ValueError: it says none, in one line.
+        ValueError: it is not a spread; the message is one line.
     """
     text = spread if "=" in spread else f"{symbol}={spread}"
     return RiskRules(spread=Charges(Charges.parse(text, Charge()).of(symbol)))
@@ -31,9 +31,9 @@ def rules_for(symbol: str, spread: str = DEFAULT_SPREAD) -> RiskRules:
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """One way to train. Seeds are apart from it.
+    """The parameters of one kind of training, without the seed.
 
-    hidden_size: of the one LSTM layer, of the actor and of the critic each; head_size: of the tanh layer after it.
+    hidden_size: of the one LSTM layer of actor and critic each; head_size: of the tanh layer after it.
     imitation_epochs, imitation_rate, imitation_scale: see imitation.imitate_hindsight; no epochs: a cold start.
     The rest is RecurrentPPO's: rollouts of `environments` x 60 bars, which is a session each.
     """

@@ -1,4 +1,4 @@
-"""Where a trained policy goes: a new version beside those that are there, whole at once, and never over one."""
+"""Write a trained policy as a new version beside the existing ones, atomically, and never over one."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def folder_for(model: Path, version: str | None) -> Path:
     """The folder of `version` of the model in the folder `model`; without a version, of the next minor one.
 
     Raises:
-        Refused: it is there already, or `version` is not the name of a folder.
+        Refused: it exists already, or `version` is not the name of a folder.
     """
     if version is None:
         there = [_NUMBERED.fullmatch(path.name) for path in model.glob("*")]
@@ -43,15 +43,15 @@ def new_version(folder: Path) -> Iterator[Path]:
     """An empty folder to write to, which becomes `folder` at the end of the block if nothing is raised there.
 
     Raises:
-        Refused: `folder` has come to be meanwhile.
+        Refused: `folder` was created meanwhile.
     """
-    # A service that watches the versions passes over hidden folders, and so never sees half of one.
+    # A service that watches the versions ignores hidden folders, and so never loads an incomplete one.
     written = folder.with_name(f".{folder.name}.{os.getpid()}.part")
     written.mkdir(parents=True)
     try:
         yield written
         _require_new(folder)
-        # Onto a folder that holds something this fails.
+        # This fails if the folder exists and is not empty.
         written.rename(folder)
     except OSError as error:
         _require_new(folder)

@@ -1,4 +1,4 @@
-"""Which sessions a policy learns from, which choose it, and which judge it."""
+"""The split of sessions into training, validation and test."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from .history import History, Session
 class Split:
     """Sessions of a history, split by time: every one of `training` is before `validation`, and those before `test`.
 
-    Sessions are never shared, and a position never outlives its own, so no reward and no label of one range looks into
-    the next. Indicators at the start of a range look back into the one before, as they do live.
+    Sessions are never shared, and a position never outlives its own, so no reward and no label of one range depends on
+    the next. Indicators at the start of a range use bars of the one before, as they do live.
     """
 
     training: tuple[Session, ...]
@@ -38,8 +38,8 @@ class Split:
         )
         if not (split.training and split.validation and split.test):
             raise ValueError(
-                f"the bars must reach from before {validation_from} to {after - day} without a year missing: the last "
-                "twelve months judge a policy, the twelve before them choose it, and it learns from what is left"
+                f"the bars must reach from before {validation_from} to {after - day} without a missing year: the last "
+                "twelve months are the test, the twelve before them the validation, and the rest is for training"
             )
         return split
 

@@ -1,4 +1,4 @@
-"""One training run: imitation of hindsight, then RecurrentPPO, with the validation range asked again and again."""
+"""One training run: imitation of hindsight, then RecurrentPPO, with regular evaluation on the validation range."""
 
 from __future__ import annotations
 
@@ -25,15 +25,15 @@ from .recipe import STEPS, Recipe
 from .split import Split
 
 CHECK_EVERY = 5
-"""Rollouts between two looks at the validation range."""
+"""Rollouts between evaluations on the validation range."""
 
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A policy at some point of its training, and what it did on the validation range once it was calibrated.
+    """A policy at some point of its training, and its calibrated results on the validation range.
 
     temperature is None if there is none at which the policy acts on enough bars (calibration.fit_temperature); the
-    rest is then of the policy as it is. mean_pct, standard_error: net profit and loss of a session, in percent.
+    results are then of the uncalibrated policy. mean_pct, standard_error: net profit and loss of a session, in percent.
     """
 
     recipe: str
@@ -47,13 +47,13 @@ class Candidate:
 
     @property
     def score(self) -> float:
-        """What candidates are chosen by: the mean less its standard error, so that a lucky few trades do not win."""
+        """The criterion of selection: the mean less its standard error, so that a few lucky trades are not enough."""
         return -np.inf if self.temperature is None else self.mean_pct - self.standard_error
 
 
 @dataclass(frozen=True, slots=True)
 class Course:
-    """What every run learns from and is judged by."""
+    """Data and rules of every run."""
 
     history: History
     split: Split
@@ -61,10 +61,12 @@ class Course:
     rules: RiskRules
 
 
-def run(course: Course, recipe: Recipe, seed: int, folder: Path, heard: Callable[[Candidate], None]) -> list[Candidate]:
-    """Train one policy; `heard` is told of each candidate as it comes.
+def run(
+    course: Course, recipe: Recipe, seed: int, folder: Path, report: Callable[[Candidate], None]
+) -> list[Candidate]:
+    """Train one policy, and call `report` with each candidate.
 
-    The best of those that PPO has trained is in `folder`: policy.zip and vecnormalize.pkl. Returns all of them, the
+    The best candidate that PPO has trained is in `folder`: policy.zip and vecnormalize.pkl. Returns all candidates, the
     one before PPO (timesteps 0) first. The same arguments give the same weights, on the same machine and packages.
     """
     environment = _environment(course, recipe, seed)
@@ -98,7 +100,7 @@ def run(course: Course, recipe: Recipe, seed: int, folder: Path, heard: Callable
         if candidate.timesteps and (not trained or candidate.score > max(trained)):
             ppo.save(folder / "policy.zip")
         candidates.append(candidate)
-        heard(candidate)
+        report(candidate)
 
     judge()
     ppo.learn(recipe.timesteps, callback=_EveryRollouts(CHECK_EVERY, judge))
@@ -109,7 +111,7 @@ def run(course: Course, recipe: Recipe, seed: int, folder: Path, heard: Callable
 def judged(
     course: Course, ppo: RecurrentPPO, normalised: npt.NDArray[np.float32], recipe: Recipe, seed: int
 ) -> Candidate:
-    """Calibrate the policy on the validation range and follow it there."""
+    """Calibrate the policy on the validation range and trade it there."""
     sessions = course.split.validation
     logits = logits_at(ppo, normalised, sessions)
     choices = Choices.of(logits, course.outcomes, sessions)
@@ -141,7 +143,7 @@ def logits_at(
 
 
 def _environment(course: Course, recipe: Recipe, seed: int) -> VecNormalize:
-    """Environments over the training range. Observations are normalised by that range; rewards are left as they are."""
+    """Environments over the training range. Observations are normalised by that range; rewards are not."""
     sessions = course.split.training
     environment = VecNormalize(
         DummyVecEnv([lambda: SessionEnvironment(course.history, sessions, course.rules)] * recipe.environments),
@@ -156,7 +158,7 @@ def _environment(course: Course, recipe: Recipe, seed: int) -> VecNormalize:
 
 
 class _EveryRollouts(BaseCallback):  # type: ignore[misc] # the extra train has no types
-    """Does something after every so many rollouts have been learnt from, and at the end."""
+    """Calls a function after every `every` rollouts that were learnt from, and at the end."""
 
     def __init__(self, every: int, then: Callable[[], None]) -> None:
         super().__init__()
