@@ -47,10 +47,10 @@ class Choices:
     @classmethod
     def of(cls, logits: FloatArray, outcomes: Outcomes, sessions: Sequence[Session]) -> Choices:
         """The choices in `sessions` of a policy with these `logits` for every bar of the history."""
-        looked = np.concatenate([np.arange(session.first, session.last + 1) for session in sessions])
-        chosen = logits[looked].argmax(axis=1)
+        bars = np.concatenate([np.arange(session.first, session.last + 1) for session in sessions])
+        chosen = logits[bars].argmax(axis=1)
         acts = chosen > 0
-        index, column = looked[acts], chosen[acts] - 1
+        index, column = bars[acts], chosen[acts] - 1
         known = ~np.isnan(outcomes.net_pct[index, column])
         index, column = index[known], column[known]
         return cls(
@@ -58,7 +58,7 @@ class Choices:
             column + 1,
             outcomes.ahead[index, column],
             outcomes.net_pct[index, column],
-            len(looked),
+            len(bars),
         )
 
     def confidence(self, temperature: float) -> FloatArray:

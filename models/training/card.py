@@ -58,22 +58,22 @@ class Trial:
     coins: tuple[Result, ...]
 
 
-def answers(policy: OnnxPolicy, history: History, sessions: Sequence[Session]) -> npt.NDArray[np.float64]:
+def policy_probabilities(policy: OnnxPolicy, history: History, sessions: Sequence[Session]) -> npt.NDArray[np.float64]:
     """The model file's probabilities at each bar of `sessions`, one by one as the service runs it: shape (bars, 3).
 
     Its state begins at zeros with each session. [1, 0, 0] at other bars, and where its output was not finite.
     """
-    said = np.tile((1.0, 0.0, 0.0), (len(history.bars), 1))
+    found = np.tile((1.0, 0.0, 0.0), (len(history.bars), 1))
     for session in sessions:
         state = policy.initial_state()
         for index in range(session.first, session.last + 1):
             probabilities, state = policy.decide(history.observations[index], state)
             if probabilities is not None:
-                said[index] = probabilities.hold, probabilities.buy, probabilities.sell
-    return said
+                found[index] = probabilities.hold, probabilities.buy, probabilities.sell
+    return found
 
 
-def try_out(history: History, sessions: Sequence[Session], rules: RiskRules, strategy: Strategy) -> Trial:
+def run_trial(history: History, sessions: Sequence[Session], rules: RiskRules, strategy: Strategy) -> Trial:
     """Run a policy's `strategy`, and those that need no model, through `sessions`."""
 
     def follow(other: Strategy, by: RiskRules = rules) -> Result:
@@ -104,10 +104,11 @@ def try_out(history: History, sessions: Sequence[Session], rules: RiskRules, str
 class Evaluation:
     """The results of a policy by today's rules.
 
-    said: see `answers`. trial: over the test range. validation: the policy alone, over the validation range.
+    probabilities: see `policy_probabilities`. trial: over the test range. validation: the policy alone, over the
+    validation range.
     """
 
-    said: npt.NDArray[np.float64]
+    probabilities: npt.NDArray[np.float64]
     trial: Trial
     validation: Result
     outcomes: Outcomes
@@ -131,11 +132,11 @@ class Evaluation:
 
 def evaluate(policy: OnnxPolicy, history: History, split: Split, rules: RiskRules) -> Evaluation:
     """Run a model file over the validation and test ranges, and trade its choices there."""
-    said = answers(policy, history, split.validation + split.test)
+    probabilities = policy_probabilities(policy, history, split.validation + split.test)
     return Evaluation(
-        said,
-        try_out(history, split.test, rules, served(said)),
-        trade(history, split.validation, rules, served(said)),
+        probabilities,
+        run_trial(history, split.test, rules, served(probabilities)),
+        trade(history, split.validation, rules, served(probabilities)),
         Outcomes.of(history, split.validation + split.test, rules),
     )
 
@@ -171,7 +172,7 @@ def model_card(
         chosen=record["chosen"],
         chance=_chance(evaluation.outcomes, split.test),
         acting=_acting(evaluation, split.validation, rules.confidence_threshold),
-        bins=_bins(evaluation.said, evaluation.outcomes, split),
+        bins=_bins(evaluation.probabilities, evaluation.outcomes, split),
         symbol=history.symbol,
         ranges=_ranges(split),
         features=len(FEATURE_NAMES),
@@ -222,13 +223,13 @@ def _as_good(trial: Trial) -> int:
 
 def _acting(evaluation: Evaluation, sessions: Sequence[Session], threshold: float) -> Figures:
     """Confidence and results of the signals at or above the threshold on the validation range."""
-    choices = Choices.of(_logits(evaluation.said), evaluation.outcomes, sessions)
+    choices = Choices.of(_logits(evaluation.probabilities), evaluation.outcomes, sessions)
     confidence = choices.confidence(1.0)
     passes = confidence >= threshold
     if not passes.any():
-        return {"count": 0, "said": 0.0, "ahead": 0.0}
-    said, ahead = confidence[passes].mean(), choices.ahead[passes].mean()
-    return {"count": int(passes.sum()), "said": said, "ahead": ahead}
+        return {"count": 0, "confidence": 0.0, "ahead": 0.0}
+    mean, ahead = confidence[passes].mean(), choices.ahead[passes].mean()
+    return {"count": int(passes.sum()), "confidence": mean, "ahead": ahead}
 
 
 def _rows(trial: Trial) -> list[Figures]:
@@ -268,9 +269,9 @@ def _row(name: str, result: Result) -> Figures:
     }
 
 
-def _bins(said: npt.NDArray[np.float64], outcomes: Outcomes, split: Split) -> list[Figures]:
+def _bins(probabilities: npt.NDArray[np.float64], outcomes: Outcomes, split: Split) -> list[Figures]:
     """The table of reliability: each range of confidence with its bin on the validation range and on the test range."""
-    logits = _logits(said)
+    logits = _logits(probabilities)
     validation, test = (
         {(bin_.low, bin_.high): bin_ for bin_ in reliability(Choices.of(logits, outcomes, sessions))}
         for sessions in (split.validation, split.test)
@@ -284,10 +285,10 @@ def _bins(said: npt.NDArray[np.float64], outcomes: Outcomes, split: Split) -> li
     ]
 
 
-def _logits(said: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+def _logits(probabilities: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     """Logits whose probabilities at a temperature of 1 are those of the file, which are at its own temperature."""
     with np.errstate(divide="ignore"):
-        logits: npt.NDArray[np.float64] = np.maximum(np.log(said), -100.0)
+        logits: npt.NDArray[np.float64] = np.maximum(np.log(probabilities), -100.0)
     return logits
 
 

@@ -1,4 +1,4 @@
-"""Train, choose by the validation range, export, and write the model card."""
+"""Train policies, select one on the validation range, export it, and write its model card."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class Plan:
     seed: int
 
     def folder(self, work: Path) -> Path:
-        """Where it keeps its best policy."""
+        """Folder of its best policy."""
         return work / f"{self.recipe.name}-{self.seed}"
 
 
@@ -73,8 +73,8 @@ def main(
     notes: tuple[str, ...],
     work: Path,
 ) -> None:
-    """See the help text."""
-    # More threads would only change the order of sums, and so the last bits; one is as fast for so small a network.
+    """Run the command that its help describes."""
+    # More threads would change the order of sums, and so the last bits; one is as fast for so small a network.
     torch.set_num_threads(1)
     try:
         history = History.read(data)
@@ -83,8 +83,8 @@ def main(
         folder = release.folder_for(models / (name or release.name_for(history.symbol)), version)
     except (UnreadableFile, release.Refused, ValueError) as error:
         raise click.ClickException(str(error)) from error
-    CONSOLE.print(f"{folder}: {len(history.bars)} bars, sessions: {len(split.training)} to learn from, ", end="")
-    CONSOLE.print(f"{len(split.validation)} to choose by, {len(split.test)} to judge by")
+    CONSOLE.print(f"{folder}: {len(history.bars)} bars, sessions: {len(split.training)} for training, ", end="")
+    CONSOLE.print(f"{len(split.validation)} for validation, {len(split.test)} for the test")
     course = Course(history, split, Outcomes.of(history, split.training + split.validation, rules), rules)
     plans = _plans(seed, seeds, timesteps)
     candidates = _run_all(course, plans, work)
@@ -133,7 +133,7 @@ def _export(trained: Path, out: Path, folder: Path, course: Course, chosen: Cand
 
 
 def _plans(seed: int, seeds: int, timesteps: int | None) -> list[Plan]:
-    """Every recipe with every seed; a cold start, which is there to compare with, with the first seed only."""
+    """Every recipe with every seed; a cold start, which is for comparison, with the first seed only."""
     return [
         Plan(recipe if timesteps is None else replace(recipe, timesteps=timesteps), number)
         for recipe in RECIPES
@@ -158,7 +158,7 @@ def _tell(candidate: Candidate) -> None:
 
 
 def _summary(candidates: Sequence[Candidate], plan: Plan) -> dict[str, object]:
-    """The best candidate of a run, beside what it was before PPO."""
+    """The best candidate of a run, and the one before PPO."""
     own = [c for c in candidates if (c.recipe, c.seed) == (plan.recipe.name, plan.seed)]
     before = next(c for c in own if not c.timesteps)
     best = max((c for c in own if c.timesteps), key=lambda candidate: candidate.score)
@@ -166,7 +166,7 @@ def _summary(candidates: Sequence[Candidate], plan: Plan) -> dict[str, object]:
 
 
 def _git_revision() -> str | None:
-    """The revision of the tree that trains, with "-dirty" if files were changed since; None outside a repository."""
+    """The git revision of the code, with "-dirty" if files were changed since; None outside a repository."""
     command = ["git", "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
-    asked = subprocess.run(command, capture_output=True, text=True, check=False)
-    return asked.stdout.strip() or None
+    result = subprocess.run(command, capture_output=True, text=True, check=False)
+    return result.stdout.strip() or None

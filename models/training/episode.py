@@ -39,8 +39,8 @@ class Episode:
     @property
     def observation(self) -> Observation:
         """The observation at the close of the current bar; at the end, the last one."""
-        seen: Observation = self.history.observations[min(self.index, self.session.last)]
-        return seen
+        observation: Observation = self.history.observations[min(self.index, self.session.last)]
+        return observation
 
     @property
     def is_over(self) -> bool:

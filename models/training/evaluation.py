@@ -130,8 +130,8 @@ def average_cross(history: History) -> Strategy:
     """BUY at the bar at which the EMA of 20 bars crosses above that of 50, SELL where it crosses below."""
 
     def spread(index: int) -> float | None:
-        seen = history.indicators[index] if index >= 0 else None
-        return None if seen is None or seen.ema_20 is None or seen.ema_50 is None else seen.ema_20 - seen.ema_50
+        known = history.indicators[index] if index >= 0 else None
+        return None if known is None or known.ema_20 is None or known.ema_50 is None else known.ema_20 - known.ema_50
 
     def cross(index: int) -> Probabilities:
         now, before = spread(index), spread(index - 1)

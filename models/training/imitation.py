@@ -54,7 +54,7 @@ def imitate_hindsight(
     """
     known = np.isfinite(outcomes.net_pct[:, :1] + outcomes.net_pct[:, 1:])
     worth = np.concatenate((np.zeros((len(known), 1)), np.nan_to_num(outcomes.net_pct)), axis=1)
-    seen = side_by_side(normalised, sessions)
+    observations = side_by_side(normalised, sessions)
     learnt = np.concatenate([outcomes.net_pct[session.first : session.last + 1] for session in sessions])
     scale = recipe.imitation_scale * float(np.nanstd(learnt))
     target = torch.softmax(side_by_side(worth, sessions) / scale, dim=-1)
@@ -64,9 +64,9 @@ def imitate_hindsight(
     dice = torch.Generator().manual_seed(seed)
     for _ in range(recipe.imitation_epochs):
         for columns in torch.randperm(len(sessions), generator=dice).split(SESSIONS_A_BATCH):
-            spoken = torch.log_softmax(logits_of(policy, seen[:, columns]), dim=-1)
-            surprise = -(target[:, columns] * spoken).sum(dim=-1)
-            loss = (surprise * weight[:, columns]).sum() / weight[:, columns].sum()
+            log_probabilities = torch.log_softmax(logits_of(policy, observations[:, columns]), dim=-1)
+            cross_entropy = -(target[:, columns] * log_probabilities).sum(dim=-1)
+            loss = (cross_entropy * weight[:, columns]).sum() / weight[:, columns].sum()
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()

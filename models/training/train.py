@@ -94,21 +94,21 @@ def run(
     environment.save(str(folder / "vecnormalize.pkl"))
     candidates = list[Candidate]()
 
-    def judge() -> None:
-        candidate = judged(course, ppo, normalised, recipe, seed)
+    def evaluate() -> None:
+        candidate = evaluate_candidate(course, ppo, normalised, recipe, seed)
         trained = [earlier.score for earlier in candidates if earlier.timesteps]
         if candidate.timesteps and (not trained or candidate.score > max(trained)):
             ppo.save(folder / "policy.zip")
         candidates.append(candidate)
         report(candidate)
 
-    judge()
-    ppo.learn(recipe.timesteps, callback=_EveryRollouts(CHECK_EVERY, judge))
+    evaluate()
+    ppo.learn(recipe.timesteps, callback=_EveryRollouts(CHECK_EVERY, evaluate))
     environment.close()
     return candidates
 
 
-def judged(
+def evaluate_candidate(
     course: Course, ppo: RecurrentPPO, normalised: npt.NDArray[np.float32], recipe: Recipe, seed: int
 ) -> Candidate:
     """Calibrate the policy on the validation range and trade it there."""
@@ -135,10 +135,10 @@ def logits_at(
 ) -> npt.NDArray[np.float64]:
     """The policy's logits at the bars of `sessions`, zeros at others: shape (bars, 3)."""
     with torch.no_grad():
-        spoken = logits_of(ppo.policy, side_by_side(normalised, sessions)).numpy()
-    logits = np.zeros((len(normalised), spoken.shape[-1]))
+        outputs = logits_of(ppo.policy, side_by_side(normalised, sessions)).numpy()
+    logits = np.zeros((len(normalised), outputs.shape[-1]))
     for column, session in enumerate(sessions):
-        logits[session.first : session.last + 1] = spoken[: len(session), column]
+        logits[session.first : session.last + 1] = outputs[: len(session), column]
     return logits
 
 
@@ -150,9 +150,9 @@ def _environment(course: Course, recipe: Recipe, seed: int) -> VecNormalize:
         training=False,
         norm_reward=False,
     )
-    looked = np.concatenate([np.arange(session.first, session.last + 1) for session in sessions])
-    seen = course.history.observations[looked].astype(np.float64)
-    environment.obs_rms.mean, environment.obs_rms.var = seen.mean(axis=0), seen.var(axis=0)
+    deciding = np.concatenate([np.arange(session.first, session.last + 1) for session in sessions])
+    observations = course.history.observations[deciding].astype(np.float64)
+    environment.obs_rms.mean, environment.obs_rms.var = observations.mean(axis=0), observations.var(axis=0)
     environment.seed(seed)
     return environment
 

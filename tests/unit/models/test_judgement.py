@@ -20,7 +20,7 @@ from models.training.calibration import (
     reliability,
     softmax,
 )
-from models.training.card import Trial, answers, conclusion, evaluate, model_card, verdict, write_card
+from models.training.card import Trial, conclusion, evaluate, model_card, policy_probabilities, verdict, write_card
 from models.training.evaluation import (
     Result,
     always,
@@ -188,7 +188,7 @@ class Counting:
 
 
 def test_recurrent_state_is_reset_at_each_session(market: History) -> None:
-    said = answers(cast(OnnxPolicy, Counting()), market, market.sessions[1:3])
+    said = policy_probabilities(cast(OnnxPolicy, Counting()), market, market.sessions[1:3])
     for session in market.sessions[1:3]:
         buys = np.flatnonzero(said[session.first : session.last + 1, 1] > 0.5)
         assert buys.tolist() == list(range(0, len(session), 4))

@@ -25,7 +25,7 @@ torch = pytest.importorskip("torch", reason="training needs the extra train")
 sb3_contrib = pytest.importorskip("sb3_contrib", reason="training needs the extra train")
 
 from models.training import card, command, train
-from models.training.card import answers
+from models.training.card import policy_probabilities
 from models.training.environment import SessionEnvironment
 from models.training.episode import ACTIONS, Episode
 from models.training.imitation import imitate_hindsight
@@ -170,6 +170,6 @@ def test_seed_determines_the_policy_and_its_export(course: Course, tmp_path: Pat
             folder / "model.onnx",
             ExportOptions(features="m5-v1", actions=ACTIONS, vecnormalize=folder / "vecnormalize.pkl"),
         )
-        files.append(answers(OnnxPolicy(exported.path), course.history, course.split.test))
+        files.append(policy_probabilities(OnnxPolicy(exported.path), course.history, course.split.test))
     assert candidates_by_run[0] == candidates_by_run[1] != candidates_by_run[2]
     assert files[0].tobytes() == files[1].tobytes() != files[2].tobytes()
