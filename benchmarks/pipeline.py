@@ -1,4 +1,4 @@
-"""The pipeline alone: bars a second on one core, the cost of each step, and the gain of prefetching.
+"""The pipeline alone: how many bars one core decides in a second, what each step costs, and what prefetch gains.
 
 Measured, without database and network, with recurrent states from bar to bar:
 
@@ -28,7 +28,6 @@ from tradingsignals_server.adapters.onnx.policy import OnnxPolicy
 from tradingsignals_server.adapters.onnx.repository import newest_model, shipped_models
 from tradingsignals_server.api.mapping.convert import encode
 from tradingsignals_server.application.decision.pipeline import Pipeline
-from tradingsignals_server.application.decision.prefetch import foresee
 from tradingsignals_server.application.decision.symbol_state import Book, SymbolState
 from tradingsignals_server.application.decision.trader import Trader
 from tradingsignals_server.application.ingest.writer import BATCH_BARS
@@ -67,7 +66,7 @@ async def run(effort: Effort) -> AsyncIterator[Figure]:
         async for figure in _on_bar(name, OnnxPolicy(model), effort):
             yield figure
     for symbols in (SYMBOLS, SYMBOLS[:1]):
-        async for figure in _foresight(policy, symbols, effort):
+        async for figure in _prefetch(policy, symbols, effort):
             yield figure
 
 
@@ -160,15 +159,15 @@ async def _timed_states(state: SymbolState, bars: Sequence[Bar]) -> float:
 # -------------------------------------------------------------------------------------------------------- many symbols
 
 
-async def _foresight(policy: OnnxPolicy, symbols: Sequence[str], effort: Effort) -> AsyncIterator[Figure]:
+async def _prefetch(policy: OnnxPolicy, symbols: Sequence[str], effort: Effort) -> AsyncIterator[Figure]:
     pipeline = _pipeline(policy)
     bars = side_by_side(symbols, WARMING_BARS + effort.bars(TOGETHER) // len(symbols))
     warming = WARMING_BARS * len(symbols)
     fresh = {symbol: _fresh(symbol, policy) for symbol in symbols}
-    warm = await _stepped(pipeline, fresh, bars[:warming], foresight=True)
+    warm = await _stepped(pipeline, fresh, bars[:warming], prefetch=True)
     ways = {
-        "looked ahead at": partial(_rate, pipeline, warm, bars[warming:], foresight=True),
-        "each by itself": partial(_rate, pipeline, warm, bars[warming:], foresight=False),
+        "looked ahead at": partial(_rate, pipeline, warm, bars[warming:], prefetch=True),
+        "each by itself": partial(_rate, pipeline, warm, bars[warming:], prefetch=False),
     }
     runs = await in_turn(effort.runs, ways)
     what = f"bars of {len(symbols)} symbols" if len(symbols) > 1 else "bars of one symbol"
@@ -177,19 +176,20 @@ async def _foresight(policy: OnnxPolicy, symbols: Sequence[str], effort: Effort)
     yield ratio(f"{what}: looked ahead at to by itself", runs["looked ahead at"], runs["each by itself"])
 
 
-async def _rate(pipeline: Pipeline, states: States, bars: Sequence[Bar], *, foresight: bool) -> float:
+async def _rate(pipeline: Pipeline, states: States, bars: Sequence[Bar], *, prefetch: bool) -> float:
     started = perf_counter()
-    await _stepped(pipeline, states, bars, foresight=foresight)
+    await _stepped(pipeline, states, bars, prefetch=prefetch)
     return len(bars) / (perf_counter() - started)
 
 
-async def _stepped(pipeline: Pipeline, states: States, bars: Sequence[Bar], *, foresight: bool) -> States:
-    """The states after `bars`, processed as the engine does it, on a store that does nothing."""
+async def _stepped(pipeline: Pipeline, states: States, bars: Sequence[Bar], *, prefetch: bool) -> States:
+    """The states after `bars`, processed as the engine does it, on a store that costs nothing."""
     staged = dict(states)
     for start in range(0, len(bars), BATCH_BARS):
         batch = bars[start : start + BATCH_BARS]
-        outlooks = await foresee(pipeline, staged, batch) if foresight else {}
+        if prefetch:
+            await pipeline.prefetch(staged, batch)
         for bar in batch:
-            step = pipeline.on_bar(staged[bar.symbol], bar, outlooks.get((bar.symbol, bar.time)))
+            step = pipeline.on_bar(staged[bar.symbol], bar)
             staged[bar.symbol] = step.state
     return staged

@@ -16,10 +16,11 @@ from tradingsignals_server.application.decision.symbol_state import NO_STATE
 from tradingsignals_server.application.decision.trader import Trader
 from tradingsignals_server.application.event_log.tail import Broadcast
 from tradingsignals_server.application.ingest.engine import Engine
-from tradingsignals_server.application.ingest.writer import MAX_SYMBOLS
+from tradingsignals_server.application.ingest.states import MAX_SYMBOLS
 from tradingsignals_server.application.ports.clock import Clock
 from tradingsignals_server.application.ports.ownership import Ownership
 from tradingsignals_server.application.ports.policy import Policy, PolicyDescription, PolicyOutput
+from tradingsignals_server.application.ports.store import StoredSymbol
 from tradingsignals_server.domain.bars import Bar
 from tradingsignals_server.domain.calendar import calendar_for
 from tradingsignals_server.domain.errors import ServiceError
@@ -84,6 +85,27 @@ def following() -> ScriptedPolicy:
         return Probabilities(1.0 - share, buy, sell)
 
     return ScriptedPolicy(answer)
+
+
+class PausingStore(MemoryStore):
+    """A store whose next read of a symbol takes until `resume` is set, once `pauses` is True.
+
+    `paused` is set when the read has been made, and its result is about to be returned.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.pauses = False
+        self.paused, self.resume = asyncio.Event(), asyncio.Event()
+
+    async def load_symbol(self, symbol: str, session_bars: int, live: str, shadow: str | None) -> StoredSymbol:
+        """See Store."""
+        found = await super().load_symbol(symbol, session_bars, live, shadow)
+        if self.pauses:
+            self.pauses = False
+            self.paused.set()
+            await self.resume.wait()
+        return found
 
 
 @dataclass

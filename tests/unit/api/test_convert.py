@@ -27,7 +27,8 @@ from tradingsignals.v1 import (
 )
 from tradingsignals_server.adapters.placeholder_policy import PlaceholderPolicy
 from tradingsignals_server.api.mapping import convert
-from tradingsignals_server.application.decision.trader import InferenceMeter, Trader
+from tradingsignals_server.application.decision.prefetch import InferenceMeter
+from tradingsignals_server.application.decision.trader import Trader
 from tradingsignals_server.application.health import Health, Status, SymbolHealth
 from tradingsignals_server.application.ports.policy import PolicyDescription, TensorShape
 from tradingsignals_server.application.ports.store import SignalTotals

@@ -15,7 +15,7 @@ from ...domain.bars import Bar
 from ...domain.errors import OwnerUnavailable, ServiceError, StorageUnavailable
 from ..ingest.commands import Publication, PublishStream
 from ..ingest.engine import Engine
-from ..ingest.writer import MAX_WAITING
+from ..ingest.queue import MAX_PENDING
 from ..ports.feed import BarResult
 from ..ports.ownership import Ownership, bucket_of
 from ..ports.peer import PeerAt
@@ -48,7 +48,7 @@ class Router:
         self._releasing: set[int] = set()
         self._queues: dict[str, SymbolQueue] = {}
         self._peer_queues: dict[str, PeerQueue] = {}
-        self._capacity = Capacity(MAX_WAITING)
+        self._capacity = Capacity(MAX_PENDING)
         self._changed = asyncio.Event()
         self._tasks: asyncio.TaskGroup | None = None
 

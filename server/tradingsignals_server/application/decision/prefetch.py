@@ -1,12 +1,13 @@
-"""Looking ahead at the bars of a batch of work, before the first step is made.
+"""Inputs and policy outputs that are computed before they are needed, for all bars that are staged together.
 
-What a policy says to a bar depends on the bars before it and on its own recurrent state, never on a position. So the
-features of all bars are made first; then the policies are asked in waves, the n-th new bar of each symbol together; and
-only then come the steps. A batch of inferences costs a fraction of as many single ones, and the same thing done many
-times over a fraction of all things in turn, because its code stays in the processor's caches (docs/performance.md).
+A policy output depends on the bars before it and on the recurrent state, never on a position. So the inputs of all bars
+can be computed first, and then the policy can be run in micro-batches, the n-th new bar of each symbol together. One
+inference of many rows costs a fraction of as many single ones, and one step done for many bars costs less than all
+steps for one bar after the other, because its code stays in the processor's caches (docs/performance.md).
 
-A step takes the outlook of its bar if it starts from the very state that was foreseen, and looks for itself if not
-(something before it was refused, say). Foresight changes when a policy is asked, never what it says.
+A prefetched input or output is used only if it was computed from the very values that are at hand. Otherwise, for
+example after a bar before it was refused, it is computed again. Prefetching changes when something is computed, never
+the result.
 """
 
 from __future__ import annotations
@@ -14,58 +15,179 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
+from time import perf_counter
+from typing import Protocol
+
+import numpy as np
 
 from ...domain.bars import Bar
-from .pipeline import Outlook, Pipeline, Scene, scene_of
+from ...domain.features import Observation
+from ...domain.recurrent_state import RecurrentState
+from ...domain.signals import Probabilities
+from ...domain.window import Window
+from ..ports.policy import Policy, PolicyOutput
+from .inputs import BarInput, DecisionInput, bar_input
 from .symbol_state import SymbolState
 
-WAVE_BARS = 32
-"""Bars looked at together at most, and so before the event loop gets its turn: one to two milliseconds of computing."""
+MICRO_BATCH_BARS = 32
+"""Bars computed together at most, after which the event loop gets its turn: one to two milliseconds of computing."""
 
-Outlooks = dict[tuple[str, datetime], Outlook]
-"""By symbol and time of the bar."""
+NEWEST_INFERENCES = 1000
+"""Inferences that percentiles are taken of."""
 
 
-async def foresee(pipeline: Pipeline, states: Mapping[str, SymbolState], bars: Iterable[Bar]) -> Outlooks:
-    """The outlooks of those `bars` that are newer than all before them. A single bar is left to its step."""
-    together = list(bars)
-    if len(together) == 1:
-        return {}
-    lines = await _scenes(states, together)
-    memories = {symbol: pipeline.memories_of(states[symbol]) for symbol in lines}
-    found: Outlooks = {}
-    while lines:
-        symbols = list(lines)
-        for start in range(0, len(symbols), WAVE_BARS):
-            wave = symbols[start : start + WAVE_BARS]
-            scenes = [lines[symbol].popleft() for symbol in wave]
-            outlooks = pipeline.look(scenes, [memories[symbol] for symbol in wave])
-            for symbol, outlook in zip(wave, outlooks, strict=True):
-                found[symbol, outlook.scene.bar.time] = outlook
-                memories[symbol] = outlook.memories
-            if len(found) % WAVE_BARS < len(wave):  # so many again
-                await asyncio.sleep(0)
-        lines = {symbol: line for symbol, line in lines.items() if line}
+@dataclass(slots=True)
+class InferenceMeter:
+    """Inferences of a policy in this process: how many, how long they took in milliseconds, and how many failed."""
+
+    count: int = 0
+    total_ms: float = 0.0
+    failures: int = 0
+    newest: deque[float] = field(default_factory=lambda: deque(maxlen=NEWEST_INFERENCES))
+
+    def add(self, inferences: int, total_ms: float) -> None:
+        """Count the inferences of one micro-batch."""
+        self.count += inferences
+        self.total_ms += total_ms
+        self.newest.extend([total_ms / inferences] * inferences)
+
+    def percentile_ms(self, percent: float) -> float:
+        """That percentile of the newest inferences; 0 before the first."""
+        newest = sorted(self.newest)
+        return newest[min(int(len(newest) * percent / 100.0), len(newest) - 1)] if newest else 0.0
+
+    @property
+    def avg_ms(self) -> float:
+        """Mean of one inference; 0 before the first."""
+        return self.total_ms / self.count if self.count else 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Inference:
+    """One observation that a policy decided on.
+
+    probabilities: None if the model's output was not finite.
+    before, after: the recurrent states that the inference started from, and ended with.
+    ms: time that it took in milliseconds; its share, if it was part of a micro-batch.
+    """
+
+    observation: Observation
+    probabilities: Probabilities | None
+    before: RecurrentState
+    after: RecurrentState
+    ms: float
+
+
+class PrefetchingPolicy:
+    """Runs a policy on one observation, or returns the output that was prefetched for it."""
+
+    def __init__(self, policy: Policy, meter: InferenceMeter) -> None:
+        self._policy = policy
+        self._meter = meter
+        self._prefetched: dict[int, Inference] = {}
+
+    def infer(self, observation: Observation, before: RecurrentState) -> Inference:
+        """Decide on an observation of shape (16,), from the recurrent state `before`."""
+        # The inference holds the observation, so that its id names no other one meanwhile.
+        prefetched = self._prefetched.pop(id(observation), None) if self._prefetched else None
+        if prefetched is not None and (prefetched.before is before or prefetched.before == before):
+            return prefetched
+        (inference,) = self._run((observation,), (before,))
+        return inference
+
+    def prefetch(self, observations: Sequence[Observation], before: Sequence[RecurrentState]) -> Sequence[Inference]:
+        """Decide on several observations in one micro-batch, and keep the outputs for `infer`."""
+        inferences = self._run(observations, before)
+        self._prefetched.update((id(inference.observation), inference) for inference in inferences)
+        return inferences
+
+    def clear(self) -> None:
+        """Drop the outputs that nothing has asked for."""
+        self._prefetched.clear()
+
+    def _run(self, observations: Sequence[Observation], before: Sequence[RecurrentState]) -> list[Inference]:
+        started = perf_counter()
+        outputs: Sequence[PolicyOutput]
+        if len(observations) == 1:
+            outputs = (self._policy.decide(observations[0], before[0]),)
+        else:
+            outputs = self._policy.decide_batch(np.stack(observations), before)
+        total_ms = (perf_counter() - started) * 1e3
+        self._meter.add(len(observations), total_ms)
+        ms = total_ms / len(observations)
+        return [
+            Inference(observation, probabilities, state, after, ms)
+            for observation, state, (probabilities, after) in zip(observations, before, outputs, strict=True)
+        ]
+
+
+class PrefetchingInputs:
+    """Computes the input from a bar, or returns the one that was prefetched for it."""
+
+    def __init__(self) -> None:
+        self._prefetched: dict[tuple[str, datetime], tuple[Window, Bar, BarInput]] = {}
+
+    def of(self, state: SymbolState, bar: Bar) -> BarInput:
+        """Return the input from a bar that is newer than every bar of `state`."""
+        if self._prefetched:
+            window, known_bar, known_input = self._prefetched.pop((bar.symbol, bar.time), (None, None, None))
+            if known_input is not None and known_bar is bar and window is state.window:
+                return known_input
+        return bar_input(state, bar)
+
+    def prefetch(self, state: SymbolState, bar: Bar) -> BarInput:
+        """Compute the input from a bar, and keep it for `of`."""
+        computed = bar_input(state, bar)
+        self._prefetched[bar.symbol, bar.time] = (state.window, bar, computed)
+        return computed
+
+    def clear(self) -> None:
+        """Drop the inputs that nothing has asked for."""
+        self._prefetched.clear()
+
+
+class PrefetchingTrader(Protocol):
+    """A trader, as far as its policy is run ahead."""
+
+    def prefetch(self, inputs: Sequence[DecisionInput], carried: Sequence[RecurrentState]) -> Sequence[RecurrentState]:
+        """Run the policy on each input, each from its own recurrent state; return the states for the next bars."""
+        ...
+
+
+async def prefetch_inputs(
+    inputs: PrefetchingInputs, states: Mapping[str, SymbolState], bars: Iterable[Bar]
+) -> dict[str, list[DecisionInput]]:
+    """Prefetch the inputs from those `bars` that are newer than all before; return those decided on, by symbol."""
+    ahead = dict(states)
+    found: dict[str, list[DecisionInput]] = {}
+    for number, bar in enumerate(bars, 1):
+        state = ahead[bar.symbol]
+        if state.last_bar is None or bar.time > state.last_bar.time:
+            computed = inputs.prefetch(state, bar)
+            ahead[bar.symbol] = computed.state
+            if computed.decision is not None:
+                found.setdefault(bar.symbol, []).append(computed.decision)
+        if number % MICRO_BATCH_BARS == 0:
+            await asyncio.sleep(0)
     return found
 
 
-async def _scenes(states: Mapping[str, SymbolState], bars: Sequence[Bar]) -> dict[str, deque[Scene]]:
-    """By symbol what policies are to be shown, in the order of the bars.
+async def prefetch_outputs(
+    trader: PrefetchingTrader, inputs: Mapping[str, Sequence[DecisionInput]], carried: dict[str, RecurrentState]
+) -> None:
+    """Run the policy of `trader` on all inputs, in micro-batches of the n-th input of each symbol.
 
-    Late bars and duplicates are left out, and a symbol whose window is not warm yet is left to the steps.
+    carried: the recurrent state of each symbol before its first input.
     """
-    ahead = dict(states)
-    lines: dict[str, deque[Scene]] = {}
-    for number, bar in enumerate(bars, 1):
-        state = ahead[bar.symbol]
-        if state.warm and (state.last_bar is None or bar.time > state.last_bar.time):
-            scene = scene_of(state, bar)
-            if scene is None:
-                ahead[bar.symbol] = state.after_bar(bar, None)
-            else:
-                ahead[bar.symbol] = scene.after
-                lines.setdefault(bar.symbol, deque()).append(scene)
-        if number % WAVE_BARS == 0:
-            await asyncio.sleep(0)
-    return lines
+    done = 0
+    for n in range(max(map(len, inputs.values()), default=0)):
+        symbols = [symbol for symbol, ahead in inputs.items() if len(ahead) > n]
+        for start in range(0, len(symbols), MICRO_BATCH_BARS):
+            batch = symbols[start : start + MICRO_BATCH_BARS]
+            after = trader.prefetch([inputs[symbol][n] for symbol in batch], [carried[symbol] for symbol in batch])
+            carried.update(zip(batch, after, strict=True))
+            done += len(batch)
+            if done % MICRO_BATCH_BARS < len(batch):  # one more micro-batch is full
+                await asyncio.sleep(0)

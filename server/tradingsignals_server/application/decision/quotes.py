@@ -1,4 +1,4 @@
-"""Signals that are asked for: what a request puts in the place of stored bars and their indicators."""
+"""Requested signals: the inputs from a quote and from stored bars."""
 
 from __future__ import annotations
 
@@ -11,12 +11,14 @@ from time import perf_counter
 from ...domain.bars import BAR_INTERVAL, HIGHEST_PRICE, Bar, price_problem
 from ...domain.calendar import trading_time
 from ...domain.errors import FieldViolation, InvalidRequest, NotEnoughBars
+from ...domain.features import observation
 from ...domain.indicators import WARM_BARS, Indicators, indicators_of
 from ...domain.risk import RiskRules
 from ...domain.signals import Origin
 from ...domain.window import Window
+from .inputs import DecisionInput
 from .symbol_state import SymbolState
-from .trader import Sight, spoken
+from .trader import duration_text
 
 LOOKBACK_MINIMUM = 50
 LOOKBACK_MAXIMUM = 500
@@ -123,13 +125,13 @@ class Quote:
         return found
 
 
-def sight_of_quote(
+def input_of_quote(
     state: SymbolState, quote: Quote, now: datetime, rules: RiskRules, *, replayed: bool = False
-) -> Sight:
-    """What a decision at `quote` looks at: the stored bars with the quote as a bar still in the making.
+) -> DecisionInput:
+    """Compute the input at `quote`: the stored bars, with the quote as a bar that is not complete yet.
 
-    Without any stored bar it rests on the quote alone, which is then as old as `now`. If the feed has yet to bring the
-    bars (`replayed`), `now` is no time of their market, so the decision does not trade.
+    Without a stored bar it rests on the quote alone, which is then as old as `now`. If the feed has not delivered a bar
+    yet (`replayed`), `now` is not a time of its market, so the decision does not trade.
 
     Raises:
         PriceJump: a price of the quote is too far from the last one known.
@@ -139,63 +141,90 @@ def sight_of_quote(
     state.refuse_jump(quote.given_prices, rules.max_price_jump)
     window = state.window.with_unfinished(quote.prices)
     awaits_market = replayed and state.last_bar is None
-    return Sight(
-        symbol=state.symbol,
-        timestamp=now,
+    return _requested_input(
+        state,
+        window,
+        quote.overriding(indicators_of(window)),
+        now,
         origin=Origin.REQUEST,
-        window=window,
-        indicators=quote.overriding(indicators_of(window)),
         price=quote.close_price,
-        session_progress=_progress(state, window),
-        session_day=state.calendar.session_of(now),
         simulated=state.simulated_left > 0,
-        closed_door=NO_MARKET_YET if awaits_market else _closed_door(state, window, now, rules),
+        no_trade_reason=NO_MARKET_YET if awaits_market else _no_trade_reason(state, window, now, rules),
         started=started,
     )
 
 
-def sight_of_window(state: SymbolState, lookback_bars: int, now: datetime, rules: RiskRules) -> Sight:
-    """What a decision from the newest `lookback_bars` bars of the state's window looks at.
+def input_of_window(state: SymbolState, lookback_bars: int, now: datetime, rules: RiskRules) -> DecisionInput:
+    """Compute the input from the newest `lookback_bars` bars of the state's window.
 
     Raises:
         NotEnoughBars: there are fewer than the slowest indicator needs.
     """
     window, simulated = state.window.newest(lookback_bars), state.simulated_within(lookback_bars)
-    return _sight_back(state, window, now, rules, simulated=simulated)
+    return _input_of_stored(state, window, now, rules, simulated=simulated)
 
 
-def sight_of_bars(state: SymbolState, bars: Sequence[Bar], now: datetime, rules: RiskRules) -> Sight:
-    """What a decision from stored bars looks at.
+def input_of_bars(state: SymbolState, bars: Sequence[Bar], now: datetime, rules: RiskRules) -> DecisionInput:
+    """Compute the input from stored bars.
 
     Raises:
         NotEnoughBars: there are fewer than the slowest indicator needs.
     """
-    return _sight_back(state, Window.of(bars), now, rules, simulated=any(bar.simulated for bar in bars))
+    return _input_of_stored(state, Window.of(bars), now, rules, simulated=any(bar.simulated for bar in bars))
 
 
-def _sight_back(state: SymbolState, window: Window, now: datetime, rules: RiskRules, *, simulated: bool) -> Sight:
+def _input_of_stored(
+    state: SymbolState, window: Window, now: datetime, rules: RiskRules, *, simulated: bool
+) -> DecisionInput:
     started = perf_counter()
     if len(window) < WARM_BARS:
         raise NotEnoughBars(state.symbol, WARM_BARS, len(window))
     if window.time is not None:
         now = max(now, window.time + BAR_INTERVAL)
-    return Sight(
-        symbol=state.symbol,
-        timestamp=now,
+    return _requested_input(
+        state,
+        window,
+        indicators_of(window),
+        now,
         origin=Origin.DATABASE,
-        window=window,
-        indicators=indicators_of(window),
         price=float(window.close[-1]),
-        session_progress=_progress(state, window),
-        session_day=state.calendar.session_of(now),
         simulated=simulated,
-        closed_door=_closed_door(state, window, now, rules),
+        no_trade_reason=_no_trade_reason(state, window, now, rules),
         started=started,
     )
 
 
-def _closed_door(state: SymbolState, window: Window, now: datetime, rules: RiskRules) -> str | None:
-    """Why a decision at `now` on the bars of `window` does not trade, in a sentence; None if it does.
+def _requested_input(
+    state: SymbolState,
+    window: Window,
+    indicators: Indicators,
+    now: datetime,
+    *,
+    origin: Origin,
+    price: float,
+    simulated: bool,
+    no_trade_reason: str | None,
+    started: float,
+) -> DecisionInput:
+    progress = 0.0 if window.time is None else state.calendar.progress(window.time)
+    return DecisionInput(
+        symbol=state.symbol,
+        timestamp=now,
+        origin=origin,
+        window=window,
+        indicators=indicators,
+        observation=observation(window, indicators, progress),
+        price=price,
+        session_progress=progress,
+        session_day=state.calendar.session_of(now),
+        simulated=simulated,
+        no_trade_reason=no_trade_reason,
+        ms=(perf_counter() - started) * 1e3,
+    )
+
+
+def _no_trade_reason(state: SymbolState, window: Window, now: datetime, rules: RiskRules) -> str | None:
+    """Say in a sentence why a decision at `now` on the bars of `window` does not trade; None if it may.
 
     The age that counts is trading time: over a night or a weekend bars do not age.
     """
@@ -206,11 +235,7 @@ def _closed_door(state: SymbolState, window: Window, now: datetime, rules: RiskR
         return None
     if trading_time(state.calendar, window.time + BAR_INTERVAL, now, enough=limit) <= limit:
         return None
-    return f"The bars are older than {spoken(limit)} of trading: no position is opened or closed"
-
-
-def _progress(state: SymbolState, window: Window) -> float:
-    return 0.0 if window.time is None else state.calendar.progress(window.time)
+    return f"The bars are older than {duration_text(limit)} of trading: no position is opened or closed"
 
 
 def _difference(left: float | None, right: float | None) -> float | None:

@@ -3,47 +3,35 @@
 from __future__ import annotations
 
 import logging
-from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from time import perf_counter
 from uuid import UUID
 
-import numpy as np
-
 from ...domain.bars import BAR_INTERVAL, Bar
 from ...domain.calendar import SessionCalendar
-from ...domain.features import Observation, observation
-from ...domain.indicators import WARM_BARS, Indicators, indicators_of
+from ...domain.features import observation
+from ...domain.indicators import WARM_BARS, indicators_of
 from ...domain.market_state import market_regime, trend_direction
 from ...domain.positions import Exit, ExitReason, Position, after_bar, close, open_position
 from ...domain.recurrent_state import RecurrentState, ResetRule
 from ...domain.risk import RiskRules, decide
-from ...domain.signals import Action, Decision, Origin, Probabilities, Signal
+from ...domain.signals import Action, Decision, Origin, Probabilities, Signal, bar_signal_id
 from ...domain.window import Window
-from ..ports.policy import Policy, PolicyOutput
+from ..ports.policy import Policy
+from .inputs import BarInput, DecisionInput
+from .prefetch import Inference, InferenceMeter, PrefetchingPolicy
 from .symbol_state import Book
 
 log = logging.getLogger(__name__)
 
-NEWEST_INFERENCES = 1000
-"""Inferences that percentiles are taken of."""
-
 CERTAIN_HOLD = Probabilities(hold=1.0, buy=0.0, sell=0.0)
+SESSION_ENDS = "The session ends with this bar: no position is opened"
 MODEL_FAILED = "The model's answer was not finite: HOLD, and its recurrent state starts anew"
 
 Trades = tuple[Position, ...]
 """Positions after each change, in order."""
-
-
-@dataclass(frozen=True, slots=True)
-class Opinion:
-    """What a policy said to an observation, None if that was not finite, with its recurrent state before and after."""
-
-    probabilities: Probabilities | None
-    before: RecurrentState
-    after: RecurrentState
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,53 +43,6 @@ class Consequence:
     opens: bool = False
 
 
-@dataclass(slots=True)
-class InferenceMeter:
-    """How often the policy was asked in this process, how long it took in milliseconds, and how often it failed."""
-
-    count: int = 0
-    total_ms: float = 0.0
-    failures: int = 0
-    newest: deque[float] = field(default_factory=lambda: deque(maxlen=NEWEST_INFERENCES))
-
-    def add(self, inferences: int, total_ms: float) -> None:
-        """Count inferences that were made together."""
-        self.count += inferences
-        self.total_ms += total_ms
-        self.newest.extend([total_ms / inferences] * inferences)
-
-    def percentile_ms(self, percent: float) -> float:
-        """That percentile of the newest inferences; 0 before the first."""
-        newest = sorted(self.newest)
-        return newest[min(int(len(newest) * percent / 100.0), len(newest) - 1)] if newest else 0.0
-
-    @property
-    def avg_ms(self) -> float:
-        """Mean of one inference; 0 before the first."""
-        return self.total_ms / self.count if self.count else 0.0
-
-
-@dataclass(frozen=True, slots=True)
-class Sight:
-    """What a decision looks at. `session_day` is the session that a position opened by it belongs to, if any.
-
-    `closed_door` says in a sentence why the decision does not trade, None if it does. `started` is when the work on the
-    decision began, by perf_counter.
-    """
-
-    symbol: str
-    timestamp: datetime
-    origin: Origin
-    window: Window
-    indicators: Indicators
-    price: float
-    session_progress: float
-    session_day: date | None
-    simulated: bool
-    closed_door: str | None
-    started: float
-
-
 class Trader:
     """A policy and the rules it trades by."""
 
@@ -109,67 +50,73 @@ class Trader:
         self.policy = policy
         self.rules = rules
         self.meter = InferenceMeter()
+        self._inference = PrefetchingPolicy(policy, self.meter)
 
-    def check_exits(
-        self, book: Book, bar: Bar, *, session_day: date | None, last_of_session: bool
-    ) -> tuple[Book, Trades]:
-        """The book after a later bar met its open position; a bar from before the entry changes nothing."""
-        if book.position is None:
-            return book, ()
-        position = after_bar(book.position, bar, self.rules, session_day=session_day, last_of_session=last_of_session)
-        if position is book.position:
-            return book, ()
-        return book.with_position(position), (position,)
+    def on_bar(
+        self, book: Book, bar: Bar, features: BarInput
+    ) -> tuple[Book, tuple[Signal | Position, ...], Signal | None]:
+        """Exit, decide and trade on a new bar.
 
-    def recurrent_at(self, carried: RecurrentState, *, new_session: bool) -> RecurrentState:
-        """The state with which the policy meets the next bar, if `carried` is what the last one left."""
-        if new_session and self.policy.description.reset is ResetRule.SESSION:
-            return self.policy.initial_state()
-        return carried
+        Returns the book after it, what happened in order, and the signal, None if the bar was not decided on.
+        """
+        book, exits = self._check_exits(book, bar, features)
+        if features.decision is None:
+            return book, exits, None
+        inference = self.infer(features.decision, book.recurrent)
+        signal_id = bar_signal_id(bar.symbol, bar.time, self.policy.description.key)
+        book, signal, trades = self.decide(book, features.decision, inference, signal_id)
+        return book.after_bar(inference.before, inference.after), (*exits, signal, *trades), signal
 
-    def ask(self, observations: Sequence[Observation], recurrent: Sequence[RecurrentState]) -> list[Opinion]:
-        """The policy's opinion of each observation, after the recurrent state of the same place."""
-        asked = perf_counter()
-        answers: Sequence[PolicyOutput]
-        if len(observations) == 1:
-            answers = (self.policy.decide(observations[0], recurrent[0]),)
-        else:
-            answers = self.policy.decide_batch(np.stack(observations), recurrent)
-        self.meter.add(len(observations), (perf_counter() - asked) * 1e3)
-        return [Opinion(said, before, after) for before, (said, after) in zip(recurrent, answers, strict=True)]
+    def infer(self, decision_input: DecisionInput, carried: RecurrentState) -> Inference:
+        """Run the policy, if `carried` is the recurrent state that the last bar left."""
+        return self._inference.infer(decision_input.observation, self._recurrent_before(decision_input, carried))
 
-    def conclude(self, book: Book, sight: Sight, opinion: Opinion, signal_id: UUID) -> tuple[Book, Signal, Trades]:
-        """Make the signal that `opinion` leads to, and act on it. The state the book carries is not touched."""
-        failed = opinion.probabilities is None
+    def prefetch(self, inputs: Sequence[DecisionInput], carried: Sequence[RecurrentState]) -> Sequence[RecurrentState]:
+        """Run the policy before `infer` needs its outputs; return the recurrent states for the next bars."""
+        before = [self._recurrent_before(one, state) for one, state in zip(inputs, carried, strict=True)]
+        inferences = self._inference.prefetch([one.observation for one in inputs], before)
+        return [inference.after for inference in inferences]
+
+    def clear_prefetched(self) -> None:
+        """Drop the outputs that nothing has asked for."""
+        self._inference.clear()
+
+    def decide(
+        self, book: Book, decision_input: DecisionInput, inference: Inference, signal_id: UUID
+    ) -> tuple[Book, Signal, Trades]:
+        """Make the signal that a policy output leads to, and act on it. The recurrent state of the book stays."""
+        started = perf_counter()
+        failed = inference.probabilities is None
         if failed:
             self.meter.failures += 1
-            log.error("the model's answer for %s is not finite; holding, its state starts anew", sight.symbol)
-        probabilities = opinion.probabilities or CERTAIN_HOLD
-        tally = book.tally.at(sight.timestamp)
-        decision = decide(probabilities, sight.price, sight.indicators, self.rules, tally)
-        consequence = self._consequence(decision, book.position, sight)
-        said = (*([MODEL_FAILED] if failed else ()), *decision.reasoning, *_age(sight), *consequence.sentences)
-        decision = replace(decision, reasoning=said)
+            log.error("the model's output for %s is not finite: HOLD, its state starts anew", decision_input.symbol)
+        probabilities = inference.probabilities or CERTAIN_HOLD
+        tally = book.tally.at(decision_input.timestamp)
+        indicators = decision_input.indicators
+        decision = decide(probabilities, decision_input.price, indicators, self.rules, tally)
+        consequence = self._consequence(decision, book.position, decision_input)
+        reasoning = (MODEL_FAILED,) if failed else ()
+        reasoning = (*reasoning, *decision.reasoning, *_age(decision_input), *consequence.sentences)
         described = self.policy.description
         signal = Signal(
             signal_id=signal_id,
-            timestamp=sight.timestamp,
-            symbol=sight.symbol,
-            entry_price=sight.price,
-            decision=decision,
+            timestamp=decision_input.timestamp,
+            symbol=decision_input.symbol,
+            entry_price=decision_input.price,
+            decision=replace(decision, reasoning=reasoning),
             probabilities=probabilities,
-            indicators=sight.indicators,
-            origin=sight.origin,
+            indicators=indicators,
+            origin=decision_input.origin,
             model_version=described.version,
             model_type=described.type,
-            simulated=sight.simulated or described.simulated,
-            bar_time=sight.window.time,
-            market_regime=market_regime(sight.indicators),
-            trend_direction=trend_direction(sight.indicators),
+            simulated=decision_input.simulated or described.simulated,
+            bar_time=decision_input.window.time,
+            market_regime=market_regime(indicators),
+            trend_direction=trend_direction(indicators),
             model_failed=failed,
-            latency_ms=(perf_counter() - sight.started) * 1e3,
+            latency_ms=decision_input.ms + inference.ms + (perf_counter() - started) * 1e3,
         )
-        book, trades = self._act(book, signal, consequence, sight.session_day)
+        book, trades = self._act(book, signal, consequence, decision_input.session_day)
         return book, signal, trades
 
     def close_by_hand(self, book: Book, price: float, at: datetime) -> tuple[Book, Position]:
@@ -201,16 +148,37 @@ class Trader:
                 before, recurrent = recurrent, self.policy.decide(features, recurrent)[1]
         return before, recurrent
 
-    def _consequence(self, decision: Decision, held: Position | None, sight: Sight) -> Consequence:
-        """What the decision does to the symbol's position."""
+    def _check_exits(self, book: Book, bar: Bar, features: BarInput) -> tuple[Book, Trades]:
+        """Apply a later bar to the open position; a bar from before the entry changes nothing."""
+        if book.position is None:
+            return book, ()
+        position = after_bar(
+            book.position,
+            bar,
+            self.rules,
+            session_day=features.session_day,
+            last_of_session=features.ends_session,
+        )
+        if position is book.position:
+            return book, ()
+        return book.with_position(position), (position,)
+
+    def _recurrent_before(self, decision_input: DecisionInput, carried: RecurrentState) -> RecurrentState:
+        """Return the recurrent state to start from: `carried`, or the initial one where the reset rule says so."""
+        if decision_input.new_session and self.policy.description.reset is ResetRule.SESSION:
+            return self.policy.initial_state()
+        return carried
+
+    def _consequence(self, decision: Decision, held: Position | None, decision_input: DecisionInput) -> Consequence:
+        """Find what the decision does to the symbol's position."""
         if decision.action is Action.HOLD:
             return Consequence()
         side = "long" if decision.action is Action.BUY else "short"
         if held is not None and held.action is decision.action:
             return Consequence((f"Already {side}: the position is kept",))
-        if sight.closed_door is not None:
-            return Consequence((sight.closed_door,))
-        if held is not None and sight.origin is Origin.BAR and sight.timestamp <= held.entry_time:
+        if (reason := self._no_trade_reason(decision_input)) is not None:
+            return Consequence((reason,))
+        if held is not None and decision_input.origin is Origin.BAR and decision_input.timestamp <= held.entry_time:
             return Consequence(("The position was entered after this bar closed: it is kept",))
         closes = held is not None
         if decision.position_size <= 0.0:
@@ -218,6 +186,12 @@ class Trader:
             return Consequence((*(["Closes the opposite position"] if closes else ()), nothing), closes=closes)
         sentence = f"Closes the opposite position and goes {side}" if closes else f"Goes {side}"
         return Consequence((sentence,), closes=closes, opens=True)
+
+    def _no_trade_reason(self, decision_input: DecisionInput) -> str | None:
+        """Say in a sentence why the decision does not trade; None if it may."""
+        if decision_input.ends_session and self.rules.close_at_session_end:
+            return SESSION_ENDS
+        return decision_input.no_trade_reason
 
     def _act(
         self, book: Book, signal: Signal, consequence: Consequence, session_day: date | None
@@ -234,17 +208,18 @@ class Trader:
         return book, tuple(trades)
 
 
-def _age(sight: Sight) -> tuple[str, ...]:
-    """How old the bars of a decision that was asked for are; a bar's own decision is made as it closes."""
-    if sight.origin is Origin.BAR:
+def _age(decision_input: DecisionInput) -> tuple[str, ...]:
+    """Say how old the bars of a requested decision are; the decision on a bar is made as the bar closes."""
+    if decision_input.origin is Origin.BAR:
         return ()
-    if sight.window.time is None:
+    if decision_input.window.time is None:
         return ("No bar of the symbol is stored: the decision rests on the quote alone",)
-    closed = sight.window.time + BAR_INTERVAL
-    return (f"The newest bar closed at {closed:%Y-%m-%d %H:%M} UTC, {spoken(sight.timestamp - closed)} before",)
+    closed = decision_input.window.time + BAR_INTERVAL
+    age = duration_text(decision_input.timestamp - closed)
+    return (f"The newest bar closed at {closed:%Y-%m-%d %H:%M} UTC, {age} before",)
 
 
-def spoken(duration: timedelta) -> str:
+def duration_text(duration: timedelta) -> str:
     """A duration in the largest unit of which it has two, such as "90 s", "15 min" or "3 days"."""
     seconds = max(0, round(duration.total_seconds()))
     for name, length in (("days", 86400), ("h", 3600), ("min", 60)):

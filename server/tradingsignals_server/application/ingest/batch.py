@@ -1,160 +1,141 @@
-"""Pieces of work on their way through the engine, and what a batch has staged of them."""
+"""What is staged for one commit."""
 
 from __future__ import annotations
 
-import asyncio
 import logging
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
 from uuid import UUID
 
 from ...domain.bars import Bar
 from ...domain.errors import ServiceError
-from ...domain.events import Event, Receipt
+from ...domain.events import Event
 from ...domain.recurrent_state import ResetRule
 from ..decision.pipeline import Pipeline, Step
-from ..decision.prefetch import Outlooks
 from ..decision.symbol_state import SymbolState
 from ..ports.event_log import LogEntry
 from ..ports.store import RecurrentCheckpoint, ShadowEvent
-from .commands import PublishStream
+from .commands import Command
 
 log = logging.getLogger(__name__)
 
-Outcome = Callable[[Sequence[LogEntry], int], Any]
-"""Makes the answer of a piece of work from the committed entries and the sequence the log is durable up to."""
 
+class QueuedCommand(ABC):
+    """A command on its way through the writer, with the caller that awaits its result.
 
-@dataclass(frozen=True, slots=True)
-class Commits:
-    """When a commit last succeeded; and when the newest failed, None if the newest succeeded."""
-
-    succeeded_at: datetime | None = None
-    failed_at: datetime | None = None
-
-
-@dataclass(slots=True)
-class Work:
-    """One piece of work. `apply` stages it in a batch, or raises the ServiceError that is its answer.
-
-    `flow` is what it belongs to, if its order with other work matters. Work that is a barrier is done with before
-    anything that came after it is begun. `parts` gives the same bars as work of one bar each, if it has several.
+    bars: the bars that it publishes; none if it is another command.
     """
 
-    symbols: frozenset[str]
-    bars: Sequence[Bar]
-    apply: Callable[[Batch], Outcome]
-    answer: asyncio.Future[Any]
-    flow: PublishStream | None = None
-    is_barrier: bool = False
-    parts: Callable[[], Sequence[Work]] | None = None
+    def __init__(self, command: Command, bars: Sequence[Bar] = ()) -> None:
+        self.is_exclusive = command.is_exclusive
+        self.symbols = command.symbols
+        self.bars = bars
+        self.size = max(1, len(bars))
 
     @property
-    def size(self) -> int:
-        """How much it is, in bars."""
-        return max(1, len(self.bars))
+    @abstractmethod
+    def is_done(self) -> bool:
+        """True if the caller has the result, or has gone away."""
 
+    @abstractmethod
+    def handle(self, batch: Batch) -> None:
+        """Stage what the command leads to.
+
+        Raises:
+            ServiceError: the command is refused.
+        """
+
+    @abstractmethod
+    def confirm(self, entries: Sequence[LogEntry], through: int) -> None:
+        """Give the caller the result, or the refusal, now that all it rests on is durable.
+
+        entries: those of the batch, as committed. through: the newest sequence that is durable.
+        """
+
+    @abstractmethod
     def refuse(self, error: Exception) -> None:
-        """Answer with an error."""
-        if self.flow is not None and self.flow.broken_by is None:
-            self.flow.broken_by = error
-        if not self.answer.done():
-            self.answer.set_exception(error)
+        """Give the caller an error."""
+
+    @abstractmethod
+    def refuse_when_durable(self, error: ServiceError) -> None:
+        """Refuse the command once `confirm` says that what the refusal rests on is durable."""
+
+    def broken_by(self) -> Exception | None:
+        """Return the error after which commands of the same publish stream are refused."""
+        return None
 
     def refuse_alone(self, error: ServiceError) -> None:
-        """Answer with an error that is no reason to refuse what follows: one refused bar does not end its flow."""
-        if self.flow is None:
-            self.refuse(error)
-        elif not self.answer.done():
-            self.answer.set_result([error] * len(self.bars))
+        """Give the caller an error that is no reason to refuse the commands behind this one."""
+        self.refuse(error)
 
-    def divided(self) -> Sequence[Work]:
-        """Work of one bar each in place of this one, whose answer is made of theirs."""
-        if self.parts is None:
-            return [self]
-        parts = list(self.parts())
-        together = asyncio.gather(*(part.answer for part in parts), return_exceptions=True)
-        together.add_done_callback(self._answer_from)
-        return parts
-
-    def _answer_from(self, together: asyncio.Future[list[Any]]) -> None:
-        if self.answer.done():
-            return
-        results: list[Receipt | ServiceError] = []
-        for result in together.result():
-            if isinstance(result, ServiceError):
-                results.append(result)
-            elif isinstance(result, BaseException):
-                self.answer.set_exception(result)
-                return
-            else:
-                results += result
-        self.answer.set_result(results)
+    def divided(self) -> Sequence[QueuedCommand]:
+        """Return commands that lead to the same when handled one by one; this one's result is made of theirs."""
+        return [self]
 
 
 @dataclass(slots=True)
 class Batch:
     """What is staged for one commit: states on top of those it began with, and the events that led to them.
 
-    owner: the session that its symbols are held under. earlier_bars: bars of the commit before it, which may be under
-    way still. before, states: of each symbol as the batch found it, and as it leaves it. new_symbols: those of which
-    nothing was stored. refused: the error of each symbol on which nothing may be done. known_bars: stored or staged
-    bars that bars of the batch may repeat. outlooks: what policies said ahead. outcomes: what each piece of work is
-    answered once all of it is durable; also a refusal may rest on what is not durable yet.
+    lease: the database session under which its symbols are held.
+    earlier_bars: bars of the commit before it, which may still be running.
+    before, states: of each symbol as the batch found it, and as it leaves it.
+    new_symbols: symbols of which nothing was stored.
+    refused: the error for each symbol on which no command may act.
+    known_bars: stored or staged bars that bars of the batch may repeat.
+    commands: those handled, in order; their results, and refusals, hold once all of the batch is durable.
+    size: number of bars, where any other command counts as one.
     """
 
-    owner: UUID | None = None
+    lease: UUID | None = None
     earlier_bars: Mapping[tuple[str, datetime], Bar] = field(default_factory=dict)
     before: dict[str, SymbolState] = field(default_factory=dict)
     states: dict[str, SymbolState] = field(default_factory=dict)
     new_symbols: set[str] = field(default_factory=set)
     refused: dict[str, ServiceError] = field(default_factory=dict)
     known_bars: dict[tuple[str, datetime], Bar] = field(default_factory=dict)
-    outlooks: Outlooks = field(default_factory=dict)
     events: list[Event] = field(default_factory=list)
     shadow_events: list[ShadowEvent] = field(default_factory=list)
-    outcomes: list[tuple[Work, Outcome | ServiceError]] = field(default_factory=list)
+    commands: list[QueuedCommand] = field(default_factory=list)
     size: int = 0
-    has_barrier: bool = False
 
-    def stage(self, work: Work) -> None:
-        """Do a piece of work, or refuse it."""
-        self.size += work.size
-        self.has_barrier = self.has_barrier or work.is_barrier
-        if work.flow is not None and work.flow.broken_by is not None:
-            work.refuse(work.flow.broken_by)
+    def handle(self, command: QueuedCommand) -> None:
+        """Stage what a command leads to, or refuse it."""
+        self.size += command.size
+        if (broken_by := command.broken_by()) is not None:
+            command.refuse(broken_by)
             return
         try:
-            with self._all_or_nothing(work):
-                outcome: Outcome | ServiceError = work.apply(self)
+            with self._all_or_nothing(command):
+                command.handle(self)
         except ServiceError as error:
-            outcome = error
+            command.refuse_when_durable(error)
         except Exception as error:
-            log.exception("a piece of work failed; its neighbours go on")
-            work.refuse(error)
+            log.exception("a command failed; the others of the batch go on")
+            command.refuse(error)
             return
-        self.outcomes.append((work, outcome))
+        self.commands.append(command)
 
-    def take(self, step: Step) -> None:
-        """Stage a step."""
+    def add(self, step: Step) -> None:
+        """Stage a step of the pipeline."""
         self.states[step.state.symbol] = step.state
         self.events.extend(step.events)
 
     def known(self, bar: Bar) -> Bar | None:
-        """The stored or staged bar of the same symbol and time."""
+        """Return the stored or staged bar of the same symbol and time."""
         key = (bar.symbol, bar.time)
         return self.known_bars.get(key) or self.earlier_bars.get(key)
 
-    def may_know(self, bar: Bar) -> bool:
-        """True if a bar is no newer than the newest of its symbol, and only the store can tell whether it is there."""
+    def may_be_stored(self, bar: Bar) -> bool:
+        """Return True if a bar is no newer than the newest of its symbol, so that it may be in the store."""
         last = self.states[bar.symbol].last_bar
         return last is not None and bar.time <= last.time and self.known(bar) is None
 
     def checkpoints(self, pipeline: Pipeline) -> Iterator[RecurrentCheckpoint]:
-        """The recurrent states that bars of the batch led to."""
+        """Yield the recurrent states that bars of the batch led to."""
         for symbol, state in self.states.items():
             if state.window is self.before[symbol].window or state.window.time is None:
                 continue
@@ -170,9 +151,9 @@ class Batch:
                     )
 
     @contextmanager
-    def _all_or_nothing(self, work: Work) -> Iterator[None]:
-        """Take back what `work` staged if it fails half way."""
-        states = {symbol: self.states[symbol] for symbol in work.symbols}
+    def _all_or_nothing(self, command: QueuedCommand) -> Iterator[None]:
+        """Take back what a command staged if it fails half way."""
+        states = {symbol: self.states[symbol] for symbol in command.symbols}
         events, shadow_events = len(self.events), len(self.shadow_events)
         try:
             yield
@@ -180,14 +161,7 @@ class Batch:
             self.states.update(states)
             del self.events[events:]
             del self.shadow_events[shadow_events:]
-            for bar in work.bars:
+            for bar in command.bars:
                 if self.known_bars.get((bar.symbol, bar.time)) is bar:
                     del self.known_bars[bar.symbol, bar.time]
             raise
-
-
-def new_answer() -> asyncio.Future[Any]:
-    """A future whose exception need not be read: a caller that has gone away is nothing to warn about."""
-    answer: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
-    answer.add_done_callback(lambda done: done.cancelled() or done.exception())
-    return answer

@@ -1,16 +1,32 @@
-"""What callers hand to the engine, and what they get back."""
+"""What callers ask of the engine: the commands, and the publish stream that keeps bars of one publisher in order."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import ClassVar, Protocol
 from uuid import UUID
 
 from ...domain.bars import Bar
-from ...domain.errors import ServiceError, ShuttingDown, StorageUnavailable
-from ...domain.events import Receipt
+from ...domain.errors import ShuttingDown, StorageUnavailable
+from ..decision.quotes import Quote
+from ..decision.trader import Trader
+from ..ports.feed import BarResult
+
+
+class Command(Protocol):
+    """A request to the engine.
+
+    is_exclusive: it is handled when all commands before it are done, and before any command behind it begins.
+    """
+
+    is_exclusive: ClassVar[bool]
+
+    @property
+    def symbols(self) -> frozenset[str]:
+        """The symbols that it reads or changes."""
+        ...
 
 
 @dataclass(slots=True)
@@ -26,10 +42,95 @@ class PublishStream:
     session: UUID | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class PublishBars:
+    """Process bars in their order. Result: list[BarResult], one a bar."""
+
+    is_exclusive: ClassVar[bool] = False
+    bars: Sequence[Bar]
+    stream: PublishStream
+
+    @property
+    def symbols(self) -> frozenset[str]:
+        """See Command."""
+        return frozenset(bar.symbol for bar in self.bars)
+
+
+@dataclass(frozen=True, slots=True)
+class SymbolCommand:
+    """A command on one symbol."""
+
+    is_exclusive: ClassVar[bool] = False
+    symbol: str
+
+    @property
+    def symbols(self) -> frozenset[str]:
+        """See Command."""
+        return frozenset((self.symbol,))
+
+
+@dataclass(frozen=True, slots=True)
+class GenerateSignal(SymbolCommand):
+    """Make a signal at a quote, and act on it. Result: Signal."""
+
+    quote: Quote
+
+
+@dataclass(frozen=True, slots=True)
+class GenerateFromStored(SymbolCommand):
+    """Make a signal from the newest `lookback_bars` stored bars, and act on it. Result: Signal.
+
+    stored: bars read from the store, oldest first; None if those in memory are the newest and reach back far enough.
+    """
+
+    lookback_bars: int
+    stored: Sequence[Bar] | None
+
+
+@dataclass(frozen=True, slots=True)
+class ClosePosition(SymbolCommand):
+    """Close the position at `price`, at its last mark if that is None. Result: the position as committed, encoded."""
+
+    position_id: UUID
+    price: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class ReadLastBar(SymbolCommand):
+    """Read the newest bar that was processed. Result: Bar | None."""
+
+
+@dataclass(frozen=True, slots=True)
+class SwapModel:
+    """Decide with other traders from now on. Result: None."""
+
+    is_exclusive: ClassVar[bool] = True
+    live: Trader
+    shadow: Trader | None
+
+    @property
+    def symbols(self) -> frozenset[str]:
+        """See Command."""
+        return frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class ReleaseSymbols:
+    """Give up the symbols of these buckets. Result: None."""
+
+    is_exclusive: ClassVar[bool] = True
+    buckets: Collection[int]
+
+    @property
+    def symbols(self) -> frozenset[str]:
+        """See Command."""
+        return frozenset()
+
+
 class Publication(Protocol):
     """Bars that were queued."""
 
-    async def results(self) -> list[Receipt | ServiceError]:
+    async def results(self) -> list[BarResult]:
         """Wait until the result of every bar is known. See MarketDataSink.publish."""
         ...
 
@@ -37,7 +138,7 @@ class Publication(Protocol):
 class BarPublisher(Protocol):
     """Processes bars of any symbol: the engine, or a router in front of it."""
 
-    async def publish(self, bars: Sequence[Bar]) -> list[Receipt | ServiceError]:
+    async def publish(self, bars: Sequence[Bar]) -> list[BarResult]:
         """Process bars in their order and commit them. See MarketDataSink."""
         ...
 
@@ -50,11 +151,11 @@ class BarPublisher(Protocol):
 class QueuedPublication:
     """Bars in the engine's queue: for each command, the number of its bars and their results."""
 
-    commands: Sequence[tuple[int, asyncio.Future[list[Receipt | ServiceError]]]]
+    commands: Sequence[tuple[int, asyncio.Future[list[BarResult]]]]
 
-    async def results(self) -> list[Receipt | ServiceError]:
+    async def results(self) -> list[BarResult]:
         """See Publication."""
-        results: list[Receipt | ServiceError] = []
+        results: list[BarResult] = []
         for bars, receipts in self.commands:
             try:
                 results.extend(await receipts)

@@ -22,7 +22,7 @@ from tests.support.running import running_engine
 from tradingsignals_server.adapters.onnx.policy import OnnxPolicy
 from tradingsignals_server.application.decision.pipeline import Pipeline
 from tradingsignals_server.application.decision.trader import Trader
-from tradingsignals_server.application.ingest.restore import restored
+from tradingsignals_server.application.ingest.states import restored
 from tradingsignals_server.application.ports.policy import Policy, PolicyOutput
 from tradingsignals_server.domain.bars import BAR_INTERVAL, Bar
 from tradingsignals_server.domain.calendar import calendar_for

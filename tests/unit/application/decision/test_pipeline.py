@@ -16,7 +16,7 @@ from tests.support.running import ScriptedPolicy, always, following, in_turn
 
 from tradingsignals_server.adapters.placeholder_policy import PlaceholderPolicy
 from tradingsignals_server.application.decision.pipeline import BarStep, Pipeline
-from tradingsignals_server.application.decision.quotes import Quote, sight_of_quote
+from tradingsignals_server.application.decision.quotes import Quote, input_of_quote
 from tradingsignals_server.application.decision.symbol_state import NO_STATE, SymbolState
 from tradingsignals_server.application.decision.trader import Trader
 from tradingsignals_server.application.ports.policy import Policy
@@ -214,7 +214,7 @@ def test_a_request_acts_but_leaves_the_window_as_it_was() -> None:
     pipeline = pipeline_of(always(Action.BUY))
     before = steps(pipeline_of(always(Action.HOLD)), WALK[:55])[-1].state
     at = WALK[54].close_time + timedelta(minutes=1)
-    step = pipeline.on_request(before, sight_of_quote(before, Quote(4100.0), at, RiskRules()), NO_STATE, UUID(int=3))
+    step = pipeline.on_request(before, input_of_quote(before, Quote(4100.0), at, RiskRules()), NO_STATE, UUID(int=3))
     assert [_short(event) for event in step.events] == ["BUY", "opened BUY"]
     assert step.state.window is before.window
     assert (step.state.last_bar, step.state.session_day) == (before.last_bar, before.session_day)

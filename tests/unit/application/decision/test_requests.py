@@ -9,7 +9,7 @@ from uuid import UUID
 import pytest
 from tests.support.builders import NOW, walk
 
-from tradingsignals_server.application.decision.quotes import Quote, sight_of_bars, sight_of_quote
+from tradingsignals_server.application.decision.quotes import Quote, input_of_bars, input_of_quote
 from tradingsignals_server.application.decision.symbol_state import SymbolState
 from tradingsignals_server.domain.calendar import BogotaCalendar
 from tradingsignals_server.domain.errors import InvalidRequest, NotEnoughBars
@@ -131,35 +131,35 @@ def test_without_bars_what_is_not_given_stays_unknown() -> None:
 @pytest.mark.parametrize("bars", [0, 1, 30, 99, 100, 110])
 def test_a_quote_is_a_bar_in_the_making_after_the_stored_ones(bars: int) -> None:
     state, quote = state_after(bars), Quote(4000.0, 4001.0, 4003.0, 3997.0)
-    sight = sight_of_quote(state, quote, NOW, RiskRules())
-    assert len(sight.window) == min(100, bars + 1)
-    assert sight.window.prices[:, -1].tolist() == [4001.0, 4003.0, 3997.0, 4000.0]
-    assert sight.indicators == indicators_of(sight.window)
-    assert (sight.timestamp, sight.origin, sight.price) == (NOW, Origin.REQUEST, 4000.0)
-    assert sight.window.time == (WALK[bars - 1].time if bars else None)
-    assert sight.session_progress == (CALENDAR.progress(WALK[bars - 1].time) if bars else 0.0)
-    assert not sight.simulated
+    found = input_of_quote(state, quote, NOW, RiskRules())
+    assert len(found.window) == min(100, bars + 1)
+    assert found.window.prices[:, -1].tolist() == [4001.0, 4003.0, 3997.0, 4000.0]
+    assert found.indicators == indicators_of(found.window)
+    assert (found.timestamp, found.origin, found.price) == (NOW, Origin.REQUEST, 4000.0)
+    assert found.window.time == (WALK[bars - 1].time if bars else None)
+    assert found.session_progress == (CALENDAR.progress(WALK[bars - 1].time) if bars else 0.0)
+    assert not found.simulated
 
 
 def test_a_quote_after_simulated_bars_is_simulated() -> None:
     state = replace(state_after(60), simulated_left=10)
-    assert sight_of_quote(state, Quote(4000.0), NOW, RiskRules()).simulated
+    assert input_of_quote(state, Quote(4000.0), NOW, RiskRules()).simulated
 
 
 @pytest.mark.parametrize("bars", [50, 75, 110])
 def test_stored_bars_are_looked_at_as_they_are(bars: int) -> None:
-    sight = sight_of_bars(state_after(60), WALK[:bars], NOW, RiskRules())
-    assert sight.window.prices.tobytes() == Window.of(WALK[:bars]).prices.tobytes()
-    assert sight.indicators == indicators_of(Window.of(WALK[:bars]))
-    assert (sight.price, sight.origin, sight.timestamp) == (WALK[bars - 1].close, Origin.DATABASE, NOW)
-    assert sight.session_progress == CALENDAR.progress(WALK[bars - 1].time)
-    assert not sight.simulated
+    found = input_of_bars(state_after(60), WALK[:bars], NOW, RiskRules())
+    assert found.window.prices.tobytes() == Window.of(WALK[:bars]).prices.tobytes()
+    assert found.indicators == indicators_of(Window.of(WALK[:bars]))
+    assert (found.price, found.origin, found.timestamp) == (WALK[bars - 1].close, Origin.DATABASE, NOW)
+    assert found.session_progress == CALENDAR.progress(WALK[bars - 1].time)
+    assert not found.simulated
     mixed = [*WALK[: bars - 1], replace(WALK[bars - 1], simulated=True)]
-    assert sight_of_bars(state_after(60), mixed, NOW, RiskRules()).simulated
+    assert input_of_bars(state_after(60), mixed, NOW, RiskRules()).simulated
 
 
 @pytest.mark.parametrize("bars", [0, 1, 49])
 def test_too_few_stored_bars_are_refused(bars: int) -> None:
     with pytest.raises(NotEnoughBars) as caught:
-        sight_of_bars(state_after(60), WALK[:bars], NOW, RiskRules())
+        input_of_bars(state_after(60), WALK[:bars], NOW, RiskRules())
     assert caught.value.metadata == {"symbol": "USDCOP", "bars_needed": "50", "bars_stored": str(bars)}

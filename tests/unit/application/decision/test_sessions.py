@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from tests.support.builders import OPENING, bar, position, session_times, walk
 
 from tradingsignals_server.application.decision.symbol_state import Book, SymbolState
-from tradingsignals_server.application.ingest.restore import RESTORE_BARS
+from tradingsignals_server.application.ingest.states import RESTORE_BARS
 from tradingsignals_server.application.ports.store import StoredSymbol, StoredTraderState
 from tradingsignals_server.domain.bars import Bar
 from tradingsignals_server.domain.calendar import BogotaCalendar

@@ -13,7 +13,7 @@ from tests.support.builders import session_times, walk
 from tests.support.running import running_engine
 
 from tradingsignals_server.application.decision.trader import Trader
-from tradingsignals_server.application.ingest.restore import RESTORE_BARS
+from tradingsignals_server.application.ingest.states import RESTORE_BARS
 from tradingsignals_server.application.ports.policy import PolicyDescription, PolicyOutput
 from tradingsignals_server.domain.bars import Bar
 from tradingsignals_server.domain.calendar import AlwaysOpenCalendar, BogotaCalendar, SessionCalendar

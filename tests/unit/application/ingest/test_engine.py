@@ -27,7 +27,7 @@ from tests.support.running import (
 
 from tradingsignals_server.application.decision.quotes import Quote
 from tradingsignals_server.application.ingest import writer as writer_module
-from tradingsignals_server.application.ingest.engine import CHUNK_BARS
+from tradingsignals_server.application.ingest.engine import COMMAND_BARS
 from tradingsignals_server.domain.bars import HIGHEST_PRICE, LOWEST_PRICE, Bar
 from tradingsignals_server.domain.errors import (
     InvalidBar,
@@ -166,7 +166,7 @@ async def test_a_commit_is_bounded_and_keeps_the_order() -> None:
         await running.publish(bars)
         assert [update.bar for update in running.store.market_updates()] == bars
         assert len(running.store.commits) >= 3
-        assert max(running.store.commits) < writer_module.BATCH_BARS + CHUNK_BARS
+        assert max(running.store.commits) < writer_module.BATCH_BARS + COMMAND_BARS
 
 
 async def test_nothing_new_needs_no_commit() -> None:
@@ -275,7 +275,7 @@ async def test_calls_that_share_a_commit_get_their_own_answers() -> None:
 
 
 async def test_when_the_line_is_full_calls_are_refused_and_bars_wait(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(writer_module, "MAX_WAITING", 2)
+    monkeypatch.setattr(writer_module, "MAX_PENDING", 2)
     monkeypatch.setattr(writer_module, "BATCH_BARS", 2)
     async with running_engine() as running:
         async with commit_held_up(running, WALK[0]) as first:
@@ -308,7 +308,7 @@ async def test_stopping_drains_what_waits_and_refuses_the_rest() -> None:
 
 
 async def test_stopping_answers_those_who_wait_for_room(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(writer_module, "MAX_WAITING", 2)
+    monkeypatch.setattr(writer_module, "MAX_PENDING", 2)
     async with running_engine() as running:
         async with commit_held_up(running, WALK[0]) as first:
             publishers = await started(*(running.engine.publish([one]) for one in WALK[1:7]))

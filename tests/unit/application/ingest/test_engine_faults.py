@@ -152,7 +152,7 @@ async def test_what_waits_in_line_behind_a_failure_does_not_overtake_it() -> Non
 
 
 async def test_what_waits_for_room_behind_a_failure_does_not_overtake_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(writer_module, "MAX_WAITING", 2)
+    monkeypatch.setattr(writer_module, "MAX_PENDING", 2)
     bars = [bar(n) for n in range(1000)]
     async with running_engine() as running:
         running.store.faults.append(Fault.BEFORE)

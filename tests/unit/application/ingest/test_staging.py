@@ -3,20 +3,35 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Coroutine, Sequence
+from typing import Any, TypeVar
 
 import pytest
 from tests.support.builders import SURE, walk
 from tests.support.memory_store import Fault
-from tests.support.running import ScriptedPolicy, always, commit_held_up, dispositions, running_engine, started
+from tests.support.running import (
+    PausingStore,
+    Running,
+    ScriptedPolicy,
+    always,
+    commit_held_up,
+    dispositions,
+    running_engine,
+    started,
+)
 
+from tradingsignals_server.application.decision.quotes import Quote
 from tradingsignals_server.application.ingest import writer as writer_module
-from tradingsignals_server.domain.errors import PositionAlreadyClosed, StorageUnavailable
-from tradingsignals_server.domain.events import Disposition
+from tradingsignals_server.domain.bars import Bar
+from tradingsignals_server.domain.errors import PositionAlreadyClosed, ServiceError, StorageUnavailable
+from tradingsignals_server.domain.events import Disposition, MarketUpdate, Receipt
 from tradingsignals_server.domain.features import Observation
 from tradingsignals_server.domain.risk import RiskRules
-from tradingsignals_server.domain.signals import Action, Probabilities
+from tradingsignals_server.domain.signals import Action, Origin, Probabilities
 
-WALK = walk(80)
+T = TypeVar("T")
+
+WALK, OTHER = walk(80), walk(80, symbol="EURCOP")
 FAR = RiskRules(atr_multiplier_sl=100.0, atr_multiplier_tp=150.0)
 WARMING_UP, DUPLICATE = Disposition.WARMING_UP, Disposition.DUPLICATE
 
@@ -58,6 +73,61 @@ async def test_what_was_staged_on_a_commit_that_fails_is_refused_and_made_anew()
     async with running_engine() as undisturbed:
         await undisturbed.publish(WALK[:64])
         assert log == undisturbed.store.events
+
+
+async def staged_while_a_commit_ends(
+    running: Running, store: PausingStore, command: Coroutine[Any, Any, T]
+) -> tuple[list[Receipt | ServiceError], asyncio.Task[T]]:
+    """Stage a command, which has to read a symbol, until the commit below it has ended; return the commit's results."""
+    async with commit_held_up(running, WALK[0]) as first:
+        store.pauses = True
+        (behind,) = await started(command)
+        await store.paused.wait()
+    results = await first
+    store.resume.set()
+    return results, behind
+
+
+async def restart_with(bars: Sequence[Bar]) -> PausingStore:
+    """A store in which there are these bars already."""
+    store = PausingStore()
+    async with running_engine(store) as running:
+        await running.publish(bars)
+    return store
+
+
+async def test_bars_being_staged_on_a_commit_that_fails_are_refused() -> None:
+    store = await restart_with(OTHER[:60])
+    async with running_engine(store) as running:
+        store.faults.append(Fault.BEFORE)
+        publishing = running.engine.publish(OTHER[60:64])
+        first, behind = await staged_while_a_commit_ends(running, store, publishing)
+        assert dispositions([*first, *await behind]) == ["STORAGE_UNAVAILABLE"] * 5
+        await running.publish(OTHER[60:64])
+        log = store.events
+    async with running_engine() as undisturbed:
+        await undisturbed.publish(OTHER[:64])
+        assert log == undisturbed.store.events
+
+
+async def test_a_call_being_staged_on_a_commit_that_fails_is_refused() -> None:
+    store = await restart_with(OTHER[:60])
+    async with running_engine(store) as running:
+        store.faults.append(Fault.BEFORE)
+        generating = running.engine.generate("EURCOP", Quote(OTHER[59].close))
+        _, behind = await staged_while_a_commit_ends(running, store, generating)
+        with pytest.raises(StorageUnavailable):
+            await behind
+        assert len(store.signals()) == len([made for made in store.signals() if made.origin is Origin.BAR])
+
+
+async def test_bars_being_staged_on_a_commit_that_the_store_refuses_are_processed() -> None:
+    store = await restart_with(OTHER[:60])
+    async with running_engine(store) as running:
+        store.refuses = lambda event: isinstance(event, MarketUpdate) and event.bar.symbol == "USDCOP"
+        publishing = running.engine.publish(OTHER[60:64])
+        first, behind = await staged_while_a_commit_ends(running, store, publishing)
+        assert dispositions([*first, *await behind]) == ["NOT_STORABLE"] + [Disposition.ACCEPTED] * 4
 
 
 async def test_a_repeated_bar_is_no_duplicate_of_one_that_was_never_stored() -> None:

@@ -1,4 +1,4 @@
-"""A swap while somebody reads a symbol's state: what was read for the old policy is not taken for the new one's."""
+"""A swap while the state of a symbol is being read: what was read for the old policy is not used for the new one."""
 
 from __future__ import annotations
 
@@ -7,58 +7,38 @@ import asyncio
 import pytest
 from tests.support.builders import walk
 from tests.support.by_hand import said, shown
-from tests.support.memory_store import MemoryStore
 from tests.support.onnx_models import policy_file, random_weights
-from tests.support.running import running_engine, started
+from tests.support.running import PausingStore, running_engine, started
 
 from tradingsignals_server.adapters.onnx.policy import OnnxPolicy
 from tradingsignals_server.application.decision.trader import Trader
-from tradingsignals_server.application.ports.store import StoredSymbol
 from tradingsignals_server.domain.risk import RiskRules
 
 WALK = walk(90)
 
 
-class SlowStore(MemoryStore):
-    """What it has read of a symbol it hands over only when it may, if it is slow."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.slow = False
-        self.read, self.may_answer = asyncio.Event(), asyncio.Event()
-
-    async def load_symbol(self, symbol: str, session_bars: int, live: str, shadow: str | None) -> StoredSymbol:
-        """See Store."""
-        found = await super().load_symbol(symbol, session_bars, live, shadow)
-        if self.slow:
-            self.slow = False
-            self.read.set()
-            await self.may_answer.wait()
-        return found
-
-
 @pytest.fixture(scope="module")
 def policies(tmp_path_factory: pytest.TempPathFactory) -> list[OnnxPolicy]:
-    """Two of the same size, whose states mean nothing to each other."""
+    """Two policies of the same size, each with recurrent states of its own."""
     folder = tmp_path_factory.mktemp("models")
     return [OnnxPolicy(policy_file(folder, random_weights(1, 8, seed=seed))) for seed in (1, 2)]
 
 
 @pytest.mark.parametrize("meanwhile", [0, 5])
-async def test_a_state_read_before_a_swap_is_not_taken_after_it(policies: list[OnnxPolicy], meanwhile: int) -> None:
-    """Nor is one that lacks bars which came meanwhile."""
+async def test_a_state_read_before_a_swap_is_not_used_after_it(policies: list[OnnxPolicy], meanwhile: int) -> None:
+    """The same holds for a state that lacks bars which came meanwhile."""
     first, second = policies
-    store = SlowStore()
+    store = PausingStore()
     async with running_engine(store, first) as running:
         await running.publish(WALK[:80])
     async with running_engine(store, first) as running:
-        store.slow = True
+        store.pauses = True
         asking = asyncio.create_task(running.engine.last_bar("USDCOP"))
-        await store.read.wait()
+        await store.paused.wait()
         published, swapped = await started(
             running.publish(WALK[80 : 80 + meanwhile]), running.engine.swap(Trader(second, RiskRules()), None)
         )
-        store.may_answer.set()
+        store.resume.set()
         newest = await asking
         await asyncio.gather(published, swapped)
         await running.publish(WALK[80 + meanwhile :])

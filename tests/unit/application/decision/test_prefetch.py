@@ -19,10 +19,8 @@ from tests.support.onnx_models import RECURRENT, policy_file, random_weights
 from tests.support.running import of_symbol, patched, running_engine
 
 from tradingsignals_server.adapters.onnx.policy import OnnxPolicy
-from tradingsignals_server.application.decision.pipeline import BarStep, Outlook, Pipeline
-from tradingsignals_server.application.decision.prefetch import Outlooks
+from tradingsignals_server.application.decision.pipeline import BarStep, Pipeline
 from tradingsignals_server.application.decision.symbol_state import SymbolState
-from tradingsignals_server.application.ingest import writer as writer_module
 from tradingsignals_server.application.ports.policy import Policy, PolicyOutput
 from tradingsignals_server.application.ports.store import RecurrentCheckpoint, ShadowEvent
 from tradingsignals_server.domain.bars import Bar
@@ -140,9 +138,8 @@ def _told(answer: Receipt | BaseException) -> object:
     return (answer.disposition, answer.signal_id) if isinstance(answer, Receipt) else repr(answer)
 
 
-async def blind(pipeline: Pipeline, states: Mapping[str, SymbolState], bars: Iterable[Bar]) -> Outlooks:
-    """No foresight."""
-    return {}
+async def no_prefetch(pipeline: Pipeline, states: Mapping[str, SymbolState], bars: Sequence[Bar]) -> None:
+    """Leave all that is computed to the steps."""
 
 
 @contextmanager
@@ -150,10 +147,10 @@ def stumbling(over: Callable[[Bar], bool]) -> Iterator[None]:
     """Steps fail on some bars, which the policy has no part in."""
     make_step = Pipeline.on_bar
 
-    def on_bar(pipeline: Pipeline, state: SymbolState, bar: Bar, outlook: Outlook | None = None) -> BarStep:
+    def on_bar(pipeline: Pipeline, state: SymbolState, bar: Bar) -> BarStep:
         if over(bar):
             raise RuntimeError("a step stumbles")
-        return make_step(pipeline, state, bar, outlook)
+        return make_step(pipeline, state, bar)
 
     with patched(Pipeline, "on_bar", on_bar):
         yield
@@ -209,8 +206,17 @@ async def test_what_was_foreseen_counts_for_nothing_once_it_comes_otherwise(poli
 
     found = await outcome()
     assert len(found.answers) == 1 + 8, "one for the call that failed"
-    with patched(writer_module, "foresee", blind):
+    with patched(Pipeline, "prefetch", no_prefetch):
         assert found == await outcome()
+
+
+async def test_a_bar_that_replaces_a_refused_one_is_decided_on_its_own_prices(policies: Policies) -> None:
+    policy, line = policies[ResetRule.SESSION], TWO["USDCOP"]
+    misplaced = replace(line[64], open=40.0, high=40.0, low=40.0, close=40.0)
+    store = await warmed([line[:64]], policy)
+    found = await outcome_of([[misplaced, *line[64:68]]], policy, store=store)
+    assert "PriceJump" in str(found.answers[0])
+    assert found.events == (await outcome_of([line[:68]], policy)).events
 
 
 @settings(max_examples=30)
@@ -296,5 +302,5 @@ async def test_with_foresight_and_without_it_all_is_the_same(
             return await outcome_of(calls, live, shadow, store=store, at_once=at_once)
 
     found = await outcome()
-    with patched(writer_module, "foresee", blind):
+    with patched(Pipeline, "prefetch", no_prefetch):
         assert found == await outcome()

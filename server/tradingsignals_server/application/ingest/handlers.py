@@ -1,0 +1,211 @@
+"""What each command does: it stages its events and states in a batch, and its result holds once that is committed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Generic, TypeVar
+from uuid import uuid4
+
+from ...domain.bars import Bar, require_closed
+from ...domain.errors import BarConflict, InvalidBar, PositionAlreadyClosed, PriceJump, ServiceError
+from ...domain.events import Disposition, MarketUpdate, Receipt
+from ...domain.recurrent_state import RecurrentState
+from ...domain.risk import RiskRules
+from ...domain.signals import Signal
+from ..decision.inputs import DecisionInput
+from ..decision.pipeline import Pipeline
+from ..decision.quotes import input_of_bars, input_of_quote, input_of_window
+from ..decision.symbol_state import SymbolState
+from ..ports.clock import Clock
+from ..ports.event_log import LogEntry
+from ..ports.feed import BarResult
+from ..ports.ownership import Ownership
+from ..ports.store import ShadowEvent
+from .batch import Batch
+from .commands import (
+    ClosePosition,
+    GenerateFromStored,
+    GenerateSignal,
+    PublishBars,
+    ReadLastBar,
+    ReleaseSymbols,
+    SwapModel,
+)
+from .states import SymbolStates
+
+R = TypeVar("R")
+
+
+@dataclass(frozen=True, slots=True)
+class PendingReceipts:
+    """Results of bars, whose receipts lack the sequence."""
+
+    results: Sequence[BarResult]
+
+    def confirmed(self, _: Sequence[LogEntry], through: int) -> list[BarResult]:
+        """See Pending."""
+        return [one if isinstance(one, ServiceError) else replace(one, sequence=through) for one in self.results]
+
+
+@dataclass(frozen=True, slots=True)
+class PendingSignal:
+    """A signal without its sequence; `index` is its place among the events of the batch."""
+
+    signal: Signal
+    index: int
+
+    def confirmed(self, entries: Sequence[LogEntry], _: int) -> Signal:
+        """See Pending."""
+        return replace(self.signal, sequence=entries[self.index].sequence)
+
+
+@dataclass(frozen=True, slots=True)
+class PendingPayload:
+    """The event at `index` among the events of the batch, as it will be encoded."""
+
+    index: int
+
+    def confirmed(self, entries: Sequence[LogEntry], _: int) -> bytes:
+        """See Pending."""
+        return entries[self.index].payload
+
+
+@dataclass(frozen=True, slots=True)
+class PendingValue(Generic[R]):
+    """A result that is known already, but may rest on what is not durable yet."""
+
+    value: R
+
+    def confirmed(self, _entries: Sequence[LogEntry], _through: int) -> R:
+        """See Pending."""
+        return self.value
+
+
+class Handlers:
+    """The handlers of all commands.
+
+    is_replayed: True for a symbol whose bars a feed replays or simulates, so that its time is that of its bars.
+    """
+
+    def __init__(
+        self,
+        pipeline: Pipeline,
+        states: SymbolStates,
+        clock: Clock,
+        ownership: Ownership,
+        is_replayed: Callable[[str], bool],
+    ) -> None:
+        self._pipeline = pipeline
+        self._states = states
+        self._clock = clock
+        self._ownership = ownership
+        self._is_replayed = is_replayed
+
+    def publish_bars(self, command: PublishBars, batch: Batch) -> PendingReceipts:
+        """Process each bar; one that is refused does not affect the others."""
+        now = self._clock()
+        return PendingReceipts([self._process_bar(bar, batch, now) for bar in command.bars])
+
+    def generate_signal(self, command: GenerateSignal, batch: Batch) -> PendingSignal:
+        """Decide at a quote."""
+        state = batch.states[command.symbol]
+        replayed = self._is_replayed(command.symbol)
+        decision_input = input_of_quote(state, command.quote, self._market_time(state), self._rules, replayed=replayed)
+        return self._stage_signal(batch, state, decision_input, state.live.recurrent)
+
+    def generate_from_stored(self, command: GenerateFromStored, batch: Batch) -> PendingSignal:
+        """Decide as on the newest bar: with the recurrent state from before it."""
+        state, now = batch.states[command.symbol], self._market_time(batch.states[command.symbol])
+        if command.stored is None:
+            decision_input = input_of_window(state, command.lookback_bars, now, self._rules)
+        else:
+            decision_input = input_of_bars(state, command.stored[-command.lookback_bars :], now, self._rules)
+        recurrent = state.live.recurrent_before
+        if decision_input.window.time != state.window.time:
+            recurrent, _ = self._pipeline.live.recurrent_around_newest(command.stored or (), state.calendar)
+        return self._stage_signal(batch, state, decision_input, recurrent)
+
+    def close_position(self, command: ClosePosition, batch: Batch) -> PendingPayload:
+        """Close the position, unless it was closed since the command was queued."""
+        state = batch.states[command.symbol]
+        held = state.live.position
+        if held is None or held.position_id != command.position_id:
+            raise PositionAlreadyClosed(str(command.position_id))
+        price = held.current_price
+        if command.price is not None:
+            state.refuse_jump({"price": command.price}, self._rules.max_price_jump)
+            price = command.price
+        index = len(batch.events)
+        batch.add(self._pipeline.on_close(state, price, self._market_time(state)))
+        return PendingPayload(index)
+
+    def read_last_bar(self, command: ReadLastBar, batch: Batch) -> PendingValue[Bar | None]:
+        """Read the newest bar from the state of the symbol."""
+        return PendingValue(batch.states[command.symbol].last_bar)
+
+    def swap_model(self, command: SwapModel, _: Batch) -> PendingValue[None]:
+        """Replace the traders; states, which are of the old policies, are read again when they are next needed."""
+        self._pipeline.live, self._pipeline.shadow = command.live, command.shadow
+        self._states.clear()
+        return PendingValue(None)
+
+    def release_symbols(self, command: ReleaseSymbols, _: Batch) -> PendingValue[None]:
+        """Hold the symbols no longer, and forget their states."""
+        self._ownership.release(command.buckets)
+        known = [state.symbol for state in self._states.all()]
+        self._states.forget(symbol for symbol in known if not self._ownership.holds(symbol))
+        return PendingValue(None)
+
+    @property
+    def _rules(self) -> RiskRules:
+        return self._pipeline.live.rules
+
+    def _market_time(self, state: SymbolState) -> datetime:
+        return state.market_time(self._clock(), replayed=self._is_replayed(state.symbol))
+
+    def _stage_signal(
+        self, batch: Batch, state: SymbolState, decision_input: DecisionInput, recurrent: RecurrentState
+    ) -> PendingSignal:
+        if (refusal := batch.refused.get(state.symbol)) is not None:
+            raise refusal
+        index = len(batch.events)
+        step = self._pipeline.on_request(state, decision_input, recurrent, uuid4())
+        batch.add(step)
+        return PendingSignal(step.signal, index)
+
+    def _process_bar(self, bar: Bar, batch: Batch, now: datetime) -> BarResult:
+        """Stage one bar: a new one goes through the pipeline, an old one is a duplicate, a conflict or late.
+
+        Every source of bars passes here, so this is where a bar that has not closed yet is refused: processed, it would
+        make every real bar behind it late.
+        """
+        try:
+            require_closed(bar, now)
+        except InvalidBar as error:
+            return error
+        if (refusal := batch.refused.get(bar.symbol)) is not None:
+            return refusal
+        known = batch.known(bar)
+        if known is not None:
+            if not known.agrees_with(bar):
+                return BarConflict(bar.symbol, bar.time)
+            return Receipt(bar.symbol, bar.time, Disposition.DUPLICATE, None, 0)
+        state = batch.states[bar.symbol]
+        if state.last_bar is not None and bar.time <= state.last_bar.time:
+            batch.known_bars[bar.symbol, bar.time] = bar
+            batch.events.append(MarketUpdate(bar, Disposition.LATE))
+            return Receipt(bar.symbol, bar.time, Disposition.LATE, None, 0)
+        try:
+            state.refuse_bar_after_jump(bar, self._rules.max_price_jump)
+        except PriceJump as error:
+            return error
+        step = self._pipeline.on_bar(state, bar)
+        batch.known_bars[bar.symbol, bar.time] = bar
+        batch.add(step)
+        if self._pipeline.shadow is not None:
+            policy = self._pipeline.shadow.policy.description.key
+            batch.shadow_events.extend(ShadowEvent(policy, outcome) for outcome in step.shadowed)
+        signal_id = step.signal.signal_id if step.signal is not None else None
+        return Receipt(bar.symbol, bar.time, step.disposition, signal_id, 0)
