@@ -1,4 +1,4 @@
-"""The pipeline alone: how many bars one core decides in a second, what each step costs, and what prefetch gains.
+"""The pipeline alone: bars a second on one core, the cost of each step, and the gain of prefetching.
 
 Measured, without database and network, with recurrent states from bar to bar:
 
@@ -183,7 +183,7 @@ async def _rate(pipeline: Pipeline, states: States, bars: Sequence[Bar], *, pref
 
 
 async def _stepped(pipeline: Pipeline, states: States, bars: Sequence[Bar], *, prefetch: bool) -> States:
-    """The states after `bars`, processed as the engine does it, on a store that costs nothing."""
+    """The states after `bars`, processed as the engine does it, on a store that does nothing."""
     staged = dict(states)
     for start in range(0, len(bars), BATCH_BARS):
         batch = bars[start : start + BATCH_BARS]

@@ -1,4 +1,4 @@
-"""An engine that runs on a store in memory, and policies that say what a test wants."""
+"""An engine that runs on a store in memory, and policies with scripted outputs."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ from .builders import SURE, now
 from .memory_store import MemoryStore
 
 DEADLINE = 10.0
-"""Seconds, for anything that is waited for."""
+"""Seconds, for every wait."""
 
 T = TypeVar("T")
 
@@ -42,7 +42,7 @@ Says = Callable[[Observation], Probabilities | None]
 
 
 class ScriptedPolicy:
-    """Answers with a function of the observation, under the name of a real model. It has no memory."""
+    """A policy whose output is a function of the observation. It has no recurrent state."""
 
     def __init__(self, says: Says, version: str = "v1") -> None:
         self.description = PolicyDescription(version=version, type="test", mode="onnx")
@@ -64,18 +64,18 @@ class ScriptedPolicy:
 
 
 def always(action: Action) -> ScriptedPolicy:
-    """A policy that is always sure of the same."""
+    """Return a policy that always prefers the same action."""
     return ScriptedPolicy(lambda _: SURE[action])
 
 
 def in_turn(*actions: Action) -> ScriptedPolicy:
-    """A policy that says one after the other, and then holds."""
+    """Return a policy that prefers the actions in turn, and then holds."""
     left: Iterator[Action] = iter(actions)
     return ScriptedPolicy(lambda _: SURE[next(left, Action.HOLD)])
 
 
 def following() -> ScriptedPolicy:
-    """A policy whose every answer depends on the whole observation, and which often changes sides."""
+    """Return a policy whose output depends on the whole observation, and often changes sides."""
 
     def answer(observation: Observation) -> Probabilities:
         features = dict(zip(FEATURE_NAMES, observation.tolist(), strict=True))
@@ -110,7 +110,7 @@ class PausingStore(MemoryStore):
 
 @dataclass
 class Running:
-    """An engine at work, and what it works with."""
+    """A running engine, and its parts."""
 
     engine: Engine
     pipeline: Pipeline
@@ -119,7 +119,7 @@ class Running:
     writer: asyncio.Task[None]
 
     async def publish(self, bars: Sequence[Bar]) -> list[Receipt]:
-        """Publish bars of which none is refused."""
+        """Publish bars, none of which may be refused."""
         receipts = []
         for answer in await self.engine.publish(bars):
             assert isinstance(answer, Receipt), answer
@@ -139,7 +139,7 @@ async def running_engine(
     market_is_replayed: bool = False,
     max_symbols: int = MAX_SYMBOLS,
 ) -> AsyncIterator[Running]:
-    """An engine with its writer running; it is stopped at the end, and all of it within the deadline."""
+    """Run an engine, and stop it at the end, within the deadline."""
     store = store or MemoryStore()
     broadcast = Broadcast(store, await store.log_head())
     rules = rules or RiskRules()
@@ -166,7 +166,7 @@ async def running_engine(
 
 @asynccontextmanager
 async def commit_held_up(running: Running, first: Bar) -> AsyncIterator[asyncio.Task[list[Receipt | ServiceError]]]:
-    """The body runs while the commit of `first` is held up; gives the task that publishes it."""
+    """Run the body while the commit of `first` is held up; yield the task that publishes it."""
     running.store.gate.clear()
     publisher = asyncio.create_task(running.engine.publish([first]))
     try:
@@ -177,7 +177,7 @@ async def commit_held_up(running: Running, first: Bar) -> AsyncIterator[asyncio.
 
 
 async def started(*work: Coroutine[Any, Any, T]) -> list[asyncio.Task[T]]:
-    """Tasks that have run until there is something they wait for."""
+    """Start tasks, and let them run until they wait for something."""
     tasks = [asyncio.create_task(one) for one in work]
     for _ in range(10):
         await asyncio.sleep(0)
@@ -186,7 +186,7 @@ async def started(*work: Coroutine[Any, Any, T]) -> list[asyncio.Task[T]]:
 
 @contextmanager
 def patched(target: object, name: str, value: object) -> Iterator[None]:
-    """A module's constant with another value, for hypothesis, which does not go with monkeypatch."""
+    """Give a constant of a module another value, for tests with hypothesis, which cannot use monkeypatch."""
     before = getattr(target, name)
     setattr(target, name, value)
     try:
@@ -196,10 +196,10 @@ def patched(target: object, name: str, value: object) -> Iterator[None]:
 
 
 def dispositions(answers: Sequence[Receipt | ServiceError]) -> list[Disposition | str]:
-    """What became of the bars; of those refused, why."""
+    """Return the disposition of each bar, or the reason why it was refused."""
     return [answer.disposition if isinstance(answer, Receipt) else answer.reason for answer in answers]
 
 
 def of_symbol(events: Sequence[Event], symbol: str) -> list[Event]:
-    """The events of one symbol, in their order."""
+    """Return the events of one symbol, in their order."""
     return [event for event in events if (event.bar.symbol if hasattr(event, "bar") else event.symbol) == symbol]

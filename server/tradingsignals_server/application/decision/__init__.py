@@ -1,1 +1,1 @@
-"""From a bar to what it leads to: pure steps on the immutable state of one symbol."""
+"""From a bar to its signal and its trades: pure steps on the immutable state of one symbol."""

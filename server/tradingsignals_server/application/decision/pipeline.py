@@ -1,7 +1,7 @@
 """The main job, as pure steps: bar -> features -> policy -> signal -> risk levels -> position.
 
-A step takes the state of a symbol and gives the next one with the events that happened, in their order. Nothing here
-waits, stores or sends; the engine commits what a step gives, and only then is it true.
+A step takes the state of a symbol and returns the next one with the events between, in their order. Nothing here waits,
+stores or sends; a step counts only once the engine has committed it.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from .trader import Trader
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """The next state of the symbol, and what happened on the way there."""
+    """The next state of the symbol, and the events between."""
 
     state: SymbolState
     events: tuple[Event, ...]
@@ -33,7 +33,7 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class BarStep(Step):
-    """What a bar led to; `signal` is None unless the disposition is ACCEPTED.
+    """The result of a bar; `signal` is None unless the disposition is ACCEPTED.
 
     shadowed: what the shadow policy decided and would have traded; it is stored separately and is never an event.
     """
@@ -45,7 +45,7 @@ class BarStep(Step):
 
 @dataclass(frozen=True, slots=True)
 class SignalStep(Step):
-    """What a request led to."""
+    """The result of a request."""
 
     signal: Signal
 

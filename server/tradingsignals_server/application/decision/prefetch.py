@@ -104,7 +104,7 @@ class PrefetchingPolicy:
         return inferences
 
     def clear(self) -> None:
-        """Drop the outputs that nothing has asked for."""
+        """Drop the outputs that were not used."""
         self._prefetched.clear()
 
     def _run(self, observations: Sequence[Observation], before: Sequence[RecurrentState]) -> list[Inference]:
@@ -144,7 +144,7 @@ class PrefetchingInputs:
         return computed
 
     def clear(self) -> None:
-        """Drop the inputs that nothing has asked for."""
+        """Drop the inputs that were not used."""
         self._prefetched.clear()
 
 

@@ -1,4 +1,4 @@
-"""The state of one symbol between two bars: all that a decision depends on besides the bar itself."""
+"""The state of one symbol between two bars: what a decision depends on besides the bar itself."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from ..ports.store import StoredSymbol, StoredTraderState
 
 JUMP_MEMORY = timedelta(hours=1)
 """A bar that comes later than this after the one before is not compared with it: while a market is closed, shares are
-split and currencies devalued. So no refusal lasts longer either, if the price that is refused was right all the same.
+split and currencies devalued. So no refusal lasts longer either, if the refused price was right after all.
 """
 
 HELD_PRICE_JUMP = 19.0
@@ -31,9 +31,9 @@ NO_STATE = RecurrentState.zeros(0, 0)
 
 @dataclass(frozen=True, slots=True)
 class Book:
-    """What one policy holds in one symbol: its recurrent state, its open position, and the tally of closed ones.
+    """The book of one policy in one symbol: its recurrent state, its open position, and the tally of closed ones.
 
-    recurrent: the state it carries to the next bar; recurrent_before: the one with which it met the newest bar.
+    recurrent: the recurrent state for the next bar. recurrent_before: the one before the newest bar.
     """
 
     recurrent: RecurrentState = NO_STATE
@@ -43,15 +43,15 @@ class Book:
 
     @classmethod
     def restored(cls, stored: StoredTraderState, recurrent_before: RecurrentState, recurrent: RecurrentState) -> Self:
-        """The book that trading had led to."""
+        """Restore the book from what is stored."""
         return cls(recurrent, recurrent_before, stored.position, TradeTally(tuple(stored.closed)))
 
     def after_bar(self, before: RecurrentState, after: RecurrentState) -> Self:
-        """The book whose policy met a bar with one state and goes on with another."""
+        """Return the book with the recurrent states before and after a new bar."""
         return replace(self, recurrent_before=before, recurrent=after)
 
     def with_position(self, position: Position) -> Self:
-        """The book after a change of its position; a closed one is counted and let go."""
+        """Return the book after a change of its position; a closed position is counted and removed."""
         if position.exit is None:
             return replace(self, position=position)
         return replace(self, position=None, tally=self.tally.with_trade(position.exit.time, position.pnl_pct))
@@ -59,13 +59,13 @@ class Book:
 
 @dataclass(frozen=True, slots=True)
 class SymbolState:
-    """Immutable; a step makes a new one, and the engine keeps it only once it is committed.
+    """The immutable state of a symbol; a step makes a new one, which the engine keeps once it is committed.
 
     last_bar: the newest bar processed, inside a session or outside.
     session_day: day of the session of the newest bar of the window.
     missing_bars: bars that session lacks so far, between the first and the newest one the window knows.
     simulated_left: bars that still have to come before no simulated bar is left in the window.
-    live, shadow: the books of the policy that trades, and of the one that is only watched, if there is one.
+    live, shadow: the books of the policy that trades, and of the shadow policy, if there is one.
     """
 
     symbol: str
@@ -82,14 +82,14 @@ class SymbolState:
     def restored(
         cls, symbol: str, calendar: SessionCalendar, stored: StoredSymbol, live: Book, shadow: Book | None
     ) -> Self:
-        """The state that processing the stored bars one by one had led to."""
+        """Restore the state from what is stored, as if the bars had been processed one by one."""
         state = cls(symbol, calendar, Window.empty(), live=live, shadow=shadow)
         for bar in stored.session_bars:
             state = state.with_session_bar(bar, calendar.session_of(bar.time))
         return replace(state, last_bar=stored.last_bar)
 
     def market_time(self, wall_clock: datetime, *, replayed: bool) -> datetime:
-        """When something that is asked for now holds in the market of this symbol.
+        """Return the time of a request in the market of this symbol.
 
         Where bars are simulated, or `replayed` by a feed, that is the close of the newest bar; else it is the wall
         clock. It is never before the newest bar's close nor before the entry of the position held, whatever the clocks.

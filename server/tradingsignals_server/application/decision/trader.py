@@ -1,4 +1,4 @@
-"""One policy at work on the books it holds: exits, decision, trade. The live policy and a shadow are both a Trader."""
+"""One policy and its books: exits, decisions, trades. The live policy and the shadow each have a Trader."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ Trades = tuple[Position, ...]
 
 @dataclass(frozen=True, slots=True)
 class Consequence:
-    """What a decision does to the symbol's position, and the sentences that say so."""
+    """The effect of a decision on the position of the symbol, and the sentences that describe it."""
 
     sentences: tuple[str, ...] = ()
     closes: bool = False
@@ -78,13 +78,13 @@ class Trader:
         return [inference.after for inference in inferences]
 
     def clear_prefetched(self) -> None:
-        """Drop the outputs that nothing has asked for."""
+        """Drop the outputs that were not used."""
         self._inference.clear()
 
     def decide(
         self, book: Book, decision_input: DecisionInput, inference: Inference, signal_id: UUID
     ) -> tuple[Book, Signal, Trades]:
-        """Make the signal that a policy output leads to, and act on it. The recurrent state of the book stays."""
+        """Make the signal from a policy output, and act on it. The recurrent state of the book does not change."""
         started = perf_counter()
         failed = inference.probabilities is None
         if failed:
@@ -129,10 +129,10 @@ class Trader:
     def recurrent_around_newest(
         self, bars: Sequence[Bar], calendar: SessionCalendar
     ) -> tuple[RecurrentState, RecurrentState]:
-        """The policy's states before and after the newest of `bars`, given oldest first, had it met them one by one.
+        """Compute the recurrent states before and after the newest of `bars`, given oldest first, bar by bar.
 
         With the reset rule SESSION only the newest session matters, and the result is exact if all of it and
-        LOOKBACK_BARS before it are given. With NEVER it is an approximation that forgets how it began.
+        LOOKBACK_BARS before it are given. With NEVER it is an approximation, as the earlier bars are missing.
         """
         before = recurrent = self.policy.initial_state()
         reset = self.policy.description.reset

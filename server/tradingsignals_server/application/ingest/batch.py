@@ -1,4 +1,4 @@
-"""What is staged for one commit."""
+"""A batch: the events and states that are staged for one commit."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class QueuedCommand(ABC):
 
     @abstractmethod
     def handle(self, batch: Batch) -> None:
-        """Stage what the command leads to.
+        """Stage the events of the command.
 
         Raises:
             ServiceError: the command is refused.
@@ -78,7 +78,7 @@ class QueuedCommand(ABC):
 
 @dataclass(slots=True)
 class Batch:
-    """What is staged for one commit: states on top of those it began with, and the events that led to them.
+    """What is staged for one commit: the events, and the states after them.
 
     lease: the database session under which its symbols are held.
     earlier_bars: bars of the commit before it, which may still be running.
@@ -103,7 +103,7 @@ class Batch:
     size: int = 0
 
     def handle(self, command: QueuedCommand) -> None:
-        """Stage what a command leads to, or refuse it."""
+        """Stage the events of a command, or refuse it."""
         self.size += command.size
         if (broken_by := command.broken_by()) is not None:
             command.refuse(broken_by)
@@ -135,7 +135,7 @@ class Batch:
         return last is not None and bar.time <= last.time and self.known(bar) is None
 
     def checkpoints(self, pipeline: Pipeline) -> Iterator[RecurrentCheckpoint]:
-        """Yield the recurrent states that bars of the batch led to."""
+        """Yield the recurrent states after the bars of the batch."""
         for symbol, state in self.states.items():
             if state.window is self.before[symbol].window or state.window.time is None:
                 continue

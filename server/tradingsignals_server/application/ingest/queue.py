@@ -30,7 +30,7 @@ class Pending(Protocol[R_co]):
 
 
 Handler = Callable[[C, Batch], Pending[R]]
-"""Stages what a command leads to in a batch, or raises the ServiceError that refuses it."""
+"""Stages the events of a command in a batch, or raises the ServiceError that refuses it."""
 
 
 class QueuedCall(QueuedCommand, Generic[C, R]):

@@ -158,7 +158,7 @@ class Writer:
             await self._prepare(commands, batch)
             await self._handle(commands, batch)
         except Exception as error:
-            # Whatever it is, the callers must get it and the writer must go on.
+            # Callers must get any error, and the writer must go on.
             self._refuse(commands, error)
         self._staging = ()
         # The batch is no longer the staged one if the commit below it has failed meanwhile, and dropped it.
@@ -275,7 +275,7 @@ class Writer:
         if len(commands) == 1:
             commands = commands[0].divided()
         if len(commands) == 1:
-            log.warning("the database refuses what a call or a bar led to: %s", error, exc_info=error)
+            log.warning("the database refuses the result of a call or a bar: %s", error, exc_info=error)
             commands[0].refuse_alone(NotStorable(str(error)))
         else:
             middle = len(commands) // 2

@@ -33,12 +33,12 @@ from tradingsignals_server.domain.risk import RiskRules, Sizing
 from tradingsignals_server.domain.signals import Action, Signal
 
 RULES = RiskRules(confidence_threshold=0.34, sizing=Sizing.KELLY, kelly_fraction=1.0)
-"""What the policy prefers it does, and what that leads to is in the size of the next position."""
+"""The preferred action of the policy is always taken, and its result shows in the size of the next position."""
 THREE_DAYS = [datetime(2024, 3, 4, tzinfo=UTC) + number * BAR_INTERVAL for number in range(3 * 288)]
 
 
 class Forgetful:
-    """The mistake: a recurrent policy whose state is thrown away at every call."""
+    """A recurrent policy with a defect: its state is discarded at every call."""
 
     def __init__(self, policy: Policy) -> None:
         self.description = policy.description
@@ -62,7 +62,7 @@ class Forgetful:
 
 @dataclass(frozen=True, slots=True, repr=False)  # asyncio would print it, bar by bar
 class Run:
-    """A run over all bars of one symbol: what an engine stored in it, and what the policy says when asked by hand."""
+    """A run over all bars of one symbol: what an engine stored, and the outputs of the policy called directly."""
 
     bars: Sequence[Bar]
     store: MemoryStore
@@ -117,27 +117,27 @@ async def differing(run: Run, decides: Policy, cuts: int) -> list[Bar]:
 
 
 def bits(signal: Signal) -> bytes:
-    """Its probabilities, levels and size."""
+    """Return its probabilities, levels and size."""
     said, decided = signal.probabilities, signal.decision
     levels = (math.nan if level is None else level for level in (decided.stop_loss, decided.take_profit))
     return struct.pack("<7d", said.hold, said.buy, said.sell, decided.confidence, *levels, decided.position_size)
 
 
 @pytest.mark.slow
-async def test_a_decision_follows_from_the_stored_bars_up_to_its_own(month: Run) -> None:
+async def test_a_decision_depends_only_on_the_stored_bars_up_to_its_own(month: Run) -> None:
     assert {signal.action for signal in month.signals} == {Action.HOLD, Action.BUY, Action.SELL}
     assert await differing(month, policy(), cuts=250) == []
 
 
 @pytest.mark.slow
-async def test_so_it_does_at_the_end_of_a_session_round_the_clock() -> None:
+async def test_a_decision_at_the_end_of_a_round_the_clock_session_depends_only_on_its_bars() -> None:
     run = await run_of(walk(len(THREE_DAYS), seed=6, symbol="EURUSD", times=THREE_DAYS), policy())
     assert await differing(run, policy(), cuts=60) == []
 
 
 @pytest.mark.slow
-async def test_a_state_that_is_thrown_away_at_each_bar_is_noticed(month: Run) -> None:
-    """After the cut, in the run, and if both are alike."""
+async def test_a_recurrent_state_discarded_at_each_bar_is_detected(month: Run) -> None:
+    """It is detected after the cut, in the run, and if both have the defect."""
     forgetful = await run_of(month.bars, Forgetful(policy()))
     for run, decides in ((month, Forgetful(policy())), (forgetful, policy()), (forgetful, Forgetful(policy()))):
         assert len(await differing(run, decides, cuts=50)) > 40

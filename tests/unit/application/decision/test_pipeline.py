@@ -1,4 +1,4 @@
-"""The main job as pure steps: which events a bar or a request leads to, in which order, and in which state."""
+"""Steps of the pipeline: the events of a bar or a request, their order, and the state after them."""
 
 from __future__ import annotations
 
@@ -43,15 +43,15 @@ def fresh() -> SymbolState:
 
 
 def steps(pipeline: Pipeline, bars: Sequence[Bar], state: SymbolState | None = None) -> list[BarStep]:
-    """The steps that bars lead to, one after the other."""
+    """Process bars one after the other, and return their steps."""
     taken: list[BarStep] = []
     for one in bars:
         taken.append(pipeline.on_bar(taken[-1].state if taken else state or fresh(), one))
     return taken
 
 
-def told(step: BarStep) -> list[str]:
-    """The events of a step in short: the bar's disposition, the signal's action, or what became of the position."""
+def events_of(step: BarStep) -> list[str]:
+    """Describe the events of a step: the bar's disposition, the signal's action, or the change of the position."""
     return [_short(event) for event in step.events]
 
 
@@ -69,10 +69,10 @@ WALK = walk(180)
 """Three sessions."""
 
 
-def test_a_bar_goes_by_until_the_indicators_are_warm() -> None:
+def test_no_bar_is_decided_on_until_the_indicators_are_warm() -> None:
     taken = steps(pipeline_of(always(Action.HOLD)), WALK[:51])
-    assert [told(step) for step in taken[:49]] == [["WARMING_UP"]] * 49
-    assert [told(step) for step in taken[49:]] == [["ACCEPTED", "HOLD"]] * 2
+    assert [events_of(step) for step in taken[:49]] == [["WARMING_UP"]] * 49
+    assert [events_of(step) for step in taken[49:]] == [["ACCEPTED", "HOLD"]] * 2
     assert taken[48].signal is None
     assert len(taken[49].state.window) == WARM_BARS
 
@@ -80,7 +80,7 @@ def test_a_bar_goes_by_until_the_indicators_are_warm() -> None:
 def test_the_order_is_bar_then_exit_then_signal_then_trades() -> None:
     policy = in_turn(Action.BUY, Action.BUY, Action.SELL, Action.HOLD)
     taken = steps(pipeline_of(policy), WALK[:53])
-    assert [told(step) for step in taken[49:]] == [
+    assert [events_of(step) for step in taken[49:]] == [
         ["ACCEPTED", "BUY", "opened BUY"],
         ["ACCEPTED", "held BUY", "BUY"],
         ["ACCEPTED", "held BUY", "SELL", "closed REVERSED", "opened SELL"],
@@ -88,13 +88,13 @@ def test_the_order_is_bar_then_exit_then_signal_then_trades() -> None:
     ]
 
 
-def test_a_stop_is_taken_before_the_bar_is_decided_on() -> None:
+def test_a_stop_is_filled_before_the_bar_is_decided_on() -> None:
     bars = [*WALK[:50], bar(WALK[50].time, 1000.0)]
     taken = steps(pipeline_of(always(Action.BUY), RiskRules()), bars)
-    assert told(taken[50]) == ["ACCEPTED", "closed STOP_LOSS", "BUY", "opened BUY"]
+    assert events_of(taken[50]) == ["ACCEPTED", "closed STOP_LOSS", "BUY", "opened BUY"]
 
 
-def test_a_reversal_names_the_signal_that_brought_it() -> None:
+def test_a_reversal_names_its_signal() -> None:
     step = steps(pipeline_of(in_turn(Action.BUY, Action.SELL)), WALK[:51])[-1]
     ended = next(event for event in step.events if isinstance(event, Position) and not event.is_open)
     assert step.signal is not None
@@ -105,7 +105,7 @@ def test_a_reversal_names_the_signal_that_brought_it() -> None:
     assert step.state.live.position.signal_id == step.signal.signal_id
 
 
-def test_what_a_signal_does_is_said_last() -> None:
+def test_the_last_sentence_says_what_the_signal_does() -> None:
     policy = in_turn(Action.BUY, Action.BUY, Action.SELL)
     signals = [step.signal for step in steps(pipeline_of(policy), WALK[:53]) if step.signal]
     assert [made.decision.reasoning[-1] for made in signals[:3]] == [
@@ -116,7 +116,7 @@ def test_what_a_signal_does_is_said_last() -> None:
     assert "position" not in signals[3].decision.reasoning[-1]
 
 
-def test_a_signal_of_a_bar_says_where_it_comes_from() -> None:
+def test_a_signal_of_a_bar_names_the_bar_and_the_model() -> None:
     step = steps(pipeline_of(always(Action.BUY)), WALK[:50])[-1]
     made, last = step.signal, WALK[49]
     assert made is not None
@@ -128,7 +128,7 @@ def test_a_signal_of_a_bar_says_where_it_comes_from() -> None:
     assert made.trend_direction is not None
 
 
-def test_two_runs_over_the_same_bars_are_the_same() -> None:
+def test_two_runs_over_the_same_bars_are_equal() -> None:
     first, second = (steps(pipeline_of(following(), RiskRules(spread=Charges.flat(0.5))), WALK) for _ in range(2))
     assert [step.events for step in first] == [step.events for step in second]
     assert {step.signal.action for step in first if step.signal} == set(Action)
@@ -137,32 +137,35 @@ def test_two_runs_over_the_same_bars_are_the_same() -> None:
 # -------------------------------------------------------------------------------------------------- the session
 
 
-def test_outside_the_session_a_bar_is_told_and_checked_but_not_decided_on() -> None:
+def test_a_bar_outside_the_session_can_exit_but_is_not_decided_on() -> None:
     night = bar(session_times(1)[-1].replace(hour=23), 4000.0)
     state = steps(pipeline_of(always(Action.HOLD)), WALK[:60])[-1].state
     step = pipeline_of(always(Action.BUY)).on_bar(state, night)
-    assert told(step) == ["OUTSIDE_SESSION"]
+    assert events_of(step) == ["OUTSIDE_SESSION"]
     assert step.state.last_bar == night
     assert step.state.window is state.window
     holding = steps(pipeline_of(always(Action.BUY)), WALK[:59])[-1].state
-    assert told(pipeline_of(always(Action.BUY)).on_bar(holding, night)) == ["OUTSIDE_SESSION", "closed SESSION_END"]
+    assert events_of(pipeline_of(always(Action.BUY)).on_bar(holding, night)) == [
+        "OUTSIDE_SESSION",
+        "closed SESSION_END",
+    ]
 
 
 def test_the_sessions_last_bar_closes_and_opens_nothing() -> None:
     taken = steps(pipeline_of(always(Action.BUY)), WALK[:61])
-    assert told(taken[59]) == ["ACCEPTED", "closed SESSION_END", "BUY"]
+    assert events_of(taken[59]) == ["ACCEPTED", "closed SESSION_END", "BUY"]
     assert taken[59].signal is not None
     assert taken[59].signal.decision.reasoning[-1] == "The session ends with this bar: no position is opened"
-    assert told(taken[60]) == ["ACCEPTED", "BUY", "opened BUY"]
+    assert events_of(taken[60]) == ["ACCEPTED", "BUY", "opened BUY"]
 
 
-def test_a_desk_that_holds_overnight_opens_on_the_last_bar_too() -> None:
+def test_without_session_end_exits_the_last_bar_opens_too() -> None:
     pipeline = pipeline_of(in_turn(*[Action.HOLD] * 10, Action.BUY), replace(FAR, close_at_session_end=False))
     taken = steps(pipeline, WALK[:60])
-    assert told(taken[59]) == ["ACCEPTED", "BUY", "opened BUY"]
+    assert events_of(taken[59]) == ["ACCEPTED", "BUY", "opened BUY"]
     overnight = steps(pipeline_of(always(Action.BUY), replace(FAR, close_at_session_end=False)), WALK[:61])
-    assert told(overnight[59]) == ["ACCEPTED", "held BUY", "BUY"]
-    assert told(overnight[60]) == ["ACCEPTED", "held BUY", "BUY"]
+    assert events_of(overnight[59]) == ["ACCEPTED", "held BUY", "BUY"]
+    assert events_of(overnight[60]) == ["ACCEPTED", "held BUY", "BUY"]
 
 
 def test_a_position_belongs_to_the_session_that_opened_it() -> None:
@@ -182,14 +185,14 @@ def test_signals_are_marked_while_a_simulated_bar_is_in_their_window(simulated: 
             assert step.signal.simulated == any(one.simulated for one in bars[max(0, n - LOOKBACK_BARS + 1) : n + 1])
 
 
-def test_what_a_placeholder_says_is_marked_whatever_the_bars_are() -> None:
+def test_signals_of_a_placeholder_are_marked_simulated() -> None:
     made = steps(pipeline_of(PlaceholderPolicy()), WALK[:50])[-1].signal
     assert made is not None
     assert made.simulated
     assert made.model_version == "placeholder"
 
 
-def test_an_answer_that_is_none_holds(caplog: pytest.LogCaptureFixture) -> None:
+def test_an_output_that_is_not_finite_holds(caplog: pytest.LogCaptureFixture) -> None:
     pipeline = pipeline_of(ScriptedPolicy(lambda _: None))
     with caplog.at_level(logging.ERROR):
         made = steps(pipeline, WALK[:50])[-1].signal
@@ -210,7 +213,7 @@ def test_inferences_are_counted() -> None:
 # ----------------------------------------------------------------------------------------------------- requests
 
 
-def test_a_request_acts_but_leaves_the_window_as_it_was() -> None:
+def test_a_request_trades_but_leaves_the_window_unchanged() -> None:
     pipeline = pipeline_of(always(Action.BUY))
     before = steps(pipeline_of(always(Action.HOLD)), WALK[:55])[-1].state
     at = WALK[54].close_time + timedelta(minutes=1)
@@ -224,7 +227,7 @@ def test_a_request_acts_but_leaves_the_window_as_it_was() -> None:
     assert step.state.live.position.session_day == MONDAY
 
 
-def test_closing_by_hand() -> None:
+def test_a_close_by_hand_ends_the_position_and_leaves_none_to_close() -> None:
     pipeline = pipeline_of(always(Action.BUY))
     holding = steps(pipeline, WALK[:50])[-1].state
     step = pipeline.on_close(holding, 4321.0, NOW)

@@ -1,4 +1,4 @@
-"""Bars of several symbols that are looked at together: each symbol sees what it would see alone, to the bit."""
+"""Prefetching for bars of several symbols: each symbol gets what it would get alone, to the bit."""
 
 from __future__ import annotations
 
@@ -33,22 +33,22 @@ from tradingsignals_server.domain.risk import RiskRules
 from tradingsignals_server.domain.signals import Signal
 
 RULES = RiskRules(confidence_threshold=0.34, trailing_stop_atr=1.0)
-"""Whatever the policy prefers it does."""
-LINES = {
+"""The preferred action of the policy is always taken."""
+BARS = {
     "USDCOP": walk(180, seed=1),
     "EURCOP": walk(180, seed=2, symbol="EURCOP", times=session_times(4)[30:]),
     "EURUSD": walk(180, seed=3, symbol="EURUSD"),
 }
-"""Two whose sessions begin at other bars, and one that trades round the clock."""
-TWO = {symbol: LINES[symbol][:150] for symbol in ("USDCOP", "EURCOP")}
+"""Two symbols whose sessions begin at different bars, and one that trades round the clock."""
+TWO = {symbol: BARS[symbol][:150] for symbol in ("USDCOP", "EURCOP")}
 WARMING = {"USDCOP": 55, "EURCOP": 51, "EURUSD": 47}
 """Bars after which two are warm, and the third will be soon."""
 
 
 class WatchedPolicy:
-    """A policy that counts how many observations it was shown at a time, and fails on some if it is to.
+    """A policy that records the sizes of its micro-batches, and fails on some observations.
 
-    defect: one in so many observations, told by its numbers, is met with an exception; nonsense: with no answer.
+    defect: one in so many observations, chosen by its numbers, raises an exception. nonsense: it has no finite output.
     """
 
     def __init__(self, policy: Policy, *, defect: int = 0, nonsense: int = 0) -> None:
@@ -89,7 +89,7 @@ Policies = Mapping[ResetRule, OnnxPolicy]
 
 @pytest.fixture(scope="module")
 def policies(tmp_path_factory: pytest.TempPathFactory) -> Policies:
-    """Two layers that nobody trained, which forget at each session or never."""
+    """Policies of two layers with random weights, one for each reset rule."""
     made = {}
     for rule in (ResetRule.SESSION, ResetRule.NEVER):
         folder, metadata = tmp_path_factory.mktemp(rule), replace(RECURRENT, reset=rule)
@@ -100,7 +100,7 @@ def policies(tmp_path_factory: pytest.TempPathFactory) -> Policies:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What calls led to: the answer to each bar or each call that failed, and all that was stored."""
+    """The result of each bar, or of each call that failed, and all that was stored."""
 
     answers: Sequence[object]
     events: Sequence[Event]
@@ -109,7 +109,7 @@ class Outcome:
 
 
 async def warmed(lines: Iterable[Sequence[Bar]], policy: Policy, shadow: Policy | None = None) -> MemoryStore:
-    """A store in which there are these bars already."""
+    """Return a store that holds these bars already."""
     async with running_engine(None, policy, RULES, shadow) as running:
         for bars in lines:
             await running.publish(bars)
@@ -130,26 +130,26 @@ async def outcome_of(
         for together in [list(calls)] if at_once else [[bars] for bars in calls]:
             publishing = (running.engine.publish(bars) for bars in together)
             answers += await asyncio.gather(*publishing, return_exceptions=True)
-    told = [_told(one) for answer in answers for one in (answer if isinstance(answer, list) else [answer])]
-    return Outcome(told, running.store.events, running.store.shadow_events, running.store.checkpoints)
+    results = [_summary(one) for answer in answers for one in (answer if isinstance(answer, list) else [answer])]
+    return Outcome(results, running.store.events, running.store.shadow_events, running.store.checkpoints)
 
 
-def _told(answer: Receipt | BaseException) -> object:
+def _summary(answer: Receipt | BaseException) -> object:
     return (answer.disposition, answer.signal_id) if isinstance(answer, Receipt) else repr(answer)
 
 
 async def no_prefetch(pipeline: Pipeline, states: Mapping[str, SymbolState], bars: Sequence[Bar]) -> None:
-    """Leave all that is computed to the steps."""
+    """Prefetch nothing."""
 
 
 @contextmanager
-def stumbling(over: Callable[[Bar], bool]) -> Iterator[None]:
-    """Steps fail on some bars, which the policy has no part in."""
+def failing(over: Callable[[Bar], bool]) -> Iterator[None]:
+    """Let steps fail on some bars, independently of the policy."""
     make_step = Pipeline.on_bar
 
     def on_bar(pipeline: Pipeline, state: SymbolState, bar: Bar) -> BarStep:
         if over(bar):
-            raise RuntimeError("a step stumbles")
+            raise RuntimeError("a step fails")
         return make_step(pipeline, state, bar)
 
     with patched(Pipeline, "on_bar", on_bar):
@@ -157,14 +157,14 @@ def stumbling(over: Callable[[Bar], bool]) -> Iterator[None]:
 
 
 def merged(lines: Mapping[str, Sequence[Bar]], runs: Iterable[tuple[str, int]]) -> list[Bar]:
-    """All bars of the lines: a run of one, then of another, and in the end one of each in turn."""
+    """Merge the bars of all symbols: a run of one, then of another, and in the end one of each in turn."""
     left = {symbol: iter(line) for symbol, line in lines.items()}
     begun = [bar for symbol, length in runs for _, bar in zip(range(length), left[symbol], strict=False)]
     return begun + [bar for bars in zip_longest(*left.values()) for bar in bars if bar is not None]
 
 
 def chunks(bars: Sequence[Bar], sizes: Iterable[int]) -> Iterator[Sequence[Bar]]:
-    """The bars in calls of these sizes, over and over."""
+    """Divide bars into calls of these sizes, which repeat."""
     sizes, done = cycle(sizes), 0
     while done < len(bars):
         size = next(sizes)
@@ -178,30 +178,30 @@ runs = st.lists(st.tuples(st.sampled_from(sorted(TWO)), st.integers(1, 40)), max
 
 
 @pytest.mark.slow
-async def test_bars_that_come_together_are_shown_together_and_others_are_not(policies: Policies) -> None:
-    lines = {symbol: line[60:] for symbol, line in LINES.items()}
+async def test_bars_of_one_time_share_a_micro_batch_and_others_do_not(policies: Policies) -> None:
+    lines = {symbol: line[60:] for symbol, line in BARS.items()}
     together = merged(lines, [])
     for calls, shown in ((chunks(together, [30]), 3), ([[bar] for bar in together], 1), (lines.values(), 1)):
         watched = WatchedPolicy(policies[ResetRule.SESSION])
-        store = await warmed((line[:60] for line in LINES.values()), policies[ResetRule.SESSION])
+        store = await warmed((line[:60] for line in BARS.values()), policies[ResetRule.SESSION])
         await outcome_of(calls, watched, store=store)
         assert watched.shown == [shown] * (360 // shown)
 
 
-async def test_no_bar_is_shown_twice_also_if_its_symbol_warms_up_meanwhile(policies: Policies) -> None:
+async def test_no_bar_is_inferred_twice_even_if_its_symbol_warms_up_meanwhile(policies: Policies) -> None:
     watched = WatchedPolicy(policies[ResetRule.SESSION])
-    outcome = await outcome_of(chunks(merged(LINES, []), [64]), watched)
+    outcome = await outcome_of(chunks(merged(BARS, []), [64]), watched)
     assert sum(watched.shown) == sum(isinstance(event, Signal) for event in outcome.events) == 3 * 131
 
 
-async def test_what_was_foreseen_counts_for_nothing_once_it_comes_otherwise(policies: Policies) -> None:
-    """The first call fails over one of its bars, so that the second, looked at in the same go, is without them all."""
+async def test_prefetched_values_of_another_state_are_not_used(policies: Policies) -> None:
+    """The first call fails on one of its bars, so those of the second, prefetched with it, start from another state."""
     policy = policies[ResetRule.SESSION]
     calls = [merged({symbol: line[start : start + 4] for symbol, line in TWO.items()}, []) for start in (60, 64)]
 
     async def outcome() -> Outcome:
         store = await warmed((line[:60] for line in TWO.values()), policy)
-        with stumbling(lambda bar: bar is TWO["USDCOP"][61]):
+        with failing(lambda bar: bar is TWO["USDCOP"][61]):
             return await outcome_of(calls, policy, store=store, at_once=True)
 
     found = await outcome()
@@ -222,7 +222,7 @@ async def test_a_bar_that_replaces_a_refused_one_is_decided_on_its_own_prices(po
 @settings(max_examples=30)
 @given(runs=runs, sizes=sizes, rule=rules, warm=st.booleans(), at_once=st.booleans())
 @pytest.mark.slow
-async def test_symbols_in_any_order_see_what_each_sees_alone(
+async def test_symbols_in_any_order_get_what_each_gets_alone(
     policies: Policies, runs: list[tuple[str, int]], sizes: list[int], rule: ResetRule, warm: bool, at_once: bool
 ) -> None:
     policy, first = policies[rule], 55 if warm else 0
@@ -240,7 +240,7 @@ _alone: dict[tuple[str, str], Outcome] = {}
 
 
 async def outcome_alone(symbol: str, policy: OnnxPolicy) -> Outcome:
-    """What the bars of one symbol lead to, each in a call of its own."""
+    """Return the outcome of the bars of one symbol, each in a call of its own."""
     key = symbol, policy.description.key
     if key not in _alone:
         _alone[key] = await outcome_of([[bar] for bar in TWO[symbol]], policy, policy)
@@ -251,14 +251,14 @@ async def outcome_alone(symbol: str, policy: OnnxPolicy) -> Outcome:
 
 KINDS = ["next"] * 6 + ["left out", "late", "again", "another"]
 moves = st.lists(
-    st.tuples(st.sampled_from(KINDS), st.sampled_from(sorted(LINES)), st.integers(0, 99)), min_size=20, max_size=120
+    st.tuples(st.sampled_from(KINDS), st.sampled_from(sorted(BARS)), st.integers(0, 99)), min_size=20, max_size=120
 )
 
 
 def sent(moves: Iterable[tuple[str, str, int]]) -> list[Bar]:
-    """Bars as a careless publisher sends them: some left out and sent late, some twice, some with other numbers."""
-    left = {symbol: iter(line[WARMING[symbol] :]) for symbol, line in LINES.items()}
-    past = {symbol: line[: WARMING[symbol]] for symbol, line in LINES.items()}
+    """Return bars with some sent late, some twice, and some again with other numbers."""
+    left = {symbol: iter(line[WARMING[symbol] :]) for symbol, line in BARS.items()}
+    past = {symbol: line[: WARMING[symbol]] for symbol, line in BARS.items()}
     missing, bars = dict[str, list[Bar]](), list[Bar]()
     for kind, symbol, pick in moves:
         if kind == "left out":
@@ -279,26 +279,26 @@ one_in = st.sampled_from([0, 0, 13, 67])
 
 
 @settings(max_examples=50)
-@given(moves=moves, sizes=sizes, rule=rules, defect=one_in, nonsense=one_in, stumbles=one_in, at_once=st.booleans())
+@given(moves=moves, sizes=sizes, rule=rules, defect=one_in, nonsense=one_in, failures=one_in, at_once=st.booleans())
 @pytest.mark.slow
-async def test_with_foresight_and_without_it_all_is_the_same(
+async def test_results_with_and_without_prefetch_are_equal(
     policies: Policies,
     moves: list[tuple[str, str, int]],
     sizes: list[int],
     rule: ResetRule,
     defect: int,
     nonsense: int,
-    stumbles: int,
+    failures: int,
     at_once: bool,
 ) -> None:
-    """Also if bars are late, duplicates or in conflict, and if the policy answers nonsense or there is a defect."""
+    """The same holds if bars are late, repeated or in conflict, and if the policy or a step fails."""
     calls, shadow = list(chunks(sent(moves), sizes)), policies[ResetRule.NEVER]
     live = WatchedPolicy(policies[rule], defect=defect, nonsense=nonsense)
-    warming = [line[: WARMING[symbol]] for symbol, line in LINES.items()]
+    warming = [line[: WARMING[symbol]] for symbol, line in BARS.items()]
 
     async def outcome() -> Outcome:
         store = await warmed(warming, policies[rule], shadow)
-        with stumbling(lambda bar: bool(stumbles) and round(bar.close * 1e4) % stumbles == 0):
+        with failing(lambda bar: bool(failures) and round(bar.close * 1e4) % failures == 0):
             return await outcome_of(calls, live, shadow, store=store, at_once=at_once)
 
     found = await outcome()

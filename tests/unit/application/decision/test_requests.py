@@ -32,7 +32,7 @@ def state_after(bars: int) -> SymbolState:
 
 
 def refused(**given: float) -> set[str]:
-    """The fields that a quote is refused for."""
+    """Return the fields for which a quote is refused."""
     with pytest.raises(InvalidRequest) as caught:
         Quote(**{"close_price": 100.0, **given})
     return {violation.field for violation in caught.value.violations}
@@ -40,7 +40,7 @@ def refused(**given: float) -> set[str]:
 
 @pytest.mark.parametrize("name", PRICES)
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf, 0.0, -1.0])
-def test_a_price_that_is_none_is_refused(name: str, value: float) -> None:
+def test_a_value_that_is_not_a_price_is_refused(name: str, value: float) -> None:
     assert refused(**{name: value}) == {name}
 
 
@@ -63,7 +63,7 @@ def test_a_price_that_is_none_is_refused(name: str, value: float) -> None:
         ({"rsi": 200.0, "atr": -1.0}, {"rsi", "atr"}),
     ],
 )
-def test_what_cannot_be_is_refused(given: dict[str, float], fields: set[str]) -> None:
+def test_inconsistent_values_are_refused(given: dict[str, float], fields: set[str]) -> None:
     assert refused(**given) == fields
 
 
@@ -83,7 +83,7 @@ def test_bounds_are_allowed(given: dict[str, float]) -> None:
         (Quote(100.0, 101.0, 103.0, 97.0), (101.0, 103.0, 97.0, 100.0)),
     ],
 )
-def test_prices_not_given_are_the_least_that_fits(quote: Quote, prices: tuple[float, ...]) -> None:
+def test_missing_prices_are_derived_from_the_close(quote: Quote, prices: tuple[float, ...]) -> None:
     assert quote.prices == prices
 
 
@@ -119,17 +119,17 @@ FOUND = Indicators(
         ({"bb_lower": 1.0}, {"bb_lower": 1.0, "bb_middle": 3.5}),
     ],
 )
-def test_what_the_caller_knows_better_stands(given: dict[str, float], changed: dict[str, float]) -> None:
+def test_indicators_of_the_caller_replace_those_of_the_bars(given: dict[str, float], changed: dict[str, float]) -> None:
     assert asdict(Quote(100.0, **given).overriding(FOUND)) == {**asdict(FOUND), **changed}
 
 
-def test_without_bars_what_is_not_given_stays_unknown() -> None:
+def test_without_bars_missing_indicators_stay_unknown() -> None:
     known = Quote(100.0, macd=1.0, bb_upper=110.0).overriding(Indicators())
     assert known == Indicators(macd=1.0, bb_upper=110.0)
 
 
 @pytest.mark.parametrize("bars", [0, 1, 30, 99, 100, 110])
-def test_a_quote_is_a_bar_in_the_making_after_the_stored_ones(bars: int) -> None:
+def test_a_quote_is_an_unfinished_bar_after_the_stored_ones(bars: int) -> None:
     state, quote = state_after(bars), Quote(4000.0, 4001.0, 4003.0, 3997.0)
     found = input_of_quote(state, quote, NOW, RiskRules())
     assert len(found.window) == min(100, bars + 1)
@@ -147,7 +147,7 @@ def test_a_quote_after_simulated_bars_is_simulated() -> None:
 
 
 @pytest.mark.parametrize("bars", [50, 75, 110])
-def test_stored_bars_are_looked_at_as_they_are(bars: int) -> None:
+def test_the_input_from_stored_bars_is_that_of_their_window(bars: int) -> None:
     found = input_of_bars(state_after(60), WALK[:bars], NOW, RiskRules())
     assert found.window.prices.tobytes() == Window.of(WALK[:bars]).prices.tobytes()
     assert found.indicators == indicators_of(Window.of(WALK[:bars]))

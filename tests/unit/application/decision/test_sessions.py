@@ -28,12 +28,12 @@ def fresh() -> SymbolState:
 
 
 def stored_bars(bars: Sequence[Bar], last: Bar | None) -> StoredSymbol:
-    """What is stored of a symbol that nothing was traded in."""
+    """Return the stored state of a symbol that was never traded."""
     return StoredSymbol(bars, last, StoredTraderState(None, (), None), None)
 
 
 def after(bars: Sequence[Bar]) -> SymbolState:
-    """The state that session bars lead to, one by one."""
+    """Return the state after session bars, processed one by one."""
     state = fresh()
     for one in bars:
         state = state.with_session_bar(one, CALENDAR.session_of(one.time))
@@ -45,13 +45,13 @@ CLOSED = tuple((OPENING + timedelta(hours=hour), pnl_pct) for hour, pnl_pct in e
 
 
 def contents(state: SymbolState) -> dict[str, object]:
-    """What can be compared of a state: arrays as their bytes."""
+    """Return the fields of a state in a form that can be compared: arrays as their bytes."""
     found = {field.name: getattr(state, field.name) for field in fields(state)}
     return {**found, "window": (state.window.prices.tobytes(), state.window.time)}
 
 
 @given(st.lists(st.booleans(), min_size=1, max_size=240), st.integers(0, 240))
-def test_a_restart_finds_the_state_that_the_bars_had_led_to(present: list[bool], simulated: int) -> None:
+def test_a_restart_restores_the_state_after_the_bars(present: list[bool], simulated: int) -> None:
     times = [time for time, there in zip(session_times(4), present, strict=False) if there]
     bars = walk(len(times), times=times)
     if simulated < len(bars):
@@ -60,7 +60,7 @@ def test_a_restart_finds_the_state_that_the_bars_had_led_to(present: list[bool],
     assert contents(SymbolState.restored("USDCOP", CALENDAR, stored, Book(), None)) == contents(after(bars))
 
 
-def test_a_restart_finds_the_position_and_the_tally() -> None:
+def test_a_restart_restores_the_position_and_the_tally() -> None:
     held = position()
     before, after = RecurrentState.zeros(1, 2), RecurrentState.zeros(1, 2)
     book = Book.restored(StoredTraderState(held, CLOSED, None), before, after)
@@ -85,7 +85,7 @@ def test_missing_bars_are_those_between_the_first_and_the_newest_of_a_session() 
 @example(0, 98)
 @example(0, 99)
 @example(0, 100)
-def test_it_is_simulated_exactly_while_a_simulated_bar_is_in_the_window(before: int, later: int) -> None:
+def test_a_state_is_simulated_exactly_while_a_simulated_bar_is_in_the_window(before: int, later: int) -> None:
     bars = walk(before + 1 + later)
     bars[before] = bar(bars[before].time, simulated=True)
     state = after(bars)

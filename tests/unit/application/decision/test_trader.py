@@ -1,4 +1,4 @@
-"""One policy at work: what it remembers, when it forgets, and what comes of numbers that are none."""
+"""The trader: its recurrent state, the reset rule, and outputs that are not finite."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ RETURN = FEATURE_NAMES.index("return_1")
 
 
 class CountingPolicy:
-    """Its hidden state counts the bars it has seen since it last forgot, its cell state keeps their last return.
+    """A policy whose hidden state counts the bars since the last reset, and whose cell state is the last return.
 
-    What it says depends on both. It breaks down on a return above `breaks_above`.
+    Its output depends on both. It is not finite on a return above `breaks_above`.
     """
 
     def __init__(self, reset: ResetRule = ResetRule.SESSION, breaks_above: float = 10.0) -> None:
@@ -58,7 +58,7 @@ def counts(state: RecurrentState) -> float:
 
 @pytest.mark.parametrize(("reset", "carried"), [(ResetRule.SESSION, 60.0), (ResetRule.NEVER, 71.0)])
 async def test_a_state_is_carried_and_reset_by_the_rule_of_its_model(reset: ResetRule, carried: float) -> None:
-    """Sixty bars a session: the first session warms up for 49, and then ten and sixty were decided."""
+    """A session has 60 bars: in the first one 49 warm up and 11 are decided on, in the second all 60."""
     async with running_engine(policy=CountingPolicy(reset)) as running:
         await running.publish(walk(120))
         (state,) = running.engine.states()
@@ -68,7 +68,7 @@ async def test_a_state_is_carried_and_reset_by_the_rule_of_its_model(reset: Rese
         assert (stored.before, stored.after) == (state.live.recurrent_before, state.live.recurrent)
 
 
-async def test_a_request_meets_the_state_and_leaves_it() -> None:
+async def test_a_request_uses_the_recurrent_state_and_does_not_change_it() -> None:
     async with running_engine(policy=CountingPolicy()) as running:
         bars = walk(90)
         await running.publish(bars)
@@ -81,8 +81,8 @@ async def test_a_request_meets_the_state_and_leaves_it() -> None:
 
 
 @pytest.mark.parametrize("calendar", [BogotaCalendar(), AlwaysOpenCalendar()])
-def test_what_was_not_committed_is_computed_from_the_stored_bars(calendar: SessionCalendar) -> None:
-    """The longest session and the window before it are enough, wherever in a session it begins."""
+def test_a_recurrent_state_that_is_not_stored_is_computed_from_the_bars(calendar: SessionCalendar) -> None:
+    """The longest session and the window before it are enough, at any bar of a session."""
     times = (
         session_times(16)
         if isinstance(calendar, BogotaCalendar)
@@ -95,14 +95,14 @@ def test_what_was_not_committed_is_computed_from_the_stored_bars(calendar: Sessi
         assert whole == trader.recurrent_around_newest(bars[max(0, end - RESTORE_BARS) : end], calendar)
 
 
-def test_without_bars_or_without_a_memory_there_is_nothing_to_compute() -> None:
+def test_without_bars_or_recurrent_state_the_initial_state_is_returned() -> None:
     remembers, forgets = CountingPolicy(), CountingPolicy(ResetRule.NONE)
     for policy, bars in ((remembers, []), (forgets, walk(120))):
         states = Trader(policy, RiskRules()).recurrent_around_newest(bars, BogotaCalendar())
         assert [counts(state) for state in states] == [0.0, 0.0]
 
 
-async def test_numbers_that_are_not_finite_hold_and_start_anew_and_are_told(caplog: pytest.LogCaptureFixture) -> None:
+async def test_an_output_that_is_not_finite_holds_resets_and_is_logged(caplog: pytest.LogCaptureFixture) -> None:
     bars = walk(70)
     last = bars[60]
     bars[61] = jump = Bar("USDCOP", bars[61].time, last.close, last.close * 1.2, last.close, last.close * 1.2)

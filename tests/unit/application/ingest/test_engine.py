@@ -1,4 +1,4 @@
-"""The writer: what is answered, what shares a commit, and what each symbol sees whatever else goes on."""
+"""The engine: results of commands, group commit, and independence of the symbols."""
 
 from __future__ import annotations
 
@@ -51,16 +51,16 @@ DUPLICATE, LATE, WARMING_UP = Disposition.DUPLICATE, Disposition.LATE, Dispositi
 
 
 async def log_of(bars: Sequence[Bar], rules: RiskRules | None = None) -> list[Event]:
-    """The log that these bars lead to, published in one go."""
+    """Return the log after these bars, published in one call."""
     async with running_engine(rules=rules) as running:
         await running.publish(bars)
         return running.store.events
 
 
-# ------------------------------------------------------------------------------------------------------- answers
+# ------------------------------------------------------------------------------------------------------- results
 
 
-async def test_bars_are_answered_one_by_one_once_they_are_durable() -> None:
+async def test_each_bar_gets_its_receipt_once_it_is_durable() -> None:
     async with running_engine() as running:
         receipts = await running.publish(WALK[:60])
         signals = {made.bar_time: made.signal_id for made in running.store.signals()}
@@ -72,8 +72,8 @@ async def test_bars_are_answered_one_by_one_once_they_are_durable() -> None:
             assert receipt.sequence == len(running.store.events) == running.broadcast.newest
 
 
-async def test_a_bar_that_has_not_ended_is_refused_and_its_neighbours_are_processed() -> None:
-    """Also one of the year 2099 between good ones: it is neither stored nor the newest."""
+async def test_a_bar_that_has_not_closed_is_refused_and_the_others_are_processed() -> None:
+    """The same holds for a bar of the year 2099 between good ones: it is neither stored nor the newest."""
     far = replace(WALK[29], time=datetime(2099, 1, 5, 13, 0, tzinfo=UTC))
     unfinished = bar(NOW)
     async with running_engine() as running:
@@ -87,13 +87,13 @@ async def test_a_bar_that_has_not_ended_is_refused_and_its_neighbours_are_proces
     assert log == await log_of(WALK[:60])
 
 
-async def test_no_bars_are_no_work() -> None:
+async def test_no_bars_cause_no_commit() -> None:
     async with running_engine() as running:
         assert await running.engine.publish([]) == []
         assert running.store.commits == []
 
 
-async def test_the_same_bar_again_is_a_duplicate_and_changes_nothing() -> None:
+async def test_a_repeated_bar_is_a_duplicate_and_changes_nothing() -> None:
     async with running_engine() as running:
         await running.publish(WALK[:60])
         log = list(running.store.events)
@@ -112,7 +112,7 @@ async def test_a_bar_twice_in_one_batch_is_a_duplicate() -> None:
 
 
 @pytest.mark.parametrize("together", [True, False])
-async def test_another_bar_for_the_same_time_is_a_conflict(together: bool) -> None:
+async def test_a_different_bar_for_the_same_time_is_a_conflict(together: bool) -> None:
     other = replace(WALK[1], volume=5.0)
     async with running_engine() as running:
         calls = [[WALK[0], WALK[1], other, WALK[2]]] if together else [WALK[:2], [other, WALK[2]]]
@@ -122,7 +122,7 @@ async def test_another_bar_for_the_same_time_is_a_conflict(together: bool) -> No
 
 
 @pytest.mark.parametrize("together", [True, False])
-async def test_a_bar_older_than_the_last_is_stored_and_told_to_be_late(together: bool) -> None:
+async def test_a_bar_older_than_the_last_is_stored_as_late(together: bool) -> None:
     on_time, late = [*WALK[:55], *WALK[56:60]], WALK[55]
     async with running_engine() as running:
         calls = [[*on_time, late, late]] if together else [on_time, [late], [late]]
@@ -149,12 +149,12 @@ async def test_the_newest_bar_is_known_after_a_restart() -> None:
 # -------------------------------------------------------------------------------------------------- group commit
 
 
-async def test_what_waits_while_a_commit_runs_shares_the_next() -> None:
+async def test_commands_queued_during_a_commit_share_the_next_one() -> None:
     async with running_engine() as running:
         async with commit_held_up(running, WALK[0]) as first:
             waiting = await started(*(running.publish([one]) for one in WALK[1:21]))
             assert not first.done()
-            assert running.broadcast.newest == 0, "nothing is told before it is committed"
+            assert running.broadcast.newest == 0, "nothing is published before it is committed"
         await asyncio.gather(first, *waiting)
         assert running.store.commits == [1, 20]
         assert [update.bar for update in running.store.market_updates()] == WALK[:21]
@@ -169,7 +169,7 @@ async def test_a_commit_is_bounded_and_keeps_the_order() -> None:
         assert max(running.store.commits) < writer_module.BATCH_BARS + COMMAND_BARS
 
 
-async def test_nothing_new_needs_no_commit() -> None:
+async def test_duplicates_need_no_commit() -> None:
     async with running_engine() as running:
         await running.publish(WALK[:2])
         await running.publish(WALK[:2])
@@ -179,7 +179,7 @@ async def test_nothing_new_needs_no_commit() -> None:
 # -------------------------------------------------------------------------------------------------- single calls
 
 
-async def test_a_signal_that_is_asked_for_is_stored_and_acted_on() -> None:
+async def test_a_requested_signal_is_stored_and_acted_on() -> None:
     async with running_engine(policy=always(Action.BUY), rules=FAR) as running:
         made = await running.engine.generate("EURUSD", Quote(4250.5, rsi=35.5, macd=-2.3, macd_signal=-1.8, atr=5.0))
         assert made == running.store.signals()[0]
@@ -192,7 +192,7 @@ async def test_a_signal_that_is_asked_for_is_stored_and_acted_on() -> None:
         assert again.decision.reasoning[-1] == "Already long: the position is kept"
 
 
-async def test_a_signal_from_stored_bars_is_that_of_the_newest_bar() -> None:
+async def test_a_signal_from_stored_bars_equals_that_of_the_newest_bar() -> None:
     async with running_engine() as running:
         with pytest.raises(NotEnoughBars):
             await running.engine.generate_from_stored("USDCOP", 100)
@@ -227,7 +227,7 @@ async def test_a_position_is_closed_by_hand(price: float | None) -> None:
             await running.engine.close_position(UUID(int=1), price)
 
 
-async def test_of_two_who_close_a_position_one_does() -> None:
+async def test_of_two_calls_that_close_a_position_one_succeeds() -> None:
     async with running_engine(policy=always(Action.BUY), rules=FAR) as running:
         await running.publish(WALK[:52])
         name = running.store.positions()[0].position_id
@@ -254,7 +254,7 @@ async def test_a_position_that_was_reversed_meanwhile_is_closed_already() -> Non
         assert [(p.action, p.is_open) for p in running.store.positions()] == [(Action.BUY, False), (Action.SELL, True)]
 
 
-async def test_calls_that_share_a_commit_get_their_own_answers() -> None:
+async def test_calls_that_share_a_commit_get_their_own_results() -> None:
     async with running_engine(policy=always(Action.BUY), rules=FAR) as running:
         await running.publish(WALK[:52])
         name = running.store.positions()[0].position_id
@@ -271,10 +271,10 @@ async def test_calls_that_share_a_commit_get_their_own_answers() -> None:
         assert running.store.events[made.sequence - 1] == made
 
 
-# ------------------------------------------------------------------------------------------- fullness and the end
+# ------------------------------------------------------------------------------------ a full queue, and stopping
 
 
-async def test_when_the_line_is_full_calls_are_refused_and_bars_wait(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_full_queue_refuses_calls_and_blocks_publishers(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(writer_module, "MAX_PENDING", 2)
     monkeypatch.setattr(writer_module, "BATCH_BARS", 2)
     async with running_engine() as running:
@@ -288,7 +288,7 @@ async def test_when_the_line_is_full_calls_are_refused_and_bars_wait(monkeypatch
         assert [update.bar for update in running.store.market_updates()] == WALK[:7]
 
 
-async def test_stopping_drains_what_waits_and_refuses_the_rest() -> None:
+async def test_stopping_processes_the_queue_and_refuses_later_commands() -> None:
     async with running_engine() as running:
         async with commit_held_up(running, WALK[0]) as first:
             waiting = await started(running.engine.publish(WALK[1:3]), running.engine.publish(WALK[3:4]))
@@ -307,7 +307,7 @@ async def test_stopping_drains_what_waits_and_refuses_the_rest() -> None:
         assert caught.value.metadata == {"sequence": "4"}
 
 
-async def test_stopping_answers_those_who_wait_for_room(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_stopping_ends_publishers_that_wait_for_room(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(writer_module, "MAX_PENDING", 2)
     async with running_engine() as running:
         async with commit_held_up(running, WALK[0]) as first:
@@ -337,7 +337,7 @@ def interleaved(draw: st.DrawFn) -> list[list[Bar]]:
 
 @settings(max_examples=25)
 @given(calls=interleaved(), at_once=st.booleans())
-async def test_symbols_do_not_see_one_another(calls: list[list[Bar]], at_once: bool) -> None:
+async def test_symbols_do_not_affect_each_other(calls: list[list[Bar]], at_once: bool) -> None:
     async with running_engine() as running:
         if at_once:
             await asyncio.gather(*(running.publish(bars) for bars in calls))
@@ -363,11 +363,11 @@ async def test_a_restart_at_any_bar_changes_nothing(cuts: set[int], sizing: Sizi
 @settings(max_examples=25)
 @given(st.lists(st.tuples(st.integers(0, 119), st.floats(3000.0, 5000.0)), max_size=6))
 @pytest.mark.slow
-async def test_asking_for_signals_leaves_those_of_the_bars_as_they_were(asked: list[tuple[int, float]]) -> None:
+async def test_requested_signals_do_not_change_those_of_the_bars(requested: list[tuple[int, float]]) -> None:
     async with running_engine(policy=following()) as running:
         for n, one in enumerate(WALK[:120]):
             await running.publish([one])
-            for price in (price for at, price in asked if at == n):
+            for price in (price for at, price in requested if at == n):
                 await running.engine.generate("USDCOP", Quote(price))
                 if n >= 50:
                     await running.engine.generate_from_stored("USDCOP", 50)
@@ -377,7 +377,7 @@ async def test_asking_for_signals_leaves_those_of_the_bars_as_they_were(asked: l
 
 
 def _seen(made: Signal) -> tuple[object, ...]:
-    """All of a signal but what it says of the position."""
+    """Return all of a signal that does not depend on the position."""
     levels = (made.decision.stop_loss, made.decision.take_profit, made.decision.position_size)
     return (made.signal_id, made.timestamp, made.action, made.probabilities, made.indicators, made.bar_time, levels)
 
@@ -391,10 +391,10 @@ quotes = st.fixed_dictionaries(
 
 
 @given(quotes, st.sampled_from(Sizing), figures, st.sampled_from([0, 60]))
-async def test_whatever_is_asked_the_answer_is_made_of_numbers(
+async def test_every_accepted_quote_leads_to_finite_numbers(
     given_: dict[str, float], sizing: Sizing, next_price: float, stored: int
 ) -> None:
-    """Also at the edges of what is taken for a price, and so is all that follows from it."""
+    """The same holds at the bounds of a price, and for the position that follows."""
     rules = RiskRules(sizing=sizing, max_price_jump=0.0, max_bar_age=timedelta(0))
     times = [WALK[stored].time + timedelta(minutes=1)]
     async with running_engine(policy=always(Action.BUY), rules=rules, clock=lambda: times[-1]) as running:
@@ -416,8 +416,8 @@ def numbers_of(value: Decision | Indicators | Position) -> list[float]:
     return [number for field in fields(value) if isinstance(number := getattr(value, field.name), float)]
 
 
-async def test_receipts_are_for_the_bars_they_answer() -> None:
-    """A call of many chunks, with a conflict in the middle, is answered in its own order."""
+async def test_receipts_are_in_the_order_of_the_bars() -> None:
+    """A call that makes several commands, with a conflict in the middle."""
     bars = [bar(n) for n in range(200)]
     bars.insert(100, bar(99, 101.0))
     async with running_engine() as running:

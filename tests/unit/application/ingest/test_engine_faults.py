@@ -1,4 +1,4 @@
-"""The writer when things go wrong: what is stored is what was said, and an interruption leaves no trace."""
+"""Failures of the writer: results agree with what is stored, and an interruption leaves no trace."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ WARMING_UP, ACCEPTED, DUPLICATE = Disposition.WARMING_UP, Disposition.ACCEPTED, 
 
 
 async def undisturbed(bars: Sequence[Bar]) -> list[Event]:
-    """The log of a run in which nothing goes wrong."""
+    """Return the log of a run without failures."""
     async with running_engine() as running:
         await running.publish(bars)
         return running.store.events
 
 
 async def delivered(running: Running, bars: Sequence[Bar]) -> None:
-    """Publish bars until each is stored, again and again what could not be, as a feed does."""
+    """Publish bars until each is stored, and repeat those that were refused, as a feed does."""
     waiting = list(bars)
     while waiting:
         answers = await running.engine.publish(waiting)
@@ -48,7 +48,7 @@ async def delivered(running: Running, bars: Sequence[Bar]) -> None:
 # ----------------------------------------------------------------------------------------------- a failed commit
 
 
-async def test_a_failed_commit_is_told_and_leaves_nothing_behind() -> None:
+async def test_a_failed_commit_is_reported_and_leaves_nothing_behind() -> None:
     async with running_engine() as running:
         await running.publish(WALK[:60])
         log = list(running.store.events)
@@ -76,7 +76,7 @@ async def test_a_failed_commit_forgets_the_position_that_it_would_have_closed() 
         assert not running.store.positions()[0].is_open
 
 
-async def test_a_commit_whose_answer_was_lost_is_found_again() -> None:
+async def test_a_commit_whose_result_was_lost_is_found_again() -> None:
     async with running_engine() as running:
         await running.publish(WALK[:60])
         running.store.faults.append(Fault.AFTER)
@@ -85,7 +85,7 @@ async def test_a_commit_whose_answer_was_lost_is_found_again() -> None:
         assert running.store.events == await undisturbed(WALK[:66])
 
 
-async def test_a_receipt_for_what_was_found_again_covers_its_events() -> None:
+async def test_a_receipt_for_a_commit_found_again_covers_its_events() -> None:
     async with running_engine() as running:
         running.store.faults.append(Fault.AFTER)
         await running.engine.publish(WALK[:60])
@@ -93,8 +93,8 @@ async def test_a_receipt_for_what_was_found_again_covers_its_events() -> None:
         assert {receipt.sequence for receipt in receipts} == {len(running.store.events)}
 
 
-async def test_followers_get_what_was_found_again_without_waiting_for_more() -> None:
-    """The last bar of a week may be the one whose answer was lost, and its exit must not wait for Monday."""
+async def test_followers_get_a_commit_found_again_at_once() -> None:
+    """The lost result may be that of the last bar of a week, and its exit must not wait for Monday."""
     async with running_engine() as running:
         batches = await running.broadcast.follow(Filter(), None, heartbeat_seconds=0.01)
         running.store.faults.append(Fault.AFTER)
@@ -104,7 +104,7 @@ async def test_followers_get_what_was_found_again_without_waiting_for_more() -> 
         assert [entry.sequence for entry in batch.entries] == [entry.sequence for entry in running.store.entries]
 
 
-async def test_reads_that_fail_are_told_as_that() -> None:
+async def test_failed_reads_are_reported_as_storage_unavailable() -> None:
     async with running_engine() as running:
         running.store.down = True
         assert dispositions(await running.engine.publish([WALK[0]])) == ["STORAGE_UNAVAILABLE"]
@@ -130,8 +130,8 @@ async def test_another_writer_is_noticed_and_nothing_is_stored_twice(caplog: pyt
         assert [update.bar for update in running.store.market_updates()] == WALK[:5]
 
 
-async def test_what_a_publisher_sent_after_a_failure_does_not_overtake_it() -> None:
-    """Else the bars that failed come back too late, and their signals are never made."""
+async def test_later_bars_of_a_publisher_do_not_overtake_a_failure() -> None:
+    """Otherwise the failed bars would be late when they are sent again, and their signals never made."""
     async with running_engine() as running:
         running.store.faults.append(Fault.BEFORE)
         bars = walk(600)
@@ -139,7 +139,7 @@ async def test_what_a_publisher_sent_after_a_failure_does_not_overtake_it() -> N
         assert dispositions_of(running.store) == dispositions_of_log(await undisturbed(bars))
 
 
-async def test_what_waits_in_line_behind_a_failure_does_not_overtake_it() -> None:
+async def test_queued_bars_do_not_overtake_a_failure() -> None:
     bars = walk(400)
     async with running_engine() as running:
         running.store.faults.append(Fault.BEFORE)
@@ -151,7 +151,7 @@ async def test_what_waits_in_line_behind_a_failure_does_not_overtake_it() -> Non
         assert dispositions_of(running.store) == dispositions_of_log(await undisturbed(bars))
 
 
-async def test_what_waits_for_room_behind_a_failure_does_not_overtake_it(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_bars_that_wait_for_room_do_not_overtake_a_failure(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(writer_module, "MAX_PENDING", 2)
     bars = [bar(n) for n in range(1000)]
     async with running_engine() as running:
@@ -161,7 +161,7 @@ async def test_what_waits_for_room_behind_a_failure_does_not_overtake_it(monkeyp
     assert running.store.events == [], "not even later"
 
 
-async def test_a_failure_while_stopping_ends_all_the_same() -> None:
+async def test_a_failure_while_stopping_does_not_keep_the_writer() -> None:
     async with running_engine() as running:
         running.store.faults.append(Fault.BEFORE)
         async with commit_held_up(running, WALK[0]) as first:
@@ -179,10 +179,10 @@ def dispositions_of_log(log: Sequence[Event]) -> dict[object, Disposition]:
     return {event.bar.time: event.disposition for event in log if isinstance(event, MarketUpdate)}
 
 
-# ------------------------------------------------------------------------------------------------- one bad work
+# ---------------------------------------------------------------------------------------------- one bad command
 
 
-async def test_a_call_that_is_refused_does_not_touch_its_neighbours() -> None:
+async def test_a_refused_call_does_not_affect_the_others_of_its_batch() -> None:
     async with running_engine() as running:
         async with commit_held_up(running, WALK[0]) as first:
             before, refused, after = await started(
@@ -199,7 +199,7 @@ async def test_a_call_that_is_refused_does_not_touch_its_neighbours() -> None:
 
 
 def breaking_on_a_jump() -> ScriptedPolicy:
-    """A policy that has a defect: it cannot stand a move of more than nine percent."""
+    """A policy with a defect: it raises on a move of more than nine percent."""
 
     def answer(observation: Observation) -> Probabilities:
         if observation[FEATURE_NAMES.index("return_1")] > 9.0:
@@ -212,7 +212,7 @@ def breaking_on_a_jump() -> ScriptedPolicy:
 JUMP = bar(WALK[60].time, 8000.0, symbol="EURCOP")
 
 
-async def test_a_defect_is_told_to_who_met_it_and_the_writer_goes_on(caplog: pytest.LogCaptureFixture) -> None:
+async def test_a_defect_is_raised_to_its_caller_and_the_writer_goes_on(caplog: pytest.LogCaptureFixture) -> None:
     async with running_engine(policy=breaking_on_a_jump()) as running:
         await running.publish(walk(60, symbol="EURCOP"))
         with caplog.at_level(logging.ERROR), pytest.raises(RuntimeError, match="a defect"):
@@ -223,7 +223,7 @@ async def test_a_defect_is_told_to_who_met_it_and_the_writer_goes_on(caplog: pyt
 
 
 async def test_bars_behind_a_defect_of_the_same_publisher_are_not_stored_before_it() -> None:
-    """Else the ones that met it would be late when they are sent again, and their signals never made."""
+    """Otherwise the bars that met it would be late when they are sent again, and their signals never made."""
     calm = walk(60, symbol="EURCOP")
     async with running_engine(policy=breaking_on_a_jump()) as running:
         await running.publish(calm)
@@ -235,7 +235,7 @@ async def test_bars_behind_a_defect_of_the_same_publisher_are_not_stored_before_
         assert running.store.market_updates("EURCOP")[-1].bar == calm[-1]
 
 
-async def test_a_failure_nobody_thought_of_is_a_passing_one_to_those_who_only_waited() -> None:
+async def test_an_unexpected_failure_is_a_passing_one_for_queued_commands() -> None:
     async with running_engine() as running:
         running.store.faults.append(Fault.STRANGE)
         async with commit_held_up(running, WALK[0]) as first:
@@ -246,7 +246,7 @@ async def test_a_failure_nobody_thought_of_is_a_passing_one_to_those_who_only_wa
         assert dispositions(await running.publish(WALK[:3])) == [WARMING_UP] * 3
 
 
-async def test_a_defect_does_not_touch_those_who_share_the_commit() -> None:
+async def test_a_defect_does_not_affect_commands_that_share_the_commit() -> None:
     calm = walk(60, symbol="EURCOP")
     async with running_engine(policy=breaking_on_a_jump()) as running:
         await running.publish(calm[:59])
@@ -260,14 +260,14 @@ async def test_a_defect_does_not_touch_those_who_share_the_commit() -> None:
         assert [before.exception(), after.exception()] == [None, None]
         assert isinstance(broken.exception(), RuntimeError)
         assert dispositions([*before.result(), *after.result()]) == [WARMING_UP] * 4 + [ACCEPTED]
-        # What was answered by an error has left no trace, so that the same bar was new to the one who came after.
+        # The failed command has left no trace, so the same bar was new to the command behind it.
         assert [update.bar for update in running.store.market_updates("EURCOP")] == calm
 
 
-# ----------------------------------------------------------------------------------------- callers that go away
+# --------------------------------------------------------------------------------------------- cancelled callers
 
 
-async def test_a_caller_that_goes_away_harms_nobody() -> None:
+async def test_a_cancelled_caller_does_not_affect_others() -> None:
     async with running_engine() as running:
         async with commit_held_up(running, WALK[0]) as first:
             stays, leaves, asks, later = await started(
@@ -288,7 +288,7 @@ async def test_a_caller_that_goes_away_harms_nobody() -> None:
         assert {update.bar.time for update in running.store.market_updates()} == {one.time for one in WALK[:8]}
 
 
-async def test_a_caller_that_goes_away_from_a_failing_commit_harms_nobody() -> None:
+async def test_a_caller_cancelled_during_a_failing_commit_does_not_affect_others() -> None:
     async with running_engine() as running:
         running.store.faults.append(Fault.BEFORE)
         async with commit_held_up(running, WALK[0]) as first:
@@ -297,7 +297,7 @@ async def test_a_caller_that_goes_away_from_a_failing_commit_harms_nobody() -> N
         assert dispositions(await running.publish(WALK[:3])) == [WARMING_UP] * 3
 
 
-# --------------------------------------------------------------------------------------- whatever goes wrong when
+# ----------------------------------------------------------------------------------------- failures at any time
 
 faults = st.lists(st.sampled_from([Fault.NOTHING, Fault.NOTHING, Fault.BEFORE, Fault.AFTER]), max_size=12)
 

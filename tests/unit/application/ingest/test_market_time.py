@@ -28,7 +28,7 @@ SECOND, MINUTE = timedelta(seconds=1), timedelta(minutes=1)
 
 
 class Wall:
-    """A wall clock that is set by hand."""
+    """A wall clock that the test sets."""
 
     def __init__(self, time: datetime) -> None:
         self.time = time
@@ -51,7 +51,7 @@ def says(made: Signal, part: str) -> bool:
 
 
 async def test_a_bar_that_closed_before_the_entry_does_not_stop_the_position() -> None:
-    """Asked for at 10:07; the bar of 10:00 to 10:05 arrives after that, and has been far below the stop."""
+    """Requested at 10:07; the bar of 10:00 to 10:05 arrives after that, and was far below the stop."""
     wall = Wall(WALK[60].close_time + 2 * MINUTE)
     async with running_engine(policy=in_turn(*[Action.HOLD] * 11, Action.BUY), clock=wall) as running:
         await running.publish(WALK[:60])
@@ -87,7 +87,7 @@ async def test_a_bar_that_closed_before_the_entry_does_not_reverse_the_position(
 
 
 @pytest.mark.parametrize("replayed", [True, False])
-async def test_in_a_replayed_or_simulated_market_what_is_asked_for_holds_at_the_newest_bars_close(
+async def test_in_a_replayed_or_simulated_market_a_request_holds_at_the_newest_bars_close(
     replayed: bool,
 ) -> None:
     """The wall clock is years away from the market."""
@@ -143,7 +143,7 @@ steps = st.lists(
 async def test_no_exit_is_before_its_entry_and_each_position_ends_once(
     ordered: list[tuple[str, int]], replayed: bool, trailing: float, seed: int
 ) -> None:
-    """Bars come when they have closed or up to some minutes later, and anything is asked for in between."""
+    """Bars come when they have closed or up to some minutes later, with requests of any kind between them."""
     bars, rules = (
         walk(110, seed=seed),
         RiskRules(trailing_stop_atr=trailing, atr_multiplier_sl=0.5, min_risk_reward=0.1),
@@ -258,7 +258,7 @@ async def test_bars_of_long_ago_that_are_processed_open_positions() -> None:
         assert len(positions(running)) == 1
 
 
-async def test_a_size_of_nought_closes_the_opposite_opens_nothing_and_leaves_the_signal_as_it_is() -> None:
+async def test_a_size_of_zero_closes_the_opposite_opens_nothing_and_leaves_the_signal_unchanged() -> None:
     """Every trade loses, so after 20 of them Kelly's fraction is 0."""
     rules = replace(FAR, sizing=Sizing.KELLY, spread=Charges.flat(100.0))
     async with running_engine(policy=in_turn(*[Action.BUY, Action.SELL] * 35), rules=rules) as running:
@@ -313,7 +313,7 @@ async def test_a_price_that_is_absurd_beside_the_entry_is_refused_if_there_is_no
         await running.engine.close_position(held.position_id, 1.2)
 
 
-async def test_a_bar_that_jumps_is_refused_and_its_neighbours_are_not() -> None:
+async def test_a_bar_that_jumps_is_refused_and_the_others_are_not() -> None:
     absurd = replace(WALK[30], high=1e9)
     bars = [*WALK[:30], absurd, *WALK[31:35]]
     async with running_engine() as running:
@@ -324,7 +324,7 @@ async def test_a_bar_that_jumps_is_refused_and_its_neighbours_are_not() -> None:
         assert [one.disposition for one in await running.publish(WALK[34:35])] == [Disposition.DUPLICATE]
 
 
-async def test_a_market_that_opens_elsewhere_is_believed() -> None:
+async def test_a_jump_over_a_closed_market_is_accepted() -> None:
     """Shares are split and currencies devalued while a market is closed, and no refusal lasts longer than an hour."""
     split = [_at(one, 0.1) for one in WALK[60:70]]
     async with running_engine() as running:

@@ -1,4 +1,4 @@
-"""A batch that the store refuses is taken apart: only the item to blame is refused, and its neighbours are stored."""
+"""A batch that the store refuses is divided: only the item to blame is refused, and the others are stored."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ WALKS = {symbol: walk(40, seed=n, symbol=symbol) for n, symbol in enumerate(SYMB
 
 
 def refuse_bars(running: Running, *bars: Bar) -> None:
-    """No commit may contain one of these bars."""
+    """Make the store refuse every commit that contains one of these bars."""
     keys = {(bar.symbol, bar.time) for bar in bars}
 
     def refuses(event: Event) -> bool:
@@ -31,7 +31,7 @@ def refuse_bars(running: Running, *bars: Bar) -> None:
     running.store.refuses = refuses
 
 
-async def test_one_refused_bar_is_reported_alone_and_its_neighbours_are_stored() -> None:
+async def test_one_refused_bar_is_reported_alone_and_the_others_are_stored() -> None:
     async with running_engine() as running:
         bars = WALKS["S0COP"]
         refuse_bars(running, bars[7])
@@ -50,7 +50,7 @@ async def test_bars_of_the_same_publisher_behind_the_refused_one_go_on() -> None
         assert len(running.store.market_updates()) == 199
 
 
-async def test_a_refused_call_does_not_touch_those_who_share_its_commit() -> None:
+async def test_a_refused_call_does_not_affect_commands_that_share_its_commit() -> None:
     async with running_engine() as running:
         await running.publish(WALKS["S0COP"])
         running.store.refuses = lambda event: isinstance(event, Signal) and event.origin is Origin.REQUEST
@@ -66,7 +66,7 @@ async def test_a_refused_call_does_not_touch_those_who_share_its_commit() -> Non
             assert set(dispositions(await task)) == {WARMING_UP}  # type: ignore[arg-type]
 
 
-async def test_what_was_staged_and_what_waits_behind_a_refused_batch_is_done() -> None:
+async def test_commands_staged_on_and_queued_behind_a_refused_batch_are_processed() -> None:
     async with running_engine() as running:
         first_bar = WALKS["S0COP"][0]
         refuse_bars(running, first_bar)
@@ -77,7 +77,7 @@ async def test_what_was_staged_and_what_waits_behind_a_refused_batch_is_done() -
             assert set(dispositions(await task)) == {WARMING_UP}
 
 
-async def test_an_engine_that_stops_takes_a_refused_batch_apart_first() -> None:
+async def test_a_stopping_engine_divides_a_refused_batch_first() -> None:
     async with running_engine() as running:
         bars = WALKS["S0COP"]
         refuse_bars(running, bars[0])

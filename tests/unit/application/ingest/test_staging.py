@@ -1,4 +1,4 @@
-"""Deciding while a commit runs: what is staged on top of it stands and falls with it."""
+"""Staging while a commit runs: what is staged on top of it holds only if the commit succeeds."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ WARMING_UP, DUPLICATE = Disposition.WARMING_UP, Disposition.DUPLICATE
 
 
 def counting(asked: list[Observation]) -> ScriptedPolicy:
-    """A policy that holds, and notes what it was shown."""
+    """Return a policy that holds, and records the observations."""
 
     def answer(observation: Observation) -> Probabilities:
         asked.append(observation)
@@ -46,7 +46,7 @@ def counting(asked: list[Observation]) -> ScriptedPolicy:
     return ScriptedPolicy(answer)
 
 
-async def test_bars_are_decided_while_the_commit_before_them_runs_and_answered_only_after_theirs() -> None:
+async def test_bars_are_decided_during_a_commit_and_confirmed_after_their_own() -> None:
     asked: list[Observation] = []
     async with running_engine(policy=counting(asked)) as running:
         await running.publish(WALK[:60])
@@ -60,7 +60,7 @@ async def test_bars_are_decided_while_the_commit_before_them_runs_and_answered_o
         assert running.store.commits[-2:] == [2, 6], "a bar and a signal each"
 
 
-async def test_what_was_staged_on_a_commit_that_fails_is_refused_and_made_anew() -> None:
+async def test_bars_staged_on_a_commit_that_fails_are_refused_and_decided_again() -> None:
     async with running_engine() as running:
         await running.publish(WALK[:60])
         running.store.faults.append(Fault.BEFORE)
@@ -88,8 +88,8 @@ async def staged_while_a_commit_ends(
     return results, behind
 
 
-async def restart_with(bars: Sequence[Bar]) -> PausingStore:
-    """A store in which there are these bars already."""
+async def store_with(bars: Sequence[Bar]) -> PausingStore:
+    """Return a store that holds these bars already."""
     store = PausingStore()
     async with running_engine(store) as running:
         await running.publish(bars)
@@ -97,7 +97,7 @@ async def restart_with(bars: Sequence[Bar]) -> PausingStore:
 
 
 async def test_bars_being_staged_on_a_commit_that_fails_are_refused() -> None:
-    store = await restart_with(OTHER[:60])
+    store = await store_with(OTHER[:60])
     async with running_engine(store) as running:
         store.faults.append(Fault.BEFORE)
         publishing = running.engine.publish(OTHER[60:64])
@@ -111,7 +111,7 @@ async def test_bars_being_staged_on_a_commit_that_fails_are_refused() -> None:
 
 
 async def test_a_call_being_staged_on_a_commit_that_fails_is_refused() -> None:
-    store = await restart_with(OTHER[:60])
+    store = await store_with(OTHER[:60])
     async with running_engine(store) as running:
         store.faults.append(Fault.BEFORE)
         generating = running.engine.generate("EURCOP", Quote(OTHER[59].close))
@@ -122,7 +122,7 @@ async def test_a_call_being_staged_on_a_commit_that_fails_is_refused() -> None:
 
 
 async def test_bars_being_staged_on_a_commit_that_the_store_refuses_are_processed() -> None:
-    store = await restart_with(OTHER[:60])
+    store = await store_with(OTHER[:60])
     async with running_engine(store) as running:
         store.refuses = lambda event: isinstance(event, MarketUpdate) and event.bar.symbol == "USDCOP"
         publishing = running.engine.publish(OTHER[60:64])
@@ -130,7 +130,7 @@ async def test_bars_being_staged_on_a_commit_that_the_store_refuses_are_processe
         assert dispositions([*first, *await behind]) == ["NOT_STORABLE"] + [Disposition.ACCEPTED] * 4
 
 
-async def test_a_repeated_bar_is_no_duplicate_of_one_that_was_never_stored() -> None:
+async def test_a_repeated_bar_is_not_a_duplicate_of_one_that_was_never_stored() -> None:
     async with running_engine() as running:
         running.store.faults.append(Fault.BEFORE)
         async with commit_held_up(running, WALK[0]) as first:
@@ -139,7 +139,7 @@ async def test_a_repeated_bar_is_no_duplicate_of_one_that_was_never_stored() -> 
         assert dispositions([*await first, *await again]) == ["STORAGE_UNAVAILABLE"] * 2
 
 
-async def test_a_repeated_bar_is_a_duplicate_of_one_whose_commit_runs() -> None:
+async def test_a_repeated_bar_is_a_duplicate_of_one_being_committed() -> None:
     async with running_engine() as running:
         async with commit_held_up(running, WALK[0]) as first:
             (again,) = await started(running.engine.publish([WALK[0]]))
@@ -147,8 +147,8 @@ async def test_a_repeated_bar_is_a_duplicate_of_one_whose_commit_runs() -> None:
         assert [receipt.sequence for receipt in await again if hasattr(receipt, "sequence")] == [1]
 
 
-async def test_a_refusal_waits_for_what_it_rests_on() -> None:
-    """Closed twice: that it is closed already is true once the first closing is stored, and not before."""
+async def test_a_refusal_waits_until_what_it_rests_on_is_durable() -> None:
+    """A second close is refused only once the first one is stored."""
     async with running_engine(policy=always(Action.BUY), rules=FAR) as running:
         await running.publish(WALK[:52])
         name = running.store.positions()[0].position_id
@@ -166,7 +166,7 @@ async def test_a_refusal_waits_for_what_it_rests_on() -> None:
             await running.engine.close_position(name, None)
 
 
-async def test_a_batch_that_is_full_waits_for_the_store(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_full_batch_waits_for_the_store(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(writer_module, "BATCH_BARS", 4)
     async with running_engine() as running:
         async with commit_held_up(running, WALK[0]) as first:

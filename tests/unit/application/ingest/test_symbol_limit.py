@@ -1,4 +1,4 @@
-"""What a symbol costs: nothing before something of it is stored, and there are MAX_SYMBOLS at most."""
+"""Symbols in use: none before something of it is stored, and MAX_SYMBOLS at most."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ async def test_a_symbol_beyond_the_limit_is_refused_and_the_known_ones_go_on() -
         await running.engine.generate(known[0], Quote(100.0))
 
 
-async def test_publishers_at_once_do_not_exceed_the_limit_together() -> None:
+async def test_concurrent_publishers_do_not_exceed_the_limit_together() -> None:
     async with running_engine(max_symbols=10) as running:
         await asyncio.gather(*(running.engine.publish([bar(0, symbol=f"S{n}COP")]) for n in range(40)))
         assert len({update.bar.symbol for update in running.store.market_updates()}) == 10
