@@ -1,4 +1,4 @@
-"""A service that everybody shares, and folders and symbols of one's own."""
+"""A service that the tests share, and folders and symbols for single tests."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ _numbers = count(1)
 
 @pytest.fixture
 def folder() -> Iterator[Path]:
-    """A folder to run a service in."""
+    """A folder for the files of a service."""
     with scratch_folder() as folder:
         yield folder
 
 
 @pytest.fixture(scope="session")
 def known_bars() -> list[Bar]:
-    """Six sessions of USDCOP, which the shared service has from the start."""
+    """Six sessions of USDCOP, which the shared service has stored from the start."""
     return walk(360, seed=13)
 
 
@@ -45,7 +45,7 @@ async def service(known_bars: list[Bar]) -> AsyncIterator[RunningService]:
 
 @pytest.fixture
 async def rest(service: RunningService) -> AsyncIterator[httpx.AsyncClient]:
-    """A REST caller of the shared service."""
+    """A REST client of the shared service."""
     async with service.rest() as caller:
         yield caller
 
@@ -59,12 +59,12 @@ async def client(service: RunningService) -> AsyncIterator[AsyncClient]:
 
 @pytest.fixture
 def symbol() -> str:
-    """A symbol that no other test uses. It trades round the clock, so a test may ask for a signal at any hour."""
+    """A symbol that no other test uses. It trades at all hours, so a test may generate a signal at any time."""
     return f"T{next(_numbers)}COP"
 
 
 @pytest.fixture
 def peso_pair() -> str:
-    """A pair that no other test uses. It trades in Bogota's sessions."""
+    """A currency pair that no other test uses. It trades in the sessions of Bogota."""
     number = next(_numbers)
     return f"X{ascii_uppercase[number // 26]}{ascii_uppercase[number % 26]}COP"

@@ -1,4 +1,4 @@
-"""Bad bars, by gRPC and by REST: each gets its own clear error, and none takes a good one down with it."""
+"""Invalid bars over gRPC and REST: each has its own error, and valid bars beside them are stored."""
 
 from __future__ import annotations
 
@@ -36,12 +36,12 @@ def good(symbol: str) -> BarMessage:
 
 
 def _next_bar() -> datetime:
-    """Open of the next bar."""
+    """Return the open of the next bar."""
     return datetime.fromtimestamp(datetime.now(UTC).timestamp() // 300 * 300, UTC) + BAR_INTERVAL
 
 
 def _bad() -> dict[str, tuple[Callable[[BarMessage], None], set[str]]]:
-    """What is wrong with a bar, and which fields are to be named for it."""
+    """A change that makes a bar invalid, and the fields of the expected violations."""
 
     def price(name: str, value: float) -> Callable[[BarMessage], None]:
         return lambda found: setattr(found, name, value)
@@ -103,7 +103,7 @@ ONLY_GRPC: dict[str, Callable[[BarMessage], None]] = {
 
 @pytest.fixture(scope="module")
 async def stub(service: RunningService) -> AsyncIterator[Any]:
-    """The generated stub, which lets everything through; its types know only the sync way of streaming."""
+    """The generated stub, which validates nothing; its types only know the sync API of streams."""
     async with grpc.aio.insecure_channel(service.address) as channel:
         yield MarketDataServiceStub(channel)
 
@@ -113,7 +113,7 @@ async def stored(client: AsyncClient, symbol: str) -> list[BarMessage]:
 
 
 @pytest.mark.parametrize(("spoil", "fields"), BAD.values(), ids=BAD)
-async def test_one_by_grpc(
+async def test_invalid_bar_over_grpc_is_refused_with_its_fields(
     client: AsyncClient, symbol: str, spoil: Callable[[BarMessage], None], fields: set[str]
 ) -> None:
     sent = good(symbol)
@@ -127,7 +127,7 @@ async def test_one_by_grpc(
 
 
 @pytest.mark.parametrize("spoil", ONLY_GRPC.values(), ids=ONLY_GRPC)
-async def test_times_that_only_grpc_can_carry(
+async def test_times_outside_the_range_are_refused_over_grpc(
     client: AsyncClient, symbol: str, spoil: Callable[[BarMessage], None]
 ) -> None:
     sent = good(symbol)
@@ -138,7 +138,7 @@ async def test_times_that_only_grpc_can_carry(
 
 
 @pytest.mark.parametrize(("spoil", "fields"), BAD.values(), ids=BAD)
-async def test_one_by_rest(
+async def test_invalid_bar_over_rest_is_refused_with_its_fields(
     rest: httpx.AsyncClient, client: AsyncClient, symbol: str, spoil: Callable[[BarMessage], None], fields: set[str]
 ) -> None:
     sent = good(symbol)
@@ -152,7 +152,7 @@ async def test_one_by_rest(
 
 
 def _json(sent: BarMessage) -> dict[str, Any]:
-    """The bar as JSON, with words for what JSON has no number for."""
+    """Return the bar as JSON, with strings for NaN and infinity."""
     numbers = {name: getattr(sent, name) for name in (*PRICES, "volume")}
     words = {math.inf: "Infinity", -math.inf: "-Infinity"}
     shown = {name: "NaN" if math.isnan(value) else words.get(value, value) for name, value in numbers.items()}
@@ -177,13 +177,13 @@ BAD_BODIES: dict[str, bytes] = {
 
 
 @pytest.mark.parametrize("body", BAD_BODIES.values(), ids=BAD_BODIES)
-async def test_bodies_that_are_no_bar(rest: httpx.AsyncClient, body: bytes) -> None:
+async def test_bodies_without_a_bar_are_refused(rest: httpx.AsyncClient, body: bytes) -> None:
     answer = await rest.post("/api/market/bars", content=body)
     assert answer.status_code == 400, answer.text
     assert answer.json()["code"] == 3
 
 
-async def test_a_call_without_a_bar(stub: Any) -> None:
+async def test_call_without_a_bar_is_refused(stub: Any) -> None:
     with pytest.raises(grpc.aio.AioRpcError) as caught:
         await stub.PublishBar(PublishBarRequest(), timeout=DEADLINE)
     assert caught.value.code() is grpc.StatusCode.INVALID_ARGUMENT
@@ -194,13 +194,13 @@ async def test_a_call_without_a_bar(stub: Any) -> None:
 
 
 async def publish(stub: Any, *requests: list[BarMessage]) -> PublishBarsResponse:
-    """A stream with exactly these messages."""
+    """Send a stream of exactly these messages."""
     sent = iter([PublishBarsRequest(bars=bars) for bars in requests])
     answer: PublishBarsResponse = await stub.PublishBars(sent, timeout=DEADLINE)
     return answer
 
 
-async def test_every_bad_bar_of_a_stream_is_told_by_its_index_and_no_good_one_is_lost(
+async def test_invalid_bars_of_a_stream_are_reported_by_index_and_valid_ones_stored(
     client: AsyncClient, symbol: str
 ) -> None:
     bars = walk(300, seed=4, symbol=symbol)
@@ -225,7 +225,7 @@ async def test_every_bad_bar_of_a_stream_is_told_by_its_index_and_no_good_one_is
     assert await stored(client, symbol) == messages(reversed(bars))
 
 
-async def test_order_duplicates_and_conflicts_within_a_stream(client: AsyncClient, symbol: str) -> None:
+async def test_stream_reports_late_duplicate_and_conflicting_bars(client: AsyncClient, symbol: str) -> None:
     bars = walk(60, seed=4, symbol=symbol)
     late = bars.pop(20)
     different = Bar(symbol, bars[30].time, 1.0, 1.0, 1.0, 1.0)
@@ -241,7 +241,7 @@ async def test_order_duplicates_and_conflicts_within_a_stream(client: AsyncClien
     assert (again.duplicates, again.accepted, again.rejected) == (60, 0, 0)
 
 
-async def test_bars_of_many_symbols_in_one_stream(client: AsyncClient, symbol: str) -> None:
+async def test_stream_accepts_bars_of_many_symbols(client: AsyncClient, symbol: str) -> None:
     symbols = [f"{symbol[:-3]}{letter}COP" for letter in "ABCDE"]
     series = [walk(60, seed=n, symbol=name) for n, name in enumerate(symbols)]
     mixed = [found for together in zip(*series, strict=True) for found in together]
@@ -251,11 +251,11 @@ async def test_bars_of_many_symbols_in_one_stream(client: AsyncClient, symbol: s
         assert await stored(client, name) == messages(reversed(bars))
 
 
-async def test_an_empty_stream(stub: Any) -> None:
+async def test_empty_stream_is_accepted(stub: Any) -> None:
     assert await publish(stub) == PublishBarsResponse()
 
 
-async def test_a_message_of_more_than_a_thousand_bars(stub: Any, client: AsyncClient, symbol: str) -> None:
+async def test_message_with_more_than_1000_bars_is_refused(stub: Any, client: AsyncClient, symbol: str) -> None:
     before = messages(walk(10, symbol=symbol))
     with pytest.raises(grpc.aio.AioRpcError) as caught:
         await publish(stub, before, [good(symbol)] * 1001)
@@ -265,10 +265,10 @@ async def test_a_message_of_more_than_a_thousand_bars(stub: Any, client: AsyncCl
     assert (await publish(stub, before)).duplicates == len(before)
 
 
-async def test_a_message_that_is_none_in_the_middle_of_a_stream(
+async def test_malformed_message_ends_a_stream_after_the_bars_before_it(
     service: RunningService, client: AsyncClient, symbol: str
 ) -> None:
-    """The caller is told which; the bars of the messages before it are stored, and those behind it are not."""
+    """The error has the index of the message; bars of earlier messages are stored, those of later ones are not."""
     bars = messages(walk(30, symbol=symbol))
     sent = [PublishBarsRequest(bars=bars[start : start + 5]).SerializeToString() for start in range(0, 30, 5)]
     sent[4] = sent[4][:-1]
@@ -282,7 +282,7 @@ async def test_a_message_that_is_none_in_the_middle_of_a_stream(
     assert await stored(client, symbol) == bars[:20][::-1]
 
 
-async def test_a_message_of_ten_megabytes(stub: Any, client: AsyncClient, symbol: str) -> None:
+async def test_message_of_10_megabytes_is_refused(stub: Any, client: AsyncClient, symbol: str) -> None:
     sent = good(symbol)
     sent.symbol = "X" * 10_000_000
     with pytest.raises(grpc.aio.AioRpcError) as caught:
@@ -294,7 +294,7 @@ async def test_a_message_of_ten_megabytes(stub: Any, client: AsyncClient, symbol
     assert (await client.publish_bar(good(symbol))).disposition == BarReceipt.WARMING_UP
 
 
-async def test_more_rejections_than_an_answer_holds(client: AsyncClient, symbol: str) -> None:
+async def test_rejections_in_a_response_are_limited(client: AsyncClient, symbol: str) -> None:
     broken = good(symbol)
     broken.close = -1.0
     answer = await within(client.publish_bars([broken] * 1500 + [good(symbol)]))
@@ -302,7 +302,7 @@ async def test_more_rejections_than_an_answer_holds(client: AsyncClient, symbol:
     assert [rejection.index for rejection in answer.rejections] == list(range(1000))
 
 
-async def test_a_publisher_that_goes_away_in_the_middle(stub: Any, client: AsyncClient, symbol: str) -> None:
+async def test_bars_of_an_interrupted_publisher_are_stored_once(stub: Any, client: AsyncClient, symbol: str) -> None:
     bars = messages(walk(500, seed=8, symbol=symbol))
     publishing = stub.PublishBars(timeout=DEADLINE)
     for start in range(0, 200, 50):
@@ -314,7 +314,9 @@ async def test_a_publisher_that_goes_away_in_the_middle(stub: Any, client: Async
     assert await stored(client, symbol) == bars[::-1]
 
 
-async def test_one_conflicting_bar_by_each_way(client: AsyncClient, rest: httpx.AsyncClient, symbol: str) -> None:
+async def test_conflicting_bar_is_refused_over_grpc_and_rest(
+    client: AsyncClient, rest: httpx.AsyncClient, symbol: str
+) -> None:
     first = bar(0, 4000.0, symbol=symbol)
     await client.publish_bar(message(first))
     for field, value in {"open": 3999.0, "high": 4001.0, "low": 3990.0, "volume": 1.0}.items():

@@ -1,4 +1,4 @@
-"""Where bars may come from and where they may go: every setting that a user changes first."""
+"""Databases and feeds: the settings that users change first."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ BARS = walk(300, seed=13)
 
 @pytest.fixture(scope="module")
 async def server() -> AsyncIterator[PostgresServer]:
-    """A PostgreSQL server of the user's."""
+    """A PostgreSQL server of the user."""
     with scratch_folder() as folder:
         async with postgres_server(folder) as server:
             yield server
@@ -32,7 +32,7 @@ async def server() -> AsyncIterator[PostgresServer]:
 
 @pytest.fixture
 async def database(server: PostgresServer, symbol: str) -> str:
-    """The name of a new, empty database in it."""
+    """The name of a new, empty database of that server."""
     name = f"db_{symbol}".lower()
     connection = await asyncpg.connect(server.url("postgres"), timeout=DEADLINE)
     try:
@@ -44,7 +44,7 @@ async def database(server: PostgresServer, symbol: str) -> str:
 
 class TestAServerOfTheUsers:
     @pytest.mark.parametrize("by", ["POSTGRES_HOST", "DATABASE_URL"])
-    async def test_it_is_used_instead_of_one_of_our_own(
+    async def test_configured_database_is_used_instead_of_the_embedded_one(
         self, folder: Path, server: PostgresServer, database: str, by: str
     ) -> None:
         named = {"DATABASE_URL": server.url(database)}
@@ -71,7 +71,7 @@ class TestAServerOfTheUsers:
             ({"POSTGRES_PORT": "1"}, "cannot be reached"),
         ],
     )
-    async def test_one_that_does_not_let_us_in_is_told_in_one_line(
+    async def test_refused_database_connection_is_reported_in_one_line(
         self, folder: Path, server: PostgresServer, database: str, changed: dict[str, str], named: str
     ) -> None:
         settings = {**server.settings, "POSTGRES_DB": database, **changed}
@@ -82,7 +82,9 @@ class TestAServerOfTheUsers:
         assert line.startswith("tradingsignals: ")
         assert named in line
 
-    async def test_it_may_go_away_and_come_back(self, folder: Path, server: PostgresServer, database: str) -> None:
+    async def test_service_recovers_after_an_outage_of_the_database(
+        self, folder: Path, server: PostgresServer, database: str
+    ) -> None:
         named = {**server.settings, "POSTGRES_DB": database}
         async with running_service(folder, **named) as service, service.client() as client, service.rest() as rest:
             await client.publish_bars(messages(BARS[:100]))
@@ -102,7 +104,7 @@ class TestAServerOfTheUsers:
                 seen.append((await within(anext(stream))).sequence)
             assert seen == list(range(1, answer.through_sequence + 1))
 
-    async def test_bars_of_the_users_own_table(self, folder: Path, server: PostgresServer, database: str) -> None:
+    async def test_bars_table_of_the_user_is_read(self, folder: Path, server: PostgresServer, database: str) -> None:
         own = await asyncpg.connect(server.url(database), timeout=DEADLINE)
         prices = ", ".join(f"{name} float8" for name in ("open", "high", "low", "close", "volume"))
         await own.execute(f"CREATE TABLE usdcop_m5_ohlcv (time timestamptz, symbol text, {prices})")
@@ -121,8 +123,8 @@ class TestAServerOfTheUsers:
 
 
 class TestFeeds:
-    async def test_out_of_the_box_a_simulated_market_goes_by_on_every_way_in(self, folder: Path) -> None:
-        """What a newcomer sees after `make run`, and that nobody can take it for the real thing."""
+    async def test_default_feed_is_simulated_and_marked_on_every_protocol(self, folder: Path) -> None:
+        """This is the state after `make run`; every signal is marked as simulated."""
         async with running_service(folder, FEED="", MODEL_PATH="", SIMULATE_SPEED="3000") as service:
 
             async def watch(way: str) -> Signal:
@@ -141,14 +143,14 @@ class TestFeeds:
                 assert (await client.service_info()).feed == "simulate"
             assert "/tradingsignals_simulated?" in service.dsn
 
-    async def test_simulated_bars_never_meet_real_ones(self, folder: Path) -> None:
+    async def test_simulated_bars_are_refused_beside_real_ones(self, folder: Path) -> None:
         simulating = running_service(folder, FEED="simulate", SIMULATE_SPEED="0")
         async with simulating as service, service.client() as client:
             await within(anext(client.stream_signals(resume_after=0)))
         async with running_service(folder) as service, service.client() as client:
             assert (await client.statistics()).market_data.bars_stored == 0
 
-    async def test_a_file_given_to_up_is_replayed_and_goes_on_after_a_restart(self, folder: Path) -> None:
+    async def test_file_feed_of_up_continues_after_a_restart(self, folder: Path) -> None:
         file = write_csv(folder / "bars.csv", BARS)
         async with service_in(folder, "up", "--bars", str(file)) as service:
             for _ in range(2):

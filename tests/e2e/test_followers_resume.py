@@ -1,4 +1,4 @@
-"""The published followers against the real service: whatever is killed or replaced, every event exactly once."""
+"""The followers of the client against the real service: every event exactly once, across kills and restarts."""
 
 from __future__ import annotations
 
@@ -37,8 +37,8 @@ SOON = Backoff(first_seconds=0.05, max_seconds=0.5)
 KINDS = {"follow": "%", "follow_signals": "SIGNAL", "follow_positions": "POSITION_UPDATE"}
 
 
-class Seen:
-    """The sequences that a follower has handed out, in its order."""
+class SequenceRecorder:
+    """The sequences that a follower has yielded, in order."""
 
     def __init__(self) -> None:
         self.sequences: list[int] = []
@@ -46,28 +46,28 @@ class Seen:
         self._grown = asyncio.Event()
 
     def add(self, sequence: int) -> None:
-        """Another one; from any thread."""
+        """Add a sequence, from any thread."""
         self.sequences.append(sequence)
         self._loop.call_soon_threadsafe(self._grown.set)
 
-    async def come_to(self, count: int) -> list[int]:
-        """All of them, once there are so many."""
+    async def wait_for(self, count: int) -> list[int]:
+        """Return all sequences once there are `count`."""
         while len(self.sequences) < count:
             self._grown.clear()
             await within(self._grown.wait(), PATIENCE)
         return self.sequences
 
 
-async def drawn_from(follower: Any, last: int, seen: list[int]) -> None:
-    """All that an async follower hands out, until it has come to `last`."""
+async def record_until(follower: Any, last: int, seen: list[int]) -> None:
+    """Record the events of an async follower up to `last`."""
     while (follower.sequence or 0) < last:
         seen.append((await anext(follower)).sequence)
 
 
 @asynccontextmanager
-async def following(service: RunningService) -> AsyncIterator[tuple[dict[str, Seen], list[Any]]]:
-    """Followers of everything, of signals and of positions, with asyncio and without, until the end of the context."""
-    seen: dict[str, Seen] = {}
+async def following(service: RunningService) -> AsyncIterator[tuple[dict[str, SequenceRecorder], list[Any]]]:
+    """Run followers of all events, of signals and of positions, async and sync, until the end of the context."""
+    seen: dict[str, SequenceRecorder] = {}
     lost: list[Any] = []
 
     def note(notice: object) -> None:
@@ -75,11 +75,11 @@ async def following(service: RunningService) -> AsyncIterator[tuple[dict[str, Se
         if isinstance(notice, Disconnected):
             lost.append(notice)
 
-    async def take(follower: Any, found: Seen) -> None:
+    async def take(follower: Any, found: SequenceRecorder) -> None:
         async for item in follower:
             found.add(item.sequence)
 
-    def take_sync(follower: Any, found: Seen) -> None:
+    def take_sync(follower: Any, found: SequenceRecorder) -> None:
         for item in follower:
             found.add(item.sequence)
 
@@ -89,8 +89,10 @@ async def following(service: RunningService) -> AsyncIterator[tuple[dict[str, Se
             for method in KINDS:
                 follower: Any = getattr(client, method)(resume_after=0, backoff=SOON, notify=note)
                 sync: Any = getattr(sync_client, method)(resume_after=0, backoff=SOON, notify=note)
-                tasks.create_task(take(follower, seen.setdefault(method, Seen())))
-                tasks.create_task(asyncio.to_thread(take_sync, sync, seen.setdefault(f"{method} sync", Seen())))
+                tasks.create_task(take(follower, seen.setdefault(method, SequenceRecorder())))
+                tasks.create_task(
+                    asyncio.to_thread(take_sync, sync, seen.setdefault(f"{method} sync", SequenceRecorder()))
+                )
                 followers += [follower, sync]
             try:
                 yield seen, lost
@@ -100,20 +102,20 @@ async def following(service: RunningService) -> AsyncIterator[tuple[dict[str, Se
                         await closing
 
 
-async def check_each_once(dsn: str, seen: dict[str, Seen]) -> None:
-    """Every follower comes to have all of its kind, in their order, and nothing else."""
+async def check_each_once(dsn: str, seen: dict[str, SequenceRecorder]) -> None:
+    """Check that every follower has all events of its kind, in order, and no others."""
     database = await asyncpg.connect(dsn, timeout=DEADLINE)
     for method, kind in KINDS.items():
         rows = await database.fetch("SELECT sequence FROM events WHERE kind LIKE $1 ORDER BY sequence", kind)
         expected = [row["sequence"] for row in rows]
         assert expected
         for name in (method, f"{method} sync"):
-            assert await seen[name].come_to(len(expected)) == expected
+            assert await seen[name].wait_for(len(expected)) == expected
     await database.close()
 
 
 async def disturb(service: RunningService, how: str) -> None:
-    """Have something go away, and come back."""
+    """Stop or kill a process, and start it again."""
     match how:
         case "kill -9 of the server":
             await service.kill()
@@ -128,7 +130,7 @@ async def disturb(service: RunningService, how: str) -> None:
             os.kill(service.child(how.rpartition(" ")[2]).pid, signal.SIGKILL)
 
 
-async def test_whatever_goes_away_and_comes_back(folder: Path) -> None:
+async def test_followers_resume_after_restarts_of_any_process(folder: Path) -> None:
     async with running_service(folder) as service, following(service) as (seen, lost):
         ways = [
             "kill -9 of the server",
@@ -147,7 +149,7 @@ async def test_whatever_goes_away_and_comes_back(folder: Path) -> None:
         assert len(lost) >= 4 * len(seen)
 
 
-async def test_a_database_that_goes_away_and_comes_back(folder: Path) -> None:
+async def test_followers_resume_after_an_outage_of_the_database(folder: Path) -> None:
     async with postgres_server(folder / "theirs") as server:
         connection = await asyncpg.connect(server.url("postgres"), timeout=DEADLINE)
         await connection.execute("CREATE DATABASE signals")
@@ -164,16 +166,16 @@ async def test_a_database_that_goes_away_and_comes_back(folder: Path) -> None:
             await check_each_once(server.url("signals"), seen)
 
 
-async def test_a_database_that_is_made_anew_is_told_of(folder: Path) -> None:
+async def test_followers_report_a_new_epoch(folder: Path) -> None:
     seen: list[int] = []
-    told: list[object] = []
+    notices: list[object] = []
     async with running_service(folder) as service, service.client() as client:
         last = await published(service, BARS[:100])
         strict = client.follow(resume_after=0, backoff=SOON)
-        easy = client.follow(resume_after=0, backoff=SOON, on_new_epoch="start_over", notify=told.append)
+        easy = client.follow(resume_after=0, backoff=SOON, on_new_epoch="start_over", notify=notices.append)
         async with strict, easy:
             for follower in (strict, easy):
-                await within(drawn_from(follower, last, seen))
+                await within(record_until(follower, last, seen))
             assert seen == 2 * list(range(1, last + 1))
             first_epoch = strict.epoch
             assert await service.stop() == 0
@@ -186,11 +188,11 @@ async def test_a_database_that_is_made_anew_is_told_of(folder: Path) -> None:
                 await within(anext(strict))
             seen.clear()
             await within(anext(easy))
-            await within(drawn_from(easy, new_last, seen))
+            await within(record_until(easy, new_last, seen))
         new_epoch = (await client.service_info()).epoch
         error = changed.value
         assert (error.sequence, error.old_epoch, error.epoch) == (last, first_epoch, new_epoch)
-        assert [notice for notice in told if isinstance(notice, StartedOver)] == [
+        assert [notice for notice in notices if isinstance(notice, StartedOver)] == [
             StartedOver(first_epoch, new_epoch, last)
         ]
         assert seen == list(range(2, new_last + 1))
@@ -202,8 +204,8 @@ async def test_a_database_that_is_made_anew_is_told_of(folder: Path) -> None:
             await within(anext(client.follow(resume_after=new_last + 1000)))
 
 
-async def test_what_is_no_longer_kept_is_told_of(folder: Path) -> None:
-    told: list[object] = []
+async def test_followers_report_pruned_events(folder: Path) -> None:
+    notices: list[object] = []
     async with running_service(folder) as service, service.client() as client:
         last = await published(service, BARS[:200])
         async with service.database() as database:
@@ -214,24 +216,24 @@ async def test_what_is_no_longer_kept_is_told_of(folder: Path) -> None:
             await within(anext(client.follow(resume_after=10, backoff=SOON)))
         assert (pruned.value.sequence, pruned.value.oldest_sequence) == (10, 101)
         seen: list[int] = []
-        async with client.follow(resume_after=10, backoff=SOON, on_pruned="skip", notify=told.append) as follower:
-            await within(drawn_from(follower, last, seen))
+        async with client.follow(resume_after=10, backoff=SOON, on_pruned="skip", notify=notices.append) as follower:
+            await within(record_until(follower, last, seen))
         assert seen == list(range(101, last + 1))
-        assert Skipped(10, 101) in told
+        assert Skipped(10, 101) in notices
 
 
 async def moved_to(follower: Any, sequence: int) -> None:
-    """Wait until the bookmark is there; nothing is handed out that could tell."""
+    """Wait until the bookmark has reached a sequence. It polls, because no event is yielded for it."""
     while (follower.sequence or 0) < sequence:  # noqa: ASYNC110
         await asyncio.sleep(0.01)
 
 
-async def test_a_connection_that_dies_in_silence(service: RunningService, symbol: str) -> None:
-    """It is found out by the heartbeats that do not come; those that come have moved the bookmark."""
-    told: list[object] = []
+async def test_follower_detects_a_dead_connection_by_missing_heartbeats(service: RunningService, symbol: str) -> None:
+    """Missing heartbeats reveal it; earlier heartbeats have moved the bookmark."""
+    notices: list[object] = []
     async with frozen_proxy(service.port) as proxy, tradingsignals.connect(f"127.0.0.1:{proxy.port}") as client:
         narrow = client.follow_signals(
-            symbols=[symbol], heartbeat_seconds=1, resume_after=0, backoff=SOON, notify=told.append
+            symbols=[symbol], heartbeat_seconds=1, resume_after=0, backoff=SOON, notify=notices.append
         )
         async with narrow, service.client() as other:
             newest = (await other.service_info()).through_sequence
@@ -241,12 +243,12 @@ async def test_a_connection_that_dies_in_silence(service: RunningService, symbol
             made = await other.generate_signal(4000.0, symbol=symbol)
             assert (await within(waiting)).sequence == made.sequence
             assert proxy.connections == 2
-            (lost,) = [notice for notice in told if isinstance(notice, Disconnected)]
+            (lost,) = [notice for notice in notices if isinstance(notice, Disconnected)]
             assert "no response for 3 seconds" in str(lost.error)
 
 
-async def test_watch_outlives_the_service(folder: Path) -> None:
-    """As a user at a terminal sees it."""
+async def test_watch_continues_across_a_restart(folder: Path) -> None:
+    """This runs the command as a user does in a terminal."""
     async with (
         running_service(folder) as service,
         running_command("watch", "--address", service.address) as command,

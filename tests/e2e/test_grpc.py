@@ -1,4 +1,4 @@
-"""The same contract by gRPC and by gRPC-Web, through the edge, by a client that has no schema file."""
+"""The contract over gRPC and gRPC-Web through the edge, with a client that has no schema file."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from tests.support.service import RunningService
 
 from tradingsignals_server.transport.grpc.server import SERVICES
 
-# Each method with one answer, what it is asked, and the REST call that says the same.
+# Each unary method, its request, and the equivalent REST call.
 READS: dict[str, tuple[dict[str, Any], str]] = {
     "SystemService/GetServiceInfo": ({}, "/"),
     "SignalService/GetLatestSignal": ({"symbol": "USDCOP"}, "/api/signals/latest?symbol=USDCOP"),
@@ -47,7 +47,7 @@ READS: dict[str, tuple[dict[str, Any], str]] = {
 
 @pytest.mark.parametrize("protocol", PROTOCOLS)
 @pytest.mark.parametrize("method", READS)
-async def test_reads_say_what_rest_says(
+async def test_reads_over_grpc_equal_those_over_rest(
     service: RunningService, rest: httpx.AsyncClient, method: str, protocol: str
 ) -> None:
     body, path = READS[method]
@@ -57,19 +57,19 @@ async def test_reads_say_what_rest_says(
 
 
 def _answer(method: str, found: Any) -> Message:
-    """The same message, whether JSON names its fields in camel case, as buf curl does, or as they are."""
+    """Parse a message from JSON with field names in camel case, as buf curl writes them, or in snake case."""
     service, _, name = method.partition("/")
     return ParseDict(found, GetMessageClass(SERVICES[service].methods_by_name[name].output_type)())
 
 
 @pytest.mark.parametrize("protocol", PROTOCOLS)
-async def test_health(service: RunningService, protocol: str) -> None:
+async def test_health_is_reported_over_each_protocol(service: RunningService, protocol: str) -> None:
     answer = await curl(service.address, "SystemService/GetHealth", {}, protocol=protocol)
     assert (answer["status"], answer["databaseConnected"]) == ("degraded", True)
 
 
 @pytest.mark.parametrize("protocol", PROTOCOLS)
-async def test_signals_positions_and_bars_are_made(service: RunningService, symbol: str, protocol: str) -> None:
+async def test_signals_positions_and_bars_are_created(service: RunningService, symbol: str, protocol: str) -> None:
     async def call(method: str, body: object) -> Any:
         return await curl(service.address, method, body, protocol=protocol)
 
@@ -84,7 +84,7 @@ async def test_signals_positions_and_bars_are_made(service: RunningService, symb
     assert receipt["receipt"]["disposition"] == "WARMING_UP"
 
 
-async def test_a_stream_of_bars(service: RunningService, symbol: str) -> None:
+async def test_stream_of_bars_is_accepted(service: RunningService, symbol: str) -> None:
     answer = await curl(
         service.address,
         "MarketDataService/PublishBars",
@@ -105,7 +105,7 @@ async def test_a_stream_of_bars(service: RunningService, symbol: str) -> None:
         ("SignalService/StreamSignals", {"resume_after": 10**12}, ("out_of_range", "SEQUENCE_UNKNOWN")),
     ],
 )
-async def test_errors_have_their_code_and_their_reason(
+async def test_errors_have_code_and_reason(
     service: RunningService, protocol: str, method: str, body: object, expected: tuple[str, str]
 ) -> None:
     with pytest.raises(CurlFailed) as caught:
@@ -118,7 +118,7 @@ async def test_errors_have_their_code_and_their_reason(
 
 
 @pytest.mark.parametrize("where", ["address", "grpc_address"])
-async def test_health_checks_by_grpc(service: RunningService, where: str) -> None:
+async def test_grpc_health_checks_report_serving(service: RunningService, where: str) -> None:
     async with grpc.aio.insecure_channel(getattr(service, where)) as channel:
         stub = health_pb2_grpc.HealthStub(channel)
         for name in ("", *(service.full_name for service in SERVICES.values())):
@@ -129,16 +129,18 @@ async def test_health_checks_by_grpc(service: RunningService, where: str) -> Non
         assert caught.value.code() is grpc.StatusCode.NOT_FOUND
 
 
-async def test_reflection_tells_every_service_and_its_types(service: RunningService) -> None:
+async def test_reflection_lists_every_service_and_its_types(service: RunningService) -> None:
     async with grpc.aio.insecure_channel(service.address) as channel:
         stub: Any = reflection_pb2_grpc.ServerReflectionStub(channel)
-        asked: Sequence[reflection_pb2.ServerReflectionRequest] = [
+        requests: Sequence[reflection_pb2.ServerReflectionRequest] = [
             reflection_pb2.ServerReflectionRequest(list_services=""),
             reflection_pb2.ServerReflectionRequest(file_containing_symbol="tradingsignals.v1.Signal"),
             reflection_pb2.ServerReflectionRequest(file_containing_symbol="tradingsignals.peer.v1.PeerService"),
             reflection_pb2.ServerReflectionRequest(file_containing_symbol="tradingsignals.edge.v1.JsonService"),
         ]
-        names, file, *internal = [answer async for answer in stub.ServerReflectionInfo(iter(asked), timeout=DEADLINE)]
+        names, file, *internal = [
+            answer async for answer in stub.ServerReflectionInfo(iter(requests), timeout=DEADLINE)
+        ]
     served = {found.name for found in names.list_services_response.service}
     assert {found.full_name for found in SERVICES.values()} <= served
     described = FileDescriptorProto.FromString(file.file_descriptor_response.file_descriptor_proto[0])
@@ -146,7 +148,7 @@ async def test_reflection_tells_every_service_and_its_types(service: RunningServ
     assert [answer.error_response.error_code for answer in internal] == [grpc.StatusCode.NOT_FOUND.value[0]] * 2
 
 
-async def test_a_browser_of_this_machine_may_call(service: RunningService, rest: httpx.AsyncClient) -> None:
+async def test_page_of_localhost_may_call(service: RunningService, rest: httpx.AsyncClient) -> None:
     headers = {
         "origin": "http://localhost:5173",
         "access-control-request-method": "POST",
@@ -157,8 +159,8 @@ async def test_a_browser_of_this_machine_may_call(service: RunningService, rest:
     assert answer.headers["access-control-allow-origin"] == "http://localhost:5173"
 
 
-async def test_grpc_web_as_text(rest: httpx.AsyncClient) -> None:
-    """Base64, which is what browsers fall back to for streams."""
+async def test_grpc_web_text_is_served(rest: httpx.AsyncClient) -> None:
+    """The base64 encoding is the fallback of browsers for streams."""
     answer = await rest.post(
         "/tradingsignals.v1.SystemService/GetServiceInfo",
         content=b"AAAAAAA=",

@@ -1,4 +1,4 @@
-"""kill -9 of the server, of PostgreSQL and of Envoy in the middle of a replay: in the end nobody could tell."""
+"""kill -9 of the server, of PostgreSQL and of Envoy during a replay: the tables equal those of an undisturbed run."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ MOMENTS = [
 
 @pytest.fixture(scope="module")
 async def undisturbed() -> Tables:
-    """What a replay stores that nobody disturbs."""
+    """The tables after an undisturbed replay."""
     with scratch_folder() as folder:
         async with running_service(folder) as service, service.client() as client:
             answer = await client.publish_bars(messages(BARS))
@@ -44,7 +44,7 @@ async def undisturbed() -> Tables:
 
 
 async def follow(service: RunningService, last: int, seen: list[int]) -> None:
-    """See every event up to `last`, through whatever happens, going on from the last one seen."""
+    """Follow all events up to `last`, resuming after the last one after every error."""
     backoff = Backoff(first_seconds=0.05, max_seconds=0.5)
     async with service.client() as client, client.follow(resume_after=0, backoff=backoff) as follower:
         while not seen or seen[-1] < last:
@@ -52,7 +52,7 @@ async def follow(service: RunningService, last: int, seen: list[int]) -> None:
 
 
 async def kill(service: RunningService, victim: str) -> None:
-    """kill -9; what does not come back by itself is started again."""
+    """Send SIGKILL to a process, and start it again if no supervisor does."""
     if victim == "server":
         await service.kill()
     elif victim == "everything":
@@ -64,7 +64,7 @@ async def kill(service: RunningService, victim: str) -> None:
 
 
 async def check_whole(database: asyncpg.Connection, acknowledged: Sequence[Bar]) -> None:
-    """Nothing acknowledged is missing, and of no bar there is only a part."""
+    """Check that every acknowledged bar is stored, and that no bar is stored in part."""
     times = {row["time"] for row in await database.fetch("SELECT time FROM bars")}
     assert {bar.time.ToDatetime(tzinfo=next(iter(times)).tzinfo) for bar in acknowledged} <= times
     assert await database.fetchval(
@@ -87,7 +87,7 @@ async def check_whole(database: asyncpg.Connection, acknowledged: Sequence[Bar])
 
 @asynccontextmanager
 async def finishing(*work: object) -> AsyncIterator[None]:
-    """Have `work` done by the end of the context, and stopped if that fails."""
+    """Run `work` until the end of the context, and cancel it if the block fails."""
     async with asyncio.timeout(90), asyncio.TaskGroup() as group:
         for one in work:
             group.create_task(one)  # type: ignore[arg-type]
@@ -95,7 +95,9 @@ async def finishing(*work: object) -> AsyncIterator[None]:
 
 
 @pytest.mark.parametrize(("victim", "seed"), MOMENTS)
-async def test_nobody_could_tell(folder: Path, undisturbed: Tables, victim: str, seed: int) -> None:
+async def test_tables_equal_those_of_an_undisturbed_run(
+    folder: Path, undisturbed: Tables, victim: str, seed: int
+) -> None:
     last = undisturbed["event_log"][0]["last_sequence"]
     moment = random.Random(f"{victim} {seed}").randrange(1, last - 1000)
     bars = messages(BARS)
@@ -117,7 +119,7 @@ async def test_nobody_could_tell(folder: Path, undisturbed: Tables, victim: str,
         assert "Traceback" not in service.log, service.log
 
 
-async def test_the_replay_command_outlives_them_all(folder: Path, undisturbed: Tables) -> None:
+async def test_replay_command_continues_across_kills(folder: Path, undisturbed: Tables) -> None:
     file = write_csv(folder / "bars.csv", BARS)
     last = undisturbed["event_log"][0]["last_sequence"]
     async with running_service(folder) as service:
@@ -133,7 +135,7 @@ async def test_the_replay_command_outlives_them_all(folder: Path, undisturbed: T
             assert_same(await tables_of(database), undisturbed)
 
 
-async def test_two_replays_at_once_store_what_one_stores(folder: Path, undisturbed: Tables) -> None:
+async def test_two_concurrent_replays_store_the_same_as_one(folder: Path, undisturbed: Tables) -> None:
     file = write_csv(folder / "bars.csv", BARS)
     async with running_service(folder) as service:
         replays = await asyncio.gather(*(run("replay", file, "--address", service.address) for _ in range(2)))

@@ -1,4 +1,4 @@
-"""The model of a running service is replaced ten times while bars come in by gRPC, one of the new ones is broken."""
+"""Ten model swaps in a running service while bars are published over gRPC; one of the new models is broken."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ LINES = {"USDCOP": MONTH} | {
 }
 NEW = [str(number) for number in range(2, 12)]
 BROKEN, UNASKED = "5", "11"
-"""The last one is not asked for: the service finds it by itself."""
+"""The service finds the last version by itself, without a reload request."""
 BARS_A_CALL = 20
 
 
-async def test_ten_swaps_while_bars_come_in(folder: Path) -> None:
+async def test_ten_model_swaps_during_publishing_lose_no_bar(folder: Path) -> None:
     models = folder / "models"
     contents = {version: variant(version, sharper=0.8 + 0.05 * int(version)) for version in ("1", *NEW)}
     contents[BROKEN] = contents[BROKEN][:20_000]

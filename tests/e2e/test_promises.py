@@ -1,9 +1,9 @@
-"""The six promises held against the real processes, while they are killed and connections break: 200 seeded scenarios.
+"""The six promises against the real processes, which are killed while connections break: 200 seeded scenarios.
 
 Each publishes some bars, has followers by gRPC, gRPC-Web, server-sent events and NDJSON, and one or two faults. At the
 end of each every follower has exactly the matching entries of the log, in order, once. A scenario depends on nothing
 but its seed: the name of one that failed is what to run it again with,
-`pytest "tests/e2e/test_promises.py::test_every_follower_has_it_all[seed17]"`.
+`pytest "tests/e2e/test_promises.py::test_every_follower_gets_every_entry[seed17]"`.
 
 Most of a scenario is waiting for what was killed to come back, so several services live side by side and each plays its
 share of the seeds; one of them is two servers on one database, and one is three.
@@ -39,7 +39,7 @@ T = TypeVar("T")
 
 SEEDS = int(os.environ.get("PROMISES_SEEDS", "200"))
 SERVERS = (1, 1, 2, 3)
-"""Servers of each of the services side by side, which play the seeds in turn."""
+"""Number of servers of each of the services, which run the seeds in turn."""
 
 SYMBOLS = ("USDCOP", "EURCOP")
 WARM = 60
@@ -62,9 +62,9 @@ QUERIES: dict[str, list[dict[str, Any]]] = {
 
 @asynccontextmanager
 async def long_lived(servers: int) -> AsyncIterator[RunningService]:
-    """One service that lives through many scenarios."""
+    """A service that runs many scenarios."""
     several = {"SERVERS": str(servers), "GRPC_PORT": "0"} if servers > 1 else {}
-    # Signals that are asked for at any hour, on bars of long ago, change positions.
+    # Generated signals change positions at any time and on old bars.
     several |= {"SESSION_CALENDAR": "always", "MAX_BAR_AGE": "0"}
     with scratch_folder() as folder:
         async with running_service(folder, STREAM_STALL_SECONDS="1", **several) as service:
@@ -76,28 +76,28 @@ async def long_lived(servers: int) -> AsyncIterator[RunningService]:
 
 @pytest.fixture(scope="module")
 async def played(request: pytest.FixtureRequest) -> AsyncIterator[dict[int, asyncio.Future[None]]]:
-    """What becomes of each seed that was asked for."""
+    """The future of each selected seed."""
     mine = [item for item in request.session.items if isinstance(item, pytest.Function) and item.path == request.path]
-    asked = [cast(int, item.callspec.params["seed"]) for item in mine]
-    outcomes: dict[int, asyncio.Future[None]] = {seed: asyncio.get_running_loop().create_future() for seed in asked}
+    seeds = [cast(int, item.callspec.params["seed"]) for item in mine]
+    outcomes: dict[int, asyncio.Future[None]] = {seed: asyncio.get_running_loop().create_future() for seed in seeds}
 
-    async def play(lane: int) -> None:
-        async with long_lived(SERVERS[lane]) as service:
-            for seed in asked:
-                if seed % len(SERVERS) == lane:
+    async def play(server: int) -> None:
+        async with long_lived(SERVERS[server]) as service:
+            for seed in seeds:
+                if seed % len(SERVERS) == server:
                     await _into(outcomes[seed], one(service, seed))
 
-    lanes = [asyncio.create_task(play(lane)) for lane in sorted({seed % len(SERVERS) for seed in asked})]
-    for task in lanes:
+    servers = [asyncio.create_task(play(server)) for server in sorted({seed % len(SERVERS) for seed in seeds})]
+    for task in servers:
         task.add_done_callback(lambda done: _fail_the_rest(outcomes, done))
     try:
         yield outcomes
     finally:
         if all(outcome.done() for outcome in outcomes.values()):
-            await asyncio.wait(lanes, timeout=DEADLINE)  # the services are on their way out
-        for task in lanes:
+            await asyncio.wait(servers, timeout=DEADLINE)  # the services are on their way out
+        for task in servers:
             task.cancel()
-        await asyncio.wait(lanes)
+        await asyncio.wait(servers)
 
 
 async def _into(outcome: asyncio.Future[None], scenario: Awaitable[None]) -> None:
@@ -109,9 +109,9 @@ async def _into(outcome: asyncio.Future[None], scenario: Awaitable[None]) -> Non
         outcome.set_result(None)
 
 
-def _fail_the_rest(outcomes: dict[int, asyncio.Future[None]], lane: asyncio.Task[None]) -> None:
-    """A service that does not even start is told to whoever waits for its scenarios."""
-    if not lane.cancelled() and (error := lane.exception()) is not None:
+def _fail_the_rest(outcomes: dict[int, asyncio.Future[None]], server: asyncio.Task[None]) -> None:
+    """Pass the error of a service that does not start to the futures of its scenarios."""
+    if not server.cancelled() and (error := server.exception()) is not None:
         for outcome in outcomes.values():
             if not outcome.done():
                 outcome.set_exception(error)
@@ -121,29 +121,29 @@ def _fail_the_rest(outcomes: dict[int, asyncio.Future[None]], lane: asyncio.Task
 
 
 async def kill_server(service: RunningService) -> None:
-    """kill -9, and a start."""
+    """Send SIGKILL to the service, and start it again."""
     await service.kill()
     await service.start()
 
 
 async def kill_edge(service: RunningService) -> None:
-    """kill -9; the server starts it again."""
+    """Send SIGKILL; the server restarts the process."""
     os.kill(service.child("envoy").pid, signal.SIGKILL)
 
 
 async def kill_database(service: RunningService) -> None:
-    """kill -9; the server starts it again."""
+    """Send SIGKILL; the server restarts the process."""
     os.kill(service.child("postgres").pid, signal.SIGKILL)
 
 
 async def restart(service: RunningService) -> None:
-    """A stop as an operator does it, and a start."""
+    """Stop the service as an operator does, and start it again."""
     await service.stop()
     await service.start()
 
 
 async def nothing(_: RunningService) -> None:
-    """A quiet time."""
+    """Wait without a fault."""
 
 
 FAULTS: dict[Callable[[RunningService], Awaitable[None]], int] = {
@@ -153,7 +153,7 @@ FAULTS: dict[Callable[[RunningService], Awaitable[None]], int] = {
     kill_database: 8,
     nothing: 11,
 }
-"""What happens, and how often in thirty; subscribers stall, vanish and drop their connections in any case."""
+"""Faults and their frequency out of thirty; subscribers stall, vanish and drop connections in any case."""
 
 
 # -------------------------------------------------------------------------------------------------- the scenario
@@ -161,13 +161,13 @@ FAULTS: dict[Callable[[RunningService], Awaitable[None]], int] = {
 
 @dataclass
 class Scenario:
-    """What one seed means."""
+    """The scenario of a seed."""
 
     bars: list[list[Bar]]
     faults: dict[int, Callable[[RunningService], Awaitable[None]]]
-    """By the number of the call that they come with."""
+    """Faults by the index of the call with which they occur."""
     subscribers: list[tuple[str, str, dict[str, Any], int | None, int | None]]
-    """Way, stream, query, answers before it hangs up, answers before it stalls."""
+    """Protocol, stream, query, responses before it disconnects, responses before it stalls."""
     vanishing: int
 
     @classmethod
@@ -214,7 +214,7 @@ class Caller:
         await self._client.close()
 
     async def call(self, call: Callable[[AsyncClient], Awaitable[T]]) -> T:
-        """What `call` gives a client; a new one after each failure, for gRPC is slow to try again."""
+        """Return the result of `call`, with a new client after each failure, because gRPC reconnects slowly."""
         while True:
             try:
                 return await call(self._client)
@@ -224,7 +224,7 @@ class Caller:
                 self._client = self._service.client()
 
     async def newest(self) -> int:
-        """Where the log ends: by the database, for one of several servers may not have heard of it yet."""
+        """Return the last sequence in the database, because a server may lag behind another one."""
         await self.call(lambda client: client.service_info())
         async with self._service.database() as database:
             sequence: int = await database.fetchval("SELECT last_sequence FROM event_log")
@@ -232,7 +232,7 @@ class Caller:
 
 
 async def publish(service: RunningService, caller: Caller, scenario: Scenario) -> int:
-    """Publish, with the faults in between; returns where the log ends.
+    """Publish bars with faults in between, and return the last sequence of the log.
 
     The last are signals of both symbols and the positions they change, so that there is news for every filter.
     """
@@ -249,7 +249,7 @@ async def publish(service: RunningService, caller: Caller, scenario: Scenario) -
 
 
 async def logged(service: RunningService, after: int, through: int) -> list[Event]:
-    """The log between two sequences, as the database has it."""
+    """Return the log between two sequences from the database."""
     async with service.database() as database:
         rows = await database.fetch(
             "SELECT sequence, time, kind, payload FROM events WHERE sequence > $1 AND sequence <= $2 ORDER BY sequence",
@@ -267,7 +267,7 @@ async def logged(service: RunningService, after: int, through: int) -> list[Even
 
 
 def expected(log: Sequence[Event], stream: str, query: dict[str, Any]) -> list[Any]:
-    """What a subscriber is to have of the log."""
+    """Return the entries of the log that a subscriber must get."""
 
     def passes(event: Event) -> bool:
         kind = event.WhichOneof("payload")
@@ -292,7 +292,7 @@ def expected(log: Sequence[Event], stream: str, query: dict[str, Any]) -> list[A
 
 
 async def vanishing(service: RunningService, stack: AsyncExitStack) -> None:
-    """Subscribe to everything there is, take the first bytes, and no more, until the line is cut."""
+    """Subscribe to all entries, read the first bytes only, and stay connected until the connection is closed."""
     with suppress(OSError, asyncio.IncompleteReadError):
         reader, writer = await stack.enter_async_context(connected(service.port, receive_buffer=4096))
         writer.write(b"GET /api/events?resume_after=0 HTTP/1.1\r\nhost: localhost\r\n\r\n")
@@ -301,7 +301,7 @@ async def vanishing(service: RunningService, stack: AsyncExitStack) -> None:
 
 
 @pytest.mark.parametrize("seed", range(SEEDS), ids="seed{}".format)
-async def test_every_follower_has_it_all(played: dict[int, asyncio.Future[None]], seed: int) -> None:
+async def test_every_follower_gets_every_entry(played: dict[int, asyncio.Future[None]], seed: int) -> None:
     await played[seed]
 
 
@@ -313,7 +313,7 @@ async def one(service: RunningService, seed: int) -> None:
 
 
 async def has_it_all(service: RunningService, caller: Caller, scenario: Scenario) -> None:
-    """Play a scenario, and look at what every subscriber has in the end."""
+    """Run a scenario, and check the entries of every subscriber at the end."""
     before = await caller.newest()
     subscribers = [
         Subscriber(service, way, STREAMS[stream], query, before, drops_after=hangs_up, stalls_after=stalls)
@@ -325,9 +325,9 @@ async def has_it_all(service: RunningService, caller: Caller, scenario: Scenario
         for _ in range(scenario.vanishing):
             await vanishing(service, stack)
         log = await logged(service, before, await publish(service, caller, scenario))
-        wanted = [expected(log, stream, query) for _, stream, query, *_ in scenario.subscribers]
-        for subscriber, nouns in zip(subscribers, wanted, strict=True):
-            subscriber.last.set_result(nouns[-1].sequence)
+        expected_items = [expected(log, stream, query) for _, stream, query, *_ in scenario.subscribers]
+        for subscriber, items in zip(subscribers, expected_items, strict=True):
+            subscriber.last.set_result(items[-1].sequence)
             subscriber.go_on.set()
-    for subscriber, nouns in zip(subscribers, wanted, strict=True):
-        assert subscriber.seen == nouns, f"{subscriber.stream.path} {subscriber.query} by {subscriber.way}"
+    for subscriber, items in zip(subscribers, expected_items, strict=True):
+        assert subscriber.seen == items, f"{subscriber.stream.path} {subscriber.query} by {subscriber.way}"

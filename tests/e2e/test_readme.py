@@ -1,4 +1,4 @@
-"""What a newcomer is given to paste does what it says, after `make run` alone."""
+"""The commands in the documentation work after `make run`."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ ROOT = Path(__file__).resolve().parents[2]
 PAGES = ("README.md", "clients/python/README.md", "protos/README.md", "docs/containers.md")
 BLOCK = re.compile(r"^```(sh|python)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 PROGRAMS = ("curl", ".venv/bin/buf", ".venv/bin/tradingsignals watch")
-"""What is pasted while a service runs. The rest needs a file of one's own, another service, or a container engine."""
+"""Commands for a running service. Others need a file of the user, another service, or a container engine."""
 ENOUGH_LINES = 2
-"""Of what a stream prints, which has no end."""
+"""Lines that are read of an endless stream."""
 
 
 def commands(text: str) -> Iterator[str]:
-    """The commands of a block of shell, each with its further lines."""
+    """Yield the commands of a block of shell, with continuation lines."""
     pending = ""
     for line in text.splitlines(keepends=True):
         pending += line
@@ -43,7 +43,7 @@ def commands(text: str) -> Iterator[str]:
 
 
 def pasted() -> list[tuple[str, str]]:
-    """Every command, and every whole program in Python, with the page it is on."""
+    """Yield every command, and every complete Python program, with its page."""
     found = list[tuple[str, str]]()
     for page in PAGES:
         for language, text in BLOCK.findall((ROOT / page).read_text(encoding="utf-8")):
@@ -55,7 +55,7 @@ def pasted() -> list[tuple[str, str]]:
 
 
 def here(command: str, service: RunningService) -> str:
-    """The same command for this service and this installation."""
+    """Adapt a command to this service and this installation."""
     meant = {
         ".venv/bin/": f"{COMMAND.parent}/",
         "127.0.0.1:8003": service.address,
@@ -65,7 +65,7 @@ def here(command: str, service: RunningService) -> str:
 
 
 def banner_commands(service: RunningService) -> list[str]:
-    """The commands that the start has printed."""
+    """Return the commands that the start has printed."""
     labels = ("in the terminal", "REST", "live (SSE)", "gRPC", "database")
     printed = dict(re.findall(rf"^  ({'|'.join(map(re.escape, labels))})  +(.*)$", service.log, re.MULTILINE))
     assert tuple(printed) == labels, service.log
@@ -75,7 +75,7 @@ def banner_commands(service: RunningService) -> list[str]:
 
 @dataclass(frozen=True, slots=True)
 class Said:
-    """The first lines that a command prints, and what it says of errors; `code` is None if it did not end by itself."""
+    """First lines of output and the errors of a command; `code` is None if it was stopped."""
 
     output: str
     errors: str
@@ -83,7 +83,7 @@ class Said:
 
 
 async def said_by(command: str) -> Said:
-    """Run a command, with a plain PATH, to its end or until it has said enough."""
+    """Run a command with a minimal PATH to its end, or until it has printed enough."""
     process = await asyncio.create_subprocess_shell(
         command,
         executable="/bin/bash",
@@ -110,14 +110,14 @@ async def said_by(command: str) -> Said:
 
 @pytest.fixture(scope="module")
 async def demonstration() -> AsyncIterator[RunningService]:
-    """The service as `make run` starts it, on ports of its own."""
+    """The service as `make run` starts it, on other ports."""
     with scratch_folder() as folder:
         async with running_service(folder, FEED="", MODEL_PATH="") as service:
             yield service
 
 
-async def test_the_demonstration_soon_buys_and_sells(demonstration: RunningService) -> None:
-    """The sessions that it begins with are there at once; a bar a second follows."""
+async def test_demonstration_soon_has_buy_and_sell_signals(demonstration: RunningService) -> None:
+    """The first sessions are stored at once; one bar each second follows."""
     seen = list[Signal.Action]()
     async with demonstration.client() as client, client.stream_signals(resume_after=0) as signals:
         while not {Signal.BUY, Signal.SELL} <= set(seen):
@@ -125,7 +125,7 @@ async def test_the_demonstration_soon_buys_and_sells(demonstration: RunningServi
     assert len(seen) <= 240, "before the first bar that is waited for"
 
 
-async def test_every_command_to_paste_works(demonstration: RunningService) -> None:
+async def test_every_documented_command_works(demonstration: RunningService) -> None:
     everything = [(page, here(command, demonstration)) for page, command in pasted()]
     assert {page for page, _ in everything} == set(PAGES)
     everything += [("what the start prints", command) for command in banner_commands(demonstration)]
@@ -142,8 +142,8 @@ async def test_every_command_to_paste_works(demonstration: RunningService) -> No
             assert re.search(r"\b(BUY|SELL|HOLD)\b", said.output), shown
 
 
-def test_bodies_are_sent_as_json() -> None:
-    """As the edge asks for it."""
+def test_documented_bodies_are_sent_as_json() -> None:
+    """The edge requires it."""
     bodies = [command for _, command in pasted() if command.startswith("curl") and re.search(r"\s-d\s", command)]
     assert bodies
     assert [command for command in bodies if "content-type: application/json" not in command.lower()] == []

@@ -1,4 +1,4 @@
-"""The recurrent state outlives the process: neither restarts nor kill -9 nor a second replay change a bit."""
+"""The recurrent state survives the process: restarts, kill -9 and a second replay change no bit."""
 
 from __future__ import annotations
 
@@ -20,19 +20,19 @@ from tests.support.tables import Tables, assert_same, by_symbol, tables_of
 MONTH = a_month()
 OTHER = walk(len(MONTH), seed=6, symbol="EURCOP", times=[bar.time for bar in MONTH])
 BARS = messages(chain.from_iterable(zip(MONTH, OTHER, strict=True)))
-"""Two symbols that go through the policy together, one of them the real one, where its bars are here."""
+"""Two symbols that share batches of the policy."""
 INTERRUPTIONS = 3
 SETTINGS = {
     "MODEL_PATH": str(shipped_model()),
     "SHADOW_MODEL_PATH": str(shipped_model()),
     "CONFIDENCE_THRESHOLD": "0.4",
 }
-"""The threshold is one that lets the policy trade in both symbols."""
+"""With this threshold the policy trades both symbols."""
 
 
 @pytest.fixture(scope="module")
 async def undisturbed() -> AsyncIterator[tuple[RunningService, Tables]]:
-    """A service that has been given the bars while nothing happened to it, and what it has stored."""
+    """A service that got the bars without a fault, and its tables."""
     with scratch_folder() as folder:
         async with running_service(folder, **SETTINGS) as service:
             await Publisher(service, BARS).run()
@@ -40,12 +40,12 @@ async def undisturbed() -> AsyncIterator[tuple[RunningService, Tables]]:
 
 
 async def stored(service: RunningService) -> Tables:
-    """All that is in its database."""
+    """Return the tables of its database."""
     async with service.database() as database:
         return await tables_of(database)
 
 
-async def test_the_policy_decides_in_both_symbols_and_its_state_is_stored(
+async def test_recurrent_state_of_both_symbols_is_stored(
     undisturbed: tuple[RunningService, Tables],
 ) -> None:
     _, tables = undisturbed
@@ -58,7 +58,7 @@ async def test_the_policy_decides_in_both_symbols_and_its_state_is_stored(
         assert len({state["before"], state["after"], bytes(len(state["after"]))}) == 3
 
 
-async def test_a_second_replay_changes_no_bit(undisturbed: tuple[RunningService, Tables]) -> None:
+async def test_second_replay_changes_no_bit(undisturbed: tuple[RunningService, Tables]) -> None:
     service, tables = undisturbed
     async with service.client() as client:
         answer = await client.publish_bars(BARS)

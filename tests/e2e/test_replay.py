@@ -40,7 +40,7 @@ def file() -> Any:
 
 @pytest.fixture(scope="module")
 async def replayed(file: Path) -> AsyncIterator[RunningService]:
-    """A service that has been given the file."""
+    """A service to which the file has been published."""
     costs = {"SPREAD": str(SPREAD), "COMMISSION_PCT": str(COMMISSION_PCT), "INITIAL_EQUITY": str(EQUITY)}
     with scratch_folder() as folder:
         async with running_service(folder, **costs) as service:
@@ -51,7 +51,7 @@ async def replayed(file: Path) -> AsyncIterator[RunningService]:
 
 @pytest.fixture(scope="module")
 async def tables(replayed: RunningService) -> Tables:
-    """All that it has stored."""
+    """The tables of that service."""
     async with replayed.database() as database:
         return await tables_of(database)
 
@@ -60,7 +60,7 @@ def in_sessions(bars: Rows) -> Rows:
     return [bar for bar in bars if session_day(bar["time"]) is not None]
 
 
-def test_every_bar_is_stored_once_as_the_file_has_it(tables: Tables, file: Path) -> None:
+def test_every_bar_of_the_file_is_stored_once(tables: Tables, file: Path) -> None:
     with gzip.open(file, "rt") as lines:
         next(lines)
         rows = [line.rstrip().split(",") for line in lines]
@@ -70,7 +70,7 @@ def test_every_bar_is_stored_once_as_the_file_has_it(tables: Tables, file: Path)
         assert [bar[name] for name in ("open", "high", "low", "close", "volume")] == [float(n) for n in numbers]
 
 
-def test_every_bar_of_a_session_has_its_signal_once_it_is_warm(tables: Tables) -> None:
+def test_every_warm_session_bar_has_a_signal(tables: Tables) -> None:
     bars = in_sessions(tables["bars"])
     assert [bar["disposition"] for bar in bars] == ["WARMING_UP"] * (WARM - 1) + ["ACCEPTED"] * (len(bars) - WARM + 1)
     outside = [bar for bar in tables["bars"] if session_day(bar["time"]) is None]
@@ -82,7 +82,7 @@ def test_every_bar_of_a_session_has_its_signal_once_it_is_warm(tables: Tables) -
         assert (signal["origin"], signal["simulated"]) == ("BAR", True)
 
 
-def test_indicators_are_those_of_ta_lib_to_the_last_digit(tables: Tables) -> None:
+def test_indicators_equal_those_of_talib(tables: Tables) -> None:
     bars = in_sessions(tables["bars"])
     highs, lows, closes = (np.array([bar[name] for bar in bars]) for name in ("high", "low", "close"))
     for number, signal in enumerate(tables["signals"], WARM):
@@ -107,7 +107,7 @@ def test_indicators_are_those_of_ta_lib_to_the_last_digit(tables: Tables) -> Non
         assert signal["volatility"] == pytest.approx(deviation, rel=1e-6, abs=1e-12)
 
 
-def test_levels_follow_from_entry_atr_and_multipliers_to_the_bit(tables: Tables) -> None:
+def test_levels_are_bit_identical_to_their_formula(tables: Tables) -> None:
     for signal in tables["signals"]:
         assert signal["hold_probability"] + signal["buy_probability"] + signal["sell_probability"] == pytest.approx(1.0)
         if signal["action"] == "HOLD":
@@ -122,7 +122,7 @@ def test_levels_follow_from_entry_atr_and_multipliers_to_the_bit(tables: Tables)
         assert signal["position_size"] == 0.02
 
 
-def test_every_position_is_that_of_a_recount(tables: Tables) -> None:
+def test_every_position_equals_a_recount(tables: Tables) -> None:
     expected = trades_of(tables["bars"], tables["signals"])
     assert len(tables["positions"]) == len(expected) > 300
     assert {trade.reason for trade in expected} >= {"STOP_LOSS", "TAKE_PROFIT", "SESSION_END", "REVERSED"}
@@ -148,7 +148,7 @@ def test_every_position_is_that_of_a_recount(tables: Tables) -> None:
         assert row["r_multiple"] == pytest.approx(pnl / abs(trade.entry - trade.stop), rel=1e-12)
 
 
-def test_the_log_tells_each_bar_what_came_of_it_and_the_tables_are_its_end(tables: Tables) -> None:
+def test_log_entries_lead_to_the_tables(tables: Tables) -> None:
     events = tables["events"]
     assert [event["sequence"] for event in events] == list(range(1, len(events) + 1))
     assert tables["event_log"][0]["last_sequence"] == len(events)
@@ -181,7 +181,7 @@ def test_the_log_tells_each_bar_what_came_of_it_and_the_tables_are_its_end(table
     }
 
 
-def test_messages_say_what_the_columns_say(tables: Tables) -> None:
+def test_messages_equal_the_columns(tables: Tables) -> None:
     for row in tables["signals"][::50]:
         message = Signal.FromString(row["message"])
         assert message.signal_id == str(row["signal_id"])
@@ -227,7 +227,7 @@ async def test_statistics_agree_with_the_tables(replayed: RunningService, tables
     assert found["market_data"] == {"bars_stored": BARS, "symbols": 1}
 
 
-async def test_a_second_replay_changes_nothing(replayed: RunningService, tables: Tables, file: Path) -> None:
+async def test_second_replay_changes_nothing(replayed: RunningService, tables: Tables, file: Path) -> None:
     ended = await run("replay", file, "--address", replayed.address)
     assert ended.code == 0, ended.output
     assert f"{BARS:,}" in ended.output

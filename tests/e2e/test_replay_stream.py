@@ -1,4 +1,4 @@
-"""Replay over the stream, on every way in: stored history by the very call that is used live."""
+"""Replay of stored history over the stream RPCs, on every protocol."""
 
 from __future__ import annotations
 
@@ -19,20 +19,20 @@ EVENTS = STREAMS["events"]
 
 
 def bar_time(event: Event) -> Any:
-    """The market time of an event that came of a bar; a position's bar is told by its neighbours."""
+    """Return the market time of an event; for a position it is that of the neighboring events."""
     if event.HasField("market_update"):
         return event.market_update.bar.time.ToDatetime(UTC)
     return event.signal.bar_time.ToDatetime(UTC) if event.HasField("signal") else None
 
 
 async def replayed(service: RunningService, way: str, query: dict[str, Any]) -> list[Any]:
-    """All answers of a stream that ends by itself."""
+    """Return all responses of a stream that ends by itself."""
     async with THROUGH_THE_EDGE[way](service, EVENTS, query) as answers:
         return [answer async for answer in answers]
 
 
 @pytest.mark.parametrize("way", THROUGH_THE_EDGE)
-async def test_a_range_comes_whole_and_ends(service: RunningService, known_bars: list[Bar], way: str) -> None:
+async def test_replay_of_a_range_is_complete_and_ends(service: RunningService, known_bars: list[Bar], way: str) -> None:
     start, end = known_bars[100].time, known_bars[300].time
     query = {"symbols": ["USDCOP"], "start_time": start.isoformat(), "end_time": end.isoformat()}
     answers = await within(replayed(service, way, query))
@@ -49,8 +49,8 @@ async def test_a_range_comes_whole_and_ends(service: RunningService, known_bars:
     assert again == [event for event in events if event.sequence > broken_off]
 
 
-async def test_at_a_speed_it_comes_in_the_order_of_time(service: RunningService, known_bars: list[Bar]) -> None:
-    """A bar every half millisecond: what is seen here is that a pace loses nothing and ends, not how fast it is."""
+async def test_replay_at_a_speed_is_in_the_order_of_time(service: RunningService, known_bars: list[Bar]) -> None:
+    """With a bar each half millisecond, this checks that a paced replay is complete and ends, not its speed."""
     query = {
         "symbols": ["USDCOP"],
         "kinds": ["MARKET_UPDATE"],
@@ -64,7 +64,7 @@ async def test_at_a_speed_it_comes_in_the_order_of_time(service: RunningService,
     assert len(answers) > 1
 
 
-async def test_without_an_end_the_live_ones_follow(
+async def test_live_events_follow_a_replay_without_an_end(
     service: RunningService, client: AsyncClient, known_bars: list[Bar]
 ) -> None:
     before = (await client.service_info()).through_sequence
@@ -93,12 +93,12 @@ async def test_without_an_end_the_live_ones_follow(
         ("speed=60&resume_after=0", "speed"),
     ],
 )
-async def test_what_cannot_be_replayed_is_named(rest: httpx.AsyncClient, query: str, field: str) -> None:
+async def test_invalid_replay_is_refused_with_its_field(rest: httpx.AsyncClient, query: str, field: str) -> None:
     answer = await rest.get(f"/api/events?{query}")
     assert answer.status_code == 400
     violations = [v["field"] for d in answer.json()["details"] for v in d.get("field_violations", ())]
     assert violations == [field]
 
 
-async def test_the_log_tells_where_it_begins(rest: httpx.AsyncClient) -> None:
+async def test_oldest_sequence_is_reported(rest: httpx.AsyncClient) -> None:
     assert (await rest.get("/")).json()["oldest_sequence"] == "1"

@@ -1,4 +1,4 @@
-"""Every row of the contract over REST, through the edge: paths, parameters, field names, and what they do."""
+"""Every method of the contract over REST through the edge: paths, parameters, field names and effects."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ async def generate(rest: httpx.AsyncClient, body: dict[str, object]) -> Any:
 # ------------------------------------------------------------------------------------------------ the service itself
 
 
-async def test_what_it_is(rest: httpx.AsyncClient) -> None:
+async def test_service_info_is_returned(rest: httpx.AsyncClient) -> None:
     answer = await get(rest, "/")
     assert answer["service"] == "trading-signals-service"
     assert answer["version"] == __version__
@@ -60,7 +60,7 @@ async def test_what_it_is(rest: httpx.AsyncClient) -> None:
 
 
 @pytest.mark.parametrize("path", ["/health", "/api/signals/health"])
-async def test_how_it_is(rest: httpx.AsyncClient, path: str) -> None:
+async def test_health_is_returned(rest: httpx.AsyncClient, path: str) -> None:
     async with asyncio.timeout(DEADLINE):
         while (answer := await get(rest, path))["total_signals_generated"] < 311:  # counted by a probe once a second
             pass
@@ -75,7 +75,7 @@ async def test_how_it_is(rest: httpx.AsyncClient, path: str) -> None:
     assert (answer["model_loaded"], answer["database_connected"]) == (False, True)
 
 
-async def test_the_model(rest: httpx.AsyncClient) -> None:
+async def test_model_info_is_returned(rest: httpx.AsyncClient) -> None:
     model = (await get(rest, "/api/signals/model/info"))["model"]
     expected = {"loaded", "version", "mode", "providers", "inputs", "outputs", "inference_count", "avg_latency_ms"}
     assert expected <= model.keys()
@@ -83,7 +83,7 @@ async def test_the_model(rest: httpx.AsyncClient) -> None:
     assert model["inference_count"] >= 311
 
 
-async def test_the_description_of_itself(rest: httpx.AsyncClient) -> None:
+async def test_openapi_and_docs_are_returned(rest: httpx.AsyncClient) -> None:
     document = await get(rest, "/openapi.json")
     assert document["openapi"].startswith("3.1")
     assert "/api/signals/generate" in document["paths"]
@@ -93,7 +93,7 @@ async def test_the_description_of_itself(rest: httpx.AsyncClient) -> None:
     assert "<title>Trading Signals Service</title>" in page.text
 
 
-async def test_statistics(rest: httpx.AsyncClient) -> None:
+async def test_statistics_are_returned(rest: httpx.AsyncClient) -> None:
     found = (await get(rest, "/api/signals/statistics"))["statistics"]
     assert {"total_inferences", "avg_latency_ms", "model_loaded"} <= found["inference"].keys()
     assert {"signals_generated", "confidence_threshold", "min_risk_reward", "position_size_pct"} <= found[
@@ -111,7 +111,7 @@ async def test_statistics(rest: httpx.AsyncClient) -> None:
 # ------------------------------------------------------------------------------------------------------------- signals
 
 
-async def test_the_example_of_the_older_service(rest: httpx.AsyncClient) -> None:
+async def test_example_of_the_older_service_works(rest: httpx.AsyncClient) -> None:
     signal = await generate(
         rest, {"symbol": "USDCOP", "close_price": 4250.50, "rsi": 35.5, "macd": -2.3, "macd_signal": -1.8}
     )
@@ -129,7 +129,7 @@ async def test_the_example_of_the_older_service(rest: httpx.AsyncClient) -> None
     assert (await get(rest, "/api/signals/latest", symbol="USDCOP"))["signal"] == signal
 
 
-async def test_a_signal_that_is_acted_on(rest: httpx.AsyncClient, symbol: str) -> None:
+async def test_generated_signal_opens_a_position(rest: httpx.AsyncClient, symbol: str) -> None:
     signal = await generate(rest, sure_buy(symbol, price=4000.0, atr=10.0))
     assert signal["action"] == "BUY"
     assert (signal["stop_loss"], signal["take_profit"]) == (3980.0, 4030.0)
@@ -141,7 +141,7 @@ async def test_a_signal_that_is_acted_on(rest: httpx.AsyncClient, symbol: str) -
     assert held["signal_id"] == signal["signal_id"]
 
 
-async def test_without_a_symbol_it_is_usdcop(rest: httpx.AsyncClient) -> None:
+async def test_default_symbol_is_usdcop(rest: httpx.AsyncClient) -> None:
     given: list[dict[str, object]] = [{}, {"symbol": ""}, {"symbol": "USD/COP"}]
     for symbol in given:
         assert (await generate(rest, {"close_price": 4000.0, **symbol}))["symbol"] == "USDCOP"
@@ -156,7 +156,7 @@ async def test_without_a_symbol_it_is_usdcop(rest: httpx.AsyncClient) -> None:
         ({"lookback_bars": 150}, {"symbol": "USDCOP"}),
     ],
 )
-async def test_a_signal_from_the_stored_bars(
+async def test_signal_is_generated_from_stored_bars(
     rest: httpx.AsyncClient, known_bars: Sequence[Bar], parameters: dict[str, Any], body: object
 ) -> None:
     signal = (await post(rest, "/api/signals/generate-from-db", body, **parameters))["signal"]
@@ -166,8 +166,8 @@ async def test_a_signal_from_the_stored_bars(
     assert signal["technical_factors"].keys() == FACTORS
 
 
-async def test_an_empty_body_means_the_defaults(rest: httpx.AsyncClient, known_bars: Sequence[Bar]) -> None:
-    """A hundred bars of USDCOP, which is what the newest bar's own signal was made from."""
+async def test_empty_body_uses_the_defaults(rest: httpx.AsyncClient, known_bars: Sequence[Bar]) -> None:
+    """The defaults are 100 bars of USDCOP, from which the signal of the newest bar was made."""
     answer = await rest.post("/api/signals/generate-from-db")
     assert answer.status_code == 200
     signal = answer.json()["signal"]
@@ -178,7 +178,7 @@ async def test_an_empty_body_means_the_defaults(rest: httpx.AsyncClient, known_b
         assert signal[name] == of_the_bar[name]
 
 
-async def test_history_by_filter_and_page(rest: httpx.AsyncClient) -> None:
+async def test_history_is_filtered_and_paged(rest: httpx.AsyncClient) -> None:
     day = {"symbol": "USDCOP", "start_date": "2024-03-06", "end_date": "2024-03-07"}
     everything = await get(rest, "/api/signals/history", limit=1000, **day)
     assert everything.keys() == {"signals", "count", "next_page_token", "through_sequence"}
@@ -202,7 +202,7 @@ async def test_history_by_filter_and_page(rest: httpx.AsyncClient) -> None:
     assert sum(answer["count"] for answer in by_action) == 60
 
 
-async def test_start_is_inclusive_and_end_is_not(rest: httpx.AsyncClient) -> None:
+async def test_start_is_inclusive_and_end_exclusive(rest: httpx.AsyncClient) -> None:
     found = await get(
         rest,
         "/api/signals/history",
@@ -213,18 +213,18 @@ async def test_start_is_inclusive_and_end_is_not(rest: httpx.AsyncClient) -> Non
     assert [s["timestamp"] for s in found["signals"]] == ["2024-03-06T13:10:00.000000Z", "2024-03-06T13:05:00.000000Z"]
 
 
-async def test_a_page_has_a_hundred_signals_unless_asked_otherwise(rest: httpx.AsyncClient) -> None:
+async def test_default_page_has_100_signals(rest: httpx.AsyncClient) -> None:
     assert (await get(rest, "/api/signals/history"))["count"] == 100
 
 
-async def test_a_hold_has_no_levels(rest: httpx.AsyncClient, symbol: str) -> None:
+async def test_hold_has_no_levels(rest: httpx.AsyncClient, symbol: str) -> None:
     signal = await generate(rest, sure_hold(symbol))
     assert signal["action"] == "HOLD"
     assert not {"stop_loss", "take_profit", "risk_reward_ratio"} & signal.keys()
     assert signal["position_size"] == 0
 
 
-async def test_what_is_not_known_is_absent_and_never_0(rest: httpx.AsyncClient, symbol: str) -> None:
+async def test_unknown_values_are_absent_and_never_0(rest: httpx.AsyncClient, symbol: str) -> None:
     signal = await generate(rest, {"symbol": symbol, "close_price": 4000.0})
     assert signal["technical_factors"] == {}
     assert not {"bar_time", "market_regime", "trend_direction"} & signal.keys()
@@ -233,7 +233,7 @@ async def test_what_is_not_known_is_absent_and_never_0(rest: httpx.AsyncClient, 
 # ----------------------------------------------------------------------------------------------------------- positions
 
 
-async def test_the_life_of_a_position(rest: httpx.AsyncClient, symbol: str) -> None:
+async def test_position_is_opened_listed_and_closed(rest: httpx.AsyncClient, symbol: str) -> None:
     bought = await generate(rest, sure_buy(symbol, price=4000.0))
     kept = await generate(rest, sure_buy(symbol, price=4001.0))
     assert kept["reasoning"][-1] == "Already long: the position is kept"
@@ -271,7 +271,7 @@ async def test_the_life_of_a_position(rest: httpx.AsyncClient, symbol: str) -> N
     assert rest_of_it["next_page_token"] == ""
 
 
-async def test_without_a_price_a_position_closes_at_its_last_one(rest: httpx.AsyncClient, symbol: str) -> None:
+async def test_position_closes_at_its_last_price_by_default(rest: httpx.AsyncClient, symbol: str) -> None:
     await generate(rest, sure_sell(symbol, price=3999.5))
     (held,) = (await get(rest, "/api/signals/positions/active", symbol=symbol))["positions"]
     answer = await rest.post(f"/api/signals/positions/{held['position_id']}/close")
@@ -279,7 +279,7 @@ async def test_without_a_price_a_position_closes_at_its_last_one(rest: httpx.Asy
     assert answer.json()["position"]["exit_price"] == 3999.5
 
 
-async def test_a_position_that_does_not_exist(rest: httpx.AsyncClient) -> None:
+async def test_unknown_position_is_not_found(rest: httpx.AsyncClient) -> None:
     answer = await rest.post(f"/api/signals/positions/{uuid4()}/close", json={})
     assert answer.status_code == 404
     assert answer.json()["details"][0]["reason"] == "POSITION_NOT_FOUND"
@@ -292,7 +292,7 @@ def as_listed(bar: Bar) -> dict[str, object]:
     return {**as_json(bar), "time": rest_time(bar.time)}
 
 
-async def test_bars_in_and_out(rest: httpx.AsyncClient, peso_pair: str) -> None:
+async def test_published_bar_is_listed(rest: httpx.AsyncClient, peso_pair: str) -> None:
     bars = walk(60, seed=2, symbol=peso_pair)
     receipts = [(await post(rest, "/api/market/bars", as_json(bar)))["receipt"] for bar in bars]
     assert [r["disposition"] for r in receipts] == ["WARMING_UP"] * 49 + ["ACCEPTED"] * 11
@@ -325,7 +325,7 @@ async def test_bars_in_and_out(rest: httpx.AsyncClient, peso_pair: str) -> None:
     assert (await post(rest, "/api/market/bars", late))["receipt"]["disposition"] == "LATE"
 
 
-async def test_a_symbol_with_a_slash_is_the_same_one(rest: httpx.AsyncClient, known_bars: Sequence[Bar]) -> None:
+async def test_symbol_with_a_slash_is_normalised(rest: httpx.AsyncClient, known_bars: Sequence[Bar]) -> None:
     body = {**as_json(known_bars[-1]), "symbol": "USD/COP"}
     receipt = (await post(rest, "/api/market/bars", body))["receipt"]
     assert (receipt["symbol"], receipt["disposition"]) == ("USDCOP", "DUPLICATE")
@@ -334,8 +334,8 @@ async def test_a_symbol_with_a_slash_is_the_same_one(rest: httpx.AsyncClient, kn
 # -------------------------------------------------------------------------------------------------------------- shapes
 
 
-async def test_the_shape_of_a_signal(rest: httpx.AsyncClient) -> None:
-    """What REST callers are used to; a change here breaks them."""
+async def test_signal_has_the_documented_shape(rest: httpx.AsyncClient) -> None:
+    """REST callers depend on this shape; a change breaks them."""
     found = {}
     for action in ("BUY", "SELL", "HOLD"):
         listed = await get(rest, "/api/signals/history", symbol="USDCOP", action=action, end_date="2025-01-01", limit=1)
@@ -343,7 +343,7 @@ async def test_the_shape_of_a_signal(rest: httpx.AsyncClient) -> None:
     assert found == golden("signal")
 
 
-async def test_the_shape_of_a_position(rest: httpx.AsyncClient, symbol: str) -> None:
+async def test_position_has_the_documented_shape(rest: httpx.AsyncClient, symbol: str) -> None:
     await generate(rest, sure_buy(symbol))
     (held,) = (await get(rest, "/api/signals/positions/active", symbol=symbol))["positions"]
     await generate(rest, sure_sell(symbol))
@@ -355,7 +355,7 @@ def golden(name: str) -> Any:
     return json.loads((GOLDEN / f"{name}.json").read_text())
 
 
-async def test_times_are_in_utc_and_of_now(rest: httpx.AsyncClient, symbol: str, service: RunningService) -> None:
+async def test_times_are_current_and_in_utc(rest: httpx.AsyncClient, symbol: str, service: RunningService) -> None:
     before = datetime.now(UTC)
     signal = await generate(rest, sure_hold(symbol))
     assert signal["timestamp"].endswith("Z")
@@ -375,14 +375,14 @@ async def test_times_are_in_utc_and_of_now(rest: httpx.AsyncClient, symbol: str,
         *("/api/signals/positions/active", "/api/signals/positions/closed", "/api/market/bars"),
     ],
 )
-async def test_every_time_has_six_digits_of_the_second(rest: httpx.AsyncClient, path: str) -> None:
+async def test_every_time_has_microseconds(rest: httpx.AsyncClient, path: str) -> None:
     found = times_in(await get(rest, path))
     assert found or "statistics" in path or "model" in path or "positions" in path
     assert [time for time in found if not re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z", time)] == []
 
 
 def times_in(answer: Any) -> list[str]:
-    """Every time in a response, whatever field it is in."""
+    """Yield every time in a response."""
     if isinstance(answer, dict | list):
         return [time for one in (answer.values() if isinstance(answer, dict) else answer) for time in times_in(one)]
     return [answer] if isinstance(answer, str) and re.match(r"\d{4}-\d\d-\d\dT", answer) else []

@@ -1,4 +1,4 @@
-"""Everything that a REST caller can do wrong is answered with its status and with JSON, and changes nothing."""
+"""Invalid REST requests get their status and a JSON error, and change nothing."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ UNKNOWN_PATHS = ["/nope", "/api", "/api/signals", "/api/signals/nope", "/docs/x"
 
 
 def no_traceback(answer: httpx.Response) -> dict[str, Any]:
-    """The body of an error: a google.rpc.Status as JSON, with nothing of our insides in it."""
+    """Return the body of an error, after checking that it is a google.rpc.Status without internal details."""
     assert answer.headers["content-type"] == "application/json", answer.text
     body: dict[str, Any] = answer.json()
     assert body.keys() == {"code", "message", "details"}
@@ -29,7 +29,7 @@ def no_traceback(answer: httpx.Response) -> dict[str, Any]:
 
 @pytest.mark.parametrize("path", UNKNOWN_PATHS)
 @pytest.mark.parametrize("method", ["GET", "POST"])
-async def test_unknown_paths(rest: httpx.AsyncClient, method: str, path: str) -> None:
+async def test_unknown_paths_are_not_found(rest: httpx.AsyncClient, method: str, path: str) -> None:
     answer = await rest.request(method, f"{rest.base_url}".rstrip("/") + path)
     assert answer.status_code == 404
     assert no_traceback(answer)["code"] == 5
@@ -47,7 +47,7 @@ WRONG_METHODS = [
 
 
 @pytest.mark.parametrize(("method", "path"), WRONG_METHODS)
-async def test_wrong_methods(rest: httpx.AsyncClient, method: str, path: str) -> None:
+async def test_wrong_methods_are_refused(rest: httpx.AsyncClient, method: str, path: str) -> None:
     answer = await rest.request(method, path)
     assert answer.status_code == 405
     assert method not in answer.headers["allow"].split(", ")
@@ -103,13 +103,13 @@ BAD_QUERIES = {
 @pytest.mark.parametrize(
     ("path", "query"), [(path, query) for path, queries in BAD_QUERIES.items() for query in queries]
 )
-async def test_bad_queries(rest: httpx.AsyncClient, path: str, query: str) -> None:
+async def test_invalid_queries_are_refused(rest: httpx.AsyncClient, path: str, query: str) -> None:
     answer = await within(rest.get(f"{path}?{query}"))
     assert answer.status_code == 400, answer.text
     assert no_traceback(answer)["code"] == 3
 
 
-async def test_every_violation_is_named_at_once(rest: httpx.AsyncClient) -> None:
+async def test_all_violations_are_listed_together(rest: httpx.AsyncClient) -> None:
     answer = await rest.get("/api/signals/history?limit=0&symbol=!&start_date=y&end_date=z")
     info, bad = no_traceback(answer)["details"]
     assert (info["reason"], info["domain"]) == ("INVALID_FIELD", "tradingsignals")
@@ -154,7 +154,7 @@ BAD_QUOTES: dict[str, bytes] = {
 
 
 @pytest.mark.parametrize("body", BAD_QUOTES.values(), ids=BAD_QUOTES)
-async def test_bad_quotes(rest: httpx.AsyncClient, body: bytes) -> None:
+async def test_invalid_quotes_are_refused(rest: httpx.AsyncClient, body: bytes) -> None:
     before = (await rest.get("/api/signals/statistics")).json()["statistics"]["signals"]["signals_generated"]
     answer = await rest.post("/api/signals/generate", content=body)
     assert answer.status_code == 400, answer.text
@@ -180,7 +180,7 @@ async def test_bad_quotes(rest: httpx.AsyncClient, body: bytes) -> None:
         ("?symbol=NOBARS", b"", 9),
     ],
 )
-async def test_bad_calls_for_a_signal_from_the_database(
+async def test_invalid_calls_of_generate_from_db_are_refused(
     rest: httpx.AsyncClient, query: str, body: bytes, code: int
 ) -> None:
     answer = await rest.post(f"/api/signals/generate-from-db{query}", content=body)
@@ -203,7 +203,9 @@ async def test_bad_calls_for_a_signal_from_the_database(
         (f"{uuid4()}%2F..", b""),
     ],
 )
-async def test_bad_calls_to_close_a_position(rest: httpx.AsyncClient, position_id: str, body: bytes) -> None:
+async def test_invalid_calls_of_close_position_are_refused(
+    rest: httpx.AsyncClient, position_id: str, body: bytes
+) -> None:
     position_id, _, query = position_id.partition("?")
     answer = await rest.post(
         f"/api/signals/positions/{position_id}/close" + (f"?{query}" if query else ""), content=body
@@ -212,14 +214,14 @@ async def test_bad_calls_to_close_a_position(rest: httpx.AsyncClient, position_i
     no_traceback(answer)
 
 
-async def test_no_signal_of_a_symbol_yet(rest: httpx.AsyncClient, symbol: str) -> None:
+async def test_symbol_without_a_signal_is_not_found(rest: httpx.AsyncClient, symbol: str) -> None:
     answer = await rest.get("/api/signals/latest", params={"symbol": symbol})
     assert answer.status_code == 404
     info = no_traceback(answer)["details"][0]
     assert (info["reason"], info["metadata"]["symbol"]) == ("SIGNAL_NOT_FOUND", symbol)
 
 
-async def test_a_token_of_another_query(rest: httpx.AsyncClient) -> None:
+async def test_page_token_of_another_query_is_refused(rest: httpx.AsyncClient) -> None:
     token = (await rest.get("/api/signals/history?limit=1")).json()["next_page_token"]
     for query in ("limit=1&action=BUY", "limit=1&symbol=USDCOP", "limit=1&start_date=2024-01-01"):
         answer = await rest.get(f"/api/signals/history?{query}&page_token={token}")
@@ -229,8 +231,8 @@ async def test_a_token_of_another_query(rest: httpx.AsyncClient) -> None:
 
 
 @pytest.mark.parametrize("path", ["/api/signals/history", "/api/signals/positions/closed", "/api/market/bars"])
-async def test_a_token_that_was_tampered_with(rest: httpx.AsyncClient, path: str) -> None:
-    """Whatever place in the list it now claims to mean."""
+async def test_forged_page_token_is_refused(rest: httpx.AsyncClient, path: str) -> None:
+    """This holds for any position that the token claims."""
     token = (await rest.get(f"{path}?limit=1")).json()["next_page_token"]
     place, seal = token[:10], token[10:]  # the first eight bytes, nearly
     for forged in ("_" * 10, "f" + "_" * 9, "gAAAAAAAAA", "A" * 10, place[::-1]):
@@ -243,8 +245,8 @@ async def test_a_token_that_was_tampered_with(rest: httpx.AsyncClient, path: str
 @pytest.mark.parametrize("path", ["/api/signals/generate", "/api/market/bars", "/api/signals/generate-from-db"])
 @pytest.mark.parametrize("size", [40_000, 10_000_000])
 @pytest.mark.parametrize("length", ["content-length: {}", "transfer-encoding: chunked"])
-async def test_a_body_that_is_too_large(service: RunningService, path: str, length: str, size: int) -> None:
-    """By hand, for the answer comes while the body is still being sent, and httpx does not look."""
+async def test_too_large_body_is_refused(service: RunningService, path: str, length: str, size: int) -> None:
+    """The request uses a raw socket, because the response arrives before the body is sent, which httpx ignores."""
     async with connected(service.port) as (reader, writer):
         head = asyncio.create_task(reader.readuntil(b"\r\n\r\n"))
         chunk = b"%x\r\n" % size if "chunked" in length else b""
@@ -267,7 +269,7 @@ async def test_a_body_that_is_too_large(service: RunningService, path: str, leng
         ("/api/signals/model/reload", {"now": True}, "now"),
     ],
 )
-async def test_a_field_that_is_not_known_is_refused_by_its_name(
+async def test_unknown_field_is_refused_with_its_name(
     rest: httpx.AsyncClient, path: str, body: dict[str, Any], name: str
 ) -> None:
     answer = await rest.post(path, json=body)
@@ -275,13 +277,13 @@ async def test_a_field_that_is_not_known_is_refused_by_its_name(
     assert [each["field"] for each in no_traceback(answer)["details"][1]["field_violations"]] == [name]
 
 
-async def test_a_body_that_is_deeper_than_the_sea(rest: httpx.AsyncClient) -> None:
+async def test_deeply_nested_body_is_refused(rest: httpx.AsyncClient) -> None:
     answer = await rest.post("/api/signals/generate", content=b'{"a":' * 5_000 + b"1" + b"}" * 5_000)
     assert answer.status_code == 400
     no_traceback(answer)
 
 
-async def test_what_is_no_http(service: RunningService, rest: httpx.AsyncClient) -> None:
+async def test_malformed_http_is_refused(service: RunningService, rest: httpx.AsyncClient) -> None:
     for said in (b"\x00" * 100, b"GET\r\n\r\n", b"HELP me HTTP/9.9\r\n\r\n", b"GET / HTTP/1.1\r\n\r\n"):
         async with connected(service.port) as (reader, writer):
             writer.write(said)

@@ -1,4 +1,4 @@
-"""Several servers on one database, some killed and some replaced under load: in the end nobody could tell."""
+"""Several servers on one database, killed and replaced under load: the tables equal those of one server."""
 
 from __future__ import annotations
 
@@ -31,17 +31,17 @@ SYMBOLS = [f"S{n}COP" for n in range(6)]
 WALKS: list[list[domain.Bar]] = [walk(400, seed=n, symbol=symbol) for n, symbol in enumerate(SYMBOLS)]
 BARS_A_CALL = 20
 SECONDS_A_CALL = 0.1
-"""Between two calls of a publisher, so that there is load for as long as a restart takes."""
+"""Pause between two calls of a publisher, so that there is load throughout a restart."""
 
 
 def shuffled_together(walks: Sequence[Sequence[domain.Bar]]) -> list[Bar]:
-    """Bars as a market sends them: those of one time together."""
+    """Return the bars in the order of a market: all bars of one time together."""
     return messages(bar for together in zip_longest(*walks) for bar in together if bar is not None)
 
 
 @pytest.fixture(scope="module")
 async def undisturbed() -> dict[str, Tables]:
-    """What one server stores that nobody disturbs."""
+    """The tables of one undisturbed server."""
     with scratch_folder() as folder:
         async with running_service(folder) as service, service.client() as client:
             answer = await client.publish_bars(shuffled_together(WALKS))
@@ -59,31 +59,31 @@ async def several(folder: Path, count: int, **settings: str) -> AsyncIterator[Ru
 
 
 def servers(service: RunningService) -> list[Process]:
-    """The processes of the servers that run now."""
+    """Return the processes of the running servers."""
     return [process for process in children(service.pid) if not {"envoy", "postgres"} & {process.name}]
 
 
 async def addresses(database: asyncpg.Connection) -> list[str]:
-    """Where the servers are."""
+    """Return the addresses of the servers."""
     return [row["address"] for row in await database.fetch("SELECT address FROM servers ORDER BY address")]
 
 
 async def come_to(database: asyncpg.Connection, sequence: int) -> None:
-    """Wait until the log has come that far."""
+    """Wait until the log has reached a sequence."""
     async with asyncio.timeout(DEADLINE):
         while await database.fetchval("SELECT last_sequence FROM event_log") < sequence:  # noqa: ASYNC110 - nothing tells of it
             await asyncio.sleep(0.02)
 
 
 async def has_said(service: RunningService, text: str) -> None:
-    """Wait until the service has written that."""
+    """Wait until the service has logged a line."""
     async with asyncio.timeout(3 * DEADLINE):  # several servers start one after the other
         while text not in service.log:  # noqa: ASYNC110 - nothing tells of it
             await asyncio.sleep(0.05)
 
 
 async def replaced(service: RunningService, gone: Process, count: int) -> None:
-    """Wait until another server runs in its place."""
+    """Wait until another server has replaced a process."""
     await all_ended([gone])
     async with asyncio.timeout(DEADLINE):
         while len(servers(service)) < count:  # noqa: ASYNC110 - nothing tells of it
@@ -91,7 +91,7 @@ async def replaced(service: RunningService, gone: Process, count: int) -> None:
 
 
 async def publish(service: RunningService, bars: Sequence[Bar]) -> int:
-    """Send bars call by call through the edge, each again until it is acknowledged. Returns how many had to be."""
+    """Publish bars through the edge, with retries until acknowledgement; return the number of retries."""
     repeated = 0
     async with service.client() as client:
         for start in range(0, len(bars), BARS_A_CALL):
@@ -109,7 +109,7 @@ async def publish(service: RunningService, bars: Sequence[Bar]) -> int:
 
 
 async def follow(address: str, last: int, seen: list[int]) -> None:
-    """See every event up to the last one, from this address, going on from the last one seen whatever happens."""
+    """Follow all events at `address` up to the last one, resuming after every error."""
     while not seen or seen[-1] < last:
         async with tradingsignals.connect(address, timeout=DEADLINE) as client:
             try:
@@ -128,7 +128,7 @@ STILL = ("stand still", "stand still", "kill")
 @pytest.mark.parametrize(
     ("count", "seed", "happening"), [(2, 0, KILLED), (2, 1, KILLED), (3, 2, KILLED), (3, 3, KILLED), (3, 4, STILL)]
 )
-async def test_nobody_could_tell(
+async def test_tables_equal_those_of_an_undisturbed_run(
     folder: Path, undisturbed: dict[str, Tables], count: int, seed: int, happening: Sequence[str]
 ) -> None:
     dice = random.Random(seed)
@@ -161,7 +161,7 @@ async def test_nobody_could_tell(
         assert "Traceback" not in service.log, service.log
 
 
-async def test_a_symbol_goes_on_at_another_server_when_its_own_dies(folder: Path) -> None:
+async def test_symbol_moves_to_another_server_when_its_owner_dies(folder: Path) -> None:
     bars = messages(WALKS[0])
     async with several(folder, 2) as service, service.database() as database, service.client() as client:
         await client.publish_bars(bars[:100])
@@ -177,7 +177,7 @@ async def test_a_symbol_goes_on_at_another_server_when_its_own_dies(folder: Path
 
 @contextmanager
 def standing_still(pid: int) -> Iterator[None]:
-    """A process does nothing for as long as the context lasts, and keeps all its connections."""
+    """Stop a process for the duration of the context; its connections stay open."""
     os.kill(pid, signal.SIGSTOP)
     try:
         yield
@@ -186,7 +186,7 @@ def standing_still(pid: int) -> Iterator[None]:
 
 
 async def stand_still(database: asyncpg.Connection, dice: random.Random) -> None:
-    """Have one of the servers do so until the others have ended its session, and wait until it has begun another."""
+    """Freeze a server until the others have ended its lease, and wait until it has another one."""
     session, address = dice.choice(list((await sessions(database)).items()))
     with standing_still(listener(address)):
         async with asyncio.timeout(DEADLINE):
@@ -196,7 +196,7 @@ async def stand_still(database: asyncpg.Connection, dice: random.Random) -> None
 
 
 async def sessions(database: asyncpg.Connection) -> dict[UUID, str]:
-    """Where the servers are that have a session now."""
+    """Return the addresses of the servers that have a lease."""
     rows = await database.fetch(
         "SELECT server_id, address FROM servers JOIN pg_locks ON objid = lock_key::int8::oid "
         "WHERE locktype = 'advisory' AND classid = $1::int8::oid ORDER BY address",
@@ -205,10 +205,10 @@ async def sessions(database: asyncpg.Connection) -> dict[UUID, str]:
     return {row["server_id"]: row["address"] for row in rows}
 
 
-async def test_a_server_that_stands_still_is_replaced_and_does_no_harm_when_it_goes_on(
+async def test_frozen_server_is_replaced_and_cannot_write_when_it_resumes(
     folder: Path, undisturbed: dict[str, Tables]
 ) -> None:
-    """What it was sent meanwhile it does when it wakes up, with a memory that is out of date by then."""
+    """After it resumes it processes the calls that it got meanwhile, with an outdated state."""
     bars = messages(WALKS[0])
     async with several(folder, 2) as service, service.database() as database, asyncio.timeout(90):
         first, second = await addresses(database)
@@ -234,14 +234,14 @@ async def test_a_server_that_stands_still_is_replaced_and_does_no_harm_when_it_g
 
 
 async def come_back(database: asyncpg.Connection, address: str) -> None:
-    """Wait until the server there has a session."""
+    """Wait until the server at an address has a lease."""
     async with asyncio.timeout(DEADLINE):
         while address not in (await sessions(database)).values():  # noqa: ASYNC110 - nothing tells of it
             await asyncio.sleep(0.05)
 
 
 async def owner_of(database: asyncpg.Connection) -> str:
-    """Where the server is that works on the first symbol."""
+    """Return the address of the server that owns the first symbol."""
     address: str = await database.fetchval(
         "SELECT address FROM bucket_owners JOIN servers USING (server_id) WHERE bucket = $1", bucket_of(SYMBOLS[0])
     )
@@ -257,7 +257,7 @@ async def generated(client: tradingsignals.AsyncClient) -> Signal:
 
 
 def listener(address: str) -> int:
-    """The process that listens there."""
+    """Return the process that listens at an address."""
     port = f":{int(address.rpartition(':')[2]):04X}"
     rows = [line.split() for name in ("tcp", "tcp6") for line in Path(f"/proc/net/{name}").read_text().splitlines()[1:]]
     listening = {f"socket:[{row[9]}]" for row in rows if row[1].endswith(port) and row[3] == "0A"}
@@ -265,10 +265,10 @@ def listener(address: str) -> int:
         with suppress(OSError):  # it has just ended, or closed it
             if entry.name.isdecimal() and any(str(fd.readlink()) in listening for fd in (entry / "fd").iterdir()):
                 return int(entry.name)
-    raise AssertionError(f"nobody listens on {address}")
+    raise AssertionError(f"no process listens on {address}")
 
 
-async def test_the_feed_goes_on_when_its_server_dies(folder: Path) -> None:
+async def test_feed_moves_when_its_server_dies(folder: Path) -> None:
     async with several(folder, 2, FEED="simulate", SIMULATE_SPEED="6000") as service, service.database() as database:
         for _ in range(2):  # one of the two has it
             newest = await database.fetchval("SELECT last_sequence FROM event_log")
@@ -281,7 +281,7 @@ async def test_the_feed_goes_on_when_its_server_dies(folder: Path) -> None:
         assert await database.fetchval("SELECT count(*) FROM bars WHERE disposition = 'LATE'") == 0
 
 
-async def test_nothing_outlives_the_one_that_started_it(folder: Path) -> None:
+async def test_all_processes_exit_with_their_parent(folder: Path) -> None:
     async with several(folder, 2) as service:
         assert len(servers(service)) == 2
         await service.kill()  # which waits until all that it has started has ended

@@ -1,4 +1,4 @@
-"""Followers that have stopped reading harm nobody but themselves."""
+"""Followers that have stopped reading do not affect others."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ FOLLOWERS = 60
 BARS = walk(1800, seed=13)
 
 
-async def test_the_service_goes_on_while_many_do_not_read(folder: Path) -> None:
-    """Each is owed some four megabytes, far more than fits in between, and takes no more than its first bytes."""
+async def test_service_continues_with_many_stalled_followers(folder: Path) -> None:
+    """Each has some four megabytes pending, more than all buffers hold, and reads its first bytes only."""
     async with running_service(folder) as service, service.client() as client, service.rest() as rest:
         await client.publish_bars(messages(BARS[:1700]))
         envoy = service.child("envoy")
@@ -56,8 +56,8 @@ async def test_the_service_goes_on_while_many_do_not_read(folder: Path) -> None:
         assert "Traceback" not in service.log, service.log
 
 
-async def test_followers_that_go_away_are_no_error(folder: Path) -> None:
-    """Whether they take their leave or are killed, and while they are being written to, too."""
+async def test_disconnecting_followers_cause_no_error(folder: Path) -> None:
+    """They disconnect cleanly or are killed, also while data is being written to them."""
     async with running_service(folder) as service, service.client() as client:
         await client.publish_bars(messages(BARS[:1200]))
         for _ in range(5):
@@ -77,8 +77,8 @@ async def test_followers_that_go_away_are_no_error(folder: Path) -> None:
 
 
 @pytest.mark.parametrize("edge", [True, False], ids=["through the edge", "direct"])
-async def test_one_that_takes_nothing_for_too_long_is_ended_with_its_last_sequence(folder: Path, edge: bool) -> None:
-    """Nobody waits for it to hear that; if it reads on after all, it has everything up to the sequence it is told."""
+async def test_stalled_follower_is_ended_with_its_last_sequence(folder: Path, edge: bool) -> None:
+    """The server does not wait for it; if it reads on, it gets all entries up to the sequence of the error."""
     async with running_service(folder, STREAM_STALL_SECONDS="0.5", LOG_LEVEL="INFO") as service:
         async with service.client() as client:
             await client.publish_bars(messages(BARS[:1700]))
@@ -92,10 +92,10 @@ async def test_one_that_takes_nothing_for_too_long_is_ended_with_its_last_sequen
             with pytest.raises(grpc.aio.AioRpcError) as caught:
                 await within(_read_on(call, answers))
         assert caught.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
-        told = tradingsignals.errors.from_rpc_error(caught.value)
+        error = tradingsignals.errors.from_rpc_error(caught.value)
         sequences = [event.sequence for answer in answers for event in answer.events]
         assert sequences == list(range(1, len(sequences) + 1))
-        assert (told.reason, told.metadata["sequence"]) == ("FOLLOWER_STALLED", str(len(sequences)))
+        assert (error.reason, error.metadata["sequence"]) == ("FOLLOWER_STALLED", str(len(sequences)))
         assert len(sequences) < 5000
         assert await service.stop() == 0
         assert "Traceback" not in service.log, service.log
@@ -108,6 +108,6 @@ async def _read_on(call: Any, answers: list[Any]) -> None:
 
 
 async def _logged(service: RunningService, *words: str) -> None:
-    """Wait until a line of the log has these words. Polled: nobody else is told."""
+    """Wait until a line of the log contains `words`. It polls, because the file has no notification."""
     while not any(all(word in line for word in words) for line in service.log.splitlines()):  # noqa: ASYNC110
         await asyncio.sleep(0)

@@ -1,4 +1,4 @@
-"""Starting and stopping: nothing is left behind, nothing is lost, and what is in the way is told in one line."""
+"""Start and stop: no files are left, no data is lost, and errors are one line."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ BARS = walk(120, seed=13)
 
 
 def left_in(folder: Path) -> set[str]:
-    """What a stopped service leaves in its folder, but for the database's own files."""
+    """Return the files of a stopped service, except those of the database."""
     return {str(path.relative_to(folder)) for path in (folder / "data").iterdir()} | {
         str(path.relative_to(folder))
         for path in (folder / "data").rglob("*")
@@ -42,7 +42,7 @@ def nothing_runs(processes: list[Process]) -> bool:
 
 
 @pytest.mark.parametrize("how", ["Ctrl-C", "SIGTERM"])
-async def test_it_leaves_nothing_and_starts_again_with_all_it_had(folder: Path, how: str) -> None:
+async def test_stop_leaves_no_files_and_a_restart_has_all_data(folder: Path, how: str) -> None:
     async with service_in(folder) as service:
         await service.start()
         async with service.rest() as rest:
@@ -86,8 +86,8 @@ async def everything_listed(service: RunningService) -> dict[str, Any]:
         }
 
 
-async def test_the_first_second_of_a_start_can_be_interrupted(folder: Path) -> None:
-    """Whenever Ctrl-C comes: while Python loads, while the database is made, while the edge starts."""
+async def test_start_can_be_interrupted_at_any_time(folder: Path) -> None:
+    """Ctrl-C may come while Python loads, while the database is created, or while the edge starts."""
     clock = asyncio.get_running_loop().time
     async with service_in(folder) as service:
         began = clock()
@@ -109,7 +109,7 @@ async def test_the_first_second_of_a_start_can_be_interrupted(folder: Path) -> N
                     assert left_in(fresh) <= {"data/postgres"}
 
 
-async def test_the_server_alone(folder: Path) -> None:
+async def test_serve_runs_the_grpc_server_alone(folder: Path) -> None:
     async with running_service(folder, "serve", LOG_LEVEL="INFO") as service:
         assert [process.name for process in service.processes() if process.name == "envoy"] == []
         async with service.direct_client() as client:
@@ -133,7 +133,7 @@ def taken(port: int) -> Iterator[None]:
 
 
 async def refusal(service: RunningService) -> str:
-    """The one line that a start ends with."""
+    """Return the one line of a start that fails."""
     await service.begin()
     assert await service.ended() == 1
     said = [line for line in service.log.splitlines() if line and not line.startswith('{"time"')]
@@ -143,7 +143,7 @@ async def refusal(service: RunningService) -> str:
 
 
 @pytest.mark.parametrize("setting", ["SIGNAL_SERVICE_PORT", "GRPC_PORT", "LEAN_PORT"])
-async def test_a_port_that_is_taken(folder: Path, setting: str) -> None:
+async def test_error_names_a_port_that_is_taken(folder: Path, setting: str) -> None:
     async with service_in(folder) as service:
         ports = {
             "SIGNAL_SERVICE_PORT": service.port,
@@ -161,7 +161,7 @@ async def test_a_port_that_is_taken(folder: Path, setting: str) -> None:
 
 
 @pytest.mark.parametrize("servers", ["1", "2"])
-async def test_all_ports_that_are_taken_are_named_in_one_line(folder: Path, servers: str) -> None:
+async def test_error_names_all_ports_that_are_taken(folder: Path, servers: str) -> None:
     async with service_in(folder, SERVERS=servers) as service:
         ports = [service.port, service.grpc_port, service.grpc_port + 1 if servers == "2" else service.lean_port]
         with taken(ports[0]), taken(ports[1]), taken(ports[2]):
@@ -171,7 +171,7 @@ async def test_all_ports_that_are_taken_are_named_in_one_line(folder: Path, serv
         assert nothing_runs(service.processes())
 
 
-async def test_a_folder_that_is_in_use(folder: Path) -> None:
+async def test_error_names_a_folder_that_is_in_use(folder: Path) -> None:
     async with running_service(folder) as first, service_in(folder) as second:
         line = await refusal(second)
         assert "DATA_DIR" in line
@@ -190,8 +190,8 @@ async def test_a_folder_that_is_in_use(folder: Path) -> None:
         ({"POSTGRES_HOST": "127.0.0.1", "POSTGRES_PORT": "1"}, "the database at 127.0.0.1:1 cannot be reached: "),
     ],
 )
-async def test_a_setting_that_cannot_be(folder: Path, settings: dict[str, str], named: str) -> None:
-    """The rest of the settings is in the tests of config.py; here is what only a start finds out."""
+async def test_error_names_an_invalid_setting(folder: Path, settings: dict[str, str], named: str) -> None:
+    """Other settings are tested with config.py; these errors occur at the start only."""
     async with service_in(folder, **settings) as service:
         line = await refusal(service)
     assert line.startswith("tradingsignals: ")
@@ -201,7 +201,7 @@ async def test_a_setting_that_cannot_be(folder: Path, settings: dict[str, str], 
 # --------------------------------------------------------------------------------------------------------- farewells
 
 
-async def test_followers_are_told_before_it_goes(folder: Path) -> None:
+async def test_followers_are_notified_before_shutdown(folder: Path) -> None:
     async with running_service(folder) as service:
         async with service.client() as client:
             await client.publish_bars(messages(BARS[:60]))
@@ -236,8 +236,8 @@ async def test_followers_are_told_before_it_goes(folder: Path) -> None:
         assert service.log == said, "a stop is no cause for a warning"
 
 
-async def test_a_publisher_under_way_gets_its_answer_or_knows_that_there_is_none(folder: Path) -> None:
-    """What was acknowledged before the stop is there after it, and the rest can be sent again."""
+async def test_publisher_gets_its_response_or_an_error_at_shutdown(folder: Path) -> None:
+    """Bars acknowledged before the stop are stored, and the others can be sent again."""
     bars = messages(walk(3000, seed=2))
     acknowledged = 0
     async with running_service(folder) as service:
@@ -269,7 +269,7 @@ async def test_a_publisher_under_way_gets_its_answer_or_knows_that_there_is_none
             assert answer.rejected == answer.late == 0
 
 
-async def test_a_follower_sees_every_event_once_across_restarts(folder: Path) -> None:
+async def test_follower_gets_every_event_once_across_restarts(folder: Path) -> None:
     bars = messages(walk(200, seed=13))
     seen: list[int] = []
     async with service_in(folder) as service:
@@ -281,7 +281,7 @@ async def test_a_follower_sees_every_event_once_across_restarts(folder: Path) ->
                 newest = (await client.service_info()).through_sequence
                 while not seen or seen[-1] < newest:
                     seen.append((await within(anext(stream))).sequence)
-                # These go by while nobody follows.
+                # These are committed while no follower is connected.
                 await client.publish_bars(bars[start + 50 : start + 100])
             await service.stop()
         await service.start()
@@ -293,8 +293,8 @@ async def test_a_follower_sees_every_event_once_across_restarts(folder: Path) ->
     assert seen == list(range(1, newest + 1))
 
 
-async def test_health_says_so_when_the_database_is_away(folder: Path) -> None:
-    """It answers 503 with its report, and 200 again when the database is back, all by itself."""
+async def test_health_reports_an_outage_of_the_database(folder: Path) -> None:
+    """The status is 503 with a report, and 200 again once the database is available."""
     async with running_service(folder) as service:
         settings = service.data_dir / "postgres/postgresql.auto.conf"
         sound = settings.read_text()

@@ -1,4 +1,4 @@
-"""Streams on the four ways in: the same on each, complete from any point on, and live."""
+"""Streams on the four protocols: equal on each, complete after any sequence, and live."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ PAYLOADS: dict[str, tuple[str, Any]] = {
 
 
 async def logged(service: RunningService) -> list[Event]:
-    """The log, as the database has it."""
+    """The log from the database."""
     async with service.database() as database:
         rows = await database.fetch("SELECT sequence, time, kind, payload FROM events ORDER BY sequence")
     found = []
@@ -43,7 +43,7 @@ async def logged(service: RunningService) -> list[Event]:
 
 
 def after_the_first(answers: list[Any], way: str, point: int) -> list[Any]:
-    """The answers of an event stream without what it begins with over REST: a heartbeat that says where it stands."""
+    """Return the responses of an event stream without the heartbeat with which it begins over REST."""
     if way not in {"sse", "ndjson"}:
         return answers
     first, *rest = answers
@@ -52,7 +52,7 @@ def after_the_first(answers: list[Any], way: str, point: int) -> list[Any]:
 
 
 @EACH_WAY
-async def test_the_whole_log_comes_in_order_each_entry_once(service: RunningService, way: str) -> None:
+async def test_whole_log_arrives_in_order_and_once(service: RunningService, way: str) -> None:
     expected = await logged(service)
     async with WAYS[way](service, STREAMS["events"], {"resume_after": 0}) as answers:
         found = await through(answers, expected[-1].sequence)
@@ -61,7 +61,7 @@ async def test_the_whole_log_comes_in_order_each_entry_once(service: RunningServ
 
 
 @EACH_WAY
-async def test_signals_and_positions_are_those_of_the_log(service: RunningService, way: str) -> None:
+async def test_signals_and_positions_equal_those_of_the_log(service: RunningService, way: str) -> None:
     log = await logged(service)
     for name, field in (("signals", "signal"), ("positions", "position_update")):
         async with WAYS[way](service, STREAMS[name], {"resume_after": 0}) as answers:
@@ -71,7 +71,7 @@ async def test_signals_and_positions_are_those_of_the_log(service: RunningServic
 
 
 @EACH_WAY
-async def test_a_stream_goes_on_after_any_point(service: RunningService, way: str) -> None:
+async def test_stream_resumes_after_any_sequence(service: RunningService, way: str) -> None:
     log = await logged(service)
     for point in (1, 7, len(log) // 2, len(log) - 1):
         async with WAYS[way](service, STREAMS["events"], {"resume_after": point}) as answers:
@@ -82,7 +82,7 @@ async def test_a_stream_goes_on_after_any_point(service: RunningService, way: st
 
 @pytest.mark.parametrize("way", ["sse", "ndjson", "grpc"])
 @EACH_STREAM
-async def test_live_ones_come_as_they_are_made(
+async def test_live_events_arrive_when_they_are_committed(
     service: RunningService, client: AsyncClient, symbol: str, way: str, name: str
 ) -> None:
     query = {"symbols": [symbol]}
@@ -97,8 +97,10 @@ async def test_live_ones_come_as_they_are_made(
 
 
 @EACH_WAY
-async def test_a_quiet_stream_says_how_far_it_is(service: RunningService, symbol: str, way: str) -> None:
-    """A heartbeat carries the current sequence, so that a filtered stream advances too."""
+async def test_idle_stream_has_heartbeats_with_the_current_sequence(
+    service: RunningService, symbol: str, way: str
+) -> None:
+    """A heartbeat has the current sequence, so that a filtered stream advances too."""
     newest = len(await logged(service))
 
     async def first(name: str) -> Any:
@@ -131,7 +133,7 @@ async def test_a_quiet_stream_says_how_far_it_is(service: RunningService, symbol
         ("events", {"min_confidence": 0.8}, lambda e: not e.HasField("signal") or e.signal.confidence >= 0.8),
     ],
 )
-async def test_filters(service: RunningService, name: str, query: dict[str, Any], passes: Any) -> None:
+async def test_filters_select_events(service: RunningService, name: str, query: dict[str, Any], passes: Any) -> None:
     log = await logged(service)
     by_name: dict[str, list[Any]] = {
         "events": log,
@@ -164,10 +166,10 @@ async def test_list_then_follow_has_no_gap(
 
 
 @pytest.mark.parametrize("stream", STREAMS.values(), ids=STREAMS)
-async def test_a_stream_begins_with_the_name_of_its_log(
+async def test_stream_begins_with_its_epoch(
     service: RunningService, client: AsyncClient, rest: httpx.AsyncClient, stream: Any
 ) -> None:
-    """Whoever resumes is to know another log before anything of it comes."""
+    """A follower that resumes must detect another epoch before the first entry arrives."""
     epoch = (await client.service_info()).epoch
     headers = {"origin": "http://localhost:3000"}
     async with rest.stream("GET", stream.path, headers=headers) as answer:
@@ -181,10 +183,10 @@ async def test_a_stream_begins_with_the_name_of_its_log(
 
 @pytest.mark.parametrize("way", ["sse", "ndjson"])
 @EACH_STREAM
-async def test_a_quiet_rest_stream_says_at_once_where_it_stands(
+async def test_idle_rest_stream_sends_its_sequence_at_once(
     service: RunningService, client: AsyncClient, symbol: str, way: str, name: str
 ) -> None:
-    """Long before its heartbeat is due: whoever connects knows that it follows, and from where."""
+    """This is long before the first heartbeat is due."""
     newest = (await client.service_info()).through_sequence
     async with WAYS[way](service, STREAMS[name], {"symbols": [symbol], "heartbeat_seconds": 60}) as answers:
         first = await within(anext(answers))
@@ -195,17 +197,17 @@ async def test_a_quiet_rest_stream_says_at_once_where_it_stands(
 
 
 @pytest.mark.parametrize("accept", ["text/event-stream", "*/*"])
-async def test_the_text_of_streams_is_what_the_edge_writes(rest: httpx.AsyncClient, accept: str) -> None:
-    """Lists are transcoded by the edge; a signal reads the same in both, names, order and all."""
+async def test_stream_text_equals_transcoded_text(rest: httpx.AsyncClient, accept: str) -> None:
+    """The edge transcodes lists; a signal has the same text in both, including the order of its fields."""
     listed = (await rest.get("/api/signals/history?symbol=USDCOP&limit=1000")).json()
     query = "symbols=USDCOP&resume_after=0&heartbeat_seconds=1"
     streamed: list[Any] = []
     async with rest.stream("GET", f"/api/signals/stream?{query}", headers={"accept": accept}) as answer:
         async for line in answer.aiter_lines():
             if line.startswith(("data: ", "{")):
-                told = json.loads(line.removeprefix("data: "))
-                streamed.extend(told["signals"])
-                if int(told["through_sequence"]) >= int(listed["through_sequence"]):
+                message = json.loads(line.removeprefix("data: "))
+                streamed.extend(message["signals"])
+                if int(message["through_sequence"]) >= int(listed["through_sequence"]):
                     break
     expected = listed["signals"][::-1]
     assert len(expected) > 300
@@ -213,8 +215,8 @@ async def test_the_text_of_streams_is_what_the_edge_writes(rest: httpx.AsyncClie
     assert [list(signal) for signal in streamed[: len(expected)]] == [list(signal) for signal in expected]
 
 
-async def test_a_browser_that_comes_back_goes_on_where_it_was(service: RunningService, rest: httpx.AsyncClient) -> None:
-    """It repeats the address that it was made with, and says the id of the last event that it has seen."""
+async def test_reconnecting_browser_resumes_by_last_event_id(service: RunningService, rest: httpx.AsyncClient) -> None:
+    """It repeats its original URL, and sends the id of the last event as Last-Event-ID."""
     newest = len(await logged(service))
     headers = {"accept": "text/event-stream", "last-event-id": str(newest - 10)}
     frames: list[str] = []
@@ -235,7 +237,7 @@ async def test_a_browser_that_comes_back_goes_on_where_it_was(service: RunningSe
     ("said", "code", "reason"),
     [("three", 3, "INVALID_FIELD"), ("-3", 3, "INVALID_FIELD"), ("999999999", 11, "SEQUENCE_UNKNOWN")],
 )
-async def test_what_a_browser_cannot_have_seen(rest: httpx.AsyncClient, said: str, code: int, reason: str) -> None:
+async def test_impossible_last_event_id_is_refused(rest: httpx.AsyncClient, said: str, code: int, reason: str) -> None:
     headers = {"accept": "text/event-stream", "last-event-id": said, "origin": "http://localhost:3000"}
     answer = await rest.get("/api/events", headers=headers)
     assert (answer.status_code, answer.headers["content-type"]) == (400, "application/json")
@@ -245,26 +247,26 @@ async def test_what_a_browser_cannot_have_seen(rest: httpx.AsyncClient, said: st
         assert [violation["field"] for violation in body["details"][1]["field_violations"]] == ["last-event-id"]
 
 
-async def test_a_page_may_say_what_it_has_seen(rest: httpx.AsyncClient) -> None:
-    asked = {
+async def test_page_may_send_last_event_id(rest: httpx.AsyncClient) -> None:
+    headers = {
         "origin": "http://localhost:3000",
         "access-control-request-method": "GET",
         "access-control-request-headers": "last-event-id",
     }
-    answer = await rest.options("/api/events", headers=asked)
+    answer = await rest.options("/api/events", headers=headers)
     assert answer.status_code == 200
     assert "last-event-id" in answer.headers["access-control-allow-headers"]
 
 
 @pytest.mark.parametrize("accept", ["text/event-stream", "*/*"])
 @pytest.mark.parametrize("query", ["nope=1", "heartbeat_seconds=soon", "heartbeat_seconds=99"])
-async def test_a_stream_that_is_refused_is_an_error_in_json(rest: httpx.AsyncClient, accept: str, query: str) -> None:
+async def test_refused_stream_is_a_json_error(rest: httpx.AsyncClient, accept: str, query: str) -> None:
     answer = await rest.get(f"/api/events?{query}", headers={"accept": accept})
     assert (answer.status_code, answer.headers["content-type"]) == (400, "application/json")
     assert answer.json()["code"] == 3
 
 
-async def test_a_point_that_is_not_in_the_log(service: RunningService, rest: httpx.AsyncClient) -> None:
+async def test_sequence_outside_the_log_is_refused(service: RunningService, rest: httpx.AsyncClient) -> None:
     answer = await rest.get("/api/events?resume_after=999999999")
     assert answer.status_code == 400
     body = answer.json()
@@ -276,7 +278,7 @@ async def test_a_point_that_is_not_in_the_log(service: RunningService, rest: htt
             await within(anext(client.stream_signals(resume_after=999_999_999)))
 
 
-async def test_many_followers_get_the_same(service: RunningService, client: AsyncClient, symbol: str) -> None:
+async def test_many_followers_get_the_same_events(service: RunningService, client: AsyncClient, symbol: str) -> None:
     query = {"symbols": [symbol]}
     async with grpc.aio.insecure_channel(service.address) as channel:
         stub = STREAMS["signals"].stub(channel)

@@ -176,7 +176,7 @@ class TestOutages:
 
 
 async def committed(running: RunningEngine, sequence: int) -> None:
-    """Wait until the log has come that far."""
+    """Wait until the log has reached a sequence."""
     async for batch in await running.broadcast.follow(Filter(), None, 60.0):
         if batch.through_sequence >= sequence:
             return

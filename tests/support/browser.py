@@ -1,4 +1,4 @@
-"""A page in a real browser that tells a test what happens to it."""
+"""A page in a real browser that reports to a test."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shuti
 
 
 class Page:
-    """The files of a page, and what it has posted to /told, in its order."""
+    """The files of a page, and the bodies that it has posted to /report, in order."""
 
     def __init__(self, files: Mapping[str, tuple[str, bytes]]) -> None:
         self._files = files
-        self._told: asyncio.Queue[Any] = asyncio.Queue()
+        self._reports: asyncio.Queue[Any] = asyncio.Queue()
 
-    async def tells(self) -> Any:
-        """The next thing that it tells."""
-        return await within(self._told.get())
+    async def next_report(self) -> Any:
+        """Return the next report of the page."""
+        return await within(self._reports.get())
 
     async def answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Serve one request."""
@@ -34,10 +34,10 @@ class Page:
             head = (await reader.readuntil(b"\r\n\r\n")).decode()
             path = head.split(" ", 2)[1].partition("?")[0]
             kind, body, status = "text/plain", b"", "200 OK"
-            if path == "/told":
+            if path == "/report":
                 lines = (line.partition(":") for line in head.lower().splitlines())
                 length = next(int(value) for name, _, value in lines if name == "content-length")
-                self._told.put_nowait(json.loads(await reader.readexactly(length)))
+                self._reports.put_nowait(json.loads(await reader.readexactly(length)))
             elif path in self._files:
                 kind, body = self._files[path]
             else:
