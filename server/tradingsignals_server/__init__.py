@@ -1,13 +1,13 @@
-"""Trading Signals Service: bars in, a policy decides, positions are tracked, every step is durable and streamed."""
+"""Trading Signals Service: it decides on bars with a policy, tracks positions, and stores and streams every step."""
 
 import os
 
-# Read by gRPC's core when it is first used: it is not to print to the terminal in its own format, nor to prepare for
-# forks, since the children we start run other programs at once.
+# The gRPC core reads these at first use. It must not print to the terminal in its own format, and needs no support for
+# forks, because child processes execute another program at once.
 os.environ.setdefault("GRPC_VERBOSITY", "NONE")
 os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "0")
 
-# ONNX Runtime would otherwise report its use to its makers.
+# ONNX Runtime would otherwise send usage data to its vendor.
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 __version__ = "0.1.0"

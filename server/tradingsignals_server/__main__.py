@@ -1,4 +1,4 @@
-"""Where `tradingsignals` and `python -m tradingsignals_server` begin."""
+"""Entry point of `tradingsignals` and `python -m tradingsignals_server`."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ import signal
 
 def main() -> None:
     """Load the command line and run it."""
-    # As an exception an interrupt can be lost while modules load: one that meets a callback of the interpreter is
-    # printed and forgotten, and the service starts as if nobody had pressed Ctrl-C. Until the command has handlers of
-    # its own there is nothing to clear away, so the signal itself may end the process.
+    # A KeyboardInterrupt can be lost while modules load: in a callback of the interpreter it is printed and ignored,
+    # and the service would start in spite of Ctrl-C. Until the command installs its handlers there is nothing to clean
+    # up, so the default action of the signal may end the process.
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     from .cli import main as command_line
 

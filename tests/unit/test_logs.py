@@ -1,4 +1,4 @@
-"""Log lines are lines, whatever a caller has put into them."""
+"""Log lines with text of callers."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ FORGED = "/x\n12:00:00 ERROR   forged\x1b[2J\r\x85\u2028\u202e"
 
 
 def record(text: str, *, raised: bool = False) -> logging.LogRecord:
-    """A record that has a caller's text wherever it may be."""
+    """Return a record with text of a caller in every place that allows it."""
     found = None
     if raised:
         try:
@@ -30,13 +30,13 @@ def record(text: str, *, raised: bool = False) -> logging.LogRecord:
 
 
 @pytest.mark.parametrize("formatter", [TextFormatter(), JsonFormatter()], ids=["text", "json"])
-def test_a_text_of_a_caller_makes_no_line_of_its_own(formatter: logging.Formatter) -> None:
+def test_text_of_a_caller_cannot_start_a_line(formatter: logging.Formatter) -> None:
     line = formatter.format(record(FORGED))
     assert line.isprintable()
     assert "forged" in line
 
 
-def test_a_traceback_has_no_line_that_begins_like_a_line_of_the_log() -> None:
+def test_traceback_lines_are_indented() -> None:
     first, *others = TextFormatter().format(record(FORGED, raised=True)).split("\n")
     assert first.isprintable()
     assert others
@@ -44,11 +44,11 @@ def test_a_traceback_has_no_line_that_begins_like_a_line_of_the_log() -> None:
 
 
 @given(st.text())
-def test_json_lines_are_one_line_of_ascii(text: str) -> None:
+def test_json_line_is_one_line_of_ascii(text: str) -> None:
     line = JsonFormatter().format(record(text, raised=True))
     assert line.isprintable()
     assert json.loads(line)["method"] == text if text else True
 
 
-def test_text_that_is_no_danger_stays_as_it_is() -> None:
+def test_printable_text_is_unchanged() -> None:
     assert "mañana 価格" in TextFormatter().format(record("mañana 価格"))

@@ -1,4 +1,4 @@
-"""How the service is: what it reports, and what it warns of."""
+"""Health report of the service, with its warnings."""
 
 from __future__ import annotations
 
@@ -19,24 +19,27 @@ from .ports.clock import Clock
 from .ports.store import SignalTotals, Store
 
 STALE_INTERVALS = 2
-"""A symbol is stale when its session is open and no bar has ended within this many intervals."""
+"""A symbol is stale if its session is open and no bar has closed within this number of intervals."""
 
 PROBE_INTERVAL_S = 1.0
-"""Between two probes of the database."""
+"""Pause between two probes of the database."""
 
 PROBE_TIMEOUT_S = 2.0
-"""A probe that has had no response for so long counts as failed, while it is still waited for."""
+"""Time without a response after which a pending probe counts as failed."""
 
 FAILURE_COUNTS_FOR = timedelta(seconds=60)
-"""A failed commit makes the service unhealthy for so long, unless one succeeds. After that it is only a warning: a
-balancer that sends nothing to an unhealthy server would otherwise never let it try again."""
+"""Time for which a failed commit makes the service unhealthy, unless another one succeeds.
+
+After that it is only a warning: a load balancer that sends no calls to an unhealthy server would otherwise never let it
+try again.
+"""
 
 MAXIMUM_SYMBOLS = 50
-"""Symbols that a report lists at most."""
+"""Maximum number of symbols in a report."""
 
 
 class Status(StrEnum):
-    """healthy; degraded: works, but see the warnings; unhealthy: cannot store, so makes no signals."""
+    """healthy; degraded: works, with warnings; unhealthy: cannot store, and therefore makes no signals."""
 
     HEALTHY = "healthy"
     DEGRADED = "degraded"
@@ -45,7 +48,7 @@ class Status(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class SymbolHealth:
-    """How the bars of one symbol are coming in."""
+    """State of the bars of a symbol."""
 
     symbol: str
     last_bar_time: datetime | None
@@ -55,10 +58,10 @@ class SymbolHealth:
 
 @dataclass(frozen=True, slots=True)
 class Health:
-    """The service at `timestamp`. Totals are those of the last time the database responded.
+    """Health of the service at `timestamp`. Totals are those of the last response of the database.
 
-    symbols: at most MAXIMUM_SYMBOLS of the `symbol_count` symbols this server works on, those with a problem first and
-    then those whose newest bar is oldest. last_commit: when this server last committed, None if it has not yet.
+    symbols: at most MAXIMUM_SYMBOLS of the `symbol_count` symbols of this server, those with a problem first, then
+    those with the oldest newest bar. last_commit: time of the last commit of this server, None before the first.
     """
 
     status: Status
@@ -75,9 +78,9 @@ class Health:
 
 
 class HealthReporter:
-    """Reports from what `run`, in a task, has found out: a report waits for nothing that it reports on.
+    """Makes reports from the results of `run`, which is a task of its own, so a report never waits for the database.
 
-    `live_feed` tells whether bar times follow the wall clock.
+    `live_feed` is true if bar times follow the wall clock.
     """
 
     def __init__(self, store: Store, engine: Engine, pipeline: Pipeline, clock: Clock, *, live_feed: bool) -> None:
@@ -89,7 +92,7 @@ class HealthReporter:
         self._started = clock()
         self._totals = SignalTotals(0, None)
         self._lost_at: datetime | None = None
-        self._asked_at: float | None = None
+        self._probed_at: float | None = None
 
     async def run(self) -> None:
         """Probe the database until cancelled."""
@@ -98,25 +101,25 @@ class HealthReporter:
             await asyncio.sleep(PROBE_INTERVAL_S)
 
     async def probe(self) -> None:
-        """Find out whether the database responds, however long that takes."""
-        self._asked_at = asyncio.get_running_loop().time()
+        """Check whether the database responds, without a timeout."""
+        self._probed_at = asyncio.get_running_loop().time()
         try:
             self._totals = await self._store.signal_totals()
             self._lost_at = None
         except ServiceError:
             self._lost_at = self._clock()
         finally:
-            self._asked_at = None
+            self._probed_at = None
 
     def report(self) -> Health:
-        """How the service is now."""
+        """Return the present health of the service."""
         now = self._clock()
         states = self._engine.states()
         in_session: dict[SessionCalendar, bool] = {}
         found = [self._symbol_health(state, now, in_session) for state in states]
         shown = tuple(nsmallest(MAXIMUM_SYMBOLS, found, key=_worst_first))
         commits = self._engine.commits
-        # A commit since the probe that failed is as good as a probe.
+        # A commit after the failed probe proves that the database is reachable.
         is_back = self._lost_at is None or (commits.succeeded_at is not None and commits.succeeded_at > self._lost_at)
         connected = is_back and not self._is_silent()
         failing = commits.failed_at is not None and now - commits.failed_at <= FAILURE_COUNTS_FOR
@@ -137,7 +140,7 @@ class HealthReporter:
         )
 
     def _is_silent(self) -> bool:
-        return self._asked_at is not None and asyncio.get_running_loop().time() - self._asked_at > PROBE_TIMEOUT_S
+        return self._probed_at is not None and asyncio.get_running_loop().time() - self._probed_at > PROBE_TIMEOUT_S
 
     def _symbol_health(
         self, state: SymbolState, now: datetime, in_session: dict[SessionCalendar, bool]

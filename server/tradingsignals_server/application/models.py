@@ -1,4 +1,4 @@
-"""Keeping the policies current: a newer file is noticed, checked, and swapped in between two bars."""
+"""Reload of policies: a newer model file is detected, checked, and swapped in between two bars."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ from .ports.policy import Policy
 
 log = logging.getLogger(__name__)
 
-LOOK_SECONDS = 2.0
-"""Between two looks at the files. A look costs two file names and dates; mounted volumes tell of no changes."""
+POLL_INTERVAL_S = 2.0
+"""Interval of the checks for new files. It polls, because mounted volumes send no notifications."""
 
 
 @dataclass(frozen=True, slots=True)
 class ModelSource:
-    """Where a policy comes from.
+    """The source of a policy.
 
-    fingerprint: tells, without loading, whether there may be something new: the newest file's name, date and size.
-    load: reads and checks the policy; raises ModelNotLoaded, in one line, if it will not serve. Runs in a thread.
-    versions: those that stand side by side there, the oldest first.
+    fingerprint: returns a value that changes with the newest file, without loading it: its path, time and size.
+    load: reads and checks the policy; raises ModelNotLoaded, with one line, if it is refused. Runs in a thread.
+    versions: returns the available versions, the oldest first.
     """
 
     fingerprint: Callable[[], object]
@@ -36,7 +36,7 @@ class ModelSource:
 
 
 class ModelKeeper:
-    """Looks after the live policy and the shadow. Run `run` in a task."""
+    """Reloads the live policy and the shadow policy. Run `run` in a task."""
 
     def __init__(
         self,
@@ -54,32 +54,32 @@ class ModelKeeper:
         self._shadow = shadow
         self._sleep = sleep
         self._one_at_a_time = asyncio.Lock()
-        self._seen = self._fingerprints()
+        self._loaded_fingerprints = self._fingerprints()
 
     async def run(self) -> None:
-        """Look for newer files for ever. One that is refused is told of once, and looked at again when it changes."""
+        """Check for newer files until cancelled. A refused file is logged once, and tried again when it changes."""
         while True:
-            await self._sleep(LOOK_SECONDS)
+            await self._sleep(POLL_INTERVAL_S)
             now = await asyncio.to_thread(self._fingerprints)
-            if now == self._seen:
+            if now == self._loaded_fingerprints:
                 continue
             try:
                 await self.reload()
             except ModelNotLoaded as error:
-                log.error("a new model is refused, the one before serves on: %s", error.message)
+                log.error("a new model is refused, the previous one stays in use: %s", error.message)
             except ServiceError as error:
                 log.warning("a new model could not be swapped in yet: %s", error.message)
                 continue
             except Exception:
-                log.exception("a new model could not be read, the one before serves on")
-            self._seen = now
+                log.exception("a new model could not be read, the previous one stays in use")
+            self._loaded_fingerprints = now
 
     async def reload(self) -> bool:
-        """Load what the files hold now, and swap it in if it is another; True if it was.
+        """Load the present files and swap in those that have changed; return whether any has.
 
         Raises:
-            ModelNotLoaded: a file will not serve, and the policy before it serves on. The other one, if it is new and
-                serves, was swapped in all the same.
+            ModelNotLoaded: a file is refused, and its previous policy stays in use. A valid change of the other policy
+                is swapped in nevertheless.
         """
         async with self._one_at_a_time:
             refused: list[ModelNotLoaded] = []
@@ -90,18 +90,18 @@ class ModelKeeper:
             changed = live is not self._pipeline.live or shadow is not self._pipeline.shadow
             if changed:
                 await self._engine.swap(live, shadow)
-                watched = "" if shadow is None else f", {shadow.policy.description.version} is watched beside it"
-                log.info("policy %s decides from now on%s", live.policy.description.version, watched)
+                beside = "" if shadow is None else f", with {shadow.policy.description.version} as shadow"
+                log.info("policy %s is in use from now on%s", live.policy.description.version, beside)
         if refused:
             raise refused[0]
         return changed
 
     def versions(self) -> Sequence[str]:
-        """Versions that stand side by side where the live policy comes from."""
+        """Return the available versions of the live policy."""
         return self._live.versions()
 
     async def _newer(self, trader: Trader, source: ModelSource, refused: list[ModelNotLoaded]) -> Trader:
-        """A trader with the policy that the file holds now; the same one if the file does, or will not serve."""
+        """Return a trader with the present policy of the file; `trader` if it is unchanged or refused."""
         try:
             policy = await asyncio.to_thread(source.load)
         except ModelNotLoaded as error:

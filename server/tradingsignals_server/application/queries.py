@@ -1,4 +1,4 @@
-"""The reading side: what callers ask of the store, with the answers they expect when there is nothing."""
+"""Read-only queries of callers: signals, closed positions and bars, in pages."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ class BarPage:
 
 
 class Queries:
-    """Reads for servicers. Messages of signals and positions come encoded, as they were streamed."""
+    """Queries for the servicers. Signals and positions are returned as encoded messages, as in the event log."""
 
     def __init__(self, store: Store, broadcast: Broadcast) -> None:
         self.store = store
         self._broadcast = broadcast
 
     async def latest_signal(self, symbol: str | None) -> bytes:
-        """The newest signal.
+        """Return the newest signal, of all symbols if `symbol` is None.
 
         Raises:
             SignalNotFound: there is none.
@@ -46,7 +46,7 @@ class Queries:
         return found
 
     async def signals(self, query: SignalQuery, page_token: str, limit: int) -> tuple[Page, str]:
-        """A page of signals and the token of the next."""
+        """Return a page of signals, newest first, and the token of the next page, "" for the last page."""
         scope = f"signals|{query}"
         before = _sequence_of(page_token, scope)
         page = await self._newest_signals(query, limit) if before is None else None
@@ -55,27 +55,27 @@ class Queries:
         return page, _token_of(page.next_before, scope)
 
     async def _newest_signals(self, query: SignalQuery, limit: int) -> Page | None:
-        """The first page from memory; None if the store has to be asked for it.
+        """Return the first page from the log tail in memory; None if it must be read from the store.
 
-        Memory is the tail of the log if it ends where the log does, which is all that is asked of the store.
+        The tail is complete if it ends where the log ends, so only the head of the log is read from the store.
         """
         if query.start is not None or query.end is not None:
             return None
-        wanted = Filter(
+        selection = Filter(
             kinds=_SIGNALS,
             symbols=_ALL if query.symbol is None else frozenset((query.symbol,)),
             actions=_ALL if query.action is None else frozenset((query.action,)),
         )
-        if self._broadcast.remembered_newest(wanted, limit + 1) is None:
+        if self._broadcast.remembered_newest(selection, limit + 1) is None:
             return None
         head = await self.store.log_head()
-        found = self._broadcast.remembered_newest(wanted, limit + 1)
+        found = self._broadcast.remembered_newest(selection, limit + 1)
         if found is None or head.newest != self._broadcast.newest:
             return None
         return Page([entry.payload for entry in found[:limit]], found[limit - 1].sequence, head.newest)
 
     async def closed_positions(self, symbol: str | None, page_token: str, limit: int) -> tuple[Page, str]:
-        """A page of closed positions and the token of the next."""
+        """Return a page of closed positions, newest first, and the token of the next page, "" for the last page."""
         scope = f"closed|{symbol}"
         page = await self.store.closed_positions(symbol, _sequence_of(page_token, scope), limit)
         return page, _token_of(page.next_before, scope)
@@ -83,7 +83,18 @@ class Queries:
     async def bars(
         self, symbol: str, start: datetime | None, end: datetime | None, page_token: str, limit: int
     ) -> BarPage:
-        """A page of bars, newest first."""
+        """Return a page of bars, newest first.
+
+        Args:
+            symbol: in its normal form.
+            start: earliest open, inclusive; None for no limit.
+            end: latest open, exclusive; None for no limit.
+            page_token: token of the page, "" for the first page.
+            limit: maximum number of bars.
+
+        Raises:
+            InvalidPageToken: the token belongs to another query.
+        """
         scope = f"bars|{symbol}|{start}|{end}"
         before = _sequence_of(page_token, scope)
         if before is not None:
@@ -98,7 +109,7 @@ class Queries:
 
 
 def _token_of(before: int | None, scope: str) -> str:
-    """An opaque token for a position in a listing; it holds for the same query only."""
+    """Return an opaque token for a position in a listing, which is valid for the same query only."""
     if before is None:
         return ""
     place = before.to_bytes(8, "big")
@@ -120,5 +131,5 @@ def _sequence_of(token: str, scope: str) -> int | None:
 
 
 def _seal(place: bytes, scope: str) -> bytes:
-    """Catches a token that was changed, or brought along from another query; it is not a secret."""
+    """Return a checksum that detects a modified token, or one of another query; it is not a secret."""
     return blake2s(place + scope.encode(), digest_size=8).digest()

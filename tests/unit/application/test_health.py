@@ -1,4 +1,4 @@
-"""What the service says of itself: healthy, degraded with a reason, or unhealthy."""
+"""Health reports: healthy, degraded with a reason, or unhealthy."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ WALK = walk(60)
 
 
 class Clock:
-    """A clock that is set by hand."""
+    """A clock that a test sets."""
 
     def __init__(self) -> None:
         self.time = OPENING
@@ -47,7 +47,7 @@ async def reported(running: Running, at: datetime, policy: Policy | None = None,
     return reporter.report()
 
 
-async def test_all_is_well() -> None:
+async def test_healthy_without_problems() -> None:
     async with running_engine() as running:
         await running.publish(WALK)
         health = await reported(running, NOW)
@@ -60,14 +60,14 @@ async def test_all_is_well() -> None:
         assert not symbol.stale
 
 
-async def test_without_a_model_it_is_degraded() -> None:
+async def test_degraded_without_a_model() -> None:
     async with running_engine() as running:
         health = await reported(running, NOW, PlaceholderPolicy())
         assert (health.status, health.model_loaded) == (Status.DEGRADED, False)
         assert "placeholder" in health.warnings[0]
 
 
-async def test_without_the_database_it_is_unhealthy_and_remembers() -> None:
+async def test_unhealthy_without_the_database_and_totals_are_kept() -> None:
     async with running_engine() as running:
         await running.publish(WALK)
         clock = Clock()
@@ -87,7 +87,7 @@ async def test_without_the_database_it_is_unhealthy_and_remembers() -> None:
         assert reporter.report().status is Status.HEALTHY
 
 
-async def test_missing_bars_are_told() -> None:
+async def test_missing_bars_are_a_warning() -> None:
     async with running_engine() as running:
         await running.publish([WALK[0], WALK[1], WALK[5]])
         health = await reported(running, NOW)
@@ -108,7 +108,7 @@ async def test_missing_bars_are_told() -> None:
         (10, 24 * 60 * 5 + 60, False),  # Saturday
     ],
 )
-async def test_a_feed_that_has_gone_quiet_in_a_session_is_stale(last: int, minutes: int, stale: bool) -> None:
+async def test_symbol_without_new_bars_in_a_session_is_stale(last: int, minutes: int, stale: bool) -> None:
     async with running_engine() as running:
         await running.publish([bar(n) for n in range(last + 1)])
         health = await reported(running, OPENING + timedelta(minutes=minutes))
@@ -116,13 +116,13 @@ async def test_a_feed_that_has_gone_quiet_in_a_session_is_stale(last: int, minut
         assert health.status is (Status.DEGRADED if stale else Status.HEALTHY)
 
 
-async def test_a_feed_that_keeps_its_own_time_is_never_stale() -> None:
+async def test_feed_with_its_own_time_is_never_stale() -> None:
     async with running_engine() as running:
         await running.publish(WALK[:5])
         assert not (await reported(running, OPENING + timedelta(hours=3), live=False)).symbols[0].stale
 
 
-async def test_a_failed_commit_makes_it_unhealthy_until_one_succeeds() -> None:
+async def test_failed_commit_is_unhealthy_until_one_succeeds() -> None:
     async with running_engine() as running:
         await running.publish(WALK[:3])
         running.store.faults.append(Fault.BEFORE)
@@ -137,7 +137,7 @@ async def test_a_failed_commit_makes_it_unhealthy_until_one_succeeds() -> None:
         assert (await reported(running, NOW)).status is Status.HEALTHY
 
 
-async def test_a_database_that_stands_still_is_reported_without_waiting_for_it(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_unresponsive_database_is_reported_without_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(health_module, "PROBE_TIMEOUT_S", 0.01)
     released = asyncio.Event()
 
@@ -159,7 +159,7 @@ async def test_a_database_that_stands_still_is_reported_without_waiting_for_it(m
         assert reporter.report().status is Status.HEALTHY
 
 
-async def test_a_report_lists_a_bounded_number_of_symbols_the_worst_first() -> None:
+async def test_report_lists_a_bounded_number_of_symbols_worst_first() -> None:
     async with running_engine() as running:
         quiet = [bar(0, symbol=f"Q{n}COP") for n in range(MAXIMUM_SYMBOLS + 10)]
         await running.publish([*quiet, *(bar(n, symbol="GAPCOP") for n in (0, 1, 5)), bar(12, symbol="FRESHCOP")])

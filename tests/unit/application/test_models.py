@@ -1,4 +1,4 @@
-"""Keeping the policies current: what is new is swapped in between two bars, what will not serve changes nothing."""
+"""Reload of policies: a new file is swapped in between two bars, a refused one changes nothing."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def version(name: str) -> ScriptedPolicy:
 
 @dataclass
 class Shelf:
-    """Files that are not there: what they hold now, and how often that was read."""
+    """A source of policies without files, which counts its loads."""
 
     holds: Policy | Exception
     changes: int = 0
@@ -36,7 +36,7 @@ class Shelf:
     looked: asyncio.Event = field(default_factory=asyncio.Event)
 
     def put(self, held: Policy | Exception) -> None:
-        """Have another file there from now on."""
+        """Replace the file."""
         self.holds = held
         self.changes += 1
 
@@ -51,7 +51,7 @@ class Shelf:
 
 
 class Looks:
-    """Stands in for asyncio.sleep: `now` lets the keeper look once, and returns when it has."""
+    """Replaces asyncio.sleep: `now` lets the keeper check once, and returns after the check."""
 
     def __init__(self) -> None:
         self._go, self._asleep = asyncio.Event(), asyncio.Event()
@@ -72,7 +72,7 @@ class Looks:
 async def kept(
     running: Running, live: Shelf, shadow: Shelf | None = None
 ) -> AsyncIterator[tuple[ModelKeeper, Callable[[], Awaitable[None]]]]:
-    """A keeper at work on a running engine, and what makes it look."""
+    """Run a keeper on a running engine; yield it and a function that makes it check."""
     looks = Looks()
     watched = None if shadow is None else shadow.source()
     keeper = ModelKeeper(running.engine, running.pipeline, RiskRules(), live.source(), watched, looks)
@@ -88,7 +88,7 @@ def decided_by(running: Running) -> list[str]:
     return [signal.model_version for signal in running.store.signals()]
 
 
-async def test_a_newer_file_decides_from_the_next_bar_on() -> None:
+async def test_newer_file_decides_from_the_next_bar_on() -> None:
     shelf = Shelf(first := version("1"))
     async with running_engine(policy=first) as running, kept(running, shelf) as (_, look):
         await running.publish(WALK[:52])
@@ -100,7 +100,7 @@ async def test_a_newer_file_decides_from_the_next_bar_on() -> None:
         assert running.pipeline.live.meter.count == 2, "counted anew"
 
 
-async def test_while_nothing_changes_nothing_is_read() -> None:
+async def test_unchanged_file_is_not_read() -> None:
     shelf = Shelf(first := version("1"))
     async with running_engine(policy=first) as running, kept(running, shelf) as (_, look):
         for _ in range(3):
@@ -108,7 +108,7 @@ async def test_while_nothing_changes_nothing_is_read() -> None:
         assert shelf.loaded == 0
 
 
-async def test_the_same_file_again_goes_on_as_before() -> None:
+async def test_same_model_again_is_not_swapped() -> None:
     shelf = Shelf(first := version("1"))
     async with running_engine(policy=first) as running, kept(running, shelf) as (keeper, look):
         before = running.pipeline.live
@@ -119,7 +119,7 @@ async def test_the_same_file_again_goes_on_as_before() -> None:
 
 
 @pytest.mark.parametrize("trouble", [ModelNotLoaded("m.onnx: is cut short"), RuntimeError("a defect")])
-async def test_a_file_that_will_not_serve_is_told_once_and_the_old_one_serves_on(
+async def test_refused_file_is_logged_once_and_the_old_one_stays_in_use(
     trouble: Exception, caplog: pytest.LogCaptureFixture
 ) -> None:
     shelf = Shelf(first := version("1"))
@@ -129,7 +129,7 @@ async def test_a_file_that_will_not_serve_is_told_once_and_the_old_one_serves_on
             await look()
             await look()
         assert [record.levelname for record in caplog.records] == ["ERROR"]
-        assert "serves on" in caplog.text
+        assert "stays in use" in caplog.text
         await running.publish(WALK[:51])
         assert decided_by(running) == ["1"] * 2
         shelf.put(version("3"))
@@ -138,7 +138,7 @@ async def test_a_file_that_will_not_serve_is_told_once_and_the_old_one_serves_on
         assert decided_by(running)[-1] == "3"
 
 
-async def test_a_swap_that_could_not_be_made_is_made_later() -> None:
+async def test_failed_swap_is_retried() -> None:
     shelf = Shelf(first := version("1"))
     async with running_engine(policy=first) as running, kept(running, shelf) as (_, look):
         shelf.put(version("2"))
@@ -155,7 +155,7 @@ async def test_a_swap_that_could_not_be_made_is_made_later() -> None:
         assert running.pipeline.live.policy.description.version == "2"
 
 
-async def test_who_asks_for_a_reload_hears_why_not() -> None:
+async def test_reload_raises_the_reason_of_a_refusal() -> None:
     shelf = Shelf(first := version("1"))
     async with running_engine(policy=first) as running, kept(running, shelf) as (keeper, _):
         shelf.put(ModelNotLoaded("m.onnx: is cut short"))
@@ -167,8 +167,8 @@ async def test_who_asks_for_a_reload_hears_why_not() -> None:
         assert keeper.versions() == ("a", "b")
 
 
-async def test_bars_that_wait_are_decided_by_one_or_the_other_and_none_is_lost() -> None:
-    """What stands in line before the swap is decided by the old policy, what comes after it by the new one."""
+async def test_queued_bars_are_decided_by_one_policy_and_none_is_lost() -> None:
+    """Bars queued before the swap are decided by the old policy, later ones by the new one."""
     async with running_engine(policy=version("1")) as running:
         await running.publish(WALK[:50])
         async with commit_held_up(running, WALK[50]) as held:
@@ -181,7 +181,7 @@ async def test_bars_that_wait_are_decided_by_one_or_the_other_and_none_is_lost()
         assert decided_by(running) == ["1"] * 11 + ["2"] * 10
 
 
-async def test_a_shadow_that_will_not_serve_does_not_keep_a_live_policy_back() -> None:
+async def test_refused_shadow_does_not_block_the_live_policy() -> None:
     live, shadow = Shelf(first := version("1")), Shelf(watched := version("s1"))
     async with running_engine(policy=first, shadow=watched) as running, kept(running, live, shadow) as (keeper, _):
         live.put(version("2"))
@@ -193,7 +193,7 @@ async def test_a_shadow_that_will_not_serve_does_not_keep_a_live_policy_back() -
         assert running.pipeline.shadow.policy is watched
 
 
-async def test_a_shadow_is_swapped_too() -> None:
+async def test_shadow_is_swapped_too() -> None:
     live, shadow = Shelf(first := version("1")), Shelf(watched := version("s1"))
     async with running_engine(policy=first, shadow=watched) as running, kept(running, live, shadow) as (_, look):
         await running.publish(WALK[:51])

@@ -1,4 +1,4 @@
-"""The reading side: pages that follow one another, and tokens that hold for one query only."""
+"""Queries: consecutive pages, and tokens that are valid for one query only."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def store_of(*events: Event) -> MemoryStore:
 
 
 def queries_of(store: MemoryStore) -> Queries:
-    """Queries whose memory is empty: all is asked of the store."""
+    """Queries with an empty tail, so that they read from the store."""
     return Queries(store, Broadcast(store, LogHead(store.epoch, 1, len(store.entries))))
 
 
@@ -42,7 +42,7 @@ def signals(count: int) -> list[Event]:
 
 
 async def all_signals(queries: Queries, query: SignalQuery, limit: int) -> list[bytes]:
-    """Page after page to the end."""
+    """Return the items of all pages."""
     found, token = list[bytes](), ""
     while True:
         page, token = await queries.signals(query, token, limit)
@@ -53,7 +53,7 @@ async def all_signals(queries: Queries, query: SignalQuery, limit: int) -> list[
 
 
 @given(count=st.integers(0, 30), limit=st.integers(1, 35), action=st.sampled_from([None, *Action]))
-async def test_pages_of_any_size_make_up_the_whole(count: int, limit: int, action: Action | None) -> None:
+async def test_pages_of_any_size_contain_all_signals(count: int, limit: int, action: Action | None) -> None:
     store = store_of(*signals(count))
     found = await all_signals(queries_of(store), SignalQuery(action=action), limit)
     wanted = [entry.payload for entry in store.entries if action in {None, entry.action}]
@@ -64,10 +64,10 @@ made = st.lists(st.tuples(st.sampled_from(Action), st.sampled_from(["USDCOP", "E
 
 
 @given(made=made, in_memory=st.integers(0, 30), limit=st.integers(1, 12), data=st.data())
-async def test_a_page_from_memory_is_that_of_the_store(
+async def test_page_from_memory_equals_that_of_the_store(
     made: list[tuple[Action, str]], in_memory: int, limit: int, data: st.DataObject
 ) -> None:
-    """However much of the log is in memory, and whether or not another server has committed in between."""
+    """This holds for any tail in memory, with and without a commit of another server in between."""
     events: list[Event] = [
         signal(action, name=n + 1, symbol=symbol) if n % 3 else MarketUpdate(bar(n, symbol=symbol), Disposition.LATE)
         for n, (action, symbol) in enumerate(made)
@@ -85,7 +85,7 @@ async def test_a_page_from_memory_is_that_of_the_store(
     )
 
 
-async def test_what_another_server_has_just_committed_is_on_the_page() -> None:
+async def test_commit_of_another_server_is_on_the_page() -> None:
     store = store_of()
     broadcast = Broadcast(store, LogHead(store.epoch, 1, 0))
     broadcast.append(store.put(signals(10), NOW))
@@ -94,7 +94,7 @@ async def test_what_another_server_has_just_committed_is_on_the_page() -> None:
     assert (page.messages[0], page.through_sequence) == (newest[0].payload, 11)
 
 
-async def test_the_newest_page_is_not_read_from_the_store_again() -> None:
+async def test_newest_page_is_read_from_memory() -> None:
     store = store_of()
     broadcast = Broadcast(store, LogHead(store.epoch, 1, 0))
     broadcast.append(store.put(signals(10), NOW))
@@ -109,7 +109,7 @@ async def test_the_newest_page_is_not_read_from_the_store_again() -> None:
 
 
 @given(count=st.integers(0, 30), limit=st.integers(1, 35), first=st.integers(0, 30), last=st.integers(0, 30))
-async def test_pages_of_bars_make_up_the_whole(count: int, limit: int, first: int, last: int) -> None:
+async def test_pages_of_bars_contain_all_bars(count: int, limit: int, first: int, last: int) -> None:
     bars = [bar(n) for n in range(count)]
     queries = queries_of(store_of(*(MarketUpdate(one, Disposition.ACCEPTED) for one in bars)))
     found, token = list[Bar](), ""
@@ -123,7 +123,7 @@ async def test_pages_of_bars_make_up_the_whole(count: int, limit: int, first: in
     assert found == bars[first:last][::-1]
 
 
-async def test_what_is_new_does_not_move_the_pages_after_the_first() -> None:
+async def test_new_signals_do_not_shift_later_pages() -> None:
     store = store_of(*signals(10))
     queries = queries_of(store)
     page, token = await queries.signals(ANY, "", 4)
@@ -133,7 +133,7 @@ async def test_what_is_new_does_not_move_the_pages_after_the_first() -> None:
     assert (page.through_sequence, rest.through_sequence) == (10, 11)
 
 
-async def test_closed_positions_come_in_pages_too() -> None:
+async def test_closed_positions_are_paged() -> None:
     ended = [
         close(position(), Exit(OPENING, 101.0, ExitReason.MANUAL), RiskRules()),
         close(position(), Exit(OPENING, 102.0, ExitReason.MANUAL), RiskRules()),
@@ -155,14 +155,14 @@ OTHER_QUERIES = [
 
 
 @pytest.mark.parametrize("other", OTHER_QUERIES)
-async def test_a_token_of_another_query_is_refused(other: SignalQuery) -> None:
+async def test_token_of_another_query_is_refused(other: SignalQuery) -> None:
     queries = queries_of(store_of(*signals(10)))
     _, token = await queries.signals(ANY, "", 4)
     with pytest.raises(InvalidPageToken):
         await queries.signals(other, token, 4)
 
 
-async def test_a_token_of_another_list_is_refused() -> None:
+async def test_token_of_another_list_is_refused() -> None:
     bars = [MarketUpdate(bar(n), Disposition.ACCEPTED) for n in range(9)]
     queries = queries_of(store_of(*signals(10), *bars))
     _, token = await queries.signals(ANY, "", 4)
@@ -184,7 +184,7 @@ async def test_a_token_of_another_list_is_refused() -> None:
 @given(
     st.text(min_size=1, max_size=40) | st.binary(min_size=1, max_size=40).map(lambda b: urlsafe_b64encode(b).decode())
 )
-async def test_rubbish_is_refused(token: str) -> None:
+async def test_malformed_token_is_refused(token: str) -> None:
     queries = queries_of(store_of(*signals(3)))
     for call in (
         queries.signals(ANY, token, 2),
@@ -195,7 +195,7 @@ async def test_rubbish_is_refused(token: str) -> None:
             await call
 
 
-async def test_a_token_that_was_cut_or_changed_is_refused() -> None:
+async def test_modified_token_is_refused() -> None:
     queries = queries_of(store_of(*signals(10)))
     _, token = await queries.signals(ANY, "", 4)
     raw = urlsafe_b64decode(token + "==")
@@ -206,7 +206,7 @@ async def test_a_token_that_was_cut_or_changed_is_refused() -> None:
 
 
 @pytest.mark.parametrize("place", [2**63, 2**64 - 1, 253_402_300_800, 0])
-async def test_a_place_that_was_changed_under_its_seal_is_refused(place: int) -> None:
+async def test_modified_position_in_a_token_is_refused(place: int) -> None:
     queries = queries_of(store_of(*signals(10)))
     _, token = await queries.signals(ANY, "", 4)
     forged = urlsafe_b64encode(place.to_bytes(8, "big") + urlsafe_b64decode(token + "==")[8:]).decode()
@@ -215,14 +215,14 @@ async def test_a_place_that_was_changed_under_its_seal_is_refused(place: int) ->
 
 
 @pytest.mark.parametrize("place", [2**63, 2**64 - 1, 253_402_300_800])
-async def test_a_place_that_cannot_be_is_refused_under_any_seal(place: int) -> None:
+async def test_impossible_position_in_a_token_is_refused(place: int) -> None:
     queries = queries_of(store_of(*signals(10)))
     forged = _token_of(place, "bars|USDCOP|None|None")
     with pytest.raises(InvalidPageToken):
         await queries.bars("USDCOP", None, None, forged, 4)
 
 
-async def test_the_newest_signal_or_none() -> None:
+async def test_latest_signal_is_returned_or_not_found() -> None:
     queries = queries_of(store_of(*signals(3), signal(name=50, symbol="EURCOP")))
     assert await queries.latest_signal(None) == b"4"
     assert await queries.latest_signal("USDCOP") == b"3"
