@@ -1,4 +1,4 @@
-"""What one peer may ask for, and what ends it; see the table beside the server."""
+"""What one peer may cause, and what ends it: the table in README.md of transport/http2."""
 
 from __future__ import annotations
 
@@ -37,19 +37,19 @@ def sequences(message: bytes) -> list[int]:
 
 
 async def answered(peer: Peer, *what: bytes) -> None:
-    """Send, and wait until the server has taken all of it."""
+    """Send, and wait until the server has processed all of it."""
     peer.send(*what, h2.frame(h2.PING, 0, 0, b"answered"))
     while (found := await peer.next(h2.PING)).payload != b"answered" or not found.flags & h2.ACK:
         pass
 
 
 async def called(peer: Peer, stream: int) -> None:
-    """Make a call that is served."""
+    """Make a call that has a response."""
     peer.send(h2.request(stream, b"", "/grpc.health.v1.Health/Check"))
     assert (await peer.headers(stream))[":status"] == "200"
 
 
-async def test_too_many_streams_are_refused(log: Log) -> None:
+async def test_streams_beyond_the_limit_are_refused(log: Log) -> None:
     async with lean(log, limits=Limits(streams=2)) as server, http2_peer(server.port) as peer:
         peer.send(h2.request(1), h2.request(3), h2.request(5))
         reset = await peer.next(h2.RST_STREAM)
@@ -90,7 +90,7 @@ async def test_too_many_streams_are_refused(log: Log) -> None:
         "DATA of a byte",
     ],
 )
-async def test_floods_are_cut_off(log: Log, abuse: object) -> None:
+async def test_a_flood_of_frames_without_effect_ends_the_connection(log: Log, abuse: object) -> None:
     assert callable(abuse)
     async with (
         lean(log, limits=Limits(idle_frames=50, idle_frames_per_second=0.0)) as server,
@@ -103,8 +103,8 @@ async def test_floods_are_cut_off(log: Log, abuse: object) -> None:
         await followers(server, 0)
 
 
-async def test_streams_that_are_opened_and_reset_end_nothing_else(server: LeanServer, log: Log) -> None:
-    """All callers behind an edge are on one connection: many that leave at once must not end it."""
+async def test_many_streams_opened_and_reset_leave_other_streams_open(server: LeanServer, log: Log) -> None:
+    """All callers behind an edge share one connection: many that leave at once must not end it."""
     async with http2_peer(server.port) as peer:
         peer.send(h2.request(1))
         await peer.headers(1)
@@ -125,15 +125,15 @@ async def test_streams_that_are_opened_and_reset_end_nothing_else(server: LeanSe
         assert sequences(await peer.message(1)) == [1]
 
 
-async def test_large_headers_are_no_way_to_memory(server: LeanServer) -> None:
-    """An entry of the table that is named again and again: a few bytes that would be megabytes."""
+async def test_a_header_block_that_decodes_to_too_much_is_refused(server: LeanServer) -> None:
+    """Repeated references to one entry of the dynamic table: a few bytes that would decode to megabytes."""
     bomb = b"\x40\x01a\x7f\xa1\x1e" + b"x" * 4000 + b"\xbe" * 200
     async with http2_peer(server.port) as peer:
         peer.send(h2.frame(h2.HEADERS, h2.END_HEADERS, 1, bomb))
         assert (await peer.next(h2.GOAWAY)).code == h2.COMPRESSION_ERROR
 
 
-async def test_a_peer_that_is_silent_is_asked_and_then_let_go(log: Log) -> None:
+async def test_a_silent_peer_gets_a_ping_and_then_is_cut_off(log: Log) -> None:
     limits = Limits(keepalive_seconds=0.3, keepalive_timeout_seconds=0.3)
     async with lean(log, limits=limits) as server, http2_peer(server.port) as peer:
         peer.send(h2.request(1))
@@ -147,21 +147,20 @@ async def test_a_peer_that_is_silent_is_asked_and_then_let_go(log: Log) -> None:
 # ------------------------------------------------------------------------------------------------------- in time
 
 
-async def test_a_half_sent_preface_is_not_waited_for(log: Log) -> None:
+async def test_an_incomplete_preface_is_cut_off_in_time(log: Log) -> None:
     async with lean(log, limits=Limits(preface_seconds=0.3)) as server, connected(server.port) as (reader, writer):
         writer.write(h2.PREFACE[:10])
         await Peer(reader, writer).closed()
 
 
-async def test_a_half_sent_header_block_is_not_waited_for(log: Log) -> None:
-    """Also if the pieces keep coming."""
+async def test_an_incomplete_header_block_ends_the_connection_in_time(log: Log) -> None:
     async with lean(log, limits=Limits(request_seconds=0.3)) as server, http2_peer(server.port) as peer:
         peer.send(h2.frame(h2.HEADERS, 0, 1, b""))
         assert (await peer.next(h2.GOAWAY)).code == h2.ENHANCE_YOUR_CALM
         await peer.closed()
 
 
-async def test_half_a_frame_is_no_sign_of_life(log: Log) -> None:
+async def test_an_incomplete_frame_counts_as_silence(log: Log) -> None:
     limits = Limits(keepalive_seconds=0.4, keepalive_timeout_seconds=0.4)
     async with lean(log, limits=limits) as server, http2_peer(server.port) as peer:
         await peer.next(h2.SETTINGS)
@@ -173,7 +172,7 @@ async def test_half_a_frame_is_no_sign_of_life(log: Log) -> None:
         await closing
 
 
-async def test_a_body_that_comes_byte_by_byte_is_ended_in_time(log: Log) -> None:
+async def test_a_request_sent_byte_by_byte_is_ended_in_time(log: Log) -> None:
     async with lean(log, limits=Limits(request_seconds=0.3)) as server, http2_peer(server.port) as peer:
         peer.send(h2.request(1), h2.frame(h2.HEADERS, h2.END_HEADERS, 3, h2.block(h2.headers())))
         peer.send(h2.frame(h2.DATA, 0, 3, b"\0"))
@@ -183,10 +182,10 @@ async def test_a_body_that_comes_byte_by_byte_is_ended_in_time(log: Log) -> None
         assert reset.code == h2.NO_ERROR
         peer.send(h2.frame(h2.DATA, 0, 3, b"\0"), h2.frame(h2.HEADERS, 5, 3, h2.block([("x", "y")])))
         await called(peer, 5)
-        assert server.followers == 1, "whose request came whole"
+        assert server.followers == 1, "its request is complete"
 
 
-async def test_a_connection_that_is_not_used_is_closed_in_order(log: Log) -> None:
+async def test_an_unused_connection_is_closed_with_goaway(log: Log) -> None:
     async with (
         lean(log, limits=Limits(unused_seconds=0.3)) as server,
         http2_peer(server.port) as used,
@@ -202,7 +201,7 @@ async def test_a_connection_that_is_not_used_is_closed_in_order(log: Log) -> Non
 # ---------------------------------------------------------------------------------------------------- in number
 
 
-async def test_beyond_the_limit_the_oldest_unused_connection_goes(log: Log) -> None:
+async def test_the_oldest_unused_connection_is_closed_beyond_the_limit(log: Log) -> None:
     async with (
         lean(log, limits=Limits(connections=3)) as server,
         http2_peer(server.port) as used,
@@ -223,8 +222,8 @@ async def test_beyond_the_limit_the_oldest_unused_connection_goes(log: Log) -> N
         await called(used, 3)
 
 
-async def test_half_sent_requests_have_a_bound_together(log: Log) -> None:
-    """The oldest are ended; requests that come whole are served."""
+async def test_the_oldest_incomplete_requests_are_ended_beyond_the_limit_of_bytes(log: Log) -> None:
+    """Complete requests are served meanwhile."""
     limits = Limits(incomplete_request_bytes=100_000)
     async with lean(log, limits=limits) as server, http2_peer(server.port) as peer:
         part = b"\0\0\0\xbf\0" + bytes(9_995)
@@ -234,15 +233,15 @@ async def test_half_sent_requests_have_a_bound_together(log: Log) -> None:
         for stream in range(1, 21, 2):
             assert (await peer.headers(stream))["grpc-status"] == "4"
         await called(peer, 41)
-        assert await half_sent(server) == 10
+        assert await incomplete(server) == 10
 
 
-async def half_sent(server: LeanServer) -> int:
-    """How many requests have not come to their end."""
+async def incomplete(server: LeanServer) -> int:
+    """How many requests have not ended."""
     return sum(len(protocol.connection._requests.incomplete) for protocol in server._connections)
 
 
-async def test_settings_with_many_streams_open_cost_what_they_cause(log: Log) -> None:
+async def test_settings_cost_tokens_by_the_open_streams_they_change(log: Log) -> None:
     """A frame of 2,730 windows is one change of each stream, and each change is paid for."""
     many = b"".join(b"\0\4" + (65_535 + n % 2).to_bytes(4, "big") for n in range(2_730))
     limits = Limits(idle_frames=3_000, idle_frames_per_second=0.0)
@@ -257,7 +256,7 @@ async def test_settings_with_many_streams_open_cost_what_they_cause(log: Log) ->
     await followers(server, 0)
 
 
-async def test_a_flood_of_one_connection_leaves_the_others_their_turn(server: LeanServer, log: Log) -> None:
+async def test_a_flood_on_one_connection_delays_others_by_a_turn_at_most(server: LeanServer, log: Log) -> None:
     async with http2_peer(server.port) as flood, http2_peer(server.port) as peer:
         await answered(flood)
         await answered(peer)
@@ -265,12 +264,12 @@ async def test_a_flood_of_one_connection_leaves_the_others_their_turn(server: Le
         flood.send(*(h2.frame(h2.HEADERS, 5, stream, block) for stream in range(1, 6_000, 2)))
         await called(peer, 1)
         assert max(each.connection._requests.last_stream_id for each in server._connections) < 5_999, (
-            "the flood is not through yet"
+            "the flood has not been processed yet"
         )
 
 
-async def test_a_peer_that_asks_and_does_not_read_is_not_read_from(log: Log) -> None:
-    """What it is refused goes past flow control, so it would grow without a bound."""
+async def test_nothing_is_read_from_a_peer_that_does_not_take_its_responses(log: Log) -> None:
+    """Refusals are not subject to flow control, so they would grow without a bound."""
     limits = Limits(response_bytes=100_000)
     async with lean(log, limits=limits) as server, http2_peer(server.port, receive_buffer=4096) as peer:
         peer.writer.transport.pause_reading()  # type: ignore[attr-defined]  # it is a whole transport
@@ -278,7 +277,7 @@ async def test_a_peer_that_asks_and_does_not_read_is_not_read_from(log: Log) -> 
         for first in range(1, 60_000, 2_000):
             peer.send(*(h2.frame(h2.HEADERS, 5, stream, block) for stream in range(first, first + 2_000, 2)))
         async with asyncio.timeout(20.0):
-            while not (held := pending(server)):  # noqa: ASYNC110 - nothing tells of it
+            while not (held := pending(server)):  # noqa: ASYNC110 - there is no event to await
                 await asyncio.sleep(0.01)
         async with http2_peer(server.port) as other:
             for stream in range(1, 100, 2):
@@ -287,7 +286,7 @@ async def test_a_peer_that_asks_and_does_not_read_is_not_read_from(log: Log) -> 
 
 
 def pending(server: LeanServer) -> int:
-    """Bytes that the sockets have not taken, once one of them is not read from any more."""
+    """Bytes pending for the sockets of connections that are not read from."""
     blocked = [each for each in server._connections if not each.is_reading and each._next_turn is None]
     return sum(each.pending_bytes for each in blocked)
 

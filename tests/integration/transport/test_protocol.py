@@ -1,4 +1,4 @@
-"""HTTP/2 by hand: what the protocol asks of a server, and what it does with those who break it."""
+"""HTTP/2 frame by frame: what the protocol requires of a server, and how peers that break it are ended."""
 
 from __future__ import annotations
 
@@ -31,10 +31,10 @@ def sequences(message: bytes) -> list[int]:
     return [event.sequence for event in StreamEventsResponse.FromString(message).events]
 
 
-# ------------------------------------------------------------------------------------------------- what is asked of it
+# ------------------------------------------------------------------------------------------------- what is required
 
 
-async def test_it_introduces_itself_and_acknowledges(server: LeanServer) -> None:
+async def test_settings_are_sent_first_and_settings_and_pings_are_acknowledged(server: LeanServer) -> None:
     async with http2_peer(server.port) as peer:
         first = await peer.next()
         assert (first.kind, first.flags, first.stream) == (h2.SETTINGS, 0, 0)
@@ -46,8 +46,8 @@ async def test_it_introduces_itself_and_acknowledges(server: LeanServer) -> None
         assert (pong.flags, pong.payload) == (h2.ACK, b"12345678")
 
 
-async def test_headers_come_at_once_and_in_pieces_too(server: LeanServer, log: Log) -> None:
-    """CONTINUATION, padding and priority, and the request cut anywhere."""
+async def test_a_request_may_be_split_into_frames_anywhere(server: LeanServer, log: Log) -> None:
+    """CONTINUATION, padding and priority, and the body in parts."""
     block, body = h2.block(h2.headers()), h2.framed(StreamEventsRequest())
     padded = bytes((3,)) + b"\0\0\0\0\x10" + block[:5] + b"\0\0\0"
     async with http2_peer(server.port) as peer:
@@ -75,14 +75,14 @@ async def test_trailers_may_end_a_request(server: LeanServer, log: Log) -> None:
         await peer.headers(1)
 
 
-async def test_unknown_frames_settings_and_headers_are_passed_over(server: LeanServer) -> None:
+async def test_unknown_frames_and_settings_are_ignored(server: LeanServer) -> None:
     async with http2_peer(server.port, {0x77: 1, h2.MAX_FRAME_SIZE: 1 << 20}) as peer:
         peer.send(h2.frame(0xEE, 0xFF, 5, b"whatever"), h2.frame(h2.PRIORITY, 0, 9, b"\0\0\0\0\1"))
         peer.send(h2.request(1))
         assert (await peer.headers(1))[":status"] == "200"
 
 
-async def test_nothing_is_written_beyond_the_windows(server: LeanServer, log: Log) -> None:
+async def test_nothing_is_sent_beyond_the_windows(server: LeanServer, log: Log) -> None:
     """Of the stream, of the connection, and as the initial window changes while the stream is open."""
     async with http2_peer(server.port, {h2.INITIAL_WINDOW_SIZE: 10}) as peer:
         peer.send(h2.request(1))
@@ -103,7 +103,7 @@ async def test_nothing_is_written_beyond_the_windows(server: LeanServer, log: Lo
         assert sequences(body[5:]) == [1, 2, 3]
 
 
-async def test_the_connections_window_is_shared(server: LeanServer, log: Log) -> None:
+async def test_all_streams_share_the_window_of_the_connection(server: LeanServer, log: Log) -> None:
     async with http2_peer(server.port, {h2.INITIAL_WINDOW_SIZE: 1 << 30}) as peer:
         peer.send(*(h2.request(stream) for stream in range(1, 200, 2)))
         await followers(server, 100)
@@ -131,7 +131,7 @@ async def test_the_connections_window_is_shared(server: LeanServer, log: Log) ->
         assert list(whole.values()) == expected
 
 
-async def test_a_follower_that_resets_is_gone_at_once(server: LeanServer, log: Log) -> None:
+async def test_a_reset_stream_follows_no_more(server: LeanServer, log: Log) -> None:
     async with http2_peer(server.port) as peer:
         peer.send(h2.request(1), h2.request(3))
         await peer.headers(1)
@@ -143,7 +143,7 @@ async def test_a_follower_that_resets_is_gone_at_once(server: LeanServer, log: L
     await followers(server, 0)
 
 
-async def test_a_server_that_stops_says_so_and_lets_calls_end(log: Log) -> None:
+async def test_a_stopping_server_ends_its_streams_with_a_reason(log: Log) -> None:
     async with lean(log) as server, http2_peer(server.port) as peer:
         peer.send(h2.request(1))
         await peer.headers(1)
@@ -154,7 +154,7 @@ async def test_a_server_that_stops_says_so_and_lets_calls_end(log: Log) -> None:
         assert (ended["grpc-status"], "grpc-status-details-bin" in ended) == ("14", True)
 
 
-async def test_a_goaway_is_answered_by_an_end_in_order(server: LeanServer, log: Log) -> None:
+async def test_goaway_of_the_peer_refuses_streams_and_closes_with_the_last(server: LeanServer, log: Log) -> None:
     async with http2_peer(server.port) as peer:
         peer.send(h2.request(1))
         await peer.headers(1)
@@ -166,7 +166,7 @@ async def test_a_goaway_is_answered_by_an_end_in_order(server: LeanServer, log: 
         await peer.closed()
 
 
-async def test_a_health_check(server: LeanServer) -> None:
+async def test_the_health_check_reports_whether_the_server_is_serving(server: LeanServer) -> None:
     async with http2_peer(server.port) as peer:
         peer.send(h2.request(1, b"", "/grpc.health.v1.Health/Check"))
         assert (await peer.headers(1))[":status"] == "200"
@@ -177,7 +177,7 @@ async def test_a_health_check(server: LeanServer) -> None:
         assert await peer.message(3) == b"\x08\x02"
 
 
-# ----------------------------------------------------------------------------------------------- those who break it
+# ----------------------------------------------------------------------------------------------- what breaks it
 
 HEAD = h2.frame(h2.HEADERS, h2.END_HEADERS, 1, h2.block(h2.headers()))
 OPEN = h2.request(1)
@@ -190,7 +190,7 @@ OPEN = h2.request(1)
         "no preface": (b"GET / HTTP/1.1\r\nhost: localhost\r\n\r\n", h2.PROTOCOL_ERROR),
     }.values(),
 )
-async def test_bad_beginnings(server: LeanServer, sent: bytes, code: int) -> None:
+async def test_a_connection_without_preface_or_settings_is_ended(server: LeanServer, sent: bytes, code: int) -> None:
     async with http2_peer(server.port) as peer:
         pass
     async with connected(server.port) as (reader, writer):
@@ -272,7 +272,7 @@ BROKEN = {
 
 
 @pytest.mark.parametrize(("sent", "code"), BROKEN.values(), ids=BROKEN)
-async def test_a_broken_connection_ends_with_the_right_code(server: LeanServer, sent: bytes, code: int) -> None:
+async def test_a_connection_error_sends_goaway_with_its_code(server: LeanServer, sent: bytes, code: int) -> None:
     async with http2_peer(server.port) as peer:
         peer.send(sent)
         assert (await peer.next(h2.GOAWAY)).code == code
@@ -336,7 +336,7 @@ BROKEN_STREAMS = {
 
 
 @pytest.mark.parametrize(("sent", "code"), BROKEN_STREAMS.values(), ids=BROKEN_STREAMS)
-async def test_a_broken_stream_leaves_the_others_alone(server: LeanServer, log: Log, sent: bytes, code: int) -> None:
+async def test_a_stream_error_resets_its_stream_alone(server: LeanServer, log: Log, sent: bytes, code: int) -> None:
     async with http2_peer(server.port) as peer:
         peer.send(h2.request(1), sent)
         reset = await peer.next(h2.RST_STREAM)

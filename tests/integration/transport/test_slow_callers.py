@@ -1,4 +1,4 @@
-"""Slow and silent callers of the port of grpc.aio; those of the lean path are in test_limits."""
+"""Slow and silent callers of the port of grpc.aio; those of the HTTP/2 server are in test_limits."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ SHORT = {
 LIST_SIGNALS = "/tradingsignals.v1.SignalService/ListSignals"
 
 
-def test_there_is_a_bound_for_each() -> None:
+def test_the_shortened_limits_are_limits_of_the_server() -> None:
     assert SHORT.keys() <= dict(server.OPTIONS).keys()
 
 
@@ -37,20 +37,20 @@ async def port(monkeypatch: pytest.MonkeyPatch) -> Any:
 
 
 @pytest.mark.parametrize("sent", [b"", h2.PREFACE[:10], h2.PREFACE], ids=["nothing", "half a preface", "no SETTINGS"])
-async def test_a_connection_that_does_not_introduce_itself_is_closed(port: int, sent: bytes) -> None:
+async def test_a_connection_without_settings_is_closed(port: int, sent: bytes) -> None:
     async with connected(port) as (reader, writer):
         writer.write(sent)
         await Peer(reader, writer).closed()
 
 
-async def test_a_connection_that_is_not_used_is_closed(port: int) -> None:
+async def test_an_unused_connection_is_closed(port: int) -> None:
     async with http2_peer(port) as peer:
         await peer.next(h2.GOAWAY)
         await peer.closed()
 
 
 @pytest.mark.parametrize("path", [LIST_SIGNALS, h2.EVENTS_PATH])
-async def test_a_request_that_does_not_come_to_its_end_is_ended(port: int, path: str) -> None:
+async def test_an_incomplete_request_is_ended(port: int, path: str) -> None:
     async with http2_peer(port) as peer:
         peer.send(h2.frame(h2.HEADERS, h2.END_HEADERS, 1, h2.block(h2.headers(path))), h2.frame(h2.DATA, 0, 1, b"\0"))
         assert (await peer.headers(1))["grpc-status"] == "4"
@@ -63,7 +63,7 @@ async def test_a_request_without_a_message_is_refused(port: int) -> None:
         assert (await peer.headers(1))["grpc-status"] == "13"
 
 
-async def test_there_is_an_end_to_the_number_of_connections(port: int) -> None:
+async def test_connections_beyond_the_limit_are_closed(port: int) -> None:
     async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
         follow: Any = channel.unary_stream(h2.EVENTS_PATH, None, None)
         call = follow(b"")
