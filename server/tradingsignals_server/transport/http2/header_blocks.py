@@ -7,7 +7,7 @@ same bytes on each connection and is encoded once.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, cast
 
 from hpack import Decoder
 from hpack.exceptions import HPACKError
@@ -80,7 +80,7 @@ class HeaderBlockReader:
 
     def _decode(self, block: bytes) -> list[Header]:
         try:
-            return [(name, value) for name, value in self._decoder.decode(block, raw=True)]
+            return cast(list[Header], self._decoder.decode(block, raw=True))
         except (HPACKError, IndexError, ValueError) as error:
             raise Http2ConnectionError(ErrorCode.COMPRESSION_ERROR, "a header block cannot be decoded") from error
 
