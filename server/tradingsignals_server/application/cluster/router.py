@@ -174,9 +174,9 @@ class Router:
     def _break_after_lease(self, stream: PublishStream) -> None:
         """Break a stream that began under another lease: its first bars may be refused, and none may overtake them."""
         lease_id = self._ownership.lease_id
-        if stream.session is None:
-            stream.session = lease_id
-        elif stream.session != lease_id and stream.broken_by is None:
+        if stream.lease_id is None:
+            stream.lease_id = lease_id
+        elif stream.lease_id != lease_id and stream.broken_by is None:
             stream.broken_by = StorageUnavailable()
 
     # --------------------------------------------------------------------------------------------------- queues

@@ -101,8 +101,8 @@ class Pipeline:
         if len(bars) == 1:
             return
         inputs = await prefetch_inputs(self._inputs, states, bars)
-        await prefetch_outputs(self.live, inputs, {symbol: states[symbol].live.recurrent for symbol in inputs})
+        live = {symbol: states[symbol].live.recurrent for symbol in inputs}
+        await prefetch_outputs(self.live.prefetch, inputs, live)
         if self.shadow is not None:
-            books = {symbol: book for symbol in inputs if (book := states[symbol].shadow) is not None}
-            of_shadow = {symbol: inputs[symbol] for symbol in books}
-            await prefetch_outputs(self.shadow, of_shadow, {symbol: book.recurrent for symbol, book in books.items()})
+            shadow = {symbol: book.recurrent for symbol in inputs if (book := states[symbol].shadow) is not None}
+            await prefetch_outputs(self.shadow.prefetch, {symbol: inputs[symbol] for symbol in shadow}, shadow)

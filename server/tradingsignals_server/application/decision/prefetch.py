@@ -14,11 +14,10 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from time import perf_counter
-from typing import Protocol
 
 import numpy as np
 
@@ -148,12 +147,8 @@ class PrefetchingInputs:
         self._prefetched.clear()
 
 
-class PrefetchingTrader(Protocol):
-    """A trader, as far as its policy is run ahead."""
-
-    def prefetch(self, inputs: Sequence[DecisionInput], carried: Sequence[RecurrentState]) -> Sequence[RecurrentState]:
-        """Run the policy on each input, each from its own recurrent state; return the states for the next bars."""
-        ...
+RunAhead = Callable[[Sequence[DecisionInput], Sequence[RecurrentState]], Sequence[RecurrentState]]
+"""Runs a policy on each input, each from its own recurrent state; returns the states for the next bars."""
 
 
 async def prefetch_inputs(
@@ -175,9 +170,9 @@ async def prefetch_inputs(
 
 
 async def prefetch_outputs(
-    trader: PrefetchingTrader, inputs: Mapping[str, Sequence[DecisionInput]], carried: dict[str, RecurrentState]
+    run: RunAhead, inputs: Mapping[str, Sequence[DecisionInput]], carried: dict[str, RecurrentState]
 ) -> None:
-    """Run the policy of `trader` on all inputs, in micro-batches of the n-th input of each symbol.
+    """Run a policy on all inputs, in micro-batches of the n-th input of each symbol.
 
     carried: the recurrent state of each symbol before its first input.
     """
@@ -186,7 +181,7 @@ async def prefetch_outputs(
         symbols = [symbol for symbol, ahead in inputs.items() if len(ahead) > n]
         for start in range(0, len(symbols), MICRO_BATCH_BARS):
             batch = symbols[start : start + MICRO_BATCH_BARS]
-            after = trader.prefetch([inputs[symbol][n] for symbol in batch], [carried[symbol] for symbol in batch])
+            after = run([inputs[symbol][n] for symbol in batch], [carried[symbol] for symbol in batch])
             carried.update(zip(batch, after, strict=True))
             done += len(batch)
             if done % MICRO_BATCH_BARS < len(batch):  # one more micro-batch is full

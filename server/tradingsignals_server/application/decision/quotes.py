@@ -140,17 +140,21 @@ def input_of_quote(
     started = perf_counter()
     state.refuse_jump(quote.given_prices, rules.max_price_jump)
     window = state.window.with_unfinished(quote.prices)
+    indicators, progress = quote.overriding(indicators_of(window)), _progress(state, window)
     awaits_market = replayed and state.last_bar is None
-    return _requested_input(
-        state,
-        window,
-        quote.overriding(indicators_of(window)),
-        now,
+    return DecisionInput(
+        symbol=state.symbol,
+        timestamp=now,
         origin=Origin.REQUEST,
+        window=window,
+        indicators=indicators,
+        observation=observation(window, indicators, progress),
         price=quote.close_price,
+        session_progress=progress,
+        session_day=state.calendar.session_of(now),
         simulated=state.simulated_left > 0,
         no_trade_reason=NO_MARKET_YET if awaits_market else _no_trade_reason(state, window, now, rules),
-        started=started,
+        ms=(perf_counter() - started) * 1e3,
     )
 
 
@@ -181,46 +185,25 @@ def _input_of_stored(
         raise NotEnoughBars(state.symbol, WARM_BARS, len(window))
     if window.time is not None:
         now = max(now, window.time + BAR_INTERVAL)
-    return _requested_input(
-        state,
-        window,
-        indicators_of(window),
-        now,
-        origin=Origin.DATABASE,
-        price=float(window.close[-1]),
-        simulated=simulated,
-        no_trade_reason=_no_trade_reason(state, window, now, rules),
-        started=started,
-    )
-
-
-def _requested_input(
-    state: SymbolState,
-    window: Window,
-    indicators: Indicators,
-    now: datetime,
-    *,
-    origin: Origin,
-    price: float,
-    simulated: bool,
-    no_trade_reason: str | None,
-    started: float,
-) -> DecisionInput:
-    progress = 0.0 if window.time is None else state.calendar.progress(window.time)
+    indicators, progress = indicators_of(window), _progress(state, window)
     return DecisionInput(
         symbol=state.symbol,
         timestamp=now,
-        origin=origin,
+        origin=Origin.DATABASE,
         window=window,
         indicators=indicators,
         observation=observation(window, indicators, progress),
-        price=price,
+        price=float(window.close[-1]),
         session_progress=progress,
         session_day=state.calendar.session_of(now),
         simulated=simulated,
-        no_trade_reason=no_trade_reason,
+        no_trade_reason=_no_trade_reason(state, window, now, rules),
         ms=(perf_counter() - started) * 1e3,
     )
+
+
+def _progress(state: SymbolState, window: Window) -> float:
+    return 0.0 if window.time is None else state.calendar.progress(window.time)
 
 
 def _no_trade_reason(state: SymbolState, window: Window, now: datetime, rules: RiskRules) -> str | None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
-from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import partial
+from typing import Generic, Protocol, TypeVar
 from uuid import UUID
 
 from ...domain.bars import Bar
@@ -22,56 +24,69 @@ from .commands import Command
 
 log = logging.getLogger(__name__)
 
+C = TypeVar("C", bound=Command)
+R_co = TypeVar("R_co", covariant=True)
 
-class QueuedCommand(ABC):
-    """A command on its way through the writer, with the caller that awaits its result.
 
-    bars: the bars that it publishes; none if it is another command.
+class Pending(Protocol[R_co]):
+    """The result of a command that is staged."""
+
+    def confirmed(self, entries: Sequence[LogEntry], through: int) -> R_co:
+        """Return the result, given the committed entries of the batch and the newest sequence that is durable."""
+        ...
+
+
+class QueuedCall(Generic[R_co]):
+    """A command on its way through the writer, its handler, and the future that its caller awaits.
+
+    handler: stages the events of the command in a batch, or raises the ServiceError that refuses it.
+    bars: the bars that the command publishes; none if it is another command.
     """
 
-    def __init__(self, command: Command, bars: Sequence[Bar] = ()) -> None:
+    def __init__(self, command: C, handler: Callable[[C, Batch], Pending[R_co]], bars: Sequence[Bar] = ()) -> None:
         self.is_exclusive = command.is_exclusive
         self.symbols = command.symbols
         self.bars = bars
         self.size = max(1, len(bars))
+        self.result: asyncio.Future[R_co] = asyncio.get_running_loop().create_future()
+        # A caller that has gone away reads no exception, and that is nothing to warn about.
+        self.result.add_done_callback(lambda done: done.cancelled() or done.exception())
+        self._handle = partial(handler, command)
+        self._pending: Pending[R_co] | ServiceError | None = None
 
-    @property
-    @abstractmethod
-    def is_done(self) -> bool:
-        """True if the caller has the result, or has gone away."""
-
-    @abstractmethod
     def handle(self, batch: Batch) -> None:
-        """Stage the events of the command.
+        """Stage the events of the command, or its refusal.
 
         Raises:
-            ServiceError: the command is refused.
+            ServiceError: the command is refused, once what the refusal rests on is durable.
         """
+        try:
+            self._pending = self._handle(batch)
+        except ServiceError as error:
+            self._pending = error
+            raise
 
-    @abstractmethod
     def confirm(self, entries: Sequence[LogEntry], through: int) -> None:
-        """Give the caller the result, or the refusal, now that all it rests on is durable.
+        """Give the caller the result, or the refusal, now that all it rests on is durable. See Pending."""
+        if isinstance(self._pending, ServiceError):
+            self.refuse(self._pending)
+        elif self._pending is not None and not self.result.done():
+            self.result.set_result(self._pending.confirmed(entries, through))
 
-        entries: those of the batch, as committed. through: the newest sequence that is durable.
-        """
-
-    @abstractmethod
     def refuse(self, error: Exception) -> None:
         """Give the caller an error."""
-
-    @abstractmethod
-    def refuse_when_durable(self, error: ServiceError) -> None:
-        """Refuse the command once `confirm` says that what the refusal rests on is durable."""
-
-    def broken_by(self) -> Exception | None:
-        """Return the error after which commands of the same publish stream are refused."""
-        return None
+        if not self.result.done():
+            self.result.set_exception(error)
 
     def refuse_alone(self, error: ServiceError) -> None:
         """Give the caller an error that is no reason to refuse the commands behind this one."""
         self.refuse(error)
 
-    def divided(self) -> Sequence[QueuedCommand]:
+    def broken_by(self) -> Exception | None:
+        """Return the error after which commands of the same publish stream are refused."""
+        return None
+
+    def divided(self) -> Sequence[QueuedCall[object]]:
         """Return commands that lead to the same when handled one by one; this one's result is made of theirs."""
         return [self]
 
@@ -80,7 +95,7 @@ class QueuedCommand(ABC):
 class Batch:
     """What is staged for one commit: the events, and the states after them.
 
-    lease: the database session under which its symbols are held.
+    lease_id: the lease under which its symbols are held.
     earlier_bars: bars of the commit before it, which may still be running.
     before, states: of each symbol as the batch found it, and as it leaves it.
     new_symbols: symbols of which nothing was stored.
@@ -90,7 +105,7 @@ class Batch:
     size: number of bars, where any other command counts as one.
     """
 
-    lease: UUID | None = None
+    lease_id: UUID | None = None
     earlier_bars: Mapping[tuple[str, datetime], Bar] = field(default_factory=dict)
     before: dict[str, SymbolState] = field(default_factory=dict)
     states: dict[str, SymbolState] = field(default_factory=dict)
@@ -99,25 +114,23 @@ class Batch:
     known_bars: dict[tuple[str, datetime], Bar] = field(default_factory=dict)
     events: list[Event] = field(default_factory=list)
     shadow_events: list[ShadowEvent] = field(default_factory=list)
-    commands: list[QueuedCommand] = field(default_factory=list)
+    commands: list[QueuedCall[object]] = field(default_factory=list)
     size: int = 0
 
-    def handle(self, command: QueuedCommand) -> None:
+    def handle(self, command: QueuedCall[object]) -> None:
         """Stage the events of a command, or refuse it."""
         self.size += command.size
         if (broken_by := command.broken_by()) is not None:
             command.refuse(broken_by)
             return
         try:
-            with self._all_or_nothing(command):
+            with suppress(ServiceError), self._all_or_nothing(command):
                 command.handle(self)
-        except ServiceError as error:
-            command.refuse_when_durable(error)
         except Exception as error:
             log.exception("a command failed; the others of the batch go on")
             command.refuse(error)
-            return
-        self.commands.append(command)
+        else:
+            self.commands.append(command)
 
     def add(self, step: Step) -> None:
         """Stage a step of the pipeline."""
@@ -151,7 +164,7 @@ class Batch:
                     )
 
     @contextmanager
-    def _all_or_nothing(self, command: QueuedCommand) -> Iterator[None]:
+    def _all_or_nothing(self, command: QueuedCall[object]) -> Iterator[None]:
         """Take back what a command staged if it fails half way."""
         states = {symbol: self.states[symbol] for symbol in command.symbols}
         events, shadow_events = len(self.events), len(self.shadow_events)

@@ -15,18 +15,19 @@ from ..decision.trader import Trader
 from ..ports.feed import BarResult
 
 
-class Command(Protocol):
+@dataclass(frozen=True, slots=True)
+class Command:
     """A request to the engine.
 
     is_exclusive: it is handled when all commands before it are done, and before any command behind it begins.
     """
 
-    is_exclusive: ClassVar[bool]
+    is_exclusive: ClassVar[bool] = False
 
     @property
     def symbols(self) -> frozenset[str]:
         """The symbols that it reads or changes."""
-        ...
+        return frozenset()
 
 
 @dataclass(slots=True)
@@ -35,18 +36,17 @@ class PublishStream:
 
     broken_by: why bars of the stream could not be stored, None as long as all could. Later bars of the stream are then
     refused for the same reason: stored before the refused ones, they would make those late when they are sent again.
-    session: the database session under which the first bars were queued.
+    lease_id: the lease under which the first bars were queued. See Ownership.
     """
 
     broken_by: Exception | None = None
-    session: UUID | None = None
+    lease_id: UUID | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class PublishBars:
+class PublishBars(Command):
     """Process bars in their order. Result: list[BarResult], one a bar."""
 
-    is_exclusive: ClassVar[bool] = False
     bars: Sequence[Bar]
     stream: PublishStream
 
@@ -57,10 +57,9 @@ class PublishBars:
 
 
 @dataclass(frozen=True, slots=True)
-class SymbolCommand:
+class SymbolCommand(Command):
     """A command on one symbol."""
 
-    is_exclusive: ClassVar[bool] = False
     symbol: str
 
     @property
@@ -101,30 +100,20 @@ class ReadLastBar(SymbolCommand):
 
 
 @dataclass(frozen=True, slots=True)
-class SwapModel:
+class SwapModel(Command):
     """Decide with other traders from now on. Result: None."""
 
     is_exclusive: ClassVar[bool] = True
     live: Trader
     shadow: Trader | None
 
-    @property
-    def symbols(self) -> frozenset[str]:
-        """See Command."""
-        return frozenset()
-
 
 @dataclass(frozen=True, slots=True)
-class ReleaseSymbols:
+class ReleaseSymbols(Command):
     """Give up the symbols of these buckets. Result: None."""
 
     is_exclusive: ClassVar[bool] = True
     buckets: Collection[int]
-
-    @property
-    def symbols(self) -> frozenset[str]:
-        """See Command."""
-        return frozenset()
 
 
 class Publication(Protocol):

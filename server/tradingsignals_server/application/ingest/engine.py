@@ -19,6 +19,7 @@ from ..ports.clock import Clock
 from ..ports.feed import BarResult
 from ..ports.ownership import Ownership, SoleOwnership
 from ..ports.store import Store
+from .batch import QueuedCall
 from .commands import (
     ClosePosition,
     GenerateFromStored,
@@ -31,7 +32,7 @@ from .commands import (
     SwapModel,
 )
 from .handlers import Handlers
-from .queue import BarsCall, QueuedCall
+from .queue import BarsCall
 from .states import MAX_SYMBOLS, RESTORE_BARS, SymbolStates
 from .writer import Commits, Writer
 

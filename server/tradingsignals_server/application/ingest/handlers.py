@@ -39,47 +39,43 @@ R = TypeVar("R")
 
 
 @dataclass(frozen=True, slots=True)
-class PendingReceipts:
+class _Receipts:
     """Results of bars, whose receipts lack the sequence."""
 
     results: Sequence[BarResult]
 
     def confirmed(self, _: Sequence[LogEntry], through: int) -> list[BarResult]:
-        """See Pending."""
         return [one if isinstance(one, ServiceError) else replace(one, sequence=through) for one in self.results]
 
 
 @dataclass(frozen=True, slots=True)
-class PendingSignal:
+class _Signal:
     """A signal without its sequence; `index` is its place among the events of the batch."""
 
     signal: Signal
     index: int
 
     def confirmed(self, entries: Sequence[LogEntry], _: int) -> Signal:
-        """See Pending."""
         return replace(self.signal, sequence=entries[self.index].sequence)
 
 
 @dataclass(frozen=True, slots=True)
-class PendingPayload:
+class _Payload:
     """The event at `index` among the events of the batch, as it will be encoded."""
 
     index: int
 
     def confirmed(self, entries: Sequence[LogEntry], _: int) -> bytes:
-        """See Pending."""
         return entries[self.index].payload
 
 
 @dataclass(frozen=True, slots=True)
-class PendingValue(Generic[R]):
+class _Value(Generic[R]):
     """A result that is known already, but may rest on what is not durable yet."""
 
     value: R
 
     def confirmed(self, _entries: Sequence[LogEntry], _through: int) -> R:
-        """See Pending."""
         return self.value
 
 
@@ -103,19 +99,19 @@ class Handlers:
         self._ownership = ownership
         self._is_replayed = is_replayed
 
-    def publish_bars(self, command: PublishBars, batch: Batch) -> PendingReceipts:
+    def publish_bars(self, command: PublishBars, batch: Batch) -> _Receipts:
         """Process each bar; one that is refused does not affect the others."""
         now = self._clock()
-        return PendingReceipts([self._process_bar(bar, batch, now) for bar in command.bars])
+        return _Receipts([self._process_bar(bar, batch, now) for bar in command.bars])
 
-    def generate_signal(self, command: GenerateSignal, batch: Batch) -> PendingSignal:
+    def generate_signal(self, command: GenerateSignal, batch: Batch) -> _Signal:
         """Decide at a quote."""
         state = batch.states[command.symbol]
         replayed = self._is_replayed(command.symbol)
         decision_input = input_of_quote(state, command.quote, self._market_time(state), self._rules, replayed=replayed)
         return self._stage_signal(batch, state, decision_input, state.live.recurrent)
 
-    def generate_from_stored(self, command: GenerateFromStored, batch: Batch) -> PendingSignal:
+    def generate_from_stored(self, command: GenerateFromStored, batch: Batch) -> _Signal:
         """Decide as on the newest bar: with the recurrent state from before it."""
         state, now = batch.states[command.symbol], self._market_time(batch.states[command.symbol])
         if command.stored is None:
@@ -127,7 +123,7 @@ class Handlers:
             recurrent, _ = self._pipeline.live.recurrent_around_newest(command.stored or (), state.calendar)
         return self._stage_signal(batch, state, decision_input, recurrent)
 
-    def close_position(self, command: ClosePosition, batch: Batch) -> PendingPayload:
+    def close_position(self, command: ClosePosition, batch: Batch) -> _Payload:
         """Close the position, unless it was closed since the command was queued."""
         state = batch.states[command.symbol]
         held = state.live.position
@@ -139,24 +135,24 @@ class Handlers:
             price = command.price
         index = len(batch.events)
         batch.add(self._pipeline.on_close(state, price, self._market_time(state)))
-        return PendingPayload(index)
+        return _Payload(index)
 
-    def read_last_bar(self, command: ReadLastBar, batch: Batch) -> PendingValue[Bar | None]:
+    def read_last_bar(self, command: ReadLastBar, batch: Batch) -> _Value[Bar | None]:
         """Read the newest bar from the state of the symbol."""
-        return PendingValue(batch.states[command.symbol].last_bar)
+        return _Value(batch.states[command.symbol].last_bar)
 
-    def swap_model(self, command: SwapModel, _: Batch) -> PendingValue[None]:
+    def swap_model(self, command: SwapModel, _: Batch) -> _Value[None]:
         """Replace the traders; states, which are of the old policies, are read again when they are next needed."""
         self._pipeline.live, self._pipeline.shadow = command.live, command.shadow
         self._states.clear()
-        return PendingValue(None)
+        return _Value(None)
 
-    def release_symbols(self, command: ReleaseSymbols, _: Batch) -> PendingValue[None]:
+    def release_symbols(self, command: ReleaseSymbols, _: Batch) -> _Value[None]:
         """Hold the symbols no longer, and forget their states."""
         self._ownership.release(command.buckets)
         known = [state.symbol for state in self._states.all()]
         self._states.forget(symbol for symbol in known if not self._ownership.holds(symbol))
-        return PendingValue(None)
+        return _Value(None)
 
     @property
     def _rules(self) -> RiskRules:
@@ -167,13 +163,13 @@ class Handlers:
 
     def _stage_signal(
         self, batch: Batch, state: SymbolState, decision_input: DecisionInput, recurrent: RecurrentState
-    ) -> PendingSignal:
+    ) -> _Signal:
         if (refusal := batch.refused.get(state.symbol)) is not None:
             raise refusal
         index = len(batch.events)
         step = self._pipeline.on_request(state, decision_input, recurrent, uuid4())
         batch.add(step)
-        return PendingSignal(step.signal, index)
+        return _Signal(step.signal, index)
 
     def _process_bar(self, bar: Bar, batch: Batch, now: datetime) -> BarResult:
         """Stage one bar: a new one goes through the pipeline, an old one is a duplicate, a conflict or late.

@@ -25,14 +25,12 @@ from ..ports.clock import Clock
 from ..ports.event_log import LogEntry
 from ..ports.ownership import Ownership
 from ..ports.store import RefusedByStore, StaleState, Store
-from .batch import Batch, QueuedCommand
-from .commands import Command
-from .queue import MAX_PENDING, CommandQueue, QueuedCall
+from .batch import Batch, QueuedCall
+from .queue import MAX_PENDING, CommandQueue
 from .states import SymbolStates
 
 log = logging.getLogger(__name__)
 
-C = TypeVar("C", bound=Command)
 R = TypeVar("R")
 
 BATCH_BARS = 256
@@ -79,24 +77,24 @@ class Writer:
         self.commits = Commits()
 
         self._queue = CommandQueue(MAX_PENDING)
-        self._retries: deque[Sequence[QueuedCommand]] = deque()
+        self._retries: deque[Sequence[QueuedCall[object]]] = deque()
         self._changed = asyncio.Event()
 
-        self._staging: Sequence[QueuedCommand] = ()
+        self._staging: Sequence[QueuedCall[object]] = ()
         self._staged: Batch | None = None
         self._committing: Batch | None = None
-        self._lease = ownership.lease_id
+        self._lease_id = ownership.lease_id
         self._may_have_committed = False
 
     # ------------------------------------------------------------------------------------------------- the queue
 
-    async def enqueue(self, command: QueuedCommand) -> None:
+    async def enqueue(self, command: QueuedCall[object]) -> None:
         """Queue bars as soon as there is room: backpressure reaches the publisher."""
         if not await self._queue.put(command):
             command.refuse(ShuttingDown(self._broadcast.newest))
         self._changed.set()
 
-    async def submit(self, call: QueuedCall[C, R]) -> R:
+    async def submit(self, call: QueuedCall[R]) -> R:
         """Queue a single call and return its result.
 
         Raises:
@@ -134,12 +132,12 @@ class Writer:
     def _is_finished(self) -> bool:
         return self._queue.is_closed and not self._queue and not self._retries and self._committing is None
 
-    def _next_commands(self) -> Sequence[QueuedCommand]:
+    def _next_commands(self) -> Sequence[QueuedCall[object]]:
         """Take the commands to stage now: none while the batch is full, or must be committed before them."""
         under_way = [batch for batch in (self._committing, self._staged) if batch is not None]
         if self._retries:
             return [] if under_way else self._retries.popleft()
-        if any(batch.lease != self._ownership.lease_id for batch in under_way):
+        if any(batch.lease_id != self._ownership.lease_id for batch in under_way):
             return []
         room = min(STEP_BARS, BATCH_BARS - (0 if self._staged is None else self._staged.size))
         # While the store has nothing to do, half of the queue goes first: the rest is staged while that is committed.
@@ -148,7 +146,7 @@ class Writer:
 
     # ------------------------------------------------------------------------------------------------- staging
 
-    async def _stage(self, commands: Sequence[QueuedCommand]) -> None:
+    async def _stage(self, commands: Sequence[QueuedCall[object]]) -> None:
         """Handle commands on top of all that was staged before."""
         self._staging = commands = self._on_own_symbols(commands)
         if not commands:
@@ -162,17 +160,17 @@ class Writer:
             self._refuse(commands, error)
         self._staging = ()
         # The batch is no longer the staged one if the commit below it has failed meanwhile, and dropped it.
-        if self._staged is not batch and (left := [command for command in commands if not command.is_done]):
+        if self._staged is not batch and (left := [command for command in commands if not command.result.done()]):
             self._retries.append(left)
 
     def _new_batch(self) -> Batch:
         under_way = self._committing
         return Batch(self._ownership.lease_id, {} if under_way is None else under_way.known_bars)
 
-    def _on_own_symbols(self, commands: Sequence[QueuedCommand]) -> Sequence[QueuedCommand]:
+    def _on_own_symbols(self, commands: Sequence[QueuedCall[object]]) -> Sequence[QueuedCall[object]]:
         """Refuse commands on symbols that were lost since; the states of a lease that has ended are dropped."""
-        if self._lease != self._ownership.lease_id:
-            self._lease = self._ownership.lease_id
+        if self._lease_id != self._ownership.lease_id:
+            self._lease_id = self._ownership.lease_id
             self._states.clear()
         own = []
         for command in commands:
@@ -182,12 +180,12 @@ class Writer:
                 command.refuse(OwnerUnavailable(min(command.symbols)))
         return own
 
-    async def _prepare(self, commands: Sequence[QueuedCommand], batch: Batch) -> None:
+    async def _prepare(self, commands: Sequence[QueuedCall[object]], batch: Batch) -> None:
         """Read what memory lacks, the states of new symbols and old bars, and prefetch policy outputs."""
         await self._catch_up()
         symbols = frozenset[str]().union(*(command.symbols for command in commands))
         await self._states.load(symbols, batch, self._committing)
-        if self._ownership.lease_id != batch.lease:
+        if self._ownership.lease_id != batch.lease_id:
             raise OwnerUnavailable(min(symbols, default=""))
         bars = [bar for command in commands for bar in command.bars]
         old = [(bar.symbol, bar.time) for bar in bars if batch.may_be_stored(bar)]
@@ -199,7 +197,7 @@ class Writer:
             # A defect is reported to the caller whose command meets it, by the step that runs into it again.
             log.debug("the policy outputs of a batch could not be prefetched", exc_info=True)
 
-    async def _handle(self, commands: Sequence[QueuedCommand], batch: Batch) -> None:
+    async def _handle(self, commands: Sequence[QueuedCall[object]], batch: Batch) -> None:
         since_yield = 0
         for command in commands:
             batch.handle(command)
@@ -223,7 +221,7 @@ class Writer:
         except Exception as error:
             await self._drop(batch, error)
             return
-        if batch.lease == self._ownership.lease_id:
+        if batch.lease_id == self._ownership.lease_id:
             self._states.keep(batch.states)
         if entries:
             self.commits = Commits(succeeded_at=self._clock())
@@ -240,7 +238,11 @@ class Writer:
             return ()
         checkpoints = list(batch.checkpoints(self._pipeline))
         return await self._store.commit(
-            batch.events, self._clock(), shadow_events=batch.shadow_events, checkpoints=checkpoints, owner=batch.lease
+            batch.events,
+            self._clock(),
+            shadow_events=batch.shadow_events,
+            checkpoints=checkpoints,
+            owner=batch.lease_id,
         )
 
     # -------------------------------------------------------------------------------------------------- failures
@@ -266,12 +268,12 @@ class Writer:
                 await self._catch_up()
         self._changed.set()
 
-    def _retry_divided(self, batch: Batch, on_top: Sequence[QueuedCommand], error: RefusedByStore) -> None:
+    def _retry_divided(self, batch: Batch, on_top: Sequence[QueuedCall[object]], error: RefusedByStore) -> None:
         """Retry the halves of a refused batch, down to the one command or bar to blame, which alone is refused.
 
         What was staged on top is handled behind them, and behind that what is being staged at the moment.
         """
-        commands: Sequence[QueuedCommand] = batch.commands
+        commands: Sequence[QueuedCall[object]] = batch.commands
         if len(commands) == 1:
             commands = commands[0].divided()
         if len(commands) == 1:
@@ -285,7 +287,7 @@ class Writer:
             self._retries.append(behind)
 
     def _refuse(
-        self, commands: Sequence[QueuedCommand], error: Exception, behind: Iterable[QueuedCommand] = ()
+        self, commands: Sequence[QueuedCall[object]], error: Exception, behind: Iterable[QueuedCall[object]] = ()
     ) -> None:
         """Refuse the commands that met an error, and those behind them, which may be tried again."""
         if not isinstance(error, ServiceError):
