@@ -61,6 +61,11 @@ test: $(VENV)/.dev ## Run every test, against the real PostgreSQL and the real E
 test-fast: $(VENV)/.dev ## Run what needs no server, without the slow tests, on all cores: under a minute
 	$(BIN)/python -m pytest tests/unit -m "not slow" -n auto --hypothesis-profile=fast $(ARGS)
 
+# Measured apart from `make test`: the tracer more than doubles what a test of our own code takes.
+.PHONY: coverage
+coverage: $(VENV)/.dev ## Fail if too little of domain, application and transport is run by the tests that need no server
+	$(BIN)/python -m pytest tests/unit tests/integration/transport -m "not slow" -n auto --hypothesis-profile=fast --cov $(ARGS)
+
 .PHONY: setup-train
 setup-train: $(VENV)/.train ## Install what training, and `tradingsignals export`, need besides
 
@@ -126,5 +131,5 @@ lock: $(VENV)/.dev ## Resolve the dependencies anew into the lock files
 
 .PHONY: clean
 clean: ## Remove what was built and installed; the data stays
-	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage .import_linter_cache
 	find . -name __pycache__ -type d -not -path './.git/*' -prune -exec rm -rf {} +
