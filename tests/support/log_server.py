@@ -1,4 +1,4 @@
-"""A real gRPC server with an event log, whose streams break off in the ways a test wants."""
+"""A real gRPC server with an event log, whose streams end as a test plans."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ async def aborted(context: Any, code: grpc.StatusCode, reason: str = "", **metad
     """End a call with this status; without a reason, as something on the way to the service would."""
     if not reason:
         await context.abort(code, "something on the way broke")
-    status = Status(code=code.value[0], message="as the test wants it")
+    status = Status(code=code.value[0], message="as planned by the test")
     status.details.add().Pack(ErrorInfo(reason=reason, domain="tradingsignals", metadata=metadata))
     await context.abort_with_status(rpc_status.to_status(status))
 
@@ -38,27 +38,27 @@ def ends_with(code: grpc.StatusCode, reason: str = "", **metadata: str) -> Endin
 
 
 async def ends(_: Any) -> None:
-    """An end without an error, which no service makes."""
+    """An end without an error, which the service never makes."""
 
 
 async def is_silent(_: Any) -> None:
-    """No end, and no sign of life either."""
+    """No end, and no heartbeats."""
     await asyncio.Event().wait()
 
 
 @dataclass
 class Plan:
-    """What becomes of one stream: it is sent so many entries, and then ends like this."""
+    """The course of one stream: so many entries, and then this end."""
 
     ending: Ending
     entries: int = 0
     refused: bool = False
-    """It ends before it has begun."""
+    """It ends before it is accepted."""
 
 
 @dataclass
 class LogServer:
-    """Entries 1, 2, ... up to `newest`, in answers of `page`, and what followers have asked for."""
+    """Entries 1, 2, ... up to `newest`, in responses of `page`, and the requests of followers."""
 
     newest: int = 0
     oldest: int = 1
@@ -72,7 +72,7 @@ class LogServer:
     port: int = 0
     _grown: asyncio.Event = field(default_factory=asyncio.Event)
 
-    _ANSWERS: ClassVar[dict[str, Callable[[list[int], int], Any]]] = {
+    _RESPONSES: ClassVar[dict[str, Callable[[list[int], int], Any]]] = {
         "StreamEvents": lambda sequences, through: StreamEventsResponse(
             events=[Event(sequence=n, signal=Signal(sequence=n)) for n in sequences], through_sequence=through
         ),
@@ -91,7 +91,7 @@ class LogServer:
 
     @property
     def resumed_after(self) -> list[int]:
-        """From where each stream was asked for."""
+        """The `resume_after` of each request."""
         return [request.resume_after for request in self.requests]
 
     @asynccontextmanager
@@ -131,7 +131,7 @@ class LogServer:
         await plan.ending(context)
 
     def append(self, count: int) -> None:
-        """So many more entries, for those who follow too."""
+        """Append so many entries; streams deliver them."""
         self.newest += count
         grown, self._grown = self._grown, asyncio.Event()
         grown.set()
@@ -139,7 +139,7 @@ class LogServer:
     async def _send(self, name: str, context: Any, after: int, end: int) -> int:
         while after < end:
             through = min(end, after + self.page)
-            await context.write(self._ANSWERS[name](list(range(after + 1, through + 1)), through))
+            await context.write(self._RESPONSES[name](list(range(after + 1, through + 1)), through))
             after = through
         return after
 

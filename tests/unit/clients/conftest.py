@@ -1,4 +1,4 @@
-"""A real gRPC server with scripted answers, and one way to drive both clients against it."""
+"""A real gRPC server with scripted responses, and drivers of both clients."""
 
 from __future__ import annotations
 
@@ -22,17 +22,17 @@ DEADLINE_SECONDS = 20.0
 
 @dataclass
 class Script:
-    """What the service answers to each method, and what it was asked."""
+    """The responses of a server, by method, and the requests that it received."""
 
     port: int = 0
-    answers: dict[str, Callable[[Any], Message] | Sequence[Message]] = field(default_factory=dict)
-    """By method name: for one answer a function of the request, for a stream its messages."""
+    responses: dict[str, Callable[[Any], Message] | Sequence[Message]] = field(default_factory=dict)
+    """By method name: for a call with one response a function of the request, for a stream its messages."""
     failure: Status | None = None
     """Ends every call, a stream after its messages."""
     failure_code: grpc.StatusCode | None = None
-    """Ends every call without any details, as something on the way to the service would."""
+    """Ends every call without any details, as a proxy would."""
     silent: bool = False
-    """Never answers."""
+    """It sends no response."""
     requests: list[Any] = field(default_factory=list)
 
     async def fail(self, context: Any) -> None:
@@ -46,7 +46,7 @@ class Script:
 
 
 class ScriptedHandler(grpc.GenericRpcHandler):  # type: ignore[type-arg] # generic in its types only
-    """Answers every method of the contract by the script."""
+    """Serves each method of the contract by the script."""
 
     def __init__(self, script: Script) -> None:
         self._script = script
@@ -63,20 +63,20 @@ class ScriptedHandler(grpc.GenericRpcHandler):  # type: ignore[type-arg] # gener
         async def unary(request: Any, context: Any) -> Any:
             script.requests.append(request)
             await script.fail(context)
-            answer: Any = script.answers[name]
-            return answer(request)
+            respond: Any = script.responses[name]
+            return respond(request)
 
         async def client_stream(requests: Any, context: Any) -> Any:
             received = [request async for request in requests]
             script.requests.extend(received)
             await script.fail(context)
-            answer: Any = script.answers[name]
-            return answer(received)
+            respond: Any = script.responses[name]
+            return respond(received)
 
         async def server_stream(request: Any, context: Any) -> AsyncIterator[Message]:
             script.requests.append(request)
             await context.send_initial_metadata(())
-            messages: Any = script.answers[name]
+            messages: Any = script.responses[name]
             for message in messages:
                 yield message
             await script.fail(context)
@@ -103,17 +103,17 @@ class Driver:
     """Calls a client, with a deadline. What it calls is named as both clients name it."""
 
     async def call(self, method: str, *arguments: Any, **options: Any) -> Any:
-        """The answer to a call that has one."""
+        """Return the response of a call that has one."""
         async with asyncio.timeout(DEADLINE_SECONDS):
             return await self._call(method, *arguments, **options)
 
     async def listed(self, method: str, **options: Any) -> tuple[list[Any], int | None]:
-        """All items of a list, and where to follow from."""
+        """Return all items of a list, and the sequence to follow from."""
         async with asyncio.timeout(DEADLINE_SECONDS):
             return await self._listed(method, **options)
 
     async def followed(self, method: str, count: int, **options: Any) -> list[tuple[Any, int | None]]:
-        """The first items of a stream, each with where to resume from after it."""
+        """Return the first items of a stream, each with the sequence to resume after."""
         async with asyncio.timeout(DEADLINE_SECONDS):
             return await self._followed(method, count, **options)
 
@@ -141,7 +141,7 @@ class AsyncDriver(Driver):
 
 
 class SyncDriver(Driver):
-    """Calls the sync client, in a thread so that the server in this process can answer."""
+    """Calls the sync client, in a thread so that the server in this process can run."""
 
     def __init__(self, client: tradingsignals.Client) -> None:
         self._client = client
@@ -163,7 +163,7 @@ class SyncDriver(Driver):
 
 @pytest.fixture(params=["async", "sync"])
 async def client(request: pytest.FixtureRequest, script: Script) -> AsyncIterator[Driver]:
-    """Both clients, one after the other."""
+    """Both clients in turn."""
     address = f"127.0.0.1:{script.port}"
     if request.param == "async":
         async with tradingsignals.connect(address, timeout=20.0) as async_client:

@@ -74,14 +74,14 @@ def test_every_rpc_has_a_method_with_a_parameter_for_each_field(kind: type[Any])
         assert fields <= parameters.keys(), name
 
 
-async def test_calls_with_one_answer_hand_out_the_noun(client: Any, script: Any) -> None:
+async def test_calls_with_one_response_return_its_resource(client: Any, script: Any) -> None:
     info = system.GetServiceInfoResponse(service="trading-signals-service", feed="push", through_sequence=9)
     receipt = BarReceipt(symbol="USDCOP", disposition=BarReceipt.ACCEPTED)
     closed = Position(position_id="p", status=Position.CLOSED)
     policies = models.GetModelInfoResponse(model=Model(version="1"), shadow=Shadow(decisions=3))
     statistics = Statistics()
     statistics.positions.win_rate = 50.0
-    script.answers = {
+    script.responses = {
         "GetServiceInfo": lambda _: info,
         "GetHealth": lambda _: system.GetHealthResponse(status="healthy"),
         "GetModelInfo": lambda _: policies,
@@ -115,22 +115,22 @@ async def test_calls_with_one_answer_hand_out_the_noun(client: Any, script: Any)
     ]
 
 
-async def test_what_is_not_given_is_not_sent(client: Any, script: Any) -> None:
-    script.answers["GenerateSignal"] = lambda _: signals.GenerateSignalResponse(signal=SIGNAL)
+async def test_arguments_that_are_left_out_are_not_sent(client: Any, script: Any) -> None:
+    script.responses["GenerateSignal"] = lambda _: signals.GenerateSignalResponse(signal=SIGNAL)
     await client.call("generate_signal", 4250.5)
     (request,) = script.requests
     assert [field.name for field, _ in request.ListFields()] == ["close_price"]
 
 
-async def test_active_positions_tell_where_to_follow_from(client: Any, script: Any) -> None:
-    answer = positions.ListActivePositionsResponse(positions=[POSITION], count=1, through_sequence=17)
-    script.answers["ListActivePositions"] = lambda _: answer
+async def test_active_positions_have_the_sequence_to_follow_from(client: Any, script: Any) -> None:
+    response = positions.ListActivePositionsResponse(positions=[POSITION], count=1, through_sequence=17)
+    script.responses["ListActivePositions"] = lambda _: response
     found = await client.call("active_positions", "USDCOP")
     assert (found, found.through_sequence) == ([POSITION], 17)
     assert script.requests == [positions.ListActivePositionsRequest(symbol="USDCOP")]
 
 
-async def test_all_pages_are_fetched_with_the_same_question(client: Any, script: Any) -> None:
+async def test_all_pages_are_fetched_with_the_same_filter(client: Any, script: Any) -> None:
     pages = {"": ("1", "2", "second"), "second": ("3", "4", "third"), "third": ("5", "6", "")}
 
     def page(request: Any) -> signals.ListSignalsResponse:
@@ -139,18 +139,18 @@ async def test_all_pages_are_fetched_with_the_same_question(client: Any, script:
         through = 100 + len(script.requests)
         return signals.ListSignalsResponse(signals=listed, count=2, next_page_token=token, through_sequence=through)
 
-    script.answers["ListSignals"] = page
+    script.responses["ListSignals"] = page
     found, through = await client.listed(
         "signals", symbol="USDCOP", action="SELL", start_date="2024-01-02", page_size=2
     )
     assert [signal.signal_id for signal in found] == ["1", "2", "3", "4", "5", "6"]
     assert through == 101
-    question: dict[str, Any] = {"limit": 2, "symbol": "USDCOP", "action": Signal.SELL, "start_date": "2024-01-02"}
-    assert script.requests == [signals.ListSignalsRequest(**question, page_token=token) for token in pages]
+    filters: dict[str, Any] = {"limit": 2, "symbol": "USDCOP", "action": Signal.SELL, "start_date": "2024-01-02"}
+    assert script.requests == [signals.ListSignalsRequest(**filters, page_token=token) for token in pages]
 
 
 async def test_closed_positions_and_bars_come_in_pages_too(client: Any, script: Any) -> None:
-    script.answers = {
+    script.responses = {
         "ListClosedPositions": lambda _: positions.ListClosedPositionsResponse(
             positions=[POSITION], through_sequence=3
         ),
@@ -171,32 +171,32 @@ async def test_closed_positions_and_bars_come_in_pages_too(client: Any, script: 
         (datetime(2024, 1, 2, 13, 0), "2024-01-02T13:00:00+00:00"),  # noqa: DTZ001 (a naive one is the point)
     ],
 )
-async def test_times_of_any_kind(client: Any, script: Any, given: Any, sent: str) -> None:
-    script.answers["ListBars"] = lambda _: market_data.ListBarsResponse()
+async def test_times_of_any_type_are_sent_as_rfc_3339(client: Any, script: Any, given: Any, sent: str) -> None:
+    script.responses["ListBars"] = lambda _: market_data.ListBarsResponse()
     await client.listed("bars", start_date=given)
     assert [request.start_date for request in script.requests] == [sent]
 
 
 @pytest.mark.parametrize(("count", "sizes"), [(0, []), (1, [1]), (500, [500]), (1201, [500, 500, 201])])
-async def test_bars_travel_in_messages(client: Any, script: Any, count: int, sizes: list[int]) -> None:
-    script.answers["PublishBars"] = lambda requests: market_data.PublishBarsResponse(
+async def test_bars_are_sent_in_messages_of_500(client: Any, script: Any, count: int, sizes: list[int]) -> None:
+    script.responses["PublishBars"] = lambda requests: market_data.PublishBarsResponse(
         received=sum(len(request.bars) for request in requests)
     )
     bars = numbered(count)
-    answer = await client.call("publish_bars", (bar for bar in bars))
-    assert answer.received == count
+    response = await client.call("publish_bars", (bar for bar in bars))
+    assert response.received == count
     assert [len(request.bars) for request in script.requests] == sizes
     assert [bar for request in script.requests for bar in request.bars] == bars
 
 
-async def test_the_size_of_the_messages_can_be_chosen(client: Any, script: Any) -> None:
-    script.answers["PublishBars"] = lambda _: market_data.PublishBarsResponse()
+async def test_bars_are_sent_in_messages_of_batch_size(client: Any, script: Any) -> None:
+    script.responses["PublishBars"] = lambda _: market_data.PublishBarsResponse()
     await client.call("publish_bars", numbered(5), batch_size=2)
     assert [len(request.bars) for request in script.requests] == [2, 2, 1]
 
 
-async def test_an_exception_of_the_bars_themselves_comes_out(client: Any, script: Any) -> None:
-    script.answers["PublishBars"] = lambda _: market_data.PublishBarsResponse()
+async def test_an_exception_of_the_bars_themselves_is_raised(client: Any, script: Any) -> None:
+    script.responses["PublishBars"] = lambda _: market_data.PublishBarsResponse()
 
     def broken() -> Any:
         yield from numbered(3)

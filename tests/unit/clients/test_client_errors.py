@@ -53,7 +53,7 @@ async def test_each_code_has_its_error(
     assert str(error) == "SOME_REASON: it did not work"
 
 
-async def test_violations_are_named(client: Any, script: Any) -> None:
+async def test_violations_name_each_field(client: Any, script: Any) -> None:
     bad = BadRequest()
     bad.field_violations.add(field="close_price", description="must be greater than 0")
     bad.field_violations.add(field="rsi", description="must lie between 0 and 100")
@@ -68,7 +68,7 @@ async def test_violations_are_named(client: Any, script: Any) -> None:
 
 
 @pytest.mark.parametrize("code", [grpc.StatusCode.INTERNAL, grpc.StatusCode.UNKNOWN, grpc.StatusCode.UNAVAILABLE])
-async def test_an_error_without_a_reason_is_a_broken_way(client: Any, script: Any, code: grpc.StatusCode) -> None:
+async def test_an_error_without_a_reason_is_unavailable(client: Any, script: Any, code: grpc.StatusCode) -> None:
     script.failure_code = code
     with pytest.raises(tradingsignals.Unavailable) as failed:
         await client.call("statistics")
@@ -76,17 +76,17 @@ async def test_an_error_without_a_reason_is_a_broken_way(client: Any, script: An
     assert str(failed.value) == f"{code.name}: something on the way broke"
 
 
-async def test_a_size_limit_of_grpc_is_no_overload(client: Any, script: Any) -> None:
+async def test_a_size_limit_of_grpc_is_too_large_and_not_overloaded(client: Any, script: Any) -> None:
     script.failure_code = grpc.StatusCode.RESOURCE_EXHAUSTED
     with pytest.raises(tradingsignals.TooLarge) as failed:
         await client.call("statistics")
     assert not isinstance(failed.value, TemporaryError)
 
 
-async def test_errors_of_every_kind_of_call(client: Any, script: Any) -> None:
+async def test_lists_publish_streams_and_streams_raise_the_same_errors(client: Any, script: Any) -> None:
     info = ErrorInfo(reason="STORAGE_UNAVAILABLE", domain="tradingsignals")
     script.failure = status(grpc.StatusCode.UNAVAILABLE, "the database cannot be reached", info)
-    script.answers["StreamEvents"] = []
+    script.responses["StreamEvents"] = []
     for method in ("signals", "closed_positions", "bars"):
         with pytest.raises(tradingsignals.Unavailable, match="STORAGE_UNAVAILABLE"):
             await client.listed(method)
@@ -96,14 +96,14 @@ async def test_errors_of_every_kind_of_call(client: Any, script: Any) -> None:
         await client.followed("stream_events", 1)
 
 
-async def test_an_unhealthy_service_still_reports(client: Any, script: Any) -> None:
+async def test_health_returns_the_report_of_an_unhealthy_service(client: Any, script: Any) -> None:
     report = GetHealthResponse(status="unhealthy", warnings=["the database cannot be reached"])
     info = ErrorInfo(reason="STORAGE_UNAVAILABLE", domain="tradingsignals")
     script.failure = status(grpc.StatusCode.UNAVAILABLE, "the database cannot be reached", info, report)
     assert await client.call("health") == report
 
 
-async def test_health_of_a_service_that_does_not_answer(client: Any, script: Any) -> None:
+async def test_health_raises_if_there_is_no_report(client: Any, script: Any) -> None:
     script.failure_code = grpc.StatusCode.UNAVAILABLE
     with pytest.raises(tradingsignals.Unavailable):
         await client.call("health")
@@ -124,7 +124,7 @@ async def test_calls_have_a_deadline(script: Any) -> None:
             await asyncio.to_thread(sync_client.publish_bars, [], timeout=0.05)
 
 
-def test_both_clients_offer_the_same() -> None:
+def test_both_clients_have_the_same_methods() -> None:
     def public(kind: type) -> dict[str, list[str]]:
         return {
             name: list(inspect.signature(member).parameters)

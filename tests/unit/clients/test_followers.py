@@ -1,4 +1,4 @@
-"""Both followers on real connections that break: every item once, an end at once, and what cannot be mended told."""
+"""Both followers on real connections that break: each item exactly once, permanent errors raised, close at once."""
 
 from __future__ import annotations
 
@@ -37,24 +37,24 @@ BREAKS = [
 ]
 
 
-class Hand(ABC):
-    """Drives a follower, sync or async, from a test that is async; every wait has a deadline."""
+class FollowerDriver(ABC):
+    """Drives a follower, sync or async, from an async test; each wait has a deadline."""
 
     def __init__(self, client: Any) -> None:
         self._client = client
         self.follower: Any = None
-        self.told: list[Any] = []
+        self.notices: list[Any] = []
         self.lost = asyncio.Event()
         self._loop = asyncio.get_running_loop()
 
-    def _tell(self, notice: Any) -> None:
-        self.told.append(notice)
+    def _note(self, notice: Any) -> None:
+        self.notices.append(notice)
         if isinstance(notice, Disconnected):
             self._loop.call_soon_threadsafe(self.lost.set)
 
-    async def follow(self, method: str = "follow", **following: Any) -> Hand:
-        """Have a follower, that tells what happens to it."""
-        settings = {"backoff": SOON, "notify": self._tell, **following}
+    async def follow(self, method: str = "follow", **following: Any) -> FollowerDriver:
+        """Make a follower whose notices are kept."""
+        settings = {"backoff": SOON, "notify": self._note, **following}
         self.follower = getattr(self._client, method)(**settings)
         return self
 
@@ -75,7 +75,7 @@ class Hand(ABC):
         await within(self._do("close"))
 
     async def is_over(self) -> bool:
-        """It hands out nothing any more."""
+        """Return whether it has no further items."""
         ends: list[Any] = [item async for item in self._rest()]
         return ends == []
 
@@ -93,8 +93,8 @@ class Hand(ABC):
 _END = object()
 
 
-class AsyncHand(Hand):
-    """Of the async follower."""
+class AsyncDriver(FollowerDriver):
+    """Drives the async follower."""
 
     async def _do(self, what: str) -> Any:
         names = {"enter": "__aenter__", "next": "__anext__"}
@@ -104,8 +104,8 @@ class AsyncHand(Hand):
         return await anext(self.follower, _END)
 
 
-class SyncHand(Hand):
-    """Of the sync follower, in threads."""
+class SyncDriver(FollowerDriver):
+    """Drives the sync follower, in threads."""
 
     async def _do(self, what: str) -> Any:
         names = {"enter": "__enter__", "next": "__next__"}
@@ -116,24 +116,24 @@ class SyncHand(Hand):
 
 
 @asynccontextmanager
-async def hand_of(kind: str, address: str) -> AsyncIterator[Hand]:
-    """What drives a follower of the service at `address`."""
-    hand: Hand
+async def driver_of(kind: str, address: str) -> AsyncIterator[FollowerDriver]:
+    """Yield a driver of a follower of the service at `address`."""
+    driver: FollowerDriver
     if kind == "async":
         async with tradingsignals.connect(address) as client:
-            hand = AsyncHand(client)
-            yield hand
-            await hand.close()
+            driver = AsyncDriver(client)
+            yield driver
+            await driver.close()
     else:
         with tradingsignals.connect_sync(address) as sync_client:
-            hand = SyncHand(sync_client)
-            yield hand
-            await hand.close()
+            driver = SyncDriver(sync_client)
+            yield driver
+            await driver.close()
 
 
 @pytest.fixture(params=["async", "sync"])
 def kind(request: pytest.FixtureRequest) -> str:
-    """Both followers, one after the other."""
+    """Both followers in turn."""
     found: str = request.param
     return found
 
@@ -146,63 +146,65 @@ async def log() -> AsyncIterator[LogServer]:
 
 
 @pytest.fixture
-async def hand(kind: str, log: LogServer) -> AsyncIterator[Hand]:
-    async with hand_of(kind, log.address) as hand:
-        yield hand
+async def driver(kind: str, log: LogServer) -> AsyncIterator[FollowerDriver]:
+    async with driver_of(kind, log.address) as driver:
+        yield driver
 
 
-class TestEachItemOnce:
-    async def test_through_every_break(self, hand: Hand, log: LogServer) -> None:
+class TestExactlyOnce:
+    async def test_through_each_way_of_breaking(self, driver: FollowerDriver, log: LogServer) -> None:
         log.newest = 40
         log.plans = [Plan(ending, entries=4) for ending in BREAKS]
-        await hand.follow(resume_after=0)
-        assert await hand.take(40) == list(range(1, 41))
+        await driver.follow(resume_after=0)
+        assert await driver.take(40) == list(range(1, 41))
         assert log.resumed_after == list(range(0, 33, 4))
-        lost = [notice for notice in hand.told if isinstance(notice, Disconnected)]
+        lost = [notice for notice in driver.notices if isinstance(notice, Disconnected)]
         assert [notice.attempt for notice in lost] == [1] * len(BREAKS)
-        assert hand.told[0] == Connected(0, "first")
-        assert hand.told[-1] == Connected(32, "first")
+        assert driver.notices[0] == Connected(0, "first")
+        assert driver.notices[-1] == Connected(32, "first")
 
-    async def test_though_a_service_refuses_for_a_while(self, hand: Hand, log: LogServer) -> None:
+    async def test_through_a_service_that_refuses_for_a_while(self, driver: FollowerDriver, log: LogServer) -> None:
         log.plans = [Plan(GONE, entries=5), *(Plan(ending, refused=True) for ending in BREAKS[:-1])]
-        await hand.follow(resume_after=0)
-        assert await hand.take(10) == list(range(1, 11))
+        await driver.follow(resume_after=0)
+        assert await driver.take(10) == list(range(1, 11))
         assert log.resumed_after == [0, *[5] * len(BREAKS)]
-        attempts = [notice.attempt for notice in hand.told if isinstance(notice, Disconnected)]
+        attempts = [notice.attempt for notice in driver.notices if isinstance(notice, Disconnected)]
         assert attempts == list(range(1, len(BREAKS) + 1))
 
     @pytest.mark.parametrize("seed", range(6))
-    async def test_whenever_it_breaks(self, hand: Hand, log: LogServer, seed: int) -> None:
+    async def test_through_breaks_at_random_places(self, driver: FollowerDriver, log: LogServer, seed: int) -> None:
         choice = random.Random(seed)
         log.newest, log.page = 300, choice.randrange(1, 9)
         log.plans = [
             Plan(choice.choice(BREAKS), entries=choice.randrange(20), refused=choice.random() < 0.2) for _ in range(25)
         ]
-        await hand.follow(resume_after=0)
-        assert await hand.take(300) == list(range(1, 301))
+        await driver.follow(resume_after=0)
+        assert await driver.take(300) == list(range(1, 301))
 
-    async def test_from_now_on_means_from_the_first_connection_on(self, hand: Hand, log: LogServer) -> None:
+    async def test_without_a_sequence_it_begins_at_the_first_connection(
+        self, driver: FollowerDriver, log: LogServer
+    ) -> None:
         log.plans = [Plan(GONE)]
-        await hand.follow()
-        assert (hand.follower.sequence, hand.follower.epoch) == (None, None)
-        await hand.enter()
-        assert (hand.follower.sequence, hand.follower.epoch) == (10, "first")
+        await driver.follow()
+        assert (driver.follower.sequence, driver.follower.epoch) == (None, None)
+        await driver.enter()
+        assert (driver.follower.sequence, driver.follower.epoch) == (10, "first")
         log.append(2)
-        assert await hand.take(2) == [11, 12]
+        assert await driver.take(2) == [11, 12]
         assert log.resumed_after == [10, 10]
 
-    async def test_a_bookmark_goes_on_where_it_was_made(self, hand: Hand, log: LogServer) -> None:
-        await hand.follow(resume_after=0)
-        assert await hand.take(5) == [1, 2, 3, 4, 5]
-        bookmark = {"resume_after": hand.follower.sequence, "epoch": hand.follower.epoch}
+    async def test_a_stored_sequence_and_epoch_resume_there(self, driver: FollowerDriver, log: LogServer) -> None:
+        await driver.follow(resume_after=0)
+        assert await driver.take(5) == [1, 2, 3, 4, 5]
+        bookmark = {"resume_after": driver.follower.sequence, "epoch": driver.follower.epoch}
         assert bookmark == {"resume_after": 5, "epoch": "first"}
-        await hand.close()
-        assert await hand.is_over()
-        await hand.follow(**bookmark)
-        assert await hand.take(5) == [6, 7, 8, 9, 10]
+        await driver.close()
+        assert await driver.is_over()
+        await driver.follow(**bookmark)
+        assert await driver.take(5) == [6, 7, 8, 9, 10]
 
 
-class TestWhatIsAskedFor:
+class TestRequests:
     @pytest.mark.parametrize(
         ("method", "filters", "request_of"),
         [
@@ -211,20 +213,20 @@ class TestWhatIsAskedFor:
             ("follow_positions", {"symbols": ["A", "B"]}, StreamPositionsRequest),
         ],
     )
-    async def test_it_is_asked_for_each_time(
-        self, hand: Hand, log: LogServer, method: str, filters: dict[str, Any], request_of: Any
+    async def test_each_stream_has_the_filters_of_the_follower(
+        self, driver: FollowerDriver, log: LogServer, method: str, filters: dict[str, Any], request_of: Any
     ) -> None:
         log.plans = [Plan(GONE, entries=4)]
-        await hand.follow(
+        await driver.follow(
             method, resume_after=0, heartbeat_seconds=7, **{**filters, "symbols": iter(filters["symbols"])}
         )
-        assert await hand.take(10) == list(range(1, 11))
+        assert await driver.take(10) == list(range(1, 11))
         numbers = {"kinds": [Event.SIGNAL], "actions": [Signal.BUY]}
         expected = {name: numbers.get(name, value) for name, value in filters.items()}
         assert log.requests == [request_of(**expected, resume_after=n, heartbeat_seconds=7) for n in (0, 4)]
 
 
-class TestWhatCannotBeMended:
+class TestPermanentErrors:
     @pytest.mark.parametrize(
         ("code", "error"),
         [
@@ -234,35 +236,35 @@ class TestWhatCannotBeMended:
             (grpc.StatusCode.UNIMPLEMENTED, tradingsignals.InternalError),
         ],
     )
-    async def test_it_ends_at_once(
-        self, hand: Hand, log: LogServer, code: grpc.StatusCode, error: type[Exception]
+    async def test_they_are_raised_at_once(
+        self, driver: FollowerDriver, log: LogServer, code: grpc.StatusCode, error: type[Exception]
     ) -> None:
         log.plans = [Plan(ends_with(code, "SOME_REASON"), refused=True)]
-        await hand.follow(resume_after=0)
+        await driver.follow(resume_after=0)
         with pytest.raises(error):
-            await within(hand.next())
-        assert await hand.is_over()
+            await within(driver.next())
+        assert await driver.is_over()
         assert len(log.requests) == 1
 
-    async def test_a_service_that_stays_away_for_too_long(self, kind: str) -> None:
-        async with hand_of(kind, f"127.0.0.1:{free_ports(1)[0]}") as hand:
-            await hand.follow(backoff=Backoff(0.001, 0.01, give_up_seconds=0.1))
+    async def test_a_service_that_is_away_for_too_long_is_given_up(self, kind: str) -> None:
+        async with driver_of(kind, f"127.0.0.1:{free_ports(1)[0]}") as driver:
+            await driver.follow(backoff=Backoff(0.001, 0.01, give_up_seconds=0.1))
             with pytest.raises(tradingsignals.Unavailable):
-                await hand.enter()
-            assert await hand.is_over()
+                await driver.enter()
+            assert await driver.is_over()
 
-    async def test_what_the_caller_raises_when_told(self, hand: Hand) -> None:
+    async def test_an_exception_of_notify_is_raised(self, driver: FollowerDriver) -> None:
         def refuse(_: object) -> None:
             raise LookupError("enough")
 
-        await hand.follow(resume_after=0, notify=refuse)
+        await driver.follow(resume_after=0, notify=refuse)
         with pytest.raises(LookupError):
-            await within(hand.next())
-        assert await hand.is_over()
+            await within(driver.next())
+        assert await driver.is_over()
 
 
-class TestAnotherLog:
-    async def replaced(self, hand: Hand, log: LogServer, newest: int, **following: Any) -> None:
+class TestNewEpoch:
+    async def replaced(self, driver: FollowerDriver, log: LogServer, newest: int, **following: Any) -> None:
         """Follow up to 5, whereupon the log is replaced by one with so many entries."""
 
         async def replace(_: Any) -> None:
@@ -270,92 +272,92 @@ class TestAnotherLog:
             await GONE(_)
 
         log.plans = [Plan(replace, entries=5)]
-        await hand.follow(resume_after=0, **following)
-        assert await hand.take(5) == [1, 2, 3, 4, 5]
+        await driver.follow(resume_after=0, **following)
+        assert await driver.take(5) == [1, 2, 3, 4, 5]
 
     @pytest.mark.parametrize("newest", [3, 5, 8])
-    async def test_it_is_an_error(self, hand: Hand, log: LogServer, newest: int) -> None:
-        await self.replaced(hand, log, newest)
+    async def test_it_is_raised_by_default(self, driver: FollowerDriver, log: LogServer, newest: int) -> None:
+        await self.replaced(driver, log, newest)
         with pytest.raises(EpochChanged) as raised:
-            await within(hand.next())
+            await within(driver.next())
         assert (raised.value.sequence, raised.value.old_epoch, raised.value.epoch) == (5, "first", "second")
-        assert await hand.is_over()
+        assert await driver.is_over()
 
     @pytest.mark.parametrize("newest", [3, 5, 8])
-    async def test_it_is_followed_from_its_beginning_if_that_is_wanted(
-        self, hand: Hand, log: LogServer, newest: int
+    async def test_start_over_follows_it_from_its_beginning(
+        self, driver: FollowerDriver, log: LogServer, newest: int
     ) -> None:
-        await self.replaced(hand, log, newest, on_new_epoch="start_over")
-        assert await hand.take(newest) == list(range(1, newest + 1))
-        assert (hand.follower.sequence, hand.follower.epoch) == (newest, "second")
-        assert hand.told[-2:] == [tradingsignals.StartedOver("first", "second", 5), Connected(0, "second")]
+        await self.replaced(driver, log, newest, on_new_epoch="start_over")
+        assert await driver.take(newest) == list(range(1, newest + 1))
+        assert (driver.follower.sequence, driver.follower.epoch) == (newest, "second")
+        assert driver.notices[-2:] == [tradingsignals.StartedOver("first", "second", 5), Connected(0, "second")]
         assert log.resumed_after == [0, 5, 0]
 
-    async def test_it_is_noticed_by_the_epoch_of_a_bookmark(self, hand: Hand) -> None:
-        await hand.follow(resume_after=5, epoch="of-long-ago")
+    async def test_a_stored_epoch_reveals_it(self, driver: FollowerDriver) -> None:
+        await driver.follow(resume_after=5, epoch="of-long-ago")
         with pytest.raises(EpochChanged):
-            await hand.enter()
+            await driver.enter()
 
 
-class TestWhatIsNoLongerKept:
-    async def test_it_is_an_error(self, hand: Hand, log: LogServer) -> None:
+class TestPrunedEvents:
+    async def test_it_is_raised_by_default(self, driver: FollowerDriver, log: LogServer) -> None:
         log.oldest = 8
-        await hand.follow(resume_after=3)
+        await driver.follow(resume_after=3)
         with pytest.raises(EventsPruned) as raised:
-            await within(hand.next())
+            await within(driver.next())
         assert (raised.value.sequence, raised.value.oldest_sequence) == (3, 8)
-        assert await hand.is_over()
+        assert await driver.is_over()
 
-    async def test_it_is_skipped_if_that_is_wanted(self, hand: Hand, log: LogServer) -> None:
+    async def test_skip_goes_on_with_the_oldest_that_is_kept(self, driver: FollowerDriver, log: LogServer) -> None:
         log.oldest = 8
-        await hand.follow(resume_after=3, on_pruned="skip")
-        assert await hand.take(3) == [8, 9, 10]
-        assert hand.told == [Skipped(3, 8), Connected(7, "first")]
+        await driver.follow(resume_after=3, on_pruned="skip")
+        assert await driver.take(3) == [8, 9, 10]
+        assert driver.notices == [Skipped(3, 8), Connected(7, "first")]
 
-    async def test_while_it_is_followed(self, hand: Hand, log: LogServer) -> None:
+    async def test_skip_works_during_a_stream_too(self, driver: FollowerDriver, log: LogServer) -> None:
         pruned = ends_with(grpc.StatusCode.OUT_OF_RANGE, "SEQUENCE_PRUNED", oldest_sequence="8")
         log.plans = [Plan(pruned, entries=4)]
-        await hand.follow(resume_after=0, on_pruned="skip")
-        assert await hand.take(7) == [1, 2, 3, 4, 8, 9, 10]
+        await driver.follow(resume_after=0, on_pruned="skip")
+        assert await driver.take(7) == [1, 2, 3, 4, 8, 9, 10]
 
 
-class TestTheEnd:
-    """Closing, from another task or thread, ends whatever is waited for, at once."""
+class TestClose:
+    """Closing from another task or thread ends the pending wait at once."""
 
     @asynccontextmanager
-    async def waiting(self, hand: Hand, until: Callable[[], Awaitable[object]]) -> AsyncIterator[None]:
-        waiting = asyncio.create_task(hand.is_over())
+    async def waiting(self, driver: FollowerDriver, until: Callable[[], Awaitable[object]]) -> AsyncIterator[None]:
+        waiting = asyncio.create_task(driver.is_over())
         await within(until())
         yield
         assert await within(waiting)
 
-    async def test_while_it_waits_for_an_item(self, hand: Hand, log: LogServer) -> None:
-        await hand.follow(resume_after=10)
-        async with self.waiting(hand, log.caught_up.wait):
-            await hand.close()
+    async def test_during_a_read(self, driver: FollowerDriver, log: LogServer) -> None:
+        await driver.follow(resume_after=10)
+        async with self.waiting(driver, log.caught_up.wait):
+            await driver.close()
 
-    async def test_while_it_waits_to_be_taken_up(self, hand: Hand, log: LogServer) -> None:
-        asked = asyncio.Event()
+    async def test_during_the_subscription(self, driver: FollowerDriver, log: LogServer) -> None:
+        subscribed = asyncio.Event()
 
         async def hold(_: Any) -> None:
-            asked.set()
+            subscribed.set()
             await is_silent(_)
 
         log.plans = [Plan(hold, refused=True)]
-        await hand.follow(resume_after=0)
-        async with self.waiting(hand, asked.wait):
-            await hand.close()
+        await driver.follow(resume_after=0)
+        async with self.waiting(driver, subscribed.wait):
+            await driver.close()
 
-    async def test_while_it_waits_to_try_again(self, hand: Hand, log: LogServer) -> None:
+    async def test_during_the_pause_before_the_next_attempt(self, driver: FollowerDriver, log: LogServer) -> None:
         log.plans = [Plan(GONE, refused=True)]
-        await hand.follow(resume_after=0, backoff=NEVER)
-        async with self.waiting(hand, hand.lost.wait):
-            await hand.close()
+        await driver.follow(resume_after=0, backoff=NEVER)
+        async with self.waiting(driver, driver.lost.wait):
+            await driver.close()
 
-    async def test_before_it_has_begun(self, hand: Hand, log: LogServer) -> None:
-        await hand.follow(resume_after=0)
-        await hand.close()
-        assert await hand.is_over()
+    async def test_before_the_first_item(self, driver: FollowerDriver, log: LogServer) -> None:
+        await driver.follow(resume_after=0)
+        await driver.close()
+        assert await driver.is_over()
         assert log.requests == []
 
 
@@ -371,27 +373,25 @@ async def test_a_wait_that_is_cancelled_loses_nothing(log: LogServer) -> None:
         assert await anext(follower, None) is None
 
 
-async def test_entering_waits_for_a_service_to_be_there(kind: str) -> None:
+async def test_entering_waits_until_there_is_a_service(kind: str) -> None:
     log = LogServer(newest=3, port=free_ports(1)[0])
-    async with hand_of(kind, log.address) as hand:
-        await hand.follow()
-        entering = asyncio.create_task(hand.enter())
-        await within(hand.lost.wait())
+    async with driver_of(kind, log.address) as driver:
+        await driver.follow()
+        entering = asyncio.create_task(driver.enter())
+        await within(driver.lost.wait())
         async with log.running():
             await within(entering)
-            assert hand.follower.sequence == 3
+            assert driver.follower.sequence == 3
 
 
-async def test_a_dead_connection_is_found_out_by_its_silence(
-    kind: str, log: LogServer, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_silent_connection_is_replaced(kind: str, log: LogServer, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tradingsignals.resume.SILENT_HEARTBEATS", 0.5)
-    async with frozen_proxy(log.port) as proxy, hand_of(kind, f"127.0.0.1:{proxy.port}") as hand:
-        await hand.follow(resume_after=0, heartbeat_seconds=1)
-        assert await hand.take(10) == list(range(1, 11))
+    async with frozen_proxy(log.port) as proxy, driver_of(kind, f"127.0.0.1:{proxy.port}") as driver:
+        await driver.follow(resume_after=0, heartbeat_seconds=1)
+        assert await driver.take(10) == list(range(1, 11))
         proxy.freeze()
         log.append(3)
-        assert await hand.take(3) == [11, 12, 13]
+        assert await driver.take(3) == [11, 12, 13]
         assert proxy.connections == 2
-        (lost,) = [notice for notice in hand.told if isinstance(notice, Disconnected)]
+        (lost,) = [notice for notice in driver.notices if isinstance(notice, Disconnected)]
         assert str(lost.error) == "UNAVAILABLE: no response for 0.5 seconds"

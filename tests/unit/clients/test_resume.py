@@ -1,4 +1,4 @@
-"""The rules of following, by themselves: whatever happens, each item once, in order, and every gap is told."""
+"""The rules of a follower without I/O: each item once and in order through all faults, each gap reported."""
 
 from __future__ import annotations
 
@@ -40,8 +40,8 @@ class Item:
 
 
 def resume(**following: Any) -> tuple[Resume[Item], list[Notice]]:
-    told: list[Notice] = []
-    return Resume(notify=told.append, chance=lambda: 1.0, **following), told
+    notices: list[Notice] = []
+    return Resume(notify=notices.append, chance=lambda: 1.0, **following), notices
 
 
 def items(*sequences: int) -> list[Item]:
@@ -66,8 +66,8 @@ def unknown(epoch: str) -> OutOfRange:
     return OutOfRange("unknown", reason="SEQUENCE_UNKNOWN", metadata={"epoch": epoch, "newest_sequence": "3"})
 
 
-class TestThePlace:
-    def test_it_moves_with_what_is_handed_out(self) -> None:
+class TestSequence:
+    def test_it_moves_with_each_item_that_is_handed_out(self) -> None:
         machine, _ = resume(resume_after=2)
         machine.received(items(3, 5), 9)
         places = [machine.sequence]
@@ -75,12 +75,12 @@ class TestThePlace:
             places.append(machine.sequence)
         assert places == [2, 3, 9]
 
-    def test_heartbeats_move_it(self) -> None:
+    def test_a_heartbeat_moves_it(self) -> None:
         machine, _ = resume(resume_after=2)
         machine.received([], 40)
         assert (machine.sequence, machine.resume_after) == (40, 40)
 
-    def test_a_heartbeat_moves_it_past_nothing_that_waits(self) -> None:
+    def test_a_heartbeat_does_not_move_it_past_pending_items(self) -> None:
         machine, _ = resume(resume_after=2)
         machine.received(items(3), 3)
         machine.received([], 40)
@@ -88,7 +88,7 @@ class TestThePlace:
         assert handed_out(machine) == [3]
         assert machine.sequence == 40
 
-    def test_what_comes_twice_is_handed_out_once(self) -> None:
+    def test_an_item_received_twice_is_handed_out_once(self) -> None:
         machine, _ = resume(resume_after=2)
         machine.received(items(3, 4), 4)
         machine.received(items(4, 5), 5)
@@ -96,31 +96,31 @@ class TestThePlace:
         assert handed_out(machine) == [3, 4, 5]
         assert machine.resume_after == 5
 
-    def test_from_now_on_begins_where_the_log_is(self) -> None:
-        machine, told = resume()
+    def test_without_a_sequence_it_begins_at_the_newest(self) -> None:
+        machine, notices = resume()
         assert (machine.sequence, machine.epoch, machine.resume_after) == (None, None, None)
         machine.begin(17, "a")
         assert machine.opened("a") is None
         assert (machine.sequence, machine.epoch, machine.resume_after) == (17, "a", 17)
-        assert told == [Connected(17, "a")]
+        assert notices == [Connected(17, "a")]
 
-    def test_the_epoch_of_no_sequence_is_none(self) -> None:
+    def test_an_epoch_without_a_sequence_is_ignored(self) -> None:
         machine, _ = resume(epoch="a")
         machine.begin(17, "b")
         assert machine.opened("b") is None
 
 
-class TestAService:
-    def test_that_is_lost_is_tried_ever_more_seldom_until_it_answers(self) -> None:
-        machine, told = resume(resume_after=2, epoch="a")
+class TestFailures:
+    def test_pauses_double_until_a_response_comes(self) -> None:
+        machine, notices = resume(resume_after=2, epoch="a")
         assert [machine.failed(LOST, 0.0) for _ in range(7)] == [0.25, 0.5, 1.0, 2.0, 4.0, 5.0, 5.0]
         assert machine.opened("a") is None
         machine.received([], 2)
         assert machine.failed(LOST, 0.0) == 0.25
-        assert [type(notice) for notice in told] == [Disconnected] * 7 + [Connected, Disconnected]
-        assert told[6:8] == [Disconnected(LOST, 7, 5.0), Connected(2, "a")]
+        assert [type(notice) for notice in notices] == [Disconnected] * 7 + [Connected, Disconnected]
+        assert notices[6:8] == [Disconnected(LOST, 7, 5.0), Connected(2, "a")]
 
-    def test_that_breaks_off_before_it_says_anything_is_not_back(self) -> None:
+    def test_a_stream_without_a_response_does_not_reset_the_pause(self) -> None:
         machine, _ = resume(resume_after=2)
         pauses = []
         for _ in range(3):
@@ -128,16 +128,16 @@ class TestAService:
             pauses.append(machine.failed(LOST, 0.0))
         assert pauses == [0.25, 0.5, 1.0]
 
-    def test_that_does_not_tell_its_epoch_is_connected_once_it_speaks(self) -> None:
-        machine, told = resume(resume_after=2, epoch="a")
+    def test_without_an_epoch_the_first_response_is_the_connection(self) -> None:
+        machine, notices = resume(resume_after=2, epoch="a")
         assert machine.opened(None) is None
-        assert told == []
+        assert notices == []
         machine.received([], 3)
         machine.received([], 4)
-        assert told == [Connected(2, "a")]
+        assert notices == [Connected(2, "a")]
 
     @pytest.mark.parametrize("error", [LOST, Overloaded("slow", reason="FOLLOWER_STALLED")])
-    def test_that_stays_away_for_too_long_is_given_up(self, error: TradingSignalsError) -> None:
+    def test_a_service_that_is_away_for_too_long_is_given_up(self, error: TradingSignalsError) -> None:
         machine, _ = resume(resume_after=2, backoff=Backoff(1.0, 1.0, give_up_seconds=10.0))
         assert machine.failed(error, 100.0) == 1.0
         assert machine.failed(error, 109.0) == 1.0
@@ -147,16 +147,16 @@ class TestAService:
     @pytest.mark.parametrize(
         "error", [InvalidRequest("symbol"), TooLarge("trailers"), AccessDenied("who?"), OutOfRange("unheard of")]
     )
-    def test_that_refuses_is_not_tried_again(self, error: TradingSignalsError) -> None:
-        machine, told = resume(resume_after=2)
+    def test_a_permanent_error_is_raised(self, error: TradingSignalsError) -> None:
+        machine, notices = resume(resume_after=2)
         with pytest.raises(type(error)) as raised:
             machine.failed(error, 0.0)
         assert raised.value is error
-        assert told == []
+        assert notices == []
 
 
-class TestAnotherLog:
-    def test_is_an_error(self) -> None:
+class TestNewEpoch:
+    def test_it_is_raised_by_default(self) -> None:
         machine, _ = resume(resume_after=7, epoch="a")
         with pytest.raises(EpochChanged) as raised:
             machine.opened("b")
@@ -167,50 +167,50 @@ class TestAnotherLog:
             machine.failed(error, 0.0)
         assert again.value is error
 
-    def test_is_an_error_if_the_service_does_not_know_the_sequence(self) -> None:
+    def test_an_unknown_sequence_is_raised_as_a_new_epoch(self) -> None:
         machine, _ = resume(resume_after=7)
         with pytest.raises(EpochChanged) as raised:
             machine.failed(unknown("b"), 0.0)
         assert (raised.value.sequence, raised.value.old_epoch, raised.value.epoch) == (7, None, "b")
 
-    def test_of_the_same_name_was_set_back(self) -> None:
+    def test_an_unknown_sequence_of_the_same_epoch_was_set_back(self) -> None:
         machine, _ = resume(resume_after=7, epoch="a")
         with pytest.raises(EpochChanged, match="log a followed up to 7 was set back"):
             machine.failed(unknown("a"), 0.0)
 
     @pytest.mark.parametrize("how", ["metadata", "refusal"])
-    def test_is_followed_from_its_beginning_if_that_is_wanted(self, how: str) -> None:
-        machine, told = resume(resume_after=7, epoch="a", on_new_epoch="start_over")
+    def test_start_over_follows_it_from_its_beginning(self, how: str) -> None:
+        machine, notices = resume(resume_after=7, epoch="a", on_new_epoch="start_over")
         pause = machine.opened("b") if how == "metadata" else machine.failed(unknown("b"), 0.0)
         assert (pause, machine.resume_after, machine.sequence, machine.epoch) == (0.0, 0, 0, "b")
         assert machine.opened("b") is None
         machine.received(items(1, 2), 2)
         assert handed_out(machine) == [1, 2]
-        assert told == [StartedOver("a", "b", 7), Connected(0, "b")]
+        assert notices == [StartedOver("a", "b", 7), Connected(0, "b")]
 
-    def test_time_and_again_is_not_asked_for_without_a_pause(self) -> None:
+    def test_epochs_that_keep_changing_are_followed_with_pauses(self) -> None:
         machine, _ = resume(resume_after=7, epoch="a", on_new_epoch="start_over")
         assert [machine.opened(epoch) for epoch in "bababa"] == [0.0, 0.5, 1.0, 2.0, 4.0, 5.0]
 
 
-class TestWhatIsNoLongerKept:
-    def test_is_an_error(self) -> None:
+class TestPrunedEvents:
+    def test_it_is_raised_by_default(self) -> None:
         machine, _ = resume(resume_after=7)
         with pytest.raises(EventsPruned) as raised:
             machine.failed(pruned(20), 0.0)
         assert (raised.value.sequence, raised.value.oldest_sequence) == (7, 20)
         assert raised.value.metadata == {"oldest_sequence": "20"}
 
-    def test_is_skipped_if_that_is_wanted(self) -> None:
-        machine, told = resume(resume_after=7, on_pruned="skip")
+    def test_skip_goes_on_with_the_oldest_that_is_kept(self) -> None:
+        machine, notices = resume(resume_after=7, on_pruned="skip")
         assert machine.failed(pruned(20), 0.0) == 0.0
         assert (machine.sequence, machine.resume_after) == (19, 19)
-        assert told == [Skipped(7, 20)]
+        assert notices == [Skipped(7, 20)]
 
-    def test_a_refusal_that_contradicts_itself_does_not_go_back(self) -> None:
-        machine, told = resume(resume_after=7, on_pruned="skip")
+    def test_an_oldest_sequence_in_the_past_does_not_move_it_back(self) -> None:
+        machine, notices = resume(resume_after=7, on_pruned="skip")
         assert [machine.failed(pruned(3), 0.0) for _ in range(3)] == [0.0, 0.5, 1.0]
-        assert (machine.sequence, told) == (7, [])
+        assert (machine.sequence, notices) == (7, [])
 
 
 def test_the_backoff_is_spread_and_bounded() -> None:
@@ -223,19 +223,19 @@ def test_the_backoff_is_spread_and_bounded() -> None:
     "wrong",
     [{"on_new_epoch": "ignore"}, {"on_pruned": "ignore"}],
 )
-def test_what_cannot_be_asked_for(wrong: dict[str, Any]) -> None:
+def test_unknown_options_are_refused(wrong: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match=next(iter(wrong))):
         Resume(**wrong)
 
 
-def test_an_impossible_backoff() -> None:
+def test_an_impossible_backoff_is_refused() -> None:
     with pytest.raises(ValueError, match="first_seconds"):
         Backoff(2.0, 1.0)
 
 
 # --------------------------------------------------------------------------------------------------------- all faults
 
-EVERYTHING = 10**6
+ALL = 10**6
 Fault = tuple[str, int]
 HAPPENINGS = (
     *("append", "deliver", "take", "open") * 3,
@@ -246,10 +246,10 @@ FAULTS: st.SearchStrategy[Fault] = st.tuples(st.sampled_from(HAPPENINGS), st.int
 
 @dataclass
 class World:
-    """A service with a log of which a follower wants every entry but each third, and one follower of it."""
+    """A service with a log, and one follower of it whose filter excludes each third entry."""
 
     machine: Resume[Item]
-    told: list[Notice | Item]
+    notices: list[Notice | Item]
     epoch: str = "log 0"
     newest: int = 0
     oldest: int = 1
@@ -257,7 +257,7 @@ class World:
     """How far the open stream has been sent, None without one."""
     logs: int = 0
 
-    def wanted(self, after: int, through: int) -> list[Item]:
+    def matching(self, after: int, through: int) -> list[Item]:
         return [Item(n, self.epoch) for n in range(after + 1, through + 1) if n % 3]
 
     def append(self, size: int) -> None:
@@ -265,10 +265,10 @@ class World:
         self.newest += size
 
     def open(self, _: int) -> None:
-        """The follower opens a stream; it does so when it has handed out what it has."""
+        """The follower opens a stream, once it has handed out the pending items."""
         if self.place is not None:
             return
-        self.take(EVERYTHING)
+        self.take(ALL)
         after = self.machine.resume_after or 0
         if after > self.newest:
             self.machine.failed(unknown(self.epoch), 0.0)
@@ -278,13 +278,13 @@ class World:
             self.place = after
 
     def deliver(self, size: int, again: int = 0) -> None:
-        """An answer about the next so many entries, and about so many of those before."""
+        """A response with the next so many entries, and with so many of those before."""
         if self.place is not None:
             start, self.place = max(self.place - again, 0), min(self.newest, self.place + size)
-            self.machine.received(self.wanted(start, self.place), self.place)
+            self.machine.received(self.matching(start, self.place), self.place)
 
     def repeat(self, size: int) -> None:
-        """Something on the way sends entries again."""
+        """A proxy sends entries again."""
         self.deliver(size, again=size)
 
     def heartbeat(self, _: int) -> None:
@@ -298,7 +298,7 @@ class World:
             self.machine.failed(LOST, 0.0)
 
     def lose(self, size: int) -> None:
-        """The connection breaks with an answer under way."""
+        """The connection breaks before a response arrives."""
         if self.place is not None:
             self.place = min(self.newest, self.place + size)
             self.sever(0)
@@ -311,7 +311,7 @@ class World:
     def take(self, size: int) -> None:
         """The follower's user takes so many items."""
         while size > 0 and (item := self.machine.hand_out()) is not None:
-            self.told.append(item)
+            self.notices.append(item)
             size -= 1
 
     def prune(self, size: int) -> None:
@@ -325,17 +325,17 @@ class World:
         self.epoch, self.newest, self.oldest = f"log {self.logs}", size - 1, 1
 
     def set_back(self, size: int) -> None:
-        """The service restarts on an old copy of its database, which can be told if the follower was further."""
+        """The service restarts on an old copy of its database, which is noticed if the follower was further."""
         newest = max(0, self.newest - size)
         if newest < (self.machine.resume_after or 0):
             self.sever(0)
             self.newest, self.oldest = newest, min(self.oldest, newest + 1)
 
 
-def check_told(told: Sequence[Notice | Item], world: World) -> None:
-    """Each item that was wanted once and in order, but for what was told to be skipped or of another log."""
+def check_handed_out(notices: Sequence[Notice | Item], world: World) -> None:
+    """Check that each matching item came once and in order, but for reported gaps and old logs."""
     epoch, place = "log 0", 0
-    for one in told:
+    for one in notices:
         match one:
             case Item(sequence, of):
                 assert of == epoch
@@ -357,17 +357,17 @@ def check_told(told: Sequence[Notice | Item], world: World) -> None:
 @settings(max_examples=200)
 @given(st.lists(FAULTS, min_size=30, max_size=60))
 @pytest.mark.slow
-def test_each_once_whatever_happens(faults: list[Fault]) -> None:
-    told: list[Notice | Item] = []
+def test_each_item_is_handed_out_once_through_random_faults(faults: list[Fault]) -> None:
+    notices: list[Notice | Item] = []
     machine: Resume[Item] = Resume(
-        resume_after=0, epoch="log 0", on_new_epoch="start_over", on_pruned="skip", notify=told.append
+        resume_after=0, epoch="log 0", on_new_epoch="start_over", on_pruned="skip", notify=notices.append
     )
-    world = World(machine, told)
+    world = World(machine, notices)
     for what, size in faults:
         getattr(world, what)(size)
     for _ in range(5):  # a gap, a new log, and a stream that is fine
         world.open(1)
-        world.deliver(EVERYTHING)
-        world.take(EVERYTHING)
+        world.deliver(ALL)
+        world.take(ALL)
     assert (machine.sequence, machine.epoch) == (world.newest, world.epoch)
-    check_told(told, world)
+    check_handed_out(notices, world)

@@ -25,8 +25,8 @@ def stopping() -> Status:
     return status
 
 
-async def test_signals_come_one_at_a_time_with_the_place_to_resume_from(client: Any, script: Any) -> None:
-    script.answers["StreamSignals"] = [
+async def test_signals_come_one_at_a_time_with_the_sequence_to_resume_after(client: Any, script: Any) -> None:
+    script.responses["StreamSignals"] = [
         signals.StreamSignalsResponse(signals=[Signal(sequence=3), Signal(sequence=5)], through_sequence=7),
         signals.StreamSignalsResponse(through_sequence=9),
         signals.StreamSignalsResponse(signals=[Signal(sequence=11)], through_sequence=11),
@@ -42,8 +42,8 @@ async def test_signals_come_one_at_a_time_with_the_place_to_resume_from(client: 
     ]
 
 
-async def test_positions(client: Any, script: Any) -> None:
-    script.answers["StreamPositions"] = [
+async def test_positions_come_one_at_a_time(client: Any, script: Any) -> None:
+    script.responses["StreamPositions"] = [
         positions.StreamPositionsResponse(through_sequence=1),
         positions.StreamPositionsResponse(positions=[Position(position_id="p", sequence=4)], through_sequence=4),
     ]
@@ -54,9 +54,9 @@ async def test_positions(client: Any, script: Any) -> None:
     ]
 
 
-async def test_a_replay_is_asked_for_by_times_of_any_kind(client: Any, script: Any) -> None:
+async def test_a_replay_accepts_times_of_any_type(client: Any, script: Any) -> None:
     made = Event(sequence=9, signal=Signal(sequence=9))
-    script.answers["StreamEvents"] = [events.StreamEventsResponse(events=[made], through_sequence=9)]
+    script.responses["StreamEvents"] = [events.StreamEventsResponse(events=[made], through_sequence=9)]
     start, end = date(2025, 6, 30), datetime(2025, 7, 1, 13, tzinfo=UTC)
     found = await client.followed("stream_events", 1, kinds=["SIGNAL"], start_time=start, end_time=end, speed=60)
     assert found == [(made, 9)]
@@ -67,10 +67,10 @@ async def test_a_replay_is_asked_for_by_times_of_any_kind(client: Any, script: A
     ]
 
 
-async def test_events_come_without_heartbeats(client: Any, script: Any) -> None:
+async def test_heartbeats_are_not_handed_out(client: Any, script: Any) -> None:
     beat = Event(sequence=8, heartbeat=Heartbeat())
     made = Event(sequence=9, signal=Signal(sequence=9))
-    script.answers["StreamEvents"] = [
+    script.responses["StreamEvents"] = [
         events.StreamEventsResponse(events=[beat], through_sequence=8),
         events.StreamEventsResponse(events=[made], through_sequence=9),
     ]
@@ -82,7 +82,7 @@ async def test_a_stream_that_ends_raises_after_its_last_item(client: Any, script
     last = Event(
         sequence=12, error=StreamError(reason="SHUTTING_DOWN", message="the server is stopping", retryable=True)
     )
-    script.answers["StreamEvents"] = [
+    script.responses["StreamEvents"] = [
         events.StreamEventsResponse(events=[Event(sequence=12, signal=Signal(sequence=12))], through_sequence=12),
         events.StreamEventsResponse(events=[last], through_sequence=12),
     ]
@@ -93,8 +93,8 @@ async def test_a_stream_that_ends_raises_after_its_last_item(client: Any, script
     assert (ended.value.reason, ended.value.metadata["sequence"]) == ("SHUTTING_DOWN", "12")
 
 
-async def test_a_heartbeat_moves_the_place_to_resume_from(script: Any) -> None:
-    script.answers["StreamSignals"] = [
+async def test_a_heartbeat_moves_the_sequence_to_resume_after(script: Any) -> None:
+    script.responses["StreamSignals"] = [
         signals.StreamSignalsResponse(signals=[Signal(sequence=3)], through_sequence=3),
         signals.StreamSignalsResponse(through_sequence=40),
     ]
@@ -110,7 +110,7 @@ async def test_a_heartbeat_moves_the_place_to_resume_from(script: Any) -> None:
 
 
 async def test_entering_a_stream_waits_for_the_subscription(script: Any) -> None:
-    script.answers["StreamSignals"] = []
+    script.responses["StreamSignals"] = []
     async with (
         asyncio.timeout(DEADLINE_SECONDS),
         tradingsignals.connect(f"127.0.0.1:{script.port}") as client,
@@ -119,7 +119,7 @@ async def test_entering_a_stream_waits_for_the_subscription(script: Any) -> None
         assert len(script.requests) == 1
 
 
-async def test_entering_a_stream_tells_that_nobody_is_there(script: Any, client: Any) -> None:
+async def test_entering_a_stream_raises_if_there_is_no_service(script: Any, client: Any) -> None:
     port = script.port
     async with tradingsignals.connect("127.0.0.1:1") as nowhere:
         with pytest.raises(Unavailable):
@@ -135,7 +135,9 @@ async def test_entering_a_stream_tells_that_nobody_is_there(script: Any, client:
 
 
 async def test_a_sync_stream_can_be_cancelled_from_another_thread(script: Any) -> None:
-    script.answers["StreamSignals"] = [signals.StreamSignalsResponse(signals=[Signal(sequence=1)], through_sequence=1)]
+    script.responses["StreamSignals"] = [
+        signals.StreamSignalsResponse(signals=[Signal(sequence=1)], through_sequence=1)
+    ]
     with tradingsignals.connect_sync(f"127.0.0.1:{script.port}") as client:
         stream = client.stream_signals()
         assert (await asyncio.to_thread(next, stream)).sequence == 1
@@ -145,8 +147,8 @@ async def test_a_sync_stream_can_be_cancelled_from_another_thread(script: Any) -
             assert await rest == []
 
 
-async def test_bars_may_come_from_an_async_iterable(script: Any) -> None:
-    script.answers["PublishBars"] = lambda _: market_data.PublishBarsResponse(received=3)
+async def test_publish_bars_takes_an_async_iterable(script: Any) -> None:
+    script.responses["PublishBars"] = lambda _: market_data.PublishBarsResponse(received=3)
 
     async def bars() -> Any:
         for close in (1.0, 2.0, 3.0):

@@ -36,7 +36,7 @@ class AsyncFollower(Generic[T]):
                 save(follower.sequence, follower.epoch)
 
     Entering waits until the service has accepted the subscription, trying again as often as needed. Iterating raises
-    what trying again would not mend: EpochChanged, EventsPruned, InvalidRequest, TooLarge, AccessDenied, InternalError;
+    permanent errors: EpochChanged, EventsPruned, InvalidRequest, TooLarge, AccessDenied, InternalError;
     the follower is closed then. `close`, from any task of the loop (without asyncio: any thread), ends the iteration at
     once. A wait that is cancelled, as by a timeout, loses nothing: the next one goes on.
     """
