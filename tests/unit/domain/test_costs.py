@@ -32,6 +32,16 @@ def test_parse_gives_each_symbol_its_charge(text: str, symbol: str, charge: Char
     assert Charges.parse(text, TWO_BP).of(symbol) == charge
 
 
+@pytest.mark.parametrize(
+    ("highest", "too_high"),
+    [("1000bp", "1000.1bp"), ("1000000000000", "1000000000001"), ("1000000000000", "9" * 400)],
+)
+def test_parse_refuses_a_charge_above_the_highest(highest: str, too_high: str) -> None:
+    Charges.parse(highest, TWO_BP)
+    with pytest.raises(ValueError, match="must be at most"):
+        Charges.parse(too_high, TWO_BP)
+
+
 def test_formatted_charges_parse_to_equal_charges() -> None:
     charges = Charges.parse("USDCOP=1.25,EURUSD=0.9pip,BRK.B=12bp,*=2.5bp", TWO_BP)
     assert str(charges) == "BRK.B=12bp,EURUSD=0.00009,USDCOP=1.25,*=2.5bp"

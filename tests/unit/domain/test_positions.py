@@ -276,6 +276,11 @@ def test_trailing_stop_follows_the_best_price_and_never_moves_back(side: Action)
     assert price_seen_by(side, held.take_profit) == 103.0
 
 
+def test_trail_distance_is_a_multiple_of_the_atr() -> None:
+    rules = RiskRules(trailing_stop_atr=1.5)
+    assert open_position(signal(Action.BUY, atr=4.0), rules, MONDAY).trail_distance == 6.0
+
+
 @SIDES
 def test_exit_reason_is_trailing_stop_only_if_the_stop_moved(side: Action) -> None:
     up, down = seen_by(side, (100.0, 102.0, 100.0, 101.5), 1), seen_by(side, (101.5, 101.5, 100.0, 100.0), 2)

@@ -280,6 +280,7 @@ def test_kelly_size_is_0_for_a_fraction_of_0_or_less(closed: TradeTally) -> None
         (Indicators(macd_histogram=0.1, macd_histogram_before=0.2), "MACD above its signal line"),
         (Indicators(macd_histogram=0.1), "MACD above its signal line"),
         (Indicators(macd_histogram=-0.1, macd_histogram_before=0.1), "MACD bearish cross"),
+        (Indicators(macd_histogram=-0.1, macd_histogram_before=0.0), "MACD bearish cross"),
         (Indicators(macd_histogram=-0.1, macd_histogram_before=-0.2), "MACD below its signal line"),
         (Indicators(macd_histogram=-0.1), "MACD below its signal line"),
         (Indicators(bb_lower=4000.0), "Price at or below the lower Bollinger band"),
