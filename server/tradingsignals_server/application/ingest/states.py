@@ -74,7 +74,9 @@ class SymbolStates:
 
     async def _admit(self, unknown: Collection[str], batch: Batch, under_way: Batch | None) -> None:
         """Refuse those `unknown` symbols that exceed the limit; symbols of commits under way count as well."""
-        new = batch.new_symbols | (set() if under_way is None else under_way.new_symbols)
+        # The commit may have ended meanwhile: the store counts its symbols then.
+        uncommitted = set() if under_way is None else under_way.new_symbols - self._states.keys()
+        new = batch.new_symbols | uncommitted
         room = self._max_symbols - len(new.difference(unknown)) - await self._store.symbol_count()
         for number, symbol in enumerate(sorted(unknown)):
             if number < room:
