@@ -20,13 +20,14 @@ from tests.support.running import of_symbol, patched, running_engine
 
 from tradingsignals_server.adapters.onnx.policy import OnnxPolicy
 from tradingsignals_server.application.decision.pipeline import BarStep, Pipeline
+from tradingsignals_server.application.decision.prefetch import InferenceMeter, PrefetchingPolicy
 from tradingsignals_server.application.decision.symbol_state import SymbolState
 from tradingsignals_server.application.ports.policy import Policy, PolicyOutput
 from tradingsignals_server.application.ports.store import RecurrentCheckpoint, ShadowEvent
 from tradingsignals_server.domain.bars import Bar
 from tradingsignals_server.domain.errors import ServiceError
 from tradingsignals_server.domain.events import Event, Receipt
-from tradingsignals_server.domain.features import Observation
+from tradingsignals_server.domain.features import FEATURE_NAMES, Observation
 from tradingsignals_server.domain.positions import Position
 from tradingsignals_server.domain.recurrent_state import RecurrentState, ResetRule
 from tradingsignals_server.domain.risk import RiskRules
@@ -208,6 +209,24 @@ async def test_prefetched_values_of_another_state_are_not_used(policies: Policie
     assert len(found.answers) == 1 + 8, "one for the call that failed"
     with patched(Pipeline, "prefetch", no_prefetch):
         assert found == await outcome()
+
+
+def test_a_prefetched_output_is_returned_once_and_only_for_its_recurrent_state(policies: Policies) -> None:
+    watched = WatchedPolicy(policies[ResetRule.NEVER])
+    policy, observation, before = (
+        PrefetchingPolicy(watched, InferenceMeter()),
+        np.ones(len(FEATURE_NAMES), dtype=np.float32),
+        watched.initial_state(),
+    )
+    (ahead,) = policy.prefetch([observation], [before])
+    assert policy.infer(observation, RecurrentState(before.values.copy())) is ahead
+    assert policy.infer(observation, before) is not ahead
+    policy.prefetch([observation], [before])
+    assert policy.infer(observation, ahead.after).after != ahead.after
+    policy.prefetch([observation], [before])
+    policy.clear()
+    assert policy.infer(observation, before).after == ahead.after
+    assert watched.shown == [1] * 6
 
 
 async def test_a_bar_that_replaces_a_refused_one_is_decided_on_its_own_prices(policies: Policies) -> None:
