@@ -1,4 +1,4 @@
-"""The engine on a real database: what is acknowledged is stored, whatever is killed, whoever else writes."""
+"""The engine on a real database: acknowledged bars are stored, across kills and other writers."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ RULES = RiskRules(
     spread=Charges.flat(0.1),
     commission=Charges(Charge(0.1, in_bp=True)),
 )
-"""Rules that look at everything a symbol's state holds, the tally of past trades included."""
+"""Rules that depend on all of a symbol's state, including the closed trades."""
 
 BARS = walk(700, seed=13)
 
@@ -52,7 +52,7 @@ async def tables(pool: Connections) -> Tables:
 
 @pytest.fixture(scope="module")
 async def undisturbed(storage: Storage, migrated_database: str) -> Tables:
-    """What a server that processes BARS one by one, without any trouble, has stored in the end."""
+    """The tables of a server that processes BARS one by one, without a fault."""
     async with connections(await storage.new_database(migrated_database)) as pool:
         async with running_engine(PostgresStore(pool, encode), rules=RULES) as running:
             for bar in BARS:
@@ -60,7 +60,7 @@ async def undisturbed(storage: Storage, migrated_database: str) -> Tables:
         return await tables(pool)
 
 
-def test_the_undisturbed_run_has_everything_in_it(undisturbed: Tables) -> None:
+def test_undisturbed_run_covers_all_tables(undisturbed: Tables) -> None:
     reasons = {row["exit_reason"] for row in undisturbed["positions"]}
     assert {"STOP_LOSS", "TAKE_PROFIT", "TRAILING_STOP", "SESSION_END"} <= reasons
     assert len({row["position_size"] for row in undisturbed["positions"]}) > 40  # Kelly's fraction is at work
@@ -68,10 +68,10 @@ def test_the_undisturbed_run_has_everything_in_it(undisturbed: Tables) -> None:
 
 
 @pytest.mark.parametrize("seed", range(4))
-async def test_restarts_and_batches_leave_no_trace(
+async def test_tables_do_not_depend_on_restarts_and_batches(
     pool: Connections, sql: asyncpg.Connection, undisturbed: Tables, seed: int
 ) -> None:
-    """Whatever goes together in a commit, and wherever a server is replaced by a new one, the tables are the same."""
+    """The tables are equal for any batches and any restarts."""
     dice = random.Random(seed)
     remaining = list(BARS)
     while remaining:
@@ -87,9 +87,7 @@ async def test_restarts_and_batches_leave_no_trace(
     await assert_counted(await PostgresStore(pool, encode).statistics(), sql)
 
 
-async def test_a_receipt_comes_after_the_commit(
-    store: PostgresStore, sql: asyncpg.Connection, undisturbed: Tables
-) -> None:
+async def test_receipt_follows_the_commit(store: PostgresStore, sql: asyncpg.Connection, undisturbed: Tables) -> None:
     async with running_engine(store, rules=RULES) as running:
         for start in range(0, len(BARS), 100):
             receipts = await running.publish(BARS[start : start + 100])
@@ -104,7 +102,7 @@ async def test_a_receipt_comes_after_the_commit(
     assert await sql.fetchval("SELECT count(*) FROM bars") == len(BARS)
 
 
-async def test_many_publishers_share_commits_and_keep_their_order(store: PostgresStore, pool: Connections) -> None:
+async def test_publishers_share_commits_and_keep_their_order(store: PostgresStore, pool: Connections) -> None:
     symbols = {f"AB{n}COP": walk(120, seed=n, symbol=f"AB{n}COP") for n in range(8)}
     async with running_engine(store, rules=RULES) as running, asyncio.timeout(60), asyncio.TaskGroup() as group:
         for bars in symbols.values():
@@ -116,7 +114,7 @@ async def test_many_publishers_share_commits_and_keep_their_order(store: Postgre
         assert decided == [bar.time for bar in bars[49:]]
 
 
-async def test_of_two_different_bars_in_one_batch_the_first_is_stored(store: PostgresStore) -> None:
+async def test_first_of_two_conflicting_bars_in_a_batch_is_stored(store: PostgresStore) -> None:
     first, second = BARS[0], Bar("USDCOP", BARS[0].time, 1.0, 1.0, 1.0, 1.0)
     async with running_engine(store) as running:
         receipt, duplicate, conflict, after = await running.engine.publish([first, first, second, BARS[1]])
@@ -130,10 +128,10 @@ async def test_of_two_different_bars_in_one_batch_the_first_is_stored(store: Pos
 
 @pytest.mark.parametrize("storage", ["server"], indirect=True)  # that of the other kind is killed in tests/e2e
 class TestOutages:
-    async def test_what_was_not_stored_is_published_again(
+    async def test_bars_that_were_not_stored_are_published_again(
         self, store: PostgresStore, storage: Storage, pool: Connections, undisturbed: Tables
     ) -> None:
-        """Nobody but the publisher does anything about it, and the result is that of an undisturbed day."""
+        """Only the publisher retries, and the tables equal those of an undisturbed run."""
         async with running_engine(store, rules=RULES) as running:
             await running.publish(BARS[:300])
             async with storage.outage():
@@ -146,7 +144,7 @@ class TestOutages:
             await running.publish(BARS[300:])
         assert_same(await tables(pool), undisturbed)
 
-    async def test_the_database_dies_in_the_middle(
+    async def test_engine_recovers_when_the_database_dies(
         self, store: PostgresStore, storage: Storage, pool: Connections, undisturbed: Tables
     ) -> None:
         async with running_engine(store, rules=RULES) as running:
@@ -162,7 +160,7 @@ class TestOutages:
             await running.publish(BARS)
         assert_same(await tables(pool), undisturbed)
 
-    async def test_followers_live_on_and_miss_nothing(
+    async def test_followers_continue_and_miss_nothing(
         self, store: PostgresStore, storage: Storage, undisturbed: Tables
     ) -> None:
         async with running_engine(store, rules=RULES) as running:
@@ -183,7 +181,7 @@ async def committed(running: RunningEngine, sequence: int) -> None:
 
 
 async def followed(running: RunningEngine, through: int, resume_after: int = 0) -> list[LogEntry]:
-    """The entries up to `through`, as a follower gets them."""
+    """Return the entries up to `through`, from a follower."""
     entries: list[LogEntry] = []
     async for batch in await running.broadcast.follow(Filter(), resume_after, 60.0):
         entries.extend(batch.entries)
@@ -193,7 +191,7 @@ async def followed(running: RunningEngine, through: int, resume_after: int = 0) 
 
 
 class LosingAnswers(PostgresStore):
-    """A store whose commits succeed, and some of whose answers are lost on the way back."""
+    """A store whose commits succeed, but some of whose responses are lost."""
 
     def __init__(self, pool: Connections, lost: Sequence[int]) -> None:
         super().__init__(pool, encode)
@@ -218,23 +216,23 @@ class LosingAnswers(PostgresStore):
 
 
 class TestLostAnswers:
-    """The commit is done, and the news of it does not arrive."""
+    """The commit succeeds, but its response is lost."""
 
-    async def test_the_bars_turn_out_to_be_stored(self, pool: Connections, undisturbed: Tables) -> None:
+    async def test_bars_of_a_lost_response_are_stored(self, pool: Connections, undisturbed: Tables) -> None:
         store = LosingAnswers(pool, lost=range(1, 200, 3))
         async with running_engine(store, rules=RULES) as running:
             for start in range(0, len(BARS), 50):
                 await published(running, BARS[start : start + 50])
         assert_same(await tables(pool), undisturbed)
 
-    async def test_a_receipt_for_a_stored_bar_is_past_its_events(self, pool: Connections) -> None:
+    async def test_receipt_of_a_stored_bar_includes_its_events(self, pool: Connections) -> None:
         store = LosingAnswers(pool, lost=[1])
         async with running_engine(store) as running:
             (receipt,) = await published(running, BARS[:1])
         assert (receipt.disposition, receipt.sequence) == (Disposition.DUPLICATE, 1)
 
-    async def test_followers_get_its_entries_without_waiting_for_the_next_commit(self, pool: Connections) -> None:
-        """The next one may be five minutes away, or a weekend."""
+    async def test_followers_get_its_entries_before_the_next_commit(self, pool: Connections) -> None:
+        """The next commit may be five minutes or a weekend later."""
         store = LosingAnswers(pool, lost=[2])
         async with running_engine(store) as running:
             await published(running, BARS[:50])
@@ -246,7 +244,7 @@ class TestLostAnswers:
 
 
 async def published(running: RunningEngine, bars: Sequence[Bar]) -> list[Receipt]:
-    """Publish until every bar is acknowledged, as publishers do."""
+    """Publish with retries until every bar is acknowledged."""
     async with asyncio.timeout(30):
         while True:
             answers: list[Any] = await running.engine.publish(bars)
@@ -256,17 +254,17 @@ async def published(running: RunningEngine, bars: Sequence[Bar]) -> list[Receipt
 
 
 class TestSeveralServers:
-    async def test_whoever_is_late_reads_again_and_goes_on(
+    async def test_late_engine_reads_again_and_continues(
         self, store: PostgresStore, another_store: PostgresStore, pool: Connections, undisturbed: Tables
     ) -> None:
-        """Two engines are given the same bars at once: the tables are as if there were one."""
+        """Two engines get the same bars at the same time: the tables equal those of one engine."""
         async with AsyncExitStack() as stack:
             both = [await stack.enter_async_context(running_engine(s, rules=RULES)) for s in (store, another_store)]
             for start in range(0, len(BARS), 35):
                 await asyncio.gather(*(published(running, BARS[start : start + 35]) for running in both))
         assert_same(await tables(pool), undisturbed)
 
-    async def test_followers_of_each_see_what_both_have_done(
+    async def test_followers_of_each_engine_get_entries_of_both(
         self, store: PostgresStore, another_store: PostgresStore
     ) -> None:
         mine, theirs = walk(101, seed=1, symbol="AB1COP"), walk(100, seed=2, symbol="AB2COP")
@@ -281,7 +279,7 @@ class TestSeveralServers:
         assert {entry.symbol for entry in entries} == {"AB1COP", "AB2COP"}
 
 
-async def test_a_close_by_hand_is_stored_and_told(store: PostgresStore, sql: asyncpg.Connection) -> None:
+async def test_manual_close_is_stored_and_streamed(store: PostgresStore, sql: asyncpg.Connection) -> None:
     async with running_engine(store, rules=RULES) as running:
         for bar in BARS:
             await running.publish([bar])

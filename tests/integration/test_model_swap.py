@@ -1,4 +1,4 @@
-"""Models replaced ten times while bars pour into a real database: no bar is lost, and none is decided by halves."""
+"""Ten model swaps during publishing to a real database: no bar is lost, and each is decided by one model."""
 
 from __future__ import annotations
 
@@ -37,18 +37,20 @@ NEW = [str(number) for number in range(2, 11)]
 BROKEN = "6"
 NEVER_RESET = {"3", "5", "9"}
 ORDER = ["1", "2", "3", "4", "5", "7", "8", "9", "10", "9"]
-"""The last is taken back by removing its folder."""
+"""The last version is withdrawn by removing its folder."""
 MOST_BARS_A_CALL = 30
 
 
 def content_of(version: str) -> bytes:
-    """A model that decides differently from all others."""
+    """Write a model that decides differently from all others."""
     reset = {"recurrent_reset": "never"} if version in NEVER_RESET else {}
     content = variant(version, sharper=0.8 + 0.05 * int(version), **reset)
     return content[: len(content) // 2] if version == BROKEN else content
 
 
-async def test_ten_swaps_while_bars_pour_in(tmp_path: Path, store: PostgresStore, sql: asyncpg.Connection) -> None:
+async def test_ten_model_swaps_during_publishing_lose_no_bar(
+    tmp_path: Path, store: PostgresStore, sql: asyncpg.Connection
+) -> None:
     folder = tmp_path / "models"
     policies = {"1": OnnxPolicy(release(folder, "1", content_of("1")))}
     load = partial(load_newest, folder, "MODEL_PATH")
@@ -88,7 +90,7 @@ async def test_ten_swaps_while_bars_pour_in(tmp_path: Path, store: PostgresStore
     check_decisions(LINES, [Decided.of(row) for row in rows], policies, ORDER)
 
 
-async def test_a_model_that_hangs_is_refused_while_bars_are_decided(
+async def test_model_that_hangs_is_refused_while_bars_are_decided(
     tmp_path: Path, store: PostgresStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(confinement, "CPU_SECONDS", 1)

@@ -25,12 +25,12 @@ from tradingsignals_server.domain.events import Event
 from .conftest import Storage
 
 FEW = settings(max_examples=20, stateful_step_count=50, phases=(Phase.generate,))
-"""A database each. What fails is told as it was found: to make it shorter would take a database for each attempt."""
+"""Each example has a database. Failures are not shrunk, because each attempt would need another one."""
 LONG_AGO = timedelta(days=365)
 
 
 class CutOff:
-    """Connections of which none can be had while it is `down`."""
+    """Connections that fail while `down` is set."""
 
     def __init__(self, pool: Connections) -> None:
         self._pool = pool
@@ -53,7 +53,7 @@ class CutOff:
 
 
 class ShakyPostgres(PostgresStore):
-    """Implements ShakyStore. What others do goes to the same database by a store of theirs."""
+    """Implements ShakyStore. Other servers use a store of their own on the same database."""
 
     def __init__(self, pool: Connections) -> None:
         self._cut_off = CutOff(pool)
@@ -98,14 +98,14 @@ class ShakyPostgres(PostgresStore):
         self._note(await self._elsewhere.commit(events, NOW))
 
     async def forget_elsewhere(self, oldest: int) -> None:
-        """See ShakyStore. The entries are made old enough for it."""
+        """See ShakyStore. The entries get an age at which they are removed."""
         async with self._sql.for_engine() as database:
             await database.execute("UPDATE events SET time = time - $2::interval WHERE sequence < $1", oldest, LONG_AGO)
         await self._elsewhere.prune(NOW - LONG_AGO / 2, oldest)
         self.oldest = oldest
 
     async def require_what_was_told(self) -> None:
-        """The tables have exactly what the commits were answered with, as far as it is kept."""
+        """Check that the tables equal the results of the commits, as far as they are kept."""
         head = await self._elsewhere.log_head()
         assert (head.oldest, head.newest) == (self.oldest, len(self.entries))
         assert await self._elsewhere.entries_after(0, len(self.entries) + 1) == self.entries[self.oldest - 1 :]
@@ -115,7 +115,7 @@ class ShakyPostgres(PostgresStore):
         self.commits.append(len(entries))
 
 
-def test_the_six_promises(storage: Storage, migrated_database: str) -> None:
+def test_six_promises(storage: Storage, migrated_database: str) -> None:
     @asynccontextmanager
     async def on_postgres() -> AsyncIterator[ShakyPostgres]:
         async with connections(await storage.new_database(migrated_database)) as pool:

@@ -1,4 +1,4 @@
-"""A month of bars through engine and database: what the policy said is what its weights say on a blackboard."""
+"""A month of bars through engine and database: outputs equal those of a reference implementation."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 from tests.support.bars import a_month
-from tests.support.by_hand import WARM, Shown, said, shown
+from tests.support.by_hand import WARM, BarObservation, observations_of, outputs_of
 from tests.support.deadlines import DEADLINE
 from tests.support.engine import running_engine
 from tests.support.model_files import shipped_model
@@ -35,28 +35,28 @@ Float64 = npt.NDArray[np.float64]
 
 @dataclass(frozen=True, slots=True, repr=False)  # asyncio would print it, bar by bar
 class Month:
-    """Bars, what they are to a policy, and what the service stored of them."""
+    """Bars, their observations, and the signals that the service stored."""
 
     bars: Sequence[Bar]
-    sights: Sequence[Shown]
+    observed_bars: Sequence[BarObservation]
     signals: list[asyncpg.Record]
     states: list[asyncpg.Record]
 
     @property
     def probabilities(self) -> Float64:
-        """Of HOLD, BUY and SELL, as they stand in the table, shape (n, 3)."""
+        """Probabilities of HOLD, BUY and SELL from the table, shape (n, 3)."""
         columns = ("hold_probability", "buy_probability", "sell_probability")
         return np.array([[row[name] for name in columns] for row in self.signals])
 
     @property
     def sessions(self) -> list[npt.NDArray[np.float32]]:
         """The observations of each session, shape (n, 16)."""
-        by_session = groupby(self.sights, key=lambda sight: sight.session)
-        return [np.stack([sight.observation for sight in sights]) for _, sights in by_session]
+        by_session = groupby(self.observed_bars, key=lambda one: one.session)
+        return [np.stack([one.observation for one in group]) for _, group in by_session]
 
 
 async def stored(database: str) -> tuple[list[asyncpg.Record], list[asyncpg.Record]]:
-    """Signals and carried states in a database."""
+    """Read the signals and recurrent states in a database."""
     looking = await asyncpg.connect(database, timeout=DEADLINE)
     try:
         signals = await looking.fetch(
@@ -70,7 +70,7 @@ async def stored(database: str) -> tuple[list[asyncpg.Record], list[asyncpg.Reco
 
 @pytest.fixture(scope="module")
 async def month(storage: Storage, migrated_database: str) -> Month:
-    """A month, published to an engine on a database of its own that nobody disturbs."""
+    """A month of bars, published to an engine without a fault."""
     bars = a_month()
     database = await storage.new_database(migrated_database)
     async with (
@@ -78,17 +78,17 @@ async def month(storage: Storage, migrated_database: str) -> Month:
         running_engine(PostgresStore(pool, encode), policy=OnnxPolicy(shipped_model())) as running,
     ):
         await running.publish(bars)
-    return Month(bars, shown(bars), *await stored(database))
+    return Month(bars, observations_of(bars), *await stored(database))
 
 
-def test_every_bar_once_warm_has_its_signal_and_it_is_the_policys(month: Month) -> None:
+def test_every_warm_bar_has_the_signal_of_the_policy(month: Month) -> None:
     inside = [bar.time for bar in month.bars if session_day(bar.time) is not None]
     assert [row["bar_time"] for row in month.signals] == inside[WARM - 1 :]
     assert {(row["simulated"], row["model_failed"]) for row in month.signals} == {(False, False)}
     assert len(month.signals) >= 1000
 
 
-def test_probabilities_are_those_of_a_plain_recurrence_of_the_same_weights(month: Month) -> None:
+def test_probabilities_equal_those_of_the_numpy_reference(month: Month) -> None:
     found = month.probabilities
     np.testing.assert_allclose(found, in_numpy(month), atol=TOLERANCE, rtol=0)
     # They would not be if the state were thrown away at each bar, or never reset.
@@ -97,7 +97,7 @@ def test_probabilities_are_those_of_a_plain_recurrence_of_the_same_weights(month
 
 
 def in_numpy(month: Month, *, forgets: bool = False, resets: bool = True) -> Float64:
-    """What the recurrence says, reset at each session's first bar; or at every bar; or never."""
+    """Return the outputs of the reference, reset at each session, at every bar, or never."""
     policy = read_policy(shipped_model())
     answers = []
     for session in month.sessions:
@@ -110,26 +110,26 @@ def in_numpy(month: Month, *, forgets: bool = False, resets: bool = True) -> Flo
     return np.array(answers)
 
 
-def test_probabilities_are_those_of_torch(month: Month) -> None:
+def test_probabilities_equal_those_of_torch(month: Month) -> None:
     torch = pytest.importorskip("torch", reason="needs the extra `train`")
     expected = torch_answers(torch, read_policy(shipped_model()), month.sessions)
     np.testing.assert_allclose(month.probabilities, expected, atol=TOLERANCE, rtol=0)
 
 
-def test_they_are_those_of_the_policy_asked_bar_by_bar_to_the_bit(month: Month) -> None:
-    answers = said(OnnxPolicy(shipped_model()), month.sights)
-    for row, answer in zip(month.signals, answers, strict=True):
+def test_probabilities_are_bit_identical_to_single_inferences(month: Month) -> None:
+    outputs = outputs_of(OnnxPolicy(shipped_model()), month.observed_bars)
+    for row, answer in zip(month.signals, outputs, strict=True):
         found = Probabilities(row["hold_probability"], row["buy_probability"], row["sell_probability"])
         assert found == answer.probabilities, answer.bar.time
     (state,) = month.states
-    newest = answers[-1]
+    newest = outputs[-1]
     assert (state["bar_time"], state["before"], state["after"]) == (
         *(newest.bar.time, newest.before.to_bytes(), newest.after.to_bytes()),
     )
 
 
 @pytest.mark.parametrize("state", ["as it was carried", "lost"])
-async def test_engines_that_come_and_go_store_the_same_to_the_bit(
+async def test_restarted_engines_store_bit_identical_signals(
     month: Month, dsn: str, sql: asyncpg.Connection, state: str
 ) -> None:
     # Not among the last, so that there is a state again in the end.

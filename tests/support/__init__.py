@@ -1,1 +1,1 @@
-"""What integration and end-to-end tests share: running programs, clients for them, bars, tables, and deadlines."""
+"""Shared helpers of tests: running programs, clients, bars, tables and deadlines."""

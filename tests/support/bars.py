@@ -21,14 +21,14 @@ def a_month() -> list[Bar]:
 
 
 def timestamp(time: datetime) -> Timestamp:
-    """A time, to the microsecond."""
+    """Return a time as a Timestamp, to the microsecond."""
     found = Timestamp()
     found.FromDatetime(time)
     return found
 
 
 def message(bar: Bar) -> bar_pb2.Bar:
-    """A bar by gRPC."""
+    """Return a bar as a message."""
     return bar_pb2.Bar(
         time=timestamp(bar.time),
         symbol=bar.symbol,
@@ -41,12 +41,12 @@ def message(bar: Bar) -> bar_pb2.Bar:
 
 
 def messages(bars: Iterable[Bar]) -> list[bar_pb2.Bar]:
-    """Bars by gRPC."""
+    """Return bars as messages."""
     return [message(bar) for bar in bars]
 
 
 def as_json(bar: Bar) -> dict[str, object]:
-    """A bar by REST."""
+    """Return a bar as the JSON of REST."""
     return {
         "time": rfc3339(bar.time),
         "symbol": bar.symbol,
@@ -59,12 +59,12 @@ def as_json(bar: Bar) -> dict[str, object]:
 
 
 def rfc3339(time: datetime) -> str:
-    """A time as REST callers read it."""
+    """Format a time as REST callers get it."""
     return time.strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def write_csv(path: Path, bars: Sequence[Bar]) -> Path:
-    """A file of bars; returns its path."""
+    """Write a file of bars and return its path."""
     with path.open("w", newline="") as file:
         rows = csv.writer(file)
         rows.writerow(["time", "symbol", "open", "high", "low", "close", "volume"])

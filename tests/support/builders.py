@@ -18,7 +18,7 @@ from tradingsignals_server.domain.risk import RiskRules, TradeTally, decide
 from tradingsignals_server.domain.signals import Action, Origin, Probabilities, Signal
 
 MONDAY = date(2024, 3, 4)
-"""A business day in Bogota, and so are the four days after it."""
+"""A business day in Bogota, followed by four others."""
 OPENING = datetime(2024, 3, 4, 13, 0, tzinfo=UTC)
 """Open of its first bar."""
 NOW = datetime(2026, 1, 3, 12, 0, tzinfo=UTC)
@@ -33,7 +33,7 @@ SURE = {
 
 
 def now() -> datetime:
-    """A clock that stands still."""
+    """A clock that always returns NOW."""
     return NOW
 
 
@@ -47,7 +47,7 @@ def bar(
     symbol: str = "USDCOP",
     simulated: bool = False,
 ) -> Bar:
-    """A bar at a time, or so many bars after OPENING; prices not given are the least that fits."""
+    """Return a bar at a time, or `at` bars after OPENING; prices that are not given form the smallest valid bar."""
     at = OPENING + time * BAR_INTERVAL if isinstance(time, int) else time
     end = open_ if close is None else close
     top = max(open_, end) if high is None else high
@@ -56,7 +56,7 @@ def bar(
 
 
 def session_times(days: int) -> list[datetime]:
-    """Opens of the bars of the sessions from MONDAY on."""
+    """Yield the opens of the bars of the sessions from MONDAY on."""
     calendar, times, day = BogotaCalendar(), list[datetime](), MONDAY
     while len(times) < days * BogotaCalendar.BARS:
         times.extend(calendar.bars_of(day))
@@ -65,7 +65,7 @@ def session_times(days: int) -> list[datetime]:
 
 
 def walk(count: int, *, seed: int = 1, symbol: str = "USDCOP", times: Sequence[datetime] | None = None) -> list[Bar]:
-    """A random walk of `count` bars through the sessions from MONDAY on, about as lively as USD/COP."""
+    """Return a random walk of `count` bars in the sessions from MONDAY on, with the volatility of USD/COP."""
     dice, price, bars = random.Random(seed), 4000.0, list[Bar]()  # no secret hangs on it
     slots = session_times(-(-count // BogotaCalendar.BARS)) if times is None else times
     for time in slots[:count]:
@@ -76,7 +76,7 @@ def walk(count: int, *, seed: int = 1, symbol: str = "USDCOP", times: Sequence[d
 
 
 def simulated_bars(days: int, *, seed: int = 1, skipped: frozenset[int] = frozenset()) -> list[Bar]:
-    """Return the sessions of so many days from MONDAY on, without the bars whose number is in `skipped`."""
+    """Return the bars of the sessions of `days` days from MONDAY on, without those whose index is in `skipped`."""
     days_from_monday = (MONDAY + timedelta(days=number) for number in range(days))
     market, bars = SimulatedMarket(seed, "USDCOP", BogotaCalendar()), list[Bar]()
     for number, time in enumerate(chain.from_iterable(map(market.calendar.bars_of, days_from_monday))):
@@ -86,7 +86,7 @@ def simulated_bars(days: int, *, seed: int = 1, skipped: frozenset[int] = frozen
 
 
 def feed_bars(first: date, last: date, *, seed: int = 1) -> list[Bar]:
-    """Bars of USD/COP as uneven as those of a real feed, of the days from `first` to `last`, both included.
+    """Return bars with the gaps of a real feed of USD/COP, from the day `first` to `last`, inclusive.
 
     The feed delivers bars on holidays too; on one day in eleven it stops after an hour, and one bar in 97 is missing.
     """
@@ -112,7 +112,7 @@ def signal(
     symbol: str = "USDCOP",
     origin: Origin = Origin.BAR,
 ) -> Signal:
-    """The signal of a policy that is quite sure; with the default rules its stop is 2 ATR away, its target 3."""
+    """Return a confident signal; with the default rules its stop is 2 ATR away, its target 3."""
     found = Indicators(atr=atr)
     return Signal(
         signal_id=UUID(int=name),
@@ -131,5 +131,5 @@ def signal(
 
 
 def position(action: Action = Action.BUY, rules: RiskRules | None = None, *, day: date | None = MONDAY) -> Position:
-    """A position opened at 100 with an ATR of 1: stop at 98 and target at 103 if long, 102 and 97 if short."""
+    """Return a position opened at 100 with an ATR of 1: stop 98 and target 103 if long, 102 and 97 if short."""
     return open_position(signal(action, rules=rules), rules or RiskRules(), day)

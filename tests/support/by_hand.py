@@ -1,4 +1,4 @@
-"""What a policy is shown and says, bar by bar, written as a plain loop: the engine's pipeline has no part in it."""
+"""Observations and outputs of a policy, bar by bar, as a plain loop without the pipeline of the engine."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ WARM, WINDOW = 50, 100
 
 
 @dataclass(frozen=True, slots=True)
-class Shown:
-    """What a policy is shown of a bar, and the session it lies in."""
+class BarObservation:
+    """The observation of a bar, and the session of the bar."""
 
     bar: Bar
     session: date
@@ -28,8 +28,8 @@ class Shown:
 
 
 @dataclass(frozen=True, slots=True)
-class Said:
-    """What it says to that, with the states before and after."""
+class BarOutput:
+    """The output for a bar, with the states before and after."""
 
     bar: Bar
     probabilities: Probabilities | None
@@ -37,8 +37,8 @@ class Said:
     after: RecurrentState
 
 
-def shown(bars: Sequence[Bar]) -> list[Shown]:
-    """What the bars of one symbol, oldest first, are to a policy once its indicators are warm."""
+def observations_of(bars: Sequence[Bar]) -> list[BarObservation]:
+    """Return the observations of the bars of one symbol, oldest first, once its indicators are warm."""
     if not bars:
         return []
     calendar = calendar_for(bars[0].symbol)
@@ -47,18 +47,20 @@ def shown(bars: Sequence[Bar]) -> list[Shown]:
     for number in range(WARM, len(inside) + 1):
         bar, session = inside[number - 1]
         window = Window.of([one for one, _ in inside[max(0, number - WINDOW) : number]])
-        found.append(Shown(bar, session, observation(window, indicators_of(window), calendar.progress(bar.time))))
+        found.append(
+            BarObservation(bar, session, observation(window, indicators_of(window), calendar.progress(bar.time)))
+        )
     return found
 
 
-def said(policy: Policy, sights: Iterable[Shown]) -> list[Said]:
-    """What `policy` says to them one after the other, its state carried and reset by its rule."""
-    found: list[Said] = []
+def outputs_of(policy: Policy, observations: Iterable[BarObservation]) -> list[BarOutput]:
+    """Return the outputs of `policy` for them, with its state carried and reset by its rule."""
+    found: list[BarOutput] = []
     state, session = policy.initial_state(), None
-    for sight in sights:
-        if sight.session != session and policy.description.reset is ResetRule.SESSION:
+    for observed_bar in observations:
+        if observed_bar.session != session and policy.description.reset is ResetRule.SESSION:
             state = policy.initial_state()
-        session, before = sight.session, state
-        probabilities, state = policy.decide(sight.observation, before)
-        found.append(Said(sight.bar, probabilities, before, state))
+        session, before = observed_bar.session, state
+        probabilities, state = policy.decide(observed_bar.observation, before)
+        found.append(BarOutput(observed_bar.bar, probabilities, before, state))
     return found

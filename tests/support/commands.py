@@ -1,4 +1,4 @@
-"""The other commands, run as their users run them."""
+"""Commands of the command line, run as users run them."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from .service import COMMAND
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """How a command ended, and what it said."""
+    """Exit code and output of a command."""
 
     code: int
     output: str
 
 
 class RunningCommand:
-    """A command under way."""
+    """A running command."""
 
     def __init__(self, process: asyncio.subprocess.Process) -> None:
         self.process = process
@@ -36,7 +36,7 @@ class RunningCommand:
 
 @asynccontextmanager
 async def running_command(*arguments: object) -> AsyncIterator[RunningCommand]:
-    """`tradingsignals` with these arguments; it does not outlive the context."""
+    """Run `tradingsignals` with these arguments; it is killed at the end of the context."""
     process = await asyncio.create_subprocess_exec(
         COMMAND,
         *[str(argument) for argument in arguments],

@@ -1,4 +1,4 @@
-"""What statistics report, counted anew from the rows: the totals that commits keep must agree."""
+"""Statistics, counted from the rows: the totals that commits update must agree with them."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from tradingsignals_server.domain.statistics import PositionCounts, SignalCounts
 
 
 async def assert_counted(found: Statistics, sql: asyncpg.Connection) -> None:
-    """`found` is what the rows of the database come to; sums to the rounding of their order."""
+    """Check that `found` equals the counts of the rows; sums may differ by rounding."""
     (made,) = await sql.fetch(
         "SELECT count(*) AS total, count(*) FILTER (WHERE action = 'BUY') AS buy, "
         "count(*) FILTER (WHERE action = 'SELL') AS sell, count(*) FILTER (WHERE action = 'HOLD') AS hold, "

@@ -1,4 +1,4 @@
-"""`buf curl`: a client that nobody here wrote, and that knows of the contract only what the server itself tells."""
+"""`buf curl`: an independent client, which gets the contract by reflection."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ PROTOCOLS = ("grpc", "grpcweb")
 
 
 class CurlFailed(Exception):
-    """The call ended with an error; `body` is what buf curl says of it: code, message and details."""
+    """A call ended with an error; `body` has code, message and details as buf curl prints them."""
 
     def __init__(self, text: str) -> None:
         super().__init__(text)
@@ -25,7 +25,7 @@ class CurlFailed(Exception):
 
 
 async def curl(address: str, method: str, body: object = None, *, protocol: str = "grpc") -> Any:
-    """The answer to a call of `Service/Method`, as JSON."""
+    """Call `Service/Method` and return the response as JSON."""
     process = await _start(address, method, body, protocol)
     out, said = await within(process.communicate())
     if process.returncode:
@@ -37,7 +37,7 @@ async def curl(address: str, method: str, body: object = None, *, protocol: str 
 async def curl_stream(
     address: str, method: str, body: object = None, *, protocol: str = "grpc"
 ) -> AsyncIterator[AsyncIterator[Any]]:
-    """The answers of a stream, one by one."""
+    """Yield the responses of a stream."""
     process = await _start(address, method, body, protocol)
     assert process.stdout is not None
     try:
@@ -49,7 +49,7 @@ async def curl_stream(
 
 
 async def _answers(output: asyncio.StreamReader) -> AsyncIterator[Any]:
-    """Each answer is printed over several lines."""
+    """Yield responses, each of which is printed on several lines."""
     text, decoder = "", json.JSONDecoder()
     while block := await within(output.read(1 << 16)):
         text += block.decode()

@@ -1,4 +1,4 @@
-"""Nothing is waited for without an end."""
+"""Deadlines for every wait."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from collections.abc import Awaitable
 from typing import TypeVar
 
 DEADLINE = 30.0
-"""Seconds for anything that is waited for; on a busy machine everything here takes a second or two."""
+"""Seconds for a wait; on a busy machine each takes a second or two."""
 
 T = TypeVar("T")
 
 
 async def within(awaitable: Awaitable[T], seconds: float = DEADLINE) -> T:
-    """What `awaitable` gives, if it comes in time; TimeoutError if not."""
+    """Return the result of `awaitable`; TimeoutError if it takes longer than the deadline."""
     async with asyncio.timeout(seconds):
         return await awaitable

@@ -26,14 +26,14 @@ from .deadlines import within
 
 @dataclass(frozen=True, slots=True)
 class RunningEngine:
-    """An engine at work, and those who follow it."""
+    """A running engine and its event log."""
 
     engine: Engine
     pipeline: Pipeline
     broadcast: Broadcast
 
     async def publish(self, bars: Sequence[Bar]) -> list[Receipt]:
-        """Publish bars of which none is refused; returns their receipts."""
+        """Publish bars, none of which may be refused, and return their receipts."""
         receipts = []
         for answer in await within(self.engine.publish(bars)):
             assert isinstance(answer, Receipt), answer

@@ -1,4 +1,4 @@
-"""Where programs under test keep their files."""
+"""Folders of programs under test."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _ROOM_NEEDED = 4 << 30  # bytes; a database takes some 100 MB, and a container's
 
 @contextmanager
 def scratch_folder() -> Iterator[Path]:
-    """A folder of its own, gone at the end.
+    """Create a folder that is removed at the end.
 
     It lies in memory if there is room: what is killed here are programs, never the machine, so that nothing is gained
     by waiting for a disk.

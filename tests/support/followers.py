@@ -1,4 +1,4 @@
-"""The four ways in which a stream can be followed, and one result whichever is taken."""
+"""The four protocols of streams, with one form of result."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ Query = Mapping[str, Any]
 
 
 class Stream:
-    """One of the streaming calls: its path, its method, and its messages."""
+    """A streaming method: its REST path, its name, and its messages."""
 
     def __init__(self, path: str, method: str, request: type[Message], response: type[Message], stub: Any) -> None:
         self.path = path
@@ -60,7 +60,7 @@ STREAMS = {
 
 @asynccontextmanager
 async def by_sse(service: RunningService, stream: Stream, query: Query) -> AsyncIterator[Answers]:
-    """Server-sent events. Entered once the service has taken the subscription up."""
+    """Follow by server-sent events; the context is entered once the service has accepted the subscription."""
     headers = {"accept": "text/event-stream"}
     async with service.rest() as rest, rest.stream("GET", stream.path, params=query, headers=headers) as answer:
         assert answer.status_code == 200
@@ -74,7 +74,7 @@ async def by_sse(service: RunningService, stream: Stream, query: Query) -> Async
 
 @asynccontextmanager
 async def by_ndjson(service: RunningService, stream: Stream, query: Query) -> AsyncIterator[Answers]:
-    """Lines of JSON."""
+    """Follow by NDJSON."""
     async with service.rest() as rest, rest.stream("GET", stream.path, params=query) as answer:
         assert answer.status_code == 200
         assert answer.headers["content-type"] == "application/x-ndjson"
@@ -83,7 +83,7 @@ async def by_ndjson(service: RunningService, stream: Stream, query: Query) -> As
 
 @asynccontextmanager
 async def by_grpc(service: RunningService, stream: Stream, query: Query) -> AsyncIterator[Answers]:
-    """gRPC through the edge, by the generated stub."""
+    """Follow by gRPC through the edge, with the generated stub."""
     async with grpc.aio.insecure_channel(service.address) as channel:
         name = stream.method.rpartition("/")[2]
         call = getattr(stream.stub(channel), name)(ParseDict(dict(query), stream.request()))
@@ -94,7 +94,7 @@ async def by_grpc(service: RunningService, stream: Stream, query: Query) -> Asyn
 
 @asynccontextmanager
 async def by_grpc_web(service: RunningService, stream: Stream, query: Query) -> AsyncIterator[Answers]:
-    """gRPC-Web, by buf curl; nothing tells when it has begun."""
+    """Follow by gRPC-Web, with buf curl, which does not report when the stream has begun."""
     async with curl_stream(service.address, stream.method, dict(query), protocol="grpcweb") as answers:
         yield (ParseDict(answer, stream.response()) async for answer in answers)
 
@@ -104,7 +104,7 @@ WAYS: dict[str, Way] = {"sse": by_sse, "ndjson": by_ndjson, "grpc": by_grpc, "gr
 
 
 async def through(answers: Answers, sequence: int) -> list[Any]:
-    """Every answer until one is complete up to `sequence`, that one included."""
+    """Return the responses up to and including the first that is complete through `sequence`."""
     found: list[Any] = []
     while not found or found[-1].through_sequence < sequence:
         found.append(await within(anext(answers)))

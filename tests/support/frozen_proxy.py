@@ -1,4 +1,4 @@
-"""Connections that die without anybody being told, as when a cable is pulled or a firewall forgets them."""
+"""Connections that die without a notification, as when a cable is pulled or a firewall drops their state."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from .deadlines import within
 
 
 class FrozenProxy:
-    """Passes connections on to a port of this machine; those it has when it freezes stay open, and dead."""
+    """A TCP proxy for a local port; connections that exist when it is frozen stay open, but carry no data."""
 
     def __init__(self, behind: int) -> None:
         self._behind = behind
@@ -20,12 +20,12 @@ class FrozenProxy:
         self.port = 0
 
     def freeze(self) -> None:
-        """Nothing goes through the connections there are; they stay open."""
+        """Stop forwarding data on the present connections, which stay open."""
         for task in self._flowing:
             task.cancel()
 
     async def accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """Pass a connection on."""
+        """Forward a connection."""
         self.connections += 1
         self._ends.append(writer)
         behind_reader, behind = await asyncio.open_connection("127.0.0.1", self._behind)
@@ -52,7 +52,7 @@ class FrozenProxy:
 
 @asynccontextmanager
 async def frozen_proxy(behind: int) -> AsyncIterator[FrozenProxy]:
-    """A proxy that listens on a port of its own until the end of the context."""
+    """Run a proxy until the end of the context."""
     proxy = FrozenProxy(behind)
     server = await asyncio.start_server(proxy.accept, "127.0.0.1", 0)
     proxy.port = server.sockets[0].getsockname()[1]

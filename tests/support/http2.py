@@ -1,4 +1,4 @@
-"""A client of HTTP/2 that can do wrong: it writes what it is told to, and tells what comes back."""
+"""An HTTP/2 client that can violate the protocol: it sends given frames, and returns received ones."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ EVENTS_PATH = "/tradingsignals.v1.EventService/StreamEvents"
 
 
 class Frame(NamedTuple):
-    """A frame that came."""
+    """A received frame."""
 
     kind: int
     flags: int
@@ -32,34 +32,34 @@ class Frame(NamedTuple):
 
     @property
     def code(self) -> int:
-        """The error code of a RST_STREAM or a GOAWAY."""
+        """The error code of a RST_STREAM or GOAWAY."""
         return int.from_bytes(self.payload[:4] if self.kind == RST_STREAM else self.payload[4:8], "big")
 
 
 def frame(kind: int, flags: int = 0, stream: int = 0, payload: bytes = b"") -> bytes:
-    """One frame."""
+    """Encode a frame."""
     return len(payload).to_bytes(3, "big") + bytes((kind, flags)) + stream.to_bytes(4, "big") + payload
 
 
 def settings(values: Mapping[int, int] | None = None) -> bytes:
-    """A SETTINGS frame."""
+    """Encode a SETTINGS frame."""
     found = (values or {}).items()
     return frame(SETTINGS, 0, 0, b"".join(k.to_bytes(2, "big") + v.to_bytes(4, "big") for k, v in found))
 
 
 def window_update(stream: int, more: int) -> bytes:
-    """Grants so many bytes more."""
+    """Encode a WINDOW_UPDATE frame."""
     return frame(WINDOW_UPDATE, 0, stream, more.to_bytes(4, "big"))
 
 
 def framed(message: Message | bytes, flag: int = 0) -> bytes:
-    """A message with gRPC's prefix."""
+    """Return a message with the prefix of gRPC."""
     body = message if isinstance(message, bytes) else message.SerializeToString()
     return bytes((flag,)) + len(body).to_bytes(4, "big") + body
 
 
 def headers(path: str | None = EVENTS_PATH, **more: str | None) -> list[tuple[str, str]]:
-    """The headers of a call; `more` are set instead or besides, None leaves one out. _ stands for -."""
+    """Return the headers of a call; `more` replaces or adds headers, None omits one. _ stands for -."""
     found: dict[str, str | None] = {
         ":method": "POST",
         ":scheme": "http",
@@ -73,25 +73,25 @@ def headers(path: str | None = EVENTS_PATH, **more: str | None) -> list[tuple[st
 
 
 def block(found: list[tuple[str, str]]) -> bytes:
-    """Headers that leave no trace in the decoder, so that blocks may be sent in any order."""
+    """Encode headers without using the dynamic table, so that header blocks may be sent in any order."""
     return Encoder().encode([(name, value, True) for name, value in found], huffman=False)
 
 
 def request(stream: int, message: Message | bytes = b"", path: str = EVENTS_PATH) -> bytes:
-    """A whole call of a streaming method."""
+    """Encode a complete call of a streaming method."""
     head = frame(HEADERS, END_HEADERS, stream, block(headers(path)))
     return head + frame(DATA, END_STREAM, stream, framed(message))
 
 
 class Frames:
-    """Takes apart what comes."""
+    """Parses received bytes."""
 
     def __init__(self) -> None:
         self._received = bytearray()
         self._decoder = Decoder()
 
     def feed(self, data: bytes) -> list[Frame]:
-        """The frames that are whole now."""
+        """Return the complete frames."""
         self._received += data
         found = []
         while len(self._received) >= 9:
@@ -104,13 +104,13 @@ class Frames:
         return found
 
     def headers(self, frame: Frame) -> dict[str, str]:
-        """What stands in a HEADERS frame."""
+        """Decode a HEADERS frame."""
         decoded = self._decoder.decode(frame.payload, raw=True)
         return {name.decode(): value.decode() for name, value in decoded}
 
 
 class Peer:
-    """A connection to a server, after the preface and our SETTINGS."""
+    """A connection to a server, after the preface and the SETTINGS of the client."""
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.reader = reader
@@ -123,7 +123,7 @@ class Peer:
         self.writer.write(b"".join(what))
 
     async def next(self, kind: int | None = None, stream: int | None = None) -> Frame:
-        """The next frame, or the next one of that kind and stream; others are kept for later."""
+        """Return the next frame, or the next one of a type and stream; other frames are kept."""
         while True:
             for at, found in enumerate(self._waiting):
                 if kind in {None, found.kind} and stream in {None, found.stream}:
@@ -133,7 +133,7 @@ class Peer:
             self._waiting += self._frames.feed(data)
 
     async def message(self, stream: int) -> bytes:
-        """The next whole message of a stream."""
+        """Return the next complete message of a stream."""
         body = b""
         while len(body) < 5 or len(body) < 5 + int.from_bytes(body[1:5], "big"):
             body += (await self.next(DATA, stream)).payload
@@ -141,11 +141,11 @@ class Peer:
         return body[5:]
 
     async def headers(self, stream: int) -> dict[str, str]:
-        """The next headers of a stream."""
+        """Return the next headers of a stream."""
         return self._frames.headers(await self.next(HEADERS, stream))
 
     async def closed(self) -> None:
-        """Wait until the server has closed the connection, or cut it."""
+        """Wait until the server has closed or reset the connection."""
         with suppress(ConnectionError):
             while await within(self.reader.read(1 << 16)):
                 pass
@@ -155,7 +155,7 @@ class Peer:
 async def http2_peer(
     port: int, values: Mapping[int, int] | None = None, receive_buffer: int | None = None
 ) -> AsyncIterator[Peer]:
-    """A client that has introduced itself."""
+    """Connect a client and send its preface."""
     async with connected(port, receive_buffer=receive_buffer) as (reader, writer):
         peer = Peer(reader, writer)
         peer.send(PREFACE, settings(values))
@@ -202,7 +202,7 @@ class RecordingTransport(asyncio.Transport):
 
 
 def bodies(written: bytes) -> dict[int, bytes]:
-    """The DATA of each stream, joined; a full stop stands for the trailers that end it."""
+    """Return the joined DATA of each stream; a full stop stands for its trailers."""
     found: dict[int, bytes] = {}
     for each in Frames().feed(written):
         if each.kind == DATA:

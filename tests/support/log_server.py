@@ -24,7 +24,7 @@ Ending = Callable[[Any], Awaitable[None]]
 
 
 async def aborted(context: Any, code: grpc.StatusCode, reason: str = "", **metadata: str) -> None:
-    """End a call with this status; without a reason, as something on the way to the service would."""
+    """End a call with this status; without a reason it has the form of an error of a proxy."""
     if not reason:
         await context.abort(code, "something on the way broke")
     status = Status(code=code.value[0], message="as planned by the test")
@@ -33,7 +33,7 @@ async def aborted(context: Any, code: grpc.StatusCode, reason: str = "", **metad
 
 
 def ends_with(code: grpc.StatusCode, reason: str = "", **metadata: str) -> Ending:
-    """An end with this status."""
+    """Return an end with this status."""
     return lambda context: aborted(context, code, reason, **metadata)
 
 
@@ -65,10 +65,10 @@ class LogServer:
     epoch: str = "first"
     page: int = 3
     plans: list[Plan] = field(default_factory=list)
-    """Of the next streams. Those after them are sent everything, and stay."""
+    """Plans of the next streams. Further streams get all entries, and stay open."""
     requests: list[Any] = field(default_factory=list)
     caught_up: asyncio.Event = field(default_factory=asyncio.Event)
-    """A stream without a plan has been sent everything."""
+    """Set when a stream without a plan has got all entries."""
     port: int = 0
     _grown: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -86,7 +86,7 @@ class LogServer:
 
     @property
     def address(self) -> str:
-        """Where it listens."""
+        """Host and port of the server."""
         return f"127.0.0.1:{self.port}"
 
     @property
@@ -96,7 +96,7 @@ class LogServer:
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
-        """It listens, on the same port as before, or on any the first time."""
+        """Start to listen, on the previous port or, the first time, on a free one."""
         server = grpc.aio.server(handlers=[_Handler(self)], options=[("grpc.so_reuseport", 0)])
         self.port = server.add_insecure_port(f"127.0.0.1:{self.port}")
         await server.start()

@@ -18,7 +18,7 @@ SYMBOLS = ("USDCOP", "EURUSD")
 
 
 class Log:
-    """A log that grows when it is told to, and who follows it."""
+    """A log to which a test adds entries, and its followers."""
 
     def __init__(self, store: MemoryStore, broadcast: Broadcast) -> None:
         self.store = store
@@ -26,7 +26,7 @@ class Log:
 
     @classmethod
     async def with_entries(cls, count: int) -> Log:
-        """A log that had so many entries before anybody followed it, so that they are in the store alone."""
+        """Return a log whose first entries are in the store only, because they precede every follower."""
         store = MemoryStore(encode)
         if count:
             store.put(events(0, count), NOW)
@@ -34,11 +34,11 @@ class Log:
 
     @property
     def newest(self) -> int:
-        """How far it goes."""
+        """Sequence of the newest entry."""
         return len(self.store.entries)
 
     def append(self, count: int = 1) -> None:
-        """Commit so many entries, and tell."""
+        """Commit entries and notify the followers."""
         self.broadcast.append(self.store.put(events(self.newest, count), NOW))
 
 

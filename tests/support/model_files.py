@@ -1,4 +1,4 @@
-"""The shipped model file, and others made of it: new versions that decide differently, put in place as one should."""
+"""The shipped model file, and variants of it that decide differently."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from tradingsignals_server.adapters.onnx.repository import MODEL_FILE, newest_mo
 
 
 def shipped_model() -> Path:
-    """The file of the policy that comes with the program."""
+    """Return the file of the shipped policy."""
     folder = shipped_models()
     assert folder is not None, "no policy is shipped"
     return newest_model(folder)
 
 
 def variant(version: str, *, sharper: float = 1.0, **metadata: str) -> bytes:
-    """The shipped model under another version, with `metadata` changed.
+    """Return the shipped model under another version, with `metadata` changed.
 
     `sharper` scales the weights of its last layer and of its recurrence, so that its decisions and states are its own.
     """
@@ -40,7 +40,7 @@ def variant(version: str, *, sharper: float = 1.0, **metadata: str) -> bytes:
 
 
 def release(folder: Path, version: str, content: bytes) -> Path:
-    """Put a version into a folder of them so that nobody ever reads half of it; returns its file."""
+    """Install a version in a folder of versions atomically, and return its file."""
     file = folder / version / MODEL_FILE
     file.parent.mkdir(parents=True)
     written = file.with_suffix(".part")

@@ -1,4 +1,4 @@
-"""A model file's policy without ONNX Runtime: its weights, read from the graph, for a recurrence in plain numpy."""
+"""The policy in a model file without ONNX Runtime: weights from the graph, for the reference in numpy."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Float64 = npt.NDArray[np.float64]
 
 
 def read_policy(path: Path) -> NumpyPolicy:
-    """The policy in the file at `path`, which must be built as the shipped one is; its state is at zeros."""
+    """Return the policy in a file that is built like the shipped one, with a state of zeros."""
     graph = onnx.load(path).graph
     known: dict[str, Float64] = {
         tensor.name: numpy_helper.to_array(tensor).astype(np.float64) for tensor in graph.initializer
@@ -43,13 +43,13 @@ def read_policy(path: Path) -> NumpyPolicy:
 
 
 def _gates(values: Float64) -> Float64:
-    """ONNX's order of gates (input, output, forget, cell) in that of the blackboard (input, forget, cell, output)."""
+    """Reorder gates from ONNX (input, output, forget, cell) to the reference (input, forget, cell, output)."""
     i, o, f, g = np.split(values, 4)
     return np.concatenate([i, f, g, o])
 
 
 def torch_answers(torch: Any, policy: NumpyPolicy, sessions: list[npt.NDArray[np.float32]]) -> Float64:
-    """What torch's own LSTM, in float32, says to every observation; each session, (n, 16), goes through it at once."""
+    """Return the outputs of torch's LSTM, in float32, for each session, an array of shape (n, 16)."""
     ((of_inputs, of_state, input_bias, state_bias),) = policy.lstm
     lstm = torch.nn.LSTM(of_inputs.shape[1], of_state.shape[1])
     head = torch.nn.Sequential()

@@ -1,4 +1,4 @@
-"""Ports that nobody else is likely to take between two lives of a program."""
+"""Ports that other programs are unlikely to take while a program restarts."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ _OFTEN_USED = frozenset({25_051, 28_003})
 
 
 def free_ports(count: int) -> list[int]:
-    """Different ports of the loopback address on which nothing listens."""
+    """Return distinct free ports of the loopback address."""
     found: list[int] = []
     for port in random.SystemRandom().sample(_PORTS, len(_PORTS)):
         if len(found) == count:

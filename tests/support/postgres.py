@@ -1,4 +1,4 @@
-"""A PostgreSQL server as a user of ours may have one: on a TCP port, with a password, not run by the service."""
+"""A PostgreSQL server as a user may run it: on a TCP port, with a password, not started by the service."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _READY = b"database system is ready to accept connections"
 
 @dataclass(frozen=True, slots=True)
 class _Installation:
-    """A cluster's folder, its programs, and the user they run as: PostgreSQL refuses to be root."""
+    """The folder of a cluster, its programs, and their user, because PostgreSQL refuses to run as root."""
 
     folder: Path
     account: Account | None
@@ -48,7 +48,7 @@ class _Installation:
 
 
 class PostgresServer:
-    """A server that runs, or is down for a while, always on the same port."""
+    """A server that can be stopped and started on the same port."""
 
     def __init__(self, installation: _Installation, port: int) -> None:
         self.port = port
@@ -58,7 +58,7 @@ class PostgresServer:
 
     @property
     def settings(self) -> dict[str, str]:
-        """How a user names it to the service, but for the database."""
+        """The settings with which the service connects to it, except the database."""
         return {
             "POSTGRES_HOST": "127.0.0.1",
             "POSTGRES_PORT": str(self.port),
@@ -67,7 +67,7 @@ class PostgresServer:
         }
 
     def url(self, database: str) -> str:
-        """The same as one URL."""
+        """The URL of a database of the server."""
         return f"postgresql://{USER}:{quote(PASSWORD, safe='')}@127.0.0.1:{self.port}/{database}"
 
     async def start(self) -> None:
@@ -96,7 +96,7 @@ class PostgresServer:
         await within(ready.wait())
 
     async def stop(self) -> None:
-        """Cut everybody off and stop."""
+        """Close all connections and stop."""
         if self._process is not None and self._reader is not None:
             self._process.send_signal(signal.SIGINT)
             await within(self._reader)
@@ -105,7 +105,7 @@ class PostgresServer:
 
     @asynccontextmanager
     async def outage(self) -> AsyncIterator[None]:
-        """The server is down for as long as the context lasts."""
+        """Stop the server for the duration of the context."""
         await self.stop()
         try:
             yield
@@ -122,7 +122,7 @@ async def _read(process: asyncio.subprocess.Process, ready: asyncio.Event) -> No
 
 @asynccontextmanager
 async def postgres_server(folder: Path) -> AsyncIterator[PostgresServer]:
-    """A new server in `folder`, with the user and password above, and nobody let in without."""
+    """Create a server in `folder` that requires the user and password above."""
     cluster = folder / "cluster"
     cluster.mkdir(parents=True)
     account = Account.to_own(cluster)

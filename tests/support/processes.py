@@ -1,4 +1,4 @@
-"""What runs below a process, and what has become of it."""
+"""Child processes and their state."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from .deadlines import within
 
 @dataclass(frozen=True, slots=True)
 class Process:
-    """A process that was seen to run. Its number may be given to another one later, its start not."""
+    """A process, identified by its id and start time, because an id can be reused."""
 
     pid: int
     name: str
@@ -22,18 +22,18 @@ class Process:
 
     @property
     def runs(self) -> bool:
-        """True until it has ended; what has ended and was not waited for yet does not run."""
+        """Whether it has not exited; a zombie has exited."""
         status = _status(self.pid)
         return status is not None and status[0] == self
 
 
 def children(pid: int) -> list[Process]:
-    """The processes that `pid` has started and that run now."""
+    """Return the running children of `pid`."""
     return [process for process, parent in _all() if parent == pid]
 
 
 def descendants(pid: int) -> list[Process]:
-    """The processes that `pid` has started, those that these have started, and so on."""
+    """Return the running descendants of `pid`."""
     processes = _all()
     found: list[Process] = []
     parents = {pid}
@@ -45,14 +45,14 @@ def descendants(pid: int) -> list[Process]:
 
 
 async def all_ended(processes: Iterable[Process]) -> None:
-    """Wait until none of them runs."""
+    """Wait until all of them have exited."""
     for process in processes:
         if process.runs:
             await within(wait_for_exit(process.pid))
 
 
 def _all() -> list[tuple[Process, int]]:
-    """Every process that runs, with its parent."""
+    """Return every running process, with its parent."""
     entries = (int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdecimal())
     return [status for pid in entries if (status := _status(pid)) is not None]
 

@@ -1,4 +1,4 @@
-"""The six promises of the streams, held against whatever comes, in whatever order.
+"""The six promises of the streams, as a state machine with any order of events and faults.
 
 Ordered, unique, atomic, reliable, resumable, bookmarkable: the real engine, broadcast and followers on a store that
 fails when it is told to. One machine runs on every store: in memory by
@@ -65,20 +65,20 @@ class ShakyStore(Store, Protocol):
 
     @property
     def entries(self) -> Sequence[LogEntry]:
-        """All that was ever committed, in its order."""
+        """All committed entries, in order."""
         ...
 
     @property
     def commits(self) -> Sequence[int]:
-        """How many entries each commit had."""
+        """The number of entries of each commit."""
         ...
 
     async def commit_elsewhere(self, events: Sequence[Event]) -> None:
-        """Commit as another server does, that nothing befalls."""
+        """Commit as another server, without a fault."""
         ...
 
     async def forget_elsewhere(self, oldest: int) -> None:
-        """Have the log begin with `oldest`, as another server's retention does."""
+        """Remove the entries before `oldest`, as the retention of another server does."""
         ...
 
 
@@ -88,7 +88,7 @@ Opened = Callable[[], AbstractAsyncContextManager[ShakyStore]]
 
 @dataclass
 class Subscriber:
-    """A follower, and all it was handed since it came, over all its connections."""
+    """A follower, and all entries that it got, over all its connections."""
 
     wanted: Filter
     came_after: int
@@ -98,7 +98,7 @@ class Subscriber:
 
 
 class Promises(RuleBasedStateMachine):
-    """One database, the server on it, servers beside it, and subscribers who come, stall, leave and come back."""
+    """One database, its server, other servers, and subscribers that connect, stall, disconnect and resume."""
 
     subscribers = Bundle("subscribers")
 
@@ -138,14 +138,14 @@ class Promises(RuleBasedStateMachine):
 
     @rule(symbol=st.sampled_from(SYMBOLS), count=st.integers(1, 7))
     def publish(self, symbol: str, count: int) -> None:
-        """Bars that the market sends; what cannot be stored is sent again by the next one."""
+        """Publish bars; those that could not be stored are published again by the next call."""
         before = self.published[symbol]
         self._run(self._publish(symbol, count))
         assert self.store.down or self.published[symbol] == before + count, "nothing was in the way"
 
     @rule(symbol=st.sampled_from(SYMBOLS), count=st.integers(1, 7), fault=st.sampled_from([Fault.BEFORE, Fault.AFTER]))
     def publish_into_a_fault(self, symbol: str, count: int, fault: Fault) -> None:
-        """The database goes away before a commit or after it, when only its answer is lost."""
+        """Lose the database before a commit, or after it, when only the response is lost."""
         self.store.faults.append(fault)
         self._run(self._publish(symbol, count))
         self.store.faults.clear()
@@ -159,7 +159,7 @@ class Promises(RuleBasedStateMachine):
 
     @rule(subscriber=subscribers, count=st.integers(6, 20), keep=st.integers(1, 12))
     def fall_behind(self, subscriber: Subscriber, count: int, keep: int) -> None:
-        """Others write while one stalls; what it reads next may have been pruned in the middle of a page."""
+        """Let other servers commit while a follower stalls; its next page may have been pruned in part."""
         self.another_server_commits(count, told=False)
         self.publish(SYMBOLS[0], 2)
         self.prune(keep, told=False)
@@ -167,7 +167,7 @@ class Promises(RuleBasedStateMachine):
 
     @rule(count=st.integers(1, 9), told=st.booleans())
     def another_server_commits(self, count: int, told: bool) -> None:
-        """Bars of a symbol that another server owns; this one hears of it now, or by its own next commit."""
+        """Commit bars of a symbol of another server; this one is notified now, or by its own next commit."""
         updates = [MarketUpdate(bar(self.elsewhere + n, symbol=ELSEWHERE), Disposition.LATE) for n in range(count)]
         self.elsewhere += count
         self._run(self.store.commit_elsewhere(updates))
@@ -185,7 +185,7 @@ class Promises(RuleBasedStateMachine):
 
     @rule(target=subscribers, wanted=FILTERS, back=st.none() | st.integers(0, 40))
     def subscribe(self, wanted: Filter, back: int | None) -> Subscriber:
-        """From now, or from any sequence that is kept."""
+        """Subscribe from now on, or after any kept sequence."""
         after = None if back is None else max(self.broadcast.newest - back, self.store.oldest - 1)
         follower = self._run(self.broadcast.follow(wanted, after, 0.0))
         subscriber = Subscriber(wanted, follower.cursor, follower.cursor, follower)
@@ -194,25 +194,25 @@ class Promises(RuleBasedStateMachine):
 
     @rule(subscriber=subscribers, answers=st.integers(1, 6))
     def read(self, subscriber: Subscriber, answers: int) -> None:
-        """A few answers; who is not read from stalls, which is a rule of its own only for who watches."""
+        """Read some responses; a subscriber that is not read stalls."""
         self._run(self._read(subscriber, answers))
 
     @rule(subscriber=subscribers)
     def vanish(self, subscriber: Subscriber) -> None:
-        """The connection is gone, with answers on their way that were never taken."""
+        """Drop the connection, with responses that were never read."""
         if subscriber.follower is not None and not self.store.down:
             self._run(self._lost_answer(subscriber.follower))
         subscriber.follower = None
 
     @rule(subscriber=consumes(subscribers))
     def leave(self, subscriber: Subscriber) -> None:
-        """For good, but only after it has all."""
+        """End a subscriber, after it has all entries."""
         self._settle(subscriber)
         self.everyone.remove(subscriber)
 
     @rule(wanted=FILTERS, first=st.integers(0, WARM), length=st.integers(1, 30))
     def replay(self, wanted: Filter, first: int, length: int) -> None:
-        """A stretch of stored history comes whole, in the order of the log, once, and ends."""
+        """A replay of a sequence range is complete, in the order of the log, without duplicates, and ends."""
         if not self.store.down:
             self._run(self._replay(wanted, first, length))
 
@@ -220,23 +220,23 @@ class Promises(RuleBasedStateMachine):
 
     @rule()
     def database_goes_away(self) -> None:
-        """And comes back by the other rule."""
+        """Stop the database; the other rule starts it again."""
         self.store.down = True
 
     @rule()
     def database_comes_back(self) -> None:
-        """After which everything works again."""
+        """Start the database again."""
         self.store.down = False
 
     @rule(stops=st.booleans())
     def restart(self, stops: bool) -> None:
-        """The server stops, or is killed, and another one takes over its log."""
+        """Stop or kill the server; another one continues the log."""
         self.store.down = False
         self._run(self._restart(stops=stops))
 
     @rule(keep=st.integers(1, 30), told=st.booleans())
     def prune(self, keep: int, told: bool) -> None:
-        """Retention; followers that are further back lose their place, and are told."""
+        """Prune the log; followers behind it are ended with an error."""
         self._run(self.store.forget_elsewhere(max(self.store.oldest, self.broadcast.newest + 1 - keep)))
         if told and not self.store.down:
             self._run(self.retention.prune())
@@ -246,16 +246,16 @@ class Promises(RuleBasedStateMachine):
 
     @invariant()
     def nothing_is_told_in_halves(self) -> None:
-        """Atomic: the log ends for followers where a commit ended."""
+        """Atomic: the last sequence of each follower is the end of a commit."""
         assert self.broadcast.newest in self.ends
 
     @invariant()
     def the_log_has_no_gap(self) -> None:
-        """Ordered: what was committed is numbered from the first on, each number once."""
+        """Ordered: entries have consecutive sequences, without duplicates."""
         assert [entry.sequence for entry in self.store.entries] == list(range(1, len(self.store.entries) + 1))
 
     def teardown(self) -> None:
-        """Reliable: in the end everyone has everything."""
+        """Reliable: at the end every subscriber has all entries."""
         self.store.down = False
         with self._small, self._runner:
             try:
@@ -293,7 +293,7 @@ class Promises(RuleBasedStateMachine):
             self._take(subscriber, batch)
 
     def _lose_place(self, subscriber: Subscriber, oldest: int) -> None:
-        """It starts anew from what is kept, and knows what it has missed."""
+        """Start again from the oldest kept entry, after checking which entries were missed."""
         assert subscriber.through + 1 < oldest <= self.store.oldest
         subscriber.came_after = subscriber.through = self.store.oldest - 1
         subscriber.seen.clear()
@@ -336,7 +336,7 @@ class Promises(RuleBasedStateMachine):
         await self._start()
 
     async def _hear_the_end(self, subscriber: Subscriber) -> None:
-        """A server that stops hands on what is committed, and says where it ended."""
+        """Stop the server: it delivers all committed entries, and reports the last sequence."""
         assert subscriber.follower is not None
         while True:
             try:
@@ -356,6 +356,6 @@ class Promises(RuleBasedStateMachine):
 
 
 def hold_the_promises(opened: Opened, how: settings) -> None:
-    """Let the machine run on stores that `opened` opens, one an example."""
+    """Run the state machine on stores that `opened` opens, one for each example."""
     machine = partial(Promises, opened)
     run_state_machine_as_test(machine, settings=how)  # type: ignore[arg-type]  # it takes whatever makes one

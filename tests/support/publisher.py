@@ -1,4 +1,4 @@
-"""Whoever has bars and does not give up, whatever happens to the service meanwhile."""
+"""A publisher that retries until its bars are acknowledged."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ BARS_A_CALL = 100
 
 
 class Publisher:
-    """Sends bars call by call, each again until it is acknowledged; may be held up between two calls.
+    """Publishes bars call by call, with retries until acknowledgement; a test can pause it between calls.
 
     By itself it holds on when it is told that the log has come to `hold_at`, if that is given.
     """
@@ -29,7 +29,7 @@ class Publisher:
         self.hold_at: int | None = None
 
     async def run(self) -> None:
-        """Until all are acknowledged."""
+        """Publish until all bars are acknowledged."""
         async with self._service.client() as client:
             while self.acknowledged < len(self._bars):
                 await self._may_go_on.wait()
@@ -45,23 +45,23 @@ class Publisher:
                     self.pause()
 
     def pause(self) -> None:
-        """No further call until `go_on`."""
+        """Pause before the next call until `go_on`."""
         self._may_go_on.clear()
 
     def go_on(self) -> None:
-        """Call again."""
+        """End the pause."""
         self._may_go_on.set()
 
 
 async def reachable(service: RunningService) -> None:
-    """Wait until the public port takes connections."""
+    """Wait until the public port accepts connections."""
     options = [("grpc.initial_reconnect_backoff_ms", 50), ("grpc.max_reconnect_backoff_ms", 100)]
     async with grpc.aio.insecure_channel(service.address, options=options) as channel:
         await channel.channel_ready()
 
 
 async def committed(service: RunningService, sequence: int) -> int:
-    """Wait until the log has come that far, and tell how far it has. Polled, to be there at once, past the edge."""
+    """Wait until the log has reached a sequence, and return its newest one. It polls the server directly."""
     async with service.direct_client() as client:
         while (newest := (await client.service_info()).through_sequence) < sequence:
             pass

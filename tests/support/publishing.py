@@ -1,4 +1,4 @@
-"""Bars sent to a service that goes away and comes back."""
+"""Publishing to a service that is restarted."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from .publisher import reachable
 from .service import RunningService
 
 PATIENCE = 60.0
-"""Seconds for a service to come back and take what it is sent."""
+"""Seconds for a service to restart and accept bars."""
 
 
 async def published(service: RunningService, bars: Sequence[Bar]) -> int:
-    """Send bars until they are acknowledged, through whatever happens; returns how far the log has come."""
+    """Publish bars with retries until they are acknowledged, and return the newest sequence."""
     async with asyncio.timeout(PATIENCE):
         while True:
             async with service.client() as client:

@@ -1,4 +1,4 @@
-"""Bodies of POST /api/signals/generate of which it is known what is made of them.
+"""Bodies of POST /api/signals/generate with a known action.
 
 They bring all indicators, so that they say the same whatever bars are stored.
 """
@@ -7,17 +7,17 @@ from __future__ import annotations
 
 
 def sure_buy(symbol: str, price: float = 4000.0, atr: float = 10.0) -> dict[str, object]:
-    """Everything rises: BUY, far above the threshold."""
+    """Return a rising market: BUY, far above the threshold."""
     return _quote(symbol, price, atr, side=1.0)
 
 
 def sure_sell(symbol: str, price: float = 4000.0, atr: float = 10.0) -> dict[str, object]:
-    """Everything falls: SELL, far above the threshold."""
+    """Return a falling market: SELL, far above the threshold."""
     return _quote(symbol, price, atr, side=-1.0)
 
 
 def sure_hold(symbol: str, price: float = 4000.0, atr: float = 10.0) -> dict[str, object]:
-    """Nothing moves: HOLD."""
+    """Return a constant market: HOLD."""
     return _quote(symbol, price, atr, side=0.0)
 
 

@@ -1,4 +1,4 @@
-"""What must follow from bars and signals, written a second time and as plainly as DESIGN.md, section 7, has it.
+"""Positions that follow from bars and signals, as an independent and simple implementation.
 
 Nothing of the service is used here. Prices are in quote currency; times are those of the tables.
 """
@@ -22,7 +22,7 @@ FIRST_BAR, LAST_BAR = time(13, 0), time(17, 55)
 
 
 def session_day(bar_time: datetime) -> date | None:
-    """The session that a bar belongs to: Monday to Friday, but for Colombian holidays."""
+    """Return the session of a bar: Monday to Friday, except Colombian holidays."""
     at = bar_time.astimezone(UTC)
     business = at.weekday() < 5 and at.date() not in _holidays(at.year)
     return at.date() if business and FIRST_BAR <= at.time() <= LAST_BAR else None
@@ -35,7 +35,7 @@ def _holidays(year: int) -> frozenset[date]:
 
 @dataclass
 class Trade:
-    """One position, as it is to stand in its table."""
+    """A position, with the expected values of its row."""
 
     signal_id: UUID
     side: int
@@ -54,18 +54,18 @@ class Trade:
     reversed_by: UUID | None = None
 
     def close(self, at: datetime, price: float, reason: str, reversed_by: UUID | None = None) -> None:
-        """End it."""
+        """Close it."""
         self.exit_time, self.exit, self.reason, self.reversed_by = at, price, reason, reversed_by
         self.mark(price, price)
 
     def mark(self, high: float, low: float) -> None:
-        """Take these prices into the furthest moves for and against it."""
+        """Update the excursions with prices."""
         moves = [self.side * (price - self.entry) for price in (high, low)]
         self.best, self.worst = max(self.best, *moves), max(self.worst, *(-move for move in moves))
 
 
 def trades_of(bars: Sequence[Row], signals: Sequence[Row]) -> list[Trade]:
-    """The positions that follow from these rows, both in the order of time, when nobody interferes."""
+    """Return the positions that follow from these rows, in the order of time, without manual closes."""
     by_bar = {signal["bar_time"]: signal for signal in signals}
     trades: list[Trade] = []
     held: Trade | None = None

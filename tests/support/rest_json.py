@@ -10,24 +10,24 @@ from google.protobuf.message import Message
 
 
 def rest_json(message: Message) -> Any:
-    """What protobuf says, with the edge's options, and with six digits of every second.
+    """Convert a message as protobuf does with the options of the edge, and with microseconds in times.
 
     protobuf itself writes as many digits as the value needs. No time may be finer than microseconds.
     """
-    told = MessageToDict(message, preserving_proto_field_name=True, always_print_fields_with_no_presence=True)
-    return _with_wide_times(told, message.DESCRIPTOR)
+    value = MessageToDict(message, preserving_proto_field_name=True, always_print_fields_with_no_presence=True)
+    return _with_wide_times(value, message.DESCRIPTOR)
 
 
 def rest_time(time: datetime) -> str:
-    """A time in UTC as REST callers get it."""
+    """Format a time in UTC as REST callers get it."""
     return time.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
 
-def _with_wide_times(told: Any, descriptor: Any) -> Any:
-    if isinstance(told, list):
-        return [_with_wide_times(one, descriptor) for one in told]
+def _with_wide_times(value: Any, descriptor: Any) -> Any:
+    if isinstance(value, list):
+        return [_with_wide_times(one, descriptor) for one in value]
     if descriptor.full_name == "google.protobuf.Timestamp":
-        whole, _, digits = told.removesuffix("Z").partition(".")
+        whole, _, digits = value.removesuffix("Z").partition(".")
         return f"{whole}.{digits:0<6}Z"
     types = {field.name: field.message_type for field in descriptor.fields}
-    return {name: _with_wide_times(one, types[name]) if types[name] else one for name, one in told.items()}
+    return {name: _with_wide_times(one, types[name]) if types[name] else one for name, one in value.items()}

@@ -1,4 +1,4 @@
-"""Subscribers that follow the raw calls and go on by themselves, whatever happens to the service meanwhile."""
+"""Subscribers that use the raw calls and resume after every error."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from .followers import WAYS, Answers, Query, Stream
 from .service import RunningService
 
 BROKEN = (grpc.aio.AioRpcError, httpx.HTTPError, StopAsyncIteration, AssertionError)
-"""How a stream ends, or does not begin, while something on its way is down."""
+"""Errors of a stream while a process on its way is down."""
 
 _FRAME = 5
 _TRAILERS = 0x80
@@ -50,14 +50,14 @@ THROUGH_THE_EDGE = {**WAYS, "grpc-web": by_plain_grpc_web}
 
 
 async def reachable(service: RunningService) -> None:
-    """Wait until the public port takes connections."""
+    """Wait until the public port accepts connections."""
     async with grpc.aio.insecure_channel(service.address, options=_QUICK) as channel:
         await channel.channel_ready()
 
 
 @dataclass
 class Subscriber:
-    """Follows one stream by one way in, from `resume_after` on, and keeps what comes.
+    """Follows one stream over one protocol, after `resume_after`, and records its items.
 
     drops_after: answers after which it hangs up, once, to come back where it was.
     stalls_after: answers after which it does not read until `go_on` is set, once.
@@ -78,7 +78,7 @@ class Subscriber:
     connections: int = 0
 
     async def follow(self) -> None:
-        """Go on until complete up to `last`, over as many connections as it takes."""
+        """Follow until complete through `last`, over any number of connections."""
         while not self._has_all():
             try:
                 await self._connection()

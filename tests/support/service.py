@@ -1,4 +1,4 @@
-"""The service as its users run it: the installed command, in a folder of its own, on ports of its own."""
+"""The service as users run it: the installed command, with its own folder and ports."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _DSN = re.compile(r"psql '(?P<dsn>[^']+)'")
 
 
 class RunningService:
-    """`tradingsignals up` and all it starts. It can be stopped or killed, and started again where it was."""
+    """`tradingsignals up` with its child processes. It can be stopped, killed and started again."""
 
     def __init__(self, folder: Path, arguments: tuple[str, ...], settings: Mapping[str, str]) -> None:
         self.folder = folder
@@ -48,54 +48,54 @@ class RunningService:
 
     @property
     def data_dir(self) -> Path:
-        """Where it keeps everything."""
+        """Folder of its data."""
         return self.folder / "data"
 
     @property
     def address(self) -> str:
-        """The public port: REST, gRPC-Web and gRPC."""
+        """Address of the public port: REST, gRPC-Web and gRPC."""
         return f"127.0.0.1:{self.port}"
 
     @property
     def grpc_address(self) -> str:
-        """The server itself, without the edge."""
+        """Address of the server, without the edge."""
         return f"127.0.0.1:{self.grpc_port}"
 
     @property
     def stream_address(self) -> str:
-        """The server's streams, without the edge."""
+        """Address of the HTTP/2 server, without the edge."""
         return f"127.0.0.1:{self.lean_port}"
 
     @property
     def dsn(self) -> str:
-        """The embedded database, as the service itself tells it."""
+        """URL of the embedded database, from the output of the service."""
         found = _DSN.search(self.log)
         assert found is not None, self.log
         return found["dsn"]
 
     @property
     def log(self) -> str:
-        """What this life has written to standard error so far."""
+        """Lines that the present process has written to standard error."""
         return "\n".join(self._alive.lines)
 
     @property
     def pid(self) -> int:
-        """The server's process."""
+        """Id of the process of the server."""
         return self._alive.process.pid
 
     def child(self, name: str) -> Process:
-        """The process of that name that the server has started: "envoy", or "postgres" for the postmaster."""
+        """Return the child process of a name: "envoy", or "postgres" for the postmaster."""
         (found,) = [process for process in children(self.pid) if process.name == name]
         return found
 
     def processes(self) -> list[Process]:
-        """The children of the server, and theirs."""
+        """Return all descendants of the server."""
         return descendants(self.pid)
 
     # ----------------------------------------------------------------------------------------- life and death
 
     async def start(self) -> None:
-        """Start it, or start it again, and wait until it answers.
+        """Start it, or start it again, and wait until it responds.
 
         Raises:
             AssertionError: it ended instead; the message has what it said.
@@ -104,28 +104,28 @@ class RunningService:
         await within(self._life.is_ready())
 
     async def begin(self) -> None:
-        """Start it without waiting for anything."""
+        """Start it without waiting."""
         self._life = await _Life.begin(self.folder, self._arguments, self._settings)
 
     async def stop(self, how: signal.Signals = signal.SIGTERM) -> int:
-        """Ask it to end, wait until it has, and return its exit code."""
+        """Stop it by SIGTERM, and return its exit code."""
         self._alive.process.send_signal(how)
         return await self.ended()
 
     async def press_ctrl_c(self) -> int:
-        """Do what a terminal does: interrupt the whole foreground process group. Returns the exit code."""
+        """Interrupt the whole process group, as a terminal does, and return the exit code."""
         os.killpg(self.pid, signal.SIGINT)
         return await self.ended()
 
     async def kill(self) -> None:
-        """kill -9 of the server's process; what it has started ends by itself."""
+        """Send SIGKILL to the server; its child processes exit by themselves."""
         orphans = self.processes()
         self._alive.process.kill()
         await self.ended()
         await all_ended(orphans)
 
     async def kill_everything(self) -> None:
-        """kill -9 of all its processes at once, as when the power fails."""
+        """Send SIGKILL to all its processes at once, as in a power failure."""
         orphans = self.processes()
         for pid in (self.pid, *(process.pid for process in orphans)):
             with suppress(ProcessLookupError):  # one of PostgreSQL's may just have ended
@@ -134,11 +134,11 @@ class RunningService:
         await all_ended(orphans)
 
     async def ended(self) -> int:
-        """Wait until the server's process has ended; return its exit code."""
+        """Wait until the server has exited, and return its exit code."""
         return await within(self._alive.end())
 
     async def clear_away(self) -> None:
-        """Leave nothing running, whatever the test has done."""
+        """Kill all processes that are still running."""
         if self._life is None or self._life.process.returncode is not None:
             return
         orphans = self.processes()
@@ -162,22 +162,22 @@ class RunningService:
     # -------------------------------------------------------------------------------------------------- callers
 
     def client(self) -> tradingsignals.AsyncClient:
-        """The published client, through the edge."""
+        """Return the published client, through the edge."""
         return tradingsignals.connect(self.address, timeout=DEADLINE)
 
     def direct_client(self) -> tradingsignals.AsyncClient:
-        """The published client, past the edge."""
+        """Return the published client, without the edge."""
         return tradingsignals.connect(self.grpc_address, timeout=DEADLINE)
 
     def rest(self) -> httpx.AsyncClient:
-        """A REST caller of JSON. Nothing here speaks TLS, and reading all certificates takes longer than a call."""
+        """Return a REST client. It loads no certificates, because that takes longer than a call and TLS is not used."""
         json_body = {"content-type": "application/json"}
         base = f"http://{self.address}"
         return httpx.AsyncClient(base_url=base, timeout=DEADLINE, verify=False, headers=json_body)  # noqa: S501
 
     @asynccontextmanager
     async def database(self) -> AsyncIterator[asyncpg.Connection]:
-        """A connection of one's own to its database."""
+        """Return a connection to its database."""
         connection = await asyncpg.connect(self.dsn, timeout=DEADLINE)
         try:
             yield connection
@@ -186,7 +186,7 @@ class RunningService:
 
 
 class _Life:
-    """One run of the command, from start to end."""
+    """One process of the command."""
 
     def __init__(self, process: asyncio.subprocess.Process, ready: str) -> None:
         self.process = process
@@ -229,7 +229,7 @@ class _Life:
 
 @asynccontextmanager
 async def service_in(folder: Path, *arguments: str, **settings: str) -> AsyncIterator[RunningService]:
-    """A service that is not started yet, and that does not outlive the context. `arguments` are `up` by default."""
+    """Return a service that is not started, and kill it at the end. `arguments` are `up` by default."""
     service = RunningService(folder, arguments or ("up",), settings)
     try:
         yield service
@@ -239,14 +239,14 @@ async def service_in(folder: Path, *arguments: str, **settings: str) -> AsyncIte
 
 @asynccontextmanager
 async def running_service(folder: Path, *arguments: str, **settings: str) -> AsyncIterator[RunningService]:
-    """A service that answers, in `folder`, with `settings` as its environment."""
+    """Run a service in `folder`, with `settings` as its environment."""
     async with service_in(folder, *arguments, **settings) as service:
         await service.start()
         yield service
 
 
 async def health_with(rest: httpx.AsyncClient, status: int) -> httpx.Response:
-    """The first response of /health with this status; polled, as a load balancer does."""
+    """Return the first response of /health with this status; it polls, as a load balancer does."""
     async with asyncio.timeout(DEADLINE):
         while (response := await rest.get("/health")).status_code != status:
             pass

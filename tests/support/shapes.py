@@ -1,4 +1,4 @@
-"""The shape of a JSON answer: its keys, and what kind of value each has."""
+"""The shape of a JSON response: its keys and the types of their values."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _KINDS = {
 
 
 def shape(value: Any) -> Any:
-    """Objects key by key, lists by their first element, everything else by its kind."""
+    """Return the shape of a value: objects by key, lists by their first element, other values by type."""
     match value:
         case dict():
             return {key: shape(value[key]) for key in sorted(value)}

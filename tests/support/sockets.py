@@ -1,4 +1,4 @@
-"""Connections by hand, for what no well-behaved client does."""
+"""Raw TCP connections, for requests that no regular client sends."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from .deadlines import within
 async def connected(
     port: int, *, receive_buffer: int | None = None
 ) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
-    """A TCP connection to this machine, cut off at the end; `receive_buffer` is the kernel's, in bytes."""
+    """Open a local TCP connection, reset at the end; `receive_buffer` is that of the kernel, in bytes."""
     plain = socket.socket()
     plain.setblocking(False)
     if receive_buffer is not None:

@@ -1,4 +1,4 @@
-"""Models replaced while bars pour in: how the two are kept abreast, and what each model must have decided."""
+"""Model swaps during publishing: their coordination, and the expected decisions of each model."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from tradingsignals_server.domain.bars import Bar
 from tradingsignals_server.domain.calendar import calendar_for
 from tradingsignals_server.domain.signals import Probabilities
 
-from .by_hand import said, shown
+from .by_hand import observations_of, outputs_of
 
 RESTORED_FROM = 400
-"""Newest bars of a symbol's sessions from which a state is computed for a policy that has not seen them."""
+"""Number of newest session bars from which the state of a new policy is computed."""
 
 
 class Abreast:
-    """Keeps bars and swaps abreast without slowing either down otherwise.
+    """Coordinates bars and swaps without further delays.
 
     The n-th swap begins when n - 1/2 shares of the bars have come, and more than n shares do not come before it is
     done: so every swap happens while bars pour in, and every model decides half a share of them at least.
@@ -35,7 +35,7 @@ class Abreast:
         self._changed = asyncio.Condition()
 
     async def publish(self, bars: Sequence[Bar], send: Callable[[Sequence[Bar]], Awaitable[None]], size: int) -> None:
-        """Send bars in calls of this size."""
+        """Publish bars in calls of this size."""
         for start in range(0, len(bars), size):
             call = bars[start : start + size]
             async with self._changed:
@@ -48,7 +48,7 @@ class Abreast:
                 self._changed.notify_all()
 
     async def swap(self, swaps: Sequence[Callable[[], Awaitable[None]]]) -> None:
-        """Make them one after the other, each when it is due."""
+        """Make the swaps in order, each when it is due."""
         assert len(swaps) == self._swaps
         for swap in swaps:
             async with self._changed:
@@ -61,7 +61,7 @@ class Abreast:
 
 @dataclass(frozen=True, slots=True)
 class Decided:
-    """One row of the signals, as far as it tells who decided, and what."""
+    """Columns of a signal that identify the model and its output."""
 
     symbol: str
     bar_time: datetime
@@ -70,15 +70,15 @@ class Decided:
 
     @classmethod
     def of(cls, row: asyncpg.Record) -> Decided:
-        """What a row of the table says."""
-        said = Probabilities(row["hold_probability"], row["buy_probability"], row["sell_probability"])
-        return cls(row["symbol"], row["bar_time"], row["model_version"], said)
+        """Convert a row of the table."""
+        probabilities = Probabilities(row["hold_probability"], row["buy_probability"], row["sell_probability"])
+        return cls(row["symbol"], row["bar_time"], row["model_version"], probabilities)
 
 
 def check_decisions(
     lines: Mapping[str, Sequence[Bar]], decided: Sequence[Decided], policies: Mapping[str, Policy], order: Sequence[str]
 ) -> None:
-    """Check that each bar was decided once, by one model in its turn, and to the bit as that model decides.
+    """Check that each bar was decided once, by the right model, and bit-identical to its own decision.
 
     `lines` are the bars of each symbol, `decided` the signals in the order of the log, `order` the versions in that of
     their turns. A model goes on from the state to which the newest RESTORED_FROM stored bars lead it, one by one.
@@ -88,16 +88,18 @@ def check_decisions(
         calendar = calendar_for(symbol)
         inside = [bar for bar in bars if calendar.session_of(bar.time) is not None]
         place = {bar.time: number for number, bar in enumerate(inside)}
-        sights = shown(inside)
+        observed_bars = observations_of(inside)
         found = [one for one in decided if one.symbol == symbol]
-        assert [one.bar_time for one in found] == [sight.bar.time for sight in sights]
+        assert [one.bar_time for one in found] == [one.bar.time for one in observed_bars]
         turns = [(version, list(turn)) for version, turn in groupby(found, key=lambda one: one.version)]
         for version, turn in turns:
             first = place[turn[0].bar_time]
-            met = shown(inside[max(0, first - RESTORED_FROM) : first])
-            begin = len(inside) - len(sights)
-            answers = said(policies[version], [*met, *sights[first - begin : first - begin + len(turn)]])[len(met) :]
-            assert [one.probabilities for one in turn] == [answer.probabilities for answer in answers], (
+            met = observations_of(inside[max(0, first - RESTORED_FROM) : first])
+            begin = len(inside) - len(observed_bars)
+            outputs = outputs_of(policies[version], [*met, *observed_bars[first - begin : first - begin + len(turn)]])[
+                len(met) :
+            ]
+            assert [one.probabilities for one in turn] == [answer.probabilities for answer in outputs], (
                 symbol,
                 version,
             )

@@ -1,4 +1,4 @@
-"""The whole content of a database, to be held against another's.
+"""The whole content of a database, for comparison with another one.
 
 The wall clock is left out: when a bar was received, when an entry was committed and with which others, how long a
 decision took. All else is a function of the bars.
@@ -37,11 +37,11 @@ _BY_CHANCE: dict[str, tuple[str, ...]] = {
     # decisions took; and sums, whose last bits follow from which summands shared a commit (assert_counted checks them).
     "event_log": ("epoch", "takeovers", "latency_ms", "pnl", "pnl_account"),
 }
-"""Columns that are not the same in two runs over the same bars."""
+"""Columns that differ between two runs over the same bars."""
 
 
 async def tables_of(database: Database) -> Tables:
-    """Every row of every table, in one snapshot."""
+    """Read every row of every table, in one snapshot."""
     async with database.transaction(isolation="repeatable_read", readonly=True):
         return {table: await _rows(database, table, order) for table, order in _ORDER.items()}
 
@@ -66,7 +66,7 @@ def _without_latency(message: bytes) -> bytes:
 
 
 def assert_same(found: Tables, expected: Tables) -> None:
-    """Check that two databases hold the same, row by row; a failure names the first row that differs, and how."""
+    """Check that two databases are equal, row by row; a failure shows the first difference."""
     assert found.keys() == expected.keys()
     for table, rows in expected.items():
         for number, (here, there) in enumerate(zip(found[table], rows, strict=False), 1):
@@ -76,7 +76,7 @@ def assert_same(found: Tables, expected: Tables) -> None:
 
 
 def by_symbol(tables: Tables) -> dict[str, Tables]:
-    """The same without the places in the log, symbol by symbol: what must not depend on how symbols take turns."""
+    """Return the tables by symbol without sequences, which depend on the interleaving of symbols."""
     symbols = sorted({row["symbol"] for row in tables["bars"]})
     return {symbol: {table: _of_symbol(tables[table], symbol) for table in _BY_SYMBOL} for symbol in symbols}
 

@@ -14,7 +14,7 @@ from tradingsignals_server.domain.risk import RiskRules
 from tradingsignals_server.domain.signals import Action, Signal
 
 FIRST_POSITION = 1000
-"""Added to the number of a trade, it is the id of its position."""
+"""Offset from the number of a trade to the id of its position."""
 
 
 def update(

@@ -145,8 +145,8 @@ def test_fields_stand_in_path_query_or_body(shop: Any) -> None:
     assert sell["requestBody"]["required"]
     body = sell["requestBody"]["content"]["application/json"]["schema"]
     assert (list(body["properties"]), body["required"]) == (["price", "time"], ["price"])
-    asked = shop["paths"]["/things"]["get"]["parameters"]
-    assert [(each["name"], each["in"], "required" in each) for each in asked] == [
+    parameters = shop["paths"]["/things"]["get"]["parameters"]
+    assert [(each["name"], each["in"], "required" in each) for each in parameters] == [
         ("kinds", "query", False),
         ("after", "query", False),
     ]

@@ -14,7 +14,7 @@ import numpy.typing as npt
 import pytest
 from tests.support.bars import a_month
 from tests.support.builders import walk
-from tests.support.by_hand import Said, said, shown
+from tests.support.by_hand import BarOutput, observations_of, outputs_of
 from tests.support.memory_store import MemoryStore
 from tests.support.model_files import shipped_model
 from tests.support.running import running_engine
@@ -67,7 +67,7 @@ class Run:
     bars: Sequence[Bar]
     store: MemoryStore
     signals: Sequence[Signal]
-    said: Sequence[Said]
+    outputs: Sequence[BarOutput]
 
     def until(self, bar: Bar) -> MemoryStore:
         """What was stored when `bar` came, but for the state that the policy carried."""
@@ -85,7 +85,7 @@ def policy() -> OnnxPolicy:
 async def run_of(bars: Sequence[Bar], decides: Policy) -> Run:
     async with running_engine(policy=decides, rules=RULES) as running:
         await running.publish(bars)
-    return Run(bars, running.store, running.store.signals(), said(policy(), shown(bars)))
+    return Run(bars, running.store, running.store.signals(), outputs_of(policy(), observations_of(bars)))
 
 
 @pytest.fixture(scope="module")
@@ -101,7 +101,7 @@ async def differing(run: Run, decides: Policy, cuts: int) -> list[Bar]:
     symbol, found = run.signals[0].symbol, list[Bar]()
     pipeline = Pipeline(Trader(decides, RULES), calendar_for)
     for place in random.Random(symbol).sample(range(len(run.signals)), cuts):
-        signal, by_hand = run.signals[place], run.said[place]
+        signal, by_hand = run.signals[place], run.outputs[place]
         assert signal.bar_time == by_hand.bar.time
         step = pipeline.on_bar(await restored(run.until(by_hand.bar), pipeline, symbol), by_hand.bar)
         assert step.signal is not None
@@ -118,9 +118,9 @@ async def differing(run: Run, decides: Policy, cuts: int) -> list[Bar]:
 
 def bits(signal: Signal) -> bytes:
     """Return its probabilities, levels and size."""
-    said, decided = signal.probabilities, signal.decision
+    given, decided = signal.probabilities, signal.decision
     levels = (math.nan if level is None else level for level in (decided.stop_loss, decided.take_profit))
-    return struct.pack("<7d", said.hold, said.buy, said.sell, decided.confidence, *levels, decided.position_size)
+    return struct.pack("<7d", given.hold, given.buy, given.sell, decided.confidence, *levels, decided.position_size)
 
 
 @pytest.mark.slow

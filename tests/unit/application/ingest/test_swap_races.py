@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 from tests.support.builders import walk
-from tests.support.by_hand import said, shown
+from tests.support.by_hand import observations_of, outputs_of
 from tests.support.onnx_models import policy_file, random_weights
 from tests.support.running import PausingStore, running_engine, started
 
@@ -43,6 +43,6 @@ async def test_a_state_read_before_a_swap_is_not_used_after_it(policies: list[On
         await asyncio.gather(published, swapped)
         await running.publish(WALK[80 + meanwhile :])
     assert newest == WALK[79]
-    expected = said(second, shown(WALK))[-(10 - meanwhile) :]
+    expected = outputs_of(second, observations_of(WALK))[-(10 - meanwhile) :]
     found = store.signals()[-(10 - meanwhile) :]
     assert [one.probabilities for one in found] == [one.probabilities for one in expected]
