@@ -135,6 +135,7 @@ async def test_allowed_hosts_and_their_origins_are_served(stub: Stub, tmp_path: 
     hosts = ("signals.example.com", "*.desk.example.com", *many)
     config = EdgeConfig(Address("127.0.0.1", 0), Address("127.0.0.1", stub.port), allowed_hosts=hosts)
     async with running_edge(config, tmp_path / "edge") as edge, httpx.AsyncClient(base_url=edge.url) as rest:
+        await edge.sees_all_healthy()
         for host, status in (
             ("signals.example.com", 200),
             ("a.desk.example.com:443", 200),

@@ -96,12 +96,12 @@ async def test_streams_can_end_during_the_drain_of_the_edge(
             request = client.build_request("GET", f"{edge.url}/api/signals/stream")
             answer = await client.send(request, stream=True)
 
-            async def tell_when_draining() -> None:
+            async def release_when_draining() -> None:
                 while (await client.get(f"{edge.url}/openapi.json")).headers.get("connection") != "close":
                     pass
                 released.set()
 
-            teller = asyncio.create_task(tell_when_draining())
-        await teller
+            releaser = asyncio.create_task(release_when_draining())
+        await releaser
         lines = [line async for line in answer.aiter_lines()]
     assert [json.loads(line)["through_sequence"] for line in lines] == ["0", "1", "2"]
