@@ -20,8 +20,10 @@ import asyncpg
 import pytest
 
 from tradingsignals_server.adapters.postgres import embedded, postmaster
-from tradingsignals_server.adapters.postgres.embedded import EmbeddedPostgres, EmbeddedPostgresError, running_postgres
-from tradingsignals_server.adapters.postgres.postmaster import name_of, wait_for_exit
+from tradingsignals_server.adapters.postgres.cluster import name_of
+from tradingsignals_server.adapters.postgres.embedded import EmbeddedPostgres, running_postgres
+from tradingsignals_server.adapters.postgres.programs import EmbeddedPostgresError
+from tradingsignals_server.adapters.processes.exits import wait_for_exit
 
 DEADLINE = 30.0  # seconds, for anything that is waited for
 T = TypeVar("T")

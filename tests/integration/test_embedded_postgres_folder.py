@@ -14,9 +14,9 @@ from pathlib import Path
 import asyncpg
 import pytest
 
-from tradingsignals_server.adapters.postgres.embedded import EmbeddedPostgres, EmbeddedPostgresError, running_postgres
-from tradingsignals_server.adapters.postgres.postmaster import name_of
-from tradingsignals_server.adapters.postgres.programs import program
+from tradingsignals_server.adapters.postgres.cluster import name_of
+from tradingsignals_server.adapters.postgres.embedded import EmbeddedPostgres, running_postgres
+from tradingsignals_server.adapters.postgres.programs import EmbeddedPostgresError, program
 
 DEADLINE = 30.0  # seconds, for anything that is waited for
 AS_ROOT = os.geteuid() == 0

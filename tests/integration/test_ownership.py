@@ -229,8 +229,8 @@ async def test_a_session_that_is_lost_comes_back_under_another_name(start: Start
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> float:
     """A session is ended that is silent for so many seconds: far fewer than in earnest."""
-    monkeypatch.setattr(membership_module, "HEARTBEAT_SECONDS", 0.05)
-    monkeypatch.setattr(membership_module, "SILENT_SECONDS", 0.5)
+    monkeypatch.setattr(membership_module, "HEARTBEAT_INTERVAL_S", 0.05)
+    monkeypatch.setattr(membership_module, "SILENT_S", 0.5)
     return 0.5
 
 

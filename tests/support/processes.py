@@ -7,7 +7,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from tradingsignals_server.adapters.postgres.postmaster import wait_for_exit
+from tradingsignals_server.adapters.processes.exits import wait_for_exit
 
 from .deadlines import within
 

@@ -1,4 +1,4 @@
-"""Bars in a table of the user's own: read, never written."""
+"""Bars in a table of the user, which is only read."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _TIME_TYPES = frozenset({"timestamp with time zone", "timestamp without time zon
 _NUMBER_TYPES = frozenset({"smallint", "integer", "bigint", "real", "double precision", "numeric"})
 _PAGE = 1000
 _SPACING_ROWS = 5000
-"""The newest rows, which tell whether the table has five-minute bars."""
+"""The newest rows, from which the interval of the bars is determined."""
 
 
 class BarsTableError(Exception):
@@ -32,8 +32,8 @@ class BarsTable:
     """A table with time, symbol, open, high, low, close and perhaps volume.
 
     Its symbols may have a slash ("USD/COP"); a time without a zone is UTC. Rows that cannot be a bar, or one that has
-    ended by the database's clock, are passed over, and of several bars for the same symbol and time one is taken:
-    nothing is known of the keys that such a table has. A volume that is absent or NaN is 0.
+    ended by the database's clock, are ignored, and of several bars for the same symbol and time one is taken, because
+    the table may have no key. A volume that is absent or NaN is 0.
     """
 
     def __init__(
@@ -52,16 +52,16 @@ class BarsTable:
 
     @classmethod
     async def open(cls, database: Database, name: str, calendar_of: Callable[[str], SessionCalendar]) -> BarsTable:
-        """Look the table up.
+        """Check the table and open it.
 
         Raises:
-            BarsTableError: there is no such table, a column is missing or of a wrong type, we may not read it, or its
+            BarsTableError: there is no such table, a column is missing or of a wrong type, it may not be read, or its
                 newest bars are not five-minute bars.
         """
         match = _NAME.fullmatch(name)
         if match is None:
             raise BarsTableError(f"BARS_TABLE={name}: must be a table's name, with its schema before a dot if need be")
-        # Found as a query would find it: a name without a schema is looked for along the search path.
+        # As in a query, a name without a schema is resolved along the search path.
         quoted = ".".join(f'"{part}"' for part in match.groups() if part)
         rows = await database.fetch(
             "SELECT attname, format_type(atttypid, NULL) AS type FROM pg_attribute "
@@ -89,7 +89,7 @@ class BarsTable:
         return table
 
     async def known_symbols(self, database: Database, symbols: Sequence[str]) -> set[str]:
-        """Those of `symbols` that the table has rows of."""
+        """Return those of `symbols` that the table has rows for."""
         spelled = {spelling: symbol for symbol in symbols for spelling in _spellings(symbol)}
         rows = await database.fetch(
             f"SELECT spelling FROM unnest($1::text[]) AS spelling "
@@ -99,17 +99,17 @@ class BarsTable:
         return {spelled[row["spelling"]] for row in rows}
 
     async def find(self, database: Database, symbols: Sequence[str], times: Sequence[datetime]) -> Sequence[Bar]:
-        """The bars with these symbols and times."""
-        wanted = set(zip(symbols, times, strict=True))
+        """Return the bars with these symbols and times."""
+        keys = set(zip(symbols, times, strict=True))
         rows = await database.fetch(
             f"{self._select} AND symbol = ANY($1::text[]) AND time = ANY($2::{self._time_type}[])",
             [spelling for symbol in set(symbols) for spelling in _spellings(symbol)],
             [self._time_value(time) for time in set(times)],
         )
-        return [bar for bar in self._bars(rows) if (bar.symbol, bar.time) in wanted]
+        return [bar for bar in self._bars(rows) if (bar.symbol, bar.time) in keys]
 
     async def session_bars(self, database: Database, symbol: str, before: datetime | None, limit: int) -> Sequence[Bar]:
-        """The newest `limit` bars inside sessions with a time before `before`, oldest first."""
+        """Return the newest `limit` bars inside trading sessions with a time before `before`, oldest first."""
         calendar = self._calendar_of(symbol)
         found: list[Bar] = []
         more = True
@@ -126,7 +126,7 @@ class BarsTable:
         end: datetime | None,
         limit: int,
     ) -> list[Bar]:
-        """Up to `limit` bars with start <= time < end, newest first."""
+        """Return up to `limit` bars with start <= time < end, newest first."""
         found: list[Bar] = []
         more = True
         while more and len(found) < limit:
@@ -137,8 +137,8 @@ class BarsTable:
     async def _page(
         self, database: Database, symbol: str, start: datetime | None, end: datetime | None, size: int
     ) -> tuple[list[Bar], datetime | None, bool]:
-        """The bars of the newest `size` rows with start <= time < end, newest first; the end of the next page; and
-        whether there may be one, which the rows tell and not the bars, since a whole page of rows may not be bars.
+        """Return the bars of the newest `size` rows with start <= time < end, newest first, the `end` of the next page,
+        and whether there may be one. A whole page of rows may contain no bar.
         """
         values: list[Any] = [_spellings(symbol)]
         where = "symbol = ANY($1::text[])"
@@ -151,7 +151,7 @@ class BarsTable:
         return list(bars.values()), rows[-1]["time"] if rows else end, len(rows) == size
 
     async def _newest_times(self, database: Database) -> dict[str, list[int]]:
-        """By symbol, as the table spells it, the opens of its newest rows in seconds since 1970."""
+        """Return the times of the newest rows in seconds since 1970, by symbol as the table spells it."""
         times: dict[str, list[int]] = {}
         for row in await database.fetch(f"{self._select} ORDER BY time DESC LIMIT {_SPACING_ROWS:d}"):
             times.setdefault(row["symbol"], []).append(int(self._time_of(row).timestamp()))
@@ -180,5 +180,5 @@ class BarsTable:
 
 
 def _spellings(symbol: str) -> list[str]:
-    """How a table may spell `symbol`: USDCOP, and USD/COP for a pair."""
+    """Return the possible spellings of `symbol` in a table: USDCOP, and USD/COP for a pair."""
     return [symbol, f"{symbol[:3]}/{symbol[3:]}"] if len(symbol) == 6 and symbol.isalpha() else [symbol]

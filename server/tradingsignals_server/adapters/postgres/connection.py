@@ -1,4 +1,4 @@
-"""Connections to the database: how each is set up, how many there are for what, and what counts as an outage."""
+"""Connections to the database: their settings, their numbers by use, and which errors count as an outage."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ Database = asyncpg.pool.PoolConnectionProxy
 """A connection lent by the pool."""
 
 ENGINE_CONNECTIONS = 7
-"""For a commit, for what the writer reads, for the log (one reader, three of pages), and for the probe of health."""
+"""For a commit, the reads of the writer, the log (one for new entries, three for pages), and the health check."""
 
 READER_CONNECTIONS = 5
-"""For everything that callers read."""
+"""For all reads on behalf of callers."""
 
 MAX_WAITING_READS = 500
-"""Reads that may wait for one of them; a further one is refused at once."""
+"""Reads that may wait for one of them; any further one is refused at once."""
 
 READ_WAIT_S = 5.0
-"""For how long a read waits for its turn. After that it is refused: the caller's own patience ends soon."""
+"""A read that has waited for so long is refused, before the caller gives up."""
 
 READ_TIMEOUT_S = 10.0
 """For one statement of a read. Below the 15 seconds after which the edge gives up."""
@@ -40,7 +40,7 @@ _SETTINGS = {
     # A commit waits for the row lock of the log, and has to see what the commit before it wrote.
     "default_transaction_isolation": "read committed",
     "default_transaction_deferrable": "off",
-    # A server that stands still in the middle of a commit would hold all others up.
+    # A server that hangs in the middle of a commit would block all others.
     "idle_in_transaction_session_timeout": "10s",
     # Ours are idle when there are no bars, and wait for each other's commits.
     "idle_session_timeout": "0",
@@ -49,17 +49,16 @@ _SETTINGS = {
     "lock_timeout": "0",
     # Statements take milliseconds; compiling one takes hundreds.
     "jit": "off",
-    # PostgreSQL finds out within seconds that a server's machine is gone, and frees its locks. Sockets of this machine
-    # need and know none of it.
+    # PostgreSQL detects within seconds that a server's machine is gone, and frees its locks. Unix sockets ignore it.
     "tcp_keepalives_idle": "3",
     "tcp_keepalives_interval": "1",
     "tcp_keepalives_count": "3",
 }
-"""What we rely on, whatever the database, the user or postgresql.conf has for a default."""
+"""Settings that the code relies on, whatever the defaults of the database, the user or postgresql.conf are."""
 
 
 class DatabaseRefused(Exception):
-    """The database responds, and does not serve us: wrong user, password, database, privilege or pooler. One line."""
+    """The database responds with a refusal: user, password, database, privilege or pooler. The message is one line."""
 
 
 UNAVAILABLE = (
@@ -76,40 +75,38 @@ UNAVAILABLE = (
     asyncpg.TransactionRollbackError,  # serialization failure, deadlock
     asyncpg.LockNotAvailableError,
 )
-"""Failures that pass by themselves or through the operator, and after which nothing of the transaction stands."""
+"""Errors that pass by themselves or through the operator. Nothing of the transaction is stored."""
 
 REFUSALS = (
     asyncpg.DataError,
     asyncpg.IntegrityConstraintViolationError,
     asyncpg.ProgramLimitExceededError,
-    asyncpg.RaiseError,  # by a trigger of the operator's
+    asyncpg.RaiseError,  # from a trigger of the operator
     ValueError,  # asyncpg's own for a value that its type cannot hold, and protobuf's
     TypeError,
     OverflowError,
 )
-"""Failures of what was to be stored: it would fail again, and nothing of the transaction stands."""
+"""Errors of the data: it would be refused again. Nothing of the transaction is stored."""
 
 
 async def set_up(connection: asyncpg.Connection, **changes: str) -> None:
-    """Set what we rely on, with `changes`, for the life of the connection.
+    """Apply the settings, with `changes`, for the life of the connection.
 
-    By a statement, since a pooler such as PgBouncer refuses most of it at the start of a connection; in the simple
-    protocol, since it may not know prepared statements; and what this version of PostgreSQL does not know is left out.
+    They are applied by a statement, because a pooler such as PgBouncer refuses most of them at connection start; in the
+    simple protocol, because the pooler may not support prepared statements. Settings that this version of PostgreSQL
+    does not have are omitted.
     """
     given = ", ".join(f"('{name}', '{value}')" for name, value in (_SETTINGS | changes).items())
     await connection.execute(
         f"SELECT set_config(given.name, given.value, false) FROM (VALUES {given}) AS given(name, value) "
         "JOIN pg_settings ON lower(pg_settings.name) = given.name; "
-        # Off, a commit would be reported before it is durable. What waits for standbys beyond that is the operator's.
+        # If it is off, a commit is reported before it is durable. Waiting for standbys is up to the operator.
         "SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') = 'off'"
     )
 
 
 async def connected(dsn: str, name: str) -> asyncpg.Connection:
-    """A connection of its own, which `pg_stat_activity` shows under `name`.
-
-    Raises: as asyncpg.connect does.
-    """
+    """Open a connection outside the pools, which `pg_stat_activity` shows as `name`. Raises as asyncpg.connect does."""
     connection = await asyncpg.connect(dsn, timeout=ACQUIRE_TIMEOUT_S)
     try:
         await set_up(connection, application_name=name)
@@ -120,7 +117,7 @@ async def connected(dsn: str, name: str) -> asyncpg.Connection:
 
 
 class Connections:
-    """The engine's connections to the database at `place`, and those for what callers read, which take none of them."""
+    """Two pools of connections to the database at `place`: the engine's, and one for reads on behalf of callers."""
 
     def __init__(self, place: str, engine: asyncpg.Pool, readers: asyncpg.Pool) -> None:
         self.place = place
@@ -131,10 +128,10 @@ class Connections:
 
     @asynccontextmanager
     async def for_engine(self) -> AsyncIterator[Database]:
-        """A connection for work of the engine.
+        """Lend a connection to the engine.
 
         Raises:
-            StorageUnavailable: the database is away, or goes away before the work is done.
+            StorageUnavailable: the database is unreachable, or becomes so before the end of the context.
         """
         try:
             async with self._engine.acquire(timeout=ACQUIRE_TIMEOUT_S) as acquired:
@@ -146,11 +143,12 @@ class Connections:
 
     @asynccontextmanager
     async def for_read(self) -> AsyncIterator[Database]:
-        """A connection for what a caller reads.
+        """Lend a connection for a read on behalf of a caller.
 
         Raises:
-            Overloaded: too many reads wait, or one has waited for too long; the database is not away.
-            StorageUnavailable: the database is away, or goes away before the work is done.
+            Overloaded: too many reads wait, or this one has waited for too long.
+            ReadTimedOut: a statement took too long.
+            StorageUnavailable: the database is unreachable, or becomes so before the end of the context.
         """
         await self._turn()
         try:
@@ -181,24 +179,24 @@ class Connections:
 
 @asynccontextmanager
 async def connections(dsn: str) -> AsyncIterator[Connections]:
-    """Connections to the database, closed at the end.
+    """Open the pools, and close them at the end.
 
     Raises:
-        StorageUnavailable: the database cannot be reached; the message says where and why.
-        DatabaseRefused: it responds, and does not serve us; so does the message.
+        StorageUnavailable: the database cannot be reached; the message has the address and the reason.
+        DatabaseRefused: the database responds with a refusal; so has the message.
     """
     place = f"the database at {place_of(dsn)}"
     async with AsyncExitStack() as stack:
         try:
             engine = await stack.enter_async_context(_pool(dsn, ENGINE_CONNECTIONS, "0", COMMAND_TIMEOUT_S))
             timeout = f"{READ_TIMEOUT_S:g}s"
-            # The database's own timeout comes first: it tells a slow read from a database that does not respond.
+            # The database's timeout comes first, so that a slow read is not taken for a database that does not respond.
             readers = await stack.enter_async_context(_pool(dsn, READER_CONNECTIONS, timeout, READ_TIMEOUT_S + 2.0))
             await _require_sessions(engine)
         except DatabaseRefused as error:
             raise DatabaseRefused(f"{place} {error}") from error
         except ValueError:  # asyncpg.ClientConfigurationError among them
-            # What is said of an address may contain a password, so it is neither shown nor chained.
+            # The message may contain a password, so it is neither shown nor chained.
             raise DatabaseRefused(f"{place} has an address that cannot be used") from None
         except _REFUSED as error:
             raise DatabaseRefused(f"{place} does not let us in: {_one_line(error)}") from error
@@ -210,7 +208,7 @@ async def connections(dsn: str) -> AsyncIterator[Connections]:
 
 
 _REFUSED = (asyncpg.ProtocolViolationError, asyncpg.TooManyConnectionsError)
-"""Refusals that count as an outage later, when the database has let us in before."""
+"""Refusals at the start that count as an outage later, once a connection has succeeded."""
 
 
 @asynccontextmanager
@@ -225,7 +223,7 @@ async def _pool(dsn: str, size: int, statement_timeout: str, command_timeout: fl
         command_timeout=command_timeout,
         timeout=ACQUIRE_TIMEOUT_S,
         init=begin,
-        reset=_keep_as_it_is,
+        reset=_keep_settings,
     )
     try:
         yield pool
@@ -237,15 +235,15 @@ async def _pool(dsn: str, size: int, statement_timeout: str, command_timeout: fl
             pool.terminate()
 
 
-async def _keep_as_it_is(_: asyncpg.Connection) -> None:
-    """What is set on a pooled connection holds for its life, so the round trip that would reset it is saved."""
+async def _keep_settings(_: asyncpg.Connection) -> None:
+    """Save the round trip of the pool's reset: settings are kept for the life of a connection."""
 
 
 async def _require_sessions(pool: asyncpg.Pool) -> None:
-    """Refuse a pooler that gives every transaction, or every statement, another session of the database.
+    """Check that a connection keeps its database session.
 
     Raises:
-        DatabaseRefused: one is in front of the database.
+        DatabaseRefused: a pooler in front of the database changes it for every transaction or statement.
     """
     pid = "SELECT pg_backend_pid()"
     try:
@@ -266,19 +264,19 @@ _POOLED = (
 
 
 def _one_line(error: BaseException) -> str:
-    """What an error says of itself, or its kind where it says nothing."""
+    """Return the message of an error on one line, or its type if it has none."""
     if isinstance(error, TimeoutError):
         return f"no response within {ACQUIRE_TIMEOUT_S:g} s"
     said = str(error)
     if isinstance(error, OSError) and error.strerror:
-        # asyncio's own text of a refused connection repeats the address and leaves the reason out.
+        # asyncio's message for a refused connection repeats the address and omits the reason.
         said = os.strerror(error.errno) if error.errno and error.errno > 0 else error.strerror
         said = f"{said}: {error.filename}" if error.filename else said
     return " ".join(said.split()) or type(error).__name__
 
 
 async def fetch_one(database: Database, statement: str, *values: object) -> asyncpg.Record:
-    """The row of a statement that always has one."""
+    """Return the row of a statement that always has one."""
     row = await database.fetchrow(statement, *values)
     if row is None:
         raise LookupError(f"no row from: {statement}")

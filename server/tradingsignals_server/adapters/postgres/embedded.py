@@ -1,18 +1,16 @@
-"""A PostgreSQL of our own: made when missing, started again when it dies, stopped with us.
+"""An embedded PostgreSQL: created if it is missing, restarted when it dies, stopped with this process.
 
-In its folder `postgres/` is the cluster and `lock` is held (flock) by the process that runs it, whose pid it names. The
-server is our child: the kernel shuts it down when we are gone, even by kill -9. It listens on a Unix socket alone, in a
-folder that is closed to others, and lets in the user of this process alone, whom the kernel vouches for (peer).
+The folder `postgres/` is the cluster. The process that runs it holds the file `lock` (flock), which has its pid. The
+server is a child process, which the kernel shuts down when this process is gone, even by kill -9. It listens on a Unix
+socket only, in a folder that is closed to other users, and only the user of this process may connect (peer).
 """
 
 from __future__ import annotations
 
 import asyncio
-import fcntl
 import logging
 import os
 import shutil
-import signal
 import stat
 import tempfile
 from collections.abc import AsyncIterator, Coroutine, Iterator
@@ -21,19 +19,18 @@ from pathlib import Path
 
 import asyncpg
 
-from .postmaster import SUPERUSER, Cluster, Postmaster, name_of, socket_in, wait_for_exit
+from .cluster import SUPERUSER, Cluster, create_if_missing, give_to, name_of, restrict_access, socket_in
+from .folder_lock import locked
+from .postmaster import Postmaster
 from .programs import MAJOR, EmbeddedPostgresError, program, programs_for
 from .unprivileged import Account, user_name
-
-__all__ = ["EmbeddedPostgres", "EmbeddedPostgresError", "running_postgres"]
 
 _logger = logging.getLogger(__name__)
 
 _LONGEST_SOCKET_PATH = 107  # bytes: sockaddr_un of Linux less its final zero
-_INITDB_DEADLINE = 120.0  # seconds
-_CONNECT_DEADLINE = 10.0
-_FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 5.0  # seconds between attempts to start again; the very first waits for nothing
-_STEADY = 60.0  # seconds of running after which the next end counts as a first one
+_CONNECT_TIMEOUT_S = 10.0
+_FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.1, 5.0  # between restarts; the first has no pause
+_STEADY_S = 60.0  # of running, after which the next end is followed by no pause
 
 
 class EmbeddedPostgres:
@@ -53,7 +50,7 @@ class EmbeddedPostgres:
         return self._postmaster.pid
 
     async def wait_for_restart(self, count: int) -> None:
-        """Wait until the server has been started again `count` times in all and takes connections."""
+        """Wait until the server has been restarted `count` times in all and accepts connections."""
         async with self._restarted:
             await self._restarted.wait_for(lambda: self.restarts >= count)
 
@@ -62,24 +59,24 @@ class EmbeddedPostgres:
         await self._postmaster.stop()
 
     async def keep_running(self) -> None:
-        """Start the server again whenever it ends, until cancelled."""
+        """Restart the server whenever it ends, until cancelled."""
         clock = asyncio.get_running_loop().time
         pause = 0.0
         while True:
             started = clock()
             how = await self._postmaster.ended()
             _logger.warning("PostgreSQL ended (%s); starting it again", how)
-            pause = await self._start_again(0.0 if clock() - started > _STEADY else pause)
+            pause = await self._start_again(0.0 if clock() - started > _STEADY_S else pause)
             self.restarts += 1
             _logger.warning("PostgreSQL is back")
             async with self._restarted:
                 self._restarted.notify_all()
 
     async def _start_again(self, pause: float) -> float:
-        """Try until it succeeds, first after `pause` seconds; return the pause to make before the next attempt."""
+        """Restart after `pause` seconds, again until it succeeds; return the pause before the next restart."""
         while True:
             await asyncio.sleep(pause)
-            pause = min(max(2 * pause, _FIRST_PAUSE), _LONGEST_PAUSE)
+            pause = min(max(2 * pause, _FIRST_PAUSE_S), _LONGEST_PAUSE_S)
             try:
                 self._postmaster = await Postmaster.start(self._cluster)
             except (EmbeddedPostgresError, OSError) as error:
@@ -101,15 +98,15 @@ async def running_postgres(folder: Path, database: str) -> AsyncIterator[Embedde
     async with AsyncExitStack() as stack:
         try:
             place, account = _place_in(folder)
-            stack.enter_context(_locked(place.with_name("lock")))
+            stack.enter_context(locked(place.with_name("lock")))
             programs = stack.enter_context(programs_for(account, name_of(place)))
             cluster = Cluster(place, _socket_dir(place), account, programs)
-            await _make_if_missing(cluster)
-            _let_in_ourselves_alone(cluster)
+            await create_if_missing(cluster)
+            restrict_access(cluster)
             stack.enter_context(_socket_dir_made(cluster))
             postgres = EmbeddedPostgres(cluster, database, await Postmaster.start(cluster))
             stack.push_async_callback(postgres.stop)
-            await _create_if_missing(database, cluster)
+            await _create_database(database, cluster)
         except OSError as error:
             raise EmbeddedPostgresError(f"the embedded PostgreSQL cannot be run: {_one_line(error)}") from error
         await stack.enter_async_context(_in_background(postgres.keep_running()))
@@ -118,7 +115,7 @@ async def running_postgres(folder: Path, database: str) -> AsyncIterator[Embedde
 
 @asynccontextmanager
 async def _in_background(work: Coroutine[None, None, None]) -> AsyncIterator[None]:
-    """Have `work` done for as long as the context lasts; what it fails by is raised at the end."""
+    """Run `work` for as long as the context lasts; raise its error at the end."""
     task = asyncio.create_task(work)
     try:
         yield
@@ -130,8 +127,8 @@ async def _in_background(work: Coroutine[None, None, None]) -> AsyncIterator[Non
 
 
 def _place_in(folder: Path) -> tuple[Path, Account | None]:
-    """Where the cluster is or will be, and who is to run it."""
-    program("postgres")  # where it is not installed, nothing is to be made
+    """Return the folder of the cluster, and the user that runs it."""
+    program("postgres")  # without it nothing is created
     folder = folder.resolve()
     folder.mkdir(parents=True, exist_ok=True)
     place = folder / "postgres"
@@ -141,7 +138,7 @@ def _place_in(folder: Path) -> tuple[Path, Account | None]:
 
 
 def _check(place: Path, account: Account | None) -> None:
-    """Refuse a cluster that we cannot use, before anything is touched."""
+    """Refuse a cluster that cannot be used, before anything is changed."""
     if not place.exists():
         return
     owner = place.stat().st_uid
@@ -162,113 +159,9 @@ def _check(place: Path, account: Account | None) -> None:
         )
 
 
-@contextmanager
-def _locked(path: Path) -> Iterator[None]:
-    """Hold the lock for as long as the context lasts. The kernel lets go of it when its holder dies."""
-    descriptor = _lock(path)
+async def _create_database(database: str, cluster: Cluster) -> None:
     try:
-        yield
-    finally:
-        path.unlink(missing_ok=True)  # first, so that no other process holds a lock on a file without a name
-        os.close(descriptor)
-
-
-def _lock(path: Path) -> int:
-    while True:
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            if path.exists() and os.path.samestat(path.stat(), os.fstat(descriptor)):
-                os.ftruncate(descriptor, 0)
-                os.write(descriptor, f"{os.getpid()}\n".encode())
-                return descriptor
-        except BlockingIOError:
-            holder = os.read(descriptor, 32).decode().strip() or "that has just started"
-            os.close(descriptor)
-            raise EmbeddedPostgresError(
-                f"{path.parent} is in use by process {holder}: stop it, or choose another DATA_DIR"
-            ) from None
-        except BaseException:
-            os.close(descriptor)
-            raise
-        os.close(descriptor)  # its holder removed the file while we took the lock: once more, on the new one
-
-
-async def _make_if_missing(cluster: Cluster) -> None:
-    with _beside(cluster) as making:
-        if making is not None:
-            await _initdb(making, cluster)
-
-
-@contextmanager
-def _beside(cluster: Cluster) -> Iterator[Path | None]:
-    """A folder to make the cluster in, put in its place if all goes well; None if the cluster is there.
-
-    So half a cluster, left by an interruption, is never taken for one.
-    """
-    parent, prefix = cluster.folder.parent, f"{cluster.folder.name}.incomplete-"
-    for remains in parent.glob(f"{prefix}*"):
-        shutil.rmtree(remains, ignore_errors=True)  # a dying initdb may be writing there yet: the rest goes next time
-    if (cluster.folder / "PG_VERSION").exists():
-        yield None
-        return
-    making = Path(tempfile.mkdtemp(prefix=prefix, dir=parent))
-    try:
-        _give_to(cluster.account, making)
-        yield making
-        making.rename(cluster.folder)
-    except BaseException:
-        shutil.rmtree(making, ignore_errors=True)
-        raise
-    _sync(parent)
-
-
-async def _initdb(folder: Path, cluster: Cluster) -> None:
-    options = [
-        "--encoding=UTF8",
-        "--locale=C",
-        "--auth=peer",
-        "--data-checksums",
-        "--no-instructions",
-        "-U",
-        SUPERUSER,
-    ]
-    with tempfile.TemporaryFile() as output:
-        process = cluster.launch("initdb", *options, folder=folder, output=output, death_signal=signal.SIGKILL)
-        try:
-            async with asyncio.timeout(_INITDB_DEADLINE):
-                await wait_for_exit(process.pid)
-        finally:
-            if process.poll() is None:
-                os.killpg(process.pid, signal.SIGKILL)
-                process.wait()
-        output.seek(0)
-        said = output.read().decode(errors="replace").strip().splitlines()
-    if process.returncode != 0:
-        raise EmbeddedPostgresError(f"initdb failed: {'; '.join(said[-3:])}")
-
-
-def _let_in_ourselves_alone(cluster: Cluster) -> None:
-    """Write who may connect, and as whom; also over what a version that trusted every local user has left there."""
-    head = "# Written at every start of the service."
-    ourselves = user_name(os.geteuid())
-    _replace(cluster, "pg_hba.conf", f"{head}\nlocal all all peer map=service\n")
-    _replace(cluster, "pg_ident.conf", f'{head}\nservice "{ourselves}" {SUPERUSER}\n')
-
-
-def _replace(cluster: Cluster, name: str, text: str) -> None:
-    """Put a file in the cluster's folder, whose owner may have put a link there that we, as root, must not follow."""
-    descriptor, written = tempfile.mkstemp(prefix=f"{name}.", dir=cluster.folder)
-    with os.fdopen(descriptor, "w") as file:
-        file.write(text)
-        if cluster.account is not None:
-            os.fchown(descriptor, cluster.account.uid, cluster.account.gid)
-    Path(written).replace(cluster.folder / name)
-
-
-async def _create_if_missing(database: str, cluster: Cluster) -> None:
-    try:
-        connection = await asyncpg.connect(cluster.dsn(SUPERUSER), timeout=_CONNECT_DEADLINE)
+        connection = await asyncpg.connect(cluster.dsn(SUPERUSER), timeout=_CONNECT_TIMEOUT_S)
         try:
             if not await connection.fetchval("SELECT true FROM pg_database WHERE datname = $1", database):
                 name = database.replace('"', '""')
@@ -280,7 +173,7 @@ async def _create_if_missing(database: str, cluster: Cluster) -> None:
 
 
 def _socket_dir(folder: Path) -> Path:
-    """The cluster's folder, or a short one below the system's temporary folder if the socket's path would not do."""
+    """Return the cluster's folder, or a short path in the temporary folder if it cannot hold a socket."""
     short = Path(tempfile.gettempdir()).resolve() / name_of(folder)
     for candidate in (folder, short):
         separated = any(mark in str(candidate) for mark in ',"')  # means several folders to PostgreSQL and to asyncpg
@@ -296,7 +189,7 @@ def _socket_dir_made(cluster: Cluster) -> Iterator[None]:
         return
     try:
         cluster.socket_dir.mkdir(mode=0o700)
-        _give_to(cluster.account, cluster.socket_dir)
+        give_to(cluster.account, cluster.socket_dir)
     except FileExistsError:
         _check_left_by_us(cluster)
     try:
@@ -306,25 +199,12 @@ def _socket_dir_made(cluster: Cluster) -> Iterator[None]:
 
 
 def _check_left_by_us(cluster: Cluster) -> None:
-    """Everybody can make files in the temporary folder: take only what a killed predecessor left there."""
+    """Every user can create files in the temporary folder: take only a folder that a killed predecessor left."""
     status = cluster.socket_dir.lstat()
     ours = {os.geteuid(), cluster.account.uid if cluster.account else os.geteuid()}
     if not stat.S_ISDIR(status.st_mode) or status.st_uid not in ours or stat.S_IMODE(status.st_mode) != 0o700:
         raise EmbeddedPostgresError(f"{cluster.socket_dir} is in the way: remove it")
-    _give_to(cluster.account, cluster.socket_dir)
-
-
-def _give_to(account: Account | None, folder: Path) -> None:
-    if account is not None:
-        os.chown(folder, account.uid, account.gid)
-
-
-def _sync(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    give_to(cluster.account, cluster.socket_dir)
 
 
 def _one_line(error: OSError) -> str:

@@ -1,4 +1,4 @@
-"""Bringing the schema up to date: every migration once, in order, in a transaction of its own."""
+"""Migrations of the schema: each is applied once, in order, in a transaction of its own."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ log = logging.getLogger(__name__)
 
 _FILE = re.compile(r"(\d{4})_(\w+)\.sql")
 _LOCK = 0x7472_6164_6573_6967
-"""Advisory lock that one migrating process holds; the number spells "tradesig"."""
+"""Key of the advisory lock of the process that migrates; the number spells "tradesig"."""
 
 _TIMEOUT_S = 86_400.0
-"""For a migration, and for another process to be done with one: it may read all of a large database."""
+"""For a migration, which may read all of a large database, and for that of another process."""
 
 _LEDGER = """
 CREATE TABLE IF NOT EXISTS schema_migrations (
@@ -30,7 +30,7 @@ CREATE TABLE IF NOT EXISTS schema_migrations (
 
 
 class MigrationError(Exception):
-    """The database's schema and this program do not fit together. The message is one line."""
+    """The schema of the database does not match this program. The message is one line."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,12 +43,12 @@ class Migration:
 
     @property
     def checksum(self) -> str:
-        """What tells whether an applied migration has been edited since."""
+        """SHA-256 of the text, by which a later edit of an applied migration is detected."""
         return hashlib.sha256(self.sql.encode()).hexdigest()
 
 
 def migrations() -> list[Migration]:
-    """All migrations of this program, in order."""
+    """Return all migrations of this program, in order."""
     found = (
         Migration(int(match[1]), match[2], file.read_text(encoding="utf-8"))
         for file in resources.files(f"{__package__}.migrations").iterdir()
@@ -58,7 +58,7 @@ def migrations() -> list[Migration]:
 
 
 async def migrate(connection: Database) -> list[Migration]:
-    """Apply what the database lacks, and return it. Safe to run from several processes at once.
+    """Apply the missing migrations, and return them. Several processes may do so at once.
 
     Raises:
         MigrationError: the database was migrated by a newer program, or by one whose migrations differ.

