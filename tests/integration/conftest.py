@@ -1,4 +1,4 @@
-"""Every storage there is, and a fresh migrated database in it for each test."""
+"""Every kind of storage, and a fresh migrated database in it for each test."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ _numbers = count(1)
 
 @dataclass(frozen=True, slots=True)
 class Storage:
-    """One kind of storage: how to reach a database in it, and how to have it away for a while."""
+    """A kind of storage: the address of a database in it, and a context in which it is unreachable."""
 
     dsn_of: Callable[[str], str]
     outage: Callable[[], AbstractAsyncContextManager[None]]
 
     async def new_database(self, template: str = "template1") -> str:
-        """Make a database like `template`; returns its address."""
+        """Create a database from `template`; return its address."""
         name = f"test_{next(_numbers)}"
         maintenance = await asyncpg.connect(self.dsn_of("postgres"), timeout=DEADLINE)
         try:
@@ -47,7 +47,7 @@ class Storage:
 
 @pytest.fixture(scope="session", params=["embedded", "server"])
 async def storage(request: pytest.FixtureRequest) -> AsyncIterator[Storage]:
-    """The embedded PostgreSQL on its socket, and a server of the user's on a TCP port, with a password."""
+    """Yield the embedded PostgreSQL on its socket, and a user's server on a TCP port with a password."""
     kind = _embedded if request.param == "embedded" else _server
     with scratch_folder() as folder:
         async with kind(folder) as storage:
@@ -65,7 +65,7 @@ async def _embedded(folder: Path) -> AsyncIterator[Storage]:
 
 @asynccontextmanager
 async def _embedded_outage(postgres: EmbeddedPostgres, settings: Path) -> AsyncIterator[None]:
-    """It is killed, and cannot come back before the context ends."""
+    """Kill it; it cannot restart before the context ends."""
     restarts, running = postgres.restarts, descendants(postgres.pid)
     with _unusable(settings):
         os.kill(postgres.pid, signal.SIGKILL)
@@ -76,7 +76,7 @@ async def _embedded_outage(postgres: EmbeddedPostgres, settings: Path) -> AsyncI
 
 @contextmanager
 def _unusable(settings: Path) -> Iterator[None]:
-    """PostgreSQL does not start with these settings for as long as the context lasts."""
+    """Make these settings invalid for as long as the context lasts, so that PostgreSQL does not start."""
     sound = settings.read_text()
     settings.write_text("work_mem = 'much'\n")
     try:
@@ -104,7 +104,7 @@ async def _server(folder: Path) -> AsyncIterator[Storage]:
 
 @pytest.fixture(scope="session")
 async def migrated_database(storage: Storage) -> str:
-    """The name of a database with our schema, to make others like it."""
+    """Return the name of a database with the schema, as a template."""
     async with connections(await storage.new_database()) as pool, pool.for_engine() as database:
         await migrate(database)
         name: str = await database.fetchval("SELECT current_database()")
@@ -113,33 +113,33 @@ async def migrated_database(storage: Storage) -> str:
 
 @pytest.fixture
 async def dsn(storage: Storage, migrated_database: str) -> str:
-    """The address of a fresh database with our schema."""
+    """Return the address of a fresh database with the schema."""
     return await storage.new_database(migrated_database)
 
 
 @pytest.fixture
 async def pool(dsn: str) -> AsyncIterator[Connections]:
-    """Connections to it, as the service has them."""
+    """Yield connections to it, as the service has them."""
     async with connections(dsn) as pool:
         yield pool
 
 
 @pytest.fixture
 async def store(pool: Connections) -> PostgresStore:
-    """The store on it."""
+    """Return the store on it."""
     return PostgresStore(pool, encode)
 
 
 @pytest.fixture
 async def another_store(dsn: str) -> AsyncIterator[PostgresStore]:
-    """The store of a second server on the same database."""
+    """Yield the store of a second server on the same database."""
     async with connections(dsn) as pool:
         yield PostgresStore(pool, encode)
 
 
 @pytest.fixture
 async def sql(dsn: str) -> AsyncIterator[asyncpg.Connection]:
-    """A connection of one's own, to look into the tables."""
+    """Yield a connection outside the pools, to read the tables."""
     looking = await asyncpg.connect(dsn, timeout=DEADLINE)
     try:
         yield looking

@@ -1,4 +1,4 @@
-"""BARS_TABLE: bars in a table of the user's own are read as if they were ours, and never written."""
+"""BARS_TABLE: bars in a table of the user are read like stored bars, and never written."""
 
 from __future__ import annotations
 
@@ -43,14 +43,14 @@ async def fill(sql: asyncpg.Connection, bars: Sequence[Bar], symbol: str = "USD/
 
 
 async def opened(pool: Connections, name: str = SEEDS) -> PostgresStore:
-    """The store with the table beside its own, as bootstrap makes it."""
+    """Return a store that reads the table too, as bootstrap does."""
     async with pool.for_engine() as database:
         return PostgresStore(pool, encode, await BarsTable.open(database, name, partial(calendar_for)))
 
 
 @pytest.fixture
 async def with_table(sql: asyncpg.Connection, pool: Connections) -> PostgresStore:
-    """A store whose user has four sessions of USD/COP in a table."""
+    """Return a store with four sessions of USD/COP in the user's table."""
     await table(sql)
     await fill(sql, BARS)
     return await opened(pool)
@@ -58,16 +58,16 @@ async def with_table(sql: asyncpg.Connection, pool: Connections) -> PostgresStor
 
 class TestOpening:
     @pytest.mark.parametrize("name", ["", "a-b", "a b", "a.b.c", '"bars"', "bars; DROP TABLE bars", "x'", "1st"])
-    async def test_what_is_no_name_is_refused(self, pool: Connections, name: str) -> None:
+    async def test_invalid_name_is_refused(self, pool: Connections, name: str) -> None:
         with pytest.raises(BarsTableError, match="must be a table's name"):
             await opened(pool, name)
 
-    async def test_a_table_that_is_not_there_is_refused(self, pool: Connections) -> None:
+    async def test_missing_table_is_refused(self, pool: Connections) -> None:
         with pytest.raises(BarsTableError, match=f"BARS_TABLE={SEEDS}: there is no such table"):
             await opened(pool)
 
     @pytest.mark.parametrize("column", ["time", "symbol", "open", "high", "low", "close"])
-    async def test_a_table_without_a_column_is_refused(
+    async def test_table_without_a_column_is_refused(
         self, sql: asyncpg.Connection, pool: Connections, column: str
     ) -> None:
         await table(sql)
@@ -75,12 +75,12 @@ class TestOpening:
         with pytest.raises(BarsTableError, match=f"has no column {column}$"):
             await opened(pool)
 
-    async def test_every_column_that_lacks_is_named(self, sql: asyncpg.Connection, pool: Connections) -> None:
+    async def test_every_missing_column_is_named(self, sql: asyncpg.Connection, pool: Connections) -> None:
         await table(sql, "time timestamptz, price float8")
         with pytest.raises(BarsTableError, match=r"has no column symbol, open, high, low, close$"):
             await opened(pool)
 
-    async def test_a_table_of_another_schema(self, sql: asyncpg.Connection, pool: Connections) -> None:
+    async def test_table_of_another_schema_is_read(self, sql: asyncpg.Connection, pool: Connections) -> None:
         await sql.execute("CREATE SCHEMA research")
         await table(sql, name="research.m5")
         with pytest.raises(BarsTableError, match="no such table"):
@@ -88,14 +88,12 @@ class TestOpening:
         store = await opened(pool, "research.m5")
         assert await store.list_bars("USDCOP", None, None, 10) == []
 
-    async def test_a_user_with_a_schema_of_its_own_finds_what_is_in_the_public_one(
-        self, sql: asyncpg.Connection, pool: Connections
-    ) -> None:
+    async def test_table_is_found_along_the_search_path(self, sql: asyncpg.Connection, pool: Connections) -> None:
         await table(sql)
         await sql.execute("CREATE SCHEMA AUTHORIZATION CURRENT_USER")
         assert await (await opened(pool)).list_bars("USDCOP", None, None, 10) == []
 
-    async def test_a_table_that_may_not_be_read_is_refused(self, sql: asyncpg.Connection, pool: Connections) -> None:
+    async def test_table_without_privilege_is_refused(self, sql: asyncpg.Connection, pool: Connections) -> None:
         await table(sql)
         await sql.execute("CREATE ROLE guest")
         async with pool.for_engine() as database, database.transaction():
@@ -107,7 +105,7 @@ class TestOpening:
         ("column", "type_", "needed"),
         [("time", "date", "a timestamp"), ("time", "bigint", "a timestamp"), ("close", "text", "a number")],
     )
-    async def test_a_column_of_a_wrong_type_is_refused(
+    async def test_column_of_a_wrong_type_is_refused(
         self, sql: asyncpg.Connection, pool: Connections, column: str, type_: str, needed: str
     ) -> None:
         await table(sql)
@@ -127,7 +125,7 @@ class TestOpening:
         with pytest.raises(BarsTableError, match=f"bars of USD/COP are {found} apart; five-minute bars are needed"):
             await opened(pool)
 
-    async def test_a_view_will_do(self, sql: asyncpg.Connection, pool: Connections) -> None:
+    async def test_view_is_read_like_a_table(self, sql: asyncpg.Connection, pool: Connections) -> None:
         await table(sql)
         await fill(sql, BARS)
         await sql.execute(f"CREATE VIEW mine AS SELECT * FROM {SEEDS}")
@@ -136,10 +134,8 @@ class TestOpening:
 
 class TestColumns:
     @pytest.mark.parametrize("time_type", ["timestamptz", "timestamp"])
-    async def test_a_time_without_a_zone_is_in_utc(
-        self, sql: asyncpg.Connection, pool: Connections, time_type: str
-    ) -> None:
-        """Whatever zone the database is set to."""
+    async def test_time_without_a_zone_is_utc(self, sql: asyncpg.Connection, pool: Connections, time_type: str) -> None:
+        """The time zone of the database is ignored."""
         await sql.execute("SET timezone = 'America/Bogota'")
         await table(sql, WITH_ZONE.replace("timestamptz", time_type))
         await fill(sql, BARS, zone=time_type == "timestamptz")
@@ -148,7 +144,9 @@ class TestColumns:
         assert await store.list_bars("USDCOP", BARS[7].time, BARS[9].time, 100) == [BARS[8], BARS[7]]
         assert await store.find_bars([("USDCOP", BARS[7].time)]) == [BARS[7]]
 
-    async def test_prices_may_be_numeric_and_volume_may_lack(self, sql: asyncpg.Connection, pool: Connections) -> None:
+    async def test_prices_may_be_numeric_and_volume_may_be_missing(
+        self, sql: asyncpg.Connection, pool: Connections
+    ) -> None:
         numbers = ", ".join(f"{name} numeric(12, 4)" for name in ("open", "high", "low", "close"))
         await table(sql, f"id bigserial PRIMARY KEY, time timestamptz, symbol varchar(10), source text, {numbers}")
         await sql.execute(
@@ -157,17 +155,17 @@ class TestColumns:
         )
         assert await (await opened(pool)).list_bars("USDCOP", None, None, 9) == [bar(0, 1.1, 1.3, 0.7, 1.2)]
 
-    async def test_a_volume_that_is_not_known_is_0(self, sql: asyncpg.Connection, pool: Connections) -> None:
+    async def test_null_volume_is_0(self, sql: asyncpg.Connection, pool: Connections) -> None:
         await table(sql)
         await sql.execute(f"INSERT INTO {SEEDS} VALUES ($1, 'USDCOP', 1, 1, 1, 1, NULL)", OPENING)
         assert await (await opened(pool)).list_bars("USDCOP", None, None, 9) == [bar(0, 1.0)]
 
-    async def test_a_volume_that_is_nan_is_0(self, sql: asyncpg.Connection, pool: Connections) -> None:
+    async def test_nan_volume_is_0(self, sql: asyncpg.Connection, pool: Connections) -> None:
         await table(sql)
         await sql.execute(f"INSERT INTO {SEEDS} VALUES ($1, 'USDCOP', 1, 1, 1, 1, 'NaN')", OPENING)
         assert await (await opened(pool)).list_bars("USDCOP", None, None, 9) == [bar(0, 1.0)]
 
-    async def test_symbols_in_either_spelling(self, sql: asyncpg.Connection, pool: Connections) -> None:
+    async def test_symbols_are_found_in_both_spellings(self, sql: asyncpg.Connection, pool: Connections) -> None:
         await table(sql)
         await fill(sql, BARS[:3], "USD/COP")
         await fill(sql, BARS[3:5], "USDCOP")
@@ -179,7 +177,7 @@ class TestColumns:
 
 
 class TestRows:
-    async def test_rows_that_cannot_be_a_bar_are_passed_over(
+    async def test_rows_that_cannot_be_a_bar_are_ignored(
         self, sql: asyncpg.Connection, with_table: PostgresStore
     ) -> None:
         last = BARS[-1].time
@@ -205,7 +203,7 @@ class TestRows:
         assert await with_table.session_bars("USDCOP", 3) == BARS[-3:]
 
     @pytest.mark.parametrize("time_type", ["timestamptz", "timestamp"])
-    async def test_bars_that_have_not_ended_are_passed_over(
+    async def test_bars_that_have_not_ended_are_ignored(
         self, sql: asyncpg.Connection, pool: Connections, time_type: str
     ) -> None:
         zone = time_type == "timestamptz"
@@ -219,7 +217,7 @@ class TestRows:
         assert await store.find_bars([(one.symbol, one.time) for one in ahead]) == []
         assert (await store.load_symbol("USDCOP", 3, "v1@", None)).last_bar == BARS[-1]
 
-    async def test_thousands_of_broken_rows_do_not_end_the_table(
+    async def test_bars_behind_thousands_of_invalid_rows_are_found(
         self, sql: asyncpg.Connection, with_table: PostgresStore
     ) -> None:
         await sql.execute(
@@ -230,7 +228,7 @@ class TestRows:
         assert await with_table.session_bars("USDCOP", 100) == BARS[-100:]
         assert await with_table.list_bars("USDCOP", None, None, 100) == BARS[:-101:-1]
 
-    async def test_of_several_rows_for_one_time_one_counts(
+    async def test_one_of_several_rows_for_one_time_is_taken(
         self, sql: asyncpg.Connection, with_table: PostgresStore
     ) -> None:
         await fill(sql, BARS, "USDCOP")
@@ -239,8 +237,8 @@ class TestRows:
         for limit in (1, 2, 5, 100):
             assert await with_table.list_bars("USDCOP", None, None, limit) == BARS[: -limit - 1 : -1]
 
-    async def test_the_window_has_only_bars_of_sessions(self, sql: asyncpg.Connection, pool: Connections) -> None:
-        """A feed that records round the clock has four rows outside the session for each one inside."""
+    async def test_session_bars_are_inside_sessions(self, sql: asyncpg.Connection, pool: Connections) -> None:
+        """A table of a round-the-clock market has four rows outside sessions for each one inside."""
         await table(sql)
         around = walk(288 * 14, times=[OPENING + n * BAR_INTERVAL for n in range(288 * 14)])
         await fill(sql, random.Random(1).sample(around, len(around)))
@@ -252,8 +250,8 @@ class TestRows:
         assert await store.session_bars("USDCOP", 5000) == inside
 
 
-class TestTogetherWithOurOwn:
-    async def test_the_table_goes_on_where_our_bars_begin(self, with_table: PostgresStore) -> None:
+class TestBesideStoredBars:
+    async def test_table_is_read_before_the_first_stored_bar(self, with_table: PostgresStore) -> None:
         more = walk(300)[240:]
         async with running_engine(with_table) as running:
             receipts = await running.publish(more)
@@ -261,9 +259,7 @@ class TestTogetherWithOurOwn:
         assert await with_table.session_bars("USDCOP", 200) == [*BARS, *more][-200:]
         assert await with_table.list_bars("USDCOP", None, None, 200) == [*BARS, *more][: -200 - 1 : -1]
 
-    async def test_our_own_bar_wins_over_a_row_that_came_later(
-        self, sql: asyncpg.Connection, with_table: PostgresStore
-    ) -> None:
+    async def test_stored_bar_wins_over_a_later_row(self, sql: asyncpg.Connection, with_table: PostgresStore) -> None:
         ours = walk(241)[240]
         async with running_engine(with_table) as running:
             await running.publish([ours])
@@ -271,10 +267,10 @@ class TestTogetherWithOurOwn:
         assert await with_table.list_bars("USDCOP", None, None, 1) == [ours]
         assert await with_table.find_bars([("USDCOP", ours.time)]) == [ours]
 
-    async def test_a_symbol_is_warm_from_the_start(
+    async def test_symbol_is_warm_from_the_start(
         self, sql: asyncpg.Connection, with_table: PostgresStore, pool: Connections
     ) -> None:
-        """Its first signals are those of a service that has seen every bar itself."""
+        """Its first signals equal those of a service that has processed every bar."""
         more = walk(300)[240:]
         async with running_engine(with_table) as running:
             await running.publish(more)
@@ -287,7 +283,7 @@ class TestTogetherWithOurOwn:
         assert len(warm) == len(more)
         assert [_decided(signal) for signal in warm] == [_decided(signal) for signal in everything[-len(more) :]]
 
-    async def test_a_signal_is_made_from_its_bars(self, with_table: PostgresStore, pool: Connections) -> None:
+    async def test_signal_is_made_from_the_table(self, with_table: PostgresStore, pool: Connections) -> None:
         async with running_engine(with_table) as running:
             found = await running.engine.generate_from_stored("USDCOP", 200)
         assert found.bar_time == BARS[-1].time
@@ -309,7 +305,7 @@ class TestTogetherWithOurOwn:
         stored = await sql.fetch("SELECT time FROM bars ORDER BY time")
         assert [row["time"] for row in stored] == [unknown.time, newer.time]
 
-    async def test_it_is_never_written(self, sql: asyncpg.Connection, with_table: PostgresStore) -> None:
+    async def test_table_is_never_written(self, sql: asyncpg.Connection, with_table: PostgresStore) -> None:
         before = await sql.fetch(f"SELECT * FROM {SEEDS} ORDER BY time")
         async with running_engine(with_table) as running:
             await running.publish(walk(300)[240:])
@@ -322,7 +318,7 @@ async def signals(sql: asyncpg.Connection) -> list[Signal]:
 
 
 def _decided(signal: Signal) -> Signal:
-    """A signal without what depends on the log and on the clock."""
+    """Return a signal without the fields that depend on the log and the clock."""
     bare = Signal()
     bare.CopyFrom(signal)
     bare.ClearField("sequence")
@@ -330,6 +326,6 @@ def _decided(signal: Signal) -> Signal:
     return bare
 
 
-def test_the_walk_has_whole_sessions() -> None:
+def test_walk_has_whole_sessions() -> None:
     assert [found.time for found in BARS] == session_times(4)
     assert BARS[0].time.date() == MONDAY

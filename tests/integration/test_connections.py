@@ -1,4 +1,4 @@
-"""Connections: what each is set up with, who may have how many, and what a refusal says."""
+"""Connections: their settings, their limits, and the messages of refusals."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ HOSTILE = {
 
 
 async def hostile(sql: asyncpg.Connection) -> None:
-    """Defaults of the database that nothing of ours could work with."""
+    """Set defaults of the database under which the service could not work."""
     name = await sql.fetchval("SELECT current_database()")
     for setting, value in HOSTILE.items():
         await sql.execute(f"ALTER DATABASE \"{name}\" SET {setting} = '{value}'")
@@ -68,10 +68,8 @@ async def test_no_default_of_the_database_is_relied_on(dsn: str, sql: asyncpg.Co
                     assert await database.fetchval("SELECT current_setting($1)", setting) == value, setting
 
 
-async def test_two_servers_commit_side_by_side_whatever_isolation_is_the_default(
-    dsn: str, sql: asyncpg.Connection
-) -> None:
-    """By serializable, or repeatable read, every second commit would fail."""
+async def test_two_servers_commit_concurrently_under_any_default_isolation(dsn: str, sql: asyncpg.Connection) -> None:
+    """With serializable or repeatable read every second commit would fail."""
     await hostile(sql)
     async with connections(dsn) as one, connections(dsn) as other:
         stores = [PostgresStore(pool, encode) for pool in (one, other)]
@@ -84,9 +82,7 @@ async def test_two_servers_commit_side_by_side_whatever_isolation_is_the_default
     assert await sql.fetchval("SELECT count(*) FROM bars") == 160
 
 
-@pytest.mark.parametrize(
-    ("times", "raised"), [(2, None), (3, StorageUnavailable)], ids=["passing", "for as long as it is tried"]
-)
+@pytest.mark.parametrize(("times", "raised"), [(2, None), (3, StorageUnavailable)], ids=["twice", "at every attempt"])
 async def test_commit_rolled_back_in_favour_of_another_is_tried_again(
     store: PostgresStore, monkeypatch: pytest.MonkeyPatch, times: int, raised: type[Exception] | None
 ) -> None:
@@ -117,9 +113,7 @@ async def all_readers_taken(pool: Connections) -> AsyncIterator[None]:
         yield
 
 
-async def test_reads_never_keep_the_engine_from_the_database(
-    pool: Connections, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_reads_never_block_the_engine(pool: Connections, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "MAX_WAITING_READS", 20)
     store = PostgresStore(pool, encode)
     async with all_readers_taken(pool):
@@ -132,7 +126,7 @@ async def test_reads_never_keep_the_engine_from_the_database(
     assert {found.bars_stored for found in await within(asyncio.gather(*waiting))} == {1}
 
 
-async def test_a_read_that_has_waited_too_long_is_refused_as_overload(
+async def test_read_that_waits_too_long_is_refused_as_overload(
     pool: Connections, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "READ_WAIT_S", 0.01)
@@ -142,7 +136,7 @@ async def test_a_read_that_has_waited_too_long_is_refused_as_overload(
     await PostgresStore(pool, encode).statistics()
 
 
-async def test_a_read_that_takes_too_long_is_no_outage(dsn: str, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_slow_read_is_no_outage(dsn: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "READ_TIMEOUT_S", 0.05)
     async with connections(dsn) as pool:
         with pytest.raises(ReadTimedOut):
@@ -161,7 +155,7 @@ async def test_a_read_that_takes_too_long_is_no_outage(dsn: str, monkeypatch: py
     ],
     ids=["user", "database"],
 )
-async def test_a_refusal_says_where_and_why(dsn: str, pattern: str, change: str, why: str) -> None:
+async def test_refusal_has_the_address_and_the_reason(dsn: str, pattern: str, change: str, why: str) -> None:
     with pytest.raises(DatabaseRefused, match=why) as raised:
         async with connections(re.sub(pattern, change, dsn)):
             pass
@@ -169,14 +163,14 @@ async def test_a_refusal_says_where_and_why(dsn: str, pattern: str, change: str,
     assert "\n" not in str(raised.value)
 
 
-async def test_a_database_that_is_not_there_is_named() -> None:
+async def test_unreachable_database_is_named() -> None:
     with pytest.raises(StorageUnavailable, match=r"the database at 127\.0\.0\.1:1 cannot be reached: .*efused"):
         async with connections("postgresql://someone:secret@127.0.0.1:1/none"):
             pass
 
 
-async def test_several_servers_find_a_migrated_database() -> None:
-    """It is migrated before they start, as that may take longer than they are given; so it is also named once."""
+async def test_database_is_migrated_before_servers_start() -> None:
+    """It is migrated before they start, because that may take longer than their start may; so it is named once."""
     settings = Settings(database_url="postgresql://u@127.0.0.1:1/none", servers=2, grpc_port=0, signal_service_port=0)
     with pytest.raises(StorageUnavailable, match=r"the database at 127\.0\.0\.1:1 cannot be reached"):
         async with several(settings):
@@ -184,14 +178,14 @@ async def test_several_servers_find_a_migrated_database() -> None:
 
 
 @pytest.mark.parametrize("url", ["postgresql://u:secret@h:1,v:secret@h:x/db", "postgresql://u:secret@h:nine/db"])
-async def test_an_address_that_cannot_be_read_is_refused_without_its_password(url: str) -> None:
+async def test_invalid_address_is_refused_without_its_password(url: str) -> None:
     with pytest.raises(DatabaseRefused) as raised:
         async with connections(url):
             pass
     assert "secret" not in str(raised.value)
 
 
-async def test_a_schema_that_we_may_not_change_is_refused_in_one_line(dsn: str, sql: asyncpg.Connection) -> None:
+async def test_schema_without_privileges_is_refused_in_one_line(dsn: str, sql: asyncpg.Connection) -> None:
     await sql.execute("DROP TABLE peer_secret; DELETE FROM schema_migrations WHERE version = 8")
     name = await sql.fetchval("SELECT current_database()")
     await sql.execute(f"ALTER DATABASE \"{name}\" SET default_transaction_read_only = 'on'")
@@ -201,7 +195,7 @@ async def test_a_schema_that_we_may_not_change_is_refused_in_one_line(dsn: str, 
 
 
 class _Pooled:
-    """A connection of a pooler that gives each transaction the next of its sessions."""
+    """A connection of a pooler that gives each transaction another database session."""
 
     def __init__(self, pids: list[int]) -> None:
         self._pids = pids
@@ -224,16 +218,16 @@ class _Pooler:
 
 
 @pytest.mark.parametrize("pids", [[7, 7, 7], [7, 8, 9]], ids=["one session for two", "another one each time"])
-async def test_a_pooler_of_transactions_is_refused(pids: list[int]) -> None:
+async def test_transaction_pooler_is_refused(pids: list[int]) -> None:
     with pytest.raises(DatabaseRefused, match="pool_mode=session"):
         await module._require_sessions(cast(Any, _Pooler(pids)))
 
 
-async def test_sessions_of_their_own_are_accepted() -> None:
+async def test_connections_with_their_own_sessions_are_accepted() -> None:
     await module._require_sessions(cast(Any, _Pooler([7, 8, 7])))
 
 
-async def test_the_session_is_set_up_as_well(dsn: str, sql: asyncpg.Connection) -> None:
+async def test_connection_of_the_lease_has_the_settings(dsn: str, sql: asyncpg.Connection) -> None:
     await hostile(sql)
     membership = Membership(dsn, lambda: None)
     await membership.join("here")

@@ -1,4 +1,4 @@
-"""The embedded PostgreSQL, with the real programs: it is there, it comes back, it leaves nothing behind."""
+"""The embedded PostgreSQL with the real programs: it starts, restarts, and leaves nothing behind."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ DATABASE = "signals"
 
 @pytest.fixture(scope="module")
 async def used(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder whose cluster has been in use: one row in table `kept`."""
+    """Yield a folder with a cluster that has been used: one row in table `kept`."""
     folder = tmp_path_factory.mktemp("used")
     async with running_postgres(folder, DATABASE) as server, connected(server.dsn) as connection:
         await connection.execute("CREATE TABLE kept (n int PRIMARY KEY); INSERT INTO kept VALUES (0)")
@@ -41,13 +41,13 @@ async def used(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def folder(used: Path, tmp_path: Path) -> Path:
-    """A copy of it, one for each test."""
+    """Return a copy of it."""
     copy = tmp_path / "data"
     run("cp", "-a", str(used), str(copy))
     return copy
 
 
-async def test_data_outlives_a_stop_and_nothing_else_does(tmp_path: Path) -> None:
+async def test_data_remains_after_a_stop_and_nothing_else(tmp_path: Path) -> None:
     async with running_postgres(tmp_path, DATABASE) as server, connected(server.dsn) as connection:
         await connection.execute("CREATE TABLE kept (n int); INSERT INTO kept VALUES (1), (2)")
         assert (tmp_path / "lock").read_text().strip() == str(os.getpid())
@@ -59,7 +59,7 @@ async def test_data_outlives_a_stop_and_nothing_else_does(tmp_path: Path) -> Non
         assert await connection.fetchval("SELECT count(*) FROM kept") == 2
 
 
-async def test_settings(folder: Path) -> None:
+async def test_settings_of_the_server(folder: Path) -> None:
     (folder / "postgres/postgresql.auto.conf").write_text("fsync = off\nlisten_addresses = '*'\n")
     async with running_postgres(folder, DATABASE) as server, connected(server.dsn) as connection:
         settings = {row["name"]: row["setting"] for row in await connection.fetch("SELECT * FROM pg_settings")}
@@ -68,9 +68,7 @@ async def test_settings(folder: Path) -> None:
     assert {name: settings[name] for name in expected} == expected
 
 
-async def test_the_environment_changes_nothing_and_is_not_passed_on(
-    folder: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_environment_is_ignored_and_not_passed_on(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in {
         "PGPORT": "1",
         "PGHOST": "nowhere",
@@ -83,14 +81,14 @@ async def test_the_environment_changes_nothing_and_is_not_passed_on(
         assert b"secret" not in environment_of(server.pid)
 
 
-async def test_a_second_database_is_made_beside_the_first(folder: Path) -> None:
+async def test_second_database_is_created_beside_the_first(folder: Path) -> None:
     async with running_postgres(folder, 'odd "näme" 100%/') as server, connected(server.dsn) as connection:
         assert await connection.fetchval("SELECT current_database()") == 'odd "näme" 100%/'
     async with running_postgres(folder, DATABASE) as server:
         assert await kept(server) == 1
 
 
-async def test_a_killed_postmaster_comes_back_again_and_again(folder: Path) -> None:
+async def test_killed_postmaster_is_restarted_every_time(folder: Path) -> None:
     async with running_postgres(folder, DATABASE) as server:
         dsn, pids = server.dsn, {server.pid}
         for times in (1, 2, 3):
@@ -105,7 +103,7 @@ async def test_a_killed_postmaster_comes_back_again_and_again(folder: Path) -> N
     assert processes_of(folder) == []
 
 
-async def test_a_killed_child_of_the_postmaster_is_the_same_case(folder: Path) -> None:
+async def test_server_restarts_after_one_of_its_processes_is_killed(folder: Path) -> None:
     async with running_postgres(folder, DATABASE) as server:
         async with connected(server.dsn) as connection:
             os.kill(connection.get_server_pid(), signal.SIGKILL)
@@ -113,7 +111,7 @@ async def test_a_killed_child_of_the_postmaster_is_the_same_case(folder: Path) -
         assert await kept(server) == 1
 
 
-async def test_a_query_that_outlives_its_postmaster_is_ended(folder: Path) -> None:
+async def test_query_that_outlives_its_postmaster_is_ended(folder: Path) -> None:
     endless = "DO $$ BEGIN RAISE NOTICE 'begun'; LOOP END LOOP; END $$"
     async with running_postgres(folder, DATABASE) as server, connected(server.dsn) as connection:
         begun = asyncio.Event()
@@ -127,7 +125,7 @@ async def test_a_query_that_outlives_its_postmaster_is_ended(folder: Path) -> No
         assert await kept(server) == 1
 
 
-async def test_it_is_tried_again_until_it_works(folder: Path, caplog: pytest.LogCaptureFixture) -> None:
+async def test_restart_is_repeated_until_it_succeeds(folder: Path, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.WARNING, embedded.__name__)
     settings = folder / "postgres/postgresql.auto.conf"
     async with running_postgres(folder, DATABASE) as server:
@@ -146,7 +144,7 @@ async def test_it_is_tried_again_until_it_works(folder: Path, caplog: pytest.Log
     assert said[-1] == "PostgreSQL is back"
 
 
-async def test_ordinary_days_are_silent(folder: Path, caplog: pytest.LogCaptureFixture) -> None:
+async def test_normal_operation_logs_nothing(folder: Path, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO, embedded.__name__.rpartition(".")[0])
     async with running_postgres(folder, DATABASE) as server, connected(server.dsn) as connection:
         with pytest.raises(asyncpg.UniqueViolationError):
@@ -154,7 +152,7 @@ async def test_ordinary_days_are_silent(folder: Path, caplog: pytest.LogCaptureF
     assert [record.getMessage() for record in caplog.records] == []
 
 
-# When we are killed
+# After kill -9 of the owner
 
 OWNER = """
 import asyncio, json, sys
@@ -170,7 +168,7 @@ asyncio.run(main())
 """
 
 
-async def test_a_killed_owner_takes_the_server_along(folder: Path) -> None:
+async def test_server_ends_when_its_owner_is_killed(folder: Path) -> None:
     async with owner_of(folder) as owner:
         await fill(owner.dsn)
         await kill(owner)
@@ -183,7 +181,7 @@ async def test_a_killed_owner_takes_the_server_along(folder: Path) -> None:
 
 
 @pytest.mark.parametrize("and_the_server", [False, True])
-async def test_a_start_right_after_the_kill_succeeds(folder: Path, and_the_server: bool) -> None:
+async def test_start_right_after_the_kill_succeeds(folder: Path, and_the_server: bool) -> None:
     async with owner_of(folder) as owner:
         await fill(owner.dsn)
         await kill(owner, and_the_server)
@@ -191,7 +189,7 @@ async def test_a_start_right_after_the_kill_succeeds(folder: Path, and_the_serve
             assert await kept(server) == 1001
 
 
-async def test_a_server_that_does_not_follow_its_owner_is_ended(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_server_that_outlives_its_owner_is_ended(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(postmaster, "_STOP_STEPS", ((signal.SIGINT, 0.1), (signal.SIGKILL, DEADLINE)))
     async with owner_of(folder) as owner:
         await fill(owner.dsn)
@@ -202,7 +200,7 @@ async def test_a_server_that_does_not_follow_its_owner_is_ended(folder: Path, mo
         await within(wait_for_exit(owner.postmaster))
 
 
-async def test_a_recycled_pid_does_not_pass_for_a_server(folder: Path) -> None:
+async def test_recycled_pid_is_not_taken_for_a_server(folder: Path) -> None:
     async with owner_of(folder) as owner:
         await kill(owner, and_the_server=True)
     note = folder / "postgres/postmaster.pid"
@@ -213,10 +211,10 @@ async def test_a_recycled_pid_does_not_pass_for_a_server(folder: Path) -> None:
         os.kill(pid, 0)  # it lives
 
 
-# What is refused
+# Refusals
 
 
-async def test_a_folder_in_use_is_refused_with_the_name_of_its_user(folder: Path) -> None:
+async def test_folder_in_use_is_refused_with_the_pid_of_its_holder(folder: Path) -> None:
     async with owner_of(folder) as owner:
         await refused(folder, f"in use by process {owner.process.pid}:")
         async with connected(owner.dsn) as connection:  # and is none the worse for it
@@ -224,14 +222,14 @@ async def test_a_folder_in_use_is_refused_with_the_name_of_its_user(folder: Path
         assert (folder / "lock").exists()
 
 
-async def test_a_start_that_fails_says_why_and_leaves_nothing(folder: Path) -> None:
+async def test_failed_start_has_a_reason_and_leaves_nothing(folder: Path) -> None:
     (folder / "postgres/postgresql.auto.conf").write_text("work_mem = 'much'\n")
     await refused(folder, "does not start.*work_mem")
     assert entries(folder) == ["postgres"]
     assert processes_of(folder) == []
 
 
-async def test_an_interrupted_initdb_is_begun_again(tmp_path: Path) -> None:
+async def test_interrupted_initdb_is_repeated(tmp_path: Path) -> None:
     started = asyncio.create_task(started_once(tmp_path))
     while not (remains := incomplete(tmp_path)):
         await asyncio.sleep(0)  # no more than a turn of the loop
@@ -248,7 +246,7 @@ async def test_an_interrupted_initdb_is_begun_again(tmp_path: Path) -> None:
     assert entries(tmp_path) == ["postgres"]
 
 
-async def test_a_killed_owner_takes_initdb_along(tmp_path: Path) -> None:
+async def test_initdb_ends_when_its_owner_is_killed(tmp_path: Path) -> None:
     process = await start_owner(tmp_path)
     while not (initdb := processes_of(tmp_path)):
         assert process.returncode is None
@@ -262,7 +260,7 @@ async def test_a_killed_owner_takes_initdb_along(tmp_path: Path) -> None:
         pass
 
 
-# Tools
+# Helpers
 
 
 @dataclass(frozen=True)
@@ -275,7 +273,7 @@ class Owner:
 
 
 async def kill(owner: Owner, and_the_server: bool = False) -> None:
-    """Kill -9, and wait for it; of the server every process, at once."""
+    """Kill every process of the server by SIGKILL, and wait for their end."""
     for pid in (owner.process.pid, *(processes_of(owner.folder) if and_the_server else ())):
         with suppress(ProcessLookupError):  # the others make short work of themselves when one is gone
             os.kill(pid, signal.SIGKILL)
@@ -290,7 +288,7 @@ async def start_owner(folder: Path) -> asyncio.subprocess.Process:
 
 @asynccontextmanager
 async def owner_of(folder: Path) -> AsyncIterator[Owner]:
-    """Another process that runs the server; it is killed at the end."""
+    """Run the server from another process, which is killed at the end."""
     process = await start_owner(folder)
     try:
         assert process.stdout
@@ -341,7 +339,7 @@ async def within(work: Awaitable[T]) -> T:
 
 @contextmanager
 def logged(text: str, times: int) -> Iterator[asyncio.Event]:
-    """An event that is set when a message with `text` has been logged so many times."""
+    """Return an event that is set when a message with `text` has been logged `times` times."""
     event, seen = asyncio.Event(), []
 
     def watch(record: logging.LogRecord) -> bool:
@@ -361,7 +359,7 @@ def logged(text: str, times: int) -> Iterator[asyncio.Event]:
 
 @contextmanager
 def bystander(uid: int) -> Iterator[int]:
-    """A process that has nothing to do with it."""
+    """Run an unrelated process."""
     with subprocess.Popen(["sleep", "600"], user=uid) as process:
         try:
             yield process.pid
@@ -378,12 +376,12 @@ def entries(folder: Path) -> list[str]:
 
 
 def incomplete(folder: Path) -> list[Path]:
-    """Clusters that initdb is at work on, and has come some way with."""
+    """Return the incomplete clusters that initdb is writing."""
     return [path.parent for path in folder.glob("postgres.incomplete-*/PG_VERSION")]
 
 
 def processes_of(folder: Path) -> list[int]:
-    """PostgreSQL's processes in `folder`."""
+    """Return PostgreSQL's processes in `folder`."""
     path, title = folder.resolve(), b"postgres: " + name_of(folder.resolve() / "postgres").encode()
     found = []
     for entry in Path("/proc").glob("[0-9]*"):

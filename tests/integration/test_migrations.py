@@ -1,4 +1,4 @@
-"""The schema is brought up to date once, by whoever comes first, and only by a program that knows it."""
+"""Migrations: each is applied once, and only by a program that knows the schema."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ KNOWN = [migration.version for migration in migrations()]
 
 @pytest.fixture
 async def dsn(storage: Storage) -> str:
-    """The address of an empty database."""
+    """Return the address of an empty database."""
     return await storage.new_database()
 
 
@@ -31,7 +31,7 @@ async def ledger(sql: asyncpg.Connection) -> list[int]:
 
 
 async def failure(pool: Connections) -> str:
-    """What migrating is refused with."""
+    """Return the message with which a migration is refused."""
     with pytest.raises(MigrationError) as caught:
         await migrated(pool)
     message = str(caught.value)
@@ -39,11 +39,11 @@ async def failure(pool: Connections) -> str:
     return message
 
 
-def test_the_versions_of_this_program_have_no_gap() -> None:
+def test_versions_have_no_gap() -> None:
     assert list(range(1, len(KNOWN) + 1)) == KNOWN
 
 
-async def test_an_empty_database_gets_all_of_it_once(pool: Connections, sql: asyncpg.Connection) -> None:
+async def test_empty_database_gets_every_migration_once(pool: Connections, sql: asyncpg.Connection) -> None:
     assert [migration.version for migration in await migrated(pool)] == KNOWN
     assert await ledger(sql) == KNOWN
     epoch = await sql.fetchval("SELECT epoch FROM event_log")
@@ -52,7 +52,7 @@ async def test_an_empty_database_gets_all_of_it_once(pool: Connections, sql: asy
     assert await sql.fetchval("SELECT epoch FROM event_log") == epoch
 
 
-async def test_of_many_at_once_one_does_it(storage: Storage, dsn: str, sql: asyncpg.Connection) -> None:
+async def test_one_of_many_concurrent_processes_migrates(storage: Storage, dsn: str, sql: asyncpg.Connection) -> None:
     async def one_server() -> list[Migration]:
         async with connections(dsn) as pool:
             return await migrated(pool)
@@ -62,7 +62,7 @@ async def test_of_many_at_once_one_does_it(storage: Storage, dsn: str, sql: asyn
     assert await ledger(sql) == KNOWN
 
 
-async def test_every_table_says_what_it_is(pool: Connections, sql: asyncpg.Connection) -> None:
+async def test_every_table_has_a_comment(pool: Connections, sql: asyncpg.Connection) -> None:
     await migrated(pool)
     silent = await sql.fetch(
         "SELECT relname FROM pg_class WHERE relkind = 'r' AND relnamespace = 'public'::regnamespace "
@@ -71,13 +71,13 @@ async def test_every_table_says_what_it_is(pool: Connections, sql: asyncpg.Conne
     assert silent == []
 
 
-async def test_a_migration_edited_since_is_refused(pool: Connections, sql: asyncpg.Connection) -> None:
+async def test_edited_migration_is_refused(pool: Connections, sql: asyncpg.Connection) -> None:
     await migrated(pool)
     await sql.execute("UPDATE schema_migrations SET checksum = 'another' WHERE version = 1")
     assert "0001" in await failure(pool)
 
 
-async def test_the_schema_of_a_newer_program_is_refused(pool: Connections, sql: asyncpg.Connection) -> None:
+async def test_schema_of_a_newer_program_is_refused(pool: Connections, sql: asyncpg.Connection) -> None:
     await migrated(pool)
     await sql.execute("INSERT INTO schema_migrations (version, name, checksum) VALUES (9999, 'later', 'x')")
     message = await failure(pool)
@@ -85,8 +85,8 @@ async def test_the_schema_of_a_newer_program_is_refused(pool: Connections, sql: 
     assert str(KNOWN[-1]) in message
 
 
-async def test_after_a_refusal_the_right_program_gets_its_turn(pool: Connections, sql: asyncpg.Connection) -> None:
-    """The lock is let go of, though the connection goes back to the pool."""
+async def test_right_program_can_migrate_after_a_refusal(pool: Connections, sql: asyncpg.Connection) -> None:
+    """The lock is released, although the connection returns to the pool."""
     await migrated(pool)
     await sql.execute("INSERT INTO schema_migrations (version, name, checksum) VALUES (9999, 'later', 'x')")
     await failure(pool)
@@ -98,7 +98,7 @@ async def test_after_a_refusal_the_right_program_gets_its_turn(pool: Connections
     )
 
 
-async def test_one_that_fails_leaves_nothing_of_itself(
+async def test_failed_migration_leaves_nothing(
     pool: Connections, sql: asyncpg.Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     known = migrations()
@@ -119,7 +119,7 @@ async def test_one_that_fails_leaves_nothing_of_itself(
     assert await ledger(sql) == [*KNOWN, version]
 
 
-async def test_one_may_take_longer_than_a_statement_of_the_service(
+async def test_migration_may_take_longer_than_a_statement_of_the_service(
     dsn: str, sql: asyncpg.Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("tradingsignals_server.adapters.postgres.connection.COMMAND_TIMEOUT_S", 1.0)
@@ -130,21 +130,21 @@ async def test_one_may_take_longer_than_a_statement_of_the_service(
 
 
 async def migrated_to(version: int, sql: asyncpg.Connection) -> None:
-    """The schema as the program with that newest migration left it."""
+    """Apply the migrations up to `version`."""
     for migration in migrations():
         if migration.version <= version:
             await sql.execute(migration.sql)
 
 
 async def continue_from(version: int, sql: asyncpg.Connection) -> None:
-    """The migrations after `version`, on the data that is there."""
+    """Apply the migrations after `version`."""
     for migration in migrations():
         if migration.version > version:
             await sql.execute(migration.sql)
 
 
 async def stored_by_an_older_program(sql: asyncpg.Connection) -> None:
-    """Two symbols with three bars, and a third one that has a signal and a closed position alone."""
+    """Store two symbols with three bars, and a third with a signal and a closed position only."""
     await sql.execute(
         "INSERT INTO bars SELECT symbol, '2024-03-04 13:00Z'::timestamptz + n * interval '5 min', 1, 1, 1, 1, 0, "
         "false, 'ACCEPTED', now() FROM (VALUES ('USDCOP', 0), ('USDCOP', 1), ('EURUSD', 0)) AS given(symbol, n)"
@@ -183,7 +183,7 @@ async def test_totals_of_an_older_program_are_counted_once(sql: asyncpg.Connecti
     assert (found.positions.closed, found.positions.winning, found.positions.total_pnl) == (2, 1, 0.25)
 
 
-async def test_prices_that_were_once_taken_do_not_spoil_the_sums(sql: asyncpg.Connection, pool: Connections) -> None:
+async def test_unbounded_prices_of_older_versions_are_not_summed(sql: asyncpg.Connection, pool: Connections) -> None:
     await migrated_to(5, sql)
     await stored_by_an_older_program(sql)
     await sql.execute(
@@ -194,7 +194,7 @@ async def test_prices_that_were_once_taken_do_not_spoil_the_sums(sql: asyncpg.Co
     assert (found.closed, found.total_pnl) == (2, 0.5)
 
 
-async def test_pairs_stored_with_a_mark_go_on_under_their_normal_form(
+async def test_pairs_stored_with_a_separator_continue_in_their_normal_form(
     pool: Connections, sql: asyncpg.Connection
 ) -> None:
     await migrated(pool)

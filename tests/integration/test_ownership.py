@@ -1,4 +1,4 @@
-"""Several servers on one real database: a symbol has one owner at a time, and who is none any more commits nothing."""
+"""Servers on one database: a symbol has one owner at a time, and a former owner commits nothing."""
 
 from __future__ import annotations
 
@@ -36,12 +36,12 @@ from tradingsignals_server.domain.risk import RiskRules
 
 BARS = walk(200, seed=3)
 TWINS = ("ACLXA", "AFHDB")
-"""Two symbols in one bucket."""
+"""Two symbols of one bucket."""
 
 
 @dataclass
 class Server:
-    """A server without its gRPC: others reach it as fast as a function is called, as long as it is `reachable`."""
+    """A server without gRPC, which others call as a function as long as it is `reachable`."""
 
     store: PostgresStore
     membership: Membership
@@ -81,7 +81,7 @@ Start = Callable[[str], Awaitable[Server]]
 
 @pytest.fixture
 async def start(dsn: str) -> AsyncIterator[Start]:
-    """Starts servers on one database, each under an address that is a name."""
+    """Yield a function that starts a server on one database, with a name as its address."""
     servers: dict[str, Server] = {}
     async with AsyncExitStack() as running:
 
@@ -123,7 +123,7 @@ TAKEN = {Disposition.ACCEPTED, Disposition.WARMING_UP}
 
 
 async def cut(sql: asyncpg.Connection, server: Server) -> None:
-    """End the session of a server, as a broken network would, and wait until PostgreSQL has."""
+    """End the database session of a server, as a broken network would, and wait until PostgreSQL has done so."""
     pid = await sql.fetchval(
         "SELECT pid FROM pg_locks JOIN servers ON objid = lock_key::int8::oid AND classid = $1::int8::oid "
         "WHERE server_id = $2 AND locktype = 'advisory'",
@@ -134,7 +134,7 @@ async def cut(sql: asyncpg.Connection, server: Server) -> None:
     await sql.execute("SELECT pg_terminate_backend($1, 10000)", pid)
 
 
-async def test_whoever_comes_first_has_the_symbol_and_the_others_send_their_bars_there(start: Start) -> None:
+async def test_first_server_owns_the_symbol_and_others_forward_their_bars(start: Start) -> None:
     first, second = await start("first"), await start("second")
     assert dispositions(await first.publish(BARS[:60])) == TAKEN
     assert dispositions(await second.publish(BARS[60:120])) == {Disposition.ACCEPTED}
@@ -144,7 +144,7 @@ async def test_whoever_comes_first_has_the_symbol_and_the_others_send_their_bars
     assert not second.engine.states()
 
 
-async def test_every_server_streams_everything(start: Start) -> None:
+async def test_every_server_streams_the_whole_log(start: Start) -> None:
     first, second = await start("first"), await start("second")
     batches = await second.broadcast.follow(Filter(), 0, 60.0)
     results = await first.publish(BARS)
@@ -155,7 +155,7 @@ async def test_every_server_streams_everything(start: Start) -> None:
     assert seen == list(range(1, last + 1))
 
 
-async def test_a_symbol_is_taken_over_when_its_owner_leaves(start: Start) -> None:
+async def test_symbol_is_taken_over_when_its_owner_leaves(start: Start) -> None:
     first, second = await start("first"), await start("second")
     await first.publish(BARS[:100])
     await second.publish(BARS[100:101])
@@ -166,8 +166,8 @@ async def test_a_symbol_is_taken_over_when_its_owner_leaves(start: Start) -> Non
     assert len(await second.store.list_bars("USDCOP", None, None, 1000)) == len(BARS)
 
 
-async def test_an_owner_that_lost_its_session_commits_nothing_more(start: Start, sql: asyncpg.Connection) -> None:
-    """It does not know yet, and goes on with what it remembers: the database refuses it."""
+async def test_owner_that_lost_its_lease_commits_nothing(start: Start, sql: asyncpg.Connection) -> None:
+    """It does not know yet, and continues from its memory: the database refuses the commit."""
     first, second = await start("first"), await start("second")
     await first.publish(BARS[:100])
     before = first.membership.lease_id
@@ -182,8 +182,8 @@ async def test_an_owner_that_lost_its_session_commits_nothing_more(start: Start,
     assert await sql.fetchval("SELECT count(*) FROM signals") == len(BARS) - 49
 
 
-async def test_a_takeover_between_looking_and_locking_is_seen(start: Start, dsn: str, sql: asyncpg.Connection) -> None:
-    """The commit has looked who owns its symbol, and waits for the lock on the log, which the taker holds."""
+async def test_takeover_between_snapshot_and_lock_is_detected(start: Start, dsn: str, sql: asyncpg.Connection) -> None:
+    """The commit has read the owner of its symbol, and waits for the lock on the log, which the taker holds."""
     first = await start("first")
     await first.publish(BARS[:100])
     watching = await asyncpg.connect(dsn)
@@ -199,22 +199,22 @@ async def test_a_takeover_between_looking_and_locking_is_seen(start: Start, dsn:
 
 
 async def _waits_for_a_lock(watching: asyncpg.Connection) -> None:
-    """Polled: PostgreSQL tells nobody that a statement waits for a lock."""
+    """Poll, because PostgreSQL does not notify that a statement waits for a lock."""
     while not await watching.fetchval(
         "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
     ):
         pass
 
 
-async def test_a_takeover_counts(start: Start, sql: asyncpg.Connection) -> None:
-    """Else a commit that waits for the taker's lock would not know."""
+async def test_takeover_is_counted(start: Start, sql: asyncpg.Connection) -> None:
+    """A commit that waits for the taker's lock detects it by this count."""
     server = await start("server")
     before = await sql.fetchval("SELECT takeovers FROM event_log")
     await server.publish(BARS[:1])
     assert await sql.fetchval("SELECT takeovers FROM event_log") == before + 1
 
 
-async def test_a_session_that_is_lost_comes_back_under_another_name(start: Start, sql: asyncpg.Connection) -> None:
+async def test_lost_lease_is_replaced_by_one_with_another_id(start: Start, sql: asyncpg.Connection) -> None:
     server = await start("only")
     await server.publish(BARS[:100])
     before = server.membership.lease_id
@@ -228,16 +228,16 @@ async def test_a_session_that_is_lost_comes_back_under_another_name(start: Start
 
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> float:
-    """A session is ended that is silent for so many seconds: far fewer than in earnest."""
+    """Shorten the seconds after which a silent session is ended; return them."""
     monkeypatch.setattr(membership_module, "HEARTBEAT_INTERVAL_S", 0.05)
     monkeypatch.setattr(membership_module, "SILENT_S", 0.5)
     return 0.5
 
 
-async def test_a_session_that_is_silent_is_ended_by_the_others(start: Start, dsn: str, impatient: float) -> None:
-    """Its server stands still, with its connection, its locks and its memory; here it is one that nobody runs."""
+async def test_silent_session_is_ended_by_another_server(start: Start, dsn: str, impatient: float) -> None:
+    """Its server hangs with its connection, locks and memory; here its `run` is never called."""
     still = Membership(dsn, lambda: None)
-    await still.join("nobody serves here")
+    await still.join("no server here")
     assert (await still.claim(("USDCOP",))).ours == {"USDCOP"}
     before = still.lease_id
     server = await start("server")
@@ -252,7 +252,7 @@ async def test_a_session_that_is_silent_is_ended_by_the_others(start: Start, dsn
     await still.leave()
 
 
-async def test_a_session_that_waits_for_the_database_is_not_silent(
+async def test_session_that_waits_for_a_lock_is_not_silent(
     start: Start, sql: asyncpg.Connection, impatient: float
 ) -> None:
     first, second = await start("first"), await start("second")
@@ -266,11 +266,11 @@ async def test_a_session_that_waits_for_the_database_is_not_silent(
     assert (first.membership.lease_id, second.membership.lease_id) == before
 
 
-async def test_a_commit_that_began_before_a_takeover_is_waited_for(start: Start, sql: asyncpg.Connection) -> None:
+async def test_takeover_waits_for_a_commit_in_progress(start: Start, sql: asyncpg.Connection) -> None:
     first, second = await start("first"), await start("second")
     await first.publish(BARS[:100])
     async with sql.transaction():
-        await sql.execute("SELECT FROM event_log FOR UPDATE")  # as a commit under way has it
+        await sql.execute("SELECT FROM event_log FOR UPDATE")  # as a commit in progress holds it
         await first.membership.leave()
         claiming = asyncio.create_task(second.membership.claim(("USDCOP",)))
         done, _ = await asyncio.wait((claiming,), timeout=0.3)
@@ -289,7 +289,7 @@ async def test_symbols_of_one_bucket_share_their_owner(start: Start) -> None:
     assert not second.membership.holds(TWINS[0])
 
 
-async def test_many_publishers_on_every_server_lose_no_bar_of_any_symbol(start: Start, sql: asyncpg.Connection) -> None:
+async def test_no_bar_is_lost_with_many_publishers_on_every_server(start: Start, sql: asyncpg.Connection) -> None:
     servers = [await start(name) for name in ("first", "second", "third")]
     symbols = [f"M{n}COP" for n in range(9)]
 
@@ -313,7 +313,7 @@ async def test_without_a_database_nothing_can_be_claimed(dsn: str) -> None:
     assert not membership.holds("USDCOP")
 
 
-async def test_a_server_that_comes_later_gets_its_share_and_nobody_notices(start: Start) -> None:
+async def test_later_server_gets_its_share_and_no_bar_is_refused(start: Start) -> None:
     first, second = await start("first"), await start("second")
     walks = {symbol: walk(100, seed=n, symbol=symbol) for n, symbol in enumerate([f"B{n}COP" for n in range(6)])}
     for bars in walks.values():
@@ -336,9 +336,7 @@ async def test_a_server_that_comes_later_gets_its_share_and_nobody_notices(start
     assert {state.symbol for state in second.engine.states()} == {s for s in walks if second.membership.holds(s)}
 
 
-async def test_9000_symbols_of_one_bar_each_cost_no_more_locks_than_there_are_buckets(
-    start: Start, sql: asyncpg.Connection
-) -> None:
+async def test_9000_symbols_take_no_more_locks_than_there_are_buckets(start: Start, sql: asyncpg.Connection) -> None:
     server = await start("server")
     bars = [builders.bar(0, symbol=f"S{n}") for n in range(9_000)]
     results = await server.publish(bars)
