@@ -1,4 +1,4 @@
-"""Several servers on this machine: each a process, started again when it dies, gone when we are."""
+"""Servers in processes of their own on this machine: restarted when they die, ended with this process."""
 
 from __future__ import annotations
 
@@ -24,15 +24,15 @@ _STOP_SECONDS = 20.0
 _FIRST_BACKOFF_SECONDS = 0.1
 _LONGEST_BACKOFF_SECONDS = 5.0
 FLEET_HOST = "127.0.0.1"
-"""Where the servers listen: behind the edge of the same machine."""
+"""Address that the servers listen on: behind the edge of the same machine."""
 
 
 class ServerFailed(Exception):
-    """A server does not start. What it had to say it has said in the log."""
+    """A server does not start. Its log says why."""
 
 
 class ServerProcess:
-    """One of the servers, through all its lives, at one port."""
+    """A server process at one port, over all its restarts."""
 
     def __init__(self, port: int, lean_port: int, settings: Mapping[str, str]) -> None:
         self.port = port
@@ -40,44 +40,44 @@ class ServerProcess:
         own = {"GRPC_HOST": FLEET_HOST, "GRPC_PORT": str(port), "LEAN_PORT": str(lean_port)}
         self._settings = {**settings, **own}
         self._process: asyncio.subprocess.Process | None = None
-        self._one_at_a_time = asyncio.Lock()
-        self._wanted = True
+        self._changing = asyncio.Lock()
+        self._keep = True
 
     @property
     def pid(self) -> int | None:
-        """The process that serves now; None between two lives."""
+        """Process id of the running process; None while there is none."""
         process = self._process
         return None if process is None or process.returncode is not None else process.pid
 
     async def start(self) -> None:
-        """Start it, and wait until it serves.
+        """Start the process, and wait until it serves.
 
         Raises:
             ServerFailed: it ended instead, or took too long.
         """
-        async with self._one_at_a_time:
+        async with self._changing:
             await self._start()
 
     async def restart(self) -> None:
-        """Let it end with grace, and start it again."""
-        async with self._one_at_a_time:
+        """Stop the process gracefully, and start it again."""
+        async with self._changing:
             await self._stop()
             await self._start()
 
     async def stop(self) -> None:
-        """Let it end with grace, for good."""
-        self._wanted = False
-        async with self._one_at_a_time:
+        """Stop the process gracefully, for good."""
+        self._keep = False
+        async with self._changing:
             await self._stop()
 
     async def keep_running(self) -> None:
-        """Start it again whenever it dies, waiting longer each time that it dies young; until `stop`."""
+        """Restart the process whenever it dies, after longer pauses if it dies soon; return after `stop`."""
         backoff, started = _FIRST_BACKOFF_SECONDS, monotonic()
-        while self._wanted:
+        while self._keep:
             if self._process is not None:
                 await self._process.wait()
-            async with self._one_at_a_time:  # a restart on purpose ends the process too, and has its own way back
-                if self.pid is not None or not self._wanted:
+            async with self._changing:  # `restart` ends the process too, and starts it itself
+                if self.pid is not None or not self._keep:
                     continue
                 code = None if self._process is None else self._process.returncode
                 log.error("the server on port %d died with exit code %s", self.port, code)
@@ -94,7 +94,7 @@ class ServerProcess:
             *("-m", "tradingsignals_server", "serve"),
             env={**os.environ, **self._settings},
             stdin=asyncio.subprocess.DEVNULL,
-            start_new_session=True,  # Ctrl-C is for us; we stop it when its time has come
+            start_new_session=True,  # Ctrl-C goes to this process, which stops the servers in order
             preexec_fn=die_with_parent(signal.SIGKILL),
         )
         serving = asyncio.create_task(_serving(self.port))
@@ -127,15 +127,15 @@ class ServerProcess:
 
 
 async def _serving(port: int) -> None:
-    """Wait until the server there says that it serves."""
+    """Wait until the health check of the server reports that it serves."""
     options = [(f"grpc.{which}_reconnect_backoff_ms", 100) for which in ("initial", "min", "max")]
     while True:
         with suppress(grpc.aio.AioRpcError):
             async with grpc.aio.insecure_channel(f"{FLEET_HOST}:{port}", options=options) as channel:
                 stub = health_pb2_grpc.HealthStub(channel)
                 request = health_pb2.HealthCheckRequest()
-                async for answer in stub.Watch(request, wait_for_ready=True):
-                    if answer.status == health_pb2.HealthCheckResponse.SERVING:
+                async for response in stub.Watch(request, wait_for_ready=True):
+                    if response.status == health_pb2.HealthCheckResponse.SERVING:
                         return
 
 

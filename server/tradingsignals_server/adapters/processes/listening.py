@@ -1,4 +1,4 @@
-"""Whether the addresses that are to be listened on are free, looked at together and before anything listens."""
+"""A check that all addresses to listen on are free, before any is used."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """An address to listen on, and the setting that names its port."""
+    """An address to listen on, and the setting of its port."""
 
     setting: str
     host: str
@@ -18,13 +18,13 @@ class Place:
 
 
 class PortsTaken(Exception):
-    """Addresses cannot be listened on. The message is one line that names all of them and how to change them."""
+    """Addresses cannot be listened on. The message is one line that names all of them and their settings."""
 
 
 def require_free(places: Iterable[Place]) -> None:
-    """Bind every place for a moment; port 0, which takes a free one, is passed over.
+    """Bind every address for a moment, except port 0, which takes a free one.
 
-    Somebody else may still take one afterwards, which the one that listens there then reports.
+    Another program may still take one afterwards; the server that listens there then reports it.
 
     Raises:
         PortsTaken: one or more of them cannot be bound.

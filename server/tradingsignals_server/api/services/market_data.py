@@ -28,18 +28,18 @@ from ..mapping.validation import DEFAULT_SYMBOL, Checks
 MAXIMUM_BARS_A_MESSAGE = 1000
 MAXIMUM_REJECTIONS = 1000
 MESSAGES_IN_FLIGHT = 4
-"""Messages of one stream that are with the engine at a time: while one is committed, the next is decided."""
+"""Messages of one stream that are in the engine at a time: while one is committed, the next is decided."""
 
 
 class MarketDataServicer:
-    """Takes closed bars in and lists them."""
+    """Publishes closed bars and lists stored ones."""
 
     def __init__(self, bars: BarPublisher, queries: Queries) -> None:
         self._bars = bars
         self._queries = queries
 
     async def publish_bar(self, request: pb.PublishBarRequest) -> pb.PublishBarResponse:
-        """One bar."""
+        """Publish one bar."""
         if not request.HasField("bar"):
             raise InvalidRequest.field("bar", "is required")
         try:
@@ -51,30 +51,30 @@ class MarketDataServicer:
         return pb.PublishBarResponse(receipt=convert.receipt_message(result))
 
     async def publish_bars(self, requests: AsyncIterator[pb.PublishBarsRequest]) -> pb.PublishBarsResponse:
-        """Any number of bars. One that is refused is told by its index; the others are not touched by it.
+        """Publish any number of bars. A refused bar is reported by its index and does not affect the others.
 
-        A message that cannot be taken ends the stream, for nobody knows how many bars it was to have. What came before
-        it is stored by then; if that cannot be, the caller hears of it instead: it is what can be tried again.
+        A malformed message ends the stream, since the number of its bars is unknown. All bars before it are stored by
+        then; if they cannot be, that error is returned instead, since it can be tried again.
         """
-        taken, stream = _Taken(), PublishStream()
+        counts, stream = _Counts(), PublishStream()
         in_flight: deque[tuple[_Sent, Publication]] = deque()
         refusal: ServiceError | None = None
         try:
             async for request in requests:
-                sent = self._sent(request.bars, taken)
+                sent = self._sent(request.bars, counts)
                 in_flight.append((sent, await self._bars.enqueue([bar for _, bar in sent], stream)))
                 if len(in_flight) >= MESSAGES_IN_FLIGHT:
-                    await taken.count(*in_flight.popleft())
+                    await counts.count(*in_flight.popleft())
         except (MalformedMessage, InvalidRequest) as error:
             refusal = error
         while in_flight:
-            await taken.count(*in_flight.popleft())
+            await counts.count(*in_flight.popleft())
         if refusal is not None:
             raise refusal
-        return taken.answer()
+        return counts.response()
 
     async def list_bars(self, request: pb.ListBarsRequest) -> pb.ListBarsResponse:
-        """A page of bars."""
+        """List a page of bars."""
         with Checks() as checks:
             limit = checks.whole(request.limit, "limit", 1, 1000) if request.HasField("limit") else 100
             symbol = checks.symbol(request.symbol, default=DEFAULT_SYMBOL) or DEFAULT_SYMBOL
@@ -83,26 +83,26 @@ class MarketDataServicer:
         page = await self._queries.bars(symbol, start, end, request.page_token, limit)
         return convert.bars_answer(page.bars, page.next_page_token)
 
-    def _sent(self, messages: Sequence[bar_pb2.Bar], taken: _Taken) -> _Sent:
-        """The bars of a message that can be bars, each with its index in the stream; the rest are refused here."""
+    def _sent(self, messages: Sequence[bar_pb2.Bar], counts: _Counts) -> _Sent:
+        """Convert the bars of a message, each with its index in the stream; invalid ones are refused here."""
         if len(messages) > MAXIMUM_BARS_A_MESSAGE:
             raise InvalidRequest.field("bars", f"must be at most {MAXIMUM_BARS_A_MESSAGE} a message")
         sent: _Sent = []
         for message in messages:
-            index = taken.received
-            taken.received += 1
+            index = counts.received
+            counts.received += 1
             try:
                 sent.append(((index, message), convert.bar_of(message)))
             except InvalidBar as error:
-                taken.refuse(index, message, error)
+                counts.refuse(index, message, error)
         return sent
 
 
 _Sent = list[tuple[tuple[int, bar_pb2.Bar], Bar]]
 
 
-class _Taken:
-    """What became of the bars of a stream so far."""
+class _Counts:
+    """Counts over the bars of a stream so far."""
 
     def __init__(self) -> None:
         self.received = 0
@@ -112,14 +112,14 @@ class _Taken:
         self._through = 0
 
     def refuse(self, index: int, message: bar_pb2.Bar, error: ServiceError) -> None:
-        """Count a bar that was not stored. Conflicts are known later than what cannot be a bar: the first are kept."""
+        """Count a bar that was not stored. Those with the lowest indexes are kept: conflicts are found late."""
         self._rejected += 1
         if len(self._rejections) < MAXIMUM_REJECTIONS or index < self._rejections[-1][0]:
             insort(self._rejections, (index, convert.rejection_message(index, message, error)), key=itemgetter(0))
             del self._rejections[MAXIMUM_REJECTIONS:]
 
     async def count(self, sent: _Sent, publication: Publication) -> None:
-        """Count what became of the bars of one message, once that is known.
+        """Count the results of the bars of one message, once they are known.
 
         Raises:
             StorageUnavailable, ShuttingDown: a bar may be sent again; the whole stream is then worth repeating.
@@ -133,8 +133,8 @@ class _Taken:
                 self._counts[result.disposition] += 1
                 self._through = max(self._through, result.sequence)
 
-    def answer(self) -> pb.PublishBarsResponse:
-        """The answer to the stream."""
+    def response(self) -> pb.PublishBarsResponse:
+        """Return the response to the stream."""
         return pb.PublishBarsResponse(
             received=self.received,
             accepted=self._counts[Disposition.ACCEPTED],

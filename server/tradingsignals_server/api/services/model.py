@@ -12,7 +12,7 @@ from ..mapping import convert
 
 
 class ModelServicer:
-    """Tells about the policy that decides, and has a newer one looked for."""
+    """Describes the policies in use, and reloads them."""
 
     def __init__(self, pipeline: Pipeline, keeper: ModelKeeper, queries: Queries) -> None:
         self._pipeline = pipeline
@@ -20,16 +20,16 @@ class ModelServicer:
         self._queries = queries
 
     async def get_model_info(self, _: pb.GetModelInfoRequest) -> pb.GetModelInfoResponse:
-        """The policy in use, and the one that is watched beside it."""
-        answer = pb.GetModelInfoResponse(model=self._live())
+        """Describe the live policy, and the shadow if there is one."""
+        response = pb.GetModelInfoResponse(model=self._live())
         shadow = self._pipeline.shadow
         if shadow is not None:
             score = await self._queries.store.shadow_score(shadow.policy.description.key)
-            answer.shadow.CopyFrom(convert.shadow_message(shadow, score))
-        return answer
+            response.shadow.CopyFrom(convert.shadow_message(shadow, score))
+        return response
 
     async def reload_model(self, _: pb.ReloadModelRequest) -> pb.ReloadModelResponse:
-        """Look for a newer policy now."""
+        """Reload the policies now."""
         changed = await self._keeper.reload()
         return pb.ReloadModelResponse(model=self._live(), changed=changed)
 

@@ -20,7 +20,7 @@ from ..streams import noun_stream
 
 
 class PositionServicer:
-    """Lists, closes and streams positions."""
+    """Lists and closes positions."""
 
     def __init__(self, engine: Engine, queries: Queries, broadcast: Broadcast, owner: OwnerForwarding) -> None:
         self._engine = engine
@@ -29,7 +29,7 @@ class PositionServicer:
         self.owner = owner
 
     async def list_active_positions(self, request: pb.ListActivePositionsRequest) -> Listing:
-        """Every open position."""
+        """List all open positions."""
         with Checks() as checks:
             symbol = checks.symbol(request.symbol)
         page = await self._queries.store.active_positions(symbol)
@@ -37,7 +37,7 @@ class PositionServicer:
         return Listing(EventKind.POSITION_UPDATE, page.messages, rest)
 
     async def list_closed_positions(self, request: pb.ListClosedPositionsRequest) -> Listing:
-        """A page of closed positions."""
+        """List a page of closed positions."""
         with Checks() as checks:
             limit = checks.whole(request.limit, "limit", 1, 500) if request.HasField("limit") else 50
             symbol = checks.symbol(request.symbol)
@@ -57,7 +57,7 @@ class PositionServicer:
 
     @at_owner(symbol=_symbol_of_position)
     async def close_position(self, request: pb.ClosePositionRequest) -> bytes:
-        """A position closed by hand."""
+        """Close a position by hand."""
         with Checks() as checks:
             position_id = checks.uuid(request.position_id, "position_id")
             price = checks.price(request.price, "price") if request.HasField("price") else None

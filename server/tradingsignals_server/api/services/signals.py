@@ -24,7 +24,7 @@ from ..streams import noun_stream
 
 
 class SignalServicer:
-    """Makes, lists, counts and streams signals."""
+    """Generates, lists and counts signals."""
 
     def __init__(
         self, engine: Engine, queries: Queries, broadcast: Broadcast, pipeline: Pipeline, owner: OwnerForwarding
@@ -36,13 +36,13 @@ class SignalServicer:
         self.owner = owner
 
     async def get_latest_signal(self, request: pb.GetLatestSignalRequest) -> bytes:
-        """The newest signal."""
+        """Return the newest signal."""
         with Checks() as checks:
             symbol = checks.symbol(request.symbol)
         return wire.record(await self._queries.latest_signal(symbol))
 
     async def list_signals(self, request: pb.ListSignalsRequest) -> Listing:
-        """A page of signals."""
+        """List a page of signals."""
         with Checks() as checks:
             limit = checks.whole(request.limit, "limit", 1, 1000) if request.HasField("limit") else 100
             query = SignalQuery(
@@ -59,7 +59,7 @@ class SignalServicer:
 
     @at_owner(symbol=symbol_in_request)
     async def generate_signal(self, request: pb.GenerateSignalRequest) -> pb.GenerateSignalResponse:
-        """A signal at a price."""
+        """Generate a signal at a quote."""
         with Checks() as checks:
             symbol = checks.symbol(request.symbol, default=DEFAULT_SYMBOL) or DEFAULT_SYMBOL
             if not request.HasField("close_price"):
@@ -70,7 +70,7 @@ class SignalServicer:
 
     @at_owner(symbol=symbol_in_request)
     async def generate_signal_from_db(self, request: pb.GenerateSignalFromDbRequest) -> pb.GenerateSignalFromDbResponse:
-        """A signal from stored bars."""
+        """Generate a signal from stored bars."""
         with Checks() as checks:
             symbol = checks.symbol(request.symbol, default=DEFAULT_SYMBOL) or DEFAULT_SYMBOL
             lookback_bars = lookback_of(request, checks, LOOKBACK_BARS)
@@ -78,7 +78,7 @@ class SignalServicer:
         return pb.GenerateSignalFromDbResponse(signal=convert.signal_message(signal, signal.sequence))
 
     async def get_statistics(self, _: pb.GetStatisticsRequest) -> pb.GetStatisticsResponse:
-        """Counts over all that is stored."""
+        """Return counts over all stored signals, positions and bars."""
         live = self._pipeline.live
         loaded = not live.policy.description.simulated
         found = await self._queries.store.statistics()

@@ -16,7 +16,7 @@ DESCRIPTION = "Real-time trading signals: bars in, a policy decides, every step 
 
 
 class SystemServicer:
-    """Tells what this service is and how it is."""
+    """Describes the service and its health."""
 
     def __init__(self, health: HealthReporter, broadcast: Broadcast, feed: str, rules: RiskRules) -> None:
         self._health = health
@@ -25,7 +25,7 @@ class SystemServicer:
         self._rules = rules
 
     async def get_service_info(self, _: pb.GetServiceInfoRequest) -> pb.GetServiceInfoResponse:
-        """What this service is."""
+        """Describe the service."""
         return pb.GetServiceInfoResponse(
             service=SERVICE_NAME,
             version=__version__,
@@ -40,7 +40,7 @@ class SystemServicer:
         )
 
     async def get_health(self, _: pb.GetHealthRequest) -> pb.GetHealthResponse:
-        """How the service is; an error, with the same report in it, if it cannot do its work."""
+        """Report the health of the service; an error with the same report if it is unhealthy."""
         health = self._health.report()
         report = convert.health_message(health, SERVICE_NAME, __version__)
         if health.status is Status.UNHEALTHY:

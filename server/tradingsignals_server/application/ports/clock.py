@@ -6,8 +6,8 @@ from collections.abc import Awaitable, Callable
 from datetime import datetime
 
 Clock = Callable[[], datetime]
-"""Now, in UTC."""
+"""Returns the current time, in UTC."""
 
 
 Sleep = Callable[[float], Awaitable[None]]
-"""Waiting, in seconds: asyncio.sleep, or a test's own."""
+"""Waits for a number of seconds: asyncio.sleep, or a test's own."""
