@@ -70,7 +70,7 @@ def up(bars: Path | None, speed: float | None, feed: str | None, servers: int | 
     from .commands import up as command
 
     settings = _settings(bars, speed, feed, servers)
-    _run(command.up(settings) if settings.servers == 1 else command.up_several(settings))
+    _run(command.up(settings) if settings.servers == 1 else command.up_multi_server(settings))
 
 
 @main.command()

@@ -24,7 +24,8 @@ from tradingsignals_server.adapters.postgres.membership import Membership
 from tradingsignals_server.adapters.postgres.place import place_of
 from tradingsignals_server.adapters.postgres.store import PostgresStore
 from tradingsignals_server.api.mapping.convert import encode
-from tradingsignals_server.bootstrap import migrated, several
+from tradingsignals_server.bootstrap.storage import migrate_schema
+from tradingsignals_server.bootstrap.supervisor import multi_server
 from tradingsignals_server.config import Settings
 from tradingsignals_server.domain.errors import Overloaded, ReadTimedOut, StorageUnavailable
 from tradingsignals_server.domain.events import Disposition, MarketUpdate
@@ -173,7 +174,7 @@ async def test_database_is_migrated_before_servers_start() -> None:
     """It is migrated before they start, because that may take longer than their start may; so it is named once."""
     settings = Settings(database_url="postgresql://u@127.0.0.1:1/none", servers=2, grpc_port=0, signal_service_port=0)
     with pytest.raises(StorageUnavailable, match=r"the database at 127\.0\.0\.1:1 cannot be reached"):
-        async with several(settings):
+        async with multi_server(settings):
             pass
 
 
@@ -191,7 +192,7 @@ async def test_schema_without_privileges_is_refused_in_one_line(dsn: str, sql: a
     await sql.execute(f"ALTER DATABASE \"{name}\" SET default_transaction_read_only = 'on'")
     async with connections(dsn) as pool:
         with pytest.raises(DatabaseRefused, match=r"^the database at .+ cannot be migrated: .+ read-only transaction$"):
-            await migrated(pool)
+            await migrate_schema(pool)
 
 
 class _Pooled:

@@ -13,7 +13,7 @@ from tradingsignals_server.adapters.postgres.connection import Connections, conn
 from tradingsignals_server.adapters.postgres.migrate import Migration, MigrationError, migrate, migrations
 from tradingsignals_server.adapters.postgres.store import PostgresStore
 from tradingsignals_server.api.mapping.convert import encode
-from tradingsignals_server.bootstrap import migrated
+from tradingsignals_server.bootstrap.storage import migrate_schema
 
 from .conftest import Storage
 
@@ -33,7 +33,7 @@ async def ledger(sql: asyncpg.Connection) -> list[int]:
 async def failure(pool: Connections) -> str:
     """Return the message with which a migration is refused."""
     with pytest.raises(MigrationError) as caught:
-        await migrated(pool)
+        await migrate_schema(pool)
     message = str(caught.value)
     assert "\n" not in message
     return message
@@ -44,18 +44,18 @@ def test_versions_have_no_gap() -> None:
 
 
 async def test_empty_database_gets_every_migration_once(pool: Connections, sql: asyncpg.Connection) -> None:
-    assert [migration.version for migration in await migrated(pool)] == KNOWN
+    assert [migration.version for migration in await migrate_schema(pool)] == KNOWN
     assert await ledger(sql) == KNOWN
     epoch = await sql.fetchval("SELECT epoch FROM event_log")
 
-    assert await migrated(pool) == []
+    assert await migrate_schema(pool) == []
     assert await sql.fetchval("SELECT epoch FROM event_log") == epoch
 
 
 async def test_one_of_many_concurrent_processes_migrates(storage: Storage, dsn: str, sql: asyncpg.Connection) -> None:
     async def one_server() -> list[Migration]:
         async with connections(dsn) as pool:
-            return await migrated(pool)
+            return await migrate_schema(pool)
 
     applied = await within(asyncio.gather(*(one_server() for _ in range(6))))
     assert sorted(len(found) for found in applied) == [0, 0, 0, 0, 0, len(KNOWN)]
@@ -63,7 +63,7 @@ async def test_one_of_many_concurrent_processes_migrates(storage: Storage, dsn: 
 
 
 async def test_every_table_has_a_comment(pool: Connections, sql: asyncpg.Connection) -> None:
-    await migrated(pool)
+    await migrate_schema(pool)
     silent = await sql.fetch(
         "SELECT relname FROM pg_class WHERE relkind = 'r' AND relnamespace = 'public'::regnamespace "
         "AND relname <> 'schema_migrations' AND obj_description(oid) IS NULL"
@@ -72,13 +72,13 @@ async def test_every_table_has_a_comment(pool: Connections, sql: asyncpg.Connect
 
 
 async def test_edited_migration_is_refused(pool: Connections, sql: asyncpg.Connection) -> None:
-    await migrated(pool)
+    await migrate_schema(pool)
     await sql.execute("UPDATE schema_migrations SET checksum = 'another' WHERE version = 1")
     assert "0001" in await failure(pool)
 
 
 async def test_schema_of_a_newer_program_is_refused(pool: Connections, sql: asyncpg.Connection) -> None:
-    await migrated(pool)
+    await migrate_schema(pool)
     await sql.execute("INSERT INTO schema_migrations (version, name, checksum) VALUES (9999, 'later', 'x')")
     message = await failure(pool)
     assert "9999" in message
@@ -87,11 +87,11 @@ async def test_schema_of_a_newer_program_is_refused(pool: Connections, sql: asyn
 
 async def test_right_program_can_migrate_after_a_refusal(pool: Connections, sql: asyncpg.Connection) -> None:
     """The lock is released, although the connection returns to the pool."""
-    await migrated(pool)
+    await migrate_schema(pool)
     await sql.execute("INSERT INTO schema_migrations (version, name, checksum) VALUES (9999, 'later', 'x')")
     await failure(pool)
     await sql.execute("DELETE FROM schema_migrations WHERE version = 9999")
-    assert await within(migrated(pool)) == []
+    assert await within(migrate_schema(pool)) == []
     assert not await sql.fetchval(
         "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' "
         "AND database = (SELECT oid FROM pg_database WHERE datname = current_database())"
@@ -115,7 +115,7 @@ async def test_failed_migration_leaves_nothing(
     assert await sql.fetchval("SELECT to_regclass('half')") is None
 
     steps[-1] = whole
-    assert await migrated(pool) == [whole]
+    assert await migrate_schema(pool) == [whole]
     assert await ledger(sql) == [*KNOWN, version]
 
 
@@ -126,7 +126,7 @@ async def test_migration_may_take_longer_than_a_statement_of_the_service(
     steps = [*migrations(), Migration(KNOWN[-1] + 1, "long", "SELECT pg_sleep(1.2)")]
     monkeypatch.setattr("tradingsignals_server.adapters.postgres.migrate.migrations", lambda: steps)
     async with connections(dsn) as pool:
-        assert await migrated(pool) == steps
+        assert await migrate_schema(pool) == steps
 
 
 async def migrated_to(version: int, sql: asyncpg.Connection) -> None:
@@ -197,7 +197,7 @@ async def test_unbounded_prices_of_older_versions_are_not_summed(sql: asyncpg.Co
 async def test_pairs_stored_with_a_separator_continue_in_their_normal_form(
     pool: Connections, sql: asyncpg.Connection
 ) -> None:
-    await migrated(pool)
+    await migrate_schema(pool)
     for symbol in ("BTC-USD", "BTC_USD", "EUR-USD", "EURUSD", "ES-DEC26", "BRK.B"):
         await sql.execute(
             "INSERT INTO bars VALUES ($1, '2024-03-04 13:00Z', 1, 1, 1, 1, 0, false, 'ACCEPTED', now())", symbol

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from ..adapters.postgres.connection import connections
-from ..bootstrap import database, migrated
+from ..bootstrap.storage import database, migrate_schema
 from ..config import Settings
 
 
 async def migrate(settings: Settings) -> None:
     """Apply the missing migrations and print them."""
     async with database(settings) as dsn, connections(dsn) as opened:
-        applied = await migrated(opened)
+        applied = await migrate_schema(opened)
     for migration in applied:
         print(f"applied {migration.version:04d} {migration.name}")
     if not applied:

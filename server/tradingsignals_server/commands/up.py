@@ -15,7 +15,10 @@ from rich.console import Console
 from ..adapters.envoy.hosts import is_loopback
 from ..adapters.feeds.kind import OnProgress
 from ..application.decision.pipeline import Pipeline
-from ..bootstrap import database, everything, serving, several
+from ..bootstrap.edge import all_in_one
+from ..bootstrap.server import serving
+from ..bootstrap.storage import database
+from ..bootstrap.supervisor import multi_server
 from ..config import Settings
 from .banner import banner
 from .progress import ReplayDisplay
@@ -28,7 +31,7 @@ async def up(settings: Settings) -> None:
     _warn_of_exposure(settings.signal_service_host, "SIGNAL_SERVICE_HOST")
     _warn_of_exposure(settings.grpc_host, "GRPC_HOST")
     with _replay_display(settings) as on_progress:
-        async with everything(settings, on_progress) as running:
+        async with all_in_one(settings, on_progress) as running:
             _warn_of_placeholder(running.service.pipeline)
             host = _reachable(settings.signal_service_host)
             print(banner(f"{host}:{running.edge.port}", settings, running.service.dsn), file=sys.stderr, flush=True)
@@ -47,12 +50,12 @@ def _replay_display(settings: Settings) -> Iterator[OnProgress | None]:
         yield display.update
 
 
-async def up_several(settings: Settings) -> None:
+async def up_multi_server(settings: Settings) -> None:
     """Run several servers with their database and edge until cancelled; SIGHUP restarts the servers one by one."""
     _warn_of_exposure(settings.signal_service_host, "SIGNAL_SERVICE_HOST")
     restart = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, restart.set)
-    async with several(settings) as running:
+    async with multi_server(settings) as running:
         host = _reachable(settings.signal_service_host)
         print(banner(f"{host}:{running.edge.port}", settings, running.dsn), file=sys.stderr, flush=True)
         while True:

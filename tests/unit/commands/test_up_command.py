@@ -21,7 +21,7 @@ class StartedError(Exception):
     ("start", "settings", "named"),
     [
         (up.up, {"signal_service_host": "0.0.0.0"}, ["SIGNAL_SERVICE_HOST=0.0.0.0"]),  # noqa: S104 - nothing listens
-        (up.up_several, {"signal_service_host": "10.0.0.7"}, ["SIGNAL_SERVICE_HOST=10.0.0.7"]),
+        (up.up_multi_server, {"signal_service_host": "10.0.0.7"}, ["SIGNAL_SERVICE_HOST=10.0.0.7"]),
         (up.up, {"signal_service_host": "::", "grpc_host": "::"}, ["SIGNAL_SERVICE_HOST=::", "GRPC_HOST=::"]),
         (up.serve, {"grpc_host": "desk.example"}, ["GRPC_HOST=desk.example"]),
         (up.up, {"signal_service_host": "127.0.0.2", "grpc_host": "localhost"}, []),
@@ -38,7 +38,7 @@ async def test_listening_beyond_this_machine_gives_a_warning(
     def started(*_: object) -> None:
         raise StartedError
 
-    for name in ("everything", "several", "database"):
+    for name in ("all_in_one", "multi_server", "database"):
         monkeypatch.setattr(up, name, started)
     with caplog.at_level(logging.WARNING), pytest.raises(StartedError):
         await start(Settings(**settings))  # type: ignore[arg-type]  # all of them are strings

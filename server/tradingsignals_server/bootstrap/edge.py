@@ -1,0 +1,51 @@
+"""A server with the edge in front of it."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+from ..adapters.envoy.process import Edge, running_edge
+from ..adapters.envoy.render import Address, EdgeConfig
+from ..adapters.feeds.kind import OnProgress
+from ..config import Settings
+from .server import Service, serving
+from .storage import database
+
+
+@dataclass(frozen=True, slots=True)
+class AllInOne:
+    """A running server with the edge in front of it."""
+
+    service: Service
+    edge: Edge
+
+
+@asynccontextmanager
+async def all_in_one(settings: Settings, on_progress: OnProgress | None = None) -> AsyncIterator[AllInOne]:
+    """Run the database if none is configured, one server, and the edge.
+
+    `on_progress` is called with the progress of a file that is replayed.
+    """
+    async with database(settings) as dsn, serving(settings, dsn, on_progress, behind_edge=True) as service:
+        lean = [] if service.lean_port is None else [Address(settings.grpc_host, service.lean_port)]
+        config = edge_config(settings, [Address(settings.grpc_host, service.grpc_port)], lean)
+        async with running_edge(config, settings.data_dir / "edge") as edge:
+            try:
+                yield AllInOne(service, edge)
+            finally:
+                # The server ends the streams of followers itself, before the edge cuts them off.
+                await service.begin_drain()
+
+
+def edge_config(settings: Settings, backends: Sequence[Address], lean: Sequence[Address]) -> EdgeConfig:
+    """Configure the edge in front of gRPC servers at `backends`, and HTTP/2 servers at `lean`."""
+    first, *further = backends
+    return EdgeConfig(
+        listen=Address(settings.signal_service_host, settings.signal_service_port),
+        allowed_hosts=settings.allowed_hosts,
+        backend=first,
+        further_backends=tuple(further),
+        lean=tuple(lean),
+    )

@@ -1,0 +1,112 @@
+"""The engine, and all that works beside it on the same state."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from pathlib import Path
+
+from ..adapters.feeds.kind import FeedContext, OnProgress
+from ..adapters.onnx.repository import fingerprint, load_newest, shipped_models, versions
+from ..adapters.placeholder_policy import PlaceholderPolicy
+from ..adapters.postgres.membership import Membership
+from ..application.cluster.forwarding import OwnerForwarding
+from ..application.cluster.router import Router
+from ..application.decision.pipeline import Pipeline
+from ..application.decision.trader import Trader
+from ..application.event_log.retention import Retention
+from ..application.event_log.tail import Broadcast
+from ..application.event_log.tailer import LogReader
+from ..application.health import HealthReporter
+from ..application.ingest.engine import Engine
+from ..application.models import ModelKeeper, ModelSource
+from ..application.ports.feed import Feed
+from ..application.ports.peer import PeerAt
+from ..config import PLACEHOLDER_PATH, Settings
+from ..domain.calendar import calendar_for
+from .storage import Storage
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Core:
+    """The parts of a server that are no transport."""
+
+    storage: Storage
+    pipeline: Pipeline
+    broadcast: Broadcast
+    membership: Membership
+    engine: Engine
+    router: Router
+    owner: OwnerForwarding
+    models: ModelKeeper
+    retention: Retention
+    health: HealthReporter
+
+
+def utc_now() -> datetime:
+    """Return the time of the wall clock."""
+    return datetime.now(UTC)
+
+
+async def build_core(settings: Settings, storage: Storage, peer_at: PeerAt) -> Core:
+    """Build the engine, its router, and what keeps models, retention and health."""
+    store, clock = storage.store, utc_now
+    live, shadow = _model_source(settings.model_path, "MODEL_PATH"), _shadow_source(settings)
+    pipeline = _pipeline(settings, live, shadow)
+    broadcast = Broadcast(store, await store.log_head())
+    reader = LogReader(store, broadcast)
+    membership = Membership(storage.dsn, reader.wake)
+    engine = Engine(
+        store,
+        pipeline,
+        broadcast,
+        clock,
+        bars_elsewhere=settings.bars_table is not None,
+        is_replayed=settings.is_replayed,
+        ownership=membership,
+        reader=reader,
+        max_symbols=settings.max_symbols,
+    )
+    router = Router(engine, membership, store, peer_at)
+    return Core(
+        storage=storage,
+        pipeline=pipeline,
+        broadcast=broadcast,
+        membership=membership,
+        engine=engine,
+        router=router,
+        owner=OwnerForwarding(router, peer_at),
+        models=ModelKeeper(engine, pipeline, settings.risk_rules, live, shadow),
+        retention=Retention(store, broadcast, clock, timedelta(days=settings.signal_retention_days)),
+        health=HealthReporter(store, engine, pipeline, clock, live_feed=settings.feed.is_live),
+    )
+
+
+def build_feed(settings: Settings, on_progress: OnProgress | None) -> Feed | None:
+    """Build the configured feed; None if bars come by PublishBars alone."""
+    calendar_of = partial(calendar_for, choice=settings.session_calendar)
+    return settings.feed.build(settings, FeedContext(utc_now, calendar_of, on_progress))
+
+
+def _pipeline(settings: Settings, live: ModelSource, shadow: ModelSource | None) -> Pipeline:
+    rules = settings.risk_rules
+    log.info("a trade is charged: spread %s, commission %s", rules.spread, rules.commission)
+    shadow_trader = None if shadow is None else Trader(shadow.load(), rules)
+    return Pipeline(Trader(live.load(), rules), partial(calendar_for, choice=settings.session_calendar), shadow_trader)
+
+
+def _model_source(path: Path | None, setting: str) -> ModelSource:
+    """Find the policy: at `path`, without one the shipped policy, or placeholder predictions if there is none."""
+    folder = shipped_models() if path is None else path
+    if folder is None or folder == PLACEHOLDER_PATH:
+        return ModelSource(fingerprint=lambda: None, load=PlaceholderPolicy, versions=lambda: ())
+    return ModelSource(partial(fingerprint, folder), partial(load_newest, folder, setting), partial(versions, folder))
+
+
+def _shadow_source(settings: Settings) -> ModelSource | None:
+    path = settings.shadow_model_path
+    return None if path is None else _model_source(path, "SHADOW_MODEL_PATH")

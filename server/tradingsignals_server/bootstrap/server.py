@@ -1,0 +1,148 @@
+"""One server, from the database to its ports: started and stopped in named steps."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+from ..adapters.feeds.kind import OnProgress
+from ..adapters.peers.client import open_peers
+from ..adapters.postgres.membership import Membership
+from ..adapters.processes.listening import Place, require_free
+from ..api.mapping.convert import bar_message
+from ..application.decision.pipeline import Pipeline
+from ..application.ports.feed import Feed, MarketDataSink
+from ..config import Settings
+from .api import Servers, running_servers
+from .engine import Core, build_core, build_feed
+from .storage import open_storage
+
+_FEED_ROLE = 1
+"""The role of the one server whose feed runs."""
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """A running server.
+
+    begin_drain: reports to health checks and followers that it is about to stop; calls under way go on.
+    """
+
+    grpc_port: int
+    lean_port: int | None
+    dsn: str
+    pipeline: Pipeline
+    begin_drain: Callable[[], Awaitable[None]]
+
+
+@asynccontextmanager
+async def serving(
+    settings: Settings, dsn: str, on_progress: OnProgress | None = None, *, behind_edge: bool = False
+) -> AsyncIterator[Service]:
+    """Run a server on the database at `dsn` until the end of the context.
+
+    Args:
+        settings: the settings.
+        dsn: address of the database.
+        on_progress: called with the progress of a file that is replayed.
+        behind_edge: the edge is to listen on the public port.
+    """
+    require_free([*([public_place(settings)] if behind_edge else []), *_places(settings)])
+    async with (
+        open_storage(settings, dsn) as storage,
+        open_peers(storage.peer_secret, bar_message) as peers,
+        asyncio.TaskGroup() as tasks,
+    ):
+        core = await build_core(settings, storage, peers.at)
+        lifecycle = _Lifecycle(settings, core, tasks)
+        lifecycle.start()
+        try:
+            async with running_servers(settings, core, lifecycle.join) as servers:
+                lifecycle.start_feed(build_feed(settings, on_progress))
+                lean_port = None if servers.lean is None else servers.lean.port
+                try:
+                    yield Service(
+                        servers.grpc.port, lean_port, dsn, core.pipeline, lambda: lifecycle.begin_drain(servers)
+                    )
+                finally:
+                    await lifecycle.drain(servers)
+        finally:
+            await lifecycle.stop()
+
+
+class _Lifecycle:
+    """The steps in which the parts of a server start and stop."""
+
+    def __init__(self, settings: Settings, core: Core, tasks: asyncio.TaskGroup) -> None:
+        self._settings = settings
+        self._core = core
+        self._group = tasks
+        self._tasks: list[asyncio.Task[None]] = []
+
+    def start(self) -> None:
+        """Start what works without a port."""
+        core = self._core
+        self._writing = self._group.create_task(core.engine.run())
+        for part in (core.models, core.router, core.retention, core.health):
+            self._tasks.append(self._group.create_task(part.run()))
+
+    async def join(self, port: int) -> None:
+        """Join the other servers of the database, as the one that they reach at `port`, before calls are served."""
+        core = self._core
+        await core.membership.join(f"{self._settings.reachable_host}:{port}")
+        self._tasks.append(self._group.create_task(core.membership.run()))
+        if await core.membership.is_alone():
+            # Symbols with an open position must be processed by some server.
+            symbols = await core.storage.store.symbols_with_open_positions()
+            for symbol in (await core.membership.claim(symbols)).ours:
+                await core.engine.last_bar(symbol)
+
+    def start_feed(self, feed: Feed | None) -> None:
+        """Start the feed, if there is one."""
+        self._feeding = self._group.create_task(_run_feed(feed, self._core.router, self._core.membership))
+
+    async def begin_drain(self, servers: Servers) -> None:
+        """Report to health checks and followers that this server is about to stop."""
+        await servers.stop_serving()
+        self._core.broadcast.stop()
+
+    async def drain(self, servers: Servers) -> None:
+        """Stop taking bars and calls, end streams, commit what is queued, and leave the symbols to other servers."""
+        self._feeding.cancel()
+        await servers.stop_serving()
+        await asyncio.sleep(self._settings.drain_seconds)
+        await self.begin_drain(servers)
+        await self._core.engine.stop()
+        await asyncio.wait([self._writing])
+        await self._core.membership.leave()
+
+    async def stop(self) -> None:
+        """End what still runs, also after a start that failed."""
+        for task in self._tasks:
+            task.cancel()
+        await self._core.engine.stop()
+        await self._core.membership.leave()
+
+
+async def _run_feed(feed: Feed | None, sink: MarketDataSink, membership: Membership) -> None:
+    """Run the feed while this server has the role to do so."""
+    while feed is not None:
+        lost = await membership.lead(_FEED_ROLE)
+        async with asyncio.TaskGroup() as group:
+            running = group.create_task(feed.run(sink))
+            await lost()
+            running.cancel()
+
+
+def _places(settings: Settings) -> list[Place]:
+    return [
+        Place("GRPC_PORT", settings.grpc_host, settings.grpc_port),
+        Place("LEAN_PORT", settings.grpc_host, settings.lean_port),
+    ]
+
+
+def public_place(settings: Settings) -> Place:
+    """Return where the edge listens."""
+    return Place("SIGNAL_SERVICE_PORT", settings.signal_service_host, settings.signal_service_port)

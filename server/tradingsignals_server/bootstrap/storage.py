@@ -1,0 +1,86 @@
+"""The database: where it is, its schema, and the store on it."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from functools import partial
+
+import asyncpg
+
+from ..adapters.postgres.bars_table import BarsTable
+from ..adapters.postgres.connection import Connections, DatabaseRefused, connections
+from ..adapters.postgres.embedded import running_postgres
+from ..adapters.postgres.migrate import Migration, migrate
+from ..adapters.postgres.peer_secret import peer_secret
+from ..adapters.postgres.store import PostgresStore
+from ..api.mapping.convert import encode
+from ..config import Settings
+from ..domain.calendar import calendar_for
+from ..domain.errors import StorageUnavailable
+
+
+@dataclass(frozen=True, slots=True)
+class Storage:
+    """An open database with the current schema; `peer_secret` is known to the servers that share it."""
+
+    dsn: str
+    store: PostgresStore
+    peer_secret: str
+
+
+@asynccontextmanager
+async def database(settings: Settings) -> AsyncIterator[str]:
+    """Give the address of the configured database, or start the embedded one.
+
+    Simulated bars are kept in a database of their own, so that they never mix with those of another feed.
+    """
+    if not settings.embedded_database:
+        yield settings.dsn
+        return
+    name = "tradingsignals_simulated" if settings.feed.is_simulated else "tradingsignals"
+    async with running_postgres(settings.data_dir, name) as postgres:
+        yield postgres.dsn
+
+
+@asynccontextmanager
+async def migrated_database(settings: Settings) -> AsyncIterator[str]:
+    """Give the address of the database once its schema is current, which may take longer than a server may to start."""
+    async with database(settings) as dsn:
+        async with connections(dsn) as pool:
+            await migrate_schema(pool)
+        yield dsn
+
+
+@asynccontextmanager
+async def open_storage(settings: Settings, dsn: str) -> AsyncIterator[Storage]:
+    """Connect to the database and bring its schema up to date."""
+    async with connections(dsn) as pool:
+        await migrate_schema(pool)
+        store = PostgresStore(pool, encode, await _bars_table(pool, settings))
+        yield Storage(dsn, store, await peer_secret(pool))
+
+
+async def migrate_schema(pool: Connections) -> list[Migration]:
+    """Bring the schema up to date; returns the migrations that were applied.
+
+    Raises:
+        DatabaseRefused: we may not, there is no schema to do it in, it is read-only, or it went away meanwhile.
+    """
+    try:
+        async with pool.for_engine() as connection:
+            return await migrate(connection)
+    except (asyncpg.PostgresError, StorageUnavailable) as error:
+        cause = error.__cause__ or error
+        why = str(cause) or type(cause).__name__
+        raise DatabaseRefused(f"the database at {pool.place} cannot be migrated: {why}") from error
+
+
+async def _bars_table(pool: Connections, settings: Settings) -> BarsTable | None:
+    if settings.bars_table is None:
+        return None
+    async with pool.for_engine() as connection:
+        return await BarsTable.open(
+            connection, settings.bars_table, partial(calendar_for, choice=settings.session_calendar)
+        )

@@ -1,0 +1,62 @@
+"""Multi-server: servers in processes of their own on one database, with the edge in front of them."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+from ..adapters.envoy.process import Edge, running_edge
+from ..adapters.envoy.render import Address
+from ..adapters.processes.fleet import FLEET_HOST, ServerFailed, ServerProcess, fleet_ports, running_fleet
+from ..adapters.processes.listening import Place, require_free
+from ..config import Settings
+from .edge import edge_config
+from .server import public_place
+from .storage import migrated_database
+
+log = logging.getLogger(__name__)
+
+HEALTHY_SECONDS = 60.0
+"""How long a rolling restart waits for all servers to be healthy."""
+
+
+@dataclass(frozen=True, slots=True)
+class MultiServer:
+    """Servers that run, with the edge in front of them."""
+
+    dsn: str
+    fleet: Sequence[ServerProcess]
+    edge: Edge
+
+    async def restart_in_turn(self) -> None:
+        """Restart one server after the other, each once the edge sees all of them healthy."""
+        for server in self.fleet:
+            try:
+                async with asyncio.timeout(HEALTHY_SECONDS):
+                    await self.edge.sees_all_healthy()
+                log.info("restarting the server on port %d", server.port)
+                await server.restart()
+            except (TimeoutError, ServerFailed) as error:
+                log.error("%s; the remaining servers are not restarted", str(error) or "not every server is healthy")
+                return
+        await self.edge.sees_all_healthy()
+        log.info("every server has been restarted")
+
+
+@asynccontextmanager
+async def multi_server(settings: Settings) -> AsyncIterator[MultiServer]:
+    """Run the database if none is configured, the servers, and the edge."""
+    ports = fleet_ports(settings.grpc_port, settings.servers, lean=settings.lean_port > 0)
+    require_free([public_place(settings), *(Place("GRPC_PORT", FLEET_HOST, port) for pair in ports for port in pair)])
+    async with migrated_database(settings) as dsn, running_fleet(ports, settings.of_a_server(dsn)) as fleet:
+        backends = [Address(FLEET_HOST, server.port) for server in fleet]
+        lean = [Address(FLEET_HOST, server.lean_port) for server in fleet if server.lean_port]
+        async with running_edge(edge_config(settings, backends, lean), settings.data_dir / "edge") as edge:
+            try:
+                yield MultiServer(dsn, fleet, edge)
+            finally:
+                # The servers end the streams of followers themselves, before the edge cuts them off.
+                await asyncio.gather(*(server.stop() for server in fleet))
