@@ -24,8 +24,8 @@ from tests.support.tables import Tables, by_symbol, tables_of
 
 import tradingsignals
 from tradingsignals import Bar, Signal, TemporaryError
-from tradingsignals_server.application.ports.ownership import bucket_of
 from tradingsignals_server.domain import bars as domain
+from tradingsignals_server.domain.buckets import bucket_of
 
 SYMBOLS = [f"S{n}COP" for n in range(6)]
 WALKS: list[list[domain.Bar]] = [walk(400, seed=n, symbol=symbol) for n, symbol in enumerate(SYMBOLS)]

@@ -25,10 +25,10 @@ from tradingsignals_server.application.decision.trader import Trader
 from tradingsignals_server.application.event_log.tail import Broadcast, Filter
 from tradingsignals_server.application.event_log.tailer import LogReader
 from tradingsignals_server.application.ingest.engine import Engine
-from tradingsignals_server.application.ports.ownership import BUCKETS, bucket_of
 from tradingsignals_server.application.ports.peer import PeerGone
 from tradingsignals_server.application.ports.store import StaleState
 from tradingsignals_server.domain.bars import Bar
+from tradingsignals_server.domain.buckets import BUCKETS, bucket_of
 from tradingsignals_server.domain.calendar import calendar_for
 from tradingsignals_server.domain.errors import ServiceError, StorageUnavailable
 from tradingsignals_server.domain.events import Disposition, MarketUpdate, Receipt

@@ -12,9 +12,9 @@ from uuid import UUID
 import asyncpg
 
 from ...application.ports.event_log import Encode, LogEntry
-from ...application.ports.ownership import bucket_of
 from ...application.ports.store import RecurrentCheckpoint, RefusedByStore, ShadowEvent, StaleState
 from ...domain.bars import HIGHEST_PRICE
+from ...domain.buckets import bucket_of
 from ...domain.errors import StorageUnavailable
 from ...domain.events import Event, EventKind, MarketUpdate, market_times
 from ...domain.positions import Position

@@ -15,7 +15,8 @@ from contextlib import suppress
 from typing import Any
 from uuid import UUID
 
-from ...application.ports.ownership import Claim, bucket_of
+from ...application.ports.ownership import Claim
+from ...domain.buckets import bucket_of
 from ...domain.errors import StorageUnavailable
 from .lease import (
     CLAIM_TIMEOUT_S,

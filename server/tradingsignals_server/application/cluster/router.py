@@ -12,12 +12,13 @@ from collections.abc import Collection, Sequence
 from contextlib import suppress
 
 from ...domain.bars import Bar
+from ...domain.buckets import bucket_of
 from ...domain.errors import OwnerUnavailable, ServiceError, StorageUnavailable
 from ..ingest.commands import Publication, PublishStream
 from ..ingest.engine import Engine
 from ..ingest.queue import MAX_PENDING
 from ..ports.feed import BarResult
-from ..ports.ownership import Ownership, bucket_of
+from ..ports.ownership import Ownership
 from ..ports.peer import PeerAt
 from ..ports.store import Store
 from .peer_queue import PeerQueue, SymbolQueue

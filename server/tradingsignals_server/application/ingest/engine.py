@@ -17,7 +17,7 @@ from ..event_log.tail import Broadcast
 from ..event_log.tailer import LogReader
 from ..ports.clock import Clock
 from ..ports.feed import BarResult
-from ..ports.ownership import Ownership, SoleOwnership
+from ..ports.ownership import Ownership
 from ..ports.store import Store
 from .batch import QueuedCall
 from .commands import (
@@ -33,6 +33,7 @@ from .commands import (
 )
 from .handlers import Handlers
 from .queue import BarsCall
+from .sole_ownership import SoleOwnership
 from .states import MAX_SYMBOLS, RESTORE_BARS, SymbolStates
 from .writer import Commits, Writer
 

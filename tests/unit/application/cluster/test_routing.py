@@ -15,10 +15,12 @@ from tradingsignals_server.application.cluster import router as routing
 from tradingsignals_server.application.cluster.router import Router
 from tradingsignals_server.application.ingest.commands import PublishStream
 from tradingsignals_server.application.ingest.engine import Engine
+from tradingsignals_server.application.ingest.sole_ownership import SoleOwnership
 from tradingsignals_server.application.ports.feed import BarResult
-from tradingsignals_server.application.ports.ownership import Claim, SoleOwnership, bucket_of
+from tradingsignals_server.application.ports.ownership import Claim
 from tradingsignals_server.application.ports.peer import PeerGone
 from tradingsignals_server.domain.bars import Bar
+from tradingsignals_server.domain.buckets import bucket_of
 from tradingsignals_server.domain.errors import OwnerUnavailable, ServiceError, ShuttingDown, StorageUnavailable
 from tradingsignals_server.domain.events import Disposition, Receipt
 

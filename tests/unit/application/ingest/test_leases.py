@@ -14,7 +14,7 @@ from tests.support.running import (
     started,
 )
 
-from tradingsignals_server.application.ports.ownership import SoleOwnership
+from tradingsignals_server.application.ingest.sole_ownership import SoleOwnership
 from tradingsignals_server.domain.events import Disposition
 from tradingsignals_server.domain.features import Observation
 from tradingsignals_server.domain.signals import Action, Probabilities
