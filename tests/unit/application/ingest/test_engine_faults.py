@@ -264,6 +264,19 @@ async def test_a_defect_does_not_affect_commands_that_share_the_commit() -> None
         assert [update.bar for update in running.store.market_updates("EURCOP")] == calm
 
 
+async def test_a_defect_takes_back_the_shadow_events_of_its_command() -> None:
+    calm = walk(60, symbol="EURCOP")
+    async with running_engine(policy=breaking_on_a_jump(), shadow=always(Action.HOLD)) as running:
+        await running.publish(calm[:59])
+        stored = len(running.store.shadow_events)
+        async with commit_held_up(running, bar(0, symbol="GBPCOP")) as first:
+            broken, again = await started(running.engine.publish([calm[59], JUMP]), running.engine.publish([calm[59]]))
+        await asyncio.gather(first, broken, again, return_exceptions=True)
+        assert isinstance(broken.exception(), RuntimeError)
+        assert dispositions(again.result()) == [ACCEPTED]
+        assert len(running.store.shadow_events) == stored + 1
+
+
 # --------------------------------------------------------------------------------------------- cancelled callers
 
 
