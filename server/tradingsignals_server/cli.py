@@ -65,7 +65,7 @@ def up(bars: Path | None, speed: float | None, feed: str | None, servers: int | 
     """Start everything: the database if none is named, the server, and the edge on the public port.
 
     Without options a simulated market goes by, so that there is something to see at once. With several servers SIGHUP
-    restarts one after the other, and nobody notices.
+    restarts one after the other, without an interruption.
     """
     from .commands import up as command
 

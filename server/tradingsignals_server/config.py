@@ -66,7 +66,7 @@ Fraction = Annotated[float, Field(gt=0, le=1)]
 
 
 class Settings(BaseSettings):
-    """Everything that can be set. Immutable; built by `from_env`."""
+    """All settings. Immutable; built by `from_env`."""
 
     model_config = SettingsConfigDict(frozen=True, extra="ignore", env_ignore_empty=True, validate_default=False)
 
@@ -125,7 +125,7 @@ class Settings(BaseSettings):
         "Each keeps some 15 KB of memory at the server that works on it.",
     )
 
-    # Whom to tell, and what to keep
+    # Retention, and followers that do not read
     signal_retention_days: Annotated[int, Field(ge=0, le=36500)] = Field(
         90,
         description="Events older than this many days are pruned from the log that streams resume from and replay; "
@@ -316,7 +316,7 @@ class Settings(BaseSettings):
         return f"postgresql://{user}:{password}@/{name}?host={host}&port={self.postgres_port}"
 
     def of_a_server(self, dsn: str) -> dict[str, str]:
-        """The environment of one of several servers that `up` starts: all that need not be what this process reads.
+        """Return the environment of one of the servers that `up` starts: what may differ from that of this process.
 
         `dsn` is the address of the embedded database, if that is used.
         """

@@ -22,7 +22,7 @@ SAME_CLASS_NAMES = {
 }
 """Names that more than one class of the server may have, each with the reason. To become empty."""
 
-LONG_FUNCTIONS = {"tradingsignals_server/bootstrap/__init__.py serving"}
+LONG_FUNCTIONS: set[str] = set()
 """Functions that may be longer. To become empty."""
 
 

@@ -1,1 +1,1 @@
-"""Several servers on one database: who owns a symbol, and how work gets to its owner."""
+"""Multi-server on one database: which server owns a symbol, and how bars and calls reach the owner."""

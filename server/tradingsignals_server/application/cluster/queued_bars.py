@@ -65,7 +65,7 @@ class Capacity:
         self._freed = asyncio.Event()
 
     async def wait(self) -> None:
-        """Wait until there is room for more bars."""
+        """Wait until more bars may be queued."""
         while self._used >= self._limit:
             self._freed.clear()
             await self._freed.wait()
