@@ -24,7 +24,7 @@ from tradingsignals.v1.event_pb2 import MarketUpdate
 from tradingsignals.v1.position_pb2 import Position
 from tradingsignals.v1.signal_pb2 import Signal
 
-BARS = 7000
+BARS = 7500
 SPREAD, COMMISSION_PCT, EQUITY = 0.5, 0.002, 250_000.0
 WARM, WINDOW = 50, 100
 
