@@ -15,10 +15,14 @@ from tests.support.builders import OPENING, bar
 from tradingsignals_server.domain.bars import (
     BAR_INTERVAL,
     EARLIEST_TIME,
+    HIGHEST_PRICE,
+    LOWEST_PRICE,
     Bar,
     describe_spacing,
     foreign_spacing,
+    is_jump,
     parse_symbol,
+    price_problem,
     require_closed,
 )
 from tradingsignals_server.domain.errors import InvalidBar, InvalidRequest
@@ -257,3 +261,26 @@ def test_foreign_spacing_accepts_gaps_and_few_bars(spacings: list[int]) -> None:
     assert foreign_spacing(opens(*spacings)) is None
     shuffled = np.random.default_rng(1).permutation(np.repeat(opens(*spacings), 2))
     assert foreign_spacing(shuffled) is None
+
+
+@pytest.mark.parametrize(
+    ("price", "problem"),
+    [
+        (LOWEST_PRICE, None),
+        (HIGHEST_PRICE, None),
+        (LOWEST_PRICE / 2, "must be from 1e-09 to 1e+12"),
+        (HIGHEST_PRICE * 2, "must be from 1e-09 to 1e+12"),
+        (0.0, "must be greater than 0"),
+        (math.inf, "must be finite"),
+    ],
+)
+def test_price_problem_names_the_bound_that_a_price_violates(price: float, problem: str | None) -> None:
+    assert price_problem(price) == problem
+
+
+@pytest.mark.parametrize(
+    ("price", "jumps"), [(49.9, True), (50.0, False), (100.0, False), (200.0, False), (200.1, True)]
+)
+def test_price_beyond_the_limit_is_a_jump(price: float, jumps: bool) -> None:
+    assert is_jump(price, last=100.0, limit=1.0) is jumps
+    assert not is_jump(price, last=100.0, limit=0.0)

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from tests.support.builders import OPENING, SURE, bar, feed_bars, walk
 
 from tradingsignals_server.domain.bars import BAR_INTERVAL, Bar
-from tradingsignals_server.domain.indicators import WARM_BARS, Indicators, indicators_of
+from tradingsignals_server.domain.indicators import WARM_BARS, Indicators, indicators_of, side_of
 from tradingsignals_server.domain.market_state import market_regime, trend_direction
 from tradingsignals_server.domain.risk import RiskRules, TradeTally, decide
 from tradingsignals_server.domain.signals import Action
@@ -194,3 +194,13 @@ def test_a_month_of_bars_one_by_one_gives_the_values_of_ta_lib() -> None:
         window = Window.of(bars[max(0, count - LOOKBACK_BARS) : count])
         assert {name: found[name] for name in by_talib(window)} == by_talib(window), one.time
     assert bars[-1].time - bars[0].time > timedelta(days=20)
+
+
+def test_closes_that_return_to_the_first_one_have_an_rsi() -> None:
+    bars = walk(60)
+    assert indicators_of(Window.of([*bars, bar(60, bars[0].close)])).rsi is not None
+
+
+@pytest.mark.parametrize(("difference", "side"), [(1.0, 1), (0.0, 0), (1e-13, 0), (-1e-13, 0), (-1.0, -1)])
+def test_side_is_a_sign_and_zero_for_rounding_errors(difference: float, side: int) -> None:
+    assert side_of(difference, 4000.0) == side

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from tests.support.builders import walk
@@ -67,3 +68,11 @@ def test_unfinished_bar_leaves_the_time_unchanged() -> None:
     assert window.prices[:, :-1].tolist() == rows(WALK[1:100])
     assert window.time == WALK[99].time
     assert Window.empty().with_unfinished((1.0, 2.0, 0.5, 1.5)).time is None
+
+
+@pytest.mark.parametrize("bars", [1, 99, 100, 101])
+def test_newest_is_a_window_of_the_last_bars(bars: int) -> None:
+    window = Window.of(WALK[:100])
+    newest = window.newest(bars)
+    assert newest.prices.tolist() == window.prices[:, -bars:].tolist()
+    assert newest.time == window.time
