@@ -138,4 +138,4 @@ async def _again_and_again(service: Service, followers: int, newest: int, began:
 
 def _after(service: Service, sequence: int) -> Way:
     request = StreamEventsRequest(resume_after=sequence, heartbeat_seconds=60).SerializeToString()
-    return Way("gRPC", "grpc", service.lean_port, _EVENTS_METHOD, request, after=sequence)
+    return Way("gRPC", "grpc", service.fanout_port, _EVENTS_METHOD, request, after=sequence)

@@ -47,7 +47,7 @@ async def run(effort: Effort) -> AsyncIterator[Figure]:
         for clients in CLIENTS:
             straight = {
                 "GenerateSignal by grpc.aio": service.grpc_port,
-                "GenerateSignal by the lean path": service.lean_port,
+                "GenerateSignal by the lean path": service.fanout_port,
             }
             for figure in await beside_peer(
                 effort,

@@ -20,6 +20,9 @@ from .processes import ROOT, free_port, running, until_healthy
 CLI = ("-m", "tradingsignals_server")
 """The command `tradingsignals`, with the Python that runs the benchmarks."""
 
+FANOUT_SETTINGS = ("FANOUT_PORT", "LEAN_PORT")
+"""Names of the setting: the newer one, and that of older trees."""
+
 
 @dataclass(frozen=True, slots=True)
 class Database:
@@ -35,12 +38,12 @@ class Database:
 class Service:
     """A running service: the public port, the port of the gRPC server behind it, its process and its log.
 
-    lean_port: the port behind the edge that streams are followed on; `grpc_port` unless they have one of their own.
+    fanout_port: the port behind the edge that streams are followed on; `grpc_port` unless they have one of their own.
     """
 
     rest_port: int
     grpc_port: int
-    lean_port: int
+    fanout_port: int
     pid: int
     log: Path
 
@@ -84,12 +87,13 @@ async def running_service(
 ) -> AsyncIterator[Service]:
     """The service on `database`, with all settings at their defaults except for ports, feed and model."""
     rest_port, grpc_port, log = free_port(), free_port(), database.folder / "service.log"
-    lean_port = free_port() if "lean_port" in Settings.model_fields else grpc_port
+    fanout_setting = next((name for name in FANOUT_SETTINGS if name.lower() in Settings.model_fields), None)
+    fanout_port = grpc_port if fanout_setting is None else free_port()
     environment = {
         "SIGNAL_SERVICE_PORT": str(rest_port),
         # More than one server uses the ports after the first one too, so they choose free ones.
         "GRPC_PORT": "0" if "--servers" in arguments else str(grpc_port),
-        "LEAN_PORT": str(lean_port),
+        **({} if fanout_setting is None else {fanout_setting: str(fanout_port)}),
         "DATA_DIR": str(database.folder / "data"),
         "POSTGRES_HOST": str(database.socket_folder),
         "POSTGRES_DB": database.name,
@@ -99,7 +103,7 @@ async def running_service(
     command = (*CLI, "up", *arguments)
     async with running(command, folder=database.folder, log=log, environment=environment) as process:
         await until_healthy(process, rest_port)
-        yield Service(rest_port, grpc_port, lean_port, process.pid, log)
+        yield Service(rest_port, grpc_port, fanout_port, process.pid, log)
 
 
 @asynccontextmanager

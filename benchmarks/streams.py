@@ -42,7 +42,7 @@ def direct(service: Service, *, streams_per_connection: int = STREAMS_PER_CONNEC
     return Way(
         f"gRPC, {how}",
         "grpc",
-        service.lean_port,
+        service.fanout_port,
         SIGNALS_METHOD,
         _every_signal(),
         streams_per_connection=streams_per_connection,
@@ -52,7 +52,7 @@ def direct(service: Service, *, streams_per_connection: int = STREAMS_PER_CONNEC
 def straight(service: Service) -> list[Way]:
     """Signals from the server without Envoy: from the fan-out server, and from grpc.aio if it has another port."""
     ways = [direct(service), direct(service, streams_per_connection=1)]
-    if service.lean_port != service.grpc_port:
+    if service.fanout_port != service.grpc_port:
         ways.append(replace(ways[0], name="gRPC, the port of the calls", port=service.grpc_port))
     return ways
 

@@ -238,7 +238,7 @@ def export(
 @click.option(
     "--lean",
     multiple=True,
-    help="Where it serves the same for less (LEAN_PORT), if it does; may be given several times.",
+    help="Where it serves streams and unary calls at less cost (FANOUT_PORT), if it does; may be given several times.",
 )
 @click.option(
     "--allowed-hosts",

@@ -15,7 +15,16 @@ from pathlib import Path
 from typing import Annotated, Any, Self
 from urllib.parse import parse_qs, quote, unquote, urlsplit
 
-from pydantic import Field, PostgresDsn, SecretStr, ValidationError, ValidationInfo, field_validator, model_validator
+from pydantic import (
+    AliasChoices,
+    Field,
+    PostgresDsn,
+    SecretStr,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
@@ -41,6 +50,9 @@ class LogFormat(StrEnum):
 
 ENV_FILE = Path(".env")
 """Settings in the working folder, one NAME=value a line. The environment wins over it."""
+
+RENAMED = {"lean_port": "fanout_port"}
+"""Older names of settings, which are still accepted."""
 
 PLACEHOLDER_PATH = Path("placeholder")
 """MODEL_PATH for predictions that are made up."""
@@ -82,17 +94,18 @@ class Settings(BaseSettings):
     grpc_host: str = Field("127.0.0.1", description="Address of the gRPC server behind the edge.")
     grpc_port: Port = Field(50051, description="Port of the gRPC server behind the edge. 0 takes a free one.")
 
-    lean_port: Port = Field(
+    fanout_port: Port = Field(
         50052,
-        description="Port behind the edge of the lean path, which serves streams and single calls at a fraction of the "
-        "cost. 0: they come from GRPC_PORT, like everything else.",
+        validation_alias=AliasChoices("fanout_port", "lean_port"),
+        description="Port behind the edge of the HTTP/2 server with fan-out, which serves streams and unary calls at a "
+        "fraction of the cost. 0: GRPC_PORT serves them, like all others. LEAN_PORT is accepted as its older name.",
     )
 
     # Several servers on one database
     servers: Annotated[int, Field(ge=1, le=64)] = Field(
         1,
         description="Servers that `up` starts, for a machine with more cores: at GRPC_PORT and the ports after it, and "
-        "their lean paths at the ports after those.",
+        "their HTTP/2 servers with fan-out at the ports after those.",
     )
     peer_host: str | None = Field(
         None,
@@ -228,7 +241,7 @@ class Settings(BaseSettings):
         given = {name: value for name, value in overrides.items() if value is not None}
         set_names = [name for name, value in os.environ.items() if value]
         try:
-            wrong = unknown_names(cls.model_fields, set_names, ENV_FILE)
+            wrong = unknown_names(cls.model_fields, RENAMED, set_names, ENV_FILE)
         except ValueError as error:
             raise InvalidSettings(str(error)) from error
         if wrong:
@@ -242,6 +255,7 @@ class Settings(BaseSettings):
     def _phrase_of(cls, error: ErrorDetails) -> str:
         """One error of the validation in a phrase that names the setting."""
         name = str(error["loc"][0]).lower() if error["loc"] else ""
+        name = RENAMED.get(name, name)
         if name not in cls.model_fields:  # settings that do not go together; the message names them
             return error["msg"].removeprefix("Value error, ")
         return impossible_value(name, cls.model_fields[name], error["input"], error["msg"])

@@ -43,7 +43,9 @@ _OF_IMAGES = "_FILE"
 _LONGEST_VALUE = 80
 
 
-def unknown_names(known: Iterable[str], environment: Iterable[str], env_file: Path) -> list[str]:
+def unknown_names(
+    known: Iterable[str], renamed: Iterable[str], environment: Iterable[str], env_file: Path
+) -> list[str]:
     """Return a message for each unknown name that is intended for this program.
 
     These are all names in `env_file` except those of Docker Compose, and the names in the environment that resemble a
@@ -51,6 +53,7 @@ def unknown_names(known: Iterable[str], environment: Iterable[str], env_file: Pa
 
     Args:
         known: names of the settings.
+        renamed: older names of settings, which are accepted.
         environment: names of the variables that are not empty.
         env_file: the `.env` file, which may be absent.
 
@@ -58,8 +61,9 @@ def unknown_names(known: Iterable[str], environment: Iterable[str], env_file: Pa
         ValueError: the file cannot be read or parsed; the message is one line that names it.
     """
     settings = {name.upper() for name in known}
-    in_file = sorted({name.upper() for name in _names_in(env_file)} - settings)
-    in_environment = sorted({name.upper() for name in environment} - settings)
+    accepted = settings | {name.upper() for name in renamed}
+    in_file = sorted({name.upper() for name in _names_in(env_file)} - accepted)
+    in_environment = sorted({name.upper() for name in environment} - accepted)
     return [
         *(_message(name, f"{env_file}: ", settings) for name in in_file if not name.startswith(_OF_COMPOSE)),
         *(_message(name, "", settings) for name in in_environment if _resembles_a_setting(name, settings)),

@@ -24,7 +24,7 @@ from tests.support.deadlines import DEADLINE
 from tests.support.quotes import sure_buy
 from tests.support.service import RunningService
 
-from tradingsignals_server.transport.grpc.server import SERVICES
+from tradingsignals_server.api.contract import SERVICES
 
 # Each unary method, its request, and the equivalent REST call.
 READS: dict[str, tuple[dict[str, Any], str]] = {

@@ -142,13 +142,13 @@ async def refusal(service: RunningService) -> str:
     return said[0]
 
 
-@pytest.mark.parametrize("setting", ["SIGNAL_SERVICE_PORT", "GRPC_PORT", "LEAN_PORT"])
+@pytest.mark.parametrize("setting", ["SIGNAL_SERVICE_PORT", "GRPC_PORT", "FANOUT_PORT"])
 async def test_error_names_a_port_that_is_taken(folder: Path, setting: str) -> None:
     async with service_in(folder) as service:
         ports = {
             "SIGNAL_SERVICE_PORT": service.port,
             "GRPC_PORT": service.grpc_port,
-            "LEAN_PORT": service.lean_port,
+            "FANOUT_PORT": service.fanout_port,
         }
         port = ports[setting]
         with taken(port):
@@ -163,7 +163,7 @@ async def test_error_names_a_port_that_is_taken(folder: Path, setting: str) -> N
 @pytest.mark.parametrize("servers", ["1", "2"])
 async def test_error_names_all_ports_that_are_taken(folder: Path, servers: str) -> None:
     async with service_in(folder, SERVERS=servers) as service:
-        ports = [service.port, service.grpc_port, service.grpc_port + 1 if servers == "2" else service.lean_port]
+        ports = [service.port, service.grpc_port, service.grpc_port + 1 if servers == "2" else service.fanout_port]
         with taken(ports[0]), taken(ports[1]), taken(ports[2]):
             line = await refusal(service)
         assert all(f"port {port} on 127.0.0.1" in line for port in ports)

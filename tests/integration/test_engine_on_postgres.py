@@ -16,13 +16,13 @@ from tests.support.builders import walk
 from tests.support.counted import assert_counted
 from tests.support.deadlines import within
 from tests.support.engine import RunningEngine, running_engine
+from tests.support.following import follow
 from tests.support.tables import Tables, assert_same, tables_of
 
 from tradingsignals_server.adapters.postgres.connection import Connections, connections
 from tradingsignals_server.adapters.postgres.store import PostgresStore
 from tradingsignals_server.api.mapping.convert import encode
 from tradingsignals_server.application.decision.quotes import Quote
-from tradingsignals_server.application.event_log.tail import Filter
 from tradingsignals_server.application.ports.event_log import LogEntry
 from tradingsignals_server.application.ports.store import RecurrentCheckpoint, ShadowEvent
 from tradingsignals_server.domain.bars import Bar
@@ -175,7 +175,7 @@ class TestOutages:
 
 async def committed(running: RunningEngine, sequence: int) -> None:
     """Wait until the log has reached a sequence."""
-    async for batch in await running.broadcast.follow(Filter(), None, 60.0):
+    async for batch in await follow(running.log_tail):
         if batch.through_sequence >= sequence:
             return
 
@@ -183,7 +183,7 @@ async def committed(running: RunningEngine, sequence: int) -> None:
 async def followed(running: RunningEngine, through: int, resume_after: int = 0) -> list[LogEntry]:
     """Return the entries up to `through`, from a follower."""
     entries: list[LogEntry] = []
-    async for batch in await running.broadcast.follow(Filter(), resume_after, 60.0):
+    async for batch in await follow(running.log_tail, resume_after=resume_after):
         entries.extend(batch.entries)
         if batch.through_sequence >= through:
             break
@@ -236,7 +236,7 @@ class TestLostAnswers:
         store = LosingAnswers(pool, lost=[2])
         async with running_engine(store) as running:
             await published(running, BARS[:50])
-            newest = running.broadcast.newest
+            newest = running.log_tail.newest
             follower = asyncio.create_task(followed(running, newest + 2, resume_after=newest))
             await published(running, BARS[50:51])
             entries = await within(follower, 10.0)

@@ -10,13 +10,14 @@ import asyncpg
 import pytest
 from tests.support.builders import NOW, bar
 from tests.support.deadlines import within
+from tests.support.following import Batches, follow
 
 from tradingsignals_server.adapters.postgres.connection import Connections, connections
 from tradingsignals_server.adapters.postgres.store import PRUNING, PostgresStore
 from tradingsignals_server.api.mapping.convert import encode
 from tradingsignals_server.application.event_log import retention as retention_module
 from tradingsignals_server.application.event_log.retention import Retention
-from tradingsignals_server.application.event_log.tail import Broadcast, Filter, Follower
+from tradingsignals_server.application.event_log.tail import LogTail
 from tradingsignals_server.domain.errors import SequencePruned
 from tradingsignals_server.domain.events import Disposition, MarketUpdate
 
@@ -123,7 +124,7 @@ async def test_cursor_reads_every_event_of_many_writers(dsn: str) -> None:
                 events = [update(1000 * n + i, symbol=f"AB{writer}") for i in range(1 + (n + writer) % 3)]
                 written.extend(entry.sequence for entry in await store.commit(events, NOW))
 
-    async def follow(writing: Sequence[asyncio.Task[None]]) -> None:
+    async def follow_writers(writing: Sequence[asyncio.Task[None]]) -> None:
         async with connections(dsn) as pool:
             store = PostgresStore(pool, encode)
             while True:
@@ -135,7 +136,7 @@ async def test_cursor_reads_every_event_of_many_writers(dsn: str) -> None:
 
     async with asyncio.timeout(60), asyncio.TaskGroup() as group:
         writing = [group.create_task(write(writer)) for writer in range(WRITERS)]
-        group.create_task(follow(writing))
+        group.create_task(follow_writers(writing))
     assert seen == sorted(written) == list(range(1, len(written) + 1))
 
 
@@ -165,32 +166,32 @@ class TestRetention:
         """Two servers prune while one writes: kept entries are all read; a late follower gets the oldest sequence."""
         monkeypatch.setattr(retention_module, "BATCH_ENTRIES", 50)
         await store.commit([update(n) for n in range(1000)], NOW - 91 * DAY)
-        broadcasts = [Broadcast(one, await one.log_head()) for one in (store, another_store)]
-        late = await broadcasts[0].follow(Filter(), 0, 3600.0)
+        log_tails = [LogTail(one, await one.log_head()) for one in (store, another_store)]
+        late = await follow(log_tails[0], resume_after=0)
 
         async def write() -> None:
             for n in range(1000, 1050):
                 for entries in [await store.commit([update(n)], NOW)]:
-                    broadcasts[0].append(entries)
+                    log_tails[0].append(entries)
 
         pruning = [
-            Retention(one, broadcast, lambda: NOW, 90 * DAY)
-            for one, broadcast in zip((store, another_store), broadcasts, strict=True)
+            Retention(one, log_tail, lambda: NOW, 90 * DAY)
+            for one, log_tail in zip((store, another_store), log_tails, strict=True)
         ]
         pruned = await within(asyncio.gather(*(one.prune() for one in pruning), write()))
         assert sum(count for count in pruned[:2] if count is not None) == 1000
         # The server that finds the other pruning stops, and knows how far that was at that time.
-        oldest = sorted(broadcast.oldest for broadcast in broadcasts)
+        oldest = sorted(log_tail.oldest for log_tail in log_tails)
         assert 1 <= oldest[0] <= oldest[1] == 1001
         with pytest.raises(SequencePruned) as caught:
             await within(_to_the_end(late))
         assert caught.value.metadata == {"oldest_sequence": "1001"}
         with pytest.raises(SequencePruned):
-            await broadcasts[0].follow(Filter(), 999, 3600.0)
-        kept = await broadcasts[0].follow(Filter(), 1000, 3600.0)
+            await follow(log_tails[0], resume_after=999)
+        kept = await follow(log_tails[0], resume_after=1000)
         assert [entry.sequence for entry in (await within(anext(kept))).entries] == list(range(1001, 1051))
 
 
-async def _to_the_end(follower: Follower) -> None:
+async def _to_the_end(follower: Batches) -> None:
     async for _ in follower:
         pass

@@ -12,6 +12,7 @@ import pytest
 from tests.support import builders
 from tests.support.builders import now, walk
 from tests.support.deadlines import within
+from tests.support.following import follow
 
 from tradingsignals_server.adapters.placeholder_policy import PlaceholderPolicy
 from tradingsignals_server.adapters.postgres import membership as membership_module
@@ -22,7 +23,7 @@ from tradingsignals_server.api.mapping.convert import encode
 from tradingsignals_server.application.cluster.router import Router
 from tradingsignals_server.application.decision.pipeline import Pipeline
 from tradingsignals_server.application.decision.trader import Trader
-from tradingsignals_server.application.event_log.tail import Broadcast, Filter
+from tradingsignals_server.application.event_log.tail import LogTail
 from tradingsignals_server.application.event_log.tailer import LogReader
 from tradingsignals_server.application.ingest.engine import Engine
 from tradingsignals_server.application.ports.peer import PeerGone
@@ -46,7 +47,7 @@ class Server:
     store: PostgresStore
     membership: Membership
     engine: Engine
-    broadcast: Broadcast
+    log_tail: LogTail
     router: Router
     reachable: bool = True
 
@@ -96,16 +97,16 @@ async def start(dsn: str) -> AsyncIterator[Start]:
 async def _running(dsn: str, address: str, servers: dict[str, Server]) -> AsyncIterator[Server]:
     async with connections(dsn) as pool:
         store = PostgresStore(pool, encode)
-        broadcast = Broadcast(store, await store.log_head())
-        reader = LogReader(store, broadcast)
+        log_tail = LogTail(store, await store.log_head())
+        reader = LogReader(store, log_tail)
         membership = Membership(dsn, reader.wake)
         pipeline = Pipeline(Trader(PlaceholderPolicy(), RiskRules()), calendar_for)
-        engine = Engine(store, pipeline, broadcast, now, ownership=membership, reader=reader)
+        engine = Engine(store, pipeline, log_tail, now, ownership=membership, reader=reader)
         router = Router(engine, membership, store, lambda at: Way(servers, at))
         await membership.join(address)
         tasks = [asyncio.create_task(work) for work in (engine.run(), membership.run(), router.run())]
         try:
-            yield Server(store, membership, engine, broadcast, router)
+            yield Server(store, membership, engine, log_tail, router)
         finally:
             await engine.stop()
             await within(tasks[0])
@@ -146,7 +147,7 @@ async def test_first_server_owns_the_symbol_and_others_forward_their_bars(start:
 
 async def test_every_server_streams_the_whole_log(start: Start) -> None:
     first, second = await start("first"), await start("second")
-    batches = await second.broadcast.follow(Filter(), 0, 60.0)
+    batches = await follow(second.log_tail, resume_after=0)
     results = await first.publish(BARS)
     last = max(one.sequence for one in results if isinstance(one, Receipt))
     seen: list[int] = []

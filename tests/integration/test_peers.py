@@ -11,7 +11,10 @@ from tests.support.builders import bar
 from tests.support.deadlines import within
 
 from tradingsignals_server.adapters.peers.client import open_peers
+from tradingsignals_server.api.contract import PEER_SERVICE
 from tradingsignals_server.api.mapping.convert import bar_message
+from tradingsignals_server.api.mapping.errors import status_of
+from tradingsignals_server.api.methods import is_routine, methods_of
 from tradingsignals_server.api.services.peer import PeerServicer
 from tradingsignals_server.application.cluster.router import Router
 from tradingsignals_server.application.ports.peer import PeerError, PeerGone
@@ -21,8 +24,8 @@ from tradingsignals_server.domain.events import Disposition, Receipt
 from tradingsignals_server.internal import peer_service_pb2 as pb
 from tradingsignals_server.transport.grpc.interceptors import CallInterceptor
 from tradingsignals_server.transport.grpc.metadata import PEER_KEY
-from tradingsignals_server.transport.grpc.registration import register
-from tradingsignals_server.transport.grpc.server import PEER_SERVICE
+from tradingsignals_server.transport.grpc.registration import MethodHandlers
+from tradingsignals_server.transport.grpc.status import CallRules
 
 PATH = f"/{PEER_SERVICE.full_name}/ProcessBars"
 
@@ -46,8 +49,9 @@ def router() -> Taking:
 @pytest.fixture
 async def address(router: Taking) -> AsyncIterator[str]:
     """A server of the database whose secret is "ours"."""
-    server = grpc.aio.server(interceptors=(CallInterceptor("ours"),))
-    register(server, PEER_SERVICE, PeerServicer(cast(Router, router)))
+    server = grpc.aio.server(interceptors=(CallInterceptor(CallRules(status_of, is_routine), "ours"),))
+    methods = methods_of(PEER_SERVICE, PeerServicer(cast(Router, router)))
+    server.add_generic_rpc_handlers((MethodHandlers(methods, lambda _: lambda: None),))
     port = server.add_insecure_port("127.0.0.1:0")
     await server.start()
     yield f"127.0.0.1:{port}"

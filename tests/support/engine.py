@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from tradingsignals_server.adapters.placeholder_policy import PlaceholderPolicy
 from tradingsignals_server.application.decision.pipeline import Pipeline
 from tradingsignals_server.application.decision.trader import Trader
-from tradingsignals_server.application.event_log.tail import Broadcast
+from tradingsignals_server.application.event_log.tail import LogTail
 from tradingsignals_server.application.ingest.engine import Engine
 from tradingsignals_server.application.ports.clock import Clock
 from tradingsignals_server.application.ports.policy import Policy
@@ -30,7 +30,7 @@ class RunningEngine:
 
     engine: Engine
     pipeline: Pipeline
-    broadcast: Broadcast
+    log_tail: LogTail
 
     async def publish(self, bars: Sequence[Bar]) -> list[Receipt]:
         """Publish bars, none of which may be refused, and return their receipts."""
@@ -46,13 +46,13 @@ async def running_engine(
     store: Store, *, policy: Policy | None = None, rules: RiskRules | None = None, clock: Clock = now
 ) -> AsyncIterator[RunningEngine]:
     """An engine as a starting server makes it, with a clock that stands still; without a policy on a placeholder."""
-    broadcast = Broadcast(store, await store.log_head())
+    log_tail = LogTail(store, await store.log_head())
     live = Trader(policy or PlaceholderPolicy(), rules or RiskRules())
     pipeline = Pipeline(live, calendar_for)
-    engine = Engine(store, pipeline, broadcast, clock)
+    engine = Engine(store, pipeline, log_tail, clock)
     writer = asyncio.create_task(engine.run())
     try:
-        yield RunningEngine(engine, pipeline, broadcast)
+        yield RunningEngine(engine, pipeline, log_tail)
     finally:
         await engine.stop()
         await within(writer)

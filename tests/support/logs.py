@@ -6,7 +6,7 @@ from dataclasses import replace
 from uuid import UUID
 
 from tradingsignals_server.api.mapping.convert import encode
-from tradingsignals_server.application.event_log.tail import Broadcast
+from tradingsignals_server.application.event_log.tail import LogTail
 from tradingsignals_server.domain.events import Disposition, Event, MarketUpdate
 from tradingsignals_server.domain.signals import Action
 
@@ -20,9 +20,9 @@ SYMBOLS = ("USDCOP", "EURUSD")
 class Log:
     """A log to which a test adds entries, and its followers."""
 
-    def __init__(self, store: MemoryStore, broadcast: Broadcast) -> None:
+    def __init__(self, store: MemoryStore, log_tail: LogTail) -> None:
         self.store = store
-        self.broadcast = broadcast
+        self.log_tail = log_tail
 
     @classmethod
     async def with_entries(cls, count: int) -> Log:
@@ -30,7 +30,7 @@ class Log:
         store = MemoryStore(encode)
         if count:
             store.put(events(0, count), NOW)
-        return cls(store, Broadcast(store, await store.log_head()))
+        return cls(store, LogTail(store, await store.log_head()))
 
     @property
     def newest(self) -> int:
@@ -39,7 +39,7 @@ class Log:
 
     def append(self, count: int = 1) -> None:
         """Commit entries and notify the followers."""
-        self.broadcast.append(self.store.put(events(self.newest, count), NOW))
+        self.log_tail.append(self.store.put(events(self.newest, count), NOW))
 
 
 def events(first: int, count: int) -> list[Event]:

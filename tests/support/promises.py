@@ -1,6 +1,6 @@
 """The six promises of the streams, as a state machine with any order of events and faults.
 
-Ordered, unique, atomic, reliable, resumable, bookmarkable: the real engine, broadcast and followers on a store that
+Ordered, unique, atomic, reliable, resumable, bookmarkable: the real engine, log tail and followers on a store that
 fails when it is told to. One machine runs on every store: in memory by
 tests/unit/application/event_log/test_promises.py, on the real PostgreSQL by tests/integration/test_promises.py. The
 same is done to the real processes in tests/e2e/test_promises.py.
@@ -23,10 +23,13 @@ from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, invaria
 
 from tradingsignals_server.application.decision.pipeline import Pipeline
 from tradingsignals_server.application.decision.trader import Trader
-from tradingsignals_server.application.event_log import tail as broadcast_module
+from tradingsignals_server.application.event_log import group as group_module
+from tradingsignals_server.application.event_log.filter import Filter
+from tradingsignals_server.application.event_log.follower import Followers, StreamRequest
+from tradingsignals_server.application.event_log.group import ResponseLimits
 from tradingsignals_server.application.event_log.replay import Replay
 from tradingsignals_server.application.event_log.retention import Retention
-from tradingsignals_server.application.event_log.tail import Batch, Broadcast, Filter, Follower
+from tradingsignals_server.application.event_log.tail import LogTail
 from tradingsignals_server.application.ingest.engine import Engine
 from tradingsignals_server.application.ports.event_log import LogEntry
 from tradingsignals_server.application.ports.store import Store
@@ -36,6 +39,7 @@ from tradingsignals_server.domain.events import Disposition, Event, EventKind, M
 from tradingsignals_server.domain.risk import RiskRules
 
 from .builders import NOW, bar, walk
+from .following import PICKLED, Batch, Batches
 from .memory_store import Fault
 from .running import DEADLINE, following, patched
 
@@ -90,10 +94,10 @@ Opened = Callable[[], AbstractAsyncContextManager[ShakyStore]]
 class Subscriber:
     """A follower, and all entries that it got, over all its connections."""
 
-    wanted: Filter
+    filter: Filter
     came_after: int
     through: int
-    follower: Follower | None
+    follower: Batches | None
     seen: list[LogEntry] = field(default_factory=list)
 
 
@@ -105,8 +109,7 @@ class Promises(RuleBasedStateMachine):
     def __init__(self, opened: Opened) -> None:
         super().__init__()
         self._small = ExitStack()
-        for name, value in (("TAIL_ENTRIES", 6), ("PAGE_ENTRIES", 4), ("PAGE_BYTES", 6), ("SHARED_BATCHES", 3)):
-            self._small.enter_context(patched(broadcast_module, name, value))
+        self._small.enter_context(patched(group_module, "KEPT_RESPONSES", 3))
         self._runner = asyncio.Runner()
         self._open = AsyncExitStack()
         self.store = self._run(self._open.enter_async_context(opened()))
@@ -128,11 +131,12 @@ class Promises(RuleBasedStateMachine):
         return self._runner.run(in_time())
 
     async def _start(self) -> None:
-        self.broadcast = Broadcast(self.store, await self.store.log_head())
+        self.log_tail = LogTail(self.store, await self.store.log_head(), tail_entries=6, page_entries=4)
+        self.followers = Followers(self.log_tail, limits=ResponseLimits(entries=3, bytes=6))
         pipeline = Pipeline(Trader(following(), RiskRules()), calendar_for)
-        self.engine = Engine(self.store, pipeline, self.broadcast, lambda: NOW)
+        self.engine = Engine(self.store, pipeline, self.log_tail, lambda: NOW)
         self.writer = asyncio.create_task(self.engine.run())
-        self.retention = Retention(self.store, self.broadcast, lambda: NOW, timedelta(days=1))
+        self.retention = Retention(self.store, self.log_tail, lambda: NOW, timedelta(days=1))
 
     # --------------------------------------------------------------------------------------------- what is published
 
@@ -173,7 +177,7 @@ class Promises(RuleBasedStateMachine):
         self._run(self.store.commit_elsewhere(updates))
         self._note_commits()
         if told:
-            self.broadcast.advance(len(self.store.entries))
+            self.log_tail.advance(len(self.store.entries))
 
     def _note_commits(self) -> None:
         total = 0
@@ -183,12 +187,12 @@ class Promises(RuleBasedStateMachine):
 
     # --------------------------------------------------------------------------------------------- who follows
 
-    @rule(target=subscribers, wanted=FILTERS, back=st.none() | st.integers(0, 40))
-    def subscribe(self, wanted: Filter, back: int | None) -> Subscriber:
+    @rule(target=subscribers, filter_=FILTERS, back=st.none() | st.integers(0, 40))
+    def subscribe(self, filter_: Filter, back: int | None) -> Subscriber:
         """Subscribe from now on, or after any kept sequence."""
-        after = None if back is None else max(self.broadcast.newest - back, self.store.oldest - 1)
-        follower = self._run(self.broadcast.follow(wanted, after, 0.0))
-        subscriber = Subscriber(wanted, follower.cursor, follower.cursor, follower)
+        after = None if back is None else max(self.log_tail.newest - back, self.store.oldest - 1)
+        follower = self._run(self._follow(filter_, after))
+        subscriber = Subscriber(filter_, follower.cursor, follower.cursor, follower)
         self.everyone.append(subscriber)
         return subscriber
 
@@ -210,11 +214,11 @@ class Promises(RuleBasedStateMachine):
         self._settle(subscriber)
         self.everyone.remove(subscriber)
 
-    @rule(wanted=FILTERS, first=st.integers(0, WARM), length=st.integers(1, 30))
-    def replay(self, wanted: Filter, first: int, length: int) -> None:
+    @rule(filter_=FILTERS, first=st.integers(0, WARM), length=st.integers(1, 30))
+    def replay(self, filter_: Filter, first: int, length: int) -> None:
         """A replay of a sequence range is complete, in the order of the log, without duplicates, and ends."""
         if not self.store.down:
-            self._run(self._replay(wanted, first, length))
+            self._run(self._replay(filter_, first, length))
 
     # ----------------------------------------------------------------------------------------------- what happens
 
@@ -237,17 +241,17 @@ class Promises(RuleBasedStateMachine):
     @rule(keep=st.integers(1, 30), told=st.booleans())
     def prune(self, keep: int, told: bool) -> None:
         """Prune the log; followers behind it are ended with an error."""
-        self._run(self.store.forget_elsewhere(max(self.store.oldest, self.broadcast.newest + 1 - keep)))
+        self._run(self.store.forget_elsewhere(max(self.store.oldest, self.log_tail.newest + 1 - keep)))
         if told and not self.store.down:
             self._run(self.retention.prune())
-            assert self.broadcast.oldest == self.store.oldest
+            assert self.log_tail.oldest == self.store.oldest
 
     # ----------------------------------------------------------------------------------------------- what must hold
 
     @invariant()
     def nothing_is_told_in_halves(self) -> None:
         """Atomic: the last sequence of each follower is the end of a commit."""
-        assert self.broadcast.newest in self.ends
+        assert self.log_tail.newest in self.ends
 
     @invariant()
     def the_log_has_no_gap(self) -> None:
@@ -267,21 +271,27 @@ class Promises(RuleBasedStateMachine):
 
     def _settle(self, subscriber: Subscriber) -> None:
         down, self.store.down = self.store.down, False
-        while subscriber.through < self.broadcast.newest:
+        while subscriber.through < self.log_tail.newest:
             self._run(self._read(subscriber, 50))
         self.store.down = down
         expected = [
             entry
             for entry in self.store.entries[subscriber.came_after : subscriber.through]
-            if subscriber.wanted.passes(entry)
+            if subscriber.filter.passes(entry)
         ]
         assert subscriber.seen == expected
+
+    async def _follow(
+        self, filter_: Filter, after: int | None, heartbeat_seconds: float = 0.0, replay: Replay | None = None
+    ) -> Batches:
+        request = StreamRequest(filter_, after, heartbeat_seconds, replay)
+        return Batches(self.log_tail, await self.followers.open(request, PICKLED))
 
     async def _read(self, subscriber: Subscriber, answers: int) -> None:
         for _ in range(answers):
             try:
                 if subscriber.follower is None:
-                    subscriber.follower = await self.broadcast.follow(subscriber.wanted, subscriber.through, 0.0)
+                    subscriber.follower = await self._follow(subscriber.filter, subscriber.through)
                 batch = await anext(subscriber.follower)
             except StorageUnavailable:
                 assert self.store.down
@@ -303,23 +313,23 @@ class Promises(RuleBasedStateMachine):
         assert subscriber.follower is not None
         before, subscriber.through = subscriber.through, batch.through_sequence
         assert subscriber.follower.cursor == batch.through_sequence
-        expected = [e for e in self.store.entries[before : subscriber.through] if subscriber.wanted.passes(e)]
+        expected = [e for e in self.store.entries[before : subscriber.through] if subscriber.filter.passes(e)]
         assert list(batch.entries) == expected, "ordered, unique, and complete through the bookmark"
-        assert before <= subscriber.through <= self.broadcast.newest
+        assert before <= subscriber.through <= self.log_tail.newest
         subscriber.seen.extend(batch.entries)
 
-    async def _lost_answer(self, follower: Follower) -> None:
+    async def _lost_answer(self, follower: Batches) -> None:
         try:
             await anext(follower)
         except SequencePruned:
             assert follower.cursor + 1 < self.store.oldest
 
-    async def _replay(self, wanted: Filter, first: int, length: int) -> None:
+    async def _replay(self, filter_: Filter, first: int, length: int) -> None:
         line = LINES[SYMBOLS[0]]
         range_ = Replay(line[first].time, line[first + length].time)
-        kept = self.store.entries[self.store.oldest - 1 : self.broadcast.newest]
-        found = [batch async for batch in await self.broadcast.follow(wanted, None, 3600.0, range_)]
-        expected = [entry for entry in kept if range_.has(entry) and wanted.passes(entry)]
+        kept = self.store.entries[self.store.oldest - 1 : self.log_tail.newest]
+        found = [batch async for batch in await self._follow(filter_, None, 3600.0, range_)]
+        expected = [entry for entry in kept if range_.has(entry) and filter_.passes(entry)]
         assert [entry for batch in found for entry in batch.entries] == expected
 
     async def _restart(self, *, stops: bool) -> None:
@@ -347,10 +357,10 @@ class Promises(RuleBasedStateMachine):
             except SequencePruned:
                 assert subscriber.through + 1 < self.store.oldest
                 return
-        assert told == subscriber.through == self.broadcast.newest
+        assert told == subscriber.through == self.log_tail.newest
 
     async def _stop(self) -> None:
-        self.broadcast.stop()
+        self.log_tail.stop()
         await self.engine.stop()
         await self.writer
 

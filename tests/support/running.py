@@ -14,7 +14,7 @@ import numpy.typing as npt
 from tradingsignals_server.application.decision.pipeline import Pipeline
 from tradingsignals_server.application.decision.symbol_state import NO_STATE
 from tradingsignals_server.application.decision.trader import Trader
-from tradingsignals_server.application.event_log.tail import Broadcast
+from tradingsignals_server.application.event_log.tail import LogTail
 from tradingsignals_server.application.ingest.engine import Engine
 from tradingsignals_server.application.ingest.states import MAX_SYMBOLS
 from tradingsignals_server.application.ports.clock import Clock
@@ -114,7 +114,7 @@ class Running:
 
     engine: Engine
     pipeline: Pipeline
-    broadcast: Broadcast
+    log_tail: LogTail
     store: MemoryStore
     writer: asyncio.Task[None]
 
@@ -141,14 +141,14 @@ async def running_engine(
 ) -> AsyncIterator[Running]:
     """Run an engine, and stop it at the end, within the deadline."""
     store = store or MemoryStore()
-    broadcast = Broadcast(store, await store.log_head())
+    log_tail = LogTail(store, await store.log_head())
     rules = rules or RiskRules()
     watched = None if shadow is None else Trader(shadow, rules)
     pipeline = Pipeline(Trader(policy or following(), rules), calendar_for, watched)
     engine = Engine(
         store,
         pipeline,
-        broadcast,
+        log_tail,
         clock,
         ownership=ownership,
         max_symbols=max_symbols,
@@ -157,7 +157,7 @@ async def running_engine(
     writer = asyncio.create_task(engine.run())
     async with asyncio.timeout(DEADLINE):
         try:
-            yield Running(engine, pipeline, broadcast, store, writer)
+            yield Running(engine, pipeline, log_tail, store, writer)
         finally:
             store.gate.set()
             await engine.stop()

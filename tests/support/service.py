@@ -30,12 +30,12 @@ class RunningService:
 
     def __init__(self, folder: Path, arguments: tuple[str, ...], settings: Mapping[str, str]) -> None:
         self.folder = folder
-        self.port, self.grpc_port, self.lean_port = free_ports(3)
+        self.port, self.grpc_port, self.fanout_port = free_ports(3)
         self._arguments = arguments
         self._settings = {
             "SIGNAL_SERVICE_PORT": str(self.port),
             "GRPC_PORT": str(self.grpc_port),
-            "LEAN_PORT": str(self.lean_port),
+            "FANOUT_PORT": str(self.fanout_port),
             "FEED": "push",
             "LOG_LEVEL": "WARNING",
             "MODEL_PATH": "placeholder",
@@ -64,7 +64,7 @@ class RunningService:
     @property
     def stream_address(self) -> str:
         """Address of the HTTP/2 server, without the edge."""
-        return f"127.0.0.1:{self.lean_port}"
+        return f"127.0.0.1:{self.fanout_port}"
 
     @property
     def dsn(self) -> str:

@@ -122,6 +122,21 @@ def test_the_environment_wins_over_the_file_and_the_command_line_over_both(envir
     assert Settings.from_env(grpc_port=None).grpc_port == 2
 
 
+def test_the_older_name_of_a_setting_is_accepted(environment: Setter, tmp_path: Path) -> None:
+    (tmp_path / ".env").write_text("LEAN_PORT=60001\n")
+    assert Settings.from_env().fanout_port == 60001
+    environment(LEAN_PORT="60002")
+    assert Settings.from_env().fanout_port == 60002
+    environment(FANOUT_PORT="60003")
+    assert Settings.from_env().fanout_port == 60003, "the newer name wins"
+
+
+def test_an_impossible_value_of_an_older_name_is_refused(environment: Setter) -> None:
+    environment(LEAN_PORT="65536")
+    with pytest.raises(InvalidSettings, match="FANOUT_PORT=65536"):
+        Settings.from_env()
+
+
 def test_an_empty_variable_is_not_set(environment: Setter) -> None:
     environment(GRPC_PORT="", POSTGRES_HOST="", MODEL_PATH="")
     settings = Settings.from_env()
@@ -173,7 +188,7 @@ IMPOSSIBLE = [
     ("SIGNAL_SERVICE_PORT", "-1"),
     ("SIGNAL_SERVICE_PORT", "http"),
     ("GRPC_PORT", "1.5"),
-    ("LEAN_PORT", "65536"),
+    ("FANOUT_PORT", "65536"),
     ("POSTGRES_PORT", "70000"),
     ("FEED", "carrier-pigeon"),
     ("REPLAY_SPEED", "-1"),

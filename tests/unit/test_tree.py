@@ -16,12 +16,6 @@ SERVER_FILES = sorted(file for file in (SERVER / "tradingsignals_server").rglob(
 MAX_FILE_LINES = 400
 MAX_FUNCTION_LINES = 60
 
-SAME_CLASS_NAMES = {
-    "Batch": "of the log's tail and of the writer, until the two followers are one",
-    "Follower": "of the log's tail and of the fan-out, until the two followers are one",
-}
-"""Names that more than one class of the server may have, each with the reason. To become empty."""
-
 LONG_FUNCTIONS: set[str] = set()
 """Functions that may be longer. To become empty."""
 
@@ -103,7 +97,7 @@ def test_class_names_are_unique_in_the_server() -> None:
         for node in ast.walk(tree_of(file)):
             if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
                 places[node.name].append(str(file.relative_to(SERVER)))
-    duplicates = {name: files for name, files in places.items() if len(files) > 1 and name not in SAME_CLASS_NAMES}
+    duplicates = {name: files for name, files in places.items() if len(files) > 1}
     assert duplicates == {}
 
 

@@ -1,94 +1,98 @@
-"""The methods that this path serves, and what each makes of its request."""
+"""The table of methods that the servers serve, derived from the contract, the servicers and the streams.
+
+A servicer has a coroutine for each method of its service, in snake case, but for the streams of `streams.STREAMS`.
+"""
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Callable, Coroutine, Mapping
+import re
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
+from functools import partial
 from typing import Any
 
+from google.protobuf.descriptor import MethodDescriptor, ServiceDescriptor
 from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
-from grpc_health.v1 import health_pb2
 
-from tradingsignals.v1 import event_service_pb2, position_service_pb2, signal_service_pb2
+from ..application.event_log.follower import Followers
+from ..transport.methods import ClientStreaming, Method, Unary
+from .contract import EDGE_SERVICES, SERVICES, path_of
+from .encoding.listing import Listing
+from .mapping.validation import message_of, messages_of
+from .streams import stream_methods
 
-from ..application.event_log.tail import Broadcast
-from ..transport.fanout.fanout import Follow
-from ..transport.grpc.registration import Behaviour, behaviour_of, serialised
-from ..transport.grpc.server import EDGE_SERVICES, SERVICES
-from .encoding.responses import EVENTS, NOUNS, AnswerForm
-from .mapping.validation import subscription
-from .streams import answer_stream
-from .text_services import TEXT_SERVICES, Asked
-
-Served = bytes | Follow | AsyncGenerator[bytes]
-"""What a method leads to: its one answer, a place in the log that the fan-out serves, or answers one by one."""
-Method = Callable[[Any], Coroutine[Any, Any, Served]]
-
-HEALTH_CHECK = "/grpc.health.v1.Health/Check"
-"""Asked by the edge."""
+Response = Message | bytes | Listing
+Behaviour = Callable[[Any], Coroutine[Any, Any, Response]]
+Parse = Callable[[bytes], Any]
 
 
-class Methods:
-    """What is served: the type of the request and the method, by path."""
+def all_methods(servicers: Mapping[str, object], followers: Followers) -> dict[str, Method]:
+    """Return every method of the contract by its path; `servicers` stand under the short name of their service.
 
-    def __init__(self, broadcast: Broadcast, servicers: Mapping[str, object]) -> None:
-        self._broadcast = broadcast
-        self.is_serving = True
-        self.at: Mapping[str, tuple[type[Message], Method]] = {
-            **_single_calls(servicers),
-            _path("SignalService", "StreamSignals"): (
-                signal_service_pb2.StreamSignalsRequest,
-                self._following(NOUNS),
-            ),
-            _path("PositionService", "StreamPositions"): (
-                position_service_pb2.StreamPositionsRequest,
-                self._following(NOUNS),
-            ),
-            _path("EventService", "StreamEvents"): (event_service_pb2.StreamEventsRequest, self._following(EVENTS)),
-            **{
-                stream.path: (stream.request, self._following(stream.form, service.subscription))
-                for service in TEXT_SERVICES.values()
-                for stream in service.streams
-            },
-            HEALTH_CHECK: (health_pb2.HealthCheckRequest, self._check),
-        }
-
-    def _following(self, form: AnswerForm, asked: Asked = subscription) -> Method:
-        async def follow(request: Any) -> Served:
-            wanted, resume_after, heartbeat_seconds, replay = asked(request)
-            if replay is not None:  # it has a pace of its own, so nobody shares it
-                return answer_stream(
-                    form, await self._broadcast.follow(wanted, resume_after, heartbeat_seconds, replay)
-                )
-            return Follow(form, wanted, await self._broadcast.place(resume_after), heartbeat_seconds)
-
-        return follow
-
-    async def _check(self, _: health_pb2.HealthCheckRequest) -> Served:
-        statuses = health_pb2.HealthCheckResponse
-        status = statuses.SERVING if self.is_serving else statuses.NOT_SERVING
-        return serialised(health_pb2.HealthCheckResponse(status=status))
+    Raises:
+        AttributeError: a servicer lacks a method.
+        KeyError: there is no servicer for a method, or a stream is not declared.
+    """
+    streams = stream_methods(followers)
+    found: dict[str, Method] = dict(streams)
+    for name, service in (SERVICES | EDGE_SERVICES).items():
+        if any(path_of(method) not in streams for method in service.methods):
+            found |= methods_of(service, servicers[name])
+        for method in service.methods:
+            if path_of(method) not in found:
+                raise KeyError(f"{method.full_name} is not in STREAMS")
+    return found
 
 
-def _single_calls(servicers: Mapping[str, object]) -> dict[str, tuple[type[Message], Method]]:
-    """Every method that takes one message and answers with one."""
+def methods_of(service: ServiceDescriptor, servicer: object) -> dict[str, Method]:
+    """Return the methods of a service that do not stream responses, by their path.
+
+    Raises:
+        AttributeError: the servicer lacks a method.
+    """
     return {
-        f"/{service.full_name}/{method.name}": (
-            GetMessageClass(method.input_type),
-            _answering(behaviour_of(servicers[name], method)),
-        )
-        for name, service in (SERVICES | EDGE_SERVICES).items()
+        path_of(method): _method(method, behaviour_of(servicer, method))
         for method in service.methods
-        if name in servicers and not method.client_streaming and not method.server_streaming
+        if not method.server_streaming
     }
 
 
-def _answering(behaviour: Behaviour) -> Method:
-    async def answer(request: Any) -> bytes:
-        return serialised(await behaviour(request))
+def behaviour_of(servicer: object, method: MethodDescriptor) -> Behaviour:
+    """Return the coroutine of a servicer for a method.
 
-    return answer
+    Raises:
+        AttributeError: it lacks the method.
+    """
+    behaviour: Behaviour = getattr(servicer, method_name(method))
+    return behaviour
 
 
-def _path(service: str, method: str) -> str:
-    return f"/tradingsignals.v1.{service}/{method}"
+def method_name(method: MethodDescriptor) -> str:
+    """Return the name of the servicer's coroutine."""
+    return re.sub(r"(?<!^)(?=[A-Z])", "_", method.name).lower()
+
+
+def is_routine(path: str) -> bool:
+    """Return True for calls that programs make every few seconds: health checks, and bars between servers."""
+    return path.startswith("/grpc.health.") or path.endswith(("/GetHealth", "/ProcessBars"))
+
+
+def _method(method: MethodDescriptor, behaviour: Behaviour) -> Method:
+    parse: Parse = GetMessageClass(method.input_type).FromString
+    if method.client_streaming:
+        return ClientStreaming(partial(_upload, behaviour, parse))
+    return Unary(partial(_call, behaviour, parse))
+
+
+async def _call(behaviour: Behaviour, parse: Parse, sent: bytes) -> bytes:
+    return _serialised(await behaviour(message_of(parse, sent)))
+
+
+async def _upload(behaviour: Behaviour, parse: Parse, sent: AsyncIterator[bytes]) -> bytes:
+    return _serialised(await behaviour(messages_of(parse, sent)))
+
+
+def _serialised(response: Response) -> bytes:
+    if isinstance(response, bytes):
+        return response
+    return response.serialised() if isinstance(response, Listing) else response.SerializeToString()

@@ -1,49 +1,79 @@
-"""Answers of the server-streaming methods, made of messages that are serialised already."""
+"""The streams of the contract, each declared once: what both servers serve to callers and to the edge follows from it.
+
+The REST path of a stream stands in the contract, and the edge's services are generated from that (protos/generate.py).
+"""
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, Final
 
-from ..application.event_log.tail import Batch, Follower
-from ..domain.errors import FollowerStalled, ServiceError
-from .encoding.responses import EVENTS, NOUNS, AnswerForm
+from google.protobuf.descriptor import MethodDescriptor
+from google.protobuf.message_factory import GetMessageClass
 
+from ..application.event_log.follower import Follower, Followers
+from ..application.event_log.group import Encoding
+from ..domain.events import EventKind
+from ..transport.grpc.metadata import last_event_id
+from ..transport.methods import ServerStreaming
+from .contract import NEWLINE_DELIMITED_SERVICE, SERVER_SENT_EVENTS_SERVICE, SERVICES, path_of
+from .encoding.stream_messages import MessageEncoding
+from .encoding.stream_text import TextEncoding, ndjson_line, server_sent_event
+from .mapping.validation import message_of, stream_request
 
-class WriteBlocked(Exception):
-    """Thrown into a stream of answers: the one it gave last could not be written for so many seconds."""
-
-    def __init__(self, seconds: float) -> None:
-        super().__init__(seconds)
-        self.seconds = seconds
-
-
-def noun_stream(follower: Follower) -> AsyncGenerator[bytes]:
-    """Answers of StreamSignals or StreamPositions; an empty one is the heartbeat."""
-    return answer_stream(NOUNS, follower)
-
-
-def event_stream(follower: Follower) -> AsyncGenerator[bytes]:
-    """Answers of StreamEvents; a heartbeat is an event of its own."""
-    return answer_stream(EVENTS, follower)
+EPOCH_KEY: Final = "x-epoch"
+"""Initial metadata of a stream: the id of the log that it is of, so that a caller that resumes detects another one."""
 
 
-async def answer_stream(form: AnswerForm, follower: Follower) -> AsyncGenerator[bytes]:
-    """Answers in a form, up to the end and what is to be said of it."""
-    try:
-        if form.begins_with_heartbeat:
-            yield form.heartbeat(follower.cursor)
-        async for batch in follower:
-            yield _shared_answer(form, batch) if batch.entries else form.heartbeat(batch.through_sequence)
-    except WriteBlocked as blocked:
-        raise FollowerStalled(follower.cursor, blocked.seconds) from blocked
-    except ServiceError as error:
-        yield form.end(follower.cursor, error)
-        raise
+@dataclass(frozen=True, slots=True)
+class EventStream:
+    """A server-streaming method whose responses are entries of the event log.
+
+    The first field of its response lists the entries: messages of one kind, as they were committed, or Event.
+    """
+
+    method: MethodDescriptor
+    kinds: frozenset[EventKind] = frozenset()
+    """The kinds of entry that it sends. Empty: those that the request names in its field `kinds`, or all."""
 
 
-def _shared_answer(form: AnswerForm, batch: Batch) -> bytes:
-    """The answer of a batch, made once for all the followers that share it."""
-    answer = batch.answers.get(form)
-    if answer is None:
-        answer = batch.answers[form] = form.entries(batch.entries, batch.through_sequence)
-    return answer
+def _stream(service: str, method: str, *kinds: EventKind) -> EventStream:
+    return EventStream(SERVICES[service].methods_by_name[method], frozenset(kinds))
+
+
+STREAMS: Final = (
+    _stream("SignalService", "StreamSignals", EventKind.SIGNAL),
+    _stream("PositionService", "StreamPositions", EventKind.POSITION_UPDATE),
+    _stream("EventService", "StreamEvents"),
+)
+
+
+def stream_methods(followers: Followers) -> dict[str, ServerStreaming]:
+    """Return the methods of all streams by their path: those of the public services, and those of the edge, as text."""
+    found: dict[str, ServerStreaming] = {}
+    for stream in STREAMS:
+        response: Any = GetMessageClass(stream.method.output_type)
+        sse = SERVER_SENT_EVENTS_SERVICE.methods_by_name[stream.method.name]
+        ndjson = NEWLINE_DELIMITED_SERVICE.methods_by_name[stream.method.name]
+        for method, encoding, resumes in (
+            (stream.method, MessageEncoding(response), _never),
+            (sse, TextEncoding(response, server_sent_event), last_event_id.get),
+            (ndjson, TextEncoding(response, ndjson_line), _never),
+        ):
+            open_ = partial(_open, followers, stream, encoding, resumes)
+            found[path_of(method)] = ServerStreaming(open_)
+    return found
+
+
+async def _open(
+    followers: Followers, stream: EventStream, encoding: Encoding, resumes: Callable[[], str | None], sent: bytes
+) -> Follower:
+    """Open a follower of a stream; `resumes` returns the last event id that the caller has sent beside its request."""
+    request: Any = message_of(GetMessageClass(stream.method.input_type).FromString, sent)
+    return await followers.open(stream_request(request, stream.kinds, resumes()), encoding)
+
+
+def _never() -> None:
+    """A browser sends a last event id with server-sent events only."""

@@ -12,7 +12,8 @@ from typing import Any
 from ..domain.bars import Bar
 from ..domain.errors import InvalidPageToken, SignalNotFound
 from ..domain.events import EventKind
-from .event_log.tail import Broadcast, Filter
+from .event_log.filter import Filter
+from .event_log.tail import LogTail
 from .ports.store import Page, SignalQuery, Store
 
 _SIGNALS = frozenset((EventKind.SIGNAL,))
@@ -30,9 +31,9 @@ class BarPage:
 class Queries:
     """Queries for the servicers. Signals and positions are returned as encoded messages, as in the event log."""
 
-    def __init__(self, store: Store, broadcast: Broadcast) -> None:
+    def __init__(self, store: Store, log_tail: LogTail) -> None:
         self.store = store
-        self._broadcast = broadcast
+        self._log_tail = log_tail
 
     async def latest_signal(self, symbol: str | None) -> bytes:
         """Return the newest signal, of all symbols if `symbol` is None.
@@ -66,11 +67,11 @@ class Queries:
             symbols=_ALL if query.symbol is None else frozenset((query.symbol,)),
             actions=_ALL if query.action is None else frozenset((query.action,)),
         )
-        if self._broadcast.remembered_newest(selection, limit + 1) is None:
+        if self._log_tail.newest_matching(selection, limit + 1) is None:
             return None
         head = await self.store.log_head()
-        found = self._broadcast.remembered_newest(selection, limit + 1)
-        if found is None or head.newest != self._broadcast.newest:
+        found = self._log_tail.newest_matching(selection, limit + 1)
+        if found is None or head.newest != self._log_tail.newest:
             return None
         return Page([entry.payload for entry in found[:limit]], found[limit - 1].sequence, head.newest)
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
-from ..api.services.events import EventServicer
+from ..api.contract import PEER_SERVICE, SERVICES
+from ..api.mapping.errors import status_of
+from ..api.methods import all_methods, is_routine, methods_of
 from ..api.services.json_bodies import JsonBodyServicer
 from ..api.services.json_servicer import json_servicer
 from ..api.services.market_data import MarketDataServicer
@@ -15,13 +17,19 @@ from ..api.services.peer import PeerServicer
 from ..api.services.positions import PositionServicer
 from ..api.services.signals import SignalServicer
 from ..api.services.system import SystemServicer
-from ..api.text_services import text_servicers
+from ..api.streams import EPOCH_KEY
+from ..application.event_log.follower import Followers
 from ..application.queries import Queries
 from ..config import Settings
-from ..transport.fanout.server import LeanServer, running_lean_server
+from ..transport.fanout.server import FanoutServer
 from ..transport.grpc.registration import Metadata
-from ..transport.grpc.server import EPOCH_KEY, RunningServer, running_server
+from ..transport.grpc.server import RunningServer, running_server
+from ..transport.grpc.status import CallRules
+from ..transport.methods import Methods
 from .engine import Core
+
+_RULES = CallRules(status_of, is_routine)
+"""What the servers have to know of the services."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,12 +37,12 @@ class Servers:
     """The gRPC server, and the HTTP/2 server with fan-out if it has a port."""
 
     grpc: RunningServer
-    lean: LeanServer | None
+    fanout: FanoutServer | None
 
     async def stop_serving(self) -> None:
         """Report to health checks that this server is about to stop; calls under way go on."""
-        if self.lean is not None:
-            self.lean.not_serving()
+        if self.fanout is not None:
+            self.fanout.not_serving()
         await self.grpc.not_serving()
 
 
@@ -46,46 +54,46 @@ async def running_servers(
 
     `before_serving` is called with the port of the gRPC server before any call is served.
     """
-    servicers = _servicers(settings, core)
-    metadata = ((EPOCH_KEY, str(core.broadcast.epoch)),)
+    followers = Followers(core.log_tail, settings.stream_stall_seconds)
+    methods = all_methods(_servicers(settings, core), followers)
+    metadata = ((EPOCH_KEY, str(core.log_tail.epoch)),)
     async with (
         running_server(
             settings.grpc_host,
             settings.grpc_port,
-            servicers,
+            methods | methods_of(PEER_SERVICE, PeerServicer(core.router)),
+            _RULES,
+            core.log_tail.subscribe,
+            [service.full_name for service in SERVICES.values()],
             stream_metadata=metadata,
-            stall_seconds=settings.stream_stall_seconds,
-            peer_servicer=PeerServicer(core.router),
             peer_secret=core.storage.peer_secret,
             before_serving=before_serving,
         ) as server,
-        _lean_server(settings, core, servicers, metadata) as lean,
+        _fanout_server(settings, core, methods, metadata) as fanout,
     ):
-        yield Servers(server, lean)
+        yield Servers(server, fanout)
 
 
 @asynccontextmanager
-async def _lean_server(
-    settings: Settings, core: Core, servicers: Mapping[str, object], metadata: Metadata
-) -> AsyncIterator[LeanServer | None]:
-    if not settings.lean_port:
+async def _fanout_server(
+    settings: Settings, core: Core, methods: Methods, metadata: Metadata
+) -> AsyncIterator[FanoutServer | None]:
+    if not settings.fanout_port:
         yield None
         return
-    async with running_lean_server(
-        settings.grpc_host, settings.lean_port, core.broadcast, servicers, metadata, settings.stream_stall_seconds
-    ) as server:
+    server = FanoutServer(methods, _RULES, core.log_tail.subscribe, metadata)
+    async with server.running(settings.grpc_host, settings.fanout_port):
         yield server
 
 
 def _servicers(settings: Settings, core: Core) -> dict[str, object]:
-    queries = Queries(core.storage.store, core.broadcast)
+    queries = Queries(core.storage.store, core.log_tail)
     public: dict[str, object] = {
-        "SystemService": SystemServicer(core.health, core.broadcast, settings.feed.name, settings.risk_rules),
-        "SignalService": SignalServicer(core.engine, queries, core.broadcast, core.pipeline, core.owner),
-        "PositionService": PositionServicer(core.engine, queries, core.broadcast, core.owner),
+        "SystemService": SystemServicer(core.health, core.log_tail, settings.feed.name, settings.risk_rules),
+        "SignalService": SignalServicer(core.engine, queries, core.pipeline, core.owner),
+        "PositionService": PositionServicer(core.engine, queries, core.owner),
         "MarketDataService": MarketDataServicer(core.router, queries),
         "ModelService": ModelServicer(core.pipeline, core.models, queries),
-        "EventService": EventServicer(core.broadcast),
     }
     json = json_servicer(public)
-    return public | {"JsonService": json, "JsonBodyService": JsonBodyServicer(json)} | text_servicers(core.broadcast)
+    return public | {"JsonService": json, "JsonBodyService": JsonBodyServicer(json)}

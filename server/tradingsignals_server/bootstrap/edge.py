@@ -29,7 +29,7 @@ async def all_in_one(settings: Settings, on_progress: OnProgress | None = None) 
     `on_progress` is called with the progress of a file that is replayed.
     """
     async with database(settings) as dsn, serving(settings, dsn, on_progress, behind_edge=True) as service:
-        lean = [] if service.lean_port is None else [Address(settings.grpc_host, service.lean_port)]
+        lean = [] if service.fanout_port is None else [Address(settings.grpc_host, service.fanout_port)]
         config = edge_config(settings, [Address(settings.grpc_host, service.grpc_port)], lean)
         async with running_edge(config, settings.data_dir / "edge") as edge:
             try:

@@ -17,7 +17,7 @@ from ..application.cluster.router import Router
 from ..application.decision.pipeline import Pipeline
 from ..application.decision.trader import Trader
 from ..application.event_log.retention import Retention
-from ..application.event_log.tail import Broadcast
+from ..application.event_log.tail import LogTail
 from ..application.event_log.tailer import LogReader
 from ..application.health import HealthReporter
 from ..application.ingest.engine import Engine
@@ -37,7 +37,7 @@ class Core:
 
     storage: Storage
     pipeline: Pipeline
-    broadcast: Broadcast
+    log_tail: LogTail
     membership: Membership
     engine: Engine
     router: Router
@@ -57,13 +57,13 @@ async def build_core(settings: Settings, storage: Storage, peer_at: PeerAt) -> C
     store, clock = storage.store, utc_now
     live, shadow = _model_source(settings.model_path, "MODEL_PATH"), _shadow_source(settings)
     pipeline = _pipeline(settings, live, shadow)
-    broadcast = Broadcast(store, await store.log_head())
-    reader = LogReader(store, broadcast)
+    log_tail = LogTail(store, await store.log_head())
+    reader = LogReader(store, log_tail)
     membership = Membership(storage.dsn, reader.wake)
     engine = Engine(
         store,
         pipeline,
-        broadcast,
+        log_tail,
         clock,
         bars_elsewhere=settings.bars_table is not None,
         is_replayed=settings.is_replayed,
@@ -75,13 +75,13 @@ async def build_core(settings: Settings, storage: Storage, peer_at: PeerAt) -> C
     return Core(
         storage=storage,
         pipeline=pipeline,
-        broadcast=broadcast,
+        log_tail=log_tail,
         membership=membership,
         engine=engine,
         router=router,
         owner=OwnerForwarding(router, peer_at),
         models=ModelKeeper(engine, pipeline, settings.risk_rules, live, shadow),
-        retention=Retention(store, broadcast, clock, timedelta(days=settings.signal_retention_days)),
+        retention=Retention(store, log_tail, clock, timedelta(days=settings.signal_retention_days)),
         health=HealthReporter(store, engine, pipeline, clock, live_feed=settings.feed.is_live),
     )
 

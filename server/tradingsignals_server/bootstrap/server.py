@@ -31,7 +31,7 @@ class Service:
     """
 
     grpc_port: int
-    lean_port: int | None
+    fanout_port: int | None
     dsn: str
     pipeline: Pipeline
     begin_drain: Callable[[], Awaitable[None]]
@@ -61,10 +61,10 @@ async def serving(
         try:
             async with running_servers(settings, core, lifecycle.join) as servers:
                 lifecycle.start_feed(build_feed(settings, on_progress))
-                lean_port = None if servers.lean is None else servers.lean.port
+                fanout_port = None if servers.fanout is None else servers.fanout.port
                 try:
                     yield Service(
-                        servers.grpc.port, lean_port, dsn, core.pipeline, lambda: lifecycle.begin_drain(servers)
+                        servers.grpc.port, fanout_port, dsn, core.pipeline, lambda: lifecycle.begin_drain(servers)
                     )
                 finally:
                     await lifecycle.drain(servers)
@@ -106,7 +106,7 @@ class _Lifecycle:
     async def begin_drain(self, servers: Servers) -> None:
         """Report to health checks and followers that this server is about to stop."""
         await servers.stop_serving()
-        self._core.broadcast.stop()
+        self._core.log_tail.stop()
 
     async def drain(self, servers: Servers) -> None:
         """Stop taking bars and calls, end streams, commit what is queued, and leave the symbols to other servers."""
@@ -139,7 +139,7 @@ async def _run_feed(feed: Feed | None, sink: MarketDataSink, membership: Members
 def _places(settings: Settings) -> list[Place]:
     return [
         Place("GRPC_PORT", settings.grpc_host, settings.grpc_port),
-        Place("LEAN_PORT", settings.grpc_host, settings.lean_port),
+        Place("FANOUT_PORT", settings.grpc_host, settings.fanout_port),
     ]
 
 

@@ -49,11 +49,11 @@ class MultiServer:
 @asynccontextmanager
 async def multi_server(settings: Settings) -> AsyncIterator[MultiServer]:
     """Run the database if none is configured, the servers, and the edge."""
-    ports = fleet_ports(settings.grpc_port, settings.servers, lean=settings.lean_port > 0)
+    ports = fleet_ports(settings.grpc_port, settings.servers, with_fanout=settings.fanout_port > 0)
     require_free([public_place(settings), *(Place("GRPC_PORT", FLEET_HOST, port) for pair in ports for port in pair)])
     async with migrated_database(settings) as dsn, running_fleet(ports, settings.of_a_server(dsn)) as fleet:
         backends = [Address(FLEET_HOST, server.port) for server in fleet]
-        lean = [Address(FLEET_HOST, server.lean_port) for server in fleet if server.lean_port]
+        lean = [Address(FLEET_HOST, server.fanout_port) for server in fleet if server.fanout_port]
         async with running_edge(edge_config(settings, backends, lean), settings.data_dir / "edge") as edge:
             try:
                 yield MultiServer(dsn, fleet, edge)

@@ -34,16 +34,20 @@ from tradingsignals.v1 import (
 )
 from tradingsignals_server.adapters.envoy.process import Edge, running_edge
 from tradingsignals_server.adapters.envoy.render import Address, EdgeConfig
+from tradingsignals_server.api.contract import EDGE_SERVICES
 from tradingsignals_server.api.encoding.json_text import json_text
-from tradingsignals_server.api.encoding.text_responses import Framing, json_body, line, server_sent_event
+from tradingsignals_server.api.encoding.stream_text import Framing, json_body, ndjson_line, server_sent_event
+from tradingsignals_server.api.mapping.errors import status_of
+from tradingsignals_server.api.methods import is_routine
 from tradingsignals_server.api.services.json_bodies import JsonBodyServicer
 from tradingsignals_server.transport.grpc.interceptors import CallInterceptor
-from tradingsignals_server.transport.grpc.server import EDGE_SERVICES, OPTIONS
+from tradingsignals_server.transport.grpc.server import OPTIONS
+from tradingsignals_server.transport.grpc.status import CallRules
 
 DEADLINE = 20.0  # seconds, for every wait
 FRAMINGS: dict[str, Framing] = {
     EDGE_SERVICES["ServerSentEventsService"].full_name: server_sent_event,
-    EDGE_SERVICES["NewlineDelimitedService"].full_name: line,
+    EDGE_SERVICES["NewlineDelimitedService"].full_name: ndjson_line,
 }
 
 
@@ -203,7 +207,8 @@ class Stub(grpc.GenericRpcHandler):  # type: ignore[type-arg] # generic in its t
 @pytest.fixture(scope="module")
 async def stub() -> AsyncIterator[Stub]:
     stub = Stub()
-    server = grpc.aio.server(handlers=[stub], interceptors=(CallInterceptor(),), options=OPTIONS)
+    interceptor = CallInterceptor(CallRules(status_of, is_routine))
+    server = grpc.aio.server(handlers=[stub], interceptors=(interceptor,), options=OPTIONS)
     checks = health.aio.HealthServicer()  # type: ignore[attr-defined] # missing in its types
     await checks.set("", health_pb2.HealthCheckResponse.SERVING)
     health_pb2_grpc.add_HealthServicer_to_server(checks, server)

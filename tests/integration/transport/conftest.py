@@ -11,19 +11,24 @@ from typing import Any, cast
 import pytest
 from tests.support.logs import Log
 
-from tradingsignals_server.api.services.events import EventServicer
+from tradingsignals_server.api.contract import SERVICES
+from tradingsignals_server.api.mapping.errors import status_of
+from tradingsignals_server.api.methods import all_methods, is_routine
 from tradingsignals_server.api.services.json_bodies import JsonBodyServicer
 from tradingsignals_server.api.services.json_servicer import json_servicer
 from tradingsignals_server.api.services.positions import PositionServicer
 from tradingsignals_server.api.services.signals import SignalServicer
-from tradingsignals_server.api.text_services import text_servicers
+from tradingsignals_server.application.event_log.follower import Followers
 from tradingsignals_server.application.queries import Queries
-from tradingsignals_server.transport.fanout.server import LeanServer, running_lean_server
-from tradingsignals_server.transport.grpc.server import SERVICES, running_server
+from tradingsignals_server.transport.fanout.server import FanoutServer
+from tradingsignals_server.transport.grpc.server import RunningServer, running_server
+from tradingsignals_server.transport.grpc.status import CallRules
 from tradingsignals_server.transport.http2.limits import Limits
+from tradingsignals_server.transport.methods import Method
 
 METADATA = (("x-epoch", "00000000-0000-0000-0000-000000000004"),)
 STALL_SECONDS = 60.0
+RULES = CallRules(status_of, is_routine)
 
 
 class _Absent:
@@ -42,8 +47,8 @@ class Sides:
 
     log: Log
     aio: int
-    lean: int
-    server: LeanServer
+    fanout: int
+    server: FanoutServer
 
 
 class Endless:
@@ -66,53 +71,62 @@ class Endless:
 
 def servicers(log: Log) -> dict[str, object]:
     """Those that stream and list; calls of ModelService are endless, and all others are defects."""
-    nothing, broadcast, queries = cast(Any, None), log.broadcast, Queries(log.store, log.broadcast)
-    signals = SignalServicer(nothing, queries, broadcast, nothing, nothing)
-    positions = PositionServicer(nothing, queries, broadcast, nothing)
+    nothing, queries = cast(Any, None), Queries(log.store, log.log_tail)
+    signals = SignalServicer(nothing, queries, nothing, nothing)
+    positions = PositionServicer(nothing, queries, nothing)
     public: dict[str, object] = {
         **{name: _Absent() for name in SERVICES},
         "SignalService": signals,
         "PositionService": positions,
-        "EventService": EventServicer(broadcast),
         "ModelService": Endless(),
     }
     written = json_servicer(public)
-    return public | {"JsonService": written, "JsonBodyService": JsonBodyServicer(written)} | text_servicers(broadcast)
+    return public | {"JsonService": written, "JsonBodyService": JsonBodyServicer(written)}
+
+
+def methods(log: Log, stall_seconds: float = STALL_SECONDS) -> dict[str, Method]:
+    """All methods of the contract."""
+    return all_methods(servicers(log), Followers(log.log_tail, stall_seconds))
 
 
 @asynccontextmanager
-async def lean(
+async def fanout_server(
     log: Log, stall_seconds: float = STALL_SECONDS, limits: Limits | None = None
-) -> AsyncIterator[LeanServer]:
-    """The lean path alone."""
-    async with running_lean_server(
-        "127.0.0.1", 0, log.broadcast, servicers(log), METADATA, stall_seconds, limits
-    ) as server:
+) -> AsyncIterator[FanoutServer]:
+    """The HTTP/2 server alone."""
+    server = FanoutServer(methods(log, stall_seconds), RULES, log.log_tail.subscribe, METADATA, limits)
+    async with server.running("127.0.0.1", 0):
         try:
             yield server
         finally:
-            log.broadcast.stop()
+            log.log_tail.stop()
+
+
+@asynccontextmanager
+async def aio_server(log: Log, stall_seconds: float = STALL_SECONDS) -> AsyncIterator[RunningServer]:
+    """The server on grpc.aio alone."""
+    names = [service.full_name for service in SERVICES.values()]
+    table = methods(log, stall_seconds)
+    async with running_server("127.0.0.1", 0, table, RULES, log.log_tail.subscribe, names, METADATA) as server:
+        yield server
 
 
 @asynccontextmanager
 async def both(log: Log, stall_seconds: float = STALL_SECONDS) -> AsyncIterator[Sides]:
-    """Both paths."""
-    async with (
-        running_server("127.0.0.1", 0, servicers(log), METADATA, stall_seconds) as aio,
-        lean(log, stall_seconds) as server,
-    ):
+    """Both servers."""
+    async with aio_server(log, stall_seconds) as aio, fanout_server(log, stall_seconds) as server:
         yield Sides(log, aio.port, server.port, server)
 
 
 @pytest.fixture
 async def sides() -> AsyncIterator[Sides]:
-    """Both paths on a log of 200 entries."""
+    """Both servers on a log of 200 entries."""
     async with both(await Log.with_entries(200)) as found:
         yield found
 
 
-async def followers(server: LeanServer, count: int) -> None:
+async def followers(server: FanoutServer, count: int) -> None:
     """Wait until so many follow."""
     async with asyncio.timeout(20.0):
-        while server.followers != count:  # noqa: ASYNC110 - nothing tells of it
+        while server.streams != count:  # noqa: ASYNC110 - nothing tells of it
             await asyncio.sleep(0.01)

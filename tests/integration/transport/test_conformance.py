@@ -1,4 +1,4 @@
-"""Whatever is asked, the lean path answers as grpc.aio does: messages, statuses, details, metadata."""
+"""Whatever is asked, the HTTP/2 server answers as grpc.aio does: messages, statuses, details, metadata."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from tests.support.logs import Log
 from tradingsignals.v1 import event_service_pb2, position_service_pb2, signal_service_pb2
 from tradingsignals.v1.event_pb2 import Event
 from tradingsignals.v1.signal_pb2 import Signal
-from tradingsignals_server.api.methods import HEALTH_CHECK
+from tradingsignals_server.api.contract import SERVICES
 from tradingsignals_server.domain.errors import MalformedMessage
-from tradingsignals_server.transport.grpc.server import SERVICES
+from tradingsignals_server.transport.grpc.health import HEALTH_CHECK
 
 from .conftest import Sides, both
 
@@ -140,9 +140,9 @@ class _Ended:
 async def same(sides: Sides, stream: Method, request: Any, **how: Any) -> Heard:
     """What is heard on both paths, which must be the same."""
     aio = await heard(sides.aio, stream, request, **how)
-    lean = await heard(sides.lean, stream, request, **how)
-    assert lean == aio
-    return lean
+    fanout = await heard(sides.fanout, stream, request, **how)
+    assert fanout == aio
+    return fanout
 
 
 @pytest.mark.parametrize("stream", [EVENTS, SIGNALS, POSITIONS], ids=lambda stream: stream[0])
@@ -227,7 +227,7 @@ async def test_no_method_tells_what_python_says_of_such_bytes(sides: Sides, path
 
 async def test_what_is_no_longer_kept(sides: Sides) -> None:
     sides.log.store.oldest = 50
-    sides.log.broadcast.pruned(50)
+    sides.log.log_tail.prune(50)
     found = await same(sides, EVENTS, EVENTS[1](resume_after=10))
     assert found.code is grpc.StatusCode.OUT_OF_RANGE
     assert found.details[0]["metadata"]["oldest_sequence"] == "50"
@@ -236,7 +236,7 @@ async def test_what_is_no_longer_kept(sides: Sides) -> None:
 async def test_a_name_of_ones_own(sides: Sides) -> None:
     ids = []
     for given in ("mine", "has a blank", "x" * 129):
-        for port in (sides.aio, sides.lean):
+        for port in (sides.aio, sides.fanout):
             metadata = (("x-request-id", given),)
             found = await heard(port, EVENTS, EVENTS[1](heartbeat_seconds=99), metadata=metadata)
             ids.append(found.details[0]["metadata"]["request_id"])
@@ -260,10 +260,10 @@ async def test_live_ones(sides: Sides) -> None:
                 sides.log.append(count)
 
         request = stream[1](heartbeat_seconds=1)
-        lean = await heard(sides.lean, stream, request, until=before + 107, then=grow)
+        fanout = await heard(sides.fanout, stream, request, until=before + 107, then=grow)
         again = stream[1](resume_after=before, heartbeat_seconds=1)
-        assert lean == await heard(sides.aio, stream, again, until=before + 107)
-        assert lean == await heard(sides.lean, stream, again, until=before + 107)
+        assert fanout == await heard(sides.aio, stream, again, until=before + 107)
+        assert fanout == await heard(sides.fanout, stream, again, until=before + 107)
 
 
 async def test_a_deadline(sides: Sides) -> None:
@@ -289,13 +289,13 @@ async def test_the_database_goes_away_in_the_middle(sides: Sides) -> None:
 async def test_the_server_stops(stream: Method, resume_after: int | None) -> None:
     """Each path on a log of its own, for a log is stopped once."""
     found = []
-    for side in ("aio", "lean"):
+    for side in ("aio", "fanout"):
         log = await Log.with_entries(200)
         async with both(log) as sides:
-            port = sides.aio if side == "aio" else sides.lean
+            port = sides.aio if side == "aio" else sides.fanout
             request = stream[1]() if resume_after is None else stream[1](resume_after=resume_after)
-            found.append(await heard(port, stream, request, then=log.broadcast.stop))
-    aio, lean = found
-    assert lean == aio
-    assert (lean.code, lean.error.reason, lean.through) == (grpc.StatusCode.UNAVAILABLE, "SHUTTING_DOWN", 200)
-    assert len(lean.nouns) == (0 if resume_after is None else 200 if stream is EVENTS else 67 - (stream is POSITIONS))
+            found.append(await heard(port, stream, request, then=log.log_tail.stop))
+    aio, fanout = found
+    assert fanout == aio
+    assert (fanout.code, fanout.error.reason, fanout.through) == (grpc.StatusCode.UNAVAILABLE, "SHUTTING_DOWN", 200)
+    assert len(fanout.nouns) == (0 if resume_after is None else 200 if stream is EVENTS else 67 - (stream is POSITIONS))

@@ -14,14 +14,14 @@ from tests.support.logs import Log
 
 from tradingsignals.v1.event_service_pb2 import StreamEventsRequest
 from tradingsignals.v1.model_service_pb2 import GetModelInfoRequest
-from tradingsignals_server.application.event_log import tail as broadcast
-from tradingsignals_server.transport.fanout import fanout
+from tradingsignals_server.application.event_log.follower import Follower
 from tradingsignals_server.transport.grpc.call import Call
+from tradingsignals_server.transport.grpc.registration import StreamSender
 from tradingsignals_server.transport.http2.stream import Stream
 
 from .conftest import Sides, both
 
-KEPT = (Call, Stream, fanout.Follower, fanout.Group, broadcast.Follower)
+KEPT = (Call, Stream, Follower)
 """What lives as long as a call. A timer that is still to come holds the call that it is to end."""
 FOLLOWERS = 20
 STREAMS = range(1, 2 * FOLLOWERS, 2)
@@ -43,7 +43,7 @@ def left(sides: Sides) -> Counter[str]:
     gc.collect()
     found = Counter(type(each).__name__ for each in gc.get_objects() if isinstance(each, KEPT))
     found["task"] = len([task for task in asyncio.all_tasks() if not task.done()])
-    found["waiting"] = len(sides.log.broadcast._waiting)
+    found["waiting"] = sum(len(each._waiting) for each in gc.get_objects() if isinstance(each, StreamSender))
     return +found
 
 
@@ -143,7 +143,7 @@ async def by_an_error_of_the_store(sides: Sides, peer: Peer) -> None:
 async def by_the_end_of_the_server(sides: Sides, peer: Peer) -> None:
     peer.send(calls())
     await begun(peer)
-    sides.log.broadcast.stop()
+    sides.log.log_tail.stop()
     await ended(peer)
 
 
@@ -171,7 +171,7 @@ ENDS: list[End] = [
 
 
 # grpc.aio sends no status past a message that is not taken, so a stall ends there when the peer resets the stream.
-CASES = [(side, end) for end in ENDS for side in ("aio", "lean") if (side, end) != ("aio", by_a_stall)]
+CASES = [(side, end) for end in ENDS for side in ("aio", "fanout") if (side, end) != ("aio", by_a_stall)]
 
 
 @pytest.mark.parametrize(("side", "end"), CASES, ids=lambda found: getattr(found, "__name__", found))
@@ -182,14 +182,14 @@ async def test_nothing_is_left_of_a_call(only_new_objects: None, side: str, end:
         before += Counter(Follower=2 if side == "aio" else 0)
         async with http2_peer(getattr(sides, side)) as peer:
             await end(sides, peer)
-            if not sides.log.broadcast.stopping:
+            if not sides.log.log_tail.is_stopping:
                 sides.log.append(3)
             await nothing_left(sides, before + Counter(task=1))
         await nothing_left(sides, before)
-        assert sides.server.followers == 0
+        assert sides.server.streams == 0
 
 
-@pytest.mark.parametrize("side", ["aio", "lean"])
+@pytest.mark.parametrize("side", ["aio", "fanout"])
 async def test_nothing_is_sent_after_the_end(side: str) -> None:
     """Bars go on while a deadline ends a follower."""
     async with both(await Log.with_entries(1)) as sides, http2_peer(getattr(sides, side)) as peer:

@@ -13,10 +13,10 @@ from tests.support.logs import Log
 from tests.support.sockets import connected
 
 from tradingsignals.v1.event_service_pb2 import StreamEventsRequest, StreamEventsResponse
-from tradingsignals_server.transport.fanout.server import LeanServer
+from tradingsignals_server.transport.fanout.server import FanoutServer
 from tradingsignals_server.transport.http2.limits import Limits
 
-from .conftest import followers, lean
+from .conftest import fanout_server, followers
 
 HEAD = h2.frame(h2.HEADERS, h2.END_HEADERS, 1, h2.block(h2.headers()))
 
@@ -27,8 +27,8 @@ async def log() -> Log:
 
 
 @pytest.fixture
-async def server(log: Log) -> AsyncIterator[LeanServer]:
-    async with lean(log) as server:
+async def server(log: Log) -> AsyncIterator[FanoutServer]:
+    async with fanout_server(log) as server:
         yield server
 
 
@@ -50,7 +50,7 @@ async def called(peer: Peer, stream: int) -> None:
 
 
 async def test_streams_beyond_the_limit_are_refused(log: Log) -> None:
-    async with lean(log, limits=Limits(streams=2)) as server, http2_peer(server.port) as peer:
+    async with fanout_server(log, limits=Limits(streams=2)) as server, http2_peer(server.port) as peer:
         peer.send(h2.request(1), h2.request(3), h2.request(5))
         reset = await peer.next(h2.RST_STREAM)
         assert (reset.stream, reset.code) == (5, h2.REFUSED_STREAM)
@@ -93,7 +93,7 @@ async def test_streams_beyond_the_limit_are_refused(log: Log) -> None:
 async def test_a_flood_of_frames_without_effect_ends_the_connection(log: Log, abuse: object) -> None:
     assert callable(abuse)
     async with (
-        lean(log, limits=Limits(idle_frames=50, idle_frames_per_second=0.0)) as server,
+        fanout_server(log, limits=Limits(idle_frames=50, idle_frames_per_second=0.0)) as server,
         http2_peer(server.port) as peer,
     ):
         for n in range(60):
@@ -103,7 +103,7 @@ async def test_a_flood_of_frames_without_effect_ends_the_connection(log: Log, ab
         await followers(server, 0)
 
 
-async def test_many_streams_opened_and_reset_leave_other_streams_open(server: LeanServer, log: Log) -> None:
+async def test_many_streams_opened_and_reset_leave_other_streams_open(server: FanoutServer, log: Log) -> None:
     """All callers behind an edge share one connection: many that leave at once must not end it."""
     async with http2_peer(server.port) as peer:
         peer.send(h2.request(1))
@@ -120,12 +120,12 @@ async def test_many_streams_opened_and_reset_leave_other_streams_open(server: Le
         peer.send(h2.frame(h2.PING, 0, 0, b"ordering"))
         while not (await peer.next(h2.PING)).flags & h2.ACK:
             pass
-        assert server.followers == 1
+        assert server.streams == 1
         log.append()
         assert sequences(await peer.message(1)) == [1]
 
 
-async def test_a_header_block_that_decodes_to_too_much_is_refused(server: LeanServer) -> None:
+async def test_a_header_block_that_decodes_to_too_much_is_refused(server: FanoutServer) -> None:
     """Repeated references to one entry of the dynamic table: a few bytes that would decode to megabytes."""
     bomb = b"\x40\x01a\x7f\xa1\x1e" + b"x" * 4000 + b"\xbe" * 200
     async with http2_peer(server.port) as peer:
@@ -135,7 +135,7 @@ async def test_a_header_block_that_decodes_to_too_much_is_refused(server: LeanSe
 
 async def test_a_silent_peer_gets_a_ping_and_then_is_cut_off(log: Log) -> None:
     limits = Limits(keepalive_seconds=0.3, keepalive_timeout_seconds=0.3)
-    async with lean(log, limits=limits) as server, http2_peer(server.port) as peer:
+    async with fanout_server(log, limits=limits) as server, http2_peer(server.port) as peer:
         peer.send(h2.request(1))
         await peer.headers(1)
         asked = await peer.next(h2.PING)
@@ -148,13 +148,16 @@ async def test_a_silent_peer_gets_a_ping_and_then_is_cut_off(log: Log) -> None:
 
 
 async def test_an_incomplete_preface_is_cut_off_in_time(log: Log) -> None:
-    async with lean(log, limits=Limits(preface_seconds=0.3)) as server, connected(server.port) as (reader, writer):
+    async with (
+        fanout_server(log, limits=Limits(preface_seconds=0.3)) as server,
+        connected(server.port) as (reader, writer),
+    ):
         writer.write(h2.PREFACE[:10])
         await Peer(reader, writer).closed()
 
 
 async def test_an_incomplete_header_block_ends_the_connection_in_time(log: Log) -> None:
-    async with lean(log, limits=Limits(request_seconds=0.3)) as server, http2_peer(server.port) as peer:
+    async with fanout_server(log, limits=Limits(request_seconds=0.3)) as server, http2_peer(server.port) as peer:
         peer.send(h2.frame(h2.HEADERS, 0, 1, b""))
         assert (await peer.next(h2.GOAWAY)).code == h2.ENHANCE_YOUR_CALM
         await peer.closed()
@@ -162,7 +165,7 @@ async def test_an_incomplete_header_block_ends_the_connection_in_time(log: Log) 
 
 async def test_an_incomplete_frame_counts_as_silence(log: Log) -> None:
     limits = Limits(keepalive_seconds=0.4, keepalive_timeout_seconds=0.4)
-    async with lean(log, limits=limits) as server, http2_peer(server.port) as peer:
+    async with fanout_server(log, limits=limits) as server, http2_peer(server.port) as peer:
         await peer.next(h2.SETTINGS)
         peer.send(h2.frame(h2.DATA, 0, 1, bytes(100))[:50])
         closing = asyncio.create_task(peer.closed())
@@ -173,7 +176,7 @@ async def test_an_incomplete_frame_counts_as_silence(log: Log) -> None:
 
 
 async def test_a_request_sent_byte_by_byte_is_ended_in_time(log: Log) -> None:
-    async with lean(log, limits=Limits(request_seconds=0.3)) as server, http2_peer(server.port) as peer:
+    async with fanout_server(log, limits=Limits(request_seconds=0.3)) as server, http2_peer(server.port) as peer:
         peer.send(h2.request(1), h2.frame(h2.HEADERS, h2.END_HEADERS, 3, h2.block(h2.headers())))
         peer.send(h2.frame(h2.DATA, 0, 3, b"\0"))
         ended = await peer.headers(3)
@@ -182,12 +185,12 @@ async def test_a_request_sent_byte_by_byte_is_ended_in_time(log: Log) -> None:
         assert reset.code == h2.NO_ERROR
         peer.send(h2.frame(h2.DATA, 0, 3, b"\0"), h2.frame(h2.HEADERS, 5, 3, h2.block([("x", "y")])))
         await called(peer, 5)
-        assert server.followers == 1, "its request is complete"
+        assert server.streams == 1, "its request is complete"
 
 
 async def test_an_unused_connection_is_closed_with_goaway(log: Log) -> None:
     async with (
-        lean(log, limits=Limits(unused_seconds=0.3)) as server,
+        fanout_server(log, limits=Limits(unused_seconds=0.3)) as server,
         http2_peer(server.port) as used,
         http2_peer(server.port) as unused,
     ):
@@ -203,7 +206,7 @@ async def test_an_unused_connection_is_closed_with_goaway(log: Log) -> None:
 
 async def test_the_oldest_unused_connection_is_closed_beyond_the_limit(log: Log) -> None:
     async with (
-        lean(log, limits=Limits(connections=3)) as server,
+        fanout_server(log, limits=Limits(connections=3)) as server,
         http2_peer(server.port) as used,
         http2_peer(server.port) as unused,
         http2_peer(server.port) as third,
@@ -225,7 +228,7 @@ async def test_the_oldest_unused_connection_is_closed_beyond_the_limit(log: Log)
 async def test_the_oldest_incomplete_requests_are_ended_beyond_the_limit_of_bytes(log: Log) -> None:
     """Complete requests are served meanwhile."""
     limits = Limits(incomplete_request_bytes=100_000)
-    async with lean(log, limits=limits) as server, http2_peer(server.port) as peer:
+    async with fanout_server(log, limits=limits) as server, http2_peer(server.port) as peer:
         part = b"\0\0\0\xbf\0" + bytes(9_995)
         for stream in range(1, 41, 2):
             peer.send(h2.frame(h2.HEADERS, h2.END_HEADERS, stream, h2.block(h2.headers())))
@@ -236,7 +239,7 @@ async def test_the_oldest_incomplete_requests_are_ended_beyond_the_limit_of_byte
         assert await incomplete(server) == 10
 
 
-async def incomplete(server: LeanServer) -> int:
+async def incomplete(server: FanoutServer) -> int:
     """How many requests have not ended."""
     return sum(len(protocol.connection._requests.incomplete) for protocol in server._connections)
 
@@ -245,7 +248,7 @@ async def test_settings_cost_tokens_by_the_open_streams_they_change(log: Log) ->
     """A frame of 2,730 windows is one change of each stream, and each change is paid for."""
     many = b"".join(b"\0\4" + (65_535 + n % 2).to_bytes(4, "big") for n in range(2_730))
     limits = Limits(idle_frames=3_000, idle_frames_per_second=0.0)
-    async with lean(log, limits=limits) as server, http2_peer(server.port) as peer:
+    async with fanout_server(log, limits=limits) as server, http2_peer(server.port) as peer:
         for first in range(1, 2_000, 400):
             peer.send(*(h2.request(stream) for stream in range(first, first + 400, 2)))
         await followers(server, 1_000)
@@ -256,7 +259,7 @@ async def test_settings_cost_tokens_by_the_open_streams_they_change(log: Log) ->
     await followers(server, 0)
 
 
-async def test_a_flood_on_one_connection_delays_others_by_a_turn_at_most(server: LeanServer, log: Log) -> None:
+async def test_a_flood_on_one_connection_delays_others_by_a_turn_at_most(server: FanoutServer, log: Log) -> None:
     async with http2_peer(server.port) as flood, http2_peer(server.port) as peer:
         await answered(flood)
         await answered(peer)
@@ -271,7 +274,7 @@ async def test_a_flood_on_one_connection_delays_others_by_a_turn_at_most(server:
 async def test_nothing_is_read_from_a_peer_that_does_not_take_its_responses(log: Log) -> None:
     """Refusals are not subject to flow control, so they would grow without a bound."""
     limits = Limits(response_bytes=100_000)
-    async with lean(log, limits=limits) as server, http2_peer(server.port, receive_buffer=4096) as peer:
+    async with fanout_server(log, limits=limits) as server, http2_peer(server.port, receive_buffer=4096) as peer:
         peer.writer.transport.pause_reading()  # type: ignore[attr-defined]  # it is a whole transport
         block = h2.block(h2.headers(path="/none"))
         for first in range(1, 60_000, 2_000):
@@ -285,7 +288,7 @@ async def test_nothing_is_read_from_a_peer_that_does_not_take_its_responses(log:
         assert held <= pending(server) < 400_000
 
 
-def pending(server: LeanServer) -> int:
+def pending(server: FanoutServer) -> int:
     """Bytes pending for the sockets of connections that are not read from."""
     blocked = [each for each in server._connections if not each.is_reading and each._next_turn is None]
     return sum(each.pending_bytes for each in blocked)
@@ -295,7 +298,7 @@ def pending(server: LeanServer) -> int:
 
 
 @pytest.mark.parametrize("sizes", [[0], [100], [4095], [0, 4096], [0, 1 << 20], [4096, 8192]], ids=str)
-async def test_a_smaller_header_table_is_signalled_once(server: LeanServer, sizes: list[int]) -> None:
+async def test_a_smaller_header_table_is_signalled_once(server: FanoutServer, sizes: list[int]) -> None:
     """By the first block after the acknowledgement (RFC 7541, 4.2)."""
     async with http2_peer(server.port) as peer:
         await answered(peer)

@@ -11,7 +11,7 @@ from tests.support.logs import Log
 
 from tradingsignals.v1.event_service_pb2 import StreamEventsRequest
 
-from .conftest import lean
+from .conftest import fanout_server
 
 
 def opening(**more: str | None) -> bytes:
@@ -64,7 +64,7 @@ REFUSED = {
 
 @pytest.mark.parametrize(("sent", "status", "code"), REFUSED.values(), ids=REFUSED)
 async def test_what_is_no_call_of_ours(sent: bytes, status: str, code: str) -> None:
-    async with lean(await Log.with_entries(0)) as server, http2_peer(server.port) as peer:
+    async with fanout_server(await Log.with_entries(0)) as server, http2_peer(server.port) as peer:
         peer.send(sent)
         ended = await peer.headers(3)
         assert (ended[":status"], ended["grpc-status"]) == (status, code)

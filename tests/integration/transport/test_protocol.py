@@ -11,9 +11,9 @@ from tests.support.logs import Log
 from tests.support.sockets import connected
 
 from tradingsignals.v1.event_service_pb2 import StreamEventsRequest, StreamEventsResponse
-from tradingsignals_server.transport.fanout.server import LeanServer
+from tradingsignals_server.transport.fanout.server import FanoutServer
 
-from .conftest import followers, lean
+from .conftest import fanout_server, followers
 
 
 @pytest.fixture
@@ -22,8 +22,8 @@ async def log() -> Log:
 
 
 @pytest.fixture
-async def server(log: Log) -> AsyncIterator[LeanServer]:
-    async with lean(log) as server:
+async def server(log: Log) -> AsyncIterator[FanoutServer]:
+    async with fanout_server(log) as server:
         yield server
 
 
@@ -34,7 +34,7 @@ def sequences(message: bytes) -> list[int]:
 # ------------------------------------------------------------------------------------------------- what is required
 
 
-async def test_settings_are_sent_first_and_settings_and_pings_are_acknowledged(server: LeanServer) -> None:
+async def test_settings_are_sent_first_and_settings_and_pings_are_acknowledged(server: FanoutServer) -> None:
     async with http2_peer(server.port) as peer:
         first = await peer.next()
         assert (first.kind, first.flags, first.stream) == (h2.SETTINGS, 0, 0)
@@ -46,7 +46,7 @@ async def test_settings_are_sent_first_and_settings_and_pings_are_acknowledged(s
         assert (pong.flags, pong.payload) == (h2.ACK, b"12345678")
 
 
-async def test_a_request_may_be_split_into_frames_anywhere(server: LeanServer, log: Log) -> None:
+async def test_a_request_may_be_split_into_frames_anywhere(server: FanoutServer, log: Log) -> None:
     """CONTINUATION, padding and priority, and the body in parts."""
     block, body = h2.block(h2.headers()), h2.framed(StreamEventsRequest())
     padded = bytes((3,)) + b"\0\0\0\0\x10" + block[:5] + b"\0\0\0"
@@ -65,7 +65,7 @@ async def test_a_request_may_be_split_into_frames_anywhere(server: LeanServer, l
         assert sequences(await peer.message(1)) == [1]
 
 
-async def test_trailers_may_end_a_request(server: LeanServer, log: Log) -> None:
+async def test_trailers_may_end_a_request(server: FanoutServer, log: Log) -> None:
     async with http2_peer(server.port) as peer:
         peer.send(
             h2.frame(h2.HEADERS, h2.END_HEADERS, 1, h2.block(h2.headers())),
@@ -75,14 +75,14 @@ async def test_trailers_may_end_a_request(server: LeanServer, log: Log) -> None:
         await peer.headers(1)
 
 
-async def test_unknown_frames_and_settings_are_ignored(server: LeanServer) -> None:
+async def test_unknown_frames_and_settings_are_ignored(server: FanoutServer) -> None:
     async with http2_peer(server.port, {0x77: 1, h2.MAX_FRAME_SIZE: 1 << 20}) as peer:
         peer.send(h2.frame(0xEE, 0xFF, 5, b"whatever"), h2.frame(h2.PRIORITY, 0, 9, b"\0\0\0\0\1"))
         peer.send(h2.request(1))
         assert (await peer.headers(1))[":status"] == "200"
 
 
-async def test_nothing_is_sent_beyond_the_windows(server: LeanServer, log: Log) -> None:
+async def test_nothing_is_sent_beyond_the_windows(server: FanoutServer, log: Log) -> None:
     """Of the stream, of the connection, and as the initial window changes while the stream is open."""
     async with http2_peer(server.port, {h2.INITIAL_WINDOW_SIZE: 10}) as peer:
         peer.send(h2.request(1))
@@ -103,7 +103,7 @@ async def test_nothing_is_sent_beyond_the_windows(server: LeanServer, log: Log) 
         assert sequences(body[5:]) == [1, 2, 3]
 
 
-async def test_all_streams_share_the_window_of_the_connection(server: LeanServer, log: Log) -> None:
+async def test_all_streams_share_the_window_of_the_connection(server: FanoutServer, log: Log) -> None:
     async with http2_peer(server.port, {h2.INITIAL_WINDOW_SIZE: 1 << 30}) as peer:
         peer.send(*(h2.request(stream) for stream in range(1, 200, 2)))
         await followers(server, 100)
@@ -131,7 +131,7 @@ async def test_all_streams_share_the_window_of_the_connection(server: LeanServer
         assert list(whole.values()) == expected
 
 
-async def test_a_reset_stream_follows_no_more(server: LeanServer, log: Log) -> None:
+async def test_a_reset_stream_follows_no_more(server: FanoutServer, log: Log) -> None:
     async with http2_peer(server.port) as peer:
         peer.send(h2.request(1), h2.request(3))
         await peer.headers(1)
@@ -144,17 +144,17 @@ async def test_a_reset_stream_follows_no_more(server: LeanServer, log: Log) -> N
 
 
 async def test_a_stopping_server_ends_its_streams_with_a_reason(log: Log) -> None:
-    async with lean(log) as server, http2_peer(server.port) as peer:
+    async with fanout_server(log) as server, http2_peer(server.port) as peer:
         peer.send(h2.request(1))
         await peer.headers(1)
-        log.broadcast.stop()
+        log.log_tail.stop()
         told = StreamEventsResponse.FromString(await peer.message(1))
         assert told.events[0].error.reason == "SHUTTING_DOWN"
         ended = await peer.headers(1)
         assert (ended["grpc-status"], "grpc-status-details-bin" in ended) == ("14", True)
 
 
-async def test_goaway_of_the_peer_refuses_streams_and_closes_with_the_last(server: LeanServer, log: Log) -> None:
+async def test_goaway_of_the_peer_refuses_streams_and_closes_with_the_last(server: FanoutServer, log: Log) -> None:
     async with http2_peer(server.port) as peer:
         peer.send(h2.request(1))
         await peer.headers(1)
@@ -166,7 +166,7 @@ async def test_goaway_of_the_peer_refuses_streams_and_closes_with_the_last(serve
         await peer.closed()
 
 
-async def test_the_health_check_reports_whether_the_server_is_serving(server: LeanServer) -> None:
+async def test_the_health_check_reports_whether_the_server_is_serving(server: FanoutServer) -> None:
     async with http2_peer(server.port) as peer:
         peer.send(h2.request(1, b"", "/grpc.health.v1.Health/Check"))
         assert (await peer.headers(1))[":status"] == "200"
@@ -190,7 +190,7 @@ OPEN = h2.request(1)
         "no preface": (b"GET / HTTP/1.1\r\nhost: localhost\r\n\r\n", h2.PROTOCOL_ERROR),
     }.values(),
 )
-async def test_a_connection_without_preface_or_settings_is_ended(server: LeanServer, sent: bytes, code: int) -> None:
+async def test_a_connection_without_preface_or_settings_is_ended(server: FanoutServer, sent: bytes, code: int) -> None:
     async with http2_peer(server.port) as peer:
         pass
     async with connected(server.port) as (reader, writer):
@@ -272,7 +272,7 @@ BROKEN = {
 
 
 @pytest.mark.parametrize(("sent", "code"), BROKEN.values(), ids=BROKEN)
-async def test_a_connection_error_sends_goaway_with_its_code(server: LeanServer, sent: bytes, code: int) -> None:
+async def test_a_connection_error_sends_goaway_with_its_code(server: FanoutServer, sent: bytes, code: int) -> None:
     async with http2_peer(server.port) as peer:
         peer.send(sent)
         assert (await peer.next(h2.GOAWAY)).code == code
@@ -336,7 +336,7 @@ BROKEN_STREAMS = {
 
 
 @pytest.mark.parametrize(("sent", "code"), BROKEN_STREAMS.values(), ids=BROKEN_STREAMS)
-async def test_a_stream_error_resets_its_stream_alone(server: LeanServer, log: Log, sent: bytes, code: int) -> None:
+async def test_a_stream_error_resets_its_stream_alone(server: FanoutServer, log: Log, sent: bytes, code: int) -> None:
     async with http2_peer(server.port) as peer:
         peer.send(h2.request(1), sent)
         reset = await peer.next(h2.RST_STREAM)

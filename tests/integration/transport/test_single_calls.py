@@ -1,4 +1,4 @@
-"""Calls with one answer: the lean path answers as grpc.aio does, whatever is asked."""
+"""Calls with one answer: the HTTP/2 server answers as grpc.aio does, whatever is asked."""
 
 from __future__ import annotations
 
@@ -22,9 +22,11 @@ from tradingsignals.v1 import (
     signal_service_pb2,
     system_service_pb2,
 )
-from tradingsignals_server.transport.fanout.server import running_lean_server
+from tradingsignals_server.api.contract import SERVICES
+from tradingsignals_server.api.methods import methods_of
+from tradingsignals_server.transport.fanout.server import FanoutServer
 
-from .conftest import Endless, Sides, both
+from .conftest import RULES, Endless, Sides, both
 
 LIST_SIGNALS = "SignalService/ListSignals"
 MODEL_INFO = "ModelService/GetModelInfo"
@@ -81,8 +83,8 @@ async def answered(
 @pytest.mark.parametrize("what", ASKED)
 async def test_both_paths_answer_the_same(sides: Sides, what: str) -> None:
     method, request = ASKED[what]
-    aio, lean = await answered(sides.aio, method, request), await answered(sides.lean, method, request)
-    assert lean == aio
+    aio, fanout = await answered(sides.aio, method, request), await answered(sides.fanout, method, request)
+    assert fanout == aio
     assert (aio.code is grpc.StatusCode.OK) == bool(aio.body)
     assert "AssertionError" not in f"{aio.message}{aio.details}"
 
@@ -93,13 +95,13 @@ async def test_compressed_requests(sides: Sides, compression: grpc.Compression, 
     """grpcio compresses what becomes shorter by it."""
     request = signal_service_pb2.ListSignalsRequest(limit=5, page_token="x" * length)
     plain = await answered(sides.aio, LIST_SIGNALS, request)
-    for port in (sides.aio, sides.lean):
+    for port in (sides.aio, sides.fanout):
         assert await answered(port, LIST_SIGNALS, request, compression=compression) == plain
 
 
 async def test_a_compressed_request_is_bounded_by_what_it_inflates_to(sides: Sides) -> None:
     request = signal_service_pb2.ListSignalsRequest(page_token="x" * 10_000_000)
-    for port in (sides.aio, sides.lean):
+    for port in (sides.aio, sides.fanout):
         found = await answered(port, LIST_SIGNALS, request, compression=grpc.Compression.Gzip)
         assert found.code is grpc.StatusCode.RESOURCE_EXHAUSTED
 
@@ -108,13 +110,16 @@ async def test_an_answer_that_no_window_holds() -> None:
     """Some 300 KB, while a stream begins with a window of 64."""
     async with both(await Log.with_entries(3000)) as sides:
         request = signal_service_pb2.ListSignalsRequest(limit=1000)
-        aio, lean = await answered(sides.aio, LIST_SIGNALS, request), await answered(sides.lean, LIST_SIGNALS, request)
-        assert lean == aio
+        aio, fanout = (
+            await answered(sides.aio, LIST_SIGNALS, request),
+            await answered(sides.fanout, LIST_SIGNALS, request),
+        )
+        assert fanout == aio
         assert len(aio.body) > 100_000
 
 
 async def test_many_calls_at_once_on_one_connection(sides: Sides) -> None:
-    async with grpc.aio.insecure_channel(f"127.0.0.1:{sides.lean}") as channel:
+    async with grpc.aio.insecure_channel(f"127.0.0.1:{sides.fanout}") as channel:
         page: Any = channel.unary_unary(f"/tradingsignals.v1.{LIST_SIGNALS}", None, None)
         asked = [signal_service_pb2.ListSignalsRequest(limit=1 + n % 7).SerializeToString() for n in range(300)]
         answers = await within(asyncio.gather(*(page(request) for request in asked)))
@@ -124,17 +129,15 @@ async def test_many_calls_at_once_on_one_connection(sides: Sides) -> None:
 
 async def test_a_deadline_ends_the_call_and_the_work() -> None:
     async with both(await Log.with_entries(1)) as sides:
-        for port in (sides.aio, sides.lean):
+        for port in (sides.aio, sides.fanout):
             found = await answered(port, MODEL_INFO, model_service_pb2.GetModelInfoRequest(), deadline=0.2)
             assert found.code is grpc.StatusCode.DEADLINE_EXCEEDED
 
 
 async def test_a_caller_that_goes_away_ends_the_work() -> None:
     log, endless = await Log.with_entries(1), Endless()
-    async with (
-        running_lean_server("127.0.0.1", 0, log.broadcast, {"ModelService": endless}) as server,
-        http2_peer(server.port) as peer,
-    ):
+    server = FanoutServer(methods_of(SERVICES["ModelService"], endless), RULES, log.log_tail.subscribe)
+    async with server.running("127.0.0.1", 0), http2_peer(server.port) as peer:
         peer.send(h2.request(1, b"", f"/tradingsignals.v1.{MODEL_INFO}"))
         await within(endless.begun.wait())
         peer.send(h2.frame(h2.RST_STREAM, 0, 1, h2.CANCEL.to_bytes(4, "big")))

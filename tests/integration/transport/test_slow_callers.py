@@ -14,7 +14,7 @@ from tests.support.sockets import connected
 
 from tradingsignals_server.transport.grpc import interceptors, server
 
-from .conftest import servicers
+from .conftest import aio_server
 
 SHORT = {
     "grpc.server_handshake_timeout_ms": 500,
@@ -32,7 +32,7 @@ def test_the_shortened_limits_are_limits_of_the_server() -> None:
 async def port(monkeypatch: pytest.MonkeyPatch) -> Any:
     monkeypatch.setattr(interceptors, "REQUEST_SECONDS", 0.3)
     monkeypatch.setattr(server, "OPTIONS", tuple({**dict(server.OPTIONS), **SHORT}.items()))
-    async with server.running_server("127.0.0.1", 0, servicers(await Log.with_entries(1))) as running:
+    async with aio_server(await Log.with_entries(1)) as running:
         yield running.port
 
 

@@ -14,7 +14,7 @@ from tests.support.logs import Log
 
 from tradingsignals.v1.event_service_pb2 import StreamEventsRequest, StreamEventsResponse
 
-from .conftest import lean
+from .conftest import fanout_server
 
 STALLED = 100
 EVERYTHING = StreamEventsRequest(resume_after=0)
@@ -35,7 +35,7 @@ async def test_the_healthy_ones_do_not_notice_and_memory_is_bounded(how: str) ->
     """Each of the stalled is owed megabytes: what is kept for it is one answer at most."""
     log = await Log.with_entries(0)
     windows = {h2.INITIAL_WINDOW_SIZE: 0 if how == "no window" else 2**31 - 1}
-    async with lean(log) as server, AsyncExitStack() as stack:
+    async with fanout_server(log) as server, AsyncExitStack() as stack:
         for _ in range(STALLED):
             peer = await stack.enter_async_context(http2_peer(server.port, windows, receive_buffer=4096))
             peer.send(h2.window_update(0, 2**31 - 1 - 65_535), h2.request(1))
@@ -56,12 +56,12 @@ async def test_the_healthy_ones_do_not_notice_and_memory_is_bounded(how: str) ->
         log_bytes = sum(len(entry.payload) + 1000 for entry in log.store.entries)
         owed = STALLED * sum(len(entry.payload) for entry in log.store.entries)
         assert kept - log_bytes < owed / 4, (kept, log_bytes, owed)
-        assert server.followers == STALLED + len(healthy)
+        assert server.streams == STALLED + len(healthy)
 
 
 async def test_a_stalled_one_goes_on_where_it_was_when_it_reads_again() -> None:
     log = await Log.with_entries(1000)
-    async with lean(log) as server, http2_peer(server.port, {h2.INITIAL_WINDOW_SIZE: 100}) as peer:
+    async with fanout_server(log) as server, http2_peer(server.port, {h2.INITIAL_WINDOW_SIZE: 100}) as peer:
         peer.send(h2.request(1, EVERYTHING))
         await peer.headers(1)
         for _ in range(20):
@@ -74,7 +74,7 @@ async def test_a_stalled_one_goes_on_where_it_was_when_it_reads_again() -> None:
 
 async def test_others_of_the_same_connection_are_served_while_one_is_stalled() -> None:
     log = await Log.with_entries(0)
-    async with lean(log) as server, http2_peer(server.port, {h2.INITIAL_WINDOW_SIZE: 0}) as peer:
+    async with fanout_server(log) as server, http2_peer(server.port, {h2.INITIAL_WINDOW_SIZE: 0}) as peer:
         peer.send(h2.request(1), h2.request(3), h2.window_update(3, 1 << 20))
         await peer.headers(3)
         for number in range(1, 20):
@@ -84,12 +84,15 @@ async def test_others_of_the_same_connection_are_served_while_one_is_stalled() -
 
 async def test_one_that_takes_nothing_for_too_long_is_ended() -> None:
     log = await Log.with_entries(10)
-    async with lean(log, stall_seconds=0.5) as server, http2_peer(server.port, {h2.INITIAL_WINDOW_SIZE: 50}) as peer:
+    async with (
+        fanout_server(log, stall_seconds=0.5) as server,
+        http2_peer(server.port, {h2.INITIAL_WINDOW_SIZE: 50}) as peer,
+    ):
         peer.send(h2.request(1, EVERYTHING))
         await peer.headers(1)
         ended = await peer.headers(1)
         assert (ended["grpc-status"], ended["grpc-message"][:23]) == ("8", "nothing was taken for 0")
-        assert server.followers == 0
+        assert server.streams == 0
         peer.send(h2.request(3))
         await peer.headers(3)
         log.append()

@@ -9,26 +9,28 @@ from typing import Any
 import grpc
 import pytest
 from google.api.httpbody_pb2 import HttpBody
+from google.protobuf.descriptor import MethodDescriptor
+from google.protobuf.message_factory import GetMessageClass
 from tests.support.deadlines import within
 from tests.support.logs import Log
 
 from tradingsignals.v1.event_pb2 import Event
 from tradingsignals.v1.event_service_pb2 import StreamEventsRequest
-from tradingsignals_server.api.text_services import TEXT_SERVICES, TextStream
+from tradingsignals_server.api.contract import NEWLINE_DELIMITED_SERVICE, SERVER_SENT_EVENTS_SERVICE, path_of
 
 from .conftest import Sides, both
 
-STREAMS = {f"{name} {stream.path}": stream for name, service in TEXT_SERVICES.items() for stream in service.streams}
-EACH = pytest.mark.parametrize("stream", STREAMS.values(), ids=STREAMS)
-EVENTS = {name: service.streams[2] for name, service in TEXT_SERVICES.items()}
-SSE, LINES = EVENTS["ServerSentEventsService"], EVENTS["NewlineDelimitedService"]
+STREAMS = [*SERVER_SENT_EVENTS_SERVICE.methods, *NEWLINE_DELIMITED_SERVICE.methods]
+EACH = pytest.mark.parametrize("stream", STREAMS, ids=path_of)
+SSE = SERVER_SENT_EVENTS_SERVICE.methods_by_name["StreamEvents"]
+LINES = NEWLINE_DELIMITED_SERVICE.methods_by_name["StreamEvents"]
 
 
-async def answers(port: int, stream: TextStream, request: Any, **metadata: str) -> AsyncIterator[Any]:
+async def answers(port: int, stream: MethodDescriptor, request: Any, **metadata: str) -> AsyncIterator[Any]:
     """What a stream says, as JSON."""
     key = tuple((name.replace("_", "-"), value) for name, value in metadata.items())
     async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
-        call: Any = channel.unary_stream(stream.path, lambda raw: raw, HttpBody.FromString)(
+        call: Any = channel.unary_stream(path_of(stream), lambda raw: raw, HttpBody.FromString)(
             request.SerializeToString(), metadata=key
         )
         assert dict(await within(call.initial_metadata()))["x-epoch"].endswith("4")
@@ -39,9 +41,9 @@ async def answers(port: int, stream: TextStream, request: Any, **metadata: str) 
             call.cancel()
 
 
-def asked(stream: TextStream, **fields: int) -> Any:
+def asked(stream: MethodDescriptor, **fields: int) -> Any:
     """A request of a stream: all of them have these fields."""
-    request: Any = stream.request
+    request: Any = GetMessageClass(stream.input_type)
     return request(**fields)
 
 
@@ -50,7 +52,7 @@ def nouns(answer: Any) -> list[Any]:
     return [noun for noun in listed if "heartbeat" not in noun]
 
 
-async def through(port: int, stream: TextStream, request: Any, last: int, **metadata: str) -> list[Any]:
+async def through(port: int, stream: MethodDescriptor, request: Any, last: int, **metadata: str) -> list[Any]:
     """Answers until one is complete up to `last`."""
     found: list[Any] = []
     async for answer in answers(port, stream, request, **metadata):
@@ -61,9 +63,9 @@ async def through(port: int, stream: TextStream, request: Any, last: int, **meta
 
 
 @EACH
-async def test_both_paths_say_the_same_and_begin_with_a_heartbeat(sides: Sides, stream: TextStream) -> None:
+async def test_both_paths_say_the_same_and_begin_with_a_heartbeat(sides: Sides, stream: MethodDescriptor) -> None:
     told = []
-    for port in (sides.aio, sides.lean):
+    for port in (sides.aio, sides.fanout):
         first, *rest = await through(port, stream, asked(stream, resume_after=5, heartbeat_seconds=1), 200)
         assert (nouns(first), first["through_sequence"]) == ([], "5")
         told.append([noun for answer in rest for noun in nouns(answer)])
@@ -71,14 +73,14 @@ async def test_both_paths_say_the_same_and_begin_with_a_heartbeat(sides: Sides, 
     assert len(told[0]) > 60
 
 
-@pytest.mark.parametrize("path", ["aio", "lean"])
+@pytest.mark.parametrize("path", ["aio", "fanout"])
 @EACH
-async def test_a_quiet_stream_says_at_once_where_it_stands(sides: Sides, stream: TextStream, path: str) -> None:
+async def test_a_quiet_stream_says_at_once_where_it_stands(sides: Sides, stream: MethodDescriptor, path: str) -> None:
     (first,) = await through(getattr(sides, path), stream, asked(stream, heartbeat_seconds=60), 200)
     assert (nouns(first), first["through_sequence"]) == ([], "200")
 
 
-@pytest.mark.parametrize("path", ["aio", "lean"])
+@pytest.mark.parametrize("path", ["aio", "fanout"])
 async def test_a_browser_goes_on_after_what_it_has_seen(sides: Sides, path: str) -> None:
     request = StreamEventsRequest(resume_after=3, heartbeat_seconds=1)
     port = getattr(sides, path)
@@ -89,7 +91,7 @@ async def test_a_browser_goes_on_after_what_it_has_seen(sides: Sides, path: str)
     assert first["through_sequence"] == "3", "lines have no ids"
 
 
-@pytest.mark.parametrize("path", ["aio", "lean"])
+@pytest.mark.parametrize("path", ["aio", "fanout"])
 @pytest.mark.parametrize(
     ("said", "code"),
     [
@@ -100,14 +102,14 @@ async def test_a_browser_goes_on_after_what_it_has_seen(sides: Sides, path: str)
 )
 async def test_what_it_cannot_have_seen_is_refused(sides: Sides, path: str, said: str, code: grpc.StatusCode) -> None:
     async with grpc.aio.insecure_channel(f"127.0.0.1:{getattr(sides, path)}") as channel:
-        call: Any = channel.unary_stream(SSE.path, bytes, bytes)(b"", metadata=(("last-event-id", said),))
+        call: Any = channel.unary_stream(path_of(SSE), bytes, bytes)(b"", metadata=(("last-event-id", said),))
         with pytest.raises(grpc.aio.AioRpcError) as refused:
             await within(call.read())
     assert refused.value.code() is code
     assert ("last-event-id" in (refused.value.details() or "")) is (code is grpc.StatusCode.INVALID_ARGUMENT)
 
 
-@pytest.mark.parametrize("path", ["aio", "lean"])
+@pytest.mark.parametrize("path", ["aio", "fanout"])
 async def test_a_replay_is_text_as_well(sides: Sides, path: str) -> None:
     request = StreamEventsRequest(start_time="2024-01-01", end_time="2030-01-01", kinds=[Event.SIGNAL])
     found = [answer async for answer in answers(getattr(sides, path), SSE, request)]
@@ -115,7 +117,7 @@ async def test_a_replay_is_text_as_well(sides: Sides, path: str) -> None:
     assert nouns(found[0]) == []
 
 
-@pytest.mark.parametrize("path", ["aio", "lean"])
+@pytest.mark.parametrize("path", ["aio", "fanout"])
 async def test_why_it_ends_is_told_as_text(path: str) -> None:
     log = await Log.with_entries(20)
     async with both(log) as sides:
@@ -124,7 +126,7 @@ async def test_why_it_ends_is_told_as_text(path: str) -> None:
         async def follow() -> None:
             async for answer in answers(getattr(sides, path), LINES, StreamEventsRequest()):
                 found.append(answer)
-                log.broadcast.stop()
+                log.log_tail.stop()
 
         with pytest.raises(grpc.aio.AioRpcError) as ended:
             await follow()

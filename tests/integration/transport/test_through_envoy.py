@@ -37,23 +37,23 @@ ACCEPTED = {"sse": "text/event-stream", "ndjson": "application/json"}
 
 @dataclass
 class Edges:
-    """Two edges before the same log: one whose streams come from grpc.aio, one whose streams are lean."""
+    """Two edges before the same log: streams of one come from grpc.aio, of the other from the HTTP/2 server."""
 
     sides: Sides
     aio: int
-    lean: int
+    fanout: int
 
 
 @pytest.fixture
 async def edges(tmp_path: Path) -> AsyncIterator[Edges]:
     async with both(await Log.with_entries(100)) as sides:
         listen, backend = Address("127.0.0.1", 0), Address("127.0.0.1", sides.aio)
-        lean_path = Address("127.0.0.1", sides.lean)
+        http2 = Address("127.0.0.1", sides.fanout)
         async with (
             running_edge(EdgeConfig(listen, backend), tmp_path / "aio", drain_seconds=0.1) as aio,
-            running_edge(EdgeConfig(listen, backend, lean=(lean_path,)), tmp_path / "lean", drain_seconds=0.1) as lean,
+            running_edge(EdgeConfig(listen, backend, lean=(http2,)), tmp_path / "fanout", drain_seconds=0.1) as fanout,
         ):
-            yield Edges(sides, aio.port, lean.port)
+            yield Edges(sides, aio.port, fanout.port)
 
 
 def plain(answer: Any) -> list[Any]:
@@ -92,21 +92,21 @@ async def by_curl(port: int, method: str, protocol: str) -> list[Any]:
 @pytest.mark.parametrize("path", PATHS)
 async def test_the_same_comes_over_either_path(edges: Edges, path: str) -> None:
     for accept in ACCEPTED.values():
-        lean = await by_rest(edges.lean, path, accept)
-        assert lean == await by_rest(edges.aio, path, accept)
-        assert lean[0][0] == 200
-        assert len(lean) > 30
+        fanout = await by_rest(edges.fanout, path, accept)
+        assert fanout == await by_rest(edges.aio, path, accept)
+        assert fanout[0][0] == 200
+        assert len(fanout) > 30
     for protocol in ("grpc", "grpcweb"):
-        lean = await by_curl(edges.lean, PATHS[path], protocol)
-        assert lean == await by_curl(edges.aio, PATHS[path], protocol)
-        assert len(lean) > 30
+        fanout = await by_curl(edges.fanout, PATHS[path], protocol)
+        assert fanout == await by_curl(edges.aio, PATHS[path], protocol)
+        assert len(fanout) > 30
 
 
 async def test_the_streams_do_come_over_the_lean_path(edges: Edges) -> None:
-    async with connected(edges.lean) as (reader, writer):
+    async with connected(edges.fanout) as (reader, writer):
         writer.write(b"GET /api/events HTTP/1.1\r\nhost: localhost\r\naccept: text/event-stream\r\n\r\n")
         assert (await within(reader.readuntil(b"\r\n\r\n"))).startswith(b"HTTP/1.1 200")
-        assert edges.sides.server.followers == 1
+        assert edges.sides.server.streams == 1
     async with connected(edges.aio) as (reader, writer):
         writer.write(b"GET /api/events HTTP/1.1\r\nhost: localhost\r\n\r\n")
         await within(reader.readuntil(b"\r\n\r\n"))
@@ -116,7 +116,7 @@ async def test_the_streams_do_come_over_the_lean_path(edges: Edges) -> None:
 @pytest.mark.parametrize("path", ["/api/events?resume_after=999", "/api/events?heartbeat_seconds=99&symbols=%C3%B1"])
 async def test_refusals_over_rest(edges: Edges, path: str) -> None:
     told = []
-    for port in (edges.lean, edges.aio):
+    for port in (edges.fanout, edges.aio):
         async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=DEADLINE) as rest:
             answer = await rest.get(path)
             body = answer.json()
@@ -129,7 +129,7 @@ async def test_refusals_over_rest(edges: Edges, path: str) -> None:
 
 async def test_refusals_over_grpc_web(edges: Edges) -> None:
     told = []
-    for port in (edges.lean, edges.aio):
+    for port in (edges.fanout, edges.aio):
         with pytest.raises(CurlFailed) as failed:
             await curl(f"127.0.0.1:{port}", "EventService/StreamEvents", {"resume_after": 999}, protocol="grpcweb")
         body = failed.value.body
@@ -145,7 +145,7 @@ async def test_refusals_over_grpc_web(edges: Edges) -> None:
 async def test_bytes_that_are_no_message(edges: Edges, method: str) -> None:
     """By gRPC and by gRPC-Web, on either path: the same words, and none of Python's."""
     told = []
-    for port in (edges.lean, edges.aio):
+    for port in (edges.fanout, edges.aio):
         async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
             call: Any = channel.unary_stream(f"/tradingsignals.v1.{method}", None, None)(b"\xff\xff")
             with pytest.raises(grpc.aio.AioRpcError) as refused:
@@ -162,7 +162,7 @@ async def test_bytes_that_are_no_message(edges: Edges, method: str) -> None:
 @pytest.mark.parametrize("symbols", [[], ["USDCOP"] * 300], ids=["short", "long"])
 async def test_compressed_requests(edges: Edges, symbols: list[str]) -> None:
     """By gRPC; grpcio compresses what becomes shorter by it."""
-    for port in (edges.lean, edges.aio):
+    for port in (edges.fanout, edges.aio):
         async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
             follow: Any = channel.unary_stream("/tradingsignals.v1.EventService/StreamEvents", None, None)
             request = StreamEventsRequest(resume_after=0, symbols=symbols)
@@ -173,20 +173,20 @@ async def test_compressed_requests(edges: Edges, symbols: list[str]) -> None:
 async def test_the_end_of_the_server_reaches_everybody(edges: Edges) -> None:
     """The error event, and then the end, over each way."""
     async with httpx.AsyncClient(timeout=DEADLINE) as rest:
-        url = f"http://127.0.0.1:{edges.lean}/api/events"
+        url = f"http://127.0.0.1:{edges.fanout}/api/events"
         async with rest.stream("GET", url, headers={"accept": "text/event-stream"}) as answer:
-            edges.sides.log.broadcast.stop()
+            edges.sides.log.log_tail.stop()
             lines = [line async for line in answer.aiter_lines() if line.startswith("data: ")]
     told = [json.loads(line.removeprefix("data: ")) for line in lines]
     assert told[-1]["events"][0]["error"]["reason"] == "SHUTTING_DOWN"
     with pytest.raises(CurlFailed) as failed:
-        await curl(f"127.0.0.1:{edges.lean}", "EventService/StreamEvents", {}, protocol="grpcweb")
+        await curl(f"127.0.0.1:{edges.fanout}", "EventService/StreamEvents", {}, protocol="grpcweb")
     assert failed.value.body["code"] == "unavailable"
 
 
 async def test_trailers_of_a_request_stay_at_the_edge(edges: Edges) -> None:
     large = Encoder().encode([("x", "a" * 3000)] * 10)  # a byte for each but the first; more than the server takes
-    async with http2_peer(edges.lean) as peer:
+    async with http2_peer(edges.fanout) as peer:
         peer.send(frame(h2.HEADERS, h2.END_HEADERS, 1, h2.block(h2.headers(h2.EVENTS_PATH))))
         peer.send(frame(h2.DATA, 0, 1, framed(StreamEventsRequest(resume_after=0))))
         peer.send(frame(h2.HEADERS, h2.END_HEADERS | h2.END_STREAM, 1, large))

@@ -6,6 +6,7 @@ from typing import Any
 
 import grpc
 import pytest
+from google.protobuf.message import DecodeError
 from google.rpc import code_pb2, error_details_pb2, status_pb2
 from hypothesis import given
 from hypothesis import strategies as st
@@ -15,7 +16,6 @@ from tradingsignals.v1 import error_reason_pb2, system_service_pb2
 from tradingsignals_server.api.mapping.errors import (
     Unhealthy,
     code_of,
-    internal_status,
     is_retryable,
     status_of,
 )
@@ -47,6 +47,7 @@ from tradingsignals_server.domain.errors import (
     TooManySymbols,
 )
 from tradingsignals_server.transport.grpc.headers import trailers_only
+from tradingsignals_server.transport.grpc.status import PeerRefused
 
 REPORT = system_service_pb2.GetHealthResponse(status="unhealthy", warnings=["no database"])
 VIOLATION = FieldViolation("limit", "must be from 1 to 1000")
@@ -87,10 +88,10 @@ def leaves(base: type[ServiceError]) -> set[type[ServiceError]]:
 
 def unpacked(status: Any) -> status_pb2.Status:
     """The google.rpc.Status that travels in the trailers."""
-    metadata = dict(status.trailing_metadata)
+    metadata = dict(status.metadata)
     message = status_pb2.Status.FromString(metadata["grpc-status-details-bin"])
     assert message.code == status.code.value[0]
-    assert message.message == status.details
+    assert message.message == status.message
     return message
 
 
@@ -150,11 +151,23 @@ def test_a_sick_service_sends_its_report_along() -> None:
 
 
 def test_a_defect_tells_nothing_but_its_name() -> None:
-    status = internal_status("call-1")
+    status = status_of(KeyError("secret"), "call-1")
     info = details(status)["ErrorInfo"]
     assert status.code is CODES.INTERNAL
     assert (info.reason, dict(info.metadata)) == ("INTERNAL_ERROR", {"request_id": "call-1"})
-    assert status.details == "the service failed; the request id finds it in the log"
+    assert (status.is_defect, status.is_fault, status.reason) == (True, True, "INTERNAL_ERROR")
+    assert status.message == "the service failed; the request id finds it in the log"
+
+
+def test_errors_of_the_transport_have_a_status_of_the_contract() -> None:
+    assert status_of(PeerRefused(), "call-1") == status_of(NotAPeer(), "call-1")
+    assert status_of(DecodeError(), "call-1") == status_of(MalformedMessage(0), "call-1")
+
+
+def test_a_stop_is_no_fault_of_the_server() -> None:
+    assert status_of(StorageUnavailable(), "").is_fault
+    assert not status_of(ShuttingDown(7), "").is_fault
+    assert not status_of(NotAPeer(), "").is_fault
 
 
 def test_a_bare_service_error_is_internal() -> None:
@@ -187,19 +200,19 @@ def test_a_refusal_takes_less_than_4_kb(listed: list[FieldViolation], message: s
     ]
     for error in kinds:
         status = status_of(error, "r" * 128)
-        assert len(trailers_only(status.code, status.details, status.trailing_metadata)) < 4096
-        assert unpacked(status).message == status.details
+        assert len(trailers_only(status.code, status.message, status.metadata)) < 4096
+        assert unpacked(status).message == status.message
 
 
 def test_a_refusal_states_how_many_more_there_are() -> None:
     error = InvalidRequest([VIOLATION] * 100)
     status = status_of(error, "r" * 128)
-    assert status.details.endswith("; and 90 more")
+    assert status.message.endswith("; and 90 more")
     assert len(details(status)["BadRequest"].field_violations) == 10
     long = status_of(InvalidRequest([FieldViolation("x" * 500, "\u00e9" * 500)] * 100), "")
     kept = len(details(long)["BadRequest"].field_violations)
     assert 1 <= kept < 10
-    assert long.details.endswith(f"...; and {100 - kept} more")
+    assert long.message.endswith(f"...; and {100 - kept} more")
 
 
 def test_a_report_that_is_long_is_cut_and_not_left_out() -> None:

@@ -10,11 +10,11 @@ from google.protobuf.descriptor import MethodDescriptor
 from google.protobuf.json_format import MessageToDict
 
 from tradingsignals.v1 import market_data_service_pb2, position_service_pb2, signal_service_pb2
+from tradingsignals_server.api.contract import EDGE_SERVICES, SERVICES
+from tradingsignals_server.api.methods import method_name
 from tradingsignals_server.api.services.json_bodies import BODY, JsonBodyServicer, read_request
 from tradingsignals_server.domain.errors import InvalidRequest
 from tradingsignals_server.internal import json_body_service_pb2 as pb
-from tradingsignals_server.transport.grpc.registration import method_name
-from tradingsignals_server.transport.grpc.server import EDGE_SERVICES, SERVICES
 
 BODIES = EDGE_SERVICES["JsonBodyService"]
 PUBLIC = {method.name: method for service in SERVICES.values() for method in service.methods}

@@ -18,9 +18,9 @@ from tradingsignals.v1 import (
     signal_pb2,
     signal_service_pb2,
 )
-from tradingsignals_server.api.encoding.listing import WRITTEN_AT_ONCE
+from tradingsignals_server.api.contract import JSON_SERVICE, SERVICES
+from tradingsignals_server.api.encoding.listing import ITEMS_A_TURN
 from tradingsignals_server.api.services.json_servicer import json_servicer
-from tradingsignals_server.transport.grpc.server import JSON_SERVICE, SERVICES
 
 
 def binding(method: MethodDescriptor) -> tuple[str, bytes]:
@@ -68,7 +68,7 @@ async def test_it_writes_what_the_public_method_answers() -> None:
     assert json.loads(latest.data)["signal"]["symbol"] == "EURUSD"
 
 
-@pytest.mark.parametrize("count", [0, 1, WRITTEN_AT_ONCE, 2 * WRITTEN_AT_ONCE + 1])
+@pytest.mark.parametrize("count", [0, 1, ITEMS_A_TURN, 2 * ITEMS_A_TURN + 1])
 async def test_a_list_is_written_as_the_public_method_answers_it(count: int) -> None:
     servicer: Any = json_servicer(dict.fromkeys(SERVICES, Public()))
     request = market_data_service_pb2.ListBarsRequest(limit=count)

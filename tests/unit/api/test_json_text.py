@@ -19,8 +19,8 @@ from hypothesis import strategies as st
 from tests.support.rest_json import rest_json
 
 from tradingsignals.v1 import bar_pb2, event_pb2, signal_pb2
+from tradingsignals_server.api.contract import SERVICES
 from tradingsignals_server.api.encoding.json_text import json_text
-from tradingsignals_server.transport.grpc.server import SERVICES
 
 ANSWERS: list[type[Message]] = [
     GetMessageClass(method.output_type) for service in SERVICES.values() for method in service.methods

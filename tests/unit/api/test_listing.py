@@ -11,16 +11,16 @@ from tests.support.builders import position, signal
 from tests.support.rest_json import rest_json
 
 from tradingsignals.v1 import position_service_pb2, signal_service_pb2
-from tradingsignals_server.api.encoding.listing import WRITTEN_AT_ONCE, Listing
+from tradingsignals_server.api.encoding.listing import ITEMS_A_TURN, Listing
 from tradingsignals_server.api.mapping.convert import encode
 from tradingsignals_server.domain.events import EventKind
 from tradingsignals_server.domain.signals import Action
 
-SIGNALS = [encode(signal(list(Action)[n % 3], name=n + 1), n + 1) for n in range(2 * WRITTEN_AT_ONCE + 1)]
+SIGNALS = [encode(signal(list(Action)[n % 3], name=n + 1), n + 1) for n in range(2 * ITEMS_A_TURN + 1)]
 POSITIONS = [encode(position(), n + 1) for n in range(3)]
 
 
-@pytest.mark.parametrize("count", [0, 1, WRITTEN_AT_ONCE, len(SIGNALS)])
+@pytest.mark.parametrize("count", [0, 1, ITEMS_A_TURN, len(SIGNALS)])
 async def test_signals(count: int) -> None:
     rest = signal_service_pb2.ListSignalsResponse(count=count, next_page_token="[]", through_sequence=7)  # noqa: S106
     await same(Listing(EventKind.SIGNAL, SIGNALS[:count], rest), count)

@@ -29,7 +29,7 @@ WALK = walk(60)
 
 
 def servicer_of(running: Running) -> MarketDataServicer:
-    return MarketDataServicer(running.engine, Queries(running.store, running.broadcast))
+    return MarketDataServicer(running.engine, Queries(running.store, running.log_tail))
 
 
 def messages(count: int, start: int = 0) -> list[bar_pb2.Bar]:

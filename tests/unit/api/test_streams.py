@@ -1,85 +1,101 @@
-"""Answers of streams: events, heartbeats, and an end that also a REST follower can read."""
+"""The table of streams: every server-streaming method, in all its forms, with the messages of the contract."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import Iterator
 
-from tests.support.builders import NOW
+import pytest
+from google.api.httpbody_pb2 import HttpBody
+from tests.support.logs import Log
 
-from tradingsignals.v1 import event_service_pb2, position_service_pb2, signal_pb2, signal_service_pb2
-from tradingsignals_server.api.streams import event_stream, noun_stream
-from tradingsignals_server.application.event_log.tail import Batch, Follower
-from tradingsignals_server.application.ports.event_log import LogEntry
-from tradingsignals_server.domain.errors import SequencePruned, ServiceError, ShuttingDown, StorageUnavailable
+from tradingsignals.v1.event_service_pb2 import StreamEventsRequest, StreamEventsResponse
+from tradingsignals_server.api.contract import EDGE_SERVICES, SERVICES
+from tradingsignals_server.api.mapping.validation import stream_request
+from tradingsignals_server.api.streams import STREAMS, stream_methods
+from tradingsignals_server.application.event_log.follower import Follower, Followers
+from tradingsignals_server.domain.errors import InvalidRequest
 from tradingsignals_server.domain.events import EventKind
+from tradingsignals_server.transport.grpc.metadata import last_event_id
+from tradingsignals_server.transport.methods import Budget
 
-SIGNAL = signal_pb2.Signal(symbol="USDCOP", sequence=4)
-ENTRY = LogEntry(4, NOW, EventKind.SIGNAL, "USDCOP", None, None, SIGNAL.SerializeToString(), NOW)
-
-
-class Handed(Follower):
-    """A follower who is handed these batches, and then ends with this error."""
-
-    def __init__(self, *found: Batch, error: ServiceError, cursor: int = 0) -> None:
-        self.cursor = cursor
-        self._found = list(found)
-        self._error = error
-
-    async def __anext__(self) -> Batch:
-        if not self._found:
-            raise self._error
-        self.cursor = self._found[0].through_sequence
-        return self._found.pop(0)
+EDGE = "/tradingsignals.edge.v1"
+STREAM_EVENTS = "/tradingsignals.v1.EventService/StreamEvents"
+FORMS = {
+    STREAM_EVENTS: "",
+    f"{EDGE}.ServerSentEventsService/StreamEvents": "text/event-stream",
+    f"{EDGE}.NewlineDelimitedService/StreamEvents": "application/x-ndjson",
+}
 
 
-async def answers(stream: AsyncIterator[bytes], error: type[ServiceError]) -> list[bytes]:
-    """All answers of a stream, which must end with this error."""
-    found: list[bytes] = []
-    while True:
-        try:
-            found.append(await anext(stream))
-        except error:
-            return found
+@pytest.fixture
+def reconnects() -> Iterator[None]:
+    """A browser that has received the event 7."""
+    token = last_event_id.set("7")
+    yield
+    last_event_id.reset(token)
 
 
-async def test_signals_heartbeats_and_the_end() -> None:
-    source = Handed(Batch([ENTRY], 5), Batch((), 6), error=StorageUnavailable())
-    told = [
-        signal_service_pb2.StreamSignalsResponse.FromString(answer)
-        for answer in await answers(noun_stream(source), StorageUnavailable)
-    ]
-    assert [list(answer.signals) for answer in told] == [[SIGNAL], [], []]
-    assert [answer.through_sequence for answer in told] == [5, 6, 6]
-    assert [answer.HasField("error") for answer in told] == [False, False, True]
-    assert (told[-1].error.reason, told[-1].error.retryable) == ("STORAGE_UNAVAILABLE", True)
-    assert told[-1].error.message
+async def opened(path: str, request: StreamEventsRequest) -> Follower:
+    """A follower of a log of 20 entries, as a method opens it."""
+    log = await Log.with_entries(20)
+    source = await stream_methods(Followers(log.log_tail))[path].open(request.SerializeToString())
+    assert isinstance(source, Follower)
+    return source
 
 
-async def test_the_end_of_a_position_stream_reads_the_same() -> None:
-    (end,) = await answers(noun_stream(Handed(error=ShuttingDown(6))), ShuttingDown)
-    told = position_service_pb2.StreamPositionsResponse.FromString(end)
-    assert (told.error.reason, told.error.retryable) == ("SHUTTING_DOWN", True)
+def test_every_server_streaming_method_is_declared() -> None:
+    public = {
+        method.full_name for service in SERVICES.values() for method in service.methods if method.server_streaming
+    }
+    assert {stream.method.full_name for stream in STREAMS} == public
 
 
-async def test_events_heartbeats_and_the_end() -> None:
-    source = Handed(Batch([ENTRY], 5), Batch((), 6), error=SequencePruned(6, 9))
-    told = [
-        event_service_pb2.StreamEventsResponse.FromString(answer)
-        for answer in await answers(event_stream(source), SequencePruned)
-    ]
-    assert [answer.through_sequence for answer in told] == [5, 6, 6]
-    events = [event for answer in told for event in answer.events]
-    assert [event.WhichOneof("payload") for event in events] == ["signal", "heartbeat", "error"]
-    assert [event.sequence for event in events] == [4, 6, 6]
-    assert all(event.HasField("event_time") for event in events)
-    assert events[0].signal == SIGNAL
-    assert (events[-1].error.reason, events[-1].error.retryable) == ("SEQUENCE_PRUNED", False)
+@pytest.mark.parametrize("name", ["ServerSentEventsService", "NewlineDelimitedService"])
+def test_the_edge_has_every_stream_with_its_request(name: str) -> None:
+    public = {stream.method.name: stream.method.input_type for stream in STREAMS}
+    assert {method.name: method.input_type for method in EDGE_SERVICES[name].methods} == public
 
 
-async def test_an_end_before_the_first_batch_does_not_send_the_follower_back_to_the_start() -> None:
-    """Whoever keeps through_sequence as its cursor would otherwise be told everything again."""
-    (end,) = await answers(noun_stream(Handed(error=StorageUnavailable(), cursor=70)), StorageUnavailable)
-    assert signal_service_pb2.StreamSignalsResponse.FromString(end).through_sequence == 70
-    (end,) = await answers(event_stream(Handed(error=ShuttingDown(70), cursor=70)), ShuttingDown)
-    told = event_service_pb2.StreamEventsResponse.FromString(end)
-    assert (told.through_sequence, told.events[0].sequence) == (70, 70)
+@pytest.mark.parametrize("stream", STREAMS, ids=lambda stream: stream.method.name)
+def test_a_stream_sends_kinds_of_the_contract(stream: object) -> None:
+    (found,) = (each for each in STREAMS if each is stream)
+    assert found.kinds <= set(EventKind)
+    assert found.kinds or "kinds" in found.method.input_type.fields_by_name
+
+
+async def test_every_form_of_a_stream_has_a_method() -> None:
+    methods = stream_methods(Followers((await Log.with_entries(0)).log_tail))
+    assert len(methods) == 3 * len(STREAMS)
+    assert set(FORMS) <= set(methods)
+
+
+@pytest.mark.parametrize(("path", "content_type"), FORMS.items())
+async def test_a_method_gives_responses_of_its_form(path: str, content_type: str) -> None:
+    follower = await opened(path, StreamEventsRequest(resume_after=4))
+    response = follower.next(0.0, Budget()) or b""
+    if content_type:
+        assert HttpBody.FromString(response).content_type == content_type
+    else:
+        assert follower.awaits == "page"
+        await follower.read()
+        response = follower.next(0.0, Budget()) or b""
+        assert StreamEventsResponse.FromString(response).through_sequence == 20
+
+
+@pytest.mark.usefixtures("reconnects")
+@pytest.mark.parametrize("path", FORMS)
+async def test_server_sent_events_resume_after_the_last_event_id(path: str) -> None:
+    follower = await opened(path, StreamEventsRequest(resume_after=3))
+    assert follower.cursor == (7 if "ServerSentEvents" in path else 3)
+
+
+@pytest.mark.parametrize("sent", ["", "-1", "1.0", "x", " 7", "\u0667", str(2**63), "9" * 20])
+def test_a_last_event_id_that_is_no_sequence_is_refused_by_its_name(sent: str) -> None:
+    with pytest.raises(InvalidRequest) as refused:
+        stream_request(StreamEventsRequest(heartbeat_seconds=99), last_event_id=sent)
+    assert [violation.field for violation in refused.value.violations] == ["heartbeat_seconds", "last-event-id"]
+
+
+@pytest.mark.parametrize(("sent", "after"), [("0", 0), ("007", 7), (str(2**63 - 1), 2**63 - 1)])
+def test_a_last_event_id_wins_over_the_request(sent: str, after: int) -> None:
+    assert stream_request(StreamEventsRequest(resume_after=3), last_event_id=sent).resume_after == after

@@ -9,14 +9,17 @@ from typing import Any
 from uuid import UUID
 
 import pytest
+from google.protobuf.message import Message
 from hypothesis import given
 from hypothesis import strategies as st
 
 from tradingsignals.v1 import event_service_pb2, position_service_pb2, signal_service_pb2
 from tradingsignals.v1.event_pb2 import Event
 from tradingsignals.v1.signal_pb2 import Signal
-from tradingsignals_server.api.mapping.validation import Checks, FollowRequest, lookback_of, subscription
-from tradingsignals_server.application.event_log.tail import Filter
+from tradingsignals_server.api.mapping.validation import Checks, lookback_of, stream_request
+from tradingsignals_server.api.streams import STREAMS
+from tradingsignals_server.application.event_log.filter import Filter
+from tradingsignals_server.application.event_log.follower import StreamRequest
 from tradingsignals_server.domain.errors import InvalidRequest
 from tradingsignals_server.domain.events import EventKind
 from tradingsignals_server.domain.signals import Action, reached_from
@@ -37,9 +40,15 @@ def violations(check: Callable[[Checks], object]) -> list[str]:
     return []
 
 
-def refused(request: FollowRequest) -> set[str]:
+def converted(message: Message) -> StreamRequest:
+    """The request of a stream as its method converts it."""
+    (kinds,) = (stream.kinds for stream in STREAMS if stream.method.input_type is message.DESCRIPTOR)
+    return stream_request(message, kinds)
+
+
+def refused(message: Message) -> set[str]:
     with pytest.raises(InvalidRequest) as caught:
-        subscription(request)
+        converted(message)
     return {violation.field for violation in caught.value.violations}
 
 
@@ -171,11 +180,11 @@ def test_lookback_that_is_not_given() -> None:
         assert lookback_of(asked, checks, 100) == 77
 
 
-# ------------------------------------------------------------------------------------------------- subscriptions
+# --------------------------------------------------------------------------------------------- requests of streams
 
 
 @pytest.mark.parametrize(
-    ("request_", "wanted"),
+    ("request_", "filter_"),
     [
         (StreamSignals(), Filter(kinds=frozenset({EventKind.SIGNAL}))),
         (StreamPositions(), Filter(kinds=frozenset({EventKind.POSITION_UPDATE}))),
@@ -199,55 +208,55 @@ def test_lookback_that_is_not_given() -> None:
         ),
     ],
 )
-def test_what_a_follower_wants(request_: FollowRequest, wanted: Filter) -> None:
-    assert subscription(request_) == (wanted, None, 15.0, None)
+def test_a_request_gives_its_filter_and_the_defaults(request_: Message, filter_: Filter) -> None:
+    assert converted(request_) == StreamRequest(filter_, None, 15.0, None)
 
 
 @pytest.mark.parametrize("request_type", FOLLOWING)
 @pytest.mark.parametrize("sequence", [0, 1, 2**63 - 1])
-def test_where_to_go_on(request_type: Any, sequence: int) -> None:
-    assert subscription(request_type(resume_after=sequence))[1] == sequence
+def test_a_request_gives_the_sequence_to_resume_after(request_type: Any, sequence: int) -> None:
+    assert converted(request_type(resume_after=sequence)).resume_after == sequence
 
 
 @pytest.mark.parametrize("request_type", FOLLOWING)
-def test_a_sequence_below_nought_is_refused(request_type: Any) -> None:
+def test_a_negative_sequence_is_refused(request_type: Any) -> None:
     assert refused(request_type(resume_after=-1)) == {"resume_after"}
 
 
 @pytest.mark.parametrize("request_type", FOLLOWING)
 @pytest.mark.parametrize(("seconds", "sound"), [(0, False), (1, True), (60, True), (61, False), (-1, False)])
-def test_heartbeats(request_type: Any, seconds: int, sound: bool) -> None:
+def test_a_heartbeat_of_1_to_60_seconds_is_accepted(request_type: Any, seconds: int, sound: bool) -> None:
     request = request_type(heartbeat_seconds=seconds)
     if sound:
-        assert subscription(request)[2] == float(seconds)
+        assert converted(request).heartbeat_seconds == float(seconds)
     else:
         assert refused(request) == {"heartbeat_seconds"}
 
 
 @pytest.mark.parametrize("request_type", [StreamSignals, StreamEvents])
 @pytest.mark.parametrize("confidence", [-0.01, 1.01, math.nan, math.inf])
-def test_a_confidence_that_is_none_is_refused(request_type: Any, confidence: float) -> None:
+def test_a_confidence_out_of_bounds_is_refused(request_type: Any, confidence: float) -> None:
     assert refused(request_type(min_confidence=confidence)) == {"min_confidence"}
 
 
 @pytest.mark.parametrize("request_type", FOLLOWING)
 @pytest.mark.parametrize("symbols", [[""], ["USDCOP", "usd cop"], ["?" * 1000]])
-def test_a_symbol_that_is_none_is_refused(request_type: Any, symbols: list[str]) -> None:
+def test_an_invalid_symbol_is_refused(request_type: Any, symbols: list[str]) -> None:
     assert refused(request_type(symbols=symbols)) & {"symbols", f"symbols[{len(symbols) - 1}]"}
 
 
 @pytest.mark.parametrize("request_type", FOLLOWING)
-def test_a_filter_has_a_thousand_symbols_at_most(request_type: Any) -> None:
+def test_a_filter_has_at_most_1000_symbols(request_type: Any) -> None:
     names = [f"S{n:04}" for n in range(1001)]
-    assert len(subscription(request_type(symbols=names[:1000]))[0].symbols) == 1000
+    assert len(converted(request_type(symbols=names[:1000])).filter.symbols) == 1000
     assert refused(request_type(symbols=names)) == {"symbols"}
 
 
-def test_an_action_or_kind_that_is_none_is_named_by_its_place() -> None:
+def test_an_unspecified_action_or_kind_is_refused_by_its_index() -> None:
     assert refused(StreamSignals(actions=[Signal.BUY, Signal.ACTION_UNSPECIFIED])) == {"actions[1]"}
     assert refused(StreamEvents(kinds=[Event.KIND_UNSPECIFIED, Event.SIGNAL])) == {"kinds[0]"}
 
 
-def test_everything_that_is_wrong_with_a_subscription_is_told() -> None:
+def test_all_violations_of_a_stream_request_are_reported() -> None:
     request = StreamSignals(heartbeat_seconds=0, resume_after=-1, min_confidence=2.0, actions=[0])  # type: ignore[list-item]
     assert refused(request) == {"heartbeat_seconds", "resume_after", "min_confidence", "actions[0]"}

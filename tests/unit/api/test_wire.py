@@ -20,10 +20,11 @@ from tradingsignals.v1 import (
     signal_service_pb2,
 )
 from tradingsignals_server.api.encoding import wire
-from tradingsignals_server.application.event_log.tail import Batch
+from tradingsignals_server.api.encoding.stream_messages import MessageEncoding
 from tradingsignals_server.application.ports.event_log import LogEntry
 from tradingsignals_server.domain.events import EventKind
 
+NOW = datetime(2025, 6, 30, 13, tzinfo=UTC)
 sequences = st.integers(0, 2**63 - 1)
 times = st.timedeltas(timedelta(0), timedelta(days=70_000)).map(lambda age: datetime(1990, 1, 1, tzinfo=UTC) + age)
 signals = st.builds(
@@ -42,6 +43,10 @@ MESSAGES = {
     EventKind.POSITION_UPDATE: (positions, "position_update"),
     EventKind.MARKET_UPDATE: (updates, "market_update"),
 }
+
+
+def entry_of(kind: EventKind, message: Message) -> LogEntry:
+    return LogEntry(1, NOW, kind, "", None, None, message.SerializeToString(), NOW)
 
 
 @st.composite
@@ -71,34 +76,27 @@ def test_a_varint_is_read_back(value: int) -> None:
 
 
 @given(st.lists(signals, max_size=5), sequences)
-def test_an_answer_with_signals(messages: list[signal_pb2.Signal], through: int) -> None:
-    batch = Batch(
-        [
-            LogEntry(1, datetime.now(UTC), EventKind.SIGNAL, "", None, None, m.SerializeToString(), datetime.now(UTC))
-            for m in messages
-        ],
-        through,
-    )
+def test_a_response_with_signals(messages: list[signal_pb2.Signal], through: int) -> None:
+    entries_ = [entry_of(EventKind.SIGNAL, message) for message in messages]
     expected = signal_service_pb2.StreamSignalsResponse(signals=messages, through_sequence=through)
-    assert signal_service_pb2.StreamSignalsResponse.FromString(wire.noun_answer(batch)) == expected
+    response = MessageEncoding(signal_service_pb2.StreamSignalsResponse).entries(entries_, through)
+    assert signal_service_pb2.StreamSignalsResponse.FromString(response) == expected
 
 
 @given(st.lists(positions, max_size=5), sequences)
-def test_an_answer_with_positions(messages: list[position_pb2.Position], through: int) -> None:
-    batch = Batch(
-        [
-            LogEntry(1, datetime.now(UTC), EventKind.SIGNAL, "", None, None, m.SerializeToString(), datetime.now(UTC))
-            for m in messages
-        ],
-        through,
-    )
+def test_a_response_with_positions(messages: list[position_pb2.Position], through: int) -> None:
+    entries_ = [
+        LogEntry(1, NOW, EventKind.POSITION_UPDATE, "", None, None, m.SerializeToString(), NOW) for m in messages
+    ]
     expected = position_service_pb2.StreamPositionsResponse(positions=messages, through_sequence=through)
-    assert position_service_pb2.StreamPositionsResponse.FromString(wire.noun_answer(batch)) == expected
+    response = MessageEncoding(position_service_pb2.StreamPositionsResponse).entries(entries_, through)
+    assert position_service_pb2.StreamPositionsResponse.FromString(response) == expected
 
 
 @given(st.lists(entries(), max_size=5), sequences)
-def test_an_answer_with_events(found: list[tuple[LogEntry, event_pb2.Event]], through: int) -> None:
-    answer = wire.event_answer([entry for entry, _ in found], through)
+def test_a_response_with_events(found: list[tuple[LogEntry, event_pb2.Event]], through: int) -> None:
+    encoding = MessageEncoding(event_service_pb2.StreamEventsResponse)
+    answer = encoding.entries([entry for entry, _ in found], through)
     expected = event_service_pb2.StreamEventsResponse(events=[event for _, event in found], through_sequence=through)
     assert event_service_pb2.StreamEventsResponse.FromString(answer) == expected
 

@@ -12,7 +12,7 @@ from tests.support.builders import NOW, OPENING, bar, position, signal
 from tests.support.memory_store import MemoryStore
 from tests.support.running import patched
 
-from tradingsignals_server.application.event_log.tail import Broadcast
+from tradingsignals_server.application.event_log.tail import LogTail
 from tradingsignals_server.application.ports.event_log import LogHead
 from tradingsignals_server.application.ports.store import SignalQuery
 from tradingsignals_server.application.queries import Queries, _token_of
@@ -34,7 +34,7 @@ def store_of(*events: Event) -> MemoryStore:
 
 def queries_of(store: MemoryStore) -> Queries:
     """Queries with an empty tail, so that they read from the store."""
-    return Queries(store, Broadcast(store, LogHead(store.epoch, 1, len(store.entries))))
+    return Queries(store, LogTail(store, LogHead(store.epoch, 1, len(store.entries))))
 
 
 def signals(count: int) -> list[Event]:
@@ -73,37 +73,35 @@ async def test_page_from_memory_equals_that_of_the_store(
         for n, (action, symbol) in enumerate(made)
     ]
     store = store_of(*events[:-in_memory] if in_memory else events)
-    broadcast = Broadcast(store, LogHead(store.epoch, 1, len(store.entries)))
+    log_tail = LogTail(store, LogHead(store.epoch, 1, len(store.entries)))
     for event in events[len(store.events) :]:
         entries = store.put([event], NOW)
         if data.draw(st.booleans(), label="heard of"):
-            broadcast.append(entries)
+            log_tail.append(entries)
     action, symbol = data.draw(st.sampled_from([None, *Action])), data.draw(st.sampled_from([None, "USDCOP", "EURCOP"]))
     query = SignalQuery(action=action, symbol=symbol)
-    assert await Queries(store, broadcast).signals(query, "", limit) == await queries_of(store).signals(
-        query, "", limit
-    )
+    assert await Queries(store, log_tail).signals(query, "", limit) == await queries_of(store).signals(query, "", limit)
 
 
 async def test_commit_of_another_server_is_on_the_page() -> None:
     store = store_of()
-    broadcast = Broadcast(store, LogHead(store.epoch, 1, 0))
-    broadcast.append(store.put(signals(10), NOW))
+    log_tail = LogTail(store, LogHead(store.epoch, 1, 0))
+    log_tail.append(store.put(signals(10), NOW))
     newest = store.put([signal(Action.BUY, name=99)], NOW)
-    page, _ = await Queries(store, broadcast).signals(ANY, "", 4)
+    page, _ = await Queries(store, log_tail).signals(ANY, "", 4)
     assert (page.messages[0], page.through_sequence) == (newest[0].payload, 11)
 
 
 async def test_newest_page_is_read_from_memory() -> None:
     store = store_of()
-    broadcast = Broadcast(store, LogHead(store.epoch, 1, 0))
-    broadcast.append(store.put(signals(10), NOW))
+    log_tail = LogTail(store, LogHead(store.epoch, 1, 0))
+    log_tail.append(store.put(signals(10), NOW))
     with patched(store, "list_signals", None):
-        page, token = await Queries(store, broadcast).signals(ANY, "", 4)
+        page, token = await Queries(store, log_tail).signals(ANY, "", 4)
         assert len(page.messages) == 4
         store.down = True
         with pytest.raises(StorageUnavailable):
-            await Queries(store, broadcast).signals(ANY, "", 4)
+            await Queries(store, log_tail).signals(ANY, "", 4)
     store.down = False
     assert (page, token) == await queries_of(store).signals(ANY, "", 4)
 

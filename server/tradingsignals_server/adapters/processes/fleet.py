@@ -34,10 +34,10 @@ class ServerFailed(Exception):
 class ServerProcess:
     """A server process at one port, over all its restarts."""
 
-    def __init__(self, port: int, lean_port: int, settings: Mapping[str, str]) -> None:
+    def __init__(self, port: int, fanout_port: int, settings: Mapping[str, str]) -> None:
         self.port = port
-        self.lean_port = lean_port
-        own = {"GRPC_HOST": FLEET_HOST, "GRPC_PORT": str(port), "LEAN_PORT": str(lean_port)}
+        self.fanout_port = fanout_port
+        own = {"GRPC_HOST": FLEET_HOST, "GRPC_PORT": str(port), "FANOUT_PORT": str(fanout_port)}
         self._settings = {**settings, **own}
         self._process: asyncio.subprocess.Process | None = None
         self._changing = asyncio.Lock()
@@ -148,7 +148,7 @@ async def running_fleet(
     Raises:
         ServerFailed: one does not start.
     """
-    fleet = [ServerProcess(port, lean_port, settings) for port, lean_port in ports]
+    fleet = [ServerProcess(port, fanout_port, settings) for port, fanout_port in ports]
     keepers: list[asyncio.Task[None]] = []
     try:
         await fleet[0].start()  # which brings the schema up to date
@@ -163,13 +163,13 @@ async def running_fleet(
         await asyncio.gather(*(server.stop() for server in fleet))
 
 
-def fleet_ports(first: int, count: int, *, lean: bool) -> list[tuple[int, int]]:
-    """Ports of so many servers, and of their lean paths, 0 if they have none.
+def fleet_ports(first: int, count: int, *, with_fanout: bool) -> list[tuple[int, int]]:
+    """Ports of so many servers, and of their HTTP/2 servers with fan-out, 0 if they have none.
 
-    The servers' are `first` and those after it, those of the lean paths come after them; free ones if `first` is 0.
+    The servers' are `first` and those after it, those of the HTTP/2 servers come after them; free ones if `first` is 0.
     """
-    ports = _ports(first, 2 * count if lean else count)
-    return list(zip(ports[:count], ports[count:] if lean else [0] * count, strict=True))
+    ports = _ports(first, 2 * count if with_fanout else count)
+    return list(zip(ports[:count], ports[count:] if with_fanout else [0] * count, strict=True))
 
 
 def _ports(first: int, count: int) -> list[int]:

@@ -1,19 +1,17 @@
-"""Putting answers together from messages that are serialised already.
+"""Joins responses from messages that are serialised already.
 
-In protobuf's wire format the records of a repeated field simply follow one another, so an answer with many signals is
-the join of bytes that were made once, when each signal was committed. Only length-delimited fields and varints are
-needed.
+In protobuf's wire format the records of a repeated field follow one another, so a response with many signals is the
+join of bytes that were made once, when each signal was committed. Only length-delimited fields and varints are needed.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 
-from ...application.event_log.tail import Batch
 from ...application.ports.event_log import LogEntry
 from ...domain.events import EventKind
 
-# Field numbers of tradingsignals.v1.Event and of the stream answers; tests hold them against the descriptors.
+# Field numbers of tradingsignals.v1.Event and of the stream responses; tests compare them with the descriptors.
 EVENT_FIELDS = {EventKind.SIGNAL: 3, EventKind.MARKET_UPDATE: 4, EventKind.POSITION_UPDATE: 5}
 LIST_FIELD = 1
 THROUGH_FIELD = 2
@@ -49,16 +47,6 @@ def varint(value: int) -> bytes:
         value >>= 7
     out.append(value)
     return bytes(out)
-
-
-def noun_answer(batch: Batch) -> bytes:
-    """A StreamSignalsResponse or StreamPositionsResponse: their fields have the same numbers."""
-    return records(entry.payload for entry in batch.entries) + number(batch.through_sequence, THROUGH_FIELD)
-
-
-def event_answer(entries: Sequence[LogEntry], through_sequence: int) -> bytes:
-    """A StreamEventsResponse with these entries of the log."""
-    return records(event(entry) for entry in entries) + number(through_sequence, THROUGH_FIELD)
 
 
 def event(entry: LogEntry) -> bytes:

@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
-import typing
 from collections.abc import Mapping
-from contextlib import suppress
-from typing import NoReturn
 
 import grpc
 from google.protobuf.any_pb2 import Any
-from google.protobuf.message import Message
+from google.protobuf.message import DecodeError, Message
 from google.rpc import error_details_pb2, status_pb2
-from grpc_status import rpc_status
 
 from tradingsignals.v1 import system_service_pb2
 
@@ -42,10 +37,11 @@ from ...transport.grpc.bounds import (
     cut,
     percent_encoded,
 )
+from ...transport.grpc.status import CallStatus, PeerRefused
 
 DOMAIN = "tradingsignals"
 
-Context: typing.TypeAlias = "grpc.aio.ServicerContext[typing.Any, typing.Any]"
+_DETAILS_KEY = "grpc-status-details-bin"
 
 CODES: Mapping[type[ServiceError], grpc.StatusCode] = {
     InvalidRequest: grpc.StatusCode.INVALID_ARGUMENT,
@@ -100,13 +96,32 @@ def public_message(error: ServiceError) -> str:
     return cut(error.message, MAX_MESSAGE_BYTES)
 
 
-def status_of(error: ServiceError, request_id: str) -> grpc.Status:
-    """The status of an error, with google.rpc.ErrorInfo and, for violations, google.rpc.BadRequest.
+def status_of(error: Exception, request_id: str) -> CallStatus:
+    """The status of the error that a call ended with.
 
-    It takes at most MAX_STATUS_BYTES of trailers: long texts are cut, and of many violations the first are listed.
+    It has google.rpc.ErrorInfo and, for violations, google.rpc.BadRequest. It takes at most MAX_STATUS_BYTES of
+    trailers: long texts are cut, and of many violations the first are listed.
     """
+    match error:
+        case ServiceError():
+            known = error
+        case PeerRefused():
+            known = NotAPeer()
+        case DecodeError():
+            known = MalformedMessage(0)
+        case _:
+            return _sent(_defect(request_id), "INTERNAL_ERROR", is_defect=True)
+    return _sent(_rpc_status_of(known, request_id), known.reason, is_expected=isinstance(known, ShuttingDown))
+
+
+def _sent(status: status_pb2.Status, reason: str, *, is_expected: bool = False, is_defect: bool = False) -> CallStatus:
+    metadata = ((_DETAILS_KEY, status.SerializeToString()),)
+    return CallStatus(_CODES_BY_NUMBER[status.code], status.message, metadata, reason, is_expected, is_defect)
+
+
+def _rpc_status_of(error: ServiceError, request_id: str) -> status_pb2.Status:
     if isinstance(error, PeerError):
-        return rpc_status.to_status(_fitting(status_pb2.Status.FromString(error.status)))
+        return _fitting(status_pb2.Status.FromString(error.status))
     metadata = {key: cut(value, MAX_TEXT_BYTES) for key, value in error.metadata.items()}
     info = error_details_pb2.ErrorInfo(
         reason=error.reason, domain=DOMAIN, metadata={**metadata, "request_id": request_id}
@@ -116,10 +131,10 @@ def status_of(error: ServiceError, request_id: str) -> grpc.Status:
     details: list[Message] = [info]
     if isinstance(error, Unhealthy):
         details.append(_short_report(error.report))
-    return rpc_status.to_status(_fitting(_status(code_of(error), public_message(error), details)))
+    return _fitting(_status(code_of(error), public_message(error), details))
 
 
-def _refusal(error: InvalidRequest, info: error_details_pb2.ErrorInfo) -> grpc.Status:
+def _refusal(error: InvalidRequest, info: error_details_pb2.ErrorInfo) -> status_pb2.Status:
     """The status with as many of the first violations as fit."""
     count = len(error.violations)
     listed = [
@@ -135,7 +150,7 @@ def _refusal(error: InvalidRequest, info: error_details_pb2.ErrorInfo) -> grpc.S
         )
         status = _status(code_of(error), violations_text(listed, count), [info, bad])
         if len(listed) <= 1 or _size(status) <= MAX_STATUS_BYTES:
-            return rpc_status.to_status(status)
+            return status
         listed.pop()
 
 
@@ -161,11 +176,10 @@ def _size(status: status_pb2.Status) -> int:
     return len(percent_encoded(status.message)) + len(binary_header(status.SerializeToString()))
 
 
-def internal_status(request_id: str) -> grpc.Status:
-    """The status of a defect: it tells the caller nothing but the name under which the log has it."""
+def _defect(request_id: str) -> status_pb2.Status:
+    """The status of a defect: the caller is sent nothing but the request id by which it is found in the log."""
     info = error_details_pb2.ErrorInfo(reason="INTERNAL_ERROR", domain=DOMAIN, metadata={"request_id": request_id})
-    message = "the service failed; the request id finds it in the log"
-    return rpc_status.to_status(_status(grpc.StatusCode.INTERNAL, message, [info]))
+    return _status(grpc.StatusCode.INTERNAL, "the service failed; the request id finds it in the log", [info])
 
 
 def _status(code: grpc.StatusCode, message: str, details: list[Message]) -> status_pb2.Status:
@@ -175,20 +189,3 @@ def _status(code: grpc.StatusCode, message: str, details: list[Message]) -> stat
         wrapped.Pack(detail)
         packed.append(wrapped)
     return status_pb2.Status(code=code.value[0], message=message, details=packed)
-
-
-async def abort_unread(context: Context, status: grpc.Status) -> None:
-    """End a call whose caller does not read.
-
-    The status stands behind the message that could not be written, so a caller who does read on gets both. Waiting for
-    that, as gRPC does, may take for ever; so the call is left to it.
-    """
-    with suppress(TimeoutError):
-        async with asyncio.timeout(0.0):
-            await abort(context, status)
-
-
-async def abort(context: Context, status: grpc.Status) -> NoReturn:
-    """End the call with `status`."""
-    await context.abort_with_status(status)  # type: ignore[attr-defined]  # the stubs lack it
-    raise AssertionError("abort returns never")

@@ -3,24 +3,26 @@
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncGenerator, AsyncIterable, Callable, Iterable, Sequence, Sized
+from collections.abc import AsyncGenerator, AsyncIterable, Callable, Iterable, Mapping, Sequence, Sized
 from datetime import UTC, datetime
 from types import TracebackType
-from typing import Self, TypeVar
+from typing import Any, Self, TypeVar
 from uuid import UUID
 
-from google.protobuf.message import DecodeError
+from google.protobuf.message import DecodeError, Message
 
-from tradingsignals.v1 import event_service_pb2, position_service_pb2, signal_pb2, signal_service_pb2
+from tradingsignals.v1 import signal_pb2, signal_service_pb2
 from tradingsignals.v1.event_pb2 import Event as EventMessage
 
 from ...application.decision.quotes import LOOKBACK_MAXIMUM, LOOKBACK_MINIMUM
+from ...application.event_log.filter import Filter
+from ...application.event_log.follower import StreamRequest
 from ...application.event_log.replay import Replay
-from ...application.event_log.tail import Filter
 from ...domain.bars import parse_symbol, price_problem
 from ...domain.errors import FieldViolation, InvalidRequest, MalformedMessage
 from ...domain.events import EventKind
 from ...domain.signals import Action, reached_from
+from ...transport.grpc.metadata import LAST_EVENT_ID_KEY
 
 DEFAULT_SYMBOL = "USDCOP"
 DEFAULT_HEARTBEAT_SECONDS = 15
@@ -30,9 +32,6 @@ MAXIMUM_FILTER_NAMES = 100
 """Actions or kinds in a filter, repeated ones counted."""
 MAXIMUM_REPLAY_SPEED = 1e6
 MAXIMUM_SEQUENCE = 2**63 - 1
-
-LAST_EVENT_ID = "last-event-id"
-"""Metadata of a call, and header of a REST call: the `id` of the last server-sent event that a browser has seen."""
 
 _DIGITS = re.compile("[0-9]{1,19}")
 
@@ -178,62 +177,55 @@ def lookback_of(request: signal_service_pb2.GenerateSignalFromDbRequest, checks:
     return checks.whole(request.lookback_bars, "lookback_bars", LOOKBACK_MINIMUM, LOOKBACK_MAXIMUM)
 
 
-FollowRequest = (
-    signal_service_pb2.StreamSignalsRequest
-    | position_service_pb2.StreamPositionsRequest
-    | event_service_pb2.StreamEventsRequest
-)
+def stream_request(
+    message: Message, kinds: frozenset[EventKind] = frozenset(), last_event_id: str | None = None
+) -> StreamRequest:
+    """Convert the request of a stream, whose fields have the same names and meaning wherever they occur.
 
-
-Subscription = tuple[Filter, int | None, float, Replay | None]
-"""What a follower wants: its filter, after which sequence, its heartbeat in seconds, and what to replay."""
-
-
-def subscription(request: FollowRequest, last_event_id: str | None = None) -> Subscription:
-    """What a follower wants. It resumes after `last_event_id`, if there is one, whatever the request says.
+    Args:
+        message: the request.
+        kinds: the kinds of entry that the stream sends; empty: those that the request names, or all.
+        last_event_id: where to resume, whatever the request says.
 
     Raises:
         InvalidRequest: a field is out of its bounds.
     """
+    given = {field.name: value for field, value in message.ListFields()}
     with Checks() as checks:
-        heartbeat = DEFAULT_HEARTBEAT_SECONDS
-        if request.HasField("heartbeat_seconds"):
-            heartbeat = checks.whole(request.heartbeat_seconds, "heartbeat_seconds", 1, MAXIMUM_HEARTBEAT_SECONDS)
-        resume_after = None
-        if request.HasField("resume_after"):
-            resume_after = checks.whole(request.resume_after, "resume_after", 0, MAXIMUM_SEQUENCE)
+        heartbeat = given.get("heartbeat_seconds", DEFAULT_HEARTBEAT_SECONDS)
+        checks.whole(heartbeat, "heartbeat_seconds", 1, MAXIMUM_HEARTBEAT_SECONDS)
+        resume_after = given.get("resume_after")
+        if resume_after is not None:
+            checks.whole(resume_after, "resume_after", 0, MAXIMUM_SEQUENCE)
         if last_event_id is not None:
-            resume_after = checks.sequence(last_event_id, LAST_EVENT_ID)
-        symbols = checks.symbols(request.symbols)
-        wanted = _filter(request, symbols, checks)
-        replay = _replay(request, checks) if isinstance(request, event_service_pb2.StreamEventsRequest) else None
-    return wanted, resume_after, float(heartbeat), replay
+            resume_after = checks.sequence(last_event_id, LAST_EVENT_ID_KEY)
+        filter_ = _filter(given, kinds, checks)
+        replay = _replay(given, checks)
+    return StreamRequest(filter_, resume_after, float(heartbeat), replay)
 
 
-def _replay(request: event_service_pb2.StreamEventsRequest, checks: Checks) -> Replay | None:
-    start, end = checks.date(request.start_time, "start_time"), checks.date(request.end_time, "end_time")
+def _filter(given: Mapping[str, Any], kinds: frozenset[EventKind], checks: Checks) -> Filter:
+    symbols = checks.symbols(given.get("symbols", ()))
+    confidence = given.get("min_confidence")
+    if confidence is not None:
+        confidence = reached_from(checks.probability(confidence, "min_confidence"))
+    actions = _names(given.get("actions", ()), "actions", checks.action, checks)
+    return Filter(kinds or _names(given.get("kinds", ()), "kinds", checks.kind, checks), symbols, confidence, actions)
+
+
+def _replay(given: Mapping[str, Any], checks: Checks) -> Replay | None:
+    start = checks.date(given.get("start_time", ""), "start_time")
+    end = checks.date(given.get("end_time", ""), "end_time")
     if start is not None and end is not None and end <= start:
         checks.refuse("end_time", "must be after start_time")
-    speed = request.speed
+    speed = given.get("speed", 0.0)
     if not 0.0 <= speed <= MAXIMUM_REPLAY_SPEED:
         checks.refuse("speed", f"must be from 0 to {MAXIMUM_REPLAY_SPEED:.0f}")
-    if request.start_time or request.end_time:
+    if "start_time" in given or "end_time" in given:
         return Replay(start, end, speed)
     if speed:
         checks.refuse("speed", "is that of a replay: it needs start_time or end_time")
     return None
-
-
-def _filter(request: FollowRequest, symbols: frozenset[str], checks: Checks) -> Filter:
-    if isinstance(request, position_service_pb2.StreamPositionsRequest):
-        return Filter(kinds=frozenset({EventKind.POSITION_UPDATE}), symbols=symbols)
-    confidence = None
-    if request.HasField("min_confidence"):
-        confidence = reached_from(checks.probability(request.min_confidence, "min_confidence"))
-    if isinstance(request, signal_service_pb2.StreamSignalsRequest):
-        actions = _names(request.actions, "actions", checks.action, checks)
-        return Filter(frozenset({EventKind.SIGNAL}), symbols, confidence, actions)
-    return Filter(_names(request.kinds, "kinds", checks.kind, checks), symbols, confidence)
 
 
 def _names(values: Sequence[int], field: str, check: Callable[[int, str], Named], checks: Checks) -> frozenset[Named]:

@@ -10,11 +10,11 @@ from google.protobuf.descriptor import MethodDescriptor
 from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
 
-from ...transport.grpc.registration import Answer, Behaviour, behaviour_of, method_name
-from ...transport.grpc.server import JSON_SERVICE, SERVICES
+from ..contract import JSON_SERVICE, SERVICES
 from ..encoding.json_text import json_text
 from ..encoding.listing import Listing, list_body
-from ..encoding.text_responses import json_body
+from ..encoding.stream_text import json_body
+from ..methods import Behaviour, Response, behaviour_of, method_name
 
 
 def json_servicer(servicers: Mapping[str, object]) -> object:
@@ -38,10 +38,10 @@ def _as_json(behaviour: Behaviour, method: MethodDescriptor) -> Callable[[Any], 
     list_name = first.name if first is not None and first.is_repeated and first.message_type is not None else None
 
     async def written(request: Any) -> bytes:
-        answer: Answer = await behaviour(request)
-        if isinstance(answer, Listing):
-            return await answer.text()
-        message: Message = parse(answer) if isinstance(answer, bytes) else answer
+        response: Response = await behaviour(request)
+        if isinstance(response, Listing):
+            return await response.text()
+        message: Message = parse(response) if isinstance(response, bytes) else response
         if list_name is None:
             return json_body(json_text(message).encode())
         items = list(getattr(message, list_name))

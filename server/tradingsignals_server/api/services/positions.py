@@ -2,30 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
 from uuid import UUID
 
 from tradingsignals.v1 import position_service_pb2 as pb
 
 from ...application.cluster.forwarding import OwnerForwarding
-from ...application.event_log.tail import Broadcast
 from ...application.ingest.engine import Engine
 from ...application.queries import Queries
 from ...domain.events import EventKind
 from ..at_owner import at_owner
 from ..encoding import wire
 from ..encoding.listing import Listing
-from ..mapping.validation import Checks, subscription
-from ..streams import noun_stream
+from ..mapping.validation import Checks
 
 
 class PositionServicer:
     """Lists and closes positions."""
 
-    def __init__(self, engine: Engine, queries: Queries, broadcast: Broadcast, owner: OwnerForwarding) -> None:
+    def __init__(self, engine: Engine, queries: Queries, owner: OwnerForwarding) -> None:
         self._engine = engine
         self._queries = queries
-        self._broadcast = broadcast
         self.owner = owner
 
     async def list_active_positions(self, request: pb.ListActivePositionsRequest) -> Listing:
@@ -62,7 +58,3 @@ class PositionServicer:
             position_id = checks.uuid(request.position_id, "position_id")
             price = checks.price(request.price, "price") if request.HasField("price") else None
         return wire.record(await self._engine.close_position(position_id, price))
-
-    async def stream_positions(self, request: pb.StreamPositionsRequest) -> AsyncGenerator[bytes]:
-        """The positions as they change."""
-        return noun_stream(await self._broadcast.follow(*subscription(request)))

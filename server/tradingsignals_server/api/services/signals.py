@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
-
 from tradingsignals.v1 import signal_service_pb2 as pb
 
 from ...application.cluster.forwarding import OwnerForwarding
 from ...application.decision.pipeline import Pipeline
 from ...application.decision.quotes import Quote
-from ...application.event_log.tail import Broadcast
 from ...application.ingest.engine import Engine
 from ...application.ports.store import SignalQuery
 from ...application.queries import Queries
@@ -19,19 +16,15 @@ from ..at_owner import at_owner, symbol_in_request
 from ..encoding import wire
 from ..encoding.listing import Listing
 from ..mapping import convert
-from ..mapping.validation import DEFAULT_SYMBOL, Checks, lookback_of, subscription
-from ..streams import noun_stream
+from ..mapping.validation import DEFAULT_SYMBOL, Checks, lookback_of
 
 
 class SignalServicer:
     """Generates, lists and counts signals."""
 
-    def __init__(
-        self, engine: Engine, queries: Queries, broadcast: Broadcast, pipeline: Pipeline, owner: OwnerForwarding
-    ) -> None:
+    def __init__(self, engine: Engine, queries: Queries, pipeline: Pipeline, owner: OwnerForwarding) -> None:
         self._engine = engine
         self._queries = queries
-        self._broadcast = broadcast
         self._pipeline = pipeline
         self.owner = owner
 
@@ -83,7 +76,3 @@ class SignalServicer:
         loaded = not live.policy.description.simulated
         found = await self._queries.store.statistics()
         return pb.GetStatisticsResponse(statistics=convert.statistics_message(found, live.rules, model_loaded=loaded))
-
-    async def stream_signals(self, request: pb.StreamSignalsRequest) -> AsyncGenerator[bytes]:
-        """The signals as they are committed."""
-        return noun_stream(await self._broadcast.follow(*subscription(request)))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from tradingsignals.v1 import system_service_pb2 as pb
 
 from ... import __version__
-from ...application.event_log.tail import Broadcast
+from ...application.event_log.tail import LogTail
 from ...application.health import HealthReporter, Status
 from ...domain.risk import RiskRules
 from ..mapping import convert
@@ -18,9 +18,9 @@ DESCRIPTION = "Real-time trading signals: bars in, a policy decides, every step 
 class SystemServicer:
     """Describes the service and its health."""
 
-    def __init__(self, health: HealthReporter, broadcast: Broadcast, feed: str, rules: RiskRules) -> None:
+    def __init__(self, health: HealthReporter, log_tail: LogTail, feed: str, rules: RiskRules) -> None:
         self._health = health
-        self._broadcast = broadcast
+        self._log_tail = log_tail
         self._feed = feed
         self._rules = rules
 
@@ -31,9 +31,9 @@ class SystemServicer:
             version=__version__,
             description=DESCRIPTION,
             feed=self._feed,
-            epoch=str(self._broadcast.epoch),
-            through_sequence=self._broadcast.newest,
-            oldest_sequence=self._broadcast.oldest,
+            epoch=str(self._log_tail.epoch),
+            through_sequence=self._log_tail.newest,
+            oldest_sequence=self._log_tail.oldest,
             docs="/docs",
             openapi="/openapi.json",
             costs=convert.costs_messages(self._rules),

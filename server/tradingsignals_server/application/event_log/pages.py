@@ -1,8 +1,8 @@
-"""Pages of the stored log, each read once for all the followers that want it.
+"""Pages of the stored log, each read once for all followers that need it.
 
-A page is a stretch of the log that begins at a fixed sequence, so that followers who come back with a thousand
-different cursors read the same few pages. Entries never change, so what was read is kept until newer reading needs the
-room, and a page at the end of the log is read on from where it ended.
+A page begins at a fixed sequence, so that followers that resume from a thousand different cursors read the same few
+pages. Entries never change, so a page is kept until the memory is needed for newer ones, and a page at the end of the
+log is read on from where it ended.
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ from ..ports.event_log import LogEntry
 from ..ports.store import Store
 
 PAGE_ENTRIES = 512
-"""Entries of a page: what one reading of the store gives at most."""
+"""Entries of a page: the most that one read of the store returns."""
 
 KEPT_PAGES = 32
 """Pages kept in memory; at some 600 bytes an entry, 10 MB."""
 
 READERS = 3
-"""Readings of the store at a time, so that catching up never takes the connections that others need."""
+"""Reads of the store at a time, so that followers that catch up never take the connections that others need."""
 
 
 class LogPages:
@@ -35,26 +35,34 @@ class LogPages:
         self._reading: dict[int, asyncio.Future[Sequence[LogEntry]]] = {}
         self._readers = asyncio.Semaphore(READERS)
 
+    def kept_after(self, cursor: int, limit: int) -> Sequence[LogEntry] | None:
+        """Entries after `cursor` from a kept page, `limit` at most; None if the page has to be read."""
+        number = cursor // self._page_entries
+        page = self._kept.get(number)
+        if not page or page[-1].sequence <= cursor or page[0].sequence > cursor + 1:
+            return None
+        self._kept.move_to_end(number)
+        start = cursor + 1 - page[0].sequence
+        return page[start : start + limit]
+
     async def after(self, cursor: int) -> Sequence[LogEntry]:
-        """Entries after `cursor` in their order, up to the end of its page; empty if the store has none there.
+        """Read the entries after `cursor` in their order, up to the end of its page; empty if the store has none there.
 
         The first one is not the next after `cursor` if that has been pruned.
 
         Raises:
             StorageUnavailable: the page has to be read, and cannot be.
         """
-        number = cursor // self._page_entries
-        page = self._kept.get(number)
-        if page and page[-1].sequence > cursor:
-            self._kept.move_to_end(number)
-        else:
-            page = await self._read_once(number)
+        kept = self.kept_after(cursor, self._page_entries)
+        if kept is not None:
+            return kept
+        page = await self._read_once(cursor // self._page_entries)
         if not page or page[0].sequence > cursor:
             return page
         return page[cursor + 1 - page[0].sequence :]
 
     async def _read_once(self, number: int) -> Sequence[LogEntry]:
-        """Read a page, or wait for who reads it already; whoever waits shares what comes, an error too."""
+        """Read a page, or wait for the read that is under way; its result is shared, an error too."""
         while (reading := self._reading.get(number)) is not None:
             await asyncio.wait((reading,))
             if not reading.cancelled():
@@ -64,10 +72,10 @@ class LogPages:
             page = await self._read(number)
         except Exception as error:
             reading.set_exception(error)
-            reading.exception()  # nobody may be waiting
+            reading.exception()  # there may be no other waiter to retrieve it
             raise
         except BaseException:
-            reading.cancel()  # who waits reads it then
+            reading.cancel()  # the next waiter reads it
             raise
         else:
             reading.set_result(page)

@@ -1,7 +1,7 @@
-"""Bringing what others have committed to the followers of this server.
+"""Appends the commits of other servers to the log tail of this server.
 
-What this server commits right behind the newest entry it knows goes to the followers from memory. Everything else,
-another server's commits and one's own behind them, is read from the store, once for all followers.
+What this server commits right after the newest entry of its tail is appended from memory. All other commits, those of
+other servers and its own after them, are read from the store, once for all followers.
 """
 
 from __future__ import annotations
@@ -13,33 +13,34 @@ from collections.abc import Sequence
 from ...domain.errors import StorageUnavailable
 from ..ports.event_log import LogEntry
 from ..ports.store import Store
-from .tail import PAGE_ENTRIES, Broadcast
+from .pages import PAGE_ENTRIES
+from .tail import LogTail
 
 log = logging.getLogger(__name__)
 
-LOOK_SECONDS = 1.0
-"""Between two looks at the log when nobody tells of news: a notification may be lost with its connection."""
+POLL_SECONDS = 1.0
+"""Between two reads of the log without a notification: one may be lost with its connection."""
 
 
 class LogReader:
-    """Reads the log behind the newest entry that the followers have. Run `run` in a task."""
+    """Reads the log after the newest entry of the tail. Run `run` in a task."""
 
-    def __init__(self, store: Store, broadcast: Broadcast) -> None:
+    def __init__(self, store: Store, log_tail: LogTail) -> None:
         self._store = store
-        self._broadcast = broadcast
-        self._news = asyncio.Event()
+        self._log_tail = log_tail
+        self._notified = asyncio.Event()
         self._one_at_a_time = asyncio.Lock()
 
     async def run(self) -> None:
-        """Look for news when told of it, and now and then all the same, until cancelled."""
+        """Read on when notified, and now and then all the same, until cancelled."""
         reachable = True
         while True:
             try:
-                async with asyncio.timeout(LOOK_SECONDS):
-                    await self._news.wait()
+                async with asyncio.timeout(POLL_SECONDS):
+                    await self._notified.wait()
             except TimeoutError:
                 pass
-            self._news.clear()
+            self._notified.clear()
             try:
                 await self.catch_up()
             except StorageUnavailable:
@@ -52,29 +53,29 @@ class LogReader:
                 reachable = True
 
     def wake(self) -> None:
-        """There may be news."""
-        self._news.set()
+        """Read the log soon: there may be new entries."""
+        self._notified.set()
 
     def committed(self, entries: Sequence[LogEntry]) -> None:
-        """This server has committed `entries`."""
-        newest = self._broadcast.newest
+        """Take `entries`, which this server has committed."""
+        newest = self._log_tail.newest
         if entries[0].sequence == newest + 1:
-            self._broadcast.append(entries)
+            self._log_tail.append(entries)
         elif entries[-1].sequence > newest:
             self.wake()  # others have committed in between
 
     async def catch_up(self) -> None:
-        """Hand the followers all that is committed now.
+        """Append all that is committed now.
 
         Raises:
             StorageUnavailable: it cannot be read.
         """
         async with self._one_at_a_time:
             while True:
-                page = await self._store.entries_after(self._broadcast.newest, PAGE_ENTRIES)
+                page = await self._store.entries_after(self._log_tail.newest, PAGE_ENTRIES)
                 # Meanwhile this server may have committed some of it.
-                new = [entry for entry in page if entry.sequence > self._broadcast.newest]
+                new = [entry for entry in page if entry.sequence > self._log_tail.newest]
                 if new:
-                    self._broadcast.append(new)
+                    self._log_tail.append(new)
                 if len(page) < PAGE_ENTRIES:
                     return

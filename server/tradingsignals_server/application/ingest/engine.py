@@ -13,7 +13,7 @@ from ..decision.pipeline import Pipeline
 from ..decision.quotes import Quote
 from ..decision.symbol_state import SymbolState
 from ..decision.trader import Trader
-from ..event_log.tail import Broadcast
+from ..event_log.tail import LogTail
 from ..event_log.tailer import LogReader
 from ..ports.clock import Clock
 from ..ports.feed import BarResult
@@ -47,12 +47,12 @@ class Engine:
     Args:
         store: where everything is committed, and restored from.
         pipeline: what decides on bars and requests.
-        broadcast: gets the committed entries.
+        log_tail: gets the committed entries.
         clock: the wall clock.
         bars_elsewhere: others store bars of the same symbols too, so that memory may lack the newest.
         is_replayed: True for a symbol whose bars a feed replays or simulates, so that its time is that of its bars.
         ownership: the symbols that this server works on, the others are refused; all of them if it is None.
-        reader: brings the entries that others commit to the broadcast.
+        reader: brings the entries that others commit to the log_tail.
         max_symbols: symbols that may be in use.
     """
 
@@ -60,7 +60,7 @@ class Engine:
         self,
         store: Store,
         pipeline: Pipeline,
-        broadcast: Broadcast,
+        log_tail: LogTail,
         clock: Clock,
         *,
         bars_elsewhere: bool = False,
@@ -74,8 +74,8 @@ class Engine:
         self._bars_elsewhere = bars_elsewhere
         self._states = SymbolStates(store, pipeline, max_symbols)
         self._handlers = Handlers(pipeline, self._states, clock, ownership, is_replayed)
-        reader = reader or LogReader(store, broadcast)
-        self._writer = Writer(store, pipeline, self._states, broadcast, clock, ownership, reader)
+        reader = reader or LogReader(store, log_tail)
+        self._writer = Writer(store, pipeline, self._states, log_tail, clock, ownership, reader)
 
     async def publish(self, bars: Sequence[Bar]) -> list[BarResult]:
         """Process bars in their order and commit them. See MarketDataSink."""

@@ -19,7 +19,7 @@ from typing import TypeVar
 
 from ...domain.errors import NotStorable, OwnerUnavailable, ServiceError, ShuttingDown, StorageUnavailable
 from ..decision.pipeline import Pipeline
-from ..event_log.tail import Broadcast
+from ..event_log.tail import LogTail
 from ..event_log.tailer import LogReader
 from ..ports.clock import Clock
 from ..ports.event_log import LogEntry
@@ -62,7 +62,7 @@ class Writer:
         store: Store,
         pipeline: Pipeline,
         states: SymbolStates,
-        broadcast: Broadcast,
+        log_tail: LogTail,
         clock: Clock,
         ownership: Ownership,
         reader: LogReader,
@@ -70,7 +70,7 @@ class Writer:
         self._store = store
         self._pipeline = pipeline
         self._states = states
-        self._broadcast = broadcast
+        self._log_tail = log_tail
         self._clock = clock
         self._ownership = ownership
         self._reader = reader
@@ -91,7 +91,7 @@ class Writer:
     async def enqueue(self, command: QueuedCall[object]) -> None:
         """Queue bars as soon as there is room: backpressure reaches the publisher."""
         if not await self._queue.put(command):
-            command.refuse(ShuttingDown(self._broadcast.newest))
+            command.refuse(ShuttingDown(self._log_tail.newest))
         self._changed.set()
 
     async def submit(self, call: QueuedCall[R]) -> R:
@@ -102,7 +102,7 @@ class Writer:
             ShuttingDown: the writer was stopped.
         """
         if not await self._queue.put_now(call):
-            raise ShuttingDown(self._broadcast.newest)
+            raise ShuttingDown(self._log_tail.newest)
         self._changed.set()
         return await call.result
 
@@ -227,7 +227,7 @@ class Writer:
             self.commits = Commits(succeeded_at=self._clock())
             self._reader.committed(entries)
         newest = entries[-1].sequence if entries else 0
-        through = max(newest, self._broadcast.newest, self._ownership.taken_through)
+        through = max(newest, self._log_tail.newest, self._ownership.taken_through)
         for command in batch.commands:
             command.confirm(entries, through)
         self._committing = None

@@ -1,37 +1,35 @@
-"""What happens around every call: a request id, one line in the log, and errors turned into statuses.
+"""What happens around every call on grpc.aio: a request id, errors mapped to statuses, one line in the log.
 
-gRPC hands over what was sent as bytes. They are parsed here, where an error is answered from the one table: gRPC would
-tell the caller the text of the exception.
+gRPC hands over requests as bytes, so that the time until a request is whole is limited here, and an error of parsing is
+mapped like any other: gRPC would send the text of the exception.
 """
 
 from __future__ import annotations
 
 import asyncio
-import logging
-import re
 from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import suppress
 from hmac import compare_digest
 from time import perf_counter
-from typing import Any, Final, TypeAlias
-from uuid import uuid4
+from typing import Any, Final, NoReturn, TypeAlias
 
 import grpc
 
-from ...api.mapping import errors
-from ...api.mapping.validation import LAST_EVENT_ID, message_of, messages_of
-from ...domain.errors import FollowerStalled, NotAPeer, ServiceError, ShuttingDown
-from .metadata import PEER_KEY, REQUEST_ID_KEY, forwarded, last_event_id, request_id
-
-log = logging.getLogger("tradingsignals.call")
-
-REQUEST_ID = re.compile(r"[\x21-\x7e]{1,128}")
-"""What a caller may name its call; any other name is replaced."""
+from .call_log import log_defect, log_end
+from .metadata import (
+    LAST_EVENT_ID_KEY,
+    PEER_KEY,
+    REQUEST_ID_KEY,
+    forwarded,
+    last_event_id,
+    request_id,
+    request_id_of,
+    text_of,
+)
+from .status import CANCELLED, OK, CallRules, CallStatus, PeerRefused
 
 REQUEST_SECONDS: Final = 10.0
 """How long the message of a call that takes one may take to come."""
-
-MAX_LOGGED: Final = 200
-"""Characters of a method's name in a log line: a caller may make it long."""
 
 # grpc's classes are generic for the type checker only, so their parameters stand in quotes.
 Details = grpc.HandlerCallDetails
@@ -41,13 +39,22 @@ Continuation: TypeAlias = "Callable[[Details], Awaitable[Handler]]"
 Body = Callable[[], Awaitable[None]]
 
 
+class StreamBlocked(Exception):
+    """A stream ends with `error` while its caller does not read what was sent last."""
+
+    def __init__(self, error: Exception) -> None:
+        super().__init__(error)
+        self.error = error
+
+
 class CallInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]  # generic for the checker only
-    """Names the call, answers its errors from the one table, and writes one line when it ends.
+    """Identifies the call, maps its errors to a status, and logs its end.
 
     `peer_secret` is what other servers of the same database send; without one there are none.
     """
 
-    def __init__(self, peer_secret: str = "") -> None:
+    def __init__(self, rules: CallRules, peer_secret: str = "") -> None:
+        self._rules = rules
         self._peer_secret = peer_secret.encode()
 
     async def intercept_service(self, continuation: Continuation, details: Details) -> Handler:
@@ -56,41 +63,42 @@ class CallInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]  # 
         if handler is None:
             return handler
         method = details.method
-        name = _given_request_id(details) or str(uuid4())
-        parse: Any = handler.request_deserializer
-        offered = _text_of(details, PEER_KEY)
+        id_ = request_id_of(_value_of(details, REQUEST_ID_KEY))
+        # Set by the services of grpc itself only; ours take bytes.
+        parse: Any = handler.request_deserializer or bytes
+        offered = _value_of(details, PEER_KEY)
 
-        async def asked(sent: AsyncIterator[bytes], context: Context) -> Any:
+        async def request(sent: AsyncIterator[bytes], context: Context) -> Any:
             if handler.request_streaming:
-                return messages_of(parse, sent)
-            return message_of(parse, await _only_message(context))
+                return (parse(each) async for each in sent)
+            return parse(await _only_message(context))
 
         async def unary(sent: Any, context: Context) -> Any:
             behaviour: Any = handler.stream_unary if handler.request_streaming else handler.unary_unary
-            answers: list[Any] = []
+            responses: list[Any] = []
 
             async def body() -> None:
                 forwarded.set(self._is_peer(offered))
-                answers.append(await behaviour(await asked(sent, context), context))
+                responses.append(await behaviour(await request(sent, context), context))
 
-            await _guarded(method, name, context, body)
-            return answers[0]
+            await self._guarded(method, id_, context, body)
+            return responses[0]
 
         async def stream(sent: Any, context: Context) -> None:
             behaviour: Any = handler.stream_stream if handler.request_streaming else handler.unary_stream
 
             async def body() -> None:
-                last_event_id.set(_text_of(details, LAST_EVENT_ID))
-                answered = behaviour(await asked(sent, context), context)
-                if isinstance(answered, AsyncIterator):
-                    async for answer in answered:
-                        await context.write(answer)
+                last_event_id.set(_value_of(details, LAST_EVENT_ID_KEY))
+                started = behaviour(await request(sent, context), context)
+                if isinstance(started, AsyncIterator):
+                    async for response in started:
+                        await context.write(response)
                 else:
-                    await answered
+                    await started
 
-            await _guarded(method, name, context, body)
+            await self._guarded(method, id_, context, body)
 
-        # Every method takes a stream here, so that the time that a single message takes can be bounded.
+        # Every method takes a stream here, so that the time that a single message takes can be limited.
         make: Any = (
             grpc.stream_stream_rpc_method_handler
             if handler.response_streaming
@@ -100,20 +108,45 @@ class CallInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]  # 
         return wrapped
 
     def _is_peer(self, offered: str | None) -> bool:
-        """True if the caller has the secret of the database.
+        """Return True if the caller has the secret of the database.
 
         Raises:
-            NotAPeer: it has another one. What it asks is meant for a server of another database.
+            PeerRefused: it has another one. Its call is meant for a server of another database.
         """
         if offered is None:
             return False
         if not self._peer_secret or not compare_digest(offered.encode("latin-1", "replace"), self._peer_secret):
-            raise NotAPeer
+            raise PeerRefused
         return True
+
+    async def _guarded(self, method: str, id_: str, context: Context, body: Body) -> None:
+        """Run the body of a call under its request id; an error becomes the status of the call."""
+        request_id.set(id_)
+        started = perf_counter()
+        status = OK
+        try:
+            await body()
+        except grpc.aio.BaseError:
+            # An inner handler has aborted, or the caller has gone away while it was read from or written to.
+            status = _ended_with(context)
+            raise
+        except StreamBlocked as blocked:
+            status = self._rules.status_of(blocked.error, id_)
+            await _abort_unread(context, status)
+        except Exception as error:
+            status = self._rules.status_of(error, id_)
+            if status.is_defect:
+                log_defect(method, error)
+            await _abort(context, status)
+        except BaseException:
+            status = CANCELLED
+            raise
+        finally:
+            log_end(method, status, started, self._rules)
 
 
 async def _only_message(context: Context) -> bytes:
-    """The request of a method that takes one message."""
+    """Read the request of a method that takes one message."""
     message: Any = None
     try:
         async with asyncio.timeout(REQUEST_SECONDS):
@@ -125,77 +158,32 @@ async def _only_message(context: Context) -> bytes:
     return message  # type: ignore[no-any-return]
 
 
-async def _guarded(method: str, name: str, context: Context, body: Body) -> None:
-    """Run the body of a call under its request id; its errors become the call's status."""
-    request_id.set(name)
-    started = perf_counter()
-    code, reason = grpc.StatusCode.OK, ""
-    try:
-        await body()
-    except ServiceError as error:
-        code, reason = errors.code_of(error), error.reason
-        end = errors.abort_unread if isinstance(error, FollowerStalled) else errors.abort
-        await end(context, errors.status_of(error, name))
-    except grpc.aio.BaseError:
-        # An inner handler has aborted, or the caller has gone away while it was read from or written to.
-        code = _ended_with(context)
-        raise
-    except Exception as error:
-        code, reason = grpc.StatusCode.INTERNAL, "INTERNAL_ERROR"
-        log_failure(method, error)
-        await errors.abort(context, errors.internal_status(name))
-    except BaseException:
-        code = grpc.StatusCode.CANCELLED
-        raise
-    finally:
-        log_end(method, code, reason, started)
+async def _abort(context: Context, status: CallStatus) -> NoReturn:
+    """End the call with `status`."""
+    await context.abort(status.code, status.message, tuple(status.metadata))
+    raise AssertionError("abort returns never")
 
 
-def log_end(method: str, code: grpc.StatusCode, reason: str, started: float) -> None:
-    """The one line of a call; `started` is by time.perf_counter."""
-    fault = code in _SERVER_FAULTS and reason != ShuttingDown.reason  # a stop is no fault
-    level = logging.WARNING if fault else logging.DEBUG if _is_routine(method) else logging.INFO
-    if log.isEnabledFor(level):
-        method = method[:MAX_LOGGED]
-        elapsed_ms = (perf_counter() - started) * 1e3
-        log.log(
-            level,
-            "%s %s",
-            method.rpartition("/")[2],
-            code.name,
-            extra={"method": method, "code": code.name, "reason": reason, "ms": round(elapsed_ms, 3)},
-        )
+async def _abort_unread(context: Context, status: CallStatus) -> None:
+    """End a call whose caller does not read.
+
+    The status stands behind the message that could not be written, so a caller that reads on gets both. gRPC waits for
+    that, maybe for ever; so the call is left to it.
+    """
+    with suppress(TimeoutError):
+        async with asyncio.timeout(0.0):
+            await _abort(context, status)
 
 
-def log_failure(method: str, error: Exception) -> None:
-    """What only the log tells of a defect."""
-    log.error("%s failed", method, exc_info=error)
-
-
-def _ended_with(context: Context) -> grpc.StatusCode:
-    """The code that the call was aborted with; CANCELLED if nobody aborted it."""
+def _ended_with(context: Context) -> CallStatus:
+    """Return the status that the call was aborted with; CANCELLED if it was not."""
     code: Any = context.code()
     if isinstance(code, grpc.StatusCode):
-        return code
-    return next((known for known in grpc.StatusCode if code and known.value[0] == code), grpc.StatusCode.CANCELLED)
+        return CallStatus(code)
+    found = next((known for known in grpc.StatusCode if code and known.value[0] == code), grpc.StatusCode.CANCELLED)
+    return CallStatus(found)
 
 
-_SERVER_FAULTS = frozenset({grpc.StatusCode.INTERNAL, grpc.StatusCode.UNKNOWN, grpc.StatusCode.UNAVAILABLE})
-
-
-def _is_routine(method: str) -> bool:
-    """True for the health checks that an edge and an orchestrator make every few seconds."""
-    return method.startswith("/grpc.health.") or method.endswith(("/GetHealth", "/ProcessBars"))
-
-
-def _given_request_id(details: Details) -> str | None:
-    text = _text_of(details, REQUEST_ID_KEY)
-    return text if text is not None and REQUEST_ID.fullmatch(text) else None
-
-
-def _text_of(details: Details, wanted: str) -> str | None:
-    """The first value of a key of the call's metadata."""
-    for key, value in details.invocation_metadata or ():
-        if key == wanted:
-            return value if isinstance(value, str) else value.decode("latin-1")
-    return None
+def _value_of(details: Details, key: str) -> str | None:
+    """Return the first value of a key of the call's metadata."""
+    return next((text_of(value) for name, value in details.invocation_metadata or () if name == key), None)

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from contextvars import ContextVar
+from uuid import uuid4
 
 REQUEST_ID_KEY = "x-request-id"
+
+LAST_EVENT_ID_KEY = "last-event-id"
+"""Set by a browser that connects again: the `id` of the last server-sent event that it has received."""
 
 PEER_KEY = "x-tradingsignals-peer"
 """Set to the secret of their database on a call that another server makes for itself, or for a caller of its own."""
@@ -17,7 +22,20 @@ last_event_id: ContextVar[str | None] = ContextVar("last_event_id", default=None
 
 forwarded: ContextVar[bool] = ContextVar("forwarded", default=False)
 
+REQUEST_ID = re.compile(r"[\x21-\x7e]{1,128}")
+"""What a caller may send as the id of its call; any other is replaced."""
+
 
 def is_forwarded() -> bool:
     """Return True while a unary call is served that another server has sent here, so that it must not be sent on."""
     return forwarded.get()
+
+
+def request_id_of(sent: str | None) -> str:
+    """Return the request id that a caller has sent, or a new one if it has sent none that is legal."""
+    return sent if sent is not None and REQUEST_ID.fullmatch(sent) else str(uuid4())
+
+
+def text_of(value: bytes | str | None) -> str | None:
+    """Return the value of a metadata key as text."""
+    return value.decode("latin-1") if isinstance(value, bytes) else value

@@ -1,107 +1,124 @@
-"""Binding servicers to the services of the contract.
-
-A servicer has a coroutine for each method of its service, in snake case. Answers may be messages, or bytes where a
-message is serialised already. A server-streaming method is a coroutine that checks the request, subscribes, and
-returns a generator of answers; the initial metadata is sent when it does, so that a follower knows that it follows, and
-a refusal is still an error with its own HTTP status.
-"""
+"""Binds the table of methods to a server of grpc.aio, and sends the responses of streams on it."""
 
 from __future__ import annotations
 
 import asyncio
-import re
-from collections.abc import Callable, Coroutine, Sequence
-from contextlib import aclosing
-from typing import Any, TypeAlias
+from collections.abc import AsyncIterator, Sequence
+from functools import partial
+from typing import Any, Final, TypeAlias
 
 import grpc
-from google.protobuf.descriptor import MethodDescriptor, ServiceDescriptor
-from google.protobuf.message import Message
-from google.protobuf.message_factory import GetMessageClass
 
-from ...api.encoding.listing import Listing
-from ...api.streams import WriteBlocked
+from ..methods import Budget, ClientStreaming, Method, Methods, ResponseSource, ServerStreaming, Subscribe, Unary
+from .interceptors import StreamBlocked
 
-Answer = Message | bytes | Listing
 Context: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"
+Handler: TypeAlias = "grpc.RpcMethodHandler[Any, Any]"
 Metadata = Sequence[tuple[str, str]]
-Behaviour = Callable[[Any], Coroutine[Any, Any, Any]]
 
-STALL_SECONDS = 300.0
-"""How long a follower may take nothing, unless it is said otherwise."""
+LAST_RESPONSE_SECONDS: Final = 10.0
+"""How long a caller may take to read the last response before its status is sent."""
 
 
-def register(
-    server: grpc.aio.Server,
-    service: ServiceDescriptor,
-    servicer: object,
-    stream_metadata: Metadata = (),
-    stall_seconds: float = STALL_SECONDS,
+class MethodHandlers(grpc.GenericRpcHandler):  # type: ignore[type-arg]  # generic for the checker only
+    """Serves a table of methods. Every stream begins with `stream_metadata`."""
+
+    def __init__(self, methods: Methods, subscribe: Subscribe, stream_metadata: Metadata = ()) -> None:
+        sender = StreamSender(subscribe)
+        self._handlers = {path: _handler(method, sender, stream_metadata) for path, method in methods.items()}
+
+    def service(self, details: grpc.HandlerCallDetails) -> Handler | None:
+        """See grpc.GenericRpcHandler."""
+        return self._handlers.get(details.method)
+
+
+def _handler(method: Method, sender: StreamSender, stream_metadata: Metadata) -> Handler:
+    if isinstance(method, Unary):
+        return grpc.unary_unary_rpc_method_handler(partial(_call, method))
+    if isinstance(method, ClientStreaming):
+        return grpc.stream_unary_rpc_method_handler(partial(_upload, method))
+    return grpc.unary_stream_rpc_method_handler(partial(_stream, method, sender, stream_metadata))
+
+
+async def _call(method: Unary, request: bytes, _: Context) -> bytes:
+    return await method.call(request)
+
+
+async def _upload(method: ClientStreaming, requests: AsyncIterator[bytes], context: Context) -> bytes:
+    # The edge waits only so long for a request to end, unless its response has begun.
+    await context.send_initial_metadata(())
+    return await method.call(requests)
+
+
+async def _stream(
+    method: ServerStreaming, sender: StreamSender, metadata: Metadata, request: bytes, context: Context
 ) -> None:
-    """Serve every method of `service` by `servicer`.
-
-    Every stream begins with `stream_metadata`, and is ended if it takes nothing for `stall_seconds`.
-
-    Raises:
-        AttributeError: the servicer lacks a method.
-    """
-    handlers = {
-        method.name: _handler(method, behaviour_of(servicer, method), stream_metadata, stall_seconds)
-        for method in service.methods
-    }
-    server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(service.full_name, handlers),))
+    source = await method.open(request)
+    # The caller is sent these at once, so that it knows that it follows; an error before has a status of its own.
+    await context.send_initial_metadata(metadata)
+    await sender.send(source, context)
 
 
-def behaviour_of(servicer: object, method: MethodDescriptor) -> Behaviour:
-    """What a servicer does for a method.
+class StreamSender:
+    """Sends the responses of sources, each at the pace of its caller."""
 
-    Raises:
-        AttributeError: it lacks the method.
-    """
-    behaviour: Behaviour = getattr(servicer, method_name(method))
-    return behaviour
+    def __init__(self, subscribe: Subscribe) -> None:
+        self._waiting: set[asyncio.Future[None]] = set()
+        subscribe(self._notify)
 
+    async def send(self, source: ResponseSource, context: Context) -> None:
+        """Send all responses of a source.
 
-def method_name(method: MethodDescriptor) -> str:
-    """What the servicer's coroutine is called."""
-    return re.sub(r"(?<!^)(?=[A-Z])", "_", method.name).lower()
-
-
-def serialised(answer: Answer) -> bytes:
-    """An answer as it is sent."""
-    if isinstance(answer, bytes):
-        return answer
-    return answer.serialised() if isinstance(answer, Listing) else answer.SerializeToString()
-
-
-def _handler(
-    method: MethodDescriptor,
-    behaviour: Behaviour,
-    stream_metadata: Metadata,
-    stall_seconds: float,
-) -> Any:
-    async def unary(request: Any, _: Context) -> Answer:
-        answer: Answer = await behaviour(request)
-        return answer
-
-    async def upload(requests: Any, context: Context) -> Answer:
-        # The edge waits only so long for a request to end, unless its response has begun.
-        await context.send_initial_metadata(())
-        return await unary(requests, context)
-
-    async def stream(request: Any, context: Context) -> None:
-        async with aclosing(await behaviour(request)) as answers:
-            await context.send_initial_metadata(stream_metadata)
-            async for answer in answers:
+        Raises:
+            StreamBlocked: the source has ended because the caller does not read.
+            Exception: the error that the source has ended with.
+        """
+        loop, is_blocked = asyncio.get_running_loop(), False
+        while source.awaits != "end":
+            response = source.next(loop.time(), Budget())
+            if response is not None:
+                source.blocked(loop.time())
                 try:
-                    async with asyncio.timeout(stall_seconds):
-                        await context.write(answer)
+                    async with asyncio.timeout_at(source.due_at):
+                        await context.write(response)
                 except TimeoutError:
-                    await answers.athrow(WriteBlocked(stall_seconds))
+                    is_blocked = True
+                else:
+                    source.unblocked(loop.time())
+            elif source.awaits == "page":
+                await source.read()
+            elif source.awaits == "turn":
+                await asyncio.sleep(0)
+            elif source.awaits == "entries":
+                await self._wait_until(source.due_at)
+        if source.end is not None and source.end.error is not None:
+            if is_blocked:
+                raise StreamBlocked(source.end.error)
+            await self._send_last(source.end.response, source.end.error, context)
+            raise source.end.error
 
-    parse = GetMessageClass(method.input_type).FromString
-    if method.server_streaming:
-        return grpc.unary_stream_rpc_method_handler(stream, parse, serialised)
-    if method.client_streaming:
-        return grpc.stream_unary_rpc_method_handler(upload, parse, serialised)
-    return grpc.unary_unary_rpc_method_handler(unary, parse, serialised)
+    async def _send_last(self, response: bytes | None, error: Exception, context: Context) -> None:
+        if response is not None:
+            try:
+                async with asyncio.timeout(LAST_RESPONSE_SECONDS):
+                    await context.write(response)
+            except TimeoutError:
+                raise StreamBlocked(error) from None
+
+    async def _wait_until(self, time: float) -> None:
+        """Wait for a notification, at most until `time`."""
+        notified = asyncio.get_running_loop().create_future()
+        self._waiting.add(notified)
+        try:
+            async with asyncio.timeout_at(time):
+                await notified
+        except TimeoutError:
+            pass
+        finally:
+            self._waiting.discard(notified)
+
+    def _notify(self) -> None:
+        waiting, self._waiting = self._waiting, set()
+        for notified in waiting:
+            if not notified.done():
+                notified.set_result(None)

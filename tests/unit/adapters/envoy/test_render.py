@@ -23,9 +23,7 @@ from tradingsignals_server.adapters.envoy.render import (
     render,
     write_edge_files,
 )
-from tradingsignals_server.api.mapping.validation import LAST_EVENT_ID
-from tradingsignals_server.transport.grpc.interceptors import REQUEST_ID
-from tradingsignals_server.transport.grpc.metadata import PEER_KEY, REQUEST_ID_KEY
+from tradingsignals_server.transport.grpc.metadata import LAST_EVENT_ID_KEY, PEER_KEY, REQUEST_ID, REQUEST_ID_KEY
 
 EVERY_INTERFACE = "0.0.0.0"  # noqa: S104 - nothing listens there
 CONFIG = EdgeConfig(Address("127.0.0.1", 8003), Address("127.0.0.1", 50051))
@@ -329,6 +327,6 @@ def test_wrong_method_is_refused_on_every_path() -> None:
 
 
 def test_headers_that_the_server_reads_are_kept() -> None:
-    assert {REQUEST_ID_KEY, LAST_EVENT_ID} < set(KEPT_HEADERS)
+    assert {REQUEST_ID_KEY, LAST_EVENT_ID_KEY} < set(KEPT_HEADERS)
     assert PEER_KEY not in KEPT_HEADERS  # it marks a call from another server, which no caller may claim
     assert REQUEST_ID.pattern == r"[\x21-\x7e]{1,128}"  # [!-~], size() <= 128 in the edge

@@ -69,7 +69,7 @@ async def test_each_bar_gets_its_receipt_once_it_is_durable() -> None:
             assert (receipt.symbol, receipt.time) == (one.symbol, one.time)
             assert receipt.signal_id == signals.get(one.time)
             assert (receipt.disposition is Disposition.ACCEPTED) == (one.time in signals)
-            assert receipt.sequence == len(running.store.events) == running.broadcast.newest
+            assert receipt.sequence == len(running.store.events) == running.log_tail.newest
 
 
 async def test_a_bar_that_has_not_closed_is_refused_and_the_others_are_processed() -> None:
@@ -154,7 +154,7 @@ async def test_commands_queued_during_a_commit_share_the_next_one() -> None:
         async with commit_held_up(running, WALK[0]) as first:
             waiting = await started(*(running.publish([one]) for one in WALK[1:21]))
             assert not first.done()
-            assert running.broadcast.newest == 0, "nothing is published before it is committed"
+            assert running.log_tail.newest == 0, "nothing is published before it is committed"
         await asyncio.gather(first, *waiting)
         assert running.store.commits == [1, 20]
         assert [update.bar for update in running.store.market_updates()] == WALK[:21]

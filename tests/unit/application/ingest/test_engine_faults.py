@@ -10,11 +10,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.support.builders import NOW, SURE, bar, walk
+from tests.support.following import follow
 from tests.support.memory_store import Fault, MemoryStore
 from tests.support.running import Running, ScriptedPolicy, always, commit_held_up, dispositions, running_engine, started
 
 from tradingsignals_server.application.decision.quotes import Quote
-from tradingsignals_server.application.event_log.tail import Filter
 from tradingsignals_server.application.ingest import writer as writer_module
 from tradingsignals_server.domain.bars import Bar
 from tradingsignals_server.domain.errors import NotEnoughBars, ServiceError, StorageUnavailable
@@ -56,7 +56,7 @@ async def test_a_failed_commit_is_reported_and_leaves_nothing_behind() -> None:
         answers = await running.engine.publish(WALK[60:64])
         assert dispositions(answers) == ["STORAGE_UNAVAILABLE"] * 4
         assert running.store.events == log
-        assert running.broadcast.newest == len(log)
+        assert running.log_tail.newest == len(log)
         assert running.engine.states() == [], "what is in doubt is read again"
         assert await running.engine.last_bar("USDCOP") == WALK[59]
         assert dispositions(await running.publish(WALK[60:64])) == [ACCEPTED] * 4
@@ -96,12 +96,12 @@ async def test_a_receipt_for_a_commit_found_again_covers_its_events() -> None:
 async def test_followers_get_a_commit_found_again_at_once() -> None:
     """The lost result may be that of the last bar of a week, and its exit must not wait for Monday."""
     async with running_engine() as running:
-        batches = await running.broadcast.follow(Filter(), None, heartbeat_seconds=0.01)
+        batches = await follow(running.log_tail, heartbeat_seconds=0.01)
         running.store.faults.append(Fault.AFTER)
         await running.engine.publish(WALK[:60])
         await running.publish(WALK[:60])
-        batch = await anext(batches)
-        assert [entry.sequence for entry in batch.entries] == [entry.sequence for entry in running.store.entries]
+        found = [*(await anext(batches)).entries, *(await anext(batches)).entries]
+        assert [entry.sequence for entry in found] == [entry.sequence for entry in running.store.entries]
 
 
 async def test_failed_reads_are_reported_as_storage_unavailable() -> None:

@@ -55,7 +55,7 @@ async def test_bars_are_decided_during_a_commit_and_confirmed_after_their_own() 
             (behind,) = await started(running.publish(WALK[61:64]))
             assert len(asked) == 4, "three of them are not even being stored"
             assert not behind.done()
-            assert running.broadcast.newest == len(running.store.events)
+            assert running.log_tail.newest == len(running.store.events)
         assert len(await behind) == 3
         assert running.store.commits[-2:] == [2, 6], "a bar and a signal each"
 

@@ -1,23 +1,29 @@
-"""Every method of the contract is served, by a servicer that has it, in the shape that the contract gives it."""
+"""Every method of the contract is served on grpc.aio, in its shape, and streams are sent by their source's rules."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
-from typing import Any
+import asyncio
+from collections import deque
+from typing import Any, Literal
 
 import grpc
 import pytest
-from google.protobuf.descriptor import MethodDescriptor, ServiceDescriptor
+from google.protobuf.descriptor import MethodDescriptor
+from tests.support.logs import Log
 
 from tradingsignals.v1 import system_service_pb2
-from tradingsignals_server.api.services.events import EventServicer
+from tradingsignals_server.api.contract import SERVICES, path_of
+from tradingsignals_server.api.methods import all_methods, methods_of
 from tradingsignals_server.api.services.market_data import MarketDataServicer
 from tradingsignals_server.api.services.model import ModelServicer
 from tradingsignals_server.api.services.positions import PositionServicer
 from tradingsignals_server.api.services.signals import SignalServicer
 from tradingsignals_server.api.services.system import SystemServicer
-from tradingsignals_server.transport.grpc.registration import register
-from tradingsignals_server.transport.grpc.server import SERVICES
+from tradingsignals_server.application.event_log.follower import End, Followers
+from tradingsignals_server.domain.errors import FollowerStalled, ServiceError, ShuttingDown
+from tradingsignals_server.transport.grpc.interceptors import StreamBlocked
+from tradingsignals_server.transport.grpc.registration import MethodHandlers
+from tradingsignals_server.transport.methods import Budget, Methods, ServerStreaming
 
 SERVICERS: dict[str, type] = {
     "SystemService": SystemServicer,
@@ -25,76 +31,40 @@ SERVICERS: dict[str, type] = {
     "PositionService": PositionServicer,
     "MarketDataService": MarketDataServicer,
     "ModelService": ModelServicer,
-    "EventService": EventServicer,
 }
-Details = grpc.HandlerCallDetails
+METHODS = [method for service in SERVICES.values() for method in service.methods]
+METADATA = (("x-epoch", "of-the-log"),)
 
 
-class Registry:
-    """Stands where the server does and keeps what is registered."""
+class _Blank:
+    """Has every method; none is called."""
 
-    def __init__(self) -> None:
-        self.handlers: list[grpc.GenericRpcHandler[Any, Any]] = []
-
-    def add_generic_rpc_handlers(self, handlers: tuple[grpc.GenericRpcHandler[Any, Any], ...]) -> None:
-        self.handlers.extend(handlers)
-
-    def handler(self, method: MethodDescriptor) -> Any:
-        path = f"/{method.containing_service.full_name}/{method.name}"
-        found = [handler.service(_Call(path)) for handler in self.handlers]
-        (handler,) = [one for one in found if one is not None]
-        return handler
+    def __getattr__(self, name: str) -> Any:
+        return name
 
 
-class _Call(Details):
+class _Details(grpc.HandlerCallDetails):
     def __init__(self, method: str) -> None:
         self.method = method
         self.invocation_metadata = ()
 
 
-METADATA = (("x-epoch", "of-the-log"),)
+def handler_of(methods: Methods, path: str) -> Any:
+    return MethodHandlers(methods, lambda _: lambda: None, METADATA).service(_Details(path))
 
 
-class Context:
-    """Keeps what a handler does to its call, in its order."""
-
-    def __init__(self) -> None:
-        self.told: list[Any] = []
-
-    async def send_initial_metadata(self, metadata: object) -> None:
-        self.told.append(metadata)
-
-    async def write(self, answer: Any) -> None:
-        self.told.append(answer)
+@pytest.mark.parametrize("method", METHODS, ids=lambda method: method.full_name)
+async def test_every_method_has_the_shape_of_the_contract(method: MethodDescriptor) -> None:
+    blank: dict[str, object] = {name: object.__new__(servicer) for name, servicer in SERVICERS.items()}
+    edge: dict[str, object] = {"JsonService": _Blank(), "JsonBodyService": _Blank()}
+    methods = all_methods(blank | edge, Followers((await Log.with_entries(0)).log_tail))
+    handler = handler_of(methods, path_of(method))
+    shape = handler.request_streaming, handler.response_streaming
+    assert shape == (method.client_streaming, method.server_streaming)
 
 
-def registered(service: ServiceDescriptor, servicer: object) -> Registry:
-    registry: Any = Registry()
-    register(registry, service, servicer, METADATA)
-    found: Registry = registry
-    return found
-
-
-def all_methods() -> Iterator[MethodDescriptor]:
-    for service in SERVICES.values():
-        yield from service.methods
-
-
-def test_the_services_of_the_contract_are_served() -> None:
-    assert set(SERVICES) == set(SERVICERS)
-    assert {service.full_name for service in SERVICES.values()} == {f"tradingsignals.v1.{name}" for name in SERVICERS}
-
-
-@pytest.mark.parametrize("method", list(all_methods()), ids=lambda method: method.full_name)
-def test_every_method_has_the_shape_of_the_contract(method: MethodDescriptor) -> None:
-    servicer = SERVICERS[method.containing_service.name]
-    blank: object = object.__new__(servicer)  # its methods are looked up, not called
-    handler = registered(method.containing_service, blank).handler(method)
-    assert (handler.request_streaming, handler.response_streaming) == (
-        method.client_streaming,
-        method.server_streaming,
-    )
-    assert handler.request_deserializer(b"").DESCRIPTOR is method.input_type
+def test_an_unknown_method_has_no_handler() -> None:
+    assert handler_of({}, "/tradingsignals.v1.SignalService/Unknown") is None
 
 
 def test_a_missing_method_fails_at_the_start() -> None:
@@ -103,46 +73,108 @@ def test_a_missing_method_fails_at_the_start() -> None:
             return b""
 
     with pytest.raises(AttributeError, match="get_health"):
-        registered(SERVICES["SystemService"], Half())
+        methods_of(SERVICES["SystemService"], Half())
 
 
-async def test_answers_are_messages_or_bytes() -> None:
-    answer = system_service_pb2.GetServiceInfoResponse(service="s")
+async def test_responses_are_messages_or_bytes() -> None:
+    response = system_service_pb2.GetServiceInfoResponse(service="s")
 
     class Servicer:
         async def get_service_info(self, _: object) -> system_service_pb2.GetServiceInfoResponse:
-            return answer
+            return response
 
         async def get_health(self, _: object) -> bytes:
             return b"raw"
 
-    registry = registered(SERVICES["SystemService"], Servicer())
-    by_name = SERVICES["SystemService"].methods_by_name
-    info, health = registry.handler(by_name["GetServiceInfo"]), registry.handler(by_name["GetHealth"])
-    assert info.response_serializer(await info.unary_unary(None, None)) == answer.SerializeToString()
-    assert health.response_serializer(await health.unary_unary(None, None)) == b"raw"
+    methods = methods_of(SERVICES["SystemService"], Servicer())
+    info, health = (handler_of(methods, path_of(method)) for method in SERVICES["SystemService"].methods)
+    assert await info.unary_unary(b"", None) == response.SerializeToString()
+    assert await health.unary_unary(b"", None) == b"raw"
 
 
-async def test_a_follower_is_told_that_it_follows_before_anything_comes() -> None:
-    class Servicer:
-        async def stream_events(self, request: Any) -> AsyncIterator[bytes]:
-            if request.resume_after:
-                raise ValueError("refused")
+# ------------------------------------------------------------------------------------------------------- streams
 
-            async def answers() -> AsyncIterator[bytes]:
-                yield b"one"
-                yield b"two"
 
-            return answers()
+class Source:
+    """Gives these responses, then ends with an error."""
 
-    method = SERVICES["EventService"].methods_by_name["StreamEvents"]
-    handler = registered(SERVICES["EventService"], Servicer()).handler(method)
+    def __init__(self, *responses: bytes, error: ServiceError | None = None, stall_seconds: float = 60.0) -> None:
+        self.awaits: Literal["entries", "page", "turn", "end"] = "entries"
+        self.end: End | None = None
+        self.due_at = 0.0
+        self._responses = deque(responses)
+        self._error = error
+        self._stall_seconds = stall_seconds
+        self._is_blocked = False
+
+    def next(self, now: float, _: Budget) -> bytes | None:
+        if self._responses and not self._is_blocked:
+            return self._responses.popleft()
+        self.awaits = "end"
+        error = FollowerStalled(7, 0.0) if self._is_blocked else self._error
+        self.end = End(error, None if self._is_blocked else b"end")
+        return None
+
+    async def read(self) -> None:
+        raise AssertionError("it awaits no page")
+
+    def blocked(self, now: float, *, sent: bool = False) -> None:
+        self._is_blocked = True
+        self.due_at = now + self._stall_seconds
+
+    def unblocked(self, now: float) -> None:
+        self._is_blocked = False
+
+
+class Context:
+    """Keeps what a handler does to its call, in its order."""
+
+    def __init__(self, *, reads: bool = True) -> None:
+        self.done: list[Any] = []
+        self._reads = reads
+
+    async def send_initial_metadata(self, metadata: object) -> None:
+        self.done.append(metadata)
+
+    async def write(self, response: Any) -> None:
+        self.done.append(response)
+        if not self._reads:
+            await asyncio.Event().wait()
+
+
+async def stream(source: Source | Exception, context: Context) -> None:
+    async def open_(_: bytes) -> Source:
+        if isinstance(source, Exception):
+            raise source
+        return source
+
+    handler = handler_of({"/stream": ServerStreaming(open_)}, "/stream")
+    await handler.unary_stream(b"", context)
+
+
+async def test_a_stream_begins_with_its_metadata() -> None:
     context = Context()
-    await handler.unary_stream(handler.request_deserializer(b""), context)
-    assert context.told == [METADATA, b"one", b"two"]
-    refused = Context()
-    request = handler.request_deserializer(b"")
-    request.resume_after = 1
+    await stream(Source(b"one", b"two"), context)
+    assert context.done == [METADATA, b"one", b"two"]
+
+
+async def test_a_refused_stream_has_a_status_of_its_own() -> None:
+    context = Context()
     with pytest.raises(ValueError, match="refused"):
-        await handler.unary_stream(request, refused)
-    assert refused.told == [], "a refusal is still an error with a status of its own"
+        await stream(ValueError("refused"), context)
+    assert context.done == []
+
+
+async def test_a_stream_that_ends_with_an_error_sends_its_last_response() -> None:
+    context = Context()
+    with pytest.raises(ShuttingDown):
+        await stream(Source(b"one", error=ShuttingDown(1)), context)
+    assert context.done == [METADATA, b"one", b"end"]
+
+
+async def test_a_caller_that_does_not_read_is_ended_by_the_source() -> None:
+    context = Context(reads=False)
+    with pytest.raises(StreamBlocked) as blocked:
+        await stream(Source(b"one", b"two", stall_seconds=0.01), context)
+    assert isinstance(blocked.value.error, FollowerStalled)
+    assert context.done == [METADATA, b"one"]

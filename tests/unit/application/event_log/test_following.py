@@ -11,47 +11,46 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from tests.support.builders import NOW, bar, position, signal
+from tests.support.following import Batch, follow
 from tests.support.memory_store import MemoryStore
-from tests.support.running import DEADLINE, patched, started
+from tests.support.running import DEADLINE, started
 
-from tradingsignals_server.application.event_log import tail as broadcast_module
-from tradingsignals_server.application.event_log.tail import Batch, Broadcast, Filter
+from tradingsignals_server.application.event_log.filter import Filter
+from tradingsignals_server.application.event_log.group import ResponseLimits
+from tradingsignals_server.application.event_log.tail import LogTail
 from tradingsignals_server.application.ports.event_log import LogEntry
 from tradingsignals_server.domain.errors import SequencePruned, SequenceUnknown, ShuttingDown, StorageUnavailable
 from tradingsignals_server.domain.events import Disposition, Event, EventKind, MarketUpdate
 from tradingsignals_server.domain.signals import Action
 
-EVERYTHING = Filter()
 TimePasses = Callable[[float], Awaitable[None]]
-LONG = 3600.0
-"""Seconds to a heartbeat that no test lives to see."""
 
 
 class Log:
-    """A store with a log, and its broadcast."""
+    """A store with a log, and its tail."""
 
-    def __init__(self, store: MemoryStore, broadcast: Broadcast) -> None:
+    def __init__(self, store: MemoryStore, tail: LogTail) -> None:
         self.store = store
-        self.broadcast = broadcast
+        self.tail = tail
 
     @classmethod
-    async def with_entries(cls, count: int) -> Log:
+    async def with_entries(cls, count: int, tail_entries: int = 1000, page_entries: int = 512) -> Log:
         """A log that had so many entries when the server started."""
         store = MemoryStore()
         store.put(updates(0, count), NOW)
-        return cls(store, Broadcast(store, await store.log_head()))
+        return cls(store, LogTail(store, await store.log_head(), tail_entries, page_entries))
 
     def append(self, count: int) -> None:
-        """Commit so many entries, and tell."""
-        self.broadcast.append(self.store.put(updates(len(self.store.events), count), NOW))
+        """Commit so many entries, and append them to the tail."""
+        self.tail.append(self.store.put(updates(len(self.store.events), count), NOW))
 
     def append_events(self, *events: Event) -> None:
-        self.broadcast.append(self.store.put(events, NOW))
+        self.tail.append(self.store.put(events, NOW))
 
 
 @pytest.fixture
 async def time_passes(monkeypatch: pytest.MonkeyPatch) -> TimePasses:
-    """Puts the event loop's clock forward, and lets everyone do what is due."""
+    """Advances the event loop's clock, and lets all tasks do what is due."""
     loop, skipped = asyncio.get_running_loop(), [0.0]
     running_clock = loop.time
     monkeypatch.setattr(loop, "time", lambda: running_clock() + sum(skipped))
@@ -111,54 +110,54 @@ async def test_from_any_sequence_every_entry_comes_once(
     unseen: set[int],
 ) -> None:
     """Followers join between appends, with any cursor; `unseen` appends are those of another server."""
-    with patched(broadcast_module, "TAIL_ENTRIES", tail), patched(broadcast_module, "PAGE_ENTRIES", page):
-        log = await Log.with_entries(stored)
-        following: list[tuple[int, asyncio.Task[tuple[list[Batch], ShuttingDown]]]] = []
-        for turn, count in enumerate([*appended, 1]):
-            for cursor, joins in followers:
-                if joins == turn and cursor <= log.broadcast.newest:
-                    batches = await log.broadcast.follow(EVERYTHING, cursor, LONG)
-                    following.append((cursor, asyncio.create_task(until_the_end(batches))))
-            await asyncio.sleep(0)
-            if turn in unseen:
-                log.store.put(updates(len(log.store.events), 2), NOW)
-            log.append(count)
-        log.broadcast.stop()
-        for cursor, task in following:
-            found, end = await task
-            assert sequences(found) == list(range(cursor + 1, log.broadcast.newest + 1))
-            assert all(len(batch.entries) <= page for batch in found)
-            assert [batch.through_sequence for batch in found] == [batch.entries[-1].sequence for batch in found]
-            assert end.metadata == {"sequence": str(log.broadcast.newest)}
+    log = await Log.with_entries(stored, tail, page)
+    following: list[tuple[int, asyncio.Task[tuple[list[Batch], ShuttingDown]]]] = []
+    for turn, count in enumerate([*appended, 1]):
+        for cursor, joins in followers:
+            if joins == turn and cursor <= log.tail.newest:
+                batches = await follow(log.tail, resume_after=cursor, limits=ResponseLimits(entries=page))
+                following.append((cursor, asyncio.create_task(until_the_end(batches))))
+        await asyncio.sleep(0)
+        if turn in unseen:
+            log.store.put(updates(len(log.store.events), 2), NOW)
+        log.append(count)
+    log.tail.stop()
+    for cursor, task in following:
+        found, end = await task
+        assert sequences(found) == list(range(cursor + 1, log.tail.newest + 1))
+        assert all(len(batch.entries) <= page for batch in found)
+        assert [batch.through_sequence for batch in found] == [batch.entries[-1].sequence for batch in found]
+        assert end.metadata == {"sequence": str(log.tail.newest)}
 
 
 async def test_without_a_cursor_it_is_live_from_now() -> None:
     log = await Log.with_entries(5)
-    batches = await log.broadcast.follow(EVERYTHING, None, LONG)
+    batches = await follow(log.tail)
     log.append(2)
     log.append(1)
     assert sequences([await next_batch(batches)]) == [6, 7, 8]
 
 
-async def test_it_is_live_from_the_moment_it_was_asked_for() -> None:
+async def test_it_is_live_from_the_moment_it_is_opened() -> None:
     """Not from the first read: what is committed in between must not be lost."""
     log = await Log.with_entries(0)
-    batches = await log.broadcast.follow(EVERYTHING, None, LONG)
+    batches = await follow(log.tail)
     log.append(3)
     assert sequences([await next_batch(batches)]) == [1, 2, 3]
 
 
-async def test_several_that_wait_come_in_one_batch() -> None:
+async def test_pending_entries_come_in_as_few_batches_as_possible() -> None:
     log = await Log.with_entries(0)
-    batches = await log.broadcast.follow(EVERYTHING, 0, LONG)
+    batches = await follow(log.tail, resume_after=0)
     for _ in range(100):
         log.append(3)
-    assert len((await next_batch(batches)).entries) == 300
+    sizes = [len((await next_batch(batches)).entries) for _ in range(5)]
+    assert sizes == [64, 64, 64, 64, 44]
 
 
-async def test_who_waits_is_woken() -> None:
+async def test_waiting_followers_are_notified() -> None:
     log = await Log.with_entries(0)
-    waiting = await started(*[next_batch(await log.broadcast.follow(EVERYTHING, None, LONG)) for _ in range(3)])
+    waiting = await started(*[next_batch(await follow(log.tail)) for _ in range(3)])
     assert not any(task.done() for task in waiting)
     log.append(1)
     assert [sequences([await task]) for task in waiting] == [[1]] * 3
@@ -170,19 +169,17 @@ async def test_who_waits_is_woken() -> None:
 async def test_what_memory_holds_is_not_read_again() -> None:
     log = await Log.with_entries(0)
     log.append(20)
-    batches = await log.broadcast.follow(EVERYTHING, 0, LONG)
+    batches = await follow(log.tail, resume_after=0)
     assert sequences([await next_batch(batches)]) == list(range(1, 21))
     assert log.store.pages_read == 0
 
 
-async def test_a_slow_follower_is_caught_up_from_the_store_page_by_page(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(broadcast_module, "TAIL_ENTRIES", 10)
-    monkeypatch.setattr(broadcast_module, "PAGE_ENTRIES", 8)
-    log = await Log.with_entries(0)
-    batches = await log.broadcast.follow(EVERYTHING, 0, LONG)
+async def test_a_slow_follower_is_caught_up_from_the_store_page_by_page() -> None:
+    log = await Log.with_entries(0, tail_entries=10, page_entries=8)
+    batches = await follow(log.tail, resume_after=0, limits=ResponseLimits(entries=8))
     for _ in range(20):
         log.append(5)
-        assert len(log.broadcast._tail) <= 20, "a follower that does not read costs no memory"
+        assert len(log.tail._tail) <= 20, "a follower that does not read costs no memory"
     found = [await next_batch(batches)]
     while found[-1].through_sequence < 100:
         found.append(await next_batch(batches))
@@ -191,13 +188,13 @@ async def test_a_slow_follower_is_caught_up_from_the_store_page_by_page(monkeypa
     assert 0 < log.store.pages_read < len(found), "the newest came from memory"
 
 
-async def test_a_gap_clears_the_tail_and_the_stretch_comes_from_the_store() -> None:
+async def test_after_a_gap_the_entries_come_from_the_store() -> None:
     log = await Log.with_entries(0)
     log.append(5)
     log.store.put(updates(5, 3), NOW)
     log.append(2)
-    batches = await log.broadcast.follow(EVERYTHING, 0, LONG)
-    assert log.broadcast.newest == 10
+    batches = await follow(log.tail, resume_after=0)
+    assert log.tail.newest == 10
     found = [await next_batch(batches)]
     assert sequences(found) == list(range(1, 11))
     assert log.store.pages_read == 1
@@ -207,13 +204,13 @@ async def test_a_follower_in_memory_does_not_need_the_database() -> None:
     log = await Log.with_entries(0)
     log.append(5)
     log.store.down = True
-    batches = await log.broadcast.follow(EVERYTHING, 2, LONG)
+    batches = await follow(log.tail, resume_after=2)
     assert sequences([await next_batch(batches)]) == [3, 4, 5]
 
 
-async def test_a_stretch_that_cannot_be_read_is_told_as_that() -> None:
+async def test_a_page_that_cannot_be_read_ends_the_follower() -> None:
     log = await Log.with_entries(5)
-    batches = await log.broadcast.follow(EVERYTHING, 0, LONG)
+    batches = await follow(log.tail, resume_after=0)
     log.store.down = True
     with pytest.raises(StorageUnavailable):
         await next_batch(batches)
@@ -230,7 +227,7 @@ EVENTS: list[Event] = [STORED, BUY, SELL, HOLD, FOREIGN, HELD]
 
 
 @pytest.mark.parametrize(
-    ("wanted", "expected"),
+    ("filter_", "expected"),
     [
         (Filter(), [1, 2, 3, 4, 5, 6]),
         (Filter(kinds=frozenset({EventKind.SIGNAL})), [2, 3, 4, 5]),
@@ -244,11 +241,11 @@ EVENTS: list[Event] = [STORED, BUY, SELL, HOLD, FOREIGN, HELD]
         (Filter(symbols=frozenset({"GBPUSD"})), []),
     ],
 )
-async def test_a_follower_gets_what_it_wants(wanted: Filter, expected: list[int]) -> None:
+async def test_a_follower_receives_what_passes_its_filter(filter_: Filter, expected: list[int]) -> None:
     log = await Log.with_entries(0)
     log.append_events(*EVENTS)
-    batches = await log.broadcast.follow(wanted, 0, LONG)
-    log.broadcast.stop()
+    batches = await follow(log.tail, filter_, 0)
+    log.tail.stop()
     found, end = await until_the_end(batches)
     assert sequences(found) == expected
     assert end.metadata == {"sequence": "6"}, "a filtered stream is complete to the end all the same"
@@ -259,9 +256,9 @@ async def test_a_follower_gets_what_it_wants(wanted: Filter, expected: list[int]
 # --------------------------------------------------------------------------------------------------- heartbeats
 
 
-async def test_silence_is_broken_by_a_heartbeat_that_carries_the_sequence(time_passes: TimePasses) -> None:
+async def test_a_heartbeat_with_the_sequence_comes_after_silence(time_passes: TimePasses) -> None:
     log = await Log.with_entries(7)
-    batches = await log.broadcast.follow(EVERYTHING, None, 15.0)
+    batches = await follow(log.tail, heartbeat_seconds=15.0)
     for _ in range(3):
         (waiting,) = await started(read(batches))
         await time_passes(14.0)
@@ -270,9 +267,9 @@ async def test_silence_is_broken_by_a_heartbeat_that_carries_the_sequence(time_p
         assert await waiting == Batch((), 7)
 
 
-async def test_what_is_said_puts_the_heartbeat_off(time_passes: TimePasses) -> None:
+async def test_a_response_defers_the_heartbeat(time_passes: TimePasses) -> None:
     log = await Log.with_entries(0)
-    batches = await log.broadcast.follow(EVERYTHING, None, 15.0)
+    batches = await follow(log.tail, heartbeat_seconds=15.0)
     for n in range(1, 4):
         (waiting,) = await started(read(batches))
         await time_passes(14.0)
@@ -281,9 +278,9 @@ async def test_what_is_said_puts_the_heartbeat_off(time_passes: TimePasses) -> N
 
 
 async def test_a_filtered_stream_advances_by_its_heartbeats(time_passes: TimePasses) -> None:
-    """What is filtered away is no sign of life, however much of it there is."""
+    """Entries that do not pass the filter do not defer the heartbeat."""
     log = await Log.with_entries(0)
-    batches = await log.broadcast.follow(Filter(symbols=frozenset({"EURUSD"})), None, 15.0)
+    batches = await follow(log.tail, Filter(symbols=frozenset({"EURUSD"})), heartbeat_seconds=15.0)
     (waiting,) = await started(read(batches))
     for _ in range(4):
         await time_passes(4.0)
@@ -292,9 +289,9 @@ async def test_a_filtered_stream_advances_by_its_heartbeats(time_passes: TimePas
     assert await waiting == Batch((), 3)
 
 
-async def test_a_stream_with_something_to_say_needs_no_heartbeat() -> None:
+async def test_a_busy_stream_needs_no_heartbeat() -> None:
     log = await Log.with_entries(0)
-    batches = await log.broadcast.follow(EVERYTHING, None, LONG)
+    batches = await follow(log.tail)
     for n in range(1, 4):
         log.append(1)
         assert sequences([await next_batch(batches)]) == [n]
@@ -307,16 +304,16 @@ async def test_a_stream_with_something_to_say_needs_no_heartbeat() -> None:
 async def test_a_sequence_of_another_epoch_is_refused(cursor: int) -> None:
     log = await Log.with_entries(5)
     with pytest.raises(SequenceUnknown) as caught:
-        await log.broadcast.follow(EVERYTHING, cursor, LONG)
+        await follow(log.tail, resume_after=cursor)
     assert caught.value.metadata == {"newest_sequence": "5", "epoch": str(UUID(int=4))}
 
 
-async def test_a_sequence_that_is_committed_but_not_told_yet_is_known() -> None:
-    """A list read in the database may be ahead of the broadcast by a moment."""
+async def test_a_sequence_that_is_committed_but_not_appended_yet_is_accepted() -> None:
+    """A list read in the database may be ahead of the log_tail by a moment."""
     log = await Log.with_entries(5)
     entries = log.store.put(updates(5, 2), NOW)
-    batches = await log.broadcast.follow(EVERYTHING, 7, LONG)
-    log.broadcast.append(entries)
+    batches = await follow(log.tail, resume_after=7)
+    log.tail.append(entries)
     log.append(1)
     assert sequences([await next_batch(batches)]) == [8]
 
@@ -326,18 +323,18 @@ async def test_a_sequence_that_is_no_longer_kept_is_refused(cursor: int, kept: b
     store = MemoryStore()
     store.put(updates(0, 10), NOW)
     store.oldest = 5
-    broadcast = Broadcast(store, await store.log_head())
+    log_tail = LogTail(store, await store.log_head())
     if kept:
-        assert await broadcast.follow(EVERYTHING, cursor, LONG)
+        assert await follow(log_tail, resume_after=cursor)
     else:
         with pytest.raises(SequencePruned) as caught:
-            await broadcast.follow(EVERYTHING, cursor, LONG)
+            await follow(log_tail, resume_after=cursor)
         assert caught.value.metadata == {"oldest_sequence": "5"}
 
 
-async def test_a_follower_that_is_slower_than_the_retention_is_told() -> None:
+async def test_a_follower_that_is_slower_than_the_retention_is_ended() -> None:
     log = await Log.with_entries(10)
-    batches = await log.broadcast.follow(EVERYTHING, 2, LONG)
+    batches = await follow(log.tail, resume_after=2)
     log.store.oldest = 6
     with pytest.raises(SequencePruned) as caught:
         await next_batch(batches)
@@ -349,38 +346,36 @@ async def test_a_follower_that_is_slower_than_the_retention_is_told() -> None:
 
 async def test_a_stop_ends_followers_after_the_last_entry() -> None:
     log = await Log.with_entries(3)
-    idle, busy = [await log.broadcast.follow(EVERYTHING, cursor, LONG) for cursor in (None, 0)]
+    idle, busy = [await follow(log.tail, resume_after=cursor) for cursor in (None, 0)]
     (waiting,) = await started(until_the_end(idle))
     log.append(2)
-    log.broadcast.stop()
+    log.tail.stop()
     for found, end in (await waiting, await until_the_end(busy)):
         assert sequences(found)[-2:] == [4, 5]
         assert end.metadata == {"sequence": "5"}
 
 
-async def test_a_stop_wakes_those_who_wait() -> None:
+async def test_a_stop_notifies_waiting_followers() -> None:
     log = await Log.with_entries(3)
-    (waiting,) = await started(until_the_end(await log.broadcast.follow(EVERYTHING, None, LONG)))
-    log.broadcast.stop()
+    (waiting,) = await started(until_the_end(await follow(log.tail)))
+    log.tail.stop()
     assert sequences((await waiting)[0]) == []
 
 
-async def test_who_comes_after_the_stop_gets_what_there_is_and_is_told() -> None:
+async def test_a_follower_opened_after_the_stop_receives_what_is_committed() -> None:
     log = await Log.with_entries(3)
-    log.broadcast.stop()
-    found, _ = await until_the_end(await log.broadcast.follow(EVERYTHING, 1, LONG))
+    log.tail.stop()
+    found, _ = await until_the_end(await follow(log.tail, resume_after=1))
     assert sequences(found) == [2, 3]
 
 
-async def test_a_follower_that_goes_away_harms_nobody() -> None:
+async def test_a_follower_that_leaves_does_not_affect_others() -> None:
     log = await Log.with_entries(0)
-    leaving, staying = await started(
-        *[until_the_end(await log.broadcast.follow(EVERYTHING, None, LONG)) for _ in range(2)]
-    )
+    leaving, staying = await started(*[until_the_end(await follow(log.tail)) for _ in range(2)])
     leaving.cancel()
     await asyncio.wait((leaving,))
     log.append(2)
-    log.broadcast.stop()
+    log.tail.stop()
     found, _ = await staying
     assert sequences(found) == [1, 2]
 

@@ -1,4 +1,4 @@
-"""Replays over the stream: which entries, in which order, when, and how they end."""
+"""Replays over a stream: which entries, in which order, when, and how they end."""
 
 from __future__ import annotations
 
@@ -10,18 +10,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from tests.support.builders import NOW, OPENING, bar
+from tests.support.following import Batch, Batches, follow
 from tests.support.memory_store import MemoryStore
-from tests.support.running import DEADLINE, patched, started
+from tests.support.running import DEADLINE, started
 
-from tradingsignals_server.application.event_log import tail as broadcast_module
+from tradingsignals_server.application.event_log.filter import Filter
+from tradingsignals_server.application.event_log.group import ResponseLimits
 from tradingsignals_server.application.event_log.replay import CLOSED_MARKET, Pace, Replay
-from tradingsignals_server.application.event_log.tail import Batch, Broadcast, Filter, Follower
+from tradingsignals_server.application.event_log.tail import LogTail
 from tradingsignals_server.domain.errors import SequencePruned, ShuttingDown
 from tradingsignals_server.domain.events import Disposition, MarketUpdate
 
-LONG = 3600.0
 MINUTE = timedelta(minutes=1)
-EVERYTHING = Filter()
+ONE_ENTRY = ResponseLimits(entries=1)
 
 
 def update(minutes: int, symbol: str = "USDCOP") -> MarketUpdate:
@@ -29,19 +30,19 @@ def update(minutes: int, symbol: str = "USDCOP") -> MarketUpdate:
     return MarketUpdate(replace(bar(0, symbol=symbol), time=OPENING + minutes * MINUTE), Disposition.WARMING_UP)
 
 
-async def stored(*minutes: int) -> tuple[MemoryStore, Broadcast]:
+async def stored(*minutes: int, page_entries: int = 512) -> tuple[MemoryStore, LogTail]:
     """A log of bars at these minutes, and a server that has just started on it."""
     store = MemoryStore()
     store.put([update(m, f"S{n}") for n, m in enumerate(minutes)], NOW)
-    return store, Broadcast(store, await store.log_head())
+    return store, LogTail(store, await store.log_head(), page_entries=page_entries)
 
 
-async def to_the_end(follower: Follower) -> list[Batch]:
+async def to_the_end(follower: Batches) -> list[Batch]:
     async with asyncio.timeout(DEADLINE):
         return [batch async for batch in follower]
 
 
-async def live_to_the_end(follower: Follower, newest: int) -> list[Batch]:
+async def live_to_the_end(follower: Batches, newest: int) -> list[Batch]:
     async with asyncio.timeout(DEADLINE):
         found = [await anext(follower)]
         while found[-1].through_sequence < newest:
@@ -61,25 +62,24 @@ def sequences(batches: list[Batch]) -> list[int]:
     page=st.integers(1, 6),
     since_then=st.integers(0, 5),
 )
-async def test_exactly_what_is_stored_of_the_range_in_the_order_of_the_log(
+async def test_a_replay_is_exactly_what_is_stored_of_the_range_in_the_order_of_the_log(
     minutes: list[int], start: int | None, length: int | None, resume_after: int | None, page: int, since_then: int
 ) -> None:
     """Whatever order the bars came in; without an end the live ones follow."""
     begin = None if start is None else OPENING + start * MINUTE
     end = None if length is None else (begin or OPENING) + length * MINUTE
-    with patched(broadcast_module, "PAGE_ENTRIES", page):
-        store, broadcast = await stored(*minutes)
-        after = None if resume_after is None else min(resume_after, len(minutes))
-        follower = await broadcast.follow(EVERYTHING, after, 0.0, Replay(begin, end))
-        if since_then:
-            broadcast.append(store.put([update(5 * n, f"L{n}") for n in range(since_then)], NOW))
-        if end is None:
-            found = await live_to_the_end(follower, len(store.entries))
-            upto = len(store.entries)
-        else:
-            found = await to_the_end(follower)
-            upto = len(minutes)
-            assert found[-1].through_sequence == follower.cursor
+    store, log_tail = await stored(*minutes, page_entries=page)
+    after = None if resume_after is None else min(resume_after, len(minutes))
+    follower = await follow(log_tail, None, after, 0.0, Replay(begin, end), ResponseLimits(entries=page))
+    if since_then:
+        log_tail.append(store.put([update(5 * n, f"L{n}") for n in range(since_then)], NOW))
+    if end is None:
+        found = await live_to_the_end(follower, len(store.entries))
+        upto = len(store.entries)
+    else:
+        found = await to_the_end(follower)
+        upto = len(minutes)
+        assert found[-1].through_sequence == follower.cursor
     wanted = [
         entry.sequence
         for entry in store.entries[after or 0 : upto]
@@ -88,47 +88,45 @@ async def test_exactly_what_is_stored_of_the_range_in_the_order_of_the_log(
     assert sequences(found) == wanted
 
 
-async def test_a_replay_that_broke_off_goes_on() -> None:
-    _, broadcast = await stored(0, 5, 10, 60, 15, 20)
+async def test_an_interrupted_replay_resumes() -> None:
+    _, log_tail = await stored(0, 5, 10, 60, 15, 20)
     range_ = Replay(OPENING + 5 * MINUTE, OPENING + 20 * MINUTE)
-    with patched(broadcast_module, "PAGE_BYTES", 1):
-        first = await broadcast.follow(EVERYTHING, None, LONG, range_)
-        told = await anext(first)
-        assert sequences([told]) == [2]
-        rest = await to_the_end(await broadcast.follow(EVERYTHING, told.through_sequence, LONG, range_))
+    first = await follow(log_tail, replay=range_, limits=ONE_ENTRY)
+    sent = await anext(first)
+    assert sequences([sent]) == [2]
+    rest = await to_the_end(await follow(log_tail, resume_after=sent.through_sequence, replay=range_))
     assert sequences(rest) == [3, 5]
-    assert sequences(await to_the_end(await broadcast.follow(EVERYTHING, 5, LONG, range_))) == []
+    assert sequences(await to_the_end(await follow(log_tail, resume_after=5, replay=range_))) == []
 
 
-async def test_filters_hold_for_replays_too() -> None:
-    _, broadcast = await stored(0, 5, 10, 15)
+async def test_a_filter_applies_to_a_replay() -> None:
+    _, log_tail = await stored(0, 5, 10, 15)
     wanted = Filter(symbols=frozenset({"S1", "S3"}))
-    found = await to_the_end(await broadcast.follow(wanted, None, LONG, Replay(OPENING, OPENING + LONG * MINUTE)))
+    found = await to_the_end(await follow(log_tail, wanted, replay=Replay(OPENING, OPENING + 60 * MINUTE)))
     assert sequences(found) == [2, 4]
 
 
-async def test_an_empty_replay_ends_with_how_far_it_is() -> None:
-    _, broadcast = await stored(0, 5)
-    found = await to_the_end(await broadcast.follow(EVERYTHING, None, LONG, Replay(None, OPENING)))
+async def test_an_empty_replay_ends_with_the_sequence_it_is_complete_through() -> None:
+    _, log_tail = await stored(0, 5)
+    found = await to_the_end(await follow(log_tail, replay=Replay(None, OPENING)))
     assert found == [Batch((), 2)]
 
 
-async def test_what_is_between_two_stretches_is_not_read(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(broadcast_module, "PAGE_ENTRIES", 4)
+async def test_pages_outside_the_range_are_not_read() -> None:
     day = 24 * 60
-    store, broadcast = await stored(0, *[day + n for n in range(0, 500, 5)], 10)
-    found = await to_the_end(await broadcast.follow(EVERYTHING, None, LONG, Replay(OPENING, OPENING + 30 * MINUTE)))
+    store, log_tail = await stored(0, *[day + n for n in range(0, 500, 5)], 10, page_entries=4)
+    found = await to_the_end(await follow(log_tail, replay=Replay(OPENING, OPENING + 30 * MINUTE)))
     assert sequences(found) == [1, 102]
     assert store.pages_read == 3
 
 
-async def test_at_the_pace_of_the_market(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_replay_keeps_the_pace_of_the_market(monkeypatch: pytest.MonkeyPatch) -> None:
     """At sixty times the market five minutes are five seconds; a night, and a time gone back, are not waited for."""
     loop, skipped = asyncio.get_running_loop(), [0.0]
     running_clock = loop.time
     monkeypatch.setattr(loop, "time", lambda: running_clock() + sum(skipped))
-    _, broadcast = await stored(0, 0, 5, 15, 10, 400, 405)
-    follower = await broadcast.follow(EVERYTHING, None, 8.0, Replay(OPENING, OPENING + 500 * MINUTE, speed=60.0))
+    _, log_tail = await stored(0, 0, 5, 15, 10, 400, 405)
+    follower = await follow(log_tail, heartbeat_seconds=8.0, replay=Replay(OPENING, OPENING + 500 * MINUTE, speed=60.0))
     found: list[tuple[float, list[int]]] = []
     for _ in range(5):
         (reading,) = await started(_read(follower))
@@ -141,11 +139,11 @@ async def test_at_the_pace_of_the_market(monkeypatch: pytest.MonkeyPatch) -> Non
     assert found == [(0.0, [1, 2]), (5.0, [3]), (8.0, []), (2.0, [4, 5, 6]), (5.0, [7])]
 
 
-async def _read(follower: Follower) -> Batch:
+async def _read(follower: Batches) -> Batch:
     return await anext(follower)
 
 
-def test_a_pace_makes_up_for_nothing() -> None:
+def test_a_late_pace_does_not_catch_up() -> None:
     pace = Pace(60.0)
 
     def due(minutes: float, now: float) -> float:
@@ -162,20 +160,19 @@ def test_a_pace_makes_up_for_nothing() -> None:
 
 
 async def test_a_stop_ends_a_replay_where_it_is() -> None:
-    _, broadcast = await stored(0, 5, 10)
-    follower = await broadcast.follow(EVERYTHING, None, LONG, Replay(OPENING, None, speed=1.0))
+    _, log_tail = await stored(0, 5, 10)
+    follower = await follow(log_tail, replay=Replay(OPENING, None, speed=1.0))
     assert sequences([await _read(follower)]) == [1]
     (waiting,) = await started(_read(follower))
-    broadcast.stop()
+    log_tail.stop()
     with pytest.raises(ShuttingDown) as caught:
         await waiting
     assert caught.value.metadata == {"sequence": "1"}
 
 
-async def test_a_replay_slower_than_the_retention_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(broadcast_module, "PAGE_ENTRIES", 1)
-    store, broadcast = await stored(0, 5, 10)
-    follower = await broadcast.follow(EVERYTHING, None, LONG, Replay(OPENING, datetime.max.replace(tzinfo=NOW.tzinfo)))
+async def test_a_replay_that_is_slower_than_the_retention_is_ended() -> None:
+    store, log_tail = await stored(0, 5, 10, page_entries=1)
+    follower = await follow(log_tail, replay=Replay(OPENING, datetime.max.replace(tzinfo=NOW.tzinfo)))
     assert sequences([await _read(follower)]) == [1]
     store.oldest = 3
     with pytest.raises(SequencePruned):

@@ -1,0 +1,319 @@
+"""Sends the responses of many streams with one write for each connection.
+
+Response sources at the same place give the same response, whose frames are made once. What the windows do not let
+through of a response stays pending on its stream, and its source is not asked for another before that is sent. So a
+stalled caller costs one response at most, shared with all that stalled at the same place, and no queue grows.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from functools import partial
+from typing import Final
+
+from ..grpc.call import Call, framed
+from ..grpc.status import OK
+from ..http2 import frames
+from ..http2.stream import Stream, StreamOwner
+from ..methods import Budget, ResponseSource, Subscribe
+
+WRITE_BYTES: Final = 64 * 1024
+"""Bytes collected before they are handed to the socket."""
+KEPT_FRAMES: Final = 16
+"""Responses whose frames are kept for other streams."""
+RESPONSES_A_PAGE: Final = 8
+"""Responses that a stream is sent of a page that was read for it, before others have their turn."""
+CHECK_SECONDS: Final = 0.25
+"""Between two checks for heartbeats and stalled callers."""
+
+
+class FramedResponse:
+    """A response with gRPC's prefix: whole, and in DATA frames that lack only the stream identifier."""
+
+    __slots__ = ("frames", "whole")
+
+    def __init__(self, response: bytes) -> None:
+        self.whole = framed(response)
+        chunks = [
+            self.whole[at : at + frames.MAX_FRAME_BYTES] for at in range(0, len(self.whole), frames.MAX_FRAME_BYTES)
+        ]
+        self.frames = [(frames.frame_prefix(frames.DATA, 0, len(chunk)), chunk) for chunk in chunks]
+
+
+class _Output:
+    """Collects the frames of many streams of one connection, so that they go to the socket together."""
+
+    def __init__(self, connection: StreamOwner, framed_of: Callable[[bytes], FramedResponse]) -> None:
+        self._connection = connection
+        self._framed_of = framed_of
+        self._frames: list[bytes] = []
+        self._size = 0
+
+    def send(self, response: bytes, stream: Stream) -> bool:
+        """Send a response on a stream with nothing pending; False if flow control lets only a part of it through."""
+        framed_response = self._framed_of(response)
+        size = len(framed_response.whole)
+        if not stream.reserve(size):
+            stream.send(framed_response.whole)
+            return stream.pending is None
+        stream_id = stream.stream_id_bytes
+        for prefix, chunk in framed_response.frames:
+            self._frames += (prefix, stream_id, chunk)
+        self._size += size
+        if self._size >= WRITE_BYTES:
+            self.flush()
+        return True
+
+    def flush(self) -> None:
+        """Hand what was collected to the socket."""
+        if self._frames:
+            self._connection.write(b"".join(self._frames))
+            self._frames, self._size = [], 0
+
+
+class ConnectionSender:
+    """The streams of one connection. Those in `ready` have nothing pending and read nothing from the store."""
+
+    def __init__(self, sender: FanoutSender, connection: StreamOwner) -> None:
+        self.sources: dict[Call, ResponseSource] = {}
+        self.ready: dict[Call, ResponseSource] = {}
+        self._sender = sender
+        self._connection = connection
+        self._loop = asyncio.get_running_loop()
+        self._readers: dict[Call, asyncio.Task[None]] = {}
+        self._timers: dict[Call, asyncio.TimerHandle] = {}
+        self._round: list[Call] = []
+        self._deferred: dict[Call, None] = {}
+        self._is_scheduled = False
+        self._is_blocked = False
+
+    def add(self, call: Call, source: ResponseSource) -> None:
+        """Send what a source gives from now on, until the call ends."""
+        call.on_end, call.on_flushed = partial(self.remove, call), partial(self.flushed, call)
+        self.sources[call] = self.ready[call] = source
+        self.schedule()
+
+    def remove(self, call: Call) -> None:
+        """Forget a call that has ended."""
+        del self.sources[call]
+        self.ready.pop(call, None)
+        self._deferred.pop(call, None)
+        reader, timer = self._readers.pop(call, None), self._timers.pop(call, None)
+        if reader is not None and reader is not asyncio.current_task():
+            reader.cancel()
+        if timer is not None:
+            timer.cancel()
+        if not self.sources:
+            self._round.clear()
+            self._sender.forget(self._connection)
+
+    def flushed(self, call: Call) -> None:
+        """Go on with a call whose pending response is sent."""
+        source = self.sources.get(call)
+        if source is not None and call not in self._readers:
+            source.unblocked(self._loop.time())
+            self.ready[call] = source
+            self.schedule()
+
+    def schedule(self) -> None:
+        """Have `send` called in the next turn of the event loop."""
+        if not self._is_scheduled:
+            self._is_scheduled = True
+            self._loop.call_soon(self.send)
+
+    # ------------------------------------------------------------------------------------------------------ sending
+
+    def send(self) -> None:
+        """Send each ready stream one response; come again if there are more, or when the connection takes more."""
+        self._is_scheduled = False
+        connection, now = self._connection, self._loop.time()
+        self._unblock(now)
+        # A round that was interrupted goes on where it was, so that no stream is served twice before another.
+        was_interrupted = bool(self._round)
+        round_ = self._round = self._round or self._new_round()
+        budget, output = Budget(), self._output()
+        has_more = False
+        while round_ and connection.is_writable:
+            call = round_.pop()
+            source = self.ready.get(call)
+            if source is not None and self._send_next(call, source, now, budget, output):
+                has_more = True
+        output.flush()
+        if self._connection.is_writable and (has_more or was_interrupted or self._deferred):
+            self.schedule()
+
+    def _new_round(self) -> list[Call]:
+        """Every ready call once, those that were deferred at the end: that is served first."""
+        deferred, self._deferred = self._deferred, {}
+        if not deferred:
+            return list(self.ready)
+        return [*(call for call in self.ready if call not in deferred), *deferred]
+
+    def _send_next(self, call: Call, source: ResponseSource, now: float, budget: Budget, output: _Output) -> bool:
+        """Send the next response of a source, if it has one; True if it has more after that."""
+        try:
+            response = source.next(now, budget)
+        except Exception as error:
+            call.fail(error)
+            return False
+        if response is not None:
+            if output.send(response, call.stream):
+                return source.awaits == "turn"
+            del self.ready[call]
+            source.blocked(now)
+        elif source.awaits == "entries":
+            if source.due_at < now + CHECK_SECONDS:
+                self._call_at(source.due_at, call)
+        elif source.awaits == "turn":
+            self._deferred[call] = None
+        elif source.awaits == "page":
+            del self.ready[call]
+            self._readers[call] = asyncio.create_task(self._read(call, source))
+        else:
+            _end(call, source)
+        return False
+
+    def _call_at(self, time: float, call: Call) -> None:
+        """Serve a call at a time that is before the next check: a replay has its own pace."""
+        if call not in self._timers:
+            self._timers[call] = self._loop.call_at(time, self._serve, call)
+
+    def _serve(self, call: Call) -> None:
+        del self._timers[call]
+        source = self.ready.get(call)
+        if source is not None and self._connection.is_writable:
+            output = self._output()
+            if self._send_next(call, source, self._loop.time(), Budget(), output):
+                self.schedule()
+            output.flush()
+
+    async def _read(self, call: Call, source: ResponseSource) -> None:
+        """Read the page that a source awaits, and send its responses."""
+        try:
+            await source.read()
+            await self._send_page(call, source)
+        except Exception as error:
+            call.fail(error)
+        finally:
+            self._readers.pop(call, None)
+
+    async def _send_page(self, call: Call, source: ResponseSource) -> None:
+        """Send responses while the page that was read is sure to be in memory."""
+        budget = Budget()
+        for _ in range(RESPONSES_A_PAGE):
+            if budget.left <= 0:
+                await asyncio.sleep(0)
+                budget = Budget()
+            if not self._connection.is_writable:
+                break
+            response = source.next(self._loop.time(), budget)
+            if response is None:
+                break
+            call.stream.send(self._sender.framed(response).whole)
+            if call.stream.pending is not None:
+                source.blocked(self._loop.time())
+                return
+        self.ready[call] = source
+        self.schedule()
+
+    def check(self, now: float) -> None:
+        """Send heartbeats that are due and end stalled streams; to be called every CHECK_SECONDS."""
+        self._unblock(now)
+        if not self._connection.is_writable:
+            self._is_blocked = True
+            for source in self.ready.values():
+                source.blocked(now, sent=True)
+        budget, output = Budget(), self._output()
+        for call, source in list(self.sources.items()):
+            if source.due_at > now or call in self._readers:
+                continue
+            if self._is_blocked or call not in self.ready:
+                source.next(now, budget)  # it is blocked, so this returns nothing, and ends it if it has stalled
+                if source.awaits == "end":
+                    _end(call, source)
+            elif self._send_next(call, source, now, budget, output):
+                self.schedule()
+        output.flush()
+
+    def _unblock(self, now: float) -> None:
+        """Let sources go on that were blocked as the connection was, if that can be written to again."""
+        if self._is_blocked and self._connection.is_writable:
+            self._is_blocked = False
+            for source in self.ready.values():
+                source.unblocked(now)
+
+    def _output(self) -> _Output:
+        return _Output(self._connection, self._sender.framed)
+
+
+class FanoutSender:
+    """Sends all streams of one server."""
+
+    def __init__(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._connections: dict[StreamOwner, ConnectionSender] = {}
+        self._framed: dict[bytes, FramedResponse] = {}
+        self._is_scheduled = False
+
+    @property
+    def streams(self) -> int:
+        """How many streams are open."""
+        return sum(len(sender.sources) for sender in self._connections.values())
+
+    def start(self, subscribe: Subscribe) -> Callable[[], None]:
+        """Send new entries from now on; returns how to stop that."""
+        return subscribe(self._notify)
+
+    def add(self, call: Call, source: ResponseSource) -> None:
+        """Send the headers of a call, unless it has ended, and from then on what a source gives."""
+        if call.is_open:
+            call.begin()
+            connection = call.stream.connection
+            if connection not in self._connections:
+                self._connections[connection] = ConnectionSender(self, connection)
+            self._connections[connection].add(call, source)
+
+    def forget(self, connection: StreamOwner) -> None:
+        """Forget a connection without streams."""
+        del self._connections[connection]
+
+    def writable(self, connection: StreamOwner) -> None:
+        """Go on with a connection that may be written to again."""
+        sender = self._connections.get(connection)
+        if sender is not None:
+            sender.schedule()
+
+    def check(self, now: float) -> None:
+        """Send heartbeats that are due and end stalled streams; to be called every CHECK_SECONDS."""
+        for sender in list(self._connections.values()):
+            sender.check(now)
+
+    def framed(self, response: bytes) -> FramedResponse:
+        """Return the frames of a response, which streams on all connections share."""
+        found = self._framed.get(response)
+        if found is None:
+            found = self._framed[response] = FramedResponse(response)
+            if len(self._framed) > KEPT_FRAMES:
+                del self._framed[next(iter(self._framed))]
+        return found
+
+    def _notify(self) -> None:
+        if not self._is_scheduled:
+            self._is_scheduled = True
+            self._loop.call_soon(self._send)
+
+    def _send(self) -> None:
+        self._is_scheduled = False
+        for sender in list(self._connections.values()):
+            sender.send()
+
+
+def _end(call: Call, source: ResponseSource) -> None:
+    """End a call as its source has ended. A response that is pending then was not read in time."""
+    end = source.end
+    call.stream.discard_pending()
+    if end is None or end.error is None:
+        call.finish(OK)
+    else:
+        call.fail(end.error, end.response)
