@@ -323,3 +323,12 @@ async def test_results_with_and_without_prefetch_are_equal(
     found = await outcome()
     with patched(Pipeline, "prefetch", no_prefetch):
         assert found == await outcome()
+
+
+@pytest.mark.parametrize(("percent", "milliseconds"), [(0.0, 1.0), (50.0, 3.0), (95.0, 4.0), (100.0, 4.0)])
+def test_percentile_is_taken_of_the_newest_inferences(percent: float, milliseconds: float) -> None:
+    meter = InferenceMeter()
+    assert meter.percentile_ms(percent) == 0.0
+    for total in (4.0, 1.0, 3.0, 2.0):
+        meter.add(1, total)
+    assert meter.percentile_ms(percent) == milliseconds
