@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import logging
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator
 
@@ -15,13 +16,14 @@ from tests.support.logs import Log
 from tradingsignals.v1.event_service_pb2 import StreamEventsRequest
 from tradingsignals.v1.model_service_pb2 import GetModelInfoRequest
 from tradingsignals_server.application.event_log.follower import Follower
+from tradingsignals_server.application.event_log.group import Group
 from tradingsignals_server.transport.grpc.call import Call
 from tradingsignals_server.transport.grpc.registration import StreamSender
 from tradingsignals_server.transport.http2.stream import Stream
 
 from .conftest import Sides, both
 
-KEPT = (Call, Stream, Follower)
+KEPT = (Call, Stream, Follower, Group)
 """What lives as long as a call. A timer that is still to come holds the call that it is to end."""
 FOLLOWERS = 20
 STREAMS = range(1, 2 * FOLLOWERS, 2)
@@ -31,11 +33,16 @@ NO_WINDOW = {h2.INITIAL_WINDOW_SIZE: 0}
 
 @pytest.fixture
 def only_new_objects() -> Iterator[None]:
-    """Look for objects among those of the test only: the rest of the process has a million."""
+    """Look for objects among those of the test only: the rest of the process has a million.
+
+    Nothing is logged: pytest captures it, and a traceback in the capture keeps the objects of its frames.
+    """
+    logging.disable()
     gc.collect()
     gc.freeze()
     yield
     gc.unfreeze()
+    logging.disable(logging.NOTSET)
 
 
 def left(sides: Sides) -> Counter[str]:

@@ -159,7 +159,7 @@ class Follower:
             else:
                 await self._log.load(self.cursor)
         except ServiceError as error:
-            self._finish(error)
+            self._finish(error.with_traceback(None))  # the traceback would keep this follower in memory
         else:
             self.awaits = "turn"
 

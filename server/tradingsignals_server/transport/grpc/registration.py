@@ -56,7 +56,10 @@ async def _stream(
     source = await method.open(request)
     # The caller is sent these at once, so that it knows that it follows; an error before has a status of its own.
     await context.send_initial_metadata(metadata)
-    await sender.send(source, context)
+    error = await sender.send(source, context)
+    del source  # the traceback of the error would keep it in memory
+    if error is not None:
+        raise error
 
 
 class StreamSender:
@@ -66,12 +69,10 @@ class StreamSender:
         self._waiting: set[asyncio.Future[None]] = set()
         subscribe(self._notify)
 
-    async def send(self, source: ResponseSource, context: Context) -> None:
-        """Send all responses of a source.
+    async def send(self, source: ResponseSource, context: Context) -> Exception | None:
+        """Send all responses of a source; return the error that it has ended with, if there is one.
 
-        Raises:
-            StreamBlocked: the source has ended because the caller does not read.
-            Exception: the error that the source has ended with.
+        It is StreamBlocked if the caller does not read.
         """
         loop, is_blocked = asyncio.get_running_loop(), False
         while source.awaits != "end":
@@ -91,19 +92,15 @@ class StreamSender:
                 await asyncio.sleep(0)
             elif source.awaits == "entries":
                 await self._wait_until(source.due_at)
-        if source.end is not None and source.end.error is not None:
-            if is_blocked:
-                raise StreamBlocked(source.end.error)
-            await self._send_last(source.end.response, source.end.error, context)
-            raise source.end.error
-
-    async def _send_last(self, response: bytes | None, error: Exception, context: Context) -> None:
-        if response is not None:
+        if source.end is None or source.end.error is None:
+            return None
+        if not is_blocked and source.end.response is not None:
             try:
                 async with asyncio.timeout(LAST_RESPONSE_SECONDS):
-                    await context.write(response)
+                    await context.write(source.end.response)
             except TimeoutError:
-                raise StreamBlocked(error) from None
+                is_blocked = True
+        return StreamBlocked(source.end.error) if is_blocked else source.end.error
 
     async def _wait_until(self, time: float) -> None:
         """Wait for a notification, at most until `time`."""
