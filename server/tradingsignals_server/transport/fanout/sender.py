@@ -31,10 +31,11 @@ CHECK_SECONDS: Final = 0.25
 class FramedResponse:
     """A response with gRPC's prefix: whole, and in DATA frames that lack only the stream identifier."""
 
-    __slots__ = ("frames", "whole")
+    __slots__ = ("frames", "size", "whole")
 
     def __init__(self, response: bytes) -> None:
         self.whole = framed(response)
+        self.size = len(self.whole)
         chunks = [
             self.whole[at : at + frames.MAX_FRAME_BYTES] for at in range(0, len(self.whole), frames.MAX_FRAME_BYTES)
         ]
@@ -46,17 +47,25 @@ class _Output:
 
     def __init__(self, connection: StreamOwner, framed_of: Callable[[bytes], FramedResponse]) -> None:
         self._connection = connection
+        self._flow = connection.flow
         self._framed_of = framed_of
+        self._response: bytes | None = None  # of these, the streams of a group share one
+        self._framed = FramedResponse(b"")
         self._frames: list[bytes] = []
         self._size = 0
 
     def send(self, response: bytes, stream: Stream) -> bool:
         """Send a response on a stream with nothing pending; False if flow control lets only a part of it through."""
-        framed_response = self._framed_of(response)
-        size = len(framed_response.whole)
-        if not stream.reserve(size):
+        if response is not self._response:
+            self._response, self._framed = response, self._framed_of(response)
+        framed_response, flow = self._framed, self._flow
+        size = framed_response.size
+        # As Stream.reserve does it: a call of that for each stream would be a tenth of what an event costs.
+        if size > stream.window or size > flow.window:
             stream.send(framed_response.whole)
             return stream.pending is None
+        stream.window -= size
+        flow.window -= size
         stream_id = stream.stream_id_bytes
         for prefix, chunk in framed_response.frames:
             self._frames += (prefix, stream_id, chunk)
@@ -134,13 +143,25 @@ class ConnectionSender:
         round_ = self._round = self._round or self._new_round()
         budget, output = Budget(), self._output()
         has_more = False
-        while round_ and connection.is_writable:
+        ready, flow = self.ready, connection.flow
+        while round_ and flow.window > 0 and not flow.paused:
             call = round_.pop()
-            source = self.ready.get(call)
-            if source is not None and self._send_next(call, source, now, budget, output):
+            source = ready.get(call)
+            if source is None:
+                continue
+            try:
+                response = source.next(now, budget)
+            except Exception as error:
+                call.fail(error)
+                continue
+            if response is None:
+                self._pause(call, source, now)
+            elif not output.send(response, call.stream):
+                self._block(call, source, now)
+            elif source.awaits == "turn":
                 has_more = True
         output.flush()
-        if self._connection.is_writable and (has_more or was_interrupted or self._deferred):
+        if connection.is_writable and (has_more or was_interrupted or self._deferred):
             self.schedule()
 
     def _new_round(self) -> list[Call]:
@@ -150,29 +171,38 @@ class ConnectionSender:
             return list(self.ready)
         return [*(call for call in self.ready if call not in deferred), *deferred]
 
-    def _send_next(self, call: Call, source: ResponseSource, now: float, budget: Budget, output: _Output) -> bool:
-        """Send the next response of a source, if it has one; True if it has more after that."""
+    def _send_next(self, call: Call, source: ResponseSource, now: float, budget: Budget, output: _Output) -> None:
+        """Send the next response of a source, if it has one: to a single stream, as `send` does to many."""
         try:
             response = source.next(now, budget)
         except Exception as error:
             call.fail(error)
-            return False
-        if response is not None:
-            if output.send(response, call.stream):
-                return source.awaits == "turn"
-            del self.ready[call]
-            source.blocked(now)
-        elif source.awaits == "entries":
-            if source.due_at < now + CHECK_SECONDS:
-                self._call_at(source.due_at, call)
+            return
+        if response is None:
+            self._pause(call, source, now)
+        elif not output.send(response, call.stream):
+            self._block(call, source, now)
         elif source.awaits == "turn":
-            self._deferred[call] = None
-        elif source.awaits == "page":
-            del self.ready[call]
-            self._readers[call] = asyncio.create_task(self._read(call, source))
-        else:
-            _end(call, source)
-        return False
+            self.schedule()
+
+    def _block(self, call: Call, source: ResponseSource, now: float) -> None:
+        """Stop asking a source whose response could not be sent whole."""
+        del self.ready[call]
+        source.blocked(now)
+
+    def _pause(self, call: Call, source: ResponseSource, now: float) -> None:
+        """Provide for what a source awaits that has no response now."""
+        match source.awaits:
+            case "entries":
+                if source.due_at < now + CHECK_SECONDS:
+                    self._call_at(source.due_at, call)
+            case "turn":
+                self._deferred[call] = None
+            case "page":
+                del self.ready[call]
+                self._readers[call] = asyncio.create_task(self._read(call, source))
+            case "end":
+                _end(call, source)
 
     def _call_at(self, time: float, call: Call) -> None:
         """Serve a call at a time that is before the next check: a replay has its own pace."""
@@ -184,8 +214,7 @@ class ConnectionSender:
         source = self.ready.get(call)
         if source is not None and self._connection.is_writable:
             output = self._output()
-            if self._send_next(call, source, self._loop.time(), Budget(), output):
-                self.schedule()
+            self._send_next(call, source, self._loop.time(), Budget(), output)
             output.flush()
 
     async def _read(self, call: Call, source: ResponseSource) -> None:
@@ -232,8 +261,8 @@ class ConnectionSender:
                 source.next(now, budget)  # it is blocked, so this returns nothing, and ends it if it has stalled
                 if source.awaits == "end":
                     _end(call, source)
-            elif self._send_next(call, source, now, budget, output):
-                self.schedule()
+            else:
+                self._send_next(call, source, now, budget, output)
         output.flush()
 
     def _unblock(self, now: float) -> None:
