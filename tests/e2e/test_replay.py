@@ -26,6 +26,7 @@ from tradingsignals.v1.signal_pb2 import Signal
 
 BARS = 7500
 SPREAD, COMMISSION_PCT, EQUITY = 0.5, 0.002, 250_000.0
+THRESHOLD = 0.45  # low enough for the policy to reverse positions in these bars
 WARM, WINDOW = 50, 100
 
 
@@ -41,9 +42,14 @@ def file() -> Any:
 @pytest.fixture(scope="module")
 async def replayed(file: Path) -> AsyncIterator[RunningService]:
     """A service to which the file has been published."""
-    costs = {"SPREAD": str(SPREAD), "COMMISSION_PCT": str(COMMISSION_PCT), "INITIAL_EQUITY": str(EQUITY)}
+    rules = {
+        "SPREAD": str(SPREAD),
+        "COMMISSION_PCT": str(COMMISSION_PCT),
+        "INITIAL_EQUITY": str(EQUITY),
+        "CONFIDENCE_THRESHOLD": str(THRESHOLD),
+    }
     with scratch_folder() as folder:
-        async with running_service(folder, **costs) as service:
+        async with running_service(folder, **rules) as service:
             ended = await run("replay", file, "--address", service.address)
             assert ended.code == 0, ended.output
             yield service
@@ -115,7 +121,7 @@ def test_levels_are_bit_identical_to_their_formula(tables: Tables) -> None:
             assert signal["position_size"] == 0
             continue
         side = 1 if signal["action"] == "BUY" else -1
-        assert signal["confidence"] == signal["buy_probability" if side > 0 else "sell_probability"] >= 0.65
+        assert signal["confidence"] == signal["buy_probability" if side > 0 else "sell_probability"] >= THRESHOLD
         assert signal["stop_loss"] == signal["entry_price"] - side * signal["atr"] * 2.0
         assert signal["take_profit"] == signal["entry_price"] + side * signal["atr"] * 3.0
         assert signal["risk_reward_ratio"] == 1.5
@@ -199,7 +205,7 @@ async def test_statistics_agree_with_the_tables(replayed: RunningService, tables
     actions = [signal["action"] for signal in signals]
     assert found["signals"] == {
         "signals_generated": len(signals),
-        "confidence_threshold": 0.65,
+        "confidence_threshold": THRESHOLD,
         "min_risk_reward": 1.5,
         "position_size_pct": 0.02,
         "buy_signals": actions.count("BUY"),
