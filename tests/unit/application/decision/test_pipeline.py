@@ -26,7 +26,7 @@ from tradingsignals_server.domain.costs import Charges
 from tradingsignals_server.domain.events import Event, MarketUpdate
 from tradingsignals_server.domain.indicators import WARM_BARS
 from tradingsignals_server.domain.positions import ExitReason, Position
-from tradingsignals_server.domain.risk import RiskRules
+from tradingsignals_server.domain.risk import KELLY_MINIMUM_TRADES, RiskRules, Sizing, TradeTally
 from tradingsignals_server.domain.signals import Action, Origin, Signal, bar_signal_id
 from tradingsignals_server.domain.window import LOOKBACK_BARS, Window
 
@@ -114,6 +114,26 @@ def test_the_last_sentence_says_what_the_signal_does() -> None:
         "Closes the opposite position and goes short",
     ]
     assert "position" not in signals[3].decision.reasoning[-1]
+
+
+def test_a_size_of_zero_closes_the_opposite_position_and_opens_none() -> None:
+    losses = TradeTally()
+    for trade in range(KELLY_MINIMUM_TRADES):
+        losses = losses.with_trade(WALK[trade].time, -1.0)
+    rules = replace(FAR, sizing=Sizing.KELLY)
+    held = steps(pipeline_of(always(Action.BUY), rules), WALK[:50])[-1].state
+    losing = replace(held, live=replace(held.live, tally=losses))
+    step = pipeline_of(always(Action.SELL), rules).on_bar(losing, WALK[50])
+    assert step.signal is not None
+    nothing = "Sizing by kelly comes to 0: no position is opened"
+    assert step.signal.decision.reasoning[-2:] == ("Closes the opposite position", nothing)
+    assert step.state.live.position is None
+    flat = replace(losing, live=replace(losing.live, position=None))
+    step = pipeline_of(always(Action.SELL), rules).on_bar(flat, WALK[50])
+    assert step.signal is not None
+    assert "Closes the opposite position" not in step.signal.decision.reasoning
+    assert step.signal.decision.reasoning[-1] == nothing
+    assert step.state.live.position is None
 
 
 def test_a_signal_of_a_bar_names_the_bar_and_the_model() -> None:

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 from tests.support.builders import session_times, walk
-from tests.support.running import running_engine
+from tests.support.running import always, running_engine
 
 from tradingsignals_server.application.decision.trader import Trader
 from tradingsignals_server.application.ingest.states import RESTORE_BARS
@@ -66,6 +66,12 @@ async def test_a_state_is_carried_and_reset_by_the_rule_of_its_model(reset: Rese
         (stored,) = running.store.checkpoints.values()
         assert (stored.symbol, stored.policy, stored.bar_time) == ("USDCOP", "c1@", walk(120)[-1].time)
         assert (stored.before, stored.after) == (state.live.recurrent_before, state.live.recurrent)
+
+
+async def test_a_policy_without_a_recurrent_state_stores_no_checkpoint() -> None:
+    async with running_engine(policy=always(Action.HOLD)) as running:
+        await running.publish(walk(60))
+        assert running.store.checkpoints == {}
 
 
 async def test_a_request_uses_the_recurrent_state_and_does_not_change_it() -> None:
