@@ -13,7 +13,7 @@ from datetime import date, timedelta
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any, Self
-from urllib.parse import parse_qs, quote, unquote, urlsplit
+from urllib.parse import quote
 
 from pydantic import (
     AliasChoices,
@@ -56,10 +56,6 @@ RENAMED = {"lean_port": "fanout_port"}
 
 PLACEHOLDER_PATH = Path("placeholder")
 """MODEL_PATH for predictions that are made up."""
-
-
-SEVERAL_DRAIN_SECONDS = 1.0
-"""DRAIN_SECONDS of servers behind an edge of ours, which looks at each every half second."""
 
 
 DEFAULT_SPREAD = Charge(2.0, in_bp=True)
@@ -329,29 +325,6 @@ class Settings(BaseSettings):
         name = quote(self.postgres_db, safe="")
         return f"postgresql://{user}:{password}@/{name}?host={host}&port={self.postgres_port}"
 
-    def of_a_server(self, dsn: str) -> dict[str, str]:
-        """Return the environment of one of the servers that `up` starts: what may differ from that of this process.
-
-        `dsn` is the address of the embedded database, if that is used.
-        """
-        environment = {
-            "SERVERS": "1",
-            "DRAIN_SECONDS": str(self.drain_seconds or SEVERAL_DRAIN_SECONDS),
-            "PEER_HOST": "",
-            "FEED": self.feed.name,
-            **{name.upper(): _in_environment(getattr(self, name)) for name in self.feed.settings},
-        }
-        if self.embedded_database:
-            place = urlsplit(dsn)
-            query = parse_qs(place.query)
-            environment |= {
-                "POSTGRES_HOST": query["host"][0],
-                "POSTGRES_PORT": query["port"][0],
-                "POSTGRES_DB": unquote(place.path.removeprefix("/")),
-                "POSTGRES_USER": place.username or "",
-            }
-        return environment
-
     def is_replayed(self, symbol: str) -> bool:
         """True if the feed brings the market of `symbol`, which then has the time of its bars and not the clock's."""
         return self.feed.sets_market_time(self, symbol)
@@ -391,10 +364,3 @@ class Settings(BaseSettings):
             max_bar_age=timedelta(seconds=self.max_bar_age),
             max_price_jump=self.max_price_jump,
         )
-
-
-def _in_environment(value: object) -> str:
-    """Write the value of a setting as it is read from the environment."""
-    if value is None:
-        return ""
-    return ",".join(map(str, value)) if isinstance(value, tuple) else str(value)

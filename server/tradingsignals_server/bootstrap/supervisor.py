@@ -7,6 +7,7 @@ import logging
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from urllib.parse import parse_qs, unquote, urlsplit
 
 from ..adapters.envoy.process import Edge, running_edge
 from ..adapters.envoy.render import Address
@@ -18,6 +19,9 @@ from .server import public_place
 from .storage import migrated_database
 
 log = logging.getLogger(__name__)
+
+DRAIN_SECONDS = 1.0
+"""DRAIN_SECONDS of the servers, unless it is set: the edge checks the health of each every half second."""
 
 HEALTHY_SECONDS = 60.0
 """How long a rolling restart waits for all servers to be healthy."""
@@ -51,7 +55,7 @@ async def multi_server(settings: Settings) -> AsyncIterator[MultiServer]:
     """Run the database if none is configured, the servers, and the edge."""
     ports = fleet_ports(settings.grpc_port, settings.servers, with_fanout=settings.fanout_port > 0)
     require_free([public_place(settings), *(Place("GRPC_PORT", FLEET_HOST, port) for pair in ports for port in pair)])
-    async with migrated_database(settings) as dsn, running_fleet(ports, settings.of_a_server(dsn)) as fleet:
+    async with migrated_database(settings) as dsn, running_fleet(ports, server_environment(settings, dsn)) as fleet:
         backends = [Address(FLEET_HOST, server.port) for server in fleet]
         lean = [Address(FLEET_HOST, server.fanout_port) for server in fleet if server.fanout_port]
         async with running_edge(edge_config(settings, backends, lean), settings.data_dir / "edge") as edge:
@@ -60,3 +64,34 @@ async def multi_server(settings: Settings) -> AsyncIterator[MultiServer]:
             finally:
                 # The servers end the streams of followers themselves, before the edge cuts them off.
                 await asyncio.gather(*(server.stop() for server in fleet))
+
+
+def server_environment(settings: Settings, dsn: str) -> dict[str, str]:
+    """Return the environment of one of the servers: what may differ from that of this process.
+
+    `dsn` is the address of the embedded database, if that is used.
+    """
+    environment = {
+        "SERVERS": "1",
+        "DRAIN_SECONDS": str(settings.drain_seconds or DRAIN_SECONDS),
+        "PEER_HOST": "",
+        "FEED": settings.feed.name,
+        **{name.upper(): _in_environment(getattr(settings, name)) for name in settings.feed.settings},
+    }
+    if settings.embedded_database:
+        place = urlsplit(dsn)
+        query = parse_qs(place.query)
+        environment |= {
+            "POSTGRES_HOST": query["host"][0],
+            "POSTGRES_PORT": query["port"][0],
+            "POSTGRES_DB": unquote(place.path.removeprefix("/")),
+            "POSTGRES_USER": place.username or "",
+        }
+    return environment
+
+
+def _in_environment(value: object) -> str:
+    """Write the value of a setting as it is read from the environment."""
+    if value is None:
+        return ""
+    return ",".join(map(str, value)) if isinstance(value, tuple) else str(value)

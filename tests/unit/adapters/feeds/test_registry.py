@@ -11,6 +11,7 @@ from tradingsignals_server.adapters.feeds.kind import FeedContext
 from tradingsignals_server.adapters.feeds.registry import FEEDS
 from tradingsignals_server.adapters.feeds.replay import ReplayFeed
 from tradingsignals_server.adapters.feeds.simulate import SimulatedFeed
+from tradingsignals_server.bootstrap.supervisor import server_environment
 from tradingsignals_server.config import Settings
 from tradingsignals_server.domain.calendar import calendar_for
 
@@ -44,7 +45,7 @@ def test_only_the_replay_reads_a_file() -> None:
 def test_a_server_of_several_is_given_all_that_its_feed_reads(monkeypatch: pytest.MonkeyPatch) -> None:
     """What stands on the command line reaches the servers that it starts."""
     settings = Settings.from_env(symbols="USDCOP,EURUSD", simulate_speed=7.0, simulate_start="2021-01-04", servers=2)
-    for name, value in settings.of_a_server("postgresql:///x?host=h&port=1").items():
+    for name, value in server_environment(settings, "postgresql:///x?host=h&port=1").items():
         monkeypatch.setenv(name, value)
     read = Settings.from_env()
     assert read.feed is settings.feed
