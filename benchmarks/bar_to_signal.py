@@ -24,7 +24,7 @@ from typing import Any
 
 import tradingsignals
 from tradingsignals import AsyncClient
-from tradingsignals_server.api.mapping.convert import bar_message
+from tradingsignals_server.api.mapping.to_proto import bar_message
 from tradingsignals_server.domain.bars import Bar
 
 from .bars import WARMING_BARS, simulated_bars

@@ -24,7 +24,7 @@ import asyncpg
 
 from tradingsignals.v1.market_data_service_pb2 import PublishBarRequest
 from tradingsignals.v1.signal_service_pb2 import GenerateSignalRequest
-from tradingsignals_server.api.mapping.convert import bar_message
+from tradingsignals_server.api.mapping.to_proto import bar_message
 from tradingsignals_server.domain.bars import Bar
 
 from .bars import WARMING_BARS, market_bars

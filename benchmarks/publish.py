@@ -19,7 +19,7 @@ from typing import Any
 import grpc
 
 from tradingsignals.v1.market_data_service_pb2 import PublishBarsRequest, PublishBarsResponse
-from tradingsignals_server.api.mapping.convert import bar_message
+from tradingsignals_server.api.mapping.to_proto import bar_message
 from tradingsignals_server.domain.bars import Bar
 
 from .bars import WARMING_BARS, side_by_side

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import tradingsignals
 from tradingsignals_server.adapters.postgres.embedded import running_postgres
-from tradingsignals_server.api.mapping.convert import bar_message
+from tradingsignals_server.api.mapping.to_proto import bar_message
 from tradingsignals_server.config import Settings
 from tradingsignals_server.domain.bars import Bar
 

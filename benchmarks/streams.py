@@ -20,7 +20,7 @@ from tradingsignals.v1.market_data_service_pb2 import (
     PublishBarsResponse,
 )
 from tradingsignals.v1.signal_service_pb2 import StreamSignalsRequest
-from tradingsignals_server.api.mapping.convert import bar_message
+from tradingsignals_server.api.mapping.to_proto import bar_message
 from tradingsignals_server.domain.bars import Bar
 
 from .generate import QUOTE

@@ -12,8 +12,8 @@ from tests.support.deadlines import within
 
 from tradingsignals_server.adapters.peers.client import open_peers
 from tradingsignals_server.api.contract import PEER_SERVICE
-from tradingsignals_server.api.mapping.convert import bar_message
 from tradingsignals_server.api.mapping.errors import status_of
+from tradingsignals_server.api.mapping.to_proto import bar_message
 from tradingsignals_server.api.methods import is_routine, methods_of
 from tradingsignals_server.api.services.peer import PeerServicer
 from tradingsignals_server.application.cluster.router import Router

@@ -11,7 +11,7 @@ from ..adapters.feeds.kind import OnProgress
 from ..adapters.peers.client import open_peers
 from ..adapters.postgres.membership import Membership
 from ..adapters.processes.listening import Place, require_free
-from ..api.mapping.convert import bar_message
+from ..api.mapping.to_proto import bar_message
 from ..application.decision.pipeline import Pipeline
 from ..application.ports.feed import Feed, MarketDataSink
 from ..config import Settings

@@ -15,7 +15,7 @@ from ..adapters.postgres.embedded import running_postgres
 from ..adapters.postgres.migrate import Migration, migrate
 from ..adapters.postgres.peer_secret import peer_secret
 from ..adapters.postgres.store import PostgresStore
-from ..api.mapping.convert import encode
+from ..api.mapping.to_proto import encode
 from ..config import Settings
 from ..domain.calendar import calendar_for
 from ..domain.errors import StorageUnavailable

@@ -25,7 +25,7 @@ from ..adapters.feeds.delivery import MarketPace, Monotonic, at_pace, pauses
 from ..adapters.feeds.files import load_in_thread
 from ..adapters.feeds.simulate import SIMULATE
 from ..adapters.feeds.tally import Tally
-from ..api.mapping.convert import bar_message
+from ..api.mapping.to_proto import bar_message
 from ..application.ports.clock import Sleep
 from ..domain.bars import Bar
 from ..domain.events import Disposition

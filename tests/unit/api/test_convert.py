@@ -26,7 +26,7 @@ from tradingsignals.v1 import (
     statistics_pb2,
 )
 from tradingsignals_server.adapters.placeholder_policy import PlaceholderPolicy
-from tradingsignals_server.api.mapping import convert
+from tradingsignals_server.api.mapping import from_proto, to_proto
 from tradingsignals_server.application.decision.prefetch import InferenceMeter
 from tradingsignals_server.application.decision.trader import Trader
 from tradingsignals_server.application.health import Health, Status, SymbolHealth
@@ -99,7 +99,7 @@ WHOLE = replace(
 
 
 def test_a_whole_signal() -> None:
-    message = convert.signal_message(WHOLE, 77)
+    message = to_proto.signal_message(WHOLE, 77)
     assert unset(message) == set()
     assert message.signal_id == "00000000-0000-0000-0000-000000000001"
     assert message.timestamp.ToDatetime(UTC) == WHOLE.timestamp
@@ -118,7 +118,7 @@ def test_a_whole_signal() -> None:
 
 
 def test_indicators_arrive_under_their_names() -> None:
-    factors = convert.signal_message(WHOLE, 1).technical_factors
+    factors = to_proto.signal_message(WHOLE, 1).technical_factors
     sent = {field.name: value for field, value in factors.ListFields()}
     names = ["rsi", "macd", "macd_signal", "macd_histogram", "bb_upper", "bb_middle", "bb_lower"]
     names += ["ema_20", "ema_50", "atr", "volatility"]
@@ -128,7 +128,7 @@ def test_indicators_arrive_under_their_names() -> None:
 
 def test_a_hold_without_indicators_has_only_what_it_has() -> None:
     bare = replace(signal(Action.HOLD), indicators=Indicators(), bar_time=None)
-    message = convert.signal_message(bare, 1)
+    message = to_proto.signal_message(bare, 1)
     for absent in ("stop_loss", "take_profit", "risk_reward_ratio", "market_regime", "trend_direction", "bar_time"):
         assert not message.HasField(absent), absent
     assert message.technical_factors.ListFields() == []
@@ -137,7 +137,7 @@ def test_a_hold_without_indicators_has_only_what_it_has() -> None:
 
 
 def test_an_indicator_of_nought_is_not_absent() -> None:
-    factors = convert.signal_message(replace(signal(), indicators=Indicators(rsi=0.0, atr=0.0)), 1).technical_factors
+    factors = to_proto.signal_message(replace(signal(), indicators=Indicators(rsi=0.0, atr=0.0)), 1).technical_factors
     assert factors.HasField("rsi")
     assert factors.HasField("atr")
     assert not factors.HasField("macd")
@@ -146,7 +146,7 @@ def test_an_indicator_of_nought_is_not_absent() -> None:
 @pytest.mark.parametrize("action", list(Action))
 @pytest.mark.parametrize("origin", list(Origin))
 def test_every_action_and_origin_of_a_signal(action: Action, origin: Origin) -> None:
-    message = convert.signal_message(signal(action, origin=origin), 1)
+    message = to_proto.signal_message(signal(action, origin=origin), 1)
     assert signal_pb2.Signal.Action.Name(message.action) == action
     assert signal_pb2.Signal.Origin.Name(message.origin) == origin
 
@@ -169,7 +169,7 @@ def test_an_open_position() -> None:
         current_price=9.0,
         stop_loss=101.0,
     )
-    message = convert.position_message(held, 55)
+    message = to_proto.position_message(held, 55)
     assert unset(message) == {"exit_time", "exit_price", "exit_reason", "exit_signal_id"}
     assert (message.position_id, message.signal_id) == (str(held.position_id), str(held.signal_id))
     assert message.status == position_pb2.Position.OPEN
@@ -187,7 +187,7 @@ def test_an_open_position() -> None:
 @pytest.mark.parametrize("reason", list(ExitReason))
 def test_a_closed_position_and_why(reason: ExitReason) -> None:
     by = UUID(int=9) if reason is ExitReason.REVERSED else None
-    message = convert.position_message(close(position(), Exit(NOW, 101.5, reason, by), RiskRules()), 1)
+    message = to_proto.position_message(close(position(), Exit(NOW, 101.5, reason, by), RiskRules()), 1)
     assert message.status == position_pb2.Position.CLOSED
     assert (message.exit_price, message.exit_time.ToDatetime(UTC)) == (101.5, NOW)
     assert position_pb2.Position.ExitReason.Name(message.exit_reason) == reason
@@ -210,19 +210,19 @@ def bars(draw: st.DrawFn) -> Bar:
 
 @given(bars())
 def test_a_bar_comes_back_as_it_went(one: Bar) -> None:
-    sent = convert.bar_message(one).SerializeToString()
-    assert convert.bar_of(bar_pb2.Bar.FromString(sent)) == one
+    sent = to_proto.bar_message(one).SerializeToString()
+    assert from_proto.bar_of(bar_pb2.Bar.FromString(sent)) == one
 
 
 def test_a_pair_with_a_slash_is_read_in_its_normal_form() -> None:
-    message = convert.bar_message(bar(0))
+    message = to_proto.bar_message(bar(0))
     message.symbol = "USD/COP"
-    assert convert.bar_of(message).symbol == "USDCOP"
+    assert from_proto.bar_of(message).symbol == "USDCOP"
 
 
 def refused(**change: object) -> set[str]:
     """The fields that a sound message with a change is refused for."""
-    message = convert.bar_message(bar(0, 100.0, high=102.0, low=99.0, close=101.0))
+    message = to_proto.bar_message(bar(0, 100.0, high=102.0, low=99.0, close=101.0))
     for name, value in change.items():
         if isinstance(value, Timestamp):
             message.time.CopyFrom(value)
@@ -231,7 +231,7 @@ def refused(**change: object) -> set[str]:
         else:
             setattr(message, name, value)
     with pytest.raises(InvalidBar) as caught:
-        convert.bar_of(message)
+        from_proto.bar_of(message)
     return {violation.field for violation in caught.value.violations}
 
 
@@ -270,15 +270,15 @@ def test_what_can_be_no_bar_is_refused_by_field(change: dict[str, object], field
 
 
 def test_without_a_volume_it_is_nought() -> None:
-    message = convert.bar_message(bar(0))
+    message = to_proto.bar_message(bar(0))
     message.ClearField("volume")
-    assert convert.bar_of(message).volume == 0.0
+    assert from_proto.bar_of(message).volume == 0.0
 
 
 @pytest.mark.parametrize("disposition", list(Disposition))
 def test_a_receipt(disposition: Disposition) -> None:
     name = UUID(int=3) if disposition is Disposition.ACCEPTED else None
-    message = convert.receipt_message(Receipt("USDCOP", OPENING, disposition, name, 12))
+    message = to_proto.receipt_message(Receipt("USDCOP", OPENING, disposition, name, 12))
     assert bar_pb2.BarReceipt.Disposition.Name(message.disposition) == disposition
     assert (message.symbol, message.through_sequence) == ("USDCOP", 12)
     assert message.time.ToDatetime(UTC) == OPENING
@@ -286,11 +286,11 @@ def test_a_receipt(disposition: Disposition) -> None:
 
 
 def test_a_rejection_says_which_and_why() -> None:
-    message = convert.rejection_message(5, convert.bar_message(bar(0)), BarConflict("USDCOP", OPENING))
+    message = to_proto.rejection_message(5, to_proto.bar_message(bar(0)), BarConflict("USDCOP", OPENING))
     assert (message.index, message.symbol, message.reason) == (5, "USDCOP", "BAR_CONFLICT")
     assert message.message == "a different bar of USDCOP at 2024-03-04T13:00:00Z is stored; bars never change"
     assert message.time.ToDatetime(UTC) == OPENING
-    assert not convert.rejection_message(0, bar_pb2.Bar(), BarConflict("", OPENING)).HasField("time")
+    assert not to_proto.rejection_message(0, bar_pb2.Bar(), BarConflict("", OPENING)).HasField("time")
     assert error_reason_pb2.ErrorReason.Value(message.reason)
 
 
@@ -303,20 +303,20 @@ def test_a_rejection_says_which_and_why() -> None:
     ],
 )
 def test_events_are_encoded_at_their_place(event: Any, type_: Any) -> None:
-    message = type_.FromString(convert.encode(event, 42))
+    message = type_.FromString(to_proto.encode(event, 42))
     if isinstance(event, MarketUpdate):
         assert message.disposition == bar_pb2.BarReceipt.LATE
-        assert convert.bar_of(message.bar) == event.bar
+        assert from_proto.bar_of(message.bar) == event.bar
     else:
         assert message == (
-            convert.signal_message(event, 42) if isinstance(event, Signal) else convert.position_message(event, 42)
+            to_proto.signal_message(event, 42) if isinstance(event, Signal) else to_proto.position_message(event, 42)
         )
         assert message.sequence == 42
 
 
 @given(st.timedeltas(timedelta(0), timedelta(days=70_000)).map(lambda age: EARLIEST_TIME + age))
 def test_times_keep_their_microseconds(moment: datetime) -> None:
-    assert convert.timestamp(moment).ToDatetime(UTC) == moment
+    assert to_proto.timestamp(moment).ToDatetime(UTC) == moment
 
 
 # ------------------------------------------------------------------------------------------------ reports of state
@@ -336,7 +336,7 @@ def test_statistics_arrive_under_their_names() -> None:
         spread=Charges.parse("USDCOP=1,*=2bp", Charge()),
         commission=Charges.parse("EURUSD=0.5bp", Charge()),
     )
-    message = convert.statistics_message(found, rules, model_loaded=True)
+    message = to_proto.statistics_message(found, rules, model_loaded=True)
     assert message == statistics_pb2.Statistics(
         inference=statistics_pb2.InferenceStatistics(total_inferences=10, avg_latency_ms=1.25, model_loaded=True),
         signals=statistics_pb2.SignalStatistics(
@@ -405,7 +405,7 @@ def test_a_model_and_a_placeholder() -> None:
     meter = InferenceMeter(failures=1)
     meter.add(3, 0.75)
     meter.add(1, 1.25)
-    message = convert.model_message(trader_of(model, meter), ["v0", "v1"])
+    message = to_proto.model_message(trader_of(model, meter), ["v0", "v1"])
     assert unset(message) == set()
     assert (message.loaded, message.version, message.mode, message.type) == (True, "v1", "onnx", "PPO-LSTM")
     assert (message.inference_count, message.avg_latency_ms, message.lookback_bars) == (4, 0.5, 100)
@@ -418,7 +418,7 @@ def test_a_model_and_a_placeholder() -> None:
     assert (message.name, message.recurrent_reset, message.git_revision) == ("usdcop", "session", "cd34")
     assert (message.recurrent_layers, message.recurrent_size, message.failure_count) == (2, 64, 1)
     assert [end.ToDatetime(UTC) for end in (message.training_start, message.training_end)] == list(trained)
-    bare = convert.model_message(Trader(PlaceholderPolicy(), RiskRules()))
+    bare = to_proto.model_message(Trader(PlaceholderPolicy(), RiskRules()))
     assert not bare.loaded
     assert not bare.HasField("file_sha256")
 
@@ -437,7 +437,7 @@ def test_a_health_report() -> None:
         stale_symbols=1,
         last_commit=OPENING,
     )
-    message = convert.health_message(health, "service", "1.0")
+    message = to_proto.health_message(health, "service", "1.0")
     assert unset(message) == set()
     assert (message.status, message.service, message.version) == ("degraded", "service", "1.0")
     assert (message.uptime_seconds, message.total_signals_generated) == (12.5, 3)
@@ -449,6 +449,6 @@ def test_a_health_report() -> None:
     ]
     assert (message.symbol_count, message.stale_symbols) == (9_000, 1)
     assert message.last_commit_time.ToDatetime(UTC) == OPENING
-    quiet = convert.health_message(replace(health, totals=SignalTotals(0, None), last_commit=None), "service", "1.0")
+    quiet = to_proto.health_message(replace(health, totals=SignalTotals(0, None), last_commit=None), "service", "1.0")
     assert not quiet.HasField("last_commit_time")
     assert not quiet.HasField("last_signal_timestamp")

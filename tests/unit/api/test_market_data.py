@@ -12,7 +12,7 @@ from tests.support.running import Running, running_engine, started
 
 from tradingsignals.v1 import bar_pb2
 from tradingsignals.v1 import market_data_service_pb2 as pb
-from tradingsignals_server.api.mapping import convert
+from tradingsignals_server.api.mapping import from_proto, to_proto
 from tradingsignals_server.api.mapping.validation import messages_of
 from tradingsignals_server.api.services.market_data import MarketDataServicer
 from tradingsignals_server.application.queries import Queries
@@ -33,7 +33,7 @@ def servicer_of(running: Running) -> MarketDataServicer:
 
 
 def messages(count: int, start: int = 0) -> list[bar_pb2.Bar]:
-    return [convert.bar_message(one) for one in WALK[start : start + count]]
+    return [to_proto.bar_message(one) for one in WALK[start : start + count]]
 
 
 async def stream(*calls: Sequence[bar_pb2.Bar]) -> AsyncIterator[pb.PublishBarsRequest]:
@@ -58,7 +58,7 @@ async def test_one_bar_is_refused_with_its_fields_below_bar() -> None:
         with pytest.raises(InvalidBar) as caught:
             await servicer.publish_bar(pb.PublishBarRequest(bar=broken))
         assert [violation.field for violation in caught.value.violations] == ["bar.high"]
-        unfinished = convert.bar_message(bar(NOW))
+        unfinished = to_proto.bar_message(bar(NOW))
         with pytest.raises(InvalidBar, match="in the future"):
             await servicer.publish_bar(pb.PublishBarRequest(bar=unfinished))
         await servicer.publish_bar(pb.PublishBarRequest(bar=messages(1)[0]))
@@ -70,7 +70,7 @@ async def test_one_bar_is_refused_with_its_fields_below_bar() -> None:
 
 async def test_a_stream_is_counted_by_what_became_of_it() -> None:
     first, second = messages(55), messages(3, start=57)
-    night = convert.bar_message(bar(100, 4000.0))
+    night = to_proto.bar_message(bar(100, 4000.0))
     conflict = messages(1)[0]
     conflict.volume = 3.0
     async with running_engine() as running:
@@ -96,7 +96,7 @@ async def test_bad_bars_are_told_by_their_place_in_the_whole_stream() -> None:
     sent[1].close = math.inf
     sent[4].symbol = "?"
     sent[8].ClearField("time")
-    sent.append(convert.bar_message(bar(NOW)))
+    sent.append(to_proto.bar_message(bar(NOW)))
     sent.append(messages(1)[0])
     sent[10].volume = 3.0
     async with running_engine() as running:
@@ -228,6 +228,6 @@ async def test_bars_are_listed_newest_first() -> None:
         servicer = servicer_of(running)
         first = await servicer.list_bars(pb.ListBarsRequest(limit=3))
         rest = await servicer.list_bars(pb.ListBarsRequest(limit=3, page_token=first.next_page_token))
-        assert [convert.bar_of(one) for one in (*first.bars, *rest.bars)] == WALK[:5][::-1]
+        assert [from_proto.bar_of(one) for one in (*first.bars, *rest.bars)] == WALK[:5][::-1]
         assert (first.count, rest.count, rest.next_page_token) == (3, 2, "")
         assert (await servicer.list_bars(pb.ListBarsRequest(symbol="EURUSD"))).count == 0

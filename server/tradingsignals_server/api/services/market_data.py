@@ -22,7 +22,7 @@ from ...domain.errors import (
     StorageUnavailable,
 )
 from ...domain.events import Disposition
-from ..mapping import convert
+from ..mapping import from_proto, to_proto
 from ..mapping.validation import DEFAULT_SYMBOL, Checks
 
 MAXIMUM_BARS_A_MESSAGE = 1000
@@ -43,12 +43,12 @@ class MarketDataServicer:
         if not request.HasField("bar"):
             raise InvalidRequest.field("bar", "is required")
         try:
-            (result,) = await self._bars.publish((convert.bar_of(request.bar),))
+            (result,) = await self._bars.publish((from_proto.bar_of(request.bar),))
             if isinstance(result, ServiceError):
                 raise result
         except InvalidBar as error:
             raise error.under("bar") from error
-        return pb.PublishBarResponse(receipt=convert.receipt_message(result))
+        return pb.PublishBarResponse(receipt=to_proto.receipt_message(result))
 
     async def publish_bars(self, requests: AsyncIterator[pb.PublishBarsRequest]) -> pb.PublishBarsResponse:
         """Publish any number of bars. A refused bar is reported by its index and does not affect the others.
@@ -81,7 +81,7 @@ class MarketDataServicer:
             start = checks.date(request.start_date, "start_date")
             end = checks.date(request.end_date, "end_date")
         page = await self._queries.bars(symbol, start, end, request.page_token, limit)
-        return convert.bars_answer(page.bars, page.next_page_token)
+        return to_proto.bars_answer(page.bars, page.next_page_token)
 
     def _sent(self, messages: Sequence[bar_pb2.Bar], counts: _Counts) -> _Sent:
         """Convert the bars of a message, each with its index in the stream; invalid ones are refused here."""
@@ -92,7 +92,7 @@ class MarketDataServicer:
             index = counts.received
             counts.received += 1
             try:
-                sent.append(((index, message), convert.bar_of(message)))
+                sent.append(((index, message), from_proto.bar_of(message)))
             except InvalidBar as error:
                 counts.refuse(index, message, error)
         return sent
@@ -115,7 +115,7 @@ class _Counts:
         """Count a bar that was not stored. Those with the lowest indexes are kept: conflicts are found late."""
         self._rejected += 1
         if len(self._rejections) < MAXIMUM_REJECTIONS or index < self._rejections[-1][0]:
-            insort(self._rejections, (index, convert.rejection_message(index, message, error)), key=itemgetter(0))
+            insort(self._rejections, (index, to_proto.rejection_message(index, message, error)), key=itemgetter(0))
             del self._rejections[MAXIMUM_REJECTIONS:]
 
     async def count(self, sent: _Sent, publication: Publication) -> None:

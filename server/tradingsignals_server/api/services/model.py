@@ -8,7 +8,7 @@ from tradingsignals.v1 import model_service_pb2 as pb
 from ...application.decision.pipeline import Pipeline
 from ...application.models import ModelKeeper
 from ...application.queries import Queries
-from ..mapping import convert
+from ..mapping import to_proto
 
 
 class ModelServicer:
@@ -25,7 +25,7 @@ class ModelServicer:
         shadow = self._pipeline.shadow
         if shadow is not None:
             score = await self._queries.store.shadow_score(shadow.policy.description.key)
-            response.shadow.CopyFrom(convert.shadow_message(shadow, score))
+            response.shadow.CopyFrom(to_proto.shadow_message(shadow, score))
         return response
 
     async def reload_model(self, _: pb.ReloadModelRequest) -> pb.ReloadModelResponse:
@@ -34,4 +34,4 @@ class ModelServicer:
         return pb.ReloadModelResponse(model=self._live(), changed=changed)
 
     def _live(self) -> model_pb2.Model:
-        return convert.model_message(self._pipeline.live, self._keeper.versions())
+        return to_proto.model_message(self._pipeline.live, self._keeper.versions())

@@ -9,7 +9,7 @@ from ...application.ports.feed import BarResult
 from ...domain.errors import InvalidBar, NotAPeer, ServiceError
 from ...internal import peer_service_pb2 as pb
 from ...transport.grpc.metadata import is_forwarded
-from ..mapping import convert
+from ..mapping import from_proto, to_proto
 
 
 class PeerServicer:
@@ -26,14 +26,14 @@ class PeerServicer:
         """
         if not is_forwarded():
             raise NotAPeer
-        bars = [replace(convert.bar_of(offered.bar), simulated=offered.simulated) for offered in request.bars]
+        bars = [replace(from_proto.bar_of(offered.bar), simulated=offered.simulated) for offered in request.bars]
         return pb.ProcessBarsResponse(outcomes=map(outcome_message, await self._router.process_here(bars)))
 
 
 def outcome_message(result: BarResult) -> pb.BarOutcome:
     """Convert the result of a bar."""
     if not isinstance(result, ServiceError):
-        return pb.BarOutcome(receipt=convert.receipt_message(result))
+        return pb.BarOutcome(receipt=to_proto.receipt_message(result))
     refusal = pb.BarRefusal(reason=result.reason, metadata=result.metadata)
     if isinstance(result, InvalidBar):
         refusal.violations.extend(

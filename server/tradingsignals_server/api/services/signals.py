@@ -15,7 +15,7 @@ from ...domain.window import LOOKBACK_BARS
 from ..at_owner import at_owner, symbol_in_request
 from ..encoding import wire
 from ..encoding.listing import Listing
-from ..mapping import convert
+from ..mapping import to_proto
 from ..mapping.validation import DEFAULT_SYMBOL, Checks, lookback_of
 
 
@@ -59,7 +59,7 @@ class SignalServicer:
                 checks.refuse("close_price", "is required")
         given = {field.name: value for field, value in request.ListFields() if field.name != "symbol"}
         signal = await self._engine.generate(symbol, Quote(**given))
-        return pb.GenerateSignalResponse(signal=convert.signal_message(signal, signal.sequence))
+        return pb.GenerateSignalResponse(signal=to_proto.signal_message(signal, signal.sequence))
 
     @at_owner(symbol=symbol_in_request)
     async def generate_signal_from_db(self, request: pb.GenerateSignalFromDbRequest) -> pb.GenerateSignalFromDbResponse:
@@ -68,11 +68,11 @@ class SignalServicer:
             symbol = checks.symbol(request.symbol, default=DEFAULT_SYMBOL) or DEFAULT_SYMBOL
             lookback_bars = lookback_of(request, checks, LOOKBACK_BARS)
         signal = await self._engine.generate_from_stored(symbol, lookback_bars)
-        return pb.GenerateSignalFromDbResponse(signal=convert.signal_message(signal, signal.sequence))
+        return pb.GenerateSignalFromDbResponse(signal=to_proto.signal_message(signal, signal.sequence))
 
     async def get_statistics(self, _: pb.GetStatisticsRequest) -> pb.GetStatisticsResponse:
         """Return counts over all stored signals, positions and bars."""
         live = self._pipeline.live
         loaded = not live.policy.description.simulated
         found = await self._queries.store.statistics()
-        return pb.GetStatisticsResponse(statistics=convert.statistics_message(found, live.rules, model_loaded=loaded))
+        return pb.GetStatisticsResponse(statistics=to_proto.statistics_message(found, live.rules, model_loaded=loaded))

@@ -8,7 +8,7 @@ from ... import __version__
 from ...application.event_log.tail import LogTail
 from ...application.health import HealthReporter, Status
 from ...domain.risk import RiskRules
-from ..mapping import convert
+from ..mapping import to_proto
 from ..mapping.errors import Unhealthy
 
 SERVICE_NAME = "trading-signals-service"
@@ -36,13 +36,13 @@ class SystemServicer:
             oldest_sequence=self._log_tail.oldest,
             docs="/docs",
             openapi="/openapi.json",
-            costs=convert.costs_messages(self._rules),
+            costs=to_proto.costs_messages(self._rules),
         )
 
     async def get_health(self, _: pb.GetHealthRequest) -> pb.GetHealthResponse:
         """Report the health of the service; an error with the same report if it is unhealthy."""
         health = self._health.report()
-        report = convert.health_message(health, SERVICE_NAME, __version__)
+        report = to_proto.health_message(health, SERVICE_NAME, __version__)
         if health.status is Status.UNHEALTHY:
             raise Unhealthy(health.warnings[0], report)
         return report

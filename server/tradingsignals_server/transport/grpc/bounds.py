@@ -11,6 +11,8 @@ from typing import Final
 
 MAX_STATUS_BYTES: Final = 3_900
 """Size of `grpc-message` and `grpc-status-details-bin` together, as they are sent: 4 KB less the names."""
+MAX_QUOTED: Final = 64
+"""Characters of what a caller sent that an error repeats."""
 MAX_MESSAGE_BYTES: Final = 1_000
 """Size of a status message, percent-encoded."""
 MAX_TEXT_BYTES: Final = 200

@@ -1,9 +1,9 @@
-"""Between protobuf messages and domain values. Nothing else knows both."""
+"""Values of the domain as messages of the contract."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 from google.protobuf.timestamp_pb2 import Timestamp
@@ -23,9 +23,9 @@ from ...application.decision.trader import Trader
 from ...application.health import Health
 from ...application.ports.policy import TensorShape
 from ...application.ports.store import ShadowScore
-from ...domain.bars import Bar, parse_symbol, time_violations, value_violations
+from ...domain.bars import Bar
 from ...domain.costs import EVERY_OTHER
-from ...domain.errors import FieldViolation, InvalidBar, InvalidRequest, ServiceError
+from ...domain.errors import ServiceError
 from ...domain.events import Event, MarketUpdate, Receipt
 from ...domain.features import FEATURE_NAMES, FEATURE_SPECIFICATION
 from ...domain.indicators import Indicators
@@ -34,20 +34,14 @@ from ...domain.risk import RiskRules
 from ...domain.signals import Action, MarketRegime, Origin, Signal, TrendDirection
 from ...domain.statistics import Statistics
 from ...domain.window import LOOKBACK_BARS
-from ...transport.grpc.bounds import MAX_MESSAGE_BYTES, cut
+from ...transport.grpc.bounds import MAX_MESSAGE_BYTES, MAX_QUOTED, cut
 
 _ACTIONS: Mapping[Action, Any] = {action: signal_pb2.Signal.Action.Value(action) for action in Action}
 _ORIGINS: Mapping[Origin, Any] = {origin: signal_pb2.Signal.Origin.Value(origin) for origin in Origin}
 _REGIMES: Mapping[MarketRegime, Any] = {r: signal_pb2.Signal.MarketRegime.Value(r) for r in MarketRegime}
 _TRENDS: Mapping[TrendDirection, Any] = {t: signal_pb2.Signal.TrendDirection.Value(t) for t in TrendDirection}
 _EXIT_REASONS: Mapping[ExitReason, Any] = {r: position_pb2.Position.ExitReason.Value(r) for r in ExitReason}
-MAXIMUM_QUOTED = 64
-"""Characters of what a caller sent that an error repeats."""
-
 _DISPOSITIONS: Mapping[str, Any] = dict(bar_pb2.BarReceipt.Disposition.items())
-
-
-# ------------------------------------------------------------------------------------------------------ out
 
 
 def encode(event: Event, sequence: int) -> bytes:
@@ -175,7 +169,7 @@ def rejection_message(index: int, sent: bar_pb2.Bar, error: ServiceError) -> bar
     """Why the bar at `index` of a stream was refused."""
     return bar_pb2.BarRejection(
         index=index,
-        symbol=sent.symbol[:MAXIMUM_QUOTED],
+        symbol=sent.symbol[:MAX_QUOTED],
         time=sent.time if sent.HasField("time") else None,
         reason=error.reason,
         message=cut(error.message, MAX_MESSAGE_BYTES),
@@ -314,42 +308,3 @@ def bars_answer(bars: tuple[Bar, ...], next_page_token: str) -> market_data_serv
 def timestamp(time: datetime) -> Timestamp:
     """A time in UTC, to the microsecond."""
     return Timestamp(seconds=int(time.timestamp()), nanos=time.microsecond * 1000)
-
-
-# ------------------------------------------------------------------------------------------------------- in
-
-
-def bar_of(message: bar_pb2.Bar) -> Bar:
-    """The bar in a message.
-
-    Raises:
-        InvalidBar: it cannot be one.
-    """
-    violations: list[FieldViolation] = []
-    try:
-        symbol = parse_symbol(message.symbol)
-    except InvalidRequest as error:
-        violations.extend(error.violations)
-        symbol = message.symbol
-    time = _time_of(message, violations)
-    if violations:
-        values = value_violations(message.open, message.high, message.low, message.close, message.volume)
-        raise InvalidBar([*violations, *values], symbol=symbol[:MAXIMUM_QUOTED])
-    return Bar(symbol, time, message.open, message.high, message.low, message.close, message.volume)
-
-
-def _time_of(message: bar_pb2.Bar, violations: list[FieldViolation]) -> datetime:
-    sent = message.time
-    if not message.HasField("time"):
-        violations.append(FieldViolation("time", "is required"))
-    elif sent.nanos:
-        violations.append(FieldViolation("time", "must be the open of the bar, on a whole five minutes"))
-    else:
-        try:
-            time = datetime.fromtimestamp(sent.seconds, UTC)
-        except (ValueError, OverflowError, OSError):
-            violations.append(FieldViolation("time", "is not a time"))
-        else:
-            violations.extend(time_violations(time))
-            return time
-    return datetime.min.replace(tzinfo=UTC)
