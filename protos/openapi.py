@@ -51,7 +51,7 @@ no value; it is never 0 instead. Unknown query parameters and unknown fields of 
 32 KiB of `application/json`."""
 _ERROR: Schema = {
     "type": "object",
-    "description": "Every error, whoever noticed it.",
+    "description": "Every error, of the service or of the edge.",
     "required": ["code", "message", "details"],
     "properties": {
         "code": {"type": "integer", "format": "int32", "description": "gRPC status code, such as 5 for NOT_FOUND."},

@@ -151,8 +151,10 @@ def check(file: Path) -> None:
 @main.command()
 @click.argument("policy", type=click.Path(path_type=Path, dir_okay=False, exists=True))
 @click.option("--out", type=click.Path(path_type=Path, dir_okay=False), required=True, help="New file to write.")
-@click.option("--features", help="The specification of what it observes, such as m5-v1. Nothing in a zip tells it.")
-@click.option("--actions", help="What actions 0, 1 and 2 were in training, such as HOLD,BUY,SELL. Nothing tells it.")
+@click.option("--features", help="The specification of what it observes, such as m5-v1. A zip does not contain it.")
+@click.option(
+    "--actions", help="What actions 0, 1 and 2 were in training, such as HOLD,BUY,SELL. A zip does not contain it."
+)
 @click.option(
     "--vecnormalize",
     type=click.Path(path_type=Path, dir_okay=False, exists=True),
@@ -236,7 +238,9 @@ def export(
 )
 @click.option("--listen", default="0.0.0.0:8003", show_default=True, help="Where the edge is to listen.")
 @click.option(
+    "--fanout",
     "--lean",
+    "fanout",
     multiple=True,
     help="Where it serves streams and unary calls at less cost (FANOUT_PORT), if it does; may be given several times.",
 )
@@ -246,11 +250,11 @@ def export(
     default="",
     help="Hosts that callers may name beside localhost, separated by commas, as in the setting ALLOWED_HOSTS.",
 )
-def edge(out: Path, backends: tuple[str, ...], listen: str, lean: tuple[str, ...], allowed_hosts: str) -> None:
+def edge(out: Path, backends: tuple[str, ...], listen: str, fanout: tuple[str, ...], allowed_hosts: str) -> None:
     """Write all that an Envoy of your own needs: its configuration and the files it serves."""
     from .commands import edge as command
 
-    command.write(out, backends, listen, lean, allowed_hosts)
+    command.write(out, backends, listen, fanout, allowed_hosts)
 
 
 def _settings(bars: Path | None, speed: float | None, feed: str | None, servers: int | None = None) -> Settings:

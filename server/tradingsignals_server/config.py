@@ -109,7 +109,7 @@ class Settings(BaseSettings):
         "this machine's name if that is every interface.",
     )
     drain_seconds: NotNegative = Field(
-        0.0, description="A server that is told to stop says so and works on for this long, until balancers know."
+        0.0, description="Seconds that a stopping server reports NOT_SERVING and goes on, until balancers know."
     )
 
     # Where to keep things

@@ -29,8 +29,8 @@ async def all_in_one(settings: Settings, on_progress: OnProgress | None = None) 
     `on_progress` is called with the progress of a file that is replayed.
     """
     async with database(settings) as dsn, serving(settings, dsn, on_progress, behind_edge=True) as service:
-        lean = [] if service.fanout_port is None else [Address(settings.grpc_host, service.fanout_port)]
-        config = edge_config(settings, [Address(settings.grpc_host, service.grpc_port)], lean)
+        fanout = [] if service.fanout_port is None else [Address(settings.grpc_host, service.fanout_port)]
+        config = edge_config(settings, [Address(settings.grpc_host, service.grpc_port)], fanout)
         async with running_edge(config, settings.data_dir / "edge") as edge:
             try:
                 yield AllInOne(service, edge)
@@ -39,13 +39,13 @@ async def all_in_one(settings: Settings, on_progress: OnProgress | None = None) 
                 await service.begin_drain()
 
 
-def edge_config(settings: Settings, backends: Sequence[Address], lean: Sequence[Address]) -> EdgeConfig:
-    """Configure the edge in front of gRPC servers at `backends`, and HTTP/2 servers at `lean`."""
+def edge_config(settings: Settings, backends: Sequence[Address], fanout: Sequence[Address]) -> EdgeConfig:
+    """Configure the edge in front of gRPC servers at `backends`, and HTTP/2 servers at `fanout`."""
     first, *further = backends
     return EdgeConfig(
         listen=Address(settings.signal_service_host, settings.signal_service_port),
         allowed_hosts=settings.allowed_hosts,
         backend=first,
         further_backends=tuple(further),
-        lean=tuple(lean),
+        fanout=tuple(fanout),
     )

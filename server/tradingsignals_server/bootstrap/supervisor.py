@@ -57,8 +57,8 @@ async def multi_server(settings: Settings) -> AsyncIterator[MultiServer]:
     require_free([public_place(settings), *(Place("GRPC_PORT", FLEET_HOST, port) for pair in ports for port in pair)])
     async with migrated_database(settings) as dsn, running_fleet(ports, server_environment(settings, dsn)) as fleet:
         backends = [Address(FLEET_HOST, server.port) for server in fleet]
-        lean = [Address(FLEET_HOST, server.fanout_port) for server in fleet if server.fanout_port]
-        async with running_edge(edge_config(settings, backends, lean), settings.data_dir / "edge") as edge:
+        fanout = [Address(FLEET_HOST, server.fanout_port) for server in fleet if server.fanout_port]
+        async with running_edge(edge_config(settings, backends, fanout), settings.data_dir / "edge") as edge:
             try:
                 yield MultiServer(dsn, fleet, edge)
             finally:

@@ -11,8 +11,8 @@ from ..adapters.envoy.hosts import parse_hosts
 from ..adapters.envoy.render import Address, EdgeConfig, write_edge_files
 
 
-def write(out: Path, backends: Sequence[str], listen: str, lean: Sequence[str], allowed_hosts: str) -> None:
-    """Write the edge's files for gRPC servers at `backends` into `out`; `lean`: where they serve the same for less."""
+def write(out: Path, backends: Sequence[str], listen: str, fanout: Sequence[str], allowed_hosts: str) -> None:
+    """Write the files of an edge for the gRPC servers at `backends` and the fan-out servers at `fanout` into `out`."""
     # Such an Envoy may have a read-only folder, so its admin interface is a port of its loopback interface.
     try:
         hosts = parse_hosts(allowed_hosts)
@@ -23,7 +23,7 @@ def write(out: Path, backends: Sequence[str], listen: str, lean: Sequence[str], 
         listen=_address(listen, "--listen"),
         backend=first,
         further_backends=tuple(further),
-        lean=tuple(_address(address, "--lean") for address in lean),
+        fanout=tuple(_address(address, "--fanout") for address in fanout),
         allowed_hosts=hosts,
         admin=Address("127.0.0.1", 9901),
     )

@@ -51,7 +51,9 @@ async def edges(tmp_path: Path) -> AsyncIterator[Edges]:
         http2 = Address("127.0.0.1", sides.fanout)
         async with (
             running_edge(EdgeConfig(listen, backend), tmp_path / "aio", drain_seconds=0.1) as aio,
-            running_edge(EdgeConfig(listen, backend, lean=(http2,)), tmp_path / "fanout", drain_seconds=0.1) as fanout,
+            running_edge(
+                EdgeConfig(listen, backend, fanout=(http2,)), tmp_path / "fanout", drain_seconds=0.1
+            ) as fanout,
         ):
             yield Edges(sides, aio.port, fanout.port)
 

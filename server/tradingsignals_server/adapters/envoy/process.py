@@ -270,7 +270,7 @@ async def running_edge(
     """
     async with _reserved_port(config.listen) as listen:
         with _edge_folder(replace(config, listen=listen, admin=_ADMIN_SOCKET), folder):
-            edge = Edge(listen, folder, workers, len(config.backends) + len(config.lean))
+            edge = Edge(listen, folder, workers, len(config.backends) + len(config.fanout))
             await edge._start()
             # Not in a task group, which would wrap exceptions of the caller's block in a group.
             keeper = asyncio.create_task(edge._keep_running())

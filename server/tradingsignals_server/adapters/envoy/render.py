@@ -62,7 +62,7 @@ class EdgeConfig:
     # Further servers of the same database. Calls are distributed over all servers in turn.
     further_backends: tuple[Address, ...] = ()
     # Where the backends serve the same for less, if they do: streams, and calls that take one message.
-    lean: tuple[Address, ...] = ()
+    fanout: tuple[Address, ...] = ()
     # Address of Envoy's admin interface. A path is a Unix socket that only the user of the process can open; a relative
     # path is relative to the working folder of Envoy.
     admin: Path | Address = Path("admin.sock")
@@ -114,7 +114,7 @@ def render(config: EdgeConfig, folder: Path) -> str:
         edge=config,
         folder=folder.as_posix(),
         admin_path=config.admin.as_posix() if isinstance(config.admin, Path) else None,
-        upstreams={"server": config.backends, **({"lean": config.lean} if config.lean else {})},
+        upstreams={"server": config.backends, **({"fanout": config.fanout} if config.fanout else {})},
         has_name=lambda addresses: not all(re.fullmatch(r"[\d.]+|.*:.*", address.host) for address in addresses),
         stream_services=STREAM_SERVICES,
         json_service=JSON_SERVICE,

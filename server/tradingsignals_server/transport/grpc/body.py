@@ -91,5 +91,5 @@ def inflated(message: bytes, encoding: bytes) -> bytes:
 
 
 def _too_large(why: str) -> BadMessage:
-    told = f"the message {why}, at most {REQUEST_BYTES} bytes are taken"
-    return BadMessage(grpc.StatusCode.RESOURCE_EXHAUSTED, told)
+    message = f"the message {why}, at most {REQUEST_BYTES} bytes are taken"
+    return BadMessage(grpc.StatusCode.RESOURCE_EXHAUSTED, message)

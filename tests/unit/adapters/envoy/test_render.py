@@ -177,18 +177,18 @@ def test_text_services_have_the_paths_of_the_public_streams() -> None:
 
 def test_there_may_be_a_lean_path() -> None:
     """All streams and unary calls use it, over REST and gRPC; uploads, health and reflection do not."""
-    document = rendered(EdgeConfig(CONFIG.listen, CONFIG.backend, lean=(Address("127.0.0.1", 50052),)))
-    server, lean = document["static_resources"]["clusters"]
-    assert (server["name"], lean["name"]) == ("server", "lean")
-    (endpoint,) = lean["load_assignment"]["endpoints"][0]["lb_endpoints"]
+    document = rendered(EdgeConfig(CONFIG.listen, CONFIG.backend, fanout=(Address("127.0.0.1", 50052),)))
+    server, fanout = document["static_resources"]["clusters"]
+    assert (server["name"], fanout["name"]) == ("server", "fanout")
+    (endpoint,) = fanout["load_assignment"]["endpoints"][0]["lb_endpoints"]
     assert socket_address(endpoint["endpoint"]["address"]) == ("127.0.0.1", 50052)
     own = {"name", "load_assignment"}
-    assert {key: lean[key] for key in lean.keys() - own} == {key: server[key] for key in server.keys() - own}
+    assert {key: fanout[key] for key in fanout.keys() - own} == {key: server[key] for key in server.keys() - own}
     there = {
         match.get("path") or match.get("prefix") or match["safe_regex"]["regex"]
         for route in routes(document)
         for match in [route["match"]]
-        if route.get("route", {}).get("cluster") == "lean"
+        if route.get("route", {}).get("cluster") == "fanout"
     }
     assert there == {
         "/tradingsignals.v1.SignalService/StreamSignals",
