@@ -78,7 +78,8 @@ class StreamSender:
         while source.awaits != "end":
             response = source.next(loop.time(), Budget())
             if response is not None:
-                source.blocked(loop.time())
+                # gRPC keeps a response that it was given, and sends it if the caller reads on, even after the end.
+                source.blocked(loop.time(), sent=True)
                 try:
                     async with asyncio.timeout_at(source.due_at):
                         await context.write(response)
