@@ -48,7 +48,7 @@ async def is_silent(_: Any) -> None:
 
 @dataclass
 class Plan:
-    """The course of one stream: so many entries, and then this end."""
+    """The course of one stream: a number of entries, and then this end."""
 
     ending: Ending
     entries: int = 0
@@ -131,7 +131,7 @@ class LogServer:
         await plan.ending(context)
 
     def append(self, count: int) -> None:
-        """Append so many entries; streams deliver them."""
+        """Append `count` entries; streams deliver them."""
         self.newest += count
         grown, self._grown = self._grown, asyncio.Event()
         grown.set()

@@ -1,7 +1,7 @@
 """The six promises of the streams, as a state machine with any order of events and faults.
 
 Ordered, unique, atomic, reliable, resumable, bookmarkable: the real engine, log tail and followers on a store that
-fails when it is told to. One machine runs on every store: in memory by
+fails on demand. One machine runs on every store: in memory by
 tests/unit/application/event_log/test_promises.py, on the real PostgreSQL by tests/integration/test_promises.py. The
 same is done to the real processes in tests/e2e/test_promises.py.
 """
@@ -58,7 +58,7 @@ T = TypeVar("T")
 
 
 class ShakyStore(Store, Protocol):
-    """A store that fails when it is told to, and that says what it was given, whatever it answers.
+    """A store that fails on demand, and records what it was given, whatever it returns.
 
     faults: taken one a commit of the server. down: every read fails. oldest: the oldest sequence that is kept.
     """
@@ -164,19 +164,19 @@ class Promises(RuleBasedStateMachine):
     @rule(subscriber=subscribers, count=st.integers(6, 20), keep=st.integers(1, 12))
     def fall_behind(self, subscriber: Subscriber, count: int, keep: int) -> None:
         """Let other servers commit while a follower stalls; its next page may have been pruned in part."""
-        self.another_server_commits(count, told=False)
+        self.another_server_commits(count, notified=False)
         self.publish(SYMBOLS[0], 2)
-        self.prune(keep, told=False)
+        self.prune(keep, notified=False)
         self.read(subscriber, 3)
 
-    @rule(count=st.integers(1, 9), told=st.booleans())
-    def another_server_commits(self, count: int, told: bool) -> None:
+    @rule(count=st.integers(1, 9), notified=st.booleans())
+    def another_server_commits(self, count: int, notified: bool) -> None:
         """Commit bars of a symbol of another server; this one is notified now, or by its own next commit."""
         updates = [MarketUpdate(bar(self.elsewhere + n, symbol=ELSEWHERE), Disposition.LATE) for n in range(count)]
         self.elsewhere += count
         self._run(self.store.commit_elsewhere(updates))
         self._note_commits()
-        if told:
+        if notified:
             self.log_tail.advance(len(self.store.entries))
 
     def _note_commits(self) -> None:
@@ -238,11 +238,11 @@ class Promises(RuleBasedStateMachine):
         self.store.down = False
         self._run(self._restart(stops=stops))
 
-    @rule(keep=st.integers(1, 30), told=st.booleans())
-    def prune(self, keep: int, told: bool) -> None:
+    @rule(keep=st.integers(1, 30), notified=st.booleans())
+    def prune(self, keep: int, notified: bool) -> None:
         """Prune the log; followers behind it are ended with an error."""
         self._run(self.store.forget_elsewhere(max(self.store.oldest, self.log_tail.newest + 1 - keep)))
-        if told and not self.store.down:
+        if notified and not self.store.down:
             self._run(self.retention.prune())
             assert self.log_tail.oldest == self.store.oldest
 
@@ -352,12 +352,12 @@ class Promises(RuleBasedStateMachine):
             try:
                 self._take(subscriber, await anext(subscriber.follower))
             except ShuttingDown as end:
-                told = end.sequence
+                reported = end.sequence
                 break
             except SequencePruned:
                 assert subscriber.through + 1 < self.store.oldest
                 return
-        assert told == subscriber.through == self.log_tail.newest
+        assert reported == subscriber.through == self.log_tail.newest
 
     async def _stop(self) -> None:
         self.log_tail.stop()

@@ -17,7 +17,7 @@ BARS_A_CALL = 100
 class Publisher:
     """Publishes bars call by call, with retries until acknowledgement; a test can pause it between calls.
 
-    By itself it holds on when it is told that the log has come to `hold_at`, if that is given.
+    By itself it holds on when it learns that the log has reached `hold_at`, if that is given.
     """
 
     def __init__(self, service: RunningService, bars: Sequence[Bar]) -> None:

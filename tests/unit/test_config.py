@@ -449,7 +449,7 @@ def test_the_address_is_made_of_its_parts(
     assert parse_qs(read.query) == {"host": [host], "port": ["5433"]}
 
 
-# ------------------------------------------------------------------------------------------------ how they are told
+# ------------------------------------------------------------------------------------------------ how they are reported
 
 
 def test_the_table_shows_every_setting_and_marks_what_differs(environment: Setter) -> None:

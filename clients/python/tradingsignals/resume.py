@@ -16,7 +16,7 @@ from .errors import EpochChanged, EventsPruned, OutOfRange, TemporaryError, Trad
 DEFAULT_HEARTBEAT_SECONDS = 15
 
 SILENT_HEARTBEATS = 3
-"""A connection on which so many heartbeats in a row are missing is given up."""
+"""Heartbeats in a row that may be missing before a connection is given up."""
 
 
 class Sequenced(Protocol):

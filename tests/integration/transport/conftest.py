@@ -32,7 +32,7 @@ RULES = CallRules(status_of, is_routine)
 
 
 class _Absent:
-    """A servicer whose methods nobody calls."""
+    """A servicer whose methods are not called."""
 
     def __getattr__(self, name: str) -> Any:
         async def absent(_: Any) -> Any:
@@ -52,7 +52,7 @@ class Sides:
 
 
 class Endless:
-    """A servicer whose calls never come to an end; `given_up` counts those that were told to."""
+    """A servicer whose calls never come to an end; `given_up` counts those that were cancelled."""
 
     def __init__(self) -> None:
         self.begun = asyncio.Event()
@@ -66,7 +66,7 @@ class Endless:
             self.given_up += 1
 
     async def reload_model(self, _: Any) -> Any:
-        raise AssertionError("nobody calls it")
+        raise AssertionError("it is not called")
 
 
 def servicers(log: Log) -> dict[str, object]:
@@ -126,7 +126,7 @@ async def sides() -> AsyncIterator[Sides]:
 
 
 async def followers(server: FanoutServer, count: int) -> None:
-    """Wait until so many follow."""
+    """Wait until there are `count` followers."""
     async with asyncio.timeout(20.0):
         while server.streams != count:  # noqa: ASYNC110 - nothing tells of it
             await asyncio.sleep(0.01)

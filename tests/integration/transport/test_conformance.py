@@ -71,9 +71,9 @@ async def heard(
     deadline: float | None = None,
     then: Callable[[], None] | None = None,
 ) -> Heard:
-    """Follow a stream up to a sequence, so many heartbeats or its end; `then` is called once it has begun."""
+    """Follow a stream up to a sequence, a number of heartbeats or its end; `then` is called once it has begun."""
     method, _, response_type = stream
-    found, told = Heard(), 0
+    found, heartbeats = Heard(), 0
     async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
         call: Any = channel.unary_stream(f"/tradingsignals.v1.{method}", lambda raw: raw, response_type.FromString)(
             request if isinstance(request, bytes) else request.SerializeToString(), metadata=metadata, timeout=deadline
@@ -90,14 +90,14 @@ async def heard(
                     elif noun.HasField("error"):
                         found.error = noun.error
                     elif noun.HasField("heartbeat"):
-                        told += 1
+                        heartbeats += 1
                     else:
                         found.nouns.append(noun)
                 if method != EVENTS[0] and answer.HasField("error"):
                     found.error = answer.error
                 elif method != EVENTS[0] and not getattr(answer, LIST_FIELDS[method]):
-                    told += 1
-                if (until is not None and found.through >= until) or (beats and told >= beats):
+                    heartbeats += 1
+                if (until is not None and found.through >= until) or (beats and heartbeats >= beats):
                     call.cancel()
                     return found
         except grpc.aio.AioRpcError:

@@ -148,8 +148,8 @@ async def test_a_stopping_server_ends_its_streams_with_a_reason(log: Log) -> Non
         peer.send(h2.request(1))
         await peer.headers(1)
         log.log_tail.stop()
-        told = StreamEventsResponse.FromString(await peer.message(1))
-        assert told.events[0].error.reason == "SHUTTING_DOWN"
+        last_response = StreamEventsResponse.FromString(await peer.message(1))
+        assert last_response.events[0].error.reason == "SHUTTING_DOWN"
         ended = await peer.headers(1)
         assert (ended["grpc-status"], "grpc-status-details-bin" in ended) == ("14", True)
 

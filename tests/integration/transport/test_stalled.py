@@ -1,4 +1,4 @@
-"""Followers who do not read cost one answer each, and nobody else anything."""
+"""Followers that do not read cost one response each, and others nothing."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ async def test_a_stalled_one_goes_on_where_it_was_when_it_reads_again() -> None:
         for _ in range(20):
             log.append(100)
             peer.send(h2.frame(h2.PING, 0, 0, bytes(8)))
-            await peer.next(h2.PING)  # so each was told of by itself
+            await peer.next(h2.PING)  # so each was notified by itself
         peer.send(h2.window_update(1, 1 << 20))
         assert await read_to(peer, log.newest) == list(range(1, 3001))
 

@@ -47,9 +47,9 @@ def asked(stream: MethodDescriptor, **fields: int) -> Any:
     return request(**fields)
 
 
-def nouns(answer: Any) -> list[Any]:
+def items(answer: Any) -> list[Any]:
     listed: list[Any] = next(iter(answer.values()))
-    return [noun for noun in listed if "heartbeat" not in noun]
+    return [item for item in listed if "heartbeat" not in item]
 
 
 async def through(port: int, stream: MethodDescriptor, request: Any, last: int, **metadata: str) -> list[Any]:
@@ -64,20 +64,20 @@ async def through(port: int, stream: MethodDescriptor, request: Any, last: int, 
 
 @EACH
 async def test_both_paths_say_the_same_and_begin_with_a_heartbeat(sides: Sides, stream: MethodDescriptor) -> None:
-    told = []
+    listed = []
     for port in (sides.aio, sides.fanout):
         first, *rest = await through(port, stream, asked(stream, resume_after=5, heartbeat_seconds=1), 200)
-        assert (nouns(first), first["through_sequence"]) == ([], "5")
-        told.append([noun for answer in rest for noun in nouns(answer)])
-    assert told[0] == told[1]
-    assert len(told[0]) > 60
+        assert (items(first), first["through_sequence"]) == ([], "5")
+        listed.append([item for answer in rest for item in items(answer)])
+    assert listed[0] == listed[1]
+    assert len(listed[0]) > 60
 
 
 @pytest.mark.parametrize("path", ["aio", "fanout"])
 @EACH
 async def test_a_quiet_stream_says_at_once_where_it_stands(sides: Sides, stream: MethodDescriptor, path: str) -> None:
     (first,) = await through(getattr(sides, path), stream, asked(stream, heartbeat_seconds=60), 200)
-    assert (nouns(first), first["through_sequence"]) == ([], "200")
+    assert (items(first), first["through_sequence"]) == ([], "200")
 
 
 @pytest.mark.parametrize("path", ["aio", "fanout"])
@@ -86,7 +86,7 @@ async def test_a_browser_goes_on_after_what_it_has_seen(sides: Sides, path: str)
     port = getattr(sides, path)
     first, *rest = await through(port, SSE, request, 200, last_event_id="190")
     assert first["through_sequence"] == "190"
-    assert [noun["sequence"] for answer in rest for noun in nouns(answer)] == [str(n) for n in range(191, 201)]
+    assert [item["sequence"] for answer in rest for item in items(answer)] == [str(n) for n in range(191, 201)]
     first, *_ = await through(port, LINES, request, 200, last_event_id="190")
     assert first["through_sequence"] == "3", "lines have no ids"
 
@@ -113,8 +113,8 @@ async def test_what_it_cannot_have_seen_is_refused(sides: Sides, path: str, said
 async def test_a_replay_is_text_as_well(sides: Sides, path: str) -> None:
     request = StreamEventsRequest(start_time="2024-01-01", end_time="2030-01-01", kinds=[Event.SIGNAL])
     found = [answer async for answer in answers(getattr(sides, path), SSE, request)]
-    assert len([noun for answer in found for noun in nouns(answer)]) == 67
-    assert nouns(found[0]) == []
+    assert len([item for answer in found for item in items(answer)]) == 67
+    assert items(found[0]) == []
 
 
 @pytest.mark.parametrize("path", ["aio", "fanout"])

@@ -73,9 +73,9 @@ async def by_rest(port: int, path: str, accept: str) -> list[Any]:
             found.append((answer.status_code, answer.headers["content-type"], answer.headers.get("x-epoch")))
             async for line in answer.aiter_lines():
                 if line.startswith(("data: ", "{")):
-                    told = json.loads(line.removeprefix("data: "))
-                    found.extend(plain(told))
-                    if int(told["through_sequence"]) >= 100:
+                    responses = json.loads(line.removeprefix("data: "))
+                    found.extend(plain(responses))
+                    if int(responses["through_sequence"]) >= 100:
                         return found
     raise AssertionError("the stream ended")
 
@@ -117,20 +117,20 @@ async def test_the_streams_do_come_over_the_lean_path(edges: Edges) -> None:
 
 @pytest.mark.parametrize("path", ["/api/events?resume_after=999", "/api/events?heartbeat_seconds=99&symbols=%C3%B1"])
 async def test_refusals_over_rest(edges: Edges, path: str) -> None:
-    told = []
+    responses = []
     for port in (edges.fanout, edges.aio):
         async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=DEADLINE) as rest:
             answer = await rest.get(path)
             body = answer.json()
             named = body["details"][0]["metadata"].pop("request_id")
             assert named == answer.headers["x-request-id"], "the name under which the log has it"
-            told.append((answer.status_code, answer.headers["content-type"], body))
-    assert told[0] == told[1]
-    assert told[0][0] == 400
+            responses.append((answer.status_code, answer.headers["content-type"], body))
+    assert responses[0] == responses[1]
+    assert responses[0][0] == 400
 
 
 async def test_refusals_over_grpc_web(edges: Edges) -> None:
-    told = []
+    responses = []
     for port in (edges.fanout, edges.aio):
         with pytest.raises(CurlFailed) as failed:
             await curl(f"127.0.0.1:{port}", "EventService/StreamEvents", {"resume_after": 999}, protocol="grpcweb")
@@ -138,27 +138,27 @@ async def test_refusals_over_grpc_web(edges: Edges) -> None:
         for detail in body["details"]:
             detail.pop("value", None)
             detail.get("debug", {}).get("metadata", {}).pop("request_id", None)
-        told.append(body)
-    assert told[0] == told[1]
-    assert told[0]["code"] == "out_of_range"
+        responses.append(body)
+    assert responses[0] == responses[1]
+    assert responses[0]["code"] == "out_of_range"
 
 
 @pytest.mark.parametrize("method", ["EventService/StreamEvents", "SystemService/GetServiceInfo"])
 async def test_bytes_that_are_no_message(edges: Edges, method: str) -> None:
     """By gRPC and by gRPC-Web, on either path: the same words, and none of Python's."""
-    told = []
+    responses = []
     for port in (edges.fanout, edges.aio):
         async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
             call: Any = channel.unary_stream(f"/tradingsignals.v1.{method}", None, None)(b"\xff\xff")
             with pytest.raises(grpc.aio.AioRpcError) as refused:
                 await within(anext(aiter(call)))
-        told.append((str(refused.value.code().value[0]), refused.value.details()))
+        responses.append((str(refused.value.code().value[0]), refused.value.details()))
         async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=DEADLINE) as browser:
             headers = {"content-type": "application/grpc-web+proto"}
             answer = await browser.post(f"/tradingsignals.v1.{method}", content=b"\0\0\0\0\2\xff\xff", headers=headers)
-        told.append((answer.headers["grpc-status"], unquote(answer.headers["grpc-message"])))
+        responses.append((answer.headers["grpc-status"], unquote(answer.headers["grpc-message"])))
         assert "grpc-status-details-bin" in answer.headers
-    assert set(told) == {("3", MalformedMessage(0).message)}
+    assert set(responses) == {("3", MalformedMessage(0).message)}
 
 
 @pytest.mark.parametrize("symbols", [[], ["USDCOP"] * 300], ids=["short", "long"])
@@ -179,8 +179,8 @@ async def test_the_end_of_the_server_reaches_everybody(edges: Edges) -> None:
         async with rest.stream("GET", url, headers={"accept": "text/event-stream"}) as answer:
             edges.sides.log.log_tail.stop()
             lines = [line async for line in answer.aiter_lines() if line.startswith("data: ")]
-    told = [json.loads(line.removeprefix("data: ")) for line in lines]
-    assert told[-1]["events"][0]["error"]["reason"] == "SHUTTING_DOWN"
+    responses = [json.loads(line.removeprefix("data: ")) for line in lines]
+    assert responses[-1]["events"][0]["error"]["reason"] == "SHUTTING_DOWN"
     with pytest.raises(CurlFailed) as failed:
         await curl(f"127.0.0.1:{edges.fanout}", "EventService/StreamEvents", {}, protocol="grpcweb")
     assert failed.value.body["code"] == "unavailable"

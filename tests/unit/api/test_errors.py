@@ -126,8 +126,8 @@ def test_an_error_has_a_code_and_a_reason_of_the_contract(error: ServiceError, c
 
 
 def test_every_reason_of_the_contract_is_told_by_something() -> None:
-    told = {error.reason for error, _ in TABLE} | {ServiceError.reason}
-    assert told == set(error_reason_pb2.ErrorReason.keys()) - {"ERROR_REASON_UNSPECIFIED"}
+    reasons = {error.reason for error, _ in TABLE} | {ServiceError.reason}
+    assert reasons == set(error_reason_pb2.ErrorReason.keys()) - {"ERROR_REASON_UNSPECIFIED"}
 
 
 def test_only_what_may_well_succeed_later_is_worth_another_try() -> None:

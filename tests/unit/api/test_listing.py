@@ -33,7 +33,7 @@ async def test_positions() -> None:
 async def same(listing: Listing, count: int) -> None:
     body = httpbody_pb2.HttpBody.FromString(await listing.text())
     message: Message = type(listing.rest).FromString(listing.serialised())
-    told = rest_json(message)
+    expected = rest_json(message)
     assert body.content_type == "application/json"
-    assert json.loads(body.data) == told
-    assert len(next(value for value in told.values() if isinstance(value, list))) == count
+    assert json.loads(body.data) == expected
+    assert len(next(value for value in expected.values() if isinstance(value, list))) == count

@@ -168,7 +168,9 @@ async def test_a_message_that_cannot_be_taken_loses_none_of_those_before_it(behi
         with pytest.raises(MalformedMessage) as caught:
             await servicer_of(running).publish_bars(messages_of(pb.PublishBarsRequest.FromString, raw()))
         assert caught.value.metadata == {"index": str(behind)}
-        assert len(running.store.market_updates()) == 3 * behind, "all of them, by the time that the caller is told"
+        assert len(running.store.market_updates()) == 3 * behind, (
+            "all of them, by the time that the caller has the response"
+        )
         too_long = [bar_pb2.Bar()] * 1001
         with pytest.raises(InvalidRequest, match="at most 1000"):
             await servicer_of(running).publish_bars(stream(messages(2, start=50), too_long))

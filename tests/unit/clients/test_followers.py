@@ -265,7 +265,7 @@ class TestPermanentErrors:
 
 class TestNewEpoch:
     async def replaced(self, driver: FollowerDriver, log: LogServer, newest: int, **following: Any) -> None:
-        """Follow up to 5, whereupon the log is replaced by one with so many entries."""
+        """Follow up to 5, whereupon the log is replaced by one with `newest` entries."""
 
         async def replace(_: Any) -> None:
             log.epoch, log.newest = "second", newest

@@ -278,7 +278,7 @@ class World:
             self.place = after
 
     def deliver(self, size: int, again: int = 0) -> None:
-        """A response with the next so many entries, and with so many of those before."""
+        """A response with the next entries, and with some of those before."""
         if self.place is not None:
             start, self.place = max(self.place - again, 0), min(self.newest, self.place + size)
             self.machine.received(self.matching(start, self.place), self.place)
@@ -309,7 +309,7 @@ class World:
             self.machine.failed(LOST, 0.0)
 
     def take(self, size: int) -> None:
-        """The follower's user takes so many items."""
+        """The follower's user takes a number of items."""
         while size > 0 and (item := self.machine.hand_out()) is not None:
             self.notices.append(item)
             size -= 1

@@ -187,8 +187,8 @@ async def test_new_epoch_is_followed_from_its_beginning(script: Any, screen: Any
     script.streams = [([sent(5, BUY)], script.broken()), ([], replaced)]
     await watch_until(script, screen, script.idle.wait(), backoff=AT_ONCE)
     assert [request.resume_after for request in script.followed] == [0, 5, 0]
-    told = "the database is a new one (epoch of-a-new-database); following it from its beginning"
-    assert screen.lines.count(told) == 1
+    warning = "the database is a new one (epoch of-a-new-database); following it from its beginning"
+    assert screen.lines.count(warning) == 1
 
 
 async def test_restored_database_is_followed_from_its_beginning(script: Any, screen: Any) -> None:

@@ -40,8 +40,8 @@ def episodes(history: History, rules: RiskRules, script: Sequence[Action]) -> li
 def anonymous(position: Position) -> Position:
     """Return a position without signal ids, which a history does not have."""
     assert position.exit is not None
-    nobody = UUID(int=0)
-    return replace(position, position_id=nobody, signal_id=nobody, exit=replace(position.exit, signal_id=None))
+    unknown = UUID(int=0)
+    return replace(position, position_id=unknown, signal_id=unknown, exit=replace(position.exit, signal_id=None))
 
 
 def assert_as_live(history: History, rules: RiskRules, seed: int) -> list[Position]:

@@ -53,7 +53,7 @@ FROM servers JOIN pg_locks ON classid = $1::int8::oid AND objid = servers.lock_k
 WHERE locktype = 'advisory' AND objsubid = 2 AND datname = current_database() AND usename = session_user
     AND state = 'idle' AND state_change < now() - make_interval(secs => $2)
 """
-"""Ends the database sessions of servers that have been silent for so many seconds; returns their number."""
+"""Ends the database sessions of servers that have been silent for $2 seconds; returns how many it ended."""
 
 FAIR_SHARE = """
 SELECT ceil(count(*)::float8 / (SELECT count(*) FROM servers))::int4 FROM bucket_owners JOIN servers USING (server_id)

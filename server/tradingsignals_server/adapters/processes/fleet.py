@@ -164,7 +164,7 @@ async def running_fleet(
 
 
 def fleet_ports(first: int, count: int, *, with_fanout: bool) -> list[tuple[int, int]]:
-    """Ports of so many servers, and of their HTTP/2 servers with fan-out, 0 if they have none.
+    """Choose the ports of a number of servers, and of their fan-out servers, 0 if they have none.
 
     The servers' are `first` and those after it, those of the HTTP/2 servers come after them; free ones if `first` is 0.
     """

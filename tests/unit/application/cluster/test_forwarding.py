@@ -44,7 +44,7 @@ class FakePeer:
 
     async def process(self, bars: Sequence[Bar]) -> Sequence[BarResult]:
         """See Peer."""
-        raise NotImplementedError
+        raise AssertionError("these tests do not call it")
 
     async def forward(self, path: str, request: bytes) -> bytes:
         """See Peer."""

@@ -28,7 +28,7 @@ OURS, THEIRS = "OURSCOP", "THEIRSCOP"
 
 
 class Shares(SoleOwnership):
-    """An ownership that a test sets: who has what, by address; "" is nobody, and then it is ours once claimed."""
+    """An ownership that a test sets: who has what, by address; "" is none, and then it is ours once claimed."""
 
     def __init__(self, **addresses: str) -> None:
         self.addresses = addresses
@@ -55,7 +55,7 @@ class Shares(SoleOwnership):
 
 
 class FakePeer:
-    """Takes every bar, unless it is told to answer otherwise; `calls` are those it was sent."""
+    """Takes every bar, unless a test sets another response; `calls` are those it was sent."""
 
     def __init__(self) -> None:
         self.calls: list[list[Bar]] = []

@@ -94,7 +94,7 @@ async def month() -> Run:
 
 
 async def differing(run: Run, decides: Policy, cuts: int) -> list[Bar]:
-    """Those of so many random bars on which `decides`, restored from what was stored by then, is not as in the run.
+    """Those of a number of random bars on which `decides`, restored from what was stored by then, is not as in the run.
 
     That is in any number of its signal, or any bit of the state it goes on with.
     """

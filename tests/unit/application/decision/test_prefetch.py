@@ -49,7 +49,7 @@ WARMING = {"USDCOP": 55, "EURCOP": 51, "EURUSD": 47}
 class WatchedPolicy:
     """A policy that records the sizes of its micro-batches, and fails on some observations.
 
-    defect: one in so many observations, chosen by its numbers, raises an exception. nonsense: it has no finite output.
+    defect: one in `defect` observations, chosen by its numbers, raises an exception. nonsense: it has no finite output.
     """
 
     def __init__(self, policy: Policy, *, defect: int = 0, nonsense: int = 0) -> None:

@@ -35,13 +35,13 @@ class Log:
 
     @classmethod
     async def with_entries(cls, count: int, tail_entries: int = 1000, page_entries: int = 512) -> Log:
-        """A log that had so many entries when the server started."""
+        """A log that had `count` entries when the server started."""
         store = MemoryStore()
         store.put(updates(0, count), NOW)
         return cls(store, LogTail(store, await store.log_head(), tail_entries, page_entries))
 
     def append(self, count: int) -> None:
-        """Commit so many entries, and append them to the tail."""
+        """Commit `count` entries, and append them to the tail."""
         self.tail.append(self.store.put(updates(len(self.store.events), count), NOW))
 
     def append_events(self, *events: Event) -> None:

@@ -26,7 +26,7 @@ ONE_ENTRY = ResponseLimits(entries=1)
 
 
 def update(minutes: int, symbol: str = "USDCOP") -> MarketUpdate:
-    """A bar of so many minutes, five at a time, after the first opening."""
+    """A bar a number of minutes, a multiple of five, after the first opening."""
     return MarketUpdate(replace(bar(0, symbol=symbol), time=OPENING + minutes * MINUTE), Disposition.WARMING_UP)
 
 

@@ -203,7 +203,7 @@ async def test_a_decision_on_old_bars_says_so_and_trades_nothing(later: timedelt
 
 @pytest.mark.parametrize(("minutes", "trades"), [(3, True), (15, True), (16, False)])
 async def test_bars_do_not_age_overnight(minutes: int, trades: bool) -> None:
-    """The newest bar is the last of Monday's session; it is Tuesday, so many minutes after the opening."""
+    """The newest bar is the last of Monday's session; it is Tuesday, some minutes after the opening."""
     wall = Wall(WALK[60].time + minutes * MINUTE)
     async with running_engine(policy=in_turn(*[Action.HOLD] * 11, Action.BUY), clock=wall) as running:
         await running.publish(WALK[:60])

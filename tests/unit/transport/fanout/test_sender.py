@@ -52,7 +52,7 @@ def server_of(log: Log) -> FanoutServer:
 
 
 class Caller:
-    """A connection that follows on so many streams, and what it was sent."""
+    """A connection with a stream for each request, and what it was sent."""
 
     def __init__(self, server: FanoutServer, requests: list[StreamEventsRequest], window: int = 2**31 - 1) -> None:
         self.transport = h2.RecordingTransport()
