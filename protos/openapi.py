@@ -43,9 +43,9 @@ _HTTP_STATUS = {
     "UNAVAILABLE": 503,
 }
 _INTRODUCTION = """\
-REST face of the gRPC package `{package}`. Everything here is also served as gRPC and gRPC-Web on the same port.
+REST interface of the gRPC package `{package}`. Everything here is also served as gRPC and gRPC-Web on the same port.
 
-Streams answer as server-sent events for `Accept: text/event-stream` and as one JSON object a line otherwise. Times
+Streams are sent as server-sent events for `Accept: text/event-stream` and as one JSON object a line otherwise. Times
 are RFC 3339 in UTC; responses have six digits of the second. 64-bit integers are strings. A field that is absent has
 no value; it is never 0 instead. Unknown query parameters and unknown fields of a body are refused. A body is at most
 32 KiB of `application/json`."""
