@@ -58,14 +58,14 @@ async def address(router: Taking) -> AsyncIterator[str]:
     await server.stop(None)
 
 
-async def test_a_server_of_the_same_database_is_served(router: Taking, address: str) -> None:
+async def test_server_of_the_same_database_is_served(router: Taking, address: str) -> None:
     async with open_peers("ours", bar_message) as others:
         (receipt,) = await within(others.at(address).process([bar(0)]))
     assert isinstance(receipt, Receipt)
     assert router.taken == [bar(0)]
 
 
-async def test_a_server_of_another_database_is_no_peer(router: Taking, address: str) -> None:
+async def test_server_of_another_database_is_refused(router: Taking, address: str) -> None:
     """Its address may have been that of a peer, so its bars go elsewhere, and its calls are not made here."""
     async with open_peers("theirs", bar_message) as others:
         with pytest.raises(PeerGone):
@@ -79,7 +79,7 @@ async def test_a_server_of_another_database_is_no_peer(router: Taking, address: 
 @pytest.mark.parametrize(
     "metadata", [(), ((PEER_KEY, ""),), ((PEER_KEY, "ourz"),), (("x-tradingsignals-forwarded", "1"),)]
 )
-async def test_a_stranger_is_not_served(router: Taking, address: str, metadata: Any) -> None:
+async def test_caller_without_the_secret_is_refused(router: Taking, address: str, metadata: Any) -> None:
     async with grpc.aio.insecure_channel(address) as channel:
         call = channel.unary_unary(PATH, pb.ProcessBarsRequest.SerializeToString, pb.ProcessBarsResponse.FromString)
         with pytest.raises(grpc.aio.AioRpcError) as raised:

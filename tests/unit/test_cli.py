@@ -51,7 +51,7 @@ main()
 """
 
 
-def test_an_interrupt_while_modules_load_is_never_lost() -> None:
+def test_interrupt_while_modules_load_ends_the_process() -> None:
     """As an exception it could be, in a callback of the interpreter; the signal itself ends the process."""
     done = subprocess.run([sys.executable, "-c", WHILE_LOADING], capture_output=True, text=True, timeout=60, check=True)
     assert done.stdout == "True\n"
@@ -83,12 +83,12 @@ UP = "tradingsignals_server.commands.up.up"
 # ---------------------------------------------------------------------------------------------------------- help
 
 
-def test_the_commands_are_those_of_the_readme() -> None:
+def test_commands_are_the_documented_ones() -> None:
     assert COMMANDS == ["check", "config", "edge", "export", "migrate", "replay", "serve", "up", "watch"]
 
 
 @pytest.mark.parametrize("words", [(), ("--help",), ("-h",)])
-def test_help_shows_where_to_begin_and_lists_every_command(words: tuple[str, ...]) -> None:
+def test_help_names_the_first_command_and_lists_all(words: tuple[str, ...]) -> None:
     shown = run(*words).output
     assert "tradingsignals up\n" in shown
     for name in COMMANDS:
@@ -97,7 +97,7 @@ def test_help_shows_where_to_begin_and_lists_every_command(words: tuple[str, ...
 
 @pytest.mark.parametrize("name", COMMANDS)
 @pytest.mark.parametrize("flag", ["--help", "-h"])
-def test_every_command_explains_itself(name: str, flag: str) -> None:
+def test_every_command_and_option_has_help(name: str, flag: str) -> None:
     result = run(name, flag)
     assert result.exit_code == 0
     assert f"Usage: tradingsignals {name}" in result.output
@@ -109,7 +109,7 @@ def test_every_command_explains_itself(name: str, flag: str) -> None:
             assert parameter.opts[0] in result.output
 
 
-def test_the_version() -> None:
+def test_version_is_printed() -> None:
     assert run("--version").output == f"tradingsignals, version {__version__}\n"
 
 
@@ -117,7 +117,7 @@ def test_the_version() -> None:
 
 
 @pytest.mark.parametrize("name", ["config", "up", "serve", "migrate"])
-def test_a_setting_that_cannot_be_ends_it_with_one_line(name: str) -> None:
+def test_invalid_setting_fails_in_one_line(name: str) -> None:
     result = run(name, GRPC_PORT="70000")
     assert result.exit_code == 1
     assert result.stderr == "tradingsignals: GRPC_PORT=70000: must be a whole number >= 0 and <= 65535\n"
@@ -125,7 +125,7 @@ def test_a_setting_that_cannot_be_ends_it_with_one_line(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["config", "up", "serve", "migrate"])
-def test_a_misspelt_setting_ends_it_with_one_line(name: str) -> None:
+def test_misspelt_setting_fails_in_one_line(name: str) -> None:
     result = run(name, CONFIDENCE_TRESHOLD="0.9")
     assert result.exit_code == 1
     line = "CONFIDENCE_TRESHOLD is not a setting; did you mean CONFIDENCE_THRESHOLD?"
@@ -133,7 +133,7 @@ def test_a_misspelt_setting_ends_it_with_one_line(name: str) -> None:
     assert result.stdout == ""
 
 
-def test_a_replay_without_a_file_ends_it_with_one_line() -> None:
+def test_replay_feed_without_a_file_fails_in_one_line() -> None:
     result = run("up", "--feed", "replay")
     assert (result.exit_code, result.stderr) == (
         1,
@@ -156,13 +156,13 @@ Refused.__module__ = "tradingsignals_server.adapters.anything"
         (ExceptionGroup("tasks", [ExceptionGroup("inner", [Refused("it broke")]), ValueError()]), "it broke"),
     ],
 )
-def test_what_is_foreseen_ends_it_with_one_line(monkeypatch: pytest.MonkeyPatch, error: Exception, line: str) -> None:
+def test_expected_error_fails_in_one_line(monkeypatch: pytest.MonkeyPatch, error: Exception, line: str) -> None:
     result = failing(monkeypatch, error)
     assert (result.exit_code, result.stderr) == (1, f"tradingsignals: {line}\n")
 
 
 @pytest.mark.parametrize("error", [ValueError("a defect"), ExceptionGroup("tasks", [ValueError("a defect")])])
-def test_a_defect_is_not_dressed_up(monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
+def test_defect_is_raised_unchanged(monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
     result = failing(monkeypatch, error)
     assert isinstance(result.exception, ValueError)
     assert result.stderr == ""
@@ -195,7 +195,7 @@ def failing(monkeypatch: pytest.MonkeyPatch, error: Exception) -> Result:
         (("edge", "--out", "x", "--backend", ":80"), "must be HOST:PORT"),
     ],
 )
-def test_a_wrong_call_is_explained(words: tuple[str, ...], said: str) -> None:
+def test_invalid_usage_names_the_problem(words: tuple[str, ...], said: str) -> None:
     result = run(*words)
     assert result.exit_code == 2
     assert said in result.stderr
@@ -205,14 +205,14 @@ def test_a_wrong_call_is_explained(words: tuple[str, ...], said: str) -> None:
 # ---------------------------------------------------------------------------------------------------------- config
 
 
-def test_config_prints_what_holds_now() -> None:
+def test_config_prints_the_current_settings() -> None:
     result = run("config", SPREAD="0.4")
     assert result.exit_code == 0
     assert "* SPREAD=*=0.4\n" in result.stdout
     assert "  GRPC_PORT=50051\n" in result.stdout
 
 
-def test_config_writes_an_example_that_needs_no_settings() -> None:
+def test_config_example_ignores_invalid_settings() -> None:
     result = run("config", "--example", GRPC_PORT="70000")
     assert result.exit_code == 0
     assert "#GRPC_PORT=50051\n" in result.stdout
@@ -221,13 +221,13 @@ def test_config_writes_an_example_that_needs_no_settings() -> None:
 # --------------------------------------------------------------------------------- from options to settings
 
 
-def test_up_alone_simulates(started: Started) -> None:
+def test_up_without_options_simulates(started: Started) -> None:
     kept = started(UP)
     assert run("up").exit_code == 0
     assert [settings.feed for settings in kept] == [FEEDS["simulate"]]
 
 
-def test_a_file_of_bars_is_replayed(started: Started, tmp_path: Path) -> None:
+def test_up_with_a_file_replays_it(started: Started, tmp_path: Path) -> None:
     (tmp_path / "bars.csv").touch()
     kept = started(UP)
     assert run("up", "--bars", "bars.csv", "--speed", "60", FEED="push").exit_code == 0
@@ -236,7 +236,7 @@ def test_a_file_of_bars_is_replayed(started: Started, tmp_path: Path) -> None:
     assert (settings.replay_speed, settings.simulate_speed) == (60.0, 300.0)
 
 
-def test_speed_is_that_of_the_feed(started: Started) -> None:
+def test_speed_applies_to_the_selected_feed(started: Started) -> None:
     kept = started(UP)
     assert run("up", "--speed", "60").exit_code == 0
     assert run("up", "--speed", "0", "--feed", "simulate").exit_code == 0
@@ -245,14 +245,14 @@ def test_speed_is_that_of_the_feed(started: Started) -> None:
     assert kept[2].replay_speed == 60.0
 
 
-def test_options_win_over_the_environment(started: Started) -> None:
+def test_options_override_the_environment(started: Started) -> None:
     kept = started("tradingsignals_server.commands.up.serve")
     assert run("serve", "--feed", "push", FEED="simulate").exit_code == 0
     assert [settings.feed for settings in kept] == [FEEDS["push"]]
 
 
 @pytest.mark.parametrize(("answer", "code"), [(None, 0), (0, 0), (3, 3)])
-def test_a_replay_ends_with_the_code_of_what_became_of_the_bars(
+def test_replay_exits_with_the_code_of_its_results(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, answer: int | None, code: int
 ) -> None:
     (tmp_path / "bars.csv").touch()

@@ -40,7 +40,7 @@ def environment(monkeypatch: pytest.MonkeyPatch) -> Setter:
     return set_all
 
 
-def test_defaults_are_those_of_the_design() -> None:
+def test_defaults_are_the_documented_ones() -> None:
     settings = Settings.from_env()
     assert (settings.signal_service_host, settings.signal_service_port) == ("127.0.0.1", 8003)
     assert (settings.grpc_host, settings.grpc_port) == ("127.0.0.1", 50051)
@@ -69,18 +69,18 @@ def test_defaults_are_those_of_the_design() -> None:
 @pytest.mark.parametrize(
     ("feed", "replayed"), [("simulate", ["USDCOP"]), ("replay", ["EURUSD", "USDCOP"]), ("push", [])]
 )
-def test_the_market_of_a_symbol_is_replayed_if_the_feed_brings_its_bars(feed: str, replayed: list[str]) -> None:
+def test_symbol_is_replayed_if_the_feed_delivers_its_bars(feed: str, replayed: list[str]) -> None:
     settings = Settings.from_env(feed=feed, replay_file="bars.csv", symbols="USDCOP")
     assert [symbol for symbol in ("EURUSD", "USDCOP") if settings.is_replayed(symbol)] == replayed
 
 
-def test_the_domain_has_the_same_defaults_but_for_costs() -> None:
+def test_domain_has_the_same_defaults_except_costs() -> None:
     """A trade costs something, unless it is a test's."""
     rules = Settings.from_env().risk_rules
     assert rules == RiskRules(spread=rules.spread)
 
 
-def test_every_rule_of_risk_can_be_set(environment: Setter) -> None:
+def test_every_risk_rule_can_be_set(environment: Setter) -> None:
     values = {
         "CONFIDENCE_THRESHOLD": 0.7,
         "MIN_RISK_REWARD": 1.2,
@@ -112,7 +112,7 @@ def test_every_rule_of_risk_can_be_set(environment: Setter) -> None:
 # ------------------------------------------------------------------------------------------------ what wins over what
 
 
-def test_the_environment_wins_over_the_file_and_the_command_line_over_both(environment: Setter, tmp_path: Path) -> None:
+def test_environment_overrides_the_file_and_the_command_line_both(environment: Setter, tmp_path: Path) -> None:
     (tmp_path / ".env").write_text('GRPC_PORT=1\nSPREAD=0.5\nLOG_LEVEL="warning"\n# a comment\n')
     assert Settings.from_env().grpc_port == 1
     environment(GRPC_PORT="2", PATH_OF_NOTHING="x")
@@ -122,7 +122,7 @@ def test_the_environment_wins_over_the_file_and_the_command_line_over_both(envir
     assert Settings.from_env(grpc_port=None).grpc_port == 2
 
 
-def test_the_older_name_of_a_setting_is_accepted(environment: Setter, tmp_path: Path) -> None:
+def test_older_name_of_a_setting_is_accepted(environment: Setter, tmp_path: Path) -> None:
     (tmp_path / ".env").write_text("LEAN_PORT=60001\n")
     assert Settings.from_env().fanout_port == 60001
     environment(LEAN_PORT="60002")
@@ -131,13 +131,13 @@ def test_the_older_name_of_a_setting_is_accepted(environment: Setter, tmp_path: 
     assert Settings.from_env().fanout_port == 60003, "the newer name wins"
 
 
-def test_an_impossible_value_of_an_older_name_is_refused(environment: Setter) -> None:
+def test_invalid_value_of_an_older_name_is_refused(environment: Setter) -> None:
     environment(LEAN_PORT="65536")
     with pytest.raises(InvalidSettings, match="FANOUT_PORT=65536"):
         Settings.from_env()
 
 
-def test_an_empty_variable_is_not_set(environment: Setter) -> None:
+def test_empty_variable_counts_as_unset(environment: Setter) -> None:
     environment(GRPC_PORT="", POSTGRES_HOST="", MODEL_PATH="")
     settings = Settings.from_env()
     assert settings.grpc_port == 50051
@@ -145,7 +145,7 @@ def test_an_empty_variable_is_not_set(environment: Setter) -> None:
     assert settings.model_path is None
 
 
-def test_settings_do_not_change() -> None:
+def test_settings_are_immutable() -> None:
     settings = Settings.from_env()
     with pytest.raises(ValidationError):
         settings.grpc_port = 1  # type: ignore[misc]  # that it is refused is the test
@@ -160,7 +160,7 @@ def test_settings_do_not_change() -> None:
         ("USDCOP,USD/COP", ("USDCOP",)),
     ],
 )
-def test_symbols_are_a_list(environment: Setter, text: str, symbols: tuple[str, ...]) -> None:
+def test_symbols_are_parsed_as_a_list(environment: Setter, text: str, symbols: tuple[str, ...]) -> None:
     environment(SYMBOLS=text)
     assert Settings.from_env().symbols == symbols
 
@@ -173,7 +173,7 @@ def test_symbols_are_a_list(environment: Setter, text: str, symbols: tuple[str, 
         ("10.0.0.7,::1,[fe80::0:1]", ("10.0.0.7", "[::1]", "[fe80::1]")),
     ],
 )
-def test_allowed_hosts_are_a_list(environment: Setter, text: str, hosts: tuple[str, ...]) -> None:
+def test_allowed_hosts_are_parsed_as_a_list(environment: Setter, text: str, hosts: tuple[str, ...]) -> None:
     environment(ALLOWED_HOSTS=text)
     assert Settings.from_env().allowed_hosts == hosts
 
@@ -246,7 +246,7 @@ IMPOSSIBLE = [
 
 
 @pytest.mark.parametrize(("name", "value"), IMPOSSIBLE)
-def test_what_cannot_be_is_told_in_one_line_that_names_it(environment: Setter, name: str, value: str) -> None:
+def test_invalid_value_is_refused_in_one_line_with_its_name(environment: Setter, name: str, value: str) -> None:
     environment(**{name: value})
     with pytest.raises(InvalidSettings) as caught:
         Settings.from_env()
@@ -256,7 +256,7 @@ def test_what_cannot_be_is_told_in_one_line_that_names_it(environment: Setter, n
     assert len(message) > len(f"{name}={value}: ")
 
 
-def test_every_impossible_value_is_named_in_the_one_line(environment: Setter) -> None:
+def test_every_invalid_value_is_listed_in_one_line(environment: Setter) -> None:
     environment(GRPC_PORT="70000", FEED="pigeon", SPREAD="nan", CLOSE_AT_SESSION_END="perhaps", SIMULATE_START="soon")
     with pytest.raises(InvalidSettings) as caught:
         Settings.from_env()
@@ -269,7 +269,7 @@ def test_every_impossible_value_is_named_in_the_one_line(environment: Setter) ->
     ]
 
 
-def test_a_value_is_shown_in_one_line_of_bounded_length(environment: Setter) -> None:
+def test_invalid_value_is_quoted_printably_and_truncated(environment: Setter) -> None:
     environment(GRPC_PORT="1\n\x1b[2J" + "9" * 500)
     with pytest.raises(InvalidSettings) as caught:
         Settings.from_env()
@@ -291,12 +291,12 @@ def refusal() -> str | None:
     return None
 
 
-def test_a_misspelt_name_in_the_file_is_refused_with_the_nearest_setting(tmp_path: Path) -> None:
+def test_misspelt_name_in_the_file_is_refused_with_the_nearest_setting(tmp_path: Path) -> None:
     (tmp_path / ".env").write_text("CONFIDENCE_TRESHOLD=0.9\n")
     assert refusal() == ".env: CONFIDENCE_TRESHOLD is not a setting; did you mean CONFIDENCE_THRESHOLD?"
 
 
-def test_every_unknown_name_in_the_file_is_refused_but_those_of_compose(tmp_path: Path) -> None:
+def test_every_unknown_name_in_the_file_is_refused_except_those_of_compose(tmp_path: Path) -> None:
     (tmp_path / ".env").write_text("COMPOSE_PROJECT_NAME=x\nPOSTGRES_PASSWORD=x\nexport grpc_prot=1\nAWS_REGION=x\n")
     assert refusal() == (
         ".env: AWS_REGION is not a setting; `tradingsignals config --example` lists them all; "
@@ -305,17 +305,17 @@ def test_every_unknown_name_in_the_file_is_refused_but_those_of_compose(tmp_path
 
 
 @pytest.mark.parametrize(("text", "line"), [("\n\nGRPC_PORT 9\n", 3), ("FEED=push\nGRPC_PORT\n", 2), ("A: 1", 1)])
-def test_a_line_of_the_file_that_sets_nothing_is_refused(tmp_path: Path, text: str, line: int) -> None:
+def test_line_of_the_file_without_an_assignment_is_refused(tmp_path: Path, text: str, line: int) -> None:
     (tmp_path / ".env").write_text(text)
     assert refusal() == f".env, line {line}: a line is NAME=value, or a comment that begins with #"
 
 
-def test_a_file_that_is_not_text_is_refused(tmp_path: Path) -> None:
+def test_file_that_is_not_utf_8_is_refused(tmp_path: Path) -> None:
     (tmp_path / ".env").write_bytes(b"GRPC_PORT=1 # \xff\n")
     assert refusal() == ".env cannot be read: it is not UTF-8"
 
 
-def test_a_folder_in_place_of_the_file_is_refused(tmp_path: Path) -> None:
+def test_folder_in_place_of_the_file_is_refused(tmp_path: Path) -> None:
     (tmp_path / ".env").mkdir()
     assert refusal() == ".env cannot be read: Is a directory"
 
@@ -342,7 +342,7 @@ def test_any_setting_with_a_letter_missing_is_refused_in_the_environment(environ
         ("grpc_prot", "GRPC_PORT"),
     ],
 )
-def test_a_name_that_begins_like_a_setting_is_refused_in_the_environment(
+def test_name_similar_to_a_setting_is_refused_in_the_environment(
     environment: Setter, misspelt: str, nearest: str
 ) -> None:
     environment(**{misspelt: "1"})
@@ -359,17 +359,17 @@ FOREIGN = [
 
 
 @pytest.mark.parametrize("name", FOREIGN)
-def test_a_name_of_another_program_is_passed_over(environment: Setter, name: str) -> None:
+def test_name_of_another_program_is_ignored(environment: Setter, name: str) -> None:
     environment(**{name: "1"})
     assert refusal() is None
 
 
-def test_an_unknown_variable_that_is_empty_is_not_set(environment: Setter) -> None:
+def test_unknown_variable_that_is_empty_is_ignored(environment: Setter) -> None:
     environment(CONFIDENCE_TRESHOLD="")
     assert refusal() is None
 
 
-def test_every_setting_with_bounds_is_looked_at_here() -> None:
+def test_these_tests_cover_every_setting_with_bounds() -> None:
     anything_goes = {"signal_service_host", "grpc_host", "data_dir", "postgres_host", "postgres_db", "postgres_user"}
     anything_goes |= {"postgres_password", "bars_table", "peer_host", "replay_file", "model_path", "shadow_model_path"}
     elsewhere = {"database_url"}
@@ -377,7 +377,7 @@ def test_every_setting_with_bounds_is_looked_at_here() -> None:
     assert looked_at | anything_goes | elsewhere == set(Settings.model_fields)
 
 
-def test_a_replay_needs_a_file(environment: Setter) -> None:
+def test_replay_feed_requires_a_file(environment: Setter) -> None:
     environment(FEED="replay")
     with pytest.raises(InvalidSettings, match=r"^FEED=replay needs REPLAY_FILE, the file to replay$"):
         Settings.from_env()
@@ -385,7 +385,7 @@ def test_a_replay_needs_a_file(environment: Setter) -> None:
     assert Settings.from_env().replay_file == Path("bars.csv")
 
 
-def test_the_base_size_is_not_above_the_largest(environment: Setter) -> None:
+def test_base_position_size_above_the_maximum_is_refused(environment: Setter) -> None:
     environment(POSITION_SIZE_PCT="0.06")
     with pytest.raises(InvalidSettings, match=r"^POSITION_SIZE_PCT must not be above MAX_POSITION_SIZE_PCT$"):
         Settings.from_env()
@@ -399,7 +399,7 @@ SECRET = "hunter2"  # noqa: S105
 
 
 @pytest.mark.parametrize("url", [f"postgres//u:{SECRET}@h/db", f"mysql://u:{SECRET}@h/db", f"://{SECRET}"])
-def test_a_url_that_cannot_be_is_refused_without_being_shown(environment: Setter, url: str) -> None:
+def test_invalid_database_url_is_refused_without_being_shown(environment: Setter, url: str) -> None:
     environment(DATABASE_URL=url)
     with pytest.raises(InvalidSettings, match=r"^DATABASE_URL: ") as caught:
         Settings.from_env()
@@ -425,7 +425,7 @@ def test_secrets_are_never_shown(environment: Setter, set_: dict[str, str]) -> N
 # ---------------------------------------------------------------------------------------------- the database's address
 
 
-def test_a_url_wins_over_a_host(environment: Setter) -> None:
+def test_database_url_overrides_the_host(environment: Setter) -> None:
     environment(POSTGRES_HOST="ignored", DATABASE_URL="postgresql://u:p@h:5433/db?sslmode=require")
     settings = Settings.from_env()
     assert not settings.embedded_database
@@ -436,7 +436,7 @@ def test_a_url_wins_over_a_host(environment: Setter) -> None:
 @pytest.mark.parametrize(
     ("user", "password", "database"), [("u", "p", "d"), ("u@x:y/z", "p@:/?#%&", "d"), ("u", "", "odd/name?#%")]
 )
-def test_the_address_is_made_of_its_parts(
+def test_database_address_is_composed_of_its_parts(
     environment: Setter, host: str, user: str, password: str, database: str
 ) -> None:
     environment(POSTGRES_HOST=host, POSTGRES_PORT="5433", POSTGRES_DB=database)
@@ -452,7 +452,7 @@ def test_the_address_is_made_of_its_parts(
 # ------------------------------------------------------------------------------------------------ how they are reported
 
 
-def test_the_table_shows_every_setting_and_marks_what_differs(environment: Setter) -> None:
+def test_table_shows_every_setting_and_marks_changed_ones(environment: Setter) -> None:
     environment(GRPC_PORT="2", SYMBOLS="USDCOP,EURUSD", CLOSE_AT_SESSION_END="false")
     lines = command.table(Settings.from_env()).splitlines()
     shown = [line for line in lines if not line.startswith("      ")]
@@ -461,11 +461,11 @@ def test_the_table_shows_every_setting_and_marks_what_differs(environment: Sette
     assert marked == ["* GRPC_PORT=2", "* SYMBOLS=USDCOP,EURUSD", "* CLOSE_AT_SESSION_END=false"]
 
 
-def test_every_setting_says_what_it_means() -> None:
+def test_every_setting_has_a_description() -> None:
     assert [name for name, field in Settings.model_fields.items() if not field.description] == []
 
 
-def test_the_example_is_a_file_of_the_defaults(tmp_path: Path) -> None:
+def test_example_is_a_file_of_the_defaults(tmp_path: Path) -> None:
     example = command.example()
     assert all(line.startswith("#") or not line for line in example.splitlines())
     set_ = [line[1:] for line in example.splitlines() if line.startswith("#") and not line.startswith("# ")]

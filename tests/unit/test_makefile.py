@@ -34,20 +34,20 @@ def make(*arguments: str) -> tuple[int, list[str]]:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_file_of_any_name_is_given_to_up(environment: Path, name: str) -> None:
+def test_file_of_any_name_is_passed_to_up(environment: Path, name: str) -> None:
     code, given = make("run", f"VENV={environment}", f"BARS={name}", "FEED=push", "ARGS=--speed 60")
     assert (code, given) == (0, ["up", "--bars", name, "--feed", "push", "--speed", "60"])
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_file_of_any_name_is_given_to_training(environment: Path, name: str) -> None:
+def test_file_of_any_name_is_passed_to_training(environment: Path, name: str) -> None:
     file = environment / name
     file.touch()
     code, given = make("train", f"VENV={environment}", f"DATA={file}")
     assert (code, given) == (0, ["-m", "models.training", "--data", str(file)])
 
 
-def test_training_without_a_file_says_what_is_needed(environment: Path) -> None:
+def test_training_without_a_file_states_its_usage(environment: Path) -> None:
     train = ("train", f"VENV={environment}")
     assert make(*train) == (2, ["make train DATA=file.csv: a file of five-minute bars is needed"])
     assert make(*train, "DATA=not here.csv") == (2, ["make train DATA=file.csv: not here.csv cannot be read"])

@@ -147,7 +147,7 @@ async def same(sides: Sides, stream: Method, request: Any, **how: Any) -> Heard:
 
 @pytest.mark.parametrize("stream", [EVENTS, SIGNALS, POSITIONS], ids=lambda stream: stream[0])
 @pytest.mark.parametrize("resume_after", [0, 1, 63, 64, 65, 128, 199])
-async def test_from_any_point_on(sides: Sides, stream: Method, resume_after: int) -> None:
+async def test_stream_resumes_after_any_sequence(sides: Sides, stream: Method, resume_after: int) -> None:
     found = await same(
         sides, stream, stream[1](resume_after=resume_after, heartbeat_seconds=1), until=200 - (resume_after == 199)
     )
@@ -166,7 +166,7 @@ async def test_from_any_point_on(sides: Sides, stream: Method, resume_after: int
         (POSITIONS, POSITIONS[1](resume_after=0, symbols=["EURUSD"])),
     ],
 )
-async def test_filters(sides: Sides, stream: Method, request_: Any) -> None:
+async def test_filters_select_entries(sides: Sides, stream: Method, request_: Any) -> None:
     request_.heartbeat_seconds = 1
     found = await same(sides, stream, request_, until=200)
     assert 0 < len(found.nouns) < 200
@@ -185,7 +185,7 @@ async def test_filters(sides: Sides, stream: Method, request_: Any) -> None:
         (("NoService/StreamEvents", *EVENTS[1:]), b"", grpc.StatusCode.UNIMPLEMENTED),
     ],
 )
-async def test_refusals(sides: Sides, stream: Method, request_: Any, code: grpc.StatusCode) -> None:
+async def test_invalid_requests_are_refused(sides: Sides, stream: Method, request_: Any, code: grpc.StatusCode) -> None:
     found = await same(sides, stream, request_)
     assert found.code is code
     assert "x-epoch" not in found.begins_with, "nothing had begun"
@@ -193,7 +193,7 @@ async def test_refusals(sides: Sides, stream: Method, request_: Any, code: grpc.
 
 @pytest.mark.parametrize("stream", [EVENTS, SIGNALS, POSITIONS], ids=lambda stream: stream[0])
 @pytest.mark.parametrize("sent", [b"\xff\xff", b"\x0a\x05USD", b"\x0a\x02\xff\xfe"], ids=["noise", "cut", "no text"])
-async def test_bytes_that_are_no_message(sides: Sides, stream: Method, sent: bytes) -> None:
+async def test_malformed_message_is_refused_with_its_reason(sides: Sides, stream: Method, sent: bytes) -> None:
     found = await same(sides, stream, sent)
     assert found.code is grpc.StatusCode.INVALID_ARGUMENT
     (info,) = found.details
@@ -215,7 +215,7 @@ OF_OTHERS = [
 
 
 @pytest.mark.parametrize("path", [*ONE_REQUEST, *OF_OTHERS])
-async def test_no_method_tells_what_python_says_of_such_bytes(sides: Sides, path: str) -> None:
+async def test_malformed_message_has_the_same_error_text_in_every_method(sides: Sides, path: str) -> None:
     """Neither do those that are not of our contract; and no method of a servicer is called."""
     async with grpc.aio.insecure_channel(f"127.0.0.1:{sides.aio}") as channel:
         call: Any = channel.stream_stream(path, None, None)(iter([b"\xff\xff"]))
@@ -225,7 +225,7 @@ async def test_no_method_tells_what_python_says_of_such_bytes(sides: Sides, path
     assert refused.value.details() == MalformedMessage(0).message
 
 
-async def test_what_is_no_longer_kept(sides: Sides) -> None:
+async def test_pruned_sequence_is_refused_with_the_oldest_one(sides: Sides) -> None:
     sides.log.store.oldest = 50
     sides.log.log_tail.prune(50)
     found = await same(sides, EVENTS, EVENTS[1](resume_after=10))
@@ -233,7 +233,7 @@ async def test_what_is_no_longer_kept(sides: Sides) -> None:
     assert found.details[0]["metadata"]["oldest_sequence"] == "50"
 
 
-async def test_a_name_of_ones_own(sides: Sides) -> None:
+async def test_valid_request_id_is_kept_and_an_invalid_one_replaced(sides: Sides) -> None:
     ids = []
     for given in ("mine", "has a blank", "x" * 129):
         for port in (sides.aio, sides.fanout):
@@ -244,13 +244,13 @@ async def test_a_name_of_ones_own(sides: Sides) -> None:
     assert all(len(name) == 36 for name in ids[2:]), "a name that cannot be is replaced by one of ours"
 
 
-async def test_a_quiet_stream(sides: Sides) -> None:
+async def test_idle_stream_sends_heartbeats(sides: Sides) -> None:
     for stream in (EVENTS, SIGNALS, POSITIONS):
         found = await same(sides, stream, stream[1](heartbeat_seconds=1), beats=1)
         assert (found.nouns, found.through) == ([], 200)
 
 
-async def test_live_ones(sides: Sides) -> None:
+async def test_live_entries_equal_those_of_a_resumed_stream(sides: Sides) -> None:
     """Each is followed while the log grows by the same entries: the second path resumes where the first began."""
     for stream in (EVENTS, SIGNALS, POSITIONS):
         before = sides.log.newest
@@ -266,19 +266,19 @@ async def test_live_ones(sides: Sides) -> None:
         assert fanout == await heard(sides.fanout, stream, again, until=before + 107)
 
 
-async def test_a_deadline(sides: Sides) -> None:
+async def test_deadline_ends_a_stream(sides: Sides) -> None:
     found = await same(sides, EVENTS, EVENTS[1](resume_after=0), deadline=0.3)
     assert found.code is grpc.StatusCode.DEADLINE_EXCEEDED
     assert len(found.nouns) == 200
 
 
-async def test_a_replay(sides: Sides) -> None:
+async def test_replay_ends_with_ok_after_its_last_entry(sides: Sides) -> None:
     request = EVENTS[1](start_time="2024-01-01", end_time="2030-01-01")
     found = await same(sides, EVENTS, request)
     assert (found.code, len(found.nouns)) == (grpc.StatusCode.OK, 200)
 
 
-async def test_the_database_goes_away_in_the_middle(sides: Sides) -> None:
+async def test_unavailable_database_ends_a_stream_with_its_reason(sides: Sides) -> None:
     sides.log.store.down = True
     found = await same(sides, EVENTS, EVENTS[1](resume_after=0))
     assert (found.code, found.error.reason) == (grpc.StatusCode.UNAVAILABLE, "STORAGE_UNAVAILABLE")
@@ -286,7 +286,7 @@ async def test_the_database_goes_away_in_the_middle(sides: Sides) -> None:
 
 @pytest.mark.parametrize("stream", [EVENTS, SIGNALS, POSITIONS], ids=lambda stream: stream[0])
 @pytest.mark.parametrize("resume_after", [None, 0])
-async def test_the_server_stops(stream: Method, resume_after: int | None) -> None:
+async def test_stopping_server_ends_streams_with_their_last_sequence(stream: Method, resume_after: int | None) -> None:
     """Each path on a log of its own, for a log is stopped once."""
     found = []
     for side in ("aio", "fanout"):

@@ -182,7 +182,7 @@ CASES = [(side, end) for end in ENDS for side in ("aio", "fanout") if (side, end
 
 
 @pytest.mark.parametrize(("side", "end"), CASES, ids=lambda found: getattr(found, "__name__", found))
-async def test_nothing_is_left_of_a_call(only_new_objects: None, side: str, end: End) -> None:
+async def test_ended_call_leaves_no_object_behind(only_new_objects: None, side: str, end: End) -> None:
     async with both(await Log.with_entries(200), stall_seconds=0.5) as sides:
         before = left(sides)
         # grpc.aio keeps the exception that it has handled last, and with it one that it was raised from.
@@ -197,7 +197,7 @@ async def test_nothing_is_left_of_a_call(only_new_objects: None, side: str, end:
 
 
 @pytest.mark.parametrize("side", ["aio", "fanout"])
-async def test_nothing_is_sent_after_the_end(side: str) -> None:
+async def test_no_frame_follows_the_end_of_a_stream(side: str) -> None:
     """Bars go on while a deadline ends a follower."""
     async with both(await Log.with_entries(1)) as sides, http2_peer(getattr(sides, side)) as peer:
         peer.send(calls(deadline=SHORT))

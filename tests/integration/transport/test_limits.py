@@ -90,7 +90,7 @@ async def test_streams_beyond_the_limit_are_refused(log: Log) -> None:
         "DATA of a byte",
     ],
 )
-async def test_a_flood_of_frames_without_effect_ends_the_connection(log: Log, abuse: object) -> None:
+async def test_flood_of_frames_without_effect_ends_the_connection(log: Log, abuse: object) -> None:
     assert callable(abuse)
     async with (
         fanout_server(log, limits=Limits(idle_frames=50, idle_frames_per_second=0.0)) as server,
@@ -125,7 +125,7 @@ async def test_many_streams_opened_and_reset_leave_other_streams_open(server: Fa
         assert sequences(await peer.message(1)) == [1]
 
 
-async def test_a_header_block_that_decodes_to_too_much_is_refused(server: FanoutServer) -> None:
+async def test_header_block_that_decodes_to_too_much_is_refused(server: FanoutServer) -> None:
     """Repeated references to one entry of the dynamic table: a few bytes that would decode to megabytes."""
     bomb = b"\x40\x01a\x7f\xa1\x1e" + b"x" * 4000 + b"\xbe" * 200
     async with http2_peer(server.port) as peer:
@@ -133,7 +133,7 @@ async def test_a_header_block_that_decodes_to_too_much_is_refused(server: Fanout
         assert (await peer.next(h2.GOAWAY)).code == h2.COMPRESSION_ERROR
 
 
-async def test_a_silent_peer_gets_a_ping_and_then_is_cut_off(log: Log) -> None:
+async def test_silent_peer_gets_a_ping_and_is_then_disconnected(log: Log) -> None:
     limits = Limits(keepalive_seconds=0.3, keepalive_timeout_seconds=0.3)
     async with fanout_server(log, limits=limits) as server, http2_peer(server.port) as peer:
         peer.send(h2.request(1))
@@ -147,7 +147,7 @@ async def test_a_silent_peer_gets_a_ping_and_then_is_cut_off(log: Log) -> None:
 # ------------------------------------------------------------------------------------------------------- in time
 
 
-async def test_an_incomplete_preface_is_cut_off_in_time(log: Log) -> None:
+async def test_incomplete_preface_is_disconnected_after_its_timeout(log: Log) -> None:
     async with (
         fanout_server(log, limits=Limits(preface_seconds=0.3)) as server,
         connected(server.port) as (reader, writer),
@@ -156,14 +156,14 @@ async def test_an_incomplete_preface_is_cut_off_in_time(log: Log) -> None:
         await Peer(reader, writer).closed()
 
 
-async def test_an_incomplete_header_block_ends_the_connection_in_time(log: Log) -> None:
+async def test_incomplete_header_block_ends_the_connection_after_its_timeout(log: Log) -> None:
     async with fanout_server(log, limits=Limits(request_seconds=0.3)) as server, http2_peer(server.port) as peer:
         peer.send(h2.frame(h2.HEADERS, 0, 1, b""))
         assert (await peer.next(h2.GOAWAY)).code == h2.ENHANCE_YOUR_CALM
         await peer.closed()
 
 
-async def test_an_incomplete_frame_counts_as_silence(log: Log) -> None:
+async def test_incomplete_frame_counts_as_silence(log: Log) -> None:
     limits = Limits(keepalive_seconds=0.4, keepalive_timeout_seconds=0.4)
     async with fanout_server(log, limits=limits) as server, http2_peer(server.port) as peer:
         await peer.next(h2.SETTINGS)
@@ -175,7 +175,7 @@ async def test_an_incomplete_frame_counts_as_silence(log: Log) -> None:
         await closing
 
 
-async def test_a_request_sent_byte_by_byte_is_ended_in_time(log: Log) -> None:
+async def test_request_sent_byte_by_byte_is_ended_after_its_timeout(log: Log) -> None:
     async with fanout_server(log, limits=Limits(request_seconds=0.3)) as server, http2_peer(server.port) as peer:
         peer.send(h2.request(1), h2.frame(h2.HEADERS, h2.END_HEADERS, 3, h2.block(h2.headers())))
         peer.send(h2.frame(h2.DATA, 0, 3, b"\0"))
@@ -188,7 +188,7 @@ async def test_a_request_sent_byte_by_byte_is_ended_in_time(log: Log) -> None:
         assert server.streams == 1, "its request is complete"
 
 
-async def test_an_unused_connection_is_closed_with_goaway(log: Log) -> None:
+async def test_unused_connection_is_closed_with_goaway(log: Log) -> None:
     async with (
         fanout_server(log, limits=Limits(unused_seconds=0.3)) as server,
         http2_peer(server.port) as used,
@@ -204,7 +204,7 @@ async def test_an_unused_connection_is_closed_with_goaway(log: Log) -> None:
 # ---------------------------------------------------------------------------------------------------- in number
 
 
-async def test_the_oldest_unused_connection_is_closed_beyond_the_limit(log: Log) -> None:
+async def test_oldest_unused_connection_is_closed_beyond_the_limit(log: Log) -> None:
     async with (
         fanout_server(log, limits=Limits(connections=3)) as server,
         http2_peer(server.port) as used,
@@ -225,7 +225,7 @@ async def test_the_oldest_unused_connection_is_closed_beyond_the_limit(log: Log)
         await called(used, 3)
 
 
-async def test_the_oldest_incomplete_requests_are_ended_beyond_the_limit_of_bytes(log: Log) -> None:
+async def test_oldest_incomplete_requests_are_ended_beyond_the_limit_of_bytes(log: Log) -> None:
     """Complete requests are served meanwhile."""
     limits = Limits(incomplete_request_bytes=100_000)
     async with fanout_server(log, limits=limits) as server, http2_peer(server.port) as peer:
@@ -259,7 +259,7 @@ async def test_settings_cost_tokens_by_the_open_streams_they_change(log: Log) ->
     await followers(server, 0)
 
 
-async def test_a_flood_on_one_connection_delays_others_by_a_turn_at_most(server: FanoutServer, log: Log) -> None:
+async def test_flood_on_one_connection_delays_others_by_one_turn_at_most(server: FanoutServer, log: Log) -> None:
     async with http2_peer(server.port) as flood, http2_peer(server.port) as peer:
         await answered(flood)
         await answered(peer)
@@ -271,7 +271,7 @@ async def test_a_flood_on_one_connection_delays_others_by_a_turn_at_most(server:
         )
 
 
-async def test_nothing_is_read_from_a_peer_that_does_not_take_its_responses(log: Log) -> None:
+async def test_peer_that_does_not_take_its_responses_is_not_read_from(log: Log) -> None:
     """Refusals are not subject to flow control, so they would grow without a bound."""
     limits = Limits(response_bytes=100_000)
     async with fanout_server(log, limits=limits) as server, http2_peer(server.port, receive_buffer=4096) as peer:
@@ -298,7 +298,7 @@ def pending(server: FanoutServer) -> int:
 
 
 @pytest.mark.parametrize("sizes", [[0], [100], [4095], [0, 4096], [0, 1 << 20], [4096, 8192]], ids=str)
-async def test_a_smaller_header_table_is_signalled_once(server: FanoutServer, sizes: list[int]) -> None:
+async def test_smaller_header_table_is_signalled_once(server: FanoutServer, sizes: list[int]) -> None:
     """By the first block after the acknowledgement (RFC 7541, 4.2)."""
     async with http2_peer(server.port) as peer:
         await answered(peer)

@@ -63,7 +63,9 @@ REFUSED = {
 
 
 @pytest.mark.parametrize(("sent", "status", "code"), REFUSED.values(), ids=REFUSED)
-async def test_what_is_no_call_of_ours(sent: bytes, status: str, code: str) -> None:
+async def test_invalid_call_ends_with_a_status_and_leaves_the_connection_open(
+    sent: bytes, status: str, code: str
+) -> None:
     async with fanout_server(await Log.with_entries(0)) as server, http2_peer(server.port) as peer:
         peer.send(sent)
         ended = await peer.headers(3)

@@ -46,7 +46,7 @@ async def test_settings_are_sent_first_and_settings_and_pings_are_acknowledged(s
         assert (pong.flags, pong.payload) == (h2.ACK, b"12345678")
 
 
-async def test_a_request_may_be_split_into_frames_anywhere(server: FanoutServer, log: Log) -> None:
+async def test_request_may_be_split_into_frames_anywhere(server: FanoutServer, log: Log) -> None:
     """CONTINUATION, padding and priority, and the body in parts."""
     block, body = h2.block(h2.headers()), h2.framed(StreamEventsRequest())
     padded = bytes((3,)) + b"\0\0\0\0\x10" + block[:5] + b"\0\0\0"
@@ -131,7 +131,7 @@ async def test_all_streams_share_the_window_of_the_connection(server: FanoutServ
         assert list(whole.values()) == expected
 
 
-async def test_a_reset_stream_follows_no_more(server: FanoutServer, log: Log) -> None:
+async def test_reset_stream_receives_no_further_events(server: FanoutServer, log: Log) -> None:
     async with http2_peer(server.port) as peer:
         peer.send(h2.request(1), h2.request(3))
         await peer.headers(1)
@@ -143,7 +143,7 @@ async def test_a_reset_stream_follows_no_more(server: FanoutServer, log: Log) ->
     await followers(server, 0)
 
 
-async def test_a_stopping_server_ends_its_streams_with_a_reason(log: Log) -> None:
+async def test_stopping_server_ends_its_streams_with_a_reason(log: Log) -> None:
     async with fanout_server(log) as server, http2_peer(server.port) as peer:
         peer.send(h2.request(1))
         await peer.headers(1)
@@ -166,7 +166,7 @@ async def test_goaway_of_the_peer_refuses_streams_and_closes_with_the_last(serve
         await peer.closed()
 
 
-async def test_the_health_check_reports_whether_the_server_is_serving(server: FanoutServer) -> None:
+async def test_health_check_reports_whether_the_server_is_serving(server: FanoutServer) -> None:
     async with http2_peer(server.port) as peer:
         peer.send(h2.request(1, b"", "/grpc.health.v1.Health/Check"))
         assert (await peer.headers(1))[":status"] == "200"
@@ -190,7 +190,7 @@ OPEN = h2.request(1)
         "no preface": (b"GET / HTTP/1.1\r\nhost: localhost\r\n\r\n", h2.PROTOCOL_ERROR),
     }.values(),
 )
-async def test_a_connection_without_preface_or_settings_is_ended(server: FanoutServer, sent: bytes, code: int) -> None:
+async def test_connection_without_preface_or_settings_is_ended(server: FanoutServer, sent: bytes, code: int) -> None:
     async with http2_peer(server.port) as peer:
         pass
     async with connected(server.port) as (reader, writer):
@@ -272,7 +272,7 @@ BROKEN = {
 
 
 @pytest.mark.parametrize(("sent", "code"), BROKEN.values(), ids=BROKEN)
-async def test_a_connection_error_sends_goaway_with_its_code(server: FanoutServer, sent: bytes, code: int) -> None:
+async def test_connection_error_sends_goaway_with_its_code(server: FanoutServer, sent: bytes, code: int) -> None:
     async with http2_peer(server.port) as peer:
         peer.send(sent)
         assert (await peer.next(h2.GOAWAY)).code == code
@@ -336,7 +336,7 @@ BROKEN_STREAMS = {
 
 
 @pytest.mark.parametrize(("sent", "code"), BROKEN_STREAMS.values(), ids=BROKEN_STREAMS)
-async def test_a_stream_error_resets_its_stream_alone(server: FanoutServer, log: Log, sent: bytes, code: int) -> None:
+async def test_stream_error_resets_only_its_stream(server: FanoutServer, log: Log, sent: bytes, code: int) -> None:
     async with http2_peer(server.port) as peer:
         peer.send(h2.request(1), sent)
         reset = await peer.next(h2.RST_STREAM)

@@ -85,7 +85,7 @@ async def refusal(call: Awaitable[Any]) -> ServiceError | None:
 
 @settings(deadline=None, max_examples=150)
 @given(descriptor=st.sampled_from(METHODS), data=st.data())
-async def test_no_request_gives_a_refusal_over_4_kb(descriptor: MethodDescriptor, data: st.DataObject) -> None:
+async def test_refusal_of_any_request_is_below_4_kb(descriptor: MethodDescriptor, data: st.DataObject) -> None:
     log = await Log.with_entries(1)
     nothing: Any = None
     found = {**servicers(log), "MarketDataService": MarketDataServicer(nothing, nothing)}
@@ -126,14 +126,14 @@ async def test_ten_of_many_violations_are_listed_and_the_rest_counted(sides: Sid
 
 
 @pytest.mark.parametrize("side", ["aio", "fanout"])
-async def test_a_count_is_checked_before_the_elements(sides: Sides, side: str) -> None:
+async def test_count_is_checked_before_the_elements(sides: Sides, side: str) -> None:
     request = event_service_pb2.StreamEventsRequest(symbols=["!"] * 1001, kinds=[Event.SIGNAL] * 101)
     error = await ended(getattr(sides, side), "EventService/StreamEvents", request)
     assert error.details() == "symbols: must be at most 1000; kinds: must be at most 100"
 
 
 @pytest.mark.parametrize("side", ["aio", "fanout"])
-async def test_a_refusal_takes_less_than_4_kb_on_the_wire(sides: Sides, side: str) -> None:
+async def test_refusal_takes_less_than_4_kb_on_the_wire(sides: Sides, side: str) -> None:
     request = signal_service_pb2.StreamSignalsRequest(symbols=BAD_SYMBOLS, heartbeat_seconds=99, min_confidence=7)
     path = "/tradingsignals.v1.SignalService/StreamSignals"
     async with http2_peer(getattr(sides, side)) as peer:

@@ -81,7 +81,7 @@ async def answered(
 
 
 @pytest.mark.parametrize("what", ASKED)
-async def test_both_paths_answer_the_same(sides: Sides, what: str) -> None:
+async def test_both_servers_give_equal_responses(sides: Sides, what: str) -> None:
     method, request = ASKED[what]
     aio, fanout = await answered(sides.aio, method, request), await answered(sides.fanout, method, request)
     assert fanout == aio
@@ -91,7 +91,9 @@ async def test_both_paths_answer_the_same(sides: Sides, what: str) -> None:
 
 @pytest.mark.parametrize("compression", [grpc.Compression.Gzip, grpc.Compression.Deflate])
 @pytest.mark.parametrize("length", [0, 10, 5_000])
-async def test_compressed_requests(sides: Sides, compression: grpc.Compression, length: int) -> None:
+async def test_compressed_request_has_the_response_of_the_plain_one(
+    sides: Sides, compression: grpc.Compression, length: int
+) -> None:
     """grpcio compresses what becomes shorter by it."""
     request = signal_service_pb2.ListSignalsRequest(limit=5, page_token="x" * length)
     plain = await answered(sides.aio, LIST_SIGNALS, request)
@@ -99,14 +101,14 @@ async def test_compressed_requests(sides: Sides, compression: grpc.Compression, 
         assert await answered(port, LIST_SIGNALS, request, compression=compression) == plain
 
 
-async def test_a_compressed_request_is_bounded_by_what_it_inflates_to(sides: Sides) -> None:
+async def test_compressed_request_is_limited_by_its_inflated_size(sides: Sides) -> None:
     request = signal_service_pb2.ListSignalsRequest(page_token="x" * 10_000_000)
     for port in (sides.aio, sides.fanout):
         found = await answered(port, LIST_SIGNALS, request, compression=grpc.Compression.Gzip)
         assert found.code is grpc.StatusCode.RESOURCE_EXHAUSTED
 
 
-async def test_an_answer_that_no_window_holds() -> None:
+async def test_response_larger_than_the_window_is_complete() -> None:
     """Some 300 KB, while a stream begins with a window of 64."""
     async with both(await Log.with_entries(3000)) as sides:
         request = signal_service_pb2.ListSignalsRequest(limit=1000)
@@ -118,7 +120,7 @@ async def test_an_answer_that_no_window_holds() -> None:
         assert len(aio.body) > 100_000
 
 
-async def test_many_calls_at_once_on_one_connection(sides: Sides) -> None:
+async def test_concurrent_calls_on_one_connection_get_their_own_responses(sides: Sides) -> None:
     async with grpc.aio.insecure_channel(f"127.0.0.1:{sides.fanout}") as channel:
         page: Any = channel.unary_unary(f"/tradingsignals.v1.{LIST_SIGNALS}", None, None)
         asked = [signal_service_pb2.ListSignalsRequest(limit=1 + n % 7).SerializeToString() for n in range(300)]
@@ -127,14 +129,14 @@ async def test_many_calls_at_once_on_one_connection(sides: Sides) -> None:
     assert counts == [1 + n % 7 for n in range(300)]
 
 
-async def test_a_deadline_ends_the_call_and_the_work() -> None:
+async def test_deadline_ends_a_call() -> None:
     async with both(await Log.with_entries(1)) as sides:
         for port in (sides.aio, sides.fanout):
             found = await answered(port, MODEL_INFO, model_service_pb2.GetModelInfoRequest(), deadline=0.2)
             assert found.code is grpc.StatusCode.DEADLINE_EXCEEDED
 
 
-async def test_a_caller_that_goes_away_ends_the_work() -> None:
+async def test_reset_of_the_caller_cancels_the_handler() -> None:
     log, endless = await Log.with_entries(1), Endless()
     server = FanoutServer(methods_of(SERVICES["ModelService"], endless), RULES, log.log_tail.subscribe)
     async with server.running("127.0.0.1", 0), http2_peer(server.port) as peer:

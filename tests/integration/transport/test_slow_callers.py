@@ -24,7 +24,7 @@ SHORT = {
 LIST_SIGNALS = "/tradingsignals.v1.SignalService/ListSignals"
 
 
-def test_the_shortened_limits_are_limits_of_the_server() -> None:
+def test_shortened_limits_are_options_of_the_server() -> None:
     assert SHORT.keys() <= dict(server.OPTIONS).keys()
 
 
@@ -37,26 +37,26 @@ async def port(monkeypatch: pytest.MonkeyPatch) -> Any:
 
 
 @pytest.mark.parametrize("sent", [b"", h2.PREFACE[:10], h2.PREFACE], ids=["nothing", "half a preface", "no SETTINGS"])
-async def test_a_connection_without_settings_is_closed(port: int, sent: bytes) -> None:
+async def test_connection_without_settings_is_closed(port: int, sent: bytes) -> None:
     async with connected(port) as (reader, writer):
         writer.write(sent)
         await Peer(reader, writer).closed()
 
 
-async def test_an_unused_connection_is_closed(port: int) -> None:
+async def test_unused_connection_is_closed(port: int) -> None:
     async with http2_peer(port) as peer:
         await peer.next(h2.GOAWAY)
         await peer.closed()
 
 
 @pytest.mark.parametrize("path", [LIST_SIGNALS, h2.EVENTS_PATH])
-async def test_an_incomplete_request_is_ended(port: int, path: str) -> None:
+async def test_incomplete_request_is_ended(port: int, path: str) -> None:
     async with http2_peer(port) as peer:
         peer.send(h2.frame(h2.HEADERS, h2.END_HEADERS, 1, h2.block(h2.headers(path))), h2.frame(h2.DATA, 0, 1, b"\0"))
         assert (await peer.headers(1))["grpc-status"] == "4"
 
 
-async def test_a_request_without_a_message_is_refused(port: int) -> None:
+async def test_request_without_a_message_is_refused(port: int) -> None:
     async with http2_peer(port) as peer:
         peer.send(h2.frame(h2.HEADERS, h2.END_HEADERS, 1, h2.block(h2.headers(LIST_SIGNALS))))
         peer.send(h2.frame(h2.DATA, h2.END_STREAM, 1))

@@ -31,7 +31,7 @@ async def read_to(peer: h2.Peer, newest: int, stream: int = 1) -> list[int]:
 
 
 @pytest.mark.parametrize("how", ["no window", "full socket"])
-async def test_the_healthy_ones_do_not_notice_and_memory_is_bounded(how: str) -> None:
+async def test_stalled_followers_delay_no_other_and_take_bounded_memory(how: str) -> None:
     """Each of the stalled is owed megabytes: what is kept for it is one answer at most."""
     log = await Log.with_entries(0)
     windows = {h2.INITIAL_WINDOW_SIZE: 0 if how == "no window" else 2**31 - 1}
@@ -59,7 +59,7 @@ async def test_the_healthy_ones_do_not_notice_and_memory_is_bounded(how: str) ->
         assert server.streams == STALLED + len(healthy)
 
 
-async def test_a_stalled_one_goes_on_where_it_was_when_it_reads_again() -> None:
+async def test_stalled_follower_resumes_without_a_gap_once_it_reads() -> None:
     log = await Log.with_entries(1000)
     async with fanout_server(log) as server, http2_peer(server.port, {h2.INITIAL_WINDOW_SIZE: 100}) as peer:
         peer.send(h2.request(1, EVERYTHING))
@@ -72,7 +72,7 @@ async def test_a_stalled_one_goes_on_where_it_was_when_it_reads_again() -> None:
         assert await read_to(peer, log.newest) == list(range(1, 3001))
 
 
-async def test_others_of_the_same_connection_are_served_while_one_is_stalled() -> None:
+async def test_stalled_stream_does_not_block_others_of_its_connection() -> None:
     log = await Log.with_entries(0)
     async with fanout_server(log) as server, http2_peer(server.port, {h2.INITIAL_WINDOW_SIZE: 0}) as peer:
         peer.send(h2.request(1), h2.request(3), h2.window_update(3, 1 << 20))
@@ -82,7 +82,7 @@ async def test_others_of_the_same_connection_are_served_while_one_is_stalled() -
             assert await read_to(peer, number, stream=3) == [number]
 
 
-async def test_one_that_takes_nothing_for_too_long_is_ended() -> None:
+async def test_stalled_stream_is_ended_after_the_time_limit() -> None:
     log = await Log.with_entries(10)
     async with (
         fanout_server(log, stall_seconds=0.5) as server,

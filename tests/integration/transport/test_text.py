@@ -63,7 +63,7 @@ async def through(port: int, stream: MethodDescriptor, request: Any, last: int, 
 
 
 @EACH
-async def test_both_paths_say_the_same_and_begin_with_a_heartbeat(sides: Sides, stream: MethodDescriptor) -> None:
+async def test_both_servers_send_equal_text_after_a_heartbeat(sides: Sides, stream: MethodDescriptor) -> None:
     listed = []
     for port in (sides.aio, sides.fanout):
         first, *rest = await through(port, stream, asked(stream, resume_after=5, heartbeat_seconds=1), 200)
@@ -75,13 +75,13 @@ async def test_both_paths_say_the_same_and_begin_with_a_heartbeat(sides: Sides, 
 
 @pytest.mark.parametrize("path", ["aio", "fanout"])
 @EACH
-async def test_a_quiet_stream_says_at_once_where_it_stands(sides: Sides, stream: MethodDescriptor, path: str) -> None:
+async def test_idle_text_stream_sends_its_sequence_at_once(sides: Sides, stream: MethodDescriptor, path: str) -> None:
     (first,) = await through(getattr(sides, path), stream, asked(stream, heartbeat_seconds=60), 200)
     assert (items(first), first["through_sequence"]) == ([], "200")
 
 
 @pytest.mark.parametrize("path", ["aio", "fanout"])
-async def test_a_browser_goes_on_after_what_it_has_seen(sides: Sides, path: str) -> None:
+async def test_server_sent_events_resume_after_the_last_event_id(sides: Sides, path: str) -> None:
     request = StreamEventsRequest(resume_after=3, heartbeat_seconds=1)
     port = getattr(sides, path)
     first, *rest = await through(port, SSE, request, 200, last_event_id="190")
@@ -100,7 +100,7 @@ async def test_a_browser_goes_on_after_what_it_has_seen(sides: Sides, path: str)
         ("201", grpc.StatusCode.OUT_OF_RANGE),
     ],
 )
-async def test_what_it_cannot_have_seen_is_refused(sides: Sides, path: str, said: str, code: grpc.StatusCode) -> None:
+async def test_impossible_last_event_id_is_refused(sides: Sides, path: str, said: str, code: grpc.StatusCode) -> None:
     async with grpc.aio.insecure_channel(f"127.0.0.1:{getattr(sides, path)}") as channel:
         call: Any = channel.unary_stream(path_of(SSE), bytes, bytes)(b"", metadata=(("last-event-id", said),))
         with pytest.raises(grpc.aio.AioRpcError) as refused:
@@ -110,7 +110,7 @@ async def test_what_it_cannot_have_seen_is_refused(sides: Sides, path: str, said
 
 
 @pytest.mark.parametrize("path", ["aio", "fanout"])
-async def test_a_replay_is_text_as_well(sides: Sides, path: str) -> None:
+async def test_replay_is_sent_as_text(sides: Sides, path: str) -> None:
     request = StreamEventsRequest(start_time="2024-01-01", end_time="2030-01-01", kinds=[Event.SIGNAL])
     found = [answer async for answer in answers(getattr(sides, path), SSE, request)]
     assert len([item for answer in found for item in items(answer)]) == 67
@@ -118,7 +118,7 @@ async def test_a_replay_is_text_as_well(sides: Sides, path: str) -> None:
 
 
 @pytest.mark.parametrize("path", ["aio", "fanout"])
-async def test_why_it_ends_is_told_as_text(path: str) -> None:
+async def test_reason_of_the_end_is_sent_as_text(path: str) -> None:
     log = await Log.with_entries(20)
     async with both(log) as sides:
         found: list[Any] = []

@@ -92,7 +92,7 @@ async def by_curl(port: int, method: str, protocol: str) -> list[Any]:
 
 
 @pytest.mark.parametrize("path", PATHS)
-async def test_the_same_comes_over_either_path(edges: Edges, path: str) -> None:
+async def test_both_edges_give_equal_streams(edges: Edges, path: str) -> None:
     for accept in ACCEPTED.values():
         fanout = await by_rest(edges.fanout, path, accept)
         assert fanout == await by_rest(edges.aio, path, accept)
@@ -104,7 +104,7 @@ async def test_the_same_comes_over_either_path(edges: Edges, path: str) -> None:
         assert len(fanout) > 30
 
 
-async def test_the_streams_do_come_over_the_lean_path(edges: Edges) -> None:
+async def test_streams_are_served_by_the_fanout_server_if_configured(edges: Edges) -> None:
     async with connected(edges.fanout) as (reader, writer):
         writer.write(b"GET /api/events HTTP/1.1\r\nhost: localhost\r\naccept: text/event-stream\r\n\r\n")
         assert (await within(reader.readuntil(b"\r\n\r\n"))).startswith(b"HTTP/1.1 200")
@@ -116,7 +116,7 @@ async def test_the_streams_do_come_over_the_lean_path(edges: Edges) -> None:
 
 
 @pytest.mark.parametrize("path", ["/api/events?resume_after=999", "/api/events?heartbeat_seconds=99&symbols=%C3%B1"])
-async def test_refusals_over_rest(edges: Edges, path: str) -> None:
+async def test_refusals_over_rest_are_equal(edges: Edges, path: str) -> None:
     responses = []
     for port in (edges.fanout, edges.aio):
         async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=DEADLINE) as rest:
@@ -129,7 +129,7 @@ async def test_refusals_over_rest(edges: Edges, path: str) -> None:
     assert responses[0][0] == 400
 
 
-async def test_refusals_over_grpc_web(edges: Edges) -> None:
+async def test_refusals_over_grpc_web_are_equal(edges: Edges) -> None:
     responses = []
     for port in (edges.fanout, edges.aio):
         with pytest.raises(CurlFailed) as failed:
@@ -144,7 +144,7 @@ async def test_refusals_over_grpc_web(edges: Edges) -> None:
 
 
 @pytest.mark.parametrize("method", ["EventService/StreamEvents", "SystemService/GetServiceInfo"])
-async def test_bytes_that_are_no_message(edges: Edges, method: str) -> None:
+async def test_malformed_message_has_the_same_error_over_grpc_and_grpc_web(edges: Edges, method: str) -> None:
     """By gRPC and by gRPC-Web, on either path: the same words, and none of Python's."""
     responses = []
     for port in (edges.fanout, edges.aio):
@@ -162,7 +162,7 @@ async def test_bytes_that_are_no_message(edges: Edges, method: str) -> None:
 
 
 @pytest.mark.parametrize("symbols", [[], ["USDCOP"] * 300], ids=["short", "long"])
-async def test_compressed_requests(edges: Edges, symbols: list[str]) -> None:
+async def test_compressed_request_passes_the_edge(edges: Edges, symbols: list[str]) -> None:
     """By gRPC; grpcio compresses what becomes shorter by it."""
     for port in (edges.fanout, edges.aio):
         async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
@@ -172,7 +172,7 @@ async def test_compressed_requests(edges: Edges, symbols: list[str]) -> None:
             assert StreamEventsResponse.FromString(await within(call.read())).events
 
 
-async def test_the_end_of_the_server_reaches_everybody(edges: Edges) -> None:
+async def test_stop_of_the_server_reaches_rest_and_grpc_web_followers(edges: Edges) -> None:
     """The error event, and then the end, over each way."""
     async with httpx.AsyncClient(timeout=DEADLINE) as rest:
         url = f"http://127.0.0.1:{edges.fanout}/api/events"
@@ -186,7 +186,7 @@ async def test_the_end_of_the_server_reaches_everybody(edges: Edges) -> None:
     assert failed.value.body["code"] == "unavailable"
 
 
-async def test_trailers_of_a_request_stay_at_the_edge(edges: Edges) -> None:
+async def test_trailers_of_a_request_are_not_forwarded(edges: Edges) -> None:
     large = Encoder().encode([("x", "a" * 3000)] * 10)  # a byte for each but the first; more than the server takes
     async with http2_peer(edges.fanout) as peer:
         peer.send(frame(h2.HEADERS, h2.END_HEADERS, 1, h2.block(h2.headers(h2.EVENTS_PATH))))

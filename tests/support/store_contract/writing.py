@@ -80,7 +80,7 @@ class CommitContract:
         assert PositionMessage.FromString(position_entry.payload).sequence == position_entry.sequence
         assert MarketUpdateMessage.FromString(bar_entry.payload).bar.symbol == "USDCOP"
 
-    async def test_a_position_is_listed_once_after_its_newest_change(self, store: Store) -> None:
+    async def test_position_is_listed_once_after_its_newest_change(self, store: Store) -> None:
         opening, opened = trade(1)
         await store.commit([opening, opened, replace(opened, bars_held=1), replace(opened, bars_held=2)], NOW)
         *_, last = await store.commit([replace(opened, bars_held=3), closed(replace(opened, bars_held=4))], NOW)
@@ -89,7 +89,7 @@ class CommitContract:
         assert (await store.closed_positions(None, None, 10)).messages == [last.payload]
         assert last.sequence == (await store.log_head()).newest == 6
 
-    async def test_a_position_can_be_reversed_in_one_commit(self, store: Store) -> None:
+    async def test_position_can_be_reversed_in_one_commit(self, store: Store) -> None:
         first_signal, first = trade(1)
         await store.commit([first_signal, first], NOW)
         second_signal, second = trade(2, action=Action.SELL)

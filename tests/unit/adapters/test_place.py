@@ -19,12 +19,12 @@ URLS = {
 
 
 @pytest.mark.parametrize(("url", "place"), URLS.items())
-def test_no_secret_of_an_address_is_shown(url: str, place: str) -> None:
+def test_secrets_of_an_address_are_hidden(url: str, place: str) -> None:
     assert place_of(url) == place
     shown = without_secrets(url)
     assert not any(secret in shown + place_of(url) for secret in SECRETS)
 
 
-def test_what_is_not_secret_is_shown() -> None:
+def test_parameters_without_secrets_are_shown() -> None:
     url = "postgresql://u:p@h:1/db?sslmode=require"
     assert without_secrets(url) == "postgresql://u:**********@h:1/db?sslmode=require"

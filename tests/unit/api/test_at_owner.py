@@ -60,7 +60,7 @@ def from_a_peer() -> Iterator[None]:
 
 
 @pytest.mark.parametrize(("sent", "symbol"), [("", "USDCOP"), ("eur/usd", "EURUSD")])
-async def test_the_request_is_forwarded_to_its_own_method_for_its_symbol(
+async def test_request_is_forwarded_to_its_own_method_for_its_symbol(
     servicer: Servicer, sent: str, symbol: str
 ) -> None:
     request = pb.GenerateSignalRequest(symbol=sent)
@@ -69,14 +69,14 @@ async def test_the_request_is_forwarded_to_its_own_method_for_its_symbol(
     assert servicer.forwarding.symbols == [symbol]
 
 
-async def test_a_request_without_a_valid_symbol_runs_here(servicer: Servicer) -> None:
+async def test_request_without_a_valid_symbol_runs_locally(servicer: Servicer) -> None:
     request = pb.GenerateSignalRequest(symbol="?")
     assert await servicer.generate_signal(request) is request
     assert servicer.forwarding.symbols == []
 
 
 @pytest.mark.usefixtures("from_a_peer")
-async def test_a_request_that_a_peer_has_forwarded_is_not_forwarded_again(servicer: Servicer) -> None:
+async def test_request_that_a_peer_has_forwarded_is_not_forwarded_again(servicer: Servicer) -> None:
     request = pb.GenerateSignalRequest(symbol="EURUSD")
     assert await servicer.generate_signal(request) is request
     assert servicer.forwarding.symbols == ["EURUSD"]

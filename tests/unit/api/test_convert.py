@@ -56,7 +56,7 @@ ENUMS: Sequence[tuple[type[StrEnum], Any]] = [
 
 
 @pytest.mark.parametrize(("domain", "contract"), ENUMS, ids=lambda one: getattr(one, "__name__", ""))
-def test_domain_and_contract_know_the_same_names(domain: type[StrEnum], contract: Any) -> None:
+def test_domain_and_contract_have_the_same_enum_names(domain: type[StrEnum], contract: Any) -> None:
     first, *names = contract.keys()
     assert contract.Value(first) == 0
     assert first.endswith("_UNSPECIFIED")
@@ -98,7 +98,7 @@ WHOLE = replace(
 )
 
 
-def test_a_whole_signal() -> None:
+def test_every_field_of_a_signal_is_set() -> None:
     message = to_proto.signal_message(WHOLE, 77)
     assert unset(message) == set()
     assert message.signal_id == "00000000-0000-0000-0000-000000000001"
@@ -117,7 +117,7 @@ def test_a_whole_signal() -> None:
     assert (message.probabilities.hold, message.probabilities.buy, message.probabilities.sell) == (0.05, 0.9, 0.05)
 
 
-def test_indicators_arrive_under_their_names() -> None:
+def test_indicators_keep_their_names() -> None:
     factors = to_proto.signal_message(WHOLE, 1).technical_factors
     sent = {field.name: value for field, value in factors.ListFields()}
     names = ["rsi", "macd", "macd_signal", "macd_histogram", "bb_upper", "bb_middle", "bb_lower"]
@@ -126,7 +126,7 @@ def test_indicators_arrive_under_their_names() -> None:
     assert set(sent) == set(factors.DESCRIPTOR.fields_by_name)
 
 
-def test_a_hold_without_indicators_has_only_what_it_has() -> None:
+def test_absent_values_of_a_hold_stay_absent() -> None:
     bare = replace(signal(Action.HOLD), indicators=Indicators(), bar_time=None)
     message = to_proto.signal_message(bare, 1)
     for absent in ("stop_loss", "take_profit", "risk_reward_ratio", "market_regime", "trend_direction", "bar_time"):
@@ -136,7 +136,7 @@ def test_a_hold_without_indicators_has_only_what_it_has() -> None:
     assert message.reasoning
 
 
-def test_an_indicator_of_nought_is_not_absent() -> None:
+def test_indicator_of_zero_is_present() -> None:
     factors = to_proto.signal_message(replace(signal(), indicators=Indicators(rsi=0.0, atr=0.0)), 1).technical_factors
     assert factors.HasField("rsi")
     assert factors.HasField("atr")
@@ -145,7 +145,7 @@ def test_an_indicator_of_nought_is_not_absent() -> None:
 
 @pytest.mark.parametrize("action", list(Action))
 @pytest.mark.parametrize("origin", list(Origin))
-def test_every_action_and_origin_of_a_signal(action: Action, origin: Origin) -> None:
+def test_every_action_and_origin_is_converted(action: Action, origin: Origin) -> None:
     message = to_proto.signal_message(signal(action, origin=origin), 1)
     assert signal_pb2.Signal.Action.Name(message.action) == action
     assert signal_pb2.Signal.Origin.Name(message.origin) == origin
@@ -154,7 +154,7 @@ def test_every_action_and_origin_of_a_signal(action: Action, origin: Origin) -> 
 # ----------------------------------------------------------------------------------------------------- positions
 
 
-def test_an_open_position() -> None:
+def test_every_field_of_an_open_position_is_set() -> None:
     held = replace(
         position(Action.SELL),
         simulated=True,
@@ -185,7 +185,7 @@ def test_an_open_position() -> None:
 
 
 @pytest.mark.parametrize("reason", list(ExitReason))
-def test_a_closed_position_and_why(reason: ExitReason) -> None:
+def test_closed_position_has_its_exit_and_reason(reason: ExitReason) -> None:
     by = UUID(int=9) if reason is ExitReason.REVERSED else None
     message = to_proto.position_message(close(position(), Exit(NOW, 101.5, reason, by), RiskRules()), 1)
     assert message.status == position_pb2.Position.CLOSED
@@ -209,12 +209,12 @@ def bars(draw: st.DrawFn) -> Bar:
 
 
 @given(bars())
-def test_a_bar_comes_back_as_it_went(one: Bar) -> None:
+def test_bar_survives_a_round_trip(one: Bar) -> None:
     sent = to_proto.bar_message(one).SerializeToString()
     assert from_proto.bar_of(bar_pb2.Bar.FromString(sent)) == one
 
 
-def test_a_pair_with_a_slash_is_read_in_its_normal_form() -> None:
+def test_pair_with_a_slash_is_normalised() -> None:
     message = to_proto.bar_message(bar(0))
     message.symbol = "USD/COP"
     assert from_proto.bar_of(message).symbol == "USDCOP"
@@ -265,18 +265,18 @@ def time(delta: timedelta = timedelta(), nanos: int = 0) -> Timestamp:
         ({"symbol": "", "close": math.nan}, {"symbol", "close"}),
     ],
 )
-def test_what_can_be_no_bar_is_refused_by_field(change: dict[str, object], fields: set[str]) -> None:
+def test_invalid_bar_is_refused_with_its_fields(change: dict[str, object], fields: set[str]) -> None:
     assert refused(**change) == fields
 
 
-def test_without_a_volume_it_is_nought() -> None:
+def test_missing_volume_is_zero() -> None:
     message = to_proto.bar_message(bar(0))
     message.ClearField("volume")
     assert from_proto.bar_of(message).volume == 0.0
 
 
 @pytest.mark.parametrize("disposition", list(Disposition))
-def test_a_receipt(disposition: Disposition) -> None:
+def test_receipt_has_its_disposition_and_signal(disposition: Disposition) -> None:
     name = UUID(int=3) if disposition is Disposition.ACCEPTED else None
     message = to_proto.receipt_message(Receipt("USDCOP", OPENING, disposition, name, 12))
     assert bar_pb2.BarReceipt.Disposition.Name(message.disposition) == disposition
@@ -285,7 +285,7 @@ def test_a_receipt(disposition: Disposition) -> None:
     assert message.HasField("signal_id") == (name is not None)
 
 
-def test_a_rejection_says_which_and_why() -> None:
+def test_rejection_has_the_index_and_reason_of_its_bar() -> None:
     message = to_proto.rejection_message(5, to_proto.bar_message(bar(0)), BarConflict("USDCOP", OPENING))
     assert (message.index, message.symbol, message.reason) == (5, "USDCOP", "BAR_CONFLICT")
     assert message.message == "a different bar of USDCOP at 2024-03-04T13:00:00Z is stored; bars never change"
@@ -302,7 +302,7 @@ def test_a_rejection_says_which_and_why() -> None:
         (MarketUpdate(bar(0), Disposition.LATE), event_pb2.MarketUpdate),
     ],
 )
-def test_events_are_encoded_at_their_place(event: Any, type_: Any) -> None:
+def test_events_are_encoded_with_their_sequence(event: Any, type_: Any) -> None:
     message = type_.FromString(to_proto.encode(event, 42))
     if isinstance(event, MarketUpdate):
         assert message.disposition == bar_pb2.BarReceipt.LATE
@@ -322,7 +322,7 @@ def test_times_keep_their_microseconds(moment: datetime) -> None:
 # ------------------------------------------------------------------------------------------------ reports of state
 
 
-def test_statistics_arrive_under_their_names() -> None:
+def test_statistics_keep_their_names() -> None:
     found = Statistics(
         SignalCounts(total=10, buy=2, sell=3, hold=5, simulated=4, avg_latency_ms=1.25),
         PositionCounts(opened=7, closed=4, winning=3, losing=1, total_pnl=8.0, total_pnl_account=9.0),
@@ -370,7 +370,7 @@ def test_statistics_arrive_under_their_names() -> None:
     )
 
 
-def test_without_closed_positions_rates_are_nought() -> None:
+def test_rates_without_closed_positions_are_zero() -> None:
     counts = PositionCounts(opened=1, closed=0, winning=0, losing=0, total_pnl=0.0, total_pnl_account=0.0)
     assert (counts.active, counts.avg_pnl, counts.win_rate) == (1, 0.0, 0.0)
 
@@ -384,7 +384,7 @@ def trader_of(described: PolicyDescription, meter: InferenceMeter) -> Trader:
     return trader
 
 
-def test_a_model_and_a_placeholder() -> None:
+def test_model_message_describes_a_model_or_the_placeholder() -> None:
     tensor = TensorShape("observation", "tensor(float)", (-1, 16))
     trained = (datetime(2020, 1, 2, tzinfo=UTC), datetime(2023, 6, 30, tzinfo=UTC))
     model = PolicyDescription(
@@ -423,7 +423,7 @@ def test_a_model_and_a_placeholder() -> None:
     assert not bare.HasField("file_sha256")
 
 
-def test_a_health_report() -> None:
+def test_health_report_has_every_field() -> None:
     health = Health(
         status=Status.DEGRADED,
         timestamp=NOW,

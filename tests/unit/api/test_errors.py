@@ -108,12 +108,12 @@ def details(status: Any) -> dict[str, Any]:
     return found
 
 
-def test_every_error_stands_in_this_table() -> None:
+def test_table_covers_every_error() -> None:
     assert {type(error) for error, _ in TABLE} | {ServiceError, PeerError} == leaves(ServiceError)
 
 
 @pytest.mark.parametrize(("error", "code"), TABLE, ids=lambda one: type(one).__name__)
-def test_an_error_has_a_code_and_a_reason_of_the_contract(error: ServiceError, code: grpc.StatusCode) -> None:
+def test_error_has_a_code_and_a_reason_of_the_contract(error: ServiceError, code: grpc.StatusCode) -> None:
     assert code_of(error) is code
     assert error_reason_pb2.ErrorReason.Value(error.reason)
     status = status_of(error, "call-1")
@@ -125,12 +125,12 @@ def test_an_error_has_a_code_and_a_reason_of_the_contract(error: ServiceError, c
     assert code_pb2.Code.Value(code.name) == code.value[0]
 
 
-def test_every_reason_of_the_contract_is_told_by_something() -> None:
+def test_every_reason_of_the_contract_has_an_error() -> None:
     reasons = {error.reason for error, _ in TABLE} | {ServiceError.reason}
     assert reasons == set(error_reason_pb2.ErrorReason.keys()) - {"ERROR_REASON_UNSPECIFIED"}
 
 
-def test_only_what_may_well_succeed_later_is_worth_another_try() -> None:
+def test_only_overload_and_outages_are_retryable() -> None:
     retryable = {type(error) for error, _ in TABLE if is_retryable(error)}
     overload = {Overloaded, ReadTimedOut, FollowerStalled}
     assert retryable == overload | {StorageUnavailable, OwnerUnavailable, ShuttingDown, Unhealthy}
@@ -146,11 +146,11 @@ def test_violations_are_listed_by_field() -> None:
     assert "BadRequest" not in details(status_of(StorageUnavailable(), ""))
 
 
-def test_a_sick_service_sends_its_report_along() -> None:
+def test_unhealthy_error_contains_the_health_report() -> None:
     assert details(status_of(Unhealthy("no database", REPORT), ""))["GetHealthResponse"] == REPORT
 
 
-def test_a_defect_tells_nothing_but_its_name() -> None:
+def test_status_of_a_defect_reveals_no_details() -> None:
     status = status_of(KeyError("secret"), "call-1")
     info = details(status)["ErrorInfo"]
     assert status.code is CODES.INTERNAL
@@ -164,13 +164,13 @@ def test_errors_of_the_transport_have_a_status_of_the_contract() -> None:
     assert status_of(DecodeError(), "call-1") == status_of(MalformedMessage(0), "call-1")
 
 
-def test_a_stop_is_no_fault_of_the_server() -> None:
+def test_shutdown_is_not_a_fault_of_the_server() -> None:
     assert status_of(StorageUnavailable(), "").is_fault
     assert not status_of(ShuttingDown(7), "").is_fault
     assert not status_of(NotAPeer(), "").is_fault
 
 
-def test_a_bare_service_error_is_internal() -> None:
+def test_service_error_without_a_subclass_is_internal() -> None:
     assert code_of(ServiceError("odd")) is CODES.INTERNAL
 
 
@@ -187,7 +187,7 @@ def peer_error(message: str, found: dict[str, str]) -> PeerError:
 
 
 @given(violations, texts, metadata)
-def test_a_refusal_takes_less_than_4_kb(listed: list[FieldViolation], message: str, found: dict[str, str]) -> None:
+def test_refusal_takes_less_than_4_kb(listed: list[FieldViolation], message: str, found: dict[str, str]) -> None:
     report = system_service_pb2.GetHealthResponse(warnings=[message] * 20)
     for n in range(100):
         report.symbols.add(symbol=f"SYMBOL{n}")
@@ -204,7 +204,7 @@ def test_a_refusal_takes_less_than_4_kb(listed: list[FieldViolation], message: s
         assert unpacked(status).message == status.message
 
 
-def test_a_refusal_states_how_many_more_there_are() -> None:
+def test_truncated_refusal_counts_the_omitted_violations() -> None:
     error = InvalidRequest([VIOLATION] * 100)
     status = status_of(error, "r" * 128)
     assert status.message.endswith("; and 90 more")
@@ -215,7 +215,7 @@ def test_a_refusal_states_how_many_more_there_are() -> None:
     assert long.message.endswith(f"...; and {100 - kept} more")
 
 
-def test_a_report_that_is_long_is_cut_and_not_left_out() -> None:
+def test_long_health_report_is_truncated_and_not_omitted() -> None:
     report = system_service_pb2.GetHealthResponse(status="unhealthy", warnings=["no bars"] * 9)
     for n in range(10_000):
         report.symbols.add(symbol=f"S{n}")

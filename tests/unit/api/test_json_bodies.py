@@ -47,7 +47,7 @@ def refused(text: bytes) -> dict[str, str]:
         (b'{"rsi": "NaN", "macd": "-Infinity"}', {"rsi": "NaN", "macd": "-Infinity"}),
     ],
 )
-def test_names_and_values_are_understood(text: bytes, fields: dict[str, Any]) -> None:
+def test_names_and_values_are_parsed(text: bytes, fields: dict[str, Any]) -> None:
     assert MessageToDict(quote(text), preserving_proto_field_name=True) == fields
 
 
@@ -84,11 +84,11 @@ def test_names_of_enum_values_may_be_in_any_case() -> None:
         (b'{"rsi": ' + b"1" * 5_000 + b"}", {"body": "has a number that is too long, or too many levels"}),
     ],
 )
-def test_what_is_wrong_is_named(text: bytes, violations: dict[str, str]) -> None:
+def test_invalid_body_is_refused_with_its_violations(text: bytes, violations: dict[str, str]) -> None:
     assert refused(text) == violations
 
 
-def test_fields_of_a_message_are_named_by_their_path() -> None:
+def test_violations_have_the_path_of_their_field() -> None:
     for text, field in (
         (b'{"opne": 1}', "bar.opne"),
         (b'{"time": "today"}', "bar.time"),
@@ -104,13 +104,13 @@ def test_fields_of_a_message_are_named_by_their_path() -> None:
     assert [violation.field for violation in caught.value.violations] == ["bars[1].opne", "bars[2]", "x"]
 
 
-def test_a_body_that_is_a_field_is_absent_or_there() -> None:
+def test_empty_body_leaves_its_field_absent() -> None:
     for text, is_there in ((b"", False), (b"{}", True)):
         request: Any = read_request(sent(text), market_data_service_pb2.PublishBarRequest, field="bar")
         assert request.HasField("bar") is is_there
 
 
-def test_a_field_stands_in_one_place() -> None:
+def test_field_in_body_and_path_is_refused() -> None:
     call = sent(b'{"price": 2}', pb.ClosePositionBodyRequest, position_id="p1")
     assert read_request(call, position_service_pb2.ClosePositionRequest).position_id == "p1"
     call = sent(b'{"positionId": "p2", "price": 2}', pb.ClosePositionBodyRequest, position_id="p1", price=1)
@@ -120,7 +120,7 @@ def test_a_field_stands_in_one_place() -> None:
 
 
 @pytest.mark.parametrize("content_type", ["", "text/plain", "application/jsonx"])
-def test_a_body_says_that_it_is_json(content_type: str) -> None:
+def test_body_requires_the_json_content_type(content_type: str) -> None:
     with pytest.raises(InvalidRequest, match="application/json"):
         read_request(sent(b"{}", content_type=content_type), signal_service_pb2.GenerateSignalRequest)
     read_request(sent(b"", content_type=content_type), signal_service_pb2.GenerateSignalRequest)
@@ -133,7 +133,7 @@ def rule_of(method: MethodDescriptor) -> Any:
     return method.GetOptions().Extensions[annotations_pb2.http]
 
 
-def test_every_call_of_the_contract_with_a_body_is_here_on_the_same_path() -> None:
+def test_every_public_call_with_a_body_has_a_method_on_its_path() -> None:
     public = {(name, rule_of(method).post) for name, method in PUBLIC.items() if rule_of(method).body}
     assert {(method.name, rule_of(method).post) for method in BODIES.methods} == public
     for method in BODIES.methods:
@@ -141,7 +141,7 @@ def test_every_call_of_the_contract_with_a_body_is_here_on_the_same_path() -> No
         assert method.output_type.full_name == "google.api.HttpBody"
 
 
-def test_requests_have_fields_of_the_public_ones_and_the_body() -> None:
+def test_requests_have_fields_of_the_public_requests_and_the_body() -> None:
     for method in BODIES.methods:
         public = PUBLIC[method.name].input_type.fields_by_name
         for field in method.input_type.fields:
@@ -151,7 +151,7 @@ def test_requests_have_fields_of_the_public_ones_and_the_body() -> None:
         assert method.input_type.fields_by_name[BODY].number not in {field.number for field in public.values()}
 
 
-async def test_every_call_reads_the_request_of_the_public_one() -> None:
+async def test_every_method_parses_the_public_request() -> None:
     read: list[Any] = []
 
     class Written:

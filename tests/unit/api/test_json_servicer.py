@@ -28,7 +28,7 @@ def binding(method: MethodDescriptor) -> tuple[str, bytes]:
     return method.input_type.full_name, rule.SerializeToString()
 
 
-def test_it_has_every_call_with_one_response_on_the_paths_of_the_public_one() -> None:
+def test_every_call_with_one_response_is_on_the_public_paths() -> None:
     public = {
         method.name: binding(method)
         for service in SERVICES.values()
@@ -59,7 +59,7 @@ class Public:
         return absent
 
 
-async def test_it_writes_what_the_public_method_answers() -> None:
+async def test_json_equals_the_public_response() -> None:
     servicer: Any = json_servicer(dict.fromkeys(SERVICES, Public()))
     info = httpbody_pb2.HttpBody.FromString(await servicer.get_model_info(None))
     assert (info.content_type, json.loads(info.data)["model"]["version"]) == ("application/json", "1")
@@ -69,7 +69,7 @@ async def test_it_writes_what_the_public_method_answers() -> None:
 
 
 @pytest.mark.parametrize("count", [0, 1, ITEMS_A_TURN, 2 * ITEMS_A_TURN + 1])
-async def test_a_list_is_written_as_the_public_method_answers_it(count: int) -> None:
+async def test_json_of_a_list_equals_the_public_response(count: int) -> None:
     servicer: Any = json_servicer(dict.fromkeys(SERVICES, Public()))
     request = market_data_service_pb2.ListBarsRequest(limit=count)
     body = httpbody_pb2.HttpBody.FromString(await servicer.list_bars(request))

@@ -62,7 +62,7 @@ def values(field: Any) -> st.SearchStrategy[Any]:
 
 
 @pytest.mark.parametrize("answer", ANSWERS)
-def test_any_answer_reads_as_protobuf_writes_it(answer: type[Message]) -> None:
+def test_json_of_any_response_equals_that_of_protobuf(answer: type[Message]) -> None:
     @settings(max_examples=30)
     @given(messages(answer))
     @example(answer())
@@ -74,7 +74,7 @@ def test_any_answer_reads_as_protobuf_writes_it(answer: type[Message]) -> None:
     holds()
 
 
-def test_fields_stand_in_the_order_of_the_contract_and_their_names() -> None:
+def test_fields_have_the_order_and_names_of_the_contract() -> None:
     text = json_text(event_pb2.MarketUpdate(bar=bar_pb2.Bar(symbol="USDCOP", open=4000.0, low=0.1, close=-1e22)))
     assert text == (
         '{"bar":{"symbol":"USDCOP","open":4000,"high":0,"low":0.1,"close":-1e+22,"volume":0},'
@@ -82,12 +82,12 @@ def test_fields_stand_in_the_order_of_the_contract_and_their_names() -> None:
     )
 
 
-def test_what_may_be_absent_is_told_from_zero() -> None:
+def test_absent_and_zero_values_differ() -> None:
     absent, zero = signal_pb2.TechnicalFactors(), signal_pb2.TechnicalFactors(rsi=0.0, macd=-0.0)
     assert (json_text(absent), json_text(zero)) == ("{}", '{"rsi":0,"macd":-0}')
 
 
-def test_numbers_that_json_lacks_are_words() -> None:
+def test_nan_and_infinity_are_strings() -> None:
     factors = signal_pb2.TechnicalFactors(rsi=math.nan, macd=math.inf, atr=-math.inf)
     assert json_text(factors) == '{"rsi":"NaN","macd":"Infinity","atr":"-Infinity"}'
 
@@ -95,12 +95,12 @@ def test_numbers_that_json_lacks_are_words() -> None:
 @pytest.mark.parametrize(
     ("nanos", "digits"), [(0, "000000"), (500_000_000, "500000"), (1000, "000001"), (999_999_000, "999999")]
 )
-def test_a_second_always_has_six_digits(nanos: int, digits: str) -> None:
+def test_times_have_six_fractional_digits(nanos: int, digits: str) -> None:
     text = json_text(bar_pb2.Bar(time=Timestamp(seconds=1_700_000_000, nanos=nanos)))
     assert json.loads(text)["time"] == f"2023-11-14T22:13:20.{digits}Z"
 
 
 @pytest.mark.parametrize("message", [struct_pb2.Struct(), httpbody_pb2.HttpBody()])
-def test_what_no_answer_of_ours_has_is_refused_at_once(message: Message) -> None:
+def test_unsupported_message_types_raise(message: Message) -> None:
     with pytest.raises(TypeError, match="cannot be written"):
         json_text(message)

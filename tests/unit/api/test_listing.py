@@ -21,12 +21,12 @@ POSITIONS = [encode(position(), n + 1) for n in range(3)]
 
 
 @pytest.mark.parametrize("count", [0, 1, ITEMS_A_TURN, len(SIGNALS)])
-async def test_signals(count: int) -> None:
+async def test_text_of_a_list_of_signals_equals_its_message(count: int) -> None:
     rest = signal_service_pb2.ListSignalsResponse(count=count, next_page_token="[]", through_sequence=7)  # noqa: S106
     await same(Listing(EventKind.SIGNAL, SIGNALS[:count], rest), count)
 
 
-async def test_positions() -> None:
+async def test_text_of_a_list_of_positions_equals_its_message() -> None:
     await same(Listing(EventKind.POSITION_UPDATE, POSITIONS, position_service_pb2.ListClosedPositionsResponse()), 3)
 
 

@@ -41,14 +41,14 @@ async def stream(*calls: Sequence[bar_pb2.Bar]) -> AsyncIterator[pb.PublishBarsR
         yield pb.PublishBarsRequest(bars=bars)
 
 
-async def test_one_bar_is_answered_with_its_receipt() -> None:
+async def test_published_bar_returns_its_receipt() -> None:
     async with running_engine() as running:
         answer = await servicer_of(running).publish_bar(pb.PublishBarRequest(bar=messages(1)[0]))
         assert answer.receipt.disposition == bar_pb2.BarReceipt.WARMING_UP
         assert answer.receipt.through_sequence == 1
 
 
-async def test_one_bar_is_refused_with_its_fields_below_bar() -> None:
+async def test_invalid_bar_is_refused_with_its_fields_below_bar() -> None:
     async with running_engine() as running:
         servicer = servicer_of(running)
         with pytest.raises(InvalidRequest, match="bar: is required"):
@@ -68,7 +68,7 @@ async def test_one_bar_is_refused_with_its_fields_below_bar() -> None:
             await servicer.publish_bar(pb.PublishBarRequest(bar=other))
 
 
-async def test_a_stream_is_counted_by_what_became_of_it() -> None:
+async def test_bars_of_a_stream_are_counted_by_result() -> None:
     first, second = messages(55), messages(3, start=57)
     night = to_proto.bar_message(bar(100, 4000.0))
     conflict = messages(1)[0]
@@ -91,7 +91,7 @@ async def test_a_stream_is_counted_by_what_became_of_it() -> None:
         assert [(one.index, one.reason) for one in answer.rejections] == [(65, "BAR_CONFLICT")]
 
 
-async def test_bad_bars_are_told_by_their_place_in_the_whole_stream() -> None:
+async def test_rejections_have_the_index_in_the_whole_stream() -> None:
     sent = messages(9)
     sent[1].close = math.inf
     sent[4].symbol = "?"
@@ -126,7 +126,7 @@ async def test_rejections_come_in_the_order_of_the_stream() -> None:
         ]
 
 
-async def test_the_first_rejections_are_the_ones_told() -> None:
+async def test_first_rejections_are_returned_and_all_are_counted() -> None:
     conflict, broken = messages(1)[0], bar_pb2.Bar(symbol="?")
     conflict.volume = 3.0
     async with running_engine() as running:
@@ -136,12 +136,12 @@ async def test_the_first_rejections_are_the_ones_told() -> None:
         assert [one.index for one in answer.rejections] == list(range(1000))
 
 
-async def test_a_stream_of_nothing() -> None:
+async def test_empty_stream_is_accepted() -> None:
     async with running_engine() as running:
         assert await servicer_of(running).publish_bars(stream()) == pb.PublishBarsResponse()
 
 
-async def test_only_so_many_rejections_are_told_and_all_are_counted() -> None:
+async def test_rejections_in_a_response_are_limited_across_messages() -> None:
     broken = bar_pb2.Bar(symbol="?")
     async with running_engine() as running:
         answer = await servicer_of(running).publish_bars(stream([broken] * 1000, [broken] * 7))
@@ -149,14 +149,14 @@ async def test_only_so_many_rejections_are_told_and_all_are_counted() -> None:
         assert [one.index for one in answer.rejections] == list(range(1000))
 
 
-async def test_a_message_that_is_too_long_is_refused() -> None:
+async def test_message_with_more_than_1000_bars_is_refused() -> None:
     async with running_engine() as running:
         with pytest.raises(InvalidRequest, match="at most 1000"):
             await servicer_of(running).publish_bars(stream([bar_pb2.Bar()] * 1001))
 
 
 @pytest.mark.parametrize("behind", [1, 4, 9])
-async def test_a_message_that_cannot_be_taken_loses_none_of_those_before_it(behind: int) -> None:
+async def test_invalid_message_loses_no_bars_before_it(behind: int) -> None:
     sent = [pb.PublishBarsRequest(bars=messages(3, start=3 * n)).SerializeToString() for n in range(behind)]
     never = pb.PublishBarsRequest(bars=messages(1, start=40)).SerializeToString()
 
@@ -177,7 +177,7 @@ async def test_a_message_that_cannot_be_taken_loses_none_of_those_before_it(behi
         assert len(running.store.market_updates()) == 3 * behind + 2
 
 
-async def test_that_nothing_is_stored_is_told_before_what_cannot_be_taken() -> None:
+async def test_storage_error_precedes_the_error_of_a_later_message() -> None:
     """The stream is worth repeating; what is wrong with it is found again then."""
     async with running_engine() as running:
         running.store.faults.append(Fault.BEFORE)
@@ -185,7 +185,7 @@ async def test_that_nothing_is_stored_is_told_before_what_cannot_be_taken() -> N
             await servicer_of(running).publish_bars(stream(messages(3), [bar_pb2.Bar()] * 1001))
 
 
-async def test_a_stream_that_cannot_be_stored_is_worth_repeating() -> None:
+async def test_stream_that_was_not_stored_can_be_repeated() -> None:
     async with running_engine() as running:
         running.store.faults.append(Fault.BEFORE)
         with pytest.raises(StorageUnavailable):
@@ -194,7 +194,7 @@ async def test_a_stream_that_cannot_be_stored_is_worth_repeating() -> None:
         assert (answer.received, answer.warming_up) == (3, 3)
 
 
-async def test_what_a_stream_sends_after_a_failure_does_not_overtake_it() -> None:
+async def test_later_messages_of_a_stream_do_not_overtake_a_failure() -> None:
     """Else the bars that failed come back too late, and their signals are never made."""
     async with running_engine() as running:
         running.store.faults.append(Fault.BEFORE)
@@ -210,7 +210,7 @@ async def test_what_a_stream_sends_after_a_failure_does_not_overtake_it() -> Non
     assert running.store.events == [], "not even later"
 
 
-async def test_a_stream_at_the_servers_end_is_told_so() -> None:
+async def test_stopped_server_refuses_a_stream() -> None:
     async with running_engine() as running:
         await running.engine.stop()
         with pytest.raises(ShuttingDown):
@@ -218,7 +218,7 @@ async def test_a_stream_at_the_servers_end_is_told_so() -> None:
 
 
 @pytest.mark.parametrize("limit", [0, 1001, -1])
-async def test_a_page_of_bars_has_bounds(limit: int) -> None:
+async def test_page_size_outside_its_bounds_is_refused(limit: int) -> None:
     async with running_engine() as running:
         with pytest.raises(InvalidRequest, match="limit"):
             await servicer_of(running).list_bars(pb.ListBarsRequest(limit=limit))

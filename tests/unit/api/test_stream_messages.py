@@ -38,12 +38,12 @@ def test_events_are_listed_with_their_sequence_and_time() -> None:
 
 
 @pytest.mark.parametrize("response_type", [StreamSignalsResponse, StreamPositionsResponse])
-def test_an_empty_list_is_the_heartbeat(response_type: Any) -> None:
+def test_heartbeat_is_an_empty_list(response_type: Any) -> None:
     heartbeat = response_type.FromString(MessageEncoding(response_type).heartbeat(6))
     assert heartbeat == response_type(through_sequence=6)
 
 
-def test_a_heartbeat_among_events_is_an_event() -> None:
+def test_heartbeat_of_an_event_stream_is_an_event() -> None:
     heartbeat = StreamEventsResponse.FromString(MessageEncoding(StreamEventsResponse).heartbeat(6))
     (event,) = heartbeat.events
     assert (event.WhichOneof("payload"), event.sequence, heartbeat.through_sequence) == ("heartbeat", 6, 6)
@@ -52,9 +52,7 @@ def test_a_heartbeat_among_events_is_an_event() -> None:
 
 @pytest.mark.parametrize("response_type", [StreamSignalsResponse, StreamPositionsResponse, StreamEventsResponse])
 @pytest.mark.parametrize(("error", "retryable"), ERRORS)
-def test_the_end_states_its_reason_and_how_far_the_stream_is(
-    response_type: Any, error: ServiceError, retryable: bool
-) -> None:
+def test_end_has_its_reason_and_the_last_sequence(response_type: Any, error: ServiceError, retryable: bool) -> None:
     """A caller that keeps through_sequence as its cursor would otherwise be sent everything again."""
     end = response_type.FromString(MessageEncoding(response_type).end(70, error))
     sent = end.events[0].error if response_type is StreamEventsResponse else end.error

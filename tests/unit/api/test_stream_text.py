@@ -53,7 +53,7 @@ async def entries(kinds: set[EventKind]) -> list[LogEntry]:
 
 
 @EACH
-async def test_entries_read_as_the_public_response(response: Any, name: str, kinds: set[EventKind]) -> None:
+async def test_text_of_entries_equals_the_public_response(response: Any, name: str, kinds: set[EventKind]) -> None:
     listed = await entries(kinds)
     expected = rest_json(response.FromString(MessageEncoding(response).entries(listed, 31)))
     assert len(expected[name]) == len(listed) > 3
@@ -62,7 +62,9 @@ async def test_entries_read_as_the_public_response(response: Any, name: str, kin
 
 
 @EACH
-def test_heartbeats_and_the_end_read_as_the_public_response(response: Any, name: str, kinds: set[EventKind]) -> None:
+def test_text_of_heartbeats_and_the_end_equals_the_public_response(
+    response: Any, name: str, kinds: set[EventKind]
+) -> None:
     for encoding in encodings(response):
         assert encoding.begins_with_heartbeat
         heartbeat, end = read(encoding.heartbeat(0)), read(encoding.end(7, ShuttingDown(7)))
@@ -75,7 +77,7 @@ def test_heartbeats_and_the_end_read_as_the_public_response(response: Any, name:
             assert rest_json(ParseDict(sent, response())) == sent
 
 
-async def test_an_item_is_written_once_for_all_encodings_and_filters() -> None:
+async def test_item_is_encoded_once_for_all_encodings_and_filters() -> None:
     listed = await entries({EventKind.SIGNAL})
     item_text.cache_clear()
     for response in (StreamSignalsResponse, StreamEventsResponse):

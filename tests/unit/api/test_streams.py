@@ -51,13 +51,13 @@ def test_every_server_streaming_method_is_declared() -> None:
 
 
 @pytest.mark.parametrize("name", ["ServerSentEventsService", "NewlineDelimitedService"])
-def test_the_edge_has_every_stream_with_its_request(name: str) -> None:
+def test_edge_has_every_stream_with_its_request(name: str) -> None:
     public = {stream.method.name: stream.method.input_type for stream in STREAMS}
     assert {method.name: method.input_type for method in EDGE_SERVICES[name].methods} == public
 
 
 @pytest.mark.parametrize("stream", STREAMS, ids=lambda stream: stream.method.name)
-def test_a_stream_sends_kinds_of_the_contract(stream: object) -> None:
+def test_stream_sends_kinds_of_the_contract(stream: object) -> None:
     (found,) = (each for each in STREAMS if each is stream)
     assert found.kinds <= set(EventKind)
     assert found.kinds or "kinds" in found.method.input_type.fields_by_name
@@ -70,7 +70,7 @@ async def test_every_form_of_a_stream_has_a_method() -> None:
 
 
 @pytest.mark.parametrize(("path", "content_type"), FORMS.items())
-async def test_a_method_gives_responses_of_its_form(path: str, content_type: str) -> None:
+async def test_method_returns_responses_of_its_form(path: str, content_type: str) -> None:
     follower = await opened(path, StreamEventsRequest(resume_after=4))
     response = follower.next(0.0, Budget()) or b""
     if content_type:
@@ -90,12 +90,12 @@ async def test_server_sent_events_resume_after_the_last_event_id(path: str) -> N
 
 
 @pytest.mark.parametrize("sent", ["", "-1", "1.0", "x", " 7", "\u0667", str(2**63), "9" * 20])
-def test_a_last_event_id_that_is_no_sequence_is_refused_by_its_name(sent: str) -> None:
+def test_last_event_id_that_is_no_sequence_is_refused_with_its_field(sent: str) -> None:
     with pytest.raises(InvalidRequest) as refused:
         stream_request(StreamEventsRequest(heartbeat_seconds=99), last_event_id=sent)
     assert [violation.field for violation in refused.value.violations] == ["heartbeat_seconds", "last-event-id"]
 
 
 @pytest.mark.parametrize(("sent", "after"), [("0", 0), ("007", 7), (str(2**63 - 1), 2**63 - 1)])
-def test_a_last_event_id_wins_over_the_request(sent: str, after: int) -> None:
+def test_last_event_id_overrides_the_request(sent: str, after: int) -> None:
     assert stream_request(StreamEventsRequest(resume_after=3), last_event_id=sent).resume_after == after

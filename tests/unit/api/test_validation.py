@@ -55,7 +55,7 @@ def refused(message: Message) -> set[str]:
 # --------------------------------------------------------------------------------------------------- single checks
 
 
-def test_all_violations_are_told_at_once() -> None:
+def test_all_violations_are_raised_together() -> None:
     def check(checks: Checks) -> None:
         checks.whole(0, "limit", 1, 10)
         checks.symbol("?")
@@ -64,7 +64,7 @@ def test_all_violations_are_told_at_once() -> None:
     assert violations(check) == ["limit", "symbol", "position_id"]
 
 
-def test_another_error_is_not_hidden_by_violations() -> None:
+def test_other_error_is_not_hidden_by_violations() -> None:
     def check(checks: Checks) -> None:
         checks.refuse("a", "is wrong")
         raise KeyError
@@ -76,7 +76,7 @@ def test_another_error_is_not_hidden_by_violations() -> None:
 @pytest.mark.parametrize(
     ("value", "sound"), [(0, False), (1, True), (1000, True), (1001, False), (-1, False), (2**31 - 1, False)]
 )
-def test_whole_numbers(value: int, sound: bool) -> None:
+def test_integer_outside_its_bounds_is_refused(value: int, sound: bool) -> None:
     assert violations(lambda checks: checks.whole(value, "limit", 1, 1000)) == ([] if sound else ["limit"])
 
 
@@ -91,7 +91,7 @@ def test_whole_numbers(value: int, sound: bool) -> None:
         (math.inf, False),
     ],
 )
-def test_probabilities(value: float, sound: bool) -> None:
+def test_probability_outside_0_to_1_is_refused(value: float, sound: bool) -> None:
     assert violations(lambda checks: checks.probability(value, "p")) == ([] if sound else ["p"])
 
 
@@ -99,7 +99,7 @@ def test_probabilities(value: float, sound: bool) -> None:
     ("value", "sound"),
     [(0.01, True), (1e9, True), (0.0, False), (-1.0, False), (math.nan, False), (math.inf, False), (-math.inf, False)],
 )
-def test_prices(value: float, sound: bool) -> None:
+def test_price_that_is_not_positive_and_finite_is_refused(value: float, sound: bool) -> None:
     assert violations(lambda checks: checks.price(value, "price")) == ([] if sound else ["price"])
 
 
@@ -113,7 +113,7 @@ def test_prices(value: float, sound: bool) -> None:
         ("2025-06-30T13:00:00.5Z", datetime(2025, 6, 30, 13, 0, 0, 500_000, tzinfo=UTC)),
     ],
 )
-def test_dates_and_times(text: str, expected: datetime | None) -> None:
+def test_dates_and_times_are_parsed_as_utc(text: str, expected: datetime | None) -> None:
     with Checks() as checks:
         found = checks.date(text, "start_date")
     assert found == expected
@@ -127,18 +127,18 @@ def test_dates_and_times(text: str, expected: datetime | None) -> None:
         *("2025-06-30Z", " 2025-06-30", "0001-01-01T00:00:00+05:00", "9999-12-31T23:59:59-05:00"),
     ],
 )
-def test_what_is_no_date(text: str) -> None:
+def test_invalid_date_is_refused(text: str) -> None:
     assert violations(lambda checks: checks.date(text, "end_date")) == ["end_date"]
 
 
 @given(st.text(max_size=30))
-def test_no_text_breaks_a_check(text: str) -> None:
+def test_any_text_is_accepted_or_refused(text: str) -> None:
     assert violations(lambda checks: checks.date(text, "f")) in ([], ["f"])
     assert violations(lambda checks: checks.symbol(text, field="f")) in ([], ["f"])
     assert violations(lambda checks: checks.uuid(text, "f")) in ([], ["f"])
 
 
-def test_symbols_and_their_default() -> None:
+def test_symbol_is_normalised_or_has_its_default() -> None:
     with Checks() as checks:
         assert checks.symbol("USD/COP") == "USDCOP"
         assert checks.symbol("") is None
@@ -146,7 +146,7 @@ def test_symbols_and_their_default() -> None:
     assert violations(lambda checks: checks.symbol("usd cop")) == ["symbol"]
 
 
-def test_uuids() -> None:
+def test_uuid_is_parsed_or_refused() -> None:
     with Checks() as checks:
         assert checks.uuid("00000000-0000-0000-0000-000000000001", "id") == UUID(int=1)
     for text in ("", "1", "00000000-0000-0000-0000-00000000000g"):
@@ -154,13 +154,13 @@ def test_uuids() -> None:
 
 
 @pytest.mark.parametrize(("value", "action"), [(Signal.BUY, "BUY"), (Signal.SELL, "SELL"), (Signal.HOLD, "HOLD")])
-def test_actions(value: int, action: str) -> None:
+def test_actions_are_converted(value: int, action: str) -> None:
     with Checks() as checks:
         assert checks.action(value, "action") is Action(action)
 
 
 @pytest.mark.parametrize("value", [0, 4, -1, 99])
-def test_what_is_no_action_or_kind(value: int) -> None:
+def test_unknown_action_or_kind_is_refused_with_the_allowed_ones(value: int) -> None:
     with pytest.raises(InvalidRequest, match=r"action: must be one of BUY, SELL, HOLD$"), Checks() as checks:
         checks.action(value, "action")
     with pytest.raises(InvalidRequest, match=r"must be one of SIGNAL, MARKET_UPDATE, POSITION_UPDATE$"), Checks() as c:
@@ -168,12 +168,12 @@ def test_what_is_no_action_or_kind(value: int) -> None:
 
 
 @pytest.mark.parametrize(("lookback", "sound"), [(49, False), (50, True), (500, True), (501, False), (0, False)])
-def test_lookback(lookback: int, sound: bool) -> None:
+def test_lookback_outside_its_bounds_is_refused(lookback: int, sound: bool) -> None:
     request = signal_service_pb2.GenerateSignalFromDbRequest(lookback_bars=lookback)
     assert violations(lambda checks: lookback_of(request, checks, 100)) == ([] if sound else ["lookback_bars"])
 
 
-def test_lookback_that_is_not_given() -> None:
+def test_absent_lookback_has_its_default() -> None:
     with Checks() as checks:
         assert lookback_of(signal_service_pb2.GenerateSignalFromDbRequest(), checks, 100) == 100
         asked = signal_service_pb2.GenerateSignalFromDbRequest(lookback_bars=77)
@@ -208,24 +208,24 @@ def test_lookback_that_is_not_given() -> None:
         ),
     ],
 )
-def test_a_request_gives_its_filter_and_the_defaults(request_: Message, filter_: Filter) -> None:
+def test_stream_request_has_its_filter_and_the_defaults(request_: Message, filter_: Filter) -> None:
     assert converted(request_) == StreamRequest(filter_, None, 15.0, None)
 
 
 @pytest.mark.parametrize("request_type", FOLLOWING)
 @pytest.mark.parametrize("sequence", [0, 1, 2**63 - 1])
-def test_a_request_gives_the_sequence_to_resume_after(request_type: Any, sequence: int) -> None:
+def test_stream_request_has_the_sequence_to_resume_after(request_type: Any, sequence: int) -> None:
     assert converted(request_type(resume_after=sequence)).resume_after == sequence
 
 
 @pytest.mark.parametrize("request_type", FOLLOWING)
-def test_a_negative_sequence_is_refused(request_type: Any) -> None:
+def test_negative_sequence_is_refused(request_type: Any) -> None:
     assert refused(request_type(resume_after=-1)) == {"resume_after"}
 
 
 @pytest.mark.parametrize("request_type", FOLLOWING)
 @pytest.mark.parametrize(("seconds", "sound"), [(0, False), (1, True), (60, True), (61, False), (-1, False)])
-def test_a_heartbeat_of_1_to_60_seconds_is_accepted(request_type: Any, seconds: int, sound: bool) -> None:
+def test_heartbeat_outside_1_to_60_seconds_is_refused(request_type: Any, seconds: int, sound: bool) -> None:
     request = request_type(heartbeat_seconds=seconds)
     if sound:
         assert converted(request).heartbeat_seconds == float(seconds)
@@ -235,24 +235,24 @@ def test_a_heartbeat_of_1_to_60_seconds_is_accepted(request_type: Any, seconds: 
 
 @pytest.mark.parametrize("request_type", [StreamSignals, StreamEvents])
 @pytest.mark.parametrize("confidence", [-0.01, 1.01, math.nan, math.inf])
-def test_a_confidence_out_of_bounds_is_refused(request_type: Any, confidence: float) -> None:
+def test_confidence_outside_its_bounds_is_refused(request_type: Any, confidence: float) -> None:
     assert refused(request_type(min_confidence=confidence)) == {"min_confidence"}
 
 
 @pytest.mark.parametrize("request_type", FOLLOWING)
 @pytest.mark.parametrize("symbols", [[""], ["USDCOP", "usd cop"], ["?" * 1000]])
-def test_an_invalid_symbol_is_refused(request_type: Any, symbols: list[str]) -> None:
+def test_invalid_symbol_is_refused(request_type: Any, symbols: list[str]) -> None:
     assert refused(request_type(symbols=symbols)) & {"symbols", f"symbols[{len(symbols) - 1}]"}
 
 
 @pytest.mark.parametrize("request_type", FOLLOWING)
-def test_a_filter_has_at_most_1000_symbols(request_type: Any) -> None:
+def test_filter_has_at_most_1000_symbols(request_type: Any) -> None:
     names = [f"S{n:04}" for n in range(1001)]
     assert len(converted(request_type(symbols=names[:1000])).filter.symbols) == 1000
     assert refused(request_type(symbols=names)) == {"symbols"}
 
 
-def test_an_unspecified_action_or_kind_is_refused_by_its_index() -> None:
+def test_unspecified_action_or_kind_is_refused_with_its_index() -> None:
     assert refused(StreamSignals(actions=[Signal.BUY, Signal.ACTION_UNSPECIFIED])) == {"actions[1]"}
     assert refused(StreamEvents(kinds=[Event.KIND_UNSPECIFIED, Event.SIGNAL])) == {"kinds[0]"}
 

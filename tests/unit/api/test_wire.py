@@ -64,7 +64,7 @@ def entries(draw: st.DrawFn) -> tuple[LogEntry, event_pb2.Event]:
 @given(st.integers(0, 2**64 - 1) | st.integers(0, 9).map(lambda sevens: 1 << 7 * sevens))
 @example(2**7 - 1)
 @example(2**14 - 1)
-def test_a_varint_is_read_back(value: int) -> None:
+def test_varint_is_minimal_and_decodes_to_its_value(value: int) -> None:
     read, shift = 0, 0
     encoded = wire.varint(value)
     for byte in encoded:
@@ -76,7 +76,7 @@ def test_a_varint_is_read_back(value: int) -> None:
 
 
 @given(st.lists(signals, max_size=5), sequences)
-def test_a_response_with_signals(messages: list[signal_pb2.Signal], through: int) -> None:
+def test_stream_response_of_signals_equals_that_of_protobuf(messages: list[signal_pb2.Signal], through: int) -> None:
     entries_ = [entry_of(EventKind.SIGNAL, message) for message in messages]
     expected = signal_service_pb2.StreamSignalsResponse(signals=messages, through_sequence=through)
     response = MessageEncoding(signal_service_pb2.StreamSignalsResponse).entries(entries_, through)
@@ -84,7 +84,9 @@ def test_a_response_with_signals(messages: list[signal_pb2.Signal], through: int
 
 
 @given(st.lists(positions, max_size=5), sequences)
-def test_a_response_with_positions(messages: list[position_pb2.Position], through: int) -> None:
+def test_stream_response_of_positions_equals_that_of_protobuf(
+    messages: list[position_pb2.Position], through: int
+) -> None:
     entries_ = [
         LogEntry(1, NOW, EventKind.POSITION_UPDATE, "", None, None, m.SerializeToString(), NOW) for m in messages
     ]
@@ -94,7 +96,9 @@ def test_a_response_with_positions(messages: list[position_pb2.Position], throug
 
 
 @given(st.lists(entries(), max_size=5), sequences)
-def test_a_response_with_events(found: list[tuple[LogEntry, event_pb2.Event]], through: int) -> None:
+def test_stream_response_of_events_equals_that_of_protobuf(
+    found: list[tuple[LogEntry, event_pb2.Event]], through: int
+) -> None:
     encoding = MessageEncoding(event_service_pb2.StreamEventsResponse)
     answer = encoding.entries([entry for entry, _ in found], through)
     expected = event_service_pb2.StreamEventsResponse(events=[event for _, event in found], through_sequence=through)
@@ -102,19 +106,21 @@ def test_a_response_with_events(found: list[tuple[LogEntry, event_pb2.Event]], t
 
 
 @given(entries())
-def test_an_event_is_the_bytes_that_protobuf_makes(found: tuple[LogEntry, event_pb2.Event]) -> None:
+def test_event_has_the_bytes_of_protobuf(found: tuple[LogEntry, event_pb2.Event]) -> None:
     entry, event = found
     assert wire.event(entry) == event.SerializeToString(deterministic=True)
 
 
 @given(signals)
-def test_one_record_is_the_answer_of_a_single_noun(message: signal_pb2.Signal) -> None:
+def test_record_is_the_response_with_one_resource(message: signal_pb2.Signal) -> None:
     answer = signal_service_pb2.GetLatestSignalResponse.FromString(wire.record(message.SerializeToString()))
     assert answer.signal == message
 
 
 @given(st.lists(signals, max_size=3), st.integers(0, 1000), st.text(max_size=20))
-def test_a_list_and_what_stands_beside_it(messages: list[signal_pb2.Signal], count: int, token: str) -> None:
+def test_records_and_other_fields_concatenate_to_a_list_response(
+    messages: list[signal_pb2.Signal], count: int, token: str
+) -> None:
     rest = signal_service_pb2.ListSignalsResponse(count=count, next_page_token=token)
     joined = wire.records(message.SerializeToString() for message in messages) + rest.SerializeToString()
     expected = signal_service_pb2.ListSignalsResponse(signals=messages, count=count, next_page_token=token)
@@ -128,7 +134,7 @@ def number_of(message: type[Message], field: str) -> int:
     return int(message.DESCRIPTOR.fields_by_name[field].number)
 
 
-def test_events_have_the_numbers_of_the_contract() -> None:
+def test_events_have_the_field_numbers_of_the_contract() -> None:
     payloads = {kind: number_of(event_pb2.Event, field) for kind, (_, field) in MESSAGES.items()}
     assert payloads == wire.EVENT_FIELDS
     assert set(wire.EVENT_FIELDS) == set(EventKind)
@@ -149,17 +155,17 @@ SINGLE: list[tuple[type[Message], str]] = [
 
 
 @pytest.mark.parametrize(("answer", "field"), [*LISTS, *SINGLE])
-def test_lists_and_nouns_have_the_number_that_they_are_written_with(answer: type[Message], field: str) -> None:
+def test_lists_and_resources_have_the_field_number_of_the_encoder(answer: type[Message], field: str) -> None:
     described = answer.DESCRIPTOR.fields_by_name[field]
     assert described.number == wire.LIST_FIELD
     assert described.type == FieldDescriptor.TYPE_MESSAGE
 
 
 @pytest.mark.parametrize("answer", [message for message, _ in LISTS[:3]])
-def test_streams_have_the_sequence_where_it_is_written(answer: type[Message]) -> None:
+def test_streams_have_the_sequence_at_the_field_of_the_encoder(answer: type[Message]) -> None:
     assert number_of(answer, "through_sequence") == wire.THROUGH_FIELD
 
 
-def test_bars_are_listed_from_messages() -> None:
+def test_list_of_bars_is_field_1() -> None:
     """ListBars is put together by protobuf: nothing of it stands in the log."""
     assert number_of(market_data_service_pb2.ListBarsResponse, "bars") == 1

@@ -195,7 +195,7 @@ async def test_bars_are_sent_in_messages_of_batch_size(client: Any, script: Any)
     assert [len(request.bars) for request in script.requests] == [2, 2, 1]
 
 
-async def test_an_exception_of_the_bars_themselves_is_raised(client: Any, script: Any) -> None:
+async def test_exception_of_the_bars_themselves_is_raised(client: Any, script: Any) -> None:
     script.responses["PublishBars"] = lambda _: market_data.PublishBarsResponse()
 
     def broken() -> Any:

@@ -68,7 +68,7 @@ async def test_violations_name_each_field(client: Any, script: Any) -> None:
 
 
 @pytest.mark.parametrize("code", [grpc.StatusCode.INTERNAL, grpc.StatusCode.UNKNOWN, grpc.StatusCode.UNAVAILABLE])
-async def test_an_error_without_a_reason_is_unavailable(client: Any, script: Any, code: grpc.StatusCode) -> None:
+async def test_error_without_a_reason_is_unavailable(client: Any, script: Any, code: grpc.StatusCode) -> None:
     script.failure_code = code
     with pytest.raises(tradingsignals.Unavailable) as failed:
         await client.call("statistics")
@@ -76,7 +76,7 @@ async def test_an_error_without_a_reason_is_unavailable(client: Any, script: Any
     assert str(failed.value) == f"{code.name}: something on the way broke"
 
 
-async def test_a_size_limit_of_grpc_is_too_large_and_not_overloaded(client: Any, script: Any) -> None:
+async def test_size_limit_of_grpc_is_too_large_and_not_overloaded(client: Any, script: Any) -> None:
     script.failure_code = grpc.StatusCode.RESOURCE_EXHAUSTED
     with pytest.raises(tradingsignals.TooLarge) as failed:
         await client.call("statistics")

@@ -152,7 +152,7 @@ async def driver(kind: str, log: LogServer) -> AsyncIterator[FollowerDriver]:
 
 
 class TestExactlyOnce:
-    async def test_through_each_way_of_breaking(self, driver: FollowerDriver, log: LogServer) -> None:
+    async def test_items_arrive_once_through_each_kind_of_failure(self, driver: FollowerDriver, log: LogServer) -> None:
         log.newest = 40
         log.plans = [Plan(ending, entries=4) for ending in BREAKS]
         await driver.follow(resume_after=0)
@@ -163,7 +163,7 @@ class TestExactlyOnce:
         assert driver.notices[0] == Connected(0, "first")
         assert driver.notices[-1] == Connected(32, "first")
 
-    async def test_through_a_service_that_refuses_for_a_while(self, driver: FollowerDriver, log: LogServer) -> None:
+    async def test_items_arrive_once_after_repeated_refusals(self, driver: FollowerDriver, log: LogServer) -> None:
         log.plans = [Plan(GONE, entries=5), *(Plan(ending, refused=True) for ending in BREAKS[:-1])]
         await driver.follow(resume_after=0)
         assert await driver.take(10) == list(range(1, 11))
@@ -172,7 +172,9 @@ class TestExactlyOnce:
         assert attempts == list(range(1, len(BREAKS) + 1))
 
     @pytest.mark.parametrize("seed", range(6))
-    async def test_through_breaks_at_random_places(self, driver: FollowerDriver, log: LogServer, seed: int) -> None:
+    async def test_items_arrive_once_through_random_failures(
+        self, driver: FollowerDriver, log: LogServer, seed: int
+    ) -> None:
         choice = random.Random(seed)
         log.newest, log.page = 300, choice.randrange(1, 9)
         log.plans = [
@@ -181,7 +183,7 @@ class TestExactlyOnce:
         await driver.follow(resume_after=0)
         assert await driver.take(300) == list(range(1, 301))
 
-    async def test_without_a_sequence_it_begins_at_the_first_connection(
+    async def test_follower_without_a_sequence_begins_at_the_first_connection(
         self, driver: FollowerDriver, log: LogServer
     ) -> None:
         log.plans = [Plan(GONE)]
@@ -193,7 +195,7 @@ class TestExactlyOnce:
         assert await driver.take(2) == [11, 12]
         assert log.resumed_after == [10, 10]
 
-    async def test_a_stored_sequence_and_epoch_resume_there(self, driver: FollowerDriver, log: LogServer) -> None:
+    async def test_stored_sequence_and_epoch_resume_the_follower(self, driver: FollowerDriver, log: LogServer) -> None:
         await driver.follow(resume_after=0)
         assert await driver.take(5) == [1, 2, 3, 4, 5]
         bookmark = {"resume_after": driver.follower.sequence, "epoch": driver.follower.epoch}
@@ -236,7 +238,7 @@ class TestPermanentErrors:
             (grpc.StatusCode.UNIMPLEMENTED, tradingsignals.InternalError),
         ],
     )
-    async def test_they_are_raised_at_once(
+    async def test_permanent_error_is_raised_at_once(
         self, driver: FollowerDriver, log: LogServer, code: grpc.StatusCode, error: type[Exception]
     ) -> None:
         log.plans = [Plan(ends_with(code, "SOME_REASON"), refused=True)]
@@ -246,14 +248,14 @@ class TestPermanentErrors:
         assert await driver.is_over()
         assert len(log.requests) == 1
 
-    async def test_a_service_that_is_away_for_too_long_is_given_up(self, kind: str) -> None:
+    async def test_unavailable_service_is_raised_after_the_time_limit(self, kind: str) -> None:
         async with driver_of(kind, f"127.0.0.1:{free_ports(1)[0]}") as driver:
             await driver.follow(backoff=Backoff(0.001, 0.01, give_up_seconds=0.1))
             with pytest.raises(tradingsignals.Unavailable):
                 await driver.enter()
             assert await driver.is_over()
 
-    async def test_an_exception_of_notify_is_raised(self, driver: FollowerDriver) -> None:
+    async def test_exception_of_notify_is_raised(self, driver: FollowerDriver) -> None:
         def refuse(_: object) -> None:
             raise LookupError("enough")
 
@@ -276,7 +278,7 @@ class TestNewEpoch:
         assert await driver.take(5) == [1, 2, 3, 4, 5]
 
     @pytest.mark.parametrize("newest", [3, 5, 8])
-    async def test_it_is_raised_by_default(self, driver: FollowerDriver, log: LogServer, newest: int) -> None:
+    async def test_new_epoch_is_raised_by_default(self, driver: FollowerDriver, log: LogServer, newest: int) -> None:
         await self.replaced(driver, log, newest)
         with pytest.raises(EpochChanged) as raised:
             await within(driver.next())
@@ -284,7 +286,7 @@ class TestNewEpoch:
         assert await driver.is_over()
 
     @pytest.mark.parametrize("newest", [3, 5, 8])
-    async def test_start_over_follows_it_from_its_beginning(
+    async def test_start_over_follows_the_new_epoch_from_its_beginning(
         self, driver: FollowerDriver, log: LogServer, newest: int
     ) -> None:
         await self.replaced(driver, log, newest, on_new_epoch="start_over")
@@ -293,14 +295,14 @@ class TestNewEpoch:
         assert driver.notices[-2:] == [tradingsignals.StartedOver("first", "second", 5), Connected(0, "second")]
         assert log.resumed_after == [0, 5, 0]
 
-    async def test_a_stored_epoch_reveals_it(self, driver: FollowerDriver) -> None:
+    async def test_stored_epoch_detects_a_new_one(self, driver: FollowerDriver) -> None:
         await driver.follow(resume_after=5, epoch="of-long-ago")
         with pytest.raises(EpochChanged):
             await driver.enter()
 
 
 class TestPrunedEvents:
-    async def test_it_is_raised_by_default(self, driver: FollowerDriver, log: LogServer) -> None:
+    async def test_pruning_is_raised_by_default(self, driver: FollowerDriver, log: LogServer) -> None:
         log.oldest = 8
         await driver.follow(resume_after=3)
         with pytest.raises(EventsPruned) as raised:
@@ -308,13 +310,13 @@ class TestPrunedEvents:
         assert (raised.value.sequence, raised.value.oldest_sequence) == (3, 8)
         assert await driver.is_over()
 
-    async def test_skip_goes_on_with_the_oldest_that_is_kept(self, driver: FollowerDriver, log: LogServer) -> None:
+    async def test_skip_continues_with_the_oldest_kept_item(self, driver: FollowerDriver, log: LogServer) -> None:
         log.oldest = 8
         await driver.follow(resume_after=3, on_pruned="skip")
         assert await driver.take(3) == [8, 9, 10]
         assert driver.notices == [Skipped(3, 8), Connected(7, "first")]
 
-    async def test_skip_works_during_a_stream_too(self, driver: FollowerDriver, log: LogServer) -> None:
+    async def test_skip_continues_during_a_stream(self, driver: FollowerDriver, log: LogServer) -> None:
         pruned = ends_with(grpc.StatusCode.OUT_OF_RANGE, "SEQUENCE_PRUNED", oldest_sequence="8")
         log.plans = [Plan(pruned, entries=4)]
         await driver.follow(resume_after=0, on_pruned="skip")
@@ -331,12 +333,12 @@ class TestClose:
         yield
         assert await within(waiting)
 
-    async def test_during_a_read(self, driver: FollowerDriver, log: LogServer) -> None:
+    async def test_close_ends_a_pending_read(self, driver: FollowerDriver, log: LogServer) -> None:
         await driver.follow(resume_after=10)
         async with self.waiting(driver, log.caught_up.wait):
             await driver.close()
 
-    async def test_during_the_subscription(self, driver: FollowerDriver, log: LogServer) -> None:
+    async def test_close_ends_a_pending_subscription(self, driver: FollowerDriver, log: LogServer) -> None:
         subscribed = asyncio.Event()
 
         async def hold(_: Any) -> None:
@@ -348,20 +350,20 @@ class TestClose:
         async with self.waiting(driver, subscribed.wait):
             await driver.close()
 
-    async def test_during_the_pause_before_the_next_attempt(self, driver: FollowerDriver, log: LogServer) -> None:
+    async def test_close_ends_the_pause_before_the_next_attempt(self, driver: FollowerDriver, log: LogServer) -> None:
         log.plans = [Plan(GONE, refused=True)]
         await driver.follow(resume_after=0, backoff=NEVER)
         async with self.waiting(driver, driver.lost.wait):
             await driver.close()
 
-    async def test_before_the_first_item(self, driver: FollowerDriver, log: LogServer) -> None:
+    async def test_close_before_the_first_item_sends_no_request(self, driver: FollowerDriver, log: LogServer) -> None:
         await driver.follow(resume_after=0)
         await driver.close()
         assert await driver.is_over()
         assert log.requests == []
 
 
-async def test_a_wait_that_is_cancelled_loses_nothing(log: LogServer) -> None:
+async def test_cancelled_wait_loses_no_item(log: LogServer) -> None:
     async with tradingsignals.connect(log.address) as client:
         async with client.follow(resume_after=0, backoff=SOON) as follower:
             found = [(await within(anext(follower))).sequence for _ in range(10)]
@@ -384,7 +386,7 @@ async def test_entering_waits_until_there_is_a_service(kind: str) -> None:
             assert driver.follower.sequence == 3
 
 
-async def test_a_silent_connection_is_replaced(kind: str, log: LogServer, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_silent_connection_is_replaced(kind: str, log: LogServer, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tradingsignals.resume.SILENT_HEARTBEATS", 0.5)
     async with frozen_proxy(log.port) as proxy, driver_of(kind, f"127.0.0.1:{proxy.port}") as driver:
         await driver.follow(resume_after=0, heartbeat_seconds=1)

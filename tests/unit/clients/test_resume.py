@@ -67,7 +67,7 @@ def unknown(epoch: str) -> OutOfRange:
 
 
 class TestSequence:
-    def test_it_moves_with_each_item_that_is_handed_out(self) -> None:
+    def test_sequence_moves_with_each_returned_item(self) -> None:
         machine, _ = resume(resume_after=2)
         machine.received(items(3, 5), 9)
         places = [machine.sequence]
@@ -75,12 +75,12 @@ class TestSequence:
             places.append(machine.sequence)
         assert places == [2, 3, 9]
 
-    def test_a_heartbeat_moves_it(self) -> None:
+    def test_heartbeat_moves_the_sequence(self) -> None:
         machine, _ = resume(resume_after=2)
         machine.received([], 40)
         assert (machine.sequence, machine.resume_after) == (40, 40)
 
-    def test_a_heartbeat_does_not_move_it_past_pending_items(self) -> None:
+    def test_heartbeat_does_not_move_the_sequence_past_pending_items(self) -> None:
         machine, _ = resume(resume_after=2)
         machine.received(items(3), 3)
         machine.received([], 40)
@@ -88,7 +88,7 @@ class TestSequence:
         assert handed_out(machine) == [3]
         assert machine.sequence == 40
 
-    def test_an_item_received_twice_is_handed_out_once(self) -> None:
+    def test_item_received_twice_is_returned_once(self) -> None:
         machine, _ = resume(resume_after=2)
         machine.received(items(3, 4), 4)
         machine.received(items(4, 5), 5)
@@ -96,7 +96,7 @@ class TestSequence:
         assert handed_out(machine) == [3, 4, 5]
         assert machine.resume_after == 5
 
-    def test_without_a_sequence_it_begins_at_the_newest(self) -> None:
+    def test_follower_without_a_sequence_begins_at_the_newest(self) -> None:
         machine, notices = resume()
         assert (machine.sequence, machine.epoch, machine.resume_after) == (None, None, None)
         machine.begin(17, "a")
@@ -104,14 +104,14 @@ class TestSequence:
         assert (machine.sequence, machine.epoch, machine.resume_after) == (17, "a", 17)
         assert notices == [Connected(17, "a")]
 
-    def test_an_epoch_without_a_sequence_is_ignored(self) -> None:
+    def test_epoch_without_a_sequence_is_ignored(self) -> None:
         machine, _ = resume(epoch="a")
         machine.begin(17, "b")
         assert machine.opened("b") is None
 
 
 class TestFailures:
-    def test_pauses_double_until_a_response_comes(self) -> None:
+    def test_pauses_double_until_a_response_arrives(self) -> None:
         machine, notices = resume(resume_after=2, epoch="a")
         assert [machine.failed(LOST, 0.0) for _ in range(7)] == [0.25, 0.5, 1.0, 2.0, 4.0, 5.0, 5.0]
         assert machine.opened("a") is None
@@ -120,7 +120,7 @@ class TestFailures:
         assert [type(notice) for notice in notices] == [Disconnected] * 7 + [Connected, Disconnected]
         assert notices[6:8] == [Disconnected(LOST, 7, 5.0), Connected(2, "a")]
 
-    def test_a_stream_without_a_response_does_not_reset_the_pause(self) -> None:
+    def test_stream_without_a_response_does_not_reset_the_pause(self) -> None:
         machine, _ = resume(resume_after=2)
         pauses = []
         for _ in range(3):
@@ -128,7 +128,7 @@ class TestFailures:
             pauses.append(machine.failed(LOST, 0.0))
         assert pauses == [0.25, 0.5, 1.0]
 
-    def test_without_an_epoch_the_first_response_is_the_connection(self) -> None:
+    def test_first_response_confirms_a_connection_without_an_epoch(self) -> None:
         machine, notices = resume(resume_after=2, epoch="a")
         assert machine.opened(None) is None
         assert notices == []
@@ -137,7 +137,7 @@ class TestFailures:
         assert notices == [Connected(2, "a")]
 
     @pytest.mark.parametrize("error", [LOST, Overloaded("slow", reason="FOLLOWER_STALLED")])
-    def test_a_service_that_is_away_for_too_long_is_given_up(self, error: TradingSignalsError) -> None:
+    def test_lasting_failure_is_raised_after_the_time_limit(self, error: TradingSignalsError) -> None:
         machine, _ = resume(resume_after=2, backoff=Backoff(1.0, 1.0, give_up_seconds=10.0))
         assert machine.failed(error, 100.0) == 1.0
         assert machine.failed(error, 109.0) == 1.0
@@ -147,7 +147,7 @@ class TestFailures:
     @pytest.mark.parametrize(
         "error", [InvalidRequest("symbol"), TooLarge("trailers"), AccessDenied("who?"), OutOfRange("unheard of")]
     )
-    def test_a_permanent_error_is_raised(self, error: TradingSignalsError) -> None:
+    def test_permanent_error_is_raised(self, error: TradingSignalsError) -> None:
         machine, notices = resume(resume_after=2)
         with pytest.raises(type(error)) as raised:
             machine.failed(error, 0.0)
@@ -156,7 +156,7 @@ class TestFailures:
 
 
 class TestNewEpoch:
-    def test_it_is_raised_by_default(self) -> None:
+    def test_new_epoch_is_raised_by_default(self) -> None:
         machine, _ = resume(resume_after=7, epoch="a")
         with pytest.raises(EpochChanged) as raised:
             machine.opened("b")
@@ -167,19 +167,19 @@ class TestNewEpoch:
             machine.failed(error, 0.0)
         assert again.value is error
 
-    def test_an_unknown_sequence_is_raised_as_a_new_epoch(self) -> None:
+    def test_unknown_sequence_is_raised_as_a_new_epoch(self) -> None:
         machine, _ = resume(resume_after=7)
         with pytest.raises(EpochChanged) as raised:
             machine.failed(unknown("b"), 0.0)
         assert (raised.value.sequence, raised.value.old_epoch, raised.value.epoch) == (7, None, "b")
 
-    def test_an_unknown_sequence_of_the_same_epoch_was_set_back(self) -> None:
+    def test_unknown_sequence_of_the_same_epoch_is_raised_as_set_back(self) -> None:
         machine, _ = resume(resume_after=7, epoch="a")
         with pytest.raises(EpochChanged, match="log a followed up to 7 was set back"):
             machine.failed(unknown("a"), 0.0)
 
     @pytest.mark.parametrize("how", ["metadata", "refusal"])
-    def test_start_over_follows_it_from_its_beginning(self, how: str) -> None:
+    def test_start_over_follows_the_new_epoch_from_its_beginning(self, how: str) -> None:
         machine, notices = resume(resume_after=7, epoch="a", on_new_epoch="start_over")
         pause = machine.opened("b") if how == "metadata" else machine.failed(unknown("b"), 0.0)
         assert (pause, machine.resume_after, machine.sequence, machine.epoch) == (0.0, 0, 0, "b")
@@ -194,26 +194,26 @@ class TestNewEpoch:
 
 
 class TestPrunedEvents:
-    def test_it_is_raised_by_default(self) -> None:
+    def test_pruning_is_raised_by_default(self) -> None:
         machine, _ = resume(resume_after=7)
         with pytest.raises(EventsPruned) as raised:
             machine.failed(pruned(20), 0.0)
         assert (raised.value.sequence, raised.value.oldest_sequence) == (7, 20)
         assert raised.value.metadata == {"oldest_sequence": "20"}
 
-    def test_skip_goes_on_with_the_oldest_that_is_kept(self) -> None:
+    def test_skip_continues_with_the_oldest_kept_item(self) -> None:
         machine, notices = resume(resume_after=7, on_pruned="skip")
         assert machine.failed(pruned(20), 0.0) == 0.0
         assert (machine.sequence, machine.resume_after) == (19, 19)
         assert notices == [Skipped(7, 20)]
 
-    def test_an_oldest_sequence_in_the_past_does_not_move_it_back(self) -> None:
+    def test_oldest_sequence_in_the_past_does_not_move_the_follower_back(self) -> None:
         machine, notices = resume(resume_after=7, on_pruned="skip")
         assert [machine.failed(pruned(3), 0.0) for _ in range(3)] == [0.0, 0.5, 1.0]
         assert (machine.sequence, notices) == (7, [])
 
 
-def test_the_backoff_is_spread_and_bounded() -> None:
+def test_backoff_is_randomised_and_bounded() -> None:
     backoff = Backoff(0.25, 5.0)
     assert [backoff.pause(1, chance) for chance in (0.0, 0.5, 1.0)] == [0.125, 0.1875, 0.25]
     assert backoff.pause(10**9, 1.0) == 5.0
@@ -228,7 +228,7 @@ def test_unknown_options_are_refused(wrong: dict[str, Any]) -> None:
         Resume(**wrong)
 
 
-def test_an_impossible_backoff_is_refused() -> None:
+def test_invalid_backoff_is_refused() -> None:
     with pytest.raises(ValueError, match="first_seconds"):
         Backoff(2.0, 1.0)
 
@@ -357,7 +357,7 @@ def check_handed_out(notices: Sequence[Notice | Item], world: World) -> None:
 @settings(max_examples=200)
 @given(st.lists(FAULTS, min_size=30, max_size=60))
 @pytest.mark.slow
-def test_each_item_is_handed_out_once_through_random_faults(faults: list[Fault]) -> None:
+def test_each_item_is_returned_once_through_random_faults(faults: list[Fault]) -> None:
     notices: list[Notice | Item] = []
     machine: Resume[Item] = Resume(
         resume_after=0, epoch="log 0", on_new_epoch="start_over", on_pruned="skip", notify=notices.append

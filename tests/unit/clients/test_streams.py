@@ -25,7 +25,7 @@ def stopping() -> Status:
     return status
 
 
-async def test_signals_come_one_at_a_time_with_the_sequence_to_resume_after(client: Any, script: Any) -> None:
+async def test_signals_are_returned_one_by_one_with_their_sequence(client: Any, script: Any) -> None:
     script.responses["StreamSignals"] = [
         signals.StreamSignalsResponse(signals=[Signal(sequence=3), Signal(sequence=5)], through_sequence=7),
         signals.StreamSignalsResponse(through_sequence=9),
@@ -42,7 +42,7 @@ async def test_signals_come_one_at_a_time_with_the_sequence_to_resume_after(clie
     ]
 
 
-async def test_positions_come_one_at_a_time(client: Any, script: Any) -> None:
+async def test_positions_are_returned_one_by_one(client: Any, script: Any) -> None:
     script.responses["StreamPositions"] = [
         positions.StreamPositionsResponse(through_sequence=1),
         positions.StreamPositionsResponse(positions=[Position(position_id="p", sequence=4)], through_sequence=4),
@@ -54,7 +54,7 @@ async def test_positions_come_one_at_a_time(client: Any, script: Any) -> None:
     ]
 
 
-async def test_a_replay_accepts_times_of_any_type(client: Any, script: Any) -> None:
+async def test_replay_accepts_times_of_any_type(client: Any, script: Any) -> None:
     made = Event(sequence=9, signal=Signal(sequence=9))
     script.responses["StreamEvents"] = [events.StreamEventsResponse(events=[made], through_sequence=9)]
     start, end = date(2025, 6, 30), datetime(2025, 7, 1, 13, tzinfo=UTC)
@@ -67,7 +67,7 @@ async def test_a_replay_accepts_times_of_any_type(client: Any, script: Any) -> N
     ]
 
 
-async def test_heartbeats_are_not_handed_out(client: Any, script: Any) -> None:
+async def test_heartbeats_are_not_returned(client: Any, script: Any) -> None:
     beat = Event(sequence=8, heartbeat=Heartbeat())
     made = Event(sequence=9, signal=Signal(sequence=9))
     script.responses["StreamEvents"] = [
@@ -78,7 +78,7 @@ async def test_heartbeats_are_not_handed_out(client: Any, script: Any) -> None:
     assert script.requests == [events.StreamEventsRequest(kinds=[Event.SIGNAL])]
 
 
-async def test_a_stream_that_ends_raises_after_its_last_item(client: Any, script: Any) -> None:
+async def test_stream_that_ends_raises_after_its_last_item(client: Any, script: Any) -> None:
     last = Event(
         sequence=12, error=StreamError(reason="SHUTTING_DOWN", message="the server is stopping", retryable=True)
     )
@@ -93,7 +93,7 @@ async def test_a_stream_that_ends_raises_after_its_last_item(client: Any, script
     assert (ended.value.reason, ended.value.metadata["sequence"]) == ("SHUTTING_DOWN", "12")
 
 
-async def test_a_heartbeat_moves_the_sequence_to_resume_after(script: Any) -> None:
+async def test_heartbeat_moves_the_sequence_to_resume_after(script: Any) -> None:
     script.responses["StreamSignals"] = [
         signals.StreamSignalsResponse(signals=[Signal(sequence=3)], through_sequence=3),
         signals.StreamSignalsResponse(through_sequence=40),
@@ -134,7 +134,7 @@ async def test_entering_a_stream_raises_if_there_is_no_service(script: Any, clie
         await asyncio.to_thread(follow)
 
 
-async def test_a_sync_stream_can_be_cancelled_from_another_thread(script: Any) -> None:
+async def test_sync_stream_can_be_cancelled_from_another_thread(script: Any) -> None:
     script.responses["StreamSignals"] = [
         signals.StreamSignalsResponse(signals=[Signal(sequence=1)], through_sequence=1)
     ]

@@ -181,7 +181,7 @@ def test_constant_price_has_no_atr() -> None:
     assert found.ema_20 == found.ema_50 == 4000.0
 
 
-def test_a_month_of_bars_one_by_one_gives_the_values_of_ta_lib() -> None:
+def test_incremental_month_of_bars_equals_talib() -> None:
     month = partial(date, 2025, 6)
     bars = feed_bars(month(1), month(30))
     assert len(bars) > 1000

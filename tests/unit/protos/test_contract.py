@@ -19,7 +19,7 @@ WELL_KNOWN = Path(grpc_tools.__file__).parent / "_proto"
 """google/protobuf, which every protoc brings."""
 
 
-def test_it_compiles_from_its_folder_alone(tmp_path: Path) -> None:
+def test_contract_compiles_from_its_folder_alone(tmp_path: Path) -> None:
     image = tmp_path / "image.binpb"
     arguments = [f"-I{PROTOS}", f"-I{WELL_KNOWN}", "--include_imports", f"--descriptor_set_out={image}"]
     assert protoc.main(["protoc", *arguments, *map(str, [*PUBLIC, *VENDORED])]) == 0
@@ -28,7 +28,7 @@ def test_it_compiles_from_its_folder_alone(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("file", VENDORED, ids=lambda file: file.name)
-def test_what_is_vendored_is_what_the_server_uses(file: Path) -> None:
+def test_vendored_files_equal_the_installed_ones(file: Path) -> None:
     package = google.api if file.parent.name == "api" else google.rpc
     installed = Path(next(iter(package.__path__))) / file.name
     assert file.read_bytes() == installed.read_bytes()
@@ -38,7 +38,7 @@ def public_set() -> FileDescriptorSet:
     return FileDescriptorSet.FromString((ROOT / PUBLIC_DESCRIPTORS).read_bytes())
 
 
-def test_the_descriptor_set_is_complete_in_itself_and_has_every_public_file() -> None:
+def test_descriptor_set_is_self_contained_and_has_every_public_file() -> None:
     pool = DescriptorPool()
     for file in public_set().file:
         pool.Add(file)  # which fails if an import is missing
@@ -46,12 +46,12 @@ def test_the_descriptor_set_is_complete_in_itself_and_has_every_public_file() ->
         pool.FindFileByName(path.relative_to(PROTOS).as_posix())
 
 
-def test_the_descriptor_set_has_nothing_internal() -> None:
+def test_descriptor_set_has_nothing_internal() -> None:
     ours = [file for file in public_set().file if not file.name.startswith("google/")]
     assert {file.package for file in ours} == {"tradingsignals.v1"}
 
 
-def test_code_of_other_languages_has_a_place_of_its_own() -> None:
+def test_files_declare_packages_for_other_languages() -> None:
     for file in public_set().file:
         if file.package == "tradingsignals.v1":
             options = file.options
@@ -68,14 +68,14 @@ def test_code_of_other_languages_has_a_place_of_its_own() -> None:
             ), file.name
 
 
-def test_the_published_client_has_stubs_of_the_public_contract_alone() -> None:
+def test_published_client_has_stubs_of_the_public_contract_only() -> None:
     stubs = {path.relative_to(ROOT / STUBS).parent.as_posix() for path in (ROOT / STUBS).rglob("*_pb2*.py")}
     assert stubs == {"tradingsignals/v1"}
     internal = {path.stem for path in INTERNAL.rglob("*.proto")}
     assert {path.name.removesuffix("_pb2.py") for path in (ROOT / INTERNAL_STUBS).glob("*_pb2.py")} == internal
 
 
-def test_no_licence_is_granted_and_what_is_vendored_is_named() -> None:
+def test_no_licence_is_granted_and_the_notice_names_vendored_files() -> None:
     line = "Copyright 2025 USDCOP Trading System. All rights reserved.\n"
     assert (ROOT / "LICENSE").read_text() == (ROOT / STUBS / "LICENSE").read_text() == line
     notice = (ROOT / "NOTICE").read_text()

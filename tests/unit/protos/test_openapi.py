@@ -117,7 +117,7 @@ def schema(document: Any, name: str) -> Any:
     return document["components"]["schemas"][name]
 
 
-def test_it_is_valid(shop: Any) -> None:
+def test_generated_document_is_valid(shop: Any) -> None:
     validate(shop)
 
 
@@ -139,7 +139,7 @@ def test_every_binding_is_an_operation(shop: Any) -> None:
     assert shop["paths"]["/things"]["get"]["x-grpc-method"] == "shop.v1.ShopService/List"
 
 
-def test_fields_stand_in_path_query_or_body(shop: Any) -> None:
+def test_fields_are_in_path_query_or_body(shop: Any) -> None:
     sell = shop["paths"]["/things/{name}/sell"]["post"]
     assert [(each["name"], each["in"], each["required"]) for each in sell["parameters"]] == [("name", "path", True)]
     assert sell["requestBody"]["required"]
@@ -152,7 +152,7 @@ def test_fields_stand_in_path_query_or_body(shop: Any) -> None:
     ]
 
 
-def test_types_are_those_of_the_json(shop: Any) -> None:
+def test_types_are_those_of_the_json_mapping(shop: Any) -> None:
     thing = schema(shop, "Thing")["properties"]
     assert thing["sales"] == {"type": "string", "format": "int64", "description": "How often it was sold."}
     assert thing["kind"] == {"$ref": "#/components/schemas/Thing.Kind", "description": "Its kind."}
@@ -165,7 +165,7 @@ def test_types_are_those_of_the_json(shop: Any) -> None:
     assert body["properties"]["time"] == {"type": "string", "format": "date-time", "description": "When."}
 
 
-def test_only_what_may_be_absent_is_not_required_in_answers(shop: Any) -> None:
+def test_response_fields_are_required_unless_they_may_be_absent(shop: Any) -> None:
     assert schema(shop, "Thing")["required"] == ["kind", "sales"]
     assert schema(shop, "SellResponse")["required"] == ["thing"]
 
@@ -174,7 +174,7 @@ def test_comments_become_descriptions_by_paragraph(shop: Any) -> None:
     assert schema(shop, "SellResponse")["description"] == "What was sold.\n\nFor good."
 
 
-def test_codes_in_comments_become_answers(shop: Any) -> None:
+def test_codes_in_comments_become_responses(shop: Any) -> None:
     answers = shop["paths"]["/things/{name}/sell"]["post"]["responses"]
     assert {status: answer.get("description") for status, answer in answers.items()} == {
         "200": "What was sold.\n\nFor good.",
@@ -185,7 +185,7 @@ def test_codes_in_comments_become_answers(shop: Any) -> None:
     assert shop["paths"]["/things"]["get"]["responses"]["400"]["description"] == "OUT_OF_RANGE if it is too old."
 
 
-def test_streams_answer_in_two_forms(shop: Any) -> None:
+def test_streams_have_two_media_types(shop: Any) -> None:
     assert list(shop["paths"]["/sales"]["get"]["responses"]["200"]["content"]) == [
         "text/event-stream",
         "application/x-ndjson",
@@ -200,15 +200,15 @@ def contract() -> Any:
     return json.loads((generate.ROOT / generate.OPENAPI).read_text(encoding="utf-8"))
 
 
-def test_the_document_in_the_tree_is_valid(contract: Any) -> None:
+def test_committed_document_is_valid(contract: Any) -> None:
     validate(contract)
 
 
-def test_what_is_generated_is_current() -> None:
+def test_generated_files_are_current() -> None:
     assert generate.differences() == []
 
 
-def test_a_difference_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_difference_names_its_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     generate.generate(tmp_path)
     (tmp_path / generate.OPENAPI).write_text("{}")
     (tmp_path / generate.EDGE_DESCRIPTORS).unlink()
@@ -218,7 +218,7 @@ def test_a_difference_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) 
     assert generate.differences() == sorted([generate.OPENAPI, generate.EDGE_DESCRIPTORS, too_many])
 
 
-def test_the_paths_are_those_that_callers_know(contract: Any) -> None:
+def test_paths_are_the_documented_ones(contract: Any) -> None:
     assert {f"{verb.upper()} {path}" for path, verbs in contract["paths"].items() for verb in verbs} == {
         "GET /",
         "GET /health",
@@ -241,22 +241,22 @@ def test_the_paths_are_those_that_callers_know(contract: Any) -> None:
     }
 
 
-def test_enums_are_literal(contract: Any) -> None:
+def test_enum_values_are_listed(contract: Any) -> None:
     assert schema(contract, "Signal.Action")["enum"] == ["BUY", "SELL", "HOLD"]
 
 
-def test_generate_from_db_takes_its_fields_either_way(contract: Any) -> None:
+def test_generate_from_db_accepts_its_fields_in_query_or_body(contract: Any) -> None:
     operation = contract["paths"]["/api/signals/generate-from-db"]["post"]
     assert [each["name"] for each in operation["parameters"]] == ["symbol", "lookback_bars"]
     assert not operation["requestBody"]["required"]
 
 
-def test_an_unhealthy_service_is_an_answer_of_its_own(contract: Any) -> None:
+def test_health_has_a_response_for_503(contract: Any) -> None:
     for path in ("/health", "/api/signals/health"):
         assert "503" in contract["paths"][path]["get"]["responses"]
 
 
-def test_everything_is_described(contract: Any) -> None:
+def test_every_field_is_described(contract: Any) -> None:
     def undescribed(node: Any, path: str) -> list[str]:
         missing = []
         for name, field in node.get("properties", {}).items():

@@ -175,7 +175,7 @@ def test_text_services_have_the_paths_of_the_public_streams() -> None:
         assert {stream[1:] for stream in streams["tradingsignals.edge.v1"] if stream[0] == short} == public
 
 
-def test_there_may_be_a_lean_path() -> None:
+def test_streams_go_to_the_fanout_server_if_configured() -> None:
     """All streams and unary calls use it, over REST and gRPC; uploads, health and reflection do not."""
     document = rendered(EdgeConfig(CONFIG.listen, CONFIG.backend, fanout=(Address("127.0.0.1", 50052),)))
     server, fanout = document["static_resources"]["clusters"]

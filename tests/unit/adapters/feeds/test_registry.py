@@ -16,24 +16,24 @@ from tradingsignals_server.config import Settings
 from tradingsignals_server.domain.calendar import calendar_for
 
 
-def test_feeds_read_only_settings_that_there_are() -> None:
+def test_feeds_read_existing_settings_only() -> None:
     for kind in FEEDS.values():
         assert set(kind.settings) <= set(Settings.model_fields)
         assert kind.speed is None or kind.speed in kind.settings
 
 
-def test_only_made_up_bars_are_simulated_and_only_pushed_ones_are_live() -> None:
+def test_only_the_simulation_is_simulated_and_only_push_is_live() -> None:
     assert {name for name, kind in FEEDS.items() if kind.is_simulated} == {"simulate"}
     assert {name for name, kind in FEEDS.items() if kind.is_live} == {"push"}
 
 
 @pytest.mark.parametrize(("name", "type_"), [("simulate", SimulatedFeed), ("replay", ReplayFeed), ("push", type(None))])
-def test_a_feed_is_built_from_the_settings(name: str, type_: type) -> None:
+def test_feed_is_built_from_the_settings(name: str, type_: type) -> None:
     settings = Settings.from_env(feed=name, replay_file="bars.csv")
     assert isinstance(settings.feed.build(settings, FeedContext(now, calendar_for)), type_)
 
 
-def test_only_the_replay_reads_a_file() -> None:
+def test_only_the_replay_feed_reads_a_file() -> None:
     files = {name: Settings.from_env(feed=name, replay_file="bars.csv") for name in FEEDS}
     assert {name: settings.feed.file(settings) for name, settings in files.items()} == {
         "simulate": None,
@@ -42,7 +42,7 @@ def test_only_the_replay_reads_a_file() -> None:
     }
 
 
-def test_a_server_of_several_is_given_all_that_its_feed_reads(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_server_of_a_cluster_gets_every_setting_of_its_feed(monkeypatch: pytest.MonkeyPatch) -> None:
     """What stands on the command line reaches the servers that it starts."""
     settings = Settings.from_env(symbols="USDCOP,EURUSD", simulate_speed=7.0, simulate_start="2021-01-04", servers=2)
     for name, value in server_environment(settings, "postgresql:///x?host=h&port=1").items():

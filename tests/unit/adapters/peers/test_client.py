@@ -33,7 +33,7 @@ BAR = bar(0)
     ],
     ids=lambda error: type(error).__name__,
 )
-def test_a_refusal_of_a_peer_is_rebuilt_as_the_same_error(error: ServiceError) -> None:
+def test_error_of_a_peer_is_rebuilt_as_the_same_error(error: ServiceError) -> None:
     """A bar that is refused for good would be sent again for ever if its error became an outage."""
     rebuilt = _result(outcome_message(error), BAR)
     assert type(rebuilt) is type(error)

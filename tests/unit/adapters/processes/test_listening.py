@@ -39,6 +39,6 @@ def test_two_settings_with_one_port_are_named() -> None:
         require_free([Place("A_PORT", HOST, port), Place("B_PORT", HOST, port)])
 
 
-def test_an_address_of_no_interface_is_named() -> None:
+def test_address_of_no_interface_is_named() -> None:
     with pytest.raises(PortsTaken, match=r"^port 1 on 192\.0\.2\.1 \(A_PORT\): "):
         require_free([Place("A_PORT", "192.0.2.1", 1)])

@@ -92,40 +92,40 @@ def peer_error(reason: str) -> PeerError:
     return PeerError("refused", reason, b"")
 
 
-async def test_a_call_on_a_symbol_of_this_server_runs_here() -> None:
+async def test_call_on_a_symbol_of_this_server_runs_locally() -> None:
     peer, here = FakePeer(), Here()
     assert await forwarding(Owners(None), peer).run(SYMBOL, here, at_peer) == "here"
     assert (here.calls, peer.calls) == (1, 0)
 
 
-async def test_a_call_on_a_symbol_of_a_peer_is_forwarded() -> None:
+async def test_call_on_a_symbol_of_a_peer_is_forwarded() -> None:
     peer, here = FakePeer(), Here()
     assert await forwarding(Owners("peer:1"), peer).run(SYMBOL, here, at_peer) == b"at the peer"
     assert (here.calls, peer.calls) == (0, 1)
 
 
 @pytest.mark.parametrize("reason", [OwnerUnavailable.reason, ShuttingDown.reason, "NOT_A_PEER"])
-async def test_a_call_that_a_peer_has_not_carried_out_is_made_again_at_the_next_owner(reason: str) -> None:
+async def test_call_that_a_peer_did_not_execute_is_repeated_at_the_next_owner(reason: str) -> None:
     owners, peer = Owners("peer:1", None), FakePeer(peer_error(reason))
     assert await forwarding(owners, peer).run(SYMBOL, Here(), at_peer) == "here"
     assert (peer.calls, owners.forgotten) == (1, 1)
 
 
 @pytest.mark.parametrize("reason", ["", "STORAGE_UNAVAILABLE", "NOT_ENOUGH_BARS"])
-async def test_a_call_that_a_peer_may_have_carried_out_is_not_made_again(reason: str) -> None:
+async def test_call_that_a_peer_may_have_executed_is_not_repeated(reason: str) -> None:
     peer, here = FakePeer(peer_error(reason)), Here()
     with pytest.raises(PeerError):
         await forwarding(Owners("peer:1", None), peer).run(SYMBOL, here, at_peer)
     assert (here.calls, peer.calls) == (0, 1)
 
 
-async def test_a_symbol_that_is_lost_meanwhile_is_looked_up_again() -> None:
+async def test_owner_is_looked_up_again_if_the_symbol_is_lost() -> None:
     here = Here(OwnerUnavailable(SYMBOL))
     assert await forwarding(Owners(None)).run(SYMBOL, here, at_peer) == "here"
     assert here.calls == 2
 
 
-async def test_an_outage_of_the_database_is_reported_at_once() -> None:
+async def test_database_outage_is_reported_at_once() -> None:
     here = Here(StorageUnavailable())
     with pytest.raises(StorageUnavailable):
         await forwarding(Owners(None)).run(SYMBOL, here, at_peer)
@@ -133,14 +133,14 @@ async def test_an_outage_of_the_database_is_reported_at_once() -> None:
 
 
 @pytest.mark.parametrize("is_ready", [False, None])
-async def test_a_peer_that_cannot_be_reached_is_given_up_in_time(is_ready: bool | None) -> None:
+async def test_unreachable_peer_fails_the_call_after_the_timeout(is_ready: bool | None) -> None:
     peer, here = FakePeer(is_ready=is_ready), Here()
     with pytest.raises(OwnerUnavailable):
         await forwarding(Owners("peer:1"), peer).run(SYMBOL, here, at_peer)
     assert (here.calls, peer.calls) == (0, 0)
 
 
-async def test_a_forwarded_call_runs_here_or_nowhere() -> None:
+async def test_forwarded_call_is_never_forwarded_again() -> None:
     here = Here()
     assert await forwarding(Owners(None)).run_forwarded(SYMBOL, here) == "here"
     with pytest.raises(OwnerUnavailable):

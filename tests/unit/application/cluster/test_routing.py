@@ -125,7 +125,7 @@ def mixed() -> list[Bar]:
     return [bar for pair in zip(bars_of(OURS), bars_of(THEIRS), strict=True) for bar in pair]
 
 
-async def test_bars_go_where_their_symbol_is_and_the_answers_keep_their_places() -> None:
+async def test_bars_go_to_their_owner_and_results_keep_their_order() -> None:
     async with scene(**{THEIRS: "peer:1"}) as on:
         results = await on.router.publish(mixed())
         assert dispositions(results) == ["WARMING_UP", "ACCEPTED"] * 6
@@ -133,7 +133,7 @@ async def test_bars_go_where_their_symbol_is_and_the_answers_keep_their_places()
         assert [update.bar for update in on.running.store.market_updates()] == bars_of(OURS)
 
 
-async def test_what_comes_while_a_peer_is_busy_goes_in_one_call() -> None:
+async def test_bars_that_arrive_while_a_peer_is_busy_share_a_call() -> None:
     async with scene(**{THEIRS: "peer:1"}) as on:
         peer = on.peer("peer:1")
         peer.may_answer.clear()
@@ -149,7 +149,7 @@ async def test_what_comes_while_a_peer_is_busy_goes_in_one_call() -> None:
 
 
 @pytest.mark.parametrize("answer", [PeerGone(), OwnerUnavailable(THEIRS), ShuttingDown(1)])
-async def test_what_a_peer_did_not_take_is_brought_to_the_next_owner_in_order(answer: Exception) -> None:
+async def test_bars_refused_by_a_peer_go_to_the_next_owner_in_order(answer: Exception) -> None:
     async with scene(**{THEIRS: "peer:1"}) as on:
         peer = on.peer("peer:1")
         peer.answers.append(answer)
@@ -165,7 +165,7 @@ async def test_what_a_peer_did_not_take_is_brought_to_the_next_owner_in_order(an
         assert [update.bar for update in on.running.store.market_updates()] == bars_of(THEIRS, 9)
 
 
-async def test_a_failure_that_passes_breaks_the_flow_behind_it() -> None:
+async def test_retryable_error_fails_the_later_bars_of_its_stream() -> None:
     async with scene(**{THEIRS: "peer:1"}) as on:
         peer = on.peer("peer:1")
         peer.answers.append(StorageUnavailable())
@@ -180,7 +180,7 @@ async def test_a_failure_that_passes_breaks_the_flow_behind_it() -> None:
         assert len(peer.calls) == 1
 
 
-async def test_bars_wait_for_an_owner_only_so_long(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_bars_wait_for_an_owner_until_the_timeout(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(routing, "TAKEOVER_SECONDS", 0.1)
     async with scene(**{THEIRS: "?"}) as on:
         assert set(dispositions(await on.router.publish(bars_of(THEIRS)))) == {"OWNER_UNAVAILABLE"}
@@ -188,13 +188,13 @@ async def test_bars_wait_for_an_owner_only_so_long(monkeypatch: pytest.MonkeyPat
             await on.router.address_of(THEIRS)
 
 
-async def test_without_a_session_bars_are_refused_at_once() -> None:
+async def test_bars_are_refused_at_once_without_a_lease() -> None:
     async with scene(**{THEIRS: "?"}) as on:
         on.shares.cut_off = True
         assert set(dispositions(await on.router.publish(bars_of(THEIRS)))) == {"STORAGE_UNAVAILABLE"}
 
 
-async def test_a_stream_of_bars_does_not_outlive_a_session() -> None:
+async def test_publish_stream_does_not_outlive_its_lease() -> None:
     async with scene() as on:
         flow = PublishStream()
         first = await on.router.enqueue(bars_of(OURS)[:2], flow)
@@ -205,7 +205,7 @@ async def test_a_stream_of_bars_does_not_outlive_a_session() -> None:
         assert dispositions(await on.router.publish(bars_of(OURS)[2:])) == ["WARMING_UP"] * 4
 
 
-async def test_a_defect_of_a_peer_is_told_to_those_it_meets_alone() -> None:
+async def test_defect_of_a_peer_is_raised_to_the_bars_that_cause_it_only() -> None:
     async with scene(**{THEIRS: "peer:1"}) as on:
         peer = on.peer("peer:1")
         peer.answers += [PeerGone(), RuntimeError("together"), RuntimeError("alone")]
@@ -216,14 +216,14 @@ async def test_a_defect_of_a_peer_is_told_to_those_it_meets_alone() -> None:
         assert dispositions(await second.results()) == ["ACCEPTED"]
 
 
-async def test_what_a_peer_sends_is_never_sent_on() -> None:
+async def test_bars_from_a_peer_are_never_forwarded() -> None:
     async with scene(**{THEIRS: "peer:1"}) as on:
         results = await on.router.process_here(mixed())
         assert dispositions(results) == ["WARMING_UP", "OWNER_UNAVAILABLE"] * 6
         assert not on.peers
 
 
-async def test_symbols_that_are_given_up_are_forgotten() -> None:
+async def test_released_symbols_are_forgotten() -> None:
     async with scene() as on:
         await on.router.publish(bars_of(OURS))
         on.shares.addresses[OURS] = "peer:1"

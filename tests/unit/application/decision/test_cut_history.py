@@ -124,19 +124,19 @@ def bits(signal: Signal) -> bytes:
 
 
 @pytest.mark.slow
-async def test_a_decision_depends_only_on_the_stored_bars_up_to_its_own(month: Run) -> None:
+async def test_decision_depends_only_on_the_stored_bars_up_to_its_own(month: Run) -> None:
     assert {signal.action for signal in month.signals} == {Action.HOLD, Action.BUY, Action.SELL}
     assert await differing(month, policy(), cuts=250) == []
 
 
 @pytest.mark.slow
-async def test_a_decision_at_the_end_of_a_round_the_clock_session_depends_only_on_its_bars() -> None:
+async def test_decision_at_the_end_of_a_round_the_clock_session_depends_only_on_its_bars() -> None:
     run = await run_of(walk(len(THREE_DAYS), seed=6, symbol="EURUSD", times=THREE_DAYS), policy())
     assert await differing(run, policy(), cuts=60) == []
 
 
 @pytest.mark.slow
-async def test_a_recurrent_state_discarded_at_each_bar_is_detected(month: Run) -> None:
+async def test_recurrent_state_discarded_at_each_bar_is_detected(month: Run) -> None:
     """It is detected after the cut, in the run, and if both have the defect."""
     forgetful = await run_of(month.bars, Forgetful(policy()))
     for run, decides in ((month, Forgetful(policy())), (forgetful, policy()), (forgetful, Forgetful(policy()))):

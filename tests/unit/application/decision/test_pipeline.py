@@ -77,7 +77,7 @@ def test_no_bar_is_decided_on_until_the_indicators_are_warm() -> None:
     assert len(taken[49].state.window) == WARM_BARS
 
 
-def test_the_order_is_bar_then_exit_then_signal_then_trades() -> None:
+def test_order_is_bar_then_exit_then_signal_then_trades() -> None:
     policy = in_turn(Action.BUY, Action.BUY, Action.SELL, Action.HOLD)
     taken = steps(pipeline_of(policy), WALK[:53])
     assert [events_of(step) for step in taken[49:]] == [
@@ -88,13 +88,13 @@ def test_the_order_is_bar_then_exit_then_signal_then_trades() -> None:
     ]
 
 
-def test_a_stop_is_filled_before_the_bar_is_decided_on() -> None:
+def test_stop_is_filled_before_the_bar_is_decided_on() -> None:
     bars = [*WALK[:50], bar(WALK[50].time, 1000.0)]
     taken = steps(pipeline_of(always(Action.BUY), RiskRules()), bars)
     assert events_of(taken[50]) == ["ACCEPTED", "closed STOP_LOSS", "BUY", "opened BUY"]
 
 
-def test_a_reversal_names_its_signal() -> None:
+def test_reversal_names_its_signal() -> None:
     step = steps(pipeline_of(in_turn(Action.BUY, Action.SELL)), WALK[:51])[-1]
     ended = next(event for event in step.events if isinstance(event, Position) and not event.is_open)
     assert step.signal is not None
@@ -105,7 +105,7 @@ def test_a_reversal_names_its_signal() -> None:
     assert step.state.live.position.signal_id == step.signal.signal_id
 
 
-def test_the_last_sentence_says_what_the_signal_does() -> None:
+def test_last_reasoning_sentence_states_the_effect_of_the_signal() -> None:
     policy = in_turn(Action.BUY, Action.BUY, Action.SELL)
     signals = [step.signal for step in steps(pipeline_of(policy), WALK[:53]) if step.signal]
     assert [made.decision.reasoning[-1] for made in signals[:3]] == [
@@ -116,7 +116,7 @@ def test_the_last_sentence_says_what_the_signal_does() -> None:
     assert "position" not in signals[3].decision.reasoning[-1]
 
 
-def test_a_size_of_zero_closes_the_opposite_position_and_opens_none() -> None:
+def test_size_of_zero_closes_the_opposite_position_and_opens_none() -> None:
     losses = TradeTally()
     for trade in range(KELLY_MINIMUM_TRADES):
         losses = losses.with_trade(WALK[trade].time, -1.0)
@@ -136,7 +136,7 @@ def test_a_size_of_zero_closes_the_opposite_position_and_opens_none() -> None:
     assert step.state.live.position is None
 
 
-def test_a_signal_of_a_bar_names_the_bar_and_the_model() -> None:
+def test_signal_of_a_bar_names_the_bar_and_the_model() -> None:
     step = steps(pipeline_of(always(Action.BUY)), WALK[:50])[-1]
     made, last = step.signal, WALK[49]
     assert made is not None
@@ -157,7 +157,7 @@ def test_two_runs_over_the_same_bars_are_equal() -> None:
 # -------------------------------------------------------------------------------------------------- the session
 
 
-def test_a_bar_outside_the_session_can_exit_but_is_not_decided_on() -> None:
+def test_bar_outside_the_session_can_exit_but_is_not_decided_on() -> None:
     night = bar(session_times(1)[-1].replace(hour=23), 4000.0)
     state = steps(pipeline_of(always(Action.HOLD)), WALK[:60])[-1].state
     step = pipeline_of(always(Action.BUY)).on_bar(state, night)
@@ -171,7 +171,7 @@ def test_a_bar_outside_the_session_can_exit_but_is_not_decided_on() -> None:
     ]
 
 
-def test_the_sessions_last_bar_closes_and_opens_nothing() -> None:
+def test_last_bar_of_a_session_closes_and_opens_nothing() -> None:
     taken = steps(pipeline_of(always(Action.BUY)), WALK[:61])
     assert events_of(taken[59]) == ["ACCEPTED", "closed SESSION_END", "BUY"]
     assert taken[59].signal is not None
@@ -188,7 +188,7 @@ def test_without_session_end_exits_the_last_bar_opens_too() -> None:
     assert events_of(overnight[60]) == ["ACCEPTED", "held BUY", "BUY"]
 
 
-def test_a_position_belongs_to_the_session_that_opened_it() -> None:
+def test_position_belongs_to_the_session_that_opened_it() -> None:
     held = steps(pipeline_of(always(Action.BUY)), WALK[:50])[-1].state.live.position
     assert held is not None
     assert held.session_day == MONDAY
@@ -212,7 +212,7 @@ def test_signals_of_a_placeholder_are_marked_simulated() -> None:
     assert made.model_version == "placeholder"
 
 
-def test_an_output_that_is_not_finite_holds(caplog: pytest.LogCaptureFixture) -> None:
+def test_output_that_is_not_finite_holds(caplog: pytest.LogCaptureFixture) -> None:
     pipeline = pipeline_of(ScriptedPolicy(lambda _: None))
     with caplog.at_level(logging.ERROR):
         made = steps(pipeline, WALK[:50])[-1].signal
@@ -233,7 +233,7 @@ def test_inferences_are_counted() -> None:
 # ----------------------------------------------------------------------------------------------------- requests
 
 
-def test_a_request_trades_but_leaves_the_window_unchanged() -> None:
+def test_request_trades_but_leaves_the_window_unchanged() -> None:
     pipeline = pipeline_of(always(Action.BUY))
     before = steps(pipeline_of(always(Action.HOLD)), WALK[:55])[-1].state
     at = WALK[54].close_time + timedelta(minutes=1)
@@ -247,7 +247,7 @@ def test_a_request_trades_but_leaves_the_window_unchanged() -> None:
     assert step.state.live.position.session_day == MONDAY
 
 
-def test_a_close_by_hand_ends_the_position_and_leaves_none_to_close() -> None:
+def test_manual_close_ends_the_position_and_leaves_none_to_close() -> None:
     pipeline = pipeline_of(always(Action.BUY))
     holding = steps(pipeline, WALK[:50])[-1].state
     step = pipeline.on_close(holding, 4321.0, NOW)
@@ -268,7 +268,7 @@ def test_a_close_by_hand_ends_the_position_and_leaves_none_to_close() -> None:
     missing=st.sets(st.integers(0, 179), max_size=40),
     rules=st.sampled_from([RiskRules(), RiskRules(trailing_stop_atr=1.0, max_holding_bars=5), FAR]),
 )
-def test_one_position_at_a_time_and_each_ends_once(seed: int, missing: set[int], rules: RiskRules) -> None:
+def test_positions_do_not_overlap_and_each_ends_once(seed: int, missing: set[int], rules: RiskRules) -> None:
     times = [time for n, time in enumerate(session_times(3)) if n not in missing]
     taken = steps(pipeline_of(following(), rules), walk(len(times), seed=seed, times=times))
     held: UUID | None = None

@@ -211,7 +211,7 @@ async def test_prefetched_values_of_another_state_are_not_used(policies: Policie
         assert found == await outcome()
 
 
-def test_a_prefetched_output_is_returned_once_and_only_for_its_recurrent_state(policies: Policies) -> None:
+def test_prefetched_output_is_returned_once_and_only_for_its_recurrent_state(policies: Policies) -> None:
     watched = WatchedPolicy(policies[ResetRule.NEVER])
     policy, observation, before = (
         PrefetchingPolicy(watched, InferenceMeter()),
@@ -229,7 +229,7 @@ def test_a_prefetched_output_is_returned_once_and_only_for_its_recurrent_state(p
     assert watched.shown == [1] * 6
 
 
-async def test_a_bar_that_replaces_a_refused_one_is_decided_on_its_own_prices(policies: Policies) -> None:
+async def test_bar_that_replaces_a_refused_one_is_decided_on_its_own_prices(policies: Policies) -> None:
     policy, line = policies[ResetRule.SESSION], TWO["USDCOP"]
     misplaced = replace(line[64], open=40.0, high=40.0, low=40.0, close=40.0)
     store = await warmed([line[:64]], policy)

@@ -40,7 +40,7 @@ def refused(**given: float) -> set[str]:
 
 @pytest.mark.parametrize("name", PRICES)
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf, 0.0, -1.0])
-def test_a_value_that_is_not_a_price_is_refused(name: str, value: float) -> None:
+def test_value_that_is_not_a_price_is_refused(name: str, value: float) -> None:
     assert refused(**{name: value}) == {name}
 
 
@@ -129,7 +129,7 @@ def test_without_bars_missing_indicators_stay_unknown() -> None:
 
 
 @pytest.mark.parametrize("bars", [0, 1, 30, 99, 100, 110])
-def test_a_quote_is_an_unfinished_bar_after_the_stored_ones(bars: int) -> None:
+def test_quote_is_an_unfinished_bar_after_the_stored_ones(bars: int) -> None:
     state, quote = state_after(bars), Quote(4000.0, 4001.0, 4003.0, 3997.0)
     found = input_of_quote(state, quote, NOW, RiskRules())
     assert len(found.window) == min(100, bars + 1)
@@ -141,13 +141,13 @@ def test_a_quote_is_an_unfinished_bar_after_the_stored_ones(bars: int) -> None:
     assert not found.simulated
 
 
-def test_a_quote_after_simulated_bars_is_simulated() -> None:
+def test_quote_after_simulated_bars_is_simulated() -> None:
     state = replace(state_after(60), simulated_left=10)
     assert input_of_quote(state, Quote(4000.0), NOW, RiskRules()).simulated
 
 
 @pytest.mark.parametrize("bars", [50, 75, 110])
-def test_the_input_from_stored_bars_is_that_of_their_window(bars: int) -> None:
+def test_input_from_stored_bars_is_that_of_their_window(bars: int) -> None:
     found = input_of_bars(state_after(60), WALK[:bars], NOW, RiskRules())
     assert found.window.prices.tobytes() == Window.of(WALK[:bars]).prices.tobytes()
     assert found.indicators == indicators_of(Window.of(WALK[:bars]))

@@ -51,7 +51,7 @@ def contents(state: SymbolState) -> dict[str, object]:
 
 
 @given(st.lists(st.booleans(), min_size=1, max_size=240), st.integers(0, 240))
-def test_a_restart_restores_the_state_after_the_bars(present: list[bool], simulated: int) -> None:
+def test_restart_restores_the_state_after_the_bars(present: list[bool], simulated: int) -> None:
     times = [time for time, there in zip(session_times(4), present, strict=False) if there]
     bars = walk(len(times), times=times)
     if simulated < len(bars):
@@ -60,7 +60,7 @@ def test_a_restart_restores_the_state_after_the_bars(present: list[bool], simula
     assert contents(SymbolState.restored("USDCOP", CALENDAR, stored, Book(), None)) == contents(after(bars))
 
 
-def test_a_restart_restores_the_position_and_the_tally() -> None:
+def test_restart_restores_the_position_and_the_counts() -> None:
     held = position()
     before, after = RecurrentState.zeros(1, 2), RecurrentState.zeros(1, 2)
     book = Book.restored(StoredTraderState(held, CLOSED, None), before, after)
@@ -69,7 +69,7 @@ def test_a_restart_restores_the_position_and_the_tally() -> None:
     assert (book.recurrent_before, book.recurrent) == (before, after)
 
 
-def test_the_last_bar_may_lie_outside_every_session() -> None:
+def test_last_bar_may_lie_outside_every_session() -> None:
     night = bar(100)
     assert SymbolState.restored("USDCOP", CALENDAR, stored_bars([bar(0)], night), Book(), None).last_bar == night
 
@@ -85,14 +85,14 @@ def test_missing_bars_are_those_between_the_first_and_the_newest_of_a_session() 
 @example(0, 98)
 @example(0, 99)
 @example(0, 100)
-def test_a_state_is_simulated_exactly_while_a_simulated_bar_is_in_the_window(before: int, later: int) -> None:
+def test_state_is_simulated_exactly_while_a_simulated_bar_is_in_the_window(before: int, later: int) -> None:
     bars = walk(before + 1 + later)
     bars[before] = bar(bars[before].time, simulated=True)
     state = after(bars)
     assert (state.simulated_left > 0) == any(one.simulated for one in bars[-LOOKBACK_BARS:])
 
 
-def test_a_position_is_kept_while_it_is_open_and_counted_when_it_is_closed() -> None:
+def test_position_is_kept_while_it_is_open_and_counted_when_it_is_closed() -> None:
     held = position()
     holding = Book().with_position(held)
     assert holding.position == held

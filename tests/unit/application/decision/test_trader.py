@@ -57,7 +57,7 @@ def counts(state: RecurrentState) -> float:
 
 
 @pytest.mark.parametrize(("reset", "carried"), [(ResetRule.SESSION, 60.0), (ResetRule.NEVER, 71.0)])
-async def test_a_state_is_carried_and_reset_by_the_rule_of_its_model(reset: ResetRule, carried: float) -> None:
+async def test_state_is_carried_and_reset_by_the_rule_of_its_model(reset: ResetRule, carried: float) -> None:
     """A session has 60 bars: in the first one 49 warm up and 11 are decided on, in the second all 60."""
     async with running_engine(policy=CountingPolicy(reset)) as running:
         await running.publish(walk(120))
@@ -68,13 +68,13 @@ async def test_a_state_is_carried_and_reset_by_the_rule_of_its_model(reset: Rese
         assert (stored.before, stored.after) == (state.live.recurrent_before, state.live.recurrent)
 
 
-async def test_a_policy_without_a_recurrent_state_stores_no_checkpoint() -> None:
+async def test_policy_without_a_recurrent_state_stores_no_checkpoint() -> None:
     async with running_engine(policy=always(Action.HOLD)) as running:
         await running.publish(walk(60))
         assert running.store.checkpoints == {}
 
 
-async def test_a_request_uses_the_recurrent_state_and_does_not_change_it() -> None:
+async def test_request_uses_the_recurrent_state_and_does_not_change_it() -> None:
     async with running_engine(policy=CountingPolicy()) as running:
         bars = walk(90)
         await running.publish(bars)
@@ -87,7 +87,7 @@ async def test_a_request_uses_the_recurrent_state_and_does_not_change_it() -> No
 
 
 @pytest.mark.parametrize("calendar", [BogotaCalendar(), AlwaysOpenCalendar()])
-def test_a_recurrent_state_that_is_not_stored_is_computed_from_the_bars(calendar: SessionCalendar) -> None:
+def test_recurrent_state_that_is_not_stored_is_computed_from_the_bars(calendar: SessionCalendar) -> None:
     """The longest session and the window before it are enough, at any bar of a session."""
     times = (
         session_times(16)
@@ -108,7 +108,7 @@ def test_without_bars_or_recurrent_state_the_initial_state_is_returned() -> None
         assert [counts(state) for state in states] == [0.0, 0.0]
 
 
-async def test_an_output_that_is_not_finite_holds_resets_and_is_logged(caplog: pytest.LogCaptureFixture) -> None:
+async def test_output_that_is_not_finite_holds_resets_and_is_logged(caplog: pytest.LogCaptureFixture) -> None:
     bars = walk(70)
     last = bars[60]
     bars[61] = jump = Bar("USDCOP", bars[61].time, last.close, last.close * 1.2, last.close, last.close * 1.2)
@@ -131,7 +131,7 @@ async def test_an_output_that_is_not_finite_holds_resets_and_is_logged(caplog: p
         assert not running.store.signals()[-1].model_failed
 
 
-async def test_a_shadow_has_a_state_and_positions_of_its_own_and_never_trades() -> None:
+async def test_shadow_has_a_state_and_positions_of_its_own_and_never_trades() -> None:
     bars = walk(150)
     async with running_engine(policy=CountingPolicy()) as running:
         await running.publish(bars)

@@ -60,7 +60,7 @@ async def test_entries_that_do_not_pass_move_the_cursor_without_a_response() -> 
     assert sequences(follower.next(0.0, Budget())) == [4]
 
 
-async def test_a_heartbeat_is_returned_after_silence_and_puts_the_next_one_off() -> None:
+async def test_heartbeat_is_returned_after_silence_and_defers_the_next() -> None:
     log = await Log.with_entries(7)
     follower = await opened(log)
     assert follower.next(100.0, Budget()) is None
@@ -88,7 +88,7 @@ async def test_entries_that_memory_lacks_are_read_from_the_store() -> None:
     assert sequences(follower.next(0.0, Budget())) == [3, 4, 5]
 
 
-async def test_a_store_that_cannot_be_read_ends_the_stream_with_a_last_response() -> None:
+async def test_store_that_cannot_be_read_ends_the_stream_with_a_last_response() -> None:
     log = await Log.with_entries(5)
     follower = await opened(log, resume_after=2)
     follower.next(0.0, Budget())
@@ -111,7 +111,7 @@ async def test_entries_that_were_pruned_meanwhile_end_the_stream() -> None:
     assert isinstance(follower.end.error, SequencePruned)
 
 
-async def test_a_stop_ends_the_stream_once_all_entries_are_returned() -> None:
+async def test_stop_ends_the_stream_once_all_entries_are_returned() -> None:
     log = await Log.with_entries(0)
     follower = await opened(log, entries=2)
     log.append(3)
@@ -124,7 +124,7 @@ async def test_a_stop_ends_the_stream_once_all_entries_are_returned() -> None:
 
 
 @pytest.mark.parametrize("is_sent", [False, True])
-async def test_a_caller_that_does_not_read_is_ended_where_it_has_everything_up_to(is_sent: bool) -> None:
+async def test_stalled_caller_is_ended_with_its_last_complete_sequence(is_sent: bool) -> None:
     log = await Log.with_entries(0)
     follower = await opened(log)
     log.append(2)
@@ -143,7 +143,7 @@ async def test_a_caller_that_does_not_read_is_ended_where_it_has_everything_up_t
     assert follower.end.response is None, "it is not read either"
 
 
-async def test_a_caller_that_reads_again_goes_on_without_a_gap() -> None:
+async def test_caller_that_reads_again_resumes_without_a_gap() -> None:
     log = await Log.with_entries(0)
     follower = await opened(log)
     log.append(2)
@@ -157,7 +157,7 @@ async def test_a_caller_that_reads_again_goes_on_without_a_gap() -> None:
     assert follower.due_at == 29.0 + STALL
 
 
-async def test_a_follower_that_is_far_behind_waits_its_turn_and_a_live_one_does_not() -> None:
+async def test_lagging_follower_waits_its_turn_and_a_live_one_does_not() -> None:
     log = await Log.with_entries(0)
     behind, live = await opened(log, entries=2), await opened(log, entries=2)
     log.append(2)

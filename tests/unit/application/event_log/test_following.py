@@ -130,7 +130,7 @@ async def test_from_any_sequence_every_entry_comes_once(
         assert end.metadata == {"sequence": str(log.tail.newest)}
 
 
-async def test_without_a_cursor_it_is_live_from_now() -> None:
+async def test_follower_without_a_cursor_begins_at_the_newest_entry() -> None:
     log = await Log.with_entries(5)
     batches = await follow(log.tail)
     log.append(2)
@@ -138,7 +138,7 @@ async def test_without_a_cursor_it_is_live_from_now() -> None:
     assert sequences([await next_batch(batches)]) == [6, 7, 8]
 
 
-async def test_it_is_live_from_the_moment_it_is_opened() -> None:
+async def test_follower_is_live_once_it_is_opened() -> None:
     """Not from the first read: what is committed in between must not be lost."""
     log = await Log.with_entries(0)
     batches = await follow(log.tail)
@@ -166,7 +166,7 @@ async def test_waiting_followers_are_notified() -> None:
 # ------------------------------------------------------------------------------------------- memory and the store
 
 
-async def test_what_memory_holds_is_not_read_again() -> None:
+async def test_entries_in_memory_are_not_read_from_the_store() -> None:
     log = await Log.with_entries(0)
     log.append(20)
     batches = await follow(log.tail, resume_after=0)
@@ -174,7 +174,7 @@ async def test_what_memory_holds_is_not_read_again() -> None:
     assert log.store.pages_read == 0
 
 
-async def test_a_slow_follower_is_caught_up_from_the_store_page_by_page() -> None:
+async def test_slow_follower_catches_up_from_the_store_page_by_page() -> None:
     log = await Log.with_entries(0, tail_entries=10, page_entries=8)
     batches = await follow(log.tail, resume_after=0, limits=ResponseLimits(entries=8))
     for _ in range(20):
@@ -200,7 +200,7 @@ async def test_after_a_gap_the_entries_come_from_the_store() -> None:
     assert log.store.pages_read == 1
 
 
-async def test_a_follower_in_memory_does_not_need_the_database() -> None:
+async def test_follower_in_memory_does_not_need_the_database() -> None:
     log = await Log.with_entries(0)
     log.append(5)
     log.store.down = True
@@ -208,7 +208,7 @@ async def test_a_follower_in_memory_does_not_need_the_database() -> None:
     assert sequences([await next_batch(batches)]) == [3, 4, 5]
 
 
-async def test_a_page_that_cannot_be_read_ends_the_follower() -> None:
+async def test_page_that_cannot_be_read_ends_the_follower() -> None:
     log = await Log.with_entries(5)
     batches = await follow(log.tail, resume_after=0)
     log.store.down = True
@@ -241,7 +241,7 @@ EVENTS: list[Event] = [STORED, BUY, SELL, HOLD, FOREIGN, HELD]
         (Filter(symbols=frozenset({"GBPUSD"})), []),
     ],
 )
-async def test_a_follower_receives_what_passes_its_filter(filter_: Filter, expected: list[int]) -> None:
+async def test_follower_receives_entries_that_pass_its_filter(filter_: Filter, expected: list[int]) -> None:
     log = await Log.with_entries(0)
     log.append_events(*EVENTS)
     batches = await follow(log.tail, filter_, 0)
@@ -256,7 +256,7 @@ async def test_a_follower_receives_what_passes_its_filter(filter_: Filter, expec
 # --------------------------------------------------------------------------------------------------- heartbeats
 
 
-async def test_a_heartbeat_with_the_sequence_comes_after_silence(time_passes: TimePasses) -> None:
+async def test_heartbeat_with_the_sequence_comes_after_silence(time_passes: TimePasses) -> None:
     log = await Log.with_entries(7)
     batches = await follow(log.tail, heartbeat_seconds=15.0)
     for _ in range(3):
@@ -267,7 +267,7 @@ async def test_a_heartbeat_with_the_sequence_comes_after_silence(time_passes: Ti
         assert await waiting == Batch((), 7)
 
 
-async def test_a_response_defers_the_heartbeat(time_passes: TimePasses) -> None:
+async def test_response_defers_the_heartbeat(time_passes: TimePasses) -> None:
     log = await Log.with_entries(0)
     batches = await follow(log.tail, heartbeat_seconds=15.0)
     for n in range(1, 4):
@@ -277,7 +277,7 @@ async def test_a_response_defers_the_heartbeat(time_passes: TimePasses) -> None:
         assert sequences([await waiting]) == [n]
 
 
-async def test_a_filtered_stream_advances_by_its_heartbeats(time_passes: TimePasses) -> None:
+async def test_filtered_stream_advances_by_its_heartbeats(time_passes: TimePasses) -> None:
     """Entries that do not pass the filter do not defer the heartbeat."""
     log = await Log.with_entries(0)
     batches = await follow(log.tail, Filter(symbols=frozenset({"EURUSD"})), heartbeat_seconds=15.0)
@@ -289,7 +289,7 @@ async def test_a_filtered_stream_advances_by_its_heartbeats(time_passes: TimePas
     assert await waiting == Batch((), 3)
 
 
-async def test_a_busy_stream_needs_no_heartbeat() -> None:
+async def test_busy_stream_needs_no_heartbeat() -> None:
     log = await Log.with_entries(0)
     batches = await follow(log.tail)
     for n in range(1, 4):
@@ -301,14 +301,14 @@ async def test_a_busy_stream_needs_no_heartbeat() -> None:
 
 
 @pytest.mark.parametrize("cursor", [6, 7, 2**62])
-async def test_a_sequence_of_another_epoch_is_refused(cursor: int) -> None:
+async def test_sequence_of_another_epoch_is_refused(cursor: int) -> None:
     log = await Log.with_entries(5)
     with pytest.raises(SequenceUnknown) as caught:
         await follow(log.tail, resume_after=cursor)
     assert caught.value.metadata == {"newest_sequence": "5", "epoch": str(UUID(int=4))}
 
 
-async def test_a_sequence_that_is_committed_but_not_appended_yet_is_accepted() -> None:
+async def test_sequence_that_is_committed_but_not_appended_yet_is_accepted() -> None:
     """A list read in the database may be ahead of the log_tail by a moment."""
     log = await Log.with_entries(5)
     entries = log.store.put(updates(5, 2), NOW)
@@ -319,7 +319,7 @@ async def test_a_sequence_that_is_committed_but_not_appended_yet_is_accepted() -
 
 
 @pytest.mark.parametrize(("cursor", "kept"), [(0, False), (3, False), (4, True), (10, True)])
-async def test_a_sequence_that_is_no_longer_kept_is_refused(cursor: int, kept: bool) -> None:
+async def test_sequence_that_is_no_longer_kept_is_refused(cursor: int, kept: bool) -> None:
     store = MemoryStore()
     store.put(updates(0, 10), NOW)
     store.oldest = 5
@@ -332,7 +332,7 @@ async def test_a_sequence_that_is_no_longer_kept_is_refused(cursor: int, kept: b
         assert caught.value.metadata == {"oldest_sequence": "5"}
 
 
-async def test_a_follower_that_is_slower_than_the_retention_is_ended() -> None:
+async def test_follower_that_is_slower_than_the_retention_is_ended() -> None:
     log = await Log.with_entries(10)
     batches = await follow(log.tail, resume_after=2)
     log.store.oldest = 6
@@ -344,7 +344,7 @@ async def test_a_follower_that_is_slower_than_the_retention_is_ended() -> None:
 # ------------------------------------------------------------------------------------------------------ the end
 
 
-async def test_a_stop_ends_followers_after_the_last_entry() -> None:
+async def test_stop_ends_followers_after_the_last_entry() -> None:
     log = await Log.with_entries(3)
     idle, busy = [await follow(log.tail, resume_after=cursor) for cursor in (None, 0)]
     (waiting,) = await started(until_the_end(idle))
@@ -355,21 +355,21 @@ async def test_a_stop_ends_followers_after_the_last_entry() -> None:
         assert end.metadata == {"sequence": "5"}
 
 
-async def test_a_stop_notifies_waiting_followers() -> None:
+async def test_stop_notifies_waiting_followers() -> None:
     log = await Log.with_entries(3)
     (waiting,) = await started(until_the_end(await follow(log.tail)))
     log.tail.stop()
     assert sequences((await waiting)[0]) == []
 
 
-async def test_a_follower_opened_after_the_stop_receives_what_is_committed() -> None:
+async def test_follower_opened_after_the_stop_receives_committed_entries() -> None:
     log = await Log.with_entries(3)
     log.tail.stop()
     found, _ = await until_the_end(await follow(log.tail, resume_after=1))
     assert sequences(found) == [2, 3]
 
 
-async def test_a_follower_that_leaves_does_not_affect_others() -> None:
+async def test_follower_that_leaves_does_not_affect_others() -> None:
     log = await Log.with_entries(0)
     leaving, staying = await started(*[until_the_end(await follow(log.tail)) for _ in range(2)])
     leaving.cancel()
@@ -380,6 +380,6 @@ async def test_a_follower_that_leaves_does_not_affect_others() -> None:
     assert sequences(found) == [1, 2]
 
 
-def test_a_filter_does_not_look_at_the_confidence_of_what_has_none() -> None:
+def test_confidence_filter_ignores_entries_without_confidence() -> None:
     entry = LogEntry(1, NOW - timedelta(1), EventKind.POSITION_UPDATE, "USDCOP", None, None, b"", NOW)
     assert Filter(min_confidence=1.0, actions=frozenset({Action.BUY})).passes(entry)

@@ -35,7 +35,7 @@ def numbers(page: object) -> list[int]:
     return [entry.sequence for entry in page]  # type: ignore[attr-defined]
 
 
-async def test_a_thousand_who_come_back_read_each_page_once() -> None:
+async def test_concurrent_followers_share_each_page_read() -> None:
     store = SlowStore(100)
     pages = LogPages(store, page_entries=10)
     found = await asyncio.gather(*(pages.after(cursor % 100) for cursor in range(1000)))
@@ -45,7 +45,7 @@ async def test_a_thousand_who_come_back_read_each_page_once() -> None:
         assert numbers(page) == list(range(cursor % 100 + 1, end + 1))
 
 
-async def test_few_readings_at_a_time() -> None:
+async def test_concurrent_page_reads_are_limited() -> None:
     store = SlowStore(100)
     store.gate.clear()
     pages = LogPages(store, page_entries=10)
@@ -55,7 +55,7 @@ async def test_few_readings_at_a_time() -> None:
     await asyncio.gather(*tasks)
 
 
-async def test_a_page_at_the_end_is_read_on() -> None:
+async def test_last_page_is_extended_by_new_entries() -> None:
     store = SlowStore(5)
     pages = LogPages(store, page_entries=10)
     assert numbers(await pages.after(2)) == [3, 4, 5]
@@ -66,7 +66,7 @@ async def test_a_page_at_the_end_is_read_on() -> None:
     assert numbers(await pages.after(10)) == [11, 12]
 
 
-async def test_only_so_many_are_kept() -> None:
+async def test_number_of_kept_pages_is_limited() -> None:
     store = SlowStore(100)
     pages = LogPages(store, page_entries=10, kept_pages=2)
     for cursor in (0, 10, 0, 20, 0, 10):
@@ -74,7 +74,7 @@ async def test_only_so_many_are_kept() -> None:
     assert store.pages_read == 4
 
 
-async def test_an_error_is_told_to_all_and_forgotten() -> None:
+async def test_read_error_is_raised_to_all_and_not_cached() -> None:
     store = SlowStore(10)
     store.down = True
     pages = LogPages(store, page_entries=10)
@@ -84,7 +84,7 @@ async def test_an_error_is_told_to_all_and_forgotten() -> None:
     assert len(await pages.after(0)) == 10
 
 
-async def test_who_leaves_while_reading_takes_nobody_along() -> None:
+async def test_cancelled_reader_does_not_affect_others() -> None:
     store = SlowStore(10)
     store.gate.clear()
     pages = LogPages(store, page_entries=10)
@@ -97,7 +97,7 @@ async def test_who_leaves_while_reading_takes_nobody_along() -> None:
         await leaving
 
 
-async def test_what_is_pruned_is_not_there() -> None:
+async def test_pruned_entries_are_absent() -> None:
     store = SlowStore(30)
     store.oldest = 15
     pages = LogPages(store, page_entries=10)

@@ -33,5 +33,5 @@ async def in_memory() -> AsyncIterator[ShakyMemory]:
 
 
 @pytest.mark.slow
-def test_the_six_promises() -> None:
+def test_six_promises() -> None:
     hold_the_promises(in_memory, settings(max_examples=60, stateful_step_count=50))

@@ -62,7 +62,7 @@ def sequences(batches: list[Batch]) -> list[int]:
     page=st.integers(1, 6),
     since_then=st.integers(0, 5),
 )
-async def test_a_replay_is_exactly_what_is_stored_of_the_range_in_the_order_of_the_log(
+async def test_replay_contains_all_entries_of_the_range_in_log_order(
     minutes: list[int], start: int | None, length: int | None, resume_after: int | None, page: int, since_then: int
 ) -> None:
     """Whatever order the bars came in; without an end the live ones follow."""
@@ -88,7 +88,7 @@ async def test_a_replay_is_exactly_what_is_stored_of_the_range_in_the_order_of_t
     assert sequences(found) == wanted
 
 
-async def test_an_interrupted_replay_resumes() -> None:
+async def test_interrupted_replay_resumes() -> None:
     _, log_tail = await stored(0, 5, 10, 60, 15, 20)
     range_ = Replay(OPENING + 5 * MINUTE, OPENING + 20 * MINUTE)
     first = await follow(log_tail, replay=range_, limits=ONE_ENTRY)
@@ -99,14 +99,14 @@ async def test_an_interrupted_replay_resumes() -> None:
     assert sequences(await to_the_end(await follow(log_tail, resume_after=5, replay=range_))) == []
 
 
-async def test_a_filter_applies_to_a_replay() -> None:
+async def test_filter_applies_to_a_replay() -> None:
     _, log_tail = await stored(0, 5, 10, 15)
     wanted = Filter(symbols=frozenset({"S1", "S3"}))
     found = await to_the_end(await follow(log_tail, wanted, replay=Replay(OPENING, OPENING + 60 * MINUTE)))
     assert sequences(found) == [2, 4]
 
 
-async def test_an_empty_replay_ends_with_the_sequence_it_is_complete_through() -> None:
+async def test_empty_replay_ends_with_its_complete_sequence() -> None:
     _, log_tail = await stored(0, 5)
     found = await to_the_end(await follow(log_tail, replay=Replay(None, OPENING)))
     assert found == [Batch((), 2)]
@@ -120,7 +120,7 @@ async def test_pages_outside_the_range_are_not_read() -> None:
     assert store.pages_read == 3
 
 
-async def test_a_replay_keeps_the_pace_of_the_market(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_replay_is_paced_by_market_time(monkeypatch: pytest.MonkeyPatch) -> None:
     """At sixty times the market five minutes are five seconds; a night, and a time gone back, are not waited for."""
     loop, skipped = asyncio.get_running_loop(), [0.0]
     running_clock = loop.time
@@ -143,7 +143,7 @@ async def _read(follower: Batches) -> Batch:
     return await anext(follower)
 
 
-def test_a_late_pace_does_not_catch_up() -> None:
+def test_late_replay_does_not_catch_up() -> None:
     pace = Pace(60.0)
 
     def due(minutes: float, now: float) -> float:
@@ -159,7 +159,7 @@ def test_a_late_pace_does_not_catch_up() -> None:
     assert due(25 + CLOSED_MARKET / MINUTE + 1, 206.0) == 206.0, "a night"
 
 
-async def test_a_stop_ends_a_replay_where_it_is() -> None:
+async def test_stop_ends_a_replay_at_its_sequence() -> None:
     _, log_tail = await stored(0, 5, 10)
     follower = await follow(log_tail, replay=Replay(OPENING, None, speed=1.0))
     assert sequences([await _read(follower)]) == [1]
@@ -170,7 +170,7 @@ async def test_a_stop_ends_a_replay_where_it_is() -> None:
     assert caught.value.metadata == {"sequence": "1"}
 
 
-async def test_a_replay_that_is_slower_than_the_retention_is_ended() -> None:
+async def test_replay_that_is_slower_than_the_retention_is_ended() -> None:
     store, log_tail = await stored(0, 5, 10, page_entries=1)
     follower = await follow(log_tail, replay=Replay(OPENING, datetime.max.replace(tzinfo=NOW.tzinfo)))
     assert sequences([await _read(follower)]) == [1]

@@ -72,7 +72,7 @@ async def test_each_bar_gets_its_receipt_once_it_is_durable() -> None:
             assert receipt.sequence == len(running.store.events) == running.log_tail.newest
 
 
-async def test_a_bar_that_has_not_closed_is_refused_and_the_others_are_processed() -> None:
+async def test_bar_that_has_not_closed_is_refused_and_the_others_are_processed() -> None:
     """The same holds for a bar of the year 2099 between good ones: it is neither stored nor the newest."""
     far = replace(WALK[29], time=datetime(2099, 1, 5, 13, 0, tzinfo=UTC))
     unfinished = bar(NOW)
@@ -93,7 +93,7 @@ async def test_no_bars_cause_no_commit() -> None:
         assert running.store.commits == []
 
 
-async def test_a_repeated_bar_is_a_duplicate_and_changes_nothing() -> None:
+async def test_repeated_bar_is_a_duplicate_and_changes_nothing() -> None:
     async with running_engine() as running:
         await running.publish(WALK[:60])
         log = list(running.store.events)
@@ -103,7 +103,7 @@ async def test_a_repeated_bar_is_a_duplicate_and_changes_nothing() -> None:
         assert running.store.events == log
 
 
-async def test_a_bar_twice_in_one_batch_is_a_duplicate() -> None:
+async def test_bar_twice_in_one_batch_is_a_duplicate() -> None:
     async with running_engine() as running:
         answers = await running.publish([WALK[0], WALK[0], WALK[1], WALK[0]])
         assert dispositions(answers) == [WARMING_UP, DUPLICATE, WARMING_UP, DUPLICATE]
@@ -112,7 +112,7 @@ async def test_a_bar_twice_in_one_batch_is_a_duplicate() -> None:
 
 
 @pytest.mark.parametrize("together", [True, False])
-async def test_a_different_bar_for_the_same_time_is_a_conflict(together: bool) -> None:
+async def test_different_bar_for_the_same_time_is_a_conflict(together: bool) -> None:
     other = replace(WALK[1], volume=5.0)
     async with running_engine() as running:
         calls = [[WALK[0], WALK[1], other, WALK[2]]] if together else [WALK[:2], [other, WALK[2]]]
@@ -122,7 +122,7 @@ async def test_a_different_bar_for_the_same_time_is_a_conflict(together: bool) -
 
 
 @pytest.mark.parametrize("together", [True, False])
-async def test_a_bar_older_than_the_last_is_stored_as_late(together: bool) -> None:
+async def test_bar_older_than_the_last_is_stored_as_late(together: bool) -> None:
     on_time, late = [*WALK[:55], *WALK[56:60]], WALK[55]
     async with running_engine() as running:
         calls = [[*on_time, late, late]] if together else [on_time, [late], [late]]
@@ -135,7 +135,7 @@ async def test_a_bar_older_than_the_last_is_stored_as_late(together: bool) -> No
         assert after[0].signal_id is not None
 
 
-async def test_the_newest_bar_is_known_after_a_restart() -> None:
+async def test_newest_bar_is_known_after_a_restart() -> None:
     store = MemoryStore()
     async with running_engine(store) as running:
         assert await running.engine.last_bar("USDCOP") is None
@@ -160,7 +160,7 @@ async def test_commands_queued_during_a_commit_share_the_next_one() -> None:
         assert [update.bar for update in running.store.market_updates()] == WALK[:21]
 
 
-async def test_a_commit_is_bounded_and_keeps_the_order() -> None:
+async def test_commit_is_bounded_and_keeps_the_order() -> None:
     bars = [bar(n) for n in range(700)]
     async with running_engine() as running:
         await running.publish(bars)
@@ -179,7 +179,7 @@ async def test_duplicates_need_no_commit() -> None:
 # -------------------------------------------------------------------------------------------------- single calls
 
 
-async def test_a_requested_signal_is_stored_and_acted_on() -> None:
+async def test_requested_signal_is_stored_and_traded() -> None:
     async with running_engine(policy=always(Action.BUY), rules=FAR) as running:
         made = await running.engine.generate("EURUSD", Quote(4250.5, rsi=35.5, macd=-2.3, macd_signal=-1.8, atr=5.0))
         assert made == running.store.signals()[0]
@@ -192,7 +192,7 @@ async def test_a_requested_signal_is_stored_and_acted_on() -> None:
         assert again.decision.reasoning[-1] == "Already long: the position is kept"
 
 
-async def test_a_signal_from_stored_bars_equals_that_of_the_newest_bar() -> None:
+async def test_signal_from_stored_bars_equals_that_of_the_newest_bar() -> None:
     async with running_engine() as running:
         with pytest.raises(NotEnoughBars):
             await running.engine.generate_from_stored("USDCOP", 100)
@@ -211,7 +211,7 @@ async def test_a_signal_from_stored_bars_equals_that_of_the_newest_bar() -> None
 
 
 @pytest.mark.parametrize("price", [None, 4444.0])
-async def test_a_position_is_closed_by_hand(price: float | None) -> None:
+async def test_position_is_closed_manually(price: float | None) -> None:
     async with running_engine(policy=always(Action.BUY), rules=FAR) as running:
         await running.publish(WALK[:52])
         held = running.store.positions()[0]
@@ -240,7 +240,7 @@ async def test_of_two_calls_that_close_a_position_one_succeeds() -> None:
         assert [p.exit.price for p in running.store.position_changes() if p.exit is not None] == [4000.0]
 
 
-async def test_a_position_that_was_reversed_meanwhile_is_closed_already() -> None:
+async def test_position_reversed_meanwhile_counts_as_closed() -> None:
     async with running_engine(policy=in_turn(Action.BUY, Action.BUY, Action.BUY, Action.SELL), rules=FAR) as running:
         await running.publish(WALK[:51])
         name = running.store.positions()[0].position_id
@@ -274,7 +274,7 @@ async def test_calls_that_share_a_commit_get_their_own_results() -> None:
 # ------------------------------------------------------------------------------------ a full queue, and stopping
 
 
-async def test_a_full_queue_refuses_calls_and_blocks_publishers(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_full_queue_refuses_calls_and_blocks_publishers(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(writer_module, "MAX_PENDING", 2)
     monkeypatch.setattr(writer_module, "BATCH_BARS", 2)
     async with running_engine() as running:
@@ -307,7 +307,7 @@ async def test_stopping_processes_the_queue_and_refuses_later_commands() -> None
         assert caught.value.metadata == {"sequence": "4"}
 
 
-async def test_stopping_ends_publishers_that_wait_for_room(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_stopping_ends_publishers_blocked_by_a_full_queue(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(writer_module, "MAX_PENDING", 2)
     async with running_engine() as running:
         async with commit_held_up(running, WALK[0]) as first:
@@ -352,7 +352,7 @@ async def test_symbols_do_not_affect_each_other(calls: list[list[Bar]], at_once:
 @settings(max_examples=25)
 @given(cuts=st.sets(st.integers(1, 179), max_size=6), sizing=st.sampled_from([Sizing.CONFIDENCE, Sizing.KELLY]))
 @pytest.mark.slow
-async def test_a_restart_at_any_bar_changes_nothing(cuts: set[int], sizing: Sizing) -> None:
+async def test_restart_at_any_bar_changes_nothing(cuts: set[int], sizing: Sizing) -> None:
     rules, store = RiskRules(sizing=sizing, trailing_stop_atr=1.0), MemoryStore()
     for start, end in zip([0, *sorted(cuts)], [*sorted(cuts), 180], strict=True):
         async with running_engine(store, rules=rules) as running:

@@ -48,7 +48,7 @@ async def delivered(running: Running, bars: Sequence[Bar]) -> None:
 # ----------------------------------------------------------------------------------------------- a failed commit
 
 
-async def test_a_failed_commit_is_reported_and_leaves_nothing_behind() -> None:
+async def test_failed_commit_is_reported_and_leaves_nothing_behind() -> None:
     async with running_engine() as running:
         await running.publish(WALK[:60])
         log = list(running.store.events)
@@ -63,7 +63,7 @@ async def test_a_failed_commit_is_reported_and_leaves_nothing_behind() -> None:
         assert running.store.events == await undisturbed(WALK[:64])
 
 
-async def test_a_failed_commit_forgets_the_position_that_it_would_have_closed() -> None:
+async def test_position_stays_open_if_the_commit_of_its_close_fails() -> None:
     async with running_engine(policy=always(Action.BUY), rules=FAR) as running:
         await running.publish(WALK[:52])
         name = running.store.positions()[0].position_id
@@ -76,7 +76,7 @@ async def test_a_failed_commit_forgets_the_position_that_it_would_have_closed() 
         assert not running.store.positions()[0].is_open
 
 
-async def test_a_commit_whose_result_was_lost_is_found_again() -> None:
+async def test_commit_whose_result_was_lost_is_found_again() -> None:
     async with running_engine() as running:
         await running.publish(WALK[:60])
         running.store.faults.append(Fault.AFTER)
@@ -85,7 +85,7 @@ async def test_a_commit_whose_result_was_lost_is_found_again() -> None:
         assert running.store.events == await undisturbed(WALK[:66])
 
 
-async def test_a_receipt_for_a_commit_found_again_covers_its_events() -> None:
+async def test_receipt_for_a_commit_found_again_covers_its_events() -> None:
     async with running_engine() as running:
         running.store.faults.append(Fault.AFTER)
         await running.engine.publish(WALK[:60])
@@ -151,7 +151,7 @@ async def test_queued_bars_do_not_overtake_a_failure() -> None:
         assert dispositions_of(running.store) == dispositions_of_log(await undisturbed(bars))
 
 
-async def test_bars_that_wait_for_room_do_not_overtake_a_failure(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_bars_blocked_by_a_full_queue_do_not_overtake_a_failure(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(writer_module, "MAX_PENDING", 2)
     bars = [bar(n) for n in range(1000)]
     async with running_engine() as running:
@@ -161,7 +161,7 @@ async def test_bars_that_wait_for_room_do_not_overtake_a_failure(monkeypatch: py
     assert running.store.events == [], "not even later"
 
 
-async def test_a_failure_while_stopping_does_not_keep_the_writer() -> None:
+async def test_failure_while_stopping_does_not_keep_the_writer() -> None:
     async with running_engine() as running:
         running.store.faults.append(Fault.BEFORE)
         async with commit_held_up(running, WALK[0]) as first:
@@ -182,7 +182,7 @@ def dispositions_of_log(log: Sequence[Event]) -> dict[object, Disposition]:
 # ---------------------------------------------------------------------------------------------- one bad command
 
 
-async def test_a_refused_call_does_not_affect_the_others_of_its_batch() -> None:
+async def test_refused_call_does_not_affect_the_others_of_its_batch() -> None:
     async with running_engine() as running:
         async with commit_held_up(running, WALK[0]) as first:
             before, refused, after = await started(
@@ -212,7 +212,7 @@ def breaking_on_a_jump() -> ScriptedPolicy:
 JUMP = bar(WALK[60].time, 8000.0, symbol="EURCOP")
 
 
-async def test_a_defect_is_raised_to_its_caller_and_the_writer_goes_on(caplog: pytest.LogCaptureFixture) -> None:
+async def test_defect_is_raised_to_its_caller_and_the_writer_continues(caplog: pytest.LogCaptureFixture) -> None:
     async with running_engine(policy=breaking_on_a_jump()) as running:
         await running.publish(walk(60, symbol="EURCOP"))
         with caplog.at_level(logging.ERROR), pytest.raises(RuntimeError, match="a defect"):
@@ -235,7 +235,7 @@ async def test_bars_behind_a_defect_of_the_same_publisher_are_not_stored_before_
         assert running.store.market_updates("EURCOP")[-1].bar == calm[-1]
 
 
-async def test_an_unexpected_failure_is_a_passing_one_for_queued_commands() -> None:
+async def test_unexpected_failure_is_retryable_for_queued_commands() -> None:
     async with running_engine() as running:
         running.store.faults.append(Fault.STRANGE)
         async with commit_held_up(running, WALK[0]) as first:
@@ -246,7 +246,7 @@ async def test_an_unexpected_failure_is_a_passing_one_for_queued_commands() -> N
         assert dispositions(await running.publish(WALK[:3])) == [WARMING_UP] * 3
 
 
-async def test_a_defect_does_not_affect_commands_that_share_the_commit() -> None:
+async def test_defect_does_not_affect_commands_that_share_the_commit() -> None:
     calm = walk(60, symbol="EURCOP")
     async with running_engine(policy=breaking_on_a_jump()) as running:
         await running.publish(calm[:59])
@@ -264,7 +264,7 @@ async def test_a_defect_does_not_affect_commands_that_share_the_commit() -> None
         assert [update.bar for update in running.store.market_updates("EURCOP")] == calm
 
 
-async def test_a_defect_takes_back_the_shadow_events_of_its_command() -> None:
+async def test_defect_discards_the_shadow_events_of_its_command() -> None:
     calm = walk(60, symbol="EURCOP")
     async with running_engine(policy=breaking_on_a_jump(), shadow=always(Action.HOLD)) as running:
         await running.publish(calm[:59])
@@ -280,7 +280,7 @@ async def test_a_defect_takes_back_the_shadow_events_of_its_command() -> None:
 # --------------------------------------------------------------------------------------------- cancelled callers
 
 
-async def test_a_cancelled_caller_does_not_affect_others() -> None:
+async def test_cancelled_caller_does_not_affect_others() -> None:
     async with running_engine() as running:
         async with commit_held_up(running, WALK[0]) as first:
             stays, leaves, asks, later = await started(
@@ -301,7 +301,7 @@ async def test_a_cancelled_caller_does_not_affect_others() -> None:
         assert {update.bar.time for update in running.store.market_updates()} == {one.time for one in WALK[:8]}
 
 
-async def test_a_caller_cancelled_during_a_failing_commit_does_not_affect_others() -> None:
+async def test_caller_cancelled_during_a_failing_commit_does_not_affect_others() -> None:
     async with running_engine() as running:
         running.store.faults.append(Fault.BEFORE)
         async with commit_held_up(running, WALK[0]) as first:
@@ -318,9 +318,7 @@ faults = st.lists(st.sampled_from([Fault.NOTHING, Fault.NOTHING, Fault.BEFORE, F
 @settings(max_examples=40)
 @given(faults=faults, sizes=st.lists(st.integers(1, 60), min_size=1, max_size=12))
 @pytest.mark.slow
-async def test_an_interrupted_run_ends_with_the_log_of_an_undisturbed_one(
-    faults: list[Fault], sizes: list[int]
-) -> None:
+async def test_interrupted_run_ends_with_the_log_of_an_undisturbed_one(faults: list[Fault], sizes: list[int]) -> None:
     async with running_engine() as running:
         running.store.faults.extend(faults)
         sent = 0

@@ -50,7 +50,7 @@ def says(made: Signal, part: str) -> bool:
 # ---------------------------------------------------------------------------------------------- before the entry
 
 
-async def test_a_bar_that_closed_before_the_entry_does_not_stop_the_position() -> None:
+async def test_bar_that_closed_before_the_entry_does_not_stop_the_position() -> None:
     """Requested at 10:07; the bar of 10:00 to 10:05 arrives after that, and was far below the stop."""
     wall = Wall(WALK[60].close_time + 2 * MINUTE)
     async with running_engine(policy=in_turn(*[Action.HOLD] * 11, Action.BUY), clock=wall) as running:
@@ -69,7 +69,7 @@ async def test_a_bar_that_closed_before_the_entry_does_not_stop_the_position() -
         assert (held.exit.reason, held.exit.time) == (ExitReason.STOP_LOSS, stopped.close_time)
 
 
-async def test_a_bar_that_closed_before_the_entry_does_not_reverse_the_position() -> None:
+async def test_bar_that_closed_before_the_entry_does_not_reverse_the_position() -> None:
     wall = Wall(WALK[60].close_time + 2 * MINUTE)
     policy = in_turn(*[Action.HOLD] * 11, Action.BUY, Action.SELL, Action.SELL)
     async with running_engine(policy=policy, rules=FAR, clock=wall) as running:
@@ -87,7 +87,7 @@ async def test_a_bar_that_closed_before_the_entry_does_not_reverse_the_position(
 
 
 @pytest.mark.parametrize("replayed", [True, False])
-async def test_in_a_replayed_or_simulated_market_a_request_holds_at_the_newest_bars_close(
+async def test_time_of_a_replayed_or_simulated_market_is_that_of_its_newest_bar(
     replayed: bool,
 ) -> None:
     """The wall clock is years away from the market."""
@@ -120,7 +120,7 @@ async def test_before_the_first_bar_of_a_replayed_market_nothing_is_opened() -> 
         assert positions(running) == []
 
 
-async def test_a_close_by_hand_is_not_before_the_entry_whatever_the_clock_says() -> None:
+async def test_manual_close_is_not_before_the_entry_whatever_the_clock() -> None:
     """The wall clock of this server is two seconds behind that of the publisher."""
     wall = Wall(WALK[49].close_time - 2 * SECOND)
     async with running_engine(policy=always(Action.BUY), rules=FAR, clock=wall) as running:
@@ -186,7 +186,7 @@ def _check(changes: Sequence[Position]) -> None:
     ("later", "trades"),
     [(timedelta(0), True), (15 * MINUTE, True), (15 * MINUTE + SECOND, False), (200 * MINUTE, False)],
 )
-async def test_a_decision_on_old_bars_says_so_and_trades_nothing(later: timedelta, trades: bool) -> None:
+async def test_decision_on_old_bars_states_it_and_trades_nothing(later: timedelta, trades: bool) -> None:
     wall = Wall(WALK[61].close_time + later)
     async with running_engine(policy=in_turn(*[Action.HOLD] * 13, Action.BUY, Action.BUY), clock=wall) as running:
         await running.publish(WALK[:62])
@@ -233,7 +233,7 @@ async def test_outside_the_session_nothing_is_opened_or_closed_by_a_signal() -> 
         assert [held.is_open for held in positions(running)] == [True]
 
 
-async def test_without_a_limit_old_bars_trade() -> None:
+async def test_old_bars_trade_without_an_age_limit() -> None:
     rules = RiskRules(max_bar_age=timedelta(0))
     wall = Wall(WALK[61].close_time + 60 * MINUTE)
     async with running_engine(policy=in_turn(*[Action.HOLD] * 13, Action.BUY), rules=rules, clock=wall) as running:
@@ -242,7 +242,7 @@ async def test_without_a_limit_old_bars_trade() -> None:
         assert len(positions(running)) == 1
 
 
-async def test_a_symbol_without_bars_is_decided_on_the_quote_alone() -> None:
+async def test_symbol_without_bars_is_decided_on_the_quote_alone() -> None:
     async with running_engine(policy=always(Action.BUY)) as running:
         made = await running.engine.generate("EURUSD", Quote(1.1, atr=0.001))
         assert made.bar_age is None
@@ -258,7 +258,7 @@ async def test_bars_of_long_ago_that_are_processed_open_positions() -> None:
         assert len(positions(running)) == 1
 
 
-async def test_a_size_of_zero_closes_the_opposite_opens_nothing_and_leaves_the_signal_unchanged() -> None:
+async def test_size_of_zero_closes_the_opposite_position_and_opens_none() -> None:
     """Every trade loses, so after 20 of them Kelly's fraction is 0."""
     rules = replace(FAR, sizing=Sizing.KELLY, spread=Charges.flat(100.0))
     async with running_engine(policy=in_turn(*[Action.BUY, Action.SELL] * 35), rules=rules) as running:
@@ -278,7 +278,7 @@ async def test_a_size_of_zero_closes_the_opposite_opens_nothing_and_leaves_the_s
 
 
 @pytest.mark.parametrize("price", [1.79e306, 1.7e308, 1e12, 6000.1, 2666.0, 1e-9])
-async def test_a_price_that_is_absurd_beside_the_last_one_is_refused(price: float) -> None:
+async def test_price_that_is_absurd_beside_the_last_one_is_refused(price: float) -> None:
     wall = Wall(WALK[49].close_time)
     market = [bar(one.time, 4000.0, high=4001.0, low=3999.0) for one in WALK[:50]]
     async with running_engine(policy=always(Action.BUY), clock=wall) as running:
@@ -296,7 +296,7 @@ async def test_a_price_that_is_absurd_beside_the_last_one_is_refused(price: floa
         await running.engine.close_position(held.position_id, 5999.0)
 
 
-async def test_a_price_that_is_absurd_beside_the_entry_is_refused_if_there_is_no_bar() -> None:
+async def test_price_that_is_absurd_beside_the_entry_is_refused_if_there_is_no_bar() -> None:
     wall = Wall(WALK[49].close_time)
     async with running_engine(policy=always(Action.BUY), clock=wall) as running:
         await running.engine.generate("EURUSD", Quote(1.1, atr=0.001))
@@ -313,7 +313,7 @@ async def test_a_price_that_is_absurd_beside_the_entry_is_refused_if_there_is_no
         await running.engine.close_position(held.position_id, 1.2)
 
 
-async def test_a_bar_that_jumps_is_refused_and_the_others_are_not() -> None:
+async def test_bar_that_jumps_is_refused_and_the_others_are_not() -> None:
     absurd = replace(WALK[30], high=1e9)
     bars = [*WALK[:30], absurd, *WALK[31:35]]
     async with running_engine() as running:
@@ -324,7 +324,7 @@ async def test_a_bar_that_jumps_is_refused_and_the_others_are_not() -> None:
         assert [one.disposition for one in await running.publish(WALK[34:35])] == [Disposition.DUPLICATE]
 
 
-async def test_a_jump_over_a_closed_market_is_accepted() -> None:
+async def test_jump_over_a_closed_market_is_accepted() -> None:
     """Shares are split and currencies devalued while a market is closed, and no refusal lasts longer than an hour."""
     split = [_at(one, 0.1) for one in WALK[60:70]]
     async with running_engine() as running:
@@ -335,7 +335,7 @@ async def test_a_jump_over_a_closed_market_is_accepted() -> None:
 
 
 @pytest.mark.parametrize(("price", "refused"), [(1e12, True), (4000.0 * 21, True), (4000.0 / 21, True), (400.0, False)])
-async def test_a_position_is_not_filled_at_an_absurd_price_after_a_break(price: float, refused: bool) -> None:
+async def test_position_is_not_filled_at_an_absurd_price_after_a_break(price: float, refused: bool) -> None:
     market = [bar(one.time, 4000.0, high=4001.0, low=3999.0) for one in WALK[:50]]
     wall = Wall(WALK[-1].close_time)
     async with running_engine(policy=always(Action.BUY), clock=wall) as running:
@@ -350,7 +350,7 @@ def _at(one: Bar, share: float) -> Bar:
     return replace(one, open=one.open * share, high=one.high * share, low=one.low * share, close=one.close * share)
 
 
-async def test_a_band_that_contradicts_the_other_one_of_the_bars_is_refused() -> None:
+async def test_band_beyond_the_stored_opposite_band_is_refused() -> None:
     async with running_engine(clock=Wall(WALK[60].time)) as running:
         await running.publish(WALK[:60])
         for field, price in (("bb_upper", 1.0), ("bb_lower", 1e6)):

@@ -58,7 +58,7 @@ async def test_no_more_commands_are_taken_than_requested() -> None:
     assert queue.take(64, 2, is_idle=True) == calls[:2]
 
 
-async def test_an_exclusive_command_is_taken_alone_and_only_if_the_writer_is_idle() -> None:
+async def test_exclusive_command_is_taken_alone_and_only_if_the_writer_is_idle() -> None:
     before, alone, behind = bars(1), exclusive(), bars(1)
     queue = await queue_of(before, alone, behind)
     assert queue.take(64, 3, is_idle=True) == [before]
@@ -67,7 +67,7 @@ async def test_an_exclusive_command_is_taken_alone_and_only_if_the_writer_is_idl
     assert queue.take(64, 3, is_idle=False) == [behind]
 
 
-async def test_a_full_queue_refuses_a_call_and_accepts_one_as_soon_as_there_is_room() -> None:
+async def test_full_queue_refuses_a_call_and_accepts_one_once_it_has_space() -> None:
     queue = await queue_of(bars(1), bars(1), limit=2)
     with pytest.raises(Overloaded):
         await queue.put_now(exclusive())
@@ -77,7 +77,7 @@ async def test_a_full_queue_refuses_a_call_and_accepts_one_as_soon_as_there_is_r
 
 
 @pytest.mark.parametrize("take", ["take", "take_all"])
-async def test_a_publisher_waits_for_room_and_keeps_its_turn(take: str) -> None:
+async def test_publisher_waits_for_space_and_keeps_its_turn(take: str) -> None:
     queue = await queue_of(bars(1), limit=1)
     waiting = asyncio.create_task(queue.put(bars(1)))
     await asyncio.sleep(0)
@@ -90,7 +90,7 @@ async def test_a_publisher_waits_for_room_and_keeps_its_turn(take: str) -> None:
     assert len(queue) == 1
 
 
-async def test_a_closed_queue_accepts_nothing_and_keeps_what_it_has() -> None:
+async def test_closed_queue_accepts_nothing_and_keeps_what_it_has() -> None:
     queue = await queue_of(bars(1), limit=1)
     waiting = asyncio.create_task(queue.put(bars(1)))
     await asyncio.sleep(0)

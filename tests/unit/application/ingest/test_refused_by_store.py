@@ -41,7 +41,7 @@ async def test_one_refused_bar_is_reported_alone_and_the_others_are_stored() -> 
         assert running.engine.commits.failed_at is None, "the database works"
 
 
-async def test_bars_of_the_same_publisher_behind_the_refused_one_go_on() -> None:
+async def test_later_bars_of_the_publisher_of_a_refused_bar_are_stored() -> None:
     async with running_engine() as running:
         bars = walk(200)
         refuse_bars(running, bars[3])
@@ -50,7 +50,7 @@ async def test_bars_of_the_same_publisher_behind_the_refused_one_go_on() -> None
         assert len(running.store.market_updates()) == 199
 
 
-async def test_a_refused_call_does_not_affect_commands_that_share_its_commit() -> None:
+async def test_refused_call_does_not_affect_commands_that_share_its_commit() -> None:
     async with running_engine() as running:
         await running.publish(WALKS["S0COP"])
         running.store.refuses = lambda event: isinstance(event, Signal) and event.origin is Origin.REQUEST
@@ -77,7 +77,7 @@ async def test_commands_staged_on_and_queued_behind_a_refused_batch_are_processe
             assert set(dispositions(await task)) == {WARMING_UP}
 
 
-async def test_a_stopping_engine_divides_a_refused_batch_first() -> None:
+async def test_stopping_engine_divides_a_refused_batch_first() -> None:
     async with running_engine() as running:
         bars = WALKS["S0COP"]
         refuse_bars(running, bars[0])

@@ -110,7 +110,7 @@ async def test_bars_being_staged_on_a_commit_that_fails_are_refused() -> None:
         assert log == undisturbed.store.events
 
 
-async def test_a_call_being_staged_on_a_commit_that_fails_is_refused() -> None:
+async def test_call_being_staged_on_a_commit_that_fails_is_refused() -> None:
     store = await store_with(OTHER[:60])
     async with running_engine(store) as running:
         store.faults.append(Fault.BEFORE)
@@ -130,7 +130,7 @@ async def test_bars_being_staged_on_a_commit_that_the_store_refuses_are_processe
         assert dispositions([*first, *await behind]) == ["NOT_STORABLE"] + [Disposition.ACCEPTED] * 4
 
 
-async def test_a_repeated_bar_is_not_a_duplicate_of_one_that_was_never_stored() -> None:
+async def test_repeated_bar_is_not_a_duplicate_of_one_that_was_never_stored() -> None:
     async with running_engine() as running:
         running.store.faults.append(Fault.BEFORE)
         async with commit_held_up(running, WALK[0]) as first:
@@ -139,7 +139,7 @@ async def test_a_repeated_bar_is_not_a_duplicate_of_one_that_was_never_stored() 
         assert dispositions([*await first, *await again]) == ["STORAGE_UNAVAILABLE"] * 2
 
 
-async def test_a_repeated_bar_is_a_duplicate_of_one_being_committed() -> None:
+async def test_repeated_bar_is_a_duplicate_of_one_being_committed() -> None:
     async with running_engine() as running:
         async with commit_held_up(running, WALK[0]) as first:
             (again,) = await started(running.engine.publish([WALK[0]]))
@@ -147,7 +147,7 @@ async def test_a_repeated_bar_is_a_duplicate_of_one_being_committed() -> None:
         assert [receipt.sequence for receipt in await again if hasattr(receipt, "sequence")] == [1]
 
 
-async def test_a_refusal_waits_until_what_it_rests_on_is_durable() -> None:
+async def test_refusal_waits_until_the_state_it_depends_on_is_durable() -> None:
     """A second close is refused only once the first one is stored."""
     async with running_engine(policy=always(Action.BUY), rules=FAR) as running:
         await running.publish(WALK[:52])
@@ -166,7 +166,7 @@ async def test_a_refusal_waits_until_what_it_rests_on_is_durable() -> None:
             await running.engine.close_position(name, None)
 
 
-async def test_a_full_batch_waits_for_the_store(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_full_batch_waits_for_the_store(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(writer_module, "BATCH_BARS", 4)
     async with running_engine() as running:
         async with commit_held_up(running, WALK[0]) as first:

@@ -25,7 +25,7 @@ def policies(tmp_path_factory: pytest.TempPathFactory) -> list[OnnxPolicy]:
 
 
 @pytest.mark.parametrize("meanwhile", [0, 5])
-async def test_a_state_read_before_a_swap_is_not_used_after_it(policies: list[OnnxPolicy], meanwhile: int) -> None:
+async def test_state_read_before_a_swap_is_not_used_after_it(policies: list[OnnxPolicy], meanwhile: int) -> None:
     """The same holds for a state that lacks bars which came meanwhile."""
     first, second = policies
     store = PausingStore()

@@ -16,7 +16,7 @@ from tradingsignals_server.domain.events import Disposition
 WARMING_UP = Disposition.WARMING_UP
 
 
-async def test_a_signal_of_an_unknown_symbol_leaves_nothing_in_memory() -> None:
+async def test_signal_of_an_unknown_symbol_leaves_nothing_in_memory() -> None:
     async with running_engine(policy=PlaceholderPolicy()) as running:
         for n in range(50):
             await running.engine.generate(f"X{n}", Quote(100.0))
@@ -26,7 +26,7 @@ async def test_a_signal_of_an_unknown_symbol_leaves_nothing_in_memory() -> None:
         assert {state.symbol for state in running.engine.states()} == held
 
 
-async def test_a_symbol_beyond_the_limit_is_refused_and_the_known_ones_go_on() -> None:
+async def test_symbol_beyond_the_limit_is_refused_and_known_ones_continue() -> None:
     async with running_engine(max_symbols=3) as running:
         bars = [bar(0, symbol=f"S{n}COP") for n in range(5)]
         results = await running.engine.publish(bars)

@@ -82,7 +82,7 @@ def kinds(received: list[StreamEventsResponse]) -> list[str | None]:
     return [event.WhichOneof("payload") for answer in received for event in answer.events]
 
 
-async def test_a_heartbeat_comes_after_silence_and_not_before(time_passes: TimePasses) -> None:
+async def test_heartbeat_is_sent_after_silence_and_not_before(time_passes: TimePasses) -> None:
     log = await Log.with_entries(0)
     server = server_of(log)
     server.start()
@@ -109,7 +109,7 @@ async def test_a_heartbeat_comes_after_silence_and_not_before(time_passes: TimeP
     caller.connection.connection_lost(None)
 
 
-async def test_all_frames_of_a_connection_go_in_one_write(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_all_frames_of_a_connection_share_one_write(monkeypatch: pytest.MonkeyPatch) -> None:
     log = await Log.with_entries(0)
     server = server_of(log)
     server.start()
@@ -125,7 +125,7 @@ async def test_all_frames_of_a_connection_go_in_one_write(monkeypatch: pytest.Mo
     caller.connection.connection_lost(None)
 
 
-async def test_every_caller_receives_everything_wherever_it_begins(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_every_caller_receives_every_event_after_its_cursor(monkeypatch: pytest.MonkeyPatch) -> None:
     """Far behind in memory, far behind in the store, and live, all on one connection."""
     log = await Log.with_entries(1500)
     server = server_of(log)
@@ -147,7 +147,7 @@ async def test_every_caller_receives_everything_wherever_it_begins(monkeypatch: 
 
 
 @pytest.mark.parametrize("window", [0, 1, 100, 1000])
-async def test_a_live_caller_that_stalls_loses_nothing(window: int) -> None:
+async def test_live_caller_that_stalls_loses_nothing(window: int) -> None:
     """What is left of one answer is never written over by the next."""
     log = await Log.with_entries(0)
     server = server_of(log)
@@ -196,7 +196,7 @@ def bodies(stream: bytes) -> Iterator[HttpBody]:
         stream = stream[end:]
 
 
-async def test_a_deferred_caller_is_served_once_in_its_turn() -> None:
+async def test_deferred_caller_is_served_once_in_its_turn() -> None:
     """Served twice, the second answer would come before the first where a window lets only a part of it through."""
     log = await Log.with_entries(0)
     server = server_of(log)

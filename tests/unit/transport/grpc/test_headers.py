@@ -15,7 +15,7 @@ from tradingsignals_server.transport.grpc import headers
 from tradingsignals_server.transport.grpc.bounds import percent_encoded
 
 
-def test_a_response_of_a_status_alone_has_its_message_and_details() -> None:
+def test_trailers_only_response_has_its_message_and_details() -> None:
     details = [("grpc-status-details-bin", b"\0\1")]
     block = headers.trailers_only(grpc.StatusCode.NOT_FOUND, "100% naïve\n", details, 404)
     found: dict[bytes, bytes] = dict(Decoder().decode(block, raw=True))
@@ -34,7 +34,7 @@ def test_response_headers_leave_the_dynamic_table_empty() -> None:
 
 
 @given(st.text())
-def test_an_encoded_message_is_printable_ascii(message: str) -> None:
+def test_encoded_message_is_printable_ascii(message: str) -> None:
     encoded = percent_encoded(message.encode(errors="ignore").decode())
     assert all(0x20 <= byte <= 0x7E for byte in encoded)
 

@@ -63,11 +63,11 @@ async def test_every_method_has_the_shape_of_the_contract(method: MethodDescript
     assert shape == (method.client_streaming, method.server_streaming)
 
 
-def test_an_unknown_method_has_no_handler() -> None:
+def test_unknown_method_has_no_handler() -> None:
     assert handler_of({}, "/tradingsignals.v1.SignalService/Unknown") is None
 
 
-def test_a_missing_method_fails_at_the_start() -> None:
+def test_missing_method_fails_at_start() -> None:
     class Half:
         async def get_service_info(self, _: object) -> bytes:
             return b""
@@ -152,27 +152,27 @@ async def stream(source: Source | Exception, context: Context) -> None:
     await handler.unary_stream(b"", context)
 
 
-async def test_a_stream_begins_with_its_metadata() -> None:
+async def test_stream_begins_with_its_metadata() -> None:
     context = Context()
     await stream(Source(b"one", b"two"), context)
     assert context.done == [METADATA, b"one", b"two"]
 
 
-async def test_a_refused_stream_has_a_status_of_its_own() -> None:
+async def test_refused_stream_sends_no_metadata() -> None:
     context = Context()
     with pytest.raises(ValueError, match="refused"):
         await stream(ValueError("refused"), context)
     assert context.done == []
 
 
-async def test_a_stream_that_ends_with_an_error_sends_its_last_response() -> None:
+async def test_stream_that_ends_with_an_error_sends_its_last_response() -> None:
     context = Context()
     with pytest.raises(ShuttingDown):
         await stream(Source(b"one", error=ShuttingDown(1)), context)
     assert context.done == [METADATA, b"one", b"end"]
 
 
-async def test_a_caller_that_does_not_read_is_ended_by_the_source() -> None:
+async def test_caller_that_does_not_read_is_ended_by_the_source() -> None:
     context = Context(reads=False)
     with pytest.raises(StreamBlocked) as blocked:
         await stream(Source(b"one", b"two", stall_seconds=0.01), context)

@@ -200,7 +200,7 @@ def test_any_bytes_give_the_same_events_however_they_are_split(
     sizes=st.lists(st.integers(0, 3000), min_size=1, max_size=4),
     grants=st.lists(st.tuples(st.integers(-1, 3), st.integers(1, 50_000)), max_size=12),
 )
-def test_no_byte_is_sent_beyond_a_window_and_all_are_sent_at_last(
+def test_no_byte_is_sent_beyond_a_window_and_all_are_sent_eventually(
     sizes: list[int], grants: list[tuple[int, int]]
 ) -> None:
     peer = Peer()
@@ -258,7 +258,7 @@ def test_bytes_that_are_not_http2_are_refused(noise: bytes) -> None:
 # ---------------------------------------------------------------------------------------------------------- events
 
 
-def test_a_request_is_reported_part_by_part() -> None:
+def test_request_is_reported_as_headers_and_data() -> None:
     peer = opened()
     events = peer.receive(
         opening(1, path="/x", x_request_id="7")
@@ -275,7 +275,7 @@ def test_a_request_is_reported_part_by_part() -> None:
     assert stream.request_ended
 
 
-def test_a_request_may_end_with_its_headers_or_with_trailers() -> None:
+def test_request_may_end_with_its_headers_or_with_trailers() -> None:
     peer = opened()
     (begun,) = peer.receive(opening(1, end_stream=True))
     assert isinstance(begun, RequestReceived)
@@ -284,7 +284,7 @@ def test_a_request_may_end_with_its_headers_or_with_trailers() -> None:
     assert peer.receive(opening(3) + trailers)[1:] == [DataReceived(stream_of(peer, 3), b"", True)]
 
 
-def test_a_reset_stream_is_reported_as_closed_once() -> None:
+def test_reset_stream_is_reported_as_closed_once() -> None:
     peer = opened(opening(1))
     stream, reset = stream_of(peer), h2.frame(h2.RST_STREAM, 0, 1, bytes(4))
     assert peer.receive(reset + reset) == [StreamClosed(stream)]
@@ -292,7 +292,7 @@ def test_a_reset_stream_is_reported_as_closed_once() -> None:
     assert not peer.connection.streams
 
 
-def test_a_connection_error_sends_goaway_and_closes_all_streams() -> None:
+def test_connection_error_sends_goaway_and_closes_all_streams() -> None:
     peer = opened(opening(1) + opening(3))
     streams = list(peer.connection.streams.values())
     assert peer.receive(h2.frame(h2.PING, 0, 1, bytes(8))) == [StreamClosed(stream) for stream in streams]
@@ -302,7 +302,7 @@ def test_a_connection_error_sends_goaway_and_closes_all_streams() -> None:
     assert peer.receive(opening(5)) == []
 
 
-def test_a_lost_connection_closes_all_streams() -> None:
+def test_lost_connection_closes_all_streams() -> None:
     peer = opened(NO_WINDOW + opening(1) + h2.request(3))
     streams = list(peer.connection.streams.values())
     assert peer.connection.lost() == [StreamClosed(stream) for stream in streams]
@@ -310,7 +310,7 @@ def test_a_lost_connection_closes_all_streams() -> None:
     assert not peer.connection.blocked_streams
 
 
-def test_a_blocked_message_is_reported_when_it_is_sent() -> None:
+def test_blocked_message_is_reported_when_it_is_sent() -> None:
     peer = opened(NO_WINDOW + opening(1))
     stream = stream_of(peer)
     stream.send(b"12345")
@@ -322,7 +322,7 @@ def test_a_blocked_message_is_reported_when_it_is_sent() -> None:
     assert [frame.payload for frame in peer.written] == [b"12", b"345"]
 
 
-def test_a_paused_socket_gets_no_data_until_it_resumes() -> None:
+def test_paused_socket_gets_no_data_until_it_resumes() -> None:
     peer = opened(opening(1))
     stream = stream_of(peer)
     peer.connection.pause_writing()
@@ -334,7 +334,7 @@ def test_a_paused_socket_gets_no_data_until_it_resumes() -> None:
     assert [frame.payload for frame in peer.written] == [b"x"]
 
 
-def test_a_window_of_the_connection_makes_it_writable() -> None:
+def test_window_of_the_connection_makes_it_writable() -> None:
     peer = opened(h2.settings({h2.INITIAL_WINDOW_SIZE: 1 << 20}) + opening(1))
     stream = stream_of(peer)
     assert stream.reserve(65_535)
@@ -344,7 +344,7 @@ def test_a_window_of_the_connection_makes_it_writable() -> None:
     assert peer.connection.is_writable
 
 
-def test_a_response_that_ends_before_its_request_resets_the_rest_of_it() -> None:
+def test_response_that_ends_before_its_request_resets_the_rest_of_it() -> None:
     peer = opened(opening(1))
     stream_of(peer).finish(TRAILERS)
     ended, reset = peer.written
@@ -356,7 +356,7 @@ def test_a_response_that_ends_before_its_request_resets_the_rest_of_it() -> None
     assert [frame.code for frame in peer.written] == [h2.STREAM_CLOSED]
 
 
-def test_a_drained_connection_refuses_streams_and_closes_with_the_last() -> None:
+def test_drained_connection_refuses_streams_and_closes_with_the_last() -> None:
     peer = opened(opening(1, end_stream=True))
     stream = stream_of(peer)
     peer.connection.drain()
@@ -372,7 +372,7 @@ def test_a_drained_connection_refuses_streams_and_closes_with_the_last() -> None
 # ---------------------------------------------------------------------------------------------------------- limits
 
 
-def test_received_data_is_granted_anew_in_halves_of_the_window() -> None:
+def test_received_data_renews_the_window_in_halves() -> None:
     peer = opened(opening(1))
     data = h2.frame(h2.DATA, 0, 1, bytes(16_384))
     peer.receive(data * 31)
@@ -381,7 +381,7 @@ def test_received_data_is_granted_anew_in_halves_of_the_window() -> None:
     assert [frame.payload for frame in peer.written] == [(1 << 19).to_bytes(4, "big")]
 
 
-def test_the_oldest_incomplete_requests_are_overdue_beyond_the_limit_of_bytes() -> None:
+def test_oldest_incomplete_requests_are_overdue_beyond_the_limit_of_bytes() -> None:
     peer = opened(limits=Limits(incomplete_request_bytes=100))
     peer.receive(b"".join(opening(n) + h2.frame(h2.DATA, 0, n, bytes(50)) for n in (1, 3)))
     oldest = stream_of(peer, 1)
@@ -389,13 +389,13 @@ def test_the_oldest_incomplete_requests_are_overdue_beyond_the_limit_of_bytes() 
     assert events[1:] == [DataReceived(stream_of(peer, 5), bytes(50), False), RequestOverdue(oldest)]
 
 
-def test_a_request_is_overdue_after_its_time_and_not_once_it_has_ended() -> None:
+def test_incomplete_request_is_overdue_after_its_timeout() -> None:
     peer = opened(opening(1) + h2.request(3))
     assert not peer.connection.check_timeouts(9.9)
     assert peer.connection.check_timeouts(10.1) == [RequestOverdue(stream_of(peer, 1))]
 
 
-def test_a_silent_peer_gets_a_ping_and_is_cut_off_without_an_answer() -> None:
+def test_silent_peer_gets_a_ping_and_is_disconnected_without_an_ack() -> None:
     peer = opened(opening(1))
     peer.connection.check_timeouts(29.0)
     assert peer.written == []
@@ -411,7 +411,7 @@ def test_a_silent_peer_gets_a_ping_and_is_cut_off_without_an_answer() -> None:
 
 
 @pytest.mark.parametrize("sent", [b"", h2.PREFACE[:10], h2.PREFACE])
-def test_a_peer_that_sends_no_settings_is_cut_off(sent: bytes) -> None:
+def test_peer_that_sends_no_settings_is_disconnected(sent: bytes) -> None:
     peer = Peer()
     peer.receive(sent)
     peer.connection.check_timeouts(4.9)
@@ -420,7 +420,7 @@ def test_a_peer_that_sends_no_settings_is_cut_off(sent: bytes) -> None:
     assert peer.output.is_closed
 
 
-def test_an_unused_connection_is_closed_and_a_used_one_is_not() -> None:
+def test_unused_connection_is_closed_and_a_used_one_is_not() -> None:
     unused, used = opened(), opened(opening(1, end_stream=True))
     for peer in (unused, used):
         for now in range(0, 400, 10):
@@ -430,7 +430,7 @@ def test_an_unused_connection_is_closed_and_a_used_one_is_not() -> None:
     assert not used.output.is_closed
 
 
-def test_a_response_that_is_not_taken_is_reset() -> None:
+def test_response_that_is_not_taken_is_reset() -> None:
     limits = Limits(keepalive_timeout_seconds=10.0, min_bytes_per_second=100.0)
     peer = opened(NO_WINDOW + opening(1, end_stream=True), limits)
     stream = stream_of(peer)
@@ -446,7 +446,7 @@ def test_a_response_that_is_not_taken_is_reset() -> None:
     assert (h2.RST_STREAM, ErrorCode.CANCEL) in [(frame.kind, frame.code) for frame in peer.written]
 
 
-def test_tokens_come_back_with_time_and_with_bytes_that_are_taken() -> None:
+def test_tokens_are_regained_with_time_and_with_sent_bytes() -> None:
     ping = h2.frame(h2.PING, 0, 0, bytes(8))
     peer = opened(opening(1), Limits(idle_frames=10, idle_frames_per_second=1.0))  # SETTINGS spends one of the ten
     peer.receive(ping * 9)

@@ -78,26 +78,26 @@ def bodies(transport: h2.RecordingTransport) -> dict[int, bytes]:
     return h2.bodies(bytes(transport.written))
 
 
-async def test_a_request_reaches_its_handler_and_is_answered() -> None:
+async def test_request_reaches_its_handler_and_gets_its_response() -> None:
     _, transport, _ = opened(h2.request(1, b"x") + h2.request(3))
     assert bodies(transport) == {1: h2.framed(b"x") + b"!.", 3: h2.framed(b"") + b"!."}
 
 
-async def test_a_request_without_a_body_ends_at_once_unless_it_was_refused() -> None:
+async def test_request_without_a_body_ends_at_once_unless_it_was_refused() -> None:
     flags = h2.END_HEADERS | h2.END_STREAM
     blocks = [h2.block(h2.headers(path)) for path in ("/x", "/refused")]
     _, transport, _ = opened(h2.frame(h2.HEADERS, flags, 1, blocks[0]) + h2.frame(h2.HEADERS, flags, 3, blocks[1]))
     assert bodies(transport) == {1: b"!.", 3: b"."}
 
 
-async def test_a_lost_connection_closes_its_streams_first() -> None:
+async def test_lost_connection_closes_its_streams_first() -> None:
     protocol, _, listener = opened(h2.frame(h2.HEADERS, h2.END_HEADERS, 1, h2.block(h2.headers())))
     protocol.connection_lost(None)
     assert listener.handlers[1].reported == ["closed"]
     assert listener.connections == []
 
 
-async def test_a_full_socket_gets_no_data_until_it_takes_more() -> None:
+async def test_full_socket_gets_no_data_until_writing_resumes() -> None:
     protocol, transport, listener = opened()
     protocol.pause_writing()
     protocol.data_received(h2.request(1, b"x"))
@@ -119,7 +119,7 @@ async def test_frames_beyond_a_turn_are_processed_in_the_next_iterations() -> No
     assert protocol.is_reading
 
 
-async def test_an_overdue_request_is_reported_to_its_handler() -> None:
+async def test_overdue_request_is_reported_to_its_handler() -> None:
     limits = Limits(turn_seconds=math.inf, request_seconds=0.0)
     protocol, transport, listener = opened(h2.frame(h2.HEADERS, h2.END_HEADERS, 1, h2.block(h2.headers())), limits)
     await asyncio.sleep(0.001)
