@@ -38,8 +38,8 @@ async def service(known_bars: list[Bar]) -> AsyncIterator[RunningService]:
     """The shared service: the real command, the real database, the real edge."""
     with scratch_folder() as folder:
         async with running_service(folder) as service, service.client() as client:
-            answer = await client.publish_bars(messages(known_bars))
-            assert answer.accepted == len(known_bars) - 49
+            response = await client.publish_bars(messages(known_bars))
+            assert response.accepted == len(known_bars) - 49
             yield service
 
 

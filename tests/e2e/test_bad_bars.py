@@ -143,9 +143,9 @@ async def test_invalid_bar_over_rest_is_refused_with_its_fields(
 ) -> None:
     sent = good(symbol)
     spoil(sent)
-    answer = await rest.post("/api/market/bars", json=_json(sent))
-    assert answer.status_code == 400, answer.text
-    info, bad = answer.json()["details"]
+    response = await rest.post("/api/market/bars", json=_json(sent))
+    assert response.status_code == 400, response.text
+    info, bad = response.json()["details"]
     assert info["reason"] == "INVALID_BAR"
     assert {violation["field"] for violation in bad["field_violations"]} == {f"bar.{field}" for field in fields}
     assert await stored(client, symbol) == []
@@ -178,9 +178,9 @@ BAD_BODIES: dict[str, bytes] = {
 
 @pytest.mark.parametrize("body", BAD_BODIES.values(), ids=BAD_BODIES)
 async def test_bodies_without_a_bar_are_refused(rest: httpx.AsyncClient, body: bytes) -> None:
-    answer = await rest.post("/api/market/bars", content=body)
-    assert answer.status_code == 400, answer.text
-    assert answer.json()["code"] == 3
+    response = await rest.post("/api/market/bars", content=body)
+    assert response.status_code == 400, response.text
+    assert response.json()["code"] == 3
 
 
 async def test_call_without_a_bar_is_refused(stub: Any) -> None:
@@ -196,8 +196,8 @@ async def test_call_without_a_bar_is_refused(stub: Any) -> None:
 async def publish(stub: Any, *requests: list[BarMessage]) -> PublishBarsResponse:
     """Send a stream of exactly these messages."""
     sent = iter([PublishBarsRequest(bars=bars) for bars in requests])
-    answer: PublishBarsResponse = await stub.PublishBars(sent, timeout=DEADLINE)
-    return answer
+    response: PublishBarsResponse = await stub.PublishBars(sent, timeout=DEADLINE)
+    return response
 
 
 async def test_invalid_bars_of_a_stream_are_reported_by_index_and_valid_ones_stored(
@@ -215,13 +215,13 @@ async def test_invalid_bars_of_a_stream_are_reported_by_index_and_valid_ones_sto
             expected[len(sent)] = name
             sent.append(broken)
     assert not spoilers
-    answer = await client.publish_bars(sent, batch_size=64)
+    response = await client.publish_bars(sent, batch_size=64)
 
-    assert (answer.received, answer.rejected) == (len(sent), len(expected))
-    assert [rejection.index for rejection in answer.rejections] == list(expected)
-    assert {rejection.reason for rejection in answer.rejections} == {"INVALID_BAR"}
-    assert all(rejection.message for rejection in answer.rejections)
-    assert (answer.warming_up, answer.accepted) == (49, 251)
+    assert (response.received, response.rejected) == (len(sent), len(expected))
+    assert [rejection.index for rejection in response.rejections] == list(expected)
+    assert {rejection.reason for rejection in response.rejections} == {"INVALID_BAR"}
+    assert all(rejection.message for rejection in response.rejections)
+    assert (response.warming_up, response.accepted) == (49, 251)
     assert await stored(client, symbol) == messages(reversed(bars))
 
 
@@ -229,10 +229,10 @@ async def test_stream_reports_late_duplicate_and_conflicting_bars(client: AsyncC
     bars = walk(60, seed=4, symbol=symbol)
     late = bars.pop(20)
     different = Bar(symbol, bars[30].time, 1.0, 1.0, 1.0, 1.0)
-    answer = await client.publish_bars(messages([*bars, late, bars[7], late, different, bars[-1]]))
-    assert (answer.received, answer.warming_up, answer.accepted) == (64, 49, 10)
-    assert (answer.late, answer.duplicates, answer.rejected) == (1, 3, 1)
-    (rejection,) = answer.rejections
+    response = await client.publish_bars(messages([*bars, late, bars[7], late, different, bars[-1]]))
+    assert (response.received, response.warming_up, response.accepted) == (64, 49, 10)
+    assert (response.late, response.duplicates, response.rejected) == (1, 3, 1)
+    (rejection,) = response.rejections
     assert (rejection.index, rejection.reason, rejection.symbol) == (62, "BAR_CONFLICT", symbol)
     assert rejection.time.ToDatetime(UTC) == different.time
     assert await stored(client, symbol) == messages(sorted([*bars, late], key=lambda b: b.time, reverse=True))
@@ -245,8 +245,8 @@ async def test_stream_accepts_bars_of_many_symbols(client: AsyncClient, symbol: 
     symbols = [f"{symbol[:-3]}{letter}COP" for letter in "ABCDE"]
     series = [walk(60, seed=n, symbol=name) for n, name in enumerate(symbols)]
     mixed = [found for together in zip(*series, strict=True) for found in together]
-    answer = await client.publish_bars(messages(mixed), batch_size=17)
-    assert (answer.warming_up, answer.accepted) == (5 * 49, 5 * 11)
+    response = await client.publish_bars(messages(mixed), batch_size=17)
+    assert (response.warming_up, response.accepted) == (5 * 49, 5 * 11)
     for name, bars in zip(symbols, series, strict=True):
         assert await stored(client, name) == messages(reversed(bars))
 
@@ -297,9 +297,9 @@ async def test_message_of_10_megabytes_is_refused(stub: Any, client: AsyncClient
 async def test_rejections_in_a_response_are_limited(client: AsyncClient, symbol: str) -> None:
     broken = good(symbol)
     broken.close = -1.0
-    answer = await within(client.publish_bars([broken] * 1500 + [good(symbol)]))
-    assert (answer.received, answer.rejected, answer.warming_up) == (1501, 1500, 1)
-    assert [rejection.index for rejection in answer.rejections] == list(range(1000))
+    response = await within(client.publish_bars([broken] * 1500 + [good(symbol)]))
+    assert (response.received, response.rejected, response.warming_up) == (1501, 1500, 1)
+    assert [rejection.index for rejection in response.rejections] == list(range(1000))
 
 
 async def test_bars_of_an_interrupted_publisher_are_stored_once(stub: Any, client: AsyncClient, symbol: str) -> None:
@@ -308,9 +308,9 @@ async def test_bars_of_an_interrupted_publisher_are_stored_once(stub: Any, clien
     for start in range(0, 200, 50):
         await publishing.write(PublishBarsRequest(bars=bars[start : start + 50]))
     publishing.cancel()
-    answer = await client.publish_bars(bars)
-    assert answer.received == 500
-    assert answer.accepted + answer.warming_up + answer.duplicates == 500
+    response = await client.publish_bars(bars)
+    assert response.received == 500
+    assert response.accepted + response.warming_up + response.duplicates == 500
     assert await stored(client, symbol) == bars[::-1]
 
 
@@ -321,9 +321,9 @@ async def test_conflicting_bar_is_refused_over_grpc_and_rest(
     await client.publish_bar(message(first))
     for field, value in {"open": 3999.0, "high": 4001.0, "low": 3990.0, "volume": 1.0}.items():
         other = {**as_json(first), "low": 3999.0, field: value} if field == "open" else {**as_json(first), field: value}
-        answer = await rest.post("/api/market/bars", json=other)
-        assert answer.status_code == 409
-        assert answer.json()["details"][0]["metadata"]["time"] == "2024-03-04T13:00:00Z"
+        response = await rest.post("/api/market/bars", json=other)
+        assert response.status_code == 409
+        assert response.json()["details"][0]["metadata"]["time"] == "2024-03-04T13:00:00Z"
     with pytest.raises(tradingsignals.AlreadyExists) as caught:
         await client.publish_bar(message(bar(0, 4000.5, symbol=symbol)))
     assert caught.value.reason == "BAR_CONFLICT"

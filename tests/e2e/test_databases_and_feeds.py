@@ -53,8 +53,8 @@ class TestAServerOfTheUsers:
         async with running_service(folder, **named) as service:
             assert [process.name for process in service.processes() if process.name == "postgres"] == []
             async with service.client() as client:
-                answer = await client.publish_bars(messages(BARS))
-                assert answer.accepted == 251
+                response = await client.publish_bars(messages(BARS))
+                assert response.accepted == 251
             assert await service.stop() == 0
             assert not (folder / "data/postgres").exists()
             await service.start()
@@ -97,12 +97,12 @@ class TestAServerOfTheUsers:
                 await health_with(rest, 503)
                 assert (await rest.get("/api/signals/latest")).status_code == 503
                 assert (await rest.get("/")).status_code == 200
-            answer = await client.publish_bars(messages(BARS))
-            assert (answer.duplicates, answer.accepted) == (100, 200)
+            response = await client.publish_bars(messages(BARS))
+            assert (response.duplicates, response.accepted) == (100, 200)
             await health_with(rest, 200)
-            while seen[-1] < answer.through_sequence:
+            while seen[-1] < response.through_sequence:
                 seen.append((await within(anext(stream))).sequence)
-            assert seen == list(range(1, answer.through_sequence + 1))
+            assert seen == list(range(1, response.through_sequence + 1))
 
     async def test_bars_table_of_the_user_is_read(self, folder: Path, server: PostgresServer, database: str) -> None:
         own = await asyncpg.connect(server.url(database), timeout=DEADLINE)
@@ -114,8 +114,8 @@ class TestAServerOfTheUsers:
         async with running_service(folder, **named) as service, service.rest() as rest, service.client() as client:
             made = (await rest.post("/api/signals/generate-from-db", json={"symbol": "USD/COP"})).json()["signal"]
             assert made["bar_time"] == "2024-03-07T17:55:00.000000Z"
-            answer = await client.publish_bars(messages(BARS[230:]))
-            assert (answer.duplicates, answer.accepted) == (10, 60)
+            response = await client.publish_bars(messages(BARS[230:]))
+            assert (response.duplicates, response.accepted) == (10, 60)
             listed = (await rest.get("/api/market/bars?limit=300")).json()
             assert listed["count"] == 300
         assert await own.fetchval("SELECT count(*) FROM usdcop_m5_ohlcv") == 240
@@ -128,10 +128,10 @@ class TestFeeds:
         async with running_service(folder, FEED="", MODEL_PATH="", SIMULATE_SPEED="3000") as service:
 
             async def watch(way: str) -> Signal:
-                async with WAYS[way](service, STREAMS["signals"], {"resume_after": 0}) as answers:
-                    while not (answer := await within(anext(answers))).signals:
+                async with WAYS[way](service, STREAMS["signals"], {"resume_after": 0}) as responses:
+                    while not (response := await within(anext(responses))).signals:
                         pass
-                    signal: Signal = answer.signals[0]
+                    signal: Signal = response.signals[0]
                     return signal
 
             first = await asyncio.gather(*(watch(way) for way in WAYS))

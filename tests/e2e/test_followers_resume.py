@@ -182,7 +182,7 @@ async def test_followers_report_a_new_epoch(folder: Path) -> None:
             shutil.rmtree(service.data_dir)
             await service.start()
             new_last = await published(service, BARS[:200])
-            assert new_last > last  # so that the sequence alone would tell nothing
+            assert new_last > last  # so that the sequence alone would not show it
 
             with pytest.raises(EpochChanged) as changed:
                 await within(anext(strict))
@@ -259,7 +259,7 @@ async def test_watch_continues_across_a_restart(folder: Path) -> None:
 
         async def shows(text: str) -> None:
             while text not in (line := await output.readline()).decode():
-                assert line, f"it never said {text!r}"
+                assert line, f"it never printed {text!r}"
 
         await within(shows("TIME (UTC)"))
         await published(service, BARS[:60])

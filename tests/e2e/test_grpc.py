@@ -53,10 +53,10 @@ async def test_reads_over_grpc_equal_those_over_rest(
     body, path = READS[method]
     by_grpc = await curl(service.address, method, body, protocol=protocol)
     by_rest = (await rest.get(path)).json()
-    assert _answer(method, by_grpc) == _answer(method, by_rest)
+    assert _response(method, by_grpc) == _response(method, by_rest)
 
 
-def _answer(method: str, found: Any) -> Message:
+def _response(method: str, found: Any) -> Message:
     """Parse a message from JSON with field names in camel case, as buf curl writes them, or in snake case."""
     service, _, name = method.partition("/")
     return ParseDict(found, GetMessageClass(SERVICES[service].methods_by_name[name].output_type)())
@@ -64,8 +64,8 @@ def _answer(method: str, found: Any) -> Message:
 
 @pytest.mark.parametrize("protocol", PROTOCOLS)
 async def test_health_is_reported_over_each_protocol(service: RunningService, protocol: str) -> None:
-    answer = await curl(service.address, "SystemService/GetHealth", {}, protocol=protocol)
-    assert (answer["status"], answer["databaseConnected"]) == ("degraded", True)
+    response = await curl(service.address, "SystemService/GetHealth", {}, protocol=protocol)
+    assert (response["status"], response["databaseConnected"]) == ("degraded", True)
 
 
 @pytest.mark.parametrize("protocol", PROTOCOLS)
@@ -85,12 +85,12 @@ async def test_signals_positions_and_bars_are_created(service: RunningService, s
 
 
 async def test_stream_of_bars_is_accepted(service: RunningService, symbol: str) -> None:
-    answer = await curl(
+    response = await curl(
         service.address,
         "MarketDataService/PublishBars",
         {"bars": [as_json(bar(n, 4000.0 + n, symbol=symbol)) for n in range(5)]},
     )
-    assert (answer["received"], answer["warmingUp"], answer["rejected"]) == (5, 5, 0)
+    assert (response["received"], response["warmingUp"], response["rejected"]) == (5, 5, 0)
 
 
 @pytest.mark.parametrize("protocol", PROTOCOLS)
@@ -122,8 +122,8 @@ async def test_grpc_health_checks_report_serving(service: RunningService, where:
     async with grpc.aio.insecure_channel(getattr(service, where)) as channel:
         stub = health_pb2_grpc.HealthStub(channel)
         for name in ("", *(service.full_name for service in SERVICES.values())):
-            answer = await stub.Check(health_pb2.HealthCheckRequest(service=name), timeout=DEADLINE)
-            assert answer.status == health_pb2.HealthCheckResponse.SERVING
+            response = await stub.Check(health_pb2.HealthCheckRequest(service=name), timeout=DEADLINE)
+            assert response.status == health_pb2.HealthCheckResponse.SERVING
         with pytest.raises(grpc.aio.AioRpcError) as caught:
             await stub.Check(health_pb2.HealthCheckRequest(service="nope"), timeout=DEADLINE)
         assert caught.value.code() is grpc.StatusCode.NOT_FOUND
@@ -139,13 +139,13 @@ async def test_reflection_lists_every_service_and_its_types(service: RunningServ
             reflection_pb2.ServerReflectionRequest(file_containing_symbol="tradingsignals.edge.v1.JsonService"),
         ]
         names, file, *internal = [
-            answer async for answer in stub.ServerReflectionInfo(iter(requests), timeout=DEADLINE)
+            response async for response in stub.ServerReflectionInfo(iter(requests), timeout=DEADLINE)
         ]
     served = {found.name for found in names.list_services_response.service}
     assert {found.full_name for found in SERVICES.values()} <= served
     described = FileDescriptorProto.FromString(file.file_descriptor_response.file_descriptor_proto[0])
     assert described.package == "tradingsignals.v1"
-    assert [answer.error_response.error_code for answer in internal] == [grpc.StatusCode.NOT_FOUND.value[0]] * 2
+    assert [response.error_response.error_code for response in internal] == [grpc.StatusCode.NOT_FOUND.value[0]] * 2
 
 
 async def test_page_of_localhost_may_call(service: RunningService, rest: httpx.AsyncClient) -> None:
@@ -154,18 +154,18 @@ async def test_page_of_localhost_may_call(service: RunningService, rest: httpx.A
         "access-control-request-method": "POST",
         "access-control-request-headers": "content-type,x-grpc-web",
     }
-    answer = await rest.options("/tradingsignals.v1.SignalService/GetLatestSignal", headers=headers)
-    assert answer.status_code == 200
-    assert answer.headers["access-control-allow-origin"] == "http://localhost:5173"
+    response = await rest.options("/tradingsignals.v1.SignalService/GetLatestSignal", headers=headers)
+    assert response.status_code == 200
+    assert response.headers["access-control-allow-origin"] == "http://localhost:5173"
 
 
 async def test_grpc_web_text_is_served(rest: httpx.AsyncClient) -> None:
     """The base64 encoding is the fallback of browsers for streams."""
-    answer = await rest.post(
+    response = await rest.post(
         "/tradingsignals.v1.SystemService/GetServiceInfo",
         content=b"AAAAAAA=",
         headers={"content-type": "application/grpc-web-text", "accept": "application/grpc-web-text"},
     )
-    assert answer.status_code == 200
-    assert answer.headers["content-type"].startswith("application/grpc-web-text")
-    assert answer.text.startswith("AAAA")
+    assert response.status_code == 200
+    assert response.headers["content-type"].startswith("application/grpc-web-text")
+    assert response.text.startswith("AAAA")

@@ -37,8 +37,8 @@ async def undisturbed() -> Tables:
     """The tables after an undisturbed replay."""
     with scratch_folder() as folder:
         async with running_service(folder) as service, service.client() as client:
-            answer = await client.publish_bars(messages(BARS))
-            assert answer.rejected == 0
+            response = await client.publish_bars(messages(BARS))
+            assert response.rejected == 0
             async with service.database() as database:
                 return await tables_of(database)
 

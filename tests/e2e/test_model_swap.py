@@ -37,8 +37,13 @@ async def test_ten_model_swaps_during_publishing_lose_no_bar(folder: Path) -> No
         async with service.rest() as rest, asyncio.timeout(60), asyncio.TaskGroup() as group:
 
             async def send(bars: Sequence[Bar]) -> None:
-                answer = await client.publish_bars(messages(bars))
-                assert (answer.received, answer.rejected, answer.late, answer.duplicates) == (len(bars), 0, 0, 0)
+                response = await client.publish_bars(messages(bars))
+                assert (response.received, response.rejected, response.late, response.duplicates) == (
+                    len(bars),
+                    0,
+                    0,
+                    0,
+                )
 
             async def bring(version: str) -> None:
                 before = (await client.model_info()).model.version
@@ -49,14 +54,14 @@ async def test_ten_model_swaps_during_publishing_lose_no_bar(folder: Path) -> No
                     while (await client.model_info()).model.version == before:
                         pass
                     return
-                answer = await rest.post("/api/signals/model/reload", json={})
+                response = await rest.post("/api/signals/model/reload", json={})
                 if version == BROKEN:
-                    assert answer.status_code == 400, answer.text
-                    (detail,) = answer.json()["details"]
+                    assert response.status_code == 400, response.text
+                    (detail,) = response.json()["details"]
                     assert detail["reason"] == "MODEL_REFUSED"
-                    assert str(file) in answer.json()["message"]
+                    assert str(file) in response.json()["message"]
                 else:
-                    assert answer.json()["model"]["version"] == version
+                    assert response.json()["model"]["version"] == version
                 in_use = (await client.model_info()).model
                 assert in_use.version == (before if version == BROKEN else version)
                 assert in_use.file_sha256 == policies[in_use.version].description.file_sha256

@@ -240,8 +240,8 @@ async def publish(service: RunningService, caller: Caller, scenario: Scenario) -
         sending = asyncio.create_task(caller.call(partial(AsyncClient.publish_bars, bars=bars)))
         if number in scenario.faults:
             await scenario.faults[number](service)
-        answer = await sending
-        assert (answer.received, answer.rejected, answer.late) == (len(bars), 0, 0)
+        response = await sending
+        assert (response.received, response.rejected, response.late) == (len(bars), 0, 0)
     for symbol in SYMBOLS:
         for quote in (sure_buy(symbol), sure_sell(symbol)):
             await caller.call(partial(AsyncClient.generate_signal, **quote))  # type: ignore[arg-type]
@@ -271,8 +271,8 @@ def expected(log: Sequence[Event], stream: str, query: dict[str, Any]) -> list[A
 
     def passes(event: Event) -> bool:
         kind = event.WhichOneof("payload")
-        noun = getattr(event, kind)
-        symbol = noun.bar.symbol if kind == "market_update" else noun.symbol
+        item = getattr(event, kind)
+        symbol = item.bar.symbol if kind == "market_update" else item.symbol
         kinds = [PAYLOADS[name][0] for name in query.get("kinds", PAYLOADS)]
         if kind != "signal":
             return kind in kinds and symbol in query.get("symbols", SYMBOLS)
@@ -280,8 +280,8 @@ def expected(log: Sequence[Event], stream: str, query: dict[str, Any]) -> list[A
         return (
             kind in kinds
             and symbol in query.get("symbols", SYMBOLS)
-            and noun.action in actions
-            and noun.confidence >= query.get("min_confidence", 0.0)
+            and item.action in actions
+            and item.confidence >= query.get("min_confidence", 0.0)
         )
 
     passing = [event for event in log if passes(event)]

@@ -74,7 +74,7 @@ def banner_commands(service: RunningService) -> list[str]:
 
 
 @dataclass(frozen=True, slots=True)
-class Said:
+class Output:
     """First lines of output and the errors of a command; `code` is None if it was stopped."""
 
     output: str
@@ -82,7 +82,7 @@ class Said:
     code: int | None
 
 
-async def said_by(command: str) -> Said:
+async def output_of(command: str) -> Output:
     """Run a command with a minimal PATH to its end, or until it has printed enough."""
     process = await asyncio.create_subprocess_shell(
         command,
@@ -105,7 +105,7 @@ async def said_by(command: str) -> Said:
         with suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
         _, errors = await within(process.communicate(), 30)
-    return Said("".join(lines), errors.decode(), code)
+    return Output("".join(lines), errors.decode(), code)
 
 
 @pytest.fixture(scope="module")
@@ -130,16 +130,16 @@ async def test_every_documented_command_works(demonstration: RunningService) -> 
     assert {page for page, _ in everything} == set(PAGES)
     everything += [("what the start prints", command) for command in banner_commands(demonstration)]
 
-    results = await asyncio.gather(*(said_by(f"cd {ROOT} && {command}") for _, command in everything))
-    for (page, command), said in zip(everything, results, strict=True):
-        shown = f"{page}: {command}\n{said}"
-        assert said.output.strip(), shown
-        assert said.code in {None, 0}, shown
-        assert not re.search(r'"code": ?\d|Traceback', said.output + said.errors), shown
+    results = await asyncio.gather(*(output_of(f"cd {ROOT} && {command}") for _, command in everything))
+    for (page, command), result in zip(everything, results, strict=True):
+        shown = f"{page}: {command}\n{result}"
+        assert result.output.strip(), shown
+        assert result.code in {None, 0}, shown
+        assert not re.search(r'"code": ?\d|Traceback', result.output + result.errors), shown
         if "action=BUY" in command:
-            assert '"action":"BUY"' in said.output, shown
+            assert '"action":"BUY"' in result.output, shown
         if "Action.Name" in command:
-            assert re.search(r"\b(BUY|SELL|HOLD)\b", said.output), shown
+            assert re.search(r"\b(BUY|SELL|HOLD)\b", result.output), shown
 
 
 def test_documented_bodies_are_sent_as_json() -> None:

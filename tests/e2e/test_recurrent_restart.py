@@ -61,8 +61,8 @@ async def test_recurrent_state_of_both_symbols_is_stored(
 async def test_second_replay_changes_no_bit(undisturbed: tuple[RunningService, Tables]) -> None:
     service, tables = undisturbed
     async with service.client() as client:
-        answer = await client.publish_bars(BARS)
-    assert (answer.received, answer.duplicates) == (len(BARS), len(BARS))
+        response = await client.publish_bars(BARS)
+    assert (response.received, response.duplicates) == (len(BARS), len(BARS))
     assert_same(await stored(service), tables)
 
 
@@ -77,7 +77,7 @@ async def test_interruptions_change_no_bit(folder: Path, undisturbed: tuple[Runn
             publishing.pause()
             group.create_task(publishing.run())
             for moment in moments:
-                publishing.hold_at = moment  # who looks late finds it waiting, not done
+                publishing.hold_at = moment  # a late check finds it waiting, not done
                 publishing.go_on()
                 assert await committed(service, moment) < last
                 if how == "killed":

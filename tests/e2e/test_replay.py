@@ -168,7 +168,7 @@ def test_log_entries_lead_to_the_tables(tables: Tables) -> None:
             newest[Position.FromString(event["payload"]).position_id] = event["payload"]
     assert newest == {str(row["position_id"]): row["message"] for row in tables["positions"]}
 
-    # Within a bar: the bar, what became of the open position, the signal, what it does to positions.
+    # Within a bar: the bar, the change of the open position, the signal, its effect on positions.
     number = -1
     order: list[tuple[int, str]] = []
     for event in events:

@@ -27,16 +27,16 @@ def bar_time(event: Event) -> Any:
 
 async def replayed(service: RunningService, way: str, query: dict[str, Any]) -> list[Any]:
     """Return all responses of a stream that ends by itself."""
-    async with THROUGH_THE_EDGE[way](service, EVENTS, query) as answers:
-        return [answer async for answer in answers]
+    async with THROUGH_THE_EDGE[way](service, EVENTS, query) as responses:
+        return [response async for response in responses]
 
 
 @pytest.mark.parametrize("way", THROUGH_THE_EDGE)
 async def test_replay_of_a_range_is_complete_and_ends(service: RunningService, known_bars: list[Bar], way: str) -> None:
     start, end = known_bars[100].time, known_bars[300].time
     query = {"symbols": ["USDCOP"], "start_time": start.isoformat(), "end_time": end.isoformat()}
-    answers = await within(replayed(service, way, query))
-    events = [event for answer in answers for event in answer.events if not event.HasField("heartbeat")]
+    responses = await within(replayed(service, way, query))
+    events = [event for response in responses for event in response.events if not event.HasField("heartbeat")]
     bars = [event.market_update.bar.time.ToDatetime(UTC) for event in events if event.HasField("market_update")]
     assert bars == [bar.time for bar in known_bars[100:300]]
     assert [bar_time(event) for event in events if event.HasField("signal")] == bars
@@ -45,7 +45,7 @@ async def test_replay_of_a_range_is_complete_and_ends(service: RunningService, k
 
     broken_off = sequences[len(sequences) // 2]
     rest = await within(replayed(service, way, {**query, "resume_after": broken_off}))
-    again = [event for answer in rest for event in answer.events if not event.HasField("heartbeat")]
+    again = [event for response in rest for event in response.events if not event.HasField("heartbeat")]
     assert again == [event for event in events if event.sequence > broken_off]
 
 
@@ -58,10 +58,10 @@ async def test_replay_at_a_speed_is_in_the_order_of_time(service: RunningService
         "end_time": known_bars[120].time.isoformat(),
         "speed": 600_000,
     }
-    answers = await within(replayed(service, "grpc", query))
-    bars = [e.market_update.bar.time for a in answers for e in a.events if e.HasField("market_update")]
+    responses = await within(replayed(service, "grpc", query))
+    bars = [e.market_update.bar.time for a in responses for e in a.events if e.HasField("market_update")]
     assert [time.ToDatetime(UTC) for time in bars] == [bar.time for bar in known_bars[:120]]
-    assert len(answers) > 1
+    assert len(responses) > 1
 
 
 async def test_live_events_follow_a_replay_without_an_end(
@@ -69,14 +69,14 @@ async def test_live_events_follow_a_replay_without_an_end(
 ) -> None:
     before = (await client.service_info()).through_sequence
     query = {"start_time": (known_bars[-1].time - timedelta(hours=1)).isoformat(), "heartbeat_seconds": 1}
-    async with THROUGH_THE_EDGE["sse"](service, EVENTS, query) as answers:
-        found = [await within(anext(answers))]
+    async with THROUGH_THE_EDGE["sse"](service, EVENTS, query) as responses:
+        found = [await within(anext(responses))]
         while found[-1].through_sequence < before:
-            found.append(await within(anext(answers)))
+            found.append(await within(anext(responses)))
         made = await client.generate_signal(symbol="USDCOP", close_price=4000.0)
         while found[-1].through_sequence < made.sequence:
-            found.append(await within(anext(answers)))
-    assert made in [event.signal for answer in found for event in answer.events]
+            found.append(await within(anext(responses)))
+    assert made in [event.signal for response in found for event in response.events]
 
 
 @pytest.mark.parametrize(
@@ -94,9 +94,9 @@ async def test_live_events_follow_a_replay_without_an_end(
     ],
 )
 async def test_invalid_replay_is_refused_with_its_field(rest: httpx.AsyncClient, query: str, field: str) -> None:
-    answer = await rest.get(f"/api/events?{query}")
-    assert answer.status_code == 400
-    violations = [v["field"] for d in answer.json()["details"] for v in d.get("field_violations", ())]
+    response = await rest.get(f"/api/events?{query}")
+    assert response.status_code == 400
+    violations = [v["field"] for d in response.json()["details"] for v in d.get("field_violations", ())]
     assert violations == [field]
 
 

@@ -32,16 +32,16 @@ FACTORS = {
 
 
 async def get(rest: httpx.AsyncClient, path: str, **parameters: Any) -> Any:
-    answer = await rest.get(path, params=parameters)
-    assert answer.status_code == 200, answer.text
-    assert answer.headers["content-type"] == "application/json"
-    return answer.json()
+    response = await rest.get(path, params=parameters)
+    assert response.status_code == 200, response.text
+    assert response.headers["content-type"] == "application/json"
+    return response.json()
 
 
 async def post(rest: httpx.AsyncClient, path: str, body: object = None, **parameters: Any) -> Any:
-    answer = await rest.post(path, json=body, params=parameters)
-    assert answer.status_code == 200, answer.text
-    return answer.json()
+    response = await rest.post(path, json=body, params=parameters)
+    assert response.status_code == 200, response.text
+    return response.json()
 
 
 async def generate(rest: httpx.AsyncClient, body: dict[str, object]) -> Any:
@@ -52,27 +52,27 @@ async def generate(rest: httpx.AsyncClient, body: dict[str, object]) -> Any:
 
 
 async def test_service_info_is_returned(rest: httpx.AsyncClient) -> None:
-    answer = await get(rest, "/")
-    assert answer["service"] == "trading-signals-service"
-    assert answer["version"] == __version__
-    assert answer["feed"] == "push"
-    assert (answer["docs"], answer["openapi"]) == ("/docs", "/openapi.json")
+    response = await get(rest, "/")
+    assert response["service"] == "trading-signals-service"
+    assert response["version"] == __version__
+    assert response["feed"] == "push"
+    assert (response["docs"], response["openapi"]) == ("/docs", "/openapi.json")
 
 
 @pytest.mark.parametrize("path", ["/health", "/api/signals/health"])
 async def test_health_is_returned(rest: httpx.AsyncClient, path: str) -> None:
     async with asyncio.timeout(DEADLINE):
-        while (answer := await get(rest, path))["total_signals_generated"] < 311:  # counted by a probe once a second
+        while (response := await get(rest, path))["total_signals_generated"] < 311:  # counted by a probe once a second
             pass
     names = {
         *("status", "timestamp", "service", "version", "model_loaded", "database_connected", "uptime_seconds"),
         *("total_signals_generated", "last_signal_timestamp", "last_commit_time", "warnings"),
         *("symbols", "symbol_count", "stale_symbols"),
     }
-    assert answer.keys() == names
-    assert answer["status"] == "degraded", "no model is loaded, and it says so"
-    assert "placeholder" in answer["warnings"][0]
-    assert (answer["model_loaded"], answer["database_connected"]) == (False, True)
+    assert response.keys() == names
+    assert response["status"] == "degraded", "no model is loaded"
+    assert "placeholder" in response["warnings"][0]
+    assert (response["model_loaded"], response["database_connected"]) == (False, True)
 
 
 async def test_model_info_is_returned(rest: httpx.AsyncClient) -> None:
@@ -168,9 +168,9 @@ async def test_signal_is_generated_from_stored_bars(
 
 async def test_empty_body_uses_the_defaults(rest: httpx.AsyncClient, known_bars: Sequence[Bar]) -> None:
     """The defaults are 100 bars of USDCOP, from which the signal of the newest bar was made."""
-    answer = await rest.post("/api/signals/generate-from-db")
-    assert answer.status_code == 200
-    signal = answer.json()["signal"]
+    response = await rest.post("/api/signals/generate-from-db")
+    assert response.status_code == 200
+    signal = response.json()["signal"]
     listed = await get(rest, "/api/signals/history", symbol="USDCOP", end_date="2025-01-01", limit=1)
     (of_the_bar,) = listed["signals"]
     assert of_the_bar["bar_time"] == rest_time(known_bars[-1].time)
@@ -199,7 +199,7 @@ async def test_history_is_filtered_and_paged(rest: httpx.AsyncClient) -> None:
         await get(rest, "/api/signals/history", limit=1000, action=action, **day) for action in ("BUY", "sell", "Hold")
     ]
     assert {s["action"] for s in by_action[1]["signals"]} == {"SELL"}
-    assert sum(answer["count"] for answer in by_action) == 60
+    assert sum(response["count"] for response in by_action) == 60
 
 
 async def test_start_is_inclusive_and_end_exclusive(rest: httpx.AsyncClient) -> None:
@@ -274,15 +274,15 @@ async def test_position_is_opened_listed_and_closed(rest: httpx.AsyncClient, sym
 async def test_position_closes_at_its_last_price_by_default(rest: httpx.AsyncClient, symbol: str) -> None:
     await generate(rest, sure_sell(symbol, price=3999.5))
     (held,) = (await get(rest, "/api/signals/positions/active", symbol=symbol))["positions"]
-    answer = await rest.post(f"/api/signals/positions/{held['position_id']}/close")
-    assert answer.status_code == 200
-    assert answer.json()["position"]["exit_price"] == 3999.5
+    response = await rest.post(f"/api/signals/positions/{held['position_id']}/close")
+    assert response.status_code == 200
+    assert response.json()["position"]["exit_price"] == 3999.5
 
 
 async def test_unknown_position_is_not_found(rest: httpx.AsyncClient) -> None:
-    answer = await rest.post(f"/api/signals/positions/{uuid4()}/close", json={})
-    assert answer.status_code == 404
-    assert answer.json()["details"][0]["reason"] == "POSITION_NOT_FOUND"
+    response = await rest.post(f"/api/signals/positions/{uuid4()}/close", json={})
+    assert response.status_code == 404
+    assert response.json()["details"][0]["reason"] == "POSITION_NOT_FOUND"
 
 
 # ---------------------------------------------------------------------------------------------------------------- bars
@@ -381,8 +381,10 @@ async def test_every_time_has_microseconds(rest: httpx.AsyncClient, path: str) -
     assert [time for time in found if not re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z", time)] == []
 
 
-def times_in(answer: Any) -> list[str]:
+def times_in(response: Any) -> list[str]:
     """Yield every time in a response."""
-    if isinstance(answer, dict | list):
-        return [time for one in (answer.values() if isinstance(answer, dict) else answer) for time in times_in(one)]
-    return [answer] if isinstance(answer, str) and re.match(r"\d{4}-\d\d-\d\dT", answer) else []
+    if isinstance(response, dict | list):
+        return [
+            time for one in (response.values() if isinstance(response, dict) else response) for time in times_in(one)
+        ]
+    return [response] if isinstance(response, str) and re.match(r"\d{4}-\d\d-\d\dT", response) else []

@@ -16,23 +16,23 @@ from tests.support.sockets import connected
 UNKNOWN_PATHS = ["/nope", "/api", "/api/signals", "/api/signals/nope", "/docs/x", "/api/signals/latest/x", "/%61pi"]
 
 
-def no_traceback(answer: httpx.Response) -> dict[str, Any]:
+def no_traceback(response: httpx.Response) -> dict[str, Any]:
     """Return the body of an error, after checking that it is a google.rpc.Status without internal details."""
-    assert answer.headers["content-type"] == "application/json", answer.text
-    body: dict[str, Any] = answer.json()
+    assert response.headers["content-type"] == "application/json", response.text
+    body: dict[str, Any] = response.json()
     assert body.keys() == {"code", "message", "details"}
     assert body["message"]
     for inside in ("Traceback", "Error(", "asyncpg", "grpc", ".py", "upstream"):
-        assert inside not in answer.text
+        assert inside not in response.text
     return body
 
 
 @pytest.mark.parametrize("path", UNKNOWN_PATHS)
 @pytest.mark.parametrize("method", ["GET", "POST"])
 async def test_unknown_paths_are_not_found(rest: httpx.AsyncClient, method: str, path: str) -> None:
-    answer = await rest.request(method, f"{rest.base_url}".rstrip("/") + path)
-    assert answer.status_code == 404
-    assert no_traceback(answer)["code"] == 5
+    response = await rest.request(method, f"{rest.base_url}".rstrip("/") + path)
+    assert response.status_code == 404
+    assert no_traceback(response)["code"] == 5
 
 
 WRONG_METHODS = [
@@ -48,10 +48,10 @@ WRONG_METHODS = [
 
 @pytest.mark.parametrize(("method", "path"), WRONG_METHODS)
 async def test_wrong_methods_are_refused(rest: httpx.AsyncClient, method: str, path: str) -> None:
-    answer = await rest.request(method, path)
-    assert answer.status_code == 405
-    assert method not in answer.headers["allow"].split(", ")
-    no_traceback(answer)
+    response = await rest.request(method, path)
+    assert response.status_code == 405
+    assert method not in response.headers["allow"].split(", ")
+    no_traceback(response)
 
 
 BAD_QUERIES = {
@@ -104,16 +104,16 @@ BAD_QUERIES = {
     ("path", "query"), [(path, query) for path, queries in BAD_QUERIES.items() for query in queries]
 )
 async def test_invalid_queries_are_refused(rest: httpx.AsyncClient, path: str, query: str) -> None:
-    answer = await within(rest.get(f"{path}?{query}"))
-    assert answer.status_code == 400, answer.text
-    assert no_traceback(answer)["code"] == 3
+    response = await within(rest.get(f"{path}?{query}"))
+    assert response.status_code == 400, response.text
+    assert no_traceback(response)["code"] == 3
 
 
 async def test_all_violations_are_listed_together(rest: httpx.AsyncClient) -> None:
-    answer = await rest.get("/api/signals/history?limit=0&symbol=!&start_date=y&end_date=z")
-    info, bad = no_traceback(answer)["details"]
+    response = await rest.get("/api/signals/history?limit=0&symbol=!&start_date=y&end_date=z")
+    info, bad = no_traceback(response)["details"]
     assert (info["reason"], info["domain"]) == ("INVALID_FIELD", "tradingsignals")
-    assert info["metadata"]["request_id"] == answer.headers["x-request-id"]
+    assert info["metadata"]["request_id"] == response.headers["x-request-id"]
     assert [violation["field"] for violation in bad["field_violations"]] == [
         *("limit", "symbol", "start_date", "end_date"),
     ]
@@ -156,9 +156,9 @@ BAD_QUOTES: dict[str, bytes] = {
 @pytest.mark.parametrize("body", BAD_QUOTES.values(), ids=BAD_QUOTES)
 async def test_invalid_quotes_are_refused(rest: httpx.AsyncClient, body: bytes) -> None:
     before = (await rest.get("/api/signals/statistics")).json()["statistics"]["signals"]["signals_generated"]
-    answer = await rest.post("/api/signals/generate", content=body)
-    assert answer.status_code == 400, answer.text
-    assert no_traceback(answer)["code"] == 3
+    response = await rest.post("/api/signals/generate", content=body)
+    assert response.status_code == 400, response.text
+    assert no_traceback(response)["code"] == 3
     after = (await rest.get("/api/signals/statistics")).json()["statistics"]["signals"]["signals_generated"]
     assert before == after
 
@@ -183,9 +183,9 @@ async def test_invalid_quotes_are_refused(rest: httpx.AsyncClient, body: bytes) 
 async def test_invalid_calls_of_generate_from_db_are_refused(
     rest: httpx.AsyncClient, query: str, body: bytes, code: int
 ) -> None:
-    answer = await rest.post(f"/api/signals/generate-from-db{query}", content=body)
-    assert answer.status_code == 400, answer.text
-    assert no_traceback(answer)["code"] == code
+    response = await rest.post(f"/api/signals/generate-from-db{query}", content=body)
+    assert response.status_code == 400, response.text
+    assert no_traceback(response)["code"] == code
 
 
 @pytest.mark.parametrize(
@@ -207,26 +207,26 @@ async def test_invalid_calls_of_close_position_are_refused(
     rest: httpx.AsyncClient, position_id: str, body: bytes
 ) -> None:
     position_id, _, query = position_id.partition("?")
-    answer = await rest.post(
+    response = await rest.post(
         f"/api/signals/positions/{position_id}/close" + (f"?{query}" if query else ""), content=body
     )
-    assert answer.status_code == 400, answer.text
-    no_traceback(answer)
+    assert response.status_code == 400, response.text
+    no_traceback(response)
 
 
 async def test_symbol_without_a_signal_is_not_found(rest: httpx.AsyncClient, symbol: str) -> None:
-    answer = await rest.get("/api/signals/latest", params={"symbol": symbol})
-    assert answer.status_code == 404
-    info = no_traceback(answer)["details"][0]
+    response = await rest.get("/api/signals/latest", params={"symbol": symbol})
+    assert response.status_code == 404
+    info = no_traceback(response)["details"][0]
     assert (info["reason"], info["metadata"]["symbol"]) == ("SIGNAL_NOT_FOUND", symbol)
 
 
 async def test_page_token_of_another_query_is_refused(rest: httpx.AsyncClient) -> None:
     token = (await rest.get("/api/signals/history?limit=1")).json()["next_page_token"]
     for query in ("limit=1&action=BUY", "limit=1&symbol=USDCOP", "limit=1&start_date=2024-01-01"):
-        answer = await rest.get(f"/api/signals/history?{query}&page_token={token}")
-        assert answer.status_code == 400
-        assert no_traceback(answer)["details"][0]["reason"] == "INVALID_PAGE_TOKEN"
+        response = await rest.get(f"/api/signals/history?{query}&page_token={token}")
+        assert response.status_code == 400
+        assert no_traceback(response)["details"][0]["reason"] == "INVALID_PAGE_TOKEN"
     assert (await rest.get(f"/api/signals/history?limit=9&page_token={token}")).status_code == 200
 
 
@@ -236,10 +236,10 @@ async def test_forged_page_token_is_refused(rest: httpx.AsyncClient, path: str) 
     token = (await rest.get(f"{path}?limit=1")).json()["next_page_token"]
     place, seal = token[:10], token[10:]  # the first eight bytes, nearly
     for forged in ("_" * 10, "f" + "_" * 9, "gAAAAAAAAA", "A" * 10, place[::-1]):
-        answer = await rest.get(f"{path}?limit=1&page_token={forged}{seal}")
+        response = await rest.get(f"{path}?limit=1&page_token={forged}{seal}")
         if forged != place:
-            assert answer.status_code == 400, answer.text
-            assert no_traceback(answer)["details"][0]["reason"] == "INVALID_PAGE_TOKEN"
+            assert response.status_code == 400, response.text
+            assert no_traceback(response)["details"][0]["reason"] == "INVALID_PAGE_TOKEN"
 
 
 @pytest.mark.parametrize("path", ["/api/signals/generate", "/api/market/bars", "/api/signals/generate-from-db"])
@@ -272,22 +272,22 @@ async def test_too_large_body_is_refused(service: RunningService, path: str, len
 async def test_unknown_field_is_refused_with_its_name(
     rest: httpx.AsyncClient, path: str, body: dict[str, Any], name: str
 ) -> None:
-    answer = await rest.post(path, json=body)
-    assert answer.status_code == 400
-    assert [each["field"] for each in no_traceback(answer)["details"][1]["field_violations"]] == [name]
+    response = await rest.post(path, json=body)
+    assert response.status_code == 400
+    assert [each["field"] for each in no_traceback(response)["details"][1]["field_violations"]] == [name]
 
 
 async def test_deeply_nested_body_is_refused(rest: httpx.AsyncClient) -> None:
-    answer = await rest.post("/api/signals/generate", content=b'{"a":' * 5_000 + b"1" + b"}" * 5_000)
-    assert answer.status_code == 400
-    no_traceback(answer)
+    response = await rest.post("/api/signals/generate", content=b'{"a":' * 5_000 + b"1" + b"}" * 5_000)
+    assert response.status_code == 400
+    no_traceback(response)
 
 
 async def test_malformed_http_is_refused(service: RunningService, rest: httpx.AsyncClient) -> None:
-    for said in (b"\x00" * 100, b"GET\r\n\r\n", b"HELP me HTTP/9.9\r\n\r\n", b"GET / HTTP/1.1\r\n\r\n"):
+    for sent in (b"\x00" * 100, b"GET\r\n\r\n", b"HELP me HTTP/9.9\r\n\r\n", b"GET / HTTP/1.1\r\n\r\n"):
         async with connected(service.port) as (reader, writer):
-            writer.write(said)
+            writer.write(sent)
             writer.write_eof()
-            answer = await within(reader.read())
-            assert answer == b"" or answer.startswith(b"HTTP/1.1 4")
+            response = await within(reader.read())
+            assert response == b"" or response.startswith(b"HTTP/1.1 4")
     assert (await rest.get("/health")).status_code == 200

@@ -44,8 +44,8 @@ async def undisturbed() -> dict[str, Tables]:
     """The tables of one undisturbed server."""
     with scratch_folder() as folder:
         async with running_service(folder) as service, service.client() as client:
-            answer = await client.publish_bars(shuffled_together(WALKS))
-            assert answer.rejected == 0
+            response = await client.publish_bars(shuffled_together(WALKS))
+            assert response.rejected == 0
             async with service.database() as database:
                 return by_symbol(await tables_of(database))
 
@@ -71,14 +71,14 @@ async def addresses(database: asyncpg.Connection) -> list[str]:
 async def come_to(database: asyncpg.Connection, sequence: int) -> None:
     """Wait until the log has reached a sequence."""
     async with asyncio.timeout(DEADLINE):
-        while await database.fetchval("SELECT last_sequence FROM event_log") < sequence:  # noqa: ASYNC110 - nothing tells of it
+        while await database.fetchval("SELECT last_sequence FROM event_log") < sequence:  # noqa: ASYNC110 - there is no event to await
             await asyncio.sleep(0.02)
 
 
 async def has_said(service: RunningService, text: str) -> None:
     """Wait until the service has logged a line."""
     async with asyncio.timeout(3 * DEADLINE):  # several servers start one after the other
-        while text not in service.log:  # noqa: ASYNC110 - nothing tells of it
+        while text not in service.log:  # noqa: ASYNC110 - there is no event to await
             await asyncio.sleep(0.05)
 
 
@@ -86,7 +86,7 @@ async def replaced(service: RunningService, gone: Process, count: int) -> None:
     """Wait until another server has replaced a process."""
     await all_ended([gone])
     async with asyncio.timeout(DEADLINE):
-        while len(servers(service)) < count:  # noqa: ASYNC110 - nothing tells of it
+        while len(servers(service)) < count:  # noqa: ASYNC110 - there is no event to await
             await asyncio.sleep(0.05)
 
 
@@ -98,12 +98,12 @@ async def publish(service: RunningService, bars: Sequence[Bar]) -> int:
             calling = bars[start : start + BARS_A_CALL]
             while True:
                 try:
-                    answer = await client.publish_bars(calling, timeout=15.0)
+                    response = await client.publish_bars(calling, timeout=15.0)
                     break
                 except TemporaryError:
                     repeated += 1
                     await asyncio.sleep(0.05)
-            assert (answer.received, answer.rejected, answer.late) == (len(calling), 0, 0)
+            assert (response.received, response.rejected, response.late) == (len(calling), 0, 0)
             await asyncio.sleep(SECONDS_A_CALL)
     return repeated
 
@@ -190,7 +190,7 @@ async def stand_still(database: asyncpg.Connection, dice: random.Random) -> None
     session, address = dice.choice(list((await sessions(database)).items()))
     with standing_still(listener(address)):
         async with asyncio.timeout(DEADLINE):
-            while session in await sessions(database):  # noqa: ASYNC110 - nothing tells of it
+            while session in await sessions(database):  # noqa: ASYNC110 - there is no event to await
                 await asyncio.sleep(0.05)
     await come_back(database, address)
 
@@ -220,14 +220,14 @@ async def test_frozen_server_is_replaced_and_cannot_write_when_it_resumes(
             owner = listener(first)
             with standing_still(owner):
                 waiting = asyncio.create_task(at_first.publish_bars(bars[100:120]))
-                answer = await at_second.publish_bars(bars[100:300])
-                assert (answer.accepted, answer.late, answer.rejected) == (200, 0, 0)
+                response = await at_second.publish_bars(bars[100:300])
+                assert (response.accepted, response.late, response.rejected) == (200, 0, 0)
                 assert await owner_of(database) == second
             with suppress(TemporaryError):
                 assert (await waiting).duplicates == 20
             await come_back(database, first)
-            answer = await at_first.publish_bars(bars[300:])
-            assert (answer.accepted, answer.late, answer.rejected) == (100, 0, 0)
+            response = await at_first.publish_bars(bars[300:])
+            assert (response.accepted, response.late, response.rejected) == (100, 0, 0)
         assert listener(first) == owner
         assert by_symbol(await tables_of(database))[SYMBOLS[0]] == undisturbed[SYMBOLS[0]]
         assert "Traceback" not in service.log, service.log
@@ -236,7 +236,7 @@ async def test_frozen_server_is_replaced_and_cannot_write_when_it_resumes(
 async def come_back(database: asyncpg.Connection, address: str) -> None:
     """Wait until the server at an address has a lease."""
     async with asyncio.timeout(DEADLINE):
-        while address not in (await sessions(database)).values():  # noqa: ASYNC110 - nothing tells of it
+        while address not in (await sessions(database)).values():  # noqa: ASYNC110 - there is no event to await
             await asyncio.sleep(0.05)
 
 

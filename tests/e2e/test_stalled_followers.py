@@ -44,12 +44,12 @@ async def test_service_continues_with_many_stalled_followers(folder: Path) -> No
                 assert health.json()["database_connected"] is True
                 assert (await within(rest.get("/api/signals/history?limit=100"))).status_code == 200
                 await within(client.generate_signal(**sure_hold("EURUSD")))  # type: ignore[arg-type]
-            async with by_grpc(service, STREAMS["events"], {"resume_after": 0}) as answers:
-                answer = await within(client.publish_bars(messages(BARS[1700:])))
-                assert answer.accepted == 100
-                found = await through(answers, answer.through_sequence)
+            async with by_grpc(service, STREAMS["events"], {"resume_after": 0}) as responses:
+                response = await within(client.publish_bars(messages(BARS[1700:])))
+                assert response.accepted == 100
+                found = await through(responses, response.through_sequence)
             sequences = [event.sequence for one in found for event in one.events]
-            assert sequences == list(range(1, answer.through_sequence + 1))
+            assert sequences == list(range(1, response.through_sequence + 1))
         await asyncio.gather(*(within(rest.get("/health")) for _ in range(5)))
         assert service.child("envoy") == envoy
         assert await service.stop() == 0
@@ -69,8 +69,8 @@ async def test_disconnecting_followers_cause_no_error(folder: Path) -> None:
             stream.cancel()
             # What it prints is not read, so that it stalls; then it is killed.
             everything = {"resume_after": 0}
-            async with curl_stream(service.grpc_address, STREAMS["events"].method, everything) as answers:
-                await within(anext(answers))
+            async with curl_stream(service.grpc_address, STREAMS["events"].method, everything) as responses:
+                await within(anext(responses))
         assert (await client.health()).database_connected
         assert await service.stop() == 0
         assert '"ERROR"' not in service.log, service.log
@@ -86,14 +86,14 @@ async def test_stalled_follower_is_ended_with_its_last_sequence(folder: Path, ed
         small_windows = [("grpc.http2.lookahead_bytes", 65536), ("grpc.http2.bdp_probe", 0)]
         async with grpc.aio.insecure_channel(address, options=small_windows) as channel:
             call = EventServiceStub(channel).StreamEvents(StreamEventsRequest(resume_after=0))
-            answers: list[Any] = []
-            answers.append(await within(call.read()))
+            responses: list[Any] = []
+            responses.append(await within(call.read()))
             await within(_logged(service, "StreamEvents RESOURCE_EXHAUSTED", "FOLLOWER_STALLED"))
             with pytest.raises(grpc.aio.AioRpcError) as caught:
-                await within(_read_on(call, answers))
+                await within(_read_on(call, responses))
         assert caught.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
         error = tradingsignals.errors.from_rpc_error(caught.value)
-        sequences = [event.sequence for answer in answers for event in answer.events]
+        sequences = [event.sequence for response in responses for event in response.events]
         assert sequences == list(range(1, len(sequences) + 1))
         assert (error.reason, error.metadata["sequence"]) == ("FOLLOWER_STALLED", str(len(sequences)))
         assert len(sequences) < 5000
@@ -101,9 +101,9 @@ async def test_stalled_follower_is_ended_with_its_last_sequence(folder: Path, ed
         assert "Traceback" not in service.log, service.log
 
 
-async def _read_on(call: Any, answers: list[Any]) -> None:
-    while (answer := await call.read()) is not grpc.aio.EOF:  # type: ignore[attr-defined]  # the stubs lack it
-        answers.append(answer)
+async def _read_on(call: Any, responses: list[Any]) -> None:
+    while (response := await call.read()) is not grpc.aio.EOF:  # type: ignore[attr-defined]  # the stubs lack it
+        responses.append(response)
     raise AssertionError("it ended as if nothing had happened")
 
 

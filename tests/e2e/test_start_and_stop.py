@@ -67,8 +67,8 @@ async def test_stop_leaves_no_files_and_a_restart_has_all_data(folder: Path, how
         await service.start()
         assert await everything_listed(service) == before
         async with service.client() as client:
-            answer = await client.publish_bars(messages(BARS))
-            assert answer.duplicates == len(BARS)
+            response = await client.publish_bars(messages(BARS))
+            assert response.duplicates == len(BARS)
 
 
 async def everything_listed(service: RunningService) -> dict[str, Any]:
@@ -102,7 +102,7 @@ async def test_start_can_be_interrupted_at_any_time(folder: Path) -> None:
                     await within(service.ended(), whole * share)
                 processes = service.processes()
                 code = await service.press_ctrl_c()
-                # Until our own handler stands it is Python, or click, that ends it.
+                # Until our own handler is set, Python or click ends it.
                 assert code in {0, 1, -signal.SIGINT}, service.log
                 assert nothing_runs(processes)
                 if (fresh / "data").exists():
@@ -120,7 +120,7 @@ async def test_serve_runs_the_grpc_server_alone(folder: Path) -> None:
         assert left_in(folder) == {"data/postgres"}
 
 
-# ------------------------------------------------------------------------------------------------- what is in the way
+# ------------------------------------------------------------------------------------------------------------ obstacles
 
 
 @contextmanager
@@ -136,10 +136,10 @@ async def refusal(service: RunningService) -> str:
     """Return the one line of a start that fails."""
     await service.begin()
     assert await service.ended() == 1
-    said = [line for line in service.log.splitlines() if line and not line.startswith('{"time"')]
-    assert len(said) == 1, service.log
+    lines = [line for line in service.log.splitlines() if line and not line.startswith('{"time"')]
+    assert len(lines) == 1, service.log
     assert "Traceback" not in service.log
-    return said[0]
+    return lines[0]
 
 
 @pytest.mark.parametrize("setting", ["SIGNAL_SERVICE_PORT", "GRPC_PORT", "FANOUT_PORT"])
@@ -198,7 +198,7 @@ async def test_error_names_an_invalid_setting(folder: Path, settings: dict[str, 
     assert named in line
 
 
-# --------------------------------------------------------------------------------------------------------- farewells
+# ------------------------------------------------------------------------------------------------------ ends of streams
 
 
 async def test_followers_are_notified_before_shutdown(folder: Path) -> None:
@@ -213,13 +213,13 @@ async def test_followers_are_notified_before_shutdown(folder: Path) -> None:
             by_ndjson(service, STREAMS["signals"], query) as ndjson,
         ):
             call = EventServiceStub(channel).StreamEvents(StreamEventsRequest(resume_after=0))
-            answers: Any = aiter(call)
-            for each in (answers, sse, ndjson):
+            responses: Any = aiter(call)
+            for each in (responses, sse, ndjson):
                 await through(each, newest)
-            said = service.log
+            lines = service.log
             stopping = asyncio.create_task(service.stop())
 
-            for each in (answers, sse):
+            for each in (responses, sse):
                 (event,) = (await within(anext(each))).events
                 assert (event.error.reason, event.error.retryable) == ("SHUTTING_DOWN", True)
                 assert event.sequence == newest
@@ -227,13 +227,13 @@ async def test_followers_are_notified_before_shutdown(folder: Path) -> None:
             assert (last.error.reason, last.through_sequence) == ("SHUTTING_DOWN", newest)
 
             with pytest.raises(grpc.aio.AioRpcError) as caught:
-                await within(anext(answers))
+                await within(anext(responses))
             assert caught.value.code() is grpc.StatusCode.UNAVAILABLE
             for each in (sse, ndjson):
                 with pytest.raises(StopAsyncIteration):
                     await within(anext(each))
             assert await stopping == 0
-        assert service.log == said, "a stop is no cause for a warning"
+        assert service.log == lines, "a stop is no cause for a warning"
 
 
 async def test_publisher_gets_its_response_or_an_error_at_shutdown(folder: Path) -> None:
@@ -247,10 +247,10 @@ async def test_publisher_gets_its_response_or_an_error_at_shutdown(folder: Path)
                 done = 0
                 for start in range(0, len(bars), 20):
                     try:
-                        answer = await client.publish_bars(bars[start : start + 20])
+                        response = await client.publish_bars(bars[start : start + 20])
                     except Exception:
                         return done
-                    done += answer.received
+                    done += response.received
                 return done
 
             publishing = asyncio.create_task(publish())
@@ -263,10 +263,10 @@ async def test_publisher_gets_its_response_or_an_error_at_shutdown(folder: Path)
         assert 0 < acknowledged < len(bars)
         await service.start()
         async with service.client() as client:
-            answer = await client.publish_bars(bars[:acknowledged])
-            assert answer.duplicates == acknowledged
-            answer = await client.publish_bars(bars)
-            assert answer.rejected == answer.late == 0
+            response = await client.publish_bars(bars[:acknowledged])
+            assert response.duplicates == acknowledged
+            response = await client.publish_bars(bars)
+            assert response.rejected == response.late == 0
 
 
 async def test_follower_gets_every_event_once_across_restarts(folder: Path) -> None:
@@ -301,14 +301,14 @@ async def test_health_reports_an_outage_of_the_database(folder: Path) -> None:
         async with service.rest() as rest:
             settings.write_text("work_mem = 'much'\n")
             os.kill(service.child("postgres").pid, signal.SIGKILL)
-            answer = await health_with(rest, 503)
-            report = answer.json()["details"][-1]
+            response = await health_with(rest, 503)
+            report = response.json()["details"][-1]
             assert (report["status"], report["database_connected"]) == ("unhealthy", False)
             for path, body in (("/api/signals/generate", {"close_price": 4000}), ("/api/market/bars", None)):
                 refused = await (rest.post(path, json=body) if body else rest.get(path))
                 assert refused.status_code == 503
                 assert refused.json()["details"][0]["reason"] == "STORAGE_UNAVAILABLE"
             settings.write_text(sound)
-            answer = await health_with(rest, 200)
-            assert answer.json()["database_connected"] is True
+            response = await health_with(rest, 200)
+            assert response.json()["database_connected"] is True
             assert (await rest.post("/api/signals/generate", json={"close_price": 4000})).status_code == 200

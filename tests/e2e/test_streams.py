@@ -42,11 +42,11 @@ async def logged(service: RunningService) -> list[Event]:
     return found
 
 
-def after_the_first(answers: list[Any], way: str, point: int) -> list[Any]:
+def after_the_first(responses: list[Any], way: str, point: int) -> list[Any]:
     """Return the responses of an event stream without the heartbeat with which it begins over REST."""
     if way not in {"sse", "ndjson"}:
-        return answers
-    first, *rest = answers
+        return responses
+    first, *rest = responses
     assert ([event.WhichOneof("payload") for event in first.events], first.through_sequence) == (["heartbeat"], point)
     return rest
 
@@ -54,9 +54,9 @@ def after_the_first(answers: list[Any], way: str, point: int) -> list[Any]:
 @EACH_WAY
 async def test_whole_log_arrives_in_order_and_once(service: RunningService, way: str) -> None:
     expected = await logged(service)
-    async with WAYS[way](service, STREAMS["events"], {"resume_after": 0}) as answers:
-        found = await through(answers, expected[-1].sequence)
-    events = [event for answer in after_the_first(found, way, 0) for event in answer.events]
+    async with WAYS[way](service, STREAMS["events"], {"resume_after": 0}) as responses:
+        found = await through(responses, expected[-1].sequence)
+    events = [event for response in after_the_first(found, way, 0) for event in response.events]
     assert events[: len(expected)] == expected
 
 
@@ -64,19 +64,19 @@ async def test_whole_log_arrives_in_order_and_once(service: RunningService, way:
 async def test_signals_and_positions_equal_those_of_the_log(service: RunningService, way: str) -> None:
     log = await logged(service)
     for name, field in (("signals", "signal"), ("positions", "position_update")):
-        async with WAYS[way](service, STREAMS[name], {"resume_after": 0}) as answers:
-            found = await through(answers, log[-1].sequence)
+        async with WAYS[way](service, STREAMS[name], {"resume_after": 0}) as responses:
+            found = await through(responses, log[-1].sequence)
         expected = [getattr(event, field) for event in log if event.WhichOneof("payload") == field]
-        assert [noun for answer in found for noun in getattr(answer, name)][: len(expected)] == expected
+        assert [item for response in found for item in getattr(response, name)][: len(expected)] == expected
 
 
 @EACH_WAY
 async def test_stream_resumes_after_any_sequence(service: RunningService, way: str) -> None:
     log = await logged(service)
     for point in (1, 7, len(log) // 2, len(log) - 1):
-        async with WAYS[way](service, STREAMS["events"], {"resume_after": point}) as answers:
-            found = await through(answers, len(log))
-        sequences = [event.sequence for answer in after_the_first(found, way, point) for event in answer.events]
+        async with WAYS[way](service, STREAMS["events"], {"resume_after": point}) as responses:
+            found = await through(responses, len(log))
+        sequences = [event.sequence for response in after_the_first(found, way, point) for event in response.events]
         assert sequences[: len(log) - point] == list(range(point + 1, len(log) + 1))
 
 
@@ -86,12 +86,12 @@ async def test_live_events_arrive_when_they_are_committed(
     service: RunningService, client: AsyncClient, symbol: str, way: str, name: str
 ) -> None:
     query = {"symbols": [symbol]}
-    async with WAYS[way](service, STREAMS[name], query) as answers:
+    async with WAYS[way](service, STREAMS[name], query) as responses:
         for number in range(3):
             made = await client.generate_signal(**(sure_buy if number % 2 else sure_sell)(symbol))  # type: ignore[arg-type]
-            found = await through(answers, made.sequence)
+            found = await through(responses, made.sequence)
             if name == "signals":
-                assert [signal for answer in found for signal in answer.signals] == [made]
+                assert [signal for response in found for signal in response.signals] == [made]
             elif name == "events":
                 assert [e.signal for a in found for e in a.events if e.HasField("signal")] == [made]
 
@@ -105,11 +105,11 @@ async def test_idle_stream_has_heartbeats_with_the_current_sequence(
 
     async def first(name: str) -> Any:
         query = {"symbols": [symbol], "heartbeat_seconds": 1}
-        async with WAYS[way](service, STREAMS[name], query) as answers:
-            return await within(anext(answers))
+        async with WAYS[way](service, STREAMS[name], query) as responses:
+            return await within(anext(responses))
 
     signals, positions, events = await asyncio.gather(*(first(name) for name in STREAMS))
-    assert min(answer.through_sequence for answer in (signals, positions, events)) >= newest
+    assert min(response.through_sequence for response in (signals, positions, events)) >= newest
     assert not signals.signals
     assert not positions.positions
     (heartbeat,) = events.events
@@ -140,13 +140,13 @@ async def test_filters_select_events(service: RunningService, name: str, query: 
         "signals": [event.signal for event in log if event.HasField("signal")],
         "positions": [event.position_update for event in log if event.HasField("position_update")],
     }
-    nouns = by_name[name]
-    async with by_sse(service, STREAMS[name], {**query, "resume_after": 0, "heartbeat_seconds": 1}) as answers:
-        found = await through(answers, len(log))
-    expected = [noun for noun in nouns if passes(noun)]
-    assert 0 < len(expected) < len(nouns)
-    got = [noun for answer in found for noun in getattr(answer, name)]
-    assert [noun for noun in got if name != "events" or not noun.HasField("heartbeat")][: len(expected)] == expected
+    items = by_name[name]
+    async with by_sse(service, STREAMS[name], {**query, "resume_after": 0, "heartbeat_seconds": 1}) as responses:
+        found = await through(responses, len(log))
+    expected = [item for item in items if passes(item)]
+    assert 0 < len(expected) < len(items)
+    got = [item for response in found for item in getattr(response, name)]
+    assert [item for item in got if name != "events" or not item.HasField("heartbeat")][: len(expected)] == expected
 
 
 async def test_list_then_follow_has_no_gap(
@@ -158,8 +158,8 @@ async def test_list_then_follow_has_no_gap(
     await client.publish_bars(bars[100:])
     through_now = (await client.service_info()).through_sequence
     query = {"symbols": [symbol], "resume_after": listed["through_sequence"], "heartbeat_seconds": 1}
-    async with by_sse(service, STREAMS["signals"], query) as answers:
-        followed = [signal for answer in await through(answers, through_now) for signal in answer.signals]
+    async with by_sse(service, STREAMS["signals"], query) as responses:
+        followed = [signal for response in await through(responses, through_now) for signal in response.signals]
     names = [signal["signal_id"] for signal in reversed(listed["signals"])] + [s.signal_id for s in followed]
     expected = [signal.signal_id async for signal in client.signals(symbol=symbol)]
     assert names == expected[::-1]
@@ -172,9 +172,9 @@ async def test_stream_begins_with_its_epoch(
     """A follower that resumes must detect another epoch before the first entry arrives."""
     epoch = (await client.service_info()).epoch
     headers = {"origin": "http://localhost:3000"}
-    async with rest.stream("GET", stream.path, headers=headers) as answer:
-        assert answer.headers["x-epoch"] == epoch
-        assert "x-epoch" in answer.headers["access-control-expose-headers"]
+    async with rest.stream("GET", stream.path, headers=headers) as response:
+        assert response.headers["x-epoch"] == epoch
+        assert "x-epoch" in response.headers["access-control-expose-headers"]
     async with grpc.aio.insecure_channel(service.address) as channel:
         call = getattr(stream.stub(channel), stream.method.rpartition("/")[2])(stream.request())
         assert ("x-epoch", epoch) in [tuple(pair) for pair in await within(call.initial_metadata())]
@@ -188,11 +188,11 @@ async def test_idle_rest_stream_sends_its_sequence_at_once(
 ) -> None:
     """This is long before the first heartbeat is due."""
     newest = (await client.service_info()).through_sequence
-    async with WAYS[way](service, STREAMS[name], {"symbols": [symbol], "heartbeat_seconds": 60}) as answers:
-        first = await within(anext(answers))
+    async with WAYS[way](service, STREAMS[name], {"symbols": [symbol], "heartbeat_seconds": 60}) as responses:
+        first = await within(anext(responses))
         assert first.through_sequence >= newest
         made = await client.generate_signal(**sure_buy(symbol))  # type: ignore[arg-type]
-        after = (await through(answers, made.sequence))[-1]
+        after = (await through(responses, made.sequence))[-1]
     assert after.through_sequence >= made.sequence
 
 
@@ -202,8 +202,8 @@ async def test_stream_text_equals_transcoded_text(rest: httpx.AsyncClient, accep
     listed = (await rest.get("/api/signals/history?symbol=USDCOP&limit=1000")).json()
     query = "symbols=USDCOP&resume_after=0&heartbeat_seconds=1"
     streamed: list[Any] = []
-    async with rest.stream("GET", f"/api/signals/stream?{query}", headers={"accept": accept}) as answer:
-        async for line in answer.aiter_lines():
+    async with rest.stream("GET", f"/api/signals/stream?{query}", headers={"accept": accept}) as response:
+        async for line in response.aiter_lines():
             if line.startswith(("data: ", "{")):
                 message = json.loads(line.removeprefix("data: "))
                 streamed.extend(message["signals"])
@@ -220,28 +220,30 @@ async def test_reconnecting_browser_resumes_by_last_event_id(service: RunningSer
     newest = len(await logged(service))
     headers = {"accept": "text/event-stream", "last-event-id": str(newest - 10)}
     frames: list[str] = []
-    async with rest.stream("GET", "/api/events?resume_after=3", headers=headers) as answer:
-        async for line in answer.aiter_lines():
+    async with rest.stream("GET", "/api/events?resume_after=3", headers=headers) as response:
+        async for line in response.aiter_lines():
             frames.append(line)
             if not line and f"id: {newest}" in frames:
                 break
     ids = [int(line.removeprefix("id: ")) for line in frames if line.startswith("id: ")]
-    answers = [json.loads(line.removeprefix("data: ")) for line in frames if line.startswith("data: ")]
-    assert [int(answer["through_sequence"]) for answer in answers] == ids
+    responses = [json.loads(line.removeprefix("data: ")) for line in frames if line.startswith("data: ")]
+    assert [int(response["through_sequence"]) for response in responses] == ids
     assert ids[0] == newest - 10
-    events = [int(event["sequence"]) for answer in answers for event in answer["events"] if "heartbeat" not in event]
+    events = [
+        int(event["sequence"]) for response in responses for event in response["events"] if "heartbeat" not in event
+    ]
     assert events == list(range(newest - 9, newest + 1))
 
 
 @pytest.mark.parametrize(
-    ("said", "code", "reason"),
+    ("sent", "code", "reason"),
     [("three", 3, "INVALID_FIELD"), ("-3", 3, "INVALID_FIELD"), ("999999999", 11, "SEQUENCE_UNKNOWN")],
 )
-async def test_impossible_last_event_id_is_refused(rest: httpx.AsyncClient, said: str, code: int, reason: str) -> None:
-    headers = {"accept": "text/event-stream", "last-event-id": said, "origin": "http://localhost:3000"}
-    answer = await rest.get("/api/events", headers=headers)
-    assert (answer.status_code, answer.headers["content-type"]) == (400, "application/json")
-    body = answer.json()
+async def test_impossible_last_event_id_is_refused(rest: httpx.AsyncClient, sent: str, code: int, reason: str) -> None:
+    headers = {"accept": "text/event-stream", "last-event-id": sent, "origin": "http://localhost:3000"}
+    response = await rest.get("/api/events", headers=headers)
+    assert (response.status_code, response.headers["content-type"]) == (400, "application/json")
+    body = response.json()
     assert (body["code"], body["details"][0]["reason"]) == (code, reason)
     if code == 3:
         assert [violation["field"] for violation in body["details"][1]["field_violations"]] == ["last-event-id"]
@@ -253,23 +255,23 @@ async def test_page_may_send_last_event_id(rest: httpx.AsyncClient) -> None:
         "access-control-request-method": "GET",
         "access-control-request-headers": "last-event-id",
     }
-    answer = await rest.options("/api/events", headers=headers)
-    assert answer.status_code == 200
-    assert "last-event-id" in answer.headers["access-control-allow-headers"]
+    response = await rest.options("/api/events", headers=headers)
+    assert response.status_code == 200
+    assert "last-event-id" in response.headers["access-control-allow-headers"]
 
 
 @pytest.mark.parametrize("accept", ["text/event-stream", "*/*"])
 @pytest.mark.parametrize("query", ["nope=1", "heartbeat_seconds=soon", "heartbeat_seconds=99"])
 async def test_refused_stream_is_a_json_error(rest: httpx.AsyncClient, accept: str, query: str) -> None:
-    answer = await rest.get(f"/api/events?{query}", headers={"accept": accept})
-    assert (answer.status_code, answer.headers["content-type"]) == (400, "application/json")
-    assert answer.json()["code"] == 3
+    response = await rest.get(f"/api/events?{query}", headers={"accept": accept})
+    assert (response.status_code, response.headers["content-type"]) == (400, "application/json")
+    assert response.json()["code"] == 3
 
 
 async def test_sequence_outside_the_log_is_refused(service: RunningService, rest: httpx.AsyncClient) -> None:
-    answer = await rest.get("/api/events?resume_after=999999999")
-    assert answer.status_code == 400
-    body = answer.json()
+    response = await rest.get("/api/events?resume_after=999999999")
+    assert response.status_code == 400
+    body = response.json()
     assert (body["code"], body["details"][0]["reason"]) == (11, "SEQUENCE_UNKNOWN")
     info = (await rest.get("/")).json()
     assert body["details"][0]["metadata"]["epoch"] == info["epoch"]
@@ -286,11 +288,11 @@ async def test_many_followers_get_the_same_events(service: RunningService, clien
         calls = [stub.StreamSignals(request) for _ in range(100)]
         for call in calls:
             await within(call.initial_metadata())
-        async with by_grpc(service, STREAMS["signals"], query) as answers:
+        async with by_grpc(service, STREAMS["signals"], query) as responses:
             await client.publish_bars(messages(walk(200, seed=6, symbol=symbol)))
             newest = (await client.latest_signal(symbol)).sequence
-            expected = [signal for answer in await through(answers, newest) for signal in answer.signals]
+            expected = [signal for response in await through(responses, newest) for signal in response.signals]
         assert len(expected) == 151
         for call in calls:
-            assert [s for answer in await through(aiter(call), newest) for s in answer.signals] == expected
+            assert [s for response in await through(aiter(call), newest) for s in response.signals] == expected
             call.cancel()

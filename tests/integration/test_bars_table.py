@@ -299,8 +299,8 @@ class TestBesideStoredBars:
         unknown = bar(OPENING - timedelta(days=7), 4000.0)
         newer = walk(241)[240]
         async with running_engine(with_table) as running:
-            answers = await running.engine.publish([same, differing, unknown, newer])
-        kinds = [a.disposition if isinstance(a, Receipt) else type(a) for a in answers]
+            results = await running.engine.publish([same, differing, unknown, newer])
+        kinds = [a.disposition if isinstance(a, Receipt) else type(a) for a in results]
         assert kinds == [Disposition.DUPLICATE, BarConflict, Disposition.LATE, Disposition.ACCEPTED]
         stored = await sql.fetch("SELECT time FROM bars ORDER BY time")
         assert [row["time"] for row in stored] == [unknown.time, newer.time]

@@ -138,10 +138,10 @@ async def test_restart_is_repeated_until_it_succeeds(folder: Path, caplog: pytes
         settings.write_text(sound)
         await within(server.wait_for_restart(1))
         assert await kept(server) == 1
-    said = [record.getMessage() for record in caplog.records]
-    assert said[0] == "PostgreSQL ended (killed by signal 9); starting it again"
-    assert "work_mem" in said[1]
-    assert said[-1] == "PostgreSQL is back"
+    messages = [record.getMessage() for record in caplog.records]
+    assert messages[0] == "PostgreSQL ended (killed by signal 9); starting it again"
+    assert "work_mem" in messages[1]
+    assert messages[-1] == "PostgreSQL is back"
 
 
 async def test_normal_operation_logs_nothing(folder: Path, caplog: pytest.LogCaptureFixture) -> None:

@@ -193,14 +193,14 @@ async def test_other_user_of_the_machine_is_refused(folder: Path) -> None:
         owner = server.socket_dir.stat().st_uid
         place = os.open(server.socket_dir, os.O_PATH)  # whatever the folders above it grant
         try:
-            assert "permission denied" in answer_to(4712, place).lower()
-            assert "Peer authentication failed" in answer_to(owner, place)
-            assert answer_to(0, place).startswith("R")
+            assert "permission denied" in first_response(4712, place).lower()
+            assert "Peer authentication failed" in first_response(owner, place)
+            assert first_response(0, place).startswith("R")
         finally:
             os.close(place)
 
 
-def answer_to(uid: int, folder: int) -> str:
+def first_response(uid: int, folder: int) -> str:
     """Return the first response of the server at the socket in `folder`, a descriptor, to a user of this machine."""
     parameters = b"user\0postgres\0database\0postgres\0\0"
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as client:

@@ -78,7 +78,7 @@ async def test_tables_do_not_depend_on_restarts_and_batches(
         async with running_engine(PostgresStore(pool, encode), rules=RULES) as running:
             for _ in range(dice.randrange(1, 5)):
                 count = dice.randrange(1, 150)
-                # Some of them once more, as after an answer that was lost.
+                # Some of them once more, as after an result that was lost.
                 overlap = BARS[max(0, len(BARS) - len(remaining) - dice.randrange(20)) : len(BARS) - len(remaining)]
                 receipts = await running.publish([*overlap, *remaining[:count]])
                 assert {r.disposition for r in receipts[: len(overlap)]} <= {Disposition.DUPLICATE}
@@ -135,8 +135,8 @@ class TestOutages:
         async with running_engine(store, rules=RULES) as running:
             await running.publish(BARS[:300])
             async with storage.outage():
-                answers = await within(running.engine.publish(BARS[300:500]))
-                assert all(isinstance(answer, StorageUnavailable) for answer in answers)
+                results = await within(running.engine.publish(BARS[300:500]))
+                assert all(isinstance(result, StorageUnavailable) for result in results)
                 with pytest.raises(StorageUnavailable):
                     await running.engine.generate("USDCOP", Quote(4000.0))
                 with pytest.raises(StorageUnavailable):
@@ -151,8 +151,8 @@ class TestOutages:
             publishing = asyncio.create_task(running.engine.publish(BARS))
             await within(committed(running, 200))
             async with storage.outage():
-                answers = await within(publishing)
-                acknowledged = {a.time for a in answers if isinstance(a, Receipt)}
+                results = await within(publishing)
+                acknowledged = {a.time for a in results if isinstance(a, Receipt)}
             assert acknowledged
             assert acknowledged < {bar.time for bar in BARS}
             stored = {bar.time for bar in await store.list_bars("USDCOP", None, None, 1000)}
@@ -190,7 +190,7 @@ async def followed(running: RunningEngine, through: int, resume_after: int = 0) 
     return entries
 
 
-class LosingAnswers(PostgresStore):
+class LosingResponses(PostgresStore):
     """A store whose commits succeed, but some of whose responses are lost."""
 
     def __init__(self, pool: Connections, lost: Sequence[int]) -> None:
@@ -215,25 +215,25 @@ class LosingAnswers(PostgresStore):
         return entries
 
 
-class TestLostAnswers:
+class TestLostResponses:
     """The commit succeeds, but its response is lost."""
 
     async def test_bars_of_a_lost_response_are_stored(self, pool: Connections, undisturbed: Tables) -> None:
-        store = LosingAnswers(pool, lost=range(1, 200, 3))
+        store = LosingResponses(pool, lost=range(1, 200, 3))
         async with running_engine(store, rules=RULES) as running:
             for start in range(0, len(BARS), 50):
                 await published(running, BARS[start : start + 50])
         assert_same(await tables(pool), undisturbed)
 
     async def test_receipt_of_a_stored_bar_includes_its_events(self, pool: Connections) -> None:
-        store = LosingAnswers(pool, lost=[1])
+        store = LosingResponses(pool, lost=[1])
         async with running_engine(store) as running:
             (receipt,) = await published(running, BARS[:1])
         assert (receipt.disposition, receipt.sequence) == (Disposition.DUPLICATE, 1)
 
     async def test_followers_get_its_entries_before_the_next_commit(self, pool: Connections) -> None:
         """The next commit may be five minutes or a weekend later."""
-        store = LosingAnswers(pool, lost=[2])
+        store = LosingResponses(pool, lost=[2])
         async with running_engine(store) as running:
             await published(running, BARS[:50])
             newest = running.log_tail.newest
@@ -247,13 +247,13 @@ async def published(running: RunningEngine, bars: Sequence[Bar]) -> list[Receipt
     """Publish with retries until every bar is acknowledged."""
     async with asyncio.timeout(30):
         while True:
-            answers: list[Any] = await running.engine.publish(bars)
-            if not any(isinstance(answer, StorageUnavailable) for answer in answers):
-                assert not any(isinstance(answer, ServiceError) for answer in answers), answers
-                return answers
+            results: list[Any] = await running.engine.publish(bars)
+            if not any(isinstance(result, StorageUnavailable) for result in results):
+                assert not any(isinstance(result, ServiceError) for result in results), results
+                return results
 
 
-class TestSeveralServers:
+class TestTwoServers:
     async def test_late_engine_reads_again_and_continues(
         self, store: PostgresStore, another_store: PostgresStore, pool: Connections, undisturbed: Tables
     ) -> None:

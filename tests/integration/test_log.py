@@ -62,7 +62,7 @@ async def test_serial_loses_an_event_that_commits_late(pool: Connections) -> Non
         late = await fast.fetchval("INSERT INTO serial_log (written_by) VALUES ('fast') RETURNING sequence")
         assert early < late
         cursor = (await log.entries_after(0))[-1]
-        assert cursor == late, "the follower has the later one, and goes on after it"
+        assert cursor == late, "the follower has the later one, and continues after it"
         await transaction.commit()
     assert await log.entries_after(cursor) == [], "the earlier one is there now, and never comes"
     assert await log.entries_after(0) == [early, late]

@@ -31,7 +31,7 @@ PATH = f"/{PEER_SERVICE.full_name}/ProcessBars"
 
 
 class Taking:
-    """As much of a router as a peer asks for; `taken` are the bars that came in."""
+    """The part of a router that a peer calls; `taken` are the bars that it received."""
 
     def __init__(self) -> None:
         self.taken: list[Bar] = []

@@ -104,7 +104,7 @@ class ShakyPostgres(PostgresStore):
         await self._elsewhere.prune(NOW - LONG_AGO / 2, oldest)
         self.oldest = oldest
 
-    async def require_what_was_told(self) -> None:
+    async def require_stored_commits(self) -> None:
         """Check that the tables equal the results of the commits, as far as they are kept."""
         head = await self._elsewhere.log_head()
         assert (head.oldest, head.newest) == (self.oldest, len(self.entries))
@@ -121,6 +121,6 @@ def test_six_promises(storage: Storage, migrated_database: str) -> None:
         async with connections(await storage.new_database(migrated_database)) as pool:
             store = ShakyPostgres(pool)
             yield store
-            await store.require_what_was_told()
+            await store.require_stored_commits()
 
     hold_the_promises(on_postgres, FEW)

@@ -16,7 +16,7 @@ from tests.support.by_hand import WARM, BarObservation, observations_of, outputs
 from tests.support.deadlines import DEADLINE
 from tests.support.engine import running_engine
 from tests.support.model_files import shipped_model
-from tests.support.numpy_lstm import read_policy, torch_answers
+from tests.support.numpy_lstm import read_policy, torch_outputs
 from tests.support.recount import session_day
 
 from tradingsignals_server.adapters.onnx.policy import OnnxPolicy
@@ -99,28 +99,28 @@ def test_probabilities_equal_those_of_the_numpy_reference(month: Month) -> None:
 def in_numpy(month: Month, *, forgets: bool = False, resets: bool = True) -> Float64:
     """Return the outputs of the reference, reset at each session, at every bar, or never."""
     policy = read_policy(shipped_model())
-    answers = []
+    outputs = []
     for session in month.sessions:
         if resets:
             policy.reset()
         for observation in session:
             if forgets:
                 policy.reset()
-            answers.append(policy.decide(observation))
-    return np.array(answers)
+            outputs.append(policy.decide(observation))
+    return np.array(outputs)
 
 
 def test_probabilities_equal_those_of_torch(month: Month) -> None:
     torch = pytest.importorskip("torch", reason="needs the extra `train`")
-    expected = torch_answers(torch, read_policy(shipped_model()), month.sessions)
+    expected = torch_outputs(torch, read_policy(shipped_model()), month.sessions)
     np.testing.assert_allclose(month.probabilities, expected, atol=TOLERANCE, rtol=0)
 
 
 def test_probabilities_are_bit_identical_to_single_inferences(month: Month) -> None:
     outputs = outputs_of(OnnxPolicy(shipped_model()), month.observed_bars)
-    for row, answer in zip(month.signals, outputs, strict=True):
+    for row, output in zip(month.signals, outputs, strict=True):
         found = Probabilities(row["hold_probability"], row["buy_probability"], row["sell_probability"])
-        assert found == answer.probabilities, answer.bar.time
+        assert found == output.probabilities, output.bar.time
     (state,) = month.states
     newest = outputs[-1]
     assert (state["bar_time"], state["before"], state["after"]) == (

@@ -28,7 +28,7 @@ class Page:
         """Return the next report of the page."""
         return await within(self._reports.get())
 
-    async def answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def respond(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Serve one request."""
         with suppress(OSError, asyncio.IncompleteReadError):
             head = (await reader.readuntil(b"\r\n\r\n")).decode()
@@ -58,7 +58,7 @@ async def page_in_browser(folder: Path, files: Mapping[str, tuple[str, bytes]], 
     """A browser that shows `/` of `files` (path to content type and content); neither outlives the context."""
     assert CHROMIUM is not None
     page = Page(files)
-    server = await asyncio.start_server(page.answer, "127.0.0.1", 0)
+    server = await asyncio.start_server(page.respond, "127.0.0.1", 0)
     port = server.sockets[0].getsockname()[1]
     process = await asyncio.create_subprocess_exec(
         CHROMIUM,

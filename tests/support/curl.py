@@ -27,9 +27,9 @@ class CurlFailed(Exception):
 async def curl(address: str, method: str, body: object = None, *, protocol: str = "grpc") -> Any:
     """Call `Service/Method` and return the response as JSON."""
     process = await _start(address, method, body, protocol)
-    out, said = await within(process.communicate())
+    out, errors = await within(process.communicate())
     if process.returncode:
-        raise CurlFailed(said.decode())
+        raise CurlFailed(errors.decode())
     return json.loads(out)
 
 
@@ -41,25 +41,25 @@ async def curl_stream(
     process = await _start(address, method, body, protocol)
     assert process.stdout is not None
     try:
-        yield _answers(process.stdout)
+        yield _responses(process.stdout)
     finally:
         with suppress(ProcessLookupError):
             process.kill()
         await within(process.communicate())
 
 
-async def _answers(output: asyncio.StreamReader) -> AsyncIterator[Any]:
+async def _responses(output: asyncio.StreamReader) -> AsyncIterator[Any]:
     """Yield responses, each of which is printed on several lines."""
     text, decoder = "", json.JSONDecoder()
     while block := await within(output.read(1 << 16)):
         text += block.decode()
         while text := text.lstrip():
             try:
-                answer, end = decoder.raw_decode(text)
+                response, end = decoder.raw_decode(text)
             except json.JSONDecodeError:
                 break  # the rest of it is still to come
             text = text[end:]
-            yield answer
+            yield response
 
 
 async def _start(address: str, method: str, body: object, protocol: str) -> asyncio.subprocess.Process:

@@ -35,9 +35,9 @@ class RunningEngine:
     async def publish(self, bars: Sequence[Bar]) -> list[Receipt]:
         """Publish bars, none of which may be refused, and return their receipts."""
         receipts = []
-        for answer in await within(self.engine.publish(bars)):
-            assert isinstance(answer, Receipt), answer
-            receipts.append(answer)
+        for result in await within(self.engine.publish(bars)):
+            assert isinstance(result, Receipt), result
+            receipts.append(result)
         return receipts
 
 

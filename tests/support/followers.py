@@ -22,7 +22,7 @@ from .curl import curl_stream
 from .deadlines import within
 from .service import RunningService
 
-Answers = AsyncIterator[Any]
+Responses = AsyncIterator[Any]
 Query = Mapping[str, Any]
 
 
@@ -59,30 +59,30 @@ STREAMS = {
 
 
 @asynccontextmanager
-async def by_sse(service: RunningService, stream: Stream, query: Query) -> AsyncIterator[Answers]:
+async def by_sse(service: RunningService, stream: Stream, query: Query) -> AsyncIterator[Responses]:
     """Follow by server-sent events; the context is entered once the service has accepted the subscription."""
     headers = {"accept": "text/event-stream"}
-    async with service.rest() as rest, rest.stream("GET", stream.path, params=query, headers=headers) as answer:
-        assert answer.status_code == 200
-        assert answer.headers["content-type"] == "text/event-stream"
+    async with service.rest() as rest, rest.stream("GET", stream.path, params=query, headers=headers) as response:
+        assert response.status_code == 200
+        assert response.headers["content-type"] == "text/event-stream"
         yield (
             ParseDict(json.loads(line.removeprefix("data: ")), stream.response())
-            async for line in answer.aiter_lines()
+            async for line in response.aiter_lines()
             if line.startswith("data: ")
         )
 
 
 @asynccontextmanager
-async def by_ndjson(service: RunningService, stream: Stream, query: Query) -> AsyncIterator[Answers]:
+async def by_ndjson(service: RunningService, stream: Stream, query: Query) -> AsyncIterator[Responses]:
     """Follow by NDJSON."""
-    async with service.rest() as rest, rest.stream("GET", stream.path, params=query) as answer:
-        assert answer.status_code == 200
-        assert answer.headers["content-type"] == "application/x-ndjson"
-        yield (ParseDict(json.loads(line), stream.response()) async for line in answer.aiter_lines() if line)
+    async with service.rest() as rest, rest.stream("GET", stream.path, params=query) as response:
+        assert response.status_code == 200
+        assert response.headers["content-type"] == "application/x-ndjson"
+        yield (ParseDict(json.loads(line), stream.response()) async for line in response.aiter_lines() if line)
 
 
 @asynccontextmanager
-async def by_grpc(service: RunningService, stream: Stream, query: Query) -> AsyncIterator[Answers]:
+async def by_grpc(service: RunningService, stream: Stream, query: Query) -> AsyncIterator[Responses]:
     """Follow by gRPC through the edge, with the generated stub."""
     async with grpc.aio.insecure_channel(service.address) as channel:
         name = stream.method.rpartition("/")[2]
@@ -93,19 +93,19 @@ async def by_grpc(service: RunningService, stream: Stream, query: Query) -> Asyn
 
 
 @asynccontextmanager
-async def by_grpc_web(service: RunningService, stream: Stream, query: Query) -> AsyncIterator[Answers]:
+async def by_grpc_web(service: RunningService, stream: Stream, query: Query) -> AsyncIterator[Responses]:
     """Follow by gRPC-Web, with buf curl, which does not report when the stream has begun."""
-    async with curl_stream(service.address, stream.method, dict(query), protocol="grpcweb") as answers:
-        yield (ParseDict(answer, stream.response()) async for answer in answers)
+    async with curl_stream(service.address, stream.method, dict(query), protocol="grpcweb") as responses:
+        yield (ParseDict(response, stream.response()) async for response in responses)
 
 
-Way = Callable[[RunningService, Stream, Query], AbstractAsyncContextManager[Answers]]
+Way = Callable[[RunningService, Stream, Query], AbstractAsyncContextManager[Responses]]
 WAYS: dict[str, Way] = {"sse": by_sse, "ndjson": by_ndjson, "grpc": by_grpc, "grpc-web": by_grpc_web}
 
 
-async def through(answers: Answers, sequence: int) -> list[Any]:
+async def through(responses: Responses, sequence: int) -> list[Any]:
     """Return the responses up to and including the first that is complete through `sequence`."""
     found: list[Any] = []
     while not found or found[-1].through_sequence < sequence:
-        found.append(await within(anext(answers)))
+        found.append(await within(anext(responses)))
     return found

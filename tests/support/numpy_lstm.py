@@ -48,7 +48,7 @@ def _gates(values: Float64) -> Float64:
     return np.concatenate([i, f, g, o])
 
 
-def torch_answers(torch: Any, policy: NumpyPolicy, sessions: list[npt.NDArray[np.float32]]) -> Float64:
+def torch_outputs(torch: Any, policy: NumpyPolicy, sessions: list[npt.NDArray[np.float32]]) -> Float64:
     """Return the outputs of torch's LSTM, in float32, for each session, an array of shape (n, 16)."""
     ((of_inputs, of_state, input_bias, state_bias),) = policy.lstm
     lstm = torch.nn.LSTM(of_inputs.shape[1], of_state.shape[1])
@@ -63,14 +63,14 @@ def torch_answers(torch: Any, policy: NumpyPolicy, sessions: list[npt.NDArray[np
     _fill(torch, lstm.weight_hh_l0, of_state)
     _fill(torch, lstm.bias_ih_l0, input_bias)
     _fill(torch, lstm.bias_hh_l0, state_bias)
-    answers = []
+    probabilities = []
     with torch.no_grad():
         for observations in sessions:
             scaled = (observations.astype(np.float64) - policy.mean) / np.sqrt(policy.variance)
             inputs = torch.from_numpy(np.clip(scaled, -policy.clip, policy.clip).astype(np.float32))
             outputs, _ = lstm(inputs)
-            answers.append(torch.softmax(head(outputs) / policy.temperature, dim=-1).numpy())
-    return np.concatenate(answers).astype(np.float64)
+            probabilities.append(torch.softmax(head(outputs) / policy.temperature, dim=-1).numpy())
+    return np.concatenate(probabilities).astype(np.float64)
 
 
 def _fill(torch: Any, parameter: Any, values: npt.NDArray[Any]) -> None:

@@ -156,8 +156,8 @@ class Promises(RuleBasedStateMachine):
 
     async def _publish(self, symbol: str, count: int) -> None:
         first = self.published[symbol]
-        answers = await self.engine.publish(LINES[symbol][first : first + count])
-        if all(isinstance(answer, Receipt) for answer in answers):
+        results = await self.engine.publish(LINES[symbol][first : first + count])
+        if all(isinstance(result, Receipt) for result in results):
             self.published[symbol] += count
         self._note_commits()
 
@@ -185,7 +185,7 @@ class Promises(RuleBasedStateMachine):
             total += count
             self.ends.add(total)
 
-    # --------------------------------------------------------------------------------------------- who follows
+    # -------------------------------------------------------------------------------------------------------- followers
 
     @rule(target=subscribers, filter_=FILTERS, back=st.none() | st.integers(0, 40))
     def subscribe(self, filter_: Filter, back: int | None) -> Subscriber:
@@ -196,16 +196,16 @@ class Promises(RuleBasedStateMachine):
         self.everyone.append(subscriber)
         return subscriber
 
-    @rule(subscriber=subscribers, answers=st.integers(1, 6))
-    def read(self, subscriber: Subscriber, answers: int) -> None:
+    @rule(subscriber=subscribers, count=st.integers(1, 6))
+    def read(self, subscriber: Subscriber, count: int) -> None:
         """Read some responses; a subscriber that is not read stalls."""
-        self._run(self._read(subscriber, answers))
+        self._run(self._read(subscriber, count))
 
     @rule(subscriber=subscribers)
     def vanish(self, subscriber: Subscriber) -> None:
         """Drop the connection, with responses that were never read."""
         if subscriber.follower is not None and not self.store.down:
-            self._run(self._lost_answer(subscriber.follower))
+            self._run(self._lose_response(subscriber.follower))
         subscriber.follower = None
 
     @rule(subscriber=consumes(subscribers))
@@ -249,7 +249,7 @@ class Promises(RuleBasedStateMachine):
     # ----------------------------------------------------------------------------------------------- what must hold
 
     @invariant()
-    def nothing_is_told_in_halves(self) -> None:
+    def commits_are_appended_whole(self) -> None:
         """Atomic: the last sequence of each follower is the end of a commit."""
         assert self.log_tail.newest in self.ends
 
@@ -287,8 +287,8 @@ class Promises(RuleBasedStateMachine):
         request = StreamRequest(filter_, after, heartbeat_seconds, replay)
         return Batches(self.log_tail, await self.followers.open(request, PICKLED))
 
-    async def _read(self, subscriber: Subscriber, answers: int) -> None:
-        for _ in range(answers):
+    async def _read(self, subscriber: Subscriber, count: int) -> None:
+        for _ in range(count):
             try:
                 if subscriber.follower is None:
                     subscriber.follower = await self._follow(subscriber.filter, subscriber.through)
@@ -318,7 +318,7 @@ class Promises(RuleBasedStateMachine):
         assert before <= subscriber.through <= self.log_tail.newest
         subscriber.seen.extend(batch.entries)
 
-    async def _lost_answer(self, follower: Batches) -> None:
+    async def _lose_response(self, follower: Batches) -> None:
         try:
             await anext(follower)
         except SequencePruned:

@@ -35,13 +35,13 @@ class Publisher:
                 await self._may_go_on.wait()
                 calling = self._bars[self.acknowledged : self.acknowledged + BARS_A_CALL]
                 try:
-                    answer = await client.publish_bars(calling, timeout=10.0)
+                    response = await client.publish_bars(calling, timeout=10.0)
                 except TemporaryError:
                     await reachable(self._service)
                     continue
-                assert (answer.received, answer.rejected, answer.late) == (len(calling), 0, 0)
+                assert (response.received, response.rejected, response.late) == (len(calling), 0, 0)
                 self.acknowledged += len(calling)
-                if self.hold_at is not None and answer.through_sequence >= self.hold_at:
+                if self.hold_at is not None and response.through_sequence >= self.hold_at:
                     self.pause()
 
     def pause(self) -> None:

@@ -38,15 +38,15 @@ DEADLINE = 10.0
 
 T = TypeVar("T")
 
-Says = Callable[[Observation], Probabilities | None]
+Script = Callable[[Observation], Probabilities | None]
 
 
 class ScriptedPolicy:
     """A policy whose output is a function of the observation. It has no recurrent state."""
 
-    def __init__(self, says: Says, version: str = "v1") -> None:
+    def __init__(self, script: Script, version: str = "v1") -> None:
         self.description = PolicyDescription(version=version, type="test", mode="onnx")
-        self._says = says
+        self._script = script
 
     def initial_state(self) -> RecurrentState:
         """See Policy."""
@@ -54,7 +54,7 @@ class ScriptedPolicy:
 
     def decide(self, observation: Observation, state: RecurrentState) -> PolicyOutput:
         """See Policy."""
-        return self._says(observation), state
+        return self._script(observation), state
 
     def decide_batch(
         self, observations: npt.NDArray[np.float32], states: Sequence[RecurrentState]
@@ -77,14 +77,14 @@ def in_turn(*actions: Action) -> ScriptedPolicy:
 def following() -> ScriptedPolicy:
     """Return a policy whose output depends on the whole observation, and often changes sides."""
 
-    def answer(observation: Observation) -> Probabilities:
+    def probabilities(observation: Observation) -> Probabilities:
         features = dict(zip(FEATURE_NAMES, observation.tolist(), strict=True))
         score = features["return_3"] * 3 + features["macd_histogram"] + sum(features.values()) * 1e-3
         share = 0.99 - 0.98 / (1.0 + min(abs(score), 100.0) * 10.0)
         buy, sell = (share, 0.0) if score > 0 else (0.0, share)
         return Probabilities(1.0 - share, buy, sell)
 
-    return ScriptedPolicy(answer)
+    return ScriptedPolicy(probabilities)
 
 
 class PausingStore(MemoryStore):
@@ -121,9 +121,9 @@ class Running:
     async def publish(self, bars: Sequence[Bar]) -> list[Receipt]:
         """Publish bars, none of which may be refused."""
         receipts = []
-        for answer in await self.engine.publish(bars):
-            assert isinstance(answer, Receipt), answer
-            receipts.append(answer)
+        for result in await self.engine.publish(bars):
+            assert isinstance(result, Receipt), result
+            receipts.append(result)
         return receipts
 
 
@@ -195,9 +195,9 @@ def patched(target: object, name: str, value: object) -> Iterator[None]:
         setattr(target, name, before)
 
 
-def dispositions(answers: Sequence[Receipt | ServiceError]) -> list[Disposition | str]:
+def dispositions(results: Sequence[Receipt | ServiceError]) -> list[Disposition | str]:
     """Return the disposition of each bar, or the reason why it was refused."""
-    return [answer.disposition if isinstance(answer, Receipt) else answer.reason for answer in answers]
+    return [result.disposition if isinstance(result, Receipt) else result.reason for result in results]
 
 
 def of_symbol(events: Sequence[Event], symbol: str) -> list[Event]:

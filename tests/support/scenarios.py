@@ -12,7 +12,7 @@ import grpc
 import httpx
 from google.protobuf.json_format import ParseDict
 
-from .followers import WAYS, Answers, Query, Stream
+from .followers import WAYS, Query, Responses, Stream
 from .service import RunningService
 
 BROKEN = (grpc.aio.AioRpcError, httpx.HTTPError, StopAsyncIteration, AssertionError)
@@ -24,20 +24,20 @@ _QUICK = (("grpc.initial_reconnect_backoff_ms", 20), ("grpc.max_reconnect_backof
 
 
 @asynccontextmanager
-async def by_plain_grpc_web(service: RunningService, stream: Stream, query: Query) -> AsyncIterator[Answers]:
-    """gRPC-Web as a browser sends it: a POST with one framed message, answered by frames."""
+async def by_plain_grpc_web(service: RunningService, stream: Stream, query: Query) -> AsyncIterator[Responses]:
+    """gRPC-Web as a browser sends it: a POST with one framed message; the response has frames."""
     request = ParseDict(dict(query), stream.request()).SerializeToString()
     body = b"\0" + len(request).to_bytes(4, "big") + request
     headers = {"content-type": "application/grpc-web+proto", "x-grpc-web": "1"}
     path = f"/tradingsignals.v1.{stream.method}"
-    async with service.rest() as rest, rest.stream("POST", path, content=body, headers=headers) as answer:
-        assert answer.status_code == 200
-        yield _frames(answer, stream)
+    async with service.rest() as rest, rest.stream("POST", path, content=body, headers=headers) as response:
+        assert response.status_code == 200
+        yield _frames(response, stream)
 
 
-async def _frames(answer: httpx.Response, stream: Stream) -> AsyncIterator[Any]:
+async def _frames(response: httpx.Response, stream: Stream) -> AsyncIterator[Any]:
     waiting = b""
-    async for block in answer.aiter_bytes():
+    async for block in response.aiter_bytes():
         waiting += block
         while len(waiting) >= _FRAME and len(waiting) >= (end := _FRAME + int.from_bytes(waiting[1:5], "big")):
             if waiting[0] & _TRAILERS:
@@ -59,8 +59,8 @@ async def reachable(service: RunningService) -> None:
 class Subscriber:
     """Follows one stream over one protocol, after `resume_after`, and records its items.
 
-    drops_after: answers after which it hangs up, once, to come back where it was.
-    stalls_after: answers after which it does not read until `go_on` is set, once.
+    drops_after: responses after which it hangs up, once, to come back where it was.
+    stalls_after: responses after which it does not read until `go_on` is set, once.
     last: the sequence up to which it is to have everything, once that is known.
     """
 
@@ -74,7 +74,7 @@ class Subscriber:
     go_on: asyncio.Event = field(default_factory=asyncio.Event)
     last: asyncio.Future[int] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
     seen: list[Any] = field(default_factory=list)
-    answers: int = 0
+    responses: int = 0
     connections: int = 0
 
     async def follow(self) -> None:
@@ -91,27 +91,27 @@ class Subscriber:
     async def _connection(self) -> None:
         query = {**self.query, "resume_after": self.through, "heartbeat_seconds": 1}
         self.connections += 1
-        opened: AbstractAsyncContextManager[Answers] = THROUGH_THE_EDGE[self.way](self.service, self.stream, query)
-        async with opened as answers:
+        opened: AbstractAsyncContextManager[Responses] = THROUGH_THE_EDGE[self.way](self.service, self.stream, query)
+        async with opened as responses:
             while not self._has_all():
-                self._take(await anext(answers))
-                if self.answers == self.drops_after:
+                self._take(await anext(responses))
+                if self.responses == self.drops_after:
                     self.drops_after = None
                     return
-                if self.answers == self.stalls_after:
+                if self.responses == self.stalls_after:
                     await self.go_on.wait()
 
-    def _take(self, answer: Any) -> None:
-        nouns = list(_nouns(answer))
-        if nouns:
-            # A stream's own error event carries no news; what it says of its place is believed all the same.
-            self.answers += 1
-        self.seen.extend(nouns)
-        self.through = answer.through_sequence
+    def _take(self, response: Any) -> None:
+        items = list(_items(response))
+        if items:
+            # The error event of a stream has no item, but its sequence counts.
+            self.responses += 1
+        self.seen.extend(items)
+        self.through = response.through_sequence
 
 
-def _nouns(answer: Any) -> Sequence[Any]:
+def _items(response: Any) -> Sequence[Any]:
     for name in ("signals", "positions"):
-        if hasattr(answer, name):
-            return list(getattr(answer, name))
-    return [event for event in answer.events if event.WhichOneof("payload") not in {"heartbeat", "error"}]
+        if hasattr(response, name):
+            return list(getattr(response, name))
+    return [event for event in response.events if event.WhichOneof("payload") not in {"heartbeat", "error"}]

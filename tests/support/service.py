@@ -21,7 +21,7 @@ from .ports import free_ports
 from .processes import Process, all_ended, children, descendants
 
 COMMAND = Path(sys.executable).with_name("tradingsignals")
-_READY = {"up": "Ctrl-C stops it", "serve": "serving gRPC on"}  # what a command says when it is
+_READY = {"up": "Ctrl-C stops it", "serve": "serving gRPC on"}  # the line that a command prints when it is ready
 _DSN = re.compile(r"psql '(?P<dsn>[^']+)'")
 
 
@@ -98,7 +98,7 @@ class RunningService:
         """Start it, or start it again, and wait until it responds.
 
         Raises:
-            AssertionError: it ended instead; the message has what it said.
+            AssertionError: it ended instead; the message has its output.
         """
         self._life = await _Life.begin(self.folder, self._arguments, self._settings)
         await within(self._life.is_ready())
@@ -214,7 +214,7 @@ class _Life:
         assert await self._ready, "\n".join(["it ended instead of starting:", *self.lines])
 
     async def end(self) -> int:
-        await asyncio.wait([self._reader])  # which goes on, though whoever waits here gives up
+        await asyncio.wait([self._reader])  # which continues if this wait is cancelled
         return await self.process.wait()
 
     async def _read(self) -> None:

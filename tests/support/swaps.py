@@ -99,7 +99,7 @@ def check_decisions(
             outputs = outputs_of(policies[version], [*met, *observed_bars[first - begin : first - begin + len(turn)]])[
                 len(met) :
             ]
-            assert [one.probabilities for one in turn] == [answer.probabilities for answer in outputs], (
+            assert [one.probabilities for one in turn] == [output.probabilities for output in outputs], (
                 symbol,
                 version,
             )

@@ -1,4 +1,4 @@
-"""The command line: help that teaches, and errors in one line with a code that scripts can read."""
+"""The command line: its help, and errors in one line with an exit code."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ Started = Callable[[str], list[Settings]]
 
 @pytest.fixture
 def started(monkeypatch: pytest.MonkeyPatch) -> Started:
-    """Puts something in the place of a command that keeps the settings it would have started with."""
+    """Replaces a command by one that records the settings it would have started with."""
 
     def stand_in(module: str) -> list[Settings]:
         kept: list[Settings] = []
@@ -179,7 +179,7 @@ def failing(monkeypatch: pytest.MonkeyPatch, error: Exception) -> Result:
 
 
 @pytest.mark.parametrize(
-    ("words", "said"),
+    ("words", "problem"),
     [
         (("dance",), "No such command 'dance'"),
         (("up", "--bars", "missing.csv"), "missing.csv"),
@@ -195,10 +195,10 @@ def failing(monkeypatch: pytest.MonkeyPatch, error: Exception) -> Result:
         (("edge", "--out", "x", "--backend", ":80"), "must be HOST:PORT"),
     ],
 )
-def test_invalid_usage_names_the_problem(words: tuple[str, ...], said: str) -> None:
+def test_invalid_usage_names_the_problem(words: tuple[str, ...], problem: str) -> None:
     result = run(*words)
     assert result.exit_code == 2
-    assert said in result.stderr
+    assert problem in result.stderr
     assert "Traceback" not in result.stderr
 
 
@@ -251,22 +251,22 @@ def test_options_override_the_environment(started: Started) -> None:
     assert [settings.feed for settings in kept] == [FEEDS["push"]]
 
 
-@pytest.mark.parametrize(("answer", "code"), [(None, 0), (0, 0), (3, 3)])
+@pytest.mark.parametrize(("result", "code"), [(None, 0), (0, 0), (3, 3)])
 def test_replay_exits_with_the_code_of_its_results(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, answer: int | None, code: int
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, result: int | None, code: int
 ) -> None:
     (tmp_path / "bars.csv").touch()
-    asked: list[Any] = []
+    calls: list[Any] = []
 
     def replay(*where: Any, **how: Any) -> Coroutine[Any, Any, int | None]:
-        asked.append((*where, how))
+        calls.append((*where, how))
 
         async def ended() -> int | None:
-            return answer
+            return result
 
         return ended()
 
     monkeypatch.setattr("tradingsignals_server.commands.replay.replay", replay)
     assert run("replay", "bars.csv", "--speed", "2", "--symbol", "EURUSD", "--force").exit_code == code
     how = {"speed": 2.0, "symbol": "EURUSD", "address": "127.0.0.1:8003", "force": True}
-    assert asked == [(Path("bars.csv"), how)]
+    assert calls == [(Path("bars.csv"), how)]

@@ -1,4 +1,4 @@
-"""Settings: what stands when nothing is set, what wins over what, and one line for whatever cannot be."""
+"""Settings: defaults, precedence, and one line for invalid values."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def test_symbol_is_replayed_if_the_feed_delivers_its_bars(feed: str, replayed: l
 
 
 def test_domain_has_the_same_defaults_except_costs() -> None:
-    """A trade costs something, unless it is a test's."""
+    """Trades of tests cost nothing by default."""
     rules = Settings.from_env().risk_rules
     assert rules == RiskRules(spread=rules.spread)
 
@@ -109,7 +109,7 @@ def test_every_risk_rule_can_be_set(environment: Setter) -> None:
     assert values == {}
 
 
-# ------------------------------------------------------------------------------------------------ what wins over what
+# ----------------------------------------------------------------------------------------------------------- precedence
 
 
 def test_environment_overrides_the_file_and_the_command_line_both(environment: Setter, tmp_path: Path) -> None:
@@ -178,7 +178,7 @@ def test_allowed_hosts_are_parsed_as_a_list(environment: Setter, text: str, host
     assert Settings.from_env().allowed_hosts == hosts
 
 
-# -------------------------------------------------------------------------------------------------- what cannot be
+# ------------------------------------------------------------------------------------------------------- invalid values
 
 IMPOSSIBLE = [
     ("ALLOWED_HOSTS", "*"),
@@ -279,11 +279,11 @@ def test_invalid_value_is_quoted_printably_and_truncated(environment: Setter) ->
     assert len(message) < 200
 
 
-# ------------------------------------------------------------------------------------------------- names of no setting
+# -------------------------------------------------------------------------------------------------------- unknown names
 
 
 def refusal() -> str | None:
-    """What is said of the names that are set; None if there is nothing to say."""
+    """Return the error of the names that are set, None if there is none."""
     try:
         Settings.from_env()
     except InvalidSettings as error:
@@ -370,11 +370,11 @@ def test_unknown_variable_that_is_empty_is_ignored(environment: Setter) -> None:
 
 
 def test_these_tests_cover_every_setting_with_bounds() -> None:
-    anything_goes = {"signal_service_host", "grpc_host", "data_dir", "postgres_host", "postgres_db", "postgres_user"}
-    anything_goes |= {"postgres_password", "bars_table", "peer_host", "replay_file", "model_path", "shadow_model_path"}
+    unbounded = {"signal_service_host", "grpc_host", "data_dir", "postgres_host", "postgres_db", "postgres_user"}
+    unbounded |= {"postgres_password", "bars_table", "peer_host", "replay_file", "model_path", "shadow_model_path"}
     elsewhere = {"database_url"}
-    looked_at = {name.lower() for name, _ in IMPOSSIBLE}
-    assert looked_at | anything_goes | elsewhere == set(Settings.model_fields)
+    covered = {name.lower() for name, _ in IMPOSSIBLE}
+    assert covered | unbounded | elsewhere == set(Settings.model_fields)
 
 
 def test_replay_feed_requires_a_file(environment: Setter) -> None:

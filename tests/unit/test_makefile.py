@@ -1,4 +1,4 @@
-"""What `make` hands to the commands."""
+"""Arguments that `make` passes to the commands."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def environment(tmp_path: Path) -> Path:
 
 def make(*arguments: str) -> tuple[int, list[str]]:
     command = ["/usr/bin/env", "make", "--silent", "--directory", str(ROOT), *arguments]
-    # Not that of a make which runs the tests: it would hand its own variables on.
+    # Not that of a make which runs the tests: it would pass on its own variables.
     environ = {"PATH": os.environ["PATH"]}
     done = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False, env=environ)
     return done.returncode, done.stdout.splitlines()

@@ -1,4 +1,4 @@
-"""Rules of the tree that no linter checks: who imports what in the tests, and the shape of the server's modules."""
+"""Rules of the tree that no linter checks: the imports of the tests, and the shape of the server's modules."""
 
 from __future__ import annotations
 

@@ -24,8 +24,8 @@ DEADLINE = 20.0  # seconds, for anything that is waited for
 async def unaffected_follower(stub: Stub, rest: httpx.AsyncClient, released: asyncio.Event) -> AsyncIterator[None]:
     """Run a stream, and check at the end of the block that it is still open and delivers all events."""
     await stub.follow(0)
-    async with asyncio.timeout(3 * DEADLINE), rest.stream("GET", "/api/signals/stream") as answer:
-        lines = answer.aiter_lines()
+    async with asyncio.timeout(3 * DEADLINE), rest.stream("GET", "/api/signals/stream") as response:
+        lines = response.aiter_lines()
         assert json.loads(await anext(lines)) == {"through_sequence": "0"}
         yield
         await stub.follow(1)

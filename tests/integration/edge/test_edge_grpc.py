@@ -56,13 +56,13 @@ async def test_grpc_web_calls_and_errors(rest: httpx.AsyncClient, text: bool) ->
         framed = b"\0" + len(request).to_bytes(4) + request
         content_type = "application/grpc-web-text" if text else "application/grpc-web+proto"
         headers = {"content-type": content_type, "accept": content_type}
-        answer = await rest.post(LATEST, content=base64.b64encode(framed) if text else framed, headers=headers)
-        assert answer.status_code == 200
-        body = answer.content
+        response = await rest.post(LATEST, content=base64.b64encode(framed) if text else framed, headers=headers)
+        assert response.status_code == 200
+        body = response.content
         if text:  # a sequence of encodings, each with its own padding
             body = b"".join(base64.b64decode(part) for part in re.findall(b"[^=]+=*", body))
         messages, trailers = web_frames(body)
-        return messages, trailers | dict(answer.headers)
+        return messages, trailers | dict(response.headers)
 
     (message,), trailers = await call("USDCOP")
     assert json.loads(signal_service_pb2.GetLatestSignalResponse.FromString(message).signal.reasoning[0])
@@ -80,17 +80,17 @@ async def test_grpc_web_stream_delivers_without_delay(rest: httpx.AsyncClient, r
             "/tradingsignals.v1.PositionService/StreamPositions",
             content=b"\0\0\0\0\0",
             headers={"content-type": "application/grpc-web+proto"},
-        ) as answer,
+        ) as response,
     ):
-        assert answer.status_code == 200
+        assert response.status_code == 200
         released.set()
-        messages, trailers = web_frames(await answer.aread())
+        messages, trailers = web_frames(await response.aread())
     assert len(messages) == 2
     assert trailers["grpc-status"] == "0"
 
 
 async def test_preflight_allows_served_origins_only(rest: httpx.AsyncClient) -> None:
-    wanted = {
+    requested = {
         *(
             "accept",
             "authorization",
@@ -107,17 +107,17 @@ async def test_preflight_allows_served_origins_only(rest: httpx.AsyncClient) -> 
         headers = {
             "origin": origin,
             "access-control-request-method": "POST",
-            "access-control-request-headers": ", ".join(wanted),
+            "access-control-request-headers": ", ".join(requested),
         }
         return await rest.options(LATEST, headers=headers)
 
     allowed = await preflight("http://localhost:5173")
     assert allowed.status_code == 200
     assert allowed.headers["access-control-allow-origin"] == "http://localhost:5173"
-    assert set(allowed.headers["access-control-allow-headers"].split(", ")) == wanted
+    assert set(allowed.headers["access-control-allow-headers"].split(", ")) == requested
     assert "access-control-allow-origin" not in (await preflight("https://localhost.example")).headers
-    answer = await rest.get("/health", headers={"origin": "http://localhost:5173"})
-    assert "grpc-status-details-bin" in answer.headers["access-control-expose-headers"]
+    response = await rest.get("/health", headers={"origin": "http://localhost:5173"})
+    assert "grpc-status-details-bin" in response.headers["access-control-expose-headers"]
 
 
 async def test_grpc_calls_streams_and_errors(channel: grpc.aio.Channel, released: asyncio.Event) -> None:
@@ -133,7 +133,7 @@ async def test_grpc_calls_streams_and_errors(channel: grpc.aio.Channel, released
     stream = signals.StreamSignals(signal_service_pb2.StreamSignalsRequest(), timeout=DEADLINE)
     await stream.initial_metadata()  # at once
     released.set()
-    assert [answer.through_sequence async for answer in stream] == [1, 2]
+    assert [response.through_sequence async for response in stream] == [1, 2]
 
 
 async def test_uploads_have_no_body_limit(channel: grpc.aio.Channel) -> None:
@@ -141,17 +141,17 @@ async def test_uploads_have_no_body_limit(channel: grpc.aio.Channel) -> None:
     request = market_data_service_pb2.PublishBarsRequest(bars=bars)
     assert request.ByteSize() * 50 > MEBIBYTE
     market = market_data_service_pb2_grpc.MarketDataServiceStub(channel)
-    answer = await market.PublishBars((request for _ in range(50)), timeout=DEADLINE)
-    assert answer.received == 50_000
+    response = await market.PublishBars((request for _ in range(50)), timeout=DEADLINE)
+    assert response.received == 50_000
 
 
 async def test_grpc_health_and_reflection_pass(channel: grpc.aio.Channel) -> None:
     checked = await health_pb2_grpc.HealthStub(channel).Check(health_pb2.HealthCheckRequest(), timeout=DEADLINE)
     assert checked.status == health_pb2.HealthCheckResponse.SERVING
-    asking = [reflection_pb2.ServerReflectionRequest(list_services="")]
-    reflected = reflection_pb2_grpc.ServerReflectionStub(channel).ServerReflectionInfo(iter(asking), timeout=DEADLINE)
-    (answer,) = [answer async for answer in reflected]
-    assert answer.list_services_response.service[0].name == "tradingsignals.v1.SignalService"
+    requests = [reflection_pb2.ServerReflectionRequest(list_services="")]
+    reflected = reflection_pb2_grpc.ServerReflectionStub(channel).ServerReflectionInfo(iter(requests), timeout=DEADLINE)
+    (response,) = [response async for response in reflected]
+    assert response.list_services_response.service[0].name == "tradingsignals.v1.SignalService"
 
 
 @pytest.mark.parametrize(

@@ -35,9 +35,9 @@ async def hasty(stub: Stub, tmp_path_factory: pytest.TempPathFactory) -> AsyncIt
 
 
 async def test_idle_connection_is_closed(hasty: Edge) -> None:
-    async def end(said: bytes) -> None:
+    async def end(sent: bytes) -> None:
         async with connected(hasty.port) as (reader, writer):
-            writer.write(said)
+            writer.write(sent)
             while await reader.read(1 << 16):
                 pass
 
@@ -54,11 +54,11 @@ async def test_slow_body_times_out(hasty: Edge, path: str) -> None:
             f"POST {path} HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\ncontent-length: 999\r\n\r\n"
         )
         writer.write(head.encode() + b"{")
-        answered = asyncio.create_task(reader.read(1 << 16))
-        while not answered.done():  # a byte every tenth of a second prevents every idle timeout
+        response = asyncio.create_task(reader.read(1 << 16))
+        while not response.done():  # a byte every tenth of a second prevents every idle timeout
             writer.write(b" ")
-            await asyncio.wait([answered], timeout=0.1)
-        assert answered.result().startswith(b"HTTP/1.1 408 ")
+            await asyncio.wait([response], timeout=0.1)
+        assert response.result().startswith(b"HTTP/1.1 408 ")
 
 
 @pytest.mark.parametrize("path", [LATEST, h2.EVENTS_PATH, "/grpc.health.v1.Health/Check"])
@@ -86,8 +86,8 @@ async def test_headers_are_limited_in_size_and_number(rest: httpx.AsyncClient) -
     assert (await rest.get("/health", headers={"x": "a" * 41_000})).status_code == 431
     assert (await rest.get("/health", headers={f"x-{at}": "a" for at in range(65)})).status_code == 431
     symbols = "&".join(f"symbols=SYMBOL%2F{at:013}" for at in range(1000))  # the longest filter
-    async with rest.stream("GET", f"/api/signals/stream?{symbols}") as answer:
-        assert answer.status_code == 200
+    async with rest.stream("GET", f"/api/signals/stream?{symbols}") as response:
+        assert response.status_code == 200
 
 
 async def test_headers_that_the_server_does_not_read_are_removed(stub: Stub, rest: httpx.AsyncClient) -> None:
@@ -110,6 +110,6 @@ async def test_headers_that_the_server_does_not_read_are_removed(stub: Stub, res
     ("name", "is_kept"), [("desk-7/42", True), ("~" * 128, True), ("", False), ("a b", False), ("x" * 129, False)]
 )
 async def test_valid_request_id_of_the_caller_is_kept(rest: httpx.AsyncClient, name: str, is_kept: bool) -> None:
-    answer = await rest.get("/health", headers={"x-request-id": name})
-    assert (answer.headers["x-request-id"] == name) is is_kept
-    assert answer.headers["x-request-id"]
+    response = await rest.get("/health", headers={"x-request-id": name})
+    assert (response.headers["x-request-id"] == name) is is_kept
+    assert response.headers["x-request-id"]

@@ -66,8 +66,8 @@ async def test_other_sites_cannot_change_state_without_an_origin(rest: httpx.Asy
 @pytest.mark.parametrize("origin", OWN)
 async def test_served_origins_may_call(rest: httpx.AsyncClient, origin: str) -> None:
     headers = {"origin": origin, "sec-fetch-site": "cross-site"}
-    answer = await rest.post("/api/signals/generate", json={}, headers=headers)
-    assert (answer.status_code, answer.headers["access-control-allow-origin"]) == (200, origin)
+    response = await rest.post("/api/signals/generate", json={}, headers=headers)
+    assert (response.status_code, response.headers["access-control-allow-origin"]) == (200, origin)
     web = await rest.post(LATEST, content=NO_MESSAGE, headers={"origin": origin, **WEB})
     assert web.headers["access-control-allow-origin"] == origin
 
@@ -78,19 +78,19 @@ async def test_served_origins_may_call(rest: httpx.AsyncClient, origin: str) -> 
     ["text/plain", "application/x-www-form-urlencoded", "multipart/form-data; boundary=x", "application/jsonp"],
 )
 async def test_body_without_json_content_type_is_refused(rest: httpx.AsyncClient, path: str, content_type: str) -> None:
-    answer = await rest.post(path, content=b"{}", headers={"content-type": content_type})
-    assert answer.status_code == 415
-    assert answer.json()["message"] == "a body must be JSON and say so: content-type: application/json"
+    response = await rest.post(path, content=b"{}", headers={"content-type": content_type})
+    assert response.status_code == 415
+    assert response.json()["message"] == "a body must be JSON and say so: content-type: application/json"
 
 
 @pytest.mark.parametrize(("method", "path", "status"), [("POST", "generate", 415), ("PUT", "latest", 405)])
 async def test_refusal_is_readable_for_the_page(rest: httpx.AsyncClient, method: str, path: str, status: int) -> None:
     headers = {"origin": OWN[0], "content-type": "text/plain"}
-    answer = await rest.request(method, f"/api/signals/{path}", content=b"{}", headers=headers)
-    assert (answer.status_code, answer.headers["access-control-allow-origin"]) == (status, OWN[0])
+    response = await rest.request(method, f"/api/signals/{path}", content=b"{}", headers=headers)
+    assert (response.status_code, response.headers["access-control-allow-origin"]) == (status, OWN[0])
     del headers["origin"]
-    answer = await rest.request(method, f"/api/signals/{path}", content=b"{}", headers=headers)
-    assert "access-control-allow-origin" not in answer.headers
+    response = await rest.request(method, f"/api/signals/{path}", content=b"{}", headers=headers)
+    assert "access-control-allow-origin" not in response.headers
 
 
 async def test_body_without_content_type_is_refused(edge: Edge) -> None:
@@ -101,8 +101,8 @@ async def test_body_without_content_type_is_refused(edge: Edge) -> None:
 
 @pytest.mark.parametrize("content_type", ["application/json", "Application/JSON; charset=UTF-8"])
 async def test_json_content_type_may_have_a_charset(rest: httpx.AsyncClient, content_type: str) -> None:
-    answer = await rest.post("/api/signals/generate", content=b"{}", headers={"content-type": content_type})
-    assert answer.status_code == 200
+    response = await rest.post("/api/signals/generate", content=b"{}", headers={"content-type": content_type})
+    assert response.status_code == 200
 
 
 @pytest.mark.parametrize(
@@ -110,8 +110,8 @@ async def test_json_content_type_may_have_a_charset(rest: httpx.AsyncClient, con
 )
 async def test_unknown_hosts_are_refused(edge: Edge, rest: httpx.AsyncClient, host: str) -> None:
     for path in ("/", "/health", "/docs", "/openapi.json", "/api/signals/latest", "/api/events", "/nope"):
-        answer = await rest.get(path, headers={"host": host})
-        assert (answer.status_code, answer.json()["code"]) == (403, 7), path
+        response = await rest.get(path, headers={"host": host})
+        assert (response.status_code, response.json()["code"]) == (403, 7), path
     web = await rest.post(LATEST, content=NO_MESSAGE, headers={"host": host, **WEB})
     assert web.headers["grpc-status"] == "7"
     options = [("grpc.default_authority", host)]

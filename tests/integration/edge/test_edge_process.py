@@ -26,7 +26,7 @@ def config_at(port: int = 0) -> EdgeConfig:
     return EdgeConfig(Address("127.0.0.1", port), NO_SERVER)
 
 
-async def answers(url: str) -> bool:
+async def is_up(url: str) -> bool:
     async with httpx.AsyncClient() as client:
         return (await client.get(f"{url}/openapi.json")).status_code == 200
 
@@ -84,14 +84,14 @@ async def test_envoy_is_restarted_on_its_port_whenever_it_dies(tmp_path: Path) -
     with log_lines() as lines:
         async with running_edge(config_at(), tmp_path / "edge") as edge:
             for _ in range(3):
-                assert await answers(edge.url)
+                assert await is_up(edge.url)
                 pid = edge.pid
                 assert pid is not None
                 os.kill(pid, signal.SIGKILL)
                 assert "exit code -9" in await lines.line("envoy died")
                 await lines.line(f"back on port {edge.port}")
                 assert edge.pid not in (None, pid)
-            assert await answers(edge.url)
+            assert await is_up(edge.url)
 
 
 async def test_edge_can_be_stopped_during_a_restart(tmp_path: Path) -> None:
@@ -108,8 +108,8 @@ async def test_edge_can_be_stopped_during_a_restart(tmp_path: Path) -> None:
 async def test_two_edges_run_at_the_same_time(tmp_path: Path) -> None:
     async with running_edge(config_at(), tmp_path / "a") as a, running_edge(config_at(), tmp_path / "b") as b:
         assert a.port != b.port
-        assert await answers(a.url)
-        assert await answers(b.url)
+        assert await is_up(a.url)
+        assert await is_up(b.url)
 
 
 async def test_edge_removes_its_files_and_can_start_again_at_once(tmp_path: Path) -> None:
@@ -117,7 +117,7 @@ async def test_edge_removes_its_files_and_can_start_again_at_once(tmp_path: Path
     port = 0
     for _ in range(3):
         async with running_edge(config_at(port), folder) as edge:
-            assert await answers(edge.url)
+            assert await is_up(edge.url)
             assert edge.port == (port or edge.port)
             assert (folder / "admin.sock").stat().st_mode & 0o777 == 0o600
             pid, port = edge.pid, edge.port
@@ -137,13 +137,13 @@ async def test_other_files_in_the_folder_remain(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["with blanks", "\U0001f4c8 año", "\"quotes\" and \\ 'more'"])
 async def test_folder_may_have_any_name(tmp_path: Path, name: str) -> None:
     async with running_edge(config_at(), tmp_path / name) as edge:
-        assert await answers(edge.url)
+        assert await is_up(edge.url)
 
 
 async def test_path_of_the_folder_may_exceed_the_limit_of_sockets(tmp_path: Path) -> None:
     folder = tmp_path / ("x" * 120) / "edge"
     async with running_edge(config_at(), folder) as edge:
-        assert await answers(edge.url)
+        assert await is_up(edge.url)
     assert not folder.exists()
 
 
@@ -232,5 +232,5 @@ async def test_envoy_exits_when_its_owner_is_killed_and_can_start_again(tmp_path
     await ended(pid)
     await owner.wait()
     async with running_edge(config_at(port), folder) as edge:
-        assert await answers(edge.url)
+        assert await is_up(edge.url)
     assert not folder.exists()

@@ -26,18 +26,18 @@ CLOSE = "/api/signals/positions/p1/close"
 LARGEST_BODY = 32 * 1024
 
 
-def request_of(answer: httpx.Response) -> Any:
+def request_of(response: httpx.Response) -> Any:
     """Return the request that the server got, which its response contains."""
-    assert answer.status_code == 200, answer.text
-    return json.loads(answer.json()["signal"]["reasoning"][0])
+    assert response.status_code == 200, response.text
+    return json.loads(response.json()["signal"]["reasoning"][0])
 
 
-def assert_error(answer: httpx.Response, status: int, code: int, message: str) -> None:
-    assert answer.status_code == status, answer.text
-    assert answer.headers["content-type"] == "application/json"
-    assert set(answer.json()) == {"code", "message", "details"}
-    assert answer.json()["code"] == code
-    assert message in answer.json()["message"]
+def assert_error(response: httpx.Response, status: int, code: int, message: str) -> None:
+    assert response.status_code == status, response.text
+    assert response.headers["content-type"] == "application/json"
+    assert set(response.json()) == {"code", "message", "details"}
+    assert response.json()["code"] == code
+    assert message in response.json()["message"]
 
 
 class Mistake(NamedTuple):
@@ -48,7 +48,7 @@ class Mistake(NamedTuple):
     body: bytes | None
     status: int
     code: int
-    said: str
+    message: str
 
 
 MISTAKES = {
@@ -85,8 +85,8 @@ MISTAKES = {
 
 @pytest.mark.parametrize("mistake", MISTAKES.values(), ids=MISTAKES.keys())
 async def test_every_invalid_request_gets_a_json_error(rest: httpx.AsyncClient, mistake: Mistake) -> None:
-    answer = await rest.request(mistake.method, mistake.path, content=mistake.body)
-    assert_error(answer, mistake.status, mistake.code, mistake.said)
+    response = await rest.request(mistake.method, mistake.path, content=mistake.body)
+    assert_error(response, mistake.status, mistake.code, mistake.message)
 
 
 async def test_body_in_chunks_above_the_limit_is_refused(rest: httpx.AsyncClient) -> None:
@@ -127,9 +127,9 @@ async def test_call_beyond_the_timeout_is_ended(stub: Stub, tmp_path: Path) -> N
 
 
 async def test_errors_of_the_server_keep_their_details(rest: httpx.AsyncClient) -> None:
-    answer = await rest.get("/api/signals/latest", params={"symbol": "NONE"})
-    assert_error(answer, 404, 5, "no señal")
-    (detail,) = answer.json()["details"]
+    response = await rest.get("/api/signals/latest", params={"symbol": "NONE"})
+    assert_error(response, 404, 5, "no señal")
+    (detail,) = response.json()["details"]
     assert detail["@type"] == "type.googleapis.com/google.rpc.ErrorInfo"
     assert (detail["reason"], detail["domain"]) == ("SIGNAL_NOT_FOUND", "tradingsignals")
 
@@ -139,17 +139,17 @@ async def test_unhealthy_server_returns_its_details_with_503(stub: Stub, rest: h
     assert (await rest.get(path)).json()["status"] == "healthy"
     stub.healthy = False
     try:
-        answer = await rest.get(path)
+        response = await rest.get(path)
     finally:
         stub.healthy = True
-    assert_error(answer, 503, 14, "unhealthy")
-    assert answer.json()["details"][0]["status"] == "unhealthy"
+    assert_error(response, 503, 14, "unhealthy")
+    assert response.json()["details"][0]["status"] == "unhealthy"
 
 
 async def test_responses_have_a_request_id_and_no_grpc_headers(rest: httpx.AsyncClient) -> None:
-    answers = [await rest.get("/health"), await rest.get("/nothing/here")]
-    assert len({answer.headers["x-request-id"] for answer in answers}) == 2
-    assert not [name for answer in answers for name in answer.headers if name.startswith(("grpc", "x-envoy"))]
+    responses = [await rest.get("/health"), await rest.get("/nothing/here")]
+    assert len({response.headers["x-request-id"] for response in responses}) == 2
+    assert not [name for response in responses for name in response.headers if name.startswith(("grpc", "x-envoy"))]
 
 
 MISSPELT = {
@@ -164,9 +164,9 @@ MISSPELT = {
 @pytest.mark.parametrize("path", MISSPELT)
 async def test_error_names_an_unknown_field(rest: httpx.AsyncClient, path: str) -> None:
     body, name = MISSPELT[path]
-    answer = await rest.post(path, content=body)
-    assert_error(answer, 400, 3, f"{name}: is no field of the request")
-    info, bad_request = answer.json()["details"]
+    response = await rest.post(path, content=body)
+    assert_error(response, 400, 3, f"{name}: is no field of the request")
+    info, bad_request = response.json()["details"]
     assert info["reason"] == "INVALID_FIELD"
     assert [violation["field"] for violation in bad_request["field_violations"]] == [name]
 
@@ -190,13 +190,13 @@ async def test_body_as_query_parameter_is_refused(rest: httpx.AsyncClient) -> No
     ):
         for path in ("generate", "generate-from-db", "positions/p/close", "model/reload"):
             for content in (b'{"rsi":20}', b""):
-                answer = await rest.post(f"/api/signals/{path}?{query}", content=content)
-                assert answer.status_code == 400, (path, query)
+                response = await rest.post(f"/api/signals/{path}?{query}", content=content)
+                assert response.status_code == 400, (path, query)
 
 
 async def test_1000_signals_and_the_largest_body_pass(rest: httpx.AsyncClient) -> None:
-    answer = await rest.get("/api/signals/history", params={"limit": 1000})
-    assert len(answer.json()["signals"]) == 1000
+    response = await rest.get("/api/signals/history", params={"limit": 1000})
+    assert len(response.json()["signals"]) == 1000
     body = json.dumps({"symbol": "x" * 32_700}).encode()
     assert len(request_of(await rest.post("/api/signals/generate", content=body))["symbol"]) == 32_700
 
@@ -210,8 +210,8 @@ async def test_1000_signals_and_the_largest_body_pass(rest: httpx.AsyncClient) -
     ],
 )
 async def test_queries_are_parsed(rest: httpx.AsyncClient, query: str, understood: dict[str, str]) -> None:
-    answer = await rest.get(f"/api/signals/history?{query}")
-    assert json.loads(answer.json()["signals"][0]["reasoning"][0]) == understood
+    response = await rest.get(f"/api/signals/history?{query}")
+    assert json.loads(response.json()["signals"][0]["reasoning"][0]) == understood
 
 
 @pytest.mark.parametrize(
@@ -249,8 +249,8 @@ async def test_head_is_get_without_the_body(edge: Edge, path: str, http2: bool) 
             for options in (("--head",), ())
         ]
 
-    def stable(said: bytes) -> list[str]:
-        lines = said.decode().partition("\r\n\r\n")[0].split("\r\n")
+    def stable(received: bytes) -> list[str]:
+        lines = received.decode().partition("\r\n\r\n")[0].split("\r\n")
         return [line for line in lines if not line.startswith(("date", "x-request-id"))]
 
     assert stable(head[0]) == stable(get[0])
@@ -260,8 +260,8 @@ async def test_head_is_get_without_the_body(edge: Edge, path: str, http2: bool) 
 @pytest.mark.parametrize("accept", ["text/event-stream", "application/x-ndjson"])
 async def test_head_of_a_stream_returns_at_once(rest: httpx.AsyncClient, accept: str) -> None:
     for path in ("/api/signals/stream", "/api/events/"):
-        answer = await rest.head(path, headers={"accept": accept})
-        assert (answer.status_code, answer.headers["content-type"]) == (200, accept)
+        response = await rest.head(path, headers={"accept": accept})
+        assert (response.status_code, response.headers["content-type"]) == (200, accept)
 
 
 async def test_wrong_method_lists_the_allowed_ones(rest: httpx.AsyncClient) -> None:
@@ -272,9 +272,9 @@ async def test_wrong_method_lists_the_allowed_ones(rest: httpx.AsyncClient) -> N
         ("DELETE", "/docs", "GET, HEAD"),
         ("OPTIONS", "/", "GET, HEAD"),
     ):
-        answer = await rest.request(method, path)
-        assert_error(answer, 405, 12, f"the path takes {allow}")
-        assert answer.headers["allow"] == allow
+        response = await rest.request(method, path)
+        assert_error(response, 405, 12, f"the path takes {allow}")
+        assert response.headers["allow"] == allow
 
 
 async def test_openapi_and_docs_are_served(rest: httpx.AsyncClient) -> None:
@@ -292,8 +292,8 @@ async def test_openapi_and_docs_are_served(rest: httpx.AsyncClient) -> None:
 async def test_refused_stream_is_an_error(rest: httpx.AsyncClient, accept: str) -> None:
     for value, message in (("2", "must be in 0..1"), ("high", "high")):
         query = {"min_confidence": value}
-        answer = await rest.get("/api/signals/stream", params=query, headers={"accept": accept})
-        assert_error(answer, 400, 3, message)
+        response = await rest.get("/api/signals/stream", params=query, headers={"accept": accept})
+        assert_error(response, 400, 3, message)
 
 
 async def test_without_a_server_each_protocol_gets_its_error(tmp_path: Path) -> None:

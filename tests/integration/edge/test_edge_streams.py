@@ -39,14 +39,14 @@ NDJSON = Form("*/*", "application/x-ndjson", "", [WHERE])
 async def test_streams_deliver_headers_and_each_event_without_delay(
     rest: httpx.AsyncClient, released: asyncio.Event, path: str, form: Form
 ) -> None:
-    async with asyncio.timeout(DEADLINE), rest.stream("GET", path, headers={"accept": form.accept}) as answer:
+    async with asyncio.timeout(DEADLINE), rest.stream("GET", path, headers={"accept": form.accept}) as response:
         # The headers have arrived, and the server has sent nothing but its sequence.
-        assert (answer.status_code, answer.headers["content-type"]) == (200, form.content_type)
+        assert (response.status_code, response.headers["content-type"]) == (200, form.content_type)
         assert (
-            answer.headers["cache-control"] == "no-store, no-transform"
+            response.headers["cache-control"] == "no-store, no-transform"
         )  # no proxy on the way may cache or compress it
-        assert answer.headers["x-accel-buffering"] == "no"
-        lines = answer.aiter_lines()
+        assert response.headers["x-accel-buffering"] == "no"
+        lines = response.aiter_lines()
         assert [await anext(lines) for _ in form.first] == form.first
         released.set()
         later = [line async for line in lines if line and not line.startswith("id: ")]
@@ -58,8 +58,8 @@ async def test_streams_deliver_headers_and_each_event_without_delay(
 async def test_parameters_of_streams_are_parsed(rest: httpx.AsyncClient, released: asyncio.Event) -> None:
     released.set()
     query = "symbols=A&symbols=B,C&actions=buy&resume_after=9007199254740993"
-    answer = await rest.get(f"/api/signals/stream?{query}")
-    signal = json.loads(answer.text.splitlines()[1])["signals"][0]
+    response = await rest.get(f"/api/signals/stream?{query}")
+    signal = json.loads(response.text.splitlines()[1])["signals"][0]
     assert json.loads(signal["reasoning"][0]) == {
         "symbols": ["A", "B,C"],
         "actions": ["BUY"],
@@ -70,7 +70,7 @@ async def test_parameters_of_streams_are_parsed(rest: httpx.AsyncClient, release
 async def test_stalled_followers_do_not_block_others(stub: Stub, edge: Edge, rest: httpx.AsyncClient) -> None:
     url = f"{edge.url}/api/events?symbols=FLOOD"
     async with asyncio.timeout(6 * DEADLINE), httpx.AsyncClient(timeout=DEADLINE) as stalled:
-        answers = [await stalled.send(stalled.build_request("GET", url), stream=True) for _ in range(30)]
+        responses = [await stalled.send(stalled.build_request("GET", url), stream=True) for _ in range(30)]
         try:
             # Until the server could not send a response for half a second: all buffers on the way are full.
             while True:
@@ -83,8 +83,8 @@ async def test_stalled_followers_do_not_block_others(stub: Stub, edge: Edge, res
                 assert (await rest.get("/health")).json()["status"] == "healthy"
             assert (await rest.post("/api/signals/generate", content=b"{}")).status_code == 200
         finally:
-            for answer in answers:
-                await answer.aclose()
+            for response in responses:
+                await response.aclose()
 
 
 async def test_streams_can_end_during_the_drain_of_the_edge(
@@ -94,7 +94,7 @@ async def test_streams_can_end_during_the_drain_of_the_edge(
     async with asyncio.timeout(DEADLINE), httpx.AsyncClient() as client:
         async with running_edge(config, tmp_path / "edge", drain_seconds=DEADLINE) as edge:
             request = client.build_request("GET", f"{edge.url}/api/signals/stream")
-            answer = await client.send(request, stream=True)
+            response = await client.send(request, stream=True)
 
             async def release_when_draining() -> None:
                 while (await client.get(f"{edge.url}/openapi.json")).headers.get("connection") != "close":
@@ -103,5 +103,5 @@ async def test_streams_can_end_during_the_drain_of_the_edge(
 
             releaser = asyncio.create_task(release_when_draining())
         await releaser
-        lines = [line async for line in answer.aiter_lines()]
+        lines = [line async for line in response.aiter_lines()]
     assert [json.loads(line)["through_sequence"] for line in lines] == ["0", "1", "2"]

@@ -52,25 +52,25 @@ class Sides:
 
 
 class Endless:
-    """A servicer whose calls never come to an end; `given_up` counts those that were cancelled."""
+    """A servicer whose calls never return; `cancelled` counts those that were cancelled."""
 
     def __init__(self) -> None:
         self.begun = asyncio.Event()
-        self.given_up = 0
+        self.cancelled = 0
 
     async def get_model_info(self, _: Any) -> Any:
         self.begun.set()
         try:
             await asyncio.Event().wait()
         finally:
-            self.given_up += 1
+            self.cancelled += 1
 
     async def reload_model(self, _: Any) -> Any:
         raise AssertionError("it is not called")
 
 
 def servicers(log: Log) -> dict[str, object]:
-    """Those that stream and list; calls of ModelService are endless, and all others are defects."""
+    """Servicers of streams and lists; calls of ModelService never return, and all others are defects."""
     nothing, queries = cast(Any, None), Queries(log.store, log.log_tail)
     signals = SignalServicer(nothing, queries, nothing, nothing)
     positions = PositionServicer(nothing, queries, nothing)
@@ -128,5 +128,5 @@ async def sides() -> AsyncIterator[Sides]:
 async def followers(server: FanoutServer, count: int) -> None:
     """Wait until there are `count` followers."""
     async with asyncio.timeout(20.0):
-        while server.streams != count:  # noqa: ASYNC110 - nothing tells of it
+        while server.streams != count:  # noqa: ASYNC110 - there is no event to await
             await asyncio.sleep(0.01)

@@ -1,4 +1,4 @@
-"""Whatever is asked, the HTTP/2 server answers as grpc.aio does: messages, statuses, details, metadata."""
+"""The HTTP/2 server responds like grpc.aio to every request: messages, statuses, details, metadata."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from tradingsignals_server.transport.grpc.health import HEALTH_CHECK
 from .conftest import Sides, both
 
 Method = tuple[str, Any, Any]
-"""A streaming method, and the types of its request and its answers."""
+"""A streaming method, and the types of its request and its responses."""
 
 EVENTS: Method = (
     "EventService/StreamEvents",
@@ -44,11 +44,11 @@ LIST_FIELDS = {EVENTS[0]: "events", SIGNALS[0]: "signals", POSITIONS[0]: "positi
 
 
 @dataclass
-class Heard:
-    """All that a caller of a stream can see of it."""
+class StreamResult:
+    """All that the caller of a stream can see."""
 
     begins_with: dict[str, Any] = field(default_factory=dict)
-    nouns: list[Any] = field(default_factory=list)
+    items: list[Any] = field(default_factory=list)
     through: int = 0
     error: Any = None
     code: Any = None
@@ -60,7 +60,7 @@ class Heard:
 Hook = Callable[[], Awaitable[None]]
 
 
-async def heard(
+async def follow(
     port: int,
     stream: Method,
     request: Any,
@@ -70,10 +70,10 @@ async def heard(
     metadata: tuple[tuple[str, str], ...] = (("x-request-id", "conforming"),),
     deadline: float | None = None,
     then: Callable[[], None] | None = None,
-) -> Heard:
+) -> StreamResult:
     """Follow a stream up to a sequence, a number of heartbeats or its end; `then` is called once it has begun."""
     method, _, response_type = stream
-    found, heartbeats = Heard(), 0
+    found, heartbeats = StreamResult(), 0
     async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
         call: Any = channel.unary_stream(f"/tradingsignals.v1.{method}", lambda raw: raw, response_type.FromString)(
             request if isinstance(request, bytes) else request.SerializeToString(), metadata=metadata, timeout=deadline
@@ -82,20 +82,20 @@ async def heard(
             found.begins_with = dict(await within(call.initial_metadata()))
             if then is not None:
                 then()
-            async for answer in _deadlined(call):
-                found.through = answer.through_sequence
-                for noun in getattr(answer, LIST_FIELDS[method], []):
-                    if not isinstance(noun, Event):
-                        found.nouns.append(noun)
-                    elif noun.HasField("error"):
-                        found.error = noun.error
-                    elif noun.HasField("heartbeat"):
+            async for response in _deadlined(call):
+                found.through = response.through_sequence
+                for item in getattr(response, LIST_FIELDS[method], []):
+                    if not isinstance(item, Event):
+                        found.items.append(item)
+                    elif item.HasField("error"):
+                        found.error = item.error
+                    elif item.HasField("heartbeat"):
                         heartbeats += 1
                     else:
-                        found.nouns.append(noun)
-                if method != EVENTS[0] and answer.HasField("error"):
-                    found.error = answer.error
-                elif method != EVENTS[0] and not getattr(answer, LIST_FIELDS[method]):
+                        found.items.append(item)
+                if method != EVENTS[0] and response.HasField("error"):
+                    found.error = response.error
+                elif method != EVENTS[0] and not getattr(response, LIST_FIELDS[method]):
                     heartbeats += 1
                 if (until is not None and found.through >= until) or (beats and heartbeats >= beats):
                     call.cancel()
@@ -104,7 +104,7 @@ async def heard(
             pass
         found.code, found.message = await call.code(), await call.details()
         if found.code is grpc.StatusCode.DEADLINE_EXCEEDED:
-            # The caller's own clock ends the call, and its library words that by how far the call had come.
+            # The caller's own clock ends the call, and its library chooses the message by the progress of the call.
             found.message = ""
         status = rpc_status.from_call(cast(Any, _Ended(found, await call.trailing_metadata())))
         found.details = [] if status is None else [MessageToDict(detail) for detail in status.details]
@@ -113,18 +113,18 @@ async def heard(
 
 
 async def _deadlined(call: Any) -> Any:
-    answers = aiter(call)
+    responses = aiter(call)
     while True:
         try:
-            yield await within(anext(answers))
+            yield await within(anext(responses))
         except StopAsyncIteration:
             return
 
 
 class _Ended:
-    """What grpc_status wants to know of a call."""
+    """The part of a call that grpc_status reads."""
 
-    def __init__(self, found: Heard, metadata: Any) -> None:
+    def __init__(self, found: StreamResult, metadata: Any) -> None:
         self._found, self._metadata = found, metadata
 
     def code(self) -> Any:
@@ -137,10 +137,10 @@ class _Ended:
         return self._metadata
 
 
-async def same(sides: Sides, stream: Method, request: Any, **how: Any) -> Heard:
-    """What is heard on both paths, which must be the same."""
-    aio = await heard(sides.aio, stream, request, **how)
-    fanout = await heard(sides.fanout, stream, request, **how)
+async def equal_results(sides: Sides, stream: Method, request: Any, **how: Any) -> StreamResult:
+    """Return the result of both servers, after checking that it is equal."""
+    aio = await follow(sides.aio, stream, request, **how)
+    fanout = await follow(sides.fanout, stream, request, **how)
     assert fanout == aio
     return fanout
 
@@ -148,10 +148,10 @@ async def same(sides: Sides, stream: Method, request: Any, **how: Any) -> Heard:
 @pytest.mark.parametrize("stream", [EVENTS, SIGNALS, POSITIONS], ids=lambda stream: stream[0])
 @pytest.mark.parametrize("resume_after", [0, 1, 63, 64, 65, 128, 199])
 async def test_stream_resumes_after_any_sequence(sides: Sides, stream: Method, resume_after: int) -> None:
-    found = await same(
+    found = await equal_results(
         sides, stream, stream[1](resume_after=resume_after, heartbeat_seconds=1), until=200 - (resume_after == 199)
     )
-    assert found.nouns or resume_after == 199
+    assert found.items or resume_after == 199
     assert found.begins_with["x-epoch"].endswith("4")
 
 
@@ -168,8 +168,8 @@ async def test_stream_resumes_after_any_sequence(sides: Sides, stream: Method, r
 )
 async def test_filters_select_entries(sides: Sides, stream: Method, request_: Any) -> None:
     request_.heartbeat_seconds = 1
-    found = await same(sides, stream, request_, until=200)
-    assert 0 < len(found.nouns) < 200
+    found = await equal_results(sides, stream, request_, until=200)
+    assert 0 < len(found.items) < 200
 
 
 @pytest.mark.parametrize(
@@ -186,15 +186,15 @@ async def test_filters_select_entries(sides: Sides, stream: Method, request_: An
     ],
 )
 async def test_invalid_requests_are_refused(sides: Sides, stream: Method, request_: Any, code: grpc.StatusCode) -> None:
-    found = await same(sides, stream, request_)
+    found = await equal_results(sides, stream, request_)
     assert found.code is code
-    assert "x-epoch" not in found.begins_with, "nothing had begun"
+    assert "x-epoch" not in found.begins_with, "the stream had not begun"
 
 
 @pytest.mark.parametrize("stream", [EVENTS, SIGNALS, POSITIONS], ids=lambda stream: stream[0])
-@pytest.mark.parametrize("sent", [b"\xff\xff", b"\x0a\x05USD", b"\x0a\x02\xff\xfe"], ids=["noise", "cut", "no text"])
+@pytest.mark.parametrize("sent", [b"\xff\xff", b"\x0a\x05USD", b"\x0a\x02\xff\xfe"], ids=["noise", "cut", "not UTF-8"])
 async def test_malformed_message_is_refused_with_its_reason(sides: Sides, stream: Method, sent: bytes) -> None:
-    found = await same(sides, stream, sent)
+    found = await equal_results(sides, stream, sent)
     assert found.code is grpc.StatusCode.INVALID_ARGUMENT
     (info,) = found.details
     assert (info["reason"], info["domain"]) == ("MALFORMED_MESSAGE", "tradingsignals")
@@ -207,16 +207,16 @@ ONE_REQUEST = [
     for method in service.methods
     if not method.client_streaming
 ]
-OF_OTHERS = [
+GRPC_METHODS = [
     HEALTH_CHECK,
     "/grpc.health.v1.Health/Watch",
     "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo",
 ]
 
 
-@pytest.mark.parametrize("path", [*ONE_REQUEST, *OF_OTHERS])
+@pytest.mark.parametrize("path", [*ONE_REQUEST, *GRPC_METHODS])
 async def test_malformed_message_has_the_same_error_text_in_every_method(sides: Sides, path: str) -> None:
-    """Neither do those that are not of our contract; and no method of a servicer is called."""
+    """This includes the methods of gRPC itself; no method of a servicer is called."""
     async with grpc.aio.insecure_channel(f"127.0.0.1:{sides.aio}") as channel:
         call: Any = channel.stream_stream(path, None, None)(iter([b"\xff\xff"]))
         with pytest.raises(grpc.aio.AioRpcError) as refused:
@@ -228,7 +228,7 @@ async def test_malformed_message_has_the_same_error_text_in_every_method(sides: 
 async def test_pruned_sequence_is_refused_with_the_oldest_one(sides: Sides) -> None:
     sides.log.store.oldest = 50
     sides.log.log_tail.prune(50)
-    found = await same(sides, EVENTS, EVENTS[1](resume_after=10))
+    found = await equal_results(sides, EVENTS, EVENTS[1](resume_after=10))
     assert found.code is grpc.StatusCode.OUT_OF_RANGE
     assert found.details[0]["metadata"]["oldest_sequence"] == "50"
 
@@ -238,20 +238,20 @@ async def test_valid_request_id_is_kept_and_an_invalid_one_replaced(sides: Sides
     for given in ("mine", "has a blank", "x" * 129):
         for port in (sides.aio, sides.fanout):
             metadata = (("x-request-id", given),)
-            found = await heard(port, EVENTS, EVENTS[1](heartbeat_seconds=99), metadata=metadata)
+            found = await follow(port, EVENTS, EVENTS[1](heartbeat_seconds=99), metadata=metadata)
             ids.append(found.details[0]["metadata"]["request_id"])
     assert ids[:2] == ["mine", "mine"]
-    assert all(len(name) == 36 for name in ids[2:]), "a name that cannot be is replaced by one of ours"
+    assert all(len(name) == 36 for name in ids[2:]), "an invalid id is replaced"
 
 
 async def test_idle_stream_sends_heartbeats(sides: Sides) -> None:
     for stream in (EVENTS, SIGNALS, POSITIONS):
-        found = await same(sides, stream, stream[1](heartbeat_seconds=1), beats=1)
-        assert (found.nouns, found.through) == ([], 200)
+        found = await equal_results(sides, stream, stream[1](heartbeat_seconds=1), beats=1)
+        assert (found.items, found.through) == ([], 200)
 
 
 async def test_live_entries_equal_those_of_a_resumed_stream(sides: Sides) -> None:
-    """Each is followed while the log grows by the same entries: the second path resumes where the first began."""
+    """The stream of one server, followed live, equals the streams of both that resume where it began."""
     for stream in (EVENTS, SIGNALS, POSITIONS):
         before = sides.log.newest
 
@@ -260,42 +260,42 @@ async def test_live_entries_equal_those_of_a_resumed_stream(sides: Sides) -> Non
                 sides.log.append(count)
 
         request = stream[1](heartbeat_seconds=1)
-        fanout = await heard(sides.fanout, stream, request, until=before + 107, then=grow)
+        fanout = await follow(sides.fanout, stream, request, until=before + 107, then=grow)
         again = stream[1](resume_after=before, heartbeat_seconds=1)
-        assert fanout == await heard(sides.aio, stream, again, until=before + 107)
-        assert fanout == await heard(sides.fanout, stream, again, until=before + 107)
+        assert fanout == await follow(sides.aio, stream, again, until=before + 107)
+        assert fanout == await follow(sides.fanout, stream, again, until=before + 107)
 
 
 async def test_deadline_ends_a_stream(sides: Sides) -> None:
-    found = await same(sides, EVENTS, EVENTS[1](resume_after=0), deadline=0.3)
+    found = await equal_results(sides, EVENTS, EVENTS[1](resume_after=0), deadline=0.3)
     assert found.code is grpc.StatusCode.DEADLINE_EXCEEDED
-    assert len(found.nouns) == 200
+    assert len(found.items) == 200
 
 
 async def test_replay_ends_with_ok_after_its_last_entry(sides: Sides) -> None:
     request = EVENTS[1](start_time="2024-01-01", end_time="2030-01-01")
-    found = await same(sides, EVENTS, request)
-    assert (found.code, len(found.nouns)) == (grpc.StatusCode.OK, 200)
+    found = await equal_results(sides, EVENTS, request)
+    assert (found.code, len(found.items)) == (grpc.StatusCode.OK, 200)
 
 
 async def test_unavailable_database_ends_a_stream_with_its_reason(sides: Sides) -> None:
     sides.log.store.down = True
-    found = await same(sides, EVENTS, EVENTS[1](resume_after=0))
+    found = await equal_results(sides, EVENTS, EVENTS[1](resume_after=0))
     assert (found.code, found.error.reason) == (grpc.StatusCode.UNAVAILABLE, "STORAGE_UNAVAILABLE")
 
 
 @pytest.mark.parametrize("stream", [EVENTS, SIGNALS, POSITIONS], ids=lambda stream: stream[0])
 @pytest.mark.parametrize("resume_after", [None, 0])
 async def test_stopping_server_ends_streams_with_their_last_sequence(stream: Method, resume_after: int | None) -> None:
-    """Each path on a log of its own, for a log is stopped once."""
+    """Each server has its own log, because a log is stopped once."""
     found = []
     for side in ("aio", "fanout"):
         log = await Log.with_entries(200)
         async with both(log) as sides:
             port = sides.aio if side == "aio" else sides.fanout
             request = stream[1]() if resume_after is None else stream[1](resume_after=resume_after)
-            found.append(await heard(port, stream, request, then=log.log_tail.stop))
+            found.append(await follow(port, stream, request, then=log.log_tail.stop))
     aio, fanout = found
     assert fanout == aio
     assert (fanout.code, fanout.error.reason, fanout.through) == (grpc.StatusCode.UNAVAILABLE, "SHUTTING_DOWN", 200)
-    assert len(fanout.nouns) == (0 if resume_after is None else 200 if stream is EVENTS else 67 - (stream is POSITIONS))
+    assert len(fanout.items) == (0 if resume_after is None else 200 if stream is EVENTS else 67 - (stream is POSITIONS))

@@ -1,4 +1,4 @@
-"""However a call ends, nothing of it is left: no follower, task, timer or buffer, on either server."""
+"""An ended call leaves no follower, task, timer or buffer, on either server, however it ended."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from tradingsignals_server.transport.http2.stream import Stream
 from .conftest import Sides, both
 
 KEPT = (Call, Stream, Follower, Group)
-"""What lives as long as a call. A timer that is still to come holds the call that it is to end."""
+"""Objects that live as long as a call. A pending timer holds the call that it would end."""
 FOLLOWERS = 20
 STREAMS = range(1, 2 * FOLLOWERS, 2)
 SHORT = "200m"
@@ -32,7 +32,7 @@ NO_WINDOW = {h2.INITIAL_WINDOW_SIZE: 0}
 
 
 @pytest.fixture
-def only_new_objects() -> Iterator[None]:
+def new_objects_only() -> Iterator[None]:
     """Look for objects among those of the test only: the rest of the process has a million.
 
     Nothing is logged: pytest captures it, and a traceback in the capture keeps the objects of its frames.
@@ -46,7 +46,7 @@ def only_new_objects() -> Iterator[None]:
 
 
 def left(sides: Sides) -> Counter[str]:
-    """What there is of calls now."""
+    """Count the objects of calls."""
     gc.collect()
     found = Counter(type(each).__name__ for each in gc.get_objects() if isinstance(each, KEPT))
     found["task"] = len([task for task in asyncio.all_tasks() if not task.done()])
@@ -55,17 +55,17 @@ def left(sides: Sides) -> Counter[str]:
 
 
 async def nothing_left(sides: Sides, before: Counter[str]) -> None:
-    """Wait until there is no more than before."""
+    """Wait until there are no more objects than `before`."""
     try:
         async with asyncio.timeout(20.0):
-            while left(sides) - before:  # noqa: ASYNC110 - nothing tells of it
+            while left(sides) - before:  # noqa: ASYNC110 - there is no event to await
                 await asyncio.sleep(0.05)
     except TimeoutError:
         pytest.fail(f"left behind: {left(sides) - before}")
 
 
 def calls(message: StreamEventsRequest | None = None, path: str = h2.EVENTS_PATH, deadline: str | None = None) -> bytes:
-    """As many calls as FOLLOWERS."""
+    """Return the frames of FOLLOWERS calls."""
     body = h2.framed(message or StreamEventsRequest())
     return b"".join(
         h2.frame(h2.HEADERS, h2.END_HEADERS, stream, h2.block(h2.headers(path, grpc_timeout=deadline)))
@@ -182,7 +182,7 @@ CASES = [(side, end) for end in ENDS for side in ("aio", "fanout") if (side, end
 
 
 @pytest.mark.parametrize(("side", "end"), CASES, ids=lambda found: getattr(found, "__name__", found))
-async def test_ended_call_leaves_no_object_behind(only_new_objects: None, side: str, end: End) -> None:
+async def test_ended_call_leaves_no_object_behind(new_objects_only: None, side: str, end: End) -> None:
     async with both(await Log.with_entries(200), stall_seconds=0.5) as sides:
         before = left(sides)
         # grpc.aio keeps the exception that it has handled last, and with it one that it was raised from.
@@ -198,7 +198,7 @@ async def test_ended_call_leaves_no_object_behind(only_new_objects: None, side: 
 
 @pytest.mark.parametrize("side", ["aio", "fanout"])
 async def test_no_frame_follows_the_end_of_a_stream(side: str) -> None:
-    """Bars go on while a deadline ends a follower."""
+    """Bars are appended while deadlines end the followers."""
     async with both(await Log.with_entries(1)) as sides, http2_peer(getattr(sides, side)) as peer:
         peer.send(calls(deadline=SHORT))
         over: set[int] = set()

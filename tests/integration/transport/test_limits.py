@@ -1,4 +1,4 @@
-"""What one peer may cause, and what ends it: the table in README.md of transport/http2."""
+"""The limits of one peer: the table in README.md of transport/http2."""
 
 from __future__ import annotations
 
@@ -36,10 +36,10 @@ def sequences(message: bytes) -> list[int]:
     return [event.sequence for event in StreamEventsResponse.FromString(message).events]
 
 
-async def answered(peer: Peer, *what: bytes) -> None:
+async def processed(peer: Peer, *what: bytes) -> None:
     """Send, and wait until the server has processed all of it."""
-    peer.send(*what, h2.frame(h2.PING, 0, 0, b"answered"))
-    while (found := await peer.next(h2.PING)).payload != b"answered" or not found.flags & h2.ACK:
+    peer.send(*what, h2.frame(h2.PING, 0, 0, b"ordering"))
+    while (found := await peer.next(h2.PING)).payload != b"ordering" or not found.flags & h2.ACK:
         pass
 
 
@@ -79,7 +79,7 @@ async def test_streams_beyond_the_limit_are_refused(log: Log) -> None:
         "SETTINGS",
         "PRIORITY",
         "empty DATA",
-        "answered by RST_STREAM",
+        "refused by RST_STREAM",
         "acknowledged PING",
         "acknowledged SETTINGS",
         "WINDOW_UPDATE of the connection",
@@ -138,13 +138,13 @@ async def test_silent_peer_gets_a_ping_and_is_then_disconnected(log: Log) -> Non
     async with fanout_server(log, limits=limits) as server, http2_peer(server.port) as peer:
         peer.send(h2.request(1))
         await peer.headers(1)
-        asked = await peer.next(h2.PING)
-        assert asked.flags == 0
+        ping = await peer.next(h2.PING)
+        assert ping.flags == 0
         await peer.closed()
         await followers(server, 0)
 
 
-# ------------------------------------------------------------------------------------------------------- in time
+# ------------------------------------------------------------------------------------------------------------- timeouts
 
 
 async def test_incomplete_preface_is_disconnected_after_its_timeout(log: Log) -> None:
@@ -201,7 +201,7 @@ async def test_unused_connection_is_closed_with_goaway(log: Log) -> None:
         await called(used, 3)
 
 
-# ---------------------------------------------------------------------------------------------------- in number
+# --------------------------------------------------------------------------------------------------------------- counts
 
 
 async def test_oldest_unused_connection_is_closed_beyond_the_limit(log: Log) -> None:
@@ -240,19 +240,19 @@ async def test_oldest_incomplete_requests_are_ended_beyond_the_limit_of_bytes(lo
 
 
 async def incomplete(server: FanoutServer) -> int:
-    """How many requests have not ended."""
+    """Return the number of requests that have not ended."""
     return sum(len(protocol.connection._requests.incomplete) for protocol in server._connections)
 
 
 async def test_settings_cost_tokens_by_the_open_streams_they_change(log: Log) -> None:
-    """A frame of 2,730 windows is one change of each stream, and each change is paid for."""
+    """A frame of 2,730 windows is one change of each stream, and each change costs a token."""
     many = b"".join(b"\0\4" + (65_535 + n % 2).to_bytes(4, "big") for n in range(2_730))
     limits = Limits(idle_frames=3_000, idle_frames_per_second=0.0)
     async with fanout_server(log, limits=limits) as server, http2_peer(server.port) as peer:
         for first in range(1, 2_000, 400):
             peer.send(*(h2.request(stream) for stream in range(first, first + 400, 2)))
         await followers(server, 1_000)
-        await answered(peer, h2.frame(h2.SETTINGS, 0, 0, many))
+        await processed(peer, h2.frame(h2.SETTINGS, 0, 0, many))
         changes = [h2.settings({h2.INITIAL_WINDOW_SIZE: 70_000 + n}) for n in range(400)]
         peer.send(*changes)
         assert (await peer.next(h2.GOAWAY)).code == h2.ENHANCE_YOUR_CALM
@@ -261,8 +261,8 @@ async def test_settings_cost_tokens_by_the_open_streams_they_change(log: Log) ->
 
 async def test_flood_on_one_connection_delays_others_by_one_turn_at_most(server: FanoutServer, log: Log) -> None:
     async with http2_peer(server.port) as flood, http2_peer(server.port) as peer:
-        await answered(flood)
-        await answered(peer)
+        await processed(flood)
+        await processed(peer)
         block = h2.block(h2.headers(path="/none"))
         flood.send(*(h2.frame(h2.HEADERS, 5, stream, block) for stream in range(1, 6_000, 2)))
         await called(peer, 1)
@@ -301,10 +301,10 @@ def pending(server: FanoutServer) -> int:
 async def test_smaller_header_table_is_signalled_once(server: FanoutServer, sizes: list[int]) -> None:
     """By the first block after the acknowledgement (RFC 7541, 4.2)."""
     async with http2_peer(server.port) as peer:
-        await answered(peer)
+        await processed(peer)
         for size in sizes:
             peer.send(h2.settings({1: size}))
-        await answered(peer)
+        await processed(peer)
         peer.send(h2.request(1))
         first = await peer.next(h2.HEADERS, 1)
         assert (first.payload[:1] == b"\x20") == (min(sizes) < 4096)

@@ -1,4 +1,4 @@
-"""Requests that are HTTP/2 and no call of ours: each ends with a status, and the connection goes on."""
+"""HTTP/2 requests that are not valid calls: each ends with a status, and the connection stays open."""
 
 from __future__ import annotations
 
@@ -32,12 +32,12 @@ REFUSED = {
     "GET": (opening(**{":method": "GET"}), "405", "12"),
     "no type": (opening(content_type=None), "415", "3"),
     "another type": (opening(content_type="application/grpcish"), "415", "3"),
-    "compressed in an unknown way": (
+    "compressed with an unknown encoding": (
         opening(grpc_encoding="zstd") + h2.frame(h2.DATA, 1, 3, h2.framed(b"", flag=1)),
         "200",
         "12",
     ),
-    "compressed without saying how": (opening() + h2.frame(h2.DATA, 1, 3, h2.framed(b"", flag=1)), "200", "13"),
+    "compressed without an encoding": (opening() + h2.frame(h2.DATA, 1, 3, h2.framed(b"", flag=1)), "200", "13"),
     "compressed and cut": (
         opening(grpc_encoding="gzip") + h2.frame(h2.DATA, 1, 3, h2.framed(gzip.compress(b"x" * 99)[:-3], flag=1)),
         "200",

@@ -1,4 +1,4 @@
-"""HTTP/2 frame by frame: what the protocol requires of a server, and how peers that break it are ended."""
+"""HTTP/2 frame by frame: requirements on a server, and errors of peers."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def sequences(message: bytes) -> list[int]:
     return [event.sequence for event in StreamEventsResponse.FromString(message).events]
 
 
-# ------------------------------------------------------------------------------------------------- what is required
+# --------------------------------------------------------------------------------------------------------- requirements
 
 
 async def test_settings_are_sent_first_and_settings_and_pings_are_acknowledged(server: FanoutServer) -> None:
@@ -177,7 +177,7 @@ async def test_health_check_reports_whether_the_server_is_serving(server: Fanout
         assert await peer.message(3) == b"\x08\x02"
 
 
-# ----------------------------------------------------------------------------------------------- what breaks it
+# ------------------------------------------------------------------------------------------------------ protocol errors
 
 HEAD = h2.frame(h2.HEADERS, h2.END_HEADERS, 1, h2.block(h2.headers()))
 OPEN = h2.request(1)

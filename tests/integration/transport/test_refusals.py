@@ -1,4 +1,4 @@
-"""A refusal stays small whatever comes in, on both servers."""
+"""A refusal is below 4 KB for any request, on both servers."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def trailer_bytes(error: ServiceError) -> int:
 
 
 async def refusal(call: Awaitable[Any]) -> ServiceError | None:
-    """How a call was refused, if it was."""
+    """Return the error of a call, None if it was accepted."""
     try:
         await call
     except ServiceError as error:
@@ -104,7 +104,7 @@ BAD_SYMBOLS = ["!"] * 350
 
 
 async def ended(port: int, method: str, request: Message) -> grpc.aio.AioRpcError:
-    """How a call of a client that takes 8 KB of trailers ends."""
+    """Return the error of a call of a client that accepts 8 KB of trailers."""
     async with grpc.aio.insecure_channel(f"127.0.0.1:{port}", [("grpc.max_metadata_size", 8192)]) as channel:
         call: Any = channel.unary_stream(f"/tradingsignals.v1.{method}", None, None)(request.SerializeToString())
         with pytest.raises(grpc.aio.AioRpcError) as failed:
@@ -118,7 +118,7 @@ async def test_ten_of_many_violations_are_listed_and_the_rest_counted(sides: Sid
     error = await ended(getattr(sides, side), "SignalService/StreamSignals", request)
     assert error.code() is grpc.StatusCode.INVALID_ARGUMENT
     assert (error.details() or "").endswith("; and 341 more")
-    status = rpc_status.from_call(error)  # type: ignore[arg-type]  # it has what is read of a call
+    status = rpc_status.from_call(error)  # type: ignore[arg-type]  # it has the methods that are read
     bad = error_details_pb2.BadRequest()
     assert status is not None
     assert status.details[1].Unpack(bad)

@@ -1,4 +1,4 @@
-"""Calls with one answer: the HTTP/2 server answers as grpc.aio does, whatever is asked."""
+"""Calls with one response: the HTTP/2 server responds like grpc.aio to every request."""
 
 from __future__ import annotations
 
@@ -31,15 +31,15 @@ from .conftest import RULES, Endless, Sides, both
 LIST_SIGNALS = "SignalService/ListSignals"
 MODEL_INFO = "ModelService/GetModelInfo"
 
-ASKED: dict[str, tuple[str, Any]] = {
+REQUESTS: dict[str, tuple[str, Any]] = {
     "a page": (LIST_SIGNALS, signal_service_pb2.ListSignalsRequest(limit=5)),
     "a page of one symbol": (LIST_SIGNALS, signal_service_pb2.ListSignalsRequest(symbol="EURUSD")),
-    "everything wrong": (LIST_SIGNALS, signal_service_pb2.ListSignalsRequest(limit=5000, symbol="!", end_date="x")),
-    "a token of nobody": (LIST_SIGNALS, signal_service_pb2.ListSignalsRequest(page_token="x")),  # noqa: S106
+    "all fields invalid": (LIST_SIGNALS, signal_service_pb2.ListSignalsRequest(limit=5000, symbol="!", end_date="x")),
+    "an unknown token": (LIST_SIGNALS, signal_service_pb2.ListSignalsRequest(page_token="x")),  # noqa: S106
     "the newest": ("SignalService/GetLatestSignal", signal_service_pb2.GetLatestSignalRequest()),
     "nothing found": ("SignalService/GetLatestSignal", signal_service_pb2.GetLatestSignalRequest(symbol="GBPCOP")),
     "an empty page": ("PositionService/ListClosedPositions", position_service_pb2.ListClosedPositionsRequest()),
-    "a bad name": ("PositionService/ClosePosition", position_service_pb2.ClosePositionRequest(position_id="x")),
+    "an invalid id": ("PositionService/ClosePosition", position_service_pb2.ClosePositionRequest(position_id="x")),
     "a defect": ("MarketDataService/ListBars", market_data_service_pb2.ListBarsRequest()),
     "no message": (LIST_SIGNALS, b"\xff\xff\xff"),
     "no such method": ("SystemService/Reboot", system_service_pb2.GetHealthRequest()),
@@ -48,8 +48,8 @@ ASKED: dict[str, tuple[str, Any]] = {
 
 
 @dataclass
-class Answered:
-    """All that a caller can see of the answer."""
+class Result:
+    """All that the caller can see."""
 
     body: bytes = b""
     begins_with: dict[str, Any] | None = None
@@ -59,20 +59,20 @@ class Answered:
     ends_with: Any = None
 
 
-async def answered(
+async def called(
     port: int, method: str, request: Any, deadline: float | None = None, compression: Any = None
-) -> Answered:
+) -> Result:
     """Make one call."""
     async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
-        asking: Any = channel.unary_unary(f"/tradingsignals.v1.{method}", None, None)
+        method_call: Any = channel.unary_unary(f"/tradingsignals.v1.{method}", None, None)
         sent = request if isinstance(request, bytes) else request.SerializeToString()
         metadata = (("x-request-id", "conforming"),)
-        call = asking(sent, timeout=deadline, metadata=metadata, compression=compression)
-        found = Answered()
+        call = method_call(sent, timeout=deadline, metadata=metadata, compression=compression)
+        found = Result()
         try:
             found.body = await within(call)
         except grpc.aio.AioRpcError as error:
-            status = rpc_status.from_call(error)  # type: ignore[arg-type]  # it has what is asked of a call
+            status = rpc_status.from_call(error)  # type: ignore[arg-type]  # it has the methods that are read
             found.details = [] if status is None else [MessageToDict(detail) for detail in status.details]
         found.begins_with = dict(await call.initial_metadata())
         found.code, found.message = await call.code(), await call.details()
@@ -80,10 +80,10 @@ async def answered(
         return found
 
 
-@pytest.mark.parametrize("what", ASKED)
+@pytest.mark.parametrize("what", REQUESTS)
 async def test_both_servers_give_equal_responses(sides: Sides, what: str) -> None:
-    method, request = ASKED[what]
-    aio, fanout = await answered(sides.aio, method, request), await answered(sides.fanout, method, request)
+    method, request = REQUESTS[what]
+    aio, fanout = await called(sides.aio, method, request), await called(sides.fanout, method, request)
     assert fanout == aio
     assert (aio.code is grpc.StatusCode.OK) == bool(aio.body)
     assert "AssertionError" not in f"{aio.message}{aio.details}"
@@ -94,17 +94,17 @@ async def test_both_servers_give_equal_responses(sides: Sides, what: str) -> Non
 async def test_compressed_request_has_the_response_of_the_plain_one(
     sides: Sides, compression: grpc.Compression, length: int
 ) -> None:
-    """grpcio compresses what becomes shorter by it."""
+    """grpcio compresses messages that become shorter."""
     request = signal_service_pb2.ListSignalsRequest(limit=5, page_token="x" * length)
-    plain = await answered(sides.aio, LIST_SIGNALS, request)
+    plain = await called(sides.aio, LIST_SIGNALS, request)
     for port in (sides.aio, sides.fanout):
-        assert await answered(port, LIST_SIGNALS, request, compression=compression) == plain
+        assert await called(port, LIST_SIGNALS, request, compression=compression) == plain
 
 
 async def test_compressed_request_is_limited_by_its_inflated_size(sides: Sides) -> None:
     request = signal_service_pb2.ListSignalsRequest(page_token="x" * 10_000_000)
     for port in (sides.aio, sides.fanout):
-        found = await answered(port, LIST_SIGNALS, request, compression=grpc.Compression.Gzip)
+        found = await called(port, LIST_SIGNALS, request, compression=grpc.Compression.Gzip)
         assert found.code is grpc.StatusCode.RESOURCE_EXHAUSTED
 
 
@@ -113,8 +113,8 @@ async def test_response_larger_than_the_window_is_complete() -> None:
     async with both(await Log.with_entries(3000)) as sides:
         request = signal_service_pb2.ListSignalsRequest(limit=1000)
         aio, fanout = (
-            await answered(sides.aio, LIST_SIGNALS, request),
-            await answered(sides.fanout, LIST_SIGNALS, request),
+            await called(sides.aio, LIST_SIGNALS, request),
+            await called(sides.fanout, LIST_SIGNALS, request),
         )
         assert fanout == aio
         assert len(aio.body) > 100_000
@@ -123,16 +123,16 @@ async def test_response_larger_than_the_window_is_complete() -> None:
 async def test_concurrent_calls_on_one_connection_get_their_own_responses(sides: Sides) -> None:
     async with grpc.aio.insecure_channel(f"127.0.0.1:{sides.fanout}") as channel:
         page: Any = channel.unary_unary(f"/tradingsignals.v1.{LIST_SIGNALS}", None, None)
-        asked = [signal_service_pb2.ListSignalsRequest(limit=1 + n % 7).SerializeToString() for n in range(300)]
-        answers = await within(asyncio.gather(*(page(request) for request in asked)))
-        counts = [len(signal_service_pb2.ListSignalsResponse.FromString(answer).signals) for answer in answers]
+        requests = [signal_service_pb2.ListSignalsRequest(limit=1 + n % 7).SerializeToString() for n in range(300)]
+        responses = await within(asyncio.gather(*(page(request) for request in requests)))
+        counts = [len(signal_service_pb2.ListSignalsResponse.FromString(response).signals) for response in responses]
     assert counts == [1 + n % 7 for n in range(300)]
 
 
 async def test_deadline_ends_a_call() -> None:
     async with both(await Log.with_entries(1)) as sides:
         for port in (sides.aio, sides.fanout):
-            found = await answered(port, MODEL_INFO, model_service_pb2.GetModelInfoRequest(), deadline=0.2)
+            found = await called(port, MODEL_INFO, model_service_pb2.GetModelInfoRequest(), deadline=0.2)
             assert found.code is grpc.StatusCode.DEADLINE_EXCEEDED
 
 
@@ -145,4 +145,4 @@ async def test_reset_of_the_caller_cancels_the_handler() -> None:
         peer.send(h2.frame(h2.RST_STREAM, 0, 1, h2.CANCEL.to_bytes(4, "big")))
         peer.send(h2.frame(h2.PING, 0, 0, b"ordering"))
         await peer.next(h2.PING)
-    assert endless.given_up == 1
+    assert endless.cancelled == 1

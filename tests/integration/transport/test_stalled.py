@@ -17,22 +17,22 @@ from tradingsignals.v1.event_service_pb2 import StreamEventsRequest, StreamEvent
 from .conftest import fanout_server
 
 STALLED = 100
-EVERYTHING = StreamEventsRequest(resume_after=0)
+WHOLE_LOG = StreamEventsRequest(resume_after=0)
 
 
 async def read_to(peer: h2.Peer, newest: int, stream: int = 1) -> list[int]:
-    """The sequences that a follower is given, up to one."""
+    """Return the sequences that a follower receives, up to `newest`."""
     found: list[int] = []
     while not found or found[-1] < newest:
-        answer = StreamEventsResponse.FromString(await peer.message(stream))
-        found.extend(event.sequence for event in answer.events if not event.HasField("heartbeat"))
+        response = StreamEventsResponse.FromString(await peer.message(stream))
+        found.extend(event.sequence for event in response.events if not event.HasField("heartbeat"))
         peer.send(h2.window_update(stream, 1 << 20), h2.window_update(0, 1 << 20))
     return found
 
 
 @pytest.mark.parametrize("how", ["no window", "full socket"])
 async def test_stalled_followers_delay_no_other_and_take_bounded_memory(how: str) -> None:
-    """Each of the stalled is owed megabytes: what is kept for it is one answer at most."""
+    """Megabytes are pending for each stalled follower, but at most one response is kept in memory for it."""
     log = await Log.with_entries(0)
     windows = {h2.INITIAL_WINDOW_SIZE: 0 if how == "no window" else 2**31 - 1}
     async with fanout_server(log) as server, AsyncExitStack() as stack:
@@ -43,7 +43,7 @@ async def test_stalled_followers_delay_no_other_and_take_bounded_memory(how: str
             peer.writer.transport.pause_reading()  # type: ignore[attr-defined]  # it is a whole transport
         healthy = [await stack.enter_async_context(http2_peer(server.port)) for _ in range(5)]
         for peer in healthy:
-            peer.send(h2.request(1, EVERYTHING))
+            peer.send(h2.request(1, WHOLE_LOG))
             await peer.headers(1)
         tracemalloc.start()
         before, _ = tracemalloc.get_traced_memory()
@@ -54,20 +54,20 @@ async def test_stalled_followers_delay_no_other_and_take_bounded_memory(how: str
         kept = tracemalloc.get_traced_memory()[0] - before
         tracemalloc.stop()
         log_bytes = sum(len(entry.payload) + 1000 for entry in log.store.entries)
-        owed = STALLED * sum(len(entry.payload) for entry in log.store.entries)
-        assert kept - log_bytes < owed / 4, (kept, log_bytes, owed)
+        pending = STALLED * sum(len(entry.payload) for entry in log.store.entries)
+        assert kept - log_bytes < pending / 4, (kept, log_bytes, pending)
         assert server.streams == STALLED + len(healthy)
 
 
 async def test_stalled_follower_resumes_without_a_gap_once_it_reads() -> None:
     log = await Log.with_entries(1000)
     async with fanout_server(log) as server, http2_peer(server.port, {h2.INITIAL_WINDOW_SIZE: 100}) as peer:
-        peer.send(h2.request(1, EVERYTHING))
+        peer.send(h2.request(1, WHOLE_LOG))
         await peer.headers(1)
         for _ in range(20):
             log.append(100)
             peer.send(h2.frame(h2.PING, 0, 0, bytes(8)))
-            await peer.next(h2.PING)  # so each was notified by itself
+            await peer.next(h2.PING)  # so that each was notified separately
         peer.send(h2.window_update(1, 1 << 20))
         assert await read_to(peer, log.newest) == list(range(1, 3001))
 
@@ -88,7 +88,7 @@ async def test_stalled_stream_is_ended_after_the_time_limit() -> None:
         fanout_server(log, stall_seconds=0.5) as server,
         http2_peer(server.port, {h2.INITIAL_WINDOW_SIZE: 50}) as peer,
     ):
-        peer.send(h2.request(1, EVERYTHING))
+        peer.send(h2.request(1, WHOLE_LOG))
         await peer.headers(1)
         ended = await peer.headers(1)
         assert (ended["grpc-status"], ended["grpc-message"][:23]) == ("8", "nothing was taken for 0")
@@ -96,4 +96,4 @@ async def test_stalled_stream_is_ended_after_the_time_limit() -> None:
         peer.send(h2.request(3))
         await peer.headers(3)
         log.append()
-        assert (await within(peer.next(h2.DATA, 3))).payload, "the connection lives on"
+        assert (await within(peer.next(h2.DATA, 3))).payload, "the connection stays open"

@@ -1,4 +1,4 @@
-"""Behind Envoy: whoever asks by gRPC, gRPC-Web or REST hears the same, whichever path the streams take."""
+"""Behind Envoy: streams over gRPC, gRPC-Web and REST are equal, whichever server sends them."""
 
 from __future__ import annotations
 
@@ -58,35 +58,35 @@ async def edges(tmp_path: Path) -> AsyncIterator[Edges]:
             yield Edges(sides, aio.port, fanout.port)
 
 
-def plain(answer: Any) -> list[Any]:
-    """The nouns of an answer, however they were batched; heartbeats are not compared."""
-    found: list[Any] = next((answer[name] for name in ("events", "signals", "positions") if name in answer), [])
-    return [noun for noun in found if "heartbeat" not in noun]
+def items_of(response: Any) -> list[Any]:
+    """Return the items of a response without heartbeats."""
+    found: list[Any] = next((response[name] for name in ("events", "signals", "positions") if name in response), [])
+    return [item for item in found if "heartbeat" not in item]
 
 
-async def by_rest(port: int, path: str, accept: str) -> list[Any]:
-    """What comes up to the hundredth entry, and the headers that matter."""
+async def followed_by_rest(port: int, path: str, accept: str) -> list[Any]:
+    """Return the relevant headers, and the items up to entry 100."""
     found: list[Any] = []
     async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=DEADLINE) as rest:
         query = {"resume_after": "0", "heartbeat_seconds": "1"}
-        async with rest.stream("GET", path, params=query, headers={"accept": accept}) as answer:
-            found.append((answer.status_code, answer.headers["content-type"], answer.headers.get("x-epoch")))
-            async for line in answer.aiter_lines():
+        async with rest.stream("GET", path, params=query, headers={"accept": accept}) as response:
+            found.append((response.status_code, response.headers["content-type"], response.headers.get("x-epoch")))
+            async for line in response.aiter_lines():
                 if line.startswith(("data: ", "{")):
-                    responses = json.loads(line.removeprefix("data: "))
-                    found.extend(plain(responses))
-                    if int(responses["through_sequence"]) >= 100:
+                    body = json.loads(line.removeprefix("data: "))
+                    found.extend(items_of(body))
+                    if int(body["through_sequence"]) >= 100:
                         return found
     raise AssertionError("the stream ended")
 
 
-async def by_curl(port: int, method: str, protocol: str) -> list[Any]:
+async def followed_by_curl(port: int, method: str, protocol: str) -> list[Any]:
     found: list[Any] = []
     body = {"resume_after": 0, "heartbeat_seconds": 1}
-    async with curl_stream(f"127.0.0.1:{port}", method, body, protocol=protocol) as answers:
-        async for answer in answers:
-            found.extend(plain(answer))
-            if int(answer["throughSequence"]) >= 100:
+    async with curl_stream(f"127.0.0.1:{port}", method, body, protocol=protocol) as responses:
+        async for response in responses:
+            found.extend(items_of(response))
+            if int(response["throughSequence"]) >= 100:
                 return found
     raise AssertionError("the stream ended")
 
@@ -94,13 +94,13 @@ async def by_curl(port: int, method: str, protocol: str) -> list[Any]:
 @pytest.mark.parametrize("path", PATHS)
 async def test_both_edges_give_equal_streams(edges: Edges, path: str) -> None:
     for accept in ACCEPTED.values():
-        fanout = await by_rest(edges.fanout, path, accept)
-        assert fanout == await by_rest(edges.aio, path, accept)
+        fanout = await followed_by_rest(edges.fanout, path, accept)
+        assert fanout == await followed_by_rest(edges.aio, path, accept)
         assert fanout[0][0] == 200
         assert len(fanout) > 30
     for protocol in ("grpc", "grpcweb"):
-        fanout = await by_curl(edges.fanout, PATHS[path], protocol)
-        assert fanout == await by_curl(edges.aio, PATHS[path], protocol)
+        fanout = await followed_by_curl(edges.fanout, PATHS[path], protocol)
+        assert fanout == await followed_by_curl(edges.aio, PATHS[path], protocol)
         assert len(fanout) > 30
 
 
@@ -112,7 +112,7 @@ async def test_streams_are_served_by_the_fanout_server_if_configured(edges: Edge
     async with connected(edges.aio) as (reader, writer):
         writer.write(b"GET /api/events HTTP/1.1\r\nhost: localhost\r\n\r\n")
         await within(reader.readuntil(b"\r\n\r\n"))
-        await followers(edges.sides.server, 0)  # the one before has gone: Envoy resets its stream
+        await followers(edges.sides.server, 0)  # Envoy has reset the stream of the first connection
 
 
 @pytest.mark.parametrize("path", ["/api/events?resume_after=999", "/api/events?heartbeat_seconds=99&symbols=%C3%B1"])
@@ -120,11 +120,11 @@ async def test_refusals_over_rest_are_equal(edges: Edges, path: str) -> None:
     responses = []
     for port in (edges.fanout, edges.aio):
         async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=DEADLINE) as rest:
-            answer = await rest.get(path)
-            body = answer.json()
+            response = await rest.get(path)
+            body = response.json()
             named = body["details"][0]["metadata"].pop("request_id")
-            assert named == answer.headers["x-request-id"], "the name under which the log has it"
-            responses.append((answer.status_code, answer.headers["content-type"], body))
+            assert named == response.headers["x-request-id"], "the id in the log"
+            responses.append((response.status_code, response.headers["content-type"], body))
     assert responses[0] == responses[1]
     assert responses[0][0] == 400
 
@@ -145,7 +145,7 @@ async def test_refusals_over_grpc_web_are_equal(edges: Edges) -> None:
 
 @pytest.mark.parametrize("method", ["EventService/StreamEvents", "SystemService/GetServiceInfo"])
 async def test_malformed_message_has_the_same_error_over_grpc_and_grpc_web(edges: Edges, method: str) -> None:
-    """By gRPC and by gRPC-Web, on either path: the same words, and none of Python's."""
+    """The message is ours over each protocol and server, and contains no text of Python."""
     responses = []
     for port in (edges.fanout, edges.aio):
         async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
@@ -155,15 +155,17 @@ async def test_malformed_message_has_the_same_error_over_grpc_and_grpc_web(edges
         responses.append((str(refused.value.code().value[0]), refused.value.details()))
         async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=DEADLINE) as browser:
             headers = {"content-type": "application/grpc-web+proto"}
-            answer = await browser.post(f"/tradingsignals.v1.{method}", content=b"\0\0\0\0\2\xff\xff", headers=headers)
-        responses.append((answer.headers["grpc-status"], unquote(answer.headers["grpc-message"])))
-        assert "grpc-status-details-bin" in answer.headers
+            response = await browser.post(
+                f"/tradingsignals.v1.{method}", content=b"\0\0\0\0\2\xff\xff", headers=headers
+            )
+        responses.append((response.headers["grpc-status"], unquote(response.headers["grpc-message"])))
+        assert "grpc-status-details-bin" in response.headers
     assert set(responses) == {("3", MalformedMessage(0).message)}
 
 
 @pytest.mark.parametrize("symbols", [[], ["USDCOP"] * 300], ids=["short", "long"])
 async def test_compressed_request_passes_the_edge(edges: Edges, symbols: list[str]) -> None:
-    """By gRPC; grpcio compresses what becomes shorter by it."""
+    """grpcio compresses messages that become shorter."""
     for port in (edges.fanout, edges.aio):
         async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
             follow: Any = channel.unary_stream("/tradingsignals.v1.EventService/StreamEvents", None, None)
@@ -173,12 +175,12 @@ async def test_compressed_request_passes_the_edge(edges: Edges, symbols: list[st
 
 
 async def test_stop_of_the_server_reaches_rest_and_grpc_web_followers(edges: Edges) -> None:
-    """The error event, and then the end, over each way."""
+    """The error event comes before the end, over each protocol."""
     async with httpx.AsyncClient(timeout=DEADLINE) as rest:
         url = f"http://127.0.0.1:{edges.fanout}/api/events"
-        async with rest.stream("GET", url, headers={"accept": "text/event-stream"}) as answer:
+        async with rest.stream("GET", url, headers={"accept": "text/event-stream"}) as response:
             edges.sides.log.log_tail.stop()
-            lines = [line async for line in answer.aiter_lines() if line.startswith("data: ")]
+            lines = [line async for line in response.aiter_lines() if line.startswith("data: ")]
     responses = [json.loads(line.removeprefix("data: ")) for line in lines]
     assert responses[-1]["events"][0]["error"]["reason"] == "SHUTTING_DOWN"
     with pytest.raises(CurlFailed) as failed:

@@ -1,4 +1,4 @@
-"""Between domain and messages: every value arrives, what is absent stays absent, every enum is known on both sides."""
+"""Conversion between domain and messages: every value is converted, absent ones stay absent, and enums agree."""
 
 from __future__ import annotations
 
@@ -195,7 +195,7 @@ def test_closed_position_has_its_exit_and_reason(reason: ExitReason) -> None:
     assert message.exit_signal_id == (str(by) if by else "")
 
 
-# ---------------------------------------------------------------------------------------- bars and what became of them
+# ----------------------------------------------------------------------------------------------- bars and their results
 
 on_grid = st.integers(0, 2_000_000).map(lambda n: EARLIEST_TIME + n * timedelta(minutes=5))
 prices = st.floats(1e-6, 1e9)

@@ -1,4 +1,4 @@
-"""One table from errors to statuses: nothing is left out, and every reason is one of the contract."""
+"""The table from errors to statuses is complete, and every reason is one of the contract."""
 
 from __future__ import annotations
 

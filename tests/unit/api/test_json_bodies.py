@@ -1,4 +1,4 @@
-"""JSON bodies: what is understood, and what is refused by its name."""
+"""JSON bodies: values are parsed, and each invalid field is refused with its name."""
 
 from __future__ import annotations
 

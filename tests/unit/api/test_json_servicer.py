@@ -39,7 +39,7 @@ def test_every_call_with_one_response_is_on_the_public_paths() -> None:
 
 
 class Public:
-    """Answers as servicers do: with a message, or with one that is serialised already."""
+    """Responds as servicers do: with a message, or with a serialised one."""
 
     async def get_model_info(self, _: Any) -> Any:
         return model_service_pb2.GetModelInfoResponse(model=model_pb2.Model(version="1"))

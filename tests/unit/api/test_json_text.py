@@ -22,7 +22,7 @@ from tradingsignals.v1 import bar_pb2, event_pb2, signal_pb2
 from tradingsignals_server.api.contract import SERVICES
 from tradingsignals_server.api.encoding.json_text import json_text
 
-ANSWERS: list[type[Message]] = [
+RESPONSES: list[type[Message]] = [
     GetMessageClass(method.output_type) for service in SERVICES.values() for method in service.methods
 ]
 texts = st.text(max_size=20) | st.sampled_from(["\u2028", "\x85", "\x7f", '"\\/', "\r\n\t\x00", "mañana", "\U0001f600"])
@@ -61,11 +61,11 @@ def values(field: Any) -> st.SearchStrategy[Any]:
     return st.lists(one, max_size=3) if field.is_repeated else one
 
 
-@pytest.mark.parametrize("answer", ANSWERS)
-def test_json_of_any_response_equals_that_of_protobuf(answer: type[Message]) -> None:
+@pytest.mark.parametrize("response", RESPONSES)
+def test_json_of_any_response_equals_that_of_protobuf(response: type[Message]) -> None:
     @settings(max_examples=30)
-    @given(messages(answer))
-    @example(answer())
+    @given(messages(response))
+    @example(response())
     def holds(message: Message) -> None:
         text = json_text(message)
         assert json.loads(text) == rest_json(message)

@@ -1,4 +1,4 @@
-"""Lists: as text they say what they say as messages."""
+"""Lists: their text equals their message."""
 
 from __future__ import annotations
 
@@ -23,14 +23,16 @@ POSITIONS = [encode(position(), n + 1) for n in range(3)]
 @pytest.mark.parametrize("count", [0, 1, ITEMS_A_TURN, len(SIGNALS)])
 async def test_text_of_a_list_of_signals_equals_its_message(count: int) -> None:
     rest = signal_service_pb2.ListSignalsResponse(count=count, next_page_token="[]", through_sequence=7)  # noqa: S106
-    await same(Listing(EventKind.SIGNAL, SIGNALS[:count], rest), count)
+    await assert_equal_forms(Listing(EventKind.SIGNAL, SIGNALS[:count], rest), count)
 
 
 async def test_text_of_a_list_of_positions_equals_its_message() -> None:
-    await same(Listing(EventKind.POSITION_UPDATE, POSITIONS, position_service_pb2.ListClosedPositionsResponse()), 3)
+    await assert_equal_forms(
+        Listing(EventKind.POSITION_UPDATE, POSITIONS, position_service_pb2.ListClosedPositionsResponse()), 3
+    )
 
 
-async def same(listing: Listing, count: int) -> None:
+async def assert_equal_forms(listing: Listing, count: int) -> None:
     body = httpbody_pb2.HttpBody.FromString(await listing.text())
     message: Message = type(listing.rest).FromString(listing.serialised())
     expected = rest_json(message)

@@ -1,4 +1,4 @@
-"""Publishing bars: one is answered or refused, of a stream each is counted, and the bad ones never lose the good."""
+"""Publishing bars: one is stored or refused; those of a stream are counted, and invalid ones lose no others."""
 
 from __future__ import annotations
 
@@ -43,9 +43,9 @@ async def stream(*calls: Sequence[bar_pb2.Bar]) -> AsyncIterator[pb.PublishBarsR
 
 async def test_published_bar_returns_its_receipt() -> None:
     async with running_engine() as running:
-        answer = await servicer_of(running).publish_bar(pb.PublishBarRequest(bar=messages(1)[0]))
-        assert answer.receipt.disposition == bar_pb2.BarReceipt.WARMING_UP
-        assert answer.receipt.through_sequence == 1
+        response = await servicer_of(running).publish_bar(pb.PublishBarRequest(bar=messages(1)[0]))
+        assert response.receipt.disposition == bar_pb2.BarReceipt.WARMING_UP
+        assert response.receipt.through_sequence == 1
 
 
 async def test_invalid_bar_is_refused_with_its_fields_below_bar() -> None:
@@ -74,10 +74,10 @@ async def test_bars_of_a_stream_are_counted_by_result() -> None:
     conflict = messages(1)[0]
     conflict.volume = 3.0
     async with running_engine() as running:
-        answer = await servicer_of(running).publish_bars(
+        response = await servicer_of(running).publish_bars(
             stream(first, [*second, night, *messages(2, start=55), *first[:4], conflict])
         )
-        assert answer == pb.PublishBarsResponse(
+        assert response == pb.PublishBarsResponse(
             received=66,
             accepted=9,
             warming_up=49,
@@ -85,10 +85,10 @@ async def test_bars_of_a_stream_are_counted_by_result() -> None:
             late=2,
             duplicates=4,
             rejected=1,
-            rejections=answer.rejections,
+            rejections=response.rejections,
             through_sequence=len(running.store.events),
         )
-        assert [(one.index, one.reason) for one in answer.rejections] == [(65, "BAR_CONFLICT")]
+        assert [(one.index, one.reason) for one in response.rejections] == [(65, "BAR_CONFLICT")]
 
 
 async def test_rejections_have_the_index_in_the_whole_stream() -> None:
@@ -100,9 +100,9 @@ async def test_rejections_have_the_index_in_the_whole_stream() -> None:
     sent.append(messages(1)[0])
     sent[10].volume = 3.0
     async with running_engine() as running:
-        answer = await servicer_of(running).publish_bars(stream(sent[:3], sent[3:5], [], sent[5:]))
-        assert (answer.received, answer.warming_up, answer.rejected) == (11, 6, 5)
-        assert [(one.index, one.reason) for one in answer.rejections] == [
+        response = await servicer_of(running).publish_bars(stream(sent[:3], sent[3:5], [], sent[5:]))
+        assert (response.received, response.warming_up, response.rejected) == (11, 6, 5)
+        assert [(one.index, one.reason) for one in response.rejections] == [
             (1, "INVALID_BAR"),
             (4, "INVALID_BAR"),
             (8, "INVALID_BAR"),
@@ -113,13 +113,13 @@ async def test_rejections_have_the_index_in_the_whole_stream() -> None:
 
 
 async def test_rejections_come_in_the_order_of_the_stream() -> None:
-    """A conflict is found later than a bar that is none, also where it was sent earlier."""
+    """A conflict is found later than an invalid bar, even if it was sent earlier."""
     conflict = messages(1)[0]
     conflict.volume = 3.0
     async with running_engine() as running:
         await running.publish(WALK[:1])
-        answer = await servicer_of(running).publish_bars(stream([conflict], [bar_pb2.Bar()], [conflict]))
-        assert [(one.index, one.reason) for one in answer.rejections] == [
+        response = await servicer_of(running).publish_bars(stream([conflict], [bar_pb2.Bar()], [conflict]))
+        assert [(one.index, one.reason) for one in response.rejections] == [
             (0, "BAR_CONFLICT"),
             (1, "INVALID_BAR"),
             (2, "BAR_CONFLICT"),
@@ -131,9 +131,9 @@ async def test_first_rejections_are_returned_and_all_are_counted() -> None:
     conflict.volume = 3.0
     async with running_engine() as running:
         await running.publish(WALK[:1])
-        answer = await servicer_of(running).publish_bars(stream([conflict] * 5, [broken] * 1000))
-        assert (answer.rejected, len(answer.rejections)) == (1005, 1000)
-        assert [one.index for one in answer.rejections] == list(range(1000))
+        response = await servicer_of(running).publish_bars(stream([conflict] * 5, [broken] * 1000))
+        assert (response.rejected, len(response.rejections)) == (1005, 1000)
+        assert [one.index for one in response.rejections] == list(range(1000))
 
 
 async def test_empty_stream_is_accepted() -> None:
@@ -144,9 +144,9 @@ async def test_empty_stream_is_accepted() -> None:
 async def test_rejections_in_a_response_are_limited_across_messages() -> None:
     broken = bar_pb2.Bar(symbol="?")
     async with running_engine() as running:
-        answer = await servicer_of(running).publish_bars(stream([broken] * 1000, [broken] * 7))
-        assert (answer.received, answer.rejected, len(answer.rejections)) == (1007, 1007, 1000)
-        assert [one.index for one in answer.rejections] == list(range(1000))
+        response = await servicer_of(running).publish_bars(stream([broken] * 1000, [broken] * 7))
+        assert (response.received, response.rejected, len(response.rejections)) == (1007, 1007, 1000)
+        assert [one.index for one in response.rejections] == list(range(1000))
 
 
 async def test_message_with_more_than_1000_bars_is_refused() -> None:
@@ -178,7 +178,7 @@ async def test_invalid_message_loses_no_bars_before_it(behind: int) -> None:
 
 
 async def test_storage_error_precedes_the_error_of_a_later_message() -> None:
-    """The stream is worth repeating; what is wrong with it is found again then."""
+    """The stream can be repeated; the invalid message is found again then."""
     async with running_engine() as running:
         running.store.faults.append(Fault.BEFORE)
         with pytest.raises(StorageUnavailable):
@@ -190,12 +190,12 @@ async def test_stream_that_was_not_stored_can_be_repeated() -> None:
         running.store.faults.append(Fault.BEFORE)
         with pytest.raises(StorageUnavailable):
             await servicer_of(running).publish_bars(stream(messages(3)))
-        answer = await servicer_of(running).publish_bars(stream(messages(3)))
-        assert (answer.received, answer.warming_up) == (3, 3)
+        response = await servicer_of(running).publish_bars(stream(messages(3)))
+        assert (response.received, response.warming_up) == (3, 3)
 
 
 async def test_later_messages_of_a_stream_do_not_overtake_a_failure() -> None:
-    """Else the bars that failed come back too late, and their signals are never made."""
+    """Otherwise the bars that failed would be late when they are repeated, and would get no signals."""
     async with running_engine() as running:
         running.store.faults.append(Fault.BEFORE)
 

@@ -176,8 +176,8 @@ def test_lookback_outside_its_bounds_is_refused(lookback: int, sound: bool) -> N
 def test_absent_lookback_has_its_default() -> None:
     with Checks() as checks:
         assert lookback_of(signal_service_pb2.GenerateSignalFromDbRequest(), checks, 100) == 100
-        asked = signal_service_pb2.GenerateSignalFromDbRequest(lookback_bars=77)
-        assert lookback_of(asked, checks, 100) == 77
+        request = signal_service_pb2.GenerateSignalFromDbRequest(lookback_bars=77)
+        assert lookback_of(request, checks, 100) == 77
 
 
 # --------------------------------------------------------------------------------------------- requests of streams

@@ -1,4 +1,4 @@
-"""Answers joined from bytes are the messages that protobuf itself would have made."""
+"""Responses concatenated from bytes are the messages that protobuf itself would write."""
 
 from __future__ import annotations
 
@@ -100,9 +100,9 @@ def test_stream_response_of_events_equals_that_of_protobuf(
     found: list[tuple[LogEntry, event_pb2.Event]], through: int
 ) -> None:
     encoding = MessageEncoding(event_service_pb2.StreamEventsResponse)
-    answer = encoding.entries([entry for entry, _ in found], through)
+    response = encoding.entries([entry for entry, _ in found], through)
     expected = event_service_pb2.StreamEventsResponse(events=[event for _, event in found], through_sequence=through)
-    assert event_service_pb2.StreamEventsResponse.FromString(answer) == expected
+    assert event_service_pb2.StreamEventsResponse.FromString(response) == expected
 
 
 @given(entries())
@@ -113,8 +113,8 @@ def test_event_has_the_bytes_of_protobuf(found: tuple[LogEntry, event_pb2.Event]
 
 @given(signals)
 def test_record_is_the_response_with_one_resource(message: signal_pb2.Signal) -> None:
-    answer = signal_service_pb2.GetLatestSignalResponse.FromString(wire.record(message.SerializeToString()))
-    assert answer.signal == message
+    response = signal_service_pb2.GetLatestSignalResponse.FromString(wire.record(message.SerializeToString()))
+    assert response.signal == message
 
 
 @given(st.lists(signals, max_size=3), st.integers(0, 1000), st.text(max_size=20))
@@ -154,18 +154,18 @@ SINGLE: list[tuple[type[Message], str]] = [
 ]
 
 
-@pytest.mark.parametrize(("answer", "field"), [*LISTS, *SINGLE])
-def test_lists_and_resources_have_the_field_number_of_the_encoder(answer: type[Message], field: str) -> None:
-    described = answer.DESCRIPTOR.fields_by_name[field]
+@pytest.mark.parametrize(("response", "field"), [*LISTS, *SINGLE])
+def test_lists_and_resources_have_the_field_number_of_the_encoder(response: type[Message], field: str) -> None:
+    described = response.DESCRIPTOR.fields_by_name[field]
     assert described.number == wire.LIST_FIELD
     assert described.type == FieldDescriptor.TYPE_MESSAGE
 
 
-@pytest.mark.parametrize("answer", [message for message, _ in LISTS[:3]])
-def test_streams_have_the_sequence_at_the_field_of_the_encoder(answer: type[Message]) -> None:
-    assert number_of(answer, "through_sequence") == wire.THROUGH_FIELD
+@pytest.mark.parametrize("response", [message for message, _ in LISTS[:3]])
+def test_streams_have_the_sequence_at_the_field_of_the_encoder(response: type[Message]) -> None:
+    assert number_of(response, "through_sequence") == wire.THROUGH_FIELD
 
 
 def test_list_of_bars_is_field_1() -> None:
-    """ListBars is put together by protobuf: nothing of it stands in the log."""
+    """ListBars is encoded by protobuf: bars are no entries of the log."""
     assert number_of(market_data_service_pb2.ListBarsResponse, "bars") == 1

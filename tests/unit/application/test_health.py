@@ -151,7 +151,7 @@ async def test_unresponsive_database_is_reported_without_waiting(monkeypatch: py
             running.store, running.engine, pipeline_of(always(Action.HOLD)), Clock(), live_feed=True
         )
         probing = asyncio.create_task(reporter.probe())
-        while reporter.report().database_connected:  # noqa: ASYNC110 - nothing tells of it
+        while reporter.report().database_connected:  # noqa: ASYNC110 - there is no event to await
             await asyncio.sleep(0)
         assert reporter.report().status is Status.UNHEALTHY
         released.set()

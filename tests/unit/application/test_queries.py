@@ -56,8 +56,8 @@ async def all_signals(queries: Queries, query: SignalQuery, limit: int) -> list[
 async def test_pages_of_any_size_contain_all_signals(count: int, limit: int, action: Action | None) -> None:
     store = store_of(*signals(count))
     found = await all_signals(queries_of(store), SignalQuery(action=action), limit)
-    wanted = [entry.payload for entry in store.entries if action in {None, entry.action}]
-    assert found == wanted[::-1]
+    expected = [entry.payload for entry in store.entries if action in {None, entry.action}]
+    assert found == expected[::-1]
 
 
 made = st.lists(st.tuples(st.sampled_from(Action), st.sampled_from(["USDCOP", "EURCOP"])), max_size=30)
@@ -76,7 +76,7 @@ async def test_page_from_memory_equals_that_of_the_store(
     log_tail = LogTail(store, LogHead(store.epoch, 1, len(store.entries)))
     for event in events[len(store.events) :]:
         entries = store.put([event], NOW)
-        if data.draw(st.booleans(), label="heard of"):
+        if data.draw(st.booleans(), label="has the commit"):
             log_tail.append(entries)
     action, symbol = data.draw(st.sampled_from([None, *Action])), data.draw(st.sampled_from([None, "USDCOP", "EURCOP"]))
     query = SignalQuery(action=action, symbol=symbol)

@@ -36,7 +36,7 @@ class Script:
     requests: list[Any] = field(default_factory=list)
 
     async def fail(self, context: Any) -> None:
-        """End the call as the script says, if it does."""
+        """End the call with the error of the script, if it has one."""
         if self.silent:
             await asyncio.Event().wait()
         if self.failure is not None:

@@ -33,7 +33,7 @@ from tradingsignals.resume import Resume
 
 @dataclass
 class Item:
-    """What is followed here."""
+    """An item of a stream."""
 
     sequence: int
     epoch: str = "a"
@@ -145,7 +145,7 @@ class TestFailures:
             machine.failed(error, 109.5)
 
     @pytest.mark.parametrize(
-        "error", [InvalidRequest("symbol"), TooLarge("trailers"), AccessDenied("who?"), OutOfRange("unheard of")]
+        "error", [InvalidRequest("symbol"), TooLarge("trailers"), AccessDenied("no role"), OutOfRange("unknown reason")]
     )
     def test_permanent_error_is_raised(self, error: TradingSignalsError) -> None:
         machine, notices = resume(resume_after=2)

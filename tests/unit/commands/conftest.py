@@ -104,32 +104,32 @@ class Service(
         raise AssertionError("bars must be published in lists")
 
     async def PublishBars(self, request_iterator: Any, context: Any) -> Any:
-        script, answer = self._script, market_data.PublishBarsResponse()
+        script, response = self._script, market_data.PublishBarsResponse()
         sizes: list[int] = []
         script.publishes.append(sizes)
         async for request in request_iterator:
             sizes.append(len(request.bars))
             for bar in request.bars:
-                self._take(bar, answer)
+                self._take(bar, response)
         if script.publishing:
             await script.publishing.pop(0)(context)
-        return answer
+        return response
 
-    def _take(self, bar: Bar, answer: market_data.PublishBarsResponse) -> None:
+    def _take(self, bar: Bar, response: market_data.PublishBarsResponse) -> None:
         key = (bar.symbol, bar.time.seconds)
         if bar.close in self._script.refused_closes:
-            answer.rejections.add(
-                index=answer.received, symbol=bar.symbol, time=bar.time, reason="BAR_CONFLICT", message="it differs"
+            response.rejections.add(
+                index=response.received, symbol=bar.symbol, time=bar.time, reason="BAR_CONFLICT", message="it differs"
             )
-            answer.rejected += 1
+            response.rejected += 1
         elif key in self._script.stored:
-            answer.duplicates += 1
+            response.duplicates += 1
         else:
             self._script.stored[key] = bar
             is_late = bar.time.seconds < self._script.late_before
-            answer.late += is_late
-            answer.accepted += not is_late
-        answer.received += 1
+            response.late += is_late
+            response.accepted += not is_late
+        response.received += 1
 
     async def ListBars(self, request: Any, context: Any) -> Any:
         bars = [bar for (symbol, _), bar in self._script.stored.items() if symbol == request.symbol]

@@ -136,8 +136,8 @@ async def test_decimals_depend_on_the_price_and_zero_has_no_minus(
 async def test_kind_and_symbols_select_the_events(script: Any, screen: Any, what: str, kinds: list[Any]) -> None:
     script.through_sequence = 41
     await watch_until(script, screen, script.idle.wait(), what=what, symbols=["USD/COP", "EURCOP"])
-    wanted: dict[str, Any] = {"symbols": ["USDCOP", "EURCOP"], "kinds": kinds}
-    assert script.followed == [events.StreamEventsRequest(**wanted, resume_after=41, heartbeat_seconds=15)]
+    filters: dict[str, Any] = {"symbols": ["USDCOP", "EURCOP"], "kinds": kinds}
+    assert script.followed == [events.StreamEventsRequest(**filters, resume_after=41, heartbeat_seconds=15)]
 
 
 @pytest.mark.parametrize(
@@ -151,11 +151,11 @@ async def test_kind_and_symbols_select_the_events(script: Any, screen: Any, what
 async def test_broken_stream_is_resumed(script: Any, screen: Any, how: tuple[grpc.StatusCode, str]) -> None:
     code, reason = how
     heartbeat = Event(sequence=9, heartbeat=Heartbeat())
-    farewell = Event(sequence=9, error=StreamError(reason=reason, message="it broke", retryable=True))
+    last = Event(sequence=9, error=StreamError(reason=reason, message="it broke", retryable=True))
     broken = script.broken(code, reason)
     script.streams = [
         ([sent(3, BUY), events.StreamEventsResponse(events=[heartbeat], through_sequence=9)], broken),
-        ([events.StreamEventsResponse(events=[farewell], through_sequence=9)], broken),
+        ([events.StreamEventsResponse(events=[last], through_sequence=9)], broken),
         ([sent(12, BUY)], broken),
     ]
     await watch_until(script, screen, screen.shows("following again", 3), backoff=AT_ONCE)

@@ -72,10 +72,10 @@ def test_position_was_ahead_if_its_best_price_covered_its_costs() -> None:
 
 def choices(confidence: Sequence[float], ahead: Sequence[float], bars: int) -> Choices:
     """Return choices of BUY with these confidences and outcomes."""
-    said = np.array(confidence)
-    logits = np.log(np.stack(((1.0 - said) / 2.0, said, (1.0 - said) / 2.0), axis=1))
+    probabilities = np.array(confidence)
+    logits = np.log(np.stack(((1.0 - probabilities) / 2.0, probabilities, (1.0 - probabilities) / 2.0), axis=1))
     came = np.array(ahead, dtype=float)
-    return Choices(logits, np.ones(len(said), dtype=np.intp), came, 2.0 * came - 1.0, bars)
+    return Choices(logits, np.ones(len(probabilities), dtype=np.intp), came, 2.0 * came - 1.0, bars)
 
 
 def test_temperature_matches_confidence_to_frequency() -> None:
@@ -183,16 +183,16 @@ class Counting:
 
     def decide(self, _: Observation, state: RecurrentState) -> tuple[Probabilities | None, RecurrentState]:
         before = int(state.values[0, 0, 0])
-        answer = Probabilities(0.1, 0.8, 0.1) if before % 4 == 0 else Probabilities(0.8, 0.1, 0.1)
-        return answer, RecurrentState(state.values + np.float32(1.0))
+        output = Probabilities(0.1, 0.8, 0.1) if before % 4 == 0 else Probabilities(0.8, 0.1, 0.1)
+        return output, RecurrentState(state.values + np.float32(1.0))
 
 
 def test_recurrent_state_is_reset_at_each_session(market: History) -> None:
-    said = policy_probabilities(cast(OnnxPolicy, Counting()), market, market.sessions[1:3])
+    probabilities = policy_probabilities(cast(OnnxPolicy, Counting()), market, market.sessions[1:3])
     for session in market.sessions[1:3]:
-        buys = np.flatnonzero(said[session.first : session.last + 1, 1] > 0.5)
+        buys = np.flatnonzero(probabilities[session.first : session.last + 1, 1] > 0.5)
         assert buys.tolist() == list(range(0, len(session), 4))
-    assert said[market.sessions[3].first].tolist() == [1.0, 0.0, 0.0]
+    assert probabilities[market.sessions[3].first].tolist() == [1.0, 0.0, 0.0]
 
 
 def record_of(**changed: Any) -> dict[str, Any]:
@@ -272,7 +272,7 @@ def result(session_pct: Sequence[float]) -> Result:
 
 
 @pytest.mark.parametrize(
-    ("made", "late", "coins", "said", "expected"),
+    ("made", "late", "coins", "text", "expected"),
     [
         ([-0.2, -0.1, -0.3], [0.0], [0.0], "lost out of sample", "it is no reason to trade"),
         ([-0.2, 0.1, -0.1], [0.0], [0.0], "earned nothing", "it is no reason to trade"),
@@ -283,10 +283,10 @@ def result(session_pct: Sequence[float]) -> Result:
     ],
 )
 def test_verdict_follows_from_the_figures(
-    made: list[float], late: list[float], coins: list[float], said: str, expected: str
+    made: list[float], late: list[float], coins: list[float], text: str, expected: str
 ) -> None:
     trial = Trial(result(made), result(late), {}, {}, tuple(result([coin]) for coin in coins))
-    assert said in verdict(trial.policy)
+    assert text in verdict(trial.policy)
     assert expected in conclusion(trial)
 
 

@@ -1,4 +1,4 @@
-"""The contract as a stranger finds it: it compiles as it lies there, and shows nothing internal."""
+"""The published contract: it compiles from its folder alone, and contains nothing internal."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The OpenAPI document: what becomes of services, fields and comments, and that the one in the tree is current."""
+"""The OpenAPI document: how services, fields and comments are converted, and that the committed one is current."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ service ShopService {
   rpc Fill(stream SellRequest) returns (ListResponse);
 }
 
-// Asks to buy.
+// A purchase.
 message SellRequest {
   // Which. Required.
   string name = 1;
@@ -77,7 +77,7 @@ message Thing {
 // On paper.
 message Receipt {}
 
-// Asks for things.
+// A query of things.
 message ListRequest {
   // Only these kinds.
   repeated Thing.Kind kinds = 1;
@@ -175,8 +175,8 @@ def test_comments_become_descriptions_by_paragraph(shop: Any) -> None:
 
 
 def test_codes_in_comments_become_responses(shop: Any) -> None:
-    answers = shop["paths"]["/things/{name}/sell"]["post"]["responses"]
-    assert {status: answer.get("description") for status, answer in answers.items()} == {
+    responses = shop["paths"]["/things/{name}/sell"]["post"]["responses"]
+    assert {status: response.get("description") for status, response in responses.items()} == {
         "200": "What was sold.\n\nFor good.",
         "404": "NOT_FOUND if there is none.",
         "400": "FAILED_PRECONDITION if it is sold.",

@@ -1,4 +1,4 @@
-"""Each feed declares what depends on it."""
+"""Each feed declares its settings and properties."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def test_only_the_replay_feed_reads_a_file() -> None:
 
 
 def test_server_of_a_cluster_gets_every_setting_of_its_feed(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What stands on the command line reaches the servers that it starts."""
+    """Options of the command line reach the servers that it starts."""
     settings = Settings.from_env(symbols="USDCOP,EURUSD", simulate_speed=7.0, simulate_start="2021-01-04", servers=2)
     for name, value in server_environment(settings, "postgresql:///x?host=h&port=1").items():
         monkeypatch.setenv(name, value)

@@ -1,4 +1,4 @@
-"""Bars find their way to whoever has their symbol, in their order, whoever fails on the way."""
+"""Bars are routed to the owner of their symbol, in their order, whatever fails on the way."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ OURS, THEIRS = "OURSCOP", "THEIRSCOP"
 
 
 class Shares(SoleOwnership):
-    """An ownership that a test sets: who has what, by address; "" is none, and then it is ours once claimed."""
+    """An ownership that a test sets, by the address of the owner of each symbol; "" makes it ours once claimed."""
 
     def __init__(self, **addresses: str) -> None:
         self.addresses = addresses
@@ -61,29 +61,29 @@ class FakePeer:
         self.calls: list[list[Bar]] = []
         self.forwarded: list[tuple[str, bytes]] = []
         self.connected = True
-        self.answers: list[Exception | ServiceError] = []
+        self.errors: list[Exception | ServiceError] = []
         self.called = asyncio.Event()
-        self.may_answer = asyncio.Event()
-        self.may_answer.set()
+        self.may_respond = asyncio.Event()
+        self.may_respond.set()
 
     async def process(self, bars: Sequence[Bar]) -> Sequence[BarResult]:
         """See Peer."""
         self.calls.append(list(bars))
         self.called.set()
-        await self.may_answer.wait()
-        answer = self.answers.pop(0) if self.answers else None
-        if isinstance(answer, ServiceError):
-            return [answer] * len(bars)
-        if answer is not None:
-            raise answer
+        await self.may_respond.wait()
+        error = self.errors.pop(0) if self.errors else None
+        if isinstance(error, ServiceError):
+            return [error] * len(bars)
+        if error is not None:
+            raise error
         return [Receipt(bar.symbol, bar.time, Disposition.ACCEPTED, None, 7) for bar in bars]
 
     async def forward(self, path: str, request: bytes) -> bytes:
         """See Peer."""
         self.forwarded.append((path, request))
-        answer = self.answers.pop(0) if self.answers else None
-        if answer is not None:
-            raise answer
+        error = self.errors.pop(0) if self.errors else None
+        if error is not None:
+            raise error
         return b"response"
 
     async def ready(self) -> bool:
@@ -91,8 +91,8 @@ class FakePeer:
         return self.connected
 
 
-class Scene:
-    """A router in front of an engine, with peers that are made up."""
+class RoutedEngine:
+    """A router in front of an engine, with fake peers."""
 
     def __init__(self, running: Running, shares: Shares) -> None:
         self.running = running
@@ -106,10 +106,10 @@ class Scene:
 
 
 @asynccontextmanager
-async def scene(**addresses: str) -> AsyncIterator[Scene]:
+async def routed_engine(**addresses: str) -> AsyncIterator[RoutedEngine]:
     shares = Shares(**addresses)
     async with running_engine(ownership=shares) as running, asyncio.timeout(DEADLINE):
-        found = Scene(running, shares)
+        found = RoutedEngine(running, shares)
         task = asyncio.create_task(found.router.run())
         yield found
         task.cancel()
@@ -126,7 +126,7 @@ def mixed() -> list[Bar]:
 
 
 async def test_bars_go_to_their_owner_and_results_keep_their_order() -> None:
-    async with scene(**{THEIRS: "peer:1"}) as on:
+    async with routed_engine(**{THEIRS: "peer:1"}) as on:
         results = await on.router.publish(mixed())
         assert dispositions(results) == ["WARMING_UP", "ACCEPTED"] * 6
         assert [bar for call in on.peers["peer:1"].calls for bar in call] == bars_of(THEIRS)
@@ -134,30 +134,30 @@ async def test_bars_go_to_their_owner_and_results_keep_their_order() -> None:
 
 
 async def test_bars_that_arrive_while_a_peer_is_busy_share_a_call() -> None:
-    async with scene(**{THEIRS: "peer:1"}) as on:
+    async with routed_engine(**{THEIRS: "peer:1"}) as on:
         peer = on.peer("peer:1")
-        peer.may_answer.clear()
-        flow = PublishStream()
-        publications = [await on.router.enqueue([bar], flow) for bar in bars_of(THEIRS)]
+        peer.may_respond.clear()
+        stream = PublishStream()
+        publications = [await on.router.enqueue([bar], stream) for bar in bars_of(THEIRS)]
         await peer.called.wait()
         later = [await on.router.enqueue([bar], PublishStream()) for bar in bars_of(THEIRS, 9)[6:]]
-        peer.may_answer.set()
+        peer.may_respond.set()
         for publication in (*publications, *later):
             assert dispositions(await publication.results()) == ["ACCEPTED"]
         assert len(peer.calls) <= 3
         assert [bar for call in peer.calls for bar in call] == bars_of(THEIRS, 9)
 
 
-@pytest.mark.parametrize("answer", [PeerGone(), OwnerUnavailable(THEIRS), ShuttingDown(1)])
-async def test_bars_refused_by_a_peer_go_to_the_next_owner_in_order(answer: Exception) -> None:
-    async with scene(**{THEIRS: "peer:1"}) as on:
+@pytest.mark.parametrize("error", [PeerGone(), OwnerUnavailable(THEIRS), ShuttingDown(1)])
+async def test_bars_refused_by_a_peer_go_to_the_next_owner_in_order(error: Exception) -> None:
+    async with routed_engine(**{THEIRS: "peer:1"}) as on:
         peer = on.peer("peer:1")
-        peer.answers.append(answer)
-        peer.may_answer.clear()
+        peer.errors.append(error)
+        peer.may_respond.clear()
         publications = [await on.router.enqueue([bar], PublishStream()) for bar in bars_of(THEIRS)]
         await peer.called.wait()
         on.shares.addresses[THEIRS] = ""
-        peer.may_answer.set()
+        peer.may_respond.set()
         more = await on.router.publish(bars_of(THEIRS, 9)[6:])
         for publication in publications:
             assert dispositions(await publication.results()) == ["WARMING_UP"]
@@ -166,15 +166,15 @@ async def test_bars_refused_by_a_peer_go_to_the_next_owner_in_order(answer: Exce
 
 
 async def test_retryable_error_fails_the_later_bars_of_its_stream() -> None:
-    async with scene(**{THEIRS: "peer:1"}) as on:
+    async with routed_engine(**{THEIRS: "peer:1"}) as on:
         peer = on.peer("peer:1")
-        peer.answers.append(StorageUnavailable())
-        peer.may_answer.clear()
-        flow = PublishStream()
-        first = await on.router.enqueue(bars_of(THEIRS)[:2], flow)
+        peer.errors.append(StorageUnavailable())
+        peer.may_respond.clear()
+        stream = PublishStream()
+        first = await on.router.enqueue(bars_of(THEIRS)[:2], stream)
         await peer.called.wait()
-        second = await on.router.enqueue(bars_of(THEIRS)[2:], flow)
-        peer.may_answer.set()
+        second = await on.router.enqueue(bars_of(THEIRS)[2:], stream)
+        peer.may_respond.set()
         assert dispositions(await first.results()) == ["STORAGE_UNAVAILABLE"] * 2
         assert dispositions(await second.results()) == ["STORAGE_UNAVAILABLE"] * 4
         assert len(peer.calls) == 1
@@ -182,33 +182,33 @@ async def test_retryable_error_fails_the_later_bars_of_its_stream() -> None:
 
 async def test_bars_wait_for_an_owner_until_the_timeout(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(routing, "TAKEOVER_SECONDS", 0.1)
-    async with scene(**{THEIRS: "?"}) as on:
+    async with routed_engine(**{THEIRS: "?"}) as on:
         assert set(dispositions(await on.router.publish(bars_of(THEIRS)))) == {"OWNER_UNAVAILABLE"}
         with pytest.raises(OwnerUnavailable):
             await on.router.address_of(THEIRS)
 
 
 async def test_bars_are_refused_at_once_without_a_lease() -> None:
-    async with scene(**{THEIRS: "?"}) as on:
+    async with routed_engine(**{THEIRS: "?"}) as on:
         on.shares.cut_off = True
         assert set(dispositions(await on.router.publish(bars_of(THEIRS)))) == {"STORAGE_UNAVAILABLE"}
 
 
 async def test_publish_stream_does_not_outlive_its_lease() -> None:
-    async with scene() as on:
-        flow = PublishStream()
-        first = await on.router.enqueue(bars_of(OURS)[:2], flow)
+    async with routed_engine() as on:
+        stream = PublishStream()
+        first = await on.router.enqueue(bars_of(OURS)[:2], stream)
         assert dispositions(await first.results()) == ["WARMING_UP"] * 2
         on.shares.lease_id = UUID(int=2)  # type: ignore[assignment]
-        second = await on.router.enqueue(bars_of(OURS)[2:], flow)
+        second = await on.router.enqueue(bars_of(OURS)[2:], stream)
         assert set(dispositions(await second.results())) == {"STORAGE_UNAVAILABLE"}
         assert dispositions(await on.router.publish(bars_of(OURS)[2:])) == ["WARMING_UP"] * 4
 
 
 async def test_defect_of_a_peer_is_raised_to_the_bars_that_cause_it_only() -> None:
-    async with scene(**{THEIRS: "peer:1"}) as on:
+    async with routed_engine(**{THEIRS: "peer:1"}) as on:
         peer = on.peer("peer:1")
-        peer.answers += [PeerGone(), RuntimeError("together"), RuntimeError("alone")]
+        peer.errors += [PeerGone(), RuntimeError("together"), RuntimeError("alone")]
         first = await on.router.enqueue(bars_of(THEIRS)[:1], PublishStream())
         second = await on.router.enqueue(bars_of(THEIRS)[1:2], PublishStream())
         with pytest.raises(RuntimeError, match="alone"):
@@ -217,14 +217,14 @@ async def test_defect_of_a_peer_is_raised_to_the_bars_that_cause_it_only() -> No
 
 
 async def test_bars_from_a_peer_are_never_forwarded() -> None:
-    async with scene(**{THEIRS: "peer:1"}) as on:
+    async with routed_engine(**{THEIRS: "peer:1"}) as on:
         results = await on.router.process_here(mixed())
         assert dispositions(results) == ["WARMING_UP", "OWNER_UNAVAILABLE"] * 6
         assert not on.peers
 
 
 async def test_released_symbols_are_forgotten() -> None:
-    async with scene() as on:
+    async with routed_engine() as on:
         await on.router.publish(bars_of(OURS))
         on.shares.addresses[OURS] = "peer:1"
         await on.router.release([bucket_of(OURS)])

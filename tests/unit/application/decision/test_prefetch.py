@@ -49,15 +49,16 @@ WARMING = {"USDCOP": 55, "EURCOP": 51, "EURUSD": 47}
 class WatchedPolicy:
     """A policy that records the sizes of its micro-batches, and fails on some observations.
 
-    defect: one in `defect` observations, chosen by its numbers, raises an exception. nonsense: it has no finite output.
+    defect: one in `defect` observations, chosen by its numbers, raises an exception.
+    invalid_output: one in `invalid_output` has no finite output.
     """
 
-    def __init__(self, policy: Policy, *, defect: int = 0, nonsense: int = 0) -> None:
+    def __init__(self, policy: Policy, *, defect: int = 0, invalid_output: int = 0) -> None:
         self.description = policy.description
         self.shown: list[int] = []
         self._policy = policy
         self._defect = defect
-        self._nonsense = nonsense
+        self._invalid_output = invalid_output
 
     def initial_state(self) -> RecurrentState:
         """See Policy."""
@@ -73,16 +74,16 @@ class WatchedPolicy:
     ) -> list[PolicyOutput]:
         """See Policy."""
         self.shown.append(len(observations))
-        answers = self._policy.decide_batch(observations, states)
-        return [self._spoilt(row, answer) for row, answer in zip(observations, answers, strict=True)]
+        outputs = self._policy.decide_batch(observations, states)
+        return [self._spoilt(row, output) for row, output in zip(observations, outputs, strict=True)]
 
-    def _spoilt(self, observation: Observation, answer: PolicyOutput) -> PolicyOutput:
+    def _spoilt(self, observation: Observation, output: PolicyOutput) -> PolicyOutput:
         number = int.from_bytes(observation[:4].tobytes(), "little") % 1009
         if self._defect and number % self._defect == 0:
             raise RuntimeError("a defect")
-        if self._nonsense and number % self._nonsense == 0:
+        if self._invalid_output and number % self._invalid_output == 0:
             return None, self.initial_state()
-        return answer
+        return output
 
 
 Policies = Mapping[ResetRule, OnnxPolicy]
@@ -103,7 +104,7 @@ def policies(tmp_path_factory: pytest.TempPathFactory) -> Policies:
 class Outcome:
     """The result of each bar, or of each call that failed, and all that was stored."""
 
-    answers: Sequence[object]
+    results: Sequence[object]
     events: Sequence[Event]
     shadow_events: Sequence[ShadowEvent]
     checkpoints: Mapping[tuple[str, str, bool], RecurrentCheckpoint]
@@ -127,16 +128,16 @@ async def outcome_of(
 ) -> Outcome:
     """Publish call after call, or all calls at once in their order."""
     async with running_engine(store, policy, RULES, shadow) as running:
-        answers: list[list[Receipt | ServiceError] | BaseException] = []
+        made: list[list[Receipt | ServiceError] | BaseException] = []
         for together in [list(calls)] if at_once else [[bars] for bars in calls]:
             publishing = (running.engine.publish(bars) for bars in together)
-            answers += await asyncio.gather(*publishing, return_exceptions=True)
-    results = [_summary(one) for answer in answers for one in (answer if isinstance(answer, list) else [answer])]
+            made += await asyncio.gather(*publishing, return_exceptions=True)
+    results = [_summary(one) for each in made for one in (each if isinstance(each, list) else [each])]
     return Outcome(results, running.store.events, running.store.shadow_events, running.store.checkpoints)
 
 
-def _summary(answer: Receipt | BaseException) -> object:
-    return (answer.disposition, answer.signal_id) if isinstance(answer, Receipt) else repr(answer)
+def _summary(result: Receipt | BaseException) -> object:
+    return (result.disposition, result.signal_id) if isinstance(result, Receipt) else repr(result)
 
 
 async def no_prefetch(pipeline: Pipeline, states: Mapping[str, SymbolState], bars: Sequence[Bar]) -> None:
@@ -206,7 +207,7 @@ async def test_prefetched_values_of_another_state_are_not_used(policies: Policie
             return await outcome_of(calls, policy, store=store, at_once=True)
 
     found = await outcome()
-    assert len(found.answers) == 1 + 8, "one for the call that failed"
+    assert len(found.results) == 1 + 8, "one for the call that failed"
     with patched(Pipeline, "prefetch", no_prefetch):
         assert found == await outcome()
 
@@ -234,7 +235,7 @@ async def test_bar_that_replaces_a_refused_one_is_decided_on_its_own_prices(poli
     misplaced = replace(line[64], open=40.0, high=40.0, low=40.0, close=40.0)
     store = await warmed([line[:64]], policy)
     found = await outcome_of([[misplaced, *line[64:68]]], policy, store=store)
-    assert "PriceJump" in str(found.answers[0])
+    assert "PriceJump" in str(found.results[0])
     assert found.events == (await outcome_of([line[:68]], policy)).events
 
 
@@ -298,7 +299,9 @@ one_in = st.sampled_from([0, 0, 13, 67])
 
 
 @settings(max_examples=50)
-@given(moves=moves, sizes=sizes, rule=rules, defect=one_in, nonsense=one_in, failures=one_in, at_once=st.booleans())
+@given(
+    moves=moves, sizes=sizes, rule=rules, defect=one_in, invalid_output=one_in, failures=one_in, at_once=st.booleans()
+)
 @pytest.mark.slow
 async def test_results_with_and_without_prefetch_are_equal(
     policies: Policies,
@@ -306,13 +309,13 @@ async def test_results_with_and_without_prefetch_are_equal(
     sizes: list[int],
     rule: ResetRule,
     defect: int,
-    nonsense: int,
+    invalid_output: int,
     failures: int,
     at_once: bool,
 ) -> None:
     """The same holds if bars are late, repeated or in conflict, and if the policy or a step fails."""
     calls, shadow = list(chunks(sent(moves), sizes)), policies[ResetRule.NEVER]
-    live = WatchedPolicy(policies[rule], defect=defect, nonsense=nonsense)
+    live = WatchedPolicy(policies[rule], defect=defect, invalid_output=invalid_output)
     warming = [line[: WARMING[symbol]] for symbol, line in BARS.items()]
 
     async def outcome() -> Outcome:

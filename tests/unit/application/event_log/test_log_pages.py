@@ -16,7 +16,7 @@ from tradingsignals_server.domain.events import Disposition, MarketUpdate
 
 
 class SlowStore(MemoryStore):
-    """Answers a reading of the log when the gate is open; counts how many wait there."""
+    """A store that returns a page once the gate is open; `reading` counts the pending reads."""
 
     def __init__(self, entries: int) -> None:
         super().__init__()

@@ -80,12 +80,12 @@ async def test_replay_contains_all_entries_of_the_range_in_log_order(
         found = await to_the_end(follower)
         upto = len(minutes)
         assert found[-1].through_sequence == follower.cursor
-    wanted = [
+    expected = [
         entry.sequence
         for entry in store.entries[after or 0 : upto]
         if (begin is None or begin <= entry.market_time) and (end is None or entry.market_time < end)
     ]
-    assert sequences(found) == wanted
+    assert sequences(found) == expected
 
 
 async def test_interrupted_replay_resumes() -> None:
@@ -101,8 +101,8 @@ async def test_interrupted_replay_resumes() -> None:
 
 async def test_filter_applies_to_a_replay() -> None:
     _, log_tail = await stored(0, 5, 10, 15)
-    wanted = Filter(symbols=frozenset({"S1", "S3"}))
-    found = await to_the_end(await follow(log_tail, wanted, replay=Replay(OPENING, OPENING + 60 * MINUTE)))
+    filter_ = Filter(symbols=frozenset({"S1", "S3"}))
+    found = await to_the_end(await follow(log_tail, filter_, replay=Replay(OPENING, OPENING + 60 * MINUTE)))
     assert sequences(found) == [2, 4]
 
 
@@ -152,7 +152,7 @@ def test_late_replay_does_not_catch_up() -> None:
     assert due(0, 100.0) == 100.0
     assert due(5, 101.0) == 105.0
     assert due(10, 105.0) == 110.0
-    assert due(15, 200.0) == 200.0, "late: goes on from now"
+    assert due(15, 200.0) == 200.0, "late: continues from now"
     assert due(20, 200.0) == 205.0
     assert due(0, 201.0) == 201.0, "an older time"
     assert due(25, 205.0) == 206.0, "and from there"

@@ -77,11 +77,11 @@ async def test_bar_that_has_not_closed_is_refused_and_the_others_are_processed()
     far = replace(WALK[29], time=datetime(2099, 1, 5, 13, 0, tzinfo=UTC))
     unfinished = bar(NOW)
     async with running_engine() as running:
-        answers = await running.engine.publish([*WALK[:30], far, unfinished, *WALK[30:60]])
+        results = await running.engine.publish([*WALK[:30], far, unfinished, *WALK[30:60]])
         expected = ["WARMING_UP"] * 30 + ["INVALID_BAR"] * 2 + ["WARMING_UP"] * 19 + ["ACCEPTED"] * 11
-        assert dispositions(answers) == expected
-        assert isinstance(answers[30], InvalidBar)
-        assert answers[30].message == "time: the bar ends at 2099-01-05T13:05:00+00:00, which is in the future"
+        assert dispositions(results) == expected
+        assert isinstance(results[30], InvalidBar)
+        assert results[30].message == "time: the bar ends at 2099-01-05T13:05:00+00:00, which is in the future"
         assert await running.engine.last_bar("USDCOP") == WALK[59]
         log = running.store.events
     assert log == await log_of(WALK[:60])
@@ -105,10 +105,10 @@ async def test_repeated_bar_is_a_duplicate_and_changes_nothing() -> None:
 
 async def test_bar_twice_in_one_batch_is_a_duplicate() -> None:
     async with running_engine() as running:
-        answers = await running.publish([WALK[0], WALK[0], WALK[1], WALK[0]])
-        assert dispositions(answers) == [WARMING_UP, DUPLICATE, WARMING_UP, DUPLICATE]
+        results = await running.publish([WALK[0], WALK[0], WALK[1], WALK[0]])
+        assert dispositions(results) == [WARMING_UP, DUPLICATE, WARMING_UP, DUPLICATE]
         assert running.store.commits == [2]
-        assert {answer.sequence for answer in answers} == {2}
+        assert {result.sequence for result in results} == {2}
 
 
 @pytest.mark.parametrize("together", [True, False])
@@ -116,8 +116,8 @@ async def test_different_bar_for_the_same_time_is_a_conflict(together: bool) -> 
     other = replace(WALK[1], volume=5.0)
     async with running_engine() as running:
         calls = [[WALK[0], WALK[1], other, WALK[2]]] if together else [WALK[:2], [other, WALK[2]]]
-        answers = [answer for bars in calls for answer in await running.engine.publish(bars)]
-        assert dispositions(answers) == [WARMING_UP, WARMING_UP, "BAR_CONFLICT", WARMING_UP]
+        results = [result for bars in calls for result in await running.engine.publish(bars)]
+        assert dispositions(results) == [WARMING_UP, WARMING_UP, "BAR_CONFLICT", WARMING_UP]
         assert [update.bar for update in running.store.market_updates()] == WALK[:3]
 
 
@@ -126,8 +126,8 @@ async def test_bar_older_than_the_last_is_stored_as_late(together: bool) -> None
     on_time, late = [*WALK[:55], *WALK[56:60]], WALK[55]
     async with running_engine() as running:
         calls = [[*on_time, late, late]] if together else [on_time, [late], [late]]
-        answers = [answer for bars in calls for answer in await running.engine.publish(bars)]
-        assert dispositions(answers)[-2:] == [LATE, DUPLICATE]
+        results = [result for bars in calls for result in await running.engine.publish(bars)]
+        assert dispositions(results)[-2:] == [LATE, DUPLICATE]
         assert running.store.events[-1] == MarketUpdate(late, LATE)
         after = await running.publish([WALK[60]])
         log = await log_of([*on_time, WALK[60]])
@@ -261,9 +261,9 @@ async def test_calls_that_share_a_commit_get_their_own_results() -> None:
         async with commit_held_up(running, WALK[52]) as first:
             (bars,) = await started(running.engine.publish(WALK[53:55]))
             (closing,) = await started(running.engine.close_position(name, None))
-            (asking,) = await started(running.engine.generate("USDCOP", Quote(4000.0)))
+            (call,) = await started(running.engine.generate("USDCOP", Quote(4000.0)))
         await asyncio.gather(first, bars)
-        payload, made = await closing, await asking
+        payload, made = await closing, await call
         log = running.store.entries
         assert len(running.store.commits) == 3
         (closed,) = [n for n, p in enumerate(running.store.events, 1) if isinstance(p, Position) and not p.is_open]
@@ -314,10 +314,10 @@ async def test_stopping_ends_publishers_blocked_by_a_full_queue(monkeypatch: pyt
             publishers = await started(*(running.engine.publish([one]) for one in WALK[1:7]))
             (stopping,) = await started(running.engine.stop())
         await asyncio.gather(first, stopping)
-        answers = [dispositions(await publisher)[0] for publisher in publishers]
-        assert set(answers) <= {WARMING_UP, "SHUTTING_DOWN"}
+        results = [dispositions(await publisher)[0] for publisher in publishers]
+        assert set(results) <= {WARMING_UP, "SHUTTING_DOWN"}
         stored = [update.bar for update in running.store.market_updates()]
-        acknowledged = [one for one, answer in zip(WALK[1:7], answers, strict=True) if answer == WARMING_UP]
+        acknowledged = [one for one, result in zip(WALK[1:7], results, strict=True) if result == WARMING_UP]
         assert set(acknowledged) <= set(stored)
         assert len(acknowledged) >= 2
 
@@ -421,6 +421,6 @@ async def test_receipts_are_in_the_order_of_the_bars() -> None:
     bars = [bar(n) for n in range(200)]
     bars.insert(100, bar(99, 101.0))
     async with running_engine() as running:
-        answers = await running.engine.publish(bars)
-    assert dispositions(answers)[100] == "BAR_CONFLICT"
-    assert [answer.time for answer in answers if isinstance(answer, Receipt)] == [bar(n).time for n in range(200)]
+        results = await running.engine.publish(bars)
+    assert dispositions(results)[100] == "BAR_CONFLICT"
+    assert [result.time for result in results if isinstance(result, Receipt)] == [bar(n).time for n in range(200)]

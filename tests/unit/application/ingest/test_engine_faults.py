@@ -39,9 +39,9 @@ async def delivered(running: Running, bars: Sequence[Bar]) -> None:
     """Publish bars until each is stored, and repeat those that were refused, as a feed does."""
     waiting = list(bars)
     while waiting:
-        answers = await running.engine.publish(waiting)
-        refused = [one for one, answer in zip(waiting, answers, strict=True) if not isinstance(answer, Receipt)]
-        assert all(isinstance(answer, Receipt | StorageUnavailable) for answer in answers)
+        results = await running.engine.publish(waiting)
+        refused = [one for one, result in zip(waiting, results, strict=True) if not isinstance(result, Receipt)]
+        assert all(isinstance(result, Receipt | StorageUnavailable) for result in results)
         waiting = refused
 
 
@@ -53,8 +53,8 @@ async def test_failed_commit_is_reported_and_leaves_nothing_behind() -> None:
         await running.publish(WALK[:60])
         log = list(running.store.events)
         running.store.faults.append(Fault.BEFORE)
-        answers = await running.engine.publish(WALK[60:64])
-        assert dispositions(answers) == ["STORAGE_UNAVAILABLE"] * 4
+        results = await running.engine.publish(WALK[60:64])
+        assert dispositions(results) == ["STORAGE_UNAVAILABLE"] * 4
         assert running.store.events == log
         assert running.log_tail.newest == len(log)
         assert running.engine.states() == [], "what is in doubt is read again"
@@ -145,8 +145,8 @@ async def test_queued_bars_do_not_overtake_a_failure() -> None:
         running.store.faults.append(Fault.BEFORE)
         async with commit_held_up(running, bars[0]) as first:
             rest = await started(*(running.engine.publish(bars[n : n + 100]) for n in range(1, 400, 100)))
-        answers = [answer for task in (first, *rest) for answer in await task]
-        refused = [one for one, answer in zip(bars, answers, strict=True) if isinstance(answer, ServiceError)]
+        results = [result for task in (first, *rest) for result in await task]
+        refused = [one for one, result in zip(bars, results, strict=True) if isinstance(result, ServiceError)]
         await delivered(running, refused)
         assert dispositions_of(running.store) == dispositions_of_log(await undisturbed(bars))
 
@@ -156,8 +156,8 @@ async def test_bars_blocked_by_a_full_queue_do_not_overtake_a_failure(monkeypatc
     bars = [bar(n) for n in range(1000)]
     async with running_engine() as running:
         running.store.faults.append(Fault.BEFORE)
-        answers = await running.engine.publish(bars)
-        assert set(dispositions(answers)) == {"STORAGE_UNAVAILABLE"}
+        results = await running.engine.publish(bars)
+        assert set(dispositions(results)) == {"STORAGE_UNAVAILABLE"}
     assert running.store.events == [], "not even later"
 
 
@@ -201,12 +201,12 @@ async def test_refused_call_does_not_affect_the_others_of_its_batch() -> None:
 def breaking_on_a_jump() -> ScriptedPolicy:
     """A policy with a defect: it raises on a move of more than nine percent."""
 
-    def answer(observation: Observation) -> Probabilities:
+    def probabilities(observation: Observation) -> Probabilities:
         if observation[FEATURE_NAMES.index("return_1")] > 9.0:
             raise RuntimeError("a defect")
         return SURE[Action.HOLD]
 
-    return ScriptedPolicy(answer)
+    return ScriptedPolicy(probabilities)
 
 
 JUMP = bar(WALK[60].time, 8000.0, symbol="EURCOP")
@@ -231,7 +231,7 @@ async def test_bars_behind_a_defect_of_the_same_publisher_are_not_stored_before_
         behind = bar(1000, symbol="EURCOP")
         with pytest.raises(RuntimeError, match="a defect"):
             await running.engine.publish([*chunk, behind])
-        await running.publish(WALK[:1])  # what was in line is done
+        await running.publish(WALK[:1])  # the queued commands are done
         assert running.store.market_updates("EURCOP")[-1].bar == calm[-1]
 
 
@@ -283,19 +283,19 @@ async def test_defect_discards_the_shadow_events_of_its_command() -> None:
 async def test_cancelled_caller_does_not_affect_others() -> None:
     async with running_engine() as running:
         async with commit_held_up(running, WALK[0]) as first:
-            stays, leaves, asks, later = await started(
+            stays, leaves, call, later = await started(
                 running.publish(WALK[1:3]),
                 running.publish(WALK[3:5]),
                 running.engine.generate("USDCOP", Quote(4000.0)),
                 running.publish(WALK[5:7]),
             )
             leaves.cancel()
-            asks.cancel()
+            call.cancel()
         for task in (first, stays, later):
             assert set(dispositions(await task)) == {WARMING_UP}  # type: ignore[arg-type]
-        await asyncio.wait((leaves, asks))
+        await asyncio.wait((leaves, call))
         assert leaves.cancelled()
-        assert asks.cancelled()
+        assert call.cancelled()
         again = await running.publish(WALK[:8])
         assert {receipt.disposition for receipt in again} <= {WARMING_UP, DUPLICATE, Disposition.LATE}
         assert {update.bar.time for update in running.store.market_updates()} == {one.time for one in WALK[:8]}

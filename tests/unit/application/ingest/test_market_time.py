@@ -43,7 +43,7 @@ def positions(running: Running) -> list[Position]:
     return list({held.position_id: held for held in running.store.position_changes()}.values())
 
 
-def says(made: Signal, part: str) -> bool:
+def reasoning_has(made: Signal, part: str) -> bool:
     return any(part in sentence for sentence in made.decision.reasoning)
 
 
@@ -77,7 +77,7 @@ async def test_bar_that_closed_before_the_entry_does_not_reverse_the_position() 
         await running.engine.generate("USDCOP", Quote(WALK[59].close))
         await running.publish(WALK[60:61])
         assert [held.is_open for held in positions(running)] == [True]
-        assert says(running.store.signals()[-1], "The position was entered after this bar closed: it is kept")
+        assert reasoning_has(running.store.signals()[-1], "The position was entered after this bar closed: it is kept")
         wall.time = WALK[61].close_time
         await running.publish(WALK[61:62])
         first, second = positions(running)
@@ -97,7 +97,7 @@ async def test_time_of_a_replayed_or_simulated_market_is_that_of_its_newest_bar(
     async with running_engine(policy=policy, rules=FAR, clock=wall, market_is_replayed=replayed) as running:
         await running.publish(bars[:60])
         last_of_monday = await running.engine.generate_from_stored("USDCOP", 60)
-        assert says(last_of_monday, "Outside the trading session: no position is opened or closed")
+        assert reasoning_has(last_of_monday, "Outside the trading session: no position is opened or closed")
         await running.publish(bars[60:62])
         made = await running.engine.generate_from_stored("USDCOP", 60)
         assert (made.timestamp, made.bar_age) == (bars[61].close_time, timedelta(0))
@@ -116,7 +116,7 @@ async def test_before_the_first_bar_of_a_replayed_market_nothing_is_opened() -> 
     async with running_engine(policy=always(Action.BUY), clock=wall, market_is_replayed=True) as running:
         made = await running.engine.generate("USDCOP", Quote(4000.0, atr=5.0))
         assert made.action is Action.BUY
-        assert says(made, "No bar of this replayed or simulated market has come yet: no position is opened")
+        assert reasoning_has(made, "No bar of this replayed or simulated market has come yet: no position is opened")
         assert positions(running) == []
 
 
@@ -193,11 +193,13 @@ async def test_decision_on_old_bars_states_it_and_trades_nothing(later: timedelt
         made = await running.engine.generate_from_stored("USDCOP", 60)
         assert made.bar_age == later
         assert made.action is Action.BUY
-        assert says(made, f"The newest bar closed at {WALK[61].close_time:%Y-%m-%d %H:%M} UTC")
+        assert reasoning_has(made, f"The newest bar closed at {WALK[61].close_time:%Y-%m-%d %H:%M} UTC")
         assert bool(positions(running)) == trades
-        assert says(made, "The bars are older than 15 min of trading: no position is opened or closed") != trades
+        assert (
+            reasoning_has(made, "The bars are older than 15 min of trading: no position is opened or closed") != trades
+        )
         quoted = await running.engine.generate("USDCOP", Quote(4000.0, rsi=20.0, atr=5.0))
-        assert says(quoted, "older than 15 min") != trades, "the caller's own figures do not make bars younger"
+        assert reasoning_has(quoted, "older than 15 min") != trades, "the caller's own figures do not make bars younger"
         assert bool(positions(running)) == trades
 
 
@@ -216,7 +218,7 @@ async def test_whole_sessions_that_are_missing_count() -> None:
     async with running_engine(policy=in_turn(*[Action.HOLD] * 11, Action.BUY), clock=wall) as running:
         await running.publish(WALK[:60])
         made = await running.engine.generate("USDCOP", Quote(4000.0))
-        assert says(made, "older than 15 min")
+        assert reasoning_has(made, "older than 15 min")
         assert positions(running) == []
 
 
@@ -229,7 +231,7 @@ async def test_outside_the_session_nothing_is_opened_or_closed_by_a_signal() -> 
             await running.engine.generate_from_stored("USDCOP", 50),
         ):
             assert (made.action, made.origin is Origin.BAR) == (Action.SELL, False)
-            assert says(made, "Outside the trading session: no position is opened or closed")
+            assert reasoning_has(made, "Outside the trading session: no position is opened or closed")
         assert [held.is_open for held in positions(running)] == [True]
 
 
@@ -246,7 +248,7 @@ async def test_symbol_without_bars_is_decided_on_the_quote_alone() -> None:
     async with running_engine(policy=always(Action.BUY)) as running:
         made = await running.engine.generate("EURUSD", Quote(1.1, atr=0.001))
         assert made.bar_age is None
-        assert says(made, "No bar of the symbol is stored: the decision rests on the quote alone")
+        assert reasoning_has(made, "No bar of the symbol is stored: the decision rests on the quote alone")
         assert len(positions(running)) == 1
 
 
@@ -267,7 +269,7 @@ async def test_size_of_zero_closes_the_opposite_position_and_opens_none() -> Non
         assert len(nothing) > 20
         assert {made.action for made in nothing} == {Action.BUY, Action.SELL}
         assert all(made.decision.stop_loss is not None for made in nothing)
-        assert all(says(made, "Sizing by kelly comes to 0: no position is opened") for made in nothing)
+        assert all(reasoning_has(made, "Sizing by kelly comes to 0: no position is opened") for made in nothing)
         assert not {made.signal_id for made in nothing} & {held.signal_id for held in positions(running)}
         last = positions(running)[-1]
         assert last.exit is not None

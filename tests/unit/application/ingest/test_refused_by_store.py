@@ -98,10 +98,8 @@ async def test_exactly_the_refused_bars_are_missing(refused: set[tuple[str, int]
     async with running_engine() as running:
         refuse_bars(running, *(WALKS[symbol][n] for symbol, n in refused))
         for at in range(0, 40, size):
-            answers = await asyncio.gather(
-                *(running.engine.publish(WALKS[symbol][at : at + size]) for symbol in SYMBOLS)
-            )
-            for symbol, results in zip(SYMBOLS, answers, strict=True):
+            calls = await asyncio.gather(*(running.engine.publish(WALKS[symbol][at : at + size]) for symbol in SYMBOLS))
+            for symbol, results in zip(SYMBOLS, calls, strict=True):
                 for n, result in enumerate(dispositions(results), at):
                     assert result == ("NOT_STORABLE" if (symbol, n) in refused else WARMING_UP)
         assert len(running.store.market_updates()) == 8 * 40 - len(refused)

@@ -36,24 +36,24 @@ FAR = RiskRules(atr_multiplier_sl=100.0, atr_multiplier_tp=150.0)
 WARMING_UP, DUPLICATE = Disposition.WARMING_UP, Disposition.DUPLICATE
 
 
-def counting(asked: list[Observation]) -> ScriptedPolicy:
+def counting(observations: list[Observation]) -> ScriptedPolicy:
     """Return a policy that holds, and records the observations."""
 
-    def answer(observation: Observation) -> Probabilities:
-        asked.append(observation)
+    def probabilities(observation: Observation) -> Probabilities:
+        observations.append(observation)
         return SURE[Action.HOLD]
 
-    return ScriptedPolicy(answer)
+    return ScriptedPolicy(probabilities)
 
 
 async def test_bars_are_decided_during_a_commit_and_confirmed_after_their_own() -> None:
-    asked: list[Observation] = []
-    async with running_engine(policy=counting(asked)) as running:
+    observations: list[Observation] = []
+    async with running_engine(policy=counting(observations)) as running:
         await running.publish(WALK[:60])
-        asked.clear()
+        observations.clear()
         async with commit_held_up(running, WALK[60]):
             (behind,) = await started(running.publish(WALK[61:64]))
-            assert len(asked) == 4, "three of them are not even being stored"
+            assert len(observations) == 4, "three of them are not even being stored"
             assert not behind.done()
             assert running.log_tail.newest == len(running.store.events)
         assert len(await behind) == 3

@@ -33,13 +33,13 @@ async def test_state_read_before_a_swap_is_not_used_after_it(policies: list[Onnx
         await running.publish(WALK[:80])
     async with running_engine(store, first) as running:
         store.pauses = True
-        asking = asyncio.create_task(running.engine.last_bar("USDCOP"))
+        reading = asyncio.create_task(running.engine.last_bar("USDCOP"))
         await store.paused.wait()
         published, swapped = await started(
             running.publish(WALK[80 : 80 + meanwhile]), running.engine.swap(Trader(second, RiskRules()), None)
         )
         store.resume.set()
-        newest = await asking
+        newest = await reading
         await asyncio.gather(published, swapped)
         await running.publish(WALK[80 + meanwhile :])
     assert newest == WALK[79]

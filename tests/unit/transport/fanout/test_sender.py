@@ -79,7 +79,7 @@ class Caller:
 
 
 def kinds(received: list[StreamEventsResponse]) -> list[str | None]:
-    return [event.WhichOneof("payload") for answer in received for event in answer.events]
+    return [event.WhichOneof("payload") for response in received for event in response.events]
 
 
 async def test_heartbeat_is_sent_after_silence_and_not_before(time_passes: TimePasses) -> None:
@@ -140,7 +140,7 @@ async def test_every_caller_receives_every_event_after_its_cursor(monkeypatch: p
         await settled()
     received = caller.received()
     for n, cursor in enumerate(cursors):
-        found = [event.sequence for answer in received[2 * n + 1] for event in answer.events]
+        found = [event.sequence for response in received[2 * n + 1] for event in response.events]
         assert found == list(range(cursor + 1, 3502))
     caller.connection.connection_lost(None)
     assert server.streams == 0
@@ -148,7 +148,7 @@ async def test_every_caller_receives_every_event_after_its_cursor(monkeypatch: p
 
 @pytest.mark.parametrize("window", [0, 1, 100, 1000])
 async def test_live_caller_that_stalls_loses_nothing(window: int) -> None:
-    """What is left of one answer is never written over by the next."""
+    """What is left of one response is never written over by the next."""
     log = await Log.with_entries(0)
     server = server_of(log)
     server.start()
@@ -159,7 +159,7 @@ async def test_live_caller_that_stalls_loses_nothing(window: int) -> None:
         await settled()
     caller.connection.data_received(h2.window_update(1, 1 << 20))
     await settled()
-    found = [event.sequence for answer in caller.received()[1] for event in answer.events]
+    found = [event.sequence for response in caller.received()[1] for event in response.events]
     assert found == list(range(1, 31))
     caller.connection.connection_lost(None)
 
@@ -182,8 +182,8 @@ async def test_text_begins_with_a_heartbeat_and_waits_for_the_window() -> None:
     connection.data_received(h2.window_update(1, 1 << 20))
     await settled()
     received = [json.loads(body.data) for body in bodies(h2.bodies(bytes(transport.written))[1])]
-    assert [answer["through_sequence"] for answer in received] == ["5", "7"]
-    assert [[event["sequence"] for event in answer["events"]] for answer in received] == [["5"], ["6", "7"]]
+    assert [response["through_sequence"] for response in received] == ["5", "7"]
+    assert [[event["sequence"] for event in response["events"]] for response in received] == [["5"], ["6", "7"]]
     assert "heartbeat" in received[0]["events"][0]
     connection.connection_lost(None)
 
@@ -197,7 +197,7 @@ def bodies(stream: bytes) -> Iterator[HttpBody]:
 
 
 async def test_deferred_caller_is_served_once_in_its_turn() -> None:
-    """Served twice, the second answer would come before the first where a window lets only a part of it through."""
+    """Served twice, the second response would come before the first where a window lets only a part of it through."""
     log = await Log.with_entries(0)
     server = server_of(log)
     server.start()
@@ -214,7 +214,8 @@ async def test_deferred_caller_is_served_once_in_its_turn() -> None:
     caller.transport.written += came
     received = caller.received()
     found = {
-        stream: [event.sequence for answer in said for event in answer.events] for stream, said in received.items()
+        stream: [event.sequence for response in responses for event in response.events]
+        for stream, responses in received.items()
     }
     assert found == {2 * n + 1: list(range(cursor + 1, 3001)) for n, cursor in enumerate(cursors)}
     caller.connection.connection_lost(None)

@@ -33,7 +33,7 @@ NO_WINDOW = h2.settings({h2.INITIAL_WINDOW_SIZE: 0})
 
 
 class Peer:
-    """A connection, what it has written, and a server above that answers each whole request with a message."""
+    """A connection, what it has written, and a server above that responds to each whole request."""
 
     def __init__(self, limits: Limits | None = None) -> None:
         self.output = h2.RecordingTransport()
@@ -48,8 +48,8 @@ class Peer:
             found += events
         return [*found, *self.connection.end_turn()]
 
-    def answer(self, data: bytes) -> list[Event]:
-        """Give bytes to the connection, and answer the requests in them."""
+    def respond(self, data: bytes) -> list[Event]:
+        """Give bytes to the connection, and respond to the requests in them."""
         self.connection.receive(data)
         found: list[Event] = []
         while (events := self.connection.process_frame(0.0)) is not None:
@@ -166,8 +166,8 @@ def test_responses_do_not_depend_on_where_bytes_are_split(
     whole, pieces, single = Peer(), Peer(), Peer()
     for peer, parts in ((whole, [data]), (pieces, split(data, cuts)), (single, [bytes((byte,)) for byte in data])):
         for part in parts:
-            peer.answer(part)
-        peer.answer(enough)
+            peer.respond(part)
+        peer.respond(enough)
         assert not peer.output.is_closed
     assert pieces.bodies == whole.bodies
     assert single.bodies == whole.bodies
@@ -204,19 +204,19 @@ def test_no_byte_is_sent_beyond_a_window_and_all_are_sent_eventually(
     sizes: list[int], grants: list[tuple[int, int]]
 ) -> None:
     peer = Peer()
-    peer.answer(session(sizes))
+    peer.respond(session(sizes))
     granted = {0: 65_535, **{2 * n + 1: 1000 for n in range(len(sizes))}}
     for n, increment in grants:
         stream_id = 2 * n + 1 if n >= 0 else 0
         if stream_id in granted:
             granted[stream_id] += increment
-            peer.answer(h2.window_update(stream_id, increment))
+            peer.respond(h2.window_update(stream_id, increment))
         sent = {stream_id: len(body.removesuffix(b".")) for stream_id, body in peer.bodies.items()}
         assert sum(sent.values()) <= granted[0]
         assert all(count <= granted[stream_id] for stream_id, count in sent.items())
-    peer.answer(h2.window_update(0, 10_000_000))
+    peer.respond(h2.window_update(0, 10_000_000))
     for stream_id in granted.keys() - {0}:
-        peer.answer(h2.window_update(stream_id, 1_000_000))
+        peer.respond(h2.window_update(stream_id, 1_000_000))
     assert peer.bodies == {2 * n + 1: MESSAGE + str(size).encode() + b"." for n, size in enumerate(sizes)}
     assert not peer.connection.streams
     assert not peer.connection.blocked_streams
@@ -233,9 +233,9 @@ def test_garbage_is_at_worst_a_connection_error_and_leaves_nothing(
 ) -> None:
     peer = Peer(limits)
     begun = opening(1) + h2.request(3, MESSAGE[:9000])
-    peer.answer(h2.PREFACE + h2.settings({h2.INITIAL_WINDOW_SIZE: 100}) + begun)
+    peer.respond(h2.PREFACE + h2.settings({h2.INITIAL_WINDOW_SIZE: 100}) + begun)
     for each in [*garbage, tail]:
-        peer.answer(each)
+        peer.respond(each)
         assert len(peer.connection.streams) <= limits.streams
         assert len(peer.connection._requests.incomplete) <= len(peer.connection.streams)
         assert len(peer.connection._requests.incomplete._closed_early) <= limits.streams
@@ -244,7 +244,7 @@ def test_garbage_is_at_worst_a_connection_error_and_leaves_nothing(
     assert is_closed == any(frame.kind == h2.GOAWAY for frame in came) or (is_closed and not peer.connection.streams)
     peer._handle(peer.connection.lost())
     assert not peer.connection.streams
-    assert not peer.open, "each stream that was reported was answered or reported as closed"
+    assert not peer.open, "each stream that was reported had a response or was reported as closed"
 
 
 @settings(deadline=None)

@@ -17,7 +17,7 @@ TRAILERS = encode_headers([(b"grpc-status", b"0")])
 
 
 class Echo:
-    """Answers a request with its body."""
+    """Responds to a request with its body."""
 
     def __init__(self, stream: Stream) -> None:
         self.stream = stream
@@ -42,7 +42,7 @@ class Echo:
 
 
 class Listener:
-    """Has each request answered by an Echo."""
+    """Creates an Echo for each request."""
 
     def __init__(self) -> None:
         self.connections: list[Http2Protocol] = []
