@@ -43,7 +43,7 @@ _INCLUDES = (
     Path(grpc_tools.__file__).parent / "_proto",  # google/protobuf
 )
 # No proto imports these. The edge needs them to write error details as JSON: a detail whose type it does not know makes
-# it answer 200 with an empty body.
+# it respond with 200 and an empty body.
 _ERROR_TYPES = ("google/rpc/error_details.proto", "google/rpc/status.proto")
 
 

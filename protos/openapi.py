@@ -1,9 +1,9 @@
-"""The OpenAPI 3.1 document of the contract, as its callers meet it behind the edge.
+"""The OpenAPI 3.1 document of the contract, as the edge serves it.
 
 Everything comes from the protos: paths from the `google.api.http` options, descriptions from the comments. Three
-conventions of the comments carry meaning here: "Required." on a field of a request; "Absent" on a field of an answer
-that is a message and may be missing; the name of a gRPC code on a call or a field of its request, which becomes an
-answer of its own.
+conventions of the comments carry meaning here: "Required." on a field of a request; "Absent" on a field of a response
+that is a message and may be missing; the name of a gRPC code on a call or a field of its request, which becomes a
+response of its own.
 """
 
 from __future__ import annotations
@@ -55,22 +55,22 @@ _ERROR: Schema = {
     "required": ["code", "message", "details"],
     "properties": {
         "code": {"type": "integer", "format": "int32", "description": "gRPC status code, such as 5 for NOT_FOUND."},
-        "message": {"type": "string", "description": "What went wrong, for a person."},
+        "message": {"type": "string", "description": "The error in words."},
         "details": {
             "type": "array",
-            "description": "What went wrong, for a program. Empty if there is no more to say than the code.",
+            "description": "The error for programs. Empty if it has only a code.",
             "items": {
                 "type": "object",
                 "description": "One of google.rpc.ErrorInfo (`reason`, `domain`, `metadata`), google.rpc.BadRequest "
-                "(`field_violations`), or what the call says it adds.",
+                "(`field_violations`), or a message that the description of the call names.",
                 "required": ["@type"],
                 "properties": {
                     "@type": {"type": "string", "description": "Type of the detail."},
-                    "reason": {"$ref": "#/components/schemas/ErrorReason", "description": "Why, by a stable name."},
+                    "reason": {"$ref": "#/components/schemas/ErrorReason", "description": "Stable name of the reason."},
                     "domain": {"type": "string", "description": 'Always "tradingsignals".'},
                     "metadata": {
                         "type": "object",
-                        "description": "What the reason says it carries.",
+                        "description": "The entries that ErrorReason lists for the reason.",
                         "additionalProperties": {"type": "string"},
                     },
                     "field_violations": {
@@ -109,7 +109,7 @@ class _Writer:
         paths: dict[str, Schema] = {}
         tags = []
         services = [service for file in self.files for service in file.service]
-        # The largest first: it is what most callers come for.
+        # The largest first: most callers use it.
         for service in sorted(services, key=lambda service: (-len(service.method), service.name)):
             name = f"{self.package}.{service.name}"
             tag: Schema = {"name": service.name, "description": self.comments[name]}
@@ -140,7 +140,7 @@ class _Writer:
             "paths": paths,
             "components": {
                 "schemas": dict(sorted((self.schemas | {"Error": _ERROR}).items())),
-                "responses": {"Error": _answer("The call failed.", {"$ref": "#/components/schemas/Error"})},
+                "responses": {"Error": _response("The call failed.", {"$ref": "#/components/schemas/Error"})},
             },
         }
 
@@ -151,7 +151,7 @@ class _Writer:
         request_type = method.input_type.lstrip(".")
         request = self.message(request_type)
         body = self.body(request_type, rule.body, skip=in_path) if rule.body else None
-        # The edge reads query parameters beside a body, too. Said only where nothing forces the caller to have a body.
+        # The edge reads query parameters beside a body, too. Documented only where no field requires a body.
         in_query = rule.body == "" or (rule.body == "*" and body is not None and "required" not in body)
 
         operation: Schema = {
@@ -173,22 +173,22 @@ class _Writer:
                 "required": "required" in body,
                 "content": {"application/json": {"schema": body}},
             }
-        operation["responses"] = self.answers(method, comment)
+        operation["responses"] = self.responses(method, comment)
         return operation
 
-    def answers(self, method: MethodDescriptorProto, comment: str) -> Schema:
-        answer_type = method.output_type.lstrip(".")
+    def responses(self, method: MethodDescriptorProto, comment: str) -> Schema:
+        response_type = method.output_type.lstrip(".")
         media_types = ["text/event-stream", "application/x-ndjson"] if method.server_streaming else ["application/json"]
-        said = self.comments[answer_type]
+        description = self.comments[response_type]
         if method.server_streaming:
-            said += " Each event's data, or each line, is one of these."
-        answers = {"200": _answer(said, self.ref(answer_type), media_types)}
+            description += " Each event's data, or each line, is one of these."
+        responses = {"200": _response(description, self.ref(response_type), media_types)}
         request_type = method.input_type.lstrip(".")
         about_fields = [self.comments[f"{request_type}.{field.name}"] for field in self.message(request_type).field]
         for clause in (clause for text in [comment, *about_fields] for clause in _clauses(text)):
             for status in sorted({_HTTP_STATUS[word] for word in re.findall(r"\w+", clause) if word in _HTTP_STATUS}):
-                answers[str(status)] = _answer(clause, {"$ref": "#/components/schemas/Error"})
-        return answers | {"default": {"$ref": "#/components/responses/Error"}}
+                responses[str(status)] = _response(clause, {"$ref": "#/components/schemas/Error"})
+        return responses | {"default": {"$ref": "#/components/responses/Error"}}
 
     def parameter(self, message: str, field: FieldDescriptorProto, place: str) -> Schema:
         comment = self.comments[f"{message}.{field.name}"]
@@ -198,7 +198,7 @@ class _Writer:
         return parameter | {"schema": self.type_of(field)}
 
     def body(self, request_type: str, named: str, skip: set[str]) -> Schema:
-        """The body's object; `named` is the field that it fills, or "*" for the request itself."""
+        """Return the schema of a body; `named` is the field that it sets, or "*" for the request itself."""
         if named == "*":
             return self.object(request_type, skip, in_request=True)
         (field,) = (field for field in self.message(request_type).field if field.name == named)
@@ -229,10 +229,10 @@ class _Writer:
         return {"type": "array", "items": schema} if field.label == field.LABEL_REPEATED else schema
 
     def ref(self, name: str) -> Schema:
-        """A reference to the schema of a message in answers, or of an enum; the schema is made where it is missing."""
+        """Return a reference to the schema of a message in responses, or of an enum; add a missing schema."""
         short = name.removeprefix(f"{self.package}.")
         if short not in self.schemas:
-            self.schemas[short] = {}  # holds the place while the fields are walked
+            self.schemas[short] = {}  # ends the recursion of a message that contains itself
             node = self.types[name]
             if isinstance(node, EnumDescriptorProto):
                 values = [value.name for value in node.value if not value.name.endswith("_UNSPECIFIED")]
@@ -250,18 +250,18 @@ class _Writer:
         return node
 
 
-def _answer(description: str, schema: Schema, media_types: Iterable[str] = ("application/json",)) -> Schema:
+def _response(description: str, schema: Schema, media_types: Iterable[str] = ("application/json",)) -> Schema:
     return {"description": description, "content": {media_type: {"schema": schema} for media_type in media_types}}
 
 
 def _clauses(text: str) -> list[str]:
-    """The sentences of `text`, parted also before a gRPC code that follows a comma, and at semicolons."""
+    """Split `text` into sentences, and also at semicolons and before a gRPC code that follows a comma."""
     clauses = re.split(r"(?<=\.)\s+|;\s+|,\s+(?=[A-Z_]{4,}\b)", text)
     return [clause[:1].upper() + clause[1:].rstrip(".") + "." for clause in clauses]
 
 
 def _types(scope: str, node: FileDescriptorProto | DescriptorProto) -> Iterator[tuple[str, Message]]:
-    """Every message and enum below `node`, by full name."""
+    """Yield every message and enum below `node` with its full name."""
     messages = node.message_type if isinstance(node, FileDescriptorProto) else node.nested_type
     for enum in node.enum_type:
         yield f"{scope}.{enum.name}", enum
@@ -271,7 +271,7 @@ def _types(scope: str, node: FileDescriptorProto | DescriptorProto) -> Iterator[
 
 
 def _comments(file: FileDescriptorProto) -> Iterator[tuple[str, str]]:
-    """Every comment by the full name of what it stands above; the lines of a paragraph joined."""
+    """Yield each comment with the full name of its element; the lines of a paragraph are joined."""
     for location in file.source_code_info.location:
         node: Any = file
         name = [file.package]
