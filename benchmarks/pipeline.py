@@ -166,14 +166,14 @@ async def _prefetch(policy: OnnxPolicy, symbols: Sequence[str], effort: Effort) 
     fresh = {symbol: _fresh(symbol, policy) for symbol in symbols}
     warm = await _stepped(pipeline, fresh, bars[:warming], prefetch=True)
     ways = {
-        "looked ahead at": partial(_rate, pipeline, warm, bars[warming:], prefetch=True),
+        "prefetched": partial(_rate, pipeline, warm, bars[warming:], prefetch=True),
         "each by itself": partial(_rate, pipeline, warm, bars[warming:], prefetch=False),
     }
     runs = await in_turn(effort.runs, ways)
     what = f"bars of {len(symbols)} symbols" if len(symbols) > 1 else "bars of one symbol"
     for way, rates in runs.items():
         yield Figure(f"{what}, {way}", "bars/s", rates)
-    yield ratio(f"{what}: looked ahead at to by itself", runs["looked ahead at"], runs["each by itself"])
+    yield ratio(f"{what}: prefetched to each by itself", runs["prefetched"], runs["each by itself"])
 
 
 async def _rate(pipeline: Pipeline, states: States, bars: Sequence[Bar], *, prefetch: bool) -> float:

@@ -44,7 +44,7 @@ async def run(effort: Effort) -> AsyncIterator[Figure]:
                     single = [await _one_by_one(followers, port) for _ in range(effort.runs)]
                 for number, deliveries in runs.items():
                     yield Figure(
-                        f"ceiling of {way.name}, {number} an answer",
+                        f"ceiling of {way.name}, {number} events a response",
                         "events/s",
                         [delivery.per_second for delivery in deliveries],
                         besides={
