@@ -1,9 +1,10 @@
 """Latency from a published bar to its received signal, with the commit in between.
 
 Measured: one symbol, one bar at a time, the next one when the signal of the last has been received; the time from the
-call that publishes the bar until a follower on another connection has received its signal, p50 and p99. A bar is
-published by PublishBar or as a message of one PublishBars stream, directly to the server; its signal is received from
-StreamSignals by gRPC, directly from the server, or as a server-sent event through Envoy.
+call that publishes the bar until a follower on another connection has received its signal, p50 and p99, and the
+processor time of a bar. A bar is published by PublishBar or as a message of one PublishBars stream, directly to the
+server; its signal is received from StreamSignals by gRPC, directly from the server, or as a server-sent event through
+Envoy.
 
 How: publisher and follower are the published Python client (for server-sent events a plain socket), in one process
 other than the server, so both times are of one clock. The client's own time, some 0.3 ms, is included: it is what a
@@ -28,6 +29,7 @@ from tradingsignals_server.api.mapping.to_proto import bar_message
 from tradingsignals_server.domain.bars import Bar
 
 from .bars import WARMING_BARS, simulated_bars
+from .cpu import cpu_figures, metered
 from .measure import Effort, Figure, at_most, in_turn, percentile
 from .service import Service, running_database, running_service
 
@@ -43,7 +45,7 @@ async def run(effort: Effort) -> AsyncIterator[Figure]:
     """Measure what the module describes."""
     count = effort.bars(BARS)
     bars = iter(simulated_bars(SYMBOL, WARMING_BARS + 3 * effort.runs * count))
-    async with running_database() as database, running_service(database) as service:
+    async with running_database() as database, running_service(database, effort.service_python) as service:
         await service.publish(list(islice(bars, WARMING_BARS)))
         async with (
             tradingsignals.connect(f"127.0.0.1:{service.grpc_port}") as client,
@@ -51,16 +53,20 @@ async def run(effort: Effort) -> AsyncIterator[Figure]:
             _publish_bars(client) as write,
         ):
             by_grpc, by_sse = partial(_signals_by_grpc, follower), partial(_signals_by_sse, service)
+            one_by_one = partial(_one_by_one, bars, count)
             ways = {
-                "PublishBar to StreamSignals by gRPC": partial(_one_by_one, bars, count, _publish_bar(client), by_grpc),
-                "PublishBars to StreamSignals by gRPC": partial(_one_by_one, bars, count, write, by_grpc),
-                "PublishBar to server-sent event": partial(_one_by_one, bars, count, _publish_bar(client), by_sse),
+                "PublishBar to StreamSignals by gRPC": partial(one_by_one, _publish_bar(client), by_grpc),
+                "PublishBars to StreamSignals by gRPC": partial(one_by_one, write, by_grpc),
+                "PublishBar to server-sent event": partial(one_by_one, _publish_bar(client), by_sse),
             }
-            runs = await in_turn(effort.runs, ways)
+            sides = {way: partial(metered, service.processes, measured) for way, measured in ways.items()}
+            runs = await in_turn(effort.runs, sides)
     for way in ways:
-        p50, p99 = ([percentile(latencies, percent) for latencies in runs[way]] for percent in (50, 99))
+        p50, p99 = ([percentile(run.result, percent) for run in runs[way]] for percent in (50, 99))
         yield Figure(f"{way}, p50", "ms", p50, at_most(2.0))
         yield Figure(f"{way}, p99", "ms", p99, at_most(6.0))
+        for figure in cpu_figures(f"{way}, server CPU a bar", [(run.cpu_seconds, count) for run in runs[way]]):
+            yield figure
 
 
 async def _one_by_one(bars: Iterator[Bar], count: int, publish: Publish, followed: Callable[[], Any]) -> list[float]:

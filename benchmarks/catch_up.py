@@ -1,9 +1,10 @@
 """Catch-up of a follower that is a million events behind, and its effect on live followers.
 
-Measured: events a second, from the subscription until the follower has received all, of one follower that begins at the
-first of a million events, and of four at once that begin at its last quarter, so that they too receive a million (`in
-all`); the server's highest memory meanwhile, and its memory before; and for 100 live followers of 20 bars a second
-the p99 latency of each signal, alone and while one and four others catch up.
+Measured: events a second, from the subscription until the follower has received all, and the processor time of a
+thousand events, of one follower that begins at the first of a million events, and of four at once that begin at its
+last quarter, so that they too receive a million (`in all`); the server's highest memory meanwhile, and its memory
+before; and for 100 live followers of 20 bars a second the p99 latency of each signal, alone and while one and four
+others catch up.
 
 How: by gRPC, directly from the server. The log is filled in SQL with copies of the events of real bars, signals and
 positions; a message keeps the sequence that was written into it, an event has its own. The followers count by
@@ -15,6 +16,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from functools import partial
 from itertools import islice
 from statistics import median
 
@@ -23,6 +25,7 @@ import asyncpg
 from tradingsignals.v1.event_service_pb2 import StreamEventsRequest
 
 from .bars import simulated_bars
+from .cpu import cpu_figures, metered
 from .load import LoadFailed, Way, caught_up, following, p50_p99, to_each
 from .measure import Effort, Figure, at_least, at_most, ratio
 from .processes import watched_rss
@@ -45,15 +48,19 @@ _COLUMNS = """
 
 async def run(effort: Effort) -> AsyncIterator[Figure]:
     """Measure what the module describes."""
-    wanted = round(EVENTS * effort.share)
+    events = round(EVENTS * effort.share)
     async with running_database() as database:
-        async with running_service(database) as service:
+        async with running_service(database, effort.service_python) as service:
             await service.publish(simulated_bars(SYMBOL, SEED_BARS))
-        newest = await _fill(database, wanted)
-        async with running_service(database) as service, publishing(service.grpc_port) as publisher:
+        newest = await _fill(database, events)
+        async with (
+            running_service(database, effort.service_python) as service,
+            publishing(service.grpc_port) as publisher,
+        ):
             bars = iter(simulated_bars(SYMBOL, SEED_BARS + 3 * LIVE_EVENTS)[SEED_BARS:])
             for followers in (1, AT_ONCE):
-                yield await _catching_up(effort, database, service, followers, newest)
+                for figure in await _catching_up(effort, database, service, followers, newest):
+                    yield figure
             async with following(direct(service), LIVE) as live:
                 p99s = []
                 for followers in (0, 1, AT_ONCE):
@@ -102,30 +109,35 @@ async def _stored_bytes(database: Database, after: int) -> int:
     return stored
 
 
-async def _catching_up(effort: Effort, database: Database, service: Service, followers: int, newest: int) -> Figure:
+async def _catching_up(
+    effort: Effort, database: Database, service: Service, followers: int, newest: int
+) -> list[Figure]:
     after = newest - newest // followers
     deliveries, before, highest = [], [], []
     for _ in range(effort.runs):
         async with watched_rss(service.pid) as seen:
-            deliveries.append(await caught_up(_after(service, after), followers, newest - after))
+            catching_up = partial(caught_up, _after(service, after), followers, newest - after)
+            deliveries.append(await metered(service.processes, catching_up))
         before.append(seen[0])
         highest.append(max(seen))
     stored = await _stored_bytes(database, after)
-    if any(delivery.bytes < followers * stored for delivery in deliveries):
+    if any(delivery.result.bytes < followers * stored for delivery in deliveries):
         raise LoadFailed("fewer bytes came than are stored")
     which = "one follower" if followers == 1 else f"{followers} followers at once, in all"
-    return Figure(
-        f"{followers * (newest - after):,} events caught up by {which}",
-        "events/s",
-        [delivery.per_second for delivery in deliveries],
-        at_least(150_000.0),
-        besides={
-            "MB/s": median(delivery.bytes / delivery.seconds / 1e6 for delivery in deliveries),
-            "generator busy": median(delivery.busy for delivery in deliveries),
-            "server MiB before": before[0],
-            "highest": max(highest),
-        },
-    )
+    count = followers * (newest - after)
+    what = f"{count:,} events caught up by {which}"
+    results = [delivery.result for delivery in deliveries]
+    besides = {
+        "MB/s": median(result.bytes / result.seconds / 1e6 for result in results),
+        "generator busy": median(result.busy for result in results),
+        "server MiB before": before[0],
+        "highest": max(highest),
+    }
+    cpu = [(delivery.cpu_seconds, count / 1000) for delivery in deliveries]
+    return [
+        Figure(what, "events/s", [result.per_second for result in results], at_least(150_000.0), besides),
+        *cpu_figures(f"{what}, server CPU 1,000 events", cpu),
+    ]
 
 
 async def _again_and_again(service: Service, followers: int, newest: int, began: asyncio.Event) -> None:

@@ -1,10 +1,11 @@
 """Durable writes by concurrent clients, and the gain of group commit.
 
-Measured: signals committed a second, of one symbol and of a hundred. By GenerateSignal from 1, 16 and 64 clients, each
-on a connection of its own that calls again after each response, over the symbols in turn. By PublishBar from 1, 16 and
-100 clients with a symbol each, one bar after the other. By PublishBars, 250 bars a message, one stream for one symbol,
-and 1 and 4 streams at once for a hundred. The gain of group commit is the rate of many clients over that of one, which
-waits for each commit alone; `signals a commit` is counted in the database: signals over distinct commit times.
+Measured: signals committed a second, and their processor time, of one symbol and of a hundred. By GenerateSignal from
+1, 16 and 64 clients, each on a connection of its own that calls again after each response, over the symbols in turn. By
+PublishBar from 1, 16 and 100 clients with a symbol each, one bar after the other. By PublishBars, 250 bars a message,
+one stream for one symbol, and 1 and 4 streams at once for a hundred. The gain of group commit is the rate of many
+clients over that of one, which waits for each commit alone; `signals a commit` is counted in the database: signals over
+distinct commit times.
 
 How: by gRPC directly to the server; the load generator is that of `generate`, an LSTM of 128 decides, windows full.
 """
@@ -28,7 +29,9 @@ from tradingsignals_server.api.mapping.to_proto import bar_message
 from tradingsignals_server.domain.bars import Bar
 
 from .bars import WARMING_BARS, market_bars
-from .load import Load, grpc_load, load_figure
+from .calls import call_figures
+from .cpu import cpu_figures, metered
+from .load import Load, grpc_load
 from .load.clients import WARM_SECONDS
 from .measure import Effort, Figure, Outcome, in_turn, ratio
 from .service import Database, running_database, running_service
@@ -67,7 +70,7 @@ class Published:
 
 async def run(effort: Effort) -> AsyncIterator[Figure]:
     """Measure what the module describes."""
-    async with running_database() as database, running_service(database) as service:
+    async with running_database() as database, running_service(database, effort.service_python) as service:
         port, bars = service.grpc_port, _Bars()
         await service.publish([bar for symbol in SYMBOLS for bar in bars.next_of(symbol, WARMING_BARS)])
 
@@ -84,26 +87,35 @@ async def run(effort: Effort) -> AsyncIterator[Figure]:
             ("GenerateSignal, 100 symbols", CLIENTS, partial(generate, SYMBOLS)),
             ("PublishBar, a symbol each", PUBLISHERS, publish),
         ):
-            runs = await in_turn(effort.runs, {str(n): partial(_shared, database, partial(load, n)) for n in many})
+            sides = {
+                str(clients): partial(_shared, database, partial(metered, service.processes, partial(load, clients)))
+                for clients in many
+            }
+            runs = await in_turn(effort.runs, sides)
             for clients in many:
                 loads, a_commit = zip(*runs[str(clients)], strict=True)
-                figure = load_figure(what, loads)
-                yield replace(figure, besides={**figure.besides, "signals a commit": median(a_commit)})
-            rates = {clients: [load.per_second for load, _ in runs[str(clients)]] for clients in many}
+                rate, *others = call_figures(what, loads)
+                yield replace(rate, besides={**rate.besides, "signals a commit": median(a_commit)})
+                for figure in others:
+                    yield figure
+            rates = {clients: [load.result.per_second for load, _ in runs[str(clients)]] for clients in many}
             yield ratio(f"group commit's gain: {what}, {many[-1]} clients to 1", rates[many[-1]], rates[1])
 
         each = effort.bars(STREAMED_BARS)
         for symbols, publishers in ((SYMBOLS[:1], 1), (SYMBOLS, 1), (SYMBOLS, 4)):
             name = "one symbol" if len(symbols) == 1 else f"{len(symbols)} symbols"
-            rates_streamed, together = [], []
+            streamed = []
             for _ in range(effort.runs):
                 rows = zip(*(bars.next_of(symbol, each // len(symbols)) for symbol in symbols), strict=True)
                 coming = partial(published_at_once, port, list(chain.from_iterable(rows)), publishers)
-                published, a_commit_streamed = await _shared(database, coming)
-                rates_streamed.append(published.per_second)
-                together.append(a_commit_streamed)
+                streamed.append(await _shared(database, partial(metered, service.processes, coming)))
             what = f"PublishBars, {name}, {publishers} stream{'s' if publishers > 1 else ''}"
-            yield Figure(what, "signals/s", rates_streamed, besides={"signals a commit": median(together)})
+            per_second = [published.result.per_second for published, _ in streamed]
+            together = median(a_commit for _, a_commit in streamed)
+            yield Figure(what, "signals/s", per_second, besides={"signals a commit": together})
+            cpu = [(published.cpu_seconds, published.result.bars) for published, _ in streamed]
+            for figure in cpu_figures(f"{what}, server CPU a bar", cpu):
+                yield figure
 
 
 def generate_messages(symbols: Sequence[str]) -> Messages:
@@ -113,7 +125,7 @@ def generate_messages(symbols: Sequence[str]) -> Messages:
 
 
 async def published_at_once(port: int, bars: Sequence[Bar], publishers: int) -> Published:
-    """Publish `bars`, split by their symbols, on `streams` streams at once."""
+    """Publish `bars`, split by their symbols, on `publishers` streams at once."""
     symbols = list(dict.fromkeys(bar.symbol for bar in bars))
     publisher_of = {symbol: number % publishers for number, symbol in enumerate(symbols)}
     shares = [[bar for bar in bars if publisher_of[bar.symbol] == number] for number in range(publishers)]

@@ -16,6 +16,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from itertools import islice
+from pathlib import Path
 from time import perf_counter
 
 from tradingsignals_server.domain.bars import Bar
@@ -24,8 +25,8 @@ from .bars import WARMING_BARS, simulated_bars
 from .load import Way, following
 from .measure import Effort, Figure, at_least, at_most
 from .processes import child_of, rss_mib
-from .service import Database, Service, running_database, running_peer, running_service
-from .streams import OLDER, SYMBOL, direct, peer_burst, publishing, through_envoy, websocket
+from .service import Database, Service, running_database, running_peers, running_service
+from .streams import SYMBOL, direct, peer_burst, publishing, through_envoy, websocket
 
 FOLLOWERS = 10_000
 A_CONNECTION_EACH = 1000
@@ -46,12 +47,12 @@ async def run(effort: Effort) -> AsyncIterator[Figure]:
     """Measure what the module describes."""
     bars = iter(simulated_bars(SYMBOL, SERVICES * (WARMING_BARS + 2 * BURST)))
     async with running_database() as database:
-        async with _warm(database, bars) as (service, burst):
+        async with _warm(database, effort.service_python, bars) as (service, burst):
             grown = await _grown(direct(service), FOLLOWERS, burst, service.pid)
         yield Figure("followers at once on one server process by gRPC", "followers", [FOLLOWERS], at_least(FOLLOWERS))
         yield _memory(f"{FOLLOWERS:,} by gRPC, shared connections: server", grown, bounded=True)
         for number in range(3):
-            async with _warm(database, bars) as (service, burst):
+            async with _warm(database, effort.service_python, bars) as (service, burst):
                 web, sse = through_envoy(service)[1:]
                 way = (direct(service, streams_per_connection=1), web, sse)[number]
                 envoy = child_of(service.pid, "envoy")
@@ -59,18 +60,18 @@ async def run(effort: Effort) -> AsyncIterator[Figure]:
             yield _memory(f"{A_CONNECTION_EACH:,} by {way.name}: server", grown, bounded=number == 0)
             if number:
                 yield _memory(f"{A_CONNECTION_EACH:,} by {way.name}: Envoy", grown, process=1)
-        async with running_peer(database, effort.peer_python) as peer:
-            if peer is not None:
-                grown = await _grown(websocket(peer.port), A_CONNECTION_EACH, peer_burst(peer.port, BURST), peer.pid)
-                yield _memory(f"{A_CONNECTION_EACH:,} by {OLDER}", grown)
+        async with running_peers(database, effort.peer_python) as peers:
+            for name, peer in peers.items():
+                grown = await _grown(websocket(peer), A_CONNECTION_EACH, peer_burst(peer, BURST), peer.pid)
+                yield _memory(f"{A_CONNECTION_EACH:,} by WebSocket, {name}", grown)
 
 
 @asynccontextmanager
 async def _warm(
-    database: Database, bars: Iterator[Bar]
+    database: Database, python: Path, bars: Iterator[Bar]
 ) -> AsyncIterator[tuple[Service, Callable[[], Awaitable[None]]]]:
     """A new service that has streamed once, and the function that publishes a burst of signals."""
-    async with running_service(database) as service, publishing(service.grpc_port) as publisher:
+    async with running_service(database, python) as service, publishing(service.grpc_port) as publisher:
         await service.publish(list(islice(bars, WARMING_BARS)))
         async with following(direct(service), 10) as few:
             await few.receive(BURST, publisher.burst(list(islice(bars, BURST))))

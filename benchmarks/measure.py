@@ -2,28 +2,32 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from statistics import median
 from typing import TypeVar
 
 Outcome = TypeVar("Outcome")
+Outcome_co = TypeVar("Outcome_co", covariant=True)
 
 
 @dataclass(frozen=True, slots=True)
 class Effort:
-    """How long to measure, and whether to compare with the older design.
+    """How long to measure, and what.
 
     runs: number of measurements of each figure, which is their median.
     seconds: duration of a load in each run.
     share: fraction of the bars of a full run.
+    service_python: the Python in whose environment the measured service is installed.
     peer_python: the Python that runs the older design; None leaves it out.
     """
 
     runs: int
     seconds: float
     share: float
+    service_python: Path = Path(sys.executable)
     peer_python: Path | None = None
 
     def lasting(self, full: float) -> float:
@@ -36,6 +40,7 @@ class Effort:
 
 
 FULL = Effort(runs=3, seconds=2.0, share=1.0)
+SHORT = Effort(runs=2, seconds=1.0, share=0.4)
 QUICK = Effort(runs=1, seconds=0.5, share=0.05)
 
 
@@ -65,14 +70,28 @@ def at_most(bound: float) -> Target:
 
 
 @dataclass(frozen=True, slots=True)
+class Older:
+    """The same figure of a variant of the older design. `target` is a bound for the ratio of ours to it."""
+
+    runs: Sequence[float]
+    target: Target | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Figure:
-    """One line of the table. `runs` has one value a run; `besides` has further medians, by name."""
+    """One line of the table.
+
+    runs: one value a run.
+    besides: further medians, by name.
+    older: the same figure of the older design by variant, with the runs that were measured in turn with ours.
+    """
 
     what: str
     unit: str
     runs: Sequence[float]
     target: Target | None = None
     besides: Mapping[str, float] = field(default_factory=dict)
+    older: Mapping[str, Older] = field(default_factory=dict)
 
     @property
     def value(self) -> float:
@@ -84,10 +103,30 @@ class Figure:
         """True if there is a target and the figure does not meet it."""
         return self.target is not None and not self.target.met_by(self.value)
 
+    def ratios(self) -> list[Figure]:
+        """Ratios of ours to each variant of the older design."""
+        return [ratio(f"{self.what}: ours to {name}", self.runs, o.runs, o.target) for name, o in self.older.items()]
+
 
 def ratio(what: str, ours: Sequence[float], theirs: Sequence[float], target: Target | None = None) -> Figure:
     """The figure of `ours` over `theirs`, pair by pair."""
-    return Figure(what, "times", [a / b for a, b in zip(ours, theirs, strict=True)], target)
+    return Figure(what, "times", [a / b if b else float("inf") for a, b in zip(ours, theirs, strict=True)], target)
+
+
+def joined(passes: Sequence[Sequence[Figure]]) -> list[Figure]:
+    """The figures of passes of one benchmark, each with the runs of all; figures that not every pass has are left out.
+
+    `besides` and `older` are those of the first pass.
+    """
+    found: dict[tuple[str, str], list[Figure]] = {}
+    for figures in passes:
+        for figure in figures:
+            found.setdefault((figure.what, figure.unit), []).append(figure)
+    return [
+        replace(same[0], runs=[value for figure in same for value in figure.runs])
+        for same in found.values()
+        if len(same) == len(passes)
+    ]
 
 
 async def in_turn(runs: int, sides: Mapping[str, Callable[[], Awaitable[Outcome]]]) -> dict[str, list[Outcome]]:

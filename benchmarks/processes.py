@@ -93,6 +93,16 @@ async def until_healthy(process: asyncio.subprocess.Process, port: int) -> None:
     raise ProcessFailed(f"port {port} does not respond")
 
 
+async def accepts(port: int) -> bool:
+    """True if something accepts connections on `port`."""
+    try:
+        _, writer = await asyncio.open_connection("127.0.0.1", port)
+    except OSError:
+        return False
+    writer.close()
+    return True
+
+
 async def status_of(port: int, path: str) -> int:
     """Status of GET `path`."""
     reader, writer = await asyncio.open_connection("127.0.0.1", port)

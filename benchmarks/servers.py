@@ -15,6 +15,7 @@ import sys
 from collections.abc import AsyncIterator
 from functools import partial
 from itertools import islice
+from pathlib import Path
 
 from .bars import WARMING_BARS, side_by_side, simulated_bars
 from .durable import GENERATE_METHOD, SYMBOLS, generate_messages, published_at_once
@@ -36,7 +37,7 @@ Outcome = dict[str, float]
 
 async def run(effort: Effort) -> AsyncIterator[Figure]:
     """Measure what the module describes."""
-    if not _has_servers():
+    if not _has_servers(effort.service_python):
         print("`tradingsignals up` has no --servers here: left out.", file=sys.stderr, flush=True)
         return
     runs = await in_turn(effort.runs, {"1": partial(_measured, effort, 1), "2": partial(_measured, effort, 2)})
@@ -52,15 +53,18 @@ async def run(effort: Effort) -> AsyncIterator[Figure]:
         yield ratio(f"{what}: two servers to one", two, one)
 
 
-def _has_servers() -> bool:
-    found = subprocess.run([sys.executable, *CLI, "up", "--help"], check=True, capture_output=True, text=True)
+def _has_servers(python: Path) -> bool:
+    found = subprocess.run([python, *CLI, "up", "--help"], check=True, capture_output=True, text=True)
     return "--servers" in found.stdout
 
 
 async def _measured(effort: Effort, servers: int) -> Outcome:
     bars_each = max(5, round(BARS_EACH * effort.share))
     events = max(4, round(EVENTS * effort.share))
-    async with running_database() as database, running_service(database, "--servers", str(servers)) as service:
+    async with (
+        running_database() as database,
+        running_service(database, effort.service_python, "--servers", str(servers)) as service,
+    ):
         port, way = service.rest_port, through_envoy(service)[0]
         warming = side_by_side(SYMBOLS, WARMING_BARS + bars_each)
         follow_bars = iter(simulated_bars(SYMBOL, WARMING_BARS + 2 * BURST + events))

@@ -3,25 +3,25 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import AsyncIterator, Iterator, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import tradingsignals
 from tradingsignals_server.adapters.postgres.embedded import running_postgres
 from tradingsignals_server.api.mapping.to_proto import bar_message
-from tradingsignals_server.config import Settings
 from tradingsignals_server.domain.bars import Bar
 
+from .cpu import Processes
 from .models import make_lstm
-from .processes import ROOT, free_port, running, until_healthy
+from .processes import ROOT, accepts, free_port, running, until_healthy
 
 CLI = ("-m", "tradingsignals_server")
-"""The command `tradingsignals`, with the Python that runs the benchmarks."""
+"""Arguments of Python for the command `tradingsignals`."""
 
-FANOUT_SETTINGS = ("FANOUT_PORT", "LEAN_PORT")
-"""Names of the setting: the newer one, and that of older trees."""
+VOLATILE, DURABLE = "older design, volatile", "older design, durable"
+"""Variants of the older design, as they are named in figures."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,13 +32,15 @@ class Database:
     socket_folder: Path
     name: str
     dsn: str
+    pid: int
 
 
 @dataclass(frozen=True, slots=True)
 class Service:
     """A running service: the public port, the port of the gRPC server behind it, its process and its log.
 
-    fanout_port: the port behind the edge that streams are followed on; `grpc_port` unless they have one of their own.
+    fanout_port: the port of the fan-out server behind the edge; `grpc_port` in a version that has none.
+    processes: the service with Envoy and PostgreSQL.
     """
 
     rest_port: int
@@ -46,6 +48,7 @@ class Service:
     fanout_port: int
     pid: int
     log: Path
+    processes: Processes
 
     async def publish(self, bars: Sequence[Bar], *, by_edge: bool = False) -> None:
         """Publish `bars` before the measurement."""
@@ -58,10 +61,11 @@ class Service:
 
 @dataclass(frozen=True, slots=True)
 class Peer:
-    """The older design, running."""
+    """A variant of the older design, running."""
 
     port: int
     pid: int
+    processes: Processes
 
 
 @contextmanager
@@ -78,43 +82,48 @@ async def running_database() -> AsyncIterator[Database]:
     """An empty database of the embedded PostgreSQL."""
     with working_folder() as folder:
         async with running_postgres(folder / "postgres", "benchmark") as postgres:
-            yield Database(folder, postgres.socket_dir, "benchmark", postgres.dsn)
+            yield Database(folder, postgres.socket_dir, "benchmark", postgres.dsn, postgres.pid)
 
 
 @asynccontextmanager
-async def running_service(
-    database: Database, *arguments: str, model: Path | None = None, feed: str = "push"
-) -> AsyncIterator[Service]:
-    """The service on `database`, with all settings at their defaults except for ports, feed and model."""
-    rest_port, grpc_port, log = free_port(), free_port(), database.folder / "service.log"
-    fanout_setting = next((name for name in FANOUT_SETTINGS if name.lower() in Settings.model_fields), None)
-    fanout_port = grpc_port if fanout_setting is None else free_port()
+async def running_service(database: Database, python: Path, *arguments: str) -> AsyncIterator[Service]:
+    """The service that is installed for `python`, on `database`, with all settings at their defaults except for ports,
+    feed and model."""
+    rest_port, grpc_port, fanout_port, log = free_port(), free_port(), free_port(), database.folder / "service.log"
     environment = {
         "SIGNAL_SERVICE_PORT": str(rest_port),
         # More than one server uses the ports after the first one too, so they choose free ones.
         "GRPC_PORT": "0" if "--servers" in arguments else str(grpc_port),
-        **({} if fanout_setting is None else {fanout_setting: str(fanout_port)}),
+        "FANOUT_PORT": str(fanout_port),
+        "LEAN_PORT": str(fanout_port),  # its name in older versions
         "DATA_DIR": str(database.folder / "data"),
         "POSTGRES_HOST": str(database.socket_folder),
         "POSTGRES_DB": database.name,
-        "MODEL_PATH": str(model or make_lstm(database.folder / "lstm.onnx")),
-        "FEED": feed,
+        "MODEL_PATH": str(make_lstm(database.folder / "lstm.onnx")),
+        "FEED": "push",
     }
     command = (*CLI, "up", *arguments)
-    async with running(command, folder=database.folder, log=log, environment=environment) as process:
+    async with running(command, folder=database.folder, log=log, environment=environment, python=python) as process:
         await until_healthy(process, rest_port)
-        yield Service(rest_port, grpc_port, fanout_port, process.pid, log)
+        if not await accepts(fanout_port):
+            fanout_port = grpc_port
+        processes = Processes(process.pid, database.pid)
+        yield Service(rest_port, grpc_port, fanout_port, process.pid, log, processes)
 
 
 @asynccontextmanager
-async def running_peer(database: Database, python: Path | None) -> AsyncIterator[Peer | None]:
-    """The older design, with a model of the same kind; None without a Python for it."""
+async def running_peers(database: Database, python: Path | None) -> AsyncIterator[Mapping[str, Peer]]:
+    """Both variants of the older design by name, with a model of the same kind; none without a Python for them."""
+    peers: dict[str, Peer] = {}
     if python is None:
-        yield None
+        yield peers
         return
-    port, log = free_port(), database.folder / "peer.log"
-    model = make_lstm(database.folder / "peer.onnx")
-    command = ("-m", "benchmarks.peer", str(port), str(model), database.dsn)
-    async with running(command, folder=ROOT, log=log, python=python) as process:
-        await until_healthy(process, port)
-        yield Peer(port, process.pid)
+    async with AsyncExitStack() as stack:
+        for name, variant in {VOLATILE: "volatile", DURABLE: "durable"}.items():
+            port, log = free_port(), database.folder / f"peer-{variant}.log"
+            model = make_lstm(database.folder / "peer.onnx")
+            command = ("-m", "benchmarks.peer", str(port), str(model), database.dsn, variant)
+            process = await stack.enter_async_context(running(command, folder=ROOT, log=log, python=python))
+            await until_healthy(process, port)
+            peers[name] = Peer(port, process.pid, Processes(process.pid, database.pid))
+        yield peers

@@ -46,7 +46,7 @@ async def run(effort: Effort) -> AsyncIterator[Figure]:
     events = max(4, round(PER_SECOND * effort.lasting(SECONDS)))
     async with (
         running_database() as database,
-        running_service(database) as service,
+        running_service(database, effort.service_python) as service,
         publishing(service.grpc_port) as publisher,
     ):
         bars = iter(simulated_bars(SYMBOL, WARMING_BARS + effort.runs * 2 * (FILLING + events)))

@@ -24,13 +24,13 @@ async def run(effort: Effort) -> AsyncIterator[Figure]:
     first, second = [], []
     for _ in range(effort.runs):
         with working_folder() as folder:
-            first.append(await _start(folder))
-            second.append(await _start(folder))
+            first.append(await _start(effort.service_python, folder))
+            second.append(await _start(effort.service_python, folder))
     yield Figure("first start to /health", "s", first)
     yield Figure("second start to /health", "s", second, at_most(3.0))
 
 
-async def _start(folder: Path) -> float:
+async def _start(python: Path, folder: Path) -> float:
     """Start the service in `folder`, and stop it; return the seconds until it responded."""
     port, log = free_port(), folder / "service.log"
     environment = {
@@ -40,6 +40,6 @@ async def _start(folder: Path) -> float:
         "FEED": "simulate",
     }
     started = perf_counter()
-    async with running((*CLI, "up"), folder=folder, log=log, environment=environment) as process:
+    async with running((*CLI, "up"), folder=folder, log=log, environment=environment, python=python) as process:
         await until_healthy(process, port)
         return perf_counter() - started

@@ -27,10 +27,9 @@ from .generate import QUOTE
 from .history import INDICATORS
 from .load import STREAMS_PER_CONNECTION, Way
 from .processes import posted
-from .service import Service
+from .service import Peer, Service
 
 SYMBOL = "USDCOP"
-OLDER = "WebSocket, older design"
 SIGNALS_METHOD = "/tradingsignals.v1.SignalService/StreamSignals"
 
 _SERVICE = "/tradingsignals.v1.MarketDataService"
@@ -53,7 +52,7 @@ def straight(service: Service) -> list[Way]:
     """Signals from the server without Envoy: from the fan-out server, and from grpc.aio if it has another port."""
     ways = [direct(service), direct(service, streams_per_connection=1)]
     if service.fanout_port != service.grpc_port:
-        ways.append(replace(ways[0], name="gRPC, the port of the calls", port=service.grpc_port))
+        ways.append(replace(ways[0], name="gRPC, shared connections, by grpc.aio", port=service.grpc_port))
     return ways
 
 
@@ -67,9 +66,9 @@ def through_envoy(service: Service) -> list[Way]:
     ]
 
 
-def websocket(peer: int) -> Way:
+def websocket(peer: Peer) -> Way:
     """Signals of the older design."""
-    return Way(OLDER, "websocket", peer, "/ws/signals")
+    return Way("WebSocket", "websocket", peer.port, "/ws/signals")
 
 
 def _every_signal() -> bytes:
@@ -126,20 +125,20 @@ async def publishing(port: int) -> AsyncIterator[Publisher]:
         yield Publisher(channel)
 
 
-def peer_burst(peer: int, signals: int) -> Callable[[], Awaitable[None]]:
+def peer_burst(peer: Peer, signals: int) -> Callable[[], Awaitable[None]]:
     """A function that makes the older design broadcast `signals` signals at once."""
 
     async def publish() -> None:
-        await posted(peer, f"/api/signals/burst?count={signals}", _PEER_QUOTE)
+        await posted(peer.port, f"/api/signals/burst?count={signals}", _PEER_QUOTE)
 
     return publish
 
 
-def peer_steadily(peer: int, signals: int, per_second: float) -> Callable[[], Awaitable[list[float]]]:
+def peer_steadily(peer: Peer, signals: int, per_second: float) -> Callable[[], Awaitable[list[float]]]:
     """A function that makes the older design broadcast one signal after the other."""
 
     async def publish() -> list[float]:
-        one = partial(posted, peer, "/api/signals/generate", _PEER_QUOTE)
+        one = partial(posted, peer.port, "/api/signals/generate", _PEER_QUOTE)
         return await steadily([one] * signals, per_second)
 
     return publish

@@ -34,10 +34,15 @@ class LoadFailed(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """The result of a load. `busy` is the share of a core that the load generator took."""
+    """The result of a load.
+
+    calls: those that count; `sent` includes those of the warm-up.
+    busy: the share of a core that the load generator took.
+    """
 
     clients: int
     calls: int
+    sent: int
     seconds: float
     p50_ms: float
     p99_ms: float
@@ -62,7 +67,6 @@ def load_figure(what: str, loads: Sequence[Load]) -> Figure:
         [load.per_second for load in loads],
         besides={
             "p50 ms": median(load.p50_ms for load in loads),
-            "p99 ms": median(load.p99_ms for load in loads),
             "generator busy": median(load.busy for load in loads),
         },
     )
@@ -75,10 +79,12 @@ class _Clock:
         self.begins = time.perf_counter() + WARM_SECONDS
         self.ends = self.begins + seconds
         self.latencies: list[float] = []
+        self.responses = 0
 
     def record(self, sent: float) -> bool:
         """Record a response that was received now; return True if another call is to be made."""
         now = time.perf_counter()
+        self.responses += 1
         if self.begins <= now <= self.ends:
             self.latencies.append(now - sent)
         return now < self.ends
@@ -183,7 +189,7 @@ class _GrpcClient(_Client):
         framed = b"\0" + len(message).to_bytes(4, "big") + message
         self._may_send -= len(framed)
         if self._may_send < 0:
-            self._fail("the server does not let calls in as fast as it responses them")
+            self._fail("the server does not let calls in as fast as it responds")
             return
         self.transport.write(
             frames.frame(frames.HEADERS, frames.END_HEADERS, self._stream, self._headers)
@@ -261,6 +267,5 @@ async def _load(port: int, clients: int, seconds: float, make: Callable[[_Clock]
     latencies = sorted(clock.latencies)
     if not latencies:
         raise LoadFailed(f"no call of {clients} clients returned within {seconds} s")
-    return Load(
-        clients, len(latencies), seconds, percentile(latencies, 50) * 1e3, percentile(latencies, 99) * 1e3, busy
-    )
+    p50, p99 = (percentile(latencies, percent) * 1e3 for percent in (50, 99))
+    return Load(clients, len(latencies), clock.responses, seconds, p50, p99, busy)

@@ -1,4 +1,4 @@
-"""Serve the older design: python -m benchmarks.peer PORT MODEL DSN."""
+"""Serve the older design: python -m benchmarks.peer PORT MODEL DSN VARIANT."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ import uvicorn
 from .app import make_app
 
 if __name__ == "__main__":
-    port, model, dsn = sys.argv[1:]
+    port, model, dsn, variant = sys.argv[1:]
     uvicorn.run(
-        make_app(Path(model), dsn),
+        make_app(Path(model), dsn, variant),
         host="127.0.0.1",
         port=int(port),
         loop="uvloop",

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections import deque
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
-from itertools import islice
 from pathlib import Path
 from time import perf_counter
 from typing import Any
 from uuid import uuid4
 
-import asyncpg
 import numpy as np
 import onnxruntime
 import pandas as pd
@@ -22,21 +19,19 @@ from fastapi import FastAPI, Query
 from .broadcast import Hub
 from .indicators import technical_factors
 from .messages import GenerateRequest, HealthResponse, HistoryResponse, Signal, SignalResponse, TechnicalFactors
+from .stores import Store, opened
 
 FEATURES = 16
 OBSERVATION = "observation"
 ACTIONS = ("HOLD", "BUY", "SELL")
-KEPT_SIGNALS = 10_000
-CONNECTIONS = 10
-"""Concurrent calls with a database connection: PostgreSQL accepts 32, and closed ones linger."""
 CONFIDENCE_THRESHOLD, MIN_RISK_REWARD, POSITION_SIZE_PCT = 0.65, 1.5, 0.02
 STOP_ATR, TARGET_ATR = 2.0, 3.0
 
-_NEWEST_BARS = "SELECT time, open, high, low, close, volume FROM bars WHERE symbol = $1 ORDER BY time DESC LIMIT $2"
-
 
 class Signals:
-    """Makes signals and keeps them in memory until the process ends."""
+    """Makes signals, saves them in `store`, and then broadcasts them."""
+
+    store: Store
 
     def __init__(self, model: Path, hub: Hub) -> None:
         options = onnxruntime.SessionOptions()
@@ -50,10 +45,9 @@ class Signals:
         }
         self._version = model.stem
         self._hub = hub
-        self.newest: deque[Signal] = deque(maxlen=KEPT_SIGNALS)
         self.made = 0
 
-    def make(self, symbol: str, price: float, factors: TechnicalFactors) -> Signal:
+    async def make(self, symbol: str, price: float, factors: TechnicalFactors) -> Signal:
         """A signal at `price`."""
         started = perf_counter()
         outputs = self._session.run(None, {OBSERVATION: _observation(price, factors), **self._zeros})
@@ -86,22 +80,22 @@ class Signals:
             latency_ms=(perf_counter() - started) * 1e3,
             technical_factors=factors,
         )
-        self.newest.appendleft(signal)
+        await self.store.save(signal)
         self.made += 1
         self._hub.publish(signal)
         return signal
 
 
-def make_app(model: Path, dsn: str) -> FastAPI:
-    """The application with the policy in `model`, which reads bars from the database at `dsn`."""
+def make_app(model: Path, dsn: str, variant: str) -> FastAPI:
+    """The application with the policy in `model` and the database at `dsn`; `variant` is "volatile" or "durable"."""
     hub = Hub()
     signals = Signals(model, hub)
-    connecting = asyncio.Semaphore(CONNECTIONS)
 
     @asynccontextmanager
     async def broadcasting(_: FastAPI) -> AsyncIterator[None]:
         task = asyncio.create_task(hub.run())
-        yield
+        async with opened(variant, dsn) as signals.store:
+            yield
         task.cancel()
 
     app = FastAPI(title="Signals", lifespan=broadcasting)
@@ -109,7 +103,7 @@ def make_app(model: Path, dsn: str) -> FastAPI:
     async def health() -> HealthResponse:
         return HealthResponse(status="healthy", model_loaded=True, total_signals_generated=signals.made)
 
-    def made_for(request: GenerateRequest) -> Signal:
+    async def made_for(request: GenerateRequest) -> Signal:
         histogram = None
         if request.macd is not None and request.macd_signal is not None:
             histogram = request.macd - request.macd_signal
@@ -124,29 +118,25 @@ def make_app(model: Path, dsn: str) -> FastAPI:
             ema_50=request.ema_50,
             atr=request.atr,
         )
-        return signals.make(request.symbol, request.close_price, factors)
+        return await signals.make(request.symbol, request.close_price, factors)
 
     async def generate(request: GenerateRequest) -> SignalResponse:
-        return SignalResponse(signal=made_for(request))
+        return SignalResponse(signal=await made_for(request))
 
     async def burst(request: GenerateRequest, count: int) -> SignalResponse:
-        return [SignalResponse(signal=made_for(request)) for _ in range(count)][-1]
+        made = await asyncio.gather(*(made_for(request) for _ in range(count)))
+        return SignalResponse(signal=made[-1])
 
     async def generate_from_db(
         symbol: str = "USDCOP", lookback_bars: int = Query(100, ge=50, le=500)
     ) -> SignalResponse:
-        async with connecting:
-            database = await asyncpg.connect(dsn)
-            try:
-                rows = await database.fetch(_NEWEST_BARS, symbol, lookback_bars)
-            finally:
-                await database.close()
+        rows = await signals.store.bars(symbol, lookback_bars)
         bars = pd.DataFrame([dict(row) for row in reversed(rows)])
         price = float(bars["close"].iloc[-1])
-        return SignalResponse(signal=signals.make(symbol, price, technical_factors(bars)))
+        return SignalResponse(signal=await signals.make(symbol, price, technical_factors(bars)))
 
     async def history(limit: int = Query(100, ge=1, le=1000)) -> HistoryResponse:
-        newest = list(islice(signals.newest, limit))
+        newest = await signals.store.newest(limit)
         return HistoryResponse(signals=newest, count=len(newest))
 
     app.add_api_route("/health", health, methods=["GET"])
