@@ -13,7 +13,7 @@ BARS ?=
 FEED ?=
 DATA ?=
 ARGS ?=
-AGAINST ?= HEAD
+AGAINST ?=
 
 # $(call quoted,TEXT): TEXT as one word for the shell, whatever the name of a file has in it.
 quoted = '$(subst ','\'',$1)'
@@ -106,10 +106,10 @@ build/contract.binpb: $(wildcard protos/tradingsignals/v1/*.proto protos/interna
 
 .PHONY: breaking
 breaking: build/contract.binpb ## Fail if the contract breaks callers of AGAINST (a git revision, HEAD by default)
-	@if git cat-file -e $(AGAINST):envoy/descriptors.binpb 2>/dev/null; then \
-	  git show $(AGAINST):envoy/descriptors.binpb > build/contract-before.binpb; \
+	@if git cat-file -e $(or $(AGAINST),HEAD):envoy/descriptors.binpb 2>/dev/null; then \
+	  git show $(or $(AGAINST),HEAD):envoy/descriptors.binpb > build/contract-before.binpb; \
 	  $(BIN)/buf breaking build/contract.binpb --against build/contract-before.binpb --config protos/buf.yaml; \
-	else echo "$(AGAINST) has no contract to compare with"; fi
+	else echo "$(or $(AGAINST),HEAD) has no contract to compare with"; fi
 
 # The older design that the benchmarks are held against, with a Python of its own.
 build/peer/.done: benchmarks/peer/requirements.txt
@@ -118,8 +118,8 @@ build/peer/.done: benchmarks/peer/requirements.txt
 	@touch $@
 
 .PHONY: bench
-bench: $(VENV)/.dev build/peer/.done ## Run the benchmarks and print their table; ARGS='generate history' for some, 'streams --quick' for a short look at all streams
-	$(BIN)/python -m benchmarks $(ARGS)
+bench: $(VENV)/.dev build/peer/.done ## Run the benchmarks and print their table; ARGS='generate history --short' for some, AGAINST=commit for ratios to it
+	$(BIN)/python -m benchmarks $(if $(AGAINST),--against $(call quoted,$(AGAINST))) $(ARGS)
 
 .PHONY: lock
 lock: $(VENV)/.dev ## Resolve the dependencies anew into the lock files

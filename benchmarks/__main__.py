@@ -1,14 +1,17 @@
-"""Run benchmarks and print their figures: python -m benchmarks [NAME ...] [--quick] [--json FILE]."""
+"""Run benchmarks and print their figures: python -m benchmarks [NAME ...] [--short] [--against COMMIT]."""
 
 from __future__ import annotations
 
 import asyncio
 import sys
-from argparse import ArgumentParser
+from argparse import ArgumentParser, Namespace
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from itertools import chain
 from pathlib import Path
 from time import perf_counter
+from typing import Any
 
 import uvloop
 
@@ -32,8 +35,9 @@ from . import (
     startup,
     stream_generator,
 )
+from .against import Version, built
 from .load.limits import raise_file_limit
-from .measure import FULL, QUICK, Effort, Figure
+from .measure import FULL, QUICK, SHORT, Effort, Figure, joined
 
 BENCHMARKS = {
     module.__name__.rpartition(".")[2]: module
@@ -58,26 +62,121 @@ BENCHMARKS = {
     )
 }
 GROUPS = {
+    "callers": (
+        *("generate", "history", "bar_to_signal", "publish", "replay"),
+        *("fanout", "isolated", "catch_up", "stalled", "durable"),
+    ),
     "streams": ("stream_generator", "fanout", "isolated", "followers", "stalled", "catch_up", "durable", "servers"),
 }
-"""Names of groups of benchmarks."""
+"""Names of groups of benchmarks. `callers` measure what a caller of the service sees."""
+
+NO_SERVICE = ("inference", "pipeline", "load_generator", "stream_generator")
+"""Benchmarks that import this tree's server, or measure the load generator: no other commit can be measured by them."""
+
+Results = dict[str, list[Figure]]
+"""Figures by benchmark."""
 
 
-async def _measure(names: list[str], effort: Effort, figures: dict[str, list[Figure]]) -> None:
+async def _measure(names: list[str], effort: Effort, figures: Results) -> None:
     for name in names:
-        started = perf_counter()
-        print(f"{name} ...", end=" ", file=sys.stderr, flush=True)
-        figures[name] = [figure async for figure in BENCHMARKS[name].run(effort)]
-        print(f"{perf_counter() - started:.0f} s", file=sys.stderr, flush=True)
+        with _announced(name):
+            figures[name] = [figure async for figure in BENCHMARKS[name].run(effort)]
+
+
+async def _measure_against(
+    names: list[str],
+    effort: Effort,
+    before: Path,
+    figures: Results,
+    figures_before: Results,
+) -> None:
+    """Measure this tree and the one with the Python `before` in turn, A B B A, each time with a new database."""
+    now = replace(effort, runs=1, peer_python=None)
+    sides = {"before": replace(now, service_python=before), "now": now}
+    for name in names:
+        passes: dict[str, list[list[Figure]]] = {"before": [], "now": []}
+        for number in range(effort.runs):
+            for side in sorted(sides, reverse=number % 2 == 1):
+                with _announced(f"{name}, {side}"):
+                    passes[side].append([figure async for figure in BENCHMARKS[name].run(sides[side])])
+        figures_before[name], figures[name] = joined(passes["before"]), joined(passes["now"])
+
+
+@contextmanager
+def _announced(what: str) -> Iterator[None]:
+    started = perf_counter()
+    print(f"{what} ...", end=" ", file=sys.stderr, flush=True)
+    yield
+    print(f"{perf_counter() - started:.0f} s", file=sys.stderr, flush=True)
 
 
 def main() -> None:
     """Run the benchmarks named on the command line."""
+    parser = _parser()
+    given = parser.parse_args()
+    default = GROUPS["callers"] if given.against else tuple(BENCHMARKS)
+    names = list(chain.from_iterable(GROUPS.get(name, (name,)) for name in given.names or default))
+    if unknown := [name for name in names if name not in BENCHMARKS]:
+        parser.error(f"no benchmark is called {', '.join(unknown)}; there are {', '.join(BENCHMARKS)}")
+    if given.against and (impossible := [name for name in names if name in NO_SERVICE]):
+        parser.error(f"{', '.join(impossible)}: measures this tree only, so leave it out with --against")
+    peer = given.peer if given.peer.exists() else None
+    if peer is None and not given.against:
+        print(f"There is no {given.peer}: the older design is left out (see benchmarks/__init__.py).", file=sys.stderr)
+    raise_file_limit()
+    effort = replace(QUICK if given.quick else SHORT if given.short else FULL, peer_python=peer)
+    effort = replace(effort, runs=given.runs or effort.runs)
+    before = built(given.against) if given.against else None
+    taken_on = report.machine()
+    figures: Results = {}
+    figures_before: Results = {}
+    started = perf_counter()
+    try:
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            if before is None:
+                runner.run(_measure(names, effort, figures))
+            else:
+                runner.run(_measure_against(names, effort, before.python, figures, figures_before))
+    except KeyboardInterrupt:
+        sys.exit(130)
+    finally:
+        # Also after a failure: the figures measured before it are still useful.
+        print(f"{(perf_counter() - started) / 60:.0f} minutes in all", file=sys.stderr)
+        _report(given, figures, figures_before, taken_on, before)
+
+
+def _report(
+    given: Namespace,
+    figures: Results,
+    figures_before: Results,
+    taken_on: dict[str, Any],
+    before: Version | None,
+) -> None:
+    if before is not None:
+        report.show_comparison(figures, figures_before, before.title, given.markdown)
+    elif figures:
+        report.show(figures, taken_on, quick=given.quick)
+        report.show_ratios(figures)
+        report.draw(given.picture, figures, taken_on, quick=given.quick)
+        report.write_markdown(given.markdown, figures, taken_on, quick=given.quick)
+    if given.json is not None:
+        report.write(given.json, figures, taken_on, quick=given.quick)
+
+
+def _parser() -> ArgumentParser:
     parser = ArgumentParser(prog="python -m benchmarks", description="Measure the service.")
     parser.add_argument(
-        "names", nargs="*", metavar="NAME", help=f"one of {', '.join([*BENCHMARKS, *GROUPS])}; all of them if none"
+        "names",
+        nargs="*",
+        metavar="NAME",
+        help=f"one of {', '.join([*BENCHMARKS, *GROUPS])}; all of them if none, with --against those of callers",
     )
     parser.add_argument("--quick", action="store_true", help="a smoke test; its figures mean nothing")
+    parser.add_argument("--short", action="store_true", help="shorter loads, fewer bars and two runs")
+    parser.add_argument("--runs", type=int, metavar="N", help="measurements of each figure")
+    parser.add_argument(
+        "--against", metavar="COMMIT", help="build that commit in build/against/, and measure it and this tree in turn"
+    )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there too, every run included")
     parser.add_argument(
         "--peer",
@@ -93,31 +192,7 @@ def main() -> None:
     parser.add_argument(
         "--picture", type=Path, default=Path("build/benchmarks.svg"), metavar="FILE", help="%(default)s"
     )
-    given = parser.parse_args()
-    names = list(chain.from_iterable(GROUPS.get(name, (name,)) for name in given.names)) or list(BENCHMARKS)
-    if unknown := [name for name in names if name not in BENCHMARKS]:
-        parser.error(f"no benchmark is called {', '.join(unknown)}; there are {', '.join(BENCHMARKS)}")
-    taken_on = report.machine()
-    peer = given.peer if given.peer.exists() else None
-    if peer is None:
-        print(f"There is no {given.peer}: the older design is left out (see benchmarks/__init__.py).", file=sys.stderr)
-    raise_file_limit()
-    effort = replace(QUICK if given.quick else FULL, peer_python=peer)
-    figures: dict[str, list[Figure]] = {}
-    try:
-        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            runner.run(_measure(names, effort, figures))
-    except KeyboardInterrupt:
-        sys.exit(130)
-    finally:
-        # Also after a failure: the figures measured before it are still useful.
-        if figures:
-            report.show(figures, taken_on, quick=given.quick)
-            report.show_ratios(figures)
-            report.draw(given.picture, figures, taken_on, quick=given.quick)
-            report.write_markdown(given.markdown, figures, taken_on, quick=given.quick)
-        if given.json is not None:
-            report.write(given.json, figures, taken_on, quick=given.quick)
+    return parser
 
 
 if __name__ == "__main__":

@@ -51,3 +51,10 @@ def test_training_without_a_file_states_its_usage(environment: Path) -> None:
     train = ("train", f"VENV={environment}")
     assert make(*train) == (2, ["make train DATA=file.csv: a file of five-minute bars is needed"])
     assert make(*train, "DATA=not here.csv") == (2, ["make train DATA=file.csv: not here.csv cannot be read"])
+
+
+def test_benchmarks_are_run_against_the_named_commit_only(environment: Path) -> None:
+    # Its own packages are installed already.
+    bench = ("bench", f"VENV={environment}", "--old-file=build/peer/.done", "ARGS=generate --runs 2")
+    assert make(*bench, "AGAINST=HEAD~1")[1][-6:] == ["benchmarks", "--against", "HEAD~1", "generate", "--runs", "2"]
+    assert make(*bench)[1][-4:] == ["benchmarks", "generate", "--runs", "2"]
