@@ -63,11 +63,11 @@ QUERIES: dict[str, list[dict[str, Any]]] = {
 @asynccontextmanager
 async def long_lived(servers: int) -> AsyncIterator[RunningService]:
     """A service that runs many scenarios."""
-    several = {"SERVERS": str(servers), "GRPC_PORT": "0"} if servers > 1 else {}
+    settings = {"SERVERS": str(servers), "GRPC_PORT": "0"} if servers > 1 else {}
     # Generated signals change positions at any time and on old bars.
-    several |= {"SESSION_CALENDAR": "always", "MAX_BAR_AGE": "0"}
+    settings |= {"SESSION_CALENDAR": "always", "MAX_BAR_AGE": "0"}
     with scratch_folder() as folder:
-        async with running_service(folder, STREAM_STALL_SECONDS="1", **several) as service:
+        async with running_service(folder, STREAM_STALL_SECONDS="1", **settings) as service:
             async with service.client() as client:
                 for line in LINES.values():
                     await client.publish_bars(line[:WARM])

@@ -1,4 +1,4 @@
-"""Several servers on one database, killed and replaced under load: the tables equal those of one server."""
+"""Two or three servers on one database, killed and replaced under load: the tables equal those of one server."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ async def undisturbed() -> dict[str, Tables]:
 
 
 @asynccontextmanager
-async def several(folder: Path, count: int, **settings: str) -> AsyncIterator[RunningService]:
+async def multi_server(folder: Path, count: int, **settings: str) -> AsyncIterator[RunningService]:
     async with running_service(
         folder, "up", "--servers", str(count), GRPC_PORT="0", LOG_LEVEL="INFO", **settings
     ) as service:
@@ -134,7 +134,7 @@ async def test_tables_equal_those_of_an_undisturbed_run(
     dice = random.Random(seed)
     last = sum(len(tables["events"]) for tables in undisturbed.values())
     moments = sorted(dice.sample(range(1, last // 2), 3))
-    async with several(folder, count) as service, service.database() as database, asyncio.timeout(180):
+    async with multi_server(folder, count) as service, service.database() as database, asyncio.timeout(180):
         seen: dict[str, list[int]] = {address: [] for address in (service.address, *await addresses(database))}
         assert len(seen) == count + 1
         async with asyncio.TaskGroup() as followers:
@@ -163,7 +163,7 @@ async def test_tables_equal_those_of_an_undisturbed_run(
 
 async def test_symbol_moves_to_another_server_when_its_owner_dies(folder: Path) -> None:
     bars = messages(WALKS[0])
-    async with several(folder, 2) as service, service.database() as database, service.client() as client:
+    async with multi_server(folder, 2) as service, service.database() as database, service.client() as client:
         await client.publish_bars(bars[:100])
         owner = await owner_of(database)
         (victim,) = [process for process in servers(service) if process.pid == listener(owner)]
@@ -210,7 +210,7 @@ async def test_frozen_server_is_replaced_and_cannot_write_when_it_resumes(
 ) -> None:
     """After it resumes it processes the calls that it got meanwhile, with an outdated state."""
     bars = messages(WALKS[0])
-    async with several(folder, 2) as service, service.database() as database, asyncio.timeout(90):
+    async with multi_server(folder, 2) as service, service.database() as database, asyncio.timeout(90):
         first, second = await addresses(database)
         async with (
             tradingsignals.connect(first, timeout=60.0) as at_first,
@@ -269,7 +269,10 @@ def listener(address: str) -> int:
 
 
 async def test_feed_moves_when_its_server_dies(folder: Path) -> None:
-    async with several(folder, 2, FEED="simulate", SIMULATE_SPEED="6000") as service, service.database() as database:
+    async with (
+        multi_server(folder, 2, FEED="simulate", SIMULATE_SPEED="6000") as service,
+        service.database() as database,
+    ):
         for _ in range(2):  # one of the two has it
             newest = await database.fetchval("SELECT last_sequence FROM event_log")
             await come_to(database, newest + 50)
@@ -282,7 +285,7 @@ async def test_feed_moves_when_its_server_dies(folder: Path) -> None:
 
 
 async def test_all_processes_exit_with_their_parent(folder: Path) -> None:
-    async with several(folder, 2) as service:
+    async with multi_server(folder, 2) as service:
         assert len(servers(service)) == 2
         await service.kill()  # which waits until all that it has started has ended
         await service.start()

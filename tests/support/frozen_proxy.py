@@ -14,14 +14,14 @@ class FrozenProxy:
 
     def __init__(self, behind: int) -> None:
         self._behind = behind
-        self._flowing: list[asyncio.Task[None]] = []
+        self._tasks: list[asyncio.Task[None]] = []
         self._ends: list[asyncio.StreamWriter] = []
         self.connections = 0
         self.port = 0
 
     def freeze(self) -> None:
         """Stop forwarding data on the present connections, which stay open."""
-        for task in self._flowing:
+        for task in self._tasks:
             task.cancel()
 
     async def accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -31,9 +31,9 @@ class FrozenProxy:
         behind_reader, behind = await asyncio.open_connection("127.0.0.1", self._behind)
         self._ends.append(behind)
         for source, target in ((reader, behind), (behind_reader, writer)):
-            self._flowing.append(asyncio.create_task(self._flow(source, target)))
+            self._tasks.append(asyncio.create_task(self._forward(source, target)))
 
-    async def _flow(self, source: asyncio.StreamReader, target: asyncio.StreamWriter) -> None:
+    async def _forward(self, source: asyncio.StreamReader, target: asyncio.StreamWriter) -> None:
         with suppress(OSError):
             while data := await source.read(1 << 16):
                 target.write(data)
@@ -43,7 +43,7 @@ class FrozenProxy:
     async def cut(self) -> None:
         """End all connections."""
         self.freeze()
-        await asyncio.gather(*self._flowing, return_exceptions=True)
+        await asyncio.gather(*self._tasks, return_exceptions=True)
         for writer in self._ends:
             writer.transport.abort()
             with suppress(OSError):

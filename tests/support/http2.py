@@ -25,7 +25,7 @@ EVENTS_PATH = "/tradingsignals.v1.EventService/StreamEvents"
 class Frame(NamedTuple):
     """A received frame."""
 
-    kind: int
+    type: int
     flags: int
     stream: int
     payload: bytes
@@ -33,12 +33,12 @@ class Frame(NamedTuple):
     @property
     def code(self) -> int:
         """The error code of a RST_STREAM or GOAWAY."""
-        return int.from_bytes(self.payload[:4] if self.kind == RST_STREAM else self.payload[4:8], "big")
+        return int.from_bytes(self.payload[:4] if self.type == RST_STREAM else self.payload[4:8], "big")
 
 
-def frame(kind: int, flags: int = 0, stream: int = 0, payload: bytes = b"") -> bytes:
+def frame(type_: int, flags: int = 0, stream: int = 0, payload: bytes = b"") -> bytes:
     """Encode a frame."""
-    return len(payload).to_bytes(3, "big") + bytes((kind, flags)) + stream.to_bytes(4, "big") + payload
+    return len(payload).to_bytes(3, "big") + bytes((type_, flags)) + stream.to_bytes(4, "big") + payload
 
 
 def settings(values: Mapping[int, int] | None = None) -> bytes:
@@ -59,7 +59,7 @@ def framed(message: Message | bytes, flag: int = 0) -> bytes:
 
 
 def headers(path: str | None = EVENTS_PATH, **more: str | None) -> list[tuple[str, str]]:
-    """Return the headers of a call; `more` replaces or adds headers, None omits one. _ stands for -."""
+    """Return the headers of a call; `more` replaces or adds headers, None omits one. _ is replaced by -."""
     found: dict[str, str | None] = {
         ":method": "POST",
         ":scheme": "http",
@@ -122,14 +122,14 @@ class Peer:
         """Write."""
         self.writer.write(b"".join(what))
 
-    async def next(self, kind: int | None = None, stream: int | None = None) -> Frame:
+    async def next(self, type_: int | None = None, stream: int | None = None) -> Frame:
         """Return the next frame, or the next one of a type and stream; other frames are kept."""
         while True:
             for at, found in enumerate(self._waiting):
-                if kind in {None, found.kind} and stream in {None, found.stream}:
+                if type_ in {None, found.type} and stream in {None, found.stream}:
                     return self._waiting.pop(at)
             data = await within(self.reader.read(1 << 16))
-            assert data, f"the connection was closed before a frame of kind {kind} came"
+            assert data, f"the connection was closed before a frame of type {type_} arrived"
             self._waiting += self._frames.feed(data)
 
     async def message(self, stream: int) -> bytes:
@@ -202,11 +202,11 @@ class RecordingTransport(asyncio.Transport):
 
 
 def bodies(written: bytes) -> dict[int, bytes]:
-    """Return the joined DATA of each stream; a full stop stands for its trailers."""
+    """Return the joined DATA of each stream; a full stop represents its trailers."""
     found: dict[int, bytes] = {}
     for each in Frames().feed(written):
-        if each.kind == DATA:
+        if each.type == DATA:
             found[each.stream] = found.get(each.stream, b"") + each.payload
-        elif each.kind == HEADERS and each.flags & END_STREAM:
+        elif each.type == HEADERS and each.flags & END_STREAM:
             found[each.stream] = found.get(each.stream, b"") + b"."
     return found

@@ -58,7 +58,7 @@ T = TypeVar("T")
 
 
 class ShakyStore(Store, Protocol):
-    """A store that fails on demand, and records what it was given, whatever it returns.
+    """A store that fails on demand, and records all commits, whatever it returns.
 
     faults: taken one a commit of the server. down: every read fails. oldest: the oldest sequence that is kept.
     """

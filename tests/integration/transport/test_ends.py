@@ -205,11 +205,11 @@ async def test_no_frame_follows_the_end_of_a_stream(side: str) -> None:
         while len(over) < FOLLOWERS:
             sides.log.append()
             found = await peer.next()
-            assert found.stream not in over or found.kind not in {h2.DATA, h2.HEADERS}
-            if found.kind == h2.HEADERS and found.flags & h2.END_STREAM:
+            assert found.stream not in over or found.type not in {h2.DATA, h2.HEADERS}
+            if found.type == h2.HEADERS and found.flags & h2.END_STREAM:
                 over.add(found.stream)
         for _ in range(10):
             sides.log.append()
         peer.send(h2.frame(h2.PING, 0, 0, b"ordering"))
-        while (found := await peer.next()).kind != h2.PING or not found.flags & h2.ACK:
-            assert found.kind not in {h2.DATA, h2.HEADERS}
+        while (found := await peer.next()).type != h2.PING or not found.flags & h2.ACK:
+            assert found.type not in {h2.DATA, h2.HEADERS}

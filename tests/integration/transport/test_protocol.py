@@ -37,7 +37,7 @@ def sequences(message: bytes) -> list[int]:
 async def test_settings_are_sent_first_and_settings_and_pings_are_acknowledged(server: FanoutServer) -> None:
     async with http2_peer(server.port) as peer:
         first = await peer.next()
-        assert (first.kind, first.flags, first.stream) == (h2.SETTINGS, 0, 0)
+        assert (first.type, first.flags, first.stream) == (h2.SETTINGS, 0, 0)
         while (found := await peer.next(h2.SETTINGS)).flags != h2.ACK:
             pass
         assert found.payload == b""
@@ -95,8 +95,8 @@ async def test_nothing_is_sent_beyond_the_windows(server: FanoutServer, log: Log
         assert len(body) == 17
         peer.send(h2.settings({h2.INITIAL_WINDOW_SIZE: 0}))  # now the window is 17 - 17 - 10
         peer.send(h2.window_update(1, 9), h2.frame(h2.PING, 0, 0, b"a window"))
-        while (found := await peer.next()).kind != h2.PING or found.payload != b"a window":
-            assert found.kind != h2.DATA
+        while (found := await peer.next()).type != h2.PING or found.payload != b"a window":
+            assert found.type != h2.DATA
         peer.send(h2.settings({h2.INITIAL_WINDOW_SIZE: 1 << 20}))
         while len(body) < 5 or len(body) < 5 + int.from_bytes(body[1:5], "big"):
             body += (await peer.next(h2.DATA, 1)).payload
@@ -116,8 +116,8 @@ async def test_all_streams_share_the_window_of_the_connection(server: FanoutServ
             total += len(found.payload)
         assert total == 65_535
         peer.send(h2.frame(h2.PING, 0, 0, b"no more?"))
-        while (found := await peer.next()).kind != h2.PING or found.flags != h2.ACK:
-            assert found.kind != h2.DATA
+        while (found := await peer.next()).type != h2.PING or found.flags != h2.ACK:
+            assert found.type != h2.DATA
         peer.send(h2.window_update(0, 1 << 30))
         expected = [log.store.entries[-1].sequence] * 100
         whole: dict[int, int] = {}

@@ -104,7 +104,7 @@ class ListContract:
         assert first.through_sequence == 15
 
     async def test_page_is_complete_up_to_its_sequence(self, store: Store, another_store: Store) -> None:
-        """Commits go on meanwhile: a page has all signals up to its through_sequence and none after it."""
+        """Commits continue meanwhile: a page has all signals up to its through_sequence and none after it."""
         writing = asyncio.create_task(_write_signals(another_store, 150))
         while not writing.done():
             page = await store.list_signals(SignalQuery(), None, 1000)

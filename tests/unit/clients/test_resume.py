@@ -239,7 +239,7 @@ ALL = 10**6
 Fault = tuple[str, int]
 HAPPENINGS = (
     *("append", "deliver", "take", "open") * 3,
-    *("repeat", "lose", "heartbeat", "sever", "refuse", "prune", "make_anew", "set_back"),
+    *("repeat", "lose", "heartbeat", "sever", "refuse", "prune", "replace_database", "set_back"),
 )
 FAULTS: st.SearchStrategy[Fault] = st.tuples(st.sampled_from(HAPPENINGS), st.integers(1, 5))
 
@@ -265,7 +265,7 @@ class World:
         self.newest += size
 
     def open(self, _: int) -> None:
-        """The follower opens a stream, once it has handed out the pending items."""
+        """The follower opens a stream, once it has returned the pending items."""
         if self.place is not None:
             return
         self.take(ALL)
@@ -288,7 +288,7 @@ class World:
         self.deliver(size, again=size)
 
     def heartbeat(self, _: int) -> None:
-        """A sign of life."""
+        """The service sends a heartbeat."""
         self.deliver(0)
 
     def sever(self, _: int) -> None:
@@ -304,7 +304,7 @@ class World:
             self.sever(0)
 
     def refuse(self, _: int) -> None:
-        """The service is not there."""
+        """The service is unavailable."""
         if self.place is None:
             self.machine.failed(LOST, 0.0)
 
@@ -318,8 +318,8 @@ class World:
         """So many entries are no longer kept."""
         self.oldest = min(self.newest + 1, self.oldest + size)
 
-    def make_anew(self, size: int) -> None:
-        """The service restarts on a new database, in which something has happened already."""
+    def replace_database(self, size: int) -> None:
+        """The service restarts on a new database, which may have entries already."""
         self.sever(0)
         self.logs += 1
         self.epoch, self.newest, self.oldest = f"log {self.logs}", size - 1, 1

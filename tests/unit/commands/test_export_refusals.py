@@ -129,7 +129,7 @@ NOT_POLICIES: dict[str, tuple[Make, str]] = {
 
 
 @pytest.mark.parametrize(("make", "expected"), NOT_POLICIES.values(), ids=NOT_POLICIES.keys())
-def test_refuses(make: Make, expected: str, tmp_path: Path) -> None:
+def test_file_that_cannot_be_exported_is_refused_with_the_reason(make: Make, expected: str, tmp_path: Path) -> None:
     path = make(tmp_path)
     reason = refusal(path)
     assert reason.startswith(f"{path}: ")

@@ -41,7 +41,9 @@ def test_actions_are_written_for_unknown_labels(tmp_path: Path) -> None:
         ),
     ],
 )
-def test_refuses(content: bytes, actions: tuple[str, ...] | None, expected: str, tmp_path: Path) -> None:
+def test_invalid_file_or_actions_are_refused_with_the_reason(
+    content: bytes, actions: tuple[str, ...] | None, expected: str, tmp_path: Path
+) -> None:
     with pytest.raises(ExportRefused) as refused:
         label(write(tmp_path, content, "plain.onnx"), tmp_path / "model.onnx", actions)
     assert expected in str(refused.value)

@@ -18,7 +18,7 @@ SYMBOL = "USDCOP"
 
 
 class Owners:
-    """As much of a router as forwarding needs; `addresses` are returned one after the other, then the last again."""
+    """The part of a router that forwarding uses; returns `addresses` in turn, and then repeats the last."""
 
     def __init__(self, *addresses: str | None) -> None:
         self._addresses = list(addresses)

@@ -55,7 +55,7 @@ class Shares(SoleOwnership):
 
 
 class FakePeer:
-    """Takes every bar, unless a test sets another response; `calls` are those it was sent."""
+    """Accepts every bar, unless a test sets errors; `calls` are the bars of each call."""
 
     def __init__(self) -> None:
         self.calls: list[list[Bar]] = []

@@ -1,4 +1,4 @@
-"""Cutting the history: what is decided on a bar follows from the stored bars up to it, wherever they are cut off."""
+"""Truncated histories: a decision depends on the stored bars up to its own, wherever the history ends."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ class Run:
     outputs: Sequence[BarOutput]
 
     def until(self, bar: Bar) -> MemoryStore:
-        """What was stored when `bar` came, but for the state that the policy carried."""
+        """Return the stored state before `bar`, except the recurrent state."""
         events = self.store.events
         end = next(n for n, event in enumerate(events) if isinstance(event, MarketUpdate) and event.bar == bar)
         store = MemoryStore()

@@ -1,4 +1,4 @@
-"""What a request puts in the place of stored bars, and what it leaves to them."""
+"""Inputs of requested signals: values of the caller replace those of the stored bars."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The state between two bars: what a bar does to it, and that a restart finds it again."""
+"""The state between two bars: the changes by a bar, and its restoration after a restart."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def after(bars: Sequence[Bar]) -> SymbolState:
 
 
 CLOSED = tuple((OPENING + timedelta(hours=hour), pnl_pct) for hour, pnl_pct in enumerate((1.5, -0.5, 0.0)))
-"""When positions ended, and what they made."""
+"""Times at which positions ended, and their results in percent."""
 
 
 def contents(state: SymbolState) -> dict[str, object]:

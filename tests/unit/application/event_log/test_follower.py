@@ -1,4 +1,4 @@
-"""A follower by itself, driven with a clock of the test's own: what it returns, and what it then awaits."""
+"""A follower with the clock of the test: its responses, and the condition that it then awaits."""
 
 from __future__ import annotations
 

@@ -75,8 +75,8 @@ async def next_batch(batches: AsyncIterator[Batch]) -> Batch:
         return await read(batches)
 
 
-async def until_the_end(batches: AsyncIterator[Batch]) -> tuple[list[Batch], ShuttingDown]:
-    """All batches of a follower up to the server's end, which must come."""
+async def until_shutdown(batches: AsyncIterator[Batch]) -> tuple[list[Batch], ShuttingDown]:
+    """Return all batches of a follower until the server stops, and its error."""
     found: list[Batch] = []
     async with asyncio.timeout(DEADLINE):
         while True:
@@ -116,7 +116,7 @@ async def test_from_any_sequence_every_entry_comes_once(
         for cursor, joins in followers:
             if joins == turn and cursor <= log.tail.newest:
                 batches = await follow(log.tail, resume_after=cursor, limits=ResponseLimits(entries=page))
-                following.append((cursor, asyncio.create_task(until_the_end(batches))))
+                following.append((cursor, asyncio.create_task(until_shutdown(batches))))
         await asyncio.sleep(0)
         if turn in unseen:
             log.store.put(updates(len(log.store.events), 2), NOW)
@@ -246,7 +246,7 @@ async def test_follower_receives_entries_that_pass_its_filter(filter_: Filter, e
     log.append_events(*EVENTS)
     batches = await follow(log.tail, filter_, 0)
     log.tail.stop()
-    found, end = await until_the_end(batches)
+    found, end = await until_shutdown(batches)
     assert sequences(found) == expected
     assert end.metadata == {"sequence": "6"}, "a filtered stream is complete to the end all the same"
     if found:
@@ -341,23 +341,23 @@ async def test_follower_that_is_slower_than_the_retention_is_ended() -> None:
     assert caught.value.metadata == {"oldest_sequence": "6"}
 
 
-# ------------------------------------------------------------------------------------------------------ the end
+# ------------------------------------------------------------------------------------------------------------- shutdown
 
 
 async def test_stop_ends_followers_after_the_last_entry() -> None:
     log = await Log.with_entries(3)
     idle, busy = [await follow(log.tail, resume_after=cursor) for cursor in (None, 0)]
-    (waiting,) = await started(until_the_end(idle))
+    (waiting,) = await started(until_shutdown(idle))
     log.append(2)
     log.tail.stop()
-    for found, end in (await waiting, await until_the_end(busy)):
+    for found, end in (await waiting, await until_shutdown(busy)):
         assert sequences(found)[-2:] == [4, 5]
         assert end.metadata == {"sequence": "5"}
 
 
 async def test_stop_notifies_waiting_followers() -> None:
     log = await Log.with_entries(3)
-    (waiting,) = await started(until_the_end(await follow(log.tail)))
+    (waiting,) = await started(until_shutdown(await follow(log.tail)))
     log.tail.stop()
     assert sequences((await waiting)[0]) == []
 
@@ -365,13 +365,13 @@ async def test_stop_notifies_waiting_followers() -> None:
 async def test_follower_opened_after_the_stop_receives_committed_entries() -> None:
     log = await Log.with_entries(3)
     log.tail.stop()
-    found, _ = await until_the_end(await follow(log.tail, resume_after=1))
+    found, _ = await until_shutdown(await follow(log.tail, resume_after=1))
     assert sequences(found) == [2, 3]
 
 
 async def test_follower_that_leaves_does_not_affect_others() -> None:
     log = await Log.with_entries(0)
-    leaving, staying = await started(*[until_the_end(await follow(log.tail)) for _ in range(2)])
+    leaving, staying = await started(*[until_shutdown(await follow(log.tail)) for _ in range(2)])
     leaving.cancel()
     await asyncio.wait((leaving,))
     log.append(2)

@@ -1,4 +1,4 @@
-"""Pages of the log: read once for many, kept, read on from where they ended."""
+"""Pages of the log: each is read once for all followers, cached, and extended by new entries."""
 
 from __future__ import annotations
 

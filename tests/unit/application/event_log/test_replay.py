@@ -65,7 +65,7 @@ def sequences(batches: list[Batch]) -> list[int]:
 async def test_replay_contains_all_entries_of_the_range_in_log_order(
     minutes: list[int], start: int | None, length: int | None, resume_after: int | None, page: int, since_then: int
 ) -> None:
-    """Whatever order the bars came in; without an end the live ones follow."""
+    """This holds for any order of the bars; without an end the live entries follow."""
     begin = None if start is None else OPENING + start * MINUTE
     end = None if length is None else (begin or OPENING) + length * MINUTE
     store, log_tail = await stored(*minutes, page_entries=page)
@@ -121,7 +121,7 @@ async def test_pages_outside_the_range_are_not_read() -> None:
 
 
 async def test_replay_is_paced_by_market_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    """At sixty times the market five minutes are five seconds; a night, and a time gone back, are not waited for."""
+    """At sixty times the market five minutes are five seconds; nights and times that go back cause no wait."""
     loop, skipped = asyncio.get_running_loop(), [0.0]
     running_clock = loop.time
     monkeypatch.setattr(loop, "time", lambda: running_clock() + sum(skipped))

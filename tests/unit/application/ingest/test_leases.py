@@ -1,4 +1,4 @@
-"""A lease that ends while commands are on their way: nothing of the old lease is used under the new one."""
+"""A lease that ends while commands are processed: no state of the old lease is used under the new one."""
 
 from __future__ import annotations
 

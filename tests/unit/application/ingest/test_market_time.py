@@ -1,4 +1,4 @@
-"""Generated signals, late bars, closes by hand and reversals, in every order; old bars and absurd prices."""
+"""Requested signals, late bars, manual closes and reversals, in every order; old bars and absurd prices."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A batch that the store refuses is divided: only the item to blame is refused, and the others are stored."""
+"""A batch that the store refuses is divided: only the invalid item is refused, and the others are stored."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A swap while the state of a symbol is being read: what was read for the old policy is not used for the new one."""
+"""A swap while the state of a symbol is read: the state read for the old policy is not used for the new one."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def policies(tmp_path_factory: pytest.TempPathFactory) -> list[OnnxPolicy]:
 
 @pytest.mark.parametrize("meanwhile", [0, 5])
 async def test_state_read_before_a_swap_is_not_used_after_it(policies: list[OnnxPolicy], meanwhile: int) -> None:
-    """The same holds for a state that lacks bars which came meanwhile."""
+    """The same holds for a state without the bars that were processed meanwhile."""
     first, second = policies
     store = PausingStore()
     async with running_engine(store, first) as running:

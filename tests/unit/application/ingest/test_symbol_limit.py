@@ -1,4 +1,4 @@
-"""Symbols in use: none before something of it is stored, and MAX_SYMBOLS at most."""
+"""Symbols in memory: only those with stored bars or positions, and at most MAX_SYMBOLS."""
 
 from __future__ import annotations
 

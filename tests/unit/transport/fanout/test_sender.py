@@ -1,4 +1,4 @@
-"""Many streams of one connection, without a socket and on a clock of the test's own."""
+"""Many streams of one connection, without a socket and with the clock of the test."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def server_of(log: Log) -> FanoutServer:
 
 
 class Caller:
-    """A connection with a stream for each request, and what it was sent."""
+    """A connection with a stream for each request, which records the responses."""
 
     def __init__(self, server: FanoutServer, requests: list[StreamEventsRequest], window: int = 2**31 - 1) -> None:
         self.transport = h2.RecordingTransport()
@@ -126,7 +126,7 @@ async def test_all_frames_of_a_connection_share_one_write(monkeypatch: pytest.Mo
 
 
 async def test_every_caller_receives_every_event_after_its_cursor(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Far behind in memory, far behind in the store, and live, all on one connection."""
+    """The streams of one connection begin in the store, in memory, and live."""
     log = await Log.with_entries(1500)
     server = server_of(log)
     server.start()
@@ -148,7 +148,7 @@ async def test_every_caller_receives_every_event_after_its_cursor(monkeypatch: p
 
 @pytest.mark.parametrize("window", [0, 1, 100, 1000])
 async def test_live_caller_that_stalls_loses_nothing(window: int) -> None:
-    """What is left of one response is never written over by the next."""
+    """The unsent part of a response is not overwritten by the next one."""
     log = await Log.with_entries(0)
     server = server_of(log)
     server.start()
@@ -165,7 +165,7 @@ async def test_live_caller_that_stalls_loses_nothing(window: int) -> None:
 
 
 async def test_text_begins_with_a_heartbeat_and_waits_for_the_window() -> None:
-    """Without a window nothing is lost of it, and it is what comes first."""
+    """Without a window the heartbeat stays pending, and is sent first."""
     log = await Log.with_entries(5)
     server = server_of(log)
     server.start()
@@ -197,7 +197,7 @@ def bodies(stream: bytes) -> Iterator[HttpBody]:
 
 
 async def test_deferred_caller_is_served_once_in_its_turn() -> None:
-    """Served twice, the second response would come before the first where a window lets only a part of it through."""
+    """Served twice, the second response would overtake the first if a window accepts only a part of that."""
     log = await Log.with_entries(0)
     server = server_of(log)
     server.start()

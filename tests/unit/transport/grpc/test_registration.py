@@ -96,7 +96,7 @@ async def test_responses_are_messages_or_bytes() -> None:
 
 
 class Source:
-    """Gives these responses, then ends with an error."""
+    """Returns these responses, then ends with an error."""
 
     def __init__(self, *responses: bytes, error: ServiceError | None = None, stall_seconds: float = 60.0) -> None:
         self.awaits: Literal["entries", "page", "turn", "end"] = "entries"
@@ -127,7 +127,7 @@ class Source:
 
 
 class Context:
-    """Keeps what a handler does to its call, in its order."""
+    """Records the metadata and responses of a handler, in order."""
 
     def __init__(self, *, reads: bool = True) -> None:
         self.done: list[Any] = []

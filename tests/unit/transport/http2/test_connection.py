@@ -33,7 +33,7 @@ NO_WINDOW = h2.settings({h2.INITIAL_WINDOW_SIZE: 0})
 
 
 class Peer:
-    """A connection, what it has written, and a server above that responds to each whole request."""
+    """A connection, its output, and a server above it that responds to each complete request."""
 
     def __init__(self, limits: Limits | None = None) -> None:
         self.output = h2.RecordingTransport()
@@ -241,7 +241,7 @@ def test_garbage_is_at_worst_a_connection_error_and_leaves_nothing(
         assert len(peer.connection._requests.incomplete._closed_early) <= limits.streams
         assert peer.connection.flow.window <= 2**31 - 1
     is_closed, came = peer.output.is_closed, peer.written
-    assert is_closed == any(frame.kind == h2.GOAWAY for frame in came) or (is_closed and not peer.connection.streams)
+    assert is_closed == any(frame.type == h2.GOAWAY for frame in came) or (is_closed and not peer.connection.streams)
     peer._handle(peer.connection.lost())
     assert not peer.connection.streams
     assert not peer.open, "each stream that was reported had a response or was reported as closed"
@@ -297,7 +297,7 @@ def test_connection_error_sends_goaway_and_closes_all_streams() -> None:
     streams = list(peer.connection.streams.values())
     assert peer.receive(h2.frame(h2.PING, 0, 1, bytes(8))) == [StreamClosed(stream) for stream in streams]
     (goaway,) = peer.written
-    assert (goaway.kind, goaway.code, goaway.payload[:4]) == (h2.GOAWAY, h2.PROTOCOL_ERROR, b"\0\0\0\3")
+    assert (goaway.type, goaway.code, goaway.payload[:4]) == (h2.GOAWAY, h2.PROTOCOL_ERROR, b"\0\0\0\3")
     assert peer.output.is_closed
     assert peer.receive(opening(5)) == []
 
@@ -348,8 +348,8 @@ def test_response_that_ends_before_its_request_resets_the_rest_of_it() -> None:
     peer = opened(opening(1))
     stream_of(peer).finish(TRAILERS)
     ended, reset = peer.written
-    assert (ended.kind, ended.flags & h2.END_STREAM) == (h2.HEADERS, h2.END_STREAM)
-    assert (reset.kind, reset.code) == (h2.RST_STREAM, h2.NO_ERROR)
+    assert (ended.type, ended.flags & h2.END_STREAM) == (h2.HEADERS, h2.END_STREAM)
+    assert (reset.type, reset.code) == (h2.RST_STREAM, h2.NO_ERROR)
     assert peer.receive(h2.frame(h2.DATA, 0, 1, b"late") + h2.frame(h2.DATA, h2.END_STREAM, 1, b"!")) == []
     assert peer.written == []
     peer.receive(h2.frame(h2.DATA, 0, 1, b"after the end"))
@@ -361,9 +361,9 @@ def test_drained_connection_refuses_streams_and_closes_with_the_last() -> None:
     stream = stream_of(peer)
     peer.connection.drain()
     peer.connection.drain()
-    assert [(frame.kind, frame.code) for frame in peer.written] == [(h2.GOAWAY, h2.NO_ERROR)]
+    assert [(frame.type, frame.code) for frame in peer.written] == [(h2.GOAWAY, h2.NO_ERROR)]
     peer.receive(opening(3))
-    assert [(frame.kind, frame.code) for frame in peer.written] == [(h2.RST_STREAM, h2.REFUSED_STREAM)]
+    assert [(frame.type, frame.code) for frame in peer.written] == [(h2.RST_STREAM, h2.REFUSED_STREAM)]
     assert not peer.output.is_closed
     stream.finish(TRAILERS)
     assert peer.output.is_closed
@@ -400,7 +400,7 @@ def test_silent_peer_gets_a_ping_and_is_disconnected_without_an_ack() -> None:
     peer.connection.check_timeouts(29.0)
     assert peer.written == []
     peer.connection.check_timeouts(31.0)
-    assert [(frame.kind, frame.flags) for frame in peer.written] == [(h2.PING, 0)]
+    assert [(frame.type, frame.flags) for frame in peer.written] == [(h2.PING, 0)]
     peer.receive(h2.frame(h2.PING, h2.ACK, 0, bytes(8)), now=32.0)
     peer.connection.check_timeouts(61.0)
     peer.connection.check_timeouts(63.0)
@@ -443,7 +443,7 @@ def test_response_that_is_not_taken_is_reset() -> None:
     assert not stream.is_closed
     peer.connection.check_timeouts(41.1)
     assert stream.is_closed
-    assert (h2.RST_STREAM, ErrorCode.CANCEL) in [(frame.kind, frame.code) for frame in peer.written]
+    assert (h2.RST_STREAM, ErrorCode.CANCEL) in [(frame.type, frame.code) for frame in peer.written]
 
 
 def test_tokens_are_regained_with_time_and_with_sent_bytes() -> None:

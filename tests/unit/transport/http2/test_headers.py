@@ -20,7 +20,7 @@ def test_encoded_block_decodes_to_its_headers(written: list[tuple[bytes, bytes]]
 
 
 def test_encoded_block_leaves_the_dynamic_table_empty() -> None:
-    """So the same bytes are right on every connection, whatever came before."""
+    """The same bytes are valid on every connection, after any other blocks."""
     decoder = Decoder()
     decoder.decode(encode_headers([(b":status", b"200"), (b"x-epoch", b"1")]))
     assert decoder.header_table.dynamic_entries == type(decoder.header_table.dynamic_entries)()
