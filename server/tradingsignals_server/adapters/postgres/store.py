@@ -15,7 +15,7 @@ from ...domain.statistics import PositionCounts, SignalCounts, Statistics
 from .bars_table import BarsTable
 from .commit import Committer
 from .connection import Connections, Database, fetch_one
-from .tables import BARS, EVENTS, bar_of, checkpoint_of, entry_of, position_of
+from .tables import BARS, ENTRY, bar_of, checkpoint_of, entry_of, position_of
 
 _BAR = BARS.read_back
 _DECIDED_ON = "disposition IN ('ACCEPTED', 'WARMING_UP')"
@@ -269,7 +269,7 @@ class PostgresStore(Committer):
         """See Store."""
         async with self._connections.for_engine() as database:
             rows = await database.fetch(
-                f"SELECT {EVENTS.read_back} FROM events WHERE sequence > $1 ORDER BY sequence LIMIT $2",
+                f"SELECT {ENTRY} FROM events WHERE sequence > $1 ORDER BY sequence LIMIT $2",
                 sequence,
                 limit,
             )

@@ -7,9 +7,12 @@ join of bytes that were made once, when each signal was committed. Only length-d
 from __future__ import annotations
 
 from collections.abc import Iterable
+from datetime import datetime
+from functools import lru_cache
 
 from ...application.ports.event_log import LogEntry
 from ...domain.events import EventKind
+from ..mapping.to_proto import timestamp
 
 # Field numbers of tradingsignals.v1.Event and of the stream responses; tests compare them with the descriptors.
 EVENT_FIELDS = {EventKind.SIGNAL: 3, EventKind.MARKET_UPDATE: 4, EventKind.POSITION_UPDATE: 5}
@@ -18,8 +21,6 @@ THROUGH_FIELD = 2
 
 _EVENT_SEQUENCE = 1
 _EVENT_TIME = 2
-_TIME_SECONDS = 1
-_TIME_NANOS = 2
 
 
 def records(messages: Iterable[bytes], field: int = LIST_FIELD) -> bytes:
@@ -29,7 +30,7 @@ def records(messages: Iterable[bytes], field: int = LIST_FIELD) -> bytes:
 
 def record(message: bytes, field: int = LIST_FIELD) -> bytes:
     """`message` as one record of the message field `field`."""
-    return varint(field << 3 | 2) + varint(len(message)) + message
+    return _prefix(field, len(message)) + message
 
 
 def number(value: int, field: int) -> bytes:
@@ -41,20 +42,23 @@ def varint(value: int) -> bytes:
     """`value`, which is not negative, seven bits a byte, the lowest first."""
     if value < 0x80:
         return bytes((value,))
-    out = bytearray()
-    while value > 0x7F:
-        out.append(value & 0x7F | 0x80)
-        value >>= 7
-    out.append(value)
-    return bytes(out)
+    if value < 0x4000:
+        return bytes((value & 0x7F | 0x80, value >> 7))
+    return bytes((value & 0x7F | 0x80, value >> 7 & 0x7F | 0x80)) + varint(value >> 14)
 
 
 def event(entry: LogEntry) -> bytes:
     """A tradingsignals.v1.Event of an entry of the log."""
-    seconds = int(entry.time.timestamp())
-    time = number(seconds, _TIME_SECONDS) + number(entry.time.microsecond * 1000, _TIME_NANOS)
-    return (
-        number(entry.sequence, _EVENT_SEQUENCE)
-        + record(time, _EVENT_TIME)
-        + record(entry.payload, EVENT_FIELDS[entry.kind])
-    )
+    sequence = number(entry.sequence, _EVENT_SEQUENCE)
+    return sequence + _event_time(entry.time) + record(entry.payload, EVENT_FIELDS[entry.kind])
+
+
+@lru_cache(0x4000)
+def _prefix(field: int, size: int) -> bytes:
+    """What comes before a message of `size` bytes in the field `field`."""
+    return varint(field << 3 | 2) + varint(size)
+
+
+@lru_cache(256)  # the entries of one commit have the same time
+def _event_time(time: datetime) -> bytes:
+    return record(timestamp(time).SerializeToString(), _EVENT_TIME)

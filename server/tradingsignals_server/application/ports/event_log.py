@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
+from typing import NamedTuple
 from uuid import UUID
 
 from ...domain.events import Event, EventKind
@@ -14,8 +15,7 @@ Encode = Callable[[Event, int], bytes]
 """Serialises an event at its sequence as the message that followers receive: a Signal, MarketUpdate or Position."""
 
 
-@dataclass(frozen=True, slots=True)
-class LogEntry:
+class LogEntry(NamedTuple):
     """One committed event. `payload` is its encoded message; `action` and `confidence` are set for signals only.
 
     `time` is the time of the commit, `market_time` that of the newest bar behind the event (see market_times).
