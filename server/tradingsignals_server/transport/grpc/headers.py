@@ -9,7 +9,8 @@ from typing import Final
 
 import grpc
 
-from ..http2.header_blocks import Header, encode_headers
+from ..http2.header_blocks import encode_headers
+from ..http2.header_decoder import Header
 from .bounds import binary_header, percent_encoded
 
 ACCEPTED_ENCODINGS: Final = b"identity, deflate, gzip"

@@ -1,22 +1,20 @@
 """Header blocks: assembled from HEADERS and CONTINUATION and decoded, and encoded for sending (RFC 7541).
 
-Received blocks are decoded by `hpack`. Sent blocks are literals without indexing (RFC 7541, 6.2.2), so a block is the
+Sent blocks are literals without indexing (RFC 7541, 6.2.2), so a block is the
 same bytes on each connection and is encoded once.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Final, NamedTuple, cast
+from typing import Final, NamedTuple
 
-from hpack import Decoder
 from hpack.exceptions import HPACKError
 
 from . import frames
 from .errors import ErrorCode, Http2ConnectionError
 from .frames import Frame
-
-Header = tuple[bytes, bytes]
+from .header_decoder import Header, HeaderDecoder
 
 _EMPTY_TABLE: Final = b"\x20"
 """Dynamic table size update to 0, at the beginning of a header block (RFC 7541, 6.3)."""
@@ -39,7 +37,7 @@ class HeaderBlockReader:
     def __init__(self, limit: int) -> None:
         """`limit` is the maximum size of a block in bytes, encoded or decoded."""
         self._limit = limit
-        self._decoder = Decoder(max_header_list_size=limit)
+        self._decoder = HeaderDecoder(limit)
         self._partial: tuple[int, bool, bytearray] | None = None  # stream identifier, END_STREAM, received bytes
         self.started_at: float | None = None
         """When the block started that has not ended yet."""
@@ -80,8 +78,8 @@ class HeaderBlockReader:
 
     def _decode(self, block: bytes) -> list[Header]:
         try:
-            return cast(list[Header], self._decoder.decode(block, raw=True))
-        except (HPACKError, IndexError, ValueError) as error:
+            return self._decoder.decode(block)
+        except (HPACKError, IndexError) as error:
             raise Http2ConnectionError(ErrorCode.COMPRESSION_ERROR, "a header block cannot be decoded") from error
 
 

@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from typing import Final, NamedTuple
 
-from .header_blocks import Header
+from .header_decoder import OVERHEAD_BYTES, Header
 
 _PSEUDO_HEADERS: Final = frozenset({b":method", b":scheme", b":path", b":authority"})
 _REQUIRED: Final = frozenset({b":method", b":scheme", b":path"})
@@ -16,8 +16,6 @@ _CONNECTION_SPECIFIC: Final = frozenset(
 _NAME_CHARACTERS: Final = bytes(character for character in range(0x21, 0x7F) if not 0x41 <= character <= 0x5A)
 _PATH: Final = re.compile(rb"[\x21-\x7e]+")
 _CONTENT_LENGTH: Final = re.compile(rb"[0-9]{1,18}")
-_OVERHEAD_BYTES: Final = 32
-"""Added for each header to the size of a header list (RFC 9113, 6.5.2)."""
 
 
 class MalformedHeaders(Exception):
@@ -89,7 +87,7 @@ def _require_legal_characters(headers: Sequence[Header]) -> int:
     is_illegal = values.count(b"\n") != max(len(headers), 1) + 1 or b"\0" in values or b"\r" in values
     if is_illegal or b"\n " in values or b" \n" in values or b"\n\t" in values or b"\t\n" in values:
         raise MalformedHeaders("a value has an illegal character")
-    return len(names) + len(values) - (len(headers) + 1) + _OVERHEAD_BYTES * len(headers)
+    return len(names) + len(values) - (len(headers) + 1) + OVERHEAD_BYTES * len(headers)
 
 
 def _content_length(value: bytes | None, *, end_stream: bool) -> int | None:
