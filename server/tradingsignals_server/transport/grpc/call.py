@@ -171,12 +171,13 @@ class Call:
 
     def _log_end(self, status: CallStatus) -> None:
         self._is_ended = True
-        self.body = None
+        task, self.task, self.body = self.task, None, None
+        self.stream.handler = None  # without references back it is freed at once, not by the garbage collector
         if self._deadline is not None:
             self._deadline.cancel()
             self._deadline = None
-        if self.task is not None and self.task is not asyncio.current_task():
-            self.task.cancel()
+        if task is not None and task is not asyncio.current_task():
+            task.cancel()
         on_end, self.on_end, self.on_flushed = self.on_end, None, None
         if on_end is not None:
             on_end()

@@ -147,9 +147,11 @@ class Http2Protocol(asyncio.Protocol):
                 continue
             stream = event.stream
             if isinstance(event, RequestReceived):
-                stream.handler = self._listener.request_received(stream, event.request)
-                if event.end_stream and stream.is_open:
-                    stream.handler.data_received(b"", end_stream=True)
+                handler = self._listener.request_received(stream, event.request)
+                if stream.is_open:
+                    stream.handler = handler
+                    if event.end_stream:
+                        handler.data_received(b"", end_stream=True)
             elif stream.handler is not None:
                 _report(event, stream.handler)
 
