@@ -7,7 +7,8 @@ import logging
 import re
 import sys
 from datetime import UTC, datetime
-from typing import Any, TextIO
+from functools import lru_cache
+from typing import Any
 
 from .config import LogFormat
 from .transport.grpc.metadata import request_id
@@ -35,13 +36,15 @@ def configure(level: str, log_format: LogFormat) -> None:
     logging.getLogger("asyncpg.pool").setLevel(logging.ERROR)
 
 
-class _StandardError(logging.StreamHandler[TextIO]):
+class _StandardError(logging.Handler):
     """A handler that looks up sys.stderr for each line, because a progress bar replaces it to stay below the lines."""
 
     def emit(self, record: logging.LogRecord) -> None:
         """See logging.Handler."""
-        self.stream = sys.stderr
-        super().emit(record)
+        try:
+            sys.stderr.write(f"{self.format(record)}\n")  # which is line buffered
+        except Exception:
+            self.handleError(record)
 
 
 def _with_request_id(record: logging.LogRecord) -> bool:
@@ -59,7 +62,7 @@ class JsonFormatter(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         """See logging.Formatter."""
         line: dict[str, Any] = {
-            "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
+            "time": f"{_second(int(record.created))}.{int(record.msecs):03}+00:00",
             "level": record.levelname,
             "logger": record.name,
             "message": record.getMessage(),
@@ -70,6 +73,11 @@ class JsonFormatter(logging.Formatter):
         if record.exc_info:
             line["exception"] = self.formatException(record.exc_info)
         return _encode(line)
+
+
+@lru_cache(1)
+def _second(since_1970: int) -> str:
+    return datetime.fromtimestamp(since_1970, UTC).strftime("%Y-%m-%dT%H:%M:%S")
 
 
 class TextFormatter(logging.Formatter):

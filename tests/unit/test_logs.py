@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import sys
+from datetime import UTC, datetime
 
 import pytest
 from hypothesis import given
@@ -52,3 +53,11 @@ def test_json_line_is_one_line_of_ascii(text: str) -> None:
 
 def test_printable_text_is_unchanged() -> None:
     assert "mañana 価格" in TextFormatter().format(record("mañana 価格"))
+
+
+def test_time_of_a_json_line_is_in_utc_with_milliseconds() -> None:
+    made = record("x")
+    for created in (1_700_000_000.25, 1_700_000_000.75, 1_700_000_001.001953125):
+        made.created, made.msecs = created, created % 1 * 1e3
+        expected = datetime.fromtimestamp(created, UTC).isoformat(timespec="milliseconds")
+        assert json.loads(JsonFormatter().format(made))["time"] == expected
