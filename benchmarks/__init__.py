@@ -3,7 +3,7 @@
     python -m benchmarks                    all of them, in some forty minutes
     python -m benchmarks generate history   only these
     python -m benchmarks streams            streams, followers and concurrent writers, in some twelve minutes
-    python -m benchmarks --short            shorter loads, fewer bars and two runs
+    python -m benchmarks --short            shorter loads and fewer bars
     python -m benchmarks --quick            a smoke test in a few minutes; its figures mean nothing
     python -m benchmarks --against COMMIT   that commit and this tree in turn, with the ratio of every figure
 

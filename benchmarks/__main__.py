@@ -35,9 +35,9 @@ from . import (
     startup,
     stream_generator,
 )
-from .against import Version, built
+from .against import Turn, Version, built, turns
 from .load.limits import raise_file_limit
-from .measure import FULL, QUICK, SHORT, Effort, Figure, joined
+from .measure import FULL, QUICK, SHORT, Effort, Figure
 
 BENCHMARKS = {
     module.__name__.rpartition(".")[2]: module
@@ -84,22 +84,21 @@ async def _measure(names: list[str], effort: Effort, figures: Results) -> None:
 
 
 async def _measure_against(
-    names: list[str],
-    effort: Effort,
-    before: Path,
-    figures: Results,
-    figures_before: Results,
+    names: list[str], effort: Effort, before: Path, figures: Results, figures_before: Results
 ) -> None:
-    """Measure this tree and the one with the Python `before` in turn, A B B A, each time with a new database."""
-    now = replace(effort, runs=1, peer_python=None)
-    sides = {"before": replace(now, service_python=before), "now": now}
+    """Measure this tree's service and the one of the Python `before`, in turns after each measurement."""
     for name in names:
-        passes: dict[str, list[list[Figure]]] = {"before": [], "now": []}
-        for number in range(effort.runs):
-            for side in sorted(sides, reverse=number % 2 == 1):
-                with _announced(f"{name}, {side}"):
-                    passes[side].append([figure async for figure in BENCHMARKS[name].run(sides[side])])
-        figures_before[name], figures[name] = joined(passes["before"]), joined(passes["now"])
+        first, second = turns()
+
+        async def measure(side: Turn, measured: Effort, found: Results, name: str = name) -> None:
+            async with side:
+                taking_turns = replace(measured, peer_python=None, after_each=side.measured)
+                found[name] = [figure async for figure in BENCHMARKS[name].run(taking_turns)]
+
+        with _announced(name):
+            async with asyncio.TaskGroup() as group:
+                group.create_task(measure(first, replace(effort, service_python=before), figures_before))
+                group.create_task(measure(second, effort, figures))
 
 
 @contextmanager
@@ -172,7 +171,7 @@ def _parser() -> ArgumentParser:
         help=f"one of {', '.join([*BENCHMARKS, *GROUPS])}; all of them if none, with --against those of callers",
     )
     parser.add_argument("--quick", action="store_true", help="a smoke test; its figures mean nothing")
-    parser.add_argument("--short", action="store_true", help="shorter loads, fewer bars and two runs")
+    parser.add_argument("--short", action="store_true", help="shorter loads and fewer bars")
     parser.add_argument("--runs", type=int, metavar="N", help="measurements of each figure")
     parser.add_argument(
         "--against", metavar="COMMIT", help="build that commit in build/against/, and measure it and this tree in turn"

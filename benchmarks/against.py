@@ -2,16 +2,19 @@
 
 Its commit is built in build/against/<commit>, with an environment of its own from that commit's lock files, and kept
 for the next time. This tree's benchmarks start its command `tradingsignals up` and send it the same load as to this
-tree's, on a PostgreSQL of the same settings, so that a ratio compares the two services and nothing else.
+tree's, on a PostgreSQL of the same settings, so that a ratio compares the two services and nothing else. Both services
+run all the time, and are measured in turn; the one that is not measured is idle.
 """
 
 from __future__ import annotations
 
+import asyncio
 import os
 import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Self
 
 from .processes import ROOT
 
@@ -58,3 +61,38 @@ def built(revision: str) -> Version:
 
 def _git(*arguments: str) -> str:
     return subprocess.run(["git", *arguments], cwd=ROOT, check=True, stdout=subprocess.PIPE, text=True).stdout
+
+
+class Turn:
+    """One of two sequences of measurements, which runs as an async context only while the other one waits."""
+
+    def __init__(self, *, first: bool) -> None:
+        self._may_run = asyncio.Event()
+        self._passes = first
+        self._ended = False
+        self.other = self
+        if first:
+            self._may_run.set()
+
+    async def __aenter__(self) -> Self:
+        await self._may_run.wait()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self._ended = True
+        self.other._may_run.set()
+
+    async def measured(self) -> None:
+        """Let the other one run after every second measurement, and wait until it has done the same."""
+        passes, self._passes = self._passes, not self._passes
+        if passes and not self.other._ended:
+            self._may_run.clear()
+            self.other._may_run.set()
+            await self._may_run.wait()
+
+
+def turns() -> tuple[Turn, Turn]:
+    """Two sequences of measurements that alternate: A B B A A B B A."""
+    first, second = Turn(first=True), Turn(first=False)
+    first.other, second.other = second, first
+    return first, second

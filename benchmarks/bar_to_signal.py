@@ -60,7 +60,7 @@ async def run(effort: Effort) -> AsyncIterator[Figure]:
                 "PublishBar to server-sent event": partial(one_by_one, _publish_bar(client), by_sse),
             }
             sides = {way: partial(metered, service.processes, measured) for way, measured in ways.items()}
-            runs = await in_turn(effort.runs, sides)
+            runs = await in_turn(effort, sides)
     for way in ways:
         p50, p99 = ([percentile(run.result, percent) for run in runs[way]] for percent in (50, 99))
         yield Figure(f"{way}, p50", "ms", p50, at_most(2.0))

@@ -31,6 +31,11 @@ def market_bars(symbol: str) -> Iterator[Bar]:
         yield bar
 
 
+def mean_price(symbol: str) -> float:
+    """The mean price of `symbol` in that market, which is near that of every bar."""
+    return SimulatedMarket(SEED, symbol, calendar_for(symbol)).level
+
+
 def side_by_side(symbols: Sequence[str], count: int) -> list[Bar]:
     """`count` bars of each symbol in the order of arrival: all symbols' bars of one time, then those of the next."""
     return list(chain.from_iterable(zip(*(simulated_bars(symbol, count) for symbol in symbols), strict=True)))

@@ -70,7 +70,7 @@ async def beside_peers(
     for name, (port, processes) in loaded.items():
         load = partial(rest_load, port, request, clients, effort.seconds, body)
         sides[name] = partial(metered, processes, load)
-    loads = await in_turn(effort.runs, sides)
+    loads = await in_turn(effort, sides)
     figures = [figure for name in others for figure in call_figures(name, loads[name])]
     return figures + call_figures(f"{what} through Envoy", loads[what], {name: loads[name] for name in peers}, targets)
 

@@ -26,8 +26,8 @@ from tradingsignals.v1.event_service_pb2 import StreamEventsRequest
 
 from .bars import simulated_bars
 from .cpu import cpu_figures, metered
-from .load import LoadFailed, Way, caught_up, following, p50_p99, to_each
-from .measure import Effort, Figure, at_least, at_most, ratio
+from .load import Delivery, LoadFailed, Way, caught_up, following, p50_p99, to_each
+from .measure import Effort, Figure, at_least, at_most, in_turn, ratio
 from .processes import watched_rss
 from .service import Database, Service, running_database, running_service
 from .streams import SYMBOL, direct, publishing
@@ -57,13 +57,13 @@ async def run(effort: Effort) -> AsyncIterator[Figure]:
             running_service(database, effort.service_python) as service,
             publishing(service.grpc_port) as publisher,
         ):
-            bars = iter(simulated_bars(SYMBOL, SEED_BARS + 3 * LIVE_EVENTS)[SEED_BARS:])
+            bars = iter(simulated_bars(SYMBOL, SEED_BARS + 3 * effort.runs * LIVE_EVENTS)[SEED_BARS:])
             for followers in (1, AT_ONCE):
                 for figure in await _catching_up(effort, database, service, followers, newest):
                     yield figure
             async with following(direct(service), LIVE) as live:
-                p99s = []
-                for followers in (0, 1, AT_ONCE):
+
+                async def live_p99(followers: int) -> float:
                     publish = publisher.steadily(list(islice(bars, LIVE_EVENTS)), PER_SECOND)
                     async with asyncio.TaskGroup() as group:
                         began = asyncio.Event()
@@ -71,9 +71,12 @@ async def run(effort: Effort) -> AsyncIterator[Figure]:
                         await began.wait()
                         delivery = await live.receive(LIVE_EVENTS, publish, each=True)
                         behind.cancel()
-                    p99s.append(p50_p99(to_each(delivery))[1])
-                    yield Figure(f"{LIVE} live followers while {followers} catch up, p99", "ms", p99s[-1:])
-    yield ratio(f"live followers' p99 while {AT_ONCE} catch up to alone", p99s[-1:], p99s[:1], at_most(1.2))
+                    return p50_p99(to_each(delivery))[1]
+
+                p99s = await in_turn(effort, {number: partial(live_p99, number) for number in (0, 1, AT_ONCE)})
+    for followers, runs in p99s.items():
+        yield Figure(f"{LIVE} live followers while {followers} catch up, p99", "ms", runs)
+    yield ratio(f"live followers' p99 while {AT_ONCE} catch up to alone", p99s[AT_ONCE], p99s[0], at_most(1.2))
 
 
 async def _fill(database: Database, events: int) -> int:
@@ -113,13 +116,15 @@ async def _catching_up(
     effort: Effort, database: Database, service: Service, followers: int, newest: int
 ) -> list[Figure]:
     after = newest - newest // followers
-    deliveries, before, highest = [], [], []
-    for _ in range(effort.runs):
+    memory: list[float] = []
+
+    async def catch_up() -> Delivery[None]:
         async with watched_rss(service.pid) as seen:
-            catching_up = partial(caught_up, _after(service, after), followers, newest - after)
-            deliveries.append(await metered(service.processes, catching_up))
-        before.append(seen[0])
-        highest.append(max(seen))
+            delivery = await caught_up(_after(service, after), followers, newest - after)
+        memory.extend(seen)
+        return delivery
+
+    deliveries = (await in_turn(effort, {followers: partial(metered, service.processes, catch_up)}))[followers]
     stored = await _stored_bytes(database, after)
     if any(delivery.result.bytes < followers * stored for delivery in deliveries):
         raise LoadFailed("fewer bytes came than are stored")
@@ -130,13 +135,13 @@ async def _catching_up(
     besides = {
         "MB/s": median(result.bytes / result.seconds / 1e6 for result in results),
         "generator busy": median(result.busy for result in results),
-        "server MiB before": before[0],
-        "highest": max(highest),
+        "server MiB before": memory[0],
+        "highest": max(memory),
     }
     cpu = [(delivery.cpu_seconds, count / 1000) for delivery in deliveries]
     return [
         Figure(what, "events/s", [result.per_second for result in results], at_least(150_000.0), besides),
-        *cpu_figures(f"{what}, server CPU 1,000 events", cpu),
+        *cpu_figures(f"{what}, server CPU for 1,000 events", cpu),
     ]
 
 

@@ -28,7 +28,7 @@ from tradingsignals.v1.signal_service_pb2 import GenerateSignalRequest
 from tradingsignals_server.api.mapping.to_proto import bar_message
 from tradingsignals_server.domain.bars import Bar
 
-from .bars import WARMING_BARS, market_bars
+from .bars import WARMING_BARS, market_bars, mean_price
 from .calls import call_figures
 from .cpu import cpu_figures, metered
 from .load import Load, grpc_load
@@ -88,28 +88,26 @@ async def run(effort: Effort) -> AsyncIterator[Figure]:
             ("PublishBar, a symbol each", PUBLISHERS, publish),
         ):
             sides = {
-                str(clients): partial(_shared, database, partial(metered, service.processes, partial(load, clients)))
+                clients: partial(_shared, database, partial(metered, service.processes, partial(load, clients)))
                 for clients in many
             }
-            runs = await in_turn(effort.runs, sides)
+            runs = await in_turn(effort, sides)
             for clients in many:
-                loads, a_commit = zip(*runs[str(clients)], strict=True)
+                loads, a_commit = zip(*runs[clients], strict=True)
                 rate, *others = call_figures(what, loads)
                 yield replace(rate, besides={**rate.besides, "signals a commit": median(a_commit)})
                 for figure in others:
                     yield figure
-            rates = {clients: [load.result.per_second for load, _ in runs[str(clients)]] for clients in many}
+            rates = {clients: [load.result.per_second for load, _ in runs[clients]] for clients in many}
             yield ratio(f"group commit's gain: {what}, {many[-1]} clients to 1", rates[many[-1]], rates[1])
 
         each = effort.bars(STREAMED_BARS)
         for symbols, publishers in ((SYMBOLS[:1], 1), (SYMBOLS, 1), (SYMBOLS, 4)):
             name = "one symbol" if len(symbols) == 1 else f"{len(symbols)} symbols"
-            streamed = []
-            for _ in range(effort.runs):
-                rows = zip(*(bars.next_of(symbol, each // len(symbols)) for symbol in symbols), strict=True)
-                coming = partial(published_at_once, port, list(chain.from_iterable(rows)), publishers)
-                streamed.append(await _shared(database, partial(metered, service.processes, coming)))
             what = f"PublishBars, {name}, {publishers} stream{'s' if publishers > 1 else ''}"
+            stream = partial(_streamed, bars, symbols, each // len(symbols), port, publishers)
+            side = partial(_shared, database, partial(metered, service.processes, stream))
+            streamed = (await in_turn(effort, {what: side}))[what]
             per_second = [published.result.per_second for published, _ in streamed]
             together = median(a_commit for _, a_commit in streamed)
             yield Figure(what, "signals/s", per_second, besides={"signals a commit": together})
@@ -120,8 +118,16 @@ async def run(effort: Effort) -> AsyncIterator[Figure]:
 
 def generate_messages(symbols: Sequence[str]) -> Messages:
     """Requests for signals of `symbols` in turn; every client begins with another symbol."""
-    messages = [GenerateSignalRequest(symbol=symbol, close_price=100.0).SerializeToString() for symbol in symbols]
+    messages = [
+        GenerateSignalRequest(symbol=symbol, close_price=mean_price(symbol)).SerializeToString() for symbol in symbols
+    ]
     return lambda client: cycle(messages[client % len(messages) :] + messages[: client % len(messages)])
+
+
+async def _streamed(bars: _Bars, symbols: Sequence[str], each: int, port: int, publishers: int) -> Published:
+    """Publish the next `each` bars of every symbol, side by side."""
+    rows = zip(*(bars.next_of(symbol, each) for symbol in symbols), strict=True)
+    return await published_at_once(port, list(chain.from_iterable(rows)), publishers)
 
 
 async def published_at_once(port: int, bars: Sequence[Bar], publishers: int) -> Published:

@@ -77,7 +77,7 @@ async def _bursts(
             async with following(way, followers) as ours:
                 burst = partial(_burst, ours, signals, bars, publisher)
                 sides["ours"] = partial(metered, service.processes, burst)
-                runs = await in_turn(effort.runs, sides)
+                runs = await in_turn(effort, sides)
             figures += _figures(f"burst to {followers:,} by {way.name}", runs, with_target=followers == 1000)
     return figures
 
@@ -101,4 +101,4 @@ def _figures(what: str, runs: Mapping[str, Sequence[Burst]], *, with_target: boo
         name: [(burst.cpu_seconds, burst.result.events * burst.result.followers / 1000) for burst in bursts]
         for name, bursts in runs.items()
     }
-    yield from cpu_figures(f"{what}, server CPU 1,000 events", cpu.pop("ours"), cpu)
+    yield from cpu_figures(f"{what}, server CPU for 1,000 events", cpu.pop("ours"), cpu)

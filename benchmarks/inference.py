@@ -74,7 +74,7 @@ async def _single(name: str, model: Path, pool: ThreadPoolExecutor, effort: Effo
     count = effort.bars(INFERENCES)
     policy = OnnxPolicy(model)
     runs = await in_turn(
-        effort.runs,
+        effort,
         {
             "inline": partial(_inline, policy, count),
             "thread pool": partial(_handed_over, policy, count, pool),
@@ -148,7 +148,7 @@ async def _batched(name: str, policy: OnnxPolicy, effort: Effort) -> AsyncIterat
             "one by one": partial(_rounds, partial(_one_by_one, policy), policy, symbols, rounds),
             "batched": partial(_rounds, policy.decide_batch, policy, symbols, rounds),
         }
-        runs = await in_turn(effort.runs, ways)
+        runs = await in_turn(effort, ways)
         yield Figure(
             f"{name}, {symbols} symbols: gain of a batch",
             "times",

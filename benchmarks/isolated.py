@@ -56,7 +56,7 @@ async def run(effort: Effort) -> AsyncIterator[Figure]:
         sides |= {
             name: partial(metered, peer.processes, partial(_theirs, peer, events)) for name, peer in peers.items()
         }
-        runs = await in_turn(effort.runs, sides)
+        runs = await in_turn(effort, sides)
     for way in ways:
         target = at_most(AT_MOST_OF_VOLATILE.get(way.name, 1.0))
         older = {name: runs[name] for name in peers}

@@ -29,7 +29,7 @@ async def run(effort: Effort) -> AsyncIterator[Figure]:
             await until_healthy(process, port)
             for clients in CLIENTS:
                 loads = await in_turn(
-                    effort.runs,
+                    effort,
                     {
                         "rest": partial(rest_load, port, "GET /", clients, effort.seconds),
                         "grpc": partial(grpc_load, port, "/canned.Service/Call", _REQUEST, clients, effort.seconds),

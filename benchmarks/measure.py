@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Awaitable, Callable, Hashable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median
 from typing import TypeVar
 
+Side = TypeVar("Side", bound=Hashable)
 Outcome = TypeVar("Outcome")
 Outcome_co = TypeVar("Outcome_co", covariant=True)
 
@@ -22,6 +23,7 @@ class Effort:
     share: fraction of the bars of a full run.
     service_python: the Python in whose environment the measured service is installed.
     peer_python: the Python that runs the older design; None leaves it out.
+    after_each: awaited after each measurement, which lets another version take its turn.
     """
 
     runs: int
@@ -29,6 +31,7 @@ class Effort:
     share: float
     service_python: Path = Path(sys.executable)
     peer_python: Path | None = None
+    after_each: Callable[[], Awaitable[None]] | None = None
 
     def lasting(self, full: float) -> float:
         """Seconds of a measurement that takes `full` seconds in a full run."""
@@ -40,7 +43,7 @@ class Effort:
 
 
 FULL = Effort(runs=3, seconds=2.0, share=1.0)
-SHORT = Effort(runs=2, seconds=1.0, share=0.4)
+SHORT = Effort(runs=3, seconds=1.0, share=0.4)
 QUICK = Effort(runs=1, seconds=0.5, share=0.05)
 
 
@@ -113,28 +116,14 @@ def ratio(what: str, ours: Sequence[float], theirs: Sequence[float], target: Tar
     return Figure(what, "times", [a / b if b else float("inf") for a, b in zip(ours, theirs, strict=True)], target)
 
 
-def joined(passes: Sequence[Sequence[Figure]]) -> list[Figure]:
-    """The figures of passes of one benchmark, each with the runs of all; figures that not every pass has are left out.
-
-    `besides` and `older` are those of the first pass.
-    """
-    found: dict[tuple[str, str], list[Figure]] = {}
-    for figures in passes:
-        for figure in figures:
-            found.setdefault((figure.what, figure.unit), []).append(figure)
-    return [
-        replace(same[0], runs=[value for figure in same for value in figure.runs])
-        for same in found.values()
-        if len(same) == len(passes)
-    ]
-
-
-async def in_turn(runs: int, sides: Mapping[str, Callable[[], Awaitable[Outcome]]]) -> dict[str, list[Outcome]]:
-    """Measure each side once, then each once more, `runs` times: A B A B."""
-    outcomes: dict[str, list[Outcome]] = {side: [] for side in sides}
-    for _ in range(runs):
+async def in_turn(effort: Effort, sides: Mapping[Side, Callable[[], Awaitable[Outcome]]]) -> dict[Side, list[Outcome]]:
+    """Measure each side once, then each once more, as often as `effort` says: A B A B."""
+    outcomes: dict[Side, list[Outcome]] = {side: [] for side in sides}
+    for _ in range(effort.runs):
         for side, measured in sides.items():
             outcomes[side].append(await measured())
+            if effort.after_each is not None:
+                await effort.after_each()
     return outcomes
 
 

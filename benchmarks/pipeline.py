@@ -90,7 +90,7 @@ async def _on_bar(name: str, policy: OnnxPolicy, effort: Effort, *, by_step: boo
         besides={"microseconds a bar": median(seconds) / len(bars) * 1e6, "events a bar": len(events) / len(bars)},
     )
     if by_step:
-        for step, runs in (await in_turn(effort.runs, _steps(pipeline, warm, bars, events))).items():
+        for step, runs in (await in_turn(effort, _steps(pipeline, warm, bars, events))).items():
             yield Figure(step, "microseconds a bar", [taken / len(bars) * 1e6 for taken in runs])
 
 
@@ -169,7 +169,7 @@ async def _prefetch(policy: OnnxPolicy, symbols: Sequence[str], effort: Effort) 
         "prefetched": partial(_rate, pipeline, warm, bars[warming:], prefetch=True),
         "each by itself": partial(_rate, pipeline, warm, bars[warming:], prefetch=False),
     }
-    runs = await in_turn(effort.runs, ways)
+    runs = await in_turn(effort, ways)
     what = f"bars of {len(symbols)} symbols" if len(symbols) > 1 else "bars of one symbol"
     for way, rates in runs.items():
         yield Figure(f"{what}, {way}", "bars/s", rates)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import random
 import resource
 import signal
 import socket
@@ -11,6 +12,7 @@ import subprocess
 import sys
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
+from itertools import cycle
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -25,6 +27,7 @@ RSS_SECONDS = 0.05
 """Seconds between samples of memory."""
 
 _SHOWN_CHARACTERS = 4000
+_PORTS = cycle(random.sample(range(10_000, 30_000), 20_000))
 
 
 class ProcessFailed(Exception):
@@ -172,8 +175,9 @@ def _end_of(log: Path) -> str:
 
 
 def free_port() -> int:
-    """A free port."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+    """A free port, each time another one; none that the system gives to connections, or to port 0."""
+    while True:
+        port = next(_PORTS)
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port

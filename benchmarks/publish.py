@@ -26,7 +26,7 @@ from tradingsignals_server.domain.bars import Bar
 
 from .bars import WARMING_BARS, side_by_side
 from .cpu import cpu_figures, metered
-from .measure import Effort, Figure, Target, at_least
+from .measure import Effort, Figure, Target, at_least, in_turn
 from .service import Service, running_database, running_service
 
 BARS_A_MESSAGE = 250
@@ -54,10 +54,12 @@ async def _published(
     bars = side_by_side(symbols, WARMING_BARS + effort.runs * bars_each)
     warming, count = WARMING_BARS * len(symbols), bars_each * len(symbols)
     await service.publish(bars[:warming])
-    runs = [
-        await metered(service.processes, partial(_stream, service, bars[start : start + count]))
-        for start in range(warming, len(bars), count)
-    ]
+    shares = iter([bars[start : start + count] for start in range(warming, len(bars), count)])
+
+    async def publish() -> tuple[float, float]:
+        return await _stream(service, next(shares))
+
+    runs = (await in_turn(effort, {what: partial(metered, service.processes, publish)}))[what]
     rates = [count / run.result[0] for run in runs]
     busy = median(cpu_seconds / seconds for seconds, cpu_seconds in (run.result for run in runs))
     return [

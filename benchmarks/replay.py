@@ -62,7 +62,7 @@ async def run(effort: Effort) -> AsyncIterator[Figure]:
             "up --bars": partial(_by_feed, effort.service_python, file, count),
             "replay": partial(_by_client, effort.service_python, file, count),
         }
-        runs = await in_turn(effort.runs, ways)
+        runs = await in_turn(effort, ways)
     for way, replayed in runs.items():
         what = f"tradingsignals {way}, {source}"
         yield Figure(what, "bars/s", [run.per_second for run in replayed], at_least(4000.0))

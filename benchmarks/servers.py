@@ -40,7 +40,7 @@ async def run(effort: Effort) -> AsyncIterator[Figure]:
     if not _has_servers(effort.service_python):
         print("`tradingsignals up` has no --servers here: left out.", file=sys.stderr, flush=True)
         return
-    runs = await in_turn(effort.runs, {"1": partial(_measured, effort, 1), "2": partial(_measured, effort, 2)})
+    runs = await in_turn(effort, {"1": partial(_measured, effort, 1), "2": partial(_measured, effort, 2)})
     for what, unit in (
         ("PublishBars, 100 symbols", "bars/s"),
         (f"GenerateSignal, {CLIENTS} clients, 100 symbols", "calls/s"),

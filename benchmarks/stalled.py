@@ -52,7 +52,7 @@ async def run(effort: Effort) -> AsyncIterator[Figure]:
         bars = iter(simulated_bars(SYMBOL, WARMING_BARS + effort.runs * 2 * (FILLING + events)))
         await service.publish(list(islice(bars, WARMING_BARS)))
         measured = _Measured(service, publisher, bars, events)
-        runs = await in_turn(effort.runs, {"alone": measured.alone, "beside": measured.beside_stalled})
+        runs = await in_turn(effort, {"alone": measured.alone, "beside": measured.beside_stalled})
     figures = {}
     for side, name in (("alone", "alone"), ("beside", "beside 100 stalled ones")):
         each = [p50_p99(to_each(steady.delivery)) for steady in runs[side]]

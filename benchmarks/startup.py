@@ -11,23 +11,25 @@ Python, PostgreSQL and Envoy are in the machine's cache after the first run, unl
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from functools import partial
 from pathlib import Path
 from time import perf_counter
 
-from .measure import Effort, Figure, at_most
+from .measure import Effort, Figure, at_most, in_turn
 from .processes import free_port, running, until_healthy
 from .service import CLI, working_folder
 
 
 async def run(effort: Effort) -> AsyncIterator[Figure]:
     """Measure what the module describes."""
-    first, second = [], []
-    for _ in range(effort.runs):
-        with working_folder() as folder:
-            first.append(await _start(effort.service_python, folder))
-            second.append(await _start(effort.service_python, folder))
-    yield Figure("first start to /health", "s", first)
-    yield Figure("second start to /health", "s", second, at_most(3.0))
+    starts = (await in_turn(effort, {"twice": partial(_twice, effort.service_python)}))["twice"]
+    yield Figure("first start to /health", "s", [first for first, _ in starts])
+    yield Figure("second start to /health", "s", [second for _, second in starts], at_most(3.0))
+
+
+async def _twice(python: Path) -> tuple[float, float]:
+    with working_folder() as folder:
+        return await _start(python, folder), await _start(python, folder)
 
 
 async def _start(python: Path, folder: Path) -> float:

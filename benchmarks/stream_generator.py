@@ -40,7 +40,7 @@ async def run(effort: Effort) -> AsyncIterator[Figure]:
                 async with following(way, FOLLOWERS) as followers:
                     events = EVENTS_A_RESPONSE if way.kind != "websocket" else EVENTS_A_RESPONSE[:1]
                     sides = {str(number): partial(_burst, followers, port, number) for number in events}
-                    runs = await in_turn(effort.runs, sides)
+                    runs = await in_turn(effort, sides)
                     single = [await _one_by_one(followers, port) for _ in range(effort.runs)]
                 for number, deliveries in runs.items():
                     yield Figure(

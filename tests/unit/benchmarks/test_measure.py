@@ -1,9 +1,12 @@
-"""Figures of the benchmarks: medians, ratios of neighbouring runs, targets, and the figures of more than one pass."""
+"""Figures of the benchmarks: medians, ratios of neighbouring runs, targets."""
 
 from __future__ import annotations
 
+from dataclasses import replace
+from functools import partial
+
 import pytest
-from benchmarks.measure import FULL, Figure, Older, at_least, at_most, joined, percentile, ratio
+from benchmarks.measure import FULL, QUICK, Figure, Older, at_least, at_most, in_turn, percentile, ratio
 
 
 def test_a_ratio_is_the_median_of_the_ratios_of_neighbouring_runs() -> None:
@@ -38,19 +41,20 @@ def test_each_variant_of_the_older_design_has_its_own_ratio_and_target() -> None
     assert (to_durable.value, to_durable.target) == (5.0, None)
 
 
-def test_passes_are_joined_by_name_and_unit() -> None:
-    first = [Figure("a", "ms", [1.0], at_most(5.0)), Figure("a", "calls/s", [10.0])]
-    second = [Figure("a", "calls/s", [20.0]), Figure("a", "ms", [2.0], at_most(5.0))]
-    assert joined([first, second]) == [
-        Figure("a", "ms", [1.0, 2.0], at_most(5.0)),
-        Figure("a", "calls/s", [10.0, 20.0]),
-    ]
+async def test_the_sides_of_a_comparison_are_measured_in_turn() -> None:
+    measured: list[str] = []
 
+    async def measure(side: str) -> int:
+        measured.append(side)
+        return len(measured)
 
-def test_a_figure_that_one_pass_lacks_is_left_out() -> None:
-    assert joined([[Figure("a", "ms", [1.0]), Figure("b", "ms", [1.0])], [Figure("b", "ms", [2.0])]]) == [
-        Figure("b", "ms", [1.0, 2.0])
-    ]
+    async def pause() -> None:
+        measured.append("-")
+
+    sides = {side: partial(measure, side) for side in ("ours", "theirs")}
+    outcomes = await in_turn(replace(QUICK, runs=2, after_each=pause), sides)
+    assert measured == ["ours", "-", "theirs", "-", "ours", "-", "theirs", "-"]
+    assert outcomes == {"ours": [1, 5], "theirs": [3, 7]}
 
 
 def test_a_percentile_is_one_of_the_values() -> None:
