@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
+from abc import ABC, abstractmethod
 from datetime import UTC, date, datetime, time, timedelta, timezone
 from enum import StrEnum
 from functools import cache
-from typing import Protocol
+from typing import ClassVar
 
 import holidays
 
@@ -24,27 +25,54 @@ class CalendarChoice(StrEnum):
     ALWAYS = "always"
 
 
-class SessionCalendar(Protocol):
-    """The sessions of a symbol. Times are bar opens, in UTC."""
+class SessionCalendar(ABC):
+    """The sessions of a symbol, of `BARS` bars each. Times are bar opens, in UTC."""
 
+    BARS: ClassVar[int]
+
+    @abstractmethod
     def session_of(self, bar_time: datetime) -> date | None:
         """Return the day of the session that contains the bar, or None outside every session."""
-        ...
+
+    @abstractmethod
+    def opening_of(self, day: date) -> datetime | None:
+        """Return the open of the first bar of the session of `day`, or None if it has none."""
+
+    @abstractmethod
+    def _index(self, bar_time: datetime) -> int:
+        """Return the number of bars between the opening of the day and the bar; outside sessions any number."""
 
     def is_last_bar(self, bar_time: datetime) -> bool:
         """Return whether the close of the bar is the end of its session."""
-        ...
+        return self._index(bar_time) == self.BARS - 1
 
     def progress(self, bar_time: datetime) -> float:
         """Return the fraction of its session before the bar, in [0, 1): 0 for the first bar."""
-        ...
+        return self._index(bar_time) / self.BARS
 
     def bars_of(self, day: date) -> list[datetime]:
         """Return the opens of all bars of the session of `day`; empty if it has none."""
-        ...
+        opening = self.opening_of(day)
+        return [] if opening is None else [opening + BAR_INTERVAL * index for index in range(self.BARS)]
+
+    def trading_time(self, start: datetime, end: datetime, enough: timedelta) -> timedelta:
+        """Return how much of the time between `start` and `end` lies within sessions.
+
+        Args:
+            start: begin of the time span, in UTC.
+            end: end of the time span, in UTC.
+            enough: the count stops at the first session that exceeds it.
+        """
+        # The day of a session may differ by one from the day in UTC.
+        total, day = timedelta(), start.date() - timedelta(days=1)
+        while day <= end.date() + timedelta(days=1) and total <= enough:
+            if (opening := self.opening_of(day)) is not None:
+                total += max(timedelta(), min(end, opening + BAR_INTERVAL * self.BARS) - max(start, opening))
+            day += timedelta(days=1)
+        return total
 
 
-class BogotaCalendar:
+class BogotaCalendar(SessionCalendar):
     """Monday to Friday, 08:00 to 12:55 in Bogota (the open of the last bar), Colombian holidays excepted."""
 
     FIRST_BAR = time(8, 0)
@@ -52,32 +80,21 @@ class BogotaCalendar:
 
     def session_of(self, bar_time: datetime) -> date | None:
         """See SessionCalendar."""
-        local = bar_time.astimezone(BOGOTA)
-        if not 0 <= self._index(local) < self.BARS:
-            return None
-        day = local.date()
-        return day if _is_bogota_business_day(day) else None
+        day = bar_time.astimezone(BOGOTA).date()
+        return day if 0 <= self._index(bar_time) < self.BARS and _is_bogota_business_day(day) else None
 
-    def is_last_bar(self, bar_time: datetime) -> bool:
-        """See SessionCalendar."""
-        return self._index(bar_time.astimezone(BOGOTA)) == self.BARS - 1
-
-    def progress(self, bar_time: datetime) -> float:
-        """See SessionCalendar."""
-        return self._index(bar_time.astimezone(BOGOTA)) / self.BARS
-
-    def bars_of(self, day: date) -> list[datetime]:
+    def opening_of(self, day: date) -> datetime | None:
         """See SessionCalendar."""
         if not _is_bogota_business_day(day):
-            return []
-        first = datetime.combine(day, self.FIRST_BAR, tzinfo=BOGOTA).astimezone(UTC)
-        return [first + BAR_INTERVAL * index for index in range(self.BARS)]
+            return None
+        return datetime.combine(day, self.FIRST_BAR, tzinfo=BOGOTA).astimezone(UTC)
 
-    def _index(self, local: datetime) -> int:
+    def _index(self, bar_time: datetime) -> int:
+        local = bar_time.astimezone(BOGOTA)
         return ((local.hour - self.FIRST_BAR.hour) * 3600 + local.minute * 60) // BAR_SECONDS
 
 
-class AlwaysOpenCalendar:
+class AlwaysOpenCalendar(SessionCalendar):
     """Sessions without a break, one for each day in UTC."""
 
     BARS = 288
@@ -86,18 +103,9 @@ class AlwaysOpenCalendar:
         """See SessionCalendar."""
         return bar_time.date()
 
-    def is_last_bar(self, bar_time: datetime) -> bool:
+    def opening_of(self, day: date) -> datetime | None:
         """See SessionCalendar."""
-        return self._index(bar_time) == self.BARS - 1
-
-    def progress(self, bar_time: datetime) -> float:
-        """See SessionCalendar."""
-        return self._index(bar_time) / self.BARS
-
-    def bars_of(self, day: date) -> list[datetime]:
-        """See SessionCalendar."""
-        first = datetime.combine(day, time(0, 0), tzinfo=UTC)
-        return [first + BAR_INTERVAL * index for index in range(self.BARS)]
+        return datetime.combine(day, time(0, 0), tzinfo=UTC)
 
     def _index(self, bar_time: datetime) -> int:
         return (bar_time.hour * 3600 + bar_time.minute * 60) // BAR_SECONDS
@@ -107,23 +115,6 @@ _PESO_PAIR = re.compile(r"[A-Z]{3}COP")
 
 _BOGOTA = BogotaCalendar()
 _ALWAYS = AlwaysOpenCalendar()
-
-
-def trading_time(calendar: SessionCalendar, start: datetime, end: datetime, enough: timedelta) -> timedelta:
-    """Return how much of the time between `start` and `end` lies within sessions.
-
-    Args:
-        calendar: the sessions.
-        start: begin of the time span, in UTC.
-        end: end of the time span, in UTC.
-        enough: the count stops at the first session that exceeds it.
-    """
-    total, day = timedelta(), start.date() - timedelta(days=1)  # a session's day may differ by one from the day in UTC
-    while day <= end.date() + timedelta(days=1) and total <= enough:
-        if bars := calendar.bars_of(day):
-            total += max(timedelta(), min(end, bars[-1] + BAR_INTERVAL) - max(start, bars[0]))
-        day += timedelta(days=1)
-    return total
 
 
 def calendar_for(symbol: str, choice: CalendarChoice = CalendarChoice.AUTO) -> SessionCalendar:

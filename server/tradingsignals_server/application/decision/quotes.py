@@ -9,7 +9,6 @@ from datetime import datetime
 from time import perf_counter
 
 from ...domain.bars import BAR_INTERVAL, HIGHEST_PRICE, Bar, price_problem
-from ...domain.calendar import trading_time
 from ...domain.errors import FieldViolation, InvalidRequest, NotEnoughBars
 from ...domain.features import observation
 from ...domain.indicators import WARM_BARS, Indicators, indicators_of
@@ -216,7 +215,8 @@ def _no_trade_reason(state: SymbolState, window: Window, now: datetime, rules: R
     limit = rules.max_bar_age
     if not limit or window.time is None:
         return None
-    if trading_time(state.calendar, window.time + BAR_INTERVAL, now, enough=limit) <= limit:
+    closed = window.time + BAR_INTERVAL
+    if now - closed <= limit or state.calendar.trading_time(closed, now, enough=limit) <= limit:
         return None
     return f"The bars are older than {duration_text(limit)} of trading: no position is opened or closed"
 
