@@ -285,8 +285,8 @@ class TestBesideStoredBars:
 
     async def test_signal_is_made_from_the_table(self, with_table: PostgresStore, pool: Connections) -> None:
         async with running_engine(with_table) as running:
-            found = await running.engine.generate_from_stored("USDCOP", 200)
-        assert found.bar_time == BARS[-1].time
+            found = Signal.FromString(await running.engine.generate_from_stored("USDCOP", 200))
+        assert found.bar_time.ToDatetime(UTC) == BARS[-1].time
         assert found.entry_price == BARS[-1].close
         async with running_engine(PostgresStore(pool, encode)) as running:
             with pytest.raises(NotEnoughBars):

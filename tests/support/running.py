@@ -28,7 +28,7 @@ from tradingsignals_server.domain.events import Disposition, Event, Receipt
 from tradingsignals_server.domain.features import FEATURE_NAMES, Observation
 from tradingsignals_server.domain.recurrent_state import RecurrentState
 from tradingsignals_server.domain.risk import RiskRules
-from tradingsignals_server.domain.signals import Action, Probabilities
+from tradingsignals_server.domain.signals import Action, Probabilities, Signal
 
 from .builders import SURE, now
 from .memory_store import MemoryStore
@@ -125,6 +125,12 @@ class Running:
             assert isinstance(result, Receipt), result
             receipts.append(result)
         return receipts
+
+    def signal(self, encoded: bytes) -> Signal:
+        """Return the stored signal that the engine returned encoded: the messages of the store are sequences."""
+        found = self.store.events[int(encoded) - 1]
+        assert isinstance(found, Signal), found
+        return found
 
 
 @asynccontextmanager

@@ -112,7 +112,7 @@ class Signal:
 
     `bar_time` is the open of the newest bar that was used, None if there was none. `latency_ms` is the time spent on
     features, inference and rules. `model_failed` is true if the output of the model was not finite: the action is then
-    HOLD, and the recurrent state was reset. `sequence` is the sequence in the event log, 0 until it is committed.
+    HOLD, and the recurrent state was reset.
     """
 
     signal_id: UUID
@@ -131,7 +131,6 @@ class Signal:
     trend_direction: TrendDirection | None = None
     model_failed: bool = False
     latency_ms: float = field(default=0.0, compare=False)
-    sequence: int = field(default=0, compare=False)
 
     @property
     def action(self) -> Action:

@@ -150,6 +150,8 @@ LISTS: list[tuple[type[Message], str]] = [
 ]
 SINGLE: list[tuple[type[Message], str]] = [
     (signal_service_pb2.GetLatestSignalResponse, "signal"),
+    (signal_service_pb2.GenerateSignalResponse, "signal"),
+    (signal_service_pb2.GenerateSignalFromDbResponse, "signal"),
     (position_service_pb2.ClosePositionResponse, "position"),
 ]
 

@@ -51,24 +51,22 @@ class SignalServicer:
         return Listing(EventKind.SIGNAL, page.messages, rest)
 
     @at_owner(symbol=symbol_in_request)
-    async def generate_signal(self, request: pb.GenerateSignalRequest) -> pb.GenerateSignalResponse:
+    async def generate_signal(self, request: pb.GenerateSignalRequest) -> bytes:
         """Generate a signal at a quote."""
         with Checks() as checks:
             symbol = checks.symbol(request.symbol, default=DEFAULT_SYMBOL) or DEFAULT_SYMBOL
             if not request.HasField("close_price"):
                 checks.refuse("close_price", "is required")
         given = {field.name: value for field, value in request.ListFields() if field.name != "symbol"}
-        signal = await self._engine.generate(symbol, Quote(**given))
-        return pb.GenerateSignalResponse(signal=to_proto.signal_message(signal, signal.sequence))
+        return wire.record(await self._engine.generate(symbol, Quote(**given)))
 
     @at_owner(symbol=symbol_in_request)
-    async def generate_signal_from_db(self, request: pb.GenerateSignalFromDbRequest) -> pb.GenerateSignalFromDbResponse:
+    async def generate_signal_from_db(self, request: pb.GenerateSignalFromDbRequest) -> bytes:
         """Generate a signal from stored bars."""
         with Checks() as checks:
             symbol = checks.symbol(request.symbol, default=DEFAULT_SYMBOL) or DEFAULT_SYMBOL
             lookback_bars = lookback_of(request, checks, LOOKBACK_BARS)
-        signal = await self._engine.generate_from_stored(symbol, lookback_bars)
-        return pb.GenerateSignalFromDbResponse(signal=to_proto.signal_message(signal, signal.sequence))
+        return wire.record(await self._engine.generate_from_stored(symbol, lookback_bars))
 
     async def get_statistics(self, _: pb.GetStatisticsRequest) -> pb.GetStatisticsResponse:
         """Return counts over all stored signals, positions and bars."""

@@ -70,14 +70,14 @@ class SymbolCommand(Command):
 
 @dataclass(frozen=True, slots=True)
 class GenerateSignal(SymbolCommand):
-    """Make a signal at a quote, and act on it. Result: Signal."""
+    """Make a signal at a quote, and act on it. Result: the signal as committed, encoded."""
 
     quote: Quote
 
 
 @dataclass(frozen=True, slots=True)
 class GenerateFromStored(SymbolCommand):
-    """Make a signal from the newest `lookback_bars` stored bars, and act on it. Result: Signal.
+    """Make a signal from the newest `lookback_bars` stored bars, and act on it. Result: see GenerateSignal.
 
     stored: bars read from the store, oldest first; None if those in memory are the newest and reach back far enough.
     """

@@ -7,7 +7,6 @@ from uuid import UUID
 
 from ...domain.bars import Bar
 from ...domain.errors import PositionAlreadyClosed, PositionNotFound
-from ...domain.signals import Signal
 from ...domain.window import LOOKBACK_BARS
 from ..decision.pipeline import Pipeline
 from ..decision.quotes import Quote
@@ -91,12 +90,12 @@ class Engine:
             queued.append((len(command.bars), call.result))
         return QueuedPublication(queued)
 
-    async def generate(self, symbol: str, quote: Quote) -> Signal:
-        """Make a signal at `quote`, act on it and commit both."""
+    async def generate(self, symbol: str, quote: Quote) -> bytes:
+        """Make a signal at `quote`, act on it and commit both; return the signal encoded, as it was committed."""
         return await self._writer.submit(QueuedCall(GenerateSignal(symbol, quote), self._handlers.generate_signal))
 
-    async def generate_from_stored(self, symbol: str, lookback_bars: int) -> Signal:
-        """Make a signal from the newest `lookback_bars` stored bars, act on it and commit both.
+    async def generate_from_stored(self, symbol: str, lookback_bars: int) -> bytes:
+        """Make a signal from the newest `lookback_bars` stored bars, act on it and commit both; return it encoded.
 
         It is made as that of the newest bar was: with the recurrent state before it.
 

@@ -13,7 +13,6 @@ from ...domain.errors import BarConflict, InvalidBar, PositionAlreadyClosed, Pri
 from ...domain.events import Disposition, MarketUpdate, Receipt
 from ...domain.recurrent_state import RecurrentState
 from ...domain.risk import RiskRules
-from ...domain.signals import Signal
 from ..decision.inputs import DecisionInput
 from ..decision.pipeline import Pipeline
 from ..decision.quotes import input_of_bars, input_of_quote, input_of_window
@@ -46,17 +45,6 @@ class _Receipts:
 
     def confirmed(self, _: Sequence[LogEntry], through: int) -> list[BarResult]:
         return [one if isinstance(one, ServiceError) else replace(one, sequence=through) for one in self.results]
-
-
-@dataclass(frozen=True, slots=True)
-class _Signal:
-    """A signal without its sequence; `index` is its place among the events of the batch."""
-
-    signal: Signal
-    index: int
-
-    def confirmed(self, entries: Sequence[LogEntry], _: int) -> Signal:
-        return replace(self.signal, sequence=entries[self.index].sequence)
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,14 +92,14 @@ class Handlers:
         now = self._clock()
         return _Receipts([self._process_bar(bar, batch, now) for bar in command.bars])
 
-    def generate_signal(self, command: GenerateSignal, batch: Batch) -> _Signal:
+    def generate_signal(self, command: GenerateSignal, batch: Batch) -> _Payload:
         """Decide at a quote."""
         state = batch.states[command.symbol]
         replayed = self._is_replayed(command.symbol)
         decision_input = input_of_quote(state, command.quote, self._market_time(state), self._rules, replayed=replayed)
         return self._stage_signal(batch, state, decision_input, state.live.recurrent)
 
-    def generate_from_stored(self, command: GenerateFromStored, batch: Batch) -> _Signal:
+    def generate_from_stored(self, command: GenerateFromStored, batch: Batch) -> _Payload:
         """Decide as on the newest bar: with the recurrent state from before it."""
         state, now = batch.states[command.symbol], self._market_time(batch.states[command.symbol])
         if command.stored is None:
@@ -163,13 +151,12 @@ class Handlers:
 
     def _stage_signal(
         self, batch: Batch, state: SymbolState, decision_input: DecisionInput, recurrent: RecurrentState
-    ) -> _Signal:
+    ) -> _Payload:
         if (refusal := batch.refused.get(state.symbol)) is not None:
             raise refusal
         index = len(batch.events)
-        step = self._pipeline.on_request(state, decision_input, recurrent, uuid4())
-        batch.add(step)
-        return _Signal(step.signal, index)
+        batch.add(self._pipeline.on_request(state, decision_input, recurrent, uuid4()))
+        return _Payload(index)
 
     def _process_bar(self, bar: Bar, batch: Batch, now: datetime) -> BarResult:
         """Stage one bar: a new one goes through the pipeline, an old one is a duplicate, a conflict or late.

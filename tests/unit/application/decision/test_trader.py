@@ -80,7 +80,7 @@ async def test_request_uses_the_recurrent_state_and_does_not_change_it() -> None
         await running.publish(bars)
         live = running.store.signals()[-1]
         for lookback in (100, 300):
-            again = await running.engine.generate_from_stored("USDCOP", lookback)
+            again = running.signal(await running.engine.generate_from_stored("USDCOP", lookback))
             assert again.probabilities == live.probabilities, "it is the decision of the newest bar once more"
         (state,) = running.engine.states()
         assert counts(state.live.recurrent) == 30.0

@@ -181,14 +181,14 @@ async def test_duplicates_need_no_commit() -> None:
 
 async def test_requested_signal_is_stored_and_traded() -> None:
     async with running_engine(policy=always(Action.BUY), rules=FAR) as running:
-        made = await running.engine.generate("EURUSD", Quote(4250.5, rsi=35.5, macd=-2.3, macd_signal=-1.8, atr=5.0))
-        assert made == running.store.signals()[0]
-        assert made.sequence == 1
+        quote = Quote(4250.5, rsi=35.5, macd=-2.3, macd_signal=-1.8, atr=5.0)
+        assert await running.engine.generate("EURUSD", quote) == b"1", "the message at the first sequence"
+        (made,) = running.store.signals()
         assert (made.action, made.timestamp, made.origin) == (Action.BUY, NOW, Origin.REQUEST)
         assert [held.signal_id for held in running.store.positions()] == [made.signal_id]
-        again = await running.engine.generate("EURUSD", Quote(4250.5, atr=5.0))
+        assert await running.engine.generate("EURUSD", Quote(4250.5, atr=5.0)) == b"3"
+        again = running.store.signals()[1]
         assert again.signal_id != made.signal_id
-        assert again.sequence == 3
         assert again.decision.reasoning[-1] == "Already long: the position is kept"
 
 
@@ -198,7 +198,7 @@ async def test_signal_from_stored_bars_equals_that_of_the_newest_bar() -> None:
             await running.engine.generate_from_stored("USDCOP", 100)
         await running.publish(WALK[:120])
         live = running.store.signals()[-1]
-        made = await running.engine.generate_from_stored("USDCOP", 100)
+        made = running.signal(await running.engine.generate_from_stored("USDCOP", 100))
         assert (made.probabilities, made.indicators, made.bar_time) == (
             live.probabilities,
             live.indicators,
@@ -206,7 +206,7 @@ async def test_signal_from_stored_bars_equals_that_of_the_newest_bar() -> None:
         )
         assert (made.origin, made.timestamp) == (Origin.DATABASE, NOW)
         assert made.entry_price == WALK[119].close
-        other = await running.engine.generate_from_stored("USDCOP", 60)
+        other = running.signal(await running.engine.generate_from_stored("USDCOP", 60))
         assert other.indicators.ema_50 != made.indicators.ema_50
 
 
@@ -263,12 +263,12 @@ async def test_calls_that_share_a_commit_get_their_own_results() -> None:
             (closing,) = await started(running.engine.close_position(name, None))
             (call,) = await started(running.engine.generate("USDCOP", Quote(4000.0)))
         await asyncio.gather(first, bars)
-        payload, made = await closing, await call
+        payload, signal = await closing, await call
         log = running.store.entries
         assert len(running.store.commits) == 3
         (closed,) = [n for n, p in enumerate(running.store.events, 1) if isinstance(p, Position) and not p.is_open]
         assert payload == log[closed - 1].payload
-        assert running.store.events[made.sequence - 1] == made
+        assert running.signal(signal) == running.store.signals()[-1]
 
 
 # ------------------------------------------------------------------------------------ a full queue, and stopping
@@ -400,7 +400,7 @@ async def test_every_accepted_quote_leads_to_finite_numbers(
     async with running_engine(policy=always(Action.BUY), rules=rules, clock=lambda: times[-1]) as running:
         await running.publish(WALK[:stored])
         try:
-            made = await running.engine.generate("USDCOP", Quote(**given_))
+            made = running.signal(await running.engine.generate("USDCOP", Quote(**given_)))
         except InvalidRequest:
             assert stored * given_["bb_upper"], "a band below the lower one of the bars"
             return

@@ -55,7 +55,7 @@ async def test_bar_that_closed_before_the_entry_does_not_stop_the_position() -> 
     wall = Wall(WALK[60].close_time + 2 * MINUTE)
     async with running_engine(policy=in_turn(*[Action.HOLD] * 11, Action.BUY), clock=wall) as running:
         await running.publish(WALK[:60])
-        made = await running.engine.generate("USDCOP", Quote(WALK[59].close, atr=5.0))
+        made = running.signal(await running.engine.generate("USDCOP", Quote(WALK[59].close, atr=5.0)))
         assert made.timestamp == wall.time
         late = WALK[60]
         await running.publish([replace(late, low=late.low / 1.2)])
@@ -96,10 +96,10 @@ async def test_time_of_a_replayed_or_simulated_market_is_that_of_its_newest_bar(
     policy = in_turn(*[Action.HOLD] * 11, Action.BUY, Action.SELL)
     async with running_engine(policy=policy, rules=FAR, clock=wall, market_is_replayed=replayed) as running:
         await running.publish(bars[:60])
-        last_of_monday = await running.engine.generate_from_stored("USDCOP", 60)
+        last_of_monday = running.signal(await running.engine.generate_from_stored("USDCOP", 60))
         assert reasoning_has(last_of_monday, "Outside the trading session: no position is opened or closed")
         await running.publish(bars[60:62])
-        made = await running.engine.generate_from_stored("USDCOP", 60)
+        made = running.signal(await running.engine.generate_from_stored("USDCOP", 60))
         assert (made.timestamp, made.bar_age) == (bars[61].close_time, timedelta(0))
         await running.publish(bars[62:63])
         held = positions(running)[-1]
@@ -114,7 +114,7 @@ async def test_before_the_first_bar_of_a_replayed_market_nothing_is_opened() -> 
     """Its entry would be at the wall clock, and no bar of years ago could ever end it."""
     wall = Wall(WALK[60].time)
     async with running_engine(policy=always(Action.BUY), clock=wall, market_is_replayed=True) as running:
-        made = await running.engine.generate("USDCOP", Quote(4000.0, atr=5.0))
+        made = running.signal(await running.engine.generate("USDCOP", Quote(4000.0, atr=5.0)))
         assert made.action is Action.BUY
         assert reasoning_has(made, "No bar of this replayed or simulated market has come yet: no position is opened")
         assert positions(running) == []
@@ -190,7 +190,7 @@ async def test_decision_on_old_bars_states_it_and_trades_nothing(later: timedelt
     wall = Wall(WALK[61].close_time + later)
     async with running_engine(policy=in_turn(*[Action.HOLD] * 13, Action.BUY, Action.BUY), clock=wall) as running:
         await running.publish(WALK[:62])
-        made = await running.engine.generate_from_stored("USDCOP", 60)
+        made = running.signal(await running.engine.generate_from_stored("USDCOP", 60))
         assert made.bar_age == later
         assert made.action is Action.BUY
         assert reasoning_has(made, f"The newest bar closed at {WALK[61].close_time:%Y-%m-%d %H:%M} UTC")
@@ -198,7 +198,7 @@ async def test_decision_on_old_bars_states_it_and_trades_nothing(later: timedelt
         assert (
             reasoning_has(made, "The bars are older than 15 min of trading: no position is opened or closed") != trades
         )
-        quoted = await running.engine.generate("USDCOP", Quote(4000.0, rsi=20.0, atr=5.0))
+        quoted = running.signal(await running.engine.generate("USDCOP", Quote(4000.0, rsi=20.0, atr=5.0)))
         assert reasoning_has(quoted, "older than 15 min") != trades, "the caller's own figures do not make bars younger"
         assert bool(positions(running)) == trades
 
@@ -217,7 +217,7 @@ async def test_whole_sessions_that_are_missing_count() -> None:
     wall = Wall(WALK[180].time + MINUTE)
     async with running_engine(policy=in_turn(*[Action.HOLD] * 11, Action.BUY), clock=wall) as running:
         await running.publish(WALK[:60])
-        made = await running.engine.generate("USDCOP", Quote(4000.0))
+        made = running.signal(await running.engine.generate("USDCOP", Quote(4000.0)))
         assert reasoning_has(made, "older than 15 min")
         assert positions(running) == []
 
@@ -227,8 +227,8 @@ async def test_outside_the_session_nothing_is_opened_or_closed_by_a_signal() -> 
         await running.publish(WALK[:50])
         assert NOW.weekday() == 5
         for made in (
-            await running.engine.generate("USDCOP", Quote(4000.0)),
-            await running.engine.generate_from_stored("USDCOP", 50),
+            running.signal(await running.engine.generate("USDCOP", Quote(4000.0))),
+            running.signal(await running.engine.generate_from_stored("USDCOP", 50)),
         ):
             assert (made.action, made.origin is Origin.BAR) == (Action.SELL, False)
             assert reasoning_has(made, "Outside the trading session: no position is opened or closed")
@@ -246,7 +246,7 @@ async def test_old_bars_trade_without_an_age_limit() -> None:
 
 async def test_symbol_without_bars_is_decided_on_the_quote_alone() -> None:
     async with running_engine(policy=always(Action.BUY)) as running:
-        made = await running.engine.generate("EURUSD", Quote(1.1, atr=0.001))
+        made = running.signal(await running.engine.generate("EURUSD", Quote(1.1, atr=0.001)))
         assert made.bar_age is None
         assert reasoning_has(made, "No bar of the symbol is stored: the decision rests on the quote alone")
         assert len(positions(running)) == 1
