@@ -79,5 +79,8 @@ def observation(window: Window, indicators: Indicators, session_progress: float)
         None if known.volatility is None else 100.0 * known.volatility,
         session_progress,
     )
-    limited = [0.0 if v is None else min(max(v, -FEATURE_LIMIT), FEATURE_LIMIT) for v in values]
+    limited = [
+        0.0 if v is None else v if -FEATURE_LIMIT <= v <= FEATURE_LIMIT else math.copysign(FEATURE_LIMIT, v)
+        for v in values
+    ]
     return np.array(limited, dtype=np.float32)

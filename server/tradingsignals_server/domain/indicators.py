@@ -81,7 +81,8 @@ def indicators_of(window: Window) -> Indicators:
             found["bb_upper"], found["bb_middle"], found["bb_lower"] = upper, middle, lower
         found["ema_20"] = float(talib.EMA(close, 20)[-1])
     if bars > VOLATILITY_BARS:
-        returns = np.diff(np.log(close))
+        logs = np.log(close)
+        returns = logs[1:] - logs[:-1]
         found["volatility"] = _deviation(returns[-VOLATILITY_BARS:])
     if bars >= 34:
         line, signal, histogram = talib.MACD(close, 12, 26, 9)
@@ -100,5 +101,5 @@ def _deviation(values: FloatArray) -> float:
 
     It costs a quarter of numpy's, which subtracts the mean first to be exact for any mean.
     """
-    mean = float(values.sum()) / len(values)
-    return math.sqrt(max(0.0, float(values @ values) / len(values) - mean * mean))
+    mean = float(np.add.reduce(values)) / len(values)
+    return math.sqrt(max(0.0, float(values.dot(values)) / len(values) - mean * mean))

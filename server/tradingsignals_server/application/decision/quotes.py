@@ -24,7 +24,9 @@ LOOKBACK_MAXIMUM = 500
 
 NO_MARKET_YET = "No bar of this replayed or simulated market has come yet: no position is opened or closed"
 
-_PRICES = ("close_price", "open_price", "high_price", "low_price", "bb_upper", "bb_lower", "ema_20", "ema_50", "atr")
+_BAR_PRICES = ("close_price", "open_price", "high_price", "low_price")
+_PRICES = (*_BAR_PRICES, "bb_upper", "bb_lower", "ema_20", "ema_50", "atr")
+_INDICATORS = ("rsi", "macd", "macd_signal", "bb_upper", "bb_lower", "ema_20", "ema_50", "atr")
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,8 +68,7 @@ class Quote:
     @property
     def given_prices(self) -> dict[str, float]:
         """The prices of the bar in the making that were given, by the name of their field."""
-        names = ("close_price", "open_price", "high_price", "low_price")
-        return {name: price for name in names if (price := getattr(self, name)) is not None}
+        return {name: price for name in _BAR_PRICES if (price := getattr(self, name)) is not None}
 
     def overriding(self, found: Indicators) -> Indicators:
         """The indicators `found` from bars, with the caller's own in their place.
@@ -75,28 +76,19 @@ class Quote:
         Raises:
             InvalidRequest: a band that is given lies on the wrong side of the other one, which is from the bars.
         """
-        macd = found.macd if self.macd is None else self.macd
-        macd_signal = found.macd_signal if self.macd_signal is None else self.macd_signal
-        upper = found.bb_upper if self.bb_upper is None else self.bb_upper
-        lower = found.bb_lower if self.bb_lower is None else self.bb_lower
-        given_macd = self.macd is not None or self.macd_signal is not None
-        given_bands = self.bb_upper is not None or self.bb_lower is not None
+        given: dict[str, float | None] = {
+            name: value for name in _INDICATORS if (value := getattr(self, name)) is not None
+        }
+        upper, lower = given.get("bb_upper", found.bb_upper), given.get("bb_lower", found.bb_lower)
         if upper is not None and lower is not None and lower > upper:
             name, side, other = ("bb_upper", "below", lower) if self.bb_lower is None else ("bb_lower", "above", upper)
             raise InvalidRequest.field(name, f"is {side} the other band of the stored bars, {other:g}; give both")
-        return replace(
-            found,
-            rsi=found.rsi if self.rsi is None else self.rsi,
-            macd=macd,
-            macd_signal=macd_signal,
-            macd_histogram=_difference(macd, macd_signal) if given_macd else found.macd_histogram,
-            bb_upper=upper,
-            bb_lower=lower,
-            bb_middle=_mean(upper, lower) if given_bands else found.bb_middle,
-            ema_20=found.ema_20 if self.ema_20 is None else self.ema_20,
-            ema_50=found.ema_50 if self.ema_50 is None else self.ema_50,
-            atr=found.atr if self.atr is None else self.atr,
-        )
+        if self.macd is not None or self.macd_signal is not None:
+            macd, signal = given.get("macd", found.macd), given.get("macd_signal", found.macd_signal)
+            given["macd_histogram"] = None if macd is None or signal is None else macd - signal
+        if self.bb_upper is not None or self.bb_lower is not None:
+            given["bb_middle"] = None if upper is None or lower is None else (upper + lower) / 2.0
+        return replace(found, **given) if given else found
 
     def _violations(self) -> list[FieldViolation]:
         found: list[FieldViolation] = []
@@ -219,11 +211,3 @@ def _no_trade_reason(state: SymbolState, window: Window, now: datetime, rules: R
     if now - closed <= limit or state.calendar.trading_time(closed, now, enough=limit) <= limit:
         return None
     return f"The bars are older than {duration_text(limit)} of trading: no position is opened or closed"
-
-
-def _difference(left: float | None, right: float | None) -> float | None:
-    return None if left is None or right is None else left - right
-
-
-def _mean(left: float | None, right: float | None) -> float | None:
-    return None if left is None or right is None else (left + right) / 2.0

@@ -216,7 +216,8 @@ def _age(decision_input: DecisionInput) -> tuple[str, ...]:
         return ("No bar of the symbol is stored: the decision rests on the quote alone",)
     closed = decision_input.window.time + BAR_INTERVAL
     age = duration_text(decision_input.timestamp - closed)
-    return (f"The newest bar closed at {closed:%Y-%m-%d %H:%M} UTC, {age} before",)
+    minute = closed.isoformat(" ", "minutes")[: len("2024-03-04 13:05")]  # strftime takes twice as long
+    return (f"The newest bar closed at {minute} UTC, {age} before",)
 
 
 def duration_text(duration: timedelta) -> str:
