@@ -44,13 +44,11 @@ class QueuedCall(Generic[R_co]):
     """
 
     def __init__(self, command: C, handler: Callable[[C, Batch], Pending[R_co]], bars: Sequence[Bar] = ()) -> None:
-        self.is_exclusive = command.is_exclusive
+        self.command = command
         self.symbols = command.symbols
         self.bars = bars
         self.size = max(1, len(bars))
         self.result: asyncio.Future[R_co] = asyncio.get_running_loop().create_future()
-        # A caller that has gone away reads no exception, and that is nothing to warn about.
-        self.result.add_done_callback(lambda done: done.cancelled() or done.exception())
         self._handle = partial(handler, command)
         self._pending: Pending[R_co] | ServiceError | None = None
 
@@ -77,6 +75,7 @@ class QueuedCall(Generic[R_co]):
         """Give the caller an error."""
         if not self.result.done():
             self.result.set_exception(error)
+            self.result.exception()  # a caller that has gone away does not read it, and that is nothing to warn about
 
     def refuse_alone(self, error: ServiceError) -> None:
         """Give the caller an error that is no reason to refuse the commands behind this one."""

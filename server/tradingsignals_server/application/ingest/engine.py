@@ -74,7 +74,7 @@ class Engine:
         self._states = SymbolStates(store, pipeline, max_symbols)
         self._handlers = Handlers(pipeline, self._states, clock, ownership, is_replayed)
         reader = reader or LogReader(store, log_tail)
-        self._writer = Writer(store, pipeline, self._states, log_tail, clock, ownership, reader)
+        self._writer = Writer(store, pipeline, self._handlers, self._states, log_tail, clock, ownership, reader)
 
     async def publish(self, bars: Sequence[Bar]) -> list[BarResult]:
         """Process bars in their order and commit them. See MarketDataSink."""
@@ -92,7 +92,7 @@ class Engine:
 
     async def generate(self, symbol: str, quote: Quote) -> bytes:
         """Make a signal at `quote`, act on it and commit both; return the signal encoded, as it was committed."""
-        return await self._writer.submit(QueuedCall(GenerateSignal(symbol, quote), self._handlers.generate_signal))
+        return await self._writer.submit(QueuedCall(GenerateSignal(symbol, quote), self._handlers.generate))
 
     async def generate_from_stored(self, symbol: str, lookback_bars: int) -> bytes:
         """Make a signal from the newest `lookback_bars` stored bars, act on it and commit both; return it encoded.
@@ -106,7 +106,7 @@ class Engine:
         if self._bars_elsewhere or lookback_bars > LOOKBACK_BARS:
             stored = await self._store.session_bars(symbol, max(lookback_bars, RESTORE_BARS))
         command = GenerateFromStored(symbol, lookback_bars, stored)
-        return await self._writer.submit(QueuedCall(command, self._handlers.generate_from_stored))
+        return await self._writer.submit(QueuedCall(command, self._handlers.generate))
 
     async def close_position(self, position_id: UUID, price: float | None) -> bytes:
         """Close a position by hand, at `price` or at its last mark; return it encoded, as it was committed.

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Generic, TypeVar
@@ -15,6 +17,7 @@ from ...domain.recurrent_state import RecurrentState
 from ...domain.risk import RiskRules
 from ..decision.inputs import DecisionInput
 from ..decision.pipeline import Pipeline
+from ..decision.prefetch import MICRO_BATCH_BARS
 from ..decision.quotes import input_of_bars, input_of_quote, input_of_window
 from ..decision.symbol_state import SymbolState
 from ..ports.clock import Clock
@@ -25,6 +28,7 @@ from ..ports.store import ShadowEvent
 from .batch import Batch
 from .commands import (
     ClosePosition,
+    Command,
     GenerateFromStored,
     GenerateSignal,
     PublishBars,
@@ -35,6 +39,9 @@ from .commands import (
 from .states import SymbolStates
 
 R = TypeVar("R")
+
+Request = tuple[DecisionInput, RecurrentState]
+"""The input of a requested decision, and the recurrent state that it starts from."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,30 +93,42 @@ class Handlers:
         self._clock = clock
         self._ownership = ownership
         self._is_replayed = is_replayed
+        self._prefetched: dict[int, tuple[SymbolState, Request]] = {}
+
+    async def prefetch(
+        self, commands: Sequence[Command], bars: Sequence[Bar], states: Mapping[str, SymbolState]
+    ) -> None:
+        """Compute what the handlers of `commands`, which have these `bars`, will need. See decision.prefetch."""
+        await self._pipeline.prefetch(states, bars)
+        self._prefetched.clear()
+        requests = [command for command in commands if isinstance(command, GenerateSignal | GenerateFromStored)]
+        for start in range(0, len(requests) if len(requests) > 1 else 0, MICRO_BATCH_BARS):
+            found: list[Request] = []
+            for command in requests[start : start + MICRO_BATCH_BARS]:
+                with suppress(ServiceError):  # the handler runs into it again
+                    state = states[command.symbol]
+                    found.append(self._request(command, state))
+                    self._prefetched[id(command)] = state, found[-1]
+            if found:
+                self._pipeline.live.prefetch(*zip(*found, strict=True))
+            await asyncio.sleep(0)
 
     def publish_bars(self, command: PublishBars, batch: Batch) -> _Receipts:
         """Process each bar; one that is refused does not affect the others."""
         now = self._clock()
         return _Receipts([self._process_bar(bar, batch, now) for bar in command.bars])
 
-    def generate_signal(self, command: GenerateSignal, batch: Batch) -> _Payload:
-        """Decide at a quote."""
+    def generate(self, command: GenerateSignal | GenerateFromStored, batch: Batch) -> _Payload:
+        """Decide on a request."""
         state = batch.states[command.symbol]
-        replayed = self._is_replayed(command.symbol)
-        decision_input = input_of_quote(state, command.quote, self._market_time(state), self._rules, replayed=replayed)
-        return self._stage_signal(batch, state, decision_input, state.live.recurrent)
-
-    def generate_from_stored(self, command: GenerateFromStored, batch: Batch) -> _Payload:
-        """Decide as on the newest bar: with the recurrent state from before it."""
-        state, now = batch.states[command.symbol], self._market_time(batch.states[command.symbol])
-        if command.stored is None:
-            decision_input = input_of_window(state, command.lookback_bars, now, self._rules)
-        else:
-            decision_input = input_of_bars(state, command.stored[-command.lookback_bars :], now, self._rules)
-        recurrent = state.live.recurrent_before
-        if decision_input.window.time != state.window.time:
-            recurrent, _ = self._pipeline.live.recurrent_around_newest(command.stored or (), state.calendar)
-        return self._stage_signal(batch, state, decision_input, recurrent)
+        prefetched = self._prefetched.pop(id(command), None)
+        request = prefetched[1] if prefetched is not None and _is_valid(prefetched, state) else None
+        request = request or self._request(command, state)
+        if (refusal := batch.refused.get(state.symbol)) is not None:
+            raise refusal
+        index = len(batch.events)
+        batch.add(self._pipeline.on_request(state, *request, uuid4()))
+        return _Payload(index)
 
     def close_position(self, command: ClosePosition, batch: Batch) -> _Payload:
         """Close the position, unless it was closed since the command was queued."""
@@ -149,14 +168,21 @@ class Handlers:
     def _market_time(self, state: SymbolState) -> datetime:
         return state.market_time(self._clock(), replayed=self._is_replayed(state.symbol))
 
-    def _stage_signal(
-        self, batch: Batch, state: SymbolState, decision_input: DecisionInput, recurrent: RecurrentState
-    ) -> _Payload:
-        if (refusal := batch.refused.get(state.symbol)) is not None:
-            raise refusal
-        index = len(batch.events)
-        batch.add(self._pipeline.on_request(state, decision_input, recurrent, uuid4()))
-        return _Payload(index)
+    def _request(self, command: GenerateSignal | GenerateFromStored, state: SymbolState) -> Request:
+        """Compute the input of a request, and find the recurrent state to start from."""
+        now = self._market_time(state)
+        if isinstance(command, GenerateSignal):
+            replayed = self._is_replayed(state.symbol)
+            return input_of_quote(state, command.quote, now, self._rules, replayed=replayed), state.live.recurrent
+        # It is decided as the newest bar was: with the recurrent state from before it.
+        if command.stored is None:
+            decision_input = input_of_window(state, command.lookback_bars, now, self._rules)
+        else:
+            decision_input = input_of_bars(state, command.stored[-command.lookback_bars :], now, self._rules)
+        recurrent = state.live.recurrent_before
+        if decision_input.window.time != state.window.time:
+            recurrent, _ = self._pipeline.live.recurrent_around_newest(command.stored or (), state.calendar)
+        return decision_input, recurrent
 
     def _process_bar(self, bar: Bar, batch: Batch, now: datetime) -> BarResult:
         """Stage one bar: a new one goes through the pipeline, an old one is a duplicate, a conflict or late.
@@ -192,3 +218,18 @@ class Handlers:
             batch.shadow_events.extend(ShadowEvent(policy, outcome) for outcome in step.shadowed)
         signal_id = step.signal.signal_id if step.signal is not None else None
         return Receipt(bar.symbol, bar.time, step.disposition, signal_id, 0)
+
+
+def _is_valid(prefetched: tuple[SymbolState, Request], state: SymbolState) -> bool:
+    """Return whether a request that was prefetched from another state is the same from `state`.
+
+    It depends on no position, but that its time is not before the entry, and that without a bar the entry is the price
+    that prices are compared with.
+    """
+    known, (decision_input, _) = prefetched
+    if state.last_bar is not known.last_bar:
+        return False
+    held = state.live.position
+    if held is known.live.position:
+        return True
+    return state.last_bar is not None and held is not None and held.entry_time <= decision_input.timestamp

@@ -100,13 +100,13 @@ class CommandQueue:
         """
         taken: list[QueuedCall[object]] = []
         while self._commands and size > 0 and len(taken) < commands:
-            if self._commands[0].is_exclusive and (taken or not is_idle):
+            if self._commands[0].command.is_exclusive and (taken or not is_idle):
                 break
             command = self._commands.popleft()
             self._room.release()
             taken.append(command)
             size -= command.size
-            if command.is_exclusive:
+            if command.command.is_exclusive:
                 break
         return taken
 

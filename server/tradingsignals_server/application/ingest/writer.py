@@ -26,6 +26,7 @@ from ..ports.event_log import LogEntry
 from ..ports.ownership import Ownership
 from ..ports.store import RefusedByStore, StaleState, Store
 from .batch import Batch, QueuedCall
+from .handlers import Handlers
 from .queue import MAX_PENDING, CommandQueue
 from .states import SymbolStates
 
@@ -61,6 +62,7 @@ class Writer:
         self,
         store: Store,
         pipeline: Pipeline,
+        handlers: Handlers,
         states: SymbolStates,
         log_tail: LogTail,
         clock: Clock,
@@ -69,6 +71,7 @@ class Writer:
     ) -> None:
         self._store = store
         self._pipeline = pipeline
+        self._handlers = handlers
         self._states = states
         self._log_tail = log_tail
         self._clock = clock
@@ -192,7 +195,7 @@ class Writer:
         if old:
             batch.known_bars.update({(bar.symbol, bar.time): bar for bar in await self._store.find_bars(old)})
         try:
-            await self._pipeline.prefetch(batch.states, bars)
+            await self._handlers.prefetch([call.command for call in commands], bars, batch.states)
         except Exception:
             # A defect is reported to the caller whose command meets it, by the step that runs into it again.
             log.debug("the policy outputs of a batch could not be prefetched", exc_info=True)
