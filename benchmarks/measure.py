@@ -43,7 +43,7 @@ class Effort:
 
 
 FULL = Effort(runs=3, seconds=2.0, share=1.0)
-SHORT = Effort(runs=3, seconds=1.0, share=0.4)
+SHORT = Effort(runs=3, seconds=1.5, share=0.4)
 QUICK = Effort(runs=1, seconds=0.5, share=0.05)
 
 
