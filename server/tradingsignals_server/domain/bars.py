@@ -5,13 +5,13 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 import numpy as np
 import numpy.typing as npt
 
 from .errors import FieldViolation, InvalidBar, InvalidRequest
+from .values import dataclass
 
 BAR_INTERVAL = timedelta(minutes=5)
 BAR_SECONDS = 300

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from uuid import UUID
@@ -11,6 +10,7 @@ from uuid import UUID
 from .bars import Bar
 from .positions import Position
 from .signals import Signal
+from .values import dataclass
 
 
 class Disposition(StrEnum):

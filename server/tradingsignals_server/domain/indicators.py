@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 
 import numpy as np
 import talib
 
+from .values import dataclass
 from .window import FloatArray, Window
 
 WARM_BARS = 50

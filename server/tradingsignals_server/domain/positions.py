@@ -18,7 +18,7 @@ Rules that follow from the order of prices within a bar:
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from datetime import date, datetime
 from enum import StrEnum
 from typing import Any
@@ -28,6 +28,7 @@ from .bars import Bar
 from .costs import round_trip
 from .risk import RiskRules
 from .signals import Action, Signal
+from .values import dataclass
 
 _NAMESPACE = uuid5(NAMESPACE_URL, "tradingsignals.v1.Position")
 

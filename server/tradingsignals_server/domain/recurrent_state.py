@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import Self
 
 import numpy as np
 import numpy.typing as npt
+
+from .values import dataclass
 
 _STORED = np.dtype("<f4")
 

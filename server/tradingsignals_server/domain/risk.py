@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Iterator
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 from operator import itemgetter
@@ -14,6 +13,7 @@ from .bars import BAR_INTERVAL, price_problem
 from .costs import NO_CHARGES, Charges
 from .indicators import Indicators, side_of
 from .signals import Action, Decision, Probabilities, reached_from
+from .values import dataclass
 
 KELLY_MINIMUM_TRADES = 20
 """Closed positions that Kelly's fraction needs; with fewer, the size is POSITION_SIZE_PCT."""

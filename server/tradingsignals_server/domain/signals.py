@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import datetime, timedelta
 from enum import StrEnum
 from uuid import NAMESPACE_URL, UUID, uuid5
 
 from .bars import BAR_INTERVAL
 from .indicators import Indicators
+from .values import dataclass
 
 FLOAT32_PRECISION = 2.0**-24
 """Largest relative error of rounding a number to float32."""

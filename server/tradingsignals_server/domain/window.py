@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Self
 
@@ -11,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from .bars import Bar
+from .values import dataclass
 
 FloatArray = npt.NDArray[np.float64]
 

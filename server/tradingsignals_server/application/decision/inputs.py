@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import date, datetime
 from time import perf_counter
 
@@ -11,6 +10,7 @@ from ...domain.events import Disposition
 from ...domain.features import Observation, observation
 from ...domain.indicators import Indicators, indicators_of
 from ...domain.signals import Origin
+from ...domain.values import dataclass
 from ...domain.window import Window
 from .symbol_state import SymbolState
 

@@ -7,7 +7,7 @@ stores or sends; a step counts only once the engine has committed it.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
 from uuid import UUID
 
@@ -17,6 +17,7 @@ from ...domain.events import Disposition, Event, MarketUpdate
 from ...domain.positions import Position
 from ...domain.recurrent_state import RecurrentState
 from ...domain.signals import Signal
+from ...domain.values import dataclass
 from .inputs import DecisionInput
 from .prefetch import PrefetchingInputs, prefetch_inputs, prefetch_outputs
 from .symbol_state import Book, SymbolState

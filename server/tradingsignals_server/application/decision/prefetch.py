@@ -15,7 +15,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import datetime
 from time import perf_counter
 
@@ -25,6 +25,7 @@ from ...domain.bars import Bar
 from ...domain.features import Observation
 from ...domain.recurrent_state import RecurrentState
 from ...domain.signals import Probabilities
+from ...domain.values import dataclass
 from ...domain.window import Window
 from ..ports.policy import Policy, PolicyOutput
 from .inputs import BarInput, DecisionInput, bar_input

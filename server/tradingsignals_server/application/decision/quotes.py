@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
 from time import perf_counter
 
@@ -14,6 +14,7 @@ from ...domain.features import observation
 from ...domain.indicators import WARM_BARS, Indicators, indicators_of
 from ...domain.risk import RiskRules
 from ...domain.signals import Origin
+from ...domain.values import dataclass
 from ...domain.window import Window
 from .inputs import DecisionInput
 from .symbol_state import SymbolState

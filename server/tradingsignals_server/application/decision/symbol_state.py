@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from datetime import date, datetime, timedelta
 from typing import Self
 
@@ -14,6 +14,7 @@ from ...domain.indicators import WARM_BARS
 from ...domain.positions import Position
 from ...domain.recurrent_state import RecurrentState
 from ...domain.risk import TradeTally
+from ...domain.values import dataclass
 from ...domain.window import LOOKBACK_BARS, Window
 from ..ports.store import StoredSymbol, StoredTraderState
 

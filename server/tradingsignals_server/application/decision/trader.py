@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import date, datetime, timedelta
 from time import perf_counter
 from uuid import UUID
@@ -18,6 +18,7 @@ from ...domain.positions import Exit, ExitReason, Position, after_bar, close, op
 from ...domain.recurrent_state import RecurrentState, ResetRule
 from ...domain.risk import RiskRules, decide
 from ...domain.signals import Action, Decision, Origin, Probabilities, Signal, bar_signal_id
+from ...domain.values import dataclass
 from ...domain.window import Window
 from ..ports.policy import Policy
 from .inputs import BarInput, DecisionInput

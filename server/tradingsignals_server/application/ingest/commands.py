@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
 from typing import ClassVar, Protocol
 from uuid import UUID
 
 from ...domain.bars import Bar
 from ...domain.errors import ShuttingDown, StorageUnavailable
+from ...domain.values import dataclass
 from ..decision.quotes import Quote
 from ..decision.trader import Trader
 from ..ports.feed import BarResult

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
 from typing import Generic, TypeVar
 from uuid import uuid4
@@ -15,6 +15,7 @@ from ...domain.errors import BarConflict, InvalidBar, PositionAlreadyClosed, Pri
 from ...domain.events import Disposition, MarketUpdate, Receipt
 from ...domain.recurrent_state import RecurrentState
 from ...domain.risk import RiskRules
+from ...domain.values import dataclass
 from ..decision.inputs import DecisionInput
 from ..decision.pipeline import Pipeline
 from ..decision.prefetch import MICRO_BATCH_BARS

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import datetime
 from typing import NamedTuple
 from uuid import UUID
 
 from ...domain.events import Event, EventKind
 from ...domain.signals import Action
+from ...domain.values import dataclass
 
 Encode = Callable[[Event, int], bytes]
 """Serialises an event at its sequence as the message that followers receive: a Signal, MarketUpdate or Position."""

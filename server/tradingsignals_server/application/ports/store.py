@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 from uuid import UUID
@@ -14,6 +13,7 @@ from ...domain.positions import Position
 from ...domain.recurrent_state import RecurrentState
 from ...domain.signals import Action, Signal
 from ...domain.statistics import Statistics
+from ...domain.values import dataclass
 from .event_log import LogEntry, LogHead
 
 
