@@ -103,6 +103,26 @@ async def test_commit_rolled_back_in_favour_of_another_is_tried_again(
         assert len(await store.commit([MarketUpdate(bar(0), Disposition.ACCEPTED)], NOW)) == 1
 
 
+async def test_connection_of_the_engine_is_kept_between_uses_and_lent_once(pool: Connections) -> None:
+    pid = "SELECT pg_backend_pid()"
+    async with pool.for_engine() as first, pool.for_engine() as second:
+        kept, other = await first.fetchval(pid), await second.fetchval(pid)
+    assert kept != other
+    async with pool.for_engine() as again:
+        assert await again.fetchval(pid) == other, "the one that was given back first"
+
+
+async def test_kept_connection_that_is_lost_is_replaced(pool: Connections, sql: asyncpg.Connection) -> None:
+    async with pool.for_engine() as kept:
+        lost = await kept.fetchval("SELECT pg_backend_pid()")
+        ended = asyncio.Event()
+        kept.add_termination_listener(lambda _: ended.set())
+    await sql.execute("SELECT pg_terminate_backend($1)", lost)
+    await within(ended.wait())
+    async with pool.for_engine() as database:
+        assert await database.fetchval("SELECT pg_backend_pid()") != lost
+
+
 # ------------------------------------------------------------------------------------------------------------ reads
 
 
