@@ -207,14 +207,11 @@ class ConnectionSender:
 
     async def _send_page(self, call: Call, source: ResponseSource) -> None:
         """Send responses while the page that was read is sure to be in memory."""
-        budget = Budget()
         for _ in range(RESPONSES_A_PAGE):
-            if budget.left <= 0:
-                await asyncio.sleep(0)
-                budget = Budget()
+            await asyncio.sleep(0)  # a commit and its live followers take some ten turns, and wait for each of ours
             if not self._connection.is_writable:
                 break
-            response = source.next(self._loop.time(), budget)
+            response = source.next(self._loop.time(), Budget())
             if response is None:
                 break
             call.stream.send(self._sender.framed(response).whole)

@@ -146,6 +146,19 @@ async def test_every_caller_receives_every_event_after_its_cursor(monkeypatch: p
     assert server.streams == 0
 
 
+async def test_other_work_has_its_turn_after_each_response_of_a_page() -> None:
+    log = await Log.with_entries(1500)
+    server = server_of(log)
+    server.start()
+    caller = Caller(server, [StreamEventsRequest(resume_after=0)])
+    in_a_turn: list[int] = []
+    while sum(in_a_turn) < 1500 / 64:
+        await asyncio.sleep(0)
+        in_a_turn.append(len(caller.received().get(1, [])))
+    assert max(in_a_turn) == 1
+    caller.connection.connection_lost(None)
+
+
 @pytest.mark.parametrize("window", [0, 1, 100, 1000])
 async def test_live_caller_that_stalls_loses_nothing(window: int) -> None:
     """The unsent part of a response is not overwritten by the next one."""
