@@ -152,11 +152,6 @@ class Connection:
         if event is not None:
             self._events.append(event)
 
-    def _process_continuation(self, frame: Frame, now: float) -> None:
-        event = self._requests.process_continuation(frame, now)
-        if event is not None:
-            self._events.append(event)
-
     def _process_data(self, frame: Frame, now: float) -> None:
         self._require_not_idle(frame)
         increment = self.flow.receive(len(frame.payload))
@@ -388,5 +383,5 @@ _PROCESSORS: Final = {
     frames.PING: Connection._process_ping,
     frames.GOAWAY: Connection._process_goaway,
     frames.WINDOW_UPDATE: Connection._process_window_update,
-    frames.CONTINUATION: Connection._process_continuation,
+    frames.CONTINUATION: Connection._process_headers,
 }

@@ -41,16 +41,12 @@ def parse_request(headers: Sequence[Header], *, end_stream: bool = False) -> Req
         MalformedHeaders: they are not those of a request.
     """
     size = _require_legal_characters(headers)
-    found: dict[bytes, bytes] = {}
-    regular_seen = False
-    for name, value in headers:
-        if name.startswith(b":"):
-            if regular_seen or name in found or name not in _PSEUDO_HEADERS:
-                raise MalformedHeaders(f"{name!r} is not allowed there")
-        else:
-            regular_seen = True
-            _require_regular(name)
-        found.setdefault(name, value)
+    names = [name for name, _ in headers]
+    pseudo_headers = _PSEUDO_HEADERS.intersection(names)
+    if pseudo_headers != set(names[: len(pseudo_headers)]):
+        raise MalformedHeaders("a pseudo-header is repeated, or stands behind other headers")
+    _require_regular(names[len(pseudo_headers) :])
+    found = dict(reversed(headers))
     if found.get(b"te", b"trailers") != b"trailers":
         raise MalformedHeaders("te may only be trailers")
     if not found.keys() >= _REQUIRED or not _PATH.fullmatch(found[b":path"]):
@@ -69,13 +65,12 @@ def check_trailers(headers: Sequence[Header], max_bytes: int) -> None:
     """
     if _require_legal_characters(headers) > max_bytes:
         raise MalformedHeaders(f"trailers have more than {max_bytes} bytes")
-    for name, _ in headers:
-        _require_regular(name)
+    _require_regular([name for name, _ in headers])
 
 
-def _require_regular(name: bytes) -> None:
-    if not name or b":" in name or name in _CONNECTION_SPECIFIC:
-        raise MalformedHeaders(f"{name!r} is not a header of HTTP/2")
+def _require_regular(names: Sequence[bytes]) -> None:
+    if b"" in names or b":" in b"".join(names) or not _CONNECTION_SPECIFIC.isdisjoint(names):
+        raise MalformedHeaders("a header is not one of HTTP/2")
 
 
 def _require_legal_characters(headers: Sequence[Header]) -> int:

@@ -55,27 +55,20 @@ class RequestReceiver:
     # ---------------------------------------------------------------------------------------------- header blocks
 
     def process_headers(self, frame: Frame, now: float) -> RequestEvent | None:
-        """Process HEADERS.
+        """Process HEADERS or CONTINUATION.
 
         Raises:
             Http2ConnectionError, StreamError: it is not allowed, or the request is malformed or refused.
         """
-        if frame.stream_id % 2 == 0:
+        if frame.frame_type == frames.CONTINUATION:
+            self._budget.spend(1.0, now)
+            block = self._header_blocks.proceed(frame)
+        elif frame.stream_id % 2 == 0:
             raise Http2ConnectionError(ErrorCode.PROTOCOL_ERROR, "HEADERS on a stream that a client cannot open")
-        block = self._header_blocks.start(frame, now)
-        return None if block is None else self._process_block(block, now)
-
-    def process_continuation(self, frame: Frame, now: float) -> RequestEvent | None:
-        """Process CONTINUATION.
-
-        Raises:
-            Http2ConnectionError, StreamError: as for HEADERS.
-        """
-        self._budget.spend(1.0, now)
-        block = self._header_blocks.proceed(frame)
-        return None if block is None else self._process_block(block, now)
-
-    def _process_block(self, block: HeaderBlock, now: float) -> RequestEvent | None:
+        else:
+            block = self._header_blocks.start(frame, now)
+        if block is None:
+            return None
         stream_id = block.stream_id
         if stream_id > self.last_stream_id:
             return self._open_stream(block, now)
