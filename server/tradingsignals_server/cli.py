@@ -22,8 +22,8 @@ from .domain.errors import StorageUnavailable
 DEFAULT_ADDRESS = "127.0.0.1:8003"
 
 GC_THRESHOLDS = 50_000, 20, 50
-"""Thresholds of the garbage collector. With Python's own it runs several times a call, though nearly all objects are
-freed without it; with these, cycles that wait for it take a few megabytes."""
+"""Thresholds of the garbage collector. A call leaves no cycles, but Python's own thresholds cost 64 callers 6% of the
+processor time, and a pause of 70 ms every few thousand calls; with these, cycles take a few megabytes."""
 
 
 class OneLineErrors(click.Group):
