@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from difflib import get_close_matches
 from functools import cache
 from math import isfinite
-from typing import Any, Final, NamedTuple, NoReturn, TypeVar
+from typing import Any, Final, NoReturn, TypeVar
 
 from google.protobuf import json_format
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
@@ -148,31 +148,13 @@ def _known_fields(found: Object, descriptor: Descriptor, checks: Checks, path: s
     return known
 
 
-class _Field(NamedTuple):
-    """What is read of a field's descriptor, which takes longer to answer."""
-
-    name: str
-    is_repeated: bool
-    message: Descriptor | None
-    """The type of a message that is no well-known type of protobuf."""
-    type: int
-    """FieldDescriptor.TYPE_..."""
-
-
 @cache
-def _names_of(descriptor: Descriptor) -> Mapping[str, _Field]:
+def _names_of(descriptor: Descriptor) -> Mapping[str, FieldDescriptor]:
     """The fields of a message by the two names that JSON may give them."""
-    return {name: _field(field) for field in descriptor.fields for name in (field.name, field.json_name)}
+    return {name: field for field in descriptor.fields for name in (field.name, field.json_name)}
 
 
-def _field(field: FieldDescriptor) -> _Field:
-    message = field.message_type
-    if message is not None and message.full_name.startswith(_WELL_KNOWN):
-        message = None
-    return _Field(field.name, field.is_repeated, message, field.type)
-
-
-def _value(value: Any, field: _Field, checks: Checks, path: str) -> Any:
+def _value(value: Any, field: FieldDescriptor, checks: Checks, path: str) -> Any:
     """The value as json_format takes it, which is too lenient for numbers and too strict for names of enum values."""
     if field.is_repeated:
         if isinstance(value, list):
@@ -182,10 +164,11 @@ def _value(value: Any, field: _Field, checks: Checks, path: str) -> Any:
     return _single(value, field, checks, path)
 
 
-def _single(value: Any, field: _Field, checks: Checks, path: str) -> Any:
-    if field.message is not None:
+def _single(value: Any, field: FieldDescriptor, checks: Checks, path: str) -> Any:
+    message = field.message_type
+    if message is not None and not message.full_name.startswith(_WELL_KNOWN):
         if isinstance(value, dict):
-            return _known_fields(value, field.message, checks, f"{path}.")
+            return _known_fields(value, message, checks, f"{path}.")
         checks.refuse(path, "must be an object")
     elif field.type == FieldDescriptor.TYPE_ENUM:
         return value.upper() if isinstance(value, str) else value
