@@ -183,21 +183,7 @@ def check(file: Path) -> None:
 @click.option("--temperature", type=float, help="Divide the logits by this, found by calibration.")
 @click.option("--calibration-range", help="The data that temperature was found on.")
 @click.option("--git-revision", help="Of the code that it was trained with.")
-def export(
-    policy: Path,
-    out: Path,
-    features: str | None,
-    actions: str | None,
-    vecnormalize: Path | None,
-    observations: Path | None,
-    name: str | None,
-    version: str | None,
-    reset: str,
-    training_range: str | None,
-    temperature: float | None,
-    calibration_range: str | None,
-    git_revision: str | None,
-) -> None:
+def export(policy: Path, out: Path, actions: str | None, **options: Any) -> None:
     """Turn POLICY, the zip of an sb3-contrib RecurrentPPO, into a model file, and prove that it decides the same.
 
     The file is written only if its probabilities and states stay with torch's over thousands of random steps. Needs
@@ -215,20 +201,11 @@ def export(
     if policy.suffix == ".onnx":
         click.echo(label(policy, out, named))
         return
-    options = ExportOptions(
-        features=features,
-        actions=named,
-        vecnormalize=vecnormalize,
-        observations=observations,
-        name=name,
-        version=version,
-        reset=ResetRule(reset),
-        training_range=None if training_range is None else parse_range(training_range),
-        temperature=temperature,
-        calibration_range=None if calibration_range is None else parse_range(calibration_range),
-        git_revision=git_revision,
-    )
-    click.echo(command(policy, out, options).report())
+    for name in ("training_range", "calibration_range"):
+        if options[name] is not None:
+            options[name] = parse_range(options[name])
+    options["reset"] = ResetRule(options["reset"])
+    click.echo(command(policy, out, ExportOptions(actions=named, **options)).report())
 
 
 @main.command()

@@ -85,7 +85,17 @@ async def replay(
     with ReplayDisplay(console or Console(), file.name, monotonic) as display:
         tally = Tally(await load_in_thread(file, symbol=symbol, on_rows=display.reading))
         try:
-            await _publish_all(tally, address, speed, display, sleep, monotonic, force=force)
+            async with tradingsignals.connect(address) as client:
+                simulated = frozenset() if force else await _simulated_symbols(client, address)
+                service = _RetryingService(client, address, display.print_line, sleep, monotonic)
+                display.update(tally)
+                batches = tally.file.stream()
+                if speed:
+                    batches = at_pace(batches, MarketPace(speed, sleep, monotonic), service.newest_bar_time)
+                async for bars in batches:
+                    _refuse_simulated(bars, simulated)
+                    _count(tally, bars, await service.publish(bars))
+                    display.update(tally)
         except asyncio.CancelledError:
             how, code = "stopped, continues from here when started again", INTERRUPTED
         except Exception:
@@ -96,29 +106,6 @@ async def replay(
             how, code = "done", INCOMPLETE if any(tally.failures()) else 0
     display.conclude(how, tally)
     return code
-
-
-async def _publish_all(
-    tally: Tally,
-    address: str,
-    speed: float,
-    display: ReplayDisplay,
-    sleep: Sleep,
-    monotonic: Monotonic,
-    *,
-    force: bool,
-) -> None:
-    async with tradingsignals.connect(address) as client:
-        simulated = frozenset() if force else await _simulated_symbols(client, address)
-        service = _RetryingService(client, address, display.print_line, sleep, monotonic)
-        display.update(tally)
-        batches = tally.file.stream()
-        if speed:
-            batches = at_pace(batches, MarketPace(speed, sleep, monotonic), service.newest_bar_time)
-        async for bars in batches:
-            _refuse_simulated(bars, simulated)
-            _count(tally, bars, await service.publish(bars))
-            display.update(tally)
 
 
 def _count(tally: Tally, bars: Sequence[Bar], response: PublishBarsResponse) -> None:

@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from typing import Protocol
 
 from .kind import FeedKind
-from .push import PUSH
 from .replay import REPLAY, ReplaySettings
 from .simulate import SIMULATE, SimulateSettings
 
@@ -16,6 +15,16 @@ class FeedSettings(SimulateSettings, ReplaySettings, Protocol):
 
 
 AnyFeed = FeedKind[FeedSettings]
+
+PUSH: FeedKind[object] = FeedKind(
+    name="push",
+    is_live=True,
+    is_simulated=False,
+    settings=(),
+    build=lambda _settings, _context: None,
+    sets_market_time=lambda _settings, _symbol: False,
+)
+"""Bars come by PublishBars alone."""
 
 FEEDS: Mapping[str, AnyFeed] = {kind.name: kind for kind in (SIMULATE, REPLAY, PUSH)}
 """The kinds of feeds by name."""
