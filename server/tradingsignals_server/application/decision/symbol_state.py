@@ -49,7 +49,7 @@ class Book:
 
     def after_bar(self, before: RecurrentState, after: RecurrentState) -> Self:
         """Return the book with the recurrent states before and after a new bar."""
-        return replace(self, recurrent_before=before, recurrent=after)
+        return type(self)(after, before, self.position, self.tally)
 
     def with_position(self, position: Position) -> Self:
         """Return the book after a change of its position; a closed position is counted and removed."""
@@ -161,11 +161,6 @@ class SymbolState:
         missing = 0
         if day == self.session_day and self.window.time is not None:
             missing = self.missing_bars + (bar.time - self.window.time) // BAR_INTERVAL - 1
-        return replace(
-            self,
-            window=self.window.append(bar),
-            last_bar=bar,
-            session_day=day,
-            missing_bars=missing,
-            simulated_left=LOOKBACK_BARS if bar.simulated else max(0, self.simulated_left - 1),
-        )
+        simulated = LOOKBACK_BARS if bar.simulated else max(0, self.simulated_left - 1)
+        window = self.window.append(bar)
+        return type(self)(self.symbol, self.calendar, window, bar, day, missing, simulated, self.live, self.shadow)

@@ -96,15 +96,17 @@ class Trader:
         indicators = decision_input.indicators
         decision = decide(probabilities, decision_input.price, indicators, self.rules, tally)
         consequence = self._consequence(decision, book.position, decision_input)
-        reasoning = (MODEL_FAILED,) if failed else ()
-        reasoning = (*reasoning, *decision.reasoning, *_age(decision_input), *consequence.sentences)
+        if sentences := (*_age(decision_input), *consequence.sentences):
+            decision = replace(decision, reasoning=(*decision.reasoning, *sentences))
+        if failed:
+            decision = replace(decision, reasoning=(MODEL_FAILED, *decision.reasoning))
         described = self.policy.description
         signal = Signal(
             signal_id=signal_id,
             timestamp=decision_input.timestamp,
             symbol=decision_input.symbol,
             entry_price=decision_input.price,
-            decision=replace(decision, reasoning=reasoning),
+            decision=decision,
             probabilities=probabilities,
             indicators=indicators,
             origin=decision_input.origin,

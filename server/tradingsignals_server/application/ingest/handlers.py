@@ -5,10 +5,9 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import replace
 from datetime import datetime
 from typing import Generic, TypeVar
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 from ...domain.bars import Bar, require_closed
 from ...domain.errors import BarConflict, InvalidBar, PositionAlreadyClosed, PriceJump, ServiceError
@@ -45,14 +44,18 @@ Request = tuple[DecisionInput, RecurrentState]
 """The input of a requested decision, and the recurrent state that it starts from."""
 
 
+Staged = tuple[str, datetime, Disposition, UUID | None] | ServiceError
+"""A receipt without its sequence, or the error that refuses the bar."""
+
+
 @dataclass(frozen=True, slots=True)
 class _Receipts:
-    """Results of bars, whose receipts lack the sequence."""
+    """The results of bars."""
 
-    results: Sequence[BarResult]
+    results: Sequence[Staged]
 
     def confirmed(self, _: Sequence[LogEntry], through: int) -> list[BarResult]:
-        return [one if isinstance(one, ServiceError) else replace(one, sequence=through) for one in self.results]
+        return [one if isinstance(one, ServiceError) else Receipt(*one, through) for one in self.results]
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,7 +188,7 @@ class Handlers:
             recurrent, _ = self._pipeline.live.recurrent_around_newest(command.stored or (), state.calendar)
         return decision_input, recurrent
 
-    def _process_bar(self, bar: Bar, batch: Batch, now: datetime) -> BarResult:
+    def _process_bar(self, bar: Bar, batch: Batch, now: datetime) -> Staged:
         """Stage one bar: a new one goes through the pipeline, an old one is a duplicate, a conflict or late.
 
         Every source of bars passes here, so this is where a bar that has not closed yet is refused: processed, it would
@@ -201,12 +204,12 @@ class Handlers:
         if known is not None:
             if not known.agrees_with(bar):
                 return BarConflict(bar.symbol, bar.time)
-            return Receipt(bar.symbol, bar.time, Disposition.DUPLICATE, None, 0)
+            return bar.symbol, bar.time, Disposition.DUPLICATE, None
         state = batch.states[bar.symbol]
         if state.last_bar is not None and bar.time <= state.last_bar.time:
             batch.known_bars[bar.symbol, bar.time] = bar
             batch.events.append(MarketUpdate(bar, Disposition.LATE))
-            return Receipt(bar.symbol, bar.time, Disposition.LATE, None, 0)
+            return bar.symbol, bar.time, Disposition.LATE, None
         try:
             state.refuse_bar_after_jump(bar, self._rules.max_price_jump)
         except PriceJump as error:
@@ -217,8 +220,7 @@ class Handlers:
         if self._pipeline.shadow is not None:
             policy = self._pipeline.shadow.policy.description.key
             batch.shadow_events.extend(ShadowEvent(policy, outcome) for outcome in step.shadowed)
-        signal_id = step.signal.signal_id if step.signal is not None else None
-        return Receipt(bar.symbol, bar.time, step.disposition, signal_id, 0)
+        return bar.symbol, bar.time, step.disposition, None if step.signal is None else step.signal.signal_id
 
 
 def _is_valid(prefetched: tuple[SymbolState, Request], state: SymbolState) -> bool:
