@@ -177,3 +177,27 @@ async def test_replay_that_is_slower_than_the_retention_is_ended() -> None:
     store.oldest = 3
     with pytest.raises(SequencePruned):
         await _read(follower)
+
+
+async def test_range_is_looked_for_again_only_behind_a_page_without_entries_of_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    looked_after: list[int] = []
+    range_of = LogTail.range_of
+
+    async def watched(log: LogTail, replay: Replay, after: int) -> tuple[int, int] | None:
+        looked_after.append(after)
+        return await range_of(log, replay, after)
+
+    monkeypatch.setattr(LogTail, "range_of", watched)
+    days = 24 * 60
+    within = Replay(OPENING, OPENING + timedelta(days=1))
+    for minutes, expected in (
+        ([5 * n for n in range(9)], [0]),
+        ([0, 5, *(5 * days + 5 * n for n in range(6)), 10, 15], [0, 4]),
+    ):
+        looked_after.clear()
+        _, log_tail = await stored(*minutes, page_entries=2)
+        found = sequences(await to_the_end(await follow(log_tail, replay=within)))
+        assert found == [n for n, minute in enumerate(minutes, 1) if minute < days]
+        assert looked_after == expected

@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.support.builders import walk
+from tests.support.memory_store import MemoryStore
 from tests.support.running import Running, commit_held_up, dispositions, running_engine, started
 
 from tradingsignals_server.application.decision.quotes import Quote
+from tradingsignals_server.application.ingest import writer as writer_module
+from tradingsignals_server.application.ports.event_log import LogEntry
 from tradingsignals_server.domain.bars import Bar
 from tradingsignals_server.domain.errors import NotStorable
 from tradingsignals_server.domain.events import Disposition, Event, MarketUpdate
@@ -103,3 +109,38 @@ async def test_exactly_the_refused_bars_are_missing(refused: set[tuple[str, int]
                 for n, result in enumerate(dispositions(results), at):
                     assert result == ("NOT_STORABLE" if (symbol, n) in refused else WARMING_UP)
         assert len(running.store.market_updates()) == 8 * 40 - len(refused)
+
+
+class SlowStore(MemoryStore):
+    """A store whose commits take a number of turns of the event loop."""
+
+    turns = 0
+
+    async def commit(self, events: Sequence[Event], at: datetime, **others: Any) -> Sequence[LogEntry]:
+        """See Store."""
+        for _ in range(self.turns):
+            await asyncio.sleep(0)
+        return await super().commit(events, at, **others)
+
+
+@pytest.mark.parametrize("turns", range(12))
+async def test_commands_behind_a_refused_one_are_processed_once_and_in_order(
+    turns: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A refused commit ends at each point of the staging of what lies on top of it."""
+    monkeypatch.setattr(writer_module, "BARS_BETWEEN_YIELDS", 1)
+    store, quoted, bars = SlowStore(), WALKS["S0COP"], WALKS["S1COP"]
+    async with running_engine(store) as running:
+        await running.publish(quoted)
+        refuse_bars(running, WALKS["S2COP"][0], WALKS["S3COP"][0])
+        store.turns = turns
+        tasks, asking = [], []
+        for refused, at in (("S2COP", 0), ("S3COP", 4), ("S2COP", 8)):
+            publishing = (running.engine.publish([bar]) for bar in bars[at : at + 4])
+            tasks += await started(running.engine.publish([WALKS[refused][0]]), *publishing)
+            asking += await started(*(running.engine.generate("S0COP", Quote(quoted[-1].close)) for _ in range(6)))
+        assert len(set(await asyncio.gather(*asking))) == 18
+        results = dispositions([one for found in await asyncio.gather(*tasks) for one in found])
+        assert results == (["NOT_STORABLE"] + [WARMING_UP] * 4) * 3
+        assert [update.bar for update in store.market_updates("S1COP")] == list(bars[:12])
+        assert len([made for made in store.signals() if made.origin is Origin.REQUEST]) == 18
