@@ -7,7 +7,6 @@ stores or sends; a step counts only once the engine has committed it.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from datetime import datetime
 from uuid import UUID
 
@@ -71,7 +70,7 @@ class Pipeline:
         if self.shadow is not None and state.shadow is not None:
             shadow, shadowed, _ = self.shadow.on_bar(state.shadow, bar, features)
         return BarStep(
-            state=replace(features.state, live=live, shadow=shadow),
+            state=features.state.with_books(live, shadow),
             events=(MarketUpdate(bar, features.disposition), *happened),
             disposition=features.disposition,
             signal=signal,
@@ -84,12 +83,12 @@ class Pipeline:
         """Make a requested signal and act on it. The recurrent state that the bars carry does not change."""
         inference = self.live.infer(decision_input, recurrent)
         live, signal, trades = self.live.decide(state.live, decision_input, inference, signal_id)
-        return SignalStep(replace(state, live=live), (signal, *trades), signal)
+        return SignalStep(state.with_books(live, state.shadow), (signal, *trades), signal)
 
     def on_close(self, state: SymbolState, price: float, at: datetime) -> Step:
         """Close the open position of `state` by hand at `price`."""
         live, closed = self.live.close_by_hand(state.live, price, at)
-        return Step(replace(state, live=live), (closed,))
+        return Step(state.with_books(live, state.shadow), (closed,))
 
     async def prefetch(self, states: Mapping[str, SymbolState], bars: Sequence[Bar]) -> None:
         """Compute what `on_bar` will need for `bars`, given in their order. See decision.prefetch.

@@ -136,7 +136,9 @@ class SymbolState:
             if self.live.position is None:
                 return
             limit = max(limit, HELD_PRICE_JUMP)
-        self.refuse_jump({"open": bar.open, "high": bar.high, "low": bar.low, "close": bar.close}, limit)
+        last = self.last_price[1]
+        if is_jump(bar.low, last, limit) or is_jump(bar.high, last, limit):  # the others lie between
+            self.refuse_jump({"open": bar.open, "high": bar.high, "low": bar.low, "close": bar.close}, limit)
 
     @property
     def is_blank(self) -> bool:
@@ -164,3 +166,17 @@ class SymbolState:
         simulated = LOOKBACK_BARS if bar.simulated else max(0, self.simulated_left - 1)
         window = self.window.append(bar)
         return type(self)(self.symbol, self.calendar, window, bar, day, missing, simulated, self.live, self.shadow)
+
+    def with_books(self, live: Book, shadow: Book | None) -> Self:
+        """The state with these books; each bar makes one, and dataclasses.replace would take twice as long."""
+        return type(self)(
+            self.symbol,
+            self.calendar,
+            self.window,
+            self.last_bar,
+            self.session_day,
+            self.missing_bars,
+            self.simulated_left,
+            live,
+            shadow,
+        )
