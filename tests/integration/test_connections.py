@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from typing import Any, cast
 
 import asyncpg
@@ -17,6 +17,7 @@ from tradingsignals_server.adapters.postgres import connection as module
 from tradingsignals_server.adapters.postgres.connection import (
     READER_CONNECTIONS,
     Connections,
+    Database,
     DatabaseRefused,
     connections,
 )
@@ -29,6 +30,8 @@ from tradingsignals_server.bootstrap.supervisor import multi_server
 from tradingsignals_server.config import Settings
 from tradingsignals_server.domain.errors import Overloaded, ReadTimedOut, StorageUnavailable
 from tradingsignals_server.domain.events import Disposition, MarketUpdate
+
+Lending = Callable[[Connections], AbstractAsyncContextManager[Database]]
 
 # ------------------------------------------------------------------------------------------------- what is relied on
 
@@ -103,24 +106,45 @@ async def test_commit_rolled_back_in_favour_of_another_is_tried_again(
         assert len(await store.commit([MarketUpdate(bar(0), Disposition.ACCEPTED)], NOW)) == 1
 
 
-async def test_connection_of_the_engine_is_kept_between_uses_and_lent_once(pool: Connections) -> None:
+@pytest.mark.parametrize("of", [Connections.for_engine, Connections.for_read])
+async def test_connection_is_kept_between_uses_and_lent_once(pool: Connections, of: Lending) -> None:
     pid = "SELECT pg_backend_pid()"
-    async with pool.for_engine() as first, pool.for_engine() as second:
-        kept, other = await first.fetchval(pid), await second.fetchval(pid)
-    assert kept != other
-    async with pool.for_engine() as again:
-        assert await again.fetchval(pid) == other, "the one that was given back first"
+    async with of(pool) as first, of(pool) as second:
+        released, kept = await first.fetchval(pid), await second.fetchval(pid)
+    assert released != kept
+    async with of(pool) as again:
+        assert await again.fetchval(pid) == kept, "the one that was given back first"
 
 
-async def test_kept_connection_that_is_lost_is_replaced(pool: Connections, sql: asyncpg.Connection) -> None:
-    async with pool.for_engine() as kept:
+@pytest.mark.parametrize("of", [Connections.for_engine, Connections.for_read])
+async def test_kept_connection_that_is_lost_is_replaced(
+    pool: Connections, sql: asyncpg.Connection, of: Lending
+) -> None:
+    async with of(pool) as kept:
         lost = await kept.fetchval("SELECT pg_backend_pid()")
         ended = asyncio.Event()
         kept.add_termination_listener(lambda _: ended.set())
     await sql.execute("SELECT pg_terminate_backend($1)", lost)
     await within(ended.wait())
-    async with pool.for_engine() as database:
+    async with of(pool) as database:
         assert await database.fetchval("SELECT pg_backend_pid()") != lost
+
+
+async def test_read_that_was_cancelled_leaves_a_connection_that_works(pool: Connections) -> None:
+    async def read() -> None:
+        async with pool.for_read() as database:
+            begun.set()
+            await database.execute("SELECT pg_sleep(60)")
+
+    for _ in range(READER_CONNECTIONS + 1):
+        begun = asyncio.Event()
+        reading = asyncio.ensure_future(read())
+        await within(begun.wait())
+        await asyncio.sleep(0)
+        reading.cancel()
+        await asyncio.wait([reading])
+    async with pool.for_read() as database:
+        assert await within(database.fetchval("SELECT 1")) == 1
 
 
 # ------------------------------------------------------------------------------------------------------------ reads

@@ -116,15 +116,50 @@ async def connected(dsn: str, name: str) -> asyncpg.Connection:
     return connection
 
 
+class _Pool:
+    """A pool that keeps one connection between its uses: to give it back and take it again costs a sixth of a commit,
+    and three tenths of a short read."""
+
+    def __init__(self, pool: asyncpg.Pool) -> None:
+        self._pool = pool
+        self._kept: Database | None = None
+
+    @asynccontextmanager
+    async def lend(self) -> AsyncIterator[Database]:
+        """Lend a connection. After an error it goes back to the pool, which resets it."""
+        database, self._kept = self._kept, None
+        try:
+            if database is None or not _is_open(database):
+                await self._give_back(database)
+                database = None
+                database = await self._pool.acquire(timeout=ACQUIRE_TIMEOUT_S)
+            yield database
+            if self._kept is None:
+                self._kept, database = database, None
+        finally:
+            await self._give_back(database)
+
+    async def close(self) -> None:
+        """Give back what is kept, and close all connections."""
+        try:
+            async with asyncio.timeout(ACQUIRE_TIMEOUT_S):
+                await self._give_back(self._kept)
+                await self._pool.close()
+        except TimeoutError:
+            self._pool.terminate()
+
+    async def _give_back(self, database: Database | None) -> None:
+        if database is not None:
+            await self._pool.release(database)
+
+
 class Connections:
     """Two pools of connections to the database at `place`: the engine's, and one for reads on behalf of callers."""
 
-    def __init__(self, place: str, engine: asyncpg.Pool, readers: asyncpg.Pool) -> None:
+    def __init__(self, place: str, engine: _Pool, readers: _Pool) -> None:
         self.place = place
         self._engine = engine
         self._readers = readers
-        self._kept: Database | None = None
-        """A connection of the engine that is not in use, and that the pool has not got back."""
         self._turns = asyncio.Semaphore(READER_CONNECTIONS)
         self._waiting = 0
 
@@ -132,35 +167,16 @@ class Connections:
     async def for_engine(self) -> AsyncIterator[Database]:
         """Lend a connection to the engine.
 
-        One connection is kept for the next user: to give it back and take it again costs a sixth of a commit.
-
         Raises:
             StorageUnavailable: the database is unreachable, or becomes so before the end of the context.
         """
-        database, self._kept = self._kept, None
         try:
-            try:
-                if database is None or not _is_open(database):
-                    await self._give_back(database)
-                    database = None
-                    database = await self._engine.acquire(timeout=ACQUIRE_TIMEOUT_S)
+            async with self._engine.lend() as database:
                 yield database
-                if self._kept is None:
-                    self._kept, database = database, None
-            finally:
-                await self._give_back(database)
         except UNAVAILABLE as error:
             if isinstance(error, REFUSALS):
                 raise
             raise StorageUnavailable from error
-
-    async def close(self) -> None:
-        """Give back what is kept."""
-        await self._give_back(self._kept)
-
-    async def _give_back(self, database: Database | None) -> None:
-        if database is not None:
-            await self._engine.release(database)
 
     @asynccontextmanager
     async def for_read(self) -> AsyncIterator[Database]:
@@ -173,8 +189,8 @@ class Connections:
         """
         await self._turn()
         try:
-            async with self._readers.acquire(timeout=ACQUIRE_TIMEOUT_S) as acquired:
-                yield acquired
+            async with self._readers.lend() as database:
+                yield database
         except asyncpg.QueryCanceledError as error:
             raise ReadTimedOut(READ_TIMEOUT_S) from error
         except UNAVAILABLE as error:
@@ -209,11 +225,14 @@ async def connections(dsn: str) -> AsyncIterator[Connections]:
     place = f"the database at {place_of(dsn)}"
     async with AsyncExitStack() as stack:
         try:
-            engine = await stack.enter_async_context(_pool(dsn, ENGINE_CONNECTIONS, "0", COMMAND_TIMEOUT_S))
+            pool = await _created(dsn, ENGINE_CONNECTIONS, "0", COMMAND_TIMEOUT_S)
+            engine = _Pool(pool)
+            stack.push_async_callback(engine.close)
             timeout = f"{READ_TIMEOUT_S:g}s"
             # The database's timeout comes first, so that a slow read is not taken for a database that does not respond.
-            readers = await stack.enter_async_context(_pool(dsn, READER_CONNECTIONS, timeout, READ_TIMEOUT_S + 2.0))
-            await _require_sessions(engine)
+            readers = _Pool(await _created(dsn, READER_CONNECTIONS, timeout, READ_TIMEOUT_S + 2.0))
+            stack.push_async_callback(readers.close)
+            await _require_sessions(pool)
         except DatabaseRefused as error:
             raise DatabaseRefused(f"{place} {error}") from error
         except ValueError:  # asyncpg.ClientConfigurationError among them
@@ -225,21 +244,18 @@ async def connections(dsn: str) -> AsyncIterator[Connections]:
             raise StorageUnavailable(f"{place} cannot be reached: {_one_line(error)}") from error
         except asyncpg.PostgresError as error:
             raise DatabaseRefused(f"{place} does not let us in: {_one_line(error)}") from error
-        opened = Connections(place_of(dsn), engine, readers)
-        stack.push_async_callback(opened.close)
-        yield opened
+        yield Connections(place_of(dsn), engine, readers)
 
 
 _REFUSED = (asyncpg.ProtocolViolationError, asyncpg.TooManyConnectionsError)
 """Refusals at the start that count as an outage later, once a connection has succeeded."""
 
 
-@asynccontextmanager
-async def _pool(dsn: str, size: int, statement_timeout: str, command_timeout: float) -> AsyncIterator[asyncpg.Pool]:
+async def _created(dsn: str, size: int, statement_timeout: str, command_timeout: float) -> asyncpg.Pool:
     async def begin(connection: asyncpg.Connection) -> None:
         await set_up(connection, statement_timeout=statement_timeout)
 
-    pool = await asyncpg.create_pool(
+    return await asyncpg.create_pool(
         dsn,
         min_size=2,
         max_size=size,
@@ -248,14 +264,6 @@ async def _pool(dsn: str, size: int, statement_timeout: str, command_timeout: fl
         init=begin,
         reset=_keep_settings,
     )
-    try:
-        yield pool
-    finally:
-        try:
-            async with asyncio.timeout(ACQUIRE_TIMEOUT_S):
-                await pool.close()
-        except TimeoutError:
-            pool.terminate()
 
 
 async def _keep_settings(_: asyncpg.Connection) -> None:
