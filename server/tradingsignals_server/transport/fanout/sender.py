@@ -143,7 +143,7 @@ class ConnectionSender:
         was_interrupted = bool(self._round)
         self._round = self._round or self._new_round()
         self._send_each(self._round, now)
-        if was_interrupted and self._connection.is_writable:
+        if was_interrupted and self._flow.is_open:
             self.schedule()
 
     def _send_each(self, calls: list[Call], now: float) -> None:
@@ -168,7 +168,7 @@ class ConnectionSender:
             elif source.awaits == "turn":
                 has_more = True
         output.flush()
-        if (has_more or self._deferred) and self._connection.is_writable:
+        if (has_more or self._deferred) and self._flow.is_open:
             self.schedule()
 
     def _new_round(self) -> list[Call]:
@@ -209,7 +209,7 @@ class ConnectionSender:
         """Send responses while the page that was read is sure to be in memory."""
         for _ in range(RESPONSES_A_PAGE):
             await asyncio.sleep(0)  # a commit and its live followers take some ten turns, and wait for each of ours
-            if not self._connection.is_writable:
+            if not self._flow.is_open:
                 break
             response = source.next(self._loop.time(), Budget())
             if response is None:
@@ -224,7 +224,7 @@ class ConnectionSender:
     def check(self, now: float) -> None:
         """Send heartbeats that are due and end stalled streams; to be called every CHECK_SECONDS."""
         self._unblock(now)
-        if not self._connection.is_writable:
+        if not self._flow.is_open:
             self._is_blocked = True
             for source in self.ready.values():
                 source.blocked(now, sent=True)
@@ -241,7 +241,7 @@ class ConnectionSender:
 
     def _unblock(self, now: float) -> None:
         """Let sources go on that were blocked as the connection was, if that can be written to again."""
-        if self._is_blocked and self._connection.is_writable:
+        if self._is_blocked and self._flow.is_open:
             self._is_blocked = False
             for source in self.ready.values():
                 source.unblocked(now)

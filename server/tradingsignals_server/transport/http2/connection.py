@@ -27,7 +27,6 @@ from .request_receiver import RequestReceiver
 from .stream import Stream
 
 _PING_PAYLOAD: Final = b"liveness"
-_NO_EVENTS: Final[Sequence[Event]] = ()
 
 
 class Output(Protocol):
@@ -141,7 +140,7 @@ class Connection:
 
     def _take_events(self) -> Sequence[Event]:
         if not self._events:
-            return _NO_EVENTS
+            return ()
         events, self._events = self._events, []
         return events
 
@@ -243,11 +242,6 @@ class Connection:
 
     # ---------------------------------------------------------------------------------------------------- sending
 
-    @property
-    def is_writable(self) -> bool:
-        """True if DATA may be written now: the socket takes it and the window of the connection is open."""
-        return self.flow.is_open
-
     def write(self, data: bytes) -> None:
         """Send frames. The caller has reserved the windows for the DATA among them."""
         if not self.is_closed:
@@ -311,7 +305,7 @@ class Connection:
         if self.is_closed:
             if keepalive.is_closed_too_long(now):
                 self.abort()
-            return _NO_EVENTS
+            return ()
         for stream in self._requests.incomplete.overdue(now - self._limits.request_seconds):
             self._events.append(RequestOverdue(stream))
         block_started_at = self._header_blocks.started_at

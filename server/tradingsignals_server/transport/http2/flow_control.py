@@ -30,7 +30,7 @@ class FlowControl:
 
     @property
     def is_open(self) -> bool:
-        """True if DATA may be written now, as far as the connection is concerned."""
+        """True if DATA may be written now: the socket takes it and the window of the connection is open."""
         return self.window > 0 and not self.paused
 
     @property

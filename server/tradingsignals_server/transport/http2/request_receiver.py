@@ -12,8 +12,6 @@ from .limits import Limits
 from .request_headers import MalformedHeaders, check_trailers, parse_request
 from .stream import Stream, StreamOwner
 
-RequestEvent = RequestReceived | DataReceived
-
 
 class RequestReceiver:
     """The streams of one connection, and the requests that are received on them."""
@@ -54,7 +52,7 @@ class RequestReceiver:
 
     # ---------------------------------------------------------------------------------------------- header blocks
 
-    def process_headers(self, frame: Frame, now: float) -> RequestEvent | None:
+    def process_headers(self, frame: Frame, now: float) -> RequestReceived | DataReceived | None:
         """Process HEADERS or CONTINUATION.
 
         Raises:

@@ -21,10 +21,6 @@ class StreamOwner(Protocol):
     def blocked_streams(self) -> dict[Stream, None]:
         """The streams on which a message is pending."""
 
-    @property
-    def is_writable(self) -> bool:
-        """True if DATA may be written now."""
-
     def write(self, data: bytes) -> None:
         """Send frames. The caller has reserved the windows for the DATA among them."""
 

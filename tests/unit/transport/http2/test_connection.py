@@ -326,7 +326,7 @@ def test_paused_socket_gets_no_data_until_it_resumes() -> None:
     peer = opened(opening(1))
     stream = stream_of(peer)
     peer.connection.pause_writing()
-    assert not peer.connection.is_writable
+    assert not peer.connection.flow.is_open
     assert not stream.send_whole(HEADERS, b"x", TRAILERS)
     stream.send(b"x")
     assert peer.written == []
@@ -339,9 +339,9 @@ def test_window_of_the_connection_makes_it_writable() -> None:
     stream = stream_of(peer)
     assert stream.reserve(65_535)
     assert not stream.reserve(1)
-    assert not peer.connection.is_writable
+    assert not peer.connection.flow.is_open
     assert peer.receive(h2.window_update(0, 1)) == [ConnectionWritable()]
-    assert peer.connection.is_writable
+    assert peer.connection.flow.is_open
 
 
 def test_response_that_ends_before_its_request_resets_the_rest_of_it() -> None:
