@@ -43,13 +43,6 @@ class BarStep(Step):
     shadowed: tuple[Signal | Position, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class SignalStep(Step):
-    """The result of a request."""
-
-    signal: Signal
-
-
 class Pipeline:
     """The steps: the live trader acts; the shadow, if there is one, only records what it would have done."""
 
@@ -79,11 +72,11 @@ class Pipeline:
 
     def on_request(
         self, state: SymbolState, decision_input: DecisionInput, recurrent: RecurrentState, signal_id: UUID
-    ) -> SignalStep:
+    ) -> Step:
         """Make a requested signal and act on it. The recurrent state that the bars carry does not change."""
         inference = self.live.infer(decision_input, recurrent)
         live, signal, trades = self.live.decide(state.live, decision_input, inference, signal_id)
-        return SignalStep(state.with_books(live, state.shadow), (signal, *trades), signal)
+        return Step(state.with_books(live, state.shadow), (signal, *trades))
 
     def on_close(self, state: SymbolState, price: float, at: datetime) -> Step:
         """Close the open position of `state` by hand at `price`."""

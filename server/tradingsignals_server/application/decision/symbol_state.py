@@ -169,14 +169,6 @@ class SymbolState:
 
     def with_books(self, live: Book, shadow: Book | None) -> Self:
         """The state with these books; each bar makes one, and dataclasses.replace would take twice as long."""
-        return type(self)(
-            self.symbol,
-            self.calendar,
-            self.window,
-            self.last_bar,
-            self.session_day,
-            self.missing_bars,
-            self.simulated_left,
-            live,
-            shadow,
-        )
+        window, last_bar, day = self.window, self.last_bar, self.session_day
+        missing, simulated = self.missing_bars, self.simulated_left
+        return type(self)(self.symbol, self.calendar, window, last_bar, day, missing, simulated, live, shadow)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
@@ -117,19 +116,27 @@ class Batch:
     size: int = 0
 
     def handle(self, command: QueuedCall[object]) -> None:
-        """Stage the events of a command, or refuse it."""
+        """Stage the events of a command, or refuse it; nothing of one that fails half way stays."""
         self.size += command.size
         if (broken_by := command.broken_by()) is not None:
             command.refuse(broken_by)
             return
+        states = {symbol: self.states[symbol] for symbol in command.symbols}
+        events, shadow_events = len(self.events), len(self.shadow_events)
         try:
-            with suppress(ServiceError), self._all_or_nothing(command):
-                command.handle(self)
+            command.handle(self)
         except Exception as error:
-            log.exception("a command failed; the others of the batch go on")
-            command.refuse(error)
-        else:
-            self.commands.append(command)
+            self.states.update(states)
+            del self.events[events:]
+            del self.shadow_events[shadow_events:]
+            for bar in command.bars:
+                if self.known_bars.get((bar.symbol, bar.time)) is bar:
+                    del self.known_bars[bar.symbol, bar.time]
+            if not isinstance(error, ServiceError):
+                log.exception("a command failed; the others of the batch go on")
+                command.refuse(error)
+                return
+        self.commands.append(command)
 
     def add(self, step: Step) -> None:
         """Stage a step of the pipeline."""
@@ -161,19 +168,3 @@ class Batch:
                         before=book.recurrent_before,
                         after=book.recurrent,
                     )
-
-    @contextmanager
-    def _all_or_nothing(self, command: QueuedCall[object]) -> Iterator[None]:
-        """Take back what a command staged if it fails half way."""
-        states = {symbol: self.states[symbol] for symbol in command.symbols}
-        events, shadow_events = len(self.events), len(self.shadow_events)
-        try:
-            yield
-        except Exception:
-            self.states.update(states)
-            del self.events[events:]
-            del self.shadow_events[shadow_events:]
-            for bar in command.bars:
-                if self.known_bars.get((bar.symbol, bar.time)) is bar:
-                    del self.known_bars[bar.symbol, bar.time]
-            raise

@@ -241,8 +241,10 @@ def test_request_trades_but_leaves_the_window_unchanged() -> None:
     assert [_short(event) for event in step.events] == ["BUY", "opened BUY"]
     assert step.state.window is before.window
     assert (step.state.last_bar, step.state.session_day) == (before.last_bar, before.session_day)
-    assert (step.signal.signal_id, step.signal.timestamp, step.signal.origin) == (UUID(int=3), at, Origin.REQUEST)
-    assert step.signal.entry_price == 4100.0
+    signal = step.events[0]
+    assert isinstance(signal, Signal)
+    assert (signal.signal_id, signal.timestamp, signal.origin) == (UUID(int=3), at, Origin.REQUEST)
+    assert signal.entry_price == 4100.0
     assert step.state.live.position is not None
     assert step.state.live.position.session_day == MONDAY
 
