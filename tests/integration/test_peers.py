@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+import asyncio
+from collections.abc import AsyncIterator, Collection, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import replace
 from typing import Any, cast
 
 import grpc
 import pytest
-from tests.support.builders import bar
+from tests.support.builders import bar, now, walk
 from tests.support.deadlines import within
+from tests.support.memory_store import MemoryStore
+from tests.support.running import running_engine
 
 from tradingsignals_server.adapters.peers.client import open_peers
 from tradingsignals_server.api.contract import PEER_SERVICE
@@ -17,10 +22,14 @@ from tradingsignals_server.api.mapping.to_proto import bar_message
 from tradingsignals_server.api.methods import is_routine, methods_of
 from tradingsignals_server.api.services.peer import PeerServicer
 from tradingsignals_server.application.cluster.router import Router
+from tradingsignals_server.application.ingest.sole_ownership import SoleOwnership
+from tradingsignals_server.application.ports.feed import BarResult
+from tradingsignals_server.application.ports.ownership import Claim
 from tradingsignals_server.application.ports.peer import PeerError, PeerGone
-from tradingsignals_server.domain.bars import Bar
-from tradingsignals_server.domain.errors import NotAPeer
-from tradingsignals_server.domain.events import Disposition, Receipt
+from tradingsignals_server.domain.bars import BAR_INTERVAL, Bar
+from tradingsignals_server.domain.buckets import bucket_of
+from tradingsignals_server.domain.errors import NotAPeer, ServiceError
+from tradingsignals_server.domain.events import Disposition, MarketUpdate, Receipt
 from tradingsignals_server.internal import peer_service_pb2 as pb
 from tradingsignals_server.transport.grpc.interceptors import CallInterceptor
 from tradingsignals_server.transport.grpc.metadata import PEER_KEY
@@ -46,9 +55,24 @@ def router() -> Taking:
     return Taking()
 
 
-@pytest.fixture
-async def address(router: Taking) -> AsyncIterator[str]:
-    """A server of the database whose secret is "ours"."""
+class OwnedAt(SoleOwnership):
+    """The ownership of a server that owns nothing; the owner of every symbol is at `address`."""
+
+    def __init__(self, address: str) -> None:
+        self._address = address
+
+    def holds(self, symbol: str) -> bool:
+        """See Ownership."""
+        return False
+
+    async def claim(self, symbols: Collection[str]) -> Claim:
+        """See Ownership."""
+        return Claim(frozenset(), {bucket_of(symbol): self._address for symbol in symbols})
+
+
+@asynccontextmanager
+async def serving(router: object) -> AsyncIterator[str]:
+    """Serve the calls of peers with `router`, on the database whose secret is "ours"."""
     server = grpc.aio.server(interceptors=(CallInterceptor(CallRules(status_of, is_routine), "ours"),))
     methods = methods_of(PEER_SERVICE, PeerServicer(cast(Router, router)))
     server.add_generic_rpc_handlers((MethodHandlers(methods, lambda _: lambda: None),))
@@ -56,6 +80,13 @@ async def address(router: Taking) -> AsyncIterator[str]:
     await server.start()
     yield f"127.0.0.1:{port}"
     await server.stop(None)
+
+
+@pytest.fixture
+async def address(router: Taking) -> AsyncIterator[str]:
+    """A server of that database."""
+    async with serving(router) as found:
+        yield found
 
 
 async def test_server_of_the_same_database_is_served(router: Taking, address: str) -> None:
@@ -86,3 +117,41 @@ async def test_caller_without_the_secret_is_refused(router: Taking, address: str
             await within(call(pb.ProcessBarsRequest(), metadata=metadata))
     assert raised.value.code() is grpc.StatusCode.PERMISSION_DENIED
     assert router.taken == []
+
+
+async def test_refusal_of_a_bar_is_the_same_through_a_server_that_does_not_own_the_symbol() -> None:
+    """Such as one for a price jump: through the other server it was an outage, and ended the whole stream."""
+    store = MemoryStore()
+    store.refuses = lambda event: isinstance(event, MarketUpdate) and event.bar.volume == 666.0
+    history = walk(60)
+    newest = history[-1]
+    following = replace(newest, time=newest.time + BAR_INTERVAL)
+    refused = [
+        replace(following, open=9e9, high=9e9, low=9e9, close=9e9),
+        replace(newest, volume=newest.volume + 1.0),
+        replace(newest, time=now() + BAR_INTERVAL),
+        replace(newest, symbol="EURUSD"),
+        replace(following, volume=666.0),
+    ]
+    async with running_engine(store=store, max_symbols=1) as running:
+        await running.publish(history)
+        owner = Router(running.engine, SoleOwnership(), store, lambda _: pytest.fail("the owner calls no peer"))
+        async with serving(owner) as address, open_peers("ours", bar_message) as others:
+            other = Router(running.engine, OwnedAt(address), store, others.at)
+            routing = asyncio.create_task(other.run())
+            through_the_other = await within(other.publish(refused))
+            routing.cancel()
+        at_the_owner = await within(owner.publish(refused))
+    assert [one.reason for one in at_the_owner if isinstance(one, ServiceError)] == [
+        "PRICE_JUMP",
+        "BAR_CONFLICT",
+        "INVALID_BAR",
+        "TOO_MANY_SYMBOLS",
+        "NOT_STORABLE",
+    ]
+    assert list(map(public_parts, through_the_other)) == list(map(public_parts, at_the_owner))
+
+
+def public_parts(result: BarResult) -> tuple[object, ...]:
+    assert isinstance(result, ServiceError)
+    return type(result), result.message, result.metadata, result.violations

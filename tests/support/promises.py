@@ -352,7 +352,7 @@ class Promises(RuleBasedStateMachine):
             try:
                 self._take(subscriber, await anext(subscriber.follower))
             except ShuttingDown as end:
-                reported = end.sequence
+                reported = int(end.metadata["sequence"])
                 break
             except SequencePruned:
                 assert subscriber.through + 1 < self.store.oldest

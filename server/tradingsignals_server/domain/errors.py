@@ -27,12 +27,13 @@ ServiceError
 ├── FollowerStalled             a follower has not read its stream for too long
 └── ShuttingDown
 
-`message` and `metadata` are public and part of the contract. Details for the operator alone belong in `__cause__`.
+`message`, `metadata` and `violations` are public and part of the contract. Details for the operator alone belong in
+`__cause__`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import ClassVar
@@ -47,9 +48,13 @@ class FieldViolation:
 
 
 class ServiceError(Exception):
-    """Base of every error that a caller may see. `reason` is a name of tradingsignals.v1.ErrorReason."""
+    """Base of every error that a caller may see. `reason` is a name of tradingsignals.v1.ErrorReason.
+
+    A subclass keeps nothing but these three, so that `restored` can rebuild it.
+    """
 
     reason: ClassVar[str] = "INTERNAL_ERROR"
+    violations: tuple[FieldViolation, ...] = ()
 
     def __init__(self, message: str, **metadata: str) -> None:
         super().__init__(message)
@@ -308,4 +313,34 @@ class ShuttingDown(ServiceError):
 
     def __init__(self, sequence: int) -> None:
         super().__init__("the server is stopping; follow again from the last sequence seen", sequence=str(sequence))
-        self.sequence = sequence
+
+
+def _below(base: type[ServiceError]) -> Iterator[type[ServiceError]]:
+    """Yield `base` and all classes below it, a class before those below it."""
+    yield base
+    for child in base.__subclasses__():
+        yield from _below(child)
+
+
+_BY_REASON: Mapping[str, type[ServiceError]] = {kind.reason: kind for kind in reversed([*_below(ServiceError)])}
+"""The class of each reason; of classes that share a reason, the base."""
+
+
+def restored(
+    reason: str, message: str, metadata: Mapping[str, str], violations: Iterable[FieldViolation] = ()
+) -> ServiceError:
+    """Rebuild an error of another server from its public parts.
+
+    One of an unknown reason becomes StorageUnavailable: a newer version may have done what this one cannot name.
+
+    Args:
+        reason: names the class; ReadTimedOut comes out as Overloaded, whose reason it has.
+        message, metadata, violations: those of the error.
+    """
+    kind = _BY_REASON.get(reason)
+    if kind is None:
+        return StorageUnavailable()
+    error = kind.__new__(kind)
+    ServiceError.__init__(error, message, **metadata)
+    error.violations = tuple(violations)
+    return error

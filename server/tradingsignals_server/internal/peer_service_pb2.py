@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from tradingsignals.v1 import bar_pb2 as tradingsignals_dot_v1_dot_bar__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n)tradingsignals/peer/v1/peer_service.proto\x12\x16tradingsignals.peer.v1\x1a\x1btradingsignals/v1/bar.proto\"F\n\x12ProcessBarsRequest\x12\x30\n\x04\x62\x61rs\x18\x01 \x03(\x0b\x32\".tradingsignals.peer.v1.OfferedBar\"D\n\nOfferedBar\x12#\n\x03\x62\x61r\x18\x01 \x01(\x0b\x32\x16.tradingsignals.v1.Bar\x12\x11\n\tsimulated\x18\x02 \x01(\x08\"K\n\x13ProcessBarsResponse\x12\x34\n\x08outcomes\x18\x01 \x03(\x0b\x32\".tradingsignals.peer.v1.BarOutcome\"\x80\x01\n\nBarOutcome\x12\x30\n\x07receipt\x18\x01 \x01(\x0b\x32\x1d.tradingsignals.v1.BarReceiptH\x00\x12\x35\n\x07refusal\x18\x02 \x01(\x0b\x32\".tradingsignals.peer.v1.BarRefusalH\x00\x42\t\n\x07outcome\"\xcd\x01\n\nBarRefusal\x12\x0e\n\x06reason\x18\x01 \x01(\t\x12\x42\n\x08metadata\x18\x02 \x03(\x0b\x32\x30.tradingsignals.peer.v1.BarRefusal.MetadataEntry\x12:\n\nviolations\x18\x03 \x03(\x0b\x32&.tradingsignals.peer.v1.FieldViolation\x1a/\n\rMetadataEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"4\n\x0e\x46ieldViolation\x12\r\n\x05\x66ield\x18\x01 \x01(\t\x12\x13\n\x0b\x64\x65scription\x18\x02 \x01(\t2u\n\x0bPeerService\x12\x66\n\x0bProcessBars\x12*.tradingsignals.peer.v1.ProcessBarsRequest\x1a+.tradingsignals.peer.v1.ProcessBarsResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n)tradingsignals/peer/v1/peer_service.proto\x12\x16tradingsignals.peer.v1\x1a\x1btradingsignals/v1/bar.proto\"F\n\x12ProcessBarsRequest\x12\x30\n\x04\x62\x61rs\x18\x01 \x03(\x0b\x32\".tradingsignals.peer.v1.OfferedBar\"D\n\nOfferedBar\x12#\n\x03\x62\x61r\x18\x01 \x01(\x0b\x32\x16.tradingsignals.v1.Bar\x12\x11\n\tsimulated\x18\x02 \x01(\x08\"K\n\x13ProcessBarsResponse\x12\x34\n\x08outcomes\x18\x01 \x03(\x0b\x32\".tradingsignals.peer.v1.BarOutcome\"\x80\x01\n\nBarOutcome\x12\x30\n\x07receipt\x18\x01 \x01(\x0b\x32\x1d.tradingsignals.v1.BarReceiptH\x00\x12\x35\n\x07refusal\x18\x02 \x01(\x0b\x32\".tradingsignals.peer.v1.BarRefusalH\x00\x42\t\n\x07outcome\"\xde\x01\n\nBarRefusal\x12\x0e\n\x06reason\x18\x01 \x01(\t\x12\x42\n\x08metadata\x18\x02 \x03(\x0b\x32\x30.tradingsignals.peer.v1.BarRefusal.MetadataEntry\x12:\n\nviolations\x18\x03 \x03(\x0b\x32&.tradingsignals.peer.v1.FieldViolation\x12\x0f\n\x07message\x18\x04 \x01(\t\x1a/\n\rMetadataEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"4\n\x0e\x46ieldViolation\x12\r\n\x05\x66ield\x18\x01 \x01(\t\x12\x13\n\x0b\x64\x65scription\x18\x02 \x01(\t2u\n\x0bPeerService\x12\x66\n\x0bProcessBars\x12*.tradingsignals.peer.v1.ProcessBarsRequest\x1a+.tradingsignals.peer.v1.ProcessBarsResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -43,11 +43,11 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_BAROUTCOME']._serialized_start=318
   _globals['_BAROUTCOME']._serialized_end=446
   _globals['_BARREFUSAL']._serialized_start=449
-  _globals['_BARREFUSAL']._serialized_end=654
-  _globals['_BARREFUSAL_METADATAENTRY']._serialized_start=607
-  _globals['_BARREFUSAL_METADATAENTRY']._serialized_end=654
-  _globals['_FIELDVIOLATION']._serialized_start=656
-  _globals['_FIELDVIOLATION']._serialized_end=708
-  _globals['_PEERSERVICE']._serialized_start=710
-  _globals['_PEERSERVICE']._serialized_end=827
+  _globals['_BARREFUSAL']._serialized_end=671
+  _globals['_BARREFUSAL_METADATAENTRY']._serialized_start=624
+  _globals['_BARREFUSAL_METADATAENTRY']._serialized_end=671
+  _globals['_FIELDVIOLATION']._serialized_start=673
+  _globals['_FIELDVIOLATION']._serialized_end=725
+  _globals['_PEERSERVICE']._serialized_start=727
+  _globals['_PEERSERVICE']._serialized_end=844
 # @@protoc_insertion_point(module_scope)

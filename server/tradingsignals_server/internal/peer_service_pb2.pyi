@@ -36,7 +36,7 @@ class BarOutcome(_message.Message):
     def __init__(self, receipt: _Optional[_Union[_bar_pb2.BarReceipt, _Mapping]] = ..., refusal: _Optional[_Union[BarRefusal, _Mapping]] = ...) -> None: ...
 
 class BarRefusal(_message.Message):
-    __slots__ = ("reason", "metadata", "violations")
+    __slots__ = ("reason", "metadata", "violations", "message")
     class MetadataEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -47,10 +47,12 @@ class BarRefusal(_message.Message):
     REASON_FIELD_NUMBER: _ClassVar[int]
     METADATA_FIELD_NUMBER: _ClassVar[int]
     VIOLATIONS_FIELD_NUMBER: _ClassVar[int]
+    MESSAGE_FIELD_NUMBER: _ClassVar[int]
     reason: str
     metadata: _containers.ScalarMap[str, str]
     violations: _containers.RepeatedCompositeFieldContainer[FieldViolation]
-    def __init__(self, reason: _Optional[str] = ..., metadata: _Optional[_Mapping[str, str]] = ..., violations: _Optional[_Iterable[_Union[FieldViolation, _Mapping]]] = ...) -> None: ...
+    message: str
+    def __init__(self, reason: _Optional[str] = ..., metadata: _Optional[_Mapping[str, str]] = ..., violations: _Optional[_Iterable[_Union[FieldViolation, _Mapping]]] = ..., message: _Optional[str] = ...) -> None: ...
 
 class FieldViolation(_message.Message):
     __slots__ = ("field", "description")

@@ -15,19 +15,7 @@ from tradingsignals.v1 import bar_pb2
 from ...application.ports.feed import BarResult
 from ...application.ports.peer import PeerError, PeerGone
 from ...domain.bars import Bar
-from ...domain.errors import (
-    BarConflict,
-    FieldViolation,
-    InvalidBar,
-    NotAPeer,
-    NotStorable,
-    Overloaded,
-    OwnerUnavailable,
-    ServiceError,
-    ShuttingDown,
-    StorageUnavailable,
-    TooManySymbols,
-)
+from ...domain.errors import FieldViolation, NotAPeer, restored
 from ...domain.events import Disposition, Receipt
 from ...internal import peer_service_pb2 as pb
 from ...transport.grpc.metadata import PEER_KEY, REQUEST_ID_KEY, request_id
@@ -144,7 +132,9 @@ def _peer_error(error: grpc.aio.AioRpcError) -> PeerError:
 
 def _result(outcome: pb.BarOutcome, bar: Bar) -> BarResult:
     if not outcome.HasField("receipt"):
-        return _refusal(outcome.refusal, bar)
+        refusal = outcome.refusal
+        violations = (FieldViolation(v.field, v.description) for v in refusal.violations)
+        return restored(refusal.reason, refusal.message, refusal.metadata, violations)
     receipt = outcome.receipt
     return Receipt(
         symbol=bar.symbol,
@@ -153,25 +143,3 @@ def _result(outcome: pb.BarOutcome, bar: Bar) -> BarResult:
         signal_id=UUID(receipt.signal_id) if receipt.HasField("signal_id") else None,
         sequence=receipt.through_sequence,
     )
-
-
-def _refusal(refusal: pb.BarRefusal, bar: Bar) -> ServiceError:
-    """Rebuild the error of a bar that a peer refused; one of an unknown reason may be tried again."""
-    metadata = refusal.metadata
-    match refusal.reason:
-        case BarConflict.reason:
-            return BarConflict(bar.symbol, bar.time)
-        case InvalidBar.reason:
-            violations = [FieldViolation(v.field, v.description) for v in refusal.violations]
-            return InvalidBar(violations, **metadata)
-        case TooManySymbols.reason:
-            return TooManySymbols(bar.symbol, int(metadata.get("limit", "0")))
-        case NotStorable.reason:
-            return NotStorable(metadata.get("rule", ""))
-        case OwnerUnavailable.reason:
-            return OwnerUnavailable(bar.symbol)
-        case ShuttingDown.reason:
-            return ShuttingDown(int(metadata.get("sequence", "0")))
-        case Overloaded.reason:
-            return Overloaded(int(metadata.get("limit", "0")))
-    return StorageUnavailable()

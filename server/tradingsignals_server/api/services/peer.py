@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from ...application.cluster.router import Router
 from ...application.ports.feed import BarResult
-from ...domain.errors import InvalidBar, NotAPeer, ServiceError
+from ...domain.errors import NotAPeer, ServiceError
 from ...internal import peer_service_pb2 as pb
 from ...transport.grpc.metadata import is_forwarded
 from ..mapping import from_proto, to_proto
@@ -34,9 +34,8 @@ def outcome_message(result: BarResult) -> pb.BarOutcome:
     """Convert the result of a bar."""
     if not isinstance(result, ServiceError):
         return pb.BarOutcome(receipt=to_proto.receipt_message(result))
-    refusal = pb.BarRefusal(reason=result.reason, metadata=result.metadata)
-    if isinstance(result, InvalidBar):
-        refusal.violations.extend(
-            pb.FieldViolation(field=v.field, description=v.description) for v in result.violations
-        )
+    violations = [pb.FieldViolation(field=v.field, description=v.description) for v in result.violations]
+    refusal = pb.BarRefusal(
+        reason=result.reason, message=result.message, metadata=result.metadata, violations=violations
+    )
     return pb.BarOutcome(refusal=refusal)
