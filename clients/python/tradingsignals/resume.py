@@ -11,9 +11,20 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Generic, Literal, Protocol, TypeAlias, TypedDict, TypeVar
 
-from .errors import EpochChanged, EventsPruned, OutOfRange, TemporaryError, TradingSignalsError
+import grpc
+
+from .errors import (
+    EpochChanged,
+    EventsPruned,
+    FieldViolation,
+    InvalidRequest,
+    OutOfRange,
+    TemporaryError,
+    TradingSignalsError,
+)
 
 DEFAULT_HEARTBEAT_SECONDS = 15
+MAXIMUM_HEARTBEAT_SECONDS = 60
 
 SILENT_HEARTBEATS = 3
 """Heartbeats in a row that may be missing before a connection is given up."""
@@ -53,6 +64,8 @@ class Backoff:
     def __post_init__(self) -> None:
         if not 0.0 <= self.first_seconds <= self.max_seconds:
             raise ValueError("0 <= first_seconds <= max_seconds does not hold")
+        if self.give_up_seconds is not None and not self.give_up_seconds >= 0.0:
+            raise ValueError(f"give_up_seconds is 0 or more, or None, not {self.give_up_seconds}")
 
     def pause(self, attempt: int, chance: float) -> float:
         """Seconds to wait after failure `attempt` in a row (1, 2, ...); `chance`, 0..1, spreads the followers."""
@@ -137,7 +150,13 @@ class Following(TypedDict, total=False):
 
 
 class Resume(Generic[T]):
-    """The place of one follower in the log, through all its streams. The arguments are those of Following."""
+    """The place of one follower in the log, through all its streams. The arguments are those of Following.
+
+    Raises:
+        InvalidRequest: `heartbeat_seconds` is out of its bounds. The service would refuse it too, but no response to it
+            could be awaited: how long a follower waits for one follows from it.
+        ValueError: another argument is none of those that Following lists.
+    """
 
     def __init__(
         self,
@@ -155,6 +174,14 @@ class Resume(Generic[T]):
             raise ValueError(f'on_new_epoch is "raise" or "start_over", not {on_new_epoch!r}')
         if on_pruned not in {"raise", "skip"}:
             raise ValueError(f'on_pruned is "raise" or "skip", not {on_pruned!r}')
+        if not 1 <= heartbeat_seconds <= MAXIMUM_HEARTBEAT_SECONDS:
+            wrong = FieldViolation("heartbeat_seconds", f"must be from 1 to {MAXIMUM_HEARTBEAT_SECONDS}")
+            raise InvalidRequest(
+                f"{wrong.field}: {wrong.description}",
+                code=grpc.StatusCode.INVALID_ARGUMENT,
+                reason="INVALID_FIELD",
+                violations=(wrong,),
+            )
         self.heartbeat_seconds = heartbeat_seconds
         self._starts_over = on_new_epoch == "start_over"
         self._skips = on_pruned == "skip"

@@ -228,6 +228,21 @@ def test_unknown_options_are_refused(wrong: dict[str, Any]) -> None:
         Resume(**wrong)
 
 
+@pytest.mark.parametrize("seconds", [0, -1, -15, 61, float("nan")])
+def test_heartbeat_that_gives_no_wait_is_refused_as_the_service_would(seconds: int) -> None:
+    """A follower that waits three heartbeats for a response would give up each stream before it could come."""
+    with pytest.raises(InvalidRequest) as raised:
+        resume(heartbeat_seconds=seconds)
+    assert (raised.value.code, raised.value.reason) == (grpc.StatusCode.INVALID_ARGUMENT, "INVALID_FIELD")
+    assert [violation.field for violation in raised.value.violations] == ["heartbeat_seconds"]
+
+
+@pytest.mark.parametrize("seconds", [-1.0, float("nan")])
+def test_time_after_which_a_follower_never_gives_up_is_refused(seconds: float) -> None:
+    with pytest.raises(ValueError, match="give_up_seconds"):
+        Backoff(give_up_seconds=seconds)
+
+
 def test_invalid_backoff_is_refused() -> None:
     with pytest.raises(ValueError, match="first_seconds"):
         Backoff(2.0, 1.0)
