@@ -32,7 +32,6 @@ from tradingsignals_server.domain.signals import Action, Origin, Signal
 from tradingsignals_server.domain.statistics import PositionCounts, SignalCounts, Statistics
 
 DECIDED_ON = (Disposition.ACCEPTED, Disposition.WARMING_UP)
-MICROSECOND = timedelta(microseconds=1)
 
 
 class Fault(Enum):
@@ -326,7 +325,7 @@ class MemoryStore:
             entry.sequence
             for entry in self.entries[max(after, self.oldest - 1) :]
             if (start is None or start.date() <= entry.market_time.date())
-            and (end is None or entry.market_time.date() <= (end - MICROSECOND).date())
+            and (end is None or entry.market_time.replace(hour=0, minute=0, second=0, microsecond=0) < end)
         ]
         return (found[0], found[-1]) if found else None
 

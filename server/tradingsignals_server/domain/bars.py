@@ -17,6 +17,8 @@ BAR_INTERVAL = timedelta(minutes=5)
 BAR_SECONDS = 300
 EARLIEST_TIME = datetime(1990, 1, 1, tzinfo=UTC)
 """Earliest open of a bar. An earlier time comes from a broken clock or a wrong unit."""
+LATEST_TIME = datetime.max.replace(tzinfo=UTC) - BAR_INTERVAL
+"""A bar that opens later would end after the latest datetime."""
 
 LOWEST_PRICE, HIGHEST_PRICE = 1e-9, 1e12
 """Bounds of a price: wide enough for every instrument, narrow enough that no formula overflows a float."""
@@ -78,7 +80,9 @@ class Bar:
         low, high, time = self.low, self.high, self.time
         valid_prices = LOWEST_PRICE <= low <= self.open <= high <= HIGHEST_PRICE and low <= self.close <= high
         valid_time = (
-            time.tzinfo is UTC and time >= EARLIEST_TIME and not (time.minute % 5 or time.second or time.microsecond)
+            time.tzinfo is UTC
+            and EARLIEST_TIME <= time <= LATEST_TIME
+            and not (time.minute % 5 or time.second or time.microsecond)
         )
         if not (valid_prices and valid_time and 0.0 <= self.volume < math.inf):
             violations = [*time_violations(time), *value_violations(self.open, high, low, self.close, self.volume)]
@@ -154,6 +158,8 @@ def time_violations(time: datetime) -> Iterator[FieldViolation]:
         yield FieldViolation("time", "must be in UTC")
     elif time < EARLIEST_TIME:
         yield FieldViolation("time", f"must not be before {EARLIEST_TIME.date().isoformat()}")
+    elif time > LATEST_TIME:
+        yield FieldViolation("time", "is in the future")
     elif time.minute % 5 or time.second or time.microsecond:
         yield FieldViolation("time", "must be the open of the bar, on a whole five minutes")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 import pytest
@@ -23,6 +23,8 @@ from tradingsignals_server.domain.statistics import PositionCounts, SignalCounts
 from ..deadlines import within
 from ..trades import closed, trade, update
 
+EARLIEST, LATEST = datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC)
+
 
 class ListContract:
     """What callers list."""
@@ -35,6 +37,13 @@ class ListContract:
         assert await store.list_bars("USDCOP", bars[2].time + timedelta(microseconds=1), None, 100) == bars[:2:-1]
         assert await store.list_bars("USDCOP", None, OPENING, 100) == []
         assert await store.list_bars("EURUSD", None, None, 100) == []
+
+    async def test_lists_may_be_bounded_by_any_time(self, store: Store) -> None:
+        """The earliest and the latest datetime are infinite in PostgreSQL."""
+        await store.commit([update(0), signal(name=1)], NOW)
+        for start, end, count in ((EARLIEST, LATEST, 1), (LATEST, None, 0), (None, EARLIEST, 0), (LATEST, EARLIEST, 0)):
+            assert len(await store.list_bars("USDCOP", start, end, 9)) == count
+            assert len((await store.list_signals(SignalQuery(start=start, end=end), None, 9)).messages) == count
 
     async def test_latest_signal_is_the_last_in_the_log(self, store: Store) -> None:
         """Its timestamp may be the oldest: bars of years ago may be replayed between two requests."""

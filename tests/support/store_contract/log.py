@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from itertools import product
 
 from tests.support.builders import NOW, OPENING, bar, position, signal
 
@@ -12,6 +13,8 @@ from tradingsignals_server.application.ports.store import SignalQuery, Store
 from ..trades import closed, trade, update
 
 DAY = timedelta(days=1)
+MICROSECOND = timedelta(microseconds=1)
+EARLIEST, LATEST = datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC)
 
 
 class LogContract:
@@ -106,6 +109,22 @@ class SequenceRangeContract:
         assert await store.sequence_range(None, first.replace(hour=0), 0) is None
         assert await store.sequence_range(third + DAY, None, 0) is None
         assert await store.sequence_range(datetime(1900, 1, 1, tzinfo=UTC), datetime(2200, 1, 1, tzinfo=UTC), 6) is None
+
+    async def test_range_may_be_bounded_by_any_time(self, store: Store) -> None:
+        """The earliest and the latest datetime are infinite in PostgreSQL, which cannot subtract them."""
+        for start, end in product((None, EARLIEST, LATEST), repeat=2):
+            assert await store.sequence_range(start, end, 0) is None, "the log is empty"
+        await store.commit([update(OPENING)], NOW)
+        for start, end in product((None, EARLIEST, EARLIEST + MICROSECOND), (None, LATEST - MICROSECOND, LATEST)):
+            assert await store.sequence_range(start, end, 0) == (1, 1)
+        for start, end in (
+            (LATEST, None),
+            (None, EARLIEST),
+            (LATEST, LATEST),
+            (EARLIEST, EARLIEST),
+            (LATEST, EARLIEST),
+        ):
+            assert await store.sequence_range(start, end, 0) is None
 
     async def test_empty_log_has_no_range(self, store: Store) -> None:
         assert await store.sequence_range(None, None, 0) is None

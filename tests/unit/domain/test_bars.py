@@ -109,6 +109,7 @@ def test_invalid_price_is_refused_with_its_field(price: str, value: float) -> No
         ({"time": OPENING + timedelta(seconds=1)}, {"time"}),
         ({"time": OPENING + timedelta(microseconds=1)}, {"time"}),
         ({"time": EARLIEST_TIME - BAR_INTERVAL}, {"time"}),
+        ({"time": datetime(9999, 12, 31, 23, 55, tzinfo=UTC)}, {"time"}),
         ({"volume": -1.0, "open": -1.0, "time": OPENING.replace(tzinfo=None)}, {"volume", "open", "time"}),
         ({"high": 0.5, "time": OPENING + timedelta(minutes=1)}, {"high", "time"}),
     ],

@@ -47,20 +47,24 @@ PRUNING = 0x7472_6164_6570_7275
 
 _DAY = "(market_time AT TIME ZONE 'UTC')::date"
 
-# One step in the index on day and sequence for each bound of each day.
+# One step in the index on day and sequence for each bound of each day. The earliest and the latest datetime of Python
+# are infinite in PostgreSQL, so days are counted only if some of those stored lie between.
 _SEQUENCE_RANGE = f"""
-WITH bounds AS (
-    SELECT
-    greatest(($1::timestamptz AT TIME ZONE 'UTC')::date,
-        (SELECT {_DAY} FROM events ORDER BY 1 LIMIT 1)) AS first,
-    least((($2::timestamptz - interval '1 microsecond') AT TIME ZONE 'UTC')::date,
-        (SELECT {_DAY} FROM events ORDER BY 1 DESC LIMIT 1)) AS last
+WITH stored AS (
+    SELECT (SELECT {_DAY} FROM events ORDER BY 1 LIMIT 1) AS first,
+        (SELECT {_DAY} FROM events ORDER BY 1 DESC LIMIT 1) AS last
+), bounds AS (
+    SELECT greatest(($1::timestamptz AT TIME ZONE 'UTC')::date, stored.first) AS first,
+        least((($2::timestamptz - interval '1 microsecond') AT TIME ZONE 'UTC')::date, stored.last) AS last
+    FROM stored WHERE stored.first IS NOT NULL
+), days AS (
+    SELECT first + n AS day
+    FROM bounds, generate_series(0, CASE WHEN first <= last THEN last - first ELSE -1 END) AS n
 )
 SELECT min(found.first) AS first, max(found.last) AS last
-FROM bounds, generate_series(0, bounds.last - bounds.first) AS n, LATERAL (SELECT
-    (SELECT sequence FROM events WHERE {_DAY} = bounds.first + n AND sequence > $3 ORDER BY {_DAY}, sequence LIMIT 1)
-        AS first,
-    (SELECT sequence FROM events WHERE {_DAY} = bounds.first + n AND sequence > $3
+FROM days, LATERAL (SELECT
+    (SELECT sequence FROM events WHERE {_DAY} = days.day AND sequence > $3 ORDER BY {_DAY}, sequence LIMIT 1) AS first,
+    (SELECT sequence FROM events WHERE {_DAY} = days.day AND sequence > $3
         ORDER BY {_DAY} DESC, sequence DESC LIMIT 1) AS last
 ) AS found
 """
