@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import field, replace
 from datetime import date, datetime, timedelta
 from typing import Self
@@ -119,7 +119,7 @@ class SymbolState:
         if self.last_price is None:
             return
         _, last = self.last_price
-        if fields := [name for name, price in prices.items() if is_jump(price, last, limit)]:
+        if fields := _jumping(prices, last, limit):
             raise PriceJump(fields, self.symbol, last, limit)
 
     def refuse_bar_after_jump(self, bar: Bar, limit: float) -> None:
@@ -138,7 +138,7 @@ class SymbolState:
             limit = max(limit, HELD_PRICE_JUMP)
         last = self.last_price[1]
         if is_jump(bar.low, last, limit) or is_jump(bar.high, last, limit):  # the others lie between
-            self.refuse_jump({"open": bar.open, "high": bar.high, "low": bar.low, "close": bar.close}, limit)
+            self.refuse_jump(_prices_of(bar), limit)
 
     @property
     def is_blank(self) -> bool:
@@ -172,3 +172,31 @@ class SymbolState:
         window, last_bar, day = self.window, self.last_bar, self.session_day
         missing, simulated = self.missing_bars, self.simulated_left
         return type(self)(self.symbol, self.calendar, window, last_bar, day, missing, simulated, live, shadow)
+
+
+def refuse_late_bar_after_jump(bar: Bar, near: Sequence[float], limit: float) -> None:
+    """Refuse a late bar that jumps away from every price in `near`, those before and after it within JUMP_MEMORY.
+
+    One of them is enough to accept it: the first bars after a real break of the price, which were refused while they
+    were new, agree with the bars after them. Without any it is accepted, as a new bar is after JUMP_MEMORY: history of
+    another time may have any price.
+
+    Args:
+        bar: no newer than the newest bar of its symbol.
+        near: see ingest.batch.Batch.prices_near; the first one is reported.
+        limit: a fraction; see domain.bars.is_jump.
+
+    Raises:
+        PriceJump: one of its prices is too far away from each.
+    """
+    fields = [_jumping(_prices_of(bar), price, limit) for price in near]
+    if fields and all(fields):
+        raise PriceJump(fields[0], bar.symbol, near[0], limit)
+
+
+def _prices_of(bar: Bar) -> Mapping[str, float]:
+    return {"open": bar.open, "high": bar.high, "low": bar.low, "close": bar.close}
+
+
+def _jumping(prices: Mapping[str, float], last: float, limit: float) -> list[str]:
+    return [name for name, price in prices.items() if is_jump(price, last, limit)]

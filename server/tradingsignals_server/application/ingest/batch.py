@@ -8,20 +8,24 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
+from itertools import islice
 from typing import Generic, Protocol, TypeVar
 from uuid import UUID
 
-from ...domain.bars import Bar
+from ...domain.bars import BAR_INTERVAL, Bar
 from ...domain.errors import ServiceError
 from ...domain.events import Event
 from ...domain.recurrent_state import ResetRule
 from ..decision.pipeline import Pipeline, Step
-from ..decision.symbol_state import SymbolState
+from ..decision.symbol_state import JUMP_MEMORY, SymbolState
 from ..ports.event_log import LogEntry
 from ..ports.store import RecurrentCheckpoint, ShadowEvent
 from .commands import Command
 
 log = logging.getLogger(__name__)
+
+STEPS_NEAR = [n * BAR_INTERVAL for n in range(1, JUMP_MEMORY // BAR_INTERVAL + 1)]
+"""How far from a late bar lie the bars that it is compared with."""
 
 C = TypeVar("C", bound=Command)
 R_co = TypeVar("R_co", covariant=True)
@@ -143,15 +147,27 @@ class Batch:
         self.states[step.state.symbol] = step.state
         self.events.extend(step.events)
 
-    def known(self, bar: Bar) -> Bar | None:
-        """Return the stored or staged bar of the same symbol and time."""
-        key = (bar.symbol, bar.time)
-        return self.known_bars.get(key) or self.earlier_bars.get(key)
+    def known(self, symbol: str, time: datetime) -> Bar | None:
+        """Return the stored or staged bar of a symbol that opened at `time`."""
+        return self.known_bars.get((symbol, time)) or self.earlier_bars.get((symbol, time))
+
+    def unknown_near(self, old: Sequence[tuple[str, datetime]]) -> Sequence[tuple[str, datetime]]:
+        """Return the symbols and times of the bars near those of `old` that repeat no bar, and so are late."""
+        late = [key for key in old if self.known(*key) is None]
+        near = {(symbol, at) for symbol, time in late for step in STEPS_NEAR for at in (time - step, time + step)}
+        return [key for key in near if self.known(*key) is None]
+
+    def prices_near(self, bar: Bar) -> list[float]:
+        """Return the close of the nearest known bar before `bar` and the open of that after it, if they are near."""
+        symbol, time = bar.symbol, bar.time
+        closes = (one.close for step in STEPS_NEAR if (one := self.known(symbol, time - step)) is not None)
+        opens = (one.open for step in STEPS_NEAR if (one := self.known(symbol, time + step)) is not None)
+        return [*islice(closes, 1), *islice(opens, 1)]
 
     def may_be_stored(self, bar: Bar) -> bool:
         """Return True if a bar is no newer than the newest of its symbol, so that it may be in the store."""
         last = self.states[bar.symbol].last_bar
-        return last is not None and bar.time <= last.time and self.known(bar) is None
+        return last is not None and bar.time <= last.time and self.known(bar.symbol, bar.time) is None
 
     def checkpoints(self, pipeline: Pipeline) -> Iterator[RecurrentCheckpoint]:
         """Yield the recurrent states after the bars of the batch."""

@@ -19,7 +19,7 @@ from ..decision.inputs import DecisionInput
 from ..decision.pipeline import Pipeline
 from ..decision.prefetch import MICRO_BATCH_BARS
 from ..decision.quotes import input_of_bars, input_of_quote, input_of_window
-from ..decision.symbol_state import SymbolState
+from ..decision.symbol_state import SymbolState, refuse_late_bar_after_jump
 from ..ports.clock import Clock
 from ..ports.event_log import LogEntry
 from ..ports.feed import BarResult
@@ -200,20 +200,24 @@ class Handlers:
             return error
         if (refusal := batch.refused.get(bar.symbol)) is not None:
             return refusal
-        known = batch.known(bar)
+        known = batch.known(bar.symbol, bar.time)
         if known is not None:
             if not known.agrees_with(bar):
                 return BarConflict(bar.symbol, bar.time)
             return bar.symbol, bar.time, Disposition.DUPLICATE, None
         state = batch.states[bar.symbol]
-        if state.last_bar is not None and bar.time <= state.last_bar.time:
+        is_late = state.last_bar is not None and bar.time <= state.last_bar.time
+        try:
+            if is_late:
+                refuse_late_bar_after_jump(bar, batch.prices_near(bar), self._rules.max_price_jump)
+            else:
+                state.refuse_bar_after_jump(bar, self._rules.max_price_jump)
+        except PriceJump as error:
+            return error
+        if is_late:
             batch.known_bars[bar.symbol, bar.time] = bar
             batch.events.append(MarketUpdate(bar, Disposition.LATE))
             return bar.symbol, bar.time, Disposition.LATE, None
-        try:
-            state.refuse_bar_after_jump(bar, self._rules.max_price_jump)
-        except PriceJump as error:
-            return error
         step = self._pipeline.on_bar(state, bar)
         batch.known_bars[bar.symbol, bar.time] = bar
         batch.add(step)

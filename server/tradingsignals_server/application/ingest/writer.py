@@ -192,13 +192,17 @@ class Writer:
             raise OwnerUnavailable(min(symbols, default=""))
         bars = [bar for command in commands for bar in command.bars]
         old = [(bar.symbol, bar.time) for bar in bars if batch.may_be_stored(bar)]
-        if old:
-            batch.known_bars.update({(bar.symbol, bar.time): bar for bar in await self._store.find_bars(old)})
+        await self._find_bars(old, batch)
+        await self._find_bars(batch.unknown_near(old), batch)
         try:
             await self._handlers.prefetch([call.command for call in commands], bars, batch.states)
         except Exception:
             # A defect is reported to the caller whose command meets it, by the step that runs into it again.
             log.debug("the policy outputs of a batch could not be prefetched", exc_info=True)
+
+    async def _find_bars(self, keys: Sequence[tuple[str, datetime]], batch: Batch) -> None:
+        if keys:
+            batch.known_bars.update({(bar.symbol, bar.time): bar for bar in await self._store.find_bars(keys)})
 
     async def _handle(self, commands: Sequence[QueuedCall[object]], batch: Batch) -> None:
         since_yield = 0

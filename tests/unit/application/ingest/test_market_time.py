@@ -336,6 +336,53 @@ async def test_jump_over_a_closed_market_is_accepted() -> None:
         assert [isinstance(one, PriceJump) for one in results] == [True] * 12 + [False] * 8
 
 
+@pytest.mark.parametrize("later", [1, 12, 165])
+async def test_absurd_bar_is_refused_late_too_and_the_right_one_is_stored(later: int) -> None:
+    """Stored as late, it would make the right bar a conflict for ever."""
+    absurd = _at(WALK[70], 9.0)
+    async with running_engine() as running:
+        await running.publish(WALK[:70])
+        (refused,) = await running.engine.publish([absurd])
+        await running.publish(WALK[71 : 71 + later])
+        again, right = await running.engine.publish([absurd, WALK[70]])
+        assert isinstance(refused, PriceJump)
+        assert isinstance(again, PriceJump)
+        assert again.metadata["last_price"] == f"{WALK[69].close:g}"
+        assert isinstance(right, Receipt)
+        assert right.disposition is Disposition.LATE
+
+
+async def test_absurd_late_bar_is_refused_in_the_batch_of_the_bars_next_to_it() -> None:
+    async with running_engine() as running:
+        await running.publish(WALK[50:60])
+        results = await running.engine.publish([WALK[10], _at(WALK[11], 9.0), *WALK[12:14], _at(WALK[9], 9.0)])
+        assert [isinstance(one, PriceJump) for one in results] == [False, True, False, False, True]
+        await running.publish([WALK[9], WALK[11]])
+
+
+async def test_late_history_of_another_time_may_have_any_price() -> None:
+    async with running_engine() as running:
+        await running.publish(WALK[40:60])
+        receipts = await running.publish([_at(one, 0.1) for one in WALK[:28]])
+        assert {one.disposition for one in receipts} == {Disposition.LATE}
+
+
+async def test_bars_refused_after_a_real_break_are_stored_late() -> None:
+    crashed = [_at(one, 0.1) for one in WALK[70:100]]
+    async with running_engine() as running:
+        await running.publish(WALK[:70])
+        refused = [one for one in await running.engine.publish(crashed) if isinstance(one, PriceJump)]
+        assert len(refused) == 12
+        receipts = await running.publish(crashed[:12])
+        assert {one.disposition for one in receipts} == {Disposition.LATE}
+
+
+async def test_late_bar_may_have_any_price_without_a_limit() -> None:
+    async with running_engine(rules=replace(FAR, max_price_jump=0.0)) as running:
+        await running.publish([*WALK[:60], *WALK[61:70]])
+        assert [one.disposition for one in await running.publish([_at(WALK[60], 9.0)])] == [Disposition.LATE]
+
+
 @pytest.mark.parametrize(("price", "refused"), [(1e12, True), (4000.0 * 21, True), (4000.0 / 21, True), (400.0, False)])
 async def test_position_is_not_filled_at_an_absurd_price_after_a_break(price: float, refused: bool) -> None:
     market = [bar(one.time, 4000.0, high=4001.0, low=3999.0) for one in WALK[:50]]
