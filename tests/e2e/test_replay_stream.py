@@ -49,6 +49,15 @@ async def test_replay_of_a_range_is_complete_and_ends(service: RunningService, k
     assert again == [event for event in events if event.sequence > broken_off]
 
 
+@pytest.mark.parametrize("way", THROUGH_THE_EDGE)
+async def test_replay_up_to_the_earliest_time_is_empty(
+    service: RunningService, known_bars: list[Bar], way: str
+) -> None:
+    """The earliest datetime is infinite in PostgreSQL."""
+    responses = await within(replayed(service, way, {"end_time": "0001-01-01"}))
+    assert [event for response in responses for event in response.events if not event.HasField("heartbeat")] == []
+
+
 async def test_replay_at_a_speed_is_in_the_order_of_time(service: RunningService, known_bars: list[Bar]) -> None:
     """With a bar each half millisecond, this checks that a paced replay is complete and ends, not its speed."""
     query = {
