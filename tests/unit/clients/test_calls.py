@@ -189,6 +189,13 @@ async def test_bars_are_sent_in_messages_of_500(client: Any, script: Any, count:
     assert [bar for request in script.requests for bar in request.bars] == bars
 
 
+@pytest.mark.parametrize("size", [0, -1])
+async def test_messages_without_room_for_a_bar_are_refused(client: Any, size: int) -> None:
+    """With 0 the call succeeded, and none of the bars was sent."""
+    with pytest.raises(ValueError, match="batch_size"):
+        await client.call("publish_bars", numbered(5), batch_size=size)
+
+
 async def test_bars_are_sent_in_messages_of_batch_size(client: Any, script: Any) -> None:
     script.responses["PublishBars"] = lambda _: market_data.PublishBarsResponse()
     await client.call("publish_bars", numbered(5), batch_size=2)

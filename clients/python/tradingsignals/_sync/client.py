@@ -251,6 +251,8 @@ class Client:
             batch_size: bars in one message.
             timeout: seconds for the whole call; None for no deadline.
         """
+        if batch_size < 1:
+            raise ValueError(f"batch_size is 1 or more, not {batch_size}")
         return send_bars(self._market_data.PublishBars, bars, batch_size, timeout)
 
     def bars(
