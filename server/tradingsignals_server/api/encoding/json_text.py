@@ -1,4 +1,4 @@
-"""Messages as proto3 JSON, in the words in which the edge would write them, but for times, which have one width.
+"""Messages as proto3 JSON, as the transcoder of the edge would write them, except that times have one width.
 
 `google.protobuf.json_format` asks every message anew what its fields are. Here that is asked once for each type of
 message, and what is left is to fetch values and to write them. The form is that of the edge's transcoder: names as in
@@ -30,7 +30,7 @@ def json_text(message: Message) -> str:
     """A message as JSON, in one line.
 
     Raises:
-        TypeError: it has a field of a type that no answer of ours has.
+        TypeError: it has a field of a type that no response has.
     """
     return _writer_of(message.DESCRIPTOR)(message)
 
