@@ -160,9 +160,13 @@ async def test_grpc_health_and_reflection_pass(channel: grpc.aio.Channel) -> Non
         "/tradingsignals.peer.v1.PeerService/ProcessBars",
         "/tradingsignals.edge.v1.ServerSentEventsService/StreamEvents",
         "/tradingsignals.edge.v1.NewlineDelimitedService/StreamEvents",
+        "/unknown.Service/Method",
+        "/x/y",
     ],
 )
-async def test_internal_methods_are_not_found(channel: grpc.aio.Channel, rest: httpx.AsyncClient, path: str) -> None:
+async def test_internal_and_unknown_methods_are_not_found(
+    channel: grpc.aio.Channel, rest: httpx.AsyncClient, path: str
+) -> None:
     with pytest.raises(grpc.aio.AioRpcError) as refused:
         await channel.unary_stream(path, bytes, bytes)(b"", timeout=DEADLINE).read()
     assert refused.value.code() is grpc.StatusCode.UNIMPLEMENTED

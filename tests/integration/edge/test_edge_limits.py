@@ -101,7 +101,9 @@ async def test_headers_that_the_server_does_not_read_are_removed(stub: Stub, res
     path = stub.metadata.pop("x-envoy-original-path")
     assert len(path) == 256
     grpc_core = {"user-agent"} & stub.metadata.keys()  # added by its server
-    assert stub.metadata.keys() - grpc_core == {"traceparent", "x-request-id"}
+    assert stub.metadata.keys() - grpc_core == {"traceparent", "tracestate", "last-event-id", "x-request-id"}
+    assert stub.metadata["tracestate"] == long[:1024]
+    assert stub.metadata["last-event-id"] == "1,2"  # which the server refuses
     assert stub.metadata["x-request-id"] == "mine"
     assert stub.metadata.get("user-agent") != "x"
 
