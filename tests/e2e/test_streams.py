@@ -252,6 +252,17 @@ async def test_impossible_last_event_id_is_refused(rest: httpx.AsyncClient, sent
         assert [violation["field"] for violation in body["details"][1]["field_violations"]] == ["last-event-id"]
 
 
+@pytest.mark.parametrize(("name", "path"), [("last-event-id", "/api/events"), ("grpc-timeout", "/api/signals/latest")])
+@pytest.mark.parametrize("values", [("1" * 2000,), ("1", "2")], ids=["long", "repeated"])
+async def test_header_that_cannot_be_passed_on_is_refused(
+    rest: httpx.AsyncClient, name: str, path: str, values: tuple[str, ...]
+) -> None:
+    headers = [("accept", "text/event-stream"), *((name, value) for value in values)]
+    response = await rest.get(path, headers=headers)
+    assert response.status_code == 400
+    assert response.json()["code"] == 3
+
+
 async def test_page_may_send_last_event_id(rest: httpx.AsyncClient) -> None:
     headers = {
         "origin": "http://localhost:3000",

@@ -72,6 +72,22 @@ async def test_grpc_web_calls_and_errors(rest: httpx.AsyncClient, text: bool) ->
     assert "grpc-status-details-bin" in trailers
 
 
+@pytest.mark.parametrize(
+    "path", ["/x/y", "/api/signals/latest", "/api/signals/stream", "/tradingsignals.v9.X/Y", "/grpc.x/Y"]
+)
+async def test_path_that_is_no_method_is_unimplemented(
+    channel: grpc.aio.Channel, rest: httpx.AsyncClient, path: str
+) -> None:
+    call = channel.unary_unary(path, request_serializer=bytes, response_deserializer=bytes)
+    with pytest.raises(grpc.aio.AioRpcError) as refused:
+        await call(b"")
+    assert (refused.value.code(), bool(refused.value.details())) == (grpc.StatusCode.UNIMPLEMENTED, True)
+    headers = {"content-type": "application/grpc-web+proto"}
+    response = await rest.post(path, content=b"\0\0\0\0\0", headers=headers)
+    _, trailers = web_frames(response.content)
+    assert (trailers | dict(response.headers))["grpc-status"] == "12"
+
+
 async def test_grpc_web_stream_delivers_without_delay(rest: httpx.AsyncClient, released: asyncio.Event) -> None:
     async with (
         asyncio.timeout(DEADLINE),
