@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import logging
 import signal
 import sys
 from collections.abc import Coroutine
@@ -246,6 +247,8 @@ def _settings(bars: Path | None, speed: float | None, feed: str | None, servers:
     if speed is not None and settings.feed.speed is not None:
         settings = Settings.from_env(feed=feed, replay_file=bars, servers=servers, **{settings.feed.speed: speed})
     logs.configure(settings.log_level, settings.log_format)
+    for message in settings.ignored():
+        logging.getLogger(__name__).warning(message)
     return settings
 
 

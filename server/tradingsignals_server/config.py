@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import socket
+from collections.abc import Collection
 from datetime import date, timedelta
 from enum import StrEnum
 from pathlib import Path
@@ -37,7 +38,7 @@ from .domain.calendar import CalendarChoice
 from .domain.costs import NO_CHARGES, Charge, Charges
 from .domain.errors import InvalidRequest
 from .domain.risk import RiskRules, Sizing
-from .setting_errors import impossible_value, unknown_names
+from .setting_errors import impossible_value, names_in, unknown_names
 
 
 class LogFormat(StrEnum):
@@ -101,7 +102,7 @@ class Settings(BaseSettings):
     servers: Annotated[int, Field(ge=1, le=64)] = Field(
         1,
         description="Servers that `up` starts, for a machine with more cores: at GRPC_PORT and the ports after it, and "
-        "their HTTP/2 servers with fan-out at the ports after those.",
+        "their HTTP/2 servers with fan-out at the ports after those, unless FANOUT_PORT is 0.",
     )
     peer_host: str | None = Field(
         None,
@@ -245,16 +246,28 @@ class Settings(BaseSettings):
         try:
             return cls(_env_file=ENV_FILE, **given)
         except ValidationError as error:
-            raise InvalidSettings("; ".join(map(cls._phrase_of, error.errors(include_url=False)))) from error
+            names = {name.lower() for name in (*set_names, *names_in(ENV_FILE))}
+            phrases = (cls._phrase_of(each, names) for each in error.errors(include_url=False))
+            raise InvalidSettings("; ".join(phrases)) from error
+
+    @staticmethod
+    def ignored() -> list[str]:
+        """Return a message for each older name of a setting whose newer name is set too, which wins."""
+        names = {name.lower() for name in (*(name for name, value in os.environ.items() if value), *names_in(ENV_FILE))}
+        both = [(old, new) for old, new in RENAMED.items() if {old, new} <= names]
+        return [f"{old.upper()} is the older name of {new.upper()}; both are set: remove it" for old, new in both]
 
     @classmethod
-    def _phrase_of(cls, error: ErrorDetails) -> str:
-        """One error of the validation in a phrase that names the setting."""
+    def _phrase_of(cls, error: ErrorDetails, set_names: Collection[str]) -> str:
+        """One error of the validation in a phrase that names the setting, as it is among `set_names`."""
         name = str(error["loc"][0]).lower() if error["loc"] else ""
         name = RENAMED.get(name, name)
-        if name not in cls.model_fields:  # settings that do not go together; the message names them
+        field = cls.model_fields.get(name)
+        if field is None:  # settings that do not go together; the message names them
             return error["msg"].removeprefix("Value error, ")
-        return impossible_value(name, cls.model_fields[name], error["input"], error["msg"])
+        older = next((old for old, new in RENAMED.items() if new == name), name)
+        name = older if older in set_names and name not in set_names else name
+        return impossible_value(name, field, error["input"], error["msg"])
 
     @field_validator("symbols", mode="before")
     @classmethod
@@ -301,6 +314,12 @@ class Settings(BaseSettings):
     def _consistent(self) -> Self:
         if (problem := self.feed.problem(self)) is not None:
             raise ValueError(problem)
+        last_port = self.grpc_port + self.servers * (2 if self.fanout_port else 1) - 1
+        if self.servers > 1 and self.grpc_port and last_port > 65535:
+            raise ValueError(
+                f"GRPC_PORT={self.grpc_port}: SERVERS={self.servers} would use the ports up to {last_port}; "
+                "the highest is 65535"
+            )
         if self.position_size_pct > self.max_position_size_pct:
             raise ValueError("POSITION_SIZE_PCT must not be above MAX_POSITION_SIZE_PCT")
         if self.commission_pct is not None and self.commission != NO_CHARGES:

@@ -62,7 +62,7 @@ def unknown_names(
     """
     settings = {name.upper() for name in known}
     accepted = settings | {name.upper() for name in renamed}
-    in_file = sorted({name.upper() for name in _names_in(env_file)} - accepted)
+    in_file = sorted({name.upper() for name in names_in(env_file)} - accepted)
     in_environment = sorted({name.upper() for name in environment} - accepted)
     return [
         *(_message(name, f"{env_file}: ", settings) for name in in_file if not name.startswith(_OF_COMPOSE)),
@@ -106,7 +106,7 @@ def _similarity(name: str, setting: str) -> float:
     return SequenceMatcher(None, name, setting, autojunk=False).ratio()
 
 
-def _names_in(env_file: Path) -> Iterator[str]:
+def names_in(env_file: Path) -> Iterator[str]:
     """Yield every name that the file sets.
 
     Raises:

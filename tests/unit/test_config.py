@@ -128,12 +128,29 @@ def test_older_name_of_a_setting_is_accepted(environment: Setter, tmp_path: Path
     environment(LEAN_PORT="60002")
     assert Settings.from_env().fanout_port == 60002
     environment(FANOUT_PORT="60003")
+    assert Settings.ignored() == ["LEAN_PORT is the older name of FANOUT_PORT; both are set: remove it"]
     assert Settings.from_env().fanout_port == 60003, "the newer name wins"
 
 
 def test_invalid_value_of_an_older_name_is_refused(environment: Setter) -> None:
     environment(LEAN_PORT="65536")
-    with pytest.raises(InvalidSettings, match="FANOUT_PORT=65536"):
+    with pytest.raises(InvalidSettings, match=r"^LEAN_PORT=65536: "):
+        Settings.from_env()
+
+
+@pytest.mark.parametrize(("fanout_port", "last"), [("1", "65538"), ("0", "65536")])
+def test_ports_of_all_servers_must_exist(environment: Setter, fanout_port: str, last: str) -> None:
+    environment(GRPC_PORT="65535", FANOUT_PORT=fanout_port, SERVERS="2")
+    with pytest.raises(InvalidSettings, match=f"^GRPC_PORT=65535: SERVERS=2 would use the ports up to {last};"):
+        Settings.from_env()
+    environment(GRPC_PORT="65532")
+    assert Settings.from_env().servers == 2
+
+
+@pytest.mark.parametrize("day", ["0001-01-01", "1989-12-31", "2999-01-01"])
+def test_simulation_starts_on_a_day_that_can_have_bars(environment: Setter, day: str) -> None:
+    environment(SIMULATE_START=day)
+    with pytest.raises(InvalidSettings, match=f"^SIMULATE_START={day}: must be from 1990-01-01, .* to today"):
         Settings.from_env()
 
 

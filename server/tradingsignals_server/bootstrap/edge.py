@@ -10,7 +10,7 @@ from ..adapters.envoy.process import Edge, running_edge
 from ..adapters.envoy.render import Address, EdgeConfig
 from ..adapters.feeds.kind import OnProgress
 from ..config import Settings
-from .server import Service, serving
+from .server import Service, require_files, serving
 from .storage import database
 
 
@@ -28,6 +28,7 @@ async def all_in_one(settings: Settings, on_progress: OnProgress | None = None) 
 
     `on_progress` is called with the progress of a file that is replayed.
     """
+    require_files(settings)
     async with database(settings) as dsn, serving(settings, dsn, on_progress, behind_edge=True) as service:
         fanout = [] if service.fanout_port is None else [Address(settings.grpc_host, service.fanout_port)]
         config = edge_config(settings, [Address(settings.grpc_host, service.grpc_port)], fanout)

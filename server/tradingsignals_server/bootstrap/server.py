@@ -8,13 +8,14 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 from ..adapters.feeds.kind import OnProgress
+from ..adapters.feeds.rows import require_bars
 from ..adapters.peers.client import open_peers
 from ..adapters.postgres.membership import Membership
 from ..adapters.processes.listening import Place, require_free
 from ..api.mapping.to_proto import bar_message
 from ..application.decision.pipeline import Pipeline
 from ..application.ports.feed import Feed, MarketDataSink
-from ..config import Settings
+from ..config import PLACEHOLDER_PATH, InvalidSettings, Settings
 from .api import Servers, running_servers
 from .engine import Core, build_core, build_feed
 from .storage import open_storage
@@ -141,6 +142,20 @@ def _places(settings: Settings) -> list[Place]:
         Place("GRPC_PORT", settings.grpc_host, settings.grpc_port),
         Place("FANOUT_PORT", settings.grpc_host, settings.fanout_port),
     ]
+
+
+def require_files(settings: Settings) -> None:
+    """Check the files that settings name, before the database is started.
+
+    Raises:
+        UnreadableFile: the file to replay cannot be read, or does not contain bars.
+        InvalidSettings: there is no such model.
+    """
+    if (bars := settings.feed.file(settings)) is not None:
+        require_bars(bars)
+    model = settings.model_path
+    if model is not None and model != PLACEHOLDER_PATH and not model.exists():
+        raise InvalidSettings(f"MODEL_PATH={model}: there is no such file or folder")
 
 
 def public_place(settings: Settings) -> Place:

@@ -15,7 +15,7 @@ from ..adapters.processes.fleet import FLEET_HOST, ServerFailed, ServerProcess, 
 from ..adapters.processes.listening import Place, require_free
 from ..config import Settings
 from .edge import edge_config
-from .server import public_place
+from .server import public_place, require_files
 from .storage import migrated_database
 
 log = logging.getLogger(__name__)
@@ -55,6 +55,7 @@ async def multi_server(settings: Settings) -> AsyncIterator[MultiServer]:
     """Run the database if none is configured, the servers, and the edge."""
     ports = fleet_ports(settings.grpc_port, settings.servers, with_fanout=settings.fanout_port > 0)
     require_free([public_place(settings), *(Place("GRPC_PORT", FLEET_HOST, port) for pair in ports for port in pair)])
+    require_files(settings)
     async with migrated_database(settings) as dsn, running_fleet(ports, server_environment(settings, dsn)) as fleet:
         backends = [Address(FLEET_HOST, server.port) for server in fleet]
         fanout = [Address(FLEET_HOST, server.fanout_port) for server in fleet if server.fanout_port]

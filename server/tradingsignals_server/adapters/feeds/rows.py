@@ -54,6 +54,15 @@ def rows_of(path: Path) -> Iterator[Row]:
             yield from _csv_rows(path, magic)
 
 
+def require_bars(path: Path) -> None:
+    """Check that the file can be read and has the columns of bars.
+
+    Raises:
+        UnreadableFile: it cannot, or does not.
+    """
+    next(rows_of(path), None)
+
+
 # ----------------------------------------------------------------------------------------------------------------- CSV
 
 
@@ -194,8 +203,9 @@ def _columns(path: Path, header: Sequence[str]) -> list[int | None]:
     required = {"time": time, **{price: columns.get(price) for price in PRICES}}
     missing = [name for name, column in required.items() if column is None]
     if missing:
-        present = ", ".join(header)[:_SHOWN_NAMES].strip()
-        raise UnreadableFile(path, f"it does not contain bars: it has no column {', '.join(missing)}, only {present!r}")
+        present = repr(", ".join(header)[:_SHOWN_NAMES].strip())
+        shown = present if len(present) <= 2 * _SHOWN_NAMES else present[:_SHOWN_NAMES] + "..."
+        raise UnreadableFile(path, f"it does not contain bars: it has no column {', '.join(missing)}, only {shown}")
     return [time, columns.get("symbol"), *(columns[price] for price in PRICES), columns.get("volume")]
 
 

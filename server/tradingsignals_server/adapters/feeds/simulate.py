@@ -7,14 +7,14 @@ import heapq
 import logging
 import time
 from collections.abc import Callable, Iterator, Sequence
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from itertools import groupby, islice, repeat
 from operator import itemgetter
 from typing import Protocol
 
 from ...application.ports.clock import Clock, Sleep
 from ...application.ports.feed import MarketDataSink
-from ...domain.bars import BAR_INTERVAL, BAR_SECONDS, Bar
+from ...domain.bars import BAR_INTERVAL, BAR_SECONDS, EARLIEST_TIME, Bar
 from ...domain.calendar import SessionCalendar, calendar_for
 from ...domain.errors import ServiceError
 from ...domain.events import Disposition, Receipt
@@ -179,6 +179,16 @@ def _feed(settings: SimulateSettings, context: FeedContext) -> SimulatedFeed:
     )
 
 
+def _problem(settings: SimulateSettings) -> str | None:
+    first, today = EARLIEST_TIME.date(), datetime.now(UTC).date()
+    if first <= settings.simulate_start <= today:
+        return None
+    return (
+        f"SIMULATE_START={settings.simulate_start}: must be from {first}, the first day of any bar, to today, because "
+        "no bar is published before it has closed"
+    )
+
+
 SIMULATE: FeedKind[SimulateSettings] = FeedKind(
     name="simulate",
     is_live=False,
@@ -186,5 +196,6 @@ SIMULATE: FeedKind[SimulateSettings] = FeedKind(
     settings=("symbols", "simulate_seed", "simulate_speed", "simulate_start"),
     build=_feed,
     sets_market_time=lambda settings, symbol: symbol in settings.symbols,
+    problem=_problem,
     speed="simulate_speed",
 )

@@ -244,6 +244,7 @@ def test_file_with_too_many_rows_is_refused(tmp_path: Path, monkeypatch: pytest.
             "it does not contain bars: it has no column open, high, low, close, only 'time, symbol, price'",
         ),
         ("open,high,low,close\n", "it has no column time"),
+        ("\x01" * 90 + "\n", "only '" + r"\x01" * 24 + r"\x0..."),
         (HEADER + "rubbish\n" * 500, "none of its first 100 rows is a bar; row 2: it has 1 cells"),
         (
             HEADER + FIRST.replace("3870.25", "x"),
