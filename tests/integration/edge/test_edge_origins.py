@@ -147,3 +147,22 @@ async def test_allowed_hosts_and_their_origins_are_served(stub: Stub, tmp_path: 
             assert (await rest.get("/health", headers={"host": host})).status_code == status, host
             origin = {"origin": f"https://{host}"}
             assert (await rest.post("/api/signals/generate-from-db", headers=origin)).status_code == status, host
+
+
+@pytest.mark.parametrize(
+    ("headers", "reason"),
+    [
+        ({"content-encoding": "gzip"}, "compressed"),
+        ({"content-type": "application/json; charset=utf-16"}, "UTF-8"),
+        ({"content-type": "application/json;charset=latin-1"}, "UTF-8"),
+        ({"content-encoding": "identity"}, None),
+        ({"content-type": 'application/json; charset="UTF-8"'}, None),
+    ],
+)
+async def test_body_in_another_encoding_is_refused(
+    rest: httpx.AsyncClient, headers: dict[str, str], reason: str | None
+) -> None:
+    sent = {"content-type": "application/json"} | headers
+    response = await rest.post("/api/signals/generate", content=b"{}", headers=sent)
+    assert (response.status_code == 415) is (reason is not None)
+    assert reason is None or reason in response.json()["message"]
