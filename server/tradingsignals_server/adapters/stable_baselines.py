@@ -28,7 +28,7 @@ from sb3_contrib.common.recurrent.policies import RecurrentActorCriticPolicy
 from stable_baselines3.common.vec_env import VecNormalize
 
 from ..domain.features import FEATURE_SPECIFICATION
-from .onnx.errors import ExportRefused
+from .onnx.errors import ExportRefused, first_line
 from .onnx.graph import ACTIVATIONS, Activation, DenseLayer, LstmLayer, Normalisation, PolicyWeights
 from .onnx.metadata import ACTIONS
 from .onnx.tensors import FEATURES
@@ -101,8 +101,8 @@ def read_policy(path: Path) -> TrainedPolicy:
         network = RecurrentActorCriticPolicy(lr_schedule=lambda _progress: 0.0, **arguments)
         network.load_state_dict(parameters)
     except (TypeError, RuntimeError, AssertionError, ValueError) as error:
-        message = str(error).strip().splitlines()[0]
-        raise ExportRefused(f"{path}: its weights do not fit its policy_kwargs ({message}); save it again") from error
+        reason = f"its weights do not fit its policy_kwargs ({first_line(error)}); save it again"
+        raise ExportRefused(f"{path}: {reason}") from error
     network.set_training_mode(False)
     seed = saved.get("seed")
     return TrainedPolicy(network, seed if isinstance(seed, int) else None, *_recorded(path, saved))

@@ -28,8 +28,16 @@ class ExportRefused(Exception):
 
 def runtime_message(error: Exception) -> str:
     """Return the message of an error of ONNX Runtime on one line, without its codes and source locations."""
-    line = str(error).strip().splitlines()[0]
+    line = first_line(error)
     line = re.sub(r"\[ONNXRuntimeError\] : \d+ : \w+ : ", "", line)
     line = re.sub(r"^/.*&\) ", "", line)
     line = re.sub(r"/onnxruntime_src/\S+:\d+ .*?\) ", "", line)
     return line if len(line) <= 240 else line[:237] + "..."
+
+
+def first_line(error: Exception) -> str:
+    """Return the first line of an error's message, or the name of its class if there is none.
+
+    ONNX Runtime's message can be empty: on some versions of Python one that quotes bytes of a damaged file is.
+    """
+    return (str(error).strip() or type(error).__name__).splitlines()[0]
