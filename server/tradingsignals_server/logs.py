@@ -81,12 +81,15 @@ def _second(since_1970: int) -> str:
 
 
 class TextFormatter(logging.Formatter):
-    """Formats a line for a terminal: time, level, message, and the extra fields of the record."""
+    """Formats a line for a terminal: time, level, message, the extra fields of the record, and request_id."""
 
     def format(self, record: logging.LogRecord) -> str:
         """See logging.Formatter."""
         time = datetime.fromtimestamp(record.created).astimezone().strftime("%H:%M:%S")
-        extra = " ".join(f"{key}={value}" for key, value in _extra(record).items())
+        fields = _extra(record)
+        if call_id := getattr(record, "request_id", ""):
+            fields["request_id"] = call_id
+        extra = " ".join(f"{key}={value}" for key, value in fields.items())
         line = f"{time} {record.levelname:<7} {record.getMessage()}" + (f"  {extra}" if extra else "")
         lines = [line]
         if record.exc_info:

@@ -22,7 +22,7 @@ from tradingsignals_server.domain.features import FEATURE_SPECIFICATION
 from .builders import simulated_bars
 from .onnx_models import NumpyPolicy
 
-WHY = "needs the extra `train`: pip install 'tradingsignals-server[train]'"
+WHY = "needs the extra `train`: make setup-train"
 torch: Any = pytest.importorskip("torch", reason=WHY)
 gymnasium: Any = pytest.importorskip("gymnasium", reason=WHY)
 sb3: Any = pytest.importorskip("stable_baselines3", reason=WHY)

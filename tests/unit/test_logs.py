@@ -37,6 +37,13 @@ def test_text_of_a_caller_cannot_start_a_line(formatter: logging.Formatter) -> N
     assert "forged" in line
 
 
+@pytest.mark.parametrize("formatter", [TextFormatter(), JsonFormatter()], ids=["text", "json"])
+def test_line_of_a_call_has_its_request_id(formatter: logging.Formatter) -> None:
+    made = record("GenerateSignal")
+    made.request_id = "desk-7/42"
+    assert "desk-7/42" in formatter.format(made)
+
+
 def test_traceback_lines_are_indented() -> None:
     first, *others = TextFormatter().format(record(FORGED, raised=True)).split("\n")
     assert first.isprintable()

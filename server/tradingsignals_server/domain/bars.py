@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 import numpy as np
 import numpy.typing as npt
 
-from .errors import FieldViolation, InvalidBar, InvalidRequest
+from .errors import FieldViolation, InvalidBar, InvalidRequest, time_text
 from .values import dataclass
 
 BAR_INTERVAL = timedelta(minutes=5)
@@ -86,7 +86,7 @@ class Bar:
         )
         if not (valid_prices and valid_time and 0.0 <= self.volume < math.inf):
             violations = [*time_violations(time), *value_violations(self.open, high, low, self.close, self.volume)]
-            raise InvalidBar(violations, symbol=self.symbol, time=time.isoformat())
+            raise InvalidBar(violations, symbol=self.symbol, time=time_text(time))
 
     @property
     def close_time(self) -> datetime:
@@ -119,9 +119,9 @@ def require_closed(bar: Bar, now: datetime, tolerance: timedelta = timedelta(sec
     """
     if bar.close_time > now + tolerance:
         raise InvalidBar(
-            [FieldViolation("time", f"the bar ends at {bar.close_time.isoformat()}, which is in the future")],
+            [FieldViolation("time", f"the bar ends at {time_text(bar.close_time)}, which is in the future")],
             symbol=bar.symbol,
-            time=bar.time.isoformat(),
+            time=time_text(bar.time),
         )
 
 

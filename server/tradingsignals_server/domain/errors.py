@@ -39,6 +39,11 @@ from datetime import datetime
 from typing import ClassVar
 
 
+def time_text(time: datetime) -> str:
+    """Return a time as errors state it: RFC 3339, with Z for UTC."""
+    return time.isoformat().replace("+00:00", "Z")
+
+
 @dataclass(frozen=True, slots=True)
 class FieldViolation:
     """One invalid field: `field` is its path in the request, `description` says why it is invalid."""
@@ -171,7 +176,7 @@ class BarConflict(ServiceError):
     reason = "BAR_CONFLICT"
 
     def __init__(self, symbol: str, time: datetime) -> None:
-        at = time.strftime("%Y-%m-%dT%H:%M:%SZ")
+        at = time_text(time)
         super().__init__(f"a different bar of {symbol} at {at} is stored; bars never change", symbol=symbol, time=at)
 
 

@@ -188,7 +188,7 @@ class Membership:
                 taken, through = await lease.take(buckets)
                 if taken:
                     self.taken_through = max(self.taken_through, through)
-                    log.info("this server has taken %d buckets of symbols and has %d", len(taken), len(lease.held))
+                    log.info("buckets of symbols taken: %d, owned in all: %d", len(taken), len(lease.held))
                 return await lease.owners(buckets - lease.held)
         except BaseException as error:
             # Some locks may be held without a row in bucket_owners: drop all of them, and begin a new lease.

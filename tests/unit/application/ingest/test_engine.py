@@ -81,7 +81,7 @@ async def test_bar_that_has_not_closed_is_refused_and_the_others_are_processed()
         expected = ["WARMING_UP"] * 30 + ["INVALID_BAR"] * 2 + ["WARMING_UP"] * 19 + ["ACCEPTED"] * 11
         assert dispositions(results) == expected
         assert isinstance(results[30], InvalidBar)
-        assert results[30].message == "time: the bar ends at 2099-01-05T13:05:00+00:00, which is in the future"
+        assert results[30].message == "time: the bar ends at 2099-01-05T13:05:00Z, which is in the future"
         assert await running.engine.last_bar("USDCOP") == WALK[59]
         log = running.store.events
     assert log == await log_of(WALK[:60])
