@@ -1,7 +1,7 @@
 """Header blocks: assembled from HEADERS and CONTINUATION and decoded, and encoded for sending (RFC 7541).
 
-Sent blocks are literals without indexing (RFC 7541, 6.2.2), so a block is the
-same bytes on each connection and is encoded once.
+Sent blocks are literals without indexing (RFC 7541, 6.2.2), so a block is the same bytes on each connection and is
+encoded once.
 """
 
 from __future__ import annotations
