@@ -18,8 +18,9 @@ KEPT_RESPONSES: Final = 16
 class ResponseLimits:
     """Bounds of one response."""
 
-    entries: int = 64
-    """A bound on what a stalled follower holds, some 45 KB, or 90 KB of text."""
+    entries: int = 256
+    """A bound on what a stalled follower holds, some 180 KB, or 360 KB of text, shared with those that stalled at the
+    same place."""
     bytes: int = 1 << 20
     """Of the entries' messages, unless a single one is larger. Clients of gRPC take 4 MiB."""
 

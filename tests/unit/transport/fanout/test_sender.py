@@ -17,6 +17,7 @@ from tradingsignals_server.api.mapping.errors import status_of
 from tradingsignals_server.api.methods import is_routine
 from tradingsignals_server.api.streams import stream_methods
 from tradingsignals_server.application.event_log.follower import Followers
+from tradingsignals_server.application.event_log.group import ResponseLimits
 from tradingsignals_server.transport.fanout.server import FanoutServer
 from tradingsignals_server.transport.grpc.status import CallRules
 from tradingsignals_server.transport.http2.limits import Limits
@@ -152,7 +153,7 @@ async def test_other_work_has_its_turn_after_each_response_of_a_page() -> None:
     server.start()
     caller = Caller(server, [StreamEventsRequest(resume_after=0)])
     in_a_turn: list[int] = []
-    while sum(in_a_turn) < 1500 / 64:
+    while sum(in_a_turn) < 1500 / ResponseLimits().entries:
         await asyncio.sleep(0)
         in_a_turn.append(len(caller.received().get(1, [])))
     assert max(in_a_turn) == 1
