@@ -34,8 +34,8 @@ from tradingsignals_server.application.ingest.writer import BATCH_BARS
 from tradingsignals_server.domain.bars import Bar
 from tradingsignals_server.domain.calendar import calendar_for
 from tradingsignals_server.domain.events import Event
-from tradingsignals_server.domain.features import observation
-from tradingsignals_server.domain.indicators import indicators_of
+from tradingsignals_server.domain.features import M5_V1, FeatureContext, Observation
+from tradingsignals_server.domain.indicators import Indicators, indicators_of
 from tradingsignals_server.domain.risk import RiskRules, TradeTally, decide
 from tradingsignals_server.domain.signals import Signal
 from tradingsignals_server.domain.window import Window
@@ -115,20 +115,22 @@ def _steps(pipeline: Pipeline, warm: SymbolState, bars: Sequence[Bar], events: S
     """Each step over all bars, with its inputs in the pipeline."""
     windows = _windows(warm, bars)
     signals = [event for event in events if isinstance(event, Signal)]
-    observed = [observation(window, indicators_of(window), 0.5) for window in windows]
+    observed = [_observed(window, indicators_of(window)) for window in windows]
     rules, tally = pipeline.live.rules, TradeTally()
     return {
         "session and window": partial(_timed_states, warm, bars),
         "indicators": partial(_timed, indicators_of, [(window,) for window in windows]),
-        "features": partial(
-            _timed, observation, [(w, s.indicators, 0.5) for w, s in zip(windows, signals, strict=True)]
-        ),
+        "features": partial(_timed, _observed, [(w, s.indicators) for w, s in zip(windows, signals, strict=True)]),
         "inference": partial(_timed, pipeline.live.policy.decide, [(seen, warm.live.recurrent) for seen in observed]),
         "decision": partial(
             _timed, decide, [(s.probabilities, s.entry_price, s.indicators, rules, tally) for s in signals]
         ),
         "encoding of the events": partial(_timed, encode, [(event, 1) for event in events]),
     }
+
+
+def _observed(window: Window, indicators: Indicators) -> Observation:
+    return M5_V1.observe(FeatureContext(window, calendar_for(SYMBOL), 0.5, indicators=indicators))
 
 
 def _windows(state: SymbolState, bars: Sequence[Bar]) -> list[Window]:

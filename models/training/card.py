@@ -17,7 +17,7 @@ from tradingsignals_server.adapters.feeds.rows import UnreadableFile
 from tradingsignals_server.adapters.onnx.errors import ModelRefused
 from tradingsignals_server.adapters.onnx.policy import OnnxPolicy
 from tradingsignals_server.domain.costs import Charge, Charges
-from tradingsignals_server.domain.features import FEATURE_NAMES, FEATURE_SPECIFICATION
+from tradingsignals_server.domain.features import M5_V1
 from tradingsignals_server.domain.risk import RiskRules
 from tradingsignals_server.domain.signals import Action
 
@@ -175,8 +175,8 @@ def model_card(
         bins=_bins(evaluation.probabilities, evaluation.outcomes, split),
         symbol=history.symbol,
         ranges=_ranges(split),
-        features=len(FEATURE_NAMES),
-        specification=FEATURE_SPECIFICATION,
+        features=len(M5_V1.names),
+        specification=M5_V1.name,
         lookback=made.lookback_bars,
         recipe=record["recipe"],
         runs=record["runs"],

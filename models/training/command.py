@@ -17,7 +17,7 @@ from rich.console import Console
 from tradingsignals_server.adapters.feeds.rows import UnreadableFile
 from tradingsignals_server.adapters.onnx.policy import OnnxPolicy
 from tradingsignals_server.commands.export import Exported, ExportOptions, export
-from tradingsignals_server.domain.features import FEATURE_SPECIFICATION
+from tradingsignals_server.domain.features import M5_V1
 
 from . import release
 from .calibration import LEAST_ACTING
@@ -119,7 +119,7 @@ def main(
 def _export(trained: Path, out: Path, folder: Path, course: Course, chosen: Candidate) -> Exported:
     """The model file of the selected candidate, whose policy is in `trained`."""
     options = ExportOptions(
-        features=FEATURE_SPECIFICATION,
+        features=M5_V1.name,
         actions=ACTIONS,
         vecnormalize=trained / "vecnormalize.pkl",
         name=folder.parent.name,

@@ -8,7 +8,7 @@ from typing import Any
 import gymnasium
 import numpy as np
 
-from tradingsignals_server.domain.features import FEATURE_LIMIT, FEATURE_NAMES, Observation
+from tradingsignals_server.domain.features import M5_V1, Observation
 from tradingsignals_server.domain.risk import RiskRules
 
 from .episode import ACTIONS, Episode
@@ -26,7 +26,7 @@ class SessionEnvironment(gymnasium.Env[Observation, np.int64]):  # type: ignore[
         self._sessions = sessions
         self._rules = rules
         self._episode: Episode | None = None
-        self.observation_space = gymnasium.spaces.Box(-FEATURE_LIMIT, FEATURE_LIMIT, (len(FEATURE_NAMES),), np.float32)
+        self.observation_space = gymnasium.spaces.Box(-M5_V1.limit, M5_V1.limit, (len(M5_V1.names),), np.float32)
         self.action_space = gymnasium.spaces.Discrete(len(ACTIONS))
 
     def reset(

@@ -15,8 +15,8 @@ from tradingsignals_server.adapters.feeds.files import load_bars
 from tradingsignals_server.adapters.feeds.rows import UnreadableFile
 from tradingsignals_server.domain.bars import Bar
 from tradingsignals_server.domain.calendar import calendar_for
-from tradingsignals_server.domain.features import FEATURE_NAMES, observation
-from tradingsignals_server.domain.indicators import WARM_BARS, Indicators, indicators_of
+from tradingsignals_server.domain.features import M5_V1, FeatureContext
+from tradingsignals_server.domain.indicators import WARM_BARS, Indicators
 from tradingsignals_server.domain.window import Window
 
 
@@ -64,7 +64,7 @@ class History:
         calendar = calendar_for(kept[0].symbol)
         days, last_of_session = list[date | None](), list[bool]()
         indicators = list[Indicators | None]()
-        observations = np.zeros((len(kept), len(FEATURE_NAMES)), dtype=np.float32)
+        observations = np.zeros((len(kept), len(M5_V1.names)), dtype=np.float32)
         window, before = Window.empty(), None
         for index, bar in enumerate(kept):
             if before is not None and bar.time <= before:
@@ -78,8 +78,9 @@ class History:
                 continue
             window = window.append(bar)
             if len(window) >= WARM_BARS:
-                indicators[index] = seen = indicators_of(window)
-                observations[index] = observation(window, seen, calendar.progress(bar.time))
+                context = FeatureContext(window, calendar, calendar.progress(bar.time))
+                indicators[index] = context.indicators
+                observations[index] = M5_V1.observe(context)
         sessions = tuple(_sessions(days, indicators))
         return cls(kept, tuple(days), tuple(last_of_session), tuple(indicators), observations, sessions)
 

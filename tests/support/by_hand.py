@@ -9,13 +9,12 @@ from datetime import date
 from tradingsignals_server.application.ports.policy import Policy
 from tradingsignals_server.domain.bars import Bar
 from tradingsignals_server.domain.calendar import calendar_for
-from tradingsignals_server.domain.features import Observation, observation
-from tradingsignals_server.domain.indicators import indicators_of
+from tradingsignals_server.domain.features import M5_V1, FeatureContext, Features, Observation
 from tradingsignals_server.domain.recurrent_state import RecurrentState, ResetRule
 from tradingsignals_server.domain.signals import Probabilities
 from tradingsignals_server.domain.window import Window
 
-WARM, WINDOW = 50, 100
+WARM = 50
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,19 +36,18 @@ class BarOutput:
     after: RecurrentState
 
 
-def observations_of(bars: Sequence[Bar]) -> list[BarObservation]:
+def observations_of(bars: Sequence[Bar], features: Features = M5_V1) -> list[BarObservation]:
     """Return the observations of the bars of one symbol, oldest first, once its indicators are warm."""
     if not bars:
         return []
     calendar = calendar_for(bars[0].symbol)
     inside = [(bar, day) for bar in bars if (day := calendar.session_of(bar.time)) is not None]
     found = []
-    for number in range(WARM, len(inside) + 1):
+    for number in range(max(WARM, features.warm_bars), len(inside) + 1):
         bar, session = inside[number - 1]
-        window = Window.of([one for one, _ in inside[max(0, number - WINDOW) : number]])
-        found.append(
-            BarObservation(bar, session, observation(window, indicators_of(window), calendar.progress(bar.time)))
-        )
+        window = Window.of([one for one, _ in inside[max(0, number - features.history_bars) : number]])
+        context = FeatureContext(window, calendar, calendar.progress(bar.time))
+        found.append(BarObservation(bar, session, features.observe(context)))
     return found
 
 

@@ -25,7 +25,7 @@ from tradingsignals_server.domain.bars import Bar
 from tradingsignals_server.domain.calendar import calendar_for
 from tradingsignals_server.domain.errors import ServiceError
 from tradingsignals_server.domain.events import Disposition, Event, Receipt
-from tradingsignals_server.domain.features import FEATURE_NAMES, Observation
+from tradingsignals_server.domain.features import M5_V1, Features, Observation
 from tradingsignals_server.domain.recurrent_state import RecurrentState
 from tradingsignals_server.domain.risk import RiskRules
 from tradingsignals_server.domain.signals import Action, Probabilities, Signal
@@ -46,6 +46,7 @@ class ScriptedPolicy:
 
     def __init__(self, script: Script, version: str = "v1") -> None:
         self.description = PolicyDescription(version=version, type="test", mode="onnx")
+        self.features: Features = M5_V1
         self._script = script
 
     def initial_state(self) -> RecurrentState:
@@ -78,7 +79,7 @@ def following() -> ScriptedPolicy:
     """Return a policy whose output depends on the whole observation, and often changes sides."""
 
     def probabilities(observation: Observation) -> Probabilities:
-        features = dict(zip(FEATURE_NAMES, observation.tolist(), strict=True))
+        features = dict(zip(M5_V1.names, observation.tolist(), strict=True))
         score = features["return_3"] * 3 + features["macd_histogram"] + sum(features.values()) * 1e-3
         share = 0.99 - 0.98 / (1.0 + min(abs(score), 100.0) * 10.0)
         buy, sell = (share, 0.0) if score > 0 else (0.0, share)

@@ -17,7 +17,7 @@ from tradingsignals_server.adapters.onnx.errors import ExportRefused
 from tradingsignals_server.adapters.onnx.metadata import ACTIONS
 from tradingsignals_server.commands.export import Exported, ExportOptions
 from tradingsignals_server.commands.export import export as export_command
-from tradingsignals_server.domain.features import FEATURE_SPECIFICATION
+from tradingsignals_server.domain.features import M5_V1
 
 from .builders import simulated_bars
 from .onnx_models import NumpyPolicy
@@ -73,9 +73,7 @@ class Market(gymnasium.Env):  # type: ignore[misc] # the extra `train` has no ty
 
 def export(policy: Path, out: Path, **options: Any) -> Exported:
     """Export a policy that observes m5-v1 and has the actions of the seed contract, unless `options` differ."""
-    return export_command(
-        policy, out, ExportOptions(**{"features": FEATURE_SPECIFICATION, "actions": ACTIONS, **options})
-    )
+    return export_command(policy, out, ExportOptions(**{"features": M5_V1.name, "actions": ACTIONS, **options}))
 
 
 @dataclass

@@ -9,13 +9,13 @@ import numpy as np
 import numpy.typing as npt
 
 from ..application.ports.policy import PolicyDescription, PolicyOutput
-from ..domain.features import FEATURE_NAMES, Observation
+from ..domain.features import M5_V1, Observation
 from ..domain.recurrent_state import RecurrentState
 from ..domain.signals import Probabilities
 
-_TREND = FEATURE_NAMES.index("ema_spread")
-_MOMENTUM = FEATURE_NAMES.index("macd_histogram")
-_RSI = FEATURE_NAMES.index("rsi")
+_TREND = M5_V1.names.index("ema_spread")
+_MOMENTUM = M5_V1.names.index("macd_histogram")
+_RSI = M5_V1.names.index("rsi")
 _HOLD_LOGIT = 1.0
 _NO_STATE = RecurrentState.zeros(0, 0)
 
@@ -24,6 +24,7 @@ class PlaceholderPolicy:
     """A fixed rule that weakly follows the trend. It is not trained; it lets the service run without a model file."""
 
     description = PolicyDescription(version="placeholder", type="placeholder", mode="placeholder")
+    features = M5_V1
 
     def initial_state(self) -> RecurrentState:
         """Return the empty state: the policy is not recurrent."""

@@ -27,7 +27,7 @@ from gymnasium import spaces
 from sb3_contrib.common.recurrent.policies import RecurrentActorCriticPolicy
 from stable_baselines3.common.vec_env import VecNormalize
 
-from ..domain.features import FEATURE_SPECIFICATION
+from ..domain.features import M5_V1
 from .onnx.errors import ExportRefused, first_line
 from .onnx.graph import ACTIVATIONS, Activation, DenseLayer, LstmLayer, Normalisation, PolicyWeights
 from .onnx.metadata import ACTIONS
@@ -324,7 +324,7 @@ def _network_arguments(path: Path, saved: Any) -> dict[str, Any]:
     policy_class = _unpickled(path, saved, "policy_class", f"the policy class {{}}; {_NEEDED} can be exported")
     if policy_class is not RecurrentActorCriticPolicy:
         raise ExportRefused(f"{path}: is not a policy of {_NEEDED}, which alone can be exported")
-    needed = f"a Box of {FEATURES} numbers, the features of {FEATURE_SPECIFICATION}, is needed"
+    needed = f"a Box of {FEATURES} numbers, the features of {M5_V1.name}, is needed"
     observation_space = _unpickled(path, saved, "observation_space", f"observations in {{}}; {needed}")
     if not isinstance(observation_space, spaces.Box) or observation_space.shape != (FEATURES,):
         raise ExportRefused(f"{path}: observes {_format(observation_space)}; {needed}")

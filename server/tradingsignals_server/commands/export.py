@@ -19,7 +19,7 @@ from ..adapters.onnx.errors import ExportRefused, ModelRefused
 from ..adapters.onnx.metadata import KIND_NONE, Metadata, OutputKind, range_text
 from ..adapters.onnx.model_file import ModelSpecification
 from ..adapters.onnx.policy import OnnxPolicy
-from ..domain.features import FEATURE_NAMES, FEATURE_SPECIFICATION
+from ..domain.features import M5_V1
 from ..domain.recurrent_state import ResetRule
 from . import evidence
 from .actions import EXAMPLE, require_actions
@@ -160,13 +160,11 @@ def _require_features(policy: Path, options: ExportOptions) -> None:
         no_actions = options.actions is None
         undefined, order = (" and its 3 actions", ", and in the order of its actions") if no_actions else ("", "")
         raise ExportRefused(
-            f"{policy}: does not define its {len(FEATURE_NAMES)} observations{undefined}; if they are the features of "
-            f"models/README.md{order}, add --features {FEATURE_SPECIFICATION}{f' {EXAMPLE}' if no_actions else ''}"
+            f"{policy}: does not define its {len(M5_V1.names)} observations{undefined}; if they are the features of "
+            f"models/README.md{order}, add --features {M5_V1.name}{f' {EXAMPLE}' if no_actions else ''}"
         )
-    if options.features != FEATURE_SPECIFICATION:
-        raise ExportRefused(
-            f"--features {options.features}: this service computes {FEATURE_SPECIFICATION}; train it on those"
-        )
+    if options.features != M5_V1.name:
+        raise ExportRefused(f"--features {options.features}: this service computes {M5_V1.name}; train it on those")
 
 
 def _require_options(options: ExportOptions) -> None:
@@ -221,13 +219,11 @@ def _recorded_observations(
         recorded[options.observations] = _read_observations(options.observations)
     for path, rows in recorded.items():
         if (reason := evidence.against_observations(rows)) is not None:
-            raise ExportRefused(f"{path}: was not recorded from the features {FEATURE_SPECIFICATION}: it has {reason}")
+            raise ExportRefused(f"{path}: was not recorded from the features {M5_V1.name}: it has {reason}")
     if normalisation is not None and (
         reason := evidence.against_statistics(normalisation.mean, normalisation.variance)
     ):
-        raise ExportRefused(
-            f"{options.vecnormalize}: are not statistics of the features {FEATURE_SPECIFICATION}: {reason}"
-        )
+        raise ExportRefused(f"{options.vecnormalize}: are not statistics of the features {M5_V1.name}: {reason}")
     return np.concatenate(list(recorded.values()))
 
 
@@ -243,12 +239,9 @@ def _read_observations(path: Path) -> npt.NDArray[np.float32]:
     except ValueError as error:
         raise ExportRefused(f"{path}: is not a file that numpy.save wrote") from error
     if not (
-        isinstance(rows, np.ndarray)
-        and rows.ndim == 2
-        and rows.shape[1] == len(FEATURE_NAMES)
-        and rows.dtype.kind == "f"
+        isinstance(rows, np.ndarray) and rows.ndim == 2 and rows.shape[1] == len(M5_V1.names) and rows.dtype.kind == "f"
     ):
-        raise ExportRefused(f"{path}: raw observations of shape (n, {len(FEATURE_NAMES)}) are needed, as floats")
+        raise ExportRefused(f"{path}: raw observations of shape (n, {len(M5_V1.names)}) are needed, as floats")
     return rows.astype(np.float32)
 
 

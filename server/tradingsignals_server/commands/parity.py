@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from ..adapters.onnx.graph import Normalisation
 from ..adapters.onnx.policy import OnnxPolicy
-from ..domain.features import FEATURE_LIMIT, FEATURE_NAMES
+from ..domain.features import M5_V1
 from ..domain.recurrent_state import RecurrentState
 
 Float32 = npt.NDArray[np.float32]
@@ -143,9 +143,9 @@ def _difference(found: Float32, expected: Float32) -> float:
 
 def _observations(random: np.random.Generator, rows: int, normalisation: Normalisation | None) -> Float32:
     """Return random observations: half of them over the whole range of features, half typical of the training."""
-    shape = (rows, len(FEATURE_NAMES))
+    shape = (rows, len(M5_V1.names))
     wide = random.normal(scale=3.0, size=shape)
     if normalisation is not None:
         usual = normalisation.mean + 2.0 * np.sqrt(normalisation.variance) * random.normal(size=shape)
         wide = np.where(random.random((rows, 1)) < 0.5, wide, usual)
-    return wide.clip(-FEATURE_LIMIT, FEATURE_LIMIT).astype(np.float32)
+    return wide.clip(-M5_V1.limit, M5_V1.limit).astype(np.float32)

@@ -83,7 +83,7 @@ def indicators_of(window: Window) -> Indicators:
     if bars > VOLATILITY_BARS:
         logs = np.log(close)
         returns = logs[1:] - logs[:-1]
-        found["volatility"] = _deviation(returns[-VOLATILITY_BARS:])
+        found["volatility"] = deviation(returns[-VOLATILITY_BARS:])
     if bars >= 34:
         line, signal, histogram = talib.MACD(close, 12, 26, 9)
         found["macd"], found["macd_signal"] = float(line[-1]), float(signal[-1])
@@ -92,11 +92,11 @@ def indicators_of(window: Window) -> Indicators:
             found["macd_histogram_before"] = float(histogram[-2])
     if bars >= WARM_BARS:
         found["ema_50"] = float(talib.EMA(close, 50)[-1])
-        found["window_volatility"] = _deviation(returns)
+        found["window_volatility"] = deviation(returns)
     return Indicators(**found)
 
 
-def _deviation(values: FloatArray) -> float:
+def deviation(values: FloatArray) -> float:
     """Return the standard deviation (population) of values whose mean is small beside it.
 
     It costs a quarter of numpy's, which subtracts the mean first to be exact for any mean.

@@ -9,81 +9,106 @@ from typing import Self
 import numpy as np
 import numpy.typing as npt
 
-from .bars import Bar
+from .bars import BAR_SECONDS, Bar
 from .values import dataclass
 
 FloatArray = npt.NDArray[np.float64]
 
 LOOKBACK_BARS = 100
-"""Bars that a live decision uses. The decision is a pure function of them."""
+"""Bars that the indicators of a live decision use. They are a pure function of these bars."""
+
+Quoted = tuple[float, float, float, float, float]
+"""Open, high, low, close and volume of a bar that has not closed."""
 
 
 @dataclass(frozen=True, slots=True)
 class Window:
     """Consecutive session bars of one symbol, the oldest first. Immutable.
 
-    `prices` has shape (4, n), float64, C-contiguous: open, high, low and close, so that TA-Lib can use each row without
-    a copy. `time` is the open of the newest bar (UTC), None if there is no bar.
+    `rows` has shape (6, n), float64, C-contiguous: open, high, low, close, volume, and the time of the open in seconds
+    since 1970, so that TA-Lib can use each row without a copy. `time` is the open of the newest bar (UTC), None without
+    a bar. `limit` is the number of bars that `append` keeps.
     """
 
-    prices: FloatArray
+    rows: FloatArray
     time: datetime | None
+    limit: int = LOOKBACK_BARS
 
     @classmethod
-    def empty(cls) -> Self:
+    def empty(cls, limit: int = LOOKBACK_BARS) -> Self:
         """Return a window without bars."""
-        return cls(np.empty((4, 0)), None)
+        return cls(np.empty((6, 0)), None, limit)
 
     @classmethod
     def of(cls, bars: Sequence[Bar]) -> Self:
         """Return a window of exactly `bars`, which are ordered oldest first."""
         if not bars:
             return cls.empty()
-        rows = np.array([(b.open, b.high, b.low, b.close) for b in bars], dtype=np.float64)
-        return cls(np.ascontiguousarray(rows.T), bars[-1].time)
+        rows = np.array([(b.open, b.high, b.low, b.close, b.volume, b.time.timestamp()) for b in bars])
+        return cls(np.ascontiguousarray(rows.T), bars[-1].time, len(bars))
 
-    def append(self, bar: Bar, limit: int = LOOKBACK_BARS) -> Self:
+    def append(self, bar: Bar) -> Self:
         """Return this window with `bar` appended, cut to the newest `limit` bars."""
-        return type(self)(self._extended((bar.open, bar.high, bar.low, bar.close), limit), bar.time)
+        added = (bar.open, bar.high, bar.low, bar.close, bar.volume, bar.time.timestamp())
+        return type(self)(self._extended(added), bar.time, self.limit)
 
-    def with_unfinished(self, prices: tuple[float, float, float, float], limit: int = LOOKBACK_BARS) -> Self:
-        """Return this window with the (open, high, low, close) of a bar that has not closed, cut to `limit` bars.
+    def with_unfinished(self, quoted: Quoted) -> Self:
+        """Return this window with a bar that has not closed, cut to `limit` bars.
 
-        `time` remains the open of the newest closed bar.
+        `time` remains the open of the newest closed bar; the row of times has the one after it, 0 without a closed bar.
         """
-        return type(self)(self._extended(prices, limit), self.time)
+        opened = float(self.rows[5, -1]) + BAR_SECONDS if len(self) else 0.0
+        return type(self)(self._extended((*quoted, opened)), self.time, self.limit)
 
     def newest(self, bars: int) -> Self:
         """Return a window of the newest `bars` bars, or of all of them if there are fewer."""
         if bars >= len(self):
             return self
-        return type(self)(np.ascontiguousarray(self.prices[:, -bars:]), self.time)
+        return type(self)(np.ascontiguousarray(self.rows[:, -bars:]), self.time, self.limit)
 
-    def _extended(self, prices: tuple[float, float, float, float], limit: int) -> FloatArray:
-        keep = min(len(self), limit - 1)
-        extended = np.empty((4, keep + 1))
+    def _extended(self, added: tuple[float, ...]) -> FloatArray:
+        keep = min(len(self), self.limit - 1)
+        extended = np.empty((6, keep + 1))
         if keep:
-            extended[:, :keep] = self.prices[:, -keep:]
-        extended[:, keep] = prices
+            extended[:, :keep] = self.rows[:, -keep:]
+        extended[:, keep] = added
         return extended
 
     def __len__(self) -> int:
-        return int(self.prices.shape[1])
+        return int(self.rows.shape[1])
+
+    @property
+    def open(self) -> FloatArray:
+        """Opens, oldest first, shape (n,)."""
+        row: FloatArray = self.rows[0]
+        return row
 
     @property
     def high(self) -> FloatArray:
         """Highs, oldest first, shape (n,)."""
-        row: FloatArray = self.prices[1]
+        row: FloatArray = self.rows[1]
         return row
 
     @property
     def low(self) -> FloatArray:
         """Lows, oldest first, shape (n,)."""
-        row: FloatArray = self.prices[2]
+        row: FloatArray = self.rows[2]
         return row
 
     @property
     def close(self) -> FloatArray:
         """Closes, oldest first, shape (n,)."""
-        row: FloatArray = self.prices[3]
+        row: FloatArray = self.rows[3]
+        return row
+
+    @property
+    def volume(self) -> FloatArray:
+        """Volumes, oldest first, shape (n,)."""
+        row: FloatArray = self.rows[4]
+        return row
+
+    @property
+    def times(self) -> FloatArray:
+        """Opens in seconds since 1970, oldest first, shape (n,)."""
+        row: FloatArray = self.rows[5]
         return row

@@ -36,7 +36,7 @@ from tradingsignals_server.domain.bars import EARLIEST_TIME, Bar, parse_symbol
 from tradingsignals_server.domain.costs import Charge, Charges
 from tradingsignals_server.domain.errors import BarConflict, InvalidBar
 from tradingsignals_server.domain.events import Disposition, EventKind, MarketUpdate, Receipt
-from tradingsignals_server.domain.features import FEATURE_NAMES
+from tradingsignals_server.domain.features import M5_V1
 from tradingsignals_server.domain.indicators import Indicators
 from tradingsignals_server.domain.positions import Exit, ExitReason, close
 from tradingsignals_server.domain.recurrent_state import ResetRule
@@ -411,7 +411,7 @@ def test_model_message_describes_a_model_or_the_placeholder() -> None:
     assert (message.inference_count, message.avg_latency_ms, message.lookback_bars) == (4, 0.5, 100)
     assert message.inputs[0] == model_pb2.Tensor(name="observation", type="tensor(float)", shape=[-1, 16])
     assert len(message.outputs) == 2
-    assert list(message.feature_names) == list(FEATURE_NAMES)
+    assert list(message.feature_names) == list(M5_V1.names)
     assert (message.file_sha256, list(message.providers)) == ("ab12", ["CPU"])
     assert (message.p50_latency_ms, message.p99_latency_ms) == (0.25, 1.25)
     assert list(message.available_versions) == ["v0", "v1"]

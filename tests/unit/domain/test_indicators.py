@@ -44,7 +44,7 @@ FIRST_BARS = {
 
 def by_talib(window: Window) -> dict[str, float]:
     """Return the indicators of a warm window as TA-Lib computes them directly."""
-    high, low, close = window.prices[1:]
+    high, low, close = window.rows[1:4]
     upper, middle, lower = talib.BBANDS(close, timeperiod=20, nbdevup=2, nbdevdn=2)
     macd, signal, histogram = talib.MACD(close, fastperiod=12, slowperiod=26, signalperiod=9)
     return {
@@ -141,9 +141,9 @@ def test_bars_before_the_window_have_no_effect(seed: int, other: int) -> None:
 
 def test_indicators_of_is_a_pure_function() -> None:
     window = Window.of(walk(100))
-    prices = window.prices.tobytes()
+    prices = window.rows.tobytes()
     assert indicators_of(window) == indicators_of(window)
-    assert window.prices.tobytes() == prices
+    assert window.rows.tobytes() == prices
 
 
 @given(st.floats(1e-6, 1e9), st.integers(0, 10**6))

@@ -19,7 +19,7 @@ from tradingsignals_server.application.decision.trader import Trader
 from tradingsignals_server.application.ports.policy import PolicyDescription, PolicyOutput
 from tradingsignals_server.domain.bars import Bar
 from tradingsignals_server.domain.calendar import calendar_for
-from tradingsignals_server.domain.features import Observation
+from tradingsignals_server.domain.features import M5_V1, Observation
 from tradingsignals_server.domain.positions import Position
 from tradingsignals_server.domain.recurrent_state import RecurrentState
 from tradingsignals_server.domain.risk import RiskRules
@@ -52,6 +52,7 @@ class Scripted:
     """A policy with a predetermined action for every bar, which records its observations."""
 
     description = PolicyDescription(version="scripted", type="test", mode="onnx")
+    features = M5_V1
 
     def __init__(self, script: Sequence[Action]) -> None:
         self._script = iter(script)

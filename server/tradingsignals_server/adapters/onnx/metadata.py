@@ -14,10 +14,9 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any, TypeGuard, TypeVar
 
-from ...domain.features import FEATURE_NAMES, FEATURE_SPECIFICATION
+from ...domain.features import M5_V1
 from ...domain.recurrent_state import ResetRule
 from ...domain.signals import Action
-from ...domain.window import LOOKBACK_BARS
 from .errors import Unfit
 
 PREFIX = "tradingsignals."
@@ -82,9 +81,9 @@ class Metadata:
             "name": self.name,
             "version": self.version,
             "type": self.type,
-            "feature_specification": FEATURE_SPECIFICATION,
-            "feature_names": json.dumps(FEATURE_NAMES),
-            "lookback_bars": str(LOOKBACK_BARS),
+            "feature_specification": M5_V1.name,
+            "feature_names": json.dumps(M5_V1.names),
+            "lookback_bars": str(M5_V1.lookback_bars),
             "actions": json.dumps(self.actions),
             "output": self.output.value,
             "recurrent_reset": self.reset.value,
@@ -157,26 +156,24 @@ def _require_format(own: Mapping[str, str]) -> None:
 
 def _require_features(own: Mapping[str, str]) -> None:
     specification = own["feature_specification"]
-    if specification != FEATURE_SPECIFICATION:
+    if specification != M5_V1.name:
         raise Unfit(
-            f"was made for the features {quoted(specification)} and this service computes {FEATURE_SPECIFICATION}; "
+            f"was made for the features {quoted(specification)} and this service computes {M5_V1.name}; "
             "train it on those, or run the service that it was made for"
         )
     names = _strings(own, "feature_names")
-    if len(names) != len(FEATURE_NAMES):
-        raise Unfit(
-            f"names {len(names)} features and {FEATURE_SPECIFICATION} has {len(FEATURE_NAMES)}; train it on those"
-        )
-    for index, (name, known) in enumerate(zip(names, FEATURE_NAMES, strict=True)):
+    if len(names) != len(M5_V1.names):
+        raise Unfit(f"names {len(names)} features and {M5_V1.name} has {len(M5_V1.names)}; train it on those")
+    for index, (name, known) in enumerate(zip(names, M5_V1.names, strict=True)):
         if name != known:
             raise Unfit(
-                f"has {quoted(name)} as feature {index} where {FEATURE_SPECIFICATION} has {known}; "
-                f"train it on the features in the order of {FEATURE_SPECIFICATION}"
+                f"has {quoted(name)} as feature {index} where {M5_V1.name} has {known}; "
+                f"train it on the features in the order of {M5_V1.name}"
             )
-    if own["lookback_bars"] != str(LOOKBACK_BARS):
+    if own["lookback_bars"] != str(M5_V1.lookback_bars):
         raise Unfit(
-            f"needs features of the last {quoted(own['lookback_bars'])} bars and {FEATURE_SPECIFICATION} is computed "
-            f"from {LOOKBACK_BARS}; train it on those"
+            f"needs features of the last {quoted(own['lookback_bars'])} bars and {M5_V1.name} is computed "
+            f"from {M5_V1.lookback_bars}; train it on those"
         )
 
 
@@ -208,11 +205,11 @@ def _normalisation(own: Mapping[str, str]) -> str:
             numbers = entry.get(name)
             if not (
                 isinstance(numbers, list)
-                and len(numbers) == len(FEATURE_NAMES)
+                and len(numbers) == len(M5_V1.names)
                 and all(_number(number) and number >= least for number in numbers)
             ):
                 raise Unfit(
-                    f"does not have {len(FEATURE_NAMES)} numbers as {name} in {PREFIX}normalisation; {_EXPORT_AGAIN}"
+                    f"does not have {len(M5_V1.names)} numbers as {name} in {PREFIX}normalisation; {_EXPORT_AGAIN}"
                 )
     return own.get("normalisation", KIND_NONE)
 

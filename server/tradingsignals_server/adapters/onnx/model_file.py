@@ -20,10 +20,9 @@ from typing import Any
 import onnxruntime
 
 from ...application.ports.policy import TensorShape
-from ...domain.features import FEATURE_NAMES, FEATURE_SPECIFICATION
+from ...domain.features import M5_V1
 from ...domain.recurrent_state import ResetRule
 from ...domain.signals import Action
-from ...domain.window import LOOKBACK_BARS
 from .confinement import require_bounded
 from .envelope import Envelope, read_envelope
 from .errors import ModelRefused, Unfit, runtime_message
@@ -192,9 +191,9 @@ def _specification(
         name=metadata.name,
         version=metadata.version,
         type=metadata.type,
-        feature_specification=FEATURE_SPECIFICATION,
-        feature_names=FEATURE_NAMES,
-        lookback_bars=LOOKBACK_BARS,
+        feature_specification=M5_V1.name,
+        feature_names=M5_V1.names,
+        lookback_bars=M5_V1.lookback_bars,
         actions=actions,
         actions_source=source,
         output=metadata.output,

@@ -21,7 +21,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ...application.ports.policy import PolicyDescription, PolicyOutput
-from ...domain.features import FEATURE_LIMIT, Observation
+from ...domain.features import M5_V1, Observation
 from ...domain.recurrent_state import RecurrentState
 from .model_file import LoadedModel, ModelSpecification, load_model
 from .tensors import FEATURES
@@ -43,6 +43,7 @@ class OnnxPolicy:
 
     def __init__(self, path: Path, *, confined: bool = False) -> None:
         model = load_model(path, confined=confined)
+        self.features = M5_V1
         self.specification: ModelSpecification = model.specification
         self.description = PolicyDescription(
             version=model.specification.version,
@@ -177,7 +178,7 @@ def identical_batches(model: LoadedModel, single: InferenceBatch) -> tuple[Infer
         return ()
     random = np.random.default_rng(1)
     largest = max(BATCH_SIZES)
-    observations = random.normal(scale=2.0, size=(largest, FEATURES)).clip(-FEATURE_LIMIT, FEATURE_LIMIT)
+    observations = random.normal(scale=2.0, size=(largest, FEATURES)).clip(-M5_V1.limit, M5_V1.limit)
     shape = (2, largest, *single.states.shape[2:])
     # Hidden states lie within +/- 1, cell states do not.
     states = np.tanh(random.normal(size=shape)) * np.array([1.0, 3.0]).reshape(2, 1, 1, 1)

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from ...application.ports.policy import TensorShape
-from ...domain.features import FEATURE_NAMES, FEATURE_SPECIFICATION
+from ...domain.features import M5_V1
 from ...domain.recurrent_state import ResetRule
 from .errors import Unfit
 from .metadata import ACTIONS, PREFIX, Metadata
 
-FEATURES = len(FEATURE_NAMES)
+FEATURES = M5_V1.size
 
 _OBSERVATION = "observation"
 _STATE = ("hidden", "cell")
@@ -113,7 +113,7 @@ def _require_names(what: str, names: Iterable[str], tensors: dict[str, TensorSha
 
 
 def _require_observation(tensor: TensorShape) -> None:
-    _require("input", tensor, (FEATURES,), f"the {FEATURES} features of {FEATURE_SPECIFICATION}")
+    _require("input", tensor, (FEATURES,), f"the {FEATURES} features of {M5_V1.name}")
 
 
 def _require_output(tensor: TensorShape) -> None:

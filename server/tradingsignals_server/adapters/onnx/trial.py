@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ...domain.features import FEATURE_LIMIT, Observation
+from ...domain.features import M5_V1, Observation
 from ...domain.signals import Action, Probabilities
 from .errors import Unfit, runtime_message
 from .metadata import ACTIONS, PREFIX, OutputKind
@@ -98,9 +98,9 @@ def _require_output(output: npt.NDArray[np.float32], kind: OutputKind, what: str
 
 def _observations() -> Iterator[tuple[str, Observation]]:
     """Yield pairs of a description and an observation of shape (1, 16)."""
-    for what, value in (("zeros", 0.0), ("highest values", FEATURE_LIMIT), ("lowest values", -FEATURE_LIMIT)):
+    for what, value in (("zeros", 0.0), ("highest values", M5_V1.limit), ("lowest values", -M5_V1.limit)):
         yield what, np.full((1, FEATURES), value, dtype=np.float32)
     random = np.random.default_rng(0)
     for _ in range(_RANDOM_STEPS):
-        values = random.normal(scale=2.0, size=(1, FEATURES)).clip(-FEATURE_LIMIT, FEATURE_LIMIT)
+        values = random.normal(scale=2.0, size=(1, FEATURES)).clip(-M5_V1.limit, M5_V1.limit)
         yield "random values", values.astype(np.float32)

@@ -27,13 +27,11 @@ from ...domain.bars import Bar
 from ...domain.costs import EVERY_OTHER
 from ...domain.errors import ServiceError
 from ...domain.events import Event, MarketUpdate, Receipt
-from ...domain.features import FEATURE_NAMES, FEATURE_SPECIFICATION
 from ...domain.indicators import Indicators
 from ...domain.positions import ExitReason, Position
 from ...domain.risk import RiskRules
 from ...domain.signals import Action, MarketRegime, Origin, Signal, TrendDirection
 from ...domain.statistics import Statistics
-from ...domain.window import LOOKBACK_BARS
 from ...transport.grpc.bounds import MAX_MESSAGE_BYTES, MAX_QUOTED, cut
 
 _ACTIONS: Mapping[Action, Any] = {action: signal_pb2.Signal.Action.Value(action) for action in Action}
@@ -223,7 +221,7 @@ def costs_messages(rules: RiskRules) -> list[statistics_pb2.TradingCosts]:
 
 def model_message(trader: Trader, versions: Sequence[str] = ()) -> model_pb2.Model:
     """A policy, how it has done in this process, and the versions it stands among."""
-    described, meter = trader.policy.description, trader.meter
+    described, features, meter = trader.policy.description, trader.policy.features, trader.meter
     trained = described.training_range
     return model_pb2.Model(
         loaded=not described.simulated,
@@ -236,9 +234,9 @@ def model_message(trader: Trader, versions: Sequence[str] = ()) -> model_pb2.Mod
         avg_latency_ms=meter.avg_ms,
         type=described.type,
         file_sha256=described.file_sha256,
-        feature_specification=FEATURE_SPECIFICATION,
-        feature_names=FEATURE_NAMES,
-        lookback_bars=LOOKBACK_BARS,
+        feature_specification=features.name,
+        feature_names=features.names,
+        lookback_bars=features.lookback_bars,
         name=described.name,
         recurrent_reset=described.reset,
         recurrent_layers=described.layers,

@@ -2,24 +2,40 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import field
 from datetime import date, datetime
 from time import perf_counter
 
 from ...domain.bars import Bar
+from ...domain.calendar import SessionCalendar
 from ...domain.events import Disposition
-from ...domain.features import Observation, observation
+from ...domain.features import FeatureContext, Features, HeldPosition, Observation
 from ...domain.indicators import Indicators, indicators_of
-from ...domain.signals import Origin
+from ...domain.positions import Position
+from ...domain.signals import Action, Origin
 from ...domain.values import dataclass
-from ...domain.window import Window
+from ...domain.window import LOOKBACK_BARS, Window
 from .symbol_state import SymbolState
 
 
 @dataclass(frozen=True, slots=True)
+class Observed:
+    """An observation, and the time that it took to compute, in milliseconds."""
+
+    observation: Observation
+    ms: float
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class DecisionInput:
     """Everything that a decision depends on besides the book of the trader.
 
-    observation: what the policy gets, float32 of shape (16,).
+    window: the bars that are known, at least those that the policies in use observe.
+    indicators: of the newest `indicator_bars` bars of the window, with the values of `given` in their place.
+    given: indicators that a caller knows better, by their name.
+    newest_simulated: 1 if the newest bar is simulated, 2 if the one before it is, and so on; 0 if none is.
+    observed: what was computed from it so far, by the features of a policy; see `observe`.
     session_progress: 0..1; see SessionCalendar.progress.
     session_day: the session that a position opened now belongs to, None outside sessions.
     new_session, ends_session: the bar is the first, or the last, of its session.
@@ -32,15 +48,51 @@ class DecisionInput:
     origin: Origin
     window: Window
     indicators: Indicators
-    observation: Observation
+    indicator_bars: int
+    calendar: SessionCalendar
     price: float
     session_progress: float
     session_day: date | None
-    simulated: bool
+    newest_simulated: int
     new_session: bool = False
     ends_session: bool = False
     no_trade_reason: str | None = None
     ms: float = 0.0
+    given: Mapping[str, float | None] | None = None
+    observed: dict[Features, Observed] = field(default_factory=dict)
+
+    def observe(self, features: Features, held: Position | None) -> Observation:
+        """Return the observation of a policy that holds `held`. It is computed once unless it depends on the position.
+
+        Raises:
+            FeaturesFailed: it cannot be computed.
+        """
+        if features in self.observed and not features.uses_position:
+            return self.observed[features].observation
+        started = perf_counter()
+        window = self.window.newest(features.history_bars)
+        known = min(len(window), features.lookback_bars) == self.indicator_bars
+        context = FeatureContext(
+            window,
+            self.calendar,
+            self.session_progress,
+            indicators=self.indicators if known else None,
+            given=self.given,
+            position=None if held is None else held_position(held),
+        )
+        observation = features.observe(context)
+        self.observed[features] = Observed(observation, (perf_counter() - started) * 1e3)
+        return observation
+
+    def simulated_within(self, bars: int) -> bool:
+        """Return whether one of the newest `bars` bars is simulated."""
+        return 0 < self.newest_simulated <= bars
+
+
+def held_position(position: Position) -> HeldPosition:
+    """Return an open position as a policy observes it."""
+    side = 1 if position.action is Action.BUY else -1
+    return HeldPosition(side, position.pnl_pct, position.r_multiple, position.bars_held)
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,18 +124,19 @@ def bar_input(state: SymbolState, bar: Bar) -> BarInput:
     if not state.warm:
         return BarInput(after, day, ends_session, Disposition.WARMING_UP, None)
     window, progress = after.window, calendar.progress(bar.time)
-    indicators = indicators_of(window)
+    recent = window.newest(LOOKBACK_BARS)
     decision = DecisionInput(
         symbol=bar.symbol,
         timestamp=bar.close_time,
         origin=Origin.BAR,
         window=window,
-        indicators=indicators,
-        observation=observation(window, indicators, progress),
+        indicators=indicators_of(recent),
+        indicator_bars=len(recent),
+        calendar=calendar,
         price=bar.close,
         session_progress=progress,
         session_day=day,
-        simulated=after.simulated_left > 0,
+        newest_simulated=after.newest_simulated,
         new_session=day != state.session_day,
         ends_session=ends_session,
         ms=(perf_counter() - started) * 1e3,

@@ -54,6 +54,11 @@ class Pipeline:
         self.calendar_of = calendar_of
         self._inputs = PrefetchingInputs()
 
+    @property
+    def history_bars(self) -> int:
+        """Number of bars that the window of a symbol keeps: those that the policies in use and the indicators need."""
+        return max(trader.history_bars for trader in (self.live, self.shadow) if trader is not None)
+
     def on_bar(self, state: SymbolState, bar: Bar) -> BarStep:
         """Process a bar that is newer than every bar of `state`."""
         features = self._inputs.of(state, bar)
@@ -62,10 +67,13 @@ class Pipeline:
         shadowed: tuple[Signal | Position, ...] = ()
         if self.shadow is not None and state.shadow is not None:
             shadow, shadowed, _ = self.shadow.on_bar(state.shadow, bar, features)
+        disposition = features.disposition
+        if features.decision is not None and signal is None:
+            disposition = Disposition.WARMING_UP
         return BarStep(
             state=features.state.with_books(live, shadow),
-            events=(MarketUpdate(bar, features.disposition), *happened),
-            disposition=features.disposition,
+            events=(MarketUpdate(bar, disposition), *happened),
+            disposition=disposition,
             signal=signal,
             shadowed=shadowed,
         )
@@ -74,7 +82,7 @@ class Pipeline:
         self, state: SymbolState, decision_input: DecisionInput, recurrent: RecurrentState, signal_id: UUID
     ) -> Step:
         """Make a requested signal and act on it. The recurrent state that the bars carry does not change."""
-        inference = self.live.infer(decision_input, recurrent)
+        inference = self.live.infer(decision_input, recurrent, state.live.position)
         live, signal, trades = self.live.decide(state.live, decision_input, inference, signal_id)
         return Step(state.with_books(live, state.shadow), (signal, *trades))
 

@@ -71,6 +71,7 @@ class Inference:
     probabilities: None if the model's output was not finite.
     before, after: the recurrent states that the inference started from, and ended with.
     ms: time that it took in milliseconds; its share, if it was part of a micro-batch.
+    failure: a sentence that says why there was no observation; "" if there was one.
     """
 
     observation: Observation
@@ -78,6 +79,7 @@ class Inference:
     before: RecurrentState
     after: RecurrentState
     ms: float
+    failure: str = ""
 
 
 class PrefetchingPolicy:
@@ -89,7 +91,7 @@ class PrefetchingPolicy:
         self._prefetched: dict[int, Inference] = {}
 
     def infer(self, observation: Observation, before: RecurrentState) -> Inference:
-        """Decide on an observation of shape (16,), from the recurrent state `before`."""
+        """Decide on an observation of the policy's features, from the recurrent state `before`."""
         # The inference holds the observation, so that its id names no other one meanwhile.
         prefetched = self._prefetched.pop(id(observation), None) if self._prefetched else None
         if prefetched is not None and (prefetched.before is before or prefetched.before == before):

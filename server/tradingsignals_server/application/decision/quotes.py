@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from time import perf_counter
 
 from ...domain.bars import BAR_INTERVAL, HIGHEST_PRICE, Bar, price_problem
 from ...domain.errors import FieldViolation, InvalidRequest, NotEnoughBars
-from ...domain.features import observation
 from ...domain.indicators import WARM_BARS, Indicators, indicators_of
 from ...domain.risk import RiskRules
 from ...domain.signals import Origin
 from ...domain.values import dataclass
-from ...domain.window import Window
+from ...domain.window import LOOKBACK_BARS, Quoted, Window
 from .inputs import DecisionInput
 from .symbol_state import SymbolState
 from .trader import duration_text
@@ -60,19 +59,20 @@ class Quote:
             raise InvalidRequest(violations)
 
     @property
-    def prices(self) -> tuple[float, float, float, float]:
-        """Open, high, low and close of the bar in the making."""
+    def bar(self) -> Quoted:
+        """Open, high, low, close and volume of the bar in the making; a volume that is not given is 0."""
         close = self.close_price
         start = self.open_price or close
-        return start, self.high_price or max(start, close), self.low_price or min(start, close), close
+        high, low = self.high_price or max(start, close), self.low_price or min(start, close)
+        return start, high, low, close, self.volume or 0.0
 
     @property
     def given_prices(self) -> dict[str, float]:
         """The prices of the bar in the making that were given, by the name of their field."""
         return {name: price for name in _BAR_PRICES if (price := getattr(self, name)) is not None}
 
-    def overriding(self, found: Indicators) -> Indicators:
-        """The indicators `found` from bars, with the caller's own in their place.
+    def overriding(self, found: Indicators) -> Mapping[str, float | None]:
+        """The caller's own indicators, and what follows from them and those `found` from bars, by their name.
 
         Raises:
             InvalidRequest: a band that is given lies on the wrong side of the other one, which is from the bars.
@@ -89,7 +89,7 @@ class Quote:
             given["macd_histogram"] = None if macd is None or signal is None else macd - signal
         if self.bb_upper is not None or self.bb_lower is not None:
             given["bb_middle"] = None if upper is None or lower is None else (upper + lower) / 2.0
-        return replace(found, **given) if given else found
+        return given
 
     def _violations(self) -> list[FieldViolation]:
         found: list[FieldViolation] = []
@@ -107,7 +107,7 @@ class Quote:
             elif name == "rsi" and not 0.0 <= value <= 100.0:
                 found.append(FieldViolation(name, "must lie between 0 and 100"))
         if not found:
-            start, high, low, close = self.prices
+            start, high, low, close, _ = self.bar
             if high < max(start, close):
                 found.append(FieldViolation("high_price", "must not be below open_price or close_price"))
             if low > min(start, close):
@@ -131,64 +131,99 @@ def input_of_quote(
     """
     started = perf_counter()
     state.refuse_jump(quote.given_prices, rules.max_price_jump)
-    window = state.window.with_unfinished(quote.prices)
-    indicators, progress = quote.overriding(indicators_of(window)), _progress(state, window)
+    window = state.window.with_unfinished(quote.bar)
+    recent = window.newest(LOOKBACK_BARS)
+    indicators = indicators_of(recent)
+    given = quote.overriding(indicators)
     awaits_market = replayed and state.last_bar is None
     return DecisionInput(
         symbol=state.symbol,
         timestamp=now,
         origin=Origin.REQUEST,
         window=window,
-        indicators=indicators,
-        observation=observation(window, indicators, progress),
+        indicators=replace(indicators, **given) if given else indicators,
+        indicator_bars=len(recent),
+        calendar=state.calendar,
         price=quote.close_price,
-        session_progress=progress,
+        session_progress=_progress(state, window),
         session_day=state.calendar.session_of(now),
-        simulated=state.simulated_left > 0,
+        newest_simulated=state.newest_simulated,
         no_trade_reason=NO_MARKET_YET if awaits_market else _no_trade_reason(state, window, now, rules),
         ms=(perf_counter() - started) * 1e3,
+        given=given,
     )
 
 
-def input_of_window(state: SymbolState, lookback_bars: int, now: datetime, rules: RiskRules) -> DecisionInput:
+def input_of_window(
+    state: SymbolState, lookback_bars: int, now: datetime, rules: RiskRules, *, warm_bars: int = WARM_BARS
+) -> DecisionInput:
     """Compute the input from the newest `lookback_bars` bars of the state's window.
 
-    Raises:
-        NotEnoughBars: there are fewer than the slowest indicator needs.
-    """
-    window, simulated = state.window.newest(lookback_bars), state.simulated_within(lookback_bars)
-    return _input_of_stored(state, window, now, rules, simulated=simulated)
-
-
-def input_of_bars(state: SymbolState, bars: Sequence[Bar], now: datetime, rules: RiskRules) -> DecisionInput:
-    """Compute the input from stored bars.
+    The indicators are those of these bars. The features rest on them too if they are fewer than LOOKBACK_BARS, else on
+    as many bars as for a live signal.
 
     Raises:
-        NotEnoughBars: there are fewer than the slowest indicator needs.
+        NotEnoughBars: there are fewer than the slowest indicator needs, or than `warm_bars`.
     """
-    return _input_of_stored(state, Window.of(bars), now, rules, simulated=any(bar.simulated for bar in bars))
+    window = state.window if lookback_bars >= LOOKBACK_BARS else state.window.newest(lookback_bars)
+    return _input_of_stored(state, window, lookback_bars, now, rules, warm_bars, state.newest_simulated)
+
+
+def input_of_bars(
+    state: SymbolState,
+    bars: Sequence[Bar],
+    lookback_bars: int,
+    now: datetime,
+    rules: RiskRules,
+    *,
+    warm_bars: int = WARM_BARS,
+) -> DecisionInput:
+    """Compute the input from stored bars, as `input_of_window` from those of a state.
+
+    Args:
+        state: of the symbol.
+        bars: oldest first; those before the newest `lookback_bars` are used by the features alone.
+        lookback_bars: number of bars of the indicators.
+        now: market time.
+        rules: of the live policy.
+        warm_bars: number of bars that the features need.
+
+    Raises:
+        NotEnoughBars: there are fewer than the slowest indicator needs, or than `warm_bars`.
+    """
+    if lookback_bars < LOOKBACK_BARS:
+        bars = bars[-lookback_bars:]
+    newest_simulated = next((number for number, bar in enumerate(reversed(bars), 1) if bar.simulated), 0)
+    return _input_of_stored(state, Window.of(bars), lookback_bars, now, rules, warm_bars, newest_simulated)
 
 
 def _input_of_stored(
-    state: SymbolState, window: Window, now: datetime, rules: RiskRules, *, simulated: bool
+    state: SymbolState,
+    window: Window,
+    lookback_bars: int,
+    now: datetime,
+    rules: RiskRules,
+    warm_bars: int,
+    newest_simulated: int,
 ) -> DecisionInput:
     started = perf_counter()
-    if len(window) < WARM_BARS:
-        raise NotEnoughBars(state.symbol, WARM_BARS, len(window))
+    if len(window) < warm_bars:
+        raise NotEnoughBars(state.symbol, warm_bars, len(window))
+    recent = window.newest(lookback_bars)
     if window.time is not None:
         now = max(now, window.time + BAR_INTERVAL)
-    indicators, progress = indicators_of(window), _progress(state, window)
     return DecisionInput(
         symbol=state.symbol,
         timestamp=now,
         origin=Origin.DATABASE,
         window=window,
-        indicators=indicators,
-        observation=observation(window, indicators, progress),
+        indicators=indicators_of(recent),
+        indicator_bars=len(recent),
+        calendar=state.calendar,
         price=float(window.close[-1]),
-        session_progress=progress,
+        session_progress=_progress(state, window),
         session_day=state.calendar.session_of(now),
-        simulated=simulated,
+        newest_simulated=newest_simulated if newest_simulated <= len(window) else 0,
         no_trade_reason=_no_trade_reason(state, window, now, rules),
         ms=(perf_counter() - started) * 1e3,
     )

@@ -81,10 +81,26 @@ class SymbolState:
 
     @classmethod
     def restored(
-        cls, symbol: str, calendar: SessionCalendar, stored: StoredSymbol, live: Book, shadow: Book | None
+        cls,
+        symbol: str,
+        calendar: SessionCalendar,
+        stored: StoredSymbol,
+        live: Book,
+        shadow: Book | None,
+        *,
+        history_bars: int = LOOKBACK_BARS,
     ) -> Self:
-        """Restore the state from what is stored, as if the bars had been processed one by one."""
-        state = cls(symbol, calendar, Window.empty(), live=live, shadow=shadow)
+        """Restore the state from what is stored, as if the bars had been processed one by one.
+
+        Args:
+            symbol: in its normal form.
+            calendar: its sessions.
+            stored: its newest bars.
+            live: the book of the policy that trades.
+            shadow: the book of the shadow policy, if there is one.
+            history_bars: number of bars that the window keeps.
+        """
+        state = cls(symbol, calendar, Window.empty(history_bars), live=live, shadow=shadow)
         for bar in stored.session_bars:
             state = state.with_session_bar(bar, calendar.session_of(bar.time))
         return replace(state, last_bar=stored.last_bar)
@@ -154,16 +170,17 @@ class SymbolState:
         """The state after one more bar, of the session of `day` or of none."""
         return replace(self, last_bar=bar) if day is None else self.with_session_bar(bar, day)
 
-    def simulated_within(self, bars: int) -> bool:
-        """True if one of the newest `bars` bars of the window is simulated."""
-        return self.simulated_left > LOOKBACK_BARS - bars
+    @property
+    def newest_simulated(self) -> int:
+        """1 if the newest bar is simulated, 2 if the one before it is, and so on; 0 if none of the window is."""
+        return self.window.limit - self.simulated_left + 1 if self.simulated_left else 0
 
     def with_session_bar(self, bar: Bar, day: date | None) -> Self:
         """One more bar of the session of `day` in the window."""
         missing = 0
         if day == self.session_day and self.window.time is not None:
             missing = self.missing_bars + (bar.time - self.window.time) // BAR_INTERVAL - 1
-        simulated = LOOKBACK_BARS if bar.simulated else max(0, self.simulated_left - 1)
+        simulated = self.window.limit if bar.simulated else max(0, self.simulated_left - 1)
         window = self.window.append(bar)
         return type(self)(self.symbol, self.calendar, window, bar, day, missing, simulated, self.live, self.shadow)
 

@@ -9,17 +9,19 @@ from datetime import date, datetime, timedelta
 from time import perf_counter
 from uuid import UUID
 
+import numpy as np
+
 from ...domain.bars import BAR_INTERVAL, Bar
 from ...domain.calendar import SessionCalendar
-from ...domain.features import observation
-from ...domain.indicators import WARM_BARS, indicators_of
+from ...domain.features import FeatureContext, FeaturesFailed, Observation
+from ...domain.indicators import WARM_BARS
 from ...domain.market_state import market_regime, trend_direction
 from ...domain.positions import Exit, ExitReason, Position, after_bar, close, open_position
 from ...domain.recurrent_state import RecurrentState, ResetRule
 from ...domain.risk import RiskRules, decide
 from ...domain.signals import Action, Decision, Origin, Probabilities, Signal, bar_signal_id
 from ...domain.values import dataclass
-from ...domain.window import Window
+from ...domain.window import LOOKBACK_BARS, Window
 from ..ports.policy import Policy
 from .inputs import BarInput, DecisionInput
 from .prefetch import Inference, InferenceMeter, PrefetchingPolicy
@@ -29,7 +31,9 @@ log = logging.getLogger(__name__)
 
 CERTAIN_HOLD = Probabilities(hold=1.0, buy=0.0, sell=0.0)
 SESSION_ENDS = "The session ends with this bar: no position is opened"
+FEATURES_FAILED = "The features could not be computed ({}): HOLD, and the recurrent state starts anew"
 MODEL_FAILED = "The model's answer was not finite: HOLD, and its recurrent state starts anew"
+NOTHING_OBSERVED: Observation = np.zeros(0, dtype=np.float32)
 
 Trades = tuple[Position, ...]
 """Positions after each change, in order."""
@@ -51,6 +55,8 @@ class Trader:
         self.policy = policy
         self.rules = rules
         self.meter = InferenceMeter()
+        self.warm_bars = max(WARM_BARS, policy.features.warm_bars)
+        self.history_bars = max(LOOKBACK_BARS, policy.features.history_bars)
         self._inference = PrefetchingPolicy(policy, self.meter)
 
     def on_bar(
@@ -61,22 +67,50 @@ class Trader:
         Returns the book after it, what happened in order, and the signal, None if the bar was not decided on.
         """
         book, exits = self._check_exits(book, bar, features)
-        if features.decision is None:
+        if features.decision is None or not self.is_warm(features.decision):
             return book, exits, None
-        inference = self.infer(features.decision, book.recurrent)
+        inference = self.infer(features.decision, book.recurrent, book.position)
         signal_id = bar_signal_id(bar.symbol, bar.time, self.policy.description.key)
         book, signal, trades = self.decide(book, features.decision, inference, signal_id)
         return book.after_bar(inference.before, inference.after), (*exits, signal, *trades), signal
 
-    def infer(self, decision_input: DecisionInput, carried: RecurrentState) -> Inference:
-        """Run the policy, if `carried` is the recurrent state that the last bar left."""
-        return self._inference.infer(decision_input.observation, self._recurrent_before(decision_input, carried))
+    def is_warm(self, decision_input: DecisionInput) -> bool:
+        """Return whether there are enough bars for the features of the policy."""
+        return len(decision_input.window) >= self.warm_bars
+
+    def infer(self, decision_input: DecisionInput, carried: RecurrentState, held: Position | None) -> Inference:
+        """Run the policy, if `carried` is the recurrent state that the last bar left, and `held` the open position."""
+        before = self._recurrent_before(decision_input, carried)
+        try:
+            observation = decision_input.observe(self.policy.features, held)
+        except FeaturesFailed as error:
+            return Inference(NOTHING_OBSERVED, None, before, self.policy.initial_state(), 0.0, str(error))
+        return self._inference.infer(observation, before)
 
     def prefetch(self, inputs: Sequence[DecisionInput], carried: Sequence[RecurrentState]) -> Sequence[RecurrentState]:
-        """Run the policy before `infer` needs its outputs; return the recurrent states for the next bars."""
-        before = [self._recurrent_before(one, state) for one, state in zip(inputs, carried, strict=True)]
-        inferences = self._inference.prefetch([one.observation for one in inputs], before)
-        return [inference.after for inference in inferences]
+        """Run the policy before `infer` needs its outputs; return the recurrent states for the next bars.
+
+        The position at later bars is not known ahead, so a policy that observes it is not run.
+        """
+        after = list(carried)
+        features = self.policy.features
+        if features.uses_position:
+            return after
+        places, observations, before = list[int](), list[Observation](), list[RecurrentState]()
+        for place, decision_input in enumerate(inputs):
+            if not self.is_warm(decision_input):
+                continue
+            try:
+                observations.append(decision_input.observe(features, None))
+            except FeaturesFailed:  # `infer` runs into it again
+                after[place] = self.policy.initial_state()
+                continue
+            places.append(place)
+            before.append(self._recurrent_before(decision_input, carried[place]))
+        if places:
+            for place, inference in zip(places, self._inference.prefetch(observations, before), strict=True):
+                after[place] = inference.after
+        return after
 
     def clear_prefetched(self) -> None:
         """Drop the outputs that were not used."""
@@ -90,7 +124,8 @@ class Trader:
         failed = inference.probabilities is None
         if failed:
             self.meter.failures += 1
-            log.error("the model's output for %s is not finite: HOLD, its state starts anew", decision_input.symbol)
+            why = inference.failure or "the model's output is not finite"
+            log.error("no decision for %s: %s. HOLD, and the recurrent state starts anew", decision_input.symbol, why)
         probabilities = inference.probabilities or CERTAIN_HOLD
         tally = book.tally.at(decision_input.timestamp)
         indicators = decision_input.indicators
@@ -99,8 +134,11 @@ class Trader:
         if sentences := (*_age(decision_input), *consequence.sentences):
             decision = replace(decision, reasoning=(*decision.reasoning, *sentences))
         if failed:
-            decision = replace(decision, reasoning=(MODEL_FAILED, *decision.reasoning))
-        described = self.policy.description
+            reason = FEATURES_FAILED.format(inference.failure) if inference.failure else MODEL_FAILED
+            decision = replace(decision, reasoning=(reason, *decision.reasoning))
+        described, features = self.policy.description, self.policy.features
+        observed = decision_input.observed.get(features)
+        used_bars = max(decision_input.indicator_bars, features.history_bars)
         signal = Signal(
             signal_id=signal_id,
             timestamp=decision_input.timestamp,
@@ -112,12 +150,15 @@ class Trader:
             origin=decision_input.origin,
             model_version=described.version,
             model_type=described.type,
-            simulated=decision_input.simulated or described.simulated,
+            simulated=decision_input.simulated_within(used_bars) or described.simulated,
             bar_time=decision_input.window.time,
             market_regime=market_regime(indicators),
             trend_direction=trend_direction(indicators),
             model_failed=failed,
-            latency_ms=decision_input.ms + inference.ms + (perf_counter() - started) * 1e3,
+            latency_ms=decision_input.ms
+            + (0.0 if observed is None else observed.ms)
+            + inference.ms
+            + (perf_counter() - started) * 1e3,
         )
         book, trades = self._act(book, signal, consequence, decision_input.session_day)
         return book, signal, trades
@@ -134,21 +175,27 @@ class Trader:
     ) -> tuple[RecurrentState, RecurrentState]:
         """Compute the recurrent states before and after the newest of `bars`, given oldest first, bar by bar.
 
-        With the reset rule SESSION only the newest session matters, and the result is exact if all of it and
-        LOOKBACK_BARS before it are given. With NEVER it is an approximation, as the earlier bars are missing.
+        With the reset rule SESSION only the newest session matters, and the result is exact if all of it and the
+        `history_bars` before it are given. With NEVER it is an approximation, as the earlier bars are missing; so it is
+        for a policy that observes its position, which is taken to have held none.
         """
         before = recurrent = self.policy.initial_state()
         reset = self.policy.description.reset
         if reset is ResetRule.NONE or not bars:
             return before, recurrent
         newest = calendar.session_of(bars[-1].time)
-        window = Window.empty()
+        features = self.policy.features
+        window = Window.empty(self.history_bars)
         for bar in bars:
             window = window.append(bar)
             of_newest = reset is ResetRule.NEVER or calendar.session_of(bar.time) == newest
-            if of_newest and len(window) >= WARM_BARS:
-                features = observation(window, indicators_of(window), calendar.progress(bar.time))
-                before, recurrent = recurrent, self.policy.decide(features, recurrent)[1]
+            if not of_newest or len(window) < self.warm_bars:
+                continue
+            context = FeatureContext(window.newest(features.history_bars), calendar, calendar.progress(bar.time))
+            try:
+                before, recurrent = recurrent, self.policy.decide(features.observe(context), recurrent)[1]
+            except FeaturesFailed:
+                before, recurrent = recurrent, self.policy.initial_state()
         return before, recurrent
 
     def _check_exits(self, book: Book, bar: Bar, features: BarInput) -> tuple[Book, Trades]:

@@ -33,7 +33,7 @@ from .commands import (
 from .handlers import Handlers
 from .queue import BarsCall
 from .sole_ownership import SoleOwnership
-from .states import MAX_SYMBOLS, RESTORE_BARS, SymbolStates
+from .states import MAX_SYMBOLS, SymbolStates
 from .writer import Commits, Writer
 
 COMMAND_BARS = 64
@@ -104,7 +104,7 @@ class Engine:
         """
         stored: Sequence[Bar] | None = None
         if self._bars_elsewhere or lookback_bars > LOOKBACK_BARS:
-            stored = await self._store.session_bars(symbol, max(lookback_bars, RESTORE_BARS))
+            stored = await self._store.session_bars(symbol, max(lookback_bars, self._states.restore_bars))
         command = GenerateFromStored(symbol, lookback_bars, stored)
         return await self._writer.submit(QueuedCall(command, self._handlers.generate))
 

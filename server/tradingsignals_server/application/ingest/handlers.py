@@ -179,13 +179,15 @@ class Handlers:
             replayed = self._is_replayed(state.symbol)
             return input_of_quote(state, command.quote, now, self._rules, replayed=replayed), state.live.recurrent
         # It is decided as the newest bar was: with the recurrent state from before it.
+        live, lookback_bars = self._pipeline.live, command.lookback_bars
         if command.stored is None:
-            decision_input = input_of_window(state, command.lookback_bars, now, self._rules)
+            decision_input = input_of_window(state, lookback_bars, now, live.rules, warm_bars=live.warm_bars)
         else:
-            decision_input = input_of_bars(state, command.stored[-command.lookback_bars :], now, self._rules)
+            bars = command.stored[-max(lookback_bars, live.history_bars) :]
+            decision_input = input_of_bars(state, bars, lookback_bars, now, live.rules, warm_bars=live.warm_bars)
         recurrent = state.live.recurrent_before
         if decision_input.window.time != state.window.time:
-            recurrent, _ = self._pipeline.live.recurrent_around_newest(command.stored or (), state.calendar)
+            recurrent, _ = live.recurrent_around_newest(command.stored or (), state.calendar)
         return decision_input, recurrent
 
     def _process_bar(self, bar: Bar, batch: Batch, now: datetime) -> Staged:

@@ -15,8 +15,8 @@ from .batch import Batch
 MAX_SYMBOLS = 10_000
 """Symbols that may be in use, unless it is set otherwise: each keeps some 15 KB of memory."""
 
-RESTORE_BARS = 400
-"""Bars read: the longest session (288 bars round the clock) and LOOKBACK_BARS before it."""
+LONGEST_SESSION = 300
+"""Bars of the longest session at most: 288 round the clock."""
 
 _NO_BOOK = StoredTraderState(None, (), None)
 _NOTHING_STORED = StoredSymbol((), None, _NO_BOOK, _NO_BOOK)
@@ -30,6 +30,11 @@ class SymbolStates:
         self._pipeline = pipeline
         self._max_symbols = max_symbols
         self._states: dict[str, SymbolState] = {}
+
+    @property
+    def restore_bars(self) -> int:
+        """Number of bars that the state of a symbol is computed from."""
+        return restore_bars(self._pipeline)
 
     def get(self, symbol: str) -> SymbolState | None:
         """Return the state of `symbol` if it is in memory."""
@@ -90,10 +95,15 @@ class SymbolStates:
         return _state_of(_NOTHING_STORED, self._pipeline, symbol)
 
 
+def restore_bars(pipeline: Pipeline) -> int:
+    """Return the number of bars to read: the longest session, and the bars before it that features rest on."""
+    return LONGEST_SESSION + pipeline.history_bars
+
+
 async def restored(store: Store, pipeline: Pipeline, symbol: str) -> SymbolState:
     """Read the state of `symbol` under the policies that `pipeline` has now."""
     shadow_key = None if pipeline.shadow is None else pipeline.shadow.policy.description.key
-    stored = await store.load_symbol(symbol, RESTORE_BARS, pipeline.live.policy.description.key, shadow_key)
+    stored = await store.load_symbol(symbol, restore_bars(pipeline), pipeline.live.policy.description.key, shadow_key)
     return _state_of(stored, pipeline, symbol)
 
 
@@ -103,7 +113,7 @@ def _state_of(stored: StoredSymbol, pipeline: Pipeline, symbol: str) -> SymbolSt
     shadow = None
     if pipeline.shadow is not None and stored.shadow is not None:
         shadow = _book(stored, stored.shadow, pipeline.shadow, calendar)
-    return SymbolState.restored(symbol, calendar, stored, live, shadow)
+    return SymbolState.restored(symbol, calendar, stored, live, shadow, history_bars=pipeline.history_bars)
 
 
 def _book(stored: StoredSymbol, book: StoredTraderState, trader: Trader, calendar: SessionCalendar) -> Book:

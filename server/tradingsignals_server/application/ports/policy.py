@@ -10,7 +10,7 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
-from ...domain.features import Observation
+from ...domain.features import Features, Observation
 from ...domain.recurrent_state import RecurrentState, ResetRule
 from ...domain.signals import Probabilities
 
@@ -68,12 +68,17 @@ class Policy(Protocol):
         """What it is."""
         ...
 
+    @property
+    def features(self) -> Features:
+        """How its observations are computed."""
+        ...
+
     def initial_state(self) -> RecurrentState:
         """The state before the first bar: zeros."""
         ...
 
     def decide(self, observation: Observation, state: RecurrentState) -> PolicyOutput:
-        """What to do on an observation of shape (16,), float32, after `state`; and the state for the next bar.
+        """What to do on an observation of `features`, float32, after `state`; and the state for the next bar.
 
         The probabilities are None if the model answered what is not probabilities, such as NaN, or if its state left
         the finite range; the next state is then the initial one.
@@ -83,5 +88,5 @@ class Policy(Protocol):
     def decide_batch(
         self, observations: npt.NDArray[np.float32], states: Sequence[RecurrentState]
     ) -> Sequence[PolicyOutput]:
-        """What `decide` says to each row of `observations`, shape (n, 16), after each of the n states; to the bit."""
+        """What `decide` says to each row of `observations`, shape (n, size), after each of the n states; to the bit."""
         ...

@@ -23,7 +23,7 @@ from tests.support.onnx_models import (
 
 from tradingsignals_server.adapters.onnx.metadata import Metadata, OutputKind
 from tradingsignals_server.adapters.onnx.model_file import load_model
-from tradingsignals_server.domain.features import FEATURE_NAMES
+from tradingsignals_server.domain.features import M5_V1
 from tradingsignals_server.domain.recurrent_state import ResetRule
 
 
@@ -42,7 +42,7 @@ def test_specification_contains_the_metadata_and_the_shapes(tmp_path: Path) -> N
     path = policy_file(tmp_path, random_weights(layers=2, size=12), metadata)
     model = load_model(path).specification
     assert (model.name, model.version, model.type) == ("usdcop", "2024.1", "PPO-LSTM")
-    assert (model.feature_specification, model.feature_names) == ("m5-v1", FEATURE_NAMES)
+    assert (model.feature_specification, model.feature_names) == ("m5-v1", M5_V1.names)
     assert model.lookback_bars == 100
     assert model.actions == ("HOLD", "BUY", "SELL")
     assert (model.output, model.reset) == (OutputKind.PROBABILITIES, ResetRule.NEVER)

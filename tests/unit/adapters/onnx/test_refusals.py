@@ -27,7 +27,7 @@ from tests.support.onnx_models import (
 
 from tradingsignals_server.adapters.onnx.errors import ModelRefused
 from tradingsignals_server.adapters.onnx.model_file import load_model
-from tradingsignals_server.domain.features import FEATURE_NAMES
+from tradingsignals_server.domain.features import M5_V1
 
 PICKED = """
     ones = Constant <value_ints = [1, 1, 1, 1, {3}]> ()
@@ -119,11 +119,11 @@ BAD: dict[str, tuple[Callable[[], bytes], str]] = {
         "was made for the features 'm5-v9' and this service computes m5-v1; train it on those",
     ),
     "feature order": (
-        lambda: changed_metadata(feature_names=swapped(FEATURE_NAMES, 4, 5)),
+        lambda: changed_metadata(feature_names=swapped(M5_V1.names, 4, 5)),
         "has 'macd' as feature 4 where m5-v1 has rsi; train it on the features in the order of m5-v1",
     ),
     "feature count": (
-        lambda: changed_metadata(feature_names=json.dumps(FEATURE_NAMES[:15])),
+        lambda: changed_metadata(feature_names=json.dumps(M5_V1.names[:15])),
         "names 15 features and m5-v1 has 16; train it on those",
     ),
     "lookback": (lambda: changed_metadata(lookback_bars="200"), "needs features of the last '200' bars and m5-v1 is"),

@@ -42,6 +42,7 @@ class Forgetful:
 
     def __init__(self, policy: Policy) -> None:
         self.description = policy.description
+        self.features = policy.features
         self._policy = policy
 
     def initial_state(self) -> RecurrentState:

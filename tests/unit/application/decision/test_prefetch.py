@@ -27,7 +27,7 @@ from tradingsignals_server.application.ports.store import RecurrentCheckpoint, S
 from tradingsignals_server.domain.bars import Bar
 from tradingsignals_server.domain.errors import ServiceError
 from tradingsignals_server.domain.events import Event, Receipt
-from tradingsignals_server.domain.features import FEATURE_NAMES, Observation
+from tradingsignals_server.domain.features import M5_V1, Observation
 from tradingsignals_server.domain.positions import Position
 from tradingsignals_server.domain.recurrent_state import RecurrentState, ResetRule
 from tradingsignals_server.domain.risk import RiskRules
@@ -55,6 +55,7 @@ class WatchedPolicy:
 
     def __init__(self, policy: Policy, *, defect: int = 0, invalid_output: int = 0) -> None:
         self.description = policy.description
+        self.features = policy.features
         self.shown: list[int] = []
         self._policy = policy
         self._defect = defect
@@ -216,7 +217,7 @@ def test_prefetched_output_is_returned_once_and_only_for_its_recurrent_state(pol
     watched = WatchedPolicy(policies[ResetRule.NEVER])
     policy, observation, before = (
         PrefetchingPolicy(watched, InferenceMeter()),
-        np.ones(len(FEATURE_NAMES), dtype=np.float32),
+        np.ones(len(M5_V1.names), dtype=np.float32),
         watched.initial_state(),
     )
     (ahead,) = policy.prefetch([observation], [before])

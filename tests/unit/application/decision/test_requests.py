@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, replace
+from dataclasses import replace
 from uuid import UUID
 
 import pytest
@@ -84,7 +84,8 @@ def test_bounds_are_allowed(given: dict[str, float]) -> None:
     ],
 )
 def test_missing_prices_are_derived_from_the_close(quote: Quote, prices: tuple[float, ...]) -> None:
-    assert quote.prices == prices
+    assert quote.bar == (*prices, 0.0)
+    assert replace(quote, volume=3.0).bar == (*prices, 3.0)
 
 
 FOUND = Indicators(
@@ -120,11 +121,11 @@ FOUND = Indicators(
     ],
 )
 def test_indicators_of_the_caller_replace_those_of_the_bars(given: dict[str, float], changed: dict[str, float]) -> None:
-    assert asdict(Quote(100.0, **given).overriding(FOUND)) == {**asdict(FOUND), **changed}
+    assert Quote(100.0, **given).overriding(FOUND) == changed
 
 
 def test_without_bars_missing_indicators_stay_unknown() -> None:
-    known = Quote(100.0, macd=1.0, bb_upper=110.0).overriding(Indicators())
+    known = replace(Indicators(), **Quote(100.0, macd=1.0, bb_upper=110.0).overriding(Indicators()))
     assert known == Indicators(macd=1.0, bb_upper=110.0)
 
 
@@ -133,33 +134,33 @@ def test_quote_is_an_unfinished_bar_after_the_stored_ones(bars: int) -> None:
     state, quote = state_after(bars), Quote(4000.0, 4001.0, 4003.0, 3997.0)
     found = input_of_quote(state, quote, NOW, RiskRules())
     assert len(found.window) == min(100, bars + 1)
-    assert found.window.prices[:, -1].tolist() == [4001.0, 4003.0, 3997.0, 4000.0]
+    assert found.window.rows[:5, -1].tolist() == [4001.0, 4003.0, 3997.0, 4000.0, 0.0]
     assert found.indicators == indicators_of(found.window)
     assert (found.timestamp, found.origin, found.price) == (NOW, Origin.REQUEST, 4000.0)
     assert found.window.time == (WALK[bars - 1].time if bars else None)
     assert found.session_progress == (CALENDAR.progress(WALK[bars - 1].time) if bars else 0.0)
-    assert not found.simulated
+    assert not found.simulated_within(100)
 
 
 def test_quote_after_simulated_bars_is_simulated() -> None:
     state = replace(state_after(60), simulated_left=10)
-    assert input_of_quote(state, Quote(4000.0), NOW, RiskRules()).simulated
+    assert input_of_quote(state, Quote(4000.0), NOW, RiskRules()).simulated_within(100)
 
 
 @pytest.mark.parametrize("bars", [50, 75, 110])
 def test_input_from_stored_bars_is_that_of_their_window(bars: int) -> None:
-    found = input_of_bars(state_after(60), WALK[:bars], NOW, RiskRules())
-    assert found.window.prices.tobytes() == Window.of(WALK[:bars]).prices.tobytes()
+    found = input_of_bars(state_after(60), WALK[:bars], 300, NOW, RiskRules())
+    assert found.window.rows.tobytes() == Window.of(WALK[:bars]).rows.tobytes()
     assert found.indicators == indicators_of(Window.of(WALK[:bars]))
     assert (found.price, found.origin, found.timestamp) == (WALK[bars - 1].close, Origin.DATABASE, NOW)
     assert found.session_progress == CALENDAR.progress(WALK[bars - 1].time)
-    assert not found.simulated
+    assert not found.simulated_within(100)
     mixed = [*WALK[: bars - 1], replace(WALK[bars - 1], simulated=True)]
-    assert input_of_bars(state_after(60), mixed, NOW, RiskRules()).simulated
+    assert input_of_bars(state_after(60), mixed, 300, NOW, RiskRules()).simulated_within(bars)
 
 
 @pytest.mark.parametrize("bars", [0, 1, 49])
 def test_too_few_stored_bars_are_refused(bars: int) -> None:
     with pytest.raises(NotEnoughBars) as caught:
-        input_of_bars(state_after(60), WALK[:bars], NOW, RiskRules())
+        input_of_bars(state_after(60), WALK[:bars], 300, NOW, RiskRules())
     assert caught.value.metadata == {"symbol": "USDCOP", "bars_needed": "50", "bars_stored": str(bars)}

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from tests.support.builders import OPENING, bar, position, session_times, walk
 
 from tradingsignals_server.application.decision.symbol_state import Book, SymbolState
-from tradingsignals_server.application.ingest.states import RESTORE_BARS
+from tradingsignals_server.application.ingest.states import LONGEST_SESSION
 from tradingsignals_server.application.ports.store import StoredSymbol, StoredTraderState
 from tradingsignals_server.domain.bars import Bar
 from tradingsignals_server.domain.calendar import BogotaCalendar
@@ -47,7 +47,7 @@ CLOSED = tuple((OPENING + timedelta(hours=hour), pnl_pct) for hour, pnl_pct in e
 def contents(state: SymbolState) -> dict[str, object]:
     """Return the fields of a state in a form that can be compared: arrays as their bytes."""
     found = {field.name: getattr(state, field.name) for field in fields(state)}
-    return {**found, "window": (state.window.prices.tobytes(), state.window.time)}
+    return {**found, "window": (state.window.rows.tobytes(), state.window.time)}
 
 
 @given(st.lists(st.booleans(), min_size=1, max_size=240), st.integers(0, 240))
@@ -56,7 +56,7 @@ def test_restart_restores_the_state_after_the_bars(present: list[bool], simulate
     bars = walk(len(times), times=times)
     if simulated < len(bars):
         bars[simulated] = bar(bars[simulated].time, simulated=True)
-    stored = stored_bars(bars[-RESTORE_BARS:], bars[-1] if bars else None)
+    stored = stored_bars(bars[-LONGEST_SESSION - LOOKBACK_BARS :], bars[-1] if bars else None)
     assert contents(SymbolState.restored("USDCOP", CALENDAR, stored, Book(), None)) == contents(after(bars))
 
 

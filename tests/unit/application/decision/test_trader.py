@@ -13,16 +13,17 @@ from tests.support.builders import session_times, walk
 from tests.support.running import always, running_engine
 
 from tradingsignals_server.application.decision.trader import Trader
-from tradingsignals_server.application.ingest.states import RESTORE_BARS
+from tradingsignals_server.application.ingest.states import LONGEST_SESSION
 from tradingsignals_server.application.ports.policy import PolicyDescription, PolicyOutput
 from tradingsignals_server.domain.bars import Bar
 from tradingsignals_server.domain.calendar import AlwaysOpenCalendar, BogotaCalendar, SessionCalendar
-from tradingsignals_server.domain.features import FEATURE_NAMES, Observation
+from tradingsignals_server.domain.features import M5_V1, Observation
 from tradingsignals_server.domain.recurrent_state import RecurrentState, ResetRule
 from tradingsignals_server.domain.risk import RiskRules
 from tradingsignals_server.domain.signals import Action, Probabilities
+from tradingsignals_server.domain.window import LOOKBACK_BARS
 
-RETURN = FEATURE_NAMES.index("return_1")
+RETURN = M5_V1.names.index("return_1")
 
 
 class CountingPolicy:
@@ -33,6 +34,7 @@ class CountingPolicy:
 
     def __init__(self, reset: ResetRule = ResetRule.SESSION, breaks_above: float = 10.0) -> None:
         self.description = PolicyDescription("c1", "test", "onnx", reset=reset, layers=1, hidden_size=1)
+        self.features = M5_V1
         self._breaks_above = breaks_above
 
     def initial_state(self) -> RecurrentState:
@@ -98,7 +100,8 @@ def test_recurrent_state_that_is_not_stored_is_computed_from_the_bars(calendar: 
     trader = Trader(CountingPolicy(), RiskRules())
     for end in (60, 119, 120, 121, 500, 899):
         whole = trader.recurrent_around_newest(bars[:end], calendar)
-        assert whole == trader.recurrent_around_newest(bars[max(0, end - RESTORE_BARS) : end], calendar)
+        start = max(0, end - LONGEST_SESSION - LOOKBACK_BARS)
+        assert whole == trader.recurrent_around_newest(bars[start:end], calendar)
 
 
 def test_without_bars_or_recurrent_state_the_initial_state_is_returned() -> None:

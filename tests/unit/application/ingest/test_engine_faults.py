@@ -19,7 +19,7 @@ from tradingsignals_server.application.ingest import writer as writer_module
 from tradingsignals_server.domain.bars import Bar
 from tradingsignals_server.domain.errors import NotEnoughBars, ServiceError, StorageUnavailable
 from tradingsignals_server.domain.events import Disposition, Event, MarketUpdate, Receipt
-from tradingsignals_server.domain.features import FEATURE_NAMES, Observation
+from tradingsignals_server.domain.features import M5_V1, Observation
 from tradingsignals_server.domain.risk import RiskRules
 from tradingsignals_server.domain.signals import Action, Probabilities
 
@@ -202,7 +202,7 @@ def breaking_on_a_jump() -> ScriptedPolicy:
     """A policy with a defect: it raises on a move of more than nine percent."""
 
     def probabilities(observation: Observation) -> Probabilities:
-        if observation[FEATURE_NAMES.index("return_1")] > 9.0:
+        if observation[M5_V1.names.index("return_1")] > 9.0:
             raise RuntimeError("a defect")
         return SURE[Action.HOLD]
 

@@ -1,9 +1,11 @@
-"""The observation: sixteen features in a fixed order, finite and limited for any market."""
+"""The features m5-v1: sixteen in a fixed order, finite and limited for any market."""
 
 from __future__ import annotations
 
+import json
 import math
 from dataclasses import asdict
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,27 +14,27 @@ from hypothesis import strategies as st
 from tests.support.builders import bar, walk
 
 from tradingsignals_server.domain.bars import HIGHEST_PRICE, LOWEST_PRICE
+from tradingsignals_server.domain.calendar import calendar_for
 from tradingsignals_server.domain.errors import InvalidBar
-from tradingsignals_server.domain.features import (
-    FEATURE_LIMIT,
-    FEATURE_NAMES,
-    FEATURE_SPECIFICATION,
-    Observation,
-    observation,
-)
-from tradingsignals_server.domain.indicators import Indicators, indicators_of
+from tradingsignals_server.domain.features import M5_V1, FeatureContext, Observation
+from tradingsignals_server.domain.indicators import indicators_of
 from tradingsignals_server.domain.window import Window
 
 prices = st.sampled_from([LOWEST_PRICE, HIGHEST_PRICE]) | st.floats(LOWEST_PRICE, HIGHEST_PRICE)
 
 
+def observation(window: Window, progress: float = 0.5, **given: float | None) -> Observation:
+    """Return the observation of a window, with indicators that a quote gives."""
+    return M5_V1.observe(FeatureContext(window, calendar_for("USDCOP"), progress, given=given))
+
+
 def observed(window: Window, progress: float = 0.5) -> dict[str, float]:
     """Return the observation of a window, by feature name."""
-    return named(observation(window, indicators_of(window), progress))
+    return named(observation(window, progress))
 
 
 def named(features: Observation) -> dict[str, float]:
-    return dict(zip(FEATURE_NAMES, features.tolist(), strict=True))
+    return dict(zip(M5_V1.names, features.tolist(), strict=True))
 
 
 def flat(bars: int) -> Window:
@@ -49,9 +51,9 @@ def valid(features: Observation) -> bool:
 
 
 def test_feature_list_is_unchanged() -> None:
-    assert FEATURE_SPECIFICATION == "m5-v1"
-    assert FEATURE_LIMIT == 10.0
-    assert FEATURE_NAMES == (
+    assert M5_V1.name == "m5-v1"
+    assert M5_V1.limit == 10.0
+    assert M5_V1.names == (
         "return_1",
         "return_3",
         "return_6",
@@ -69,6 +71,17 @@ def test_feature_list_is_unchanged() -> None:
         "volatility",
         "session_progress",
     )
+
+
+def test_observations_are_those_of_the_first_version_to_the_bit() -> None:
+    """They were recorded before there was a catalogue."""
+    recorded = json.loads((Path(__file__).parent / "golden" / "m5_v1.json").read_text())
+    assert len(recorded) == 57
+    for case in recorded:
+        window = Window.of(walk(case["bars"], seed=case["seed"]))
+        assert window.time is not None
+        found = observation(window, calendar_for("USDCOP").progress(window.time))
+        assert found.astype("<f4").tobytes().hex() == case["observation"], case
 
 
 def test_each_feature_has_its_documented_value() -> None:
@@ -101,15 +114,19 @@ def test_each_feature_has_its_documented_value() -> None:
 
 
 def test_feature_with_absent_inputs_is_0() -> None:
-    assert observation(Window.empty(), Indicators(), 0.25).tolist() == [0.0] * 15 + [0.25]
     first = Window.of(walk(1))
-    assert observation(first, indicators_of(first), 0.0).tolist() == [0.0] * 16
+    assert observation(first, 0.25).tolist() == [0.0] * 15 + [0.25]
+
+
+def test_observation_without_a_bar_is_refused() -> None:
+    with pytest.raises(ValueError, match="no bar"):
+        observation(Window.empty())
 
 
 @pytest.mark.parametrize(("bars", "returns"), [(1, 0), (2, 1), (3, 1), (4, 2), (7, 3), (12, 3), (13, 4)])
 def test_return_over_n_bars_needs_n_plus_1_bars(bars: int, returns: int) -> None:
     features = observed(Window.of(walk(bars)))
-    assert [features[name] != 0.0 for name in FEATURE_NAMES[:4]] == [i < returns for i in range(4)]
+    assert [features[name] != 0.0 for name in M5_V1.names[:4]] == [i < returns for i in range(4)]
 
 
 def test_features_of_a_constant_price_are_0() -> None:
@@ -118,14 +135,14 @@ def test_features_of_a_constant_price_are_0() -> None:
 
 
 def test_unit_is_one_basis_point_without_an_atr() -> None:
-    known = Indicators(atr=0.0, macd=0.8)
-    assert named(observation(flat(1), known, 0.0))["macd"] == pytest.approx(2.0)
+    assert named(observation(flat(15), macd=0.8))["macd"] == pytest.approx(2.0)
+    assert named(observation(flat(1), macd=0.8))["macd"] == pytest.approx(2.0), "so it is at the first quote"
 
 
 @given(st.lists(prices, min_size=1, max_size=110), st.floats(0, 0.999))
 def test_features_are_finite_and_limited_for_any_closes(closes: list[float], progress: float) -> None:
     window = Window.of([bar(i, close) for i, close in enumerate(closes)])
-    assert valid(observation(window, indicators_of(window), progress))
+    assert valid(observation(window, progress))
 
 
 @given(prices, st.lists(st.floats(-1e9, 1e9) | st.none(), min_size=8, max_size=8), st.floats(1e-9, 1e6) | st.none())
@@ -133,19 +150,19 @@ def test_features_are_finite_and_limited_for_any_indicators(
     close: float, values: list[float | None], atr: float | None
 ) -> None:
     rsi, macd, macd_signal, macd_histogram, lower, middle, ema_20, ema_50 = values
-    claimed = Indicators(
-        rsi=None if rsi is None else abs(rsi) % 100.0,
-        macd=macd,
-        macd_signal=macd_signal,
-        macd_histogram=macd_histogram,
-        bb_lower=lower,
-        bb_middle=None if middle is None else abs(middle) + 1.0,
-        bb_upper=lower if lower is None else lower + 2.0,
-        ema_20=ema_20,
-        ema_50=ema_50,
-        atr=atr,
-    )
-    assert valid(observation(Window.of([bar(0, close)]), claimed, 0.0))
+    claimed = {
+        "rsi": None if rsi is None else abs(rsi) % 100.0,
+        "macd": macd,
+        "macd_signal": macd_signal,
+        "macd_histogram": macd_histogram,
+        "bb_lower": lower,
+        "bb_middle": None if middle is None else abs(middle) + 1.0,
+        "bb_upper": lower if lower is None else lower + 2.0,
+        "ema_20": ema_20,
+        "ema_50": ema_50,
+        "atr": atr,
+    }
+    assert valid(observation(Window.of([bar(0, close)]), 0.5, **claimed))
 
 
 @pytest.mark.parametrize("last", [1e308, 1e200, 1e160, 1e-160, 1e-300, 5e-324])
@@ -155,7 +172,7 @@ def test_extreme_price_is_refused_or_gives_finite_features(last: float) -> None:
     except InvalidBar:
         return
     window = Window.of(bars)
-    assert valid(observation(window, indicators_of(window), 0.5))
+    assert valid(observation(window))
 
 
 @pytest.mark.parametrize(("last", "limit"), [(1e6, 10.0), (0.01, -10.0)])
