@@ -66,7 +66,8 @@ class Book:
         bar, indicators = history.bars[index], history.indicators[index]
         if indicators is None:
             raise ValueError(f"nothing is decided at the bar of {bar.time.isoformat()}")
-        decision = decide(probabilities, bar.close, indicators, self.rules, self.tally.at(bar.close_time))
+        tally = self.tally.at(bar.close_time)
+        decision = decide(bar.symbol, probabilities, bar.close, indicators, self.rules, tally)
         if decision.action is Action.HOLD or (held is not None and held.action is decision.action):
             return decision
         if held is not None:

@@ -180,6 +180,11 @@ class Settings(BaseSettings):
     confidence_threshold: Annotated[float, Field(ge=0, le=1)] = Field(
         0.65, description="A choice below this probability becomes HOLD."
     )
+    min_win_probability: Annotated[float, Field(ge=0, le=1)] = Field(
+        0.0,
+        description="A choice whose calibrated chance to win is below this, or not known because the model is not "
+        "calibrated, becomes HOLD. 0: none does.",
+    )
     min_risk_reward: NotNegative = Field(1.5, description="A choice below this ratio of target to stop becomes HOLD.")
     atr_multiplier_sl: Multiple = Field(2.0, description="Distance of the stop, in ATR.")
     atr_multiplier_tp: Multiple = Field(3.0, description="Distance of the target, in ATR.")
@@ -188,8 +193,8 @@ class Settings(BaseSettings):
     position_sizing: Sizing = Field(
         Sizing.FIXED,
         description="fixed (POSITION_SIZE_PCT), confidence (POSITION_SIZE_PCT times confidence), risk "
-        "(RISK_PER_TRADE_PCT lost at the stop) or kelly (KELLY_FRACTION of Kelly, from the closed positions of "
-        "the last 30 days, at most 100).",
+        "(RISK_PER_TRADE_PCT lost at the stop) or kelly (KELLY_FRACTION of Kelly, from the win probability; without "
+        "one from the closed positions of the last 30 days, at most 100).",
     )
     position_size_pct: Fraction = Field(0.02, description="Base size, as a fraction of equity.")
     max_position_size_pct: Fraction = Field(0.05, description="Largest size, as a fraction of equity.")
@@ -366,6 +371,7 @@ class Settings(BaseSettings):
         """The part of the settings that the domain works by."""
         return RiskRules(
             confidence_threshold=self.confidence_threshold,
+            min_win_probability=self.min_win_probability,
             min_risk_reward=self.min_risk_reward,
             atr_multiplier_sl=self.atr_multiplier_sl,
             atr_multiplier_tp=self.atr_multiplier_tp,

@@ -119,7 +119,7 @@ def signal(
         timestamp=time,
         symbol=symbol,
         entry_price=price,
-        decision=decide(SURE[action], price, found, rules or RiskRules(), TradeTally()),
+        decision=decide(symbol, SURE[action], price, found, rules or RiskRules(), TradeTally()),
         probabilities=SURE[action],
         indicators=found,
         origin=origin,

@@ -54,6 +54,7 @@ def test_defaults_are_the_documented_ones() -> None:
     assert (settings.log_level, settings.log_format) == ("INFO", LogFormat.AUTO)
     assert settings.risk_rules == RiskRules(
         confidence_threshold=0.65,
+        min_win_probability=0.0,
         min_risk_reward=1.5,
         atr_multiplier_sl=2.0,
         atr_multiplier_tp=3.0,
@@ -83,6 +84,7 @@ def test_domain_has_the_same_defaults_except_costs() -> None:
 def test_every_risk_rule_can_be_set(environment: Setter) -> None:
     values = {
         "CONFIDENCE_THRESHOLD": 0.7,
+        "MIN_WIN_PROBABILITY": 0.55,
         "MIN_RISK_REWARD": 1.2,
         "ATR_MULTIPLIER_SL": 1.5,
         "ATR_MULTIPLIER_TP": 4.5,
@@ -227,6 +229,8 @@ IMPOSSIBLE = [
     ("CONFIDENCE_THRESHOLD", "1.01"),
     ("CONFIDENCE_THRESHOLD", "-0.01"),
     ("CONFIDENCE_THRESHOLD", "nan"),
+    ("MIN_WIN_PROBABILITY", "1.01"),
+    ("MIN_WIN_PROBABILITY", "-0.01"),
     ("MIN_RISK_REWARD", "-0.1"),
     ("MIN_RISK_REWARD", "nan"),
     ("ATR_MULTIPLIER_SL", "0"),

@@ -66,6 +66,9 @@ def _normalisation(model: ModelSpecification) -> str:
 
 
 def _calibration(model: ModelSpecification) -> str:
+    if (win := model.win_calibration) is not None:
+        cases = f"{win.cases} cases ({win.buy.cases} BUY, {win.sell.cases} SELL)"
+        return f"win probability, of {cases} from {_span(range_text((win.start, win.end)))}"
     entry = json.loads(model.calibration)
     if entry["kind"] == "none":
         return "no"

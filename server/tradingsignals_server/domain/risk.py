@@ -10,13 +10,14 @@ from operator import itemgetter
 from statistics import fmean
 
 from .bars import BAR_INTERVAL, price_problem
-from .costs import NO_CHARGES, Charges
+from .calibration import LEAST_CASES, WinCalibration
+from .costs import NO_CHARGES, Charges, round_trip
 from .indicators import Indicators, side_of
-from .signals import Action, Decision, Probabilities, reached_from
+from .signals import Action, Decision, Probabilities, WinEstimate, reached_from
 from .values import dataclass
 
 KELLY_MINIMUM_TRADES = 20
-"""Closed positions that Kelly's fraction needs; with fewer, the size is POSITION_SIZE_PCT."""
+"""Closed positions that Kelly's fraction needs without a win probability; with fewer, it is POSITION_SIZE_PCT."""
 
 KELLY_WINDOW = 100
 """Closed positions that Kelly's fraction uses at most, the newest ones."""
@@ -45,10 +46,11 @@ class RiskRules:
     """Rules of risk and position management, one field for each setting of the same name (config.Settings checks them).
 
     Fractions are of equity, 0..1; distances are multiples of the ATR; `max_bar_age` is trading time, `max_price_jump` a
-    fraction of the last price. For these last two, 0 means no limit.
+    fraction of the last price. For these last two and `min_win_probability`, 0 means no limit.
     """
 
     confidence_threshold: float = 0.65
+    min_win_probability: float = 0.0
     min_risk_reward: float = 1.5
     atr_multiplier_sl: float = 2.0
     atr_multiplier_tp: float = 3.0
@@ -109,38 +111,44 @@ class TradeTally:
 
 
 def decide(
-    probabilities: Probabilities, price: float, indicators: Indicators, rules: RiskRules, tally: TradeTally
+    symbol: str,
+    probabilities: Probabilities,
+    price: float,
+    indicators: Indicators,
+    rules: RiskRules,
+    tally: TradeTally,
+    calibration: WinCalibration | None = None,
 ) -> Decision:
     """Turn the output of a policy into a decision.
 
-    The most probable action is taken if its probability reaches the threshold, if its levels are valid prices, and if
-    the risk-reward ratio reaches the minimum. Otherwise the action is HOLD, and the reasoning states the rule. A size
-    of 0 opens nothing, but does not change the action. Stop = entry -/+ ATR x atr_multiplier_sl, target = entry +/-
-    ATR x atr_multiplier_tp.
+    The most probable action is taken if its probability reaches the threshold, if its win probability reaches the
+    minimum, if its levels are valid prices, and if the risk-reward ratio reaches the minimum. Otherwise the action is
+    HOLD, and the reasoning states the rule. A size of 0 opens nothing, but does not change the action. Stop = entry -/+
+    ATR x atr_multiplier_sl, target = entry +/- ATR x atr_multiplier_tp.
 
     Args:
+        symbol: instrument, for its costs.
         probabilities: output of the policy.
         price: entry price, in quote currency.
         indicators: indicators at the newest bar; without an ATR there are no levels.
         rules: threshold, multipliers and sizing.
         tally: closed positions at the time of the decision (TradeTally.at).
+        calibration: that of the policy's model; None if it has none.
     """
     action, confidence = probabilities.choice()
+    win = None if calibration is None else calibration.estimate(action, confidence)
     why = [f"Model confidence: {confidence:.1%}"]
+    if win is not None:
+        why.append(f"Win probability: {win.probability:.1%} ({win.cases} cases)")
 
-    def hold(*reasons: str) -> Decision:
-        return Decision(Action.HOLD, confidence, reasoning=(*why, *reasons, *_observations(price, indicators)))
+    def hold(reason: str) -> Decision:
+        return Decision(Action.HOLD, confidence, win, reasoning=(*why, reason, *_observations(price, indicators)))
 
-    if action is Action.HOLD:
-        return hold("Model chose HOLD")
-    if confidence < reached_from(rules.confidence_threshold):
-        return hold(f"{action} at {confidence:.1%} is below the threshold of {rules.confidence_threshold:.1%}: HOLD")
+    reason = _hold_reason(action, confidence, rules) or _win_reason(action, confidence, win, calibration, rules)
+    if reason is not None:
+        return hold(reason)
     if not indicators.atr:
         return hold(f"{action} has no levels because there is no ATR: HOLD")
-    ratio = rules.risk_reward_ratio
-    # 0.45 / 0.3 is 1.5 in decimal, and slightly less in binary.
-    if ratio < rules.min_risk_reward * (1.0 - 1e-12):
-        return hold(f"Risk-reward ratio {ratio:.2f} is below the minimum of {rules.min_risk_reward:.2f}: HOLD")
     side = action.direction
     stop_loss = price - side * indicators.atr * rules.atr_multiplier_sl
     take_profit = price + side * indicators.atr * rules.atr_multiplier_tp
@@ -148,12 +156,70 @@ def decide(
         return hold(f"{action} would need a level that cannot be a price: HOLD")
     if side * (price - stop_loss) <= 0.0 or side * (take_profit - price) <= 0.0:
         return hold(f"{action} has no levels because the ATR is too small beside the price: HOLD")
-    size = _size(confidence, price, abs(price - stop_loss), rules, tally)
-    return Decision(action, confidence, stop_loss, take_profit, ratio, size, (*why, *_observations(price, indicators)))
+    kelly = None
+    if rules.sizing is Sizing.KELLY:
+        kelly = tally.kelly() if win is None else kelly_of(win, symbol, price, stop_loss, take_profit, rules)
+    size = _size(confidence, price, abs(price - stop_loss), rules, kelly)
+    sentences = (*why, *_observations(price, indicators))
+    return Decision(action, confidence, win, stop_loss, take_profit, rules.risk_reward_ratio, size, sentences)
 
 
-def _size(confidence: float, price: float, stop_distance: float, rules: RiskRules, tally: TradeTally) -> float:
-    """Return the fraction of equity to use, at most max_position_size_pct."""
+def _hold_reason(action: Action, confidence: float, rules: RiskRules) -> str | None:
+    """Say in a sentence why a choice becomes HOLD, whatever the market; None if it does not."""
+    if action is Action.HOLD:
+        return "Model chose HOLD"
+    if confidence < reached_from(rules.confidence_threshold):
+        return f"{action} at {confidence:.1%} is below the threshold of {rules.confidence_threshold:.1%}: HOLD"
+    ratio = rules.risk_reward_ratio
+    # 0.45 / 0.3 is 1.5 in decimal, and slightly less in binary.
+    if ratio < rules.min_risk_reward * (1.0 - 1e-12):
+        return f"Risk-reward ratio {ratio:.2f} is below the minimum of {rules.min_risk_reward:.2f}: HOLD"
+    return None
+
+
+def _win_reason(
+    action: Action, confidence: float, win: WinEstimate | None, calibration: WinCalibration | None, rules: RiskRules
+) -> str | None:
+    """Say in a sentence why a choice does not reach the lowest win probability; None if it does, or if none is set."""
+    least = rules.min_win_probability
+    if least <= 0.0:
+        return None
+    if win is not None:
+        below = f"{action} wins in {win.probability:.1%} of {win.cases} cases, below the minimum of {least:.1%}: HOLD"
+        return below if win.probability < least else None
+    why = (
+        "its model is not calibrated"
+        if calibration is None
+        else f"fewer than {LEAST_CASES} cases are known at a confidence of {confidence:.1%}"
+    )
+    return f"{action} has no win probability, for {why}, and the minimum is {least:.1%}: HOLD"
+
+
+def kelly_of(
+    win: WinEstimate, symbol: str, price: float, stop_loss: float, take_profit: float, rules: RiskRules
+) -> float:
+    """Return Kelly's fraction p - (1 - p) / b, where p is the win probability and b the reward-risk ratio after costs.
+
+    b = (distance to the target - costs) / (distance to the stop + costs). Where nothing is left of the target, it is 0.
+    A session that ends before stop and target makes both win and loss smaller than b assumes. Source: J. L. Kelly, "A
+    New Interpretation of Information Rate", 1956.
+
+    Args:
+        win: chance of a profit after costs.
+        symbol: instrument, for its costs.
+        price: entry price, in quote currency.
+        stop_loss: price of the stop.
+        take_profit: price of the target.
+        rules: spread and commission.
+    """
+    spread, commission = rules.spread.of(symbol), rules.commission.of(symbol)
+    reward = abs(take_profit - price) - round_trip(spread, commission, price, take_profit)
+    risk = abs(price - stop_loss) + round_trip(spread, commission, price, stop_loss)
+    return 0.0 if reward <= 0.0 else win.probability - (1.0 - win.probability) * risk / reward
+
+
+def _size(confidence: float, price: float, stop_distance: float, rules: RiskRules, kelly: float | None) -> float:
+    """Return the fraction of equity to use, at most max_position_size_pct; `kelly` is None if it is not known."""
     match rules.sizing:
         case Sizing.CONFIDENCE:
             size = rules.position_size_pct * confidence
@@ -162,7 +228,6 @@ def _size(confidence: float, price: float, stop_distance: float, rules: RiskRule
         case Sizing.RISK:
             size = rules.risk_per_trade_pct * price / stop_distance
         case Sizing.KELLY:
-            kelly = tally.kelly()
             size = rules.position_size_pct if kelly is None else max(0.0, kelly) * rules.kelly_fraction
     return min(size, rules.max_position_size_pct)
 

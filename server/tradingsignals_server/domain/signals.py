@@ -91,15 +91,25 @@ class Probabilities:
 
 
 @dataclass(frozen=True, slots=True)
+class WinEstimate:
+    """Calibrated chance that a position ends with a profit after costs, 0..1, and the number of cases behind it."""
+
+    probability: float
+    cases: int
+
+
+@dataclass(frozen=True, slots=True)
 class Decision:
     """Result of the rules: BUY or SELL with stop and target (quote currency), or HOLD without them, and the reasoning.
 
-    `confidence` is the probability of the action that the policy chose, also if a rule turned it into HOLD.
-    `position_size` is a fraction of equity, 0 for HOLD.
+    `confidence` is the probability that the policy gave the action it chose, and `win` the chance that the position
+    of that action ends with a profit; both also if a rule turned the choice into HOLD. `win` is None if the policy
+    chose HOLD, and where its model is not calibrated. `position_size` is a fraction of equity, 0 for HOLD.
     """
 
     action: Action
     confidence: float
+    win: WinEstimate | None = None
     stop_loss: float | None = None
     take_profit: float | None = None
     risk_reward_ratio: float | None = None

@@ -15,6 +15,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from hypothesis import given
 from hypothesis import strategies as st
 from tests.support.builders import NOW, OPENING, bar, position, signal
+from tests.support.calibrations import CALIBRATION, RANGE
 
 from tradingsignals.v1 import (
     bar_pb2,
@@ -41,7 +42,7 @@ from tradingsignals_server.domain.indicators import Indicators
 from tradingsignals_server.domain.positions import Exit, ExitReason, close
 from tradingsignals_server.domain.recurrent_state import ResetRule
 from tradingsignals_server.domain.risk import RiskRules
-from tradingsignals_server.domain.signals import Action, MarketRegime, Origin, Signal, TrendDirection
+from tradingsignals_server.domain.signals import Action, MarketRegime, Origin, Signal, TrendDirection, WinEstimate
 from tradingsignals_server.domain.statistics import PositionCounts, SignalCounts, Statistics
 
 ENUMS: Sequence[tuple[type[StrEnum], Any]] = [
@@ -86,8 +87,10 @@ INDICATORS = Indicators(
     volatility=11.0,
     window_volatility=98.0,
 )
+CONFIDENT = signal(price=4000.0, atr=10.0)
 WHOLE = replace(
-    signal(price=4000.0, atr=10.0),
+    CONFIDENT,
+    decision=replace(CONFIDENT.decision, win=WinEstimate(0.55, 40)),
     indicators=INDICATORS,
     simulated=True,
     market_regime=MarketRegime.VOLATILE,
@@ -107,6 +110,7 @@ def test_every_field_of_a_signal_is_set() -> None:
     assert (message.symbol, message.sequence, message.simulated, message.model_failed) == ("USDCOP", 77, True, True)
     assert message.action == signal_pb2.Signal.BUY
     assert (message.confidence, message.entry_price) == (0.9, 4000.0)
+    assert (message.win_probability, message.win_probability_cases) == (0.55, 40)
     assert (message.stop_loss, message.take_profit, message.risk_reward_ratio) == (3980.0, 4030.0, 1.5)
     assert message.position_size == 0.02
     assert list(message.reasoning) == list(WHOLE.decision.reasoning)
@@ -129,7 +133,8 @@ def test_indicators_keep_their_names() -> None:
 def test_absent_values_of_a_hold_stay_absent() -> None:
     bare = replace(signal(Action.HOLD), indicators=Indicators(), bar_time=None)
     message = to_proto.signal_message(bare, 1)
-    for absent in ("stop_loss", "take_profit", "risk_reward_ratio", "market_regime", "trend_direction", "bar_time"):
+    levels = ("stop_loss", "take_profit", "risk_reward_ratio", "win_probability", "win_probability_cases")
+    for absent in (*levels, "market_regime", "trend_direction", "bar_time"):
         assert not message.HasField(absent), absent
     assert message.technical_factors.ListFields() == []
     assert message.position_size == 0.0
@@ -396,6 +401,7 @@ def test_model_message_describes_a_model_or_the_placeholder() -> None:
         layers=2,
         hidden_size=64,
         training_range=trained,
+        win_calibration=CALIBRATION,
         git_revision="cd34",
         providers=("CPU",),
         inputs=(tensor,),
@@ -418,8 +424,12 @@ def test_model_message_describes_a_model_or_the_placeholder() -> None:
     assert (message.name, message.recurrent_reset, message.git_revision) == ("usdcop", "session", "cd34")
     assert (message.recurrent_layers, message.recurrent_size, message.failure_count) == (2, 64, 1)
     assert [end.ToDatetime(UTC) for end in (message.training_start, message.training_end)] == list(trained)
+    calibrated = message.win_calibration
+    assert (calibrated.start.ToDatetime(UTC), calibrated.end.ToDatetime(UTC)) == RANGE
+    assert (calibrated.buy_cases, calibrated.sell_cases) == (160, 39)
     bare = to_proto.model_message(Trader(PlaceholderPolicy(), RiskRules()))
     assert not bare.loaded
+    assert not bare.HasField("win_calibration")
     assert not bare.HasField("file_sha256")
 
 

@@ -8,10 +8,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from tests.support.calibrations import CALIBRATION
 from tests.support.onnx_models import RECURRENT, graph, policy_file, random_weights, write
 
 from tradingsignals_server.adapters.onnx.errors import ModelRefused
 from tradingsignals_server.adapters.onnx.metadata import KIND_NONE
+from tradingsignals_server.adapters.onnx.policy import OnnxPolicy
 from tradingsignals_server.commands.check import check
 from tradingsignals_server.domain.recurrent_state import ResetRule
 
@@ -50,6 +52,15 @@ def test_check_describes_a_recurrent_policy(tmp_path: Path) -> None:
         "seed": "7",
         "git revision": "0123abc",
     }
+
+
+def test_check_describes_the_calibration_of_the_win_probability(tmp_path: Path) -> None:
+    metadata = replace(RECURRENT, calibration=json.dumps(CALIBRATION.entry()))
+    path = policy_file(tmp_path, random_weights(), metadata)
+    assert described(path)["calibrated"] == (
+        "win probability, of 199 cases (160 BUY, 39 SELL) from 2023-07-04T13:00:00Z to 2023-12-29T18:00:00Z"
+    )
+    assert OnnxPolicy(path).description.win_calibration == CALIBRATION
 
 
 def test_check_omits_absent_metadata(tmp_path: Path) -> None:

@@ -157,7 +157,9 @@ def test_differences_from_rounding_count_as_none(price: float, seed: int) -> Non
     found = indicators_of(Window.of(bars))
     assert (found.rsi, found.atr, found.bb_upper, found.bb_middle, found.bb_lower) == (None,) * 5
     assert (trend_direction(found), market_regime(found)) == (None, None)
-    made = decide(SURE[Action.BUY], bars[-1].close, replace(found, atr=price / 100.0), RiskRules(), TradeTally())
+    made = decide(
+        "USDCOP", SURE[Action.BUY], bars[-1].close, replace(found, atr=price / 100.0), RiskRules(), TradeTally()
+    )
     assert made.reasoning == ("Model confidence: 90.0%",)
 
 

@@ -10,7 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from tests.support.builders import NOW, OPENING, SURE
+from tests.support.calibrations import CALIBRATION
 
+from tradingsignals_server.domain.calibration import WinCalibration
+from tradingsignals_server.domain.costs import Charge, Charges
 from tradingsignals_server.domain.indicators import Indicators
 from tradingsignals_server.domain.risk import (
     KELLY_MAX_AGE,
@@ -20,8 +23,9 @@ from tradingsignals_server.domain.risk import (
     Sizing,
     TradeTally,
     decide,
+    kelly_of,
 )
-from tradingsignals_server.domain.signals import Action, Decision, Probabilities
+from tradingsignals_server.domain.signals import Action, Decision, Probabilities, WinEstimate
 
 SIDES = pytest.mark.parametrize("side", [Action.BUY, Action.SELL])
 RULES = RiskRules()
@@ -38,9 +42,10 @@ def decided(
     atr: float | None = 10.0,
     rules: RiskRules = RULES,
     tally: TradeTally = NOTHING,
+    calibration: WinCalibration | None = None,
 ) -> Decision:
     """Return the decision for a policy output of 90% for `side`."""
-    return decide(SURE[side], price, Indicators(atr=atr), rules, tally)
+    return decide("USDCOP", SURE[side], price, Indicators(atr=atr), rules, tally, calibration)
 
 
 def likely(side: Action, probability: float) -> Probabilities:
@@ -129,9 +134,9 @@ def test_level_at_or_below_0_gives_hold() -> None:
 def test_action_stands_at_the_threshold_and_is_hold_below_it(side: Action, threshold: float) -> None:
     rules = RiskRules(confidence_threshold=threshold)
     found = Indicators(atr=10.0)
-    at = decide(likely(side, threshold), 4000.0, found, rules, NOTHING)
-    by_a_model = decide(likely(side, float(np.float32(threshold))), 4000.0, found, rules, NOTHING)
-    below = decide(likely(side, threshold - 2e-7), 4000.0, found, rules, NOTHING)
+    at = decide("USDCOP", likely(side, threshold), 4000.0, found, rules, NOTHING)
+    by_a_model = decide("USDCOP", likely(side, float(np.float32(threshold))), 4000.0, found, rules, NOTHING)
+    below = decide("USDCOP", likely(side, threshold - 2e-7), 4000.0, found, rules, NOTHING)
     assert at.action is by_a_model.action is side
     assert is_hold(below)
     assert below.confidence == threshold - 2e-7
@@ -140,11 +145,11 @@ def test_action_stands_at_the_threshold_and_is_hold_below_it(side: Action, thres
 def test_float32_of_the_threshold_passes() -> None:
     at = float(np.float32(0.65))
     assert at < 0.65
-    assert decide(likely(Action.BUY, at), 4000.0, Indicators(atr=10.0), RULES, NOTHING).action is Action.BUY
+    assert decide("USDCOP", likely(Action.BUY, at), 4000.0, Indicators(atr=10.0), RULES, NOTHING).action is Action.BUY
 
 
 def test_reasoning_names_the_action_below_the_threshold() -> None:
-    made = decide(likely(Action.SELL, 0.6), 4000.0, Indicators(atr=10.0), RULES, NOTHING)
+    made = decide("USDCOP", likely(Action.SELL, 0.6), 4000.0, Indicators(atr=10.0), RULES, NOTHING)
     assert made.reasoning[:2] == ("Model confidence: 60.0%", "SELL at 60.0% is below the threshold of 65.0%: HOLD")
 
 
@@ -170,6 +175,83 @@ def test_ratio_below_the_minimum_gives_hold_with_its_reason() -> None:
     made = decided(rules=RiskRules(atr_multiplier_tp=2.9))
     assert is_hold(made)
     assert "Risk-reward ratio 1.45 is below the minimum of 1.50: HOLD" in made.reasoning
+
+
+# ---------------------------------------------------------------------------------------------- win probability
+
+
+def test_calibrated_model_has_a_win_probability_beside_its_confidence() -> None:
+    made = decided(Action.BUY, calibration=CALIBRATION)
+    assert (made.confidence, made.win) == (0.9, WinEstimate(0.55, 40))
+    assert made.reasoning == ("Model confidence: 90.0%", "Win probability: 55.0% (40 cases)")
+    assert decided(Action.SELL, calibration=CALIBRATION).win == WinEstimate(0.45, 20)
+    assert decided(Action.HOLD, calibration=CALIBRATION).win is None
+    assert decided().win is None
+    refused = decided(Action.BUY, rules=RiskRules(confidence_threshold=0.95), calibration=CALIBRATION)
+    assert (refused.action, refused.win) == (Action.HOLD, WinEstimate(0.55, 40)), "still that of the choice"
+
+
+@pytest.mark.parametrize(
+    ("side", "minimum", "sentence"),
+    [
+        (Action.BUY, 0.55, None),
+        (Action.BUY, 0.56, "BUY wins in 55.0% of 40 cases, below the minimum of 56.0%: HOLD"),
+        (Action.SELL, 0.0, None),
+        (Action.SELL, 0.5, "SELL wins in 45.0% of 20 cases, below the minimum of 50.0%: HOLD"),
+    ],
+)
+def test_choice_below_the_minimum_win_probability_is_hold(side: Action, minimum: float, sentence: str | None) -> None:
+    made = decided(side, rules=RiskRules(min_win_probability=minimum), calibration=CALIBRATION)
+    assert is_hold(made) == (sentence is not None)
+    assert sentence is None or made.reasoning[2] == sentence
+    assert made.win is not None
+
+
+def test_choice_without_a_win_probability_is_hold_if_a_minimum_is_set() -> None:
+    rules = RiskRules(min_win_probability=0.01, confidence_threshold=0.5)
+    uncalibrated = decided(rules=rules)
+    assert is_hold(uncalibrated)
+    assert uncalibrated.reasoning[1] == (
+        "BUY has no win probability, for its model is not calibrated, and the minimum is 1.0%: HOLD"
+    )
+    few = decide("USDCOP", likely(Action.SELL, 0.55), 4000.0, Indicators(atr=10.0), rules, NOTHING, CALIBRATION)
+    assert is_hold(few)
+    assert few.reasoning[1] == (
+        "SELL has no win probability, for fewer than 20 cases are known at a confidence of 55.0%, and the minimum is "
+        "1.0%: HOLD"
+    )
+    assert decided(Action.HOLD, rules=rules).reasoning[1] == "Model chose HOLD"
+
+
+@pytest.mark.parametrize(
+    ("probability", "rules", "fraction"),
+    [
+        (0.5, RiskRules(), 0.5 - 0.5 / 1.5),
+        (0.4, RiskRules(), 0.0),
+        (0.3, RiskRules(), 0.3 - 0.7 / 1.5),
+        # 30 to win and 20 to lose become 28 and 22.
+        (0.5, RiskRules(spread=Charges.flat(2.0)), 0.5 - 0.5 * 22.0 / 28.0),
+        (0.5, RiskRules(commission=Charges(Charge(1.0), {"EURUSD": Charge(9.0)})), 0.5 - 0.5 * 22.0 / 28.0),
+        # The costs take the whole target.
+        (0.9, RiskRules(spread=Charges.flat(30.0)), 0.0),
+    ],
+)
+def test_kelly_of_a_win_probability_is_after_costs(probability: float, rules: RiskRules, fraction: float) -> None:
+    win = WinEstimate(probability, 100)
+    long = kelly_of(win, "USDCOP", 4000.0, 3980.0, 4030.0, rules)
+    assert long == pytest.approx(fraction, abs=1e-12)
+    assert kelly_of(win, "USDCOP", 4000.0, 4020.0, 3970.0, rules) == pytest.approx(long, abs=1e-12)
+
+
+def test_kelly_sizing_uses_the_win_probability_before_the_closed_positions() -> None:
+    rules = RiskRules(sizing=Sizing.KELLY, kelly_fraction=0.1, max_position_size_pct=1.0)
+    won = tally(40, 0)
+    assert decided(Action.BUY, rules=rules, tally=won).position_size == pytest.approx(0.1)
+    assert decided(Action.BUY, rules=rules, tally=won, calibration=CALIBRATION).position_size == pytest.approx(
+        0.1 * (0.55 - 0.45 / 1.5)
+    )
+    costly = replace(rules, spread=Charges.flat(10.0))
+    assert decided(Action.SELL, rules=costly, tally=won, calibration=CALIBRATION).position_size == 0.0
 
 
 # ------------------------------------------------------------------------------------------------------- sizing
@@ -291,7 +373,7 @@ def test_kelly_size_is_0_for_a_fraction_of_0_or_less(closed: TradeTally) -> None
 )
 def test_reasoning_contains_the_observation(found: Indicators, sentence: str) -> None:
     for action in Action:
-        reasoning = decide(SURE[action], 4000.0, replace(found, atr=10.0), RULES, NOTHING).reasoning
+        reasoning = decide("USDCOP", SURE[action], 4000.0, replace(found, atr=10.0), RULES, NOTHING).reasoning
         assert reasoning[-1] == sentence
 
 
@@ -309,6 +391,6 @@ def test_reasoning_contains_the_observation(found: Indicators, sentence: str) ->
     ],
 )
 def test_reasoning_omits_absent_observations(found: Indicators) -> None:
-    assert decide(SURE[Action.BUY], 4000.0, replace(found, atr=10.0), RULES, NOTHING).reasoning == (
+    assert decide("USDCOP", SURE[Action.BUY], 4000.0, replace(found, atr=10.0), RULES, NOTHING).reasoning == (
         "Model confidence: 90.0%",
     )

@@ -10,7 +10,7 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class Model(_message.Message):
-    __slots__ = ("loaded", "version", "mode", "providers", "inputs", "outputs", "inference_count", "avg_latency_ms", "type", "file_sha256", "feature_specification", "feature_names", "lookback_bars", "name", "recurrent_reset", "recurrent_layers", "recurrent_size", "training_start", "training_end", "git_revision", "failure_count", "p50_latency_ms", "p99_latency_ms", "available_versions")
+    __slots__ = ("loaded", "version", "mode", "providers", "inputs", "outputs", "inference_count", "avg_latency_ms", "type", "file_sha256", "feature_specification", "feature_names", "lookback_bars", "name", "recurrent_reset", "recurrent_layers", "recurrent_size", "training_start", "training_end", "git_revision", "failure_count", "p50_latency_ms", "p99_latency_ms", "available_versions", "win_calibration")
     LOADED_FIELD_NUMBER: _ClassVar[int]
     VERSION_FIELD_NUMBER: _ClassVar[int]
     MODE_FIELD_NUMBER: _ClassVar[int]
@@ -35,6 +35,7 @@ class Model(_message.Message):
     P50_LATENCY_MS_FIELD_NUMBER: _ClassVar[int]
     P99_LATENCY_MS_FIELD_NUMBER: _ClassVar[int]
     AVAILABLE_VERSIONS_FIELD_NUMBER: _ClassVar[int]
+    WIN_CALIBRATION_FIELD_NUMBER: _ClassVar[int]
     loaded: bool
     version: str
     mode: str
@@ -59,7 +60,20 @@ class Model(_message.Message):
     p50_latency_ms: float
     p99_latency_ms: float
     available_versions: _containers.RepeatedScalarFieldContainer[str]
-    def __init__(self, loaded: _Optional[bool] = ..., version: _Optional[str] = ..., mode: _Optional[str] = ..., providers: _Optional[_Iterable[str]] = ..., inputs: _Optional[_Iterable[_Union[Tensor, _Mapping]]] = ..., outputs: _Optional[_Iterable[_Union[Tensor, _Mapping]]] = ..., inference_count: _Optional[int] = ..., avg_latency_ms: _Optional[float] = ..., type: _Optional[str] = ..., file_sha256: _Optional[str] = ..., feature_specification: _Optional[str] = ..., feature_names: _Optional[_Iterable[str]] = ..., lookback_bars: _Optional[int] = ..., name: _Optional[str] = ..., recurrent_reset: _Optional[str] = ..., recurrent_layers: _Optional[int] = ..., recurrent_size: _Optional[int] = ..., training_start: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., training_end: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., git_revision: _Optional[str] = ..., failure_count: _Optional[int] = ..., p50_latency_ms: _Optional[float] = ..., p99_latency_ms: _Optional[float] = ..., available_versions: _Optional[_Iterable[str]] = ...) -> None: ...
+    win_calibration: WinCalibration
+    def __init__(self, loaded: _Optional[bool] = ..., version: _Optional[str] = ..., mode: _Optional[str] = ..., providers: _Optional[_Iterable[str]] = ..., inputs: _Optional[_Iterable[_Union[Tensor, _Mapping]]] = ..., outputs: _Optional[_Iterable[_Union[Tensor, _Mapping]]] = ..., inference_count: _Optional[int] = ..., avg_latency_ms: _Optional[float] = ..., type: _Optional[str] = ..., file_sha256: _Optional[str] = ..., feature_specification: _Optional[str] = ..., feature_names: _Optional[_Iterable[str]] = ..., lookback_bars: _Optional[int] = ..., name: _Optional[str] = ..., recurrent_reset: _Optional[str] = ..., recurrent_layers: _Optional[int] = ..., recurrent_size: _Optional[int] = ..., training_start: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., training_end: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., git_revision: _Optional[str] = ..., failure_count: _Optional[int] = ..., p50_latency_ms: _Optional[float] = ..., p99_latency_ms: _Optional[float] = ..., available_versions: _Optional[_Iterable[str]] = ..., win_calibration: _Optional[_Union[WinCalibration, _Mapping]] = ...) -> None: ...
+
+class WinCalibration(_message.Message):
+    __slots__ = ("start", "end", "buy_cases", "sell_cases")
+    START_FIELD_NUMBER: _ClassVar[int]
+    END_FIELD_NUMBER: _ClassVar[int]
+    BUY_CASES_FIELD_NUMBER: _ClassVar[int]
+    SELL_CASES_FIELD_NUMBER: _ClassVar[int]
+    start: _timestamp_pb2.Timestamp
+    end: _timestamp_pb2.Timestamp
+    buy_cases: int
+    sell_cases: int
+    def __init__(self, start: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., end: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., buy_cases: _Optional[int] = ..., sell_cases: _Optional[int] = ...) -> None: ...
 
 class Shadow(_message.Message):
     __slots__ = ("model", "decisions", "agreement_pct", "positions_closed", "win_rate", "total_pnl")

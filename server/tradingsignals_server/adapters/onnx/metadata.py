@@ -14,6 +14,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any, TypeGuard, TypeVar
 
+from ...domain.calibration import WIN_PROBABILITY, WinCalibration
 from ...domain.features import M5_V1
 from ...domain.recurrent_state import ResetRule
 from ...domain.signals import Action
@@ -58,7 +59,8 @@ class Metadata:
 
     actions: the action of each column of the output.
     normalisation: JSON from the file: how the graph normalises the observation. The service never normalises.
-    calibration: JSON from the file: temperature of the graph's logits, and the range of the data that it was fitted to.
+    calibration: JSON from the file: that of the win probability (domain.calibration); in older files the temperature of
+        the graph's logits, and the range of the data that it was fitted to.
     training_range: first and last time (UTC) of the training data.
     """
 
@@ -132,6 +134,21 @@ def plain_actions(properties: Mapping[str, str]) -> tuple[Action, ...] | None:
     """
     own = _own_properties(properties)
     return _actions(own) if "actions" in own else None
+
+
+def win_calibration_of(text: str) -> WinCalibration | None:
+    """Return the calibration of the win probability in an entry `calibration`; None if it is of another kind.
+
+    Raises:
+        Unfit: it is malformed.
+    """
+    entry = json.loads(text)
+    if entry["kind"] != WIN_PROBABILITY:
+        return None
+    try:
+        return WinCalibration.of_entry(entry)
+    except ValueError as error:
+        raise Unfit(f"has a {PREFIX}calibration that cannot be used: {error}; {_EXPORT_AGAIN}") from error
 
 
 def range_text(span: tuple[datetime, datetime]) -> str:
@@ -215,7 +232,7 @@ def _normalisation(own: Mapping[str, str]) -> str:
 
 
 def _calibration(own: Mapping[str, str]) -> str:
-    entry = _object(own, "calibration", ("none", "temperature"))
+    entry = _object(own, "calibration", ("none", "temperature", WIN_PROBABILITY))
     if entry["kind"] == "temperature":
         temperature = entry.get("temperature")
         if not (_number(temperature) and temperature > 0.0):
@@ -224,7 +241,9 @@ def _calibration(own: Mapping[str, str]) -> str:
             )
         if entry.get("range") is not None:
             _range(entry["range"], "calibration")
-    return own.get("calibration", KIND_NONE)
+    text = own.get("calibration", KIND_NONE)
+    win_calibration_of(text)
+    return text
 
 
 def _line(own: Mapping[str, str], key: str) -> str:

@@ -20,6 +20,7 @@ from typing import Any
 import onnxruntime
 
 from ...application.ports.policy import TensorShape
+from ...domain.calibration import WinCalibration
 from ...domain.features import M5_V1
 from ...domain.recurrent_state import ResetRule
 from ...domain.signals import Action
@@ -27,7 +28,7 @@ from .confinement import require_bounded
 from .envelope import Envelope, read_envelope
 from .errors import ModelRefused, Unfit, runtime_message
 from .labels import ActionSource, action_order
-from .metadata import Metadata, OutputKind, plain_actions, read_metadata
+from .metadata import Metadata, OutputKind, plain_actions, read_metadata, win_calibration_of
 from .tensors import Tensors, tensors_of
 from .trial import run_trial
 
@@ -45,7 +46,8 @@ class ModelSpecification:
     version: appears on every signal.
     actions: the action of each column of the output; actions_source: where that order comes from.
     reset: when the recurrent state is reset to zeros; NONE without a state, and then layers and hidden_size are 0.
-    normalisation, calibration: JSON, how the graph transforms the observation and the logits.
+    normalisation: JSON, how the graph transforms the observation.
+    calibration: JSON, that of the win probability, or the temperature of the graph's logits.
     training_range: first and last time (UTC) of the training data.
     inputs: observation, hidden, cell, in this order; outputs: probabilities or logits, next hidden, next cell.
     open_batch: whether the graph takes any number of observations at once, instead of one.
@@ -79,6 +81,11 @@ class ModelSpecification:
     def recurrent(self) -> bool:
         """Whether the model has a recurrent state."""
         return self.layers > 0
+
+    @property
+    def win_calibration(self) -> WinCalibration | None:
+        """The calibration of the win probability, None if the model has none."""
+        return win_calibration_of(self.calibration)
 
 
 @dataclass(frozen=True, slots=True)

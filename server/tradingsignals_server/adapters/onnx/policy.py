@@ -54,6 +54,7 @@ class OnnxPolicy:
             layers=model.specification.layers,
             hidden_size=model.specification.hidden_size,
             training_range=model.specification.training_range,
+            win_calibration=model.specification.win_calibration,
             git_revision=model.specification.git_revision,
             providers=tuple(model.session.get_providers()),
             inputs=model.specification.inputs,

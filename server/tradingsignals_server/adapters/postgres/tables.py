@@ -94,6 +94,8 @@ SIGNALS: Table[Signal] = Table(
         Column("origin", "text", lambda signal, _: signal.origin),
         Column("action", "text", lambda signal, _: signal.decision.action),
         Column("confidence", "float8", lambda signal, _: signal.decision.confidence),
+        Column("win_probability", "float8", lambda signal, _: signal.decision.win and signal.decision.win.probability),
+        Column("win_probability_cases", "int4", lambda signal, _: signal.decision.win and signal.decision.win.cases),
         Column("entry_price", "float8", lambda signal, _: signal.entry_price),
         Column("stop_loss", "float8", lambda signal, _: signal.decision.stop_loss),
         Column("take_profit", "float8", lambda signal, _: signal.decision.take_profit),
@@ -209,6 +211,7 @@ def _by_policy(columns: Sequence[Column[Item]]) -> tuple[Column[tuple[str, Item]
 _OF_SHADOW_SIGNALS = frozenset(
     (
         *("symbol", "bar_time", "action", "confidence", "hold_probability", "buy_probability", "sell_probability"),
+        *("win_probability", "win_probability_cases"),
         *("entry_price", "stop_loss", "take_profit", "position_size", "model_failed"),
     )
 )

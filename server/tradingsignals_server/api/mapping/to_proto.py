@@ -24,6 +24,7 @@ from ...application.health import Health
 from ...application.ports.policy import TensorShape
 from ...application.ports.store import ShadowScore
 from ...domain.bars import Bar
+from ...domain.calibration import WinCalibration
 from ...domain.costs import EVERY_OTHER
 from ...domain.errors import ServiceError
 from ...domain.events import Event, MarketUpdate, Receipt
@@ -81,6 +82,8 @@ def signal_message(signal: Signal, sequence: int) -> signal_pb2.Signal:
         origin=_ORIGINS[signal.origin],
         model_failed=signal.model_failed,
         bar_age_seconds=None if signal.bar_age is None else signal.bar_age.total_seconds(),
+        win_probability=None if decision.win is None else decision.win.probability,
+        win_probability_cases=None if decision.win is None else decision.win.cases,
     )
 
 
@@ -248,6 +251,16 @@ def model_message(trader: Trader, versions: Sequence[str] = ()) -> model_pb2.Mod
         p50_latency_ms=meter.percentile_ms(50),
         p99_latency_ms=meter.percentile_ms(99),
         available_versions=versions,
+        win_calibration=None if described.win_calibration is None else _win_calibration(described.win_calibration),
+    )
+
+
+def _win_calibration(found: WinCalibration) -> model_pb2.WinCalibration:
+    return model_pb2.WinCalibration(
+        start=timestamp(found.start),
+        end=timestamp(found.end),
+        buy_cases=found.buy.cases,
+        sell_cases=found.sell.cases,
     )
 
 

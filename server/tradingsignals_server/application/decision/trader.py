@@ -129,7 +129,15 @@ class Trader:
         probabilities = inference.probabilities or CERTAIN_HOLD
         tally = book.tally.at(decision_input.timestamp)
         indicators = decision_input.indicators
-        decision = decide(probabilities, decision_input.price, indicators, self.rules, tally)
+        decision = decide(
+            decision_input.symbol,
+            probabilities,
+            decision_input.price,
+            indicators,
+            self.rules,
+            tally,
+            self.policy.description.win_calibration,
+        )
         consequence = self._consequence(decision, book.position, decision_input)
         if sentences := (*_age(decision_input), *consequence.sentences):
             decision = replace(decision, reasoning=(*decision.reasoning, *sentences))

@@ -10,6 +10,7 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
+from ...domain.calibration import WinCalibration
 from ...domain.features import Features, Observation
 from ...domain.recurrent_state import RecurrentState, ResetRule
 from ...domain.signals import Probabilities
@@ -31,8 +32,9 @@ class TensorShape:
 class PolicyDescription:
     """What a policy is. `mode` is "onnx" or "placeholder"; the latter's decisions are made up and marked simulated.
 
-    `layers` and `hidden_size` are those of its recurrent state, 0 without one. `key` names the very file, so that a
-    state is never carried from one file to another under the same version.
+    `layers` and `hidden_size` are those of its recurrent state, 0 without one. `win_calibration` is None if its
+    decisions have no win probability. `key` names the very file, so that a state is never carried from one file to
+    another under the same version.
     """
 
     version: str
@@ -43,6 +45,7 @@ class PolicyDescription:
     layers: int = 0
     hidden_size: int = 0
     training_range: tuple[datetime, datetime] | None = None
+    win_calibration: WinCalibration | None = None
     git_revision: str | None = None
     providers: tuple[str, ...] = ()
     inputs: tuple[TensorShape, ...] = ()

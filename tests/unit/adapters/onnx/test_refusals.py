@@ -105,6 +105,17 @@ BAD: dict[str, tuple[Callable[[], bytes], str]] = {
         lambda: changed_metadata(calibration='{"kind": "temperature", "temperature": 0}'),
         "has '0' as temperature in tradingsignals.calibration; a number above 0 is needed",
     ),
+    "win probability without bins": (
+        lambda: changed_metadata(
+            calibration='{"kind": "win_probability", "range": ["2021-01-04T00:00:00Z", "2022-01-04T00:00:00Z"]}'
+        ),
+        "has a tradingsignals.calibration that cannot be used: bins with confidence, probability and cases, and the "
+        "highest confidence, are needed; export the model again",
+    ),
+    "calibration unknown": (
+        lambda: changed_metadata(calibration='{"kind": "magic"}'),
+        "an object whose kind is none or temperature or win_probability is needed",
+    ),
     "training range unreadable": (
         lambda: changed_metadata(training_range='["2021-01-04T00:00:00Z", "later"]'),
         "has no range of two times in tradingsignals.training_range, such as",

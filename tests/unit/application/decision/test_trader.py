@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import timedelta
 
 import numpy as np
 import numpy.typing as npt
 import pytest
 from tests.support.builders import session_times, walk
+from tests.support.calibrations import CALIBRATION
 from tests.support.running import always, running_engine
 
 from tradingsignals_server.application.decision.trader import Trader
@@ -20,7 +22,7 @@ from tradingsignals_server.domain.calendar import AlwaysOpenCalendar, BogotaCale
 from tradingsignals_server.domain.features import M5_V1, Observation
 from tradingsignals_server.domain.recurrent_state import RecurrentState, ResetRule
 from tradingsignals_server.domain.risk import RiskRules
-from tradingsignals_server.domain.signals import Action, Probabilities
+from tradingsignals_server.domain.signals import Action, Probabilities, WinEstimate
 from tradingsignals_server.domain.window import LOOKBACK_BARS
 
 RETURN = M5_V1.names.index("return_1")
@@ -52,6 +54,19 @@ class CountingPolicy:
         self, observations: npt.NDArray[np.float32], states: Sequence[RecurrentState]
     ) -> list[PolicyOutput]:
         return [self.decide(row, state) for row, state in zip(observations, states, strict=True)]
+
+
+async def test_signal_has_the_win_probability_of_a_calibrated_model() -> None:
+    """The policy buys with 0.5 and a little more, which is in the first bin of BUY."""
+    policy = CountingPolicy()
+    policy.description = replace(policy.description, win_calibration=CALIBRATION)
+    async with running_engine(policy=policy) as running:
+        await running.publish(walk(70))
+        made = running.store.signals()
+    bought = [signal for signal in made if signal.probabilities.buy > 0.5]
+    assert bought
+    for signal in made:
+        assert signal.decision.win == (WinEstimate(0.4, 120) if signal in bought else None)
 
 
 def counts(state: RecurrentState) -> float:
