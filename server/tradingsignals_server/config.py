@@ -22,23 +22,32 @@ from pydantic import (
     PostgresDsn,
     SecretStr,
     ValidationError,
-    ValidationInfo,
-    field_validator,
     model_validator,
 )
 from pydantic_core import ErrorDetails
-from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from .adapters.envoy.hosts import parse_hosts
-from .adapters.feeds.kind import FeedKind
-from .adapters.feeds.registry import FEEDS, AnyFeed
 from .adapters.feeds.simulate import SIMULATE
-from .domain.bars import parse_symbol
-from .domain.calendar import CalendarChoice
+from .domain.calendar import CalendarChoice, SessionCalendar, calendar_for
 from .domain.costs import NO_CHARGES, Charge, Charges
-from .domain.errors import InvalidRequest
+from .domain.intervals import Intervals, allowed_intervals
 from .domain.risk import RiskRules, Sizing
 from .setting_errors import impossible_value, names_in, unknown_names
+from .setting_types import (
+    DEFAULT_SPREAD,
+    BarIntervals,
+    CommissionCharges,
+    Feed,
+    Fraction,
+    Hosts,
+    LogLevel,
+    Multiple,
+    NotNegative,
+    Port,
+    Positive,
+    SpreadCharges,
+    Symbols,
+)
 
 
 class LogFormat(StrEnum):
@@ -59,19 +68,8 @@ PLACEHOLDER_PATH = Path("placeholder")
 """MODEL_PATH for predictions that are made up."""
 
 
-DEFAULT_SPREAD = Charge(2.0, in_bp=True)
-"""Of a symbol that SPREAD does not name: about that of a liquid pair. What trades for nothing flatters every figure."""
-
-
 class InvalidSettings(Exception):
     """A setting is unknown or impossible. The message is one line and names it."""
-
-
-Port = Annotated[int, Field(ge=0, le=65535)]
-Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
-NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
-Multiple = Annotated[float, Field(gt=0, le=1000)]
-Fraction = Annotated[float, Field(gt=0, le=1)]
 
 
 class Settings(BaseSettings):
@@ -82,7 +80,7 @@ class Settings(BaseSettings):
     # Where to listen
     signal_service_host: str = Field("127.0.0.1", description="Address of the public port.")
     signal_service_port: Port = Field(8003, description="The public port: REST, gRPC-Web and gRPC. 0 takes a free one.")
-    allowed_hosts: Annotated[tuple[str, ...], NoDecode] = Field(
+    allowed_hosts: Hosts = Field(
         (),
         description="Hosts that callers may name beside localhost and SIGNAL_SERVICE_HOST, separated by commas: "
         '"signals.example.com", "*.example.com", addresses; at any port. Other hosts are refused, and pages of other '
@@ -146,19 +144,20 @@ class Settings(BaseSettings):
     )
 
     # Where bars come from
-    feed: Annotated[AnyFeed, NoDecode] = Field(
-        SIMULATE, description="simulate, replay (REPLAY_FILE) or push (PublishBars only)."
-    )
+    feed: Feed = Field(SIMULATE, description="simulate, replay (REPLAY_FILE) or push (PublishBars only).")
     replay_file: Path | None = Field(None, description="CSV, CSV.gz or Parquet file of bars, for FEED=replay.")
     replay_speed: NotNegative = Field(0.0, description="Replay this many times faster than the market; 0: no waiting.")
-    symbols: Annotated[tuple[str, ...], NoDecode] = Field(
-        ("USDCOP",), description="Symbols that FEED=simulate makes bars of, separated by commas."
-    )
+    symbols: Symbols = Field(("USDCOP",), description="Symbols that FEED=simulate makes bars of, separated by commas.")
     simulate_seed: int = Field(12, description="Seed of the simulated market.")
     simulate_speed: NotNegative = Field(
         300.0, description="Simulate this many times faster than the market; 0: no waiting."
     )
     simulate_start: date = Field(date(2020, 1, 2), description="First day of the simulated market.")
+    bar_interval: BarIntervals = Field(
+        Intervals(),
+        description=f"Interval of the bars by symbol, such as BTCUSDT=1h,*=5m, or one for all: {allowed_intervals()}. "
+        "A model decides on symbols of its own interval only.",
+    )
     session_calendar: CalendarChoice = Field(
         CalendarChoice.AUTO, description="auto (bogota for COP pairs, always for the rest), bogota or always."
     )
@@ -172,10 +171,10 @@ class Settings(BaseSettings):
     shadow_model_path: Path | None = Field(
         None, description="A second policy on the same bars, in the same forms: scored, never traded."
     )
-    max_bar_age: Annotated[float, Field(ge=0, le=31_536_000)] = Field(
-        900.0,
+    max_bar_age: Annotated[float, Field(ge=0, le=31_536_000)] | None = Field(
+        None,
         description="Seconds of trading time, nights and weekends left out: a signal that is asked for on older bars "
-        "trades nothing. 0: no limit.",
+        "trades nothing. 0: no limit. Absent: three bars of the symbol's interval.",
     )
     confidence_threshold: Annotated[float, Field(ge=0, le=1)] = Field(
         0.65, description="A choice below this probability becomes HOLD."
@@ -205,12 +204,12 @@ class Settings(BaseSettings):
     )
     max_holding_bars: Annotated[int, Field(ge=0)] = Field(0, description="Close after this many bars; 0: no limit.")
     close_at_session_end: bool = Field(True, description="Close at the last bar of the session.")
-    spread: Annotated[Charges, NoDecode] = Field(
+    spread: SpreadCharges = Field(
         Charges(DEFAULT_SPREAD),
         description="Bid-ask spread by symbol, half of it paid on each side, such as USDCOP=1.0,EURUSD=0.9pip,*=2bp: "
         "in price, pips or basis points of the price; * is every other symbol, 2bp if it is not named.",
     )
-    commission: Annotated[Charges, NoDecode] = Field(
+    commission: CommissionCharges = Field(
         NO_CHARGES, description="Commission by symbol, paid on each side, in the form of SPREAD."
     )
     commission_pct: Annotated[float, Field(ge=0, le=10, allow_inf_nan=False)] | None = Field(
@@ -227,7 +226,7 @@ class Settings(BaseSettings):
     )
 
     # What to say
-    log_level: str = Field("INFO", description="DEBUG, INFO, WARNING or ERROR.")
+    log_level: LogLevel = Field("INFO", description="DEBUG, INFO, WARNING or ERROR.")
     log_format: LogFormat = Field(
         LogFormat.AUTO, description="text, json, or auto: text on a terminal, JSON elsewhere."
     )
@@ -274,47 +273,6 @@ class Settings(BaseSettings):
         name = older if older in set_names and name not in set_names else name
         return impossible_value(name, field, error["input"], error["msg"])
 
-    @field_validator("symbols", mode="before")
-    @classmethod
-    def _split_symbols(cls, value: object) -> object:
-        names = value.split(",") if isinstance(value, str) else value
-        if not isinstance(names, list | tuple) or not names:
-            raise ValueError("must name at least one symbol")
-        try:
-            return tuple(dict.fromkeys(parse_symbol(str(name).strip()) for name in names))
-        except InvalidRequest as error:
-            raise ValueError(error.violations[0].description) from error
-
-    @field_validator("allowed_hosts", mode="before")
-    @classmethod
-    def _split_hosts(cls, value: object) -> object:
-        return parse_hosts(value) if isinstance(value, str) else value
-
-    @field_validator("spread", "commission", mode="plain")
-    @classmethod
-    def _parse_charges(cls, value: object, info: ValidationInfo) -> Charges:
-        if isinstance(value, Charges):
-            return value
-        return Charges.parse(str(value), DEFAULT_SPREAD if info.field_name == "spread" else Charge())
-
-    @field_validator("feed", mode="plain")
-    @classmethod
-    def _known_feed(cls, value: object) -> AnyFeed:
-        if isinstance(value, FeedKind):
-            return value
-        if (kind := FEEDS.get(str(value))) is None:
-            *first, last = FEEDS
-            raise ValueError(f"must be {', '.join(first)} or {last}")
-        return kind
-
-    @field_validator("log_level")
-    @classmethod
-    def _known_level(cls, value: str) -> str:
-        level = value.upper()
-        if level not in {"DEBUG", "INFO", "WARNING", "ERROR"}:
-            raise ValueError("must be DEBUG, INFO, WARNING or ERROR")
-        return level
-
     @model_validator(mode="after")
     def _consistent(self) -> Self:
         if (problem := self.feed.problem(self)) is not None:
@@ -353,6 +311,10 @@ class Settings(BaseSettings):
         """True if the feed brings the market of `symbol`, which then has the time of its bars and not the clock's."""
         return self.feed.sets_market_time(self, symbol)
 
+    def calendar_of(self, symbol: str) -> SessionCalendar:
+        """Return the sessions of `symbol`, of bars of its interval."""
+        return calendar_for(symbol, self.session_calendar, self.bar_interval.of(symbol))
+
     @property
     def charged_commission(self) -> Charges:
         """The commission by symbol, in whichever of the two forms it was set."""
@@ -386,6 +348,6 @@ class Settings(BaseSettings):
             spread=self.spread,
             commission=self.charged_commission,
             initial_equity=self.initial_equity,
-            max_bar_age=timedelta(seconds=self.max_bar_age),
+            max_bar_age=None if self.max_bar_age is None else timedelta(seconds=self.max_bar_age),
             max_price_jump=self.max_price_jump,
         )

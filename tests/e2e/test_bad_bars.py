@@ -21,7 +21,8 @@ from tradingsignals.errors import from_rpc_error
 from tradingsignals.v1.bar_pb2 import Bar as BarMessage
 from tradingsignals.v1.market_data_service_pb2 import PublishBarRequest, PublishBarsRequest, PublishBarsResponse
 from tradingsignals.v1.market_data_service_pb2_grpc import MarketDataServiceStub
-from tradingsignals_server.domain.bars import BAR_INTERVAL, Bar
+from tradingsignals_server.domain.bars import Bar
+from tradingsignals_server.domain.intervals import DEFAULT_INTERVAL
 
 NOT_FINITE = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
 PRICES = ("open", "high", "low", "close")
@@ -37,7 +38,7 @@ def good(symbol: str) -> BarMessage:
 
 def _next_bar() -> datetime:
     """Return the open of the next bar."""
-    return datetime.fromtimestamp(datetime.now(UTC).timestamp() // 300 * 300, UTC) + BAR_INTERVAL
+    return datetime.fromtimestamp(datetime.now(UTC).timestamp() // 300 * 300, UTC) + DEFAULT_INTERVAL
 
 
 def _bad() -> dict[str, tuple[Callable[[BarMessage], None], set[str]]]:

@@ -17,10 +17,11 @@ from tradingsignals_server.adapters.postgres.bars_table import BarsTable, BarsTa
 from tradingsignals_server.adapters.postgres.connection import Connections
 from tradingsignals_server.adapters.postgres.store import PostgresStore
 from tradingsignals_server.api.mapping.to_proto import encode
-from tradingsignals_server.domain.bars import BAR_INTERVAL, Bar
+from tradingsignals_server.domain.bars import Bar
 from tradingsignals_server.domain.calendar import BogotaCalendar, calendar_for
 from tradingsignals_server.domain.errors import BarConflict, NotEnoughBars
 from tradingsignals_server.domain.events import Disposition, Receipt
+from tradingsignals_server.domain.intervals import DEFAULT_INTERVAL
 
 SEEDS = "usdcop_m5_ohlcv"
 WITH_ZONE = "time timestamptz, symbol text, open float8, high float8, low float8, close float8, volume float8"
@@ -113,7 +114,7 @@ class TestOpening:
         with pytest.raises(BarsTableError, match=f"its column {column} is {type_}, and must be {needed}$"):
             await opened(pool)
 
-    @pytest.mark.parametrize(("interval", "found"), [(timedelta(minutes=1), "1 minute"), (timedelta(days=1), "1 day")])
+    @pytest.mark.parametrize(("interval", "found"), [(timedelta(minutes=1), "1m"), (timedelta(days=1), "1d")])
     async def test_bars_of_another_interval_are_refused(
         self, sql: asyncpg.Connection, pool: Connections, interval: timedelta, found: str
     ) -> None:
@@ -122,7 +123,9 @@ class TestOpening:
         times = [OPENING + number * interval for number in range(60)]
         prices = [(time, "USD/COP", 1.0, 1.0, 1.0, 1.0, 0.0) for time in times]
         await sql.copy_records_to_table(SEEDS, records=prices)
-        with pytest.raises(BarsTableError, match=f"bars of USD/COP are {found} apart; five-minute bars are needed"):
+        with pytest.raises(
+            BarsTableError, match=f"bars of USDCOP are .* apart; bars of 5m are needed, or BAR_INTERVAL=USDCOP={found}$"
+        ):
             await opened(pool)
 
     async def test_view_is_read_like_a_table(self, sql: asyncpg.Connection, pool: Connections) -> None:
@@ -190,7 +193,7 @@ class TestRows:
             "5, 2, 1, 1",
             "NULL, 1, 1, 1",
         ):
-            last += BAR_INTERVAL
+            last += DEFAULT_INTERVAL
             await sql.execute(f"INSERT INTO {SEEDS} VALUES ($1, 'USD/COP', {broken}, 0)", last)
         for time in (
             last + timedelta(seconds=1),
@@ -209,7 +212,7 @@ class TestRows:
         zone = time_type == "timestamptz"
         await table(sql, WITH_ZONE.replace("timestamptz", time_type))
         open_now = datetime.fromtimestamp(datetime.now(UTC).timestamp() // 300 * 300, UTC)
-        ahead = [bar(time) for time in (open_now + BAR_INTERVAL, datetime(2099, 1, 5, 13, 0, tzinfo=UTC))]
+        ahead = [bar(time) for time in (open_now + DEFAULT_INTERVAL, datetime(2099, 1, 5, 13, 0, tzinfo=UTC))]
         await fill(sql, [*BARS, *ahead], zone=zone)
         store = await opened(pool)
         assert await store.list_bars("USDCOP", None, None, 3) == BARS[:-4:-1]
@@ -240,7 +243,7 @@ class TestRows:
     async def test_session_bars_are_inside_sessions(self, sql: asyncpg.Connection, pool: Connections) -> None:
         """A table of a round-the-clock market has four rows outside sessions for each one inside."""
         await table(sql)
-        around = walk(288 * 14, times=[OPENING + n * BAR_INTERVAL for n in range(288 * 14)])
+        around = walk(288 * 14, times=[OPENING + n * DEFAULT_INTERVAL for n in range(288 * 14)])
         await fill(sql, random.Random(1).sample(around, len(around)))
         calendar = BogotaCalendar()
         inside = [found for found in around if calendar.session_of(found.time) is not None]

@@ -26,10 +26,11 @@ from tradingsignals_server.application.ingest.sole_ownership import SoleOwnershi
 from tradingsignals_server.application.ports.feed import BarResult
 from tradingsignals_server.application.ports.ownership import Claim
 from tradingsignals_server.application.ports.peer import PeerError, PeerGone
-from tradingsignals_server.domain.bars import BAR_INTERVAL, Bar
+from tradingsignals_server.domain.bars import Bar
 from tradingsignals_server.domain.buckets import bucket_of
 from tradingsignals_server.domain.errors import NotAPeer, ServiceError
 from tradingsignals_server.domain.events import Disposition, MarketUpdate, Receipt
+from tradingsignals_server.domain.intervals import DEFAULT_INTERVAL, default_interval
 from tradingsignals_server.internal import peer_service_pb2 as pb
 from tradingsignals_server.transport.grpc.interceptors import CallInterceptor
 from tradingsignals_server.transport.grpc.metadata import PEER_KEY
@@ -74,7 +75,7 @@ class OwnedAt(SoleOwnership):
 async def serving(router: object) -> AsyncIterator[str]:
     """Serve the calls of peers with `router`, on the database whose secret is "ours"."""
     server = grpc.aio.server(interceptors=(CallInterceptor(CallRules(status_of, is_routine), "ours"),))
-    methods = methods_of(PEER_SERVICE, PeerServicer(cast(Router, router)))
+    methods = methods_of(PEER_SERVICE, PeerServicer(cast(Router, router), default_interval))
     server.add_generic_rpc_handlers((MethodHandlers(methods, lambda _: lambda: None),))
     port = server.add_insecure_port("127.0.0.1:0")
     await server.start()
@@ -125,11 +126,11 @@ async def test_refusal_of_a_bar_is_the_same_through_a_server_that_does_not_own_t
     store.refuses = lambda event: isinstance(event, MarketUpdate) and event.bar.volume == 666.0
     history = walk(60)
     newest = history[-1]
-    following = replace(newest, time=newest.time + BAR_INTERVAL)
+    following = replace(newest, time=newest.time + DEFAULT_INTERVAL)
     refused = [
         replace(following, open=9e9, high=9e9, low=9e9, close=9e9),
         replace(newest, volume=newest.volume + 1.0),
-        replace(newest, time=now() + BAR_INTERVAL),
+        replace(newest, time=now() + DEFAULT_INTERVAL),
         replace(newest, symbol="EURUSD"),
         replace(following, volume=666.0),
     ]

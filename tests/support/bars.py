@@ -11,6 +11,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from tradingsignals.v1 import bar_pb2
 from tradingsignals_server.domain.bars import Bar
+from tradingsignals_server.domain.intervals import interval_name
 
 from .builders import feed_bars
 
@@ -37,6 +38,7 @@ def message(bar: Bar) -> bar_pb2.Bar:
         low=bar.low,
         close=bar.close,
         volume=bar.volume,
+        interval=interval_name(bar.interval),
     )
 
 
@@ -55,6 +57,7 @@ def as_json(bar: Bar) -> dict[str, object]:
         "low": bar.low,
         "close": bar.close,
         "volume": bar.volume,
+        "interval": interval_name(bar.interval),
     }
 
 

@@ -10,9 +10,10 @@ from itertools import chain
 from uuid import UUID
 
 from tradingsignals_server.adapters.feeds.market import SimulatedMarket
-from tradingsignals_server.domain.bars import BAR_INTERVAL, Bar
+from tradingsignals_server.domain.bars import Bar
 from tradingsignals_server.domain.calendar import BogotaCalendar
 from tradingsignals_server.domain.indicators import Indicators
+from tradingsignals_server.domain.intervals import DEFAULT_INTERVAL
 from tradingsignals_server.domain.positions import Position, open_position
 from tradingsignals_server.domain.risk import RiskRules, TradeTally, decide
 from tradingsignals_server.domain.signals import Action, Origin, Probabilities, Signal
@@ -48,30 +49,38 @@ def bar(
     simulated: bool = False,
 ) -> Bar:
     """Return a bar at a time, or `at` bars after OPENING; prices that are not given form the smallest valid bar."""
-    at = OPENING + time * BAR_INTERVAL if isinstance(time, int) else time
+    at = OPENING + time * DEFAULT_INTERVAL if isinstance(time, int) else time
     end = open_ if close is None else close
     top = max(open_, end) if high is None else high
     bottom = min(open_, end) if low is None else low
     return Bar(symbol, at, open_, top, bottom, end, simulated=simulated)
 
 
-def session_times(days: int) -> list[datetime]:
-    """Yield the opens of the bars of the sessions from MONDAY on."""
-    calendar, times, day = BogotaCalendar(), list[datetime](), MONDAY
-    while len(times) < days * BogotaCalendar.BARS:
+def session_times(days: int, interval: timedelta = DEFAULT_INTERVAL) -> list[datetime]:
+    """Return the opens of the bars of the first sessions from MONDAY on."""
+    calendar, times, day = BogotaCalendar(interval), list[datetime](), MONDAY
+    while len(times) < days * calendar.bars:
         times.extend(calendar.bars_of(day))
         day += timedelta(days=1)
     return times
 
 
-def walk(count: int, *, seed: int = 1, symbol: str = "USDCOP", times: Sequence[datetime] | None = None) -> list[Bar]:
+def walk(
+    count: int,
+    *,
+    seed: int = 1,
+    symbol: str = "USDCOP",
+    times: Sequence[datetime] | None = None,
+    interval: timedelta = DEFAULT_INTERVAL,
+) -> list[Bar]:
     """Return a random walk of `count` bars in the sessions from MONDAY on, with the volatility of USD/COP."""
     dice, price, bars = random.Random(seed), 4000.0, list[Bar]()  # no secret hangs on it
-    slots = session_times(-(-count // BogotaCalendar.BARS)) if times is None else times
+    slots = session_times(-(-count // BogotaCalendar(interval).bars), interval) if times is None else times
     for time in slots[:count]:
         start, price = price, price + dice.gauss(0.0, 3.0)
         above, below = (abs(dice.gauss(0.0, 1.0)) for _ in range(2))
-        bars.append(Bar(symbol, time, start, max(start, price) + above, min(start, price) - below, price))
+        high, low = max(start, price) + above, min(start, price) - below
+        bars.append(Bar(symbol, time, start, high, low, price, interval=interval))
     return bars
 
 
@@ -95,9 +104,9 @@ def feed_bars(first: date, last: date, *, seed: int = 1) -> list[Bar]:
     days = (first + timedelta(days=number) for number in range((last - first).days + 1))
     for day in (day for day in days if day.weekday() < 5):
         opening = datetime(day.year, day.month, day.day, 13, tzinfo=UTC)
-        for slot in range(12 if day.toordinal() % 11 == 0 else calendar.BARS):
-            if (day.toordinal() * calendar.BARS + slot) % 97:
-                bars.append(market.next_bar(opening + slot * BAR_INTERVAL, bars[-1] if bars else None))
+        for slot in range(12 if day.toordinal() % 11 == 0 else calendar.bars):
+            if (day.toordinal() * calendar.bars + slot) % 97:
+                bars.append(market.next_bar(opening + slot * DEFAULT_INTERVAL, bars[-1] if bars else None))
     return [replace(bar, simulated=False) for bar in bars]
 
 
@@ -126,7 +135,7 @@ def signal(
         model_version="v1",
         model_type="test",
         simulated=False,
-        bar_time=time - BAR_INTERVAL,
+        bar_time=time - DEFAULT_INTERVAL,
     )
 
 

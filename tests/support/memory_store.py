@@ -31,7 +31,7 @@ from tradingsignals_server.domain.risk import KELLY_WINDOW
 from tradingsignals_server.domain.signals import Action, Origin, Signal
 from tradingsignals_server.domain.statistics import PositionCounts, SignalCounts, Statistics
 
-DECIDED_ON = (Disposition.ACCEPTED, Disposition.WARMING_UP)
+DECIDED_ON = (Disposition.ACCEPTED, Disposition.WARMING_UP, Disposition.OTHER_INTERVAL)
 
 
 class Fault(Enum):

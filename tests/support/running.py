@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any, TypeVar
 
 import numpy as np
@@ -22,10 +23,11 @@ from tradingsignals_server.application.ports.ownership import Ownership
 from tradingsignals_server.application.ports.policy import Policy, PolicyDescription, PolicyOutput
 from tradingsignals_server.application.ports.store import StoredSymbol
 from tradingsignals_server.domain.bars import Bar
-from tradingsignals_server.domain.calendar import calendar_for
+from tradingsignals_server.domain.calendar import SessionCalendar, calendar_for
 from tradingsignals_server.domain.errors import ServiceError
 from tradingsignals_server.domain.events import Disposition, Event, Receipt
 from tradingsignals_server.domain.features import M5_V1, Features, Observation
+from tradingsignals_server.domain.intervals import DEFAULT_INTERVAL
 from tradingsignals_server.domain.recurrent_state import RecurrentState
 from tradingsignals_server.domain.risk import RiskRules
 from tradingsignals_server.domain.signals import Action, Probabilities, Signal
@@ -44,8 +46,8 @@ Script = Callable[[Observation], Probabilities | None]
 class ScriptedPolicy:
     """A policy whose output is a function of the observation. It has no recurrent state."""
 
-    def __init__(self, script: Script, version: str = "v1") -> None:
-        self.description = PolicyDescription(version=version, type="test", mode="onnx")
+    def __init__(self, script: Script, version: str = "v1", interval: timedelta = DEFAULT_INTERVAL) -> None:
+        self.description = PolicyDescription(version=version, type="test", mode="onnx", interval=interval)
         self.features: Features = M5_V1
         self._script = script
 
@@ -64,9 +66,9 @@ class ScriptedPolicy:
         return [self.decide(row, state) for row, state in zip(observations, states, strict=True)]
 
 
-def always(action: Action) -> ScriptedPolicy:
-    """Return a policy that always prefers the same action."""
-    return ScriptedPolicy(lambda _: SURE[action])
+def always(action: Action, interval: timedelta = DEFAULT_INTERVAL) -> ScriptedPolicy:
+    """Return a policy for bars of `interval` that always prefers the same action."""
+    return ScriptedPolicy(lambda _: SURE[action], interval=interval)
 
 
 def in_turn(*actions: Action) -> ScriptedPolicy:
@@ -144,6 +146,7 @@ async def running_engine(
     clock: Clock = now,
     *,
     market_is_replayed: bool = False,
+    calendar_of: Callable[[str], SessionCalendar] = calendar_for,
     max_symbols: int = MAX_SYMBOLS,
 ) -> AsyncIterator[Running]:
     """Run an engine, and stop it at the end, within the deadline."""
@@ -151,7 +154,7 @@ async def running_engine(
     log_tail = LogTail(store, await store.log_head())
     rules = rules or RiskRules()
     watched = None if shadow is None else Trader(shadow, rules)
-    pipeline = Pipeline(Trader(policy or following(), rules), calendar_for, watched)
+    pipeline = Pipeline(Trader(policy or following(), rules), calendar_of, watched)
     engine = Engine(
         store,
         pipeline,

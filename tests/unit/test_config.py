@@ -62,7 +62,7 @@ def test_defaults_are_the_documented_ones() -> None:
         position_size_pct=0.02,
         max_position_size_pct=0.05,
         spread=Charges(Charge(2.0, in_bp=True)),
-        max_bar_age=timedelta(minutes=15),
+        max_bar_age=None,
         max_price_jump=0.5,
     )
 
@@ -256,6 +256,8 @@ IMPOSSIBLE = [
     ("SPREAD", "!=1"),
     ("COMMISSION", "1%"),
     ("MAX_BAR_AGE", "-1"),
+    ("BAR_INTERVAL", "2h"),
+    ("BAR_INTERVAL", "BTCUSDT=1h,BTC/USDT=5m"),
     ("MAX_PRICE_JUMP", "nan"),
     ("TRAILING_STOP_ATR", "1e4"),
     ("INITIAL_EQUITY", "1e16"),

@@ -23,7 +23,7 @@ _NO_STATE = RecurrentState.zeros(0, 0)
 class PlaceholderPolicy:
     """A fixed rule that weakly follows the trend. It is not trained; it lets the service run without a model file."""
 
-    description = PolicyDescription(version="placeholder", type="placeholder", mode="placeholder")
+    description = PolicyDescription(version="placeholder", type="placeholder", mode="placeholder", interval=None)
     features = M5_V1
 
     def initial_state(self) -> RecurrentState:

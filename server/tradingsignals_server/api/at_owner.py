@@ -12,8 +12,8 @@ from google.protobuf.message import Message
 from tradingsignals.v1.signal_service_pb2 import GenerateSignalFromDbRequest, GenerateSignalRequest
 
 from ..application.cluster.forwarding import OwnerForwarding
-from ..domain.bars import parse_symbol
 from ..domain.errors import InvalidRequest
+from ..domain.symbols import parse_symbol
 from ..transport.grpc.metadata import is_forwarded
 from .mapping.validation import DEFAULT_SYMBOL
 

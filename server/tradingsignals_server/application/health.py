@@ -9,9 +9,9 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from heapq import nsmallest
 
-from ..domain.bars import BAR_INTERVAL
 from ..domain.calendar import SessionCalendar
 from ..domain.errors import ServiceError
+from ..domain.intervals import DEFAULT_INTERVAL, interval_name
 from .decision.pipeline import Pipeline
 from .decision.symbol_state import SymbolState
 from .ingest.engine import Engine
@@ -48,12 +48,14 @@ class Status(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class SymbolHealth:
-    """State of the bars of a symbol."""
+    """State of the bars of a symbol. `undecided` is true if the policy is for bars of another interval."""
 
     symbol: str
     last_bar_time: datetime | None
     missing_bars: int
     stale: bool
+    interval: timedelta = DEFAULT_INTERVAL
+    undecided: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,15 +148,17 @@ class HealthReporter:
         self, state: SymbolState, now: datetime, in_session: dict[SessionCalendar, bool]
     ) -> SymbolHealth:
         last, calendar = state.last_bar, state.calendar
-        overdue = last is None or now - last.close_time > STALE_INTERVALS * BAR_INTERVAL
+        overdue = last is None or now - last.close_time > STALE_INTERVALS * calendar.interval
         if self._live_feed and overdue and calendar not in in_session:
-            was_open = calendar.session_of(now - STALE_INTERVALS * BAR_INTERVAL) is not None
+            was_open = calendar.session_of(now - STALE_INTERVALS * calendar.interval) is not None
             in_session[calendar] = was_open and calendar.session_of(now) is not None
         return SymbolHealth(
             symbol=state.symbol,
             last_bar_time=None if last is None else last.time,
             missing_bars=state.missing_bars,
             stale=self._live_feed and overdue and in_session[calendar],
+            interval=calendar.interval,
+            undecided=not self._pipeline.live.is_for(calendar.interval),
         )
 
     def _database_warnings(self, connected: bool) -> list[str]:
@@ -173,18 +177,27 @@ class HealthReporter:
         for symbol in shown:
             if symbol.stale:
                 found.append(f"{symbol.symbol}: the session is open and no bar has come for two intervals")
+            if symbol.undecided:
+                found.append(self._undecided(symbol))
             if symbol.missing_bars:
                 found.append(f"{symbol.symbol}: {symbol.missing_bars} bars of the newest session are missing")
         further = sum(_has_problem(symbol) for symbol in symbols) - sum(_has_problem(symbol) for symbol in shown)
         if further:
-            found.append(f"{further} further symbols are stale or lack bars")
+            found.append(f"{further} further symbols are stale, lack bars or have bars that the model is not for")
         return found
+
+    def _undecided(self, symbol: SymbolHealth) -> str:
+        of_model = self._pipeline.live.policy.description.interval or symbol.interval
+        return (
+            f"{symbol.symbol}: its bars are of {interval_name(symbol.interval)} and the model is for "
+            f"{interval_name(of_model)}: no decision is made"
+        )
 
 
 def _has_problem(symbol: SymbolHealth) -> bool:
-    return symbol.stale or symbol.missing_bars > 0
+    return symbol.stale or symbol.undecided or symbol.missing_bars > 0
 
 
-def _worst_first(symbol: SymbolHealth) -> tuple[bool, bool, float, str]:
+def _worst_first(symbol: SymbolHealth) -> tuple[bool, bool, bool, float, str]:
     newest = 0.0 if symbol.last_bar_time is None else symbol.last_bar_time.timestamp()
-    return not symbol.stale, not symbol.missing_bars, newest, symbol.symbol
+    return not symbol.stale, not symbol.undecided, not symbol.missing_bars, newest, symbol.symbol

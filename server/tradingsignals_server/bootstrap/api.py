@@ -61,7 +61,7 @@ async def running_servers(
         running_server(
             settings.grpc_host,
             settings.grpc_port,
-            methods | methods_of(PEER_SERVICE, PeerServicer(core.router)),
+            methods | methods_of(PEER_SERVICE, PeerServicer(core.router, settings.bar_interval.of)),
             _RULES,
             core.log_tail.subscribe,
             [service.full_name for service in SERVICES.values()],
@@ -89,10 +89,12 @@ async def _fanout_server(
 def _servicers(settings: Settings, core: Core) -> dict[str, object]:
     queries = Queries(core.storage.store, core.log_tail)
     public: dict[str, object] = {
-        "SystemService": SystemServicer(core.health, core.log_tail, settings.feed.name, settings.risk_rules),
+        "SystemService": SystemServicer(
+            core.health, core.log_tail, settings.feed.name, settings.risk_rules, settings.bar_interval
+        ),
         "SignalService": SignalServicer(core.engine, queries, core.pipeline, core.owner),
         "PositionService": PositionServicer(core.engine, queries, core.owner),
-        "MarketDataService": MarketDataServicer(core.router, queries),
+        "MarketDataService": MarketDataServicer(core.router, queries, settings.bar_interval.of),
         "ModelService": ModelServicer(core.pipeline, core.models, queries),
     }
     json = json_servicer(public)

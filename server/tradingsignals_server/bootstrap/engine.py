@@ -25,7 +25,6 @@ from ..application.models import ModelKeeper, ModelSource
 from ..application.ports.feed import Feed
 from ..application.ports.peer import PeerAt
 from ..config import PLACEHOLDER_PATH, Settings
-from ..domain.calendar import calendar_for
 from .storage import Storage
 
 log = logging.getLogger(__name__)
@@ -88,15 +87,14 @@ async def build_core(settings: Settings, storage: Storage, peer_at: PeerAt) -> C
 
 def build_feed(settings: Settings, on_progress: OnProgress | None) -> Feed | None:
     """Build the configured feed; None if bars come by PublishBars alone."""
-    calendar_of = partial(calendar_for, choice=settings.session_calendar)
-    return settings.feed.build(settings, FeedContext(utc_now, calendar_of, on_progress))
+    return settings.feed.build(settings, FeedContext(utc_now, settings.calendar_of, on_progress))
 
 
 def _pipeline(settings: Settings, live: ModelSource, shadow: ModelSource | None) -> Pipeline:
     rules = settings.risk_rules
     log.info("a trade is charged: spread %s, commission %s", rules.spread, rules.commission)
     shadow_trader = None if shadow is None else Trader(shadow.load(), rules)
-    return Pipeline(Trader(live.load(), rules), partial(calendar_for, choice=settings.session_calendar), shadow_trader)
+    return Pipeline(Trader(live.load(), rules), settings.calendar_of, shadow_trader)
 
 
 def _model_source(path: Path | None, setting: str) -> ModelSource:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from functools import partial
 
 import asyncpg
 
@@ -16,9 +15,9 @@ from ..adapters.postgres.migrate import Migration, migrate
 from ..adapters.postgres.peer_secret import peer_secret
 from ..adapters.postgres.store import PostgresStore
 from ..api.mapping.to_proto import encode
-from ..config import Settings
-from ..domain.calendar import calendar_for
+from ..config import InvalidSettings, Settings
 from ..domain.errors import StorageUnavailable
+from ..domain.intervals import interval_name
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,19 +45,29 @@ async def database(settings: Settings) -> AsyncIterator[str]:
 
 @asynccontextmanager
 async def migrated_database(settings: Settings) -> AsyncIterator[str]:
-    """Give the address of the database once its schema is current, which may take longer than a server may to start."""
+    """Give the address of the database once its schema is current, which may take longer than a server may to start.
+
+    Raises:
+        InvalidSettings: see require_intervals.
+    """
     async with database(settings) as dsn:
         async with connections(dsn) as pool:
             await migrate_schema(pool)
+            await require_intervals(PostgresStore(pool, encode), settings)
         yield dsn
 
 
 @asynccontextmanager
 async def open_storage(settings: Settings, dsn: str) -> AsyncIterator[Storage]:
-    """Connect to the database and bring its schema up to date."""
+    """Connect to the database and bring its schema up to date.
+
+    Raises:
+        InvalidSettings: see require_intervals.
+    """
     async with connections(dsn) as pool:
         await migrate_schema(pool)
         store = PostgresStore(pool, encode, await _bars_table(pool, settings))
+        await require_intervals(store, settings)
         yield Storage(dsn, store, await peer_secret(pool))
 
 
@@ -77,10 +86,27 @@ async def migrate_schema(pool: Connections) -> list[Migration]:
         raise DatabaseRefused(f"the database at {pool.place} cannot be migrated: {why}") from error
 
 
+async def require_intervals(store: PostgresStore, settings: Settings) -> None:
+    """Check that the stored bars have the intervals that are set: bars of a symbol never change their interval.
+
+    Raises:
+        InvalidSettings: those of a symbol have another one.
+    """
+    stored, intervals = await store.bar_intervals(), settings.bar_interval
+    other = {symbol: interval for symbol, interval in stored.items() if interval != intervals.of(symbol)}
+    if not other:
+        return
+    symbol, interval = next(iter(other.items()))
+    further = f" (and those of {len(other) - 1} further symbols)" if len(other) > 1 else ""
+    raise InvalidSettings(
+        f"BAR_INTERVAL={intervals}: the stored bars of {symbol}{further} are of {interval_name(interval)}, and it says "
+        f"{interval_name(intervals.of(symbol))}; set {symbol}={interval_name(interval)}, or use another database"
+        + (" (DATA_DIR)" if settings.embedded_database else "")
+    )
+
+
 async def _bars_table(pool: Connections, settings: Settings) -> BarsTable | None:
     if settings.bars_table is None:
         return None
     async with pool.for_engine() as connection:
-        return await BarsTable.open(
-            connection, settings.bars_table, partial(calendar_for, choice=settings.session_calendar)
-        )
+        return await BarsTable.open(connection, settings.bars_table, settings.calendar_of)

@@ -20,15 +20,18 @@ from rich.console import Console
 import tradingsignals
 from tradingsignals import AsyncClient, TemporaryError
 from tradingsignals.v1.market_data_service_pb2 import PublishBarsResponse
+from tradingsignals.v1.system_service_pb2 import GetServiceInfoResponse
 
 from ..adapters.feeds.delivery import MarketPace, Monotonic, at_pace, pauses
 from ..adapters.feeds.files import load_in_thread
+from ..adapters.feeds.rows import require_bars
 from ..adapters.feeds.simulate import SIMULATE
 from ..adapters.feeds.tally import Tally
 from ..api.mapping.to_proto import bar_message
 from ..application.ports.clock import Sleep
 from ..domain.bars import Bar
 from ..domain.events import Disposition
+from ..domain.intervals import Intervals
 from .progress import ReplayDisplay
 
 INCOMPLETE = 3
@@ -83,10 +86,13 @@ async def replay(
         TradingSignalsError: the service refuses the call.
     """
     with ReplayDisplay(console or Console(), file.name, monotonic) as display:
-        tally = Tally(await load_in_thread(file, symbol=symbol, on_rows=display.reading))
-        try:
-            async with tradingsignals.connect(address) as client:
-                simulated = frozenset() if force else await _simulated_symbols(client, address)
+        require_bars(file)
+        async with tradingsignals.connect(address) as client:
+            info = await _service_info(client, address)
+            simulated = frozenset() if force else await _simulated_symbols(client, info)
+            interval_of = _intervals_of(info).of
+            tally = Tally(await load_in_thread(file, symbol=symbol, interval_of=interval_of, on_rows=display.reading))
+            try:
                 service = _RetryingService(client, address, display.print_line, sleep, monotonic)
                 display.update(tally)
                 batches = tally.file.stream()
@@ -96,14 +102,14 @@ async def replay(
                     _refuse_simulated(bars, simulated)
                     _count(tally, bars, await service.publish(bars))
                     display.update(tally)
-        except asyncio.CancelledError:
-            how, code = "stopped, continues from here when started again", INTERRUPTED
-        except Exception:
-            if tally.bars:
-                display.conclude("aborted, continues from here when started again", tally)
-            raise
-        else:
-            how, code = "done", INCOMPLETE if any(tally.failures()) else 0
+            except asyncio.CancelledError:
+                how, code = "stopped, continues from here when started again", INTERRUPTED
+            except Exception:
+                if tally.bars:
+                    display.conclude("aborted, continues from here when started again", tally)
+                raise
+            else:
+                how, code = "done", INCOMPLETE if any(tally.failures()) else 0
     display.conclude(how, tally)
     return code
 
@@ -117,6 +123,7 @@ def _count(tally: Tally, bars: Sequence[Bar], response: PublishBarsResponse) -> 
             Disposition.ACCEPTED: response.accepted,
             Disposition.WARMING_UP: response.warming_up,
             Disposition.OUTSIDE_SESSION: response.outside_session,
+            Disposition.OTHER_INTERVAL: response.other_interval,
             Disposition.LATE: response.late,
             Disposition.DUPLICATE: response.duplicates,
         }
@@ -125,14 +132,27 @@ def _count(tally: Tally, bars: Sequence[Bar], response: PublishBarsResponse) -> 
         tally.reject(bars[rejection.index], rejection.message)
 
 
-async def _simulated_symbols(client: AsyncClient, address: str) -> frozenset[str]:
-    """Return the symbols whose bars the service simulates itself."""
+async def _service_info(client: AsyncClient, address: str) -> GetServiceInfoResponse:
     try:
-        if (await client.service_info()).feed != SIMULATE.name:
-            return frozenset()
-        return frozenset(symbol.symbol for symbol in (await client.health()).symbols)
+        return await client.service_info()
     except tradingsignals.Unavailable as error:
         raise ReplayFailed(f"no service answers at {address}; `tradingsignals up` starts one") from error
+
+
+def _intervals_of(info: GetServiceInfoResponse) -> Intervals:
+    """Return the intervals that the service has; an older one, which does not say, has the default."""
+    try:
+        text = ",".join(f"{item.symbol}={item.interval}" for item in info.bar_intervals)
+        return Intervals.parse(text) if text else Intervals()
+    except ValueError as error:
+        raise ReplayFailed(f"the service has intervals that this program does not know: {error}") from error
+
+
+async def _simulated_symbols(client: AsyncClient, info: GetServiceInfoResponse) -> frozenset[str]:
+    """Return the symbols whose bars the service simulates itself."""
+    if info.feed != SIMULATE.name:
+        return frozenset()
+    return frozenset(symbol.symbol for symbol in (await client.health()).symbols)
 
 
 def _refuse_simulated(bars: Sequence[Bar], simulated: frozenset[str]) -> None:

@@ -9,7 +9,7 @@ from rich.console import Console
 import tradingsignals
 from tradingsignals import Backoff, Connected, Disconnected, Event, Notice, Skipped, StartedOver
 
-from ..domain.bars import parse_symbol
+from ..domain.symbols import parse_symbol
 from .table import EventTable
 
 _KINDS: dict[str, tuple[Event.Kind, ...]] = {

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import re
 from abc import ABC, abstractmethod
-from datetime import UTC, date, datetime, time, timedelta, timezone
+from datetime import UTC, date, datetime, timedelta
 from enum import StrEnum
 from functools import cache
 from typing import ClassVar
 
 import holidays
 
-from .bars import BAR_INTERVAL, BAR_SECONDS
+from .intervals import DEFAULT_INTERVAL
 
-BOGOTA = timezone(timedelta(hours=-5), "America/Bogota")
-"""Colombia has kept UTC-5 without daylight saving since 1993, so a fixed offset needs no time zone database."""
+DAY_SESSIONS = timedelta(hours=4)
+"""From this interval on sessions are whole days: a bar of four hours lies across the opening of most markets."""
+
+_DAY, _MINUTE = timedelta(days=1), timedelta(minutes=1)
 
 
 class CalendarChoice(StrEnum):
@@ -26,34 +28,58 @@ class CalendarChoice(StrEnum):
 
 
 class SessionCalendar(ABC):
-    """The sessions of a symbol, of `BARS` bars each. Times are bar opens, in UTC."""
+    """The sessions of a symbol with bars of `interval`, of `bars` bars each. Times are in UTC.
 
-    BARS: ClassVar[int]
+    From DAY_SESSIONS on a session is a whole day in UTC, which then has no end that trading would depend on.
+    Otherwise it begins OPENING after midnight, takes LENGTH, and closes.
+    """
+
+    OPENING: ClassVar[timedelta]
+    LENGTH: ClassVar[timedelta]
+
+    def __init__(self, interval: timedelta = DEFAULT_INTERVAL) -> None:
+        self.interval = interval
+        self.closes = interval < DAY_SESSIONS
+        self.length = self.LENGTH if self.closes else _DAY
+        self.bars = self.length // interval
+        self._opening = self.OPENING if self.closes else timedelta()
+        self._opening_minute, self._bar_minutes = self._opening // _MINUTE, interval // _MINUTE
 
     @abstractmethod
-    def session_of(self, bar_time: datetime) -> date | None:
-        """Return the day of the session that contains the bar, or None outside every session."""
+    def has_session(self, day: date) -> bool:
+        """Return whether there is a session on `day`."""
 
-    @abstractmethod
+    def session_of(self, time: datetime) -> date | None:
+        """Return the day of the session that contains the time, or None outside every session."""
+        day = time.date()
+        return day if 0 <= self.index(time) < self.bars and self.has_session(day) else None
+
+    def closing_session_of(self, time: datetime) -> date | None:
+        """Return the session with whose end a position that is opened at `time` is closed; None if there is none."""
+        return self.session_of(time) if self.closes else None
+
     def opening_of(self, day: date) -> datetime | None:
         """Return the open of the first bar of the session of `day`, or None if it has none."""
+        if not self.has_session(day):
+            return None
+        return datetime(day.year, day.month, day.day, tzinfo=UTC) + self._opening
 
-    @abstractmethod
-    def _index(self, bar_time: datetime) -> int:
-        """Return the number of bars between the opening of the day and the bar; outside sessions any number."""
+    def index(self, time: datetime) -> int:
+        """Return the number of bars between the opening of the day and the time; outside sessions any number."""
+        return (time.hour * 60 + time.minute - self._opening_minute) // self._bar_minutes
 
     def is_last_bar(self, bar_time: datetime) -> bool:
         """Return whether the close of the bar is the end of its session."""
-        return self._index(bar_time) == self.BARS - 1
+        return self.closes and self.index(bar_time) == self.bars - 1
 
     def progress(self, bar_time: datetime) -> float:
         """Return the fraction of its session before the bar, in [0, 1): 0 for the first bar."""
-        return self._index(bar_time) / self.BARS
+        return self.index(bar_time) / self.bars
 
     def bars_of(self, day: date) -> list[datetime]:
         """Return the opens of all bars of the session of `day`; empty if it has none."""
         opening = self.opening_of(day)
-        return [] if opening is None else [opening + BAR_INTERVAL * index for index in range(self.BARS)]
+        return [] if opening is None else [opening + self.interval * index for index in range(self.bars)]
 
     def trading_time(self, start: datetime, end: datetime, enough: timedelta) -> timedelta:
         """Return how much of the time between `start` and `end` lies within sessions.
@@ -63,68 +89,54 @@ class SessionCalendar(ABC):
             end: end of the time span, in UTC.
             enough: the count stops at the first session that exceeds it.
         """
-        # The day of a session may differ by one from the day in UTC.
-        total, day = timedelta(), start.date() - timedelta(days=1)
-        while day <= end.date() + timedelta(days=1) and total <= enough:
+        total, day = timedelta(), start.date()
+        while day <= end.date() and total <= enough:
             if (opening := self.opening_of(day)) is not None:
-                total += max(timedelta(), min(end, opening + BAR_INTERVAL * self.BARS) - max(start, opening))
+                total += max(timedelta(), min(end, opening + self.length) - max(start, opening))
             day += timedelta(days=1)
         return total
 
 
 class BogotaCalendar(SessionCalendar):
-    """Monday to Friday, 08:00 to 12:55 in Bogota (the open of the last bar), Colombian holidays excepted."""
+    """Monday to Friday, 08:00 to 13:00 in Bogota, which is 13:00 to 18:00 UTC; Colombian holidays excepted.
 
-    FIRST_BAR = time(8, 0)
-    BARS = 60
+    Colombia has kept UTC-5 without daylight saving since 1993, so no time zone database is needed.
+    """
 
-    def session_of(self, bar_time: datetime) -> date | None:
+    OPENING = timedelta(hours=13)
+    LENGTH = timedelta(hours=5)
+
+    def has_session(self, day: date) -> bool:
         """See SessionCalendar."""
-        day = bar_time.astimezone(BOGOTA).date()
-        return day if 0 <= self._index(bar_time) < self.BARS and _is_bogota_business_day(day) else None
-
-    def opening_of(self, day: date) -> datetime | None:
-        """See SessionCalendar."""
-        if not _is_bogota_business_day(day):
-            return None
-        return datetime.combine(day, self.FIRST_BAR, tzinfo=BOGOTA).astimezone(UTC)
-
-    def _index(self, bar_time: datetime) -> int:
-        local = bar_time.astimezone(BOGOTA)
-        return ((local.hour - self.FIRST_BAR.hour) * 3600 + local.minute * 60) // BAR_SECONDS
+        return _is_bogota_business_day(day)
 
 
 class AlwaysOpenCalendar(SessionCalendar):
     """Sessions without a break, one for each day in UTC."""
 
-    BARS = 288
+    OPENING = timedelta(0)
+    LENGTH = timedelta(days=1)
 
-    def session_of(self, bar_time: datetime) -> date | None:
+    def has_session(self, day: date) -> bool:  # noqa: ARG002 - every day has one
         """See SessionCalendar."""
-        return bar_time.date()
-
-    def opening_of(self, day: date) -> datetime | None:
-        """See SessionCalendar."""
-        return datetime.combine(day, time(0, 0), tzinfo=UTC)
-
-    def _index(self, bar_time: datetime) -> int:
-        return (bar_time.hour * 3600 + bar_time.minute * 60) // BAR_SECONDS
+        return True
 
 
 _PESO_PAIR = re.compile(r"[A-Z]{3}COP")
 
-_BOGOTA = BogotaCalendar()
-_ALWAYS = AlwaysOpenCalendar()
+_bogota, _always = cache(BogotaCalendar), cache(AlwaysOpenCalendar)
 
 
-def calendar_for(symbol: str, choice: CalendarChoice = CalendarChoice.AUTO) -> SessionCalendar:
-    """Return the calendar of `symbol`, which is in its normal form.
+def calendar_for(
+    symbol: str, choice: CalendarChoice = CalendarChoice.AUTO, interval: timedelta = DEFAULT_INTERVAL
+) -> SessionCalendar:
+    """Return the calendar of `symbol`, which is in its normal form, for bars of `interval`.
 
     AUTO selects BogotaCalendar for a pair quoted in the Colombian peso, and AlwaysOpenCalendar for any other symbol.
     """
     if choice is CalendarChoice.BOGOTA or (choice is CalendarChoice.AUTO and _PESO_PAIR.fullmatch(symbol)):
-        return _BOGOTA
-    return _ALWAYS
+        return _bogota(interval)
+    return _always(interval)
 
 
 @cache

@@ -9,11 +9,8 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Self
 
-from .bars import HIGHEST_PRICE, parse_symbol
-from .errors import InvalidRequest
-
-EVERY_OTHER = "*"
-"""Key of the charge for all symbols without one of their own."""
+from .bars import HIGHEST_PRICE
+from .symbols import EVERY_OTHER, items_by_symbol
 
 HIGHEST_BP = 1000.0
 """Upper bound of a charge in basis points: more than a tenth of the price is taken for a mistake."""
@@ -59,13 +56,7 @@ class Charges:
         Raises:
             ValueError: the text is not a list of charges. The message is one line.
         """
-        by_symbol: dict[str, Charge] = {}
-        for part in filter(None, map(str.strip, text.split(","))):
-            name, equals, written = (piece.strip() for piece in part.rpartition("="))
-            symbol = EVERY_OTHER if not equals or name == EVERY_OTHER else _symbol(name)
-            if symbol in by_symbol:
-                raise ValueError(f"names {symbol} twice")
-            by_symbol[symbol] = _charge(written, symbol)
+        by_symbol = {symbol: _charge(written, symbol) for symbol, written in items_by_symbol(text).items()}
         every_other = by_symbol.pop(EVERY_OTHER, every_other)
         return cls(every_other, by_symbol)
 
@@ -98,13 +89,6 @@ def round_trip(spread: Charge, commission: Charge, entry: float, exit_: float) -
         exit_: price of the exit.
     """
     return (spread.of(entry) + spread.of(exit_)) / 2.0 + commission.of(entry) + commission.of(exit_)
-
-
-def _symbol(name: str) -> str:
-    try:
-        return parse_symbol(name)
-    except InvalidRequest as error:
-        raise ValueError(f"{name!r} {error.violations[0].description}") from error
 
 
 def _charge(written: str, symbol: str) -> Charge:

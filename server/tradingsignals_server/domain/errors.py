@@ -14,6 +14,8 @@ ServiceError
 ├── FailedPrecondition
 │   ├── PositionAlreadyClosed
 │   ├── NotEnoughBars
+│   ├── ModelInterval           the model is for bars of another interval than those of the symbol
+│   ├── IntervalStored          bars of the symbol are stored that have another interval than BAR_INTERVAL says
 │   ├── TooManySymbols          the symbol is new, and the limit of symbols is reached
 │   ├── NotStorable             the result of the request violates a constraint of the database
 │   └── ModelNotLoaded          the model file was refused; the previous model stays in use
@@ -204,6 +206,34 @@ class NotEnoughBars(FailedPrecondition):
             symbol=symbol,
             bars_needed=str(needed),
             bars_stored=str(stored),
+        )
+
+
+class ModelInterval(FailedPrecondition):
+    """The model is for bars of another interval than those of the symbol."""
+
+    reason = "MODEL_INTERVAL"
+
+    def __init__(self, symbol: str, interval: str, model_interval: str) -> None:
+        super().__init__(
+            f"bars of {symbol} are of {interval} and the model is for {model_interval}: no decision is made",
+            symbol=symbol,
+            interval=interval,
+            model_interval=model_interval,
+        )
+
+
+class IntervalStored(FailedPrecondition):
+    """Bars of the symbol are stored that have another interval than the setting says."""
+
+    reason = "INTERVAL_STORED"
+
+    def __init__(self, symbol: str, stored: str, interval: str) -> None:
+        super().__init__(
+            f"the stored bars of {symbol} are of {stored}, and BAR_INTERVAL of this server says {interval}",
+            symbol=symbol,
+            stored=stored,
+            interval=interval,
         )
 
 

@@ -22,6 +22,8 @@ class Disposition(StrEnum):
     """Stored; no signal, because there are too few bars for some indicator."""
     OUTSIDE_SESSION = "OUTSIDE_SESSION"
     """Stored; no signal, because the bar lies outside the trading session. Open positions were checked against it."""
+    OTHER_INTERVAL = "OTHER_INTERVAL"
+    """Stored; no signal, because the model is for bars of another interval. Open positions were checked against it."""
     LATE = "LATE"
     """Stored; no signal, because a newer bar had been processed."""
     DUPLICATE = "DUPLICATE"

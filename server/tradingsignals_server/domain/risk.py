@@ -9,7 +9,7 @@ from enum import StrEnum
 from operator import itemgetter
 from statistics import fmean
 
-from .bars import BAR_INTERVAL, price_problem
+from .bars import price_problem
 from .calibration import LEAST_CASES, WinCalibration
 from .costs import NO_CHARGES, Charges, round_trip
 from .indicators import Indicators, side_of
@@ -41,12 +41,17 @@ class Sizing(StrEnum):
     KELLY = "kelly"
 
 
+MAX_AGE_BARS = 3
+"""Bars after which stored bars are too old for a trade, unless a time is set."""
+
+
 @dataclass(frozen=True, slots=True)
 class RiskRules:
     """Rules of risk and position management, one field for each setting of the same name (config.Settings checks them).
 
-    Fractions are of equity, 0..1; distances are multiples of the ATR; `max_bar_age` is trading time, `max_price_jump` a
-    fraction of the last price. For these last two and `min_win_probability`, 0 means no limit.
+    Fractions are of equity, 0..1; distances are multiples of the ATR; `max_bar_age` is trading time, None for
+    MAX_AGE_BARS bars of the symbol's interval; `max_price_jump` is a fraction of the last price. For these last two and
+    `min_win_probability`, 0 means no limit.
     """
 
     confidence_threshold: float = 0.65
@@ -65,8 +70,12 @@ class RiskRules:
     spread: Charges = NO_CHARGES
     commission: Charges = NO_CHARGES
     initial_equity: float = 100_000.0
-    max_bar_age: timedelta = 3 * BAR_INTERVAL
+    max_bar_age: timedelta | None = None
     max_price_jump: float = 0.5
+
+    def max_bar_age_of(self, interval: timedelta) -> timedelta:
+        """Return the trading time after which bars of `interval` are too old for a trade; 0 means no limit."""
+        return MAX_AGE_BARS * interval if self.max_bar_age is None else self.max_bar_age
 
     @property
     def risk_reward_ratio(self) -> float:

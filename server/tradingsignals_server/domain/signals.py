@@ -7,8 +7,8 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from uuid import NAMESPACE_URL, UUID, uuid5
 
-from .bars import BAR_INTERVAL
 from .indicators import Indicators
+from .intervals import DEFAULT_INTERVAL
 from .values import dataclass
 
 FLOAT32_PRECISION = 2.0**-24
@@ -123,7 +123,7 @@ class Signal:
 
     `bar_time` is the open of the newest bar that was used, None if there was none. `latency_ms` is the time spent on
     features, inference and rules. `model_failed` is true if the output of the model was not finite: the action is then
-    HOLD, and the recurrent state was reset.
+    HOLD, and the recurrent state was reset. `bar_interval` is the interval of the bars.
     """
 
     signal_id: UUID
@@ -142,6 +142,7 @@ class Signal:
     trend_direction: TrendDirection | None = None
     model_failed: bool = False
     latency_ms: float = field(default=0.0, compare=False)
+    bar_interval: timedelta = DEFAULT_INTERVAL
 
     @property
     def action(self) -> Action:
@@ -151,7 +152,7 @@ class Signal:
     @property
     def bar_age(self) -> timedelta | None:
         """Time from the close of the newest bar that was used to `timestamp`; None without a bar."""
-        return None if self.bar_time is None else self.timestamp - self.bar_time - BAR_INTERVAL
+        return None if self.bar_time is None else self.timestamp - self.bar_time - self.bar_interval
 
 
 def reached_from(threshold: float) -> float:

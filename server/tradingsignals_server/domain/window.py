@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Self
 
 import numpy as np
 import numpy.typing as npt
 
-from .bars import BAR_SECONDS, Bar
+from .bars import Bar
+from .intervals import DEFAULT_INTERVAL
 from .values import dataclass
 
 FloatArray = npt.NDArray[np.float64]
@@ -52,12 +53,12 @@ class Window:
         added = (bar.open, bar.high, bar.low, bar.close, bar.volume, bar.time.timestamp())
         return type(self)(self._extended(added), bar.time, self.limit)
 
-    def with_unfinished(self, quoted: Quoted) -> Self:
-        """Return this window with a bar that has not closed, cut to `limit` bars.
+    def with_unfinished(self, quoted: Quoted, interval: timedelta = DEFAULT_INTERVAL) -> Self:
+        """Return this window with a bar of `interval` that has not closed, cut to `limit` bars.
 
         `time` remains the open of the newest closed bar; the row of times has the one after it, 0 without a closed bar.
         """
-        opened = float(self.rows[5, -1]) + BAR_SECONDS if len(self) else 0.0
+        opened = float(self.rows[5, -1]) + interval.total_seconds() if len(self) else 0.0
         return type(self)(self._extended((*quoted, opened)), self.time, self.limit)
 
     def newest(self, bars: int) -> Self:

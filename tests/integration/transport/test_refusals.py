@@ -88,7 +88,7 @@ async def refusal(call: Awaitable[Any]) -> ServiceError | None:
 async def test_refusal_of_any_request_is_below_4_kb(descriptor: MethodDescriptor, data: st.DataObject) -> None:
     log = await Log.with_entries(1)
     nothing: Any = None
-    found = {**servicers(log), "MarketDataService": MarketDataServicer(nothing, nothing)}
+    found = {**servicers(log), "MarketDataService": MarketDataServicer(nothing, nothing, nothing)}
     method = all_methods(found, Followers(log.log_tail))[path_of(descriptor)]
     request = GetMessageClass(descriptor.input_type)()
     fill(request, data)

@@ -14,8 +14,8 @@ from tests.support.builders import NOW, OPENING, bar, signal
 from tradingsignals.v1.position_pb2 import Position as PositionMessage
 from tradingsignals.v1.signal_pb2 import Signal as SignalMessage
 from tradingsignals_server.application.ports.store import Page, SignalQuery, Store
-from tradingsignals_server.domain.bars import BAR_INTERVAL
 from tradingsignals_server.domain.events import Disposition, Event, MarketUpdate
+from tradingsignals_server.domain.intervals import DEFAULT_INTERVAL
 from tradingsignals_server.domain.positions import Position
 from tradingsignals_server.domain.signals import Action, Signal
 from tradingsignals_server.domain.statistics import PositionCounts, SignalCounts, Statistics
@@ -63,7 +63,7 @@ class ListContract:
                 dice.choice([*Action]),
                 name=name,
                 symbol=dice.choice(["USDCOP", "EURUSD"]),
-                time=OPENING + BAR_INTERVAL * dice.randrange(20),
+                time=OPENING + DEFAULT_INTERVAL * dice.randrange(20),
             )
             for name in range(1, 121)
         ]
@@ -73,8 +73,8 @@ class ListContract:
             query = SignalQuery(
                 symbol=dice.choice([None, "USDCOP", "EURUSD", "GBPUSD"]),
                 action=dice.choice([None, *Action]),
-                start=dice.choice([None, OPENING + BAR_INTERVAL * dice.randrange(20)]),
-                end=dice.choice([None, OPENING + BAR_INTERVAL * dice.randrange(20)]),
+                start=dice.choice([None, OPENING + DEFAULT_INTERVAL * dice.randrange(20)]),
+                end=dice.choice([None, OPENING + DEFAULT_INTERVAL * dice.randrange(20)]),
             )
             expected = [found.signal_id for found in reversed(made) if _passes(found, query)]
             limit, listed, before = dice.randrange(1, 50), list[UUID](), None
@@ -97,7 +97,7 @@ class ListContract:
     async def test_positions_are_listed_by_state_and_symbol(self, store: Store) -> None:
         for name, symbol in enumerate(("USDCOP", "EURUSD", "USDCOP", "EURUSD", "USDCOP", "GBPUSD"), 1):
             opening, opened = trade(name, symbol)
-            opened = replace(opened, entry_time=OPENING + name * BAR_INTERVAL)
+            opened = replace(opened, entry_time=OPENING + name * DEFAULT_INTERVAL)
             await store.commit([opening, opened], NOW)
             if name < 4:
                 await store.commit([closed(opened, 101.0)], NOW)

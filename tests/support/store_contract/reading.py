@@ -10,8 +10,8 @@ import pytest
 from tests.support.builders import NOW, OPENING, bar
 
 from tradingsignals_server.application.ports.store import Store, StoredSymbol, StoredTraderState
-from tradingsignals_server.domain.bars import BAR_INTERVAL
 from tradingsignals_server.domain.events import Disposition, MarketUpdate
+from tradingsignals_server.domain.intervals import DEFAULT_INTERVAL
 from tradingsignals_server.domain.signals import Action
 
 from ..trades import closed, trade, update
@@ -95,7 +95,7 @@ class ResumeContract:
         prices = [103.0, 97.0, 101.0, 100.0]
         for name in (4, 2, 3, 1):
             opening, opened = trade(name)
-            opened = replace(opened, entry_time=OPENING + name * BAR_INTERVAL)
+            opened = replace(opened, entry_time=OPENING + name * DEFAULT_INTERVAL)
             await store.commit([opening, opened, closed(opened, prices[name - 1])], NOW)
         opening, opened = trade(5)
         await store.commit([opening, opened], NOW)

@@ -33,17 +33,19 @@ from tradingsignals_server.application.decision.trader import Trader
 from tradingsignals_server.application.health import Health, Status, SymbolHealth
 from tradingsignals_server.application.ports.policy import PolicyDescription, TensorShape
 from tradingsignals_server.application.ports.store import SignalTotals
-from tradingsignals_server.domain.bars import EARLIEST_TIME, Bar, parse_symbol
+from tradingsignals_server.domain.bars import EARLIEST_TIME, Bar
 from tradingsignals_server.domain.costs import Charge, Charges
 from tradingsignals_server.domain.errors import BarConflict, InvalidBar
 from tradingsignals_server.domain.events import Disposition, EventKind, MarketUpdate, Receipt
 from tradingsignals_server.domain.features import M5_V1
 from tradingsignals_server.domain.indicators import Indicators
+from tradingsignals_server.domain.intervals import INTERVALS, Intervals, default_interval
 from tradingsignals_server.domain.positions import Exit, ExitReason, close
 from tradingsignals_server.domain.recurrent_state import ResetRule
 from tradingsignals_server.domain.risk import RiskRules
 from tradingsignals_server.domain.signals import Action, MarketRegime, Origin, Signal, TrendDirection, WinEstimate
 from tradingsignals_server.domain.statistics import PositionCounts, SignalCounts, Statistics
+from tradingsignals_server.domain.symbols import parse_symbol
 
 ENUMS: Sequence[tuple[type[StrEnum], Any]] = [
     (Action, signal_pb2.Signal.Action),
@@ -202,7 +204,7 @@ def test_closed_position_has_its_exit_and_reason(reason: ExitReason) -> None:
 
 # ----------------------------------------------------------------------------------------------- bars and their results
 
-on_grid = st.integers(0, 2_000_000).map(lambda n: EARLIEST_TIME + n * timedelta(minutes=5))
+DAY = timedelta(days=1)
 prices = st.floats(1e-6, 1e9)
 
 
@@ -210,19 +212,38 @@ prices = st.floats(1e-6, 1e9)
 def bars(draw: st.DrawFn) -> Bar:
     low, one, other, high = sorted(draw(prices) for _ in range(4))
     symbol = parse_symbol(draw(st.from_regex(r"\A[A-Z0-9][A-Z0-9._-]{1,19}\Z")))
-    return Bar(symbol, draw(on_grid), one, high, low, other, draw(st.floats(0.0, 1e12)))
+    interval = draw(st.sampled_from(list(INTERVALS.values())))
+    time = EARLIEST_TIME + draw(st.integers(0, 7000 * DAY // interval)) * interval
+    return Bar(symbol, time, one, high, low, other, draw(st.floats(0.0, 1e12)), interval=interval)
 
 
 @given(bars())
 def test_bar_survives_a_round_trip(one: Bar) -> None:
     sent = to_proto.bar_message(one).SerializeToString()
-    assert from_proto.bar_of(bar_pb2.Bar.FromString(sent)) == one
+    assert from_proto.bar_of(bar_pb2.Bar.FromString(sent), lambda _: one.interval) == one
+
+
+def test_bar_without_an_interval_has_that_of_its_symbol() -> None:
+    message = to_proto.bar_message(bar(0, symbol="BTCUSDT"))
+    message.ClearField("interval")
+    found = from_proto.bar_of(message, Intervals.parse("BTC/USDT=1h").of)
+    assert found.interval == timedelta(hours=1)
+    assert found.close_time - found.time == timedelta(hours=1)
+
+
+@pytest.mark.parametrize("sent", ["5m", "7m", "x" * 100_000])
+def test_bar_of_another_interval_than_that_of_its_symbol_is_refused(sent: str) -> None:
+    message = to_proto.bar_message(bar(0, symbol="BTCUSDT"))
+    message.interval = sent
+    with pytest.raises(InvalidBar, match=r"and bars of BTCUSDT are of 1h$") as caught:
+        from_proto.bar_of(message, Intervals.parse("BTCUSDT=1h").of)
+    assert [violation.field for violation in caught.value.violations] == ["interval"]
 
 
 def test_pair_with_a_slash_is_normalised() -> None:
     message = to_proto.bar_message(bar(0))
     message.symbol = "USD/COP"
-    assert from_proto.bar_of(message).symbol == "USDCOP"
+    assert from_proto.bar_of(message, default_interval).symbol == "USDCOP"
 
 
 def refused(**change: object) -> set[str]:
@@ -236,7 +257,7 @@ def refused(**change: object) -> set[str]:
         else:
             setattr(message, name, value)
     with pytest.raises(InvalidBar) as caught:
-        from_proto.bar_of(message)
+        from_proto.bar_of(message, default_interval)
     return {violation.field for violation in caught.value.violations}
 
 
@@ -277,7 +298,7 @@ def test_invalid_bar_is_refused_with_its_fields(change: dict[str, object], field
 def test_missing_volume_is_zero() -> None:
     message = to_proto.bar_message(bar(0))
     message.ClearField("volume")
-    assert from_proto.bar_of(message).volume == 0.0
+    assert from_proto.bar_of(message, default_interval).volume == 0.0
 
 
 @pytest.mark.parametrize("disposition", list(Disposition))
@@ -311,7 +332,7 @@ def test_events_are_encoded_with_their_sequence(event: Any, type_: Any) -> None:
     message = type_.FromString(to_proto.encode(event, 42))
     if isinstance(event, MarketUpdate):
         assert message.disposition == bar_pb2.BarReceipt.LATE
-        assert from_proto.bar_of(message.bar) == event.bar
+        assert from_proto.bar_of(message.bar, default_interval) == event.bar
     else:
         assert message == (
             to_proto.signal_message(event, 42) if isinstance(event, Signal) else to_proto.position_message(event, 42)

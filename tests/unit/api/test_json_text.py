@@ -77,7 +77,7 @@ def test_json_of_any_response_equals_that_of_protobuf(response: type[Message]) -
 def test_fields_have_the_order_and_names_of_the_contract() -> None:
     text = json_text(event_pb2.MarketUpdate(bar=bar_pb2.Bar(symbol="USDCOP", open=4000.0, low=0.1, close=-1e22)))
     assert text == (
-        '{"bar":{"symbol":"USDCOP","open":4000,"high":0,"low":0.1,"close":-1e+22,"volume":0},'
+        '{"bar":{"symbol":"USDCOP","open":4000,"high":0,"low":0.1,"close":-1e+22,"volume":0,"interval":""},'
         '"disposition":"DISPOSITION_UNSPECIFIED"}'
     )
 

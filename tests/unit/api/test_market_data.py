@@ -24,12 +24,13 @@ from tradingsignals_server.domain.errors import (
     ShuttingDown,
     StorageUnavailable,
 )
+from tradingsignals_server.domain.intervals import default_interval
 
 WALK = walk(60)
 
 
 def servicer_of(running: Running) -> MarketDataServicer:
-    return MarketDataServicer(running.engine, Queries(running.store, running.log_tail))
+    return MarketDataServicer(running.engine, Queries(running.store, running.log_tail), default_interval)
 
 
 def messages(count: int, start: int = 0) -> list[bar_pb2.Bar]:
@@ -230,6 +231,6 @@ async def test_bars_are_listed_newest_first() -> None:
         servicer = servicer_of(running)
         first = await servicer.list_bars(pb.ListBarsRequest(limit=3))
         rest = await servicer.list_bars(pb.ListBarsRequest(limit=3, page_token=first.next_page_token))
-        assert [from_proto.bar_of(one) for one in (*first.bars, *rest.bars)] == WALK[:5][::-1]
+        assert [from_proto.bar_of(one, default_interval) for one in (*first.bars, *rest.bars)] == WALK[:5][::-1]
         assert (first.count, rest.count, rest.next_page_token) == (3, 2, "")
         assert (await servicer.list_bars(pb.ListBarsRequest(symbol="EURUSD"))).count == 0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from datetime import datetime, timedelta
+from functools import partial
 
 import pytest
 from tests.support.builders import NOW, OPENING, bar, walk
@@ -168,4 +169,33 @@ async def test_report_lists_a_bounded_number_of_symbols_worst_first() -> None:
         assert len(health.symbols) == MAXIMUM_SYMBOLS
         assert health.symbols[0].symbol == "GAPCOP"
         assert "FRESHCOP" not in {symbol.symbol for symbol in health.symbols}
-        assert health.warnings[-1] == "11 further symbols are stale or lack bars"
+        assert health.warnings[-1] == "11 further symbols are stale, lack bars or have bars that the model is not for"
+
+
+@pytest.mark.parametrize(("minutes", "stale"), [(180, False), (181, True), (300, False)])
+async def test_symbol_is_stale_after_two_bars_of_its_interval(minutes: int, stale: bool) -> None:
+    """The bar of the first hour closes at 60 minutes."""
+    hourly = partial(calendar_for, interval=timedelta(hours=1))
+    policy = always(Action.HOLD, timedelta(hours=1))
+    async with running_engine(policy=policy, calendar_of=hourly) as running:
+        await running.publish(walk(1, interval=timedelta(hours=1)))
+        health = await reported(running, OPENING + timedelta(minutes=minutes), policy)
+        (symbol,) = health.symbols
+        assert (symbol.stale, symbol.interval, symbol.undecided) == (stale, timedelta(hours=1), False)
+
+
+async def test_missing_bars_are_counted_in_bars_of_the_interval() -> None:
+    hourly, policy = partial(calendar_for, interval=timedelta(hours=1)), always(Action.HOLD, timedelta(hours=1))
+    async with running_engine(policy=policy, calendar_of=hourly) as running:
+        bars = walk(5, interval=timedelta(hours=1))
+        await running.publish([bars[0], bars[4]])
+        assert (await reported(running, NOW, policy)).symbols[0].missing_bars == 3
+
+
+async def test_symbol_of_another_interval_than_the_model_is_a_warning() -> None:
+    async with running_engine() as running:
+        await running.publish(WALK)
+        health = await reported(running, NOW, always(Action.HOLD, timedelta(hours=1)))
+        assert health.status is Status.DEGRADED
+        assert health.warnings == ("USDCOP: its bars are of 5m and the model is for 1h: no decision is made",)
+        assert health.symbols[0].undecided

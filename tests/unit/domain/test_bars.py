@@ -1,4 +1,4 @@
-"""Bars: validity by construction, violations for invalid fields, symbols in normal form, spacings."""
+"""Bars: validity by construction, violations for invalid fields, spacings."""
 
 from __future__ import annotations
 
@@ -13,7 +13,6 @@ from hypothesis import strategies as st
 from tests.support.builders import OPENING, bar
 
 from tradingsignals_server.domain.bars import (
-    BAR_INTERVAL,
     EARLIEST_TIME,
     HIGHEST_PRICE,
     LOWEST_PRICE,
@@ -21,11 +20,13 @@ from tradingsignals_server.domain.bars import (
     describe_spacing,
     foreign_spacing,
     is_jump,
-    parse_symbol,
     price_problem,
     require_closed,
+    require_interval,
+    spacing_problem,
 )
-from tradingsignals_server.domain.errors import InvalidBar, InvalidRequest
+from tradingsignals_server.domain.errors import InvalidBar
+from tradingsignals_server.domain.intervals import DEFAULT_INTERVAL, INTERVALS
 
 PRICES = ("open", "high", "low", "close")
 FIELDS = (*PRICES, "volume", "time")
@@ -33,7 +34,7 @@ FIELDS = (*PRICES, "volume", "time")
 ODD_NUMBERS = [math.nan, math.inf, -math.inf, -1.0, -0.0, 0.0, 5e-324, 1.0, 2.0, 3.0]
 numbers = st.sampled_from(ODD_NUMBERS) | st.floats()
 zones = st.sampled_from([UTC, None, timezone(timedelta(hours=-5)), timezone(timedelta(0), "GMT")])
-on_grid = st.integers(0, 600_000).map(lambda steps: EARLIEST_TIME - timedelta(days=1000) + steps * BAR_INTERVAL)
+on_grid = st.integers(0, 600_000).map(lambda steps: EARLIEST_TIME - timedelta(days=1000) + steps * DEFAULT_INTERVAL)
 off_grid = st.datetimes()
 times = st.builds(lambda time, zone: time.replace(tzinfo=zone), on_grid | off_grid, zones)
 
@@ -74,10 +75,10 @@ def test_every_valid_bar_is_accepted(data: st.DataObject) -> None:
     price = st.floats(0.01, 1e6)
     low, first, last, high = sorted(data.draw(price) for _ in range(4))
     open_, close = data.draw(st.permutations([first, last]))
-    time = EARLIEST_TIME + data.draw(st.integers(0, 5_000_000)) * BAR_INTERVAL
+    time = EARLIEST_TIME + data.draw(st.integers(0, 5_000_000)) * DEFAULT_INTERVAL
     made = Bar("USDCOP", time, open_, high, low, close, data.draw(st.floats(0, 1e9)))
     assert is_valid(made)
-    assert made.close_time - made.time == BAR_INTERVAL
+    assert made.close_time - made.time == DEFAULT_INTERVAL
 
 
 VALID = {"open": 2.0, "high": 4.0, "low": 1.0, "close": 3.0, "volume": 0.0, "time": OPENING}
@@ -108,7 +109,7 @@ def test_invalid_price_is_refused_with_its_field(price: str, value: float) -> No
         ({"time": OPENING + timedelta(minutes=1)}, {"time"}),
         ({"time": OPENING + timedelta(seconds=1)}, {"time"}),
         ({"time": OPENING + timedelta(microseconds=1)}, {"time"}),
-        ({"time": EARLIEST_TIME - BAR_INTERVAL}, {"time"}),
+        ({"time": EARLIEST_TIME - DEFAULT_INTERVAL}, {"time"}),
         ({"time": datetime(9999, 12, 31, 23, 55, tzinfo=UTC)}, {"time"}),
         ({"volume": -1.0, "open": -1.0, "time": OPENING.replace(tzinfo=None)}, {"volume", "open", "time"}),
         ({"high": 0.5, "time": OPENING + timedelta(minutes=1)}, {"high", "time"}),
@@ -159,57 +160,6 @@ def test_under_puts_the_path_before_each_field() -> None:
     assert moved.metadata == caught.value.metadata
 
 
-@pytest.mark.parametrize(
-    ("text", "symbol"),
-    [
-        ("USDCOP", "USDCOP"),
-        ("USD/COP", "USDCOP"),
-        ("USD-COP", "USDCOP"),
-        ("usd_cop", "USDCOP"),
-        ("usdcop", "USDCOP"),
-        ("BTC/USDT", "BTCUSDT"),
-        ("BTC-USD", "BTCUSD"),
-        ("BRK/B", "BRK.B"),
-        ("brk/b", "BRK.B"),
-        ("F", "F"),
-        ("COP", "COP"),
-        ("US/COP", "US.COP"),
-        ("USD/COPXYZ", "USD.COPXYZ"),
-        ("ES-DEC26", "ES-DEC26"),
-        ("ES_F", "ES_F"),
-        ("BRK.B", "BRK.B"),
-        ("7203", "7203"),
-        ("AB", "AB"),
-        ("A" * 20, "A" * 20),
-    ],
-)
-def test_parse_symbol_returns_the_normal_form(text: str, symbol: str) -> None:
-    assert parse_symbol(text) == symbol
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        *("", "A" * 21, "USD COP", "USDCOP\n", " USDCOP", ".AB", "-AB", "ÜSD", "ﬁx", "\u0131bm", "!"),
-        *("USD/", "/COP", "USD/COP/EUR", "USD//COP", "BRK/.B"),
-    ],
-)
-def test_parse_symbol_refuses_text_that_is_not_a_symbol(text: str) -> None:
-    with pytest.raises(InvalidRequest) as caught:
-        parse_symbol(text, field="symbols[2]")
-    assert [violation.field for violation in caught.value.violations] == ["symbols[2]"]
-
-
-@given(st.text(max_size=25))
-def test_parse_symbol_leaves_a_normal_form_unchanged(text: str) -> None:
-    try:
-        symbol = parse_symbol(text)
-    except InvalidRequest:
-        return
-    assert parse_symbol(symbol) == symbol
-    assert 1 <= len(symbol) <= 20
-
-
 def test_require_closed_refuses_a_bar_until_it_has_ended() -> None:
     one, tolerance = bar(0), timedelta(seconds=5)
     require_closed(one, one.close_time)
@@ -241,7 +191,7 @@ def opens(*spacings: int) -> npt.NDArray[np.int64]:
     ],
 )
 def test_foreign_spacing_finds_bars_of_another_interval(spacings: list[int], found: str) -> None:
-    spacing = foreign_spacing(opens(*spacings))
+    spacing = foreign_spacing(opens(*spacings), DEFAULT_INTERVAL)
     assert spacing is not None
     assert describe_spacing(spacing) == found
 
@@ -259,9 +209,55 @@ def test_foreign_spacing_finds_bars_of_another_interval(spacings: list[int], fou
     ids=["one bar", "two bars", "three bars", "a night", "holes and a weekend", "a thinly traded symbol"],
 )
 def test_foreign_spacing_accepts_gaps_and_few_bars(spacings: list[int]) -> None:
-    assert foreign_spacing(opens(*spacings)) is None
+    assert foreign_spacing(opens(*spacings), DEFAULT_INTERVAL) is None
     shuffled = np.random.default_rng(1).permutation(np.repeat(opens(*spacings), 2))
-    assert foreign_spacing(shuffled) is None
+    assert foreign_spacing(shuffled, DEFAULT_INTERVAL) is None
+
+
+@pytest.mark.parametrize("interval", INTERVALS.values(), ids=INTERVALS)
+def test_spacing_of_an_interval_is_foreign_to_every_other(interval: timedelta) -> None:
+    seconds = int(interval.total_seconds())
+    week = opens(*[seconds] * 20, 3 * 86_400, *[seconds] * 20)
+    assert foreign_spacing(week, interval) is None
+    others = set(INTERVALS.values()) - {interval}
+    assert {foreign_spacing(week, other) for other in others} == {interval}
+
+
+@pytest.mark.parametrize(
+    ("found", "problem"),
+    [
+        (60, "bars of AB are 1 minute apart; bars of 1h are needed, or BAR_INTERVAL=AB=1m"),
+        (90, "bars of AB are 90 seconds apart; bars of 1h are needed"),
+    ],
+)
+def test_spacing_problem_says_what_to_set(found: int, problem: str) -> None:
+    assert spacing_problem("AB", timedelta(seconds=found), timedelta(hours=1)) == problem
+
+
+@pytest.mark.parametrize("interval", INTERVALS.values(), ids=INTERVALS)
+@given(minutes=st.integers(0, 2 * 1440))
+def test_bar_opens_on_the_grid_of_its_interval(interval: timedelta, minutes: int) -> None:
+    """The grid is that of the day in UTC: every interval divides a day."""
+    time = datetime(2024, 3, 4, tzinfo=UTC) + timedelta(minutes=minutes)
+    if timedelta(minutes=minutes) % interval:
+        with pytest.raises(InvalidBar) as caught:
+            Bar("AB", time, 1.0, 1.0, 1.0, 1.0, interval=interval)
+        assert [violation.field for violation in caught.value.violations] == ["time"]
+        assert caught.value.message.startswith("time: must be the open of the bar, ")
+    else:
+        assert Bar("AB", time, 1.0, 1.0, 1.0, 1.0, interval=interval).close_time == time + interval
+
+
+@pytest.mark.parametrize("interval", [timedelta(0), timedelta(minutes=7), timedelta(days=7)])
+def test_bar_of_an_interval_that_bars_cannot_have_is_refused(interval: timedelta) -> None:
+    with pytest.raises(InvalidBar, match=r"^interval: must be 1m, 5m, 15m, 30m, 1h, 4h or 1d$"):
+        Bar("AB", OPENING, 1.0, 1.0, 1.0, 1.0, interval=interval)
+
+
+def test_require_interval_refuses_another_one() -> None:
+    require_interval(bar(0), DEFAULT_INTERVAL)
+    with pytest.raises(InvalidBar, match=r"^interval: is '5m', and bars of USDCOP are of 1h$"):
+        require_interval(bar(0), timedelta(hours=1))
 
 
 @pytest.mark.parametrize(

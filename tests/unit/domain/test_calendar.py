@@ -2,28 +2,32 @@
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime, timedelta
-from itertools import pairwise
+from datetime import UTC, date, datetime, timedelta, timezone
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from tests.support.builders import MONDAY, OPENING, feed_bars
 
-from tradingsignals_server.domain.bars import BAR_INTERVAL
 from tradingsignals_server.domain.calendar import (
-    BOGOTA,
+    DAY_SESSIONS,
     AlwaysOpenCalendar,
     BogotaCalendar,
     CalendarChoice,
     SessionCalendar,
     calendar_for,
 )
+from tradingsignals_server.domain.intervals import INTERVALS
 
 BOGOTA_CALENDAR = BogotaCalendar()
-CALENDARS: list[SessionCalendar] = [BOGOTA_CALENDAR, AlwaysOpenCalendar()]
+BOGOTA = timezone(timedelta(hours=-5))
+CALENDARS: list[SessionCalendar] = [
+    kind(interval) for kind in (BogotaCalendar, AlwaysOpenCalendar) for interval in INTERVALS.values()
+]
 days = st.dates(date(1994, 1, 1), date(2040, 12, 31))
-calendars = pytest.mark.parametrize("calendar", CALENDARS, ids=["bogota", "always"])
+calendars = pytest.mark.parametrize(
+    "calendar", CALENDARS, ids=[f"{kind} {name}" for kind in ("bogota", "always") for name in INTERVALS]
+)
 
 
 def at(hour: int, minute: int, day: date = MONDAY) -> datetime:
@@ -74,34 +78,72 @@ def test_bogota_trades_on_holidays_of_other_countries(day: date) -> None:
 
 @calendars
 @given(day=days)
-def test_bars_of_a_session_lie_within_that_session(calendar: SessionCalendar, day: date) -> None:
-    around = [datetime(day.year, day.month, day.day, tzinfo=UTC) + i * BAR_INTERVAL for i in range(-288, 2 * 288)]
-    assert calendar.bars_of(day) == [time for time in around if calendar.session_of(time) == day]
+def test_bars_of_a_session_are_those_of_the_grid_within_it(calendar: SessionCalendar, day: date) -> None:
+    grid = 3 * timedelta(days=1) // calendar.interval
+    midnight = datetime(day.year, day.month, day.day, tzinfo=UTC) - timedelta(days=1)
+    around = [midnight + number * calendar.interval for number in range(grid)]
+    bars = calendar.bars_of(day)
+    assert bars == [time for time in around if calendar.session_of(time) == day]
+    assert len(bars) in {0, calendar.bars}
 
 
 @calendars
 @given(day=days)
-def test_session_has_one_last_bar_and_progress_from_0_to_below_1(calendar: SessionCalendar, day: date) -> None:
+def test_progress_grows_from_0_to_below_1_within_a_session(calendar: SessionCalendar, day: date) -> None:
     bars = calendar.bars_of(day)
-    assert [time for time in bars if calendar.is_last_bar(time)] == bars[-1:]
+    assert [calendar.index(time) for time in bars] == list(range(len(bars)))
     progress = [calendar.progress(time) for time in bars]
     assert progress == sorted(set(progress))
     if bars:
         assert progress[0] == 0.0
-        assert progress[-1] == 1.0 - 1.0 / len(bars)
+        assert progress[-1] == (len(bars) - 1) / len(bars) < 1.0
 
 
 @calendars
 @given(day=days)
-def test_bars_of_a_session_are_consecutive(calendar: SessionCalendar, day: date) -> None:
+def test_last_bar_ends_with_the_session_if_it_closes(calendar: SessionCalendar, day: date) -> None:
+    """Sessions of bars of four hours and more are days without an end."""
     bars = calendar.bars_of(day)
-    assert all(later - earlier == BAR_INTERVAL for earlier, later in pairwise(bars))
+    last = bars[-1:] if calendar.interval < DAY_SESSIONS else []
+    assert [time for time in bars if calendar.is_last_bar(time)] == last
+    closing = {calendar.closing_session_of(time) for time in bars}
+    assert closing == (set() if not bars else {day} if calendar.closes else {None})
+    opening = calendar.opening_of(day)
+    assert bars == [] or (opening is not None and bars[-1] + calendar.interval == opening + calendar.length)
+
+
+@calendars
+@given(day=days, offset=st.timedeltas(timedelta(0), timedelta(days=1) - timedelta(microseconds=1)))
+def test_time_within_a_bar_is_of_the_session_of_the_bar(
+    calendar: SessionCalendar, day: date, offset: timedelta
+) -> None:
+    time = datetime(day.year, day.month, day.day, tzinfo=UTC) + offset
+    open_of_bar = time - offset % calendar.interval
+    assert calendar.session_of(time) == calendar.session_of(open_of_bar)
+    assert calendar.index(time) == calendar.index(open_of_bar)
+
+
+@calendars
+@given(day=days)
+def test_trading_time_over_a_week_is_the_length_of_its_sessions(calendar: SessionCalendar, day: date) -> None:
+    start = datetime(day.year, day.month, day.day, tzinfo=UTC)
+    sessions = sum(bool(calendar.bars_of(day + timedelta(days=n))) for n in range(7))
+    week = timedelta(days=7)
+    assert calendar.trading_time(start, start + week, enough=week) == sessions * calendar.bars * calendar.interval
+
+
+@pytest.mark.parametrize(
+    ("name", "bars", "first"),
+    [("1m", 300, 13), ("15m", 20, 13), ("30m", 10, 13), ("1h", 5, 13), ("4h", 6, 0), ("1d", 1, 0)],
+)
+def test_bogota_session_has_the_bars_of_its_interval(name: str, bars: int, first: int) -> None:
+    opens = BogotaCalendar(INTERVALS[name]).bars_of(MONDAY)
+    assert (len(opens), opens[0].hour) == (bars, first)
 
 
 def test_always_open_calendar_has_a_session_every_day() -> None:
-    always = CALENDARS[1]
     for days_later in range(7):
-        assert len(always.bars_of(MONDAY + timedelta(days=days_later))) == 288
+        assert len(AlwaysOpenCalendar().bars_of(MONDAY + timedelta(days=days_later))) == 288
 
 
 @pytest.mark.parametrize(
@@ -120,6 +162,10 @@ def test_always_open_calendar_has_a_session_every_day() -> None:
 )
 def test_calendar_for_selects_by_symbol_and_choice(symbol: str, choice: CalendarChoice, expected: type) -> None:
     assert isinstance(calendar_for(symbol, choice), expected)
+    hourly = calendar_for(symbol, choice, timedelta(hours=1))
+    assert isinstance(hourly, expected)
+    assert hourly.interval == timedelta(hours=1)
+    assert hourly is calendar_for(symbol, choice, timedelta(hours=1))
 
 
 HOLIDAYS_OF_2024 = {

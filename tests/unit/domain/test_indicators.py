@@ -17,8 +17,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.support.builders import OPENING, SURE, bar, feed_bars, walk
 
-from tradingsignals_server.domain.bars import BAR_INTERVAL, Bar
+from tradingsignals_server.domain.bars import Bar
 from tradingsignals_server.domain.indicators import WARM_BARS, Indicators, indicators_of, side_of
+from tradingsignals_server.domain.intervals import DEFAULT_INTERVAL
 from tradingsignals_server.domain.market_state import market_regime, trend_direction
 from tradingsignals_server.domain.risk import RiskRules, TradeTally, decide
 from tradingsignals_server.domain.signals import Action
@@ -176,7 +177,7 @@ def test_closes_that_have_stopped_moving_keep_their_rsi() -> None:
 
 
 def test_constant_price_has_no_atr() -> None:
-    still = [Bar("USDCOP", OPENING + i * BAR_INTERVAL, 4000.0, 4000.0, 4000.0, 4000.0) for i in range(60)]
+    still = [Bar("USDCOP", OPENING + i * DEFAULT_INTERVAL, 4000.0, 4000.0, 4000.0, 4000.0) for i in range(60)]
     found = indicators_of(Window.of(still))
     assert (found.rsi, found.atr, found.bb_upper, found.bb_middle, found.bb_lower) == (None,) * 5
     assert (found.macd, found.volatility) == (0.0, 0.0)

@@ -10,9 +10,10 @@ from uuid import UUID
 import pytest
 from tests.support.builders import MONDAY, OPENING, bar, position, signal
 
-from tradingsignals_server.domain.bars import BAR_INTERVAL, Bar
+from tradingsignals_server.domain.bars import Bar
 from tradingsignals_server.domain.calendar import BogotaCalendar
 from tradingsignals_server.domain.costs import Charge, Charges
+from tradingsignals_server.domain.intervals import DEFAULT_INTERVAL
 from tradingsignals_server.domain.positions import Exit, ExitReason, Position, after_bar, close, open_position
 from tradingsignals_server.domain.risk import RiskRules
 from tradingsignals_server.domain.signals import Action
@@ -90,7 +91,7 @@ def test_hold_opens_no_position() -> None:
 
 # --------------------------------------------------------------------------------------------- one bar, one exit
 
-AT_OPEN, AT_CLOSE = timedelta(0), BAR_INTERVAL
+AT_OPEN, AT_CLOSE = timedelta(0), DEFAULT_INTERVAL
 
 
 @SIDES

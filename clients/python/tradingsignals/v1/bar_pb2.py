@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1btradingsignals/v1/bar.proto\x12\x11tradingsignals.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\x87\x01\n\x03\x42\x61r\x12(\n\x04time\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0e\n\x06symbol\x18\x02 \x01(\t\x12\x0c\n\x04open\x18\x03 \x01(\x01\x12\x0c\n\x04high\x18\x04 \x01(\x01\x12\x0b\n\x03low\x18\x05 \x01(\x01\x12\r\n\x05\x63lose\x18\x06 \x01(\x01\x12\x0e\n\x06volume\x18\x07 \x01(\x01\"\xbe\x02\n\nBarReceipt\x12\x0e\n\x06symbol\x18\x01 \x01(\t\x12(\n\x04time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12>\n\x0b\x64isposition\x18\x03 \x01(\x0e\x32).tradingsignals.v1.BarReceipt.Disposition\x12\x16\n\tsignal_id\x18\x04 \x01(\tH\x00\x88\x01\x01\x12\x18\n\x10through_sequence\x18\x05 \x01(\x03\"v\n\x0b\x44isposition\x12\x1b\n\x17\x44ISPOSITION_UNSPECIFIED\x10\x00\x12\x0c\n\x08\x41\x43\x43\x45PTED\x10\x01\x12\x0e\n\nWARMING_UP\x10\x02\x12\x13\n\x0fOUTSIDE_SESSION\x10\x03\x12\x08\n\x04LATE\x10\x04\x12\r\n\tDUPLICATE\x10\x05\x42\x0c\n\n_signal_id\"x\n\x0c\x42\x61rRejection\x12\r\n\x05index\x18\x01 \x01(\x05\x12\x0e\n\x06symbol\x18\x02 \x01(\t\x12(\n\x04time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0e\n\x06reason\x18\x04 \x01(\t\x12\x0f\n\x07message\x18\x05 \x01(\tBM\n\x11tradingsignals.v1P\x01Z\"tradingsignals/v1;tradingsignalsv1\xaa\x02\x11TradingSignals.V1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1btradingsignals/v1/bar.proto\x12\x11tradingsignals.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\x99\x01\n\x03\x42\x61r\x12(\n\x04time\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0e\n\x06symbol\x18\x02 \x01(\t\x12\x0c\n\x04open\x18\x03 \x01(\x01\x12\x0c\n\x04high\x18\x04 \x01(\x01\x12\x0b\n\x03low\x18\x05 \x01(\x01\x12\r\n\x05\x63lose\x18\x06 \x01(\x01\x12\x0e\n\x06volume\x18\x07 \x01(\x01\x12\x10\n\x08interval\x18\x08 \x01(\t\"\xd3\x02\n\nBarReceipt\x12\x0e\n\x06symbol\x18\x01 \x01(\t\x12(\n\x04time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12>\n\x0b\x64isposition\x18\x03 \x01(\x0e\x32).tradingsignals.v1.BarReceipt.Disposition\x12\x16\n\tsignal_id\x18\x04 \x01(\tH\x00\x88\x01\x01\x12\x18\n\x10through_sequence\x18\x05 \x01(\x03\"\x8a\x01\n\x0b\x44isposition\x12\x1b\n\x17\x44ISPOSITION_UNSPECIFIED\x10\x00\x12\x0c\n\x08\x41\x43\x43\x45PTED\x10\x01\x12\x0e\n\nWARMING_UP\x10\x02\x12\x13\n\x0fOUTSIDE_SESSION\x10\x03\x12\x08\n\x04LATE\x10\x04\x12\r\n\tDUPLICATE\x10\x05\x12\x12\n\x0eOTHER_INTERVAL\x10\x06\x42\x0c\n\n_signal_id\"x\n\x0c\x42\x61rRejection\x12\r\n\x05index\x18\x01 \x01(\x05\x12\x0e\n\x06symbol\x18\x02 \x01(\t\x12(\n\x04time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0e\n\x06reason\x18\x04 \x01(\t\x12\x0f\n\x07message\x18\x05 \x01(\tBM\n\x11tradingsignals.v1P\x01Z\"tradingsignals/v1;tradingsignalsv1\xaa\x02\x11TradingSignals.V1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -34,11 +34,11 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['DESCRIPTOR']._loaded_options = None
   _globals['DESCRIPTOR']._serialized_options = b'\n\021tradingsignals.v1P\001Z\"tradingsignals/v1;tradingsignalsv1\252\002\021TradingSignals.V1'
   _globals['_BAR']._serialized_start=84
-  _globals['_BAR']._serialized_end=219
-  _globals['_BARRECEIPT']._serialized_start=222
-  _globals['_BARRECEIPT']._serialized_end=540
-  _globals['_BARRECEIPT_DISPOSITION']._serialized_start=408
-  _globals['_BARRECEIPT_DISPOSITION']._serialized_end=526
-  _globals['_BARREJECTION']._serialized_start=542
-  _globals['_BARREJECTION']._serialized_end=662
+  _globals['_BAR']._serialized_end=237
+  _globals['_BARRECEIPT']._serialized_start=240
+  _globals['_BARRECEIPT']._serialized_end=579
+  _globals['_BARRECEIPT_DISPOSITION']._serialized_start=427
+  _globals['_BARRECEIPT_DISPOSITION']._serialized_end=565
+  _globals['_BARREJECTION']._serialized_start=581
+  _globals['_BARREJECTION']._serialized_end=701
 # @@protoc_insertion_point(module_scope)

@@ -10,7 +10,7 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class Bar(_message.Message):
-    __slots__ = ("time", "symbol", "open", "high", "low", "close", "volume")
+    __slots__ = ("time", "symbol", "open", "high", "low", "close", "volume", "interval")
     TIME_FIELD_NUMBER: _ClassVar[int]
     SYMBOL_FIELD_NUMBER: _ClassVar[int]
     OPEN_FIELD_NUMBER: _ClassVar[int]
@@ -18,6 +18,7 @@ class Bar(_message.Message):
     LOW_FIELD_NUMBER: _ClassVar[int]
     CLOSE_FIELD_NUMBER: _ClassVar[int]
     VOLUME_FIELD_NUMBER: _ClassVar[int]
+    INTERVAL_FIELD_NUMBER: _ClassVar[int]
     time: _timestamp_pb2.Timestamp
     symbol: str
     open: float
@@ -25,7 +26,8 @@ class Bar(_message.Message):
     low: float
     close: float
     volume: float
-    def __init__(self, time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., symbol: _Optional[str] = ..., open: _Optional[float] = ..., high: _Optional[float] = ..., low: _Optional[float] = ..., close: _Optional[float] = ..., volume: _Optional[float] = ...) -> None: ...
+    interval: str
+    def __init__(self, time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., symbol: _Optional[str] = ..., open: _Optional[float] = ..., high: _Optional[float] = ..., low: _Optional[float] = ..., close: _Optional[float] = ..., volume: _Optional[float] = ..., interval: _Optional[str] = ...) -> None: ...
 
 class BarReceipt(_message.Message):
     __slots__ = ("symbol", "time", "disposition", "signal_id", "through_sequence")
@@ -37,12 +39,14 @@ class BarReceipt(_message.Message):
         OUTSIDE_SESSION: _ClassVar[BarReceipt.Disposition]
         LATE: _ClassVar[BarReceipt.Disposition]
         DUPLICATE: _ClassVar[BarReceipt.Disposition]
+        OTHER_INTERVAL: _ClassVar[BarReceipt.Disposition]
     DISPOSITION_UNSPECIFIED: BarReceipt.Disposition
     ACCEPTED: BarReceipt.Disposition
     WARMING_UP: BarReceipt.Disposition
     OUTSIDE_SESSION: BarReceipt.Disposition
     LATE: BarReceipt.Disposition
     DUPLICATE: BarReceipt.Disposition
+    OTHER_INTERVAL: BarReceipt.Disposition
     SYMBOL_FIELD_NUMBER: _ClassVar[int]
     TIME_FIELD_NUMBER: _ClassVar[int]
     DISPOSITION_FIELD_NUMBER: _ClassVar[int]

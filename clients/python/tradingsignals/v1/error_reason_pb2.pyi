@@ -29,6 +29,8 @@ class ErrorReason(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     TOO_MANY_SYMBOLS: _ClassVar[ErrorReason]
     NOT_STORABLE: _ClassVar[ErrorReason]
     NOT_A_PEER: _ClassVar[ErrorReason]
+    MODEL_INTERVAL: _ClassVar[ErrorReason]
+    INTERVAL_STORED: _ClassVar[ErrorReason]
 ERROR_REASON_UNSPECIFIED: ErrorReason
 INVALID_FIELD: ErrorReason
 INVALID_PAGE_TOKEN: ErrorReason
@@ -52,3 +54,5 @@ PRICE_JUMP: ErrorReason
 TOO_MANY_SYMBOLS: ErrorReason
 NOT_STORABLE: ErrorReason
 NOT_A_PEER: ErrorReason
+MODEL_INTERVAL: ErrorReason
+INTERVAL_STORED: ErrorReason

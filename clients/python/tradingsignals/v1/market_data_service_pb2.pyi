@@ -27,7 +27,7 @@ class PublishBarsRequest(_message.Message):
     def __init__(self, bars: _Optional[_Iterable[_Union[_bar_pb2.Bar, _Mapping]]] = ...) -> None: ...
 
 class PublishBarsResponse(_message.Message):
-    __slots__ = ("received", "accepted", "warming_up", "outside_session", "late", "duplicates", "rejected", "rejections", "through_sequence")
+    __slots__ = ("received", "accepted", "warming_up", "outside_session", "late", "duplicates", "rejected", "rejections", "through_sequence", "other_interval")
     RECEIVED_FIELD_NUMBER: _ClassVar[int]
     ACCEPTED_FIELD_NUMBER: _ClassVar[int]
     WARMING_UP_FIELD_NUMBER: _ClassVar[int]
@@ -37,6 +37,7 @@ class PublishBarsResponse(_message.Message):
     REJECTED_FIELD_NUMBER: _ClassVar[int]
     REJECTIONS_FIELD_NUMBER: _ClassVar[int]
     THROUGH_SEQUENCE_FIELD_NUMBER: _ClassVar[int]
+    OTHER_INTERVAL_FIELD_NUMBER: _ClassVar[int]
     received: int
     accepted: int
     warming_up: int
@@ -46,7 +47,8 @@ class PublishBarsResponse(_message.Message):
     rejected: int
     rejections: _containers.RepeatedCompositeFieldContainer[_bar_pb2.BarRejection]
     through_sequence: int
-    def __init__(self, received: _Optional[int] = ..., accepted: _Optional[int] = ..., warming_up: _Optional[int] = ..., outside_session: _Optional[int] = ..., late: _Optional[int] = ..., duplicates: _Optional[int] = ..., rejected: _Optional[int] = ..., rejections: _Optional[_Iterable[_Union[_bar_pb2.BarRejection, _Mapping]]] = ..., through_sequence: _Optional[int] = ...) -> None: ...
+    other_interval: int
+    def __init__(self, received: _Optional[int] = ..., accepted: _Optional[int] = ..., warming_up: _Optional[int] = ..., outside_session: _Optional[int] = ..., late: _Optional[int] = ..., duplicates: _Optional[int] = ..., rejected: _Optional[int] = ..., rejections: _Optional[_Iterable[_Union[_bar_pb2.BarRejection, _Mapping]]] = ..., through_sequence: _Optional[int] = ..., other_interval: _Optional[int] = ...) -> None: ...
 
 class ListBarsRequest(_message.Message):
     __slots__ = ("symbol", "limit", "start_date", "end_date", "page_token")

@@ -27,7 +27,7 @@ from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__
 from tradingsignals.v1 import statistics_pb2 as tradingsignals_dot_v1_dot_statistics__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n&tradingsignals/v1/system_service.proto\x12\x11tradingsignals.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\"tradingsignals/v1/statistics.proto\"\x17\n\x15GetServiceInfoRequest\"\xee\x01\n\x16GetServiceInfoResponse\x12\x0f\n\x07service\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\t\x12\x13\n\x0b\x64\x65scription\x18\x03 \x01(\t\x12\x0c\n\x04\x66\x65\x65\x64\x18\x04 \x01(\t\x12\r\n\x05\x65poch\x18\x05 \x01(\t\x12\x18\n\x10through_sequence\x18\x06 \x01(\x03\x12\x0c\n\x04\x64ocs\x18\x07 \x01(\t\x12\x0f\n\x07openapi\x18\x08 \x01(\t\x12\x17\n\x0foldest_sequence\x18\t \x01(\x03\x12.\n\x05\x63osts\x18\n \x03(\x0b\x32\x1f.tradingsignals.v1.TradingCosts\"\x12\n\x10GetHealthRequest\"\xc1\x03\n\x11GetHealthResponse\x12\x0e\n\x06status\x18\x01 \x01(\t\x12-\n\ttimestamp\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0f\n\x07service\x18\x03 \x01(\t\x12\x0f\n\x07version\x18\x04 \x01(\t\x12\x14\n\x0cmodel_loaded\x18\x05 \x01(\x08\x12\x1a\n\x12\x64\x61tabase_connected\x18\x06 \x01(\x08\x12\x16\n\x0euptime_seconds\x18\x07 \x01(\x01\x12\x1f\n\x17total_signals_generated\x18\x08 \x01(\x05\x12\x39\n\x15last_signal_timestamp\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x10\n\x08warnings\x18\n \x03(\t\x12\x30\n\x07symbols\x18\x0b \x03(\x0b\x32\x1f.tradingsignals.v1.SymbolHealth\x12\x14\n\x0csymbol_count\x18\x0c \x01(\x05\x12\x15\n\rstale_symbols\x18\r \x01(\x05\x12\x34\n\x10last_commit_time\x18\x0e \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"v\n\x0cSymbolHealth\x12\x0e\n\x06symbol\x18\x01 \x01(\t\x12\x31\n\rlast_bar_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x14\n\x0cmissing_bars\x18\x03 \x01(\x05\x12\r\n\x05stale\x18\x04 \x01(\x08\x32\x81\x02\n\rSystemService\x12p\n\x0eGetServiceInfo\x12(.tradingsignals.v1.GetServiceInfoRequest\x1a).tradingsignals.v1.GetServiceInfoResponse\"\t\x82\xd3\xe4\x93\x02\x03\x12\x01/\x12~\n\tGetHealth\x12#.tradingsignals.v1.GetHealthRequest\x1a$.tradingsignals.v1.GetHealthResponse\"&\x82\xd3\xe4\x93\x02 \x12\x07/healthZ\x15\x12\x13/api/signals/healthBM\n\x11tradingsignals.v1P\x01Z\"tradingsignals/v1;tradingsignalsv1\xaa\x02\x11TradingSignals.V1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n&tradingsignals/v1/system_service.proto\x12\x11tradingsignals.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\"tradingsignals/v1/statistics.proto\"\x17\n\x15GetServiceInfoRequest\"\xa5\x02\n\x16GetServiceInfoResponse\x12\x0f\n\x07service\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\t\x12\x13\n\x0b\x64\x65scription\x18\x03 \x01(\t\x12\x0c\n\x04\x66\x65\x65\x64\x18\x04 \x01(\t\x12\r\n\x05\x65poch\x18\x05 \x01(\t\x12\x18\n\x10through_sequence\x18\x06 \x01(\x03\x12\x0c\n\x04\x64ocs\x18\x07 \x01(\t\x12\x0f\n\x07openapi\x18\x08 \x01(\t\x12\x17\n\x0foldest_sequence\x18\t \x01(\x03\x12.\n\x05\x63osts\x18\n \x03(\x0b\x32\x1f.tradingsignals.v1.TradingCosts\x12\x35\n\rbar_intervals\x18\x0b \x03(\x0b\x32\x1e.tradingsignals.v1.BarInterval\"/\n\x0b\x42\x61rInterval\x12\x0e\n\x06symbol\x18\x01 \x01(\t\x12\x10\n\x08interval\x18\x02 \x01(\t\"\x12\n\x10GetHealthRequest\"\xc1\x03\n\x11GetHealthResponse\x12\x0e\n\x06status\x18\x01 \x01(\t\x12-\n\ttimestamp\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0f\n\x07service\x18\x03 \x01(\t\x12\x0f\n\x07version\x18\x04 \x01(\t\x12\x14\n\x0cmodel_loaded\x18\x05 \x01(\x08\x12\x1a\n\x12\x64\x61tabase_connected\x18\x06 \x01(\x08\x12\x16\n\x0euptime_seconds\x18\x07 \x01(\x01\x12\x1f\n\x17total_signals_generated\x18\x08 \x01(\x05\x12\x39\n\x15last_signal_timestamp\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x10\n\x08warnings\x18\n \x03(\t\x12\x30\n\x07symbols\x18\x0b \x03(\x0b\x32\x1f.tradingsignals.v1.SymbolHealth\x12\x14\n\x0csymbol_count\x18\x0c \x01(\x05\x12\x15\n\rstale_symbols\x18\r \x01(\x05\x12\x34\n\x10last_commit_time\x18\x0e \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\x9b\x01\n\x0cSymbolHealth\x12\x0e\n\x06symbol\x18\x01 \x01(\t\x12\x31\n\rlast_bar_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x14\n\x0cmissing_bars\x18\x03 \x01(\x05\x12\r\n\x05stale\x18\x04 \x01(\x08\x12\x10\n\x08interval\x18\x05 \x01(\t\x12\x11\n\tundecided\x18\x06 \x01(\x08\x32\x81\x02\n\rSystemService\x12p\n\x0eGetServiceInfo\x12(.tradingsignals.v1.GetServiceInfoRequest\x1a).tradingsignals.v1.GetServiceInfoResponse\"\t\x82\xd3\xe4\x93\x02\x03\x12\x01/\x12~\n\tGetHealth\x12#.tradingsignals.v1.GetHealthRequest\x1a$.tradingsignals.v1.GetHealthResponse\"&\x82\xd3\xe4\x93\x02 \x12\x07/healthZ\x15\x12\x13/api/signals/healthBM\n\x11tradingsignals.v1P\x01Z\"tradingsignals/v1;tradingsignalsv1\xaa\x02\x11TradingSignals.V1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -42,13 +42,15 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_GETSERVICEINFOREQUEST']._serialized_start=160
   _globals['_GETSERVICEINFOREQUEST']._serialized_end=183
   _globals['_GETSERVICEINFORESPONSE']._serialized_start=186
-  _globals['_GETSERVICEINFORESPONSE']._serialized_end=424
-  _globals['_GETHEALTHREQUEST']._serialized_start=426
-  _globals['_GETHEALTHREQUEST']._serialized_end=444
-  _globals['_GETHEALTHRESPONSE']._serialized_start=447
-  _globals['_GETHEALTHRESPONSE']._serialized_end=896
-  _globals['_SYMBOLHEALTH']._serialized_start=898
-  _globals['_SYMBOLHEALTH']._serialized_end=1016
-  _globals['_SYSTEMSERVICE']._serialized_start=1019
-  _globals['_SYSTEMSERVICE']._serialized_end=1276
+  _globals['_GETSERVICEINFORESPONSE']._serialized_end=479
+  _globals['_BARINTERVAL']._serialized_start=481
+  _globals['_BARINTERVAL']._serialized_end=528
+  _globals['_GETHEALTHREQUEST']._serialized_start=530
+  _globals['_GETHEALTHREQUEST']._serialized_end=548
+  _globals['_GETHEALTHRESPONSE']._serialized_start=551
+  _globals['_GETHEALTHRESPONSE']._serialized_end=1000
+  _globals['_SYMBOLHEALTH']._serialized_start=1003
+  _globals['_SYMBOLHEALTH']._serialized_end=1158
+  _globals['_SYSTEMSERVICE']._serialized_start=1161
+  _globals['_SYSTEMSERVICE']._serialized_end=1418
 # @@protoc_insertion_point(module_scope)

@@ -16,7 +16,7 @@ class GetServiceInfoRequest(_message.Message):
     def __init__(self) -> None: ...
 
 class GetServiceInfoResponse(_message.Message):
-    __slots__ = ("service", "version", "description", "feed", "epoch", "through_sequence", "docs", "openapi", "oldest_sequence", "costs")
+    __slots__ = ("service", "version", "description", "feed", "epoch", "through_sequence", "docs", "openapi", "oldest_sequence", "costs", "bar_intervals")
     SERVICE_FIELD_NUMBER: _ClassVar[int]
     VERSION_FIELD_NUMBER: _ClassVar[int]
     DESCRIPTION_FIELD_NUMBER: _ClassVar[int]
@@ -27,6 +27,7 @@ class GetServiceInfoResponse(_message.Message):
     OPENAPI_FIELD_NUMBER: _ClassVar[int]
     OLDEST_SEQUENCE_FIELD_NUMBER: _ClassVar[int]
     COSTS_FIELD_NUMBER: _ClassVar[int]
+    BAR_INTERVALS_FIELD_NUMBER: _ClassVar[int]
     service: str
     version: str
     description: str
@@ -37,7 +38,16 @@ class GetServiceInfoResponse(_message.Message):
     openapi: str
     oldest_sequence: int
     costs: _containers.RepeatedCompositeFieldContainer[_statistics_pb2.TradingCosts]
-    def __init__(self, service: _Optional[str] = ..., version: _Optional[str] = ..., description: _Optional[str] = ..., feed: _Optional[str] = ..., epoch: _Optional[str] = ..., through_sequence: _Optional[int] = ..., docs: _Optional[str] = ..., openapi: _Optional[str] = ..., oldest_sequence: _Optional[int] = ..., costs: _Optional[_Iterable[_Union[_statistics_pb2.TradingCosts, _Mapping]]] = ...) -> None: ...
+    bar_intervals: _containers.RepeatedCompositeFieldContainer[BarInterval]
+    def __init__(self, service: _Optional[str] = ..., version: _Optional[str] = ..., description: _Optional[str] = ..., feed: _Optional[str] = ..., epoch: _Optional[str] = ..., through_sequence: _Optional[int] = ..., docs: _Optional[str] = ..., openapi: _Optional[str] = ..., oldest_sequence: _Optional[int] = ..., costs: _Optional[_Iterable[_Union[_statistics_pb2.TradingCosts, _Mapping]]] = ..., bar_intervals: _Optional[_Iterable[_Union[BarInterval, _Mapping]]] = ...) -> None: ...
+
+class BarInterval(_message.Message):
+    __slots__ = ("symbol", "interval")
+    SYMBOL_FIELD_NUMBER: _ClassVar[int]
+    INTERVAL_FIELD_NUMBER: _ClassVar[int]
+    symbol: str
+    interval: str
+    def __init__(self, symbol: _Optional[str] = ..., interval: _Optional[str] = ...) -> None: ...
 
 class GetHealthRequest(_message.Message):
     __slots__ = ()
@@ -76,13 +86,17 @@ class GetHealthResponse(_message.Message):
     def __init__(self, status: _Optional[str] = ..., timestamp: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., service: _Optional[str] = ..., version: _Optional[str] = ..., model_loaded: _Optional[bool] = ..., database_connected: _Optional[bool] = ..., uptime_seconds: _Optional[float] = ..., total_signals_generated: _Optional[int] = ..., last_signal_timestamp: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., warnings: _Optional[_Iterable[str]] = ..., symbols: _Optional[_Iterable[_Union[SymbolHealth, _Mapping]]] = ..., symbol_count: _Optional[int] = ..., stale_symbols: _Optional[int] = ..., last_commit_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
 
 class SymbolHealth(_message.Message):
-    __slots__ = ("symbol", "last_bar_time", "missing_bars", "stale")
+    __slots__ = ("symbol", "last_bar_time", "missing_bars", "stale", "interval", "undecided")
     SYMBOL_FIELD_NUMBER: _ClassVar[int]
     LAST_BAR_TIME_FIELD_NUMBER: _ClassVar[int]
     MISSING_BARS_FIELD_NUMBER: _ClassVar[int]
     STALE_FIELD_NUMBER: _ClassVar[int]
+    INTERVAL_FIELD_NUMBER: _ClassVar[int]
+    UNDECIDED_FIELD_NUMBER: _ClassVar[int]
     symbol: str
     last_bar_time: _timestamp_pb2.Timestamp
     missing_bars: int
     stale: bool
-    def __init__(self, symbol: _Optional[str] = ..., last_bar_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., missing_bars: _Optional[int] = ..., stale: _Optional[bool] = ...) -> None: ...
+    interval: str
+    undecided: bool
+    def __init__(self, symbol: _Optional[str] = ..., last_bar_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., missing_bars: _Optional[int] = ..., stale: _Optional[bool] = ..., interval: _Optional[str] = ..., undecided: _Optional[bool] = ...) -> None: ...

@@ -15,7 +15,8 @@ from ...domain.events import Receipt
 from .files import CHUNK_BARS
 
 CLOSED_MARKET = timedelta(hours=1)
-"""A longer gap between two bars is a night, a weekend or an outage of the source, and is skipped."""
+"""A longer gap between two bars is a night, a weekend or an outage of the source, and is skipped, unless it is only as
+long as the interval of the bars."""
 
 _TEMPORARY = (StorageUnavailable, ShuttingDown, Overloaded)
 _FIRST_PAUSE_SECONDS = 0.25
@@ -108,7 +109,8 @@ async def at_pace(
         if stored:
             yield stored
             stored = []
-        await pace.wait(gap.total_seconds() if timedelta() < gap <= CLOSED_MARKET else 0.0)
+        longest = max(CLOSED_MARKET, *(bar.interval for bar in bars))
+        await pace.wait(gap.total_seconds() if timedelta() < gap <= longest else 0.0)
         yield bars
     if stored:
         yield stored

@@ -11,7 +11,7 @@ Columns may have any order and case; unknown columns are ignored. The delimiter 
 Rows may have any order; bars are returned in the order of their times. Therefore the whole file is kept in memory, with
 64 bytes for each row. An invalid row is reported with its number and skipped, so that one broken line does not prevent
 the replay of years of valid ones. If a file is damaged from some point on, as a truncated compressed file is, the bars
-before the damage are returned. A file that does not contain five-minute bars is refused.
+before the damage are returned. A file whose bars have another interval than that of their symbol is refused.
 """
 
 from __future__ import annotations
@@ -19,16 +19,19 @@ from __future__ import annotations
 import asyncio
 import math
 from array import array
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cache
 from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
 
-from ...domain.bars import Bar, describe_spacing, foreign_spacing, parse_symbol
+from ...domain.bars import Bar, foreign_spacing, spacing_problem
 from ...domain.errors import InvalidRequest
+from ...domain.intervals import IntervalOf, default_interval
+from ...domain.symbols import parse_symbol
 from .rows import PRICES, Cells, UnreadableFile, rows_of
 
 CHUNK_BARS = 1000
@@ -73,7 +76,7 @@ class BarFile:
         self.skipped = tuple(loaded.skipped)
         self.skipped_rows = loaded.skipped_rows
         self.damage = loaded.damage
-        self._symbols = list(loaded.symbols.indexes)
+        self._symbols = [(symbol, loaded.symbols.interval_of(symbol)) for symbol in loaded.symbols.indexes]
         self._table = np.frombuffer(loaded.values).reshape(-1, _WIDTH)
         self._order = np.argsort(self._table[:, _TIME], kind="stable")
 
@@ -103,31 +106,36 @@ class BarFile:
         raise LookupError(f"no row of {self.path} is this bar")
 
     def _bar(self, row: list[float]) -> Bar:
-        symbol, time, open_, high, low, close, volume, _ = row
-        return Bar(self._symbols[int(symbol)], datetime.fromtimestamp(time, UTC), open_, high, low, close, volume)
+        index, time, open_, high, low, close, volume, _ = row
+        symbol, interval = self._symbols[int(index)]
+        return Bar(symbol, datetime.fromtimestamp(time, UTC), open_, high, low, close, volume, interval=interval)
 
 
-def load_bars(path: Path, *, symbol: str | None = None) -> BarFile:
-    """Read a file of bars. `symbol` applies to rows without one.
+def load_bars(path: Path, *, symbol: str | None = None, interval_of: IntervalOf = default_interval) -> BarFile:
+    """Read a file of bars. `symbol` applies to rows without one; `interval_of` returns the interval of a symbol's bars.
 
     Raises:
         InvalidRequest: `symbol` is not a valid symbol.
-        UnreadableFile: the file cannot be read, or does not contain five-minute bars.
+        UnreadableFile: the file cannot be read, or contains bars of another interval.
     """
-    loading = _Loading(path, symbol)
+    loading = _Loading(path, _Symbols(symbol, interval_of))
     for _ in loading.steps():
         pass
     return BarFile(loading)
 
 
 async def load_in_thread(
-    path: Path, *, symbol: str | None = None, on_rows: Callable[[int], None] | None = None
+    path: Path,
+    *,
+    symbol: str | None = None,
+    interval_of: IntervalOf = default_interval,
+    on_rows: Callable[[int], None] | None = None,
 ) -> BarFile:
     """Run `load_bars` in a thread and in steps, so that the event loop is not blocked and the load can be cancelled.
 
     `on_rows` is called after every step with the number of rows read.
     """
-    loading = _Loading(path, symbol)
+    loading = _Loading(path, _Symbols(symbol, interval_of))
     steps = loading.steps()
     while (rows := await asyncio.to_thread(next, steps, None)) is not None:
         if on_rows is not None:
@@ -138,9 +146,9 @@ async def load_in_thread(
 class _Loading:
     """Parser of a file: it converts rows to numbers, in the order of the file."""
 
-    def __init__(self, path: Path, symbol: str | None) -> None:
+    def __init__(self, path: Path, symbols: _Symbols) -> None:
         self.path = path
-        self.symbols = _Symbols(symbol)
+        self.symbols = symbols
         self.values = array("d")
         self.skipped: list[SkippedRow] = []
         self.skipped_rows = 0
@@ -169,7 +177,7 @@ class _Loading:
             if not self.values:
                 raise
             self.damage = error.reason
-        self._require_five_minutes()
+        self._require_interval()
         if not self.values:
             first = f"none of its first {self.skipped_rows} rows is a bar; {self.skipped[0]}" if self.skipped else None
             raise UnreadableFile(self.path, first or "it has no rows")
@@ -220,8 +228,8 @@ class _Loading:
             return error.message
         raise AssertionError("the row is a valid bar")
 
-    def _require_five_minutes(self) -> None:
-        """Check the interval of the bars of each symbol, including rows that do not lie on whole five minutes.
+    def _require_interval(self) -> None:
+        """Check the interval of the bars of each symbol, including rows whose time cannot be the open of one.
 
         Raises:
             UnreadableFile: the bars of a symbol have another interval.
@@ -232,10 +240,9 @@ class _Loading:
         names = list(self.symbols.indexes)
         bounds = np.searchsorted(symbols[order], np.arange(1, len(names)))
         for name, times_of_symbol in zip(names, np.split(times[order], bounds), strict=False):
-            if (spacing := foreign_spacing(times_of_symbol)) is not None:
-                of_symbol = f" of {name}" if len(names) > 1 else ""
-                found = f"bars{of_symbol} are {describe_spacing(spacing)} apart"
-                raise UnreadableFile(self.path, f"{found}; five-minute bars are needed")
+            interval = self.symbols.interval_of(name)
+            if (spacing := foreign_spacing(times_of_symbol, interval)) is not None:
+                raise UnreadableFile(self.path, spacing_problem(name, spacing, interval))
 
 
 class _TooLong(UnreadableFile):
@@ -246,10 +253,12 @@ class _Symbols(dict[Any, str]):
     """Cache of the normal form of each symbol, by the content of its cell; an empty cell is the default symbol.
 
     indexes: index of each distinct symbol, in order of first occurrence.
+    interval_of: returns the interval of a symbol's bars.
     """
 
-    def __init__(self, default: str | None) -> None:
+    def __init__(self, default: str | None, interval_of: IntervalOf) -> None:
         super().__init__()
+        self.interval_of = cache(interval_of)
         self._default = None if default is None else parse_symbol(default)
         self.indexes: dict[str, int] = {}
 
@@ -262,10 +271,11 @@ class _Symbols(dict[Any, str]):
         return symbol
 
 
-def _bar(cells: Cells, symbols: Mapping[Any, str]) -> Bar:
+def _bar(cells: Cells, symbols: _Symbols) -> Bar:
     time, name, open_, high, low, close, volume = cells
     prices = float(open_), float(high), float(low), float(close)
-    return Bar(symbols[name], _time(time), *prices, _volume(volume))
+    symbol = symbols[name]
+    return Bar(symbol, _time(time), *prices, _volume(volume), interval=symbols.interval_of(symbol))
 
 
 def _volume(cell: Any) -> float:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 from typing import Generic, TypeVar
 
@@ -25,6 +26,10 @@ class FeedContext:
     clock: Clock
     calendar_of: Callable[[str], SessionCalendar]
     on_progress: OnProgress | None = None
+
+    def interval_of(self, symbol: str) -> timedelta:
+        """Return the interval of the bars of `symbol`."""
+        return self.calendar_of(symbol).interval
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""A simulated market: five-minute bars with the statistics of USD/COP.
+"""A simulated market: bars with the statistics of USD/COP.
 
 A bar is a pure function of the seed, the symbol, its time, and the time and close of the previous bar. Slow components
 (volatility from week to week, fair value from month to month, the direction of the hour) are functions of the seed, the
@@ -22,15 +22,17 @@ from functools import lru_cache
 from hashlib import blake2b
 from statistics import NormalDist
 
-from ...domain.bars import BAR_INTERVAL, BAR_SECONDS, Bar
+from ...domain.bars import Bar
 from ...domain.calendar import SessionCalendar
+from ...domain.intervals import DEFAULT_INTERVAL
 
 TICK = 0.01
 """Prices are integer multiples of it."""
 
 _LEVELS = {"USDCOP": 4000.0}
 _BAR_VOLATILITY = 0.0006
-"""Standard deviation of the log return of an average bar: 2.4 pesos at 4,000, or 0.5% over a session of 60 bars."""
+"""Standard deviation of the log return of an average bar of five minutes: 2.4 pesos at 4,000, or 0.5% over a session of
+60 bars. That of another interval grows with the square root of the interval."""
 _GAP_VOLATILITY = 4.0
 """Standard deviation of the move between two sessions, as a multiple of _BAR_VOLATILITY."""
 _LEG_BARS = 20
@@ -39,7 +41,7 @@ _LEG_DRIFT = 0.3
 _TAIL_SHARE, _TAIL_SIZE = 0.01, 3.0
 """Fraction of bars in the fat tail, and the factor by which their noise is larger."""
 _REVERSION = 0.002
-"""Fraction of the distance to the fair value by which an average bar moves towards it."""
+"""Fraction of the distance to the fair value by which an average bar of five minutes moves towards it."""
 _LARGEST_PULL = 0.25
 _DAY_SECONDS = 86_400.0
 _NORMAL = NormalDist()
@@ -59,11 +61,16 @@ class SimulatedMarket:
         known = _LEVELS.get(self.symbol)
         return known if known is not None else round(1000.0 + 5000.0 * _uniforms(self.seed, self.symbol, "level")[0], 2)
 
+    @property
+    def _scale(self) -> float:
+        """The volatility of a bar, as a multiple of that of a five-minute bar."""
+        return math.sqrt(self.calendar.interval / DEFAULT_INTERVAL)
+
     def next_bar(self, time: datetime, previous: Bar | None) -> Bar:
         """Return the bar that opens at `time`, which continues `previous` or, without one, starts at `level`."""
         move, tail, above, below, gap, *_ = _uniforms(self.seed, self.symbol, time.isoformat())
         before = self.level if previous is None else previous.close
-        if previous is not None and time - previous.time > BAR_INTERVAL:
+        if previous is not None and time - previous.time > self.calendar.interval:
             before *= math.exp(_GAP_VOLATILITY * _BAR_VOLATILITY * _NORMAL.inv_cdf(gap))
         volatility = self._volatility(time)
         noise = _NORMAL.inv_cdf(move) * (_TAIL_SIZE if tail < _TAIL_SHARE else 1.0)
@@ -73,27 +80,31 @@ class SimulatedMarket:
         highest = (change + math.sqrt(change * change - 2.0 * volatility * volatility * math.log(above))) / 2.0
         lowest = (change - math.sqrt(change * change - 2.0 * volatility * volatility * math.log(below))) / 2.0
         open_, high, low, close = (_on_tick(before * math.exp(point)) for point in (0.0, highest, lowest, change))
-        return Bar(self.symbol, time, open_, high, low, close, simulated=True)
+        return Bar(self.symbol, time, open_, high, low, close, simulated=True, interval=self.calendar.interval)
 
     def _volatility(self, time: datetime) -> float:
-        """Return the volatility, which varies by fortnight, day and hour; it is highest at the open and the close."""
+        """Return the volatility, which varies by fortnight, day and hour; it is highest at the open and the close.
+
+        A bar of a whole session has the mean of its hours.
+        """
         days = time.timestamp() / _DAY_SECONDS
-        hour = 0.75 + (2.0 * self.calendar.progress(time) - 1.0) ** 2
+        hour = 1.0 if self.calendar.bars == 1 else 0.75 + (2.0 * self.calendar.progress(time) - 1.0) ** 2
         return (
             _BAR_VOLATILITY
+            * self._scale
             * hour
             * math.exp(0.35 * self._curve("weeks", days / 14.0) + 0.15 * self._curve("days", days))
         )
 
     def _drift(self, time: datetime) -> float:
-        leg = int(time.timestamp()) // (BAR_SECONDS * _LEG_BARS)
+        leg = int(time.timestamp()) // (int(self.calendar.interval.total_seconds()) * _LEG_BARS)
         return _LEG_DRIFT * _knot(self.seed, self.symbol, "leg", leg)
 
     def _pull(self, time: datetime, price: float) -> float:
         """Return the pull towards the fair value, as a multiple of the volatility, at most that of a weak trend."""
         days = time.timestamp() / _DAY_SECONDS
         fair = 0.05 * self._curve("seasons", days / 90.0) + 0.02 * self._curve("months", days / 20.0)
-        pull = _REVERSION / _BAR_VOLATILITY * (fair - math.log(price / self.level))
+        pull = _REVERSION * self._scale / _BAR_VOLATILITY * (fair - math.log(price / self.level))
         return max(-_LARGEST_PULL, min(pull, _LARGEST_PULL))
 
     def _curve(self, name: str, x: float) -> float:

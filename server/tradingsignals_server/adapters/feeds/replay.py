@@ -12,6 +12,7 @@ from typing import Protocol
 from ...application.ports.clock import Sleep
 from ...application.ports.feed import MarketDataSink
 from ...domain.errors import ServiceError
+from ...domain.intervals import IntervalOf, default_interval
 from .delivery import MarketPace, Monotonic, at_pace, deliver, newest_bar
 from .files import load_in_thread
 from .kind import FeedContext, FeedKind, OnProgress
@@ -32,6 +33,7 @@ class ReplayFeed:
         *,
         speed: float = 0.0,
         symbol: str | None = None,
+        interval_of: IntervalOf = default_interval,
         sleep: Sleep = asyncio.sleep,
         monotonic: Monotonic = time.monotonic,
         on_progress: OnProgress | None = None,
@@ -42,6 +44,7 @@ class ReplayFeed:
             path: CSV, CSV.gz or Parquet.
             speed: factor by which the replay is faster than the market; 0 does not pause.
             symbol: symbol of rows without one.
+            interval_of: returns the interval of the bars of a symbol.
             sleep: replaces asyncio.sleep in tests.
             monotonic: clock of the pace and of the progress lines.
             on_progress: called once the file is read and after each delivery. By default progress is logged every
@@ -50,6 +53,7 @@ class ReplayFeed:
         self._path = path
         self._speed = speed
         self._symbol = symbol
+        self._interval_of = interval_of
         self._sleep = sleep
         self._monotonic = monotonic
         self._on_progress = on_progress or self._log_progress
@@ -59,7 +63,7 @@ class ReplayFeed:
         """Deliver the whole file.
 
         Raises:
-            UnreadableFile: it cannot be read, or does not contain five-minute bars.
+            UnreadableFile: it cannot be read, or contains bars of another interval.
         """
 
         async def newest_bar_time(symbol: str) -> datetime | None:
@@ -67,7 +71,7 @@ class ReplayFeed:
             return None if bar is None else bar.time
 
         log.info("reading %s", self._path)
-        tally = Tally(await load_in_thread(self._path, symbol=self._symbol))
+        tally = Tally(await load_in_thread(self._path, symbol=self._symbol, interval_of=self._interval_of))
         self._on_progress(tally)
         logged = 0
         batches = tally.file.stream()
@@ -114,7 +118,12 @@ class ReplaySettings(Protocol):
 def _feed(settings: ReplaySettings, context: FeedContext) -> ReplayFeed | None:
     if settings.replay_file is None:
         return None
-    return ReplayFeed(settings.replay_file, speed=settings.replay_speed, on_progress=context.on_progress)
+    return ReplayFeed(
+        settings.replay_file,
+        speed=settings.replay_speed,
+        interval_of=context.interval_of,
+        on_progress=context.on_progress,
+    )
 
 
 REPLAY: FeedKind[ReplaySettings] = FeedKind(

@@ -14,16 +14,18 @@ from typing import Protocol
 
 from ...application.ports.clock import Clock, Sleep
 from ...application.ports.feed import MarketDataSink
-from ...domain.bars import BAR_INTERVAL, BAR_SECONDS, EARLIEST_TIME, Bar
+from ...domain.bars import EARLIEST_TIME, Bar
 from ...domain.calendar import SessionCalendar, calendar_for
 from ...domain.errors import ServiceError
 from ...domain.events import Disposition, Receipt
+from ...domain.window import LOOKBACK_BARS
 from .delivery import MarketPace, Monotonic, deliver, newest_bar
 from .kind import FeedContext, FeedKind
 from .market import SimulatedMarket
 
 WARM_SESSIONS = 5
-"""Sessions that a new symbol gets without a pause, so that its indicators are warm at the first bar that is paced."""
+"""Sessions that a new symbol gets without a pause, and at least LOOKBACK_BARS bars, so that its indicators are warm at
+the first bar that is paced."""
 
 _CATCH_UP_BARS = 250
 
@@ -31,11 +33,12 @@ log = logging.getLogger(__name__)
 
 
 class SimulatedFeed:
-    """Generates the bars of its symbols in the order of time, from the end of the stored bars.
+    """Generates the bars of its symbols in the order in which they close, from the end of the stored bars.
 
     Up to the newest bar of any symbol, and to the end of the first WARM_SESSIONS, it delivers without pauses; then it
-    delivers the bars of one time every 300 / speed seconds. Nights take no time. It never ends: once it has reached the
-    present it continues in real time, because a bar cannot be published before it has closed.
+    delivers the bars that close at one time together, `speed` times faster than the market. Nights take no time. It
+    never ends: once it has reached the present it continues in real time, because a bar cannot be published before it
+    has closed.
     """
 
     def __init__(
@@ -78,31 +81,38 @@ class SimulatedFeed:
 
     async def _deliver_from(self, sink: MarketDataSink, newest: dict[str, Bar | None], pace: MarketPace) -> None:
         """Deliver the bars after the newest ones, until another publisher has published a newer bar."""
-        opening = max(
-            self._warm_end(market.calendar) if (bar := newest[symbol]) is None else bar.time
+        caught_up = max(
+            self._warm_end(market.calendar) if (bar := newest[symbol]) is None else bar.close_time
             for symbol, market in self._markets.items()
         )
-        opening = min(opening, self._clock() - BAR_INTERVAL)
+        previous = caught_up = min(caught_up, self._clock())
+        shortest = min(market.calendar.interval for market in self._markets.values())
         pending: list[Bar] = []
-        for bar_time, symbols in self._schedule(newest):
-            bars = [self._markets[symbol].next_bar(bar_time, newest[symbol]) for symbol in symbols]
+        for close_time, symbols in self._schedule(newest):
+            bars = [self._next_bar(symbol, close_time, newest[symbol]) for symbol in symbols]
             newest.update((bar.symbol, bar) for bar in bars)
             pending += bars
-            if bar_time <= opening and len(pending) < _CATCH_UP_BARS:
+            if close_time <= caught_up and len(pending) < _CATCH_UP_BARS:
                 continue
-            if bar_time > opening:
+            if close_time > caught_up:
                 if len(pending) > len(bars):
                     await self._deliver(sink, pending[: -len(bars)])
-                await pace.wait(BAR_SECONDS)
-                await self._until_closed(bar_time)
+                # A gap that is longer than the shortest interval is a night, in which no symbol has a bar.
+                await pace.wait(min(close_time - previous, shortest).total_seconds())
+                previous = close_time
+                await self._until_closed(close_time)
                 pending = bars
             if await self._deliver(sink, pending):
                 return
             pending = []
 
-    async def _until_closed(self, bar_time: datetime) -> None:
-        """Wait until the bar that opens at `bar_time` has closed by the wall clock."""
-        ahead = bar_time + BAR_INTERVAL - self._clock()
+    def _next_bar(self, symbol: str, close_time: datetime, newest: Bar | None) -> Bar:
+        market = self._markets[symbol]
+        return market.next_bar(close_time - market.calendar.interval, newest)
+
+    async def _until_closed(self, close_time: datetime) -> None:
+        """Wait until it is `close_time` by the wall clock."""
+        ahead = close_time - self._clock()
         if ahead > timedelta():
             log.info("the simulated market has reached the present; its next bar closes in %s", ahead)
             await self._sleep(ahead.total_seconds())
@@ -116,28 +126,27 @@ class SimulatedFeed:
         return any(isinstance(result, Receipt) and result.disposition is Disposition.LATE for result in results)
 
     def _schedule(self, newest: dict[str, Bar | None]) -> Iterator[tuple[datetime, list[str]]]:
-        """Yield every bar time after the newest bars, without end, and the symbols that have a bar at that time."""
+        """Yield every close of a bar after the newest bars, without end, and the symbols that have one then."""
         streams = [
-            zip(_bar_times(market.calendar, self._start, newest[symbol]), repeat(symbol))
+            zip(_close_times(market.calendar, self._start, newest[symbol]), repeat(symbol))
             for symbol, market in self._markets.items()
         ]
-        for bar_time, group in groupby(heapq.merge(*streams), key=itemgetter(0)):
-            yield bar_time, [symbol for _, symbol in group]
+        for close_time, group in groupby(heapq.merge(*streams), key=itemgetter(0)):
+            yield close_time, [symbol for _, symbol in group]
 
     def _warm_end(self, calendar: SessionCalendar) -> datetime:
-        """Return the open of the last bar of the first WARM_SESSIONS."""
+        """Return the close of the last bar of the first WARM_SESSIONS, or of more if those have few bars."""
+        needed = max(WARM_SESSIONS, -(-LOOKBACK_BARS // calendar.bars))
         sessions = (bars for bars in map(calendar.bars_of, _days(self._start)) if bars)
-        return next(islice(sessions, WARM_SESSIONS - 1, None))[-1]
+        return next(islice(sessions, needed - 1, None))[-1] + calendar.interval
 
 
-def _bar_times(calendar: SessionCalendar, start: date, newest: Bar | None) -> Iterator[datetime]:
-    """Yield the opens of all bars after `newest` or, without it, from the session of `start` on."""
-    # The day of a session may differ by one from the day in UTC.
-    first_day = start if newest is None else newest.time.date() - timedelta(days=1)
-    for day in _days(first_day):
+def _close_times(calendar: SessionCalendar, start: date, newest: Bar | None) -> Iterator[datetime]:
+    """Yield the closes of all bars after `newest` or, without it, from the session of `start` on."""
+    for day in _days(start if newest is None else newest.time.date()):
         for bar_time in calendar.bars_of(day):
             if newest is None or bar_time > newest.time:
-                yield bar_time
+                yield bar_time + calendar.interval
 
 
 def _days(first: date) -> Iterator[date]:

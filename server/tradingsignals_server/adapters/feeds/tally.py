@@ -66,6 +66,7 @@ _SHOWN = {
     "accepted": Disposition.ACCEPTED,
     "warming up": Disposition.WARMING_UP,
     "outside session": Disposition.OUTSIDE_SESSION,
+    "other interval": Disposition.OTHER_INTERVAL,
     "late": Disposition.LATE,
     "duplicates": Disposition.DUPLICATE,
 }

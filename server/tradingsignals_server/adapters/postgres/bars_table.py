@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any
 
 import asyncpg
 import numpy as np
 
-from ...domain.bars import BAR_SECONDS, Bar, describe_spacing, foreign_spacing, parse_symbol
+from ...domain.bars import Bar, foreign_spacing, spacing_problem
 from ...domain.calendar import SessionCalendar
 from ...domain.errors import ServiceError
+from ...domain.symbols import parse_symbol
 from .connection import Database
 
 _NAME = re.compile(r"(?:([A-Za-z_]\w*)\.)?([A-Za-z_]\w*)")
@@ -46,8 +48,7 @@ class BarsTable:
         now = "now()" if has_zone else "(now() AT TIME ZONE 'UTC')"
         self._select = (
             "SELECT time, symbol, open::float8 AS open, high::float8 AS high, low::float8 AS low, "
-            f"close::float8 AS close, coalesce({volume}, 0) AS volume FROM {name} "
-            f"WHERE time <= {now} - interval '{BAR_SECONDS:d} seconds'"
+            f"close::float8 AS close, coalesce({volume}, 0) AS volume, {now} AS now FROM {name} WHERE time < {now}"
         )
 
     @classmethod
@@ -56,7 +57,7 @@ class BarsTable:
 
         Raises:
             BarsTableError: there is no such table, a column is missing or of a wrong type, it may not be read, or its
-                newest bars are not five-minute bars.
+                newest bars have another interval than that of their symbol.
         """
         match = _NAME.fullmatch(name)
         if match is None:
@@ -83,9 +84,9 @@ class BarsTable:
             raise BarsTableError(f"BARS_TABLE={name}: the service's user may not read it")
         table = cls(quoted, "volume" in types, types["time"] == "timestamp with time zone", calendar_of)
         for symbol, times in (await table._newest_times(database)).items():
-            if (spacing := foreign_spacing(np.array(times, dtype=np.int64))) is not None:
-                found = f"bars of {symbol} are {describe_spacing(spacing)} apart"
-                raise BarsTableError(f"BARS_TABLE={name}: {found}; five-minute bars are needed")
+            interval = calendar_of(symbol).interval
+            if (spacing := foreign_spacing(np.array(times, dtype=np.int64), interval)) is not None:
+                raise BarsTableError(f"BARS_TABLE={name}: {spacing_problem(symbol, spacing, interval)}")
         return table
 
     async def known_symbols(self, database: Database, symbols: Sequence[str]) -> set[str]:
@@ -151,10 +152,11 @@ class BarsTable:
         return list(bars.values()), rows[-1]["time"] if rows else end, len(rows) == size
 
     async def _newest_times(self, database: Database) -> dict[str, list[int]]:
-        """Return the times of the newest rows in seconds since 1970, by symbol as the table spells it."""
+        """Return the times of the newest rows in seconds since 1970, by symbol; rows of no valid symbol are ignored."""
         times: dict[str, list[int]] = {}
         for row in await database.fetch(f"{self._select} ORDER BY time DESC LIMIT {_SPACING_ROWS:d}"):
-            times.setdefault(row["symbol"], []).append(int(self._time_of(row).timestamp()))
+            with suppress(ServiceError):
+                times.setdefault(parse_symbol(row["symbol"]), []).append(int(self._time_of(row["time"]).timestamp()))
         return times
 
     @property
@@ -164,8 +166,7 @@ class BarsTable:
     def _time_value(self, time: datetime) -> datetime:
         return time if self._has_zone else time.replace(tzinfo=None)
 
-    def _time_of(self, row: asyncpg.Record) -> datetime:
-        time: datetime = row["time"]
+    def _time_of(self, time: datetime) -> datetime:
         return time if self._has_zone else time.replace(tzinfo=UTC)
 
     def _bars(self, rows: Sequence[asyncpg.Record]) -> list[Bar]:
@@ -173,7 +174,10 @@ class BarsTable:
         for row in rows:
             try:
                 prices = (row["open"], row["high"], row["low"], row["close"], row["volume"])
-                bars.append(Bar(parse_symbol(row["symbol"]), self._time_of(row), *prices))
+                symbol, time = parse_symbol(row["symbol"]), self._time_of(row["time"])
+                bar = Bar(symbol, time, *prices, interval=self._calendar_of(symbol).interval)
+                if bar.close_time <= self._time_of(row["now"]):
+                    bars.append(bar)
             except (ServiceError, TypeError):
                 continue
         return bars

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
-from datetime import datetime
+from collections.abc import Collection, Mapping, Sequence
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -18,10 +18,16 @@ from .connection import Connections, Database, fetch_one
 from .tables import BARS, ENTRY, bar_of, checkpoint_of, entry_of, position_of
 
 _BAR = BARS.read_back
-_DECIDED_ON = "disposition IN ('ACCEPTED', 'WARMING_UP')"
+_DECIDED_ON = "disposition IN ('ACCEPTED', 'WARMING_UP', 'OTHER_INTERVAL')"
 _POSSIBLE = "time < now() + interval '1 day'"
 """Older versions stored bars of the far future from files. They are kept, but never read as a symbol's newest bars: all
 real bars would be late."""
+
+_INTERVALS = """
+SELECT symbol, newest.interval_seconds FROM symbols, LATERAL (
+    SELECT interval_seconds FROM bars WHERE bars.symbol = symbols.symbol ORDER BY time DESC LIMIT 1
+) AS newest ORDER BY symbol
+"""
 
 _PAGE = """
 WITH page AS MATERIALIZED (SELECT sequence, message FROM {source} {limit})
@@ -167,6 +173,12 @@ class PostgresStore(Committer):
         async with self._connections.for_engine() as database:
             rows = await database.fetch("SELECT symbol FROM positions WHERE status = 'OPEN' ORDER BY symbol")
         return [row["symbol"] for row in rows]
+
+    async def bar_intervals(self) -> Mapping[str, timedelta]:
+        """Return the interval of the stored bars of each symbol that has any."""
+        async with self._connections.for_engine() as database:
+            rows = await database.fetch(_INTERVALS)
+        return {row["symbol"]: timedelta(seconds=row["interval_seconds"]) for row in rows}
 
     # ------------------------------------------------------------------------------------------- callers' reads
 

@@ -14,6 +14,7 @@ from ...application.ports.event_log import LogEntry
 from ...application.ports.store import RecurrentCheckpoint
 from ...domain.bars import Bar
 from ...domain.events import EventKind, MarketUpdate
+from ...domain.intervals import INTERVALS
 from ...domain.positions import Exit, ExitReason, Position
 from ...domain.recurrent_state import RecurrentState
 from ...domain.signals import Action, Signal
@@ -37,9 +38,13 @@ class Column(Generic[Item]):
 
 @dataclass(frozen=True, slots=True)
 class Field(Column[Item]):
-    """A column that is read back as the attribute of the same name, by `parse` if it is not the value as received."""
+    """A column that is read back as an attribute, by `parse` if it is not the value as received.
+
+    attribute: its name, if it is not that of the column.
+    """
 
     parse: Callable[[Any], object] | None = None
+    attribute: str = ""
 
 
 class Table(Generic[Item]):
@@ -49,8 +54,12 @@ class Table(Generic[Item]):
         self.name = name
         self.columns = tuple(columns)
         self.on_conflict = on_conflict
-        self._parsers = [(column.name, column.parse) for column in self.columns if isinstance(column, Field)]
-        self.read_back = ", ".join(name for name, _ in self._parsers)
+        self._parsers = [
+            (column.name, column.attribute or column.name, column.parse)
+            for column in self.columns
+            if isinstance(column, Field)
+        ]
+        self.read_back = ", ".join(name for name, _, _ in self._parsers)
         """The columns that `read` needs, for a SELECT."""
 
     def arrays(self, rows: Collection[tuple[Item, LogEntry]]) -> list[list[object]]:
@@ -62,8 +71,11 @@ class Table(Generic[Item]):
 
     def read(self, row: asyncpg.Record) -> dict[str, Any]:
         """Return the attributes that a row holds."""
-        return {name: row[name] if parse is None else parse(row[name]) for name, parse in self._parsers}
+        return {attribute: row[name] if parse is None else parse(row[name]) for name, attribute, parse in self._parsers}
 
+
+_SECONDS = {interval: int(interval.total_seconds()) for interval in INTERVALS.values()}
+_INTERVALS = {seconds: interval for interval, seconds in _SECONDS.items()}
 
 BARS: Table[MarketUpdate] = Table(
     "bars",
@@ -76,6 +88,13 @@ BARS: Table[MarketUpdate] = Table(
         Field("close", "float8", lambda update, _: update.bar.close),
         Field("volume", "float8", lambda update, _: update.bar.volume),
         Field("simulated", "bool", lambda update, _: update.bar.simulated),
+        Field(
+            "interval_seconds",
+            "int4",
+            lambda update, _: _SECONDS[update.bar.interval],
+            parse=_INTERVALS.__getitem__,
+            attribute="interval",
+        ),
         Column("disposition", "text", lambda update, _: update.disposition),
         Column("received_at", "timestamptz", lambda _, entry: entry.time),
     ),

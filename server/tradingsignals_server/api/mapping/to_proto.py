@@ -25,14 +25,15 @@ from ...application.ports.policy import TensorShape
 from ...application.ports.store import ShadowScore
 from ...domain.bars import Bar
 from ...domain.calibration import WinCalibration
-from ...domain.costs import EVERY_OTHER
 from ...domain.errors import ServiceError
 from ...domain.events import Event, MarketUpdate, Receipt
 from ...domain.indicators import Indicators
+from ...domain.intervals import Intervals, interval_name
 from ...domain.positions import ExitReason, Position
 from ...domain.risk import RiskRules
 from ...domain.signals import Action, MarketRegime, Origin, Signal, TrendDirection
 from ...domain.statistics import Statistics
+from ...domain.symbols import EVERY_OTHER
 from ...transport.grpc.bounds import MAX_MESSAGE_BYTES, MAX_QUOTED, cut
 
 _ACTIONS: Mapping[Action, Any] = {action: signal_pb2.Signal.Action.Value(action) for action in Action}
@@ -152,6 +153,7 @@ def bar_message(bar: Bar) -> bar_pb2.Bar:
         low=bar.low,
         close=bar.close,
         volume=bar.volume,
+        interval=interval_name(bar.interval),
     )
 
 
@@ -220,6 +222,12 @@ def costs_messages(rules: RiskRules) -> list[statistics_pb2.TradingCosts]:
         )
         for symbol in (*named, EVERY_OTHER)
     ]
+
+
+def interval_messages(intervals: Intervals) -> list[system_service_pb2.BarInterval]:
+    """The interval of bars by symbol, every other symbol last."""
+    items = [*sorted(intervals.by_symbol.items()), (EVERY_OTHER, intervals.every_other)]
+    return [system_service_pb2.BarInterval(symbol=symbol, interval=interval_name(each)) for symbol, each in items]
 
 
 def model_message(trader: Trader, versions: Sequence[str] = ()) -> model_pb2.Model:
@@ -300,6 +308,8 @@ def health_message(health: Health, service: str, version: str) -> system_service
                 last_bar_time=None if symbol.last_bar_time is None else timestamp(symbol.last_bar_time),
                 missing_bars=symbol.missing_bars,
                 stale=symbol.stale,
+                interval=interval_name(symbol.interval),
+                undecided=symbol.undecided,
             )
             for symbol in health.symbols
         ],

@@ -18,10 +18,11 @@ from ...application.decision.quotes import LOOKBACK_MAXIMUM, LOOKBACK_MINIMUM
 from ...application.event_log.filter import Filter
 from ...application.event_log.follower import StreamRequest
 from ...application.event_log.replay import Replay
-from ...domain.bars import parse_symbol, price_problem
+from ...domain.bars import price_problem
 from ...domain.errors import FieldViolation, InvalidRequest, MalformedMessage
 from ...domain.events import EventKind
 from ...domain.signals import Action, reached_from
+from ...domain.symbols import parse_symbol
 from ...transport.grpc.metadata import LAST_EVENT_ID_KEY
 
 DEFAULT_SYMBOL = "USDCOP"

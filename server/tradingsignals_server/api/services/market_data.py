@@ -22,6 +22,7 @@ from ...domain.errors import (
     StorageUnavailable,
 )
 from ...domain.events import Disposition
+from ...domain.intervals import IntervalOf
 from ..mapping import from_proto, to_proto
 from ..mapping.validation import DEFAULT_SYMBOL, Checks
 
@@ -34,8 +35,9 @@ MESSAGES_IN_FLIGHT = 4
 class MarketDataServicer:
     """Publishes closed bars and lists stored ones."""
 
-    def __init__(self, bars: BarPublisher, queries: Queries) -> None:
+    def __init__(self, bars: BarPublisher, queries: Queries, interval_of: IntervalOf) -> None:
         self._bars = bars
+        self._interval_of = interval_of
         self._queries = queries
 
     async def publish_bar(self, request: pb.PublishBarRequest) -> pb.PublishBarResponse:
@@ -43,7 +45,7 @@ class MarketDataServicer:
         if not request.HasField("bar"):
             raise InvalidRequest.field("bar", "is required")
         try:
-            (result,) = await self._bars.publish((from_proto.bar_of(request.bar),))
+            (result,) = await self._bars.publish((from_proto.bar_of(request.bar, self._interval_of),))
             if isinstance(result, ServiceError):
                 raise result
         except InvalidBar as error:
@@ -92,7 +94,7 @@ class MarketDataServicer:
             index = counts.received
             counts.received += 1
             try:
-                sent.append(((index, message), from_proto.bar_of(message)))
+                sent.append(((index, message), from_proto.bar_of(message, self._interval_of)))
             except InvalidBar as error:
                 counts.refuse(index, message, error)
         return sent
@@ -140,6 +142,7 @@ class _Counts:
             accepted=self._counts[Disposition.ACCEPTED],
             warming_up=self._counts[Disposition.WARMING_UP],
             outside_session=self._counts[Disposition.OUTSIDE_SESSION],
+            other_interval=self._counts[Disposition.OTHER_INTERVAL],
             late=self._counts[Disposition.LATE],
             duplicates=self._counts[Disposition.DUPLICATE],
             rejected=self._rejected,

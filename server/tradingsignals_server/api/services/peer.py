@@ -7,6 +7,7 @@ from dataclasses import replace
 from ...application.cluster.router import Router
 from ...application.ports.feed import BarResult
 from ...domain.errors import NotAPeer, ServiceError
+from ...domain.intervals import IntervalOf
 from ...internal import peer_service_pb2 as pb
 from ...transport.grpc.metadata import is_forwarded
 from ..mapping import from_proto, to_proto
@@ -15,8 +16,9 @@ from ..mapping import from_proto, to_proto
 class PeerServicer:
     """Processes bars that other servers of the same database send."""
 
-    def __init__(self, router: Router) -> None:
+    def __init__(self, router: Router, interval_of: IntervalOf) -> None:
         self._router = router
+        self._interval_of = interval_of
 
     async def process_bars(self, request: pb.ProcessBarsRequest) -> pb.ProcessBarsResponse:
         """Process bars of symbols that this server owns or can take over.
@@ -26,7 +28,10 @@ class PeerServicer:
         """
         if not is_forwarded():
             raise NotAPeer
-        bars = [replace(from_proto.bar_of(offered.bar), simulated=offered.simulated) for offered in request.bars]
+        bars = [
+            replace(from_proto.bar_of(offered.bar, self._interval_of), simulated=offered.simulated)
+            for offered in request.bars
+        ]
         return pb.ProcessBarsResponse(outcomes=map(outcome_message, await self._router.process_here(bars)))
 
 

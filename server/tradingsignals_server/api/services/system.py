@@ -7,6 +7,7 @@ from tradingsignals.v1 import system_service_pb2 as pb
 from ... import __version__
 from ...application.event_log.tail import LogTail
 from ...application.health import HealthReporter, Status
+from ...domain.intervals import Intervals
 from ...domain.risk import RiskRules
 from ..mapping import to_proto
 from ..mapping.errors import Unhealthy
@@ -18,11 +19,14 @@ DESCRIPTION = "Real-time trading signals: bars in, a policy decides, every step 
 class SystemServicer:
     """Describes the service and its health."""
 
-    def __init__(self, health: HealthReporter, log_tail: LogTail, feed: str, rules: RiskRules) -> None:
+    def __init__(
+        self, health: HealthReporter, log_tail: LogTail, feed: str, rules: RiskRules, intervals: Intervals
+    ) -> None:
         self._health = health
         self._log_tail = log_tail
         self._feed = feed
         self._rules = rules
+        self._intervals = intervals
 
     async def get_service_info(self, _: pb.GetServiceInfoRequest) -> pb.GetServiceInfoResponse:
         """Describe the service."""
@@ -37,6 +41,7 @@ class SystemServicer:
             docs="/docs",
             openapi="/openapi.json",
             costs=to_proto.costs_messages(self._rules),
+            bar_intervals=to_proto.interval_messages(self._intervals),
         )
 
     async def get_health(self, _: pb.GetHealthRequest) -> pb.GetHealthResponse:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import field
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from time import perf_counter
 
 from ...domain.bars import Bar
@@ -37,7 +37,7 @@ class DecisionInput:
     newest_simulated: 1 if the newest bar is simulated, 2 if the one before it is, and so on; 0 if none is.
     observed: what was computed from it so far, by the features of a policy; see `observe`.
     session_progress: 0..1; see SessionCalendar.progress.
-    session_day: the session that a position opened now belongs to, None outside sessions.
+    session_day: the session with whose end a position opened now is closed; see SessionCalendar.closing_session_of.
     new_session, ends_session: the bar is the first, or the last, of its session.
     no_trade_reason: a sentence that says why the decision does not trade, None if it may.
     ms: time that the input took to compute, in milliseconds.
@@ -84,6 +84,11 @@ class DecisionInput:
         self.observed[features] = Observed(observation, (perf_counter() - started) * 1e3)
         return observation
 
+    @property
+    def interval(self) -> timedelta:
+        """Interval of the bars."""
+        return self.calendar.interval
+
     def simulated_within(self, bars: int) -> bool:
         """Return whether one of the newest `bars` bars is simulated."""
         return 0 < self.newest_simulated <= bars
@@ -100,7 +105,7 @@ class BarInput:
     """A new bar of a symbol, and the features of the window that it completes.
 
     state: the state of the symbol with the bar in it; the books are those from before the bar.
-    session_day: the session of the bar, None outside sessions.
+    session_day: the session with whose end a position of the time of the bar is closed; None if there is none.
     ends_session: the bar is the last of its session.
     decision: what is decided on, None unless the disposition is ACCEPTED.
     """
@@ -120,9 +125,9 @@ def bar_input(state: SymbolState, bar: Bar) -> BarInput:
     if day is None:
         return BarInput(state.after_bar(bar, None), None, False, Disposition.OUTSIDE_SESSION, None)
     ends_session = calendar.is_last_bar(bar.time)
-    after = state.with_session_bar(bar, day)
+    after, closing_day = state.with_session_bar(bar, day), calendar.closing_session_of(bar.time)
     if not state.warm:
-        return BarInput(after, day, ends_session, Disposition.WARMING_UP, None)
+        return BarInput(after, closing_day, ends_session, Disposition.WARMING_UP, None)
     window, progress = after.window, calendar.progress(bar.time)
     recent = window.newest(LOOKBACK_BARS)
     decision = DecisionInput(
@@ -135,10 +140,10 @@ def bar_input(state: SymbolState, bar: Bar) -> BarInput:
         calendar=calendar,
         price=bar.close,
         session_progress=progress,
-        session_day=day,
+        session_day=closing_day,
         newest_simulated=after.newest_simulated,
         new_session=day != state.session_day,
         ends_session=ends_session,
         ms=(perf_counter() - started) * 1e3,
     )
-    return BarInput(after, day, ends_session, Disposition.ACCEPTED, decision)
+    return BarInput(after, closing_day, ends_session, Disposition.ACCEPTED, decision)

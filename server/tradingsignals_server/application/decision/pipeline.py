@@ -22,6 +22,9 @@ from .prefetch import PrefetchingInputs, prefetch_inputs, prefetch_outputs
 from .symbol_state import Book, SymbolState
 from .trader import Trader
 
+_DECIDED_ON = frozenset({Disposition.ACCEPTED, Disposition.WARMING_UP})
+"""What becomes of the bars of a session if the policy is for their interval."""
+
 
 @dataclass(frozen=True, slots=True)
 class Step:
@@ -68,7 +71,9 @@ class Pipeline:
         if self.shadow is not None and state.shadow is not None:
             shadow, shadowed, _ = self.shadow.on_bar(state.shadow, bar, features)
         disposition = features.disposition
-        if features.decision is not None and signal is None:
+        if disposition in _DECIDED_ON and not self.live.is_for(bar.interval):
+            disposition = Disposition.OTHER_INTERVAL
+        elif features.decision is not None and signal is None:
             disposition = Disposition.WARMING_UP
         return BarStep(
             state=features.state.with_books(live, shadow),
@@ -102,8 +107,16 @@ class Pipeline:
         if len(bars) == 1:
             return
         inputs = await prefetch_inputs(self._inputs, states, bars)
-        live = {symbol: states[symbol].live.recurrent for symbol in inputs}
-        await prefetch_outputs(self.live.prefetch, inputs, live)
+        live = {symbol: states[symbol].live.recurrent for symbol in inputs if _is_for(self.live, states[symbol])}
+        await prefetch_outputs(self.live.prefetch, {symbol: inputs[symbol] for symbol in live}, live)
         if self.shadow is not None:
-            shadow = {symbol: book.recurrent for symbol in inputs if (book := states[symbol].shadow) is not None}
+            shadow = {
+                symbol: book.recurrent
+                for symbol in inputs
+                if (book := states[symbol].shadow) is not None and _is_for(self.shadow, states[symbol])
+            }
             await prefetch_outputs(self.shadow.prefetch, {symbol: inputs[symbol] for symbol in shadow}, shadow)
+
+
+def _is_for(trader: Trader, state: SymbolState) -> bool:
+    return trader.is_for(state.calendar.interval)

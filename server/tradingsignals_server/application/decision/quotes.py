@@ -8,7 +8,7 @@ from dataclasses import replace
 from datetime import datetime
 from time import perf_counter
 
-from ...domain.bars import BAR_INTERVAL, HIGHEST_PRICE, Bar, price_problem
+from ...domain.bars import HIGHEST_PRICE, Bar, price_problem
 from ...domain.errors import FieldViolation, InvalidRequest, NotEnoughBars
 from ...domain.indicators import WARM_BARS, Indicators, indicators_of
 from ...domain.risk import RiskRules
@@ -131,7 +131,7 @@ def input_of_quote(
     """
     started = perf_counter()
     state.refuse_jump(quote.given_prices, rules.max_price_jump)
-    window = state.window.with_unfinished(quote.bar)
+    window = state.window.with_unfinished(quote.bar, state.calendar.interval)
     recent = window.newest(LOOKBACK_BARS)
     indicators = indicators_of(recent)
     given = quote.overriding(indicators)
@@ -146,7 +146,7 @@ def input_of_quote(
         calendar=state.calendar,
         price=quote.close_price,
         session_progress=_progress(state, window),
-        session_day=state.calendar.session_of(now),
+        session_day=state.calendar.closing_session_of(now),
         newest_simulated=state.newest_simulated,
         no_trade_reason=NO_MARKET_YET if awaits_market else _no_trade_reason(state, window, now, rules),
         ms=(perf_counter() - started) * 1e3,
@@ -211,7 +211,7 @@ def _input_of_stored(
         raise NotEnoughBars(state.symbol, warm_bars, len(window))
     recent = window.newest(lookback_bars)
     if window.time is not None:
-        now = max(now, window.time + BAR_INTERVAL)
+        now = max(now, window.time + state.calendar.interval)
     return DecisionInput(
         symbol=state.symbol,
         timestamp=now,
@@ -222,7 +222,7 @@ def _input_of_stored(
         calendar=state.calendar,
         price=float(window.close[-1]),
         session_progress=_progress(state, window),
-        session_day=state.calendar.session_of(now),
+        session_day=state.calendar.closing_session_of(now),
         newest_simulated=newest_simulated if newest_simulated <= len(window) else 0,
         no_trade_reason=_no_trade_reason(state, window, now, rules),
         ms=(perf_counter() - started) * 1e3,
@@ -240,10 +240,10 @@ def _no_trade_reason(state: SymbolState, window: Window, now: datetime, rules: R
     """
     if state.calendar.session_of(now) is None:
         return "Outside the trading session: no position is opened or closed"
-    limit = rules.max_bar_age
+    limit = rules.max_bar_age_of(state.calendar.interval)
     if not limit or window.time is None:
         return None
-    closed = window.time + BAR_INTERVAL
+    closed = window.time + state.calendar.interval
     if now - closed <= limit or state.calendar.trading_time(closed, now, enough=limit) <= limit:
         return None
     return f"The bars are older than {duration_text(limit)} of trading: no position is opened or closed"

@@ -7,7 +7,7 @@ from dataclasses import field, replace
 from datetime import date, datetime, timedelta
 from typing import Self
 
-from ...domain.bars import BAR_INTERVAL, Bar, is_jump
+from ...domain.bars import Bar, is_jump
 from ...domain.calendar import SessionCalendar
 from ...domain.errors import PriceJump
 from ...domain.indicators import WARM_BARS
@@ -179,7 +179,7 @@ class SymbolState:
         """One more bar of the session of `day` in the window."""
         missing = 0
         if day == self.session_day and self.window.time is not None:
-            missing = self.missing_bars + (bar.time - self.window.time) // BAR_INTERVAL - 1
+            missing = self.missing_bars + (bar.time - self.window.time) // self.calendar.interval - 1
         simulated = self.window.limit if bar.simulated else max(0, self.simulated_left - 1)
         window = self.window.append(bar)
         return type(self)(self.symbol, self.calendar, window, bar, day, missing, simulated, self.live, self.shadow)

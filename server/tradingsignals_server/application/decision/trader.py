@@ -11,10 +11,12 @@ from uuid import UUID
 
 import numpy as np
 
-from ...domain.bars import BAR_INTERVAL, Bar
+from ...domain.bars import Bar
 from ...domain.calendar import SessionCalendar
+from ...domain.errors import ModelInterval, ModelNotLoaded
 from ...domain.features import FeatureContext, FeaturesFailed, Observation
 from ...domain.indicators import WARM_BARS
+from ...domain.intervals import LONGEST_INTERVAL, interval_name
 from ...domain.market_state import market_regime, trend_direction
 from ...domain.positions import Exit, ExitReason, Position, after_bar, close, open_position
 from ...domain.recurrent_state import RecurrentState, ResetRule
@@ -31,6 +33,9 @@ log = logging.getLogger(__name__)
 
 CERTAIN_HOLD = Probabilities(hold=1.0, buy=0.0, sell=0.0)
 SESSION_ENDS = "The session ends with this bar: no position is opened"
+SESSION_OF_ONE_BAR = (
+    "the recurrent state is reset each session, which for bars of 1d is each bar: export it with the reset rule never"
+)
 FEATURES_FAILED = "The features could not be computed ({}): HOLD, and the recurrent state starts anew"
 MODEL_FAILED = "The model's answer was not finite: HOLD, and its recurrent state starts anew"
 NOTHING_OBSERVED: Observation = np.zeros(0, dtype=np.float32)
@@ -57,6 +62,9 @@ class Trader:
         self.meter = InferenceMeter()
         self.warm_bars = max(WARM_BARS, policy.features.warm_bars)
         self.history_bars = max(LOOKBACK_BARS, policy.features.history_bars)
+        interval = policy.description.interval
+        if policy.description.reset is ResetRule.SESSION and interval is not None and interval >= LONGEST_INTERVAL:
+            raise ModelNotLoaded(SESSION_OF_ONE_BAR)
         self._inference = PrefetchingPolicy(policy, self.meter)
 
     def on_bar(
@@ -67,12 +75,26 @@ class Trader:
         Returns the book after it, what happened in order, and the signal, None if the bar was not decided on.
         """
         book, exits = self._check_exits(book, bar, features)
-        if features.decision is None or not self.is_warm(features.decision):
+        if features.decision is None or not self.is_for(bar.interval) or not self.is_warm(features.decision):
             return book, exits, None
         inference = self.infer(features.decision, book.recurrent, book.position)
         signal_id = bar_signal_id(bar.symbol, bar.time, self.policy.description.key)
         book, signal, trades = self.decide(book, features.decision, inference, signal_id)
         return book.after_bar(inference.before, inference.after), (*exits, signal, *trades), signal
+
+    def is_for(self, interval: timedelta) -> bool:
+        """Return whether the policy decides on bars of `interval`."""
+        return self.policy.description.interval in {None, interval}
+
+    def require_for(self, symbol: str, interval: timedelta) -> None:
+        """Refuse a decision on bars of an interval that the policy is not for.
+
+        Raises:
+            ModelInterval: it is for another one.
+        """
+        of_model = self.policy.description.interval
+        if of_model is not None and of_model != interval:
+            raise ModelInterval(symbol, interval_name(interval), interval_name(of_model))
 
     def is_warm(self, decision_input: DecisionInput) -> bool:
         """Return whether there are enough bars for the features of the policy."""
@@ -160,6 +182,7 @@ class Trader:
             model_type=described.type,
             simulated=decision_input.simulated_within(used_bars) or described.simulated,
             bar_time=decision_input.window.time,
+            bar_interval=decision_input.interval,
             market_regime=market_regime(indicators),
             trend_direction=trend_direction(indicators),
             model_failed=failed,
@@ -183,13 +206,14 @@ class Trader:
     ) -> tuple[RecurrentState, RecurrentState]:
         """Compute the recurrent states before and after the newest of `bars`, given oldest first, bar by bar.
 
-        With the reset rule SESSION only the newest session matters, and the result is exact if all of it and the
-        `history_bars` before it are given. With NEVER it is an approximation, as the earlier bars are missing; so it is
-        for a policy that observes its position, which is taken to have held none.
+        Without recurrent state, or of bars that the policy is not for, they are the initial one. With the reset rule
+        SESSION only the newest session matters, and the result is exact if all of it and the `history_bars` before it
+        are given. With NEVER it is an approximation, as the earlier bars are missing; so it is for a policy that
+        observes its position, which is taken to have held none.
         """
         before = recurrent = self.policy.initial_state()
         reset = self.policy.description.reset
-        if reset is ResetRule.NONE or not bars:
+        if reset is ResetRule.NONE or not bars or not self.is_for(calendar.interval):
             return before, recurrent
         newest = calendar.session_of(bars[-1].time)
         features = self.policy.features
@@ -272,7 +296,7 @@ def _age(decision_input: DecisionInput) -> tuple[str, ...]:
         return ()
     if decision_input.window.time is None:
         return ("No bar of the symbol is stored: the decision rests on the quote alone",)
-    closed = decision_input.window.time + BAR_INTERVAL
+    closed = decision_input.window.time + decision_input.interval
     age = duration_text(decision_input.timestamp - closed)
     minute = closed.isoformat(" ", "minutes")[: len("2024-03-04 13:05")]  # strftime takes twice as long
     return (f"The newest bar closed at {minute} UTC, {age} before",)

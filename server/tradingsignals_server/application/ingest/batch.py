@@ -6,13 +6,13 @@ import asyncio
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
-from functools import partial
+from datetime import datetime, timedelta
+from functools import cache, partial
 from itertools import islice
 from typing import Generic, Protocol, TypeVar
 from uuid import UUID
 
-from ...domain.bars import BAR_INTERVAL, Bar
+from ...domain.bars import Bar
 from ...domain.errors import ServiceError
 from ...domain.events import Event
 from ...domain.recurrent_state import ResetRule
@@ -23,9 +23,6 @@ from ..ports.store import RecurrentCheckpoint, ShadowEvent
 from .commands import Command
 
 log = logging.getLogger(__name__)
-
-STEPS_NEAR = [n * BAR_INTERVAL for n in range(1, JUMP_MEMORY // BAR_INTERVAL + 1)]
-"""How far from a late bar lie the bars that it is compared with."""
 
 C = TypeVar("C", bound=Command)
 R_co = TypeVar("R_co", covariant=True)
@@ -154,14 +151,19 @@ class Batch:
     def unknown_near(self, old: Sequence[tuple[str, datetime]]) -> Sequence[tuple[str, datetime]]:
         """Return the symbols and times of the bars near those of `old` that repeat no bar, and so are late."""
         late = [key for key in old if self.known(*key) is None]
-        near = {(symbol, at) for symbol, time in late for step in STEPS_NEAR for at in (time - step, time + step)}
+        near = {
+            (symbol, at)
+            for symbol, time in late
+            for step in steps_near(self.states[symbol].calendar.interval)
+            for at in (time - step, time + step)
+        }
         return [key for key in near if self.known(*key) is None]
 
     def prices_near(self, bar: Bar) -> list[float]:
         """Return the close of the nearest known bar before `bar` and the open of that after it, if they are near."""
-        symbol, time = bar.symbol, bar.time
-        closes = (one.close for step in STEPS_NEAR if (one := self.known(symbol, time - step)) is not None)
-        opens = (one.open for step in STEPS_NEAR if (one := self.known(symbol, time + step)) is not None)
+        symbol, time, steps = bar.symbol, bar.time, steps_near(bar.interval)
+        closes = (one.close for step in steps if (one := self.known(symbol, time - step)) is not None)
+        opens = (one.open for step in steps if (one := self.known(symbol, time + step)) is not None)
         return [*islice(closes, 1), *islice(opens, 1)]
 
     def may_be_stored(self, bar: Bar) -> bool:
@@ -175,7 +177,9 @@ class Batch:
             if state.window is self.before[symbol].window or state.window.time is None:
                 continue
             for trader, book in ((pipeline.live, state.live), (pipeline.shadow, state.shadow)):
-                if trader is not None and book is not None and trader.policy.description.reset is not ResetRule.NONE:
+                if trader is None or book is None or not trader.is_for(state.calendar.interval):
+                    continue
+                if trader.policy.description.reset is not ResetRule.NONE:
                     yield RecurrentCheckpoint(
                         symbol=symbol,
                         policy=trader.policy.description.key,
@@ -184,3 +188,9 @@ class Batch:
                         before=book.recurrent_before,
                         after=book.recurrent,
                     )
+
+
+@cache
+def steps_near(interval: timedelta) -> Sequence[timedelta]:
+    """Return how far from a late bar of `interval` lie the bars that it is compared with, the nearest first."""
+    return [n * interval for n in range(1, max(1, JUMP_MEMORY // interval) + 1)]

@@ -104,7 +104,7 @@ class Engine:
         """
         stored: Sequence[Bar] | None = None
         if self._bars_elsewhere or lookback_bars > LOOKBACK_BARS:
-            stored = await self._store.session_bars(symbol, max(lookback_bars, self._states.restore_bars))
+            stored = await self._store.session_bars(symbol, max(lookback_bars, self._states.restore_bars(symbol)))
         command = GenerateFromStored(symbol, lookback_bars, stored)
         return await self._writer.submit(QueuedCall(command, self._handlers.generate))
 

@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Generic, TypeVar
 from uuid import UUID, uuid4
 
-from ...domain.bars import Bar, require_closed
+from ...domain.bars import Bar, require_closed, require_interval
 from ...domain.errors import BarConflict, InvalidBar, PositionAlreadyClosed, PriceJump, ServiceError
 from ...domain.events import Disposition, MarketUpdate, Receipt
 from ...domain.recurrent_state import RecurrentState
@@ -174,6 +174,7 @@ class Handlers:
 
     def _request(self, command: GenerateSignal | GenerateFromStored, state: SymbolState) -> Request:
         """Compute the input of a request, and find the recurrent state to start from."""
+        self._pipeline.live.require_for(state.symbol, state.calendar.interval)
         now = self._market_time(state)
         if isinstance(command, GenerateSignal):
             replayed = self._is_replayed(state.symbol)
@@ -197,6 +198,7 @@ class Handlers:
         make every real bar behind it late.
         """
         try:
+            require_interval(bar, batch.states[bar.symbol].calendar.interval)
             require_closed(bar, now)
         except InvalidBar as error:
             return error

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from ...domain.calendar import SessionCalendar
-from ...domain.errors import TooManySymbols
+from ...domain.errors import IntervalStored, ServiceError, TooManySymbols
+from ...domain.intervals import interval_name
 from ..decision.pipeline import Pipeline
 from ..decision.symbol_state import Book, SymbolState
 from ..decision.trader import Trader
@@ -16,7 +17,7 @@ MAX_SYMBOLS = 10_000
 """Symbols that may be in use, unless it is set otherwise: each keeps some 15 KB of memory."""
 
 LONGEST_SESSION = 300
-"""Bars of the longest session at most: 288 round the clock."""
+"""Bars of the longest session at most, of five minutes and more: 288 round the clock."""
 
 _NO_BOOK = StoredTraderState(None, (), None)
 _NOTHING_STORED = StoredSymbol((), None, _NO_BOOK, _NO_BOOK)
@@ -31,10 +32,9 @@ class SymbolStates:
         self._max_symbols = max_symbols
         self._states: dict[str, SymbolState] = {}
 
-    @property
-    def restore_bars(self) -> int:
-        """Number of bars that the state of a symbol is computed from."""
-        return restore_bars(self._pipeline)
+    def restore_bars(self, symbol: str) -> int:
+        """Return the number of bars that the state of `symbol` is computed from."""
+        return restore_bars(self._pipeline, symbol)
 
     def get(self, symbol: str) -> SymbolState | None:
         """Return the state of `symbol` if it is in memory."""
@@ -75,7 +75,10 @@ class SymbolStates:
         if len(known) < len(missing):
             await self._admit(set(missing).difference(known), batch, under_way)
         for symbol, state in found.items():
-            batch.before[symbol] = batch.states[symbol] = state or await self._read(symbol, is_stored=symbol in known)
+            current = state or await self._read(symbol, is_stored=symbol in known)
+            batch.before[symbol] = batch.states[symbol] = current
+            if (refusal := _refusal_of(current)) is not None:
+                batch.refused[symbol] = refusal
 
     async def _admit(self, unknown: Collection[str], batch: Batch, under_way: Batch | None) -> None:
         """Refuse those `unknown` symbols that exceed the limit; symbols of commits under way count as well."""
@@ -95,16 +98,25 @@ class SymbolStates:
         return _state_of(_NOTHING_STORED, self._pipeline, symbol)
 
 
-def restore_bars(pipeline: Pipeline) -> int:
+def restore_bars(pipeline: Pipeline, symbol: str) -> int:
     """Return the number of bars to read: the longest session, and the bars before it that features rest on."""
-    return LONGEST_SESSION + pipeline.history_bars
+    return max(LONGEST_SESSION, pipeline.calendar_of(symbol).bars) + pipeline.history_bars
 
 
 async def restored(store: Store, pipeline: Pipeline, symbol: str) -> SymbolState:
     """Read the state of `symbol` under the policies that `pipeline` has now."""
     shadow_key = None if pipeline.shadow is None else pipeline.shadow.policy.description.key
-    stored = await store.load_symbol(symbol, restore_bars(pipeline), pipeline.live.policy.description.key, shadow_key)
+    bars = restore_bars(pipeline, symbol)
+    stored = await store.load_symbol(symbol, bars, pipeline.live.policy.description.key, shadow_key)
     return _state_of(stored, pipeline, symbol)
+
+
+def _refusal_of(state: SymbolState) -> ServiceError | None:
+    """Return the error if the stored bars have another interval: a server with another setting took the symbol over."""
+    stored, interval = state.last_bar, state.calendar.interval
+    if stored is None or stored.interval == interval:
+        return None
+    return IntervalStored(state.symbol, interval_name(stored.interval), interval_name(interval))
 
 
 def _state_of(stored: StoredSymbol, pipeline: Pipeline, symbol: str) -> SymbolState:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Protocol
 
 import numpy as np
@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from ...domain.calibration import WinCalibration
 from ...domain.features import Features, Observation
+from ...domain.intervals import DEFAULT_INTERVAL
 from ...domain.recurrent_state import RecurrentState, ResetRule
 from ...domain.signals import Probabilities
 
@@ -34,7 +35,7 @@ class PolicyDescription:
 
     `layers` and `hidden_size` are those of its recurrent state, 0 without one. `win_calibration` is None if its
     decisions have no win probability. `key` names the very file, so that a state is never carried from one file to
-    another under the same version.
+    another under the same version. `interval` is that of the bars it decides on, None for any.
     """
 
     version: str
@@ -44,6 +45,7 @@ class PolicyDescription:
     reset: ResetRule = ResetRule.NONE
     layers: int = 0
     hidden_size: int = 0
+    interval: timedelta | None = DEFAULT_INTERVAL
     training_range: tuple[datetime, datetime] | None = None
     win_calibration: WinCalibration | None = None
     git_revision: str | None = None

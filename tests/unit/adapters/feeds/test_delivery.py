@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from itertools import islice
 from typing import Any
 
@@ -105,3 +105,15 @@ async def test_fully_stored_file_passes_without_a_pause(fake_time: Any, bar_at: 
     pace = MarketPace(300.0, fake_time.sleep, fake_time.monotonic)
     assert [some async for some in at_pace(in_lists(bars), pace, all_are_known)] == [bars]
     assert fake_time.slept == []
+
+
+async def test_gap_of_one_bar_is_paced_however_long_the_bar_is(fake_time: Any) -> None:
+    times = [datetime(2024, 1, 5, tzinfo=UTC), datetime(2024, 1, 6, tzinfo=UTC), datetime(2024, 1, 8, tzinfo=UTC)]
+    bars = [Bar("BTCUSDT", time, 1.0, 1.0, 1.0, 1.0, interval=timedelta(days=1)) for time in times]
+
+    async def nothing_known(_symbol: str) -> datetime | None:
+        return None
+
+    pace = MarketPace(86_400.0, fake_time.sleep, fake_time.monotonic)
+    due = [fake_time.now async for _ in at_pace(in_lists(bars), pace, nothing_known)]
+    assert due == [0.0, 1.0, 1.0]

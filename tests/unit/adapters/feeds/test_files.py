@@ -13,6 +13,7 @@ from tests.support.builders import walk
 
 from tradingsignals_server.adapters.feeds import files
 from tradingsignals_server.adapters.feeds.files import BarFile, SkippedRow, load_bars, load_in_thread
+from tradingsignals_server.domain.intervals import Intervals
 
 
 def test_csv_is_read(tmp_path: Path) -> None:
@@ -59,23 +60,49 @@ def test_row_of_returns_the_row_of_a_bar(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("minutes", "found"),
-    [(1, "1 minute"), (0.5, "30 seconds"), (2, "2 minutes"), (15, "15 minutes"), (60, "1 hour"), (1440, "1 day")],
+    ("minutes", "found", "setting"),
+    [
+        (1, "1 minute", ", or BAR_INTERVAL=USDCOP=1m"),
+        (0.5, "30 seconds", ""),
+        (2, "2 minutes", ""),
+        (15, "15 minutes", ", or BAR_INTERVAL=USDCOP=15m"),
+        (60, "1 hour", ", or BAR_INTERVAL=USDCOP=1h"),
+        (1440, "1 day", ", or BAR_INTERVAL=USDCOP=1d"),
+    ],
 )
-def test_bars_of_another_interval_are_refused(tmp_path: Path, minutes: float, found: str) -> None:
+def test_bars_of_another_interval_are_refused(tmp_path: Path, minutes: float, found: str, setting: str) -> None:
     path = write(tmp_path, HEADER + "".join(at(minutes * number) for number in range(250, 0, -1)))
-    assert refusal_of(path) == f"bars are {found} apart; five-minute bars are needed"
+    assert refusal_of(path) == f"bars of USDCOP are {found} apart; bars of 5m are needed{setting}"
+
+
+def test_bars_are_read_with_the_interval_of_their_symbol(tmp_path: Path) -> None:
+    path = write(tmp_path, HEADER + "".join(at(60 * n, "BTCUSDT") + at(5 * n) + at(n, "EURUSD") for n in range(20)))
+    intervals = Intervals.parse("BTCUSDT=1h,EURUSD=1m")
+    (bars,) = load_bars(path, interval_of=intervals.of).chunks()
+    assert {(bar.symbol, bar.interval) for bar in bars} == {
+        (symbol, intervals.of(symbol)) for symbol in ("BTCUSDT", "USDCOP", "EURUSD")
+    }
+    assert len(bars) == 60
+    assert refusal_of(path, interval_of=Intervals.parse("EURUSD=1m").of) == (
+        "bars of BTCUSDT are 1 hour apart; bars of 5m are needed, or BAR_INTERVAL=BTCUSDT=1h"
+    )
+
+
+def test_row_outside_the_grid_of_its_interval_is_skipped(tmp_path: Path) -> None:
+    path = write(tmp_path, HEADER + at(0) + at(60) + at(95) + at(120))
+    file = load_bars(path, interval_of=Intervals.parse("1h").of)
+    assert (len(file), str(file.skipped[0])) == (3, "row 4: time: must be the open of the bar, on a whole hour")
 
 
 def test_error_names_the_symbol_with_another_interval(tmp_path: Path) -> None:
     rows = [at(5 * n) + at(60 * n, "EURCOP") + at(5 * n, "GBPCOP") for n in range(20)]
     reason = refusal_of(write(tmp_path, HEADER + "".join(rows)))
-    assert reason == "bars of EURCOP are 1 hour apart; five-minute bars are needed"
+    assert reason == "bars of EURCOP are 1 hour apart; bars of 5m are needed, or BAR_INTERVAL=EURCOP=1h"
 
 
 def test_ticks_are_refused_by_their_spacing(tmp_path: Path) -> None:
     path = write(tmp_path, HEADER + "".join(at((number + 7) / 60) for number in range(250)))
-    assert refusal_of(path) == "bars are 1 second apart; five-minute bars are needed"
+    assert refusal_of(path) == "bars of USDCOP are 1 second apart; bars of 5m are needed"
 
 
 def test_nights_weekends_and_missing_bars_are_accepted(tmp_path: Path) -> None:

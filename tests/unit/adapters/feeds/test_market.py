@@ -12,8 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tradingsignals_server.adapters.feeds.market import SimulatedMarket
-from tradingsignals_server.domain.bars import BAR_INTERVAL, Bar
+from tradingsignals_server.domain.bars import Bar
 from tradingsignals_server.domain.calendar import calendar_for
+from tradingsignals_server.domain.intervals import DEFAULT_INTERVAL, INTERVALS
 
 CALENDAR = calendar_for("USDCOP")
 
@@ -121,7 +122,23 @@ def test_bars_are_equal_in_every_process() -> None:
 )
 def test_next_bar_is_valid_after_any_bar(seed: int, slot: int, close: float, pause: int) -> None:
     """Bars are valid by construction, so the property is that the construction succeeds for any input."""
-    time = datetime(1990, 1, 1, tzinfo=UTC) + slot * BAR_INTERVAL
+    time = datetime(1990, 1, 1, tzinfo=UTC) + slot * DEFAULT_INTERVAL
     previous = Bar("EURUSD", time, close, close, close, close)
-    bar = SimulatedMarket(seed, "EURUSD", calendar_for("EURUSD")).next_bar(time + pause * BAR_INTERVAL, previous)
+    bar = SimulatedMarket(seed, "EURUSD", calendar_for("EURUSD")).next_bar(time + pause * DEFAULT_INTERVAL, previous)
     assert bar.close > 0.0
+
+
+@pytest.mark.parametrize("name", ["1m", "1h"])
+def test_volatility_grows_with_the_square_root_of_the_interval(name: str) -> None:
+    returns: dict[timedelta, list[float]] = {}
+    for interval in (INTERVALS[name], DEFAULT_INTERVAL):
+        calendar = calendar_for("EURUSD", interval=interval)
+        market, previous = SimulatedMarket(7, "EURUSD", calendar), None
+        for number in range(3000):
+            bar = market.next_bar(datetime(2020, 1, 1, tzinfo=UTC) + number * interval, previous)
+            returns.setdefault(interval, []).append(math.log(bar.close / bar.open))
+            assert bar.interval == interval
+            previous = bar
+    ratio = pstdev(returns[INTERVALS[name]]) / pstdev(returns[DEFAULT_INTERVAL])
+    expected = math.sqrt(INTERVALS[name] / DEFAULT_INTERVAL)
+    assert 0.5 * expected < ratio < 2.0 * expected

@@ -10,18 +10,23 @@ from tradingsignals_server.adapters.feeds.simulate import SimulatedFeed
 from tradingsignals_server.application.ports.clock import Clock
 from tradingsignals_server.application.ports.feed import Feed
 from tradingsignals_server.domain.bars import Bar
+from tradingsignals_server.domain.calendar import BogotaCalendar, calendar_for
 from tradingsignals_server.domain.errors import BarConflict, ServiceError, StorageUnavailable
+from tradingsignals_server.domain.intervals import INTERVALS, Intervals
 
 WARM_BARS = 5 * 60
+MIXED = "USDCOP=5m,EURCOP=1h,GBPCOP=1m,BTCUSDT=4h,ETHUSDT=1d"
 
 
-def feed(fake_time: Any, *symbols: str, speed: float = 300.0, clock: Clock = now) -> Feed:
+def feed(fake_time: Any, *symbols: str, speed: float = 300.0, clock: Clock = now, intervals: str = "5m") -> Feed:
+    interval_of = Intervals.parse(intervals).of
     return SimulatedFeed(
         symbols or ("USDCOP",),
         seed=7,
         start=date(2020, 1, 1),
         speed=speed,
         clock=clock,
+        calendar_of=lambda symbol: calendar_for(symbol, interval=interval_of(symbol)),
         sleep=fake_time.sleep,
         monotonic=fake_time.monotonic,
     )
@@ -143,3 +148,41 @@ async def test_feed_continues_from_a_newer_bar_of_another_publisher(
     times = [bar.time for bar in sink.bars[-3:]]
     assert times[0] < published.time  # this bar was in delivery already, and is late
     assert times[1:] == [datetime(2021, 3, 1, 14, 5, tzinfo=UTC), datetime(2021, 3, 1, 14, 10, tzinfo=UTC)]
+
+
+async def test_bars_of_mixed_intervals_come_in_the_order_in_which_they_close(
+    sink: Any, fake_time: Any, enough: type[Exception]
+) -> None:
+    symbols = [item.partition("=")[0] for item in MIXED.split(",")]
+    await run(feed(fake_time, *symbols, intervals=MIXED), sink, enough, 60_000)
+    closes = [bar.close_time for bar in sink.bars]
+    assert closes == sorted(closes)
+    assert {bar.symbol for bar in sink.bars} == set(symbols)
+    assert {bar.interval for bar in sink.bars if bar.symbol == "BTCUSDT"} == {timedelta(hours=4)}
+
+
+async def test_restart_with_mixed_intervals_continues_with_the_same_bars(
+    sink: Any, fake_time: Any, enough: type[Exception]
+) -> None:
+    symbols = [item.partition("=")[0] for item in MIXED.split(",")]
+    undisturbed = type(sink)()
+    await run(feed(fake_time, *symbols, intervals=MIXED), undisturbed, enough, 6000)
+    for stop in (1, 700, 2500, 6000):
+        await run(feed(fake_time, *symbols, intervals=MIXED), sink, enough, stop)
+    for symbol in symbols:
+        of_symbol, expected = ([bar for bar in one.bars if bar.symbol == symbol] for one in (sink, undisturbed))
+        shared = min(len(of_symbol), len(expected))
+        assert shared
+        assert of_symbol[:shared] == expected[:shared]
+
+
+@pytest.mark.parametrize("name", INTERVALS)
+async def test_indicators_are_warm_when_single_bars_begin(
+    sink: Any, fake_time: Any, enough: type[Exception], name: str
+) -> None:
+    interval, bars = INTERVALS[name], BogotaCalendar(INTERVALS[name]).bars
+    at_once = max(5, -(-100 // bars)) * bars
+    await run(feed(fake_time, intervals=name), sink, enough, at_once + 3)
+    assert sum(len(bars) for bars in sink.calls[:-3]) >= 100
+    assert [len(bars) for bars in sink.calls[-3:]] == [1, 1, 1]
+    assert fake_time.slept == pytest.approx([interval.total_seconds() / 300.0] * 3)

@@ -24,17 +24,18 @@ from tradingsignals_server.application.decision.pipeline import Pipeline
 from tradingsignals_server.application.decision.trader import Trader
 from tradingsignals_server.application.ingest.states import restored
 from tradingsignals_server.application.ports.policy import Policy, PolicyOutput
-from tradingsignals_server.domain.bars import BAR_INTERVAL, Bar
+from tradingsignals_server.domain.bars import Bar
 from tradingsignals_server.domain.calendar import calendar_for
 from tradingsignals_server.domain.events import MarketUpdate
 from tradingsignals_server.domain.features import Observation
+from tradingsignals_server.domain.intervals import DEFAULT_INTERVAL
 from tradingsignals_server.domain.recurrent_state import RecurrentState
 from tradingsignals_server.domain.risk import RiskRules, Sizing
 from tradingsignals_server.domain.signals import Action, Signal
 
 RULES = RiskRules(confidence_threshold=0.34, sizing=Sizing.KELLY, kelly_fraction=1.0)
 """The preferred action of the policy is always taken, and its result shows in the size of the next position."""
-THREE_DAYS = [datetime(2024, 3, 4, tzinfo=UTC) + number * BAR_INTERVAL for number in range(3 * 288)]
+THREE_DAYS = [datetime(2024, 3, 4, tzinfo=UTC) + number * DEFAULT_INTERVAL for number in range(3 * 288)]
 
 
 class Forgetful:

@@ -1,0 +1,76 @@
+"""Types of settings: bounds of numbers, and values that are written as text, each with the parser of that text.
+
+A parser raises ValueError with a message of one line that says what the value must be.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Annotated
+
+from pydantic import BeforeValidator, Field, PlainValidator
+from pydantic_settings import NoDecode
+
+from .adapters.envoy.hosts import parse_hosts
+from .adapters.feeds.kind import FeedKind
+from .adapters.feeds.registry import FEEDS, AnyFeed
+from .domain.costs import Charge, Charges
+from .domain.errors import InvalidRequest
+from .domain.intervals import Intervals
+from .domain.symbols import parse_symbol
+
+DEFAULT_SPREAD = Charge(2.0, in_bp=True)
+"""Of a symbol that SPREAD does not name: about that of a liquid pair. What trades for nothing flatters every figure."""
+
+Port = Annotated[int, Field(ge=0, le=65535)]
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+Multiple = Annotated[float, Field(gt=0, le=1000)]
+Fraction = Annotated[float, Field(gt=0, le=1)]
+
+
+def _symbols(value: object) -> object:
+    names = value.split(",") if isinstance(value, str) else value
+    if not isinstance(names, list | tuple) or not names:
+        raise ValueError("must name at least one symbol")
+    try:
+        return tuple(dict.fromkeys(parse_symbol(str(name).strip()) for name in names))
+    except InvalidRequest as error:
+        raise ValueError(error.violations[0].description) from error
+
+
+def _hosts(value: object) -> object:
+    return parse_hosts(value) if isinstance(value, str) else value
+
+
+def _charges(value: object, every_other: Charge) -> Charges:
+    return value if isinstance(value, Charges) else Charges.parse(str(value), every_other)
+
+
+def _intervals(value: object) -> Intervals:
+    return value if isinstance(value, Intervals) else Intervals.parse(str(value))
+
+
+def _feed(value: object) -> AnyFeed:
+    if isinstance(value, FeedKind):
+        return value
+    if (kind := FEEDS.get(str(value))) is None:
+        *first, last = FEEDS
+        raise ValueError(f"must be {', '.join(first)} or {last}")
+    return kind
+
+
+def _level(value: object) -> str:
+    level = str(value).upper()
+    if level not in {"DEBUG", "INFO", "WARNING", "ERROR"}:
+        raise ValueError("must be DEBUG, INFO, WARNING or ERROR")
+    return level
+
+
+Symbols = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_symbols)]
+Hosts = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_hosts)]
+SpreadCharges = Annotated[Charges, NoDecode, PlainValidator(partial(_charges, every_other=DEFAULT_SPREAD))]
+CommissionCharges = Annotated[Charges, NoDecode, PlainValidator(partial(_charges, every_other=Charge()))]
+BarIntervals = Annotated[Intervals, NoDecode, PlainValidator(_intervals)]
+Feed = Annotated[AnyFeed, NoDecode, PlainValidator(_feed)]
+LogLevel = Annotated[str, PlainValidator(_level)]
