@@ -1,0 +1,103 @@
+"""Figures of trades in groups: by symbol, model version, action, origin, resolution, confidence, and time."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from datetime import UTC
+from enum import StrEnum
+
+import numpy as np
+
+from ..values import dataclass
+from .bootstrap import MIN_SESSIONS
+from .figures import Figure
+from .results import result_figures, session_sums, trade_terms
+from .trades import FloatArray, Trade, TradeColumns
+
+CONFIDENCE_BINS = 20
+"""Bins of equal width over 0..1; a bound belongs to the bin above it, 1 to the last."""
+
+_WEEKDAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
+
+
+class Dimension(StrEnum):
+    """What trades are grouped by.
+
+    HOUR is that of the entry, in UTC; WEEKDAY and MONTH are those of the session's day; CONFIDENCE has bins of 0.05.
+    """
+
+    SYMBOL = "SYMBOL"
+    MODEL_VERSION = "MODEL_VERSION"
+    ACTION = "ACTION"
+    ORIGIN = "ORIGIN"
+    RESOLUTION = "RESOLUTION"
+    CONFIDENCE = "CONFIDENCE"
+    HOUR = "HOUR"
+    WEEKDAY = "WEEKDAY"
+    MONTH = "MONTH"
+
+
+@dataclass(frozen=True, slots=True)
+class Breakdown:
+    """The figures of the trades of one group, by name: those of `results.result_figures`.
+
+    key: the group, such as USDCOP, 0.65-0.70, 14 (hour), Monday or 2025-06.
+    """
+
+    dimension: Dimension
+    key: str
+    figures: dict[str, Figure]
+
+
+def breakdowns_of(trades: tuple[Trade, ...], columns: TradeColumns, weights: FloatArray) -> tuple[Breakdown, ...]:
+    """Return the groups that have trades, dimension by dimension, each in the order of its keys.
+
+    Args:
+        trades: in any order.
+        columns: the same trades in the same order.
+        weights: how often each resample drew each session, shape (resamples, sessions).
+    """
+    terms, sessions = trade_terms(columns), len(columns.session_days)
+    found = []
+    for dimension in Dimension:
+        groups: defaultdict[tuple[int, str], list[int]] = defaultdict(list)
+        for at, trade in enumerate(trades):
+            groups[_key(dimension, trade)].append(at)
+        for (_, key), members in sorted(groups.items()):
+            chosen = np.array(members)
+            session = columns.session[chosen]
+            enough = len(np.unique(session)) >= MIN_SESSIONS
+            sums = session_sums(terms[chosen], session, sessions)
+            found.append(Breakdown(dimension, key, result_figures(sums, weights if enough else weights[:0])))
+    return tuple(found)
+
+
+def _key(dimension: Dimension, trade: Trade) -> tuple[int, str]:
+    """Return the place of the trade's group in the order of groups, and its name."""
+    match dimension:
+        case Dimension.SYMBOL:
+            return 0, trade.symbol
+        case Dimension.MODEL_VERSION:
+            return 0, trade.model_version
+        case Dimension.ACTION:
+            return 0, trade.action.value
+        case Dimension.ORIGIN:
+            return 0, trade.origin.value
+        case Dimension.RESOLUTION:
+            return 0, trade.resolution
+        case Dimension.CONFIDENCE:
+            at = confidence_bin(trade.confidence)
+            return at, f"{at / CONFIDENCE_BINS:.2f}-{(at + 1) / CONFIDENCE_BINS:.2f}"
+        case Dimension.HOUR:
+            hour = trade.entry_time.astimezone(UTC).hour
+            return hour, f"{hour:02d}"
+        case Dimension.WEEKDAY:
+            day = trade.session_day.weekday()
+            return day, _WEEKDAYS[day]
+        case Dimension.MONTH:
+            return 0, f"{trade.session_day:%Y-%m}"
+
+
+def confidence_bin(confidence: float) -> int:
+    """Return the bin of a confidence: a bound that rounding moves a little belongs to the bin above all the same."""
+    return min(int(confidence * CONFIDENCE_BINS + 1e-9), CONFIDENCE_BINS - 1)
