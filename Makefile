@@ -18,7 +18,7 @@ AGAINST ?=
 # $(call quoted,TEXT): TEXT as one word for the shell, whatever the name of a file has in it.
 quoted = '$(subst ','\'',$1)'
 
-SOURCES := server clients/python protos tests benchmarks models
+SOURCES := server clients/python protos docs tests benchmarks models
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet
 
 .PHONY: help
@@ -89,15 +89,17 @@ fmt: $(VENV)/.dev ## Format the code
 	$(BIN)/ruff format $(SOURCES)
 
 .PHONY: generate
-generate: $(VENV)/.dev ## Generate what follows from the protos, the sync client, and .env.example from the settings
+generate: $(VENV)/.dev ## Generate what follows from the protos, the sync client, docs/statistics.md, and .env.example from the settings
 	$(BIN)/python -m protos.generate
 	$(BIN)/python clients/python/scripts/unasync.py
+	$(BIN)/python -m docs.generate
 	$(BIN)/tradingsignals config --example > .env.example
 
 .PHONY: check-generated
 check-generated: $(VENV)/.dev ## Fail if what is generated is not current
 	$(BIN)/python -m protos.generate --check
 	$(BIN)/python clients/python/scripts/unasync.py --check
+	$(BIN)/python -m docs.generate --check
 	@$(BIN)/tradingsignals config --example | diff -u .env.example - || { echo ".env.example is not current: make generate"; exit 1; }
 
 build/contract.binpb: $(wildcard protos/tradingsignals/v1/*.proto protos/internal/tradingsignals/*/v1/*.proto) $(VENV)/.dev

@@ -41,7 +41,8 @@ def bin_sums(columns: TradeColumns) -> FloatArray:
     cell = columns.session[known] * BINS + np.minimum((p * BINS).astype(np.int64), BINS - 1)
     cells = len(columns.session_days) * BINS
     terms = (np.ones(len(p)), p, y, p * p, p * y)
-    return np.stack([np.bincount(cell, term, cells) for term in terms], axis=-1).reshape(-1, BINS, len(terms))
+    sums: FloatArray = np.stack([np.bincount(cell, term, cells).astype(np.float64) for term in terms], axis=-1)
+    return sums.reshape(-1, BINS, len(terms))
 
 
 def brier_parts(sums: FloatArray) -> dict[str, FloatArray]:

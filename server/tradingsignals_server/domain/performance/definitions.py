@@ -148,15 +148,16 @@ def _activity() -> tuple[FigureDefinition, ...]:
     )
 
 
-def _returns() -> tuple[FigureDefinition, ...]:
+def _of_sessions(
+    name: str, unit: FigureUnit, formula: str, undefined: str, periodicity: str = _BY_SESSION
+) -> FigureDefinition:
+    """Return the definition of an estimate of session returns."""
+    return FigureDefinition(name, FigureGroup.RETURNS, unit, formula, "sessions", undefined, periodicity, estimate=True)
+
+
+def _growth() -> tuple[FigureDefinition, ...]:
     group, counted = FigureGroup.RETURNS, "sessions"
-
-    def by_session(
-        name: str, unit: FigureUnit, formula: str, undefined: str, periodicity: str = _BY_SESSION
-    ) -> FigureDefinition:
-        return FigureDefinition(name, group, unit, formula, counted, undefined, periodicity, estimate=True)
-
-    percent, ratio = FigureUnit.PERCENT, FigureUnit.RATIO
+    percent = FigureUnit.PERCENT
     return (
         FigureDefinition(
             "total_return_pct", group, percent, "100 (last equity / initial equity - 1)", counted, _RUIN, _BY_SESSION
@@ -170,55 +171,67 @@ def _returns() -> tuple[FigureDefinition, ...]:
             f"{_SHORT}; {_RUIN}",
             "years are calendar days from the first session to the last, both included, / 365.25",
         ),
-        by_session(
+        _of_sessions(
             "annual_return_pct",
             percent,
             "100 ((last equity / initial equity)^(252 / sessions) - 1)",
             f"{_SHORT}; {_RUIN}",
             "a year has 252 sessions",
         ),
-        by_session(
+        _of_sessions(
             "volatility_pct",
             percent,
             "100 times the standard deviation (n - 1) of returns",
             "fewer than 2 sessions, or all returns equal",
             _ANNUALISED,
         ),
-        by_session(
+    )
+
+
+def _ratios() -> tuple[FigureDefinition, ...]:
+    ratio = FigureUnit.RATIO
+    return (
+        _of_sessions(
             "sharpe",
             ratio,
             "mean return / standard deviation (n - 1); no risk-free rate is subtracted",
             "fewer than 2 sessions, or all returns equal",
             _ANNUALISED,
         ),
-        by_session(
+        _of_sessions(
             "sortino",
             ratio,
             "mean return / square root of the mean of min(return, 0)^2 over all sessions",
             "no session lost",
             _ANNUALISED,
         ),
-        by_session(
+        _of_sessions(
             "calmar",
             ratio,
             "annual_return_pct / max_session_drawdown_pct",
             f"{_SHORT}, or no drawdown",
             "a year has 252 sessions",
         ),
-        by_session("omega", ratio, "sum of returns above 0 / -(sum of returns below 0)", "no session lost"),
-        by_session("max_session_drawdown_pct", percent, "as max_drawdown_pct, by session", _RUIN),
-        by_session("ulcer_index_pct", percent, "square root of the mean of the squared drawdown in percent", _RUIN),
-        by_session(
+        _of_sessions("omega", ratio, "sum of returns above 0 / -(sum of returns below 0)", "no session lost"),
+    )
+
+
+def _losses_and_moments() -> tuple[FigureDefinition, ...]:
+    percent, ratio = FigureUnit.PERCENT, FigureUnit.RATIO
+    return (
+        _of_sessions("max_session_drawdown_pct", percent, "as max_drawdown_pct, by session", _RUIN),
+        _of_sessions("ulcer_index_pct", percent, "square root of the mean of the squared drawdown in percent", _RUIN),
+        _of_sessions(
             "var_95_pct",
             percent,
             "-100 times the 5% quantile of returns (historical, linear interpolation): a loss is above 0",
             _SHORT,
         ),
-        by_session("cvar_95_pct", percent, "-100 times the mean of the returns at or below that quantile", _SHORT),
-        by_session(
+        _of_sessions("cvar_95_pct", percent, "-100 times the mean of the returns at or below that quantile", _SHORT),
+        _of_sessions(
             "skewness", ratio, "third central moment / variance^1.5 (n)", "fewer than 4 sessions, or all returns equal"
         ),
-        by_session(
+        _of_sessions(
             "kurtosis",
             ratio,
             "fourth central moment / variance^2 (n); 3 for a normal distribution",
@@ -290,7 +303,16 @@ def _calibration() -> tuple[FigureDefinition, ...]:
 
 DEFINITIONS = {
     definition.name: definition
-    for table in (_trades(), _drawdowns(), _activity(), _returns(), _selection(), _calibration())
+    for table in (
+        _trades(),
+        _drawdowns(),
+        _activity(),
+        _growth(),
+        _ratios(),
+        _losses_and_moments(),
+        _selection(),
+        _calibration(),
+    )
     for definition in table
 }
 """All figures by name, in the order in which they are shown."""

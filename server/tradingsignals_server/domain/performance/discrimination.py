@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import numpy as np
 
 from .bootstrap import percentile_interval
@@ -19,18 +21,21 @@ def auc_of(score: FloatArray, won: FloatArray, weights: FloatArray) -> FloatArra
     Args:
         score: shape (trades,).
         won: 1.0 or 0.0, shape (trades,).
-        weights: how often each trade counts, shape (..., trades); the result has shape (...).
+        weights: how often each trade counts, shape (trades, resamples); the result has shape (resamples,).
     """
-    if len(score) == 0:
-        return np.full(weights.shape[:-1], np.nan)
-    order = np.argsort(score, kind="stable")
-    first_of_ties = np.flatnonzero(np.diff(score[order], prepend=np.nan) != 0.0)
-    counts = np.add.reduceat(weights[..., order], first_of_ties, axis=-1)
-    wins = np.add.reduceat((weights * won)[..., order], first_of_ties, axis=-1)
-    others = counts - wins
-    below = np.cumsum(others, axis=-1) - 0.5 * others
+    winners, others = np.flatnonzero(won > 0.0), np.flatnonzero(won <= 0.0)
+    others = others[np.argsort(score[others], kind="stable")]
+    first, end = (np.searchsorted(score[others], score[winners], side) for side in _SIDES)
+    below = np.zeros((len(others) + 1, weights.shape[1]))
+    np.cumsum(weights[others], axis=0, out=below[1:])
+    winning = weights[winners]
+    pairs = winning.sum(axis=0) * below[-1]
+    ordered = 0.5 * np.einsum("ij,ij->j", winning, below[first] + below[end])
     with np.errstate(divide="ignore", invalid="ignore"):
-        return np.asarray((wins * below).sum(axis=-1) / (wins.sum(axis=-1) * others.sum(axis=-1)))
+        return np.asarray(ordered / pairs)
+
+
+_SIDES: tuple[Literal["left"], Literal["right"]] = ("left", "right")
 
 
 def auc_figures(columns: TradeColumns, weights: FloatArray) -> dict[str, Figure]:
@@ -45,9 +50,9 @@ def auc_figures(columns: TradeColumns, weights: FloatArray) -> dict[str, Figure]
 def _figure(score: FloatArray, columns: TradeColumns, weights: FloatArray) -> Figure:
     known = ~np.isnan(score)
     score, won, session = score[known], columns.won[known], columns.session[known]
-    value = defined(float(auc_of(score, won, np.ones(len(score)))))
+    value = defined(float(auc_of(score, won, np.ones((len(score), 1)))[0]))
     if value is None or not len(weights):
         return Figure(value, len(score))
     step = max(1, _CHUNK_VALUES // len(score))
-    parts = [auc_of(score, won, weights[at : at + step][:, session]) for at in range(0, len(weights), step)]
+    parts = [auc_of(score, won, weights[at : at + step].T[session]) for at in range(0, len(weights), step)]
     return Figure(value, len(score), percentile_interval(np.concatenate(parts)))

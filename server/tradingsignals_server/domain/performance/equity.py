@@ -75,10 +75,10 @@ class SessionEquity:
 
         None if the equity was ever 0 or below: what follows has no return.
         """
-        levels = np.array((self.initial_equity, *self.equity))
+        levels: FloatArray = np.array((self.initial_equity, *self.equity))
         if levels.min() <= 0.0:
             return None
-        returns = levels[1:] / levels[:-1] - 1.0
+        returns: FloatArray = levels[1:] / levels[:-1] - 1.0
         # An unchanged equity that was summed in another order differs by rounding.
         returns[np.abs(returns) < _ROUNDING] = 0.0
         return returns

@@ -70,12 +70,12 @@ class Trade:
     @property
     def won(self) -> bool:
         """Whether the trade made a profit after costs."""
-        return self.net_pct > 0.0
+        return bool(self.net_pct > 0.0)
 
     @property
     def lost(self) -> bool:
         """Whether the trade made a loss after costs. A trade that did neither broke even."""
-        return self.net_pct < 0.0
+        return bool(self.net_pct < 0.0)
 
 
 def in_order_of_exit(trades: Iterable[Trade]) -> tuple[Trade, ...]:
