@@ -9,7 +9,6 @@ import math
 from datetime import timedelta
 from statistics import NormalDist
 
-import empyrical
 import numpy as np
 import pytest
 from hypothesis import given
@@ -20,6 +19,8 @@ from tradingsignals_server.domain.performance.bootstrap import BootstrapSettings
 from tradingsignals_server.domain.performance.returns import return_figures
 from tradingsignals_server.domain.performance.selection import probabilistic_sharpe
 from tradingsignals_server.domain.performance.summary import PerformanceSettings, performance_of
+
+empyrical = pytest.importorskip("empyrical", reason="empyrical-reloaded is not installed: make setup")
 
 PLAIN = PerformanceSettings(bootstrap=BootstrapSettings(resamples=0))
 
