@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Callable
 from datetime import UTC
 from enum import StrEnum
 
@@ -16,6 +17,9 @@ from .trades import FloatArray, Trade, TradeColumns
 
 CONFIDENCE_BINS = 20
 """Bins of equal width over 0..1; a bound belongs to the bin above it, 1 to the last."""
+
+GroupKey = tuple[int, str]
+"""The place of a group in the order of groups, and its name."""
 
 _WEEKDAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
 
@@ -60,9 +64,10 @@ def breakdowns_of(trades: tuple[Trade, ...], columns: TradeColumns, weights: Flo
     terms, sessions = trade_terms(columns), len(columns.session_days)
     found = []
     for dimension in Dimension:
-        groups: defaultdict[tuple[int, str], list[int]] = defaultdict(list)
+        groups: defaultdict[GroupKey, list[int]] = defaultdict(list)
+        key_of = _KEYS[dimension]
         for at, trade in enumerate(trades):
-            groups[_key(dimension, trade)].append(at)
+            groups[key_of(trade)].append(at)
         for (_, key), members in sorted(groups.items()):
             chosen = np.array(members)
             session = columns.session[chosen]
@@ -72,32 +77,34 @@ def breakdowns_of(trades: tuple[Trade, ...], columns: TradeColumns, weights: Flo
     return tuple(found)
 
 
-def _key(dimension: Dimension, trade: Trade) -> tuple[int, str]:
-    """Return the place of the trade's group in the order of groups, and its name."""
-    match dimension:
-        case Dimension.SYMBOL:
-            return 0, trade.symbol
-        case Dimension.MODEL_VERSION:
-            return 0, trade.model_version
-        case Dimension.ACTION:
-            return 0, trade.action.value
-        case Dimension.ORIGIN:
-            return 0, trade.origin.value
-        case Dimension.RESOLUTION:
-            return 0, trade.resolution
-        case Dimension.CONFIDENCE:
-            at = confidence_bin(trade.confidence)
-            return at, f"{at / CONFIDENCE_BINS:.2f}-{(at + 1) / CONFIDENCE_BINS:.2f}"
-        case Dimension.HOUR:
-            hour = trade.entry_time.astimezone(UTC).hour
-            return hour, f"{hour:02d}"
-        case Dimension.WEEKDAY:
-            day = trade.session_day.weekday()
-            return day, _WEEKDAYS[day]
-        case Dimension.MONTH:
-            return 0, f"{trade.session_day:%Y-%m}"
+def _by_confidence(trade: Trade) -> GroupKey:
+    at = confidence_bin(trade.confidence)
+    return at, f"{at / CONFIDENCE_BINS:.2f}-{(at + 1) / CONFIDENCE_BINS:.2f}"
+
+
+def _by_hour(trade: Trade) -> GroupKey:
+    hour = trade.entry_time.astimezone(UTC).hour
+    return hour, f"{hour:02d}"
+
+
+def _by_weekday(trade: Trade) -> GroupKey:
+    day = trade.session_day.weekday()
+    return day, _WEEKDAYS[day]
 
 
 def confidence_bin(confidence: float) -> int:
     """Return the bin of a confidence: a bound that rounding moves a little belongs to the bin above all the same."""
     return min(int(confidence * CONFIDENCE_BINS + 1e-9), CONFIDENCE_BINS - 1)
+
+
+_KEYS: dict[Dimension, Callable[[Trade], GroupKey]] = {
+    Dimension.SYMBOL: lambda trade: (0, trade.symbol),
+    Dimension.MODEL_VERSION: lambda trade: (0, trade.model_version),
+    Dimension.ACTION: lambda trade: (0, str(trade.action)),
+    Dimension.ORIGIN: lambda trade: (0, str(trade.origin)),
+    Dimension.RESOLUTION: lambda trade: (0, trade.resolution),
+    Dimension.CONFIDENCE: _by_confidence,
+    Dimension.HOUR: _by_hour,
+    Dimension.WEEKDAY: _by_weekday,
+    Dimension.MONTH: lambda trade: (0, trade.session_day.isoformat()[:7]),
+}
