@@ -10,7 +10,7 @@ from .bootstrap import percentile_interval
 from .figures import Figure, defined
 from .trades import FloatArray, TradeColumns
 
-_CHUNK_VALUES = 400_000
+_CHUNK_VALUES = 200_000
 
 
 def auc_of(score: FloatArray, won: FloatArray, weights: FloatArray) -> FloatArray:
@@ -23,16 +23,27 @@ def auc_of(score: FloatArray, won: FloatArray, weights: FloatArray) -> FloatArra
         won: 1.0 or 0.0, shape (trades,).
         weights: how often each trade counts, shape (trades, resamples); the result has shape (resamples,).
     """
-    winners, others = np.flatnonzero(won > 0.0), np.flatnonzero(won <= 0.0)
-    others = others[np.argsort(score[others], kind="stable")]
-    first, end = (np.searchsorted(score[others], score[winners], side) for side in _SIDES)
-    below = np.zeros((len(others) + 1, weights.shape[1]))
-    np.cumsum(weights[others], axis=0, out=below[1:])
-    winning = weights[winners]
-    pairs = winning.sum(axis=0) * below[-1]
-    ordered = 0.5 * np.einsum("ij,ij->j", winning, below[first] + below[end])
-    with np.errstate(divide="ignore", invalid="ignore"):
-        return np.asarray(ordered / pairs)
+    return _PairOrder(score, won).auc(weights)
+
+
+class _PairOrder:
+    """The pairs of a winner and another trade, ordered by their scores once for many resamples."""
+
+    def __init__(self, score: FloatArray, won: FloatArray) -> None:
+        others = np.flatnonzero(won <= 0.0)
+        self._winners = np.flatnonzero(won > 0.0)
+        self._others = others[np.argsort(score[others], kind="stable")]
+        self._first, self._end = (np.searchsorted(score[self._others], score[self._winners], side) for side in _SIDES)
+
+    def auc(self, weights: FloatArray) -> FloatArray:
+        """Return the AUC for each resample; `weights` as for `auc_of`."""
+        below = np.zeros((len(self._others) + 1, weights.shape[1]))
+        np.cumsum(weights[self._others], axis=0, out=below[1:])
+        winning = weights[self._winners]
+        pairs = winning.sum(axis=0) * below[-1]
+        ordered = 0.5 * np.einsum("ij,ij->j", winning, below[self._first] + below[self._end])
+        with np.errstate(divide="ignore", invalid="ignore"):
+            return np.asarray(ordered / pairs)
 
 
 _SIDES: tuple[Literal["left"], Literal["right"]] = ("left", "right")
@@ -54,5 +65,6 @@ def _figure(score: FloatArray, columns: TradeColumns, weights: FloatArray) -> Fi
     if value is None or not len(weights):
         return Figure(value, len(score))
     step = max(1, _CHUNK_VALUES // len(score))
-    parts = [auc_of(score, won, weights[at : at + step].T[session]) for at in range(0, len(weights), step)]
+    order = _PairOrder(score, won)
+    parts = [order.auc(weights[at : at + step].T[session]) for at in range(0, len(weights), step)]
     return Figure(value, len(score), percentile_interval(np.concatenate(parts)))
