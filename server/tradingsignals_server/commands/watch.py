@@ -8,6 +8,7 @@ from rich.console import Console
 
 import tradingsignals
 from tradingsignals import Backoff, Connected, Disconnected, Event, Notice, Skipped, StartedOver
+from tradingsignals.v1.system_service_pb2 import GetServiceInfoResponse
 
 from ..domain.symbols import parse_symbol
 from .table import EventTable
@@ -55,7 +56,7 @@ async def watch(
             info = await client.service_info()
         except tradingsignals.Unavailable as error:
             raise ServiceAbsent(f"no service answers at {address}; `tradingsignals up` starts one") from error
-        table.head(f"{_TITLES[what]} of {', '.join(symbols) or 'all symbols'} at {address}")
+        table.head(f"{_TITLES[what]} of {', '.join(symbols) or 'all symbols'} at {address}{_bars_of(info)}")
         follower = client.follow(
             symbols=symbols,
             kinds=_KINDS[what],
@@ -70,6 +71,13 @@ async def watch(
             async for event in follower:
                 table.show(event)
     raise AssertionError("a follower has no end")
+
+
+def _bars_of(info: GetServiceInfoResponse) -> str:
+    """Return the intervals of the bars as the title shows them; nothing if the service is older and does not say."""
+    *named, every_other = [(item.symbol, item.interval) for item in info.bar_intervals] or [("", "")]
+    shown = ",".join(f"{symbol}={interval}" for symbol, interval in (*named, every_other)) if named else every_other[1]
+    return f", bars of {shown}" if shown else ""
 
 
 def _notice_printer(table: EventTable, address: str) -> Callable[[Notice], None]:

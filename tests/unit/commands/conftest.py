@@ -36,6 +36,8 @@ class Script:
     """Epoch in streams and the service info; "" omits it."""
     through_sequence: int = 0
     simulated: tuple[str, ...] = ()
+    intervals: dict[str, str] = field(default_factory=dict)
+    """Interval of the bars by symbol, "*" last; an older service does not say."""
     refused_closes: frozenset[float] = frozenset()
     late_before: int = 0
     """Bars that open before this time, in seconds since 1970, are stored as late."""
@@ -93,7 +95,10 @@ class Service(
     async def GetServiceInfo(self, request: Any, context: Any) -> Any:
         script = self._script
         return system.GetServiceInfoResponse(
-            feed=script.feed, through_sequence=script.through_sequence, epoch=script.epoch
+            feed=script.feed,
+            through_sequence=script.through_sequence,
+            epoch=script.epoch,
+            bar_intervals=[system.BarInterval(symbol=name, interval=each) for name, each in script.intervals.items()],
         )
 
     async def GetHealth(self, request: Any, context: Any) -> Any:

@@ -176,6 +176,19 @@ async def test_outage_is_reported_once(script: Any, screen: Any) -> None:
     assert sum("gone away" in line for line in screen.lines) == 1
 
 
+@pytest.mark.parametrize(
+    ("intervals", "shown"),
+    [({}, ""), ({"*": "5m"}, ", bars of 5m"), ({"BTCUSDT": "1h", "*": "5m"}, ", bars of BTCUSDT=1h,*=5m")],
+)
+async def test_title_states_the_intervals_of_the_bars(
+    script: Any, screen: Any, intervals: dict[str, str], shown: str
+) -> None:
+    script.intervals = intervals
+    script.streams = [([sent(1, BUY)], script.fine)]
+    await watch_until(script, screen, screen.shows("BUY"))
+    assert screen.lines[0] == f"signals of all symbols at {script.address}{shown}"
+
+
 async def test_new_epoch_is_followed_from_its_beginning(script: Any, screen: Any) -> None:
     unknown = script.broken(grpc.StatusCode.OUT_OF_RANGE, "SEQUENCE_UNKNOWN", epoch="of-a-new-database")
     script.epoch = "of-the-old-one"
