@@ -12,8 +12,9 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
+from tradingsignals_server.adapters.onnx.entries import ACTIONS
 from tradingsignals_server.adapters.onnx.graph import DenseLayer, Float32, LstmLayer, PolicyWeights, build_model
-from tradingsignals_server.adapters.onnx.metadata import ACTIONS, Metadata, OutputKind
+from tradingsignals_server.adapters.onnx.metadata import Metadata, OutputKind
 from tradingsignals_server.adapters.onnx.tensors import FEATURES
 from tradingsignals_server.domain.recurrent_state import ResetRule
 

@@ -177,7 +177,7 @@ def model_card(
         ranges=_ranges(split),
         features=len(M5_V1.names),
         specification=M5_V1.name,
-        lookback=made.lookback_bars,
+        lookback=made.features.lookback_bars,
         recipe=record["recipe"],
         runs=record["runs"],
         validation=evaluation.validation,

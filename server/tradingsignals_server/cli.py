@@ -57,6 +57,7 @@ def main() -> None:
     The same into a running one: tradingsignals replay usdcop.csv.gz
     See every setting:           tradingsignals config
     Will this model file serve?  tradingsignals check model.onnx
+    Make a foreign one serve:    tradingsignals stamp model.onnx --out new.onnx
 
     Settings are environment variables, or lines in a .env file in the working folder.
     """
@@ -146,12 +147,22 @@ def migrate() -> None:
 def check(file: Path) -> None:
     """Tell whether the model FILE (or the newest in a folder) will serve, and what it is; or why not.
 
-    It is loaded and tried as the service does it. The exit code is 1 if it will not serve.
+    It is loaded and tried as the service does it. The exit code is 1 if it will not serve. If `stamp` can help, its
+    command is printed too, with what is known.
     """
+    from .adapters.onnx.errors import ModelRefused
     from .adapters.onnx.repository import newest_model
     from .commands.check import check as command
+    from .commands.stamp import stamp_command
 
-    click.echo(command(newest_model(file)))
+    model = newest_model(file)
+    try:
+        click.echo(command(model))
+    except ModelRefused as refused:
+        stamping = stamp_command(model) if "tradingsignals stamp" in refused.reason else None
+        if stamping is not None:
+            click.echo(f"To stamp it: {stamping}")
+        raise
 
 
 @main.command()
@@ -190,23 +201,74 @@ def export(policy: Path, out: Path, actions: str | None, **options: Any) -> None
     The file is written only if its probabilities and states stay with torch's over thousands of random steps. Needs
     torch and sb3-contrib: pip install 'tradingsignals-server[train]'.
 
-    Of a POLICY that is a plain ONNX file, a copy is written whose metadata holds the order of --actions.
+    Of a POLICY that is an ONNX file, `stamp` is what is meant: it is stamped with --actions and m5-v1.
     """
     from .commands.actions import parse_actions
     from .commands.export import ExportOptions, parse_range
     from .commands.export import export as command
-    from .commands.label import label
+    from .commands.stamp import StampOptions
+    from .commands.stamp import stamp as stamp_command
+    from .domain.features import M5_V1
     from .domain.recurrent_state import ResetRule
 
     named = None if actions is None else parse_actions(actions)
     if policy.suffix == ".onnx":
-        click.echo(label(policy, out, named))
+        features = options["features"] or M5_V1.name
+        stamped = StampOptions(features=features, actions=named, name=options["name"], version=options["version"])
+        click.echo(stamp_command(policy, out, stamped))
         return
     for name in ("training_range", "calibration_range"):
         if options[name] is not None:
             options[name] = parse_range(options[name])
     options["reset"] = ResetRule(options["reset"])
     click.echo(command(policy, out, ExportOptions(actions=named, **options)).report())
+
+
+@main.command()
+@click.argument("model", type=click.Path(path_type=Path, dir_okay=False, exists=True))
+@click.option("--out", type=click.Path(path_type=Path, dir_okay=False), required=True, help="New file to write.")
+@click.option(
+    "--features",
+    help="What it observes: m5-v1; expressions such as 'rsi(14),return(3)', or @FILE with one a line; or bars.",
+)
+@click.option("--actions", help="Action of each column of its output, such as SELL,HOLD,BUY; one may come twice.")
+@click.option(
+    "--lookback", type=click.IntRange(min=1), help="Bars that the features are computed from; 100 if not given."
+)
+@click.option("--stack", type=click.IntRange(min=1), help="Frames in an observation, the oldest first; 1 if not given.")
+@click.option("--interval", help="Interval of its bars: 1m, 5m, 15m, 30m, 1h, 4h or 1d.")
+@click.option("--reset", type=click.Choice(["session", "never", "none"]), help="When its recurrent state is reset.")
+@click.option(
+    "--output",
+    type=click.Choice(["probabilities", "logits", "action_values", "action"]),
+    help="Kind of its output: action_values are those of a DQN, action is the index of a column.",
+)
+@click.option("--output-tensor", help="Name of its output, if it has several.")
+@click.option("--state", help="Tensors of its recurrent state: INPUT:OUTPUT, separated by commas.")
+@click.option(
+    "--normalisation",
+    type=click.Path(path_type=Path, dir_okay=False, exists=True),
+    help="JSON with mean, and variance or scale, by which the service is to scale its observation.",
+)
+@click.option("--name", help="Name of the model; that of the folder, or onnx, if it is not given.")
+@click.option("--version", help="Version, which stands on every signal; the name of the file if it is not given.")
+@click.option("--type", "kind", help="Kind of model, such as PPO-LSTM; onnx if it is not given.")
+def stamp(model: Path, out: Path, actions: str | None, kind: str | None, **options: Any) -> None:
+    """Write a copy of the ONNX file MODEL that says what it takes and gives, so that the service can serve it.
+
+    Weights that it keeps in other files of its folder are put into the copy. Nothing is guessed: if an option is
+    missing, the message has the whole command with what is known. `check` prints it too.
+    """
+    from .adapters.onnx.metadata import OutputKind
+    from .commands.actions import parse_actions
+    from .commands.stamp import StampOptions
+    from .commands.stamp import stamp as command
+    from .domain.recurrent_state import ResetRule
+
+    for name, enumeration in (("reset", ResetRule), ("output", OutputKind)):
+        options[name] = None if options[name] is None else enumeration(options[name])
+    named = None if actions is None else parse_actions(actions)
+    click.echo(command(model, out, StampOptions(actions=named, type=kind, **options)))
 
 
 @main.command()

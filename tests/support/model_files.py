@@ -8,7 +8,7 @@ import numpy as np
 import onnx
 from onnx import numpy_helper
 
-from tradingsignals_server.adapters.onnx.metadata import PREFIX
+from tradingsignals_server.adapters.onnx.entries import PREFIX
 from tradingsignals_server.adapters.onnx.repository import MODEL_FILE, newest_model, shipped_models
 
 

@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 from models.training.history import History
 
+from tradingsignals_server.adapters.onnx.entries import ACTIONS
 from tradingsignals_server.adapters.onnx.errors import ExportRefused
-from tradingsignals_server.adapters.onnx.metadata import ACTIONS
 from tradingsignals_server.commands.export import Exported, ExportOptions
 from tradingsignals_server.commands.export import export as export_command
 from tradingsignals_server.domain.features import M5_V1

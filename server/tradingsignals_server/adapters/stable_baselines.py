@@ -28,9 +28,9 @@ from sb3_contrib.common.recurrent.policies import RecurrentActorCriticPolicy
 from stable_baselines3.common.vec_env import VecNormalize
 
 from ..domain.features import M5_V1
+from .onnx.entries import ACTIONS
 from .onnx.errors import ExportRefused, first_line
 from .onnx.graph import ACTIVATIONS, Activation, DenseLayer, LstmLayer, Normalisation, PolicyWeights
-from .onnx.metadata import ACTIONS
 from .onnx.tensors import FEATURES
 
 Float32 = npt.NDArray[np.float32]

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from ..adapters.onnx.entries import ACTIONS
 from ..adapters.onnx.errors import ExportRefused
-from ..adapters.onnx.metadata import ACTIONS
 from ..domain.signals import Action
 
 EXAMPLE = f"--actions {','.join(ACTIONS)}"

@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+from ..adapters.onnx.declared_features import BARS
 from ..adapters.onnx.labels import ActionSource
 from ..adapters.onnx.metadata import range_text
 from ..adapters.onnx.model_file import ModelSpecification
 from ..adapters.onnx.policy import OnnxPolicy
+from ..domain.intervals import interval_name
 from ..domain.recurrent_state import ResetRule
 
 _RESETS = {
@@ -16,10 +18,11 @@ _RESETS = {
     ResetRule.NEVER: "never reset",
     ResetRule.NONE: "",
 }
+_KINDS = {1: ", in 1 tensor"}
 _ACTIONS = {
     ActionSource.METADATA: "",
     ActionSource.LABELS: ", by its class labels",
-    ActionSource.SEED_CONTRACT: ", the default order; `tradingsignals export --actions` writes it into the file",
+    ActionSource.SEED_CONTRACT: ", the default order; `tradingsignals stamp --actions` writes it into the file",
 }
 
 
@@ -31,8 +34,7 @@ def check(path: Path) -> str:
     Raises:
         ModelRefused: it cannot be used. The message is one line with the problem and what to do.
     """
-    policy = OnnxPolicy(path, confined=True)
-    return described(path, policy)
+    return described(path, OnnxPolicy(path, confined=True))
 
 
 def described(path: Path, policy: OnnxPolicy) -> str:
@@ -41,12 +43,10 @@ def described(path: Path, policy: OnnxPolicy) -> str:
     rows = [
         ("model", f"{model.name} {model.version} ({model.type})"),
         ("sha256", model.file_sha256),
-        (
-            "features",
-            f"{model.feature_specification}: {len(model.feature_names)}, of the last {model.lookback_bars} bars",
-        ),
+        ("features", _features(model)),
+        ("interval", f"bars of {interval_name(model.interval)}"),
         ("normalised", _normalisation(model)),
-        ("outputs", f"{model.output.value} of {', '.join(model.actions)}{_ACTIONS[model.actions_source]}"),
+        ("outputs", _outputs(model)),
         ("calibrated", _calibration(model)),
         ("state", _state(model)),
         ("batches", _batches(policy.batch_sizes)),
@@ -58,11 +58,30 @@ def described(path: Path, policy: OnnxPolicy) -> str:
     return "\n".join([f"{path}: will serve", *(f"  {what:<13}{text}" for what, text in rows if text)])
 
 
+def _features(model: ModelSpecification) -> str:
+    features = model.features
+    if features.specification == BARS:
+        return f"{', '.join(features.names)} of the last {features.lookback_bars} bars, the oldest first"
+    expressions = f" ({', '.join(features.expressions)})" if features.expressions else ""
+    stacked = f", {features.stack} frames" if features.stack > 1 else ""
+    return (
+        f"{features.specification}: {len(features.names)}{expressions}, of the last {features.lookback_bars} bars"
+        f"{stacked}"
+    )
+
+
+def _outputs(model: ModelSpecification) -> str:
+    greedy = "; its choice has confidence 1" if model.output.greedy else ""
+    return f"{model.output.value} of {', '.join(model.actions)}{_ACTIONS[model.actions_source]}{greedy}"
+
+
 def _normalisation(model: ModelSpecification) -> str:
     entry = json.loads(model.normalisation)
     if entry["kind"] == "none":
         return "no"
-    return f"in the graph, by the mean and variance of training, clipped at {entry.get('clip')}"
+    where = "by the service" if entry["kind"] == "standard" else "in the graph"
+    clipped = "" if entry.get("clip") is None else f", clipped at {entry['clip']}"
+    return f"{where}, by the mean and {'scale' if 'scale' in entry else 'variance'} of training{clipped}"
 
 
 def _calibration(model: ModelSpecification) -> str:
@@ -80,7 +99,7 @@ def _state(model: ModelSpecification) -> str:
     if not model.recurrent:
         return "none: each decision depends on its own observation only"
     layers = "1 layer" if model.layers == 1 else f"{model.layers} layers"
-    return f"{layers} of {model.hidden_size}, {_RESETS[model.reset]}"
+    return f"{layers} of {model.hidden_size}{_KINDS.get(model.state_tensors, '')}, {_RESETS[model.reset]}"
 
 
 def _batches(sizes: tuple[int, ...]) -> str:

@@ -26,9 +26,11 @@ class ResetRule(StrEnum):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class RecurrentState:
-    """Hidden and cell state of every LSTM layer: `values` is float32 of shape (2, layers, size) and read-only.
+    """The tensors of a recurrent state: `values` is float32 of shape (tensors, layers, size) and read-only.
 
-    A policy that is not recurrent has layers = size = 0. Two states are equal if they are bit-identical.
+    The two tensors of an LSTM are its hidden state and its cell state; a GRU has one. Tensors of different shapes are
+    one tensor of one layer, end to end. A policy that is not recurrent has layers = size = 0. Two states are equal if
+    they are bit-identical.
 
     Raises:
         ValueError: on construction, if the shape or the dtype is wrong.
@@ -37,26 +39,27 @@ class RecurrentState:
     values: npt.NDArray[np.float32]
 
     def __post_init__(self) -> None:
-        if self.values.dtype != np.float32 or self.values.ndim != 3 or self.values.shape[0] != 2:
+        if self.values.dtype != np.float32 or self.values.ndim != 3 or self.values.shape[0] == 0:
             raise ValueError(f"not a recurrent state: {self.values.dtype} of shape {self.values.shape}")
         self.values.setflags(write=False)
 
     @classmethod
-    def zeros(cls, layers: int, size: int) -> Self:
+    def zeros(cls, layers: int, size: int, tensors: int = 2) -> Self:
         """Return the state before the first bar."""
-        return cls(np.zeros((2, layers, size), dtype=np.float32))
+        return cls(np.zeros((tensors, layers, size), dtype=np.float32))
 
     @classmethod
     def from_bytes(cls, content: bytes, layers: int, size: int) -> Self:
-        """Parse the bytes that `to_bytes` returned.
+        """Parse the bytes that `to_bytes` returned; their length defines the number of tensors.
 
         Raises:
             ValueError: `content` does not have the length of a state of this shape.
         """
-        return cls(np.frombuffer(content, dtype=_STORED).reshape(2, layers, size).astype(np.float32))
+        tensors = -1 if layers * size else 2
+        return cls(np.frombuffer(content, dtype=_STORED).reshape(tensors, layers, size).astype(np.float32))
 
     def to_bytes(self) -> bytes:
-        """Encode the hidden state, then the cell state, layer by layer, as little-endian float32."""
+        """Encode tensor by tensor, such as the hidden state, then the cell state, as little-endian float32."""
         return self.values.astype(_STORED, copy=False).tobytes()
 
     @property
@@ -67,7 +70,7 @@ class RecurrentState:
 
     @property
     def cell(self) -> npt.NDArray[np.float32]:
-        """Cell state, shape (layers, size), float32."""
+        """Cell state, shape (layers, size), float32. A GRU has none."""
         cell: npt.NDArray[np.float32] = self.values[1]
         return cell
 

@@ -428,6 +428,11 @@ def test_model_message_describes_a_model_or_the_placeholder() -> None:
         inputs=(tensor,),
         outputs=(tensor, tensor),
         file_sha256="ab12",
+        interval=timedelta(hours=1),
+        actions=(Action.SELL, Action.BUY),
+        output="action_values",
+        feature_expressions=("rsi(14)",),
+        frame_stack=4,
     )
     meter = InferenceMeter(failures=1)
     meter.add(3, 0.75)
@@ -448,6 +453,9 @@ def test_model_message_describes_a_model_or_the_placeholder() -> None:
     calibrated = message.win_calibration
     assert (calibrated.start.ToDatetime(UTC), calibrated.end.ToDatetime(UTC)) == RANGE
     assert (calibrated.buy_cases, calibrated.sell_cases) == (160, 39)
+    assert (message.interval_seconds, message.output, message.frame_stack) == (3600, "action_values", 4)
+    assert (list(message.actions), list(message.feature_expressions)) == (["SELL", "BUY"], ["rsi(14)"])
+    assert message.observation_size == 16
     bare = to_proto.model_message(Trader(PlaceholderPolicy(), RiskRules()))
     assert not bare.loaded
     assert not bare.HasField("win_calibration")

@@ -4,18 +4,31 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 from tests.support.calibrations import CALIBRATION
-from tests.support.onnx_models import RECURRENT, graph, policy_file, random_weights, write
+from tests.support.onnx_models import (
+    NOT_RECURRENT,
+    RECURRENT,
+    THREE,
+    classifier,
+    graph,
+    policy_file,
+    random_weights,
+    write,
+)
 
+from tradingsignals_server.adapters.onnx.declared_features import DeclaredFeatures
 from tradingsignals_server.adapters.onnx.errors import ModelRefused
-from tradingsignals_server.adapters.onnx.metadata import KIND_NONE
+from tradingsignals_server.adapters.onnx.metadata import KIND_NONE, OutputKind
 from tradingsignals_server.adapters.onnx.policy import OnnxPolicy
+from tradingsignals_server.cli import main
 from tradingsignals_server.commands.check import check
 from tradingsignals_server.domain.recurrent_state import ResetRule
+from tradingsignals_server.domain.signals import Action
 
 
 def described(path: Path) -> dict[str, str]:
@@ -42,6 +55,7 @@ def test_check_describes_a_recurrent_policy(tmp_path: Path) -> None:
     assert rows == {
         "model": "usdcop 2024.1 (PPO-LSTM)",
         "features": "m5-v1: 16, of the last 100 bars",
+        "interval": "bars of 5m",
         "normalised": "in the graph, by the mean and variance of training, clipped at 10.0",
         "outputs": "probabilities of HOLD, BUY, SELL",
         "calibrated": "by temperature 1.25, fitted to 2023-01-02T13:00:00Z to 2023-06-30T17:55:00Z",
@@ -84,3 +98,30 @@ def test_check_refuses_an_invalid_file_in_one_line(tmp_path: Path) -> None:
     with pytest.raises(ModelRefused) as refused:
         check(path)
     assert str(refused.value) == f"{path}: is not an ONNX file; name one that `tradingsignals export` made"
+
+
+def test_check_prints_the_command_that_stamps(tmp_path: Path) -> None:
+    path = write(tmp_path, classifier((0, 1, 2)), "plain.onnx")
+    result = CliRunner().invoke(main, ["check", str(path)])
+    assert result.exit_code == 1
+    assert "has the class labels '0, 1, 2'" in result.output
+    command = f"tradingsignals stamp {path} --out {tmp_path}/plain-stamped.onnx --features FEATURES_OF_16"
+    assert f"To stamp it: {command} --actions 3_OF_HOLD_BUY_SELL --interval INTERVAL\n" in result.output
+
+
+def test_check_says_what_a_greedy_model_of_other_features_is(tmp_path: Path) -> None:
+    metadata = replace(
+        NOT_RECURRENT,
+        output=OutputKind.ACTION_VALUES,
+        actions=(Action.SELL, Action.BUY, Action.BUY),
+        features=DeclaredFeatures("catalogue", ("rsi(14)", "return(3)") * 8, ("rsi(14)", "return(3)") * 8, 60),
+        interval=timedelta(hours=1),
+        normalisation=json.dumps({"kind": "standard", "mean": [0.0] * 16, "scale": [1.0] * 16}),
+    )
+    body = THREE + "action_values = Identity (three)"
+    rows = described(write(tmp_path, graph(outputs="float[batch,3] action_values", body=body, metadata=metadata)))
+    assert rows["features"].startswith("catalogue: 16 (rsi(14), return(3), ")
+    assert rows["features"].endswith("), of the last 60 bars")
+    assert rows["interval"] == "bars of 1h"
+    assert rows["outputs"] == "action_values of SELL, BUY, BUY; its choice has confidence 1"
+    assert rows["normalised"] == "by the service, by the mean and scale of training"

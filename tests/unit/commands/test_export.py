@@ -15,8 +15,8 @@ from tests.support.onnx_models import observations
 from tests.support.trained import OBSERVED, Market, Trained, export, in_numpy, sb3_contrib, torch, trained, vec_env
 
 from tradingsignals_server.adapters.onnx import graph as onnx_graph
+from tradingsignals_server.adapters.onnx.entries import ACTIONS
 from tradingsignals_server.adapters.onnx.errors import ExportRefused
-from tradingsignals_server.adapters.onnx.metadata import ACTIONS
 from tradingsignals_server.adapters.onnx.policy import OnnxPolicy
 from tradingsignals_server.commands import parity
 from tradingsignals_server.commands.check import check

@@ -12,7 +12,7 @@ from tradingsignals_server.domain.recurrent_state import RecurrentState
 
 values = arrays.arrays(
     np.float32,
-    st.tuples(st.just(2), st.integers(0, 3), st.integers(0, 5)),
+    st.tuples(st.integers(1, 4), st.integers(1, 3), st.integers(1, 5)) | st.just((2, 0, 0)),
     elements=st.floats(width=32, allow_nan=False, allow_infinity=False),
 )
 
@@ -47,13 +47,13 @@ def test_values_are_read_only() -> None:
             view[:] = 1.0
 
 
-@pytest.mark.parametrize("content", [b"", bytes(12), bytes(17), bytes(24)])
+@pytest.mark.parametrize("content", [b"", bytes(12), bytes(17), bytes(20)])
 def test_from_bytes_refuses_another_length(content: bytes) -> None:
-    with pytest.raises(ValueError, match=r"reshape|size"):
+    with pytest.raises(ValueError, match=r"reshape|size|not a recurrent state"):
         RecurrentState.from_bytes(content, 1, 2)
 
 
-@pytest.mark.parametrize("wrong", [np.zeros((2, 1, 4)), np.zeros((1, 1, 4), np.float32), np.zeros((2, 4), np.float32)])
+@pytest.mark.parametrize("wrong", [np.zeros((2, 1, 4)), np.zeros((0, 1, 4), np.float32), np.zeros((2, 4), np.float32)])
 def test_construction_refuses_other_shapes_and_dtypes(wrong: np.ndarray[tuple[int, ...], np.dtype[np.float32]]) -> None:
     with pytest.raises(ValueError, match="not a recurrent state"):
         RecurrentState(wrong)

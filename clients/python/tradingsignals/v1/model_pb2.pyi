@@ -10,7 +10,7 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class Model(_message.Message):
-    __slots__ = ("loaded", "version", "mode", "providers", "inputs", "outputs", "inference_count", "avg_latency_ms", "type", "file_sha256", "feature_specification", "feature_names", "lookback_bars", "name", "recurrent_reset", "recurrent_layers", "recurrent_size", "training_start", "training_end", "git_revision", "failure_count", "p50_latency_ms", "p99_latency_ms", "available_versions", "win_calibration")
+    __slots__ = ("loaded", "version", "mode", "providers", "inputs", "outputs", "inference_count", "avg_latency_ms", "type", "file_sha256", "feature_specification", "feature_names", "lookback_bars", "name", "recurrent_reset", "recurrent_layers", "recurrent_size", "training_start", "training_end", "git_revision", "failure_count", "p50_latency_ms", "p99_latency_ms", "available_versions", "win_calibration", "interval_seconds", "actions", "output", "feature_expressions", "frame_stack", "observation_size")
     LOADED_FIELD_NUMBER: _ClassVar[int]
     VERSION_FIELD_NUMBER: _ClassVar[int]
     MODE_FIELD_NUMBER: _ClassVar[int]
@@ -36,6 +36,12 @@ class Model(_message.Message):
     P99_LATENCY_MS_FIELD_NUMBER: _ClassVar[int]
     AVAILABLE_VERSIONS_FIELD_NUMBER: _ClassVar[int]
     WIN_CALIBRATION_FIELD_NUMBER: _ClassVar[int]
+    INTERVAL_SECONDS_FIELD_NUMBER: _ClassVar[int]
+    ACTIONS_FIELD_NUMBER: _ClassVar[int]
+    OUTPUT_FIELD_NUMBER: _ClassVar[int]
+    FEATURE_EXPRESSIONS_FIELD_NUMBER: _ClassVar[int]
+    FRAME_STACK_FIELD_NUMBER: _ClassVar[int]
+    OBSERVATION_SIZE_FIELD_NUMBER: _ClassVar[int]
     loaded: bool
     version: str
     mode: str
@@ -61,7 +67,13 @@ class Model(_message.Message):
     p99_latency_ms: float
     available_versions: _containers.RepeatedScalarFieldContainer[str]
     win_calibration: WinCalibration
-    def __init__(self, loaded: _Optional[bool] = ..., version: _Optional[str] = ..., mode: _Optional[str] = ..., providers: _Optional[_Iterable[str]] = ..., inputs: _Optional[_Iterable[_Union[Tensor, _Mapping]]] = ..., outputs: _Optional[_Iterable[_Union[Tensor, _Mapping]]] = ..., inference_count: _Optional[int] = ..., avg_latency_ms: _Optional[float] = ..., type: _Optional[str] = ..., file_sha256: _Optional[str] = ..., feature_specification: _Optional[str] = ..., feature_names: _Optional[_Iterable[str]] = ..., lookback_bars: _Optional[int] = ..., name: _Optional[str] = ..., recurrent_reset: _Optional[str] = ..., recurrent_layers: _Optional[int] = ..., recurrent_size: _Optional[int] = ..., training_start: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., training_end: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., git_revision: _Optional[str] = ..., failure_count: _Optional[int] = ..., p50_latency_ms: _Optional[float] = ..., p99_latency_ms: _Optional[float] = ..., available_versions: _Optional[_Iterable[str]] = ..., win_calibration: _Optional[_Union[WinCalibration, _Mapping]] = ...) -> None: ...
+    interval_seconds: int
+    actions: _containers.RepeatedScalarFieldContainer[str]
+    output: str
+    feature_expressions: _containers.RepeatedScalarFieldContainer[str]
+    frame_stack: int
+    observation_size: int
+    def __init__(self, loaded: _Optional[bool] = ..., version: _Optional[str] = ..., mode: _Optional[str] = ..., providers: _Optional[_Iterable[str]] = ..., inputs: _Optional[_Iterable[_Union[Tensor, _Mapping]]] = ..., outputs: _Optional[_Iterable[_Union[Tensor, _Mapping]]] = ..., inference_count: _Optional[int] = ..., avg_latency_ms: _Optional[float] = ..., type: _Optional[str] = ..., file_sha256: _Optional[str] = ..., feature_specification: _Optional[str] = ..., feature_names: _Optional[_Iterable[str]] = ..., lookback_bars: _Optional[int] = ..., name: _Optional[str] = ..., recurrent_reset: _Optional[str] = ..., recurrent_layers: _Optional[int] = ..., recurrent_size: _Optional[int] = ..., training_start: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., training_end: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., git_revision: _Optional[str] = ..., failure_count: _Optional[int] = ..., p50_latency_ms: _Optional[float] = ..., p99_latency_ms: _Optional[float] = ..., available_versions: _Optional[_Iterable[str]] = ..., win_calibration: _Optional[_Union[WinCalibration, _Mapping]] = ..., interval_seconds: _Optional[int] = ..., actions: _Optional[_Iterable[str]] = ..., output: _Optional[str] = ..., feature_expressions: _Optional[_Iterable[str]] = ..., frame_stack: _Optional[int] = ..., observation_size: _Optional[int] = ...) -> None: ...
 
 class WinCalibration(_message.Message):
     __slots__ = ("start", "end", "buy_cases", "sell_cases")

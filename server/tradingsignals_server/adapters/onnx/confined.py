@@ -12,9 +12,10 @@ import resource
 import sys
 from pathlib import Path
 
+from .buffers import InferenceBatch
 from .errors import ModelRefused
 from .model_file import load_content
-from .policy import InferenceBatch, identical_batches
+from .policy import identical_batches
 
 
 def main(cpu_seconds: int, memory_bytes: int) -> None:

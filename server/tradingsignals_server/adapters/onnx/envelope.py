@@ -10,10 +10,9 @@ from dataclasses import dataclass, field
 
 from .errors import Unfit
 from .labels import LabelLists
-from .wire import Truncated, fields
+from .wire import Truncated, fields, text_of
 
-# For each message, the fields that contain nodes or tensors, directly or further down.
-_CHILDREN = {
+CHILDREN = {
     "model": {7: "graph", 25: "function"},
     "graph": {1: "node", 5: "tensor", 15: "sparse_tensor"},
     "function": {7: "node"},
@@ -21,6 +20,7 @@ _CHILDREN = {
     "attribute": {5: "tensor", 6: "graph", 10: "tensor", 11: "graph", 22: "sparse_tensor", 23: "sparse_tensor"},
     "sparse_tensor": {1: "tensor", 2: "tensor"},
 }
+"""For each message, the fields that contain nodes or tensors, directly or further down."""
 _NOT_ONNX = "is not an ONNX file; name one that `tradingsignals export` made"
 
 MAX_FIELDS = 5_000_000
@@ -46,8 +46,8 @@ class Envelope:
     labels: tuple[tuple[str, ...], ...] = ()
 
 
-def read_envelope(content: bytes) -> Envelope:
-    """Check `content` as an ONNX model and return its properties.
+def read_envelope(content: bytes, *, external: bool = False) -> Envelope:
+    """Check `content` as an ONNX model and return its properties. With `external` weights may be in other files.
 
     Raises:
         Unfit: it is empty, not ONNX or truncated, keeps weights in other files, or has a graph without a bound.
@@ -55,7 +55,7 @@ def read_envelope(content: bytes) -> Envelope:
     if not content:
         raise Unfit("is empty; copy or export it again")
     if content.startswith(b"PK\x03\x04"):
-        raise Unfit("is a zip file; `tradingsignals export` makes a model of a RecurrentPPO zip")
+        raise Unfit("is a zip file; `tradingsignals export` makes a model of a zip of Stable-Baselines3")
     view = memoryview(content)
     ir_version = opset = 0
     graph = None
@@ -76,7 +76,7 @@ def read_envelope(content: bytes) -> Envelope:
         ) from error
     if not ir_version or graph is None:
         raise Unfit(_NOT_ONNX)
-    survey = _Survey()
+    survey = _Survey(external)
     try:
         survey.visit(view, "model")
     except (Truncated, UnicodeDecodeError) as error:
@@ -88,6 +88,7 @@ def read_envelope(content: bytes) -> Envelope:
 class _Survey:
     """Traversal of every graph, function and tensor of a model, with limits on fields and depth."""
 
+    external: bool
     labels: LabelLists = field(default_factory=LabelLists)
     visited: int = 0
 
@@ -100,15 +101,15 @@ class _Survey:
         """
         if kind == "graph" and (depth := depth + 1) > MAX_NESTING + 1:
             raise Unfit(f"nests graphs more than {MAX_NESTING} deep; export it with its graph flattened")
-        children = _CHILDREN.get(kind, {})
+        children = CHILDREN.get(kind, {})
         for number, value in fields(message):
             self.visited += 1
             _require_few(self.visited)
-            if kind == "tensor" and (number == 13 or (number == 14 and value == 1)):
+            if kind == "tensor" and not self.external and (number == 13 or (number == 14 and value == 1)):
                 # external_data, or a data_location of EXTERNAL.
                 raise Unfit(
                     "keeps weights in other files (external data); save it as one file that holds them: "
-                    "torch.onnx.export(..., external_data=False), or onnx.save(onnx.load(FILE), NEW_FILE)"
+                    "`tradingsignals stamp FILE --out NEW_FILE ...`, or torch.onnx.export(..., external_data=False)"
                 )
             if number in children and isinstance(value, memoryview):
                 self.visit(value, children[number], depth)
@@ -120,7 +121,7 @@ class _Survey:
 
     @staticmethod
     def _require_bounded(node: memoryview) -> None:
-        operator, domain = (_text(node, number) for number in (4, 7))
+        operator, domain = (text_of(node, number) for number in (4, 7))
         if operator == "Loop" and domain in {"", "ai.onnx"}:
             raise Unfit(
                 "has a Loop, and nothing bounds how long one runs; a policy decides one bar at a time: export it "
@@ -131,11 +132,6 @@ class _Survey:
 def _require_few(count: int) -> None:
     if count > MAX_FIELDS:
         raise Unfit(f"has more than {MAX_FIELDS} fields; export a smaller network")
-
-
-def _text(message: memoryview, field_number: int) -> str:
-    texts = [value for number, value in fields(message) if number == field_number and isinstance(value, memoryview)]
-    return str(texts[-1], "utf-8") if texts else ""
 
 
 def _opset(operator_set: memoryview) -> int:

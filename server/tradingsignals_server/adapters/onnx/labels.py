@@ -13,8 +13,8 @@ from enum import StrEnum
 import numpy as np
 
 from ...domain.signals import Action
+from .entries import ACTIONS, PREFIX, quoted
 from .errors import Unfit
-from .metadata import ACTIONS, PREFIX, quoted
 from .wire import fields, integers
 
 _ML = b"ai.onnx.ml"
@@ -61,7 +61,7 @@ class LabelLists:
         if domain != _ML:
             return
         if operator in _CLASSIFIERS:
-            self._lists += [found for attribute in attributes if (found := tuple(_class_labels(attribute)))]
+            self._lists += [found for attribute in attributes if (found := tuple(class_labels(attribute)))]
         elif operator == _LOOKUP and inputs:
             self._lookups.append(inputs[0])
 
@@ -86,24 +86,18 @@ def action_order(
     `declared` is the order in the metadata, None if there is none; `lists` are the class labels in the graph.
 
     Raises:
-        Unfit: the labels are not three actions, contradict each other or the metadata, or have no known meaning.
+        Unfit: the labels contradict each other or the metadata, or have no known meaning.
     """
     orders = dict[tuple[Action, ...], str]()
-    unknown = ""
-    # A list of another length belongs to a part of the model, such as one class against the rest.
-    of_columns = [labels for labels in lists if len(labels) == len(ACTIONS)]
-    if lists and not of_columns and declared is None:
-        text = quoted(", ".join(lists[0]))
-        raise Unfit(f"has {len(lists[0])} class labels ({text}); {len(ACTIONS)} are needed: {', '.join(ACTIONS)}")
-    for labels in of_columns:
-        text = quoted(", ".join(labels))
+    unknown = list[Sequence[str]]()
+    for labels in lists:
         if (order := _actions_of(labels)) is None:
-            unknown = text
+            unknown.append(labels)
         else:
-            orders[order] = text
+            orders[order] = quoted(", ".join(labels))
     if declared is not None:
         for order, text in orders.items():
-            if order != declared:
+            if order != declared and len(order) == len(declared):
                 raise Unfit(
                     f"has {PREFIX}actions={','.join(declared)} and its graph has the class labels {text}, which are "
                     f"{','.join(order)}; correct the metadata"
@@ -116,26 +110,33 @@ def action_order(
     if orders:
         return next(iter(orders)), ActionSource.LABELS
     if unknown:
+        # A list of another length can belong to a part of the model, such as one class against the rest.
+        labels = next((labels for labels in unknown if len(labels) == len(ACTIONS)), unknown[0])
         raise Unfit(
-            f"has the class labels {unknown}, which do not identify {', '.join(ACTIONS)}; name the actions in "
-            "that order: `tradingsignals export FILE --actions SELL,HOLD,BUY --out NEW_FILE`, or the metadata "
-            f"{PREFIX}actions"
+            f"has the class labels {quoted(', '.join(labels))}, which do not identify {', '.join(ACTIONS)}; name their "
+            f"actions in that order: `tradingsignals stamp FILE --actions SELL,HOLD,BUY --out NEW_FILE`, or the "
+            f"metadata {PREFIX}actions"
         )
     return ACTIONS, ActionSource.SEED_CONTRACT
 
 
 def _actions_of(labels: Sequence[str]) -> tuple[Action, ...] | None:
-    """Return the actions of three labels: their names in any case, or -1, 0 and 1. None for other labels."""
+    """Return the actions of two or three labels: their names in any case, or -1, 0 and 1. None for other labels.
+
+    Labels without -1 are not read by their sign: 0 and 1 can as well be down and up.
+    """
     names = [label.strip().upper() for label in labels]
-    if sorted(names) == sorted(ACTIONS):
+    if len(set(names)) != len(names) or not 2 <= len(names) <= len(ACTIONS):
+        return None
+    if set(names) <= set(ACTIONS):
         return tuple(Action(name) for name in names)
-    if sorted(names) == sorted(_BY_SIGN):
+    if "-1" in names and set(names) <= set(_BY_SIGN):
         return tuple(_BY_SIGN[name] for name in names)
     return None
 
 
-def _class_labels(attribute: memoryview) -> Iterator[str]:
-    """Yield the labels in an attribute of a classifier; none for other attributes."""
+def class_labels(attribute: memoryview) -> Iterator[str]:
+    """Yield the labels in an attribute of a node; none for other attributes."""
     found = list(fields(attribute))
     name = next((bytes(value) for number, value in found if number == 1 and not isinstance(value, int)), b"")
     if name in _INTEGERS:

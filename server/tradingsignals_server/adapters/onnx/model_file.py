@@ -1,8 +1,8 @@
 """Model files: ONNX graphs whose metadata describes all that the service needs to run them.
 
-The contract, with float32 for every tensor: inputs `observation` (batch, 16) and, if recurrent, `hidden` and `cell`
-(batch, layers, size); outputs `probabilities` or `logits` (batch, 3) in the order of the actions in the metadata, and
-`hidden_next` and `cell_next` in the shapes of their inputs. models/README.md documents it for authors of files.
+The contract: an input of observations (batch, numbers) and, if recurrent, inputs of its state; an output of
+probabilities, logits, values of actions or a choice, (batch, columns) in the order of the actions in the metadata, and
+the next state in the shapes of its inputs. models/README.md documents it for authors of files.
 
 The seed contract, for a file without metadata: one input (batch, 16) and one output (batch, 3) of probabilities, under
 any names, and no state. The columns are HOLD, BUY and SELL, unless class labels in the graph define another order.
@@ -12,8 +12,8 @@ from __future__ import annotations
 
 import hashlib
 import stat
-from dataclasses import dataclass
-from datetime import datetime
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -21,14 +21,17 @@ import onnxruntime
 
 from ...application.ports.policy import TensorShape
 from ...domain.calibration import WinCalibration
-from ...domain.features import M5_V1
+from ...domain.features import Features, Scaling
 from ...domain.recurrent_state import ResetRule
 from ...domain.signals import Action
 from .confinement import require_bounded
+from .declared_features import DeclaredFeatures
 from .envelope import Envelope, read_envelope
 from .errors import ModelRefused, Unfit, runtime_message
 from .labels import ActionSource, action_order
 from .metadata import Metadata, OutputKind, plain_actions, read_metadata, win_calibration_of
+from .policy_features import own_features
+from .scaling import scaling_of
 from .tensors import Tensors, tensors_of
 from .trial import run_trial
 
@@ -44,12 +47,14 @@ class ModelSpecification:
     """Checked properties of a model file, and its metadata.
 
     version: appears on every signal.
+    features: the observation; interval: of its bars.
     actions: the action of each column of the output; actions_source: where that order comes from.
-    reset: when the recurrent state is reset to zeros; NONE without a state, and then layers and hidden_size are 0.
-    normalisation: JSON, how the graph transforms the observation.
+    reset: when the recurrent state and the frames of an observation are reset to zeros.
+    state_tensors, layers, hidden_size: shape of the recurrent state; layers and hidden_size are 0 without one.
+    normalisation: JSON, how the observation is scaled.
     calibration: JSON, that of the win probability, or the temperature of the graph's logits.
     training_range: first and last time (UTC) of the training data.
-    inputs: observation, hidden, cell, in this order; outputs: probabilities or logits, next hidden, next cell.
+    inputs: the observation, then the state; outputs: the output, then the next state.
     open_batch: whether the graph takes any number of observations at once, instead of one.
     file_sha256: hash of the whole file, in hexadecimal.
     """
@@ -57,13 +62,13 @@ class ModelSpecification:
     name: str
     version: str
     type: str
-    feature_specification: str
-    feature_names: tuple[str, ...]
-    lookback_bars: int
+    features: DeclaredFeatures
+    interval: timedelta
     actions: tuple[Action, ...]
     actions_source: ActionSource
     output: OutputKind
     reset: ResetRule
+    state_tensors: int
     layers: int
     hidden_size: int
     normalisation: str
@@ -90,9 +95,16 @@ class ModelSpecification:
 
 @dataclass(frozen=True, slots=True)
 class LoadedModel:
-    """A checked model file: its properties, and its session of ONNX Runtime."""
+    """A checked model file.
+
+    tensors: those in use. scaling: what the service does to an observation by the normalisation, None if nothing.
+    features: what computes its observations, None if that is a module of the user. session: of ONNX Runtime.
+    """
 
     specification: ModelSpecification
+    tensors: Tensors
+    scaling: Scaling | None
+    features: Features | None
     session: Any
 
 
@@ -142,17 +154,21 @@ def load_content(path: Path, content: bytes) -> LoadedModel:
         envelope = read_envelope(content)
         session = _session_of(content, envelope)
         properties = session.get_modelmeta().custom_metadata_map
-        metadata = read_metadata(properties)
-        declared = plain_actions(properties) if metadata is None else metadata.actions
-        actions, source = action_order(declared, envelope.labels)
-        tensors = tensors_of(session, metadata)
-        specification = _specification(content, envelope, metadata or _plain_metadata(path), tensors, actions, source)
-        run_trial(session, tensors, specification.output)
+        declared = read_metadata(properties)
+        actions, source = action_order(
+            plain_actions(properties) if declared is None else declared.actions, envelope.labels
+        )
+        metadata = replace(declared or plain_metadata(path), actions=actions)
+        scaling = scaling_of(metadata)
+        features = own_features(metadata, scaling)
+        tensors = tensors_of(session, metadata, plain=declared is None)
+        run_trial(session, tensors, metadata, scaling)
+        specification = _specification(content, envelope, metadata, tensors, source)
     except UnicodeDecodeError as error:
         raise ModelRefused(path, "has names or metadata that are not UTF-8 text; copy or export it again") from error
     except Unfit as unfit:
         raise ModelRefused(path, str(unfit)) from unfit
-    return LoadedModel(specification, session)
+    return LoadedModel(specification, tensors, scaling, features, session)
 
 
 def _session_of(content: bytes, envelope: Envelope) -> Any:
@@ -177,7 +193,7 @@ def _session_of(content: bytes, envelope: Envelope) -> Any:
         ) from error
 
 
-def _plain_metadata(path: Path) -> Metadata:
+def plain_metadata(path: Path) -> Metadata:
     """Return metadata for a plain file; name and version come from its name, or from the folders of a model.onnx."""
     name, version = "onnx", path.stem
     if path.stem == "model":
@@ -191,22 +207,22 @@ def _specification(
     envelope: Envelope,
     metadata: Metadata,
     tensors: Tensors,
-    actions: tuple[Action, ...],
     source: ActionSource,
 ) -> ModelSpecification:
+    state_tensors, layers, hidden_size = tensors.state_shape
     return ModelSpecification(
         name=metadata.name,
         version=metadata.version,
         type=metadata.type,
-        feature_specification=M5_V1.name,
-        feature_names=M5_V1.names,
-        lookback_bars=M5_V1.lookback_bars,
-        actions=actions,
+        features=metadata.features,
+        interval=metadata.interval,
+        actions=metadata.actions,
         actions_source=source,
         output=metadata.output,
         reset=metadata.reset,
-        layers=tensors.layers,
-        hidden_size=tensors.hidden_size,
+        state_tensors=state_tensors,
+        layers=layers,
+        hidden_size=hidden_size,
         normalisation=metadata.normalisation,
         calibration=metadata.calibration,
         training_range=metadata.training_range,

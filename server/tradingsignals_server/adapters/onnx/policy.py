@@ -15,17 +15,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from ...application.ports.policy import PolicyDescription, PolicyOutput
-from ...domain.features import M5_V1, Observation
+from ...domain.features import Features, Observation
 from ...domain.recurrent_state import RecurrentState
-from .model_file import LoadedModel, ModelSpecification, load_model
-from .tensors import FEATURES
-from .trial import columns_of, probabilities_of
+from .buffers import Array, InferenceBatch
+from .model_file import LoadedModel, load_model
+from .outputs import conversion_of
+from .policy_features import python_features
+from .trial import random_observations
 
 BATCH_SIZES = (2, 4, 8, 16, 32, 64, 128, 256)
 """Candidate batch sizes. Fewer rows use the next larger size; more rows than the largest use more than one batch."""
@@ -43,26 +44,33 @@ class OnnxPolicy:
 
     def __init__(self, path: Path, *, confined: bool = False) -> None:
         model = load_model(path, confined=confined)
-        self.features = M5_V1
-        self.specification: ModelSpecification = model.specification
+        specification = self.specification = model.specification
+        self.features: Features = model.features or python_features(path, specification.features)
         self.description = PolicyDescription(
-            version=model.specification.version,
-            type=model.specification.type,
+            version=specification.version,
+            type=specification.type,
             mode="onnx",
-            name=model.specification.name,
-            reset=model.specification.reset,
-            layers=model.specification.layers,
-            hidden_size=model.specification.hidden_size,
-            training_range=model.specification.training_range,
-            win_calibration=model.specification.win_calibration,
-            git_revision=model.specification.git_revision,
+            name=specification.name,
+            reset=specification.reset,
+            layers=specification.layers,
+            hidden_size=specification.hidden_size,
+            training_range=specification.training_range,
+            win_calibration=specification.win_calibration,
+            git_revision=specification.git_revision,
             providers=tuple(model.session.get_providers()),
-            inputs=model.specification.inputs,
-            outputs=model.specification.outputs,
-            file_sha256=model.specification.file_sha256,
+            inputs=specification.inputs,
+            outputs=specification.outputs,
+            file_sha256=specification.file_sha256,
+            interval=specification.interval,
+            actions=specification.actions,
+            output=specification.output.value,
+            feature_expressions=specification.features.expressions,
+            frame_stack=specification.features.stack,
         )
-        self._columns = columns_of(model.specification.actions)
-        self._initial = RecurrentState.zeros(model.specification.layers, model.specification.hidden_size)
+        self._probabilities = conversion_of(specification.output, specification.actions)
+        self._initial = RecurrentState.zeros(
+            specification.layers, specification.hidden_size, specification.state_tensors
+        )
         self._single = InferenceBatch(model, 1)
         self._batches = identical_batches(model, self._single)
 
@@ -76,7 +84,7 @@ class OnnxPolicy:
         return self._initial
 
     def decide(self, observation: Observation, state: RecurrentState) -> PolicyOutput:
-        """Run one inference on an observation of shape (16,), float32; return the probabilities and the next state.
+        """Run one inference on an observation of `features`, float32; return the probabilities and the next state.
 
         The probabilities are None if the output of the model is not valid, or the next state not finite. The next state
         is then the initial one, so that invalid values do not propagate.
@@ -95,7 +103,7 @@ class OnnxPolicy:
     def decide_batch(
         self, observations: npt.NDArray[np.float32], states: Sequence[RecurrentState]
     ) -> list[PolicyOutput]:
-        """Return what `decide` returns for each row of `observations`, shape (n, 16), and each of the n states.
+        """Return what `decide` returns for each row of `observations`, shape (n, numbers), and each of the n states.
 
         The results are bit-identical to those of `decide`.
 
@@ -129,7 +137,7 @@ class OnnxPolicy:
         return [self._policy_output(outputs[row], bool(finite[row]), batch.next_states[:, row]) for row in range(rows)]
 
     def _policy_output(self, output: list[float], finite: bool, next_state: npt.NDArray[np.float32]) -> PolicyOutput:
-        probabilities = probabilities_of(output, self.specification.output, self._columns) if finite else None
+        probabilities = self._probabilities(output) if finite else None
         if probabilities is None or not self.specification.recurrent:
             return probabilities, self._initial
         return probabilities, RecurrentState(next_state.copy())
@@ -146,56 +154,43 @@ class OnnxPolicy:
             raise ValueError(f"a state of shape {state.values.shape} for a policy of {layers} layers of {size}")
 
 
-class InferenceBatch:
-    """Buffers for one batch size, bound to ONNX Runtime.
-
-    Write `observations` (size, 16) and `states` (2, size, layers, hidden), run, then read `outputs` (size, 3) and
-    `next_states`, which has the shape of `states`. All are float32.
-    """
-
-    def __init__(self, model: LoadedModel, size: int) -> None:
-        self.size = size
-        state = (2, size, model.specification.layers, model.specification.hidden_size)
-        self.observations = np.zeros((size, FEATURES), dtype=np.float32)
-        self.states = np.zeros(state, dtype=np.float32)
-        self.outputs = np.zeros((size, len(model.specification.actions)), dtype=np.float32)
-        self.next_states = np.zeros(state, dtype=np.float32)
-        self._session = model.session
-        self._binding: Any = model.session.io_binding()
-        # A policy that is not recurrent has no inputs and outputs for the empty states.
-        for tensor, buffer in zip(model.specification.inputs, (self.observations, *self.states), strict=False):
-            self._binding.bind_input(tensor.name, "cpu", 0, np.float32, buffer.shape, buffer.ctypes.data)
-        for tensor, buffer in zip(model.specification.outputs, (self.outputs, *self.next_states), strict=False):
-            self._binding.bind_output(tensor.name, "cpu", 0, np.float32, buffer.shape, buffer.ctypes.data)
-
-    def run(self) -> None:
-        """Run one inference on all rows."""
-        self._session.run_with_iobinding(self._binding)
-
-
 def identical_batches(model: LoadedModel, single: InferenceBatch) -> tuple[InferenceBatch, ...]:
     """Return a batch for each size whose results are bit-identical to those of `single` in every row."""
     if not model.specification.open_batch:
         return ()
-    random = np.random.default_rng(1)
     largest = max(BATCH_SIZES)
-    observations = random.normal(scale=2.0, size=(largest, FEATURES)).clip(-M5_V1.limit, M5_V1.limit)
-    shape = (2, largest, *single.states.shape[2:])
+    observations = random_observations(model.specification.features, model.scaling, largest, 1)
+    random = np.random.default_rng(1)
+    shape = (len(single.states), largest, *single.states.shape[2:])
     # Hidden states lie within +/- 1, cell states do not.
-    states = np.tanh(random.normal(size=shape)) * np.array([1.0, 3.0]).reshape(2, 1, 1, 1)
-    outputs, next_states = np.empty((largest, single.outputs.shape[1]), np.float32), np.empty(shape, np.float32)
+    scales = [1.0 if index % 2 == 0 else 3.0 for index in range(shape[0])]
+    states = np.tanh(random.normal(size=shape)) * np.reshape(scales, (-1, 1, 1, 1))
+    outputs, next_states = (
+        np.empty((largest, single.outputs.shape[1]), single.outputs.dtype),
+        np.empty(shape, np.float32),
+    )
     for row in range(largest):
         single.observations[0], single.states[:, 0] = observations[row], states[:, row]
         single.run()
         outputs[row], next_states[:, row] = single.outputs[0], single.next_states[:, 0]
-    identical = []
-    for size in BATCH_SIZES:
-        batch = InferenceBatch(model, size)
-        batch.observations[:], batch.states[:] = observations[:size], states[:, :size]
-        # A graph that declares an open batch may still have a fixed one inside; such a size is not used.
-        with suppress(Exception):
+    batches = (InferenceBatch(model, size) for size in BATCH_SIZES)
+    return tuple(batch for batch in batches if _identical(batch, observations, states, outputs, next_states))
+
+
+def _identical(batch: InferenceBatch, observations: Array, states: Array, outputs: Array, next_states: Array) -> bool:
+    """Return whether the results of a batch are those of single inferences, to the bit, for all rows.
+
+    All rows pass through batches of every size, because another order of additions shows in few of the results only.
+    """
+    # A graph that declares an open batch may still have a fixed one inside; such a size is not used.
+    with suppress(Exception):
+        for first in range(0, len(observations), batch.size):
+            part = slice(first, first + batch.size)
+            batch.observations[:], batch.states[:] = observations[part], states[:, part]
             batch.run()
-            same_outputs = batch.outputs.tobytes() == outputs[:size].tobytes()
-            if same_outputs and batch.next_states.tobytes() == next_states[:, :size].tobytes():
-                identical.append(batch)
-    return tuple(identical)
+            if batch.outputs.tobytes() != outputs[part].tobytes():
+                return False
+            if batch.next_states.tobytes() != next_states[:, part].tobytes():
+                return False
+        return True
+    return False

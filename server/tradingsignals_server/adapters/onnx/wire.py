@@ -20,13 +20,25 @@ def fields(view: memoryview) -> Iterator[tuple[int, Value]]:
     Raises:
         Truncated: during iteration, if the bytes are not a message.
     """
+    for number, value, _, _ in encoded_fields(view):
+        if value is not None:
+            yield number, value
+
+
+def encoded_fields(view: memoryview) -> Iterator[tuple[int, Value | None, int, int]]:
+    """Yield number, value, and first and last offset of each field; the value is None for one of fixed width.
+
+    Raises:
+        Truncated: during iteration, if the bytes are not a message.
+    """
     at, end = 0, len(view)
     while at < end:
+        start = at
         tag, at = varint(view, at)
         number, wire_type = tag >> 3, tag & 7
         if wire_type == 0:
             value, at = varint(view, at)
-            yield number, value
+            yield number, value, start, at
             continue
         if wire_type == 2:
             length, at = varint(view, at)
@@ -34,8 +46,7 @@ def fields(view: memoryview) -> Iterator[tuple[int, Value]]:
             length = {1: 8, 5: 4}.get(wire_type, end)
         if number == 0 or length > end - at:
             raise Truncated
-        if wire_type == 2:
-            yield number, view[at : at + length]
+        yield number, view[at : at + length] if wire_type == 2 else None, start, at + length
         at += length
 
 
@@ -64,9 +75,34 @@ def integers(value: Value) -> Iterator[int]:
         yield _signed(number)
 
 
+def text_of(message: memoryview, field_number: int) -> str:
+    """Return the last text in a field, "" if there is none.
+
+    Raises:
+        Truncated: the bytes are not a message.
+        UnicodeDecodeError: the text is not UTF-8.
+    """
+    texts = [value for number, value in fields(message) if number == field_number and isinstance(value, memoryview)]
+    return str(texts[-1], "utf-8") if texts else ""
+
+
+def messages_of(message: memoryview, field_number: int) -> list[memoryview]:
+    """Return the messages in a repeated field.
+
+    Raises:
+        Truncated: the bytes are not a message.
+    """
+    return [value for number, value in fields(message) if number == field_number and isinstance(value, memoryview)]
+
+
 def length_delimited(number: int, content: bytes) -> bytes:
     """Encode a length-delimited field, such as a string or a message."""
     return _varint_bytes(number << 3 | 2) + _varint_bytes(len(content)) + content
+
+
+def whole(number: int, value: int) -> bytes:
+    """Encode a field that is a whole number of at least 0."""
+    return _varint_bytes(number << 3) + _varint_bytes(value)
 
 
 def _signed(number: int) -> int:

@@ -260,6 +260,12 @@ def model_message(trader: Trader, versions: Sequence[str] = ()) -> model_pb2.Mod
         p99_latency_ms=meter.percentile_ms(99),
         available_versions=versions,
         win_calibration=None if described.win_calibration is None else _win_calibration(described.win_calibration),
+        interval_seconds=None if described.interval is None else int(described.interval.total_seconds()),
+        actions=described.actions,
+        output=described.output,
+        feature_expressions=described.feature_expressions,
+        frame_stack=described.frame_stack,
+        observation_size=features.size,
     )
 
 

@@ -14,7 +14,7 @@ from ...domain.calibration import WinCalibration
 from ...domain.features import Features, Observation
 from ...domain.intervals import DEFAULT_INTERVAL
 from ...domain.recurrent_state import RecurrentState, ResetRule
-from ...domain.signals import Probabilities
+from ...domain.signals import Action, Probabilities
 
 PolicyOutput = tuple[Probabilities | None, RecurrentState]
 """Probabilities, None if the model gave none that are finite, and the recurrent state for the next bar."""
@@ -35,7 +35,9 @@ class PolicyDescription:
 
     `layers` and `hidden_size` are those of its recurrent state, 0 without one. `win_calibration` is None if its
     decisions have no win probability. `key` names the very file, so that a state is never carried from one file to
-    another under the same version. `interval` is that of the bars it decides on, None for any.
+    another under the same version. `interval` is that of the bars it decides on, None for any. `actions` are those of
+    the columns of its output, and `output` is its kind: "action_values" and "action" give a choice with confidence 1.
+    `feature_expressions` are those of the catalogue, empty for other features; an observation has `frame_stack` frames.
     """
 
     version: str
@@ -53,6 +55,10 @@ class PolicyDescription:
     inputs: tuple[TensorShape, ...] = ()
     outputs: tuple[TensorShape, ...] = ()
     file_sha256: str | None = None
+    actions: tuple[Action, ...] = (Action.HOLD, Action.BUY, Action.SELL)
+    output: str = "probabilities"
+    feature_expressions: tuple[str, ...] = ()
+    frame_stack: int = 1
 
     @property
     def simulated(self) -> bool:

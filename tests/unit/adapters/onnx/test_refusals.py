@@ -74,8 +74,8 @@ BAD: dict[str, tuple[Callable[[], bytes], str]] = {
     "custom domain": (lambda: graph(body=THREE + "probabilities = my.own.Op (three)"), "does not load in onnxruntime"),
     # Metadata.
     "format newer": (
-        lambda: changed_metadata(format="2"),
-        "is of format 2 and this service reads up to 1; update the service, or export the model again with its own",
+        lambda: changed_metadata(format="3"),
+        "is of format 3 and this service reads up to 2; update the service, or export the model again with its own",
     ),
     "format unreadable": (
         lambda: changed_metadata(format="one"),
@@ -100,7 +100,10 @@ BAD: dict[str, tuple[Callable[[], bytes], str]] = {
         lambda: changed_metadata(normalisation='{"kind": "in_graph", "mean": [0, 1]}'),
         "does not have 16 numbers as mean in tradingsignals.normalisation; export the model again",
     ),
-    "normalisation unknown": (lambda: changed_metadata(normalisation='{"kind": "magic"}'), "kind is none or in_graph"),
+    "normalisation unknown": (
+        lambda: changed_metadata(normalisation='{"kind": "magic"}'),
+        "kind is none, in_graph or standard is",
+    ),
     "temperature of 0": (
         lambda: changed_metadata(calibration='{"kind": "temperature", "temperature": 0}'),
         "has '0' as temperature in tradingsignals.calibration; a number above 0 is needed",
@@ -114,7 +117,7 @@ BAD: dict[str, tuple[Callable[[], bytes], str]] = {
     ),
     "calibration unknown": (
         lambda: changed_metadata(calibration='{"kind": "magic"}'),
-        "an object whose kind is none or temperature or win_probability is needed",
+        "an object whose kind is none, temperature or win_probability is needed",
     ),
     "training range unreadable": (
         lambda: changed_metadata(training_range='["2021-01-04T00:00:00Z", "later"]'),
@@ -127,7 +130,7 @@ BAD: dict[str, tuple[Callable[[], bytes], str]] = {
     # Features.
     "feature specification unknown": (
         lambda: changed_metadata(feature_specification="m5-v9"),
-        "was made for the features 'm5-v9' and this service computes m5-v1; train it on those",
+        "was made for the features 'm5-v9', which this service does not know; list them in tradingsignals.features",
     ),
     "feature order": (
         lambda: changed_metadata(feature_names=swapped(M5_V1.names, 4, 5)),
@@ -137,19 +140,20 @@ BAD: dict[str, tuple[Callable[[], bytes], str]] = {
         lambda: changed_metadata(feature_names=json.dumps(M5_V1.names[:15])),
         "names 15 features and m5-v1 has 16; train it on those",
     ),
-    "lookback": (lambda: changed_metadata(lookback_bars="200"), "needs features of the last '200' bars and m5-v1 is"),
+    "lookback": (lambda: changed_metadata(lookback_bars="200"), "needs features of the last 200 bars and m5-v1 is"),
     # Actions and outputs.
     "action count": (
         lambda: changed_metadata(actions='["SELL", "BUY"]'),
-        "chooses among 2 actions; 3 are needed: HOLD, BUY, SELL",
+        "shape (batch, 2) is needed, one number for each of SELL, BUY: name the 3 columns: `tradingsignals stamp",
     ),
     "action names": (
         lambda: changed_metadata(actions='["HOLD", "LONG", "SHORT"]'),
         "has an action 'LONG'; the actions",
     ),
-    "action twice": (
-        lambda: changed_metadata(actions='["SELL", "HOLD", "SELL"]'),
-        "has an action twice in tradingsignals.actions; HOLD, BUY, SELL are needed, each once, in the order of its",
+    "one action": (lambda: changed_metadata(actions='["BUY"]'), "chooses among 1 actions; 2 to 64 are needed"),
+    "no trade": (
+        lambda: changed_metadata(actions='["HOLD", "HOLD", "HOLD"]'),
+        "never buys or sells by tradingsignals.actions; at least one of BUY and SELL is needed",
     ),
     "actions of a plain file": (
         lambda: graph(metadata={"tradingsignals.actions": '["LONG", "HOLD", "SHORT"]'}),
@@ -161,36 +165,29 @@ BAD: dict[str, tuple[Callable[[], bytes], str]] = {
     ),
     "output of another name": (
         lambda: changed_metadata(output="logits"),
-        "has no output logits, which tradingsignals.output=logits requires; its outputs are probabilities,",
+        "has no output logits, which tradingsignals.output=logits requires; its outputs are probabilities (",
     ),
     # Recurrent state.
     "reset rule unknown": (lambda: changed_metadata(recurrent_reset="daily"), "must be one of session, never, none"),
     "state without a reset rule": (
         lambda: recurrent_graph(metadata=NOT_RECURRENT),
-        "carries a recurrent state (hidden, cell, hidden_next, cell_next) and has tradingsignals.recurrent_reset=none"
-        "; set session or never",
+        "carries a recurrent state (hidden to hidden_next, cell to cell_next) and has "
+        "tradingsignals.recurrent_reset=none; set session or never",
     ),
     "reset rule without a state": (
         lambda: graph(metadata=RECURRENT),
-        "has no input hidden, which tradingsignals.recurrent_reset=session requires; its inputs are observation",
+        "has tradingsignals.recurrent_reset=session and no state that its names identify; name each tensor's input",
     ),
     "next state missing": (
         lambda: graph(f"{OBSERVATION}, {STATE}", PROBABILITIES, SOFTMAX, RECURRENT),
-        "has no output hidden_next, which tradingsignals.recurrent_reset=session requires; its outputs are",
-    ),
-    "cell of another size": (
-        lambda: recurrent_graph(
-            STATE.replace("4] cell", "5] cell"), NEXT_STATE.replace("4] cell_next", "5] cell_next")
-        ),
-        "input cell is tensor(float) of shape (any, 1, 5); tensor(float) of shape (batch, 1, 4) is needed, the "
-        "recurrent state of input hidden: all four of its tensors must have equal shapes",
+        "has unknown inputs (hidden, cell) besides its observation and its state; if they are a state, name",
     ),
     "next hidden of another size": (
         lambda: recurrent_graph(
             next_state=NEXT_STATE.replace("4] hidden_next", "8] hidden_next"),
             body=SOFTMAX + "hidden_next = Concat <axis = 2> (hidden, hidden) cell_next = Identity (cell)",
         ),
-        "output hidden_next is tensor(float) of shape (any, 1, 8); tensor(float) of shape (batch, 1, 4) is needed",
+        "output hidden_next is tensor(float) of shape (any, 1, 8) and its input hidden is tensor(float) of shape",
     ),
     "next cell of another size, undeclared": (
         lambda: recurrent_graph(
@@ -201,74 +198,34 @@ BAD: dict[str, tuple[Callable[[], bytes], str]] = {
         ),
         "output cell_next has shape (1, 1, 5) for one observation; (1, 1, 4) is needed, the shape of its input",
     ),
-    "state in the order of torch": (
-        lambda: recurrent_graph(
-            "float[1,batch,4] hidden, float[1,batch,4] cell", "float[1,batch,4] hidden_next, float[1,batch,4] cell_next"
-        ),
-        "batch first, where torch has (layers, batch, size): put a Transpose of perm [1, 0, 2] behind each",
-    ),
-    "a GRU": (
-        lambda: graph(
-            f"{OBSERVATION}, float[batch,1,4] hidden",
-            f"{PROBABILITIES}, float[batch,1,4] hidden_next",
-            SOFTMAX + "hidden_next = Tanh (hidden)",
-            RECURRENT,
-        ),
-        "carries a hidden state and no cell, as a GRU does; give the graph an input cell of the shape of hidden and an "
-        "output cell_next, joined by an Identity",
-    ),
     "layers left open": (
         lambda: recurrent_graph(
             "float[batch,l,4] hidden, float[batch,l,4] cell", "float[batch,l,4] hidden_next, float[batch,l,4] cell_next"
         ),
-        "input hidden is tensor(float) of shape (any, any, 4); tensor(float) of shape (batch, layers, size) is needed",
+        "input hidden is tensor(float) of shape (any, any, 4); a state of shape (batch, layers, size) or",
     ),
     "state not finite": (
         lambda: recurrent_graph(body=SOFTMAX + "hidden_next = Tanh (hidden) one = Exp (cell) cell_next = Exp (one)"),
         "output cell_next is not finite after an observation of",
     ),
     # Shapes, names and types.
-    "input name": (
-        lambda: graph("float[batch,16] x", body=SOFTMAX.replace("observation", "x"), metadata=NOT_RECURRENT),
-        "has no input observation; its inputs are x: rename one, or export it again",
-    ),
     "input too many": (
         lambda: graph(f"{OBSERVATION}, float[batch,1] time", metadata=NOT_RECURRENT),
-        "has an unknown input time; its inputs must be observation",
+        "has unknown inputs (time) besides its observation and its state; if they are a state, name",
     ),
     "input width": (
         lambda: graph("float[batch,12] observation", body=SOFTMAX.replace("13", "9"), metadata=NOT_RECURRENT),
-        "input observation is tensor(float) of shape (any, 12); tensor(float) of shape (batch, 16) is needed, "
-        "the 16 features of m5-v1",
-    ),
-    "input type": (
-        lambda: graph(
-            "double[batch,16] observation",
-            body=SOFTMAX + "_ = Cast <to = 1> (observation)",
-            outputs="double[batch,3] probabilities",
-        ),
-        "input observation is tensor(double) of shape (any, 16); tensor(float) of shape (batch, 16) is needed, the 16 "
-        "features of m5-v1: export it in float32 (torch: model.float()), or put a Cast behind the input",
-    ),
-    "an axis of time": (
-        lambda: graph("float[batch,1,16] observation", body=SOFTMAX.replace("axis = 1", "axis = 2")),
-        "of shape (any, 1, 16); tensor(float) of shape (batch, 16) is needed, the 16 features of m5-v1: the service "
-        "passes one bar at a time, so remove the axis of time, with a Reshape behind the input",
-    ),
-    "input rank": (
-        lambda: graph("float[16] observation", "float[3] probabilities", SOFTMAX.replace("axis = 1", "axis = 0")),
-        "input observation is tensor(float) of shape (16); tensor(float) of shape (batch, 16) is needed, the 16 "
-        "features of m5-v1: put a Reshape behind the input that adds the batch",
+        "input observation is tensor(float) of shape (any, 12); shape (batch, 16) is needed, the 16 features of m5-v1",
     ),
     "batch fixed at 8": (
         lambda: graph("float[8,16] observation", "float[8,3] probabilities"),
-        "input observation is tensor(float) of shape (8, 16); tensor(float) of shape (batch, 16) is needed, the 16 "
+        "input observation is tensor(float) of shape (8, 16); shape (batch, 16) is needed, the 16 "
         "features of m5-v1: leave its first axis open (torch: dynamic_axes), or export it with a batch of 1",
     ),
     "output width": (
         lambda: graph(outputs="float[batch,4] probabilities", body=SOFTMAX.replace("3, 13", "4, 12")),
-        "output probabilities is tensor(float) of shape (any, 4); tensor(float) of shape (batch, 3) is needed, "
-        "one number for each of HOLD, BUY, SELL",
+        "output probabilities is tensor(float) of shape (any, 4); shape (batch, 3) is needed, one number for each of "
+        "HOLD, BUY, SELL: name the 4 columns: `tradingsignals stamp FILE --actions ... --out NEW_FILE`",
     ),
     "output width, undeclared": (
         lambda: graph(
@@ -279,13 +236,13 @@ BAD: dict[str, tuple[Callable[[], bytes], str]] = {
     ),
     "plain file with a state": (
         lambda: graph(f"{OBSERVATION}, {STATE}", f"{PROBABILITIES}, {NEXT_STATE}", SOFTMAX + NEXT_STATES),
-        "has 3 inputs (observation, hidden, cell) and no metadata that describes them; export it with",
+        "carries a recurrent state (hidden to hidden_next, cell to cell_next) and does not say when it is reset; set",
     ),
     # The trial.
     "no softmax": (
         lambda: graph(body=THREE + "probabilities = Sigmoid (three)"),
         "returns [0.5, 0.5, 0.5] for an observation of zeros; probabilities with a sum of 1 are needed: "
-        "end the graph with a softmax, or name the output logits and set tradingsignals.output=logits",
+        "end the graph with a softmax, or say what it returns, tradingsignals.output=logits or action_values",
     ),
     "NaN": (
         lambda: graph(

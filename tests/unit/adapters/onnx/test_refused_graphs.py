@@ -37,12 +37,12 @@ def nested(depth: int) -> bytes:
 LABELS: dict[str, tuple[Callable[[], bytes], str]] = {
     "unknown labels": (
         lambda: classifier((0, 1, 2)),
-        "has the class labels '0, 1, 2', which do not identify HOLD, BUY, SELL; name the actions in that order: "
-        "`tradingsignals export FILE --actions SELL,HOLD,BUY --out NEW_FILE`, or the metadata tradingsignals.actions",
+        "has the class labels '0, 1, 2', which do not identify HOLD, BUY, SELL; name their actions in that order: "
+        "`tradingsignals stamp FILE --actions SELL,HOLD,BUY --out NEW_FILE`, or the metadata tradingsignals.actions",
     ),
     "two labels": (
         lambda: classifier((0, 1)),
-        "has 2 class labels ('0, 1'); 3 are needed: HOLD, BUY, SELL",
+        "has the class labels '0, 1', which do not identify HOLD, BUY, SELL; name their actions in that order",
     ),
     "labels against the metadata": (
         lambda: classifier((-1, 0, 1), metadata={"tradingsignals.actions": '["HOLD", "BUY", "SELL"]'}),
@@ -55,8 +55,8 @@ LABELS: dict[str, tuple[Callable[[], bytes], str]] = {
     ),
     "probabilities as a map": (
         lambda: classifier((-1, 0, 1), zip_map=True),
-        "gives its probabilities as a map (ZipMap), and a tensor is needed; convert it again with "
-        "options={'zipmap': False}",
+        "gives its probabilities as a map (ZipMap), and a tensor is needed; `tradingsignals stamp FILE --out "
+        "NEW_FILE ...` takes the tensor before the map, as does converting it with options={'zipmap': False}",
     ),
 }
 UNBOUNDED: dict[str, tuple[Callable[[], bytes], str]] = {
