@@ -168,10 +168,21 @@ def check(file: Path) -> None:
 @main.command()
 @click.argument("policy", type=click.Path(path_type=Path, dir_okay=False, exists=True))
 @click.option("--out", type=click.Path(path_type=Path, dir_okay=False), required=True, help="New file to write.")
-@click.option("--features", help="The specification of what it observes, such as m5-v1. A zip does not contain it.")
 @click.option(
-    "--actions", help="What actions 0, 1 and 2 were in training, such as HOLD,BUY,SELL. A zip does not contain it."
+    "--features",
+    help="What it observes: m5-v1, a list such as 'rsi(14), return(3)', bars, or python:module:attribute.",
 )
+@click.option(
+    "--lookback", type=click.IntRange(min=1), help="Bars that the features are computed from, or that it takes."
+)
+@click.option("--stack", type=click.IntRange(min=1), default=1, show_default=True, help="Frames, as VecFrameStack has.")
+@click.option("--interval", default="5m", show_default=True, help="Of the bars that it was trained on.")
+@click.option(
+    "--actions",
+    help="What actions 0, 1, ... were in training, such as HOLD,BUY,SELL; two may be the same.",
+)
+@click.option("--branch", type=click.IntRange(min=0), help="The branch of MultiDiscrete actions that is the action.")
+@click.option("--trust", multiple=True, help="A class of your own in the zip, as module:Class, which is imported.")
 @click.option(
     "--vecnormalize",
     type=click.Path(path_type=Path, dir_okay=False, exists=True),
@@ -180,7 +191,17 @@ def check(file: Path) -> None:
 @click.option(
     "--observations",
     type=click.Path(path_type=Path, dir_okay=False, exists=True),
-    help="Raw observations of the training, (n, 16), as numpy.save writes them, to compare on.",
+    help="Raw observations of the training, one a row, as numpy.save writes them, to compare on.",
+)
+@click.option(
+    "--actions-taken",
+    type=click.Path(path_type=Path, dir_okay=False, exists=True),
+    help="What predict(deterministic=True) returned at each of them, to compare with.",
+)
+@click.option(
+    "--episode-starts",
+    type=click.Path(path_type=Path, dir_okay=False, exists=True),
+    help="Whether an episode began at each of them; without it, at the first only.",
 )
 @click.option("--name", help="Name of the model; that of the zip if it is not given.")
 @click.option("--version", help="Version, which stands on every signal; a hash of the file if it is not given.")
@@ -192,20 +213,19 @@ def check(file: Path) -> None:
     help="When the recurrent state goes back to zeros: as episodes began in training.",
 )
 @click.option("--training-range", help="The data it was trained on, such as 2021-01-04..2022-12-30.")
-@click.option("--temperature", type=float, help="Divide the logits by this, found by calibration.")
-@click.option("--calibration-range", help="The data that temperature was found on.")
 @click.option("--git-revision", help="Of the code that it was trained with.")
 def export(policy: Path, out: Path, actions: str | None, **options: Any) -> None:
-    """Turn POLICY, the zip of an sb3-contrib RecurrentPPO, into a model file, and prove that it decides the same.
+    """Turn POLICY, a zip of stable-baselines3 or sb3-contrib, into a model file, and prove that it decides the same.
 
-    The file is written only if its probabilities and states stay with torch's over thousands of random steps. Needs
-    torch and sb3-contrib: pip install 'tradingsignals-server[train]'.
+    RecurrentPPO, PPO, A2C, MaskablePPO, DQN and QRDQN can be exported. A zip does not contain what --features and
+    --actions say. The file is written only if its outputs and states stay with torch's over thousands of random steps
+    and on what was recorded in training. Needs torch and sb3-contrib: pip install 'tradingsignals-server[train]'.
 
     Of a POLICY that is an ONNX file, `stamp` is what is meant: it is stamped with --actions and m5-v1.
     """
     from .commands.actions import parse_actions
-    from .commands.export import ExportOptions, parse_range
     from .commands.export import export as command
+    from .commands.export_options import ExportOptions, parse_interval, parse_range
     from .commands.stamp import StampOptions
     from .commands.stamp import stamp as stamp_command
     from .domain.features import M5_V1
@@ -217,9 +237,9 @@ def export(policy: Path, out: Path, actions: str | None, **options: Any) -> None
         stamped = StampOptions(features=features, actions=named, name=options["name"], version=options["version"])
         click.echo(stamp_command(policy, out, stamped))
         return
-    for name in ("training_range", "calibration_range"):
-        if options[name] is not None:
-            options[name] = parse_range(options[name])
+    if options["training_range"] is not None:
+        options["training_range"] = parse_range(options["training_range"])
+    options["interval"] = parse_interval(options["interval"])
     options["reset"] = ResetRule(options["reset"])
     click.echo(command(policy, out, ExportOptions(actions=named, **options)).report())
 

@@ -15,8 +15,9 @@ from models.training.history import History
 
 from tradingsignals_server.adapters.onnx.entries import ACTIONS
 from tradingsignals_server.adapters.onnx.errors import ExportRefused
-from tradingsignals_server.commands.export import Exported, ExportOptions
+from tradingsignals_server.commands.export import Exported
 from tradingsignals_server.commands.export import export as export_command
+from tradingsignals_server.commands.export_options import ExportOptions
 from tradingsignals_server.domain.features import M5_V1
 
 from .builders import simulated_bars
@@ -49,12 +50,14 @@ OBSERVED = _features()
 class Market(gymnasium.Env):  # type: ignore[misc] # the extra `train` has no types here
     """An environment with features of a simulated market in random order, or other random observations.
 
-    Action 1 is always rewarded.
+    Action 1 is always rewarded. `rows` has the observations, shape (n, ...); None samples them from the space, unless
+    it is that of m5-v1.
     """
 
-    def __init__(self, observation_space: Any = SIXTEEN, action_space: Any = THREE) -> None:
+    def __init__(self, observation_space: Any = SIXTEEN, action_space: Any = THREE, rows: Any = None) -> None:
         self.observation_space = observation_space
         self.action_space = action_space
+        self.rows = OBSERVED if rows is None and observation_space == SIXTEEN else rows
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
         super().reset(seed=seed, options=options)
@@ -67,8 +70,13 @@ class Market(gymnasium.Env):  # type: ignore[misc] # the extra `train` has no ty
 
     def observed(self) -> Any:
         """Return the next observation."""
-        sixteen = self.observation_space == SIXTEEN
-        return OBSERVED[self.np_random.integers(len(OBSERVED))] if sixteen else self.observation_space.sample()
+        if self.rows is None:
+            return self.observation_space.sample()
+        return self.rows[self.np_random.integers(len(self.rows))].astype(self.observation_space.dtype)
+
+    def action_masks(self) -> Any:
+        """Return that every action is allowed; MaskablePPO asks for it."""
+        return np.ones(int(np.sum(getattr(self.action_space, "nvec", [getattr(self.action_space, "n", 1)]))), np.bool_)
 
 
 def export(policy: Path, out: Path, **options: Any) -> Exported:
@@ -95,13 +103,42 @@ def trained(
     steps: int = 0,
     seed: int | None = 5,
     normalised: bool = True,
+    rows: Any = None,
+    frames: int = 1,
+    stack_normalised: bool = False,
+    **arguments: Any,
 ) -> Trained:
-    """Save a policy with random weights, trained for `steps`, and the statistics of its observations."""
-    market = vec_env.DummyVecEnv([lambda: Market(observation_space, action_space)])
+    """Save a policy with random weights, trained for `steps`, and the statistics of its observations.
+
+    Args:
+        folder: where the files are written.
+        policy_kwargs: of the algorithm.
+        policy: the policy of the algorithm.
+        algorithm: class of stable-baselines3 or sb3-contrib.
+        observation_space: of the environment.
+        action_space: of the environment.
+        steps: of training.
+        seed: of the algorithm.
+        normalised: whether it is trained behind VecNormalize, if observations are flat.
+        rows: observations of the environment, shape (n, ...); see Market.
+        frames: number of frames that VecFrameStack joins.
+        stack_normalised: whether frames are stacked after they are normalised.
+        arguments: others of the algorithm.
+    """
+    market = vec_env.DummyVecEnv([lambda: Market(observation_space, action_space, rows)])
     flat = isinstance(observation_space, gymnasium.spaces.Box) and len(observation_space.shape) == 1
-    env = vec_env.VecNormalize(market, clip_obs=5.0) if flat and normalised else market
-    options = {"n_steps": 32, "batch_size": 16, "n_epochs": 2} if "PPO" in algorithm.__name__ else {}
-    model = algorithm(policy, env, seed=seed, device="cpu", policy_kwargs=policy_kwargs or {}, **options)
+    normalised = normalised and flat
+    env, statistics = market, None
+    if frames > 1 and not stack_normalised:
+        env = vec_env.VecFrameStack(env, frames)
+    if normalised:
+        env = statistics = vec_env.VecNormalize(env, clip_obs=5.0)
+    if frames > 1 and stack_normalised:
+        env = vec_env.VecFrameStack(env, frames)
+    # The algorithm changes its arguments.
+    network = dict(policy_kwargs or {})
+    options = {**_defaults(algorithm), **arguments}
+    model = algorithm(policy, env, seed=seed, device="cpu", policy_kwargs=network, **options)
     if steps:
         model.learn(steps)
     with torch.no_grad():
@@ -109,13 +146,23 @@ def trained(
             parameter.add_(0.5 * parameter.shape[-1] ** -0.5 * torch.randn_like(parameter))
     made = Trained(folder / "policy.zip", folder / "statistics.pkl")
     model.save(made.zip)
-    if env is not market:
+    if statistics is not None:
         # As features have them, one of them nearly constant.
         width = observation_space.shape[0]
-        env.obs_rms.mean = OBSERVED[:, :width].mean(axis=0, dtype=np.float64)
-        env.obs_rms.var = np.minimum(OBSERVED[:, :width].var(axis=0, dtype=np.float64), [1e-6, *[9.0] * (width - 1)])
-        env.save(made.statistics)
+        seen = OBSERVED[:, :width] if rows is None else rows
+        repeated = statistics.observation_space.shape[0] // width
+        variance = np.minimum(seen.var(axis=0, dtype=np.float64), [1e-6, *[9.0] * (width - 1)])
+        statistics.obs_rms.mean = np.tile(seen.mean(axis=0, dtype=np.float64), repeated)
+        statistics.obs_rms.var = np.tile(variance, repeated)
+        statistics.save(made.statistics)
     return made
+
+
+def _defaults(algorithm: Any) -> dict[str, Any]:
+    """Return arguments that make a training short."""
+    if "PPO" in algorithm.__name__:
+        return {"n_steps": 32, "batch_size": 16, "n_epochs": 2}
+    return {"buffer_size": 500, "learning_starts": 10} if "DQN" in algorithm.__name__ else {}
 
 
 def refusal(zipped: Path, **options: Any) -> str:

@@ -1,13 +1,10 @@
-"""`tradingsignals export`: convert a RecurrentPPO zip of sb3-contrib into a model file, and prove their parity."""
+"""`tradingsignals export`: convert a zip of stable-baselines3 into a model file, and prove their parity."""
 
 from __future__ import annotations
 
 import hashlib
-import io
 import json
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,83 +14,61 @@ import numpy.typing as npt
 
 from ..adapters.onnx.errors import ExportRefused, ModelRefused
 from ..adapters.onnx.metadata import KIND_NONE, Metadata, OutputKind, range_text
-from ..adapters.onnx.model_file import ModelSpecification
+from ..adapters.onnx.model_file import ModelSpecification, load_model
 from ..adapters.onnx.policy import OnnxPolicy
-from ..domain.features import M5_V1
+from ..domain.features import Features, RawBars
 from ..domain.recurrent_state import ResetRule
-from . import evidence
-from .actions import EXAMPLE, require_actions
+from ..domain.signals import Action
+from .export_options import ExportOptions, TrainedFeatures, require_branch, require_observed, require_valid
 from .new_file import new_file, require_new
+from .parity import Candidate, Parity, Recording, compare
+from .recorded import confirmed_actions, recording_of
+from .samples import Sampler
 
 if TYPE_CHECKING:
     from ..adapters.onnx.graph import Normalisation
-    from ..adapters.stable_baselines import TrainedPolicy
-    from .parity import Parity
+    from ..adapters.stable_baselines.policy import TrainedPolicy
 
-Range = tuple[datetime, datetime]
+__all__ = ["ExportOptions", "Exported", "export"]
 
 _PACKAGES = {"onnx": "onnx", "torch": "torch", "gymnasium": "gymnasium", "sb3_contrib": "sb3-contrib"}
 """Modules that only the export needs, and the packages that contain them."""
-MAX_OBSERVATIONS_BYTES = 64 << 20
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ExportOptions:
-    """What a zip does not contain of a policy.
-
-    features: the specification of its observations. No zip proves it, so it is required.
-    actions: the meaning of actions 0, 1 and 2 in training, required likewise. The file always has HOLD, BUY, SELL.
-    vecnormalize: file of VecNormalize.save(), if the policy was trained behind VecNormalize.
-    observations: raw observations recorded in training, shape (n, 16), in a file of numpy.save.
-    name: name of the model; default: that of the zip.
-    version: version of the model; default: the beginning of a hash of the content of the file without its version.
-    reset: SESSION or NEVER, according to the episodes in training.
-    training_range: first and last time of the training data.
-    temperature: divisor of the logits, above 0.
-    calibration_range: first and last time of the data that the temperature was fitted to.
-    git_revision: revision of the training code.
-    """
-
-    features: str | None = None
-    actions: Sequence[str] | None = None
-    vecnormalize: Path | None = None
-    observations: Path | None = None
-    name: str | None = None
-    version: str | None = None
-    reset: ResetRule = ResetRule.SESSION
-    training_range: Range | None = None
-    temperature: float | None = None
-    calibration_range: Range | None = None
-    git_revision: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Exported:
-    """A model file that was written, and the parity with its source."""
+    """A model file that was written, and the parity with its source.
+
+    confirmed: number of recorded actions that were those of the policy.
+    """
 
     path: Path
     specification: ModelSpecification
     parity: Parity
+    confirmed: int = 0
 
     def report(self) -> str:
         """Describe the result in lines of text."""
         made, parity = self.specification, self.parity
+        state = f", state of {made.layers} x {made.hidden_size}" if made.recurrent else ""
         recorded = f", and {parity.recorded} recorded observations" if parity.recorded else ""
-        return (
-            f"{self.path}: {made.name} {made.version}, LSTM of {made.layers} x {made.hidden_size}\n"
+        lines = [
+            f"{self.path}: {made.name} {made.version}, {made.type}{state}",
             f"  parity with torch over {parity.steps} steps, {parity.decisions} decisions, {parity.resets} resets"
-            f"{recorded}:\n"
-            f"  probabilities differ by at most {parity.probability_difference:.1e}, "
-            f"states by {parity.state_difference:.1e}\n"
-            f"  sha256 {made.file_sha256}"
-        )
+            f"{recorded}:",
+            f"  {made.output.value.replace('_', ' ')} differ by at most {parity.output_difference:.1e}"
+            + (f", states by {parity.state_difference:.1e}" if made.recurrent else ""),
+        ]
+        if self.confirmed:
+            lines.append(f"  {self.confirmed} recorded actions are those of the policy")
+        return "\n".join([*lines, f"  sha256 {made.file_sha256}"])
 
 
 def export(policy: Path, out: Path, options: ExportOptions) -> Exported:
     """Write the policy in the zip `policy` to the model file `out`, which must not exist.
 
-    `out` is written only if the file can be used, its decisions match those of torch, and no recorded observation or
-    statistic contradicts the options.
+    `out` is written only if the file can be used, its decisions match those of torch, and nothing recorded in the
+    training contradicts the options.
 
     Raises:
         ExportRefused: the policy cannot be exported, an option is invalid, or a package is missing.
@@ -101,49 +76,43 @@ def export(policy: Path, out: Path, options: ExportOptions) -> Exported:
     """
     require_new(out)
     _require_packages()
+    require_valid(options)
     # Imported on demand, because they import torch, which serving and checking do not need.
-    from ..adapters import stable_baselines as trained  # noqa: PLC0415
     from ..adapters.onnx.graph import build_model  # noqa: PLC0415
-    from .parity import compare  # noqa: PLC0415
+    from ..adapters.stable_baselines.archive import read_zip  # noqa: PLC0415
+    from ..adapters.stable_baselines.policy import build_policy, spaces_of  # noqa: PLC0415
+    from ..adapters.stable_baselines.reference import TorchReference, one_thread  # noqa: PLC0415
+    from ..adapters.stable_baselines.statistics import normalisation_of, read_statistics  # noqa: PLC0415
+    from ..adapters.stable_baselines.weights import weights_of  # noqa: PLC0415
 
-    _require_features(policy, options)
-    actions = require_actions(options.actions, f"{policy}: does not define its actions 0, 1 and 2")
-    _require_options(options)
-    source = trained.read_policy(policy)
-    statistics = None if options.vecnormalize is None else trained.read_statistics(options.vecnormalize)
-    normalisation = None if statistics is None else trained.normalisation_of(statistics)
-    recorded = _recorded_observations(policy, source, normalisation, options)
-    weights = trained.weights_of(policy, source.network, actions, normalisation, options.temperature)
-    metadata = _metadata(policy, source, normalisation, options)
+    saved = read_zip(policy, options.trust)
+    spaces = spaces_of(saved)
+    observed = require_observed(policy, spaces.observation.shape, spaces.branches, options)
+    branch, actions = require_branch(policy, spaces.branches, options)
+    source = build_policy(saved, spaces, branch)
+    statistics = None if options.vecnormalize is None else read_statistics(options.vecnormalize)
+    normalisation = None
+    if statistics is not None and options.vecnormalize is not None:
+        normalisation = normalisation_of(options.vecnormalize, statistics, spaces.observed, observed.declared.stack)
+    recording = recording_of(policy, source, observed.features, normalisation, options)
+    weights = replace(weights_of(policy, source, normalisation), temperature=options.temperature)
+    metadata = _metadata(policy, source, observed, actions, normalisation, options)
     if options.version is None:
         # Hash of the whole file, because metadata such as the reset rule affects decisions as weights do.
         content_hash = hashlib.sha256(build_model(weights, metadata.to_properties())).hexdigest()
         metadata = replace(metadata, version=content_hash[:12])
-    reference = trained.TorchReference(source.network, statistics, actions, options.temperature)
-    with new_file(out, build_model(weights, metadata.to_properties())) as written, trained.one_thread():
-        exported = _loaded(written, out)
-        parity = compare(exported, reference, normalisation, recorded)
-        if not parity.holds:
-            step = compare(exported, reference, normalisation, recorded, carried=False)
-            raise ExportRefused(f"{policy}: {_difference(parity, step)}; {out} is not written")
-    return Exported(out, exported.specification, parity)
-
-
-def parse_range(text: str) -> Range:
-    """Parse a range such as `2021-01-04..2022-12-30`, in UTC without an offset; a date stands for its beginning.
-
-    Raises:
-        ExportRefused: the text is not a range.
-    """
-    ends = text.split("..")
-    try:
-        start, end = (datetime.fromisoformat(end) for end in ends)
-    except ValueError as error:
-        raise ExportRefused(f"{text}: a range such as 2021-01-04..2022-12-30 is needed") from error
-    start, end = (time if time.tzinfo else time.replace(tzinfo=UTC) for time in (start, end))
-    if start > end:
-        raise ExportRefused(f"{text}: ends before it begins")
-    return start, end
+    reference = TorchReference(source, statistics, options.temperature)
+    with one_thread():
+        confirmed = confirmed_actions(policy, reference, recording, branch, spaces.branches, options)
+        with new_file(out, build_model(weights, metadata.to_properties())) as written:
+            exported = _loaded(written, out)
+            candidate = _candidate(written, exported)
+            sampler = Sampler(observed.features, normalisation, _price(observed.features, normalisation, recording))
+            parity = compare(candidate, reference, sampler, recording)
+            if not parity.holds:
+                step = compare(candidate, reference, sampler, recording, carried=False)
+                raise ExportRefused(f"{policy}: {_difference(parity, step)}; {out} is not written")
+    return Exported(out, exported.specification, parity, confirmed)
 
 
 def _require_packages() -> None:
@@ -154,40 +123,28 @@ def _require_packages() -> None:
         )
 
 
-def _require_features(policy: Path, options: ExportOptions) -> None:
-    """Require the options that no zip contains; one message names both."""
-    if options.features is None:
-        no_actions = options.actions is None
-        undefined, order = (" and its 3 actions", ", and in the order of its actions") if no_actions else ("", "")
-        raise ExportRefused(
-            f"{policy}: does not define its {len(M5_V1.names)} observations{undefined}; if they are the features of "
-            f"models/README.md{order}, add --features {M5_V1.name}{f' {EXAMPLE}' if no_actions else ''}"
-        )
-    if options.features != M5_V1.name:
-        raise ExportRefused(f"--features {options.features}: this service computes {M5_V1.name}; train it on those")
-
-
-def _require_options(options: ExportOptions) -> None:
-    if options.temperature is not None and not 0.0 < options.temperature < float("inf"):
-        raise ExportRefused(f"--temperature {options.temperature}: a number above 0 is needed")
-    if options.reset is ResetRule.NONE:
-        raise ExportRefused("--reset none: a RecurrentPPO policy has a state; session or never is needed")
-
-
 def _metadata(
-    policy: Path, source: TrainedPolicy, normalisation: Normalisation | None, options: ExportOptions
+    policy: Path,
+    source: TrainedPolicy,
+    observed: TrainedFeatures,
+    actions: tuple[Action, ...],
+    normalisation: Normalisation | None,
+    options: ExportOptions,
 ) -> Metadata:
     return Metadata(
         name=options.name or policy.stem,
         version=options.version or "-",
-        type="PPO-LSTM",
-        output=OutputKind.PROBABILITIES,
-        reset=options.reset,
+        type=source.kind.type,
+        output=source.kind.output,
+        reset=options.reset if source.kind.recurrent or observed.declared.stack > 1 else ResetRule.NONE,
         normalisation=_normalisation_text(normalisation),
         calibration=_calibration_text(options),
         training_range=options.training_range,
         git_revision=options.git_revision,
         seed=None if source.seed is None else str(source.seed),
+        actions=actions,
+        features=observed.declared,
+        interval=options.interval,
     )
 
 
@@ -199,63 +156,42 @@ def _loaded(written: Path, out: Path) -> OnnxPolicy:
         raise ModelRefused(out, refused.reason) from refused
 
 
-def _recorded_observations(
-    policy: Path, source: TrainedPolicy, normalisation: Normalisation | None, options: ExportOptions
-) -> npt.NDArray[np.float32]:
-    """Return the raw observations of the training, shape (n, 16).
+def _candidate(written: Path, exported: OnnxPolicy) -> Candidate:
+    """Return the exported policy, with the values that its graph gives the actions, if it does."""
+    specification = exported.specification
+    if specification.output is not OutputKind.ACTION_VALUES:
+        return Candidate(exported, specification.actions)
+    session = load_model(written).session
+    output, observation = specification.outputs[0].name, specification.inputs[0].name
 
-    Raises:
-        ExportRefused: they, or the statistics of the training, contradict the features or the options.
-    """
-    if source.behind_vecnormalize and options.vecnormalize is None:
-        raise ExportRefused(
-            f"{policy}: was trained behind VecNormalize, for it stores an original observation beside the normalised "
-            "one; give its statistics with --vecnormalize FILE, which VecNormalize.save() writes"
-        )
-    if source.behind_vecnormalize is False and options.vecnormalize is not None:
-        raise ExportRefused(f"{policy}: was not trained behind VecNormalize, so omit --vecnormalize")
-    recorded = {policy: source.observations}
-    if options.observations is not None:
-        recorded[options.observations] = _read_observations(options.observations)
-    for path, rows in recorded.items():
-        if (reason := evidence.against_observations(rows)) is not None:
-            raise ExportRefused(f"{path}: was not recorded from the features {M5_V1.name}: it has {reason}")
-    if normalisation is not None and (
-        reason := evidence.against_statistics(normalisation.mean, normalisation.variance)
-    ):
-        raise ExportRefused(f"{options.vecnormalize}: are not statistics of the features {M5_V1.name}: {reason}")
-    return np.concatenate(list(recorded.values()))
+    def values(observations: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+        found: npt.NDArray[np.float32] = session.run([output], {observation: observations})[0]
+        return found
+
+    return Candidate(exported, specification.actions, values)
 
 
-def _read_observations(path: Path) -> npt.NDArray[np.float32]:
-    try:
-        with path.open("rb") as file:
-            content = file.read(MAX_OBSERVATIONS_BYTES + 1)
-        if len(content) > MAX_OBSERVATIONS_BYTES:
-            raise ExportRefused(f"{path}: has more than {MAX_OBSERVATIONS_BYTES >> 20} MiB; a few sessions are enough")
-        rows = np.load(io.BytesIO(content), allow_pickle=False)
-    except OSError as error:
-        raise ExportRefused(f"{path}: cannot be read ({error.strerror})") from error
-    except ValueError as error:
-        raise ExportRefused(f"{path}: is not a file that numpy.save wrote") from error
-    if not (
-        isinstance(rows, np.ndarray) and rows.ndim == 2 and rows.shape[1] == len(M5_V1.names) and rows.dtype.kind == "f"
-    ):
-        raise ExportRefused(f"{path}: raw observations of shape (n, {len(M5_V1.names)}) are needed, as floats")
-    return rows.astype(np.float32)
+def _price(features: Features, normalisation: Normalisation | None, recording: Recording) -> float:
+    """Return a price of the training, for policies that observe raw bars."""
+    if not isinstance(features, RawBars) or "close" not in features.names:
+        return 100.0
+    closes = slice(features.names.index("close"), None, len(features.names))
+    if len(recording.observations):
+        return float(recording.observations[:, closes].mean())
+    return 100.0 if normalisation is None else float(normalisation.mean[closes].mean())
 
 
 def _difference(run: Parity, step: Parity) -> str:
     """Explain missing parity over a run, given the parity of single steps from equal states."""
     if step.holds:
-        difference = max(run.probability_difference, run.state_difference)
+        difference = max(run.output_difference, run.state_difference)
         return (
             f"each step agrees with torch to {step.state_difference:.0e}, but its recurrence magnifies rounding to "
             f"{difference:.0e} over a run, so no two machines would agree on its decisions; train it with smaller "
             "weights"
         )
     return (
-        f"decides differently in ONNX and in torch: probabilities differ by up to {run.probability_difference:.1e} "
+        f"decides differently in ONNX and in torch: outputs differ by up to {run.output_difference:.1e} "
         f"and states by {run.state_difference:.1e}"
     )
 

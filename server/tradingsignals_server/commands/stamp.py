@@ -191,7 +191,7 @@ def _metadata(source: _Source, model: Path, out: Path, options: StampOptions) ->
 
 def _features(options: StampOptions, before: DeclaredFeatures | None) -> DeclaredFeatures | None:
     """Return the features of the options, or those of before with another lookback or stack."""
-    features = before if options.features is None else _parsed_features(options.features)
+    features = before if options.features is None else parsed_features(options.features)
     if features is None:
         return None
     if options.lookback is not None:
@@ -203,7 +203,7 @@ def _features(options: StampOptions, before: DeclaredFeatures | None) -> Declare
     return features
 
 
-def _parsed_features(text: str) -> DeclaredFeatures:
+def parsed_features(text: str) -> DeclaredFeatures:
     if text == M5_V1.name:
         return DeclaredFeatures()
     if text == BARS:

@@ -7,7 +7,19 @@ from typing import Any
 
 import numpy as np
 import pytest
-from tests.support.trained import OBSERVED, SMALL, Market, refusal, trained, vec_env
+from tests.support.trained import (
+    OBSERVED,
+    SMALL,
+    Market,
+    Trained,
+    export,
+    gymnasium,
+    refusal,
+    sb3,
+    sb3_contrib,
+    trained,
+    vec_env,
+)
 
 
 def test_missing_statistics_of_vecnormalize_are_refused(tmp_path: Path) -> None:
@@ -90,3 +102,60 @@ def test_refuses_statistics_that_are_impossible_for_the_features(
     statistics.save(source.statistics)
     reason = refusal(source.zip, vecnormalize=source.statistics)
     assert f"{source.statistics}: are not statistics of the features m5-v1: {expected}" in reason
+
+
+def recorded_run(folder: Path, **kind: Any) -> tuple[Trained, Any, Any]:
+    """Train a policy and run it over recorded observations; return its files, the actions and the episode starts."""
+    source = trained(folder, steps=32, normalised=False, **kind)
+    model = kind["algorithm"].load(source.zip, device="cpu")
+    starts = np.zeros(60, np.bool_)
+    starts[[0, 25]] = True
+    state, actions = None, []
+    for row, start in zip(OBSERVED[:60], starts, strict=True):
+        action, state = model.predict(row[np.newaxis], state, np.array([start]), deterministic=True)
+        actions.append(action[0])
+    for name, rows in (("seen", OBSERVED[:60]), ("taken", np.array(actions)), ("starts", starts)):
+        np.save(folder / f"{name}.npy", rows)
+    return source, np.array(actions), starts
+
+
+RECURRENT = {"algorithm": sb3_contrib.RecurrentPPO, "policy_kwargs": SMALL}
+DQN = {"algorithm": sb3.DQN, "policy": "MlpPolicy", "policy_kwargs": {"net_arch": [8]}}
+BRANCHES = {
+    "algorithm": sb3.PPO,
+    "policy": "MlpPolicy",
+    "policy_kwargs": {"net_arch": [8]},
+    "action_space": gymnasium.spaces.MultiDiscrete([2, 3]),
+}
+
+
+@pytest.mark.parametrize("kind", [RECURRENT, DQN, BRANCHES], ids=["recurrent", "DQN", "branches"])
+def test_actions_of_the_trained_policy_are_confirmed(kind: dict[str, Any], tmp_path: Path) -> None:
+    source, actions, _ = recorded_run(tmp_path, **kind)
+    options = {
+        "observations": tmp_path / "seen.npy",
+        "actions_taken": tmp_path / "taken.npy",
+        "episode_starts": tmp_path / "starts.npy",
+        "branch": 1 if actions.ndim == 2 else None,
+    }
+    made = export(source.zip, tmp_path / "model.onnx", **options)
+    assert made.confirmed == 60
+    assert "60 recorded actions are those of the policy" in made.report()
+    taken = actions[:, 1] if actions.ndim == 2 else actions
+    other = np.where(taken == 2, 0, taken + 1)
+    np.save(tmp_path / "taken.npy", np.stack([other, other], axis=1) if actions.ndim == 2 else other)
+    reason = refusal(source.zip, **options)
+    assert "decides otherwise than recorded at 60 of 60 observations, first at row 0: " in reason
+
+
+def test_recordings_of_another_length_are_refused(tmp_path: Path) -> None:
+    source, actions, _ = recorded_run(tmp_path, **RECURRENT)
+    options = {"observations": tmp_path / "seen.npy", "actions_taken": tmp_path / "taken.npy"}
+    np.save(tmp_path / "taken.npy", np.concatenate([actions, actions]))
+    assert "taken.npy: has 120 actions for 60 observations" in refusal(source.zip, **options)
+    np.save(tmp_path / "taken.npy", actions.astype(np.float32))
+    assert "taken.npy: whole numbers of shape (n, 1) are needed" in refusal(source.zip, **options)
+    np.save(tmp_path / "taken.npy", actions)
+    np.save(tmp_path / "starts.npy", np.ones(59, np.bool_))
+    reason = refusal(source.zip, episode_starts=tmp_path / "starts.npy", **options)
+    assert "starts.npy: true or false for each of the 60 observations is needed" in reason

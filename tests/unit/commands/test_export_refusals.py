@@ -12,14 +12,12 @@ from typing import Any
 import numpy as np
 import pytest
 from tests.support.trained import (
-    SIXTEEN,
     SMALL,
     Make,
     edited,
     export,
     gymnasium,
     refusal,
-    sb3,
     sb3_contrib,
     torch,
     trained,
@@ -27,16 +25,8 @@ from tests.support.trained import (
 
 from tradingsignals_server.adapters.onnx.errors import ExportRefused
 from tradingsignals_server.commands.actions import parse_actions
-from tradingsignals_server.commands.export import parse_range
+from tradingsignals_server.commands.export_options import parse_range
 from tradingsignals_server.domain.recurrent_state import ResetRule
-
-
-def saved(policy_kwargs: dict[str, Any] | None = None, **options: Any) -> Make:
-    return lambda folder: trained(folder, {**SMALL, **(policy_kwargs or {})}, **options).zip
-
-
-def other(algorithm: Any, policy: str = "MlpPolicy") -> Make:
-    return lambda folder: trained(folder, policy=policy, algorithm=algorithm).zip
 
 
 def poisoned(folder: Path) -> Path:
@@ -64,50 +54,22 @@ def cut(folder: Path) -> Path:
     return path
 
 
-PIXELS = gymnasium.spaces.Box(0, 255, (36, 36, 3), np.uint8)
+def pickled(entry: Any) -> str:
+    return base64.b64encode(pickle.dumps(entry)).decode()
+
+
+def serialized_class(module: str, name: str) -> dict[str, str]:
+    """Return an entry of the data whose pickle names a class."""
+    return {":type:": "?", ":serialized:": base64.b64encode(f"c{module}\n{name}\n.".encode()).decode()}
+
+
 NOT_POLICIES: dict[str, tuple[Make, str]] = {
-    "no zip": (written(b"hello"), "is not a zip that model.save() of sb3-contrib's RecurrentPPO wrote"),
-    "cut short": (cut, "is not a zip that model.save() of sb3-contrib's RecurrentPPO wrote"),
+    "no zip": (written(b"hello"), "is not a zip that model.save() of stable-baselines3 wrote"),
+    "cut short": (cut, "is not a zip that model.save() of stable-baselines3 wrote"),
     "not there": (lambda folder: folder / "policy.zip", "cannot be read (No such file or directory)"),
-    "PPO": (
-        other(sb3.PPO),
-        "has the policy class stable_baselines3.common.policies.ActorCriticPolicy; "
-        "RecurrentPPO with MlpLstmPolicy can be exported",
-    ),
-    "A2C": (other(sb3.A2C), "; RecurrentPPO with MlpLstmPolicy can be exported"),
-    "DQN": (other(sb3.DQN), "has the policy class stable_baselines3.dqn.policies.DQNPolicy; RecurrentPPO"),
-    "CNN": (
-        saved({"net_arch": []}, policy="CnnLstmPolicy", observation_space=PIXELS),
-        "has the policy class sb3_contrib.common.recurrent.policies.RecurrentActorCriticCnnPolicy; RecurrentPPO",
-    ),
-    "Dict of observations": (
-        saved(policy="MultiInputLstmPolicy", observation_space=gymnasium.spaces.Dict({"bars": SIXTEEN})),
-        "RecurrentMultiInputActorCriticPolicy; RecurrentPPO with MlpLstmPolicy can be exported",
-    ),
-    "other observations": (
-        saved(observation_space=gymnasium.spaces.Box(-1.0, 1.0, (12,), np.float32)),
-        "observes a Box of shape (12,); a Box of 16 numbers, the features of m5-v1, is needed",
-    ),
-    "discrete observations": (
-        saved(observation_space=gymnasium.spaces.Discrete(16)),
-        "observes Discrete(16); a Box of 16 numbers, the features of m5-v1, is needed",
-    ),
-    "continuous actions": (
-        saved(action_space=gymnasium.spaces.Box(-1.0, 1.0, (3,), np.float32)),
-        "acts in a Box of shape (3,); Discrete(3) is needed: HOLD, BUY, SELL",
-    ),
-    "two actions": (saved(action_space=gymnasium.spaces.Discrete(2)), "acts in Discrete(2); Discrete(3) is needed"),
-    "several actions at once": (
-        saved(action_space=gymnasium.spaces.MultiDiscrete([3, 3])),
-        "has actions in gymnasium.spaces.multi_discrete.MultiDiscrete; Discrete(3) is needed",
-    ),
-    "unknown activation": (
-        saved({"activation_fn": torch.nn.Hardshrink}),
-        "has policy_kwargs with torch.nn.modules.activation.Hardshrink; an MLP with one of ELU, GELU,",
-    ),
-    "LSTM batch first": (
-        saved({"lstm_kwargs": {"batch_first": True}}),
-        "has lstm_kwargs with batch_first, which cannot be exported; train it without",
+    "class of another library": (
+        edited(lambda data: data.update(policy_kwargs=serialized_class("fractions", "Fraction"))),
+        "has policy_kwargs with fractions.Fraction, which is not loaded; if it is a class of your own, add --trust",
     ),
     "NaN among the weights": (
         poisoned,
@@ -117,13 +79,21 @@ NOT_POLICIES: dict[str, tuple[Make, str]] = {
         edited(lambda data: data.update(policy_kwargs={**SMALL, "lstm_hidden_size": 9})),
         "its weights do not fit its policy_kwargs (",
     ),
+    "arguments of another kind": (
+        edited(lambda data: data.update(policy_kwargs={":type:": "?", ":serialized:": pickled([1])})),
+        "its policy_kwargs are no arguments by name; save it again",
+    ),
     "no spaces": (
         edited(lambda data: data.pop("action_space")),
         "has no action_space, so it is not a zip of",
     ),
     "data of another kind": (
         edited(lambda data: data.clear()),
-        "has no policy_class, so it is not a zip of",
+        "has no observation_space, so it is not a zip of",
+    ),
+    "observations of another size": (
+        edited(lambda data: data.update(_last_obs={":type:": "?", ":serialized:": pickled(np.zeros((1, 12)))})),
+        "stores observations without 16 numbers each; save it again",
     ),
 }
 
@@ -209,9 +179,15 @@ def test_refuses_statistics_of_other_observations(tmp_path: Path) -> None:
         ({"temperature": 0.0}, "--temperature 0.0: a number above 0 is needed"),
         ({"temperature": float("nan")}, "--temperature nan: a number above 0 is needed"),
         ({"temperature": float("inf")}, "--temperature inf: a number above 0 is needed"),
-        ({"actions": ("BUY", "SELL")}, "--actions BUY,SELL: HOLD, BUY, SELL are needed, each once"),
-        ({"actions": ("BUY", "BUY", "SELL")}, "--actions BUY,BUY,SELL: HOLD, BUY, SELL are needed, each once"),
-        ({"reset": ResetRule.NONE}, "--reset none: a RecurrentPPO policy has a state; session or never is needed"),
+        (
+            {"reset": ResetRule.NONE},
+            "--reset none: session or never is needed; a policy without a state has no reset anyway",
+        ),
+        ({"trust": ("mine",)}, "--trust mine: a class such as mymodule:MyExtractor is needed"),
+        (
+            {"actions_taken": Path("taken.npy")},
+            "--actions-taken taken.npy: add --observations FILE, the observations that it belongs to",
+        ),
     ],
 )
 def test_refuses_invalid_options(options: dict[str, Any], expected: str, tmp_path: Path) -> None:
@@ -223,24 +199,38 @@ def test_refuses_invalid_options(options: dict[str, Any], expected: str, tmp_pat
     [
         (
             {"features": None, "actions": None},
-            "does not define its 16 observations and its 3 actions; if they are the features of models/README.md"
-            ", and in the order of its actions, add --features m5-v1 --actions HOLD,BUY,SELL",
+            "does not define its 16 observations and its 3 actions; if they are those of models/README.md, add "
+            "--features m5-v1 --actions HOLD,BUY,SELL, or name others of `tradingsignals features` in their order, or "
+            "`bars`",
         ),
         (
             {"features": None},
-            "does not define its 16 observations; if they are the features of models/README.md, add --features m5-v1",
+            "does not define its 16 observations; if they are those of models/README.md, add --features m5-v1, or "
+            "name others of `tradingsignals features` in their order, or `bars`",
         ),
         (
             {"actions": None},
-            "policy.zip: does not define its actions 0, 1 and 2; name them in that order, such as --actions "
-            "HOLD,BUY,SELL",
+            "policy.zip: does not define its actions 0 to 2; name them in that order, such as --actions HOLD,BUY,SELL",
         ),
-        ({"features": "m5-v9"}, "--features m5-v9: this service computes m5-v1; train it on those"),
+        ({"actions": ("BUY", "SELL", "WAIT")}, "--actions BUY,SELL,WAIT: WAIT is none of HOLD, BUY, SELL"),
+        (
+            {"actions": ("BUY", "SELL")},
+            "--actions BUY,SELL: 2 are named and the policy has 3; name each in the order of its number, such as "
+            "--actions HOLD,BUY,SELL: two may be the same",
+        ),
+        ({"actions": ("HOLD", "HOLD", "HOLD")}, "--actions HOLD,HOLD,HOLD: none buys or sells"),
     ],
-    ids=["neither", "features", "actions", "other features"],
+    ids=["neither", "features", "actions", "unknown action", "two actions", "no trade"],
 )
 def test_missing_features_and_actions_are_required(options: dict[str, Any], expected: str, tmp_path: Path) -> None:
-    assert refusal(tmp_path / "policy.zip", **options).endswith(expected)
+    assert refusal(trained(tmp_path, SMALL).zip, **options).endswith(expected)
+
+
+def test_unknown_features_are_refused(tmp_path: Path) -> None:
+    source = trained(tmp_path, SMALL)
+    assert "--features m5-v9: " in refusal(source.zip, features="m5-v9")
+    assert "did you mean rsi(14)?" in refusal(source.zip, features="rsii(14)")
+    assert "rsi(14), which needs" in refusal(source.zip, features=", ".join(["rsi(14)"] * 16), lookback=3)
 
 
 def test_missing_package_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -42,7 +42,7 @@ def inflated(size: int) -> bytes:
 def test_refuses_a_zip_that_unpacks_to_too_much(
     members: dict[str, bytes], expected: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    adapter = "tradingsignals_server.adapters.stable_baselines"
+    adapter = "tradingsignals_server.adapters.stable_baselines.archive"
     monkeypatch.setattr(f"{adapter}.MAX_DATA_BYTES", 1 << 20)
     monkeypatch.setattr(f"{adapter}.MAX_WEIGHTS_BYTES", 8 << 20)
     assert expected in refusal(rewritten(trained(tmp_path, SMALL).zip, members))

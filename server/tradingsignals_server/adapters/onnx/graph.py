@@ -1,9 +1,13 @@
-"""Build the ONNX file of a recurrent policy from its weights, operator by operator.
+"""Build the ONNX file of a policy from its weights, operator by operator.
 
-Without a tracer, the graph contains only the operators of the policy, and equal weights give equal bytes. This module
-needs the `onnx` package, which serving does not.
+Without a tracer, the graph contains only the operators of the policy, and equal weights give equal bytes. A part for
+which there is no operator here is given as a graph of its own (`Traced`). This module needs the `onnx` package, which
+serving does not.
 
-    observation -> normalised -> LSTM layers -> dense layers -> logits -> / temperature -> softmax -> probabilities
+    observation -> normalised -> extractor -> LSTM -> layers -> logits -> / temperature -> softmax -> probabilities
+
+A policy without a recurrent state has no LSTM layers. Of one that gives the values of its actions, `logits` is the last
+layer, and there is no softmax.
 """
 
 from __future__ import annotations
@@ -17,7 +21,7 @@ import numpy.typing as npt
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from .tensors import FEATURES
+from .metadata import OutputKind
 
 OPSET = 17
 _IR_VERSION = 8  # the one that belongs to this opset
@@ -28,12 +32,17 @@ Float64 = npt.NDArray[np.float64]
 
 @dataclass(frozen=True, slots=True)
 class Normalisation:
-    """(observation - mean) / sqrt(variance + epsilon), clipped to +/- clip. Mean and variance: shape (16,), float64."""
+    """(observation - mean) / sqrt(variance + epsilon), clipped to +/- clip. Mean and variance: shape (n,), float64.
+
+    frames: number of frames of n numbers in the observation. Above 1, each frame is normalised by itself, and a frame
+        of zeros stays one: an environment that stacks normalised frames fills the absent ones with zeros.
+    """
 
     mean: Float64
     variance: Float64
     epsilon: float
     clip: float
+    frames: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,40 +80,77 @@ class DenseLayer:
 
 
 @dataclass(frozen=True, slots=True)
-class PolicyWeights:
-    """A recurrent policy. `layers` lie between the LSTM and `logits`, whose three rows are HOLD, BUY and SELL.
+class Traced:
+    """A part of a network as an ONNX model of opset OPSET: one input (batch, inputs), one output (batch, outputs)."""
 
+    model: bytes
+    inputs: int
+
+
+Layer = DenseLayer | Activation | Traced
+
+
+@dataclass(frozen=True, slots=True)
+class PolicyWeights:
+    """A policy. Each row of `logits` is an action.
+
+    lstm: empty for a policy without a recurrent state.
+    layers: between the LSTM and `logits`.
+    extractor: between the observation and the LSTM.
     temperature: divisor of the logits before the softmax, None for 1.
+    output: PROBABILITIES, or ACTION_VALUES for the values of `logits` as they are.
     """
 
     lstm: tuple[LstmLayer, ...]
-    layers: tuple[DenseLayer | Activation, ...]
+    layers: tuple[Layer, ...]
     logits: DenseLayer
     normalisation: Normalisation | None = None
     temperature: float | None = None
+    extractor: tuple[Layer, ...] = ()
+    output: OutputKind = OutputKind.PROBABILITIES
+
+    @property
+    def observed(self) -> int:
+        """Size of the observation."""
+        for part in (*self.extractor, *self.lstm, *self.layers, self.logits):
+            match part:
+                case Traced():
+                    return part.inputs
+                case LstmLayer():
+                    return int(part.input_weights.shape[1])
+                case DenseLayer():
+                    return int(part.weights.shape[1])
+        raise AssertionError("logits is a dense layer")
 
 
 def build_model(weights: PolicyWeights, properties: Mapping[str, str]) -> bytes:
     """Return the model file of `weights`, with `properties` as its metadata_props."""
     graph = _Graph()
-    features = "observation" if weights.normalisation is None else _normalised(graph, weights.normalisation)
-    latent = _recurrence(graph, features, weights.lstm)
-    for layer in weights.layers:
-        if isinstance(layer, Activation):
-            latent = ACTIVATIONS[layer.name](graph, latent, layer.alpha)
-        else:
-            latent = _dense(graph, latent, layer)
-    logits = _dense(graph, latent, weights.logits)
-    if weights.temperature is not None:
-        logits = graph.add("Div", logits, graph.constant(np.float32(weights.temperature)))
-    graph.add("Softmax", logits, out="probabilities", axis=-1)
+    latent = "observation" if weights.normalisation is None else _normalised(graph, weights.normalisation)
+    latent = _through(graph, latent, weights.extractor)
+    if weights.lstm:
+        latent = _recurrence(graph, latent, weights.lstm)
+    latent = _through(graph, latent, weights.layers)
+    if weights.output is OutputKind.PROBABILITIES:
+        logits = _dense(graph, latent, weights.logits)
+        if weights.temperature is not None:
+            logits = graph.add("Div", logits, graph.constant(np.float32(weights.temperature)))
+        graph.add("Softmax", logits, out=weights.output, axis=-1)
+    else:
+        _dense(graph, latent, weights.logits, out=weights.output)
 
-    state = ("batch", len(weights.lstm), weights.lstm[0].size)
+    state = ("batch", len(weights.lstm), weights.lstm[0].size) if weights.lstm else ()
     made = helper.make_graph(
         graph.nodes,
         "policy",
-        [_tensor("observation", ("batch", FEATURES)), _tensor("hidden", state), _tensor("cell", state)],
-        [_tensor("probabilities", ("batch", 3)), _tensor("hidden_next", state), _tensor("cell_next", state)],
+        [
+            _tensor("observation", ("batch", weights.observed)),
+            *(_tensor(name, state) for name in ("hidden", "cell") if state),
+        ],
+        [
+            _tensor(weights.output, ("batch", len(weights.logits.bias))),
+            *(_tensor(name, state) for name in ("hidden_next", "cell_next") if state),
+        ],
         graph.initializers,
     )
     model = helper.make_model(
@@ -140,6 +186,23 @@ class _Graph:
         self.initializers.append(numpy_helper.from_array(np.ascontiguousarray(values).reshape(np.shape(values)), name))
         return name
 
+    def inline(self, model: onnx.ModelProto, source: str) -> str:
+        """Add the graph of a model with one input, which is `source`, and return the name of its output."""
+        prefix = f"traced_{len(self.nodes)}_"
+        names = {"": "", model.graph.input[0].name: source}
+        for initializer in model.graph.initializer:
+            names[initializer.name] = prefix + initializer.name
+            self.initializers.append(onnx.TensorProto.FromString(initializer.SerializeToString()))
+            self.initializers[-1].name = names[initializer.name]
+        for node in model.graph.node:
+            copy = onnx.NodeProto.FromString(node.SerializeToString())
+            names |= {name: prefix + name for name in node.output if name}
+            copy.name = f"node_{len(self.nodes)}"
+            copy.input[:] = [names[name] for name in node.input]
+            copy.output[:] = [names[name] for name in node.output]
+            self.nodes.append(copy)
+        return names[model.graph.output[0].name]
+
 
 def _tensor(name: str, shape: Sequence[str | int]) -> onnx.ValueInfoProto:
     return helper.make_tensor_value_info(name, TensorProto.FLOAT, shape)
@@ -148,12 +211,36 @@ def _tensor(name: str, shape: Sequence[str | int]) -> onnx.ValueInfoProto:
 def _normalised(graph: _Graph, normalisation: Normalisation) -> str:
     # In float64, as in VecNormalize, so that the observation is bit-identical to that in training; in float32 a small
     # variance would magnify the rounding of the mean.
-    observation = graph.add("Cast", "observation", to=TensorProto.DOUBLE)
+    raw = graph.add("Cast", "observation", to=TensorProto.DOUBLE)
+    observation = raw
+    if normalisation.frames > 1:
+        frames = np.array([-1, normalisation.frames, len(normalisation.mean)], dtype=np.int64)
+        observation = graph.add("Reshape", raw, graph.constant(frames))
     centred = graph.add("Sub", observation, graph.constant(normalisation.mean))
     scale = np.sqrt(normalisation.variance + normalisation.epsilon)
     scaled = graph.add("Div", centred, graph.constant(scale))
     limits = (graph.constant(np.float64(limit)) for limit in (-normalisation.clip, normalisation.clip))
-    return graph.add("Cast", graph.add("Clip", scaled, *limits), to=TensorProto.FLOAT)
+    clipped = graph.add("Clip", scaled, *limits)
+    if normalisation.frames > 1:
+        largest = graph.add("ReduceMax", graph.add("Abs", observation), axes=[2])
+        present = graph.add("Greater", largest, graph.constant(np.float64(0.0)))
+        clipped = graph.add("Where", present, clipped, graph.constant(np.float64(0.0)))
+        whole = np.array([-1, normalisation.frames * len(normalisation.mean)], dtype=np.int64)
+        clipped = graph.add("Reshape", clipped, graph.constant(whole))
+    return graph.add("Cast", clipped, to=TensorProto.FLOAT)
+
+
+def _through(graph: _Graph, latent: str, layers: Sequence[Layer]) -> str:
+    """Add layers one after the other and return the output of the last."""
+    for layer in layers:
+        match layer:
+            case DenseLayer():
+                latent = _dense(graph, latent, layer)
+            case Activation():
+                latent = ACTIVATIONS[layer.name](graph, latent, layer.alpha)
+            case Traced():
+                latent = graph.inline(onnx.load_from_string(layer.model), latent)
+    return latent
 
 
 def _recurrence(graph: _Graph, features: str, lstm: Sequence[LstmLayer]) -> str:
@@ -205,8 +292,8 @@ def _gates(values: Float32) -> Float32:
     return np.concatenate([input_gate, output, forget, cell])
 
 
-def _dense(graph: _Graph, latent: str, layer: DenseLayer) -> str:
-    return graph.add("Gemm", latent, graph.constant(layer.weights), graph.constant(layer.bias), transB=1)
+def _dense(graph: _Graph, latent: str, layer: DenseLayer, out: str | None = None) -> str:
+    return graph.add("Gemm", latent, graph.constant(layer.weights), graph.constant(layer.bias), out=out, transB=1)
 
 
 def _gelu(graph: _Graph, x: str, _: float) -> str:
