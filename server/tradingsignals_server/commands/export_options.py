@@ -9,12 +9,12 @@ from math import prod
 from pathlib import Path
 
 from ..adapters.onnx.declared_features import BARS, DeclaredFeatures
-from ..adapters.onnx.entries import INTERVALS
 from ..adapters.onnx.errors import ExportRefused, Unfit
 from ..adapters.onnx.metadata import Metadata, OutputKind
 from ..adapters.onnx.policy_features import own_features, python_features
 from ..domain.features import Features
 from ..domain.features.specification import BAR_COLUMNS
+from ..domain.intervals import DEFAULT_INTERVAL, INTERVALS
 from ..domain.recurrent_state import ResetRule
 from ..domain.signals import Action
 from .actions import example_of, require_actions
@@ -51,7 +51,7 @@ class ExportOptions:
     features: str | None = None
     lookback: int | None = None
     stack: int = 1
-    interval: timedelta = INTERVALS["5m"]
+    interval: timedelta = DEFAULT_INTERVAL
     actions: Sequence[str] | None = None
     branch: int | None = None
     trust: tuple[str, ...] = ()
