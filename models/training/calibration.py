@@ -1,126 +1,174 @@
-"""Calibration of the confidence: a temperature fitted on the validation range, and reliability tables.
+"""Calibration of the win probability, and how well confidence and win probability foretell a profit.
 
-The confidence of a BUY or SELL is calibrated to the frequency with which the position that it opens is ahead of its
-costs at some time before it ends. (The frequency of a final profit would be more useful, but with a stop nearer than
-the target it is some 40% for a side taken at random, and no feature lifts it near a threshold of 65%.) Where both sides
-would get ahead, three probabilities that add up to 1 cannot express it; so only the signals that the service acts on
-are calibrated: those at or above the confidence threshold.
+A case is a bar at which a policy chose BUY or SELL and a position would have been opened. It won if that position, left
+to its stop, its target and the end of its session, ended with a profit after costs.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
 
+from tradingsignals_server.domain.calibration import SideCalibration, WinBin, WinCalibration
+from tradingsignals_server.domain.signals import Action
+
 from .history import Session
-from .outcomes import Outcomes
+from .outcomes import SIDES, Outcomes
 
 FloatArray = npt.NDArray[np.float64]
 
-TEMPERATURES = np.exp(np.linspace(np.log(0.05), np.log(20.0), 600))
-LEAST_ACTING = 0.02
-"""A policy that would act on a smaller fraction of the bars is not served."""
+LEAST_BIN = 100
+"""Cases of a bin at least, if there are as many: neighbouring cases share their future, so fewer say little."""
 
-BINS = (0.0, 0.5, 0.6, 0.65, 0.70, 0.75, 0.80, 1.0)
+BINS = (0.0, 0.4, 0.5, 0.6, 0.65, 0.70, 0.75, 0.80, 0.90, 1.0)
+"""Bounds of the bins of the card."""
 
 
 @dataclass(frozen=True, slots=True)
 class Choices:
-    """Every bar at which a policy chose BUY or SELL and a position would have been opened.
+    """Every bar at which a policy chose BUY or SELL and a position would have been opened, in the order of time.
 
-    logits: shape (n, 3), of [HOLD, BUY, SELL], up to a constant of each row.
-    chosen: 1 or 2, the column of the choice, shape (n,).
-    ahead, net_pct: see Outcomes, of the side chosen, shape (n,).
+    confidence: the policy's probability of its choice, 0..1, shape (n,).
+    side: 0 for BUY, 1 for SELL, shape (n,).
+    net_pct: profit and loss after costs, in percent of the entry, shape (n,).
     bars: number of bars examined.
     """
 
-    logits: FloatArray
-    chosen: npt.NDArray[np.intp]
-    ahead: FloatArray
+    confidence: FloatArray
+    side: npt.NDArray[np.intp]
     net_pct: FloatArray
     bars: int
 
     @classmethod
-    def of(cls, logits: FloatArray, outcomes: Outcomes, sessions: Sequence[Session]) -> Choices:
-        """The choices in `sessions` of a policy with these `logits` for every bar of the history."""
+    def of(cls, probabilities: FloatArray, outcomes: Outcomes, sessions: Sequence[Session]) -> Choices:
+        """The choices in `sessions` of a policy with these probabilities for every bar of the history, shape (n, 3)."""
         bars = np.concatenate([np.arange(session.first, session.last + 1) for session in sessions])
-        chosen = logits[bars].argmax(axis=1)
-        acts = chosen > 0
-        index, column = bars[acts], chosen[acts] - 1
-        known = ~np.isnan(outcomes.net_pct[index, column])
-        index, column = index[known], column[known]
-        return cls(
-            logits[index],
-            column + 1,
-            outcomes.ahead[index, column],
-            outcomes.net_pct[index, column],
-            len(bars),
-        )
+        chosen = probabilities[bars].argmax(axis=1)
+        index, side = bars[chosen > 0], chosen[chosen > 0] - 1
+        known = ~np.isnan(outcomes.net_pct[index, side])
+        index, side = index[known], side[known]
+        return cls(probabilities[index, side + 1], side, outcomes.net_pct[index, side], len(bars))
 
-    def confidence(self, temperature: float) -> FloatArray:
-        """The probability of each choice at this temperature, shape (n,)."""
-        return softmax(self.logits / temperature)[np.arange(len(self.chosen)), self.chosen]
+    @property
+    def won(self) -> FloatArray:
+        """1 for a net profit, else 0, shape (n,)."""
+        return (self.net_pct > 0.0).astype(np.float64)
+
+    def where(self, kept: npt.NDArray[np.bool_]) -> Choices:
+        """The choices that `kept`, shape (n,), marks."""
+        return Choices(self.confidence[kept], self.side[kept], self.net_pct[kept], self.bars)
 
 
-def fit_temperature(choices: Choices, threshold: float) -> float | None:
-    """The lowest temperature at which the signals at or above `threshold` are not overconfident.
+def fit(choices: Choices, span: tuple[datetime, datetime]) -> WinCalibration:
+    """The calibration by these choices, which must be of bars in `span` that chose nothing in the training."""
+    buy, sell = (_side(choices.where(choices.side == column)) for column in range(len(SIDES)))
+    return WinCalibration(*span, buy, sell)
 
-    That is: their mean confidence is not above the frequency with which their positions got ahead. The lower the
-    temperature, the more signals pass. None if there is no such temperature at which LEAST_ACTING of the bars pass.
+
+def _side(choices: Choices) -> SideCalibration:
+    if not len(choices.confidence):
+        return SideCalibration()
+    order = np.argsort(choices.confidence, kind="stable")
+    groups = grouped(choices.confidence[order], choices.won[order])
+    bins = tuple(WinBin(low, won / cases, cases) for low, won, cases in pool_adjacent_violators(groups))
+    return SideCalibration(bins, float(choices.confidence.max()))
+
+
+Group = tuple[float, float, int]
+"""Cases of neighbouring confidence: the lowest, the sum of those won, and their number."""
+
+
+def grouped(confidence: FloatArray, won: FloatArray) -> list[Group]:
+    """Groups of at least LEAST_BIN cases, fewer only if there are no more; equal confidences are never parted.
+
+    confidence: rising, shape (n,). won: 0 or 1, shape (n,).
     """
-    for temperature in TEMPERATURES:
-        confidence = choices.confidence(float(temperature))
-        passes = confidence >= threshold
-        if passes.sum() < LEAST_ACTING * choices.bars:
-            return None
-        if confidence[passes].mean() <= choices.ahead[passes].mean():
-            return float(temperature)
-    return None
+    starts = [0]
+    for index in range(1, len(confidence)):
+        full = index - starts[-1] >= LEAST_BIN and len(confidence) - index >= LEAST_BIN
+        if full and confidence[index] > confidence[index - 1]:
+            starts.append(index)
+    ends = [*starts[1:], len(confidence)]
+    return [
+        (float(confidence[start]), float(won[start:end].sum()), end - start)
+        for start, end in zip(starts, ends, strict=True)
+    ]
+
+
+def pool_adjacent_violators(groups: Sequence[Group]) -> list[Group]:
+    """Pool neighbouring groups until the frequency of winning rises from each to the next.
+
+    It is the isotonic regression with the least squared error. Source: M. Ayer et al., "An Empirical Distribution
+    Function for Sampling with Incomplete Information", 1955.
+    """
+    pooled = list[Group]()
+    for group in groups:
+        pooled.append(group)
+        while len(pooled) > 1 and pooled[-2][1] * pooled[-1][2] >= pooled[-1][1] * pooled[-2][2]:
+            (low, won, cases), (_, more, others) = pooled[-2:]
+            pooled[-2:] = [(low, won + more, cases + others)]
+    return pooled
+
+
+def estimates(calibration: WinCalibration, choices: Choices) -> FloatArray:
+    """The win probability of each choice, NaN where there is none: shape (n,)."""
+    found = (
+        calibration.estimate(_ACTIONS[side], confidence)
+        for side, confidence in zip(choices.side.tolist(), choices.confidence.tolist(), strict=True)
+    )
+    return np.array([np.nan if one is None else one.probability for one in found], dtype=np.float64)
+
+
+_ACTIONS: tuple[Action, ...] = SIDES
+
+
+def brier(said: FloatArray, won: FloatArray) -> float:
+    """The Brier score: mean squared difference of a probability and what came, 0..1; the smaller the better."""
+    return float(((said - won) ** 2).mean())
+
+
+def auc(said: FloatArray, won: FloatArray) -> float:
+    """Area under the ROC curve: how often a case that won has the larger figure than one that lost, ties half.
+
+    0.5: the figure says nothing about winning; below: the larger it is, the less often it wins. NaN if all are alike.
+    """
+    wins = int(won.sum())
+    losses = len(won) - wins
+    if not wins or not losses:
+        return float("nan")
+    _, place, counts = np.unique(said, return_inverse=True, return_counts=True)
+    ranks = np.cumsum(counts) - (counts - 1) / 2.0
+    return float((ranks[place][won > 0.0].sum() - wins * (wins + 1) / 2.0) / (wins * losses))
 
 
 @dataclass(frozen=True, slots=True)
 class Bin:
-    """Choices with a confidence from `low` up to `high`, and their results.
-
-    confidence: their mean. ahead: frequency of being ahead of costs. won: frequency of a net profit. net_pct: mean.
-    """
+    """Cases with a figure from `low` up to `high`: mean of the figure, frequency of a net profit, mean net_pct."""
 
     low: float
     high: float
     count: int
-    confidence: float
-    ahead: float
+    said: float
     won: float
     net_pct: float
 
 
-def reliability(choices: Choices, temperature: float = 1.0) -> list[Bin]:
-    """The choices by confidence; empty bins are left out."""
-    confidence = choices.confidence(temperature)
-    bins = list[Bin]()
-    for low, high in pairwise(BINS):
-        inside = (confidence >= low) & ((confidence < high) | (high == BINS[-1]))
+def bins_of(said: FloatArray, choices: Choices, bounds: Sequence[float] = BINS) -> Iterator[Bin]:
+    """The choices by a figure of theirs, shape (n,); empty bins are left out, and so are cases without the figure."""
+    for low, high in pairwise(bounds):
+        inside = (said >= low) & ((said < high) | (high == bounds[-1]))
         if inside.any():
-            bins.append(
-                Bin(
-                    low,
-                    high,
-                    int(inside.sum()),
-                    float(confidence[inside].mean()),
-                    float(choices.ahead[inside].mean()),
-                    float((choices.net_pct[inside] > 0.0).mean()),
-                    float(choices.net_pct[inside].mean()),
-                )
+            net_pct = choices.net_pct[inside]
+            yield Bin(
+                low,
+                high,
+                len(net_pct),
+                float(said[inside].mean()),
+                float((net_pct > 0.0).mean()),
+                float(net_pct.mean()),
             )
-    return bins
-
-
-def softmax(logits: FloatArray) -> FloatArray:
-    """The probabilities of logits along the last axis."""
-    weights: FloatArray = np.exp(logits - logits.max(axis=-1, keepdims=True))
-    result: FloatArray = weights / weights.sum(axis=-1, keepdims=True)
-    return result

@@ -4,39 +4,34 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import click
 import jinja2
 import numpy as np
-import numpy.typing as npt
 
 from tradingsignals_server.adapters.feeds.rows import UnreadableFile
 from tradingsignals_server.adapters.onnx.errors import ModelRefused
 from tradingsignals_server.adapters.onnx.policy import OnnxPolicy
-from tradingsignals_server.domain.costs import Charge, Charges
+from tradingsignals_server.domain.calibration import SideCalibration, WinCalibration
 from tradingsignals_server.domain.features import M5_V1
 from tradingsignals_server.domain.risk import RiskRules
-from tradingsignals_server.domain.signals import Action
 
-from .calibration import LEAST_ACTING, Choices, reliability
-from .evaluation import Result, Strategy, always, average_cross, coin, long_each_session, one_bar_late, served, trade
-from .history import History, Session
-from .outcomes import Outcomes
-from .recipe import DEFAULT_SPREAD, rules_for
+from .calibration import bins_of
+from .evaluation import Result
+from .history import History
+from .recipe import LEAST_ACTING, RECIPE_FILE, Recipe, rules_for
 from .split import Split
+from .trial import BEST_SESSIONS, COINS, Deflated, Evaluation, Foretelling, Trial, evaluate
 
-FILLS = "target"
-"""Marks a record of training whose targets are filled at the target, also where the market opens beyond it. Records
-without it counted such a target at the open."""
-
-COINS = 100
 MOST_COINS = 0.05
 """If a larger fraction of the coins does as well, the policy's choice of side has no value."""
-FAR_ATR = 100.0
-"""A stop, and a target 1.5 times as far, that no session touches."""
+LEAST_SKILL = 0.95
+"""Probability that the Sharpe ratio is above that of the best of as many trials without skill, to speak of skill."""
+LEAST_AUC = 0.03
+"""An AUC that is nearer to one half says next to nothing."""
 
 Record = Mapping[str, Any]
 """Contents of training.json."""
@@ -44,149 +39,76 @@ Figures = dict[str, Any]
 """Values of a line of the card, by the names in card.md.j2."""
 
 
-@dataclass(frozen=True, slots=True)
-class Trial:
-    """The policy and the strategies that it is compared with, over the same sessions.
-
-    coins: its results if a coin chooses the side of each position that it opened.
-    """
-
-    policy: Result
-    late: Result
-    by_spread: Mapping[Charge, Result]
-    others: Mapping[str, Result]
-    coins: tuple[Result, ...]
-
-
-def policy_probabilities(policy: OnnxPolicy, history: History, sessions: Sequence[Session]) -> npt.NDArray[np.float64]:
-    """The model file's probabilities at each bar of `sessions`, one by one as the service runs it: shape (bars, 3).
-
-    Its state begins at zeros with each session. [1, 0, 0] at other bars, and where its output was not finite.
-    """
-    found = np.tile((1.0, 0.0, 0.0), (len(history.bars), 1))
-    for session in sessions:
-        state = policy.initial_state()
-        for index in range(session.first, session.last + 1):
-            probabilities, state = policy.decide(history.observations[index], state)
-            if probabilities is not None:
-                found[index] = probabilities.hold, probabilities.buy, probabilities.sell
-    return found
-
-
-def run_trial(history: History, sessions: Sequence[Session], rules: RiskRules, strategy: Strategy) -> Trial:
-    """Run a policy's `strategy`, and those that need no model, through `sessions`."""
-
-    def follow(other: Strategy, by: RiskRules = rules) -> Result:
-        return trade(history, sessions, by, other)
-
-    policy = follow(strategy)
-    opened = {position.entry_time for position in policy.positions}
-    entries = {index for index, bar in enumerate(history.bars) if bar.close_time in opened}
-    no_exits = replace(rules, atr_multiplier_sl=FAR_ATR, atr_multiplier_tp=1.5 * FAR_ATR)
-    return Trial(
-        policy,
-        follow(one_bar_late(sessions, strategy)),
-        {
-            spread: follow(strategy, replace(rules, spread=Charges(spread)))
-            for spread in (Charge(), rules.spread.of(history.bars[0].symbol).times(2.0))
-        },
-        {
-            "always hold": follow(always(Action.HOLD)),
-            "buy and hold, each session, no stop": follow(long_each_session(sessions), no_exits),
-            "long each session, with stop and target": follow(long_each_session(sessions)),
-            "EMA 20/50 cross": follow(average_cross(history)),
-        },
-        tuple(follow(coin(seed, entries)) for seed in range(COINS)),
-    )
-
-
-@dataclass(frozen=True, slots=True)
-class Evaluation:
-    """The results of a policy by today's rules.
-
-    probabilities: see `policy_probabilities`. trial: over the test range. validation: the policy alone, over the
-    validation range.
-    """
-
-    probabilities: npt.NDArray[np.float64]
-    trial: Trial
-    validation: Result
-    outcomes: Outcomes
-
-    def record(self) -> dict[str, Any]:
-        """The part that training.json stores."""
-        return {
-            "fills": FILLS,
-            **{
-                name: {
-                    "mean_pct": result.mean,
-                    "interval_pct": result.interval(),
-                    "standard_error": result.standard_error,
-                    "trades": len(result.positions),
-                    "acted": result.acted,
-                }
-                for name, result in (("validation", self.validation), ("test", self.trial.policy))
-            },
-        }
-
-
-def evaluate(policy: OnnxPolicy, history: History, split: Split, rules: RiskRules) -> Evaluation:
-    """Run a model file over the validation and test ranges, and trade its choices there."""
-    probabilities = policy_probabilities(policy, history, split.validation + split.test)
-    return Evaluation(
-        probabilities,
-        run_trial(history, split.test, rules, served(probabilities)),
-        trade(history, split.validation, rules, served(probabilities)),
-        Outcomes.of(history, split.validation + split.test, rules),
-    )
-
-
 def write_card(
-    policy: OnnxPolicy, folder: Path, history: History, split: Split, rules: RiskRules, record: Record
+    policy: OnnxPolicy, folder: Path, history: History, split: Split, rules: RiskRules, recipe: Recipe, record: Record
 ) -> str:
-    """Evaluate the policy; write its card and the record of its training into `folder`. Returns the card."""
+    """Evaluate the policy; write its card and the record of its training into `folder`. Returns the card.
+
+    Args:
+        policy: the model file.
+        folder: where both are written.
+        history: bars of the training and of what was held out.
+        split: the ranges of `history`.
+        rules: rules and costs of training and evaluation.
+        recipe: what it was trained by.
+        record: contents of training.json but for `evaluation`.
+    """
     evaluation = evaluate(policy, history, split, rules)
-    card = model_card(policy, evaluation, history, split, rules, record)
-    _replace(folder / "training.json", json.dumps({**record, "evaluation": evaluation.record()}, indent=1) + "\n")
+    card = model_card(policy, evaluation, history, split, rules, recipe, record)
+    text = json.dumps({**record, "evaluation": evaluation.record()}, indent=1, allow_nan=False)
+    _replace(folder / "training.json", text + "\n")
     _replace(folder / "MODEL_CARD.md", card)
     return card
 
 
 def model_card(
-    policy: OnnxPolicy, evaluation: Evaluation, history: History, split: Split, rules: RiskRules, record: Record
+    policy: OnnxPolicy,
+    evaluation: Evaluation,
+    history: History,
+    split: Split,
+    rules: RiskRules,
+    recipe: Recipe,
+    record: Record,
 ) -> str:
-    """The card of the policy in a model file, in Markdown; every sentence depends on the figures."""
-    made, trial = policy.specification, evaluation.trial
+    """The card of the policy in a model file, in Markdown; every sentence depends on the figures. See `write_card`."""
+    made, trial, chosen = policy.specification, evaluation.trial, record["chosen"]
+    deflated = evaluation.deflated(record["candidates"], recipe.tried)
     return _template().render(
         name=f"{made.name} {made.version}",
         verdict=verdict(trial.policy),
-        conclusion=conclusion(trial),
+        conclusion=conclusion(trial, deflated),
         sessions=len(split.test),
         policy=_row("**this policy**", trial.policy),
         late=_row("this policy, filled one bar later", trial.late),
-        coins={"count": COINS, "better": _as_good(trial)},
+        best={"count": BEST_SESSIONS, "mean": trial.policy.mean_without_best(BEST_SESSIONS)},
+        coins={"count": COINS, "better": trial.as_good},
         rules=rules,
         spread=rules.spread.of(history.symbol),
         commission=rules.commission.of(history.symbol),
-        rows=[*_rows(trial), _row("*this policy on the validation range*", evaluation.validation)],
-        chosen=record["chosen"],
-        chance=_chance(evaluation.outcomes, split.test),
-        acting=_acting(evaluation, split.validation, rules.confidence_threshold),
-        bins=_bins(evaluation.probabilities, evaluation.outcomes, split),
+        rows=_rows(trial, evaluation),
+        deflated=deflated,
+        worth=worth(evaluation.foretelling()),
+        chance=evaluation.chance,
+        foretelling=_foretelling(evaluation, rules),
+        confidences=_confidences(evaluation),
+        win=policy.description.win_calibration,
+        sides=_sides(policy.description.win_calibration),
+        win_bins=_win_bins(policy.description.win_calibration, evaluation),
         symbol=history.symbol,
         ranges=_ranges(split),
         features=len(M5_V1.names),
         specification=M5_V1.name,
         lookback=made.features.lookback_bars,
-        recipe=record["recipe"],
+        variant=next(one for one in recipe.variants if one.name == chosen["variant"]),
+        chosen=chosen,
         runs=record["runs"],
-        validation=evaluation.validation,
-        filled_at_open=record.get("fills") != FILLS,
+        tried=recipe.tried,
         least_acting=LEAST_ACTING,
         minutes=record["minutes"],
+        recipe_file=RECIPE_FILE,
         sha256=made.file_sha256,
         flat=np.mean([bar.high == bar.low for bar in history.bars]),
-        notes=record.get("notes", ()),
+        notes=recipe.notes,
     )
 
 
@@ -204,35 +126,41 @@ def verdict(result: Result) -> str:
     return "earned a little out of sample after costs, on paper"
 
 
-def conclusion(trial: Trial) -> str:
+def conclusion(trial: Trial, deflated: Deflated) -> str:
     """The conclusion from the figures for a desk that considers trading the policy."""
     low, _ = trial.policy.interval()
     if trial.policy.mean <= 0.0 or low <= 0.0:
         return "It shows the service at work on real recurrent state; it is no reason to trade."
     if trial.late.mean < trial.policy.mean / 2.0:
         return "Most of what it made came from prints that a desk may not get, so it is no reason to trade."
-    if _as_good(trial) > MOST_COINS * len(trial.coins):
+    if trial.as_good > MOST_COINS * len(trial.coins):
         return "Coins that only choose the side do as well too often, so its choices are no reason to trade."
+    if trial.policy.mean_without_best(BEST_SESSIONS) <= 0.0:
+        return f"Its best {BEST_SESSIONS} sessions made all of it, so it is no reason to trade."
+    if deflated.skill < LEAST_SKILL:
+        return "The best of so many trials may look as good without any skill, so it is no reason to trade."
     return "That is a reason to watch it beside the policy that trades (SHADOW_MODEL_PATH), on bars yet to come."
 
 
-def _as_good(trial: Trial) -> int:
-    """Number of coins that did as well as the policy or better."""
-    return sum(toss.mean >= trial.policy.mean for toss in trial.coins)
+def worth(found: Sequence[Foretelling]) -> list[str]:
+    """What each figure is worth for foretelling a profit, in a sentence."""
+    sentences = list[str]()
+    for one in found:
+        if np.isnan(one.auc) or abs(one.auc - 0.5) < LEAST_AUC:
+            says = "says next to nothing about winning"
+        elif one.auc < 0.5:
+            says = "is higher where it wins less often"
+        else:
+            says = "is higher where it wins more often"
+        better = "better" if one.brier < one.constant else "no better"
+        sentences.append(
+            f"The {one.name} {says} on the test range (AUC {one.auc:.2f}), and as a probability of winning it is "
+            f"{better} than one frequency for all (Brier score {one.brier:.3f}, against {one.constant:.3f})."
+        )
+    return sentences
 
 
-def _acting(evaluation: Evaluation, sessions: Sequence[Session], threshold: float) -> Figures:
-    """Confidence and results of the signals at or above the threshold on the validation range."""
-    choices = Choices.of(_logits(evaluation.probabilities), evaluation.outcomes, sessions)
-    confidence = choices.confidence(1.0)
-    passes = confidence >= threshold
-    if not passes.any():
-        return {"count": 0, "confidence": 0.0, "ahead": 0.0}
-    mean, ahead = confidence[passes].mean(), choices.ahead[passes].mean()
-    return {"count": int(passes.sum()), "confidence": mean, "ahead": ahead}
-
-
-def _rows(trial: Trial) -> list[Figures]:
+def _rows(trial: Trial, evaluation: Evaluation) -> list[Figures]:
     """The table of results: the policy, the policy at other spreads and fills, and strategies without a model."""
     means = np.array([toss.mean for toss in trial.coins])
     low, high = np.percentile(means, (2.5, 97.5))
@@ -252,6 +180,8 @@ def _rows(trial: Trial) -> list[Figures]:
         *(_row(f"this policy at a spread of {spread}", result) for spread, result in trial.by_spread.items()),
         *(_row(name, result) for name, result in trial.others.items()),
         coins,
+        _row("*this policy on the validation range*", evaluation.validation),
+        _row("*this policy on the calibration range*", evaluation.calibration),
     ]
 
 
@@ -269,39 +199,67 @@ def _row(name: str, result: Result) -> Figures:
     }
 
 
-def _bins(probabilities: npt.NDArray[np.float64], outcomes: Outcomes, split: Split) -> list[Figures]:
-    """The table of reliability: each range of confidence with its bin on the validation range and on the test range."""
-    logits = _logits(probabilities)
-    validation, test = (
-        {(bin_.low, bin_.high): bin_ for bin_ in reliability(Choices.of(logits, outcomes, sessions))}
-        for sessions in (split.validation, split.test)
+def _foretelling(evaluation: Evaluation, rules: RiskRules) -> list[Figures]:
+    """The rows of Brier score and AUC: of all choices, and of those at or above the threshold."""
+    threshold = rules.confidence_threshold
+    return [
+        {"cases": cases, "found": one}
+        for cases, least in (("every choice", 0.0), (f"confidence from {threshold:g}", threshold))
+        for one in evaluation.foretelling(least)
+    ]
+
+
+def _confidences(evaluation: Evaluation) -> list[Figures]:
+    """The table of confidences: each bin on the calibration range and on the test range."""
+    calibrated, tested = (
+        {(one.low, one.high): one for one in bins_of(choices.confidence, choices)}
+        for choices in (evaluation.calibrated, evaluation.tested)
     )
     return [
         {
             "range": f"{low:.2f} to {high:.2f}" if low else f"below {high:.2f}",
-            "cells": [validation.get((low, high)), test.get((low, high))],
+            "cells": [calibrated.get((low, high)), tested.get((low, high))],
         }
-        for low, high in sorted(validation.keys() | test.keys())
+        for low, high in sorted(calibrated.keys() | tested.keys())
     ]
 
 
-def _logits(probabilities: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    """Logits whose probabilities at a temperature of 1 are those of the file, which are at its own temperature."""
-    with np.errstate(divide="ignore"):
-        logits: npt.NDArray[np.float64] = np.maximum(np.log(probabilities), -100.0)
-    return logits
+def _sides(calibration: WinCalibration | None) -> list[Figures]:
+    """The bins of the calibration by side, with the range of confidence of each."""
+    if calibration is None:
+        return []
+
+    def of(name: str, side: SideCalibration) -> list[Figures]:
+        ends = [*(one.confidence for one in side.bins), side.highest]
+        return [
+            {"side": name, "low": low, "high": high, "bin": one}
+            for one, (low, high) in zip(side.bins, pairwise(ends), strict=True)
+        ]
+
+    return [*of("BUY", calibration.buy), *of("SELL", calibration.sell)]
 
 
-def _chance(outcomes: Outcomes, sessions: Sequence[Session]) -> Figures:
-    """The frequencies with which a side taken at random gets ahead, and ends with a profit."""
-    bars = np.concatenate([np.arange(session.first, session.last + 1) for session in sessions])
-    net_pct = outcomes.net_pct[bars]
-    known = ~np.isnan(net_pct)
-    return {"ahead": outcomes.ahead[bars][known].mean(), "won": (net_pct[known] > 0.0).mean()}
+def _win_bins(calibration: WinCalibration | None, evaluation: Evaluation) -> list[Figures]:
+    """What came on the test range of each win probability that the model states."""
+    if calibration is None:
+        return []
+    stated = sorted({one.probability for side in (calibration.buy, calibration.sell) for one in side.bins})
+    tested, said = evaluation.tested, evaluation.said[1]
+    found = [(probability, tested.where(said == probability)) for probability in stated]
+    return [
+        {"said": probability, "count": len(cases.won), "won": cases.won.mean(), "net_pct": cases.net_pct.mean()}
+        for probability, cases in found
+        if len(cases.won)
+    ]
 
 
 def _ranges(split: Split) -> list[Figures]:
-    named = {"training": split.training, "validation": split.validation, "test": split.test}
+    named = {
+        "training": split.training,
+        "validation": split.validation,
+        "calibration": split.calibration,
+        "test": split.test,
+    }
     return [
         {
             "name": name,
@@ -321,7 +279,7 @@ def _template() -> jinja2.Template:
         keep_trailing_newline=False,
         autoescape=False,  # noqa: S701 - Markdown, made of our own figures
     )
-    environment.filters.update(pct=_pct, share=_share, tried=_tried)
+    environment.filters.update(pct=_pct, share=_share, tenths=_tenths, tried=_tried)
     return environment.get_template("card.md.j2")
 
 
@@ -333,10 +291,14 @@ def _share(value: float) -> str:
     return f"{100.0 * value:.0f}%"
 
 
+def _tenths(value: float) -> str:
+    return f"{100.0 * value:.1f}%"
+
+
 def _tried(candidate: Mapping[str, Any]) -> str:
-    if candidate["temperature"] is None:
-        return "acts too little, or claims too much"
-    return f"{candidate['mean_pct']:+.3f}% ± {candidate['standard_error']:.3f}"
+    if candidate["acted"] < LEAST_ACTING:
+        return f"acts on {_tenths(candidate['acted'])}"
+    return f"{candidate['mean_pct']:+.3f}% ± {candidate['standard_error']:.3f}, acts on {_tenths(candidate['acted'])}"
 
 
 def _replace(file: Path, text: str) -> None:
@@ -352,14 +314,16 @@ def _replace(file: Path, text: str) -> None:
 def main(folder: Path, data: Path) -> None:
     """Evaluate the model in FOLDER again and write its card. Torch is not needed: the model file itself is run.
 
-    The record of the training in training.json is kept; its `evaluation` is replaced.
+    The record of the training in training.json is kept; its `evaluation` is replaced. FOLDER must have a recipe.toml,
+    as versions from 2.0.0 on have.
     """
     try:
+        recipe = Recipe.read(folder / RECIPE_FILE)
         history = History.read(data)
         policy = OnnxPolicy(folder / "model.onnx", confined=True)
         record = json.loads((folder / "training.json").read_text())
-        rules = rules_for(history.symbol, record.get("spread", DEFAULT_SPREAD))
-        card = write_card(policy, folder, history, Split.of(history), rules, record)
+        split, rules = Split.of(history, recipe.months), rules_for(history.symbol, recipe.spread)
+        card = write_card(policy, folder, history, split, rules, recipe, record)
     except (UnreadableFile, ModelRefused, OSError, ValueError) as error:
         raise click.ClickException(str(error)) from error
     click.echo(card)

@@ -1,14 +1,14 @@
-"""Train policies, select one on the validation range, export it, and write its model card."""
+"""Train policies, select one on the validation range, calibrate and export it, and write its model card."""
 
 from __future__ import annotations
 
+import os
 import subprocess
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, fields, replace
 from hashlib import sha256
 from importlib.metadata import version as version_of
 from pathlib import Path
-from time import process_time
+from typing import Any
 
 import click
 import torch
@@ -20,41 +20,38 @@ from tradingsignals_server.commands.export import Exported, ExportOptions, expor
 from tradingsignals_server.domain.features import M5_V1
 
 from . import release
-from .calibration import LEAST_ACTING
-from .card import FILLS, write_card
+from .card import write_card
+from .display import TrainingDisplay
 from .episode import ACTIONS
 from .history import History
 from .outcomes import Outcomes
-from .recipe import DEFAULT_SPREAD, RECIPES, Recipe, rules_for
+from .recipe import LEAST_ACTING, RECIPE_FILE, Recipe, rules_for
+from .runs import Run, RunFailed, run_all, runs_of
 from .split import Split
-from .train import Candidate, Course, run
+from .train import Candidate, Course
+from .trial import win_calibration
 
 CONSOLE = Console(highlight=False)
 
 
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """One run: a recipe and a seed."""
-
-    recipe: Recipe
-    seed: int
-
-    def folder(self, work: Path) -> Path:
-        """Folder of its best policy."""
-        return work / f"{self.recipe.name}-{self.seed}"
-
-
 @click.command(help=__doc__)
 @click.option("--data", type=click.Path(path_type=Path), required=True, help="The bars, CSV or Parquet.")
-@click.option("--seed", type=int, default=1, show_default=True, help="Seed of the first run of a recipe.")
-@click.option("--seeds", type=click.IntRange(1), default=3, show_default=True, help="Runs of each warm recipe.")
-@click.option("--timesteps", type=click.IntRange(1), help="Bars of experience in a run, instead of the recipe's.")
 @click.option(
-    "--spread",
-    default=DEFAULT_SPREAD,
-    show_default=True,
-    help="What a round trip pays for it: in price, or with bp or pip, such as 1.0, 2bp or 0.9pip.",
+    "--recipe",
+    "recipe_file",
+    type=click.Path(path_type=Path),
+    help="A recipe.toml with all parameters, such as the one beside a model; options below win over it.",
 )
+@click.option("--seed", type=int, help="Seed of the first run of a variant.")
+@click.option("--seeds", type=click.IntRange(1), help="Runs of each warm variant.")
+@click.option("--timesteps", type=click.IntRange(1), help="Bars of experience in a run.")
+@click.option(
+    "--spread", help="What a round trip pays for it: in price, or with bp or pip, such as 1.0, 2bp or 0.9pip."
+)
+@click.option(
+    "--tried", type=click.IntRange(0), help="Runs tried before on the same data, for the deflated Sharpe ratio."
+)
+@click.option("--jobs", type=click.IntRange(1), help="Runs at once; one for each core if it is not given.")
 @click.option("--name", help="Name of the model; ppo-lstm- and the symbol if it is not given.")
 @click.option("--version", help="Version, never one that is there; the next minor one if it is not given.")
 @click.option("--models", type=click.Path(path_type=Path), default="models", show_default=True, help="Where it goes.")
@@ -63,61 +60,91 @@ class Plan:
 def main(
     *,
     data: Path,
-    seed: int,
-    seeds: int,
-    timesteps: int | None,
-    spread: str,
+    recipe_file: Path | None,
+    jobs: int | None,
     name: str | None,
     version: str | None,
     models: Path,
-    notes: tuple[str, ...],
     work: Path,
+    **changes: Any,
 ) -> None:
     """Run the command that its help describes."""
     # More threads would change the order of sums, and so the last bits; one is as fast for so small a network.
     torch.set_num_threads(1)
     try:
+        recipe = _recipe(Recipe() if recipe_file is None else Recipe.read(recipe_file), **changes)
         history = History.read(data)
-        split = Split.of(history)
-        rules = rules_for(history.symbol, spread)
+        split = Split.of(history, recipe.months)
+        rules = rules_for(history.symbol, recipe.spread)
         folder = release.folder_for(models / (name or release.name_for(history.symbol)), version)
     except (UnreadableFile, release.Refused, ValueError) as error:
         raise click.ClickException(str(error)) from error
-    CONSOLE.print(f"{folder}: {len(history.bars)} bars, sessions: {len(split.training)} for training, ", end="")
-    CONSOLE.print(f"{len(split.validation)} for validation, {len(split.test)} for the test")
-    course = Course(history, split, Outcomes.of(history, split.training + split.validation, rules), rules)
-    plans = _plans(seed, seeds, timesteps)
-    candidates = _run_all(course, plans, work)
-    chosen = max((c for c in candidates if c.timesteps), key=lambda candidate: candidate.score)
-    if chosen.temperature is None:
+    sessions = ", ".join(f"{len(getattr(split, one.name))} of {one.name}" for one in fields(split))
+    CONSOLE.print(f"{folder}: {len(history.bars)} bars, sessions: {sessions}", markup=False, soft_wrap=True)
+    course = Course(history, split, Outcomes.of(history, split.training, rules), rules)
+    runs = runs_of(recipe)
+    try:
+        with TrainingDisplay(CONSOLE, runs) as display:
+            candidates = run_all(course, runs, work, jobs or len(os.sched_getaffinity(0)), display.show)
+    except RunFailed as failed:
+        raise click.ClickException(str(failed)) from failed
+    chosen = chosen_of(candidates)
+    one = next(one for one in runs if one.made(chosen))
+    if not chosen.acts:
         raise click.ClickException(
-            f"no policy acts on {LEAST_ACTING:.0%} of the bars without claiming too much, at a spread of "
-            f"{rules.spread.of(history.symbol)}; none is exported: is --spread that of {history.symbol}?"
+            f"no policy acts on {LEAST_ACTING:.0%} of the bars at a confidence of {rules.confidence_threshold} and a "
+            f"spread of {rules.spread.of(history.symbol)}; none is exported: is --spread that of {history.symbol}?"
         )
-    plan = next(p for p in plans if (p.recipe.name, p.seed) == (chosen.recipe, chosen.seed))
     record = {
         "chosen": asdict(chosen),
-        "recipe": asdict(plan.recipe),
-        "runs": [_summary(candidates, p) for p in plans],
-        "spread": str(rules.spread.of(history.symbol)),
-        "fills": FILLS,
+        "runs": [_summary(candidates, each) for each in runs],
+        "candidates": [candidate.sharpe for candidate in candidates],
         "data_sha256": sha256(data.read_bytes()).hexdigest(),
         "packages": {package: version_of(package) for package in ("torch", "sb3-contrib", "gymnasium", "numpy")},
-        "minutes": round(process_time() / 60.0, 1),
-        "notes": notes,
+        "minutes": round(sum(os.times()[:4]) / 60.0, 1),
     }
     try:
         with release.new_version(folder) as written:
-            exported = _export(plan.folder(work), written / "model.onnx", folder, course, chosen)
-            card = write_card(OnnxPolicy(exported.path), written, history, split, rules, record)
+            exported = _export(one.folder(work), written / "model.onnx", folder, course)
+            (written / RECIPE_FILE).write_text(recipe.text(), encoding="utf-8")
+            card = write_card(OnnxPolicy(exported.path), written, history, split, rules, recipe, record)
     except release.Refused as refused:
         raise click.ClickException(str(refused)) from refused
     CONSOLE.print(replace(exported, path=folder / "model.onnx").report(), markup=False)
     CONSOLE.print(f"\n{card}\n{folder}: written after {record['minutes']:.0f} minutes of one core", markup=False)
 
 
-def _export(trained: Path, out: Path, folder: Path, course: Course, chosen: Candidate) -> Exported:
-    """The model file of the selected candidate, whose policy is in `trained`."""
+def chosen_of(candidates: list[Candidate]) -> Candidate:
+    """The best candidate that PPO has trained, by the validation range alone."""
+    return max((candidate for candidate in candidates if candidate.timesteps), key=lambda candidate: candidate.score)
+
+
+def _recipe(
+    recipe: Recipe,
+    *,
+    seed: int | None,
+    seeds: int | None,
+    timesteps: int | None,
+    spread: str | None,
+    tried: int | None,
+    notes: tuple[str, ...],
+) -> Recipe:
+    """The recipe with the options of the command line."""
+    if seed is not None or seeds is not None:
+        first = recipe.seeds[0] if seed is None else seed
+        recipe = replace(recipe, seeds=tuple(range(first, first + (seeds or len(recipe.seeds)))))
+    if timesteps is not None:
+        recipe = recipe.with_timesteps(timesteps)
+    return replace(
+        recipe,
+        spread=recipe.spread if spread is None else spread,
+        tried=recipe.tried if tried is None else tried,
+        notes=(*recipe.notes, *notes),
+    )
+
+
+def _export(trained: Path, out: Path, folder: Path, course: Course) -> Exported:
+    """The model file of the selected candidate, whose policy is in `trained`, with its calibration."""
     options = ExportOptions(
         features=M5_V1.name,
         actions=ACTIONS,
@@ -125,44 +152,17 @@ def _export(trained: Path, out: Path, folder: Path, course: Course, chosen: Cand
         name=folder.parent.name,
         version=folder.name,
         training_range=course.history.span(course.split.training),
-        temperature=chosen.temperature,
-        calibration_range=course.history.span(course.split.validation),
         git_revision=_git_revision(),
     )
-    return export(trained / "policy.zip", out, options)
+    exported = export(trained / "policy.zip", out, options)
+    release.set_calibration(out, win_calibration(OnnxPolicy(out), course.history, course.split, course.rules))
+    return replace(exported, specification=OnnxPolicy(out).specification)
 
 
-def _plans(seed: int, seeds: int, timesteps: int | None) -> list[Plan]:
-    """Every recipe with every seed; a cold start, which is for comparison, with the first seed only."""
-    return [
-        Plan(recipe if timesteps is None else replace(recipe, timesteps=timesteps), number)
-        for recipe in RECIPES
-        for number in range(seed, seed + (seeds if recipe.imitation_epochs else 1))
-    ]
-
-
-def _run_all(course: Course, plans: Sequence[Plan], work: Path) -> list[Candidate]:
-    candidates = list[Candidate]()
-    for plan in plans:
-        CONSOLE.print(f"\n{plan.recipe.name}, seed {plan.seed}: on the validation range, net percent of a session")
-        candidates += run(course, plan.recipe, plan.seed, plan.folder(work), _tell)
-    return candidates
-
-
-def _tell(candidate: Candidate) -> None:
-    CONSOLE.print(
-        f"  {candidate.timesteps:>7} steps  {candidate.mean_pct:+.4f} ± {candidate.standard_error:.4f}"
-        f"  {candidate.trades} trades  "
-        + ("no temperature fits" if candidate.temperature is None else f"temperature {candidate.temperature:.2f}")
-    )
-
-
-def _summary(candidates: Sequence[Candidate], plan: Plan) -> dict[str, object]:
+def _summary(candidates: list[Candidate], one: Run) -> dict[str, object]:
     """The best candidate of a run, and the one before PPO."""
-    own = [c for c in candidates if (c.recipe, c.seed) == (plan.recipe.name, plan.seed)]
-    before = next(c for c in own if not c.timesteps)
-    best = max((c for c in own if c.timesteps), key=lambda candidate: candidate.score)
-    return {"before": asdict(before), "best": asdict(best)}
+    own = [candidate for candidate in candidates if one.made(candidate)]
+    return {"before": asdict(next(c for c in own if not c.timesteps)), "best": asdict(chosen_of(own))}
 
 
 def _git_revision() -> str | None:

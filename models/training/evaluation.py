@@ -44,6 +44,11 @@ class Result:
         """Standard error of the mean, sessions taken as independent."""
         return float(self.session_pct.std(ddof=1) / np.sqrt(len(self.session_pct)))
 
+    def mean_without_best(self, sessions: int) -> float:
+        """Mean of a session without the best `sessions` of them; NaN if no other is left."""
+        rest = np.sort(self.session_pct)[: max(0, len(self.session_pct) - sessions)]
+        return float(rest.mean()) if len(rest) else float("nan")
+
     @property
     def trades(self) -> npt.NDArray[np.float64]:
         """Net profit and loss of each position, in percent of its entry."""

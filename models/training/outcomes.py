@@ -25,25 +25,21 @@ class Outcomes:
     """Results of the position that each side would have opened at each bar, until its stop, target or session end.
 
     net_pct: profit and loss net of costs, in percent of the entry, shape (bars, 2), float64.
-    ahead: 1 if it was ahead of its costs at some time before it ended, else 0, shape (bars, 2), float64.
-    Both are NaN where no position could be opened, or where the bars end before it does.
+    NaN where no position could be opened, or where the bars end before it does.
     """
 
     net_pct: npt.NDArray[np.float64]
-    ahead: npt.NDArray[np.float64]
 
     @classmethod
     def of(cls, history: History, sessions: Sequence[Session], rules: RiskRules) -> Self:
         """The outcomes at the bars of `sessions`; NaN at all others."""
-        shape = (len(history.bars), len(SIDES))
-        outcomes = cls(np.full(shape, np.nan), np.full(shape, np.nan))
+        outcomes = cls(np.full((len(history.bars), len(SIDES)), np.nan))
         for session in sessions:
             for index in range(session.first, session.last + 1):
                 for column, side in enumerate(SIDES):
                     position = outcome(history, index, side, rules)
                     if position is not None:
                         outcomes.net_pct[index, column] = position.pnl_pct
-                        outcomes.ahead[index, column] = was_ahead(position)
         return outcomes
 
 
@@ -56,8 +52,3 @@ def outcome(history: History, index: int, side: Action, rules: RiskRules) -> Pos
             break
         book.on_bar(later)
     return book.closed[0] if book.closed else None
-
-
-def was_ahead(position: Position) -> bool:
-    """True if a closed position had a net profit at some time, as its record in the service shows."""
-    return position.max_favorable_excursion > position.costs

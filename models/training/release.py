@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+import onnx
+
+from tradingsignals_server.adapters.onnx.entries import PREFIX
+from tradingsignals_server.domain.calibration import WinCalibration
 
 FIRST_VERSION = "1.0.0"
 _NUMBERED = re.compile(r"(\d+)\.(\d+)\.(\d+)")
@@ -58,6 +64,14 @@ def new_version(folder: Path) -> Iterator[Path]:
         raise Refused(f"{folder}: cannot be written ({error.strerror})") from error
     finally:
         shutil.rmtree(written, ignore_errors=True)
+
+
+def set_calibration(file: Path, calibration: WinCalibration) -> None:
+    """Write the calibration of the win probability into the metadata of a model file, in place of what is there."""
+    model = onnx.load(file)
+    properties = {entry.key: entry.value for entry in model.metadata_props}
+    onnx.helper.set_model_props(model, properties | {f"{PREFIX}calibration": json.dumps(calibration.entry())})
+    onnx.save(model, file)
 
 
 def _require_new(folder: Path) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from models.training.history import History
-from models.training.split import Split
+from models.training.split import Months, Split
 from tests.support.bars import write_csv
 from tests.support.builders import MONDAY, simulated_bars
 
@@ -74,24 +74,28 @@ def test_damaged_file_is_refused(tmp_path: Path) -> None:
         History.read(path)
 
 
-def test_last_two_years_are_held_out() -> None:
+def test_last_months_are_held_out() -> None:
+    """The last bars are of 30 August, so each range begins on the 31st of its month, or on its last day."""
     days = (
-        date(2022, 1, 3),
         date(2022, 2, 25),
         date(2022, 2, 28),
+        date(2023, 2, 27),
         date(2023, 2, 28),
-        date(2023, 3, 1),
-        date(2024, 2, 28),
+        date(2023, 8, 30),
+        date(2023, 8, 31),
+        date(2024, 8, 30),
     )
     bars = [
         replace(bar, time=bar.time + timedelta(days=(day - MONDAY).days)) for day in days for bar in simulated_bars(1)
     ]
-    split = Split.of(History.of(bars))
-    assert [session.day for session in split.training] == [*days[:2]]
-    assert [session.day for session in split.validation] == [*days[2:3]]
-    assert [session.day for session in split.test] == [*days[3:]]
+    split = Split.of(History.of(bars), Months())
+    assert [session.day for session in split.training] == [*days[:1]]
+    assert [session.day for session in split.validation] == [*days[1:3]]
+    assert [session.day for session in split.calibration] == [*days[3:5]]
+    assert [session.day for session in split.test] == [*days[5:]]
+    assert split.judged == split.validation + split.calibration + split.test
 
 
 def test_too_short_history_is_refused(market: History) -> None:
-    with pytest.raises(ValueError, match="reach from before 2022-03-16 to 2024-03-15"):
-        Split.of(market)
+    with pytest.raises(ValueError, match="reach from before 2021-09-16 to 2024-03-15"):
+        Split.of(market, Months())

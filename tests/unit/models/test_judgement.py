@@ -5,22 +5,28 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from models.training.book import CERTAIN, Book
 from models.training.calibration import (
-    LEAST_ACTING,
-    TEMPERATURES,
+    LEAST_BIN,
     Choices,
-    fit_temperature,
-    reliability,
-    softmax,
+    auc,
+    bins_of,
+    brier,
+    estimates,
+    fit,
+    grouped,
+    pool_adjacent_violators,
 )
-from models.training.card import Trial, conclusion, evaluate, model_card, policy_probabilities, verdict, write_card
+from models.training.card import conclusion, model_card, verdict, worth, write_card
 from models.training.evaluation import (
     Result,
     always,
@@ -32,14 +38,18 @@ from models.training.evaluation import (
     trade,
 )
 from models.training.history import History
-from models.training.outcomes import Outcomes, outcome, was_ahead
-from models.training.recipe import rules_for
+from models.training.outcomes import Outcomes, outcome
+from models.training.recipe import Recipe, Variant, rules_for
 from models.training.split import Split
+from models.training.trial import Deflated, Foretelling, Trial, evaluate, policy_probabilities
 from tests.support.builders import position
+from tests.support.calibrations import CALIBRATION, RANGE
 
 from tradingsignals_server.adapters.onnx.policy import OnnxPolicy
+from tradingsignals_server.application.ports.policy import PolicyDescription
+from tradingsignals_server.domain.calibration import SideCalibration, WinBin, WinCalibration
 from tradingsignals_server.domain.costs import NO_CHARGES, Charges
-from tradingsignals_server.domain.features import Observation
+from tradingsignals_server.domain.features import M5_V1, Observation
 from tradingsignals_server.domain.recurrent_state import RecurrentState
 from tradingsignals_server.domain.risk import RiskRules
 from tradingsignals_server.domain.signals import Action, Probabilities
@@ -57,67 +67,126 @@ def test_outcome_is_that_of_an_undisturbed_position(market: History) -> None:
             script = [side if i == index else Action.HOLD for s in market.sessions for i in range(s.first, s.last + 1)]
             (alone,) = live(market, RULES, script)[1]
             assert outcomes.net_pct[index, column] == alone.pnl_pct
-            assert outcomes.ahead[index, column] == was_ahead(alone)
     closing = market.sessions[2].last
     assert market.last_of_session[closing]
     assert outcome(market, closing, Action.BUY, RULES) is None
     assert np.isnan(outcomes.net_pct[[closing, market.sessions[3].first]]).all()
 
 
-def test_position_was_ahead_if_its_best_price_covered_its_costs() -> None:
-    opened = position(Action.BUY, replace(RULES, spread=Charges.flat(0.1)))
-    assert not was_ahead(replace(opened, max_favorable_excursion=opened.costs))
-    assert was_ahead(replace(opened, max_favorable_excursion=opened.costs + 1e-9))
-
-
-def choices(confidence: Sequence[float], ahead: Sequence[float], bars: int) -> Choices:
-    """Return choices of BUY with these confidences and outcomes."""
-    probabilities = np.array(confidence)
-    logits = np.log(np.stack(((1.0 - probabilities) / 2.0, probabilities, (1.0 - probabilities) / 2.0), axis=1))
-    came = np.array(ahead, dtype=float)
-    return Choices(logits, np.ones(len(probabilities), dtype=np.intp), came, 2.0 * came - 1.0, bars)
-
-
-def test_temperature_matches_confidence_to_frequency() -> None:
-    dice = np.random.default_rng(1)
-    true = dice.uniform(0.4, 0.9, 20_000)
-    came = dice.random(20_000) < true
-    honest = choices(true.tolist(), came.tolist(), 20_000)
-    boastful = replace(honest, logits=3.0 * honest.logits)
-    found = fit_temperature(boastful, 0.65)
-    assert found is not None
-    assert found == pytest.approx(3.0, rel=0.1)
-    passing = [bin_ for bin_ in reliability(boastful, found) if bin_.low >= 0.65]
-    assert all(abs(bin_.confidence - bin_.ahead) < 0.04 for bin_ in passing)
-    assert sum(b.count for b in reliability(boastful, found)) == 20_000
-
-
-def test_policy_with_few_actions_has_no_temperature() -> None:
-    few = choices([0.9] * 10, [1.0] * 10, int(10 / LEAST_ACTING) + 1)
-    assert fit_temperature(few, 0.65) is None
-    assert fit_temperature(replace(few, bars=few.bars - 2), 0.65) is not None
-
-
-def test_overconfident_policy_has_no_temperature() -> None:
-    """Its most confident choices are right half of the time, and no temperature keeps them above the threshold."""
-    boastful = choices([0.9] * 100, [1.0, 0.0] * 50, 100)
-    assert fit_temperature(boastful, 0.65) is None
-    assert fit_temperature(replace(boastful, ahead=np.ones(100)), 0.65) == pytest.approx(TEMPERATURES[0])
+def choices(confidence: Sequence[float], won: Sequence[bool], side: int = 0) -> Choices:
+    """Return choices of one side with these confidences and results of +/- 1%."""
+    came = np.array(won, dtype=np.float64)
+    return Choices(np.array(confidence), np.full(len(came), side, dtype=np.intp), 2.0 * came - 1.0, len(came))
 
 
 def test_choices_are_the_bars_with_an_action(market: History) -> None:
     session = market.sessions[2]
     outcomes = Outcomes.of(market, [session], RULES)
-    logits = np.zeros((len(market.bars), 3))
-    logits[:, 0] = 1.0
-    logits[session.first] = 0.0, 2.0, 1.0
-    logits[session.first + 1] = 0.0, 1.0, 2.0
-    logits[session.last] = 0.0, 2.0, 1.0  # opens nothing, so it has no outcome
-    found = Choices.of(logits, outcomes, [session])
+    probabilities = np.tile((1.0, 0.0, 0.0), (len(market.bars), 1))
+    probabilities[session.first] = 0.1, 0.6, 0.3
+    probabilities[session.first + 1] = 0.1, 0.2, 0.7
+    probabilities[session.last] = 0.0, 1.0, 0.0  # opens nothing, so it has no outcome
+    found = Choices.of(probabilities, outcomes, [session])
     assert found.bars == len(session)
-    assert found.chosen.tolist() == [1, 2]
+    assert (found.side.tolist(), found.confidence.tolist()) == ([0, 1], [0.6, 0.7])
     assert found.net_pct.tolist() == [outcomes.net_pct[session.first, 0], outcomes.net_pct[session.first + 1, 1]]
-    assert found.confidence(1.0) == pytest.approx(softmax(np.array([0.0, 1.0, 2.0]))[2])
+    assert found.where(found.side == 1).confidence.tolist() == [0.7]
+
+
+def test_calibration_finds_the_frequency_of_winning() -> None:
+    """Winning rises with the confidence from 20% to 60%."""
+    dice = np.random.default_rng(1)
+    confidence = dice.uniform(0.4, 0.9, 40_000)
+    true = 0.2 + 0.8 * (confidence - 0.4)
+    found = fit(choices(confidence.tolist(), (dice.random(40_000) < true).tolist()), RANGE)
+    assert found.sell.bins == ()
+    for at in (0.45, 0.6, 0.8):
+        estimate = found.estimate(Action.BUY, at)
+        assert estimate is not None
+        assert estimate.probability == pytest.approx(0.2 + 0.8 * (at - 0.4), abs=0.05)
+        assert estimate.cases >= LEAST_BIN
+    assert found.buy.cases == 40_000
+    assert (found.start, found.end) == RANGE
+
+
+def test_confidence_that_foretells_nothing_has_one_frequency() -> None:
+    """The more confident, the less often it wins: pooled into one."""
+    dice = np.random.default_rng(2)
+    confidence = dice.uniform(0.4, 0.9, 20_000)
+    found = fit(choices(confidence.tolist(), (dice.random(20_000) > confidence).tolist(), side=1), RANGE)
+    assert len(found.sell.bins) == 1
+    assert found.sell.bins[0].cases == 20_000
+
+
+def test_few_choices_are_one_bin() -> None:
+    found = fit(choices([0.5, 0.6, 0.7], [True, False, True]), RANGE)
+    assert [(one.confidence, one.cases) for one in found.buy.bins] == [(0.5, 3)]
+    assert found.buy.highest == 0.7
+    assert found.estimate(Action.BUY, 0.6) is None, "of three cases nothing is said"
+
+
+def test_equal_confidences_are_in_one_group() -> None:
+    confidence = np.array([0.5] * 150 + [0.6] * 150 + [0.7] * 50)
+    assert [(low, cases) for low, _, cases in grouped(confidence, np.zeros(350))] == [(0.5, 150), (0.6, 200)]
+
+
+groups = st.lists(
+    st.integers(1, 50).flatmap(lambda n: st.tuples(st.integers(0, n), st.just(n))), min_size=1, max_size=30
+)
+
+
+@given(groups)
+def test_pooled_frequencies_rise_and_keep_every_case(counts: list[tuple[int, int]]) -> None:
+    given_groups = [(float(place), float(won), cases) for place, (won, cases) in enumerate(counts)]
+    pooled = pool_adjacent_violators(given_groups)
+    frequencies = [won / cases for _, won, cases in pooled]
+    assert all(one < other for one, other in pairwise(frequencies))
+    assert sum(cases for _, _, cases in pooled) == sum(cases for _, _, cases in given_groups)
+    assert sum(won for _, won, _ in pooled) == sum(won for _, won, _ in given_groups)
+    assert pooled[0][0] == 0.0
+
+
+def test_pooling_is_the_isotonic_regression() -> None:
+    """The textbook example 1, 3, 2, 4 becomes 1, 2.5, 4."""
+    pooled = pool_adjacent_violators([(0.0, 1.0, 10), (1.0, 3.0, 10), (2.0, 2.0, 10), (3.0, 4.0, 10)])
+    assert pooled == [(0.0, 1.0, 10), (1.0, 5.0, 20), (3.0, 4.0, 10)]
+
+
+def test_estimates_are_those_of_the_service() -> None:
+    found = estimates(CALIBRATION, Choices(np.array([0.9, 0.9, 0.5]), np.array([0, 1, 1]), np.zeros(3), 3))
+    assert found[:2].tolist() == [0.55, 0.45]
+    assert np.isnan(found[2])
+
+
+@pytest.mark.parametrize(
+    ("said", "won", "expected"),
+    [
+        ([0.1, 0.2, 0.8, 0.9], [0, 0, 1, 1], 1.0),
+        ([0.1, 0.2, 0.8, 0.9], [1, 1, 0, 0], 0.0),
+        ([0.5, 0.5, 0.5, 0.5], [1, 0, 1, 0], 0.5),
+        ([0.1, 0.4, 0.35, 0.8], [0, 0, 1, 1], 0.75),
+    ],
+)
+def test_auc_is_the_share_of_pairs_in_order(said: list[float], won: list[int], expected: float) -> None:
+    assert auc(np.array(said), np.array(won, dtype=float)) == expected
+
+
+def test_auc_of_cases_that_are_all_alike_is_unknown() -> None:
+    assert np.isnan(auc(np.array([0.1, 0.2]), np.ones(2)))
+
+
+def test_brier_score_is_the_mean_squared_difference() -> None:
+    assert brier(np.array([1.0, 0.5]), np.array([0.0, 1.0])) == 0.625
+
+
+def test_bins_have_the_frequency_of_a_profit() -> None:
+    cases = choices([0.3, 0.66, 0.67, 1.0], [False, True, False, True])
+    found = list(bins_of(cases.confidence, cases))
+    assert [(one.low, one.high, one.count, one.won) for one in found] == [
+        (0.0, 0.4, 1, 0.0),
+        (0.65, 0.7, 2, 0.5),
+        (0.9, 1.0, 1, 1.0),
+    ]
 
 
 def test_figures_of_a_result_match_its_positions() -> None:
@@ -130,6 +199,8 @@ def test_figures_of_a_result_match_its_positions() -> None:
     low, high = result.interval()
     assert 0.0 <= low < 0.5 < high <= 1.0
     assert result.interval() == (low, high), "the same sessions give the same interval"
+    assert result.mean_without_best(1) == pytest.approx(0.25)
+    assert np.isnan(result.mean_without_best(5))
 
 
 def test_baselines_without_a_model_have_their_results(market: History) -> None:
@@ -176,7 +247,10 @@ def test_threshold_reduces_entries(market: History) -> None:
 class Counting:
     """A policy that counts the bars since its state was reset, and buys at every fourth."""
 
-    specification = SimpleNamespace(name="counting", version="1", file_sha256="0" * 64, lookback_bars=100)
+    specification = SimpleNamespace(name="counting", version="1", file_sha256="0" * 64, features=M5_V1)
+
+    def __init__(self, calibration: WinCalibration | None = None) -> None:
+        self.description = PolicyDescription("1", "test", "onnx", win_calibration=calibration)
 
     def initial_state(self) -> RecurrentState:
         return RecurrentState.zeros(1, 1)
@@ -198,70 +272,55 @@ def test_recurrent_state_is_reset_at_each_session(market: History) -> None:
 def record_of(**changed: Any) -> dict[str, Any]:
     """Return the record of a training."""
     candidate = {
-        "recipe": "r",
+        "variant": "r",
         "seed": 1,
         "timesteps": 9,
-        "temperature": 1.5,
         "acted": 0.1,
         "trades": 3,
         "mean_pct": 0.01,
         "standard_error": 0.02,
+        "sharpe": 0.05,
     }
-    recipe: dict[str, Any] = {
-        "hidden_size": 8,
-        "imitation_epochs": 2,
-        "timesteps": 9,
-        "environments": 4,
-        "minibatch": 8,
-        "epochs": 1,
-        "learning_rate": 1e-4,
-        "gamma": 0.9,
-        "gae_lambda": 0.9,
-        "entropy": 0.0,
-    }
-    runs = [{"before": {**candidate, "temperature": None, "timesteps": 0}, "best": candidate}]
-    record = {
-        "chosen": candidate,
-        "recipe": recipe,
-        "runs": runs,
-        "minutes": 1.0,
-        "notes": ["A note."],
-        "fills": "target",
-    }
-    return record | changed
+    runs = [{"before": {**candidate, "acted": 0.001, "timesteps": 0}, "best": candidate}]
+    return {"chosen": candidate, "runs": runs, "candidates": [0.01, 0.05], "minutes": 1.0} | changed
 
 
-def card_of(history: History, rules: RiskRules, record: dict[str, Any]) -> str:
+RECIPE = Recipe((Variant("r"),), tried=3, notes=("A note.",))
+
+
+def split_of(history: History) -> Split:
+    """Return a split of two weeks."""
+    sessions = history.sessions
+    return Split(sessions[:2], sessions[2:4], sessions[4:7], sessions[7:])
+
+
+def card_of(history: History, rules: RiskRules, calibration: WinCalibration | None = None) -> str:
     """Return the card of a policy that buys at every fourth bar."""
-    sessions, policy = history.sessions, cast(OnnxPolicy, Counting())
-    split = Split(sessions[:4], sessions[4:7], sessions[7:])
-    return model_card(policy, evaluate(policy, history, split, rules), history, split, rules, record)
+    policy, split = cast(OnnxPolicy, Counting(calibration)), split_of(history)
+    return model_card(policy, evaluate(policy, history, split, rules), history, split, rules, RECIPE, record_of())
 
 
 @pytest.mark.slow
 def test_card_agrees_with_its_figures(market: History) -> None:
-    lost = card_of(market, replace(RULES, spread=Charges.flat(20.0)), record_of())
+    side = SideCalibration((WinBin(0.5, 0.4, 300),))
+    lost = card_of(market, replace(RULES, spread=Charges.flat(20.0)), WinCalibration(*RANGE, side, side))
     assert lost.startswith("# counting 1 lost out of sample after costs\n")
     assert "it is no reason to trade." in lost
-    assert "acts too little, or claims too much | +0.010% ± 0.020 | 9" in lost
-    assert "which flatters" not in lost
+    assert "| r, 1 | acts on 0.1% | +0.010% ± 0.020, acts on 10.0% | 9 |" in lost
+    assert "chosen from 5 candidates, 3 of them before this training" in lost
+    assert "| BUY | 0.500 | 1.000 | 40.0% | 300 |" in lost
+    assert "300 choices of BUY" in lost
     assert "- A note." in lost
     assert "one price" not in lost, "few of its bars are"
-    assert len(lost.splitlines()) < 100
 
     gift = replace(RULES, spread=NO_CHARGES, atr_multiplier_sl=30.0, atr_multiplier_tp=45.0)
     rising = History.of(replace(bar, open=p, high=p, low=p, close=p) for bar, p in _rising(market))
-    earned = card_of(rising, gift, record_of(fills="open"))
+    earned = card_of(rising, gift)
     assert earned.startswith("# counting 1 earned a little out of sample after costs, on paper\n")
-    assert "no reason to trade" not in earned
-    assert "a reason to watch it" in earned
     assert "In 100% of the bars open, high, low and" in earned
-    assert (
-        "counted at the open, which flatters; filled at the target, as everywhere else here, the chosen run made"
-        in earned
-    )
+    assert "The model has no calibration" in earned
 
-    silent = card_of(market, replace(RULES, confidence_threshold=0.9), record_of())
+    silent = card_of(market, replace(RULES, confidence_threshold=0.9))
     assert silent.startswith("# counting 1 opened no position out of sample\n")
     assert "it was never sure enough to open a position" in silent
     assert "nan" not in silent
@@ -271,35 +330,62 @@ def result(session_pct: Sequence[float]) -> Result:
     return Result(np.array(session_pct), (position(),), 0.1)
 
 
+SKILL = Deflated(validation=0.3, trials=5, expected=0.1, skill=0.99, test=0.3, above_zero=0.99)
+GOOD = [0.2, 0.3, 0.1] * 3
+
+
 @pytest.mark.parametrize(
-    ("made", "late", "coins", "text", "expected"),
+    ("made", "late", "coins", "skill", "text", "expected"),
     [
-        ([-0.2, -0.1, -0.3], [0.0], [0.0], "lost out of sample", "it is no reason to trade"),
-        ([-0.2, 0.1, -0.1], [0.0], [0.0], "earned nothing", "it is no reason to trade"),
-        ([-0.2, 0.3, 0.1], [0.1], [0.0], "that chance does not explain", "it is no reason to trade"),
-        ([0.2, 0.3, 0.1], [0.05], [0.0], "earned a little", "prints that a desk may not get, so it is no reason"),
-        ([0.2, 0.3, 0.1], [0.2], [0.3], "earned a little", "its choices are no reason to trade"),
-        ([0.2, 0.3, 0.1], [0.2], [0.0], "earned a little", "a reason to watch it beside the policy that trades"),
+        ([-0.2, -0.1, -0.3], [0.0], [0.0], 0.99, "lost out of sample", "it is no reason to trade"),
+        ([-0.2, 0.1, -0.1], [0.0], [0.0], 0.99, "earned nothing", "it is no reason to trade"),
+        ([-0.2, 0.3, 0.1], [0.1], [0.0], 0.99, "that chance does not explain", "it is no reason to trade"),
+        (GOOD, [0.05], [0.0], 0.99, "earned a little", "prints that a desk may not get, so it is no reason"),
+        (GOOD, [0.2], [0.3], 0.99, "earned a little", "its choices are no reason to trade"),
+        ([0.5] * 5 + [-0.01] * 4, [0.3], [0.0], 0.99, "earned a little", "Its best 5 sessions made all of it"),
+        (GOOD, [0.2], [0.0], 0.94, "earned a little", "may look as good without any skill"),
+        (GOOD, [0.2], [0.0], 0.99, "earned a little", "a reason to watch it beside the policy that trades"),
     ],
 )
 def test_verdict_follows_from_the_figures(
-    made: list[float], late: list[float], coins: list[float], text: str, expected: str
+    made: list[float], late: list[float], coins: list[float], skill: float, text: str, expected: str
 ) -> None:
     trial = Trial(result(made), result(late), {}, {}, tuple(result([coin]) for coin in coins))
     assert text in verdict(trial.policy)
-    assert expected in conclusion(trial)
+    assert expected in conclusion(trial, replace(SKILL, skill=skill))
+
+
+@pytest.mark.parametrize(
+    ("auc_", "score", "sentence"),
+    [
+        (
+            0.51,
+            0.24,
+            "says next to nothing about winning on the test range (AUC 0.51), and as a probability of winning it "
+            "is better than one frequency for all (Brier score 0.240, against 0.250).",
+        ),
+        (
+            0.44,
+            0.26,
+            "is higher where it wins less often on the test range (AUC 0.44), and as a probability of winning it "
+            "is no better than",
+        ),
+        (0.6, 0.25, "is higher where it wins more often"),
+    ],
+)
+def test_worth_of_a_confidence_follows_from_its_figures(auc_: float, score: float, sentence: str) -> None:
+    (made,) = worth([Foretelling("confidence", 100, 0.4, score, 0.25, auc_)])
+    assert made.startswith(f"The confidence {sentence}")
 
 
 @pytest.mark.slow
 def test_card_is_written_with_its_record(market: History, tmp_path: Path) -> None:
-    sessions, policy = market.sessions, cast(OnnxPolicy, Counting())
-    split = Split(sessions[:4], sessions[4:7], sessions[7:])
-    card = write_card(policy, tmp_path, market, split, RULES, record_of())
+    policy, split = cast(OnnxPolicy, Counting()), split_of(market)
+    card = write_card(policy, tmp_path, market, split, RULES, RECIPE, record_of())
     assert (tmp_path / "MODEL_CARD.md").read_text() == card
     record = json.loads((tmp_path / "training.json").read_text())
     assert {key: record[key] for key in record_of()} == record_of()
     made = evaluate(policy, market, split, RULES)
-    assert record["evaluation"]["fills"] == "target"
     assert record["evaluation"]["test"]["mean_pct"] == made.trial.policy.mean
     assert record["evaluation"]["validation"]["trades"] == len(made.validation.positions)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["MODEL_CARD.md", "training.json"]

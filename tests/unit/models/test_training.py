@@ -3,11 +3,11 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -15,8 +15,8 @@ import pytest
 from click.testing import CliRunner, Result
 from models.training.history import History
 from models.training.outcomes import Outcomes
-from models.training.recipe import RECIPES, rules_for
-from models.training.split import Split
+from models.training.recipe import LEAST_ACTING, Recipe, Variant, rules_for
+from models.training.split import Months, Split
 
 from tradingsignals_server.adapters.onnx.policy import OnnxPolicy
 from tradingsignals_server.domain.bars import Bar
@@ -24,23 +24,26 @@ from tradingsignals_server.domain.bars import Bar
 torch = pytest.importorskip("torch", reason="training needs the extra train")
 sb3_contrib = pytest.importorskip("sb3_contrib", reason="training needs the extra train")
 
-from models.training import card, command, train
-from models.training.card import policy_probabilities
+from models.training import card, command, trial
 from models.training.environment import SessionEnvironment
 from models.training.episode import ACTIONS, Episode
-from models.training.imitation import imitate_hindsight
+from models.training.imitation import Hindsight, imitate_hindsight, logits_of, seek_profit
+from models.training.runs import Run, RunFailed, run_all, runs_of
 from models.training.train import Candidate, Course, run
+from models.training.trial import policy_probabilities
 from tests.support.builders import simulated_bars
 
 from tradingsignals_server.commands import parity
 from tradingsignals_server.commands.export import ExportOptions, export
 
 RULES = rules_for("USDCOP")
-TINY = replace(
-    RECIPES[0],
+TINY = Variant(
+    "tiny",
     hidden_size=8,
     head_size=8,
     imitation_epochs=3,
+    profit_epochs=1,
+    idle_cost=1.0,
     timesteps=960,
     environments=4,
     minibatch=120,
@@ -60,19 +63,29 @@ def one_thread() -> Iterator[None]:
 def course() -> Course:
     history = History.of(simulated_bars(19))
     sessions = history.sessions
-    split = Split(sessions[:7], sessions[7:10], sessions[10:])
-    return Course(history, split, Outcomes.of(history, split.training + split.validation, RULES), RULES)
+    split = Split(sessions[:7], sessions[7:10], sessions[10:12], sessions[12:])
+    return Course(history, split, Outcomes.of(history, split.training, RULES), RULES)
 
 
-def weights_after(course: Course, outcomes: Outcomes) -> dict[str, npt.NDArray[np.float32]]:
+def new_policy(course: Course) -> Any:
     torch.manual_seed(3)
-    policy = sb3_contrib.RecurrentPPO(
+    return sb3_contrib.RecurrentPPO(
         "MlpLstmPolicy",
         SessionEnvironment(course.history, course.split.training, RULES),
         policy_kwargs={"lstm_hidden_size": 8, "net_arch": {"pi": [8], "vf": [8]}},
         device="cpu",
     ).policy
-    imitate_hindsight(policy, course.history.observations, outcomes, course.split.training, recipe=TINY, seed=1)
+
+
+def hindsight_of(course: Course, outcomes: Outcomes, idle_cost: float) -> Hindsight:
+    return Hindsight.of(course.history.observations, outcomes, course.split.training, idle_cost)
+
+
+def weights_after(course: Course, outcomes: Outcomes) -> dict[str, npt.NDArray[np.float32]]:
+    policy = new_policy(course)
+    hindsight = hindsight_of(course, outcomes, 0.5)
+    imitate_hindsight(policy, hindsight, TINY, 1)
+    seek_profit(policy, hindsight, TINY, 1)
     return {name: values.numpy() for name, values in policy.state_dict().items()}
 
 
@@ -82,10 +95,22 @@ def test_rewards_do_not_depend_on_the_volatility_of_the_symbol(course: Course) -
     assert all(np.allclose(lively[name], same[name], atol=1e-5) for name in lively)
 
 
+def test_seeking_profit_makes_a_policy_sure(course: Course) -> None:
+    """Where nothing is predictable HOLD is best, unless it costs more than a trade loses."""
+    eager = replace(TINY, profit_epochs=60, imitation_rate=1e-2)
+    losing = replace(course.outcomes, net_pct=np.where(np.isnan(course.outcomes.net_pct), np.nan, [-1.0, -2.0]))
+    for idle_cost, column in ((0.0, 0), (9.0, 1)):
+        policy, hindsight = new_policy(course), hindsight_of(course, losing, idle_cost)
+        seek_profit(policy, hindsight, eager, 1)
+        with torch.no_grad():
+            probabilities = torch.softmax(logits_of(policy, hindsight.observations), dim=-1)
+        assert float(probabilities[..., column].mean()) > 0.9
+
+
 def euro(folder: Path) -> Path:
-    """Write a file of EURUSD bars over three years, and return its path."""
+    """Write a file of EURUSD bars over a year and a half, and return its path."""
     rows = ["time,symbol,open,high,low,close,volume"]
-    for bar in (bar for year in range(3) for bar in shifted(year)):
+    for bar in (bar for half in range(4) for bar in shifted(half)):
         prices = ",".join(f"{price / 3600.0:.6f}" for price in (bar.open, bar.high, bar.low, bar.close))
         rows.append(f"{bar.time.isoformat()},EURUSD,{prices},0")
     path = folder / "eurusd.csv"
@@ -93,41 +118,69 @@ def euro(folder: Path) -> Path:
     return path
 
 
-def shifted(years: int) -> list[Bar]:
-    return [replace(bar, time=bar.time + timedelta(weeks=52 * years)) for bar in simulated_bars(12)]
+def shifted(halves: int) -> list[Bar]:
+    return [replace(bar, time=bar.time + timedelta(weeks=26 * halves)) for bar in simulated_bars(12)]
 
 
 def test_training_writes_new_versions_and_overwrites_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(command, "RECIPES", (replace(TINY, imitation_epochs=1, timesteps=240),))
     monkeypatch.setattr(parity, "STEPS", {1: 20, 3: 10})
-    monkeypatch.setattr(train, "fit_temperature", lambda *_: 1.0)
-    monkeypatch.setattr(card, "COINS", 3)
+    monkeypatch.setattr(trial, "COINS", 3)
+    acted = [0.5]
+    monkeypatch.setattr(command, "chosen_of", lambda candidates: replace(candidates[-1], acted=acted[-1]))
+    recipe = tmp_path / "short.toml"
+    short = replace(TINY, imitation_epochs=1, timesteps=240)
+    recipe.write_text(Recipe((short,), seeds=(1,), months=Months(6, 6, 6)).text())
     options = ["--data", str(euro(tmp_path)), "--models", str(tmp_path / "models"), "--work", str(tmp_path / "work")]
-    options += ["--seeds", "1", "--spread", "0.5pip"]
+    options += ["--recipe", str(recipe), "--spread", "0.5pip", "--jobs", "1"]
 
     def trained(*more: str) -> Result:
         return CliRunner().invoke(command.main, [*options, *more])
 
-    assert trained().exit_code == 0
+    first_run = trained("--tried", "4")
+    assert first_run.exit_code == 0, first_run.output
     folder = tmp_path / "models" / "ppo-lstm-eurusd"
     first = {path.name: path.read_bytes() for path in (folder / "1.0.0").iterdir()}
-    assert sorted(first) == ["MODEL_CARD.md", "model.onnx", "training.json"]
-    assert OnnxPolicy(folder / "1.0.0" / "model.onnx").specification.name == "ppo-lstm-eurusd"
-    record = json.loads(first["training.json"])
-    assert (record["spread"], record["fills"]) == ("0.00005", "target")
+    assert sorted(first) == ["MODEL_CARD.md", "model.onnx", "recipe.toml", "training.json"]
+    policy = OnnxPolicy(folder / "1.0.0" / "model.onnx")
+    assert policy.specification.name == "ppo-lstm-eurusd"
+    assert policy.description.win_calibration is not None
+    written = Recipe.read(folder / "1.0.0" / "recipe.toml")
+    assert (written.spread, written.tried, written.seeds) == ("0.5pip", 4, (1,))
     assert b"spread 0.00005, commission 0" in first["MODEL_CARD.md"]
+    again = CliRunner().invoke(card.main, [str(folder / "1.0.0"), "--data", str(tmp_path / "eurusd.csv")])
+    assert again.exit_code == 0, again.output
+    assert (folder / "1.0.0" / "MODEL_CARD.md").read_bytes() == first["MODEL_CARD.md"]
 
     refused = trained("--version", "1.0.0")
     assert refused.exit_code == 1
     assert "1.0.0: is there already and is not written over; name another version with --version" in refused.output
     assert trained().exit_code == 0
     assert sorted(path.name for path in folder.iterdir()) == ["1.0.0", "1.1.0"]
-    assert {path.name: path.read_bytes() for path in (folder / "1.0.0").iterdir()} == first
 
-    monkeypatch.setattr(train, "fit_temperature", lambda *_: None)
+    acted.append(LEAST_ACTING / 2.0)
     none_acts = trained()
-    assert "no policy acts on 2% of the bars without claiming too much, at a spread of 0.00005" in none_acts.output
+    assert "no policy acts on 2% of the bars at a confidence of 0.65 and a spread of 0.00005" in none_acts.output
     assert sorted(path.name for path in folder.iterdir()) == ["1.0.0", "1.1.0"]
+
+
+@pytest.mark.slow
+def test_processes_give_the_candidates_of_one_process(course: Course, tmp_path: Path) -> None:
+    short = replace(TINY, imitation_epochs=1, timesteps=240)
+    runs = runs_of(Recipe((short,), seeds=(1, 2)))
+    alone, seen = run_all(course, runs, tmp_path / "alone", 1, lambda _: None), list[Candidate]()
+    assert run_all(course, runs, tmp_path / "beside", 2, seen.append) == alone
+    assert sorted(map(str, seen)) == sorted(map(str, alone))
+    with pytest.raises(RunFailed, match="tiny, seed 1: its process ended with 1"):
+        run_all(course, [Run(replace(short, gamma=float("nan"), minibatch=-1), 1)], tmp_path / "bad", 2, seen.append)
+
+
+def test_cold_start_has_one_seed() -> None:
+    cold = replace(TINY, name="cold", imitation_epochs=0, profit_epochs=0)
+    assert [str(one) for one in runs_of(Recipe((TINY, cold), seeds=(3, 4)))] == [
+        "tiny, seed 3",
+        "tiny, seed 4",
+        "cold, seed 3",
+    ]
 
 
 def test_environment_runs_episodes(market: History) -> None:
