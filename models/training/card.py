@@ -315,7 +315,7 @@ def main(folder: Path, data: Path) -> None:
     """Evaluate the model in FOLDER again and write its card. Torch is not needed: the model file itself is run.
 
     The record of the training in training.json is kept; its `evaluation` is replaced. FOLDER must have a recipe.toml,
-    as versions from 2.0.0 on have.
+    which training writes.
     """
     try:
         recipe = Recipe.read(folder / RECIPE_FILE)
