@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from multiprocessing import get_context
+from multiprocessing import get_context, parent_process
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
 from pathlib import Path
+from threading import Thread
 from typing import cast
 
 import torch
@@ -107,4 +109,12 @@ def _train(course: Course, one: Run, work: Path, writer: Connection) -> None:
     """Train a run in this process, and write its candidates to a pipe."""
     # More threads would change the order of sums, and so the last bits; one is as fast for so small a network.
     torch.set_num_threads(1)
+    Thread(target=_end_with_parent, daemon=True).start()
     run(course, one.variant, one.seed, one.folder(work), writer.send)
+
+
+def _end_with_parent() -> None:
+    """End this process once its parent has ended, also if that was killed."""
+    if (parent := parent_process()) is not None:
+        parent.join()
+        os._exit(1)
