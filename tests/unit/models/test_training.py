@@ -28,7 +28,7 @@ from models.training import card, command, trial
 from models.training.environment import SessionEnvironment
 from models.training.episode import ACTIONS, Episode
 from models.training.imitation import Hindsight, imitate_hindsight, logits_of, seek_profit
-from models.training.runs import Run, RunFailed, run_all, runs_of
+from models.training.runs import RunFailed, run_all, runs_of
 from models.training.train import Candidate, Course, run
 from models.training.trial import policy_probabilities
 from tests.support.builders import simulated_bars
@@ -170,8 +170,9 @@ def test_processes_give_the_candidates_of_one_process(course: Course, tmp_path: 
     alone, seen = run_all(course, runs, tmp_path / "alone", 1, lambda _: None), list[Candidate]()
     assert run_all(course, runs, tmp_path / "beside", 2, seen.append) == alone
     assert sorted(map(str, seen)) == sorted(map(str, alone))
+    (tmp_path / "a file").touch()
     with pytest.raises(RunFailed, match="tiny, seed 1: its process ended with 1"):
-        run_all(course, [Run(replace(short, gamma=float("nan"), minibatch=-1), 1)], tmp_path / "bad", 2, seen.append)
+        run_all(course, runs[:1], tmp_path / "a file", 2, seen.append)
 
 
 def test_cold_start_has_one_seed() -> None:
