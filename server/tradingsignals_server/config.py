@@ -218,6 +218,10 @@ class Settings(BaseSettings):
     initial_equity: Annotated[float, Field(gt=0, le=1e15)] = Field(
         100_000.0, description="Account size that profit and loss is counted on."
     )
+    account_currency: Annotated[str, Field(pattern="^[A-Z]{3}$")] = Field(
+        "USD",
+        description="Currency of the account, such as USD: see docs/outcomes.md for what a pair's profit is in it.",
+    )
     max_price_jump: Annotated[float, Field(ge=0, le=1000)] = Field(
         0.5,
         description="A price further from the last one known of its symbol than this fraction of it is refused: of a "
@@ -348,6 +352,7 @@ class Settings(BaseSettings):
             spread=self.spread,
             commission=self.charged_commission,
             initial_equity=self.initial_equity,
+            account_currency=self.account_currency,
             max_bar_age=None if self.max_bar_age is None else timedelta(seconds=self.max_bar_age),
             max_price_jump=self.max_price_jump,
         )

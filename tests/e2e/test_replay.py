@@ -150,7 +150,7 @@ def test_every_position_equals_a_recount(tables: Tables) -> None:
         assert row["costs"] == pytest.approx(costs, rel=1e-12)
         assert row["pnl"] == pytest.approx(pnl, rel=1e-12)
         assert row["pnl_pct"] == pytest.approx(100 * pnl / trade.entry, rel=1e-12)
-        assert row["pnl_account"] == pytest.approx(pnl / trade.entry * trade.size * EQUITY, rel=1e-12)
+        assert row["pnl_account"] == pytest.approx(pnl / last * trade.size * EQUITY, rel=1e-12)
         assert row["r_multiple"] == pytest.approx(pnl / abs(trade.entry - trade.stop), rel=1e-12)
 
 

@@ -99,6 +99,7 @@ def test_every_risk_rule_can_be_set(environment: Setter) -> None:
         "SPREAD": "USDCOP=1,*=0.4",
         "COMMISSION": "EURUSD=1bp,*=0",
         "INITIAL_EQUITY": 5000.0,
+        "ACCOUNT_CURRENCY": "EUR",
         "MAX_BAR_AGE": "0:10:00",
         "MAX_PRICE_JUMP": 0.2,
     }
@@ -263,6 +264,8 @@ IMPOSSIBLE = [
     ("INITIAL_EQUITY", "1e16"),
     ("COMMISSION_PCT", "-1"),
     ("INITIAL_EQUITY", "0"),
+    ("ACCOUNT_CURRENCY", "usd"),
+    ("ACCOUNT_CURRENCY", "US DOLLAR"),
     ("LOG_LEVEL", "LOUD"),
     ("LOG_FORMAT", "xml"),
 ]

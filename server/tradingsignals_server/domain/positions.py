@@ -26,6 +26,7 @@ from uuid import NAMESPACE_URL, UUID, uuid5
 
 from .bars import Bar
 from .costs import round_trip
+from .currency import in_account_currency
 from .risk import RiskRules
 from .signals import Action, Signal
 from .values import dataclass
@@ -289,6 +290,8 @@ def _value(position: Position, price: float, rules: RiskRules) -> dict[str, Any]
         "costs": costs,
         "pnl": pnl,
         "pnl_pct": pnl_pct,
-        "pnl_account": pnl_pct / 100.0 * position.position_size * rules.initial_equity,
+        "pnl_account": in_account_currency(
+            position.symbol, pnl, entry, price, position.position_size * rules.initial_equity, rules.account_currency
+        ),
         "r_multiple": pnl / abs(entry - position.initial_stop_loss),
     }

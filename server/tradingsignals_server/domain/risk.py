@@ -70,6 +70,7 @@ class RiskRules:
     spread: Charges = NO_CHARGES
     commission: Charges = NO_CHARGES
     initial_equity: float = 100_000.0
+    account_currency: str = "USD"
     max_bar_age: timedelta | None = None
     max_price_jump: float = 0.5
 

@@ -363,7 +363,7 @@ def test_profit_has_the_sign_of_the_move_in_favor(side: Action, fill: float, pnl
     ended = close(position(side, rules), Exit(OPENING, price_seen_by(side, fill), ExitReason.MANUAL), rules)
     assert (ended.pnl, ended.pnl_pct, ended.r_multiple) == (pnl, pnl, pnl / 2.0)
     assert ended.position_size == 0.02
-    assert ended.pnl_account == pytest.approx(pnl / 100.0 * 0.02 * 50_000.0)
+    assert ended.pnl_account == pytest.approx(pnl / price_seen_by(side, fill) * 0.02 * 50_000.0)
 
 
 def test_pnl_pct_is_relative_to_the_entry() -> None:

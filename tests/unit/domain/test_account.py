@@ -1,0 +1,106 @@
+"""The account, by hand: 100,000 and positions of 2%, so one percent of a position is 20."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+
+from tests.support.builders import MONDAY, OPENING, bar, signal
+
+from tradingsignals_server.domain.account import Account
+from tradingsignals_server.domain.bars import BAR_INTERVAL
+from tradingsignals_server.domain.events import Disposition, MarketUpdate
+from tradingsignals_server.domain.positions import Exit, ExitReason, Position, after_bar, close, open_position
+from tradingsignals_server.domain.risk import RiskRules
+from tradingsignals_server.domain.signals import Action
+
+RULES = RiskRules(account_currency="COP")
+START = Account.opened(RULES.initial_equity)
+
+
+def opened(name: int = 1, symbol: str = "USDCOP") -> Position:
+    return open_position(signal(Action.BUY, name=name, symbol=symbol, rules=RULES), RULES, MONDAY)
+
+
+def ended(position: Position, price: float, reason: ExitReason = ExitReason.STOP_LOSS, after: int = 1) -> Position:
+    return close(position, Exit(OPENING + after * BAR_INTERVAL, price, reason), RULES)
+
+
+def update(time: int, disposition: Disposition = Disposition.ACCEPTED) -> MarketUpdate:
+    return MarketUpdate(bar(time), disposition)
+
+
+def test_account_without_positions_is_its_initial_equity() -> None:
+    assert (START.equity, START.realised, START.unrealised, START.exposure) == (100_000.0, 0.0, 0.0, 0.0)
+    assert (START.peak, START.drawdown, START.drawdown_pct, START.day_loss, START.day_loss_pct) == (100_000, 0, 0, 0, 0)
+    assert (START.day, START.closed, START.stops_in_row, START.last_stop) == (None, 0, 0, None)
+
+
+def test_open_position_is_valued_at_its_newest_mark() -> None:
+    held = after_bar(opened(), bar(1, 100.0, 101.5, 99.5, 101.0), RULES, session_day=MONDAY, last_of_session=False)
+    account = START.after(opened()).after(held)
+    assert (account.realised, account.unrealised, account.equity) == (0.0, 20.0, 100_020.0)
+    assert (account.exposure, account.peak) == (0.02, 100_020.0)
+    assert list(account.open_positions.values()) == [held]
+
+
+def test_closed_position_is_realised() -> None:
+    account = START.after(opened()).after(ended(opened(), 103.0, ExitReason.TAKE_PROFIT))
+    assert (account.realised, account.unrealised, account.equity, account.exposure) == (60.0, 0.0, 100_060.0, 0.0)
+    assert (account.closed, account.open_positions) == (1, {})
+
+
+def test_exposure_adds_up_over_symbols_long_and_short() -> None:
+    short = open_position(signal(Action.SELL, name=2, symbol="EURUSD", rules=RULES), RULES, MONDAY)
+    assert START.after(opened()).after(short).exposure == 0.04
+
+
+def test_drawdown_is_measured_from_the_peak() -> None:
+    account = START.after(opened()).after(ended(opened(), 103.0, ExitReason.TAKE_PROFIT))
+    account = account.after(opened(2)).after(ended(opened(2), 98.0))
+    assert (account.peak, account.equity, account.drawdown) == (100_060.0, 100_020.0, 40.0)
+    assert account.drawdown_pct == 100.0 * 40.0 / 100_060.0
+
+
+def test_loss_of_the_day_starts_anew_with_the_first_bar_of_a_day() -> None:
+    account = START.after(update(0)).after(opened()).after(ended(opened(), 98.0))
+    assert (account.day, account.day_loss, account.day_loss_pct) == (MONDAY, 40.0, 0.04)
+    tuesday = account.after(update(288))
+    assert (tuesday.day, tuesday.day_start, tuesday.day_loss) == (MONDAY + timedelta(days=1), 99_960.0, 0.0)
+
+
+def test_bar_of_an_earlier_day_or_late_does_not_turn_the_day_back() -> None:
+    account = START.after(update(288))
+    assert account.after(update(0)) is account
+    assert account.after(update(600, Disposition.LATE)) is account
+
+
+def test_position_closed_at_midnight_counts_for_the_day_that_ends() -> None:
+    last = bar(131)
+    assert (last.time.date(), last.close_time.date()) == (MONDAY, MONDAY + timedelta(days=1))
+    account = (
+        START.after(opened()).after(MarketUpdate(last, Disposition.ACCEPTED)).after(ended(opened(), 98.0, after=132))
+    )
+    assert (account.day, account.day_loss) == (MONDAY, 40.0)
+
+
+def test_stops_in_a_row_end_with_any_other_exit() -> None:
+    account = START
+    for name, reason, price, row in (
+        (1, ExitReason.STOP_LOSS, 98.0, 1),
+        (2, ExitReason.TRAILING_STOP, 99.0, 2),
+        (3, ExitReason.TRAILING_STOP, 101.0, 0),
+        (4, ExitReason.STOP_LOSS, 98.0, 1),
+        (5, ExitReason.REVERSED, 99.0, 0),
+    ):
+        account = account.after(opened(name)).after(ended(opened(name), price, reason, after=name))
+        assert account.stops_in_row == row
+    assert account.last_stop == OPENING + 4 * BAR_INTERVAL
+
+
+def test_signal_changes_nothing() -> None:
+    assert START.after(signal()) is START
+
+
+def test_loss_of_a_day_that_began_without_equity_is_all_of_it() -> None:
+    assert replace(START, day_start=-1.0).day_loss_pct == 100.0
