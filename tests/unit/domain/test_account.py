@@ -8,8 +8,8 @@ from datetime import timedelta
 from tests.support.builders import MONDAY, OPENING, bar, signal
 
 from tradingsignals_server.domain.account import Account
-from tradingsignals_server.domain.bars import BAR_INTERVAL
 from tradingsignals_server.domain.events import Disposition, MarketUpdate
+from tradingsignals_server.domain.intervals import DEFAULT_INTERVAL
 from tradingsignals_server.domain.positions import Exit, ExitReason, Position, after_bar, close, open_position
 from tradingsignals_server.domain.risk import RiskRules
 from tradingsignals_server.domain.signals import Action
@@ -23,7 +23,7 @@ def opened(name: int = 1, symbol: str = "USDCOP") -> Position:
 
 
 def ended(position: Position, price: float, reason: ExitReason = ExitReason.STOP_LOSS, after: int = 1) -> Position:
-    return close(position, Exit(OPENING + after * BAR_INTERVAL, price, reason), RULES)
+    return close(position, Exit(OPENING + after * DEFAULT_INTERVAL, price, reason), RULES)
 
 
 def update(time: int, disposition: Disposition = Disposition.ACCEPTED) -> MarketUpdate:
@@ -95,7 +95,7 @@ def test_stops_in_a_row_end_with_any_other_exit() -> None:
     ):
         account = account.after(opened(name)).after(ended(opened(name), price, reason, after=name))
         assert account.stops_in_row == row
-    assert account.last_stop == OPENING + 4 * BAR_INTERVAL
+    assert account.last_stop == OPENING + 4 * DEFAULT_INTERVAL
 
 
 def test_signal_changes_nothing() -> None:

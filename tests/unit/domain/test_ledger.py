@@ -10,10 +10,11 @@ from uuid import UUID
 import pytest
 from tests.support.builders import OPENING, bar, signal
 
-from tradingsignals_server.domain.bars import BAR_INTERVAL, Bar
+from tradingsignals_server.domain.bars import Bar
 from tradingsignals_server.domain.calendar import calendar_for
 from tradingsignals_server.domain.costs import Charges
 from tradingsignals_server.domain.events import Disposition, Event, MarketUpdate
+from tradingsignals_server.domain.intervals import DEFAULT_INTERVAL
 from tradingsignals_server.domain.ledger import LEDGER_VERSION, FollowedSignal, Ledger
 from tradingsignals_server.domain.outcomes import Fill, Outcome, Resolution
 from tradingsignals_server.domain.positions import Exit, ExitReason, after_bar, close, open_position
@@ -23,7 +24,7 @@ from tradingsignals_server.domain.signals import Action, Origin, Signal
 Prices = tuple[float, float, float, float]
 """Open, high, low and close for a BUY; for a SELL they are mirrored at 100."""
 SIDES = pytest.mark.parametrize("side", [Action.BUY, Action.SELL])
-FIRST = OPENING + BAR_INTERVAL
+FIRST = OPENING + DEFAULT_INTERVAL
 """Time of the signal: the close of bar 0, so that bar 1 is the next one."""
 QUIET: Prices = (100.0, 100.5, 99.5, 100.25)
 
