@@ -19,7 +19,7 @@ from urllib.parse import quote
 from ..processes.children import die_with_parent
 from ..processes.exits import wait_for_exit
 from .programs import EmbeddedPostgresError
-from .unprivileged import HERE, Account, user_name
+from .unprivileged import HERE, UnixAccount, user_name
 
 SUPERUSER = "postgres"
 PORT = 5432
@@ -37,7 +37,7 @@ class Cluster:
 
     folder: Path
     socket_dir: Path
-    account: Account | None
+    account: UnixAccount | None
     programs: Path
 
     @property
@@ -180,7 +180,7 @@ def _replace(cluster: Cluster, name: str, text: str) -> None:
     Path(written).replace(cluster.folder / name)
 
 
-def give_to(account: Account | None, folder: Path) -> None:
+def give_to(account: UnixAccount | None, folder: Path) -> None:
     """Make `account`, if there is one, the owner of `folder`."""
     if account is not None:
         os.chown(folder, account.uid, account.gid)

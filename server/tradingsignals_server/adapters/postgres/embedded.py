@@ -23,7 +23,7 @@ from .cluster import SUPERUSER, Cluster, create_if_missing, give_to, name_of, re
 from .folder_lock import locked
 from .postmaster import Postmaster
 from .programs import MAJOR, EmbeddedPostgresError, program, programs_for
-from .unprivileged import Account, user_name
+from .unprivileged import UnixAccount, user_name
 
 _logger = logging.getLogger(__name__)
 
@@ -126,18 +126,18 @@ async def _in_background(work: Coroutine[None, None, None]) -> AsyncIterator[Non
             task.result()
 
 
-def _place_in(folder: Path) -> tuple[Path, Account | None]:
+def _place_in(folder: Path) -> tuple[Path, UnixAccount | None]:
     """Return the folder of the cluster, and the user that runs it."""
     program("postgres")  # without it nothing is created
     folder = folder.resolve()
     folder.mkdir(parents=True, exist_ok=True)
     place = folder / "postgres"
-    account = Account.to_own(place)
+    account = UnixAccount.to_own(place)
     _check(place, account)
     return place, account
 
 
-def _check(place: Path, account: Account | None) -> None:
+def _check(place: Path, account: UnixAccount | None) -> None:
     """Refuse a cluster that cannot be used, before anything is changed."""
     if not place.exists():
         return

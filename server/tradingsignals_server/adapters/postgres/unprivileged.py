@@ -29,7 +29,7 @@ _CAPABILITIES = 64  # more than any kernel has
 
 
 @dataclass(frozen=True, slots=True)
-class Account:
+class UnixAccount:
     """A user of this machine, other than root."""
 
     name: str
@@ -37,7 +37,7 @@ class Account:
     gid: int
 
     @classmethod
-    def to_own(cls, folder: Path) -> Account | None:
+    def to_own(cls, folder: Path) -> UnixAccount | None:
         """Return the user that is to own `folder` and run the program in it; None if this process is not root.
 
         It is the present owner, if that is not root; otherwise the system's user for PostgreSQL, or the user nobody.
