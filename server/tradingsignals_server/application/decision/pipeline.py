@@ -108,14 +108,21 @@ class Pipeline:
             return
         inputs = await prefetch_inputs(self._inputs, states, bars)
         live = {symbol: states[symbol].live.recurrent for symbol in inputs if _is_for(self.live, states[symbol])}
-        await prefetch_outputs(self.live.prefetch, {symbol: inputs[symbol] for symbol in live}, live)
+        await _prefetch_outputs(self.live, inputs, live)
         if self.shadow is not None:
             shadow = {
                 symbol: book.recurrent
                 for symbol in inputs
                 if (book := states[symbol].shadow) is not None and _is_for(self.shadow, states[symbol])
             }
-            await prefetch_outputs(self.shadow.prefetch, {symbol: inputs[symbol] for symbol in shadow}, shadow)
+            await _prefetch_outputs(self.shadow, inputs, shadow)
+
+
+async def _prefetch_outputs(
+    trader: Trader, inputs: Mapping[str, Sequence[DecisionInput]], carried: Mapping[str, RecurrentState]
+) -> None:
+    of_trader = {symbol: inputs[symbol] for symbol in carried}
+    await prefetch_outputs(trader.prefetch, trader.policy.description.reset, of_trader, carried)
 
 
 def _is_for(trader: Trader, state: SymbolState) -> bool:

@@ -23,7 +23,7 @@ import numpy as np
 
 from ...domain.bars import Bar
 from ...domain.features import Observation
-from ...domain.recurrent_state import RecurrentState
+from ...domain.recurrent_state import RecurrentState, ResetRule
 from ...domain.signals import Probabilities
 from ...domain.values import dataclass
 from ...domain.window import Window
@@ -172,20 +172,39 @@ async def prefetch_inputs(
     return found
 
 
-async def prefetch_outputs(
-    run: RunAhead, inputs: Mapping[str, Sequence[DecisionInput]], carried: dict[str, RecurrentState]
-) -> None:
-    """Run a policy on all inputs, in micro-batches of the n-th input of each symbol.
+def independent_runs(inputs: Sequence[DecisionInput], reset: ResetRule) -> list[Sequence[DecisionInput]]:
+    """Divide the inputs of one symbol where the recurrent state of a policy does not go on from one to the next."""
+    if reset is ResetRule.NEVER:
+        return [inputs]
+    firsts = [n for n, one in enumerate(inputs) if n and (reset is ResetRule.NONE or one.new_session)]
+    return [inputs[start:end] for start, end in zip([0, *firsts], [*firsts, len(inputs)], strict=True)]
 
-    carried: the recurrent state of each symbol before its first input.
+
+async def prefetch_outputs(
+    run: RunAhead,
+    reset: ResetRule,
+    inputs: Mapping[str, Sequence[DecisionInput]],
+    carried: Mapping[str, RecurrentState],
+) -> None:
+    """Run a policy on all inputs, in micro-batches of the n-th input of each independent run.
+
+    Args:
+        run: runs the policy.
+        reset: when its recurrent state is reset. So the sessions of one symbol are independent of each other, or all
+            of its bars.
+        inputs: by symbol, in the order of their bars.
+        carried: the recurrent state of each symbol before its first input.
     """
+    runs = [(symbol, part) for symbol, ahead in inputs.items() for part in independent_runs(ahead, reset)]
+    states = [carried[symbol] for symbol, _ in runs]
     done = 0
-    for n in range(max(map(len, inputs.values()), default=0)):
-        symbols = [symbol for symbol, ahead in inputs.items() if len(ahead) > n]
-        for start in range(0, len(symbols), MICRO_BATCH_BARS):
-            batch = symbols[start : start + MICRO_BATCH_BARS]
-            after = run([inputs[symbol][n] for symbol in batch], [carried[symbol] for symbol in batch])
-            carried.update(zip(batch, after, strict=True))
+    for n in range(max((len(part) for _, part in runs), default=0)):
+        places = [place for place, (_, part) in enumerate(runs) if len(part) > n]
+        for start in range(0, len(places), MICRO_BATCH_BARS):
+            batch = places[start : start + MICRO_BATCH_BARS]
+            after = run([runs[place][1][n] for place in batch], [states[place] for place in batch])
+            for place, state in zip(batch, after, strict=True):
+                states[place] = state
             done += len(batch)
             if done % MICRO_BATCH_BARS < len(batch):  # one more micro-batch is full
                 await asyncio.sleep(0)

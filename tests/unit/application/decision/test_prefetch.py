@@ -19,12 +19,14 @@ from tests.support.onnx_models import RECURRENT, policy_file, random_weights
 from tests.support.running import of_symbol, patched, running_engine
 
 from tradingsignals_server.adapters.onnx.policy import OnnxPolicy
+from tradingsignals_server.application.decision.inputs import bar_input
 from tradingsignals_server.application.decision.pipeline import BarStep, Pipeline
-from tradingsignals_server.application.decision.prefetch import InferenceMeter, PrefetchingPolicy
+from tradingsignals_server.application.decision.prefetch import InferenceMeter, PrefetchingPolicy, independent_runs
 from tradingsignals_server.application.decision.symbol_state import SymbolState
 from tradingsignals_server.application.ports.policy import Policy, PolicyOutput
 from tradingsignals_server.application.ports.store import RecurrentCheckpoint, ShadowEvent
 from tradingsignals_server.domain.bars import Bar
+from tradingsignals_server.domain.calendar import calendar_for
 from tradingsignals_server.domain.errors import ServiceError
 from tradingsignals_server.domain.events import Event, Receipt
 from tradingsignals_server.domain.features import M5_V1, Observation
@@ -32,6 +34,7 @@ from tradingsignals_server.domain.positions import Position
 from tradingsignals_server.domain.recurrent_state import RecurrentState, ResetRule
 from tradingsignals_server.domain.risk import RiskRules
 from tradingsignals_server.domain.signals import Signal
+from tradingsignals_server.domain.window import Window
 
 RULES = RiskRules(confidence_threshold=0.34, trailing_stop_atr=1.0)
 """The preferred action of the policy is always taken."""
@@ -184,11 +187,32 @@ runs = st.lists(st.tuples(st.sampled_from(sorted(TWO)), st.integers(1, 40)), max
 async def test_bars_of_one_time_share_a_micro_batch_and_others_do_not(policies: Policies) -> None:
     lines = {symbol: line[60:] for symbol, line in BARS.items()}
     together = merged(lines, [])
-    for calls, shown in ((chunks(together, [30]), 3), ([[bar] for bar in together], 1), (lines.values(), 1)):
-        watched = WatchedPolicy(policies[ResetRule.SESSION])
-        store = await warmed((line[:60] for line in BARS.values()), policies[ResetRule.SESSION])
+    for reset, calls, shown in (
+        (ResetRule.SESSION, chunks(together, [30]), 3),
+        (ResetRule.SESSION, [[bar] for bar in together], 1),
+        (ResetRule.NEVER, lines.values(), 1),
+    ):
+        watched = WatchedPolicy(policies[reset])
+        store = await warmed((line[:60] for line in BARS.values()), policies[reset])
         await outcome_of(calls, watched, store=store)
         assert watched.shown == [shown] * (360 // shown)
+
+
+def test_runs_are_independent_where_the_recurrent_state_does_not_go_on() -> None:
+    state = SymbolState("USDCOP", calendar_for("USDCOP"), Window.empty())
+    inputs = []
+    for bar in walk(200):
+        computed = bar_input(state, bar)
+        state = computed.state
+        if computed.decision is not None:
+            inputs.append(computed.decision)
+    lengths = {reset: [len(run) for run in independent_runs(inputs, reset)] for reset in ResetRule}
+    assert lengths[ResetRule.NEVER] == [151]
+    assert lengths[ResetRule.SESSION] == [11, 60, 60, 20]
+    assert lengths[ResetRule.NONE] == [1] * 151
+    for reset in ResetRule:
+        assert [one for run in independent_runs(inputs, reset) for one in run] == inputs
+    assert independent_runs([], ResetRule.NONE) == [[]]
 
 
 async def test_no_bar_is_inferred_twice_even_if_its_symbol_warms_up_meanwhile(policies: Policies) -> None:
