@@ -18,7 +18,7 @@ Rules that follow from the order of prices within a bar:
 
 from __future__ import annotations
 
-from dataclasses import field, replace
+from dataclasses import field
 from datetime import date, datetime
 from enum import StrEnum
 from typing import Any
@@ -29,7 +29,7 @@ from .costs import round_trip
 from .currency import in_account_currency
 from .risk import RiskRules
 from .signals import Action, Signal
-from .values import dataclass
+from .values import changed, dataclass
 
 _NAMESPACE = uuid5(NAMESPACE_URL, "tradingsignals.v1.Position")
 
@@ -129,7 +129,7 @@ def open_position(signal: Signal, rules: RiskRules, session_day: date | None) ->
         trail_distance=rules.trailing_stop_atr * atr if rules.trailing_stop_atr and atr else None,
         session_day=session_day,
     )
-    return replace(unmarked, **_value(unmarked, signal.entry_price, rules))
+    return changed(unmarked, **_value(unmarked, signal.entry_price, rules))
 
 
 def after_bar(
@@ -159,18 +159,20 @@ def after_bar(
     """
     if bar.close_time <= position.entry_time:
         return position
-    position = replace(position, bars_held=position.bars_held + 1)
+    bars_held = position.bars_held + 1
     fill = _fill_at_open(position, bar, rules, session_day) or _fill_at_level(position, bar)
     if fill is not None:
-        return close(position, fill, rules)
-    trailed = _trailed(position, bar)
-    fill = _fill_at_trailed_stop(trailed, bar)
+        return close(changed(position, bars_held=bars_held), fill, rules)
+    trailed = position
+    if position.trail_distance is not None:
+        trailed = _trailed(position, position.trail_distance, bar)
+        fill = _fill_at_trailed_stop(trailed, bar)
+        if fill is not None:
+            return close(changed(trailed, bars_held=bars_held), fill, rules)
+    fill = _fill_at_close(bars_held, bar, rules, last_of_session=last_of_session)
     if fill is not None:
-        return close(trailed, fill, rules)
-    fill = _fill_at_close(position, bar, rules, last_of_session=last_of_session)
-    if fill is not None:
-        return close(position, fill, rules)
-    return _marked(trailed, bar, rules, session_day)
+        return close(changed(position, bars_held=bars_held), fill, rules)
+    return _marked(trailed, bar, rules, bars_held, session_day)
 
 
 def close(position: Position, fill: Exit, rules: RiskRules) -> Position:
@@ -186,7 +188,7 @@ def close(position: Position, fill: Exit, rules: RiskRules) -> Position:
         raise ValueError(f"a position of {position.entry_time.isoformat()} cannot end at {fill.time.isoformat()}")
     side = position.action.direction
     move = side * (fill.price - position.entry_price)
-    return replace(
+    return changed(
         position,
         **_value(position, fill.price, rules),
         max_favorable_excursion=max(position.max_favorable_excursion, move),
@@ -234,9 +236,9 @@ def _fill_at_trailed_stop(trailed: Position, bar: Bar) -> Exit | None:
     return Exit(bar.close_time, stop if passed else bar.open, ExitReason.TRAILING_STOP)
 
 
-def _fill_at_close(position: Position, bar: Bar, rules: RiskRules, *, last_of_session: bool) -> Exit | None:
+def _fill_at_close(bars_held: int, bar: Bar, rules: RiskRules, *, last_of_session: bool) -> Exit | None:
     """Return the exit at the close, if the time limit or the end of the session closes the position."""
-    if rules.max_holding_bars and position.bars_held >= rules.max_holding_bars:
+    if rules.max_holding_bars and bars_held >= rules.max_holding_bars:
         return Exit(bar.close_time, bar.close, ExitReason.TIME_LIMIT)
     if rules.close_at_session_end and last_of_session:
         return Exit(bar.close_time, bar.close, ExitReason.SESSION_END)
@@ -253,26 +255,26 @@ def _extremes_since_entry(position: Position, bar: Bar) -> tuple[float, float]:
     return (bar.close if _entered_within(position, bar) else best), worst
 
 
-def _trailed(position: Position, bar: Bar) -> Position:
+def _trailed(position: Position, distance: float, bar: Bar) -> Position:
     """Return the position with its best price updated and its stop trailed. A stop never moves away from the price."""
-    side = position.action.direction
+    side, stop = position.action.direction, position.stop_loss
     best, _ = _extremes_since_entry(position, bar)
     in_favor = max(position.max_favorable_excursion, side * (best - position.entry_price))
-    stop = position.stop_loss
-    if position.trail_distance is not None:
-        follows = position.entry_price + side * (in_favor - position.trail_distance)
-        stop = follows if side * (follows - stop) > 0.0 else stop
-    return replace(position, stop_loss=stop, max_favorable_excursion=in_favor)
+    follows = position.entry_price + side * (in_favor - distance)
+    stop = follows if side * (follows - stop) > 0.0 else stop
+    return changed(position, stop_loss=stop, max_favorable_excursion=in_favor)
 
 
-def _marked(position: Position, bar: Bar, rules: RiskRules, session_day: date | None) -> Position:
+def _marked(position: Position, bar: Bar, rules: RiskRules, bars_held: int, session_day: date | None) -> Position:
     """Return the position marked to the close of a bar that did not close it."""
-    _, worst = _extremes_since_entry(position, bar)
-    against = position.action.direction * (position.entry_price - worst)
-    return replace(
+    best, worst = _extremes_since_entry(position, bar)
+    side, entry = position.action.direction, position.entry_price
+    return changed(
         position,
         **_value(position, bar.close, rules),
-        max_adverse_excursion=max(position.max_adverse_excursion, against),
+        bars_held=bars_held,
+        max_favorable_excursion=max(position.max_favorable_excursion, side * (best - entry)),
+        max_adverse_excursion=max(position.max_adverse_excursion, side * (entry - worst)),
         session_day=position.session_day or session_day,
     )
 

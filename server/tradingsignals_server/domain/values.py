@@ -8,9 +8,14 @@ the processor time. So the classes are frozen for mypy, which refuses every assi
 from __future__ import annotations
 
 import dataclasses
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Mapping
+from functools import cache
+from operator import attrgetter
+from typing import TYPE_CHECKING, Any, TypeVar
 
-__all__ = ["dataclass"]
+__all__ = ["changed", "dataclass"]
+
+T = TypeVar("T")
 
 if TYPE_CHECKING:
     from dataclasses import dataclass
@@ -19,3 +24,25 @@ else:
     def dataclass(*, frozen=False, slots=False, eq=True):
         """Do as dataclasses.dataclass, without refusing assignments at run time."""
         return dataclasses.dataclass(slots=slots, eq=eq, unsafe_hash=frozen and eq)
+
+
+def changed(value: T, **changes: object) -> T:
+    """Return a dataclass with some fields changed, as dataclasses.replace does in three times as long.
+
+    Raises:
+        KeyError: it has no such field.
+    """
+    kind: Any = type(value)
+    read, places = _fields(kind)
+    values = list(read(value))
+    for name, new in changes.items():
+        values[places[name]] = new
+    made: T = kind(*values)
+    return made
+
+
+@cache
+def _fields(of: Any) -> tuple[Callable[[Any], tuple[Any, ...]], Mapping[str, int]]:
+    """Return how to read all fields of a dataclass of two or more, and the place of each."""
+    names = [field.name for field in dataclasses.fields(of)]
+    return attrgetter(*names), {name: place for place, name in enumerate(names)}
