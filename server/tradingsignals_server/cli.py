@@ -2,29 +2,22 @@
 
 from __future__ import annotations
 
-import asyncio
-import gc
 import logging
-import signal
 import sys
-from collections.abc import Coroutine
 from pathlib import Path
 from typing import Any
 
 import click
-import uvloop
 
 from . import __version__, logs
 from .adapters.feeds.registry import FEEDS
 from .adapters.feeds.replay import REPLAY
+from .cli_backtest import backtest, parity
+from .cli_run import run
 from .config import InvalidSettings, Settings
 from .domain.errors import StorageUnavailable
 
 DEFAULT_ADDRESS = "127.0.0.1:8003"
-
-GC_THRESHOLDS = 50_000, 20, 50
-"""Thresholds of the garbage collector. A call leaves no cycles, but Python's own thresholds cost 64 callers 6% of the
-processor time, and a pause of 70 ms every few thousand calls; with these, cycles take a few megabytes."""
 
 
 class OneLineErrors(click.Group):
@@ -77,7 +70,7 @@ def up(bars: Path | None, speed: float | None, feed: str | None, servers: int | 
     from .commands import up as command
 
     settings = _settings(bars, speed, feed, servers)
-    _run(command.up(settings) if settings.servers == 1 else command.up_multi_server(settings))
+    run(command.up(settings) if settings.servers == 1 else command.up_multi_server(settings))
 
 
 @main.command()
@@ -87,7 +80,7 @@ def serve(feed: str | None) -> None:
     from .commands import up as command
 
     settings = _settings(None, None, feed)
-    _run(command.serve(settings))
+    run(command.serve(settings))
 
 
 @main.command()
@@ -110,7 +103,7 @@ def replay(file: Path, speed: float, symbol: str | None, address: str, force: bo
     """
     from .commands.replay import replay as command
 
-    sys.exit(_run(command(file, speed=speed, symbol=symbol, address=address, force=force)))
+    sys.exit(run(command(file, speed=speed, symbol=symbol, address=address, force=force)))
 
 
 @main.command()
@@ -122,7 +115,7 @@ def watch(symbols: tuple[str, ...], what: str | None, address: str) -> None:
     """Follow the signals of a running service in the terminal."""
     from .commands.watch import watch as command
 
-    sys.exit(_run(command(address, symbols=symbols, what=what or "signals")))
+    sys.exit(run(command(address, symbols=symbols, what=what or "signals")))
 
 
 @main.command()
@@ -139,7 +132,7 @@ def migrate() -> None:
     """Bring the database's schema up to date, and say what was done. `up` and `serve` do it too."""
     from .commands import migrate as command
 
-    _run(command.migrate(_settings(None, None, None)))
+    run(command.migrate(_settings(None, None, None)))
 
 
 @main.command()
@@ -322,6 +315,10 @@ def edge(out: Path, backends: tuple[str, ...], listen: str, fanout: tuple[str, .
     command.write(out, backends, listen, fanout, allowed_hosts)
 
 
+main.add_command(backtest)
+main.add_command(parity)
+
+
 def _settings(bars: Path | None, speed: float | None, feed: str | None, servers: int | None = None) -> Settings:
     if bars is not None:
         feed = REPLAY.name
@@ -332,32 +329,6 @@ def _settings(bars: Path | None, speed: float | None, feed: str | None, servers:
     for message in settings.ignored():
         logging.getLogger(__name__).warning(message)
     return settings
-
-
-def _run(work: Coroutine[Any, Any, int | None]) -> int:
-    """Run `work` until it ends or a signal ends it, which is a normal way to end."""
-    gc.set_threshold(*GC_THRESHOLDS)
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        return runner.run(_until_signalled(work))
-
-
-async def _until_signalled(work: Coroutine[Any, Any, int | None]) -> int:
-    task = asyncio.ensure_future(work)
-    signalled: list[int] = []
-
-    def stop(number: int) -> None:
-        if not signalled:
-            signalled.append(number)
-            task.cancel()
-
-    for number in (signal.SIGINT, signal.SIGTERM):
-        asyncio.get_running_loop().add_signal_handler(number, stop, number)
-    try:
-        return await task or 0
-    except asyncio.CancelledError:
-        if not signalled:
-            raise
-        return 0
 
 
 def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:

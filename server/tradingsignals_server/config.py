@@ -68,6 +68,31 @@ PLACEHOLDER_PATH = Path("placeholder")
 """MODEL_PATH for predictions that are made up."""
 
 
+RULE_SETTINGS = (
+    "bar_interval",
+    "session_calendar",
+    "confidence_threshold",
+    "min_win_probability",
+    "min_risk_reward",
+    "atr_multiplier_sl",
+    "atr_multiplier_tp",
+    "position_sizing",
+    "position_size_pct",
+    "max_position_size_pct",
+    "risk_per_trade_pct",
+    "kelly_fraction",
+    "trailing_stop_atr",
+    "max_holding_bars",
+    "close_at_session_end",
+    "spread",
+    "commission",
+    "commission_pct",
+    "initial_equity",
+    "max_price_jump",
+)
+"""The settings that a decision on a bar, a position or an amount depends on, besides the model."""
+
+
 class InvalidSettings(Exception):
     """A setting is unknown or impossible. The message is one line and names it."""
 

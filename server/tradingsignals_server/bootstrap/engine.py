@@ -54,7 +54,7 @@ def utc_now() -> datetime:
 async def build_core(settings: Settings, storage: Storage, peer_at: PeerAt) -> Core:
     """Build the engine, its router, and what keeps models, retention and health."""
     store, clock = storage.store, utc_now
-    live, shadow = _model_source(settings.model_path, "MODEL_PATH"), _shadow_source(settings)
+    live, shadow = model_source(settings.model_path, "MODEL_PATH"), _shadow_source(settings)
     pipeline = _pipeline(settings, live, shadow)
     log_tail = LogTail(store, await store.log_head())
     reader = LogReader(store, log_tail)
@@ -97,7 +97,7 @@ def _pipeline(settings: Settings, live: ModelSource, shadow: ModelSource | None)
     return Pipeline(Trader(live.load(), rules), settings.calendar_of, shadow_trader)
 
 
-def _model_source(path: Path | None, setting: str) -> ModelSource:
+def model_source(path: Path | None, setting: str) -> ModelSource:
     """Find the policy: at `path`, without one the shipped policy, or placeholder predictions if there is none."""
     folder = shipped_models() if path is None else path
     if folder is None or folder == PLACEHOLDER_PATH:
@@ -107,4 +107,4 @@ def _model_source(path: Path | None, setting: str) -> ModelSource:
 
 def _shadow_source(settings: Settings) -> ModelSource | None:
     path = settings.shadow_model_path
-    return None if path is None else _model_source(path, "SHADOW_MODEL_PATH")
+    return None if path is None else model_source(path, "SHADOW_MODEL_PATH")

@@ -153,6 +153,15 @@ def require_files(settings: Settings) -> None:
     """
     if (bars := settings.feed.file(settings)) is not None:
         require_bars(bars)
+    require_model(settings)
+
+
+def require_model(settings: Settings) -> None:
+    """Check that MODEL_PATH exists, if it names a file or a folder.
+
+    Raises:
+        InvalidSettings: it does not.
+    """
     model = settings.model_path
     if model is not None and model != PLACEHOLDER_PATH and not model.exists():
         raise InvalidSettings(f"MODEL_PATH={model}: there is no such file or folder")

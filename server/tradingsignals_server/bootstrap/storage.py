@@ -10,7 +10,7 @@ import asyncpg
 
 from ..adapters.postgres.bars_table import BarsTable
 from ..adapters.postgres.connection import Connections, DatabaseRefused, connections
-from ..adapters.postgres.embedded import running_postgres
+from ..adapters.postgres.embedded import dsn_if_running, running_postgres
 from ..adapters.postgres.migrate import Migration, migrate
 from ..adapters.postgres.peer_secret import peer_secret
 from ..adapters.postgres.store import PostgresStore
@@ -38,9 +38,24 @@ async def database(settings: Settings) -> AsyncIterator[str]:
     if not settings.embedded_database:
         yield settings.dsn
         return
-    name = "tradingsignals_simulated" if settings.feed.is_simulated else "tradingsignals"
-    async with running_postgres(settings.data_dir, name) as postgres:
+    async with running_postgres(settings.data_dir, _embedded_name(settings)) as postgres:
         yield postgres.dsn
+
+
+@asynccontextmanager
+async def readable_database(settings: Settings) -> AsyncIterator[str]:
+    """Give the address of the configured database, beside a service that may be running on it, or start it."""
+    if not settings.embedded_database:
+        yield settings.dsn
+    elif (running := dsn_if_running(settings.data_dir, _embedded_name(settings))) is not None:
+        yield running
+    else:
+        async with migrated_database(settings) as dsn:
+            yield dsn
+
+
+def _embedded_name(settings: Settings) -> str:
+    return "tradingsignals_simulated" if settings.feed.is_simulated else "tradingsignals"
 
 
 @asynccontextmanager

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from enum import Enum
 from textwrap import wrap
-from typing import Any
 
-from pydantic import PostgresDsn, SecretStr
+from pydantic import SecretStr
 
-from ..adapters.postgres.place import without_secrets
 from ..config import Settings
+from ..setting_values import shown_value
 
 _WIDTH = 100
 
@@ -20,7 +18,7 @@ def table(settings: Settings) -> str:
     for name, field in Settings.model_fields.items():
         value = getattr(settings, name)
         mark = "*" if value != field.default else " "
-        lines.append(f"{mark} {name.upper()}={_shown(value)}")
+        lines.append(f"{mark} {name.upper()}={shown_value(value)}")
         lines.extend(f"      {line}" for line in wrap(field.description or "", _WIDTH))
     return "\n".join(lines) + "\n"
 
@@ -31,20 +29,6 @@ def example() -> str:
     for name, field in Settings.model_fields.items():
         about = "".join(f"# {line}\n" for line in wrap(field.description or "", _WIDTH))
         default = field.default
-        plain = default.get_secret_value() if isinstance(default, SecretStr) else _shown(default)
+        plain = default.get_secret_value() if isinstance(default, SecretStr) else shown_value(default)
         blocks.append(f"{about}#{name.upper()}={plain}\n")
     return "\n".join(blocks)
-
-
-def _shown(value: Any) -> str:
-    if value is None:
-        return ""
-    if isinstance(value, PostgresDsn):
-        return without_secrets(str(value))
-    if isinstance(value, Enum):
-        return str(value.value)
-    if isinstance(value, bool):
-        return str(value).lower()
-    if isinstance(value, tuple):
-        return ",".join(value)
-    return str(value)

@@ -113,6 +113,19 @@ async def running_postgres(folder: Path, database: str) -> AsyncIterator[Embedde
         yield postgres
 
 
+def dsn_if_running(folder: Path, database: str) -> str | None:
+    """Return the address of `database` on the server that another process runs in `folder`; None if none does.
+
+    Raises:
+        EmbeddedPostgresError: the path of its socket is too long.
+    """
+    place = folder.resolve() / "postgres"
+    socket_dir = _socket_dir(place)
+    if not socket_in(socket_dir).exists():
+        return None
+    return Cluster(place, socket_dir, None, place).dsn(database)
+
+
 @asynccontextmanager
 async def _in_background(work: Coroutine[None, None, None]) -> AsyncIterator[None]:
     """Run `work` for as long as the context lasts; raise its error at the end."""

@@ -95,7 +95,7 @@ class SymbolStates:
     async def _read(self, symbol: str, *, is_stored: bool) -> SymbolState:
         if is_stored:
             return await restored(self._store, self._pipeline, symbol)
-        return _state_of(_NOTHING_STORED, self._pipeline, symbol)
+        return state_of(_NOTHING_STORED, self._pipeline, symbol)
 
 
 def restore_bars(pipeline: Pipeline, symbol: str) -> int:
@@ -108,7 +108,7 @@ async def restored(store: Store, pipeline: Pipeline, symbol: str) -> SymbolState
     shadow_key = None if pipeline.shadow is None else pipeline.shadow.policy.description.key
     bars = restore_bars(pipeline, symbol)
     stored = await store.load_symbol(symbol, bars, pipeline.live.policy.description.key, shadow_key)
-    return _state_of(stored, pipeline, symbol)
+    return state_of(stored, pipeline, symbol)
 
 
 def _refusal_of(state: SymbolState) -> ServiceError | None:
@@ -119,7 +119,13 @@ def _refusal_of(state: SymbolState) -> ServiceError | None:
     return IntervalStored(state.symbol, interval_name(stored.interval), interval_name(interval))
 
 
-def _state_of(stored: StoredSymbol, pipeline: Pipeline, symbol: str) -> SymbolState:
+def nothing_stored() -> StoredSymbol:
+    """Return what is stored of a new symbol."""
+    return _NOTHING_STORED
+
+
+def state_of(stored: StoredSymbol, pipeline: Pipeline, symbol: str) -> SymbolState:
+    """Compute the state of `symbol` from what is stored, as if its bars had been processed one by one."""
     calendar = pipeline.calendar_of(symbol)
     live = _book(stored, stored.live, pipeline.live, calendar)
     shadow = None

@@ -1,0 +1,71 @@
+"""What a backtest is built from: the policy and the rules that a server with the same settings would have."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+
+from .. import __version__
+from ..application.backtest.run import DEFAULT_SEED, BacktestPlan
+from ..application.ports.policy import Policy
+from ..config import RULE_SETTINGS, Settings
+from ..domain.performance.bootstrap import BootstrapSettings
+from ..domain.performance.summary import PerformanceSettings
+from ..setting_values import shown_value
+from .engine import model_source
+from .server import require_model
+
+
+def load_policy(settings: Settings) -> Policy:
+    """Load the policy of MODEL_PATH.
+
+    Raises:
+        ModelNotLoaded: it is refused.
+        InvalidSettings: there is no such file or folder.
+    """
+    require_model(settings)
+    return model_source(settings.model_path, "MODEL_PATH").load()
+
+
+def rule_settings(settings: Settings) -> Mapping[str, str]:
+    """Return the settings that results depend on, by their names in capitals, as text."""
+    return {name.upper(): shown_value(getattr(settings, name)) for name in RULE_SETTINGS}
+
+
+def backtest_plan(
+    settings: Settings,
+    policy: Policy,
+    source: str,
+    *,
+    start: datetime | None = None,
+    end: datetime | None = None,
+    compare: bool = True,
+    seed: int = DEFAULT_SEED,
+    resamples: int | None = None,
+) -> BacktestPlan:
+    """Return the plan of a backtest with these settings.
+
+    Args:
+        settings: whose rules and calendars apply.
+        policy: decides.
+        source: where the bars come from, for people.
+        start: bars before it only warm up.
+        end: bars from it on are left out.
+        compare: also trade the comparisons.
+        seed: of the coin.
+        resamples: of the bootstrap, 0 for no intervals; None for the default.
+    """
+    bootstrap = BootstrapSettings() if resamples is None else BootstrapSettings(resamples)
+    return BacktestPlan(
+        policy=policy,
+        rules=settings.risk_rules,
+        calendar_of=settings.calendar_of,
+        settings=rule_settings(settings),
+        source=source,
+        version=__version__,
+        start=start,
+        end=end,
+        compare=compare,
+        seed=seed,
+        performance=PerformanceSettings(bootstrap=bootstrap),
+    )

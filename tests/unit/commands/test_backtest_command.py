@@ -1,0 +1,127 @@
+"""`tradingsignals backtest` on files: the table, the JSON file, grids, the proof, and wrong options."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+from tests.support.bars import a_month, write_csv
+from tests.support.builders import walk
+
+from tradingsignals_server import cli
+from tradingsignals_server.config import RULE_SETTINGS, Settings
+
+TRADING = ("--model", "placeholder", "--confidence-threshold", "0.4")
+
+
+@pytest.fixture(autouse=True)
+def nothing_set(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """An empty working folder and an environment without settings."""
+    monkeypatch.chdir(tmp_path)
+    for name in Settings.model_fields:
+        monkeypatch.delenv(name.upper(), raising=False)
+    monkeypatch.setattr("tradingsignals_server.logs.configure", lambda *_: None)
+
+
+@pytest.fixture
+def month(tmp_path: Path) -> str:
+    """A file of a month of bars."""
+    return str(write_csv(tmp_path / "month.csv", a_month()))
+
+
+def run(*words: str) -> Result:
+    return CliRunner().invoke(cli.main, ["backtest", *words], prog_name="tradingsignals")
+
+
+def document(path: Path) -> dict[str, object]:
+    found: dict[str, object] = json.loads(path.read_text())
+    return found
+
+
+def test_a_file_is_tested_and_described(month: str, tmp_path: Path) -> None:
+    done = run(month, *TRADING, "--json", "out.json")
+    assert done.exit_code == 0, done.output
+    for words in ("month.csv: USDCOP", "profit factor", "Beside it", "coin", "Exits", "not traded", "placeholder"):
+        assert words in done.output
+    found = json.loads((tmp_path / "out.json").read_text())
+    assert found["facts"]["settings"]["CONFIDENCE_THRESHOLD"] == "0.4"
+    assert set(found["facts"]["settings"]) == {name.upper() for name in RULE_SETTINGS}
+    assert found["performance"]["figures"]["trades"]["value"] == len(found["positions"]) > 10
+
+
+def test_a_setting_has_one_value_in_every_form(month: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SPREAD", "*=9bp")
+    hashes = set()
+    for words in (("--set", "SPREAD=USDCOP=1.5"), ("--set", "spread=USDCOP=1.5"), ("--spread", "USDCOP=1.5")):
+        assert run(month, *TRADING, "--no-compare", *words, "--json", "out.json").exit_code == 0
+        hashes.add(json.loads((tmp_path / "out.json").read_text())["facts"]["settings_sha256"])
+    assert len(hashes) == 1
+
+
+def test_a_period_is_tested_after_the_bars_before_it_have_warmed_up(month: str, tmp_path: Path) -> None:
+    done = run(month, *TRADING, "--from", "2024-06-10", "--to", "2024-06-12", "--json", "out.json")
+    assert done.exit_code == 0, done.output
+    found = json.loads((tmp_path / "out.json").read_text())
+    assert found["facts"]["first_bar"].startswith("2024-06-10") or found["facts"]["first_bar"].startswith("2024-06-11")
+    assert found["facts"]["last_bar"] < "2024-06-12"
+    assert found["facts"]["warm_up_bars"] > 400
+    assert found["bars"]["warming_up"] == 0
+
+
+@pytest.mark.slow
+def test_a_grid_is_ranked_deflated_and_tested_forward(month: str, tmp_path: Path) -> None:
+    done = run(
+        month, *TRADING[:2], "--grid", "CONFIDENCE_THRESHOLD=0.36,0.4", "ATR_MULTIPLIER_TP=3,4", "--walk-forward", "2",
+        "--json", "out.json",
+    )  # fmt: skip
+    assert done.exit_code == 0, done.output
+    assert "4 combinations tried" in done.output
+    assert "Deflated for 4 tries" in done.output
+    assert "Walk-forward: the best of 4" in done.output
+    found = json.loads((tmp_path / "out.json").read_text())
+    assert found["tried"] == len(found["points"]) == 4
+    assert len(found["walk_forward"]["folds"]) == 2
+
+
+def test_a_proof_is_reported(month: str) -> None:
+    done = run(month, *TRADING, "--prove")
+    assert done.exit_code == 0, done.output
+    assert "No lookahead: " in done.output
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ((), "name a FILE of bars, or --database"),
+        (("{file}", "--database"), "name a FILE of bars, or --database"),
+        (("nowhere.csv",), "nowhere.csv: there is no such file"),
+        (("{file}", "{file}"), "one FILE is needed, not 2"),
+        (("{file}", "--set", "CONFIDENCE_TRESHOLD=1"), "did you mean CONFIDENCE_THRESHOLD?"),
+        (("{file}", "--set", "CONFIDENCE_THRESHOLD"), "must be NAME=VALUE"),
+        (("{file}", "--set", "GRPC_PORT=1"), "GRPC_PORT is no setting that a backtest depends on"),
+        (("{file}", "--confidence-threshold", "high"), "CONFIDENCE_THRESHOLD"),
+        (("{file}", "--grid", "SPREAD="), "SPREAD= names no value to try"),
+        (("{file}", "--grid", "CONFIDENCE_THRESHOLD=0.5,7"), "CONFIDENCE_THRESHOLD"),
+        (("{file}", "--grid", "SPREAD=1,2", "--set", "SPREAD=3"), "SPREAD is set and in the grid"),
+        (("{file}", "--from", "yesterday"), "'yesterday' is no time"),
+        (("{file}", "--from", "2024-06-02", "--to", "2024-06-01"), "--from must be before --to"),
+        (("{file}", "--from", "2030-01-01"), "there is no bar to test on between --from and --to"),
+        (("{file}", "--prove", "--walk-forward", "2"), "--prove does not go with"),
+        (("{file}", "--json", "nowhere/out.json"), "nowhere/out.json cannot be written"),
+        (("{file}", "--symbol", "EURUSD"), "there are no bars to test on"),
+    ],
+)
+def test_what_cannot_be_tested_is_refused_in_one_line(words: tuple[str, ...], message: str, tmp_path: Path) -> None:
+    file = str(write_csv(tmp_path / "few.csv", walk(60)))
+    done = run(*(word.format(file=file) for word in words), "--model", "placeholder")
+    assert done.exit_code == 1, done.output
+    assert message in done.output
+    assert done.output.count("\n") == 1
+
+
+def test_more_combinations_than_allowed_are_refused(month: str) -> None:
+    many = ",".join(map(str, range(1, 102)))
+    done = run(month, "--grid", f"MAX_HOLDING_BARS={many}", f"ATR_MULTIPLIER_TP={many}")
+    assert "10,201 combinations are more than 10,000" in done.output
