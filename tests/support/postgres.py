@@ -16,7 +16,7 @@ from urllib.parse import quote
 from uuid import uuid4
 
 from tradingsignals_server.adapters.postgres.programs import programs_for
-from tradingsignals_server.adapters.postgres.unprivileged import HERE, Account
+from tradingsignals_server.adapters.postgres.unprivileged import HERE, UnixAccount
 from tradingsignals_server.adapters.processes.children import die_with_parent
 
 from .deadlines import within
@@ -32,7 +32,7 @@ class _Installation:
     """The folder of a cluster, its programs, and their user, because PostgreSQL refuses to run as root."""
 
     folder: Path
-    account: Account | None
+    account: UnixAccount | None
     programs: Path
 
     def in_the_child(self) -> Callable[[], None]:
@@ -125,7 +125,7 @@ async def postgres_server(folder: Path) -> AsyncIterator[PostgresServer]:
     """Create a server in `folder` that requires the user and password above."""
     cluster = folder / "cluster"
     cluster.mkdir(parents=True)
-    account = Account.to_own(cluster)
+    account = UnixAccount.to_own(cluster)
     if account is not None:
         shutil.chown(cluster, account.uid, account.gid)
     with programs_for(account, f"test-{uuid4()}") as programs:
