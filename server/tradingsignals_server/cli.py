@@ -137,20 +137,29 @@ def migrate() -> None:
 
 @main.command()
 @click.argument("file", type=click.Path(path_type=Path, exists=True))
-def check(file: Path) -> None:
+@click.option(
+    "--bars",
+    type=click.Path(path_type=Path, dir_okay=False, exists=True),
+    help="Show what it decides on the newest bars of this file (CSV, CSV.gz or Parquet), of its first symbol.",
+)
+def check(file: Path, bars: Path | None) -> None:
     """Tell whether the model FILE (or the newest in a folder) will serve, and what it is; or why not.
 
     It is loaded and tried as the service does it. The exit code is 1 if it will not serve. If `stamp` can help, its
     command is printed too, with what is known.
     """
     from .adapters.onnx.errors import ModelRefused
+    from .adapters.onnx.policy import OnnxPolicy
     from .adapters.onnx.repository import newest_model
+    from .commands.bar_trial import decisions_on
     from .commands.check import check as command
     from .commands.stamp import stamp_command
 
     model = newest_model(file)
     try:
         click.echo(command(model))
+        if bars is not None:
+            click.echo(decisions_on(OnnxPolicy(model), bars, Settings.from_env()))
     except ModelRefused as refused:
         stamping = stamp_command(model) if "tradingsignals stamp" in refused.reason else None
         if stamping is not None:

@@ -125,3 +125,24 @@ def test_check_says_what_a_greedy_model_of_other_features_is(tmp_path: Path) -> 
     assert rows["interval"] == "bars of 1h"
     assert rows["outputs"] == "action_values of SELL, BUY, BUY; its choice has confidence 1"
     assert rows["normalised"] == "by the service, by the mean and scale of training"
+
+
+def test_check_shows_decisions_on_bars(tmp_path: Path) -> None:
+    rows = ["time,symbol,open,high,low,close,volume"]
+    begin = datetime(2024, 3, 4, tzinfo=UTC)
+    for number in range(150):
+        price = 100.0 + number % 7
+        rows.append(
+            f"{begin + timedelta(hours=number):%Y-%m-%dT%H:%MZ},BTCUSDT,{price},{price + 1},{price - 1},{price},5"
+        )
+    bars = tmp_path / "bars.csv"
+    bars.write_text("\n".join(rows))
+    metadata = replace(NOT_RECURRENT, interval=timedelta(hours=1))
+    model = write(tmp_path, graph(metadata=metadata))
+    result = CliRunner().invoke(main, ["check", str(model), "--bars", str(bars)])
+    assert result.exit_code == 0, result.output
+    shown = result.output[result.output.index("on the newest") :].splitlines()
+    assert shown[0].startswith(f"on the newest 150 bars of BTCUSDT in {bars}: ")
+    assert sum(int(part.split()[0]) for part in shown[0].rsplit(": ", 1)[1].split(", ")) > 50
+    assert len(shown) == 4
+    assert shown[-1].startswith("  2024-03-10 06:00 UTC at 102: HOLD, probabilities HOLD 0.")

@@ -1,0 +1,69 @@
+"""What a model decides on the bars of a file, as the service does, for `tradingsignals check --bars`."""
+
+from __future__ import annotations
+
+from collections import Counter, deque
+from datetime import timedelta
+from pathlib import Path
+
+from ..adapters.feeds.files import load_bars
+from ..adapters.onnx.policy import OnnxPolicy
+from ..application.decision.pipeline import Pipeline
+from ..application.decision.symbol_state import SymbolState
+from ..application.decision.trader import Trader
+from ..config import Settings
+from ..domain.bars import Bar
+from ..domain.calendar import calendar_for
+from ..domain.signals import Action, Signal
+from ..domain.window import Window
+
+DECIDED_BARS = 300
+"""The newest bars of a file that are decided on, beside those that the features need."""
+SHOWN = 3
+
+
+def decisions_on(policy: OnnxPolicy, path: Path, settings: Settings) -> str:
+    """Run the policy on the newest bars of the first symbol of a file, and describe its decisions in lines of text.
+
+    Raises:
+        UnreadableFile: the file cannot be read, or has bars of another interval.
+        InvalidRequest: its rows have no symbol.
+    """
+    interval = policy.specification.interval
+    pipeline = Pipeline(
+        Trader(policy, settings.risk_rules), lambda symbol: calendar_for(symbol, settings.session_calendar, interval)
+    )
+    bars = _newest(path, interval, pipeline.history_bars + DECIDED_BARS)
+    if not bars:
+        return f"{path}: has no bars"
+    symbol = bars[0].symbol
+    state = SymbolState(symbol, pipeline.calendar_of(symbol), Window.empty(pipeline.history_bars))
+    signals = list[Signal]()
+    for bar in bars:
+        step = pipeline.on_bar(state, bar)
+        state = step.state
+        if step.signal is not None:
+            signals.append(step.signal)
+    actions = Counter(signal.action for signal in signals)
+    counts = ", ".join(f"{actions[action]} {action}" for action in Action)
+    head = f"on the newest {len(bars)} bars of {symbol} in {path}: {counts}"
+    return "\n".join([head, *(f"  {_shown(signal)}" for signal in signals[-SHOWN:])])
+
+
+def _newest(path: Path, interval: timedelta, count: int) -> list[Bar]:
+    """Return the newest bars of the symbol of the first bar of a file, one for each time."""
+    newest = deque[Bar](maxlen=count)
+    for chunk in load_bars(path, interval_of=lambda _: interval).chunks():
+        for bar in chunk:
+            if not newest or (bar.symbol == newest[0].symbol and bar.time > newest[-1].time):
+                newest.append(bar)
+    return list(newest)
+
+
+def _shown(signal: Signal) -> str:
+    found = signal.probabilities
+    reason = f": {signal.decision.reasoning[-1]}" if signal.decision.reasoning else ""
+    return (
+        f"{signal.timestamp:%Y-%m-%d %H:%M} UTC at {signal.entry_price:g}: {signal.action}, probabilities HOLD "
+        f"{found.hold:.3f}, BUY {found.buy:.3f}, SELL {found.sell:.3f}{reason}"
+    )
