@@ -89,11 +89,12 @@ fmt: $(VENV)/.dev ## Format the code
 	$(BIN)/ruff format $(SOURCES)
 
 .PHONY: generate
-generate: $(VENV)/.dev ## Generate what follows from the protos, the sync client, docs/statistics.md, and .env.example from the settings
+generate: $(VENV)/.dev ## Generate what follows from the protos, the sync client, docs/statistics.md, .env.example from the settings, and docs/features.md
 	$(BIN)/python -m protos.generate
 	$(BIN)/python clients/python/scripts/unasync.py
 	$(BIN)/python -m docs.generate
 	$(BIN)/tradingsignals config --example > .env.example
+	$(BIN)/tradingsignals features --markdown > docs/features.md
 
 .PHONY: check-generated
 check-generated: $(VENV)/.dev ## Fail if what is generated is not current
@@ -101,6 +102,7 @@ check-generated: $(VENV)/.dev ## Fail if what is generated is not current
 	$(BIN)/python clients/python/scripts/unasync.py --check
 	$(BIN)/python -m docs.generate --check
 	@$(BIN)/tradingsignals config --example | diff -u .env.example - || { echo ".env.example is not current: make generate"; exit 1; }
+	@$(BIN)/tradingsignals features --markdown | diff -u docs/features.md - || { echo "docs/features.md is not current: make generate"; exit 1; }
 
 build/contract.binpb: $(wildcard protos/tradingsignals/v1/*.proto protos/internal/tradingsignals/*/v1/*.proto) $(VENV)/.dev
 	@mkdir -p build

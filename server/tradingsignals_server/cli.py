@@ -128,6 +128,15 @@ def config(example: bool) -> None:
 
 
 @main.command()
+@click.option("--markdown", is_flag=True, help="As the page docs/features.md.")
+def features(markdown: bool) -> None:
+    """Print the catalogue of features that a model file can name: formula, unit, warm-up and bounds of each."""
+    from .commands import features as command
+
+    click.echo(command.page() if markdown else command.table(), nl=False)
+
+
+@main.command()
 def migrate() -> None:
     """Bring the database's schema up to date, and say what was done. `up` and `serve` do it too."""
     from .commands import migrate as command

@@ -140,11 +140,54 @@ class FeatureContext:
         closes, price = self.closes, self.price
         return bool(side_of(price - closes.item(0), price) or side_of(float(closes.max() - closes.min()), price))
 
+    @property
+    def has_ranged(self) -> bool:
+        """Whether the highs and lows of the window differ by more than rounding."""
+        return self.extremes(self.bars) is not None
+
     def volatility(self, bars: int) -> float | None:
         """Standard deviation (population) of the newest `bars` log returns, as a fraction for one bar."""
         if bars == 20:
             return self.indicators.volatility
         return self.computed(("volatility", bars), lambda: self._volatility(bars))
+
+    @property
+    def log_returns(self) -> FloatArray:
+        """Log returns of the closes of the window, shape (bars - 1,)."""
+        return self.computed("log_returns", lambda: np.diff(np.log(self.closes)))
+
+    def volumes(self, bars: int) -> FloatArray | None:
+        """The newest `bars` volumes as fractions of the largest; None if there are fewer, or none is above 0."""
+        if self.bars < bars:
+            return None
+        newest = self.window.volume[-bars:]
+        largest = float(newest.max())
+        return newest / largest if largest > 0.0 else None
+
+    def extremes(self, bars: int) -> tuple[float, float] | None:
+        """Highest high and lowest low of the newest `bars` bars; None if there are fewer, or they are equal."""
+        if self.bars < bars:
+            return None
+        highest, lowest = float(self.window.high[-bars:].max()), float(self.window.low[-bars:].min())
+        return (highest, lowest) if side_of(highest - lowest, self.price) else None
+
+    @property
+    def session_bars(self) -> int | None:
+        """Bars of the session before the newest closed bar by the calendar; None if no bar has closed."""
+        return None if self.time is None else self.calendar.index(self.time)
+
+    @property
+    def session_bars_left(self) -> int | None:
+        """Bars of the session after the newest closed bar by the calendar; None if no bar has closed."""
+        return None if self.time is None else self.calendar.bars - 1 - self.calendar.index(self.time)
+
+    def average(self, function: Callable[..., FloatArray], bars: int, warm: int) -> float | None:
+        """Newest value of a function of TA-Lib of the closes; None with fewer than `warm` bars."""
+        return self._talib(warm, function, bars)
+
+    def of_bars(self, function: Callable[..., FloatArray], bars: int, warm: int) -> float | None:
+        """Newest value of a function of TA-Lib of highs, lows and closes; None with fewer than `warm` bars."""
+        return self.computed((function, bars), lambda: self._of_bars(function, bars, warm))
 
     def rsi(self, bars: int) -> float | None:
         """Wilder's relative strength index, 0..100."""
@@ -189,6 +232,10 @@ class FeatureContext:
     def _of_closes(self, warm: int, function: Callable[..., FloatArray], bars: int) -> float | None:
         return finite(function(self.closes, bars)[-1]) if self.bars >= warm else None
 
+    def _of_bars(self, function: Callable[..., FloatArray], bars: int, warm: int) -> float | None:
+        window = self.window
+        return finite(function(window.high, window.low, window.close, bars)[-1]) if self.bars >= warm else None
+
     def _volatility(self, bars: int) -> float | None:
         if self.bars <= bars:
             return None
@@ -217,3 +264,8 @@ class FeatureContext:
 def finite(value: float) -> float | None:
     """Return a number of TA-Lib, None if it is not finite."""
     return float(value) if np.isfinite(value) else None
+
+
+def clipped(value: float, limit: float) -> float:
+    """Return a value within +/- `limit`, which only rounding exceeds."""
+    return min(max(value, -limit), limit)

@@ -23,6 +23,10 @@ class Parameter:
     whole: bool = True
 
 
+WIDTH = Parameter("width", 2.0, 0.1, 10.0, whole=False)
+"""Half the width of bands, in standard deviations or ranges."""
+
+
 def bars_parameter(default: int, *, name: str = "bars", lowest: int = 2, highest: int = 1000) -> Parameter:
     """Return a parameter that is a number of bars."""
     return Parameter(name, default, lowest, highest)
@@ -40,7 +44,7 @@ class FeatureKind:
     neutral: value that stands for one that is not defined.
     source: where the formula is from; "" if it says all.
     needs_volume, needs_position: whether it rests on the volumes, or on the open position.
-    in_price: whether its scale is that of the prices or volumes themselves, so that no limit can apply.
+    raw: whether it is a price, a volume or a count, to which the limit of a specification does not apply.
     increasing: whether the second parameter must be larger than the first.
     """
 
@@ -57,7 +61,7 @@ class FeatureKind:
     source: str = ""
     needs_volume: bool = False
     needs_position: bool = False
-    in_price: bool = False
+    raw: bool = False
     increasing: bool = False
 
 
@@ -80,7 +84,7 @@ class FeatureGroup:
         source: str = "",
         needs_volume: bool = False,
         needs_position: bool = False,
-        in_price: bool = False,
+        raw: bool = False,
         increasing: bool = False,
         neutral: float = 0.0,
     ) -> Callable[[Value], Value]:
@@ -102,7 +106,7 @@ class FeatureGroup:
                     source=source,
                     needs_volume=needs_volume,
                     needs_position=needs_position,
-                    in_price=in_price,
+                    raw=raw,
                     increasing=increasing,
                 )
             )

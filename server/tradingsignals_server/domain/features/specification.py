@@ -120,7 +120,8 @@ class CatalogueFeatures:
         lookback_bars: bars that a frame is computed from.
         stack: number of frames, the oldest first: the features at each of the newest `stack` bars.
         stack_in_session: frames of bars before the session are zeros, as after the reset of an environment.
-        limit: bound of the absolute value of each feature, so that one wrong price cannot dominate; None for none.
+        limit: bound of the absolute value of each feature, so that one wrong price cannot dominate; None for none. It
+            does not apply to prices, volumes and counts.
         scaling: applied to each frame after the limit, or, if it has their length, to all frames together; or None.
 
     Raises:
@@ -150,7 +151,9 @@ class CatalogueFeatures:
         self.uses_position = any(feature.kind.needs_position for feature in features)
         self._stack_in_session = stack_in_session
         self._calls = tuple((feature.kind.value, feature.parameters) for feature in features)
-        self._neutral = tuple(feature.kind.neutral for feature in features)
+        self._bounds = tuple(
+            (feature.kind.neutral, NO_LIMIT if feature.kind.raw else self.limit) for feature in features
+        )
         self._check()
         self.history_bars = lookback_bars + stack - 1
         self.warm_bars = max(feature.warm_bars for feature in features) + (0 if stack_in_session else stack - 1)
@@ -167,11 +170,10 @@ class CatalogueFeatures:
         return found
 
     def _frame(self, context: FeatureContext) -> Observation:
-        limit = self.limit
         values = [value(context, *parameters) for value, parameters in self._calls]
         limited = [
             neutral if v is None else v if -limit <= v <= limit else _limited(v, limit, neutral)
-            for v, neutral in zip(values, self._neutral, strict=True)
+            for v, (neutral, limit) in zip(values, self._bounds, strict=True)
         ]
         found = np.array(limited, dtype=np.float32)
         if self.scaling is not None and len(self.scaling) != self.size:
@@ -203,8 +205,6 @@ class CatalogueFeatures:
                 raise ValueError(
                     f"has {feature}, which needs {feature.warm_bars} bars, and a lookback of {self.lookback_bars}"
                 )
-            if feature.kind.in_price and self.limit != NO_LIMIT:
-                raise ValueError(f"has {feature}, which is in {feature.kind.unit}, and a limit of {self.limit:g}")
         if not 0.0 < self.limit <= NO_LIMIT:
             raise ValueError(f"has a limit of {self.limit:g}; a number above 0 is needed")
         if self.uses_position and self.stack > 1:
