@@ -144,6 +144,22 @@ def migrate() -> None:
     run(command.migrate(_settings(None, None, None)))
 
 
+@main.group()
+def ledger() -> None:
+    """Work on the outcomes of signals."""
+
+
+@ledger.command()
+def rebuild() -> None:
+    """Make the outcomes anew from the stored bars, signals and positions, as far back as the log is kept.
+
+    Needed when a new version of the rules says so; allowed at any time, also while servers run.
+    """
+    from .commands import ledger as command
+
+    run(command.rebuild(_settings(None, None, None)))
+
+
 @main.command()
 @click.argument("file", type=click.Path(path_type=Path, exists=True))
 @click.option(

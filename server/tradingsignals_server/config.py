@@ -243,6 +243,9 @@ class Settings(BaseSettings):
     initial_equity: Annotated[float, Field(gt=0, le=1e15)] = Field(
         100_000.0, description="Account size that profit and loss is counted on."
     )
+    outcome_expiry_bars: Annotated[int, Field(ge=1, le=100_000)] = Field(
+        288, description="Bars after which a signal that is still open is resolved as EXPIRED; a position never is."
+    )
     account_currency: Annotated[str, Field(pattern="^[A-Z]{3}$")] = Field(
         "USD",
         description="Currency of the account, such as USD: see docs/outcomes.md for what a pair's profit is in it.",

@@ -35,6 +35,10 @@ READS: dict[str, tuple[dict[str, Any], str]] = {
         "/api/signals/history?limit=3&action=BUY&symbol=USDCOP&end_date=2025-01-01",
     ),
     "SignalService/GetStatistics": ({}, "/api/signals/statistics"),
+    "OutcomeService/ListOutcomes": (
+        {"fill": "CLOSE", "limit": 2, "shadow": False},
+        "/api/signals/outcomes?fill=CLOSE&limit=2&shadow=false",
+    ),
     "PositionService/ListActivePositions": ({"symbol": "USDCOP"}, "/api/signals/positions/active?symbol=USDCOP"),
     "PositionService/ListClosedPositions": (
         {"symbol": "USDCOP", "limit": 5},

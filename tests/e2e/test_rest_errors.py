@@ -75,6 +75,7 @@ BAD_QUERIES = {
         *("colour=red", "Limit=1", "signals=1", "limit[]=1"),
     ],
     "/api/signals/latest": ["symbol=usd!", "symbol=*", "limit=1"],
+    "/api/signals/outcomes": ["limit=0", "limit=1001", "page_token=zz", "action=HOLD", "resolution=WON", "fill=OPEN"],
     "/api/signals/positions/active": ["symbol=usd!", "limit=1"],
     "/api/signals/positions/closed": ["limit=0", "limit=501", "page_token=zz", "symbol=usd!", "status=OPEN"],
     "/api/market/bars": [

@@ -43,12 +43,17 @@ class RunningEngine:
 
 @asynccontextmanager
 async def running_engine(
-    store: Store, *, policy: Policy | None = None, rules: RiskRules | None = None, clock: Clock = now
+    store: Store,
+    *,
+    policy: Policy | None = None,
+    shadow: Policy | None = None,
+    rules: RiskRules | None = None,
+    clock: Clock = now,
 ) -> AsyncIterator[RunningEngine]:
     """An engine as a starting server makes it, with a clock that stands still; without a policy on a placeholder."""
     log_tail = LogTail(store, await store.log_head())
     live = Trader(policy or PlaceholderPolicy(), rules or RiskRules())
-    pipeline = Pipeline(live, calendar_for)
+    pipeline = Pipeline(live, calendar_for, None if shadow is None else Trader(shadow, live.rules))
     engine = Engine(store, pipeline, log_tail, clock)
     writer = asyncio.create_task(engine.run())
     try:

@@ -264,6 +264,7 @@ IMPOSSIBLE = [
     ("INITIAL_EQUITY", "1e16"),
     ("COMMISSION_PCT", "-1"),
     ("INITIAL_EQUITY", "0"),
+    ("OUTCOME_EXPIRY_BARS", "0"),
     ("ACCOUNT_CURRENCY", "usd"),
     ("ACCOUNT_CURRENCY", "US DOLLAR"),
     ("LOG_LEVEL", "LOUD"),

@@ -11,6 +11,7 @@ from tradingsignals.v1.bar_pb2 import Bar
 from tradingsignals.v1.event_pb2 import Event
 from tradingsignals.v1.event_service_pb2 import StreamEventsResponse
 from tradingsignals.v1.market_data_service_pb2 import PublishBarsRequest
+from tradingsignals.v1.outcome_pb2 import Outcome
 from tradingsignals.v1.signal_pb2 import Signal
 
 DEFAULT_TIMEOUT_SECONDS = 10.0
@@ -43,6 +44,13 @@ Action = Signal.Action | str
 
 Kind = Event.Kind | str
 """Event.SIGNAL or "SIGNAL", and so on."""
+
+
+Resolution = Outcome.Resolution | str
+"""Outcome.STOP or "STOP", and so on."""
+
+Fill = Outcome.Fill | str
+"""Outcome.CLOSE or "CLOSE", or the next open."""
 
 
 def when(time: When) -> str:

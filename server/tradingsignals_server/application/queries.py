@@ -14,6 +14,7 @@ from ..domain.errors import InvalidPageToken, SignalNotFound
 from ..domain.events import EventKind
 from .event_log.filter import Filter
 from .event_log.tail import LogTail
+from .ports.outcomes import OutcomePage, OutcomeQuery, OutcomeStore
 from .ports.store import Page, SignalQuery, Store
 
 _SIGNALS = frozenset((EventKind.SIGNAL,))
@@ -31,8 +32,9 @@ class BarPage:
 class Queries:
     """Queries for the servicers. Signals and positions are returned as encoded messages, as in the event log."""
 
-    def __init__(self, store: Store, log_tail: LogTail) -> None:
+    def __init__(self, store: Store, log_tail: LogTail, outcomes: OutcomeStore) -> None:
         self.store = store
+        self._outcomes = outcomes
         self._log_tail = log_tail
 
     async def latest_signal(self, symbol: str | None) -> bytes:
@@ -79,6 +81,12 @@ class Queries:
         """Return a page of closed positions, newest first, and the token of the next page, "" for the last page."""
         scope = f"closed|{symbol}"
         page = await self.store.closed_positions(symbol, _sequence_of(page_token, scope), limit)
+        return page, _token_of(page.next_before, scope)
+
+    async def outcomes(self, query: OutcomeQuery, page_token: str, limit: int) -> tuple[OutcomePage, str]:
+        """Return a page of outcomes, newest first, and the token of the next page, "" for the last page."""
+        scope = f"outcomes|{query}"
+        page = await self._outcomes.list_outcomes(query, _sequence_of(page_token, scope), limit)
         return page, _token_of(page.next_before, scope)
 
     async def bars(

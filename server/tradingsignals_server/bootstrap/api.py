@@ -13,6 +13,7 @@ from ..api.services.json_bodies import JsonBodyServicer
 from ..api.services.json_servicer import json_servicer
 from ..api.services.market_data import MarketDataServicer
 from ..api.services.model import ModelServicer
+from ..api.services.outcomes import OutcomeServicer
 from ..api.services.peer import PeerServicer
 from ..api.services.positions import PositionServicer
 from ..api.services.signals import SignalServicer
@@ -87,13 +88,14 @@ async def _fanout_server(
 
 
 def _servicers(settings: Settings, core: Core) -> dict[str, object]:
-    queries = Queries(core.storage.store, core.log_tail)
+    queries = Queries(core.storage.store, core.log_tail, core.storage.outcomes)
     public: dict[str, object] = {
         "SystemService": SystemServicer(
             core.health, core.log_tail, settings.feed.name, settings.risk_rules, settings.bar_interval
         ),
         "SignalService": SignalServicer(core.engine, queries, core.pipeline, core.owner),
         "PositionService": PositionServicer(core.engine, queries, core.owner),
+        "OutcomeService": OutcomeServicer(queries),
         "MarketDataService": MarketDataServicer(core.router, queries, settings.bar_interval.of),
         "ModelService": ModelServicer(core.pipeline, core.models, queries),
     }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -21,10 +22,13 @@ from ..application.event_log.tail import LogTail
 from ..application.event_log.tailer import LogReader
 from ..application.health import HealthReporter
 from ..application.ingest.engine import Engine
+from ..application.ledger.keeper import OutcomeKeeper
 from ..application.models import ModelKeeper, ModelSource
 from ..application.ports.feed import Feed
+from ..application.ports.outcomes import LIVE
 from ..application.ports.peer import PeerAt
 from ..config import PLACEHOLDER_PATH, Settings
+from ..domain.ledger import Ledger
 from .storage import Storage
 
 log = logging.getLogger(__name__)
@@ -44,6 +48,7 @@ class Core:
     models: ModelKeeper
     retention: Retention
     health: HealthReporter
+    outcomes: OutcomeKeeper
 
 
 def utc_now() -> datetime:
@@ -81,6 +86,7 @@ async def build_core(settings: Settings, storage: Storage, peer_at: PeerAt) -> C
         owner=OwnerForwarding(router, peer_at),
         models=ModelKeeper(engine, pipeline, settings.risk_rules, live, shadow),
         retention=Retention(store, log_tail, clock, timedelta(days=settings.signal_retention_days)),
+        outcomes=OutcomeKeeper(storage.outcomes, log_tail, ledger_maker(settings)),
         health=HealthReporter(store, engine, pipeline, clock, live_feed=settings.feed.is_live),
     )
 
@@ -88,6 +94,16 @@ async def build_core(settings: Settings, storage: Storage, peer_at: PeerAt) -> C
 def build_feed(settings: Settings, on_progress: OnProgress | None) -> Feed | None:
     """Build the configured feed; None if bars come by PublishBars alone."""
     return settings.feed.build(settings, FeedContext(utc_now, settings.calendar_of, on_progress))
+
+
+def ledger_maker(settings: Settings) -> Callable[[str], Ledger]:
+    """Return what makes an empty ledger for a policy; see OutcomeKeeper."""
+
+    def make(policy: str) -> Ledger:
+        rules, calendar_of = settings.risk_rules, settings.calendar_of
+        return Ledger(rules, calendar_of, settings.outcome_expiry_bars, model_key=policy, shadow=policy != LIVE)
+
+    return make
 
 
 def _pipeline(settings: Settings, live: ModelSource, shadow: ModelSource | None) -> Pipeline:

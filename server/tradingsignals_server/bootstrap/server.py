@@ -14,6 +14,7 @@ from ..adapters.postgres.membership import Membership
 from ..adapters.processes.listening import Place, require_free
 from ..api.mapping.to_proto import bar_message
 from ..application.decision.pipeline import Pipeline
+from ..application.ledger.keeper import OutcomeKeeper
 from ..application.ports.feed import Feed, MarketDataSink
 from ..config import PLACEHOLDER_PATH, InvalidSettings, Settings
 from .api import Servers, running_servers
@@ -22,6 +23,9 @@ from .storage import open_storage
 
 _FEED_ROLE = 1
 """The role of the one server whose feed runs."""
+
+_LEDGER_ROLE = 2
+"""The role of the one server that keeps the ledger of outcomes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +98,7 @@ class _Lifecycle:
         core = self._core
         await core.membership.join(f"{self._settings.reachable_host}:{port}")
         self._tasks.append(self._group.create_task(core.membership.run()))
+        self._tasks.append(self._group.create_task(_keep_ledger(core.outcomes, core.membership)))
         if await core.membership.is_alone():
             # Symbols with an open position must be processed by some server.
             symbols = await core.storage.store.symbols_with_open_positions()
@@ -135,6 +140,16 @@ async def _run_feed(feed: Feed | None, sink: MarketDataSink, membership: Members
             running = group.create_task(feed.run(sink))
             await lost()
             running.cancel()
+
+
+async def _keep_ledger(keeper: OutcomeKeeper, membership: Membership) -> None:
+    """Keep the ledger while this server has the role to do so."""
+    while True:
+        lost = await membership.lead(_LEDGER_ROLE)
+        async with asyncio.TaskGroup() as group:
+            keeping = group.create_task(keeper.run())
+            await lost()
+            keeping.cancel()
 
 
 def _places(settings: Settings) -> list[Place]:

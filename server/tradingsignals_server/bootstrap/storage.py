@@ -12,6 +12,7 @@ from ..adapters.postgres.bars_table import BarsTable
 from ..adapters.postgres.connection import Connections, DatabaseRefused, connections
 from ..adapters.postgres.embedded import dsn_if_running, running_postgres
 from ..adapters.postgres.migrate import Migration, migrate
+from ..adapters.postgres.outcomes import PostgresOutcomes
 from ..adapters.postgres.peer_secret import peer_secret
 from ..adapters.postgres.store import PostgresStore
 from ..api.mapping.to_proto import encode
@@ -26,6 +27,7 @@ class Storage:
 
     dsn: str
     store: PostgresStore
+    outcomes: PostgresOutcomes
     peer_secret: str
 
 
@@ -83,7 +85,7 @@ async def open_storage(settings: Settings, dsn: str) -> AsyncIterator[Storage]:
         await migrate_schema(pool)
         store = PostgresStore(pool, encode, await _bars_table(pool, settings))
         await require_intervals(store, settings)
-        yield Storage(dsn, store, await peer_secret(pool))
+        yield Storage(dsn, store, PostgresOutcomes(pool), await peer_secret(pool))
 
 
 async def migrate_schema(pool: Connections) -> list[Migration]:

@@ -10,6 +10,7 @@ from typing import Any, cast
 
 import pytest
 from tests.support.logs import Log
+from tests.support.memory_outcomes import MemoryOutcomes
 
 from tradingsignals_server.api.contract import SERVICES
 from tradingsignals_server.api.mapping.errors import status_of
@@ -71,7 +72,7 @@ class Endless:
 
 def servicers(log: Log) -> dict[str, object]:
     """Servicers of streams and lists; calls of ModelService never return, and all others are defects."""
-    nothing, queries = cast(Any, None), Queries(log.store, log.log_tail)
+    nothing, queries = cast(Any, None), Queries(log.store, log.log_tail, MemoryOutcomes())
     signals = SignalServicer(nothing, queries, nothing, nothing)
     positions = PositionServicer(nothing, queries, nothing)
     public: dict[str, object] = {

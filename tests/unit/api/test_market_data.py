@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Sequence
 
 import pytest
 from tests.support.builders import NOW, bar, walk
+from tests.support.memory_outcomes import MemoryOutcomes
 from tests.support.memory_store import Fault
 from tests.support.running import Running, running_engine, started
 
@@ -30,7 +31,9 @@ WALK = walk(60)
 
 
 def servicer_of(running: Running) -> MarketDataServicer:
-    return MarketDataServicer(running.engine, Queries(running.store, running.log_tail), default_interval)
+    return MarketDataServicer(
+        running.engine, Queries(running.store, running.log_tail, MemoryOutcomes()), default_interval
+    )
 
 
 def messages(count: int, start: int = 0) -> list[bar_pb2.Bar]:

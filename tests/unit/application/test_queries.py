@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from tests.support.builders import NOW, OPENING, bar, position, signal
+from tests.support.memory_outcomes import MemoryOutcomes
 from tests.support.memory_store import MemoryStore
 from tests.support.running import patched
 
@@ -34,7 +35,7 @@ def store_of(*events: Event) -> MemoryStore:
 
 def queries_of(store: MemoryStore) -> Queries:
     """Queries with an empty tail, so that they read from the store."""
-    return Queries(store, LogTail(store, LogHead(store.epoch, 1, len(store.entries))))
+    return Queries(store, LogTail(store, LogHead(store.epoch, 1, len(store.entries))), MemoryOutcomes(store))
 
 
 def signals(count: int) -> list[Event]:
@@ -80,7 +81,9 @@ async def test_page_from_memory_equals_that_of_the_store(
             log_tail.append(entries)
     action, symbol = data.draw(st.sampled_from([None, *Action])), data.draw(st.sampled_from([None, "USDCOP", "EURCOP"]))
     query = SignalQuery(action=action, symbol=symbol)
-    assert await Queries(store, log_tail).signals(query, "", limit) == await queries_of(store).signals(query, "", limit)
+    assert await Queries(store, log_tail, MemoryOutcomes()).signals(query, "", limit) == await queries_of(
+        store
+    ).signals(query, "", limit)
 
 
 async def test_commit_of_another_server_is_on_the_page() -> None:
@@ -88,7 +91,7 @@ async def test_commit_of_another_server_is_on_the_page() -> None:
     log_tail = LogTail(store, LogHead(store.epoch, 1, 0))
     log_tail.append(store.put(signals(10), NOW))
     newest = store.put([signal(Action.BUY, name=99)], NOW)
-    page, _ = await Queries(store, log_tail).signals(ANY, "", 4)
+    page, _ = await Queries(store, log_tail, MemoryOutcomes()).signals(ANY, "", 4)
     assert (page.messages[0], page.through_sequence) == (newest[0].payload, 11)
 
 
@@ -97,11 +100,11 @@ async def test_newest_page_is_read_from_memory() -> None:
     log_tail = LogTail(store, LogHead(store.epoch, 1, 0))
     log_tail.append(store.put(signals(10), NOW))
     with patched(store, "list_signals", None):
-        page, token = await Queries(store, log_tail).signals(ANY, "", 4)
+        page, token = await Queries(store, log_tail, MemoryOutcomes()).signals(ANY, "", 4)
         assert len(page.messages) == 4
         store.down = True
         with pytest.raises(StorageUnavailable):
-            await Queries(store, log_tail).signals(ANY, "", 4)
+            await Queries(store, log_tail, MemoryOutcomes()).signals(ANY, "", 4)
     store.down = False
     assert (page, token) == await queries_of(store).signals(ANY, "", 4)
 

@@ -10,6 +10,7 @@ from tradingsignals import AsyncClient, Bar, BarReceipt, Client, Model, Position
 from tradingsignals.v1 import event_service_pb2 as events
 from tradingsignals.v1 import market_data_service_pb2 as market_data
 from tradingsignals.v1 import model_service_pb2 as models
+from tradingsignals.v1 import outcome_service_pb2 as outcomes
 from tradingsignals.v1 import position_service_pb2 as positions
 from tradingsignals.v1 import signal_service_pb2 as signals
 from tradingsignals.v1 import system_service_pb2 as system
@@ -38,6 +39,7 @@ METHODS = {
     "SignalService.GenerateSignalFromDb": "generate_signal_from_db",
     "SignalService.GetStatistics": "statistics",
     "SignalService.StreamSignals": "stream_signals",
+    "OutcomeService.ListOutcomes": "list_outcomes",
     "PositionService.ListActivePositions": "active_positions",
     "PositionService.ListClosedPositions": "closed_positions",
     "PositionService.ClosePosition": "close_position",
@@ -59,7 +61,7 @@ def contract() -> dict[str, Any]:
     """Every RPC of the contract, by the name of its service and its own."""
     return {
         f"{service.name}.{method.name}": method
-        for module in (system, signals, positions, market_data, models, events)
+        for module in (system, signals, outcomes, positions, market_data, models, events)
         for service in module.DESCRIPTOR.services_by_name.values()
         for method in service.methods
     }

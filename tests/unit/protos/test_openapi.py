@@ -229,6 +229,7 @@ def test_paths_are_the_documented_ones(contract: Any) -> None:
         "POST /api/signals/generate-from-db",
         "GET /api/signals/statistics",
         "GET /api/signals/stream",
+        "GET /api/signals/outcomes",
         "GET /api/signals/positions/active",
         "GET /api/signals/positions/closed",
         "POST /api/signals/positions/{position_id}/close",

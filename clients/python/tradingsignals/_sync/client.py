@@ -13,6 +13,7 @@ from tradingsignals.v1 import (
     event_service_pb2,
     market_data_service_pb2,
     model_service_pb2,
+    outcome_service_pb2,
     position_service_pb2,
     signal_service_pb2,
     system_service_pb2,
@@ -24,6 +25,8 @@ from tradingsignals.v1.market_data_service_pb2 import PublishBarsResponse
 from tradingsignals.v1.market_data_service_pb2_grpc import MarketDataServiceStub
 from tradingsignals.v1.model_service_pb2 import GetModelInfoResponse, ReloadModelResponse
 from tradingsignals.v1.model_service_pb2_grpc import ModelServiceStub
+from tradingsignals.v1.outcome_pb2 import Outcome
+from tradingsignals.v1.outcome_service_pb2_grpc import OutcomeServiceStub
 from tradingsignals.v1.position_pb2 import Position
 from tradingsignals.v1.position_service_pb2_grpc import PositionServiceStub
 from tradingsignals.v1.signal_pb2 import Signal
@@ -40,7 +43,9 @@ from ..requests import (
     OWN_CONNECTION,
     Action,
     ChannelOptions,
+    Fill,
     Kind,
+    Resolution,
     When,
     entries_of,
     when,
@@ -77,6 +82,7 @@ class Client:
         self._timeout = timeout
         self._system = SystemServiceStub(self._channel)
         self._signals = SignalServiceStub(self._channel)
+        self._outcomes = OutcomeServiceStub(self._channel)
         self._positions = PositionServiceStub(self._channel)
         self._market_data = MarketDataServiceStub(self._channel)
         self._model = ModelServiceStub(self._channel)
@@ -154,6 +160,38 @@ class Client:
             return self._unary(self._signals.ListSignals, request)
 
         return Pages(fetch, lambda page: page.signals)
+
+    def list_outcomes(
+        self,
+        *,
+        symbol: str | None = None,
+        action: Action | None = None,
+        resolution: Resolution | None = None,
+        fill: Fill | None = None,
+        model_version: str | None = None,
+        shadow: bool | None = None,
+        start_date: When = None,
+        end_date: When = None,
+        page_size: int = 100,
+    ) -> Pages[Outcome]:
+        """List outcomes of signals, the last resolved first, with exits from `start_date` to before `end_date`."""
+
+        def fetch(page_token: str) -> outcome_service_pb2.ListOutcomesResponse:
+            request = outcome_service_pb2.ListOutcomesRequest(
+                limit=page_size,
+                page_token=page_token,
+                symbol=symbol,
+                action=action,
+                resolution=resolution,
+                fill=fill,
+                model_version=model_version,
+                shadow=shadow,
+                start_date=when(start_date),
+                end_date=when(end_date),
+            )
+            return self._unary(self._outcomes.ListOutcomes, request)
+
+        return Pages(fetch, lambda page: page.outcomes)
 
     def generate_signal(
         self,

@@ -15,7 +15,7 @@ from ...domain.statistics import PositionCounts, SignalCounts, Statistics
 from .bars_table import BarsTable
 from .commit import Committer
 from .connection import Connections, Database, fetch_one
-from .tables import BARS, ENTRY, bar_of, checkpoint_of, entry_of, position_of
+from .tables import BARS, ENTRY, bar_of, checkpoint_of, conditions, entry_of, position_of
 
 _BAR = BARS.read_back
 _DECIDED_ON = "disposition IN ('ACCEPTED', 'WARMING_UP', 'OTHER_INTERVAL')"
@@ -184,7 +184,7 @@ class PostgresStore(Committer):
 
     async def list_bars(self, symbol: str, start: datetime | None, end: datetime | None, limit: int) -> Sequence[Bar]:
         """See Store."""
-        where, values = _conditions(("symbol = ", symbol), ("time >= ", start), ("time < ", end))
+        where, values = conditions(("symbol = ", symbol), ("time >= ", start), ("time < ", end))
         async with self._connections.for_read() as database:
             rows = await database.fetch(
                 f"SELECT {_BAR} FROM bars {where} AND {_POSSIBLE} ORDER BY time DESC LIMIT ${len(values) + 1}",
@@ -199,7 +199,7 @@ class PostgresStore(Committer):
 
     async def latest_signal(self, symbol: str | None) -> bytes | None:
         """See Store."""
-        where, values = _conditions(("symbol = ", symbol))
+        where, values = conditions(("symbol = ", symbol))
         async with self._connections.for_read() as database:
             message: bytes | None = await database.fetchval(
                 f"SELECT message FROM signals {where} ORDER BY sequence DESC LIMIT 1", *values
@@ -208,7 +208,7 @@ class PostgresStore(Committer):
 
     async def list_signals(self, query: SignalQuery, before: int | None, limit: int) -> Page:
         """See Store."""
-        where, values = _conditions(
+        where, values = conditions(
             ("symbol = ", query.symbol),
             ("action = ", query.action),
             ('"timestamp" >= ', query.start),
@@ -219,12 +219,12 @@ class PostgresStore(Committer):
 
     async def active_positions(self, symbol: str | None) -> Page:
         """See Store."""
-        where, values = _conditions(("status = ", "OPEN"), ("symbol = ", symbol))
+        where, values = conditions(("status = ", "OPEN"), ("symbol = ", symbol))
         return await self._page(f"positions {where} ORDER BY entry_time DESC, sequence DESC", values, None)
 
     async def closed_positions(self, symbol: str | None, before: int | None, limit: int) -> Page:
         """See Store."""
-        where, values = _conditions(("status = ", "CLOSED"), ("symbol = ", symbol), ("sequence < ", before))
+        where, values = conditions(("status = ", "CLOSED"), ("symbol = ", symbol), ("sequence < ", before))
         return await self._page(f"positions {where} ORDER BY sequence DESC", values, limit)
 
     async def _page(self, source: str, values: Sequence[Any], limit: int | None) -> Page:
@@ -334,10 +334,3 @@ async def _trader_state(database: Database, symbol: str, policy: str, *, shadow:
         closed=[(row["exit_time"], row["pnl_pct"]) for row in reversed(closed)],
         checkpoint=None if checkpoint is None else checkpoint_of(checkpoint),
     )
-
-
-def _conditions(*pairs: tuple[str, Any]) -> tuple[str, list[Any]]:
-    """Return a WHERE clause of the conditions that have a value, and its parameters."""
-    given = [(condition, value) for condition, value in pairs if value is not None]
-    where = " AND ".join(f"{condition}${number}" for number, (condition, _) in enumerate(given, 1))
-    return (f"WHERE {where}" if where else ""), [value for _, value in given]

@@ -284,3 +284,10 @@ def entry_of(row: asyncpg.Record) -> LogEntry:
 def _time(sent: bytes) -> datetime:
     """Return the time that PostgreSQL sends as microseconds since 2000."""
     return _TIME_ZERO + timedelta(microseconds=int.from_bytes(sent, signed=True))
+
+
+def conditions(*pairs: tuple[str, Any]) -> tuple[str, list[Any]]:
+    """Return a WHERE clause of the conditions that have a value, and its parameters."""
+    given = [(condition, value) for condition, value in pairs if value is not None]
+    where = " AND ".join(f"{condition}${number}" for number, (condition, _) in enumerate(given, 1))
+    return (f"WHERE {where}" if where else ""), [value for _, value in given]

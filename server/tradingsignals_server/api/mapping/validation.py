@@ -11,7 +11,7 @@ from uuid import UUID
 
 from google.protobuf.message import DecodeError, Message
 
-from tradingsignals.v1 import signal_pb2, signal_service_pb2
+from tradingsignals.v1 import outcome_pb2, signal_pb2, signal_service_pb2
 from tradingsignals.v1.event_pb2 import Event as EventMessage
 
 from ...application.decision.quotes import LOOKBACK_MAXIMUM, LOOKBACK_MINIMUM
@@ -21,6 +21,7 @@ from ...application.event_log.replay import Replay
 from ...domain.bars import price_problem
 from ...domain.errors import FieldViolation, InvalidRequest, MalformedMessage
 from ...domain.events import EventKind
+from ...domain.outcomes import Fill, Resolution
 from ...domain.signals import Action, reached_from
 from ...domain.symbols import parse_symbol
 from ...transport.grpc.metadata import LAST_EVENT_ID_KEY
@@ -144,6 +145,15 @@ class Checks:
     def kind(self, value: int, field: str) -> EventKind:
         """A kind of event."""
         return self._named(value, field, EventMessage.Kind.keys(), EventMessage.Kind.Name, EventKind)
+
+    def resolution(self, value: int, field: str) -> Resolution:
+        """How an outcome ended."""
+        names = outcome_pb2.Outcome.Resolution
+        return self._named(value, field, names.keys(), names.Name, Resolution)
+
+    def fill(self, value: int, field: str) -> Fill:
+        """At which price an outcome is filled."""
+        return self._named(value, field, outcome_pb2.Outcome.Fill.keys(), outcome_pb2.Outcome.Fill.Name, Fill)
 
     def _named(
         self, value: int, field: str, names: Iterable[str], name_of: Callable[..., str], type_: Callable[[str], Named]

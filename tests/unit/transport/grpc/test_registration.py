@@ -16,6 +16,7 @@ from tradingsignals_server.api.contract import SERVICES, path_of
 from tradingsignals_server.api.methods import all_methods, methods_of
 from tradingsignals_server.api.services.market_data import MarketDataServicer
 from tradingsignals_server.api.services.model import ModelServicer
+from tradingsignals_server.api.services.outcomes import OutcomeServicer
 from tradingsignals_server.api.services.positions import PositionServicer
 from tradingsignals_server.api.services.signals import SignalServicer
 from tradingsignals_server.api.services.system import SystemServicer
@@ -28,6 +29,7 @@ from tradingsignals_server.transport.methods import Budget, Methods, ServerStrea
 SERVICERS: dict[str, type] = {
     "SystemService": SystemServicer,
     "SignalService": SignalServicer,
+    "OutcomeService": OutcomeServicer,
     "PositionService": PositionServicer,
     "MarketDataService": MarketDataServicer,
     "ModelService": ModelServicer,

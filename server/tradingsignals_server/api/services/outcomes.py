@@ -1,0 +1,44 @@
+"""tradingsignals.v1.OutcomeService."""
+
+from __future__ import annotations
+
+from tradingsignals.v1 import outcome_service_pb2 as pb
+
+from ...application.ports.outcomes import OutcomeQuery
+from ...application.queries import Queries
+from ...domain.signals import Action
+from ..mapping.outcomes_to_proto import outcome_message
+from ..mapping.validation import Checks
+
+
+class OutcomeServicer:
+    """Lists outcomes."""
+
+    def __init__(self, queries: Queries) -> None:
+        self._queries = queries
+
+    async def list_outcomes(self, request: pb.ListOutcomesRequest) -> pb.ListOutcomesResponse:
+        """List a page of outcomes."""
+        with Checks() as checks:
+            limit = checks.whole(request.limit, "limit", 1, 1000) if request.HasField("limit") else 100
+            query = OutcomeQuery(
+                symbol=checks.symbol(request.symbol),
+                action=checks.action(request.action, "action") if request.HasField("action") else None,
+                resolution=(
+                    checks.resolution(request.resolution, "resolution") if request.HasField("resolution") else None
+                ),
+                fill=checks.fill(request.fill, "fill") if request.HasField("fill") else None,
+                model_version=request.model_version or None,
+                shadow=request.shadow if request.HasField("shadow") else None,
+                start=checks.date(request.start_date, "start_date"),
+                end=checks.date(request.end_date, "end_date"),
+            )
+            if query.action is Action.HOLD:
+                checks.refuse("action", "must be one of BUY, SELL: a HOLD has no outcome")
+        page, token = await self._queries.outcomes(query, request.page_token, limit)
+        return pb.ListOutcomesResponse(
+            outcomes=map(outcome_message, page.outcomes),
+            count=len(page.outcomes),
+            next_page_token=token,
+            through_sequence=page.through_sequence,
+        )

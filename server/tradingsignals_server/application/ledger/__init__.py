@@ -1,0 +1,1 @@
+"""The outcome ledger as a durable follower of the log."""

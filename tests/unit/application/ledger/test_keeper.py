@@ -1,0 +1,129 @@
+"""The keeper of the ledger, on stores in memory."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from dataclasses import replace
+
+import pytest
+from tests.support.builders import NOW, bar, signal, walk
+from tests.support.deadlines import within
+from tests.support.engine import running_engine
+from tests.support.memory_outcomes import MemoryOutcomes
+from tests.support.memory_store import MemoryStore
+
+from tradingsignals_server.application.event_log.tail import LogTail
+from tradingsignals_server.application.ledger.keeper import WINDOW_ENTRIES, OutcomeKeeper
+from tradingsignals_server.application.ports.event_log import LogHead
+from tradingsignals_server.application.ports.outcomes import LedgerPlace
+from tradingsignals_server.domain.calendar import calendar_for
+from tradingsignals_server.domain.errors import StorageUnavailable
+from tradingsignals_server.domain.events import Disposition, MarketUpdate
+from tradingsignals_server.domain.ledger import LEDGER_VERSION, Ledger
+from tradingsignals_server.domain.outcomes import Outcome, Resolution
+from tradingsignals_server.domain.risk import RiskRules
+
+RULES = RiskRules(confidence_threshold=0.5, trailing_stop_atr=1.5)
+
+
+def new_ledger(policy: str) -> Ledger:
+    return Ledger(RULES, calendar_for, model_key=policy, shadow=bool(policy))
+
+
+def keeper_of(store: MemoryStore, outcomes: MemoryOutcomes) -> OutcomeKeeper:
+    return OutcomeKeeper(outcomes, LogTail(store, LogHead(store.epoch, 1, len(store.entries))), new_ledger)
+
+
+def folded(store: MemoryStore) -> list[Outcome]:
+    ledger = new_ledger("")
+    return [outcome for event in store.events for outcome in ledger.apply(event)]
+
+
+@pytest.fixture
+async def traded() -> MemoryStore:
+    """A store after three days of trading."""
+    store = MemoryStore()
+    async with running_engine(store, rules=RULES) as running:
+        for one in walk(180, seed=3):
+            await running.publish([one])
+    return store
+
+
+async def test_outcomes_are_those_of_the_ledger_folded_at_once(traded: MemoryStore) -> None:
+    outcomes = MemoryOutcomes(traded)
+    assert await keeper_of(traded, outcomes).catch_up()
+    assert outcomes.outcomes == folded(traded)
+    assert {one.acted for one in outcomes.outcomes} == {True, False}
+    assert outcomes.place.sequence <= len(traded.events)
+
+
+async def test_restart_after_each_commit_leaves_the_same_outcomes(traded: MemoryStore) -> None:
+    assert len(traded.entries) > WINDOW_ENTRIES / 2
+    outcomes = MemoryOutcomes(traded)
+    log_tail = LogTail(traded, LogHead(traded.epoch, 1, 0))
+    for newest in range(7, len(traded.entries) + 7, 7):
+        log_tail.advance(min(newest, len(traded.entries)))
+        assert await OutcomeKeeper(outcomes, log_tail, new_ledger).catch_up()
+    assert outcomes.outcomes == folded(traded)
+
+
+async def test_outage_between_read_and_commit_loses_nothing(traded: MemoryStore) -> None:
+    outcomes = MemoryOutcomes(traded)
+    keeper = keeper_of(traded, outcomes)
+    traded.down = True
+    with pytest.raises(StorageUnavailable):
+        await keeper.catch_up()
+    traded.down = False
+    assert await keeper.catch_up()
+    assert outcomes.outcomes == folded(traded)
+
+
+async def test_ledger_moved_by_another_keeper_is_read_anew(traded: MemoryStore) -> None:
+    outcomes = MemoryOutcomes(traded)
+    first, second = keeper_of(traded, outcomes), keeper_of(traded, outcomes)
+    assert (await first.catch_up(), await second.catch_up()) == (True, True)
+    new = bar(walk(181, seed=3)[-1].time, 4000.0)
+    made = replace(signal(time=new.close_time, price=4000.0, atr=10.0, name=77), bar_time=new.time)
+    crash = bar(new.close_time, 3900.0)
+    traded.put([MarketUpdate(new, Disposition.ACCEPTED), made, MarketUpdate(crash, Disposition.ACCEPTED)], NOW)
+    for keeper in (first, second):
+        keeper._log_tail.advance(len(traded.entries))
+        assert await keeper.catch_up()
+    assert outcomes.outcomes == folded(traded)
+    assert outcomes.outcomes[-1].resolution is not Resolution.EXPIRED
+
+
+async def test_ledger_of_another_version_is_left_alone(traded: MemoryStore, caplog: pytest.LogCaptureFixture) -> None:
+    outcomes = MemoryOutcomes(traded)
+    outcomes.place = LedgerPlace(0, LEDGER_VERSION + 1)
+    with caplog.at_level(logging.ERROR):
+        await within(keeper_of(traded, outcomes).run())
+    assert "tradingsignals ledger rebuild" in caplog.text
+    assert (outcomes.outcomes, outcomes.commits) == ([], 0)
+    await outcomes.restart_ledger(LEDGER_VERSION)
+    assert await keeper_of(traded, outcomes).catch_up()
+    assert outcomes.outcomes == folded(traded)
+
+
+async def test_running_keeper_follows_what_is_committed(traded: MemoryStore) -> None:
+    outcomes, log_tail = MemoryOutcomes(traded), LogTail(traded, LogHead(traded.epoch, 1, 0))
+    pauses = asyncio.Queue[float]()
+
+    async def paused(seconds: float) -> None:
+        await pauses.put(seconds)
+        await asyncio.sleep(0)
+
+    running = asyncio.create_task(OutcomeKeeper(outcomes, log_tail, new_ledger, paused).run())
+    try:
+        await asyncio.sleep(0)
+        traded.down = True
+        log_tail.advance(len(traded.entries))
+        await within(pauses.get())
+        await within(pauses.get())
+        traded.down = False
+        outcomes.committed.clear()
+        await within(outcomes.committed.wait())
+    finally:
+        running.cancel()
+    assert outcomes.outcomes == folded(traded)
