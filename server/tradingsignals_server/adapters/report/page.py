@@ -50,7 +50,7 @@ def render_report(data: ReportData) -> str:
 def _fitting_bars(prices: tuple[PriceBars, ...], budget: int) -> tuple[str, tuple[str, ...]]:
     """Return bars as JSON of at most `budget` bytes, and for each symbol whose bars were combined what was done."""
     for factor in _FACTORS:
-        combined = [bars if len(bars.times) / factor < MIN_CANDLES else coarser(bars, factor) for bars in prices]
+        combined = [coarser(bars, min(factor, _largest_factor(bars))) for bars in prices]
         packed = script_json([packed_bars(bars) for bars in combined])
         if len(packed.encode()) <= budget:
             break
@@ -62,6 +62,10 @@ def _fitting_bars(prices: tuple[PriceBars, ...], budget: int) -> tuple[str, tupl
         if after is not before
     )
     return packed, notes
+
+
+def _largest_factor(bars: PriceBars) -> int:
+    return max((factor for factor in _FACTORS if len(bars.times) / factor >= MIN_CANDLES), default=1)
 
 
 def _sections(data: ReportData) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from tests.support.report_data import report_data
 
-from tradingsignals_server.adapters.report.page import MAX_BYTES, render_report
+from tradingsignals_server.adapters.report.page import MAX_BYTES, MIN_CANDLES, render_report
 from tradingsignals_server.adapters.report.texts import figure_text, interval_text
 from tradingsignals_server.domain.performance.definitions import DEFINITIONS
 from tradingsignals_server.domain.performance.summary import performance_of
@@ -176,3 +176,13 @@ def test_80_000_bars_and_2_000_trades_stay_below_the_limit_and_no_trade_is_left_
 def test_bars_that_fit_are_not_combined(read: PageReader) -> None:
     assert len(read.data("bars-data")[0]["c"]) == 3_000
     assert "each made of" not in read.text
+
+
+@pytest.mark.slow
+def test_more_trades_than_fit_are_all_there_with_the_fewest_candles() -> None:
+    data = report_data(bars=30_000, trades=12_000)
+    page = render_report(data)
+    found = PageReader(page)
+    assert len(found.data("trades-data")["entry"]) == len(data.trades) >= 12_000
+    assert MIN_CANDLES <= len(found.data("bars-data")[0]["c"]) < 1_000
+    assert len(page.encode()) < 1.3 * MAX_BYTES
