@@ -42,6 +42,9 @@ def _rule_options(command: Callable[..., None]) -> Callable[..., None]:
 @click.option(
     "--json", "json_out", type=click.Path(path_type=Path, dir_okay=False), help="Write the result to this file."
 )
+@click.option(
+    "--report", type=click.Path(path_type=Path, dir_okay=False), help="Write a report to this file, as one HTML page."
+)
 @click.option("--compare/--no-compare", default=True, help="Compare with buy and hold, a coin and a cross of averages.")
 @click.option("--seed", type=int, default=12, show_default=True, help="Of the coin, and of the proof.")
 @click.option("--jobs", type=click.IntRange(1, 256), help="Processes of a grid; as many as there are cores.")
@@ -50,7 +53,7 @@ def backtest(**options: Any) -> None:
     """Run the model over the bars of FILE (CSV, CSV.gz or Parquet), and print what it would have made of them.
 
     \b
-    tradingsignals backtest bars.csv.gz --confidence-threshold 0.7 --json result.json
+    tradingsignals backtest bars.csv.gz --confidence-threshold 0.7 --report out.html --json out.json
     tradingsignals backtest bars.csv.gz --grid CONFIDENCE_THRESHOLD=0.6,0.65,0.7 ATR_MULTIPLIER_TP=2,3 --walk-forward 5
     tradingsignals backtest --database --symbol USDCOP --from 2024-01-01
     tradingsignals backtest bars.csv.gz --prove

@@ -51,6 +51,23 @@ def test_a_file_is_tested_and_described(month: str, tmp_path: Path) -> None:
     assert found["performance"]["figures"]["trades"]["value"] == len(found["positions"]) > 10
 
 
+def test_a_report_has_what_the_document_has(month: str, tmp_path: Path) -> None:
+    done = run(month, *TRADING, "--json", "out.json", "--report", "out.html")
+    assert done.exit_code == 0, done.output
+    assert "report: out.html" in done.output
+    found, page = json.loads((tmp_path / "out.json").read_text()), (tmp_path / "out.html").read_text()
+    assert found["facts"]["bars_sha256"] in page
+    assert found["facts"]["settings_sha256"] in page
+    assert "PLACEHOLDER DECISIONS" in page
+    trades = json.loads(page.split('id="trades-data">', 1)[1].split("</script>", 1)[0])
+    assert len(trades["entry"]) == len(found["positions"])
+    pnl = sum(position["pnl_account"] for position in found["positions"])
+    assert sum(trades["pnl"]) / 100 == pytest.approx(pnl, abs=0.005 * len(trades["pnl"]))
+    assert f'data-figure="trades">{len(found["positions"])}<' in page
+    for comparison in found["comparisons"]:
+        assert comparison["definition"] in page
+
+
 def test_a_setting_has_one_value_in_every_form(month: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SPREAD", "*=9bp")
     hashes = set()
@@ -110,6 +127,9 @@ def test_a_proof_is_reported(month: str) -> None:
         (("{file}", "--from", "2030-01-01"), "there is no bar to test on between --from and --to"),
         (("{file}", "--prove", "--walk-forward", "2"), "--prove does not go with"),
         (("{file}", "--json", "nowhere/out.json"), "nowhere/out.json cannot be written"),
+        (("{file}", "--report", "nowhere/out.html"), "nowhere/out.html cannot be written"),
+        (("{file}", "--report", "out.html", "--prove"), "--report is of one run"),
+        (("{file}", "--report", "out.html", "--grid", "SPREAD=1,2"), "--report is of one run"),
         (("{file}", "--symbol", "EURUSD"), "there are no bars to test on"),
     ],
 )

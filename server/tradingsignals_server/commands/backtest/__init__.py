@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-import json
-import os
-from pathlib import Path
-
 from rich.console import Console
 
 from ...application.backtest.columns import BarColumns
 from ...application.backtest.document import document_of
 from ...application.backtest.grid import GridPoint, compared, walk_forward
 from ...application.backtest.proof import prove
+from ...application.backtest.report_data import backtest_report
 from ...application.backtest.run import BacktestPlan, BacktestRun, NothingToTest
 from ...bootstrap.backtest import backtest_plan, load_policy
 from ...domain.performance.summary import PerformanceSettings
 from .display import BacktestDisplay
 from .grid_runs import run_grid
-from .options import BacktestOptions, InvalidOptions
+from .options import BacktestOptions
+from .outputs import require_writable, write_json, write_report
 from .sources import read_source
 from .tables import print_comparison, print_proof, print_result, print_walk_forward
 
@@ -40,7 +38,8 @@ async def backtest(options: BacktestOptions, console: Console | None = None) -> 
     """
     console = console or _console()
     settings = options.settings()
-    _require_writable(options.json)
+    for out in (options.json, options.report):
+        require_writable(out)
     with BacktestDisplay(console) as display:
         policy = load_policy(settings)
         columns, source, warnings = await read_source(options, settings, display.reading)
@@ -60,8 +59,10 @@ async def backtest(options: BacktestOptions, console: Console | None = None) -> 
     if options.grid or options.splits is not None:
         _report_grid(options, points, plan.performance, console)
     else:
-        _write_json(options.json, document_of(result))
+        write_json(options.json, document_of(result))
         print_result(console, result)
+        if options.report is not None:
+            write_report(options.report, backtest_report(result, plan, columns), console)
     return 0
 
 
@@ -73,7 +74,7 @@ async def _prove(
         plan, columns.between(options.start, None), cuts, lambda done: display.count(done, cuts, "cuts")
     )
     display.stop()
-    _write_json(options.json, document_of(proof))
+    write_json(options.json, document_of(proof))
     print_proof(console, proof)
     return 0 if proof.lookahead is None else LOOKAHEAD
 
@@ -90,25 +91,11 @@ def _report_grid(
         "deflated_sharpe": document_of(comparison.deflated_sharpe),
         "walk_forward": document_of(walked),
     }
-    _write_json(options.json, document)
+    write_json(options.json, document)
     if len(points) > 1:
         print_comparison(console, comparison)
     if walked is not None:
         print_walk_forward(console, walked, len(points))
-
-
-def _require_writable(out: Path | None) -> None:
-    """Refuse a file that cannot be written before anything is computed."""
-    if out is None:
-        return
-    folder = out.parent
-    if out.is_dir() or not folder.is_dir() or not os.access(out if out.exists() else folder, os.W_OK):
-        raise InvalidOptions(f"{out} cannot be written; name a file in a folder that exists")
-
-
-def _write_json(out: Path | None, document: object) -> None:
-    if out is not None:
-        out.write_text(json.dumps(document, indent=1, allow_nan=False) + "\n")
 
 
 def _console() -> Console:

@@ -36,6 +36,7 @@ def parse_options(given: Mapping[str, Any]) -> BacktestOptions:
         splits=given["splits"],
         cuts=cuts_of(given["prove"]),
         json=given["json_out"],
+        report=given["report"],
         compare=given["compare"],
         seed=given["seed"],
         jobs=given["jobs"],

@@ -40,6 +40,7 @@ class BacktestOptions:
     splits: int | None = None
     cuts: int | None = None
     json: Path | None = None
+    report: Path | None = None
     compare: bool = True
     seed: int = DEFAULT_SEED
     jobs: int | None = None
@@ -49,6 +50,8 @@ class BacktestOptions:
             raise InvalidOptions("name a FILE of bars, or --database for the bars that the service has stored")
         if self.cuts is not None and (self.grid or self.splits is not None):
             raise InvalidOptions("--prove does not go with --grid or --walk-forward")
+        if self.report is not None and (self.grid or self.splits is not None or self.cuts is not None):
+            raise InvalidOptions("--report is of one run: it does not go with --grid, --walk-forward or --prove")
         if self.start is not None and self.end is not None and self.start >= self.end:
             raise InvalidOptions("--from must be before --to")
 
