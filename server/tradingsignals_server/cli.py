@@ -167,24 +167,32 @@ def rebuild() -> None:
     type=click.Path(path_type=Path, dir_okay=False, exists=True),
     help="Show what it decides on the newest bars of this file (CSV, CSV.gz or Parquet), of its first symbol.",
 )
-def check(file: Path, bars: Path | None) -> None:
+@click.option(
+    "--features",
+    "reference",
+    help="Features of your own that it was trained on, as module:attribute; FEATURES if it is not given.",
+)
+def check(file: Path, bars: Path | None, reference: str | None) -> None:
     """Tell whether the model FILE (or the newest in a folder) will serve, and what it is; or why not.
 
-    It is loaded and tried as the service does it. The exit code is 1 if it will not serve. If `stamp` can help, its
-    command is printed too, with what is known.
+    It is loaded and tried as the service does it. Features of your own are run on made-up markets, which finds
+    look-ahead, chance and numbers that are not finite. The exit code is 1 if it will not serve. If `stamp` can help,
+    its command is printed too, with what is known.
     """
     from .adapters.onnx.errors import ModelRefused
     from .adapters.onnx.policy import OnnxPolicy
     from .adapters.onnx.repository import newest_model
     from .commands.bar_trial import decisions_on
     from .commands.check import check as command
-    from .commands.stamp import stamp_command
+    from .commands.stamp import own_of, stamp_command
 
+    settings = Settings.from_env()
+    own = own_of(reference or settings.features)
     model = newest_model(file)
     try:
-        click.echo(command(model))
-        if bars is not None:
-            click.echo(decisions_on(OnnxPolicy(model), bars, Settings.from_env()))
+        click.echo(command(model, own))
+        if bars is not None or own is not None:
+            click.echo(decisions_on(OnnxPolicy(model, own=own), bars, settings))
     except ModelRefused as refused:
         stamping = stamp_command(model) if "tradingsignals stamp" in refused.reason else None
         if stamping is not None:
@@ -197,7 +205,7 @@ def check(file: Path, bars: Path | None) -> None:
 @click.option("--out", type=click.Path(path_type=Path, dir_okay=False), required=True, help="New file to write.")
 @click.option(
     "--features",
-    help="What it observes: m5-v1, a list such as 'rsi(14), return(3)', bars, or python:module:attribute.",
+    help="What it observes: m5-v1, a list such as 'rsi(14), return(3)', bars, or your own as module:attribute.",
 )
 @click.option(
     "--lookback", type=click.IntRange(min=1), help="Bars that the features are computed from, or that it takes."
@@ -276,7 +284,8 @@ def export(policy: Path, out: Path, actions: str | None, **options: Any) -> None
 @click.option("--out", type=click.Path(path_type=Path, dir_okay=False), required=True, help="New file to write.")
 @click.option(
     "--features",
-    help="What it observes: m5-v1; expressions such as 'rsi(14),return(3)', or @FILE with one a line; or bars.",
+    help="What it observes: m5-v1; expressions such as 'rsi(14),return(3)', or @FILE with one a line; bars; or features "
+    "of your own as module:attribute.",
 )
 @click.option("--actions", help="Action of each column of its output, such as SELL,HOLD,BUY; one may come twice.")
 @click.option(

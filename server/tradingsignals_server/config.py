@@ -196,6 +196,12 @@ class Settings(BaseSettings):
     shadow_model_path: Path | None = Field(
         None, description="A second policy on the same bars, in the same forms: scored, never traded."
     )
+    features: str | None = Field(
+        None,
+        description="Features of your own, as module:attribute such as myfeatures:features, for models that were "
+        "trained on them. The module is imported from the working folder or from what is installed, and runs in the "
+        "service. Absent: none.",
+    )
     max_bar_age: Annotated[float, Field(ge=0, le=31_536_000)] | None = Field(
         None,
         description="Seconds of trading time, nights and weekends left out: a signal that is asked for on older bars "

@@ -398,7 +398,15 @@ def test_unknown_variable_that_is_empty_is_ignored(environment: Setter) -> None:
 
 def test_these_tests_cover_every_setting_with_bounds() -> None:
     unbounded = {"signal_service_host", "grpc_host", "data_dir", "postgres_host", "postgres_db", "postgres_user"}
-    unbounded |= {"postgres_password", "bars_table", "peer_host", "replay_file", "model_path", "shadow_model_path"}
+    unbounded |= {
+        "postgres_password",
+        "bars_table",
+        "peer_host",
+        "replay_file",
+        "model_path",
+        "shadow_model_path",
+        "features",
+    }
     elsewhere = {"database_url"}
     covered = {name.lower() for name, _ in IMPOSSIBLE}
     assert covered | unbounded | elsewhere == set(Settings.model_fields)

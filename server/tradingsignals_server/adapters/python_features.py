@@ -84,19 +84,46 @@ def load_features(reference: str) -> PythonFeatures:
     return PythonFeatures(reference, getattr(module, attribute), _source_sha256(module))
 
 
-def named_by(reference: str, names: Sequence[str], own: PythonFeatures | None) -> PythonFeatures:
+def named_by(
+    reference: str,
+    names: Sequence[str],
+    own: PythonFeatures | None,
+    *,
+    lookback_bars: int | None = None,
+    source_sha256: str | None = None,
+) -> PythonFeatures:
     """Return `own`, the features of the setting FEATURES, if they are those that a model file names.
 
     A file never makes the service import a module: the operator names it.
 
+    Args:
+        reference: module and attribute by the file.
+        names: of its features, by the file.
+        own: the features that the operator named, None if there are none.
+        lookback_bars: by the file; None if it does not say.
+        source_sha256: hash of the source of the module by the file; None if it does not say.
+
     Raises:
-        FeaturesRefused: they are not; the message says what to set.
+        FeaturesRefused: they are not; the message says what to do.
     """
     if own is None or own.reference != reference:
-        raise FeaturesRefused(f"was trained on the features of a Python module; set FEATURES={reference}")
+        raise FeaturesRefused(
+            f"was trained on the features of a Python module; set FEATURES={reference} (of a command: --features)"
+        )
     if own.names != tuple(names):
         trained, found = (", ".join(each)[:200] for each in (names, own.names))
         raise FeaturesRefused(f"was trained on {trained}, and {reference} has {found}; use the module of its training")
+    if lookback_bars not in (None, own.lookback_bars):
+        raise FeaturesRefused(
+            f"was trained on features of {lookback_bars} bars, and {reference} has lookback_bars={own.lookback_bars}; "
+            "use the module of its training"
+        )
+    if source_sha256 and source_sha256 != own.source_sha256:
+        raise FeaturesRefused(
+            f"was made with another source of {reference} (sha256 {source_sha256[:12]}, and here "
+            f"{own.source_sha256[:12] or 'none'}); use the module of its training, or, if it computes the same, stamp "
+            f"the file again: tradingsignals stamp FILE --features {reference} --out NEW"
+        )
     return own
 
 

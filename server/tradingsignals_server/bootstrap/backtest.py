@@ -12,19 +12,20 @@ from ..config import RULE_SETTINGS, Settings
 from ..domain.performance.bootstrap import BootstrapSettings
 from ..domain.performance.summary import PerformanceSettings
 from ..setting_values import shown_value
-from .engine import model_source
+from .engine import model_source, user_features
 from .server import require_model
 
 
 def load_policy(settings: Settings) -> Policy:
-    """Load the policy of MODEL_PATH.
+    """Load the policy of MODEL_PATH, with the features of FEATURES if it was trained on them.
 
     Raises:
+        FeaturesRefused: those cannot be used.
         ModelNotLoaded: it is refused.
         InvalidSettings: there is no such file or folder.
     """
     require_model(settings)
-    return model_source(settings.model_path, "MODEL_PATH").load()
+    return model_source(settings.model_path, "MODEL_PATH", user_features(settings)).load()
 
 
 def rule_settings(settings: Settings) -> Mapping[str, str]:

@@ -13,6 +13,7 @@ from ..adapters.feeds.kind import FeedContext, OnProgress
 from ..adapters.onnx.repository import fingerprint, load_newest, shipped_models, versions
 from ..adapters.placeholder_policy import PlaceholderPolicy
 from ..adapters.postgres.membership import Membership
+from ..adapters.python_features import PythonFeatures, load_features
 from ..application.cluster.forwarding import OwnerForwarding
 from ..application.cluster.router import Router
 from ..application.decision.pipeline import Pipeline
@@ -59,7 +60,8 @@ def utc_now() -> datetime:
 async def build_core(settings: Settings, storage: Storage, peer_at: PeerAt) -> Core:
     """Build the engine, its router, and what keeps models, retention and health."""
     store, clock = storage.store, utc_now
-    live, shadow = model_source(settings.model_path, "MODEL_PATH"), _shadow_source(settings)
+    own = user_features(settings)
+    live, shadow = model_source(settings.model_path, "MODEL_PATH", own), _shadow_source(settings, own)
     pipeline = _pipeline(settings, live, shadow)
     log_tail = LogTail(store, await store.log_head())
     reader = LogReader(store, log_tail)
@@ -113,14 +115,32 @@ def _pipeline(settings: Settings, live: ModelSource, shadow: ModelSource | None)
     return Pipeline(Trader(live.load(), rules), settings.calendar_of, shadow_trader)
 
 
-def model_source(path: Path | None, setting: str) -> ModelSource:
-    """Find the policy: at `path`, without one the shipped policy, or placeholder predictions if there is none."""
+def user_features(settings: Settings) -> PythonFeatures | None:
+    """Import the features that FEATURES names; None if it names none.
+
+    Raises:
+        FeaturesRefused: they cannot be used.
+    """
+    if settings.features is None:
+        return None
+    own = load_features(settings.features)
+    log.info("features of %s: %s, source %s", own.reference, ", ".join(own.names), own.source_sha256[:12] or "unknown")
+    return own
+
+
+def model_source(path: Path | None, setting: str, own: PythonFeatures | None = None) -> ModelSource:
+    """Find the policy: at `path`, without one the shipped policy, or placeholder predictions if there is none.
+
+    `own` are the features of the setting FEATURES, for a model that was trained on them.
+    """
     folder = shipped_models() if path is None else path
     if folder is None or folder == PLACEHOLDER_PATH:
         return ModelSource(fingerprint=lambda: None, load=PlaceholderPolicy, versions=lambda: ())
-    return ModelSource(partial(fingerprint, folder), partial(load_newest, folder, setting), partial(versions, folder))
+    return ModelSource(
+        partial(fingerprint, folder), partial(load_newest, folder, setting, own), partial(versions, folder)
+    )
 
 
-def _shadow_source(settings: Settings) -> ModelSource | None:
+def _shadow_source(settings: Settings, own: PythonFeatures | None) -> ModelSource | None:
     path = settings.shadow_model_path
-    return None if path is None else model_source(path, "SHADOW_MODEL_PATH")
+    return None if path is None else model_source(path, "SHADOW_MODEL_PATH", own)

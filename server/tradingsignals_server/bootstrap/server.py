@@ -12,6 +12,7 @@ from ..adapters.feeds.rows import require_bars
 from ..adapters.peers.client import open_peers
 from ..adapters.postgres.membership import Membership
 from ..adapters.processes.listening import Place, require_free
+from ..adapters.python_features import load_features
 from ..api.mapping.to_proto import bar_message
 from ..application.decision.pipeline import Pipeline
 from ..application.ledger.keeper import OutcomeKeeper
@@ -165,7 +166,10 @@ def require_files(settings: Settings) -> None:
     Raises:
         UnreadableFile: the file to replay cannot be read, or does not contain bars.
         InvalidSettings: there is no such model.
+        FeaturesRefused: the features that FEATURES names cannot be used.
     """
+    if settings.features is not None:
+        load_features(settings.features)
     if (bars := settings.feed.file(settings)) is not None:
         require_bars(bars)
     require_model(settings)

@@ -16,14 +16,17 @@ from ..domain.bars import Bar
 from ..domain.calendar import calendar_for
 from ..domain.signals import Action, Signal
 from ..domain.window import Window
+from .feature_check import made_up_bars
 
 DECIDED_BARS = 300
 """The newest bars of a file that are decided on, beside those that the features need."""
 SHOWN = 3
 
 
-def decisions_on(policy: OnnxPolicy, path: Path, settings: Settings) -> str:
+def decisions_on(policy: OnnxPolicy, path: Path | None, settings: Settings) -> str:
     """Run the policy on the newest bars of the first symbol of a file, and describe its decisions in lines of text.
+
+    Without a file it runs on a made-up market.
 
     Raises:
         UnreadableFile: the file cannot be read, or has bars of another interval.
@@ -33,7 +36,8 @@ def decisions_on(policy: OnnxPolicy, path: Path, settings: Settings) -> str:
     pipeline = Pipeline(
         Trader(policy, settings.risk_rules), lambda symbol: calendar_for(symbol, settings.session_calendar, interval)
     )
-    bars = _newest(path, interval, pipeline.history_bars + DECIDED_BARS)
+    count = pipeline.history_bars + DECIDED_BARS
+    bars = made_up_bars(count, seed=3, interval=interval) if path is None else _newest(path, interval, count)
     if not bars:
         return f"{path}: has no bars"
     symbol = bars[0].symbol
@@ -46,7 +50,8 @@ def decisions_on(policy: OnnxPolicy, path: Path, settings: Settings) -> str:
             signals.append(step.signal)
     actions = Counter(signal.action for signal in signals)
     counts = ", ".join(f"{actions[action]} {action}" for action in Action)
-    head = f"on the newest {len(bars)} bars of {symbol} in {path}: {counts}"
+    where = "made-up bars" if path is None else f"bars of {symbol} in {path}"
+    head = f"on {'' if path is None else 'the newest '}{len(bars)} {where}: {counts}"
     return "\n".join([head, *(f"  {_shown(signal)}" for signal in signals[-SHOWN:])])
 
 

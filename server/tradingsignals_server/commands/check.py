@@ -10,8 +10,10 @@ from ..adapters.onnx.labels import ActionSource
 from ..adapters.onnx.metadata import range_text
 from ..adapters.onnx.model_file import ModelSpecification
 from ..adapters.onnx.policy import OnnxPolicy
+from ..adapters.python_features import PYTHON, PythonFeatures
 from ..domain.intervals import interval_name
 from ..domain.recurrent_state import ResetRule
+from .feature_check import check_features
 
 _RESETS = {
     ResetRule.SESSION: "reset at each session's first bar",
@@ -26,24 +28,29 @@ _ACTIONS = {
 }
 
 
-def check(path: Path) -> str:
+def check(path: Path, own: PythonFeatures | None = None) -> str:
     """Load and try the model file at `path` as the service does, and describe it in lines of text.
 
-    It is loaded first in a separate process.
+    It is loaded first in a separate process. If it was trained on features of the user's own, `own`, these are run on
+    made-up markets; see check_features.
 
     Raises:
         ModelRefused: it cannot be used. The message is one line with the problem and what to do.
+        FeaturesRefused: its features look ahead, are not deterministic, or fail.
     """
-    return described(path, OnnxPolicy(path, confined=True))
+    policy = OnnxPolicy(path, confined=True, own=own)
+    observes = own is not None and policy.specification.features.specification == own.name
+    return described(path, policy, check_features(own) if own is not None and observes else None)
 
 
-def described(path: Path, policy: OnnxPolicy) -> str:
-    """Describe the policy in the file at `path` in lines of text."""
+def described(path: Path, policy: OnnxPolicy, features_checked: str | None = None) -> str:
+    """Describe the policy in the file at `path`, and how its features were checked, in lines of text."""
     model = policy.specification
     rows = [
         ("model", f"{model.name} {model.version} ({model.type})"),
         ("sha256", model.file_sha256),
         ("features", _features(model)),
+        ("checked", features_checked),
         ("interval", f"bars of {interval_name(model.interval)}"),
         ("normalised", _normalisation(model)),
         ("outputs", _outputs(model)),
@@ -62,6 +69,12 @@ def _features(model: ModelSpecification) -> str:
     features = model.features
     if features.specification == BARS:
         return f"{', '.join(features.names)} of the last {features.lookback_bars} bars, the oldest first"
+    if features.specification.startswith(PYTHON):
+        source = f", source {features.source_sha256[:12]}" if features.source_sha256 else ""
+        return (
+            f"{features.specification}: {len(features.names)} ({', '.join(features.names)}), of the last "
+            f"{features.lookback_bars} bars{source}"
+        )
     expressions = f" ({', '.join(features.expressions)})" if features.expressions else ""
     stacked = f", {features.stack} frames" if features.stack > 1 else ""
     return (

@@ -16,6 +16,7 @@ from ..adapters.onnx.errors import ExportRefused, ModelRefused
 from ..adapters.onnx.metadata import KIND_NONE, Metadata, OutputKind, range_text
 from ..adapters.onnx.model_file import ModelSpecification, load_model
 from ..adapters.onnx.policy import OnnxPolicy
+from ..adapters.python_features import PythonFeatures
 from ..domain.features import Features, RawBars
 from ..domain.recurrent_state import ResetRule
 from ..domain.signals import Action
@@ -73,6 +74,7 @@ def export(policy: Path, out: Path, options: ExportOptions) -> Exported:
     Raises:
         ExportRefused: the policy cannot be exported, an option is invalid, or a package is missing.
         ModelRefused: the service would refuse the resulting file.
+        FeaturesRefused: `options.features` names a module that cannot be used.
     """
     require_new(out)
     _require_packages()
@@ -105,7 +107,7 @@ def export(policy: Path, out: Path, options: ExportOptions) -> Exported:
     with one_thread():
         confirmed = confirmed_actions(policy, reference, recording, branch, spaces.branches, options)
         with new_file(out, build_model(weights, metadata.to_properties())) as written:
-            exported = _loaded(written, out)
+            exported = _loaded(written, out, observed)
             candidate = _candidate(written, exported)
             sampler = Sampler(observed.features, normalisation, _price(observed.features, normalisation, recording))
             parity = compare(candidate, reference, sampler, recording)
@@ -148,10 +150,11 @@ def _metadata(
     )
 
 
-def _loaded(written: Path, out: Path) -> OnnxPolicy:
+def _loaded(written: Path, out: Path, observed: TrainedFeatures) -> OnnxPolicy:
     """Load the policy in the file `written`, which will be renamed to `out`."""
+    own = observed.features if isinstance(observed.features, PythonFeatures) else None
     try:
-        return OnnxPolicy(written)
+        return OnnxPolicy(written, own=own)
     except ModelRefused as refused:
         raise ModelRefused(out, refused.reason) from refused
 

@@ -18,7 +18,7 @@ from ..domain.intervals import DEFAULT_INTERVAL, INTERVALS
 from ..domain.recurrent_state import ResetRule
 from ..domain.signals import Action
 from .actions import example_of, require_actions
-from .stamp import parsed_features
+from .stamp import own_of, parsed_features, with_lookback
 
 Range = tuple[datetime, datetime]
 
@@ -28,7 +28,7 @@ class ExportOptions:
     """What a zip does not contain of a policy.
 
     features: the specification of its observations: m5-v1, a list of expressions of the catalogue, bars, or
-        python:module:attribute. No zip proves it, so it is required.
+        module:attribute of features of the user's own. No zip proves it, so it is required.
     lookback: bars that the features are computed from, or that an observation of `bars` has.
     stack: number of frames in an observation, as VecFrameStack makes them.
     interval: of the bars.
@@ -126,14 +126,13 @@ def observed_by(policy: Path, options: ExportOptions) -> TrainedFeatures:
 
     Raises:
         ExportRefused: `--features` names none, or they do not fit together.
-        ModelRefused: they are of a module that cannot be used.
+        FeaturesRefused: they are of a module that cannot be used.
     """
     declared = replace(parsed_features(options.features or ""), stack=options.stack)
-    if options.lookback is not None:
-        declared = replace(declared, lookback_bars=options.lookback)
+    declared = with_lookback(declared, options.lookback)
     probe = Metadata("-", "-", "-", OutputKind.PROBABILITIES, options.reset, features=declared)
     try:
-        features = own_features(probe, None) or python_features(policy, declared)
+        features = own_features(probe, None) or python_features(policy, declared, own_of(options.features))
     except Unfit as unfit:
         raise ExportRefused(f"--features {options.features}: {unfit}") from unfit
     return TrainedFeatures(declared, features)

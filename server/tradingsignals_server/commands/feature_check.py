@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import numpy as np
 
@@ -53,7 +53,7 @@ def check_features(features: PythonFeatures) -> str:
     )
 
 
-def made_up_bars(count: int, seed: int, *, symbol: str = "MADEUP") -> list[Bar]:
+def made_up_bars(count: int, seed: int, *, symbol: str = "MADEUP", interval: timedelta = DEFAULT_INTERVAL) -> list[Bar]:
     """Return a random walk of bars with volumes, the same for each seed."""
     random = np.random.default_rng(seed)
     closes = 100.0 * np.exp(np.cumsum(random.normal(scale=1e-3, size=count)))
@@ -62,7 +62,7 @@ def made_up_bars(count: int, seed: int, *, symbol: str = "MADEUP") -> list[Bar]:
         above, below = (1.0 + 1e-3 * abs(float(shift)) for shift in random.normal(size=2))
         high, low = max(before, close) * above, min(before, close) / below
         volume = float(random.integers(1, 1000))
-        bars.append(Bar(symbol, _FIRST + DEFAULT_INTERVAL * number, before, high, low, close, volume))
+        bars.append(Bar(symbol, _FIRST + interval * number, before, high, low, close, volume, interval))
         before = close
     return bars
 

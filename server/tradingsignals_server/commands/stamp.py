@@ -20,6 +20,7 @@ from ..adapters.onnx.policy import OnnxPolicy
 from ..adapters.onnx.rewriting import folded, properties_of, with_properties, without_map
 from ..adapters.onnx.signature import Signature, read_signature
 from ..adapters.onnx.state_names import pairs_of
+from ..adapters.python_features import PYTHON, PythonFeatures, load_features
 from ..domain.features import M5_V1
 from ..domain.features.expression import InvalidFeature, parse
 from ..domain.features.specification import BAR_COLUMNS
@@ -28,7 +29,7 @@ from ..domain.recurrent_state import ResetRule
 from .check import described
 from .new_file import new_file, require_new
 
-_MODULE = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")
+_MODULE = re.compile(rf"{PYTHON}.*|[A-Za-z_][\w.]*:[A-Za-z_]\w*")
 MAX_TEXT_BYTES = 1 << 20
 """Limit of a file of features or of a normalisation."""
 
@@ -37,7 +38,8 @@ MAX_TEXT_BYTES = 1 << 20
 class StampOptions:
     """What is to be written; None keeps what the file says, or else the default of the format.
 
-    features: "m5-v1", "bars", expressions of the catalogue separated by commas, or @FILE with one expression a line.
+    features: "m5-v1", "bars", expressions of the catalogue separated by commas, @FILE with one expression a line, or
+        module:attribute of features of the user's own, with or without "python:" before it.
     actions: the action of each column of the output.
     lookback: bars that the features are computed from. stack: frames in an observation.
     interval: of the bars, such as "5m". reset: when the recurrent state is reset.
@@ -70,8 +72,10 @@ def stamp(model: Path, out: Path, options: StampOptions) -> str:
     Raises:
         ExportRefused: an option is missing or wrong, or `out` exists.
         ModelRefused: the service would refuse the file.
+        FeaturesRefused: the features are of a module that cannot be used.
     """
     require_new(out)
+    own = own_of(options.features)
     content = read_model_file(model)
     try:
         source = _source(content, model)
@@ -82,7 +86,7 @@ def stamp(model: Path, out: Path, options: StampOptions) -> str:
         raise ModelRefused(model, str(unfit)) from unfit
     with new_file(out, content) as written:
         try:
-            policy = OnnxPolicy(written, confined=True)
+            policy = OnnxPolicy(written, confined=True, own=own)
         except ModelRefused as refused:
             raise ModelRefused(out, refused.reason) from refused
     return described(out, policy)
@@ -194,8 +198,7 @@ def _features(options: StampOptions, before: DeclaredFeatures | None) -> Declare
     features = before if options.features is None else parsed_features(options.features)
     if features is None:
         return None
-    if options.lookback is not None:
-        features = replace(features, lookback_bars=options.lookback)
+    features = with_lookback(features, options.lookback)
     if options.stack is not None:
         features = replace(features, stack=options.stack)
     if features.specification == BARS and options.features is not None and options.lookback is None:
@@ -203,16 +206,48 @@ def _features(options: StampOptions, before: DeclaredFeatures | None) -> Declare
     return features
 
 
+def own_of(text: str | None) -> PythonFeatures | None:
+    """Import the features of the user's own that `--features` names; None if it names others.
+
+    Raises:
+        FeaturesRefused: they cannot be used.
+    """
+    if text is None or not _MODULE.fullmatch(text):
+        return None
+    return load_features(text.removeprefix(PYTHON))
+
+
+def with_lookback(features: DeclaredFeatures, lookback: int | None) -> DeclaredFeatures:
+    """Return features computed from `lookback` bars, if it is not None.
+
+    Raises:
+        ExportRefused: they are of a module, which says itself how many bars it takes.
+    """
+    if lookback is None or lookback == features.lookback_bars:
+        return features
+    if features.specification.startswith(PYTHON):
+        raise ExportRefused(
+            f"--lookback {lookback}: {features.specification.removeprefix(PYTHON)} has lookback_bars="
+            f"{features.lookback_bars}; leave the option out"
+        )
+    return replace(features, lookback_bars=lookback)
+
+
 def parsed_features(text: str) -> DeclaredFeatures:
+    """Return what `--features` names.
+
+    Raises:
+        ExportRefused: it names nothing that can be computed.
+        FeaturesRefused: it names a module that cannot be used.
+    """
+    if (own := own_of(text)) is not None:
+        return DeclaredFeatures(
+            own.name, (), own.names, own.lookback_bars, limit=None, source_sha256=own.source_sha256 or None
+        )
     if text == M5_V1.name:
         return DeclaredFeatures()
     if text == BARS:
         return DeclaredFeatures(BARS, names=BAR_COLUMNS, limit=None)
-    if _MODULE.fullmatch(text):
-        raise ExportRefused(
-            f"--features {text}: this version computes the features of its catalogue and raw bars; put yours into the "
-            "graph, on raw bars: --features bars"
-        )
     if text.startswith("@"):
         expressions = [line.strip() for line in _text_of(Path(text[1:])).splitlines()]
         expressions = [line for line in expressions if line and not line.startswith("#")]
@@ -283,6 +318,8 @@ def _command(source: _Source, model: Path, options: StampOptions, out: Path | No
         parts += ["--features", shlex.quote(options.features)]
     elif before is None:
         parts += ["--features", f"FEATURES{size}"]
+    elif before.features.specification.startswith(PYTHON):
+        parts += ["--features", shlex.quote(before.features.specification)]
     if options.actions or (before is None and named):
         parts += ["--actions", ",".join(options.actions or named or ())]
     elif before is None:

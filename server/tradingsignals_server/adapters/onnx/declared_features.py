@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from ...domain.features import M5_V1
 from ...domain.features.expression import InvalidFeature, parse
 from ...domain.features.specification import BAR_COLUMNS, LONGEST_HISTORY
+from ..python_features import PYTHON
 from .entries import MAX_FEATURES, PREFIX, Entries, quoted
 from .errors import Unfit
 
@@ -14,8 +15,6 @@ CATALOGUE = "catalogue"
 """Specification of a file that lists its features as expressions of the catalogue."""
 BARS = "bars"
 """Specification of a file that takes raw bars."""
-PYTHON = "python:"
-"""Beginning of the specification of a file whose features are computed by a module of the user."""
 MAX_STACK = 256
 
 

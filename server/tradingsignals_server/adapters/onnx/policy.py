@@ -22,6 +22,7 @@ import numpy.typing as npt
 from ...application.ports.policy import PolicyDescription, PolicyOutput
 from ...domain.features import Features, Observation
 from ...domain.recurrent_state import RecurrentState
+from ..python_features import PythonFeatures
 from .buffers import Array, InferenceBatch
 from .model_file import LoadedModel, load_model
 from .outputs import conversion_of
@@ -36,16 +37,16 @@ class OnnxPolicy:
     """The policy in the model file at `path`.
 
     With `confined` the file is loaded first in a separate process with limits on time and memory, as a file of unknown
-    origin needs it.
+    origin needs it. `own` are the features of the module that the operator named, for a file that was trained on them.
 
     Raises:
         ModelRefused: on construction, if the file cannot be used.
     """
 
-    def __init__(self, path: Path, *, confined: bool = False) -> None:
+    def __init__(self, path: Path, *, confined: bool = False, own: PythonFeatures | None = None) -> None:
         model = load_model(path, confined=confined)
         specification = self.specification = model.specification
-        self.features: Features = model.features or python_features(path, specification.features)
+        self.features: Features = model.features or python_features(path, specification.features, own, model.scaling)
         self.description = PolicyDescription(
             version=specification.version,
             type=specification.type,

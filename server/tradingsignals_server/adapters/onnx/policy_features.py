@@ -7,7 +7,8 @@ from pathlib import Path
 from ...domain.features import M5_V1, CatalogueFeatures, FeatureContext, Features, Observation, RawBars, Scaling
 from ...domain.features.expression import parse
 from ...domain.recurrent_state import ResetRule
-from .declared_features import BARS, PYTHON, DeclaredFeatures
+from ..python_features import PYTHON, FeaturesRefused, PythonFeatures, named_by
+from .declared_features import BARS, DeclaredFeatures
 from .errors import ModelRefused, Unfit
 from .metadata import Metadata
 from .trial import scaled
@@ -61,14 +62,29 @@ class ScaledFeatures:
         return scaled(self._features.observe(context), self._scaling)
 
 
-def python_features(path: Path, declared: DeclaredFeatures) -> Features:
-    """Return the features of the module that the file at `path` names.
+def python_features(
+    path: Path, declared: DeclaredFeatures, own: PythonFeatures | None, scaling: Scaling | None = None
+) -> Features:
+    """Return the features of the module that the file at `path` names, if the operator named it: `own`.
+
+    Args:
+        path: of the model file.
+        declared: what it says of its features.
+        own: those that the operator named, None if there are none.
+        scaling: what the service does to an observation, None if nothing.
 
     Raises:
-        ModelRefused: they cannot be computed.
+        ModelRefused: the operator named no module, or another one.
     """
-    raise ModelRefused(
-        path,
-        f"was made for the features of {declared.specification.removeprefix(PYTHON)}, and this version computes those "
-        "of its catalogue and raw bars; put them into the graph, on raw bars: `tradingsignals stamp --features bars`",
-    )
+    reference = declared.specification.removeprefix(PYTHON)
+    try:
+        features = named_by(
+            reference,
+            declared.names,
+            own,
+            lookback_bars=declared.lookback_bars,
+            source_sha256=declared.source_sha256,
+        )
+    except FeaturesRefused as refused:
+        raise ModelRefused(path, str(refused)) from refused
+    return features if scaling is None else ScaledFeatures(features, scaling)

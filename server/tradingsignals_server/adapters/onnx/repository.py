@@ -8,6 +8,7 @@ import re
 from pathlib import Path
 
 from ...domain.errors import ModelNotLoaded
+from ..python_features import PythonFeatures
 from .errors import ModelRefused
 from .policy import OnnxPolicy
 
@@ -38,10 +39,11 @@ def versions(path: Path) -> list[str]:
         return []
 
 
-def load_newest(path: Path, setting: str) -> OnnxPolicy:
+def load_newest(path: Path, setting: str, own: PythonFeatures | None = None) -> OnnxPolicy:
     """Load the newest model at `path`. Error messages name `setting`, which is where the operator configured the path.
 
     A file that is not shipped with the program is loaded first in a separate process, because it may hang or crash.
+    `own` are the features of the setting FEATURES, for a model that was trained on them.
 
     Raises:
         ModelNotLoaded: the file cannot be used; the message is one line with the problem and what to do.
@@ -49,7 +51,7 @@ def load_newest(path: Path, setting: str) -> OnnxPolicy:
     shipped = shipped_models()
     try:
         file = newest_model(path)
-        return OnnxPolicy(file, confined=shipped is None or not file.is_relative_to(shipped))
+        return OnnxPolicy(file, confined=shipped is None or not file.is_relative_to(shipped), own=own)
     except (ModelRefused, ModelNotLoaded) as error:
         raise ModelNotLoaded(f"{setting}: {error}") from error
 
