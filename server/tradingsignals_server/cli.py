@@ -182,17 +182,20 @@ def check(file: Path, bars: Path | None, reference: str | None) -> None:
     from .adapters.onnx.errors import ModelRefused
     from .adapters.onnx.policy import OnnxPolicy
     from .adapters.onnx.repository import newest_model
+    from .adapters.python_features import PYTHON, load_features
     from .commands.bar_trial import decisions_on
     from .commands.check import check as command
-    from .commands.stamp import own_of, stamp_command
+    from .commands.stamp import stamp_command
 
     settings = Settings.from_env()
-    own = own_of(reference or settings.features)
+    named = reference or settings.features
+    own = None if named is None else load_features(named)
     model = newest_model(file)
     try:
         click.echo(command(model, own))
-        if bars is not None or own is not None:
-            click.echo(decisions_on(OnnxPolicy(model, own=own), bars, settings))
+        policy = OnnxPolicy(model, own=own)
+        if bars is not None or policy.features.name.startswith(PYTHON):
+            click.echo(decisions_on(policy, bars, settings))
     except ModelRefused as refused:
         stamping = stamp_command(model) if "tradingsignals stamp" in refused.reason else None
         if stamping is not None:
@@ -284,8 +287,8 @@ def export(policy: Path, out: Path, actions: str | None, **options: Any) -> None
 @click.option("--out", type=click.Path(path_type=Path, dir_okay=False), required=True, help="New file to write.")
 @click.option(
     "--features",
-    help="What it observes: m5-v1; expressions such as 'rsi(14),return(3)', or @FILE with one a line; bars; or features "
-    "of your own as module:attribute.",
+    help="What it observes: m5-v1; expressions such as 'rsi(14),return(3)', or @FILE with one a line; bars; or your "
+    "own as module:attribute.",
 )
 @click.option("--actions", help="Action of each column of its output, such as SELL,HOLD,BUY; one may come twice.")
 @click.option(

@@ -72,9 +72,12 @@ class PythonFeatures:
 def load_features(reference: str) -> PythonFeatures:
     """Import the module of a reference such as "mymodule:features", from the working folder or from what is installed.
 
+    PYTHON before it, as it stands in a model file, is left out.
+
     Raises:
         FeaturesRefused: there is no such module or attribute, its import fails, or it is not UserFeatures.
     """
+    reference = reference.removeprefix(PYTHON)
     if not _REFERENCE.fullmatch(reference):
         raise FeaturesRefused(f"FEATURES={reference!r}: module and attribute are needed, such as mymodule:features")
     name, attribute = reference.split(":")

@@ -62,7 +62,7 @@ def made_up_bars(count: int, seed: int, *, symbol: str = "MADEUP", interval: tim
         above, below = (1.0 + 1e-3 * abs(float(shift)) for shift in random.normal(size=2))
         high, low = max(before, close) * above, min(before, close) / below
         volume = float(random.integers(1, 1000))
-        bars.append(Bar(symbol, _FIRST + interval * number, before, high, low, close, volume, interval))
+        bars.append(Bar(symbol, _FIRST + interval * number, before, high, low, close, volume, interval=interval))
         before = close
     return bars
 

@@ -29,7 +29,7 @@ from ..domain.recurrent_state import ResetRule
 from .check import described
 from .new_file import new_file, require_new
 
-_MODULE = re.compile(rf"{PYTHON}.*|[A-Za-z_][\w.]*:[A-Za-z_]\w*")
+_MODULE = re.compile(r"python:.*|[A-Za-z_][\w.]*:[A-Za-z_]\w*")
 MAX_TEXT_BYTES = 1 << 20
 """Limit of a file of features or of a normalisation."""
 
@@ -214,7 +214,7 @@ def own_of(text: str | None) -> PythonFeatures | None:
     """
     if text is None or not _MODULE.fullmatch(text):
         return None
-    return load_features(text.removeprefix(PYTHON))
+    return load_features(text)
 
 
 def with_lookback(features: DeclaredFeatures, lookback: int | None) -> DeclaredFeatures:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 from tests.support.builders import walk
+from tests.support.own_features import MODULE, module_folder
 from tests.support.running import running_engine
 
 from tradingsignals_server.adapters.python_features import FeaturesRefused, PythonFeatures, load_features, named_by
@@ -25,20 +25,6 @@ from tradingsignals_server.domain.window import Window
 from tradingsignals_server.features import BarArrays, SessionPlace, UserFeatures
 
 CALENDAR = calendar_for("USDCOP")
-
-MODULE = """
-import numpy as np
-
-class Mine:
-    names = ["change", "progress"]
-    lookback_bars = 30
-    warm_bars = 2
-
-    def observe(self, bars, session):
-        return [1e3 * np.log(bars.close[-1] / bars.close[-2]), session.progress]
-
-features = Mine()
-"""
 
 
 @dataclass
@@ -68,15 +54,10 @@ def context(bars: int) -> FeatureContext:
 
 
 @pytest.fixture
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+def folder(tmp_path: Path) -> Iterator[Path]:
     """A working folder with a module of features."""
-    before, path = set(sys.modules), list(sys.path)
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "minefeatures.py").write_text(MODULE)
-    yield tmp_path
-    sys.path[:] = path
-    for name in set(sys.modules) - before:
-        del sys.modules[name]
+    with module_folder(tmp_path):
+        yield tmp_path
 
 
 def test_module_of_the_working_folder_is_imported(folder: Path) -> None:
@@ -160,6 +141,17 @@ def test_model_gets_only_the_module_that_the_operator_names() -> None:
             named_by(wanted, ["a", "b"], given)
     with pytest.raises(FeaturesRefused, match="was trained on b, a, and m:f has a, b"):
         named_by("m:f", ["b", "a"], own)
+    with pytest.raises(FeaturesRefused, match="was trained on features of 60 bars, and m:f has lookback_bars=30"):
+        named_by("m:f", ["a", "b"], own, lookback_bars=60)
+
+
+def test_model_gets_only_the_source_that_it_was_made_with() -> None:
+    own = PythonFeatures("m:f", Mine(change), "a" * 64)
+    assert named_by("m:f", ["a", "b"], own, lookback_bars=30, source_sha256="a" * 64) is own
+    assert named_by("m:f", ["a", "b"], own, source_sha256=None) is own
+    for found in (own, PythonFeatures("m:f", Mine(change))):
+        with pytest.raises(FeaturesRefused, match=r"another source of m:f \(sha256 bbbbbbbbbbbb, and here"):
+            named_by("m:f", ["a", "b"], found, source_sha256="b" * 64)
 
 
 @pytest.mark.parametrize(
