@@ -12,7 +12,7 @@ import click
 from . import __version__, logs
 from .adapters.feeds.registry import FEEDS
 from .adapters.feeds.replay import REPLAY
-from .cli_backtest import backtest, parity
+from .cli_backtest import backtest, parity, report
 from .cli_run import run
 from .config import InvalidSettings, Settings
 from .domain.errors import StorageUnavailable
@@ -363,6 +363,7 @@ def edge(out: Path, backends: tuple[str, ...], listen: str, fanout: tuple[str, .
 
 main.add_command(backtest)
 main.add_command(parity)
+main.add_command(report)
 
 
 def _settings(bars: Path | None, speed: float | None, feed: str | None, servers: int | None = None) -> Settings:

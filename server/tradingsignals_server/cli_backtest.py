@@ -86,3 +86,23 @@ def parity(skip_late: bool, **options: Any) -> None:
 
     logs.configure("WARNING", LogFormat.TEXT)
     sys.exit(run(command(parse_comparison(options), skip_late=skip_late)))
+
+
+@click.command()
+@click.option("--symbol", "symbols", multiple=True, help="Only this symbol; may be given several times.")
+@click.option("--from", "start", metavar="TIME", help="From this time on (UTC); default: the first stored bar.")
+@click.option("--to", "end", metavar="TIME", help="Up to this time (UTC), exclusive; default: now.")
+@click.option("--out", required=True, type=click.Path(path_type=Path, dir_okay=False), help="The file to write.")
+def report(out: Path, **options: Any) -> None:
+    """Write a report on what the service did in a period, as one HTML page that works offline.
+
+    \b
+    tradingsignals report --from 2024-06-01 --to 2024-07-01 --symbol USDCOP --out june.html
+
+    It reads the database of the settings, beside a service that may be running, and changes nothing.
+    """
+    from .commands.backtest.arguments import parse_comparison
+    from .commands.report import report as command
+
+    logs.configure("WARNING", LogFormat.TEXT)
+    sys.exit(run(command(parse_comparison({**options, "model": None, "changed": ()}), out)))

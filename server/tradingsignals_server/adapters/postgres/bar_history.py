@@ -39,9 +39,17 @@ async def bar_history(
         DatabaseRefused: it refuses the connection or the query, as without the tables of the service.
     """
     async with reading(dsn) as connection:
-        cursor = await connection.cursor(_QUERY, list(symbols), start, end)
-        while rows := await cursor.fetch(_CHUNK_BARS):
-            yield [bar_of(row) for row in rows]
+        async for chunk in stored_bars(connection, symbols, start, end):
+            yield chunk
+
+
+async def stored_bars(
+    connection: asyncpg.Connection, symbols: Sequence[str], start: datetime | None, end: datetime | None
+) -> AsyncIterator[list[Bar]]:
+    """Yield the same by a connection that is in a transaction."""
+    cursor = await connection.cursor(_QUERY, list(symbols), start, end)
+    while rows := await cursor.fetch(_CHUNK_BARS):
+        yield [bar_of(row) for row in rows]
 
 
 @asynccontextmanager

@@ -148,6 +148,24 @@ def trade_of(outcome: Outcome, calendar: SessionCalendar) -> Trade:
     )
 
 
+class RejectionRecord:
+    """Choices that were not traded, by the rule that stopped them."""
+
+    def __init__(self) -> None:
+        self._found: dict[str, tuple[int, datetime, str]] = {}
+
+    def add(self, sentence: str, time: datetime) -> None:
+        """Count a choice that the rule with this sentence stopped."""
+        rule = _NUMBER.sub("…", sentence)
+        count, _, _ = self._found.get(rule, (0, None, ""))
+        self._found[rule] = (count + 1, time, sentence)
+
+    def results(self) -> tuple[Rejection, ...]:
+        """Return the rules, the most frequent first."""
+        found = [Rejection(rule, *rejected) for rule, rejected in self._found.items()]
+        return tuple(sorted(found, key=lambda one: (-one.count, one.rule)))
+
+
 class SignalRecord:
     """The signals of a run: how many of each action, every BUY and SELL, and what stopped those that did not trade."""
 
@@ -155,7 +173,7 @@ class SignalRecord:
         self.actions: Counter[str] = Counter({action.value: 0 for action in Action})
         self.traded: list[TradedSignal] = []
         self._kept = kept
-        self._rejected: dict[str, tuple[int, datetime, str]] = {}
+        self._rejected = RejectionRecord()
 
     def take(self, signal: Signal, *, opened: bool) -> None:
         """Take in the signal of a bar; `opened`: it opened a position."""
@@ -163,10 +181,10 @@ class SignalRecord:
         self.actions[decision.action.value] += 1
         if decision.action is Action.HOLD:
             if signal.probabilities.choice()[0] is not Action.HOLD:
-                self._reject(signal, decision.reasoning[1 + (decision.win is not None)])
+                self._rejected.add(decision.reasoning[1 + (decision.win is not None)], signal.timestamp)
             return
         if not opened:
-            self._reject(signal, decision.reasoning[-1])
+            self._rejected.add(decision.reasoning[-1], signal.timestamp)
         if len(self.traded) < self._kept and decision.stop_loss is not None and decision.take_profit is not None:
             self.traded.append(
                 TradedSignal(
@@ -187,13 +205,7 @@ class SignalRecord:
 
     def rejections(self) -> tuple[Rejection, ...]:
         """Return the rules that stopped a choice, the most frequent first."""
-        found = [Rejection(rule, *rejected) for rule, rejected in self._rejected.items()]
-        return tuple(sorted(found, key=lambda one: (-one.count, one.rule)))
-
-    def _reject(self, signal: Signal, sentence: str) -> None:
-        rule = _NUMBER.sub("…", sentence)
-        count, _, _ = self._rejected.get(rule, (0, None, ""))
-        self._rejected[rule] = (count + 1, signal.timestamp, sentence)
+        return self._rejected.results()
 
 
 class BarRecord:

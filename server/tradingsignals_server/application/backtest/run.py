@@ -110,7 +110,7 @@ class BacktestRun:
             for bar in chunk:
                 if end is not None and bar.time >= end:
                     continue
-                self._hash.update(_packed(bar))
+                self._hash.update(bar_bytes(bar))
                 if start is not None and bar.time < start:
                     self._warm(bar)
                     continue
@@ -217,7 +217,7 @@ def settings_hash(settings: Mapping[str, str]) -> str:
     return hashlib.sha256(lines.encode()).hexdigest()
 
 
-def _packed(bar: Bar) -> bytes:
+def bar_bytes(bar: Bar) -> bytes:
     """Return a bar as the bytes that are hashed."""
     numbers = struct.pack(
         "<6d?", bar.time.timestamp(), bar.open, bar.high, bar.low, bar.close, bar.volume, bar.simulated
