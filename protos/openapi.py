@@ -152,7 +152,8 @@ class _Writer:
         request = self.message(request_type)
         body = self.body(request_type, rule.body, skip=in_path) if rule.body else None
         # The edge reads query parameters beside a body, too. Documented only where no field requires a body.
-        in_query = rule.body == "" or (rule.body == "*" and body is not None and "required" not in body)
+        optional = body is not None and "required" not in body and not method.server_streaming
+        in_query = rule.body == "" or (rule.body == "*" and optional)
 
         operation: Schema = {
             "operationId": method.name,

@@ -22,10 +22,12 @@ from tradingsignals.v1.position_pb2 import Position
 from tradingsignals.v1.signal_pb2 import Signal, TechnicalFactors
 from tradingsignals.v1.statistics_pb2 import Statistics
 
+from ._async.backtests import AsyncBacktest
 from ._async.client import AsyncClient
 from ._async.follower import AsyncFollower
 from ._async.pages import AsyncPages
 from ._async.streams import AsyncStream
+from ._sync.backtests import Backtest
 from ._sync.client import Client
 from ._sync.follower import Follower
 from ._sync.pages import Pages
@@ -55,11 +57,13 @@ from .snapshot import Snapshot
 __all__ = [
     "AccessDenied",
     "AlreadyExists",
+    "AsyncBacktest",
     "AsyncClient",
     "AsyncFollower",
     "AsyncPages",
     "AsyncStream",
     "Backoff",
+    "Backtest",
     "Bar",
     "BarReceipt",
     "BarRejection",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from google.protobuf.descriptor import FileDescriptor, MethodDescriptor, ServiceDescriptor
 
 from tradingsignals.v1 import (
+    backtest_service_pb2,
     event_service_pb2,
     market_data_service_pb2,
     model_service_pb2,
@@ -35,6 +36,7 @@ SERVICES = _services(
     market_data_service_pb2.DESCRIPTOR,
     model_service_pb2.DESCRIPTOR,
     event_service_pb2.DESCRIPTOR,
+    backtest_service_pb2.DESCRIPTOR,
 )
 """The public services; reflection describes these."""
 

@@ -15,7 +15,7 @@ from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
 
 from ..application.event_log.follower import Followers
-from ..transport.methods import ClientStreaming, Method, Unary
+from ..transport.methods import ClientStreaming, Method, ServerStreaming, Unary
 from .contract import EDGE_SERVICES, SERVICES, path_of
 from .encoding.listing import Listing
 from .mapping.validation import message_of, messages_of
@@ -26,14 +26,21 @@ Behaviour = Callable[[Any], Coroutine[Any, Any, Response]]
 Parse = Callable[[bytes], Any]
 
 
-def all_methods(servicers: Mapping[str, object], followers: Followers) -> dict[str, Method]:
+def all_methods(
+    servicers: Mapping[str, object], followers: Followers, computed: Mapping[str, ServerStreaming]
+) -> dict[str, Method]:
     """Return every method of the contract by its path; `servicers` stand under the short name of their service.
+
+    Args:
+        servicers: of the methods that do not stream responses.
+        followers: open the streams of the event log.
+        computed: by path, the streams whose responses are computed for one caller.
 
     Raises:
         AttributeError: a servicer lacks a method.
         KeyError: there is no servicer for a method, or a stream is not declared.
     """
-    streams = stream_methods(followers)
+    streams = stream_methods(followers) | dict(computed)
     found: dict[str, Method] = dict(streams)
     for name, service in (SERVICES | EDGE_SERVICES).items():
         if any(path_of(method) not in streams for method in service.methods):

@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 
+from ..adapters.backtests.process import BacktestProcesses
 from ..api.contract import PEER_SERVICE, SERVICES
 from ..api.mapping.errors import status_of
 from ..api.methods import all_methods, is_routine, methods_of
+from ..api.services.backtests import BacktestServicer
 from ..api.services.json_bodies import JsonBodyServicer
 from ..api.services.json_servicer import json_servicer
 from ..api.services.market_data import MarketDataServicer
@@ -27,6 +30,7 @@ from ..transport.grpc.registration import Metadata
 from ..transport.grpc.server import RunningServer, running_server
 from ..transport.grpc.status import CallRules
 from ..transport.methods import Methods
+from .backtest_job import WORKER, backtest_job
 from .engine import Core
 
 _RULES = CallRules(status_of, is_routine)
@@ -56,7 +60,7 @@ async def running_servers(
     `before_serving` is called with the port of the gRPC server before any call is served.
     """
     followers = Followers(core.log_tail, settings.stream_stall_seconds)
-    methods = all_methods(_servicers(settings, core), followers)
+    methods = all_methods(_servicers(settings, core), followers, _backtests(settings, core).methods())
     metadata = ((EPOCH_KEY, str(core.log_tail.epoch)),)
     async with (
         running_server(
@@ -101,3 +105,8 @@ def _servicers(settings: Settings, core: Core) -> dict[str, object]:
     }
     json = json_servicer(public)
     return public | {"JsonService": json, "JsonBodyService": JsonBodyServicer(json)}
+
+
+def _backtests(settings: Settings, core: Core) -> BacktestServicer:
+    prepare = partial(backtest_job, settings, core.storage.dsn, core.models.versions)
+    return BacktestServicer(BacktestProcesses(WORKER, prepare).start, settings.bar_interval.of)

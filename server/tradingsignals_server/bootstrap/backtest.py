@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import datetime
+from difflib import get_close_matches
 
 from .. import __version__
 from ..application.backtest.run import DEFAULT_SEED, BacktestPlan
 from ..application.ports.policy import Policy
-from ..config import RULE_SETTINGS, Settings
+from ..config import RULE_SETTINGS, InvalidSettings, Settings
 from ..domain.performance.bootstrap import BootstrapSettings
 from ..domain.performance.summary import PerformanceSettings
 from ..setting_values import shown_value
-from .engine import model_source, user_features
-from .server import require_model
+from .engine import model_source, require_model, user_features
 
 
 def load_policy(settings: Settings) -> Policy:
@@ -31,6 +31,35 @@ def load_policy(settings: Settings) -> Policy:
 def rule_settings(settings: Settings) -> Mapping[str, str]:
     """Return the settings that results depend on, by their names in capitals, as text."""
     return {name.upper(): shown_value(getattr(settings, name)) for name in RULE_SETTINGS}
+
+
+def parse_settings(assignments: Iterable[str]) -> dict[str, str]:
+    """Parse NAME=VALUE of settings that a backtest depends on.
+
+    Raises:
+        InvalidSettings: one has another form or names no such setting.
+    """
+    parsed = {}
+    for assignment in assignments:
+        name, equals, value = assignment.partition("=")
+        if not equals:
+            raise InvalidSettings(f"{assignment!r} must be NAME=VALUE, such as CONFIDENCE_THRESHOLD=0.7")
+        parsed[setting_name(name)] = value
+    return parsed
+
+
+def setting_name(name: str) -> str:
+    """Return the name of a setting as Settings has it.
+
+    Raises:
+        InvalidSettings: a backtest depends on no such setting. The message names the nearest that it does.
+    """
+    lower = name.strip().lower().replace("-", "_")
+    if lower in RULE_SETTINGS:
+        return lower
+    near = get_close_matches(lower, RULE_SETTINGS, 1)
+    hint = f"; did you mean {near[0].upper()}?" if near else f"; it depends on {', '.join(RULE_SETTINGS).upper()}"
+    raise InvalidSettings(f"{name.upper()} is no setting that a backtest depends on{hint}")
 
 
 def backtest_plan(

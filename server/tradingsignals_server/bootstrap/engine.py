@@ -28,7 +28,7 @@ from ..application.models import ModelKeeper, ModelSource
 from ..application.ports.feed import Feed
 from ..application.ports.outcomes import LIVE
 from ..application.ports.peer import PeerAt
-from ..config import PLACEHOLDER_PATH, Settings
+from ..config import PLACEHOLDER_PATH, InvalidSettings, Settings
 from ..domain.ledger import Ledger
 from .storage import Storage
 
@@ -139,6 +139,17 @@ def model_source(path: Path | None, setting: str, own: PythonFeatures | None = N
     return ModelSource(
         partial(fingerprint, folder), partial(load_newest, folder, setting, own), partial(versions, folder)
     )
+
+
+def require_model(settings: Settings) -> None:
+    """Check that MODEL_PATH exists, if it names a file or a folder.
+
+    Raises:
+        InvalidSettings: it does not.
+    """
+    model = settings.model_path
+    if model is not None and model != PLACEHOLDER_PATH and not model.exists():
+        raise InvalidSettings(f"MODEL_PATH={model}: there is no such file or folder")
 
 
 def _shadow_source(settings: Settings, own: PythonFeatures | None) -> ModelSource | None:

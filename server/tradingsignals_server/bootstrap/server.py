@@ -17,9 +17,9 @@ from ..api.mapping.to_proto import bar_message
 from ..application.decision.pipeline import Pipeline
 from ..application.ledger.keeper import OutcomeKeeper
 from ..application.ports.feed import Feed, MarketDataSink
-from ..config import PLACEHOLDER_PATH, InvalidSettings, Settings
+from ..config import Settings
 from .api import Servers, running_servers
-from .engine import Core, build_core, build_feed
+from .engine import Core, build_core, build_feed, require_model
 from .storage import open_storage
 
 _FEED_ROLE = 1
@@ -173,17 +173,6 @@ def require_files(settings: Settings) -> None:
     if (bars := settings.feed.file(settings)) is not None:
         require_bars(bars)
     require_model(settings)
-
-
-def require_model(settings: Settings) -> None:
-    """Check that MODEL_PATH exists, if it names a file or a folder.
-
-    Raises:
-        InvalidSettings: it does not.
-    """
-    model = settings.model_path
-    if model is not None and model != PLACEHOLDER_PATH and not model.exists():
-        raise InvalidSettings(f"MODEL_PATH={model}: there is no such file or folder")
 
 
 def public_place(settings: Settings) -> Place:

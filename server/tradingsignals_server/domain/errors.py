@@ -18,14 +18,16 @@ ServiceError
 │   ├── IntervalStored          bars of the symbol are stored that have another interval than BAR_INTERVAL says
 │   ├── TooManySymbols          the symbol is new, and the limit of symbols is reached
 │   ├── NotStorable             the result of the request violates a constraint of the database
-│   └── ModelNotLoaded          the model file was refused; the previous model stays in use
+│   ├── ModelNotLoaded          the model file was refused; the previous model stays in use
+│   └── BacktestFailed          a backtest ended without a result
 ├── SequenceOutOfRange
 │   ├── SequencePruned
 │   └── SequenceUnknown
 ├── StorageUnavailable          the database cannot be reached; nothing is known to be stored
 │   └── OwnerUnavailable        the server that owns the symbol cannot be reached; nothing was done
 ├── Overloaded                  the queue of pending requests is full
-│   └── ReadTimedOut            the database has not finished a read in time
+│   ├── ReadTimedOut            the database has not finished a read in time
+│   └── TooManyBacktests        as many backtests run as may
 ├── FollowerStalled             a follower has not read its stream for too long
 └── ShuttingDown
 
@@ -328,6 +330,23 @@ class ReadTimedOut(Overloaded):
         ServiceError.__init__(
             self, f"the read took longer than {seconds:g} s; try again later, or ask for less", limit=f"{seconds:g}"
         )
+
+
+class TooManyBacktests(Overloaded):
+    """As many backtests run as may."""
+
+    reason = "TOO_MANY_BACKTESTS"
+
+    def __init__(self, limit: int) -> None:
+        ServiceError.__init__(
+            self, f"{limit} backtests run already; try again when one of them has ended", limit=str(limit)
+        )
+
+
+class BacktestFailed(FailedPrecondition):
+    """A backtest ended without a result."""
+
+    reason = "BACKTEST_FAILED"
 
 
 class FollowerStalled(ServiceError):

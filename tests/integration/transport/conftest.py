@@ -15,12 +15,16 @@ from tests.support.memory_outcomes import MemoryOutcomes
 from tradingsignals_server.api.contract import SERVICES
 from tradingsignals_server.api.mapping.errors import status_of
 from tradingsignals_server.api.methods import all_methods, is_routine
+from tradingsignals_server.api.services.backtests import BacktestServicer
 from tradingsignals_server.api.services.json_bodies import JsonBodyServicer
 from tradingsignals_server.api.services.json_servicer import json_servicer
 from tradingsignals_server.api.services.positions import PositionServicer
 from tradingsignals_server.api.services.signals import SignalServicer
 from tradingsignals_server.application.event_log.follower import Followers
+from tradingsignals_server.application.ports.backtests import BacktestOrder, RunningBacktest
 from tradingsignals_server.application.queries import Queries
+from tradingsignals_server.domain.errors import TooManyBacktests
+from tradingsignals_server.domain.intervals import default_interval
 from tradingsignals_server.transport.fanout.server import FanoutServer
 from tradingsignals_server.transport.grpc.server import RunningServer, running_server
 from tradingsignals_server.transport.grpc.status import CallRules
@@ -85,9 +89,17 @@ def servicers(log: Log) -> dict[str, object]:
     return public | {"JsonService": written, "JsonBodyService": JsonBodyServicer(written)}
 
 
+async def _no_backtest(_: BacktestOrder) -> RunningBacktest:
+    raise TooManyBacktests(0)
+
+
+BACKTESTS = BacktestServicer(_no_backtest, default_interval).methods()
+"""The streams that are computed, of a service that runs none."""
+
+
 def methods(log: Log, stall_seconds: float = STALL_SECONDS) -> dict[str, Method]:
     """All methods of the contract."""
-    return all_methods(servicers(log), Followers(log.log_tail, stall_seconds))
+    return all_methods(servicers(log), Followers(log.log_tail, stall_seconds), BACKTESTS)
 
 
 @asynccontextmanager

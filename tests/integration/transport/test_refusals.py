@@ -31,7 +31,7 @@ from tradingsignals_server.domain.errors import ServiceError
 from tradingsignals_server.transport.grpc import headers
 from tradingsignals_server.transport.methods import ServerStreaming, Unary
 
-from .conftest import Sides, servicers
+from .conftest import BACKTESTS, Sides, servicers
 
 LIMIT = 4096
 METHODS = [
@@ -89,7 +89,7 @@ async def test_refusal_of_any_request_is_below_4_kb(descriptor: MethodDescriptor
     log = await Log.with_entries(1)
     nothing: Any = None
     found = {**servicers(log), "MarketDataService": MarketDataServicer(nothing, nothing, nothing)}
-    method = all_methods(found, Followers(log.log_tail))[path_of(descriptor)]
+    method = all_methods(found, Followers(log.log_tail), BACKTESTS)[path_of(descriptor)]
     request = GetMessageClass(descriptor.input_type)()
     fill(request, data)
     assert isinstance(method, Unary | ServerStreaming)

@@ -21,6 +21,7 @@ from tradingsignals_server.api.mapping.errors import (
 )
 from tradingsignals_server.application.ports.peer import PeerError
 from tradingsignals_server.domain.errors import (
+    BacktestFailed,
     BarConflict,
     FieldViolation,
     FollowerStalled,
@@ -46,6 +47,7 @@ from tradingsignals_server.domain.errors import (
     ShuttingDown,
     SignalNotFound,
     StorageUnavailable,
+    TooManyBacktests,
     TooManySymbols,
 )
 from tradingsignals_server.transport.grpc.headers import trailers_only
@@ -74,6 +76,8 @@ TABLE: list[tuple[ServiceError, grpc.StatusCode]] = [
     (StorageUnavailable(), CODES.UNAVAILABLE),
     (OwnerUnavailable("USDCOP"), CODES.UNAVAILABLE),
     (ModelNotLoaded("model.onnx: is no ONNX file"), CODES.FAILED_PRECONDITION),
+    (BacktestFailed("there are no bars"), CODES.FAILED_PRECONDITION),
+    (TooManyBacktests(2), CODES.RESOURCE_EXHAUSTED),
     (Overloaded(9), CODES.RESOURCE_EXHAUSTED),
     (ReadTimedOut(10.0), CODES.RESOURCE_EXHAUSTED),
     (NotAPeer(), CODES.PERMISSION_DENIED),
@@ -136,7 +140,7 @@ def test_every_reason_of_the_contract_has_an_error() -> None:
 
 def test_only_overload_and_outages_are_retryable() -> None:
     retryable = {type(error) for error, _ in TABLE if is_retryable(error)}
-    overload = {Overloaded, ReadTimedOut, FollowerStalled}
+    overload = {Overloaded, ReadTimedOut, TooManyBacktests, FollowerStalled}
     assert retryable == overload | {StorageUnavailable, OwnerUnavailable, ShuttingDown, Unhealthy}
 
 

@@ -11,6 +11,7 @@ from tests.support.logs import Log
 from tradingsignals.v1.event_service_pb2 import StreamEventsRequest, StreamEventsResponse
 from tradingsignals_server.api.contract import EDGE_SERVICES, SERVICES
 from tradingsignals_server.api.mapping.validation import stream_request
+from tradingsignals_server.api.services.backtests import METHOD
 from tradingsignals_server.api.streams import STREAMS, stream_methods
 from tradingsignals_server.application.event_log.follower import Follower, Followers
 from tradingsignals_server.domain.errors import InvalidRequest
@@ -47,13 +48,15 @@ def test_every_server_streaming_method_is_declared() -> None:
     public = {
         method.full_name for service in SERVICES.values() for method in service.methods if method.server_streaming
     }
-    assert {stream.method.full_name for stream in STREAMS} == public
+    assert {stream.method.full_name for stream in STREAMS} | {METHOD.full_name} == public
 
 
 @pytest.mark.parametrize("name", ["ServerSentEventsService", "NewlineDelimitedService"])
 def test_edge_has_every_stream_with_its_request(name: str) -> None:
     public = {stream.method.name: stream.method.input_type for stream in STREAMS}
-    assert {method.name: method.input_type for method in EDGE_SERVICES[name].methods} == public
+    found = {method.name: method.input_type for method in EDGE_SERVICES[name].methods}
+    assert [field.name for field in found.pop(METHOD.name).fields] == ["body"]
+    assert found == public
 
 
 @pytest.mark.parametrize("stream", STREAMS, ids=lambda stream: stream.method.name)

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from tradingsignals import AsyncClient, Bar, BarReceipt, Client, Model, Position, Shadow, Signal, Statistics
+from tradingsignals.v1 import backtest_service_pb2 as backtests
 from tradingsignals.v1 import event_service_pb2 as events
 from tradingsignals.v1 import market_data_service_pb2 as market_data
 from tradingsignals.v1 import model_service_pb2 as models
@@ -50,6 +51,7 @@ METHODS = {
     "ModelService.GetModelInfo": "model_info",
     "ModelService.ReloadModel": "reload_model",
     "EventService.StreamEvents": "stream_events",
+    "BacktestService.RunBacktest": "run_backtest",
 }
 """The client's method for each RPC of the contract."""
 
@@ -61,7 +63,7 @@ def contract() -> dict[str, Any]:
     """Every RPC of the contract, by the name of its service and its own."""
     return {
         f"{service.name}.{method.name}": method
-        for module in (system, signals, outcomes, positions, market_data, models, events)
+        for module in (system, signals, outcomes, positions, market_data, models, events, backtests)
         for service in module.DESCRIPTOR.services_by_name.values()
         for method in service.methods
     }

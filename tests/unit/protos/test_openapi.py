@@ -239,6 +239,7 @@ def test_paths_are_the_documented_ones(contract: Any) -> None:
         "POST /api/market/bars",
         "GET /api/market/bars",
         "GET /api/events",
+        "POST /api/backtests",
     }
 
 

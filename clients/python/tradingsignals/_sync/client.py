@@ -10,6 +10,7 @@ from typing import Any, Self, TypeVar, Unpack
 import grpc
 
 from tradingsignals.v1 import (
+    backtest_service_pb2,
     event_service_pb2,
     market_data_service_pb2,
     model_service_pb2,
@@ -18,6 +19,7 @@ from tradingsignals.v1 import (
     signal_service_pb2,
     system_service_pb2,
 )
+from tradingsignals.v1.backtest_service_pb2_grpc import BacktestServiceStub
 from tradingsignals.v1.bar_pb2 import Bar, BarReceipt
 from tradingsignals.v1.event_pb2 import Event
 from tradingsignals.v1.event_service_pb2_grpc import EventServiceStub
@@ -52,6 +54,7 @@ from ..requests import (
 )
 from ..resume import Following, Sequenced
 from ..snapshot import Snapshot
+from .backtests import Backtest
 from .calls import Bars, Channel, UnaryMethod, close_channel, open_channel, send_bars
 from .follower import Follower, StreamingMethod
 from .pages import Pages
@@ -87,6 +90,7 @@ class Client:
         self._market_data = MarketDataServiceStub(self._channel)
         self._model = ModelServiceStub(self._channel)
         self._events = EventServiceStub(self._channel)
+        self._backtests = BacktestServiceStub(self._channel)
 
     def __enter__(self) -> Self:
         return self
@@ -339,6 +343,31 @@ class Client:
             symbols=symbols, resume_after=resume_after, heartbeat_seconds=heartbeat_seconds
         )
         return Stream(self._positions.StreamPositions(request), lambda response: response.positions)
+
+    def run_backtest(
+        self,
+        *,
+        symbols: Iterable[str] = (),
+        start_date: When = None,
+        end_date: When = None,
+        bars: Iterable[Bar] = (),
+        model_version: str = "",
+        settings: Iterable[str] = (),
+        compare: bool = False,
+        seed: int | None = None,
+    ) -> Backtest:
+        """Run a backtest of stored bars, or of `bars`, with settings such as "CONFIDENCE_THRESHOLD=0.7" changed."""
+        request = backtest_service_pb2.RunBacktestRequest(
+            symbols=symbols,
+            start_date=when(start_date),
+            end_date=when(end_date),
+            bars=bars,
+            model_version=model_version,
+            settings=settings,
+            compare=compare,
+            seed=seed,
+        )
+        return Backtest(self._backtests.RunBacktest(request))
 
     def stream_events(
         self,

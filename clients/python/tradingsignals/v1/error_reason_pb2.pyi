@@ -31,6 +31,8 @@ class ErrorReason(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     NOT_A_PEER: _ClassVar[ErrorReason]
     MODEL_INTERVAL: _ClassVar[ErrorReason]
     INTERVAL_STORED: _ClassVar[ErrorReason]
+    TOO_MANY_BACKTESTS: _ClassVar[ErrorReason]
+    BACKTEST_FAILED: _ClassVar[ErrorReason]
 ERROR_REASON_UNSPECIFIED: ErrorReason
 INVALID_FIELD: ErrorReason
 INVALID_PAGE_TOKEN: ErrorReason
@@ -56,3 +58,5 @@ NOT_STORABLE: ErrorReason
 NOT_A_PEER: ErrorReason
 MODEL_INTERVAL: ErrorReason
 INTERVAL_STORED: ErrorReason
+TOO_MANY_BACKTESTS: ErrorReason
+BACKTEST_FAILED: ErrorReason

@@ -56,6 +56,7 @@ class Contract:
     json_paths: list[str] = field(default_factory=list)  # patterns of calls for JSON_SERVICE
     rest_streams: list[str] = field(default_factory=list)  # patterns of server-streaming calls
     grpc_streams: list[str] = field(default_factory=list)  # paths of server-streaming calls: "/package.Service/Method"
+    grpc_large_requests: list[str] = field(default_factory=list)  # those of grpc_streams that take a body
     grpc_uploads: list[str] = field(default_factory=list)  # paths of client-streaming calls: "/package.Service/Method"
     path_fields: list[PathField] = field(default_factory=list)
 
@@ -87,6 +88,8 @@ def _add_method(contract: Contract, methods: dict[str, set[str]], path: str, met
     if method.server_streaming:
         contract.rest_streams.extend(pattern for _, pattern in bindings)
         contract.grpc_streams.append(path)
+        if rule.body:
+            contract.grpc_large_requests.append(path)
     if method.client_streaming:
         contract.grpc_uploads.append(path)
     templates = dict.fromkeys(template for _, template in _bindings(method))

@@ -39,6 +39,18 @@ def versions(path: Path) -> list[str]:
         return []
 
 
+def model_of_version(path: Path, version: str) -> Path:
+    """Return the file of a version in the folder `path`, one of `versions`.
+
+    Raises:
+        LookupError: there is no such version.
+    """
+    for file in _versions_in(path):
+        if file.parent.name == version:
+            return file
+    raise LookupError(f"there is no version {version} in {path}")
+
+
 def load_newest(path: Path, setting: str, own: PythonFeatures | None = None) -> OnnxPolicy:
     """Load the newest model at `path`. Error messages name `setting`, which is where the operator configured the path.
 

@@ -51,11 +51,11 @@ def bare_response(response: ResponseType, through_sequence: int, error: ServiceE
 
     In a list of events either is an event of its own.
     """
-    stream_error = None if error is None else _stream_error(error)
+    ending = None if error is None else stream_error(error)
     if not lists_events(response):
-        return response(through_sequence=through_sequence, error=stream_error)
-    event = event_pb2.Event(sequence=through_sequence, error=stream_error)
-    if stream_error is None:
+        return response(through_sequence=through_sequence, error=ending)
+    event = event_pb2.Event(sequence=through_sequence, error=ending)
+    if ending is None:
         event.heartbeat.SetInParent()
     event.event_time.GetCurrentTime()
     return response(events=[event], through_sequence=through_sequence)
@@ -65,7 +65,7 @@ def _payload(entry: LogEntry) -> bytes:
     return entry.payload
 
 
-def _stream_error(error: ServiceError) -> event_pb2.StreamError:
+def stream_error(error: ServiceError) -> event_pb2.StreamError:
     """The end of a stream, for callers that cannot see the status."""
     return event_pb2.StreamError(
         reason=error.reason,

@@ -7,8 +7,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from ...bootstrap.backtest import parse_settings
 from ...config import RULE_SETTINGS
-from .options import BacktestOptions, InvalidOptions, cuts_of, parse_grid, parse_settings, parse_time
+from .options import BacktestOptions, InvalidOptions, cuts_of, parse_grid, parse_time
 
 _ASSIGNMENT = re.compile(r"[A-Za-z_]+=.*")
 

@@ -6,13 +6,13 @@ import itertools
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from difflib import get_close_matches
 from pathlib import Path
 
 from ...application.backtest.grid import MAX_COMBINATIONS
 from ...application.backtest.proof import DEFAULT_CUTS
 from ...application.backtest.run import DEFAULT_SEED
-from ...config import RULE_SETTINGS, Settings
+from ...bootstrap.backtest import parse_settings
+from ...config import Settings
 
 
 class InvalidOptions(Exception):
@@ -81,26 +81,12 @@ def parse_time(text: str) -> datetime:
     return time.replace(tzinfo=UTC) if time.tzinfo is None else time.astimezone(UTC)
 
 
-def parse_settings(assignments: Iterable[str]) -> dict[str, str]:
-    """Parse NAME=VALUE of settings that a backtest depends on.
-
-    Raises:
-        InvalidOptions: one has another form or names no such setting.
-    """
-    parsed = {}
-    for assignment in assignments:
-        name, equals, value = assignment.partition("=")
-        if not equals:
-            raise InvalidOptions(f"{assignment!r} must be NAME=VALUE, such as CONFIDENCE_THRESHOLD=0.7")
-        parsed[setting_name(name)] = value
-    return parsed
-
-
 def parse_grid(assignments: Iterable[str]) -> dict[str, list[str]]:
     """Parse NAME=VALUE,VALUE,... of settings to vary; values that contain commas are separated by semicolons.
 
     Raises:
-        InvalidOptions: one names no setting or no value, or there are more than MAX_COMBINATIONS combinations.
+        InvalidSettings: one names no setting.
+        InvalidOptions: one names no value, or there are more than MAX_COMBINATIONS combinations.
     """
     grid: dict[str, list[str]] = {}
     combinations = 1
@@ -113,20 +99,6 @@ def parse_grid(assignments: Iterable[str]) -> dict[str, list[str]]:
     if combinations > MAX_COMBINATIONS:
         raise InvalidOptions(f"{combinations:,} combinations are more than {MAX_COMBINATIONS:,}; try fewer values")
     return grid
-
-
-def setting_name(name: str) -> str:
-    """Return the name of a setting as Settings has it.
-
-    Raises:
-        InvalidOptions: a backtest depends on no such setting. The message names the nearest that it does.
-    """
-    lower = name.strip().lower().replace("-", "_")
-    if lower in RULE_SETTINGS:
-        return lower
-    near = get_close_matches(lower, RULE_SETTINGS, 1)
-    hint = f"; did you mean {near[0].upper()}?" if near else f"; it depends on {', '.join(RULE_SETTINGS).upper()}"
-    raise InvalidOptions(f"{name.upper()} is no setting that a backtest depends on{hint}")
 
 
 def cuts_of(prove: bool) -> int | None:

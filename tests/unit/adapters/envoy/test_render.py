@@ -164,7 +164,7 @@ def test_text_services_have_the_paths_of_the_public_streams() -> None:
             if file.package == package
             for service in file.service
             for method in service.method
-            if method.server_streaming
+            if method.server_streaming and not method.options.Extensions[annotations_pb2.http].body
         }
         for package in ("tradingsignals.v1", "tradingsignals.edge.v1")
     }
@@ -197,6 +197,7 @@ def test_streams_go_to_the_fanout_server_if_configured() -> None:
         "/api/signals/stream/?",
         "/api/signals/positions/stream/?",
         "/api/events/?",
+        "/api/backtests/?",
         *("/?", "/health/?", "/api/signals/health/?", "/api/market/bars/?"),
         *("/api/signals/latest/?", "/api/signals/history/?", "/api/signals/statistics/?", "/api/signals/outcomes/?"),
         *("/api/signals/generate/?", r"/api/signals/generate\-from\-db/?"),

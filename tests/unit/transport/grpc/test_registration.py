@@ -14,6 +14,7 @@ from tests.support.logs import Log
 from tradingsignals.v1 import system_service_pb2
 from tradingsignals_server.api.contract import SERVICES, path_of
 from tradingsignals_server.api.methods import all_methods, methods_of
+from tradingsignals_server.api.services.backtests import BacktestServicer
 from tradingsignals_server.api.services.market_data import MarketDataServicer
 from tradingsignals_server.api.services.model import ModelServicer
 from tradingsignals_server.api.services.outcomes import OutcomeServicer
@@ -59,7 +60,8 @@ def handler_of(methods: Methods, path: str) -> Any:
 async def test_every_method_has_the_shape_of_the_contract(method: MethodDescriptor) -> None:
     blank: dict[str, object] = {name: object.__new__(servicer) for name, servicer in SERVICERS.items()}
     edge: dict[str, object] = {"JsonService": _Blank(), "JsonBodyService": _Blank()}
-    methods = all_methods(blank | edge, Followers((await Log.with_entries(0)).log_tail))
+    computed = object.__new__(BacktestServicer).methods()
+    methods = all_methods(blank | edge, Followers((await Log.with_entries(0)).log_tail), computed)
     handler = handler_of(methods, path_of(method))
     shape = handler.request_streaming, handler.response_streaming
     assert shape == (method.client_streaming, method.server_streaming)

@@ -1,0 +1,1 @@
+"""Backtests in processes of their own."""

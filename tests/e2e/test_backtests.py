@@ -1,0 +1,142 @@
+"""Backtests through the public port, beside a running service: results, bounds, cancellation, and parity."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+from collections.abc import AsyncIterator
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+from tests.support.bars import a_month, messages
+from tests.support.deadlines import within
+from tests.support.folders import scratch_folder
+from tests.support.processes import Process, all_ended
+from tests.support.service import COMMAND, RunningService, running_service
+from tests.support.tables import tables_of
+
+import tradingsignals
+from tradingsignals import Position
+
+BARS = a_month()
+START_SECONDS = 60.0
+"""A process starts Python and loads the model first."""
+
+
+@pytest.fixture(scope="module")
+async def service() -> AsyncIterator[RunningService]:
+    """A service that has processed a month."""
+    with scratch_folder() as folder:
+        async with running_service(folder, CONFIDENCE_THRESHOLD="0.4") as service, service.client() as client:
+            await client.publish_bars(messages(BARS))
+            yield service
+
+
+def workers(service: RunningService) -> list[Process]:
+    """Return the processes of backtests."""
+    found = []
+    for process in service.processes():
+        with suppress(OSError):  # it has ended meanwhile
+            if b"backtest_worker" in Path(f"/proc/{process.pid}/cmdline").read_bytes():
+                found.append(process)
+    return found
+
+
+async def test_a_backtest_of_stored_bars_has_the_positions_of_the_service(service: RunningService) -> None:
+    async with service.database() as database:
+        before = await tables_of(database)
+    async with service.client() as client:
+        backtest = client.run_backtest(symbols=["USDCOP"], compare=True)
+        result = await within(backtest.wait(), START_SECONDS)
+        live = [position async for position in client.closed_positions()]
+    assert result is not None
+    assert result.bars.accepted > 1000
+    assert len(backtest.equity) > 1000
+    assert [comparison.name for comparison in result.comparisons] == ["buy and hold", "coin", "moving average cross"]
+    for position in live:
+        position.sequence = 0
+    assert backtest.positions == list[Position](reversed(live))
+    async with service.database() as database:
+        assert await tables_of(database) == before
+
+
+async def test_bars_and_settings_are_taken_along(service: RunningService) -> None:
+    async with service.client() as client:
+        backtest = client.run_backtest(bars=messages(BARS), settings=["CONFIDENCE_THRESHOLD=1"])
+        result = await within(backtest.wait(), START_SECONDS)
+    assert result is not None
+    assert (result.buy_signals, result.sell_signals) == (0, 0)
+    assert "CONFIDENCE_THRESHOLD=1.0" in result.facts.settings
+    assert sum(rejection.count for rejection in result.rejections) > 100
+
+
+async def test_rest_gets_a_line_for_each_response(service: RunningService) -> None:
+    async with service.rest() as rest:
+        body = {"start_date": "2024-06-10", "settings": ["SPREAD=1"]}
+        response = await within(rest.post("/api/backtests", json=body), START_SECONDS)
+        assert response.status_code == 200
+        assert response.headers["content-type"] == "application/x-ndjson"
+        lines = [json.loads(line) for line in response.text.splitlines()]
+        assert {next(iter(line)) for line in lines} <= {"progress", "positions", "equity", "result"}
+        assert lines[-1]["result"]["facts"]["first_bar"].startswith("2024-06-10")
+        refused = await rest.post("/api/backtests", json={"settings": ["SPRED=1"]})
+        assert refused.status_code == 400
+        assert "did you mean SPREAD?" in refused.text
+
+
+async def test_a_period_without_bars_is_an_error_of_the_call_and_the_last_line(service: RunningService) -> None:
+    async with service.client() as client:
+        with pytest.raises(tradingsignals.FailedPrecondition, match="no bar to test on"):
+            await within(client.run_backtest(start_date="2040-01-01").wait(), START_SECONDS)
+    async with service.rest() as rest:
+        response = await within(rest.post("/api/backtests", json={"start_date": "2040-01-01"}), START_SECONDS)
+        assert json.loads(response.text.splitlines()[-1])["error"]["reason"] == "BACKTEST_FAILED"
+
+
+async def test_a_third_backtest_is_refused_and_cancelled_ones_leave_no_process(service: RunningService) -> None:
+    async with service.client() as client:
+        running = [client.run_backtest(compare=True) for _ in range(2)]
+        for backtest in running:
+            assert (await within(anext(aiter(backtest)), START_SECONDS)).total_bars == len(BARS)
+        with pytest.raises(tradingsignals.Overloaded, match="2 backtests run already"):
+            await within(client.run_backtest().wait())
+        processes = workers(service)
+        assert len(processes) == 2
+        for backtest in running:
+            backtest.cancel()
+        await all_ended(processes)
+        again = client.run_backtest()
+        assert await within(again.wait(), START_SECONDS) is not None
+
+
+async def test_a_caller_that_disappears_ends_its_backtest(service: RunningService) -> None:
+    async with service.rest() as rest, rest.stream("POST", "/api/backtests", json={"compare": True}) as response:
+        await within(anext(response.aiter_lines()), START_SECONDS)
+        processes = workers(service)
+        assert len(processes) == 1
+    await all_ended(processes)
+
+
+async def parity(service: RunningService, *arguments: str) -> tuple[int | None, str]:
+    """Return exit code and output of `tradingsignals parity` on the database of the service."""
+    settings = {"DATA_DIR": str(service.data_dir), "FEED": "push", "MODEL_PATH": "placeholder", "SPREAD": "0"}
+    process = await asyncio.create_subprocess_exec(
+        *(str(COMMAND), "parity", *arguments),
+        cwd=service.folder,
+        env={**os.environ, **settings},
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+    )
+    out, _ = await within(process.communicate(), START_SECONDS)
+    return process.returncode, out.decode()
+
+
+async def test_what_was_live_equals_a_backtest_beside_the_service(service: RunningService) -> None:
+    code, output = await parity(service, "--set", "CONFIDENCE_THRESHOLD=0.4")
+    assert code == 0, output
+    assert "equal: " in output
+    code, output = await parity(service, "--set", "CONFIDENCE_THRESHOLD=0.5")
+    assert code == 3, output
+    assert "other settings" in output
