@@ -89,6 +89,7 @@ RULE_SETTINGS = (
     "commission_pct",
     "initial_equity",
     "max_price_jump",
+    "outcome_expiry_bars",
 )
 """The settings that a decision on a bar, a position or an amount depends on, besides the model."""
 

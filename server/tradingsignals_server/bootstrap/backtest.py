@@ -95,6 +95,7 @@ def backtest_plan(
         version=__version__,
         start=start,
         end=end,
+        expiry_bars=settings.outcome_expiry_bars,
         compare=compare,
         seed=seed,
         performance=PerformanceSettings(bootstrap=bootstrap),

@@ -12,7 +12,7 @@ from ...domain.account import Account
 from ...domain.bars import Bar
 from ...domain.calendar import SessionCalendar
 from ...domain.events import Disposition, Event
-from ...domain.ledger import Ledger
+from ...domain.ledger import EXPIRY_BARS, Ledger
 from ...domain.outcomes import Fill, Outcome
 from ...domain.performance.equity import EquityCurve
 from ...domain.performance.trades import Trade
@@ -76,6 +76,7 @@ class TradeRecord:
         rules: of the policy's trader.
         calendar_of: sessions of a symbol.
         model_key: key of the policy.
+        expiry_bars: bars after which an outcome that is open expires.
         kept: signals, positions and outcomes that are kept.
     """
 
@@ -84,10 +85,11 @@ class TradeRecord:
         rules: RiskRules,
         calendar_of: Callable[[str], SessionCalendar],
         model_key: str,
+        expiry_bars: int = EXPIRY_BARS,
         kept: int = KEPT_SIGNALS,
     ) -> None:
         self.account = Account.opened(rules.initial_equity)
-        self.ledger = Ledger(rules, calendar_of, model_key=model_key)
+        self.ledger = Ledger(rules, calendar_of, expiry_bars, model_key=model_key)
         self.equity = EquityRecord(rules.initial_equity)
         self.positions: list[Position] = []
         self.outcomes: list[Outcome] = []

@@ -12,6 +12,7 @@ from time import process_time
 
 from ...domain.bars import Bar
 from ...domain.calendar import SessionCalendar
+from ...domain.ledger import EXPIRY_BARS
 from ...domain.performance.summary import PerformanceSettings, performance_of
 from ...domain.risk import RiskRules
 from ...domain.values import dataclass
@@ -44,6 +45,7 @@ class BacktestPlan:
     source: where the bars come from, for people. version: of the service.
     start: bars before it only warm up the engine, as at the start of a server; None decides from the first bar on.
     end: bars from it on are left out; None for none.
+    expiry_bars: bars after which an outcome that is open expires.
     compare: also trade the comparisons, which takes about as long again. seed: of the coin.
     """
 
@@ -55,6 +57,7 @@ class BacktestPlan:
     version: str = ""
     start: datetime | None = None
     end: datetime | None = None
+    expiry_bars: int = EXPIRY_BARS
     compare: bool = True
     seed: int = DEFAULT_SEED
     performance: PerformanceSettings = field(default_factory=PerformanceSettings)
@@ -74,7 +77,7 @@ class BacktestRun:
         self._pipeline = Pipeline(Trader(plan.policy, plan.rules), plan.calendar_of)
         self._engine = BacktestEngine(self._pipeline)
         self._bars, self._signals = BarRecord(), SignalRecord()
-        self._trades = TradeRecord(plan.rules, plan.calendar_of, plan.policy.description.key)
+        self._trades = TradeRecord(plan.rules, plan.calendar_of, plan.policy.description.key, plan.expiry_bars)
         self._comparisons = Comparisons(plan.rules, plan.calendar_of, plan.seed) if plan.compare else None
         self._hash = hashlib.sha256()
         self._warming: dict[str, deque[Bar]] = {}

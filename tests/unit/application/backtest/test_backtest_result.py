@@ -14,6 +14,7 @@ from tradingsignals_server.application.backtest import record
 from tradingsignals_server.application.backtest.document import document_of
 from tradingsignals_server.application.backtest.result import BacktestProgress
 from tradingsignals_server.application.backtest.run import BacktestRun
+from tradingsignals_server.domain.ledger import EXPIRY_BARS
 from tradingsignals_server.domain.outcomes import Fill
 from tradingsignals_server.domain.risk import RiskRules
 
@@ -76,7 +77,7 @@ async def test_the_comparisons_trade_by_the_same_rules() -> None:
 
 
 async def test_what_is_kept_is_bounded_and_the_rest_counted(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(record.TradeRecord.__init__, "__defaults__", (5,))
+    monkeypatch.setattr(record.TradeRecord.__init__, "__defaults__", (EXPIRY_BARS, 5))
     result = await result_of(MONTH)
     assert len(result.positions) == len(result.outcomes) == 5
     assert result.left_out > 5
