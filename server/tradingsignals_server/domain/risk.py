@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
 from enum import StrEnum
 from operator import itemgetter
@@ -145,27 +145,16 @@ def decide(
         tally: closed positions at the time of the decision (TradeTally.at).
         calibration: that of the policy's model; None if it has none.
     """
-    action, confidence = probabilities.choice()
-    win = None if calibration is None else calibration.estimate(action, confidence)
+    choice = choice_of(symbol, probabilities, price, indicators, rules, calibration)
+    action, confidence, win = choice.action, choice.confidence, choice.win
     why = [f"Model confidence: {confidence:.1%}"]
     if win is not None:
         why.append(f"Win probability: {win.probability:.1%} ({win.cases} cases)")
-
-    def hold(reason: str) -> Decision:
-        return Decision(Action.HOLD, confidence, win, reasoning=(*why, reason, *_observations(price, indicators)))
-
-    reason = _hold_reason(action, confidence, rules) or _win_reason(action, confidence, win, calibration, rules)
-    if reason is not None:
-        return hold(reason)
-    if not indicators.atr:
-        return hold(f"{action} has no levels because there is no ATR: HOLD")
-    side = action.direction
-    stop_loss = price - side * indicators.atr * rules.atr_multiplier_sl
-    take_profit = price + side * indicators.atr * rules.atr_multiplier_tp
-    if price_problem(min(stop_loss, take_profit)) or price_problem(max(stop_loss, take_profit)):
-        return hold(f"{action} would need a level that cannot be a price: HOLD")
-    if side * (price - stop_loss) <= 0.0 or side * (take_profit - price) <= 0.0:
-        return hold(f"{action} has no levels because the ATR is too small beside the price: HOLD")
+    for rule in DECISION_RULES:
+        if (reason := rule.objection(choice)) is not None:
+            sentences = (*why, reason, *_observations(price, indicators))
+            return Decision(Action.HOLD, confidence, win, reasoning=sentences)
+    stop_loss, take_profit = choice.levels
     kelly = None
     if rules.sizing is Sizing.KELLY:
         kelly = tally.kelly() if win is None else kelly_of(win, symbol, price, stop_loss, take_profit, rules)
@@ -174,35 +163,137 @@ def decide(
     return Decision(action, confidence, win, stop_loss, take_profit, rules.risk_reward_ratio, size, sentences)
 
 
-def _hold_reason(action: Action, confidence: float, rules: RiskRules) -> str | None:
-    """Say in a sentence why a choice becomes HOLD, whatever the market; None if it does not."""
-    if action is Action.HOLD:
-        return "Model chose HOLD"
-    if confidence < reached_from(rules.confidence_threshold):
-        return f"{action} at {confidence:.1%} is below the threshold of {rules.confidence_threshold:.1%}: HOLD"
-    ratio = rules.risk_reward_ratio
-    # 0.45 / 0.3 is 1.5 in decimal, and slightly less in binary.
-    if ratio < rules.min_risk_reward * (1.0 - 1e-12):
-        return f"Risk-reward ratio {ratio:.2f} is below the minimum of {rules.min_risk_reward:.2f}: HOLD"
+@dataclass(frozen=True, slots=True)
+class PolicyChoice:
+    """The most probable action of a policy, and all else that the rules of a decision depend on.
+
+    `win` is None without a calibration, and where that knows no chance. The others: see `decide`.
+    """
+
+    symbol: str
+    action: Action
+    confidence: float
+    win: WinEstimate | None
+    price: float
+    indicators: Indicators
+    rules: RiskRules
+    is_calibrated: bool
+
+    @property
+    def levels(self) -> tuple[float, float]:
+        """Stop and target, in quote currency; both are the price without an ATR."""
+        distance = self.action.direction * (self.indicators.atr or 0.0)
+        return (
+            self.price - distance * self.rules.atr_multiplier_sl,
+            self.price + distance * self.rules.atr_multiplier_tp,
+        )
+
+
+def choice_of(
+    symbol: str,
+    probabilities: Probabilities,
+    price: float,
+    indicators: Indicators,
+    rules: RiskRules,
+    calibration: WinCalibration | None = None,
+) -> PolicyChoice:
+    """Return the choice of a policy. The arguments are those of `decide`."""
+    action, confidence = probabilities.choice()
+    win = None if calibration is None else calibration.estimate(action, confidence)
+    return PolicyChoice(symbol, action, confidence, win, price, indicators, rules, calibration is not None)
+
+
+@dataclass(frozen=True, slots=True)
+class DecisionRule:
+    """A rule that may turn the choice of a policy into HOLD.
+
+    objection: says in a sentence why the choice becomes HOLD; None if it does not.
+    value: what the rule looks at, None if there is no such number. limit: the number it is compared with.
+    """
+
+    name: str
+    objection: Callable[[PolicyChoice], str | None]
+    value: Callable[[PolicyChoice], float | None] = lambda _: None
+    limit: Callable[[PolicyChoice], float | None] = lambda _: None
+
+
+def _choice_objection(choice: PolicyChoice) -> str | None:
+    return "Model chose HOLD" if choice.action is Action.HOLD else None
+
+
+def _confidence_objection(choice: PolicyChoice) -> str | None:
+    action, confidence, threshold = choice.action, choice.confidence, choice.rules.confidence_threshold
+    if confidence < reached_from(threshold):
+        return f"{action} at {confidence:.1%} is below the threshold of {threshold:.1%}: HOLD"
     return None
 
 
-def _win_reason(
-    action: Action, confidence: float, win: WinEstimate | None, calibration: WinCalibration | None, rules: RiskRules
-) -> str | None:
-    """Say in a sentence why a choice does not reach the lowest win probability; None if it does, or if none is set."""
-    least = rules.min_win_probability
+def _ratio_objection(choice: PolicyChoice) -> str | None:
+    ratio, least = choice.rules.risk_reward_ratio, choice.rules.min_risk_reward
+    # 0.45 / 0.3 is 1.5 in decimal, and slightly less in binary.
+    if ratio < least * (1.0 - 1e-12):
+        return f"Risk-reward ratio {ratio:.2f} is below the minimum of {least:.2f}: HOLD"
+    return None
+
+
+def _win_objection(choice: PolicyChoice) -> str | None:
+    action, win, least = choice.action, choice.win, choice.rules.min_win_probability
     if least <= 0.0:
         return None
     if win is not None:
         below = f"{action} wins in {win.probability:.1%} of {win.cases} cases, below the minimum of {least:.1%}: HOLD"
         return below if win.probability < least else None
     why = (
-        "its model is not calibrated"
-        if calibration is None
-        else f"fewer than {LEAST_CASES} cases are known at a confidence of {confidence:.1%}"
+        f"fewer than {LEAST_CASES} cases are known at a confidence of {choice.confidence:.1%}"
+        if choice.is_calibrated
+        else "its model is not calibrated"
     )
     return f"{action} has no win probability, for {why}, and the minimum is {least:.1%}: HOLD"
+
+
+def _atr_objection(choice: PolicyChoice) -> str | None:
+    return None if choice.indicators.atr else f"{choice.action} has no levels because there is no ATR: HOLD"
+
+
+def _price_objection(choice: PolicyChoice) -> str | None:
+    levels = choice.levels
+    if price_problem(min(levels)) or price_problem(max(levels)):
+        return f"{choice.action} would need a level that cannot be a price: HOLD"
+    return None
+
+
+def _distance_objection(choice: PolicyChoice) -> str | None:
+    side, price, (stop_loss, take_profit) = choice.action.direction, choice.price, choice.levels
+    if side * (price - stop_loss) <= 0.0 or side * (take_profit - price) <= 0.0:
+        return f"{choice.action} has no levels because the ATR is too small beside the price: HOLD"
+    return None
+
+
+DECISION_RULES = (
+    DecisionRule("MODEL_CHOICE", _choice_objection, lambda choice: choice.confidence),
+    DecisionRule(
+        "CONFIDENCE_THRESHOLD",
+        _confidence_objection,
+        lambda choice: choice.confidence,
+        lambda choice: choice.rules.confidence_threshold,
+    ),
+    DecisionRule(
+        "MIN_RISK_REWARD",
+        _ratio_objection,
+        lambda choice: choice.rules.risk_reward_ratio,
+        lambda choice: choice.rules.min_risk_reward,
+    ),
+    DecisionRule(
+        "MIN_WIN_PROBABILITY",
+        _win_objection,
+        lambda choice: None if choice.win is None else choice.win.probability,
+        lambda choice: choice.rules.min_win_probability,
+    ),
+    DecisionRule("ATR", _atr_objection, lambda choice: choice.indicators.atr),
+    DecisionRule("LEVELS_ARE_PRICES", _price_objection, lambda choice: min(choice.levels)),
+    DecisionRule("LEVELS_ARE_APART", _distance_objection, lambda choice: abs(choice.price - choice.levels[0])),
+)
+"""The rules in the order in which `decide` applies them; the first that objects makes the action HOLD."""
 
 
 def kelly_of(
