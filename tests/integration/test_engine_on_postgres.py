@@ -24,6 +24,7 @@ from tradingsignals_server.adapters.postgres.store import PostgresStore
 from tradingsignals_server.api.mapping.to_proto import encode
 from tradingsignals_server.application.decision.quotes import Quote
 from tradingsignals_server.application.ports.event_log import LogEntry
+from tradingsignals_server.application.ports.inputs import SignalInputs
 from tradingsignals_server.application.ports.store import RecurrentCheckpoint, ShadowEvent
 from tradingsignals_server.domain.bars import Bar
 from tradingsignals_server.domain.costs import Charge, Charges
@@ -205,10 +206,13 @@ class LosingResponses(PostgresStore):
         *,
         shadow_events: Sequence[ShadowEvent] = (),
         checkpoints: Sequence[RecurrentCheckpoint] = (),
+        inputs: Sequence[SignalInputs] = (),
         owner: UUID | None = None,
     ) -> Sequence[LogEntry]:
         """See Store."""
-        entries = await super().commit(events, at, shadow_events=shadow_events, checkpoints=checkpoints, owner=owner)
+        entries = await super().commit(
+            events, at, shadow_events=shadow_events, checkpoints=checkpoints, inputs=inputs, owner=owner
+        )
         self._commits += 1
         if self._commits in self._lost:
             raise StorageUnavailable

@@ -18,6 +18,7 @@ from tradingsignals_server.adapters.postgres.connection import Connections, Data
 from tradingsignals_server.adapters.postgres.store import PostgresStore
 from tradingsignals_server.api.mapping.to_proto import encode
 from tradingsignals_server.application.ports.event_log import LogEntry
+from tradingsignals_server.application.ports.inputs import SignalInputs
 from tradingsignals_server.application.ports.store import RecurrentCheckpoint, ShadowEvent
 from tradingsignals_server.domain.errors import StorageUnavailable
 from tradingsignals_server.domain.events import Event
@@ -81,13 +82,16 @@ class ShakyPostgres(PostgresStore):
         *,
         shadow_events: Sequence[ShadowEvent] = (),
         checkpoints: Sequence[RecurrentCheckpoint] = (),
+        inputs: Sequence[SignalInputs] = (),
         owner: UUID | None = None,
     ) -> Sequence[LogEntry]:
         """See Store."""
         fault = self.faults.popleft() if self.faults else Fault.NOTHING
         if fault is Fault.BEFORE:
             raise StorageUnavailable
-        entries = await super().commit(events, at, shadow_events=shadow_events, checkpoints=checkpoints, owner=owner)
+        entries = await super().commit(
+            events, at, shadow_events=shadow_events, checkpoints=checkpoints, inputs=inputs, owner=owner
+        )
         self._note(entries)
         if fault is Fault.AFTER:
             raise StorageUnavailable

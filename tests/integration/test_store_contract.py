@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from tests.support.store_contract.inputs import InputsContract
 from tests.support.store_contract.lists import ListContract, TotalsContract
 from tests.support.store_contract.log import LogContract, RetentionContract, SequenceRangeContract
 from tests.support.store_contract.policies import CheckpointContract, ShadowContract
@@ -19,6 +20,9 @@ class TestConcurrency(ConcurrencyContract): ...
 
 
 class TestResume(ResumeContract): ...
+
+
+class TestInputs(InputsContract): ...
 
 
 class TestLists(ListContract): ...

@@ -11,6 +11,7 @@ from enum import Enum, auto
 from uuid import UUID
 
 from tradingsignals_server.application.ports.event_log import Encode, LogEntry, LogHead
+from tradingsignals_server.application.ports.inputs import SignalInputs, StoredSignal
 from tradingsignals_server.application.ports.store import (
     Page,
     RecurrentCheckpoint,
@@ -67,6 +68,7 @@ class MemoryStore:
         self.commits: list[int] = []
         self.shadow_events: list[ShadowEvent] = []
         self.checkpoints: dict[tuple[str, str, bool], RecurrentCheckpoint] = {}
+        self.inputs: dict[UUID, SignalInputs] = {}
         self.faults: deque[Fault] = deque()
         self.gate = asyncio.Event()
         self.gate.set()
@@ -85,6 +87,7 @@ class MemoryStore:
         *,
         shadow_events: Sequence[ShadowEvent] = (),
         checkpoints: Sequence[RecurrentCheckpoint] = (),
+        inputs: Sequence[SignalInputs] = (),
         owner: UUID | None = None,
     ) -> Sequence[LogEntry]:
         """See Store."""
@@ -101,6 +104,7 @@ class MemoryStore:
         self._check(events)
         entries = self.put(events, at)
         self.shadow_events.extend(shadow_events)
+        self.inputs.update({one.signal_id: one for one in inputs})
         self.checkpoints.update({(one.symbol, one.policy, one.shadow): one for one in checkpoints})
         if fault is Fault.AFTER:
             raise StorageUnavailable
@@ -216,6 +220,37 @@ class MemoryStore:
         await self._reached()
         bars = [update.bar for update in self.market_updates(symbol) if update.disposition in DECIDED_ON]
         return sorted(filter(_is_possible, bars), key=lambda bar: bar.time)[-limit:]
+
+    async def bars_until(self, symbol: str, newest: datetime, limit: int) -> Sequence[Bar]:
+        """See Store."""
+        bars = await self.session_bars(symbol, len(self.events))
+        return [one for one in bars if one.time <= newest][-limit:]
+
+    async def logged_bars(self, symbol: str, start: datetime, end: datetime) -> Sequence[bytes]:
+        """See Store."""
+        await self._reached()
+        logged = zip(self.events[self.oldest - 1 :], self.entries[self.oldest - 1 :], strict=True)
+        return [
+            entry.payload
+            for event, entry in logged
+            if isinstance(event, MarketUpdate) and event.bar.symbol == symbol and start <= event.bar.time <= end
+        ]
+
+    async def signal(self, signal_id: UUID) -> StoredSignal | None:
+        """See Store."""
+        await self._reached()
+        for event, entry in zip(self.events, self.entries, strict=True):
+            if isinstance(event, Signal) and event.signal_id == signal_id:
+                inputs = self.inputs.get(signal_id) if entry.sequence >= self.oldest else None
+                return StoredSignal(entry.payload, entry.sequence, inputs)
+        return None
+
+    async def closed_trades(self, symbol: str, before: int) -> Sequence[tuple[datetime, float]]:
+        """See Store."""
+        await self._reached()
+        closed = [held for held in self.positions() if held.symbol == symbol and not held.is_open]
+        closed = sorted((held for held in closed if held.sequence < before), key=lambda held: held.sequence)
+        return [(held.exit.time, held.pnl_pct) for held in closed[-KELLY_WINDOW:] if held.exit is not None]
 
     async def list_bars(self, symbol: str, start: datetime | None, end: datetime | None, limit: int) -> Sequence[Bar]:
         """See Store."""

@@ -12,6 +12,7 @@ from uuid import UUID
 import asyncpg
 
 from ...application.ports.event_log import Encode, LogEntry
+from ...application.ports.inputs import SignalInputs
 from ...application.ports.store import RecurrentCheckpoint, RefusedByStore, ShadowEvent, StaleState
 from ...domain.bars import HIGHEST_PRICE
 from ...domain.buckets import bucket_of
@@ -24,7 +25,9 @@ from .tables import (
     BARS,
     CHECKPOINTS,
     EVENTS,
+    INPUTS,
     POSITIONS,
+    SETTINGS,
     SHADOW_POSITIONS,
     SHADOW_SIGNALS,
     SIGNALS,
@@ -122,6 +125,7 @@ class _Commit:
     at: datetime
     shadow_events: Sequence[ShadowEvent]
     checkpoints: Sequence[RecurrentCheckpoint]
+    inputs: Sequence[SignalInputs]
     owner: UUID | None
 
     @property
@@ -129,6 +133,11 @@ class _Commit:
         """The symbols that have a bar or a position by this commit."""
         bars = {event.bar.symbol for event in self.events if isinstance(event, MarketUpdate)}
         return bars | {event.symbol for event in self.events if isinstance(event, Position)}
+
+    @property
+    def settings(self) -> dict[bytes, str]:
+        """The settings in force at the decisions, by their id."""
+        return {inputs.settings_id: inputs.settings for inputs in self.inputs}
 
     @property
     def totals(self) -> Totals:
@@ -162,9 +171,12 @@ class _Commit:
             for sequence, (event, time) in enumerate(zip(self.events, times, strict=True), first)
         ]
 
-    def arrays(self, entries: Sequence[LogEntry], new_symbols: Collection[str]) -> dict[Table[Any], list[list[object]]]:
+    def arrays(
+        self, entries: Sequence[LogEntry], new_symbols: Collection[str], new_settings: Collection[bytes]
+    ) -> dict[Table[Any], list[list[object]]]:
         """Return the arrays of all tables that the commit has rows for."""
         logged, newest = list(zip(self.events, entries, strict=True)), entries[-1]
+        by_signal = {event.signal_id: entry for event, entry in logged if isinstance(event, Signal)}
         shadow = [(event.policy, event.event) for event in self.shadow_events]
         # The newest state of a position is its row; the log has every change.
         positions = {event.position_id: (event, entry) for event, entry in logged if isinstance(event, Position)}
@@ -178,6 +190,8 @@ class _Commit:
             SIGNALS: SIGNALS.arrays([(event, entry) for event, entry in logged if isinstance(event, Signal)]),
             POSITIONS: POSITIONS.arrays(positions.values()),
             SYMBOLS: SYMBOLS.arrays([(symbol, newest) for symbol in new_symbols]),
+            INPUTS: INPUTS.arrays([(inputs, by_signal[inputs.signal_id]) for inputs in self.inputs]),
+            SETTINGS: SETTINGS.arrays([((known, self.settings[known]), newest) for known in new_settings]),
             CHECKPOINTS: CHECKPOINTS.arrays([(checkpoint, newest) for checkpoint in self.checkpoints]),
             SHADOW_SIGNALS: SHADOW_SIGNALS.arrays(
                 [((policy, event), newest) for policy, event in shadow if isinstance(event, Signal)]
@@ -196,6 +210,8 @@ class Committer:
         self._encode = encode
         self._stored_symbols: set[str] = set()
         """Symbols known to be in the table of symbols."""
+        self._stored_settings: set[bytes] = set()
+        """Settings known to be in their table."""
         self._head: int | None = None
         """The end of the log after the last commit, which only another server's commit moves; None if unknown."""
 
@@ -206,10 +222,11 @@ class Committer:
         *,
         shadow_events: Sequence[ShadowEvent] = (),
         checkpoints: Sequence[RecurrentCheckpoint] = (),
+        inputs: Sequence[SignalInputs] = (),
         owner: UUID | None = None,
     ) -> Sequence[LogEntry]:
         """See Store."""
-        commit = _Commit(events, at, shadow_events, checkpoints, owner)
+        commit = _Commit(events, at, shadow_events, checkpoints, inputs, owner)
         head, self._head = self._head, None
         for attempts_left in reversed(range(_ATTEMPTS)):
             try:
@@ -224,6 +241,7 @@ class Committer:
                 raise RefusedByStore(_rule(error)) from error
         self._head = entries[-1].sequence
         self._stored_symbols |= commit.symbols
+        self._stored_settings |= commit.settings.keys()
         return entries
 
     async def _attempt(self, commit: _Commit, head: int | None) -> Sequence[LogEntry]:
@@ -245,7 +263,8 @@ class Committer:
     async def _append(self, database: Database, commit: _Commit, head: int) -> Sequence[LogEntry]:
         """Write the commit if the log ends at `head` and the lease holds the symbols; return its entries, or none."""
         entries = commit.entries(head + 1, self._encode)
-        arrays = commit.arrays(entries, commit.symbols - self._stored_symbols)
+        new_settings = commit.settings.keys() - self._stored_settings
+        arrays = commit.arrays(entries, commit.symbols - self._stored_symbols, new_settings)
         buckets = [] if commit.owner is None else list({bucket_of(entry.symbol) for entry in entries})
         tables = tuple((table, len(columns[0]) == 1) for table, columns in arrays.items())
         written = await database.fetchval(

@@ -8,6 +8,7 @@ from typing import Any
 from uuid import UUID
 
 from ...application.ports.event_log import Encode, LogEntry, LogHead
+from ...application.ports.inputs import StoredSignal
 from ...application.ports.store import Page, ShadowScore, SignalQuery, SignalTotals, StoredSymbol, StoredTraderState
 from ...domain.bars import Bar
 from ...domain.risk import KELLY_WINDOW
@@ -15,7 +16,7 @@ from ...domain.statistics import PositionCounts, SignalCounts, Statistics
 from .bars_table import BarsTable
 from .commit import Committer
 from .connection import Connections, Database, fetch_one
-from .tables import BARS, ENTRY, bar_of, checkpoint_of, conditions, entry_of, position_of
+from .tables import BARS, ENTRY, INPUTS, bar_of, checkpoint_of, conditions, entry_of, inputs_of, position_of
 
 _BAR = BARS.read_back
 _DECIDED_ON = "disposition IN ('ACCEPTED', 'WARMING_UP', 'OTHER_INTERVAL')"
@@ -88,6 +89,24 @@ FROM (
 """
 
 
+_CLOSED_TRADES = (
+    "SELECT exit_time, pnl_pct FROM {source} AND status = 'CLOSED' "
+    f"ORDER BY sequence DESC, exit_time DESC LIMIT {KELLY_WINDOW}"
+)
+
+_SIGNAL = f"""
+SELECT signals.message, signals.signal_id, sequence, content, {", ".join(column.name for column in INPUTS.columns[1:])}
+FROM signals LEFT JOIN signal_inputs USING (sequence) LEFT JOIN decision_settings USING (settings_id)
+WHERE signal_id = $1
+"""
+
+_LOGGED_BARS = f"""
+SELECT payload FROM events WHERE kind = 'MARKET_UPDATE' AND symbol = $1 AND market_time BETWEEN $2 AND $3
+AND {_DAY} BETWEEN ($2::timestamptz AT TIME ZONE 'UTC')::date AND ($3::timestamptz AT TIME ZONE 'UTC')::date
+ORDER BY sequence
+"""
+
+
 class PostgresStore(Committer):
     """Implements application.ports.Store. `encode` makes the messages; `bars_table` is the user's own."""
 
@@ -150,15 +169,24 @@ class PostgresStore(Committer):
         async with self._connections.for_read() as database:
             return await self._session_bars(database, symbol, limit)
 
-    async def _session_bars(self, database: Database, symbol: str, limit: int) -> Sequence[Bar]:
+    async def bars_until(self, symbol: str, newest: datetime, limit: int) -> Sequence[Bar]:
+        """See Store."""
+        async with self._connections.for_read() as database:
+            return await self._session_bars(database, symbol, limit, newest)
+
+    async def _session_bars(
+        self, database: Database, symbol: str, limit: int, newest: datetime | None = None
+    ) -> Sequence[Bar]:
+        until = "" if newest is None else "AND time <= $3"
         rows = await database.fetch(
-            f"SELECT {_BAR} FROM bars WHERE symbol = $1 AND {_DECIDED_ON} AND {_POSSIBLE} ORDER BY time DESC LIMIT $2",
-            symbol,
-            limit,
+            f"SELECT {_BAR} FROM bars WHERE symbol = $1 AND {_DECIDED_ON} AND {_POSSIBLE} {until} "
+            "ORDER BY time DESC LIMIT $2",
+            *(symbol, limit, *([] if newest is None else [newest])),
         )
         bars = [bar_of(row) for row in reversed(rows)]
         if self._bars_table is not None and len(bars) < limit:
-            before = bars[0].time if bars else None
+            after = None if newest is None else newest + timedelta(microseconds=1)
+            before = bars[0].time if bars else after
             bars = [*await self._bars_table.session_bars(database, symbol, before, limit - len(bars)), *bars]
         return bars
 
@@ -196,6 +224,29 @@ class PostgresStore(Committer):
                 for bar in await self._bars_table.newest(database, symbol, start, end, limit):
                     bars.setdefault(bar.time, bar)
         return sorted(bars.values(), key=lambda bar: bar.time, reverse=True)[:limit]
+
+    async def signal(self, signal_id: UUID) -> StoredSignal | None:
+        """See Store."""
+        async with self._connections.for_read() as database:
+            row = await database.fetchrow(_SIGNAL, signal_id)
+        if row is None:
+            return None
+        known = row["window_bars"] is not None
+        return StoredSignal(row["message"], row["sequence"], inputs_of(row) if known else None)
+
+    async def closed_trades(self, symbol: str, before: int) -> Sequence[tuple[datetime, float]]:
+        """See Store."""
+        async with self._connections.for_read() as database:
+            rows = await database.fetch(
+                _CLOSED_TRADES.format(source="positions WHERE symbol = $1 AND sequence < $2"), symbol, before
+            )
+        return [(row["exit_time"], row["pnl_pct"]) for row in reversed(rows)]
+
+    async def logged_bars(self, symbol: str, start: datetime, end: datetime) -> Sequence[bytes]:
+        """See Store."""
+        async with self._connections.for_read() as database:
+            rows = await database.fetch(_LOGGED_BARS, symbol, start, end)
+        return [row["payload"] for row in rows]
 
     async def latest_signal(self, symbol: str | None) -> bytes | None:
         """See Store."""
@@ -304,6 +355,7 @@ class PostgresStore(Committer):
                 return 0
             pruned = await fetch_one(database, _PRUNE, before, limit)
             if pruned["count"]:
+                await database.execute("DELETE FROM signal_inputs WHERE sequence <= $1", pruned["newest"])
                 # Last, because commits wait for the lock of this row until the end of the transaction.
                 await database.execute("UPDATE event_log SET oldest_sequence = $1", pruned["newest"] + 1)
         count: int = pruned["count"]
@@ -321,11 +373,7 @@ async def _trader_state(database: Database, symbol: str, policy: str, *, shadow:
     if shadow:
         source, values = ("shadow_positions WHERE symbol = $1 AND policy = $2", [symbol, policy])
     position = await database.fetchrow(f"SELECT * FROM {source} AND status = 'OPEN'", *values)
-    closed = await database.fetch(
-        f"SELECT exit_time, pnl_pct FROM {source} AND status = 'CLOSED' "
-        f"ORDER BY sequence DESC, exit_time DESC LIMIT {KELLY_WINDOW}",
-        *values,
-    )
+    closed = await database.fetch(_CLOSED_TRADES.format(source=source), *values)
     checkpoint = await database.fetchrow(
         "SELECT * FROM recurrent_states WHERE symbol = $1 AND policy = $2 AND shadow = $3", symbol, policy, shadow
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -11,6 +12,7 @@ from typing import Any, Generic, TypeVar
 import asyncpg
 
 from ...application.ports.event_log import LogEntry
+from ...application.ports.inputs import HeldAtDecision, SignalInputs
 from ...application.ports.store import RecurrentCheckpoint
 from ...domain.bars import Bar
 from ...domain.events import EventKind, MarketUpdate
@@ -216,6 +218,43 @@ EVENTS: Table[LogEntry] = Table(
 )
 
 
+INPUTS: Table[SignalInputs] = Table(
+    "signal_inputs",
+    (
+        Column("sequence", "int8", lambda _, entry: entry.sequence),
+        Field("settings_id", "bytea", lambda inputs, _: inputs.settings_id),
+        Field("window_bars", "int4", lambda inputs, _: inputs.window_bars),
+        Field("indicator_bars", "int4", lambda inputs, _: inputs.indicator_bars),
+        Field("first_bar", "int8", lambda inputs, _: inputs.first_bar),
+        Field("window_hash", "bytea", lambda inputs, _: inputs.window_hash),
+        Field("state", "bytea", lambda inputs, _: inputs.state),
+        Field("state_hash", "bytea", lambda inputs, _: inputs.state_hash),
+        Field("next_state_hash", "bytea", lambda inputs, _: inputs.next_state_hash),
+        Column("held_action", "text", lambda inputs, _: inputs.held and inputs.held.action),
+        Column("held_entry_time", "timestamptz", lambda inputs, _: inputs.held and inputs.held.entry_time),
+        Column("held_pnl_pct", "float8", lambda inputs, _: inputs.held and inputs.held.pnl_pct),
+        Column("held_r_multiple", "float8", lambda inputs, _: inputs.held and inputs.held.r_multiple),
+        Column("held_bars", "int4", lambda inputs, _: inputs.held and inputs.held.bars_held),
+        Field(
+            "quote",
+            "text",
+            lambda inputs, _: None if inputs.quote is None else json.dumps(dict(inputs.quote)),
+            parse=lambda text: None if text is None else json.loads(text),
+        ),
+        Field("awaits_market", "bool", lambda inputs, _: inputs.awaits_market),
+    ),
+)
+
+SETTINGS: Table[tuple[bytes, str]] = Table(
+    "decision_settings",
+    (
+        Column("settings_id", "bytea", lambda settings, _: settings[0]),
+        Column("content", "text", lambda settings, _: settings[1]),
+    ),
+    "ON CONFLICT DO NOTHING",
+)
+
+
 def _by_policy(columns: Sequence[Column[Item]]) -> tuple[Column[tuple[str, Item]], ...]:
     """Return the key of the policy as a column, and `columns` of what comes with it."""
 
@@ -255,6 +294,15 @@ def position_of(row: asyncpg.Record) -> Position:
     if row["exit_time"] is not None:
         closed = Exit(row["exit_time"], row["exit_price"], ExitReason(row["exit_reason"]), row["exit_signal_id"])
     return Position(**POSITIONS.read(row), exit=closed)
+
+
+def inputs_of(row: asyncpg.Record) -> SignalInputs:
+    """Return the inputs in a row of `signal_inputs`, with the signal's id and the `content` of the settings."""
+    held = None
+    if row["held_action"] is not None:
+        action, since, bars = Action(row["held_action"]), row["held_entry_time"], row["held_bars"]
+        held = HeldAtDecision(action, since, row["held_pnl_pct"], row["held_r_multiple"], bars)
+    return SignalInputs(**INPUTS.read(row), signal_id=row["signal_id"], settings=row["content"] or "", held=held)
 
 
 def checkpoint_of(row: asyncpg.Record) -> RecurrentCheckpoint:

@@ -6,17 +6,46 @@ from collections.abc import Mapping
 from dataclasses import field
 from datetime import date, datetime, timedelta
 from time import perf_counter
+from typing import Protocol
 
 from ...domain.bars import Bar
 from ...domain.calendar import SessionCalendar
 from ...domain.events import Disposition
 from ...domain.features import FeatureContext, Features, HeldPosition, Observation
 from ...domain.indicators import Indicators, indicators_of
-from ...domain.positions import Position
 from ...domain.signals import Action, Origin
 from ...domain.values import dataclass
 from ...domain.window import LOOKBACK_BARS, Window
 from .symbol_state import SymbolState
+
+
+class Held(Protocol):
+    """An open position, as decisions depend on it. See Position."""
+
+    @property
+    def action(self) -> Action:
+        """BUY if it is long, SELL if it is short."""
+        ...
+
+    @property
+    def entry_time(self) -> datetime:
+        """Time of the signal that opened it."""
+        ...
+
+    @property
+    def pnl_pct(self) -> float:
+        """Profit and loss, net, in percent of the entry price."""
+        ...
+
+    @property
+    def r_multiple(self) -> float:
+        """The same in units of the risk at the entry."""
+        ...
+
+    @property
+    def bars_held(self) -> int:
+        """Bars since the entry."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +70,8 @@ class DecisionInput:
     new_session, ends_session: the bar is the first, or the last, of its session.
     no_trade_reason: a sentence that says why the decision does not trade, None if it may.
     ms: time that the input took to compute, in milliseconds.
+    quoted: the values that the caller of a requested signal gave, by the name of their field.
+    awaits_market: the quote came before the first bar of a market whose time is that of its bars.
     """
 
     symbol: str
@@ -59,9 +90,11 @@ class DecisionInput:
     no_trade_reason: str | None = None
     ms: float = 0.0
     given: Mapping[str, float | None] | None = None
+    quoted: Mapping[str, float] | None = None
+    awaits_market: bool = False
     observed: dict[Features, Observed] = field(default_factory=dict)
 
-    def observe(self, features: Features, held: Position | None) -> Observation:
+    def observe(self, features: Features, held: Held | None) -> Observation:
         """Return the observation of a policy that holds `held`. It is computed once unless it depends on the position.
 
         Raises:
@@ -70,9 +103,15 @@ class DecisionInput:
         if features in self.observed and not features.uses_position:
             return self.observed[features].observation
         started = perf_counter()
+        observation = features.observe(self.context(features, held))
+        self.observed[features] = Observed(observation, (perf_counter() - started) * 1e3)
+        return observation
+
+    def context(self, features: Features, held: Held | None) -> FeatureContext:
+        """Return what the features of a policy that holds `held` are computed from."""
         window = self.window.newest(features.history_bars)
         known = min(len(window), features.lookback_bars) == self.indicator_bars
-        context = FeatureContext(
+        return FeatureContext(
             window,
             self.calendar,
             self.session_progress,
@@ -80,9 +119,6 @@ class DecisionInput:
             given=self.given,
             position=None if held is None else held_position(held),
         )
-        observation = features.observe(context)
-        self.observed[features] = Observed(observation, (perf_counter() - started) * 1e3)
-        return observation
 
     @property
     def interval(self) -> timedelta:
@@ -94,7 +130,7 @@ class DecisionInput:
         return 0 < self.newest_simulated <= bars
 
 
-def held_position(position: Position) -> HeldPosition:
+def held_position(position: Held) -> HeldPosition:
     """Return an open position as a policy observes it."""
     side = 1 if position.action is Action.BUY else -1
     return HeldPosition(side, position.pnl_pct, position.r_multiple, position.bars_held)

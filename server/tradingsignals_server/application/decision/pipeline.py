@@ -19,6 +19,7 @@ from ...domain.signals import Signal
 from ...domain.values import dataclass
 from .inputs import DecisionInput
 from .prefetch import PrefetchingInputs, prefetch_inputs, prefetch_outputs
+from .source import DecisionSource
 from .symbol_state import Book, SymbolState
 from .trader import Trader
 
@@ -28,10 +29,11 @@ _DECIDED_ON = frozenset({Disposition.ACCEPTED, Disposition.WARMING_UP})
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """The next state of the symbol, and the events between."""
+    """The next state of the symbol, the events between, and what the signals among them were made from."""
 
     state: SymbolState
     events: tuple[Event, ...]
+    sources: tuple[DecisionSource, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,11 +67,12 @@ class Pipeline:
     def on_bar(self, state: SymbolState, bar: Bar) -> BarStep:
         """Process a bar that is newer than every bar of `state`."""
         features = self._inputs.of(state, bar)
-        live, happened, signal = self.live.on_bar(state.live, bar, features)
+        live, happened, source = self.live.on_bar(state.live, bar, features)
         shadow: Book | None = None
         shadowed: tuple[Signal | Position, ...] = ()
         if self.shadow is not None and state.shadow is not None:
             shadow, shadowed, _ = self.shadow.on_bar(state.shadow, bar, features)
+        signal = None if source is None else source.signal
         disposition = features.disposition
         if disposition in _DECIDED_ON and not self.live.is_for(bar.interval):
             disposition = Disposition.OTHER_INTERVAL
@@ -78,6 +81,7 @@ class Pipeline:
         return BarStep(
             state=features.state.with_books(live, shadow),
             events=(MarketUpdate(bar, disposition), *happened),
+            sources=() if source is None else (source,),
             disposition=disposition,
             signal=signal,
             shadowed=shadowed,
@@ -88,13 +92,13 @@ class Pipeline:
     ) -> Step:
         """Make a requested signal and act on it. The recurrent state that the bars carry does not change."""
         inference = self.live.infer(decision_input, recurrent, state.live.position)
-        live, signal, trades = self.live.decide(state.live, decision_input, inference, signal_id)
-        return Step(state.with_books(live, state.shadow), (signal, *trades))
+        live, source, trades = self.live.decide(state.live, decision_input, inference, signal_id)
+        return Step(state.with_books(live, state.shadow), (source.signal, *trades), (source,))
 
     def on_close(self, state: SymbolState, price: float, at: datetime) -> Step:
         """Close the open position of `state` by hand at `price`."""
         live, closed = self.live.close_by_hand(state.live, price, at)
-        return Step(state.with_books(live, state.shadow), (closed,))
+        return Step(state.with_books(live, state.shadow), (closed,), ())
 
     async def prefetch(self, states: Mapping[str, SymbolState], bars: Sequence[Bar]) -> None:
         """Compute what `on_bar` will need for `bars`, given in their order. See decision.prefetch.

@@ -9,6 +9,7 @@ from datetime import datetime
 from time import perf_counter
 
 from ...domain.bars import HIGHEST_PRICE, Bar, price_problem
+from ...domain.calendar import SessionCalendar
 from ...domain.errors import FieldViolation, InvalidRequest, NotEnoughBars
 from ...domain.indicators import WARM_BARS, Indicators, indicators_of
 from ...domain.risk import RiskRules
@@ -26,6 +27,7 @@ NO_MARKET_YET = "No bar of this replayed or simulated market has come yet: no po
 
 _BAR_PRICES = ("close_price", "open_price", "high_price", "low_price")
 _PRICES = (*_BAR_PRICES, "bb_upper", "bb_lower", "ema_20", "ema_50", "atr")
+_FIELDS = (*_BAR_PRICES, "volume", "rsi", "macd", "macd_signal", "bb_upper", "bb_lower", "ema_20", "ema_50", "atr")
 _INDICATORS = ("rsi", "macd", "macd_signal", "bb_upper", "bb_lower", "ema_20", "ema_50", "atr")
 
 
@@ -65,6 +67,11 @@ class Quote:
         start = self.open_price or close
         high, low = self.high_price or max(start, close), self.low_price or min(start, close)
         return start, high, low, close, self.volume or 0.0
+
+    @property
+    def given(self) -> dict[str, float]:
+        """All values that were given, by the name of their field."""
+        return {name: value for name in _FIELDS if (value := getattr(self, name)) is not None}
 
     @property
     def given_prices(self) -> dict[str, float]:
@@ -151,6 +158,8 @@ def input_of_quote(
         no_trade_reason=NO_MARKET_YET if awaits_market else _no_trade_reason(state, window, now, rules),
         ms=(perf_counter() - started) * 1e3,
         given=given,
+        quoted=quote.given,
+        awaits_market=awaits_market,
     )
 
 
@@ -234,16 +243,32 @@ def _progress(state: SymbolState, window: Window) -> float:
 
 
 def _no_trade_reason(state: SymbolState, window: Window, now: datetime, rules: RiskRules) -> str | None:
-    """Say in a sentence why a decision at `now` on the bars of `window` does not trade; None if it may.
+    """Say in a sentence why a decision at `now` on the bars of `window` does not trade; None if it may."""
+    return session_reason(state.calendar, now) or age_reason(state.calendar, window.time, now, rules)
+
+
+def session_reason(calendar: SessionCalendar, now: datetime) -> str | None:
+    """Say that `now` lies outside the sessions; None if it does not."""
+    if calendar.session_of(now) is None:
+        return "Outside the trading session: no position is opened or closed"
+    return None
+
+
+def age_reason(calendar: SessionCalendar, newest: datetime | None, now: datetime, rules: RiskRules) -> str | None:
+    """Say that the bars are too old at `now` for a trade; None if they are not.
 
     The age that counts is trading time: over a night or a weekend bars do not age.
+
+    Args:
+        calendar: of the symbol.
+        newest: open of the newest bar, None if there is none.
+        now: time of the decision.
+        rules: those in force.
     """
-    if state.calendar.session_of(now) is None:
-        return "Outside the trading session: no position is opened or closed"
-    limit = rules.max_bar_age_of(state.calendar.interval)
-    if not limit or window.time is None:
+    limit = rules.max_bar_age_of(calendar.interval)
+    if not limit or newest is None:
         return None
-    closed = window.time + state.calendar.interval
-    if now - closed <= limit or state.calendar.trading_time(closed, now, enough=limit) <= limit:
+    closed = newest + calendar.interval
+    if now - closed <= limit or calendar.trading_time(closed, now, enough=limit) <= limit:
         return None
     return f"The bars are older than {duration_text(limit)} of trading: no position is opened or closed"

@@ -6,13 +6,16 @@ import logging
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import date, datetime, timedelta
+from enum import StrEnum
 from time import perf_counter
 from uuid import UUID
 
 import numpy as np
 
+from ... import __version__
 from ...domain.bars import Bar
 from ...domain.calendar import SessionCalendar
+from ...domain.decision_settings import DecisionSettings
 from ...domain.errors import ModelInterval, ModelNotLoaded
 from ...domain.features import FeatureContext, FeaturesFailed, Observation
 from ...domain.indicators import WARM_BARS
@@ -20,19 +23,21 @@ from ...domain.intervals import LONGEST_INTERVAL, interval_name
 from ...domain.market_state import market_regime, trend_direction
 from ...domain.positions import Exit, ExitReason, Position, after_bar, close, open_position
 from ...domain.recurrent_state import RecurrentState, ResetRule
-from ...domain.risk import RiskRules, decide
+from ...domain.risk import RiskRules, TradeTally, decide
 from ...domain.signals import Action, Decision, Origin, Probabilities, Signal, bar_signal_id
 from ...domain.values import dataclass
 from ...domain.window import LOOKBACK_BARS, Window
 from ..ports.policy import Policy
-from .inputs import BarInput, DecisionInput
+from .inputs import BarInput, DecisionInput, Held
 from .prefetch import Inference, InferenceMeter, PrefetchingPolicy
+from .source import DecisionSource
 from .symbol_state import Book
 
 log = logging.getLogger(__name__)
 
 CERTAIN_HOLD = Probabilities(hold=1.0, buy=0.0, sell=0.0)
 SESSION_ENDS = "The session ends with this bar: no position is opened"
+ENTERED_LATER = "The position was entered after this bar closed: it is kept"
 SESSION_OF_ONE_BAR = (
     "the recurrent state is reset each session, which for bars of 1d is each bar: export it with the reset rule never"
 )
@@ -44,10 +49,24 @@ Trades = tuple[Position, ...]
 """Positions after each change, in order."""
 
 
+class TradeRule(StrEnum):
+    """What may keep a decision from opening a position, in the order in which Trader.consequence looks at it."""
+
+    ACTION = "ACTION"
+    HELD_POSITION = "HELD_POSITION"
+    SESSION_AND_AGE = "SESSION_AND_AGE"
+    ENTRY_TIME = "ENTRY_TIME"
+    POSITION_SIZE = "POSITION_SIZE"
+
+
 @dataclass(frozen=True, slots=True)
 class Consequence:
-    """The effect of a decision on the position of the symbol, and the sentences that describe it."""
+    """The effect of a decision on the position of the symbol, and the sentences that describe it.
 
+    stopped_by: the rule by which the decision opens nothing, None if it opens a position.
+    """
+
+    stopped_by: TradeRule | None
     sentences: tuple[str, ...] = ()
     closes: bool = False
     opens: bool = False
@@ -66,21 +85,30 @@ class Trader:
         if policy.description.reset is ResetRule.SESSION and interval is not None and interval >= LONGEST_INTERVAL:
             raise ModelNotLoaded(SESSION_OF_ONE_BAR)
         self._inference = PrefetchingPolicy(policy, self.meter)
+        self._settings: dict[SessionCalendar, DecisionSettings] = {}
 
     def on_bar(
         self, book: Book, bar: Bar, features: BarInput
-    ) -> tuple[Book, tuple[Signal | Position, ...], Signal | None]:
+    ) -> tuple[Book, tuple[Signal | Position, ...], DecisionSource | None]:
         """Exit, decide and trade on a new bar.
 
-        Returns the book after it, what happened in order, and the signal, None if the bar was not decided on.
+        Returns the book after it, what happened in order, and the source of the signal, None if the bar was not
+        decided on.
         """
         book, exits = self._check_exits(book, bar, features)
         if features.decision is None or not self.is_for(bar.interval) or not self.is_warm(features.decision):
             return book, exits, None
         inference = self.infer(features.decision, book.recurrent, book.position)
         signal_id = bar_signal_id(bar.symbol, bar.time, self.policy.description.key)
-        book, signal, trades = self.decide(book, features.decision, inference, signal_id)
-        return book.after_bar(inference.before, inference.after), (*exits, signal, *trades), signal
+        book, source, trades = self.decide(book, features.decision, inference, signal_id)
+        return book.after_bar(inference.before, inference.after), (*exits, source.signal, *trades), source
+
+    def settings_in(self, calendar: SessionCalendar) -> DecisionSettings:
+        """Return the settings in force for symbols with this calendar."""
+        if calendar not in self._settings:
+            key, features = self.policy.description.key, self.policy.features.name
+            self._settings[calendar] = DecisionSettings(key, features, self.rules, calendar, __version__)
+        return self._settings[calendar]
 
     def is_for(self, interval: timedelta) -> bool:
         """Return whether the policy decides on bars of `interval`."""
@@ -100,7 +128,7 @@ class Trader:
         """Return whether there are enough bars for the features of the policy."""
         return len(decision_input.window) >= self.warm_bars
 
-    def infer(self, decision_input: DecisionInput, carried: RecurrentState, held: Position | None) -> Inference:
+    def infer(self, decision_input: DecisionInput, carried: RecurrentState, held: Held | None) -> Inference:
         """Run the policy, if `carried` is the recurrent state that the last bar left, and `held` the open position."""
         before = self._recurrent_before(decision_input, carried)
         try:
@@ -140,32 +168,39 @@ class Trader:
 
     def decide(
         self, book: Book, decision_input: DecisionInput, inference: Inference, signal_id: UUID
-    ) -> tuple[Book, Signal, Trades]:
+    ) -> tuple[Book, DecisionSource, Trades]:
         """Make the signal from a policy output, and act on it. The recurrent state of the book does not change."""
-        started = perf_counter()
-        failed = inference.probabilities is None
-        if failed:
+        if inference.probabilities is None:
             self.meter.failures += 1
             why = inference.failure or "the model's output is not finite"
             log.error("no decision for %s: %s. HOLD, and the recurrent state starts anew", decision_input.symbol, why)
+        held, settings = book.position, self.settings_in(decision_input.calendar)
+        signal, consequence = self.make_signal(book.tally, held, decision_input, inference, signal_id)
+        book, trades = self._act(book, signal, consequence, decision_input.session_day)
+        history_bars = self.policy.features.history_bars
+        return book, DecisionSource(signal, decision_input, inference, held, settings, history_bars), trades
+
+    def make_signal(
+        self,
+        tally: TradeTally,
+        held: Held | None,
+        decision_input: DecisionInput,
+        inference: Inference,
+        signal_id: UUID,
+    ) -> tuple[Signal, Consequence]:
+        """Make the signal from a policy output; return it with what it does to the position.
+
+        Args:
+            tally: closed positions of the symbol.
+            held: the open position.
+            decision_input: what is decided on.
+            inference: the policy output.
+            signal_id: id of the signal.
+        """
+        started = perf_counter()
         probabilities = inference.probabilities or CERTAIN_HOLD
-        tally = book.tally.at(decision_input.timestamp)
         indicators = decision_input.indicators
-        decision = decide(
-            decision_input.symbol,
-            probabilities,
-            decision_input.price,
-            indicators,
-            self.rules,
-            tally,
-            self.policy.description.win_calibration,
-        )
-        consequence = self._consequence(decision, book.position, decision_input)
-        if sentences := (*_age(decision_input), *consequence.sentences):
-            decision = replace(decision, reasoning=(*decision.reasoning, *sentences))
-        if failed:
-            reason = FEATURES_FAILED.format(inference.failure) if inference.failure else MODEL_FAILED
-            decision = replace(decision, reasoning=(reason, *decision.reasoning))
+        decision, consequence = self._decision(tally, held, decision_input, inference)
         described, features = self.policy.description, self.policy.features
         observed = decision_input.observed.get(features)
         used_bars = max(decision_input.indicator_bars, features.history_bars)
@@ -185,14 +220,34 @@ class Trader:
             bar_interval=decision_input.interval,
             market_regime=market_regime(indicators),
             trend_direction=trend_direction(indicators),
-            model_failed=failed,
+            model_failed=inference.probabilities is None,
             latency_ms=decision_input.ms
             + (0.0 if observed is None else observed.ms)
             + inference.ms
             + (perf_counter() - started) * 1e3,
         )
-        book, trades = self._act(book, signal, consequence, decision_input.session_day)
-        return book, signal, trades
+        return signal, consequence
+
+    def _decision(
+        self, tally: TradeTally, held: Held | None, decision_input: DecisionInput, inference: Inference
+    ) -> tuple[Decision, Consequence]:
+        """Apply the rules to a policy output."""
+        decision = decide(
+            decision_input.symbol,
+            inference.probabilities or CERTAIN_HOLD,
+            decision_input.price,
+            decision_input.indicators,
+            self.rules,
+            tally.at(decision_input.timestamp),
+            self.policy.description.win_calibration,
+        )
+        consequence = self.consequence(decision, held, decision_input)
+        if sentences := (*_age(decision_input), *consequence.sentences):
+            decision = replace(decision, reasoning=(*decision.reasoning, *sentences))
+        if inference.probabilities is None:
+            reason = FEATURES_FAILED.format(inference.failure) if inference.failure else MODEL_FAILED
+            decision = replace(decision, reasoning=(reason, *decision.reasoning))
+        return decision, consequence
 
     def close_by_hand(self, book: Book, price: float, at: datetime) -> tuple[Book, Position]:
         """Close the open position of `book` at `price`."""
@@ -251,23 +306,24 @@ class Trader:
             return self.policy.initial_state()
         return carried
 
-    def _consequence(self, decision: Decision, held: Position | None, decision_input: DecisionInput) -> Consequence:
+    def consequence(self, decision: Decision, held: Held | None, decision_input: DecisionInput) -> Consequence:
         """Find what the decision does to the symbol's position."""
         if decision.action is Action.HOLD:
-            return Consequence()
+            return Consequence(TradeRule.ACTION)
         side = "long" if decision.action is Action.BUY else "short"
         if held is not None and held.action is decision.action:
-            return Consequence((f"Already {side}: the position is kept",))
+            return Consequence(TradeRule.HELD_POSITION, (f"Already {side}: the position is kept",))
         if (reason := self._no_trade_reason(decision_input)) is not None:
-            return Consequence((reason,))
+            return Consequence(TradeRule.SESSION_AND_AGE, (reason,))
         if held is not None and decision_input.origin is Origin.BAR and decision_input.timestamp <= held.entry_time:
-            return Consequence(("The position was entered after this bar closed: it is kept",))
+            return Consequence(TradeRule.ENTRY_TIME, (ENTERED_LATER,))
         closes = held is not None
         if decision.position_size <= 0.0:
             nothing = f"Sizing by {self.rules.sizing} comes to 0: no position is opened"
-            return Consequence((*(["Closes the opposite position"] if closes else ()), nothing), closes=closes)
+            sentences = (*(["Closes the opposite position"] if closes else ()), nothing)
+            return Consequence(TradeRule.POSITION_SIZE, sentences, closes=closes)
         sentence = f"Closes the opposite position and goes {side}" if closes else f"Goes {side}"
-        return Consequence((sentence,), closes=closes, opens=True)
+        return Consequence(None, (sentence,), closes=closes, opens=True)
 
     def _no_trade_reason(self, decision_input: DecisionInput) -> str | None:
         """Say in a sentence why the decision does not trade; None if it may."""

@@ -17,6 +17,7 @@ from ...domain.errors import ServiceError
 from ...domain.events import Event
 from ...domain.recurrent_state import ResetRule
 from ..decision.pipeline import Pipeline, Step
+from ..decision.source import DecisionSource
 from ..decision.symbol_state import JUMP_MEMORY, SymbolState
 from ..ports.event_log import LogEntry
 from ..ports.store import RecurrentCheckpoint, ShadowEvent
@@ -100,6 +101,7 @@ class Batch:
     new_symbols: symbols of which nothing was stored.
     refused: the error for each symbol on which no command may act.
     known_bars: stored or staged bars that bars of the batch may repeat.
+    sources: what the signals among the events were made from.
     commands: those handled, in order; their results, and refusals, hold once all of the batch is durable.
     size: number of bars, where any other command counts as one.
     """
@@ -113,6 +115,7 @@ class Batch:
     known_bars: dict[tuple[str, datetime], Bar] = field(default_factory=dict)
     events: list[Event] = field(default_factory=list)
     shadow_events: list[ShadowEvent] = field(default_factory=list)
+    sources: list[DecisionSource] = field(default_factory=list)
     commands: list[QueuedCall[object]] = field(default_factory=list)
     size: int = 0
 
@@ -123,13 +126,14 @@ class Batch:
             command.refuse(broken_by)
             return
         states = {symbol: self.states[symbol] for symbol in command.symbols}
-        events, shadow_events = len(self.events), len(self.shadow_events)
+        events, shadow_events, sources = len(self.events), len(self.shadow_events), len(self.sources)
         try:
             command.handle(self)
         except Exception as error:
             self.states.update(states)
             del self.events[events:]
             del self.shadow_events[shadow_events:]
+            del self.sources[sources:]
             for bar in command.bars:
                 if self.known_bars.get((bar.symbol, bar.time)) is bar:
                     del self.known_bars[bar.symbol, bar.time]
@@ -143,6 +147,7 @@ class Batch:
         """Stage a step of the pipeline."""
         self.states[step.state.symbol] = step.state
         self.events.extend(step.events)
+        self.sources.extend(step.sources)
 
     def known(self, symbol: str, time: datetime) -> Bar | None:
         """Return the stored or staged bar of a symbol that opened at `time`."""

@@ -249,6 +249,7 @@ class Writer:
             self._clock(),
             shadow_events=batch.shadow_events,
             checkpoints=checkpoints,
+            inputs=[source.inputs() for source in batch.sources],
             owner=batch.lease_id,
         )
 

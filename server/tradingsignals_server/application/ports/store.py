@@ -15,6 +15,7 @@ from ...domain.signals import Action, Signal
 from ...domain.statistics import Statistics
 from ...domain.values import dataclass
 from .event_log import LogEntry, LogHead
+from .inputs import SignalInputs, StoredSignal
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +120,7 @@ class Store(Protocol):
         *,
         shadow_events: Sequence[ShadowEvent] = (),
         checkpoints: Sequence[RecurrentCheckpoint] = (),
+        inputs: Sequence[SignalInputs] = (),
         owner: UUID | None = None,
     ) -> Sequence[LogEntry]:
         """Make `events` durable in one transaction: their rows and their entries in the log.
@@ -128,6 +130,7 @@ class Store(Protocol):
             at: time of the commit.
             shadow_events: results of a shadow policy on the same bars. They are not in the log.
             checkpoints: the recurrent states after these bars; each replaces the one of its symbol and policy.
+            inputs: what the signals among the events were made from.
             owner: id of the lease under which the symbols are held (see Ownership.lease_id), None for a single server.
 
         Returns:
@@ -158,6 +161,22 @@ class Store(Protocol):
 
     async def session_bars(self, symbol: str, limit: int) -> Sequence[Bar]:
         """Return the newest `limit` bars of `symbol` that were decision inputs, oldest first."""
+        ...
+
+    async def bars_until(self, symbol: str, newest: datetime, limit: int) -> Sequence[Bar]:
+        """Return the newest `limit` bars of `symbol` that were decision inputs, none after `newest`, oldest first."""
+        ...
+
+    async def logged_bars(self, symbol: str, start: datetime, end: datetime) -> Sequence[bytes]:
+        """Return the messages in the log of the bars of `symbol` with start <= time <= end, in the order of the log."""
+        ...
+
+    async def signal(self, signal_id: UUID) -> StoredSignal | None:
+        """Return the signal with this id and its inputs."""
+        ...
+
+    async def closed_trades(self, symbol: str, before: int) -> Sequence[tuple[datetime, float]]:
+        """Return what StoredTraderState.closed has, of positions whose closing has a sequence below `before`."""
         ...
 
     async def list_bars(self, symbol: str, start: datetime | None, end: datetime | None, limit: int) -> Sequence[Bar]:
@@ -210,7 +229,8 @@ class Store(Protocol):
     async def prune(self, before: datetime, limit: int) -> int:
         """Delete the oldest entries of the log that were committed before `before`, up to `limit` of them.
 
-        Signals, positions and bars stay. Returns the number deleted; 0 also if another server is pruning.
+        Signals, positions and bars stay; the inputs of signals go with their entries. Returns the number deleted; 0
+        also if another server is pruning.
         """
         ...
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 from tests.support.memory_store import MemoryStore
+from tests.support.store_contract.inputs import InputsContract
 from tests.support.store_contract.lists import ListContract, TotalsContract
 from tests.support.store_contract.log import LogContract, RetentionContract, SequenceRangeContract
 from tests.support.store_contract.policies import CheckpointContract, ShadowContract
@@ -34,6 +35,9 @@ class TestConcurrency(ConcurrencyContract): ...
 
 
 class TestResume(ResumeContract): ...
+
+
+class TestInputs(InputsContract): ...
 
 
 class TestLists(ListContract): ...
