@@ -13,11 +13,10 @@ from . import __version__, logs
 from .adapters.feeds.registry import FEEDS
 from .adapters.feeds.replay import REPLAY
 from .cli_backtest import backtest, parity, report
+from .cli_callers import DEFAULT_ADDRESS, explain, watch
 from .cli_run import run
 from .config import InvalidSettings, Settings
 from .domain.errors import StorageUnavailable
-
-DEFAULT_ADDRESS = "127.0.0.1:8003"
 
 
 class OneLineErrors(click.Group):
@@ -104,18 +103,6 @@ def replay(file: Path, speed: float, symbol: str | None, address: str, force: bo
     from .commands.replay import replay as command
 
     sys.exit(run(command(file, speed=speed, symbol=symbol, address=address, force=force)))
-
-
-@main.command()
-@click.option("--symbol", "symbols", multiple=True, help="Only this symbol; may be given several times.")
-@click.option("--positions", "what", flag_value="positions", help="Positions instead of signals.")
-@click.option("--all", "what", flag_value="all", help="Signals and positions.")
-@click.option("--address", default=DEFAULT_ADDRESS, show_default=True, help="Where the service listens.")
-def watch(symbols: tuple[str, ...], what: str | None, address: str) -> None:
-    """Follow the signals of a running service in the terminal."""
-    from .commands.watch import watch as command
-
-    sys.exit(run(command(address, symbols=symbols, what=what or "signals")))
 
 
 @main.command()
@@ -361,6 +348,8 @@ def edge(out: Path, backends: tuple[str, ...], listen: str, fanout: tuple[str, .
     command.write(out, backends, listen, fanout, allowed_hosts)
 
 
+main.add_command(explain)
+main.add_command(watch)
 main.add_command(backtest)
 main.add_command(parity)
 main.add_command(report)

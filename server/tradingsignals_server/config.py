@@ -163,7 +163,7 @@ class Settings(BaseSettings):
     signal_retention_days: Annotated[int, Field(ge=0, le=36500)] = Field(
         90,
         description="Events older than this many days are pruned from the log that streams resume from and replay; "
-        "signals, positions and bars stay. 0: none is.",
+        "so are the inputs by which signals are explained and replayed; signals, positions and bars stay. 0: none is.",
     )
     stream_stall_seconds: Positive = Field(
         300.0, description="A follower that takes nothing for so long is ended with RESOURCE_EXHAUSTED."

@@ -84,7 +84,9 @@ UP = "tradingsignals_server.commands.up.up"
 
 
 def test_commands_are_the_documented_ones() -> None:
-    documented = "backtest check config edge export features migrate parity replay serve stamp up watch"
+    documented = (
+        "backtest check config edge explain export features ledger migrate parity replay report serve stamp up watch"
+    )
     assert documented.split() == COMMANDS
 
 

@@ -17,6 +17,7 @@ import grpc
 
 from tradingsignals.v1.bar_pb2 import Bar, BarReceipt, BarRejection
 from tradingsignals.v1.event_pb2 import Event, MarketUpdate
+from tradingsignals.v1.explanation_pb2 import Explanation, Replay
 from tradingsignals.v1.model_pb2 import Model, Shadow
 from tradingsignals.v1.position_pb2 import Position
 from tradingsignals.v1.signal_pb2 import Signal, TechnicalFactors
@@ -74,6 +75,7 @@ __all__ = [
     "EpochChanged",
     "Event",
     "EventsPruned",
+    "Explanation",
     "FailedPrecondition",
     "FieldViolation",
     "Follower",
@@ -88,6 +90,7 @@ __all__ = [
     "Overloaded",
     "Pages",
     "Position",
+    "Replay",
     "Shadow",
     "Signal",
     "Skipped",

@@ -10,8 +10,11 @@ from hashlib import blake2s
 from typing import Any
 
 from ..domain.bars import Bar
-from ..domain.errors import InvalidPageToken, SignalNotFound
+from ..domain.errors import (
+    InvalidPageToken,
+)
 from ..domain.events import EventKind
+from ..domain.signal_errors import SignalNotFound
 from .event_log.filter import Filter
 from .event_log.tail import LogTail
 from .ports.outcomes import OutcomePage, OutcomeQuery, OutcomeStore

@@ -10,6 +10,7 @@ from functools import partial
 from ..adapters.backtests.process import BacktestProcesses
 from ..api.contract import PEER_SERVICE, SERVICES
 from ..api.mapping.errors import status_of
+from ..api.mapping.log_messages import market_update_of, signal_of
 from ..api.methods import all_methods, is_routine, methods_of
 from ..api.services.backtests import BacktestServicer
 from ..api.services.json_bodies import JsonBodyServicer
@@ -23,6 +24,7 @@ from ..api.services.signals import SignalServicer
 from ..api.services.system import SystemServicer
 from ..api.streams import EPOCH_KEY
 from ..application.event_log.follower import Followers
+from ..application.explain.service import Decoders, SignalExplainer
 from ..application.queries import Queries
 from ..config import Settings
 from ..transport.fanout.server import FanoutServer
@@ -93,11 +95,12 @@ async def _fanout_server(
 
 def _servicers(settings: Settings, core: Core) -> dict[str, object]:
     queries = Queries(core.storage.store, core.log_tail, core.storage.outcomes)
+    explainer = SignalExplainer(core.storage.store, core.find_policy, Decoders(signal_of, market_update_of))
     public: dict[str, object] = {
         "SystemService": SystemServicer(
             core.health, core.log_tail, settings.feed.name, settings.risk_rules, settings.bar_interval
         ),
-        "SignalService": SignalServicer(core.engine, queries, core.pipeline, core.owner),
+        "SignalService": SignalServicer(core.engine, queries, core.pipeline, core.owner, explainer),
         "PositionService": PositionServicer(core.engine, queries, core.owner),
         "OutcomeService": OutcomeServicer(queries),
         "MarketDataService": MarketDataServicer(core.router, queries, settings.bar_interval.of),

@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 
 from ..adapters.feeds.kind import FeedContext, OnProgress
-from ..adapters.onnx.repository import fingerprint, load_newest, shipped_models, versions
+from ..adapters.onnx.repository import fingerprint, load_newest, load_with_key, shipped_models, versions
 from ..adapters.placeholder_policy import PlaceholderPolicy
 from ..adapters.postgres.membership import Membership
 from ..adapters.python_features import PythonFeatures, load_features
@@ -21,6 +21,7 @@ from ..application.decision.trader import Trader
 from ..application.event_log.retention import Retention
 from ..application.event_log.tail import LogTail
 from ..application.event_log.tailer import LogReader
+from ..application.explain.service import FindPolicy
 from ..application.health import HealthReporter
 from ..application.ingest.engine import Engine
 from ..application.ledger.keeper import OutcomeKeeper
@@ -28,6 +29,7 @@ from ..application.models import ModelKeeper, ModelSource
 from ..application.ports.feed import Feed
 from ..application.ports.outcomes import LIVE
 from ..application.ports.peer import PeerAt
+from ..application.ports.policy import Policy
 from ..config import PLACEHOLDER_PATH, InvalidSettings, Settings
 from ..domain.ledger import Ledger
 from .storage import Storage
@@ -50,6 +52,7 @@ class Core:
     retention: Retention
     health: HealthReporter
     outcomes: OutcomeKeeper
+    find_policy: FindPolicy
 
 
 def utc_now() -> datetime:
@@ -90,6 +93,7 @@ async def build_core(settings: Settings, storage: Storage, peer_at: PeerAt) -> C
         retention=Retention(store, log_tail, clock, timedelta(days=settings.signal_retention_days)),
         outcomes=OutcomeKeeper(storage.outcomes, log_tail, ledger_maker(settings)),
         health=HealthReporter(store, engine, pipeline, clock, live_feed=settings.feed.is_live),
+        find_policy=_find_policy(settings, own),
     )
 
 
@@ -150,6 +154,19 @@ def require_model(settings: Settings) -> None:
     model = settings.model_path
     if model is not None and model != PLACEHOLDER_PATH and not model.exists():
         raise InvalidSettings(f"MODEL_PATH={model}: there is no such file or folder")
+
+
+def _find_policy(settings: Settings, own: PythonFeatures | None) -> FindPolicy:
+    """Return what finds the policy of an earlier signal, by its key, among the files that may have been in use."""
+    known = (settings.model_path, settings.shadow_model_path, shipped_models())
+    paths = [path for path in known if path is not None and path != PLACEHOLDER_PATH]
+
+    def find(key: str) -> Policy | None:
+        if key == PlaceholderPolicy.description.key:
+            return PlaceholderPolicy()
+        return load_with_key(paths, key, own)
+
+    return find
 
 
 def _shadow_source(settings: Settings, own: PythonFeatures | None) -> ModelSource | None:

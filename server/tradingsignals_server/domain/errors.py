@@ -7,7 +7,6 @@ ServiceError
 │   └── PriceJump               a price is too far from the last known price of the symbol
 ├── MalformedMessage            a message cannot be parsed as a request of the method
 ├── NotFound
-│   ├── SignalNotFound
 │   └── PositionNotFound
 ├── NotAPeer                    the caller of an internal method is not a server of the same database
 ├── BarConflict                 a different bar is stored for the same symbol and time
@@ -30,6 +29,8 @@ ServiceError
 │   └── TooManyBacktests        as many backtests run as may
 ├── FollowerStalled             a follower has not read its stream for too long
 └── ShuttingDown
+
+signal_errors.py has SignalNotFound, which is a NotFound, and InputsNotStored, which is a FailedPrecondition.
 
 `message`, `metadata` and `violations` are public and part of the contract. Details for the operator alone belong in
 `__cause__`.
@@ -142,18 +143,6 @@ class MalformedMessage(ServiceError):
 
 class NotFound(ServiceError):
     """The requested resource does not exist."""
-
-
-class SignalNotFound(NotFound):
-    """No signal exists yet."""
-
-    reason = "SIGNAL_NOT_FOUND"
-
-    def __init__(self, symbol: str | None) -> None:
-        if symbol is None:
-            super().__init__("no signal has been made yet")
-        else:
-            super().__init__(f"no signal has been made for {symbol} yet", symbol=symbol)
 
 
 class PositionNotFound(NotFound):

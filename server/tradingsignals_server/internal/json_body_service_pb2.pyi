@@ -23,6 +23,14 @@ class GenerateSignalFromDbBodyRequest(_message.Message):
     body: _httpbody_pb2.HttpBody
     def __init__(self, symbol: _Optional[str] = ..., lookback_bars: _Optional[int] = ..., body: _Optional[_Union[_httpbody_pb2.HttpBody, _Mapping]] = ...) -> None: ...
 
+class ReplaySignalBodyRequest(_message.Message):
+    __slots__ = ("signal_id", "body")
+    SIGNAL_ID_FIELD_NUMBER: _ClassVar[int]
+    BODY_FIELD_NUMBER: _ClassVar[int]
+    signal_id: str
+    body: _httpbody_pb2.HttpBody
+    def __init__(self, signal_id: _Optional[str] = ..., body: _Optional[_Union[_httpbody_pb2.HttpBody, _Mapping]] = ...) -> None: ...
+
 class ClosePositionBodyRequest(_message.Message):
     __slots__ = ("position_id", "price", "body")
     POSITION_ID_FIELD_NUMBER: _ClassVar[int]

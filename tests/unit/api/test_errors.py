@@ -45,11 +45,11 @@ from tradingsignals_server.domain.errors import (
     SequenceUnknown,
     ServiceError,
     ShuttingDown,
-    SignalNotFound,
     StorageUnavailable,
     TooManyBacktests,
     TooManySymbols,
 )
+from tradingsignals_server.domain.signal_errors import InputsNotStored, SignalNotFound
 from tradingsignals_server.transport.grpc.headers import trailers_only
 from tradingsignals_server.transport.grpc.status import PeerRefused
 
@@ -68,6 +68,7 @@ TABLE: list[tuple[ServiceError, grpc.StatusCode]] = [
     (NotEnoughBars("USDCOP", 50, 7), CODES.FAILED_PRECONDITION),
     (TooManySymbols("USDCOP", 9), CODES.FAILED_PRECONDITION),
     (ModelInterval("USDCOP", "1h", "5m"), CODES.FAILED_PRECONDITION),
+    (InputsNotStored("7d3f"), CODES.FAILED_PRECONDITION),
     (IntervalStored("USDCOP", "5m", "1h"), CODES.FAILED_PRECONDITION),
     (NotStorable("it violates bars_check"), CODES.FAILED_PRECONDITION),
     (SequencePruned(1, 5), CODES.OUT_OF_RANGE),

@@ -18,10 +18,14 @@ from tradingsignals_server.application.ports.event_log import LogHead
 from tradingsignals_server.application.ports.store import SignalQuery
 from tradingsignals_server.application.queries import Queries, _token_of
 from tradingsignals_server.domain.bars import Bar
-from tradingsignals_server.domain.errors import InvalidPageToken, SignalNotFound, StorageUnavailable
+from tradingsignals_server.domain.errors import (
+    InvalidPageToken,
+    StorageUnavailable,
+)
 from tradingsignals_server.domain.events import Disposition, Event, MarketUpdate
 from tradingsignals_server.domain.positions import Exit, ExitReason, close
 from tradingsignals_server.domain.risk import RiskRules
+from tradingsignals_server.domain.signal_errors import SignalNotFound
 from tradingsignals_server.domain.signals import Action
 
 ANY = SignalQuery()

@@ -6,7 +6,19 @@ from typing import Any
 
 import pytest
 
-from tradingsignals import AsyncClient, Bar, BarReceipt, Client, Model, Position, Shadow, Signal, Statistics
+from tradingsignals import (
+    AsyncClient,
+    Bar,
+    BarReceipt,
+    Client,
+    Explanation,
+    Model,
+    Position,
+    Replay,
+    Shadow,
+    Signal,
+    Statistics,
+)
 from tradingsignals.v1 import backtest_service_pb2 as backtests
 from tradingsignals.v1 import event_service_pb2 as events
 from tradingsignals.v1 import market_data_service_pb2 as market_data
@@ -21,6 +33,8 @@ POSITION = Position(position_id="p", symbol="USDCOP", status=Position.OPEN, sequ
 BAR = Bar(
     time=datetime(2024, 1, 2, 13, 0, tzinfo=UTC), symbol="USDCOP", open=4000.0, high=4001.0, low=3999.0, close=4000.5
 )
+
+EXPLANATION = Explanation(signal=SIGNAL, missing=["Inputs"])
 
 
 def numbered(count: int) -> list[Bar]:
@@ -39,6 +53,8 @@ METHODS = {
     "SignalService.GenerateSignal": "generate_signal",
     "SignalService.GenerateSignalFromDb": "generate_signal_from_db",
     "SignalService.GetStatistics": "statistics",
+    "SignalService.ExplainSignal": "explain_signal",
+    "SignalService.ReplaySignal": "replay_signal",
     "SignalService.StreamSignals": "stream_signals",
     "OutcomeService.ListOutcomes": "list_outcomes",
     "PositionService.ListActivePositions": "active_positions",
@@ -93,6 +109,8 @@ async def test_calls_with_one_response_return_its_resource(client: Any, script: 
         "GetStatistics": lambda _: signals.GetStatisticsResponse(statistics=statistics),
         "GetLatestSignal": lambda _: signals.GetLatestSignalResponse(signal=SIGNAL),
         "GenerateSignal": lambda _: signals.GenerateSignalResponse(signal=SIGNAL),
+        "ExplainSignal": lambda _: signals.ExplainSignalResponse(explanation=EXPLANATION),
+        "ReplaySignal": lambda _: signals.ReplaySignalResponse(replay=Replay(equal=True)),
         "GenerateSignalFromDb": lambda _: signals.GenerateSignalFromDbResponse(signal=SIGNAL),
         "ClosePosition": lambda _: positions.ClosePositionResponse(position=closed),
         "PublishBar": lambda _: market_data.PublishBarResponse(receipt=receipt),
@@ -107,6 +125,8 @@ async def test_calls_with_one_response_return_its_resource(client: Any, script: 
     assert await client.call("latest_signal") == SIGNAL
     assert await client.call("generate_signal", 4250.5, symbol="USDCOP", rsi=35.5, macd=-2.3) == SIGNAL
     assert await client.call("generate_signal_from_db", "USDCOP", lookback_bars=200) == SIGNAL
+    assert await client.call("explain_signal", "s") == EXPLANATION
+    assert await client.call("replay_signal", "s") == Replay(equal=True)
     assert await client.call("close_position", "p", price=4100.0) == closed
     assert await client.call("publish_bar", BAR) == receipt
     assert script.requests == [
@@ -114,6 +134,8 @@ async def test_calls_with_one_response_return_its_resource(client: Any, script: 
         signals.GetLatestSignalRequest(),
         signals.GenerateSignalRequest(symbol="USDCOP", close_price=4250.5, rsi=35.5, macd=-2.3),
         signals.GenerateSignalFromDbRequest(symbol="USDCOP", lookback_bars=200),
+        signals.ExplainSignalRequest(signal_id="s"),
+        signals.ReplaySignalRequest(signal_id="s"),
         positions.ClosePositionRequest(position_id="p", price=4100.0),
         market_data.PublishBarRequest(bar=BAR),
     ]

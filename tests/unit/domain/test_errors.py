@@ -26,10 +26,10 @@ from tradingsignals_server.domain.errors import (
     SequenceUnknown,
     ServiceError,
     ShuttingDown,
-    SignalNotFound,
     StorageUnavailable,
     TooManySymbols,
 )
+from tradingsignals_server.domain.signal_errors import SignalNotFound
 
 
 def below(base: type[ServiceError]) -> list[type[ServiceError]]:

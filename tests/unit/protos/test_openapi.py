@@ -230,6 +230,8 @@ def test_paths_are_the_documented_ones(contract: Any) -> None:
         "GET /api/signals/statistics",
         "GET /api/signals/stream",
         "GET /api/signals/outcomes",
+        "GET /api/signals/{signal_id}/explanation",
+        "POST /api/signals/{signal_id}/replay",
         "GET /api/signals/positions/active",
         "GET /api/signals/positions/closed",
         "POST /api/signals/positions/{position_id}/close",

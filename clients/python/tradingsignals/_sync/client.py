@@ -23,6 +23,7 @@ from tradingsignals.v1.backtest_service_pb2_grpc import BacktestServiceStub
 from tradingsignals.v1.bar_pb2 import Bar, BarReceipt
 from tradingsignals.v1.event_pb2 import Event
 from tradingsignals.v1.event_service_pb2_grpc import EventServiceStub
+from tradingsignals.v1.explanation_pb2 import Explanation, Replay
 from tradingsignals.v1.market_data_service_pb2 import PublishBarsResponse
 from tradingsignals.v1.market_data_service_pb2_grpc import MarketDataServiceStub
 from tradingsignals.v1.model_service_pb2 import GetModelInfoResponse, ReloadModelResponse
@@ -134,6 +135,19 @@ class Client:
         return response.statistics
 
     # ------------------------------------------------------------------------------------------------- signals
+
+    def explain_signal(self, signal_id: str) -> Explanation:
+        """Return why a signal was given. Raises NotFound if there is none with this id."""
+        request = signal_service_pb2.ExplainSignalRequest(signal_id=signal_id)
+        return (self._unary(self._signals.ExplainSignal, request)).explanation
+
+    def replay_signal(self, signal_id: str) -> Replay:
+        """Make a stored signal again from its stored inputs, and return whether it is equal, or what differs and why.
+
+        Raises NotFound if there is no signal with this id, FailedPrecondition if its inputs are not stored.
+        """
+        request = signal_service_pb2.ReplaySignalRequest(signal_id=signal_id)
+        return (self._unary(self._signals.ReplaySignal, request)).replay
 
     def latest_signal(self, symbol: str | None = None) -> Signal:
         """Return the newest signal, of `symbol` or of any. Raises NotFound if there is none yet."""

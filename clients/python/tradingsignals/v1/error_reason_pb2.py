@@ -24,7 +24,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n$tradingsignals/v1/error_reason.proto\x12\x11tradingsignals.v1*\xc1\x04\n\x0b\x45rrorReason\x12\x1c\n\x18\x45RROR_REASON_UNSPECIFIED\x10\x00\x12\x11\n\rINVALID_FIELD\x10\x01\x12\x16\n\x12INVALID_PAGE_TOKEN\x10\x02\x12\x0f\n\x0bINVALID_BAR\x10\x03\x12\x10\n\x0c\x42\x41R_CONFLICT\x10\x04\x12\x14\n\x10SIGNAL_NOT_FOUND\x10\x05\x12\x16\n\x12POSITION_NOT_FOUND\x10\x06\x12\x13\n\x0fPOSITION_CLOSED\x10\x07\x12\x13\n\x0fNOT_ENOUGH_BARS\x10\x08\x12\x17\n\x13STORAGE_UNAVAILABLE\x10\t\x12\x0e\n\nOVERLOADED\x10\n\x12\x11\n\rSHUTTING_DOWN\x10\x0b\x12\x13\n\x0fSEQUENCE_PRUNED\x10\x0c\x12\x14\n\x10SEQUENCE_UNKNOWN\x10\r\x12\x12\n\x0eINTERNAL_ERROR\x10\x0e\x12\x11\n\rMODEL_REFUSED\x10\x0f\x12\x14\n\x10\x46OLLOWER_STALLED\x10\x10\x12\x15\n\x11OWNER_UNAVAILABLE\x10\x11\x12\x15\n\x11MALFORMED_MESSAGE\x10\x12\x12\x0e\n\nPRICE_JUMP\x10\x13\x12\x14\n\x10TOO_MANY_SYMBOLS\x10\x14\x12\x10\n\x0cNOT_STORABLE\x10\x15\x12\x0e\n\nNOT_A_PEER\x10\x16\x12\x12\n\x0eMODEL_INTERVAL\x10\x17\x12\x13\n\x0fINTERVAL_STORED\x10\x18\x12\x16\n\x12TOO_MANY_BACKTESTS\x10\x19\x12\x13\n\x0f\x42\x41\x43KTEST_FAILED\x10\x1a\x42M\n\x11tradingsignals.v1P\x01Z\"tradingsignals/v1;tradingsignalsv1\xaa\x02\x11TradingSignals.V1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n$tradingsignals/v1/error_reason.proto\x12\x11tradingsignals.v1*\xd8\x04\n\x0b\x45rrorReason\x12\x1c\n\x18\x45RROR_REASON_UNSPECIFIED\x10\x00\x12\x11\n\rINVALID_FIELD\x10\x01\x12\x16\n\x12INVALID_PAGE_TOKEN\x10\x02\x12\x0f\n\x0bINVALID_BAR\x10\x03\x12\x10\n\x0c\x42\x41R_CONFLICT\x10\x04\x12\x14\n\x10SIGNAL_NOT_FOUND\x10\x05\x12\x16\n\x12POSITION_NOT_FOUND\x10\x06\x12\x13\n\x0fPOSITION_CLOSED\x10\x07\x12\x13\n\x0fNOT_ENOUGH_BARS\x10\x08\x12\x17\n\x13STORAGE_UNAVAILABLE\x10\t\x12\x0e\n\nOVERLOADED\x10\n\x12\x11\n\rSHUTTING_DOWN\x10\x0b\x12\x13\n\x0fSEQUENCE_PRUNED\x10\x0c\x12\x14\n\x10SEQUENCE_UNKNOWN\x10\r\x12\x12\n\x0eINTERNAL_ERROR\x10\x0e\x12\x11\n\rMODEL_REFUSED\x10\x0f\x12\x14\n\x10\x46OLLOWER_STALLED\x10\x10\x12\x15\n\x11OWNER_UNAVAILABLE\x10\x11\x12\x15\n\x11MALFORMED_MESSAGE\x10\x12\x12\x0e\n\nPRICE_JUMP\x10\x13\x12\x14\n\x10TOO_MANY_SYMBOLS\x10\x14\x12\x10\n\x0cNOT_STORABLE\x10\x15\x12\x0e\n\nNOT_A_PEER\x10\x16\x12\x12\n\x0eMODEL_INTERVAL\x10\x17\x12\x13\n\x0fINTERVAL_STORED\x10\x18\x12\x16\n\x12TOO_MANY_BACKTESTS\x10\x19\x12\x13\n\x0f\x42\x41\x43KTEST_FAILED\x10\x1a\x12\x15\n\x11INPUTS_NOT_STORED\x10\x1b\x42M\n\x11tradingsignals.v1P\x01Z\"tradingsignals/v1;tradingsignalsv1\xaa\x02\x11TradingSignals.V1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -33,5 +33,5 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['DESCRIPTOR']._loaded_options = None
   _globals['DESCRIPTOR']._serialized_options = b'\n\021tradingsignals.v1P\001Z\"tradingsignals/v1;tradingsignalsv1\252\002\021TradingSignals.V1'
   _globals['_ERRORREASON']._serialized_start=60
-  _globals['_ERRORREASON']._serialized_end=637
+  _globals['_ERRORREASON']._serialized_end=660
 # @@protoc_insertion_point(module_scope)

@@ -33,6 +33,7 @@ class ErrorReason(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     INTERVAL_STORED: _ClassVar[ErrorReason]
     TOO_MANY_BACKTESTS: _ClassVar[ErrorReason]
     BACKTEST_FAILED: _ClassVar[ErrorReason]
+    INPUTS_NOT_STORED: _ClassVar[ErrorReason]
 ERROR_REASON_UNSPECIFIED: ErrorReason
 INVALID_FIELD: ErrorReason
 INVALID_PAGE_TOKEN: ErrorReason
@@ -60,3 +61,4 @@ MODEL_INTERVAL: ErrorReason
 INTERVAL_STORED: ErrorReason
 TOO_MANY_BACKTESTS: ErrorReason
 BACKTEST_FAILED: ErrorReason
+INPUTS_NOT_STORED: ErrorReason

@@ -1,5 +1,6 @@
 from google.api import annotations_pb2 as _annotations_pb2
 from tradingsignals.v1 import event_pb2 as _event_pb2
+from tradingsignals.v1 import explanation_pb2 as _explanation_pb2
 from tradingsignals.v1 import signal_pb2 as _signal_pb2
 from tradingsignals.v1 import statistics_pb2 as _statistics_pb2
 from google.protobuf.internal import containers as _containers
@@ -111,6 +112,30 @@ class GetStatisticsResponse(_message.Message):
     STATISTICS_FIELD_NUMBER: _ClassVar[int]
     statistics: _statistics_pb2.Statistics
     def __init__(self, statistics: _Optional[_Union[_statistics_pb2.Statistics, _Mapping]] = ...) -> None: ...
+
+class ExplainSignalRequest(_message.Message):
+    __slots__ = ("signal_id",)
+    SIGNAL_ID_FIELD_NUMBER: _ClassVar[int]
+    signal_id: str
+    def __init__(self, signal_id: _Optional[str] = ...) -> None: ...
+
+class ExplainSignalResponse(_message.Message):
+    __slots__ = ("explanation",)
+    EXPLANATION_FIELD_NUMBER: _ClassVar[int]
+    explanation: _explanation_pb2.Explanation
+    def __init__(self, explanation: _Optional[_Union[_explanation_pb2.Explanation, _Mapping]] = ...) -> None: ...
+
+class ReplaySignalRequest(_message.Message):
+    __slots__ = ("signal_id",)
+    SIGNAL_ID_FIELD_NUMBER: _ClassVar[int]
+    signal_id: str
+    def __init__(self, signal_id: _Optional[str] = ...) -> None: ...
+
+class ReplaySignalResponse(_message.Message):
+    __slots__ = ("replay",)
+    REPLAY_FIELD_NUMBER: _ClassVar[int]
+    replay: _explanation_pb2.Replay
+    def __init__(self, replay: _Optional[_Union[_explanation_pb2.Replay, _Mapping]] = ...) -> None: ...
 
 class StreamSignalsRequest(_message.Message):
     __slots__ = ("symbols", "actions", "min_confidence", "resume_after", "heartbeat_seconds")

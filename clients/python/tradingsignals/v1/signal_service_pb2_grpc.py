@@ -60,6 +60,16 @@ class SignalServiceStub:
                 request_serializer=tradingsignals_dot_v1_dot_signal__service__pb2.GetStatisticsRequest.SerializeToString,
                 response_deserializer=tradingsignals_dot_v1_dot_signal__service__pb2.GetStatisticsResponse.FromString,
                 _registered_method=True)
+        self.ExplainSignal = channel.unary_unary(
+                '/tradingsignals.v1.SignalService/ExplainSignal',
+                request_serializer=tradingsignals_dot_v1_dot_signal__service__pb2.ExplainSignalRequest.SerializeToString,
+                response_deserializer=tradingsignals_dot_v1_dot_signal__service__pb2.ExplainSignalResponse.FromString,
+                _registered_method=True)
+        self.ReplaySignal = channel.unary_unary(
+                '/tradingsignals.v1.SignalService/ReplaySignal',
+                request_serializer=tradingsignals_dot_v1_dot_signal__service__pb2.ReplaySignalRequest.SerializeToString,
+                response_deserializer=tradingsignals_dot_v1_dot_signal__service__pb2.ReplaySignalResponse.FromString,
+                _registered_method=True)
         self.StreamSignals = channel.unary_stream(
                 '/tradingsignals.v1.SignalService/StreamSignals',
                 request_serializer=tradingsignals_dot_v1_dot_signal__service__pb2.StreamSignalsRequest.SerializeToString,
@@ -108,6 +118,22 @@ class SignalServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ExplainSignal(self, request, context):
+        """Says why a stored signal was given: features, rules in the order in which they decided, and contributions. NOT_FOUND
+        if there is no signal with this id. What cannot be said any more is listed in the response.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ReplaySignal(self, request, context):
+        """Makes a stored signal again from its stored inputs, and compares. Nothing is stored. NOT_FOUND if there is no signal
+        with this id, FAILED_PRECONDITION if its inputs are not stored.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def StreamSignals(self, request, context):
         """Streams signals: those after `resume_after` if it is given, then each new one when it is committed.
         """
@@ -142,6 +168,16 @@ def add_SignalServiceServicer_to_server(servicer, server):
                     servicer.GetStatistics,
                     request_deserializer=tradingsignals_dot_v1_dot_signal__service__pb2.GetStatisticsRequest.FromString,
                     response_serializer=tradingsignals_dot_v1_dot_signal__service__pb2.GetStatisticsResponse.SerializeToString,
+            ),
+            'ExplainSignal': grpc.unary_unary_rpc_method_handler(
+                    servicer.ExplainSignal,
+                    request_deserializer=tradingsignals_dot_v1_dot_signal__service__pb2.ExplainSignalRequest.FromString,
+                    response_serializer=tradingsignals_dot_v1_dot_signal__service__pb2.ExplainSignalResponse.SerializeToString,
+            ),
+            'ReplaySignal': grpc.unary_unary_rpc_method_handler(
+                    servicer.ReplaySignal,
+                    request_deserializer=tradingsignals_dot_v1_dot_signal__service__pb2.ReplaySignalRequest.FromString,
+                    response_serializer=tradingsignals_dot_v1_dot_signal__service__pb2.ReplaySignalResponse.SerializeToString,
             ),
             'StreamSignals': grpc.unary_stream_rpc_method_handler(
                     servicer.StreamSignals,
@@ -285,6 +321,60 @@ class SignalService:
             '/tradingsignals.v1.SignalService/GetStatistics',
             tradingsignals_dot_v1_dot_signal__service__pb2.GetStatisticsRequest.SerializeToString,
             tradingsignals_dot_v1_dot_signal__service__pb2.GetStatisticsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ExplainSignal(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/tradingsignals.v1.SignalService/ExplainSignal',
+            tradingsignals_dot_v1_dot_signal__service__pb2.ExplainSignalRequest.SerializeToString,
+            tradingsignals_dot_v1_dot_signal__service__pb2.ExplainSignalResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ReplaySignal(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/tradingsignals.v1.SignalService/ReplaySignal',
+            tradingsignals_dot_v1_dot_signal__service__pb2.ReplaySignalRequest.SerializeToString,
+            tradingsignals_dot_v1_dot_signal__service__pb2.ReplaySignalResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -47,6 +47,14 @@ class SignalServiceStub:
     """
     GetStatistics: _grpc.UnaryUnaryMultiCallable[_signal_service_pb2.GetStatisticsRequest, _signal_service_pb2.GetStatisticsResponse]
     """Returns counts over all stored data."""
+    ExplainSignal: _grpc.UnaryUnaryMultiCallable[_signal_service_pb2.ExplainSignalRequest, _signal_service_pb2.ExplainSignalResponse]
+    """Says why a stored signal was given: features, rules in the order in which they decided, and contributions. NOT_FOUND
+    if there is no signal with this id. What cannot be said any more is listed in the response.
+    """
+    ReplaySignal: _grpc.UnaryUnaryMultiCallable[_signal_service_pb2.ReplaySignalRequest, _signal_service_pb2.ReplaySignalResponse]
+    """Makes a stored signal again from its stored inputs, and compares. Nothing is stored. NOT_FOUND if there is no signal
+    with this id, FAILED_PRECONDITION if its inputs are not stored.
+    """
     StreamSignals: _grpc.UnaryStreamMultiCallable[_signal_service_pb2.StreamSignalsRequest, _signal_service_pb2.StreamSignalsResponse]
     """Streams signals: those after `resume_after` if it is given, then each new one when it is committed."""
 
@@ -69,6 +77,14 @@ class SignalServiceAsyncStub(SignalServiceStub):
     """
     GetStatistics: _aio.UnaryUnaryMultiCallable[_signal_service_pb2.GetStatisticsRequest, _signal_service_pb2.GetStatisticsResponse]  # type: ignore[assignment]
     """Returns counts over all stored data."""
+    ExplainSignal: _aio.UnaryUnaryMultiCallable[_signal_service_pb2.ExplainSignalRequest, _signal_service_pb2.ExplainSignalResponse]  # type: ignore[assignment]
+    """Says why a stored signal was given: features, rules in the order in which they decided, and contributions. NOT_FOUND
+    if there is no signal with this id. What cannot be said any more is listed in the response.
+    """
+    ReplaySignal: _aio.UnaryUnaryMultiCallable[_signal_service_pb2.ReplaySignalRequest, _signal_service_pb2.ReplaySignalResponse]  # type: ignore[assignment]
+    """Makes a stored signal again from its stored inputs, and compares. Nothing is stored. NOT_FOUND if there is no signal
+    with this id, FAILED_PRECONDITION if its inputs are not stored.
+    """
     StreamSignals: _aio.UnaryStreamMultiCallable[_signal_service_pb2.StreamSignalsRequest, _signal_service_pb2.StreamSignalsResponse]  # type: ignore[assignment]
     """Streams signals: those after `resume_after` if it is given, then each new one when it is committed."""
 
@@ -118,6 +134,26 @@ class SignalServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_signal_service_pb2.GetStatisticsResponse, _abc.Awaitable[_signal_service_pb2.GetStatisticsResponse]]:
         """Returns counts over all stored data."""
+
+    @_abc_1.abstractmethod
+    def ExplainSignal(
+        self,
+        request: _signal_service_pb2.ExplainSignalRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_signal_service_pb2.ExplainSignalResponse, _abc.Awaitable[_signal_service_pb2.ExplainSignalResponse]]:
+        """Says why a stored signal was given: features, rules in the order in which they decided, and contributions. NOT_FOUND
+        if there is no signal with this id. What cannot be said any more is listed in the response.
+        """
+
+    @_abc_1.abstractmethod
+    def ReplaySignal(
+        self,
+        request: _signal_service_pb2.ReplaySignalRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_signal_service_pb2.ReplaySignalResponse, _abc.Awaitable[_signal_service_pb2.ReplaySignalResponse]]:
+        """Makes a stored signal again from its stored inputs, and compares. Nothing is stored. NOT_FOUND if there is no signal
+        with this id, FAILED_PRECONDITION if its inputs are not stored.
+        """
 
     @_abc_1.abstractmethod
     def StreamSignals(

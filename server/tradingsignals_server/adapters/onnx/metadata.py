@@ -171,6 +171,18 @@ def win_calibration_of(text: str) -> WinCalibration | None:
         raise Unfit(f"has a {PREFIX}calibration that cannot be used: {error}; {_EXPORT_AGAIN}") from error
 
 
+def training_mean_of(normalisation: str) -> tuple[float, ...] | None:
+    """Return the mean of the observations, or frames, in training, as the policy gets them; None without it.
+
+    What the service normalises has a mean of zeros.
+    """
+    entry = json.loads(normalisation)
+    mean = entry.get("mean") or ()
+    if entry["kind"] == "standard":
+        return (0.0,) * len(mean) or None
+    return tuple(map(float, mean)) or None
+
+
 def range_text(span: tuple[datetime, datetime]) -> str:
     """Format two times as a JSON list in RFC 3339."""
     return json.dumps([instant.isoformat().replace("+00:00", "Z") for instant in span])

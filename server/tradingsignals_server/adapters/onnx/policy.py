@@ -24,6 +24,7 @@ from ...domain.features import Features, Observation
 from ...domain.recurrent_state import RecurrentState
 from ..python_features import PythonFeatures
 from .buffers import Array, InferenceBatch
+from .metadata import training_mean_of
 from .model_file import LoadedModel, load_model
 from .outputs import conversion_of
 from .policy_features import python_features
@@ -56,6 +57,7 @@ class OnnxPolicy:
             layers=specification.layers,
             hidden_size=specification.hidden_size,
             training_range=specification.training_range,
+            training_mean=training_mean_of(specification.normalisation),
             win_calibration=specification.win_calibration,
             git_revision=specification.git_revision,
             providers=tuple(model.session.get_providers()),

@@ -5,6 +5,10 @@ with its versions (`<name>/<version>/model.onnx`).
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from functools import lru_cache
+from hashlib import file_digest
 from pathlib import Path
 
 from ...domain.errors import ModelNotLoaded
@@ -14,6 +18,8 @@ from .policy import OnnxPolicy
 
 MODEL_FILE = "model.onnx"
 SHIPPED_NAME = "ppo-lstm-usdcop"
+KEY_DIGITS = 16
+"""Digits of the hash of its file in a policy's key."""
 
 
 def newest_model(path: Path) -> Path:
@@ -66,6 +72,36 @@ def load_newest(path: Path, setting: str, own: PythonFeatures | None = None) -> 
         return OnnxPolicy(file, confined=shipped is None or not file.is_relative_to(shipped), own=own)
     except (ModelRefused, ModelNotLoaded) as error:
         raise ModelNotLoaded(f"{setting}: {error}") from error
+
+
+def load_with_key(paths: Sequence[Path], key: str, own: PythonFeatures | None = None) -> OnnxPolicy | None:
+    """Load the policy with `key` (PolicyDescription.key) from a file at one of `paths`; None if there is none.
+
+    Its file was in use before, so it is not loaded in a separate process first. `own`: see load_newest.
+    """
+    for file in _files_at(paths):
+        with suppress(OSError, ModelRefused):
+            if key.endswith(f"@{_sha256(file, file.stat().st_mtime_ns)[:KEY_DIGITS]}"):
+                policy = OnnxPolicy(file, own=own)
+                if policy.description.key == key:
+                    return policy
+    return None
+
+
+def _files_at(paths: Sequence[Path]) -> Iterator[Path]:
+    for path in paths:
+        if not path.is_dir() or (path / MODEL_FILE).exists():
+            yield newest_model(path)
+            continue
+        with suppress(ModelNotLoaded):
+            yield from reversed(_versions_in(path))
+
+
+@lru_cache(256)
+def _sha256(file: Path, _modified_ns: int) -> str:
+    """Return the hash of a file, in hexadecimal; it is computed again when the file is modified."""
+    with file.open("rb") as content:
+        return file_digest(content, "sha256").hexdigest()
 
 
 def fingerprint(path: Path) -> tuple[str, int, int] | None:

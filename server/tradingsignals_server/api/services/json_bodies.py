@@ -52,6 +52,11 @@ class JsonBodyServicer:
         request = read_request(sent, signal_service_pb2.GenerateSignalFromDbRequest)
         return await self._written.generate_signal_from_db(request)
 
+    async def replay_signal(self, sent: Any) -> Any:
+        """See SignalService."""
+        request = read_request(sent, signal_service_pb2.ReplaySignalRequest)
+        return await self._written.replay_signal(request)
+
     async def close_position(self, sent: Any) -> Any:
         """See PositionService."""
         request = read_request(sent, position_service_pb2.ClosePositionRequest)

@@ -7,6 +7,7 @@ from tradingsignals.v1 import signal_service_pb2 as pb
 from ...application.cluster.forwarding import OwnerForwarding
 from ...application.decision.pipeline import Pipeline
 from ...application.decision.quotes import Quote
+from ...application.explain.service import SignalExplainer
 from ...application.ingest.engine import Engine
 from ...application.ports.store import SignalQuery
 from ...application.queries import Queries
@@ -16,17 +17,21 @@ from ..at_owner import at_owner, symbol_in_request
 from ..encoding import wire
 from ..encoding.listing import Listing
 from ..mapping import to_proto
+from ..mapping.explanations import explanation_message, replay_message
 from ..mapping.validation import DEFAULT_SYMBOL, Checks, lookback_of
 
 
 class SignalServicer:
     """Generates, lists and counts signals."""
 
-    def __init__(self, engine: Engine, queries: Queries, pipeline: Pipeline, owner: OwnerForwarding) -> None:
+    def __init__(
+        self, engine: Engine, queries: Queries, pipeline: Pipeline, owner: OwnerForwarding, explainer: SignalExplainer
+    ) -> None:
         self._engine = engine
         self._queries = queries
         self._pipeline = pipeline
         self.owner = owner
+        self._explainer = explainer
 
     async def get_latest_signal(self, request: pb.GetLatestSignalRequest) -> bytes:
         """Return the newest signal."""
@@ -67,6 +72,18 @@ class SignalServicer:
             symbol = checks.symbol(request.symbol, default=DEFAULT_SYMBOL) or DEFAULT_SYMBOL
             lookback_bars = lookback_of(request, checks, LOOKBACK_BARS)
         return wire.record(await self._engine.generate_from_stored(symbol, lookback_bars))
+
+    async def explain_signal(self, request: pb.ExplainSignalRequest) -> pb.ExplainSignalResponse:
+        """Say why a signal was given."""
+        with Checks() as checks:
+            signal_id = checks.uuid(request.signal_id, "signal_id")
+        return pb.ExplainSignalResponse(explanation=explanation_message(await self._explainer.explain(signal_id)))
+
+    async def replay_signal(self, request: pb.ReplaySignalRequest) -> pb.ReplaySignalResponse:
+        """Make a signal again, and compare."""
+        with Checks() as checks:
+            signal_id = checks.uuid(request.signal_id, "signal_id")
+        return pb.ReplaySignalResponse(replay=replay_message(await self._explainer.replay(signal_id)))
 
     async def get_statistics(self, _: pb.GetStatisticsRequest) -> pb.GetStatisticsResponse:
         """Return counts over all stored signals, positions and bars."""

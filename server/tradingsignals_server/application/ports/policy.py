@@ -38,6 +38,7 @@ class PolicyDescription:
     another under the same version. `interval` is that of the bars it decides on, None for any. `actions` are those of
     the columns of its output, and `output` is its kind: "action_values" and "action" give a choice with confidence 1.
     `feature_expressions` are those of the catalogue, empty for other features; an observation has `frame_stack` frames.
+    `training_mean` is that of the observations, or frames, that it was trained on, None if the file does not state it.
     """
 
     version: str
@@ -49,6 +50,7 @@ class PolicyDescription:
     hidden_size: int = 0
     interval: timedelta | None = DEFAULT_INTERVAL
     training_range: tuple[datetime, datetime] | None = None
+    training_mean: tuple[float, ...] | None = None
     win_calibration: WinCalibration | None = None
     git_revision: str | None = None
     providers: tuple[str, ...] = ()

@@ -1,0 +1,90 @@
+"""Messages of the event log as the values that they were made of."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from uuid import UUID
+
+from google.protobuf.timestamp_pb2 import Timestamp
+
+from tradingsignals.v1 import bar_pb2, event_pb2, signal_pb2
+
+from ...domain.bars import Bar
+from ...domain.events import Disposition, MarketUpdate
+from ...domain.indicators import Indicators
+from ...domain.intervals import DEFAULT_INTERVAL, INTERVALS
+from ...domain.signals import (
+    Action,
+    Decision,
+    MarketRegime,
+    Origin,
+    Probabilities,
+    Signal,
+    TrendDirection,
+    WinEstimate,
+)
+
+
+def time_of(sent: Timestamp) -> datetime:
+    """Return a time in UTC, to the microsecond."""
+    return datetime.fromtimestamp(sent.seconds, UTC) + timedelta(microseconds=sent.nanos // 1000)
+
+
+def market_update_of(payload: bytes) -> MarketUpdate:
+    """Return the bar in an entry of the log, and how it was taken. Whether it is simulated is not in the log."""
+    message = event_pb2.MarketUpdate.FromString(payload)
+    sent = message.bar
+    interval = INTERVALS.get(sent.interval, DEFAULT_INTERVAL)
+    prices = (sent.open, sent.high, sent.low, sent.close)
+    bar = Bar(sent.symbol, time_of(sent.time), *prices, sent.volume, interval=interval)
+    return MarketUpdate(bar, Disposition(bar_pb2.BarReceipt.Disposition.Name(message.disposition)))
+
+
+def signal_of(payload: bytes) -> Signal:
+    """Return the signal in an entry of the log. It lacks the two values of its indicators that messages do not have."""
+    sent = signal_pb2.Signal.FromString(payload)
+    timestamp = time_of(sent.timestamp)
+    bar_time = time_of(sent.bar_time) if sent.HasField("bar_time") else None
+    interval = DEFAULT_INTERVAL
+    if bar_time is not None:
+        interval = timestamp - bar_time - timedelta(seconds=sent.bar_age_seconds)
+    shares, factors = sent.probabilities, sent.technical_factors
+    return Signal(
+        signal_id=UUID(sent.signal_id),
+        timestamp=timestamp,
+        symbol=sent.symbol,
+        entry_price=sent.entry_price,
+        decision=_decision_of(sent),
+        probabilities=Probabilities(shares.hold, shares.buy, shares.sell),
+        indicators=Indicators(**{field.name: value for field, value in factors.ListFields()}),
+        origin=Origin(signal_pb2.Signal.Origin.Name(sent.origin)),
+        model_version=sent.model_version,
+        model_type=sent.model_type,
+        simulated=sent.simulated,
+        bar_time=bar_time,
+        market_regime=MarketRegime(signal_pb2.Signal.MarketRegime.Name(sent.market_regime))
+        if sent.HasField("market_regime")
+        else None,
+        trend_direction=TrendDirection(signal_pb2.Signal.TrendDirection.Name(sent.trend_direction))
+        if sent.HasField("trend_direction")
+        else None,
+        model_failed=sent.model_failed,
+        latency_ms=sent.latency_ms,
+        bar_interval=interval,
+    )
+
+
+def _decision_of(sent: signal_pb2.Signal) -> Decision:
+    win = None
+    if sent.HasField("win_probability"):
+        win = WinEstimate(sent.win_probability, sent.win_probability_cases)
+    return Decision(
+        action=Action(signal_pb2.Signal.Action.Name(sent.action)),
+        confidence=sent.confidence,
+        win=win,
+        stop_loss=sent.stop_loss if sent.HasField("stop_loss") else None,
+        take_profit=sent.take_profit if sent.HasField("take_profit") else None,
+        risk_reward_ratio=sent.risk_reward_ratio if sent.HasField("risk_reward_ratio") else None,
+        position_size=sent.position_size,
+        reasoning=tuple(sent.reasoning),
+    )

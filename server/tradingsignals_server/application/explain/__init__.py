@@ -1,0 +1,1 @@
+"""Why a signal was given, and whether it is given again: from its stored inputs."""
