@@ -9,13 +9,12 @@ from pathlib import Path
 from ..adapters.feeds.files import load_bars
 from ..adapters.onnx.policy import OnnxPolicy
 from ..application.decision.pipeline import Pipeline
-from ..application.decision.symbol_state import SymbolState
 from ..application.decision.trader import Trader
+from ..application.ingest.states import nothing_stored, state_of
 from ..config import Settings
 from ..domain.bars import Bar
 from ..domain.calendar import calendar_for
 from ..domain.signals import Action, Signal
-from ..domain.window import Window
 from .feature_check import made_up_bars
 
 DECIDED_BARS = 300
@@ -41,7 +40,7 @@ def decisions_on(policy: OnnxPolicy, path: Path | None, settings: Settings) -> s
     if not bars:
         return f"{path}: has no bars"
     symbol = bars[0].symbol
-    state = SymbolState(symbol, pipeline.calendar_of(symbol), Window.empty(pipeline.history_bars))
+    state = state_of(nothing_stored(), pipeline, symbol)
     signals = list[Signal]()
     for bar in bars:
         step = pipeline.on_bar(state, bar)
