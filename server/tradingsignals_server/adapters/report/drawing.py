@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 
 from ...domain.values import dataclass
 from .texts import number
@@ -114,12 +114,12 @@ def x_scale(size: ChartSize, bounds: tuple[float, float], left: float = LEFT) ->
     return AxisScale(*bounds, left, size.width - RIGHT)
 
 
-def value_ticks(scale: AxisScale, count: int, text: Callable[[float], str] | None = None) -> tuple[AxisTick, ...]:
-    """Return ticks at round values of a scale."""
+def value_ticks(scale: AxisScale, count: int, unit: str = "") -> tuple[AxisTick, ...]:
+    """Return ticks at round values of a scale, with as many decimals as tell them apart."""
     values = nice_values(scale.low, scale.high, count)
     step = values[1] - values[0] if len(values) > 1 else 1.0
     digits = max(0, -math.floor(math.log10(step) + 1e-9))
-    return tuple(AxisTick(round(scale(value), 1), text(value) if text else number(value, digits)) for value in values)
+    return tuple(AxisTick(round(scale(value), 1), number(value, digits) + unit) for value in values)
 
 
 def polyline(points: Sequence[tuple[float, float]]) -> str:

@@ -68,7 +68,7 @@ def drawdown_charts(data: ReportData) -> tuple[ChartDrawing, ...]:
                 size,
                 f"Drawdown from the equity peak by bar, in percent; lowest {number(min(below))}%",
                 _time_ticks(across, size),
-                value_ticks(up, 4, _percent),
+                value_ticks(up, 4, "%"),
                 (DrawnPath(area, "area-loss"), DrawnPath(polyline(points), "line-loss")),
             )
         )
@@ -110,10 +110,6 @@ def _points(
 ) -> list[tuple[float, float]]:
     limit = int(size.width)
     return [(across(times[at]), up(values[at])) for at in kept_points(values, limit)]
-
-
-def _percent(value: float) -> str:
-    return f"{number(value, 1)}%"
 
 
 def _noon(day: date) -> float:

@@ -135,6 +135,11 @@ def test_scales_map_bounds_to_the_edges_of_the_plot() -> None:
     assert [tick.label for tick in value_ticks(up, 5)] == ["0", "2", "4", "6", "8", "10"]
 
 
+def test_labels_of_ticks_differ_however_small_the_values_are() -> None:
+    labels = [tick.label for tick in value_ticks(y_scale(SMALL, (0.0, 0.0021)), 4, "%")]
+    assert labels == ["0.000%", "0.001%", "0.002%"]
+
+
 @pytest.mark.parametrize("bars", [1, 30, 60, 600, 3_000, 20_000])
 def test_every_length_of_time_has_ticks_that_do_not_crowd(bars: int) -> None:
     times = bar_times(bars)
