@@ -17,7 +17,7 @@ import numpy.typing as npt
 from tradingsignals_server.domain.calibration import SideCalibration, WinBin, WinCalibration
 from tradingsignals_server.domain.signals import Action
 
-from .history import Session
+from .history import Session, bars_of
 from .outcomes import SIDES, Outcomes
 
 FloatArray = npt.NDArray[np.float64]
@@ -47,7 +47,7 @@ class Choices:
     @classmethod
     def of(cls, probabilities: FloatArray, outcomes: Outcomes, sessions: Sequence[Session]) -> Choices:
         """The choices in `sessions` of a policy with these probabilities for every bar of the history, shape (n, 3)."""
-        bars = np.concatenate([np.arange(session.first, session.last + 1) for session in sessions])
+        bars = bars_of(sessions)
         chosen = probabilities[bars].argmax(axis=1)
         index, side = bars[chosen > 0], chosen[chosen > 0] - 1
         known = ~np.isnan(outcomes.net_pct[index, side])

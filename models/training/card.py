@@ -13,15 +13,17 @@ import jinja2
 import numpy as np
 
 from tradingsignals_server.adapters.feeds.rows import UnreadableFile
+from tradingsignals_server.adapters.onnx.declared_features import BARS, DeclaredFeatures
 from tradingsignals_server.adapters.onnx.errors import ModelRefused
 from tradingsignals_server.adapters.onnx.policy import OnnxPolicy
 from tradingsignals_server.domain.calibration import SideCalibration, WinCalibration
-from tradingsignals_server.domain.features import M5_V1
+from tradingsignals_server.domain.intervals import interval_name
 from tradingsignals_server.domain.risk import RiskRules
 
 from .calibration import bins_of
 from .evaluation import Result
 from .history import History
+from .observed import Observed
 from .recipe import LEAST_ACTING, RECIPE_FILE, Recipe, rules_for
 from .split import Split
 from .trial import BEST_SESSIONS, COINS, Deflated, Evaluation, Foretelling, Trial, evaluate
@@ -96,8 +98,8 @@ def model_card(
         win_bins=_win_bins(policy.description.win_calibration, evaluation),
         symbol=history.symbol,
         ranges=_ranges(split),
-        features=len(M5_V1.names),
-        specification=M5_V1.name,
+        observed=observed_text(made.features),
+        interval=interval_name(made.interval),
         lookback=made.features.lookback_bars,
         variant=next(one for one in recipe.variants if one.name == chosen["variant"]),
         chosen=chosen,
@@ -110,6 +112,17 @@ def model_card(
         flat=np.mean([bar.high == bar.low for bar in history.bars]),
         notes=recipe.notes,
     )
+
+
+def observed_text(features: DeclaredFeatures) -> str:
+    """Name what the policy observes."""
+    if features.expressions:
+        return (
+            f"{len(features.names)} features of the catalogue ({', '.join(f'`{one}`' for one in features.expressions)})"
+        )
+    if features.specification == BARS:
+        return "the bars themselves"
+    return f"{len(features.names)} features, {features.specification}"
 
 
 def verdict(result: Result) -> str:
@@ -319,7 +332,8 @@ def main(folder: Path, data: Path) -> None:
     """
     try:
         recipe = Recipe.read(folder / RECIPE_FILE)
-        history = History.read(data)
+        observed = Observed.of(recipe)
+        history = History.read(data, observed.features, observed.interval)
         policy = OnnxPolicy(folder / "model.onnx", confined=True)
         record = json.loads((folder / "training.json").read_text())
         split, rules = Split.of(history, recipe.months), rules_for(history.symbol, recipe.spread)

@@ -17,13 +17,15 @@ from rich.console import Console
 from tradingsignals_server.adapters.feeds.rows import UnreadableFile
 from tradingsignals_server.adapters.onnx.policy import OnnxPolicy
 from tradingsignals_server.commands.export import Exported, ExportOptions, export
-from tradingsignals_server.domain.features import M5_V1
+from tradingsignals_server.domain.features import FeaturesFailed
+from tradingsignals_server.domain.intervals import parse_interval
 
 from . import release
 from .card import write_card
 from .display import TrainingDisplay
 from .episode import ACTIONS
 from .history import History
+from .observed import Observed, features_text
 from .outcomes import Outcomes
 from .recipe import LEAST_ACTING, RECIPE_FILE, Recipe, rules_for
 from .runs import Run, RunFailed, run_all, runs_of
@@ -42,6 +44,11 @@ CONSOLE = Console(highlight=False)
     type=click.Path(path_type=Path),
     help="A recipe.toml with all parameters, such as the one beside a model; options below win over it.",
 )
+@click.option(
+    "--features", help="What it observes: m5-v1, or expressions such as 'rsi(14),return(3)', or @FILE with them."
+)
+@click.option("--lookback", type=click.IntRange(1), help="Bars that the features are computed from.")
+@click.option("--interval", help="Interval of the bars, 1m to 1h.")
 @click.option("--seed", type=int, help="Seed of the first run of a variant.")
 @click.option("--seeds", type=click.IntRange(1), help="Runs of each warm variant.")
 @click.option("--timesteps", type=click.IntRange(1), help="Bars of experience in a run.")
@@ -73,11 +80,12 @@ def main(
     torch.set_num_threads(1)
     try:
         recipe = _recipe(Recipe() if recipe_file is None else Recipe.read(recipe_file), **changes)
-        history = History.read(data)
+        observed = Observed.of(recipe)
+        history = History.read(data, observed.features, observed.interval)
         split = Split.of(history, recipe.months)
         rules = rules_for(history.symbol, recipe.spread)
         folder = release.folder_for(models / (name or release.name_for(history.symbol)), version)
-    except (UnreadableFile, release.Refused, ValueError) as error:
+    except (UnreadableFile, FeaturesFailed, release.Refused, ValueError) as error:
         raise click.ClickException(str(error)) from error
     sessions = ", ".join(f"{len(getattr(split, one.name))} of {one.name}" for one in fields(split))
     CONSOLE.print(f"{folder}: {len(history.bars)} bars, sessions: {sessions}", markup=False, soft_wrap=True)
@@ -105,7 +113,7 @@ def main(
     }
     try:
         with release.new_version(folder) as written:
-            exported = _export(one.folder(work), written / "model.onnx", folder, course)
+            exported = _export(one.folder(work), written / "model.onnx", folder, course, recipe)
             (written / RECIPE_FILE).write_text(recipe.text(), encoding="utf-8")
             card = write_card(OnnxPolicy(exported.path), written, history, split, rules, recipe, record)
     except release.Refused as refused:
@@ -125,9 +133,8 @@ def _recipe(
     seed: int | None,
     seeds: int | None,
     timesteps: int | None,
-    spread: str | None,
-    tried: int | None,
     notes: tuple[str, ...],
+    **entries: Any,
 ) -> Recipe:
     """The recipe with the options of the command line."""
     if seed is not None or seeds is not None:
@@ -135,18 +142,19 @@ def _recipe(
         recipe = replace(recipe, seeds=tuple(range(first, first + (seeds or len(recipe.seeds)))))
     if timesteps is not None:
         recipe = recipe.with_timesteps(timesteps)
-    return replace(
-        recipe,
-        spread=recipe.spread if spread is None else spread,
-        tried=recipe.tried if tried is None else tried,
-        notes=(*recipe.notes, *notes),
-    )
+    given = {name: value for name, value in entries.items() if value is not None}
+    if "features" in given:
+        # A file of expressions may change, so the recipe has what is in it.
+        given["features"] = features_text(given["features"])
+    return replace(recipe, notes=(*recipe.notes, *notes), **given)
 
 
-def _export(trained: Path, out: Path, folder: Path, course: Course) -> Exported:
+def _export(trained: Path, out: Path, folder: Path, course: Course, recipe: Recipe) -> Exported:
     """The model file of the selected candidate, whose policy is in `trained`, with its calibration."""
     options = ExportOptions(
-        features=M5_V1.name,
+        features=recipe.features,
+        lookback=recipe.lookback,
+        interval=parse_interval(recipe.interval),
         actions=ACTIONS,
         vecnormalize=trained / "vecnormalize.pkl",
         name=folder.parent.name,

@@ -8,7 +8,7 @@ from typing import Any
 import gymnasium
 import numpy as np
 
-from tradingsignals_server.domain.features import M5_V1, Observation
+from tradingsignals_server.domain.features import Observation
 from tradingsignals_server.domain.risk import RiskRules
 
 from .episode import ACTIONS, Episode
@@ -18,7 +18,7 @@ from .history import History, Session
 class SessionEnvironment(gymnasium.Env[Observation, np.int64]):  # type: ignore[misc] # the extra train has no types
     """One episode is one session, drawn at random from `sessions`; see Episode for its rewards.
 
-    Observations: the features of the service, shape (16,), float32. Actions: 0 HOLD (keeps a position), 1 BUY, 2 SELL.
+    Observations: the features of the policy, shape (size,), float32. Actions: 0 HOLD (keeps a position), 1 BUY, 2 SELL.
     """
 
     def __init__(self, history: History, sessions: Sequence[Session], rules: RiskRules) -> None:
@@ -26,7 +26,7 @@ class SessionEnvironment(gymnasium.Env[Observation, np.int64]):  # type: ignore[
         self._sessions = sessions
         self._rules = rules
         self._episode: Episode | None = None
-        self.observation_space = gymnasium.spaces.Box(-M5_V1.limit, M5_V1.limit, (len(M5_V1.names),), np.float32)
+        self.observation_space = gymnasium.spaces.Box(-np.inf, np.inf, history.observations.shape[1:], np.float32)
         self.action_space = gymnasium.spaces.Discrete(len(ACTIONS))
 
     def reset(

@@ -10,7 +10,10 @@ from pathlib import Path
 from typing import Any, Self
 
 from tradingsignals_server.domain.costs import Charge, Charges
+from tradingsignals_server.domain.features import M5_V1
+from tradingsignals_server.domain.intervals import DEFAULT_INTERVAL, interval_name
 from tradingsignals_server.domain.risk import RiskRules
+from tradingsignals_server.domain.window import LOOKBACK_BARS
 
 from .split import Months
 
@@ -56,8 +59,8 @@ class Variant:
     hidden_size: of the one LSTM layer of actor and critic each; head_size: of the tanh layer after it.
     imitation_epochs, imitation_rate, imitation_scale: see imitation.imitate_hindsight; no epochs: a cold start.
     profit_epochs: epochs of imitation.seek_profit after it, at the same rate.
-    idle_cost: what HOLD costs in hindsight, in standard deviations of the profits: with 0 a policy that finds no edge
-    never acts. PPO's rewards have no such cost.
+    least_side: fraction of the training bars on which it teaches the policy to take BUY, and as many SELL; with 0 a
+    policy that finds no edge never acts. PPO's rewards are profits alone.
     entropy: weight of the entropy in the loss at the first step of PPO; it falls linearly to 0 at the last, so that the
     policy ends as sure as its experience makes it.
     The rest is RecurrentPPO's: rollouts of `environments` x 60 bars, which is a session each.
@@ -70,7 +73,7 @@ class Variant:
     imitation_rate: float = 1e-3
     imitation_scale: float = 1.4
     profit_epochs: int = 10
-    idle_cost: float = 0.0
+    least_side: float = 0.04
     timesteps: int = 76_800
     environments: int = 128
     minibatch: int = 1920
@@ -96,16 +99,21 @@ class Recipe:
 
     variants: run with every seed; the best run by the validation range is exported.
     spread: see `rules_for`. seeds: each for every variant. months: of the ranges that are held out.
+    features: what a policy observes, as `tradingsignals stamp --features` has it: m5-v1, or expressions of the
+    catalogue, such as "rsi(14),return(3)". lookback: bars that they are computed from. interval: of the bars.
     tried: runs that were tried before on the same data, and count in the deflated Sharpe ratio.
     notes: sentences for the limits in the card.
     """
 
     variants: tuple[Variant, ...] = field(
         default_factory=lambda: (
-            Variant("sparing-64", idle_cost=0.05),
-            Variant("active-64", idle_cost=0.1),
+            Variant("wide-64", least_side=0.05),
+            Variant("narrow-64", least_side=0.03),
         )
     )
+    features: str = M5_V1.name
+    lookback: int = LOOKBACK_BARS
+    interval: str = interval_name(DEFAULT_INTERVAL)
     spread: str = DEFAULT_SPREAD
     seeds: tuple[int, ...] = (1, 2, 3)
     months: Months = field(default_factory=Months)

@@ -17,7 +17,7 @@ from tradingsignals_server.domain.risk import RiskRules
 
 from .environment import SessionEnvironment
 from .evaluation import served, trade
-from .history import History, Session
+from .history import History, Session, bars_of
 from .imitation import Hindsight, imitate_hindsight, logits_of, seek_profit, side_by_side
 from .outcomes import Outcomes
 from .recipe import LEAST_ACTING, STEPS, Variant
@@ -94,7 +94,7 @@ def run(
         },
     )
     normalised = environment.normalize_obs(course.history.observations).astype(np.float32)
-    hindsight = Hindsight.of(normalised, course.outcomes, course.split.training, variant.idle_cost)
+    hindsight = Hindsight.of(normalised, course.outcomes, course.split.training)
     imitate_hindsight(ppo.policy, hindsight, variant, seed)
     seek_profit(ppo.policy, hindsight, variant, seed)
     folder.mkdir(parents=True, exist_ok=True)
@@ -155,8 +155,7 @@ def _environment(course: Course, variant: Variant, seed: int) -> VecNormalize:
         training=False,
         norm_reward=False,
     )
-    deciding = np.concatenate([np.arange(session.first, session.last + 1) for session in sessions])
-    observations = course.history.observations[deciding].astype(np.float64)
+    observations = course.history.observations[bars_of(sessions)].astype(np.float64)
     environment.obs_rms.mean, environment.obs_rms.var = observations.mean(axis=0), observations.var(axis=0)
     environment.seed(seed)
     return environment

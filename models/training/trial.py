@@ -17,7 +17,7 @@ from tradingsignals_server.domain.signals import Action
 
 from .calibration import Choices, auc, brier, estimates, fit
 from .evaluation import Result, Strategy, always, average_cross, coin, long_each_session, one_bar_late, served, trade
-from .history import History, Session
+from .history import History, Session, bars_of
 from .outcomes import Outcomes
 from .sharpe import Returns, expected_best, probability_above
 from .split import Split
@@ -198,7 +198,7 @@ def evaluate(policy: OnnxPolicy, history: History, split: Split, rules: RiskRule
     tested = Choices.of(probabilities, outcomes, split.test)
     table = policy.description.win_calibration or fit(calibrated, history.span(split.calibration))
     strategy = served(probabilities)
-    bars = np.concatenate([np.arange(session.first, session.last + 1) for session in split.test])
+    bars = bars_of(split.test)
     net_pct = outcomes.net_pct[bars]
     return Evaluation(
         run_trial(history, split.test, rules, strategy),

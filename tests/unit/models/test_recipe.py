@@ -11,7 +11,10 @@ from models.training.split import Months
 
 def test_recipe_survives_its_file(tmp_path: Path) -> None:
     made = Recipe(
-        (Variant("a", hidden_size=8, learning_rate=1e-5), Variant("b", idle_cost=0.25)),
+        (Variant("a", hidden_size=8, learning_rate=1e-5), Variant("b", least_side=0.25)),
+        features="rsi(14),return(3)",
+        lookback=60,
+        interval="15m",
         spread="EURUSD=0.5pip",
         seeds=(4, 7),
         months=Months(6, 3, 9),
@@ -25,8 +28,8 @@ def test_recipe_survives_its_file(tmp_path: Path) -> None:
 
 def test_what_a_file_omits_has_its_default(tmp_path: Path) -> None:
     path = tmp_path / "recipe.toml"
-    path.write_text('seeds = [9]\n[[variant]]\nname = "x"\nidle_cost = 1\n')
-    assert Recipe.read(path) == Recipe((Variant("x", idle_cost=1.0),), seeds=(9,))
+    path.write_text('seeds = [9]\n[[variant]]\nname = "x"\nleast_side = 1\n')
+    assert Recipe.read(path) == Recipe((Variant("x", least_side=1.0),), seeds=(9,))
     path.write_text("")
     assert Recipe.read(path) == Recipe()
 

@@ -27,7 +27,7 @@ sb3_contrib = pytest.importorskip("sb3_contrib", reason="training needs the extr
 from models.training import card, command, trial
 from models.training.environment import SessionEnvironment
 from models.training.episode import ACTIONS, Episode
-from models.training.imitation import Hindsight, imitate_hindsight, logits_of, seek_profit
+from models.training.imitation import Hindsight, imitate_hindsight, logits_of, preferred, seek_profit
 from models.training.runs import RunFailed, run_all, runs_of
 from models.training.train import Candidate, Course, run
 from models.training.trial import policy_probabilities
@@ -43,7 +43,7 @@ TINY = Variant(
     head_size=8,
     imitation_epochs=3,
     profit_epochs=1,
-    idle_cost=1.0,
+    least_side=0.2,
     timesteps=960,
     environments=4,
     minibatch=120,
@@ -77,13 +77,13 @@ def new_policy(course: Course) -> Any:
     ).policy
 
 
-def hindsight_of(course: Course, outcomes: Outcomes, idle_cost: float) -> Hindsight:
-    return Hindsight.of(course.history.observations, outcomes, course.split.training, idle_cost)
+def hindsight_of(course: Course, outcomes: Outcomes) -> Hindsight:
+    return Hindsight.of(course.history.observations, outcomes, course.split.training)
 
 
 def weights_after(course: Course, outcomes: Outcomes) -> dict[str, npt.NDArray[np.float32]]:
     policy = new_policy(course)
-    hindsight = hindsight_of(course, outcomes, 0.5)
+    hindsight = hindsight_of(course, outcomes)
     imitate_hindsight(policy, hindsight, TINY, 1)
     seek_profit(policy, hindsight, TINY, 1)
     return {name: values.numpy() for name, values in policy.state_dict().items()}
@@ -95,16 +95,29 @@ def test_rewards_do_not_depend_on_the_volatility_of_the_symbol(course: Course) -
     assert all(np.allclose(lively[name], same[name], atol=1e-5) for name in lively)
 
 
-def test_seeking_profit_makes_a_policy_sure(course: Course) -> None:
-    """Where nothing is predictable HOLD is best, unless it costs more than a trade loses."""
-    eager = replace(TINY, profit_epochs=60, imitation_rate=1e-2)
-    losing = replace(course.outcomes, net_pct=np.where(np.isnan(course.outcomes.net_pct), np.nan, [-1.0, -2.0]))
-    for idle_cost, column in ((0.0, 0), (9.0, 1)):
-        policy, hindsight = new_policy(course), hindsight_of(course, losing, idle_cost)
-        seek_profit(policy, hindsight, eager, 1)
-        with torch.no_grad():
-            probabilities = torch.softmax(logits_of(policy, hindsight.observations), dim=-1)
-        assert float(probabilities[..., column].mean()) > 0.9
+@pytest.mark.parametrize("least_side", [0.0, 0.1])
+def test_seeking_profit_takes_each_side_on_its_fraction_of_the_bars(course: Course, least_side: float) -> None:
+    """Where no side is profitable a policy holds, but on the bars on which it is to take one, and is sure of both."""
+    eager = replace(TINY, profit_epochs=60, imitation_rate=1e-2, least_side=least_side)
+    policy, found = new_policy(course), hindsight_of(course, course.outcomes)
+    hindsight = replace(found, worth=torch.tensor([0.0, -0.2, -0.3]).expand_as(found.worth))
+    seek_profit(policy, hindsight, eager, 1)
+    with torch.no_grad():
+        probabilities = torch.softmax(logits_of(policy, hindsight.observations), dim=-1)[hindsight.known > 0.0]
+    hold, buy, sell = (probabilities >= 0.65).double().mean(dim=0).tolist()
+    assert buy == pytest.approx(least_side, abs=0.04)
+    assert sell == pytest.approx(least_side, abs=0.04)
+    assert hold > 0.95 - 2.0 * least_side
+
+
+def test_preferred_bars_are_those_of_the_highest_probability() -> None:
+    probabilities = torch.tensor([[[0.5, 0.4, 0.1], [0.1, 0.8, 0.1]], [[0.2, 0.1, 0.7], [0.0, 0.5, 0.5]]])
+    known = torch.tensor([[1.0, 1.0], [1.0, 0.0]])
+    marks = preferred(probabilities, known, 0.3)
+    assert marks[..., 0].sum() == 0.0
+    assert (marks[..., 1] * known).tolist() == [[0.0, 1.0], [0.0, 0.0]]
+    assert (marks[..., 2] * known).tolist() == [[0.0, 0.0], [1.0, 0.0]]
+    assert preferred(probabilities, known, 0.0).sum() == 0.0
 
 
 def euro(folder: Path) -> Path:
