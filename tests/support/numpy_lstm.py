@@ -12,7 +12,7 @@ from onnx import numpy_helper
 
 from .onnx_models import NumpyPolicy
 
-ARITHMETIC = ["Sub", "Div", "Clip", "LSTM", "Gemm", "Tanh", "Gemm", "Div", "Softmax"]
+ARITHMETIC = ["Sub", "Div", "Clip", "LSTM", "Gemm", "Tanh", "Gemm", "Softmax"]
 """What the graph of the shipped policy computes, in this order. All else in it only moves numbers:"""
 MOVES = {"Cast", "Unsqueeze", "Squeeze", "Transpose"}
 
@@ -27,7 +27,7 @@ def read_policy(path: Path) -> NumpyPolicy:
     }
     nodes = [node for node in graph.node if node.op_type not in MOVES]
     assert [node.op_type for node in nodes] == ARITHMETIC
-    centre, scale, clip, lstm, dense, _, head, temperature, _ = nodes
+    centre, scale, clip, lstm, dense, _, head, _ = nodes
     assert [onnx.helper.get_node_attr_value(layer, "transB") for layer in (dense, head)] == [1, 1]
 
     (of_inputs,), (of_state,), (biases,) = (known[name] for name in lstm.input[1:4])
@@ -38,7 +38,6 @@ def read_policy(path: Path) -> NumpyPolicy:
         mean=known[centre.input[1]],
         variance=known[scale.input[1]] ** 2,
         clip=float(known[clip.input[2]]),
-        temperature=float(known[temperature.input[1]]),
     )
 
 
