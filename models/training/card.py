@@ -16,7 +16,7 @@ from tradingsignals_server.adapters.feeds.rows import UnreadableFile
 from tradingsignals_server.adapters.onnx.declared_features import BARS, DeclaredFeatures
 from tradingsignals_server.adapters.onnx.errors import ModelRefused
 from tradingsignals_server.adapters.onnx.policy import OnnxPolicy
-from tradingsignals_server.domain.calibration import SideCalibration, WinCalibration
+from tradingsignals_server.domain.calibration import LEAST_CASES, SideCalibration, WinCalibration
 from tradingsignals_server.domain.intervals import interval_name
 from tradingsignals_server.domain.risk import RiskRules
 
@@ -94,6 +94,7 @@ def model_card(
         foretelling=_foretelling(evaluation, rules),
         confidences=_confidences(evaluation),
         win=policy.description.win_calibration,
+        least_cases=LEAST_CASES,
         sides=_sides(policy.description.win_calibration),
         win_bins=_win_bins(policy.description.win_calibration, evaluation),
         symbol=history.symbol,

@@ -174,7 +174,7 @@ class Settings(BaseSettings):
     replay_file: Path | None = Field(None, description="CSV, CSV.gz or Parquet file of bars, for FEED=replay.")
     replay_speed: NotNegative = Field(0.0, description="Replay this many times faster than the market; 0: no waiting.")
     symbols: Symbols = Field(("USDCOP",), description="Symbols that FEED=simulate makes bars of, separated by commas.")
-    simulate_seed: int = Field(12, description="Seed of the simulated market.")
+    simulate_seed: int = Field(85, description="Seed of the simulated market.")
     simulate_speed: NotNegative = Field(
         300.0, description="Simulate this many times faster than the market; 0: no waiting."
     )
