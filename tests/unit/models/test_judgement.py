@@ -45,11 +45,13 @@ from models.training.trial import Deflated, Foretelling, Trial, evaluate, policy
 from tests.support.builders import position
 from tests.support.calibrations import CALIBRATION, RANGE
 
+from tradingsignals_server.adapters.onnx.declared_features import DeclaredFeatures
 from tradingsignals_server.adapters.onnx.policy import OnnxPolicy
 from tradingsignals_server.application.ports.policy import PolicyDescription
 from tradingsignals_server.domain.calibration import SideCalibration, WinBin, WinCalibration
 from tradingsignals_server.domain.costs import NO_CHARGES, Charges
-from tradingsignals_server.domain.features import M5_V1, Observation
+from tradingsignals_server.domain.features import Observation
+from tradingsignals_server.domain.intervals import DEFAULT_INTERVAL
 from tradingsignals_server.domain.recurrent_state import RecurrentState
 from tradingsignals_server.domain.risk import RiskRules
 from tradingsignals_server.domain.signals import Action, Probabilities
@@ -247,7 +249,9 @@ def test_threshold_reduces_entries(market: History) -> None:
 class Counting:
     """A policy that counts the bars since its state was reset, and buys at every fourth."""
 
-    specification = SimpleNamespace(name="counting", version="1", file_sha256="0" * 64, features=M5_V1)
+    specification = SimpleNamespace(
+        name="counting", version="1", file_sha256="0" * 64, features=DeclaredFeatures(), interval=DEFAULT_INTERVAL
+    )
 
     def __init__(self, calibration: WinCalibration | None = None) -> None:
         self.description = PolicyDescription("1", "test", "onnx", win_calibration=calibration)
