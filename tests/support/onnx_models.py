@@ -159,9 +159,15 @@ def doubling() -> bytes:
 
 
 def random_weights(
-    layers: int = 1, size: int = 8, hidden: Sequence[int] = (6,), *, normalised: bool = False, seed: int = 0
+    layers: int = 1,
+    size: int = 8,
+    hidden: Sequence[int] = (6,),
+    *,
+    normalised: bool = False,
+    seed: int = 0,
+    observed: int = 16,
 ) -> PolicyWeights:
-    """Return random weights of a policy."""
+    """Return random weights of a policy with observations of `observed` numbers."""
     random = np.random.default_rng(seed)
 
     def uniform(*shape: int) -> npt.NDArray[np.float32]:
@@ -175,13 +181,16 @@ def random_weights(
     return PolicyWeights(
         lstm=tuple(
             LstmLayer(
-                uniform(4 * size, size if layer else 16), uniform(4 * size, size), uniform(4 * size), uniform(4 * size)
+                uniform(4 * size, size if layer else observed),
+                uniform(4 * size, size),
+                uniform(4 * size),
+                uniform(4 * size),
             )
             for layer in range(layers)
         ),
         layers=tuple(dense),
         logits=DenseLayer(3.0 * uniform(3, width), uniform(3)),
-        normalisation=Normalisation(random.normal(size=16), random.uniform(1e-4, 4.0, 16), 1e-8, 10.0)
+        normalisation=Normalisation(random.normal(size=observed), random.uniform(1e-4, 4.0, observed), 1e-8, 10.0)
         if normalised
         else None,
     )
