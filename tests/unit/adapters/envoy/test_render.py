@@ -203,6 +203,7 @@ def test_streams_go_to_the_fanout_server_if_configured() -> None:
         *("/api/signals/generate/?", r"/api/signals/generate\-from\-db/?"),
         *("/api/signals/positions/active/?", "/api/signals/positions/closed/?", "/api/signals/positions/[^/]+/close/?"),
         *("/api/signals/model/info/?", "/api/signals/model/reload/?"),
+        *("/api/signals/[^/]+/explanation/?", "/api/signals/[^/]+/replay/?"),
         "/tradingsignals.v1.",
         "/",
     }
@@ -226,6 +227,9 @@ def test_only_unprocessed_calls_are_retried() -> None:
         ("/api/signals/positions/p1/close?price=%31", False),
         ("/api/signals/positions/position_id/close", False),
         ("/api/signals/positions/closed?position_id=p2", False),
+        ("/api/signals/s1/explanation?signal_id=s2", True),
+        ("/api/signals/s1/replay?signalId=s2", True),
+        ("/api/signals/s1/explanation", False),
     ],
 )
 def test_field_of_the_path_is_refused_in_the_query(path: str, refused: bool) -> None:
