@@ -17,11 +17,17 @@ from tests.support.logs import Log
 from tradingsignals.v1.event_pb2 import Event
 from tradingsignals.v1.event_service_pb2 import StreamEventsRequest
 from tradingsignals_server.api.contract import NEWLINE_DELIMITED_SERVICE, SERVER_SENT_EVENTS_SERVICE, path_of
+from tradingsignals_server.api.streams import STREAMS
 
 from .conftest import Sides, both
 
-STREAMS = [*SERVER_SENT_EVENTS_SERVICE.methods, *NEWLINE_DELIMITED_SERVICE.methods]
-EACH = pytest.mark.parametrize("stream", STREAMS, ids=path_of)
+TEXTS = [
+    service.methods_by_name[stream.method.name]
+    for service in (SERVER_SENT_EVENTS_SERVICE, NEWLINE_DELIMITED_SERVICE)
+    for stream in STREAMS
+]
+"""The streams of the log as text; a stream that is computed, such as RunBacktest, is not among them."""
+EACH = pytest.mark.parametrize("stream", TEXTS, ids=path_of)
 SSE = SERVER_SENT_EVENTS_SERVICE.methods_by_name["StreamEvents"]
 LINES = NEWLINE_DELIMITED_SERVICE.methods_by_name["StreamEvents"]
 
