@@ -278,7 +278,9 @@ class TestBesideStoredBars:
         async with running_engine(with_table) as running:
             await running.publish(more)
         warm = await signals(sql)
-        await sql.execute("TRUNCATE bars, signals, positions, events; UPDATE event_log SET last_sequence = 0")
+        await sql.execute(
+            "TRUNCATE bars, signals, signal_inputs, positions, events; UPDATE event_log SET last_sequence = 0"
+        )
         async with running_engine(PostgresStore(pool, encode)) as running:
             await running.publish(BARS)
             await running.publish(more)
