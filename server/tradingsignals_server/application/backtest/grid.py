@@ -1,4 +1,4 @@
-"""Many runs on the same bars: which settings were best, what that is worth after so many tries, and in later bars.
+"""Many runs on the same bars: which settings were best, what that is worth after that many runs, and in later bars.
 
 A run over all bars tells what it made of each part, because sizes are fractions of the initial equity: profits are not
 reinvested. So a walk-forward needs one run for each combination of settings, whatever the number of its splits.
