@@ -17,7 +17,7 @@ from tradingsignals_server.application.ports.outcomes import (
     PolicyEvent,
     StoredLedger,
 )
-from tradingsignals_server.domain.events import MarketUpdate
+from tradingsignals_server.domain.events import MarketUpdate, TradingControl
 from tradingsignals_server.domain.ledger import LEDGER_VERSION
 from tradingsignals_server.domain.outcomes import Outcome
 from tradingsignals_server.domain.positions import Position
@@ -46,6 +46,7 @@ class MemoryOutcomes:
             PolicyEvent(None if isinstance(event, MarketUpdate) else LIVE, event)
             for event in self._store.events[after:through]
             if not (isinstance(event, Position) and event.is_open and event.bars_held)
+            and not isinstance(event, TradingControl)
         ]
 
     async def commit_ledger(

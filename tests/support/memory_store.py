@@ -26,7 +26,14 @@ from tradingsignals_server.application.ports.store import (
 )
 from tradingsignals_server.domain.bars import Bar
 from tradingsignals_server.domain.errors import StorageUnavailable
-from tradingsignals_server.domain.events import Disposition, Event, EventKind, MarketUpdate, market_times
+from tradingsignals_server.domain.events import (
+    Disposition,
+    Event,
+    EventKind,
+    MarketUpdate,
+    TradingControl,
+    market_times,
+)
 from tradingsignals_server.domain.positions import Position
 from tradingsignals_server.domain.risk import KELLY_WINDOW
 from tradingsignals_server.domain.signals import Action, Origin, Signal
@@ -112,7 +119,7 @@ class MemoryStore:
 
     def put(self, events: Sequence[Event], at: datetime) -> list[LogEntry]:
         """Store events as another server's commit, with positions that need no signal."""
-        keys = [_key(event) for event in (*self.events, *events) if not isinstance(event, Position)]
+        keys = [_key(event) for event in (*self.events, *events) if not isinstance(event, Position | TradingControl)]
         if len(keys) != len(set(keys)):
             raise StaleState
         first = len(self.events) + 1
@@ -407,4 +414,6 @@ def _entry(event: Event, sequence: int, at: datetime, payload: bytes, market_tim
         return LogEntry(sequence, at, EventKind.SIGNAL, event.symbol, action, confidence, payload, market_time)
     if isinstance(event, Position):
         return LogEntry(sequence, at, EventKind.POSITION_UPDATE, event.symbol, None, None, payload, market_time)
+    if isinstance(event, TradingControl):
+        return LogEntry(sequence, at, EventKind.TRADING_CONTROL, "", None, None, payload, market_time)
     return LogEntry(sequence, at, EventKind.MARKET_UPDATE, event.bar.symbol, None, None, payload, market_time)

@@ -25,7 +25,7 @@ from tradingsignals_server.application.ports.store import StoredSymbol
 from tradingsignals_server.domain.bars import Bar
 from tradingsignals_server.domain.calendar import SessionCalendar, calendar_for
 from tradingsignals_server.domain.errors import ServiceError
-from tradingsignals_server.domain.events import Disposition, Event, Receipt
+from tradingsignals_server.domain.events import Disposition, Event, MarketUpdate, Receipt, SymbolEvent, TradingControl
 from tradingsignals_server.domain.features import M5_V1, Features, Observation
 from tradingsignals_server.domain.intervals import DEFAULT_INTERVAL
 from tradingsignals_server.domain.recurrent_state import RecurrentState
@@ -210,6 +210,7 @@ def dispositions(results: Sequence[Receipt | ServiceError]) -> list[Disposition 
     return [result.disposition if isinstance(result, Receipt) else result.reason for result in results]
 
 
-def of_symbol(events: Sequence[Event], symbol: str) -> list[Event]:
+def of_symbol(events: Sequence[Event], symbol: str) -> list[SymbolEvent]:
     """Return the events of one symbol, in their order."""
-    return [event for event in events if (event.bar.symbol if hasattr(event, "bar") else event.symbol) == symbol]
+    of_symbols = [event for event in events if not isinstance(event, TradingControl)]
+    return [one for one in of_symbols if (one.bar.symbol if isinstance(one, MarketUpdate) else one.symbol) == symbol]

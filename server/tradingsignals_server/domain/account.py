@@ -2,24 +2,33 @@
 
 Sizes are fractions of the initial equity, so profits are not reinvested: a position of 2% is the same amount after a
 year of profits as on the first day. All amounts are in account currency.
+
+It is a fold of the log: the same entries give the same account, whether they are folded at once or in pieces.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import field, replace
+from dataclasses import field
 from datetime import date, datetime
-from math import fsum
-from typing import Any, Self
+from math import ldexp
+from typing import Any, Final, Self
 from uuid import UUID
 
 from .bars import Bar
-from .events import Disposition, Event, MarketUpdate
+from .events import Disposition, Event, MarketUpdate, TradingControl
 from .plain_values import parsed, plain
 from .positions import ExitReason, Position
-from .values import dataclass
+from .values import changed, dataclass
 
 STOPS = frozenset({ExitReason.STOP_LOSS, ExitReason.TRAILING_STOP})
+
+_UNIT_BITS: Final = 64
+"""Sums over open positions are kept as whole numbers of 2^-64: exact, in whatever order, and without adding up all of
+them again at each change."""
+
+_EXPONENTS: Final = 1e300
+"""Beyond this a number times 2^64 may be no float. Only positions of the first versions were ever worth as much."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,19 +36,23 @@ class Account:
     """The account after an event, in account currency. `Account.opened` makes the first one, `after` the next.
 
     initial_equity: equity before the first position, > 0.
+    peak: highest equity so far, >= initial_equity.
+    protected_peak: highest equity since trading was last resumed by hand; `peak` if it never was.
+    day_start: equity before the first bar of that day.
     realised: sum of the profit and loss of the closed positions, net of costs.
     open_positions: by their ids, as their newest marks left them.
-    peak: highest equity so far, >= initial_equity.
     as_of: close of the newest bar, None before the first one.
     day: day in UTC of the open of that bar, None before the first bar.
-    day_start: equity before the first bar of that day.
     closed: number of closed positions.
-    stops_in_row: positions closed last, one after the other, by a stop and at a loss.
+    stops_in_row: positions closed last, one after the other, by a stop and at a loss; 0 once trading is resumed.
     last_stop: time of the last of them, None if there was none yet.
+    halted: whether trading is halted by hand; halt_reason, halted_by, halted_at: see events.TradingControl.
+    unrealised_units, exposure_units: see `unrealised` and `exposure`, in units of 2^-64.
     """
 
     initial_equity: float
     peak: float
+    protected_peak: float
     day_start: float
     realised: float = 0.0
     open_positions: Mapping[UUID, Position] = field(default_factory=dict)
@@ -48,16 +61,22 @@ class Account:
     closed: int = 0
     stops_in_row: int = 0
     last_stop: datetime | None = None
+    halted: bool = False
+    halt_reason: str = ""
+    halted_by: str = ""
+    halted_at: datetime | None = None
+    unrealised_units: int = 0
+    exposure_units: int = 0
 
     @classmethod
     def opened(cls, initial_equity: float) -> Self:
         """Return an account without positions."""
-        return cls(initial_equity, initial_equity, initial_equity)
+        return cls(initial_equity, initial_equity, initial_equity, initial_equity)
 
     @property
     def unrealised(self) -> float:
         """Sum of the profit and loss of the open positions, as if all were closed now. It is rounded once."""
-        return fsum(position.pnl_account for position in self.open_positions.values())
+        return self.unrealised_units / (1 << _UNIT_BITS)
 
     @property
     def equity(self) -> float:
@@ -67,7 +86,7 @@ class Account:
     @property
     def exposure(self) -> float:
         """Sum of the sizes of the open positions, long or short, as a fraction of the initial equity."""
-        return fsum(position.position_size for position in self.open_positions.values())
+        return self.exposure_units / (1 << _UNIT_BITS)
 
     @property
     def drawdown(self) -> float:
@@ -78,6 +97,13 @@ class Account:
     def drawdown_pct(self) -> float:
         """The drawdown in percent of the peak, >= 0."""
         return 100.0 * self.drawdown / self.peak
+
+    @property
+    def protected_drawdown_pct(self) -> float:
+        """How far equity is below its peak since trading was resumed, in percent of it; all of it if none was left."""
+        if self.protected_peak <= 0.0:
+            return 100.0
+        return 100.0 * max(0.0, self.protected_peak - self.equity) / self.protected_peak
 
     @property
     def day_loss(self) -> float:
@@ -98,15 +124,26 @@ class Account:
         """
         match event:
             case MarketUpdate():
-                return self if event.disposition is Disposition.LATE else self._after_bar(event.bar)
+                return self if event.disposition is Disposition.LATE else self.after_bar(event.bar)
             case Position():
                 return self._after_change(event)
+            case TradingControl():
+                return self._after_control(event)
             case _:
                 return self
 
+    def after_bar(self, bar: Bar) -> Account:
+        """Return the account after a bar that is not late, before the changes of positions that it leads to."""
+        if self.as_of is not None and bar.close_time <= self.as_of:
+            return self
+        day = bar.time.date()
+        if day == self.day:
+            return changed(self, as_of=bar.close_time)
+        return changed(self, as_of=bar.close_time, day=day, day_start=self.equity)
+
     def to_json(self) -> dict[str, Any]:
         """Return the state as plain values for JSON."""
-        state = plain(replace(self, open_positions={}))
+        state = plain(changed(self, open_positions={}))
         return {**state, "open_positions": [plain(position) for position in self.open_positions.values()]}
 
     @classmethod
@@ -118,28 +155,54 @@ class Account:
         """
         held = [parsed(Position, position) for position in state["open_positions"]]
         rest = parsed(cls, {name: value for name, value in state.items() if name != "open_positions"})
-        return replace(rest, open_positions={position.position_id: position for position in held})
-
-    def _after_bar(self, bar: Bar) -> Account:
-        if self.as_of is not None and bar.close_time <= self.as_of:
-            return self
-        day = bar.time.date()
-        if day == self.day:
-            return replace(self, as_of=bar.close_time)
-        return replace(self, as_of=bar.close_time, day=day, day_start=self.equity)
+        return changed(rest, open_positions={position.position_id: position for position in held})
 
     def _after_change(self, position: Position) -> Account:
-        others = {key: held for key, held in self.open_positions.items() if key != position.position_id}
+        held = dict(self.open_positions)
+        before = held.pop(position.position_id, None)
+        unrealised, exposure = self.unrealised_units, self.exposure_units
+        if before is not None:
+            unrealised -= _units(before.pnl_account)
+            exposure -= _units(before.position_size)
+        realised, closed, stops, last_stop = self.realised, self.closed, self.stops_in_row, self.last_stop
         if position.exit is None:
-            changed = replace(self, open_positions={**self.open_positions, position.position_id: position})
+            held[position.position_id] = position
+            unrealised += _units(position.pnl_account)
+            exposure += _units(position.position_size)
         else:
             stopped = position.exit.reason in STOPS and position.pnl < 0.0
-            changed = replace(
+            realised, closed = realised + position.pnl_account, closed + 1
+            stops, last_stop = (stops + 1, position.exit.time) if stopped else (0, last_stop)
+        equity = self.initial_equity + realised + unrealised / (1 << _UNIT_BITS)
+        return changed(
+            self,
+            peak=max(self.peak, equity),
+            protected_peak=max(self.protected_peak, equity),
+            realised=realised,
+            open_positions=held,
+            closed=closed,
+            stops_in_row=stops,
+            last_stop=last_stop,
+            unrealised_units=unrealised,
+            exposure_units=exposure,
+        )
+
+    def _after_control(self, control: TradingControl) -> Account:
+        """Halting again changes nothing. Resuming begins the drawdown and the row of stops anew."""
+        if not control.halted:
+            return changed(
                 self,
-                open_positions=others,
-                realised=self.realised + position.pnl_account,
-                closed=self.closed + 1,
-                stops_in_row=self.stops_in_row + 1 if stopped else 0,
-                last_stop=position.exit.time if stopped else self.last_stop,
+                protected_peak=self.equity,
+                stops_in_row=0,
+                halted=False,
+                halt_reason="",
+                halted_by="",
+                halted_at=None,
             )
-        return replace(changed, peak=max(changed.peak, changed.equity))
+        if self.halted:
+            return self
+        return changed(self, halted=True, halt_reason=control.reason, halted_by=control.by, halted_at=control.at)
+
+
+def _units(amount: float) -> int:
+    return int(ldexp(amount, _UNIT_BITS)) if abs(amount) < _EXPONENTS else int(amount) << _UNIT_BITS

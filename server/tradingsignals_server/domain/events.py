@@ -49,8 +49,24 @@ class MarketUpdate:
     disposition: Disposition
 
 
-Event = MarketUpdate | Signal | Position
-"""An entry of the log: a stored bar, a signal, or a position after a change."""
+@dataclass(frozen=True, slots=True)
+class TradingControl:
+    """Trading was halted or resumed by hand, for all symbols. See domain.protections.
+
+    reason, by: why and who, as the caller says; "" if it does not. at: time of the call, UTC.
+    """
+
+    halted: bool
+    reason: str
+    by: str
+    at: datetime
+
+
+SymbolEvent = MarketUpdate | Signal | Position
+"""An entry of the log about one symbol: a stored bar, a signal, or a position after a change."""
+
+Event = SymbolEvent | TradingControl
+"""An entry of the log."""
 
 
 def market_times(events: Sequence[Event]) -> list[datetime]:
@@ -68,6 +84,9 @@ def market_times(events: Sequence[Event]) -> list[datetime]:
                 symbol, time = event.symbol, event.bar_time or event.timestamp
             case Position():
                 symbol, time = event.symbol, event.entry_time if event.exit is None else event.exit.time
+            case TradingControl():
+                times.append(event.at)
+                continue
         if isinstance(event, Position):
             time = newest.get(symbol, time)
         else:
@@ -82,3 +101,4 @@ class EventKind(StrEnum):
     SIGNAL = "SIGNAL"
     MARKET_UPDATE = "MARKET_UPDATE"
     POSITION_UPDATE = "POSITION_UPDATE"
+    TRADING_CONTROL = "TRADING_CONTROL"

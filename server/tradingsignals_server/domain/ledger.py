@@ -23,7 +23,7 @@ from uuid import UUID
 
 from .bars import LOWEST_PRICE, Bar
 from .calendar import SessionCalendar
-from .events import Disposition, Event, MarketUpdate
+from .events import Disposition, MarketUpdate, SymbolEvent, TradingControl
 from .outcomes import RESOLUTION_OF, Fill, Outcome, Resolution, gross_pct, outcome_id
 from .plain_values import parsed, plain
 from .positions import Exit, ExitReason, Position, after_bar, close
@@ -117,7 +117,7 @@ class OpenEntry:
         return self.signal.acted and self.fill is Fill.CLOSE
 
 
-LedgerEvent = Event | FollowedSignal
+LedgerEvent = SymbolEvent | FollowedSignal
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,7 +137,7 @@ class Ledger:
     shadow: bool = False
     _open: dict[str, list[OpenEntry]] = field(default_factory=dict)
 
-    def apply(self, event: LedgerEvent) -> list[Outcome]:
+    def apply(self, event: LedgerEvent | TradingControl) -> list[Outcome]:
         """Take in the next event; return what it has resolved, the oldest entry first."""
         match event:
             case MarketUpdate():
@@ -148,6 +148,8 @@ class Ledger:
                 return [] if event.action is Action.HOLD else self._on_signal(FollowedSignal.of(event))
             case Position():
                 return self._on_position(event)
+            case TradingControl():
+                return []
 
     def open_entries(self, symbol: str) -> Sequence[OpenEntry]:
         """Return the entries of a symbol that are not resolved, the oldest first."""

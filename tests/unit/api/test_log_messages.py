@@ -8,9 +8,9 @@ from datetime import timedelta
 import pytest
 from tests.support.builders import bar, signal
 
-from tradingsignals_server.api.mapping.log_messages import market_update_of, signal_of
+from tradingsignals_server.api.mapping.log_messages import market_update_of, signal_of, trading_control_of
 from tradingsignals_server.api.mapping.to_proto import encode
-from tradingsignals_server.domain.events import Disposition, MarketUpdate
+from tradingsignals_server.domain.events import Disposition, MarketUpdate, TradingControl
 from tradingsignals_server.domain.indicators import Indicators
 from tradingsignals_server.domain.signals import Action, MarketRegime, Origin, TrendDirection, WinEstimate
 
@@ -53,3 +53,8 @@ def test_signal_without_a_bar_is_read_back() -> None:
 def test_bar_is_read_back(disposition: Disposition) -> None:
     update = MarketUpdate(bar(3, 100.1, 101.0, 99.5, 100.7), disposition)
     assert market_update_of(encode(update, 1)) == update
+
+
+def test_halt_of_trading_is_read_back() -> None:
+    control = TradingControl(True, "news at ten", "the desk", FULL.timestamp)
+    assert trading_control_of(encode(control, 1)) == control

@@ -38,10 +38,12 @@ signals = st.builds(
 )
 positions = st.builds(position_pb2.Position, symbol=st.text(max_size=20), bars_held=st.integers(0, 2**31 - 1))
 updates = st.builds(event_pb2.MarketUpdate, disposition=st.sampled_from([1, 2, 3, 4]))
+controls = st.builds(event_pb2.TradingControl, halted=st.booleans(), reason=st.text(max_size=50))
 MESSAGES = {
     EventKind.SIGNAL: (signals, "signal"),
     EventKind.POSITION_UPDATE: (positions, "position_update"),
     EventKind.MARKET_UPDATE: (updates, "market_update"),
+    EventKind.TRADING_CONTROL: (controls, "trading_control"),
 }
 
 

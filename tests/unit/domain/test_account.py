@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from datetime import timedelta
+from math import fsum
 
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from tests.support.builders import MONDAY, OPENING, bar, signal
 
 from tradingsignals_server.domain.account import Account
-from tradingsignals_server.domain.events import Disposition, MarketUpdate
+from tradingsignals_server.domain.events import Disposition, MarketUpdate, TradingControl
 from tradingsignals_server.domain.intervals import DEFAULT_INTERVAL
 from tradingsignals_server.domain.positions import Exit, ExitReason, Position, after_bar, close, open_position
 from tradingsignals_server.domain.risk import RiskRules
@@ -104,3 +109,70 @@ def test_signal_changes_nothing() -> None:
 
 def test_loss_of_a_day_that_began_without_equity_is_all_of_it() -> None:
     assert replace(START, day_start=-1.0).day_loss_pct == 100.0
+
+
+def control(*, halted: bool, reason: str = "", by: str = "", after: int = 0) -> TradingControl:
+    return TradingControl(halted, reason, by, OPENING + after * DEFAULT_INTERVAL)
+
+
+def test_first_halt_stays_until_trading_is_resumed() -> None:
+    halted = START.after(control(halted=True, reason="news", by="desk", after=1))
+    assert (halted.halted, halted.halt_reason, halted.halted_by) == (True, "news", "desk")
+    assert halted.halted_at == OPENING + DEFAULT_INTERVAL
+    assert halted.after(control(halted=True, reason="other", after=2)) is halted
+    assert halted.after(control(halted=False, after=3)) == START
+
+
+def test_resuming_begins_drawdown_and_stops_anew_and_keeps_the_true_peak() -> None:
+    account = START.after(opened()).after(ended(opened(), 103.0, ExitReason.TAKE_PROFIT))
+    account = account.after(opened(2)).after(ended(opened(2), 98.0))
+    assert (account.peak, account.protected_peak, account.stops_in_row) == (100_060.0, 100_060.0, 1)
+    assert account.protected_drawdown_pct == account.drawdown_pct > 0.0
+    resumed = account.after(control(halted=False))
+    assert (resumed.peak, resumed.protected_peak, resumed.stops_in_row) == (100_060.0, 100_020.0, 0)
+    assert (resumed.protected_drawdown_pct, resumed.drawdown_pct) == (0.0, account.drawdown_pct)
+    assert resumed.last_stop == account.last_stop
+
+
+def test_drawdown_of_an_account_that_was_resumed_without_equity_is_all_of_it() -> None:
+    assert replace(START, protected_peak=-1.0).protected_drawdown_pct == 100.0
+
+
+def test_value_of_a_position_of_an_older_version_beyond_every_bound_is_summed() -> None:
+    huge = replace(opened(), pnl_account=1.5e308)
+    account = START.after(huge)
+    assert account.unrealised == 1.5e308
+    assert account.after(replace(opened(2), pnl_account=2.0)).after(replace(huge, pnl_account=0.0)).unrealised == 2.0
+
+
+@given(
+    st.lists(
+        st.tuples(st.integers(1, 6), st.floats(-1e12, 1e12), st.floats(0.0, 1.0), st.booleans(), st.booleans()),
+        max_size=40,
+    )
+)
+def test_equity_is_the_sum_of_its_parts_at_each_event(changes: list[tuple[int, float, float, bool, bool]]) -> None:
+    account, realised = START, 0.0
+    for step, (name, pnl, size, ends, turns) in enumerate(changes):
+        account = account.after(update(step))
+        if turns:
+            account = account.after(control(halted=ends, after=step))
+        held = replace(opened(name), pnl_account=pnl, position_size=size)
+        account = account.after(replace(held, exit=Exit(OPENING, 99.0, ExitReason.MANUAL)) if ends else held)
+        realised += pnl if ends else 0.0
+        parts = account.open_positions.values()
+        assert account.realised == realised
+        assert account.unrealised == pytest.approx(fsum(one.pnl_account for one in parts), rel=1e-15, abs=1e-18)
+        assert account.exposure == pytest.approx(fsum(one.position_size for one in parts), rel=1e-15, abs=1e-18)
+        assert account.equity == account.initial_equity + account.realised + account.unrealised
+        assert account.peak >= max(account.equity, account.protected_peak)
+        assert account.protected_peak >= account.equity
+        assert Account.of_json(json.loads(json.dumps(account.to_json()))) == account
+
+
+def test_sums_do_not_drift_over_many_changes() -> None:
+    account = START
+    for step in range(20_000):
+        account = account.after(replace(opened(step % 50), pnl_account=0.1 * step, position_size=0.1))
+    assert account.unrealised == fsum(one.pnl_account for one in account.open_positions.values())
+    assert account.exposure == 5.0

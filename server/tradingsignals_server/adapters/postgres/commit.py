@@ -17,7 +17,7 @@ from ...application.ports.store import RecurrentCheckpoint, RefusedByStore, Shad
 from ...domain.bars import HIGHEST_PRICE
 from ...domain.buckets import bucket_of
 from ...domain.errors import StorageUnavailable
-from ...domain.events import Event, EventKind, MarketUpdate, market_times
+from ...domain.events import Event, EventKind, MarketUpdate, TradingControl, market_times
 from ...domain.positions import Position
 from ...domain.signals import Action, Signal
 from .connection import REFUSALS, Connections, Database
@@ -265,7 +265,7 @@ class Committer:
         entries = commit.entries(head + 1, self._encode)
         new_settings = commit.settings.keys() - self._stored_settings
         arrays = commit.arrays(entries, commit.symbols - self._stored_symbols, new_settings)
-        buckets = [] if commit.owner is None else list({bucket_of(entry.symbol) for entry in entries})
+        buckets = [] if commit.owner is None else list({bucket_of(e.symbol) for e in entries if e.symbol})
         tables = tuple((table, len(columns[0]) == 1) for table, columns in arrays.items())
         written = await database.fetchval(
             _statement(tables),
@@ -284,6 +284,8 @@ def _entry(event: Event, sequence: int, at: datetime, payload: bytes, market_tim
             return LogEntry(sequence, at, EventKind.SIGNAL, event.symbol, action, confidence, payload, market_time)
         case Position():
             return LogEntry(sequence, at, EventKind.POSITION_UPDATE, event.symbol, None, None, payload, market_time)
+        case TradingControl():
+            return LogEntry(sequence, at, EventKind.TRADING_CONTROL, "", None, None, payload, market_time)
 
 
 def _rule(error: Exception) -> str:

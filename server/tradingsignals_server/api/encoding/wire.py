@@ -15,7 +15,12 @@ from ...domain.events import EventKind
 from ..mapping.to_proto import timestamp
 
 # Field numbers of tradingsignals.v1.Event and of the stream responses; tests compare them with the descriptors.
-EVENT_FIELDS = {EventKind.SIGNAL: 3, EventKind.MARKET_UPDATE: 4, EventKind.POSITION_UPDATE: 5}
+EVENT_FIELDS = {
+    EventKind.SIGNAL: 3,
+    EventKind.MARKET_UPDATE: 4,
+    EventKind.POSITION_UPDATE: 5,
+    EventKind.TRADING_CONTROL: 9,
+}
 LIST_FIELD = 1
 THROUGH_FIELD = 2
 

@@ -10,7 +10,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from tradingsignals.v1 import bar_pb2, event_pb2, signal_pb2
 
 from ...domain.bars import Bar
-from ...domain.events import Disposition, MarketUpdate
+from ...domain.events import Disposition, MarketUpdate, TradingControl
 from ...domain.indicators import Indicators
 from ...domain.intervals import DEFAULT_INTERVAL, INTERVALS
 from ...domain.signals import (
@@ -38,6 +38,12 @@ def market_update_of(payload: bytes) -> MarketUpdate:
     prices = (sent.open, sent.high, sent.low, sent.close)
     bar = Bar(sent.symbol, time_of(sent.time), *prices, sent.volume, interval=interval)
     return MarketUpdate(bar, Disposition(bar_pb2.BarReceipt.Disposition.Name(message.disposition)))
+
+
+def trading_control_of(payload: bytes) -> TradingControl:
+    """Return the halt or resume of trading in an entry of the log."""
+    sent = event_pb2.TradingControl.FromString(payload)
+    return TradingControl(sent.halted, sent.reason, sent.by, time_of(sent.time))
 
 
 def signal_of(payload: bytes) -> Signal:

@@ -26,7 +26,7 @@ from ...application.ports.store import ShadowScore
 from ...domain.bars import Bar
 from ...domain.calibration import WinCalibration
 from ...domain.errors import ServiceError
-from ...domain.events import Event, MarketUpdate, Receipt
+from ...domain.events import Event, MarketUpdate, Receipt, TradingControl
 from ...domain.indicators import Indicators
 from ...domain.intervals import Intervals, interval_name
 from ...domain.positions import ExitReason, Position
@@ -50,6 +50,8 @@ def encode(event: Event, sequence: int) -> bytes:
         return signal_message(event, sequence).SerializeToString()
     if isinstance(event, Position):
         return position_message(event, sequence).SerializeToString()
+    if isinstance(event, TradingControl):
+        return trading_control_message(event).SerializeToString()
     return market_update_message(event).SerializeToString()
 
 
@@ -141,6 +143,13 @@ def position_message(position: Position, sequence: int) -> position_pb2.Position
 def market_update_message(update: MarketUpdate) -> event_pb2.MarketUpdate:
     """A stored bar and how it was taken."""
     return event_pb2.MarketUpdate(bar=bar_message(update.bar), disposition=_DISPOSITIONS[update.disposition])
+
+
+def trading_control_message(control: TradingControl) -> event_pb2.TradingControl:
+    """A halt or resume of trading by hand."""
+    return event_pb2.TradingControl(
+        halted=control.halted, reason=control.reason, by=control.by, time=timestamp(control.at)
+    )
 
 
 def bar_message(bar: Bar) -> bar_pb2.Bar:

@@ -11,7 +11,7 @@ from datetime import UTC, date, datetime
 from ...domain.account import Account
 from ...domain.bars import Bar
 from ...domain.calendar import SessionCalendar
-from ...domain.events import Disposition, Event
+from ...domain.events import Disposition, SymbolEvent
 from ...domain.ledger import EXPIRY_BARS, Ledger
 from ...domain.outcomes import Fill, Outcome
 from ...domain.performance.equity import EquityCurve
@@ -97,7 +97,7 @@ class TradeRecord:
         self._calendar_of = calendar_of
         self._kept = kept
 
-    def take(self, events: Iterable[Event]) -> None:
+    def take(self, events: Iterable[SymbolEvent]) -> None:
         """Take in the events of one bar, in their order."""
         for event in events:
             self.account = self.account.after(event)

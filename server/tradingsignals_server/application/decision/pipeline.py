@@ -12,7 +12,7 @@ from uuid import UUID
 
 from ...domain.bars import Bar
 from ...domain.calendar import SessionCalendar
-from ...domain.events import Disposition, Event, MarketUpdate
+from ...domain.events import Disposition, MarketUpdate, SymbolEvent
 from ...domain.positions import Position
 from ...domain.recurrent_state import RecurrentState
 from ...domain.signals import Signal
@@ -32,7 +32,7 @@ class Step:
     """The next state of the symbol, the events between, and what the signals among them were made from."""
 
     state: SymbolState
-    events: tuple[Event, ...]
+    events: tuple[SymbolEvent, ...]
     sources: tuple[DecisionSource, ...]
 
 

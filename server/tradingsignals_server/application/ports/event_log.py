@@ -12,7 +12,8 @@ from ...domain.signals import Action
 from ...domain.values import dataclass
 
 Encode = Callable[[Event, int], bytes]
-"""Serialises an event at its sequence as the message that followers receive: a Signal, MarketUpdate or Position."""
+"""Serialises an event at its sequence as the message that followers receive: a Signal, MarketUpdate, Position
+or TradingControl."""
 
 
 class LogEntry(NamedTuple):

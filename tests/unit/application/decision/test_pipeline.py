@@ -23,7 +23,7 @@ from tradingsignals_server.application.ports.policy import Policy
 from tradingsignals_server.domain.bars import Bar
 from tradingsignals_server.domain.calendar import calendar_for
 from tradingsignals_server.domain.costs import Charges
-from tradingsignals_server.domain.events import Event, MarketUpdate
+from tradingsignals_server.domain.events import MarketUpdate, SymbolEvent
 from tradingsignals_server.domain.indicators import WARM_BARS
 from tradingsignals_server.domain.positions import ExitReason, Position
 from tradingsignals_server.domain.risk import KELLY_MINIMUM_TRADES, RiskRules, Sizing, TradeTally
@@ -55,7 +55,7 @@ def events_of(step: BarStep) -> list[str]:
     return [_short(event) for event in step.events]
 
 
-def _short(event: Event) -> str:
+def _short(event: SymbolEvent) -> str:
     if isinstance(event, MarketUpdate):
         return event.disposition
     if isinstance(event, Signal):
