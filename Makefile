@@ -104,6 +104,22 @@ check-generated: $(VENV)/.dev ## Fail if what is generated is not current
 	@$(BIN)/tradingsignals config --example | diff -u .env.example - || { echo ".env.example is not current: make generate"; exit 1; }
 	@$(BIN)/tradingsignals features --markdown | diff -u docs/features.md - || { echo "docs/features.md is not current: make generate"; exit 1; }
 
+# What is written in TypeScript needs Node 20 and npm, and nothing else waits for it.
+clients/node_modules/.package-lock.json: clients/package-lock.json clients/package.json clients/.npmrc $(wildcard clients/*/package.json)
+	npm --prefix clients ci --no-progress
+	@touch $@
+
+.PHONY: web
+web: clients/node_modules/.package-lock.json $(VENV)/.dev ## Generate the messages of the TypeScript client, and build it and what stands on it (needs Node 20)
+	npm --prefix clients run --silent generate
+	npm --prefix clients run --silent build
+
+.PHONY: check-web
+check-web: clients/node_modules/.package-lock.json $(VENV)/.dev ## Fail if what `make web` writes is not current, or a check of it fails
+	npm --prefix clients run --silent check-generated
+	npm --prefix clients run --silent build
+	npm --prefix clients run --silent check
+
 build/contract.binpb: $(wildcard protos/tradingsignals/v1/*.proto protos/internal/tradingsignals/*/v1/*.proto) $(VENV)/.dev
 	@mkdir -p build
 	$(BIN)/python -m protos.generate --image $@
@@ -136,5 +152,5 @@ lock: $(VENV)/.dev ## Resolve the dependencies anew into the lock files
 
 .PHONY: clean
 clean: ## Remove what was built and installed; the data stays
-	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage .import_linter_cache
+	rm -rf $(VENV) build dist clients/node_modules clients/*/dist clients/*/build .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage .import_linter_cache
 	find . -name __pycache__ -type d -not -path './.git/*' -prune -exec rm -rf {} +

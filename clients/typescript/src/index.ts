@@ -1,0 +1,27 @@
+/**
+ * Client of the Trading Signals Service. `trading-signals-client/web` and `trading-signals-client/node` have createClient;
+ * here are its types, the errors, and the messages of the contract.
+ */
+export { create, fromJson, toJson, toJsonString } from "@bufbuild/protobuf";
+export { timestampDate, timestampFromDate } from "@bufbuild/protobuf/wkt";
+export { Code, type CallOptions, type Interceptor, type Transport } from "@connectrpc/connect";
+
+export {
+  createClientOver,
+  type BarFilter,
+  type Client,
+  type ClientOptions,
+  type ClosedPositionFilter,
+  type EventFilter,
+  type FollowedPositions,
+  type FollowedSignals,
+  type OutcomeFilter,
+  type SignalFilter,
+} from "./client.js";
+export { DEFAULT_TIMEOUT_MS, type Connect, type Connection } from "./connection.js";
+export * from "./errors.js";
+export { Follower, type FollowerState, type FollowOptions } from "./follower.js";
+export * from "./gen/v1.js";
+export { Pages, type PageResponse } from "./pages.js";
+export type { Backoff, Connected, Disconnected, Notice, ResumeOptions, Sequenced, Skipped, StartedOver } from "./resume.js";
+export { SERVICES, type Services } from "./services.js";

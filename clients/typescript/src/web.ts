@@ -1,0 +1,29 @@
+/** The client for browsers, over gRPC-Web. */
+import type { Interceptor } from "@connectrpc/connect";
+import { createGrpcWebTransport } from "@connectrpc/connect-web";
+
+import { createClientOver, type Client } from "./client.js";
+
+/** How a browser reaches the service. */
+export interface WebOptions {
+  /** URL of the service's public port. Without it: where the page comes from. */
+  readonly baseUrl?: string | undefined;
+  /** Deadline of a call with one response, in milliseconds; 10,000 by default, 0 for none. */
+  readonly timeoutMs?: number | undefined;
+  /** What to do with each call besides, such as adding a header. */
+  readonly interceptors?: readonly Interceptor[] | undefined;
+  /** Used in place of the global `fetch`. */
+  readonly fetch?: typeof globalThis.fetch | undefined;
+}
+
+/** Return a client that connects when it is first used, and whenever the connection was lost. */
+export function createClient(options: WebOptions = {}): Client {
+  const baseUrl = options.baseUrl ?? globalThis.location.origin;
+  const interceptors = [...(options.interceptors ?? [])];
+  const fetch = options.fetch;
+  const connect = () => ({
+    transport: createGrpcWebTransport({ baseUrl, interceptors, ...(fetch && { fetch }) }),
+    close: () => undefined, // connections are the browser's; aborting the calls is all that ends one
+  });
+  return createClientOver(connect, { timeoutMs: options.timeoutMs });
+}
