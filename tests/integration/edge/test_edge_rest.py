@@ -277,17 +277,6 @@ async def test_wrong_method_lists_the_allowed_ones(rest: httpx.AsyncClient) -> N
         assert response.headers["allow"] == allow
 
 
-async def test_openapi_and_docs_are_served(rest: httpx.AsyncClient) -> None:
-    tree = Path(__file__).parents[3] / "envoy"
-    document = await rest.get("/openapi.json")
-    assert document.headers["content-type"] == "application/json"
-    assert document.content == (tree / "openapi.json").read_bytes()
-    page = await rest.get("/docs")
-    assert page.headers["content-type"] == "text/html; charset=utf-8"
-    assert page.headers["content-security-policy"].startswith("default-src 'none'; script-src 'sha256-")
-    assert page.content == (tree / "docs.html").read_bytes()
-
-
 @pytest.mark.parametrize("accept", ["text/event-stream", "*/*"])
 async def test_refused_stream_is_an_error(rest: httpx.AsyncClient, accept: str) -> None:
     for value, message in (("2", "must be in 0..1"), ("high", "high")):

@@ -8,6 +8,7 @@ import logging
 import os
 import re
 import resource
+import shutil
 import signal
 import socket
 from collections import deque
@@ -20,7 +21,8 @@ from time import monotonic
 from typing import cast
 
 from ..processes.children import die_with_parent
-from .render import ASSETS, CONFIG_FILE, Address, EdgeConfig, write_edge_files
+from .files import FOLDER
+from .render import CONFIG_FILE, DESCRIPTORS, Address, EdgeConfig, write_edge_files
 
 _ADMIN_SOCKET = Path("admin.sock")
 _READY_SECONDS = 10.0
@@ -313,8 +315,9 @@ def _edge_folder(config: EdgeConfig, folder: Path) -> Iterator[None]:
         write_edge_files(config, folder)
         yield
     finally:
-        for name in (CONFIG_FILE, *ASSETS, _ADMIN_SOCKET):
+        for name in (CONFIG_FILE, DESCRIPTORS, _ADMIN_SOCKET):
             (folder / name).unlink(missing_ok=True)
+        shutil.rmtree(folder / FOLDER, ignore_errors=True)
         with suppress(OSError):
             folder.rmdir()
 

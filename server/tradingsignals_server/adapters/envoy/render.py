@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
 import json
 import re
 import shutil
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import jinja2
 
-from .contract import BODY_SERVICE, JSON_SERVICE, STREAM_SERVICES, RestPath, read_contract
+from .contract import BODY_SERVICE, JSON_SERVICE, STREAM_SERVICES, read_contract
+from .files import edge_files, methods_of, write_files
 from .hosts import host_pattern, served_hosts
 
 KEPT_HEADERS = (
@@ -23,7 +21,7 @@ KEPT_HEADERS = (
 )
 """Headers of a request that the edge passes to the server; it removes all others."""
 CONFIG_FILE = "envoy.yaml"
-ASSETS = ("descriptors.binpb", "openapi.json", "docs.html")
+DESCRIPTORS = "descriptors.binpb"
 
 # gRPC codes for the HTTP statuses of Envoy's own responses, so that its errors have the form of the server's.
 GRPC_CODES = {
@@ -91,17 +89,10 @@ class EdgeConfig:
         return self.backend, *self.further_backends
 
 
-@dataclass(frozen=True, slots=True)
-class _File(RestPath):
-    """A file that Envoy serves itself."""
-
-    name: str
-    headers: Mapping[str, str]
-
-
 def render(config: EdgeConfig, folder: Path) -> str:
-    """Render the configuration of an Envoy that has the ASSETS in `folder`, a path in the file system of that Envoy."""
+    """Render the configuration of an Envoy that has its files in `folder`, a path in the file system of that Envoy."""
     assets = _asset_folder()
+    files = edge_files(assets / "openapi.json")
     environment = jinja2.Environment(  # noqa: S701 - YAML; the template quotes strings
         loader=jinja2.FileSystemLoader(assets),
         undefined=jinja2.StrictUndefined,
@@ -119,8 +110,9 @@ def render(config: EdgeConfig, folder: Path) -> str:
         stream_services=STREAM_SERVICES,
         json_service=JSON_SERVICE,
         body_service=BODY_SERVICE,
-        contract=read_contract((assets / "descriptors.binpb").read_bytes()),
-        files=_files(assets),
+        contract=read_contract((assets / DESCRIPTORS).read_bytes()),
+        files=files,
+        file_methods=methods_of(files),
         hosts=(hosts := served_hosts(config.listen.host, config.allowed_hosts)),
         host_patterns=[host_pattern(host) for host in hosts],
         kept_headers=KEPT_HEADERS,
@@ -138,13 +130,14 @@ def _quoted(value: object) -> str:
 
 
 def write_edge_files(config: EdgeConfig, folder: Path, mounted_at: Path | None = None) -> Path:
-    """Write the configuration and the ASSETS to `folder`, created if necessary; return the path of the configuration.
+    """Write the configuration and the files that it names to `folder`; return the path of the configuration.
 
-    `mounted_at` is the path of the folder in the file system of Envoy, if it differs, as it does in a container.
+    The folder is created if necessary. `mounted_at` is its path in the file system of Envoy, if that differs, as in a
+    container.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    for name in ASSETS:
-        shutil.copyfile(_asset_folder() / name, folder / name)
+    shutil.copyfile(_asset_folder() / DESCRIPTORS, folder / DESCRIPTORS)
+    write_files(edge_files(_asset_folder() / "openapi.json"), folder)
     path = folder / CONFIG_FILE
     path.write_text(render(config, mounted_at or folder.resolve()), encoding="utf-8")
     return path
@@ -155,26 +148,3 @@ def _asset_folder() -> Path:
     package = Path(__file__).parents[2]
     installed = package / "envoy"
     return installed if installed.is_dir() else package.parents[1] / "envoy"
-
-
-def _files(assets: Path) -> list[_File]:
-    policy = _docs_policy((assets / "docs.html").read_text(encoding="utf-8"))
-    page = {"content-type": "text/html; charset=utf-8", "content-security-policy": policy}
-    return [
-        _File("/openapi\\.json", ("GET", "HEAD"), "openapi.json", {"content-type": "application/json"}),
-        _File("/docs", ("GET", "HEAD"), "docs.html", page),
-    ]
-
-
-def _docs_policy(page: str) -> str:
-    """Return the page's content security policy: its inline script and style by hash, and requests to its origin."""
-    hashes = {tag: _inline_hashes(page, tag) for tag in ("script", "style")}
-    return (
-        f"default-src 'none'; script-src {hashes['script']}; style-src {hashes['style']}; connect-src 'self'; "
-        "img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
-    )
-
-
-def _inline_hashes(page: str, tag: str) -> str:
-    digests = (hashlib.sha256(text.encode()).digest() for text in re.findall(rf"<{tag}>(.*?)</{tag}>", page, re.DOTALL))
-    return " ".join(f"'sha256-{base64.b64encode(digest).decode()}'" for digest in digests) or "'none'"

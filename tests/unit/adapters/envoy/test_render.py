@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
 import re
 from pathlib import Path
 from typing import Any
@@ -14,8 +12,8 @@ from google.api import annotations_pb2
 from google.protobuf.descriptor_pb2 import FileDescriptorSet
 
 from tradingsignals_server.adapters.envoy.contract import STREAM_SERVICES, read_contract
+from tradingsignals_server.adapters.envoy.files import edge_files
 from tradingsignals_server.adapters.envoy.render import (
-    ASSETS,
     GRPC_CODES,
     KEPT_HEADERS,
     Address,
@@ -280,31 +278,32 @@ def test_every_status_of_envoy_has_a_grpc_code() -> None:
         for mapper in mappers
         if "status_code_filter" in mapper["filter"]
     }
-    assert codes.pop(200) == {"text_format_source": {"inline_string": "%LOCAL_REPLY_BODY%"}}
+    assert codes.pop(399) == {"text_format_source": {"inline_string": "%LOCAL_REPLY_BODY%"}}
     assert {status: body["json_format"]["code"] for status, body in codes.items()} == GRPC_CODES
 
 
-def test_page_may_run_its_inline_script_only(tmp_path: Path) -> None:
-    (page,) = (route for route in routes(rendered()) if "content-security-policy" in str(route))
-    mutations = page["typed_per_filter_config"]["envoy.filters.http.header_mutation"]["mutations"]
-    headers = {
-        each["append"]["header"]["key"]: each["append"]["header"]["value"] for each in mutations["response_mutations"]
-    }
-    policy = dict(part.split(" ", 1) for part in headers["content-security-policy"].split("; "))
-    html = (ENVOY / "docs.html").read_text(encoding="utf-8")
-    for tag in ("script", "style"):
-        (inline,) = re.findall(f"<{tag}>(.*?)</{tag}>", html, re.DOTALL)
-        digest = base64.b64encode(hashlib.sha256(inline.encode()).digest()).decode()
-        assert policy[f"{tag}-src"] == f"'sha256-{digest}'"
-    assert not re.findall(r"\bstyle=|\son\w+=|https?://", html)
+def test_pages_have_nothing_inline_and_nothing_from_elsewhere() -> None:
+    pages = [file for file in edge_files(ENVOY / "openapi.json") if file.is_page]
+    assert pages
+    for page in pages:
+        inline = re.findall(r"<style|\bstyle=|\son\w+=|<script(?![^>]* src=)", page.content.decode())
+        elsewhere = re.findall(r"(?:src|href)=\"(?:https?:)?//", page.content.decode())
+        assert (inline, elsewhere) == ([], []), page.url
 
 
 def test_written_folder_contains_all_that_envoy_needs(tmp_path: Path) -> None:
     config = write_edge_files(CONFIG, tmp_path / "new" / "edge")
-    assert sorted(path.name for path in config.parent.iterdir()) == sorted(["envoy.yaml", *ASSETS])
-    assert f'"{tmp_path}/new/edge/descriptors.binpb"' in config.read_text()
-    for name in ASSETS:
-        assert (config.parent / name).read_bytes() == (ENVOY / name).read_bytes()
+    assert sorted(path.name for path in config.parent.iterdir()) == ["descriptors.binpb", "envoy.yaml", "files"]
+    assert (config.parent / "descriptors.binpb").read_bytes() == (ENVOY / "descriptors.binpb").read_bytes()
+    named = set(re.findall(rf'"({re.escape(str(tmp_path))}/new/edge/[^"]+)"', config.read_text()))
+    written = {str(path) for path in config.parent.rglob("*") if path.is_file() and path != config}
+    assert named == written
+    assert f"{tmp_path}/new/edge/files/openapi.json.gz" in written
+
+
+def test_compressed_files_are_the_same_bytes_each_time() -> None:
+    first, second = (edge_files(ENVOY / "openapi.json") for _ in range(2))
+    assert [file.compressed for file in first] == [file.compressed for file in second]
 
 
 def test_folder_may_have_another_path_in_a_container(tmp_path: Path) -> None:
