@@ -17,16 +17,19 @@ from dataclasses import replace
 import numpy as np
 import numpy.typing as npt
 
+from ...domain.bars import Bar
 from ...domain.calendar import SessionCalendar
 from ...domain.costs import round_trip
 from ...domain.events import MarketUpdate
 from ...domain.features import FeatureContext, Observation
 from ...domain.indicators import side_of
 from ...domain.performance.summary import PerformanceSettings, performance_of
+from ...domain.positions import Position
 from ...domain.recurrent_state import RecurrentState
 from ...domain.risk import RiskRules
 from ...domain.signals import Action, Probabilities, Signal
-from ..decision.inputs import BarInput, bar_input
+from ..decision.inputs import BarInput
+from ..decision.pipeline import BarStep
 from ..decision.symbol_state import Book
 from ..decision.trader import Trader
 from ..ports.policy import PolicyDescription, PolicyOutput
@@ -35,6 +38,7 @@ from .record import EquityRecord, TradeRecord
 from .result import Comparison
 
 _NO_STATE = RecurrentState.zeros(0, 0)
+_NO_POSITION = Book()
 _CERTAIN = {
     Action.HOLD: Probabilities(1.0, 0.0, 0.0),
     Action.BUY: Probabilities(0.0, 1.0, 0.0),
@@ -95,17 +99,23 @@ class TradingComparison(ABC):
     def choice(self, signal: Signal, *, opened: bool) -> Action:
         """Return what to do on the bar of which the policy made `signal`; `opened`: it opened a position."""
 
-    def take(self, processed: ProcessedBar, features: BarInput) -> None:
-        """Trade on a bar, of which `features` is the input."""
-        step, bar = processed.step, processed.bar
-        if step is None:
-            return
+    def take(self, step: BarStep, bar: Bar, *, opened: bool) -> None:
+        """Trade on a bar of which the policy made `step`; `opened`: it opened a position."""
         signal = step.signal
-        self._policy.choice = Action.HOLD if signal is None else self.choice(signal, opened=processed.opened)
-        book, happened, _ = self._trader.on_bar(self._books.get(bar.symbol, Book()), bar, features)
+        choice = Action.HOLD if signal is None else self.choice(signal, opened=opened)
+        book, happened = self._traded(self._books.get(bar.symbol, _NO_POSITION), bar, step.bar_input, choice)
         self._books[bar.symbol] = book
         self._record.take((MarketUpdate(bar, step.disposition), *happened))
         self._record.mark(bar)
+
+    def _traded(
+        self, book: Book, bar: Bar, features: BarInput, choice: Action
+    ) -> tuple[Book, tuple[Signal | Position, ...]]:
+        if choice is Action.HOLD:  # its signal would change nothing
+            return self._trader.check_exits(book, bar, features)
+        self._policy.choice = choice
+        book, happened, _ = self._trader.on_bar(book, bar, features)
+        return book, happened
 
     def result(self, settings: PerformanceSettings) -> Comparison | None:
         """Return the comparison; None without a bar in a session."""
@@ -166,12 +176,10 @@ class HoldComparison:
         self._pnl: dict[str, float] = {}
         self._equity = EquityRecord(rules.initial_equity)
 
-    def take(self, processed: ProcessedBar, _: BarInput) -> None:
+    def take(self, step: BarStep, bar: Bar, *, opened: bool) -> None:  # noqa: ARG002 - as the others
         """Mark the position to the close of a bar."""
-        if processed.step is None:
-            return
-        bar, rules = processed.bar, self._rules
-        if processed.step.signal is not None:
+        rules = self._rules
+        if step.signal is not None:
             self._entries.setdefault(bar.symbol, bar.close)
         if (entry := self._entries.get(bar.symbol)) is not None:
             costs = round_trip(rules.spread.of(bar.symbol), rules.commission.of(bar.symbol), entry, bar.close)
@@ -202,9 +210,8 @@ class Comparisons:
     def take(self, processed: ProcessedBar) -> None:
         """Trade on a bar that the policy has processed."""
         if processed.step is not None:
-            features = bar_input(processed.before, processed.bar)
             for comparison in self._all:
-                comparison.take(processed, features)
+                comparison.take(processed.step, processed.bar, opened=processed.opened)
 
     def results(self, settings: PerformanceSettings) -> tuple[Comparison, ...]:
         """Return the comparisons; none without a bar in a session."""

@@ -17,7 +17,7 @@ from ...domain.positions import Position
 from ...domain.recurrent_state import RecurrentState
 from ...domain.signals import Signal
 from ...domain.values import dataclass
-from .inputs import DecisionInput
+from .inputs import BarInput, DecisionInput
 from .prefetch import PrefetchingInputs, prefetch_inputs, prefetch_outputs
 from .source import DecisionSource
 from .symbol_state import Book, SymbolState
@@ -41,9 +41,11 @@ class BarStep(Step):
     """The result of a bar; `signal` is None unless the disposition is ACCEPTED.
 
     shadowed: what the shadow policy decided and would have traded; it is stored separately and is never an event.
+    bar_input: what the step was computed from.
     """
 
     disposition: Disposition
+    bar_input: BarInput
     signal: Signal | None = None
     shadowed: tuple[Signal | Position, ...] = ()
 
@@ -83,6 +85,7 @@ class Pipeline:
             events=(MarketUpdate(bar, disposition), *happened),
             sources=() if source is None else (source,),
             disposition=disposition,
+            bar_input=features,
             signal=signal,
             shadowed=shadowed,
         )

@@ -95,7 +95,7 @@ class Trader:
         Returns the book after it, what happened in order, and the source of the signal, None if the bar was not
         decided on.
         """
-        book, exits = self._check_exits(book, bar, features)
+        book, exits = self.check_exits(book, bar, features)
         if features.decision is None or not self.is_for(bar.interval) or not self.is_warm(features.decision):
             return book, exits, None
         inference = self.infer(features.decision, book.recurrent, book.position)
@@ -285,7 +285,7 @@ class Trader:
                 before, recurrent = recurrent, self.policy.initial_state()
         return before, recurrent
 
-    def _check_exits(self, book: Book, bar: Bar, features: BarInput) -> tuple[Book, Trades]:
+    def check_exits(self, book: Book, bar: Bar, features: BarInput) -> tuple[Book, Trades]:
         """Apply a later bar to the open position; a bar from before the entry changes nothing."""
         if book.position is None:
             return book, ()
