@@ -23,7 +23,7 @@ from ...domain.costs import round_trip
 from ...domain.events import MarketUpdate
 from ...domain.features import FeatureContext, Observation
 from ...domain.indicators import side_of
-from ...domain.performance.summary import PerformanceSettings, performance_of
+from ...domain.performance.summary import PerformanceSettings, figures_of
 from ...domain.positions import Position
 from ...domain.recurrent_state import RecurrentState
 from ...domain.risk import RiskRules
@@ -121,8 +121,8 @@ class TradingComparison(ABC):
         """Return the comparison; None without a bar in a session."""
         if (curve := self._record.equity.curve()) is None:
             return None
-        performance = performance_of(self._record.trades(), curve, settings)
-        return Comparison(self.name, self.definition, performance.figures, curve)
+        figures = figures_of(self._record.trades(), curve, settings)
+        return Comparison(self.name, self.definition, figures, curve)
 
 
 class CoinComparison(TradingComparison):
@@ -194,7 +194,7 @@ class HoldComparison:
         """Return the comparison; None without a bar in a session. It has no closed trades."""
         if (curve := self._equity.curve()) is None:
             return None
-        return Comparison(self.name, self.definition, performance_of((), curve, settings).figures, curve)
+        return Comparison(self.name, self.definition, figures_of((), curve, settings), curve)
 
 
 class Comparisons:

@@ -13,7 +13,7 @@ from datetime import UTC, date, datetime, time
 from ...domain.performance.equity import EquityCurve, SessionEquity
 from ...domain.performance.figures import Figure
 from ...domain.performance.selection import Trials
-from ...domain.performance.summary import PerformanceSettings, performance_of
+from ...domain.performance.summary import PerformanceSettings, figures_of
 from ...domain.performance.trades import Trade
 from ...domain.values import dataclass
 
@@ -90,7 +90,7 @@ def compared(points: Sequence[GridPoint], settings: PerformanceSettings) -> Grid
     deflated = Figure(None, 0)
     if trials is not None:
         judged = PerformanceSettings(settings.periods_per_year, settings.rolling_sessions, settings.bootstrap, trials)
-        deflated = performance_of((), session_curve(ranked[0].sessions), judged).figures["deflated_sharpe"]
+        deflated = figures_of((), session_curve(ranked[0].sessions), judged)["deflated_sharpe"]
     return GridComparison(tuple(ranked), trials, deflated)
 
 
@@ -126,7 +126,7 @@ def walk_forward(points: Sequence[GridPoint], splits: int, settings: Performance
         base, last = chosen.sessions.equity[start - 1], equity[-1]
         equity += [last + level - base for level in chosen.sessions.equity[start:stop]]
     sessions = SessionEquity(equity[0], days[length:], tuple(equity[1:]))
-    return WalkForward(tuple(folds), performance_of(trades, session_curve(sessions), settings).figures)
+    return WalkForward(tuple(folds), figures_of(trades, session_curve(sessions), settings))
 
 
 def session_curve(sessions: SessionEquity) -> EquityCurve:
@@ -143,7 +143,7 @@ def _part(point: GridPoint, start: int, stop: int, settings: PerformanceSettings
     before = sessions.equity[start - 1] if start else sessions.initial_equity
     part = SessionEquity(before, sessions.days[start:stop], sessions.equity[start:stop])
     trades = _trades_of(point, part.days[0], part.days[-1])
-    return performance_of(trades, session_curve(part), settings).figures
+    return figures_of(trades, session_curve(part), settings)
 
 
 def _trades_of(point: GridPoint, first: date, last: date) -> list[Trade]:

@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterable
 from dataclasses import field
 from datetime import UTC, datetime
+from typing import Self
 
 from ..values import dataclass
 from .activity import activity_figures
@@ -14,7 +15,7 @@ from .breakdowns import Breakdown, breakdowns_of
 from .calibration import CalibrationBin, bin_sums, calibration_bins, calibration_figures
 from .discrimination import auc_figures
 from .drawdowns import Drawdown, drawdown_figures, drawdowns_of
-from .equity import EquityCurve
+from .equity import EquityCurve, SessionEquity
 from .figures import Figure
 from .results import result_figures, session_sums, streak_figures, trade_terms
 from .returns import return_figures
@@ -71,24 +72,56 @@ def performance_of(
         settings: the defaults if None.
     """
     settings = settings or PerformanceSettings()
-    curve = curve or _NO_CURVE
-    ordered = in_order_of_exit(trades)
-    columns = TradeColumns.of(ordered)
-    weights = Resamples.of(len(columns.session_days), settings.bootstrap).weights()
-    bins, drawdowns, sessions = bin_sums(columns), drawdowns_of(curve), curve.by_session()
-    figures = _trade_figures(ordered, columns, weights)
-    figures |= drawdown_figures(curve, drawdowns)
-    figures |= activity_figures(curve, columns, len(sessions.days), settings.periods_per_year)
-    figures |= _equity_figures(curve, settings)
-    figures |= calibration_figures(bins, weights) | auc_figures(columns, weights)
+    basis = _Basis.of(trades, curve, settings)
     return Performance(
-        figures=figures,
-        breakdowns=breakdowns_of(ordered, columns, weights),
-        calibration=calibration_bins(bins, weights),
-        drawdowns=drawdowns,
-        monthly_returns=monthly_returns(sessions),
-        rolling_sharpe=rolling_sharpe(sessions, settings.rolling_sessions, settings.periods_per_year),
+        figures=_figures(basis, settings),
+        breakdowns=breakdowns_of(basis.ordered, basis.columns, basis.weights),
+        calibration=calibration_bins(basis.bins, basis.weights),
+        drawdowns=basis.drawdowns,
+        monthly_returns=monthly_returns(basis.sessions),
+        rolling_sharpe=rolling_sharpe(basis.sessions, settings.rolling_sessions, settings.periods_per_year),
     )
+
+
+def figures_of(
+    trades: Iterable[Trade], curve: EquityCurve | None, settings: PerformanceSettings | None = None
+) -> dict[str, Figure]:
+    """Return the figures alone, in half the time; the arguments are those of `performance_of`."""
+    settings = settings or PerformanceSettings()
+    return _figures(_Basis.of(trades, curve, settings), settings)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Basis:
+    """What the statistics are computed from.
+
+    weights: how often each resample drew each session of the trades, shape (resamples, sessions).
+    """
+
+    curve: EquityCurve
+    ordered: tuple[Trade, ...]
+    columns: TradeColumns
+    weights: FloatArray
+    bins: FloatArray
+    drawdowns: tuple[Drawdown, ...]
+    sessions: SessionEquity
+
+    @classmethod
+    def of(cls, trades: Iterable[Trade], curve: EquityCurve | None, settings: PerformanceSettings) -> Self:
+        curve = curve or _NO_CURVE
+        ordered = in_order_of_exit(trades)
+        columns = TradeColumns.of(ordered)
+        weights = Resamples.of(len(columns.session_days), settings.bootstrap).weights()
+        return cls(curve, ordered, columns, weights, bin_sums(columns), drawdowns_of(curve), curve.by_session())
+
+
+def _figures(basis: _Basis, settings: PerformanceSettings) -> dict[str, Figure]:
+    curve, columns, sessions = basis.curve, basis.columns, basis.sessions
+    figures = _trade_figures(basis.ordered, columns, basis.weights)
+    figures |= drawdown_figures(curve, basis.drawdowns)
+    figures |= activity_figures(curve, columns, len(sessions.days), settings.periods_per_year)
+    figures |= _equity_figures(sessions, settings)
+    return figures | calibration_figures(basis.bins, basis.weights) | auc_figures(columns, basis.weights)
 
 
 def _trade_figures(ordered: tuple[Trade, ...], columns: TradeColumns, weights: FloatArray) -> dict[str, Figure]:
@@ -96,8 +129,7 @@ def _trade_figures(ordered: tuple[Trade, ...], columns: TradeColumns, weights: F
     return result_figures(sums, weights) | streak_figures(ordered)
 
 
-def _equity_figures(curve: EquityCurve, settings: PerformanceSettings) -> dict[str, Figure]:
-    sessions = curve.by_session()
+def _equity_figures(sessions: SessionEquity, settings: PerformanceSettings) -> dict[str, Figure]:
     returns = sessions.returns()
     resamples = Resamples.of(len(sessions.days), settings.bootstrap)
     figures = return_figures(returns, sessions.days, settings.periods_per_year, resamples)
