@@ -33,6 +33,7 @@ INTERNAL_STUBS = Path("server/tradingsignals_server/internal")  # all in this on
 EDGE_DESCRIPTORS = Path("envoy/descriptors.binpb")  # internal services included
 PUBLIC_DESCRIPTORS = Path("protos/descriptors.binpb")
 OPENAPI = Path("envoy/openapi.json")
+EXAMPLES = PROTOS / "examples.json"
 _SINGLE_FILES = (EDGE_DESCRIPTORS, PUBLIC_DESCRIPTORS, OPENAPI)
 
 _CALLERS_PACKAGE = "tradingsignals.v1"  # others are for servers among themselves and for the edge
@@ -92,7 +93,8 @@ def generate(root: Path) -> None:
             shutil.copyfile(stub, internal_stubs / stub.name)
         image = write_image(Path(scratch) / "contract.binpb")
         public_image = _write_image(Path(scratch) / "public.binpb", public)
-    document = openapi_document([file for file in image.file if file.package == _CALLERS_PACKAGE])
+    callers = [file for file in image.file if file.package == _CALLERS_PACKAGE]
+    document = openapi_document(callers, json.loads(EXAMPLES.read_text(encoding="utf-8")))
     (root / OPENAPI).write_text(json.dumps(document, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
     for path, written in ((EDGE_DESCRIPTORS, image), (PUBLIC_DESCRIPTORS, public_image)):
         for file in written.file:

@@ -15,7 +15,7 @@ from ..application.cluster.forwarding import OwnerForwarding
 from ..domain.errors import InvalidRequest
 from ..domain.symbols import parse_symbol
 from ..transport.grpc.metadata import is_forwarded
-from .mapping.validation import DEFAULT_SYMBOL
+from .mapping.bounds import DEFAULT_SYMBOL
 
 
 class ForwardingServicer(Protocol):

@@ -15,7 +15,7 @@ import pytest
 
 from tradingsignals.v1 import signal_service_pb2, signal_service_pb2_grpc
 from tradingsignals_server.adapters.envoy.process import Edge, running_edge
-from tradingsignals_server.adapters.envoy.render import Address, EdgeConfig
+from tradingsignals_server.adapters.envoy.render import EDGE_ERRORS, Address, EdgeConfig
 
 if TYPE_CHECKING:
     from tests.integration.edge.conftest import Stub
@@ -40,6 +40,9 @@ def assert_error(response: httpx.Response, status: int, code: int, message: str)
     assert message in response.json()["message"]
 
 
+REASONS = {reason for _, reason in EDGE_ERRORS.values()} | {"INVALID_FIELD"}
+
+
 class Mistake(NamedTuple):
     """An invalid request, and the HTTP status, the gRPC code and a part of the message of its response."""
 
@@ -61,6 +64,8 @@ MISTAKES = {
     "no number": Mistake("GET", "/api/signals/history?limit=many", None, 400, 3, "limit"),
     "out of range": Mistake("GET", "/api/signals/history?limit=1e99", None, 400, 3, "limit"),
     "twice": Mistake("GET", "/api/signals/history?limit=1&limit=2", None, 400, 3, "limit"),
+    "twice as text": Mistake("GET", "/api/signals/latest?symbol=A&symbol=B", None, 400, 3, "symbol is in"),
+    "escaped name": Mistake("GET", "/api/signals/latest?sym%62ol=A", None, 400, 3, "escape"),
     "no value of the enum": Mistake("GET", "/api/signals/history?action=FLY", None, 400, 3, "FLY"),
     "query is no UTF-8": Mistake("GET", "/api/signals/latest?symbol=%ff", None, 400, 3, "UTF-8"),
     "surrogate": Mistake("GET", "/api/signals/latest?symbol=%ed%a0%80", None, 400, 3, "UTF-8"),
@@ -87,6 +92,11 @@ MISTAKES = {
 async def test_every_invalid_request_gets_a_json_error(rest: httpx.AsyncClient, mistake: Mistake) -> None:
     response = await rest.request(mistake.method, mistake.path, content=mistake.body)
     assert_error(response, mistake.status, mistake.code, mistake.message)
+    if mistake.status != 501:  # of the stub itself
+        info = response.json()["details"][0]
+        assert (info["@type"], info["domain"]) == ("type.googleapis.com/google.rpc.ErrorInfo", "tradingsignals")
+        assert info["reason"] in REASONS
+        assert info.get("metadata", {}).get("request_id") == response.headers.get("x-request-id")
 
 
 async def test_body_in_chunks_above_the_limit_is_refused(rest: httpx.AsyncClient) -> None:
@@ -117,7 +127,9 @@ async def test_malformed_http_gets_a_json_error(edge: Edge, request_text: bytes,
         writer.close()
     assert f"HTTP/1.1 {status} " in head
     assert "content-type: application/json" in head
+    assert json.loads(body).keys() == {"code", "message", "details"}
     assert json.loads(body)["code"] == code
+    assert json.loads(body)["details"][0]["reason"] in REASONS
 
 
 async def test_call_beyond_the_timeout_is_ended(stub: Stub, tmp_path: Path) -> None:

@@ -13,7 +13,8 @@ from tests.support.bars import a_month, message, messages
 from tests.support.builders import walk
 
 from tradingsignals.v1.backtest_service_pb2 import RunBacktestRequest, RunBacktestResponse
-from tradingsignals_server.api.mapping.backtests import MAXIMUM_BARS, order_of, result_messages
+from tradingsignals_server.api.mapping.backtests import order_of, result_messages
+from tradingsignals_server.api.mapping.bounds import LENGTHS
 from tradingsignals_server.api.services.backtests import METHOD, STALL_SECONDS, BacktestResponses, BacktestServicer
 from tradingsignals_server.application.ports.backtests import BacktestOrder
 from tradingsignals_server.domain.errors import BacktestFailed, FollowerStalled, InvalidRequest, ServiceError
@@ -71,7 +72,7 @@ async def sent_by(source: BacktestResponses) -> list[bytes]:
         (RunBacktestRequest(start_date="2024-03-05", end_date="2024-03-04"), "end_date"),
         (RunBacktestRequest(symbols=["USDCOP"], bars=messages(walk(2))), "symbols"),
         (RunBacktestRequest(settings=["A=1"] * 51), "settings"),
-        (RunBacktestRequest(bars=[message(walk(1)[0])] * (MAXIMUM_BARS + 1)), "bars"),
+        (RunBacktestRequest(bars=[message(walk(1)[0])] * (LENGTHS["RunBacktestRequest.bars"] + 1)), "bars"),
     ],
 )
 def test_requests_out_of_bounds_are_refused_by_field(request_: RunBacktestRequest, field: str) -> None:

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from tests.support.builders import OPENING
 
 from tradingsignals.v1 import error_reason_pb2, system_service_pb2
+from tradingsignals_server.adapters.envoy.render import EDGE_ERRORS
 from tradingsignals_server.api.mapping.errors import (
     Unhealthy,
     code_of,
@@ -136,7 +137,8 @@ def test_error_has_a_code_and_a_reason_of_the_contract(error: ServiceError, code
 
 def test_every_reason_of_the_contract_has_an_error() -> None:
     reasons = {error.reason for error, _ in TABLE} | {ServiceError.reason}
-    assert reasons == set(error_reason_pb2.ErrorReason.keys()) - {"ERROR_REASON_UNSPECIFIED"}
+    of_the_edge = {reason for _, reason in EDGE_ERRORS.values()}
+    assert reasons | of_the_edge == set(error_reason_pb2.ErrorReason.keys()) - {"ERROR_REASON_UNSPECIFIED"}
 
 
 def test_only_overload_and_outages_are_retryable() -> None:

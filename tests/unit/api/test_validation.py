@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
@@ -13,16 +14,18 @@ from google.protobuf.message import Message
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tradingsignals.v1 import event_service_pb2, position_service_pb2, signal_service_pb2
+from tradingsignals.v1 import backtest_service_pb2, event_service_pb2, position_service_pb2, signal_service_pb2
 from tradingsignals.v1.event_pb2 import Event
 from tradingsignals.v1.signal_pb2 import Signal
-from tradingsignals_server.api.mapping.validation import Checks, lookback_of, stream_request
+from tradingsignals_server.api.mapping.bounds import SYMBOL_PATTERN
+from tradingsignals_server.api.mapping.validation import Checks, stream_request
 from tradingsignals_server.api.streams import STREAMS
 from tradingsignals_server.application.event_log.filter import Filter
 from tradingsignals_server.application.event_log.follower import StreamRequest
 from tradingsignals_server.domain.errors import InvalidRequest
 from tradingsignals_server.domain.events import EventKind
 from tradingsignals_server.domain.signals import Action, reached_from
+from tradingsignals_server.domain.symbols import parse_symbol
 
 StreamSignals = signal_service_pb2.StreamSignalsRequest
 StreamPositions = position_service_pb2.StreamPositionsRequest
@@ -57,7 +60,7 @@ def refused(message: Message) -> set[str]:
 
 def test_all_violations_are_raised_together() -> None:
     def check(checks: Checks) -> None:
-        checks.whole(0, "limit", 1, 10)
+        checks.number(signal_service_pb2.ListSignalsRequest(limit=0), "limit")
         checks.symbol("?")
         checks.uuid("?", "position_id")
 
@@ -77,7 +80,28 @@ def test_other_error_is_not_hidden_by_violations() -> None:
     ("value", "sound"), [(0, False), (1, True), (1000, True), (1001, False), (-1, False), (2**31 - 1, False)]
 )
 def test_integer_outside_its_bounds_is_refused(value: int, sound: bool) -> None:
-    assert violations(lambda checks: checks.whole(value, "limit", 1, 1000)) == ([] if sound else ["limit"])
+    request = signal_service_pb2.ListSignalsRequest(limit=value)
+    assert violations(lambda checks: checks.number(request, "limit")) == ([] if sound else ["limit"])
+
+
+def test_bounds_of_a_message_take_precedence() -> None:
+    for limit, sound in ((500, True), (501, False)):
+        request = position_service_pb2.ListClosedPositionsRequest(limit=limit)
+        assert violations(lambda checks, sent=request: checks.number(sent, "limit")) == ([] if sound else ["limit"])  # type: ignore[misc]
+
+
+def test_number_without_declared_bounds_is_a_defect() -> None:
+    with pytest.raises(KeyError, match=r"RunBacktestRequest\.seed"), Checks() as checks:
+        checks.number(backtest_service_pb2.RunBacktestRequest(seed=1), "seed")
+
+
+@given(st.from_regex(re.compile(SYMBOL_PATTERN, re.ASCII)) | st.text(max_size=24))
+def test_every_symbol_that_is_accepted_matches_the_documented_pattern(text: str) -> None:
+    try:
+        parse_symbol(text)
+    except InvalidRequest:
+        return
+    assert re.fullmatch(SYMBOL_PATTERN, text)
 
 
 @pytest.mark.parametrize(
@@ -92,7 +116,8 @@ def test_integer_outside_its_bounds_is_refused(value: int, sound: bool) -> None:
     ],
 )
 def test_probability_outside_0_to_1_is_refused(value: float, sound: bool) -> None:
-    assert violations(lambda checks: checks.probability(value, "p")) == ([] if sound else ["p"])
+    request = StreamSignals(min_confidence=value)
+    assert violations(lambda checks: checks.number(request, "min_confidence")) == ([] if sound else ["min_confidence"])
 
 
 @pytest.mark.parametrize(
@@ -173,14 +198,14 @@ def test_unknown_action_or_kind_is_refused_with_the_allowed_ones(value: int) -> 
 @pytest.mark.parametrize(("lookback", "sound"), [(49, False), (50, True), (500, True), (501, False), (0, False)])
 def test_lookback_outside_its_bounds_is_refused(lookback: int, sound: bool) -> None:
     request = signal_service_pb2.GenerateSignalFromDbRequest(lookback_bars=lookback)
-    assert violations(lambda checks: lookback_of(request, checks, 100)) == ([] if sound else ["lookback_bars"])
+    assert violations(lambda checks: checks.number(request, "lookback_bars")) == ([] if sound else ["lookback_bars"])
 
 
 def test_absent_lookback_has_its_default() -> None:
     with Checks() as checks:
-        assert lookback_of(signal_service_pb2.GenerateSignalFromDbRequest(), checks, 100) == 100
+        assert checks.number(signal_service_pb2.GenerateSignalFromDbRequest(), "lookback_bars") == 100
         request = signal_service_pb2.GenerateSignalFromDbRequest(lookback_bars=77)
-        assert lookback_of(request, checks, 100) == 77
+        assert checks.number(request, "lookback_bars") == 77
 
 
 # --------------------------------------------------------------------------------------------- requests of streams

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
 import pytest
 from openapi_spec_validator import validate
 from protos import generate, openapi
+from tests.support.openapi import validate_against
 
 PROTO = """
 syntax = "proto3";
@@ -130,7 +132,7 @@ def test_every_binding_is_an_operation(shop: Any) -> None:
     assert operations == {
         "post /things/{name}/sell": "Sell",
         "get /things": "List",
-        "get /old/things": "List_2",
+        "get /old/things": "ListAtOldThings",
         "get /sales": "Follow",
     }
     (tag,) = shop["tags"]
@@ -143,7 +145,8 @@ def test_fields_are_in_path_query_or_body(shop: Any) -> None:
     sell = shop["paths"]["/things/{name}/sell"]["post"]
     assert [(each["name"], each["in"], each["required"]) for each in sell["parameters"]] == [("name", "path", True)]
     assert sell["requestBody"]["required"]
-    body = sell["requestBody"]["content"]["application/json"]["schema"]
+    assert sell["requestBody"]["content"]["application/json"]["schema"] == {"$ref": "#/components/schemas/SellRequest"}
+    body = schema(shop, "SellRequest")
     assert (list(body["properties"]), body["required"]) == (["price", "time"], ["price"])
     parameters = shop["paths"]["/things"]["get"]["parameters"]
     assert [(each["name"], each["in"], "required" in each) for each in parameters] == [
@@ -161,8 +164,11 @@ def test_types_are_those_of_the_json_mapping(shop: Any) -> None:
     assert kind["description"] == "Kinds.\n\n- `TOY`: Small.\n- `TOOL`: Large."
     things = schema(shop, "ListResponse")["properties"]["things"]
     assert (things["type"], things["items"]) == ("array", {"$ref": "#/components/schemas/Thing"})
-    body = shop["paths"]["/things/{name}/sell"]["post"]["requestBody"]["content"]["application/json"]["schema"]
-    assert body["properties"]["time"] == {"type": "string", "format": "date-time", "description": "When."}
+    assert schema(shop, "SellRequest")["properties"]["time"] == {
+        "type": "string",
+        "format": "date-time",
+        "description": "When.",
+    }
 
 
 def test_response_fields_are_required_unless_they_may_be_absent(shop: Any) -> None:
@@ -176,20 +182,26 @@ def test_comments_become_descriptions_by_paragraph(shop: Any) -> None:
 
 def test_codes_in_comments_become_responses(shop: Any) -> None:
     responses = shop["paths"]["/things/{name}/sell"]["post"]["responses"]
-    assert {status: response.get("description") for status, response in responses.items()} == {
+    invalid = shop["components"]["responses"]["Invalid"]["description"]
+    assert {status: response.get("description", response.get("$ref")) for status, response in responses.items()} == {
         "200": "What was sold.\n\nFor good.",
+        "400": f"FAILED_PRECONDITION if it is sold. {invalid}",
         "404": "NOT_FOUND if there is none.",
-        "400": "FAILED_PRECONDITION if it is sold.",
-        "default": None,
+        "413": "#/components/responses/TooLarge",
+        "415": "#/components/responses/NotJson",
+        "503": "#/components/responses/Unavailable",
+        "default": "#/components/responses/Error",
     }
-    assert shop["paths"]["/things"]["get"]["responses"]["400"]["description"] == "OUT_OF_RANGE if it is too old."
+    listed = shop["paths"]["/things"]["get"]["responses"]
+    assert listed["400"]["description"] == f"OUT_OF_RANGE if it is too old. {invalid}"
+    assert "413" not in listed
 
 
-def test_streams_have_two_media_types(shop: Any) -> None:
-    assert list(shop["paths"]["/sales"]["get"]["responses"]["200"]["content"]) == [
-        "text/event-stream",
-        "application/x-ndjson",
-    ]
+def test_streams_have_two_media_types_and_are_marked(shop: Any) -> None:
+    follow = shop["paths"]["/sales"]["get"]
+    assert list(follow["responses"]["200"]["content"]) == ["text/event-stream", "application/x-ndjson"]
+    marked = [path for path, verbs in shop["paths"].items() for each in verbs.values() if "x-server-stream" in each]
+    assert marked == ["/sales"]
 
 
 # --- of the contract itself
@@ -270,3 +282,79 @@ def test_every_field_is_described(contract: Any) -> None:
 
     schemas = contract["components"]["schemas"]
     assert [missing for name, node in schemas.items() for missing in undescribed(node, name)] == []
+
+
+def test_numbers_of_requests_have_the_bounds_that_the_server_checks(contract: Any) -> None:
+    history = {each["name"]: each["schema"] for each in contract["paths"]["/api/signals/history"]["get"]["parameters"]}
+    assert history["limit"] == {"type": "integer", "format": "int32", "minimum": 1, "maximum": 1000, "default": 100}
+    closed = {
+        each["name"]: each["schema"] for each in contract["paths"]["/api/signals/positions/closed"]["get"]["parameters"]
+    }
+    assert (closed["limit"]["maximum"], closed["limit"]["default"]) == (500, 50)
+    bar = schema(contract, "BarInput")["properties"]
+    assert (bar["open"]["minimum"], bar["open"]["maximum"], bar["volume"]["minimum"]) == (1e-9, 1e12, 0)
+    assert "maximum" not in bar["volume"]
+    assert "minimum" not in schema(contract, "Bar")["properties"]["open"], "of a response"
+
+
+def test_every_number_and_list_of_a_request_has_bounds(contract: Any) -> None:
+    without = set()
+    for operation in operations(contract):
+        named = {each["name"]: each["schema"] for each in operation.get("parameters", [])}
+        body = operation.get("requestBody", {}).get("content", {}).get("application/json", {}).get("schema", {})
+        named |= schema(contract, body["$ref"].rpartition("/")[2])["properties"] if body else {}
+        for name, type_ in named.items():
+            bounded = {"integer": "minimum", "number": "minimum", "array": "maxItems"}.get(type_.get("type"))
+            if (bounded and bounded not in type_) or (type_.get("format") == "int64" and "pattern" not in type_):
+                without.add(name)
+    assert without == {"seed"}, "declare them in api/mapping/bounds.py"
+
+
+def test_bodies_are_named_components(contract: Any) -> None:
+    bodies = {
+        operation["operationId"]: operation["requestBody"]["content"]["application/json"]["schema"]
+        for operation in operations(contract)
+        if "requestBody" in operation
+    }
+    assert len(bodies) > 5
+    for name, body in bodies.items():
+        expected = "BarInput" if name == "PublishBar" else f"{name}Request"
+        assert body == {"$ref": f"#/components/schemas/{expected}"}
+
+
+def test_operations_have_names_of_their_own_without_numbers(contract: Any) -> None:
+    names = [operation["operationId"] for operation in operations(contract)]
+    assert len(set(names)) == len(names)
+    assert all(re.fullmatch("[A-Z][A-Za-z]+", name) for name in names)
+    assert "GetHealthAtSignalsHealth" in names
+
+
+def test_every_operation_has_true_examples(contract: Any) -> None:
+    """Each response that was recorded is valid by the schema that the document gives for it."""
+    for operation in operations(contract):
+        for media_type, content in operation["responses"]["200"]["content"].items():
+            assert "example" in content, operation["operationId"]
+            for message in messages_of(media_type, content["example"]):
+                validate_against(contract, content["schema"], message)
+        for each in operation.get("parameters", []):
+            if "example" in each:
+                validate_against(contract, each["schema"], each["example"])
+        body = operation.get("requestBody", {}).get("content", {}).get("application/json")
+        if body is not None:
+            validate_against(contract, body["schema"], body["example"])
+    for response in contract["components"]["responses"].values():
+        content = response["content"]["application/json"]
+        if "example" in content:
+            validate_against(contract, content["schema"], content["example"])
+
+
+def operations(document: Any) -> list[Any]:
+    return [operation for verbs in document["paths"].values() for operation in verbs.values()]
+
+
+def messages_of(media_type: str, example: Any) -> list[Any]:
+    """Return the messages of an example. That of a stream is its text."""
+    if media_type == "application/json":
+        return [example]
+    lines = [line.removeprefix("data:").strip() for line in example.splitlines()]
+    return [json.loads(line) for line in lines if line.startswith("{")]

@@ -34,6 +34,14 @@ class ErrorReason(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     TOO_MANY_BACKTESTS: _ClassVar[ErrorReason]
     BACKTEST_FAILED: _ClassVar[ErrorReason]
     INPUTS_NOT_STORED: _ClassVar[ErrorReason]
+    MALFORMED_REQUEST: _ClassVar[ErrorReason]
+    CALLER_NOT_ALLOWED: _ClassVar[ErrorReason]
+    UNKNOWN_PATH: _ClassVar[ErrorReason]
+    WRONG_METHOD: _ClassVar[ErrorReason]
+    REQUEST_TOO_LARGE: _ClassVar[ErrorReason]
+    UNSUPPORTED_BODY: _ClassVar[ErrorReason]
+    SERVER_UNAVAILABLE: _ClassVar[ErrorReason]
+    TIMEOUT: _ClassVar[ErrorReason]
 ERROR_REASON_UNSPECIFIED: ErrorReason
 INVALID_FIELD: ErrorReason
 INVALID_PAGE_TOKEN: ErrorReason
@@ -62,3 +70,11 @@ INTERVAL_STORED: ErrorReason
 TOO_MANY_BACKTESTS: ErrorReason
 BACKTEST_FAILED: ErrorReason
 INPUTS_NOT_STORED: ErrorReason
+MALFORMED_REQUEST: ErrorReason
+CALLER_NOT_ALLOWED: ErrorReason
+UNKNOWN_PATH: ErrorReason
+WRONG_METHOD: ErrorReason
+REQUEST_TOO_LARGE: ErrorReason
+UNSUPPORTED_BODY: ErrorReason
+SERVER_UNAVAILABLE: ErrorReason
+TIMEOUT: ErrorReason

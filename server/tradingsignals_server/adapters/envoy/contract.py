@@ -33,6 +33,14 @@ class PathField:
 
 
 @dataclass(frozen=True, slots=True)
+class RepeatedField:
+    """A field that takes one value, in a query that has it more than once."""
+
+    name: str
+    pattern: str  # regular expression of the path and query
+
+
+@dataclass(frozen=True, slots=True)
 class RestPath:
     """A path of the REST interface."""
 
@@ -59,6 +67,7 @@ class Contract:
     grpc_large_requests: list[str] = field(default_factory=list)  # those of grpc_streams that take a body
     grpc_uploads: list[str] = field(default_factory=list)  # paths of client-streaming calls: "/package.Service/Method"
     path_fields: list[PathField] = field(default_factory=list)
+    repeated_fields: list[RepeatedField] = field(default_factory=list)
 
 
 def read_contract(descriptors: bytes) -> Contract:
@@ -75,6 +84,7 @@ def read_contract(descriptors: bytes) -> Contract:
                 contract.services.append(name)
                 for method in service.method:
                     _add_method(contract, methods, f"/{name}/{method.name}", method)
+    contract.repeated_fields.extend(_repeated_fields(descriptors))
     contract.rest_paths.extend(RestPath(pattern, tuple(sorted(found))) for pattern, found in methods.items())
     return contract
 
@@ -116,6 +126,27 @@ def _pattern(template: str) -> str:
 def _path_fields(template: str) -> Iterator[PathField]:
     pattern = _pattern(template).replace("[^/]+", "[^/?]+")
     for name in re.findall(r"{(\w+)}", template):
-        json_name = re.sub(r"_(\w)", lambda match: match[1].upper(), name)
+        json_name = _json_name(name)
         # No field name needs an escape, so a key that has one is taken for an attempt to hide the field.
         yield PathField(name, rf"{pattern}\?(?:.*&)?(?:{name}|{json_name}|[^=&]*%[^=&]*)(?:[=&].*)?")
+
+
+def _repeated_fields(descriptors: bytes) -> Iterator[RepeatedField]:
+    """Yield every field of a request that takes one value. The names are those of all requests, of any path.
+
+    Raises:
+        ValueError: a name takes one value in one request and many in another.
+    """
+    files = FileDescriptorSet.FromString(descriptors).file
+    requests = [message for file in files if file.package == PACKAGE for message in file.message_type]
+    fields = [each for message in requests if message.name.endswith("Request") for each in message.field]
+    many = {each.name for each in fields if each.label == each.LABEL_REPEATED}
+    for name in dict.fromkeys(each.name for each in fields if each.label != each.LABEL_REPEATED):
+        if name in many:
+            raise ValueError(f"{name} takes one value in one request and many in another")
+        names = f"(?:{'|'.join(dict.fromkeys((name, _json_name(name))))})"
+        yield RepeatedField(name, rf"[^?]*\?(?:.*&)?{names}(?:=[^&]*)?&(?:.*&)?{names}(?:[=&].*)?")
+
+
+def _json_name(name: str) -> str:
+    return re.sub(r"_(\w)", lambda match: match[1].upper(), name)

@@ -23,23 +23,23 @@ KEPT_HEADERS = (
 CONFIG_FILE = "envoy.yaml"
 DESCRIPTORS = "descriptors.binpb"
 
-# gRPC codes for the HTTP statuses of Envoy's own responses, so that its errors have the form of the server's.
-GRPC_CODES = {
-    400: 3,  # INVALID_ARGUMENT
-    401: 16,  # UNAUTHENTICATED
-    403: 7,  # PERMISSION_DENIED
-    404: 5,  # NOT_FOUND
-    405: 12,  # UNIMPLEMENTED
-    408: 4,  # DEADLINE_EXCEEDED
-    413: 8,  # RESOURCE_EXHAUSTED
-    415: 3,
-    426: 12,
-    429: 8,
-    431: 8,
-    500: 13,  # INTERNAL
-    502: 14,  # UNAVAILABLE
-    503: 14,
-    504: 4,
+# By HTTP status the gRPC code and the reason of Envoy's own errors, so that they have the form of the server's.
+EDGE_ERRORS = {
+    400: (3, "MALFORMED_REQUEST"),  # INVALID_ARGUMENT
+    401: (16, "CALLER_NOT_ALLOWED"),  # UNAUTHENTICATED
+    403: (7, "CALLER_NOT_ALLOWED"),  # PERMISSION_DENIED
+    404: (5, "UNKNOWN_PATH"),  # NOT_FOUND
+    405: (12, "WRONG_METHOD"),  # UNIMPLEMENTED
+    408: (4, "TIMEOUT"),  # DEADLINE_EXCEEDED
+    413: (8, "REQUEST_TOO_LARGE"),  # RESOURCE_EXHAUSTED
+    415: (3, "UNSUPPORTED_BODY"),
+    426: (12, "MALFORMED_REQUEST"),
+    429: (8, "OVERLOADED"),
+    431: (8, "REQUEST_TOO_LARGE"),
+    500: (13, "INTERNAL_ERROR"),  # INTERNAL
+    502: (14, "SERVER_UNAVAILABLE"),  # UNAVAILABLE
+    503: (14, "SERVER_UNAVAILABLE"),
+    504: (4, "TIMEOUT"),
 }
 
 
@@ -116,7 +116,7 @@ def render(config: EdgeConfig, folder: Path) -> str:
         hosts=(hosts := served_hosts(config.listen.host, config.allowed_hosts)),
         host_patterns=[host_pattern(host) for host in hosts],
         kept_headers=KEPT_HEADERS,
-        grpc_codes=GRPC_CODES,
+        edge_errors=EDGE_ERRORS,
     )
     return rendered.lstrip()
 

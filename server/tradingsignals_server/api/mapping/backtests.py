@@ -17,8 +17,6 @@ from .from_proto import bar_of
 from .to_proto import position_message, timestamp
 from .validation import Checks
 
-MAXIMUM_BARS = 20_000
-MAXIMUM_SETTINGS = 50
 POSITIONS_A_RESPONSE = 500
 POINTS_A_RESPONSE = 2000
 _MOST_REJECTIONS = 100
@@ -35,8 +33,8 @@ def order_of(request: backtest_service_pb2.RunBacktestRequest, interval_of: Inte
     with Checks() as checks:
         symbols = checks.symbols(request.symbols)
         start, end = checks.date(request.start_date, "start_date"), checks.date(request.end_date, "end_date")
-        checks.count(request.settings, "settings", MAXIMUM_SETTINGS)
-        fits = checks.count(request.bars, "bars", MAXIMUM_BARS)
+        checks.count(request.settings, "settings")
+        fits = checks.count(request.bars, "bars", request.DESCRIPTOR.name)
         if request.bars and symbols:
             checks.refuse("symbols", "must be empty with bars, which have their own")
         if start is not None and end is not None and start >= end:

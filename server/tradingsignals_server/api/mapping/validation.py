@@ -11,10 +11,9 @@ from uuid import UUID
 
 from google.protobuf.message import DecodeError, Message
 
-from tradingsignals.v1 import outcome_pb2, signal_pb2, signal_service_pb2
+from tradingsignals.v1 import outcome_pb2, signal_pb2
 from tradingsignals.v1.event_pb2 import Event as EventMessage
 
-from ...application.decision.quotes import LOOKBACK_MAXIMUM, LOOKBACK_MINIMUM
 from ...application.event_log.filter import Filter
 from ...application.event_log.follower import StreamRequest
 from ...application.event_log.replay import Replay
@@ -25,15 +24,7 @@ from ...domain.outcomes import Fill, Resolution
 from ...domain.signals import Action, reached_from
 from ...domain.symbols import parse_symbol
 from ...transport.grpc.metadata import LAST_EVENT_ID_KEY
-
-DEFAULT_SYMBOL = "USDCOP"
-DEFAULT_HEARTBEAT_SECONDS = 15
-MAXIMUM_HEARTBEAT_SECONDS = 60
-MAXIMUM_FILTER_SYMBOLS = 1000
-MAXIMUM_FILTER_NAMES = 100
-"""Actions or kinds in a filter, repeated ones counted."""
-MAXIMUM_REPLAY_SPEED = 1e6
-MAXIMUM_SEQUENCE = 2**63 - 1
+from .bounds import MAXIMUM_SEQUENCE, greatest_length, number_bounds
 
 _DIGITS = re.compile("[0-9]{1,19}")
 
@@ -94,10 +85,16 @@ class Checks:
             self._violations.extend(error.violations)
             return default
 
-    def whole(self, value: int, field: str, low: int, high: int) -> int:
-        """A whole number from `low` to `high`."""
-        if not low <= value <= high:
-            self.refuse(field, f"must be from {low} to {high}")
+    def number(self, request: Message, field: str) -> Any:
+        """A number of a request within its declared bounds, or its declared default if it is absent."""
+        bounds = number_bounds(request.DESCRIPTOR.name, field)
+        if bounds is None:
+            raise KeyError(f"{request.DESCRIPTOR.name}.{field}")
+        if not request.HasField(field):
+            return bounds.default
+        value = getattr(request, field)
+        if not bounds.low <= value <= bounds.high:
+            self.refuse(field, f"must be from {_written(bounds.low)} to {_written(bounds.high)}")
         return value
 
     def sequence(self, text: str, field: str) -> int:
@@ -106,12 +103,6 @@ class Checks:
             return int(text)
         self.refuse(field, f"must be a whole number from 0 to {MAXIMUM_SEQUENCE}")
         return 0
-
-    def probability(self, value: float, field: str) -> float:
-        """A number from 0 to 1."""
-        if not 0.0 <= value <= 1.0:
-            self.refuse(field, "must be from 0 to 1")
-        return value
 
     def price(self, value: float, field: str) -> float:
         """A price."""
@@ -167,25 +158,21 @@ class Checks:
 
     def symbols(self, texts: Sequence[str]) -> frozenset[str]:
         """The instruments of a filter."""
-        if not self.count(texts, "symbols", MAXIMUM_FILTER_SYMBOLS):
+        if not self.count(texts, "symbols"):
             return frozenset()
         found = frozenset(self.symbol(text, field=f"symbols[{i}]") or "" for i, text in enumerate(texts))
         if "" in found:
             self.refuse("symbols", "must not hold an empty or malformed symbol")
         return found
 
-    def count(self, elements: Sized, field: str, most: int) -> bool:
-        """Check how many elements a list has, before any of them is looked at."""
+    def count(self, elements: Sized, field: str, message: str = "") -> bool:
+        """Check how many elements a list of a message has, before any of them is looked at."""
+        most = greatest_length(message, field)
+        if most is None:
+            raise KeyError(f"{message}.{field}")
         if len(elements) > most:
             self.refuse(field, f"must be at most {most}")
         return len(elements) <= most
-
-
-def lookback_of(request: signal_service_pb2.GenerateSignalFromDbRequest, checks: Checks, default: int) -> int:
-    """How many stored bars to look at."""
-    if not request.HasField("lookback_bars"):
-        return default
-    return checks.whole(request.lookback_bars, "lookback_bars", LOOKBACK_MINIMUM, LOOKBACK_MAXIMUM)
 
 
 def stream_request(
@@ -203,35 +190,30 @@ def stream_request(
     """
     given = {field.name: value for field, value in message.ListFields()}
     with Checks() as checks:
-        heartbeat = given.get("heartbeat_seconds", DEFAULT_HEARTBEAT_SECONDS)
-        checks.whole(heartbeat, "heartbeat_seconds", 1, MAXIMUM_HEARTBEAT_SECONDS)
-        resume_after = given.get("resume_after")
-        if resume_after is not None:
-            checks.whole(resume_after, "resume_after", 0, MAXIMUM_SEQUENCE)
+        heartbeat = checks.number(message, "heartbeat_seconds")
+        resume_after = checks.number(message, "resume_after")
         if last_event_id is not None:
             resume_after = checks.sequence(last_event_id, LAST_EVENT_ID_KEY)
-        filter_ = _filter(given, kinds, checks)
-        replay = _replay(given, checks)
+        filter_ = _filter(message, given, kinds, checks)
+        replay = _replay(message, given, checks)
     return StreamRequest(filter_, resume_after, float(heartbeat), replay)
 
 
-def _filter(given: Mapping[str, Any], kinds: frozenset[EventKind], checks: Checks) -> Filter:
+def _filter(message: Message, given: Mapping[str, Any], kinds: frozenset[EventKind], checks: Checks) -> Filter:
     symbols = checks.symbols(given.get("symbols", ()))
-    confidence = given.get("min_confidence")
-    if confidence is not None:
-        confidence = reached_from(checks.probability(confidence, "min_confidence"))
+    confidence = None
+    if "min_confidence" in given:
+        confidence = reached_from(checks.number(message, "min_confidence"))
     actions = _names(given.get("actions", ()), "actions", checks.action, checks)
     return Filter(kinds or _names(given.get("kinds", ()), "kinds", checks.kind, checks), symbols, confidence, actions)
 
 
-def _replay(given: Mapping[str, Any], checks: Checks) -> Replay | None:
+def _replay(message: Message, given: Mapping[str, Any], checks: Checks) -> Replay | None:
     start = checks.date(given.get("start_time", ""), "start_time")
     end = checks.date(given.get("end_time", ""), "end_time")
     if start is not None and end is not None and end <= start:
         checks.refuse("end_time", "must be after start_time")
-    speed = given.get("speed", 0.0)
-    if not 0.0 <= speed <= MAXIMUM_REPLAY_SPEED:
-        checks.refuse("speed", f"must be from 0 to {MAXIMUM_REPLAY_SPEED:.0f}")
+    speed = checks.number(message, "speed") if "speed" in given else 0.0
     if "start_time" in given or "end_time" in given:
         return Replay(start, end, speed)
     if speed:
@@ -241,6 +223,11 @@ def _replay(given: Mapping[str, Any], checks: Checks) -> Replay | None:
 
 def _names(values: Sequence[int], field: str, check: Callable[[int, str], Named], checks: Checks) -> frozenset[Named]:
     """The values of an enum in a filter."""
-    if not checks.count(values, field, MAXIMUM_FILTER_NAMES):
+    if not checks.count(values, field):
         return frozenset()
     return frozenset(check(value, f"{field}[{i}]") for i, value in enumerate(values))
+
+
+def _written(number: float) -> str:
+    """A bound as a message names it."""
+    return str(number) if isinstance(number, int) else f"{number:.15g}"

@@ -24,7 +24,8 @@ from ...domain.errors import (
 from ...domain.events import Disposition
 from ...domain.intervals import IntervalOf
 from ..mapping import from_proto, to_proto
-from ..mapping.validation import DEFAULT_SYMBOL, Checks
+from ..mapping.bounds import DEFAULT_SYMBOL
+from ..mapping.validation import Checks
 
 MAXIMUM_BARS_A_MESSAGE = 1000
 MAXIMUM_REJECTIONS = 1000
@@ -78,7 +79,7 @@ class MarketDataServicer:
     async def list_bars(self, request: pb.ListBarsRequest) -> pb.ListBarsResponse:
         """List a page of bars."""
         with Checks() as checks:
-            limit = checks.whole(request.limit, "limit", 1, 1000) if request.HasField("limit") else 100
+            limit = checks.number(request, "limit")
             symbol = checks.symbol(request.symbol, default=DEFAULT_SYMBOL) or DEFAULT_SYMBOL
             start = checks.date(request.start_date, "start_date")
             end = checks.date(request.end_date, "end_date")

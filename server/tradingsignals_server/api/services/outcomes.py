@@ -20,7 +20,7 @@ class OutcomeServicer:
     async def list_outcomes(self, request: pb.ListOutcomesRequest) -> pb.ListOutcomesResponse:
         """List a page of outcomes."""
         with Checks() as checks:
-            limit = checks.whole(request.limit, "limit", 1, 1000) if request.HasField("limit") else 100
+            limit = checks.number(request, "limit")
             query = OutcomeQuery(
                 symbol=checks.symbol(request.symbol),
                 action=checks.action(request.action, "action") if request.HasField("action") else None,

@@ -35,7 +35,7 @@ class PositionServicer:
     async def list_closed_positions(self, request: pb.ListClosedPositionsRequest) -> Listing:
         """List a page of closed positions."""
         with Checks() as checks:
-            limit = checks.whole(request.limit, "limit", 1, 500) if request.HasField("limit") else 50
+            limit = checks.number(request, "limit")
             symbol = checks.symbol(request.symbol)
         page, token = await self._queries.closed_positions(symbol, request.page_token, limit)
         rest = pb.ListClosedPositionsResponse(

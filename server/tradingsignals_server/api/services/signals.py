@@ -12,13 +12,13 @@ from ...application.ingest.engine import Engine
 from ...application.ports.store import SignalQuery
 from ...application.queries import Queries
 from ...domain.events import EventKind
-from ...domain.window import LOOKBACK_BARS
 from ..at_owner import at_owner, symbol_in_request
 from ..encoding import wire
 from ..encoding.listing import Listing
 from ..mapping import to_proto
+from ..mapping.bounds import DEFAULT_SYMBOL
 from ..mapping.explanations import explanation_message, replay_message
-from ..mapping.validation import DEFAULT_SYMBOL, Checks, lookback_of
+from ..mapping.validation import Checks
 
 
 class SignalServicer:
@@ -42,7 +42,7 @@ class SignalServicer:
     async def list_signals(self, request: pb.ListSignalsRequest) -> Listing:
         """List a page of signals."""
         with Checks() as checks:
-            limit = checks.whole(request.limit, "limit", 1, 1000) if request.HasField("limit") else 100
+            limit = checks.number(request, "limit")
             query = SignalQuery(
                 symbol=checks.symbol(request.symbol),
                 action=checks.action(request.action, "action") if request.HasField("action") else None,
@@ -70,7 +70,7 @@ class SignalServicer:
         """Generate a signal from stored bars."""
         with Checks() as checks:
             symbol = checks.symbol(request.symbol, default=DEFAULT_SYMBOL) or DEFAULT_SYMBOL
-            lookback_bars = lookback_of(request, checks, LOOKBACK_BARS)
+            lookback_bars = checks.number(request, "lookback_bars")
         return wire.record(await self._engine.generate_from_stored(symbol, lookback_bars))
 
     async def explain_signal(self, request: pb.ExplainSignalRequest) -> pb.ExplainSignalResponse:

@@ -14,7 +14,7 @@ from google.protobuf.descriptor_pb2 import FileDescriptorSet
 from tradingsignals_server.adapters.envoy.contract import STREAM_SERVICES, read_contract
 from tradingsignals_server.adapters.envoy.files import edge_files
 from tradingsignals_server.adapters.envoy.render import (
-    GRPC_CODES,
+    EDGE_ERRORS,
     KEPT_HEADERS,
     Address,
     EdgeConfig,
@@ -235,7 +235,7 @@ def test_field_of_the_path_is_refused_in_the_query(path: str, refused: bool) -> 
         header["string_match"]["safe_regex"]["regex"]
         for route in routes(rendered())
         for header in route["match"].get("headers", [])
-        if header["name"] == ":path" and "invert_match" not in header
+        if header["name"] == ":path" and "invert_match" not in header and "safe_regex" in header["string_match"]
     ]
     assert any(re.fullmatch(pattern, path) for pattern in patterns) is refused
 
@@ -271,7 +271,7 @@ def test_pattern_accepts_only_percent_encoded_utf8() -> None:
     assert not pattern.fullmatch("/a?b=%zz")
 
 
-def test_every_status_of_envoy_has_a_grpc_code() -> None:
+def test_every_status_of_envoy_has_a_grpc_code_and_a_reason() -> None:
     mappers = manager(rendered())["local_reply_config"]["mappers"]
     codes = {
         mapper["filter"]["status_code_filter"]["comparison"]["value"]["default_value"]: mapper["body_format_override"]
@@ -279,7 +279,29 @@ def test_every_status_of_envoy_has_a_grpc_code() -> None:
         if "status_code_filter" in mapper["filter"]
     }
     assert codes.pop(399) == {"text_format_source": {"inline_string": "%LOCAL_REPLY_BODY%"}}
-    assert {status: body["json_format"]["code"] for status, body in codes.items()} == GRPC_CODES
+    found = {status: (body["json_format"]["code"], body["json_format"]["details"][0]) for status, body in codes.items()}
+    assert {status: (code, info["reason"]) for status, (code, info) in found.items()} == EDGE_ERRORS
+    assert all(info["domain"] == "tradingsignals" for _, info in found.values())
+
+
+@pytest.mark.parametrize(
+    ("path", "refused"),
+    [
+        ("/api/signals/history?limit=1&limit=2", "limit"),
+        ("/api/signals/history?limit=1&action=BUY&limit=1", "limit"),
+        ("/api/signals/history?action=BUY&limit&limit=2", "limit"),
+        ("/api/signals/history/?symbol=&symbol=", "symbol"),
+        ("/api/events?resume_after=1&resumeAfter=2", "resume_after"),
+        ("/api/events?symbols=A&symbols=B&kinds=SIGNAL&kinds=HEARTBEAT", None),
+        ("/api/signals/history?symbol=limit=1&limit=2", None),
+        ("/api/signals/history?symbol=a&page_token=symbol", None),
+        ("/api/events?start_time=1&end_time=2&symbol=3&symbols=4", None),
+        ("/api/signals/history?limit=1", None),
+    ],
+)
+def test_parameter_with_one_value_is_refused_if_it_is_repeated(path: str, refused: str | None) -> None:
+    fields = read_contract((ENVOY / "descriptors.binpb").read_bytes()).repeated_fields
+    assert [field.name for field in fields if re.fullmatch(field.pattern, path)] == ([refused] if refused else [])
 
 
 def test_pages_have_nothing_inline_and_nothing_from_elsewhere() -> None:
