@@ -101,8 +101,8 @@ class Leaving:
 class OpenEntry:
     """A signal that is followed under one fill.
 
-    position: what the fill has opened. None before it, and for a signal that was acted on with fill CLOSE, whose
-        position the log has.
+    position: what the fill has opened; its value is not marked. None before it, and for a signal that was acted on with
+        fill CLOSE, whose position the log has.
     leaving: what ends it at the next open, None if nothing has.
     """
 
@@ -194,8 +194,9 @@ class Ledger:
         if not (entries := self._open.get(bar.symbol)):
             return []
         calendar = self.calendar_of(bar.symbol)
-        within = calendar.session_of(bar.time) is not None
-        day, last = calendar.closing_session_of(bar.time), within and calendar.is_last_bar(bar.time)
+        session = calendar.session_of(bar.time)
+        within, day = session is not None, calendar.closing_session(session)
+        last = within and calendar.is_last_bar(bar.time)
         steps = [self._after_bar(entry, bar, day, within=within, last=last) for entry in entries]
         return self._advance(bar.symbol, steps)
 
@@ -244,11 +245,13 @@ class Ledger:
             counted = replace(held, bars_held=held.bars_held + 1) if bar.time > held.entry_time else held
             fill = Exit(bar.time, bar.open, leaving.reason, leaving.signal_id)
             return self._resolved(entry, close(counted, fill, self.rules))
-        held = after_bar(held, bar, self.rules, session_day=day, last_of_session=last)
+        held = after_bar(held, bar, self.rules, session_day=day, last_of_session=last, valued=False)
         if held.exit is None and held.bars_held >= self.expiry_bars:
             ended = close(held, Exit(bar.close_time, bar.close, ExitReason.TIME_LIMIT), self.rules)
             return self._resolved(entry, ended, Resolution.EXPIRED)
-        return replace(entry, position=held) if held.exit is None else self._resolved(entry, held)
+        if held.exit is not None:
+            return self._resolved(entry, held)
+        return OpenEntry(entry.signal, entry.fill, held, entry.leaving)
 
     def _after_signal(self, entry: OpenEntry, later: FollowedSignal) -> OpenEntry | Outcome:
         followed = entry.signal

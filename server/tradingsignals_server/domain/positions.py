@@ -133,7 +133,13 @@ def open_position(signal: Signal, rules: RiskRules, session_day: date | None) ->
 
 
 def after_bar(
-    position: Position, bar: Bar, rules: RiskRules, *, session_day: date | None, last_of_session: bool
+    position: Position,
+    bar: Bar,
+    rules: RiskRules,
+    *,
+    session_day: date | None,
+    last_of_session: bool,
+    valued: bool = True,
 ) -> Position:
     """Return the position after one later bar: closed if a rule closes it within the bar, else marked to the close.
 
@@ -156,23 +162,31 @@ def after_bar(
         rules: settings that decide which rules apply, and the costs.
         session_day: the session of the bar, None outside every session.
         last_of_session: whether the bar is the last of its session.
+        valued: False leaves price, costs, profit and loss of a position that stays open as they are, which takes half
+            the time. They are never read again; an exit computes its own.
     """
     if bar.close_time <= position.entry_time:
         return position
     bars_held = position.bars_held + 1
-    fill = _fill_at_open(position, bar, rules, session_day) or _fill_at_level(position, bar)
+    contains_entry = bar.time < position.entry_time
+    best, worst = _extremes_since_entry(position, bar, contains_entry=contains_entry)
+    fill = None if contains_entry else _fill_at_open(position, bar, rules, session_day)
+    fill = fill or _fill_at_level(position, bar, best, worst)
     if fill is not None:
         return close(changed(position, bars_held=bars_held), fill, rules)
     trailed = position
     if position.trail_distance is not None:
-        trailed = _trailed(position, position.trail_distance, bar)
-        fill = _fill_at_trailed_stop(trailed, bar)
+        trailed = _trailed(position, position.trail_distance, best)
+        fill = _fill_at_trailed_stop(trailed, bar, contains_entry=contains_entry)
         if fill is not None:
             return close(changed(trailed, bars_held=bars_held), fill, rules)
     fill = _fill_at_close(bars_held, bar, rules, last_of_session=last_of_session)
     if fill is not None:
         return close(changed(position, bars_held=bars_held), fill, rules)
-    return _marked(trailed, bar, rules, bars_held, session_day)
+    value = _value(trailed, bar.close, rules) if valued else {}
+    day = position.session_day or session_day
+    excursions = _excursions(trailed, best, worst)
+    return changed(trailed, **value, **excursions, bars_held=bars_held, session_day=day)
 
 
 def close(position: Position, fill: Exit, rules: RiskRules) -> Position:
@@ -204,8 +218,6 @@ def _stop_reason(position: Position) -> ExitReason:
 def _fill_at_open(position: Position, bar: Bar, rules: RiskRules, session_day: date | None) -> Exit | None:
     """Return the exit at the open of a bar that begins at or after the entry, if the open triggers a rule."""
     side = position.action.direction
-    if _entered_within(position, bar):
-        return None
     if side * (bar.open - position.stop_loss) <= 0.0:
         return Exit(bar.time, bar.open, _stop_reason(position))
     if side * (bar.open - position.take_profit) >= 0.0:
@@ -215,24 +227,23 @@ def _fill_at_open(position: Position, bar: Bar, rules: RiskRules, session_day: d
     return None
 
 
-def _fill_at_level(position: Position, bar: Bar) -> Exit | None:
-    """Return the exit at the stop or target from before the bar, the stop first, if the bar touches one."""
+def _fill_at_level(position: Position, bar: Bar, best: float, worst: float) -> Exit | None:
+    """Return the exit at the stop or target from before the bar, the stop first, if an extreme reaches one."""
     side = position.action.direction
-    in_favor, against = _extremes_since_entry(position, bar)
-    if side * (against - position.stop_loss) <= 0.0:
+    if side * (worst - position.stop_loss) <= 0.0:
         return Exit(bar.close_time, position.stop_loss, _stop_reason(position))
-    if side * (in_favor - position.take_profit) >= 0.0:
+    if side * (best - position.take_profit) >= 0.0:
         return Exit(bar.close_time, position.take_profit, ExitReason.TAKE_PROFIT)
     return None
 
 
-def _fill_at_trailed_stop(trailed: Position, bar: Bar) -> Exit | None:
+def _fill_at_trailed_stop(trailed: Position, bar: Bar, *, contains_entry: bool) -> Exit | None:
     """Return the exit at the stop that `bar` has trailed, if the close is at or beyond the stop."""
     side, stop = trailed.action.direction, trailed.stop_loss
     if side * (bar.close - stop) > 0.0:
         return None
     # A bar that lies entirely beyond the trailed stop never traded at it.
-    passed = _entered_within(trailed, bar) or bar.low <= stop <= bar.high
+    passed = contains_entry or bar.low <= stop <= bar.high
     return Exit(bar.close_time, stop if passed else bar.open, ExitReason.TRAILING_STOP)
 
 
@@ -245,38 +256,28 @@ def _fill_at_close(bars_held: int, bar: Bar, rules: RiskRules, *, last_of_sessio
     return None
 
 
-def _entered_within(position: Position, bar: Bar) -> bool:
-    return bar.time < position.entry_time < bar.close_time
-
-
-def _extremes_since_entry(position: Position, bar: Bar) -> tuple[float, float]:
+def _extremes_since_entry(position: Position, bar: Bar, *, contains_entry: bool) -> tuple[float, float]:
     """Return the best price since the entry that `bar` proves, and the worst that it allows."""
     best, worst = (bar.high, bar.low) if position.action.direction > 0 else (bar.low, bar.high)
-    return (bar.close if _entered_within(position, bar) else best), worst
+    return (bar.close if contains_entry else best), worst
 
 
-def _trailed(position: Position, distance: float, bar: Bar) -> Position:
+def _trailed(position: Position, distance: float, best: float) -> Position:
     """Return the position with its best price updated and its stop trailed. A stop never moves away from the price."""
     side, stop = position.action.direction, position.stop_loss
-    best, _ = _extremes_since_entry(position, bar)
     in_favor = max(position.max_favorable_excursion, side * (best - position.entry_price))
     follows = position.entry_price + side * (in_favor - distance)
     stop = follows if side * (follows - stop) > 0.0 else stop
     return changed(position, stop_loss=stop, max_favorable_excursion=in_favor)
 
 
-def _marked(position: Position, bar: Bar, rules: RiskRules, bars_held: int, session_day: date | None) -> Position:
-    """Return the position marked to the close of a bar that did not close it."""
-    best, worst = _extremes_since_entry(position, bar)
+def _excursions(position: Position, best: float, worst: float) -> dict[str, float]:
+    """Return the excursions after a bar with these extremes."""
     side, entry = position.action.direction, position.entry_price
-    return changed(
-        position,
-        **_value(position, bar.close, rules),
-        bars_held=bars_held,
-        max_favorable_excursion=max(position.max_favorable_excursion, side * (best - entry)),
-        max_adverse_excursion=max(position.max_adverse_excursion, side * (entry - worst)),
-        session_day=position.session_day or session_day,
-    )
+    return {
+        "max_favorable_excursion": max(position.max_favorable_excursion, side * (best - entry)),
+        "max_adverse_excursion": max(position.max_adverse_excursion, side * (entry - worst)),
+    }
 
 
 def _value(position: Position, price: float, rules: RiskRules) -> dict[str, Any]:
