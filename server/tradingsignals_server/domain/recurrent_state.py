@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from .values import dataclass
 
-_STORED = np.dtype("<f4")
+_STORED, _FLOAT32 = np.dtype("<f4"), np.dtype(np.float32)
 
 
 class ResetRule(StrEnum):
@@ -39,9 +39,10 @@ class RecurrentState:
     values: npt.NDArray[np.float32]
 
     def __post_init__(self) -> None:
-        if self.values.dtype != np.float32 or self.values.ndim != 3 or self.values.shape[0] == 0:
-            raise ValueError(f"not a recurrent state: {self.values.dtype} of shape {self.values.shape}")
-        self.values.setflags(write=False)
+        values = self.values
+        if values.dtype != _FLOAT32 or values.ndim != 3 or not len(values):
+            raise ValueError(f"not a recurrent state: {values.dtype} of shape {values.shape}")
+        values.setflags(write=False)
 
     @classmethod
     def zeros(cls, layers: int, size: int, tensors: int = 2) -> Self:

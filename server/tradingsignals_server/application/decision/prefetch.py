@@ -115,7 +115,7 @@ class PrefetchingPolicy:
         if len(observations) == 1:
             outputs = (self._policy.decide(observations[0], before[0]),)
         else:
-            outputs = self._policy.decide_batch(np.stack(observations), before)
+            outputs = self._policy.decide_batch(np.array(observations), before)
         total_ms = (perf_counter() - started) * 1e3
         self._meter.add(len(observations), total_ms)
         ms = total_ms / len(observations)
