@@ -66,32 +66,33 @@ def indicators_of(window: Window) -> Indicators:
     bars = len(window)
     if bars < 15:
         return Indicators()
-    close = window.close
-    price = float(close[-1])
+    high, low, close = window.high, window.low, window.close
+    price = close.item(-1)
     found: dict[str, float] = {}
     # The first and the last close nearly always differ, and comparing them is much cheaper than max and min.
-    if side_of(float(close[-1] - close[0]), price) or side_of(float(close.max() - close.min()), price):
-        found["rsi"] = float(talib.RSI(close, 14)[-1])
-    atr = float(talib.ATR(window.high, window.low, close, 14)[-1])
+    if side_of(price - close.item(0), price) or side_of(float(close.max() - close.min()), price):
+        found["rsi"] = talib.RSI(close, 14).item(-1)
+    atr = talib.ATR(high, low, close, 14).item(-1)
     if side_of(atr, price):
         found["atr"] = atr
     if bars >= 20:
-        upper, middle, lower = (float(band[-1]) for band in talib.BBANDS(close, 20, 2.0, 2.0))
-        if side_of(upper - lower, price):
-            found["bb_upper"], found["bb_middle"], found["bb_lower"] = upper, middle, lower
-        found["ema_20"] = float(talib.EMA(close, 20)[-1])
+        upper, middle, lower = talib.BBANDS(close, 20, 2.0, 2.0)
+        highest, lowest = upper.item(-1), lower.item(-1)
+        if side_of(highest - lowest, price):
+            found["bb_upper"], found["bb_middle"], found["bb_lower"] = highest, middle.item(-1), lowest
+        found["ema_20"] = talib.EMA(close, 20).item(-1)
     if bars > VOLATILITY_BARS:
         logs = np.log(close)
         returns = logs[1:] - logs[:-1]
         found["volatility"] = deviation(returns[-VOLATILITY_BARS:])
     if bars >= 34:
         line, signal, histogram = talib.MACD(close, 12, 26, 9)
-        found["macd"], found["macd_signal"] = float(line[-1]), float(signal[-1])
-        found["macd_histogram"] = float(histogram[-1])
+        found["macd"], found["macd_signal"] = line.item(-1), signal.item(-1)
+        found["macd_histogram"] = histogram.item(-1)
         if bars > 34:
-            found["macd_histogram_before"] = float(histogram[-2])
+            found["macd_histogram_before"] = histogram.item(-2)
     if bars >= WARM_BARS:
-        found["ema_50"] = float(talib.EMA(close, 50)[-1])
+        found["ema_50"] = talib.EMA(close, 50).item(-1)
         found["window_volatility"] = deviation(returns)
     return Indicators(**found)
 
@@ -101,5 +102,6 @@ def deviation(values: FloatArray) -> float:
 
     It costs a quarter of numpy's, which subtracts the mean first to be exact for any mean.
     """
-    mean = float(np.add.reduce(values)) / len(values)
-    return math.sqrt(max(0.0, float(values.dot(values)) / len(values) - mean * mean))
+    count = len(values)
+    mean = float(np.add.reduce(values)) / count
+    return math.sqrt(max(0.0, float(values.dot(values)) / count - mean * mean))

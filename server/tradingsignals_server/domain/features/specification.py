@@ -150,9 +150,10 @@ class CatalogueFeatures:
         self.size = len(self.features) * stack
         self.uses_position = any(feature.kind.needs_position for feature in features)
         self._stack_in_session = stack_in_session
-        self._calls = tuple((feature.kind.value, feature.parameters) for feature in features)
-        self._bounds = tuple(
-            (feature.kind.neutral, NO_LIMIT if feature.kind.raw else self.limit) for feature in features
+        self._calls = tuple(
+            (kind.value, feature.parameters, NO_LIMIT if kind.raw else self.limit, kind.neutral)
+            for feature in features
+            for kind in (feature.kind,)
         )
         self._check()
         self.history_bars = lookback_bars + stack - 1
@@ -170,12 +171,11 @@ class CatalogueFeatures:
         return found
 
     def _frame(self, context: FeatureContext) -> Observation:
-        values = [value(context, *parameters) for value, parameters in self._calls]
-        limited = [
-            neutral if v is None else v if -limit <= v <= limit else _limited(v, limit, neutral)
-            for v, (neutral, limit) in zip(values, self._bounds, strict=True)
+        numbers = [
+            v if (v := value(context, *given)) is not None and -limit <= v <= limit else _limited(v, limit, neutral)
+            for value, given, limit, neutral in self._calls
         ]
-        found = np.array(limited, dtype=np.float32)
+        found = np.array(numbers, dtype=np.float32)
         if self.scaling is not None and len(self.scaling) != self.size:
             return self.scaling.of(found)
         return found
@@ -246,8 +246,8 @@ class RawBars:
         return found.reshape(-1)
 
 
-def _limited(value: float, limit: float, neutral: float) -> float:
-    return neutral if math.isnan(value) else math.copysign(limit, value)
+def _limited(value: float | None, limit: float, neutral: float) -> float:
+    return neutral if value is None or math.isnan(value) else math.copysign(limit, value)
 
 
 def _earlier(context: FeatureContext, before: int, bars: int) -> FeatureContext:
