@@ -6,7 +6,7 @@ import re
 from abc import ABC, abstractmethod
 from datetime import UTC, date, datetime, timedelta
 from enum import StrEnum
-from functools import cache
+from functools import cache, lru_cache
 from typing import ClassVar
 
 import holidays
@@ -56,7 +56,11 @@ class SessionCalendar(ABC):
 
     def closing_session_of(self, time: datetime) -> date | None:
         """Return the session with whose end a position that is opened at `time` is closed; None if there is none."""
-        return self.session_of(time) if self.closes else None
+        return self.closing_session(self.session_of(time))
+
+    def closing_session(self, session: date | None) -> date | None:
+        """Return the same as `closing_session_of`, of a time that is in the session of this day."""
+        return session if self.closes else None
 
     def opening_of(self, day: date) -> datetime | None:
         """Return the open of the first bar of the session of `day`, or None if it has none."""
@@ -127,6 +131,7 @@ _PESO_PAIR = re.compile(r"[A-Z]{3}COP")
 _bogota, _always = cache(BogotaCalendar), cache(AlwaysOpenCalendar)
 
 
+@lru_cache(4096)
 def calendar_for(
     symbol: str, choice: CalendarChoice = CalendarChoice.AUTO, interval: timedelta = DEFAULT_INTERVAL
 ) -> SessionCalendar:

@@ -161,7 +161,7 @@ def bar_input(state: SymbolState, bar: Bar) -> BarInput:
     if day is None:
         return BarInput(state.after_bar(bar, None), None, False, Disposition.OUTSIDE_SESSION, None)
     ends_session = calendar.is_last_bar(bar.time)
-    after, closing_day = state.with_session_bar(bar, day), calendar.closing_session_of(bar.time)
+    after, closing_day = state.with_session_bar(bar, day), calendar.closing_session(day)
     if not state.warm:
         return BarInput(after, closing_day, ends_session, Disposition.WARMING_UP, None)
     window, progress = after.window, calendar.progress(bar.time)
