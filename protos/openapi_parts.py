@@ -24,6 +24,7 @@ _VIOLATION: Schema = {
     "properties": {
         "field": {"type": "string", "description": "Path of the field in the request."},
         "description": {"type": "string", "description": "Why it cannot be accepted."},
+        "reason": {"type": "string", "description": "Not used: empty."},
     },
 }
 _DETAIL: Schema = {
@@ -74,7 +75,7 @@ def _info(reason: str) -> Schema:
 
 
 def _refusal(field: str, description: str) -> Schema:
-    violation = {"field": field, "description": description}
+    violation = {"field": field, "description": description, "reason": ""}
     bad = {"@type": "type.googleapis.com/google.rpc.BadRequest", "field_violations": [violation]}
     return {"code": 3, "message": f"{field}: {description}", "details": [_info("INVALID_FIELD"), bad]}
 

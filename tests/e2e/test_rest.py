@@ -90,7 +90,7 @@ async def test_openapi_and_docs_are_returned(rest: httpx.AsyncClient) -> None:
     page = await rest.get("/docs")
     assert page.status_code == 200
     assert page.headers["content-type"] == "text/html; charset=utf-8"
-    assert "<title>Trading Signals Service</title>" in page.text
+    assert "<title>Trading Signals Service" in page.text
 
 
 async def test_statistics_are_returned(rest: httpx.AsyncClient) -> None:

@@ -4,13 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
+import shutil
+import sys
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import pytest
 from tests.support.browser import CHROMIUM
 from tests.support.chromium import Tab, chromium
 from tests.support.deadlines import within
 from tests.support.service import RunningService
+
+from tradingsignals import AsyncClient
 
 BROWSER = "text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,image/webp,*/*;q=0.8"
 
@@ -81,3 +87,149 @@ async def test_browser_refuses_inline_scripts_and_styles_in_a_page(service: Runn
     assert not done[0]
     assert done[1] != "rgb(1, 2, 3)"
     assert any("Content Security Policy" in each for each in tab.complaints)
+
+
+# --------------------------------------------------------------------------------------------------- the page of calls
+
+
+async def view(service: RunningService, tab: Tab, operation: str) -> None:
+    """Open the page at a call."""
+    tab.complaints.clear()
+    await tab.show(f"http://{service.address}/docs?{operation}#{operation}")
+    await tab.shows(f"document.querySelector('h1').textContent === '{operation}'")
+
+
+async def enter(tab: Tab, selector: str, text: str) -> None:
+    """Write into a field of the page."""
+    field = f"document.querySelector({json.dumps(selector)})"
+    await tab.run(f"{field}.value = {json.dumps(text)}; {field}.dispatchEvent(new Event('input', {{ bubbles: true }}))")
+
+
+PRESS = "document.querySelector('button.main').click()"
+STATUS = "document.querySelector('.try [role=status]').textContent"
+BODY = "document.querySelector('[aria-label=Response] pre').textContent"
+
+
+@in_browser
+async def test_call_is_sent_from_the_page_and_its_response_shown(service: RunningService, tab: Tab) -> None:
+    await view(service, tab, "ListSignals")
+    await enter(tab, "#p-limit", "2")
+    await tab.run(PRESS)
+    await tab.shows(f"{STATUS} === '200 OK'")
+    assert len(json.loads(await tab.run(BODY))["signals"]) == 2
+    await enter(tab, "#p-limit", "0")
+    await tab.run(PRESS)
+    await tab.shows(f"{STATUS}.startsWith('400')")
+    assert json.loads(await tab.run(BODY))["details"][0]["reason"] == "INVALID_FIELD"
+    assert all("400 (Bad Request)" in each for each in tab.complaints), tab.complaints
+
+
+@in_browser
+async def test_call_that_changes_state_is_sent_at_the_second_press_only(service: RunningService, tab: Tab) -> None:
+    await view(service, tab, "GenerateSignal")
+    read = "fetch('/api/signals/statistics').then((response) => response.json())"
+    counts = f"{read}.then((all) => all.statistics.signals.signals_generated)"
+    before = await tab.run(counts)
+    await tab.run(PRESS)
+    assert await tab.run("document.querySelector('button.main').textContent") == "Send for real?"
+    assert await tab.run(counts) == before
+    await tab.run(PRESS)
+    await tab.shows(f"{STATUS} === '200 OK'")
+    assert await tab.run(counts) == before + 1
+
+
+@in_browser
+async def test_stream_is_shown_live_until_it_is_stopped(
+    service: RunningService, client: AsyncClient, tab: Tab, symbol: str
+) -> None:
+    await view(service, tab, "StreamSignals")
+    await enter(tab, "#p-symbols", symbol)
+    await enter(tab, "#p-heartbeat_seconds", "1")
+    await tab.run(PRESS)
+    await tab.shows("document.querySelector('.dot.live')")
+    await tab.shows("document.querySelector('.events').textContent.includes('heartbeat')")
+    made = await client.generate_signal(4000.0, symbol=symbol)
+    await tab.shows(f"document.querySelector('.events').textContent.includes('{symbol}')")
+    await tab.shows(f"document.querySelector('.events').textContent.includes('{made.sequence}')")
+    await tab.run(PRESS)
+    await tab.shows(f"{STATUS} === 'Stopped'")
+
+
+@in_browser
+async def test_search_finds_calls_by_their_fields_and_reasons_of_errors(service: RunningService, tab: Tab) -> None:
+    await tab.show(f"http://{service.address}/docs?search")
+    await tab.shows("document.querySelector('#found a')")
+    for text, found in (
+        ("lookback_bars", "GenerateSignalFromDb"),
+        ("SEQUENCE_PRUNED", "Errors"),
+        ("backtests", "RunBacktest"),
+    ):
+        await enter(tab, "#search", text)
+        links = await tab.run("[...document.querySelectorAll('#found a')].map((link) => link.hash.slice(1))")
+        assert found in links
+        assert len(links) < 10
+    await enter(tab, "#search", "xyzzy")
+    assert await tab.run("document.getElementById('found').textContent") == "Nothing found."
+
+
+@in_browser
+async def test_phone_shows_the_call_first_and_nothing_beside_the_screen(service: RunningService, tab: Tab) -> None:
+    await tab.resize(390, 844)
+    try:
+        for operation in ("ListSignals", "StreamEvents", "RunBacktest", "PublishBar"):
+            await view(service, tab, operation)
+            assert await tab.run("document.documentElement.scrollWidth <= innerWidth"), operation
+            assert await tab.run("document.querySelector('h1').getBoundingClientRect().top < 120"), operation
+            assert await tab.run("getComputedStyle(document.getElementById('calls')).display") == "none"
+    finally:
+        await tab.resize(1440)
+
+
+@in_browser
+@pytest.mark.parametrize("operation", ["GetLatestSignal", "ListSignals", "GenerateSignalFromDb"])
+async def test_snippets_are_calls_that_work(service: RunningService, tab: Tab, operation: str) -> None:
+    await view(service, tab, operation)
+    snippets = await tab.run(
+        "[...document.querySelectorAll('[role=tab]')].map((tab) => { tab.click(); "
+        "return [tab.textContent, document.querySelector('.try pre').textContent]; })"
+    )
+    node = shutil.which("node")
+    started = {
+        "curl": ("sh", "-c"),
+        "Python": (sys.executable, "-c"),
+        "TypeScript": (node, "--input-type=module", "-e") if node else None,
+        "gRPC": ("sh", "-c"),
+    }
+    assert [name for name, _ in snippets] == list(started)
+    path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+    for name, text in snippets:
+        command = started[name]
+        if command is None:
+            continue
+        process = await asyncio.create_subprocess_exec(*command, text, stdout=-1, stderr=-1, env={"PATH": path})
+        out, errors = await within(process.communicate())
+        assert process.returncode == 0, (name, text, errors.decode())
+        assert b"signal" in out, (name, text, out)
+
+
+@in_browser
+async def test_every_call_has_a_view_with_snippets_and_an_example(service: RunningService, tab: Tab) -> None:
+    await tab.show(f"http://{service.address}/docs?all")
+    await tab.shows("document.querySelector('#found a')")
+    names = await tab.run(
+        "[...document.querySelectorAll('#found a')].map((link) => link.hash.slice(1)).filter(Boolean)"
+    )
+    assert len(names) > 20
+    tab.complaints.clear()
+    for name in names:
+        await tab.run(f"location.hash = '#{name}'")
+        await tab.shows(f"document.querySelector('h1').textContent === '{name}'")
+        if not await tab.run("Boolean(document.querySelector('.badge.gRPC')) || location.hash === '#Errors'"):
+            texts = await tab.run(
+                "[...document.querySelectorAll('[role=tab]')].map((tab) => { tab.click(); "
+                "return document.querySelector('.try pre').textContent; })"
+            )
+            assert len(texts) == 4
+            assert not [text for text in texts if "undefined" in text or "[object" in text], name
+            assert await tab.run("document.querySelector('.example pre').textContent.length > 10"), name
+    assert tab.complaints == []

@@ -53,12 +53,11 @@ class Tab:
             raise ScriptFailed(json.dumps(response["exceptionDetails"]))
         return response["result"].get("value")
 
-    async def shows(self, condition: str) -> Any:
-        """Wait until `condition`, an expression, is true in the page, and return its value."""
-        return await self.run(
-            "new Promise((resolve) => { const look = () => { let found; try { found = (" + condition + "); } catch { } "
-            "found ? resolve(found) : requestAnimationFrame(look); }; look(); })"
-        )
+    async def shows(self, condition: str) -> bool:
+        """Wait until `condition`, an expression that may throw at first, is true in the page."""
+        look = "const look = () => { let found = false; try { found = (" + condition + "); } catch { } "
+        done = "found ? resolve(true) : setTimeout(look, 20); }; look();"
+        return bool(await self.run(f"new Promise((resolve) => {{ {look}{done} }})"))
 
     async def resize(self, width: int, height: int = 900, *, dark: bool = False) -> None:
         """Set the size of the page in CSS pixels, and the theme that the user prefers."""
