@@ -1,6 +1,7 @@
 """Records the examples of the OpenAPI document from a running service: each call of CALLS, and its response.
 
-python -m protos.record_examples http://127.0.0.1:8003
+python -m protos.record_examples http://127.0.0.1:8003                 all of them
+python -m protos.record_examples http://127.0.0.1:8003 ListSignals     one, beside those that were recorded before
 
 The service must have closed a position of USDCOP; a simulated market does (`SIMULATE_SPEED=3000 make run`). The calls
 change its state: they make signals, store a bar and close a position.
@@ -11,7 +12,7 @@ from __future__ import annotations
 import argparse
 import json
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -64,14 +65,21 @@ def streams() -> Iterator[tuple[str, str, str, dict[str, Any]]]:
     yield "RunBacktest", "POST", "/api/backtests", {"body": {"symbols": ["USDCOP"], "end_date": "2030-01-01"}}
 
 
-def record(url: str) -> dict[str, Any]:
-    """Return the examples by the name of their operation."""
+def record(url: str, names: Collection[str] = ()) -> dict[str, Any]:
+    """Return the examples by the name of their operation: all, or those of some names."""
     found: dict[str, Any] = {}
+    wanted = set(names)
     with httpx.Client(base_url=url, timeout=60) as rest:
         for name, method, path, sent in calls(rest):
+            if wanted and name not in wanted:
+                continue
             response = _send(rest, method, path, sent)
             found[name] = sent | {"response": {"application/json": _short(response.raise_for_status().json())}}
+            if wanted and wanted <= found.keys():
+                return found
         for name, method, path, sent in streams():
+            if wanted and name not in wanted:
+                continue
             texts = {kind: "".join(_stream(rest, method, path, sent, kind)) for kind in STREAM_TYPES}
             found[name] = sent | {"response": texts}
     return found
@@ -125,7 +133,10 @@ def main() -> None:
     """Write the examples."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("url", help="address of the service")
-    text = json.dumps(record(parser.parse_args().url), indent=2, ensure_ascii=False)
+    parser.add_argument("names", nargs="*", help="operations; none: all")
+    options = parser.parse_args()
+    kept = json.loads(EXAMPLES.read_text(encoding="utf-8")) if options.names else {}
+    text = json.dumps(kept | record(options.url, options.names), indent=2, ensure_ascii=False)
     EXAMPLES.write_text(text + "\n", encoding="utf-8")
 
 

@@ -333,7 +333,7 @@ def test_every_operation_has_true_examples(contract: Any) -> None:
     """Each response that was recorded is valid by the schema that the document gives for it."""
     for operation in operations(contract):
         for media_type, content in operation["responses"]["200"]["content"].items():
-            assert "example" in content, operation["operationId"]
+            assert "example" in content, f"{operation['operationId']}: record it, see protos/record_examples.py"
             for message in messages_of(media_type, content["example"]):
                 validate_against(contract, content["schema"], message)
         for each in operation.get("parameters", []):
