@@ -49,9 +49,11 @@ export function follow({ method, url, body }, panel, ended) {
   const clock = setInterval(draw, 1000);
   const end = (text, how) => {
     clearInterval(clock);
+    paused = false;
     draw();
     state.textContent = text;
     dot.className = `dot ${how}`;
+    pause.remove();
     ended();
   };
   const take = (text) => {
@@ -124,7 +126,7 @@ function shownItem(item) {
   const kind = Object.keys(item).find((key) => typeof item[key] === "object" && item[key] !== null && !Array.isArray(item[key]) && key !== "technical_factors" && key !== "probabilities");
   const value = "signal_id" in item || "position_id" in item ? item : (item[kind] ?? item);
   const what = [value.symbol ?? value.bar?.symbol, value.action, value.status, value.confidence === undefined ? null : `${(100 * value.confidence).toFixed(1)}%`,
-    value.bar?.close ?? value.entry_price, (value.timestamp ?? value.bar?.time)?.slice(0, 16).replace("T", " "), value.message].filter((each) => each != null);
+    value.total_bars && `${value.bars} of ${value.total_bars} bars`, value.bar?.close ?? value.entry_price, (value.timestamp ?? value.bar?.time)?.slice(0, 16).replace("T", " "), value.message].filter((each) => each != null);
   const name = value === item ? (item.position_id ? "position" : item.signal_id ? "signal" : kind ?? "message") : kind;
   const details = h("details", {}, h("summary", {}, h("span.mono", {}, item.sequence ?? "\u2013"), h("span", {}, [name, ...what].join("  \u00b7  "))));
   details.addEventListener("toggle", () => { if (details.children.length === 1) details.append(h("pre", {}, json(JSON.stringify(item)))); });

@@ -276,6 +276,7 @@ function show({ focus = false } = {}) {
   document.title = `${call?.id ?? (id === "Errors" ? "Errors" : "Calls")} \u2013 ${openapi.info.title}`;
   drawNav();
   showMenu(false);
+  nav.querySelector("[aria-current]")?.scrollIntoView({ block: "nearest" });
   if (focus) { scrollTo(0, 0); main.focus({ preventScroll: true }); }
 }
 
