@@ -113,6 +113,7 @@ clients/node_modules/.package-lock.json: clients/package-lock.json clients/packa
 web: clients/node_modules/.package-lock.json $(VENV)/.dev ## Generate the messages of the TypeScript client, and build it and what stands on it (needs Node 20)
 	npm --prefix clients run --silent generate
 	npm --prefix clients run --silent build
+	npm --prefix clients run --silent pages
 
 .PHONY: check-web
 check-web: clients/node_modules/.package-lock.json $(VENV)/.dev ## Fail if what `make web` writes is not current, or a check of it fails

@@ -1,0 +1,69 @@
+/** The page: header, what is wrong, and the view of the address. */
+
+import type { JSX } from "preact";
+import { useEffect, useMemo, useState } from "preact/hooks";
+
+import { ActionsContext } from "./data/actions";
+import { loadPreferences, PreferencesContext, savePreferences } from "./data/preferences";
+import type { Session } from "./data/session";
+import { StoreContext, type Store } from "./data/store";
+import type { Preferences } from "./model/preferences";
+import { parseRoute, type Route } from "./model/route";
+import { Announcer } from "./ui/announcer";
+import { ConnectionStrip, DeadMansSwitch } from "./ui/connection";
+import { Header } from "./ui/header";
+import { Notices } from "./ui/notices";
+import { Live } from "./views/live";
+
+export function App({ store, session }: { store: Store; session: Session }): JSX.Element {
+  const [preferences, setPreferences] = useState<Preferences>(loadPreferences);
+  const route = useRoute(session);
+  const value = useMemo(() => {
+    const change = (changes: Partial<Preferences>): void =>
+      setPreferences((before) => {
+        const next = { ...before, ...changes };
+        savePreferences(next);
+        return next;
+      });
+    return { preferences, change };
+  }, [preferences]);
+  useEffect(() => {
+    const root = document.documentElement;
+    if (preferences.theme === "auto") delete root.dataset["theme"];
+    else root.dataset["theme"] = preferences.theme;
+  }, [preferences.theme]);
+  return (
+    <StoreContext.Provider value={store}>
+      <PreferencesContext.Provider value={value}>
+        <ActionsContext.Provider value={session}>
+          <a class="skip" href="#main">
+            Skip to the view
+          </a>
+          <Header view={route.view} />
+          <Notices />
+          <ConnectionStrip />
+          <DeadMansSwitch class="stopped-strip" text="This page is not responding. What it shows is old." />
+          <main id="main" tabIndex={-1} class={`view view-${route.view}`}>
+            <Live />
+          </main>
+          <Announcer />
+        </ActionsContext.Provider>
+      </PreferencesContext.Provider>
+    </StoreContext.Provider>
+  );
+}
+
+function useRoute(session: Session): Route {
+  const [route, setRoute] = useState(() => parseRoute(location.hash));
+  useEffect(() => {
+    const changed = (): void => {
+      if (location.hash === "#main") return;
+      const next = parseRoute(location.hash);
+      if (next.symbol) session.select(next.symbol);
+      setRoute(next);
+    };
+    window.addEventListener("hashchange", changed);
+    return () => window.removeEventListener("hashchange", changed);
+  }, [session]);
+  return route;
+}

@@ -1,0 +1,25 @@
+/** What one can do on the page. */
+
+import { createContext } from "preact";
+import { useContext } from "preact/hooks";
+
+import type { Filter } from "../model/rows";
+
+export interface Actions {
+  /** Read everything again that failed. */
+  readonly retry: () => void;
+  readonly filter: (filter: Filter) => void;
+  readonly loadMore: () => void;
+  readonly listTop: (atTop: boolean) => void;
+  readonly loadOlderBars: () => void;
+  /** Close a position; the error in a sentence, or "". */
+  readonly closePosition: (id: string) => Promise<string>;
+}
+
+export const ActionsContext = createContext<Actions | undefined>(undefined);
+
+export function useActions(): Actions {
+  const actions = useContext(ActionsContext);
+  if (!actions) throw new Error("there are no actions");
+  return actions;
+}

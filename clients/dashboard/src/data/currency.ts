@@ -1,0 +1,5 @@
+/** Currency of the account. */
+
+export function useCurrency(): string {
+  return "USD";
+}

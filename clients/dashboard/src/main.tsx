@@ -1,0 +1,15 @@
+import { render } from "preact";
+import { createClient } from "trading-signals-client/web";
+
+import { App } from "./app";
+import { Session } from "./data/session";
+import { Store } from "./data/store";
+import { parseRoute } from "./model/route";
+import "./styles/base.css";
+import "./styles/parts.css";
+import "./styles/live.css";
+
+const store = new Store();
+const session = new Session(store, createClient());
+session.start(parseRoute(location.hash).symbol);
+render(<App store={store} session={session} />, document.getElementById("app")!);

@@ -1,0 +1,118 @@
+/** State of the page's one stream, as a pure function of what happened to it. */
+
+export type Phase = "connecting" | "live" | "stale" | "reconnecting" | "offline";
+
+/** Milliseconds without a response after which the page is stale. Heartbeats are asked for every five seconds. */
+export const STALE_AFTER = 8_000;
+/** Milliseconds between two ticks, which come each second, after which a page in sight must have slept. */
+export const SLEEP_GAP = 8_000;
+/** How long the report of a resumed stream is shown. */
+export const REPORT_FOR = 12_000;
+/** How long it is shown that the log is another one, or lacks entries. */
+export const GAP_FOR = 60_000;
+
+export interface Connection {
+  readonly phase: Phase;
+  /** When the phase began. */
+  readonly since: number;
+  /** When the last response, a heartbeat included, came. */
+  readonly lastResponse?: number | undefined;
+  readonly lastTick: number;
+  /** Why the stream broke. */
+  readonly error: string;
+  /** Sequence up to which everything has come. */
+  readonly through: number;
+  /** `through` and time of the break, until the stream has caught up. */
+  readonly broken?: { readonly through: number; readonly at: number } | undefined;
+  /** What the last break came to. */
+  readonly report?: { readonly text: string; readonly until: number; readonly gap: boolean } | undefined;
+}
+
+export type ConnectionEvent =
+  | { readonly type: "opened"; readonly now: number; readonly newest?: number }
+  | { readonly type: "response"; readonly now: number; readonly through: number }
+  | { readonly type: "lost"; readonly now: number; readonly error: string; readonly online: boolean }
+  | { readonly type: "skipped"; readonly now: number; readonly from: number; readonly oldest: number }
+  | { readonly type: "restarted"; readonly now: number; readonly through: number }
+  | { readonly type: "frozen"; readonly now: number }
+  | { readonly type: "network"; readonly now: number; readonly online: boolean }
+  /** `hidden`: the page is not in sight, where timers run late. */
+  | { readonly type: "tick"; readonly now: number; readonly hidden?: boolean };
+
+export function connecting(now: number): Connection {
+  return { phase: "connecting", since: now, lastTick: now, error: "", through: 0 };
+}
+
+function to(phase: Phase, connection: Connection, now: number): Connection {
+  return connection.phase === phase ? connection : { ...connection, phase, since: now };
+}
+
+function broken(connection: Connection, at: number): Connection {
+  return connection.broken || connection.phase === "connecting"
+    ? connection
+    : { ...connection, broken: { through: connection.through, at } };
+}
+
+/** Return the connection after the event. */
+export function afterConnectionEvent(connection: Connection, event: ConnectionEvent): Connection {
+  switch (event.type) {
+    case "opened":
+      return { ...connection, error: "" };
+    case "response":
+      return responded(connection, event.now, event.through);
+    case "lost": {
+      const lost = broken(connection, connection.lastResponse ?? event.now);
+      return { ...to(event.online ? "reconnecting" : "offline", lost, event.now), error: event.error };
+    }
+    case "skipped": {
+      const text = `Entries ${event.from + 1} to ${event.oldest - 1} are no longer kept: lists were read again`;
+      return { ...connection, broken: undefined, report: { text, until: event.now + GAP_FOR, gap: true } };
+    }
+    case "restarted":
+      return {
+        ...connection,
+        through: event.through,
+        broken: undefined,
+        report: { text: "The database was made anew: everything was read again", until: event.now + GAP_FOR, gap: true },
+      };
+    case "frozen":
+      return connection.phase === "live" ? to("stale", broken(connection, connection.lastResponse ?? event.now), event.now) : connection;
+    case "network":
+      return afterNetwork(connection, event.now, event.online);
+    case "tick":
+      return afterTick(connection, event.now, event.hidden === true);
+  }
+}
+
+function responded(connection: Connection, now: number, through: number): Connection {
+  const live = { ...to("live", connection, now), lastResponse: now, error: "", through: Math.max(through, connection.through) };
+  if (!connection.broken) return live;
+  const entries = live.through - connection.broken.through;
+  const seconds = Math.max(1, Math.round((now - connection.broken.at) / 1000));
+  const text = `Caught up after ${seconds} s: ${entries} ${entries === 1 ? "entry" : "entries"}, none missing`;
+  return { ...live, broken: undefined, report: { text, until: now + REPORT_FOR, gap: false } };
+}
+
+function afterNetwork(connection: Connection, now: number, online: boolean): Connection {
+  if (online) return connection.phase === "offline" ? to("reconnecting", connection, now) : connection;
+  // The network of this device is not needed to reach a service on it, so only a stream that is lost is offline.
+  return connection.phase === "reconnecting" ? to("offline", connection, now) : connection;
+}
+
+function afterTick(connection: Connection, now: number, hidden: boolean): Connection {
+  // What was received before a sleep may be read after it, so only a new connection tells.
+  const slept = !hidden && now - connection.lastTick > SLEEP_GAP;
+  const last = connection.lastResponse;
+  const silent = last !== undefined && now - last > STALE_AFTER;
+  let next: Connection = { ...connection, lastTick: now };
+  if (next.report && now > next.report.until) next = { ...next, report: undefined };
+  if (connection.phase === "live" && (silent || slept)) {
+    next = { ...to("stale", broken(next, last ?? now), last ?? now), error: slept ? "This page slept" : "The service is silent" };
+  }
+  return next;
+}
+
+/** Whether what is drawn may be trusted to be current. */
+export function isCurrent(connection: Connection): boolean {
+  return connection.phase === "live";
+}

@@ -1,0 +1,178 @@
+/** The whole state of the page, and the one function that changes it. */
+
+import { merged } from "./bars";
+import { afterChartEntries, noChart, withClosed, withMarks, type Chart } from "./chart";
+import { afterConnectionEvent, connecting, type Connection, type ConnectionEvent } from "./connection";
+import { ALL, LIVE_ROWS, noRows, SCROLLED_ROWS, withLive, withPage, type Filter, type SignalRows } from "./rows";
+import { afterEntries, withBars, withHistory, withNames, withPositions, type Symbols } from "./symbols";
+import type { Bar, Health, Loadable, LogEntry, Position, ServiceInfo, Signal, TradingControl } from "./types";
+
+export interface State {
+  readonly connection: Connection;
+  readonly info: Loadable<ServiceInfo>;
+  readonly health: Loadable<Health>;
+  readonly selected: string;
+  readonly symbols: Symbols;
+  /** False until the first lists have been read. */
+  readonly listed: boolean;
+  readonly positionsError: string;
+  readonly list: SignalRows;
+  readonly listAtTop: boolean;
+  readonly chart: Chart;
+  readonly control?: TradingControl | undefined;
+  /** Grows with each outcome and each halt, so that views which list them read again. */
+  readonly outcomes: number;
+  /** Newest sequence applied: an entry is applied once. */
+  readonly applied: number;
+  /** Milliseconds from commit to here of the newest entry, with the difference of the clocks in it. */
+  readonly streamLag?: number | undefined;
+}
+
+export type StateAction =
+  | { readonly type: "connection"; readonly event: ConnectionEvent }
+  | { readonly type: "entries"; readonly entries: readonly LogEntry[]; readonly now: number }
+  | { readonly type: "info"; readonly info: Loadable<ServiceInfo> }
+  | { readonly type: "health"; readonly health: Loadable<Health> }
+  | { readonly type: "control"; readonly control: TradingControl | undefined }
+  | { readonly type: "positions"; readonly positions: readonly Position[]; readonly through: number }
+  | { readonly type: "positions failed"; readonly error: string }
+  | { readonly type: "history"; readonly signals: readonly Signal[] }
+  | { readonly type: "closes"; readonly symbol: string; readonly bars: readonly Bar[] }
+  | { readonly type: "select"; readonly symbol: string }
+  | { readonly type: "bars"; readonly symbol: string; readonly bars: readonly Bar[]; readonly olderToken: string }
+  | { readonly type: "bars loading"; readonly symbol: string }
+  | { readonly type: "bars failed"; readonly symbol: string; readonly error: string }
+  | { readonly type: "marks"; readonly symbol: string; readonly signals: readonly Signal[]; readonly closed: readonly Position[] }
+  | { readonly type: "filter"; readonly filter: Filter }
+  | { readonly type: "page"; readonly filter: Filter; readonly signals: readonly Signal[]; readonly nextToken: string; readonly through: number }
+  | { readonly type: "page loading" }
+  | { readonly type: "page failed"; readonly filter: Filter; readonly error: string }
+  | { readonly type: "list top"; readonly atTop: boolean }
+  | { readonly type: "begin"; readonly after: number };
+
+export function initialState(now: number): State {
+  return {
+    connection: connecting(now),
+    info: { state: "loading" },
+    health: { state: "loading" },
+    selected: "",
+    symbols: new Map(),
+    listed: false,
+    positionsError: "",
+    list: noRows(ALL),
+    listAtTop: true,
+    chart: noChart(""),
+    outcomes: 0,
+    applied: 0,
+  };
+}
+
+/** Return the state after an action. */
+export function reduce(state: State, action: StateAction): State {
+  switch (action.type) {
+    case "connection": {
+      const connection = afterConnectionEvent(state.connection, action.event);
+      return { ...state, connection };
+    }
+    case "entries":
+      return afterLog(state, action.entries, action.now);
+    case "begin":
+      return begun(state, action.after);
+    case "info":
+      return { ...state, info: action.info };
+    case "health": {
+      const names = action.health.value?.symbols.map((symbol) => symbol.symbol) ?? [];
+      return { ...state, health: action.health, symbols: withNames(state.symbols, names) };
+    }
+    case "control":
+      return { ...state, control: action.control };
+    case "positions":
+      return { ...state, symbols: withPositions(state.symbols, action.positions, action.through), listed: true, positionsError: "" };
+    case "positions failed":
+      return { ...state, positionsError: action.error };
+    case "history":
+      return { ...state, symbols: withHistory(state.symbols, action.signals) };
+    case "closes":
+      return { ...state, symbols: withBars(state.symbols, action.symbol, action.bars) };
+    case "select":
+      return selected(state, action.symbol);
+    case "bars":
+    case "bars loading":
+    case "bars failed":
+    case "marks":
+      return action.symbol === state.chart.symbol ? { ...state, chart: afterChart(state.chart, action) } : state;
+    default:
+      return { ...state, ...afterList(state, action) };
+  }
+}
+
+/** Forget what the log said, because it is another one, or entries are missing; what one looks at stays. */
+function begun(state: State, after: number): State {
+  const empty = initialState(state.connection.lastTick);
+  return {
+    ...empty,
+    connection: { ...state.connection, through: after },
+    info: state.info,
+    health: state.health,
+    control: state.control,
+    selected: state.selected,
+    chart: noChart(state.selected),
+    list: noRows(state.list.filter),
+    outcomes: state.outcomes + 1,
+    applied: after,
+  };
+}
+
+function afterLog(state: State, all: readonly LogEntry[], now: number): State {
+  const entries = all.filter((entry) => entry.sequence > state.applied);
+  const newest = entries.at(-1);
+  if (!newest) return state;
+  const signals = entries.flatMap((entry) => (entry.kind === "SIGNAL" ? [entry.signal] : []));
+  const controls = entries.flatMap((entry) => (entry.kind === "CONTROL" ? [entry.control] : []));
+  const outcomes = entries.some((entry) => entry.kind === "OUTCOME" || entry.kind === "CONTROL");
+  const control = controls.at(-1) ?? state.control;
+  return {
+    ...state,
+    applied: newest.sequence,
+    streamLag: now - newest.committed,
+    symbols: afterEntries(state.symbols, entries, state.selected),
+    chart: afterChartEntries(state.chart, entries),
+    list: withLive(state.list, signals, state.listAtTop ? LIVE_ROWS : SCROLLED_ROWS),
+    control: control?.halted ? control : undefined,
+    outcomes: outcomes ? state.outcomes + 1 : state.outcomes,
+  };
+}
+
+function selected(state: State, symbol: string): State {
+  if (symbol === state.selected) return state;
+  const symbols = new Map(state.symbols);
+  const known = symbols.get(symbol);
+  if (known?.unseen) symbols.set(symbol, { ...known, unseen: false });
+  return { ...state, selected: symbol, symbols, chart: noChart(symbol) };
+}
+
+type ChartAction = Extract<StateAction, { type: "bars" | "bars loading" | "bars failed" | "marks" }>;
+
+function afterChart(chart: Chart, action: ChartAction): Chart {
+  switch (action.type) {
+    case "bars loading":
+      return { ...chart, loading: true, error: "" };
+    case "bars failed":
+      return { ...chart, loading: false, error: action.error };
+    case "bars":
+      return { ...chart, loading: false, error: "", bars: merged(chart.bars, action.bars), olderToken: action.olderToken };
+    case "marks":
+      return withClosed(withMarks(chart, action.signals), action.closed);
+  }
+}
+
+type ListAction = Extract<StateAction, { type: "filter" | "page" | "page loading" | "page failed" | "list top" }>;
+
+function afterList(state: State, action: ListAction): Partial<State> {
+  if (action.type === "filter") return { list: noRows(action.filter), listAtTop: true };
+  if (action.type === "list top") return { listAtTop: action.atTop };
+  if (action.type === "page loading") return { list: { ...state.list, loading: true, error: "" } };
+  if (action.filter !== state.list.filter) return {};
+  if (action.type === "page failed") return { list: { ...state.list, loading: false, error: action.error } };
+  return { list: withPage(state.list, action.signals, action.nextToken, action.through) };
+}

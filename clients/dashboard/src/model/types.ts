@@ -1,0 +1,135 @@
+/** Values of the page: plain, small and immutable. Times are milliseconds since 1970, sequences are exact as numbers. */
+
+export type Action = "BUY" | "SELL" | "HOLD";
+export type Origin = "BAR" | "REQUEST" | "DATABASE" | "";
+
+export interface Signal {
+  readonly sequence: number;
+  readonly id: string;
+  readonly symbol: string;
+  readonly action: Action;
+  /** From when on it holds, by the clock of its market. */
+  readonly time: number;
+  readonly price: number;
+  readonly stop?: number | undefined;
+  readonly target?: number | undefined;
+  readonly ratio?: number | undefined;
+  /** Fraction of equity. */
+  readonly size: number;
+  /** 0..1. */
+  readonly confidence: number;
+  readonly winProbability?: number | undefined;
+  readonly winCases?: number | undefined;
+  readonly model: string;
+  readonly modelType: string;
+  readonly modelFailed: boolean;
+  readonly reasons: readonly string[];
+  readonly origin: Origin;
+  readonly barTime?: number | undefined;
+  readonly barAgeSeconds?: number | undefined;
+  readonly regime: string;
+  readonly trend: string;
+  readonly simulated: boolean;
+  readonly latencyMs: number;
+  /** Rule that kept the signal from opening a position. */
+  readonly blockedBy?: string | undefined;
+  /** When it was committed, by the server's clock. Known for what came over the stream. */
+  readonly committed?: number | undefined;
+}
+
+export interface Bar {
+  readonly symbol: string;
+  readonly time: number;
+  readonly open: number;
+  readonly high: number;
+  readonly low: number;
+  readonly close: number;
+  readonly volume: number;
+  readonly interval: string;
+}
+
+export interface Position {
+  readonly sequence: number;
+  readonly id: string;
+  readonly signalId: string;
+  readonly symbol: string;
+  readonly action: Action;
+  readonly entryTime: number;
+  readonly entry: number;
+  readonly stop: number;
+  readonly target: number;
+  readonly size: number;
+  /** At the last price while open, final once closed; in price, in percent, in account currency, in units of the risk. */
+  readonly pnl: number;
+  readonly pnlPct: number;
+  readonly pnlAccount: number;
+  readonly r: number;
+  readonly price: number;
+  readonly open: boolean;
+  readonly exitTime?: number | undefined;
+  readonly exit?: number | undefined;
+  readonly exitReason: string;
+  readonly barsHeld: number;
+  readonly simulated: boolean;
+}
+
+/** Trading halted or resumed by hand. */
+export interface TradingControl {
+  readonly halted: boolean;
+  readonly reason: string;
+  readonly by: string;
+  readonly at: number;
+}
+
+interface Entry {
+  readonly sequence: number;
+  readonly committed: number;
+}
+
+/** An entry of the event log. Kinds that the page does not show are OTHER; their sequence counts all the same. */
+export type LogEntry =
+  | (Entry & { readonly kind: "SIGNAL"; readonly signal: Signal })
+  | (Entry & { readonly kind: "BAR"; readonly bar: Bar; readonly disposition: string })
+  | (Entry & { readonly kind: "POSITION"; readonly position: Position })
+  | (Entry & { readonly kind: "CONTROL"; readonly control: TradingControl })
+  | (Entry & { readonly kind: "OUTCOME" })
+  | (Entry & { readonly kind: "OTHER" });
+
+export interface ServiceInfo {
+  readonly version: string;
+  readonly feed: string;
+  readonly epoch: string;
+  readonly through: number;
+  readonly oldest: number;
+  readonly intervals: readonly { readonly symbol: string; readonly interval: string }[];
+}
+
+export interface SymbolHealth {
+  readonly symbol: string;
+  readonly lastBarTime?: number | undefined;
+  readonly missingBars: number;
+  readonly stale: boolean;
+  readonly interval: string;
+  readonly undecided: boolean;
+}
+
+export interface Health {
+  readonly status: string;
+  readonly time: number;
+  readonly version: string;
+  readonly modelLoaded: boolean;
+  readonly databaseConnected: boolean;
+  readonly uptimeSeconds: number;
+  readonly signals: number;
+  readonly warnings: readonly string[];
+  readonly symbols: readonly SymbolHealth[];
+  readonly symbolCount: number;
+  readonly staleSymbols: number;
+  readonly lastCommit?: number | undefined;
+}
+
+/** Part of the page that is read from the service. What was read before stays while it is read again. */
+export type Loadable<T> =
+  | { readonly state: "loading"; readonly value?: T | undefined }
+  | { readonly state: "ready"; readonly value: T; readonly at: number }
+  | { readonly state: "failed"; readonly error: string; readonly value?: T | undefined };

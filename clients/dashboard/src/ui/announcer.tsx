@@ -1,0 +1,92 @@
+/** Says new BUYs and SELLs: to screen readers always, by notification and sound if one wants it. */
+
+import type { JSX } from "preact";
+import { useEffect, useRef, useState } from "preact/hooks";
+
+import { useStore } from "../data/store";
+import { usePreferences } from "../data/preferences";
+import { pair, price, share } from "../model/format";
+import { ordered } from "../model/symbols";
+import type { Signal } from "../model/types";
+
+const PAUSE = 3_000;
+
+export function Announcer(): JSX.Element {
+  const store = useStore();
+  const { preferences } = usePreferences();
+  const [text, setText] = useState("");
+  const wanted = useRef(preferences);
+  wanted.current = preferences;
+  useEffect(() => {
+    const known = new Map<string, string>();
+    let last = 0;
+    let timer = 0;
+    const pending: Signal[] = [];
+    const say = (): void => {
+      timer = 0;
+      last = Date.now();
+      const signals = pending.splice(0);
+      setText(signals.map(sentenceOf).join(". "));
+      const newest = signals.at(-1);
+      if (newest && wanted.current.notifications) notify(newest);
+      if (newest && wanted.current.sound) beep(newest.action === "BUY");
+    };
+    const check = (): void => {
+      for (const { symbol, signal } of ordered(store.state.symbols)) {
+        if (!signal) continue;
+        const before = known.get(symbol);
+        known.set(symbol, signal.action);
+        if (before !== undefined && before !== signal.action && signal.action !== "HOLD") pending.push(signal);
+      }
+      if (pending.length && !timer) timer = window.setTimeout(say, Math.max(0, last + PAUSE - Date.now()));
+    };
+    // A hidden page draws nothing, so the state is looked at by time besides.
+    const hidden = window.setInterval(() => document.hidden && check(), 1000);
+    const unsubscribe = store.subscribe(check);
+    return () => {
+      unsubscribe();
+      window.clearInterval(hidden);
+      window.clearTimeout(timer);
+    };
+  }, [store]);
+  return (
+    <div class="visually-hidden" role="log" aria-live="polite" aria-label="New signals" id="announcer">
+      {text}
+    </div>
+  );
+}
+
+function sentenceOf(signal: Signal): string {
+  return `${signal.action} ${pair(signal.symbol)} at ${price(signal.price)}, confidence ${share(signal.confidence, 0)}${signal.simulated ? ", simulated" : ""}`;
+}
+
+function notify(signal: Signal): void {
+  if (!("Notification" in window) || Notification.permission !== "granted") return;
+  const options = { body: signal.reasons[0] ?? "", tag: signal.symbol };
+  new Notification(sentenceOf(signal), options);
+}
+
+/** Ask for the permission to notify; false if it was refused. */
+export async function mayNotify(): Promise<boolean> {
+  if (!("Notification" in window)) return false;
+  return (await Notification.requestPermission()) === "granted";
+}
+
+let context: AudioContext | undefined;
+
+/** Two short tones: upwards for BUY, downwards for SELL. */
+export function beep(up: boolean): void {
+  context ??= new AudioContext();
+  const start = context.currentTime;
+  const tones = up ? [660, 880] : [660, 495];
+  tones.forEach((frequency, index) => {
+    const oscillator = context!.createOscillator();
+    const volume = context!.createGain();
+    oscillator.frequency.value = frequency;
+    volume.gain.setValueAtTime(0.08, start + index * 0.14);
+    volume.gain.exponentialRampToValueAtTime(0.0001, start + index * 0.14 + 0.13);
+    oscillator.connect(volume).connect(context!.destination);
+    oscillator.start(start + index * 0.14);
+    oscillator.stop(start + index * 0.14 + 0.14);
+  });
+}

@@ -1,0 +1,81 @@
+/** How current the page is: at the end of the header, and as a strip across the page when it is not. */
+
+import type { JSX } from "preact";
+import { useEffect, useState } from "preact/hooks";
+
+import { useNow } from "../data/clock";
+import { useSelect } from "../data/store";
+import { usePreferences } from "../data/preferences";
+import type { Connection, Phase } from "../model/connection";
+import { age, clockSeconds } from "../model/format";
+import { classes } from "./parts";
+
+const NAMES: Readonly<Record<Phase, string>> = {
+  connecting: "Connecting",
+  live: "Live",
+  stale: "No data",
+  reconnecting: "Reconnecting",
+  offline: "Offline",
+};
+
+export function ConnectionState(): JSX.Element {
+  const connection = useSelect((state) => state.connection);
+  const applied = useSelect((state) => state.applied);
+  const now = useNow();
+  const last = connection.lastResponse;
+  const since = connection.phase === "live" ? last : connection.since;
+  return (
+    <div class={`connection connection-${connection.phase}`} id="connection" data-phase={connection.phase} data-applied={applied}>
+      <span class="dot" aria-hidden="true" />
+      <span>{NAMES[connection.phase]}</span>
+      {since !== undefined && (
+        <span class="num quiet" title="Since the last response of the stream">
+          {age(now - since)}
+        </span>
+      )}
+      <DeadMansSwitch class="stopped-label" text="Not responding" />
+    </div>
+  );
+}
+
+/** Covers its place unless script restarts it each second, so that a page that hangs shows it. */
+export function DeadMansSwitch({ text, class: name }: { text: string; class: string }): JSX.Element {
+  const now = useNow();
+  const [odd, setOdd] = useState(false);
+  useEffect(() => setOdd((before) => !before), [now]);
+  return (
+    <span class={classes("stopped", name, odd ? "stopped-odd" : "stopped-even")} aria-hidden="true">
+      {text}
+    </span>
+  );
+}
+
+/** What is wrong with the stream, or what its last break came to. */
+export function ConnectionStrip(): JSX.Element {
+  const connection = useSelect((state) => state.connection);
+  const text = useText(connection);
+  return (
+    <div class="strips" role="status" aria-live="polite">
+      {text && <p class={`strip ${text.tone}`}>{text.text}</p>}
+    </div>
+  );
+}
+
+function useText(connection: Connection): { text: string; tone: string } | undefined {
+  const { zone } = usePreferences().preferences;
+  const at = (ms: number): string => clockSeconds(ms, zone);
+  const last = connection.lastResponse;
+  switch (connection.phase) {
+    case "live":
+      return connection.report && { text: connection.report.text, tone: connection.report.gap ? "strip-bad" : "strip-good" };
+    case "connecting":
+      return connection.error ? { text: `Cannot connect: ${connection.error}`, tone: "strip-bad" } : undefined;
+    case "stale":
+      return { text: `No data since ${at(last ?? connection.since)}. ${connection.error}. Everything below may be old.`, tone: "strip-bad" };
+    default: {
+      const place = connection.phase === "offline" ? "This device is offline" : "Reconnecting";
+      const old = last === undefined ? "" : ` Everything below is as of ${at(last)}.`;
+      return { text: `${place} since ${at(connection.since)}${connection.error && `: ${connection.error}`}.${old}`, tone: "strip-bad" };
+    }
+  }
+}

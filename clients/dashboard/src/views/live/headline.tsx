@@ -1,0 +1,193 @@
+/** The newest signal of the symbol one looks at: what a trader reads first. */
+
+import type { JSX } from "preact";
+
+import { useNow } from "../../data/clock";
+import { useSelect } from "../../data/store";
+import { usePreferences } from "../../data/preferences";
+import { intervalMs } from "../../model/bars";
+import { age, clock, dayClock, NONE, pair, price, share, SIDE_MARKS, signedPercent, words } from "../../model/format";
+import type { SymbolState } from "../../model/symbols";
+import type { Signal } from "../../model/types";
+import { classes, Failed, Meter, Skeleton, useStyle } from "../../ui/parts";
+
+export function Headline({ retry }: { retry: () => void }): JSX.Element {
+  const selected = useSelect((state) => state.selected);
+  const symbol = useSelect((state) => state.symbols.get(state.selected));
+  const failed = useSelect((state) => state.positionsError);
+  const listed = useSelect((state) => state.listed);
+  const current = useSelect((state) => state.connection.phase === "live" || state.connection.phase === "connecting");
+  const signal = symbol?.signal;
+  return (
+    <section class={classes("panel", "headline", !current && "old")} aria-label="Newest signal" id="headline" data-sequence={signal?.sequence}>
+      {signal ? (
+        <Content symbol={symbol} signal={signal} />
+      ) : failed && !listed ? (
+        <Failed error={failed} retry={retry} />
+      ) : listed ? (
+        <NoSignal symbol={selected} />
+      ) : (
+        <Skeleton rows={3} label="Loading the newest signal" />
+      )}
+    </section>
+  );
+}
+
+function NoSignal({ symbol }: { symbol: string }): JSX.Element {
+  const bars = useSelect((state) => state.chart.bars.length);
+  if (!symbol) {
+    return (
+      <div class="empty">
+        <strong>No bar has come in yet.</strong> A feed delivers them, or <code>POST /api/market/bars</code>: <a href="/docs">how to publish bars</a>.
+      </div>
+    );
+  }
+  return (
+    <div class="empty">
+      <strong>No signal of {pair(symbol)} yet.</strong> {bars} bars are known; indicators need 50 of them.
+    </div>
+  );
+}
+
+function Content({ symbol, signal }: { symbol: SymbolState; signal: Signal }): JSX.Element {
+  const tone = signal.action.toLowerCase();
+  return (
+    <>
+      <div class={`headline-main headline-${tone}`}>
+        <p class="headline-action">
+          <span class="headline-mark" aria-hidden="true">
+            {SIDE_MARKS[signal.action]}
+          </span>
+          {signal.action}
+        </p>
+        <p class="headline-symbol">
+          <strong>{pair(signal.symbol)}</strong> <span class="headline-price num">{price(signal.price)}</span>
+        </p>
+        <Since symbol={symbol} signal={signal} />
+      </div>
+      <Sureness signal={signal} />
+      <Levels signal={signal} last={symbol.lastBar?.close ?? signal.price} />
+      <Why signal={signal} />
+    </>
+  );
+}
+
+/** Since when the action holds, by the market's clock, and when the newest signal came. */
+function Since({ symbol, signal }: { symbol: SymbolState; signal: Signal }): JSX.Element {
+  const now = useNow();
+  const { zone } = usePreferences().preferences;
+  const since = symbol.actionSince;
+  const committed = signal.committed ?? symbol.barCommitted;
+  return (
+    <p class="headline-since quiet">
+      {since && (
+        <>
+          since {since.exact ? "" : "at least "}
+          <span class="num">{Math.abs(signal.time - since.time) < 43_200_000 ? clock(since.time, zone) : dayClock(since.time, zone)}</span>
+          {signal.time > since.time && <span class="num"> · {age(signal.time - since.time)}</span>}
+        </>
+      )}
+      <br />
+      {committed !== undefined && (
+        <>
+          last decided <span class="num">{age(now - committed)}</span> ago
+        </>
+      )}
+    </p>
+  );
+}
+
+function Sureness({ signal }: { signal: Signal }): JSX.Element {
+  const win = signal.winProbability;
+  return (
+    <dl class="headline-sure">
+      <div>
+        <dt>Confidence</dt>
+        <dd class="num">{share(signal.confidence)}</dd>
+        <dd>
+          <Meter share={signal.confidence} tone={signal.action.toLowerCase()} label={`Confidence ${share(signal.confidence)}`} />
+        </dd>
+      </div>
+      <div>
+        <dt>Win probability</dt>
+        <dd class="num">
+          {win === undefined ? NONE : share(win)} {win !== undefined && <small>n {signal.winCases}</small>}
+        </dd>
+        {win === undefined ? (
+          <dd class="note">{signal.action === "HOLD" ? "of trades only" : "not calibrated here"}</dd>
+        ) : (
+          <dd>
+            <Meter share={win} mark={0.5} tone={signal.action.toLowerCase()} label={`Win probability ${share(win)} of ${signal.winCases} cases`} />
+          </dd>
+        )}
+      </div>
+    </dl>
+  );
+}
+
+/** Stop, entry and target on one line, with the last price. */
+export function Levels({ signal, last }: { signal: Signal; last: number }): JSX.Element {
+  const { stop, target } = signal;
+  const has = stop !== undefined && target !== undefined;
+  const place = (value: number): string => String(has ? Math.min(1, Math.max(0, (value - stop) / (target - stop))) : 0);
+  const entryMark = useStyle({ "--at": place(signal.price) });
+  const lastMark = useStyle({ "--at": place(last) });
+  if (!has) return <p class="headline-levels note levels-none">No stop, no target: {signal.action === "HOLD" ? "a HOLD has none" : "unknown"}</p>;
+  const distance = (level: number): string => signedPercent(((level - signal.price) / signal.price) * 100);
+  return (
+    <div class="headline-levels">
+      <dl class="levels">
+        <div class="loss">
+          <dt>Stop</dt>
+          <dd class="num">{price(stop, signal.price)}</dd>
+          <dd class="num note">{distance(stop)}</dd>
+        </div>
+        <div>
+          <dt>Last</dt>
+          <dd class="num">{price(last, signal.price)}</dd>
+          <dd class="num note">{distance(last)}</dd>
+        </div>
+        <div class="gain">
+          <dt>Target</dt>
+          <dd class="num">{price(target, signal.price)}</dd>
+          <dd class="num note">{distance(target)}</dd>
+        </div>
+      </dl>
+      <span class="ladder" aria-hidden="true">
+        <span class="ladder-entry" ref={entryMark} />
+        <span class="ladder-last" ref={lastMark} />
+      </span>
+      <p class="note num">
+        Reward to risk {signal.ratio?.toFixed(1) ?? NONE} · size {share(signal.size, 1)} of equity
+      </p>
+    </div>
+  );
+}
+
+function Why({ signal }: { signal: Signal }): JSX.Element {
+  const { zone } = usePreferences().preferences;
+  const reasons = signal.reasons.filter((reason) => !/^(Model confidence|Win probability):/.test(reason));
+  const interval = useSelect((state) => state.symbols.get(signal.symbol)?.lastBar?.interval ?? "5m");
+  return (
+    <div class="headline-why">
+      <ul class="reasons">
+        {reasons.map((reason, index) => (
+          <li key={index}>{reason}</li>
+        ))}
+      </ul>
+      <p class="note">
+        {signal.barTime !== undefined && (
+          <>
+            On the {interval} bar of <span class="num">{clock(signal.barTime, zone)}–{clock(signal.barTime + intervalMs(interval), zone)}</span>
+            {(signal.barAgeSeconds ?? 0) > 0 && <span class="warn"> {age(signal.barAgeSeconds! * 1000)} old</span>}
+            {" · "}
+          </>
+        )}
+        {signal.modelType} {signal.model}
+        {signal.regime && <> · {words(signal.regime)}</>}
+        {signal.trend && <>, {words(signal.trend)}</>}
+      </p>
+    </div>
+  );
+}
+

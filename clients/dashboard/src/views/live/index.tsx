@@ -1,0 +1,23 @@
+import type { JSX } from "preact";
+
+import { useActions } from "../../data/actions";
+import { ChartPanel } from "./chart-panel";
+import { Headline } from "./headline";
+import { Positions } from "./positions";
+import { Signals } from "./signals";
+import { SymbolList } from "./symbols";
+
+/** What happens now. */
+export function Live(): JSX.Element {
+  const actions = useActions();
+  return (
+    <>
+      <h1 class="visually-hidden">Live</h1>
+      <SymbolList />
+      <Headline retry={actions.retry} />
+      <ChartPanel />
+      <Positions />
+      <Signals />
+    </>
+  );
+}

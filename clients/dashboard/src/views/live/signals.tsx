@@ -1,0 +1,144 @@
+/** Signals, the newest first, with filters; older ones are read as one scrolls. */
+
+import type { JSX } from "preact";
+import { useState } from "preact/hooks";
+
+import { useActions } from "../../data/actions";
+import { useSelect } from "../../data/store";
+import { usePreferences } from "../../data/preferences";
+import { clock, dayClock, integer, pair, price, share, sentence } from "../../model/format";
+import { ALL, type Filter } from "../../model/rows";
+import type { Action, Signal } from "../../model/types";
+import { Choice, classes, Empty, Failed, Panel, Side, Skeleton } from "../../ui/parts";
+import { Sheet } from "../../ui/sheet";
+import { VirtualList } from "../../ui/virtual-list";
+import { Levels } from "./headline";
+
+const ROW = 34;
+const FRESH = 4_000;
+const ACTIONS: readonly (readonly [Action | "", string])[] = [
+  ["", "All"],
+  ["BUY", "Buy"],
+  ["SELL", "Sell"],
+  ["HOLD", "Hold"],
+];
+
+export function Signals(): JSX.Element {
+  const list = useSelect((state) => state.list);
+  const actions = useActions();
+  const [open, setOpen] = useState<Signal | undefined>(undefined);
+  return (
+    <Panel title="Signals" id="signals" aside={<span class="note num" aria-label="Signals loaded">{list.read ? integer(list.rows.length) : ""}</span>}>
+      <Filters filter={list.filter} onChange={actions.filter} />
+      {list.error && !list.rows.length ? (
+        <Failed error={list.error} retry={actions.loadMore} />
+      ) : !list.read && !list.rows.length ? (
+        <Skeleton rows={8} label="Loading signals" />
+      ) : !list.rows.length && list.nextToken === "" ? (
+        <Empty>
+          {list.filter === ALL ? "No signal yet." : "No signal passes the filter."}{" "}
+          {list.filter !== ALL && (
+            <button type="button" class="link" onClick={() => actions.filter(ALL)}>
+              Clear the filter
+            </button>
+          )}
+        </Empty>
+      ) : (
+        <VirtualList
+          items={list.rows}
+          keyOf={(signal) => signal.sequence}
+          rowHeight={ROW}
+          label="Signals, the newest first"
+          row={(signal) => <Row signal={signal} />}
+          rowClass={(signal) => classes(`row-${signal.action.toLowerCase()}`, signal.committed !== undefined && Date.now() - signal.committed < FRESH && "fresh")}
+          onOpen={setOpen}
+          onEnd={actions.loadMore}
+          onTop={actions.listTop}
+          after={list.error ? <Failed error={list.error} retry={actions.loadMore} /> : undefined}
+        />
+      )}
+      {open && <SignalSheet signal={open} onClose={() => setOpen(undefined)} />}
+    </Panel>
+  );
+}
+
+function Filters({ filter, onChange }: { filter: Filter; onChange: (filter: Filter) => void }): JSX.Element {
+  const symbol = useSelect((state) => state.selected);
+  const change = (changes: Partial<Filter>): void => {
+    const next = { ...filter, ...changes };
+    onChange(next.action === "" && next.symbol === "" && next.minConfidence === 0 ? ALL : next);
+  };
+  const only = filter.symbol !== "";
+  return (
+    <div class="filters">
+      <Choice label="Action" value={filter.action} options={ACTIONS} onChange={(action) => change({ action })} />
+      <label class="check">
+        <input type="checkbox" checked={only} disabled={!symbol && !only} onChange={() => change({ symbol: only ? "" : symbol })} />
+        Only {pair(filter.symbol || symbol || "this")}
+      </label>
+      <label class="select">
+        <span class="visually-hidden">Least confidence</span>
+        <select value={String(filter.minConfidence)} onChange={(event) => change({ minConfidence: Number(event.currentTarget.value) })}>
+          <option value="0">any %</option>
+          <option value="0.5">≥ 50%</option>
+          <option value="0.65">≥ 65%</option>
+          <option value="0.8">≥ 80%</option>
+          <option value="0.9">≥ 90%</option>
+        </select>
+      </label>
+    </div>
+  );
+}
+
+function Row({ signal }: { signal: Signal }): JSX.Element {
+  const { zone } = usePreferences().preferences;
+  return (
+    <div class="signal" data-sequence={signal.sequence}>
+      <span class="signal-time num">{clock(signal.time, zone)}</span>
+      <span class="signal-symbol">{pair(signal.symbol)}</span>
+      <Side action={signal.action} />
+      <span class="signal-share num">{share(signal.confidence)}</span>
+      <span class="signal-price num">{price(signal.price)}</span>
+      <span class="signal-why">{signal.reasons.filter((reason) => !reason.startsWith("Model confidence"))[0]}</span>
+    </div>
+  );
+}
+
+function SignalSheet({ signal, onClose }: { signal: Signal; onClose: () => void }): JSX.Element {
+  const { zone } = usePreferences().preferences;
+  const last = useSelect((state) => state.symbols.get(signal.symbol)?.lastBar?.close);
+  return (
+    <Sheet title={`${signal.action} ${pair(signal.symbol)}`} onClose={onClose}>
+      <p class="sheet-lead">
+        <Side action={signal.action} /> <strong class="num">{price(signal.price)}</strong> <span class="num">{dayClock(signal.time, zone)}</span>
+      </p>
+      {signal.simulated && <p class="tag tag-warn">Simulated</p>}
+      <Levels signal={signal} last={last ?? signal.price} />
+      <ul class="reasons">
+        {signal.reasons.map((reason, index) => (
+          <li key={index}>{reason}</li>
+        ))}
+      </ul>
+      <dl class="facts">
+        <Fact name="Confidence">{share(signal.confidence)}</Fact>
+        <Fact name="Win probability">{signal.winProbability === undefined ? "–" : `${share(signal.winProbability)} (n ${signal.winCases})`}</Fact>
+        <Fact name="Made for">{sentence(signal.origin || "unknown")}</Fact>
+        <Fact name="Model">
+          {signal.modelType} {signal.model}
+        </Fact>
+        {signal.blockedBy && <Fact name="Not opened by">{sentence(signal.blockedBy)}</Fact>}
+        <Fact name="Decided in">{signal.latencyMs.toFixed(2)} ms</Fact>
+        <Fact name="Sequence">{integer(signal.sequence)}</Fact>
+      </dl>
+    </Sheet>
+  );
+}
+
+function Fact({ name, children }: { name: string; children: preact.ComponentChildren }): JSX.Element {
+  return (
+    <div>
+      <dt>{name}</dt>
+      <dd class="num">{children}</dd>
+    </div>
+  );
+}

@@ -1,0 +1,76 @@
+/** All symbols at a glance: which has a position, a new BUY or SELL, old bars. */
+
+import type { JSX } from "preact";
+import { useState } from "preact/hooks";
+
+import { useSelect } from "../../data/store";
+import { pair, price, SIDE_MARKS, signedPercent } from "../../model/format";
+import { liveHash } from "../../model/route";
+import { ordered, type SymbolState } from "../../model/symbols";
+import type { SymbolHealth } from "../../model/types";
+import { classes, Empty, gain, Panel, Skeleton } from "../../ui/parts";
+
+const SEARCH_FROM = 12;
+
+export function SymbolList(): JSX.Element {
+  const symbols = useSelect((state) => state.symbols);
+  const health = useSelect((state) => state.health);
+  const selected = useSelect((state) => state.selected);
+  const listed = useSelect((state) => state.listed);
+  const [search, setSearch] = useState("");
+  const all = ordered(symbols);
+  const shown = all.filter((state) => state.symbol.includes(search.trim().toUpperCase().replace("/", "")));
+  const healthOf = new Map(health.value?.symbols.map((symbol) => [symbol.symbol, symbol]));
+  return (
+    <Panel title="Symbols" id="symbols" aside={<span class="note num">{all.length || ""}</span>}>
+      {all.length >= SEARCH_FROM && (
+        <input type="search" class="input" placeholder="Find" aria-label="Find a symbol" value={search} onInput={(event) => setSearch(event.currentTarget.value)} />
+      )}
+      {!all.length && !listed ? (
+        <Skeleton rows={4} label="Loading symbols" />
+      ) : !all.length ? (
+        <Empty>No bar has come in yet.</Empty>
+      ) : (
+        <nav class="symbol-list" aria-label="Symbols">
+          <ul>
+            {shown.map((state) => (
+              <li key={state.symbol}>
+                <SymbolRow state={state} health={healthOf.get(state.symbol)} selected={state.symbol === selected} />
+              </li>
+            ))}
+          </ul>
+        </nav>
+      )}
+    </Panel>
+  );
+}
+
+function SymbolRow({ state, health, selected }: { state: SymbolState; health: SymbolHealth | undefined; selected: boolean }): JSX.Element {
+  const { position, signal, closes } = state;
+  const last = state.lastBar?.close ?? signal?.price;
+  const first = closes[0];
+  const change = last !== undefined && first !== undefined && closes.length > 1 ? ((last - first) / first) * 100 : undefined;
+  const stale = health?.stale === true;
+  return (
+    <a class={classes("symbol", selected && "selected", state.unseen && "unseen", stale && "stale")} href={liveHash(state.symbol)} aria-current={selected ? "true" : undefined} data-symbol={state.symbol}>
+      <span class="symbol-name">{pair(state.symbol)}</span>
+      <span class="symbol-price num">{price(last)}</span>
+      <span class="symbol-tags">
+        {position && (
+          <span class={`tag tag-${position.action.toLowerCase()}`}>
+            {SIDE_MARKS[position.action]} {position.action === "BUY" ? "Long" : "Short"} <span class={classes("num", gain(position.pnlPct))}>{signedPercent(position.pnlPct)}</span>
+          </span>
+        )}
+        {!position && signal && (
+          <span class={`tag tag-quiet side-${signal.action.toLowerCase()}`}>
+            {SIDE_MARKS[signal.action]} {signal.action}
+          </span>
+        )}
+        {state.unseen && <span class="tag tag-new">New</span>}
+        {stale && <span class="tag tag-warn">Old bars</span>}
+        {health?.undecided && <span class="tag tag-warn">Other interval</span>}
+      </span>
+      <span class={classes("symbol-change num", gain(change))}>{change === undefined ? "" : signedPercent(change)}</span>
+    </a>
+  );
+}

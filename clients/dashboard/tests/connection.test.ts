@@ -1,0 +1,69 @@
+import { describe, expect, test } from "vitest";
+
+import { afterConnectionEvent, connecting, STALE_AFTER, type Connection, type ConnectionEvent } from "../src/model/connection";
+
+function after(...events: ConnectionEvent[]): Connection {
+  return events.reduce(afterConnectionEvent, connecting(0));
+}
+
+/** Ticks each second from `from` to `to`. */
+function ticks(from: number, to: number): ConnectionEvent[] {
+  return Array.from({ length: Math.floor((to - from) / 1000) + 1 }, (_, index) => ({ type: "tick", now: from + index * 1000 }));
+}
+
+const live: ConnectionEvent = { type: "response", now: 1000, through: 10 };
+
+describe("the connection", () => {
+  test("is live from the first response, not from the opened stream", () => {
+    expect(after({ type: "opened", now: 500 }).phase).toBe("connecting");
+    expect(after({ type: "opened", now: 500 }, live).phase).toBe("live");
+  });
+
+  test("stays live while heartbeats come, and is stale when they do not", () => {
+    expect(after(live, ...ticks(1000, 1000 + STALE_AFTER)).phase).toBe("live");
+    const stale = after(live, ...ticks(1000, 2000 + STALE_AFTER));
+    expect(stale.phase).toBe("stale");
+    expect(stale.since).toBe(1000);
+  });
+
+  test("is stale at the first tick after a sleep, until a response comes", () => {
+    const asleep = after(live, { type: "tick", now: 1500 }, { type: "tick", now: 3_600_000 });
+    expect(asleep).toMatchObject({ phase: "stale", since: 1000 });
+    expect(afterConnectionEvent(asleep, { type: "response", now: 3_601_000, through: 10 }).phase).toBe("live");
+  });
+
+  test("is stale after a sleep even if what came before it is read only now, but not where timers run late", () => {
+    const read: ConnectionEvent = { type: "response", now: 60_000, through: 10 };
+    expect(after(live, { type: "tick", now: 1500 }, read, { type: "tick", now: 60_001 }).phase).toBe("stale");
+    expect(after(live, { type: "tick", now: 1500 }, read, { type: "tick", now: 60_001, hidden: true }).phase).toBe("live");
+  });
+
+  test("is stale before the browser freezes the page", () => {
+    expect(after(live, { type: "frozen", now: 1200 }).phase).toBe("stale");
+  });
+
+  test("says since when it reconnects, and keeps the time over further failures", () => {
+    const lost: ConnectionEvent = { type: "lost", now: 3000, error: "gone", online: true };
+    const twice = after(live, lost, { ...lost, now: 4000, error: "still gone" });
+    expect(twice).toMatchObject({ phase: "reconnecting", since: 3000, error: "still gone" });
+  });
+
+  test("is offline only when the stream is lost", () => {
+    const offline: ConnectionEvent = { type: "network", now: 2000, online: false };
+    expect(after(live, offline).phase).toBe("live");
+    expect(after(live, { type: "lost", now: 2500, error: "gone", online: true }, offline).phase).toBe("offline");
+    expect(after(live, { type: "lost", now: 2500, error: "gone", online: false }, { ...offline, online: true }).phase).toBe("reconnecting");
+  });
+
+  test("reports how many entries a break has delayed", () => {
+    const back = after(live, { type: "lost", now: 3000, error: "gone", online: true }, { type: "response", now: 9000, through: 224 });
+    expect(back.report?.text).toBe("Caught up after 8 s: 214 entries, none missing");
+    expect(back.broken).toBeUndefined();
+  });
+
+  test("never calls a gap complete", () => {
+    const gap = after(live, { type: "skipped", now: 3000, from: 10, oldest: 41 }, { type: "response", now: 3500, through: 50 });
+    expect(gap.report).toMatchObject({ gap: true });
+    expect(gap.report?.text).toMatch(/11 to 40 are no longer kept/);
+  });
+});

@@ -1,0 +1,140 @@
+import { describe, expect, test } from "vitest";
+
+import { CHART_BARS, merged, sessions } from "../src/model/bars";
+import { weighed } from "../src/model/chart";
+import { LIVE_ROWS } from "../src/model/rows";
+import { initialState, reduce, type State, type StateAction } from "../src/model/state";
+import { MAX_SYMBOLS } from "../src/model/symbols";
+import type { LogEntry } from "../src/model/types";
+import { bar, barEntry, FIVE, position, positionEntry, signal, signalEntry, T0 } from "./values";
+
+function after(...actions: StateAction[]): State {
+  return actions.reduce(reduce, initialState(T0));
+}
+
+function entries(...log: LogEntry[]): StateAction {
+  return { type: "entries", entries: log, now: T0 + 5 };
+}
+
+const select: StateAction = { type: "select", symbol: "USDCOP" };
+
+describe("entries of the log", () => {
+  test("are applied once, in whatever pieces they come", () => {
+    const log = [barEntry(1, bar(0)), signalEntry(signal(2)), positionEntry(position(3)), barEntry(4, bar(1)), signalEntry(signal(5))];
+    const once = after(select, entries(...log));
+    const again = after(select, entries(...log.slice(0, 3)), entries(...log), entries(...log.slice(2)));
+    expect(again.symbols).toEqual(once.symbols);
+    expect(again.chart.bars).toEqual(once.chart.bars);
+    expect(again.list.rows).toEqual(once.list.rows);
+    expect(again.applied).toBe(5);
+  });
+
+  test("of kinds that the page does not show move the sequence", () => {
+    expect(after(entries({ kind: "OTHER", sequence: 7, committed: T0 })).applied).toBe(7);
+  });
+
+  test("halt and resume trading", () => {
+    const control = (sequence: number, halted: boolean): LogEntry => ({ kind: "CONTROL", sequence, committed: T0, control: { halted, reason: "news", by: "me", at: T0 } });
+    expect(after(entries(control(1, true))).control).toMatchObject({ halted: true, reason: "news" });
+    expect(after(entries(control(1, true), control(2, false))).control).toBeUndefined();
+  });
+
+  test("leave memory bounded", () => {
+    let state = after(select);
+    for (let at = 1; at <= 12_000; at += 2) {
+      state = reduce(state, entries(barEntry(at, bar(at)), signalEntry(signal(at + 1, { time: bar(at).time + FIVE }))));
+    }
+    expect(state.list.rows.length).toBeLessThanOrEqual(LIVE_ROWS);
+    expect(state.chart.bars.length).toBeLessThanOrEqual(CHART_BARS);
+    expect(state.chart.marks.length).toBeLessThanOrEqual(CHART_BARS);
+    expect(state.symbols.get("USDCOP")!.closes.length).toBeLessThanOrEqual(48);
+    const many = Array.from({ length: 1000 }, (_, at) => barEntry(20_000 + at, bar(at, { symbol: `S${at}` })));
+    expect(reduce(state, entries(...many)).symbols.size).toBeLessThanOrEqual(MAX_SYMBOLS);
+  });
+});
+
+describe("positions", () => {
+  const listed: StateAction = { type: "positions", positions: [position(10)], through: 12 };
+  const held = (state: State) => state.symbols.get("USDCOP")?.position;
+
+  test("of a list do not bring back what the stream has closed since", () => {
+    expect(held(after(entries(positionEntry(position(14, { open: false }))), listed))).toBeUndefined();
+  });
+
+  test("that a list no longer has are gone, unless the stream opened them after it", () => {
+    const empty: StateAction = { type: "positions", positions: [], through: 12 };
+    expect(held(after(entries(positionEntry(position(11))), empty))).toBeUndefined();
+    expect(held(after(entries(positionEntry(position(13))), empty))).toBeDefined();
+  });
+
+  test("are replaced by a reversal, whose closing half comes first", () => {
+    const reversed = after(listed, entries(positionEntry(position(15, { open: false })), positionEntry(position(16, { id: "p2", action: "SELL" }))));
+    expect(held(reversed)).toMatchObject({ id: "p2", action: "SELL" });
+  });
+
+  test("of a symbol beyond the limit are shown all the same", () => {
+    const many = Array.from({ length: MAX_SYMBOLS }, (_, at) => barEntry(at + 1, bar(0, { symbol: `S${at}` })));
+    const state = after(entries(...many, positionEntry(position(1000))));
+    expect(held(state)).toBeDefined();
+  });
+});
+
+describe("a symbol", () => {
+  test("has its action since the first signal of the run", () => {
+    const run = [signal(1, { action: "HOLD" }), signal(2), signal(3), signal(4)];
+    expect(after(entries(...run.map(signalEntry))).symbols.get("USDCOP")!.actionSince).toEqual({ time: signal(2).time, exact: true });
+    const history: StateAction = { type: "history", signals: [...run].reverse() };
+    expect(after(entries(signalEntry(run[3]!)), history).symbols.get("USDCOP")!.actionSince).toEqual({ time: signal(2).time, exact: true });
+  });
+
+  test("says 'at least since' where the beginning of the run is not known", () => {
+    const history: StateAction = { type: "history", signals: [signal(4), signal(3)] };
+    expect(after(history).symbols.get("USDCOP")!.actionSince).toEqual({ time: signal(3).time, exact: false });
+  });
+
+  test("is marked when a BUY or SELL begins while another is looked at, until it is looked at", () => {
+    const begins = [signalEntry(signal(1, { action: "HOLD", symbol: "EURUSD" })), signalEntry(signal(2, { symbol: "EURUSD" }))];
+    const unseen = after(select, entries(...begins));
+    expect(unseen.symbols.get("EURUSD")!.unseen).toBe(true);
+    expect(reduce(unseen, { type: "select", symbol: "EURUSD" }).symbols.get("EURUSD")!.unseen).toBe(false);
+    expect(after({ type: "select", symbol: "EURUSD" }, entries(...begins)).symbols.get("EURUSD")!.unseen).toBe(false);
+  });
+});
+
+describe("the chart", () => {
+  test("takes bars of its symbol only, each time once, in their order", () => {
+    const bars: StateAction = { type: "bars", symbol: "USDCOP", bars: [bar(1), bar(2)], olderToken: "" };
+    const state = after(select, entries(barEntry(1, bar(3)), barEntry(2, bar(9, { symbol: "EURUSD" }))), bars, entries(barEntry(3, bar(0))));
+    expect(state.chart.bars.map(({ time }) => time)).toEqual([0, 1, 2, 3].map((at) => bar(at).time));
+  });
+
+  test("ignores an answer about the symbol that was looked at before", () => {
+    const late: StateAction = { type: "bars", symbol: "EURUSD", bars: [bar(1, { symbol: "EURUSD" })], olderToken: "" };
+    expect(after(select, late).chart.bars).toEqual([]);
+  });
+
+  test("distinguishes entries, beginnings and repetitions", () => {
+    const chart = { ...after(select).chart, marks: [signal(1), signal(2), signal(4)], closed: [position(9, { signalId: "id-2", open: false })] };
+    expect(weighed(chart, undefined, FIVE).map((mark) => mark.weight)).toEqual(["first", "entry", "first"]);
+    expect(weighed(chart, position(9, { signalId: "id-4" }), FIVE).map((mark) => mark.weight)).toEqual(["first", "entry", "entry"]);
+  });
+
+  test("splits bars into sessions at nights", () => {
+    const night = [bar(0), bar(1), bar(2, { time: bar(1).time + 19 * 3_600_000 }), bar(3, { time: bar(1).time + 19 * 3_600_000 + FIVE })];
+    expect(sessions(night)).toEqual([{ from: 0, to: 2 }, { from: 2, to: 4 }]);
+  });
+
+  test("keeps the newest bars of too many", () => {
+    const many = Array.from({ length: 30 }, (_, at) => bar(at));
+    expect(merged(many.slice(0, 10), many.slice(10), 20)[0]).toBe(many[10]);
+  });
+});
+
+test("a new log forgets what the old one said, and keeps what one looks at", () => {
+  const state = after(select, entries(barEntry(1, bar(0)), signalEntry(signal(2)), positionEntry(position(3))), { type: "begin", after: 0 });
+  expect(state.symbols.size).toBe(0);
+  expect(state.list.rows).toEqual([]);
+  expect(state.chart).toMatchObject({ symbol: "USDCOP", bars: [] });
+  expect(state.selected).toBe("USDCOP");
+  expect(reduce(state, entries(signalEntry(signal(1)))).list.rows).toHaveLength(1);
+});

@@ -1,0 +1,355 @@
+"""The dashboard in a real browser, through the edge."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+from collections.abc import AsyncIterator
+from itertools import chain
+
+import httpx
+import pytest
+from tests.support.bars import messages
+from tests.support.browser import CHROMIUM
+from tests.support.builders import walk
+from tests.support.chromium import Tab, chromium
+from tests.support.dashboard import AXE, Dashboard
+from tests.support.folders import scratch_folder
+from tests.support.publishing import published
+from tests.support.service import RunningService, running_service
+
+pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium on this machine")
+
+SYMBOLS = ("USDCOP", "EURCOP", "GBPCOP")
+RESTARTS = int(os.environ.get("DASHBOARD_RESTARTS", "3"))
+BURST = int(os.environ.get("DASHBOARD_BURST", "1500"))
+
+BARS = list(
+    chain.from_iterable(
+        zip(*(messages(walk(2000, seed=n, symbol=name)) for n, name in enumerate(SYMBOLS)), strict=True)
+    )
+)
+"""Bars of all symbols, in the order in which they close."""
+
+
+class Feed:
+    """Publishes the bars, from where the one before stopped."""
+
+    def __init__(self, service: RunningService) -> None:
+        self._service = service
+        self._next = 0
+
+    async def publish(self, bars: int) -> int:
+        """Publish the next bars and return the newest sequence."""
+        start, self._next = self._next, self._next + bars
+        return await published(self._service, BARS[start : self._next])
+
+
+@pytest.fixture(scope="module")
+async def replayed() -> AsyncIterator[RunningService]:
+    with scratch_folder() as folder:
+        async with running_service(folder, CONFIDENCE_THRESHOLD="0.4") as service:
+            yield service
+
+
+@pytest.fixture(scope="module")
+async def feed(replayed: RunningService) -> Feed:
+    feed = Feed(replayed)
+    await feed.publish(600)
+    return feed
+
+
+@pytest.fixture(scope="module")
+async def tab(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Tab]:
+    async with chromium(tmp_path_factory.mktemp("chromium")) as tab:
+        await tab.resize(1440)
+        yield tab
+
+
+@pytest.fixture
+async def page(tab: Tab, replayed: RunningService, feed: Feed) -> Dashboard:
+    tab.complaints.clear()
+    return Dashboard(tab, replayed.address)
+
+
+@pytest.fixture
+async def api(replayed: RunningService) -> AsyncIterator[httpx.AsyncClient]:
+    async with replayed.rest() as rest:
+        yield rest
+
+
+async def signals_of(api: httpx.AsyncClient, **query: str) -> list[dict[str, object]]:
+    """Return all signals, the newest first."""
+    found, token = [], ""
+    while True:
+        response = (await api.get("/api/signals/history", params={**query, "limit": 1000, "page_token": token})).json()
+        found += response["signals"]
+        if not (token := response["next_page_token"]):
+            return found
+
+
+def refused(tab: Tab) -> list[str]:
+    """What the content security policy has refused."""
+    return [each for each in tab.complaints if "Content Security Policy" in each]
+
+
+async def test_live_view_shows_what_the_api_says(page: Dashboard, api: httpx.AsyncClient) -> None:
+    await page.open("#/live/EURCOP")
+    newest = (await api.get("/api/signals/latest?symbol=EURCOP")).json()["signal"]
+    await page.drawn(int(newest["sequence"]))
+    headline = await page.text("#headline")
+    assert newest["action"] in headline
+    assert f"{newest['entry_price']:,.2f}" in headline
+    assert f"{newest['confidence']:.1%}" in headline
+    for reason in newest["reasoning"][1:]:
+        assert reason in headline
+    if "stop_loss" in newest:
+        assert f"{newest['stop_loss']:,.2f}" in headline
+        assert f"{newest['take_profit']:,.2f}" in headline
+
+    positions = (await api.get("/api/signals/positions/active")).json()["positions"]
+    await page.tab.shows(f"document.querySelectorAll('#positions tbody tr').length === {len(positions)}")
+    for position in positions:
+        row = await page.text(f'[data-position="{position["position_id"]}"]')
+        pnl = position["current_pnl_account"]
+        assert f"{abs(pnl):,.2f}" in row
+        assert f"{position['entry_price']:,.2f}" in row
+        assert f"{position['stop_loss']:,.2f}" in row
+
+    bars = (await api.get("/api/market/bars?symbol=EURCOP&limit=200")).json()["bars"]
+    newest_bar = f"{bars[0]['time'][:19]}.000Z"
+    await page.tab.shows("document.querySelector('.canvas')?.dataset.bars === '200'")
+    drawn = await page.tab.run("new Date(Number(document.querySelector('.canvas').dataset.newest)).toISOString()")
+    assert drawn == newest_bar
+    marks = await signals_of(api, symbol="EURCOP")
+    traded = [each["sequence"] for each in marks if each["action"] != "HOLD"]
+    await page.tab.shows(f"document.querySelector('.canvas').dataset.mark === '{traded[0]}'")
+    assert page.tab.complaints == []
+
+
+async def test_chart_as_a_table_has_its_bars_and_signals(page: Dashboard, api: httpx.AsyncClient) -> None:
+    await page.open("#/live/USDCOP")
+    await page.tab.shows("document.querySelector('.canvas')?.dataset.mark")
+    await page.tab.run("[...document.querySelectorAll('.chart-tools button')].at(-1).click()")
+    await page.shows(".chart-table")
+    drawn = await page.tab.run(
+        "[...document.querySelectorAll('.chart-table tbody tr')].map((row) => row.dataset.sequence ?? '')"
+    )
+    signals = {each["bar_time"]: each for each in await signals_of(api, symbol="USDCOP")}
+    bars = (await api.get(f"/api/market/bars?symbol=USDCOP&limit={len(drawn)}")).json()["bars"]
+    expected = [signals.get(bar["time"], {"action": "HOLD"}) for bar in bars]
+    assert drawn == [each["sequence"] if each["action"] != "HOLD" else "" for each in expected]
+
+
+async def test_new_bars_and_signals_are_drawn_when_they_are_committed(page: Dashboard, feed: Feed) -> None:
+    await page.open("#/live/USDCOP")
+    await page.tab.shows("document.querySelector('.canvas')?.dataset.bars")
+    bars = int(await page.tab.run("document.querySelector('.canvas').dataset.bars"))
+    await page.drawn(await feed.publish(len(SYMBOLS)))
+    await page.tab.shows(f"document.querySelector('.canvas').dataset.bars === '{bars + 1}'")
+    assert await page.rows() == sorted(await page.rows(), reverse=True)
+
+
+@pytest.mark.parametrize(
+    ("choose", "query"),
+    [
+        ("", {}),
+        ("document.querySelectorAll('.filters button')[1].click()", {"action": "BUY"}),
+        ("document.querySelectorAll('.filters button')[2].click()", {"action": "SELL"}),
+        ("document.querySelector('.filters input').click()", {"symbol": "GBPCOP"}),
+    ],
+)
+async def test_list_has_every_signal_that_passes_the_filter(
+    page: Dashboard, api: httpx.AsyncClient, choose: str, query: dict[str, str]
+) -> None:
+    await page.open("#/live/GBPCOP")
+    if choose:
+        await page.tab.run(choose)
+    await page.shows("#signals .list-row")
+    assert await page.rows() == [int(str(each["sequence"])) for each in await signals_of(api, **query)]
+    assert await page.tab.run("document.querySelectorAll('#signals .list-row').length") < 100
+
+
+async def test_position_is_closed_after_a_confirmation(page: Dashboard, api: httpx.AsyncClient, feed: Feed) -> None:
+    await page.open()
+    while not (held := (await api.get("/api/signals/positions/active")).json()["positions"]):
+        await feed.publish(len(SYMBOLS))
+    row = f'[data-position="{held[0]["position_id"]}"]'
+    await page.shows(row)
+    await page.tab.run(f"document.querySelector('{row} button').click()")
+    await page.shows("dialog[open] h2", "Close the")
+    await page.press("Escape")
+    await page.tab.shows("!document.querySelector('dialog')")
+    await page.tab.run(f"document.querySelector('{row} button').click()")
+    await page.tab.shows("document.querySelector('dialog[open]')")
+    await page.tab.run("document.querySelector('dialog .button-danger').click()")
+    await page.tab.shows(f"!document.querySelector('{row}')")
+    closed = (await api.get("/api/signals/positions/closed?limit=1")).json()["positions"][0]
+    assert closed["position_id"] == held[0]["position_id"]
+    assert closed["exit_reason"] == "MANUAL"
+
+
+@pytest.mark.skipif(not AXE.exists(), reason="axe-core is not installed (npm ci)")
+@pytest.mark.parametrize("width", [1440, 390])
+@pytest.mark.parametrize("dark", [True, False])
+async def test_axe_finds_nothing(page: Dashboard, dark: bool, width: int) -> None:
+    await page.tab.resize(width, dark=dark)
+    try:
+        await page.open()
+        await page.shows("#signals .list-row")
+        assert await page.violations() == []
+        await page.tab.run("document.querySelector('.settings button').click()")
+        await page.shows(".menu")
+        await page.tab.run("document.querySelector('#signals .list-row').click()")
+        await page.shows("dialog[open]")
+        assert await page.violations() == []
+    finally:
+        await page.tab.resize(1440)
+
+
+async def test_everything_works_by_keyboard_alone(page: Dashboard) -> None:
+    await page.open("#/live/USDCOP")
+    await page.shows("#signals .list-row")
+    await page.tab.shows("document.querySelector('.canvas canvas')")
+    await page.press("Tab")
+    assert await page.focused() == "Skip to the view"
+    await page.tab_to("Settings")
+    await page.press("Enter")
+    await page.tab_to("Light")
+    await page.press("Enter")
+    assert await page.tab.run("document.documentElement.dataset.theme") == "light"
+    await page.press("Escape")
+    assert await page.focused() == "Settings"
+    await page.tab_to("EUR/COP")
+    await page.press("Enter")
+    await page.shows("#headline", "EUR/COP")
+    await page.tab_to("Zoom in")
+    await page.press(" ")
+    await page.tab_to("Chart of EUR/COP")
+    await page.press("ArrowLeft", "+", "End")
+    await page.tab_to("Sell")
+    await page.press(" ")
+    await page.tab.shows(
+        "[...document.querySelectorAll('#signals .list-row')].every((row) => row.textContent.includes('SELL'))"
+    )
+    await page.tab_to("Signals, the newest first")
+    await page.press("ArrowDown", "ArrowDown", "Enter")
+    await page.shows("dialog[open] h2", "SELL")
+    await page.press("Escape")
+    await page.tab.shows("!document.querySelector('dialog')")
+    assert await page.focused() == "Signals, the newest first"
+    outline = await page.tab.run("getComputedStyle(document.activeElement).outlineStyle")
+    assert outline == "solid"
+    await page.tab.run("localStorage.clear()")
+
+
+async def test_new_buy_or_sell_is_announced_to_screen_readers(page: Dashboard, feed: Feed) -> None:
+    await page.open()
+    await page.shows("#signals .list-row")
+    await feed.publish(40 * len(SYMBOLS))
+    await page.tab.shows("/(BUY|SELL) ...\\/COP at/.test(document.querySelector('#announcer').textContent)")
+
+
+async def test_page_that_slept_is_not_live_until_it_has_heard_from_the_service(page: Dashboard, feed: Feed) -> None:
+    await page.open()
+    await page.tab.run("globalThis.phases = []")
+    await page.tab.run(
+        "new MutationObserver(() => phases.push(document.querySelector('#connection').dataset.phase))"
+        ".observe(document.querySelector('#connection'), { attributes: true })"
+    )
+    await page.tab.run("(() => { const end = Date.now() + 9000; while (Date.now() < end); })()")
+    last = await feed.publish(5 * len(SYMBOLS))
+    await page.drawn(last)
+    await page.is_in("live")
+    assert (await page.tab.run("phases"))[0] in {"stale", "reconnecting"}
+    await page.shows(".strip", "none missing")
+
+
+async def test_page_whose_script_hangs_says_so(page: Dashboard) -> None:
+    await page.open()
+    covered = "getComputedStyle(document.querySelector('.stopped-strip')).opacity"
+    assert float(await page.tab.run(covered)) == 0.0
+    await page.tab.run("for (let timer = 0; timer < 10000; timer += 1) clearInterval(timer)")
+    await page.tab.shows(f"Number({covered}) === 1")
+
+
+async def test_lost_network_is_shown_and_made_up_for(page: Dashboard, feed: Feed, replayed: RunningService) -> None:
+    await page.open()
+    conditions = {"latency": 0, "downloadThroughput": -1, "uploadThroughput": -1}
+    await page.tab.send("Network.enable")
+    await page.tab.send("Network.emulateNetworkConditions", offline=True, **conditions)
+    os.kill(replayed.child("envoy").pid, signal.SIGKILL)  # what is open stays open
+    try:
+        await page.is_in("offline")
+        await page.shows(".strip", "This device is offline")
+        last = await feed.publish(2 * len(SYMBOLS))
+    finally:
+        await page.tab.send("Network.emulateNetworkConditions", offline=False, **conditions)
+    await page.drawn(last)
+    await page.shows(".strip", "none missing")
+
+
+async def test_memory_and_page_stay_bounded_under_many_events(page: Dashboard, feed: Feed) -> None:
+    await page.open()
+    await page.drawn(await feed.publish(300))
+    before = await used_memory(page.tab)
+    await page.drawn(await feed.publish(BURST))
+    after = await used_memory(page.tab)
+    assert after["Nodes"] < before["Nodes"] * 1.5
+    assert after["JSHeapUsedSize"] < before["JSHeapUsedSize"] + 12_000_000
+    assert after["JSEventListeners"] < before["JSEventListeners"] * 1.5
+
+
+async def used_memory(tab: Tab) -> dict[str, float]:
+    await tab.send("Performance.enable")
+    await tab.send("HeapProfiler.collectGarbage")
+    metrics = (await tab.send("Performance.getMetrics"))["metrics"]
+    return {each["name"]: each["value"] for each in metrics}
+
+
+async def test_restarts_of_server_and_edge_lose_and_repeat_nothing(tab: Tab) -> None:
+    with scratch_folder() as folder:
+        async with running_service(folder, CONFIDENCE_THRESHOLD="0.4") as service:
+            feed, page = Feed(service), Dashboard(tab, service.address)
+            tab.complaints.clear()
+            await feed.publish(200)
+            await page.open("#/live/USDCOP")
+            await page.shows("#signals .list-row")
+            for restart in range(RESTARTS):
+                if restart % 2:
+                    os.kill(service.child("envoy").pid, signal.SIGKILL)
+                else:
+                    await service.kill()
+                    await page.is_in("reconnecting")
+                    await page.shows(".strip", "Everything below is as of")
+                    await service.start()
+                last = await feed.publish(10 * len(SYMBOLS))
+                await page.drawn(last)
+                await page.is_in("live")
+            async with service.rest() as api:
+                expected = [int(str(each["sequence"])) for each in await signals_of(api)]
+            async with asyncio.timeout(20):
+                while (found := await page.rows())[:1] != expected[:1]:
+                    pass
+            assert found == expected
+            assert refused(tab) == []
+
+
+async def test_new_database_is_noticed_and_read_anew(tab: Tab) -> None:
+    with scratch_folder() as folder, scratch_folder() as other:
+        async with running_service(folder) as service:
+            page = Dashboard(tab, service.address)
+            await Feed(service).publish(300)
+            await page.open("#/live/USDCOP")
+            await page.shows("#signals .list-row")
+            assert await service.stop() == 0
+            service.data_dir.rename(other / "data")
+            await service.start()
+            await Feed(service).publish(180)
+            await page.shows(".strip", "made anew")
+            async with service.rest() as api:
+                expected = [int(str(each["sequence"])) for each in await signals_of(api)]
+            async with asyncio.timeout(20):
+                while await page.rows() != expected:
+                    pass

@@ -1,0 +1,117 @@
+"""The dashboard in a browser: what it draws, and how one operates it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from .chromium import Tab
+
+AXE = Path(__file__).parents[2] / "clients/node_modules/axe-core/axe.min.js"
+
+_KEYS = {
+    "Enter": 13,
+    "Escape": 27,
+    "Tab": 9,
+    " ": 32,
+    "ArrowDown": 40,
+    "ArrowUp": 38,
+    "Home": 36,
+    "End": 35,
+    "ArrowLeft": 37,
+}
+
+_ALL_ROWS = """(async () => {
+  const settled = () => new Promise((resolve) => requestAnimationFrame(() => requestAnimationFrame(resolve)));
+  const number = (element, name) => Number(element?.getAttribute(name));
+  let list, seen;
+  for (let quiet = 0; quiet < 10;) {
+    if (list !== document.querySelector("#signals .list")) {
+      list = document.querySelector("#signals .list");
+      seen = [];
+      if (list) list.scrollTop = 0;
+    }
+    await settled();
+    if (!list) continue;
+    const rows = [...list.querySelectorAll(".list-row")];
+    for (const row of rows) seen[number(row, "aria-posinset") - 1] = number(row.firstElementChild, "data-sequence");
+    const before = list.scrollTop;
+    list.scrollTop += list.clientHeight;
+    const ended = list.scrollTop === before && seen.length === number(rows[0], "aria-setsize");
+    quiet = ended ? quiet + 1 : 0;
+  }
+  return seen;
+})()"""
+
+
+class Dashboard:
+    """The page of a service, in a tab."""
+
+    def __init__(self, tab: Tab, address: str) -> None:
+        self.tab = tab
+        self._url = f"http://{address}/"
+
+    async def open(self, path: str = "#/live") -> None:
+        """Load the page anew and wait until it is live."""
+        await self.tab.show("about:blank")
+        await self.tab.show(self._url + path)
+        await self.is_in("live")
+
+    async def is_in(self, phase: str) -> None:
+        """Wait until the connection is in a phase."""
+        await self.tab.shows(f"document.querySelector('#connection')?.dataset.phase === {json.dumps(phase)}")
+
+    async def shows(self, selector: str, text: str = "") -> None:
+        """Wait until an element is there, with a text in it."""
+        found = f"[...document.querySelectorAll({json.dumps(selector)})]"
+        await self.tab.shows(f"{found}.some((each) => each.textContent.includes({json.dumps(text)}))")
+
+    async def text(self, selector: str) -> str:
+        """Return the text of an element, with single spaces."""
+        found = await self.tab.run(f"document.querySelector({json.dumps(selector)}).textContent")
+        return " ".join(str(found).split())
+
+    async def drawn(self, sequence: int) -> None:
+        """Wait until the entries up to a sequence are drawn."""
+        await self.tab.shows(f"Number(document.querySelector('#connection')?.dataset.applied) >= {sequence}")
+
+    async def rows(self) -> list[int]:
+        """Return the sequences of the whole list, by scrolling through it."""
+        found: list[int] = await self.tab.run(_ALL_ROWS)
+        return found
+
+    async def press(self, *keys: str) -> None:
+        """Press keys, one after the other; "Shift+Tab" goes back."""
+        for pressed in keys:
+            key = pressed.removeprefix("Shift+")
+            event = {"key": key, "modifiers": 8 if key != pressed else 0}
+            if key in _KEYS:
+                event["windowsVirtualKeyCode"] = _KEYS[key]
+            if len(key) == 1 or key == "Enter":
+                event["text"] = "\r" if key == "Enter" else key
+            await self.tab.send("Input.dispatchKeyEvent", type="keyDown", **event)
+            await self.tab.send("Input.dispatchKeyEvent", type="keyUp", **event)
+
+    async def focused(self) -> str:
+        """Return the name of the element that has the focus: its label, or its text."""
+        found = await self.tab.run(
+            "(document.activeElement.getAttribute('aria-label') ?? document.activeElement.textContent).trim()"
+        )
+        return " ".join(str(found).split())
+
+    async def tab_to(self, name: str, most: int = 80) -> None:
+        """Press Tab until the element with this name has the focus."""
+        for _ in range(most):
+            if (await self.focused()).startswith(name):
+                return
+            await self.press("Tab")
+        raise AssertionError(f"Tab does not reach {name!r}")
+
+    async def violations(self) -> list[Any]:
+        """Return what axe-core finds, with the elements."""
+        await self.tab.run(AXE.read_text(encoding="utf-8") + ";0")
+        found: list[Any] = await self.tab.run(
+            "axe.run().then(({ violations }) => violations.map(({ id, nodes }) => [id, nodes.map(({ html }) => html)]))"
+        )
+        return found
