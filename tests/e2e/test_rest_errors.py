@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 from typing import Any
-from uuid import uuid4
 
 import httpx
 import pytest
@@ -15,6 +14,9 @@ from tests.support.sockets import connected
 
 from tradingsignals.v1 import error_reason_pb2
 
+# Positions that do not exist. The ids are fixed, because those of tests must be the same in every process of a run.
+NOWHERE = "5b0c2f5e-7f0f-4d3a-9a55-3f6f1c1d8e01"
+ANOTHER = "c7f4d8a2-1e6b-4c90-8b1d-2a9e0f7b6c02"
 UNKNOWN_PATHS = ["/nope", "/api", "/api/signals", "/api/signals/nope", "/docs/x", "/api/signals/latest/x", "/%61pi"]
 
 
@@ -46,7 +48,7 @@ WRONG_METHODS = [
     *(("POST", path) for path in ("/api/signals/statistics", "/api/signals/stream", "/api/events")),
     *(("POST", path) for path in ("/api/signals/positions/active", "/api/signals/model/info")),
     *(("GET", path) for path in ("/api/signals/generate", "/api/signals/generate-from-db")),
-    ("GET", f"/api/signals/positions/{uuid4()}/close"),
+    ("GET", f"/api/signals/positions/{NOWHERE}/close"),
     *((method, "/api/market/bars") for method in ("PUT", "PATCH", "DELETE")),
     *((method, "/api/signals/latest") for method in ("PUT", "PATCH", "DELETE", "OPTIONS")),
 ]
@@ -200,14 +202,14 @@ async def test_invalid_calls_of_generate_from_db_are_refused(
     [
         ("not-a-uuid", b""),
         ("1", b"{}"),
-        (f"{uuid4()}x", b""),
-        (f"{uuid4()}", b'{"price": 0}'),
-        (f"{uuid4()}", b'{"price": -1}'),
-        (f"{uuid4()}", b'{"price": "NaN"}'),
-        (f"{uuid4()}", b'{"price": "x"}'),
-        (f"{uuid4()}", b"{"),
-        (f"{uuid4()}?position_id={uuid4()}", b""),
-        (f"{uuid4()}%2F..", b""),
+        (f"{NOWHERE}x", b""),
+        (NOWHERE, b'{"price": 0}'),
+        (NOWHERE, b'{"price": -1}'),
+        (NOWHERE, b'{"price": "NaN"}'),
+        (NOWHERE, b'{"price": "x"}'),
+        (NOWHERE, b"{"),
+        (f"{NOWHERE}?position_id={ANOTHER}", b""),
+        (f"{NOWHERE}%2F..", b""),
     ],
 )
 async def test_invalid_calls_of_close_position_are_refused(
@@ -275,7 +277,7 @@ async def test_too_large_body_is_refused(service: RunningService, path: str, len
         ("/api/signals/generate", {"close_price": 4250, "rsj": 20}, "rsj"),
         ("/api/signals/generate-from-db", {"lookback": 60}, "lookback"),
         ("/api/market/bars", {"symbol": "USDCOP", "vol": 1}, "bar.vol"),
-        (f"/api/signals/positions/{uuid4()}/close", {"prise": 1}, "prise"),
+        (f"/api/signals/positions/{NOWHERE}/close", {"prise": 1}, "prise"),
         ("/api/signals/model/reload", {"now": True}, "now"),
     ],
 )
