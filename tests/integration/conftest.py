@@ -25,6 +25,7 @@ from tradingsignals_server.api.mapping.to_proto import encode
 from tradingsignals_server.config import Settings
 
 _numbers = count(1)
+_MIGRATED = "migrated"
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,9 +35,9 @@ class Storage:
     dsn_of: Callable[[str], str]
     outage: Callable[[], AbstractAsyncContextManager[None]]
 
-    async def new_database(self, template: str = "template1") -> str:
+    async def new_database(self, template: str = "template1", name: str | None = None) -> str:
         """Create a database from `template`; return its address."""
-        name = f"test_{next(_numbers)}"
+        name = name or f"test_{next(_numbers)}"
         maintenance = await asyncpg.connect(self.dsn_of("postgres"), timeout=DEADLINE)
         try:
             await maintenance.execute(f"CREATE DATABASE {name} TEMPLATE {template}")
@@ -45,13 +46,29 @@ class Storage:
         return self.dsn_of(name)
 
 
-@pytest.fixture(scope="session", params=["embedded", "server"])
-async def storage(request: pytest.FixtureRequest) -> AsyncIterator[Storage]:
-    """Yield the embedded PostgreSQL on its socket, and a user's server on a TCP port with a password."""
-    kind = _embedded if request.param == "embedded" else _server
+@pytest.fixture(scope="session")
+async def embedded_storage() -> AsyncIterator[Storage]:
+    """Yield the embedded PostgreSQL, on its socket."""
     with scratch_folder() as folder:
-        async with kind(folder) as storage:
+        async with _embedded(folder) as storage:
+            await _make_template(storage)
             yield storage
+
+
+@pytest.fixture(scope="session")
+async def server_storage() -> AsyncIterator[Storage]:
+    """Yield a user's server, on a TCP port with a password."""
+    with scratch_folder() as folder:
+        async with _server(folder) as storage:
+            await _make_template(storage)
+            yield storage
+
+
+@pytest.fixture(scope="session", params=["embedded", "server"])
+def storage(request: pytest.FixtureRequest) -> Storage:
+    """Return each kind of storage. Both stay running, because the tests of a file change from one to the other."""
+    storage: Storage = request.getfixturevalue(f"{request.param}_storage")
+    return storage
 
 
 @asynccontextmanager
@@ -103,12 +120,14 @@ async def _server(folder: Path) -> AsyncIterator[Storage]:
 
 
 @pytest.fixture(scope="session")
-async def migrated_database(storage: Storage) -> str:
+def migrated_database(storage: Storage) -> str:
     """Return the name of a database with the schema, as a template."""
-    async with connections(await storage.new_database()) as pool, pool.for_engine() as database:
+    return _MIGRATED
+
+
+async def _make_template(storage: Storage) -> None:
+    async with connections(await storage.new_database(name=_MIGRATED)) as pool, pool.for_engine() as database:
         await migrate(database)
-        name: str = await database.fetchval("SELECT current_database()")
-    return name
 
 
 @pytest.fixture

@@ -9,10 +9,12 @@ import stat
 import struct
 import subprocess
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import asyncpg
 import pytest
+from tests.support.folders import scratch_folder
 
 from tradingsignals_server.adapters.postgres.cluster import name_of
 from tradingsignals_server.adapters.postgres.embedded import EmbeddedPostgres, running_postgres
@@ -35,11 +37,11 @@ async def used(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def folder(used: Path, tmp_path: Path) -> Path:
-    """Return a copy of it."""
-    copy = tmp_path / "data"
-    run("cp", "-a", str(used), str(copy))
-    return copy
+def folder(used: Path) -> Iterator[Path]:
+    """Yield a copy of it, in a folder whose path is short: the address of a socket has room for 107 bytes."""
+    with scratch_folder() as short:
+        run("cp", "-a", str(used), str(short / "data"))
+        yield short / "data"
 
 
 async def test_other_major_version_is_refused(folder: Path) -> None:
