@@ -58,3 +58,8 @@ def test_benchmarks_are_run_against_the_named_commit_only(environment: Path) -> 
     bench = ("bench", f"VENV={environment}", "--old-file=build/peer/.done", "ARGS=generate --runs 2")
     assert make(*bench, "AGAINST=HEAD~1")[1][-6:] == ["benchmarks", "--against", "HEAD~1", "generate", "--runs", "2"]
     assert make(*bench)[1][-4:] == ["benchmarks", "generate", "--runs", "2"]
+
+
+def test_arguments_come_after_the_options_of_the_tests(environment: Path) -> None:
+    code, given = make("test", f"VENV={environment}", "ARGS=-n 0 -k name")
+    assert (code, given[:2], given[-4:]) == (0, ["-m", "pytest"], ["-n", "0", "-k", "name"])
