@@ -32,7 +32,7 @@ export type Bar = Message<"tradingsignals.v1.Bar"> & {
   time?: Timestamp | undefined;
 
   /**
-   * Instrument, such as "USDCOP"; "USD/COP" is read as the same. Two to twenty of A-Z, 0-9, '.', '_', '-'. Required.
+   * Instrument, such as "USDCOP"; "USD/COP" is read as the same. One to twenty of A-Z, 0-9, '.', '_', '-'. Required.
    *
    * @generated from field: string symbol = 2;
    */

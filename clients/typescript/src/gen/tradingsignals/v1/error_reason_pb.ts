@@ -9,7 +9,7 @@ import { enumDesc, fileDesc } from "@bufbuild/protobuf/codegenv2";
  * Describes the file tradingsignals/v1/error_reason.proto.
  */
 export const file_tradingsignals_v1_error_reason: GenFile = /*@__PURE__*/
-  fileDesc("CiR0cmFkaW5nc2lnbmFscy92MS9lcnJvcl9yZWFzb24ucHJvdG8SEXRyYWRpbmdzaWduYWxzLnYxKtgECgtFcnJvclJlYXNvbhIcChhFUlJPUl9SRUFTT05fVU5TUEVDSUZJRUQQABIRCg1JTlZBTElEX0ZJRUxEEAESFgoSSU5WQUxJRF9QQUdFX1RPS0VOEAISDwoLSU5WQUxJRF9CQVIQAxIQCgxCQVJfQ09ORkxJQ1QQBBIUChBTSUdOQUxfTk9UX0ZPVU5EEAUSFgoSUE9TSVRJT05fTk9UX0ZPVU5EEAYSEwoPUE9TSVRJT05fQ0xPU0VEEAcSEwoPTk9UX0VOT1VHSF9CQVJTEAgSFwoTU1RPUkFHRV9VTkFWQUlMQUJMRRAJEg4KCk9WRVJMT0FERUQQChIRCg1TSFVUVElOR19ET1dOEAsSEwoPU0VRVUVOQ0VfUFJVTkVEEAwSFAoQU0VRVUVOQ0VfVU5LTk9XThANEhIKDklOVEVSTkFMX0VSUk9SEA4SEQoNTU9ERUxfUkVGVVNFRBAPEhQKEEZPTExPV0VSX1NUQUxMRUQQEBIVChFPV05FUl9VTkFWQUlMQUJMRRAREhUKEU1BTEZPUk1FRF9NRVNTQUdFEBISDgoKUFJJQ0VfSlVNUBATEhQKEFRPT19NQU5ZX1NZTUJPTFMQFBIQCgxOT1RfU1RPUkFCTEUQFRIOCgpOT1RfQV9QRUVSEBYSEgoOTU9ERUxfSU5URVJWQUwQFxITCg9JTlRFUlZBTF9TVE9SRUQQGBIWChJUT09fTUFOWV9CQUNLVEVTVFMQGRITCg9CQUNLVEVTVF9GQUlMRUQQGhIVChFJTlBVVFNfTk9UX1NUT1JFRBAbQk0KEXRyYWRpbmdzaWduYWxzLnYxUAFaInRyYWRpbmdzaWduYWxzL3YxO3RyYWRpbmdzaWduYWxzdjGqAhFUcmFkaW5nU2lnbmFscy5WMWIGcHJvdG8z");
+  fileDesc("CiR0cmFkaW5nc2lnbmFscy92MS9lcnJvcl9yZWFzb24ucHJvdG8SEXRyYWRpbmdzaWduYWxzLnYxKv0FCgtFcnJvclJlYXNvbhIcChhFUlJPUl9SRUFTT05fVU5TUEVDSUZJRUQQABIRCg1JTlZBTElEX0ZJRUxEEAESFgoSSU5WQUxJRF9QQUdFX1RPS0VOEAISDwoLSU5WQUxJRF9CQVIQAxIQCgxCQVJfQ09ORkxJQ1QQBBIUChBTSUdOQUxfTk9UX0ZPVU5EEAUSFgoSUE9TSVRJT05fTk9UX0ZPVU5EEAYSEwoPUE9TSVRJT05fQ0xPU0VEEAcSEwoPTk9UX0VOT1VHSF9CQVJTEAgSFwoTU1RPUkFHRV9VTkFWQUlMQUJMRRAJEg4KCk9WRVJMT0FERUQQChIRCg1TSFVUVElOR19ET1dOEAsSEwoPU0VRVUVOQ0VfUFJVTkVEEAwSFAoQU0VRVUVOQ0VfVU5LTk9XThANEhIKDklOVEVSTkFMX0VSUk9SEA4SEQoNTU9ERUxfUkVGVVNFRBAPEhQKEEZPTExPV0VSX1NUQUxMRUQQEBIVChFPV05FUl9VTkFWQUlMQUJMRRAREhUKEU1BTEZPUk1FRF9NRVNTQUdFEBISDgoKUFJJQ0VfSlVNUBATEhQKEFRPT19NQU5ZX1NZTUJPTFMQFBIQCgxOT1RfU1RPUkFCTEUQFRIOCgpOT1RfQV9QRUVSEBYSEgoOTU9ERUxfSU5URVJWQUwQFxITCg9JTlRFUlZBTF9TVE9SRUQQGBIWChJUT09fTUFOWV9CQUNLVEVTVFMQGRITCg9CQUNLVEVTVF9GQUlMRUQQGhIVChFJTlBVVFNfTk9UX1NUT1JFRBAbEhUKEU1BTEZPUk1FRF9SRVFVRVNUECgSFgoSQ0FMTEVSX05PVF9BTExPV0VEECkSEAoMVU5LTk9XTl9QQVRIECoSEAoMV1JPTkdfTUVUSE9EECsSFQoRUkVRVUVTVF9UT09fTEFSR0UQLBIUChBVTlNVUFBPUlRFRF9CT0RZEC0SFgoSU0VSVkVSX1VOQVZBSUxBQkxFEC4SCwoHVElNRU9VVBAvQk0KEXRyYWRpbmdzaWduYWxzLnYxUAFaInRyYWRpbmdzaWduYWxzL3YxO3RyYWRpbmdzaWduYWxzdjGqAhFUcmFkaW5nU2lnbmFscy5WMWIGcHJvdG8z");
 
 /**
  * Reasons in google.rpc.ErrorInfo with the domain "tradingsignals". Each name is stable; new ones may be added.
@@ -225,6 +225,64 @@ export enum ErrorReason {
    * @generated from enum value: INPUTS_NOT_STORED = 27;
    */
   INPUTS_NOT_STORED = 27,
+
+  /**
+   * The edge cannot read the request: a path, parameter, value or header of it is malformed, unknown or repeated; the
+   * message says which (INVALID_ARGUMENT). This and those below are of REST calls only. Metadata: none.
+   *
+   * @generated from enum value: MALFORMED_REQUEST = 40;
+   */
+  MALFORMED_REQUEST = 40,
+
+  /**
+   * The host of the request is not served, or pages of its origin may not change state (PERMISSION_DENIED). Metadata:
+   * none.
+   *
+   * @generated from enum value: CALLER_NOT_ALLOWED = 41;
+   */
+  CALLER_NOT_ALLOWED = 41,
+
+  /**
+   * There is no such path (NOT_FOUND). Metadata: none.
+   *
+   * @generated from enum value: UNKNOWN_PATH = 42;
+   */
+  UNKNOWN_PATH = 42,
+
+  /**
+   * The path takes other methods, which the header `allow` lists (UNIMPLEMENTED). Metadata: none.
+   *
+   * @generated from enum value: WRONG_METHOD = 43;
+   */
+  WRONG_METHOD = 43,
+
+  /**
+   * The body or the headers are too large (RESOURCE_EXHAUSTED). Metadata: none.
+   *
+   * @generated from enum value: REQUEST_TOO_LARGE = 44;
+   */
+  REQUEST_TOO_LARGE = 44,
+
+  /**
+   * The body is not JSON in UTF-8, does not say so, or is compressed (INVALID_ARGUMENT). Metadata: none.
+   *
+   * @generated from enum value: UNSUPPORTED_BODY = 45;
+   */
+  UNSUPPORTED_BODY = 45,
+
+  /**
+   * No server can be reached, or the connection to it broke (UNAVAILABLE). Try again. Metadata: none.
+   *
+   * @generated from enum value: SERVER_UNAVAILABLE = 46;
+   */
+  SERVER_UNAVAILABLE = 46,
+
+  /**
+   * The request did not arrive, or the response was not there, in time (DEADLINE_EXCEEDED). Metadata: none.
+   *
+   * @generated from enum value: TIMEOUT = 47;
+   */
+  TIMEOUT = 47,
 }
 
 /**

@@ -18,7 +18,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file tradingsignals/v1/event.proto.
  */
 export const file_tradingsignals_v1_event: GenFile = /*@__PURE__*/
-  fileDesc("Ch10cmFkaW5nc2lnbmFscy92MS9ldmVudC5wcm90bxIRdHJhZGluZ3NpZ25hbHMudjEiqQMKBUV2ZW50EhAKCHNlcXVlbmNlGAEgASgDEi4KCmV2ZW50X3RpbWUYAiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEisKBnNpZ25hbBgDIAEoCzIZLnRyYWRpbmdzaWduYWxzLnYxLlNpZ25hbEgAEjgKDW1hcmtldF91cGRhdGUYBCABKAsyHy50cmFkaW5nc2lnbmFscy52MS5NYXJrZXRVcGRhdGVIABI2Cg9wb3NpdGlvbl91cGRhdGUYBSABKAsyGy50cmFkaW5nc2lnbmFscy52MS5Qb3NpdGlvbkgAEjEKCWhlYXJ0YmVhdBgGIAEoCzIcLnRyYWRpbmdzaWduYWxzLnYxLkhlYXJ0YmVhdEgAEi8KBWVycm9yGAcgASgLMh4udHJhZGluZ3NpZ25hbHMudjEuU3RyZWFtRXJyb3JIACJQCgRLaW5kEhQKEEtJTkRfVU5TUEVDSUZJRUQQABIKCgZTSUdOQUwQARIRCg1NQVJLRVRfVVBEQVRFEAISEwoPUE9TSVRJT05fVVBEQVRFEANCCQoHcGF5bG9hZCJzCgxNYXJrZXRVcGRhdGUSIwoDYmFyGAEgASgLMhYudHJhZGluZ3NpZ25hbHMudjEuQmFyEj4KC2Rpc3Bvc2l0aW9uGAIgASgOMikudHJhZGluZ3NpZ25hbHMudjEuQmFyUmVjZWlwdC5EaXNwb3NpdGlvbiILCglIZWFydGJlYXQiQQoLU3RyZWFtRXJyb3ISDgoGcmVhc29uGAEgASgJEg8KB21lc3NhZ2UYAiABKAkSEQoJcmV0cnlhYmxlGAMgASgIQk0KEXRyYWRpbmdzaWduYWxzLnYxUAFaInRyYWRpbmdzaWduYWxzL3YxO3RyYWRpbmdzaWduYWxzdjGqAhFUcmFkaW5nU2lnbmFscy5WMWIGcHJvdG8z", [file_google_protobuf_timestamp, file_tradingsignals_v1_bar, file_tradingsignals_v1_position, file_tradingsignals_v1_signal]);
+  fileDesc("Ch10cmFkaW5nc2lnbmFscy92MS9ldmVudC5wcm90bxIRdHJhZGluZ3NpZ25hbHMudjEi/AMKBUV2ZW50EhAKCHNlcXVlbmNlGAEgASgDEi4KCmV2ZW50X3RpbWUYAiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEisKBnNpZ25hbBgDIAEoCzIZLnRyYWRpbmdzaWduYWxzLnYxLlNpZ25hbEgAEjgKDW1hcmtldF91cGRhdGUYBCABKAsyHy50cmFkaW5nc2lnbmFscy52MS5NYXJrZXRVcGRhdGVIABI2Cg9wb3NpdGlvbl91cGRhdGUYBSABKAsyGy50cmFkaW5nc2lnbmFscy52MS5Qb3NpdGlvbkgAEjEKCWhlYXJ0YmVhdBgGIAEoCzIcLnRyYWRpbmdzaWduYWxzLnYxLkhlYXJ0YmVhdEgAEi8KBWVycm9yGAcgASgLMh4udHJhZGluZ3NpZ25hbHMudjEuU3RyZWFtRXJyb3JIABI8Cg90cmFkaW5nX2NvbnRyb2wYCSABKAsyIS50cmFkaW5nc2lnbmFscy52MS5UcmFkaW5nQ29udHJvbEgAImUKBEtpbmQSFAoQS0lORF9VTlNQRUNJRklFRBAAEgoKBlNJR05BTBABEhEKDU1BUktFVF9VUERBVEUQAhITCg9QT1NJVElPTl9VUERBVEUQAxITCg9UUkFESU5HX0NPTlRST0wQBUIJCgdwYXlsb2FkInMKDE1hcmtldFVwZGF0ZRIjCgNiYXIYASABKAsyFi50cmFkaW5nc2lnbmFscy52MS5CYXISPgoLZGlzcG9zaXRpb24YAiABKA4yKS50cmFkaW5nc2lnbmFscy52MS5CYXJSZWNlaXB0LkRpc3Bvc2l0aW9uImYKDlRyYWRpbmdDb250cm9sEg4KBmhhbHRlZBgBIAEoCBIOCgZyZWFzb24YAiABKAkSCgoCYnkYAyABKAkSKAoEdGltZRgEIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAiCwoJSGVhcnRiZWF0IkEKC1N0cmVhbUVycm9yEg4KBnJlYXNvbhgBIAEoCRIPCgdtZXNzYWdlGAIgASgJEhEKCXJldHJ5YWJsZRgDIAEoCEJNChF0cmFkaW5nc2lnbmFscy52MVABWiJ0cmFkaW5nc2lnbmFscy92MTt0cmFkaW5nc2lnbmFsc3YxqgIRVHJhZGluZ1NpZ25hbHMuVjFiBnByb3RvMw", [file_google_protobuf_timestamp, file_tradingsignals_v1_bar, file_tradingsignals_v1_position, file_tradingsignals_v1_signal]);
 
 /**
  * One entry of the event log: committed, ordered, immutable. Heartbeats and errors are not entries; they are sent
@@ -86,6 +86,14 @@ export type Event = Message<"tradingsignals.v1.Event"> & {
      */
     value: StreamError;
     case: "error";
+  } | {
+    /**
+     * Trading was halted or resumed by hand, for all instruments. A stream of some instruments does not have it.
+     *
+     * @generated from field: tradingsignals.v1.TradingControl trading_control = 9;
+     */
+    value: TradingControl;
+    case: "tradingControl";
   } | { case: undefined; value?: undefined };
 };
 
@@ -129,6 +137,13 @@ export enum Event_Kind {
    * @generated from enum value: POSITION_UPDATE = 3;
    */
   POSITION_UPDATE = 3,
+
+  /**
+   * Trading was halted or resumed by hand.
+   *
+   * @generated from enum value: TRADING_CONTROL = 5;
+   */
+  TRADING_CONTROL = 5,
 }
 
 /**
@@ -166,6 +181,48 @@ export const MarketUpdateSchema: GenMessage<MarketUpdate> = /*@__PURE__*/
   messageDesc(file_tradingsignals_v1_event, 1);
 
 /**
+ * Trading was halted or resumed by hand. While it is halted, signals are made and positions are closed, and none is opened.
+ *
+ * @generated from message tradingsignals.v1.TradingControl
+ */
+export type TradingControl = Message<"tradingsignals.v1.TradingControl"> & {
+  /**
+   * True if trading was halted, false if it was resumed.
+   *
+   * @generated from field: bool halted = 1;
+   */
+  halted: boolean;
+
+  /**
+   * Why, as the caller said. Empty if it did not.
+   *
+   * @generated from field: string reason = 2;
+   */
+  reason: string;
+
+  /**
+   * Who did it, as the caller said. Empty if it did not.
+   *
+   * @generated from field: string by = 3;
+   */
+  by: string;
+
+  /**
+   * Time of the call, UTC, by the server's clock.
+   *
+   * @generated from field: google.protobuf.Timestamp time = 4;
+   */
+  time?: Timestamp | undefined;
+};
+
+/**
+ * Describes the message tradingsignals.v1.TradingControl.
+ * Use `create(TradingControlSchema)` to create a new message.
+ */
+export const TradingControlSchema: GenMessage<TradingControl> = /*@__PURE__*/
+  messageDesc(file_tradingsignals_v1_event, 2);
+
+/**
  * Sign of life on a quiet stream.
  *
  * @generated from message tradingsignals.v1.Heartbeat
@@ -178,7 +235,7 @@ export type Heartbeat = Message<"tradingsignals.v1.Heartbeat"> & {
  * Use `create(HeartbeatSchema)` to create a new message.
  */
 export const HeartbeatSchema: GenMessage<Heartbeat> = /*@__PURE__*/
-  messageDesc(file_tradingsignals_v1_event, 2);
+  messageDesc(file_tradingsignals_v1_event, 3);
 
 /**
  * Why a stream ends, sent as its last event, because a REST follower cannot see the gRPC status that comes after it.
@@ -213,5 +270,5 @@ export type StreamError = Message<"tradingsignals.v1.StreamError"> & {
  * Use `create(StreamErrorSchema)` to create a new message.
  */
 export const StreamErrorSchema: GenMessage<StreamError> = /*@__PURE__*/
-  messageDesc(file_tradingsignals_v1_event, 3);
+  messageDesc(file_tradingsignals_v1_event, 4);
 

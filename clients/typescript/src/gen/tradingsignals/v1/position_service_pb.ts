@@ -257,7 +257,8 @@ export type StreamPositionsResponse = Message<"tradingsignals.v1.StreamPositions
   throughSequence: bigint;
 
   /**
-   * Set on the last response of a stream that the server ends, because a REST follower cannot see the gRPC status.
+   * Set on the last response of a stream that the server ends, because a REST follower cannot see the gRPC status. Absent
+   * otherwise.
    *
    * @generated from field: tradingsignals.v1.StreamError error = 3;
    */

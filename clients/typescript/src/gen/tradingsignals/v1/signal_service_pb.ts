@@ -537,7 +537,8 @@ export type StreamSignalsResponse = Message<"tradingsignals.v1.StreamSignalsResp
   throughSequence: bigint;
 
   /**
-   * Set on the last response of a stream that the server ends, because a REST follower cannot see the gRPC status.
+   * Set on the last response of a stream that the server ends, because a REST follower cannot see the gRPC status. Absent
+   * otherwise.
    *
    * @generated from field: tradingsignals.v1.StreamError error = 3;
    */
