@@ -135,8 +135,6 @@ def write_files(files: list[EdgeFile], folder: Path) -> None:
 
 
 def _web_files(web: Path) -> Iterator[EdgeFile]:
-    if not (web / _PAGE).exists():
-        yield EdgeFile("/", web / "docs" / _PAGE)
     for source in sorted(path for path in web.rglob("*") if path.is_file()):
         path = "/" + source.relative_to(web).as_posix()
         yield EdgeFile((path.removesuffix(f"/{_PAGE}") or "/") if source.name == _PAGE else path, source)
