@@ -7,6 +7,7 @@ import os
 import signal
 from collections.abc import AsyncIterator
 from itertools import chain
+from typing import Any
 
 import httpx
 import pytest
@@ -79,14 +80,19 @@ async def api(replayed: RunningService) -> AsyncIterator[httpx.AsyncClient]:
         yield rest
 
 
-async def signals_of(api: httpx.AsyncClient, **query: str) -> list[dict[str, object]]:
-    """Return all signals, the newest first."""
+async def all_of(api: httpx.AsyncClient, path: str, key: str, most: int = 100_000, **query: str) -> list[Any]:
+    """Return the items of all pages, or of as many as have `most` items."""
     found, token = [], ""
     while True:
-        response = (await api.get("/api/signals/history", params={**query, "limit": 1000, "page_token": token})).json()
-        found += response["signals"]
-        if not (token := response["next_page_token"]):
+        response = (await api.get(path, params={**query, "limit": 500, "page_token": token})).json()
+        found += response[key]
+        if not (token := response["next_page_token"]) or len(found) >= most:
             return found
+
+
+async def signals_of(api: httpx.AsyncClient, **query: str) -> list[Any]:
+    """Return all signals, the newest first."""
+    return await all_of(api, "/api/signals/history", "signals", **query)
 
 
 def refused(tab: Tab) -> list[str]:
@@ -167,7 +173,7 @@ async def test_list_has_every_signal_that_passes_the_filter(
     if choose:
         await page.tab.run(choose)
     await page.shows("#signals .list-row")
-    assert await page.rows() == [int(str(each["sequence"])) for each in await signals_of(api, **query)]
+    assert await page.rows() == [int(each["sequence"]) for each in await signals_of(api, **query)]
     assert await page.tab.run("document.querySelectorAll('#signals .list-row').length") < 100
 
 
@@ -328,7 +334,7 @@ async def test_restarts_of_server_and_edge_lose_and_repeat_nothing(tab: Tab) -> 
                 await page.drawn(last)
                 await page.is_in("live")
             async with service.rest() as api:
-                expected = [int(str(each["sequence"])) for each in await signals_of(api)]
+                expected = [int(each["sequence"]) for each in await signals_of(api)]
             async with asyncio.timeout(20):
                 while (found := await page.rows())[:1] != expected[:1]:
                     pass
@@ -349,7 +355,108 @@ async def test_new_database_is_noticed_and_read_anew(tab: Tab) -> None:
             await Feed(service).publish(180)
             await page.shows(".strip", "made anew")
             async with service.rest() as api:
-                expected = [int(str(each["sequence"])) for each in await signals_of(api)]
+                expected = [int(each["sequence"]) for each in await signals_of(api)]
             async with asyncio.timeout(20):
                 while await page.rows() != expected:
                     pass
+
+
+async def test_state_view_shows_what_the_api_says(page: Dashboard, api: httpx.AsyncClient) -> None:
+    await page.open("#/state")
+    await page.shows("[data-model]")
+    health = (await api.get("/health")).json()
+    report = await page.text("#health")
+    assert health["status"].capitalize() in report
+    for warning in health["warnings"]:
+        assert warning in report
+    symbols = await page.tab.run(
+        "[...document.querySelectorAll('#symbol-health tbody tr')].map((row) => row.querySelector('a').textContent)"
+    )
+    assert symbols == [f"{each['symbol'][:3]}/{each['symbol'][3:]}" for each in health["symbols"]]
+    model = (await api.get("/api/signals/model/info")).json()["model"]
+    assert model["version"] in await page.text("#models h3")
+    assert "Placeholder model" in await page.text(".notices")
+    assert await page.tab.run("document.querySelectorAll('#servers tbody tr').length") == 1
+    await page.tab.run("document.querySelector('#models button').click()")
+    await page.shows("#models", "There is no newer version")
+    assert page.tab.complaints == []
+
+
+async def test_trust_view_shows_what_the_api_says(page: Dashboard, api: httpx.AsyncClient) -> None:
+    newest = (await api.get("/")).json()["through_sequence"]
+    async with asyncio.timeout(60):  # outcomes follow the log
+        while (await api.get("/api/signals/outcomes?limit=1")).json()["through_sequence"] != newest:
+            await page.open("#/state")
+    await page.open("#/trust")
+    await page.shows("#realised")
+    await page.shows("[data-figure=winRate]")
+    closed = await all_of(api, "/api/signals/positions/closed", "positions")
+    assert f"{abs(sum(each['current_pnl_account'] for each in closed)):,.2f}" in await page.text("#realised")
+    outcomes = await all_of(api, "/api/signals/outcomes", "outcomes", 3000, fill="CLOSE", shadow="false")
+    drawn = await page.tab.run("[...document.querySelectorAll('[data-outcome]')].map((row) => row.dataset.outcome)")
+    assert drawn == [each["outcome_id"] for each in outcomes[:50]]
+    acted = [each for each in outcomes if each["acted"]]
+    won = [each for each in acted if each["net_pct"] > 0]
+    assert f"{len(won) / len(acted):.1%}" in await page.text("[data-figure=winRate]")
+    assert f"n {len(acted)}" in await page.text("[data-figure=winRate]")
+    await page.tab.run("[...document.querySelectorAll('.more button')][0].click()")
+    await page.tab.shows("document.querySelectorAll('[data-outcome]').length === 100")
+    assert page.tab.complaints == []
+
+
+async def test_explanation_has_the_rules_and_contributions_of_the_api(page: Dashboard, api: httpx.AsyncClient) -> None:
+    newest = (await api.get("/api/signals/latest")).json()["signal"]
+    await page.open(f"#/trust/signal/{newest['signal_id']}")
+    await page.shows("#explanation [data-rule]")
+    told = (await api.get(f"/api/signals/{newest['signal_id']}/explanation")).json()["explanation"]
+    rules = await page.tab.run("[...document.querySelectorAll('[data-rule]')].map((rule) => rule.dataset.rule)")
+    assert rules == [each["rule"] for each in told["rules"]]
+    groups = await page.tab.run("[...document.querySelectorAll('[data-group]')].map((group) => group.dataset.group)")
+    assert sorted(groups) == sorted(each["group"] for each in told.get("attribution", {}).get("contributions", []))
+    await page.tab.run("document.querySelector('.replay button').click()")
+    await page.shows(".replay", "The same to the bit")
+    await page.open("#/trust/signal/00000000-0000-0000-0000-000000000000")
+    await page.shows("#explanation .failed")
+
+
+async def test_backtests_are_run_and_compared(page: Dashboard) -> None:
+    await page.open("#/trust")
+    for number, threshold in enumerate(["", "0.5"], 1):
+        await page.tab.run("document.querySelector('.backtest-form input[type=number]').focus()")
+        await page.press(*threshold)
+        await page.tab.run("document.querySelector('.backtest-form .button-main').click()")
+        await page.tab.shows(f"document.querySelector('#backtest-results')?.dataset.runs === '{number}'")
+    heads = await page.tab.run(
+        "[...document.querySelectorAll('#backtest-results thead th')].map((head) => head.textContent)"
+    )
+    assert [head.split(".")[0] for head in heads] == [
+        "Figure",
+        "1",
+        "2",
+        "buy and hold",
+        "coin",
+        "moving average cross",
+    ]
+    trades = await page.tab.run(
+        "[...document.querySelectorAll('#backtest-results [data-figure=trades] strong')].map((one) => one.textContent)"
+    )
+    assert int(trades[0]) > int(trades[1]), "a higher threshold trades less"
+
+
+@pytest.mark.skipif(not AXE.exists(), reason="axe-core is not installed (npm ci)")
+@pytest.mark.parametrize("width", [1440, 390])
+@pytest.mark.parametrize("dark", [True, False])
+@pytest.mark.parametrize(("view", "ready"), [("#/state", "[data-model]"), ("#/trust", "[data-outcome]")])
+async def test_axe_finds_nothing_in_other_views(page: Dashboard, view: str, ready: str, dark: bool, width: int) -> None:
+    await page.tab.resize(width, dark=dark)
+    try:
+        await page.open(view)
+        await page.shows(ready)
+        if ready == "[data-outcome]":
+            await page.tab.run("document.querySelector('[data-outcome] a').click()")
+            await page.shows("#explanation [data-rule]")
+            await page.tab.run("document.querySelector('.backtest-form .button-main').click()")
+            await page.shows("#backtest-results")
+        assert await page.violations() == []
+    finally:
+        await page.tab.resize(1440)

@@ -1,6 +1,6 @@
 /** The page: header, what is wrong, and the view of the address. */
 
-import type { JSX } from "preact";
+import type { ComponentType, JSX } from "preact";
 import { useEffect, useMemo, useState } from "preact/hooks";
 
 import { ActionsContext } from "./data/actions";
@@ -13,6 +13,7 @@ import { Announcer } from "./ui/announcer";
 import { ConnectionStrip, DeadMansSwitch } from "./ui/connection";
 import { Header } from "./ui/header";
 import { Notices } from "./ui/notices";
+import { Failed, Skeleton } from "./ui/parts";
 import { Live } from "./views/live";
 
 export function App({ store, session }: { store: Store; session: Session }): JSX.Element {
@@ -44,7 +45,9 @@ export function App({ store, session }: { store: Store; session: Session }): JSX
           <ConnectionStrip />
           <DeadMansSwitch class="stopped-strip" text="This page is not responding. What it shows is old." />
           <main id="main" tabIndex={-1} class={`view view-${route.view}`}>
-            <Live />
+            {route.view === "live" && <Live />}
+            {route.view === "trust" && <Later load={loadTrust} name="Trust" route={route} />}
+            {route.view === "state" && <Later load={loadState} name="State" route={route} />}
           </main>
           <Announcer />
         </ActionsContext.Provider>
@@ -66,4 +69,24 @@ function useRoute(session: Session): Route {
     return () => window.removeEventListener("hashchange", changed);
   }, [session]);
   return route;
+}
+
+type ViewModule = { readonly default: ComponentType<{ route: Route }> };
+const loadTrust = (): Promise<ViewModule> => import("./views/trust");
+const loadState = (): Promise<ViewModule> => import("./views/state");
+
+/** A view whose script is loaded when it is first looked at. */
+function Later({ load, name, route }: { load: () => Promise<ViewModule>; name: string; route: Route }): JSX.Element {
+  const [view, setView] = useState<{ component?: ViewModule["default"]; error?: string }>({});
+  const begin = (): void => {
+    setView({});
+    load().then(
+      (module) => setView({ component: module.default }),
+      () => setView({ error: `The view could not be loaded.` }),
+    );
+  };
+  useEffect(begin, [load]);
+  if (view.error) return <Failed error={view.error} retry={begin} />;
+  const Component = view.component;
+  return Component ? <Component route={route} /> : <Skeleton rows={6} label={`Loading ${name}`} />;
 }

@@ -4,8 +4,11 @@ import { createContext } from "preact";
 import { useContext } from "preact/hooks";
 
 import type { Filter } from "../model/rows";
+import type { Gateway } from "./gateway";
 
 export interface Actions {
+  readonly gateway: Gateway;
+  readonly readHealth: () => void;
   /** Read everything again that failed. */
   readonly retry: () => void;
   readonly filter: (filter: Filter) => void;

@@ -2,6 +2,8 @@
 
 import * as v1 from "trading-signals-client";
 
+import type { BacktestRun } from "../model/backtests";
+import type { Estimate, Outcome } from "../model/outcomes";
 import type { Action, Bar, Health, LogEntry, Origin, Position, ServiceInfo, Signal } from "../model/types";
 
 interface Timestamp {
@@ -116,6 +118,52 @@ export function entryOf(event: v1.Event): LogEntry | undefined {
     default:
       return { kind: "OTHER", sequence, committed };
   }
+}
+
+export function outcomeOf(outcome: v1.Outcome): Outcome {
+  return {
+    id: outcome.outcomeId,
+    signalId: outcome.signalId,
+    symbol: once(outcome.symbol),
+    action: actionOf(outcome.action),
+    model: once(outcome.modelVersion),
+    shadow: outcome.shadow,
+    acted: outcome.acted,
+    simulated: outcome.simulated,
+    confidence: outcome.confidence,
+    winProbability: outcome.winProbability,
+    entryTime: at(outcome.entryTime),
+    exitTime: at(outcome.exitTime),
+    entry: outcome.entryPrice,
+    exit: outcome.exitPrice,
+    resolution: name(v1.Outcome_Resolution, outcome.resolution),
+    r: outcome.rMultiple,
+    netPct: outcome.netPct,
+    pnlAccount: outcome.pnlAccount,
+    barsHeld: outcome.barsHeld,
+  };
+}
+
+function figuresOf(figures: readonly v1.BacktestFigure[]): ReadonlyMap<string, Estimate> {
+  return new Map(figures.map(({ name: key, value, n, low, high }) => [key, { value, n: Number(n), low, high }]));
+}
+
+/** The result of a backtest, with its equity, which comes before it. */
+export function runOf(result: v1.BacktestResult, equity: readonly v1.BacktestEquityPoint[], number: number, title: string): BacktestRun {
+  const { facts, bars } = result;
+  return {
+    number,
+    title,
+    model: facts?.modelVersion ?? "",
+    bars: Number(bars?.accepted ?? 0n),
+    seconds: result.seconds,
+    firstBar: at(facts?.firstBar),
+    lastBar: at(facts?.lastBar),
+    figures: figuresOf(result.figures),
+    comparisons: result.comparisons.map((each) => ({ name: each.name, definition: each.definition, figures: figuresOf(each.figures) })),
+    equity: equity.map((point) => [at(point.time), point.equity] as const),
+    rejections: result.rejections.map(({ rule, count }) => ({ rule, count: Number(count) })),
+  };
 }
 
 export function infoOf(info: v1.GetServiceInfoResponse): ServiceInfo {

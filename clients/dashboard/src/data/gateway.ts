@@ -3,9 +3,24 @@
 import * as v1 from "trading-signals-client";
 import type { Client } from "trading-signals-client";
 
+import type { BacktestRun } from "../model/backtests";
+import type { Outcome } from "../model/outcomes";
 import type { Bar, Health, Position, ServiceInfo, Signal } from "../model/types";
 import type { Filter } from "../model/rows";
-import { barOf, healthOf, infoOf, positionOf, signalOf } from "./convert";
+import { barOf, healthOf, infoOf, outcomeOf, positionOf, runOf, signalOf } from "./convert";
+
+export interface BacktestRequest {
+  /** Empty: all. */
+  readonly symbol: string;
+  /** Dates; empty: no bound. */
+  readonly start: string;
+  readonly end: string;
+  /** Empty: the newest. */
+  readonly version: string;
+  /** Empty: as it is. */
+  readonly threshold: string;
+  readonly compare: boolean;
+}
 
 export interface SignalPage {
   readonly signals: readonly Signal[];
@@ -26,6 +41,15 @@ export class Gateway {
     return healthOf(await this.client.health());
   }
 
+  async model(): Promise<v1.GetModelInfoResponse> {
+    return await this.client.models.getModelInfo({});
+  }
+
+  /** Look for a newer version now; true if one was taken into use. */
+  async reloadModel(): Promise<boolean> {
+    return (await this.client.models.reloadModel({})).changed;
+  }
+
   async positions(): Promise<{ positions: readonly Position[]; through: number }> {
     const response = await this.client.positions.listActivePositions({});
     return { positions: response.positions.map(positionOf), through: Number(response.throughSequence) };
@@ -33,6 +57,67 @@ export class Gateway {
 
   async closedPositions(symbol: string, limit: number): Promise<readonly Position[]> {
     return (await this.client.positions.listClosedPositions({ symbol, limit })).positions.map(positionOf);
+  }
+
+  /** The newest closed positions, at most `most`, and whether there are more. */
+  async closedPositionsUpTo(most: number): Promise<{ positions: readonly Position[]; more: boolean }> {
+    const positions: Position[] = [];
+    let pageToken = "";
+    do {
+      const page = await this.client.positions.listClosedPositions({ limit: 500, pageToken });
+      positions.push(...page.positions.map(positionOf));
+      pageToken = page.nextPageToken;
+    } while (pageToken && positions.length < most);
+    return { positions, more: pageToken !== "" };
+  }
+
+  /** Outcomes of fills at the close, the last resolved first. */
+  async outcomes(shadow: boolean, limit: number, pageToken = ""): Promise<{ outcomes: readonly Outcome[]; nextToken: string }> {
+    const response = await this.client.outcomes.listOutcomes({ shadow, limit, pageToken, fill: v1.Outcome_Fill.CLOSE });
+    return { outcomes: response.outcomes.map(outcomeOf), nextToken: response.nextPageToken };
+  }
+
+  async outcomesUpTo(most: number, shadow: boolean): Promise<readonly Outcome[]> {
+    const found: Outcome[] = [];
+    let token = "";
+    do {
+      const page = await this.outcomes(shadow, 1_000, token);
+      found.push(...page.outcomes);
+      token = page.nextToken;
+    } while (token && found.length < most);
+    return found;
+  }
+
+  async explain(signalId: string): Promise<v1.Explanation> {
+    const { explanation } = await this.client.signals.explainSignal({ signalId });
+    if (!explanation) throw new Error("there is no explanation");
+    return explanation;
+  }
+
+  async replay(signalId: string): Promise<v1.Replay> {
+    const { replay } = await this.client.signals.replaySignal({ signalId });
+    if (!replay) throw new Error("there is no replay");
+    return replay;
+  }
+
+  /** Run a backtest; `onProgress` gets the bars that are done, and all. */
+  async backtest(wanted: BacktestRequest, number: number, title: string, onProgress: (bars: number, total: number) => void, signal: AbortSignal): Promise<BacktestRun> {
+    const equity: v1.BacktestEquityPoint[] = [];
+    const request = {
+      symbols: wanted.symbol ? [wanted.symbol] : [],
+      startDate: wanted.start,
+      endDate: wanted.end,
+      modelVersion: wanted.version,
+      settings: wanted.threshold ? [`CONFIDENCE_THRESHOLD=${wanted.threshold}`] : [],
+      compare: wanted.compare,
+    };
+    for await (const { part } of this.client.backtests.runBacktest(request, { signal })) {
+      if (part.case === "progress") onProgress(Number(part.value.bars), Number(part.value.totalBars));
+      if (part.case === "equity") equity.push(...part.value.points);
+      if (part.case === "error") throw new Error(part.value.message);
+      if (part.case === "result") return runOf(part.value, equity, number, title);
+    }
+    throw new Error("the backtest ended without a result");
   }
 
   async closePosition(positionId: string): Promise<void> {

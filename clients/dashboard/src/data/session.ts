@@ -185,13 +185,15 @@ export class Session {
     // The connection of a page that slept may be dead without an error: it is not waited for.
     if (before === "live" && this.store.state.connection.phase === "stale") this.follower?.reconnect();
     tick(now);
-    if (!document.hidden && now - this.lastHealth >= HEALTH_EVERY) void this.readHealth(now);
+    if (!document.hidden && now - this.lastHealth >= HEALTH_EVERY) this.readHealth();
   }
 
   // -------------------------------------------------------------------------------------------------------- lists
 
-  async readHealth(now = Date.now()): Promise<void> {
-    this.lastHealth = now;
+  readonly readHealth = (): void => void this.askHealth();
+
+  private async askHealth(): Promise<void> {
+    this.lastHealth = Date.now();
     try {
       const value = await this.gateway.health();
       this.store.dispatch({ type: "health", health: { state: "ready", value, at: Date.now() } });
@@ -205,7 +207,7 @@ export class Session {
   /** Read what the page begins with. */
   readonly readLists = async (): Promise<void> => {
     if (this.wanted) this.select(this.wanted);
-    await Promise.all([this.readPositions(), this.readFirstPage(), this.readHealth()]);
+    await Promise.all([this.readPositions(), this.readFirstPage(), this.askHealth()]);
     this.chooseSymbol();
     await this.readOthers();
   };

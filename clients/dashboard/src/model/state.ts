@@ -4,6 +4,7 @@ import { merged } from "./bars";
 import { afterChartEntries, noChart, withClosed, withMarks, type Chart } from "./chart";
 import { afterConnectionEvent, connecting, type Connection, type ConnectionEvent } from "./connection";
 import { ALL, LIVE_ROWS, noRows, SCROLLED_ROWS, withLive, withPage, type Filter, type SignalRows } from "./rows";
+import { withAnswer, type Server } from "./servers";
 import { afterEntries, withBars, withHistory, withNames, withPositions, type Symbols } from "./symbols";
 import type { Bar, Health, Loadable, LogEntry, Position, ServiceInfo, Signal, TradingControl } from "./types";
 
@@ -11,6 +12,7 @@ export interface State {
   readonly connection: Connection;
   readonly info: Loadable<ServiceInfo>;
   readonly health: Loadable<Health>;
+  readonly servers: readonly Server[];
   readonly selected: string;
   readonly symbols: Symbols;
   /** False until the first lists have been read. */
@@ -20,7 +22,7 @@ export interface State {
   readonly listAtTop: boolean;
   readonly chart: Chart;
   readonly control?: TradingControl | undefined;
-  /** Grows with each outcome and each halt, so that views which list them read again. */
+  /** Grows with each outcome and closed position, so that views which list them read again. */
   readonly outcomes: number;
   /** Newest sequence applied: an entry is applied once. */
   readonly applied: number;
@@ -55,6 +57,7 @@ export function initialState(now: number): State {
     connection: connecting(now),
     info: { state: "loading" },
     health: { state: "loading" },
+    servers: [],
     selected: "",
     symbols: new Map(),
     listed: false,
@@ -82,7 +85,8 @@ export function reduce(state: State, action: StateAction): State {
       return { ...state, info: action.info };
     case "health": {
       const names = action.health.value?.symbols.map((symbol) => symbol.symbol) ?? [];
-      return { ...state, health: action.health, symbols: withNames(state.symbols, names) };
+      const servers = action.health.state === "ready" ? withAnswer(state.servers, action.health.value) : state.servers;
+      return { ...state, health: action.health, servers, symbols: withNames(state.symbols, names) };
     }
     case "control":
       return { ...state, control: action.control };
@@ -114,6 +118,7 @@ function begun(state: State, after: number): State {
     connection: { ...state.connection, through: after },
     info: state.info,
     health: state.health,
+    servers: state.servers,
     control: state.control,
     selected: state.selected,
     chart: noChart(state.selected),
@@ -129,7 +134,7 @@ function afterLog(state: State, all: readonly LogEntry[], now: number): State {
   if (!newest) return state;
   const signals = entries.flatMap((entry) => (entry.kind === "SIGNAL" ? [entry.signal] : []));
   const controls = entries.flatMap((entry) => (entry.kind === "CONTROL" ? [entry.control] : []));
-  const outcomes = entries.some((entry) => entry.kind === "OUTCOME" || entry.kind === "CONTROL");
+  const outcomes = entries.some((entry) => entry.kind === "OUTCOME" || (entry.kind === "POSITION" && !entry.position.open));
   const control = controls.at(-1) ?? state.control;
   return {
     ...state,

@@ -12,6 +12,8 @@ import { Choice } from "./parts";
 
 const VIEWS: readonly (readonly [View, string])[] = [
   ["live", "Live"],
+  ["trust", "Trust"],
+  ["state", "State"],
 ];
 
 export function Header({ view }: { view: View }): JSX.Element {

@@ -7,6 +7,7 @@ import { useSelect } from "../../data/store";
 import { usePreferences } from "../../data/preferences";
 import { intervalMs } from "../../model/bars";
 import { age, clock, dayClock, NONE, pair, price, share, SIDE_MARKS, signedPercent, words } from "../../model/format";
+import { explainHash } from "../../model/route";
 import type { SymbolState } from "../../model/symbols";
 import type { Signal } from "../../model/types";
 import { classes, Failed, Meter, Skeleton, useStyle } from "../../ui/parts";
@@ -186,6 +187,8 @@ function Why({ signal }: { signal: Signal }): JSX.Element {
         {signal.modelType} {signal.model}
         {signal.regime && <> · {words(signal.regime)}</>}
         {signal.trend && <>, {words(signal.trend)}</>}
+        {" · "}
+        <a href={explainHash(signal.id)}>Explain</a>
       </p>
     </div>
   );

@@ -8,6 +8,7 @@ import { useSelect } from "../../data/store";
 import { usePreferences } from "../../data/preferences";
 import { clock, dayClock, integer, pair, price, share, sentence } from "../../model/format";
 import { ALL, type Filter } from "../../model/rows";
+import { explainHash } from "../../model/route";
 import type { Action, Signal } from "../../model/types";
 import { Choice, classes, Empty, Failed, Panel, Side, Skeleton } from "../../ui/parts";
 import { Sheet } from "../../ui/sheet";
@@ -130,6 +131,11 @@ function SignalSheet({ signal, onClose }: { signal: Signal; onClose: () => void 
         <Fact name="Decided in">{signal.latencyMs.toFixed(2)} ms</Fact>
         <Fact name="Sequence">{integer(signal.sequence)}</Fact>
       </dl>
+      <p>
+        <a class="button button-main" href={explainHash(signal.id)}>
+          Explain this signal
+        </a>
+      </p>
     </Sheet>
   );
 }

@@ -1,0 +1,221 @@
+/** Whether it works: health, lags, trading, models, symbols and servers. */
+
+import type { ComponentChildren, JSX } from "preact";
+
+import { useNow } from "../../data/clock";
+import { usePreferences } from "../../data/preferences";
+import { useSelect } from "../../data/store";
+import { useActions } from "../../data/actions";
+import { age, dayClock, integer, NONE, pair, sentence } from "../../model/format";
+import type { SymbolHealth } from "../../model/types";
+import { liveHash } from "../../model/route";
+import { classes, Empty, Failed, Panel, Skeleton } from "../../ui/parts";
+import { Models } from "./models";
+import "../../styles/state.css";
+
+export default function StateView(): JSX.Element {
+  return (
+    <>
+      <h1 class="visually-hidden">State</h1>
+      <HealthPanel />
+      <Lags />
+      <Models />
+      <Servers />
+      <SymbolTable />
+    </>
+  );
+}
+
+const WORDS: Readonly<Record<string, string>> = {
+  healthy: "It works.",
+  degraded: "It works, with the warnings below.",
+  unhealthy: "It cannot store, so it makes no signals.",
+};
+
+function HealthPanel(): JSX.Element {
+  const health = useSelect((state) => state.health);
+  const info = useSelect((state) => state.info.value);
+  const actions = useActions();
+  const now = useNow();
+  const report = health.value;
+  return (
+    <Panel title="Health" id="health">
+      {health.state === "failed" && <Failed error={`Health cannot be read: ${health.error}`} retry={actions.readHealth} />}
+      {!report ? (
+        health.state === "loading" && <Skeleton rows={4} label="Loading health" />
+      ) : (
+        <div class={classes("body", health.state === "failed" && "old")}>
+          <p class={`status status-${report.status}`}>
+            {sentence(report.status)} <span class="status-note">{WORDS[report.status]}</span>
+          </p>
+          {report.warnings.length > 0 && (
+            <ul class="warnings">
+              {report.warnings.map((warning) => (
+                <li key={warning}>{warning}</li>
+              ))}
+            </ul>
+          )}
+          <dl class="facts">
+            <Fact name="Feed">{info ? feedName(info.feed) : NONE}</Fact>
+            <Fact name="Database">{report.databaseConnected ? "responds" : <span class="loss">does not respond</span>}</Fact>
+            <Fact name="Up for">{age(report.uptimeSeconds * 1000 + Math.max(0, now - (health.state === "ready" ? health.at : now)))}</Fact>
+            <Fact name="Signals stored">{integer(report.signals)}</Fact>
+            <Fact name="Version">{report.version}</Fact>
+            <Fact name="Log kept from">{info ? integer(info.oldest) : NONE}</Fact>
+          </dl>
+        </div>
+      )}
+    </Panel>
+  );
+}
+
+function feedName(feed: string): JSX.Element | string {
+  return feed === "simulate" ? <span class="warn">simulate: made-up prices</span> : feed;
+}
+
+export function Fact({ name, children }: { name: string; children: ComponentChildren }): JSX.Element {
+  return (
+    <div>
+      <dt>{name}</dt>
+      <dd class="num">{children}</dd>
+    </div>
+  );
+}
+
+/** How far behind each step is: the market, the commit, this page. */
+function Lags(): JSX.Element {
+  const symbols = useSelect((state) => state.symbols);
+  const health = useSelect((state) => state.health.value);
+  const streamLag = useSelect((state) => state.streamLag);
+  const connection = useSelect((state) => state.connection);
+  const applied = useSelect((state) => state.applied);
+  const now = useNow();
+  const bars = [...symbols.values()].flatMap((state) => (state.barCommitted === undefined ? [] : [state.barCommitted]));
+  const newestBar = bars.length ? Math.max(...bars) : undefined;
+  return (
+    <Panel title="Lags" id="lags">
+      <table class="table">
+        <thead>
+          <tr>
+            <th scope="col">Step</th>
+            <th scope="col" class="right">Last</th>
+            <th scope="col" class="right">Delay</th>
+          </tr>
+        </thead>
+        <tbody>
+          <Lag name="Feed" note="newest bar that was stored" last={newestBar} now={now} />
+          <Lag name="Commit" note="of the server that answered last" last={health?.lastCommit} now={now} />
+          <Lag name="Stream" note={`complete up to entry ${integer(Math.max(applied, connection.through))}`} last={connection.lastResponse} now={now} delay={streamLag} />
+        </tbody>
+      </table>
+      <p class="note body">The delay is that from the commit to this page, for the newest entry. The difference between the two clocks is in it.</p>
+    </Panel>
+  );
+}
+
+function Lag({ name, note, last, now, delay }: { name: string; note: string; last: number | undefined; now: number; delay?: number | undefined }): JSX.Element {
+  return (
+    <tr>
+      <th scope="row">
+        {name}
+        <br />
+        <small>{note}</small>
+      </th>
+      <td class="right num">{last === undefined ? NONE : `${age(now - last)}${now - last < 1000 ? "" : " ago"}`}</td>
+      <td class="right num">{delay === undefined ? NONE : `${integer(delay)} ms`}</td>
+    </tr>
+  );
+}
+
+function SymbolTable(): JSX.Element {
+  const health = useSelect((state) => state.health);
+  const report = health.value;
+  const { zone } = usePreferences().preferences;
+  const aside = report && (
+    <span class="note">
+      {report.symbols.length < report.symbolCount ? `${report.symbols.length} of ${report.symbolCount}, those with a problem first` : `${report.symbolCount}`}
+    </span>
+  );
+  return (
+    <Panel title="Symbols of the server that answered" id="symbol-health" aside={aside}>
+      {!report ? (
+        <Skeleton rows={4} label="Loading symbols" />
+      ) : !report.symbols.length ? (
+        <Empty>No bar has come in yet.</Empty>
+      ) : (
+        <div class="scroll-x" role="region" aria-label="Table of symbols" tabIndex={0}>
+          <table class="table">
+            <thead>
+              <tr>
+                <th scope="col">Symbol</th>
+                <th scope="col">Bars</th>
+                <th scope="col">State</th>
+                <th scope="col" class="right">Newest bar</th>
+                <th scope="col" class="right">Missing in its session</th>
+              </tr>
+            </thead>
+            <tbody>
+              {report.symbols.map((symbol) => (
+                <tr key={symbol.symbol}>
+                  <th scope="row">
+                    <a href={liveHash(symbol.symbol)}>{pair(symbol.symbol)}</a>
+                  </th>
+                  <td class="num">{symbol.interval}</td>
+                  <td>{stateOf(symbol)}</td>
+                  <td class="right num">{symbol.lastBarTime === undefined ? NONE : dayClock(symbol.lastBarTime, zone)}</td>
+                  <td class={classes("right num", symbol.missingBars > 0 && "warn")}>{symbol.missingBars}</td>
+                </tr>
+              ))}
+            </tbody>
+          </table>
+        </div>
+      )}
+    </Panel>
+  );
+}
+
+function stateOf(symbol: SymbolHealth): JSX.Element {
+  if (symbol.stale) return <span class="tag tag-warn">Old bars</span>;
+  if (symbol.undecided) return <span class="tag tag-warn">Model is for another interval</span>;
+  return <span class="quiet">in order</span>;
+}
+
+function Servers(): JSX.Element {
+  const servers = useSelect((state) => state.servers);
+  const { zone } = usePreferences().preferences;
+  const now = useNow();
+  return (
+    <Panel title="Servers that have answered" id="servers" aside={<span class="note num">{servers.length || ""}</span>}>
+      {!servers.length ? (
+        <Skeleton rows={1} label="Loading servers" />
+      ) : (
+        <div class="scroll-x" role="region" aria-label="Table of servers" tabIndex={0}>
+          <table class="table">
+            <thead>
+              <tr>
+                <th scope="col">Started</th>
+                <th scope="col">Status</th>
+                <th scope="col">Version</th>
+                <th scope="col" class="right">Symbols</th>
+                <th scope="col" class="right">Newest commit</th>
+                <th scope="col" class="right">Answered</th>
+              </tr>
+            </thead>
+            <tbody>
+              {servers.map((server) => (
+                <tr key={server.started}>
+                  <th scope="row" class="num">{dayClock(server.started, zone)}</th>
+                  <td class={server.status === "healthy" ? "" : "warn"}>{server.status}</td>
+                  <td class="num">{server.version}</td>
+                  <td class="right num">{integer(server.symbols)}</td>
+                  <td class="right num">{server.lastCommit === undefined ? NONE : `${age(now - server.lastCommit)} ago`}</td>
+                  <td class="right num">{age(now - server.at)} ago</td>
+                </tr>
+              ))}
+            </tbody>
+          </table>
+        </div>
+      )}
+    </Panel>
+  );
+}
