@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 
 import numpy as np
-import talib
 
+from .ta_lib import talib
 from .values import dataclass
 from .window import FloatArray, Window
 

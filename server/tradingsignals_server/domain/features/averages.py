@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import talib
-
+from ..ta_lib import talib
 from .context import ATR_BARS, FeatureContext
 from .kind import FeatureGroup, bars_parameter
 

@@ -8,10 +8,10 @@ from datetime import datetime
 from typing import Any, TypeVar
 
 import numpy as np
-import talib
 
 from ..calendar import SessionCalendar
 from ..indicators import Indicators, deviation, indicators_of, side_of
+from ..ta_lib import talib
 from ..values import dataclass
 from ..window import FloatArray, Window
 

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import math
 
-import talib
-
+from ..ta_lib import talib
 from .context import FeatureContext
 from .kind import WIDTH, FeatureGroup, bars_parameter
 

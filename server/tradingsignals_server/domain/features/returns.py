@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 
 import numpy as np
-import talib
 
 from ..indicators import ROUNDING, side_of
+from ..ta_lib import talib
 from .context import ATR_BARS, FeatureContext, clipped
 from .kind import FeatureGroup, bars_parameter
 
