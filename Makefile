@@ -67,7 +67,7 @@ test-fast: $(VENV)/.dev ## Run what needs no server, without the slow tests, on 
 .PHONY: coverage
 coverage: $(VENV)/.dev ## Fail if too little of domain, application and transport is run by the tests that need no server
 	$(BIN)/python -m pytest tests/unit/domain tests/unit/application tests/unit/transport tests/unit/api tests/integration/transport \
-	  -m "not slow" -n auto --hypothesis-profile=fast --cov $(ARGS)
+	  -m "not slow and not untraced" -n auto --hypothesis-profile=fast --cov $(ARGS)
 
 .PHONY: setup-train
 setup-train: $(VENV)/.train ## Install what training, and `tradingsignals export`, need besides

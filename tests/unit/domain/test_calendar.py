@@ -76,6 +76,7 @@ def test_bogota_trades_on_holidays_of_other_countries(day: date) -> None:
     assert len(BOGOTA_CALENDAR.bars_of(day)) == 60
 
 
+@pytest.mark.untraced
 @calendars
 @given(day=days)
 def test_bars_of_a_session_are_those_of_the_grid_within_it(calendar: SessionCalendar, day: date) -> None:
@@ -87,6 +88,7 @@ def test_bars_of_a_session_are_those_of_the_grid_within_it(calendar: SessionCale
     assert len(bars) in {0, calendar.bars}
 
 
+@pytest.mark.untraced
 @calendars
 @given(day=days)
 def test_progress_grows_from_0_to_below_1_within_a_session(calendar: SessionCalendar, day: date) -> None:
@@ -99,6 +101,7 @@ def test_progress_grows_from_0_to_below_1_within_a_session(calendar: SessionCale
         assert progress[-1] == (len(bars) - 1) / len(bars) < 1.0
 
 
+@pytest.mark.untraced
 @calendars
 @given(day=days)
 def test_last_bar_ends_with_the_session_if_it_closes(calendar: SessionCalendar, day: date) -> None:
@@ -180,6 +183,7 @@ def test_business_days_without_a_session_are_the_holidays_of_the_year() -> None:
     assert closed == {date(2024, month, day) for month, days in HOLIDAYS_OF_2024.items() for day in days}
 
 
+@pytest.mark.untraced
 def test_bars_of_a_feed_lie_outside_sessions_on_holidays_only() -> None:
     bars = feed_bars(date(2024, 1, 1), date(2024, 12, 31))
     closed_days = {bar.time.date() for bar in bars if not BOGOTA_CALENDAR.bars_of(bar.time.date())}

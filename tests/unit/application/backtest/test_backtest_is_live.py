@@ -36,6 +36,7 @@ RULES = (
 )
 
 
+@pytest.mark.untraced
 @pytest.mark.parametrize("rules", RULES, ids=("closed with the session", "trailing, over night"))
 @pytest.mark.parametrize("recurrent", [False, True], ids=("placeholder", "recurrent"))
 async def test_every_event_outcome_and_account_value_is_that_of_the_live_engine(

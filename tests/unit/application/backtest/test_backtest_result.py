@@ -51,6 +51,7 @@ async def test_choices_that_were_not_traded_are_counted_by_the_rule_that_stopped
     assert sum(one.count for one in result.rejections) == not_opened + in_hold
 
 
+@pytest.mark.untraced
 async def test_equal_runs_have_equal_results_and_hashes() -> None:
     first, again = await result_of(MONTH, compare=True), await result_of(MONTH, compare=True)
     assert replace(first, seconds=0.0) == replace(again, seconds=0.0)

@@ -62,6 +62,7 @@ def test_value_is_that_of_the_formula(feature: Feature, seed: int) -> None:
     assert feature.value(context(bars)) == pytest.approx(expected, rel=1e-7, abs=1e-9)
 
 
+@pytest.mark.untraced
 @pytest.mark.parametrize("feature", [*DEFAULTS, *OTHERS], ids=str)
 def test_value_is_defined_from_its_warm_up_on(feature: Feature) -> None:
     for seed in (1, 2, 3):
@@ -71,6 +72,7 @@ def test_value_is_defined_from_its_warm_up_on(feature: Feature) -> None:
             assert defined == (count >= feature.warm_bars), count
 
 
+@pytest.mark.untraced
 @pytest.mark.parametrize("feature", [*DEFAULTS, *OTHERS], ids=str)
 def test_value_depends_only_on_the_bars_of_the_window(feature: Feature) -> None:
     bars = market(140)

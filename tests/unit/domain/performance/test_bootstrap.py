@@ -50,6 +50,7 @@ def test_impossible_settings_are_refused() -> None:
         BootstrapSettings(resamples=-1)
 
 
+@pytest.mark.untraced
 def test_intervals_hold_the_true_win_rate_about_95_times_of_100() -> None:
     rng = np.random.default_rng(11)
     settings = PerformanceSettings(bootstrap=BootstrapSettings(200))

@@ -43,6 +43,7 @@ def test_a_bound_of_confidence_belongs_to_the_bin_above(at: int) -> None:
     assert confidence_bin(0.05 * at) == at
 
 
+@pytest.mark.untraced
 @given(some_trades)
 def test_the_groups_of_a_dimension_are_all_trades(trades: list[Trade]) -> None:
     for dimension in Dimension:
