@@ -26,7 +26,7 @@ from typing import Any
 
 from tradingsignals_server.adapters.onnx.policy import OnnxPolicy
 from tradingsignals_server.adapters.onnx.repository import newest_model, shipped_models
-from tradingsignals_server.api.mapping.to_proto import encode
+from tradingsignals_server.api.mapping.log_encoding import encode
 from tradingsignals_server.application.decision.pipeline import Pipeline
 from tradingsignals_server.application.decision.symbol_state import Book, SymbolState
 from tradingsignals_server.application.decision.trader import Trader

@@ -21,7 +21,7 @@ from tradingsignals_server.adapters.postgres.connection import Connections, conn
 from tradingsignals_server.adapters.postgres.embedded import EmbeddedPostgres, running_postgres
 from tradingsignals_server.adapters.postgres.migrate import migrate
 from tradingsignals_server.adapters.postgres.store import PostgresStore
-from tradingsignals_server.api.mapping.to_proto import encode
+from tradingsignals_server.api.mapping.log_encoding import encode
 from tradingsignals_server.config import Settings
 
 _numbers = count(1)

@@ -15,7 +15,7 @@ from tests.support.engine import running_engine
 from tradingsignals_server.adapters.placeholder_policy import PlaceholderPolicy
 from tradingsignals_server.adapters.postgres.connection import Connections, connections
 from tradingsignals_server.adapters.postgres.store import PostgresStore
-from tradingsignals_server.api.mapping.to_proto import encode
+from tradingsignals_server.api.mapping.log_encoding import encode
 from tradingsignals_server.application.decision.quotes import Quote
 from tradingsignals_server.application.ports.policy import PolicyDescription
 from tradingsignals_server.commands.backtest import backtest

@@ -16,7 +16,7 @@ from tradingsignals.v1.signal_pb2 import Signal
 from tradingsignals_server.adapters.postgres.bars_table import BarsTable, BarsTableError
 from tradingsignals_server.adapters.postgres.connection import Connections
 from tradingsignals_server.adapters.postgres.store import PostgresStore
-from tradingsignals_server.api.mapping.to_proto import encode
+from tradingsignals_server.api.mapping.log_encoding import encode
 from tradingsignals_server.domain.bars import Bar
 from tradingsignals_server.domain.calendar import BogotaCalendar, calendar_for
 from tradingsignals_server.domain.errors import BarConflict, NotEnoughBars

@@ -24,7 +24,7 @@ from tradingsignals_server.adapters.postgres.connection import (
 from tradingsignals_server.adapters.postgres.membership import Membership
 from tradingsignals_server.adapters.postgres.place import place_of
 from tradingsignals_server.adapters.postgres.store import PostgresStore
-from tradingsignals_server.api.mapping.to_proto import encode
+from tradingsignals_server.api.mapping.log_encoding import encode
 from tradingsignals_server.bootstrap.storage import migrate_schema
 from tradingsignals_server.bootstrap.supervisor import multi_server
 from tradingsignals_server.config import Settings

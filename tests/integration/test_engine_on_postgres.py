@@ -21,7 +21,7 @@ from tests.support.tables import Tables, assert_same, tables_of
 
 from tradingsignals_server.adapters.postgres.connection import Connections, connections
 from tradingsignals_server.adapters.postgres.store import PostgresStore
-from tradingsignals_server.api.mapping.to_proto import encode
+from tradingsignals_server.api.mapping.log_encoding import encode
 from tradingsignals_server.application.decision.quotes import Quote
 from tradingsignals_server.application.ports.event_log import LogEntry
 from tradingsignals_server.application.ports.inputs import SignalInputs

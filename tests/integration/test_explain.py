@@ -19,8 +19,8 @@ from tests.support.model_files import shipped_model
 from tradingsignals_server.adapters.onnx.policy import OnnxPolicy
 from tradingsignals_server.adapters.postgres.connection import connections
 from tradingsignals_server.adapters.postgres.store import PostgresStore
+from tradingsignals_server.api.mapping.log_encoding import encode
 from tradingsignals_server.api.mapping.log_messages import market_update_of, signal_of
-from tradingsignals_server.api.mapping.to_proto import encode
 from tradingsignals_server.application.decision.quotes import Quote
 from tradingsignals_server.application.explain.differences import CauseKind
 from tradingsignals_server.application.explain.service import Decoders, SignalExplainer

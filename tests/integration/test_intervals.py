@@ -13,7 +13,7 @@ from tradingsignals_server.adapters.postgres.bars_table import BarsTable
 from tradingsignals_server.adapters.postgres.connection import Connections
 from tradingsignals_server.adapters.postgres.migrate import migrations
 from tradingsignals_server.adapters.postgres.store import PostgresStore
-from tradingsignals_server.api.mapping.to_proto import encode
+from tradingsignals_server.api.mapping.log_encoding import encode
 from tradingsignals_server.bootstrap.storage import migrate_schema, require_intervals
 from tradingsignals_server.config import InvalidSettings, Settings
 from tradingsignals_server.domain.bars import Bar

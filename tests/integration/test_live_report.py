@@ -15,7 +15,7 @@ from tradingsignals_server.adapters.placeholder_policy import PlaceholderPolicy
 from tradingsignals_server.adapters.postgres.connection import connections
 from tradingsignals_server.adapters.postgres.live_period import live_period
 from tradingsignals_server.adapters.postgres.store import PostgresStore
-from tradingsignals_server.api.mapping.to_proto import encode
+from tradingsignals_server.api.mapping.log_encoding import encode
 from tradingsignals_server.application.backtest.columns import BarColumns
 from tradingsignals_server.application.backtest.report_data import backtest_report
 from tradingsignals_server.application.backtest.run import BacktestPlan, BacktestRun, NothingToTest

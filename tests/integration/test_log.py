@@ -14,7 +14,7 @@ from tests.support.following import Batches, follow
 
 from tradingsignals_server.adapters.postgres.connection import Connections, connections
 from tradingsignals_server.adapters.postgres.store import PRUNING, PostgresStore
-from tradingsignals_server.api.mapping.to_proto import encode
+from tradingsignals_server.api.mapping.log_encoding import encode
 from tradingsignals_server.application.event_log import retention as retention_module
 from tradingsignals_server.application.event_log.retention import Retention
 from tradingsignals_server.application.event_log.tail import LogTail

@@ -12,7 +12,7 @@ from tests.support.deadlines import within
 from tradingsignals_server.adapters.postgres.connection import Connections, connections
 from tradingsignals_server.adapters.postgres.migrate import Migration, MigrationError, migrate, migrations
 from tradingsignals_server.adapters.postgres.store import PostgresStore
-from tradingsignals_server.api.mapping.to_proto import encode
+from tradingsignals_server.api.mapping.log_encoding import encode
 from tradingsignals_server.bootstrap.storage import migrate_schema
 
 from .conftest import Storage

@@ -19,7 +19,7 @@ from tradingsignals_server.adapters.postgres import membership as membership_mod
 from tradingsignals_server.adapters.postgres.connection import connections
 from tradingsignals_server.adapters.postgres.membership import Membership
 from tradingsignals_server.adapters.postgres.store import PostgresStore
-from tradingsignals_server.api.mapping.to_proto import encode
+from tradingsignals_server.api.mapping.log_encoding import encode
 from tradingsignals_server.application.cluster.router import Router
 from tradingsignals_server.application.decision.pipeline import Pipeline
 from tradingsignals_server.application.decision.trader import Trader

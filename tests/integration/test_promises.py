@@ -16,7 +16,7 @@ from tests.support.promises import hold_the_promises
 
 from tradingsignals_server.adapters.postgres.connection import Connections, Database, connections
 from tradingsignals_server.adapters.postgres.store import PostgresStore
-from tradingsignals_server.api.mapping.to_proto import encode
+from tradingsignals_server.api.mapping.log_encoding import encode
 from tradingsignals_server.application.ports.event_log import LogEntry
 from tradingsignals_server.application.ports.inputs import SignalInputs
 from tradingsignals_server.application.ports.store import RecurrentCheckpoint, ShadowEvent

@@ -22,7 +22,7 @@ from tests.support.recount import session_day
 from tradingsignals_server.adapters.onnx.policy import OnnxPolicy
 from tradingsignals_server.adapters.postgres.connection import connections
 from tradingsignals_server.adapters.postgres.store import PostgresStore
-from tradingsignals_server.api.mapping.to_proto import encode
+from tradingsignals_server.api.mapping.log_encoding import encode
 from tradingsignals_server.domain.bars import Bar
 from tradingsignals_server.domain.signals import Probabilities
 

@@ -26,14 +26,8 @@ from tradingsignals_server.application.ports.store import (
 )
 from tradingsignals_server.domain.bars import Bar
 from tradingsignals_server.domain.errors import StorageUnavailable
-from tradingsignals_server.domain.events import (
-    Disposition,
-    Event,
-    EventKind,
-    MarketUpdate,
-    TradingControl,
-    market_times,
-)
+from tradingsignals_server.domain.events import Disposition, Event, MarketUpdate, TradingControl, market_times
+from tradingsignals_server.domain.outcomes import Outcome
 from tradingsignals_server.domain.positions import Position
 from tradingsignals_server.domain.risk import KELLY_WINDOW
 from tradingsignals_server.domain.signals import Action, Origin, Signal
@@ -119,17 +113,28 @@ class MemoryStore:
 
     def put(self, events: Sequence[Event], at: datetime) -> list[LogEntry]:
         """Store events as another server's commit, with positions that need no signal."""
-        keys = [_key(event) for event in (*self.events, *events) if not isinstance(event, Position | TradingControl)]
+        others = Position | TradingControl | Outcome
+        keys = [_key(event) for event in (*self.events, *events) if not isinstance(event, others)]
         if len(keys) != len(set(keys)):
             raise StaleState
         first = len(self.events) + 1
         entries = [
-            _entry(event, sequence, at, self._encode(event, sequence), market_time)
+            LogEntry.of(event, sequence, at, self._encode(event, sequence), market_time)
             for sequence, (event, market_time) in enumerate(zip(events, market_times(events), strict=True), first)
         ]
         self.events.extend(events)
         self.entries.extend(entries)
         self.commits.append(len(events))
+        return entries
+
+    def append(self, events: Sequence[tuple[Event, datetime]], at: datetime) -> list[LogEntry]:
+        """Append events with their market times to the log, as the keeper of the ledger does."""
+        entries = [
+            LogEntry.of(event, sequence, at, self._encode(event, sequence), market_time)
+            for sequence, (event, market_time) in enumerate(events, len(self.events) + 1)
+        ]
+        self.events.extend(event for event, _ in events)
+        self.entries.extend(entries)
         return entries
 
     def _check(self, events: Sequence[Event]) -> None:
@@ -406,14 +411,3 @@ def _key(event: MarketUpdate | Signal) -> tuple[str, object]:
     if isinstance(event, MarketUpdate):
         return event.bar.symbol, event.bar.time
     return "id", event.signal_id
-
-
-def _entry(event: Event, sequence: int, at: datetime, payload: bytes, market_time: datetime) -> LogEntry:
-    if isinstance(event, Signal):
-        action, confidence = event.action, event.decision.confidence
-        return LogEntry(sequence, at, EventKind.SIGNAL, event.symbol, action, confidence, payload, market_time)
-    if isinstance(event, Position):
-        return LogEntry(sequence, at, EventKind.POSITION_UPDATE, event.symbol, None, None, payload, market_time)
-    if isinstance(event, TradingControl):
-        return LogEntry(sequence, at, EventKind.TRADING_CONTROL, "", None, None, payload, market_time)
-    return LogEntry(sequence, at, EventKind.MARKET_UPDATE, event.bar.symbol, None, None, payload, market_time)

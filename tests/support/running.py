@@ -28,6 +28,7 @@ from tradingsignals_server.domain.errors import ServiceError
 from tradingsignals_server.domain.events import Disposition, Event, MarketUpdate, Receipt, SymbolEvent, TradingControl
 from tradingsignals_server.domain.features import M5_V1, Features, Observation
 from tradingsignals_server.domain.intervals import DEFAULT_INTERVAL
+from tradingsignals_server.domain.outcomes import Outcome
 from tradingsignals_server.domain.recurrent_state import RecurrentState
 from tradingsignals_server.domain.risk import RiskRules
 from tradingsignals_server.domain.signals import Action, Probabilities, Signal
@@ -212,5 +213,5 @@ def dispositions(results: Sequence[Receipt | ServiceError]) -> list[Disposition 
 
 def of_symbol(events: Sequence[Event], symbol: str) -> list[SymbolEvent]:
     """Return the events of one symbol, in their order."""
-    of_symbols = [event for event in events if not isinstance(event, TradingControl)]
+    of_symbols = [event for event in events if not isinstance(event, TradingControl | Outcome)]
     return [one for one in of_symbols if (one.bar.symbol if isinstance(one, MarketUpdate) else one.symbol) == symbol]

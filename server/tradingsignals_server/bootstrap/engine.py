@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -24,13 +23,14 @@ from ..application.event_log.tailer import LogReader
 from ..application.explain.service import FindPolicy
 from ..application.health import HealthReporter
 from ..application.ingest.engine import Engine
-from ..application.ledger.keeper import OutcomeKeeper
+from ..application.ledger.keeper import Books, LedgerKeeper
 from ..application.models import ModelKeeper, ModelSource
 from ..application.ports.feed import Feed
 from ..application.ports.outcomes import LIVE
 from ..application.ports.peer import PeerAt
 from ..application.ports.policy import Policy
 from ..config import PLACEHOLDER_PATH, InvalidSettings, Settings
+from ..domain.account import Account
 from ..domain.ledger import Ledger
 from .storage import Storage
 
@@ -51,7 +51,7 @@ class Core:
     models: ModelKeeper
     retention: Retention
     health: HealthReporter
-    outcomes: OutcomeKeeper
+    ledger: LedgerKeeper
     find_policy: FindPolicy
 
 
@@ -91,7 +91,7 @@ async def build_core(settings: Settings, storage: Storage, peer_at: PeerAt) -> C
         owner=OwnerForwarding(router, peer_at),
         models=ModelKeeper(engine, pipeline, settings.risk_rules, live, shadow),
         retention=Retention(store, log_tail, clock, timedelta(days=settings.signal_retention_days)),
-        outcomes=OutcomeKeeper(storage.outcomes, log_tail, ledger_maker(settings)),
+        ledger=LedgerKeeper(storage.outcomes, log_tail, books(settings), clock, reader.committed),
         health=HealthReporter(store, engine, pipeline, clock, live_feed=settings.feed.is_live),
         find_policy=_find_policy(settings, own),
     )
@@ -102,14 +102,14 @@ def build_feed(settings: Settings, on_progress: OnProgress | None) -> Feed | Non
     return settings.feed.build(settings, FeedContext(utc_now, settings.calendar_of, on_progress))
 
 
-def ledger_maker(settings: Settings) -> Callable[[str], Ledger]:
-    """Return what makes an empty ledger for a policy; see OutcomeKeeper."""
+def books(settings: Settings) -> Books:
+    """Return ledger and account as they begin with these settings."""
+    rules, calendar_of = settings.risk_rules, settings.calendar_of
 
-    def make(policy: str) -> Ledger:
-        rules, calendar_of = settings.risk_rules, settings.calendar_of
+    def make_ledger(policy: str) -> Ledger:
         return Ledger(rules, calendar_of, settings.outcome_expiry_bars, model_key=policy, shadow=policy != LIVE)
 
-    return make
+    return Books(make_ledger, Account.opened(rules.initial_equity), rules.account_currency)
 
 
 def _pipeline(settings: Settings, live: ModelSource, shadow: ModelSource | None) -> Pipeline:

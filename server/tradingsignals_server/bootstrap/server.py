@@ -15,7 +15,7 @@ from ..adapters.processes.listening import Place, require_free
 from ..adapters.python_features import load_features
 from ..api.mapping.to_proto import bar_message
 from ..application.decision.pipeline import Pipeline
-from ..application.ledger.keeper import OutcomeKeeper
+from ..application.ledger.keeper import LedgerKeeper
 from ..application.ports.feed import Feed, MarketDataSink
 from ..config import Settings
 from .api import Servers, running_servers
@@ -26,7 +26,7 @@ _FEED_ROLE = 1
 """The role of the one server whose feed runs."""
 
 _LEDGER_ROLE = 2
-"""The role of the one server that keeps the ledger of outcomes."""
+"""The role of the one server that keeps ledger and account."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +99,7 @@ class _Lifecycle:
         core = self._core
         await core.membership.join(f"{self._settings.reachable_host}:{port}")
         self._tasks.append(self._group.create_task(core.membership.run()))
-        self._tasks.append(self._group.create_task(_keep_ledger(core.outcomes, core.membership)))
+        self._tasks.append(self._group.create_task(_keep_ledger(core.ledger, core.membership)))
         if await core.membership.is_alone():
             # Symbols with an open position must be processed by some server.
             symbols = await core.storage.store.symbols_with_open_positions()
@@ -143,7 +143,7 @@ async def _run_feed(feed: Feed | None, sink: MarketDataSink, membership: Members
             running.cancel()
 
 
-async def _keep_ledger(keeper: OutcomeKeeper, membership: Membership) -> None:
+async def _keep_ledger(keeper: LedgerKeeper, membership: Membership) -> None:
     """Keep the ledger while this server has the role to do so."""
     while True:
         lost = await membership.lead(_LEDGER_ROLE)

@@ -15,7 +15,8 @@ from ..adapters.postgres.migrate import Migration, migrate
 from ..adapters.postgres.outcomes import PostgresOutcomes
 from ..adapters.postgres.peer_secret import peer_secret
 from ..adapters.postgres.store import PostgresStore
-from ..api.mapping.to_proto import encode
+from ..api.mapping.log_encoding import encode
+from ..api.mapping.log_messages import LOG_DECODERS
 from ..config import InvalidSettings, Settings
 from ..domain.errors import StorageUnavailable
 from ..domain.intervals import interval_name
@@ -85,7 +86,7 @@ async def open_storage(settings: Settings, dsn: str) -> AsyncIterator[Storage]:
         await migrate_schema(pool)
         store = PostgresStore(pool, encode, await _bars_table(pool, settings))
         await require_intervals(store, settings)
-        yield Storage(dsn, store, PostgresOutcomes(pool), await peer_secret(pool))
+        yield Storage(dsn, store, PostgresOutcomes(pool, encode, LOG_DECODERS), await peer_secret(pool))
 
 
 async def migrate_schema(pool: Connections) -> list[Migration]:

@@ -1,25 +1,27 @@
-"""`tradingsignals ledger rebuild`: follow the log for outcomes anew."""
+"""`tradingsignals ledger rebuild`: follow the log for outcomes and account anew."""
 
 from __future__ import annotations
 
 from ..adapters.postgres.connection import connections
 from ..adapters.postgres.outcomes import PostgresOutcomes
 from ..adapters.postgres.store import PostgresStore
-from ..api.mapping.to_proto import encode
+from ..api.mapping.log_encoding import encode
+from ..api.mapping.log_messages import LOG_DECODERS
 from ..application.event_log.tail import LogTail
-from ..application.ledger.keeper import OutcomeKeeper
-from ..bootstrap.engine import ledger_maker
+from ..application.event_log.tailer import LogReader
+from ..application.ledger.keeper import LedgerKeeper
+from ..bootstrap.engine import books, utc_now
 from ..bootstrap.storage import database, migrate_schema
 from ..config import Settings
-from ..domain.ledger import LEDGER_VERSION
 
 
 async def rebuild(settings: Settings) -> None:
-    """Delete the outcomes of the signals that the log has, and follow it from its oldest entry by the rules of now."""
+    """Delete outcomes and equity of what the log has, and follow it from its oldest entry by the rules of now."""
     async with database(settings) as dsn, connections(dsn) as pool:
         await migrate_schema(pool)
-        store, outcomes = PostgresStore(pool, encode), PostgresOutcomes(pool)
+        store = PostgresStore(pool, encode)
         log_tail = LogTail(store, await store.log_head())
-        after = await outcomes.restart_ledger(LEDGER_VERSION)
-        await OutcomeKeeper(outcomes, log_tail, ledger_maker(settings)).catch_up()
-        print(f"rebuilt the outcomes from entry {after + 1} of the log to {log_tail.newest}")
+        appended = LogReader(store, log_tail).committed
+        outcomes = PostgresOutcomes(pool, encode, LOG_DECODERS)
+        after = await LedgerKeeper(outcomes, log_tail, books(settings), utc_now, appended).rebuild()
+        print(f"rebuilt outcomes and account from entry {after + 1} of the log to {log_tail.newest}")

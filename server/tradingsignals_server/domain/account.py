@@ -141,6 +141,17 @@ class Account:
             return changed(self, as_of=bar.close_time)
         return changed(self, as_of=bar.close_time, day=day, day_start=self.equity)
 
+    def controlled_as(self, other: Account) -> Account:
+        """Return the account with what the newest halt or resume of `other` left: for a log that has it no more."""
+        return changed(
+            self,
+            protected_peak=other.protected_peak,
+            halted=other.halted,
+            halt_reason=other.halt_reason,
+            halted_by=other.halted_by,
+            halted_at=other.halted_at,
+        )
+
     def to_json(self) -> dict[str, Any]:
         """Return the state as plain values for JSON."""
         state = plain(changed(self, open_positions={}))

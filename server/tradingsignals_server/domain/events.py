@@ -8,6 +8,7 @@ from enum import StrEnum
 from uuid import UUID
 
 from .bars import Bar
+from .outcomes import Outcome
 from .positions import Position
 from .signals import Signal
 from .values import dataclass
@@ -65,7 +66,7 @@ class TradingControl:
 SymbolEvent = MarketUpdate | Signal | Position
 """An entry of the log about one symbol: a stored bar, a signal, or a position after a change."""
 
-Event = SymbolEvent | TradingControl
+Event = SymbolEvent | Outcome | TradingControl
 """An entry of the log."""
 
 
@@ -87,7 +88,9 @@ def market_times(events: Sequence[Event]) -> list[datetime]:
             case TradingControl():
                 times.append(event.at)
                 continue
-        if isinstance(event, Position):
+            case Outcome():
+                symbol, time = event.symbol, event.exit_time
+        if isinstance(event, Position | Outcome):
             time = newest.get(symbol, time)
         else:
             newest[symbol] = max(time, newest.get(symbol, time))
@@ -101,4 +104,5 @@ class EventKind(StrEnum):
     SIGNAL = "SIGNAL"
     MARKET_UPDATE = "MARKET_UPDATE"
     POSITION_UPDATE = "POSITION_UPDATE"
+    OUTCOME = "OUTCOME"
     TRADING_CONTROL = "TRADING_CONTROL"

@@ -23,7 +23,7 @@ from uuid import UUID
 
 from .bars import LOWEST_PRICE, Bar
 from .calendar import SessionCalendar
-from .events import Disposition, MarketUpdate, SymbolEvent, TradingControl
+from .events import Disposition, Event, MarketUpdate, TradingControl
 from .outcomes import RESOLUTION_OF, Fill, Outcome, Resolution, gross_pct, outcome_id
 from .plain_values import parsed, plain
 from .positions import Exit, ExitReason, Position, after_bar, close
@@ -40,7 +40,11 @@ EXPIRY_BARS = 288
 
 @dataclass(frozen=True, slots=True)
 class FollowedSignal:
-    """What the ledger needs of a BUY or SELL. Fields are those of Signal; `acted`: it has opened a position."""
+    """What the ledger needs of a BUY or SELL. Fields are those of Signal.
+
+    acted: it has opened a position.
+    model_key: key of the policy that made it, "" if that is not known: the ledger's own is taken.
+    """
 
     signal_id: UUID
     symbol: str
@@ -58,6 +62,7 @@ class FollowedSignal:
     atr: float | None
     simulated: bool
     acted: bool = False
+    model_key: str = ""
 
     @classmethod
     def of(cls, signal: Signal) -> Self:
@@ -117,7 +122,7 @@ class OpenEntry:
         return self.signal.acted and self.fill is Fill.CLOSE
 
 
-LedgerEvent = SymbolEvent | FollowedSignal
+LedgerEvent = Event | FollowedSignal
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +132,7 @@ class Ledger:
     rules: settings that decide which rules apply, and the costs.
     calendar_of: the sessions of a symbol.
     expiry_bars: bars after which an entry expires, > 0.
-    model_key, shadow: of the outcomes.
+    model_key, shadow: of the outcomes; a signal that has the key of its policy keeps it.
     """
 
     rules: RiskRules
@@ -137,7 +142,7 @@ class Ledger:
     shadow: bool = False
     _open: dict[str, list[OpenEntry]] = field(default_factory=dict)
 
-    def apply(self, event: LedgerEvent | TradingControl) -> list[Outcome]:
+    def apply(self, event: LedgerEvent) -> list[Outcome]:
         """Take in the next event; return what it has resolved, the oldest entry first."""
         match event:
             case MarketUpdate():
@@ -148,7 +153,7 @@ class Ledger:
                 return [] if event.action is Action.HOLD else self._on_signal(FollowedSignal.of(event))
             case Position():
                 return self._on_position(event)
-            case TradingControl():
+            case TradingControl() | Outcome():
                 return []
 
     def open_entries(self, symbol: str) -> Sequence[OpenEntry]:
@@ -325,7 +330,7 @@ class Ledger:
             symbol=signal.symbol,
             action=signal.action,
             model_version=signal.model_version,
-            model_key=self.model_key,
+            model_key=signal.model_key or self.model_key,
             shadow=self.shadow,
             acted=signal.acted,
             simulated=signal.simulated,

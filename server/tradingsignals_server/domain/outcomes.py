@@ -56,7 +56,7 @@ class Outcome:
     from entry to stop; `mfe_r` and `mae_r` are the largest moves in favor and against, before costs, over the same
     distance, both >= 0. `confidence` and `win_probability` are 0..1, the latter None if the model is not calibrated.
 
-    model_key: key of the policy, "" if the record of the signal does not have it.
+    model_key: key of the policy that made the signal, "" if the record of the signal does not have it.
     shadow: a shadow policy made the signal, so nothing was traded.
     acted: the signal opened a position; with fill CLOSE the outcome is that position's exit.
     bars_held: bars from the fill to the exit.

@@ -10,5 +10,5 @@ from __future__ import annotations
 import pytest
 
 pytest.register_assert_rewrite(
-    *(f"{__name__}.{module}" for module in ("writing", "reading", "lists", "policies", "log", "inputs"))
+    *(f"{__name__}.{module}" for module in ("writing", "reading", "lists", "policies", "log", "inputs", "ledger"))
 )

@@ -27,7 +27,7 @@ from tradingsignals.v1 import (
     statistics_pb2,
 )
 from tradingsignals_server.adapters.placeholder_policy import PlaceholderPolicy
-from tradingsignals_server.api.mapping import from_proto, to_proto
+from tradingsignals_server.api.mapping import from_proto, log_encoding, to_proto
 from tradingsignals_server.application.decision.prefetch import InferenceMeter
 from tradingsignals_server.application.decision.trader import Trader
 from tradingsignals_server.application.health import Health, Status, SymbolHealth
@@ -329,7 +329,7 @@ def test_rejection_has_the_index_and_reason_of_its_bar() -> None:
     ],
 )
 def test_events_are_encoded_with_their_sequence(event: Any, type_: Any) -> None:
-    message = type_.FromString(to_proto.encode(event, 42))
+    message = type_.FromString(log_encoding.encode(event, 42))
     if isinstance(event, MarketUpdate):
         assert message.disposition == bar_pb2.BarReceipt.LATE
         assert from_proto.bar_of(message.bar, default_interval) == event.bar

@@ -12,7 +12,7 @@ from tests.support.rest_json import rest_json
 
 from tradingsignals.v1 import position_service_pb2, signal_service_pb2
 from tradingsignals_server.api.encoding.listing import ITEMS_A_TURN, Listing
-from tradingsignals_server.api.mapping.to_proto import encode
+from tradingsignals_server.api.mapping.log_encoding import encode
 from tradingsignals_server.domain.events import EventKind
 from tradingsignals_server.domain.signals import Action
 

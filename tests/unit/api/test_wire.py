@@ -14,6 +14,7 @@ from tradingsignals.v1 import (
     event_pb2,
     event_service_pb2,
     market_data_service_pb2,
+    outcome_pb2,
     position_pb2,
     position_service_pb2,
     signal_pb2,
@@ -39,10 +40,12 @@ signals = st.builds(
 positions = st.builds(position_pb2.Position, symbol=st.text(max_size=20), bars_held=st.integers(0, 2**31 - 1))
 updates = st.builds(event_pb2.MarketUpdate, disposition=st.sampled_from([1, 2, 3, 4]))
 controls = st.builds(event_pb2.TradingControl, halted=st.booleans(), reason=st.text(max_size=50))
+outcomes = st.builds(outcome_pb2.Outcome, symbol=st.text(max_size=20), r_multiple=st.floats(allow_nan=False))
 MESSAGES = {
     EventKind.SIGNAL: (signals, "signal"),
     EventKind.POSITION_UPDATE: (positions, "position_update"),
     EventKind.MARKET_UPDATE: (updates, "market_update"),
+    EventKind.OUTCOME: (outcomes, "outcome"),
     EventKind.TRADING_CONTROL: (controls, "trading_control"),
 }
 

@@ -24,11 +24,12 @@ _sym_db = _symbol_database.Default()
 
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 from tradingsignals.v1 import bar_pb2 as tradingsignals_dot_v1_dot_bar__pb2
+from tradingsignals.v1 import outcome_pb2 as tradingsignals_dot_v1_dot_outcome__pb2
 from tradingsignals.v1 import position_pb2 as tradingsignals_dot_v1_dot_position__pb2
 from tradingsignals.v1 import signal_pb2 as tradingsignals_dot_v1_dot_signal__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1dtradingsignals/v1/event.proto\x12\x11tradingsignals.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1btradingsignals/v1/bar.proto\x1a tradingsignals/v1/position.proto\x1a\x1etradingsignals/v1/signal.proto\"\xfc\x03\n\x05\x45vent\x12\x10\n\x08sequence\x18\x01 \x01(\x03\x12.\n\nevent_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12+\n\x06signal\x18\x03 \x01(\x0b\x32\x19.tradingsignals.v1.SignalH\x00\x12\x38\n\rmarket_update\x18\x04 \x01(\x0b\x32\x1f.tradingsignals.v1.MarketUpdateH\x00\x12\x36\n\x0fposition_update\x18\x05 \x01(\x0b\x32\x1b.tradingsignals.v1.PositionH\x00\x12\x31\n\theartbeat\x18\x06 \x01(\x0b\x32\x1c.tradingsignals.v1.HeartbeatH\x00\x12/\n\x05\x65rror\x18\x07 \x01(\x0b\x32\x1e.tradingsignals.v1.StreamErrorH\x00\x12<\n\x0ftrading_control\x18\t \x01(\x0b\x32!.tradingsignals.v1.TradingControlH\x00\"e\n\x04Kind\x12\x14\n\x10KIND_UNSPECIFIED\x10\x00\x12\n\n\x06SIGNAL\x10\x01\x12\x11\n\rMARKET_UPDATE\x10\x02\x12\x13\n\x0fPOSITION_UPDATE\x10\x03\x12\x13\n\x0fTRADING_CONTROL\x10\x05\x42\t\n\x07payload\"s\n\x0cMarketUpdate\x12#\n\x03\x62\x61r\x18\x01 \x01(\x0b\x32\x16.tradingsignals.v1.Bar\x12>\n\x0b\x64isposition\x18\x02 \x01(\x0e\x32).tradingsignals.v1.BarReceipt.Disposition\"f\n\x0eTradingControl\x12\x0e\n\x06halted\x18\x01 \x01(\x08\x12\x0e\n\x06reason\x18\x02 \x01(\t\x12\n\n\x02\x62y\x18\x03 \x01(\t\x12(\n\x04time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\x0b\n\tHeartbeat\"A\n\x0bStreamError\x12\x0e\n\x06reason\x18\x01 \x01(\t\x12\x0f\n\x07message\x18\x02 \x01(\t\x12\x11\n\tretryable\x18\x03 \x01(\x08\x42M\n\x11tradingsignals.v1P\x01Z\"tradingsignals/v1;tradingsignalsv1\xaa\x02\x11TradingSignals.V1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1dtradingsignals/v1/event.proto\x12\x11tradingsignals.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1btradingsignals/v1/bar.proto\x1a\x1ftradingsignals/v1/outcome.proto\x1a tradingsignals/v1/position.proto\x1a\x1etradingsignals/v1/signal.proto\"\xb8\x04\n\x05\x45vent\x12\x10\n\x08sequence\x18\x01 \x01(\x03\x12.\n\nevent_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12+\n\x06signal\x18\x03 \x01(\x0b\x32\x19.tradingsignals.v1.SignalH\x00\x12\x38\n\rmarket_update\x18\x04 \x01(\x0b\x32\x1f.tradingsignals.v1.MarketUpdateH\x00\x12\x36\n\x0fposition_update\x18\x05 \x01(\x0b\x32\x1b.tradingsignals.v1.PositionH\x00\x12\x31\n\theartbeat\x18\x06 \x01(\x0b\x32\x1c.tradingsignals.v1.HeartbeatH\x00\x12/\n\x05\x65rror\x18\x07 \x01(\x0b\x32\x1e.tradingsignals.v1.StreamErrorH\x00\x12-\n\x07outcome\x18\x08 \x01(\x0b\x32\x1a.tradingsignals.v1.OutcomeH\x00\x12<\n\x0ftrading_control\x18\t \x01(\x0b\x32!.tradingsignals.v1.TradingControlH\x00\"r\n\x04Kind\x12\x14\n\x10KIND_UNSPECIFIED\x10\x00\x12\n\n\x06SIGNAL\x10\x01\x12\x11\n\rMARKET_UPDATE\x10\x02\x12\x13\n\x0fPOSITION_UPDATE\x10\x03\x12\x0b\n\x07OUTCOME\x10\x04\x12\x13\n\x0fTRADING_CONTROL\x10\x05\x42\t\n\x07payload\"s\n\x0cMarketUpdate\x12#\n\x03\x62\x61r\x18\x01 \x01(\x0b\x32\x16.tradingsignals.v1.Bar\x12>\n\x0b\x64isposition\x18\x02 \x01(\x0e\x32).tradingsignals.v1.BarReceipt.Disposition\"f\n\x0eTradingControl\x12\x0e\n\x06halted\x18\x01 \x01(\x08\x12\x0e\n\x06reason\x18\x02 \x01(\t\x12\n\n\x02\x62y\x18\x03 \x01(\t\x12(\n\x04time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\x0b\n\tHeartbeat\"A\n\x0bStreamError\x12\x0e\n\x06reason\x18\x01 \x01(\t\x12\x0f\n\x07message\x18\x02 \x01(\t\x12\x11\n\tretryable\x18\x03 \x01(\x08\x42M\n\x11tradingsignals.v1P\x01Z\"tradingsignals/v1;tradingsignalsv1\xaa\x02\x11TradingSignals.V1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -36,16 +37,16 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'tradingsignals.v1.event_pb2
 if not _descriptor._USE_C_DESCRIPTORS:
   _globals['DESCRIPTOR']._loaded_options = None
   _globals['DESCRIPTOR']._serialized_options = b'\n\021tradingsignals.v1P\001Z\"tradingsignals/v1;tradingsignalsv1\252\002\021TradingSignals.V1'
-  _globals['_EVENT']._serialized_start=181
-  _globals['_EVENT']._serialized_end=689
-  _globals['_EVENT_KIND']._serialized_start=577
-  _globals['_EVENT_KIND']._serialized_end=678
-  _globals['_MARKETUPDATE']._serialized_start=691
-  _globals['_MARKETUPDATE']._serialized_end=806
-  _globals['_TRADINGCONTROL']._serialized_start=808
-  _globals['_TRADINGCONTROL']._serialized_end=910
-  _globals['_HEARTBEAT']._serialized_start=912
-  _globals['_HEARTBEAT']._serialized_end=923
-  _globals['_STREAMERROR']._serialized_start=925
-  _globals['_STREAMERROR']._serialized_end=990
+  _globals['_EVENT']._serialized_start=214
+  _globals['_EVENT']._serialized_end=782
+  _globals['_EVENT_KIND']._serialized_start=657
+  _globals['_EVENT_KIND']._serialized_end=771
+  _globals['_MARKETUPDATE']._serialized_start=784
+  _globals['_MARKETUPDATE']._serialized_end=899
+  _globals['_TRADINGCONTROL']._serialized_start=901
+  _globals['_TRADINGCONTROL']._serialized_end=1003
+  _globals['_HEARTBEAT']._serialized_start=1005
+  _globals['_HEARTBEAT']._serialized_end=1016
+  _globals['_STREAMERROR']._serialized_start=1018
+  _globals['_STREAMERROR']._serialized_end=1083
 # @@protoc_insertion_point(module_scope)

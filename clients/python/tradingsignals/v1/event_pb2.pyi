@@ -2,6 +2,7 @@ import datetime
 
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from tradingsignals.v1 import bar_pb2 as _bar_pb2
+from tradingsignals.v1 import outcome_pb2 as _outcome_pb2
 from tradingsignals.v1 import position_pb2 as _position_pb2
 from tradingsignals.v1 import signal_pb2 as _signal_pb2
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
@@ -13,18 +14,20 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class Event(_message.Message):
-    __slots__ = ("sequence", "event_time", "signal", "market_update", "position_update", "heartbeat", "error", "trading_control")
+    __slots__ = ("sequence", "event_time", "signal", "market_update", "position_update", "heartbeat", "error", "outcome", "trading_control")
     class Kind(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
         __slots__ = ()
         KIND_UNSPECIFIED: _ClassVar[Event.Kind]
         SIGNAL: _ClassVar[Event.Kind]
         MARKET_UPDATE: _ClassVar[Event.Kind]
         POSITION_UPDATE: _ClassVar[Event.Kind]
+        OUTCOME: _ClassVar[Event.Kind]
         TRADING_CONTROL: _ClassVar[Event.Kind]
     KIND_UNSPECIFIED: Event.Kind
     SIGNAL: Event.Kind
     MARKET_UPDATE: Event.Kind
     POSITION_UPDATE: Event.Kind
+    OUTCOME: Event.Kind
     TRADING_CONTROL: Event.Kind
     SEQUENCE_FIELD_NUMBER: _ClassVar[int]
     EVENT_TIME_FIELD_NUMBER: _ClassVar[int]
@@ -33,6 +36,7 @@ class Event(_message.Message):
     POSITION_UPDATE_FIELD_NUMBER: _ClassVar[int]
     HEARTBEAT_FIELD_NUMBER: _ClassVar[int]
     ERROR_FIELD_NUMBER: _ClassVar[int]
+    OUTCOME_FIELD_NUMBER: _ClassVar[int]
     TRADING_CONTROL_FIELD_NUMBER: _ClassVar[int]
     sequence: int
     event_time: _timestamp_pb2.Timestamp
@@ -41,8 +45,9 @@ class Event(_message.Message):
     position_update: _position_pb2.Position
     heartbeat: Heartbeat
     error: StreamError
+    outcome: _outcome_pb2.Outcome
     trading_control: TradingControl
-    def __init__(self, sequence: _Optional[int] = ..., event_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., signal: _Optional[_Union[_signal_pb2.Signal, _Mapping]] = ..., market_update: _Optional[_Union[MarketUpdate, _Mapping]] = ..., position_update: _Optional[_Union[_position_pb2.Position, _Mapping]] = ..., heartbeat: _Optional[_Union[Heartbeat, _Mapping]] = ..., error: _Optional[_Union[StreamError, _Mapping]] = ..., trading_control: _Optional[_Union[TradingControl, _Mapping]] = ...) -> None: ...
+    def __init__(self, sequence: _Optional[int] = ..., event_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., signal: _Optional[_Union[_signal_pb2.Signal, _Mapping]] = ..., market_update: _Optional[_Union[MarketUpdate, _Mapping]] = ..., position_update: _Optional[_Union[_position_pb2.Position, _Mapping]] = ..., heartbeat: _Optional[_Union[Heartbeat, _Mapping]] = ..., error: _Optional[_Union[StreamError, _Mapping]] = ..., outcome: _Optional[_Union[_outcome_pb2.Outcome, _Mapping]] = ..., trading_control: _Optional[_Union[TradingControl, _Mapping]] = ...) -> None: ...
 
 class MarketUpdate(_message.Message):
     __slots__ = ("bar", "disposition")

@@ -17,7 +17,7 @@ from ...application.ports.store import RecurrentCheckpoint, RefusedByStore, Shad
 from ...domain.bars import HIGHEST_PRICE
 from ...domain.buckets import bucket_of
 from ...domain.errors import StorageUnavailable
-from ...domain.events import Event, EventKind, MarketUpdate, TradingControl, market_times
+from ...domain.events import Event, MarketUpdate, market_times
 from ...domain.positions import Position
 from ...domain.signals import Action, Signal
 from .connection import REFUSALS, Connections, Database
@@ -68,6 +68,15 @@ new_{table} AS (
 """
 
 _LOCK_HEAD = "SELECT last_sequence FROM event_log FOR UPDATE"
+"""Locks the head of the log until the end of the transaction, and returns the newest sequence."""
+
+
+_APPEND = f"""
+INSERT INTO events ({", ".join(column.name for column in EVENTS.columns)})
+SELECT * FROM unnest({", ".join(f"${n}::{column.type}[]" for n, column in enumerate(EVENTS.columns, 1))})
+"""
+
+_MOVE_HEAD = f"UPDATE event_log SET last_sequence = $1 RETURNING pg_notify('{CHANNEL}', '')"
 
 
 class Totals(NamedTuple):
@@ -167,7 +176,7 @@ class _Commit:
         """Return the log entries of the events, with sequences from `first` on."""
         times = market_times(self.events)
         return [
-            _entry(event, sequence, self.at, encode(event, sequence), time)
+            LogEntry.of(event, sequence, self.at, encode(event, sequence), time)
             for sequence, (event, time) in enumerate(zip(self.events, times, strict=True), first)
         ]
 
@@ -275,17 +284,23 @@ class Committer:
         return entries if written else ()
 
 
-def _entry(event: Event, sequence: int, at: datetime, payload: bytes, market_time: datetime) -> LogEntry:
-    match event:
-        case MarketUpdate():
-            return LogEntry(sequence, at, EventKind.MARKET_UPDATE, event.bar.symbol, None, None, payload, market_time)
-        case Signal():
-            action, confidence = event.action, event.decision.confidence
-            return LogEntry(sequence, at, EventKind.SIGNAL, event.symbol, action, confidence, payload, market_time)
-        case Position():
-            return LogEntry(sequence, at, EventKind.POSITION_UPDATE, event.symbol, None, None, payload, market_time)
-        case TradingControl():
-            return LogEntry(sequence, at, EventKind.TRADING_CONTROL, "", None, None, payload, market_time)
+async def append_to_log(
+    database: Database, events: Sequence[tuple[Event, datetime]], at: datetime, encode: Encode
+) -> Sequence[LogEntry]:
+    """Append events with their market times to the log in a transaction, as its last statements; return the entries.
+
+    The log is locked until the end of the transaction.
+    """
+    if not events:
+        return ()
+    head: int = await database.fetchval(_LOCK_HEAD)
+    entries = [
+        LogEntry.of(event, sequence, at, encode(event, sequence), time)
+        for sequence, (event, time) in enumerate(events, head + 1)
+    ]
+    await database.execute(_APPEND, *EVENTS.arrays([(entry, entry) for entry in entries]))
+    await database.execute(_MOVE_HEAD, entries[-1].sequence)
+    return entries
 
 
 def _rule(error: Exception) -> str:

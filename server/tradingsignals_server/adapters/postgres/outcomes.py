@@ -1,27 +1,34 @@
-"""Outcomes and the place of the ledger in PostgreSQL. See application.ports.outcomes for what each method promises."""
+"""Outcomes, account and equity in PostgreSQL. See application.ports.outcomes for what each method promises."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
-from dataclasses import fields
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import fields, replace
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
 import asyncpg
 
+from ...application.ports.event_log import Encode, LogDecoders, LogEntry
 from ...application.ports.outcomes import (
     LIVE,
+    LedgerCommit,
     LedgerPlace,
     OutcomePage,
     OutcomeQuery,
     PolicyEvent,
+    StoredAccount,
     StoredLedger,
 )
+from ...domain.account import Account
+from ...domain.equity import EquityPoint
 from ...domain.events import Disposition, MarketUpdate
-from ...domain.ledger import FollowedSignal
+from ...domain.ledger import FollowedSignal, LedgerEvent
 from ...domain.outcomes import Fill, Outcome, Resolution
 from ...domain.signals import Action, Origin, bar_signal_id
+from .commit import append_to_log
 from .connection import Connections, Database, fetch_one
 from .tables import BARS, bar_of, conditions, position_of
 
@@ -44,19 +51,31 @@ ON CONFLICT (outcome_id) DO UPDATE SET
 
 _OF_BARS = "events WHERE kind = 'MARKET_UPDATE' AND events.sequence > $1 AND events.sequence <= $2"
 
+_EQUITY_COLUMNS = tuple(field.name for field in fields(EquityPoint))
+_EQUITY_TYPES = {"time": "timestamptz", "session_day": "date", "open_positions": "int4"}
+
+_PUT_EQUITY = f"""
+INSERT INTO equity ({", ".join(_EQUITY_COLUMNS)})
+SELECT * FROM unnest({", ".join(f"${n}::{_EQUITY_TYPES.get(c, 'float8')}[]" for n, c in enumerate(_EQUITY_COLUMNS, 1))})
+ON CONFLICT (time) DO UPDATE SET session_day = coalesce(equity.session_day, excluded.session_day),
+{", ".join(f"{name} = excluded.{name}" for name in _EQUITY_COLUMNS if name not in {"time", "session_day"})}
+"""
+
 _BARS = f"""
-SELECT logged.sequence, disposition, {BARS.read_back} FROM (
+SELECT logged.sequence, logged.time AS market_time, disposition, {BARS.read_back} FROM (
     SELECT sequence, symbol, market_time AS time FROM {_OF_BARS}
 ) AS logged JOIN bars USING (symbol, time)
 """
 
 _SIGNALS = """
-SELECT signals.*, EXISTS (SELECT FROM positions WHERE positions.signal_id = signals.signal_id) AS acted
-FROM signals WHERE sequence > $1 AND sequence <= $2 AND action <> 'HOLD'
+SELECT signals.*, coalesce(bar_time, "timestamp") AS market_time, coalesce(content::json ->> 'policy', '') AS policy,
+    EXISTS (SELECT FROM positions WHERE positions.signal_id = signals.signal_id) AS acted
+FROM signals LEFT JOIN signal_inputs USING (sequence) LEFT JOIN decision_settings USING (settings_id)
+WHERE sequence > $1 AND sequence <= $2 AND action <> 'HOLD'
 """
 
 _SHADOWS = f"""
-SELECT logged.sequence, shadow.*, live.atr FROM (
+SELECT logged.sequence, logged.bar_time AS market_time, shadow.*, live.atr FROM (
     SELECT sequence, symbol, market_time AS bar_time FROM {_OF_BARS}
 ) AS logged JOIN shadow_signals AS shadow USING (symbol, bar_time)
 LEFT JOIN signals AS live ON live.symbol = shadow.symbol AND live.bar_time = shadow.bar_time AND live.origin = 'BAR'
@@ -64,7 +83,20 @@ LEFT JOIN signals AS live ON live.symbol = shadow.symbol AND live.bar_time = sha
 WHERE shadow.action <> 'HOLD' ORDER BY shadow.policy
 """
 
-_CLOSED = "SELECT * FROM positions WHERE status = 'CLOSED' AND sequence > $1 AND sequence <= $2"
+_CHANGES = """
+SELECT sequence, market_time, kind, payload FROM events
+WHERE kind IN ('POSITION_UPDATE', 'TRADING_CONTROL') AND sequence > $1 AND sequence <= $2
+"""
+
+_EARLIER_POSITIONS = "SELECT * FROM positions WHERE sequence < $1 ORDER BY sequence"
+
+_HAS_CONTROL = "SELECT EXISTS (SELECT FROM events WHERE kind = 'TRADING_CONTROL')"
+
+_FIRST_CLOSE = """
+SELECT bars.time + make_interval(secs => interval_seconds) FROM (
+    SELECT symbol, market_time AS time, sequence FROM events WHERE kind = 'MARKET_UPDATE'
+) AS logged JOIN bars USING (symbol, time) WHERE disposition <> 'LATE' ORDER BY logged.sequence LIMIT 1
+"""
 
 _BAR, _SHADOW, _LIVE = range(3)
 """Order of what has one sequence: the decisions of shadow policies have that of their bar."""
@@ -73,8 +105,18 @@ _BAR, _SHADOW, _LIVE = range(3)
 class PostgresOutcomes:
     """Implements application.ports.outcomes.OutcomeStore."""
 
-    def __init__(self, connections: Connections) -> None:
+    def __init__(self, connections: Connections, encode: Encode, decoders: LogDecoders) -> None:
+        """Args:
+        connections: to the database.
+        encode: makes the messages of the log.
+        decoders: read them.
+        """
         self._connections = connections
+        self._encode = encode
+        self._read: Mapping[str, Callable[[bytes], LedgerEvent]] = {
+            "POSITION_UPDATE": decoders.position,
+            "TRADING_CONTROL": decoders.trading_control,
+        }
 
     async def load_ledger(self) -> StoredLedger:
         """See OutcomeStore."""
@@ -82,48 +124,52 @@ class PostgresOutcomes:
             self._connections.for_engine() as database,
             database.transaction(isolation="repeatable_read", readonly=True),
         ):
-            place = await fetch_one(database, "SELECT sequence, version FROM ledger")
+            row = await fetch_one(database, "SELECT sequence, version, reported, account, currency FROM ledger")
             rows = await database.fetch("SELECT policy, symbol, entries FROM open_entries")
         entries = {(row["policy"], row["symbol"]): json.loads(row["entries"]) for row in rows}
-        return StoredLedger(LedgerPlace(**place), entries)
+        return StoredLedger(LedgerPlace(row["sequence"], row["version"]), entries, row["reported"], _account(row))
+
+    async def load_account(self) -> StoredAccount | None:
+        """See OutcomeStore."""
+        async with self._connections.for_engine() as database:
+            return _account(await fetch_one(database, "SELECT sequence, account, currency FROM ledger"))
 
     async def ledger_events(self, after: int, through: int) -> Sequence[PolicyEvent]:
         """See OutcomeStore."""
-        found: list[tuple[int, int, PolicyEvent]] = []
+        found: list[tuple[int, PolicyEvent]] = []
         async with self._connections.for_engine() as database:
-            rows = {name: await database.fetch(name, after, through) for name in (_BARS, _SIGNALS, _SHADOWS, _CLOSED)}
+            rows = {name: await database.fetch(name, after, through) for name in (_BARS, _SIGNALS, _SHADOWS, _CHANGES)}
         updates = {row["sequence"]: MarketUpdate(bar_of(row), Disposition(row["disposition"])) for row in rows[_BARS]}
-        found += [(sequence, _BAR, PolicyEvent(None, update)) for sequence, update in updates.items()]
-        found += [(row["sequence"], _LIVE, PolicyEvent(LIVE, _live_signal(row))) for row in rows[_SIGNALS]]
+        found += [(_BAR, _logged(None, updates[row["sequence"]], row)) for row in rows[_BARS]]
+        found += [(_LIVE, _logged(LIVE, _live_signal(row), row)) for row in rows[_SIGNALS]]
         found += [
-            (row["sequence"], _SHADOW, PolicyEvent(row["policy"], _shadow_signal(row, updates[row["sequence"]])))
+            (_SHADOW, _logged(row["policy"], _shadow_signal(row, updates[row["sequence"]]), row))
             for row in rows[_SHADOWS]
         ]
-        found += [(row["sequence"], _LIVE, PolicyEvent(LIVE, position_of(row))) for row in rows[_CLOSED]]
-        return [event for _, _, event in sorted(found, key=lambda each: each[:2])]
+        found += [(_LIVE, _logged(LIVE, self._read[row["kind"]](row["payload"]), row)) for row in rows[_CHANGES]]
+        return [event for _, event in sorted(found, key=lambda each: (each[1].sequence, each[0]))]
 
-    async def commit_ledger(
-        self,
-        before: LedgerPlace,
-        sequence: int,
-        outcomes: Sequence[Outcome],
-        entries: Mapping[tuple[str, str], Sequence[Any]],
-    ) -> bool:
+    async def commit_ledger(self, commit: LedgerCommit) -> Sequence[LogEntry] | None:
         """See OutcomeStore."""
+        before, outcomes = commit.before, [one.outcome for one in commit.resolved]
         async with self._connections.for_engine() as database, database.transaction():
             moved = await database.fetchval(
-                "UPDATE ledger SET sequence = $1 WHERE sequence = $2 AND version = $3 RETURNING true",
-                *(sequence, before.sequence, before.version),
+                "UPDATE ledger SET sequence = $1, reported = greatest(reported, $1), account = $4 "
+                "WHERE sequence = $2 AND version = $3 RETURNING true",
+                *(commit.sequence, before.sequence, before.version, json.dumps(commit.account.to_json())),
             )
             if not moved:
-                return False
+                return None
             if outcomes:
                 columns = [[getattr(outcome, name) for outcome in outcomes] for name in _COLUMNS]
                 await database.execute(_INSERT, *columns)
-            await _keep_entries(database, entries)
-        return True
+            if commit.equity:
+                columns = [[getattr(point, name) for point in commit.equity] for name in _EQUITY_COLUMNS]
+                await database.execute(_PUT_EQUITY, *columns)
+            await _keep_entries(database, commit.entries)
+            return await append_to_log(database, commit.reported_events, commit.at, self._encode)
 
-    async def restart_ledger(self, version: int) -> int:
+    async def restart_ledger(self, version: int, opening: Account, currency: str) -> int:
         """See OutcomeStore."""
         async with self._connections.for_engine() as database, database.transaction():
             await database.execute("SELECT FROM ledger FOR UPDATE")
@@ -137,7 +183,11 @@ class PostgresOutcomes:
                 *(oldest - 1, 2**62),
             )
             await database.execute("DELETE FROM open_entries")
-            await database.execute("UPDATE ledger SET sequence = $1, version = $2", oldest - 1, version)
+            account = await _account_before(database, oldest, opening)
+            await database.execute(
+                "UPDATE ledger SET sequence = $1, version = $2, account = $3, currency = $4",
+                *(oldest - 1, version, json.dumps(account.to_json()), currency),
+            )
         return oldest - 1
 
     async def list_outcomes(self, query: OutcomeQuery, before: int | None, limit: int) -> OutcomePage:
@@ -165,6 +215,24 @@ class PostgresOutcomes:
         return OutcomePage(list(map(_outcome, rows[:limit])), rows[limit - 1]["number"] if more else None, through)
 
 
+async def _account_before(database: Database, oldest: int, opening: Account) -> Account:
+    """Delete the equity from the first bar of the log on; return the account of what happened before its first entry.
+
+    Of the time before, the log has nothing more. The rows of positions have what they came to, those of the equity its
+    peak, and the stored account whether trading was halted then.
+    """
+    first_close: datetime | None = await database.fetchval(_FIRST_CLOSE)
+    await database.execute("DELETE FROM equity WHERE time >= $1", first_close)
+    for row in await database.fetch(_EARLIER_POSITIONS, oldest):
+        opening = opening.after(position_of(row))
+    peak: float | None = await database.fetchval("SELECT max(equity) FROM equity")
+    opening = opening if peak is None else replace(opening, peak=max(opening.peak, peak))
+    stored = _account(await fetch_one(database, "SELECT sequence, account, currency FROM ledger"))
+    if oldest == 1 or stored is None or await database.fetchval(_HAS_CONTROL):
+        return opening
+    return opening.controlled_as(stored.account)
+
+
 async def _keep_entries(database: Database, entries: Mapping[tuple[str, str], Sequence[Any]]) -> None:
     gone = [key for key, kept in entries.items() if not kept]
     kept = [(policy, symbol, json.dumps(state)) for (policy, symbol), state in entries.items() if state]
@@ -182,6 +250,16 @@ async def _keep_entries(database: Database, entries: Mapping[tuple[str, str], Se
         )
 
 
+def _logged(policy: str | None, event: LedgerEvent, row: asyncpg.Record) -> PolicyEvent:
+    return PolicyEvent(policy, event, row["sequence"], row["market_time"])
+
+
+def _account(row: asyncpg.Record) -> StoredAccount | None:
+    if row["account"] is None:
+        return None
+    return StoredAccount(row["sequence"], Account.of_json(json.loads(row["account"])), row["currency"])
+
+
 def _live_signal(row: asyncpg.Record) -> FollowedSignal:
     return FollowedSignal(
         **_decision(row),
@@ -191,6 +269,7 @@ def _live_signal(row: asyncpg.Record) -> FollowedSignal:
         model_version=row["model_version"],
         simulated=row["simulated"],
         acted=row["acted"],
+        model_key=row["policy"],
     )
 
 

@@ -19,6 +19,7 @@ EVENT_FIELDS = {
     EventKind.SIGNAL: 3,
     EventKind.MARKET_UPDATE: 4,
     EventKind.POSITION_UPDATE: 5,
+    EventKind.OUTCOME: 8,
     EventKind.TRADING_CONTROL: 9,
 }
 LIST_FIELD = 1

@@ -7,12 +7,14 @@ from uuid import UUID
 
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from tradingsignals.v1 import bar_pb2, event_pb2, signal_pb2
+from tradingsignals.v1 import bar_pb2, event_pb2, position_pb2, signal_pb2
 
+from ...application.ports.event_log import LogDecoders
 from ...domain.bars import Bar
 from ...domain.events import Disposition, MarketUpdate, TradingControl
 from ...domain.indicators import Indicators
 from ...domain.intervals import DEFAULT_INTERVAL, INTERVALS
+from ...domain.positions import Exit, ExitReason, Position
 from ...domain.signals import (
     Action,
     Decision,
@@ -80,6 +82,40 @@ def signal_of(payload: bytes) -> Signal:
     )
 
 
+def position_of(payload: bytes) -> Position:
+    """Return the position in an entry of the log. It lacks trailing distance and session, which are not sent."""
+    sent = position_pb2.Position.FromString(payload)
+    closed = None
+    if sent.HasField("exit_time"):
+        reason = ExitReason(position_pb2.Position.ExitReason.Name(sent.exit_reason))
+        by = UUID(sent.exit_signal_id) if sent.HasField("exit_signal_id") else None
+        closed = Exit(time_of(sent.exit_time), sent.exit_price, reason, by)
+    return Position(
+        position_id=UUID(sent.position_id),
+        signal_id=UUID(sent.signal_id),
+        symbol=sent.symbol,
+        action=Action(signal_pb2.Signal.Action.Name(sent.action)),
+        entry_time=time_of(sent.entry_time),
+        entry_price=sent.entry_price,
+        stop_loss=sent.stop_loss,
+        take_profit=sent.take_profit,
+        initial_stop_loss=sent.initial_stop_loss,
+        position_size=sent.position_size,
+        simulated=sent.simulated,
+        current_price=sent.current_price,
+        costs=sent.costs,
+        pnl=sent.current_pnl,
+        pnl_pct=sent.current_pnl_pct,
+        pnl_account=sent.current_pnl_account,
+        r_multiple=sent.r_multiple,
+        max_favorable_excursion=sent.max_favorable_excursion,
+        max_adverse_excursion=sent.max_adverse_excursion,
+        bars_held=sent.bars_held,
+        exit=closed,
+        sequence=sent.sequence,
+    )
+
+
 def _decision_of(sent: signal_pb2.Signal) -> Decision:
     win = None
     if sent.HasField("win_probability"):
@@ -94,3 +130,7 @@ def _decision_of(sent: signal_pb2.Signal) -> Decision:
         position_size=sent.position_size,
         reasoning=tuple(sent.reasoning),
     )
+
+
+LOG_DECODERS = LogDecoders(position_of, trading_control_of)
+"""What the store needs to read the log for the account."""

@@ -26,7 +26,7 @@ from ...application.ports.store import ShadowScore
 from ...domain.bars import Bar
 from ...domain.calibration import WinCalibration
 from ...domain.errors import ServiceError
-from ...domain.events import Event, MarketUpdate, Receipt, TradingControl
+from ...domain.events import MarketUpdate, Receipt, TradingControl
 from ...domain.indicators import Indicators
 from ...domain.intervals import Intervals, interval_name
 from ...domain.positions import ExitReason, Position
@@ -42,17 +42,6 @@ _REGIMES: Mapping[MarketRegime, Any] = {r: signal_pb2.Signal.MarketRegime.Value(
 _TRENDS: Mapping[TrendDirection, Any] = {t: signal_pb2.Signal.TrendDirection.Value(t) for t in TrendDirection}
 _EXIT_REASONS: Mapping[ExitReason, Any] = {r: position_pb2.Position.ExitReason.Value(r) for r in ExitReason}
 _DISPOSITIONS: Mapping[str, Any] = dict(bar_pb2.BarReceipt.Disposition.items())
-
-
-def encode(event: Event, sequence: int) -> bytes:
-    """An event at its place in the log, serialised. Implements application.ports.Encode."""
-    if isinstance(event, Signal):
-        return signal_message(event, sequence).SerializeToString()
-    if isinstance(event, Position):
-        return position_message(event, sequence).SerializeToString()
-    if isinstance(event, TradingControl):
-        return trading_control_message(event).SerializeToString()
-    return market_update_message(event).SerializeToString()
 
 
 def signal_message(signal: Signal, sequence: int) -> signal_pb2.Signal:

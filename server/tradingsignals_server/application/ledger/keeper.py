@@ -1,8 +1,8 @@
-"""Keeps the ledger: follows the log, folds it into outcomes, and commits these with its place in the log.
+"""Keeps ledger and account: follows the log, folds it into outcomes and equity, and commits these with its place in it.
 
 It works behind the engine, from what is committed, and waits until a burst of commits is over: a bar, its signal and
 its commit do not depend on it. After a restart it goes on where its last commit left it, so whatever ends a server
-between two commits, the outcomes are those of a ledger that was folded at once.
+between two commits, outcomes and account are those of a log that was folded at once.
 """
 
 from __future__ import annotations
@@ -12,13 +12,25 @@ import logging
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
+from ...domain.account import Account
+from ...domain.equity import AccountFold
 from ...domain.errors import StorageUnavailable
-from ...domain.events import MarketUpdate
-from ...domain.ledger import LEDGER_VERSION, Ledger
-from ...domain.outcomes import Outcome
+from ...domain.events import MarketUpdate, TradingControl
+from ...domain.ledger import LEDGER_VERSION, FollowedSignal, Ledger, LedgerEvent
+from ...domain.positions import Position
+from ...domain.values import dataclass
 from ..event_log.tail import LogTail
-from ..ports.clock import Sleep
-from ..ports.outcomes import LedgerPlace, OutcomeStore, PolicyEvent
+from ..ports.clock import Clock, Sleep
+from ..ports.event_log import LogEntry
+from ..ports.outcomes import (
+    LIVE,
+    LedgerCommit,
+    LedgerPlace,
+    OutcomeStore,
+    PolicyEvent,
+    ResolvedOutcome,
+    StoredAccount,
+)
 
 WINDOW_ENTRIES: Final = 512
 """Entries of the log that are read, folded and committed at once."""
@@ -34,27 +46,52 @@ RETRY_SECONDS: Final = 2.0
 log = logging.getLogger(__name__)
 
 
-class OutcomeKeeper:
-    """Keeps the ledger of one database. Only one server does so at a time, and a second one changes nothing.
+@dataclass(frozen=True, slots=True)
+class Books:
+    """What a keeper keeps, as it begins.
 
     make_ledger: makes an empty ledger, given the key of a shadow policy, or LIVE (see ports.outcomes).
+    account: without positions. currency: ISO 4217 code of its amounts.
+    """
+
+    make_ledger: Callable[[str], Ledger]
+    account: Account
+    currency: str
+
+
+class LedgerKeeper:
+    """Keeps ledger and account of one database. Only one server does so at a time, and a second one changes nothing.
+
+    Args:
+        store: of outcomes, account and equity.
+        log_tail: the log that it follows.
+        books: how they begin.
+        clock: gives the time of the entries that it appends to the log.
+        appended: called with these entries, once they are committed.
+        sleep: pauses.
     """
 
     def __init__(
         self,
         store: OutcomeStore,
         log_tail: LogTail,
-        make_ledger: Callable[[str], Ledger],
+        books: Books,
+        clock: Clock,
+        appended: Callable[[Sequence[LogEntry]], None],
         sleep: Sleep = asyncio.sleep,
     ) -> None:
         self._store = store
         self._log_tail = log_tail
-        self._make_ledger = make_ledger
+        self._books = books
+        self._clock = clock
+        self._appended = appended
         self._sleep = sleep
         self._grown = asyncio.Event()
         self._ledgers: dict[str, Ledger] = {}
+        self._fold_of_account = self._account_fold(books.account)
         self._place: LedgerPlace | None = None
         self._read_through = 0
+        self._reported = 0
 
     async def run(self) -> None:
         """Follow the log until cancelled."""
@@ -73,9 +110,9 @@ class OutcomeKeeper:
             try:
                 return await self.catch_up()
             except StorageUnavailable:
-                log.warning("outcomes wait: the database cannot be reached")
+                log.warning("outcomes and account wait: the database cannot be reached")
             except Exception:
-                log.exception("outcomes could not be followed; they are tried again")
+                log.exception("outcomes and account could not be followed; they are tried again")
             self._place = None
             await self._sleep(RETRY_SECONDS)
 
@@ -95,6 +132,19 @@ class OutcomeKeeper:
                 return True
             await self._advance(min(self._read_through + WINDOW_ENTRIES, newest))
 
+    async def rebuild(self) -> int:
+        """Follow the log anew from its oldest entry, by the rules of now; returns the sequence that it starts after.
+
+        Raises:
+            StorageUnavailable: the database cannot be reached.
+        """
+        after = await self._restart()
+        self._place = None
+        await self.catch_up()
+        return after
+
+    # --------------------------------------------------------------------------------------------------- one window
+
     async def _load(self) -> bool:
         stored = await self._store.load_ledger()
         if stored.place.version != LEDGER_VERSION:
@@ -105,10 +155,15 @@ class OutcomeKeeper:
                 LEDGER_VERSION,
             )
             return False
+        if stored.account is None:
+            await self._restart()
+            return await self._load()
+        self._warn_if_changed(stored.account)
         self._ledgers.clear()
         for (policy, symbol), entries in stored.entries.items():
             self._ledger_of(policy).restore(symbol, entries)
-        self._place, self._read_through = stored.place, stored.place.sequence
+        self._fold_of_account = self._account_fold(stored.account.account)
+        self._place, self._read_through, self._reported = stored.place, stored.place.sequence, stored.reported
         return True
 
     async def _advance(self, through: int) -> None:
@@ -116,35 +171,79 @@ class OutcomeKeeper:
         before = self._place
         if before is None:
             return
-        outcomes, changed = await self._fold(await self._store.ledger_events(self._read_through, through))
+        resolved, changed, moved = await self._fold(await self._store.ledger_events(self._read_through, through))
         self._read_through = through
-        if not outcomes and not changed:
+        if not resolved and not changed and not moved:
             return  # they will be read again after a restart
         entries: dict[tuple[str, str], Sequence[Any]] = {
             (policy, symbol): self._ledger_of(policy).state_of(symbol) for policy, symbol in changed
         }
-        if await self._store.commit_ledger(before, through, outcomes, entries):
-            self._place = LedgerPlace(through, LEDGER_VERSION)
-        else:
+        account, equity = self._fold_of_account.account, self._fold_of_account.take_points()
+        reported = [one for one in resolved if one.sequence > self._reported]
+        appended = await self._store.commit_ledger(
+            LedgerCommit(before, through, resolved, reported, self._clock(), entries, account, equity)
+        )
+        if appended is None:
             log.warning("the ledger was moved by another process; it is read anew")
             self._place = None
+            return
+        self._place = LedgerPlace(through, LEDGER_VERSION)
+        self._reported = max(self._reported, through)
+        if appended:
+            self._appended(appended)
 
-    async def _fold(self, events: Sequence[PolicyEvent]) -> tuple[list[Outcome], set[tuple[str, str]]]:
-        outcomes, changed = list[Outcome](), set[tuple[str, str]]()
+    async def _fold(self, events: Sequence[PolicyEvent]) -> tuple[list[ResolvedOutcome], set[tuple[str, str]], bool]:
+        """Return the outcomes resolved, the entries that changed, and whether the account has."""
+        resolved, changed, moved = list[ResolvedOutcome](), set[tuple[str, str]](), False
         for number, each in enumerate(events, 1):
             event = each.event
-            symbol = event.bar.symbol if isinstance(event, MarketUpdate) else event.symbol
-            for policy in [*self._ledgers] if each.policy is None else [each.policy]:
-                ledger = self._ledger_of(policy)
-                if each.policy is None and not ledger.open_entries(symbol):
-                    continue
-                outcomes += ledger.apply(event)
-                changed.add((policy, symbol))
+            if each.policy in {None, LIVE} and not isinstance(event, FollowedSignal):
+                moved |= self._fold_of_account.apply(event)
+            for policy in self._policies_of(each):
+                outcomes = self._ledger_of(policy).apply(event)
+                resolved += [ResolvedOutcome(outcome, each.sequence, each.market_time) for outcome in outcomes]
+                changed.add((policy, _symbol(event)))
             if number % EVENTS_A_TURN == 0:
                 await asyncio.sleep(0)
-        return outcomes, changed
+        return resolved, changed, moved
+
+    def _policies_of(self, each: PolicyEvent) -> Sequence[str]:
+        """Return the policies whose ledgers an event may change."""
+        event = each.event
+        if isinstance(event, TradingControl) or (isinstance(event, Position) and event.is_open and event.bars_held):
+            return ()  # it concerns the account alone, as a mark to a new price does
+        if each.policy is not None:
+            return (each.policy,)
+        return [policy for policy, ledger in self._ledgers.items() if ledger.open_entries(_symbol(event))]
 
     def _ledger_of(self, policy: str) -> Ledger:
         if policy not in self._ledgers:
-            self._ledgers[policy] = self._make_ledger(policy)
+            self._ledgers[policy] = self._books.make_ledger(policy)
         return self._ledgers[policy]
+
+    # ------------------------------------------------------------------------------------------------------- account
+
+    def _account_fold(self, account: Account) -> AccountFold:
+        return AccountFold(account, self._ledger_of(LIVE).calendar_of)
+
+    async def _restart(self) -> int:
+        return await self._store.restart_ledger(LEDGER_VERSION, self._books.account, self._books.currency)
+
+    def _warn_if_changed(self, stored: StoredAccount) -> None:
+        before = f"{stored.account.initial_equity:g} {stored.currency}"
+        now = f"{self._books.account.initial_equity:g} {self._books.currency}"
+        if before != now:
+            log.warning(
+                "the account began with %s, and the settings say %s: it keeps %s until `tradingsignals ledger rebuild`",
+                *(before, now, before),
+            )
+
+
+def _symbol(event: LedgerEvent) -> str:
+    match event:
+        case MarketUpdate():
+            return event.bar.symbol
+        case TradingControl():
+            return ""
+        case _:
+            return event.symbol

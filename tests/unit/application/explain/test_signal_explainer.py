@@ -15,8 +15,8 @@ from tests.support.engine import running_engine
 from tests.support.memory_store import MemoryStore
 
 from tradingsignals_server.adapters.placeholder_policy import PlaceholderPolicy
+from tradingsignals_server.api.mapping.log_encoding import encode
 from tradingsignals_server.api.mapping.log_messages import market_update_of, signal_of
-from tradingsignals_server.api.mapping.to_proto import encode
 from tradingsignals_server.application.decision.quotes import Quote
 from tradingsignals_server.application.decision.trader import TradeRule
 from tradingsignals_server.application.explain.differences import CauseKind

@@ -4,40 +4,33 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Sequence
 from dataclasses import replace
 
 import pytest
 from tests.support.builders import NOW, bar, signal, walk
 from tests.support.deadlines import within
 from tests.support.engine import running_engine
+from tests.support.ledgers import BOOKS, RULES, folded, keeper_on
 from tests.support.memory_outcomes import MemoryOutcomes
 from tests.support.memory_store import MemoryStore
 
 from tradingsignals_server.application.event_log.tail import LogTail
-from tradingsignals_server.application.ledger.keeper import WINDOW_ENTRIES, OutcomeKeeper
+from tradingsignals_server.application.ledger.keeper import WINDOW_ENTRIES, LedgerKeeper
 from tradingsignals_server.application.ports.event_log import LogHead
 from tradingsignals_server.application.ports.outcomes import LedgerPlace
-from tradingsignals_server.domain.calendar import calendar_for
 from tradingsignals_server.domain.errors import StorageUnavailable
 from tradingsignals_server.domain.events import Disposition, MarketUpdate
-from tradingsignals_server.domain.ledger import LEDGER_VERSION, Ledger
+from tradingsignals_server.domain.ledger import LEDGER_VERSION
 from tradingsignals_server.domain.outcomes import Outcome, Resolution
-from tradingsignals_server.domain.risk import RiskRules
-
-RULES = RiskRules(confidence_threshold=0.5, trailing_stop_atr=1.5)
 
 
-def new_ledger(policy: str) -> Ledger:
-    return Ledger(RULES, calendar_for, model_key=policy, shadow=bool(policy))
+def keeper_of(store: MemoryStore, outcomes: MemoryOutcomes) -> LedgerKeeper:
+    return keeper_on(LogTail(store, LogHead(store.epoch, 1, len(store.entries))), store, outcomes)
 
 
-def keeper_of(store: MemoryStore, outcomes: MemoryOutcomes) -> OutcomeKeeper:
-    return OutcomeKeeper(outcomes, LogTail(store, LogHead(store.epoch, 1, len(store.entries))), new_ledger)
-
-
-def folded(store: MemoryStore) -> list[Outcome]:
-    ledger = new_ledger("")
-    return [outcome for event in store.events for outcome in ledger.apply(event)]
+def live_of(store: MemoryStore) -> Sequence[Outcome]:
+    return folded(store).live
 
 
 @pytest.fixture
@@ -53,7 +46,7 @@ async def traded() -> MemoryStore:
 async def test_outcomes_are_those_of_the_ledger_folded_at_once(traded: MemoryStore) -> None:
     outcomes = MemoryOutcomes(traded)
     assert await keeper_of(traded, outcomes).catch_up()
-    assert outcomes.outcomes == folded(traded)
+    assert outcomes.outcomes == live_of(traded)
     assert {one.acted for one in outcomes.outcomes} == {True, False}
     assert outcomes.place.sequence <= len(traded.events)
 
@@ -64,8 +57,8 @@ async def test_restart_after_each_commit_leaves_the_same_outcomes(traded: Memory
     log_tail = LogTail(traded, LogHead(traded.epoch, 1, 0))
     for newest in range(7, len(traded.entries) + 7, 7):
         log_tail.advance(min(newest, len(traded.entries)))
-        assert await OutcomeKeeper(outcomes, log_tail, new_ledger).catch_up()
-    assert outcomes.outcomes == folded(traded)
+        assert await keeper_on(log_tail, traded, outcomes).catch_up()
+    assert outcomes.outcomes == live_of(traded)
 
 
 async def test_outage_between_read_and_commit_loses_nothing(traded: MemoryStore) -> None:
@@ -76,7 +69,7 @@ async def test_outage_between_read_and_commit_loses_nothing(traded: MemoryStore)
         await keeper.catch_up()
     traded.down = False
     assert await keeper.catch_up()
-    assert outcomes.outcomes == folded(traded)
+    assert outcomes.outcomes == live_of(traded)
 
 
 async def test_ledger_moved_by_another_keeper_is_read_anew(traded: MemoryStore) -> None:
@@ -90,7 +83,7 @@ async def test_ledger_moved_by_another_keeper_is_read_anew(traded: MemoryStore) 
     for keeper in (first, second):
         keeper._log_tail.advance(len(traded.entries))
         assert await keeper.catch_up()
-    assert outcomes.outcomes == folded(traded)
+    assert outcomes.outcomes == live_of(traded)
     assert outcomes.outcomes[-1].resolution is not Resolution.EXPIRED
 
 
@@ -101,9 +94,9 @@ async def test_ledger_of_another_version_is_left_alone(traded: MemoryStore, capl
         await within(keeper_of(traded, outcomes).run())
     assert "tradingsignals ledger rebuild" in caplog.text
     assert (outcomes.outcomes, outcomes.commits) == ([], 0)
-    await outcomes.restart_ledger(LEDGER_VERSION)
+    await outcomes.restart_ledger(LEDGER_VERSION, BOOKS.account, BOOKS.currency)
     assert await keeper_of(traded, outcomes).catch_up()
-    assert outcomes.outcomes == folded(traded)
+    assert outcomes.outcomes == live_of(traded)
 
 
 async def test_running_keeper_follows_what_is_committed(traded: MemoryStore) -> None:
@@ -114,7 +107,7 @@ async def test_running_keeper_follows_what_is_committed(traded: MemoryStore) -> 
         await pauses.put(seconds)
         await asyncio.sleep(0)
 
-    running = asyncio.create_task(OutcomeKeeper(outcomes, log_tail, new_ledger, paused).run())
+    running = asyncio.create_task(keeper_on(log_tail, traded, outcomes, paused).run())
     try:
         await asyncio.sleep(0)
         traded.down = True
@@ -126,4 +119,4 @@ async def test_running_keeper_follows_what_is_committed(traded: MemoryStore) -> 
         await within(outcomes.committed.wait())
     finally:
         running.cancel()
-    assert outcomes.outcomes == folded(traded)
+    assert outcomes.outcomes == live_of(traded)

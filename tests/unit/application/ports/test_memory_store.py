@@ -11,7 +11,7 @@ from tests.support.store_contract.policies import CheckpointContract, ShadowCont
 from tests.support.store_contract.reading import ResumeContract
 from tests.support.store_contract.writing import AtomicityContract, CommitContract, ConcurrencyContract
 
-from tradingsignals_server.api.mapping.to_proto import encode
+from tradingsignals_server.api.mapping.log_encoding import encode
 
 
 @pytest.fixture
