@@ -108,14 +108,15 @@ async def publish(service: RunningService, bars: Sequence[Bar]) -> int:
     return repeated
 
 
-async def follow(address: str, last: int, seen: list[int]) -> None:
-    """Follow all events at `address` up to the last one, resuming after every error."""
-    while not seen or seen[-1] < last:
+async def follow(address: str, count: int, seen: list[int]) -> None:
+    """Follow all events at `address` until `count` are no outcomes, resuming after every error."""
+    while count:
         async with tradingsignals.connect(address, timeout=DEADLINE) as client:
             try:
                 async for event in client.stream_events(resume_after=seen[-1] if seen else 0):
                     seen.append(event.sequence)
-                    if event.sequence >= last:
+                    count -= not event.HasField("outcome")
+                    if not count:
                         return
             except TemporaryError:
                 await asyncio.sleep(0.05)
@@ -155,7 +156,7 @@ async def test_tables_equal_those_of_an_undisturbed_run(
                         os.kill(victim.pid, signal.SIGKILL)
                         await replaced(service, victim, count)
         for address, events_seen in seen.items():
-            assert events_seen == list(range(1, last + 1)), address
+            assert events_seen == list(range(1, len(events_seen) + 1)), address
         found = by_symbol(await tables_of(database))
         assert found == undisturbed
         assert "Traceback" not in service.log, service.log

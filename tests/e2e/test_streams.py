@@ -13,33 +13,22 @@ from tests.support.bars import messages
 from tests.support.builders import walk
 from tests.support.deadlines import within
 from tests.support.followers import STREAMS, WAYS, by_grpc, by_sse, through
+from tests.support.payloads import events_of
 from tests.support.quotes import sure_buy, sure_sell
 from tests.support.service import RunningService
 
 import tradingsignals
-from tradingsignals import AsyncClient, Event, Position, Signal
-from tradingsignals.v1.event_pb2 import MarketUpdate
+from tradingsignals import AsyncClient, Event, Signal
 
 EACH_WAY = pytest.mark.parametrize("way", WAYS)
 EACH_STREAM = pytest.mark.parametrize("name", STREAMS)
-PAYLOADS: dict[str, tuple[str, Any]] = {
-    "SIGNAL": ("signal", Signal),
-    "MARKET_UPDATE": ("market_update", MarketUpdate),
-    "POSITION_UPDATE": ("position_update", Position),
-}
 
 
 async def logged(service: RunningService) -> list[Event]:
     """The log from the database."""
     async with service.database() as database:
         rows = await database.fetch("SELECT sequence, time, kind, payload FROM events ORDER BY sequence")
-    found = []
-    for row in rows:
-        field, message = PAYLOADS[row["kind"]]
-        event = Event(sequence=row["sequence"], **{field: message.FromString(row["payload"])})
-        event.event_time.FromDatetime(row["time"])
-        found.append(event)
-    return found
+    return events_of(rows)
 
 
 def after_the_first(responses: list[Any], way: str, point: int) -> list[Any]:
@@ -128,8 +117,13 @@ async def test_idle_stream_has_heartbeats_with_the_current_sequence(
             lambda s: s.symbol == "USDCOP" and s.action == Signal.HOLD,
         ),
         ("positions", {"symbols": ["USD/COP"]}, lambda p: p.symbol == "USDCOP"),
-        ("events", {"kinds": ["SIGNAL", "POSITION_UPDATE"]}, lambda e: not e.HasField("market_update")),
+        (
+            "events",
+            {"kinds": ["SIGNAL", "POSITION_UPDATE"]},
+            lambda e: e.WhichOneof("payload") in {"signal", "position_update"},
+        ),
         ("events", {"kinds": "MARKET_UPDATE", "symbols": "USDCOP"}, lambda e: e.market_update.bar.symbol == "USDCOP"),
+        ("events", {"kinds": "OUTCOME", "symbols": "USDCOP"}, lambda e: e.outcome.symbol == "USDCOP"),
         ("events", {"min_confidence": 0.8}, lambda e: not e.HasField("signal") or e.signal.confidence >= 0.8),
     ],
 )

@@ -1,11 +1,14 @@
 """The whole content of a database, for comparison with another one.
 
 The wall clock is left out: when a bar was received, when an entry was committed and with which others, how long a
-decision took. All else is a function of the bars.
+decision took; and where the keeper's outcomes are among the entries of the log: sequences are those without them. All
+else is a function of the bars.
 """
 
 from __future__ import annotations
 
+from bisect import bisect_right
+from collections.abc import Sequence
 from typing import Any
 
 import asyncpg
@@ -13,6 +16,9 @@ import asyncpg.pool
 
 from tradingsignals.v1.position_pb2 import Position
 from tradingsignals.v1.signal_pb2 import Signal
+
+_MESSAGES: dict[str, Any] = {"SIGNAL": Signal, "POSITION_UPDATE": Position}
+_KIND_OF = {"signals": "SIGNAL", "positions": "POSITION_UPDATE"}
 
 Database = asyncpg.Connection | asyncpg.pool.PoolConnectionProxy
 Rows = list[dict[str, Any]]
@@ -43,26 +49,34 @@ _BY_CHANCE: dict[str, tuple[str, ...]] = {
 async def tables_of(database: Database) -> Tables:
     """Read every row of every table, in one snapshot."""
     async with database.transaction(isolation="repeatable_read", readonly=True):
-        return {table: await _rows(database, table, order) for table, order in _ORDER.items()}
+        outcomes = await database.fetch("SELECT sequence FROM events WHERE kind = 'OUTCOME' ORDER BY sequence")
+        left_out = [row["sequence"] for row in outcomes]
+        return {table: await _rows(database, table, order, left_out) for table, order in _ORDER.items()}
 
 
-async def _rows(database: Database, table: str, order: str) -> Rows:
+async def _rows(database: Database, table: str, order: str, left_out: Sequence[int]) -> Rows:
+    """Return the rows of a table, as if the log did not have the entries `left_out`."""
     found = await database.fetch(f"SELECT * FROM {table} ORDER BY {order}")
-    rows = [dict(row) for row in found]
+    rows = [dict(row) for row in found if row.get("kind") != "OUTCOME"]
     for row in rows:
         for column in _BY_CHANCE.get(table, ()):
             row.pop(column, None)
-        if table == "signals":
-            row["message"] = _without_latency(row["message"])
-        elif row.get("kind") == "SIGNAL":
-            row["payload"] = _without_latency(row["payload"])
+        for column in ("sequence", "last_sequence"):
+            if column in row:
+                row[column] -= bisect_right(left_out, row[column])
+        kind = row.get("kind", _KIND_OF.get(table))
+        for column in ("message", "payload"):
+            if column in row and kind in _MESSAGES:
+                row[column] = _as_if_alone(_MESSAGES[kind].FromString(row[column]), left_out)
     return rows
 
 
-def _without_latency(message: bytes) -> bytes:
-    signal = Signal.FromString(message)
-    signal.ClearField("latency_ms")
-    return signal.SerializeToString(deterministic=True)
+def _as_if_alone(message: Any, left_out: Sequence[int]) -> bytes:
+    message.sequence -= bisect_right(left_out, message.sequence)
+    if isinstance(message, Signal):
+        message.ClearField("latency_ms")
+    serialised: bytes = message.SerializeToString(deterministic=True)
+    return serialised
 
 
 def assert_same(found: Tables, expected: Tables) -> None:
@@ -85,7 +99,6 @@ _BY_SYMBOL = (
     *("bars", "signals", "positions", "events"),
     *("recurrent_states", "shadow_signals", "shadow_positions"),
 )
-_MESSAGES: dict[str, Any] = {"SIGNAL": Signal, "POSITION_UPDATE": Position}
 
 
 def _of_symbol(rows: Rows, symbol: str) -> Rows:
