@@ -19,6 +19,7 @@ from tradingsignals.v1.bar_pb2 import Bar, BarReceipt, BarRejection
 from tradingsignals.v1.event_pb2 import Event, MarketUpdate
 from tradingsignals.v1.explanation_pb2 import Explanation, Replay
 from tradingsignals.v1.model_pb2 import Model, Shadow
+from tradingsignals.v1.outcome_pb2 import Outcome
 from tradingsignals.v1.position_pb2 import Position
 from tradingsignals.v1.signal_pb2 import Signal, TechnicalFactors
 from tradingsignals.v1.statistics_pb2 import Statistics
@@ -87,6 +88,7 @@ __all__ = [
     "NotFound",
     "Notice",
     "OutOfRange",
+    "Outcome",
     "Overloaded",
     "Pages",
     "Position",
