@@ -104,7 +104,7 @@ export interface Client extends Services {
   /** Follow positions after each change, none missed through all failures. */
   followPositions(filter?: FollowedPositions, options?: FollowOptions): Follower<Position>;
 
-  /** End all calls and the connection. Followers then fail to reconnect: close them first. */
+  /** Close all followers, and end all calls and the connection. */
   close(): void;
 }
 
@@ -115,8 +115,13 @@ export function createClientOver(connect: Connect, options: ClientOptions = {}):
   const calls = connection();
   const services = servicesOver(calls);
 
+  const followers = new Set<{ close(): void }>();
+  const surroundings = { calls, clock, connect: connection, closed: (follower: { close(): void }) => followers.delete(follower) };
+
   function follower<T extends Sequenced>(source: Source<T>, following: FollowOptions = {}): Follower<T> {
-    return new Follower(source, calls, connection, following, clock);
+    const follower = new Follower(source, following, surroundings);
+    if (follower.state.status !== "closed") followers.add(follower);
+    return follower;
   }
 
   return {
@@ -158,7 +163,10 @@ export function createClientOver(connect: Connect, options: ClientOptions = {}):
         sourceOf(PositionService.method.streamPositions, filter ?? {}, (response) => response.positions),
         following,
       ),
-    close: () => calls.close(),
+    close() {
+      for (const follower of followers) follower.close();
+      calls.close();
+    },
   };
 }
 

@@ -1,8 +1,8 @@
 /** Connections: a transport with typed errors and a deadline, whose calls end with it. */
-import type { DescMessage, DescMethodStreaming, DescMethodUnary, MessageInitShape, MessageShape } from "@bufbuild/protobuf";
-import type { ContextValues, StreamResponse, Transport, UnaryResponse } from "@connectrpc/connect";
+import type { DescMessage, DescMethodStreaming, DescMethodUnary, MessageInitShape } from "@bufbuild/protobuf";
+import { Code, type ContextValues, type StreamResponse, type Transport, type UnaryResponse } from "@connectrpc/connect";
 
-import { typedError } from "./errors.js";
+import { CallCanceled, typedError } from "./errors.js";
 
 /** Deadline of a call with one response, in milliseconds. Streams have none. */
 export const DEFAULT_TIMEOUT_MS = 10_000;
@@ -22,6 +22,7 @@ export class Calls implements Transport {
   readonly #connection: Connection;
   readonly #timeoutMs: number;
   readonly #open = new Set<AbortController>();
+  #closed = false;
 
   constructor(connection: Connection, timeoutMs: number) {
     this.#connection = connection;
@@ -69,11 +70,13 @@ export class Calls implements Transport {
 
   /** End all calls, and the connection. */
   close(): void {
+    this.#closed = true;
     for (const controller of this.#open) controller.abort();
     this.#connection.close();
   }
 
   #begin(outer: AbortSignal | undefined): OpenCall {
+    if (this.#closed) throw new CallCanceled("the client is closed", { code: Code.Canceled });
     const controller = new AbortController();
     const abort = () => controller.abort(outer?.reason);
     if (outer?.aborted) abort();
@@ -124,6 +127,3 @@ function messages<T>(inner: AsyncIterable<T>, call: OpenCall): AsyncIterable<T> 
 export async function* only<T>(message: T): AsyncIterable<T> {
   yield message;
 }
-
-/** A response that names the point of the log up to which it is complete. */
-export type Complete<O extends DescMessage> = MessageShape<O> & { throughSequence: bigint };

@@ -55,6 +55,16 @@ export interface SourceStream<T> {
   readonly responses: AsyncIterable<{ readonly items: readonly T[]; readonly throughSequence: bigint }>;
 }
 
+/** What a follower has of its client. */
+export interface Surroundings {
+  readonly calls: Calls;
+  readonly clock: Clock;
+  /** Open a connection of its own, for when the client's is silent. */
+  connect(): Calls;
+  /** Note that the follower is closed. */
+  closed(follower: { close(): void }): void;
+}
+
 interface OpenStream<T> {
   readonly responses: AsyncIterator<{ readonly items: readonly T[]; readonly throughSequence: bigint }>;
   readonly controller: AbortController;
@@ -64,7 +74,8 @@ interface OpenStream<T> {
  * Items without end, each exactly once and in order, through restarts and lost connections.
  *
  * ```ts
- * for await (const event of client.follow({}, { resumeAfter, epoch })) {
+ * const follower = client.follow({}, { resumeAfter, epoch });
+ * for await (const event of follower) {
  *   handle(event);
  *   save(follower.sequence, follower.epoch);
  * }
@@ -77,7 +88,7 @@ interface OpenStream<T> {
  */
 export class Follower<T extends Sequenced> implements AsyncIterableIterator<T> {
   readonly #source: Source<T>;
-  readonly #connect: () => Calls;
+  readonly #surroundings: Surroundings;
   readonly #resume: Resume<T>;
   readonly #waits: Waits;
   readonly #clock: Clock;
@@ -92,25 +103,19 @@ export class Follower<T extends Sequenced> implements AsyncIterableIterator<T> {
   #announced = false;
   #lastResponseAt: Date | undefined;
 
-  /**
-   * @param source what is followed
-   * @param calls the client's
-   * @param connect opens a connection of its own, for when the client's is silent
-   * @param options of the follower
-   * @param clock time, timers and chance
-   * @internal
-   */
-  constructor(source: Source<T>, calls: Calls, connect: () => Calls, options: FollowOptions, clock: Clock) {
+  /** @internal */
+  constructor(source: Source<T>, options: FollowOptions, surroundings: Surroundings) {
+    const { clock } = surroundings;
     this.#source = source;
-    this.#calls = calls;
-    this.#connect = connect;
+    this.#calls = surroundings.calls;
+    this.#surroundings = surroundings;
     this.#options = options;
     this.#clock = clock;
     this.#resume = new Resume<T>(options, (notice) => this.#noted(notice), () => clock.random());
     this.#waits = new Waits(clock);
     this.#state = { status: "connecting", since: new Date(clock.now()), attempt: 0 };
     this.#items = this.#iterate();
-    if (options.signal?.aborted) this.close();
+    if (options.signal?.aborted === true) this.close();
     else options.signal?.addEventListener("abort", this.#onAbort);
   }
 
@@ -211,7 +216,7 @@ export class Follower<T extends Sequenced> implements AsyncIterableIterator<T> {
   /** The connection may be dead without an error; a call on it would only wait again. */
   #reconnected(cause: NoResponse | Interrupted): number {
     this.#endStream();
-    this.#replaceOwnCalls(this.#connect());
+    this.#replaceOwnCalls(this.#surroundings.connect());
     const pause = this.#resume.failed(new Unavailable(cause.message, { code: Code.Unavailable }), this.#clock.now());
     return cause instanceof Interrupted ? 0 : pause;
   }
@@ -283,6 +288,7 @@ export class Follower<T extends Sequenced> implements AsyncIterableIterator<T> {
     this.#options.signal?.removeEventListener("abort", this.#onAbort);
     this.#endStream();
     this.#replaceOwnCalls(undefined);
+    this.#surroundings.closed(this);
     const since = this.#state.status === "live" ? new Date(this.#clock.now()) : this.#state.since;
     const reason = error instanceof TradingSignalsError ? { reason: error } : {};
     this.#setState({ status: "closed", since, attempt: 0, ...reason });
