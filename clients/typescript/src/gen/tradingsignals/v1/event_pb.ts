@@ -8,6 +8,8 @@ import type { Timestamp } from "@bufbuild/protobuf/wkt";
 import { file_google_protobuf_timestamp } from "@bufbuild/protobuf/wkt";
 import type { Bar, BarReceipt_Disposition } from "./bar_pb.js";
 import { file_tradingsignals_v1_bar } from "./bar_pb.js";
+import type { Outcome } from "./outcome_pb.js";
+import { file_tradingsignals_v1_outcome } from "./outcome_pb.js";
 import type { Position } from "./position_pb.js";
 import { file_tradingsignals_v1_position } from "./position_pb.js";
 import type { Signal } from "./signal_pb.js";
@@ -18,7 +20,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file tradingsignals/v1/event.proto.
  */
 export const file_tradingsignals_v1_event: GenFile = /*@__PURE__*/
-  fileDesc("Ch10cmFkaW5nc2lnbmFscy92MS9ldmVudC5wcm90bxIRdHJhZGluZ3NpZ25hbHMudjEi/AMKBUV2ZW50EhAKCHNlcXVlbmNlGAEgASgDEi4KCmV2ZW50X3RpbWUYAiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEisKBnNpZ25hbBgDIAEoCzIZLnRyYWRpbmdzaWduYWxzLnYxLlNpZ25hbEgAEjgKDW1hcmtldF91cGRhdGUYBCABKAsyHy50cmFkaW5nc2lnbmFscy52MS5NYXJrZXRVcGRhdGVIABI2Cg9wb3NpdGlvbl91cGRhdGUYBSABKAsyGy50cmFkaW5nc2lnbmFscy52MS5Qb3NpdGlvbkgAEjEKCWhlYXJ0YmVhdBgGIAEoCzIcLnRyYWRpbmdzaWduYWxzLnYxLkhlYXJ0YmVhdEgAEi8KBWVycm9yGAcgASgLMh4udHJhZGluZ3NpZ25hbHMudjEuU3RyZWFtRXJyb3JIABI8Cg90cmFkaW5nX2NvbnRyb2wYCSABKAsyIS50cmFkaW5nc2lnbmFscy52MS5UcmFkaW5nQ29udHJvbEgAImUKBEtpbmQSFAoQS0lORF9VTlNQRUNJRklFRBAAEgoKBlNJR05BTBABEhEKDU1BUktFVF9VUERBVEUQAhITCg9QT1NJVElPTl9VUERBVEUQAxITCg9UUkFESU5HX0NPTlRST0wQBUIJCgdwYXlsb2FkInMKDE1hcmtldFVwZGF0ZRIjCgNiYXIYASABKAsyFi50cmFkaW5nc2lnbmFscy52MS5CYXISPgoLZGlzcG9zaXRpb24YAiABKA4yKS50cmFkaW5nc2lnbmFscy52MS5CYXJSZWNlaXB0LkRpc3Bvc2l0aW9uImYKDlRyYWRpbmdDb250cm9sEg4KBmhhbHRlZBgBIAEoCBIOCgZyZWFzb24YAiABKAkSCgoCYnkYAyABKAkSKAoEdGltZRgEIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAiCwoJSGVhcnRiZWF0IkEKC1N0cmVhbUVycm9yEg4KBnJlYXNvbhgBIAEoCRIPCgdtZXNzYWdlGAIgASgJEhEKCXJldHJ5YWJsZRgDIAEoCEJNChF0cmFkaW5nc2lnbmFscy52MVABWiJ0cmFkaW5nc2lnbmFscy92MTt0cmFkaW5nc2lnbmFsc3YxqgIRVHJhZGluZ1NpZ25hbHMuVjFiBnByb3RvMw", [file_google_protobuf_timestamp, file_tradingsignals_v1_bar, file_tradingsignals_v1_position, file_tradingsignals_v1_signal]);
+  fileDesc("Ch10cmFkaW5nc2lnbmFscy92MS9ldmVudC5wcm90bxIRdHJhZGluZ3NpZ25hbHMudjEiuAQKBUV2ZW50EhAKCHNlcXVlbmNlGAEgASgDEi4KCmV2ZW50X3RpbWUYAiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEisKBnNpZ25hbBgDIAEoCzIZLnRyYWRpbmdzaWduYWxzLnYxLlNpZ25hbEgAEjgKDW1hcmtldF91cGRhdGUYBCABKAsyHy50cmFkaW5nc2lnbmFscy52MS5NYXJrZXRVcGRhdGVIABI2Cg9wb3NpdGlvbl91cGRhdGUYBSABKAsyGy50cmFkaW5nc2lnbmFscy52MS5Qb3NpdGlvbkgAEjEKCWhlYXJ0YmVhdBgGIAEoCzIcLnRyYWRpbmdzaWduYWxzLnYxLkhlYXJ0YmVhdEgAEi8KBWVycm9yGAcgASgLMh4udHJhZGluZ3NpZ25hbHMudjEuU3RyZWFtRXJyb3JIABItCgdvdXRjb21lGAggASgLMhoudHJhZGluZ3NpZ25hbHMudjEuT3V0Y29tZUgAEjwKD3RyYWRpbmdfY29udHJvbBgJIAEoCzIhLnRyYWRpbmdzaWduYWxzLnYxLlRyYWRpbmdDb250cm9sSAAicgoES2luZBIUChBLSU5EX1VOU1BFQ0lGSUVEEAASCgoGU0lHTkFMEAESEQoNTUFSS0VUX1VQREFURRACEhMKD1BPU0lUSU9OX1VQREFURRADEgsKB09VVENPTUUQBBITCg9UUkFESU5HX0NPTlRST0wQBUIJCgdwYXlsb2FkInMKDE1hcmtldFVwZGF0ZRIjCgNiYXIYASABKAsyFi50cmFkaW5nc2lnbmFscy52MS5CYXISPgoLZGlzcG9zaXRpb24YAiABKA4yKS50cmFkaW5nc2lnbmFscy52MS5CYXJSZWNlaXB0LkRpc3Bvc2l0aW9uImYKDlRyYWRpbmdDb250cm9sEg4KBmhhbHRlZBgBIAEoCBIOCgZyZWFzb24YAiABKAkSCgoCYnkYAyABKAkSKAoEdGltZRgEIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAiCwoJSGVhcnRiZWF0IkEKC1N0cmVhbUVycm9yEg4KBnJlYXNvbhgBIAEoCRIPCgdtZXNzYWdlGAIgASgJEhEKCXJldHJ5YWJsZRgDIAEoCEJNChF0cmFkaW5nc2lnbmFscy52MVABWiJ0cmFkaW5nc2lnbmFscy92MTt0cmFkaW5nc2lnbmFsc3YxqgIRVHJhZGluZ1NpZ25hbHMuVjFiBnByb3RvMw", [file_google_protobuf_timestamp, file_tradingsignals_v1_bar, file_tradingsignals_v1_outcome, file_tradingsignals_v1_position, file_tradingsignals_v1_signal]);
 
 /**
  * One entry of the event log: committed, ordered, immutable. Heartbeats and errors are not entries; they are sent
@@ -88,6 +90,15 @@ export type Event = Message<"tradingsignals.v1.Event"> & {
     case: "error";
   } | {
     /**
+     * What a BUY or SELL was worth, within seconds of the entry that resolved it. A rebuild of the ledger sends none
+     * again.
+     *
+     * @generated from field: tradingsignals.v1.Outcome outcome = 8;
+     */
+    value: Outcome;
+    case: "outcome";
+  } | {
+    /**
      * Trading was halted or resumed by hand, for all instruments. A stream of some instruments does not have it.
      *
      * @generated from field: tradingsignals.v1.TradingControl trading_control = 9;
@@ -137,6 +148,13 @@ export enum Event_Kind {
    * @generated from enum value: POSITION_UPDATE = 3;
    */
   POSITION_UPDATE = 3,
+
+  /**
+   * It is known what a BUY or SELL was worth.
+   *
+   * @generated from enum value: OUTCOME = 4;
+   */
+  OUTCOME = 4,
 
   /**
    * Trading was halted or resumed by hand.

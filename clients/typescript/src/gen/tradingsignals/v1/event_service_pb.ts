@@ -61,8 +61,8 @@ export type StreamEventsRequest = Message<"tradingsignals.v1.StreamEventsRequest
    * For a replay: only entries whose market time is at or after this: an RFC 3339 time ("2025-06-30T13:00:00Z"), or a
    * date ("2025-06-30"), which means midnight UTC at its start. The market time of an entry is the time of the newest
    * bar that it is based on: the `time` of a bar, the `bar_time` of a signal, the bar that a position was opened,
-   * marked or closed at; without a bar, the time of the call. Absent or empty: from the oldest entry kept. With
-   * `resume_after` an interrupted replay continues.
+   * marked or closed at, the market time of the entry that resolved an outcome; without a bar, the time of the call.
+   * Absent or empty: from the oldest entry kept. With `resume_after` an interrupted replay continues.
    *
    * @generated from field: string start_time = 6;
    */

@@ -59,7 +59,7 @@ export type Outcome = Message<"tradingsignals.v1.Outcome"> & {
   modelVersion: string;
 
   /**
-   * Version and file of the shadow model. Empty for a signal of the live model.
+   * Version and file of the model that made the signal. Empty if the inputs of the signal are not stored.
    *
    * @generated from field: string model_key = 6;
    */
