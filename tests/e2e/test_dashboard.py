@@ -92,7 +92,7 @@ async def all_of(api: httpx.AsyncClient, path: str, key: str, most: int = 100_00
 
 async def signals_of(api: httpx.AsyncClient, **query: str) -> list[Any]:
     """Return all signals, the newest first."""
-    return await all_of(api, "/api/signals/history", "signals", **query)
+    return await all_of(api, "/api/signals/history", "signals", 100_000, **query)
 
 
 def refused(tab: Tab) -> list[str]:
