@@ -100,10 +100,12 @@ class MemoryOutcomes:
         await self._store.ping()
         if self.place != commit.before:
             return None
-        self.place = LedgerPlace(commit.sequence, commit.before.version)
-        self.reported = max(self.reported, commit.sequence)
         new = [one.outcome for one in commit.resolved]
         replaced = {outcome.outcome_id for outcome in new}
+        if len(replaced) < len(new):
+            raise ValueError("one commit has an outcome twice, which PostgreSQL refuses")
+        self.place = LedgerPlace(commit.sequence, commit.before.version)
+        self.reported = max(self.reported, commit.sequence)
         self.outcomes = [*(one for one in self.outcomes if one.outcome_id not in replaced), *new]
         self.entries |= {key: json.dumps(state) for key, state in commit.entries.items()}
         self.entries = {key: text for key, text in self.entries.items() if text != "[]"}

@@ -94,7 +94,8 @@ class LedgerKeeper:
         self._reported = 0
 
     async def run(self) -> None:
-        """Follow the log until cancelled."""
+        """Follow the log until cancelled. It may be called again: what a cancelled call had folded is read anew."""
+        self._place = None
         unsubscribe = self._log_tail.subscribe(self._grown.set)
         try:
             while await self._follow():

@@ -120,3 +120,30 @@ async def test_running_keeper_follows_what_is_committed(traded: MemoryStore) -> 
     finally:
         running.cancel()
     assert outcomes.outcomes == live_of(traded)
+
+
+async def test_keeper_that_was_cancelled_while_it_folds_goes_on_from_its_last_commit(
+    traded: MemoryStore, caplog: pytest.LogCaptureFixture
+) -> None:
+    outcomes = MemoryOutcomes(traded)
+    keeper = keeper_of(traded, outcomes)
+    for turns in (80, 60, 40):  # a server may lose the role of the keeper, and get it again
+        running = asyncio.create_task(keeper.run())
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        running.cancel()
+        await asyncio.wait([running])
+    assert outcomes.commits == 0
+    assert await keeper_runs_once(keeper, outcomes)
+    assert not caplog.records
+    assert outcomes.outcomes == live_of(traded)
+
+
+async def keeper_runs_once(keeper: LedgerKeeper, outcomes: MemoryOutcomes) -> bool:
+    """Run until the next commit."""
+    outcomes.committed.clear()
+    running = asyncio.create_task(keeper.run())
+    try:
+        return await within(outcomes.committed.wait())
+    finally:
+        running.cancel()
