@@ -22,6 +22,8 @@ _KEYS = {
     "ArrowLeft": 37,
 }
 
+_FOCUSED = "(document.activeElement.getAttribute('aria-label') ?? document.activeElement.textContent).trim()"
+
 _ALL_ROWS = """(async () => {
   const settled = () => new Promise((resolve) => requestAnimationFrame(() => requestAnimationFrame(resolve)));
   const number = (element, name) => Number(element?.getAttribute(name));
@@ -95,10 +97,11 @@ class Dashboard:
 
     async def focused(self) -> str:
         """Return the name of the element that has the focus: its label, or its text."""
-        found = await self.tab.run(
-            "(document.activeElement.getAttribute('aria-label') ?? document.activeElement.textContent).trim()"
-        )
-        return " ".join(str(found).split())
+        return " ".join(str(await self.tab.run(_FOCUSED)).split())
+
+    async def focuses(self, name: str) -> None:
+        """Wait until the element with this name has the focus."""
+        await self.tab.shows(f"{_FOCUSED} === {json.dumps(name)}")
 
     async def tab_to(self, name: str, most: int = 80) -> None:
         """Press Tab until the element with this name has the focus."""
