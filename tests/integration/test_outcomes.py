@@ -1,10 +1,12 @@
-"""The contract of the outcome store on PostgreSQL."""
+"""The contracts of the outcome store and the account store on PostgreSQL."""
 
 from __future__ import annotations
 
 import pytest
+from tests.support.store_contract.account import AccountContract, AccountStores
 from tests.support.store_contract.ledger import LedgerContract, LedgerStores, expected
 
+from tradingsignals_server.adapters.postgres.account import PostgresAccount
 from tradingsignals_server.adapters.postgres.connection import Connections
 from tradingsignals_server.adapters.postgres.outcomes import PostgresOutcomes
 from tradingsignals_server.adapters.postgres.store import PostgresStore
@@ -20,3 +22,11 @@ def ledger_stores(store: PostgresStore, pool: Connections) -> LedgerStores:
 
 
 class TestLedger(LedgerContract): ...
+
+
+@pytest.fixture
+def account_stores(store: PostgresStore, pool: Connections) -> AccountStores:
+    return AccountStores(store, PostgresOutcomes(pool, encode, LOG_DECODERS), PostgresAccount(pool))
+
+
+class TestAccount(AccountContract): ...

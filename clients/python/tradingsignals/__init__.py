@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import grpc
 
+from tradingsignals.v1.account_pb2 import Account, EquityPoint
 from tradingsignals.v1.bar_pb2 import Bar, BarReceipt, BarRejection
 from tradingsignals.v1.event_pb2 import Event, MarketUpdate
 from tradingsignals.v1.explanation_pb2 import Explanation, Replay
@@ -58,6 +59,7 @@ from .snapshot import Snapshot
 
 __all__ = [
     "AccessDenied",
+    "Account",
     "AlreadyExists",
     "AsyncBacktest",
     "AsyncClient",
@@ -74,6 +76,7 @@ __all__ = [
     "DeadlineExceeded",
     "Disconnected",
     "EpochChanged",
+    "EquityPoint",
     "Event",
     "EventsPruned",
     "Explanation",

@@ -7,6 +7,7 @@ from datetime import UTC, date, datetime
 from itertools import islice
 from typing import TypeAlias
 
+from tradingsignals.v1.account_service_pb2 import ListEquityRequest
 from tradingsignals.v1.bar_pb2 import Bar
 from tradingsignals.v1.event_pb2 import Event
 from tradingsignals.v1.event_service_pb2 import StreamEventsResponse
@@ -51,6 +52,9 @@ Resolution = Outcome.Resolution | str
 
 Fill = Outcome.Fill | str
 """Outcome.CLOSE or "CLOSE", or the next open."""
+
+EquityResolution = ListEquityRequest.Resolution | str
+"""ListEquityRequest.DAY or "DAY", or by bar."""
 
 
 def when(time: When) -> str:

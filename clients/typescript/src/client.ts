@@ -6,6 +6,8 @@ import { ConnectError, type CallOptions } from "@connectrpc/connect";
 import { Calls, DEFAULT_TIMEOUT_MS, only, type Connect } from "./connection.js";
 import { TradingSignalsError } from "./errors.js";
 import { Follower, type FollowOptions, type Source } from "./follower.js";
+import type { EquityPoint } from "./gen/tradingsignals/v1/account_pb.js";
+import type { ListEquityRequestSchema, ListEquityResponse } from "./gen/tradingsignals/v1/account_service_pb.js";
 import type { Bar, BarSchema } from "./gen/tradingsignals/v1/bar_pb.js";
 import type { Event } from "./gen/tradingsignals/v1/event_pb.js";
 import { EventService, type StreamEventsRequestSchema } from "./gen/tradingsignals/v1/event_service_pb.js";
@@ -46,6 +48,8 @@ export type SignalFilter = Fields<typeof ListSignalsRequestSchema, "pageToken">;
 export type ClosedPositionFilter = Fields<typeof ListClosedPositionsRequestSchema, "pageToken">;
 /** A filter of outcomes, as in ListOutcomes. */
 export type OutcomeFilter = Fields<typeof ListOutcomesRequestSchema, "pageToken">;
+/** A filter of equity, as in ListEquity. */
+export type EquityFilter = Fields<typeof ListEquityRequestSchema, "pageToken">;
 /** A filter of bars, as in ListBars. */
 export type BarFilter = Fields<typeof ListBarsRequestSchema, "pageToken">;
 /** Which events to follow: symbols, kinds, least confidence. Everything by default. */
@@ -85,6 +89,8 @@ export interface Client extends Services {
   ): Pages<Position, ListClosedPositionsResponse>;
   /** List outcomes of signals, the last resolved first. */
   listOutcomes(filter?: OutcomeFilter, options?: CallOptions): Pages<Outcome, ListOutcomesResponse>;
+  /** List the equity by bar or by day, the newest first. */
+  listEquity(filter?: EquityFilter, options?: CallOptions): Pages<EquityPoint, ListEquityResponse>;
   /** List stored bars, the newest first. */
   listBars(filter?: BarFilter, options?: CallOptions): Pages<Bar, ListBarsResponse>;
 
@@ -141,6 +147,11 @@ export function createClientOver(connect: Connect, options: ClientOptions = {}):
       new Pages(
         (pageToken) => services.outcomes.listOutcomes({ ...filter, pageToken }, callOptions),
         (page) => page.outcomes,
+      ),
+    listEquity: (filter, callOptions) =>
+      new Pages(
+        (pageToken) => services.account.listEquity({ ...filter, pageToken }, callOptions),
+        (page) => page.points,
       ),
     listBars: (filter, callOptions) =>
       new Pages(

@@ -3,6 +3,7 @@ import type { DescMessage, DescMethodServerStreaming, DescService, Message, Mess
 import { createClient, type CallOptions, type Client, type Transport } from "@connectrpc/connect";
 
 import { only } from "./connection.js";
+import { AccountService } from "./gen/tradingsignals/v1/account_service_pb.js";
 import { BacktestService } from "./gen/tradingsignals/v1/backtest_service_pb.js";
 import { EventService } from "./gen/tradingsignals/v1/event_service_pb.js";
 import { MarketDataService } from "./gen/tradingsignals/v1/market_data_service_pb.js";
@@ -14,6 +15,7 @@ import { SystemService } from "./gen/tradingsignals/v1/system_service_pb.js";
 
 /** Every service, by its name in the client. */
 export const SERVICES = {
+  account: AccountService,
   backtests: BacktestService,
   events: EventService,
   marketData: MarketDataService,

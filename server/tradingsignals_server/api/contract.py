@@ -5,6 +5,7 @@ from __future__ import annotations
 from google.protobuf.descriptor import FileDescriptor, MethodDescriptor, ServiceDescriptor
 
 from tradingsignals.v1 import (
+    account_service_pb2,
     backtest_service_pb2,
     event_service_pb2,
     market_data_service_pb2,
@@ -33,6 +34,7 @@ SERVICES = _services(
     signal_service_pb2.DESCRIPTOR,
     position_service_pb2.DESCRIPTOR,
     outcome_service_pb2.DESCRIPTOR,
+    account_service_pb2.DESCRIPTOR,
     market_data_service_pb2.DESCRIPTOR,
     model_service_pb2.DESCRIPTOR,
     event_service_pb2.DESCRIPTOR,

@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-import binascii
-from base64 import urlsafe_b64decode, urlsafe_b64encode
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from hashlib import blake2s
+from datetime import datetime
 from typing import Any
 
 from ..domain.bars import Bar
-from ..domain.errors import (
-    InvalidPageToken,
-)
 from ..domain.events import EventKind
 from ..domain.signal_errors import SignalNotFound
 from .event_log.filter import Filter
 from .event_log.tail import LogTail
+from .paging import page_start, page_start_time, page_token
 from .ports.outcomes import OutcomePage, OutcomeQuery, OutcomeStore
 from .ports.store import Page, SignalQuery, Store
 
@@ -51,14 +46,14 @@ class Queries:
             raise SignalNotFound(symbol)
         return found
 
-    async def signals(self, query: SignalQuery, page_token: str, limit: int) -> tuple[Page, str]:
+    async def signals(self, query: SignalQuery, token: str, limit: int) -> tuple[Page, str]:
         """Return a page of signals, newest first, and the token of the next page, "" for the last page."""
         scope = f"signals|{query}"
-        before = _sequence_of(page_token, scope)
+        before = page_start(token, scope)
         page = await self._newest_signals(query, limit) if before is None else None
         if page is None:
             page = await self.store.list_signals(query, before, limit)
-        return page, _token_of(page.next_before, scope)
+        return page, page_token(page.next_before, scope)
 
     async def _newest_signals(self, query: SignalQuery, limit: int) -> Page | None:
         """Return the first page from the log tail in memory; None if it must be read from the store.
@@ -80,68 +75,34 @@ class Queries:
             return None
         return Page([entry.payload for entry in found[:limit]], found[limit - 1].sequence, head.newest)
 
-    async def closed_positions(self, symbol: str | None, page_token: str, limit: int) -> tuple[Page, str]:
+    async def closed_positions(self, symbol: str | None, token: str, limit: int) -> tuple[Page, str]:
         """Return a page of closed positions, newest first, and the token of the next page, "" for the last page."""
         scope = f"closed|{symbol}"
-        page = await self.store.closed_positions(symbol, _sequence_of(page_token, scope), limit)
-        return page, _token_of(page.next_before, scope)
+        page = await self.store.closed_positions(symbol, page_start(token, scope), limit)
+        return page, page_token(page.next_before, scope)
 
-    async def outcomes(self, query: OutcomeQuery, page_token: str, limit: int) -> tuple[OutcomePage, str]:
+    async def outcomes(self, query: OutcomeQuery, token: str, limit: int) -> tuple[OutcomePage, str]:
         """Return a page of outcomes, newest first, and the token of the next page, "" for the last page."""
         scope = f"outcomes|{query}"
-        page = await self._outcomes.list_outcomes(query, _sequence_of(page_token, scope), limit)
-        return page, _token_of(page.next_before, scope)
+        page = await self._outcomes.list_outcomes(query, page_start(token, scope), limit)
+        return page, page_token(page.next_before, scope)
 
-    async def bars(
-        self, symbol: str, start: datetime | None, end: datetime | None, page_token: str, limit: int
-    ) -> BarPage:
+    async def bars(self, symbol: str, start: datetime | None, end: datetime | None, token: str, limit: int) -> BarPage:
         """Return a page of bars, newest first.
 
         Args:
             symbol: in its normal form.
             start: earliest open, inclusive; None for no limit.
             end: latest open, exclusive; None for no limit.
-            page_token: token of the page, "" for the first page.
+            token: token of the page, "" for the first page.
             limit: maximum number of bars.
 
         Raises:
             InvalidPageToken: the token belongs to another query.
         """
         scope = f"bars|{symbol}|{start}|{end}"
-        before = _sequence_of(page_token, scope)
-        if before is not None:
-            try:
-                end = datetime.fromtimestamp(before, tz=UTC)
-            except (OverflowError, ValueError, OSError):
-                raise InvalidPageToken from None
+        end = page_start_time(token, scope) or end
         bars = tuple(await self.store.list_bars(symbol, start, end, limit + 1))
         more = len(bars) > limit
         bars = bars[:limit]
-        return BarPage(bars, _token_of(int(bars[-1].time.timestamp()) if more else None, scope))
-
-
-def _token_of(before: int | None, scope: str) -> str:
-    """Return an opaque token for a position in a listing, which is valid for the same query only."""
-    if before is None:
-        return ""
-    place = before.to_bytes(8, "big")
-    return urlsafe_b64encode(place + _seal(place, scope)).decode().rstrip("=")
-
-
-def _sequence_of(token: str, scope: str) -> int | None:
-    if not token:
-        return None
-    try:
-        raw = urlsafe_b64decode(token + "=" * (-len(token) % 4))
-    except (binascii.Error, ValueError):
-        raise InvalidPageToken from None
-    place, seal = raw[:8], raw[8:]
-    before = int.from_bytes(place, "big")
-    if seal != _seal(place, scope) or before >= 2**63:
-        raise InvalidPageToken
-    return before
-
-
-def _seal(place: bytes, scope: str) -> bytes:
-    """Return a checksum that detects a modified token, or one of another query; it is not a secret."""
-    return blake2s(place + scope.encode(), digest_size=8).digest()
+        return BarPage(bars, page_token(int(bars[-1].time.timestamp()) if more else None, scope))

@@ -12,6 +12,7 @@ from ..api.contract import PEER_SERVICE, SERVICES
 from ..api.mapping.errors import status_of
 from ..api.mapping.log_messages import market_update_of, signal_of
 from ..api.methods import all_methods, is_routine, methods_of
+from ..api.services.account import AccountServicer
 from ..api.services.backtests import BacktestServicer
 from ..api.services.json_bodies import JsonBodyServicer
 from ..api.services.json_servicer import json_servicer
@@ -23,6 +24,7 @@ from ..api.services.positions import PositionServicer
 from ..api.services.signals import SignalServicer
 from ..api.services.system import SystemServicer
 from ..api.streams import EPOCH_KEY
+from ..application.account_queries import AccountQueries
 from ..application.event_log.follower import Followers
 from ..application.explain.service import Decoders, SignalExplainer
 from ..application.queries import Queries
@@ -103,6 +105,7 @@ def _servicers(settings: Settings, core: Core) -> dict[str, object]:
         "SignalService": SignalServicer(core.engine, queries, core.pipeline, core.owner, explainer),
         "PositionService": PositionServicer(core.engine, queries, core.owner),
         "OutcomeService": OutcomeServicer(queries),
+        "AccountService": AccountServicer(AccountQueries(core.storage.account)),
         "MarketDataService": MarketDataServicer(core.router, queries, settings.bar_interval.of),
         "ModelService": ModelServicer(core.pipeline, core.models, queries),
     }

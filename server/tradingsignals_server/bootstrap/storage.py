@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import asyncpg
 
+from ..adapters.postgres.account import PostgresAccount
 from ..adapters.postgres.bars_table import BarsTable
 from ..adapters.postgres.connection import Connections, DatabaseRefused, connections
 from ..adapters.postgres.embedded import dsn_if_running, running_postgres
@@ -29,6 +30,7 @@ class Storage:
     dsn: str
     store: PostgresStore
     outcomes: PostgresOutcomes
+    account: PostgresAccount
     peer_secret: str
 
 
@@ -86,7 +88,8 @@ async def open_storage(settings: Settings, dsn: str) -> AsyncIterator[Storage]:
         await migrate_schema(pool)
         store = PostgresStore(pool, encode, await _bars_table(pool, settings))
         await require_intervals(store, settings)
-        yield Storage(dsn, store, PostgresOutcomes(pool, encode, LOG_DECODERS), await peer_secret(pool))
+        outcomes, account = PostgresOutcomes(pool, encode, LOG_DECODERS), PostgresAccount(pool)
+        yield Storage(dsn, store, outcomes, account, await peer_secret(pool))
 
 
 async def migrate_schema(pool: Connections) -> list[Migration]:

@@ -30,7 +30,8 @@ ServiceError
 ├── FollowerStalled             a follower has not read its stream for too long
 └── ShuttingDown
 
-signal_errors.py has SignalNotFound, which is a NotFound, and InputsNotStored, which is a FailedPrecondition.
+signal_errors.py has SignalNotFound, which is a NotFound, and InputsNotStored, which is a FailedPrecondition;
+account_errors.py has AccountNotReady.
 
 `message`, `metadata` and `violations` are public and part of the contract. Details for the operator alone belong in
 `__cause__`.

@@ -21,6 +21,7 @@ from tradingsignals_server.api.mapping.errors import (
     status_of,
 )
 from tradingsignals_server.application.ports.peer import PeerError
+from tradingsignals_server.domain.account_errors import AccountNotReady
 from tradingsignals_server.domain.errors import (
     BacktestFailed,
     BarConflict,
@@ -76,6 +77,7 @@ TABLE: list[tuple[ServiceError, grpc.StatusCode]] = [
     (SequenceUnknown(5, 1, "e"), CODES.OUT_OF_RANGE),
     (PriceJump(["price"], "USDCOP", 4000.0, 0.5), CODES.INVALID_ARGUMENT),
     (StorageUnavailable(), CODES.UNAVAILABLE),
+    (AccountNotReady(), CODES.UNAVAILABLE),
     (OwnerUnavailable("USDCOP"), CODES.UNAVAILABLE),
     (ModelNotLoaded("model.onnx: is no ONNX file"), CODES.FAILED_PRECONDITION),
     (BacktestFailed("there are no bars"), CODES.FAILED_PRECONDITION),
@@ -144,7 +146,7 @@ def test_every_reason_of_the_contract_has_an_error() -> None:
 def test_only_overload_and_outages_are_retryable() -> None:
     retryable = {type(error) for error, _ in TABLE if is_retryable(error)}
     overload = {Overloaded, ReadTimedOut, TooManyBacktests, FollowerStalled}
-    assert retryable == overload | {StorageUnavailable, OwnerUnavailable, ShuttingDown, Unhealthy}
+    assert retryable == overload | {StorageUnavailable, OwnerUnavailable, AccountNotReady, ShuttingDown, Unhealthy}
 
 
 def test_violations_are_listed_by_field() -> None:

@@ -14,9 +14,10 @@ from tests.support.memory_store import MemoryStore
 from tests.support.running import patched
 
 from tradingsignals_server.application.event_log.tail import LogTail
+from tradingsignals_server.application.paging import page_token
 from tradingsignals_server.application.ports.event_log import LogHead
 from tradingsignals_server.application.ports.store import SignalQuery
-from tradingsignals_server.application.queries import Queries, _token_of
+from tradingsignals_server.application.queries import Queries
 from tradingsignals_server.domain.bars import Bar
 from tradingsignals_server.domain.errors import (
     InvalidPageToken,
@@ -222,7 +223,7 @@ async def test_modified_position_in_a_token_is_refused(place: int) -> None:
 @pytest.mark.parametrize("place", [2**63, 2**64 - 1, 253_402_300_800])
 async def test_impossible_position_in_a_token_is_refused(place: int) -> None:
     queries = queries_of(store_of(*signals(10)))
-    forged = _token_of(place, "bars|USDCOP|None|None")
+    forged = page_token(place, "bars|USDCOP|None|None")
     with pytest.raises(InvalidPageToken):
         await queries.bars("USDCOP", None, None, forged, 4)
 

@@ -19,6 +19,7 @@ from tradingsignals import (
     Signal,
     Statistics,
 )
+from tradingsignals.v1 import account_service_pb2 as accounts
 from tradingsignals.v1 import backtest_service_pb2 as backtests
 from tradingsignals.v1 import event_service_pb2 as events
 from tradingsignals.v1 import market_data_service_pb2 as market_data
@@ -57,6 +58,8 @@ METHODS = {
     "SignalService.ReplaySignal": "replay_signal",
     "SignalService.StreamSignals": "stream_signals",
     "OutcomeService.ListOutcomes": "list_outcomes",
+    "AccountService.GetAccount": "get_account",
+    "AccountService.ListEquity": "list_equity",
     "PositionService.ListActivePositions": "active_positions",
     "PositionService.ListClosedPositions": "closed_positions",
     "PositionService.ClosePosition": "close_position",
@@ -79,7 +82,7 @@ def contract() -> dict[str, Any]:
     """Every RPC of the contract, by the name of its service and its own."""
     return {
         f"{service.name}.{method.name}": method
-        for module in (system, signals, outcomes, positions, market_data, models, events, backtests)
+        for module in (system, signals, outcomes, accounts, positions, market_data, models, events, backtests)
         for service in module.DESCRIPTOR.services_by_name.values()
         for method in service.methods
     }

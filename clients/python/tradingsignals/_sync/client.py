@@ -10,6 +10,7 @@ from typing import Any, Self, TypeVar, Unpack
 import grpc
 
 from tradingsignals.v1 import (
+    account_service_pb2,
     backtest_service_pb2,
     event_service_pb2,
     market_data_service_pb2,
@@ -19,6 +20,9 @@ from tradingsignals.v1 import (
     signal_service_pb2,
     system_service_pb2,
 )
+from tradingsignals.v1.account_pb2 import EquityPoint
+from tradingsignals.v1.account_service_pb2 import GetAccountResponse
+from tradingsignals.v1.account_service_pb2_grpc import AccountServiceStub
 from tradingsignals.v1.backtest_service_pb2_grpc import BacktestServiceStub
 from tradingsignals.v1.bar_pb2 import Bar, BarReceipt
 from tradingsignals.v1.event_pb2 import Event
@@ -46,6 +50,7 @@ from ..requests import (
     OWN_CONNECTION,
     Action,
     ChannelOptions,
+    EquityResolution,
     Fill,
     Kind,
     Resolution,
@@ -87,6 +92,7 @@ class Client:
         self._system = SystemServiceStub(self._channel)
         self._signals = SignalServiceStub(self._channel)
         self._outcomes = OutcomeServiceStub(self._channel)
+        self._account = AccountServiceStub(self._channel)
         self._positions = PositionServiceStub(self._channel)
         self._market_data = MarketDataServiceStub(self._channel)
         self._model = ModelServiceStub(self._channel)
@@ -210,6 +216,34 @@ class Client:
             return self._unary(self._outcomes.ListOutcomes, request)
 
         return Pages(fetch, lambda page: page.outcomes)
+
+    # ------------------------------------------------------------------------------------------------- account
+
+    def get_account(self) -> GetAccountResponse:
+        """Return the account as it is now, and the sequence of the log up to which it is."""
+        return self._unary(self._account.GetAccount, account_service_pb2.GetAccountRequest())
+
+    def list_equity(
+        self,
+        *,
+        resolution: EquityResolution | None = None,
+        start_date: When = None,
+        end_date: When = None,
+        page_size: int = 100,
+    ) -> Pages[EquityPoint]:
+        """List the equity by bar or by day, the newest first, from `start_date` to before `end_date`."""
+
+        def fetch(page_token: str) -> account_service_pb2.ListEquityResponse:
+            request = account_service_pb2.ListEquityRequest(
+                limit=page_size,
+                page_token=page_token,
+                resolution=resolution,
+                start_date=when(start_date),
+                end_date=when(end_date),
+            )
+            return self._unary(self._account.ListEquity, request)
+
+        return Pages(fetch, lambda page: page.points)
 
     def generate_signal(
         self,

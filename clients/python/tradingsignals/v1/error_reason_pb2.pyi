@@ -34,6 +34,7 @@ class ErrorReason(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     TOO_MANY_BACKTESTS: _ClassVar[ErrorReason]
     BACKTEST_FAILED: _ClassVar[ErrorReason]
     INPUTS_NOT_STORED: _ClassVar[ErrorReason]
+    ACCOUNT_NOT_READY: _ClassVar[ErrorReason]
     MALFORMED_REQUEST: _ClassVar[ErrorReason]
     CALLER_NOT_ALLOWED: _ClassVar[ErrorReason]
     UNKNOWN_PATH: _ClassVar[ErrorReason]
@@ -70,6 +71,7 @@ INTERVAL_STORED: ErrorReason
 TOO_MANY_BACKTESTS: ErrorReason
 BACKTEST_FAILED: ErrorReason
 INPUTS_NOT_STORED: ErrorReason
+ACCOUNT_NOT_READY: ErrorReason
 MALFORMED_REQUEST: ErrorReason
 CALLER_NOT_ALLOWED: ErrorReason
 UNKNOWN_PATH: ErrorReason

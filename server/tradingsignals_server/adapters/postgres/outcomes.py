@@ -127,12 +127,12 @@ class PostgresOutcomes:
             row = await fetch_one(database, "SELECT sequence, version, reported, account, currency FROM ledger")
             rows = await database.fetch("SELECT policy, symbol, entries FROM open_entries")
         entries = {(row["policy"], row["symbol"]): json.loads(row["entries"]) for row in rows}
-        return StoredLedger(LedgerPlace(row["sequence"], row["version"]), entries, row["reported"], _account(row))
+        return StoredLedger(LedgerPlace(row["sequence"], row["version"]), entries, row["reported"], stored_account(row))
 
     async def load_account(self) -> StoredAccount | None:
         """See OutcomeStore."""
         async with self._connections.for_engine() as database:
-            return _account(await fetch_one(database, "SELECT sequence, account, currency FROM ledger"))
+            return stored_account(await fetch_one(database, "SELECT sequence, account, currency FROM ledger"))
 
     async def ledger_events(self, after: int, through: int) -> Sequence[PolicyEvent]:
         """See OutcomeStore."""
@@ -227,7 +227,7 @@ async def _account_before(database: Database, oldest: int, opening: Account) -> 
         opening = opening.after(position_of(row))
     peak: float | None = await database.fetchval("SELECT max(equity) FROM equity")
     opening = opening if peak is None else replace(opening, peak=max(opening.peak, peak))
-    stored = _account(await fetch_one(database, "SELECT sequence, account, currency FROM ledger"))
+    stored = stored_account(await fetch_one(database, "SELECT sequence, account, currency FROM ledger"))
     if oldest == 1 or stored is None or await database.fetchval(_HAS_CONTROL):
         return opening
     return opening.controlled_as(stored.account)
@@ -254,7 +254,8 @@ def _logged(policy: str | None, event: LedgerEvent, row: asyncpg.Record) -> Poli
     return PolicyEvent(policy, event, row["sequence"], row["market_time"])
 
 
-def _account(row: asyncpg.Record) -> StoredAccount | None:
+def stored_account(row: asyncpg.Record) -> StoredAccount | None:
+    """Return the account of a row of the ledger; None if it has not been followed yet."""
     if row["account"] is None:
         return None
     return StoredAccount(row["sequence"], Account.of_json(json.loads(row["account"])), row["currency"])

@@ -12,6 +12,7 @@ from google.rpc import error_details_pb2, status_pb2
 from tradingsignals.v1 import system_service_pb2
 
 from ...application.ports.peer import PeerError
+from ...domain.account_errors import AccountNotReady
 from ...domain.errors import (
     LISTED_VIOLATIONS,
     BarConflict,
@@ -52,6 +53,7 @@ CODES: Mapping[type[ServiceError], grpc.StatusCode] = {
     FailedPrecondition: grpc.StatusCode.FAILED_PRECONDITION,
     SequenceOutOfRange: grpc.StatusCode.OUT_OF_RANGE,
     StorageUnavailable: grpc.StatusCode.UNAVAILABLE,
+    AccountNotReady: grpc.StatusCode.UNAVAILABLE,
     ShuttingDown: grpc.StatusCode.UNAVAILABLE,
     Overloaded: grpc.StatusCode.RESOURCE_EXHAUSTED,
     FollowerStalled: grpc.StatusCode.RESOURCE_EXHAUSTED,

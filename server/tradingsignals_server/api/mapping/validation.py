@@ -11,12 +11,13 @@ from uuid import UUID
 
 from google.protobuf.message import DecodeError, Message
 
-from tradingsignals.v1 import outcome_pb2, signal_pb2
+from tradingsignals.v1 import account_service_pb2, outcome_pb2, signal_pb2
 from tradingsignals.v1.event_pb2 import Event as EventMessage
 
 from ...application.event_log.filter import Filter
 from ...application.event_log.follower import StreamRequest
 from ...application.event_log.replay import Replay
+from ...application.ports.account import EquityResolution
 from ...domain.bars import price_problem
 from ...domain.errors import FieldViolation, InvalidRequest, MalformedMessage
 from ...domain.events import EventKind
@@ -145,6 +146,11 @@ class Checks:
     def fill(self, value: int, field: str) -> Fill:
         """At which price an outcome is filled."""
         return self._named(value, field, outcome_pb2.Outcome.Fill.keys(), outcome_pb2.Outcome.Fill.Name, Fill)
+
+    def equity_resolution(self, value: int, field: str) -> EquityResolution:
+        """Equity by bar or by day."""
+        names = account_service_pb2.ListEquityRequest.Resolution
+        return self._named(value, field, names.keys(), names.Name, EquityResolution)
 
     def _named(
         self, value: int, field: str, names: Iterable[str], name_of: Callable[..., str], type_: Callable[[str], Named]

@@ -174,8 +174,9 @@ class LedgerKeeper:
             return
         resolved, changed, moved = await self._fold(await self._store.ledger_events(self._read_through, through))
         self._read_through = through
-        if not resolved and not changed and not moved:
-            return  # they will be read again after a restart
+        if not (resolved or changed or moved) and through < self._log_tail.newest:
+            return
+        # At the end of the log the place is committed even if nothing changed: callers take it for how far lists are.
         entries: dict[tuple[str, str], Sequence[Any]] = {
             (policy, symbol): self._ledger_of(policy).state_of(symbol) for policy, symbol in changed
         }

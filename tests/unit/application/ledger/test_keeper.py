@@ -23,6 +23,7 @@ from tradingsignals_server.domain.errors import StorageUnavailable
 from tradingsignals_server.domain.events import Disposition, MarketUpdate
 from tradingsignals_server.domain.ledger import LEDGER_VERSION
 from tradingsignals_server.domain.outcomes import Outcome, Resolution
+from tradingsignals_server.domain.signals import Action
 
 
 def keeper_of(store: MemoryStore, outcomes: MemoryOutcomes) -> LedgerKeeper:
@@ -119,6 +120,21 @@ async def test_running_keeper_follows_what_is_committed(traded: MemoryStore) -> 
         await within(outcomes.committed.wait())
     finally:
         running.cancel()
+    assert outcomes.outcomes == live_of(traded)
+
+
+async def test_place_follows_entries_that_change_nothing_with_one_commit_at_the_end_of_the_log(
+    traded: MemoryStore,
+) -> None:
+    outcomes = MemoryOutcomes(traded)
+    keeper = keeper_of(traded, outcomes)
+    assert await keeper.catch_up()
+    commits = outcomes.commits
+    traded.put([signal(Action.HOLD, name=n) for n in range(5000, 5000 + 2 * WINDOW_ENTRIES)], NOW)
+    keeper._log_tail.advance(len(traded.entries))
+    for _ in range(2):
+        assert await keeper.catch_up()
+    assert (outcomes.place.sequence, outcomes.commits) == (len(traded.entries), commits + 1)
     assert outcomes.outcomes == live_of(traded)
 
 

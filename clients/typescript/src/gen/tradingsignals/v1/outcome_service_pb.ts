@@ -129,7 +129,9 @@ export type ListOutcomesResponse = Message<"tradingsignals.v1.ListOutcomesRespon
   nextPageToken: string;
 
   /**
-   * The log has been followed up to this sequence: an outcome that a later entry resolves is not listed yet.
+   * The log has been followed up to this sequence, which is the newest once the log is quiet: an outcome that a later
+   * entry resolves is not listed yet. A stream with this as resume_after misses no outcome; while the log grows, one of
+   * the list may come again, with the same outcome_id.
    *
    * @generated from field: int64 through_sequence = 4;
    */
