@@ -14,6 +14,7 @@ from .adapters.feeds.registry import FEEDS
 from .adapters.feeds.replay import REPLAY
 from .cli_backtest import backtest, parity, report
 from .cli_callers import DEFAULT_ADDRESS, explain, watch
+from .cli_operations import backup, doctor, restore
 from .cli_run import run
 from .config import InvalidSettings, Settings
 from .domain.errors import StorageUnavailable
@@ -48,6 +49,7 @@ def main() -> None:
     Replay a file of bars:       tradingsignals up --bars usdcop.csv.gz
     The same into a running one: tradingsignals replay usdcop.csv.gz
     See every setting:           tradingsignals config
+    Is the set-up right?         tradingsignals doctor
     Will this model file serve?  tradingsignals check model.onnx
     Make a foreign one serve:    tradingsignals stamp model.onnx --out new.onnx
 
@@ -353,6 +355,9 @@ main.add_command(watch)
 main.add_command(backtest)
 main.add_command(parity)
 main.add_command(report)
+main.add_command(backup)
+main.add_command(restore)
+main.add_command(doctor)
 
 
 def _settings(bars: Path | None, speed: float | None, feed: str | None, servers: int | None = None) -> Settings:

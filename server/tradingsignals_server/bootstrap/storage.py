@@ -49,14 +49,28 @@ async def database(settings: Settings) -> AsyncIterator[str]:
 
 @asynccontextmanager
 async def readable_database(settings: Settings) -> AsyncIterator[str]:
-    """Give the address of the configured database, beside a service that may be running on it, or start it."""
-    if not settings.embedded_database:
-        yield settings.dsn
-    elif (running := dsn_if_running(settings.data_dir, _embedded_name(settings))) is not None:
-        yield running
-    else:
+    """Give the address of the database as `database_as_is` does, with a current schema if no service runs on it."""
+    if settings.embedded_database and _running(settings) is None:
         async with migrated_database(settings) as dsn:
             yield dsn
+    else:
+        async with database_as_is(settings) as dsn:
+            yield dsn
+
+
+@asynccontextmanager
+async def database_as_is(settings: Settings) -> AsyncIterator[str]:
+    """Give the address of the configured database, beside a service that may be running on it, or start it."""
+    running = _running(settings) if settings.embedded_database else None
+    if running is not None:
+        yield running
+    else:
+        async with database(settings) as dsn:
+            yield dsn
+
+
+def _running(settings: Settings) -> str | None:
+    return dsn_if_running(settings.data_dir, _embedded_name(settings))
 
 
 def _embedded_name(settings: Settings) -> str:

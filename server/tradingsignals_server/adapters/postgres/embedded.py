@@ -113,6 +113,11 @@ async def running_postgres(folder: Path, database: str) -> AsyncIterator[Embedde
         yield postgres
 
 
+def cluster_exists(folder: Path) -> bool:
+    """Return whether there is a cluster in `folder`, running or not."""
+    return (folder / "postgres" / "PG_VERSION").exists()
+
+
 def dsn_if_running(folder: Path, database: str) -> str | None:
     """Return the address of `database` on the server that another process runs in `folder`; None if none does.
 

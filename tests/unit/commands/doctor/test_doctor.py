@@ -1,0 +1,145 @@
+"""What `tradingsignals doctor` finds in set-ups with one thing wrong each."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import socket
+from collections import namedtuple
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from tradingsignals_server import cli
+from tradingsignals_server.commands.doctor import machine, storage
+from tradingsignals_server.commands.doctor.finding import Finding, Level
+from tradingsignals_server.commands.doctor.machine import check_exposure, check_folders, check_ports
+from tradingsignals_server.commands.doctor.model import check_models
+from tradingsignals_server.config import Settings
+
+SOUND = {
+    "fsync": "on",
+    "full_page_writes": "on",
+    "synchronous_commit": "on",
+    "max_connections": "100",
+    "server_version_num": "180000",
+}
+"""Settings of a PostgreSQL server with which nothing is wrong."""
+
+Usage = namedtuple("Usage", "total used free")
+
+
+@pytest.fixture(autouse=True)
+def nothing_set(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in Settings.model_fields:
+        monkeypatch.delenv(name.upper(), raising=False)
+
+
+def levels(findings: Iterator[Finding]) -> dict[str, Level]:
+    return {finding.subject: finding.level for finding in findings}
+
+
+@pytest.mark.parametrize(
+    ("free", "level"), [(100 << 20, Level.PROBLEM), (2 << 30, Level.WARNING), (50 << 30, Level.OK)]
+)
+def test_free_space_is_judged(monkeypatch: pytest.MonkeyPatch, free: int, level: Level) -> None:
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: Usage(1 << 40, 0, free))
+    assert levels(check_folders(Settings()))["disk"] is level
+
+
+@pytest.mark.parametrize(
+    ("text", "mode", "found"),
+    [
+        ("POSTGRES_PASSWORD=secret\n", 0o644, True),
+        ("POSTGRES_PASSWORD=secret\n", 0o600, False),
+        ("#POSTGRES_PASSWORD=\nPOSTGRES_PASSWORD=\n", 0o644, False),
+        ("SYMBOLS=USDCOP\n", 0o644, False),
+    ],
+)
+def test_readable_file_with_a_secret_is_found(tmp_path: Path, text: str, mode: int, found: bool) -> None:
+    (tmp_path / ".env").write_text(text)
+    (tmp_path / ".env").chmod(mode)
+    assert (".env" in levels(check_folders(Settings()))) is found
+
+
+def test_ports_that_are_free_are_listed() -> None:
+    [finding] = check_ports(Settings(signal_service_port=0, grpc_port=0, fanout_port=0))
+    assert finding.level is Level.OK
+
+
+def test_port_of_another_program_is_a_problem(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(machine, "_HEALTH_TIMEOUT_S", 0.2)
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        [finding] = check_ports(Settings(signal_service_port=port, grpc_port=0, fanout_port=0))
+    assert finding.level is Level.PROBLEM
+    assert f"port {port} on 127.0.0.1 (SIGNAL_SERVICE_PORT)" in finding.text
+
+
+@pytest.mark.parametrize(("host", "level"), [("127.0.0.1", Level.OK), ("192.0.2.1", Level.WARNING)])
+def test_addresses_beyond_this_machine_are_found(host: str, level: Level) -> None:
+    assert levels(check_exposure(Settings(signal_service_host=host)))["exposure"] is level
+
+
+def test_model_that_does_not_load_is_a_problem(tmp_path: Path) -> None:
+    (tmp_path / "model.onnx").write_text("no model")
+    found = levels(check_models(Settings(model_path=tmp_path / "model.onnx")))
+    assert found == {"MODEL_PATH": Level.PROBLEM}
+
+
+def test_placeholder_is_a_warning() -> None:
+    assert levels(check_models(Settings(model_path=Path("placeholder")))) == {"MODEL_PATH": Level.WARNING}
+
+
+@pytest.mark.parametrize(
+    ("changed", "subject", "level"),
+    [
+        ({}, "durability", Level.OK),
+        ({"fsync": "off"}, "durability", Level.PROBLEM),
+        ({"full_page_writes": "off"}, "durability", Level.PROBLEM),
+        ({"server_version_num": "130012"}, "postgres", Level.WARNING),
+    ],
+)
+def test_settings_of_the_database_are_judged(changed: dict[str, str], subject: str, level: Level) -> None:
+    findings = storage._findings_of(SOUND | changed, standby=False, difference=0.0, room=50)
+    assert levels(findings)[subject] is level
+
+
+def test_standby_is_a_problem() -> None:
+    assert levels(storage._findings_of(SOUND, standby=True, difference=0.0, room=50))["postgres"] is Level.PROBLEM
+
+
+@pytest.mark.parametrize("difference", [-2.5, 2.5])
+def test_clocks_that_differ_are_a_warning(difference: float) -> None:
+    assert levels(storage._findings_of(SOUND, standby=False, difference=difference, room=50))["clock"] is Level.WARNING
+
+
+def test_too_few_free_connections_are_a_warning() -> None:
+    found = levels(storage._findings_of(SOUND, standby=False, difference=0.0, room=12))
+    assert found["connections"] is Level.WARNING
+
+
+def run(*words: str, **environment: str) -> tuple[int, str]:
+    done = CliRunner().invoke(cli.main, words, env=environment)
+    return done.exit_code, done.output
+
+
+def test_wrong_setting_is_reported_as_a_problem() -> None:
+    code, output = run("doctor", CONFIDENCE_THRESHOLD="2")
+    assert code == 1
+    assert output.startswith("PROBLEM  settings")
+    assert "CONFIDENCE_THRESHOLD" in output
+
+
+def test_findings_are_printed_as_json_and_nothing_is_created(tmp_path: Path) -> None:
+    code, output = run(
+        "doctor", "--json", SIGNAL_SERVICE_PORT="0", GRPC_PORT="0", FANOUT_PORT="0", MODEL_PATH="placeholder"
+    )
+    found = {each["subject"]: each["level"] for each in json.loads(output)}
+    assert found["settings"] == found["database"] == "ok"
+    assert found["MODEL_PATH"] == "warning"
+    assert code == (1 if "problem" in found.values() else 0)
+    assert list(tmp_path.iterdir()) == []
