@@ -2,25 +2,29 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import os
+import signal
 from collections.abc import AsyncIterator
 from contextlib import suppress
 from pathlib import Path
 
 import pytest
 from tests.support.bars import a_month, messages
+from tests.support.builders import walk
+from tests.support.commands import Ended, run
 from tests.support.deadlines import within
 from tests.support.folders import scratch_folder
 from tests.support.processes import Process, all_ended
-from tests.support.service import COMMAND, RunningService, running_service
+from tests.support.service import RunningService, running_service
 from tests.support.tables import tables_of
 
 import tradingsignals
 from tradingsignals import Position
 
 BARS = a_month()
+LONG = walk(15_000)
+"""Bars that are by far not all processed when a caller has got the first progress."""
 START_SECONDS = 60.0
 """A process starts Python and loads the model first."""
 
@@ -41,6 +45,14 @@ def workers(service: RunningService) -> list[Process]:
         with suppress(OSError):  # it has ended meanwhile
             if b"backtest_worker" in Path(f"/proc/{process.pid}/cmdline").read_bytes():
                 found.append(process)
+    return found
+
+
+def held(service: RunningService) -> list[Process]:
+    """Stop the processes of backtests where they are, so that none ends by itself; return them."""
+    found = workers(service)
+    for process in found:
+        os.kill(process.pid, signal.SIGSTOP)
     return found
 
 
@@ -97,13 +109,14 @@ async def test_a_period_without_bars_is_an_error_of_the_call_and_the_last_line(s
 
 async def test_a_third_backtest_is_refused_and_cancelled_ones_leave_no_process(service: RunningService) -> None:
     async with service.client() as client:
-        running = [client.run_backtest(compare=True) for _ in range(2)]
-        for backtest in running:
-            assert (await within(anext(aiter(backtest)), START_SECONDS)).total_bars == len(BARS)
+        running = []
+        for _ in range(2):
+            running.append(client.run_backtest(bars=messages(LONG)))
+            assert (await within(anext(aiter(running[-1])), START_SECONDS)).total_bars == len(LONG)
+            processes = held(service)
+        assert len(processes) == 2
         with pytest.raises(tradingsignals.Overloaded, match="2 backtests run already"):
             await within(client.run_backtest().wait())
-        processes = workers(service)
-        assert len(processes) == 2
         for backtest in running:
             backtest.cancel()
         await all_ended(processes)
@@ -112,31 +125,22 @@ async def test_a_third_backtest_is_refused_and_cancelled_ones_leave_no_process(s
 
 
 async def test_a_caller_that_disappears_ends_its_backtest(service: RunningService) -> None:
-    async with service.rest() as rest, rest.stream("POST", "/api/backtests", json={"compare": True}) as response:
-        await within(anext(response.aiter_lines()), START_SECONDS)
-        processes = workers(service)
+    async with service.rest() as rest, rest.stream("POST", "/api/backtests", json={"compare": True}):
+        processes = held(service)
         assert len(processes) == 1
     await all_ended(processes)
 
 
-async def parity(service: RunningService, *arguments: str) -> tuple[int | None, str]:
-    """Return exit code and output of `tradingsignals parity` on the database of the service."""
+async def parity(service: RunningService, *arguments: str) -> Ended:
+    """Run `tradingsignals parity` on the database of the service, in its environment."""
     settings = {"DATA_DIR": str(service.data_dir), "FEED": "push", "MODEL_PATH": "placeholder", "SPREAD": "0"}
-    process = await asyncio.create_subprocess_exec(
-        *(str(COMMAND), "parity", *arguments),
-        cwd=service.folder,
-        env={**os.environ, **settings},
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.STDOUT,
-    )
-    out, _ = await within(process.communicate(), START_SECONDS)
-    return process.returncode, out.decode()
+    return await run("parity", *arguments, **settings)
 
 
 async def test_what_was_live_equals_a_backtest_beside_the_service(service: RunningService) -> None:
-    code, output = await parity(service, "--set", "CONFIDENCE_THRESHOLD=0.4")
-    assert code == 0, output
-    assert "equal: " in output
-    code, output = await parity(service, "--set", "CONFIDENCE_THRESHOLD=0.5")
-    assert code == 3, output
-    assert "other settings" in output
+    equal = await parity(service, "--set", "CONFIDENCE_THRESHOLD=0.4")
+    assert equal.code == 0, equal.output
+    assert "equal: " in equal.output
+    different = await parity(service, "--set", "CONFIDENCE_THRESHOLD=0.5")
+    assert different.code == 3, different.output
+    assert "other settings" in different.output

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 
 from .deadlines import within
-from .service import COMMAND
+from .service import COMMAND, kept_environment
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,13 +34,16 @@ class RunningCommand:
 
 
 @asynccontextmanager
-async def running_command(*arguments: object) -> AsyncIterator[RunningCommand]:
-    """Run `tradingsignals` with these arguments; it is killed at the end of the context."""
+async def running_command(*arguments: object, **settings: str) -> AsyncIterator[RunningCommand]:
+    """Run `tradingsignals` with these arguments and settings; it is killed at the end of the context.
+
+    Its environment is otherwise that of a service of the tests: libraries compute the same to the last bit in both.
+    """
     process = await asyncio.create_subprocess_exec(
         COMMAND,
         *[str(argument) for argument in arguments],
         cwd="/",
-        env={name: os.environ[name] for name in ("PATH", "HOME", "TMPDIR") if name in os.environ},
+        env={**kept_environment(), **settings},
         stdin=asyncio.subprocess.DEVNULL,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.STDOUT,
@@ -55,7 +57,7 @@ async def running_command(*arguments: object) -> AsyncIterator[RunningCommand]:
         await within(process.communicate())
 
 
-async def run(*arguments: object) -> Ended:
-    """Run `tradingsignals` with these arguments to its end."""
-    async with running_command(*arguments) as command:
+async def run(*arguments: object, **settings: str) -> Ended:
+    """Run `tradingsignals` with these arguments and settings to its end."""
+    async with running_command(*arguments, **settings) as command:
         return await command.ended()

@@ -25,6 +25,11 @@ _READY = {"up": "Ctrl-C stops it", "serve": "serving gRPC on"}  # the line that 
 _DSN = re.compile(r"psql '(?P<dsn>[^']+)'")
 
 
+def kept_environment() -> dict[str, str]:
+    """Return what a process gets of the environment of the tests: nothing that changes how it works."""
+    return {name: os.environ[name] for name in ("PATH", "HOME", "TMPDIR", "LANG") if name in os.environ}
+
+
 class RunningService:
     """`tradingsignals up` with its child processes. It can be stopped, killed and started again."""
 
@@ -197,12 +202,11 @@ class _Life:
 
     @classmethod
     async def begin(cls, folder: Path, arguments: tuple[str, ...], settings: Mapping[str, str]) -> _Life:
-        kept = {name: os.environ[name] for name in ("PATH", "HOME", "TMPDIR", "LANG") if name in os.environ}
         process = await asyncio.create_subprocess_exec(
             COMMAND,
             *arguments,
             cwd=folder,
-            env={**kept, **settings},
+            env={**kept_environment(), **settings},
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.DEVNULL,
             stderr=asyncio.subprocess.PIPE,
