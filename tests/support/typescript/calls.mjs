@@ -1,0 +1,40 @@
+/**
+ * Makes calls in turn and prints how each has ended, one JSON object a line.
+ *
+ * node calls.mjs ADDRESS PROTOCOL CALLS
+ *
+ * CALLS is a JSON list of [service, method, request]. Of a stream the first response is read. Without CALLS every call of
+ * the contract is made, with an empty request.
+ */
+import { createClient } from "trading-signals-client/node";
+import { SERVICES, TradingSignalsError } from "trading-signals-client";
+
+const [address, protocol, calls] = process.argv.slice(2);
+const client = createClient({ baseUrl: `http://${address}`, protocol });
+
+const EVERY_CALL = Object.entries(SERVICES).flatMap(([service, { methods }]) =>
+  methods.map(({ localName, input }) => [service, localName, "heartbeatSeconds" in input.field ? { heartbeatSeconds: 1 } : {}]),
+);
+
+async function made(service, method, request) {
+  const { methodKind } = SERVICES[service].method[method];
+  const call = client[service][method];
+  if (methodKind === "unary") return call(request);
+  if (methodKind === "client_streaming") return call((async function* () {})());
+  for await (const response of call(request)) return response;
+  return undefined;
+}
+
+for (const [service, method, request] of calls ? JSON.parse(calls) : EVERY_CALL) {
+  const rpc = `${SERVICES[service].typeName.split(".").at(-1)}.${SERVICES[service].method[method].name}`;
+  let result = { response: true };
+  try {
+    await made(service, method, request);
+  } catch (error) {
+    if (!(error instanceof TradingSignalsError)) throw error;
+    const { name, reason, metadata, violations, retryable, message } = error;
+    result = { error: name, reason, metadata, violations, retryable, message };
+  }
+  process.stdout.write(`${JSON.stringify({ rpc, ...result })}\n`);
+}
+client.close();
