@@ -91,7 +91,7 @@ fmt: $(VENV)/.dev ## Format the code
 	$(BIN)/ruff format $(SOURCES)
 
 .PHONY: generate
-generate: $(VENV)/.dev ## Generate what follows from the protos, the sync client, docs/statistics.md, .env.example from the settings, and docs/features.md
+generate: $(VENV)/.dev ## Generate what follows from the protos, the sync client, docs/statistics.md, docs/metrics.md, .env.example from the settings, and docs/features.md
 	$(BIN)/python -m protos.generate
 	$(BIN)/python clients/python/scripts/unasync.py
 	$(BIN)/python -m docs.generate

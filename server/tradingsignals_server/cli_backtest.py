@@ -11,7 +11,8 @@ import click
 
 from . import logs
 from .cli_run import run
-from .config import RULE_SETTINGS, LogFormat
+from .config import RULE_SETTINGS
+from .setting_types import LogFormat
 
 
 def _rule_options(command: Callable[..., None]) -> Callable[..., None]:

@@ -11,7 +11,6 @@ import os
 import socket
 from collections.abc import Collection
 from datetime import date, timedelta
-from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any, Self
 from urllib.parse import quote
@@ -40,6 +39,7 @@ from .setting_types import (
     Feed,
     Fraction,
     Hosts,
+    LogFormat,
     LogLevel,
     Multiple,
     NotNegative,
@@ -48,15 +48,6 @@ from .setting_types import (
     SpreadCharges,
     Symbols,
 )
-
-
-class LogFormat(StrEnum):
-    """How log lines are written: `auto` is text on a terminal and JSON elsewhere."""
-
-    AUTO = "auto"
-    TEXT = "text"
-    JSON = "json"
-
 
 ENV_FILE = Path(".env")
 """Settings in the working folder, one NAME=value a line. The environment wins over it."""
@@ -264,7 +255,13 @@ class Settings(BaseSettings):
         "factor of 20, if a position is held. 0: none is.",
     )
 
-    # What to say
+    # What to report
+    metrics_host: str = Field("127.0.0.1", description="Address of the metrics.")
+    metrics_port: Port = Field(
+        9464,
+        description="Port of the metrics of the server, GET /metrics for Prometheus. Further servers have the ports "
+        "after it. 0: there are none.",
+    )
     log_level: LogLevel = Field("INFO", description="DEBUG, INFO, WARNING or ERROR.")
     log_format: LogFormat = Field(
         LogFormat.AUTO, description="text, json, or auto: text on a terminal, JSON elsewhere."

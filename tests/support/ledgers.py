@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -14,6 +15,7 @@ from tradingsignals_server.application.event_log.tail import LogTail
 from tradingsignals_server.application.event_log.tailer import LogReader
 from tradingsignals_server.application.ledger.keeper import Books, LedgerKeeper
 from tradingsignals_server.application.ports.clock import Sleep
+from tradingsignals_server.application.ports.observer import LedgerObserver
 from tradingsignals_server.application.ports.outcomes import LIVE, OutcomeStore
 from tradingsignals_server.application.ports.store import Store
 from tradingsignals_server.domain.account import Account
@@ -38,12 +40,16 @@ def new_ledger(policy: str) -> Ledger:
 BOOKS = Books(new_ledger, Account.opened(RULES.initial_equity), RULES.account_currency)
 
 
-def keeper_on(log_tail: LogTail, store: Store, outcomes: OutcomeStore, sleep: Sleep | None = None) -> LedgerKeeper:
+def keeper_on(
+    log_tail: LogTail,
+    store: Store,
+    outcomes: OutcomeStore,
+    sleep: Sleep = asyncio.sleep,
+    observer: LedgerObserver | None = None,
+) -> LedgerKeeper:
     """Return a keeper that follows this tail, and appends to it what it reports."""
     appended = LogReader(store, log_tail).committed
-    if sleep is None:
-        return LedgerKeeper(outcomes, log_tail, BOOKS, now, appended)
-    return LedgerKeeper(outcomes, log_tail, BOOKS, now, appended, sleep)
+    return LedgerKeeper(outcomes, log_tail, BOOKS, now, appended, sleep, observer)
 
 
 async def follow(store: Store, outcomes: OutcomeStore, *, step: int = 10_000) -> None:

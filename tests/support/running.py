@@ -19,6 +19,7 @@ from tradingsignals_server.application.event_log.tail import LogTail
 from tradingsignals_server.application.ingest.engine import Engine
 from tradingsignals_server.application.ingest.states import MAX_SYMBOLS
 from tradingsignals_server.application.ports.clock import Clock
+from tradingsignals_server.application.ports.observer import EngineObserver
 from tradingsignals_server.application.ports.ownership import Ownership
 from tradingsignals_server.application.ports.policy import Policy, PolicyDescription, PolicyOutput
 from tradingsignals_server.application.ports.store import StoredSymbol
@@ -149,6 +150,7 @@ async def running_engine(
     market_is_replayed: bool = False,
     calendar_of: Callable[[str], SessionCalendar] = calendar_for,
     max_symbols: int = MAX_SYMBOLS,
+    observers: Sequence[EngineObserver] = (),
 ) -> AsyncIterator[Running]:
     """Run an engine, and stop it at the end, within the deadline."""
     store = store or MemoryStore()
@@ -164,6 +166,7 @@ async def running_engine(
         ownership=ownership,
         max_symbols=max_symbols,
         is_replayed=lambda _: market_is_replayed,
+        observers=observers,
     )
     writer = asyncio.create_task(engine.run())
     async with asyncio.timeout(DEADLINE):

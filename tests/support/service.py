@@ -45,6 +45,7 @@ class RunningService:
             "LOG_LEVEL": "WARNING",
             "MODEL_PATH": "placeholder",
             "SPREAD": "0",
+            "METRICS_PORT": "0",
             **settings,
         }
         self._life: _Life | None = None

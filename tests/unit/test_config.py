@@ -13,10 +13,11 @@ from pydantic import ValidationError
 
 from tradingsignals_server.adapters.feeds.registry import FEEDS
 from tradingsignals_server.commands import config as command
-from tradingsignals_server.config import InvalidSettings, LogFormat, Settings
+from tradingsignals_server.config import InvalidSettings, Settings
 from tradingsignals_server.domain.calendar import CalendarChoice
 from tradingsignals_server.domain.costs import Charge, Charges
 from tradingsignals_server.domain.risk import RiskRules, Sizing
+from tradingsignals_server.setting_types import LogFormat
 
 Setter = Callable[..., None]
 
@@ -44,6 +45,7 @@ def test_defaults_are_the_documented_ones() -> None:
     settings = Settings.from_env()
     assert (settings.signal_service_host, settings.signal_service_port) == ("127.0.0.1", 8003)
     assert (settings.grpc_host, settings.grpc_port) == ("127.0.0.1", 50051)
+    assert (settings.metrics_host, settings.metrics_port) == ("127.0.0.1", 9464)
     assert settings.data_dir == Path("data")
     assert settings.embedded_database
     assert settings.feed is FEEDS["simulate"]
@@ -210,6 +212,7 @@ IMPOSSIBLE = [
     ("GRPC_PORT", "1.5"),
     ("FANOUT_PORT", "65536"),
     ("POSTGRES_PORT", "70000"),
+    ("METRICS_PORT", "65536"),
     ("FEED", "carrier-pigeon"),
     ("REPLAY_SPEED", "-1"),
     ("REPLAY_SPEED", "nan"),
@@ -397,10 +400,19 @@ def test_unknown_variable_that_is_empty_is_ignored(environment: Setter) -> None:
 
 
 def test_these_tests_cover_every_setting_with_bounds() -> None:
-    unbounded = {"signal_service_host", "grpc_host", "data_dir", "postgres_host", "postgres_db", "postgres_user"}
+    unbounded = {
+        "signal_service_host",
+        "grpc_host",
+        "metrics_host",
+        "data_dir",
+        "postgres_host",
+        "postgres_db",
+        "postgres_user",
+    }
     unbounded |= {
         "postgres_password",
         "bars_table",
+        "metrics_host",
         "peer_host",
         "replay_file",
         "model_path",

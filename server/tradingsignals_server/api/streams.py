@@ -14,7 +14,7 @@ from typing import Any, Final
 from google.protobuf.descriptor import MethodDescriptor
 from google.protobuf.message_factory import GetMessageClass
 
-from ..application.event_log.follower import Follower, Followers
+from ..application.event_log.follower import Follower, Followers, StreamName
 from ..application.event_log.group import Encoding
 from ..domain.events import EventKind
 from ..transport.grpc.metadata import last_event_id
@@ -58,22 +58,28 @@ def stream_methods(followers: Followers) -> dict[str, ServerStreaming]:
         response: Any = GetMessageClass(stream.method.output_type)
         sse = SERVER_SENT_EVENTS_SERVICE.methods_by_name[stream.method.name]
         ndjson = NEWLINE_DELIMITED_SERVICE.methods_by_name[stream.method.name]
-        for method, encoding, resumes in (
-            (stream.method, MessageEncoding(response), _never),
-            (sse, TextEncoding(response, server_sent_event), last_event_id.get),
-            (ndjson, TextEncoding(response, ndjson_line), _never),
+        for method, transport, encoding, resumes in (
+            (stream.method, "grpc", MessageEncoding(response), _never),
+            (sse, "sse", TextEncoding(response, server_sent_event), last_event_id.get),
+            (ndjson, "ndjson", TextEncoding(response, ndjson_line), _never),
         ):
-            open_ = partial(_open, followers, stream, encoding, resumes)
+            name = StreamName(stream.method.name, transport)
+            open_ = partial(_open, followers, stream, name, encoding, resumes)
             found[path_of(method)] = ServerStreaming(open_)
     return found
 
 
 async def _open(
-    followers: Followers, stream: EventStream, encoding: Encoding, resumes: Callable[[], str | None], sent: bytes
+    followers: Followers,
+    stream: EventStream,
+    name: StreamName,
+    encoding: Encoding,
+    resumes: Callable[[], str | None],
+    sent: bytes,
 ) -> Follower:
     """Open a follower of a stream; `resumes` returns the last event id that the caller has sent beside its request."""
     request: Any = message_of(GetMessageClass(stream.method.input_type).FromString, sent)
-    return await followers.open(stream_request(request, stream.kinds, resumes()), encoding)
+    return await followers.open(stream_request(request, stream.kinds, resumes()), encoding, name)
 
 
 def _never() -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 from dataclasses import dataclass
 from functools import partial
 
@@ -36,9 +36,7 @@ from ..transport.grpc.status import CallRules
 from ..transport.methods import Methods
 from .backtest_job import WORKER, backtest_job
 from .engine import Core
-
-_RULES = CallRules(status_of, is_routine)
-"""What the servers have to know of the services."""
+from .metrics import ServerMetrics
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,40 +55,45 @@ class Servers:
 
 @asynccontextmanager
 async def running_servers(
-    settings: Settings, core: Core, before_serving: Callable[[int], Awaitable[None]]
+    settings: Settings,
+    core: Core,
+    before_serving: Callable[[int], Awaitable[None]],
+    metrics: ServerMetrics | None = None,
 ) -> AsyncIterator[Servers]:
-    """Serve all services until the end of the context.
+    """Serve all services, and the metrics, until the end of the context.
 
     `before_serving` is called with the port of the gRPC server before any call is served.
     """
     followers = Followers(core.log_tail, settings.stream_stall_seconds)
     methods = all_methods(_servicers(settings, core), followers, _backtests(settings, core).methods())
+    rules = CallRules(status_of, is_routine, None if metrics is None else metrics.on_call_end(methods))
     metadata = ((EPOCH_KEY, str(core.log_tail.epoch)),)
     async with (
         running_server(
             settings.grpc_host,
             settings.grpc_port,
             methods | methods_of(PEER_SERVICE, PeerServicer(core.router, settings.bar_interval.of)),
-            _RULES,
+            rules,
             core.log_tail.subscribe,
             [service.full_name for service in SERVICES.values()],
             stream_metadata=metadata,
             peer_secret=core.storage.peer_secret,
             before_serving=before_serving,
         ) as server,
-        _fanout_server(settings, core, methods, metadata) as fanout,
+        _fanout_server(settings, core, methods, rules, metadata) as fanout,
+        nullcontext() if metrics is None else metrics.served(settings, core, followers),
     ):
         yield Servers(server, fanout)
 
 
 @asynccontextmanager
 async def _fanout_server(
-    settings: Settings, core: Core, methods: Methods, metadata: Metadata
+    settings: Settings, core: Core, methods: Methods, rules: CallRules, metadata: Metadata
 ) -> AsyncIterator[FanoutServer | None]:
     if not settings.fanout_port:
         yield None
         return
-    server = FanoutServer(methods, _RULES, core.log_tail.subscribe, metadata)
+    server = FanoutServer(methods, rules, core.log_tail.subscribe, metadata)
     async with server.running(settings.grpc_host, settings.fanout_port):
         yield server
 

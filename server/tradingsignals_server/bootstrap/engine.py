@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -26,6 +27,7 @@ from ..application.ingest.engine import Engine
 from ..application.ledger.keeper import Books, LedgerKeeper
 from ..application.models import ModelKeeper, ModelSource
 from ..application.ports.feed import Feed
+from ..application.ports.observer import EngineObserver, LedgerObserver
 from ..application.ports.outcomes import LIVE
 from ..application.ports.peer import PeerAt
 from ..application.ports.policy import Policy
@@ -60,7 +62,13 @@ def utc_now() -> datetime:
     return datetime.now(UTC)
 
 
-async def build_core(settings: Settings, storage: Storage, peer_at: PeerAt) -> Core:
+async def build_core(
+    settings: Settings,
+    storage: Storage,
+    peer_at: PeerAt,
+    observers: Sequence[EngineObserver] = (),
+    ledger_observer: LedgerObserver | None = None,
+) -> Core:
     """Build the engine, its router, and what keeps models, retention and health."""
     store, clock = storage.store, utc_now
     own = user_features(settings)
@@ -79,6 +87,7 @@ async def build_core(settings: Settings, storage: Storage, peer_at: PeerAt) -> C
         ownership=membership,
         reader=reader,
         max_symbols=settings.max_symbols,
+        observers=observers,
     )
     router = Router(engine, membership, store, peer_at)
     return Core(
@@ -91,7 +100,9 @@ async def build_core(settings: Settings, storage: Storage, peer_at: PeerAt) -> C
         owner=OwnerForwarding(router, peer_at),
         models=ModelKeeper(engine, pipeline, settings.risk_rules, live, shadow),
         retention=Retention(store, log_tail, clock, timedelta(days=settings.signal_retention_days)),
-        ledger=LedgerKeeper(storage.outcomes, log_tail, books(settings), clock, reader.committed),
+        ledger=LedgerKeeper(
+            storage.outcomes, log_tail, books(settings), clock, reader.committed, observer=ledger_observer
+        ),
         health=HealthReporter(store, engine, pipeline, clock, live_feed=settings.feed.is_live),
         find_policy=_find_policy(settings, own),
     )

@@ -20,6 +20,7 @@ from ..application.ports.feed import Feed, MarketDataSink
 from ..config import Settings
 from .api import Servers, running_servers
 from .engine import Core, build_core, build_feed, require_model
+from .metrics import server_metrics
 from .storage import open_storage
 
 _FEED_ROLE = 1
@@ -61,11 +62,18 @@ async def serving(
         open_peers(storage.peer_secret, bar_message) as peers,
         asyncio.TaskGroup() as tasks,
     ):
-        core = await build_core(settings, storage, peers.at)
+        metrics = server_metrics(settings)
+        core = await build_core(
+            settings,
+            storage,
+            peers.at,
+            () if metrics is None else (metrics.engine,),
+            None if metrics is None else metrics.ledger,
+        )
         lifecycle = _Lifecycle(settings, core, tasks)
         lifecycle.start()
         try:
-            async with running_servers(settings, core, lifecycle.join) as servers:
+            async with running_servers(settings, core, lifecycle.join, metrics) as servers:
                 lifecycle.start_feed(build_feed(settings, on_progress))
                 fanout_port = None if servers.fanout is None else servers.fanout.port
                 try:
@@ -157,6 +165,7 @@ def _places(settings: Settings) -> list[Place]:
     return [
         Place("GRPC_PORT", settings.grpc_host, settings.grpc_port),
         Place("FANOUT_PORT", settings.grpc_host, settings.fanout_port),
+        Place("METRICS_PORT", settings.metrics_host, settings.metrics_port),
     ]
 
 

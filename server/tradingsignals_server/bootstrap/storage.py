@@ -32,6 +32,7 @@ class Storage:
     outcomes: PostgresOutcomes
     account: PostgresAccount
     peer_secret: str
+    connections: Connections
 
 
 @asynccontextmanager
@@ -103,7 +104,7 @@ async def open_storage(settings: Settings, dsn: str) -> AsyncIterator[Storage]:
         store = PostgresStore(pool, encode, await _bars_table(pool, settings))
         await require_intervals(store, settings)
         outcomes, account = PostgresOutcomes(pool, encode, LOG_DECODERS), PostgresAccount(pool)
-        yield Storage(dsn, store, outcomes, account, await peer_secret(pool))
+        yield Storage(dsn, store, outcomes, account, await peer_secret(pool), pool)
 
 
 async def migrate_schema(pool: Connections) -> list[Migration]:

@@ -11,7 +11,7 @@ from urllib.parse import parse_qs, unquote, urlsplit
 
 from ..adapters.envoy.process import Edge, running_edge
 from ..adapters.envoy.render import Address
-from ..adapters.processes.fleet import FLEET_HOST, ServerFailed, ServerProcess, fleet_ports, running_fleet
+from ..adapters.processes.fleet import FLEET_HOST, FleetPorts, ServerFailed, ServerProcess, fleet_ports, running_fleet
 from ..adapters.processes.listening import Place, require_free
 from ..config import Settings
 from .edge import edge_config
@@ -53,8 +53,10 @@ class MultiServer:
 @asynccontextmanager
 async def multi_server(settings: Settings) -> AsyncIterator[MultiServer]:
     """Run the database if none is configured, the servers, and the edge."""
-    ports = fleet_ports(settings.grpc_port, settings.servers, with_fanout=settings.fanout_port > 0)
-    require_free([public_place(settings), *(Place("GRPC_PORT", FLEET_HOST, port) for pair in ports for port in pair)])
+    ports = fleet_ports(
+        settings.grpc_port, settings.servers, settings.metrics_port, with_fanout=settings.fanout_port > 0
+    )
+    require_free([public_place(settings), *(place for each in ports for place in _places(settings, each))])
     require_files(settings)
     async with migrated_database(settings) as dsn, running_fleet(ports, server_environment(settings, dsn)) as fleet:
         backends = [Address(FLEET_HOST, server.port) for server in fleet]
@@ -65,6 +67,14 @@ async def multi_server(settings: Settings) -> AsyncIterator[MultiServer]:
             finally:
                 # The servers end the streams of followers themselves, before the edge cuts them off.
                 await asyncio.gather(*(server.stop() for server in fleet))
+
+
+def _places(settings: Settings, ports: FleetPorts) -> list[Place]:
+    return [
+        Place("GRPC_PORT", FLEET_HOST, ports.grpc),
+        Place("GRPC_PORT", FLEET_HOST, ports.fanout),
+        Place("METRICS_PORT", settings.metrics_host, ports.metrics),
+    ]
 
 
 def server_environment(settings: Settings, dsn: str) -> dict[str, str]:

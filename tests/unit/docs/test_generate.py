@@ -1,16 +1,18 @@
-"""The generated part of docs/statistics.md."""
+"""What is generated of the documents."""
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
-from docs.generate import BEGIN, END, STATISTICS, figures_section, with_figures
+from docs.generate import BEGIN, END, ROOT, documents, figures_section, with_figures
 
 from tradingsignals_server.domain.performance.definitions import DEFINITIONS
 
 
-def test_the_document_has_the_current_figures() -> None:
-    text = STATISTICS.read_text("utf-8")
-    assert text == with_figures(text), "docs/statistics.md is not current: make generate"
+@pytest.mark.parametrize(("path", "current"), [pytest.param(*each, id=each[0].name) for each in documents()])
+def test_the_document_is_current(path: Path, current: str) -> None:
+    assert path.read_text("utf-8") == current, f"{path.relative_to(ROOT)} is not current: make generate"
 
 
 def test_every_figure_has_a_row() -> None:

@@ -6,6 +6,7 @@ import asyncio
 import os
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
 
 import asyncpg
 import asyncpg.pool
@@ -116,6 +117,15 @@ async def connected(dsn: str, name: str) -> asyncpg.Connection:
     return connection
 
 
+@dataclass(frozen=True, slots=True)
+class PoolUse:
+    """Connections of a pool that are open, and those of them that are in use, of `limit` at most."""
+
+    open: int
+    in_use: int
+    limit: int
+
+
 class _Pool:
     """A pool that keeps one connection between its uses: to give it back and take it again costs a sixth of a commit,
     and three tenths of a short read."""
@@ -138,6 +148,12 @@ class _Pool:
                 self._kept, database = database, None
         finally:
             await self._give_back(database)
+
+    def use(self) -> PoolUse:
+        """Return how many connections there are, and are lent."""
+        size = self._pool.get_size()
+        lent = size - self._pool.get_idle_size() - (self._kept is not None)
+        return PoolUse(size, max(0, lent), self._pool.get_max_size())
 
     async def close(self) -> None:
         """Give back what is kept, and close all connections."""
@@ -162,6 +178,15 @@ class Connections:
         self._readers = readers
         self._turns = asyncio.Semaphore(READER_CONNECTIONS)
         self._waiting = 0
+
+    @property
+    def waiting_reads(self) -> int:
+        """Reads of callers that wait for a connection."""
+        return self._waiting
+
+    def use(self) -> dict[str, PoolUse]:
+        """Return the use of each pool by its name."""
+        return {"engine": self._engine.use(), "readers": self._readers.use()}
 
     @asynccontextmanager
     async def for_engine(self) -> AsyncIterator[Database]:

@@ -10,6 +10,7 @@ import socket
 import sys
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
 from time import monotonic
 
 import grpc
@@ -27,6 +28,15 @@ FLEET_HOST = "127.0.0.1"
 """Address that the servers listen on: behind the edge of the same machine."""
 
 
+@dataclass(frozen=True, slots=True)
+class FleetPorts:
+    """The ports of a server: of grpc.aio, of its fan-out server and of its metrics; 0 for what it does not have."""
+
+    grpc: int
+    fanout: int
+    metrics: int
+
+
 class ServerFailed(Exception):
     """A server does not start. Its log says why."""
 
@@ -34,10 +44,15 @@ class ServerFailed(Exception):
 class ServerProcess:
     """A server process at one port, over all its restarts."""
 
-    def __init__(self, port: int, fanout_port: int, settings: Mapping[str, str]) -> None:
+    def __init__(self, port: int, fanout_port: int, metrics_port: int, settings: Mapping[str, str]) -> None:
         self.port = port
         self.fanout_port = fanout_port
-        own = {"GRPC_HOST": FLEET_HOST, "GRPC_PORT": str(port), "FANOUT_PORT": str(fanout_port)}
+        own = {
+            "GRPC_HOST": FLEET_HOST,
+            "GRPC_PORT": str(port),
+            "FANOUT_PORT": str(fanout_port),
+            "METRICS_PORT": str(metrics_port),
+        }
         self._settings = {**settings, **own}
         self._process: asyncio.subprocess.Process | None = None
         self._changing = asyncio.Lock()
@@ -140,15 +155,13 @@ async def _serving(port: int) -> None:
 
 
 @asynccontextmanager
-async def running_fleet(
-    ports: Sequence[tuple[int, int]], settings: Mapping[str, str]
-) -> AsyncIterator[list[ServerProcess]]:
+async def running_fleet(ports: Sequence[FleetPorts], settings: Mapping[str, str]) -> AsyncIterator[list[ServerProcess]]:
     """Servers on these ports (see fleet_ports), with `settings` as further environment, until the end of the context.
 
     Raises:
         ServerFailed: one does not start.
     """
-    fleet = [ServerProcess(port, fanout_port, settings) for port, fanout_port in ports]
+    fleet = [ServerProcess(each.grpc, each.fanout, each.metrics, settings) for each in ports]
     keepers: list[asyncio.Task[None]] = []
     try:
         await fleet[0].start()  # which brings the schema up to date
@@ -163,13 +176,16 @@ async def running_fleet(
         await asyncio.gather(*(server.stop() for server in fleet))
 
 
-def fleet_ports(first: int, count: int, *, with_fanout: bool) -> list[tuple[int, int]]:
-    """Choose the ports of a number of servers, and of their fan-out servers, 0 if they have none.
+def fleet_ports(first: int, count: int, first_metrics: int, *, with_fanout: bool) -> list[FleetPorts]:
+    """Choose the ports of a number of servers.
 
-    The servers' are `first` and those after it, those of the HTTP/2 servers come after them; free ones if `first` is 0.
+    Those of the servers are `first` and the ones after it, and those of their fan-out servers come after them; free
+    ones if `first` is 0. Those of the metrics are `first_metrics` and the ones after it.
     """
     ports = _ports(first, 2 * count if with_fanout else count)
-    return list(zip(ports[:count], ports[count:] if with_fanout else [0] * count, strict=True))
+    fanout = ports[count:] if with_fanout else [0] * count
+    metrics = range(first_metrics, first_metrics + count) if first_metrics else [0] * count
+    return [FleetPorts(*each) for each in zip(ports[:count], fanout, metrics, strict=True)]
 
 
 def _ports(first: int, count: int) -> list[int]:

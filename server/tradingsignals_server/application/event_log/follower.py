@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import Enum, auto
 from typing import Final, Literal, Protocol
-from weakref import WeakValueDictionary
+from weakref import WeakKeyDictionary, WeakValueDictionary
 
 from ...domain.errors import FollowerStalled, ServiceError, ShuttingDown
 from .filter import Filter
@@ -70,6 +71,7 @@ class Follower:
     """
 
     __slots__ = (
+        "__weakref__",
         "_beat_at",
         "_before",
         "_blocked_at",
@@ -131,6 +133,12 @@ class Follower:
         if self._playback is not None and self._playback.has_pending:
             return min(self._beat_at, self._playback.due_at)
         return self._beat_at
+
+    @property
+    def lag(self) -> int:
+        """Entries of the log that it has not passed yet; 0 in a replay, which has a pace of its own."""
+        is_behind = self._playback is None and self._phase is not _Phase.ENDED
+        return max(0, self._log.newest - self.cursor) if is_behind else 0
 
     def next(self, now: float, budget: WorkBudget) -> bytes | None:
         """Return the next response; None if there is none now: see `awaits`."""
@@ -303,6 +311,14 @@ class Follower:
         return None
 
 
+@dataclass(frozen=True, slots=True)
+class StreamName:
+    """What a follower is counted under: the method of the stream, and how its responses reach the caller."""
+
+    method: str
+    transport: str
+
+
 class Followers:
     """Opens the followers of a log, and puts those with the same filter and encoding into one group."""
 
@@ -313,14 +329,28 @@ class Followers:
         self._stall_seconds = stall_seconds
         self._limits = limits or ResponseLimits()
         self._groups: WeakValueDictionary[tuple[Filter, Encoding], Group] = WeakValueDictionary()
+        self._open: WeakKeyDictionary[Follower, StreamName] = WeakKeyDictionary()
 
-    async def open(self, request: StreamRequest, encoding: Encoding) -> Follower:
-        """Subscribe to the entries that a request asks for.
+    def lags(self) -> Mapping[StreamName, Sequence[int]]:
+        """Return the lag of every open follower, by its name."""
+        found: dict[StreamName, list[int]] = {}
+        for follower, name in list(self._open.items()):
+            found.setdefault(name, []).append(follower.lag)
+        return found
+
+    async def open(self, request: StreamRequest, encoding: Encoding, name: StreamName | None = None) -> Follower:
+        """Subscribe to the entries that a request asks for; with a name the follower is among the `lags`.
 
         Raises:
             SequencePruned, SequenceUnknown: `resume_after` is not in the log.
             StorageUnavailable: the store has to be asked for it, and cannot be.
         """
+        follower = await self._opened(request, encoding)
+        if name is not None:
+            self._open[follower] = name
+        return follower
+
+    async def _opened(self, request: StreamRequest, encoding: Encoding) -> Follower:
         log, group = self._log, self._group(request.filter, encoding)
         cursor = log.newest  # what is committed from now on is live
         if request.resume_after is not None:

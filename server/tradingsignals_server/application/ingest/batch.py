@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import cache, partial
 from itertools import islice
+from time import perf_counter
 from typing import Generic, Protocol, TypeVar
 from uuid import UUID
 
@@ -20,6 +21,8 @@ from ..decision.pipeline import Pipeline, Step
 from ..decision.source import DecisionSource
 from ..decision.symbol_state import JUMP_MEMORY, SymbolState
 from ..ports.event_log import LogEntry
+from ..ports.feed import BarResult
+from ..ports.observer import current_trace
 from ..ports.store import RecurrentCheckpoint, ShadowEvent
 from .commands import Command
 
@@ -42,6 +45,7 @@ class QueuedCall(Generic[R_co]):
 
     handler: stages the events of the command in a batch, or raises the ServiceError that refuses it.
     bars: the bars that the command publishes; none if it is another command.
+    received_at, trace: see HandledCommand.
     """
 
     def __init__(self, command: C, handler: Callable[[C, Batch], Pending[R_co]], bars: Sequence[Bar] = ()) -> None:
@@ -49,6 +53,7 @@ class QueuedCall(Generic[R_co]):
         self.symbols = command.symbols
         self.bars = bars
         self.size = max(1, len(bars))
+        self.received_at, self.trace = perf_counter(), current_trace.get()
         self.result: asyncio.Future[R_co] = asyncio.get_running_loop().create_future()
         self._handle = partial(handler, command)
         self._pending: Pending[R_co] | ServiceError | None = None
@@ -82,6 +87,10 @@ class QueuedCall(Generic[R_co]):
         """Give the caller an error that is no reason to refuse the commands behind this one."""
         self.refuse(error)
 
+    def bar_results(self) -> Sequence[BarResult]:
+        """Return the results of its bars, once they are confirmed."""
+        return ()
+
     def broken_by(self) -> Exception | None:
         """Return the error after which commands of the same publish stream are refused."""
         return None
@@ -104,6 +113,7 @@ class Batch:
     sources: what the signals among the events were made from.
     commands: those handled, in order; their results, and refusals, hold once all of the batch is durable.
     size: number of bars, where any other command counts as one.
+    staged_at: when it was begun, by time.perf_counter.
     """
 
     lease_id: UUID | None = None
@@ -118,6 +128,7 @@ class Batch:
     sources: list[DecisionSource] = field(default_factory=list)
     commands: list[QueuedCall[object]] = field(default_factory=list)
     size: int = 0
+    staged_at: float = field(default_factory=perf_counter)
 
     def handle(self, command: QueuedCall[object]) -> None:
         """Stage the events of a command, or refuse it; nothing of one that fails half way stays."""

@@ -16,6 +16,7 @@ from ..event_log.tail import LogTail
 from ..event_log.tailer import LogReader
 from ..ports.clock import Clock
 from ..ports.feed import BarResult
+from ..ports.observer import EngineObserver
 from ..ports.ownership import Ownership
 from ..ports.store import Store
 from .batch import QueuedCall
@@ -53,6 +54,7 @@ class Engine:
         ownership: the symbols that this server works on, the others are refused; all of them if it is None.
         reader: brings the entries that others commit to the log_tail.
         max_symbols: symbols that may be in use.
+        observers: are notified of each batch.
     """
 
     def __init__(
@@ -67,6 +69,7 @@ class Engine:
         ownership: Ownership | None = None,
         reader: LogReader | None = None,
         max_symbols: int = MAX_SYMBOLS,
+        observers: Sequence[EngineObserver] = (),
     ) -> None:
         ownership = ownership or SoleOwnership()
         self._store = store
@@ -74,7 +77,9 @@ class Engine:
         self._states = SymbolStates(store, pipeline, max_symbols)
         self._handlers = Handlers(pipeline, self._states, clock, ownership, is_replayed)
         reader = reader or LogReader(store, log_tail)
-        self._writer = Writer(store, pipeline, self._handlers, self._states, log_tail, clock, ownership, reader)
+        self._writer = Writer(
+            store, pipeline, self._handlers, self._states, log_tail, clock, ownership, reader, observers
+        )
 
     async def publish(self, bars: Sequence[Bar]) -> list[BarResult]:
         """Process bars in their order and commit them. See MarketDataSink."""
@@ -144,6 +149,11 @@ class Engine:
     def states(self) -> Sequence[SymbolState]:
         """Return the committed state of every symbol in memory."""
         return self._states.all()
+
+    @property
+    def queued(self) -> int:
+        """Number of commands that wait to be handled."""
+        return self._writer.queued
 
     @property
     def commits(self) -> Commits:

@@ -23,6 +23,11 @@ class BarsCall(QueuedCall[list[BarResult]]):
         self._stream = command.stream
         self._handler = handler
 
+    def bar_results(self) -> Sequence[BarResult]:
+        """See QueuedCall."""
+        done = self.result.done() and not self.result.cancelled() and self.result.exception() is None
+        return self.result.result() if done else ()
+
     def broken_by(self) -> Exception | None:
         """See QueuedCall."""
         return self._stream.broken_by

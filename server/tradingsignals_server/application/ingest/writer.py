@@ -15,6 +15,7 @@ from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
+from time import perf_counter
 from typing import TypeVar
 
 from ...domain.errors import NotStorable, OwnerUnavailable, ServiceError, ShuttingDown, StorageUnavailable
@@ -23,6 +24,7 @@ from ..event_log.tail import LogTail
 from ..event_log.tailer import LogReader
 from ..ports.clock import Clock
 from ..ports.event_log import LogEntry
+from ..ports.observer import CommittedBatch, EngineObserver, HandledCommand, MadeDecision
 from ..ports.ownership import Ownership
 from ..ports.store import RefusedByStore, StaleState, Store
 from .batch import Batch, QueuedCall
@@ -68,6 +70,7 @@ class Writer:
         clock: Clock,
         ownership: Ownership,
         reader: LogReader,
+        observers: Sequence[EngineObserver] = (),
     ) -> None:
         self._store = store
         self._pipeline = pipeline
@@ -77,6 +80,7 @@ class Writer:
         self._clock = clock
         self._ownership = ownership
         self._reader = reader
+        self._observers = observers
         self.commits = Commits()
 
         self._queue = CommandQueue(MAX_PENDING)
@@ -90,6 +94,11 @@ class Writer:
         self._may_have_committed = False
 
     # ------------------------------------------------------------------------------------------------- the queue
+
+    @property
+    def queued(self) -> int:
+        """Number of commands that wait to be handled."""
+        return len(self._queue)
 
     async def enqueue(self, command: QueuedCall[object]) -> None:
         """Queue bars as soon as there is room: backpressure reaches the publisher."""
@@ -223,6 +232,7 @@ class Writer:
 
     async def _commit(self, batch: Batch) -> None:
         """Commit a batch, and confirm its commands."""
+        started = perf_counter()
         try:
             entries = await self._store_batch(batch)
         except Exception as error:
@@ -239,6 +249,10 @@ class Writer:
             command.confirm(entries, through)
         self._committing = None
         self._changed.set()
+        if self._observers:
+            done = _committed(batch, len(entries), started)
+            for observer in self._observers:
+                observer.committed(done)
 
     async def _store_batch(self, batch: Batch) -> Sequence[LogEntry]:
         if not batch.events:
@@ -262,6 +276,8 @@ class Writer:
             error = StorageUnavailable()
         self._states.clear()
         self._may_have_committed = True
+        for observer in self._observers:
+            observer.commit_failed()
         on_top = [] if self._staged is None else self._staged.commands
         self._staged = self._committing = None
         if isinstance(error, RefusedByStore):
@@ -306,3 +322,18 @@ class Writer:
         passing = error if isinstance(error, ServiceError) else StorageUnavailable()
         for command in (*behind, *self._queue.take_all()):
             command.refuse(passing)
+
+
+def _committed(batch: Batch, entries: int, committing_at: float) -> CommittedBatch:
+    """Return what observers get of a batch whose commands are confirmed."""
+    return CommittedBatch(
+        [HandledCommand(command.received_at, command.bar_results(), command.trace) for command in batch.commands],
+        [
+            MadeDecision(source.signal, source.inference.observation, source.inference.ms / 1e3)
+            for source in batch.sources
+        ],
+        entries,
+        batch.staged_at,
+        committing_at,
+        perf_counter(),
+    )

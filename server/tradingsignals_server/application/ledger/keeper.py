@@ -22,6 +22,7 @@ from ...domain.values import dataclass
 from ..event_log.tail import LogTail
 from ..ports.clock import Clock, Sleep
 from ..ports.event_log import LogEntry
+from ..ports.observer import LedgerObserver
 from ..ports.outcomes import (
     LIVE,
     LedgerCommit,
@@ -69,6 +70,7 @@ class LedgerKeeper:
         clock: gives the time of the entries that it appends to the log.
         appended: called with these entries, once they are committed.
         sleep: pauses.
+        observer: is notified of outcomes.
     """
 
     def __init__(
@@ -79,6 +81,7 @@ class LedgerKeeper:
         clock: Clock,
         appended: Callable[[Sequence[LogEntry]], None],
         sleep: Sleep = asyncio.sleep,
+        observer: LedgerObserver | None = None,
     ) -> None:
         self._store = store
         self._log_tail = log_tail
@@ -86,12 +89,23 @@ class LedgerKeeper:
         self._clock = clock
         self._appended = appended
         self._sleep = sleep
+        self._observer = observer
         self._grown = asyncio.Event()
         self._ledgers: dict[str, Ledger] = {}
         self._fold_of_account = self._account_fold(books.account)
         self._place: LedgerPlace | None = None
         self._read_through = 0
         self._reported = 0
+
+    @property
+    def account(self) -> Account | None:
+        """The account as far as the log was followed; None while this keeper does not keep it."""
+        return None if self._place is None else self._fold_of_account.account
+
+    @property
+    def lag(self) -> int | None:
+        """Entries of the log that were not followed yet; None while this keeper does not keep the ledger."""
+        return None if self._place is None else max(0, self._log_tail.newest - self._read_through)
 
     async def run(self) -> None:
         """Follow the log until cancelled. It may be called again: what a cancelled call had folded is read anew."""
@@ -103,6 +117,7 @@ class LedgerKeeper:
                 await self._sleep(QUIET_SECONDS)
         finally:
             unsubscribe()
+            self._place = None
 
     async def _follow(self) -> bool:
         """Catch up, however often it takes; False if this program cannot continue the ledger."""
@@ -191,6 +206,8 @@ class LedgerKeeper:
             return
         self._place = LedgerPlace(through, LEDGER_VERSION)
         self._reported = max(self._reported, through)
+        if reported and self._observer is not None:
+            self._observer.resolved(reported)
         if appended:
             self._appended(appended)
 

@@ -1,4 +1,4 @@
-"""The log lines of a call: one at its end, and one more for a defect."""
+"""What is recorded of a call: a log line at its end, one more for a defect, and what the service wants to know."""
 
 from __future__ import annotations
 
@@ -15,17 +15,19 @@ log = logging.getLogger("tradingsignals.call")
 
 
 def log_end(method: str, status: CallStatus, started: float, rules: CallRules) -> None:
-    """Log the end of a call; `started` is by time.perf_counter."""
+    """Log and report the end of a call; `started` is by time.perf_counter."""
+    seconds = perf_counter() - started
+    if rules.on_end is not None:
+        rules.on_end(method, status, seconds)
     level = logging.WARNING if status.is_fault else logging.DEBUG if rules.is_routine(method) else logging.INFO
     if log.isEnabledFor(level):
         method = method[:MAX_METHOD_CHARACTERS]
-        elapsed_ms = (perf_counter() - started) * 1e3
         log.log(
             level,
             "%s %s",
             method.rpartition("/")[2],
             status.code.name,
-            extra={"method": method, "code": status.code.name, "reason": status.reason, "ms": round(elapsed_ms, 3)},
+            extra={"method": method, "code": status.code.name, "reason": status.reason, "ms": round(seconds * 1e3, 3)},
         )
 
 

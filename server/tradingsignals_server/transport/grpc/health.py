@@ -7,6 +7,8 @@ from typing import Final
 from grpc_health.v1.health_pb2 import HealthCheckResponse
 
 HEALTH_CHECK: Final = "/grpc.health.v1.Health/Check"
+HEALTH_WATCH: Final = "/grpc.health.v1.Health/Watch"
+"""Served by grpc.aio only."""
 
 
 class HealthCheck:

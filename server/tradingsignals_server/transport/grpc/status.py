@@ -50,3 +50,5 @@ class CallRules:
     """Maps the error that a call ended with, and its request id, to a status."""
     is_routine: Callable[[str], bool]
     """True for methods that programs call every few seconds; they are logged at DEBUG."""
+    on_end: Callable[[str, CallStatus, float], None] | None = None
+    """Called at the end of each call with the path of its method, its status, and its duration in seconds."""

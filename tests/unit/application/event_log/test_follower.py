@@ -11,8 +11,9 @@ from tests.support.following import PickledEncoding, batch_of
 from tests.support.logs import Log
 
 from tradingsignals_server.application.event_log.filter import Filter
-from tradingsignals_server.application.event_log.follower import Follower, Followers, StreamRequest
+from tradingsignals_server.application.event_log.follower import Follower, Followers, StreamName, StreamRequest
 from tradingsignals_server.application.event_log.group import ResponseLimits
+from tradingsignals_server.application.event_log.replay import Replay
 from tradingsignals_server.domain.errors import FollowerStalled, SequencePruned, ShuttingDown, StorageUnavailable
 from tradingsignals_server.transport.methods import Budget
 
@@ -199,3 +200,33 @@ async def test_each_entry_that_passes_is_returned_once_and_in_order(data: st.Dat
     assert follower.cursor == log.newest
     entries = log.store.entries
     assert returned == [entry.sequence for entry in entries if entry.sequence > start and filter_.passes(entry)]
+
+
+async def test_lag_is_what_the_log_has_beyond_the_cursor() -> None:
+    log = await Log.with_entries(5)
+    followers = Followers(log.log_tail, STALL)
+    name = StreamName("StreamSignals", "grpc")
+    first = await followers.open(StreamRequest(Filter(), 2, HEARTBEAT), PickledEncoding(), name)
+    assert first.next(0.0, Budget()) is None
+    second = await followers.open(StreamRequest(Filter(), None, HEARTBEAT), PickledEncoding(), name)
+    unnamed = await followers.open(StreamRequest(Filter(), 0, HEARTBEAT), PickledEncoding())
+    assert (first.lag, second.lag, unnamed.lag) == (3, 0, 5)
+    assert {each: sorted(lags) for each, lags in followers.lags().items()} == {name: [0, 3]}
+    await first.read()
+    assert sequences(first.next(0.0, Budget())) == [3, 4, 5]
+    assert first.lag == 0
+    del first, second
+    assert followers.lags() == {}, "a follower that is gone does not count"
+
+
+async def test_ended_follower_and_replay_have_no_lag() -> None:
+    log = await Log.with_entries(5)
+    followers = Followers(log.log_tail, STALL)
+    ended = await followers.open(StreamRequest(Filter(), None, HEARTBEAT), PickledEncoding())
+    ended.next(0.0, Budget())
+    log.log_tail.stop()
+    ended.next(1.0, Budget())
+    log.append(3)
+    assert (awaited_by(ended), ended.lag) == ("end", 0)
+    replaying = await followers.open(StreamRequest(Filter(), None, HEARTBEAT, Replay(speed=1.0)), PickledEncoding())
+    assert replaying.lag == 0

@@ -11,14 +11,14 @@ import pytest
 from tests.support.builders import NOW, bar, signal, walk
 from tests.support.deadlines import within
 from tests.support.engine import running_engine
-from tests.support.ledgers import BOOKS, RULES, folded, keeper_on
+from tests.support.ledgers import BOOKS, RULES, folded, keeper_on, values_of
 from tests.support.memory_outcomes import MemoryOutcomes
 from tests.support.memory_store import MemoryStore
 
 from tradingsignals_server.application.event_log.tail import LogTail
 from tradingsignals_server.application.ledger.keeper import WINDOW_ENTRIES, LedgerKeeper
 from tradingsignals_server.application.ports.event_log import LogHead
-from tradingsignals_server.application.ports.outcomes import LedgerPlace
+from tradingsignals_server.application.ports.outcomes import LedgerPlace, ResolvedOutcome
 from tradingsignals_server.domain.errors import StorageUnavailable
 from tradingsignals_server.domain.events import Disposition, MarketUpdate
 from tradingsignals_server.domain.ledger import LEDGER_VERSION
@@ -163,3 +163,28 @@ async def keeper_runs_once(keeper: LedgerKeeper, outcomes: MemoryOutcomes) -> bo
         return await within(outcomes.committed.wait())
     finally:
         running.cancel()
+
+
+class OutcomeRecorder:
+    """Keeps the outcomes that it is notified of."""
+
+    def __init__(self) -> None:
+        self.outcomes: list[Outcome] = []
+
+    def resolved(self, outcomes: Sequence[ResolvedOutcome]) -> None:
+        self.outcomes += [one.outcome for one in outcomes]
+
+
+async def test_observer_gets_each_outcome_once(traded: MemoryStore) -> None:
+    outcomes, recorder = MemoryOutcomes(traded), OutcomeRecorder()
+    log_tail = LogTail(traded, LogHead(traded.epoch, 1, len(traded.entries)))
+    keeper = keeper_on(log_tail, traded, outcomes, observer=recorder)
+    assert keeper.account is None, "it keeps nothing yet"
+    assert keeper.lag is None
+    await keeper.catch_up()
+    assert recorder.outcomes == live_of(traded)
+    await keeper.rebuild()
+    assert recorder.outcomes == live_of(traded), "the log has them already"
+    assert keeper.lag == 0
+    assert keeper.account is not None
+    assert values_of(keeper.account) == values_of(folded(traded).account)

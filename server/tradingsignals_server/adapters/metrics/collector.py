@@ -1,0 +1,108 @@
+"""Reads what the service keeps anyway, whenever Prometheus asks: gauges need no code where the values change."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from prometheus_client.core import Metric
+
+from ... import __version__
+from ...application.decision.pipeline import Pipeline
+from ...application.event_log.follower import Followers
+from ...application.event_log.tail import LogTail
+from ...application.health import Health, HealthReporter
+from ...application.ingest.engine import Engine
+from ...application.ledger.keeper import LedgerKeeper
+from ..postgres.connection import Connections
+from . import definitions
+from .definitions import MetricDefinition
+from .instruments import family, labelled
+from .observers import EngineMetrics
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceState:
+    """The parts of the service whose state is measured. To be read on the event loop only."""
+
+    engine: Engine
+    engine_metrics: EngineMetrics
+    pipeline: Pipeline
+    log_tail: LogTail
+    followers: Followers
+    ledger: LedgerKeeper
+    health: HealthReporter
+    connections: Connections
+
+    def read(self) -> list[Metric]:
+        """Return the present values."""
+        health = self.health.report()
+        return [
+            *self._engine_values(health),
+            *self._database_values(health),
+            *self._streams(),
+            *_symbols(health),
+            *self._account(),
+            *self._model(),
+        ]
+
+    def _engine_values(self, health: Health) -> Iterator[Metric]:
+        last_commit = health.last_commit
+        yield family(definitions.QUEUED_COMMANDS, self.engine.queued)
+        yield family(definitions.LAST_BAR, self.engine_metrics.last_bar)
+        yield family(definitions.LAST_COMMIT, None if last_commit is None else last_commit.timestamp())
+        yield labelled(definitions.BUILD_INFO, [((__version__,), 1)])
+
+    def _database_values(self, health: Health) -> Iterator[Metric]:
+        yield family(definitions.DATABASE_UP, health.database_connected)
+        connections = [
+            ((name, state), count)
+            for name, pool in self.connections.use().items()
+            for state, count in (
+                ("in_use", pool.in_use),
+                ("idle", pool.open - pool.in_use),
+                ("closed", pool.limit - pool.open),
+            )
+        ]
+        yield labelled(definitions.DATABASE_CONNECTIONS, connections)
+        yield family(definitions.WAITING_READS, self.connections.waiting_reads)
+        yield family(definitions.LOG_SEQUENCE, self.log_tail.newest)
+        yield family(definitions.LEDGER_LAG, self.ledger.lag)
+
+    def _streams(self) -> Iterator[Metric]:
+        lags = {(name.method, name.transport): of_name for name, of_name in self.followers.lags().items()}
+        yield labelled(definitions.FOLLOWERS, [(name, len(of_name)) for name, of_name in lags.items()])
+        yield labelled(definitions.FOLLOWER_LAG, [(name, max(of_name)) for name, of_name in lags.items()])
+
+    def _account(self) -> Iterator[Metric]:
+        account = self.ledger.account
+        values: dict[MetricDefinition, float | None] = {
+            definitions.POSITIONS: None if account is None else len(account.open_positions),
+            definitions.EQUITY: None if account is None else account.equity,
+            definitions.DRAWDOWN: None if account is None else account.drawdown_pct / 100.0,
+            definitions.HALTED: None if account is None else account.halted,
+        }
+        for definition, value in values.items():
+            yield family(definition, value)
+
+    def _model(self) -> Iterator[Metric]:
+        live = self.pipeline.live
+        policy = live.policy.description
+        simulated = "true" if policy.simulated else "false"
+        yield labelled(definitions.MODEL_INFO, [((policy.version, policy.type, simulated), 1)])
+        yield family(definitions.INFERENCE_FAILURES, live.meter.failures)
+        drift = self.engine_metrics.drift.indices(live.policy.features.names)
+        yield labelled(definitions.FEATURE_DRIFT, [((name,), index) for name, index in drift.items()])
+
+
+def _symbols(health: Health) -> Iterator[Metric]:
+    yield family(definitions.SYMBOLS, health.symbol_count)
+    yield family(definitions.STALE_SYMBOLS, health.stale_symbols)
+    yield labelled(definitions.SYMBOL_STALE, [((one.symbol,), one.stale) for one in health.symbols])
+    closes = [
+        ((one.symbol,), (one.last_bar_time + one.interval).timestamp())
+        for one in health.symbols
+        if one.last_bar_time is not None
+    ]
+    yield labelled(definitions.SYMBOL_BAR_CLOSE, closes)
+    yield labelled(definitions.SYMBOL_MISSING_BARS, [((one.symbol,), one.missing_bars) for one in health.symbols])

@@ -1,0 +1,133 @@
+"""The port of the metrics: GET /metrics, in threads of its own, so that neither a scrape nor its caller holds calls up.
+
+What is read from the service is read on the event loop, within a millisecond or two; the text is made in the thread.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+import threading
+from collections.abc import AsyncIterator, Callable, Collection, Iterable
+from contextlib import asynccontextmanager
+from functools import partial
+from typing import Any, Final
+from wsgiref.simple_server import WSGIRequestHandler, make_server
+
+from prometheus_client import CollectorRegistry, make_wsgi_app
+from prometheus_client.core import Metric
+from prometheus_client.exposition import ThreadingWSGIServer
+from prometheus_client.registry import Collector
+
+from ..envoy.hosts import is_loopback
+
+PATH: Final = "/metrics"
+
+READ_SECONDS: Final = 5.0
+"""How long a scrape waits for the event loop. A scrape that fails then is what a server that hangs looks like."""
+
+CALLER_SECONDS: Final = 10.0
+"""How long a caller may take to send its request, and to take the response."""
+
+LOCAL_NAMES: Final = frozenset({"localhost", "127.0.0.1", "[::1]"})
+"""Host headers that are served on a loopback address: a page whose host name leads here has another one."""
+
+StartResponse = Callable[[str, list[tuple[str, str]]], object]
+
+
+class MetricsPortTaken(Exception):
+    """The address of the metrics cannot be listened on. The message is one line that says how to take another."""
+
+    def __init__(self, host: str, port: int, why: str) -> None:
+        super().__init__(
+            f"port {port} on {host} cannot be used ({why}): set METRICS_PORT to another, 0 for no metrics, or stop "
+            "what uses it"
+        )
+
+
+class LoopCollector(Collector):
+    """Reads metrics on the event loop that it was made on, when another thread collects them."""
+
+    def __init__(self, read: Callable[[], Iterable[Metric]]) -> None:
+        self._read = read
+        self._loop = asyncio.get_running_loop()
+
+    def collect(self) -> Iterable[Metric]:
+        """See Collector.
+
+        Raises:
+            TimeoutError: the event loop does not get to it.
+        """
+        return asyncio.run_coroutine_threadsafe(self._on_loop(), self._loop).result(READ_SECONDS)
+
+    def describe(self) -> Iterable[Metric]:
+        """Return nothing: names are not checked for duplicates, since the table has each once."""
+        return ()
+
+    async def _on_loop(self) -> list[Metric]:
+        return list(self._read())
+
+
+class _Handler(WSGIRequestHandler):
+    timeout = CALLER_SECONDS
+
+    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - named by the base class
+        """Log nothing: a scrape comes every few seconds."""
+
+
+class _ServerOnIPv6(ThreadingWSGIServer):
+    address_family = socket.AF_INET6
+
+
+@asynccontextmanager
+async def metrics_port(registry: CollectorRegistry, host: str, port: int) -> AsyncIterator[int]:
+    """Serve the metrics of a registry until the end of the context; give the port, a free one if `port` is 0.
+
+    Raises:
+        MetricsPortTaken: the address cannot be listened on.
+    """
+    hosts = LOCAL_NAMES if is_loopback(host) else None
+    kind = _ServerOnIPv6 if ":" in host else ThreadingWSGIServer
+    try:
+        # It looks a name of the host up, which may take long.
+        server = await asyncio.to_thread(
+            make_server, host, port, partial(_serve, make_wsgi_app(registry), hosts), kind, _Handler
+        )
+    except OSError as error:
+        raise MetricsPortTaken(host, port, os.strerror(error.errno or 0).lower()) from error
+    thread = threading.Thread(target=server.serve_forever, name="metrics", daemon=True)
+    thread.start()
+    try:
+        yield server.server_port
+    finally:
+        # It waits for the thread, which may wait for the event loop.
+        await asyncio.to_thread(server.shutdown)
+        server.server_close()
+
+
+def _serve(
+    app: Callable[[dict[str, Any], StartResponse], Iterable[bytes]],
+    hosts: Collection[str] | None,
+    request: dict[str, Any],
+    respond: StartResponse,
+) -> Iterable[bytes]:
+    """Serve a request, if its host is one of `hosts`; None serves all."""
+    if hosts is not None and _name_of(request.get("HTTP_HOST", "")) not in hosts:
+        return _refuse(respond, "403 Forbidden", "this host is not served here")
+    if request["PATH_INFO"] != PATH:
+        return _refuse(respond, "404 Not Found", f"the metrics are at {PATH}")
+    try:
+        return app(request, respond)
+    except TimeoutError:
+        return _refuse(respond, "503 Service Unavailable", f"no values within {READ_SECONDS:g} s")
+
+
+def _name_of(host: str) -> str:
+    name, _, port = host.rpartition(":")
+    return name if name and port.isdigit() else host
+
+
+def _refuse(respond: StartResponse, status: str, message: str) -> Iterable[bytes]:
+    respond(status, [("content-type", "text/plain; charset=utf-8")])
+    return [f"{message}\n".encode()]

@@ -1,0 +1,77 @@
+"""The metrics of a server: what counts them, and the port that serves them."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
+from typing import Final
+
+from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector, ProcessCollector
+
+from ..adapters.metrics import definitions
+from ..adapters.metrics.collector import ServiceState
+from ..adapters.metrics.endpoint import LoopCollector, metrics_port
+from ..adapters.metrics.instruments import histogram
+from ..adapters.metrics.observers import CallMetrics, EngineMetrics, LedgerMetrics
+from ..application.event_log.follower import Followers
+from ..config import Settings
+from ..transport.grpc.health import HEALTH_CHECK, HEALTH_WATCH
+from ..transport.grpc.status import CallStatus
+from ..transport.methods import Methods, Unary
+from .engine import Core
+
+LOOP_CHECK_SECONDS: Final = 0.5
+
+
+class ServerMetrics:
+    """What counts while a server works."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        for collector in (ProcessCollector, PlatformCollector, GCCollector):
+            collector(registry=self.registry)
+        self.engine = EngineMetrics(self.registry)
+        self.ledger = LedgerMetrics(self.registry)
+        self._loop_delay = histogram(definitions.EVENT_LOOP_DELAY, self.registry)
+
+    def on_call_end(self, methods: Methods) -> Callable[[str, CallStatus, float], None]:
+        """Return what counts the calls of `methods` at their ends."""
+        unary = [path for path, method in methods.items() if isinstance(method, Unary)]
+        calls = CallMetrics(self.registry, [*methods, HEALTH_CHECK, HEALTH_WATCH], unary)
+        return lambda path, status, seconds: calls.ended(path, status.code.name, status.reason, seconds)
+
+    @asynccontextmanager
+    async def served(self, settings: Settings, core: Core, followers: Followers) -> AsyncIterator[None]:
+        """Serve the metrics on their port until the end of the context."""
+        state = ServiceState(
+            engine=core.engine,
+            engine_metrics=self.engine,
+            pipeline=core.pipeline,
+            log_tail=core.log_tail,
+            followers=followers,
+            ledger=core.ledger,
+            health=core.health,
+            connections=core.storage.connections,
+        )
+        self.registry.register(LoopCollector(state.read))
+        checking = asyncio.create_task(self._check_event_loop())
+        try:
+            async with metrics_port(self.registry, settings.metrics_host, settings.metrics_port):
+                yield
+        finally:
+            checking.cancel()
+            with suppress(asyncio.CancelledError):
+                await checking
+
+    async def _check_event_loop(self) -> None:
+        loop = asyncio.get_running_loop()
+        while True:
+            asked = loop.time() + LOOP_CHECK_SECONDS
+            await asyncio.sleep(LOOP_CHECK_SECONDS)
+            self._loop_delay.observe(max(0.0, loop.time() - asked))
+
+
+def server_metrics(settings: Settings) -> ServerMetrics | None:
+    """Make what counts the metrics; None if they are turned off."""
+    return ServerMetrics() if settings.metrics_port else None
