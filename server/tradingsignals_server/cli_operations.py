@@ -9,7 +9,8 @@ import click
 
 from . import logs
 from .cli_run import run
-from .config import LogFormat, Settings
+from .config import Settings
+from .setting_types import LogFormat
 
 
 @click.command()

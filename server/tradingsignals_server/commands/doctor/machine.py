@@ -89,6 +89,7 @@ def check_ports(settings: Settings) -> Iterator[Finding]:
         Place("SIGNAL_SERVICE_PORT", host, settings.signal_service_port),
         Place("GRPC_PORT", settings.grpc_host, settings.grpc_port),
         Place("FANOUT_PORT", settings.grpc_host, settings.fanout_port),
+        Place("METRICS_PORT", settings.metrics_host, settings.metrics_port),
     ]
     try:
         require_free(places)
@@ -106,7 +107,11 @@ def check_exposure(settings: Settings) -> Iterator[Finding]:
     """Check that only this machine reaches the ports."""
     open_to_all = [
         f"{name}={host}"
-        for name, host in (("SIGNAL_SERVICE_HOST", settings.signal_service_host), ("GRPC_HOST", settings.grpc_host))
+        for name, host in (
+            ("SIGNAL_SERVICE_HOST", settings.signal_service_host),
+            ("GRPC_HOST", settings.grpc_host),
+            ("METRICS_HOST", settings.metrics_host),
+        )
         if not is_loopback(host)
     ]
     if open_to_all:

@@ -66,7 +66,7 @@ def test_readable_file_with_a_secret_is_found(tmp_path: Path, text: str, mode: i
 
 
 def test_ports_that_are_free_are_listed() -> None:
-    [finding] = check_ports(Settings(signal_service_port=0, grpc_port=0, fanout_port=0))
+    [finding] = check_ports(Settings(signal_service_port=0, grpc_port=0, fanout_port=0, metrics_port=0))
     assert finding.level is Level.OK
 
 
@@ -74,7 +74,7 @@ def test_port_of_another_program_is_a_problem(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(machine, "_HEALTH_TIMEOUT_S", 0.2)
     with socket.create_server(("127.0.0.1", 0)) as other:
         port = other.getsockname()[1]
-        [finding] = check_ports(Settings(signal_service_port=port, grpc_port=0, fanout_port=0))
+        [finding] = check_ports(Settings(signal_service_port=port, grpc_port=0, fanout_port=0, metrics_port=0))
     assert finding.level is Level.PROBLEM
     assert f"port {port} on 127.0.0.1 (SIGNAL_SERVICE_PORT)" in finding.text
 
@@ -136,7 +136,13 @@ def test_wrong_setting_is_reported_as_a_problem() -> None:
 
 def test_findings_are_printed_as_json_and_nothing_is_created(tmp_path: Path) -> None:
     code, output = run(
-        "doctor", "--json", SIGNAL_SERVICE_PORT="0", GRPC_PORT="0", FANOUT_PORT="0", MODEL_PATH="placeholder"
+        "doctor",
+        "--json",
+        SIGNAL_SERVICE_PORT="0",
+        GRPC_PORT="0",
+        FANOUT_PORT="0",
+        METRICS_PORT="0",
+        MODEL_PATH="placeholder",
     )
     found = {each["subject"]: each["level"] for each in json.loads(output)}
     assert found["settings"] == found["database"] == "ok"
