@@ -15,7 +15,7 @@ from .adapters.feeds.replay import REPLAY
 from .cli_backtest import backtest, parity, report
 from .cli_callers import DEFAULT_ADDRESS, explain, watch
 from .cli_operations import backup, doctor, restore
-from .cli_run import run
+from .cli_run import ERROR_CODE, run
 from .config import InvalidSettings, Settings
 from .domain.errors import StorageUnavailable
 
@@ -28,12 +28,12 @@ class OneLineErrors(click.Group):
         try:
             return super().invoke(ctx)
         except (InvalidSettings, StorageUnavailable) as error:
-            _fail(error)
+            _fail(error, ctx)
         except BaseExceptionGroup as group:
-            _fail(_first(group))
+            _fail(_first(group), ctx)
         except Exception as error:
             if type(error).__module__.startswith("tradingsignals"):
-                _fail(error)
+                _fail(error, ctx)
             raise
         return None
 
@@ -380,8 +380,8 @@ def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:
     return error
 
 
-def _fail(error: BaseException) -> None:
+def _fail(error: BaseException, context: click.Context) -> None:
     if not type(error).__module__.startswith("tradingsignals"):
         raise error
     click.echo(f"tradingsignals: {error}", err=True)
-    sys.exit(1)
+    sys.exit(context.meta.get(ERROR_CODE, 1))

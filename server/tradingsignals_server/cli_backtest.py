@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from . import logs
-from .cli_run import run
+from .cli_run import ERROR_CODE, run
 from .config import RULE_SETTINGS
 from .setting_types import LogFormat
 
@@ -76,17 +76,23 @@ def backtest(**options: Any) -> None:
 @click.option("--model", type=click.Path(path_type=Path), help="MODEL_PATH: a model file or a folder.")
 @click.option("--set", "changed", multiple=True, metavar="NAME=VALUE", help="Change a setting.")
 @click.option("--skip-late", is_flag=True, help="Leave out bars that came late, as the service did.")
-def parity(skip_late: bool, **options: Any) -> None:
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@click.pass_context
+def parity(context: click.Context, /, skip_late: bool, as_json: bool, **options: Any) -> None:
     """Compare what the service made of its stored bars with a backtest of them, bar by bar.
 
-    The exit code is 3 if anything differs; the first field that does is printed, and why: another model, other
-    settings, a late bar, or a request in between.
+    Signals, closed positions, outcomes, and the account at each close are compared in every field. With --from the
+    backtest begins with the account, the open positions and the recurrent state that the service had then.
+
+    The exit code is 1 if anything differs; the first field that does is printed, and why: another model, other
+    settings, a late, missing or altered bar, or a request in between. It is 2 if they could not be compared.
     """
     from .commands.backtest.arguments import parse_comparison
     from .commands.backtest.parity import parity as command
 
+    context.meta[ERROR_CODE] = 2
     logs.configure("WARNING", LogFormat.TEXT)
-    sys.exit(run(command(parse_comparison(options), skip_late=skip_late)))
+    sys.exit(run(command(parse_comparison(options), skip_late=skip_late, as_json=as_json)))
 
 
 @click.command()

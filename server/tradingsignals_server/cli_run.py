@@ -15,6 +15,10 @@ GC_THRESHOLDS = 50_000, 20, 50
 processor time, and a pause of 70 ms every few thousand calls; with these, cycles take a few megabytes."""
 
 
+ERROR_CODE = "tradingsignals.error_code"
+"""Key in the `meta` of click's context: the exit code of an error, of a command for which it is not 1."""
+
+
 def run(work: Coroutine[Any, Any, int | None]) -> int:
     """Run `work` until it ends or a signal ends it, which is a normal way to end."""
     gc.set_threshold(*GC_THRESHOLDS)

@@ -25,7 +25,8 @@ from tradingsignals_server.api.mapping.log_encoding import encode
 from tradingsignals_server.config import Settings
 
 _numbers = count(1)
-_MIGRATED = "migrated"
+MIGRATED = "migrated"
+"""Name of an empty database with the schema, a template."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,11 +123,11 @@ async def _server(folder: Path) -> AsyncIterator[Storage]:
 @pytest.fixture(scope="session")
 def migrated_database(storage: Storage) -> str:
     """Return the name of a database with the schema, as a template."""
-    return _MIGRATED
+    return MIGRATED
 
 
 async def _make_template(storage: Storage) -> None:
-    async with connections(await storage.new_database(name=_MIGRATED)) as pool, pool.for_engine() as database:
+    async with connections(await storage.new_database(name=MIGRATED)) as pool, pool.for_engine() as database:
         await migrate(database)
 
 

@@ -212,7 +212,7 @@ class PostgresOutcomes:
             )
             through = await database.fetchval("SELECT sequence FROM ledger")
         more = len(rows) > limit
-        return OutcomePage(list(map(_outcome, rows[:limit])), rows[limit - 1]["number"] if more else None, through)
+        return OutcomePage(list(map(outcome_of, rows[:limit])), rows[limit - 1]["number"] if more else None, through)
 
 
 async def _account_before(database: Database, oldest: int, opening: Account) -> Account:
@@ -296,7 +296,7 @@ def _decision(row: asyncpg.Record) -> dict[str, Any]:
     }
 
 
-def _outcome(row: asyncpg.Record) -> Outcome:
+def outcome_of(row: asyncpg.Record) -> Outcome:
     values = {name: row[name] for name in _COLUMNS}
     values |= {name: _uuid(row[name]) for name in ("outcome_id", "signal_id")}
     values |= {"action": Action(row["action"]), "origin": Origin(row["origin"]), "fill": Fill(row["fill"])}

@@ -87,6 +87,10 @@ class BarColumns:
         kept = np.fromiter((is_kept(bar) for chunk in self.chunks() for bar in chunk), np.bool_, len(self))
         return type(self)(self.symbols, self.rows[kept])
 
+    def ordered(self, keys: Sequence[tuple[int, datetime, str]]) -> Self:
+        """Return the bars in the order of their `keys`."""
+        return type(self)(self.symbols, self.rows[sorted(range(len(self)), key=keys.__getitem__)])
+
     def _bar(self, row: list[float]) -> Bar:
         index, time, open_, high, low, close, volume, simulated = row
         symbol, interval = self.symbols[int(index)]

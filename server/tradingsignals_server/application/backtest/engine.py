@@ -23,6 +23,10 @@ CHUNK_BARS = 1024
 other for a policy whose state is reset, and so rows of one micro-batch. More do not fit into a processor's caches."""
 
 
+NO_BOOK = StoredTraderState(None, (), None)
+"""Without a position, without closed ones, and without a recurrent state."""
+
+
 @dataclass(frozen=True, slots=True)
 class ProcessedBar:
     """What became of one bar.
@@ -63,16 +67,16 @@ class BacktestEngine:
         """The state of every symbol."""
         return list(self._states.values())
 
-    def warm_up(self, symbol: str, bars: Iterable[Bar]) -> None:
+    def warm_up(self, symbol: str, bars: Iterable[Bar], book: StoredTraderState = NO_BOOK) -> None:
         """Restore the state of `symbol` from bars before the first one to process, as a server does at its start.
 
-        They are in the order of their times; nothing is decided on them.
+        They are in the order of their times; nothing is decided on them. It begins with `book`.
         """
         stored = list(bars)
         calendar = self._pipeline.calendar_of(symbol)
         in_session = [bar for bar in stored if calendar.session_of(bar.time) is not None]
         newest = in_session[-restore_bars(self._pipeline, symbol) :]
-        before = StoredSymbol(newest, stored[-1] if stored else None, StoredTraderState(None, (), None), None)
+        before = StoredSymbol(newest, stored[-1] if stored else None, book, None)
         self._states[symbol] = state_of(before, self._pipeline, symbol)
 
     async def process(self, bars: Sequence[Bar], on_bar: Callable[[ProcessedBar], None]) -> None:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import asdict, replace
 from typing import Any
 
 from google.protobuf.message import Message
@@ -12,108 +13,120 @@ from rich.console import Console
 
 from tradingsignals.v1 import signal_pb2
 
-from ...adapters.postgres.bar_history import bar_history
-from ...adapters.postgres.live_record import LiveRecord, live_record
+from ...adapters.postgres.connection import connections
+from ...adapters.postgres.live_record import bar_evidence, live_record, recurrent_states
+from ...adapters.postgres.outcomes import PostgresOutcomes
+from ...api.mapping.log_encoding import encode
+from ...api.mapping.log_messages import LOG_DECODERS, market_update_of
 from ...api.mapping.to_proto import signal_message
-from ...application.backtest.columns import BarColumns
 from ...application.backtest.differences import Difference, first_difference
-from ...application.backtest.engine import ProcessedBar
-from ...application.backtest.run import BacktestRun, NothingToTest
-from ...bootstrap.backtest import backtest_plan, load_policy
+from ...application.backtest.live_record import LiveRecord
+from ...application.backtest.opening import Opening, opening_of
+from ...application.backtest.parity import (
+    OF_BARS,
+    OF_MODEL,
+    OF_OUTPUT,
+    SETTINGS,
+    LiveComparison,
+    ParityFailure,
+)
+from ...application.backtest.parity_run import ParityPlan, run_parity
+from ...application.backtest.run import NothingToTest
+from ...bootstrap.backtest import load_policy
+from ...bootstrap.engine import books
 from ...bootstrap.storage import readable_database
-from ...domain.events import Disposition
-from ...domain.positions import Position
+from ...config import Settings
+from ...domain.account import Account
+from ...domain.decision_settings import UnreadableSettings, parse_settings
+from ...domain.ledger import Ledger
 from ...domain.signals import Signal
 from ...domain.symbols import parse_symbol
 from .display import BacktestDisplay
 from .options import BacktestOptions
 
-DIFFERENT = 3
+DIFFERENT = 1
 """Exit code if something differs."""
 
 _NOT_COMPARED = {"sequence", "latency_ms"}
 """Fields of a signal that depend on when and where it was made."""
 
-_OF_MODEL = ("signal_id", "model_version", "model_type")
-_OF_BARS = ("technical_factors", "market_regime", "trend_direction", "entry_price")
-_OF_OUTPUT = ("probabilities",)
+_EVIDENT_BARS = 500
+"""Bars before a difference that are compared with the log to find an altered one."""
 
 
-@dataclass(frozen=True, slots=True)
-class ParityFailure:
-    """The first thing that differs: at which bar, what of it, and the most likely reason."""
+async def parity(options: BacktestOptions, *, skip_late: bool, as_json: bool, console: Console | None = None) -> int:
+    """Compare, print the result and return the exit code.
 
-    processed: ProcessedBar
-    what: str
-    difference: Difference
-    why: str
+    Args:
+        options: the period, the symbols, the model and the settings.
+        skip_late: leave out bars that came late, as the service did.
+        as_json: print the result as JSON.
+        console: where to print; default: standard output.
+
+    Raises:
+        NothingToTest: the service has stored no bars, or none of the period.
+        LogTooShort: the log does not reach back to the begin of the period.
+        InvalidSettings: a setting is impossible.
+        StorageUnavailable, DatabaseRefused, EmbeddedPostgresError: the database cannot be read.
+    """
+    console, settings = console or Console(), options.settings()
+    policy = load_policy(settings)
+    symbols = tuple(parse_symbol(symbol) for symbol in options.symbols)
+    ledger = books(settings).make_ledger("")
+    ledger = replace(ledger, model_key=policy.description.key)
+    with BacktestDisplay(console) as display:
+        async with readable_database(settings) as dsn:
+            live = await live_record(dsn, symbols, options.end)
+            if not len(live.columns):
+                raise NothingToTest("the service has stored no bars" + (" of this period" if options.end else ""))
+            opening = await _opening(dsn, options, live, ledger, settings)
+            comparison = LiveComparison(
+                live,
+                opening,
+                ledger,
+                signal_difference,
+                start=options.start,
+                ends=options.end is None,
+                skips_late=skip_late,
+            )
+            plan = ParityPlan(policy, settings.risk_rules, settings.calendar_of, live, opening, options.start)
+            await run_parity(plan, comparison, display.progress)
+            failure = comparison.failure
+            if failure is not None:
+                failure = await _explained(dsn, failure, live, settings)
+    _print(console, comparison, failure, live, as_json=as_json)
+    return 0 if failure is None else DIFFERENT
 
 
-class _Stop(Exception):
-    """Ends a run at the first difference."""
+async def _opening(dsn: str, options: BacktestOptions, live: LiveRecord, ledger: Ledger, settings: Settings) -> Opening:
+    """Return what the backtest begins with; `ledger` has the entries that are open then."""
+    if options.start is None:
+        return Opening(Account.opened(settings.risk_rules.initial_equity))
+    async with connections(dsn) as pool:
+        store = PostgresOutcomes(pool, encode, LOG_DECODERS)
+        states = await recurrent_states(dsn, live.first_sequence(options.start) or 0)
+        return await opening_of(live, options.start, store, ledger, states)
 
 
-class LiveComparison:
-    """Compares each bar of a backtest with the record of the service."""
+# ------------------------------------------------------------------------------------------------------------ reasons
 
-    def __init__(self, live: LiveRecord, options: BacktestOptions) -> None:
-        self._live = live
-        self._start = options.start
-        self.signals = self.positions = 0
-        self.failure: ParityFailure | None = None
 
-    def take(self, processed: ProcessedBar) -> None:
-        """Compare what a bar led to.
-
-        Raises:
-            _Stop: something differs.
-        """
-        if self._start is not None and processed.bar.time < self._start:
-            return
-        key = processed.bar.symbol, processed.bar.time
-        signal = None if processed.step is None else processed.step.signal
-        sent = self._live.signals.get(key)
-        if signal is None or sent is None:
-            if signal is not None or sent is not None:
-                self._fail(processed, "signal", Difference("", _is_there(sent), _is_there(signal)))
-            return
-        self.signals += 1
-        if (difference := signal_difference(sent, signal)) is not None:
-            self._fail(processed, "signal", difference)
-        for event in processed.step.events if processed.step is not None else ():
-            if isinstance(event, Position) and event.exit is not None:
-                self._compare_position(processed, event)
-
-    def _compare_position(self, processed: ProcessedBar, position: Position) -> None:
-        self.positions += 1
-        stored = self._live.positions.get(position.position_id)
-        difference = first_difference(stored, position)
-        if difference is not None:
-            self._fail(processed, "position", difference if stored else Difference("", "none", "one"))
-
-    def _fail(self, processed: ProcessedBar, what: str, difference: Difference) -> None:
-        why = self._reason(processed, difference)
-        self.failure = ParityFailure(processed, what, difference, why)
-        raise _Stop
-
-    def _reason(self, processed: ProcessedBar, difference: Difference) -> str:
-        bar, field = processed.bar, difference.field
-        if (late := self._live.late_until(bar.symbol, bar.time)) is not None:
-            at, received = late
-            return f"late bar: that of {at:%Y-%m-%d %H:%M} came at {received:%Y-%m-%d %H:%M:%S}, after newer ones"
-        if field.startswith(_OF_MODEL):
-            return "other model: the service decided with another model file"
-        if any(at <= bar.close_time for at in self._live.interventions.get(bar.symbol, ())):
-            return "request in between: a requested signal or a call changed a position before"
-        if field.startswith(_OF_BARS):
-            return "other bars before it: the service had not the same history when it decided"
-        if field.startswith(_OF_OUTPUT):
-            return "other recurrent state or model: the same features led to other probabilities"
-        if not field:
-            taken = self._live.bars.get((bar.symbol, bar.time))
-            how = Disposition.DUPLICATE if taken is None else taken.disposition
-            return f"other history: the service took the bar as {how}"
-        return "other settings: the same probabilities led to another decision"
+async def _explained(dsn: str, failure: ParityFailure, live: LiveRecord, settings: Settings) -> ParityFailure:
+    """Return a failure with what the log says of its bar, if that explains it better."""
+    evidence = await bar_evidence(dsn, (failure.symbol, failure.time), _EVIDENT_BARS)
+    stored = {bar.time: bar for bar in live.columns.of_symbols([failure.symbol]).bars(0, len(live.columns))}
+    for payload in evidence.bars:
+        logged = market_update_of(payload).bar
+        found = stored.get(logged.time)
+        if found is not None and (changed := first_difference(logged, replace(found, simulated=False))) is not None:
+            what = f"its {changed.field} was {changed.one}, and {changed.other} is stored"
+            return replace(failure, why=f"altered bar: that of {logged.time:%Y-%m-%d %H:%M}, {what}")
+    if failure.why.startswith(SETTINGS) and evidence.settings is not None:
+        with suppress(UnreadableSettings):
+            other = first_difference(parse_settings(evidence.settings).rules, settings.risk_rules)
+            if other is not None:
+                return replace(failure, why=f"{SETTINGS}: {other.field} was {other.one}, and {other.other} is set")
+    return failure
 
 
 def signal_difference(sent: bytes, signal: Signal) -> Difference | None:
@@ -123,8 +136,19 @@ def signal_difference(sent: bytes, signal: Signal) -> Difference | None:
     one, other = _fields(stored), _fields(made)
     for name in _in_order(stored):
         if one.get(name) != other.get(name):
-            return Difference(name, str(one.get(name, "absent")), str(other.get(name, "absent")))
+            return _narrowed(name, one.get(name, "absent"), other.get(name, "absent"))
     return None
+
+
+def _narrowed(name: str, one: object, other: object) -> Difference:
+    """Return the difference in a field, or in the first field of the message that it is."""
+    if isinstance(one, Message) and isinstance(other, Message):
+        inner, outer = _fields(one), _fields(other)
+        for field in one.DESCRIPTOR.fields:
+            if inner.get(field.name) != outer.get(field.name):
+                found = inner.get(field.name, "absent"), outer.get(field.name, "absent")
+                return Difference(f"{name}.{field.name}", *map(str, found))
+    return Difference(name, str(one), str(other))
 
 
 def _fields(message: Message) -> Mapping[str, Any]:
@@ -134,62 +158,65 @@ def _fields(message: Message) -> Mapping[str, Any]:
 def _in_order(message: Message) -> list[str]:
     """Return the names of the fields, those first that say more about the reason of a difference."""
     names = [field.name for field in message.DESCRIPTOR.fields if field.name not in _NOT_COMPARED]
-    telling = [name for group in (_OF_MODEL, _OF_BARS, _OF_OUTPUT) for name in names if name.startswith(group)]
+    telling = [name for group in (OF_MODEL, OF_BARS, OF_OUTPUT) for name in names if name.startswith(group)]
     return list(dict.fromkeys([*telling, *names]))
 
 
-def _is_there(value: object) -> str:
-    return "none" if value is None else "one"
+# -------------------------------------------------------------------------------------------------------------- output
 
 
-async def parity(options: BacktestOptions, *, skip_late: bool, console: Console | None = None) -> int:
-    """Compare, print the result and return the exit code.
-
-    Args:
-        options: the period, the symbols, the model and the settings.
-        skip_late: leave out bars that came late, as the service did.
-        console: where to print; default: standard output.
-
-    Raises:
-        NothingToTest: the service has stored no bars.
-        InvalidSettings: a setting is impossible.
-        StorageUnavailable, DatabaseRefused, EmbeddedPostgresError: the database cannot be read.
-    """
-    console, settings = console or Console(), options.settings()
-    policy = load_policy(settings)
-    symbols = tuple(parse_symbol(symbol) for symbol in options.symbols)
-    with BacktestDisplay(console) as display:
-        async with readable_database(settings) as dsn:
-            live = await live_record(dsn, symbols, None, options.end)
-            columns = await BarColumns.read(bar_history(dsn, symbols, None, options.end))
-        if skip_late:
-            columns = columns.where(lambda bar: live.bars[bar.symbol, bar.time].disposition is not Disposition.LATE)
-        if not len(columns):
-            raise NothingToTest("the service has stored no bars")
-        comparison = LiveComparison(live, options)
-        plan = backtest_plan(settings, policy, "stored bars", compare=False, resamples=0)
-        with suppress(_Stop):
-            await BacktestRun(plan, comparison.take).run(columns.chunks(), len(columns), display.progress)
-    return _report(console, comparison)
-
-
-def _report(console: Console, comparison: LiveComparison) -> int:
-    if (found := comparison.failure) is None:
-        console.print(
-            f"equal: {comparison.signals:,} signals and {comparison.positions:,} closed positions are those of a "
-            "backtest, in every field",
-            style="green",
-            highlight=False,
-        )
-        return 0
-    bar, difference = found.processed.bar, found.difference
-    field = f", field {difference.field}" if difference.field else ""
-    console.print(
-        f"different from the bar of {bar.symbol} at {bar.time:%Y-%m-%d %H:%M} UTC on, after {comparison.signals:,} "
-        f"signals: {found.what}{field}: live {difference.one}, backtest {difference.other}\n{found.why}",
-        style="bold red",
-        highlight=False,
-        markup=False,
-        soft_wrap=True,
+def _print(
+    console: Console, comparison: LiveComparison, failure: ParityFailure | None, live: LiveRecord, *, as_json: bool
+) -> None:
+    if as_json:
+        console.print_json(json.dumps(_document(comparison, failure)))
+        return
+    compared = comparison.compared
+    counts = (
+        f"{compared.signals:,} signals, {compared.positions:,} closed positions, {compared.outcomes:,} outcomes and "
+        f"the account at {compared.equity:,} closes"
     )
-    return DIFFERENT
+    if failure is None:
+        console.print(f"equal: {counts} are those of a backtest, in every field", style="green", highlight=False)
+    else:
+        named = f", field {failure.difference.field}" if failure.difference.field else ""
+        console.print(
+            f"different from the bar of {failure.symbol} at {failure.time:%Y-%m-%d %H:%M} UTC on, after {counts}: "
+            f"{failure.what}{named}: live {failure.difference.one}, backtest {failure.difference.other}\n{failure.why}",
+            style="bold red",
+            highlight=False,
+            markup=False,
+            soft_wrap=True,
+        )
+    for note in _notes(comparison, live):
+        console.print(note, style="yellow", highlight=False, soft_wrap=True)
+
+
+def _notes(comparison: LiveComparison, live: LiveRecord) -> list[str]:
+    notes = []
+    if comparison.account_left_out:
+        notes.append(f"the account was not compared: {comparison.account_left_out}")
+    if not live.log.has_followed(live.log.newest):
+        through = f"entry {live.log.followed:,} of {live.log.newest:,}"
+        notes.append(f"outcomes and account were compared as far as the service has followed its log: {through}")
+    return notes
+
+
+def _document(comparison: LiveComparison, failure: ParityFailure | None) -> dict[str, Any]:
+    difference = None
+    if failure is not None:
+        difference = {
+            "symbol": failure.symbol,
+            "bar_time": failure.time.isoformat(),
+            "what": failure.what,
+            "field": failure.difference.field,
+            "live": failure.difference.one,
+            "backtest": failure.difference.other,
+            "reason": failure.why,
+        }
+    return {
+        "equal": failure is None,
+        "compared": asdict(comparison.compared),
+        "account_left_out": comparison.account_left_out,
+        "difference": difference,
+    }
