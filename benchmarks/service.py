@@ -96,6 +96,7 @@ async def running_service(database: Database, python: Path, *arguments: str) -> 
         "GRPC_PORT": "0" if "--servers" in arguments else str(grpc_port),
         "FANOUT_PORT": str(fanout_port),
         "METRICS_PORT": "0",
+        "EDGE_METRICS_PORT": "0",
         "LEAN_PORT": str(fanout_port),  # its name in older versions
         "DATA_DIR": str(database.folder / "data"),
         "POSTGRES_HOST": str(database.socket_folder),

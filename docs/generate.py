@@ -1,4 +1,4 @@
-"""Writes what follows from the code in the documents: the figures in `docs/statistics.md`, and `docs/metrics.md`.
+"""Writes what follows from the code: the figures in `docs/statistics.md`, `docs/metrics.md`, and the Grafana dashboard.
 
 python -m docs.generate           write it (`make generate`)
 python -m docs.generate --check   fail if it is not current (`make check-generated`)
@@ -14,6 +14,7 @@ from pathlib import Path
 
 from tradingsignals_server.domain.performance.definitions import DEFINITIONS, FigureDefinition
 
+from .dashboard import DASHBOARD, dashboard
 from .metrics_page import METRICS_PAGE, metrics_page
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -66,6 +67,7 @@ def documents() -> Iterator[tuple[Path, str]]:
     """Yield each document with what it has to contain."""
     yield STATISTICS, with_figures(STATISTICS.read_text("utf-8"))
     yield METRICS_PAGE, metrics_page()
+    yield DASHBOARD, dashboard()
 
 
 def main() -> None:

@@ -343,11 +343,19 @@ def stamp(model: Path, out: Path, actions: str | None, kind: str | None, **optio
     default="",
     help="Hosts that callers may name beside localhost, separated by commas, as in the setting ALLOWED_HOSTS.",
 )
-def edge(out: Path, backends: tuple[str, ...], listen: str, fanout: tuple[str, ...], allowed_hosts: str) -> None:
+@click.option("--metrics", help="Where Envoy's own metrics are to be, GET /stats/prometheus; nowhere if absent.")
+def edge(
+    out: Path,
+    backends: tuple[str, ...],
+    listen: str,
+    fanout: tuple[str, ...],
+    allowed_hosts: str,
+    metrics: str | None,
+) -> None:
     """Write all that an Envoy of your own needs: its configuration and the files it serves."""
     from .commands import edge as command
 
-    command.write(out, backends, listen, fanout, allowed_hosts)
+    command.write(out, backends, listen, fanout, allowed_hosts, metrics)
 
 
 main.add_command(explain)

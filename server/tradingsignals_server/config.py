@@ -262,6 +262,9 @@ class Settings(BaseSettings):
         description="Port of the metrics of the server, GET /metrics for Prometheus. Further servers have the ports "
         "after it. 0: there are none.",
     )
+    edge_metrics_port: Port = Field(
+        9463, description="Port of the metrics of the edge, GET /stats/prometheus, at METRICS_HOST. 0: there are none."
+    )
     log_level: LogLevel = Field("INFO", description="DEBUG, INFO, WARNING or ERROR.")
     log_format: LogFormat = Field(
         LogFormat.AUTO, description="text, json, or auto: text on a terminal, JSON elsewhere."

@@ -29,8 +29,8 @@ def program() -> str:
 async def output_of(folder: Path) -> tuple[int, str]:
     """Run the notebook in a folder, on free ports; return its exit code and its output."""
     (folder / "notebook.py").write_text(program(), encoding="utf-8")
-    names = ("SIGNAL_SERVICE_PORT", "GRPC_PORT", "FANOUT_PORT", "METRICS_PORT")
-    ports = {name: str(port) for name, port in zip(names, free_ports(4), strict=True)}
+    names = ("SIGNAL_SERVICE_PORT", "GRPC_PORT", "FANOUT_PORT", "METRICS_PORT", "EDGE_METRICS_PORT")
+    ports = {name: str(port) for name, port in zip(names, free_ports(5), strict=True)}
     process = await asyncio.create_subprocess_exec(
         sys.executable,
         "notebook.py",

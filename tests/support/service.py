@@ -46,6 +46,7 @@ class RunningService:
             "MODEL_PATH": "placeholder",
             "SPREAD": "0",
             "METRICS_PORT": "0",
+            "EDGE_METRICS_PORT": "0",
             **settings,
         }
         self._life: _Life | None = None

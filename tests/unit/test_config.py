@@ -213,6 +213,7 @@ IMPOSSIBLE = [
     ("FANOUT_PORT", "65536"),
     ("POSTGRES_PORT", "70000"),
     ("METRICS_PORT", "65536"),
+    ("EDGE_METRICS_PORT", "-1"),
     ("FEED", "carrier-pigeon"),
     ("REPLAY_SPEED", "-1"),
     ("REPLAY_SPEED", "nan"),

@@ -49,4 +49,5 @@ def edge_config(settings: Settings, backends: Sequence[Address], fanout: Sequenc
         backend=first,
         further_backends=tuple(further),
         fanout=tuple(fanout),
+        metrics=Address(settings.metrics_host, port) if (port := settings.edge_metrics_port) else None,
     )

@@ -56,7 +56,7 @@ async def serving(
         on_progress: called with the progress of a file that is replayed.
         behind_edge: the edge is to listen on the public port.
     """
-    require_free([*([public_place(settings)] if behind_edge else []), *_places(settings)])
+    require_free([*(edge_places(settings) if behind_edge else []), *_places(settings)])
     async with (
         open_storage(settings, dsn) as storage,
         open_peers(storage.peer_secret, bar_message) as peers,
@@ -184,6 +184,9 @@ def require_files(settings: Settings) -> None:
     require_model(settings)
 
 
-def public_place(settings: Settings) -> Place:
+def edge_places(settings: Settings) -> list[Place]:
     """Return where the edge listens."""
-    return Place("SIGNAL_SERVICE_PORT", settings.signal_service_host, settings.signal_service_port)
+    return [
+        Place("SIGNAL_SERVICE_PORT", settings.signal_service_host, settings.signal_service_port),
+        Place("EDGE_METRICS_PORT", settings.metrics_host, settings.edge_metrics_port),
+    ]

@@ -15,7 +15,7 @@ from ..adapters.processes.fleet import FLEET_HOST, FleetPorts, ServerFailed, Ser
 from ..adapters.processes.listening import Place, require_free
 from ..config import Settings
 from .edge import edge_config
-from .server import public_place, require_files
+from .server import edge_places, require_files
 from .storage import migrated_database
 
 log = logging.getLogger(__name__)
@@ -56,7 +56,7 @@ async def multi_server(settings: Settings) -> AsyncIterator[MultiServer]:
     ports = fleet_ports(
         settings.grpc_port, settings.servers, settings.metrics_port, with_fanout=settings.fanout_port > 0
     )
-    require_free([public_place(settings), *(place for each in ports for place in _places(settings, each))])
+    require_free([*edge_places(settings), *(place for each in ports for place in _places(settings, each))])
     require_files(settings)
     async with migrated_database(settings) as dsn, running_fleet(ports, server_environment(settings, dsn)) as fleet:
         backends = [Address(FLEET_HOST, server.port) for server in fleet]

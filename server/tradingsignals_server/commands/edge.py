@@ -11,7 +11,14 @@ from ..adapters.envoy.hosts import parse_hosts
 from ..adapters.envoy.render import Address, EdgeConfig, write_edge_files
 
 
-def write(out: Path, backends: Sequence[str], listen: str, fanout: Sequence[str], allowed_hosts: str) -> None:
+def write(
+    out: Path,
+    backends: Sequence[str],
+    listen: str,
+    fanout: Sequence[str],
+    allowed_hosts: str,
+    metrics: str | None = None,
+) -> None:
     """Write the files of an edge for the gRPC servers at `backends` and the fan-out servers at `fanout` into `out`."""
     # Such an Envoy may have a read-only folder, so its admin interface is a port of its loopback interface.
     try:
@@ -25,6 +32,7 @@ def write(out: Path, backends: Sequence[str], listen: str, fanout: Sequence[str]
         further_backends=tuple(further),
         fanout=tuple(_address(address, "--fanout") for address in fanout),
         allowed_hosts=hosts,
+        metrics=None if metrics is None else _address(metrics, "--metrics"),
         admin=Address("127.0.0.1", 9901),
     )
     write_edge_files(config, out)

@@ -27,6 +27,7 @@ from .render import CONFIG_FILE, DESCRIPTORS, Address, EdgeConfig, write_edge_fi
 _ADMIN_SOCKET = Path("admin.sock")
 _READY_SECONDS = 10.0
 _POLL_SECONDS = 0.02
+_HEALTHY = re.compile(r"^(?!admin::).*::health_flags::healthy", re.MULTILINE)
 _STOP_SECONDS = 3.0
 _FIRST_BACKOFF_SECONDS = 0.1
 _LONGEST_BACKOFF_SECONDS = 5.0
@@ -216,7 +217,7 @@ class _Envoy:
             response = await self._admin("GET /clusters")
         except OSError:
             return 0
-        return response.count("::health_flags::healthy")
+        return len(_HEALTHY.findall(response))
 
     async def _calls_in_flight(self) -> int:
         response = await self._admin("GET /stats?filter=^http.edge.downstream_rq_active$")

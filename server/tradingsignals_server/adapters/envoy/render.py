@@ -12,7 +12,7 @@ import jinja2
 
 from .contract import BODY_SERVICE, JSON_SERVICE, STREAM_SERVICES, read_contract
 from .files import edge_files, methods_of, write_files
-from .hosts import host_pattern, served_hosts
+from .hosts import host_pattern, is_loopback, served_hosts
 
 KEPT_HEADERS = (
     *("host", "te", "content-type", "content-length", "transfer-encoding"),
@@ -64,6 +64,8 @@ class EdgeConfig:
     # Address of Envoy's admin interface. A path is a Unix socket that only the user of the process can open; a relative
     # path is relative to the working folder of Envoy.
     admin: Path | Address = Path("admin.sock")
+    # Where Envoy's own metrics are, if anywhere: GET /stats/prometheus.
+    metrics: Address | None = None
     # Hosts served besides the local ones and `listen`, at any port: "signals.example.com", "*.example.com". Pages of
     # these origins may call from a browser.
     allowed_hosts: tuple[str, ...] = ()
@@ -113,12 +115,18 @@ def render(config: EdgeConfig, folder: Path) -> str:
         contract=read_contract((assets / DESCRIPTORS).read_bytes()),
         files=files,
         file_methods=methods_of(files),
+        metrics_hosts=_metrics_hosts(config.metrics),
         hosts=(hosts := served_hosts(config.listen.host, config.allowed_hosts)),
         host_patterns=[host_pattern(host) for host in hosts],
         kept_headers=KEPT_HEADERS,
         edge_errors=EDGE_ERRORS,
     )
     return rendered.lstrip()
+
+
+def _metrics_hosts(metrics: Address | None) -> list[str]:
+    """Return the hosts for which the metrics are served; none serves all, for a scraper on another machine."""
+    return served_hosts(metrics.host, ()) if metrics is not None and is_loopback(metrics.host) else []
 
 
 def _quoted(value: object) -> str:

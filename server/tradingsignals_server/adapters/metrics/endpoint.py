@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 import socket
 import threading
-from collections.abc import AsyncIterator, Callable, Collection, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
 from functools import partial
 from typing import Any, Final
@@ -20,7 +21,7 @@ from prometheus_client.core import Metric
 from prometheus_client.exposition import ThreadingWSGIServer
 from prometheus_client.registry import Collector
 
-from ..envoy.hosts import is_loopback
+from ..envoy.hosts import host_pattern, is_loopback, served_hosts
 
 PATH: Final = "/metrics"
 
@@ -29,9 +30,6 @@ READ_SECONDS: Final = 5.0
 
 CALLER_SECONDS: Final = 10.0
 """How long a caller may take to send its request, and to take the response."""
-
-LOCAL_NAMES: Final = frozenset({"localhost", "127.0.0.1", "[::1]"})
-"""Host headers that are served on a loopback address: a page whose host name leads here has another one."""
 
 StartResponse = Callable[[str, list[tuple[str, str]]], object]
 
@@ -87,12 +85,18 @@ async def metrics_port(registry: CollectorRegistry, host: str, port: int) -> Asy
     Raises:
         MetricsPortTaken: the address cannot be listened on.
     """
-    hosts = LOCAL_NAMES if is_loopback(host) else None
+    # A page whose host name leads here has that name in its requests.
+    hosts = [host_pattern(each) for each in served_hosts(host, ())] if is_loopback(host) else [".*"]
     kind = _ServerOnIPv6 if ":" in host else ThreadingWSGIServer
     try:
         # It looks a name of the host up, which may take long.
         server = await asyncio.to_thread(
-            make_server, host, port, partial(_serve, make_wsgi_app(registry), hosts), kind, _Handler
+            make_server,
+            host,
+            port,
+            partial(_serve, make_wsgi_app(registry), re.compile("|".join(hosts), re.IGNORECASE)),
+            kind,
+            _Handler,
         )
     except OSError as error:
         raise MetricsPortTaken(host, port, os.strerror(error.errno or 0).lower()) from error
@@ -108,12 +112,12 @@ async def metrics_port(registry: CollectorRegistry, host: str, port: int) -> Asy
 
 def _serve(
     app: Callable[[dict[str, Any], StartResponse], Iterable[bytes]],
-    hosts: Collection[str] | None,
+    hosts: re.Pattern[str],
     request: dict[str, Any],
     respond: StartResponse,
 ) -> Iterable[bytes]:
-    """Serve a request, if its host is one of `hosts`; None serves all."""
-    if hosts is not None and _name_of(request.get("HTTP_HOST", "")) not in hosts:
+    """Serve a request, if its host is one of `hosts`."""
+    if not hosts.fullmatch(_name_of(request.get("HTTP_HOST", ""))):
         return _refuse(respond, "403 Forbidden", "this host is not served here")
     if request["PATH_INFO"] != PATH:
         return _refuse(respond, "404 Not Found", f"the metrics are at {PATH}")

@@ -90,6 +90,7 @@ def check_ports(settings: Settings) -> Iterator[Finding]:
         Place("GRPC_PORT", settings.grpc_host, settings.grpc_port),
         Place("FANOUT_PORT", settings.grpc_host, settings.fanout_port),
         Place("METRICS_PORT", settings.metrics_host, settings.metrics_port),
+        Place("EDGE_METRICS_PORT", settings.metrics_host, settings.edge_metrics_port),
     ]
     try:
         require_free(places)

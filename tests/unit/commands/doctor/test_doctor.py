@@ -66,7 +66,9 @@ def test_readable_file_with_a_secret_is_found(tmp_path: Path, text: str, mode: i
 
 
 def test_ports_that_are_free_are_listed() -> None:
-    [finding] = check_ports(Settings(signal_service_port=0, grpc_port=0, fanout_port=0, metrics_port=0))
+    [finding] = check_ports(
+        Settings(signal_service_port=0, grpc_port=0, fanout_port=0, metrics_port=0, edge_metrics_port=0)
+    )
     assert finding.level is Level.OK
 
 
@@ -74,7 +76,9 @@ def test_port_of_another_program_is_a_problem(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(machine, "_HEALTH_TIMEOUT_S", 0.2)
     with socket.create_server(("127.0.0.1", 0)) as other:
         port = other.getsockname()[1]
-        [finding] = check_ports(Settings(signal_service_port=port, grpc_port=0, fanout_port=0, metrics_port=0))
+        [finding] = check_ports(
+            Settings(signal_service_port=port, grpc_port=0, fanout_port=0, metrics_port=0, edge_metrics_port=0)
+        )
     assert finding.level is Level.PROBLEM
     assert f"port {port} on 127.0.0.1 (SIGNAL_SERVICE_PORT)" in finding.text
 
