@@ -28,6 +28,7 @@ from tradingsignals_server.application.ledger.keeper import Books, LedgerKeeper
 from tradingsignals_server.domain.account import Account
 from tradingsignals_server.domain.calendar import calendar_for
 from tradingsignals_server.domain.costs import Charges
+from tradingsignals_server.domain.equity import AccountFold, EquityPoint
 from tradingsignals_server.domain.ledger import FollowedSignal, Ledger
 from tradingsignals_server.domain.risk import RiskRules
 
@@ -37,14 +38,14 @@ RULES = RiskRules(spread=Charges.flat(0.0))
 BOOKS = Books(lambda _: Ledger(RULES, calendar_for), Account.opened(RULES.initial_equity), RULES.account_currency)
 
 
-async def folded(pool: Connections) -> tuple[list[Outcome], Account]:
+async def folded(pool: Connections) -> tuple[list[Outcome], AccountFold]:
     """Fold the whole stored log at once."""
-    ledger, account, outcomes = BOOKS.make_ledger(""), BOOKS.account, list[Outcome]()
+    ledger, fold, outcomes = BOOKS.make_ledger(""), AccountFold(BOOKS.account, calendar_for), list[Outcome]()
     for each in await PostgresOutcomes(pool, encode, LOG_DECODERS).ledger_events(0, 2**40):
         outcomes += map(outcome_message, ledger.apply(each.event))
         if not isinstance(each.event, FollowedSignal):
-            account = account.after(each.event)
-    return outcomes, account
+            fold.apply(each.event)
+    return outcomes, fold
 
 
 async def rebuild(pool: Connections) -> None:
@@ -105,11 +106,12 @@ async def test_kill_at_any_time_leaves_outcomes_and_account_of_a_rebuild(seed: i
                 await service.kill()
                 await service.start()
             async with connections(service.dsn) as pool:
-                expected, account = await folded(pool)
+                expected, fold = await folded(pool)
                 assert len(expected) > 100
                 await within(reached(service, expected))
                 kept = await tables(pool)
-                assert values_of(Account.of_json(kept["ledger"][0])) == values_of(account)
+                assert values_of(Account.of_json(kept["ledger"][0])) == values_of(fold.account)
+                assert [EquityPoint(**row) for row in kept["equity"]] == fold.take_points()
                 assert await within(streamed(service, len(expected))) == expected
                 assert sum(row["kind"] == "OUTCOME" for row in kept["events"]) == len(expected)
                 await rebuild(pool)

@@ -22,6 +22,7 @@ from tradingsignals_server.adapters.postgres.store import PostgresStore
 from tradingsignals_server.api.mapping.log_encoding import encode
 from tradingsignals_server.api.mapping.log_messages import LOG_DECODERS
 from tradingsignals_server.application.backtest.opening import LogTooShort
+from tradingsignals_server.application.backtest.run import NothingToTest
 from tradingsignals_server.application.decision.quotes import Quote
 from tradingsignals_server.application.event_log.tail import LogTail
 from tradingsignals_server.application.event_log.tailer import LogReader
@@ -161,6 +162,20 @@ async def test_a_period_that_the_log_does_not_reach_back_to_is_an_error(live: st
         await compared(replace(OPTIONS, start=start))
     assert await counts()
     assert (await counts(replace(OPTIONS, start=parse_time("2024-06-24"))))["equity"] > 100
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"start": parse_time("2040-01-01")}, "no bars in this period"),
+        ({"end": parse_time("2010-01-01")}, "no bars in this period"),
+        ({"symbols": ("EURCOP",)}, "no bars of EURCOP$"),
+    ],
+)
+async def test_a_period_without_bars_is_an_error(live: str, changes: dict[str, Any], message: str) -> None:
+    assert live
+    with pytest.raises(NothingToTest, match=message):
+        await compared(replace(OPTIONS, **changes))
 
 
 @pytest.mark.parametrize(

@@ -145,15 +145,15 @@ class LiveComparison:
             if signal is not None or sent is not None:
                 self._fail(bar, "signal", Difference("", _is_there(sent), _is_there(signal)))
             return
-        self._count("signals")
         self._check(bar, "signal", self._difference(sent, signal))
+        self._count("signals")
 
     def _compare_position(self, bar: Bar, position: Position) -> None:
-        self._count("positions")
         stored = self._live.positions.get(position.position_id)
         if stored is None:
             self._fail(bar, "position", Difference("", "none", "one"))
         self._check(bar, "position", first_difference(stored, position))
+        self._count("positions")
 
     def _compare_open(self, last: Bar, position: Position) -> None:
         """Compare a position that is open at the end. What is stored of it is as of its newest mark or its exit."""
@@ -168,13 +168,13 @@ class LiveComparison:
     def _compare_outcomes(self, bar: Bar, resolved: list[Outcome]) -> None:
         pending = self._pending.get(bar.symbol, {})
         for made in resolved:
-            self._count("outcomes")
             stored = pending.pop(made.outcome_id, None)
             if stored is None:
                 self._fail(bar, "outcome", Difference("", "none", _named(made)))
             elif not stored.model_key:  # of a signal whose inputs are pruned, or were never stored
                 stored = replace(stored, model_key=made.model_key)
             self._check(bar, f"outcome of {_named(made)}", first_difference(stored, made))
+            self._count("outcomes")
         # They are in the order of their exits.
         left = next(iter(pending.values()), None)
         if left is not None and left.exit_time < bar.close_time:
@@ -188,11 +188,11 @@ class LiveComparison:
             return
         if self.account_left_out:
             return
-        self._count("equity")
         stored = self._live.equity.get(point.time)
         if stored is None:
             self._fail(newest, "account", Difference("equity", "none", f"{point.equity}"))
         self._check(newest, "account", first_difference(stored, point))
+        self._count("equity")
 
     def _point(self) -> EquityPoint | None:
         points = self._fold.take_points()

@@ -77,8 +77,8 @@ async def parity(options: BacktestOptions, *, skip_late: bool, as_json: bool, co
     with BacktestDisplay(console) as display:
         async with readable_database(settings) as dsn:
             live = await live_record(dsn, symbols, options.end)
-            if not len(live.columns):
-                raise NothingToTest("the service has stored no bars" + (" of this period" if options.end else ""))
+            if not len(live.columns.between(options.start, None)):
+                raise NothingToTest(_nothing(options))
             opening = await _opening(dsn, options, live, ledger, settings)
             comparison = LiveComparison(
                 live,
@@ -96,6 +96,11 @@ async def parity(options: BacktestOptions, *, skip_late: bool, as_json: bool, co
                 failure = await _explained(dsn, failure, live, settings)
     _print(console, comparison, failure, live, as_json=as_json)
     return 0 if failure is None else DIFFERENT
+
+
+def _nothing(options: BacktestOptions) -> str:
+    of = f" of {', '.join(options.symbols)}" if options.symbols else ""
+    return f"the service has stored no bars{of}" + (" in this period" if options.start or options.end else "")
 
 
 async def _opening(dsn: str, options: BacktestOptions, live: LiveRecord, ledger: Ledger, settings: Settings) -> Opening:
@@ -177,7 +182,9 @@ def _print(
         f"the account at {compared.equity:,} closes"
     )
     if failure is None:
-        console.print(f"equal: {counts} are those of a backtest, in every field", style="green", highlight=False)
+        console.print(
+            f"equal: {counts} are those of a backtest, in every field", style="green", highlight=False, soft_wrap=True
+        )
     else:
         named = f", field {failure.difference.field}" if failure.difference.field else ""
         console.print(
