@@ -15,7 +15,7 @@ from .adapters.feeds.replay import REPLAY
 from .cli_backtest import backtest, parity, report
 from .cli_callers import DEFAULT_ADDRESS, explain, watch
 from .cli_operations import backup, doctor, restore
-from .cli_run import ERROR_CODE, run
+from .cli_run import ERROR_CODE, run, run_task
 from .config import InvalidSettings, Settings
 from .domain.errors import StorageUnavailable
 
@@ -130,7 +130,7 @@ def migrate() -> None:
     """Bring the database's schema up to date, and say what was done. `up` and `serve` do it too."""
     from .commands import migrate as command
 
-    run(command.migrate(_settings(None, None, None)))
+    sys.exit(run_task(command.migrate(_settings(None, None, None))))
 
 
 @main.group()
@@ -146,7 +146,7 @@ def rebuild() -> None:
     """
     from .commands import ledger as command
 
-    run(command.rebuild(_settings(None, None, None)))
+    sys.exit(run_task(command.rebuild(_settings(None, None, None))))
 
 
 @main.command()

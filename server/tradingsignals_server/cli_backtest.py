@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from . import logs
-from .cli_run import ERROR_CODE, run
+from .cli_run import ERROR_CODE, run_task
 from .config import RULE_SETTINGS
 from .setting_types import LogFormat
 
@@ -66,7 +66,7 @@ def backtest(**options: Any) -> None:
     from .commands.backtest.arguments import parse_options
 
     logs.configure("WARNING", LogFormat.TEXT)
-    sys.exit(run(command(parse_options(options))))
+    sys.exit(run_task(command(parse_options(options))))
 
 
 @click.command()
@@ -92,7 +92,7 @@ def parity(context: click.Context, /, skip_late: bool, as_json: bool, **options:
 
     context.meta[ERROR_CODE] = 2
     logs.configure("WARNING", LogFormat.TEXT)
-    sys.exit(run(command(parse_comparison(options), skip_late=skip_late, as_json=as_json)))
+    sys.exit(run_task(command(parse_comparison(options), skip_late=skip_late, as_json=as_json)))
 
 
 @click.command()
@@ -112,4 +112,4 @@ def report(out: Path, **options: Any) -> None:
     from .commands.report import report as command
 
     logs.configure("WARNING", LogFormat.TEXT)
-    sys.exit(run(command(parse_comparison({**options, "model": None, "changed": ()}), out)))
+    sys.exit(run_task(command(parse_comparison({**options, "model": None, "changed": ()}), out)))

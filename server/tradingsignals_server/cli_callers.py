@@ -6,7 +6,7 @@ import sys
 
 import click
 
-from .cli_run import run
+from .cli_run import run, run_task
 
 DEFAULT_ADDRESS = "127.0.0.1:8003"
 
@@ -32,4 +32,4 @@ def explain(signal_id: str, replays: bool, as_json: bool, address: str) -> None:
     """Say why the signal SIGNAL_ID of a running service was given: rules, contributions and features."""
     from .commands.explain import explain as command
 
-    sys.exit(run(command(address, signal_id, replays=replays, as_json=as_json)))
+    sys.exit(run_task(command(address, signal_id, replays=replays, as_json=as_json)))

@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from . import logs
-from .cli_run import run
+from .cli_run import run_task
 from .config import Settings
 from .setting_types import LogFormat
 
@@ -24,7 +24,7 @@ def backup(file: Path) -> None:
     from .commands.backup import backup as command
 
     logs.configure("WARNING", LogFormat.TEXT)
-    sys.exit(run(command(Settings.from_env(), file)))
+    sys.exit(run_task(command(Settings.from_env(), file)))
 
 
 @click.command()
@@ -44,7 +44,7 @@ def restore(file: Path, same_epoch: bool) -> None:
     from .commands.backup import restore as command
 
     logs.configure("WARNING", LogFormat.TEXT)
-    sys.exit(run(command(Settings.from_env(), file, same_epoch=same_epoch)))
+    sys.exit(run_task(command(Settings.from_env(), file, same_epoch=same_epoch)))
 
 
 @click.command()
@@ -58,4 +58,4 @@ def doctor(as_json: bool) -> None:
     from .commands.doctor.command import doctor as command
 
     logs.configure("ERROR", LogFormat.TEXT)
-    sys.exit(run(command(as_json=as_json)))
+    sys.exit(run_task(command(as_json=as_json)))

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import importlib
+import os
 import re
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Coroutine
@@ -13,9 +16,12 @@ from typing import Any
 import click
 import pytest
 from click.testing import CliRunner, Result
+from tests.support.deadlines import DEADLINE
 
 from tradingsignals_server import __version__, cli
 from tradingsignals_server.adapters.feeds.registry import FEEDS
+from tradingsignals_server.cli_run import run as run_work
+from tradingsignals_server.cli_run import run_task
 from tradingsignals_server.config import Settings
 from tradingsignals_server.domain.errors import StorageUnavailable
 
@@ -274,3 +280,24 @@ def test_replay_exits_with_the_code_of_its_results(
     assert run("replay", "bars.csv", "--speed", "2", "--symbol", "EURUSD", "--force").exit_code == code
     how = {"speed": 2.0, "symbol": "EURUSD", "address": "127.0.0.1:8003", "force": True}
     assert calls == [(Path("bars.csv"), how)]
+
+
+@pytest.mark.parametrize(("runs", "code"), [(run_task, 128 + signal.SIGTERM), (run_work, 0)])
+def test_a_task_that_a_signal_ends_has_not_succeeded(
+    runs: Callable[[Coroutine[Any, Any, int]], int], code: int
+) -> None:
+    async def ended_by_a_signal() -> int:
+        os.kill(os.getpid(), signal.SIGTERM)
+        await asyncio.sleep(DEADLINE)
+        raise AssertionError("no signal came")
+
+    assert runs(ended_by_a_signal()) == code
+
+
+@pytest.mark.parametrize("command", ["parity", "report --out x.html", "backtest --database"])
+def test_reading_commands_make_no_database(command: str, tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    done = run(*command.split(), DATA_DIR=str(data), MODEL_PATH="placeholder")
+    assert done.exit_code == (2 if command == "parity" else 1)
+    assert done.output == f"tradingsignals: DATA_DIR={data}: there is no database of a service; name its folder\n"
+    assert not data.exists()

@@ -11,7 +11,7 @@ import asyncpg
 from ..adapters.postgres.account import PostgresAccount
 from ..adapters.postgres.bars_table import BarsTable
 from ..adapters.postgres.connection import Connections, DatabaseRefused, connections
-from ..adapters.postgres.embedded import dsn_if_running, running_postgres
+from ..adapters.postgres.embedded import cluster_exists, dsn_if_running, running_postgres
 from ..adapters.postgres.migrate import Migration, migrate
 from ..adapters.postgres.outcomes import PostgresOutcomes
 from ..adapters.postgres.peer_secret import peer_secret
@@ -50,7 +50,13 @@ async def database(settings: Settings) -> AsyncIterator[str]:
 
 @asynccontextmanager
 async def readable_database(settings: Settings) -> AsyncIterator[str]:
-    """Give the address of the database as `database_as_is` does, with a current schema if no service runs on it."""
+    """Give the address of the database as `database_as_is` does, with a current schema if no service runs on it.
+
+    Raises:
+        InvalidSettings: there is no embedded database, and none is made to be read; or see require_intervals.
+    """
+    if settings.embedded_database and not cluster_exists(settings.data_dir):
+        raise InvalidSettings(f"DATA_DIR={settings.data_dir}: there is no database of a service; name its folder")
     if settings.embedded_database and _running(settings) is None:
         async with migrated_database(settings) as dsn:
             yield dsn
