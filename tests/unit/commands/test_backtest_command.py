@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from errno import ENOSPC
 from pathlib import Path
 
 import pytest
@@ -122,7 +123,9 @@ def test_a_proof_is_reported(month: str) -> None:
         (("{file}", "--grid", "SPREAD="), "SPREAD= names no value to try"),
         (("{file}", "--grid", "CONFIDENCE_THRESHOLD=0.5,7"), "CONFIDENCE_THRESHOLD"),
         (("{file}", "--grid", "SPREAD=1,2", "--set", "SPREAD=3"), "SPREAD is set and in the grid"),
+        (("{file}", "--set", "SPREAD=1", "--spread", "2"), "SPREAD is set twice"),
         (("{file}", "--from", "yesterday"), "'yesterday' is no time"),
+        (("{file}", "--from", "0001-01-01T00:00+14:00"), "in UTC it is before the year 1"),
         (("{file}", "--from", "2024-06-02", "--to", "2024-06-01"), "--from must be before --to"),
         (("{file}", "--from", "2030-01-01"), "there is no bar to test on between --from and --to"),
         (("{file}", "--prove", "--walk-forward", "2"), "--prove does not go with"),
@@ -145,3 +148,43 @@ def test_more_combinations_than_allowed_are_refused(month: str) -> None:
     many = ",".join(map(str, range(1, 102)))
     done = run(month, "--grid", f"MAX_HOLDING_BARS={many}", f"ATR_MULTIPLIER_TP={many}")
     assert "10,201 combinations are more than 10,000" in done.output
+
+
+def test_the_bars_are_never_overwritten_by_the_result(month: str, tmp_path: Path) -> None:
+    before = Path(month).read_bytes()
+    (tmp_path / "link").symlink_to(month)
+    for out in (month, "month.csv", "link"):
+        for option in ("--json", "--report"):
+            done = run(month, *TRADING, option, out)
+            assert (done.exit_code, Path(month).read_bytes()) == (1, before), done.output
+            assert "has the bars: write the result to another file" in done.output
+    done = run(month, *TRADING, "--json", "out", "--report", str(tmp_path / "out"))
+    assert "name the same file" in done.output
+
+
+def test_a_result_that_cannot_be_written_leaves_the_file_that_was_there(
+    month: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = tmp_path / "out.json"
+    out.write_text("kept")
+
+    def full(*_: object) -> None:
+        raise OSError(ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "write_bytes", full)
+        done = run(month, *TRADING, "--no-compare", "--json", "out.json")
+    assert done.exit_code == 1
+    assert done.output.splitlines()[-1] == "tradingsignals: out.json: cannot be written (No space left on device)"
+    assert out.read_text() == "kept"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["month.csv", "out.json"]
+
+
+def test_values_of_a_setting_that_is_twice_in_the_grid_are_all_tried(month: str, tmp_path: Path) -> None:
+    values = ("CONFIDENCE_THRESHOLD=0.4", "CONFIDENCE_THRESHOLD=0.4,0.5")
+    done = run(month, "--model", "placeholder", "--jobs", "1", "--grid", *values, "--json", "out.json")
+    assert done.exit_code == 0, done.output
+    assert "2 combinations tried" in done.output
+    assert document(tmp_path / "out.json")["tried"] == 2
+    done = run(month, "--model", "placeholder", "--jobs", "1", "--grid", values[0])
+    assert "1 combination tried" in done.output

@@ -92,7 +92,7 @@ def _report_grid(
         "walk_forward": document_of(walked),
     }
     write_json(options.json, document)
-    if len(points) > 1:
+    if options.grid:
         print_comparison(console, comparison)
     if walked is not None:
         print_walk_forward(console, walked, len(points))

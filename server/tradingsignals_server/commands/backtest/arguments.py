@@ -23,6 +23,8 @@ def parse_options(given: Mapping[str, Any]) -> BacktestOptions:
     file, grid = _file_and_grid(given["file"], given["grid"])
     changed = parse_settings(given["changed"])
     named = {name: value for name, value in given.items() if name in RULE_SETTINGS and value is not None}
+    if twice := sorted(changed.keys() & named.keys()):
+        raise InvalidOptions(f"{twice[0].upper()} is set twice; leave one out")
     if both := sorted({*changed, *named} & set(parsed_grid := parse_grid(grid))):
         raise InvalidOptions(f"{both[0].upper()} is set and in the grid; leave one out")
     return BacktestOptions(

@@ -87,8 +87,9 @@ async def run_grid(
     context = multiprocessing.get_context("spawn")
     pool = ProcessPoolExecutor(jobs, mp_context=context, initializer=_begin, initargs=(options, columns, source))
     display.count(0, len(combinations), "runs")
+    runs: list[asyncio.Future[GridPoint]] = []
     try:
-        runs = [asyncio.wrap_future(pool.submit(_run, changed)) for changed in combinations]
+        runs += [asyncio.wrap_future(pool.submit(_run, changed)) for changed in combinations]
         for done, run in enumerate(asyncio.as_completed(runs), 1):
             await run
             display.count(done, len(combinations), "runs")
@@ -97,6 +98,8 @@ async def run_grid(
         raise InvalidOptions("a process of the grid ended unexpectedly; try fewer --jobs") from error
     finally:
         # Those that still work are not needed any more, also after Ctrl-C.
+        for run in runs:
+            run.cancel()
         for child in multiprocessing.active_children():
             child.terminate()
         pool.shutdown(cancel_futures=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from contextlib import suppress
 from pathlib import Path
 
 from rich.console import Console
@@ -29,11 +30,31 @@ def require_writable(out: Path | None) -> None:
 def write_json(out: Path | None, document: object) -> None:
     """Write a document, if a file is named for it."""
     if out is not None:
-        out.write_text(json.dumps(document, indent=1, allow_nan=False) + "\n")
+        _write(out, (json.dumps(document, indent=1, allow_nan=False) + "\n").encode())
 
 
 def write_report(out: Path, data: ReportData, console: Console) -> None:
     """Write a report and say where it is."""
     page = render_report(data).encode()
-    out.write_bytes(page)
+    _write(out, page)
     console.print(f"report: {out} ({len(page) / 1000:,.0f} kB)", highlight=False, markup=False, soft_wrap=True)
+
+
+def _write(out: Path, content: bytes) -> None:
+    """Write a file at once: an interrupted command leaves the one that was there.
+
+    Raises:
+        InvalidOptions: it cannot be written.
+    """
+    part = out.with_name(f".{out.name}.{os.getpid()}.part")
+    try:
+        if out.exists() and not out.is_file():  # such as a pipe, or /dev/stdout
+            out.write_bytes(content)
+            return
+        part.write_bytes(content)
+        part.replace(out)
+    except OSError as error:
+        raise InvalidOptions(f"{out}: cannot be written ({error.strerror})") from error
+    finally:
+        with suppress(OSError):
+            part.unlink()

@@ -75,7 +75,8 @@ def print_result(console: Console, result: BacktestResult) -> None:
 def print_comparison(console: Console, comparison: GridComparison) -> None:
     """Print the points of a grid, the best first, and what the best is worth after so many tries."""
     points, best = comparison.points, comparison.points[0]
-    table = Table(title=f"{len(points)} combinations tried, by Sharpe ratio", title_justify="left", box=None)
+    tried = "1 combination" if len(points) == 1 else f"{len(points)} combinations"
+    table = Table(title=f"{tried} tried, by Sharpe ratio", title_justify="left", box=None)
     table.add_column("#", justify="right", style="dim")
     for name in best.settings:
         table.add_column(name, justify="right")
