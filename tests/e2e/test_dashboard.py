@@ -6,45 +6,17 @@ import asyncio
 import os
 import signal
 from collections.abc import AsyncIterator
-from itertools import chain
-from typing import Any
 
 import httpx
 import pytest
-from tests.support.bars import messages
 from tests.support.browser import CHROMIUM
-from tests.support.builders import walk
 from tests.support.chromium import Tab, chromium
 from tests.support.dashboard import AXE, Dashboard
+from tests.support.dashboard_feed import SYMBOLS, Feed, all_of, signals_of
 from tests.support.folders import scratch_folder
-from tests.support.publishing import published
 from tests.support.service import RunningService, running_service
 
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium on this machine")
-
-SYMBOLS = ("USDCOP", "EURCOP", "GBPCOP")
-RESTARTS = int(os.environ.get("DASHBOARD_RESTARTS", "3"))
-BURST = int(os.environ.get("DASHBOARD_BURST", "1500"))
-
-BARS = list(
-    chain.from_iterable(
-        zip(*(messages(walk(2000, seed=n, symbol=name)) for n, name in enumerate(SYMBOLS)), strict=True)
-    )
-)
-"""Bars of all symbols, in the order in which they close."""
-
-
-class Feed:
-    """Publishes the bars, from where the one before stopped."""
-
-    def __init__(self, service: RunningService) -> None:
-        self._service = service
-        self._next = 0
-
-    async def publish(self, bars: int) -> int:
-        """Publish the next bars and return the newest sequence."""
-        start, self._next = self._next, self._next + bars
-        return await published(self._service, BARS[start : self._next])
 
 
 @pytest.fixture(scope="module")
@@ -80,21 +52,6 @@ async def api(replayed: RunningService) -> AsyncIterator[httpx.AsyncClient]:
         yield rest
 
 
-async def all_of(api: httpx.AsyncClient, path: str, key: str, most: int = 100_000, **query: str) -> list[Any]:
-    """Return the items of all pages, or of as many as have `most` items."""
-    found, token = [], ""
-    while True:
-        response = (await api.get(path, params={**query, "limit": 500, "page_token": token})).json()
-        found += response[key]
-        if not (token := response["next_page_token"]) or len(found) >= most:
-            return found
-
-
-async def signals_of(api: httpx.AsyncClient, **query: str) -> list[Any]:
-    """Return all signals, the newest first."""
-    return await all_of(api, "/api/signals/history", "signals", 100_000, **query)
-
-
 async def outcomes_settled(api: httpx.AsyncClient, feed: Feed) -> None:
     """Wait until the outcomes are those of the whole log.
 
@@ -108,11 +65,6 @@ async def outcomes_settled(api: httpx.AsyncClient, feed: Feed) -> None:
             if int(outcomes["through_sequence"]) >= int(newest["sequence"]):
                 return
             await asyncio.sleep(0.1)  # outcomes follow the log after a pause
-
-
-def refused(tab: Tab) -> list[str]:
-    """What the content security policy has refused."""
-    return [each for each in tab.complaints if "Content Security Policy" in each]
 
 
 async def test_live_view_shows_what_the_api_says(page: Dashboard, api: httpx.AsyncClient) -> None:
@@ -194,9 +146,8 @@ async def test_list_has_every_signal_that_passes_the_filter(
 
 async def test_position_is_closed_after_a_confirmation(page: Dashboard, api: httpx.AsyncClient, feed: Feed) -> None:
     await page.open()
-    while not (held := (await api.get("/api/signals/positions/active")).json()["positions"]):
-        await feed.publish(len(SYMBOLS))
-    row = f'[data-position="{held[0]["position_id"]}"]'
+    held = await feed.position()
+    row = f'[data-position="{held["position_id"]}"]'
     await page.shows(row)
     await page.tab.run(f"document.querySelector('{row} button').click()")
     await page.shows("dialog[open] h2", "Close the")
@@ -207,8 +158,24 @@ async def test_position_is_closed_after_a_confirmation(page: Dashboard, api: htt
     await page.tab.run("document.querySelector('dialog .button-danger').click()")
     await page.tab.shows(f"!document.querySelector('{row}')")
     closed = (await api.get("/api/signals/positions/closed?limit=1")).json()["positions"][0]
-    assert closed["position_id"] == held[0]["position_id"]
+    assert closed["position_id"] == held["position_id"]
     assert closed["exit_reason"] == "MANUAL"
+
+
+@pytest.mark.parametrize(
+    ("view", "ready"),
+    [("#/live/GBPCOP", "#positions [data-position]"), ("#/state", "[data-model]"), ("#/trust", "#realised")],
+)
+async def test_page_is_not_wider_than_a_phone(page: Dashboard, feed: Feed, view: str, ready: str) -> None:
+    await feed.position()
+    await page.tab.resize(390)
+    try:
+        await page.open(view)
+        await page.shows(ready)
+        assert await page.tab.run("document.documentElement.scrollWidth") == 390
+        assert await page.tab.run("document.querySelector('.views').getBoundingClientRect().bottom") == 900
+    finally:
+        await page.tab.resize(1440)
 
 
 @pytest.mark.skipif(not AXE.exists(), reason="axe-core is not installed (npm ci)")
@@ -309,52 +276,6 @@ async def test_lost_network_is_shown_and_made_up_for(page: Dashboard, feed: Feed
         await page.tab.send("Network.emulateNetworkConditions", offline=False, **conditions)
     await page.drawn(last)
     await page.shows(".strip", "none missing")
-
-
-async def test_memory_and_page_stay_bounded_under_many_events(page: Dashboard, feed: Feed) -> None:
-    await page.open()
-    await page.drawn(await feed.publish(300))
-    before = await used_memory(page.tab)
-    await page.drawn(await feed.publish(BURST))
-    after = await used_memory(page.tab)
-    assert after["Nodes"] < before["Nodes"] * 1.5
-    assert after["JSHeapUsedSize"] < before["JSHeapUsedSize"] + 12_000_000
-    assert after["JSEventListeners"] < before["JSEventListeners"] * 1.5
-
-
-async def used_memory(tab: Tab) -> dict[str, float]:
-    await tab.send("Performance.enable")
-    await tab.send("HeapProfiler.collectGarbage")
-    metrics = (await tab.send("Performance.getMetrics"))["metrics"]
-    return {each["name"]: each["value"] for each in metrics}
-
-
-async def test_restarts_of_server_and_edge_lose_and_repeat_nothing(tab: Tab) -> None:
-    with scratch_folder() as folder:
-        async with running_service(folder, CONFIDENCE_THRESHOLD="0.4") as service:
-            feed, page = Feed(service), Dashboard(tab, service.address)
-            tab.complaints.clear()
-            await feed.publish(200)
-            await page.open("#/live/USDCOP")
-            await page.shows("#signals .list-row")
-            for restart in range(RESTARTS):
-                if restart % 2:
-                    os.kill(service.child("envoy").pid, signal.SIGKILL)
-                else:
-                    await service.kill()
-                    await page.is_in("reconnecting")
-                    await page.shows(".strip", "Everything below is as of")
-                    await service.start()
-                last = await feed.publish(10 * len(SYMBOLS))
-                await page.drawn(last)
-                await page.is_in("live")
-            async with service.rest() as api:
-                expected = [int(each["sequence"]) for each in await signals_of(api)]
-            async with asyncio.timeout(20):
-                while (found := await page.rows())[:1] != expected[:1]:
-                    pass
-            assert found == expected
-            assert refused(tab) == []
 
 
 async def test_new_database_is_noticed_and_read_anew(tab: Tab) -> None:

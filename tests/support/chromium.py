@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from .browser import CHROMIUM
-from .deadlines import within
+from .deadlines import DEADLINE, within
 
 
 class ScriptFailed(Exception):
@@ -41,14 +41,14 @@ class Tab:
         await self.send("Page.navigate", url=url)
         await within(self._loaded.wait())
 
-    async def run(self, script: str) -> Any:
-        """Return the value of an expression, awaited if it is a promise.
+    async def run(self, script: str, seconds: float = DEADLINE) -> Any:
+        """Return the value of an expression, awaited for so many seconds if it is a promise.
 
         Raises:
             ScriptFailed: it has thrown.
         """
         sent = {"expression": script, "awaitPromise": True, "returnByValue": True, "userGesture": True}
-        response = await self.send("Runtime.evaluate", **sent)
+        response = await self._send("Runtime.evaluate", sent, seconds)
         if "exceptionDetails" in response:
             raise ScriptFailed(json.dumps(response["exceptionDetails"]))
         return response["result"].get("value")
@@ -66,13 +66,16 @@ class Tab:
         scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
         await self.send("Emulation.setEmulatedMedia", features=[scheme])
 
-    async def screenshot(self) -> bytes:
-        """What is shown, as a PNG file."""
-        response = await self.send("Page.captureScreenshot", format="png")
+    async def screenshot(self, kind: str = "png") -> bytes:
+        """What is shown, as a file of a kind: png or webp."""
+        response = await self.send("Page.captureScreenshot", format=kind, **({} if kind == "png" else {"quality": 85}))
         return base64.b64decode(response["data"])
 
     async def send(self, method: str, **parameters: Any) -> dict[str, Any]:
         """Send a command of the DevTools protocol and return its result."""
+        return await self._send(method, parameters, DEADLINE)
+
+    async def _send(self, method: str, parameters: dict[str, Any], seconds: float) -> dict[str, Any]:
         number = next(self._ids)
         command: dict[str, Any] = {"id": number, "method": method, "params": parameters}
         if self._session:
@@ -80,7 +83,7 @@ class Tab:
         self._results[number] = asyncio.get_running_loop().create_future()
         self._writer.write(json.dumps(command).encode() + b"\0")
         await self._writer.drain()
-        response = await within(self._results[number])
+        response = await within(self._results[number], seconds)
         if "error" in response:
             raise RuntimeError(f"{method}: {response['error']}")
         result: dict[str, Any] = response.get("result", {})

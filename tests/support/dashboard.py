@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from .chromium import Tab
+from .deadlines import DEADLINE
 
 AXE = Path(__file__).parents[2] / "clients/node_modules/axe-core/axe.min.js"
 
@@ -27,7 +28,7 @@ _FOCUSED = "(document.activeElement.getAttribute('aria-label') ?? document.activ
 _ALL_ROWS = """(async () => {
   const settled = () => new Promise((resolve) => requestAnimationFrame(() => requestAnimationFrame(resolve)));
   const number = (element, name) => Number(element?.getAttribute(name));
-  let list, seen;
+  let list, seen, most = 0;
   for (let quiet = 0; quiet < 10;) {
     if (list !== document.querySelector("#signals .list")) {
       list = document.querySelector("#signals .list");
@@ -37,14 +38,20 @@ _ALL_ROWS = """(async () => {
     await settled();
     if (!list) continue;
     const rows = [...list.querySelectorAll(".list-row")];
+    const { top, bottom } = list.getBoundingClientRect();
+    const drawn = rows.map((row) => row.getBoundingClientRect());
+    const last = number(rows.at(-1), "aria-posinset") === number(rows[0], "aria-setsize");
+    if (!drawn.length || drawn[0].top > top + 1 || (drawn.at(-1).bottom < bottom - 1 && !last)) continue;
     for (const row of rows) seen[number(row, "aria-posinset") - 1] = number(row.firstElementChild, "data-sequence");
+    most = Math.max(most, rows.length);
     const before = list.scrollTop;
     list.scrollTop += list.clientHeight;
     const ended = list.scrollTop === before && seen.length === number(rows[0], "aria-setsize");
     quiet = ended ? quiet + 1 : 0;
   }
-  return seen;
+  return { seen, most };
 })()"""
+"""Scrolls through the list of signals, page by page, each once its rows are drawn."""
 
 
 class Dashboard:
@@ -80,8 +87,12 @@ class Dashboard:
 
     async def rows(self) -> list[int]:
         """Return the sequences of the whole list, by scrolling through it."""
-        found: list[int] = await self.tab.run(_ALL_ROWS)
-        return found
+        return (await self.scrolled())[0]
+
+    async def scrolled(self) -> tuple[list[int], int]:
+        """Scroll through the whole list; return the sequences in it, and the most rows that the page had at once."""
+        found = await self.tab.run(_ALL_ROWS, 4 * DEADLINE)
+        return found["seen"], found["most"]
 
     async def press(self, *keys: str) -> None:
         """Press keys, one after the other; "Shift+Tab" goes back."""
@@ -110,6 +121,15 @@ class Dashboard:
                 return
             await self.press("Tab")
         raise AssertionError(f"Tab does not reach {name!r}")
+
+    async def settled(self) -> None:
+        """Wait until nothing is loading, and what has changed is drawn."""
+        await self.tab.shows("!document.querySelector('.skeleton')")
+        if await self.tab.run("Boolean(document.querySelector('#chart'))"):
+            await self.tab.shows(
+                "document.querySelector('.canvas canvas') && document.querySelector('.canvas').dataset.mark"
+            )
+        await self.tab.run("document.fonts.ready.then(() => new Promise((resolve) => setTimeout(resolve, 500)))")
 
     async def violations(self) -> list[Any]:
         """Return what axe-core finds, with the elements."""

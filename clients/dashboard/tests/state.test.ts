@@ -39,16 +39,21 @@ describe("entries of the log", () => {
     expect(after(entries(control(1, true), control(2, false))).control).toBeUndefined();
   });
 
-  test("leave memory bounded", () => {
+  test("keep the lists bounded", () => {
     let state = after(select);
-    for (let at = 1; at <= 12_000; at += 2) {
-      state = reduce(state, entries(barEntry(at, bar(at)), signalEntry(signal(at + 1, { time: bar(at).time + FIVE }))));
+    for (let at = 1; at <= 24_000; at += 100) {
+      const log = Array.from({ length: 50 }, (_, index) => at + 2 * index).flatMap((sequence) => [
+        barEntry(sequence, bar(sequence), "OUTSIDE_SESSION"),
+        signalEntry(signal(sequence + 1, { time: bar(sequence).time + FIVE })),
+      ]);
+      state = reduce(state, entries(...log));
     }
     expect(state.list.rows.length).toBeLessThanOrEqual(LIVE_ROWS);
     expect(state.chart.bars.length).toBeLessThanOrEqual(CHART_BARS);
     expect(state.chart.marks.length).toBeLessThanOrEqual(CHART_BARS);
+    expect(state.chart.outside.size).toBeLessThanOrEqual(CHART_BARS);
     expect(state.symbols.get("USDCOP")!.closes.length).toBeLessThanOrEqual(48);
-    const many = Array.from({ length: 1000 }, (_, at) => barEntry(20_000 + at, bar(at, { symbol: `S${at}` })));
+    const many = Array.from({ length: 1000 }, (_, at) => barEntry(30_000 + at, bar(at, { symbol: `S${at}` })));
     expect(reduce(state, entries(...many)).symbols.size).toBeLessThanOrEqual(MAX_SYMBOLS);
   });
 });

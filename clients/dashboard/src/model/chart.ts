@@ -38,10 +38,12 @@ export function afterChartEntries(chart: Chart, entries: readonly LogEntry[]): C
     if (entry.kind === "POSITION" && entry.position.symbol === chart.symbol && !entry.position.open) closed.push(entry.position);
   }
   if (!bars.length && !signals.length && !closed.length) return chart;
+  const all = merged(chart.bars, bars);
+  const first = all[0]?.time ?? -Infinity;
   const added = {
     ...chart,
-    bars: merged(chart.bars, bars),
-    outside: outside.length ? new Set([...chart.outside, ...outside]) : chart.outside,
+    bars: all,
+    outside: outside.length ? new Set([...chart.outside, ...outside].filter((time) => time >= first)) : chart.outside,
   };
   return withClosed(withMarks(added, signals), closed);
 }

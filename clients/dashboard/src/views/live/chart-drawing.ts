@@ -24,6 +24,8 @@ import type { Bar, Position } from "../../model/types";
 import { SessionShading } from "./session-shading";
 
 const OLDER_AT = 40;
+/** Bars of room at the right end, where the names of the levels stand. */
+const RIGHT_BARS = 9;
 const FIRST_BARS = 110;
 
 export interface ChartEvents {
@@ -59,7 +61,7 @@ export class ChartDrawing {
       // The logo brings a style element, which the content security policy refuses; the settings menu names TradingView.
       layout: { attributionLogo: false },
       crosshair: { mode: CrosshairMode.Normal },
-      timeScale: { timeVisible: true, rightOffset: 6, minBarSpacing: 1.5, borderVisible: false },
+      timeScale: { timeVisible: true, rightOffset: RIGHT_BARS, minBarSpacing: 1.5, borderVisible: false },
       rightPriceScale: { borderVisible: false, scaleMargins: { top: 0.12, bottom: 0.1 } },
     });
     this.series = this.api.addSeries(CandlestickSeries, { priceLineVisible: true });
@@ -143,7 +145,7 @@ export class ChartDrawing {
       const digits = decimals(last.close);
       this.series.applyOptions({ priceFormat: { type: "price", precision: digits, minMove: 10 ** -digits } });
       const wide = Math.max(40, Math.min(FIRST_BARS, Math.floor(this.box.clientWidth / 7)));
-      this.api.timeScale().setVisibleLogicalRange({ from: bars.length - wide, to: bars.length + 5 });
+      this.api.timeScale().setVisibleLogicalRange({ from: bars.length - wide, to: bars.length + RIGHT_BARS });
     }
   }
 

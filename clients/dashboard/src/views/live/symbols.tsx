@@ -1,7 +1,7 @@
 /** All symbols at a glance: which has a position, a new BUY or SELL, old bars. */
 
 import type { JSX } from "preact";
-import { useState } from "preact/hooks";
+import { useEffect, useRef, useState } from "preact/hooks";
 
 import { useSelect } from "../../data/store";
 import { pair, price, SIDE_MARKS, signedPercent } from "../../model/format";
@@ -51,8 +51,12 @@ function SymbolRow({ state, health, selected }: { state: SymbolState; health: Sy
   const first = closes[0];
   const change = last !== undefined && first !== undefined && closes.length > 1 ? ((last - first) / first) * 100 : undefined;
   const stale = health?.stale === true;
+  const row = useRef<HTMLAnchorElement>(null);
+  useEffect(() => {
+    if (selected && row.current) reveal(row.current);
+  }, [selected]);
   return (
-    <a class={classes("symbol", selected && "selected", state.unseen && "unseen", stale && "stale")} href={liveHash(state.symbol)} aria-current={selected ? "true" : undefined} data-symbol={state.symbol}>
+    <a ref={row} class={classes("symbol", selected && "selected", state.unseen && "unseen", stale && "stale")} href={liveHash(state.symbol)} aria-current={selected ? "true" : undefined} data-symbol={state.symbol}>
       <span class="symbol-name">{pair(state.symbol)}</span>
       <span class="symbol-price num">{price(last)}</span>
       <span class="symbol-tags">
@@ -73,4 +77,14 @@ function SymbolRow({ state, health, selected }: { state: SymbolState; health: Sy
       <span class={classes("symbol-change num", gain(change))}>{change === undefined ? "" : signedPercent(change)}</span>
     </a>
   );
+}
+
+/** Scroll the list, and nothing around it, so that a row is in sight. */
+function reveal(row: HTMLElement): void {
+  for (const list of [row.closest("ul"), row.closest("nav")]) {
+    if (!list) continue;
+    const [seen, at] = [list.getBoundingClientRect(), row.getBoundingClientRect()];
+    list.scrollLeft += Math.min(0, at.left - seen.left) + Math.max(0, at.right - seen.right);
+    list.scrollTop += Math.min(0, at.top - seen.top) + Math.max(0, at.bottom - seen.bottom);
+  }
 }
