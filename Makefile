@@ -123,6 +123,10 @@ check-web: clients/node_modules/.package-lock.json $(VENV)/.dev ## Fail if what 
 	npm --prefix clients run --silent build
 	npm --prefix clients run --silent check
 
+.PHONY: screenshots
+screenshots: $(VENV)/.dev ## Take the pictures of the dashboard in docs/screenshots/ anew (needs Chromium)
+	$(BIN)/python -m docs.screenshots
+
 build/contract.binpb: $(wildcard protos/tradingsignals/v1/*.proto protos/internal/tradingsignals/*/v1/*.proto) $(VENV)/.dev
 	@mkdir -p build
 	$(BIN)/python -m protos.generate --image $@

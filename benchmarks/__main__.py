@@ -18,6 +18,7 @@ import uvloop
 from . import (
     bar_to_signal,
     catch_up,
+    dashboard,
     durable,
     fanout,
     followers,
@@ -59,6 +60,7 @@ BENCHMARKS = {
         catch_up,
         durable,
         servers,
+        dashboard,
     )
 }
 GROUPS = {
@@ -70,8 +72,9 @@ GROUPS = {
 }
 """Names of groups of benchmarks. `callers` measure what a caller of the service sees."""
 
-NO_SERVICE = ("inference", "pipeline", "load_generator", "stream_generator")
-"""Benchmarks that import this tree's server, or measure the load generator: no other commit can be measured by them."""
+NO_SERVICE = ("inference", "pipeline", "load_generator", "stream_generator", "dashboard")
+"""Benchmarks that import this tree's server, know its page, or measure the load generator: no other commit can be
+measured by them."""
 
 Results = dict[str, list[Figure]]
 """Figures by benchmark."""
