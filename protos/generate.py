@@ -1,4 +1,5 @@
-"""Writes everything that follows from the contract: Python stubs, descriptors and the OpenAPI document.
+"""Writes everything that follows from the contract: Python stubs, descriptors, the rules of access and the OpenAPI
+document.
 
 The public contract is `protos/tradingsignals/v1`, which compiles as it lies there, with `protos/google`, which is
 vendored. `protos/internal` is what servers ask of each other and the edge asks of them; its stubs are the server's own.
@@ -23,6 +24,7 @@ import grpc_tools
 from google.api import annotations_pb2, http_pb2
 from google.protobuf import descriptor_pb2
 from grpc_tools import protoc
+from protos.access import check_access, read_access
 from protos.openapi import openapi_document
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -33,8 +35,9 @@ INTERNAL_STUBS = Path("server/tradingsignals_server/internal")  # all in this on
 EDGE_DESCRIPTORS = Path("envoy/descriptors.binpb")  # internal services included
 PUBLIC_DESCRIPTORS = Path("protos/descriptors.binpb")
 OPENAPI = Path("envoy/openapi.json")
+ACCESS = INTERNAL_STUBS / "access.json"
 EXAMPLES = PROTOS / "examples.json"
-_SINGLE_FILES = (EDGE_DESCRIPTORS, PUBLIC_DESCRIPTORS, OPENAPI)
+_SINGLE_FILES = (EDGE_DESCRIPTORS, PUBLIC_DESCRIPTORS, OPENAPI, ACCESS)
 
 _CALLERS_PACKAGE = "tradingsignals.v1"  # others are for servers among themselves and for the edge
 
@@ -94,7 +97,10 @@ def generate(root: Path) -> None:
         image = write_image(Path(scratch) / "contract.binpb")
         public_image = _write_image(Path(scratch) / "public.binpb", public)
     callers = [file for file in image.file if file.package == _CALLERS_PACKAGE]
-    document = openapi_document(callers, json.loads(EXAMPLES.read_text(encoding="utf-8")))
+    access = read_access()
+    check_access(access, image.file)
+    (root / ACCESS).write_text(json.dumps({"methods": access}, indent=2) + "\n", encoding="utf-8")
+    document = openapi_document(callers, json.loads(EXAMPLES.read_text(encoding="utf-8")), access)
     (root / OPENAPI).write_text(json.dumps(document, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
     for path, written in ((EDGE_DESCRIPTORS, image), (PUBLIC_DESCRIPTORS, public_image)):
         for file in written.file:

@@ -33,6 +33,8 @@ from protos.openapi_parts import (
     INVALID,
     NOT_JSON,
     OTHER,
+    SECURITY,
+    SECURITY_SCHEMES,
     STREAM_TYPES,
     TOO_LARGE,
     UNAVAILABLE,
@@ -67,17 +69,25 @@ _HTTP_STATUS = {
 }
 
 
-def openapi_document(files: Sequence[FileDescriptorProto], examples: Mapping[str, Schema] | None = None) -> Schema:
+def openapi_document(
+    files: Sequence[FileDescriptorProto],
+    examples: Mapping[str, Schema] | None = None,
+    access: Mapping[str, str] | None = None,
+) -> Schema:
     """Describe all services of `files`, which are of one package and carry their comments (source info).
 
-    `examples` has for each method a call and its response: `parameters`, `body` and `response`.
+    `examples` has for each method a call and its response: `parameters`, `body` and `response`. `access` has the rule
+    of each method by its path.
     """
-    return _Writer(files, examples or {}).document()
+    return _Writer(files, examples or {}, access or {}).document()
 
 
 class _Writer:
-    def __init__(self, files: Sequence[FileDescriptorProto], examples: Mapping[str, Schema]) -> None:
+    def __init__(
+        self, files: Sequence[FileDescriptorProto], examples: Mapping[str, Schema], access: Mapping[str, str]
+    ) -> None:
         self.files = files
+        self.access = access
         self.examples = examples
         self.package = files[0].package
         self.comments = {name: text for file in files for name, text in _comments(file)}
@@ -116,11 +126,13 @@ class _Writer:
                 "description": INTRODUCTION.format(package=self.package),
             },
             "servers": [{"url": "/"}],
+            "security": SECURITY,
             "tags": tags,
             "paths": paths,
             "components": {
                 "schemas": dict(sorted((self.schemas | ERROR_SCHEMAS).items())),
                 "responses": ERROR_RESPONSES,
+                "securitySchemes": SECURITY_SCHEMES,
             },
         }
 
@@ -143,6 +155,8 @@ class _Writer:
             "description": comment,
             "x-grpc-method": f"{service}/{method.name}",
         }
+        if (rule_name := self.access.get(f"/{service}/{method.name}")) is not None:
+            operation["x-role"] = rule_name
         if method.server_streaming:
             operation["x-server-stream"] = True
         example = self.examples.get(method.name, {})

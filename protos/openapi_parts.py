@@ -12,7 +12,24 @@ REST interface of the gRPC package `{package}`. Everything here is also served a
 Streams are sent as server-sent events for `Accept: text/event-stream` and as one JSON object a line otherwise. Times
 are RFC 3339 in UTC; responses have six digits of the second. 64-bit integers are strings. A field that is absent has
 no value; it is never 0 instead. Unknown or repeated query parameters and unknown fields of a body are refused. A body
-is at most 32 KiB of `application/json`."""
+is at most 32 KiB of `application/json`.
+
+With `AUTH=on` every call but GetHealth needs an API key, as `authorization: Bearer` or `x-api-key`, whose role includes
+`x-role` of the call: a viewer reads, a publisher also sends bars, a trader also makes signals and closes positions, an
+admin does all. Without one the response is 401, with another role 403."""
+
+SECURITY: list[Schema] = [{}, {"bearer": []}, {"apiKey": []}]
+"""Credentials are optional here, because they are by default."""
+
+SECURITY_SCHEMES: Schema = {
+    "bearer": {"type": "http", "scheme": "bearer", "description": "An API key, `tss_...`, with AUTH=on."},
+    "apiKey": {
+        "type": "apiKey",
+        "in": "header",
+        "name": "x-api-key",
+        "description": "The same in a header of its own.",
+    },
+}
 
 STREAM_TYPES = ("text/event-stream", "application/x-ndjson")
 """Media types of a stream. A caller that accepts neither by name gets the second."""

@@ -14,6 +14,7 @@ from .adapters.feeds.registry import FEEDS
 from .adapters.feeds.replay import REPLAY
 from .cli_backtest import backtest, parity, report
 from .cli_callers import DEFAULT_ADDRESS, explain, watch
+from .cli_keys import keys
 from .cli_operations import backup, doctor, restore
 from .cli_run import ERROR_CODE, run, run_task
 from .config import InvalidSettings, Settings
@@ -352,12 +353,16 @@ def edge(
     allowed_hosts: str,
     metrics: str | None,
 ) -> None:
-    """Write all that an Envoy of your own needs: its configuration and the files it serves."""
+    """Write all that an Envoy of your own needs: its configuration and the files it serves.
+
+    EDGE_SECRET, from the environment, becomes part of the configuration: set it to that of the servers.
+    """
     from .commands import edge as command
 
     command.write(out, backends, listen, fanout, allowed_hosts, metrics)
 
 
+main.add_command(keys)
 main.add_command(explain)
 main.add_command(watch)
 main.add_command(backtest)

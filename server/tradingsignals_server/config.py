@@ -15,17 +15,11 @@ from pathlib import Path
 from typing import Annotated, Any, Self
 from urllib.parse import quote
 
-from pydantic import (
-    AliasChoices,
-    Field,
-    PostgresDsn,
-    SecretStr,
-    ValidationError,
-    model_validator,
-)
+from pydantic import Field, PostgresDsn, SecretStr, ValidationError, model_validator
 from pydantic_core import ErrorDetails
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import SettingsConfigDict
 
+from .access_settings import AccessSettings
 from .adapters.feeds.simulate import SIMULATE
 from .domain.calendar import CalendarChoice, SessionCalendar, calendar_for
 from .domain.costs import NO_CHARGES, Charge, Charges
@@ -38,7 +32,6 @@ from .setting_types import (
     CommissionCharges,
     Feed,
     Fraction,
-    Hosts,
     LogFormat,
     LogLevel,
     Multiple,
@@ -89,29 +82,10 @@ class InvalidSettings(Exception):
     """A setting is unknown or impossible. The message is one line and names it."""
 
 
-class Settings(BaseSettings):
+class Settings(AccessSettings):
     """All settings. Immutable; built by `from_env`."""
 
     model_config = SettingsConfigDict(frozen=True, extra="ignore", env_ignore_empty=True, validate_default=False)
-
-    # Where to listen
-    signal_service_host: str = Field("127.0.0.1", description="Address of the public port.")
-    signal_service_port: Port = Field(8003, description="The public port: REST, gRPC-Web and gRPC. 0 takes a free one.")
-    allowed_hosts: Hosts = Field(
-        (),
-        description="Hosts that callers may name beside localhost and SIGNAL_SERVICE_HOST, separated by commas: "
-        '"signals.example.com", "*.example.com", addresses; at any port. Other hosts are refused, and pages of other '
-        "hosts change nothing.",
-    )
-    grpc_host: str = Field("127.0.0.1", description="Address of the gRPC server behind the edge.")
-    grpc_port: Port = Field(50051, description="Port of the gRPC server behind the edge. 0 takes a free one.")
-
-    fanout_port: Port = Field(
-        50052,
-        validation_alias=AliasChoices("fanout_port", "lean_port"),
-        description="Port behind the edge of the HTTP/2 server with fan-out, which serves streams and unary calls at a "
-        "fraction of the cost. 0: GRPC_PORT serves them, like all others. LEAN_PORT is accepted as its older name.",
-    )
 
     # Several servers on one database
     servers: Annotated[int, Field(ge=1, le=64)] = Field(

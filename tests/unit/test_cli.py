@@ -91,8 +91,8 @@ UP = "tradingsignals_server.commands.up.up"
 
 def test_commands_are_the_documented_ones() -> None:
     documented = (
-        "backtest backup check config doctor edge explain export features ledger migrate parity replay report restore "
-        "serve stamp up watch"
+        "backtest backup check config doctor edge explain export features keys ledger migrate parity replay report "
+        "restore serve stamp up watch"
     )
     assert documented.split() == COMMANDS
 

@@ -203,6 +203,8 @@ def test_allowed_hosts_are_parsed_as_a_list(environment: Setter, text: str, host
 # ------------------------------------------------------------------------------------------------------- invalid values
 
 IMPOSSIBLE = [
+    ("AUTH", "perhaps"),
+    ("ALLOW_INSECURE", "perhaps"),
     ("ALLOWED_HOSTS", "*"),
     ("ALLOWED_HOSTS", "a.example:8003"),
     ("ALLOWED_HOSTS", "https://a.example"),
@@ -402,6 +404,7 @@ def test_unknown_variable_that_is_empty_is_ignored(environment: Setter) -> None:
 
 def test_these_tests_cover_every_setting_with_bounds() -> None:
     unbounded = {
+        "edge_secret",
         "signal_service_host",
         "grpc_host",
         "metrics_host",
@@ -411,6 +414,7 @@ def test_these_tests_cover_every_setting_with_bounds() -> None:
         "postgres_user",
     }
     unbounded |= {
+        "edge_secret",
         "postgres_password",
         "bars_table",
         "metrics_host",

@@ -53,6 +53,7 @@ from .errors import (
     TradingSignalsError,
     Unavailable,
 )
+from .keyed import ApiKey
 from .requests import DEFAULT_TIMEOUT_SECONDS
 from .resume import Backoff, Connected, Disconnected, Following, Notice, Skipped, StartedOver
 from .snapshot import Snapshot
@@ -114,20 +115,30 @@ __all__ = [
 
 
 def connect(
-    address: str, *, timeout: float = DEFAULT_TIMEOUT_SECONDS, credentials: grpc.ChannelCredentials | None = None
+    address: str,
+    *,
+    timeout: float = DEFAULT_TIMEOUT_SECONDS,
+    credentials: grpc.ChannelCredentials | None = None,
+    api_key: ApiKey = None,
 ) -> AsyncClient:
     """Return a client for asyncio, to be used with `async with` in a running event loop.
 
     Args:
         address: HOST:PORT.
         timeout: seconds that a call with one response may take. Streams have no deadline.
-        credentials: for TLS, such as `grpc.ssl_channel_credentials()`; None for no encryption.
+        credentials: for TLS, such as `grpc.ssl_channel_credentials()`; with a client's key and certificate for mTLS;
+            None for no encryption.
+        api_key: an API key or a token, sent with each call, or a function that returns it, for tokens that are renewed.
     """
-    return AsyncClient(address, timeout=timeout, credentials=credentials)
+    return AsyncClient(address, timeout=timeout, credentials=credentials, api_key=api_key)
 
 
 def connect_sync(
-    address: str, *, timeout: float = DEFAULT_TIMEOUT_SECONDS, credentials: grpc.ChannelCredentials | None = None
+    address: str,
+    *,
+    timeout: float = DEFAULT_TIMEOUT_SECONDS,
+    credentials: grpc.ChannelCredentials | None = None,
+    api_key: ApiKey = None,
 ) -> Client:
     """Return a client for programs without asyncio, to be used with `with`; the arguments are those of `connect`."""
-    return Client(address, timeout=timeout, credentials=credentials)
+    return Client(address, timeout=timeout, credentials=credentials, api_key=api_key)

@@ -82,15 +82,25 @@ class Health:
 class HealthReporter:
     """Makes reports from the results of `run`, which is a task of its own, so a report never waits for the database.
 
-    `live_feed` is true if bar times follow the wall clock.
+    `live_feed` is true if bar times follow the wall clock. `notices` are warnings that hold as long as it runs.
     """
 
-    def __init__(self, store: Store, engine: Engine, pipeline: Pipeline, clock: Clock, *, live_feed: bool) -> None:
+    def __init__(
+        self,
+        store: Store,
+        engine: Engine,
+        pipeline: Pipeline,
+        clock: Clock,
+        *,
+        live_feed: bool,
+        notices: Sequence[str] = (),
+    ) -> None:
         self._store = store
         self._engine = engine
         self._pipeline = pipeline
         self._clock = clock
         self._live_feed = live_feed
+        self._notices = notices
         self._started = clock()
         self._totals = SignalTotals(0, None)
         self._lost_at: datetime | None = None
@@ -125,7 +135,7 @@ class HealthReporter:
         is_back = self._lost_at is None or (commits.succeeded_at is not None and commits.succeeded_at > self._lost_at)
         connected = is_back and not self._is_silent()
         failing = commits.failed_at is not None and now - commits.failed_at <= FAILURE_COUNTS_FOR
-        warnings = (*self._database_warnings(connected), *self._warnings(found, shown))
+        warnings = (*self._database_warnings(connected), *self._notices, *self._warnings(found, shown))
         unhealthy = failing or not connected
         return Health(
             status=Status.UNHEALTHY if unhealthy else Status.DEGRADED if warnings else Status.HEALTHY,

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from ..adapters.backtests.process import BacktestProcesses
+from ..api.access.rules import require_rules
 from ..api.contract import PEER_SERVICE, SERVICES
 from ..api.mapping.errors import status_of
 from ..api.mapping.log_messages import market_update_of, signal_of
@@ -34,6 +35,7 @@ from ..transport.grpc.registration import Metadata
 from ..transport.grpc.server import RunningServer, running_server
 from ..transport.grpc.status import CallRules
 from ..transport.methods import Methods
+from .access import Access
 from .backtest_job import WORKER, backtest_job
 from .engine import Core
 from .metrics import ServerMetrics
@@ -57,30 +59,37 @@ class Servers:
 async def running_servers(
     settings: Settings,
     core: Core,
+    access: Access,
     before_serving: Callable[[int], Awaitable[None]],
     metrics: ServerMetrics | None = None,
 ) -> AsyncIterator[Servers]:
     """Serve all services, and the metrics, until the end of the context.
 
     `before_serving` is called with the port of the gRPC server before any call is served.
+
+    Raises:
+        MethodWithoutRule: a method is in no rule of access.
     """
     followers = Followers(core.log_tail, settings.stream_stall_seconds)
     methods = all_methods(_servicers(settings, core), followers, _backtests(settings, core).methods())
     rules = CallRules(status_of, is_routine, None if metrics is None else metrics.on_call_end(methods))
     metadata = ((EPOCH_KEY, str(core.log_tail.epoch)),)
+    of_peers = methods_of(PEER_SERVICE, PeerServicer(core.router, settings.bar_interval.of))
+    require_rules(access.rules, methods | of_peers)
     async with (
         running_server(
             settings.grpc_host,
             settings.grpc_port,
-            methods | methods_of(PEER_SERVICE, PeerServicer(core.router, settings.bar_interval.of)),
+            methods | of_peers,
             rules,
             core.log_tail.subscribe,
             [service.full_name for service in SERVICES.values()],
             stream_metadata=metadata,
             peer_secret=core.storage.peer_secret,
+            gate=access.gate,
             before_serving=before_serving,
         ) as server,
-        _fanout_server(settings, core, methods, rules, metadata) as fanout,
+        _fanout_server(settings, core, access, methods, rules, metadata) as fanout,
         nullcontext() if metrics is None else metrics.served(settings, core, followers),
     ):
         yield Servers(server, fanout)
@@ -88,12 +97,12 @@ async def running_servers(
 
 @asynccontextmanager
 async def _fanout_server(
-    settings: Settings, core: Core, methods: Methods, rules: CallRules, metadata: Metadata
+    settings: Settings, core: Core, access: Access, methods: Methods, rules: CallRules, metadata: Metadata
 ) -> AsyncIterator[FanoutServer | None]:
     if not settings.fanout_port:
         yield None
         return
-    server = FanoutServer(methods, rules, core.log_tail.subscribe, metadata)
+    server = FanoutServer(methods, rules, core.log_tail.subscribe, metadata, gate=access.gate)
     async with server.running(settings.grpc_host, settings.fanout_port):
         yield server
 

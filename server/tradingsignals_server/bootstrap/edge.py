@@ -10,6 +10,7 @@ from ..adapters.envoy.process import Edge, running_edge
 from ..adapters.envoy.render import Address, EdgeConfig
 from ..adapters.feeds.kind import OnProgress
 from ..config import Settings
+from .exposure import with_edge_secret
 from .server import Service, require_files, serving
 from .storage import database
 
@@ -29,6 +30,7 @@ async def all_in_one(settings: Settings, on_progress: OnProgress | None = None) 
     `on_progress` is called with the progress of a file that is replayed.
     """
     require_files(settings)
+    settings = with_edge_secret(settings)
     async with database(settings) as dsn, serving(settings, dsn, on_progress, behind_edge=True) as service:
         fanout = [] if service.fanout_port is None else [Address(settings.grpc_host, service.fanout_port)]
         config = edge_config(settings, [Address(settings.grpc_host, service.grpc_port)], fanout)
@@ -50,4 +52,5 @@ def edge_config(settings: Settings, backends: Sequence[Address], fanout: Sequenc
         further_backends=tuple(further),
         fanout=tuple(fanout),
         metrics=Address(settings.metrics_host, port) if (port := settings.edge_metrics_port) else None,
+        secret="" if settings.edge_secret is None else settings.edge_secret.get_secret_value(),
     )

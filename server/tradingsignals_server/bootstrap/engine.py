@@ -34,6 +34,7 @@ from ..application.ports.policy import Policy
 from ..config import PLACEHOLDER_PATH, InvalidSettings, Settings
 from ..domain.account import Account
 from ..domain.ledger import Ledger
+from .exposure import exposure
 from .storage import Storage
 
 log = logging.getLogger(__name__)
@@ -103,7 +104,9 @@ async def build_core(
         ledger=LedgerKeeper(
             storage.outcomes, log_tail, books(settings), clock, reader.committed, observer=ledger_observer
         ),
-        health=HealthReporter(store, engine, pipeline, clock, live_feed=settings.feed.is_live),
+        health=HealthReporter(
+            store, engine, pipeline, clock, live_feed=settings.feed.is_live, notices=exposure(settings)
+        ),
         find_policy=_find_policy(settings, own),
     )
 

@@ -18,6 +18,7 @@ from ..application.decision.pipeline import Pipeline
 from ..application.ledger.keeper import LedgerKeeper
 from ..application.ports.feed import Feed, MarketDataSink
 from ..config import Settings
+from .access import Access, Part, open_access
 from .api import Servers, running_servers
 from .engine import Core, build_core, build_feed, require_model
 from .metrics import server_metrics
@@ -70,10 +71,11 @@ async def serving(
             () if metrics is None else (metrics.engine,),
             None if metrics is None else metrics.ledger,
         )
-        lifecycle = _Lifecycle(settings, core, tasks)
+        access = await open_access(settings, storage)
+        lifecycle = _Lifecycle(settings, core, access, tasks)
         lifecycle.start()
         try:
-            async with running_servers(settings, core, lifecycle.join, metrics) as servers:
+            async with running_servers(settings, core, access, lifecycle.join, metrics) as servers:
                 lifecycle.start_feed(build_feed(settings, on_progress))
                 fanout_port = None if servers.fanout is None else servers.fanout.port
                 try:
@@ -89,9 +91,10 @@ async def serving(
 class _Lifecycle:
     """The steps in which the parts of a server start and stop."""
 
-    def __init__(self, settings: Settings, core: Core, tasks: asyncio.TaskGroup) -> None:
+    def __init__(self, settings: Settings, core: Core, access: Access, tasks: asyncio.TaskGroup) -> None:
         self._settings = settings
         self._core = core
+        self._access = access
         self._group = tasks
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -99,7 +102,8 @@ class _Lifecycle:
         """Start what works without a port."""
         core = self._core
         self._writing = self._group.create_task(core.engine.run())
-        for part in (core.models, core.router, core.retention, core.health):
+        parts: tuple[Part, ...] = (core.models, core.router, core.retention, core.health, *self._access.parts)
+        for part in parts:
             self._tasks.append(self._group.create_task(part.run()))
 
     async def join(self, port: int) -> None:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import asyncpg
 
 from ..adapters.postgres.account import PostgresAccount
+from ..adapters.postgres.api_keys import PostgresKeys
 from ..adapters.postgres.bars_table import BarsTable
 from ..adapters.postgres.connection import Connections, DatabaseRefused, connections
 from ..adapters.postgres.embedded import cluster_exists, dsn_if_running, running_postgres
@@ -31,6 +32,7 @@ class Storage:
     store: PostgresStore
     outcomes: PostgresOutcomes
     account: PostgresAccount
+    keys: PostgresKeys
     peer_secret: str
     connections: Connections
 
@@ -110,7 +112,7 @@ async def open_storage(settings: Settings, dsn: str) -> AsyncIterator[Storage]:
         store = PostgresStore(pool, encode, await _bars_table(pool, settings))
         await require_intervals(store, settings)
         outcomes, account = PostgresOutcomes(pool, encode, LOG_DECODERS), PostgresAccount(pool)
-        yield Storage(dsn, store, outcomes, account, await peer_secret(pool), pool)
+        yield Storage(dsn, store, outcomes, account, PostgresKeys(pool, dsn), await peer_secret(pool), pool)
 
 
 async def migrate_schema(pool: Connections) -> list[Migration]:

@@ -15,6 +15,7 @@ from ..adapters.processes.fleet import FLEET_HOST, FleetPorts, ServerFailed, Ser
 from ..adapters.processes.listening import Place, require_free
 from ..config import Settings
 from .edge import edge_config
+from .exposure import with_edge_secret
 from .server import edge_places, require_files
 from .storage import migrated_database
 
@@ -53,6 +54,7 @@ class MultiServer:
 @asynccontextmanager
 async def multi_server(settings: Settings) -> AsyncIterator[MultiServer]:
     """Run the database if none is configured, the servers, and the edge."""
+    settings = with_edge_secret(settings)
     ports = fleet_ports(
         settings.grpc_port, settings.servers, settings.metrics_port, with_fanout=settings.fanout_port > 0
     )
@@ -86,6 +88,7 @@ def server_environment(settings: Settings, dsn: str) -> dict[str, str]:
         "SERVERS": "1",
         "DRAIN_SECONDS": str(settings.drain_seconds or DRAIN_SECONDS),
         "PEER_HOST": "",
+        "EDGE_SECRET": "" if settings.edge_secret is None else settings.edge_secret.get_secret_value(),
         "FEED": settings.feed.name,
         **{name.upper(): _in_environment(getattr(settings, name)) for name in settings.feed.settings},
     }

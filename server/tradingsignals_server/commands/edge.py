@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -19,7 +20,10 @@ def write(
     allowed_hosts: str,
     metrics: str | None = None,
 ) -> None:
-    """Write the files of an edge for the gRPC servers at `backends` and the fan-out servers at `fanout` into `out`."""
+    """Write the files of an edge for the gRPC servers at `backends` and the fan-out servers at `fanout` into `out`.
+
+    EDGE_SECRET of the environment is that of these servers.
+    """
     # Such an Envoy may have a read-only folder, so its admin interface is a port of its loopback interface.
     try:
         hosts = parse_hosts(allowed_hosts)
@@ -34,6 +38,7 @@ def write(
         allowed_hosts=hosts,
         metrics=None if metrics is None else _address(metrics, "--metrics"),
         admin=Address("127.0.0.1", 9901),
+        secret=os.environ.get("EDGE_SECRET", ""),
     )
     write_edge_files(config, out)
     print(f"wrote {out}/envoy.yaml and what it needs")

@@ -12,10 +12,10 @@ from contextlib import contextmanager
 
 from rich.console import Console
 
-from ..adapters.envoy.hosts import is_loopback
 from ..adapters.feeds.kind import OnProgress
 from ..application.decision.pipeline import Pipeline
 from ..bootstrap.edge import all_in_one
+from ..bootstrap.exposure import exposure, require_protection
 from ..bootstrap.server import serving
 from ..bootstrap.storage import database
 from ..bootstrap.supervisor import multi_server
@@ -28,8 +28,7 @@ log = logging.getLogger(__name__)
 
 async def up(settings: Settings) -> None:
     """Run the service, its database and its edge until cancelled."""
-    _warn_of_exposure(settings.signal_service_host, "SIGNAL_SERVICE_HOST")
-    _warn_of_exposure(settings.grpc_host, "GRPC_HOST")
+    _protect(settings, "SIGNAL_SERVICE_HOST", "GRPC_HOST")
     with _replay_display(settings) as on_progress:
         async with all_in_one(settings, on_progress) as running:
             _warn_of_placeholder(running.service.pipeline)
@@ -52,7 +51,7 @@ def _replay_display(settings: Settings) -> Iterator[OnProgress | None]:
 
 async def up_multi_server(settings: Settings) -> None:
     """Run several servers with their database and edge until cancelled; SIGHUP restarts the servers one by one."""
-    _warn_of_exposure(settings.signal_service_host, "SIGNAL_SERVICE_HOST")
+    _protect(settings, "SIGNAL_SERVICE_HOST")
     restart = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, restart.set)
     async with multi_server(settings) as running:
@@ -66,27 +65,23 @@ async def up_multi_server(settings: Settings) -> None:
 
 async def serve(settings: Settings) -> None:
     """Run the gRPC server, and the embedded database if no other is configured, until cancelled."""
-    _warn_of_exposure(settings.grpc_host, "GRPC_HOST")
+    _protect(settings, "GRPC_HOST")
     async with database(settings) as dsn, serving(settings, dsn) as service:
         _warn_of_placeholder(service.pipeline)
         log.info("serving gRPC on %s:%d, feed %s", settings.grpc_host, service.grpc_port, settings.feed)
         await asyncio.Event().wait()
 
 
+def _protect(settings: Settings, *names: str) -> None:
+    """Refuse to listen without protection beyond this machine, and warn where it was asked for outright."""
+    require_protection(settings, *names)
+    for sentence in exposure(settings):
+        log.warning(sentence)
+
+
 def _warn_of_placeholder(pipeline: Pipeline) -> None:
     if pipeline.live.policy.description.simulated:
         log.warning("no model is loaded (MODEL_PATH): predictions are placeholders, signals are marked simulated")
-
-
-def _warn_of_exposure(host: str, setting: str) -> None:
-    if not is_loopback(host):
-        log.warning(
-            "%s=%s LISTENS BEYOND THIS MACHINE, without authentication and encryption: whatever reaches it can store "
-            "bars, make signals, close positions and reload the model. Put a firewall or an authenticating proxy in "
-            "front of it",
-            setting,
-            host,
-        )
 
 
 def _reachable(host: str) -> str:

@@ -32,6 +32,7 @@ ServiceError
 
 signal_errors.py has SignalNotFound, which is a NotFound, and InputsNotStored, which is a FailedPrecondition;
 account_errors.py has AccountNotReady.
+access_errors.py has those of callers that may not do what they ask for.
 
 `message`, `metadata` and `violations` are public and part of the contract. Details for the operator alone belong in
 `__cause__`.

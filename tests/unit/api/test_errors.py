@@ -21,6 +21,13 @@ from tradingsignals_server.api.mapping.errors import (
     status_of,
 )
 from tradingsignals_server.application.ports.peer import PeerError
+from tradingsignals_server.domain.access_errors import (
+    InvalidKey,
+    KeyNotFound,
+    NetworkNotAllowed,
+    RoleNotAllowed,
+    Unauthenticated,
+)
 from tradingsignals_server.domain.account_errors import AccountNotReady
 from tradingsignals_server.domain.errors import (
     BacktestFailed,
@@ -85,6 +92,11 @@ TABLE: list[tuple[ServiceError, grpc.StatusCode]] = [
     (Overloaded(9), CODES.RESOURCE_EXHAUSTED),
     (ReadTimedOut(10.0), CODES.RESOURCE_EXHAUSTED),
     (NotAPeer(), CODES.PERMISSION_DENIED),
+    (Unauthenticated(), grpc.StatusCode.UNAUTHENTICATED),
+    (InvalidKey("revoked", "k"), grpc.StatusCode.UNAUTHENTICATED),
+    (RoleNotAllowed("viewer", "admin"), grpc.StatusCode.PERMISSION_DENIED),
+    (NetworkNotAllowed("192.0.2.1"), grpc.StatusCode.PERMISSION_DENIED),
+    (KeyNotFound("k"), grpc.StatusCode.NOT_FOUND),
     (FollowerStalled(3, 300.0), CODES.RESOURCE_EXHAUSTED),
     (ShuttingDown(3), CODES.UNAVAILABLE),
     (Unhealthy("no database", REPORT), CODES.UNAVAILABLE),
@@ -234,3 +246,8 @@ def test_long_health_report_is_truncated_and_not_omitted() -> None:
         report.symbols.add(symbol=f"S{n}")
     sent = details(status_of(Unhealthy("no database", report), ""))["GetHealthResponse"]
     assert (sent.status, len(sent.warnings), len(sent.symbols)) == ("unhealthy", 5, 10)
+
+
+def test_caller_without_credentials_is_told_which_scheme_is_accepted() -> None:
+    assert ("www-authenticate", "Bearer") in status_of(Unauthenticated(), "call-1").metadata
+    assert "www-authenticate" not in dict(status_of(RoleNotAllowed("viewer", "admin"), "call-1").metadata)

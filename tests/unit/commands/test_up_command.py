@@ -1,4 +1,4 @@
-"""Warnings of `tradingsignals up` before it starts."""
+"""What `tradingsignals up` and `serve` refuse, and warn of, before they start."""
 
 from __future__ import annotations
 
@@ -7,8 +7,9 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
+from tradingsignals_server.bootstrap.exposure import exposure
 from tradingsignals_server.commands import up
-from tradingsignals_server.config import Settings
+from tradingsignals_server.config import InvalidSettings, Settings
 
 Start = Callable[[Settings], Awaitable[None]]
 
@@ -17,30 +18,59 @@ class StartedError(Exception):
     """Raised at the point at which the service would start."""
 
 
-@pytest.mark.parametrize(
-    ("start", "settings", "named"),
-    [
-        (up.up, {"signal_service_host": "0.0.0.0"}, ["SIGNAL_SERVICE_HOST=0.0.0.0"]),  # noqa: S104 - nothing listens
-        (up.up_multi_server, {"signal_service_host": "10.0.0.7"}, ["SIGNAL_SERVICE_HOST=10.0.0.7"]),
-        (up.up, {"signal_service_host": "::", "grpc_host": "::"}, ["SIGNAL_SERVICE_HOST=::", "GRPC_HOST=::"]),
-        (up.serve, {"grpc_host": "desk.example"}, ["GRPC_HOST=desk.example"]),
-        (up.up, {"signal_service_host": "127.0.0.2", "grpc_host": "localhost"}, []),
-        (up.serve, {"grpc_host": "::1"}, []),
-    ],
-)
-async def test_listening_beyond_this_machine_gives_a_warning(
-    monkeypatch: pytest.MonkeyPatch,
-    caplog: pytest.LogCaptureFixture,
-    start: Start,
-    settings: dict[str, str],
-    named: list[str],
-) -> None:
+@pytest.fixture(autouse=True)
+def nothing_starts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A command gets no further than to the point at which the service would start."""
+
     def started(*_: object) -> None:
         raise StartedError
 
     for name in ("all_in_one", "multi_server", "database"):
         monkeypatch.setattr(up, name, started)
-    with caplog.at_level(logging.WARNING), pytest.raises(StartedError):
+
+
+BEYOND = [
+    (up.up, {"signal_service_host": "0.0.0.0"}, "SIGNAL_SERVICE_HOST=0.0.0.0"),  # noqa: S104 - nothing listens
+    (up.up_multi_server, {"signal_service_host": "10.0.0.7"}, "SIGNAL_SERVICE_HOST=10.0.0.7"),
+    (up.up, {"grpc_host": "::"}, "GRPC_HOST=::"),
+    (up.serve, {"grpc_host": "desk.example"}, "GRPC_HOST=desk.example"),
+]
+
+
+@pytest.mark.parametrize(("start", "settings", "named"), BEYOND)
+async def test_listening_beyond_this_machine_without_authentication_is_refused(
+    start: Start, settings: dict[str, str], named: str
+) -> None:
+    with pytest.raises(InvalidSettings) as caught:
         await start(Settings(**settings))  # type: ignore[arg-type]  # all of them are strings
-    assert [message.split()[0] for message in caplog.messages] == named
-    assert all("without authentication" in message for message in caplog.messages)
+    message = str(caught.value)
+    assert message.startswith(f"{named} listens beyond this machine, where AUTH=off")
+    assert "\n" not in message
+
+
+@pytest.mark.parametrize(("start", "settings", "named"), BEYOND)
+async def test_listening_beyond_this_machine_is_warned_of_if_it_is_asked_for_outright(
+    caplog: pytest.LogCaptureFixture, start: Start, settings: dict[str, str], named: str
+) -> None:
+    insecure = Settings(**settings, allow_insecure=True)  # type: ignore[arg-type]  # all of them are strings
+    with caplog.at_level(logging.WARNING), pytest.raises(StartedError):
+        await start(insecure)
+    (message,) = caplog.messages
+    assert message.startswith(f"{named} listens beyond this machine without authentication")
+    assert exposure(insecure) == (message,)
+
+
+@pytest.mark.parametrize(
+    ("start", "settings"),
+    [
+        (up.up, {"signal_service_host": "127.0.0.2", "grpc_host": "localhost"}),
+        (up.serve, {"grpc_host": "::1"}),
+        (up.serve, {"signal_service_host": "0.0.0.0"}),  # noqa: S104 - it does not listen there
+        (up.up, {"signal_service_host": "0.0.0.0", "auth": "on"}),  # noqa: S104 - nothing listens
+    ],
+)
+async def test_nothing_is_refused_where_callers_are_local_or_authenticated(
+    start: Start, settings: dict[str, str]
+) -> None:
+    with pytest.raises(StartedError):
+        await start(Settings(**settings))  # type: ignore[arg-type]  # all of them are strings

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from docs.generate import BEGIN, END, ROOT, documents, figures_section, with_figures
+from docs.generate import BEGIN, END, ROOT, access_section, documents, figures_section, with_section
 
 from tradingsignals_server.domain.performance.definitions import DEFINITIONS
 
@@ -21,7 +21,7 @@ def test_every_figure_has_a_row() -> None:
 
 
 def test_text_around_the_figures_stays() -> None:
-    written = with_figures(f"before\n{BEGIN}\nold\n{END}\nafter\n")
+    written = with_section(f"before\n{BEGIN}\nold\n{END}\nafter\n", BEGIN, figures_section())
     assert written.startswith(f"before\n{BEGIN}\n")
     assert written.endswith(f"{END}\nafter\n")
     assert "old" not in written
@@ -29,4 +29,10 @@ def test_text_around_the_figures_stays() -> None:
 
 def test_a_document_without_markers_is_refused() -> None:
     with pytest.raises(ValueError, match="needs the lines"):
-        with_figures("no markers")
+        with_section("no markers", BEGIN, figures_section())
+
+
+def test_rules_of_access_are_listed_by_rule() -> None:
+    assert "`ModelService.ReloadModel`" in next(
+        row for row in access_section().splitlines() if row.startswith("| admin")
+    )

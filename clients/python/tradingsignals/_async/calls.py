@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import grpc
 
@@ -15,6 +15,7 @@ from tradingsignals.v1.bar_pb2 import Bar
 from tradingsignals.v1.market_data_service_pb2 import PublishBarsRequest, PublishBarsResponse
 
 from ..errors import from_rpc_error
+from ..keyed import ApiKey, KeyedChannel
 from ..requests import ChannelOptions, batches
 from ..resume import FollowerClosed, NoResponse
 
@@ -25,11 +26,16 @@ UnaryMethod = grpc.aio.UnaryUnaryMultiCallable
 R = TypeVar("R")
 
 
-def open_channel(address: str, credentials: grpc.ChannelCredentials | None, options: ChannelOptions) -> Channel:
-    """Return a channel to HOST:PORT, encrypted if there are credentials."""
-    if credentials is None:
-        return grpc.aio.insecure_channel(address, options=options)
-    return grpc.aio.secure_channel(address, credentials, options=options)
+def open_channel(
+    address: str, credentials: grpc.ChannelCredentials | None, api_key: ApiKey, options: ChannelOptions
+) -> Channel:
+    """Return a channel to HOST:PORT, encrypted if there are credentials; its calls carry the API key, if any."""
+    channel = (
+        grpc.aio.insecure_channel(address, options=options)
+        if credentials is None
+        else grpc.aio.secure_channel(address, credentials, options=options)
+    )
+    return channel if api_key is None else cast(Channel, KeyedChannel(channel, api_key))
 
 
 async def close_channel(channel: Channel) -> None:

@@ -42,6 +42,7 @@ from tradingsignals.v1.system_service_pb2 import GetHealthResponse, GetServiceIn
 from tradingsignals.v1.system_service_pb2_grpc import SystemServiceStub
 
 from ..errors import detail_of, from_rpc_error
+from ..keyed import ApiKey
 from ..requests import (
     BARS_A_MESSAGE,
     CHANNEL_OPTIONS,
@@ -82,10 +83,12 @@ class AsyncClient:
         *,
         timeout: float = DEFAULT_TIMEOUT_SECONDS,
         credentials: grpc.ChannelCredentials | None = None,
+        api_key: ApiKey = None,
     ) -> None:
         """Prepare a client; see `tradingsignals.connect`."""
         self._address = address
         self._credentials = credentials
+        self._api_key = api_key
         self._channel = self._new_channel(CHANNEL_OPTIONS)
         self._timeout = timeout
         self._system = SystemServiceStub(self._channel)
@@ -501,7 +504,7 @@ class AsyncClient:
         )
 
     def _new_channel(self, options: ChannelOptions) -> Channel:
-        return open_channel(self._address, self._credentials, options)
+        return open_channel(self._address, self._credentials, self._api_key, options)
 
     async def _unary(self, method: UnaryMethod[Any, R], request: object) -> R:
         try:

@@ -9,7 +9,7 @@ import math
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from time import monotonic
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import grpc
 
@@ -17,6 +17,7 @@ from tradingsignals.v1.bar_pb2 import Bar
 from tradingsignals.v1.market_data_service_pb2 import PublishBarsRequest, PublishBarsResponse
 
 from ..errors import TradingSignalsError, Unavailable, from_rpc_error
+from ..keyed import ApiKey, KeyedChannel
 from ..requests import ChannelOptions, batches
 from ..resume import FollowerClosed, NoResponse
 
@@ -27,11 +28,16 @@ UnaryMethod = grpc.UnaryUnaryMultiCallable
 R = TypeVar("R")
 
 
-def open_channel(address: str, credentials: grpc.ChannelCredentials | None, options: ChannelOptions) -> Channel:
-    """Return a channel to HOST:PORT, encrypted if there are credentials."""
-    if credentials is None:
-        return grpc.insecure_channel(address, options=options)
-    return grpc.secure_channel(address, credentials, options=options)
+def open_channel(
+    address: str, credentials: grpc.ChannelCredentials | None, api_key: ApiKey, options: ChannelOptions
+) -> Channel:
+    """Return a channel to HOST:PORT, encrypted if there are credentials; its calls carry the API key, if any."""
+    channel = (
+        grpc.insecure_channel(address, options=options)
+        if credentials is None
+        else grpc.secure_channel(address, credentials, options=options)
+    )
+    return channel if api_key is None else cast(Channel, KeyedChannel(channel, api_key))
 
 
 def close_channel(channel: Channel) -> None:

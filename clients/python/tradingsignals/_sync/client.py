@@ -43,6 +43,7 @@ from tradingsignals.v1.system_service_pb2 import GetHealthResponse, GetServiceIn
 from tradingsignals.v1.system_service_pb2_grpc import SystemServiceStub
 
 from ..errors import detail_of, from_rpc_error
+from ..keyed import ApiKey
 from ..requests import (
     BARS_A_MESSAGE,
     CHANNEL_OPTIONS,
@@ -83,10 +84,12 @@ class Client:
         *,
         timeout: float = DEFAULT_TIMEOUT_SECONDS,
         credentials: grpc.ChannelCredentials | None = None,
+        api_key: ApiKey = None,
     ) -> None:
         """Prepare a client; see `tradingsignals.connect`."""
         self._address = address
         self._credentials = credentials
+        self._api_key = api_key
         self._channel = self._new_channel(CHANNEL_OPTIONS)
         self._timeout = timeout
         self._system = SystemServiceStub(self._channel)
@@ -498,7 +501,7 @@ class Client:
         return Follower(self._channel, lambda: self._new_channel(OWN_CONNECTION), method, request, items_of, following)
 
     def _new_channel(self, options: ChannelOptions) -> Channel:
-        return open_channel(self._address, self._credentials, options)
+        return open_channel(self._address, self._credentials, self._api_key, options)
 
     def _unary(self, method: UnaryMethod[Any, R], request: object) -> R:
         try:

@@ -35,6 +35,10 @@ class ErrorReason(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     BACKTEST_FAILED: _ClassVar[ErrorReason]
     INPUTS_NOT_STORED: _ClassVar[ErrorReason]
     ACCOUNT_NOT_READY: _ClassVar[ErrorReason]
+    UNAUTHENTICATED: _ClassVar[ErrorReason]
+    ROLE_NOT_ALLOWED: _ClassVar[ErrorReason]
+    NETWORK_NOT_ALLOWED: _ClassVar[ErrorReason]
+    KEY_NOT_FOUND: _ClassVar[ErrorReason]
     MALFORMED_REQUEST: _ClassVar[ErrorReason]
     CALLER_NOT_ALLOWED: _ClassVar[ErrorReason]
     UNKNOWN_PATH: _ClassVar[ErrorReason]
@@ -72,6 +76,10 @@ TOO_MANY_BACKTESTS: ErrorReason
 BACKTEST_FAILED: ErrorReason
 INPUTS_NOT_STORED: ErrorReason
 ACCOUNT_NOT_READY: ErrorReason
+UNAUTHENTICATED: ErrorReason
+ROLE_NOT_ALLOWED: ErrorReason
+NETWORK_NOT_ALLOWED: ErrorReason
+KEY_NOT_FOUND: ErrorReason
 MALFORMED_REQUEST: ErrorReason
 CALLER_NOT_ALLOWED: ErrorReason
 UNKNOWN_PATH: ErrorReason

@@ -313,7 +313,7 @@ async def _reserved_port(listen: Address) -> AsyncIterator[Address]:
 def _edge_folder(config: EdgeConfig, folder: Path) -> Iterator[None]:
     """Write all files to `folder`; at the end remove them, and the folder too if it is then empty."""
     try:
-        write_edge_files(config, folder)
+        write_edge_files(config, folder, is_private=True)
         yield
     finally:
         for name in (CONFIG_FILE, DESCRIPTORS, _ADMIN_SOCKET):

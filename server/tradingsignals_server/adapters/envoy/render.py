@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ KEPT_HEADERS = (
     *("host", "te", "content-type", "content-length", "transfer-encoding"),
     *("grpc-timeout", "grpc-encoding", "grpc-accept-encoding"),
     *("x-request-id", "last-event-id", "traceparent", "tracestate", "x-envoy-original-path"),
+    *("authorization", "x-api-key", "idempotency-key"),
 )
 """Headers of a request that the edge passes to the server; it removes all others."""
 CONFIG_FILE = "envoy.yaml"
@@ -82,6 +84,8 @@ class EdgeConfig:
     max_streams_per_connection: int = 1_000
     # Memory of Envoy above which it refuses new calls.
     max_heap_bytes: int = 2 * 1024**3
+    # What the servers believe the edge by; without it they do not learn the address of a caller.
+    secret: str = ""
     # Whether to write a JSON line for each call to standard output.
     access_log: bool = False
 
@@ -137,17 +141,26 @@ def _quoted(value: object) -> str:
     )
 
 
-def write_edge_files(config: EdgeConfig, folder: Path, mounted_at: Path | None = None) -> Path:
+def write_edge_files(
+    config: EdgeConfig, folder: Path, mounted_at: Path | None = None, *, is_private: bool = False
+) -> Path:
     """Write the configuration and the files that it names to `folder`; return the path of the configuration.
 
-    The folder is created if necessary. `mounted_at` is its path in the file system of Envoy, if that differs, as in a
-    container.
+    The folder is created if necessary.
+
+    Args:
+        config: the parameters.
+        folder: where to write.
+        mounted_at: its path in the file system of Envoy, if that differs, as in a container.
+        is_private: let only the user of this process read the configuration, which may contain a secret.
     """
     folder.mkdir(parents=True, exist_ok=True)
     shutil.copyfile(_asset_folder() / DESCRIPTORS, folder / DESCRIPTORS)
     write_files(edge_files(_asset_folder() / "openapi.json"), folder)
     path = folder / CONFIG_FILE
-    path.write_text(render(config, mounted_at or folder.resolve()), encoding="utf-8")
+    path.unlink(missing_ok=True)  # an earlier one may have other permissions
+    with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600 if is_private else 0o666), "w") as file:  # noqa: PTH123 - the descriptor has the mode
+        file.write(render(config, mounted_at or folder.resolve()))
     return path
 
 

@@ -12,6 +12,7 @@ from google.rpc import error_details_pb2, status_pb2
 from tradingsignals.v1 import system_service_pb2
 
 from ...application.ports.peer import PeerError
+from ...domain.access_errors import NotAllowed, Unauthenticated
 from ...domain.account_errors import AccountNotReady
 from ...domain.errors import (
     LISTED_VIOLATIONS,
@@ -49,6 +50,8 @@ CODES: Mapping[type[ServiceError], grpc.StatusCode] = {
     MalformedMessage: grpc.StatusCode.INVALID_ARGUMENT,
     NotFound: grpc.StatusCode.NOT_FOUND,
     NotAPeer: grpc.StatusCode.PERMISSION_DENIED,
+    NotAllowed: grpc.StatusCode.PERMISSION_DENIED,
+    Unauthenticated: grpc.StatusCode.UNAUTHENTICATED,
     BarConflict: grpc.StatusCode.ALREADY_EXISTS,
     FailedPrecondition: grpc.StatusCode.FAILED_PRECONDITION,
     SequenceOutOfRange: grpc.StatusCode.OUT_OF_RANGE,
@@ -117,7 +120,9 @@ def status_of(error: Exception, request_id: str) -> CallStatus:
 
 
 def _sent(status: status_pb2.Status, reason: str, *, is_expected: bool = False, is_defect: bool = False) -> CallStatus:
-    metadata = ((_DETAILS_KEY, status.SerializeToString()),)
+    metadata: tuple[tuple[str, bytes | str], ...] = ((_DETAILS_KEY, status.SerializeToString()),)
+    if status.code == grpc.StatusCode.UNAUTHENTICATED.value[0]:
+        metadata = (*metadata, ("www-authenticate", "Bearer"))  # RFC 9110, 15.5.2
     return CallStatus(_CODES_BY_NUMBER[status.code], status.message, metadata, reason, is_expected, is_defect)
 
 

@@ -11,10 +11,11 @@ from typing import Final
 
 import grpc
 
+from ..admission import Gate, OpenGate
 from ..grpc import headers
 from ..grpc.call import Call
 from ..grpc.health import HEALTH_CHECK, HealthCheck
-from ..grpc.metadata import last_event_id, request_id
+from ..grpc.metadata import last_event_id, request_id, text_of
 from ..grpc.registration import Metadata
 from ..grpc.server import GRACE_SECONDS, PortTaken
 from ..grpc.status import CallRules, CallStatus
@@ -39,6 +40,7 @@ class FanoutServer:
         subscribe: Subscribe,
         stream_metadata: Metadata = (),
         limits: Limits | None = None,
+        gate: Gate | None = None,
     ) -> None:
         """Args:
         methods: what is served; a method with a stream of requests is not.
@@ -46,6 +48,7 @@ class FanoutServer:
         subscribe: notifies of new entries for streams.
         stream_metadata: initial metadata of every stream.
         limits: bounds of a connection.
+        gate: admits calls; without one every call is.
         """
         self.port = 0
         self._health = HealthCheck()
@@ -58,6 +61,7 @@ class FanoutServer:
         self._stream_headers = headers.response_headers(stream_metadata)
         self._sender = FanoutSender()
         self._limits = limits or Limits()
+        self._gate = gate or OpenGate()
         self._connections: dict[Http2Protocol, None] = {}
         """All of them, the oldest first."""
         self._all_closed = asyncio.Event()
@@ -98,6 +102,15 @@ class FanoutServer:
         refusal, http_status = self._refusal_of(request, call)
         if refusal is not None:
             call.finish(refusal, http_status=http_status)
+            return call
+        try:
+            call.admission = self._gate.admit(
+                request.path,
+                lambda name: text_of(request.headers.get(name.encode())),
+                stream.connection.peer,
+            )
+        except Exception as error:
+            call.fail(error)
         return call
 
     def _refusal_of(self, request: Request, call: Call) -> tuple[CallStatus | None, int]:
@@ -124,10 +137,15 @@ class FanoutServer:
     async def _serve(self, call: Call, method: Unary | ServerStreaming, request: bytes) -> None:
         request_id.set(call.id)
         last_event_id.set(call.last_event_id)
+        admission = call.admission
         try:
+            if admission is not None:
+                admission.enter()
             if isinstance(method, Unary):
                 call.respond(await method.call(request))
             else:
+                if admission is not None:
+                    admission.hold(call.withdraw)
                 self._sender.add(call, await method.open(request))
         except Exception as error:
             call.fail(error)

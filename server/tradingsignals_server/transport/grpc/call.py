@@ -9,6 +9,7 @@ from time import perf_counter
 
 import grpc
 
+from ..admission import Admission
 from ..http2.request_headers import Request
 from ..http2.stream import Stream
 from . import headers
@@ -39,6 +40,7 @@ class Call:
         "_rules",
         "_serve",
         "_started",
+        "admission",
         "body",
         "id",
         "last_event_id",
@@ -77,6 +79,8 @@ class Call:
         """Called when the call ends, whatever ends it."""
         self.on_flushed: Callable[[], None] | None = None
         """Called when a pending message has been sent."""
+        self.admission: Admission | None = None
+        """The permission to serve it, which is released when it ends."""
         self._headers = stream_headers
         self._rules = rules
         self.body: Body | None = Body(request.headers.get(b"grpc-encoding", b"identity"))
@@ -164,6 +168,12 @@ class Call:
                 log_defect(self.method, error)
         self.finish(status, last_message)
 
+    def withdraw(self, error: Exception) -> None:
+        """End it because its permission has ended, with the status of an error; what is pending is never sent."""
+        if self.is_open:
+            self.stream.discard_pending()
+            self.fail(error)
+
     def expire(self) -> None:
         """End it because its deadline has passed; what is pending is never sent."""
         self.stream.discard_pending()
@@ -181,6 +191,9 @@ class Call:
         on_end, self.on_end, self.on_flushed = self.on_end, None, None
         if on_end is not None:
             on_end()
+        admission, self.admission = self.admission, None
+        if admission is not None:
+            admission.release(status)
         with _request_id(self.id):
             log_end(self.method, status, self._started, self._rules)
 

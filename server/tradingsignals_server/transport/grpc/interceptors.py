@@ -8,13 +8,16 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import suppress
+from contextlib import asynccontextmanager, suppress
+from functools import partial
 from hmac import compare_digest
 from time import perf_counter
 from typing import Any, Final, NoReturn, TypeAlias
+from urllib.parse import unquote
 
 import grpc
 
+from ..admission import Admission, Gate, OpenGate
 from .call_log import log_defect, log_end
 from .metadata import (
     LAST_EVENT_ID_KEY,
@@ -38,6 +41,9 @@ Context: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"
 Continuation: TypeAlias = "Callable[[Details], Awaitable[Handler]]"
 Body = Callable[[], Awaitable[None]]
 
+END_SECONDS: Final = 10.0
+"""How long a caller may take to read the end of a call whose permission was withdrawn."""
+
 
 class StreamBlocked(Exception):
     """A stream ends with `error` while its caller does not read what was sent last."""
@@ -48,29 +54,29 @@ class StreamBlocked(Exception):
 
 
 class CallInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]  # generic for the checker only
-    """Identifies the call, maps its errors to a status, and logs its end.
+    """Identifies the call, has it admitted, maps its errors to a status, and logs its end.
 
-    `peer_secret` is what other servers of the same database send; without one there are none.
+    `peer_secret` is what other servers of the same database send; without one there are none. `gate` admits the calls
+    of everyone else.
     """
 
-    def __init__(self, rules: CallRules, peer_secret: str = "") -> None:
+    def __init__(self, rules: CallRules, peer_secret: str = "", gate: Gate | None = None) -> None:
         self._rules = rules
         self._peer_secret = peer_secret.encode()
+        self._gate = gate or OpenGate()
 
     async def intercept_service(self, continuation: Continuation, details: Details) -> Handler:
         """Wrap the handler of the call, whatever its shape."""
         handler = await continuation(details)
         if handler is None:
             return handler
-        method = details.method
-        id_ = request_id_of(_value_of(details, REQUEST_ID_KEY))
         # Set by the services of grpc itself only; ours take bytes.
         parse: Any = handler.request_deserializer or bytes
-        offered = _value_of(details, PEER_KEY)
+        lasts = handler.request_streaming or handler.response_streaming
 
         async def request(sent: AsyncIterator[bytes], context: Context) -> Any:
             if handler.request_streaming:
-                return (parse(each) async for each in sent)
+                return _parsed(sent, parse)
             return parse(await _only_message(context))
 
         async def unary(sent: Any, context: Context) -> Any:
@@ -78,10 +84,9 @@ class CallInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]  # 
             responses: list[Any] = []
 
             async def body() -> None:
-                forwarded.set(self._is_peer(offered))
                 responses.append(await behaviour(await request(sent, context), context))
 
-            await self._guarded(method, id_, context, body)
+            await self._guarded(details, context, body, lasts=lasts)
             return responses[0]
 
         async def stream(sent: Any, context: Context) -> None:
@@ -96,7 +101,7 @@ class CallInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]  # 
                 else:
                     await started
 
-            await self._guarded(method, id_, context, body)
+            await self._guarded(details, context, body, lasts=lasts)
 
         # Every method takes a stream here, so that the time that a single message takes can be limited.
         make: Any = (
@@ -119,13 +124,35 @@ class CallInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]  # 
             raise PeerRefused
         return True
 
-    async def _guarded(self, method: str, id_: str, context: Context, body: Body) -> None:
-        """Run the body of a call under its request id; an error becomes the status of the call."""
+    def _admit(self, details: Details, context: Context) -> Admission | None:
+        """Admit the call; None if it is of another server of the same database, which has admitted it itself.
+
+        Raises:
+            PeerRefused: see `_is_peer`.
+            Exception: the gate refuses it.
+        """
+        is_peer = self._is_peer(_value_of(details, PEER_KEY))
+        forwarded.set(is_peer)
+        if is_peer:
+            return None
+        admission = self._gate.admit(details.method, partial(_value_of, details), _peer_address(context))
+        admission.enter()
+        return admission
+
+    async def _guarded(self, details: Details, context: Context, body: Body, *, lasts: bool) -> None:
+        """Run the body of a call under its request id, if it is admitted; an error becomes the status of the call."""
+        id_ = request_id_of(_value_of(details, REQUEST_ID_KEY))
         request_id.set(id_)
         started = perf_counter()
         status = OK
+        admission: Admission | None = None
         try:
-            await body()
+            admission = self._admit(details, context)
+            if lasts and admission is not None:
+                async with _held(admission):
+                    await body()
+            else:
+                await body()
         except grpc.aio.BaseError:
             # An inner handler has aborted, or the caller has gone away while it was read from or written to.
             status = _ended_with(context)
@@ -133,16 +160,60 @@ class CallInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]  # 
         except StreamBlocked as blocked:
             status = self._rules.status_of(blocked.error, id_)
             await _abort_unread(context, status)
+        except _Withdrawn as withdrawn:
+            status = self._rules.status_of(withdrawn.error, id_)
+            await _abort_unread(context, status, END_SECONDS)
         except Exception as error:
             status = self._rules.status_of(error, id_)
             if status.is_defect:
-                log_defect(method, error)
+                log_defect(details.method, error)
             await _abort(context, status)
         except BaseException:
             status = CANCELLED
             raise
         finally:
-            log_end(method, status, started, self._rules)
+            if admission is not None:
+                admission.release(status)
+            log_end(details.method, status, started, self._rules)
+
+
+class _Withdrawn(Exception):
+    """The permission of a call has ended before the call, with `error`."""
+
+    def __init__(self, error: Exception) -> None:
+        super().__init__(error)
+        self.error = error
+
+
+@asynccontextmanager
+async def _held(admission: Admission) -> AsyncIterator[None]:
+    """Run the body for as long as the call is admitted.
+
+    Raises:
+        _Withdrawn: the permission has ended meanwhile.
+    """
+    found: list[Exception] = []
+    scope = asyncio.timeout(None)
+
+    def withdraw(error: Exception) -> None:
+        if not found and not scope.expired():
+            found.append(error)
+            scope.reschedule(asyncio.get_running_loop().time())
+
+    try:
+        async with scope:
+            admission.hold(withdraw)
+            yield
+    except TimeoutError:
+        if found:
+            raise _Withdrawn(found[0]) from None
+        raise
+
+
+async def _parsed(sent: AsyncIterator[bytes], parse: Callable[[bytes], Any]) -> AsyncIterator[Any]:
+    """Parse messages. gRPC's iterator begins with the first of them: one that never begins is reported as a defect."""
+    async for each in sent:
+        yield parse(each)
 
 
 async def _only_message(context: Context) -> bytes:
@@ -164,14 +235,14 @@ async def _abort(context: Context, status: CallStatus) -> NoReturn:
     raise AssertionError("abort returns never")
 
 
-async def _abort_unread(context: Context, status: CallStatus) -> None:
-    """End a call whose caller does not read.
+async def _abort_unread(context: Context, status: CallStatus, seconds: float = 0.0) -> None:
+    """End a call whose caller does not read, or may not read for `seconds`.
 
     The status stands behind the message that could not be written, so a caller that reads on gets both. gRPC waits for
     that, maybe for ever; so the call is left to it.
     """
     with suppress(TimeoutError):
-        async with asyncio.timeout(0.0):
+        async with asyncio.timeout(seconds):
             await _abort(context, status)
 
 
@@ -187,3 +258,11 @@ def _ended_with(context: Context) -> CallStatus:
 def _value_of(details: Details, key: str) -> str | None:
     """Return the first value of a key of the call's metadata."""
     return next((text_of(value) for name, value in details.invocation_metadata or () if name == key), None)
+
+
+def _peer_address(context: Context) -> str:
+    """Return the IP address of the other end of the connection; empty if it has none, as a Unix socket."""
+    kind, _, address = context.peer().partition(":")
+    if kind not in {"ipv4", "ipv6"}:
+        return ""
+    return unquote(address.rpartition(":")[0]).strip("[]")

@@ -46,7 +46,7 @@ async def _call(method: Unary, request: bytes, _: Context) -> bytes:
 
 async def _upload(method: ClientStreaming, requests: AsyncIterator[bytes], context: Context) -> bytes:
     # The edge waits only so long for a request to end, unless its response has begun.
-    await context.send_initial_metadata(())
+    await _begin(context, ())
     return await method.call(requests)
 
 
@@ -55,11 +55,21 @@ async def _stream(
 ) -> None:
     source = await method.open(request)
     # The caller is sent these at once, so that it knows that it follows; an error before has a status of its own.
-    await context.send_initial_metadata(metadata)
+    await _begin(context, metadata)
     error = await sender.send(source, context)
     del source  # the traceback of the error would keep it in memory
     if error is not None:
         raise error
+
+
+async def _begin(context: Context, metadata: Metadata) -> None:
+    """Send initial metadata, to the end even if the call is cancelled: gRPC could not send its status otherwise."""
+    sending = asyncio.ensure_future(context.send_initial_metadata(metadata))
+    try:
+        await asyncio.shield(sending)
+    except asyncio.CancelledError:
+        await asyncio.wait([sending])
+        raise
 
 
 class StreamSender:

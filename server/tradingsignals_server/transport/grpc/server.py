@@ -15,6 +15,7 @@ from google.protobuf.descriptor_pool import Default, DescriptorPool
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
+from ..admission import Gate
 from ..methods import Methods, Subscribe
 from .interceptors import CallInterceptor
 from .registration import Metadata, MethodHandlers
@@ -76,6 +77,7 @@ async def running_server(
     services: Sequence[str],
     stream_metadata: Metadata = (),
     peer_secret: str = "",
+    gate: Gate | None = None,
     before_serving: Callable[[int], Awaitable[None]] | None = None,
 ) -> AsyncIterator[RunningServer]:
     """Serve methods, health and reflection until the end of the context.
@@ -89,12 +91,13 @@ async def running_server(
         services: full names of the services that reflection describes.
         stream_metadata: initial metadata of every stream.
         peer_secret: what the other servers of the same database send.
+        gate: admits calls, health and reflection included; without one every call is.
         before_serving: called with the port, once it is bound and before any call is served.
 
     Raises:
         PortTaken: the address cannot be listened on.
     """
-    server = grpc.aio.server(interceptors=(CallInterceptor(rules, peer_secret),), options=OPTIONS)
+    server = grpc.aio.server(interceptors=(CallInterceptor(rules, peer_secret, gate),), options=OPTIONS)
     server.add_generic_rpc_handlers((MethodHandlers(methods, subscribe, stream_metadata),))
     health_servicer = health.aio.HealthServicer()  # type: ignore[attr-defined]  # it sets the name when asyncio can be had
     health_pb2_grpc.add_HealthServicer_to_server(health_servicer, server)

@@ -48,9 +48,10 @@ class Output(Protocol):
 class Connection:
     """One connection. Nothing is written once `is_closed`."""
 
-    def __init__(self, output: Output, limits: Limits, now: float) -> None:
-        """Send SETTINGS; `now` is in seconds on any monotonic clock, the same in each call."""
+    def __init__(self, output: Output, limits: Limits, now: float, peer: str = "") -> None:
+        """Send SETTINGS; `now` is in seconds on any monotonic clock, the same in each call. `peer`: see StreamOwner."""
         # The connection.
+        self.peer = peer
         self.is_closed = False
         self._output = output
         self._limits = limits

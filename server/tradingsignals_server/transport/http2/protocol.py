@@ -77,7 +77,9 @@ class Http2Protocol(asyncio.Protocol):
         """See asyncio.Protocol."""
         self._transport = cast(asyncio.Transport, transport)
         self._transport.set_write_buffer_limits(high=self._limits.buffer_bytes)
-        self.connection = Connection(self._transport, self._limits, self._loop.time())
+        name = transport.get_extra_info("peername")
+        peer = str(name[0]) if isinstance(name, tuple) else ""
+        self.connection = Connection(self._transport, self._limits, self._loop.time(), peer)
         self._listener.connection_made(self)
 
     def connection_lost(self, _: Exception | None) -> None:

@@ -14,6 +14,10 @@ class StreamOwner(Protocol):
     """What a stream uses of its connection."""
 
     @property
+    def peer(self) -> str:
+        """IP address of the other end; empty if it has none."""
+
+    @property
     def flow(self) -> FlowControl:
         """The windows of the connection."""
 

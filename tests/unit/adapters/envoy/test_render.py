@@ -21,6 +21,7 @@ from tradingsignals_server.adapters.envoy.render import (
     render,
     write_edge_files,
 )
+from tradingsignals_server.api.access.gate import ADDRESS_KEY, EDGE_KEY
 from tradingsignals_server.transport.grpc.metadata import LAST_EVENT_ID_KEY, PEER_KEY, REQUEST_ID, REQUEST_ID_KEY
 
 EVERY_INTERFACE = "0.0.0.0"  # noqa: S104 - nothing listens there
@@ -363,5 +364,22 @@ def test_wrong_method_is_refused_on_every_path() -> None:
 
 def test_headers_that_the_server_reads_are_kept() -> None:
     assert {REQUEST_ID_KEY, LAST_EVENT_ID_KEY} < set(KEPT_HEADERS)
+    assert {EDGE_KEY, ADDRESS_KEY}.isdisjoint(KEPT_HEADERS)  # the edge itself sets them, after this filter
     assert PEER_KEY not in KEPT_HEADERS  # it marks a call from another server, which no caller may claim
     assert REQUEST_ID.pattern == r"[\x21-\x7e]{1,128}"  # [!-~], size() <= 128 in the edge
+
+
+def test_servers_learn_the_address_of_a_caller_by_the_secret_of_the_edge() -> None:
+    assert "request_headers_to_add" not in served_hosts(rendered())
+    added = served_hosts(rendered(EdgeConfig(CONFIG.listen, CONFIG.backend, secret="s'e\"c")))["request_headers_to_add"]  # noqa: S106 - of this test
+    assert {each["header"]["key"]: each["header"]["value"] for each in added} == {
+        EDGE_KEY: "s'e\"c",
+        ADDRESS_KEY: "%DOWNSTREAM_DIRECT_REMOTE_ADDRESS_WITHOUT_PORT%",
+    }
+    assert {each["append_action"] for each in added} == {"OVERWRITE_IF_EXISTS_OR_ADD"}
+
+
+def test_private_configuration_is_for_its_user_only(tmp_path: Path) -> None:
+    for is_private, mode in ((False, 0o044), (True, 0), (True, 0)):
+        path = write_edge_files(CONFIG, tmp_path, is_private=is_private)
+        assert path.stat().st_mode & 0o044 == mode

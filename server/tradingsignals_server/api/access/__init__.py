@@ -1,0 +1,1 @@
+"""Admits the calls of both servers."""

@@ -1,0 +1,283 @@
+"""Access through the real edge and past it: every RPC and REST path, by every role, with credentials in every state."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from secrets import token_bytes
+
+import grpc
+import httpx
+import pytest
+import yaml
+from google.api import annotations_pb2
+from google.protobuf.descriptor import MethodDescriptor
+from tests.support.commands import run
+from tests.support.deadlines import DEADLINE, within
+from tests.support.folders import scratch_folder
+from tests.support.service import RunningService, running_service
+
+import tradingsignals
+from tradingsignals_server.adapters.postgres.api_keys import PostgresKeys
+from tradingsignals_server.adapters.postgres.connection import connections
+from tradingsignals_server.api.contract import SERVICES, path_of
+from tradingsignals_server.api.streams import EPOCH_KEY
+from tradingsignals_server.application.access.key_service import KeyService
+from tradingsignals_server.bootstrap.engine import utc_now
+from tradingsignals_server.domain.access import Role
+
+TABLE = yaml.safe_load((Path(__file__).parents[2] / "protos/access.yaml").read_text("utf-8"))["methods"]
+RULES = {f"/{service}/{name}": rule for service, rules in TABLE.items() for name, rule in rules.items()}
+ROLES_OF = {
+    "public": {"viewer", "publisher", "trader", "admin"},
+    "viewer": {"viewer", "publisher", "trader", "admin"},
+    "publisher": {"publisher", "admin"},
+    "trader": {"trader", "admin"},
+    "admin": {"admin"},
+}
+ROLES = {role.value for role in Role}
+ELSEWHERE = "203.0.113.0/24"
+FORGED = "eyJhbGciOiJub25lIn0.eyJzdWIiOiJtYWxsb3J5Iiwicm9sZSI6ImFkbWluIn0."
+OTHERS = (
+    "/grpc.health.v1.Health/Check",
+    "/grpc.health.v1.Health/Watch",
+    "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo",
+)
+METHODS = [method for service in SERVICES.values() for method in service.methods]
+AT_ONCE = 16
+"""Calls under way at a time."""
+
+
+@dataclass(frozen=True)
+class Guarded:
+    """A service that wants credentials, and an API key of each kind: by role, and by what is wrong with it."""
+
+    service: RunningService
+    keys: Mapping[str, str]
+    made: KeyService
+
+    async def command(self, *arguments: str) -> str:
+        """Run `tradingsignals keys` on its database, and return the output."""
+        ended = await run("keys", *arguments, DATA_DIR=str(self.service.data_dir), FEED="push")
+        assert ended.code == 0, ended.output
+        return ended.output
+
+
+@pytest.fixture(scope="module")
+async def guarded() -> AsyncIterator[Guarded]:
+    """A service with AUTH=on."""
+    with scratch_folder() as folder:
+        async with (
+            running_service(folder, AUTH="on") as service,
+            connections(service.dsn) as pool,
+            service.database() as database,
+        ):
+            made = KeyService(PostgresKeys(pool, service.dsn), utc_now, token_bytes)
+            keys = {role.value: (await made.create(role, role, None, [])).text for role in Role}
+            for state, networks in (("revoked", []), ("expired", []), ("elsewhere", [ELSEWHERE])):
+                keys[state] = (await made.create(state, Role.ADMIN, None, networks)).text
+            await made.revoke(id_of(keys["revoked"]))
+            await database.execute("UPDATE api_keys SET expires_at = now() WHERE name = 'expired'")
+            keys |= {"none": "", "forged": FORGED, "unknown": keys["admin"][:-1] + other_than(keys["admin"][-1])}
+            await _known(service, keys["expired"], 401)
+            yield Guarded(service, keys, made)
+
+
+def id_of(key: str) -> str:
+    return key.split("_")[1]
+
+
+def other_than(character: str) -> str:
+    return "A" if character != "A" else "B"
+
+
+async def _known(service: RunningService, key: str, status: int) -> None:
+    """Wait until the service knows of the last change of the keys, which it is notified of."""
+    async with service.rest() as rest, asyncio.timeout(DEADLINE):
+        while (await rest.get("/", headers={"x-api-key": key})).status_code != status:
+            pass
+
+
+def rest_calls(method: MethodDescriptor) -> list[tuple[str, str]]:
+    """Return the HTTP methods and paths of a method, with some value for what is part of a path."""
+    rule = method.GetOptions().Extensions[annotations_pb2.http]
+    found = []
+    for binding in (rule, *rule.additional_bindings):
+        verb = binding.WhichOneof("pattern")
+        if verb is not None:
+            path = re.sub(r"{\w+}", "9b2f1c1e-0000-4000-8000-000000000000", getattr(binding, verb))
+            found.append((verb.upper(), path))
+    return found
+
+
+async def rest_status(rest: httpx.AsyncClient, verb: str, path: str, key: str, *, in_bearer: bool) -> int:
+    headers = {} if not key else {"authorization": f"Bearer {key}"} if in_bearer else {"x-api-key": key}
+    body = b"{}" if verb == "POST" else None
+    async with rest.stream(verb, path, headers=headers, content=body) as response:  # a stream has no end to wait for
+        return response.status_code
+
+
+async def grpc_code(channel: grpc.aio.Channel, path: str, key: str) -> grpc.StatusCode:
+    """Return the status of a call with an empty message; OK if it is a stream that began."""
+    metadata = (("authorization", f"Bearer {key}"),) if key else ()
+    while True:
+        call = channel.stream_stream(path, None, None)(None, metadata=metadata, timeout=DEADLINE)
+        try:
+            await call.write(b"")
+            await call.done_writing()
+            if EPOCH_KEY in dict(await call.initial_metadata() or ()):
+                return grpc.StatusCode.OK  # a stream that has begun
+            if await call.read() is not grpc.aio.EOF and path.endswith("/Watch"):  # type: ignore[attr-defined]
+                return grpc.StatusCode.OK
+        except (grpc.aio.AioRpcError, asyncio.InvalidStateError):
+            pass
+        finally:
+            call.cancel()
+        # gRPC's client loses the status of a call that ends while it is written to.
+        if "Internal error from Core" not in (await call.details() or ""):
+            return await call.code()
+
+
+def expected(rule: str, who: str) -> str:
+    """Return what a call of a rule comes to: served, unknown or forbidden."""
+    if rule == "public":
+        return "served"
+    if who in ROLES:
+        return "served" if who in ROLES_OF[rule] else "forbidden"
+    return "forbidden" if who == "elsewhere" else "unknown"
+
+
+REST_MEANING = {401: "unknown", 403: "forbidden"}
+GRPC_MEANING = {grpc.StatusCode.UNAUTHENTICATED: "unknown", grpc.StatusCode.PERMISSION_DENIED: "forbidden"}
+
+
+async def test_each_rest_path_is_for_the_roles_of_its_rule(guarded: Guarded) -> None:
+    turns = asyncio.Semaphore(AT_ONCE)
+    async with guarded.service.rest() as rest:
+
+        async def found(method: MethodDescriptor, verb: str, path: str, who: str) -> tuple[str, str, str, str]:
+            async with turns:
+                status = await rest_status(rest, verb, path, guarded.keys[who], in_bearer=len(path) % 2 == 0)
+            return verb, path, who, REST_MEANING.get(status, "served")
+
+        calls = [(method, *call) for method in METHODS for call in rest_calls(method)]
+        results = await within(asyncio.gather(*(found(*call, who) for call in calls for who in guarded.keys)), 60.0)
+    wanted = {
+        (verb, path, who): expected(RULES[path_of(method)], who) for method, verb, path in calls for who in guarded.keys
+    }
+    assert {(verb, path, who): result for verb, path, who, result in results} == wanted
+
+
+@pytest.mark.parametrize("port", ["edge", "grpc"])
+async def test_each_rpc_is_for_the_roles_of_its_rule(guarded: Guarded, port: str) -> None:
+    address = guarded.service.address if port == "edge" else guarded.service.grpc_address
+    turns = asyncio.Semaphore(AT_ONCE)
+    async with grpc.aio.insecure_channel(address) as channel:
+
+        async def found(path: str, who: str) -> tuple[tuple[str, str], str]:
+            async with turns:
+                code = await grpc_code(channel, path, guarded.keys[who])
+            return (path, who), GRPC_MEANING.get(code, "served")
+
+        paths = [*map(path_of, METHODS), *OTHERS]
+        pairs = [(path, who) for path in paths for who in guarded.keys]
+        results = dict(await within(asyncio.gather(*(found(*pair) for pair in pairs)), 60.0))
+    assert results == {(path, who): expected(RULES[path], who) for path, who in pairs}
+
+
+async def test_refusal_says_why_and_what_to_send(guarded: Guarded) -> None:
+    async with guarded.service.rest() as rest:
+        missing = await rest.get("/api/signals/history")
+        wrong = await rest.post(
+            "/api/signals/model/reload", content=b"{}", headers={"x-api-key": guarded.keys["viewer"]}
+        )
+    assert missing.headers["www-authenticate"] == "Bearer"
+    assert missing.json()["details"][0]["reason"] == "UNAUTHENTICATED"
+    assert wrong.json()["details"][0]["reason"] == "ROLE_NOT_ALLOWED"
+    assert {**wrong.json()["details"][0]["metadata"], "request_id": ""} == {
+        "role": "viewer",
+        "needed": "admin",
+        "request_id": "",
+    }
+
+
+async def test_pages_documents_and_health_need_no_key(guarded: Guarded) -> None:
+    async with guarded.service.rest() as rest:
+        for path in ("/docs", "/openapi.json", "/health", "/api/signals/health"):
+            assert (await rest.get(path)).status_code == 200, path
+        assert (await rest.get("/", headers={"accept": "text/html"})).status_code == 200
+
+
+async def test_address_that_a_caller_claims_is_not_believed(guarded: Guarded) -> None:
+    inside = "203.0.113.9"
+    names = (
+        "x-tradingsignals-address",
+        "x-forwarded-for",
+        "x-real-ip",
+        "x-envoy-external-address",
+        "x-client-id",
+        "forwarded",
+    )
+    spoofed = dict.fromkeys(names, inside) | {"x-tradingsignals-edge": "guessed", "x-tradingsignals-peer": "guessed"}
+    headers = {"x-api-key": guarded.keys["elsewhere"], **spoofed}
+    async with guarded.service.rest() as rest:
+        assert (await rest.get("/api/signals/history", headers=headers)).status_code == 403
+    path = "/tradingsignals.v1.SignalService/ListSignals"
+    for address in (guarded.service.grpc_address, guarded.service.stream_address):
+        async with grpc.aio.insecure_channel(address) as channel:
+            metadata = tuple((name, value) for name, value in headers.items() if name != "x-tradingsignals-peer")
+            with pytest.raises(grpc.aio.AioRpcError) as caught:
+                await channel.unary_unary(path, None, None)(b"", metadata=metadata, timeout=DEADLINE)
+            assert caught.value.code() is grpc.StatusCode.PERMISSION_DENIED
+
+
+async def test_keys_are_made_listed_and_revoked_by_the_command_line(guarded: Guarded) -> None:
+    made = await guarded.command("create", "--name", "by command", "--role", "viewer", "--days", "1")
+    key = made.splitlines()[-1]
+    await _known(guarded.service, key, 200)
+    assert await guarded.command("revoke", id_of(key)) == f"revoked {id_of(key)} (by command)\n"
+    await _known(guarded.service, key, 401)
+    (line,) = [line for line in (await guarded.command("list")).splitlines() if line.startswith(id_of(key))]
+    assert line.split()[1:3] == ["viewer", "revoked"]
+    assert key[18:] not in line
+
+
+async def test_streams_of_a_revoked_key_end(guarded: Guarded) -> None:
+    new = await guarded.made.create("follower", Role.VIEWER, None, [])
+    await _known(guarded.service, new.text, 200)
+    async with tradingsignals.connect(guarded.service.address, api_key=new.text) as client:
+        async with client.stream_signals() as signals, client.stream_events() as events:
+            await guarded.made.revoke(new.key.id)
+            for stream in (signals, events):
+                with pytest.raises(tradingsignals.AccessDenied, match="revoked"):
+                    await within(stream.__anext__())
+        with pytest.raises(tradingsignals.AccessDenied, match="revoked"):
+            await client.latest_signal("USDCOP")
+
+
+async def test_key_is_in_no_log_and_no_list_of_processes(guarded: Guarded) -> None:
+    secret = guarded.keys["admin"][18:]
+    async with guarded.service.rest() as rest:
+        await rest.get("/api/signals/history", headers={"x-api-key": guarded.keys["admin"] + "x"})
+    assert secret not in guarded.service.log
+    command_lines = [Path(f"/proc/{process.pid}/cmdline") for process in guarded.service.processes()]
+    assert not any(secret.encode() in line.read_bytes() for line in command_lines)
+
+
+@pytest.mark.parametrize("name", ["SIGNAL_SERVICE_HOST", "GRPC_HOST"])
+async def test_listening_beyond_this_machine_without_protection_is_refused(folder: Path, name: str) -> None:
+    ended = await run("up", **{name: "0.0.0.0", "DATA_DIR": str(folder)})  # noqa: S104 - it is refused
+    assert ended.code == 1
+    (line,) = ended.output.splitlines()
+    assert line.startswith(f"tradingsignals: {name}=0.0.0.0 listens beyond this machine, where AUTH=off")
+
+
+async def test_health_says_that_everyone_may_do_everything(folder: Path) -> None:
+    everywhere = {"SIGNAL_SERVICE_HOST": "0.0.0.0", "ALLOW_INSECURE": "1"}  # noqa: S104 - for a second, in a test
+    async with running_service(folder, **everywhere) as service, service.rest() as rest:
+        health = (await rest.get("/health")).json()
+    assert health["status"] == "degraded"
+    assert health["warnings"][0].startswith("SIGNAL_SERVICE_HOST=0.0.0.0 listens beyond this machine")
