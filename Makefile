@@ -148,6 +148,10 @@ build/peer/.done: benchmarks/peer/requirements.txt
 bench: $(VENV)/.dev $(if $(AGAINST),,build/peer/.done) ## Run the benchmarks and print their table; ARGS='generate history --short' for some, AGAINST=commit for ratios to it
 	$(BIN)/python -m benchmarks $(if $(AGAINST),--against $(call quoted,$(AGAINST))) $(ARGS)
 
+.PHONY: chaos
+chaos: $(VENV)/.dev ## Break things under load, and print what users saw; ARGS='--list' lists the faults, ARGS='primary-lost' runs one
+	@$(BIN)/python -m benchmarks.faults $(ARGS)
+
 .PHONY: lock
 lock: $(VENV)/.dev ## Resolve the dependencies anew into the lock files
 	$(BIN)/python -m uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
