@@ -11,6 +11,9 @@ import httpx
 import pytest
 from tests.support.bars import messages
 from tests.support.builders import walk
+from tests.support.chromium import Tab, chromium
+from tests.support.dashboard import Dashboard
+from tests.support.dashboard_feed import Feed
 from tests.support.folders import scratch_folder
 from tests.support.service import RunningService, running_service
 
@@ -68,3 +71,41 @@ def peso_pair() -> str:
     """A currency pair that no other test uses. It trades in the sessions of Bogota."""
     number = next(_numbers)
     return f"X{ascii_uppercase[number // 26]}{ascii_uppercase[number % 26]}COP"
+
+
+@pytest.fixture(scope="module")
+async def replayed() -> AsyncIterator[RunningService]:
+    """The service that the dashboard of a module's tests is of."""
+    with scratch_folder() as folder:
+        async with running_service(folder, CONFIDENCE_THRESHOLD="0.4") as service:
+            yield service
+
+
+@pytest.fixture(scope="module")
+async def feed(replayed: RunningService) -> Feed:
+    """Its bars, of which the first have been published."""
+    feed = Feed(replayed)
+    await feed.publish(600)
+    return feed
+
+
+@pytest.fixture(scope="module")
+async def tab(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Tab]:
+    """A tab of a browser for the tests of a module."""
+    async with chromium(tmp_path_factory.mktemp("chromium")) as tab:
+        await tab.resize(1440)
+        yield tab
+
+
+@pytest.fixture
+async def page(tab: Tab, replayed: RunningService, feed: Feed) -> Dashboard:
+    """The dashboard."""
+    tab.complaints.clear()
+    return Dashboard(tab, replayed.address)
+
+
+@pytest.fixture
+async def api(replayed: RunningService) -> AsyncIterator[httpx.AsyncClient]:
+    """A REST client of the service of the dashboard."""
+    async with replayed.rest() as rest:
+        yield rest

@@ -5,66 +5,17 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-from collections.abc import AsyncIterator
 
 import httpx
 import pytest
 from tests.support.browser import CHROMIUM
-from tests.support.chromium import Tab, chromium
+from tests.support.chromium import Tab
 from tests.support.dashboard import AXE, Dashboard
-from tests.support.dashboard_feed import SYMBOLS, Feed, all_of, signals_of
+from tests.support.dashboard_feed import SYMBOLS, Feed, signals_of
 from tests.support.folders import scratch_folder
 from tests.support.service import RunningService, running_service
 
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium on this machine")
-
-
-@pytest.fixture(scope="module")
-async def replayed() -> AsyncIterator[RunningService]:
-    with scratch_folder() as folder:
-        async with running_service(folder, CONFIDENCE_THRESHOLD="0.4") as service:
-            yield service
-
-
-@pytest.fixture(scope="module")
-async def feed(replayed: RunningService) -> Feed:
-    feed = Feed(replayed)
-    await feed.publish(600)
-    return feed
-
-
-@pytest.fixture(scope="module")
-async def tab(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Tab]:
-    async with chromium(tmp_path_factory.mktemp("chromium")) as tab:
-        await tab.resize(1440)
-        yield tab
-
-
-@pytest.fixture
-async def page(tab: Tab, replayed: RunningService, feed: Feed) -> Dashboard:
-    tab.complaints.clear()
-    return Dashboard(tab, replayed.address)
-
-
-@pytest.fixture
-async def api(replayed: RunningService) -> AsyncIterator[httpx.AsyncClient]:
-    async with replayed.rest() as rest:
-        yield rest
-
-
-async def outcomes_settled(api: httpx.AsyncClient, feed: Feed) -> None:
-    """Wait until the outcomes are those of the whole log.
-
-    The place of the ledger moves with what changes it. A BUY or SELL always does, so the log is made to end with one.
-    """
-    while (newest := (await api.get("/api/signals/latest")).json()["signal"])["action"] == "HOLD":
-        await feed.publish(len(SYMBOLS))
-    async with asyncio.timeout(60):
-        while True:
-            outcomes = (await api.get("/api/signals/outcomes?limit=1")).json()
-            if int(outcomes["through_sequence"]) >= int(newest["sequence"]):
-                return
-            await asyncio.sleep(0.1)  # outcomes follow the log after a pause
 
 
 async def test_live_view_shows_what_the_api_says(page: Dashboard, api: httpx.AsyncClient) -> None:
@@ -164,7 +115,7 @@ async def test_position_is_closed_after_a_confirmation(page: Dashboard, api: htt
 
 @pytest.mark.parametrize(
     ("view", "ready"),
-    [("#/live/GBPCOP", "#positions [data-position]"), ("#/state", "[data-model]"), ("#/trust", "#realised")],
+    [("#/live/GBPCOP", "#positions [data-position]"), ("#/state", "[data-model]"), ("#/trust", "[data-account]")],
 )
 async def test_page_is_not_wider_than_a_phone(page: Dashboard, feed: Feed, view: str, ready: str) -> None:
     await feed.position()
@@ -295,101 +246,3 @@ async def test_new_database_is_noticed_and_read_anew(tab: Tab) -> None:
             async with asyncio.timeout(20):
                 while await page.rows() != expected:
                     pass
-
-
-async def test_state_view_shows_what_the_api_says(page: Dashboard, api: httpx.AsyncClient) -> None:
-    await page.open("#/state")
-    await page.shows("[data-model]")
-    health = (await api.get("/health")).json()
-    report = await page.text("#health")
-    assert health["status"].capitalize() in report
-    for warning in health["warnings"]:
-        assert warning in report
-    symbols = await page.tab.run(
-        "[...document.querySelectorAll('#symbol-health tbody tr')].map((row) => row.querySelector('a').textContent)"
-    )
-    assert symbols == [f"{each['symbol'][:3]}/{each['symbol'][3:]}" for each in health["symbols"]]
-    model = (await api.get("/api/signals/model/info")).json()["model"]
-    assert model["version"] in await page.text("#models h3")
-    assert "Placeholder model" in await page.text(".notices")
-    assert await page.tab.run("document.querySelectorAll('#servers tbody tr').length") == 1
-    await page.tab.run("document.querySelector('#models button').click()")
-    await page.shows("#models", "There is no newer version")
-    assert page.tab.complaints == []
-
-
-async def test_trust_view_shows_what_the_api_says(page: Dashboard, api: httpx.AsyncClient, feed: Feed) -> None:
-    await outcomes_settled(api, feed)
-    await page.open("#/trust")
-    await page.shows("#realised")
-    await page.shows("[data-figure=winRate]")
-    closed = await all_of(api, "/api/signals/positions/closed", "positions")
-    assert f"{abs(sum(each['current_pnl_account'] for each in closed)):,.2f}" in await page.text("#realised")
-    outcomes = await all_of(api, "/api/signals/outcomes", "outcomes", 3000, fill="CLOSE", shadow="false")
-    drawn = await page.tab.run("[...document.querySelectorAll('[data-outcome]')].map((row) => row.dataset.outcome)")
-    assert drawn == [each["outcome_id"] for each in outcomes[:50]]
-    acted = [each for each in outcomes if each["acted"]]
-    won = [each for each in acted if each["net_pct"] > 0]
-    assert f"{len(won) / len(acted):.1%}" in await page.text("[data-figure=winRate]")
-    assert f"n {len(acted)}" in await page.text("[data-figure=winRate]")
-    await page.tab.run("[...document.querySelectorAll('.more button')][0].click()")
-    await page.tab.shows("document.querySelectorAll('[data-outcome]').length === 100")
-    assert page.tab.complaints == []
-
-
-async def test_explanation_has_the_rules_and_contributions_of_the_api(page: Dashboard, api: httpx.AsyncClient) -> None:
-    newest = (await api.get("/api/signals/latest")).json()["signal"]
-    await page.open(f"#/trust/signal/{newest['signal_id']}")
-    await page.shows("#explanation [data-rule]")
-    told = (await api.get(f"/api/signals/{newest['signal_id']}/explanation")).json()["explanation"]
-    rules = await page.tab.run("[...document.querySelectorAll('[data-rule]')].map((rule) => rule.dataset.rule)")
-    assert rules == [each["rule"] for each in told["rules"]]
-    groups = await page.tab.run("[...document.querySelectorAll('[data-group]')].map((group) => group.dataset.group)")
-    assert sorted(groups) == sorted(each["group"] for each in told.get("attribution", {}).get("contributions", []))
-    await page.tab.run("document.querySelector('.replay button').click()")
-    await page.shows(".replay", "The same to the bit")
-    await page.open("#/trust/signal/00000000-0000-0000-0000-000000000000")
-    await page.shows("#explanation .failed")
-
-
-async def test_backtests_are_run_and_compared(page: Dashboard) -> None:
-    await page.open("#/trust")
-    for number, threshold in enumerate(["", "0.5"], 1):
-        await page.tab.run("document.querySelector('.backtest-form input[type=number]').focus()")
-        await page.press(*threshold)
-        await page.tab.run("document.querySelector('.backtest-form .button-main').click()")
-        await page.tab.shows(f"document.querySelector('#backtest-results')?.dataset.runs === '{number}'")
-    heads = await page.tab.run(
-        "[...document.querySelectorAll('#backtest-results thead th')].map((head) => head.textContent)"
-    )
-    assert [head.split(".")[0] for head in heads] == [
-        "Figure",
-        "1",
-        "2",
-        "buy and hold",
-        "coin",
-        "moving average cross",
-    ]
-    trades = await page.tab.run(
-        "[...document.querySelectorAll('#backtest-results [data-figure=trades] strong')].map((one) => one.textContent)"
-    )
-    assert int(trades[0]) > int(trades[1]), "a higher threshold trades less"
-
-
-@pytest.mark.skipif(not AXE.exists(), reason="axe-core is not installed (npm ci)")
-@pytest.mark.parametrize("width", [1440, 390])
-@pytest.mark.parametrize("dark", [True, False])
-@pytest.mark.parametrize(("view", "ready"), [("#/state", "[data-model]"), ("#/trust", "[data-outcome]")])
-async def test_axe_finds_nothing_in_other_views(page: Dashboard, view: str, ready: str, dark: bool, width: int) -> None:
-    await page.tab.resize(width, dark=dark)
-    try:
-        await page.open(view)
-        await page.shows(ready)
-        if ready == "[data-outcome]":
-            await page.tab.run("document.querySelector('[data-outcome] a').click()")
-            await page.shows("#explanation [data-rule]")
-            await page.tab.run("document.querySelector('.backtest-form .button-main').click()")
-            await page.shows("#backtest-results")
-        assert await page.violations() == []
-    finally:
-        await page.tab.resize(1440)

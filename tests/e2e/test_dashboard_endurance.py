@@ -5,11 +5,10 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-from collections.abc import AsyncIterator
 
 import pytest
 from tests.support.browser import CHROMIUM
-from tests.support.chromium import Tab, chromium
+from tests.support.chromium import Tab
 from tests.support.dashboard import Dashboard
 from tests.support.dashboard_feed import SYMBOLS, Feed, signals_of
 from tests.support.folders import scratch_folder
@@ -26,13 +25,6 @@ DISTURBANCES = ("kill the server", "kill the edge", "kill the edge", "kill every
 SCROLLED = 3_000
 MOST_ROWS = 100
 """Rows of the list that the page has at once."""
-
-
-@pytest.fixture
-async def tab(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Tab]:
-    async with chromium(tmp_path_factory.mktemp("chromium")) as tab:
-        await tab.resize(1440)
-        yield tab
 
 
 async def disturb(service: RunningService, how: str) -> None:
@@ -54,6 +46,7 @@ async def test_restarts_of_server_and_edge_lose_and_repeat_nothing(tab: Tab) -> 
     with scratch_folder() as folder:
         async with running_service(folder, CONFIDENCE_THRESHOLD="0.4") as service:
             feed, page = Feed(service), Dashboard(tab, service.address)
+            tab.complaints.clear()
             await feed.publish(200)
             await page.open("#/live/USDCOP")
             await page.shows("#signals .list-row")

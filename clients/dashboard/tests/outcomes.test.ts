@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 
-import { calibrationOf, curveOf, meanOf, performanceOf, shareOf, type Outcome } from "../src/model/outcomes";
+import { calibrationOf, meanOf, performanceOf, shareOf, type Outcome } from "../src/model/outcomes";
 
 function outcome(changes: Partial<Outcome>): Outcome {
   const rest = { id: "o", signalId: "s", symbol: "USDCOP", action: "BUY" as const, model: "1", shadow: false, acted: true, simulated: false };
@@ -41,9 +41,4 @@ test("calibration compares forecasts with how often they were won", () => {
   expect(n).toBe(3);
   expect(bins.map(({ forecast, won }) => [forecast, won.value, won.n])).toEqual([[expect.closeTo(0.63), 0.5, 2], [1, 1, 1]]);
   expect(brier).toBeCloseTo((0.39 ** 2 + 0.65 ** 2) / 3);
-});
-
-test("drawdown is measured from the highest value so far, the beginning included", () => {
-  const curve = curveOf([{ time: 3, pnl: -1 }, { time: 1, pnl: -2 }, { time: 2, pnl: 5 }]);
-  expect(curve.map(({ value, drawdown }) => [value, drawdown])).toEqual([[-2, 2], [3, 0], [2, 1]]);
 });

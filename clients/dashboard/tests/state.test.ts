@@ -5,8 +5,8 @@ import { weighed } from "../src/model/chart";
 import { LIVE_ROWS } from "../src/model/rows";
 import { initialState, reduce, type State, type StateAction } from "../src/model/state";
 import { MAX_SYMBOLS } from "../src/model/symbols";
-import type { LogEntry } from "../src/model/types";
-import { bar, barEntry, FIVE, position, positionEntry, signal, signalEntry, T0 } from "./values";
+import type { LogEntry, TradingControl } from "../src/model/types";
+import { account, bar, barEntry, FIVE, position, positionEntry, signal, signalEntry, T0 } from "./values";
 
 function after(...actions: StateAction[]): State {
   return actions.reduce(reduce, initialState(T0));
@@ -36,7 +36,16 @@ describe("entries of the log", () => {
   test("halt and resume trading", () => {
     const control = (sequence: number, halted: boolean): LogEntry => ({ kind: "CONTROL", sequence, committed: T0, control: { halted, reason: "news", by: "me", at: T0 } });
     expect(after(entries(control(1, true))).control).toMatchObject({ halted: true, reason: "news" });
-    expect(after(entries(control(1, true), control(2, false))).control).toBeUndefined();
+    expect(after(entries(control(1, true), control(2, false))).control).toMatchObject({ halted: false });
+  });
+
+  test("say whether trading is halted, and so does an account that is not older", () => {
+    const control = (halted: boolean): TradingControl => ({ halted, reason: "", by: "", at: T0 });
+    const read = (halted: boolean, through: number): StateAction => ({ type: "account", account: { state: "ready", value: account({ control: control(halted), through }), at: T0 } });
+    const halt: LogEntry = { kind: "CONTROL", sequence: 5, committed: T0, control: control(true) };
+    expect(after(read(true, 3)).control?.halted).toBe(true);
+    expect(after(entries(halt), read(false, 4)).control?.halted).toBe(true);
+    expect(after(entries(halt), read(false, 6)).control?.halted).toBe(false);
   });
 
   test("keep the lists bounded", () => {

@@ -1,6 +1,6 @@
 /** Values for tests, complete but for what a test is about. */
 
-import type { Bar, LogEntry, Position, Signal } from "../src/model/types";
+import type { Account, Bar, LogEntry, Position, Signal } from "../src/model/types";
 
 export const T0 = Date.UTC(2025, 5, 30, 13, 0);
 export const FIVE = 300_000;
@@ -53,6 +53,25 @@ export function position(sequence: number, changes: Partial<Position> = {}): Pos
     exitReason: "",
     barsHeld: 1,
     simulated: false,
+    ...changes,
+  };
+}
+
+export function account(changes: Partial<Account> = {}): Account {
+  return {
+    currency: "USD",
+    initial: 100_000,
+    equity: 100_000,
+    realised: 0,
+    unrealised: 0,
+    exposure: 0,
+    openPositions: 0,
+    closedPositions: 0,
+    drawdown: 0,
+    drawdownPct: 0,
+    dayPnl: 0,
+    control: { halted: false, reason: "", by: "", at: 0 },
+    through: 0,
     ...changes,
   };
 }

@@ -9,6 +9,7 @@ import type { Gateway } from "./gateway";
 export interface Actions {
   readonly gateway: Gateway;
   readonly readHealth: () => void;
+  readonly readAccount: () => void;
   /** Read everything again that failed. */
   readonly retry: () => void;
   readonly filter: (filter: Filter) => void;

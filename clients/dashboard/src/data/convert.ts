@@ -4,7 +4,7 @@ import * as v1 from "trading-signals-client";
 
 import type { BacktestRun } from "../model/backtests";
 import type { Estimate, Outcome } from "../model/outcomes";
-import type { Action, Bar, Health, LogEntry, Origin, Position, ServiceInfo, Signal } from "../model/types";
+import type { Account, Action, Bar, EquityPoint, Health, LogEntry, Origin, Position, ServiceInfo, Signal } from "../model/types";
 
 interface Timestamp {
   readonly seconds: bigint;
@@ -112,6 +112,12 @@ export function entryOf(event: v1.Event): LogEntry | undefined {
       return { kind: "BAR", sequence, committed, bar: barOf(payload.value.bar), disposition: name(v1.BarReceipt_Disposition, payload.value.disposition) };
     case "positionUpdate":
       return { kind: "POSITION", sequence, committed, position: positionOf(payload.value) };
+    case "outcome":
+      return { kind: "OUTCOME", sequence, committed };
+    case "tradingControl": {
+      const { halted, reason, by, time } = payload.value;
+      return { kind: "CONTROL", sequence, committed, control: { halted, reason, by, at: at(time) } };
+    }
     case "heartbeat":
     case "error":
       return undefined;
@@ -164,6 +170,31 @@ export function runOf(result: v1.BacktestResult, equity: readonly v1.BacktestEqu
     equity: equity.map((point) => [at(point.time), point.equity] as const),
     rejections: result.rejections.map(({ rule, count }) => ({ rule, count: Number(count) })),
   };
+}
+
+export function accountOf({ account, throughSequence }: v1.GetAccountResponse): Account {
+  if (!account) throw new Error("there is no account");
+  return {
+    currency: account.currency,
+    initial: account.initialEquity,
+    equity: account.equity,
+    realised: account.realisedPnl,
+    unrealised: account.unrealisedPnl,
+    exposure: account.exposure,
+    openPositions: account.openPositions,
+    closedPositions: account.closedPositions,
+    drawdown: account.drawdown,
+    drawdownPct: account.drawdownPct,
+    dayPnl: account.dayPnl,
+    asOf: ms(account.asOf),
+    control: { halted: account.tradingHalted, reason: account.haltReason, by: account.haltedBy, at: at(account.haltedAt) },
+    through: Number(throughSequence),
+  };
+}
+
+export function equityOf(point: v1.EquityPoint): EquityPoint {
+  const { equity, drawdown, drawdownPct, openPositions } = point;
+  return { time: at(point.time), equity, drawdown, drawdownPct, openPositions };
 }
 
 export function infoOf(info: v1.GetServiceInfoResponse): ServiceInfo {

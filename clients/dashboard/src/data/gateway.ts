@@ -5,9 +5,9 @@ import type { Client } from "trading-signals-client";
 
 import type { BacktestRun } from "../model/backtests";
 import type { Outcome } from "../model/outcomes";
-import type { Bar, Health, Position, ServiceInfo, Signal } from "../model/types";
+import type { Account, Bar, EquityPoint, Health, Position, ServiceInfo, Signal } from "../model/types";
 import type { Filter } from "../model/rows";
-import { barOf, healthOf, infoOf, outcomeOf, positionOf, runOf, signalOf } from "./convert";
+import { accountOf, barOf, equityOf, healthOf, infoOf, outcomeOf, positionOf, runOf, signalOf } from "./convert";
 
 export interface BacktestRequest {
   /** Empty: all. */
@@ -41,6 +41,23 @@ export class Gateway {
     return healthOf(await this.client.health());
   }
 
+  async account(): Promise<Account> {
+    return accountOf(await this.client.account.getAccount({}));
+  }
+
+  /** The newest points of equity, at most `most`, the oldest first, and whether there are more. */
+  async equity(by: "BAR" | "DAY", most: number): Promise<{ points: readonly EquityPoint[]; more: boolean }> {
+    const points: EquityPoint[] = [];
+    const resolution = v1.ListEquityRequest_Resolution[by];
+    let pageToken = "";
+    do {
+      const page = await this.client.account.listEquity({ resolution, limit: Math.min(1_000, most), pageToken });
+      points.push(...page.points.map(equityOf));
+      pageToken = page.nextPageToken;
+    } while (pageToken && points.length < most);
+    return { points: points.reverse(), more: pageToken !== "" };
+  }
+
   async model(): Promise<v1.GetModelInfoResponse> {
     return await this.client.models.getModelInfo({});
   }
@@ -57,18 +74,6 @@ export class Gateway {
 
   async closedPositions(symbol: string, limit: number): Promise<readonly Position[]> {
     return (await this.client.positions.listClosedPositions({ symbol, limit })).positions.map(positionOf);
-  }
-
-  /** The newest closed positions, at most `most`, and whether there are more. */
-  async closedPositionsUpTo(most: number): Promise<{ positions: readonly Position[]; more: boolean }> {
-    const positions: Position[] = [];
-    let pageToken = "";
-    do {
-      const page = await this.client.positions.listClosedPositions({ limit: 500, pageToken });
-      positions.push(...page.positions.map(positionOf));
-      pageToken = page.nextPageToken;
-    } while (pageToken && positions.length < most);
-    return { positions, more: pageToken !== "" };
   }
 
   /** Outcomes of fills at the close, the last resolved first. */

@@ -185,7 +185,10 @@ export class Session {
     // The connection of a page that slept may be dead without an error: it is not waited for.
     if (before === "live" && this.store.state.connection.phase === "stale") this.follower?.reconnect();
     tick(now);
-    if (!document.hidden && now - this.lastHealth >= HEALTH_EVERY) this.readHealth();
+    if (!document.hidden && now - this.lastHealth >= HEALTH_EVERY) {
+      this.readHealth();
+      this.readAccount();
+    }
   }
 
   // -------------------------------------------------------------------------------------------------------- lists
@@ -204,10 +207,22 @@ export class Session {
     this.chooseSymbol();
   }
 
+  readonly readAccount = (): void => void this.askAccount();
+
+  private async askAccount(): Promise<void> {
+    try {
+      const value = await this.gateway.account();
+      this.store.dispatch({ type: "account", account: { state: "ready", value, at: Date.now() } });
+    } catch (error) {
+      const { value } = this.store.state.account;
+      this.store.dispatch({ type: "account", account: { state: "failed", error: sentenceOf(error), value } });
+    }
+  }
+
   /** Read what the page begins with. */
   readonly readLists = async (): Promise<void> => {
     if (this.wanted) this.select(this.wanted);
-    await Promise.all([this.readPositions(), this.readFirstPage(), this.askHealth()]);
+    await Promise.all([this.readPositions(), this.readFirstPage(), this.askHealth(), this.askAccount()]);
     this.chooseSymbol();
     await this.readOthers();
   };

@@ -120,23 +120,3 @@ export function calibrationOf(outcomes: readonly Outcome[]): Calibration {
     brierOfWinRate: n ? rate * (1 - rate) : undefined,
   };
 }
-
-export interface CurvePoint {
-  readonly time: number;
-  readonly value: number;
-  /** How far it is below the highest value so far, >= 0. */
-  readonly drawdown: number;
-}
-
-/** Running sum of profit and loss, the oldest first, beginning at 0. */
-export function curveOf(results: readonly { readonly time: number; readonly pnl: number }[]): readonly CurvePoint[] {
-  let value = 0;
-  let peak = 0;
-  return [...results]
-    .sort((a, b) => a.time - b.time)
-    .map(({ time, pnl }) => {
-      value += pnl;
-      peak = Math.max(peak, value);
-      return { time, value, drawdown: peak - value };
-    });
-}

@@ -6,7 +6,7 @@ import { afterConnectionEvent, connecting, type Connection, type ConnectionEvent
 import { ALL, LIVE_ROWS, noRows, SCROLLED_ROWS, withLive, withPage, type Filter, type SignalRows } from "./rows";
 import { withAnswer, type Server } from "./servers";
 import { afterEntries, withBars, withHistory, withNames, withPositions, type Symbols } from "./symbols";
-import type { Bar, Health, Loadable, LogEntry, Position, ServiceInfo, Signal, TradingControl } from "./types";
+import type { Account, Bar, Health, Loadable, LogEntry, Position, ServiceInfo, Signal, TradingControl } from "./types";
 
 export interface State {
   readonly connection: Connection;
@@ -21,7 +21,10 @@ export interface State {
   readonly list: SignalRows;
   readonly listAtTop: boolean;
   readonly chart: Chart;
+  readonly account: Loadable<Account>;
+  /** The newest halt or resumption, and its sequence: an account that was read before it does not undo it. */
   readonly control?: TradingControl | undefined;
+  readonly controlSequence: number;
   /** Grows with each outcome and closed position, so that views which list them read again. */
   readonly outcomes: number;
   /** Newest sequence applied: an entry is applied once. */
@@ -35,7 +38,7 @@ export type StateAction =
   | { readonly type: "entries"; readonly entries: readonly LogEntry[]; readonly now: number }
   | { readonly type: "info"; readonly info: Loadable<ServiceInfo> }
   | { readonly type: "health"; readonly health: Loadable<Health> }
-  | { readonly type: "control"; readonly control: TradingControl | undefined }
+  | { readonly type: "account"; readonly account: Loadable<Account> }
   | { readonly type: "positions"; readonly positions: readonly Position[]; readonly through: number }
   | { readonly type: "positions failed"; readonly error: string }
   | { readonly type: "history"; readonly signals: readonly Signal[] }
@@ -65,6 +68,8 @@ export function initialState(now: number): State {
     list: noRows(ALL),
     listAtTop: true,
     chart: noChart(""),
+    account: { state: "loading" },
+    controlSequence: 0,
     outcomes: 0,
     applied: 0,
   };
@@ -88,8 +93,8 @@ export function reduce(state: State, action: StateAction): State {
       const servers = action.health.state === "ready" ? withAnswer(state.servers, action.health.value) : state.servers;
       return { ...state, health: action.health, servers, symbols: withNames(state.symbols, names) };
     }
-    case "control":
-      return { ...state, control: action.control };
+    case "account":
+      return withAccount(state, action.account);
     case "positions":
       return { ...state, symbols: withPositions(state.symbols, action.positions, action.through), listed: true, positionsError: "" };
     case "positions failed":
@@ -110,6 +115,13 @@ export function reduce(state: State, action: StateAction): State {
   }
 }
 
+/** Set the account; whether it is halted counts unless the stream has brought something newer. */
+function withAccount(state: State, account: Loadable<Account>): State {
+  const read = account.state === "ready" ? account.value : undefined;
+  if (!read || read.through < state.controlSequence) return { ...state, account };
+  return { ...state, account, control: read.control };
+}
+
 /** Forget what the log said, because it is another one, or entries are missing; what one looks at stays. */
 function begun(state: State, after: number): State {
   const empty = initialState(state.connection.lastTick);
@@ -119,7 +131,6 @@ function begun(state: State, after: number): State {
     info: state.info,
     health: state.health,
     servers: state.servers,
-    control: state.control,
     selected: state.selected,
     chart: noChart(state.selected),
     list: noRows(state.list.filter),
@@ -133,9 +144,8 @@ function afterLog(state: State, all: readonly LogEntry[], now: number): State {
   const newest = entries.at(-1);
   if (!newest) return state;
   const signals = entries.flatMap((entry) => (entry.kind === "SIGNAL" ? [entry.signal] : []));
-  const controls = entries.flatMap((entry) => (entry.kind === "CONTROL" ? [entry.control] : []));
+  const control = entries.findLast((entry) => entry.kind === "CONTROL");
   const outcomes = entries.some((entry) => entry.kind === "OUTCOME" || (entry.kind === "POSITION" && !entry.position.open));
-  const control = controls.at(-1) ?? state.control;
   return {
     ...state,
     applied: newest.sequence,
@@ -143,7 +153,7 @@ function afterLog(state: State, all: readonly LogEntry[], now: number): State {
     symbols: afterEntries(state.symbols, entries, state.selected),
     chart: afterChartEntries(state.chart, entries),
     list: withLive(state.list, signals, state.listAtTop ? LIVE_ROWS : SCROLLED_ROWS),
-    control: control?.halted ? control : undefined,
+    ...(control?.kind === "CONTROL" && { control: control.control, controlSequence: control.sequence }),
     outcomes: outcomes ? state.outcomes + 1 : state.outcomes,
   };
 }

@@ -81,6 +81,37 @@ export interface TradingControl {
   readonly at: number;
 }
 
+/** The account that the positions of the live model make, in its currency and after costs. */
+export interface Account {
+  readonly currency: string;
+  readonly initial: number;
+  readonly equity: number;
+  readonly realised: number;
+  readonly unrealised: number;
+  /** Sum of the sizes of open positions, as a fraction of the initial equity. */
+  readonly exposure: number;
+  readonly openPositions: number;
+  readonly closedPositions: number;
+  /** How far it is below its peak, >= 0. */
+  readonly drawdown: number;
+  readonly drawdownPct: number;
+  readonly dayPnl: number;
+  /** Market time as of which it holds. */
+  readonly asOf?: number | undefined;
+  readonly control: TradingControl;
+  /** The log was followed up to here. */
+  readonly through: number;
+}
+
+/** The account after the close of a bar, or at the end of a session. */
+export interface EquityPoint {
+  readonly time: number;
+  readonly equity: number;
+  readonly drawdown: number;
+  readonly drawdownPct: number;
+  readonly openPositions: number;
+}
+
 interface Entry {
   readonly sequence: number;
   readonly committed: number;

@@ -59,6 +59,8 @@ export function thinned(points: Line["points"]): Line["points"] {
 
 export function Plot(props: {
   lines: readonly Line[];
+  /** What tests know it by. */
+  name?: string;
   height: number;
   label: string;
   formatX: (x: number) => string;
@@ -79,7 +81,7 @@ export function Plot(props: {
   const path = (line: Line): string => thinned(line.points).map(([x, y], index) => `${index ? "L" : "M"}${px(x).toFixed(1)} ${py(y).toFixed(1)}`).join("");
   const times = width < 420 ? [x0, x1] : [x0, x0 + (x1 - x0) / 3, x0 + ((x1 - x0) * 2) / 3, x1];
   return (
-    <div class="plot" ref={ref}>
+    <div class="plot" ref={ref} data-plot={props.name} data-points={props.lines[0]?.points.length}>
       <svg width={width} height={props.height} viewBox={`0 0 ${width} ${props.height}`} role="img" aria-label={props.label}>
         {ticks(y0, y1).map((tick) => (
           <g key={tick}>

@@ -11,6 +11,7 @@ import type { SymbolHealth } from "../../model/types";
 import { liveHash } from "../../model/route";
 import { classes, Empty, Failed, Panel, Skeleton } from "../../ui/parts";
 import { Models } from "./models";
+import { Trading } from "./trading";
 import "../../styles/state.css";
 
 export default function StateView(): JSX.Element {
@@ -19,6 +20,7 @@ export default function StateView(): JSX.Element {
       <h1 class="visually-hidden">State</h1>
       <HealthPanel />
       <Lags />
+      <Trading />
       <Models />
       <Servers />
       <SymbolTable />

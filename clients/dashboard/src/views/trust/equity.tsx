@@ -1,77 +1,99 @@
-/** Realised profit and loss of closed positions over time, and how far it is below its peak. */
+/** Equity of the account and how far it is below its peak, by bar or by day, open positions included. */
 
 import type { JSX } from "preact";
+import { useState } from "preact/hooks";
 
 import { useActions } from "../../data/actions";
-import { useCurrency } from "../../data/currency";
 import { usePreferences } from "../../data/preferences";
 import { useCalmed, useQuery } from "../../data/query";
 import { useSelect } from "../../data/store";
-import { day, fullDay, integer, MINUS, number, signed } from "../../model/format";
-import { curveOf, type CurvePoint } from "../../model/outcomes";
+import { dayClock, fullDay, day, integer, MINUS, NONE, number, percent, share, signed } from "../../model/format";
+import type { Account, EquityPoint } from "../../model/types";
 import { Loaded } from "../../ui/loaded";
-import { Empty, gain, Panel } from "../../ui/parts";
+import { Choice, Empty, gain, Panel } from "../../ui/parts";
 import { Plot } from "../../ui/plot";
 
 const MOST = 2_000;
 
+type By = "BAR" | "DAY";
+
 export function Equity(): JSX.Element {
   const { gateway } = useActions();
-  const currency = useCurrency();
-  const outcomes = useCalmed(useSelect((state) => state.outcomes));
-  const query = useQuery(() => gateway.closedPositionsUpTo(MOST), [outcomes]);
+  const [by, setBy] = useState<By>("BAR");
+  const applied = useCalmed(useSelect((state) => state.applied));
+  const query = useQuery(
+    async () => {
+      const [account, equity] = await Promise.all([gateway.account(), gateway.equity(by, MOST)]);
+      return { account, ...equity };
+    },
+    [applied],
+    by,
+  );
   return (
-    <Panel title="Profit and loss of closed positions" id="equity">
-      <Loaded query={query} label="closed positions" rows={5}>
-        {({ positions, more }) => {
-          const curve = curveOf(positions.map((position) => ({ time: position.exitTime ?? 0, pnl: position.pnlAccount })));
-          return curve.length ? <Curve curve={curve} more={more} currency={currency} /> : <Empty>No position has been closed yet.</Empty>;
-        }}
+    <Panel title="Account" id="equity" aside={<Choice<By> label="Points" value={by} onChange={setBy} options={[["BAR", "By bar"], ["DAY", "By day"]]} />}>
+      <Loaded query={query} label="the account" rows={5}>
+        {({ account, points, more }) => (
+          <div class="body">
+            <Facts account={account} />
+            {points.length > 1 ? <Curve account={account} points={points} by={by} more={more} /> : <Empty>Its curve begins with the second {by === "BAR" ? "bar" : "session"}.</Empty>}
+          </div>
+        )}
       </Loaded>
     </Panel>
   );
 }
 
-function Curve({ curve, more, currency }: { curve: readonly CurvePoint[]; more: boolean; currency: string }): JSX.Element {
-  const { zone } = usePreferences().preferences;
-  const last = curve.at(-1)!;
-  const deepest = curve.reduce((worst, point) => (point.drawdown > worst.drawdown ? point : worst));
-  const formatX = (x: number): string => day(x, zone);
+function Facts({ account }: { account: Account }): JSX.Element {
+  const profit = account.realised + account.unrealised;
   return (
-    <div class="body">
-      <dl class="facts">
-        <div>
-          <dt>Realised, after costs</dt>
-          <dd class={`num figure ${gain(last.value)}`} id="realised">
-            {signed(last.value)} <small>{currency}</small>
-          </dd>
-        </div>
-        <div>
-          <dt>Deepest drawdown</dt>
-          <dd class="num figure">
-            {deepest.drawdown > 0 ? MINUS : ""}
-            {number(deepest.drawdown)} <small>{currency}</small>
-          </dd>
-        </div>
-        <div>
-          <dt>Below the peak now</dt>
-          <dd class="num figure">
-            {last.drawdown > 0 ? MINUS : ""}
-            {number(last.drawdown)} <small>{currency}</small>
-          </dd>
-        </div>
-        <div>
-          <dt>Closed positions</dt>
-          <dd class="num figure">{integer(curve.length)}</dd>
-        </div>
-      </dl>
-      <Plot lines={[{ points: curve.map(({ time, value }) => [time, value]), class: "plot-a", area: true }]} height={180} zero formatX={formatX} formatY={(y) => number(y, 0)}
-        label={`Running profit and loss of ${curve.length} closed positions: ${signed(last.value)} ${currency} at the end`} />
-      <Plot lines={[{ points: curve.map(({ time, drawdown }) => [time, -drawdown]), class: "plot-loss", area: true }]} height={90} zero formatX={formatX} formatY={(y) => number(y, 0)}
-        label={`Drawdown from the peak: ${number(deepest.drawdown)} ${currency} at its deepest`} />
+    <dl class="facts account-facts" data-through={account.through}>
+      <div>
+        <dt>Equity, {account.currency}</dt>
+        <dd class="num figure" data-account="equity">{number(account.equity)}</dd>
+        <dd class="num note">of {number(account.initial, 0)} at first</dd>
+      </div>
+      <div>
+        <dt>Profit, after costs</dt>
+        <dd class={`num figure ${gain(profit)}`} data-account="profit">{signed(profit)}</dd>
+        <dd class="num note" data-account="realised">
+          {signed(account.realised)} of {integer(account.closedPositions)} closed
+        </dd>
+      </div>
+      <div>
+        <dt>Open positions</dt>
+        <dd class={`num figure ${gain(account.unrealised)}`} data-account="unrealised">{account.openPositions ? signed(account.unrealised) : NONE}</dd>
+        <dd class="num note">
+          {integer(account.openPositions)} open, exposure {share(account.exposure, 1)}
+        </dd>
+      </div>
+      <div>
+        <dt>Below its peak</dt>
+        <dd class="num figure" data-account="drawdown">
+          {account.drawdown > 0 ? MINUS : ""}
+          {number(account.drawdown)}
+        </dd>
+        <dd class="num note">{percent(account.drawdownPct, 2)} of the peak</dd>
+      </div>
+    </dl>
+  );
+}
+
+function Curve({ account, points, by, more }: { account: Account; points: readonly EquityPoint[]; by: By; more: boolean }): JSX.Element {
+  const { zone } = usePreferences().preferences;
+  const last = points.at(-1)!;
+  const deepest = points.reduce((worst, point) => (point.drawdown > worst.drawdown ? point : worst));
+  const formatX = (x: number): string => (by === "BAR" && last.time - points[0]!.time < 4 * 86_400_000 ? dayClock(x, zone) : day(x, zone));
+  const kind = by === "BAR" ? "bars" : "sessions";
+  return (
+    <>
+      <Plot name="equity" lines={[{ points: points.map(({ time, equity }) => [time, equity - account.initial]), class: "plot-a", area: true }]} height={180} zero formatX={formatX} formatY={(y) => number(account.initial + y, 0)}
+        label={`Equity after each of ${points.length} ${kind}: ${number(last.equity)} ${account.currency} at the end`} />
+      <Plot name="drawdown" lines={[{ points: points.map(({ time, drawdownPct }) => [time, -drawdownPct]), class: "plot-loss", area: true }]} height={90} zero formatX={formatX} formatY={(y) => percent(Math.abs(y), 1)}
+        label={`Drawdown from the peak: ${percent(deepest.drawdownPct, 2)} at its deepest`} />
       <p class="note">
-        {more ? `The newest ${integer(curve.length)} closed positions, since ${fullDay(curve[0]!.time, zone)}. ` : ""}Open positions are not counted.
+        {more ? `The newest ${integer(points.length)} ${kind}, since ${fullDay(points[0]!.time, zone)}. ` : ""}Above: equity, the line across is the initial one. Below: percent under the peak, at most{" "}
+        <span class="num">{percent(deepest.drawdownPct, 2)}</span> on {dayClock(deepest.time, zone)}. Open positions count as if they were closed.
       </p>
-    </div>
+    </>
   );
 }

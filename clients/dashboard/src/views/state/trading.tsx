@@ -1,0 +1,59 @@
+/** Whether positions are opened, and what the account risks. */
+
+import type { JSX } from "preact";
+
+import { useActions } from "../../data/actions";
+import { useSelect } from "../../data/store";
+import { integer, MINUS, number, percent, share, signed } from "../../model/format";
+import { classes, Failed, gain, Panel, Skeleton, Time } from "../../ui/parts";
+
+export function Trading(): JSX.Element {
+  const account = useSelect((state) => state.account);
+  const control = useSelect((state) => state.control);
+  const actions = useActions();
+  const known = account.value;
+  return (
+    <Panel title="Trading" id="trading">
+      {account.state === "failed" && <Failed error={`The account cannot be read: ${account.error}`} retry={actions.readAccount} />}
+      {!known ? (
+        account.state === "loading" && <Skeleton rows={4} label="Loading the account" />
+      ) : (
+        <div class={classes("body", account.state === "failed" && "old")}>
+          <p class={`status status-${control?.halted ? "unhealthy" : "healthy"}`}>
+            {control?.halted ? "Halted" : "On"}{" "}
+            <span class="status-note">{control?.halted ? "Signals go on, no position is opened." : "Signals open positions, if the rules allow it."}</span>
+          </p>
+          {control?.halted && (
+            <p class="note">
+              {control.reason || "No reason was given"}
+              {control.by && `, by ${control.by}`}, since <Time at={control.at} />.
+            </p>
+          )}
+          <dl class="facts">
+            <div>
+              <dt>Equity, {known.currency}</dt>
+              <dd class="num" data-trading="equity">{number(known.equity)}</dd>
+            </div>
+            <div>
+              <dt>Today</dt>
+              <dd class={`num ${gain(known.dayPnl)}`} data-trading="day">{signed(known.dayPnl)}</dd>
+            </div>
+            <div>
+              <dt>Below its peak</dt>
+              <dd class="num" data-trading="drawdown">
+                {known.drawdown > 0 ? MINUS : ""}
+                {number(known.drawdown)} <small>{percent(known.drawdownPct, 2)}</small>
+              </dd>
+            </div>
+            <div>
+              <dt>Exposure</dt>
+              <dd class="num" data-trading="exposure">
+                {share(known.exposure)} <small>{integer(known.openPositions)} open</small>
+              </dd>
+            </div>
+          </dl>
+        </div>
+      )}
+    </Panel>
+  );
+}
