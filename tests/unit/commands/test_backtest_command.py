@@ -127,7 +127,7 @@ def test_a_proof_is_reported(month: str) -> None:
         (("{file}", "--from", "yesterday"), "'yesterday' is no time"),
         (("{file}", "--from", "0001-01-01T00:00+14:00"), "in UTC it is before the year 1"),
         (("{file}", "--from", "2024-06-02", "--to", "2024-06-01"), "--from must be before --to"),
-        (("{file}", "--from", "2030-01-01"), "there is no bar to test on between --from and --to"),
+        (("{file}", "--from", "2030-01-01"), "there is no bar to test on in the period"),
         (("{file}", "--prove", "--walk-forward", "2"), "--prove does not go with"),
         (("{file}", "--json", "nowhere/out.json"), "nowhere/out.json cannot be written"),
         (("{file}", "--report", "nowhere/out.html"), "nowhere/out.html cannot be written"),

@@ -189,7 +189,7 @@ class BacktestRun:
     def _facts(self) -> RunFacts:
         plan, policy = self._plan, self._plan.policy.description
         if self._first is None or self._through is None:
-            between = " between --from and --to" if plan.start or plan.end else ""
+            between = " in the period" if plan.start or plan.end else ""
             raise NothingToTest(f"there is no bar to test on{between}")
         return RunFacts(
             source=plan.source,

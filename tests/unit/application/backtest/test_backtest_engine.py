@@ -69,5 +69,5 @@ async def test_bars_from_the_end_on_are_left_out() -> None:
 
 async def test_a_period_without_bars_is_refused() -> None:
     bars = walk(60)
-    with pytest.raises(NothingToTest, match="no bar to test on between --from and --to"):
+    with pytest.raises(NothingToTest, match="no bar to test on in the period"):
         await result_of(bars, start=bars[-1].close_time)
