@@ -8,6 +8,7 @@ from datetime import date, timedelta
 from io import StringIO
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import pytest
 from rich.console import Console
@@ -90,6 +91,13 @@ async def follow(pool: Connections, settings: Settings = SETTINGS) -> None:
     outcomes = PostgresOutcomes(pool, encode, LOG_DECODERS)
     keeper = LedgerKeeper(outcomes, log_tail, books(settings), now, LogReader(store, log_tail).committed)
     assert await keeper.catch_up()
+
+
+async def open_positions(pool: Connections) -> list[UUID]:
+    """Return the ids of the positions that are held."""
+    async with pool.for_read() as database:
+        rows = await database.fetch("SELECT position_id FROM positions WHERE status = 'OPEN'")
+    return [row["position_id"] for row in rows]
 
 
 async def altered(dsn: str, statement: str) -> None:
@@ -280,3 +288,18 @@ async def test_a_request_in_between_is_named(dsn: str) -> None:
     code, output = await compared()
     assert code in {0, DIFFERENT}
     assert ("request in between" in output) == (code == DIFFERENT)
+
+
+async def test_a_position_that_a_call_has_closed_is_named_whatever_its_time(dsn: str) -> None:
+    async with connections(dsn) as pool, running_engine(store_of(pool), rules=RULES) as engine:
+        at = 600
+        await engine.publish(BARS[:at])
+        while not (held := await open_positions(pool)):
+            await engine.publish([BARS[at]])
+            at += 1
+        # It is closed by the wall clock, years after the bars around it.
+        await engine.engine.close_position(held[0], None)
+        await engine.publish(BARS[at:])
+        await follow(pool)
+    assert "request in between" in (await difference())["reason"]
+    assert await counts(replace(OPTIONS, start=BARS[at].time))

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 from datetime import datetime
-from uuid import UUID
 
 import asyncpg
 
@@ -34,7 +33,7 @@ SELECT symbol, time FROM (
 ) AS logged LEFT JOIN bars USING (symbol, time) WHERE bars.disposition IS NULL
 """
 _SIGNALS = f"""
-SELECT signal_id, symbol, bar_time, "timestamp", origin, action, message FROM signals
+SELECT sequence, symbol, bar_time, origin, action, message FROM signals
 WHERE {_OF_SYMBOLS} AND ($2::timestamptz IS NULL OR bar_time < $2)
 """
 _POSITIONS = f"""
@@ -46,7 +45,7 @@ SELECT outcomes.*, made.sequence AS made_at FROM outcomes LEFT JOIN (SELECT sign
 USING (signal_id) WHERE NOT shadow AND origin = 'BAR' AND {_OF_SYMBOLS}
 """
 _EQUITY = f"SELECT {', '.join(field.name for field in fields(EquityPoint))} FROM equity"
-_CONTROLS = "SELECT market_time FROM events WHERE kind = 'TRADING_CONTROL'"
+_CONTROLS = "SELECT sequence FROM events WHERE kind = 'TRADING_CONTROL'"
 _LEDGER = "SELECT sequence, account, currency FROM ledger"
 _LOG = """
 SELECT oldest_sequence AS oldest, coalesce((
@@ -139,21 +138,15 @@ async def _followed(connection: asyncpg.Connection) -> tuple[LogExtent, StoredAc
 async def _read_decisions(
     connection: asyncpg.Connection, found: LiveRecord, symbols: Sequence[str], end: datetime | None
 ) -> None:
-    """Read signals and positions, and when something other than a bar changed a position."""
-    requested: dict[UUID, datetime] = {}
+    """Read signals and positions, and where something other than a bar changed a position."""
     async for row in connection.cursor(_SIGNALS, symbols, end, prefetch=_PREFETCH):
         if row["origin"] == Origin.BAR:
             found.signals[row["symbol"], row["bar_time"]] = row["message"]
-        else:
-            requested[row["signal_id"]] = row["timestamp"]
-            if row["action"] != Action.HOLD:
-                found.interventions.setdefault(row["symbol"], []).append(row["timestamp"])
+        elif row["action"] != Action.HOLD:
+            found.interventions.setdefault(row["symbol"], []).append(row["sequence"])
     async for row in connection.cursor(_POSITIONS, symbols, prefetch=_PREFETCH):
         position = replace(position_of(row), sequence=row["sequence"])
         found.positions[position.position_id] = position
-        times = found.interventions.setdefault(position.symbol, [])
-        if position.signal_id in requested:
-            times.append(position.entry_time)
-        if (left := position.exit) is not None and (left.reason is ExitReason.MANUAL or left.signal_id in requested):
-            times.append(left.time)
-    found.controls.extend([row["market_time"] for row in await connection.fetch(_CONTROLS)])
+        if position.exit is not None and position.exit.reason is ExitReason.MANUAL:
+            found.interventions.setdefault(position.symbol, []).append(position.sequence)
+    found.controls.extend([row["sequence"] for row in await connection.fetch(_CONTROLS)])

@@ -56,8 +56,9 @@ class LiveRecord:
     columns: the stored bars of the symbols. other_symbols: there are bars of further symbols.
     bars, signals: by symbol and time of the bar; a signal as the message that was sent.
     positions, outcomes: by id; outcomes of the live policy's signals of bars.
-    interventions: times at which a requested signal or a call may have changed a position or an outcome of a symbol.
-    controls: times at which trading was halted or resumed by hand.
+    interventions: places in the log of requested signals and of calls that may have changed a position or an outcome of
+        a symbol. They are known also where the log is pruned.
+    controls: places in the log at which trading was halted or resumed by hand.
     of_pruned_signals: ids of the outcomes of signals that the log has no more.
     missing: bars that the log has and the table of bars has not.
     equity: by time. account: None if it has not been followed yet. log: see LogExtent.
@@ -72,8 +73,8 @@ class LiveRecord:
     positions: dict[UUID, Position] = field(default_factory=dict)
     outcomes: dict[UUID, Outcome] = field(default_factory=dict)
     of_pruned_signals: set[UUID] = field(default_factory=set)
-    interventions: dict[str, list[datetime]] = field(default_factory=dict)
-    controls: list[datetime] = field(default_factory=list)
+    interventions: dict[str, list[int]] = field(default_factory=dict)
+    controls: list[int] = field(default_factory=list)
     missing: list[BarKey] = field(default_factory=list)
     equity: dict[datetime, EquityPoint] = field(default_factory=dict)
 
@@ -103,6 +104,14 @@ class LiveRecord:
         places = [one.sequence for one in taken if one.disposition is not Disposition.LATE]
         known = [place for place in places if place is not None]
         return min(known) if known and len(known) == len(places) else None
+
+    def next_bar(self, key: BarKey) -> int:
+        """Return the place in the log of the bar after one; that of the oldest entry if the log has it no more."""
+        place = self.bars[key].sequence
+        if place is None:
+            return self.log.oldest
+        later = (taken.sequence for taken in self.bars.values() if taken.sequence is not None)
+        return min((other for other in later if other > place), default=self.log.newest + 1)
 
     def closed_before(self, sequence: int) -> Mapping[str, list[tuple[datetime, float]]]:
         """Return exit time and profit in percent of the newest positions closed before a place in the log, by symbol.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import datetime
@@ -29,6 +30,9 @@ SignalDifference = Callable[[bytes, Signal], Difference | None]
 OF_MODEL = ("signal_id", "model_version", "model_type")
 OF_BARS = ("technical_factors", "market_regime", "trend_direction", "entry_price")
 OF_OUTPUT = ("probabilities",)
+
+ACCOUNT = "account"
+"""What differs if it is the account, to which all symbols contribute."""
 
 SETTINGS = "other settings"
 """Begin of the reason that is given if nothing else explains a difference."""
@@ -190,8 +194,8 @@ class LiveComparison:
             return
         stored = self._live.equity.get(point.time)
         if stored is None:
-            self._fail(newest, "account", Difference("equity", "none", f"{point.equity}"))
-        self._check(newest, "account", first_difference(stored, point))
+            self._fail(newest, ACCOUNT, Difference("equity", "none", f"{point.equity}"))
+        self._check(newest, ACCOUNT, first_difference(stored, point))
         self._count("equity")
 
     def _point(self) -> EquityPoint | None:
@@ -204,7 +208,7 @@ class LiveComparison:
         if stored is None or newest is None or not is_current or self.account_left_out:
             return
         one, other = (replace(account, open_positions={}) for account in (stored.account, self.account))
-        self._check(newest, "account", first_difference(one, other))
+        self._check(newest, ACCOUNT, first_difference(one, other))
 
     def _count(self, what: str) -> None:
         self.compared = replace(self.compared, **{what: attrgetter(what)(self.compared) + 1})
@@ -230,7 +234,7 @@ class LiveComparison:
             return f"missing bar: the service took that of {missing:%Y-%m-%d %H:%M}, and it is not stored any more"
         if name.startswith(OF_MODEL) and what == "signal":
             return "other model: the service decided with another model file"
-        if (request := self._request_before(bar)) is not None:
+        if (request := self._request_before(bar, what)) is not None:
             return request
         if what == "signal":
             return self._reason_of_signal(bar, name)
@@ -248,13 +252,17 @@ class LiveComparison:
             return f"other history: the service took the bar as {how}"
         return f"{SETTINGS}: the same probabilities led to another decision"
 
-    def _request_before(self, bar: Bar) -> str | None:
-        def is_in_period(at: datetime) -> bool:
-            return at <= bar.close_time and (self._start is None or at >= self._start)
+    def _request_before(self, bar: Bar, what: str) -> str | None:
+        """Say what changed the symbol, or the account, in the period up to the bar after this one."""
+        live, until = self._live, self._live.next_bar((bar.symbol, bar.time))
 
-        if any(map(is_in_period, self._live.interventions.get(bar.symbol, ()))):
+        def is_in_period(place: int) -> bool:
+            return self._opening.sequence <= place < until
+
+        of_account = itertools.chain.from_iterable(live.interventions.values())
+        if any(map(is_in_period, of_account if what == ACCOUNT else live.interventions.get(bar.symbol, ()))):
             return "request in between: a requested signal or a call changed a position before"
-        if any(map(is_in_period, self._live.controls)):
+        if any(map(is_in_period, live.controls)):
             return "request in between: trading was halted or resumed before"
         return None
 

@@ -177,10 +177,11 @@ def _print(
         console.print_json(json.dumps(_document(comparison, failure)))
         return
     compared = comparison.compared
-    counts = (
-        f"{compared.signals:,} signals, {compared.positions:,} closed positions, {compared.outcomes:,} outcomes and "
-        f"the account at {compared.equity:,} closes"
-    )
+    counted = [f"{compared.signals:,} signals", f"{compared.positions:,} closed positions"]
+    counted.append(f"{compared.outcomes:,} outcomes")
+    if not comparison.account_left_out:
+        counted.append(f"the account at {compared.equity:,} closes")
+    counts = " and ".join((", ".join(counted[:-1]), counted[-1]))
     if failure is None:
         console.print(
             f"equal: {counts} are those of a backtest, in every field", style="green", highlight=False, soft_wrap=True
