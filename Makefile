@@ -91,10 +91,10 @@ fmt: $(VENV)/.dev ## Format the code
 	$(BIN)/ruff format $(SOURCES)
 
 .PHONY: generate
-generate: $(VENV)/.dev ## Generate what follows from the protos, the sync client, docs/statistics.md, docs/metrics.md, .env.example from the settings, and docs/features.md
+generate: $(VENV)/.dev ## Generate what follows from the protos, the sync client, docs/statistics.md and the comment of the figures, docs/metrics.md, .env.example from the settings, and docs/features.md
+	$(BIN)/python -m docs.generate
 	$(BIN)/python -m protos.generate
 	$(BIN)/python clients/python/scripts/unasync.py
-	$(BIN)/python -m docs.generate
 	$(BIN)/tradingsignals config --example > .env.example
 	$(BIN)/tradingsignals features --markdown > docs/features.md
 

@@ -37,6 +37,8 @@ def calls(rest: httpx.Client) -> Iterator[tuple[str, str, str, dict[str, Any]]]:
     yield "ListSignals", "GET", "/api/signals/history", {"parameters": {"limit": 2, "action": "BUY"}}
     yield "GetStatistics", "GET", "/api/signals/statistics", {}
     yield "ListOutcomes", "GET", "/api/signals/outcomes", {"parameters": {"limit": 2}}
+    grouped = {"parameters": {"start_date": "2020-01-01", "by": ["ACTION"]}}
+    yield "GetPerformance", "GET", "/api/signals/performance", grouped
     yield "GetAccount", "GET", "/api/account", {}
     yield "ListEquity", "GET", "/api/account/equity", {"parameters": {"resolution": "DAY", "limit": 2}}
     named = {"parameters": {"signal_id": signal["signal_id"]}}

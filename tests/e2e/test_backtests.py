@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import signal
@@ -10,6 +11,7 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
+from google.protobuf.json_format import ParseDict
 from tests.support.bars import a_month, messages
 from tests.support.builders import walk
 from tests.support.commands import Ended, run
@@ -21,6 +23,9 @@ from tests.support.tables import tables_of
 
 import tradingsignals
 from tradingsignals import Position
+from tradingsignals.v1.performance_pb2 import PerformanceGroup
+from tradingsignals.v1.signal_service_pb2 import GetPerformanceResponse
+from tradingsignals_server.domain.performance.definitions import LATENCIES
 
 BARS = a_month()
 LONG = walk(15_000)
@@ -38,12 +43,12 @@ async def service() -> AsyncIterator[RunningService]:
             yield service
 
 
-def workers(service: RunningService) -> list[Process]:
-    """Return the processes of backtests."""
+def workers(service: RunningService, module: bytes = b"backtest_worker") -> list[Process]:
+    """Return the processes of backtests, or of another module."""
     found = []
     for process in service.processes():
         with suppress(OSError):  # it has ended meanwhile
-            if b"backtest_worker" in Path(f"/proc/{process.pid}/cmdline").read_bytes():
+            if module in Path(f"/proc/{process.pid}/cmdline").read_bytes():
                 found.append(process)
     return found
 
@@ -72,6 +77,45 @@ async def test_a_backtest_of_stored_bars_has_the_positions_of_the_service(servic
     assert backtest.positions == list[Position](reversed(live))
     async with service.database() as database:
         assert await tables_of(database) == before
+
+
+async def test_performance_of_the_service_is_that_of_the_backtest_of_its_bars(service: RunningService) -> None:
+    async with service.client() as client, service.rest() as rest:
+        newest = (await client.service_info()).through_sequence
+        async with asyncio.timeout(START_SECONDS):  # outcomes and account follow the log
+            while (await client.get_account()).through_sequence < newest:
+                pass
+        backtest = await within(client.run_backtest(symbols=["USDCOP"]).wait(), START_SECONDS)
+        response = await within(client.get_performance(by=["MONTH", "ACTION"]), START_SECONDS)
+        by_rest = await within(rest.get("/api/signals/performance?by=MONTH&by=ACTION"), START_SECONDS)
+    assert ParseDict(by_rest.json(), GetPerformanceResponse()) == response
+    assert backtest is not None
+    found = {figure.name: figure for figure in response.performance.figures}
+    assert found["trades"].value > 20
+    for expected in backtest.figures:
+        figure = found.pop(expected.name)
+        assert (figure.n, figure.HasField("value")) == (expected.n, expected.HasField("value")), expected.name
+        for name in ("value", "low", "high"):
+            assert getattr(figure, name) == pytest.approx(getattr(expected, name), rel=1e-9), expected.name
+    assert found.keys() == LATENCIES.keys()
+    assert found["inference_ms_p50"].n > 1000
+    assert response.performance.of_account
+    assert [(group.dimension, group.key) for group in response.performance.groups] == [
+        (PerformanceGroup.MONTH, "2024-05"),
+        (PerformanceGroup.MONTH, "2024-06"),
+        (PerformanceGroup.ACTION, "BUY"),
+        (PerformanceGroup.ACTION, "SELL"),
+    ]
+
+
+async def test_performance_of_a_caller_that_disappears_leaves_no_process(service: RunningService) -> None:
+    async with service.client() as client:
+        calling = asyncio.create_task(client.get_performance())
+        async with asyncio.timeout(START_SECONDS):
+            while not (processes := workers(service, b"performance_worker")):
+                await client.health()
+        calling.cancel()
+        await all_ended(processes)
 
 
 async def test_bars_and_settings_are_taken_along(service: RunningService) -> None:

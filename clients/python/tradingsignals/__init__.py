@@ -21,6 +21,7 @@ from tradingsignals.v1.event_pb2 import Event, MarketUpdate
 from tradingsignals.v1.explanation_pb2 import Explanation, Replay
 from tradingsignals.v1.model_pb2 import Model, Shadow
 from tradingsignals.v1.outcome_pb2 import Outcome
+from tradingsignals.v1.performance_pb2 import Performance
 from tradingsignals.v1.position_pb2 import Position
 from tradingsignals.v1.signal_pb2 import Signal, TechnicalFactors
 from tradingsignals.v1.statistics_pb2 import Statistics
@@ -95,6 +96,7 @@ __all__ = [
     "Outcome",
     "Overloaded",
     "Pages",
+    "Performance",
     "Position",
     "Replay",
     "Shadow",

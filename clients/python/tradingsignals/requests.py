@@ -13,10 +13,15 @@ from tradingsignals.v1.event_pb2 import Event
 from tradingsignals.v1.event_service_pb2 import StreamEventsResponse
 from tradingsignals.v1.market_data_service_pb2 import PublishBarsRequest
 from tradingsignals.v1.outcome_pb2 import Outcome
+from tradingsignals.v1.performance_pb2 import PerformanceGroup
 from tradingsignals.v1.signal_pb2 import Signal
+from tradingsignals.v1.signal_service_pb2 import GetPerformanceRequest
 
 DEFAULT_TIMEOUT_SECONDS = 10.0
 """Deadline of a call with one response. Streams have none."""
+
+PERFORMANCE_TIMEOUT_SECONDS = 30.0
+"""Deadline of the call for statistics, if that of other calls is shorter: they are computed for it."""
 
 BARS_A_MESSAGE = 500
 """Bars in one message of a publish stream: a message for each bar would cost the service several times as much."""
@@ -52,6 +57,15 @@ Resolution = Outcome.Resolution | str
 
 Fill = Outcome.Fill | str
 """Outcome.CLOSE or "CLOSE", or the next open."""
+
+Origin = Signal.Origin | str
+"""Signal.BAR or "BAR", and so on."""
+
+Basis = GetPerformanceRequest.Basis | str
+"""GetPerformanceRequest.SIGNALS or "SIGNALS", or those that opened a position."""
+
+Dimension = PerformanceGroup.Dimension | str
+"""PerformanceGroup.HOUR or "HOUR", and so on."""
 
 EquityResolution = ListEquityRequest.Resolution | str
 """ListEquityRequest.DAY or "DAY", or by bar."""

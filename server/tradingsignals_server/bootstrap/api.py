@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from ..adapters.backtests.process import BacktestProcesses
+from ..adapters.performance import PerformanceProcesses
 from ..api.access.rules import require_rules
 from ..api.contract import PEER_SERVICE, SERVICES
 from ..api.mapping.errors import status_of
@@ -28,6 +29,7 @@ from ..api.streams import EPOCH_KEY
 from ..application.account_queries import AccountQueries
 from ..application.event_log.follower import Followers
 from ..application.explain.service import Decoders, SignalExplainer
+from ..application.ports.performance import PerformanceQuery
 from ..application.queries import Queries
 from ..config import Settings
 from ..transport.fanout.server import FanoutServer
@@ -39,6 +41,8 @@ from .access import Access
 from .backtest_job import WORKER, backtest_job
 from .engine import Core
 from .metrics import ServerMetrics
+from .performance_job import WORKER as PERFORMANCE_WORKER
+from .performance_job import PerformanceJob
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +118,9 @@ def _servicers(settings: Settings, core: Core) -> dict[str, object]:
         "SystemService": SystemServicer(
             core.health, core.log_tail, settings.feed.name, settings.risk_rules, settings.bar_interval
         ),
-        "SignalService": SignalServicer(core.engine, queries, core.pipeline, core.owner, explainer),
+        "SignalService": SignalServicer(
+            core.engine, queries, core.pipeline, core.owner, explainer, _performance(settings, core).compute
+        ),
         "PositionService": PositionServicer(core.engine, queries, core.owner),
         "OutcomeService": OutcomeServicer(queries),
         "AccountService": AccountServicer(AccountQueries(core.storage.account)),
@@ -123,6 +129,13 @@ def _servicers(settings: Settings, core: Core) -> dict[str, object]:
     }
     json = json_servicer(public)
     return public | {"JsonService": json, "JsonBodyService": JsonBodyServicer(json)}
+
+
+def _performance(settings: Settings, core: Core) -> PerformanceProcesses:
+    def job_of(query: PerformanceQuery) -> PerformanceJob:
+        return PerformanceJob(query, core.storage.dsn, settings.session_calendar, settings.bar_interval)
+
+    return PerformanceProcesses(PERFORMANCE_WORKER, job_of)
 
 
 def _backtests(settings: Settings, core: Core) -> BacktestServicer:

@@ -6,16 +6,14 @@ Arguments: the limit of processor time in seconds and the limit of memory in byt
 from __future__ import annotations
 
 import asyncio
-import os
-import pickle
-import resource
 import sys
 from time import monotonic
 from typing import BinaryIO
 
-from ..adapters.backtests.frames import write_error, write_response
 from ..adapters.postgres.bar_history import bar_history
 from ..adapters.postgres.connection import DatabaseRefused
+from ..adapters.processes.frames import write_error, write_response
+from ..adapters.processes.worker import worker_job
 from ..api.mapping.backtests import progress_message, result_messages
 from ..application.backtest.columns import BarColumns, TooManyBars
 from ..application.backtest.result import BacktestProgress
@@ -25,19 +23,14 @@ from ..domain.errors import BacktestFailed, ServiceError
 from .backtest import backtest_plan, load_policy
 from .backtest_job import BacktestJob
 
-NICENESS = 15
 MAXIMUM_STORED_BARS = 1_000_000
 PROGRESS_SECONDS = 0.25
 
 
-def main(cpu_seconds: int, memory_bytes: int) -> None:
-    """Limit this process, run the job, and write its responses."""
-    os.nice(NICENESS)
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    resource.setrlimit(resource.RLIMIT_CPU, (cpu_seconds, cpu_seconds + 1))
-    resource.setrlimit(resource.RLIMIT_DATA, (memory_bytes, memory_bytes))
+def main() -> None:
+    """Run the job, and write its responses."""
+    job: BacktestJob = worker_job()
     out = sys.stdout.buffer
-    job: BacktestJob = pickle.load(sys.stdin.buffer)  # noqa: S301 - the service wrote it
     try:
         asyncio.run(_run(job, out))
     except ServiceError as error:
@@ -45,7 +38,7 @@ def main(cpu_seconds: int, memory_bytes: int) -> None:
     except (NothingToTest, TooManyBars, DatabaseRefused) as error:
         write_error(out, BacktestFailed(str(error)))
     except MemoryError:
-        write_error(out, BacktestFailed(f"the backtest needs more than {memory_bytes >> 20} MiB of memory"))
+        write_error(out, BacktestFailed("the backtest needs more memory than it may take"))
 
 
 async def _run(job: BacktestJob, out: BinaryIO) -> None:
@@ -86,4 +79,4 @@ class _Reporter:
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]), int(sys.argv[2]))
+    main()

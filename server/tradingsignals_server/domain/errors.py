@@ -31,7 +31,7 @@ ServiceError
 └── ShuttingDown
 
 signal_errors.py has SignalNotFound, which is a NotFound, and InputsNotStored, which is a FailedPrecondition;
-account_errors.py has AccountNotReady.
+account_errors.py has AccountNotReady; statistics_errors.py has StatisticsLimit, which is Overloaded;
 access_errors.py has those of callers that may not do what they ask for.
 
 `message`, `metadata` and `violations` are public and part of the contract. Details for the operator alone belong in

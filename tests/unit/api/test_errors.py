@@ -59,6 +59,7 @@ from tradingsignals_server.domain.errors import (
     TooManySymbols,
 )
 from tradingsignals_server.domain.signal_errors import InputsNotStored, SignalNotFound
+from tradingsignals_server.domain.statistics_errors import StatisticsLimit
 from tradingsignals_server.transport.grpc.headers import trailers_only
 from tradingsignals_server.transport.grpc.status import PeerRefused
 
@@ -85,6 +86,7 @@ TABLE: list[tuple[ServiceError, grpc.StatusCode]] = [
     (PriceJump(["price"], "USDCOP", 4000.0, 0.5), CODES.INVALID_ARGUMENT),
     (StorageUnavailable(), CODES.UNAVAILABLE),
     (AccountNotReady(), CODES.UNAVAILABLE),
+    (StatisticsLimit("8 calls are pending"), CODES.RESOURCE_EXHAUSTED),
     (OwnerUnavailable("USDCOP"), CODES.UNAVAILABLE),
     (ModelNotLoaded("model.onnx: is no ONNX file"), CODES.FAILED_PRECONDITION),
     (BacktestFailed("there are no bars"), CODES.FAILED_PRECONDITION),
@@ -157,7 +159,7 @@ def test_every_reason_of_the_contract_has_an_error() -> None:
 
 def test_only_overload_and_outages_are_retryable() -> None:
     retryable = {type(error) for error, _ in TABLE if is_retryable(error)}
-    overload = {Overloaded, ReadTimedOut, TooManyBacktests, FollowerStalled}
+    overload = {Overloaded, ReadTimedOut, TooManyBacktests, StatisticsLimit, FollowerStalled}
     assert retryable == overload | {StorageUnavailable, OwnerUnavailable, AccountNotReady, ShuttingDown, Unhealthy}
 
 

@@ -54,6 +54,7 @@ METHODS = {
     "SignalService.GenerateSignal": "generate_signal",
     "SignalService.GenerateSignalFromDb": "generate_signal_from_db",
     "SignalService.GetStatistics": "statistics",
+    "SignalService.GetPerformance": "get_performance",
     "SignalService.ExplainSignal": "explain_signal",
     "SignalService.ReplaySignal": "replay_signal",
     "SignalService.StreamSignals": "stream_signals",

@@ -1,13 +1,23 @@
-"""What is generated of the documents."""
+"""What is generated of the documents and of the contract."""
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
-from docs.generate import BEGIN, END, ROOT, access_section, documents, figures_section, with_section
-
-from tradingsignals_server.domain.performance.definitions import DEFINITIONS
+from docs.generate import (
+    BEGIN,
+    CONTRACT,
+    END,
+    FIGURES,
+    ROOT,
+    access_section,
+    documents,
+    figures_section,
+    with_comment,
+    with_section,
+)
 
 
 @pytest.mark.parametrize(("path", "current"), [pytest.param(*each, id=each[0].name) for each in documents()])
@@ -17,7 +27,7 @@ def test_the_document_is_current(path: Path, current: str) -> None:
 
 def test_every_figure_has_a_row() -> None:
     section = figures_section()
-    assert all(f"| `{name}` |" in section for name in DEFINITIONS)
+    assert all(f"| `{name}` |" in section for name in FIGURES)
 
 
 def test_text_around_the_figures_stays() -> None:
@@ -36,3 +46,13 @@ def test_rules_of_access_are_listed_by_rule() -> None:
     assert "`ModelService.ReloadModel`" in next(
         row for row in access_section().splitlines() if row.startswith("| admin")
     )
+
+
+def test_the_comment_of_the_contract_lists_every_figure_in_order() -> None:
+    listed = re.findall(r"^  // - (\w+) \(", CONTRACT.read_text("utf-8"), re.MULTILINE)
+    assert listed == list(FIGURES)
+
+
+def test_a_contract_without_the_field_is_refused() -> None:
+    with pytest.raises(ValueError, match="needs the field"):
+        with_comment("message Figure {\n  double value = 1;\n}\n")

@@ -242,6 +242,7 @@ def test_paths_are_the_documented_ones(contract: Any) -> None:
         "GET /api/signals/statistics",
         "GET /api/signals/stream",
         "GET /api/signals/outcomes",
+        "GET /api/signals/performance",
         "GET /api/account",
         "GET /api/account/equity",
         "GET /api/signals/{signal_id}/explanation",

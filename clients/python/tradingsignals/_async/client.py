@@ -36,6 +36,7 @@ from tradingsignals.v1.outcome_service_pb2_grpc import OutcomeServiceStub
 from tradingsignals.v1.position_pb2 import Position
 from tradingsignals.v1.position_service_pb2_grpc import PositionServiceStub
 from tradingsignals.v1.signal_pb2 import Signal
+from tradingsignals.v1.signal_service_pb2 import GetPerformanceResponse
 from tradingsignals.v1.signal_service_pb2_grpc import SignalServiceStub
 from tradingsignals.v1.statistics_pb2 import Statistics
 from tradingsignals.v1.system_service_pb2 import GetHealthResponse, GetServiceInfoResponse
@@ -48,11 +49,15 @@ from ..requests import (
     CHANNEL_OPTIONS,
     DEFAULT_TIMEOUT_SECONDS,
     OWN_CONNECTION,
+    PERFORMANCE_TIMEOUT_SECONDS,
     Action,
+    Basis,
     ChannelOptions,
+    Dimension,
     EquityResolution,
     Fill,
     Kind,
+    Origin,
     Resolution,
     When,
     entries_of,
@@ -141,6 +146,41 @@ class AsyncClient:
         """Return counts over all stored signals and positions."""
         response = await self._unary(self._signals.GetStatistics, signal_service_pb2.GetStatisticsRequest())
         return response.statistics
+
+    async def get_performance(
+        self,
+        *,
+        by: Iterable[Dimension] = (),
+        basis: Basis | None = None,
+        fill: Fill | None = None,
+        shadow: bool | None = None,
+        symbol: str | None = None,
+        action: Action | None = None,
+        origin: Origin | None = None,
+        model_version: str | None = None,
+        model_key: str | None = None,
+        start_date: When = None,
+        end_date: When = None,
+    ) -> GetPerformanceResponse:
+        """Return the statistics of outcomes with exits from `start_date` to before `end_date`, and of the equity.
+
+        It takes some seconds, and has a deadline of 30 seconds.
+        """
+        request = signal_service_pb2.GetPerformanceRequest(
+            basis=basis,
+            fill=fill,
+            shadow=shadow,
+            symbol=symbol,
+            action=action,
+            origin=origin,
+            model_version=model_version,
+            model_key=model_key,
+            start_date=when(start_date),
+            end_date=when(end_date),
+            by=by,
+        )
+        seconds = max(self._timeout, PERFORMANCE_TIMEOUT_SECONDS)
+        return await self._unary(self._signals.GetPerformance, request, seconds)
 
     # ------------------------------------------------------------------------------------------------- signals
 
@@ -506,8 +546,8 @@ class AsyncClient:
     def _new_channel(self, options: ChannelOptions) -> Channel:
         return open_channel(self._address, self._credentials, self._api_key, options)
 
-    async def _unary(self, method: UnaryMethod[Any, R], request: object) -> R:
+    async def _unary(self, method: UnaryMethod[Any, R], request: object, seconds: float | None = None) -> R:
         try:
-            return await method(request, timeout=self._timeout)
+            return await method(request, timeout=seconds or self._timeout)
         except grpc.RpcError as error:
             raise from_rpc_error(error) from error

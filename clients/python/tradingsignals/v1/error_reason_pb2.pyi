@@ -35,6 +35,7 @@ class ErrorReason(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     BACKTEST_FAILED: _ClassVar[ErrorReason]
     INPUTS_NOT_STORED: _ClassVar[ErrorReason]
     ACCOUNT_NOT_READY: _ClassVar[ErrorReason]
+    STATISTICS_LIMIT: _ClassVar[ErrorReason]
     UNAUTHENTICATED: _ClassVar[ErrorReason]
     ROLE_NOT_ALLOWED: _ClassVar[ErrorReason]
     NETWORK_NOT_ALLOWED: _ClassVar[ErrorReason]
@@ -76,6 +77,7 @@ TOO_MANY_BACKTESTS: ErrorReason
 BACKTEST_FAILED: ErrorReason
 INPUTS_NOT_STORED: ErrorReason
 ACCOUNT_NOT_READY: ErrorReason
+STATISTICS_LIMIT: ErrorReason
 UNAUTHENTICATED: ErrorReason
 ROLE_NOT_ALLOWED: ErrorReason
 NETWORK_NOT_ALLOWED: ErrorReason

@@ -25,11 +25,13 @@ _sym_db = _symbol_database.Default()
 from google.api import annotations_pb2 as google_dot_api_dot_annotations__pb2
 from tradingsignals.v1 import event_pb2 as tradingsignals_dot_v1_dot_event__pb2
 from tradingsignals.v1 import explanation_pb2 as tradingsignals_dot_v1_dot_explanation__pb2
+from tradingsignals.v1 import outcome_pb2 as tradingsignals_dot_v1_dot_outcome__pb2
+from tradingsignals.v1 import performance_pb2 as tradingsignals_dot_v1_dot_performance__pb2
 from tradingsignals.v1 import signal_pb2 as tradingsignals_dot_v1_dot_signal__pb2
 from tradingsignals.v1 import statistics_pb2 as tradingsignals_dot_v1_dot_statistics__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n&tradingsignals/v1/signal_service.proto\x12\x11tradingsignals.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1dtradingsignals/v1/event.proto\x1a#tradingsignals/v1/explanation.proto\x1a\x1etradingsignals/v1/signal.proto\x1a\"tradingsignals/v1/statistics.proto\"(\n\x16GetLatestSignalRequest\x12\x0e\n\x06symbol\x18\x01 \x01(\t\"D\n\x17GetLatestSignalResponse\x12)\n\x06signal\x18\x01 \x01(\x0b\x32\x19.tradingsignals.v1.Signal\"\xbe\x01\n\x12ListSignalsRequest\x12\x12\n\x05limit\x18\x01 \x01(\x05H\x00\x88\x01\x01\x12\x35\n\x06\x61\x63tion\x18\x02 \x01(\x0e\x32 .tradingsignals.v1.Signal.ActionH\x01\x88\x01\x01\x12\x0e\n\x06symbol\x18\x03 \x01(\t\x12\x12\n\nstart_date\x18\x04 \x01(\t\x12\x10\n\x08\x65nd_date\x18\x05 \x01(\t\x12\x12\n\npage_token\x18\x06 \x01(\tB\x08\n\x06_limitB\t\n\x07_action\"\x83\x01\n\x13ListSignalsResponse\x12*\n\x07signals\x18\x01 \x03(\x0b\x32\x19.tradingsignals.v1.Signal\x12\r\n\x05\x63ount\x18\x02 \x01(\x05\x12\x17\n\x0fnext_page_token\x18\x03 \x01(\t\x12\x18\n\x10through_sequence\x18\x04 \x01(\x03\"\xe9\x03\n\x15GenerateSignalRequest\x12\x0e\n\x06symbol\x18\x01 \x01(\t\x12\x18\n\x0b\x63lose_price\x18\x02 \x01(\x01H\x00\x88\x01\x01\x12\x17\n\nopen_price\x18\x03 \x01(\x01H\x01\x88\x01\x01\x12\x17\n\nhigh_price\x18\x04 \x01(\x01H\x02\x88\x01\x01\x12\x16\n\tlow_price\x18\x05 \x01(\x01H\x03\x88\x01\x01\x12\x13\n\x06volume\x18\x06 \x01(\x01H\x04\x88\x01\x01\x12\x10\n\x03rsi\x18\x07 \x01(\x01H\x05\x88\x01\x01\x12\x11\n\x04macd\x18\x08 \x01(\x01H\x06\x88\x01\x01\x12\x18\n\x0bmacd_signal\x18\t \x01(\x01H\x07\x88\x01\x01\x12\x15\n\x08\x62\x62_upper\x18\n \x01(\x01H\x08\x88\x01\x01\x12\x15\n\x08\x62\x62_lower\x18\x0b \x01(\x01H\t\x88\x01\x01\x12\x13\n\x06\x65ma_20\x18\x0c \x01(\x01H\n\x88\x01\x01\x12\x13\n\x06\x65ma_50\x18\r \x01(\x01H\x0b\x88\x01\x01\x12\x10\n\x03\x61tr\x18\x0e \x01(\x01H\x0c\x88\x01\x01\x42\x0e\n\x0c_close_priceB\r\n\x0b_open_priceB\r\n\x0b_high_priceB\x0c\n\n_low_priceB\t\n\x07_volumeB\x06\n\x04_rsiB\x07\n\x05_macdB\x0e\n\x0c_macd_signalB\x0b\n\t_bb_upperB\x0b\n\t_bb_lowerB\t\n\x07_ema_20B\t\n\x07_ema_50B\x06\n\x04_atr\"C\n\x16GenerateSignalResponse\x12)\n\x06signal\x18\x01 \x01(\x0b\x32\x19.tradingsignals.v1.Signal\"[\n\x1bGenerateSignalFromDbRequest\x12\x0e\n\x06symbol\x18\x01 \x01(\t\x12\x1a\n\rlookback_bars\x18\x02 \x01(\x05H\x00\x88\x01\x01\x42\x10\n\x0e_lookback_bars\"I\n\x1cGenerateSignalFromDbResponse\x12)\n\x06signal\x18\x01 \x01(\x0b\x32\x19.tradingsignals.v1.Signal\"\x16\n\x14GetStatisticsRequest\"J\n\x15GetStatisticsResponse\x12\x31\n\nstatistics\x18\x01 \x01(\x0b\x32\x1d.tradingsignals.v1.Statistics\")\n\x14\x45xplainSignalRequest\x12\x11\n\tsignal_id\x18\x01 \x01(\t\"L\n\x15\x45xplainSignalResponse\x12\x33\n\x0b\x65xplanation\x18\x01 \x01(\x0b\x32\x1e.tradingsignals.v1.Explanation\"(\n\x13ReplaySignalRequest\x12\x11\n\tsignal_id\x18\x01 \x01(\t\"A\n\x14ReplaySignalResponse\x12)\n\x06replay\x18\x01 \x01(\x0b\x32\x19.tradingsignals.v1.Replay\"\xec\x01\n\x14StreamSignalsRequest\x12\x0f\n\x07symbols\x18\x01 \x03(\t\x12\x31\n\x07\x61\x63tions\x18\x02 \x03(\x0e\x32 .tradingsignals.v1.Signal.Action\x12\x1b\n\x0emin_confidence\x18\x03 \x01(\x01H\x00\x88\x01\x01\x12\x19\n\x0cresume_after\x18\x04 \x01(\x03H\x01\x88\x01\x01\x12\x1e\n\x11heartbeat_seconds\x18\x05 \x01(\x05H\x02\x88\x01\x01\x42\x11\n\x0f_min_confidenceB\x0f\n\r_resume_afterB\x14\n\x12_heartbeat_seconds\"\x8c\x01\n\x15StreamSignalsResponse\x12*\n\x07signals\x18\x01 \x03(\x0b\x32\x19.tradingsignals.v1.Signal\x12\x18\n\x10through_sequence\x18\x02 \x01(\x03\x12-\n\x05\x65rror\x18\x03 \x01(\x0b\x32\x1e.tradingsignals.v1.StreamError2\xec\x08\n\rSignalService\x12\x85\x01\n\x0fGetLatestSignal\x12).tradingsignals.v1.GetLatestSignalRequest\x1a*.tradingsignals.v1.GetLatestSignalResponse\"\x1b\x82\xd3\xe4\x93\x02\x15\x12\x13/api/signals/latest\x12z\n\x0bListSignals\x12%.tradingsignals.v1.ListSignalsRequest\x1a&.tradingsignals.v1.ListSignalsResponse\"\x1c\x82\xd3\xe4\x93\x02\x16\x12\x14/api/signals/history\x12\x87\x01\n\x0eGenerateSignal\x12(.tradingsignals.v1.GenerateSignalRequest\x1a).tradingsignals.v1.GenerateSignalResponse\" \x82\xd3\xe4\x93\x02\x1a\"\x15/api/signals/generate:\x01*\x12\xa1\x01\n\x14GenerateSignalFromDb\x12..tradingsignals.v1.GenerateSignalFromDbRequest\x1a/.tradingsignals.v1.GenerateSignalFromDbResponse\"(\x82\xd3\xe4\x93\x02\"\"\x1d/api/signals/generate-from-db:\x01*\x12\x83\x01\n\rGetStatistics\x12\'.tradingsignals.v1.GetStatisticsRequest\x1a(.tradingsignals.v1.GetStatisticsResponse\"\x1f\x82\xd3\xe4\x93\x02\x19\x12\x17/api/signals/statistics\x12\x90\x01\n\rExplainSignal\x12\'.tradingsignals.v1.ExplainSignalRequest\x1a(.tradingsignals.v1.ExplainSignalResponse\",\x82\xd3\xe4\x93\x02&\x12$/api/signals/{signal_id}/explanation\x12\x8b\x01\n\x0cReplaySignal\x12&.tradingsignals.v1.ReplaySignalRequest\x1a\'.tradingsignals.v1.ReplaySignalResponse\"*\x82\xd3\xe4\x93\x02$\"\x1f/api/signals/{signal_id}/replay:\x01*\x12\x81\x01\n\rStreamSignals\x12\'.tradingsignals.v1.StreamSignalsRequest\x1a(.tradingsignals.v1.StreamSignalsResponse\"\x1b\x82\xd3\xe4\x93\x02\x15\x12\x13/api/signals/stream0\x01\x42M\n\x11tradingsignals.v1P\x01Z\"tradingsignals/v1;tradingsignalsv1\xaa\x02\x11TradingSignals.V1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n&tradingsignals/v1/signal_service.proto\x12\x11tradingsignals.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1dtradingsignals/v1/event.proto\x1a#tradingsignals/v1/explanation.proto\x1a\x1ftradingsignals/v1/outcome.proto\x1a#tradingsignals/v1/performance.proto\x1a\x1etradingsignals/v1/signal.proto\x1a\"tradingsignals/v1/statistics.proto\"(\n\x16GetLatestSignalRequest\x12\x0e\n\x06symbol\x18\x01 \x01(\t\"D\n\x17GetLatestSignalResponse\x12)\n\x06signal\x18\x01 \x01(\x0b\x32\x19.tradingsignals.v1.Signal\"\xbe\x01\n\x12ListSignalsRequest\x12\x12\n\x05limit\x18\x01 \x01(\x05H\x00\x88\x01\x01\x12\x35\n\x06\x61\x63tion\x18\x02 \x01(\x0e\x32 .tradingsignals.v1.Signal.ActionH\x01\x88\x01\x01\x12\x0e\n\x06symbol\x18\x03 \x01(\t\x12\x12\n\nstart_date\x18\x04 \x01(\t\x12\x10\n\x08\x65nd_date\x18\x05 \x01(\t\x12\x12\n\npage_token\x18\x06 \x01(\tB\x08\n\x06_limitB\t\n\x07_action\"\x83\x01\n\x13ListSignalsResponse\x12*\n\x07signals\x18\x01 \x03(\x0b\x32\x19.tradingsignals.v1.Signal\x12\r\n\x05\x63ount\x18\x02 \x01(\x05\x12\x17\n\x0fnext_page_token\x18\x03 \x01(\t\x12\x18\n\x10through_sequence\x18\x04 \x01(\x03\"\xe9\x03\n\x15GenerateSignalRequest\x12\x0e\n\x06symbol\x18\x01 \x01(\t\x12\x18\n\x0b\x63lose_price\x18\x02 \x01(\x01H\x00\x88\x01\x01\x12\x17\n\nopen_price\x18\x03 \x01(\x01H\x01\x88\x01\x01\x12\x17\n\nhigh_price\x18\x04 \x01(\x01H\x02\x88\x01\x01\x12\x16\n\tlow_price\x18\x05 \x01(\x01H\x03\x88\x01\x01\x12\x13\n\x06volume\x18\x06 \x01(\x01H\x04\x88\x01\x01\x12\x10\n\x03rsi\x18\x07 \x01(\x01H\x05\x88\x01\x01\x12\x11\n\x04macd\x18\x08 \x01(\x01H\x06\x88\x01\x01\x12\x18\n\x0bmacd_signal\x18\t \x01(\x01H\x07\x88\x01\x01\x12\x15\n\x08\x62\x62_upper\x18\n \x01(\x01H\x08\x88\x01\x01\x12\x15\n\x08\x62\x62_lower\x18\x0b \x01(\x01H\t\x88\x01\x01\x12\x13\n\x06\x65ma_20\x18\x0c \x01(\x01H\n\x88\x01\x01\x12\x13\n\x06\x65ma_50\x18\r \x01(\x01H\x0b\x88\x01\x01\x12\x10\n\x03\x61tr\x18\x0e \x01(\x01H\x0c\x88\x01\x01\x42\x0e\n\x0c_close_priceB\r\n\x0b_open_priceB\r\n\x0b_high_priceB\x0c\n\n_low_priceB\t\n\x07_volumeB\x06\n\x04_rsiB\x07\n\x05_macdB\x0e\n\x0c_macd_signalB\x0b\n\t_bb_upperB\x0b\n\t_bb_lowerB\t\n\x07_ema_20B\t\n\x07_ema_50B\x06\n\x04_atr\"C\n\x16GenerateSignalResponse\x12)\n\x06signal\x18\x01 \x01(\x0b\x32\x19.tradingsignals.v1.Signal\"[\n\x1bGenerateSignalFromDbRequest\x12\x0e\n\x06symbol\x18\x01 \x01(\t\x12\x1a\n\rlookback_bars\x18\x02 \x01(\x05H\x00\x88\x01\x01\x42\x10\n\x0e_lookback_bars\"I\n\x1cGenerateSignalFromDbResponse\x12)\n\x06signal\x18\x01 \x01(\x0b\x32\x19.tradingsignals.v1.Signal\"\x16\n\x14GetStatisticsRequest\"J\n\x15GetStatisticsResponse\x12\x31\n\nstatistics\x18\x01 \x01(\x0b\x32\x1d.tradingsignals.v1.Statistics\"\x9d\x04\n\x15GetPerformanceRequest\x12\x42\n\x05\x62\x61sis\x18\x01 \x01(\x0e\x32..tradingsignals.v1.GetPerformanceRequest.BasisH\x00\x88\x01\x01\x12\x32\n\x04\x66ill\x18\x02 \x01(\x0e\x32\x1f.tradingsignals.v1.Outcome.FillH\x01\x88\x01\x01\x12\x13\n\x06shadow\x18\x03 \x01(\x08H\x02\x88\x01\x01\x12\x0e\n\x06symbol\x18\x04 \x01(\t\x12\x35\n\x06\x61\x63tion\x18\x05 \x01(\x0e\x32 .tradingsignals.v1.Signal.ActionH\x03\x88\x01\x01\x12\x35\n\x06origin\x18\x06 \x01(\x0e\x32 .tradingsignals.v1.Signal.OriginH\x04\x88\x01\x01\x12\x15\n\rmodel_version\x18\x07 \x01(\t\x12\x11\n\tmodel_key\x18\x08 \x01(\t\x12\x12\n\nstart_date\x18\t \x01(\t\x12\x10\n\x08\x65nd_date\x18\n \x01(\t\x12\x39\n\x02\x62y\x18\x0b \x03(\x0e\x32-.tradingsignals.v1.PerformanceGroup.Dimension\":\n\x05\x42\x61sis\x12\x15\n\x11\x42\x41SIS_UNSPECIFIED\x10\x00\x12\r\n\tPOSITIONS\x10\x01\x12\x0b\n\x07SIGNALS\x10\x02\x42\x08\n\x06_basisB\x07\n\x05_fillB\t\n\x07_shadowB\t\n\x07_actionB\t\n\x07_origin\"g\n\x16GetPerformanceResponse\x12\x33\n\x0bperformance\x18\x01 \x01(\x0b\x32\x1e.tradingsignals.v1.Performance\x12\x18\n\x10through_sequence\x18\x02 \x01(\x03\")\n\x14\x45xplainSignalRequest\x12\x11\n\tsignal_id\x18\x01 \x01(\t\"L\n\x15\x45xplainSignalResponse\x12\x33\n\x0b\x65xplanation\x18\x01 \x01(\x0b\x32\x1e.tradingsignals.v1.Explanation\"(\n\x13ReplaySignalRequest\x12\x11\n\tsignal_id\x18\x01 \x01(\t\"A\n\x14ReplaySignalResponse\x12)\n\x06replay\x18\x01 \x01(\x0b\x32\x19.tradingsignals.v1.Replay\"\xec\x01\n\x14StreamSignalsRequest\x12\x0f\n\x07symbols\x18\x01 \x03(\t\x12\x31\n\x07\x61\x63tions\x18\x02 \x03(\x0e\x32 .tradingsignals.v1.Signal.Action\x12\x1b\n\x0emin_confidence\x18\x03 \x01(\x01H\x00\x88\x01\x01\x12\x19\n\x0cresume_after\x18\x04 \x01(\x03H\x01\x88\x01\x01\x12\x1e\n\x11heartbeat_seconds\x18\x05 \x01(\x05H\x02\x88\x01\x01\x42\x11\n\x0f_min_confidenceB\x0f\n\r_resume_afterB\x14\n\x12_heartbeat_seconds\"\x8c\x01\n\x15StreamSignalsResponse\x12*\n\x07signals\x18\x01 \x03(\x0b\x32\x19.tradingsignals.v1.Signal\x12\x18\n\x10through_sequence\x18\x02 \x01(\x03\x12-\n\x05\x65rror\x18\x03 \x01(\x0b\x32\x1e.tradingsignals.v1.StreamError2\xf6\t\n\rSignalService\x12\x85\x01\n\x0fGetLatestSignal\x12).tradingsignals.v1.GetLatestSignalRequest\x1a*.tradingsignals.v1.GetLatestSignalResponse\"\x1b\x82\xd3\xe4\x93\x02\x15\x12\x13/api/signals/latest\x12z\n\x0bListSignals\x12%.tradingsignals.v1.ListSignalsRequest\x1a&.tradingsignals.v1.ListSignalsResponse\"\x1c\x82\xd3\xe4\x93\x02\x16\x12\x14/api/signals/history\x12\x87\x01\n\x0eGenerateSignal\x12(.tradingsignals.v1.GenerateSignalRequest\x1a).tradingsignals.v1.GenerateSignalResponse\" \x82\xd3\xe4\x93\x02\x1a\"\x15/api/signals/generate:\x01*\x12\xa1\x01\n\x14GenerateSignalFromDb\x12..tradingsignals.v1.GenerateSignalFromDbRequest\x1a/.tradingsignals.v1.GenerateSignalFromDbResponse\"(\x82\xd3\xe4\x93\x02\"\"\x1d/api/signals/generate-from-db:\x01*\x12\x83\x01\n\rGetStatistics\x12\'.tradingsignals.v1.GetStatisticsRequest\x1a(.tradingsignals.v1.GetStatisticsResponse\"\x1f\x82\xd3\xe4\x93\x02\x19\x12\x17/api/signals/statistics\x12\x87\x01\n\x0eGetPerformance\x12(.tradingsignals.v1.GetPerformanceRequest\x1a).tradingsignals.v1.GetPerformanceResponse\" \x82\xd3\xe4\x93\x02\x1a\x12\x18/api/signals/performance\x12\x90\x01\n\rExplainSignal\x12\'.tradingsignals.v1.ExplainSignalRequest\x1a(.tradingsignals.v1.ExplainSignalResponse\",\x82\xd3\xe4\x93\x02&\x12$/api/signals/{signal_id}/explanation\x12\x8b\x01\n\x0cReplaySignal\x12&.tradingsignals.v1.ReplaySignalRequest\x1a\'.tradingsignals.v1.ReplaySignalResponse\"*\x82\xd3\xe4\x93\x02$\"\x1f/api/signals/{signal_id}/replay:\x01*\x12\x81\x01\n\rStreamSignals\x12\'.tradingsignals.v1.StreamSignalsRequest\x1a(.tradingsignals.v1.StreamSignalsResponse\"\x1b\x82\xd3\xe4\x93\x02\x15\x12\x13/api/signals/stream0\x01\x42M\n\x11tradingsignals.v1P\x01Z\"tradingsignals/v1;tradingsignalsv1\xaa\x02\x11TradingSignals.V1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -47,44 +49,52 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_SIGNALSERVICE'].methods_by_name['GenerateSignalFromDb']._serialized_options = b'\202\323\344\223\002\"\"\035/api/signals/generate-from-db:\001*'
   _globals['_SIGNALSERVICE'].methods_by_name['GetStatistics']._loaded_options = None
   _globals['_SIGNALSERVICE'].methods_by_name['GetStatistics']._serialized_options = b'\202\323\344\223\002\031\022\027/api/signals/statistics'
+  _globals['_SIGNALSERVICE'].methods_by_name['GetPerformance']._loaded_options = None
+  _globals['_SIGNALSERVICE'].methods_by_name['GetPerformance']._serialized_options = b'\202\323\344\223\002\032\022\030/api/signals/performance'
   _globals['_SIGNALSERVICE'].methods_by_name['ExplainSignal']._loaded_options = None
   _globals['_SIGNALSERVICE'].methods_by_name['ExplainSignal']._serialized_options = b'\202\323\344\223\002&\022$/api/signals/{signal_id}/explanation'
   _globals['_SIGNALSERVICE'].methods_by_name['ReplaySignal']._loaded_options = None
   _globals['_SIGNALSERVICE'].methods_by_name['ReplaySignal']._serialized_options = b'\202\323\344\223\002$\"\037/api/signals/{signal_id}/replay:\001*'
   _globals['_SIGNALSERVICE'].methods_by_name['StreamSignals']._loaded_options = None
   _globals['_SIGNALSERVICE'].methods_by_name['StreamSignals']._serialized_options = b'\202\323\344\223\002\025\022\023/api/signals/stream'
-  _globals['_GETLATESTSIGNALREQUEST']._serialized_start=227
-  _globals['_GETLATESTSIGNALREQUEST']._serialized_end=267
-  _globals['_GETLATESTSIGNALRESPONSE']._serialized_start=269
-  _globals['_GETLATESTSIGNALRESPONSE']._serialized_end=337
-  _globals['_LISTSIGNALSREQUEST']._serialized_start=340
-  _globals['_LISTSIGNALSREQUEST']._serialized_end=530
-  _globals['_LISTSIGNALSRESPONSE']._serialized_start=533
-  _globals['_LISTSIGNALSRESPONSE']._serialized_end=664
-  _globals['_GENERATESIGNALREQUEST']._serialized_start=667
-  _globals['_GENERATESIGNALREQUEST']._serialized_end=1156
-  _globals['_GENERATESIGNALRESPONSE']._serialized_start=1158
-  _globals['_GENERATESIGNALRESPONSE']._serialized_end=1225
-  _globals['_GENERATESIGNALFROMDBREQUEST']._serialized_start=1227
-  _globals['_GENERATESIGNALFROMDBREQUEST']._serialized_end=1318
-  _globals['_GENERATESIGNALFROMDBRESPONSE']._serialized_start=1320
-  _globals['_GENERATESIGNALFROMDBRESPONSE']._serialized_end=1393
-  _globals['_GETSTATISTICSREQUEST']._serialized_start=1395
-  _globals['_GETSTATISTICSREQUEST']._serialized_end=1417
-  _globals['_GETSTATISTICSRESPONSE']._serialized_start=1419
-  _globals['_GETSTATISTICSRESPONSE']._serialized_end=1493
-  _globals['_EXPLAINSIGNALREQUEST']._serialized_start=1495
-  _globals['_EXPLAINSIGNALREQUEST']._serialized_end=1536
-  _globals['_EXPLAINSIGNALRESPONSE']._serialized_start=1538
-  _globals['_EXPLAINSIGNALRESPONSE']._serialized_end=1614
-  _globals['_REPLAYSIGNALREQUEST']._serialized_start=1616
-  _globals['_REPLAYSIGNALREQUEST']._serialized_end=1656
-  _globals['_REPLAYSIGNALRESPONSE']._serialized_start=1658
-  _globals['_REPLAYSIGNALRESPONSE']._serialized_end=1723
-  _globals['_STREAMSIGNALSREQUEST']._serialized_start=1726
-  _globals['_STREAMSIGNALSREQUEST']._serialized_end=1962
-  _globals['_STREAMSIGNALSRESPONSE']._serialized_start=1965
-  _globals['_STREAMSIGNALSRESPONSE']._serialized_end=2105
-  _globals['_SIGNALSERVICE']._serialized_start=2108
-  _globals['_SIGNALSERVICE']._serialized_end=3240
+  _globals['_GETLATESTSIGNALREQUEST']._serialized_start=297
+  _globals['_GETLATESTSIGNALREQUEST']._serialized_end=337
+  _globals['_GETLATESTSIGNALRESPONSE']._serialized_start=339
+  _globals['_GETLATESTSIGNALRESPONSE']._serialized_end=407
+  _globals['_LISTSIGNALSREQUEST']._serialized_start=410
+  _globals['_LISTSIGNALSREQUEST']._serialized_end=600
+  _globals['_LISTSIGNALSRESPONSE']._serialized_start=603
+  _globals['_LISTSIGNALSRESPONSE']._serialized_end=734
+  _globals['_GENERATESIGNALREQUEST']._serialized_start=737
+  _globals['_GENERATESIGNALREQUEST']._serialized_end=1226
+  _globals['_GENERATESIGNALRESPONSE']._serialized_start=1228
+  _globals['_GENERATESIGNALRESPONSE']._serialized_end=1295
+  _globals['_GENERATESIGNALFROMDBREQUEST']._serialized_start=1297
+  _globals['_GENERATESIGNALFROMDBREQUEST']._serialized_end=1388
+  _globals['_GENERATESIGNALFROMDBRESPONSE']._serialized_start=1390
+  _globals['_GENERATESIGNALFROMDBRESPONSE']._serialized_end=1463
+  _globals['_GETSTATISTICSREQUEST']._serialized_start=1465
+  _globals['_GETSTATISTICSREQUEST']._serialized_end=1487
+  _globals['_GETSTATISTICSRESPONSE']._serialized_start=1489
+  _globals['_GETSTATISTICSRESPONSE']._serialized_end=1563
+  _globals['_GETPERFORMANCEREQUEST']._serialized_start=1566
+  _globals['_GETPERFORMANCEREQUEST']._serialized_end=2107
+  _globals['_GETPERFORMANCEREQUEST_BASIS']._serialized_start=1997
+  _globals['_GETPERFORMANCEREQUEST_BASIS']._serialized_end=2055
+  _globals['_GETPERFORMANCERESPONSE']._serialized_start=2109
+  _globals['_GETPERFORMANCERESPONSE']._serialized_end=2212
+  _globals['_EXPLAINSIGNALREQUEST']._serialized_start=2214
+  _globals['_EXPLAINSIGNALREQUEST']._serialized_end=2255
+  _globals['_EXPLAINSIGNALRESPONSE']._serialized_start=2257
+  _globals['_EXPLAINSIGNALRESPONSE']._serialized_end=2333
+  _globals['_REPLAYSIGNALREQUEST']._serialized_start=2335
+  _globals['_REPLAYSIGNALREQUEST']._serialized_end=2375
+  _globals['_REPLAYSIGNALRESPONSE']._serialized_start=2377
+  _globals['_REPLAYSIGNALRESPONSE']._serialized_end=2442
+  _globals['_STREAMSIGNALSREQUEST']._serialized_start=2445
+  _globals['_STREAMSIGNALSREQUEST']._serialized_end=2681
+  _globals['_STREAMSIGNALSRESPONSE']._serialized_start=2684
+  _globals['_STREAMSIGNALSRESPONSE']._serialized_end=2824
+  _globals['_SIGNALSERVICE']._serialized_start=2827
+  _globals['_SIGNALSERVICE']._serialized_end=4097
 # @@protoc_insertion_point(module_scope)

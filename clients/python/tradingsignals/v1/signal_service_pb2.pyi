@@ -1,9 +1,12 @@
 from google.api import annotations_pb2 as _annotations_pb2
 from tradingsignals.v1 import event_pb2 as _event_pb2
 from tradingsignals.v1 import explanation_pb2 as _explanation_pb2
+from tradingsignals.v1 import outcome_pb2 as _outcome_pb2
+from tradingsignals.v1 import performance_pb2 as _performance_pb2
 from tradingsignals.v1 import signal_pb2 as _signal_pb2
 from tradingsignals.v1 import statistics_pb2 as _statistics_pb2
 from google.protobuf.internal import containers as _containers
+from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from collections.abc import Iterable as _Iterable, Mapping as _Mapping
@@ -112,6 +115,48 @@ class GetStatisticsResponse(_message.Message):
     STATISTICS_FIELD_NUMBER: _ClassVar[int]
     statistics: _statistics_pb2.Statistics
     def __init__(self, statistics: _Optional[_Union[_statistics_pb2.Statistics, _Mapping]] = ...) -> None: ...
+
+class GetPerformanceRequest(_message.Message):
+    __slots__ = ("basis", "fill", "shadow", "symbol", "action", "origin", "model_version", "model_key", "start_date", "end_date", "by")
+    class Basis(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+        __slots__ = ()
+        BASIS_UNSPECIFIED: _ClassVar[GetPerformanceRequest.Basis]
+        POSITIONS: _ClassVar[GetPerformanceRequest.Basis]
+        SIGNALS: _ClassVar[GetPerformanceRequest.Basis]
+    BASIS_UNSPECIFIED: GetPerformanceRequest.Basis
+    POSITIONS: GetPerformanceRequest.Basis
+    SIGNALS: GetPerformanceRequest.Basis
+    BASIS_FIELD_NUMBER: _ClassVar[int]
+    FILL_FIELD_NUMBER: _ClassVar[int]
+    SHADOW_FIELD_NUMBER: _ClassVar[int]
+    SYMBOL_FIELD_NUMBER: _ClassVar[int]
+    ACTION_FIELD_NUMBER: _ClassVar[int]
+    ORIGIN_FIELD_NUMBER: _ClassVar[int]
+    MODEL_VERSION_FIELD_NUMBER: _ClassVar[int]
+    MODEL_KEY_FIELD_NUMBER: _ClassVar[int]
+    START_DATE_FIELD_NUMBER: _ClassVar[int]
+    END_DATE_FIELD_NUMBER: _ClassVar[int]
+    BY_FIELD_NUMBER: _ClassVar[int]
+    basis: GetPerformanceRequest.Basis
+    fill: _outcome_pb2.Outcome.Fill
+    shadow: bool
+    symbol: str
+    action: _signal_pb2.Signal.Action
+    origin: _signal_pb2.Signal.Origin
+    model_version: str
+    model_key: str
+    start_date: str
+    end_date: str
+    by: _containers.RepeatedScalarFieldContainer[_performance_pb2.PerformanceGroup.Dimension]
+    def __init__(self, basis: _Optional[_Union[GetPerformanceRequest.Basis, str]] = ..., fill: _Optional[_Union[_outcome_pb2.Outcome.Fill, str]] = ..., shadow: _Optional[bool] = ..., symbol: _Optional[str] = ..., action: _Optional[_Union[_signal_pb2.Signal.Action, str]] = ..., origin: _Optional[_Union[_signal_pb2.Signal.Origin, str]] = ..., model_version: _Optional[str] = ..., model_key: _Optional[str] = ..., start_date: _Optional[str] = ..., end_date: _Optional[str] = ..., by: _Optional[_Iterable[_Union[_performance_pb2.PerformanceGroup.Dimension, str]]] = ...) -> None: ...
+
+class GetPerformanceResponse(_message.Message):
+    __slots__ = ("performance", "through_sequence")
+    PERFORMANCE_FIELD_NUMBER: _ClassVar[int]
+    THROUGH_SEQUENCE_FIELD_NUMBER: _ClassVar[int]
+    performance: _performance_pb2.Performance
+    through_sequence: int
+    def __init__(self, performance: _Optional[_Union[_performance_pb2.Performance, _Mapping]] = ..., through_sequence: _Optional[int] = ...) -> None: ...
 
 class ExplainSignalRequest(_message.Message):
     __slots__ = ("signal_id",)

@@ -60,6 +60,11 @@ class SignalServiceStub:
                 request_serializer=tradingsignals_dot_v1_dot_signal__service__pb2.GetStatisticsRequest.SerializeToString,
                 response_deserializer=tradingsignals_dot_v1_dot_signal__service__pb2.GetStatisticsResponse.FromString,
                 _registered_method=True)
+        self.GetPerformance = channel.unary_unary(
+                '/tradingsignals.v1.SignalService/GetPerformance',
+                request_serializer=tradingsignals_dot_v1_dot_signal__service__pb2.GetPerformanceRequest.SerializeToString,
+                response_deserializer=tradingsignals_dot_v1_dot_signal__service__pb2.GetPerformanceResponse.FromString,
+                _registered_method=True)
         self.ExplainSignal = channel.unary_unary(
                 '/tradingsignals.v1.SignalService/ExplainSignal',
                 request_serializer=tradingsignals_dot_v1_dot_signal__service__pb2.ExplainSignalRequest.SerializeToString,
@@ -118,6 +123,14 @@ class SignalServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def GetPerformance(self, request, context):
+        """Computes the statistics of outcomes and equity, with the number of cases and the interval of each figure. It takes
+        some seconds of a process of its own. RESOURCE_EXHAUSTED if many calls are pending.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def ExplainSignal(self, request, context):
         """Says why a stored signal was given: features, rules in the order in which they decided, and contributions. NOT_FOUND
         if there is no signal with this id. What cannot be said any more is listed in the response.
@@ -168,6 +181,11 @@ def add_SignalServiceServicer_to_server(servicer, server):
                     servicer.GetStatistics,
                     request_deserializer=tradingsignals_dot_v1_dot_signal__service__pb2.GetStatisticsRequest.FromString,
                     response_serializer=tradingsignals_dot_v1_dot_signal__service__pb2.GetStatisticsResponse.SerializeToString,
+            ),
+            'GetPerformance': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetPerformance,
+                    request_deserializer=tradingsignals_dot_v1_dot_signal__service__pb2.GetPerformanceRequest.FromString,
+                    response_serializer=tradingsignals_dot_v1_dot_signal__service__pb2.GetPerformanceResponse.SerializeToString,
             ),
             'ExplainSignal': grpc.unary_unary_rpc_method_handler(
                     servicer.ExplainSignal,
@@ -321,6 +339,33 @@ class SignalService:
             '/tradingsignals.v1.SignalService/GetStatistics',
             tradingsignals_dot_v1_dot_signal__service__pb2.GetStatisticsRequest.SerializeToString,
             tradingsignals_dot_v1_dot_signal__service__pb2.GetStatisticsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetPerformance(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/tradingsignals.v1.SignalService/GetPerformance',
+            tradingsignals_dot_v1_dot_signal__service__pb2.GetPerformanceRequest.SerializeToString,
+            tradingsignals_dot_v1_dot_signal__service__pb2.GetPerformanceResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -47,6 +47,10 @@ class SignalServiceStub:
     """
     GetStatistics: _grpc.UnaryUnaryMultiCallable[_signal_service_pb2.GetStatisticsRequest, _signal_service_pb2.GetStatisticsResponse]
     """Returns counts over all stored data."""
+    GetPerformance: _grpc.UnaryUnaryMultiCallable[_signal_service_pb2.GetPerformanceRequest, _signal_service_pb2.GetPerformanceResponse]
+    """Computes the statistics of outcomes and equity, with the number of cases and the interval of each figure. It takes
+    some seconds of a process of its own. RESOURCE_EXHAUSTED if many calls are pending.
+    """
     ExplainSignal: _grpc.UnaryUnaryMultiCallable[_signal_service_pb2.ExplainSignalRequest, _signal_service_pb2.ExplainSignalResponse]
     """Says why a stored signal was given: features, rules in the order in which they decided, and contributions. NOT_FOUND
     if there is no signal with this id. What cannot be said any more is listed in the response.
@@ -77,6 +81,10 @@ class SignalServiceAsyncStub(SignalServiceStub):
     """
     GetStatistics: _aio.UnaryUnaryMultiCallable[_signal_service_pb2.GetStatisticsRequest, _signal_service_pb2.GetStatisticsResponse]  # type: ignore[assignment]
     """Returns counts over all stored data."""
+    GetPerformance: _aio.UnaryUnaryMultiCallable[_signal_service_pb2.GetPerformanceRequest, _signal_service_pb2.GetPerformanceResponse]  # type: ignore[assignment]
+    """Computes the statistics of outcomes and equity, with the number of cases and the interval of each figure. It takes
+    some seconds of a process of its own. RESOURCE_EXHAUSTED if many calls are pending.
+    """
     ExplainSignal: _aio.UnaryUnaryMultiCallable[_signal_service_pb2.ExplainSignalRequest, _signal_service_pb2.ExplainSignalResponse]  # type: ignore[assignment]
     """Says why a stored signal was given: features, rules in the order in which they decided, and contributions. NOT_FOUND
     if there is no signal with this id. What cannot be said any more is listed in the response.
@@ -134,6 +142,16 @@ class SignalServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_signal_service_pb2.GetStatisticsResponse, _abc.Awaitable[_signal_service_pb2.GetStatisticsResponse]]:
         """Returns counts over all stored data."""
+
+    @_abc_1.abstractmethod
+    def GetPerformance(
+        self,
+        request: _signal_service_pb2.GetPerformanceRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_signal_service_pb2.GetPerformanceResponse, _abc.Awaitable[_signal_service_pb2.GetPerformanceResponse]]:
+        """Computes the statistics of outcomes and equity, with the number of cases and the interval of each figure. It takes
+        some seconds of a process of its own. RESOURCE_EXHAUSTED if many calls are pending.
+        """
 
     @_abc_1.abstractmethod
     def ExplainSignal(

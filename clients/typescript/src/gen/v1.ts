@@ -14,6 +14,7 @@ export * from "./tradingsignals/v1/model_pb.js";
 export * from "./tradingsignals/v1/model_service_pb.js";
 export * from "./tradingsignals/v1/outcome_pb.js";
 export * from "./tradingsignals/v1/outcome_service_pb.js";
+export * from "./tradingsignals/v1/performance_pb.js";
 export * from "./tradingsignals/v1/position_pb.js";
 export * from "./tradingsignals/v1/position_service_pb.js";
 export * from "./tradingsignals/v1/signal_pb.js";

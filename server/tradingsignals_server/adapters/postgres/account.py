@@ -19,9 +19,10 @@ _COLUMNS = ", ".join(field.name for field in fields(EquityPoint))
 _POINTS = {
     EquityResolution.BAR: "equity",
     EquityResolution.DAY: f"""(
-        SELECT DISTINCT ON (day) {_COLUMNS.replace("session_day", "day AS session_day")}
-        FROM (SELECT *, max(session_day) OVER (ORDER BY time) AS day FROM equity) AS points
-        WHERE day IS NOT NULL ORDER BY day DESC, time DESC
+        SELECT {_COLUMNS.replace("session_day", "day AS session_day")} FROM (
+            SELECT *, lead(day) OVER (ORDER BY time) AS next_day
+            FROM (SELECT *, max(session_day) OVER (ORDER BY time) AS day FROM equity) AS carried
+        ) AS points WHERE day IS NOT NULL AND next_day IS DISTINCT FROM day
     ) AS days""",
 }
 
@@ -49,9 +50,10 @@ class PostgresAccount:
                 *values,
             )
             through = await database.fetchval("SELECT sequence FROM ledger")
-        points = list(map(_point, rows[:limit]))
+        points = list(map(equity_point, rows[:limit]))
         return EquityPage(points, points[-1].time if len(rows) > limit else None, through)
 
 
-def _point(row: asyncpg.Record) -> EquityPoint:
+def equity_point(row: asyncpg.Record) -> EquityPoint:
+    """Return the point that a row with its columns, in their order, holds."""
     return EquityPoint(*row.values())

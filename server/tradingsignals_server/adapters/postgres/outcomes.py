@@ -297,6 +297,7 @@ def _decision(row: asyncpg.Record) -> dict[str, Any]:
 
 
 def outcome_of(row: asyncpg.Record) -> Outcome:
+    """Return the outcome that a row of `outcomes` holds."""
     values = {name: row[name] for name in _COLUMNS}
     values |= {name: _uuid(row[name]) for name in ("outcome_id", "signal_id")}
     values |= {"action": Action(row["action"]), "origin": Origin(row["origin"]), "fill": Fill(row["fill"])}

@@ -6,6 +6,7 @@ import ctypes
 import os
 import sys
 from collections.abc import Callable
+from typing import Any
 
 _PR_SET_PDEATHSIG = 1  # <linux/prctl.h>
 
@@ -22,11 +23,20 @@ def die_with_parent(signal: int) -> Callable[[], None]:
         return lambda: None
     prctl = ctypes.CDLL(None, use_errno=True).prctl  # loaded here: the child must not load libraries after the fork
     parent = os.getpid()
+    return lambda: _follow(prctl, signal, parent)
 
-    def in_the_child() -> None:
-        if prctl(_PR_SET_PDEATHSIG, signal, 0, 0, 0) != 0:
-            raise OSError(ctypes.get_errno(), "prctl(PR_SET_PDEATHSIG)")
-        if os.getppid() != parent:  # it died before the call
-            os._exit(1)
 
-    return in_the_child
+def follow_parent(signal: int, parent: int) -> None:
+    """Have the kernel send `signal` to this process when its parent is gone; end now if it is. See `die_with_parent`.
+
+    For a program whose parent starts it without a `preexec_fn`, which makes starting it cheaper: see worker.py.
+    """
+    if sys.platform == "linux":
+        _follow(ctypes.CDLL(None, use_errno=True).prctl, signal, parent)
+
+
+def _follow(prctl: Any, signal: int, parent: int) -> None:
+    if prctl(_PR_SET_PDEATHSIG, signal, 0, 0, 0) != 0:
+        raise OSError(ctypes.get_errno(), "prctl(PR_SET_PDEATHSIG)")
+    if os.getppid() != parent:  # it died before the call
+        os._exit(1)

@@ -55,6 +55,7 @@ LENGTHS: Final[Mapping[str, int]] = {
     "actions": 100,
     "kinds": 100,
     "settings": 50,
+    "by": 9,
     "RunBacktestRequest.bars": 20_000,
 }
 """The most elements of a list, repeated ones counted."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncGenerator, AsyncIterable, Callable, Iterable, Mapping, Sequence, Sized
+from collections.abc import AsyncGenerator, AsyncIterable, Callable, Mapping, Sequence, Sized
 from datetime import UTC, datetime
 from types import TracebackType
 from typing import Any, Self, TypeVar
@@ -22,7 +22,7 @@ from ...domain.bars import price_problem
 from ...domain.errors import FieldViolation, InvalidRequest, MalformedMessage
 from ...domain.events import EventKind
 from ...domain.outcomes import Fill, Resolution
-from ...domain.signals import Action, reached_from
+from ...domain.signals import Action, Origin, reached_from
 from ...domain.symbols import parse_symbol
 from ...transport.grpc.metadata import LAST_EVENT_ID_KEY
 from .bounds import MAXIMUM_SEQUENCE, greatest_length, number_bounds
@@ -132,32 +132,33 @@ class Checks:
 
     def action(self, value: int, field: str) -> Action:
         """BUY, SELL or HOLD."""
-        return self._named(value, field, signal_pb2.Signal.Action.keys(), signal_pb2.Signal.Action.Name, Action)
+        return self.named(value, field, signal_pb2.Signal.Action, Action)
+
+    def origin(self, value: int, field: str) -> Origin:
+        """What caused a signal."""
+        return self.named(value, field, signal_pb2.Signal.Origin, Origin)
 
     def kind(self, value: int, field: str) -> EventKind:
         """A kind of event."""
-        return self._named(value, field, EventMessage.Kind.keys(), EventMessage.Kind.Name, EventKind)
+        return self.named(value, field, EventMessage.Kind, EventKind)
 
     def resolution(self, value: int, field: str) -> Resolution:
         """How an outcome ended."""
-        names = outcome_pb2.Outcome.Resolution
-        return self._named(value, field, names.keys(), names.Name, Resolution)
+        return self.named(value, field, outcome_pb2.Outcome.Resolution, Resolution)
 
     def fill(self, value: int, field: str) -> Fill:
         """At which price an outcome is filled."""
-        return self._named(value, field, outcome_pb2.Outcome.Fill.keys(), outcome_pb2.Outcome.Fill.Name, Fill)
+        return self.named(value, field, outcome_pb2.Outcome.Fill, Fill)
 
     def equity_resolution(self, value: int, field: str) -> EquityResolution:
         """Equity by bar or by day."""
-        names = account_service_pb2.ListEquityRequest.Resolution
-        return self._named(value, field, names.keys(), names.Name, EquityResolution)
+        return self.named(value, field, account_service_pb2.ListEquityRequest.Resolution, EquityResolution)
 
-    def _named(
-        self, value: int, field: str, names: Iterable[str], name_of: Callable[..., str], type_: Callable[[str], Named]
-    ) -> Named:
-        known = [name for name in names if not name.endswith("_UNSPECIFIED")]
+    def named(self, value: int, field: str, values: Any, type_: Callable[[str], Named]) -> Named:
+        """A value of an enum of the contract, as the member of `type_` with its name."""
+        known = [name for name in values.keys() if not name.endswith("_UNSPECIFIED")]  # noqa: SIM118 - it is no mapping
         try:
-            return type_(name_of(value))
+            return type_(values.Name(value))
         except ValueError:
             self.refuse(field, f"must be one of {', '.join(known)}")
             return type_(known[0])

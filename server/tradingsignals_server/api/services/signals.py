@@ -9,6 +9,7 @@ from ...application.decision.pipeline import Pipeline
 from ...application.decision.quotes import Quote
 from ...application.explain.service import SignalExplainer
 from ...application.ingest.engine import Engine
+from ...application.ports.performance import ComputePerformance
 from ...application.ports.store import SignalQuery
 from ...application.queries import Queries
 from ...domain.events import EventKind
@@ -18,6 +19,7 @@ from ..encoding.listing import Listing
 from ..mapping import to_proto
 from ..mapping.bounds import DEFAULT_SYMBOL
 from ..mapping.explanations import explanation_message, replay_message
+from ..mapping.performance import performance_query
 from ..mapping.validation import Checks
 
 
@@ -25,13 +27,20 @@ class SignalServicer:
     """Generates, lists and counts signals."""
 
     def __init__(
-        self, engine: Engine, queries: Queries, pipeline: Pipeline, owner: OwnerForwarding, explainer: SignalExplainer
+        self,
+        engine: Engine,
+        queries: Queries,
+        pipeline: Pipeline,
+        owner: OwnerForwarding,
+        explainer: SignalExplainer,
+        compute_performance: ComputePerformance,
     ) -> None:
         self._engine = engine
         self._queries = queries
         self._pipeline = pipeline
         self.owner = owner
         self._explainer = explainer
+        self._compute_performance = compute_performance
 
     async def get_latest_signal(self, request: pb.GetLatestSignalRequest) -> bytes:
         """Return the newest signal."""
@@ -72,6 +81,11 @@ class SignalServicer:
             symbol = checks.symbol(request.symbol, default=DEFAULT_SYMBOL) or DEFAULT_SYMBOL
             lookback_bars = checks.number(request, "lookback_bars")
         return wire.record(await self._engine.generate_from_stored(symbol, lookback_bars))
+
+    async def get_performance(self, request: pb.GetPerformanceRequest) -> pb.GetPerformanceResponse:
+        """Compute the statistics of outcomes and equity."""
+        response = await self._compute_performance(performance_query(request))
+        return pb.GetPerformanceResponse.FromString(response)
 
     async def explain_signal(self, request: pb.ExplainSignalRequest) -> pb.ExplainSignalResponse:
         """Say why a signal was given."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC
 from enum import StrEnum
 
@@ -53,28 +53,44 @@ class Breakdown:
     figures: dict[str, Figure]
 
 
-def breakdowns_of(trades: tuple[Trade, ...], columns: TradeColumns, weights: FloatArray) -> tuple[Breakdown, ...]:
+def breakdowns_of(
+    trades: tuple[Trade, ...],
+    columns: TradeColumns,
+    weights: FloatArray,
+    dimensions: Sequence[Dimension] = tuple(Dimension),
+    most_groups: int | None = None,
+) -> tuple[Breakdown, ...]:
     """Return the groups that have trades, dimension by dimension, each in the order of its keys.
 
     Args:
         trades: in any order.
         columns: the same trades in the same order.
         weights: how often each resample drew each session, shape (resamples, sessions).
+        dimensions: what to group by.
+        most_groups: of one dimension; of more groups those with the most trades are returned. None: all.
     """
     terms, sessions = trade_terms(columns), len(columns.session_days)
     found = []
-    for dimension in Dimension:
-        groups: defaultdict[GroupKey, list[int]] = defaultdict(list)
-        key_of = _KEYS[dimension]
-        for at, trade in enumerate(trades):
-            groups[key_of(trade)].append(at)
-        for (_, key), members in sorted(groups.items()):
+    for dimension in dimensions:
+        for (_, key), members in _groups(trades, dimension, most_groups):
             chosen = np.array(members)
             session = columns.session[chosen]
             enough = len(np.unique(session)) >= MIN_SESSIONS
             sums = session_sums(terms[chosen], session, sessions)
             found.append(Breakdown(dimension, key, result_figures(sums, weights if enough else weights[:0])))
     return tuple(found)
+
+
+def _groups(
+    trades: tuple[Trade, ...], dimension: Dimension, most_groups: int | None
+) -> list[tuple[GroupKey, list[int]]]:
+    """Return the indices of the trades of each group, in the order of the keys."""
+    groups: defaultdict[GroupKey, list[int]] = defaultdict(list)
+    key_of = _KEYS[dimension]
+    for at, trade in enumerate(trades):
+        groups[key_of(trade)].append(at)
+    largest = sorted(groups.items(), key=lambda group: (-len(group[1]), group[0]))
+    return sorted(largest[:most_groups])
 
 
 def _by_confidence(trade: Trade) -> GroupKey:

@@ -1,6 +1,6 @@
 """The definition of each figure: declared here, and nowhere else.
 
-`docs/statistics.md` is generated from this table, and the comments of the contract follow it.
+`docs/statistics.md` and the comment of `Figure.name` in the contract are generated from this table.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ class FigureGroup(StrEnum):
     RETURNS = "Returns and risk"
     SELECTION = "Skill and selection"
     CALIBRATION = "Calibration of win_probability"
+    LATENCY = "Latency"
 
 
 class FigureUnit(StrEnum):
@@ -31,6 +32,7 @@ class FigureUnit(StrEnum):
     RATIO = "ratio"
     PROBABILITY = "probability"
     DAYS = "calendar days"
+    MILLISECONDS = "ms"
 
 
 @dataclass(frozen=True, slots=True)
@@ -301,6 +303,35 @@ def _calibration() -> tuple[FigureDefinition, ...]:
     )
 
 
+def _latencies() -> tuple[FigureDefinition, ...]:
+    terms = {
+        "inference_ms": (
+            "milliseconds that a signal spent on features and inference, its latency_ms",
+            "signals, HOLD included",
+        ),
+        "close_to_commit_ms": (
+            "milliseconds from the close of a bar to the beginning of the commit of its signal, the arrival of the bar "
+            "included",
+            "signals on bars that were committed within an interval of their close; of others, such as simulated, "
+            "replayed and late ones, it is no latency",
+        ),
+    }
+    return tuple(
+        FigureDefinition(
+            f"{name}_p{percent}",
+            FigureGroup.LATENCY,
+            FigureUnit.MILLISECONDS,
+            f"{percent}% quantile (linear interpolation) of the {term}",
+            counted,
+        )
+        for name, (term, counted) in terms.items()
+        for percent in PERCENTILES
+    )
+
+
+PERCENTILES = (50, 95, 99)
+"""Of latencies."""
+
 DEFINITIONS = {
     definition.name: definition
     for table in (
@@ -315,4 +346,7 @@ DEFINITIONS = {
     )
     for definition in table
 }
-"""All figures by name, in the order in which they are shown."""
+"""All figures of trades and equity by name, in the order in which they are shown."""
+
+LATENCIES = {definition.name: definition for definition in _latencies()}
+"""All figures of latencies by name, in the same way. Only a service that has run has them, no backtest."""

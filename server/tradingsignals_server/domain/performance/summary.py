@@ -11,7 +11,7 @@ from typing import Self
 from ..values import dataclass
 from .activity import activity_figures
 from .bootstrap import BootstrapSettings, Resamples
-from .breakdowns import Breakdown, breakdowns_of
+from .breakdowns import Breakdown, Dimension, breakdowns_of
 from .calibration import CalibrationBin, bin_sums, calibration_bins, calibration_figures
 from .discrimination import auc_figures
 from .drawdowns import Drawdown, drawdown_figures, drawdowns_of
@@ -32,12 +32,15 @@ class PerformanceSettings:
 
     periods_per_year: sessions of a year, by which ratios are annualised; 252 unless the calendar says otherwise.
     rolling_sessions: window of the rolling Sharpe ratio. trials: what was tried before, None if nothing was selected.
+    dimensions: by what trades are grouped. most_groups: see breakdowns.breakdowns_of.
     """
 
     periods_per_year: float = 252.0
     rolling_sessions: int = 63
     bootstrap: BootstrapSettings = field(default_factory=BootstrapSettings)
     trials: Trials | None = None
+    dimensions: tuple[Dimension, ...] = tuple(Dimension)
+    most_groups: int | None = None
 
     def __post_init__(self) -> None:
         if not 0.0 < self.periods_per_year < math.inf or self.rolling_sessions < 2:
@@ -75,7 +78,9 @@ def performance_of(
     basis = _Basis.of(trades, curve, settings)
     return Performance(
         figures=_figures(basis, settings),
-        breakdowns=breakdowns_of(basis.ordered, basis.columns, basis.weights),
+        breakdowns=breakdowns_of(
+            basis.ordered, basis.columns, basis.weights, settings.dimensions, settings.most_groups
+        ),
         calibration=calibration_bins(basis.bins, basis.weights),
         drawdowns=basis.drawdowns,
         monthly_returns=monthly_returns(basis.sessions),

@@ -207,7 +207,7 @@ def test_streams_go_to_the_fanout_server_if_configured() -> None:
         "/api/backtests/?",
         *("/?", "/health/?", "/api/signals/health/?", "/api/market/bars/?"),
         *("/api/signals/latest/?", "/api/signals/history/?", "/api/signals/statistics/?", "/api/signals/outcomes/?"),
-        *("/api/account/?", "/api/account/equity/?"),
+        *("/api/signals/performance/?", "/api/account/?", "/api/account/equity/?"),
         *("/api/signals/generate/?", r"/api/signals/generate\-from\-db/?"),
         *("/api/signals/positions/active/?", "/api/signals/positions/closed/?", "/api/signals/positions/[^/]+/close/?"),
         *("/api/signals/model/info/?", "/api/signals/model/reload/?"),

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from tests.support.resolved_trades import resolved_trade, some_trades
@@ -59,3 +61,16 @@ def test_a_group_of_few_sessions_has_no_interval() -> None:
     first, second = breakdowns(trades, PerformanceSettings())[:2]
     assert (first.key, first.figures["win_rate_pct"].interval) == ("A", None)
     assert second.figures["win_rate_pct"].interval is not None
+
+
+def test_only_the_requested_dimensions_are_grouped_by() -> None:
+    trades = [resolved_trade(0.1, session=at, symbol=symbol) for at, symbol in enumerate("ABAC")]
+    settings = replace(PLAIN, dimensions=(Dimension.ACTION, Dimension.SYMBOL))
+    found = [(one.dimension, one.key) for one in breakdowns(trades, settings)]
+    assert found == [(Dimension.ACTION, "BUY"), *((Dimension.SYMBOL, key) for key in "ABC")]
+
+
+def test_of_many_groups_those_with_the_most_trades_are_kept_in_order() -> None:
+    trades = [resolved_trade(0.1, session=at, symbol=symbol) for at, symbol in enumerate("DCCBAAAC")]
+    settings = replace(PLAIN, dimensions=(Dimension.SYMBOL,), most_groups=2)
+    assert [one.key for one in breakdowns(trades, settings)] == ["A", "C"]

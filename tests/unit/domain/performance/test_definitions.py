@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from itertools import groupby
 
-from tradingsignals_server.domain.performance.definitions import DEFINITIONS, FigureGroup, FigureUnit
+from tradingsignals_server.domain.performance.definitions import DEFINITIONS, LATENCIES, FigureGroup, FigureUnit
 
 
 def test_every_figure_states_its_formula_and_what_n_counts() -> None:
@@ -15,7 +15,9 @@ def test_names_end_in_the_unit_percent() -> None:
 
 
 def test_groups_are_together_and_in_order() -> None:
-    groups = [group for group, _ in groupby(DEFINITIONS.values(), key=lambda definition: definition.group)]
+    groups = [
+        group for group, _ in groupby((DEFINITIONS | LATENCIES).values(), key=lambda definition: definition.group)
+    ]
     assert groups == list(FigureGroup)
 
 

@@ -367,7 +367,7 @@ export const BacktestBarsSchema: GenMessage<BacktestBars> = /*@__PURE__*/
   messageDesc(file_tradingsignals_v1_backtest, 6);
 
 /**
- * One figure of docs/statistics.md.
+ * One figure of docs/statistics.md, as Figure without its unit.
  *
  * @generated from message tradingsignals.v1.BacktestFigure
  */

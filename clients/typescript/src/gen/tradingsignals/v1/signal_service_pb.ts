@@ -2,14 +2,18 @@
 // @generated from file tradingsignals/v1/signal_service.proto (package tradingsignals.v1, syntax proto3)
 /* eslint-disable */
 
-import type { GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegenv2";
-import { fileDesc, messageDesc, serviceDesc } from "@bufbuild/protobuf/codegenv2";
+import type { GenEnum, GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegenv2";
+import { enumDesc, fileDesc, messageDesc, serviceDesc } from "@bufbuild/protobuf/codegenv2";
 import { file_google_api_annotations } from "../../google/api/annotations_pb.js";
 import type { StreamError } from "./event_pb.js";
 import { file_tradingsignals_v1_event } from "./event_pb.js";
 import type { Explanation, Replay } from "./explanation_pb.js";
 import { file_tradingsignals_v1_explanation } from "./explanation_pb.js";
-import type { Signal, Signal_Action } from "./signal_pb.js";
+import type { Outcome_Fill } from "./outcome_pb.js";
+import { file_tradingsignals_v1_outcome } from "./outcome_pb.js";
+import type { Performance, PerformanceGroup_Dimension } from "./performance_pb.js";
+import { file_tradingsignals_v1_performance } from "./performance_pb.js";
+import type { Signal, Signal_Action, Signal_Origin } from "./signal_pb.js";
 import { file_tradingsignals_v1_signal } from "./signal_pb.js";
 import type { Statistics } from "./statistics_pb.js";
 import { file_tradingsignals_v1_statistics } from "./statistics_pb.js";
@@ -19,7 +23,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file tradingsignals/v1/signal_service.proto.
  */
 export const file_tradingsignals_v1_signal_service: GenFile = /*@__PURE__*/
-  fileDesc("CiZ0cmFkaW5nc2lnbmFscy92MS9zaWduYWxfc2VydmljZS5wcm90bxIRdHJhZGluZ3NpZ25hbHMudjEiKAoWR2V0TGF0ZXN0U2lnbmFsUmVxdWVzdBIOCgZzeW1ib2wYASABKAkiRAoXR2V0TGF0ZXN0U2lnbmFsUmVzcG9uc2USKQoGc2lnbmFsGAEgASgLMhkudHJhZGluZ3NpZ25hbHMudjEuU2lnbmFsIr4BChJMaXN0U2lnbmFsc1JlcXVlc3QSEgoFbGltaXQYASABKAVIAIgBARI1CgZhY3Rpb24YAiABKA4yIC50cmFkaW5nc2lnbmFscy52MS5TaWduYWwuQWN0aW9uSAGIAQESDgoGc3ltYm9sGAMgASgJEhIKCnN0YXJ0X2RhdGUYBCABKAkSEAoIZW5kX2RhdGUYBSABKAkSEgoKcGFnZV90b2tlbhgGIAEoCUIICgZfbGltaXRCCQoHX2FjdGlvbiKDAQoTTGlzdFNpZ25hbHNSZXNwb25zZRIqCgdzaWduYWxzGAEgAygLMhkudHJhZGluZ3NpZ25hbHMudjEuU2lnbmFsEg0KBWNvdW50GAIgASgFEhcKD25leHRfcGFnZV90b2tlbhgDIAEoCRIYChB0aHJvdWdoX3NlcXVlbmNlGAQgASgDIukDChVHZW5lcmF0ZVNpZ25hbFJlcXVlc3QSDgoGc3ltYm9sGAEgASgJEhgKC2Nsb3NlX3ByaWNlGAIgASgBSACIAQESFwoKb3Blbl9wcmljZRgDIAEoAUgBiAEBEhcKCmhpZ2hfcHJpY2UYBCABKAFIAogBARIWCglsb3dfcHJpY2UYBSABKAFIA4gBARITCgZ2b2x1bWUYBiABKAFIBIgBARIQCgNyc2kYByABKAFIBYgBARIRCgRtYWNkGAggASgBSAaIAQESGAoLbWFjZF9zaWduYWwYCSABKAFIB4gBARIVCghiYl91cHBlchgKIAEoAUgIiAEBEhUKCGJiX2xvd2VyGAsgASgBSAmIAQESEwoGZW1hXzIwGAwgASgBSAqIAQESEwoGZW1hXzUwGA0gASgBSAuIAQESEAoDYXRyGA4gASgBSAyIAQFCDgoMX2Nsb3NlX3ByaWNlQg0KC19vcGVuX3ByaWNlQg0KC19oaWdoX3ByaWNlQgwKCl9sb3dfcHJpY2VCCQoHX3ZvbHVtZUIGCgRfcnNpQgcKBV9tYWNkQg4KDF9tYWNkX3NpZ25hbEILCglfYmJfdXBwZXJCCwoJX2JiX2xvd2VyQgkKB19lbWFfMjBCCQoHX2VtYV81MEIGCgRfYXRyIkMKFkdlbmVyYXRlU2lnbmFsUmVzcG9uc2USKQoGc2lnbmFsGAEgASgLMhkudHJhZGluZ3NpZ25hbHMudjEuU2lnbmFsIlsKG0dlbmVyYXRlU2lnbmFsRnJvbURiUmVxdWVzdBIOCgZzeW1ib2wYASABKAkSGgoNbG9va2JhY2tfYmFycxgCIAEoBUgAiAEBQhAKDl9sb29rYmFja19iYXJzIkkKHEdlbmVyYXRlU2lnbmFsRnJvbURiUmVzcG9uc2USKQoGc2lnbmFsGAEgASgLMhkudHJhZGluZ3NpZ25hbHMudjEuU2lnbmFsIhYKFEdldFN0YXRpc3RpY3NSZXF1ZXN0IkoKFUdldFN0YXRpc3RpY3NSZXNwb25zZRIxCgpzdGF0aXN0aWNzGAEgASgLMh0udHJhZGluZ3NpZ25hbHMudjEuU3RhdGlzdGljcyIpChRFeHBsYWluU2lnbmFsUmVxdWVzdBIRCglzaWduYWxfaWQYASABKAkiTAoVRXhwbGFpblNpZ25hbFJlc3BvbnNlEjMKC2V4cGxhbmF0aW9uGAEgASgLMh4udHJhZGluZ3NpZ25hbHMudjEuRXhwbGFuYXRpb24iKAoTUmVwbGF5U2lnbmFsUmVxdWVzdBIRCglzaWduYWxfaWQYASABKAkiQQoUUmVwbGF5U2lnbmFsUmVzcG9uc2USKQoGcmVwbGF5GAEgASgLMhkudHJhZGluZ3NpZ25hbHMudjEuUmVwbGF5IuwBChRTdHJlYW1TaWduYWxzUmVxdWVzdBIPCgdzeW1ib2xzGAEgAygJEjEKB2FjdGlvbnMYAiADKA4yIC50cmFkaW5nc2lnbmFscy52MS5TaWduYWwuQWN0aW9uEhsKDm1pbl9jb25maWRlbmNlGAMgASgBSACIAQESGQoMcmVzdW1lX2FmdGVyGAQgASgDSAGIAQESHgoRaGVhcnRiZWF0X3NlY29uZHMYBSABKAVIAogBAUIRCg9fbWluX2NvbmZpZGVuY2VCDwoNX3Jlc3VtZV9hZnRlckIUChJfaGVhcnRiZWF0X3NlY29uZHMijAEKFVN0cmVhbVNpZ25hbHNSZXNwb25zZRIqCgdzaWduYWxzGAEgAygLMhkudHJhZGluZ3NpZ25hbHMudjEuU2lnbmFsEhgKEHRocm91Z2hfc2VxdWVuY2UYAiABKAMSLQoFZXJyb3IYAyABKAsyHi50cmFkaW5nc2lnbmFscy52MS5TdHJlYW1FcnJvcjLsCAoNU2lnbmFsU2VydmljZRKFAQoPR2V0TGF0ZXN0U2lnbmFsEikudHJhZGluZ3NpZ25hbHMudjEuR2V0TGF0ZXN0U2lnbmFsUmVxdWVzdBoqLnRyYWRpbmdzaWduYWxzLnYxLkdldExhdGVzdFNpZ25hbFJlc3BvbnNlIhuC0+STAhUSEy9hcGkvc2lnbmFscy9sYXRlc3QSegoLTGlzdFNpZ25hbHMSJS50cmFkaW5nc2lnbmFscy52MS5MaXN0U2lnbmFsc1JlcXVlc3QaJi50cmFkaW5nc2lnbmFscy52MS5MaXN0U2lnbmFsc1Jlc3BvbnNlIhyC0+STAhYSFC9hcGkvc2lnbmFscy9oaXN0b3J5EocBCg5HZW5lcmF0ZVNpZ25hbBIoLnRyYWRpbmdzaWduYWxzLnYxLkdlbmVyYXRlU2lnbmFsUmVxdWVzdBopLnRyYWRpbmdzaWduYWxzLnYxLkdlbmVyYXRlU2lnbmFsUmVzcG9uc2UiIILT5JMCGjoBKiIVL2FwaS9zaWduYWxzL2dlbmVyYXRlEqEBChRHZW5lcmF0ZVNpZ25hbEZyb21EYhIuLnRyYWRpbmdzaWduYWxzLnYxLkdlbmVyYXRlU2lnbmFsRnJvbURiUmVxdWVzdBovLnRyYWRpbmdzaWduYWxzLnYxLkdlbmVyYXRlU2lnbmFsRnJvbURiUmVzcG9uc2UiKILT5JMCIjoBKiIdL2FwaS9zaWduYWxzL2dlbmVyYXRlLWZyb20tZGISgwEKDUdldFN0YXRpc3RpY3MSJy50cmFkaW5nc2lnbmFscy52MS5HZXRTdGF0aXN0aWNzUmVxdWVzdBooLnRyYWRpbmdzaWduYWxzLnYxLkdldFN0YXRpc3RpY3NSZXNwb25zZSIfgtPkkwIZEhcvYXBpL3NpZ25hbHMvc3RhdGlzdGljcxKQAQoNRXhwbGFpblNpZ25hbBInLnRyYWRpbmdzaWduYWxzLnYxLkV4cGxhaW5TaWduYWxSZXF1ZXN0GigudHJhZGluZ3NpZ25hbHMudjEuRXhwbGFpblNpZ25hbFJlc3BvbnNlIiyC0+STAiYSJC9hcGkvc2lnbmFscy97c2lnbmFsX2lkfS9leHBsYW5hdGlvbhKLAQoMUmVwbGF5U2lnbmFsEiYudHJhZGluZ3NpZ25hbHMudjEuUmVwbGF5U2lnbmFsUmVxdWVzdBonLnRyYWRpbmdzaWduYWxzLnYxLlJlcGxheVNpZ25hbFJlc3BvbnNlIiqC0+STAiQ6ASoiHy9hcGkvc2lnbmFscy97c2lnbmFsX2lkfS9yZXBsYXkSgQEKDVN0cmVhbVNpZ25hbHMSJy50cmFkaW5nc2lnbmFscy52MS5TdHJlYW1TaWduYWxzUmVxdWVzdBooLnRyYWRpbmdzaWduYWxzLnYxLlN0cmVhbVNpZ25hbHNSZXNwb25zZSIbgtPkkwIVEhMvYXBpL3NpZ25hbHMvc3RyZWFtMAFCTQoRdHJhZGluZ3NpZ25hbHMudjFQAVoidHJhZGluZ3NpZ25hbHMvdjE7dHJhZGluZ3NpZ25hbHN2MaoCEVRyYWRpbmdTaWduYWxzLlYxYgZwcm90bzM", [file_google_api_annotations, file_tradingsignals_v1_event, file_tradingsignals_v1_explanation, file_tradingsignals_v1_signal, file_tradingsignals_v1_statistics]);
+  fileDesc("CiZ0cmFkaW5nc2lnbmFscy92MS9zaWduYWxfc2VydmljZS5wcm90bxIRdHJhZGluZ3NpZ25hbHMudjEiKAoWR2V0TGF0ZXN0U2lnbmFsUmVxdWVzdBIOCgZzeW1ib2wYASABKAkiRAoXR2V0TGF0ZXN0U2lnbmFsUmVzcG9uc2USKQoGc2lnbmFsGAEgASgLMhkudHJhZGluZ3NpZ25hbHMudjEuU2lnbmFsIr4BChJMaXN0U2lnbmFsc1JlcXVlc3QSEgoFbGltaXQYASABKAVIAIgBARI1CgZhY3Rpb24YAiABKA4yIC50cmFkaW5nc2lnbmFscy52MS5TaWduYWwuQWN0aW9uSAGIAQESDgoGc3ltYm9sGAMgASgJEhIKCnN0YXJ0X2RhdGUYBCABKAkSEAoIZW5kX2RhdGUYBSABKAkSEgoKcGFnZV90b2tlbhgGIAEoCUIICgZfbGltaXRCCQoHX2FjdGlvbiKDAQoTTGlzdFNpZ25hbHNSZXNwb25zZRIqCgdzaWduYWxzGAEgAygLMhkudHJhZGluZ3NpZ25hbHMudjEuU2lnbmFsEg0KBWNvdW50GAIgASgFEhcKD25leHRfcGFnZV90b2tlbhgDIAEoCRIYChB0aHJvdWdoX3NlcXVlbmNlGAQgASgDIukDChVHZW5lcmF0ZVNpZ25hbFJlcXVlc3QSDgoGc3ltYm9sGAEgASgJEhgKC2Nsb3NlX3ByaWNlGAIgASgBSACIAQESFwoKb3Blbl9wcmljZRgDIAEoAUgBiAEBEhcKCmhpZ2hfcHJpY2UYBCABKAFIAogBARIWCglsb3dfcHJpY2UYBSABKAFIA4gBARITCgZ2b2x1bWUYBiABKAFIBIgBARIQCgNyc2kYByABKAFIBYgBARIRCgRtYWNkGAggASgBSAaIAQESGAoLbWFjZF9zaWduYWwYCSABKAFIB4gBARIVCghiYl91cHBlchgKIAEoAUgIiAEBEhUKCGJiX2xvd2VyGAsgASgBSAmIAQESEwoGZW1hXzIwGAwgASgBSAqIAQESEwoGZW1hXzUwGA0gASgBSAuIAQESEAoDYXRyGA4gASgBSAyIAQFCDgoMX2Nsb3NlX3ByaWNlQg0KC19vcGVuX3ByaWNlQg0KC19oaWdoX3ByaWNlQgwKCl9sb3dfcHJpY2VCCQoHX3ZvbHVtZUIGCgRfcnNpQgcKBV9tYWNkQg4KDF9tYWNkX3NpZ25hbEILCglfYmJfdXBwZXJCCwoJX2JiX2xvd2VyQgkKB19lbWFfMjBCCQoHX2VtYV81MEIGCgRfYXRyIkMKFkdlbmVyYXRlU2lnbmFsUmVzcG9uc2USKQoGc2lnbmFsGAEgASgLMhkudHJhZGluZ3NpZ25hbHMudjEuU2lnbmFsIlsKG0dlbmVyYXRlU2lnbmFsRnJvbURiUmVxdWVzdBIOCgZzeW1ib2wYASABKAkSGgoNbG9va2JhY2tfYmFycxgCIAEoBUgAiAEBQhAKDl9sb29rYmFja19iYXJzIkkKHEdlbmVyYXRlU2lnbmFsRnJvbURiUmVzcG9uc2USKQoGc2lnbmFsGAEgASgLMhkudHJhZGluZ3NpZ25hbHMudjEuU2lnbmFsIhYKFEdldFN0YXRpc3RpY3NSZXF1ZXN0IkoKFUdldFN0YXRpc3RpY3NSZXNwb25zZRIxCgpzdGF0aXN0aWNzGAEgASgLMh0udHJhZGluZ3NpZ25hbHMudjEuU3RhdGlzdGljcyKdBAoVR2V0UGVyZm9ybWFuY2VSZXF1ZXN0EkIKBWJhc2lzGAEgASgOMi4udHJhZGluZ3NpZ25hbHMudjEuR2V0UGVyZm9ybWFuY2VSZXF1ZXN0LkJhc2lzSACIAQESMgoEZmlsbBgCIAEoDjIfLnRyYWRpbmdzaWduYWxzLnYxLk91dGNvbWUuRmlsbEgBiAEBEhMKBnNoYWRvdxgDIAEoCEgCiAEBEg4KBnN5bWJvbBgEIAEoCRI1CgZhY3Rpb24YBSABKA4yIC50cmFkaW5nc2lnbmFscy52MS5TaWduYWwuQWN0aW9uSAOIAQESNQoGb3JpZ2luGAYgASgOMiAudHJhZGluZ3NpZ25hbHMudjEuU2lnbmFsLk9yaWdpbkgEiAEBEhUKDW1vZGVsX3ZlcnNpb24YByABKAkSEQoJbW9kZWxfa2V5GAggASgJEhIKCnN0YXJ0X2RhdGUYCSABKAkSEAoIZW5kX2RhdGUYCiABKAkSOQoCYnkYCyADKA4yLS50cmFkaW5nc2lnbmFscy52MS5QZXJmb3JtYW5jZUdyb3VwLkRpbWVuc2lvbiI6CgVCYXNpcxIVChFCQVNJU19VTlNQRUNJRklFRBAAEg0KCVBPU0lUSU9OUxABEgsKB1NJR05BTFMQAkIICgZfYmFzaXNCBwoFX2ZpbGxCCQoHX3NoYWRvd0IJCgdfYWN0aW9uQgkKB19vcmlnaW4iZwoWR2V0UGVyZm9ybWFuY2VSZXNwb25zZRIzCgtwZXJmb3JtYW5jZRgBIAEoCzIeLnRyYWRpbmdzaWduYWxzLnYxLlBlcmZvcm1hbmNlEhgKEHRocm91Z2hfc2VxdWVuY2UYAiABKAMiKQoURXhwbGFpblNpZ25hbFJlcXVlc3QSEQoJc2lnbmFsX2lkGAEgASgJIkwKFUV4cGxhaW5TaWduYWxSZXNwb25zZRIzCgtleHBsYW5hdGlvbhgBIAEoCzIeLnRyYWRpbmdzaWduYWxzLnYxLkV4cGxhbmF0aW9uIigKE1JlcGxheVNpZ25hbFJlcXVlc3QSEQoJc2lnbmFsX2lkGAEgASgJIkEKFFJlcGxheVNpZ25hbFJlc3BvbnNlEikKBnJlcGxheRgBIAEoCzIZLnRyYWRpbmdzaWduYWxzLnYxLlJlcGxheSLsAQoUU3RyZWFtU2lnbmFsc1JlcXVlc3QSDwoHc3ltYm9scxgBIAMoCRIxCgdhY3Rpb25zGAIgAygOMiAudHJhZGluZ3NpZ25hbHMudjEuU2lnbmFsLkFjdGlvbhIbCg5taW5fY29uZmlkZW5jZRgDIAEoAUgAiAEBEhkKDHJlc3VtZV9hZnRlchgEIAEoA0gBiAEBEh4KEWhlYXJ0YmVhdF9zZWNvbmRzGAUgASgFSAKIAQFCEQoPX21pbl9jb25maWRlbmNlQg8KDV9yZXN1bWVfYWZ0ZXJCFAoSX2hlYXJ0YmVhdF9zZWNvbmRzIowBChVTdHJlYW1TaWduYWxzUmVzcG9uc2USKgoHc2lnbmFscxgBIAMoCzIZLnRyYWRpbmdzaWduYWxzLnYxLlNpZ25hbBIYChB0aHJvdWdoX3NlcXVlbmNlGAIgASgDEi0KBWVycm9yGAMgASgLMh4udHJhZGluZ3NpZ25hbHMudjEuU3RyZWFtRXJyb3Iy9gkKDVNpZ25hbFNlcnZpY2UShQEKD0dldExhdGVzdFNpZ25hbBIpLnRyYWRpbmdzaWduYWxzLnYxLkdldExhdGVzdFNpZ25hbFJlcXVlc3QaKi50cmFkaW5nc2lnbmFscy52MS5HZXRMYXRlc3RTaWduYWxSZXNwb25zZSIbgtPkkwIVEhMvYXBpL3NpZ25hbHMvbGF0ZXN0EnoKC0xpc3RTaWduYWxzEiUudHJhZGluZ3NpZ25hbHMudjEuTGlzdFNpZ25hbHNSZXF1ZXN0GiYudHJhZGluZ3NpZ25hbHMudjEuTGlzdFNpZ25hbHNSZXNwb25zZSIcgtPkkwIWEhQvYXBpL3NpZ25hbHMvaGlzdG9yeRKHAQoOR2VuZXJhdGVTaWduYWwSKC50cmFkaW5nc2lnbmFscy52MS5HZW5lcmF0ZVNpZ25hbFJlcXVlc3QaKS50cmFkaW5nc2lnbmFscy52MS5HZW5lcmF0ZVNpZ25hbFJlc3BvbnNlIiCC0+STAho6ASoiFS9hcGkvc2lnbmFscy9nZW5lcmF0ZRKhAQoUR2VuZXJhdGVTaWduYWxGcm9tRGISLi50cmFkaW5nc2lnbmFscy52MS5HZW5lcmF0ZVNpZ25hbEZyb21EYlJlcXVlc3QaLy50cmFkaW5nc2lnbmFscy52MS5HZW5lcmF0ZVNpZ25hbEZyb21EYlJlc3BvbnNlIiiC0+STAiI6ASoiHS9hcGkvc2lnbmFscy9nZW5lcmF0ZS1mcm9tLWRiEoMBCg1HZXRTdGF0aXN0aWNzEicudHJhZGluZ3NpZ25hbHMudjEuR2V0U3RhdGlzdGljc1JlcXVlc3QaKC50cmFkaW5nc2lnbmFscy52MS5HZXRTdGF0aXN0aWNzUmVzcG9uc2UiH4LT5JMCGRIXL2FwaS9zaWduYWxzL3N0YXRpc3RpY3MShwEKDkdldFBlcmZvcm1hbmNlEigudHJhZGluZ3NpZ25hbHMudjEuR2V0UGVyZm9ybWFuY2VSZXF1ZXN0GikudHJhZGluZ3NpZ25hbHMudjEuR2V0UGVyZm9ybWFuY2VSZXNwb25zZSIggtPkkwIaEhgvYXBpL3NpZ25hbHMvcGVyZm9ybWFuY2USkAEKDUV4cGxhaW5TaWduYWwSJy50cmFkaW5nc2lnbmFscy52MS5FeHBsYWluU2lnbmFsUmVxdWVzdBooLnRyYWRpbmdzaWduYWxzLnYxLkV4cGxhaW5TaWduYWxSZXNwb25zZSIsgtPkkwImEiQvYXBpL3NpZ25hbHMve3NpZ25hbF9pZH0vZXhwbGFuYXRpb24SiwEKDFJlcGxheVNpZ25hbBImLnRyYWRpbmdzaWduYWxzLnYxLlJlcGxheVNpZ25hbFJlcXVlc3QaJy50cmFkaW5nc2lnbmFscy52MS5SZXBsYXlTaWduYWxSZXNwb25zZSIqgtPkkwIkOgEqIh8vYXBpL3NpZ25hbHMve3NpZ25hbF9pZH0vcmVwbGF5EoEBCg1TdHJlYW1TaWduYWxzEicudHJhZGluZ3NpZ25hbHMudjEuU3RyZWFtU2lnbmFsc1JlcXVlc3QaKC50cmFkaW5nc2lnbmFscy52MS5TdHJlYW1TaWduYWxzUmVzcG9uc2UiG4LT5JMCFRITL2FwaS9zaWduYWxzL3N0cmVhbTABQk0KEXRyYWRpbmdzaWduYWxzLnYxUAFaInRyYWRpbmdzaWduYWxzL3YxO3RyYWRpbmdzaWduYWxzdjGqAhFUcmFkaW5nU2lnbmFscy5WMWIGcHJvdG8z", [file_google_api_annotations, file_tradingsignals_v1_event, file_tradingsignals_v1_explanation, file_tradingsignals_v1_outcome, file_tradingsignals_v1_performance, file_tradingsignals_v1_signal, file_tradingsignals_v1_statistics]);
 
 /**
  * Request for the newest signal.
@@ -383,6 +387,161 @@ export const GetStatisticsResponseSchema: GenMessage<GetStatisticsResponse> = /*
   messageDesc(file_tradingsignals_v1_signal_service, 9);
 
 /**
+ * Request for the statistics of outcomes.
+ *
+ * @generated from message tradingsignals.v1.GetPerformanceRequest
+ */
+export type GetPerformanceRequest = Message<"tradingsignals.v1.GetPerformanceRequest"> & {
+  /**
+   * Whose outcomes count. Absent: POSITIONS of live models, SIGNALS of shadow ones, which open none.
+   *
+   * @generated from field: optional tradingsignals.v1.GetPerformanceRequest.Basis basis = 1;
+   */
+  basis?: GetPerformanceRequest_Basis | undefined;
+
+  /**
+   * Price at which they are filled. Absent: CLOSE.
+   *
+   * @generated from field: optional tradingsignals.v1.Outcome.Fill fill = 2;
+   */
+  fill?: Outcome_Fill | undefined;
+
+  /**
+   * Only signals of shadow models if true, only of live ones if false. Absent: false.
+   *
+   * @generated from field: optional bool shadow = 3;
+   */
+  shadow?: boolean | undefined;
+
+  /**
+   * Only this instrument. Absent or empty: all.
+   *
+   * @generated from field: string symbol = 4;
+   */
+  symbol: string;
+
+  /**
+   * Only this side, BUY or SELL. Absent: both.
+   *
+   * @generated from field: optional tradingsignals.v1.Signal.Action action = 5;
+   */
+  action?: Signal_Action | undefined;
+
+  /**
+   * Only signals of this origin. Absent: all.
+   *
+   * @generated from field: optional tradingsignals.v1.Signal.Origin origin = 6;
+   */
+  origin?: Signal_Origin | undefined;
+
+  /**
+   * Only signals of this version of a model. Absent or empty: all.
+   *
+   * @generated from field: string model_version = 7;
+   */
+  modelVersion: string;
+
+  /**
+   * Only signals of this version and file of a model: see Outcome.model_key. Latencies are of its version. Absent or empty:
+   * all.
+   *
+   * @generated from field: string model_key = 8;
+   */
+  modelKey: string;
+
+  /**
+   * Only with an exit at or after this: a date ("2025-06-30") or an RFC 3339 time. Absent or empty: no bound. Latencies
+   * are of signals with a timestamp in the same range.
+   *
+   * @generated from field: string start_date = 9;
+   */
+  startDate: string;
+
+  /**
+   * Only with an exit before this, and later than start_date; same forms. Absent or empty: no bound.
+   *
+   * @generated from field: string end_date = 10;
+   */
+  endDate: string;
+
+  /**
+   * What the trades are grouped by besides, at most 9. Empty: nothing.
+   *
+   * @generated from field: repeated tradingsignals.v1.PerformanceGroup.Dimension by = 11;
+   */
+  by: PerformanceGroup_Dimension[];
+};
+
+/**
+ * Describes the message tradingsignals.v1.GetPerformanceRequest.
+ * Use `create(GetPerformanceRequestSchema)` to create a new message.
+ */
+export const GetPerformanceRequestSchema: GenMessage<GetPerformanceRequest> = /*@__PURE__*/
+  messageDesc(file_tradingsignals_v1_signal_service, 10);
+
+/**
+ * Whose outcomes count.
+ *
+ * @generated from enum tradingsignals.v1.GetPerformanceRequest.Basis
+ */
+export enum GetPerformanceRequest_Basis {
+  /**
+   * Refused.
+   *
+   * @generated from enum value: BASIS_UNSPECIFIED = 0;
+   */
+  BASIS_UNSPECIFIED = 0,
+
+  /**
+   * Those of signals that opened a position: what the account did.
+   *
+   * @generated from enum value: POSITIONS = 1;
+   */
+  POSITIONS = 1,
+
+  /**
+   * Those of every BUY and SELL, acted on or not.
+   *
+   * @generated from enum value: SIGNALS = 2;
+   */
+  SIGNALS = 2,
+}
+
+/**
+ * Describes the enum tradingsignals.v1.GetPerformanceRequest.Basis.
+ */
+export const GetPerformanceRequest_BasisSchema: GenEnum<GetPerformanceRequest_Basis> = /*@__PURE__*/
+  enumDesc(file_tradingsignals_v1_signal_service, 10, 0);
+
+/**
+ * The statistics.
+ *
+ * @generated from message tradingsignals.v1.GetPerformanceResponse
+ */
+export type GetPerformanceResponse = Message<"tradingsignals.v1.GetPerformanceResponse"> & {
+  /**
+   * The statistics.
+   *
+   * @generated from field: tradingsignals.v1.Performance performance = 1;
+   */
+  performance?: Performance | undefined;
+
+  /**
+   * The log has been followed up to this sequence: an outcome that a later entry resolves does not count yet.
+   *
+   * @generated from field: int64 through_sequence = 2;
+   */
+  throughSequence: bigint;
+};
+
+/**
+ * Describes the message tradingsignals.v1.GetPerformanceResponse.
+ * Use `create(GetPerformanceResponseSchema)` to create a new message.
+ */
+export const GetPerformanceResponseSchema: GenMessage<GetPerformanceResponse> = /*@__PURE__*/
+  messageDesc(file_tradingsignals_v1_signal_service, 11);
+
+/**
  * Request for an explanation.
  *
  * @generated from message tradingsignals.v1.ExplainSignalRequest
@@ -401,7 +560,7 @@ export type ExplainSignalRequest = Message<"tradingsignals.v1.ExplainSignalReque
  * Use `create(ExplainSignalRequestSchema)` to create a new message.
  */
 export const ExplainSignalRequestSchema: GenMessage<ExplainSignalRequest> = /*@__PURE__*/
-  messageDesc(file_tradingsignals_v1_signal_service, 10);
+  messageDesc(file_tradingsignals_v1_signal_service, 12);
 
 /**
  * The explanation.
@@ -422,7 +581,7 @@ export type ExplainSignalResponse = Message<"tradingsignals.v1.ExplainSignalResp
  * Use `create(ExplainSignalResponseSchema)` to create a new message.
  */
 export const ExplainSignalResponseSchema: GenMessage<ExplainSignalResponse> = /*@__PURE__*/
-  messageDesc(file_tradingsignals_v1_signal_service, 11);
+  messageDesc(file_tradingsignals_v1_signal_service, 13);
 
 /**
  * Request for a replay.
@@ -443,7 +602,7 @@ export type ReplaySignalRequest = Message<"tradingsignals.v1.ReplaySignalRequest
  * Use `create(ReplaySignalRequestSchema)` to create a new message.
  */
 export const ReplaySignalRequestSchema: GenMessage<ReplaySignalRequest> = /*@__PURE__*/
-  messageDesc(file_tradingsignals_v1_signal_service, 12);
+  messageDesc(file_tradingsignals_v1_signal_service, 14);
 
 /**
  * The result of the replay.
@@ -464,7 +623,7 @@ export type ReplaySignalResponse = Message<"tradingsignals.v1.ReplaySignalRespon
  * Use `create(ReplaySignalResponseSchema)` to create a new message.
  */
 export const ReplaySignalResponseSchema: GenMessage<ReplaySignalResponse> = /*@__PURE__*/
-  messageDesc(file_tradingsignals_v1_signal_service, 13);
+  messageDesc(file_tradingsignals_v1_signal_service, 15);
 
 /**
  * Request for signals.
@@ -514,7 +673,7 @@ export type StreamSignalsRequest = Message<"tradingsignals.v1.StreamSignalsReque
  * Use `create(StreamSignalsRequestSchema)` to create a new message.
  */
 export const StreamSignalsRequestSchema: GenMessage<StreamSignalsRequest> = /*@__PURE__*/
-  messageDesc(file_tradingsignals_v1_signal_service, 14);
+  messageDesc(file_tradingsignals_v1_signal_service, 16);
 
 /**
  * One or more signals, or a heartbeat.
@@ -550,7 +709,7 @@ export type StreamSignalsResponse = Message<"tradingsignals.v1.StreamSignalsResp
  * Use `create(StreamSignalsResponseSchema)` to create a new message.
  */
 export const StreamSignalsResponseSchema: GenMessage<StreamSignalsResponse> = /*@__PURE__*/
-  messageDesc(file_tradingsignals_v1_signal_service, 15);
+  messageDesc(file_tradingsignals_v1_signal_service, 17);
 
 /**
  * Makes, lists, counts and streams signals.
@@ -609,6 +768,17 @@ export const SignalService: GenService<{
     methodKind: "unary";
     input: typeof GetStatisticsRequestSchema;
     output: typeof GetStatisticsResponseSchema;
+  },
+  /**
+   * Computes the statistics of outcomes and equity, with the number of cases and the interval of each figure. It takes
+   * some seconds of a process of its own. RESOURCE_EXHAUSTED if many calls are pending.
+   *
+   * @generated from rpc tradingsignals.v1.SignalService.GetPerformance
+   */
+  getPerformance: {
+    methodKind: "unary";
+    input: typeof GetPerformanceRequestSchema;
+    output: typeof GetPerformanceResponseSchema;
   },
   /**
    * Says why a stored signal was given: features, rules in the order in which they decided, and contributions. NOT_FOUND

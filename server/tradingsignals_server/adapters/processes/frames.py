@@ -1,4 +1,4 @@
-"""What a backtest process writes: responses and errors, each with its kind and length."""
+"""What a worker process writes: responses and errors, each with its kind and length."""
 
 from __future__ import annotations
 
