@@ -29,6 +29,7 @@ from .setting_errors import impossible_value, names_in, unknown_names
 from .setting_types import (
     DEFAULT_SPREAD,
     BarIntervals,
+    Collector,
     CommissionCharges,
     Feed,
     Fraction,
@@ -38,6 +39,7 @@ from .setting_types import (
     NotNegative,
     Port,
     Positive,
+    Share,
     SpreadCharges,
     Symbols,
 )
@@ -239,6 +241,10 @@ class Settings(AccessSettings):
     edge_metrics_port: Port = Field(
         9463, description="Port of the metrics of the edge, GET /stats/prometheus, at METRICS_HOST. 0: there are none."
     )
+    otel_exporter_otlp_endpoint: Collector | None = Field(
+        None, description="Collector that gets traces by OTLP over gRPC: http://host:4317. Absent: there are no traces."
+    )
+    otel_traces_sampler_arg: Share = Field(1.0, description="Share of the calls, and batches of bars, that are traced.")
     log_level: LogLevel = Field("INFO", description="DEBUG, INFO, WARNING or ERROR.")
     log_format: LogFormat = Field(
         LogFormat.AUTO, description="text, json, or auto: text on a terminal, JSON elsewhere."

@@ -11,13 +11,13 @@ from functools import lru_cache
 from typing import Any
 
 from .setting_types import LogFormat
-from .transport.grpc.metadata import request_id
+from .transport.grpc.metadata import request_id, trace_id
 
 _UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
 """Control characters, line separators, and characters that change the direction of text."""
 
 _encode = json.JSONEncoder(default=str).encode
-_STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "request_id"}
+_STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "request_id", "trace_id"}
 
 
 def configure(level: str, log_format: LogFormat) -> None:
@@ -25,7 +25,7 @@ def configure(level: str, log_format: LogFormat) -> None:
     as_json = log_format is LogFormat.JSON or (log_format is LogFormat.AUTO and not sys.stderr.isatty())
     handler = _StandardError()
     handler.setFormatter(JsonFormatter() if as_json else TextFormatter())
-    handler.addFilter(_with_request_id)
+    handler.addFilter(_with_ids)
     logging.basicConfig(level=level, handlers=[handler], force=True)
     # Log lines contain neither source location nor thread, so their lookup for each line is disabled.
     logging._srcfile = None
@@ -34,6 +34,8 @@ def configure(level: str, log_format: LogFormat) -> None:
     logging.getLogger("grpc._cython.cygrpc").setLevel(logging.CRITICAL)
     # While the database is unreachable the pool logs every attempt, with a traceback; the service logs it once.
     logging.getLogger("asyncpg.pool").setLevel(logging.ERROR)
+    # While the collector of traces is away the exporter logs every attempt; ours logs it once.
+    logging.getLogger("opentelemetry.exporter.otlp.proto.grpc").setLevel(logging.CRITICAL)
 
 
 class _StandardError(logging.Handler):
@@ -47,8 +49,8 @@ class _StandardError(logging.Handler):
             self.handleError(record)
 
 
-def _with_request_id(record: logging.LogRecord) -> bool:
-    record.request_id = request_id.get()
+def _with_ids(record: logging.LogRecord) -> bool:
+    record.request_id, record.trace_id = request_id.get(), trace_id.get()
     return True
 
 
@@ -56,8 +58,13 @@ def _extra(record: logging.LogRecord) -> dict[str, Any]:
     return {key: value for key, value in vars(record).items() if key not in _STANDARD and value != ""}
 
 
+def _ids(record: logging.LogRecord) -> dict[str, str]:
+    """Return the ids of the call and of its trace that a record has."""
+    return {name: value for name in ("request_id", "trace_id") if (value := getattr(record, name, ""))}
+
+
 class JsonFormatter(logging.Formatter):
-    """Formats a line as a JSON object: time, level, logger, message, request_id, and the extra fields of the record."""
+    """Formats a line as a JSON object: time, level, logger, message, request_id, trace_id, and the extra fields."""
 
     def format(self, record: logging.LogRecord) -> str:
         """See logging.Formatter."""
@@ -67,8 +74,7 @@ class JsonFormatter(logging.Formatter):
             "logger": record.name,
             "message": record.getMessage(),
         }
-        if call_id := getattr(record, "request_id", ""):
-            line["request_id"] = call_id
+        line.update(_ids(record))
         line.update(_extra(record))
         if record.exc_info:
             line["exception"] = self.formatException(record.exc_info)
@@ -81,14 +87,12 @@ def _second(since_1970: int) -> str:
 
 
 class TextFormatter(logging.Formatter):
-    """Formats a line for a terminal: time, level, message, the extra fields of the record, and request_id."""
+    """Formats a line for a terminal: time, level, message, the extra fields of the record, and the ids."""
 
     def format(self, record: logging.LogRecord) -> str:
         """See logging.Formatter."""
         time = datetime.fromtimestamp(record.created).astimezone().strftime("%H:%M:%S")
-        fields = _extra(record)
-        if call_id := getattr(record, "request_id", ""):
-            fields["request_id"] = call_id
+        fields = _extra(record) | _ids(record)
         extra = " ".join(f"{key}={value}" for key, value in fields.items())
         line = f"{time} {record.levelname:<7} {record.getMessage()}" + (f"  {extra}" if extra else "")
         lines = [line]

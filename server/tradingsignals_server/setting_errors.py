@@ -37,6 +37,9 @@ _OF_COMPOSE = ("COMPOSE_", "DOCKER_")
 _OF_KUBERNETES = re.compile(r"_SERVICE_(HOST|PORT)(_\w+)?$|_PORT_\d+_(TCP|UDP|SCTP)(_\w+)?$")
 """Variables that Kubernetes sets in every container for each Service, whose name may resemble a setting."""
 
+_OF_OPENTELEMETRY = "OTEL_"
+"""Prefix of the variables of OpenTelemetry. Two are settings, and its SDK reads others, whose names begin alike."""
+
 _OF_IMAGES = "_FILE"
 """Suffix with which container images name a file that contains the value: POSTGRES_PASSWORD_FILE."""
 
@@ -77,6 +80,9 @@ def _resembles_a_setting(name: str, settings: Iterable[str]) -> bool:
     words of a setting but the last, if these are two or more: ATR_MULTIPLIER_STOP, POSITION_SIZE. One word in common is
     not enough: GRPC_TRACE, DATABASE_USER and POSTGRES_INITDB_ARGS belong to other programs.
     """
+    if name.startswith(_OF_OPENTELEMETRY):
+        alike = [setting for setting in settings if setting.count("_") == name.count("_")]
+        return any(_similarity(name, setting) >= NEAR and _similar_by_word(name, setting) for setting in alike)
     for setting in settings:
         stem = setting.rpartition("_")[0]
         if "_" in stem and f"{name}_".startswith(f"{stem}_") and not _OF_KUBERNETES.search(name):

@@ -8,6 +8,7 @@ from __future__ import annotations
 from enum import StrEnum
 from functools import partial
 from typing import Annotated
+from urllib.parse import urlsplit
 
 from pydantic import BeforeValidator, Field, PlainValidator
 from pydantic_settings import NoDecode
@@ -23,11 +24,15 @@ from .domain.symbols import parse_symbol
 DEFAULT_SPREAD = Charge(2.0, in_bp=True)
 """Of a symbol that SPREAD does not name: about that of a liquid pair. What trades for nothing flatters every figure."""
 
+COLLECTOR_PORT = 4317
+"""Of OTLP over gRPC, unless it is named."""
+
 Port = Annotated[int, Field(ge=0, le=65535)]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Multiple = Annotated[float, Field(gt=0, le=1000)]
 Fraction = Annotated[float, Field(gt=0, le=1)]
+Share = Annotated[float, Field(ge=0, le=1)]
 
 
 class LogFormat(StrEnum):
@@ -36,6 +41,23 @@ class LogFormat(StrEnum):
     AUTO = "auto"
     TEXT = "text"
     JSON = "json"
+
+
+def _collector(value: object) -> object:
+    address = urlsplit(str(value).rstrip("/"))
+    try:
+        port = address.port or COLLECTOR_PORT
+    except ValueError:
+        port = 0
+    known = address.scheme == "http" and address.hostname and not (address.path or address.query or address.username)
+    if not known or not port:
+        raise ValueError("must be http://host:port, the OTLP port for gRPC of a collector without TLS")
+    host = f"[{address.hostname}]" if ":" in str(address.hostname) else address.hostname
+    return f"http://{host}:{port}"
+
+
+Collector = Annotated[str, BeforeValidator(_collector)]
+"""Address of a collector of OpenTelemetry, with its port."""
 
 
 def _symbols(value: object) -> object:

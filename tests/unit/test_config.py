@@ -9,6 +9,7 @@ from pathlib import Path
 from urllib.parse import parse_qs, unquote, urlsplit
 
 import pytest
+from opentelemetry.sdk import environment_variables
 from pydantic import ValidationError
 
 from tradingsignals_server.adapters.feeds.registry import FEEDS
@@ -188,6 +189,26 @@ def test_symbols_are_parsed_as_a_list(environment: Setter, text: str, symbols: t
 
 
 @pytest.mark.parametrize(
+    ("text", "address"),
+    [
+        ("http://collector:4318/", "http://collector:4318"),
+        ("http://127.0.0.1", "http://127.0.0.1:4317"),
+        ("http://[::1]", "http://[::1]:4317"),
+    ],
+)
+def test_collector_has_a_port(environment: Setter, text: str, address: str) -> None:
+    environment(OTEL_EXPORTER_OTLP_ENDPOINT=text)
+    assert Settings.from_env().otel_exporter_otlp_endpoint == address
+
+
+def test_variables_that_the_sdk_of_opentelemetry_reads_are_no_misspelt_settings(environment: Setter) -> None:
+    names = {name for name in vars(environment_variables) if name.startswith("OTEL_")}
+    assert {"OTEL_EXPORTER_OTLP_HEADERS", "OTEL_TRACES_SAMPLER", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"} < names
+    environment(**dict.fromkeys(names - {name.upper() for name in Settings.model_fields}, "x"))
+    assert Settings.from_env().otel_exporter_otlp_endpoint is None
+
+
+@pytest.mark.parametrize(
     ("text", "hosts"),
     [
         ("signals.example.com, *.desk.example", ("signals.example.com", "*.desk.example")),
@@ -216,6 +237,10 @@ IMPOSSIBLE = [
     ("POSTGRES_PORT", "70000"),
     ("METRICS_PORT", "65536"),
     ("EDGE_METRICS_PORT", "-1"),
+    ("OTEL_EXPORTER_OTLP_ENDPOINT", "https://collector"),
+    ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://collector:4317/v1/traces"),
+    ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://collector:70000"),
+    ("OTEL_TRACES_SAMPLER_ARG", "1.1"),
     ("FEED", "carrier-pigeon"),
     ("REPLAY_SPEED", "-1"),
     ("REPLAY_SPEED", "nan"),

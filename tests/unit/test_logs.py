@@ -44,6 +44,14 @@ def test_line_of_a_call_has_its_request_id(formatter: logging.Formatter) -> None
     assert "desk-7/42" in formatter.format(made)
 
 
+@pytest.mark.parametrize("formatter", [TextFormatter(), JsonFormatter()], ids=["text", "json"])
+def test_line_of_a_traced_call_has_its_trace_id(formatter: logging.Formatter) -> None:
+    made = record("GenerateSignal")
+    assert "trace_id" not in formatter.format(made)
+    made.trace_id = "0af7651916cd43dd8448eb211c80319c"
+    assert "0af7651916cd43dd8448eb211c80319c" in formatter.format(made)
+
+
 def test_traceback_lines_are_indented() -> None:
     first, *others = TextFormatter().format(record(FORGED, raised=True)).split("\n")
     assert first.isprintable()

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, nullcontext
 from dataclasses import dataclass
 from functools import partial
+from typing import TYPE_CHECKING
 
 from ..adapters.backtests.process import BacktestProcesses
 from ..adapters.performance import PerformanceProcesses
@@ -43,6 +44,10 @@ from .engine import Core
 from .metrics import ServerMetrics
 from .performance_job import WORKER as PERFORMANCE_WORKER
 from .performance_job import PerformanceJob
+from .tracing import begins_spans
+
+if TYPE_CHECKING:
+    from ..adapters.tracing.spans import Tracing
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +71,7 @@ async def running_servers(
     access: Access,
     before_serving: Callable[[int], Awaitable[None]],
     metrics: ServerMetrics | None = None,
+    traces: Tracing | None = None,
 ) -> AsyncIterator[Servers]:
     """Serve all services, and the metrics, until the end of the context.
 
@@ -76,7 +82,8 @@ async def running_servers(
     """
     followers = Followers(core.log_tail, settings.stream_stall_seconds)
     methods = all_methods(_servicers(settings, core), followers, _backtests(settings, core).methods())
-    rules = CallRules(status_of, is_routine, None if metrics is None else metrics.on_call_end(methods))
+    on_end = None if metrics is None else metrics.on_call_end(methods)
+    rules = CallRules(status_of, is_routine, on_end, begins_spans(traces, methods))
     metadata = ((EPOCH_KEY, str(core.log_tail.epoch)),)
     of_peers = methods_of(PEER_SERVICE, PeerServicer(core.router, settings.bar_interval.of))
     require_rules(access.rules, methods | of_peers)

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from urllib.parse import urlsplit
 
 from ..adapters.envoy.process import Edge, running_edge
 from ..adapters.envoy.render import Address, EdgeConfig
 from ..adapters.feeds.kind import OnProgress
 from ..config import Settings
+from ..setting_types import COLLECTOR_PORT
 from .exposure import with_edge_secret
 from .server import Service, require_files, serving
 from .storage import database
@@ -51,6 +53,15 @@ def edge_config(settings: Settings, backends: Sequence[Address], fanout: Sequenc
         backend=first,
         further_backends=tuple(further),
         fanout=tuple(fanout),
+        collector=_address(settings.otel_exporter_otlp_endpoint),
+        traced_share=settings.otel_traces_sampler_arg,
         metrics=Address(settings.metrics_host, port) if (port := settings.edge_metrics_port) else None,
         secret="" if settings.edge_secret is None else settings.edge_secret.get_secret_value(),
     )
+
+
+def _address(collector: str | None) -> Address | None:
+    if collector is None:
+        return None
+    place = urlsplit(collector)
+    return Address(place.hostname or "", place.port or COLLECTOR_PORT)

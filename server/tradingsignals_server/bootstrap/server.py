@@ -23,6 +23,7 @@ from .api import Servers, running_servers
 from .engine import Core, build_core, build_feed, require_model
 from .metrics import server_metrics
 from .storage import open_storage
+from .tracing import tracing
 
 _FEED_ROLE = 1
 """The role of the one server whose feed runs."""
@@ -61,6 +62,7 @@ async def serving(
     async with (
         open_storage(settings, dsn) as storage,
         open_peers(storage.peer_secret, bar_message) as peers,
+        tracing(settings) as traces,
         asyncio.TaskGroup() as tasks,
     ):
         metrics = server_metrics(settings)
@@ -68,14 +70,14 @@ async def serving(
             settings,
             storage,
             peers.at,
-            () if metrics is None else (metrics.engine,),
+            [each for each in (None if metrics is None else metrics.engine, traces) if each is not None],
             None if metrics is None else metrics.ledger,
         )
         access = await open_access(settings, storage)
         lifecycle = _Lifecycle(settings, core, access, tasks)
         lifecycle.start()
         try:
-            async with running_servers(settings, core, access, lifecycle.join, metrics) as servers:
+            async with running_servers(settings, core, access, lifecycle.join, metrics, traces) as servers:
                 lifecycle.start_feed(build_feed(settings, on_progress))
                 fanout_port = None if servers.fanout is None else servers.fanout.port
                 try:

@@ -171,8 +171,15 @@ async def test_error_names_an_address_of_another_machine(tmp_path: Path) -> None
     [
         EdgeConfig(Address("0.0.0.0", 8003), Address("server", 50051), admin=Address("127.0.0.1", 9901)),  # noqa: S104
         EdgeConfig(Address("::1", 8003), Address("::1", 50051), access_log=True),
+        EdgeConfig(
+            Address("127.0.0.1", 8003),
+            Address("127.0.0.1", 50051),
+            metrics=Address("0.0.0.0", 9463),  # noqa: S104
+            collector=Address("collector", 4317),
+            traced_share=0.1,
+        ),
     ],
-    ids=["container", "IPv6 and access log"],
+    ids=["container", "IPv6 and access log", "metrics and traces"],
 )
 async def test_envoy_accepts_every_variant_of_the_configuration(tmp_path: Path, config: EdgeConfig) -> None:
     written = write_edge_files(config, tmp_path)

@@ -27,7 +27,7 @@ from .render import CONFIG_FILE, DESCRIPTORS, Address, EdgeConfig, write_edge_fi
 _ADMIN_SOCKET = Path("admin.sock")
 _READY_SECONDS = 10.0
 _POLL_SECONDS = 0.02
-_HEALTHY = re.compile(r"^(?!admin::).*::health_flags::healthy", re.MULTILINE)
+_HEALTHY = re.compile(r"^(?!admin::|collector::).*::health_flags::healthy", re.MULTILINE)
 _STOP_SECONDS = 3.0
 _FIRST_BACKOFF_SECONDS = 0.1
 _LONGEST_BACKOFF_SECONDS = 5.0

@@ -68,6 +68,9 @@ class EdgeConfig:
     admin: Path | Address = Path("admin.sock")
     # Where Envoy's own metrics are, if anywhere: GET /stats/prometheus.
     metrics: Address | None = None
+    # Collector that gets spans by OTLP over gRPC, and the share of the calls without a trace that get one.
+    collector: Address | None = None
+    traced_share: float = 1.0
     # Hosts served besides the local ones and `listen`, at any port: "signals.example.com", "*.example.com". Pages of
     # these origins may call from a browser.
     allowed_hosts: tuple[str, ...] = ()

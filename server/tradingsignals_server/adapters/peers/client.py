@@ -13,12 +13,13 @@ from grpc_status import rpc_status
 from tradingsignals.v1 import bar_pb2
 
 from ...application.ports.feed import BarResult
+from ...application.ports.observer import current_trace
 from ...application.ports.peer import PeerError, PeerGone
 from ...domain.bars import Bar
 from ...domain.errors import FieldViolation, NotAPeer, restored
 from ...domain.events import Disposition, Receipt
 from ...internal import peer_service_pb2 as pb
-from ...transport.grpc.metadata import PEER_KEY, REQUEST_ID_KEY, request_id
+from ...transport.grpc.metadata import PEER_KEY, REQUEST_ID_KEY, TRACEPARENT_KEY, request_id
 
 CALL_SECONDS = 30.0
 """Timeout of a call with bars: as long as a commit may take."""
@@ -72,7 +73,10 @@ class GrpcPeer:
         """See Peer."""
         call = self._channel.unary_unary(path, request_serializer=None, response_deserializer=None)
         try:
-            response: bytes = await call(request, metadata=(*self._metadata, (REQUEST_ID_KEY, request_id.get())))
+            ids = [(REQUEST_ID_KEY, request_id.get())]
+            if trace := current_trace.get():
+                ids.append((TRACEPARENT_KEY, trace))
+            response: bytes = await call(request, metadata=(*self._metadata, *ids))
         except grpc.aio.AioRpcError as error:
             raise _peer_error(error) from error
         return response

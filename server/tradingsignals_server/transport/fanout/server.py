@@ -15,7 +15,7 @@ from ..admission import Gate, OpenGate
 from ..grpc import headers
 from ..grpc.call import Call
 from ..grpc.health import HEALTH_CHECK, HealthCheck
-from ..grpc.metadata import last_event_id, request_id, text_of
+from ..grpc.metadata import last_event_id, text_of
 from ..grpc.registration import Metadata
 from ..grpc.server import GRACE_SECONDS, PortTaken
 from ..grpc.status import CallRules, CallStatus
@@ -135,7 +135,7 @@ class FanoutServer:
         call.task = asyncio.get_running_loop().create_task(self._serve(call, self._methods[call.method], request))
 
     async def _serve(self, call: Call, method: Unary | ServerStreaming, request: bytes) -> None:
-        request_id.set(call.id)
+        call.identify()
         last_event_id.set(call.last_event_id)
         admission = call.admission
         try:

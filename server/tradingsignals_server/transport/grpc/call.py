@@ -15,7 +15,7 @@ from ..http2.stream import Stream
 from . import headers
 from .body import BadMessage, Body
 from .call_log import log_defect, log_end
-from .metadata import request_id, request_id_of, text_of
+from .metadata import request_id, request_id_of, text_of, trace_id, trace_id_of
 from .status import CANCELLED, OK, CallRules, CallStatus
 
 _SINGLE = headers.response_headers()
@@ -39,6 +39,7 @@ class Call:
         "_is_ended",
         "_rules",
         "_serve",
+        "_span",
         "_started",
         "admission",
         "body",
@@ -50,6 +51,7 @@ class Call:
         "stream",
         "task",
         "timeout_seconds",
+        "trace_id",
     )
 
     def __init__(
@@ -73,6 +75,9 @@ class Call:
         self.method = request.path
         self.id = request_id_of(text_of(request.headers.get(b"x-request-id")))
         self.last_event_id = text_of(request.headers.get(b"last-event-id"))
+        traceparent = text_of(request.headers.get(b"traceparent"))
+        self._span = None if rules.begin_span is None else rules.begin_span(request.path, traceparent)
+        self.trace_id = trace_id_of(traceparent) if self._span is None else self._span.trace_id
         self.task: asyncio.Task[None] | None = None
         """Works on it; it is cancelled when the call ends."""
         self.on_end: Callable[[], None] | None = None
@@ -99,6 +104,13 @@ class Call:
     def is_open(self) -> bool:
         """True until it has ended."""
         return not self._is_ended
+
+    def identify(self) -> None:
+        """Let the log lines, and the work, of the present task belong to this call."""
+        request_id.set(self.id)
+        trace_id.set(self.trace_id)
+        if self._span is not None:
+            self._span.activate()
 
     # ----------------------------------------------------------------------------------------- see StreamHandler
 
@@ -164,7 +176,7 @@ class Call:
         """End it with the status of an error; see `finish`."""
         status = self._rules.status_of(error, self.id)
         if status.is_defect:
-            with _request_id(self.id):
+            with _identified(self):
                 log_defect(self.method, error)
         self.finish(status, last_message)
 
@@ -194,18 +206,21 @@ class Call:
         admission, self.admission = self.admission, None
         if admission is not None:
             admission.release(status)
-        with _request_id(self.id):
+        with _identified(self):
             log_end(self.method, status, self._started, self._rules)
+        if self._span is not None:
+            self._span.end(status)
 
 
-class _request_id:  # noqa: N801 - a context manager without the cost of a generator
-    """Every line that is logged inside carries the id of a call."""
+class _identified:  # noqa: N801 - a context manager without the cost of a generator
+    """Every line that is logged inside carries the ids of a call."""
 
-    def __init__(self, id_: str) -> None:
-        self._token = request_id.set(id_)
+    def __init__(self, call: Call) -> None:
+        self._tokens = request_id.set(call.id), trace_id.set(call.trace_id)
 
     def __enter__(self) -> None:
         pass
 
     def __exit__(self, *_: object) -> None:
-        request_id.reset(self._token)
+        request_id.reset(self._tokens[0])
+        trace_id.reset(self._tokens[1])

@@ -23,11 +23,14 @@ from .metadata import (
     LAST_EVENT_ID_KEY,
     PEER_KEY,
     REQUEST_ID_KEY,
+    TRACEPARENT_KEY,
     forwarded,
     last_event_id,
     request_id,
     request_id_of,
     text_of,
+    trace_id,
+    trace_id_of,
 )
 from .status import CANCELLED, OK, CallRules, CallStatus, PeerRefused
 
@@ -140,9 +143,14 @@ class CallInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]  # 
         return admission
 
     async def _guarded(self, details: Details, context: Context, body: Body, *, lasts: bool) -> None:
-        """Run the body of a call under its request id, if it is admitted; an error becomes the status of the call."""
+        """Run the body of a call under its ids, if it is admitted; an error becomes the status of the call."""
         id_ = request_id_of(_value_of(details, REQUEST_ID_KEY))
         request_id.set(id_)
+        begin_span, traceparent = self._rules.begin_span, _value_of(details, TRACEPARENT_KEY)
+        span = None if begin_span is None else begin_span(details.method, traceparent)
+        trace_id.set(trace_id_of(traceparent) if span is None else span.trace_id)
+        if span is not None:
+            span.activate()
         started = perf_counter()
         status = OK
         admission: Admission | None = None
@@ -175,6 +183,8 @@ class CallInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]  # 
             if admission is not None:
                 admission.release(status)
             log_end(details.method, status, started, self._rules)
+            if span is not None:
+                span.end(status)
 
 
 class _Withdrawn(Exception):

@@ -14,13 +14,21 @@ LAST_EVENT_ID_KEY = "last-event-id"
 PEER_KEY = "x-tradingsignals-peer"
 """Set to the secret of their database on a call that another server makes for itself, or for a caller of its own."""
 
+TRACEPARENT_KEY = "traceparent"
+"""The span that a call belongs to (W3C Trace Context)."""
+
 request_id: ContextVar[str] = ContextVar("request_id", default="")
 """Id of the call that is being served; every log line that is written meanwhile carries it."""
+
+trace_id: ContextVar[str] = ContextVar("trace_id", default="")
+"""Id of the trace that the call being served belongs to, in its log lines; "" if it belongs to none."""
 
 last_event_id: ContextVar[str | None] = ContextVar("last_event_id", default=None)
 """Last event id that the caller of the stream being served has sent beside its request."""
 
 forwarded: ContextVar[bool] = ContextVar("forwarded", default=False)
+
+_TRACEPARENT = re.compile(r"(?!ff)[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}(-.*)?")
 
 REQUEST_ID = re.compile(r"[\x21-\x7e]{1,128}")
 """What a caller may send as the id of its call; any other is replaced."""
@@ -34,6 +42,12 @@ def is_forwarded() -> bool:
 def request_id_of(sent: str | None) -> str:
     """Return the request id that a caller has sent, or a new one if it has sent none that is legal."""
     return sent if sent is not None and REQUEST_ID.fullmatch(sent) else str(uuid4())
+
+
+def trace_id_of(traceparent: str | None) -> str:
+    """Return the id of the trace that a caller names; "" if it names none."""
+    found = None if traceparent is None else _TRACEPARENT.fullmatch(traceparent)
+    return "" if found is None else found[1]
 
 
 def text_of(value: bytes | str | None) -> str | None:

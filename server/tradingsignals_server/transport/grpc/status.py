@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Protocol
 
 import grpc
 
@@ -38,6 +38,24 @@ OK: Final = CallStatus(grpc.StatusCode.OK)
 CANCELLED: Final = CallStatus(grpc.StatusCode.CANCELLED)
 
 
+class CallSpan(Protocol):
+    """The span of one call."""
+
+    @property
+    def trace_id(self) -> str:
+        """Id of its trace, 32 hexadecimal digits."""
+
+    def activate(self) -> None:
+        """Let all that the present task does from now on belong to it."""
+
+    def end(self, status: CallStatus) -> None:
+        """End it with the status of the call."""
+
+
+BeginSpan = Callable[[str, str | None], CallSpan | None]
+"""Begins the span of a call, given the path of its method and its traceparent; None if the call is not traced."""
+
+
 class PeerRefused(Exception):
     """The caller offers a secret that is not that of the servers of this database."""
 
@@ -52,3 +70,5 @@ class CallRules:
     """True for methods that programs call every few seconds; they are logged at DEBUG."""
     on_end: Callable[[str, CallStatus, float], None] | None = None
     """Called at the end of each call with the path of its method, its status, and its duration in seconds."""
+    begin_span: BeginSpan | None = None
+    """Begins the span of a call; absent if there are no traces."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -383,3 +384,17 @@ def test_private_configuration_is_for_its_user_only(tmp_path: Path) -> None:
     for is_private, mode in ((False, 0o044), (True, 0), (True, 0)):
         path = write_edge_files(CONFIG, tmp_path, is_private=is_private)
         assert path.stat().st_mode & 0o044 == mode
+
+
+def test_streams_are_not_traced_and_calls_are() -> None:
+    config = replace(CONFIG, collector=Address("collector", 4317), traced_share=0.25)
+    document = rendered(config)
+    assert manager(document)["tracing"]["random_sampling"] == {"value": 25.0}
+    untraced = [route for route in routes(document) if "tracing" in route]
+    assert all(route["tracing"] == {"overall_sampling": {"numerator": 0}} for route in untraced)
+    endless = [route for route in routes(document) if route.get("route", {}).get("timeout") == "0s"]
+    prefixes = [route["match"].get("prefix") for route in endless if route not in untraced]
+    assert prefixes == ["/tradingsignals.v1."], "only calls with one response are left"
+    assert untraced
+    assert not [route for route in routes(rendered()) if "tracing" in route]
+    assert "tracing" not in manager(rendered())

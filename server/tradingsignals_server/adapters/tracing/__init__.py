@@ -1,0 +1,1 @@
+"""Traces by OpenTelemetry. Imported only if they are exported."""
