@@ -192,9 +192,10 @@ class LedgerKeeper:
         if not (resolved or changed or moved) and through < self._log_tail.newest:
             return
         # At the end of the log the place is committed even if nothing changed: callers take it for how far lists are.
-        entries: dict[tuple[str, str], Sequence[Any]] = {
-            (policy, symbol): self._ledger_of(policy).state_of(symbol) for policy, symbol in changed
-        }
+        entries = dict[tuple[str, str], Sequence[Any]]()
+        for policy, symbol in changed:
+            entries[policy, symbol] = self._ledger_of(policy).state_of(symbol)
+            await asyncio.sleep(0)  # a symbol with many open entries takes some milliseconds
         account, equity = self._fold_of_account.account, self._fold_of_account.take_points()
         reported = [one for one in resolved if one.sequence > self._reported]
         appended = await self._store.commit_ledger(
