@@ -66,8 +66,11 @@ new MutationObserver(async (_, observer) => {{
 RECORD_MARKS = f"""(() => {{
   globalThis.marks = [];
   const chart = document.querySelector(".canvas");
+  let newest = 0;
   new MutationObserver(async () => {{
     const sequence = Number(chart.dataset.mark);
+    if (sequence <= newest) return;
+    newest = sequence;
     await {PAINTED};
     marks.push([sequence, Date.now()]);
   }}).observe(chart, {{ attributes: true, attributeFilter: ["data-mark"] }});

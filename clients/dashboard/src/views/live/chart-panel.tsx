@@ -1,7 +1,7 @@
 /** The frame of the chart. What draws it is loaded after the first view. */
 
 import type { JSX } from "preact";
-import { useEffect, useRef, useState } from "preact/hooks";
+import { useEffect, useLayoutEffect, useRef, useState } from "preact/hooks";
 
 import { useActions } from "../../data/actions";
 import { usePreferences } from "../../data/preferences";
@@ -103,7 +103,7 @@ function Canvas({ chart, position, onHover, drawing, onOlder }: CanvasProps): JS
       drawing.current = undefined;
     };
   }, [store]);
-  useEffect(() => drawing.current?.draw(chart, position), [chart, position]);
+  useLayoutEffect(() => drawing.current?.draw(chart, position), [chart, position]); // in the frame of the rest of the page
   useEffect(() => drawing.current?.setZone(zone), [zone]);
   useEffect(() => drawing.current?.setTheme(), [theme]);
   if (error) return <Failed error={error} />;
