@@ -20,6 +20,8 @@ from tests.support.service import RunningService, running_service
 from tradingsignals import AsyncClient
 from tradingsignals_server.domain.bars import Bar
 
+SHIPPED_MODEL = Path(__file__).parents[2] / "models/ppo-lstm-usdcop/2.0.0/model.onnx"
+
 _numbers = count(1)
 
 
@@ -77,7 +79,8 @@ def peso_pair() -> str:
 async def replayed() -> AsyncIterator[RunningService]:
     """The service that the dashboard of a module's tests is of."""
     with scratch_folder() as folder:
-        async with running_service(folder, CONFIDENCE_THRESHOLD="0.4") as service:
+        shadow = {"SHADOW_MODEL_PATH": str(SHIPPED_MODEL)}
+        async with running_service(folder, CONFIDENCE_THRESHOLD="0.4", **shadow) as service:
             yield service
 
 

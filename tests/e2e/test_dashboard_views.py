@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
 import httpx
 import pytest
@@ -86,20 +87,88 @@ async def test_account_and_its_curve_are_those_of_the_api(page: Dashboard, api: 
     assert page.tab.complaints == []
 
 
-async def test_trust_view_shows_what_the_api_says(page: Dashboard, api: httpx.AsyncClient) -> None:
+async def test_outcomes_are_those_of_the_api(page: Dashboard, api: httpx.AsyncClient) -> None:
     await settled(api)
     await page.open("#/trust")
-    await page.shows("[data-figure=winRate]")
-    outcomes = await all_of(api, "/api/signals/outcomes", "outcomes", 3000, fill="CLOSE", shadow="false")
+    await page.shows("[data-outcome]")
+    outcomes = await all_of(api, "/api/signals/outcomes", "outcomes", 100, fill="CLOSE", shadow="false")
     drawn = await page.tab.run("[...document.querySelectorAll('[data-outcome]')].map((row) => row.dataset.outcome)")
     assert drawn == [each["outcome_id"] for each in outcomes[:50]]
-    acted = [each for each in outcomes if each["acted"]]
-    won = [each for each in acted if each["net_pct"] > 0]
-    assert f"{len(won) / len(acted):.1%}" in await page.text("[data-figure=winRate]")
-    assert f"n {len(acted)}" in await page.text("[data-figure=winRate]")
     await page.tab.run("[...document.querySelectorAll('.more button')][0].click()")
     await page.tab.shows("document.querySelectorAll('[data-outcome]').length === 100")
     assert page.tab.complaints == []
+
+
+async def statistics(api: httpx.AsyncClient, **query: Any) -> Any:
+    """Return the statistics of the API."""
+    return (await api.get("/api/signals/performance", params=query)).json()["performance"]
+
+
+def estimates(performance: Any) -> dict[str, Any]:
+    """Return figures by name."""
+    return {each["name"]: each for each in performance["figures"]}
+
+
+async def test_statistics_are_those_of_the_api(page: Dashboard, api: httpx.AsyncClient) -> None:
+    await settled(api)
+    performance = await statistics(api, basis="POSITIONS", by=["SYMBOL", "HOUR"])
+    figures = estimates(performance)
+    await page.open("#/trust")
+    await page.shows("[data-figure=win_rate_pct]")
+    for name, digits in (("win_rate_pct", 1), ("expectancy_r", 2), ("pnl", 2), ("max_drawdown_pct", 2), ("sharpe", 2)):
+        row, figure = await page.text(f"[data-figure={name}]"), figures[name]
+        assert f"{abs(figure['value']):,.{digits}f}" in row
+        assert f"n {figure['n']:,}" in row
+        if "low" in figure:
+            assert f"{abs(figure['low']):,.{digits}f}" in row
+    keys = "[...document.querySelectorAll('[data-key]')].map((row) => row.dataset.key)"
+    groups = {
+        name: [each for each in performance["groups"] if each["dimension"] == name] for name in ("SYMBOL", "HOUR")
+    }
+    assert await page.tab.run(keys) == [each["key"] for each in groups["SYMBOL"]]
+    for group in groups["SYMBOL"]:
+        row, of_group = await page.text(f"[data-key={group['key']}]"), estimates(group)
+        assert f"{of_group['win_rate_pct']['value']:.1f}%" in row
+        assert amount(of_group["pnl"]["value"]) in row
+    await page.tab.run(
+        "const select = document.querySelector('#groups select'); select.value = 'HOUR';"
+        "select.dispatchEvent(new Event('change', { bubbles: true }))"
+    )
+    await page.tab.shows(f"{keys}.join() === '{','.join(each['key'] for each in groups['HOUR'])}'")
+    await page.tab.run("document.querySelector('#performance summary').click()")
+    told = [each["name"] for each in performance["figures"] if "value" in each]
+    shown = await page.tab.run("[...document.querySelectorAll('[data-any]')].map((row) => row.dataset.any)")
+    assert shown == told
+    assert page.tab.complaints == []
+
+
+async def test_shadow_stands_beside_all_signals_of_the_live_model(page: Dashboard, api: httpx.AsyncClient) -> None:
+    await settled(api)
+    live, shadow = await statistics(api, basis="SIGNALS"), await statistics(api, shadow="true")
+    await page.open("#/trust")
+    await page.shows("[data-figure=win_rate_pct]")
+    await page.tab.run("document.querySelectorAll('#performance .choice button')[1].click()")
+    await page.shows("#performance thead", "Shadow")
+    cells = await page.tab.run(
+        "[...document.querySelectorAll('[data-figure=expectancy_r] td')].map((cell) => cell.textContent)"
+    )
+    for cell, performance in zip(cells, (live, shadow), strict=True):
+        figure = estimates(performance)["expectancy_r"]
+        assert f"{abs(figure['value']):.2f} R" in cell
+        assert f"n {figure['n']:,}" in cell
+
+
+async def test_calibration_is_that_of_the_api(page: Dashboard, api: httpx.AsyncClient) -> None:
+    await settled(api)
+    performance = await statistics(api, basis="POSITIONS")
+    await page.open("#/trust")
+    await page.shows("[data-figure=win_rate_pct]")
+    assert await page.tab.run("document.querySelectorAll('[data-bin]').length") == len(performance["calibration"])
+    if performance["calibration"]:
+        brier = estimates(performance)["brier"]["value"]
+        assert await page.text("[data-calibration=brier]") == f"{brier:.3f}"
+    else:
+        await page.shows("#calibration", "No resolved signal had a win probability")
 
 
 async def test_explanation_has_the_rules_and_contributions_of_the_api(page: Dashboard, api: httpx.AsyncClient) -> None:

@@ -33,6 +33,12 @@ describe("entries of the log", () => {
     expect(after(entries({ kind: "OTHER", sequence: 7, committed: T0 })).applied).toBe(7);
   });
 
+  test("tell how late the stream is, unless they are older than the page", () => {
+    const late = (committed: number): State => after({ type: "entries", entries: [{ kind: "OTHER", sequence: 1, committed }], now: T0 + 5 });
+    expect(late(T0 + 1).streamLag).toBe(4);
+    expect(late(T0 - 1).streamLag).toBeUndefined();
+  });
+
   test("halt and resume trading", () => {
     const control = (sequence: number, halted: boolean): LogEntry => ({ kind: "CONTROL", sequence, committed: T0, control: { halted, reason: "news", by: "me", at: T0 } });
     expect(after(entries(control(1, true))).control).toMatchObject({ halted: true, reason: "news" });

@@ -4,6 +4,7 @@ import * as v1 from "trading-signals-client";
 
 import type { BacktestRun } from "../model/backtests";
 import type { Estimate, Outcome } from "../model/outcomes";
+import type { Dimension, Figures, Performance } from "../model/performance";
 import type { Account, Action, Bar, EquityPoint, Health, LogEntry, Origin, Position, ServiceInfo, Signal } from "../model/types";
 
 interface Timestamp {
@@ -152,6 +153,24 @@ export function outcomeOf(outcome: v1.Outcome): Outcome {
 
 function figuresOf(figures: readonly v1.BacktestFigure[]): ReadonlyMap<string, Estimate> {
   return new Map(figures.map(({ name: key, value, n, low, high }) => [key, { value, n: Number(n), low, high }]));
+}
+
+function statisticsOf(figures: readonly v1.Figure[]): Figures {
+  return new Map(figures.map(({ name: key, unit, value, n, low, high }) => [key, { name: key, unit, value, n, low, high }]));
+}
+
+export function performanceOf(performance: v1.Performance): Performance {
+  const { figures, groups, calibration, startTime, endTime, truncated, simulated, currency } = performance;
+  return {
+    figures: statisticsOf(figures),
+    groups: groups.map((group) => ({ dimension: name(v1.PerformanceGroup_Dimension, group.dimension) as Dimension, key: group.key, figures: statisticsOf(group.figures) })),
+    bins: calibration.map((bin) => ({ forecast: bin.meanWinProbability, won: { value: bin.winRate, n: bin.n, low: bin.winRateLow, high: bin.winRateHigh } })),
+    start: ms(startTime),
+    end: ms(endTime),
+    truncated,
+    simulated,
+    currency,
+  };
 }
 
 /** The result of a backtest, with its equity, which comes before it. */

@@ -5,9 +5,10 @@ import type { Client } from "trading-signals-client";
 
 import type { BacktestRun } from "../model/backtests";
 import type { Outcome } from "../model/outcomes";
+import { DIMENSIONS, type Performance } from "../model/performance";
 import type { Account, Bar, EquityPoint, Health, Position, ServiceInfo, Signal } from "../model/types";
 import type { Filter } from "../model/rows";
-import { accountOf, barOf, equityOf, healthOf, infoOf, outcomeOf, positionOf, runOf, signalOf } from "./convert";
+import { accountOf, barOf, equityOf, healthOf, infoOf, outcomeOf, performanceOf, positionOf, runOf, signalOf } from "./convert";
 
 export interface BacktestRequest {
   /** Empty: all. */
@@ -29,6 +30,9 @@ export interface SignalPage {
 }
 
 const ACTIONS = { BUY: v1.Signal_Action.BUY, SELL: v1.Signal_Action.SELL, HOLD: v1.Signal_Action.HOLD } as const;
+
+/** The service computes statistics for some seconds. */
+const STATISTICS_MS = 60_000;
 
 export class Gateway {
   constructor(readonly client: Client) {}
@@ -82,15 +86,13 @@ export class Gateway {
     return { outcomes: response.outcomes.map(outcomeOf), nextToken: response.nextPageToken };
   }
 
-  async outcomesUpTo(most: number, shadow: boolean): Promise<readonly Outcome[]> {
-    const found: Outcome[] = [];
-    let token = "";
-    do {
-      const page = await this.outcomes(shadow, 1_000, token);
-      found.push(...page.outcomes);
-      token = page.nextToken;
-    } while (token && found.length < most);
-    return found;
+  /** Statistics of what was traded, or of every BUY and SELL of the live or the shadow model. */
+  async performance(basis: "POSITIONS" | "SIGNALS", shadow: boolean): Promise<Performance> {
+    const by = DIMENSIONS.map((dimension) => v1.PerformanceGroup_Dimension[dimension]);
+    const request = { basis: v1.GetPerformanceRequest_Basis[basis], shadow, by };
+    const { performance } = await this.client.signals.getPerformance(request, { timeoutMs: STATISTICS_MS });
+    if (!performance) throw new Error("there are no statistics");
+    return performanceOf(performance);
   }
 
   async explain(signalId: string): Promise<v1.Explanation> {

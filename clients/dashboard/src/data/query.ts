@@ -8,8 +8,8 @@ import { sentenceOf } from "./gateway";
 /** Least milliseconds between two reads of what changes by itself. */
 const PAUSE = 10_000;
 
-/** Return a value that follows another one, but changes every ten seconds at most. */
-export function useCalmed<T>(value: T): T {
+/** Return a value that follows another one, but changes once in `pause` milliseconds at most. */
+export function useCalmed<T>(value: T, pause = PAUSE): T {
   const [calm, setCalm] = useState(value);
   const changed = useRef(Date.now());
   useEffect(() => {
@@ -18,10 +18,10 @@ export function useCalmed<T>(value: T): T {
         changed.current = Date.now();
         setCalm(value);
       },
-      Math.max(0, changed.current + PAUSE - Date.now()),
+      Math.max(0, changed.current + pause - Date.now()),
     );
     return () => window.clearTimeout(timer);
-  }, [value]);
+  }, [value, pause]);
   return calm;
 }
 

@@ -136,6 +136,11 @@ export function age(ms: number): string {
   return `${Math.floor(hours / 24)} d ${hours % 24} h`;
 }
 
+/** "now", "8 s ago". */
+export function ago(ms: number): string {
+  return ms < 1000 ? age(ms) : `${age(ms)} ago`;
+}
+
 /** "A pair": USDCOP is "USD/COP"; other symbols are as they are. */
 export function pair(symbol: string): string {
   return /^[A-Z]{6}$/.test(symbol) ? `${symbol.slice(0, 3)}/${symbol.slice(3)}` : symbol;

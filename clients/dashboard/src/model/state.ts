@@ -9,6 +9,8 @@ import { afterEntries, withBars, withHistory, withNames, withPositions, type Sym
 import type { Account, Bar, Health, Loadable, LogEntry, Position, ServiceInfo, Signal, TradingControl } from "./types";
 
 export interface State {
+  /** When the page was opened. */
+  readonly opened: number;
   readonly connection: Connection;
   readonly info: Loadable<ServiceInfo>;
   readonly health: Loadable<Health>;
@@ -29,7 +31,7 @@ export interface State {
   readonly outcomes: number;
   /** Newest sequence applied: an entry is applied once. */
   readonly applied: number;
-  /** Milliseconds from commit to here of the newest entry, with the difference of the clocks in it. */
+  /** Milliseconds from commit to here of the newest entry since the page was opened, with the difference of the clocks in it. */
   readonly streamLag?: number | undefined;
 }
 
@@ -57,6 +59,7 @@ export type StateAction =
 
 export function initialState(now: number): State {
   return {
+    opened: now,
     connection: connecting(now),
     info: { state: "loading" },
     health: { state: "loading" },
@@ -127,6 +130,7 @@ function begun(state: State, after: number): State {
   const empty = initialState(state.connection.lastTick);
   return {
     ...empty,
+    opened: state.opened,
     connection: { ...state.connection, through: after },
     info: state.info,
     health: state.health,
@@ -149,7 +153,7 @@ function afterLog(state: State, all: readonly LogEntry[], now: number): State {
   return {
     ...state,
     applied: newest.sequence,
-    streamLag: now - newest.committed,
+    streamLag: newest.committed >= state.opened ? now - newest.committed : state.streamLag,
     symbols: afterEntries(state.symbols, entries, state.selected),
     chart: afterChartEntries(state.chart, entries),
     list: withLive(state.list, signals, state.listAtTop ? LIVE_ROWS : SCROLLED_ROWS),

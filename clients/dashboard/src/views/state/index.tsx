@@ -6,7 +6,7 @@ import { useNow } from "../../data/clock";
 import { usePreferences } from "../../data/preferences";
 import { useSelect } from "../../data/store";
 import { useActions } from "../../data/actions";
-import { age, dayClock, integer, NONE, pair, sentence } from "../../model/format";
+import { age, ago, dayClock, integer, NONE, pair, sentence } from "../../model/format";
 import type { SymbolHealth } from "../../model/types";
 import { liveHash } from "../../model/route";
 import { classes, Empty, Failed, Panel, Skeleton } from "../../ui/parts";
@@ -123,7 +123,7 @@ function Lag({ name, note, last, now, delay }: { name: string; note: string; las
         <br />
         <small>{note}</small>
       </th>
-      <td class="right num">{last === undefined ? NONE : `${age(now - last)}${now - last < 1000 ? "" : " ago"}`}</td>
+      <td class="right num">{last === undefined ? NONE : ago(now - last)}</td>
       <td class="right num">{delay === undefined ? NONE : `${integer(delay)} ms`}</td>
     </tr>
   );
@@ -210,8 +210,8 @@ function Servers(): JSX.Element {
                   <td class={server.status === "healthy" ? "" : "warn"}>{server.status}</td>
                   <td class="num">{server.version}</td>
                   <td class="right num">{integer(server.symbols)}</td>
-                  <td class="right num">{server.lastCommit === undefined ? NONE : `${age(now - server.lastCommit)} ago`}</td>
-                  <td class="right num">{age(now - server.at)} ago</td>
+                  <td class="right num">{server.lastCommit === undefined ? NONE : ago(now - server.lastCommit)}</td>
+                  <td class="right num">{ago(now - server.at)}</td>
                 </tr>
               ))}
             </tbody>

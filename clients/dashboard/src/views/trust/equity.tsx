@@ -63,7 +63,7 @@ function Facts({ account }: { account: Account }): JSX.Element {
         <dt>Open positions</dt>
         <dd class={`num figure ${gain(account.unrealised)}`} data-account="unrealised">{account.openPositions ? signed(account.unrealised) : NONE}</dd>
         <dd class="num note">
-          {integer(account.openPositions)} open, exposure {share(account.exposure, 1)}
+          {integer(account.openPositions)} open · {share(account.exposure, 1)}
         </dd>
       </div>
       <div>
@@ -83,12 +83,13 @@ function Curve({ account, points, by, more }: { account: Account; points: readon
   const last = points.at(-1)!;
   const deepest = points.reduce((worst, point) => (point.drawdown > worst.drawdown ? point : worst));
   const formatX = (x: number): string => (by === "BAR" && last.time - points[0]!.time < 4 * 86_400_000 ? dayClock(x, zone) : day(x, zone));
+  const digits = deepest.drawdownPct < 1 ? 2 : 1;
   const kind = by === "BAR" ? "bars" : "sessions";
   return (
     <>
       <Plot name="equity" lines={[{ points: points.map(({ time, equity }) => [time, equity - account.initial]), class: "plot-a", area: true }]} height={180} zero formatX={formatX} formatY={(y) => number(account.initial + y, 0)}
         label={`Equity after each of ${points.length} ${kind}: ${number(last.equity)} ${account.currency} at the end`} />
-      <Plot name="drawdown" lines={[{ points: points.map(({ time, drawdownPct }) => [time, -drawdownPct]), class: "plot-loss", area: true }]} height={90} zero formatX={formatX} formatY={(y) => percent(Math.abs(y), 1)}
+      <Plot name="drawdown" lines={[{ points: points.map(({ time, drawdownPct }) => [time, -drawdownPct]), class: "plot-loss", area: true }]} height={90} zero formatX={formatX} formatY={(y) => percent(Math.abs(y), digits)}
         label={`Drawdown from the peak: ${percent(deepest.drawdownPct, 2)} at its deepest`} />
       <p class="note">
         {more ? `The newest ${integer(points.length)} ${kind}, since ${fullDay(points[0]!.time, zone)}. ` : ""}Above: equity, the line across is the initial one. Below: percent under the peak, at most{" "}

@@ -1,66 +1,91 @@
-/** Performance and calibration of what has been resolved, live beside shadow. */
+/** What signals were worth: figures, calibration and groups that the service computes of outcomes, live beside shadow. */
 
 import type { JSX } from "preact";
 import { useState } from "preact/hooks";
 
 import { useActions } from "../../data/actions";
-import { useCurrency } from "../../data/currency";
 import { usePreferences } from "../../data/preferences";
 import { useCalmed, useQuery } from "../../data/query";
 import { useSelect } from "../../data/store";
-import { fullDay, integer, NONE, number, sentence, share, signed } from "../../model/format";
-import { calibrationOf, performanceOf, type Calibration, type Estimate, type Outcome, type Performance } from "../../model/outcomes";
+import { fullDay, integer, percent, sentence, share, signed } from "../../model/format";
+import type { Estimate } from "../../model/outcomes";
+import { endings, figure, inUnit, titleOf, type Performance } from "../../model/performance";
 import { Loaded } from "../../ui/loaded";
 import { Choice, Empty, Meter, Panel } from "../../ui/parts";
-import { useWidth } from "../../ui/plot";
+import { Groups } from "./groups";
+import { Reliability } from "./reliability";
 
-const MOST = 3_000;
+/** The service computes for seconds, so it is asked again at most once in so many milliseconds. */
+const PAUSE = 60_000;
 
-type Which = "acted" | "all";
+type Which = "POSITIONS" | "SIGNALS";
+
+interface Compared {
+  readonly live: Performance;
+  readonly shadow: Performance | undefined;
+}
 
 export function Worth(): JSX.Element {
   const { gateway } = useActions();
-  const outcomes = useCalmed(useSelect((state) => state.outcomes));
-  const [which, setWhich] = useState<Which>("acted");
-  const query = useQuery(async () => {
-    const [live, shadow] = await Promise.all([gateway.outcomesUpTo(MOST, false), gateway.outcomesUpTo(MOST, true)]);
-    return { live, shadow };
-  }, [outcomes]);
-  const chosen = (list: readonly Outcome[]): readonly Outcome[] => (which === "acted" ? list.filter((outcome) => outcome.acted) : list);
+  const outcomes = useCalmed(useSelect((state) => state.outcomes), PAUSE);
+  const [which, setWhich] = useState<Which>("POSITIONS");
+  const query = useQuery<Compared>(
+    async () => {
+      const live = await gateway.performance(which, false);
+      // A shadow model opens no position: beside it stand all signals of the live one.
+      const compared = which === "SIGNALS" && (await gateway.outcomes(true, 1)).outcomes.length > 0;
+      return { live, shadow: compared ? await gateway.performance("SIGNALS", true) : undefined };
+    },
+    [outcomes],
+    which,
+  );
+  const aside = <Choice<Which> label="Which signals" value={which} onChange={setWhich} options={[["POSITIONS", "Traded"], ["SIGNALS", "All, and shadow"]]} />;
   return (
     <>
-      <Panel title="What signals were worth" id="performance"
-        aside={<Choice<Which> label="Which signals" value={which} onChange={setWhich} options={[["acted", "Traded"], ["all", "All"]]} />}>
-        <Loaded query={query} label="outcomes" rows={6}>
-          {({ live, shadow }) => <Figures live={chosen(live)} shadow={chosen(shadow)} all={live.length < MOST} />}
+      <Panel title="What signals were worth" id="performance" aside={aside}>
+        <Loaded query={query} label="statistics, which takes some seconds" rows={6}>
+          {({ live, shadow }) => (figure(live.figures, "trades").value || shadow ? <Figures live={live} shadow={shadow} /> : <Nothing />)}
         </Loaded>
       </Panel>
       <Panel title="Win probability, forecast and result" id="calibration">
-        <Loaded query={query} label="outcomes" rows={6}>
-          {({ live }) => <Reliability calibration={calibrationOf(chosen(live))} />}
+        <Loaded query={query} label="statistics" rows={6}>
+          {({ live }) => <Reliability performance={live} />}
+        </Loaded>
+      </Panel>
+      <Panel title="By group" id="groups">
+        <Loaded query={query} label="statistics" rows={6}>
+          {({ live }) => (live.groups.length ? <Groups performance={live} /> : <Nothing />)}
         </Loaded>
       </Panel>
     </>
   );
 }
 
+function Nothing(): JSX.Element {
+  return <Empty>Nothing has been resolved yet: a BUY or SELL is, when it reaches stop, target or another end.</Empty>;
+}
+
 type Format = (value: number | undefined) => string;
 
-function Figures({ live, shadow, all }: { live: readonly Outcome[]; shadow: readonly Outcome[]; all: boolean }): JSX.Element {
-  const currency = useCurrency();
+const SHOWN: readonly (readonly [string, string, Format])[] = [
+  ["win_rate_pct", "Win rate", (value) => percent(value)],
+  ["expectancy_r", "Mean result", (value) => inUnit(value, "R")],
+  ["average_win_r", "Average win", (value) => inUnit(value, "R")],
+  ["average_loss_r", "Average loss", (value) => inUnit(value, "R")],
+  ["profit_factor", "Profit factor", (value) => inUnit(value, "ratio")],
+  ["pnl", "Profit", signed],
+];
+
+const OF_ACCOUNT: readonly (readonly [string, string, Format])[] = [
+  ["max_drawdown_pct", "Deepest drawdown", (value) => percent(value, 2)],
+  ["sharpe", "Sharpe ratio", (value) => inUnit(value, "ratio")],
+];
+
+function Figures({ live, shadow }: { live: Performance; shadow: Performance | undefined }): JSX.Element {
   const { zone } = usePreferences().preferences;
-  if (!live.length && !shadow.length) return <Empty>Nothing has been resolved yet: a BUY or SELL is, when it reaches stop, target or another end.</Empty>;
-  const columns: readonly (readonly [string, Performance])[] = [["Live", performanceOf(live)], ...(shadow.length ? [["Shadow", performanceOf(shadow)] as const] : [])];
-  const inR: Format = (value) => (value === undefined ? NONE : `${signed(value)} R`);
-  const rows: readonly (readonly [string, keyof Performance, Format])[] = [
-    ["Win rate", "winRate", (value) => share(value)],
-    ["Mean result", "meanR", inR],
-    ["Average win", "averageWinR", inR],
-    ["Average loss", "averageLossR", inR],
-    ["Profit factor, in R", "profitFactor", (value) => number(value)],
-    [`Sum, ${currency}`, "pnl", (value) => signed(value)],
-  ];
-  const first = live.at(-1) ?? shadow.at(-1);
+  const columns: readonly (readonly [string, Performance])[] = [["Live", live], ...(shadow ? [["Shadow", shadow] as const] : [])];
+  const rows = [...SHOWN, ...OF_ACCOUNT.filter(([key]) => figure(live.figures, key).n > 0)];
+  const first = live.start ?? shadow?.start;
   return (
     <div class="body">
       <div class="scroll-x" role="region" aria-label="Table of figures" tabIndex={0}>
@@ -74,23 +99,60 @@ function Figures({ live, shadow, all }: { live: readonly Outcome[]; shadow: read
             </tr>
           </thead>
           <tbody>
-            {rows.map(([name, key, format]) => (
+            {rows.map(([key, name, format]) => (
               <tr key={key} data-figure={key}>
-                <th scope="row">{name}</th>
-                {columns.map(([column, figures]) => (
-                  <EstimateCell key={column} estimate={figures[key] as Estimate} format={format} />
+                <th scope="row">{key === "pnl" ? `${name}, ${live.currency}` : name}</th>
+                {columns.map(([column, { figures }]) => (
+                  <EstimateCell key={column} estimate={figure(figures, key)} format={format} />
                 ))}
               </tr>
             ))}
           </tbody>
         </table>
       </div>
-      {live.length > 0 && <Resolutions figures={columns[0]![1]} />}
+      <Endings performance={live} />
       <p class="note">
-        Filled at the close of the signal's bar, after costs{first && <>; {!all && `of the newest ${integer(MOST)} outcomes, `}since {fullDay(first.entryTime, zone)}</>}. Intervals are of 95%, Wilson's for the rate and normal for means, and too narrow where
-        neighbouring signals share their future.
+        Filled at the close of the signal's bar, after costs{first !== undefined && <>; {live.truncated && "of the newest 20,000 outcomes, "}since {fullDay(first, zone)}</>}. Intervals are of 95%, by bootstrap over sessions, and absent with fewer
+        than ten.
+        {live.simulated && <span class="warn"> Simulated signals are among them.</span>}
       </p>
+      <AllFigures columns={columns} />
     </div>
+  );
+}
+
+/** Everything that the service computes, for who looks for it. */
+function AllFigures({ columns }: { columns: readonly (readonly [string, Performance])[] }): JSX.Element {
+  const figures = [...(columns[0]?.[1].figures.values() ?? [])].filter((each) => columns.some(([, { figures: own }]) => figure(own, each.name).value !== undefined));
+  return (
+    <details class="more-details">
+      <summary>All {figures.length} figures</summary>
+      <div class="scroll-x all-figures" role="region" aria-label="Table of all figures" tabIndex={0}>
+        <table class="table figures">
+          <thead>
+            <tr>
+              <th scope="col">Figure</th>
+              {columns.map(([name]) => (
+                <th key={name} scope="col" class="right">{name}</th>
+              ))}
+            </tr>
+          </thead>
+          <tbody>
+            {figures.map((each) => (
+              <tr key={each.name} data-any={each.name}>
+                <th scope="row">{titleOf(each)}</th>
+                {columns.map(([column, { figures: own }]) => (
+                  <EstimateCell key={column} estimate={figure(own, each.name)} format={(value) => inUnit(value, each.unit)} />
+                ))}
+              </tr>
+            ))}
+          </tbody>
+        </table>
+      </div>
+      <p class="note">
+        <a href="/docs#GetPerformance">Their definitions</a>
+      </p>
+    </details>
   );
 }
 
@@ -108,73 +170,20 @@ export function EstimateCell({ estimate, format }: { estimate: Estimate; format:
   );
 }
 
-function Resolutions({ figures }: { figures: Performance }): JSX.Element {
+function Endings({ performance }: { performance: Performance }): JSX.Element | null {
+  const all = figure(performance.figures, "trades").value ?? 0;
+  if (!all) return null;
   return (
     <ul class="bars" aria-label="How they ended, live">
-      {figures.resolutions.map(({ name, n }) => (
+      {endings(performance).map(({ name, n }) => (
         <li key={name}>
           <span>{sentence(name)}</span>
-          <Meter share={n / figures.n} label={`${sentence(name)}: ${n} of ${figures.n}`} />
+          <Meter share={n / all} label={`${sentence(name)}: ${n} of ${all}`} />
           <span class="num note">
-            {integer(n)} · {share(n / figures.n, 0)}
+            {integer(n)} · {share(n / all, 0)}
           </span>
         </li>
       ))}
     </ul>
-  );
-}
-
-const SIDE = 240;
-const EDGE = 40;
-
-/** Forecast against result: on the diagonal a forecast of 60% is won in 60% of the cases. */
-function Reliability({ calibration }: { calibration: Calibration }): JSX.Element {
-  const { ref, width } = useWidth();
-  if (!calibration.n) return <Empty>No resolved signal had a win probability. Signals of a calibrated model have one.</Empty>;
-  const size = Math.min(width, SIDE + EDGE);
-  const at = (p: number): number => EDGE + p * (size - EDGE - 8);
-  const up = (p: number): number => 8 + (1 - p) * (size - EDGE - 8);
-  return (
-    <div class="body calibration">
-      <div class="plot" ref={ref}>
-        <svg width={size} height={size} viewBox={`0 0 ${size} ${size}`} role="img" aria-label={`Share won by win probability, in ${calibration.bins.length} bins; the table has the numbers`}>
-          {[0, 0.5, 1].map((p) => (
-            <g key={p}>
-              <line class="plot-grid" x1={at(0)} x2={at(1)} y1={up(p)} y2={up(p)} />
-              <text class="plot-text" x={EDGE - 6} y={up(p) + 4} text-anchor="end">{share(p, 0)}</text>
-              <text class="plot-text" x={at(p)} y={size - 12} text-anchor={p === 1 ? "end" : p === 0 ? "start" : "middle"}>{share(p, 0)}</text>
-            </g>
-          ))}
-          <line class="plot-diagonal" x1={at(0)} y1={up(0)} x2={at(1)} y2={up(1)} />
-          {calibration.bins.map(({ forecast, won }) => (
-            <g key={forecast}>
-              <line class="plot-a plot-line" x1={at(forecast)} x2={at(forecast)} y1={up(won.low ?? 0)} y2={up(won.high ?? 0)} />
-              <circle class="plot-dot" cx={at(forecast)} cy={up(won.value ?? 0)} r={Math.min(9, 3 + Math.sqrt(won.n) / 4)} />
-            </g>
-          ))}
-        </svg>
-        <p class="note">Across: win probability. Up: share won, with its 95% interval. Dashed: as forecast.</p>
-      </div>
-      <table class="table figures">
-        <thead>
-          <tr>
-            <th scope="col" class="right">Forecast</th>
-            <th scope="col" class="right">Won</th>
-          </tr>
-        </thead>
-        <tbody>
-          {calibration.bins.map(({ forecast, won }) => (
-            <tr key={forecast}>
-              <th scope="row" class="right num">{share(forecast)}</th>
-              <EstimateCell estimate={won} format={(value) => share(value)} />
-            </tr>
-          ))}
-        </tbody>
-      </table>
-      <p class="note">
-        Brier score <span class="num">{number(calibration.brier, 3)}</span>, of always forecasting the win rate <span class="num">{number(calibration.brierOfWinRate, 3)}</span>; lower is better, n{" "}
-        <span class="num">{integer(calibration.n)}</span>.
-      </p>
-    </div>
   );
 }
