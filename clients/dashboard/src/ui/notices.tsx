@@ -6,7 +6,7 @@ import { useSelect } from "../data/store";
 import type { Health, ServiceInfo, TradingControl } from "../model/types";
 
 interface Notice {
-  readonly tone: "warn" | "bad";
+  readonly tone: "warn" | "bad" | "halt";
   readonly label: string;
   readonly text: string;
 }
@@ -14,7 +14,7 @@ interface Notice {
 export function noticesOf(info: ServiceInfo | undefined, health: Health | undefined, control: TradingControl | undefined): readonly Notice[] {
   const notices: Notice[] = [];
   if (control?.halted) {
-    notices.push({ tone: "bad", label: "Trading halted", text: `${control.reason || "By hand"}${control.by && `, by ${control.by}`}. Signals go on, no position is opened.` });
+    notices.push({ tone: "halt", label: "TRADING HALTED", text: `${control.reason || "By hand"}${control.by && `, by ${control.by}`}. Signals go on, no position is opened.` });
   }
   if (health && (!health.databaseConnected || health.status === "unhealthy")) {
     notices.push({ tone: "bad", label: "Not storing", text: "The database does not respond, so no signal is made." });
