@@ -152,6 +152,10 @@ bench: $(VENV)/.dev $(if $(AGAINST),,build/peer/.done) ## Run the benchmarks and
 chaos: $(VENV)/.dev ## Break things under load, and print what users saw; ARGS='--list' lists the faults, ARGS='primary-lost' runs one
 	@$(BIN)/python -m benchmarks.faults $(ARGS)
 
+.PHONY: soak
+soak: $(VENV)/.dev ## Use it for ten minutes with followers that come and go, and fail if memory, files or connections grow; ARGS='--seconds 3600'
+	@$(BIN)/python -m benchmarks.soak $(ARGS)
+
 .PHONY: lock
 lock: $(VENV)/.dev ## Resolve the dependencies anew into the lock files
 	$(BIN)/python -m uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \

@@ -7,7 +7,7 @@ import os
 import signal
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from time import monotonic
@@ -17,8 +17,9 @@ import asyncpg
 
 import tradingsignals
 
+from .alerts import watching_alerts
 from .machine import FAKETIME, fill, no_faketime, no_mount, small_file_system
-from .observers import SYMBOLS, Follower, Prober, Publisher, bars_of
+from .observers import MINUTE, SYMBOLS, WARMING_BARS, Follower, Prober, Publisher, bars_of
 from .patroni import missing, patroni_cluster
 from .report import Report, report_of
 from .setups import Setup, descendants, on_own_database, running_service
@@ -28,7 +29,10 @@ BEFORE_S = 15.0
 
 MINUTE_S = 60.0
 RECOVERED_WITHIN_S = 120.0
+CLEARED_WITHIN_S = 480.0
 FOLLOWERS = 3
+LASTING = ("CallsFailingFast", "CallsFailingSlowly")
+"""Alerts about the budget of an hour and more, which do not clear before."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,46 +46,55 @@ class Fault:
 
 
 async def under_load(
-    name: str, setup: Setup, break_and_mend: Callable[[], Awaitable[None]], symbols: Sequence[str] = SYMBOLS
+    name: str,
+    setup: Setup,
+    break_and_mend: Callable[[], Awaitable[None]],
+    publishers: Sequence[Publisher] = (),
 ) -> Report:
-    """Run users of a service while something breaks and is mended, until all of them have recovered.
+    """Run users of a service while something breaks and is mended, until all have recovered and its alerts are cleared.
+
+    `publishers` are those of SYMBOLS unless they are given.
 
     Raises:
         PromiseBroken: see report_of.
         TimeoutError: they have not recovered in RECOVERED_WITHIN_S.
     """
-    publishers = [Publisher(setup.address, bars_of(symbol)) for symbol in symbols]
+    publishers = publishers or [Publisher(setup.address, bars_of(symbol)) for symbol in SYMBOLS]
     followers, prober = [Follower(setup.address) for _ in range(FOLLOWERS)], Prober(setup.address)
     publishing = [asyncio.create_task(publisher.run()) for publisher in publishers]
     watching = [asyncio.create_task(prober.run()), *(asyncio.create_task(each.run()) for each in followers)]
     try:
-        await asyncio.sleep(BEFORE_S)
-        await break_and_mend()
-        ended = monotonic()
+        async with watching_alerts(setup) as alerts:
+            await asyncio.sleep(BEFORE_S)
+            before = await alerts.fired()
+            await break_and_mend()
+            ended = monotonic()
+            async with asyncio.timeout(RECOVERED_WITHIN_S):
+                await asyncio.gather(*(publisher.until_success(ended) for publisher in publishers))
+                recovery = monotonic() - ended
+            async with asyncio.timeout(CLEARED_WITHIN_S):
+                await alerts.until_cleared([*before, *LASTING])
+            fired = [each for each in await alerts.fired() if each not in before]
         async with asyncio.timeout(RECOVERED_WITHIN_S):
-            await asyncio.gather(*(publisher.until_success(ended) for publisher in publishers))
-            recovery = monotonic() - ended
             for publisher in publishers:
                 publisher.stop()
             await asyncio.gather(*publishing)
-            newest = await _newest(setup.dsn)
-            await asyncio.gather(*(follower.until(newest) for follower in followers))
-            await _settled(setup.dsn, followers, newest)
+            await _settled(setup.dsn, followers)
     finally:
         for task in (*publishing, *watching):
             task.cancel()
         await asyncio.wait((*publishing, *watching))
-    return await report_of(name, setup.dsn, publishers, followers, prober, recovery)
+    report = await report_of(name, setup.dsn, publishers, followers, prober, recovery)
+    return replace(report, alerts=fired)
 
 
-async def _settled(dsn: str, followers: Sequence[Follower], newest: int) -> None:
-    """Wait until nothing more is appended: the keeper of outcomes appends some time after the bars."""
-    quiet = 0
+async def _settled(dsn: str, followers: Sequence[Follower]) -> None:
+    """Wait until nothing more is appended, and all is received: the keeper of outcomes works behind the bars."""
+    quiet, newest = 0, await _newest(dsn)
     while quiet < 3:
         await asyncio.sleep(1.0)
-        found = await _newest(dsn)
-        quiet = quiet + 1 if found == newest else 0
-        newest = found
+        before, newest = newest, await _newest(dsn)
+        quiet = quiet + 1 if newest == before else 0
     await asyncio.gather(*(follower.until(newest) for follower in followers))
 
 
@@ -195,6 +208,21 @@ async def clock_moved(folder: Path) -> Report:
         return await under_load("clock-moved", setup, fault)
 
 
+async def feed_silent(folder: Path) -> Report:
+    """Bars of one of two symbols do not come for four minutes, in their session; then all of them come."""
+    async with on_own_database(folder, settings={"BAR_INTERVAL": "1m"}) as (setup, _):
+        now = datetime.now(UTC).replace(second=0, microsecond=0)
+        begin = now - (WARMING_BARS + 1) * MINUTE
+        publishers = [Publisher(setup.address, bars_of(symbol, begin, MINUTE), at_close=True) for symbol in SYMBOLS[:2]]
+
+        async def fault() -> None:
+            publishers[0].is_silent = True
+            await asyncio.sleep(4 * MINUTE_S)
+            publishers[0].is_silent = False
+
+        return await under_load("feed-silent", setup, fault, publishers)
+
+
 def servers_of(setup: Setup) -> list[int]:
     """Return the ids of the servers that `up --servers` runs."""
     return descendants(setup.process.pid, "python")
@@ -209,6 +237,7 @@ FAULTS = {
         Fault("server-killed", "one of two servers is killed", server_killed),
         Fault("disk-full", "the file system of the database is full for 20 seconds", disk_full, no_mount),
         Fault("clock-moved", "the server's clock is an hour ahead, then an hour behind", clock_moved, no_faketime),
+        Fault("feed-silent", "the bars of one of two symbols do not come for four minutes", feed_silent),
         Fault("primary-lost", "the primary of three under Patroni, synchronous, is killed", primary_lost, missing),
     )
 }

@@ -34,6 +34,7 @@ NO_RESPONSE = "no response"
 WARMING_BARS = 105
 """Bars after which signals are made."""
 
+MINUTE = timedelta(minutes=1)
 FIRST_BAR = datetime(2024, 1, 1, tzinfo=UTC)
 
 
@@ -43,21 +44,26 @@ def bars_of(symbol: str, begin: datetime = FIRST_BAR, interval: timedelta = time
     for number in count():
         before, close = close, close * (1.0 + dice.gauss(0.0, 0.001))
         high, low = max(before, close) * 1.0005, min(before, close) * 0.9995
-        yield bar_message(DomainBar(symbol, begin + number * interval, before, high, low, close, 1.0, simulated=False))
+        time = begin + number * interval
+        yield bar_message(DomainBar(symbol, time, before, high, low, close, 1.0, interval=interval))
 
 
 class Publisher:
     """Publishes the bars of a symbol, one after the other, each again and again until it is acknowledged.
 
     longest_wait: of a bar, from its first call to its acknowledgement, in seconds. errors: how often each was returned.
+    is_silent: it publishes nothing while this is True. at_close: it publishes a bar of a minute when that has closed,
+    and bars that have closed one after the other.
     """
 
-    def __init__(self, address: str, bars: Iterator[Bar]) -> None:
+    def __init__(self, address: str, bars: Iterator[Bar], *, at_close: bool = False) -> None:
+        self.is_silent = False
         self.acknowledged: set[tuple[str, datetime]] = set()
         self.longest_wait = 0.0
         self.errors = Counter[str]()
         self._client = tradingsignals.connect(address, timeout=TRY_S)
         self._bars = bars
+        self._at_close = at_close
         self._stopping = asyncio.Event()
         self._newest_success = -inf
         self._changed = asyncio.Event()
@@ -67,8 +73,13 @@ class Publisher:
         async with self._client:
             for bar in islice(self._bars, WARMING_BARS):
                 await self._publish(bar)
+            bar = next(self._bars)
             while not self._stopping.is_set():
-                await self._publish(next(self._bars))
+                if not self.is_silent and (
+                    not self._at_close or bar.time.ToDatetime(UTC) + MINUTE <= datetime.now(UTC)
+                ):
+                    await self._publish(bar)
+                    bar = next(self._bars)
                 with suppress(TimeoutError):
                     await asyncio.wait_for(self._stopping.wait(), TICK_S)
 
@@ -81,6 +92,9 @@ class Publisher:
         while self._newest_success < since:
             self._changed.clear()
             await self._changed.wait()
+
+    def _is_due(self, bar: Bar) -> bool:
+        return not self._at_close or bar.time.ToDatetime(UTC) + MINUTE <= datetime.now(UTC)
 
     async def _publish(self, bar: Bar) -> None:
         first = began = monotonic()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -36,32 +36,37 @@ SETTINGS = {
 
 @dataclass(frozen=True, slots=True)
 class Setup:
-    """A running service. dsn: address of its database. metrics: address of its metrics, None without any."""
+    """A running service. dsn: address of its database. metrics: addresses of its servers' metrics; edge_metrics: of
+    Envoy's."""
 
     folder: Path
     address: str
     dsn: str
     process: asyncio.subprocess.Process
-    metrics: str
+    metrics: Sequence[str]
+    edge_metrics: str
 
 
 @asynccontextmanager
 async def running_service(folder: Path, dsn: str, *arguments: str, settings: Mapping[str, str]) -> AsyncIterator[Setup]:
     """Run `tradingsignals up` with its data and its log in `folder`; `settings` name the database at `dsn`."""
-    port, metrics = free_port(), free_port()
+    port, metrics, edge = free_port(), free_port(), free_port()
+    servers = int(arguments[1]) if "--servers" in arguments else 1
     environment = {
         **SETTINGS,
         "SIGNAL_SERVICE_PORT": str(port),
         "GRPC_PORT": "0",
-        "FANOUT_PORT": "0" if "--servers" in arguments else str(free_port()),
+        "FANOUT_PORT": "0" if servers > 1 else str(free_port()),
         "METRICS_PORT": str(metrics),
+        "EDGE_METRICS_PORT": str(edge),
         "DATA_DIR": str(folder / "service"),
         **settings,
     }
     command = (*CLI, "up", *arguments)
     async with running(command, folder=ROOT, log=folder / "service.log", environment=environment) as process:
         await until_healthy(process, port)
-        yield Setup(folder, f"127.0.0.1:{port}", dsn, process, f"127.0.0.1:{metrics}")
+        addresses = [f"127.0.0.1:{metrics + number}" for number in range(servers)]
+        yield Setup(folder, f"127.0.0.1:{port}", dsn, process, addresses, f"127.0.0.1:{edge}")
 
 
 class OwnDatabase:
