@@ -36,6 +36,8 @@ LIFE_S = 1.0, 15.0
 """Shortest and longest time that a follower stays."""
 
 CALLERS = 4
+RESUMED_EVENTS = 2000
+"""At most so many events before the newest one a follower resumes."""
 SETTINGS = {
     "FEED": "simulate",
     "SYMBOLS": "USDCOP,EURUSD,BTCUSDT,XAUUSD",
@@ -79,7 +81,7 @@ class Measured:
 
 async def soak(setup: Setup, seconds: float) -> tuple[Measured, int]:
     """Use the service for so long; return what was measured, and how many events followers received."""
-    received = 0
+    received, newest = 0, 0
 
     async def come_and_go(number: int) -> None:
         nonlocal received
@@ -87,7 +89,7 @@ async def soak(setup: Setup, seconds: float) -> tuple[Measured, int]:
         while True:
             with suppress(TimeoutError, httpx.HTTPError, grpc.RpcError, tradingsignals.TradingSignalsError):
                 async with asyncio.timeout(dice.uniform(*LIFE_S)):
-                    async for count in _followed(setup, dice):
+                    async for count in _followed(setup, dice, newest):
                         received += count
             await asyncio.sleep(dice.random())
 
@@ -104,8 +106,9 @@ async def soak(setup: Setup, seconds: float) -> tuple[Measured, int]:
     times, values, begin = list[float](), defaultdict[str, list[float]](list), monotonic()
     try:
         while (now := monotonic() - begin) < seconds:
+            sample, newest = await _sample(setup)
             times.append(now)
-            for name, value in (await _sample(setup)).items():
+            for name, value in sample.items():
                 values[name].append(value)
             await asyncio.sleep(SAMPLE_S)
     finally:
@@ -115,12 +118,12 @@ async def soak(setup: Setup, seconds: float) -> tuple[Measured, int]:
     return Measured(times, values), received
 
 
-async def _followed(setup: Setup, dice: Random) -> AsyncIterator[int]:
-    """Follow by one of the transports, from now or from an earlier event; yield how many events came at once."""
+async def _followed(setup: Setup, dice: Random, newest: int) -> AsyncIterator[int]:
+    """Follow by one of the transports, from now or from an event before `newest`; yield how many came at once."""
     how = dice.choice(("grpc", "sse", "ndjson"))
     if how == "grpc":
         async with tradingsignals.connect(setup.address) as client:
-            after = None if dice.random() < 0.7 else 0
+            after = None if dice.random() < 0.5 else max(0, newest - dice.randrange(RESUMED_EVENTS))
             async with client.follow(resume_after=after) as follower:
                 async for _ in follower:
                     yield 1
@@ -132,12 +135,13 @@ async def _followed(setup: Setup, dice: Random) -> AsyncIterator[int]:
             yield line.count('"sequence"')
 
 
-async def _sample(setup: Setup) -> dict[str, float]:
-    """Measure the processes of the service, and read its metrics."""
+async def _sample(setup: Setup) -> tuple[dict[str, float], int]:
+    """Measure the processes of the service, and read its metrics; return the newest sequence of the log too."""
     server, envoy = setup.process.pid, descendants(setup.process.pid, "envoy")
-    async with httpx.AsyncClient(timeout=10.0) as rest:
+    async with httpx.AsyncClient(timeout=60.0) as rest:
         text = (await rest.get(f"http://{setup.metrics[0]}/metrics")).text
-    return {
+    newest = int(_sum(text, "tradingsignals_log_newest_sequence"))
+    sample = {
         "memory of the server, MiB": rss_mib(server),
         "memory of Envoy, MiB": sum(map(rss_mib, envoy)),
         "open files of the server": _entries(server, "fd"),
@@ -148,6 +152,7 @@ async def _sample(setup: Setup) -> dict[str, float]:
         "queued commands": _sum(text, "tradingsignals_queued_commands"),
         "entries that the ledger is behind": _sum(text, "tradingsignals_ledger_lag_entries"),
     }
+    return sample, newest
 
 
 def _entries(pid: int, folder: str) -> int:

@@ -31,7 +31,7 @@ _SUGGESTED = 0.6
 _AS_NEAR = 0.06
 """Maximum difference in similarity at which two settings are suggested: ATR_MULTIPLIER_STOP could be either."""
 
-_OF_COMPOSE = ("COMPOSE_", "DOCKER_")
+_OF_COMPOSE = ("COMPOSE_", "DOCKER_", "GRAFANA_")
 """Prefixes of variables that Docker Compose reads from the same `.env`."""
 
 _OF_KUBERNETES = re.compile(r"_SERVICE_(HOST|PORT)(_\w+)?$|_PORT_\d+_(TCP|UDP|SCTP)(_\w+)?$")

@@ -355,7 +355,9 @@ def test_misspelt_name_in_the_file_is_refused_with_the_nearest_setting(tmp_path:
 
 
 def test_every_unknown_name_in_the_file_is_refused_except_those_of_compose(tmp_path: Path) -> None:
-    (tmp_path / ".env").write_text("COMPOSE_PROJECT_NAME=x\nPOSTGRES_PASSWORD=x\nexport grpc_prot=1\nAWS_REGION=x\n")
+    (tmp_path / ".env").write_text(
+        "COMPOSE_PROJECT_NAME=x\nGRAFANA_PASSWORD=x\nPOSTGRES_PASSWORD=x\nexport grpc_prot=1\nAWS_REGION=x\n"
+    )
     assert refusal() == (
         ".env: AWS_REGION is not a setting; `tradingsignals config --example` lists them all; "
         ".env: GRPC_PROT is not a setting; did you mean GRPC_PORT?"

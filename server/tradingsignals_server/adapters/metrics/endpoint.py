@@ -6,9 +6,11 @@ What is read from the service is read on the event loop, within a millisecond or
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import re
 import socket
+import sys
 import threading
 from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
@@ -30,6 +32,8 @@ READ_SECONDS: Final = 5.0
 
 CALLER_SECONDS: Final = 10.0
 """How long a caller may take to send its request, and to take the response."""
+
+log = logging.getLogger(__name__)
 
 StartResponse = Callable[[str, list[tuple[str, str]]], object]
 
@@ -74,7 +78,13 @@ class _Handler(WSGIRequestHandler):
         """Log nothing: a scrape comes every few seconds."""
 
 
-class _ServerOnIPv6(ThreadingWSGIServer):
+class _Server(ThreadingWSGIServer):
+    def handle_error(self, request: Any, client_address: Any) -> None:  # noqa: ARG002 - named by the base class
+        """Log that a caller went away, or took too long, without a traceback."""
+        log.info("a scrape from %s was broken off: %s", client_address[0], sys.exception())
+
+
+class _ServerOnIPv6(_Server):
     address_family = socket.AF_INET6
 
 
@@ -87,7 +97,7 @@ async def metrics_port(registry: CollectorRegistry, host: str, port: int) -> Asy
     """
     # A page whose host name leads here has that name in its requests.
     hosts = [host_pattern(each) for each in served_hosts(host, ())] if is_loopback(host) else [".*"]
-    kind = _ServerOnIPv6 if ":" in host else ThreadingWSGIServer
+    kind = _ServerOnIPv6 if ":" in host else _Server
     try:
         # It looks a name of the host up, which may take long.
         server = await asyncio.to_thread(

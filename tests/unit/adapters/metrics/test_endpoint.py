@@ -74,3 +74,16 @@ async def test_silent_caller_does_not_hold_up_the_end() -> None:
         silent = socket.create_connection(("127.0.0.1", port))
         assert (await get(port)).status_code == 200
     silent.close()
+
+
+async def test_scrape_that_is_broken_off_is_a_line_of_the_log(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(endpoint._Handler, "timeout", 0.05)
+    caplog.set_level("INFO")
+    async with metrics_port(registry_of_loop(), "127.0.0.1", 0) as port:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        assert await within(reader.read()) == b""  # it was closed
+        writer.close()
+    assert [record.message for record in caplog.records] == ["a scrape from 127.0.0.1 was broken off: timed out"]
+    assert "Traceback" not in capfd.readouterr().err
