@@ -17,12 +17,13 @@ from tradingsignals_server.adapters.postgres.live_period import live_period
 from tradingsignals_server.adapters.postgres.store import PostgresStore
 from tradingsignals_server.api.mapping.log_encoding import encode
 from tradingsignals_server.application.backtest.columns import BarColumns
+from tradingsignals_server.application.backtest.comparisons import GivenChoice
 from tradingsignals_server.application.backtest.report_data import backtest_report
 from tradingsignals_server.application.backtest.run import BacktestPlan, BacktestRun, NothingToTest
-from tradingsignals_server.application.live_report import live_report
+from tradingsignals_server.application.live_report import LiveComparisons, live_report
 from tradingsignals_server.application.report import ReportData
 from tradingsignals_server.commands.backtest.options import BacktestOptions, InvalidOptions, parse_time
-from tradingsignals_server.commands.report import OF_THE_MARKET, report
+from tradingsignals_server.commands.report import report
 from tradingsignals_server.config import Settings
 
 from .conftest import Storage
@@ -73,6 +74,19 @@ async def test_the_report_of_a_period_is_that_of_a_backtest_of_it(dsn: str) -> N
     assert live.placeholder is other.placeholder is True
 
 
+async def test_comparisons_are_those_of_a_backtest_of_the_period(dsn: str) -> None:
+    period = await live_period(dsn, (), None, None)
+    rules, calendar_of, chunks, bars = SETTINGS.risk_rules, SETTINGS.calendar_of, period.bars.chunks, len(period.bars)
+    beside = BacktestPlan(PlaceholderPolicy(), rules, calendar_of)
+    tested = await BacktestRun(beside).run(chunks(), bars)
+    comparisons = LiveComparisons(period, rules, calendar_of, beside.seed)
+    alone = BacktestPlan(GivenChoice("none"), rules, calendar_of, compare=False)
+    await BacktestRun(alone, comparisons.take).run(chunks(), bars)
+    assert comparisons.results() == tested.comparisons
+    coin = next(one for one in comparisons.results() if one.name == "coin")
+    assert coin.figures["trades"].n > 10
+
+
 async def test_a_period_has_what_was_entered_in_it(dsn: str) -> None:
     start, end = parse_time("2024-06-10"), parse_time("2024-06-12T15:00")
     period = await live_period(dsn, ("USDCOP",), start, end)
@@ -93,7 +107,7 @@ async def test_the_command_writes_the_page_beside_the_database(dsn: str, tmp_pat
     page = out.read_text()
     assert "Live period" in page
     assert "PLACEHOLDER DECISIONS" in page
-    assert all(name in page for name in OF_THE_MARKET)
+    assert all(name in page for name in ("buy and hold", "coin", "moving average cross"))
 
 
 async def test_what_cannot_be_reported_is_refused(dsn: str, tmp_path: Path) -> None:

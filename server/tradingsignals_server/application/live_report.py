@@ -21,6 +21,8 @@ from ..domain.risk import RiskRules
 from ..domain.signals import Action, Origin, Probabilities
 from ..domain.values import dataclass
 from .backtest.columns import BarColumns
+from .backtest.comparisons import Comparisons
+from .backtest.engine import ProcessedBar
 from .backtest.record import EquityRecord, RejectionRecord
 from .backtest.report_data import is_simulated, open_trades, price_bars, rejected_signals, setting_facts
 from .backtest.result import Comparison, Rejection
@@ -106,6 +108,33 @@ def live_report(
             "count. Settings are those of now; open positions are marked with their costs.",
         ),
     )
+
+
+class LiveComparisons:
+    """The comparisons of a backtest, beside what a service did: the coin enters where the service opened positions.
+
+    One that was opened between two closes counts for the bar of the second.
+    """
+
+    def __init__(
+        self, period: LivePeriod, rules: RiskRules, calendar_of: Callable[[str], SessionCalendar], seed: int
+    ) -> None:
+        self._comparisons = Comparisons(rules, calendar_of, seed)
+        self._entries: dict[str, list[datetime]] = {}
+        for position in sorted(period.positions, key=lambda one: one.entry_time, reverse=True):
+            self._entries.setdefault(position.symbol, []).append(position.entry_time)
+
+    def take(self, processed: ProcessedBar) -> None:
+        """Trade on a bar of the period."""
+        entries, opened = self._entries.get(processed.bar.symbol, []), False
+        while entries and entries[-1] <= processed.bar.close_time:
+            entries.pop()
+            opened = True
+        self._comparisons.take(processed, opened=opened)
+
+    def results(self) -> tuple[Comparison, ...]:
+        """Return the comparisons; none without a bar in a session."""
+        return self._comparisons.results(PerformanceSettings())
 
 
 def _bounds(bars: BarColumns) -> tuple[datetime, datetime]:

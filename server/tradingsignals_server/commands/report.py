@@ -7,11 +7,10 @@ from pathlib import Path
 from rich.console import Console
 
 from ..adapters.postgres.live_period import live_period
-from ..application.backtest.columns import BarColumns
 from ..application.backtest.comparisons import GivenChoice
 from ..application.backtest.result import Comparison
 from ..application.backtest.run import BacktestRun, NothingToTest
-from ..application.live_report import live_report
+from ..application.live_report import LiveComparisons, LivePeriod, live_report
 from ..bootstrap.backtest import backtest_plan, rule_settings
 from ..bootstrap.storage import readable_database
 from ..config import Settings
@@ -19,9 +18,6 @@ from ..domain.symbols import parse_symbol
 from .backtest.display import BacktestDisplay
 from .backtest.options import BacktestOptions
 from .backtest.outputs import require_writable, write_report
-
-OF_THE_MARKET = ("buy and hold", "moving average cross")
-"""Comparisons that need no policy; the coin of a backtest enters where its policy does."""
 
 
 async def report(options: BacktestOptions, out: Path, console: Console | None = None) -> int:
@@ -46,13 +42,14 @@ async def report(options: BacktestOptions, out: Path, console: Console | None = 
             period = await live_period(dsn, symbols, options.start, options.end)
         if not len(period.bars):
             raise NothingToTest("the service has stored no bars of this period; name another one with --from and --to")
-        comparisons = await _comparisons(settings, period.bars, display)
+        comparisons = await _comparisons(settings, period, display)
     data = live_report(period, settings.risk_rules, settings.calendar_of, rule_settings(settings), comparisons)
     write_report(out, data, console)
     return 0
 
 
-async def _comparisons(settings: Settings, bars: BarColumns, display: BacktestDisplay) -> list[Comparison]:
-    plan = backtest_plan(settings, GivenChoice("none"), "stored bars")
-    result = await BacktestRun(plan).run(bars.chunks(), len(bars), display.progress)
-    return [one for one in result.comparisons if one.name in OF_THE_MARKET]
+async def _comparisons(settings: Settings, period: LivePeriod, display: BacktestDisplay) -> tuple[Comparison, ...]:
+    plan = backtest_plan(settings, GivenChoice("none"), "stored bars", compare=False)
+    comparisons = LiveComparisons(period, plan.rules, plan.calendar_of, plan.seed)
+    await BacktestRun(plan, comparisons.take).run(period.bars.chunks(), len(period.bars), display.progress)
+    return comparisons.results()

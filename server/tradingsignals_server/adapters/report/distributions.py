@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from ...application.report import ReportData
 from ...domain.performance.breakdowns import Breakdown, Dimension
 from ...domain.performance.figures import Figure
+from ...domain.performance.texts import number
 from .drawing import (
     BOTTOM,
     SMALL,
@@ -25,7 +26,6 @@ from .drawing import (
     x_scale,
     y_scale,
 )
-from .texts import number
 
 MAX_R_BINS = 41
 """Bins of the distribution of R, the outermost two open to one side."""

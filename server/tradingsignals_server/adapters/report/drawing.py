@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 
+from ...domain.performance.texts import number
 from ...domain.values import dataclass
-from .texts import number
 
 LEFT, RIGHT, TOP, BOTTOM = 52.0, 10.0, 10.0, 24.0
 """Margins around the plot, for the labels of the axes."""

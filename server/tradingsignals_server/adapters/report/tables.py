@@ -9,17 +9,9 @@ from ...application.report import ReportData
 from ...domain.performance.breakdowns import Dimension
 from ...domain.performance.definitions import DEFINITIONS, FigureDefinition
 from ...domain.performance.figures import Figure
+from ...domain.performance.texts import UNDEFINED, figure_text, interval_text, number
 from ...domain.values import dataclass
-from .texts import (
-    UNDEFINED,
-    duration_text,
-    figure_text,
-    interval_text,
-    label_of,
-    number,
-    price_digits,
-    time_text,
-)
+from .texts import duration_text, label_of, price_digits, time_text
 
 _TILES = (
     *("pnl", "total_return_pct", "max_drawdown_pct", "sharpe"),

@@ -1,13 +1,10 @@
-"""Numbers, times and names as a report shows them."""
+"""Times, names and prices as a report shows them. domain/performance/texts.py has its numbers."""
 
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
-from ...domain.performance.definitions import DEFINITIONS, FigureUnit
-from ...domain.performance.figures import Figure
-
-UNDEFINED = "\N{EN DASH}"
+from ...domain.performance.definitions import DEFINITIONS
 
 _WORDS = {
     "auc": "AUC",
@@ -25,10 +22,6 @@ _WORDS = {
 _UNNAMED = ("pct", "days")
 """Endings of names that say the unit, which is shown beside the value."""
 
-_DIGITS = {FigureUnit.COUNT: 0, FigureUnit.DAYS: 1, FigureUnit.PROBABILITY: 3, FigureUnit.RATIO: 3}
-_SMALL = {"expectancy_pct": 4, "average_cost_pct": 4}
-"""Decimals of figures that are often below 0.01."""
-
 
 def label_of(name: str) -> str:
     """Return the name of a figure for people: "win_rate_pct" is "Win rate"."""
@@ -37,37 +30,6 @@ def label_of(name: str) -> str:
     if name.endswith("_pct") and name.removesuffix("_pct") in DEFINITIONS:
         text += " in %"
     return text[0].upper() + text[1:]
-
-
-def number(value: float | None, digits: int = 2, *, sign: bool = False) -> str:
-    """Return a number with thousands separated, a true minus, and never a negative zero; a dash for None."""
-    if value is None:
-        return UNDEFINED
-    text = f"{round(value, digits) + 0.0:{'+' if sign and round(value, digits) else ''},.{digits}f}"
-    return text.replace("-", "\N{MINUS SIGN}")
-
-
-def figure_text(name: str, figure: Figure, currency: str) -> str:
-    """Return the value of a figure with its unit; a dash if it is undefined."""
-    unit = DEFINITIONS[name].unit
-    text = number(figure.value, _digits(name))
-    if figure.value is None or unit in {FigureUnit.COUNT, FigureUnit.RATIO, FigureUnit.PROBABILITY}:
-        return text
-    if unit is FigureUnit.PERCENT:
-        return f"{text}%"
-    return f"{text} {({FigureUnit.ACCOUNT: currency, FigureUnit.R: 'R'}).get(unit, 'days')}"
-
-
-def interval_text(name: str, figure: Figure) -> str:
-    """Return the bounds of a figure's interval without unit; empty if it has none."""
-    if figure.interval is None:
-        return ""
-    digits = _digits(name)
-    return f"{number(figure.interval.low, digits)} to {number(figure.interval.high, digits)}"
-
-
-def _digits(name: str) -> int:
-    return _SMALL.get(name, _DIGITS.get(DEFINITIONS[name].unit, 2))
 
 
 def time_text(time: datetime) -> str:

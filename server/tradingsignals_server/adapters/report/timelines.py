@@ -9,6 +9,7 @@ import numpy as np
 
 from ...application.report import ReportData
 from ...domain.performance.equity import EquityCurve
+from ...domain.performance.texts import number
 from .drawing import (
     NARROW,
     WIDE,
@@ -23,7 +24,6 @@ from .drawing import (
     x_scale,
     y_scale,
 )
-from .texts import number
 from .thinning import kept_points
 
 SIZES = (WIDE, NARROW)

@@ -207,11 +207,11 @@ class Comparisons:
             CrossComparison(rules, calendar_of),
         )
 
-    def take(self, processed: ProcessedBar) -> None:
-        """Trade on a bar that the policy has processed."""
+    def take(self, processed: ProcessedBar, *, opened: bool) -> None:
+        """Trade on a bar that has been processed; `opened`: what it is compared with opened a position on it."""
         if processed.step is not None:
             for comparison in self._all:
-                comparison.take(processed.step, processed.bar, opened=processed.opened)
+                comparison.take(processed.step, processed.bar, opened=opened)
 
     def results(self, settings: PerformanceSettings) -> tuple[Comparison, ...]:
         """Return the comparisons; none without a bar in a session."""

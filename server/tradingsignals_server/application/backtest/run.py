@@ -151,7 +151,7 @@ class BacktestRun:
             if step.signal is not None:
                 self._signals.take(step.signal, opened=processed.opened)
             if self._comparisons is not None:
-                self._comparisons.take(processed)
+                self._comparisons.take(processed, opened=processed.opened)
         if self._on_bar is not None:
             self._on_bar(processed)
 

@@ -14,7 +14,7 @@ from ...application.backtest.result import BacktestResult
 from ...domain.performance.breakdowns import Dimension
 from ...domain.performance.definitions import DEFINITIONS, FigureUnit
 from ...domain.performance.figures import Figure
-from .figure_text import figure_text, interval_text, signed
+from ...domain.performance.texts import figure_text, interval_text, number
 
 _SHOWN = (
     (
@@ -82,9 +82,9 @@ def print_comparison(console: Console, comparison: GridComparison) -> None:
         table.add_column(name, justify="right")
     for name in _COMPARED:
         table.add_column(_title(name), justify="right")
-    for number, point in enumerate(points[:_MOST_POINTS], 1):
+    for rank, point in enumerate(points[:_MOST_POINTS], 1):
         figures = (figure_text(name, point.figures[name]) for name in _COMPARED)
-        table.add_row(str(number), *point.settings.values(), *figures, style="bold" if number == 1 else "")
+        table.add_row(str(rank), *point.settings.values(), *figures, style="bold" if rank == 1 else "")
     console.print(table)
     if len(points) > _MOST_POINTS:
         console.print(f"and {len(points) - _MOST_POINTS} more; --json has all", style="dim")
@@ -241,7 +241,7 @@ def _left_open(result: BacktestResult) -> Sequence[Text]:
     return [
         Text(
             f"Left open: {position.action} {position.symbol} since {position.entry_time:%Y-%m-%d %H:%M} UTC at "
-            f"{position.entry_price:g}, {signed(position.pnl_account)} on the account"
+            f"{position.entry_price:g}, {number(position.pnl_account, sign=True)} on the account"
         )
         for position in result.open_positions
     ]

@@ -12,9 +12,9 @@ import pytest
 from tests.support.report_data import report_data
 
 from tradingsignals_server.adapters.report.page import MAX_BYTES, MIN_CANDLES, render_report
-from tradingsignals_server.adapters.report.texts import figure_text, interval_text
 from tradingsignals_server.domain.performance.definitions import DEFINITIONS
 from tradingsignals_server.domain.performance.summary import performance_of
+from tradingsignals_server.domain.performance.texts import figure_text, interval_text
 
 HOSTILE = "\"></script><script>alert(1)</script><img src=x onerror=alert(2)> {{ 7*7 }} ' & <!--"
 ATTRIBUTION = "https://www.tradingview.com/"
