@@ -11,7 +11,7 @@ import click
 
 from . import logs
 from .cli_run import ERROR_CODE, run_task
-from .config import RULE_SETTINGS
+from .rule_settings import RULE_SETTINGS
 from .setting_types import LogFormat
 
 

@@ -1,8 +1,9 @@
 """Settings: the only reader of the environment.
 
-Each setting is an environment variable of the same name in capitals; a `.env` file in the working folder is read first.
-`tradingsignals config` prints them all, and `.env.example` is written from here. A name in `.env`, or one in the
-environment that begins like a setting, that is not declared here is refused: see `setting_errors`.
+They are declared here, in `access_settings`, `service_settings` and `rule_settings`. Each is an environment variable of
+the same name in capitals; a `.env` file in the working folder is read first. `tradingsignals config` prints them all,
+and `.env.example` is written from them. A name in `.env`, or one in the environment that begins like a setting, that is
+not declared is refused: see `setting_errors`.
 """
 
 from __future__ import annotations
@@ -10,39 +11,20 @@ from __future__ import annotations
 import os
 import socket
 from collections.abc import Collection
-from datetime import date, timedelta
 from pathlib import Path
-from typing import Annotated, Any, Self
+from typing import Any, Self
 from urllib.parse import quote
 
-from pydantic import Field, PostgresDsn, SecretStr, ValidationError, model_validator
+from pydantic import Field, ValidationError, model_validator
 from pydantic_core import ErrorDetails
 from pydantic_settings import SettingsConfigDict
 
 from .access_settings import AccessSettings
-from .adapters.feeds.simulate import SIMULATE
-from .domain.calendar import CalendarChoice, SessionCalendar, calendar_for
-from .domain.costs import NO_CHARGES, Charge, Charges
-from .domain.intervals import Intervals, allowed_intervals
-from .domain.risk import RiskRules, Sizing
+from .domain.calendar import SessionCalendar, calendar_for
+from .rule_settings import RuleSettings
+from .service_settings import ServiceSettings
 from .setting_errors import impossible_value, names_in, unknown_names
-from .setting_types import (
-    DEFAULT_SPREAD,
-    BarIntervals,
-    Collector,
-    CommissionCharges,
-    Feed,
-    Fraction,
-    LogFormat,
-    LogLevel,
-    Multiple,
-    NotNegative,
-    Port,
-    Positive,
-    Share,
-    SpreadCharges,
-    Symbols,
-)
+from .setting_types import Collector, LogFormat, LogLevel, Port, Share
 
 ENV_FILE = Path(".env")
 """Settings in the working folder, one NAME=value a line. The environment wins over it."""
@@ -54,182 +36,14 @@ PLACEHOLDER_PATH = Path("placeholder")
 """MODEL_PATH for predictions that are made up."""
 
 
-RULE_SETTINGS = (
-    "bar_interval",
-    "session_calendar",
-    "confidence_threshold",
-    "min_win_probability",
-    "min_risk_reward",
-    "atr_multiplier_sl",
-    "atr_multiplier_tp",
-    "position_sizing",
-    "position_size_pct",
-    "max_position_size_pct",
-    "risk_per_trade_pct",
-    "kelly_fraction",
-    "trailing_stop_atr",
-    "max_holding_bars",
-    "close_at_session_end",
-    "spread",
-    "commission",
-    "commission_pct",
-    "initial_equity",
-    "max_price_jump",
-    "outcome_expiry_bars",
-)
-"""The settings that a decision on a bar, a position or an amount depends on, besides the model."""
-
-
 class InvalidSettings(Exception):
     """A setting is unknown or impossible. The message is one line and names it."""
 
 
-class Settings(AccessSettings):
-    """All settings. Immutable; built by `from_env`."""
+class Settings(RuleSettings, ServiceSettings, AccessSettings):
+    """All settings: those of the service, of the rules, and of the log. Immutable; built by `from_env`."""
 
     model_config = SettingsConfigDict(frozen=True, extra="ignore", env_ignore_empty=True, validate_default=False)
-
-    # Several servers on one database
-    servers: Annotated[int, Field(ge=1, le=64)] = Field(
-        1,
-        description="Servers that `up` starts, for a machine with more cores: at GRPC_PORT and the ports after it, and "
-        "their HTTP/2 servers with fan-out at the ports after those, unless FANOUT_PORT is 0.",
-    )
-    peer_host: str | None = Field(
-        None,
-        description="Address at which the other servers of the same database reach this one. Absent: GRPC_HOST, or "
-        "this machine's name if that is every interface.",
-    )
-    drain_seconds: NotNegative = Field(
-        0.0, description="Seconds that a stopping server reports NOT_SERVING and goes on, until balancers know."
-    )
-
-    # Where to keep things
-    data_dir: Path = Field(Path("data"), description="Folder of the embedded database and of what runs beside it.")
-    database_url: PostgresDsn | None = Field(
-        None, description="A PostgreSQL server to use instead of the embedded one, as one URL. Wins over POSTGRES_HOST."
-    )
-    postgres_host: str | None = Field(None, description="A PostgreSQL server to use instead of the embedded one.")
-    postgres_port: Port = Field(5432, description="Its port.")
-    postgres_db: str = Field("tradingsignals", description="Its database.")
-    postgres_user: str = Field("postgres", description="Its user.")
-    postgres_password: SecretStr = Field(SecretStr(""), description="The user's password.")
-    bars_table: str | None = Field(
-        None,
-        description="A table of your own with bars (time, symbol, open, high, low, close, volume) in the same "
-        "database; stored bars are read from it too.",
-    )
-
-    max_symbols: Annotated[int, Field(ge=1, le=1_000_000)] = Field(
-        10_000,
-        description="Symbols that may be in use: a bar or a signal of a further one is refused with TOO_MANY_SYMBOLS. "
-        "Each keeps some 15 KB of memory at the server that works on it.",
-    )
-
-    # Retention, and followers that do not read
-    signal_retention_days: Annotated[int, Field(ge=0, le=36500)] = Field(
-        90,
-        description="Events older than this many days are pruned from the log that streams resume from and replay; "
-        "so are the inputs by which signals are explained and replayed; signals, positions and bars stay. 0: none is.",
-    )
-    stream_stall_seconds: Positive = Field(
-        300.0, description="A follower that takes nothing for so long is ended with RESOURCE_EXHAUSTED."
-    )
-
-    # Where bars come from
-    feed: Feed = Field(SIMULATE, description="simulate, replay (REPLAY_FILE) or push (PublishBars only).")
-    replay_file: Path | None = Field(None, description="CSV, CSV.gz or Parquet file of bars, for FEED=replay.")
-    replay_speed: NotNegative = Field(0.0, description="Replay this many times faster than the market; 0: no waiting.")
-    symbols: Symbols = Field(("USDCOP",), description="Symbols that FEED=simulate makes bars of, separated by commas.")
-    simulate_seed: int = Field(85, description="Seed of the simulated market.")
-    simulate_speed: NotNegative = Field(
-        300.0, description="Simulate this many times faster than the market; 0: no waiting."
-    )
-    simulate_start: date = Field(date(2020, 1, 2), description="First day of the simulated market.")
-    bar_interval: BarIntervals = Field(
-        Intervals(),
-        description=f"Interval of the bars by symbol, such as BTCUSDT=1h,*=5m, or one for all: {allowed_intervals()}. "
-        "A model decides on symbols of its own interval only.",
-    )
-    session_calendar: CalendarChoice = Field(
-        CalendarChoice.AUTO, description="auto (bogota for COP pairs, always for the rest), bogota or always."
-    )
-
-    # How to decide
-    model_path: Path | None = Field(
-        None,
-        description="The policy: an ONNX file, or a folder of versions (<version>/model.onnx), of which the newest is "
-        "taken, also when it comes later. Absent: the policy that is shipped. placeholder: made-up predictions.",
-    )
-    shadow_model_path: Path | None = Field(
-        None, description="A second policy on the same bars, in the same forms: scored, never traded."
-    )
-    features: str | None = Field(
-        None,
-        description="Features of your own, as module:attribute such as myfeatures:features, for models that were "
-        "trained on them. The module is imported from the working folder or from what is installed, and runs in the "
-        "service. Absent: none.",
-    )
-    max_bar_age: Annotated[float, Field(ge=0, le=31_536_000)] | None = Field(
-        None,
-        description="Seconds of trading time, nights and weekends left out: a signal that is asked for on older bars "
-        "trades nothing. 0: no limit. Absent: three bars of the symbol's interval.",
-    )
-    confidence_threshold: Annotated[float, Field(ge=0, le=1)] = Field(
-        0.65, description="A choice below this probability becomes HOLD."
-    )
-    min_win_probability: Annotated[float, Field(ge=0, le=1)] = Field(
-        0.0,
-        description="A choice whose calibrated chance to win is below this, or not known because the model is not "
-        "calibrated, becomes HOLD. 0: none does.",
-    )
-    min_risk_reward: NotNegative = Field(1.5, description="A choice below this ratio of target to stop becomes HOLD.")
-    atr_multiplier_sl: Multiple = Field(2.0, description="Distance of the stop, in ATR.")
-    atr_multiplier_tp: Multiple = Field(3.0, description="Distance of the target, in ATR.")
-
-    # How much to take, and when to leave
-    position_sizing: Sizing = Field(
-        Sizing.FIXED,
-        description="fixed (POSITION_SIZE_PCT), confidence (POSITION_SIZE_PCT times confidence), risk "
-        "(RISK_PER_TRADE_PCT lost at the stop) or kelly (KELLY_FRACTION of Kelly, from the win probability; without "
-        "one from the closed positions of the last 30 days, at most 100).",
-    )
-    position_size_pct: Fraction = Field(0.02, description="Base size, as a fraction of equity.")
-    max_position_size_pct: Fraction = Field(0.05, description="Largest size, as a fraction of equity.")
-    risk_per_trade_pct: Fraction = Field(0.001, description="Fraction of equity lost at the stop, for sizing by risk.")
-    kelly_fraction: Fraction = Field(0.25, description="Part of the Kelly fraction taken, for sizing by Kelly.")
-    trailing_stop_atr: Annotated[float, Field(ge=0, le=1000)] = Field(
-        0.0, description="Trail the stop by this many ATR; 0: a fixed stop."
-    )
-    max_holding_bars: Annotated[int, Field(ge=0)] = Field(0, description="Close after this many bars; 0: no limit.")
-    close_at_session_end: bool = Field(True, description="Close at the last bar of the session.")
-    spread: SpreadCharges = Field(
-        Charges(DEFAULT_SPREAD),
-        description="Bid-ask spread by symbol, half of it paid on each side, such as USDCOP=1.0,EURUSD=0.9pip,*=2bp: "
-        "in price, pips or basis points of the price; * is every other symbol, 2bp if it is not named.",
-    )
-    commission: CommissionCharges = Field(
-        NO_CHARGES, description="Commission by symbol, paid on each side, in the form of SPREAD."
-    )
-    commission_pct: Annotated[float, Field(ge=0, le=10, allow_inf_nan=False)] | None = Field(
-        None, description="Commission in percent of the price for the symbols that COMMISSION does not name."
-    )
-    initial_equity: Annotated[float, Field(gt=0, le=1e15)] = Field(
-        100_000.0, description="Account size that profit and loss is counted on."
-    )
-    outcome_expiry_bars: Annotated[int, Field(ge=1, le=100_000)] = Field(
-        288, description="Bars after which a signal that is still open is resolved as EXPIRED; a position never is."
-    )
-    account_currency: Annotated[str, Field(pattern="^[A-Z]{3}$")] = Field(
-        "USD",
-        description="Currency of the account, such as USD: see docs/outcomes.md for what a pair's profit is in it.",
-    )
-    max_price_jump: Annotated[float, Field(ge=0, le=1000)] = Field(
-        0.5,
-        description="A price further from the last one known of its symbol than this fraction of it is refused: of a "
-        "bar within an hour of the one before, of a quote or a closing price always. A later bar is refused beyond a "
-        "factor of 20, if a position is held. 0: none is.",
-    )
 
     # What to report
     metrics_host: str = Field("127.0.0.1", description="Address of the metrics.")
@@ -302,12 +116,6 @@ class Settings(AccessSettings):
                 f"GRPC_PORT={self.grpc_port}: SERVERS={self.servers} would use the ports up to {last_port}; "
                 "the highest is 65535"
             )
-        if self.position_size_pct > self.max_position_size_pct:
-            raise ValueError("POSITION_SIZE_PCT must not be above MAX_POSITION_SIZE_PCT")
-        if self.commission_pct is not None and self.commission != NO_CHARGES:
-            raise ValueError(
-                "COMMISSION and COMMISSION_PCT must not both be set; COMMISSION=*=1bp is COMMISSION_PCT=0.01"
-            )
         return self
 
     @property
@@ -335,39 +143,7 @@ class Settings(AccessSettings):
         return calendar_for(symbol, self.session_calendar, self.bar_interval.of(symbol))
 
     @property
-    def charged_commission(self) -> Charges:
-        """The commission by symbol, in whichever of the two forms it was set."""
-        if self.commission_pct is None:
-            return self.commission
-        return Charges(Charge(100.0 * self.commission_pct, in_bp=True))
-
-    @property
     def reachable_host(self) -> str:
         """Where other servers reach this one."""
         everywhere = self.grpc_host in {"0.0.0.0", "::"}  # noqa: S104 - looked for, not listened on
         return self.peer_host or (socket.gethostname() if everywhere else self.grpc_host)
-
-    @property
-    def risk_rules(self) -> RiskRules:
-        """The part of the settings that the domain works by."""
-        return RiskRules(
-            confidence_threshold=self.confidence_threshold,
-            min_win_probability=self.min_win_probability,
-            min_risk_reward=self.min_risk_reward,
-            atr_multiplier_sl=self.atr_multiplier_sl,
-            atr_multiplier_tp=self.atr_multiplier_tp,
-            sizing=self.position_sizing,
-            position_size_pct=self.position_size_pct,
-            max_position_size_pct=self.max_position_size_pct,
-            risk_per_trade_pct=self.risk_per_trade_pct,
-            kelly_fraction=self.kelly_fraction,
-            trailing_stop_atr=self.trailing_stop_atr,
-            max_holding_bars=self.max_holding_bars,
-            close_at_session_end=self.close_at_session_end,
-            spread=self.spread,
-            commission=self.charged_commission,
-            initial_equity=self.initial_equity,
-            account_currency=self.account_currency,
-            max_bar_age=None if self.max_bar_age is None else timedelta(seconds=self.max_bar_age),
-            max_price_jump=self.max_price_jump,
-        )

@@ -27,6 +27,9 @@ DEFAULT_SPREAD = Charge(2.0, in_bp=True)
 COLLECTOR_PORT = 4317
 """Of OTLP over gRPC, unless it is named."""
 
+DEFAULT_SLIPPAGE = Charge(0.5, in_bp=True)
+"""Of a symbol that SLIPPAGE does not name: a quarter of the default spread, for orders small beside the book."""
+
 Port = Annotated[int, Field(ge=0, le=65535)]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
@@ -102,6 +105,7 @@ Symbols = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_symbols)]
 Hosts = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_hosts)]
 SpreadCharges = Annotated[Charges, NoDecode, PlainValidator(partial(_charges, every_other=DEFAULT_SPREAD))]
 CommissionCharges = Annotated[Charges, NoDecode, PlainValidator(partial(_charges, every_other=Charge()))]
+SlippageCharges = Annotated[Charges, NoDecode, PlainValidator(partial(_charges, every_other=DEFAULT_SLIPPAGE))]
 BarIntervals = Annotated[Intervals, NoDecode, PlainValidator(_intervals)]
 Feed = Annotated[AnyFeed, NoDecode, PlainValidator(_feed)]
 LogLevel = Annotated[str, PlainValidator(_level)]

@@ -25,7 +25,7 @@ from tradingsignals.v1.position_pb2 import Position
 from tradingsignals.v1.signal_pb2 import Signal
 
 BARS = 7500
-SPREAD, COMMISSION_PCT, EQUITY = 0.5, 0.002, 250_000.0
+SPREAD, COMMISSION_PCT, SLIPPAGE, EQUITY = 0.5, 0.002, 0.25, 250_000.0
 THRESHOLD = 0.45  # low enough for the policy to reverse positions in these bars
 WARM, WINDOW = 50, 100
 
@@ -45,6 +45,7 @@ async def replayed(file: Path) -> AsyncIterator[RunningService]:
     rules = {
         "SPREAD": str(SPREAD),
         "COMMISSION_PCT": str(COMMISSION_PCT),
+        "SLIPPAGE": str(SLIPPAGE),
         "INITIAL_EQUITY": str(EQUITY),
         "CONFIDENCE_THRESHOLD": str(THRESHOLD),
     }
@@ -145,7 +146,8 @@ def test_every_position_equals_a_recount(tables: Tables) -> None:
         assert row["max_favorable_excursion"] == trade.best
         assert row["max_adverse_excursion"] == trade.worst
         last = row["current_price"] if trade.exit is None else trade.exit
-        costs = SPREAD + COMMISSION_PCT / 100 * (trade.entry + last)
+        at_market = 1 if trade.reason == "TAKE_PROFIT" else 2
+        costs = SPREAD + COMMISSION_PCT / 100 * (trade.entry + last) + SLIPPAGE * at_market
         pnl = trade.side * (last - trade.entry) - costs
         assert row["costs"] == pytest.approx(costs, rel=1e-12)
         assert row["pnl"] == pytest.approx(pnl, rel=1e-12)
@@ -215,7 +217,8 @@ async def test_statistics_agree_with_the_tables(replayed: RunningService, tables
     }
     assert found["inference"]["total_inferences"] == len(signals)
     costs = found["positions"].pop("costs")
-    assert costs == [{"symbol": "*", "spread": f"{SPREAD:g}", "commission": f"{100 * COMMISSION_PCT:g}bp"}]
+    commission, spread, slippage = f"{100 * COMMISSION_PCT:g}bp", f"{SPREAD:g}", f"{SLIPPAGE:g}"
+    assert costs == [{"symbol": "*", "spread": spread, "commission": commission, "slippage": slippage}]
     assert found["positions"] == pytest.approx(
         {
             "total_signals": actions.count("BUY") + actions.count("SELL"),

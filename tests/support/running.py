@@ -16,6 +16,7 @@ from tradingsignals_server.application.decision.pipeline import Pipeline
 from tradingsignals_server.application.decision.symbol_state import NO_STATE
 from tradingsignals_server.application.decision.trader import Trader
 from tradingsignals_server.application.event_log.tail import LogTail
+from tradingsignals_server.application.ingest.account_guard import AccountSource
 from tradingsignals_server.application.ingest.engine import Engine
 from tradingsignals_server.application.ingest.states import MAX_SYMBOLS
 from tradingsignals_server.application.ports.clock import Clock
@@ -151,6 +152,7 @@ async def running_engine(
     calendar_of: Callable[[str], SessionCalendar] = calendar_for,
     max_symbols: int = MAX_SYMBOLS,
     observers: Sequence[EngineObserver] = (),
+    accounts: AccountSource | None = None,
 ) -> AsyncIterator[Running]:
     """Run an engine, and stop it at the end, within the deadline."""
     store = store or MemoryStore()
@@ -167,6 +169,7 @@ async def running_engine(
         max_symbols=max_symbols,
         is_replayed=lambda _: market_is_replayed,
         observers=observers,
+        accounts=accounts,
     )
     writer = asyncio.create_task(engine.run())
     async with asyncio.timeout(DEADLINE):

@@ -47,6 +47,7 @@ class RunningService:
             "SPREAD": "0",
             "METRICS_PORT": "0",
             "EDGE_METRICS_PORT": "0",
+            "SLIPPAGE": "0",
             **settings,
         }
         self._life: _Life | None = None

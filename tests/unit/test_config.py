@@ -65,6 +65,7 @@ def test_defaults_are_the_documented_ones() -> None:
         position_size_pct=0.02,
         max_position_size_pct=0.05,
         spread=Charges(Charge(2.0, in_bp=True)),
+        slippage=Charges(Charge(0.5, in_bp=True)),
         max_bar_age=None,
         max_price_jump=0.5,
     )
@@ -81,7 +82,7 @@ def test_symbol_is_replayed_if_the_feed_delivers_its_bars(feed: str, replayed: l
 def test_domain_has_the_same_defaults_except_costs() -> None:
     """Trades of tests cost nothing by default."""
     rules = Settings.from_env().risk_rules
-    assert rules == RiskRules(spread=rules.spread)
+    assert rules == RiskRules(spread=rules.spread, slippage=rules.slippage)
 
 
 def test_every_risk_rule_can_be_set(environment: Setter) -> None:
@@ -101,17 +102,27 @@ def test_every_risk_rule_can_be_set(environment: Setter) -> None:
         "CLOSE_AT_SESSION_END": False,
         "SPREAD": "USDCOP=1,*=0.4",
         "COMMISSION": "EURUSD=1bp,*=0",
+        "SLIPPAGE": "USDCOP=0.3,*=1bp",
         "INITIAL_EQUITY": 5000.0,
         "ACCOUNT_CURRENCY": "EUR",
         "MAX_BAR_AGE": "0:10:00",
         "MAX_PRICE_JUMP": 0.2,
+        "MAX_DAILY_LOSS_PCT": 0.02,
+        "MAX_DRAWDOWN_PCT": 0.1,
+        "COOLDOWN_AFTER_STOPS": 3,
+        "COOLDOWN_MINUTES": 30.0,
+        "MAX_OPEN_POSITIONS": 4,
+        "MAX_EXPOSURE_PCT": 0.5,
+        "TRADING_HALTED": True,
     }
     environment(**{name: str(value) for name, value in values.items()} | {"MAX_BAR_AGE": "600"})
     rules = Settings.from_env().risk_rules
-    for field in fields(RiskRules):
-        name = "POSITION_SIZING" if field.name == "sizing" else field.name.upper()
-        value = getattr(rules, field.name)
-        assert (str(value) if isinstance(value, Charges | timedelta) else value) == values.pop(name), field.name
+    found: dict[str, object] = {field.name: getattr(rules, field.name) for field in fields(rules)}
+    del found["protections"]
+    found |= {field.name: getattr(rules.protections, field.name) for field in fields(rules.protections)}
+    for field, value in found.items():
+        name = "POSITION_SIZING" if field == "sizing" else field.upper()
+        assert (str(value) if isinstance(value, Charges | timedelta) else value) == values.pop(name), field
     assert values == {}
 
 
@@ -279,6 +290,16 @@ IMPOSSIBLE = [
     ("MAX_HOLDING_BARS", "-1"),
     ("MAX_HOLDING_BARS", "2.5"),
     ("CLOSE_AT_SESSION_END", "perhaps"),
+    ("MAX_DAILY_LOSS_PCT", "5"),
+    ("MAX_DAILY_LOSS_PCT", "-0.01"),
+    ("MAX_DRAWDOWN_PCT", "20"),
+    ("COOLDOWN_AFTER_STOPS", "-1"),
+    ("COOLDOWN_AFTER_STOPS", "2.5"),
+    ("COOLDOWN_MINUTES", "inf"),
+    ("MAX_OPEN_POSITIONS", "-1"),
+    ("MAX_EXPOSURE_PCT", "50"),
+    ("TRADING_HALTED", "perhaps"),
+    ("SLIPPAGE", "-0.1"),
     ("SPREAD", "-0.1"),
     ("SPREAD", "USDCOP"),
     ("SPREAD", "USDCOP=1,USD/COP=2"),

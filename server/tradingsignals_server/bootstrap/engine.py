@@ -14,6 +14,7 @@ from ..adapters.onnx.repository import fingerprint, load_newest, load_with_key, 
 from ..adapters.placeholder_policy import PlaceholderPolicy
 from ..adapters.postgres.membership import Membership
 from ..adapters.python_features import PythonFeatures, load_features
+from ..api.mapping.log_messages import LOG_DECODERS
 from ..application.cluster.forwarding import OwnerForwarding
 from ..application.cluster.router import Router
 from ..application.decision.pipeline import Pipeline
@@ -23,6 +24,7 @@ from ..application.event_log.tail import LogTail
 from ..application.event_log.tailer import LogReader
 from ..application.explain.service import FindPolicy
 from ..application.health import HealthReporter
+from ..application.ingest.account_guard import AccountSource
 from ..application.ingest.engine import Engine
 from ..application.ledger.keeper import Books, LedgerKeeper
 from ..application.models import ModelKeeper, ModelSource
@@ -89,6 +91,7 @@ async def build_core(
         reader=reader,
         max_symbols=settings.max_symbols,
         observers=observers,
+        accounts=AccountSource(storage.outcomes, LOG_DECODERS),
     )
     router = Router(engine, membership, store, peer_at)
     return Core(
@@ -128,7 +131,8 @@ def books(settings: Settings) -> Books:
 
 def _pipeline(settings: Settings, live: ModelSource, shadow: ModelSource | None) -> Pipeline:
     rules = settings.risk_rules
-    log.info("a trade is charged: spread %s, commission %s", rules.spread, rules.commission)
+    costs = rules.spread, rules.commission, rules.slippage
+    log.info("a trade is charged: spread %s, commission %s, slippage %s", *costs)
     shadow_trader = None if shadow is None else Trader(shadow.load(), rules)
     return Pipeline(Trader(live.load(), rules), settings.calendar_of, shadow_trader)
 

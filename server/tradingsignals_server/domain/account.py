@@ -8,7 +8,7 @@ It is a fold of the log: the same entries give the same account, whether they ar
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import field
 from datetime import date, datetime
 from math import ldexp
@@ -19,6 +19,7 @@ from .bars import Bar
 from .events import Disposition, Event, MarketUpdate, TradingControl
 from .plain_values import parsed, plain
 from .positions import ExitReason, Position
+from .protections import AccountAtDecision, Protections
 from .values import changed, dataclass
 
 STOPS = frozenset({ExitReason.STOP_LOSS, ExitReason.TRAILING_STOP})
@@ -116,6 +117,29 @@ class Account:
         if self.day_start <= 0.0:
             return 100.0
         return 100.0 * self.day_loss / self.day_start
+
+    def at_decision(self, protections: Protections) -> AccountAtDecision:
+        """Return what the protections look at, of an account that `guarded` has followed."""
+        if not protections.has_limits:
+            return AccountAtDecision(self.halted, self.halt_reason)
+        return AccountAtDecision(
+            halted=self.halted,
+            halt_reason=self.halt_reason,
+            day_loss_pct=self.day_loss_pct,
+            drawdown_pct=self.protected_drawdown_pct,
+            stops_in_row=self.stops_in_row,
+            last_stop=self.last_stop,
+            open_positions=len(self.open_positions),
+            exposure=self.exposure,
+        )
+
+    def guarded(self, events: Iterable[Event], protections: Protections) -> Account:
+        """Return the account after events, as far as the protections look at it: without a limit, only at halts."""
+        account = self
+        for event in events:
+            if protections.has_limits or isinstance(event, TradingControl):
+                account = account.after(event)
+        return account
 
     def after(self, event: Event) -> Account:
         """Return the account after the next event of the log. Signals and late bars change nothing.

@@ -1,4 +1,4 @@
-"""Costs of a trade: spread and commission, by symbol, in price, basis points or pips."""
+"""Costs of a trade: spread, commission and slippage, by symbol, in price, basis points or pips."""
 
 from __future__ import annotations
 
@@ -79,16 +79,23 @@ NO_CHARGES = Charges()
 """Charges of 0 for every symbol."""
 
 
-def round_trip(spread: Charge, commission: Charge, entry: float, exit_: float) -> float:
-    """Return the costs in price of a trade from `entry` to `exit_`: half the spread and the commission, on each side.
+def round_trip(
+    spread: Charge, commission: Charge, slippage: Charge, entry: float, exit_: float, *, at_limit: bool = False
+) -> float:
+    """Return the costs in price of a trade from `entry` to `exit_`: on each side half the spread and the commission.
+
+    A side that is filled at the market pays the slippage too: the entry, and every exit but one by a limit order.
 
     Args:
         spread: difference between ask and bid.
         commission: commission for one side.
+        slippage: how far from the price a market order is filled, against it.
         entry: price of the entry.
         exit_: price of the exit.
+        at_limit: the exit is a limit order, as a target is, which is filled at its price or not at all.
     """
-    return (spread.of(entry) + spread.of(exit_)) / 2.0 + commission.of(entry) + commission.of(exit_)
+    slipped = slippage.of(entry) + (0.0 if at_limit else slippage.of(exit_))
+    return (spread.of(entry) + spread.of(exit_)) / 2.0 + commission.of(entry) + commission.of(exit_) + slipped
 
 
 def _charge(written: str, symbol: str) -> Charge:

@@ -14,6 +14,8 @@ from typing import Any
 from .calendar import BogotaCalendar, CalendarChoice, SessionCalendar, calendar_for
 from .costs import Charge, Charges
 from .intervals import INTERVALS, interval_name
+from .plain_values import parsed, plain
+from .protections import Protections
 from .risk import RiskRules
 
 ID_BYTES = 16
@@ -86,6 +88,8 @@ def _plain(value: object) -> Any:
         case Charges():
             named = {symbol: [charge.amount, charge.in_bp] for symbol, charge in value.by_symbol.items()}
             return {"charges": named, "every_other": [value.every_other.amount, value.every_other.in_bp]}
+        case Protections():
+            return {"protections": plain(value)}
         case timedelta():
             return {"seconds": value.total_seconds()}
         case StrEnum():
@@ -98,6 +102,8 @@ def _plain(value: object) -> Any:
 def _parsed(value: Any, default: object) -> Any:
     if isinstance(value, Mapping) and "seconds" in value:
         return timedelta(seconds=value["seconds"])
+    if isinstance(value, Mapping) and "protections" in value:
+        return parsed(Protections, value["protections"])
     if isinstance(value, Mapping):
         named = {symbol: Charge(*charge) for symbol, charge in value["charges"].items()}
         return Charges(Charge(*value["every_other"]), named)

@@ -18,7 +18,8 @@ ServiceError
 │   ├── TooManySymbols          the symbol is new, and the limit of symbols is reached
 │   ├── NotStorable             the result of the request violates a constraint of the database
 │   ├── ModelNotLoaded          the model file was refused; the previous model stays in use
-│   └── BacktestFailed          a backtest ended without a result
+│   ├── BacktestFailed          a backtest ended without a result
+│   └── TradingIsHalted         trading is halted by a setting, so it cannot be resumed by a call
 ├── SequenceOutOfRange
 │   ├── SequencePruned
 │   └── SequenceUnknown
@@ -338,6 +339,15 @@ class BacktestFailed(FailedPrecondition):
     """A backtest ended without a result."""
 
     reason = "BACKTEST_FAILED"
+
+
+class TradingIsHalted(FailedPrecondition):
+    """Trading is halted by the setting TRADING_HALTED, which a call cannot change."""
+
+    reason = "TRADING_HALTED_BY_SETTING"
+
+    def __init__(self) -> None:
+        super().__init__("trading is halted by the setting TRADING_HALTED of this server: unset it and start it again")
 
 
 class FollowerStalled(ServiceError):

@@ -14,6 +14,9 @@ Rules that follow from the order of prices within a bar:
 - A bar is checked against the stop from before the bar. If an extreme of the bar trails the stop to the close or past
   it, the price passed the stop after that extreme, because the close is the last price: the trailed stop is the fill.
 - An exit is never earlier than its entry.
+
+A target is a limit order: it is filled at its price, without slippage. The entry and every other exit are market
+orders, which cost slippage beside half the spread and the commission.
 """
 
 from __future__ import annotations
@@ -25,7 +28,6 @@ from typing import Any
 from uuid import NAMESPACE_URL, UUID, uuid5
 
 from .bars import Bar
-from .costs import round_trip
 from .currency import in_account_currency
 from .risk import RiskRules
 from .signals import Action, Signal
@@ -204,7 +206,7 @@ def close(position: Position, fill: Exit, rules: RiskRules) -> Position:
     move = side * (fill.price - position.entry_price)
     return changed(
         position,
-        **_value(position, fill.price, rules),
+        **_value(position, fill.price, rules, at_limit=fill.reason is ExitReason.TAKE_PROFIT),
         max_favorable_excursion=max(position.max_favorable_excursion, move),
         max_adverse_excursion=max(position.max_adverse_excursion, -move),
         exit=fill,
@@ -280,11 +282,13 @@ def _excursions(position: Position, best: float, worst: float) -> dict[str, floa
     }
 
 
-def _value(position: Position, price: float, rules: RiskRules) -> dict[str, Any]:
-    """Return the fields that depend on the price. Profit and loss are net of spread and commission of both sides."""
+def _value(position: Position, price: float, rules: RiskRules, *, at_limit: bool = False) -> dict[str, Any]:
+    """Return the fields that depend on the price. Profit and loss are net of the costs of both sides.
+
+    Only an exit at a target is `at_limit`; the value of an open position is that of an exit at the market.
+    """
     entry = position.entry_price
-    spread, commission = rules.spread.of(position.symbol), rules.commission.of(position.symbol)
-    costs = round_trip(spread, commission, entry, price)
+    costs = rules.costs(position.symbol, entry, price, at_limit=at_limit)
     # Adding 0 turns the -0.0 of a short closed at its entry into 0.0.
     pnl = position.action.direction * (price - entry) - costs + 0.0
     pnl_pct = 100.0 * pnl / entry

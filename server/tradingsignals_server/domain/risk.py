@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import datetime, timedelta
 from enum import StrEnum
 from operator import itemgetter
@@ -13,6 +13,8 @@ from .bars import price_problem
 from .calibration import LEAST_CASES, WinCalibration
 from .costs import NO_CHARGES, Charges, round_trip
 from .indicators import Indicators, side_of
+from .protections import NO_PROTECTIONS, Protections
+from .rule import Rule
 from .signals import Action, Decision, Probabilities, WinEstimate, reached_from
 from .values import dataclass
 
@@ -51,7 +53,7 @@ class RiskRules:
 
     Fractions are of equity, 0..1; distances are multiples of the ATR; `max_bar_age` is trading time, None for
     MAX_AGE_BARS bars of the symbol's interval; `max_price_jump` is a fraction of the last price. For these last two and
-    `min_win_probability`, 0 means no limit.
+    `min_win_probability`, 0 means no limit. `protections` look at the account, all others at the symbol.
     """
 
     confidence_threshold: float = 0.65
@@ -69,10 +71,17 @@ class RiskRules:
     close_at_session_end: bool = True
     spread: Charges = NO_CHARGES
     commission: Charges = NO_CHARGES
+    slippage: Charges = NO_CHARGES
     initial_equity: float = 100_000.0
     account_currency: str = "USD"
     max_bar_age: timedelta | None = None
     max_price_jump: float = 0.5
+    protections: Protections = NO_PROTECTIONS
+
+    def costs(self, symbol: str, entry: float, exit_: float, *, at_limit: bool = False) -> float:
+        """Return the costs in price of a trade of one unit. See costs.round_trip."""
+        spread, commission, slippage = self.spread.of(symbol), self.commission.of(symbol), self.slippage.of(symbol)
+        return round_trip(spread, commission, slippage, entry, exit_, at_limit=at_limit)
 
     def max_bar_age_of(self, interval: timedelta) -> timedelta:
         """Return the trading time after which bars of `interval` are too old for a trade; 0 means no limit."""
@@ -203,20 +212,6 @@ def choice_of(
     return PolicyChoice(symbol, action, confidence, win, price, indicators, rules, calibration is not None)
 
 
-@dataclass(frozen=True, slots=True)
-class DecisionRule:
-    """A rule that may turn the choice of a policy into HOLD.
-
-    objection: says in a sentence why the choice becomes HOLD; None if it does not.
-    value: what the rule looks at, None if there is no such number. limit: the number it is compared with.
-    """
-
-    name: str
-    objection: Callable[[PolicyChoice], str | None]
-    value: Callable[[PolicyChoice], float | None] = lambda _: None
-    limit: Callable[[PolicyChoice], float | None] = lambda _: None
-
-
 def _choice_objection(choice: PolicyChoice) -> str | None:
     return "Model chose HOLD" if choice.action is Action.HOLD else None
 
@@ -269,29 +264,29 @@ def _distance_objection(choice: PolicyChoice) -> str | None:
     return None
 
 
-DECISION_RULES = (
-    DecisionRule("MODEL_CHOICE", _choice_objection, lambda choice: choice.confidence),
-    DecisionRule(
+DECISION_RULES: tuple[Rule[PolicyChoice], ...] = (
+    Rule("MODEL_CHOICE", _choice_objection, lambda choice: choice.confidence),
+    Rule(
         "CONFIDENCE_THRESHOLD",
         _confidence_objection,
         lambda choice: choice.confidence,
         lambda choice: choice.rules.confidence_threshold,
     ),
-    DecisionRule(
+    Rule(
         "MIN_RISK_REWARD",
         _ratio_objection,
         lambda choice: choice.rules.risk_reward_ratio,
         lambda choice: choice.rules.min_risk_reward,
     ),
-    DecisionRule(
+    Rule(
         "MIN_WIN_PROBABILITY",
         _win_objection,
         lambda choice: None if choice.win is None else choice.win.probability,
         lambda choice: choice.rules.min_win_probability,
     ),
-    DecisionRule("ATR", _atr_objection, lambda choice: choice.indicators.atr),
-    DecisionRule("LEVELS_ARE_PRICES", _price_objection, lambda choice: min(choice.levels)),
-    DecisionRule("LEVELS_ARE_APART", _distance_objection, lambda choice: abs(choice.price - choice.levels[0])),
+    Rule("ATR", _atr_objection, lambda choice: choice.indicators.atr),
+    Rule("LEVELS_ARE_PRICES", _price_objection, lambda choice: min(choice.levels)),
+    Rule("LEVELS_ARE_APART", _distance_objection, lambda choice: abs(choice.price - choice.levels[0])),
 )
 """The rules in the order in which `decide` applies them; the first that objects makes the action HOLD."""
 
@@ -311,11 +306,10 @@ def kelly_of(
         price: entry price, in quote currency.
         stop_loss: price of the stop.
         take_profit: price of the target.
-        rules: spread and commission.
+        rules: spread, commission and slippage.
     """
-    spread, commission = rules.spread.of(symbol), rules.commission.of(symbol)
-    reward = abs(take_profit - price) - round_trip(spread, commission, price, take_profit)
-    risk = abs(price - stop_loss) + round_trip(spread, commission, price, stop_loss)
+    reward = abs(take_profit - price) - rules.costs(symbol, price, take_profit, at_limit=True)
+    risk = abs(price - stop_loss) + rules.costs(symbol, price, stop_loss)
     return 0.0 if reward <= 0.0 else win.probability - (1.0 - win.probability) * risk / reward
 
 

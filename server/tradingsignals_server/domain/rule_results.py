@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from enum import StrEnum
 
+from .protections import PROTECTION_RULES, PlannedPosition
 from .risk import DECISION_RULES, PolicyChoice
+from .rule import Rule, Subject
 from .values import dataclass
 
 
@@ -31,14 +34,22 @@ class RuleResult:
 
 def decision_rule_results(choice: PolicyChoice) -> list[RuleResult]:
     """Return the results of the rules that `risk.decide` applies to `choice`."""
+    return _results(DECISION_RULES, choice, reached=True)
+
+
+def protection_rule_results(planned: PlannedPosition, *, reached: bool) -> list[RuleResult]:
+    """Return the results of the protections for a position that is about to be opened; `reached`: it was."""
+    return _results(PROTECTION_RULES, planned, reached=reached)
+
+
+def _results(rules: Iterable[Rule[Subject]], subject: Subject, *, reached: bool) -> list[RuleResult]:
     results: list[RuleResult] = []
-    stopped = False
-    for rule in DECISION_RULES:
-        if stopped:
-            results.append(RuleResult(rule.name, RuleVerdict.NOT_REACHED, None, rule.limit(choice)))
+    for rule in rules:
+        if not reached:
+            results.append(RuleResult(rule.name, RuleVerdict.NOT_REACHED, None, rule.limit(subject)))
             continue
-        reason = rule.objection(choice)
-        stopped = reason is not None
-        verdict = RuleVerdict.STOPPED if stopped else RuleVerdict.PASSED
-        results.append(RuleResult(rule.name, verdict, rule.value(choice), rule.limit(choice), reason or ""))
+        reason = rule.objection(subject)
+        reached = reason is None
+        verdict = RuleVerdict.PASSED if reached else RuleVerdict.STOPPED
+        results.append(RuleResult(rule.name, verdict, rule.value(subject), rule.limit(subject), reason or ""))
     return results

@@ -10,6 +10,7 @@ from tests.support.builders import NOW, OPENING
 from tradingsignals_server.application.ports.inputs import HeldAtDecision, SignalInputs
 from tradingsignals_server.application.ports.store import Store
 from tradingsignals_server.domain.decision_settings import settings_id
+from tradingsignals_server.domain.protections import AccountAtDecision
 from tradingsignals_server.domain.signals import Action
 
 from ..trades import closed, trade, update
@@ -17,7 +18,9 @@ from ..trades import closed, trade, update
 SETTINGS = '{"rules": {}}'
 
 
-def inputs_of_signal(signal_id: UUID, *, held: HeldAtDecision | None = None) -> SignalInputs:
+def inputs_of_signal(
+    signal_id: UUID, *, held: HeldAtDecision | None = None, account: AccountAtDecision | None = None
+) -> SignalInputs:
     """Return inputs with a value in every field."""
     return SignalInputs(
         signal_id=signal_id,
@@ -31,6 +34,7 @@ def inputs_of_signal(signal_id: UUID, *, held: HeldAtDecision | None = None) -> 
         state_hash=bytes(8),
         next_state_hash=b"\xff" * 8,
         held=held,
+        account=account,
         quote={"close_price": 0.1 + 0.2, "rsi": 30.0},
         awaits_market=True,
     )
@@ -43,7 +47,8 @@ class InputsContract:
         first, opened = trade(1)
         second, _ = trade(2, action=Action.SELL)
         held = HeldAtDecision(Action.BUY, OPENING, -0.25, -1.5, 7)
-        with_held = inputs_of_signal(second.signal_id, held=held)
+        account = AccountAtDecision(True, "news", 0.1 + 0.2, 1.5, 3, OPENING, 2, 0.04)
+        with_held = inputs_of_signal(second.signal_id, held=held, account=account)
         without = inputs_of_signal(first.signal_id)
         await store.commit([update(0), first, opened], NOW, inputs=[without])
         await store.commit([second], NOW, inputs=[with_held])

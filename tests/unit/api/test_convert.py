@@ -361,6 +361,7 @@ def test_statistics_keep_their_names() -> None:
         position_size_pct=0.03,
         spread=Charges.parse("USDCOP=1,*=2bp", Charge()),
         commission=Charges.parse("EURUSD=0.5bp", Charge()),
+        slippage=Charges.parse("GBPUSD=1bp", Charge(0.5, in_bp=True)),
     )
     message = to_proto.statistics_message(found, rules, model_loaded=True)
     assert message == statistics_pb2.Statistics(
@@ -387,9 +388,10 @@ def test_statistics_keep_their_names() -> None:
             win_rate=75.0,
             total_pnl_account=9.0,
             costs=[
-                statistics_pb2.TradingCosts(symbol="EURUSD", spread="2bp", commission="0.5bp"),
-                statistics_pb2.TradingCosts(symbol="USDCOP", spread="1", commission="0"),
-                statistics_pb2.TradingCosts(symbol="*", spread="2bp", commission="0"),
+                statistics_pb2.TradingCosts(symbol="EURUSD", spread="2bp", commission="0.5bp", slippage="0.5bp"),
+                statistics_pb2.TradingCosts(symbol="GBPUSD", spread="2bp", commission="0", slippage="1bp"),
+                statistics_pb2.TradingCosts(symbol="USDCOP", spread="1", commission="0", slippage="0.5bp"),
+                statistics_pb2.TradingCosts(symbol="*", spread="2bp", commission="0", slippage="0.5bp"),
             ],
         ),
         market_data=statistics_pb2.MarketDataStatistics(bars_stored=100, symbols=2),

@@ -57,6 +57,7 @@ from tradingsignals_server.domain.errors import (
     StorageUnavailable,
     TooManyBacktests,
     TooManySymbols,
+    TradingIsHalted,
 )
 from tradingsignals_server.domain.signal_errors import InputsNotStored, SignalNotFound
 from tradingsignals_server.domain.statistics_errors import StatisticsLimit
@@ -90,6 +91,7 @@ TABLE: list[tuple[ServiceError, grpc.StatusCode]] = [
     (OwnerUnavailable("USDCOP"), CODES.UNAVAILABLE),
     (ModelNotLoaded("model.onnx: is no ONNX file"), CODES.FAILED_PRECONDITION),
     (BacktestFailed("there are no bars"), CODES.FAILED_PRECONDITION),
+    (TradingIsHalted(), CODES.FAILED_PRECONDITION),
     (TooManyBacktests(2), CODES.RESOURCE_EXHAUSTED),
     (Overloaded(9), CODES.RESOURCE_EXHAUSTED),
     (ReadTimedOut(10.0), CODES.RESOURCE_EXHAUSTED),

@@ -12,7 +12,8 @@ from tests.support.bars import a_month, write_csv
 from tests.support.builders import walk
 
 from tradingsignals_server import cli
-from tradingsignals_server.config import RULE_SETTINGS, Settings
+from tradingsignals_server.config import Settings
+from tradingsignals_server.rule_settings import RULE_SETTINGS
 
 TRADING = ("--model", "placeholder", "--confidence-threshold", "0.4")
 

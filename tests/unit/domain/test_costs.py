@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -49,20 +51,26 @@ def test_formatted_charges_parse_to_equal_charges() -> None:
 
 
 @pytest.mark.parametrize(
-    ("spread", "commission", "costs"),
+    ("spread", "commission", "slippage", "at_market", "at_limit"),
     [
-        (Charge(1.0), Charge(), 1.0),
-        (Charge(), Charge(0.5), 1.0),
-        (Charge(10.0, in_bp=True), Charge(), 0.001 * 4100.0),
-        (Charge(), Charge(1.0, in_bp=True), 0.0001 * 8200.0),
-        (Charge(1.0), Charge(1.0, in_bp=True), 1.82),
+        (Charge(1.0), Charge(), Charge(), 1.0, 1.0),
+        (Charge(), Charge(0.5), Charge(), 1.0, 1.0),
+        (Charge(), Charge(), Charge(0.25), 0.5, 0.25),
+        (Charge(10.0, in_bp=True), Charge(), Charge(), 0.001 * 4100.0, 0.001 * 4100.0),
+        (Charge(), Charge(1.0, in_bp=True), Charge(), 0.0001 * 8200.0, 0.0001 * 8200.0),
+        (Charge(), Charge(), Charge(1.0, in_bp=True), 0.0001 * 8200.0, 0.0001 * 4000.0),
+        (Charge(1.0), Charge(1.0, in_bp=True), Charge(2.0, in_bp=True), 1.82 + 1.64, 1.82 + 0.8),
     ],
 )
-def test_each_side_pays_half_the_spread_and_the_commission(spread: Charge, commission: Charge, costs: float) -> None:
-    assert round_trip(spread, commission, 4000.0, 4200.0) == pytest.approx(costs, rel=1e-12)
+def test_a_side_pays_half_the_spread_and_the_commission_and_slippage_at_the_market(
+    spread: Charge, commission: Charge, slippage: Charge, at_market: float, at_limit: float
+) -> None:
+    of_trade = partial(round_trip, spread, commission, slippage, 4000.0, 4200.0)
+    assert of_trade() == pytest.approx(at_market, rel=1e-12)
+    assert of_trade(at_limit=True) == pytest.approx(at_limit, rel=1e-12)
 
 
 @given(st.floats(1e-9, 1e12), st.floats(0.0, 1000.0))
 def test_basis_points_scale_with_the_price(price: float, bp: float) -> None:
     charge = Charge(bp, in_bp=True)
-    assert round_trip(charge, Charge(), price, price) / price == pytest.approx(bp / 1e4, rel=1e-9, abs=1e-300)
+    assert round_trip(charge, Charge(), Charge(), price, price) / price == pytest.approx(bp / 1e4, rel=1e-9, abs=1e-300)

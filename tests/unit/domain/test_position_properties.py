@@ -33,6 +33,7 @@ rules_of_a_desk = st.builds(
     close_at_session_end=st.booleans(),
     spread=st.sampled_from([NO_CHARGES, Charges.flat(0.125)]),
     commission=st.sampled_from([NO_CHARGES, Charges(Charge(10.0, in_bp=True))]),
+    slippage=st.sampled_from([NO_CHARGES, Charges.flat(0.25)]),
 )
 
 
@@ -94,7 +95,9 @@ def test_figures_of_a_position_are_consistent(side: Action, rules: RiskRules, ba
     for held in life(position(side, rules), bars, rules):
         move = side.direction * (held.current_price - held.entry_price)
         spread, commission = rules.spread.of(held.symbol).amount, rules.commission.of(held.symbol).amount
+        at_market = 1 if held.exit is not None and held.exit.reason is ExitReason.TAKE_PROFIT else 2
         costs = spread + commission / 1e4 * (held.entry_price + held.current_price)
+        costs += at_market * rules.slippage.of(held.symbol).amount
         assert math.isclose(held.costs, costs, rel_tol=1e-12)
         assert held.pnl == move - held.costs
         assert math.isclose(held.pnl_pct, 100.0 * held.pnl / held.entry_price, rel_tol=1e-12)

@@ -17,7 +17,9 @@ from ...application.ports.store import RecurrentCheckpoint
 from ...domain.bars import Bar
 from ...domain.events import EventKind, MarketUpdate
 from ...domain.intervals import INTERVALS
+from ...domain.plain_values import parsed, plain
 from ...domain.positions import Exit, ExitReason, Position
+from ...domain.protections import AccountAtDecision
 from ...domain.recurrent_state import RecurrentState
 from ...domain.signals import Action, Signal
 
@@ -242,6 +244,12 @@ INPUTS: Table[SignalInputs] = Table(
             parse=lambda text: None if text is None else json.loads(text),
         ),
         Field("awaits_market", "bool", lambda inputs, _: inputs.awaits_market),
+        Field(
+            "account",
+            "text",
+            lambda inputs, _: None if inputs.account is None else json.dumps(plain(inputs.account)),
+            parse=lambda text: None if text is None else parsed(AccountAtDecision, json.loads(text)),
+        ),
     ),
 )
 

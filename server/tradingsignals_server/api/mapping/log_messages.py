@@ -132,5 +132,5 @@ def _decision_of(sent: signal_pb2.Signal) -> Decision:
     )
 
 
-LOG_DECODERS = LogDecoders(position_of, trading_control_of)
+LOG_DECODERS = LogDecoders(market_update_of, position_of, trading_control_of)
 """What the store needs to read the log for the account."""

@@ -213,10 +213,14 @@ def statistics_message(found: Statistics, rules: RiskRules, *, model_loaded: boo
 
 def costs_messages(rules: RiskRules) -> list[statistics_pb2.TradingCosts]:
     """What trades are charged, by symbol, every other symbol last."""
-    named = sorted({*rules.spread.by_symbol, *rules.commission.by_symbol})
+    charges = rules.spread, rules.commission, rules.slippage
+    named = sorted({symbol for each in charges for symbol in each.by_symbol})
     return [
         statistics_pb2.TradingCosts(
-            symbol=symbol, spread=str(rules.spread.of(symbol)), commission=str(rules.commission.of(symbol))
+            symbol=symbol,
+            spread=str(rules.spread.of(symbol)),
+            commission=str(rules.commission.of(symbol)),
+            slippage=str(rules.slippage.of(symbol)),
         )
         for symbol in (*named, EVERY_OTHER)
     ]

@@ -1,5 +1,7 @@
 """What other ways to trade make of the same bars: with the rules, costs and sizes of the policy that is tested.
 
+Each has an account of its own, which the protections look at.
+
 - buy and hold: one long position in each symbol, from the first bar that is decided on to the last bar, of the size
   POSITION_SIZE_PCT, without stop and target.
 - coin: enters whenever the policy opens a position, on a side that a seeded coin decides, and leaves by the same rules.
@@ -19,7 +21,6 @@ import numpy.typing as npt
 
 from ...domain.bars import Bar
 from ...domain.calendar import SessionCalendar
-from ...domain.costs import round_trip
 from ...domain.events import MarketUpdate
 from ...domain.features import FeatureContext, Observation
 from ...domain.indicators import side_of
@@ -114,7 +115,7 @@ class TradingComparison(ABC):
         if choice is Action.HOLD:  # its signal would change nothing
             return self._trader.check_exits(book, bar, features)
         self._policy.choice = choice
-        book, happened, _ = self._trader.on_bar(book, bar, features)
+        book, happened, _ = self._trader.on_bar(book, bar, features, self._record.account)
         return book, happened
 
     def result(self, settings: PerformanceSettings) -> Comparison | None:
@@ -182,8 +183,7 @@ class HoldComparison:
         if step.signal is not None:
             self._entries.setdefault(bar.symbol, bar.close)
         if (entry := self._entries.get(bar.symbol)) is not None:
-            costs = round_trip(rules.spread.of(bar.symbol), rules.commission.of(bar.symbol), entry, bar.close)
-            share = (bar.close - entry - costs) / entry
+            share = (bar.close - entry - rules.costs(bar.symbol, entry, bar.close)) / entry
             self._pnl[bar.symbol] = share * rules.position_size_pct * rules.initial_equity
         equity = rules.initial_equity + math.fsum(self._pnl.values())
         exposure = rules.position_size_pct * len(self._entries)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 
+from ...domain.account import Account
 from ...domain.bars import Bar, require_interval
 from ...domain.errors import BarConflict, InvalidRequest, ServiceError
 from ...domain.events import Disposition
@@ -52,15 +53,17 @@ class ProcessedBar:
 
 
 class BacktestEngine:
-    """Processes bars as the engine does. The states of all symbols are kept, and nothing else.
+    """Processes bars as the engine does. The states of all symbols and the account are kept, and nothing else.
 
     Args:
         pipeline: decides; nothing else may use it meanwhile.
+        account: the account that it begins with; None for one without positions.
     """
 
-    def __init__(self, pipeline: Pipeline) -> None:
+    def __init__(self, pipeline: Pipeline, account: Account | None = None) -> None:
         self._pipeline = pipeline
         self._states: dict[str, SymbolState] = {}
+        self._account: Account | None = account or Account.opened(pipeline.live.rules.initial_equity)
 
     @property
     def states(self) -> Sequence[SymbolState]:
@@ -103,6 +106,6 @@ class BacktestEngine:
             state.refuse_bar_after_jump(bar, self._pipeline.live.rules.max_price_jump)
         except InvalidRequest as error:
             return ProcessedBar(state, bar, None, refusal=error)
-        step = self._pipeline.on_bar(state, bar)
-        self._states[bar.symbol] = step.state
+        step = self._pipeline.on_bar(state, bar, self._account)
+        self._states[bar.symbol], self._account = step.state, step.account
         return ProcessedBar(state, bar, step.disposition, step)

@@ -41,7 +41,7 @@ async def run_parity(plan: ParityPlan, comparison: LiveComparison, on_progress: 
         NothingToTest: there is no bar in the period.
     """
     live, columns = plan.live, plan.live.columns
-    engine = BacktestEngine(Pipeline(Trader(plan.policy, plan.rules), plan.calendar_of))
+    engine = BacktestEngine(Pipeline(Trader(plan.policy, plan.rules), plan.calendar_of), plan.opening.account)
     if plan.start is not None:
         _warm_up(engine, plan, columns)
         columns = columns.where(lambda bar: is_of_period(bar, live, plan.start, plan.opening))

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from uuid import UUID
 
+from ...domain.account import Account
 from ...domain.bars import Bar
 from ...domain.calendar import SessionCalendar
 from ...domain.events import Disposition, MarketUpdate, SymbolEvent
@@ -29,11 +30,15 @@ _DECIDED_ON = frozenset({Disposition.ACCEPTED, Disposition.WARMING_UP})
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """The next state of the symbol, the events between, and what the signals among them were made from."""
+    """The next state of the symbol, the events between, and what the signals among them were made from.
+
+    account: the next one, as far as the protections look at it (Account.guarded); None if none was given.
+    """
 
     state: SymbolState
     events: tuple[SymbolEvent, ...]
     sources: tuple[DecisionSource, ...]
+    account: Account | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +56,11 @@ class BarStep(Step):
 
 
 class Pipeline:
-    """The steps: the live trader acts; the shadow, if there is one, only records what it would have done."""
+    """The steps: the live trader acts; the shadow, if there is one, only records what it would have done.
+
+    The protections look at the account that is given with a step; without one they are not applied, and never to the
+    shadow, which has no account.
+    """
 
     def __init__(
         self, live: Trader, calendar_of: Callable[[str], SessionCalendar], shadow: Trader | None = None
@@ -66,10 +75,10 @@ class Pipeline:
         """Number of bars that the window of a symbol keeps: those that the policies in use and the indicators need."""
         return max(trader.history_bars for trader in (self.live, self.shadow) if trader is not None)
 
-    def on_bar(self, state: SymbolState, bar: Bar) -> BarStep:
+    def on_bar(self, state: SymbolState, bar: Bar, account: Account | None = None) -> BarStep:
         """Process a bar that is newer than every bar of `state`."""
         features = self._inputs.of(state, bar)
-        live, happened, source = self.live.on_bar(state.live, bar, features)
+        live, happened, source = self.live.on_bar(state.live, bar, features, account)
         shadow: Book | None = None
         shadowed: tuple[Signal | Position, ...] = ()
         if self.shadow is not None and state.shadow is not None:
@@ -80,10 +89,12 @@ class Pipeline:
             disposition = Disposition.OTHER_INTERVAL
         elif features.decision is not None and signal is None:
             disposition = Disposition.WARMING_UP
+        events = (MarketUpdate(bar, disposition), *happened)
         return BarStep(
             state=features.state.with_books(live, shadow),
-            events=(MarketUpdate(bar, disposition), *happened),
+            events=events,
             sources=() if source is None else (source,),
+            account=self._account_after(account, events),
             disposition=disposition,
             bar_input=features,
             signal=signal,
@@ -91,17 +102,28 @@ class Pipeline:
         )
 
     def on_request(
-        self, state: SymbolState, decision_input: DecisionInput, recurrent: RecurrentState, signal_id: UUID
+        self,
+        state: SymbolState,
+        decision_input: DecisionInput,
+        recurrent: RecurrentState,
+        signal_id: UUID,
+        account: Account | None = None,
     ) -> Step:
         """Make a requested signal and act on it. The recurrent state that the bars carry does not change."""
         inference = self.live.infer(decision_input, recurrent, state.live.position)
-        live, source, trades = self.live.decide(state.live, decision_input, inference, signal_id)
-        return Step(state.with_books(live, state.shadow), (source.signal, *trades), (source,))
+        guarded = None if account is None else lambda: account
+        live, source, trades = self.live.decide(state.live, decision_input, inference, signal_id, guarded)
+        events: tuple[SymbolEvent, ...] = (source.signal, *trades)
+        after = self._account_after(account, events)
+        return Step(state.with_books(live, state.shadow), events, (source,), after)
 
-    def on_close(self, state: SymbolState, price: float, at: datetime) -> Step:
+    def on_close(self, state: SymbolState, price: float, at: datetime, account: Account | None = None) -> Step:
         """Close the open position of `state` by hand at `price`."""
         live, closed = self.live.close_by_hand(state.live, price, at)
-        return Step(state.with_books(live, state.shadow), (closed,), ())
+        return Step(state.with_books(live, state.shadow), (closed,), (), self._account_after(account, (closed,)))
+
+    def _account_after(self, account: Account | None, events: Sequence[SymbolEvent]) -> Account | None:
+        return None if account is None else account.guarded(events, self.live.rules.protections)
 
     async def prefetch(self, states: Mapping[str, SymbolState], bars: Sequence[Bar]) -> None:
         """Compute what `on_bar` will need for `bars`, given in their order. See decision.prefetch.

@@ -6,6 +6,7 @@ from hashlib import blake2b
 
 from ...domain.decision_settings import DecisionSettings
 from ...domain.positions import Position
+from ...domain.protections import AccountAtDecision
 from ...domain.recurrent_state import RecurrentState
 from ...domain.signals import Origin, Signal
 from ...domain.values import dataclass
@@ -22,6 +23,7 @@ class DecisionSource:
     """A signal and what it was made from. The inputs to store are computed only if they are stored.
 
     held: the open position before the signal acted. history_bars: bars that the features of the policy rest on.
+    account: what the protections looked at, None if they did not.
     """
 
     signal: Signal
@@ -30,6 +32,7 @@ class DecisionSource:
     held: Position | None
     settings: DecisionSettings
     history_bars: int
+    account: AccountAtDecision | None = None
 
     def inputs(self) -> SignalInputs:
         """Return what is stored with the signal."""
@@ -50,6 +53,7 @@ class DecisionSource:
             held=None if self.held is None else held_at_decision(self.held),
             quote=found.quoted,
             awaits_market=found.awaits_market,
+            account=self.account,
         )
 
 

@@ -3,31 +3,34 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import date, datetime, timedelta
-from enum import StrEnum
+from functools import partial
 from time import perf_counter
 from uuid import UUID
 
 import numpy as np
 
 from ... import __version__
+from ...domain.account import Account
 from ...domain.bars import Bar
 from ...domain.calendar import SessionCalendar
 from ...domain.decision_settings import DecisionSettings
 from ...domain.errors import ModelInterval, ModelNotLoaded
+from ...domain.events import Disposition, MarketUpdate
 from ...domain.features import FeatureContext, FeaturesFailed, Observation
 from ...domain.indicators import WARM_BARS
 from ...domain.intervals import LONGEST_INTERVAL, interval_name
 from ...domain.market_state import market_regime, trend_direction
 from ...domain.positions import Exit, ExitReason, Position, after_bar, close, open_position
+from ...domain.protections import AccountAtDecision
 from ...domain.recurrent_state import RecurrentState, ResetRule
 from ...domain.risk import RiskRules, TradeTally, decide
-from ...domain.signals import Action, Decision, Origin, Probabilities, Signal, bar_signal_id
-from ...domain.values import dataclass
+from ...domain.signals import Decision, Origin, Probabilities, Signal, bar_signal_id
 from ...domain.window import LOOKBACK_BARS, Window
 from ..ports.policy import Policy
+from .consequence import Consequence, LookAtAccount, consequence_of
 from .inputs import BarInput, DecisionInput, Held
 from .prefetch import Inference, InferenceMeter, PrefetchingPolicy
 from .source import DecisionSource
@@ -36,8 +39,6 @@ from .symbol_state import Book
 log = logging.getLogger(__name__)
 
 CERTAIN_HOLD = Probabilities(hold=1.0, buy=0.0, sell=0.0)
-SESSION_ENDS = "The session ends with this bar: no position is opened"
-ENTERED_LATER = "The position was entered after this bar closed: it is kept"
 SESSION_OF_ONE_BAR = (
     "the recurrent state is reset each session, which for bars of 1d is each bar: export it with the reset rule never"
 )
@@ -47,29 +48,6 @@ NOTHING_OBSERVED: Observation = np.zeros(0, dtype=np.float32)
 
 Trades = tuple[Position, ...]
 """Positions after each change, in order."""
-
-
-class TradeRule(StrEnum):
-    """What may keep a decision from opening a position, in the order in which Trader.consequence looks at it."""
-
-    ACTION = "ACTION"
-    HELD_POSITION = "HELD_POSITION"
-    SESSION_AND_AGE = "SESSION_AND_AGE"
-    ENTRY_TIME = "ENTRY_TIME"
-    POSITION_SIZE = "POSITION_SIZE"
-
-
-@dataclass(frozen=True, slots=True)
-class Consequence:
-    """The effect of a decision on the position of the symbol, and the sentences that describe it.
-
-    stopped_by: the rule by which the decision opens nothing, None if it opens a position.
-    """
-
-    stopped_by: TradeRule | None
-    sentences: tuple[str, ...] = ()
-    closes: bool = False
-    opens: bool = False
 
 
 class Trader:
@@ -88,19 +66,20 @@ class Trader:
         self._settings: dict[SessionCalendar, DecisionSettings] = {}
 
     def on_bar(
-        self, book: Book, bar: Bar, features: BarInput
+        self, book: Book, bar: Bar, features: BarInput, account: Account | None = None
     ) -> tuple[Book, tuple[Signal | Position, ...], DecisionSource | None]:
         """Exit, decide and trade on a new bar.
 
         Returns the book after it, what happened in order, and the source of the signal, None if the bar was not
-        decided on.
+        decided on. `account` is that from before the bar; None applies no protections.
         """
         book, exits = self.check_exits(book, bar, features)
         if features.decision is None or not self.is_for(bar.interval) or not self.is_warm(features.decision):
             return book, exits, None
         inference = self.infer(features.decision, book.recurrent, book.position)
         signal_id = bar_signal_id(bar.symbol, bar.time, self.policy.description.key)
-        book, source, trades = self.decide(book, features.decision, inference, signal_id)
+        guarded = None if account is None else partial(self._account_after, account, bar, exits)
+        book, source, trades = self.decide(book, features.decision, inference, signal_id, guarded)
         return book.after_bar(inference.before, inference.after), (*exits, source.signal, *trades), source
 
     def settings_in(self, calendar: SessionCalendar) -> DecisionSettings:
@@ -167,18 +146,29 @@ class Trader:
         self._inference.clear()
 
     def decide(
-        self, book: Book, decision_input: DecisionInput, inference: Inference, signal_id: UUID
+        self,
+        book: Book,
+        decision_input: DecisionInput,
+        inference: Inference,
+        signal_id: UUID,
+        account: Callable[[], Account] | None = None,
     ) -> tuple[Book, DecisionSource, Trades]:
-        """Make the signal from a policy output, and act on it. The recurrent state of the book does not change."""
+        """Make the signal from a policy output, and act on it. The recurrent state of the book does not change.
+
+        `account` returns the account at the time of the decision; None applies no protections.
+        """
         if inference.probabilities is None:
             self.meter.failures += 1
             why = inference.failure or "the model's output is not finite"
             log.error("no decision for %s: %s. HOLD, and the recurrent state starts anew", decision_input.symbol, why)
         held, settings = book.position, self.settings_in(decision_input.calendar)
-        signal, consequence = self.make_signal(book.tally, held, decision_input, inference, signal_id)
+        look = partial(self._look, account, held, decision_input)
+        signal, consequence = self.make_signal(book.tally, held, decision_input, inference, signal_id, look)
         book, trades = self._act(book, signal, consequence, decision_input.session_day)
         history_bars = self.policy.features.history_bars
-        return book, DecisionSource(signal, decision_input, inference, held, settings, history_bars), trades
+        looked_at = consequence.account
+        source = DecisionSource(signal, decision_input, inference, held, settings, history_bars, looked_at)
+        return book, source, trades
 
     def make_signal(
         self,
@@ -187,6 +177,7 @@ class Trader:
         decision_input: DecisionInput,
         inference: Inference,
         signal_id: UUID,
+        look: LookAtAccount,
     ) -> tuple[Signal, Consequence]:
         """Make the signal from a policy output; return it with what it does to the position.
 
@@ -196,11 +187,12 @@ class Trader:
             decision_input: what is decided on.
             inference: the policy output.
             signal_id: id of the signal.
+            look: see LookAtAccount.
         """
         started = perf_counter()
         probabilities = inference.probabilities or CERTAIN_HOLD
         indicators = decision_input.indicators
-        decision, consequence = self._decision(tally, held, decision_input, inference)
+        decision, consequence = self._decision(tally, held, decision_input, inference, look)
         described, features = self.policy.description, self.policy.features
         observed = decision_input.observed.get(features)
         used_bars = max(decision_input.indicator_bars, features.history_bars)
@@ -229,7 +221,12 @@ class Trader:
         return signal, consequence
 
     def _decision(
-        self, tally: TradeTally, held: Held | None, decision_input: DecisionInput, inference: Inference
+        self,
+        tally: TradeTally,
+        held: Held | None,
+        decision_input: DecisionInput,
+        inference: Inference,
+        look: LookAtAccount,
     ) -> tuple[Decision, Consequence]:
         """Apply the rules to a policy output."""
         decision = decide(
@@ -241,7 +238,7 @@ class Trader:
             tally.at(decision_input.timestamp),
             self.policy.description.win_calibration,
         )
-        consequence = self.consequence(decision, held, decision_input)
+        consequence = consequence_of(decision, held, decision_input, self.rules, look)
         if sentences := (*_age(decision_input), *consequence.sentences):
             decision = replace(decision, reasoning=(*decision.reasoning, *sentences))
         if inference.probabilities is None:
@@ -306,30 +303,23 @@ class Trader:
             return self.policy.initial_state()
         return carried
 
-    def consequence(self, decision: Decision, held: Held | None, decision_input: DecisionInput) -> Consequence:
-        """Find what the decision does to the symbol's position."""
-        if decision.action is Action.HOLD:
-            return Consequence(TradeRule.ACTION)
-        side = "long" if decision.action is Action.BUY else "short"
-        if held is not None and held.action is decision.action:
-            return Consequence(TradeRule.HELD_POSITION, (f"Already {side}: the position is kept",))
-        if (reason := self._no_trade_reason(decision_input)) is not None:
-            return Consequence(TradeRule.SESSION_AND_AGE, (reason,))
-        if held is not None and decision_input.origin is Origin.BAR and decision_input.timestamp <= held.entry_time:
-            return Consequence(TradeRule.ENTRY_TIME, (ENTERED_LATER,))
-        closes = held is not None
-        if decision.position_size <= 0.0:
-            nothing = f"Sizing by {self.rules.sizing} comes to 0: no position is opened"
-            sentences = (*(["Closes the opposite position"] if closes else ()), nothing)
-            return Consequence(TradeRule.POSITION_SIZE, sentences, closes=closes)
-        sentence = f"Closes the opposite position and goes {side}" if closes else f"Goes {side}"
-        return Consequence(None, (sentence,), closes=closes, opens=True)
+    def _account_after(self, account: Account, bar: Bar, exits: Trades) -> Account:
+        """Return the account after a bar that is decided on, and what it did to the position."""
+        return account.guarded((MarketUpdate(bar, Disposition.ACCEPTED), *exits), self.rules.protections)
 
-    def _no_trade_reason(self, decision_input: DecisionInput) -> str | None:
-        """Say in a sentence why the decision does not trade; None if it may."""
-        if decision_input.ends_session and self.rules.close_at_session_end:
-            return SESSION_ENDS
-        return decision_input.no_trade_reason
+    def _look(
+        self, account: Callable[[], Account] | None, held: Position | None, decision_input: DecisionInput
+    ) -> AccountAtDecision | None:
+        """Return what the protections look at: the account once the position `held` is closed. See LookAtAccount."""
+        if account is None:
+            return None
+        protections, found = self.rules.protections, account()
+        if not protections.has_limits and not protections.trading_halted and not found.halted:
+            return None
+        if held is not None:
+            reversal = Exit(decision_input.timestamp, decision_input.price, ExitReason.REVERSED)
+            found = found.guarded((close(held, reversal, self.rules),), protections)
+        return found.at_decision(protections)
 
     def _act(
         self, book: Book, signal: Signal, consequence: Consequence, session_day: date | None

@@ -15,11 +15,12 @@ from ...domain.risk import TradeTally
 from ...domain.signals import Origin, Signal
 from ...domain.values import dataclass
 from ...domain.window import Window
+from ..decision.consequence import Consequence
 from ..decision.inputs import DecisionInput, bar_input
 from ..decision.prefetch import Inference
 from ..decision.quotes import Quote, input_of_bars, input_of_quote
 from ..decision.symbol_state import SymbolState
-from ..decision.trader import Consequence, Trader
+from ..decision.trader import Trader
 from ..ports.inputs import SignalInputs
 from ..ports.policy import Policy
 
@@ -67,7 +68,8 @@ def remake(material: Material, policy: Policy) -> RemadeSignal:
         raise CannotRemake(error.message) from error
     inference = trader.infer(decision_input, recurrent_state(inputs, policy), inputs.held)
     tally = TradeTally(tuple(material.trades))
-    made, consequence = trader.make_signal(tally, inputs.held, decision_input, inference, signal.signal_id)
+    signal_id, look = signal.signal_id, lambda: inputs.account
+    made, consequence = trader.make_signal(tally, inputs.held, decision_input, inference, signal_id, look)
     return RemadeSignal(made, decision_input, inference, consequence)
 
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from ...domain.decision_settings import DecisionSettings
+from ...domain.protections import AccountAtDecision, PlannedPosition
 from ...domain.risk import PolicyChoice
-from ...domain.rule_results import RuleResult, RuleVerdict, decision_rule_results
+from ...domain.rule_results import RuleResult, RuleVerdict, decision_rule_results, protection_rule_results
 from ...domain.signals import Signal
-from ..decision.trader import Consequence, TradeRule
+from ..decision.consequence import Consequence, TradeRule
 from ..ports.inputs import SignalInputs
 
 
@@ -47,6 +48,9 @@ def trade_rule_results(
     for rule in TradeRule:
         if rule is TradeRule.ACTION:
             continue
+        if rule is TradeRule.PROTECTIONS:
+            results += _protection_results(signal, settings, consequence)
+            continue
         value, most = numbers.get(rule, (None, None))
         sentence = ""
         if rule is consequence.stopped_by:
@@ -57,3 +61,9 @@ def trade_rule_results(
         if verdict is RuleVerdict.STOPPED:
             verdict = RuleVerdict.NOT_REACHED
     return results
+
+
+def _protection_results(signal: Signal, settings: DecisionSettings, consequence: Consequence) -> list[RuleResult]:
+    account = consequence.account or AccountAtDecision()
+    planned = PlannedPosition(settings.rules.protections, account, signal.decision.position_size, signal.timestamp)
+    return protection_rule_results(planned, reached=consequence.account is not None or consequence.opens)

@@ -13,6 +13,7 @@ from time import perf_counter
 from typing import Generic, Protocol, TypeVar
 from uuid import UUID
 
+from ...domain.account import Account
 from ...domain.bars import Bar
 from ...domain.errors import ServiceError
 from ...domain.events import Event
@@ -105,6 +106,7 @@ class Batch:
     """What is staged for one commit: the events, and the states after them.
 
     lease_id: the lease under which its symbols are held.
+    opening, account: the account before and after it, as far as the protections look at it.
     earlier_bars: bars of the commit before it, which may still be running.
     before, states: of each symbol as the batch found it, and as it leaves it.
     new_symbols: symbols of which nothing was stored.
@@ -116,7 +118,9 @@ class Batch:
     staged_at: when it was begun, by time.perf_counter.
     """
 
-    lease_id: UUID | None = None
+    lease_id: UUID | None
+    opening: Account
+    account: Account
     earlier_bars: Mapping[tuple[str, datetime], Bar] = field(default_factory=dict)
     before: dict[str, SymbolState] = field(default_factory=dict)
     states: dict[str, SymbolState] = field(default_factory=dict)
@@ -138,10 +142,12 @@ class Batch:
             return
         states = {symbol: self.states[symbol] for symbol in command.symbols}
         events, shadow_events, sources = len(self.events), len(self.shadow_events), len(self.sources)
+        account = self.account
         try:
             command.handle(self)
         except Exception as error:
             self.states.update(states)
+            self.account = account
             del self.events[events:]
             del self.shadow_events[shadow_events:]
             del self.sources[sources:]
@@ -157,6 +163,7 @@ class Batch:
     def add(self, step: Step) -> None:
         """Stage a step of the pipeline."""
         self.states[step.state.symbol] = step.state
+        self.account = step.account or self.account
         self.events.extend(step.events)
         self.sources.extend(step.sources)
 

@@ -100,6 +100,15 @@ class ReadLastBar(SymbolCommand):
 
 
 @dataclass(frozen=True, slots=True)
+class ControlTrading(Command):
+    """Halt or resume trading for all symbols, with the reason and the name that the caller gives. Result: Account."""
+
+    halted: bool
+    reason: str
+    by: str
+
+
+@dataclass(frozen=True, slots=True)
 class SwapModel(Command):
     """Decide with other traders from now on. Result: None."""
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
+from contextlib import suppress
 from uuid import UUID
 
+from ...domain.account import Account
 from ...domain.bars import Bar
-from ...domain.errors import PositionAlreadyClosed, PositionNotFound
+from ...domain.errors import PositionAlreadyClosed, PositionNotFound, StorageUnavailable
 from ...domain.window import LOOKBACK_BARS
 from ..decision.pipeline import Pipeline
 from ..decision.quotes import Quote
@@ -19,9 +21,11 @@ from ..ports.feed import BarResult
 from ..ports.observer import EngineObserver
 from ..ports.ownership import Ownership
 from ..ports.store import Store
+from .account_guard import AccountGuard, AccountSource
 from .batch import QueuedCall
 from .commands import (
     ClosePosition,
+    ControlTrading,
     GenerateFromStored,
     GenerateSignal,
     PublishBars,
@@ -55,6 +59,7 @@ class Engine:
         reader: brings the entries that others commit to the log_tail.
         max_symbols: symbols that may be in use.
         observers: are notified of each batch.
+        accounts: where the account is read from; without it, it begins with this engine.
     """
 
     def __init__(
@@ -70,6 +75,7 @@ class Engine:
         reader: LogReader | None = None,
         max_symbols: int = MAX_SYMBOLS,
         observers: Sequence[EngineObserver] = (),
+        accounts: AccountSource | None = None,
     ) -> None:
         ownership = ownership or SoleOwnership()
         self._store = store
@@ -77,9 +83,11 @@ class Engine:
         self._states = SymbolStates(store, pipeline, max_symbols)
         self._handlers = Handlers(pipeline, self._states, clock, ownership, is_replayed)
         reader = reader or LogReader(store, log_tail)
-        self._writer = Writer(
-            store, pipeline, self._handlers, self._states, log_tail, clock, ownership, reader, observers
-        )
+        rules = pipeline.live.rules
+        opening = Account.opened(rules.initial_equity)
+        self._guard = AccountGuard(opening, rules.protections, log_tail, accounts)
+        states, guard, handlers = self._states, self._guard, self._handlers
+        self._writer = Writer(store, pipeline, handlers, states, guard, log_tail, clock, ownership, reader, observers)
 
     async def publish(self, bars: Sequence[Bar]) -> list[BarResult]:
         """Process bars in their order and commit them. See MarketDataSink."""
@@ -129,6 +137,17 @@ class Engine:
         command = ClosePosition(symbol, position_id, price)
         return await self._writer.submit(QueuedCall(command, self._handlers.close_position))
 
+    async def control_trading(self, reason: str, by: str, *, halted: bool) -> Account:
+        """Halt or resume trading for all symbols; return the account after it.
+
+        Of the account only what the protections look at is current.
+
+        Raises:
+            TradingIsHalted: trading is to be resumed, and a setting halts it.
+        """
+        command = ControlTrading(halted, reason, by)
+        return await self._writer.submit(QueuedCall(command, self._handlers.control_trading))
+
     async def last_bar(self, symbol: str) -> Bar | None:
         """Return the newest bar of `symbol` that was processed, or None."""
         if (state := self._states.get(symbol)) is not None:
@@ -156,12 +175,19 @@ class Engine:
         return self._writer.queued
 
     @property
+    def account(self) -> Account:
+        """The committed account, as far as the protections look at it."""
+        return self._guard.account
+
+    @property
     def commits(self) -> Commits:
         """How commits went."""
         return self._writer.commits
 
     async def run(self) -> None:
         """Process commands until `stop` was called and all that were queued before are done."""
+        with suppress(StorageUnavailable):  # the first command reads it then
+            await self._guard.load()
         await self._writer.run()
 
     async def stop(self) -> None:

@@ -9,9 +9,10 @@ from datetime import datetime
 from typing import Generic, TypeVar
 from uuid import UUID, uuid4
 
+from ...domain.account import Account
 from ...domain.bars import Bar, require_closed, require_interval
-from ...domain.errors import BarConflict, InvalidBar, PositionAlreadyClosed, PriceJump, ServiceError
-from ...domain.events import Disposition, MarketUpdate, Receipt
+from ...domain.errors import BarConflict, InvalidBar, PositionAlreadyClosed, PriceJump, ServiceError, TradingIsHalted
+from ...domain.events import Disposition, MarketUpdate, Receipt, TradingControl
 from ...domain.recurrent_state import RecurrentState
 from ...domain.risk import RiskRules
 from ...domain.values import dataclass
@@ -29,6 +30,7 @@ from .batch import Batch
 from .commands import (
     ClosePosition,
     Command,
+    ControlTrading,
     GenerateFromStored,
     GenerateSignal,
     PublishBars,
@@ -131,7 +133,7 @@ class Handlers:
         if (refusal := batch.refused.get(state.symbol)) is not None:
             raise refusal
         index = len(batch.events)
-        batch.add(self._pipeline.on_request(state, *request, uuid4()))
+        batch.add(self._pipeline.on_request(state, *request, uuid4(), batch.account))
         return _Payload(index)
 
     def close_position(self, command: ClosePosition, batch: Batch) -> _Payload:
@@ -145,8 +147,19 @@ class Handlers:
             state.refuse_jump({"price": command.price}, self._rules.max_price_jump)
             price = command.price
         index = len(batch.events)
-        batch.add(self._pipeline.on_close(state, price, self._market_time(state)))
+        batch.add(self._pipeline.on_close(state, price, self._market_time(state), batch.account))
         return _Payload(index)
+
+    def control_trading(self, command: ControlTrading, batch: Batch) -> _Value[Account]:
+        """Halt or resume trading; a call that changes nothing appends no entry to the log."""
+        if not command.halted and self._rules.protections.trading_halted:
+            raise TradingIsHalted
+        control = TradingControl(command.halted, command.reason, command.by, self._clock())
+        after = batch.account.after(control)
+        if after != batch.account:
+            batch.account = after
+            batch.events.append(control)
+        return _Value(after)
 
     def read_last_bar(self, command: ReadLastBar, batch: Batch) -> _Value[Bar | None]:
         """Read the newest bar from the state of the symbol."""
@@ -222,7 +235,7 @@ class Handlers:
             batch.known_bars[bar.symbol, bar.time] = bar
             batch.events.append(MarketUpdate(bar, Disposition.LATE))
             return bar.symbol, bar.time, Disposition.LATE, None
-        step = self._pipeline.on_bar(state, bar)
+        step = self._pipeline.on_bar(state, bar, batch.account)
         batch.known_bars[bar.symbol, bar.time] = bar
         batch.add(step)
         if self._pipeline.shadow is not None:

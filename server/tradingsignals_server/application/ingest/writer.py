@@ -27,6 +27,7 @@ from ..ports.event_log import LogEntry
 from ..ports.observer import CommittedBatch, EngineObserver, HandledCommand, MadeDecision
 from ..ports.ownership import Ownership
 from ..ports.store import RefusedByStore, StaleState, Store
+from .account_guard import AccountGuard
 from .batch import Batch, QueuedCall
 from .handlers import Handlers
 from .queue import MAX_PENDING, CommandQueue
@@ -66,6 +67,7 @@ class Writer:
         pipeline: Pipeline,
         handlers: Handlers,
         states: SymbolStates,
+        guard: AccountGuard,
         log_tail: LogTail,
         clock: Clock,
         ownership: Ownership,
@@ -76,6 +78,7 @@ class Writer:
         self._pipeline = pipeline
         self._handlers = handlers
         self._states = states
+        self._guard = guard
         self._log_tail = log_tail
         self._clock = clock
         self._ownership = ownership
@@ -177,7 +180,9 @@ class Writer:
 
     def _new_batch(self) -> Batch:
         under_way = self._committing
-        return Batch(self._ownership.lease_id, {} if under_way is None else under_way.known_bars)
+        account = self._guard.opening_of(under_way)
+        known_bars = {} if under_way is None else under_way.known_bars
+        return Batch(self._ownership.lease_id, account, account, known_bars)
 
     def _on_own_symbols(self, commands: Sequence[QueuedCall[object]]) -> Sequence[QueuedCall[object]]:
         """Refuse commands on symbols that were lost since; the states of a lease that has ended are dropped."""
@@ -193,8 +198,10 @@ class Writer:
         return own
 
     async def _prepare(self, commands: Sequence[QueuedCall[object]], batch: Batch) -> None:
-        """Read what memory lacks, the states of new symbols and old bars, and prefetch policy outputs."""
+        """Read what memory lacks, the account, the states of new symbols and old bars, and prefetch policy outputs."""
         await self._catch_up()
+        if await self._guard.load() and not batch.commands:
+            batch.opening = batch.account = self._guard.opening_of(self._committing)
         symbols = frozenset[str]().union(*(command.symbols for command in commands))
         await self._states.load(symbols, batch, self._committing)
         if self._ownership.lease_id != batch.lease_id:
@@ -242,6 +249,7 @@ class Writer:
             self._states.keep(batch.states)
         if entries:
             self.commits = Commits(succeeded_at=self._clock())
+            self._guard.committed(batch, entries)
             self._reader.committed(entries)
         newest = entries[-1].sequence if entries else 0
         through = max(newest, self._log_tail.newest, self._ownership.taken_through)

@@ -20,8 +20,9 @@ or TradingControl."""
 
 @dataclass(frozen=True, slots=True)
 class LogDecoders:
-    """Read messages of the log back: of a position, without its session and trailing distance, and of a halt."""
+    """Read messages of the log back. A position comes without its session and trailing distance."""
 
+    market_update: Callable[[bytes], MarketUpdate]
     position: Callable[[bytes], Position]
     trading_control: Callable[[bytes], TradingControl]
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from uuid import UUID
 
+from ...domain.protections import AccountAtDecision
 from ...domain.signals import Action
 from ...domain.values import dataclass
 
@@ -35,6 +36,7 @@ class SignalInputs:
     held: the open position that the policy and the rules saw.
     quote: the values of a requested signal that its caller gave, by the name of their field; None without a quote.
     awaits_market: the quote came before the first bar of a market whose time is that of its bars.
+    account: what the protections looked at, None if they did not.
     """
 
     signal_id: UUID
@@ -50,6 +52,7 @@ class SignalInputs:
     held: HeldAtDecision | None = None
     quote: Mapping[str, float] | None = None
     awaits_market: bool = False
+    account: AccountAtDecision | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,6 +20,7 @@ from tradingsignals_server.domain.calendar import calendar_for
 from tradingsignals_server.domain.costs import Charge, Charges
 from tradingsignals_server.domain.events import Event
 from tradingsignals_server.domain.ledger import Ledger
+from tradingsignals_server.domain.protections import Protections
 from tradingsignals_server.domain.risk import RiskRules, Sizing
 
 RULES = (
@@ -33,11 +34,24 @@ RULES = (
         max_holding_bars=9,
         close_at_session_end=False,
     ),
+    RiskRules(
+        confidence_threshold=0.36,
+        slippage=Charges(Charge(1.0, in_bp=True)),
+        position_size_pct=0.05,
+        protections=Protections(
+            max_daily_loss_pct=0.0002,
+            max_drawdown_pct=0.01,
+            cooldown_after_stops=1,
+            cooldown_minutes=40.0,
+            max_open_positions=2,
+            max_exposure_pct=0.09,
+        ),
+    ),
 )
 
 
 @pytest.mark.untraced
-@pytest.mark.parametrize("rules", RULES, ids=("closed with the session", "trailing, over night"))
+@pytest.mark.parametrize("rules", RULES, ids=("closed with the session", "trailing, over night", "protected"))
 @pytest.mark.parametrize("recurrent", [False, True], ids=("placeholder", "recurrent"))
 async def test_every_event_outcome_and_account_value_is_that_of_the_live_engine(
     tmp_path: Path, rules: RiskRules, *, recurrent: bool

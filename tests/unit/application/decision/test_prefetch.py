@@ -25,6 +25,7 @@ from tradingsignals_server.application.decision.prefetch import InferenceMeter, 
 from tradingsignals_server.application.decision.symbol_state import SymbolState
 from tradingsignals_server.application.ports.policy import Policy, PolicyOutput
 from tradingsignals_server.application.ports.store import RecurrentCheckpoint, ShadowEvent
+from tradingsignals_server.domain.account import Account
 from tradingsignals_server.domain.bars import Bar
 from tradingsignals_server.domain.calendar import calendar_for
 from tradingsignals_server.domain.errors import ServiceError
@@ -153,10 +154,10 @@ def failing(over: Callable[[Bar], bool]) -> Iterator[None]:
     """Let steps fail on some bars, independently of the policy."""
     make_step = Pipeline.on_bar
 
-    def on_bar(pipeline: Pipeline, state: SymbolState, bar: Bar) -> BarStep:
+    def on_bar(pipeline: Pipeline, state: SymbolState, bar: Bar, account: Account | None = None) -> BarStep:
         if over(bar):
             raise RuntimeError("a step fails")
-        return make_step(pipeline, state, bar)
+        return make_step(pipeline, state, bar, account)
 
     with patched(Pipeline, "on_bar", on_bar):
         yield

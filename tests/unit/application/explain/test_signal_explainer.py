@@ -17,13 +17,14 @@ from tests.support.memory_store import MemoryStore
 from tradingsignals_server.adapters.placeholder_policy import PlaceholderPolicy
 from tradingsignals_server.api.mapping.log_encoding import encode
 from tradingsignals_server.api.mapping.log_messages import market_update_of, signal_of
+from tradingsignals_server.application.decision.consequence import TradeRule
 from tradingsignals_server.application.decision.quotes import Quote
-from tradingsignals_server.application.decision.trader import TradeRule
 from tradingsignals_server.application.explain.differences import CauseKind
 from tradingsignals_server.application.explain.service import MOST_PENDING, Decoders, SignalExplainer
 from tradingsignals_server.application.ports.inputs import SignalInputs
 from tradingsignals_server.application.ports.policy import Policy, PolicyDescription, PolicyOutput
 from tradingsignals_server.domain.bars import Bar
+from tradingsignals_server.domain.costs import Charges
 from tradingsignals_server.domain.errors import (
     Overloaded,
 )
@@ -31,6 +32,7 @@ from tradingsignals_server.domain.events import MarketUpdate
 from tradingsignals_server.domain.features import CatalogueFeatures, FeatureContext, Features, Observation, RawBars
 from tradingsignals_server.domain.features.expression import Feature, parse
 from tradingsignals_server.domain.features.kind import FeatureKind
+from tradingsignals_server.domain.protections import PROTECTION_RULES, AccountAtDecision, Protections
 from tradingsignals_server.domain.recurrent_state import RecurrentState, ResetRule
 from tradingsignals_server.domain.risk import RiskRules, Sizing
 from tradingsignals_server.domain.rule_results import RuleVerdict
@@ -146,6 +148,39 @@ async def test_held_position_is_part_of_the_replay() -> None:
     assert "probabilities.buy" in {one.field for one in found.differences}
 
 
+@pytest.mark.parametrize(
+    ("limits", "rule"),
+    [
+        (Protections(max_daily_loss_pct=0.00002), "MAX_DAILY_LOSS_PCT"),
+        (Protections(max_drawdown_pct=0.00005), "MAX_DRAWDOWN_PCT"),
+        (Protections(cooldown_after_stops=1, cooldown_minutes=30.0), "COOLDOWN_AFTER_STOPS"),
+        (Protections(max_exposure_pct=0.01), "MAX_EXPOSURE_PCT"),
+        (Protections(trading_halted=True), "TRADING_HALTED"),
+    ],
+)
+async def test_signal_that_a_protection_stopped_replays_equal_and_names_the_rule(
+    limits: Protections, rule: str
+) -> None:
+    policy = Counting(KINDS["plain"])
+    store = await stored(policy, rules=replace(RULES, slippage=Charges.flat(1.0), protections=limits))
+    explainer = explainer_of(store, policy)
+    seen = set()
+    for signal in store.signals():
+        assert (await explainer.replay(signal.signal_id)).replay.equal
+        results = (await explainer.explain(signal.signal_id)).explanation.rules
+        seen |= {one.rule for one in results if one.verdict is RuleVerdict.STOPPED and one.value is not None}
+    assert rule in seen
+
+
+async def test_replay_names_a_signal_whose_account_was_altered() -> None:
+    policy = Counting(KINDS["plain"])
+    store = await stored(policy, rules=replace(RULES, protections=Protections(max_open_positions=9)))
+    looked = next(one for one in store.inputs.values() if one.account is not None)
+    store.inputs[looked.signal_id] = replace(looked, account=AccountAtDecision(halted=True))
+    found = (await explainer_of(store, policy).replay(looked.signal_id)).replay
+    assert [one.field for one in found.differences] == ["decision.reasoning"]
+
+
 async def test_trade_rules_say_why_nothing_was_opened() -> None:
     policy = Counting(KINDS["plain"])
     store = await stored(policy)
@@ -158,7 +193,8 @@ async def test_trade_rules_say_why_nothing_was_opened() -> None:
         assert (not stopped) == (signal.signal_id in opened)
         seen |= {one.rule for one in stopped}
         names = [one.rule for one in rules]
-        assert names[-4:] == [rule.value for rule in TradeRule if rule is not TradeRule.ACTION]
+        of_trade = [rule.value for rule in TradeRule if rule not in {TradeRule.ACTION, TradeRule.PROTECTIONS}]
+        assert names[-11:] == [*of_trade, *(rule.name for rule in PROTECTION_RULES)]
     assert {"HELD_POSITION", "SESSION_AND_AGE", "ATR"} <= seen
 
 
