@@ -41,6 +41,8 @@ def calls(rest: httpx.Client) -> Iterator[tuple[str, str, str, dict[str, Any]]]:
     yield "GetPerformance", "GET", "/api/signals/performance", grouped
     yield "GetAccount", "GET", "/api/account", {}
     yield "ListEquity", "GET", "/api/account/equity", {"parameters": {"resolution": "DAY", "limit": 2}}
+    yield "HaltTrading", "POST", "/api/account/halt", {"body": {"reason": "central bank decides at 13:00", "by": "ana"}}
+    yield "ResumeTrading", "POST", "/api/account/resume", {"body": {"reason": "decision is out", "by": "ana"}}
     named = {"parameters": {"signal_id": signal["signal_id"]}}
     yield "ExplainSignal", "GET", "/api/signals/{signal_id}/explanation", named
     yield "ReplaySignal", "POST", "/api/signals/{signal_id}/replay", {**named, "body": {}}

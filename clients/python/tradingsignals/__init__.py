@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import grpc
 
-from tradingsignals.v1.account_pb2 import Account, EquityPoint
+from tradingsignals.v1.account_pb2 import Account, EquityPoint, Trading
 from tradingsignals.v1.bar_pb2 import Bar, BarReceipt, BarRejection
 from tradingsignals.v1.event_pb2 import Event, MarketUpdate
 from tradingsignals.v1.explanation_pb2 import Explanation, Replay
@@ -109,6 +109,7 @@ __all__ = [
     "TechnicalFactors",
     "TemporaryError",
     "TooLarge",
+    "Trading",
     "TradingSignalsError",
     "Unavailable",
     "connect",

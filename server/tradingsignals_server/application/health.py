@@ -12,6 +12,7 @@ from heapq import nsmallest
 from ..domain.calendar import SessionCalendar
 from ..domain.errors import ServiceError
 from ..domain.intervals import DEFAULT_INTERVAL, interval_name
+from ..domain.protections import HALTED_BY_SETTING, halted_by_hand
 from .decision.pipeline import Pipeline
 from .decision.symbol_state import SymbolState
 from .ingest.engine import Engine
@@ -64,6 +65,7 @@ class Health:
 
     symbols: at most MAXIMUM_SYMBOLS of the `symbol_count` symbols of this server, those with a problem first, then
     those with the oldest newest bar. last_commit: time of the last commit of this server, None before the first.
+    halted: how trading is halted, None if it is not.
     """
 
     status: Status
@@ -77,6 +79,7 @@ class Health:
     symbol_count: int
     stale_symbols: int
     last_commit: datetime | None
+    halted: str | None = None
 
 
 class HealthReporter:
@@ -135,7 +138,9 @@ class HealthReporter:
         is_back = self._lost_at is None or (commits.succeeded_at is not None and commits.succeeded_at > self._lost_at)
         connected = is_back and not self._is_silent()
         failing = commits.failed_at is not None and now - commits.failed_at <= FAILURE_COUNTS_FOR
-        warnings = (*self._database_warnings(connected), *self._notices, *self._warnings(found, shown))
+        halted = self._halted()
+        halts = () if halted is None else (f"Trading is {halted}: no position is opened",)
+        warnings = (*self._database_warnings(connected), *halts, *self._notices, *self._warnings(found, shown))
         unhealthy = failing or not connected
         return Health(
             status=Status.UNHEALTHY if unhealthy else Status.DEGRADED if warnings else Status.HEALTHY,
@@ -149,7 +154,14 @@ class HealthReporter:
             symbol_count=len(found),
             stale_symbols=sum(symbol.stale for symbol in found),
             last_commit=commits.succeeded_at,
+            halted=halted,
         )
+
+    def _halted(self) -> str | None:
+        if self._pipeline.live.rules.protections.trading_halted:
+            return HALTED_BY_SETTING
+        account = self._engine.account
+        return halted_by_hand(account.halt_reason) if account.halted else None
 
     def _is_silent(self) -> bool:
         return self._probed_at is not None and asyncio.get_running_loop().time() - self._probed_at > PROBE_TIMEOUT_S

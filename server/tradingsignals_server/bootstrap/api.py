@@ -130,7 +130,7 @@ def _servicers(settings: Settings, core: Core) -> dict[str, object]:
         ),
         "PositionService": PositionServicer(core.engine, queries, core.owner),
         "OutcomeService": OutcomeServicer(queries),
-        "AccountService": AccountServicer(AccountQueries(core.storage.account)),
+        "AccountService": AccountServicer(AccountQueries(core.storage.account), core.engine, settings.protections),
         "MarketDataService": MarketDataServicer(core.router, queries, settings.bar_interval.of),
         "ModelService": ModelServicer(core.pipeline, core.models, queries),
     }

@@ -1,8 +1,8 @@
-"""Errors that callers see when they ask for the account. errors.py has the tree of all."""
+"""Errors that callers see when they ask for the account, or halt it. errors.py has the tree of all."""
 
 from __future__ import annotations
 
-from .errors import ServiceError
+from .errors import FailedPrecondition, ServiceError
 
 
 class AccountNotReady(ServiceError):
@@ -12,3 +12,12 @@ class AccountNotReady(ServiceError):
 
     def __init__(self) -> None:
         super().__init__("the account is not there yet; try again")
+
+
+class TradingIsHalted(FailedPrecondition):
+    """Trading is halted by the setting TRADING_HALTED, which a call cannot change."""
+
+    reason = "TRADING_HALTED_BY_SETTING"
+
+    def __init__(self) -> None:
+        super().__init__("trading is halted by the setting TRADING_HALTED of this server: unset it and start it again")

@@ -18,8 +18,7 @@ ServiceError
 │   ├── TooManySymbols          the symbol is new, and the limit of symbols is reached
 │   ├── NotStorable             the result of the request violates a constraint of the database
 │   ├── ModelNotLoaded          the model file was refused; the previous model stays in use
-│   ├── BacktestFailed          a backtest ended without a result
-│   └── TradingIsHalted         trading is halted by a setting, so it cannot be resumed by a call
+│   └── BacktestFailed          a backtest ended without a result
 ├── SequenceOutOfRange
 │   ├── SequencePruned
 │   └── SequenceUnknown
@@ -32,8 +31,8 @@ ServiceError
 └── ShuttingDown
 
 signal_errors.py has SignalNotFound, which is a NotFound, and InputsNotStored, which is a FailedPrecondition;
-account_errors.py has AccountNotReady; statistics_errors.py has StatisticsLimit, which is Overloaded;
-access_errors.py has those of callers that may not do what they ask for.
+account_errors.py has AccountNotReady, and TradingIsHalted, which is a FailedPrecondition; statistics_errors.py has
+StatisticsLimit, which is Overloaded; access_errors.py has those of callers that may not do what they ask for.
 
 `message`, `metadata` and `violations` are public and part of the contract. Details for the operator alone belong in
 `__cause__`.
@@ -339,15 +338,6 @@ class BacktestFailed(FailedPrecondition):
     """A backtest ended without a result."""
 
     reason = "BACKTEST_FAILED"
-
-
-class TradingIsHalted(FailedPrecondition):
-    """Trading is halted by the setting TRADING_HALTED, which a call cannot change."""
-
-    reason = "TRADING_HALTED_BY_SETTING"
-
-    def __init__(self) -> None:
-        super().__init__("trading is halted by the setting TRADING_HALTED of this server: unset it and start it again")
 
 
 class FollowerStalled(ServiceError):

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
-from .rule import Rule
+from .rule import ObjectionRule
 from .values import dataclass
 
 _PRECISION = 1e-9
@@ -82,15 +82,21 @@ class PlannedPosition:
         return account.last_stop and account.last_stop + timedelta(minutes=limits.cooldown_minutes)
 
 
+HALTED_BY_SETTING = "halted by the setting TRADING_HALTED"
+
+
+def halted_by_hand(reason: str) -> str:
+    """Return the words for a halt by hand, for this reason or for none."""
+    return f"halted by hand ({reason})" if reason else "halted by hand"
+
+
 def _setting_objection(planned: PlannedPosition) -> str | None:
-    return "Trading is halted by the setting TRADING_HALTED" if planned.protections.trading_halted else None
+    return f"Trading is {HALTED_BY_SETTING}" if planned.protections.trading_halted else None
 
 
 def _hand_objection(planned: PlannedPosition) -> str | None:
-    if not planned.account.halted:
-        return None
-    reason = planned.account.halt_reason
-    return f"Trading is halted by hand ({reason})" if reason else "Trading is halted by hand"
+    account = planned.account
+    return f"Trading is {halted_by_hand(account.halt_reason)}" if account.halted else None
 
 
 def _daily_loss_objection(planned: PlannedPosition) -> str | None:
@@ -132,34 +138,34 @@ def _if_on(value: float, limit: float) -> float | None:
     return value if limit else None
 
 
-PROTECTION_RULES: tuple[Rule[PlannedPosition], ...] = (
-    Rule("TRADING_HALTED", _setting_objection, lambda planned: float(planned.protections.trading_halted)),
-    Rule("HALTED_BY_HAND", _hand_objection, lambda planned: float(planned.account.halted)),
-    Rule(
+PROTECTION_RULES: tuple[ObjectionRule[PlannedPosition], ...] = (
+    ObjectionRule("TRADING_HALTED", _setting_objection, lambda planned: float(planned.protections.trading_halted)),
+    ObjectionRule("HALTED_BY_HAND", _hand_objection, lambda planned: float(planned.account.halted)),
+    ObjectionRule(
         "MAX_DAILY_LOSS_PCT",
         _daily_loss_objection,
         lambda planned: _if_on(planned.account.day_loss_pct / 100.0, planned.protections.max_daily_loss_pct),
         lambda planned: planned.protections.max_daily_loss_pct,
     ),
-    Rule(
+    ObjectionRule(
         "MAX_DRAWDOWN_PCT",
         _drawdown_objection,
         lambda planned: _if_on(planned.account.drawdown_pct / 100.0, planned.protections.max_drawdown_pct),
         lambda planned: planned.protections.max_drawdown_pct,
     ),
-    Rule(
+    ObjectionRule(
         "COOLDOWN_AFTER_STOPS",
         _cooldown_objection,
         lambda planned: _if_on(planned.account.stops_in_row, planned.protections.cooldown_after_stops),
         lambda planned: float(planned.protections.cooldown_after_stops),
     ),
-    Rule(
+    ObjectionRule(
         "MAX_OPEN_POSITIONS",
         _positions_objection,
         lambda planned: _if_on(planned.account.open_positions, planned.protections.max_open_positions),
         lambda planned: float(planned.protections.max_open_positions),
     ),
-    Rule(
+    ObjectionRule(
         "MAX_EXPOSURE_PCT",
         _exposure_objection,
         lambda planned: _if_on(planned.account.exposure + planned.size, planned.protections.max_exposure_pct),

@@ -14,7 +14,7 @@ from .calibration import LEAST_CASES, WinCalibration
 from .costs import NO_CHARGES, Charges, round_trip
 from .indicators import Indicators, side_of
 from .protections import NO_PROTECTIONS, Protections
-from .rule import Rule
+from .rule import ObjectionRule
 from .signals import Action, Decision, Probabilities, WinEstimate, reached_from
 from .values import dataclass
 
@@ -264,29 +264,29 @@ def _distance_objection(choice: PolicyChoice) -> str | None:
     return None
 
 
-DECISION_RULES: tuple[Rule[PolicyChoice], ...] = (
-    Rule("MODEL_CHOICE", _choice_objection, lambda choice: choice.confidence),
-    Rule(
+DECISION_RULES: tuple[ObjectionRule[PolicyChoice], ...] = (
+    ObjectionRule("MODEL_CHOICE", _choice_objection, lambda choice: choice.confidence),
+    ObjectionRule(
         "CONFIDENCE_THRESHOLD",
         _confidence_objection,
         lambda choice: choice.confidence,
         lambda choice: choice.rules.confidence_threshold,
     ),
-    Rule(
+    ObjectionRule(
         "MIN_RISK_REWARD",
         _ratio_objection,
         lambda choice: choice.rules.risk_reward_ratio,
         lambda choice: choice.rules.min_risk_reward,
     ),
-    Rule(
+    ObjectionRule(
         "MIN_WIN_PROBABILITY",
         _win_objection,
         lambda choice: None if choice.win is None else choice.win.probability,
         lambda choice: choice.rules.min_win_probability,
     ),
-    Rule("ATR", _atr_objection, lambda choice: choice.indicators.atr),
-    Rule("LEVELS_ARE_PRICES", _price_objection, lambda choice: min(choice.levels)),
-    Rule("LEVELS_ARE_APART", _distance_objection, lambda choice: abs(choice.price - choice.levels[0])),
+    ObjectionRule("ATR", _atr_objection, lambda choice: choice.indicators.atr),
+    ObjectionRule("LEVELS_ARE_PRICES", _price_objection, lambda choice: min(choice.levels)),
+    ObjectionRule("LEVELS_ARE_APART", _distance_objection, lambda choice: abs(choice.price - choice.levels[0])),
 )
 """The rules in the order in which `decide` applies them; the first that objects makes the action HOLD."""
 

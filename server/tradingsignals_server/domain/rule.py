@@ -10,7 +10,7 @@ Subject = TypeVar("Subject")
 
 
 @dataclass(frozen=True, slots=True)
-class Rule(Generic[Subject]):
+class ObjectionRule(Generic[Subject]):
     """A rule about a `Subject`.
 
     objection: says in a sentence why the rule objects; None if it does not.

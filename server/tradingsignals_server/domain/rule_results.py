@@ -7,7 +7,7 @@ from enum import StrEnum
 
 from .protections import PROTECTION_RULES, PlannedPosition
 from .risk import DECISION_RULES, PolicyChoice
-from .rule import Rule, Subject
+from .rule import ObjectionRule, Subject
 from .values import dataclass
 
 
@@ -42,7 +42,7 @@ def protection_rule_results(planned: PlannedPosition, *, reached: bool) -> list[
     return _results(PROTECTION_RULES, planned, reached=reached)
 
 
-def _results(rules: Iterable[Rule[Subject]], subject: Subject, *, reached: bool) -> list[RuleResult]:
+def _results(rules: Iterable[ObjectionRule[Subject]], subject: Subject, *, reached: bool) -> list[RuleResult]:
     results: list[RuleResult] = []
     for rule in rules:
         if not reached:

@@ -13,7 +13,13 @@ from tests.support.memory_account import MemoryAccount
 from tests.support.memory_outcomes import MemoryOutcomes
 
 from tradingsignals.v1 import account_pb2
-from tradingsignals.v1.account_service_pb2 import GetAccountRequest, ListEquityRequest, ListEquityResponse
+from tradingsignals.v1.account_service_pb2 import (
+    GetAccountRequest,
+    HaltTradingRequest,
+    ListEquityRequest,
+    ListEquityResponse,
+    ResumeTradingRequest,
+)
 from tradingsignals_server.api.mapping.account_to_proto import account_message, equity_point_message
 from tradingsignals_server.api.services.account import AccountServicer
 from tradingsignals_server.application.account_queries import AccountQueries
@@ -23,6 +29,7 @@ from tradingsignals_server.domain.account_errors import AccountNotReady
 from tradingsignals_server.domain.equity import EquityPoint
 from tradingsignals_server.domain.errors import InvalidPageToken, InvalidRequest
 from tradingsignals_server.domain.events import TradingControl
+from tradingsignals_server.domain.protections import NO_PROTECTIONS, Protections
 
 FIRST = datetime(2024, 3, 4, 13, 5, tzinfo=UTC)
 POINTS = [
@@ -31,6 +38,23 @@ POINTS = [
     )
     for n in range(6)
 ]
+
+
+class Halting:
+    """An engine that keeps the calls that halt and resume trading, and nothing else."""
+
+    def __init__(self) -> None:
+        self.account = Account.opened(1000.0)
+        self.calls: list[tuple[str, str, bool]] = []
+
+    async def control_trading(self, reason: str, by: str, *, halted: bool) -> Account:
+        self.calls.append((reason, by, halted))
+        self.account = self.account.after(TradingControl(halted, reason, by, NOW))
+        return self.account
+
+
+def servicer_of(outcomes: MemoryOutcomes, engine: Any, protections: Protections = NO_PROTECTIONS) -> AccountServicer:
+    return AccountServicer(AccountQueries(MemoryAccount(outcomes)), engine, protections)
 
 
 @pytest.fixture
@@ -42,7 +66,7 @@ def outcomes() -> MemoryOutcomes:
 
 @pytest.fixture
 def servicer(outcomes: MemoryOutcomes) -> AccountServicer:
-    return AccountServicer(AccountQueries(MemoryAccount(outcomes)))
+    return servicer_of(outcomes, Halting())
 
 
 async def listed(servicer: AccountServicer, **fields_: Any) -> ListEquityResponse:
@@ -118,3 +142,24 @@ async def test_token_of_another_resolution_is_refused(servicer: AccountServicer)
     token = (await listed(servicer, limit=1)).next_page_token
     with pytest.raises(InvalidPageToken):
         await listed(servicer, limit=1, page_token=token, resolution="DAY")
+
+
+async def test_halt_and_resume_say_how_trading_is(outcomes: MemoryOutcomes) -> None:
+    engine = Halting()
+    servicer = servicer_of(outcomes, engine, Protections(trading_halted=True))
+    halted = (await servicer.halt_trading(HaltTradingRequest(reason=" news \u00e0 10h ", by="ana"))).trading
+    assert {field.name for field, _ in halted.ListFields()} == set(account_pb2.Trading.DESCRIPTOR.fields_by_name)
+    assert (halted.reason, halted.by, halted.halted_at.ToDatetime(UTC)) == ("news \u00e0 10h", "ana", NOW)
+    resumed = (await servicer.resume_trading(ResumeTradingRequest(by="bob"))).trading
+    assert {field.name for field, _ in resumed.ListFields()} == {"halted_by_setting"}
+    assert engine.calls == [("news \u00e0 10h", "ana", True), ("", "bob", False)]
+
+
+@pytest.mark.parametrize("field", ["reason", "by"])
+@pytest.mark.parametrize("text", ["x" * 201, "two\nlines", "a\x1b[2J"])
+async def test_reason_that_is_no_short_line_is_refused(outcomes: MemoryOutcomes, field: str, text: str) -> None:
+    engine = Halting()
+    with pytest.raises(InvalidRequest) as refused:
+        await servicer_of(outcomes, engine).halt_trading(HaltTradingRequest(**{field: text}))
+    assert [violation.field for violation in refused.value.violations] == [field]
+    assert engine.calls == []

@@ -477,6 +477,7 @@ def test_health_report_has_every_field() -> None:
         symbol_count=9_000,
         stale_symbols=1,
         last_commit=OPENING,
+        halted="halted by hand (news)",
     )
     message = to_proto.health_message(health, "service", "1.0")
     assert unset(message) == set()
@@ -490,6 +491,7 @@ def test_health_report_has_every_field() -> None:
     ]
     assert (message.symbol_count, message.stale_symbols) == (9_000, 1)
     assert message.last_commit_time.ToDatetime(UTC) == OPENING
+    assert (message.trading_halted, message.trading_halt_reason) == (True, "halted by hand (news)")
     quiet = to_proto.health_message(replace(health, totals=SignalTotals(0, None), last_commit=None), "service", "1.0")
     assert not quiet.HasField("last_commit_time")
     assert not quiet.HasField("last_signal_timestamp")

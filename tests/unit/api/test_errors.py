@@ -28,7 +28,7 @@ from tradingsignals_server.domain.access_errors import (
     RoleNotAllowed,
     Unauthenticated,
 )
-from tradingsignals_server.domain.account_errors import AccountNotReady
+from tradingsignals_server.domain.account_errors import AccountNotReady, TradingIsHalted
 from tradingsignals_server.domain.errors import (
     BacktestFailed,
     BarConflict,
@@ -57,7 +57,6 @@ from tradingsignals_server.domain.errors import (
     StorageUnavailable,
     TooManyBacktests,
     TooManySymbols,
-    TradingIsHalted,
 )
 from tradingsignals_server.domain.signal_errors import InputsNotStored, SignalNotFound
 from tradingsignals_server.domain.statistics_errors import StatisticsLimit

@@ -19,6 +19,7 @@ from tradingsignals_server.application.health import FAILURE_COUNTS_FOR, MAXIMUM
 from tradingsignals_server.application.ports.policy import Policy
 from tradingsignals_server.application.ports.store import SignalTotals
 from tradingsignals_server.domain.calendar import calendar_for
+from tradingsignals_server.domain.protections import Protections
 from tradingsignals_server.domain.risk import RiskRules
 from tradingsignals_server.domain.signals import Action
 
@@ -199,3 +200,22 @@ async def test_symbol_of_another_interval_than_the_model_is_a_warning() -> None:
         assert health.status is Status.DEGRADED
         assert health.warnings == ("USDCOP: its bars are of 5m and the model is for 1h: no decision is made",)
         assert health.symbols[0].undecided
+
+
+async def test_halt_by_hand_is_reported_with_its_reason_until_it_ends() -> None:
+    async with running_engine() as running:
+        await running.publish(WALK)
+        await running.engine.control_trading("news", "ana", halted=True)
+        health = await reported(running, NOW)
+        assert (health.status, health.halted) == (Status.DEGRADED, "halted by hand (news)")
+        assert health.warnings == ("Trading is halted by hand (news): no position is opened",)
+        await running.engine.control_trading("", "ana", halted=False)
+        health = await reported(running, NOW)
+        assert (health.status, health.halted) == (Status.HEALTHY, None)
+
+
+async def test_halt_by_setting_is_reported() -> None:
+    rules = RiskRules(protections=Protections(trading_halted=True))
+    async with running_engine(rules=rules) as running:
+        reporter = HealthReporter(running.store, running.engine, running.pipeline, Clock(), live_feed=False)
+        assert reporter.report().halted == "halted by the setting TRADING_HALTED"

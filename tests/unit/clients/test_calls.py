@@ -61,6 +61,8 @@ METHODS = {
     "OutcomeService.ListOutcomes": "list_outcomes",
     "AccountService.GetAccount": "get_account",
     "AccountService.ListEquity": "list_equity",
+    "AccountService.HaltTrading": "halt_trading",
+    "AccountService.ResumeTrading": "resume_trading",
     "PositionService.ListActivePositions": "active_positions",
     "PositionService.ListClosedPositions": "closed_positions",
     "PositionService.ClosePosition": "close_position",

@@ -245,6 +245,8 @@ def test_paths_are_the_documented_ones(contract: Any) -> None:
         "GET /api/signals/performance",
         "GET /api/account",
         "GET /api/account/equity",
+        "POST /api/account/halt",
+        "POST /api/account/resume",
         "GET /api/signals/{signal_id}/explanation",
         "POST /api/signals/{signal_id}/replay",
         "GET /api/signals/positions/active",

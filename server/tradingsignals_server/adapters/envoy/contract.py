@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from google.api import annotations_pb2
+from google.api.http_pb2 import HttpRule
 from google.protobuf.descriptor_pb2 import FileDescriptorSet, MethodDescriptorProto
 
 PACKAGE = "tradingsignals.v1"
@@ -93,7 +94,7 @@ def _add_method(contract: Contract, methods: dict[str, set[str]], path: str, met
     bindings = [(verb, _pattern(template)) for verb, template in _bindings(method)]
     for verb, pattern in bindings:
         methods.setdefault(pattern, set()).update({"GET", "HEAD"} if verb == "GET" else {verb})
-    rule = method.options.Extensions[annotations_pb2.http]
+    rule = _http_rule(method)
     contract.rest_bodies.extend(pattern for _, pattern in bindings if rule.body)
     if method.server_streaming:
         contract.rest_streams.extend(pattern for _, pattern in bindings)
@@ -106,9 +107,13 @@ def _add_method(contract: Contract, methods: dict[str, set[str]], path: str, met
     contract.path_fields.extend(found for template in templates for found in _path_fields(template))
 
 
+def _http_rule(method: MethodDescriptorProto) -> HttpRule:
+    return method.options.Extensions[annotations_pb2.http]
+
+
 def _bindings(method: MethodDescriptorProto) -> Iterator[tuple[str, str]]:
     """Yield the HTTP methods and path templates of a method."""
-    rule = method.options.Extensions[annotations_pb2.http]
+    rule = _http_rule(method)
     for binding in (rule, *rule.additional_bindings):
         match binding.WhichOneof("pattern"):
             case None:
@@ -134,16 +139,26 @@ def _path_fields(template: str) -> Iterator[PathField]:
 def _repeated_fields(descriptors: bytes) -> Iterator[RepeatedField]:
     """Yield every field of a request that takes one value. The names are those of all requests, of any path.
 
+    A name that takes many values in another request is left out where the request comes in a body.
+
     Raises:
-        ValueError: a name takes one value in one request and many in another.
+        ValueError: a name takes one value in one query and many in another.
     """
-    files = FileDescriptorSet.FromString(descriptors).file
-    requests = [message for file in files if file.package == PACKAGE for message in file.message_type]
-    fields = [each for message in requests if message.name.endswith("Request") for each in message.field]
-    many = {each.name for each in fields if each.label == each.LABEL_REPEATED}
-    for name in dict.fromkeys(each.name for each in fields if each.label != each.LABEL_REPEATED):
+    files = [file for file in FileDescriptorSet.FromString(descriptors).file if file.package == PACKAGE]
+    methods = [method for file in files for service in file.service for method in service.method]
+    with_body = {each.input_type.rpartition(".")[2] for each in methods if _http_rule(each).body}
+    requests = [message for file in files for message in file.message_type if message.name.endswith("Request")]
+    many = {each.name for message in requests for each in message.field if each.label == each.LABEL_REPEATED}
+    one: dict[str, bool] = {}
+    for message in requests:
+        for each in message.field:
+            if each.label != each.LABEL_REPEATED:
+                one[each.name] = one.get(each.name, True) and message.name in with_body
+    for name, only_in_bodies in one.items():
         if name in many:
-            raise ValueError(f"{name} takes one value in one request and many in another")
+            if only_in_bodies:
+                continue
+            raise ValueError(f"{name} takes one value in one query and many in another")
         names = f"(?:{'|'.join(dict.fromkeys((name, _json_name(name))))})"
         yield RepeatedField(name, rf"[^?]*\?(?:.*&)?{names}(?:=[^&]*)?&(?:.*&)?{names}(?:[=&].*)?")
 

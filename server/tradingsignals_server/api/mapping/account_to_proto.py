@@ -5,7 +5,9 @@ from __future__ import annotations
 from tradingsignals.v1 import account_pb2
 
 from ...application.ports.outcomes import StoredAccount
+from ...domain.account import Account
 from ...domain.equity import EquityPoint
+from ...domain.protections import Protections
 from .to_proto import timestamp
 
 
@@ -32,6 +34,17 @@ def account_message(stored: StoredAccount) -> account_pb2.Account:
         halt_reason=account.halt_reason,
         halted_by=account.halted_by,
         halted_at=None if account.halted_at is None else timestamp(account.halted_at),
+    )
+
+
+def trading_message(account: Account, protections: Protections) -> account_pb2.Trading:
+    """Whether trading is halted."""
+    return account_pb2.Trading(
+        halted=account.halted,
+        reason=account.halt_reason,
+        by=account.halted_by,
+        halted_at=None if account.halted_at is None else timestamp(account.halted_at),
+        halted_by_setting=protections.trading_halted,
     )
 
 

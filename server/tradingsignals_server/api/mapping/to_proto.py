@@ -324,6 +324,8 @@ def health_message(health: Health, service: str, version: str) -> system_service
         symbol_count=health.symbol_count,
         stale_symbols=health.stale_symbols,
         last_commit_time=None if committed is None else timestamp(committed),
+        trading_halted=health.halted is not None,
+        trading_halt_reason=health.halted or "",
     )
 
 

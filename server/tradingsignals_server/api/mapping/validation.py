@@ -122,6 +122,15 @@ class Checks:
             self.refuse(field, 'must be a date ("2025-06-30") or an RFC 3339 time ("2025-06-30T13:00:00Z")')
             return None
 
+    def line(self, text: str, field: str, most: int) -> str:
+        """Check a text of one line, and return it without the space around it."""
+        line = text.strip()
+        if len(line) > most:
+            self.refuse(field, f"must have at most {most} characters")
+        elif not line.isprintable():
+            self.refuse(field, "must be one line of printable characters")
+        return line
+
     def uuid(self, text: str, field: str) -> UUID:
         """A UUID."""
         try:

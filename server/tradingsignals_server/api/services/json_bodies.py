@@ -18,7 +18,13 @@ from google.protobuf import json_format
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
 from google.protobuf.message import Message
 
-from tradingsignals.v1 import market_data_service_pb2, model_service_pb2, position_service_pb2, signal_service_pb2
+from tradingsignals.v1 import (
+    account_service_pb2,
+    market_data_service_pb2,
+    model_service_pb2,
+    position_service_pb2,
+    signal_service_pb2,
+)
 
 from ...domain.errors import InvalidRequest
 from ..mapping.validation import Checks
@@ -61,6 +67,14 @@ class JsonBodyServicer:
         """See PositionService."""
         request = read_request(sent, position_service_pb2.ClosePositionRequest)
         return await self._written.close_position(request)
+
+    async def halt_trading(self, sent: Any) -> Any:
+        """See AccountService."""
+        return await self._written.halt_trading(read_request(sent, account_service_pb2.HaltTradingRequest))
+
+    async def resume_trading(self, sent: Any) -> Any:
+        """See AccountService."""
+        return await self._written.resume_trading(read_request(sent, account_service_pb2.ResumeTradingRequest))
 
     async def publish_bar(self, sent: Any) -> Any:
         """See MarketDataService. The body is the bar."""

@@ -10,8 +10,9 @@ from typing import Generic, TypeVar
 from uuid import UUID, uuid4
 
 from ...domain.account import Account
+from ...domain.account_errors import TradingIsHalted
 from ...domain.bars import Bar, require_closed, require_interval
-from ...domain.errors import BarConflict, InvalidBar, PositionAlreadyClosed, PriceJump, ServiceError, TradingIsHalted
+from ...domain.errors import BarConflict, InvalidBar, PositionAlreadyClosed, PriceJump, ServiceError
 from ...domain.events import Disposition, MarketUpdate, Receipt, TradingControl
 from ...domain.recurrent_state import RecurrentState
 from ...domain.risk import RiskRules

@@ -209,6 +209,7 @@ def test_streams_go_to_the_fanout_server_if_configured() -> None:
         *("/?", "/health/?", "/api/signals/health/?", "/api/market/bars/?"),
         *("/api/signals/latest/?", "/api/signals/history/?", "/api/signals/statistics/?", "/api/signals/outcomes/?"),
         *("/api/signals/performance/?", "/api/account/?", "/api/account/equity/?"),
+        *("/api/account/halt/?", "/api/account/resume/?"),
         *("/api/signals/generate/?", r"/api/signals/generate\-from\-db/?"),
         *("/api/signals/positions/active/?", "/api/signals/positions/closed/?", "/api/signals/positions/[^/]+/close/?"),
         *("/api/signals/model/info/?", "/api/signals/model/reload/?"),
@@ -308,6 +309,7 @@ def test_every_status_of_envoy_has_a_grpc_code_and_a_reason() -> None:
         ("/api/signals/history?symbol=a&page_token=symbol", None),
         ("/api/events?start_time=1&end_time=2&symbol=3&symbols=4", None),
         ("/api/signals/history?limit=1", None),
+        ("/api/signals/performance?by=ACTION&by=SYMBOL", None),
     ],
 )
 def test_parameter_with_one_value_is_refused_if_it_is_repeated(path: str, refused: str | None) -> None:

@@ -19,8 +19,8 @@ from tradingsignals_server.application.event_log.tailer import LogReader
 from tradingsignals_server.application.ingest.account_guard import AccountSource
 from tradingsignals_server.application.ports.policy import Policy
 from tradingsignals_server.domain.account import Account
+from tradingsignals_server.domain.account_errors import TradingIsHalted
 from tradingsignals_server.domain.bars import Bar
-from tradingsignals_server.domain.errors import TradingIsHalted
 from tradingsignals_server.domain.events import TradingControl
 from tradingsignals_server.domain.positions import open_position
 from tradingsignals_server.domain.protections import Protections
