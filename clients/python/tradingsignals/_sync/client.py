@@ -20,7 +20,7 @@ from tradingsignals.v1 import (
     signal_service_pb2,
     system_service_pb2,
 )
-from tradingsignals.v1.account_pb2 import EquityPoint
+from tradingsignals.v1.account_pb2 import EquityPoint, Trading
 from tradingsignals.v1.account_service_pb2 import GetAccountResponse
 from tradingsignals.v1.account_service_pb2_grpc import AccountServiceStub
 from tradingsignals.v1.backtest_service_pb2_grpc import BacktestServiceStub
@@ -265,6 +265,18 @@ class Client:
     def get_account(self) -> GetAccountResponse:
         """Return the account as it is now, and the sequence of the log up to which it is."""
         return self._unary(self._account.GetAccount, account_service_pb2.GetAccountRequest())
+
+    def halt_trading(self, reason: str = "", *, by: str = "") -> Trading:
+        """Halt trading on all servers until it is resumed: signals are made, and none opens a position."""
+        request = account_service_pb2.HaltTradingRequest(reason=reason, by=by)
+        response = self._unary(self._account.HaltTrading, request)
+        return response.trading
+
+    def resume_trading(self, reason: str = "", *, by: str = "") -> Trading:
+        """Resume trading that was halted by hand. Raises FailedPrecondition if a setting of the server halts it."""
+        request = account_service_pb2.ResumeTradingRequest(reason=reason, by=by)
+        response = self._unary(self._account.ResumeTrading, request)
+        return response.trading
 
     def list_equity(
         self,

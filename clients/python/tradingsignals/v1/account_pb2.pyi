@@ -50,6 +50,20 @@ class Account(_message.Message):
     halted_at: _timestamp_pb2.Timestamp
     def __init__(self, currency: _Optional[str] = ..., initial_equity: _Optional[float] = ..., equity: _Optional[float] = ..., realised_pnl: _Optional[float] = ..., unrealised_pnl: _Optional[float] = ..., exposure: _Optional[float] = ..., open_positions: _Optional[int] = ..., closed_positions: _Optional[int] = ..., peak_equity: _Optional[float] = ..., drawdown: _Optional[float] = ..., drawdown_pct: _Optional[float] = ..., day: _Optional[str] = ..., day_start_equity: _Optional[float] = ..., day_pnl: _Optional[float] = ..., as_of: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., trading_halted: _Optional[bool] = ..., halt_reason: _Optional[str] = ..., halted_by: _Optional[str] = ..., halted_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
 
+class Trading(_message.Message):
+    __slots__ = ("halted", "reason", "by", "halted_at", "halted_by_setting")
+    HALTED_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    BY_FIELD_NUMBER: _ClassVar[int]
+    HALTED_AT_FIELD_NUMBER: _ClassVar[int]
+    HALTED_BY_SETTING_FIELD_NUMBER: _ClassVar[int]
+    halted: bool
+    reason: str
+    by: str
+    halted_at: _timestamp_pb2.Timestamp
+    halted_by_setting: bool
+    def __init__(self, halted: _Optional[bool] = ..., reason: _Optional[str] = ..., by: _Optional[str] = ..., halted_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., halted_by_setting: _Optional[bool] = ...) -> None: ...
+
 class EquityPoint(_message.Message):
     __slots__ = ("time", "session_day", "equity", "realised_pnl", "unrealised_pnl", "exposure", "open_positions", "drawdown", "drawdown_pct")
     TIME_FIELD_NUMBER: _ClassVar[int]

@@ -9,6 +9,34 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 
 DESCRIPTOR: _descriptor.FileDescriptor
 
+class HaltTradingRequest(_message.Message):
+    __slots__ = ("reason", "by")
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    BY_FIELD_NUMBER: _ClassVar[int]
+    reason: str
+    by: str
+    def __init__(self, reason: _Optional[str] = ..., by: _Optional[str] = ...) -> None: ...
+
+class HaltTradingResponse(_message.Message):
+    __slots__ = ("trading",)
+    TRADING_FIELD_NUMBER: _ClassVar[int]
+    trading: _account_pb2.Trading
+    def __init__(self, trading: _Optional[_Union[_account_pb2.Trading, _Mapping]] = ...) -> None: ...
+
+class ResumeTradingRequest(_message.Message):
+    __slots__ = ("reason", "by")
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    BY_FIELD_NUMBER: _ClassVar[int]
+    reason: str
+    by: str
+    def __init__(self, reason: _Optional[str] = ..., by: _Optional[str] = ...) -> None: ...
+
+class ResumeTradingResponse(_message.Message):
+    __slots__ = ("trading",)
+    TRADING_FIELD_NUMBER: _ClassVar[int]
+    trading: _account_pb2.Trading
+    def __init__(self, trading: _Optional[_Union[_account_pb2.Trading, _Mapping]] = ...) -> None: ...
+
 class GetAccountRequest(_message.Message):
     __slots__ = ()
     def __init__(self) -> None: ...

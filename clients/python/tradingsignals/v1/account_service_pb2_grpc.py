@@ -26,7 +26,8 @@ if _version_not_supported:
 
 
 class AccountServiceStub:
-    """Gives the account and its equity. Both follow the event log, within a second of what changes them.
+    """Gives the account and its equity, and halts trading. Account and equity follow the event log, within a second of what
+    changes them.
     """
 
     def __init__(self, channel):
@@ -45,10 +46,21 @@ class AccountServiceStub:
                 request_serializer=tradingsignals_dot_v1_dot_account__service__pb2.ListEquityRequest.SerializeToString,
                 response_deserializer=tradingsignals_dot_v1_dot_account__service__pb2.ListEquityResponse.FromString,
                 _registered_method=True)
+        self.HaltTrading = channel.unary_unary(
+                '/tradingsignals.v1.AccountService/HaltTrading',
+                request_serializer=tradingsignals_dot_v1_dot_account__service__pb2.HaltTradingRequest.SerializeToString,
+                response_deserializer=tradingsignals_dot_v1_dot_account__service__pb2.HaltTradingResponse.FromString,
+                _registered_method=True)
+        self.ResumeTrading = channel.unary_unary(
+                '/tradingsignals.v1.AccountService/ResumeTrading',
+                request_serializer=tradingsignals_dot_v1_dot_account__service__pb2.ResumeTradingRequest.SerializeToString,
+                response_deserializer=tradingsignals_dot_v1_dot_account__service__pb2.ResumeTradingResponse.FromString,
+                _registered_method=True)
 
 
 class AccountServiceServicer:
-    """Gives the account and its equity. Both follow the event log, within a second of what changes them.
+    """Gives the account and its equity, and halts trading. Account and equity follow the event log, within a second of what
+    changes them.
     """
 
     def GetAccount(self, request, context):
@@ -60,6 +72,24 @@ class AccountServiceServicer:
 
     def ListEquity(self, request, context):
         """Lists the equity at each close of a bar, or at the end of each session, the newest first.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def HaltTrading(self, request, context):
+        """Halts trading by hand, for all instruments and on all servers of the database, until it is resumed; restarts do not
+        end it. It is in force once the call returns: on the server that took it at once, on others when they read it in the
+        log, within a second. Positions stay open, and are closed by their rules and by opposite signals. Halting again
+        changes nothing: the first reason stays.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ResumeTrading(self, request, context):
+        """Resumes trading that was halted by hand. The drawdown of MAX_DRAWDOWN_PCT, and the row of COOLDOWN_AFTER_STOPS, begin
+        anew, also if trading was not halted. FAILED_PRECONDITION if the setting TRADING_HALTED of the server halts it.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -78,6 +108,16 @@ def add_AccountServiceServicer_to_server(servicer, server):
                     request_deserializer=tradingsignals_dot_v1_dot_account__service__pb2.ListEquityRequest.FromString,
                     response_serializer=tradingsignals_dot_v1_dot_account__service__pb2.ListEquityResponse.SerializeToString,
             ),
+            'HaltTrading': grpc.unary_unary_rpc_method_handler(
+                    servicer.HaltTrading,
+                    request_deserializer=tradingsignals_dot_v1_dot_account__service__pb2.HaltTradingRequest.FromString,
+                    response_serializer=tradingsignals_dot_v1_dot_account__service__pb2.HaltTradingResponse.SerializeToString,
+            ),
+            'ResumeTrading': grpc.unary_unary_rpc_method_handler(
+                    servicer.ResumeTrading,
+                    request_deserializer=tradingsignals_dot_v1_dot_account__service__pb2.ResumeTradingRequest.FromString,
+                    response_serializer=tradingsignals_dot_v1_dot_account__service__pb2.ResumeTradingResponse.SerializeToString,
+            ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
             'tradingsignals.v1.AccountService', rpc_method_handlers)
@@ -87,7 +127,8 @@ def add_AccountServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class AccountService:
-    """Gives the account and its equity. Both follow the event log, within a second of what changes them.
+    """Gives the account and its equity, and halts trading. Account and equity follow the event log, within a second of what
+    changes them.
     """
 
     @staticmethod
@@ -134,6 +175,60 @@ class AccountService:
             '/tradingsignals.v1.AccountService/ListEquity',
             tradingsignals_dot_v1_dot_account__service__pb2.ListEquityRequest.SerializeToString,
             tradingsignals_dot_v1_dot_account__service__pb2.ListEquityResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def HaltTrading(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/tradingsignals.v1.AccountService/HaltTrading',
+            tradingsignals_dot_v1_dot_account__service__pb2.HaltTradingRequest.SerializeToString,
+            tradingsignals_dot_v1_dot_account__service__pb2.HaltTradingResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ResumeTrading(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/tradingsignals.v1.AccountService/ResumeTrading',
+            tradingsignals_dot_v1_dot_account__service__pb2.ResumeTradingRequest.SerializeToString,
+            tradingsignals_dot_v1_dot_account__service__pb2.ResumeTradingResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -27,7 +27,9 @@ GRPC_GENERATED_VERSION: str
 GRPC_VERSION: str
 
 class AccountServiceStub:
-    """Gives the account and its equity. Both follow the event log, within a second of what changes them."""
+    """Gives the account and its equity, and halts trading. Account and equity follow the event log, within a second of what
+    changes them.
+    """
 
     @_typing.overload
     def __new__(cls, channel: _grpc.Channel) -> _Self: ...
@@ -37,19 +39,43 @@ class AccountServiceStub:
     """Gets the account as it is now. UNAVAILABLE within the first seconds of a new database."""
     ListEquity: _grpc.UnaryUnaryMultiCallable[_account_service_pb2.ListEquityRequest, _account_service_pb2.ListEquityResponse]
     """Lists the equity at each close of a bar, or at the end of each session, the newest first."""
+    HaltTrading: _grpc.UnaryUnaryMultiCallable[_account_service_pb2.HaltTradingRequest, _account_service_pb2.HaltTradingResponse]
+    """Halts trading by hand, for all instruments and on all servers of the database, until it is resumed; restarts do not
+    end it. It is in force once the call returns: on the server that took it at once, on others when they read it in the
+    log, within a second. Positions stay open, and are closed by their rules and by opposite signals. Halting again
+    changes nothing: the first reason stays.
+    """
+    ResumeTrading: _grpc.UnaryUnaryMultiCallable[_account_service_pb2.ResumeTradingRequest, _account_service_pb2.ResumeTradingResponse]
+    """Resumes trading that was halted by hand. The drawdown of MAX_DRAWDOWN_PCT, and the row of COOLDOWN_AFTER_STOPS, begin
+    anew, also if trading was not halted. FAILED_PRECONDITION if the setting TRADING_HALTED of the server halts it.
+    """
 
 @_typing.type_check_only
 class AccountServiceAsyncStub(AccountServiceStub):
-    """Gives the account and its equity. Both follow the event log, within a second of what changes them."""
+    """Gives the account and its equity, and halts trading. Account and equity follow the event log, within a second of what
+    changes them.
+    """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     GetAccount: _aio.UnaryUnaryMultiCallable[_account_service_pb2.GetAccountRequest, _account_service_pb2.GetAccountResponse]  # type: ignore[assignment]
     """Gets the account as it is now. UNAVAILABLE within the first seconds of a new database."""
     ListEquity: _aio.UnaryUnaryMultiCallable[_account_service_pb2.ListEquityRequest, _account_service_pb2.ListEquityResponse]  # type: ignore[assignment]
     """Lists the equity at each close of a bar, or at the end of each session, the newest first."""
+    HaltTrading: _aio.UnaryUnaryMultiCallable[_account_service_pb2.HaltTradingRequest, _account_service_pb2.HaltTradingResponse]  # type: ignore[assignment]
+    """Halts trading by hand, for all instruments and on all servers of the database, until it is resumed; restarts do not
+    end it. It is in force once the call returns: on the server that took it at once, on others when they read it in the
+    log, within a second. Positions stay open, and are closed by their rules and by opposite signals. Halting again
+    changes nothing: the first reason stays.
+    """
+    ResumeTrading: _aio.UnaryUnaryMultiCallable[_account_service_pb2.ResumeTradingRequest, _account_service_pb2.ResumeTradingResponse]  # type: ignore[assignment]
+    """Resumes trading that was halted by hand. The drawdown of MAX_DRAWDOWN_PCT, and the row of COOLDOWN_AFTER_STOPS, begin
+    anew, also if trading was not halted. FAILED_PRECONDITION if the setting TRADING_HALTED of the server halts it.
+    """
 
 class AccountServiceServicer(metaclass=_abc_1.ABCMeta):
-    """Gives the account and its equity. Both follow the event log, within a second of what changes them."""
+    """Gives the account and its equity, and halts trading. Account and equity follow the event log, within a second of what
+    changes them.
+    """
 
     @_abc_1.abstractmethod
     def GetAccount(
@@ -66,5 +92,27 @@ class AccountServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_account_service_pb2.ListEquityResponse, _abc.Awaitable[_account_service_pb2.ListEquityResponse]]:
         """Lists the equity at each close of a bar, or at the end of each session, the newest first."""
+
+    @_abc_1.abstractmethod
+    def HaltTrading(
+        self,
+        request: _account_service_pb2.HaltTradingRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_account_service_pb2.HaltTradingResponse, _abc.Awaitable[_account_service_pb2.HaltTradingResponse]]:
+        """Halts trading by hand, for all instruments and on all servers of the database, until it is resumed; restarts do not
+        end it. It is in force once the call returns: on the server that took it at once, on others when they read it in the
+        log, within a second. Positions stay open, and are closed by their rules and by opposite signals. Halting again
+        changes nothing: the first reason stays.
+        """
+
+    @_abc_1.abstractmethod
+    def ResumeTrading(
+        self,
+        request: _account_service_pb2.ResumeTradingRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_account_service_pb2.ResumeTradingResponse, _abc.Awaitable[_account_service_pb2.ResumeTradingResponse]]:
+        """Resumes trading that was halted by hand. The drawdown of MAX_DRAWDOWN_PCT, and the row of COOLDOWN_AFTER_STOPS, begin
+        anew, also if trading was not halted. FAILED_PRECONDITION if the setting TRADING_HALTED of the server halts it.
+        """
 
 def add_AccountServiceServicer_to_server(servicer: AccountServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

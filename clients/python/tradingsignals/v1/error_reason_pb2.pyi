@@ -34,6 +34,7 @@ class ErrorReason(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     TOO_MANY_BACKTESTS: _ClassVar[ErrorReason]
     BACKTEST_FAILED: _ClassVar[ErrorReason]
     INPUTS_NOT_STORED: _ClassVar[ErrorReason]
+    TRADING_HALTED_BY_SETTING: _ClassVar[ErrorReason]
     ACCOUNT_NOT_READY: _ClassVar[ErrorReason]
     STATISTICS_LIMIT: _ClassVar[ErrorReason]
     UNAUTHENTICATED: _ClassVar[ErrorReason]
@@ -76,6 +77,7 @@ INTERVAL_STORED: ErrorReason
 TOO_MANY_BACKTESTS: ErrorReason
 BACKTEST_FAILED: ErrorReason
 INPUTS_NOT_STORED: ErrorReason
+TRADING_HALTED_BY_SETTING: ErrorReason
 ACCOUNT_NOT_READY: ErrorReason
 STATISTICS_LIMIT: ErrorReason
 UNAUTHENTICATED: ErrorReason

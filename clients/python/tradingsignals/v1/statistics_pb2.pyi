@@ -75,14 +75,16 @@ class PositionStatistics(_message.Message):
     def __init__(self, total_signals: _Optional[int] = ..., total_positions_opened: _Optional[int] = ..., total_positions_closed: _Optional[int] = ..., active_positions: _Optional[int] = ..., total_pnl: _Optional[float] = ..., avg_pnl: _Optional[float] = ..., winning_positions: _Optional[int] = ..., losing_positions: _Optional[int] = ..., win_rate: _Optional[float] = ..., total_pnl_account: _Optional[float] = ..., costs: _Optional[_Iterable[_Union[TradingCosts, _Mapping]]] = ...) -> None: ...
 
 class TradingCosts(_message.Message):
-    __slots__ = ("symbol", "spread", "commission")
+    __slots__ = ("symbol", "spread", "commission", "slippage")
     SYMBOL_FIELD_NUMBER: _ClassVar[int]
     SPREAD_FIELD_NUMBER: _ClassVar[int]
     COMMISSION_FIELD_NUMBER: _ClassVar[int]
+    SLIPPAGE_FIELD_NUMBER: _ClassVar[int]
     symbol: str
     spread: str
     commission: str
-    def __init__(self, symbol: _Optional[str] = ..., spread: _Optional[str] = ..., commission: _Optional[str] = ...) -> None: ...
+    slippage: str
+    def __init__(self, symbol: _Optional[str] = ..., spread: _Optional[str] = ..., commission: _Optional[str] = ..., slippage: _Optional[str] = ...) -> None: ...
 
 class MarketDataStatistics(_message.Message):
     __slots__ = ("bars_stored", "symbols")

@@ -54,7 +54,7 @@ class GetHealthRequest(_message.Message):
     def __init__(self) -> None: ...
 
 class GetHealthResponse(_message.Message):
-    __slots__ = ("status", "timestamp", "service", "version", "model_loaded", "database_connected", "uptime_seconds", "total_signals_generated", "last_signal_timestamp", "warnings", "symbols", "symbol_count", "stale_symbols", "last_commit_time")
+    __slots__ = ("status", "timestamp", "service", "version", "model_loaded", "database_connected", "uptime_seconds", "total_signals_generated", "last_signal_timestamp", "warnings", "symbols", "symbol_count", "stale_symbols", "last_commit_time", "trading_halted", "trading_halt_reason")
     STATUS_FIELD_NUMBER: _ClassVar[int]
     TIMESTAMP_FIELD_NUMBER: _ClassVar[int]
     SERVICE_FIELD_NUMBER: _ClassVar[int]
@@ -69,6 +69,8 @@ class GetHealthResponse(_message.Message):
     SYMBOL_COUNT_FIELD_NUMBER: _ClassVar[int]
     STALE_SYMBOLS_FIELD_NUMBER: _ClassVar[int]
     LAST_COMMIT_TIME_FIELD_NUMBER: _ClassVar[int]
+    TRADING_HALTED_FIELD_NUMBER: _ClassVar[int]
+    TRADING_HALT_REASON_FIELD_NUMBER: _ClassVar[int]
     status: str
     timestamp: _timestamp_pb2.Timestamp
     service: str
@@ -83,7 +85,9 @@ class GetHealthResponse(_message.Message):
     symbol_count: int
     stale_symbols: int
     last_commit_time: _timestamp_pb2.Timestamp
-    def __init__(self, status: _Optional[str] = ..., timestamp: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., service: _Optional[str] = ..., version: _Optional[str] = ..., model_loaded: _Optional[bool] = ..., database_connected: _Optional[bool] = ..., uptime_seconds: _Optional[float] = ..., total_signals_generated: _Optional[int] = ..., last_signal_timestamp: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., warnings: _Optional[_Iterable[str]] = ..., symbols: _Optional[_Iterable[_Union[SymbolHealth, _Mapping]]] = ..., symbol_count: _Optional[int] = ..., stale_symbols: _Optional[int] = ..., last_commit_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+    trading_halted: bool
+    trading_halt_reason: str
+    def __init__(self, status: _Optional[str] = ..., timestamp: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., service: _Optional[str] = ..., version: _Optional[str] = ..., model_loaded: _Optional[bool] = ..., database_connected: _Optional[bool] = ..., uptime_seconds: _Optional[float] = ..., total_signals_generated: _Optional[int] = ..., last_signal_timestamp: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., warnings: _Optional[_Iterable[str]] = ..., symbols: _Optional[_Iterable[_Union[SymbolHealth, _Mapping]]] = ..., symbol_count: _Optional[int] = ..., stale_symbols: _Optional[int] = ..., last_commit_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., trading_halted: _Optional[bool] = ..., trading_halt_reason: _Optional[str] = ...) -> None: ...
 
 class SymbolHealth(_message.Message):
     __slots__ = ("symbol", "last_bar_time", "missing_bars", "stale", "interval", "undecided")

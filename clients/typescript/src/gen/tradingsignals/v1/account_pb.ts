@@ -12,7 +12,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file tradingsignals/v1/account.proto.
  */
 export const file_tradingsignals_v1_account: GenFile = /*@__PURE__*/
-  fileDesc("Ch90cmFkaW5nc2lnbmFscy92MS9hY2NvdW50LnByb3RvEhF0cmFkaW5nc2lnbmFscy52MSLEAwoHQWNjb3VudBIQCghjdXJyZW5jeRgBIAEoCRIWCg5pbml0aWFsX2VxdWl0eRgCIAEoARIOCgZlcXVpdHkYAyABKAESFAoMcmVhbGlzZWRfcG5sGAQgASgBEhYKDnVucmVhbGlzZWRfcG5sGAUgASgBEhAKCGV4cG9zdXJlGAYgASgBEhYKDm9wZW5fcG9zaXRpb25zGAcgASgFEhgKEGNsb3NlZF9wb3NpdGlvbnMYCCABKAUSEwoLcGVha19lcXVpdHkYCSABKAESEAoIZHJhd2Rvd24YCiABKAESFAoMZHJhd2Rvd25fcGN0GAsgASgBEgsKA2RheRgMIAEoCRIYChBkYXlfc3RhcnRfZXF1aXR5GA0gASgBEg8KB2RheV9wbmwYDiABKAESKQoFYXNfb2YYDyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhYKDnRyYWRpbmdfaGFsdGVkGBAgASgIEhMKC2hhbHRfcmVhc29uGBEgASgJEhEKCWhhbHRlZF9ieRgSIAEoCRItCgloYWx0ZWRfYXQYEyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wItwBCgtFcXVpdHlQb2ludBIoCgR0aW1lGAEgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBITCgtzZXNzaW9uX2RheRgCIAEoCRIOCgZlcXVpdHkYAyABKAESFAoMcmVhbGlzZWRfcG5sGAQgASgBEhYKDnVucmVhbGlzZWRfcG5sGAUgASgBEhAKCGV4cG9zdXJlGAYgASgBEhYKDm9wZW5fcG9zaXRpb25zGAcgASgFEhAKCGRyYXdkb3duGAggASgBEhQKDGRyYXdkb3duX3BjdBgJIAEoAUJNChF0cmFkaW5nc2lnbmFscy52MVABWiJ0cmFkaW5nc2lnbmFscy92MTt0cmFkaW5nc2lnbmFsc3YxqgIRVHJhZGluZ1NpZ25hbHMuVjFiBnByb3RvMw", [file_google_protobuf_timestamp]);
+  fileDesc("Ch90cmFkaW5nc2lnbmFscy92MS9hY2NvdW50LnByb3RvEhF0cmFkaW5nc2lnbmFscy52MSLEAwoHQWNjb3VudBIQCghjdXJyZW5jeRgBIAEoCRIWCg5pbml0aWFsX2VxdWl0eRgCIAEoARIOCgZlcXVpdHkYAyABKAESFAoMcmVhbGlzZWRfcG5sGAQgASgBEhYKDnVucmVhbGlzZWRfcG5sGAUgASgBEhAKCGV4cG9zdXJlGAYgASgBEhYKDm9wZW5fcG9zaXRpb25zGAcgASgFEhgKEGNsb3NlZF9wb3NpdGlvbnMYCCABKAUSEwoLcGVha19lcXVpdHkYCSABKAESEAoIZHJhd2Rvd24YCiABKAESFAoMZHJhd2Rvd25fcGN0GAsgASgBEgsKA2RheRgMIAEoCRIYChBkYXlfc3RhcnRfZXF1aXR5GA0gASgBEg8KB2RheV9wbmwYDiABKAESKQoFYXNfb2YYDyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhYKDnRyYWRpbmdfaGFsdGVkGBAgASgIEhMKC2hhbHRfcmVhc29uGBEgASgJEhEKCWhhbHRlZF9ieRgSIAEoCRItCgloYWx0ZWRfYXQYEyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wIn8KB1RyYWRpbmcSDgoGaGFsdGVkGAEgASgIEg4KBnJlYXNvbhgCIAEoCRIKCgJieRgDIAEoCRItCgloYWx0ZWRfYXQYBCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhkKEWhhbHRlZF9ieV9zZXR0aW5nGAUgASgIItwBCgtFcXVpdHlQb2ludBIoCgR0aW1lGAEgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBITCgtzZXNzaW9uX2RheRgCIAEoCRIOCgZlcXVpdHkYAyABKAESFAoMcmVhbGlzZWRfcG5sGAQgASgBEhYKDnVucmVhbGlzZWRfcG5sGAUgASgBEhAKCGV4cG9zdXJlGAYgASgBEhYKDm9wZW5fcG9zaXRpb25zGAcgASgFEhAKCGRyYXdkb3duGAggASgBEhQKDGRyYXdkb3duX3BjdBgJIAEoAUJNChF0cmFkaW5nc2lnbmFscy52MVABWiJ0cmFkaW5nc2lnbmFscy92MTt0cmFkaW5nc2lnbmFsc3YxqgIRVHJhZGluZ1NpZ25hbHMuVjFiBnByb3RvMw", [file_google_protobuf_timestamp]);
 
 /**
  * The account that the positions of the live model make, all symbols together. Amounts are in account currency and net
@@ -163,6 +163,56 @@ export const AccountSchema: GenMessage<Account> = /*@__PURE__*/
   messageDesc(file_tradingsignals_v1_account, 0);
 
 /**
+ * Whether trading is halted, for all instruments and on all servers of the database. While it is, signals are made and
+ * positions are closed, and none is opened.
+ *
+ * @generated from message tradingsignals.v1.Trading
+ */
+export type Trading = Message<"tradingsignals.v1.Trading"> & {
+  /**
+   * True if trading is halted by hand.
+   *
+   * @generated from field: bool halted = 1;
+   */
+  halted: boolean;
+
+  /**
+   * Why, as the caller said. Empty if it is not halted by hand, or the caller said nothing.
+   *
+   * @generated from field: string reason = 2;
+   */
+  reason: string;
+
+  /**
+   * Who halted it, as the caller said. Empty as above.
+   *
+   * @generated from field: string by = 3;
+   */
+  by: string;
+
+  /**
+   * When it was halted by hand, UTC. Absent if it is not.
+   *
+   * @generated from field: google.protobuf.Timestamp halted_at = 4;
+   */
+  haltedAt?: Timestamp | undefined;
+
+  /**
+   * True if the setting TRADING_HALTED of the server that responds halts it too, which no call changes.
+   *
+   * @generated from field: bool halted_by_setting = 5;
+   */
+  haltedBySetting: boolean;
+};
+
+/**
+ * Describes the message tradingsignals.v1.Trading.
+ * Use `create(TradingSchema)` to create a new message.
+ */
+export const TradingSchema: GenMessage<Trading> = /*@__PURE__*/
+  messageDesc(file_tradingsignals_v1_account, 1);
+
+/**
  * The account after all that happened up to the next close of a bar. Amounts are as those of Account.
  *
  * @generated from message tradingsignals.v1.EquityPoint
@@ -237,5 +287,5 @@ export type EquityPoint = Message<"tradingsignals.v1.EquityPoint"> & {
  * Use `create(EquityPointSchema)` to create a new message.
  */
 export const EquityPointSchema: GenMessage<EquityPoint> = /*@__PURE__*/
-  messageDesc(file_tradingsignals_v1_account, 1);
+  messageDesc(file_tradingsignals_v1_account, 2);
 

@@ -5,7 +5,7 @@
 import type { GenEnum, GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegenv2";
 import { enumDesc, fileDesc, messageDesc, serviceDesc } from "@bufbuild/protobuf/codegenv2";
 import { file_google_api_annotations } from "../../google/api/annotations_pb.js";
-import type { Account, EquityPoint } from "./account_pb.js";
+import type { Account, EquityPoint, Trading } from "./account_pb.js";
 import { file_tradingsignals_v1_account } from "./account_pb.js";
 import type { Message } from "@bufbuild/protobuf";
 
@@ -13,7 +13,106 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file tradingsignals/v1/account_service.proto.
  */
 export const file_tradingsignals_v1_account_service: GenFile = /*@__PURE__*/
-  fileDesc("Cid0cmFkaW5nc2lnbmFscy92MS9hY2NvdW50X3NlcnZpY2UucHJvdG8SEXRyYWRpbmdzaWduYWxzLnYxIhMKEUdldEFjY291bnRSZXF1ZXN0IlsKEkdldEFjY291bnRSZXNwb25zZRIrCgdhY2NvdW50GAEgASgLMhoudHJhZGluZ3NpZ25hbHMudjEuQWNjb3VudBIYChB0aHJvdWdoX3NlcXVlbmNlGAIgASgDIoACChFMaXN0RXF1aXR5UmVxdWVzdBISCgVsaW1pdBgBIAEoBUgAiAEBEhIKCnBhZ2VfdG9rZW4YAiABKAkSSAoKcmVzb2x1dGlvbhgDIAEoDjIvLnRyYWRpbmdzaWduYWxzLnYxLkxpc3RFcXVpdHlSZXF1ZXN0LlJlc29sdXRpb25IAYgBARISCgpzdGFydF9kYXRlGAQgASgJEhAKCGVuZF9kYXRlGAUgASgJIjoKClJlc29sdXRpb24SGgoWUkVTT0xVVElPTl9VTlNQRUNJRklFRBAAEgcKA0JBUhABEgcKA0RBWRACQggKBl9saW1pdEINCgtfcmVzb2x1dGlvbiKGAQoSTGlzdEVxdWl0eVJlc3BvbnNlEi4KBnBvaW50cxgBIAMoCzIeLnRyYWRpbmdzaWduYWxzLnYxLkVxdWl0eVBvaW50Eg0KBWNvdW50GAIgASgFEhcKD25leHRfcGFnZV90b2tlbhgDIAEoCRIYChB0aHJvdWdoX3NlcXVlbmNlGAQgASgDMvkBCg5BY2NvdW50U2VydmljZRJvCgpHZXRBY2NvdW50EiQudHJhZGluZ3NpZ25hbHMudjEuR2V0QWNjb3VudFJlcXVlc3QaJS50cmFkaW5nc2lnbmFscy52MS5HZXRBY2NvdW50UmVzcG9uc2UiFILT5JMCDhIML2FwaS9hY2NvdW50EnYKCkxpc3RFcXVpdHkSJC50cmFkaW5nc2lnbmFscy52MS5MaXN0RXF1aXR5UmVxdWVzdBolLnRyYWRpbmdzaWduYWxzLnYxLkxpc3RFcXVpdHlSZXNwb25zZSIbgtPkkwIVEhMvYXBpL2FjY291bnQvZXF1aXR5Qk0KEXRyYWRpbmdzaWduYWxzLnYxUAFaInRyYWRpbmdzaWduYWxzL3YxO3RyYWRpbmdzaWduYWxzdjGqAhFUcmFkaW5nU2lnbmFscy5WMWIGcHJvdG8z", [file_google_api_annotations, file_tradingsignals_v1_account]);
+  fileDesc("Cid0cmFkaW5nc2lnbmFscy92MS9hY2NvdW50X3NlcnZpY2UucHJvdG8SEXRyYWRpbmdzaWduYWxzLnYxIjAKEkhhbHRUcmFkaW5nUmVxdWVzdBIOCgZyZWFzb24YASABKAkSCgoCYnkYAiABKAkiQgoTSGFsdFRyYWRpbmdSZXNwb25zZRIrCgd0cmFkaW5nGAEgASgLMhoudHJhZGluZ3NpZ25hbHMudjEuVHJhZGluZyIyChRSZXN1bWVUcmFkaW5nUmVxdWVzdBIOCgZyZWFzb24YASABKAkSCgoCYnkYAiABKAkiRAoVUmVzdW1lVHJhZGluZ1Jlc3BvbnNlEisKB3RyYWRpbmcYASABKAsyGi50cmFkaW5nc2lnbmFscy52MS5UcmFkaW5nIhMKEUdldEFjY291bnRSZXF1ZXN0IlsKEkdldEFjY291bnRSZXNwb25zZRIrCgdhY2NvdW50GAEgASgLMhoudHJhZGluZ3NpZ25hbHMudjEuQWNjb3VudBIYChB0aHJvdWdoX3NlcXVlbmNlGAIgASgDIoACChFMaXN0RXF1aXR5UmVxdWVzdBISCgVsaW1pdBgBIAEoBUgAiAEBEhIKCnBhZ2VfdG9rZW4YAiABKAkSSAoKcmVzb2x1dGlvbhgDIAEoDjIvLnRyYWRpbmdzaWduYWxzLnYxLkxpc3RFcXVpdHlSZXF1ZXN0LlJlc29sdXRpb25IAYgBARISCgpzdGFydF9kYXRlGAQgASgJEhAKCGVuZF9kYXRlGAUgASgJIjoKClJlc29sdXRpb24SGgoWUkVTT0xVVElPTl9VTlNQRUNJRklFRBAAEgcKA0JBUhABEgcKA0RBWRACQggKBl9saW1pdEINCgtfcmVzb2x1dGlvbiKGAQoSTGlzdEVxdWl0eVJlc3BvbnNlEi4KBnBvaW50cxgBIAMoCzIeLnRyYWRpbmdzaWduYWxzLnYxLkVxdWl0eVBvaW50Eg0KBWNvdW50GAIgASgFEhcKD25leHRfcGFnZV90b2tlbhgDIAEoCRIYChB0aHJvdWdoX3NlcXVlbmNlGAQgASgDMvoDCg5BY2NvdW50U2VydmljZRJvCgpHZXRBY2NvdW50EiQudHJhZGluZ3NpZ25hbHMudjEuR2V0QWNjb3VudFJlcXVlc3QaJS50cmFkaW5nc2lnbmFscy52MS5HZXRBY2NvdW50UmVzcG9uc2UiFILT5JMCDhIML2FwaS9hY2NvdW50EnYKCkxpc3RFcXVpdHkSJC50cmFkaW5nc2lnbmFscy52MS5MaXN0RXF1aXR5UmVxdWVzdBolLnRyYWRpbmdzaWduYWxzLnYxLkxpc3RFcXVpdHlSZXNwb25zZSIbgtPkkwIVEhMvYXBpL2FjY291bnQvZXF1aXR5EnoKC0hhbHRUcmFkaW5nEiUudHJhZGluZ3NpZ25hbHMudjEuSGFsdFRyYWRpbmdSZXF1ZXN0GiYudHJhZGluZ3NpZ25hbHMudjEuSGFsdFRyYWRpbmdSZXNwb25zZSIcgtPkkwIWOgEqIhEvYXBpL2FjY291bnQvaGFsdBKCAQoNUmVzdW1lVHJhZGluZxInLnRyYWRpbmdzaWduYWxzLnYxLlJlc3VtZVRyYWRpbmdSZXF1ZXN0GigudHJhZGluZ3NpZ25hbHMudjEuUmVzdW1lVHJhZGluZ1Jlc3BvbnNlIh6C0+STAhg6ASoiEy9hcGkvYWNjb3VudC9yZXN1bWVCTQoRdHJhZGluZ3NpZ25hbHMudjFQAVoidHJhZGluZ3NpZ25hbHMvdjE7dHJhZGluZ3NpZ25hbHN2MaoCEVRyYWRpbmdTaWduYWxzLlYxYgZwcm90bzM", [file_google_api_annotations, file_tradingsignals_v1_account]);
+
+/**
+ * Request to halt trading.
+ *
+ * @generated from message tradingsignals.v1.HaltTradingRequest
+ */
+export type HaltTradingRequest = Message<"tradingsignals.v1.HaltTradingRequest"> & {
+  /**
+   * Why: one line of at most 200 characters. It stands in the reasoning of each signal that opens nothing for it. May be
+   * empty.
+   *
+   * @generated from field: string reason = 1;
+   */
+  reason: string;
+
+  /**
+   * Who halts it: one line of at most 100 characters. May be empty.
+   *
+   * @generated from field: string by = 2;
+   */
+  by: string;
+};
+
+/**
+ * Describes the message tradingsignals.v1.HaltTradingRequest.
+ * Use `create(HaltTradingRequestSchema)` to create a new message.
+ */
+export const HaltTradingRequestSchema: GenMessage<HaltTradingRequest> = /*@__PURE__*/
+  messageDesc(file_tradingsignals_v1_account_service, 0);
+
+/**
+ * Trading after the call.
+ *
+ * @generated from message tradingsignals.v1.HaltTradingResponse
+ */
+export type HaltTradingResponse = Message<"tradingsignals.v1.HaltTradingResponse"> & {
+  /**
+   * Whether trading is halted, and why.
+   *
+   * @generated from field: tradingsignals.v1.Trading trading = 1;
+   */
+  trading?: Trading | undefined;
+};
+
+/**
+ * Describes the message tradingsignals.v1.HaltTradingResponse.
+ * Use `create(HaltTradingResponseSchema)` to create a new message.
+ */
+export const HaltTradingResponseSchema: GenMessage<HaltTradingResponse> = /*@__PURE__*/
+  messageDesc(file_tradingsignals_v1_account_service, 1);
+
+/**
+ * Request to resume trading.
+ *
+ * @generated from message tradingsignals.v1.ResumeTradingRequest
+ */
+export type ResumeTradingRequest = Message<"tradingsignals.v1.ResumeTradingRequest"> & {
+  /**
+   * Why: one line of at most 200 characters, for the log. May be empty.
+   *
+   * @generated from field: string reason = 1;
+   */
+  reason: string;
+
+  /**
+   * Who resumes it: one line of at most 100 characters, for the log. May be empty.
+   *
+   * @generated from field: string by = 2;
+   */
+  by: string;
+};
+
+/**
+ * Describes the message tradingsignals.v1.ResumeTradingRequest.
+ * Use `create(ResumeTradingRequestSchema)` to create a new message.
+ */
+export const ResumeTradingRequestSchema: GenMessage<ResumeTradingRequest> = /*@__PURE__*/
+  messageDesc(file_tradingsignals_v1_account_service, 2);
+
+/**
+ * Trading after the call.
+ *
+ * @generated from message tradingsignals.v1.ResumeTradingResponse
+ */
+export type ResumeTradingResponse = Message<"tradingsignals.v1.ResumeTradingResponse"> & {
+  /**
+   * Whether trading is halted, and why.
+   *
+   * @generated from field: tradingsignals.v1.Trading trading = 1;
+   */
+  trading?: Trading | undefined;
+};
+
+/**
+ * Describes the message tradingsignals.v1.ResumeTradingResponse.
+ * Use `create(ResumeTradingResponseSchema)` to create a new message.
+ */
+export const ResumeTradingResponseSchema: GenMessage<ResumeTradingResponse> = /*@__PURE__*/
+  messageDesc(file_tradingsignals_v1_account_service, 3);
 
 /**
  * Request for the account. It has no fields.
@@ -28,7 +127,7 @@ export type GetAccountRequest = Message<"tradingsignals.v1.GetAccountRequest"> &
  * Use `create(GetAccountRequestSchema)` to create a new message.
  */
 export const GetAccountRequestSchema: GenMessage<GetAccountRequest> = /*@__PURE__*/
-  messageDesc(file_tradingsignals_v1_account_service, 0);
+  messageDesc(file_tradingsignals_v1_account_service, 4);
 
 /**
  * The account.
@@ -57,7 +156,7 @@ export type GetAccountResponse = Message<"tradingsignals.v1.GetAccountResponse">
  * Use `create(GetAccountResponseSchema)` to create a new message.
  */
 export const GetAccountResponseSchema: GenMessage<GetAccountResponse> = /*@__PURE__*/
-  messageDesc(file_tradingsignals_v1_account_service, 1);
+  messageDesc(file_tradingsignals_v1_account_service, 5);
 
 /**
  * Request for a page of equity.
@@ -106,7 +205,7 @@ export type ListEquityRequest = Message<"tradingsignals.v1.ListEquityRequest"> &
  * Use `create(ListEquityRequestSchema)` to create a new message.
  */
 export const ListEquityRequestSchema: GenMessage<ListEquityRequest> = /*@__PURE__*/
-  messageDesc(file_tradingsignals_v1_account_service, 2);
+  messageDesc(file_tradingsignals_v1_account_service, 6);
 
 /**
  * What there is a point for.
@@ -141,7 +240,7 @@ export enum ListEquityRequest_Resolution {
  * Describes the enum tradingsignals.v1.ListEquityRequest.Resolution.
  */
 export const ListEquityRequest_ResolutionSchema: GenEnum<ListEquityRequest_Resolution> = /*@__PURE__*/
-  enumDesc(file_tradingsignals_v1_account_service, 2, 0);
+  enumDesc(file_tradingsignals_v1_account_service, 6, 0);
 
 /**
  * A page of equity.
@@ -184,10 +283,11 @@ export type ListEquityResponse = Message<"tradingsignals.v1.ListEquityResponse">
  * Use `create(ListEquityResponseSchema)` to create a new message.
  */
 export const ListEquityResponseSchema: GenMessage<ListEquityResponse> = /*@__PURE__*/
-  messageDesc(file_tradingsignals_v1_account_service, 3);
+  messageDesc(file_tradingsignals_v1_account_service, 7);
 
 /**
- * Gives the account and its equity. Both follow the event log, within a second of what changes them.
+ * Gives the account and its equity, and halts trading. Account and equity follow the event log, within a second of what
+ * changes them.
  *
  * @generated from service tradingsignals.v1.AccountService
  */
@@ -211,6 +311,30 @@ export const AccountService: GenService<{
     methodKind: "unary";
     input: typeof ListEquityRequestSchema;
     output: typeof ListEquityResponseSchema;
+  },
+  /**
+   * Halts trading by hand, for all instruments and on all servers of the database, until it is resumed; restarts do not
+   * end it. It is in force once the call returns: on the server that took it at once, on others when they read it in the
+   * log, within a second. Positions stay open, and are closed by their rules and by opposite signals. Halting again
+   * changes nothing: the first reason stays.
+   *
+   * @generated from rpc tradingsignals.v1.AccountService.HaltTrading
+   */
+  haltTrading: {
+    methodKind: "unary";
+    input: typeof HaltTradingRequestSchema;
+    output: typeof HaltTradingResponseSchema;
+  },
+  /**
+   * Resumes trading that was halted by hand. The drawdown of MAX_DRAWDOWN_PCT, and the row of COOLDOWN_AFTER_STOPS, begin
+   * anew, also if trading was not halted. FAILED_PRECONDITION if the setting TRADING_HALTED of the server halts it.
+   *
+   * @generated from rpc tradingsignals.v1.AccountService.ResumeTrading
+   */
+  resumeTrading: {
+    methodKind: "unary";
+    input: typeof ResumeTradingRequestSchema;
+    output: typeof ResumeTradingResponseSchema;
   },
 }> = /*@__PURE__*/
   serviceDesc(file_tradingsignals_v1_account_service, 0);

@@ -19,8 +19,9 @@ export const file_tradingsignals_v1_position: GenFile = /*@__PURE__*/
 /**
  * One position, from the signal that opened it to the fill that closed it. A symbol has one open position at most.
  *
- * Profit and loss is net of costs (half the spread and the commission on each side, the exit's included before it
- * happens), so that an open position shows what closing it now would give.
+ * Profit and loss is net of costs: half the spread and the commission on each side, and slippage on each side but that of
+ * a target. Those of the exit are included before it happens, so that an open position shows what closing it now would
+ * give.
  *
  * @generated from message tradingsignals.v1.Position
  */
