@@ -39,7 +39,7 @@ KIND = "webp"
 THEMES = ("light", "dark")
 VIEWS = {"live": tuple(HEIGHTS), "trust": (1440,), "state": (1440,)}
 """The widths in which each view is taken."""
-READY = {"live": "#positions [data-position]", "trust": "[data-outcome]", "state": "[data-model]"}
+READY = {"live": "#positions [data-position]", "trust": "#groups tbody tr", "state": "[data-model]"}
 """What each view shows when it is complete."""
 
 
@@ -67,10 +67,11 @@ async def fill(service: RunningService) -> None:
 
 
 async def is_worth_seeing(api: httpx.AsyncClient) -> bool:
-    """Whether two positions are open, the main symbol's among them with the signal that opened it as its newest."""
+    """Whether two positions are open, the main symbol's for some bars, and its newest signal is a BUY or SELL."""
     held = (await api.get("/api/signals/positions/active")).json()["positions"]
     newest = (await api.get("/api/signals/latest", params={"symbol": SYMBOLS[0]})).json()["signal"]
-    return len(held) > 1 and newest["action"] != "HOLD" and any(each["symbol"] == SYMBOLS[0] for each in held)
+    bars = [each["bars_held"] for each in held if each["symbol"] == SYMBOLS[0]]
+    return len(held) > 1 and newest["action"] != "HOLD" and bars > [2]
 
 
 async def take(tab: Tab, page: Dashboard, into: Path) -> None:
