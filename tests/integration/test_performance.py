@@ -20,7 +20,7 @@ from tradingsignals_server.adapters.postgres.performance import performance_rows
 from tradingsignals_server.adapters.postgres.store import PostgresStore
 from tradingsignals_server.api.mapping.log_encoding import encode
 from tradingsignals_server.api.mapping.log_messages import LOG_DECODERS
-from tradingsignals_server.application.ports.performance import Basis, PerformanceQuery
+from tradingsignals_server.application.ports.performance import Basis, CurvePoint, PerformanceQuery
 from tradingsignals_server.domain.outcomes import Fill, Outcome
 from tradingsignals_server.domain.signals import Action, Origin
 
@@ -51,6 +51,10 @@ async def traded(storage: Storage, migrated_database: str) -> str:
 
 def by_exit(outcomes: Sequence[Outcome]) -> list[Any]:
     return sorted((one.exit_time, one.outcome_id) for one in outcomes)
+
+
+def curve_of(expected: Folded) -> list[CurvePoint]:
+    return [CurvePoint(one.time, one.session_day, one.equity, one.exposure) for one in expected.equity]
 
 
 @pytest.mark.parametrize(
@@ -86,7 +90,7 @@ async def test_outcomes_of_shadow_models_have_no_latencies(traded: str, expected
 
 async def test_account_has_its_equity_and_a_part_of_it_none(traded: str, expected: Folded) -> None:
     rows = await performance_rows(traded, PerformanceQuery())
-    assert rows.points == list(expected.equity)
+    assert rows.points == curve_of(expected)
     assert (rows.before, rows.more_points) == (None, False)
     assert (rows.initial_equity, rows.currency) == (BOOKS.account.initial_equity, BOOKS.currency)
     async with connections(traded) as pool:
@@ -95,7 +99,7 @@ async def test_account_has_its_equity_and_a_part_of_it_none(traded: str, expecte
 
 
 async def test_period_begins_with_the_equity_before_it(traded: str, expected: Folded) -> None:
-    points = list(expected.equity)
+    points = curve_of(expected)
     start, end = points[100].time, points[200].time
     rows = await performance_rows(traded, PerformanceQuery(start=start, end=end))
     assert (rows.points, rows.before) == (points[100:200], points[99])
@@ -111,7 +115,7 @@ async def test_only_the_newest_are_read(traded: str, expected: Folded, monkeypat
     rows = await performance_rows(traded, PerformanceQuery())
     assert (len(every.outcomes), every.more_outcomes) == (7, True)
     assert every.outcomes[-1].exit_time == max(one.exit_time for one in expected.live if one.fill is Fill.CLOSE)
-    assert (rows.points, rows.before, rows.more_points) == (list(expected.equity[-7:]), expected.equity[-8], True)
+    assert (rows.points, rows.before, rows.more_points) == (curve_of(expected)[-7:], curve_of(expected)[-8], True)
     assert len(rows.latencies["inference_ms"]) == 7
 
 

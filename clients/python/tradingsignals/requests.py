@@ -20,7 +20,7 @@ from tradingsignals.v1.signal_service_pb2 import GetPerformanceRequest
 DEFAULT_TIMEOUT_SECONDS = 10.0
 """Deadline of a call with one response. Streams have none."""
 
-PERFORMANCE_TIMEOUT_SECONDS = 30.0
+PERFORMANCE_TIMEOUT_SECONDS = 15.0
 """Deadline of the call for statistics, if that of other calls is shorter: they are computed for it."""
 
 BARS_A_MESSAGE = 500

@@ -12,8 +12,8 @@ from .processes.worker import WorkerKind, WorkerProcess
 MOST_PENDING = 8
 """Computations that run or wait; one more is refused."""
 
-TIMEOUT_S = 25.0
-"""From the request on: below the timeout of the edge."""
+TIMEOUT_S = 12.0
+"""From the request on: below the 15 s of the edge, so that a caller gets an error that says what to do."""
 
 
 class PerformanceProcesses:
@@ -29,7 +29,7 @@ class PerformanceProcesses:
             module=worker,
             noun="the statistics",
             advice="choose a shorter period",
-            cpu_seconds=60,
+            cpu_seconds=30,
             memory_bytes=1 << 30,
             timeout_s=TIMEOUT_S,
             failed=StatisticsLimit,

@@ -13,9 +13,8 @@ from tests.support.memory_store import MemoryStore
 
 from tradingsignals_server.application.backtest.record import trade_of
 from tradingsignals_server.application.performance import LivePerformance, live_performance
-from tradingsignals_server.application.ports.performance import PerformanceQuery, PerformanceRows
+from tradingsignals_server.application.ports.performance import CurvePoint, PerformanceQuery, PerformanceRows
 from tradingsignals_server.domain.calendar import calendar_for
-from tradingsignals_server.domain.equity import EquityPoint
 from tradingsignals_server.domain.outcomes import Fill, Outcome
 from tradingsignals_server.domain.performance.breakdowns import Dimension
 from tradingsignals_server.domain.performance.summary import figures_of
@@ -32,9 +31,9 @@ async def outcomes() -> Sequence[Outcome]:
     return sorted(folded(store).live, key=lambda one: one.exit_time)
 
 
-def point(day: int, hour: int, equity: float, session: date | None) -> EquityPoint:
+def point(day: int, hour: int, equity: float, session: date | None) -> CurvePoint:
     """Return the equity at an hour of a day in March 2024, with an exposure of 2%."""
-    return EquityPoint(datetime(2024, 3, day, hour, tzinfo=UTC), session, equity, 0.0, 0.0, 0.02, 1, 0.0, 0.0)
+    return CurvePoint(datetime(2024, 3, day, hour, tzinfo=UTC), session, equity, 0.02)
 
 
 def performance(rows: PerformanceRows, query: PerformanceQuery = PerformanceQuery()) -> LivePerformance:  # noqa: B008
@@ -78,7 +77,7 @@ def test_equity_does_not_belong_to_a_part_of_the_trades(filters: dict[str, objec
 def test_trades_and_equity_are_of_one_period_if_older_ones_were_left_out(outcomes: Sequence[Outcome]) -> None:
     middle = outcomes[len(outcomes) // 2]
     days = [point(4 + n, 14, 1000.0 + n, MONDAY + timedelta(days=n)) for n in range(5)]
-    days[0] = replace(days[0], time=middle.exit_time)
+    days[0] = days[0]._replace(time=middle.exit_time)
     rows = replace(NO_ROWS, outcomes=outcomes, points=sorted(days, key=lambda one: one.time))
     cut = performance(replace(rows, more_points=True))
     assert cut.truncated

@@ -164,7 +164,7 @@ class AsyncClient:
     ) -> GetPerformanceResponse:
         """Return the statistics of outcomes with exits from `start_date` to before `end_date`, and of the equity.
 
-        It takes some seconds, and has a deadline of 30 seconds.
+        It takes some seconds, and has a deadline of 15 seconds at least.
         """
         request = signal_service_pb2.GetPerformanceRequest(
             basis=basis,

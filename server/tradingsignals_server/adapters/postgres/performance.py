@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
-
 import asyncpg
 import numpy as np
 
@@ -12,17 +10,16 @@ from ...application.ports.performance import (
     MOST_POINTS,
     MOST_SIGNALS,
     Basis,
+    CurvePoint,
     PerformanceQuery,
     PerformanceRows,
 )
-from ...domain.equity import EquityPoint
 from ...domain.performance.trades import FloatArray
-from .account import equity_point
 from .bar_history import reading
 from .outcomes import outcome_of, stored_account
 from .tables import conditions
 
-_POINT = ", ".join(field.name for field in fields(EquityPoint))
+_POINT = ", ".join(CurvePoint._fields)
 
 _LATENCIES = """
 SELECT latency_ms, CASE WHEN after_close BETWEEN 0 AND interval_seconds THEN 1000 * after_close END AS to_commit_ms
@@ -51,9 +48,9 @@ async def performance_rows(dsn: str, query: PerformanceQuery) -> PerformanceRows
     return PerformanceRows(
         outcomes=[outcome_of(row) for row in outcomes[MOST_OUTCOMES - 1 :: -1]],
         more_outcomes=len(outcomes) > MOST_OUTCOMES,
-        points=[equity_point(row) for row in points[MOST_POINTS - 1 :: -1]],
+        points=[CurvePoint(*row) for row in points[MOST_POINTS - 1 :: -1]],
         more_points=len(points) > MOST_POINTS,
-        before=None if before is None else equity_point(before),
+        before=None if before is None else CurvePoint(*before),
         latencies=latencies,
         initial_equity=1.0 if stored is None else stored.account.initial_equity,
         currency="" if stored is None else stored.currency,

@@ -80,7 +80,7 @@ export type Performance = Message<"tradingsignals.v1.Performance"> & {
   endTime?: Timestamp | undefined;
 
   /**
-   * True if older trades were left out: the newest 20,000 outcomes count, and the newest 200,000 points of equity.
+   * True if older trades were left out: the newest 20,000 outcomes count, and the newest 100,000 points of equity.
    * Latencies are always of the newest 20,000 signals.
    *
    * @generated from field: bool truncated = 9;
