@@ -55,6 +55,14 @@ def calls(rest: httpx.Client) -> Iterator[tuple[str, str, str, dict[str, Any]]]:
     yield "GenerateSignalFromDb", "POST", "/api/signals/generate-from-db", {"parameters": stored, "body": stored}
     bar = {"time": "2025-06-30T13:00:00Z", "symbol": "EURUSD", "open": 1.172, "high": 1.1725, "low": 1.1718}
     yield "PublishBar", "POST", "/api/market/bars", {"body": bar | {"close": 1.1722, "volume": 0}}
+    made = rest.post(
+        "/api/access/keys", json=(key := {"name": "execution engine", "role": "TRADER"})
+    ).raise_for_status()
+    yield "CreateKey", "POST", "/api/access/keys", {"body": key}
+    yield "ListKeys", "GET", "/api/access/keys", {}
+    named = {"parameters": {"key_id": made.json()["key"]["key_id"]}, "body": {}}
+    yield "RevokeKey", "POST", "/api/access/keys/{key_id}/revoke", named
+    yield "ListAuditEntries", "GET", "/api/access/audit", {"parameters": {"limit": 2}}
     while not (held := get("/api/signals/positions/active?symbol=USDCOP")["positions"]):
         time.sleep(0.1)  # until the market has opened one
     yield "ListActivePositions", "GET", "/api/signals/positions/active", {"parameters": {"symbol": "USDCOP"}}

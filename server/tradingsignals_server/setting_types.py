@@ -16,6 +16,7 @@ from pydantic_settings import NoDecode
 from .adapters.envoy.hosts import parse_hosts
 from .adapters.feeds.kind import FeedKind
 from .adapters.feeds.registry import FEEDS, AnyFeed
+from .application.access.limits import CallRates
 from .domain.costs import Charge, Charges
 from .domain.errors import InvalidRequest
 from .domain.intervals import Intervals
@@ -62,6 +63,12 @@ def _collector(value: object) -> object:
 Collector = Annotated[str, BeforeValidator(_collector)]
 """Address of a collector of OpenTelemetry, with its port."""
 
+Days = Annotated[int, Field(ge=0, le=36_500)]
+
+
+def _rates(value: object) -> CallRates:
+    return value if isinstance(value, CallRates) else CallRates.parse(str(value))
+
 
 def _symbols(value: object) -> object:
     names = value.split(",") if isinstance(value, str) else value
@@ -107,5 +114,6 @@ SpreadCharges = Annotated[Charges, NoDecode, PlainValidator(partial(_charges, ev
 CommissionCharges = Annotated[Charges, NoDecode, PlainValidator(partial(_charges, every_other=Charge()))]
 SlippageCharges = Annotated[Charges, NoDecode, PlainValidator(partial(_charges, every_other=DEFAULT_SLIPPAGE))]
 BarIntervals = Annotated[Intervals, NoDecode, PlainValidator(_intervals)]
+Rates = Annotated[CallRates, NoDecode, PlainValidator(_rates)]
 Feed = Annotated[AnyFeed, NoDecode, PlainValidator(_feed)]
 LogLevel = Annotated[str, PlainValidator(_level)]

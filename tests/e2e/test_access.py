@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import re
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
@@ -15,6 +16,8 @@ import pytest
 import yaml
 from google.api import annotations_pb2
 from google.protobuf.descriptor import MethodDescriptor
+from tests.support.browser import CHROMIUM
+from tests.support.chromium import chromium
 from tests.support.commands import run
 from tests.support.deadlines import DEADLINE, within
 from tests.support.folders import scratch_folder
@@ -71,7 +74,7 @@ async def guarded() -> AsyncIterator[Guarded]:
     """A service with AUTH=on."""
     with scratch_folder() as folder:
         async with (
-            running_service(folder, AUTH="on") as service,
+            running_service(folder, AUTH="on", RATE_LIMITS="*=0") as service,
             connections(service.dsn) as pool,
             service.database() as database,
         ):
@@ -281,3 +284,77 @@ async def test_health_says_that_everyone_may_do_everything(folder: Path) -> None
         health = (await rest.get("/health")).json()
     assert health["status"] == "degraded"
     assert health["warnings"][0].startswith("SIGNAL_SERVICE_HOST=0.0.0.0 listens beyond this machine")
+
+
+async def test_audit_log_has_what_callers_did_and_were_refused(guarded: Guarded) -> None:
+    new = await guarded.made.create("auditor", Role.TRADER, None, [])
+    await _known(guarded.service, new.text, 200)
+    quote = {"symbol": "AUDITCOP", "close_price": 4000.5}
+    admin = {"x-api-key": guarded.keys["admin"]}
+    async with guarded.service.rest() as rest:
+        headers = {"x-api-key": new.text, "x-request-id": "audited-call"}
+        assert (await rest.post("/api/signals/generate", json=quote, headers=headers)).status_code == 200
+        assert (await rest.post("/api/signals/model/reload", content=b"{}", headers=headers)).status_code == 403
+        path = f"/api/access/audit?caller_id={new.key.id}"
+        async with asyncio.timeout(DEADLINE):
+            while len(entries := (await rest.get(path, headers=admin)).json()["entries"]) < 2:
+                pass
+        refused = (await rest.get(f"{path}&refused=true&limit=1", headers=admin)).json()["entries"]
+    by_result = {entry["result"]: entry for entry in entries}
+    done = by_result["OK"]
+    assert (done["method"], json.loads(done["request"])) == ("tradingsignals.v1.SignalService/GenerateSignal", quote)
+    names = ("caller_name", "role", "address", "request_id", "count")
+    assert [done[name] for name in names] == ["auditor", "trader", "127.0.0.1", "audited-call", 1]
+    assert refused == [by_result["PERMISSION_DENIED"]]
+    assert refused[0]["method"] == "tradingsignals.v1.ModelService/ReloadModel"
+    assert new.text[18:] not in json.dumps(entries)
+
+
+async def test_caller_beyond_its_limits_is_told_when_to_try_again(folder: Path) -> None:
+    limits = {"AUTH": "on", "RATE_LIMITS": "viewer=5,*=1000", "MAX_STREAMS_PER_CALLER": "2"}
+    async with running_service(folder, **limits) as service, connections(service.dsn) as pool:
+        made = KeyService(PostgresKeys(pool, service.dsn), utc_now, token_bytes)
+        viewer, admin = [(await made.create(role, role, None, [])).text for role in (Role.VIEWER, Role.ADMIN)]
+        await _known(service, admin, 200)
+        async with service.rest() as rest:
+            responses = [await rest.get("/api/signals/history", headers={"x-api-key": viewer}) for _ in range(20)]
+            refused = next(response for response in responses if response.status_code == 429)
+            assert int(refused.headers["retry-after"]) >= 1
+            assert refused.json()["details"][0]["reason"] == "RATE_LIMITED"
+            assert (await rest.get("/api/signals/history", headers={"x-api-key": admin})).status_code == 200
+        async with tradingsignals.connect(service.address, api_key=admin) as client:
+            async with client.stream_events(), client.stream_signals():
+                with pytest.raises(tradingsignals.Overloaded, match="TOO_MANY_STREAMS"):
+                    async with client.stream_positions():
+                        pass
+            async with asyncio.timeout(DEADLINE):
+                while True:  # the service learns of the end of a stream a little later
+                    try:
+                        async with client.stream_positions():
+                            break
+                    except tradingsignals.Overloaded:
+                        pass
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium on this machine")
+async def test_dashboard_asks_for_a_key_and_keeps_it_in_its_tab(guarded: Guarded, tmp_path: Path) -> None:
+    async with chromium(tmp_path) as tab:
+        await tab.show(f"http://{guarded.service.address}/")
+        assert await tab.shows("document.querySelector('#api-key')")
+        assert not await tab.run("document.querySelector('#main')")
+        await tab.run(_TYPED % json.dumps(guarded.keys["revoked"]))
+        assert await tab.shows("document.querySelector('[role=alert]')?.textContent.includes('revoked')")
+        await tab.run(_TYPED % json.dumps(guarded.keys["viewer"]))
+        assert await tab.shows("document.querySelector('#main')")
+        for path in ("/docs", "/"):
+            await tab.show(f"http://{guarded.service.address}{path}")
+        assert await tab.shows("document.querySelector('#main')")
+
+
+_TYPED = """(() => {
+  const input = document.querySelector("#api-key");
+  input.value = %s;
+  input.dispatchEvent(new Event("input", { bubbles: true }));
+  requestAnimationFrame(() => input.form.requestSubmit());
+  return true;
+})()"""

@@ -236,6 +236,13 @@ def test_allowed_hosts_are_parsed_as_a_list(environment: Setter, text: str, host
 
 IMPOSSIBLE = [
     ("AUTH", "perhaps"),
+    ("RATE_LIMITS", "viewer=-1"),
+    ("RATE_LIMITS", "everyone=5"),
+    ("RATE_LIMITS", "viewer"),
+    ("RATE_LIMITS", "viewer=nan"),
+    ("MAX_STREAMS_PER_CALLER", "-1"),
+    ("MAX_STREAM_SECONDS", "-1"),
+    ("AUDIT_RETENTION_DAYS", "-1"),
     ("ALLOW_INSECURE", "perhaps"),
     ("ALLOWED_HOSTS", "*"),
     ("ALLOWED_HOSTS", "a.example:8003"),
@@ -572,3 +579,9 @@ def test_example_is_a_file_of_the_defaults(tmp_path: Path) -> None:
     assert [line.partition("=")[0] for line in set_] == [name.upper() for name in Settings.model_fields]
     (tmp_path / ".env").write_text("\n".join(set_))
     assert Settings.from_env() == Settings()
+
+
+def test_audit_log_is_kept_for_thirty_days_at_least(environment: Setter) -> None:
+    environment(AUDIT_RETENTION_DAYS="29")
+    with pytest.raises(InvalidSettings, match=r"^AUDIT_RETENTION_DAYS must be 0, or at least 30$"):
+        Settings.from_env()

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import grpc
 
+from tradingsignals.v1.access_pb2 import ApiKey, AuditEntry
 from tradingsignals.v1.account_pb2 import Account, EquityPoint, Trading
 from tradingsignals.v1.bar_pb2 import Bar, BarReceipt, BarRejection
 from tradingsignals.v1.event_pb2 import Event, MarketUpdate
@@ -54,7 +55,7 @@ from .errors import (
     TradingSignalsError,
     Unavailable,
 )
-from .keyed import ApiKey
+from .keyed import KeySource
 from .requests import DEFAULT_TIMEOUT_SECONDS
 from .resume import Backoff, Connected, Disconnected, Following, Notice, Skipped, StartedOver
 from .snapshot import Snapshot
@@ -63,11 +64,13 @@ __all__ = [
     "AccessDenied",
     "Account",
     "AlreadyExists",
+    "ApiKey",
     "AsyncBacktest",
     "AsyncClient",
     "AsyncFollower",
     "AsyncPages",
     "AsyncStream",
+    "AuditEntry",
     "Backoff",
     "Backtest",
     "Bar",
@@ -122,7 +125,7 @@ def connect(
     *,
     timeout: float = DEFAULT_TIMEOUT_SECONDS,
     credentials: grpc.ChannelCredentials | None = None,
-    api_key: ApiKey = None,
+    api_key: KeySource = None,
 ) -> AsyncClient:
     """Return a client for asyncio, to be used with `async with` in a running event loop.
 
@@ -141,7 +144,7 @@ def connect_sync(
     *,
     timeout: float = DEFAULT_TIMEOUT_SECONDS,
     credentials: grpc.ChannelCredentials | None = None,
-    api_key: ApiKey = None,
+    api_key: KeySource = None,
 ) -> Client:
     """Return a client for programs without asyncio, to be used with `with`; the arguments are those of `connect`."""
     return Client(address, timeout=timeout, credentials=credentials, api_key=api_key)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Final
 
-ApiKey = str | Callable[[], str] | None
+KeySource = str | Callable[[], str] | None
 """An API key or a token; or a function that returns it, called for each call, for tokens that are renewed."""
 
 _AUTHORIZATION: Final = "authorization"

@@ -7,6 +7,7 @@ from datetime import UTC, date, datetime
 from itertools import islice
 from typing import TypeAlias
 
+from tradingsignals.v1.access_pb2 import ApiKey
 from tradingsignals.v1.account_service_pb2 import ListEquityRequest
 from tradingsignals.v1.bar_pb2 import Bar
 from tradingsignals.v1.event_pb2 import Event
@@ -66,6 +67,8 @@ Basis = GetPerformanceRequest.Basis | str
 
 Dimension = PerformanceGroup.Dimension | str
 """PerformanceGroup.HOUR or "HOUR", and so on."""
+Role = ApiKey.Role | str
+"""ApiKey.VIEWER or "VIEWER", and so on."""
 
 EquityResolution = ListEquityRequest.Resolution | str
 """ListEquityRequest.DAY or "DAY", or by bar."""

@@ -19,6 +19,7 @@ export {
   type SignalFilter,
 } from "./client.js";
 export { DEFAULT_TIMEOUT_MS, type Connect, type Connection } from "./connection.js";
+export type { KeySource } from "./credentials.js";
 export * from "./errors.js";
 export { Follower, type FollowerState, type FollowOptions } from "./follower.js";
 export * from "./gen/v1.js";

@@ -5,6 +5,7 @@ import type { Interceptor } from "@connectrpc/connect";
 import { createGrpcTransport, createGrpcWebTransport, Http2SessionManager } from "@connectrpc/connect-node";
 
 import { createClientOver, type Client } from "./client.js";
+import { sending, type KeySource } from "./credentials.js";
 
 /** How Node reaches the service. */
 export interface NodeOptions {
@@ -14,6 +15,8 @@ export interface NodeOptions {
   readonly protocol?: "grpc" | "grpc-web" | undefined;
   /** Deadline of a call with one response, in milliseconds; 10,000 by default, 0 for none. */
   readonly timeoutMs?: number | undefined;
+  /** An API key or a token, for a service that wants one; or a function that returns it at each call. */
+  readonly apiKey?: KeySource | undefined;
   /** What to do with each call besides, such as adding a header. */
   readonly interceptors?: readonly Interceptor[] | undefined;
   /** Options of the HTTP/2 connection, such as `ca` for a certificate of one's own. */
@@ -26,7 +29,7 @@ const KEEPALIVE = { pingIntervalMs: 30_000, pingTimeoutMs: 10_000 };
 /** Return a client that connects when it is first used, and whenever the connection was lost. */
 export function createClient(options: NodeOptions): Client {
   const { baseUrl, protocol = "grpc" } = options;
-  const interceptors = [...(options.interceptors ?? [])];
+  const interceptors = [...(options.interceptors ?? []), ...(options.apiKey ? [sending(options.apiKey)] : [])];
   const connect = () => {
     const sessionManager = new Http2SessionManager(baseUrl, KEEPALIVE, options.http2);
     const transport =

@@ -3,6 +3,7 @@ import type { DescMessage, DescMethodServerStreaming, DescService, Message, Mess
 import { createClient, type CallOptions, type Client, type Transport } from "@connectrpc/connect";
 
 import { only } from "./connection.js";
+import { AccessService } from "./gen/tradingsignals/v1/access_service_pb.js";
 import { AccountService } from "./gen/tradingsignals/v1/account_service_pb.js";
 import { BacktestService } from "./gen/tradingsignals/v1/backtest_service_pb.js";
 import { EventService } from "./gen/tradingsignals/v1/event_service_pb.js";
@@ -15,6 +16,7 @@ import { SystemService } from "./gen/tradingsignals/v1/system_service_pb.js";
 
 /** Every service, by its name in the client. */
 export const SERVICES = {
+  access: AccessService,
   account: AccountService,
   backtests: BacktestService,
   events: EventService,

@@ -3,6 +3,7 @@ import type { Interceptor } from "@connectrpc/connect";
 import { createGrpcWebTransport } from "@connectrpc/connect-web";
 
 import { createClientOver, type Client } from "./client.js";
+import { sending, type KeySource } from "./credentials.js";
 
 /** How a browser reaches the service. */
 export interface WebOptions {
@@ -10,6 +11,8 @@ export interface WebOptions {
   readonly baseUrl?: string | undefined;
   /** Deadline of a call with one response, in milliseconds; 10,000 by default, 0 for none. */
   readonly timeoutMs?: number | undefined;
+  /** An API key or a token, for a service that wants one; or a function that returns it at each call. */
+  readonly apiKey?: KeySource | undefined;
   /** What to do with each call besides, such as adding a header. */
   readonly interceptors?: readonly Interceptor[] | undefined;
   /** Used in place of the global `fetch`. */
@@ -19,7 +22,7 @@ export interface WebOptions {
 /** Return a client that connects when it is first used, and whenever the connection was lost. */
 export function createClient(options: WebOptions = {}): Client {
   const baseUrl = options.baseUrl ?? globalThis.location.origin;
-  const interceptors = [...(options.interceptors ?? [])];
+  const interceptors = [...(options.interceptors ?? []), ...(options.apiKey ? [sending(options.apiKey)] : [])];
   const fetch = options.fetch;
   const connect = () => ({
     transport: createGrpcWebTransport({ baseUrl, interceptors, ...(fetch && { fetch }) }),

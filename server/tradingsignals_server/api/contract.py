@@ -5,6 +5,7 @@ from __future__ import annotations
 from google.protobuf.descriptor import FileDescriptor, MethodDescriptor, ServiceDescriptor
 
 from tradingsignals.v1 import (
+    access_service_pb2,
     account_service_pb2,
     backtest_service_pb2,
     event_service_pb2,
@@ -39,6 +40,7 @@ SERVICES = _services(
     model_service_pb2.DESCRIPTOR,
     event_service_pb2.DESCRIPTOR,
     backtest_service_pb2.DESCRIPTOR,
+    access_service_pb2.DESCRIPTOR,
 )
 """The public services; reflection describes these."""
 

@@ -1,16 +1,21 @@
-"""Who may call: keys, rules and the gate of both servers."""
+"""Who may call: keys, rules, limits, the audit log, and the gate of both servers."""
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Protocol
 
 from ..access_settings import Auth
-from ..api.access.gate import AccessGate
-from ..api.access.rules import method_rules
+from ..api.access.gate import AccessGate, MethodRule
+from ..api.access.rules import method_names, method_rules
+from ..application.access.audit import AuditLog
 from ..application.access.authentication import Authenticate, Authenticator, everyone_is_admin
+from ..application.access.key_service import KeyService
 from ..application.access.keys import KeyRing
+from ..application.access.limits import TokenBuckets
 from ..application.access.open_calls import OpenCalls
 from ..config import Settings
 from ..domain.access import Rule
@@ -27,11 +32,13 @@ class Part(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """The gate, the rules that it goes by, and the parts that have to run."""
+    """The gate, the rules that it goes by, what AccessService needs, and the parts that have to run."""
 
     gate: AccessGate
     rules: Mapping[str, Rule]
-    parts: Sequence[Part] = ()
+    keys: KeyService
+    audit: AuditLog
+    parts: Sequence[Part]
 
 
 async def open_access(settings: Settings, storage: Storage) -> Access:
@@ -41,16 +48,30 @@ async def open_access(settings: Settings, storage: Storage) -> Access:
         StorageUnavailable: the database cannot be reached.
     """
     rules = method_rules()
-    secret = "" if settings.edge_secret is None else settings.edge_secret.get_secret_value()
+    audit = AuditLog(storage.audit, utc_now, timedelta(days=settings.audit_retention_days))
+    keys = KeyService(storage.keys, utc_now, secrets.token_bytes)
     if settings.auth is Auth.OFF:
-        return Access(_gate(rules, everyone_is_admin, OpenCalls(lambda _: None), secret), rules)
-    keys = KeyRing(storage.keys, utc_now)
-    await keys.load()
-    authenticator = Authenticator(keys, utc_now)
-    open_calls = OpenCalls(authenticator.lost_by)
-    keys.on_change = open_calls.check
-    return Access(_gate(rules, authenticator.authenticate, open_calls, secret), rules, (keys, open_calls))
+        gate = _gate(settings, rules, audit, everyone_is_admin, OpenCalls(lambda _: None), None)
+        return Access(gate, rules, keys, audit, (audit,))
+    ring = KeyRing(storage.keys, utc_now)
+    await ring.load()
+    authenticator = Authenticator(ring, utc_now)
+    open_calls = OpenCalls(authenticator.lost_by, settings.max_streams_per_caller, settings.max_stream_seconds)
+    ring.on_change = open_calls.check
+    buckets = TokenBuckets(settings.rate_limits)
+    gate = _gate(settings, rules, audit, authenticator.authenticate, open_calls, buckets)
+    return Access(gate, rules, keys, audit, (audit, ring, open_calls))
 
 
-def _gate(rules: Mapping[str, Rule], authenticate: Authenticate, open_calls: OpenCalls, secret: str) -> AccessGate:
-    return AccessGate(rules, authenticate, open_calls, secret)
+def _gate(
+    settings: Settings,
+    rules: Mapping[str, Rule],
+    audit: AuditLog,
+    authenticate: Authenticate,
+    open_calls: OpenCalls,
+    buckets: TokenBuckets | None,
+) -> AccessGate:
+    names = method_names()
+    methods = {path: MethodRule(rule, names.get(path, path).removeprefix("/")) for path, rule in rules.items()}
+    secret = b"" if settings.edge_secret is None else settings.edge_secret.get_secret_value().encode()
+    return AccessGate(methods, authenticate, open_calls, utc_now, audit, buckets, secret)

@@ -10,11 +10,13 @@ from typing import TYPE_CHECKING
 
 from ..adapters.backtests.process import BacktestProcesses
 from ..adapters.performance import PerformanceProcesses
+from ..api.access.noted import NotedServicer
 from ..api.access.rules import require_rules
 from ..api.contract import PEER_SERVICE, SERVICES
 from ..api.mapping.errors import status_of
 from ..api.mapping.log_messages import market_update_of, signal_of
 from ..api.methods import all_methods, is_routine, methods_of
+from ..api.services.access import AccessServicer
 from ..api.services.account import AccountServicer
 from ..api.services.backtests import BacktestServicer
 from ..api.services.json_bodies import JsonBodyServicer
@@ -40,7 +42,7 @@ from ..transport.grpc.status import CallRules
 from ..transport.methods import Methods
 from .access import Access
 from .backtest_job import WORKER, backtest_job
-from .engine import Core
+from .engine import Core, utc_now
 from .metrics import ServerMetrics
 from .performance_job import WORKER as PERFORMANCE_WORKER
 from .performance_job import PerformanceJob
@@ -81,7 +83,7 @@ async def running_servers(
         MethodWithoutRule: a method is in no rule of access.
     """
     followers = Followers(core.log_tail, settings.stream_stall_seconds)
-    methods = all_methods(_servicers(settings, core), followers, _backtests(settings, core).methods())
+    methods = all_methods(_servicers(settings, core, access), followers, _backtests(settings, core).methods())
     on_end = None if metrics is None else metrics.on_call_end(methods)
     rules = CallRules(status_of, is_routine, on_end, begins_spans(traces, methods))
     metadata = ((EPOCH_KEY, str(core.log_tail.epoch)),)
@@ -118,7 +120,7 @@ async def _fanout_server(
         yield server
 
 
-def _servicers(settings: Settings, core: Core) -> dict[str, object]:
+def _servicers(settings: Settings, core: Core, access: Access) -> dict[str, object]:
     queries = Queries(core.storage.store, core.log_tail, core.storage.outcomes)
     explainer = SignalExplainer(core.storage.store, core.find_policy, Decoders(signal_of, market_update_of))
     public: dict[str, object] = {
@@ -133,7 +135,9 @@ def _servicers(settings: Settings, core: Core) -> dict[str, object]:
         "AccountService": AccountServicer(AccountQueries(core.storage.account), core.engine, settings.protections),
         "MarketDataService": MarketDataServicer(core.router, queries, settings.bar_interval.of),
         "ModelService": ModelServicer(core.pipeline, core.models, queries),
+        "AccessService": AccessServicer(access.keys, access.audit, utc_now),
     }
+    public = {name: NotedServicer(SERVICES[name], servicer, access.rules) for name, servicer in public.items()}
     json = json_servicer(public)
     return public | {"JsonService": json, "JsonBodyService": JsonBodyServicer(json)}
 

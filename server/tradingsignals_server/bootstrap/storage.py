@@ -10,6 +10,7 @@ import asyncpg
 
 from ..adapters.postgres.account import PostgresAccount
 from ..adapters.postgres.api_keys import PostgresKeys
+from ..adapters.postgres.audit import PostgresAudit
 from ..adapters.postgres.bars_table import BarsTable
 from ..adapters.postgres.connection import Connections, DatabaseRefused, connections
 from ..adapters.postgres.embedded import cluster_exists, dsn_if_running, running_postgres
@@ -33,6 +34,7 @@ class Storage:
     outcomes: PostgresOutcomes
     account: PostgresAccount
     keys: PostgresKeys
+    audit: PostgresAudit
     peer_secret: str
     connections: Connections
 
@@ -112,7 +114,8 @@ async def open_storage(settings: Settings, dsn: str) -> AsyncIterator[Storage]:
         store = PostgresStore(pool, encode, await _bars_table(pool, settings))
         await require_intervals(store, settings)
         outcomes, account = PostgresOutcomes(pool, encode, LOG_DECODERS), PostgresAccount(pool)
-        yield Storage(dsn, store, outcomes, account, PostgresKeys(pool, dsn), await peer_secret(pool), pool)
+        keys, audit = PostgresKeys(pool, dsn), PostgresAudit(pool)
+        yield Storage(dsn, store, outcomes, account, keys, audit, await peer_secret(pool), pool)
 
 
 async def migrate_schema(pool: Connections) -> list[Migration]:

@@ -6,8 +6,12 @@ ServiceError
 ├── NotAllowed
 │   ├── RoleNotAllowed          the role of the caller does not include the call
 │   └── NetworkNotAllowed       the API key is not accepted from the address of the caller
-└── NotFound
-    └── KeyNotFound
+├── NotFound
+│   └── KeyNotFound
+├── LimitReached
+│   ├── RateLimited             the caller has called too often
+│   └── TooManyStreams          the caller has as many calls open that last as it may
+└── StreamExpired               the stream has lasted as long as one may
 """
 
 from __future__ import annotations
@@ -69,3 +73,42 @@ class KeyNotFound(NotFound):
 
     def __init__(self, key_id: str) -> None:
         super().__init__(f"there is no API key {key_id[:80]}", key_id=key_id[:80])
+
+
+class LimitReached(ServiceError):
+    """The caller asks for more than it may."""
+
+
+class RateLimited(LimitReached):
+    """The caller has called too often. It may call again in `seconds`."""
+
+    reason = "RATE_LIMITED"
+
+    def __init__(self, rate: float, seconds: int) -> None:
+        super().__init__(
+            f"more than {rate:g} calls a second; try again in {seconds} s",
+            limit=f"{rate:g}",
+            retry_after_seconds=str(seconds),
+        )
+
+
+class TooManyStreams(LimitReached):
+    """The caller has as many streams and uploads open as it may."""
+
+    reason = "TOO_MANY_STREAMS"
+
+    def __init__(self, limit: int) -> None:
+        super().__init__(
+            f"{limit} streams of this caller are open already: end one, or follow all in one stream",
+            limit=str(limit),
+            retry_after_seconds="1",
+        )
+
+
+class StreamExpired(ServiceError):
+    """The stream has lasted as long as one may."""
+
+    reason = "STREAM_EXPIRED"
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__(f"a stream lasts {seconds:g} s at most; follow again from the last sequence seen")

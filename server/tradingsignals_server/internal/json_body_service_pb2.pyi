@@ -40,3 +40,11 @@ class ClosePositionBodyRequest(_message.Message):
     price: float
     body: _httpbody_pb2.HttpBody
     def __init__(self, position_id: _Optional[str] = ..., price: _Optional[float] = ..., body: _Optional[_Union[_httpbody_pb2.HttpBody, _Mapping]] = ...) -> None: ...
+
+class RevokeKeyBodyRequest(_message.Message):
+    __slots__ = ("key_id", "body")
+    KEY_ID_FIELD_NUMBER: _ClassVar[int]
+    BODY_FIELD_NUMBER: _ClassVar[int]
+    key_id: str
+    body: _httpbody_pb2.HttpBody
+    def __init__(self, key_id: _Optional[str] = ..., body: _Optional[_Union[_httpbody_pb2.HttpBody, _Mapping]] = ...) -> None: ...

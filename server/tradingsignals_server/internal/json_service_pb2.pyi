@@ -1,5 +1,6 @@
 from google.api import annotations_pb2 as _annotations_pb2
 from google.api import httpbody_pb2 as _httpbody_pb2
+from tradingsignals.v1 import access_service_pb2 as _access_service_pb2
 from tradingsignals.v1 import account_service_pb2 as _account_service_pb2
 from tradingsignals.v1 import market_data_service_pb2 as _market_data_service_pb2
 from tradingsignals.v1 import model_service_pb2 as _model_service_pb2

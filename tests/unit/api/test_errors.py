@@ -25,7 +25,10 @@ from tradingsignals_server.domain.access_errors import (
     InvalidKey,
     KeyNotFound,
     NetworkNotAllowed,
+    RateLimited,
     RoleNotAllowed,
+    StreamExpired,
+    TooManyStreams,
     Unauthenticated,
 )
 from tradingsignals_server.domain.account_errors import AccountNotReady, TradingIsHalted
@@ -99,6 +102,9 @@ TABLE: list[tuple[ServiceError, grpc.StatusCode]] = [
     (InvalidKey("revoked", "k"), grpc.StatusCode.UNAUTHENTICATED),
     (RoleNotAllowed("viewer", "admin"), grpc.StatusCode.PERMISSION_DENIED),
     (NetworkNotAllowed("192.0.2.1"), grpc.StatusCode.PERMISSION_DENIED),
+    (RateLimited(5.0, 2), CODES.RESOURCE_EXHAUSTED),
+    (TooManyStreams(3), CODES.RESOURCE_EXHAUSTED),
+    (StreamExpired(60.0), CODES.UNAVAILABLE),
     (KeyNotFound("k"), grpc.StatusCode.NOT_FOUND),
     (FollowerStalled(3, 300.0), CODES.RESOURCE_EXHAUSTED),
     (ShuttingDown(3), CODES.UNAVAILABLE),
@@ -161,6 +167,7 @@ def test_every_reason_of_the_contract_has_an_error() -> None:
 def test_only_overload_and_outages_are_retryable() -> None:
     retryable = {type(error) for error, _ in TABLE if is_retryable(error)}
     overload = {Overloaded, ReadTimedOut, TooManyBacktests, StatisticsLimit, FollowerStalled}
+    overload |= {RateLimited, TooManyStreams, StreamExpired}
     assert retryable == overload | {StorageUnavailable, OwnerUnavailable, AccountNotReady, ShuttingDown, Unhealthy}
 
 
@@ -249,6 +256,10 @@ def test_long_health_report_is_truncated_and_not_omitted() -> None:
         report.symbols.add(symbol=f"S{n}")
     sent = details(status_of(Unhealthy("no database", report), ""))["GetHealthResponse"]
     assert (sent.status, len(sent.warnings), len(sent.symbols)) == ("unhealthy", 5, 10)
+
+
+def test_limit_of_a_caller_says_when_to_try_again() -> None:
+    assert ("retry-after", "2") in status_of(RateLimited(5.0, 2), "call-1").metadata
 
 
 def test_caller_without_credentials_is_told_which_scheme_is_accepted() -> None:

@@ -19,6 +19,7 @@ from tradingsignals import (
     Signal,
     Statistics,
 )
+from tradingsignals.v1 import access_service_pb2 as access
 from tradingsignals.v1 import account_service_pb2 as accounts
 from tradingsignals.v1 import backtest_service_pb2 as backtests
 from tradingsignals.v1 import event_service_pb2 as events
@@ -59,6 +60,10 @@ METHODS = {
     "SignalService.ReplaySignal": "replay_signal",
     "SignalService.StreamSignals": "stream_signals",
     "OutcomeService.ListOutcomes": "list_outcomes",
+    "AccessService.CreateKey": "create_key",
+    "AccessService.ListKeys": "list_keys",
+    "AccessService.RevokeKey": "revoke_key",
+    "AccessService.ListAuditEntries": "list_audit_entries",
     "AccountService.GetAccount": "get_account",
     "AccountService.ListEquity": "list_equity",
     "AccountService.HaltTrading": "halt_trading",
@@ -85,7 +90,7 @@ def contract() -> dict[str, Any]:
     """Every RPC of the contract, by the name of its service and its own."""
     return {
         f"{service.name}.{method.name}": method
-        for module in (system, signals, outcomes, accounts, positions, market_data, models, events, backtests)
+        for module in (access, system, signals, outcomes, accounts, positions, market_data, models, events, backtests)
         for service in module.DESCRIPTOR.services_by_name.values()
         for method in service.methods
     }

@@ -15,7 +15,7 @@ from tradingsignals.v1.bar_pb2 import Bar
 from tradingsignals.v1.market_data_service_pb2 import PublishBarsRequest, PublishBarsResponse
 
 from ..errors import from_rpc_error
-from ..keyed import ApiKey, KeyedChannel
+from ..keyed import KeyedChannel, KeySource
 from ..requests import ChannelOptions, batches
 from ..resume import FollowerClosed, NoResponse
 
@@ -27,7 +27,7 @@ R = TypeVar("R")
 
 
 def open_channel(
-    address: str, credentials: grpc.ChannelCredentials | None, api_key: ApiKey, options: ChannelOptions
+    address: str, credentials: grpc.ChannelCredentials | None, api_key: KeySource, options: ChannelOptions
 ) -> Channel:
     """Return a channel to HOST:PORT, encrypted if there are credentials; its calls carry the API key, if any."""
     channel = (

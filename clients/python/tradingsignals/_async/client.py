@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
+from datetime import datetime
 from types import TracebackType
 from typing import Any, Self, TypeVar, Unpack
 
 import grpc
 
 from tradingsignals.v1 import (
+    access_service_pb2,
     account_service_pb2,
     backtest_service_pb2,
     event_service_pb2,
@@ -19,6 +21,9 @@ from tradingsignals.v1 import (
     signal_service_pb2,
     system_service_pb2,
 )
+from tradingsignals.v1.access_pb2 import ApiKey, AuditEntry
+from tradingsignals.v1.access_service_pb2 import CreateKeyResponse
+from tradingsignals.v1.access_service_pb2_grpc import AccessServiceStub
 from tradingsignals.v1.account_pb2 import EquityPoint, Trading
 from tradingsignals.v1.account_service_pb2 import GetAccountResponse
 from tradingsignals.v1.account_service_pb2_grpc import AccountServiceStub
@@ -43,7 +48,7 @@ from tradingsignals.v1.system_service_pb2 import GetHealthResponse, GetServiceIn
 from tradingsignals.v1.system_service_pb2_grpc import SystemServiceStub
 
 from ..errors import detail_of, from_rpc_error
-from ..keyed import ApiKey
+from ..keyed import KeySource
 from ..requests import (
     BARS_A_MESSAGE,
     CHANNEL_OPTIONS,
@@ -59,6 +64,7 @@ from ..requests import (
     Kind,
     Origin,
     Resolution,
+    Role,
     When,
     entries_of,
     when,
@@ -88,7 +94,7 @@ class AsyncClient:
         *,
         timeout: float = DEFAULT_TIMEOUT_SECONDS,
         credentials: grpc.ChannelCredentials | None = None,
-        api_key: ApiKey = None,
+        api_key: KeySource = None,
     ) -> None:
         """Prepare a client; see `tradingsignals.connect`."""
         self._address = address
@@ -105,6 +111,7 @@ class AsyncClient:
         self._model = ModelServiceStub(self._channel)
         self._events = EventServiceStub(self._channel)
         self._backtests = BacktestServiceStub(self._channel)
+        self._access = AccessServiceStub(self._channel)
 
     async def __aenter__(self) -> Self:
         return self
@@ -258,6 +265,51 @@ class AsyncClient:
             return await self._unary(self._outcomes.ListOutcomes, request)
 
         return AsyncPages(fetch, lambda page: page.outcomes)
+
+    # -------------------------------------------------------------------------------------------------- access
+
+    async def create_key(
+        self, name: str, role: Role, *, expires_at: datetime | None = None, networks: Sequence[str] = ()
+    ) -> CreateKeyResponse:
+        """Make an API key. Its `text` is in this response alone. Needs the role admin, as do the three below."""
+        request = access_service_pb2.CreateKeyRequest(name=name, role=role, expires_at=expires_at, networks=networks)
+        return await self._unary(self._access.CreateKey, request)
+
+    async def list_keys(self) -> list[ApiKey]:
+        """Return all API keys, the newest first, revoked and expired ones included."""
+        response = await self._unary(self._access.ListKeys, access_service_pb2.ListKeysRequest())
+        return list(response.keys)
+
+    async def revoke_key(self, key_id: str) -> ApiKey:
+        """Revoke an API key. Raises NotFound if there is none with this id."""
+        response = await self._unary(self._access.RevokeKey, access_service_pb2.RevokeKeyRequest(key_id=key_id))
+        return response.key
+
+    def list_audit_entries(
+        self,
+        *,
+        caller_id: str | None = None,
+        method: str | None = None,
+        refused: bool | None = None,
+        start_date: When = None,
+        end_date: When = None,
+        page_size: int = 100,
+    ) -> AsyncPages[AuditEntry]:
+        """List what callers did or were refused, the newest first, from `start_date` to before `end_date`."""
+
+        async def fetch(page_token: str) -> access_service_pb2.ListAuditEntriesResponse:
+            request = access_service_pb2.ListAuditEntriesRequest(
+                limit=page_size,
+                page_token=page_token,
+                caller_id=caller_id,
+                method=method,
+                refused=refused,
+                start_date=when(start_date),
+                end_date=when(end_date),
+            )
+            return await self._unary(self._access.ListAuditEntries, request)
+
+        return AsyncPages(fetch, lambda page: page.entries)
 
     # ------------------------------------------------------------------------------------------------- account
 

@@ -41,6 +41,9 @@ class ErrorReason(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     ROLE_NOT_ALLOWED: _ClassVar[ErrorReason]
     NETWORK_NOT_ALLOWED: _ClassVar[ErrorReason]
     KEY_NOT_FOUND: _ClassVar[ErrorReason]
+    RATE_LIMITED: _ClassVar[ErrorReason]
+    TOO_MANY_STREAMS: _ClassVar[ErrorReason]
+    STREAM_EXPIRED: _ClassVar[ErrorReason]
     MALFORMED_REQUEST: _ClassVar[ErrorReason]
     CALLER_NOT_ALLOWED: _ClassVar[ErrorReason]
     UNKNOWN_PATH: _ClassVar[ErrorReason]
@@ -84,6 +87,9 @@ UNAUTHENTICATED: ErrorReason
 ROLE_NOT_ALLOWED: ErrorReason
 NETWORK_NOT_ALLOWED: ErrorReason
 KEY_NOT_FOUND: ErrorReason
+RATE_LIMITED: ErrorReason
+TOO_MANY_STREAMS: ErrorReason
+STREAM_EXPIRED: ErrorReason
 MALFORMED_REQUEST: ErrorReason
 CALLER_NOT_ALLOWED: ErrorReason
 UNKNOWN_PATH: ErrorReason

@@ -1,71 +1,103 @@
-"""Admits calls by their headers: who calls, and whether the rule of the method lets it. See transport.admission."""
+"""Admits calls by their headers: who calls, whether the rule of the method lets it, and how often. See
+transport.admission."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextvars import ContextVar
+from dataclasses import dataclass, field
 from hmac import compare_digest
+from time import monotonic
 from typing import Final
 
+from ...application.access.audit import AuditLog
 from ...application.access.authentication import Authenticate, Sent
 from ...application.access.current import current_caller
+from ...application.access.limits import TokenBuckets
 from ...application.access.open_calls import OpenCalls
+from ...application.ports.clock import Clock
 from ...domain.access import Caller, Credential, Rule
-from ...domain.access_errors import RoleNotAllowed, Unauthenticated
-from ...domain.errors import NotAPeer
+from ...domain.access_errors import NotAllowed, RoleNotAllowed, Unauthenticated
+from ...domain.audit import AuditEntry
+from ...domain.errors import NotAPeer, ServiceError
 from ...transport.admission import HeaderOf
+from ...transport.grpc.metadata import REQUEST_ID_KEY, request_id
 from ...transport.grpc.status import CallStatus
+from ..mapping.errors import code_of
 
 EDGE_KEY: Final = "x-tradingsignals-edge"
 """Set by the edge to the secret that it shares with its servers, which believe its other headers then."""
 ADDRESS_KEY: Final = "x-tradingsignals-address"
 """Set by the edge to the address of its caller."""
+OK_CODE: Final = "OK"
+
+
+@dataclass(frozen=True, slots=True)
+class MethodRule:
+    """The rule of a method, and its name in the public contract, "package.Service/Method"."""
+
+    rule: Rule
+    name: str
 
 
 class CallAdmission:
-    """Implements transport.admission.Admission."""
+    """Implements transport.admission.Admission. `request` is set by the handler of a call that acts."""
 
-    __slots__ = ("_caller", "_held", "_open")
+    __slots__ = ("_caller", "_gate", "_held", "_id", "_method", "request")
 
-    def __init__(self, caller: Caller, open_calls: OpenCalls) -> None:
+    def __init__(self, gate: AccessGate, method: MethodRule, caller: Caller) -> None:
+        self._gate = gate
+        self._method = method
         self._caller = caller
-        self._open = open_calls
         self._held: int | None = None
+        self._id = ""
+        self.request = ""
 
     def enter(self) -> None:
         """See Admission."""
         current_caller.set(self._caller)
+        if self._method.rule.acts:
+            current_admission.set(self)
+            self._id = request_id.get()
 
     def hold(self, withdraw: Callable[[Exception], None]) -> None:
-        """See Admission."""
-        self._held = self._open.add(self._caller, withdraw)
+        """See Admission.
 
-    def release(self, status: CallStatus) -> None:  # noqa: ARG002 - see Admission
+        Raises:
+            TooManyStreams: the caller has as many calls open as it may.
+        """
+        self._held = self._gate.open_calls.add(self._caller, withdraw)
+
+    def release(self, status: CallStatus) -> None:
         """See Admission."""
         held, self._held = self._held, None
         if held is not None:
-            self._open.remove(self._caller, held)
+            self._gate.open_calls.remove(self._caller, held)
+        if self._method.rule.acts:
+            self._gate.record(self._method, self._caller, status.code.name, status.reason, self.request, self._id)
 
 
+current_admission: ContextVar[CallAdmission | None] = ContextVar("current_admission", default=None)
+"""Of the call that is being served, if it is one that acts."""
+
+
+@dataclass(frozen=True, slots=True)
 class AccessGate:
-    """Implements transport.admission.Gate. A method without a rule is refused."""
+    """Implements transport.admission.Gate. A method without a rule is refused.
 
-    def __init__(
-        self,
-        rules: Mapping[str, Rule],
-        authenticate: Authenticate,
-        open_calls: OpenCalls,
-        edge_secret: str = "",
-    ) -> None:
-        """Args:
-        rules: of all methods, by path.
-        authenticate: finds the caller.
-        open_calls: keeps the calls that last.
-        edge_secret: what the edge sends with each call; without one, no header of an edge is believed.
-        """
-        self._rules = rules
-        self._authenticate = authenticate
-        self._open = open_calls
-        self._edge_secret = edge_secret.encode()
+    methods: by path. authenticate: finds the caller. open_calls: keeps the calls that last. audit: records calls that
+    act, and refusals, if there is one. buckets: limit calls, if there are any. edge_secret: what the edge sends with
+    each call; without one, no header of an edge is believed.
+    """
+
+    methods: Mapping[str, MethodRule]
+    authenticate: Authenticate
+    open_calls: OpenCalls
+    clock: Clock
+    audit: AuditLog | None = None
+    buckets: TokenBuckets | None = None
+    edge_secret: bytes = b""
+    monotonic: Callable[[], float] = field(default=monotonic)
 
     def admit(self, method: str, header: HeaderOf, peer: str) -> CallAdmission:
         """See Gate.
@@ -73,25 +105,50 @@ class AccessGate:
         Raises:
             Unauthenticated: the method needs credentials, and there are none that are accepted.
             NotAllowed: the caller may not call the method, or not from where it is.
-            NotAPeer: only servers of the same database may.
+            RateLimited: the caller has called too often.
+            NotAPeer: only servers of the same database may call the method.
         """
-        rule = self._rules.get(method, Rule.PEER)
-        if rule is Rule.PEER:
+        found = self.methods.get(method)
+        if found is None or found.rule is Rule.PEER:
             raise NotAPeer
-        address = self._address(header, peer)
-        if rule is Rule.PUBLIC:
-            return CallAdmission(Caller(address=address), self._open)
-        caller = self._authenticate(Sent(header("authorization"), header("x-api-key"), address))
-        if not caller.may(rule):
-            if caller.credential is Credential.NONE:
-                raise Unauthenticated
-            raise RoleNotAllowed(caller.role or "", rule)
-        return CallAdmission(caller, self._open)
+        stranger = Caller(address=self._address(header, peer))
+        if found.rule is Rule.PUBLIC:
+            self._take(stranger)
+            return CallAdmission(self, found, stranger)
+        caller = stranger
+        try:
+            caller = self.authenticate(Sent(header("authorization"), header("x-api-key"), stranger.address))
+            if not caller.may(found.rule):
+                if caller.credential is Credential.NONE:
+                    raise Unauthenticated
+                raise RoleNotAllowed(caller.role or "", found.rule)
+        except (Unauthenticated, NotAllowed) as error:
+            self._take(caller)
+            self._record_refusal(found, caller, error, header)
+            raise
+        self._take(caller)
+        return CallAdmission(self, found, caller)
+
+    def record(self, method: MethodRule, caller: Caller, result: str, reason: str, request: str, id_: str) -> None:
+        """Record a call that acts. Bars are merged: a feed of them is one entry a second."""
+        if self.audit is not None:
+            entry = AuditEntry(self.clock(), caller, method.name, result, reason, request, id_)
+            self.audit.record(entry, merge=method.rule is Rule.PUBLISHER)
+
+    def _record_refusal(self, method: MethodRule, caller: Caller, error: ServiceError, header: HeaderOf) -> None:
+        if self.audit is not None:
+            id_ = header(REQUEST_ID_KEY) or ""
+            entry = AuditEntry(self.clock(), caller, method.name, code_of(error).name, error.reason, "", id_[:128])
+            self.audit.record(entry, merge=True)
+
+    def _take(self, caller: Caller) -> None:
+        if self.buckets is not None:
+            self.buckets.take(caller, self.monotonic())
 
     def _address(self, header: HeaderOf, peer: str) -> str:
         """Return the address of the caller: what the edge says, or that of the connection without an edge."""
-        if self._edge_secret:
+        if self.edge_secret:
             offered = header(EDGE_KEY)
-            if offered is not None and compare_digest(offered.encode("latin-1", "replace"), self._edge_secret):
+            if offered is not None and compare_digest(offered.encode("latin-1", "replace"), self.edge_secret):
                 return header(ADDRESS_KEY) or ""
         return peer

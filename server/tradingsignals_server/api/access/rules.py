@@ -20,12 +20,13 @@ def method_rules() -> dict[str, Rule]:
     """Return the rule of each method by its path: those of the table, and the same calls of the edge."""
     text = resources.files("tradingsignals_server.internal").joinpath(FILE).read_text(encoding="utf-8")
     rules = {path: Rule(rule) for path, rule in json.loads(text)["methods"].items()}
+    return rules | {path: rules[public] for path, public in method_names().items() if public in rules}
+
+
+def method_names() -> dict[str, str]:
+    """Return the path in the public contract of each method of the edge, by its own."""
     public = {method.name: path_of(method) for service in SERVICES.values() for method in service.methods}
-    for service in EDGE_SERVICES.values():
-        for method in service.methods:
-            if public[method.name] in rules:
-                rules[path_of(method)] = rules[public[method.name]]
-    return rules
+    return {path_of(method): public[method.name] for service in EDGE_SERVICES.values() for method in service.methods}
 
 
 def require_rules(rules: Mapping[str, Rule], paths: Iterable[str]) -> None:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from ...application.decision.quotes import LOOKBACK_MAXIMUM, LOOKBACK_MINIMUM
+from ...domain.access import MAX_NETWORKS
 from ...domain.bars import HIGHEST_PRICE, LOWEST_PRICE
 from ...domain.window import LOOKBACK_BARS
 
@@ -56,6 +57,7 @@ LENGTHS: Final[Mapping[str, int]] = {
     "kinds": 100,
     "settings": 50,
     "by": 9,
+    "networks": MAX_NETWORKS,
     "RunBacktestRequest.bars": 20_000,
 }
 """The most elements of a list, repeated ones counted."""

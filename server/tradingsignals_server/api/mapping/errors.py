@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 import grpc
 from google.protobuf.any_pb2 import Any
@@ -12,7 +13,7 @@ from google.rpc import error_details_pb2, status_pb2
 from tradingsignals.v1 import system_service_pb2
 
 from ...application.ports.peer import PeerError
-from ...domain.access_errors import NotAllowed, Unauthenticated
+from ...domain.access_errors import LimitReached, NotAllowed, StreamExpired, Unauthenticated
 from ...domain.account_errors import AccountNotReady
 from ...domain.errors import (
     LISTED_VIOLATIONS,
@@ -52,6 +53,8 @@ CODES: Mapping[type[ServiceError], grpc.StatusCode] = {
     NotAPeer: grpc.StatusCode.PERMISSION_DENIED,
     NotAllowed: grpc.StatusCode.PERMISSION_DENIED,
     Unauthenticated: grpc.StatusCode.UNAUTHENTICATED,
+    LimitReached: grpc.StatusCode.RESOURCE_EXHAUSTED,
+    StreamExpired: grpc.StatusCode.UNAVAILABLE,
     BarConflict: grpc.StatusCode.ALREADY_EXISTS,
     FailedPrecondition: grpc.StatusCode.FAILED_PRECONDITION,
     SequenceOutOfRange: grpc.StatusCode.OUT_OF_RANGE,
@@ -116,7 +119,11 @@ def status_of(error: Exception, request_id: str) -> CallStatus:
             known = MalformedMessage(0)
         case _:
             return _sent(_defect(request_id), "INTERNAL_ERROR", is_defect=True)
-    return _sent(_rpc_status_of(known, request_id), known.reason, is_expected=isinstance(known, ShuttingDown))
+    is_expected = isinstance(known, ShuttingDown | StreamExpired)
+    sent = _sent(_rpc_status_of(known, request_id), known.reason, is_expected=is_expected)
+    if (seconds := known.metadata.get("retry_after_seconds")) is not None:
+        return replace(sent, metadata=(*sent.metadata, ("retry-after", seconds)))  # RFC 9110, 10.2.3
+    return sent
 
 
 def _sent(status: status_pb2.Status, reason: str, *, is_expected: bool = False, is_defect: bool = False) -> CallStatus:

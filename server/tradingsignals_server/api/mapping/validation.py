@@ -11,13 +11,14 @@ from uuid import UUID
 
 from google.protobuf.message import DecodeError, Message
 
-from tradingsignals.v1 import account_service_pb2, outcome_pb2, signal_pb2
+from tradingsignals.v1 import access_pb2, account_service_pb2, outcome_pb2, signal_pb2
 from tradingsignals.v1.event_pb2 import Event as EventMessage
 
 from ...application.event_log.filter import Filter
 from ...application.event_log.follower import StreamRequest
 from ...application.event_log.replay import Replay
 from ...application.ports.account import EquityResolution
+from ...domain.access import Role
 from ...domain.bars import price_problem
 from ...domain.errors import FieldViolation, InvalidRequest, MalformedMessage
 from ...domain.events import EventKind
@@ -158,6 +159,10 @@ class Checks:
     def fill(self, value: int, field: str) -> Fill:
         """At which price an outcome is filled."""
         return self.named(value, field, outcome_pb2.Outcome.Fill, Fill)
+
+    def role(self, value: int, field: str) -> Role:
+        """A role."""
+        return self.named(value, field, access_pb2.ApiKey.Role, lambda name: Role(name.lower()))
 
     def equity_resolution(self, value: int, field: str) -> EquityResolution:
         """Equity by bar or by day."""

@@ -19,6 +19,7 @@ from google.protobuf.descriptor import Descriptor, FieldDescriptor
 from google.protobuf.message import Message
 
 from tradingsignals.v1 import (
+    access_service_pb2,
     account_service_pb2,
     market_data_service_pb2,
     model_service_pb2,
@@ -80,6 +81,14 @@ class JsonBodyServicer:
         """See MarketDataService. The body is the bar."""
         request = read_request(sent, market_data_service_pb2.PublishBarRequest, field="bar")
         return await self._written.publish_bar(request)
+
+    async def create_key(self, sent: Any) -> Any:
+        """See AccessService."""
+        return await self._written.create_key(read_request(sent, access_service_pb2.CreateKeyRequest))
+
+    async def revoke_key(self, sent: Any) -> Any:
+        """See AccessService."""
+        return await self._written.revoke_key(read_request(sent, access_service_pb2.RevokeKeyRequest))
 
     async def reload_model(self, sent: Any) -> Any:
         """See ModelService."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -9,14 +11,19 @@ import pytest
 import yaml
 from tests.support.memory_keys import NOW, MemoryKeys, new_key
 
-from tradingsignals_server.api.access.gate import ADDRESS_KEY, EDGE_KEY, AccessGate
+from tradingsignals.v1.signal_service_pb2 import GenerateSignalRequest
+from tradingsignals_server.api.access.gate import ADDRESS_KEY, EDGE_KEY, AccessGate, MethodRule
+from tradingsignals_server.api.access.noted import NotedServicer, request_text
 from tradingsignals_server.api.access.rules import MethodWithoutRule, method_rules, require_rules
 from tradingsignals_server.api.contract import EDGE_SERVICES, PEER_SERVICE, SERVICES, path_of
+from tradingsignals_server.application.access.audit import AuditLog
 from tradingsignals_server.application.access.authentication import Authenticator, everyone_is_admin
 from tradingsignals_server.application.access.current import current_caller
 from tradingsignals_server.application.access.keys import KeyRing
+from tradingsignals_server.application.access.limits import CallRates, TokenBuckets
 from tradingsignals_server.application.access.open_calls import OpenCalls
 from tradingsignals_server.domain.access import Role, Rule
+from tradingsignals_server.domain.audit import REQUEST_CHARACTERS, AuditEntry
 from tradingsignals_server.domain.errors import NotAPeer, ServiceError
 from tradingsignals_server.transport.grpc.status import OK
 
@@ -33,6 +40,8 @@ OF_EDGE = {
     if public.name == method.name
 }
 METHODS = RULE_OF | OF_EDGE
+
+RULED = {path: MethodRule(rule, path) for path, rule in method_rules().items()}
 
 ROLES_OF = {
     "viewer": {"viewer", "publisher", "trader", "admin"},
@@ -68,7 +77,7 @@ class Callers:
         await ring.load()
         authenticator = Authenticator(ring, lambda: NOW)
         calls = OpenCalls(authenticator.lost_by)
-        return AccessGate(method_rules(), authenticator.authenticate, calls, EDGE_SECRET)
+        return AccessGate(RULED, authenticator.authenticate, calls, lambda: NOW, edge_secret=EDGE_SECRET.encode())
 
 
 def reason_of(gate: AccessGate, path: str, headers: dict[str, str], peer: str = ELSEWHERE) -> str | None:
@@ -148,14 +157,14 @@ async def test_address_is_what_the_edge_says_only_with_its_secret() -> None:
 
 
 async def test_without_a_secret_no_header_of_an_edge_is_believed() -> None:
-    gate = AccessGate(method_rules(), everyone_is_admin, OpenCalls(lambda _: None))
+    gate = AccessGate(RULED, everyone_is_admin, OpenCalls(lambda _: None), lambda: NOW)
     headers = {EDGE_KEY: "", ADDRESS_KEY: HOME}
     gate.admit("/tradingsignals.v1.SignalService/ListSignals", headers.get, ELSEWHERE).enter()
     assert current_caller.get().address == ELSEWHERE
 
 
 async def test_everyone_may_do_everything_but_what_is_for_peers_when_access_is_open() -> None:
-    gate = AccessGate(method_rules(), everyone_is_admin, OpenCalls(lambda _: None))
+    gate = AccessGate(RULED, everyone_is_admin, OpenCalls(lambda _: None), lambda: NOW)
     found = {path: reason_of(gate, path, {}) for path in METHODS}
     assert found == {path: "NOT_A_PEER" if rule == "peer" else None for path, rule in METHODS.items()}
 
@@ -185,3 +194,78 @@ async def test_refusal_is_raised_for_peers_methods_before_credentials_are_looked
     gate = await Callers().gate()
     with pytest.raises(NotAPeer):
         gate.admit("/tradingsignals.peer.v1.PeerService/ProcessBars", {"authorization": "x"}.get, HOME)
+
+
+class RecordedAudit(AuditLog):
+    """Keeps what it is given."""
+
+    def __init__(self) -> None:
+        self.recorded: list[tuple[AuditEntry, bool]] = []
+
+    def record(self, entry: AuditEntry, *, merge: bool = False) -> None:
+        """See AuditLog."""
+        self.recorded.append((entry, merge))
+
+
+SIGNALS = "/tradingsignals.v1.SignalService"
+
+
+async def test_calls_that_act_and_refusals_are_recorded() -> None:
+    callers = Callers()
+    audit = RecordedAudit()
+    gate = replace(await callers.gate(), audit=audit)
+    trader = {"x-api-key": callers.texts["trader", "valid"], "x-request-id": "call-1"}
+    viewer = {"x-api-key": callers.texts["viewer", "valid"]}
+    for path, headers in (
+        (f"{SIGNALS}/ListSignals", trader),
+        (f"{SIGNALS}/GenerateSignal", trader),
+        (f"{SIGNALS}/GenerateSignal", viewer),
+        (f"{SIGNALS}/ListSignals", {}),
+        ("/tradingsignals.v1.SystemService/GetHealth", {}),
+    ):
+        reason_of(gate, path, headers)
+    assert [(entry.method, entry.result, entry.reason, merge) for entry, merge in audit.recorded] == [
+        (f"{SIGNALS}/GenerateSignal", "OK", "", False),
+        (f"{SIGNALS}/GenerateSignal", "PERMISSION_DENIED", "ROLE_NOT_ALLOWED", True),
+        (f"{SIGNALS}/ListSignals", "UNAUTHENTICATED", "UNAUTHENTICATED", True),
+    ]
+    assert [entry.caller.role for entry, _ in audit.recorded] == [Role.TRADER, Role.VIEWER, None]
+    assert not any(text in repr(audit.recorded) for text in callers.texts.values())
+
+
+async def test_request_of_a_call_that_acts_is_noted_for_the_audit_log() -> None:
+    class Servicer:
+        async def generate_signal(self, request: GenerateSignalRequest) -> bytes:
+            return request.symbol.encode()
+
+        def __getattr__(self, name: str) -> object:
+            return name
+
+    audit = RecordedAudit()
+    gate = AccessGate(RULED, everyone_is_admin, OpenCalls(lambda _: None), lambda: NOW, audit)
+    servicer = NotedServicer(SERVICES["SignalService"], Servicer(), method_rules())
+    no_headers: dict[str, str] = {}
+    admission = gate.admit(f"{SIGNALS}/GenerateSignal", no_headers.get, HOME)
+    admission.enter()
+    assert await servicer.generate_signal(GenerateSignalRequest(symbol="USDCOP", close_price=4000.5)) == b"USDCOP"
+    admission.release(OK)
+    ((entry, merge),) = audit.recorded
+    assert json.loads(entry.request) == {"symbol": "USDCOP", "close_price": 4000.5}
+    assert not merge
+    assert len(request_text(GenerateSignalRequest(symbol="x" * 5000))) == REQUEST_CHARACTERS
+    assert servicer.list_signals == "list_signals"
+
+
+async def test_every_call_is_counted_against_the_rate_of_its_caller_refused_ones_too() -> None:
+    callers = Callers()
+    buckets = TokenBuckets(CallRates(dict.fromkeys(Role, 1.0), stranger=0.5))
+    gate = replace(await callers.gate(), buckets=buckets, monotonic=lambda: 0.0)
+    viewer = {"x-api-key": callers.texts["viewer", "valid"]}
+    found = [reason_of(gate, f"{SIGNALS}/{name}", viewer) for name in ("ListSignals", "GenerateSignal", "ListSignals")]
+    assert found == [None, "ROLE_NOT_ALLOWED", "RATE_LIMITED"]
+    path = f"{SIGNALS}/ListSignals"
+    guesses = [reason_of(gate, path, {"x-api-key": new_key()[1]}) for _ in range(2)]
+    assert guesses == ["UNAUTHENTICATED", "RATE_LIMITED"]
+    assert reason_of(gate, "/tradingsignals.v1.SystemService/GetHealth", {}) == "RATE_LIMITED"
+    assert reason_of(gate, path, viewer, peer=HOME) == "RATE_LIMITED"
+    assert reason_of(gate, path, {"x-api-key": callers.texts["trader", "valid"]}) is None

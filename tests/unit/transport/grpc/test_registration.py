@@ -14,6 +14,7 @@ from tests.support.logs import Log
 from tradingsignals.v1 import system_service_pb2
 from tradingsignals_server.api.contract import SERVICES, path_of
 from tradingsignals_server.api.methods import all_methods, methods_of
+from tradingsignals_server.api.services.access import AccessServicer
 from tradingsignals_server.api.services.account import AccountServicer
 from tradingsignals_server.api.services.backtests import BacktestServicer
 from tradingsignals_server.api.services.market_data import MarketDataServicer
@@ -32,6 +33,7 @@ SERVICERS: dict[str, type] = {
     "SystemService": SystemServicer,
     "SignalService": SignalServicer,
     "OutcomeService": OutcomeServicer,
+    "AccessService": AccessServicer,
     "AccountService": AccountServicer,
     "PositionService": PositionServicer,
     "MarketDataService": MarketDataServicer,

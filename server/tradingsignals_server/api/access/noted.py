@@ -1,0 +1,45 @@
+"""Servicers whose calls that act note their requests for the audit log."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from google.protobuf.descriptor import MethodDescriptor, ServiceDescriptor
+from google.protobuf.json_format import MessageToJson
+from google.protobuf.message import Message
+
+from ...domain.access import Rule
+from ...domain.audit import REQUEST_CHARACTERS
+from ..contract import path_of
+from ..methods import Behaviour, Response, behaviour_of, method_name
+from .gate import current_admission
+
+
+class NotedServicer:
+    """A servicer that does what another one does, and notes the requests of calls that act with one message."""
+
+    def __init__(self, service: ServiceDescriptor, servicer: object, rules: Mapping[str, Rule]) -> None:
+        self._servicer = servicer
+        for method in service.methods:
+            if rules[path_of(method)].acts and not (method.client_streaming or method.server_streaming):
+                setattr(self, method_name(method), _noted(behaviour_of(servicer, method), method))
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._servicer, name)
+
+
+def _noted(behaviour: Behaviour, _: MethodDescriptor) -> Behaviour:
+    async def noted(request: Any) -> Response:
+        admission = current_admission.get()
+        if admission is not None:
+            admission.request = request_text(request)
+        return await behaviour(request)
+
+    return noted
+
+
+def request_text(request: Message) -> str:
+    """Return a request as the audit log has it: JSON on one line, without absent fields, cut."""
+    text: str = MessageToJson(request, preserving_proto_field_name=True, indent=None)
+    return text if len(text) <= REQUEST_CHARACTERS else text[: REQUEST_CHARACTERS - 3] + "..."

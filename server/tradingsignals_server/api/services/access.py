@@ -1,0 +1,66 @@
+"""tradingsignals.v1.AccessService."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from google.protobuf.timestamp_pb2 import Timestamp
+
+from tradingsignals.v1 import access_service_pb2 as pb
+
+from ...application.access.audit import AuditLog
+from ...application.access.key_service import KeyService
+from ...application.ports.audit import AuditQuery
+from ...application.ports.clock import Clock
+from ..mapping.access_to_proto import entry_message, key_message
+from ..mapping.validation import Checks
+
+
+class AccessServicer:
+    """Makes, lists and revokes API keys, and lists the audit log."""
+
+    def __init__(self, keys: KeyService, audit: AuditLog, clock: Clock) -> None:
+        self._keys = keys
+        self._audit = audit
+        self._clock = clock
+
+    async def create_key(self, request: pb.CreateKeyRequest) -> pb.CreateKeyResponse:
+        """Make a key."""
+        with Checks() as checks:
+            role = checks.role(request.role, "role")
+            expires_at = _time(request.expires_at, checks) if request.HasField("expires_at") else None
+        made = await self._keys.create(request.name, role, expires_at, list(request.networks))
+        return pb.CreateKeyResponse(key=key_message(made.key, self._clock()), text=made.text)
+
+    async def list_keys(self, _: pb.ListKeysRequest) -> pb.ListKeysResponse:
+        """List all keys."""
+        now = self._clock()
+        return pb.ListKeysResponse(keys=[key_message(key, now) for key in await self._keys.list()])
+
+    async def revoke_key(self, request: pb.RevokeKeyRequest) -> pb.RevokeKeyResponse:
+        """Revoke a key."""
+        return pb.RevokeKeyResponse(key=key_message(await self._keys.revoke(request.key_id), self._clock()))
+
+    async def list_audit_entries(self, request: pb.ListAuditEntriesRequest) -> pb.ListAuditEntriesResponse:
+        """List a page of the audit log."""
+        with Checks() as checks:
+            limit = checks.number(request, "limit")
+            query = AuditQuery(
+                caller_id=request.caller_id or None,
+                method=request.method or None,
+                refused=request.refused if request.HasField("refused") else None,
+                start=checks.date(request.start_date, "start_date"),
+                end=checks.date(request.end_date, "end_date"),
+            )
+        page, token = await self._audit.entries(query, request.page_token, limit)
+        return pb.ListAuditEntriesResponse(
+            entries=map(entry_message, page.entries), count=len(page.entries), next_page_token=token
+        )
+
+
+def _time(sent: Timestamp, checks: Checks) -> datetime | None:
+    try:
+        return sent.ToDatetime(tzinfo=UTC)
+    except (ValueError, OverflowError):
+        checks.refuse("expires_at", "is not a time")
+        return None
