@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from enum import StrEnum
+from pathlib import Path
 from typing import Annotated, Self
 
 from pydantic import AliasChoices, Field, SecretStr, model_validator
 from pydantic_settings import BaseSettings
 
+from .adapters.envoy.identity import EdgeTls, EdgeTokens
 from .application.access.limits import DEFAULT_RATES
-from .setting_types import Days, Hosts, NotNegative, Port, Rates
+from .setting_types import NO_ROLES, Days, Hosts, NamedRoles, NotNegative, Origins, Port, Rates
 
 
 class Auth(StrEnum):
@@ -45,6 +47,38 @@ class AccessSettings(BaseSettings):
         "fraction of the cost. 0: GRPC_PORT serves them, like all others. LEAN_PORT is accepted as its older name.",
     )
 
+    cors_origins: Origins = Field(
+        (),
+        description="Further origins, such as https://desk.example, whose pages may call from a browser. Absent: those "
+        "of the hosts that are served.",
+    )
+    tls_cert: Path | None = Field(
+        None,
+        description="Certificate chain (PEM) of the public port, which is encrypted then. It is read again when a file "
+        "is moved into its folder.",
+    )
+    tls_key: Path | None = Field(None, description="Private key (PEM) of TLS_CERT.")
+    tls_client_ca: Path | None = Field(
+        None, description="Certificate authorities (PEM) of clients, which are then asked for a certificate."
+    )
+    tls_client_required: bool = Field(True, description="Refuse clients without a certificate, with TLS_CLIENT_CA.")
+    tls_client_roles: NamedRoles = Field(
+        NO_ROLES,
+        description="Roles of clients by a DNS name or URI of their certificate, such as "
+        "engine.desk.example=trader,*.desk.example=viewer: the first that matches counts, with AUTH=on.",
+    )
+    jwt_issuer: str | None = Field(
+        None, description="Issuer of tokens (JWT) that the public port accepts with AUTH=on."
+    )
+    jwt_audience: str | None = Field(None, description="Audience that these tokens must name.")
+    jwt_jwks: str | None = Field(
+        None, description="Their public keys (JWKS): a file, or a URL, which is read again every five minutes."
+    )
+    jwt_role_claim: str = Field("role", description="Claim of a token that names its role.")
+    jwt_max_seconds: Annotated[int, Field(ge=1, le=86_400)] = Field(
+        3600, description="Longest lifetime of a token, from when it was issued; longer ones are refused."
+    )
+
     # Who may call
     auth: Auth = Field(
         Auth.OFF,
@@ -75,6 +109,33 @@ class AccessSettings(BaseSettings):
         description="Secret between the edge and its servers, which believe what the edge says of a caller's address "
         "only with it. `up` makes one at each start; `serve` and `edge` on their own need the same one.",
     )
+
+    @model_validator(mode="after")
+    def _complete(self) -> Self:
+        if (self.tls_cert is None) != (self.tls_key is None):
+            raise ValueError("TLS_CERT and TLS_KEY must be set together")
+        if self.tls_client_ca is not None and self.tls_cert is None:
+            raise ValueError("TLS_CLIENT_CA needs TLS_CERT and TLS_KEY")
+        if self.tls_client_roles and self.tls_client_ca is None:
+            raise ValueError("TLS_CLIENT_ROLES needs TLS_CLIENT_CA")
+        tokens = (self.jwt_issuer, self.jwt_audience, self.jwt_jwks)
+        if any(tokens) and not all(tokens):
+            raise ValueError("JWT_ISSUER, JWT_AUDIENCE and JWT_JWKS must be set together")
+        return self
+
+    @property
+    def tls(self) -> EdgeTls | None:
+        """TLS of the public port, if it is set."""
+        if self.tls_cert is None or self.tls_key is None:
+            return None
+        return EdgeTls(self.tls_cert, self.tls_key, self.tls_client_ca, self.tls_client_required)
+
+    @property
+    def tokens(self) -> EdgeTokens | None:
+        """The tokens that are accepted, if any are."""
+        if self.auth is Auth.OFF or not (self.jwt_issuer and self.jwt_audience and self.jwt_jwks):
+            return None
+        return EdgeTokens(self.jwt_issuer, self.jwt_audience, self.jwt_jwks, self.jwt_max_seconds)
 
     @model_validator(mode="after")
     def _audit_is_kept(self) -> Self:

@@ -14,9 +14,11 @@ from pydantic import BeforeValidator, Field, PlainValidator
 from pydantic_settings import NoDecode
 
 from .adapters.envoy.hosts import parse_hosts
+from .adapters.envoy.identity import parse_origins
 from .adapters.feeds.kind import FeedKind
 from .adapters.feeds.registry import FEEDS, AnyFeed
 from .application.access.limits import CallRates
+from .domain.access import RolesByName
 from .domain.costs import Charge, Charges
 from .domain.errors import InvalidRequest
 from .domain.intervals import Intervals
@@ -30,6 +32,10 @@ COLLECTOR_PORT = 4317
 
 DEFAULT_SLIPPAGE = Charge(0.5, in_bp=True)
 """Of a symbol that SLIPPAGE does not name: a quarter of the default spread, for orders small beside the book."""
+
+
+NO_ROLES = RolesByName(())
+"""No name of a certificate has a role."""
 
 Port = Annotated[int, Field(ge=0, le=65535)]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
@@ -84,6 +90,14 @@ def _hosts(value: object) -> object:
     return parse_hosts(value) if isinstance(value, str) else value
 
 
+def _origins(value: object) -> object:
+    return parse_origins(value) if isinstance(value, str) else value
+
+
+def _named_roles(value: object) -> RolesByName:
+    return value if isinstance(value, RolesByName) else RolesByName.parse(str(value))
+
+
 def _charges(value: object, every_other: Charge) -> Charges:
     return value if isinstance(value, Charges) else Charges.parse(str(value), every_other)
 
@@ -114,6 +128,8 @@ SpreadCharges = Annotated[Charges, NoDecode, PlainValidator(partial(_charges, ev
 CommissionCharges = Annotated[Charges, NoDecode, PlainValidator(partial(_charges, every_other=Charge()))]
 SlippageCharges = Annotated[Charges, NoDecode, PlainValidator(partial(_charges, every_other=DEFAULT_SLIPPAGE))]
 BarIntervals = Annotated[Intervals, NoDecode, PlainValidator(_intervals)]
+Origins = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_origins)]
+NamedRoles = Annotated[RolesByName, NoDecode, PlainValidator(_named_roles)]
 Rates = Annotated[CallRates, NoDecode, PlainValidator(_rates)]
 Feed = Annotated[AnyFeed, NoDecode, PlainValidator(_feed)]
 LogLevel = Annotated[str, PlainValidator(_level)]

@@ -236,6 +236,13 @@ def test_allowed_hosts_are_parsed_as_a_list(environment: Setter, text: str, host
 
 IMPOSSIBLE = [
     ("AUTH", "perhaps"),
+    ("CORS_ORIGINS", "desk.example"),
+    ("CORS_ORIGINS", "https://desk.example/page"),
+    ("CORS_ORIGINS", "*"),
+    ("TLS_CLIENT_REQUIRED", "perhaps"),
+    ("TLS_CLIENT_ROLES", "engine.desk.example=king"),
+    ("TLS_CLIENT_ROLES", "=viewer"),
+    ("JWT_MAX_SECONDS", "0"),
     ("RATE_LIMITS", "viewer=-1"),
     ("RATE_LIMITS", "everyone=5"),
     ("RATE_LIMITS", "viewer"),
@@ -460,6 +467,13 @@ def test_unknown_variable_that_is_empty_is_ignored(environment: Setter) -> None:
 def test_these_tests_cover_every_setting_with_bounds() -> None:
     unbounded = {
         "edge_secret",
+        "tls_cert",
+        "tls_key",
+        "tls_client_ca",
+        "jwt_issuer",
+        "jwt_audience",
+        "jwt_jwks",
+        "jwt_role_claim",
         "signal_service_host",
         "grpc_host",
         "metrics_host",
@@ -470,6 +484,13 @@ def test_these_tests_cover_every_setting_with_bounds() -> None:
     }
     unbounded |= {
         "edge_secret",
+        "tls_cert",
+        "tls_key",
+        "tls_client_ca",
+        "jwt_issuer",
+        "jwt_audience",
+        "jwt_jwks",
+        "jwt_role_claim",
         "postgres_password",
         "bars_table",
         "metrics_host",
@@ -585,3 +606,26 @@ def test_audit_log_is_kept_for_thirty_days_at_least(environment: Setter) -> None
     environment(AUDIT_RETENTION_DAYS="29")
     with pytest.raises(InvalidSettings, match=r"^AUDIT_RETENTION_DAYS must be 0, or at least 30$"):
         Settings.from_env()
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"TLS_CERT": "a"}, "TLS_CERT and TLS_KEY must be set together"),
+        ({"TLS_KEY": "a"}, "TLS_CERT and TLS_KEY must be set together"),
+        ({"TLS_CLIENT_CA": "a"}, "TLS_CLIENT_CA needs TLS_CERT and TLS_KEY"),
+        ({"TLS_CLIENT_ROLES": "a=viewer"}, "TLS_CLIENT_ROLES needs TLS_CLIENT_CA"),
+        ({"JWT_ISSUER": "a", "JWT_AUDIENCE": "b"}, "JWT_ISSUER, JWT_AUDIENCE and JWT_JWKS must be set together"),
+    ],
+)
+def test_identity_that_is_not_whole_is_refused(environment: Setter, values: dict[str, str], message: str) -> None:
+    environment(**values)
+    with pytest.raises(InvalidSettings, match=f"^{message}$"):
+        Settings.from_env()
+
+
+def test_tokens_are_accepted_with_authentication_only(environment: Setter) -> None:
+    environment(JWT_ISSUER="a", JWT_AUDIENCE="b", JWT_JWKS="c")
+    assert Settings.from_env().tokens is None
+    environment(AUTH="on")
+    assert Settings.from_env().tokens is not None

@@ -55,7 +55,7 @@ async def open_access(settings: Settings, storage: Storage) -> Access:
         return Access(gate, rules, keys, audit, (audit,))
     ring = KeyRing(storage.keys, utc_now)
     await ring.load()
-    authenticator = Authenticator(ring, utc_now)
+    authenticator = Authenticator(ring, utc_now, settings.jwt_role_claim, settings.tls_client_roles)
     open_calls = OpenCalls(authenticator.lost_by, settings.max_streams_per_caller, settings.max_stream_seconds)
     ring.on_change = open_calls.check
     buckets = TokenBuckets(settings.rate_limits)

@@ -14,30 +14,45 @@ _EDGE_SECRET_BYTES = 32
 
 
 def exposure(settings: Settings) -> tuple[str, ...]:
-    """Return a sentence for each address beyond this machine that is open to everyone; empty unless ALLOW_INSECURE."""
-    if settings.auth is Auth.ON:
-        return ()
-    return tuple(
-        f"{name}={host} listens beyond this machine without authentication (AUTH=off, ALLOW_INSECURE=1): whatever "
-        "reaches it can store bars, make signals, close positions and reload the model"
-        for name, host in _addresses(settings).items()
-        if not is_loopback(host)
-    )
+    """Return a sentence for each address beyond this machine without protection; empty unless ALLOW_INSECURE."""
+    found = []
+    for name, host in _addresses(settings).items():
+        if is_loopback(host):
+            continue
+        if settings.auth is Auth.OFF:
+            found.append(
+                f"{name}={host} listens beyond this machine without authentication (AUTH=off, ALLOW_INSECURE=1): "
+                "whatever reaches it can store bars, make signals, close positions and reload the model"
+            )
+        elif name == "GRPC_HOST" or settings.tls is None:
+            found.append(
+                f"{name}={host} listens beyond this machine without encryption (ALLOW_INSECURE=1): whatever hears its "
+                "callers can use their keys"
+            )
+    return tuple(found)
 
 
 def require_protection(settings: Settings, *names: str) -> None:
-    """Check that callers need credentials where `names`, settings of addresses, listen beyond this machine.
+    """Check that callers need credentials, and that these are encrypted, where `names` listen beyond this machine.
 
     Raises:
-        InvalidSettings: they do not, and ALLOW_INSECURE is not set.
+        InvalidSettings: they do not or are not, and ALLOW_INSECURE is not set.
     """
-    if settings.auth is Auth.ON or settings.allow_insecure:
+    if settings.allow_insecure:
         return
     for name, host in _addresses(settings).items():
-        if name in names and not is_loopback(host):
+        if name not in names or is_loopback(host):
+            continue
+        if settings.auth is Auth.OFF:
             raise InvalidSettings(
                 f"{name}={host} listens beyond this machine, where AUTH=off lets everyone do everything: set AUTH=on "
                 "and make a key with `tradingsignals keys create`, or ALLOW_INSECURE=1 if something else protects it"
+            )
+        if name == "GRPC_HOST" or settings.tls is None:
+            remedy = "listen on this machine only" if name == "GRPC_HOST" else "set TLS_CERT and TLS_KEY"
+            raise InvalidSettings(
+                f"{name}={host} listens beyond this machine, where keys would be sent without encryption: {remedy}, or "
+                "ALLOW_INSECURE=1 if something else encrypts it"
             )
 
 

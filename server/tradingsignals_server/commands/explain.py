@@ -15,7 +15,7 @@ import tradingsignals
 from tradingsignals import Signal
 from tradingsignals.v1.explanation_pb2 import Explanation, Replay, RuleResult
 
-from .api_key import api_key
+from .api_key import api_key, credentials
 from .watch import ServiceAbsent
 
 _VERDICTS = {
@@ -45,7 +45,7 @@ async def explain(
         TradingSignalsError: the service refuses the call; NotFound if there is no signal with this id.
     """
     console = console or Console()
-    async with tradingsignals.connect(address, api_key=api_key()) as client:
+    async with tradingsignals.connect(address, api_key=api_key(), credentials=credentials()) as client:
         try:
             found = await client.explain_signal(signal_id)
             replay = await client.replay_signal(signal_id) if replays else None

@@ -32,7 +32,7 @@ from ..application.ports.clock import Sleep
 from ..domain.bars import Bar
 from ..domain.events import Disposition
 from ..domain.intervals import Intervals
-from .api_key import api_key
+from .api_key import api_key, credentials
 from .progress import ReplayDisplay
 
 INCOMPLETE = 3
@@ -88,7 +88,7 @@ async def replay(
     """
     with ReplayDisplay(console or Console(), file.name, monotonic) as display:
         require_bars(file)
-        async with tradingsignals.connect(address, api_key=api_key()) as client:
+        async with tradingsignals.connect(address, api_key=api_key(), credentials=credentials()) as client:
             info = await _service_info(client, address)
             simulated = frozenset() if force else await _simulated_symbols(client, info)
             interval_of = _intervals_of(info).of

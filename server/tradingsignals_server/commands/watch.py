@@ -11,7 +11,7 @@ from tradingsignals import Backoff, Connected, Disconnected, Event, Notice, Skip
 from tradingsignals.v1.system_service_pb2 import GetServiceInfoResponse
 
 from ..domain.symbols import parse_symbol
-from .api_key import api_key
+from .api_key import api_key, credentials
 from .table import EventTable
 
 _KINDS: dict[str, tuple[Event.Kind, ...]] = {
@@ -52,7 +52,7 @@ async def watch(
     """
     symbols = [parse_symbol(symbol) for symbol in symbols]
     table = EventTable(console or Console())
-    async with tradingsignals.connect(address, api_key=api_key()) as client:
+    async with tradingsignals.connect(address, api_key=api_key(), credentials=credentials()) as client:
         try:
             info = await client.service_info()
         except tradingsignals.Unavailable as error:

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from fnmatch import fnmatchcase
 from functools import lru_cache
 from hmac import compare_digest
 from typing import Final
@@ -97,6 +98,42 @@ class Caller:
     def group(self) -> str:
         """Callers with the same limits: those of one identity, or of one address if they have none."""
         return f"{self.credential}:{self.id or self.address}"
+
+
+@dataclass(frozen=True, slots=True)
+class RolesByName:
+    """Roles by the names of client certificates, which may be patterns such as *.desk.example."""
+
+    roles: tuple[tuple[str, Role], ...]
+
+    @classmethod
+    def parse(cls, text: str) -> RolesByName:
+        """Parse names and roles, such as engine.desk.example=trader,*.desk.example=viewer.
+
+        Raises:
+            ValueError: there is no name, or no such role; the message says which.
+        """
+        found = []
+        for part in text.split(","):
+            name, _, role = (word.strip() for word in part.rpartition("="))
+            if not name or role not in set(Role):
+                raise ValueError(f"'{part.strip()[:80]}' must be a name, = and a role ({', '.join(Role)})")
+            found.append((name, Role(role)))
+        return cls(tuple(found))
+
+    def __str__(self) -> str:
+        return ",".join(f"{name}={role}" for name, role in self.roles)
+
+    def __bool__(self) -> bool:
+        return bool(self.roles)
+
+    def of(self, names: Sequence[str]) -> tuple[str, Role] | None:
+        """Return the name and role of the first pattern that one of the names matches."""
+        for pattern, role in self.roles:
+            for name in names:
+                if fnmatchcase(name, pattern):
+                    return name, role
+        return None
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,6 +29,7 @@ def nothing_starts(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(up, name, started)
 
 
+TLS = {"tls_cert": "cert.pem", "tls_key": "key.pem"}
 BEYOND = [
     (up.up, {"signal_service_host": "0.0.0.0"}, "SIGNAL_SERVICE_HOST=0.0.0.0"),  # noqa: S104 - nothing listens
     (up.up_multi_server, {"signal_service_host": "10.0.0.7"}, "SIGNAL_SERVICE_HOST=10.0.0.7"),
@@ -66,7 +67,7 @@ async def test_listening_beyond_this_machine_is_warned_of_if_it_is_asked_for_out
         (up.up, {"signal_service_host": "127.0.0.2", "grpc_host": "localhost"}),
         (up.serve, {"grpc_host": "::1"}),
         (up.serve, {"signal_service_host": "0.0.0.0"}),  # noqa: S104 - it does not listen there
-        (up.up, {"signal_service_host": "0.0.0.0", "auth": "on"}),  # noqa: S104 - nothing listens
+        (up.up, {"signal_service_host": "0.0.0.0", "auth": "on", **TLS}),  # noqa: S104 - nothing listens
     ],
 )
 async def test_nothing_is_refused_where_callers_are_local_or_authenticated(
@@ -74,3 +75,20 @@ async def test_nothing_is_refused_where_callers_are_local_or_authenticated(
 ) -> None:
     with pytest.raises(StartedError):
         await start(Settings(**settings))  # type: ignore[arg-type]  # all of them are strings
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"signal_service_host": "::"}, "keys would be sent without encryption: set TLS_CERT and TLS_KEY"),
+        ({"grpc_host": "10.0.0.7", **TLS}, "keys would be sent without encryption: listen on this machine only"),
+    ],
+)
+async def test_sending_keys_beyond_this_machine_without_encryption_is_refused(
+    settings: dict[str, str], message: str
+) -> None:
+    with pytest.raises(InvalidSettings, match=message):
+        await up.up(Settings(auth="on", **settings))  # type: ignore[arg-type]  # all of them are strings
+    insecure = Settings(auth="on", allow_insecure=True, **settings)  # type: ignore[arg-type]  # the same
+    (sentence,) = exposure(insecure)
+    assert "without encryption" in sentence

@@ -68,7 +68,8 @@ def envoy_binary() -> Path:
 class Edge:
     """A running edge: the address of its listener, and its Envoy process."""
 
-    def __init__(self, listen: Address, folder: Path, workers: int, upstreams: int) -> None:
+    def __init__(self, listen: Address, folder: Path, workers: int, upstreams: int, *, is_tls: bool = False) -> None:
+        self.scheme = "https" if is_tls else "http"
         self.host = listen.host
         self.port = listen.port
         self._folder = folder
@@ -78,9 +79,9 @@ class Edge:
 
     @property
     def url(self) -> str:
-        """URL of the edge: http://host:port."""
+        """URL of the edge: http://host:port, or https."""
         host = f"[{self.host}]" if ":" in self.host else self.host
-        return f"http://{host}:{self.port}"
+        return f"{self.scheme}://{host}:{self.port}"
 
     @property
     def pid(self) -> int | None:
@@ -273,7 +274,8 @@ async def running_edge(
     """
     async with _reserved_port(config.listen) as listen:
         with _edge_folder(replace(config, listen=listen, admin=_ADMIN_SOCKET), folder):
-            edge = Edge(listen, folder, workers, len(config.backends) + len(config.fanout))
+            upstreams = len(config.backends) + len(config.fanout)
+            edge = Edge(listen, folder, workers, upstreams, is_tls=config.tls is not None)
             await edge._start()
             # Not in a task group, which would wrap exceptions of the caller's block in a group.
             keeper = asyncio.create_task(edge._keep_running())

@@ -14,12 +14,13 @@ import jinja2
 from .contract import BODY_SERVICE, JSON_SERVICE, STREAM_SERVICES, read_contract
 from .files import edge_files, methods_of, write_files
 from .hosts import host_pattern, is_loopback, served_hosts
+from .identity import CA_BUNDLE, EdgeTls, EdgeTokens
 
 KEPT_HEADERS = (
     *("host", "te", "content-type", "content-length", "transfer-encoding"),
     *("grpc-timeout", "grpc-encoding", "grpc-accept-encoding"),
     *("x-request-id", "last-event-id", "traceparent", "tracestate", "x-envoy-original-path"),
-    *("authorization", "x-api-key", "idempotency-key"),
+    *("authorization", "x-api-key", "idempotency-key", "x-tradingsignals-token"),
 )
 """Headers of a request that the edge passes to the server; it removes all others."""
 CONFIG_FILE = "envoy.yaml"
@@ -74,6 +75,12 @@ class EdgeConfig:
     # Hosts served besides the local ones and `listen`, at any port: "signals.example.com", "*.example.com". Pages of
     # these origins may call from a browser.
     allowed_hosts: tuple[str, ...] = ()
+    # Further origins whose pages may call from a browser.
+    cors_origins: tuple[str, ...] = ()
+    # Without it the public port is not encrypted.
+    tls: EdgeTls | None = None
+    # Without it no tokens are accepted.
+    tokens: EdgeTokens | None = None
     # Timeout of a REST call that is not a stream, in seconds. gRPC callers set their own deadlines.
     rest_timeout_seconds: int = 15
     # Maximum size of the body of a REST call. With the path it must stay below the maximum request of the server.
@@ -102,6 +109,39 @@ def render(config: EdgeConfig, folder: Path) -> str:
     """Render the configuration of an Envoy that has its files in `folder`, a path in the file system of that Envoy."""
     assets = _asset_folder()
     files = edge_files(assets / "openapi.json")
+    rendered = (
+        _environment(assets)
+        .get_template(f"{CONFIG_FILE}.j2")
+        .render(
+            edge=config,
+            folder=folder.as_posix(),
+            admin_path=config.admin.as_posix() if isinstance(config.admin, Path) else None,
+            upstreams={"server": config.backends, **({"fanout": config.fanout} if config.fanout else {})},
+            has_name=lambda addresses: not all(re.fullmatch(r"[\d.]+|.*:.*", address.host) for address in addresses),
+            stream_services=STREAM_SERVICES,
+            json_service=JSON_SERVICE,
+            body_service=BODY_SERVICE,
+            contract=read_contract((assets / DESCRIPTORS).read_bytes()),
+            files=files,
+            file_methods=methods_of(files),
+            metrics_hosts=_metrics_hosts(config.metrics),
+            hosts=(hosts := served_hosts(config.listen.host, config.allowed_hosts)),
+            host_patterns=[host_pattern(host) for host in hosts],
+            origin_patterns=[re.escape(origin) for origin in config.cors_origins],
+            ca_bundle=CA_BUNDLE,
+            kept_headers=KEPT_HEADERS,
+            edge_errors=EDGE_ERRORS,
+        )
+    )
+    return rendered.lstrip()
+
+
+def _metrics_hosts(metrics: Address | None) -> list[str]:
+    """Return the hosts for which the metrics are served; none serves all, for a scraper on another machine."""
+    return served_hosts(metrics.host, ()) if metrics is not None and is_loopback(metrics.host) else []
+
+
+def _environment(assets: Path) -> jinja2.Environment:
     environment = jinja2.Environment(  # noqa: S701 - YAML; the template quotes strings
         loader=jinja2.FileSystemLoader(assets),
         undefined=jinja2.StrictUndefined,
@@ -110,30 +150,18 @@ def render(config: EdgeConfig, folder: Path) -> str:
         keep_trailing_newline=True,
     )
     environment.filters["quoted"] = _quoted
-    rendered = environment.get_template(f"{CONFIG_FILE}.j2").render(
-        edge=config,
-        folder=folder.as_posix(),
-        admin_path=config.admin.as_posix() if isinstance(config.admin, Path) else None,
-        upstreams={"server": config.backends, **({"fanout": config.fanout} if config.fanout else {})},
-        has_name=lambda addresses: not all(re.fullmatch(r"[\d.]+|.*:.*", address.host) for address in addresses),
-        stream_services=STREAM_SERVICES,
-        json_service=JSON_SERVICE,
-        body_service=BODY_SERVICE,
-        contract=read_contract((assets / DESCRIPTORS).read_bytes()),
-        files=files,
-        file_methods=methods_of(files),
-        metrics_hosts=_metrics_hosts(config.metrics),
-        hosts=(hosts := served_hosts(config.listen.host, config.allowed_hosts)),
-        host_patterns=[host_pattern(host) for host in hosts],
-        kept_headers=KEPT_HEADERS,
-        edge_errors=EDGE_ERRORS,
-    )
-    return rendered.lstrip()
+    return environment
 
 
-def _metrics_hosts(metrics: Address | None) -> list[str]:
-    """Return the hosts for which the metrics are served; none serves all, for a scraper on another machine."""
-    return served_hosts(metrics.host, ()) if metrics is not None and is_loopback(metrics.host) else []
+def render_secrets(tls: EdgeTls) -> dict[str, str]:
+    """Render the files by which Envoy finds the certificates, by their names."""
+    environment = _environment(_asset_folder())
+    certificate, key = tls.certificate.absolute(), tls.key.absolute()
+    found = {"tls.yaml": {"certificate": str(certificate), "key": str(key), "folder": str(certificate.parent)}}
+    if tls.client_ca is not None:
+        client_ca = tls.client_ca.absolute()
+        found["clients.yaml"] = {"client_ca": str(client_ca), "folder": str(client_ca.parent)}
+    return {name: environment.get_template(f"{name}.j2").render(**values).lstrip() for name, values in found.items()}
 
 
 def _quoted(value: object) -> str:
@@ -160,6 +188,8 @@ def write_edge_files(
     folder.mkdir(parents=True, exist_ok=True)
     shutil.copyfile(_asset_folder() / DESCRIPTORS, folder / DESCRIPTORS)
     write_files(edge_files(_asset_folder() / "openapi.json"), folder)
+    for name, text in ({} if config.tls is None else render_secrets(config.tls)).items():
+        (folder / name).write_text(text, encoding="utf-8")
     path = folder / CONFIG_FILE
     path.unlink(missing_ok=True)  # an earlier one may have other permissions
     with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600 if is_private else 0o666), "w") as file:  # noqa: PTH123 - the descriptor has the mode

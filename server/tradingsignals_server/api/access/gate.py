@@ -29,7 +29,10 @@ EDGE_KEY: Final = "x-tradingsignals-edge"
 """Set by the edge to the secret that it shares with its servers, which believe its other headers then."""
 ADDRESS_KEY: Final = "x-tradingsignals-address"
 """Set by the edge to the address of its caller."""
-OK_CODE: Final = "OK"
+TOKEN_KEY: Final = "x-tradingsignals-token"  # noqa: S105 - the name of a header
+"""Set by the edge to the payload of a token that it has verified, in base64url."""
+CERTIFICATE_KEY: Final = "x-tradingsignals-certificate"
+"""Set by the edge to the names of the client certificate that it has verified, separated by commas."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,13 +114,14 @@ class AccessGate:
         found = self.methods.get(method)
         if found is None or found.rule is Rule.PEER:
             raise NotAPeer
-        stranger = Caller(address=self._address(header, peer))
+        is_of_edge = self._is_of_edge(header)
+        stranger = Caller(address=(header(ADDRESS_KEY) or "") if is_of_edge else peer)
         if found.rule is Rule.PUBLIC:
             self._take(stranger)
             return CallAdmission(self, found, stranger)
         caller = stranger
         try:
-            caller = self.authenticate(Sent(header("authorization"), header("x-api-key"), stranger.address))
+            caller = self.authenticate(_sent(header, stranger.address, is_of_edge=is_of_edge))
             if not caller.may(found.rule):
                 if caller.credential is Credential.NONE:
                     raise Unauthenticated
@@ -145,10 +149,15 @@ class AccessGate:
         if self.buckets is not None:
             self.buckets.take(caller, self.monotonic())
 
-    def _address(self, header: HeaderOf, peer: str) -> str:
-        """Return the address of the caller: what the edge says, or that of the connection without an edge."""
-        if self.edge_secret:
-            offered = header(EDGE_KEY)
-            if offered is not None and compare_digest(offered.encode("latin-1", "replace"), self.edge_secret):
-                return header(ADDRESS_KEY) or ""
-        return peer
+    def _is_of_edge(self, header: HeaderOf) -> bool:
+        """Return whether the call comes from the edge, so that what it says of its caller is to be believed."""
+        if not self.edge_secret or (offered := header(EDGE_KEY)) is None:
+            return False
+        return compare_digest(offered.encode("latin-1", "replace"), self.edge_secret)
+
+
+def _sent(header: HeaderOf, address: str, *, is_of_edge: bool) -> Sent:
+    authorization, api_key = header("authorization"), header("x-api-key")
+    if not is_of_edge:
+        return Sent(authorization, api_key, address)
+    return Sent(authorization, api_key, address, header(TOKEN_KEY), header(CERTIFICATE_KEY))

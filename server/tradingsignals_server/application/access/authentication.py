@@ -7,15 +7,15 @@ from base64 import urlsafe_b64decode
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from fnmatch import fnmatchcase
 from typing import Any
 
-from ...domain.access import Caller, Credential, Role, is_api_key
+from ...domain.access import Caller, Credential, Role, RolesByName, is_api_key
 from ...domain.access_errors import NetworkNotAllowed, Unauthenticated
 from ..ports.clock import Clock
 from .keys import KeyRing
 
 _BEARER = "bearer "
+NO_ROLES = RolesByName(())
 _SUBJECT_CHARACTERS = 200
 """Of the subject of a token or certificate, as an id."""
 
@@ -65,19 +65,18 @@ class Authenticator:
         keys: KeyRing,
         clock: Clock,
         role_claim: str = "role",
-        certificate_roles: Mapping[str, Role] | None = None,
+        certificate_roles: RolesByName = NO_ROLES,
     ) -> None:
         """Args:
         keys: the API keys.
         clock: the time.
         role_claim: the claim of a token that names its role.
-        certificate_roles: role by a name of a certificate, which may be a pattern such as *.desk.example; the first
-            that matches counts.
+        certificate_roles: roles by the names of certificates.
         """
         self._keys = keys
         self._clock = clock
         self._role_claim = role_claim
-        self._certificate_roles = certificate_roles or {}
+        self._certificate_roles = certificate_roles
 
     def authenticate(self, sent: Sent) -> Caller:
         """See Authenticate."""
@@ -120,13 +119,10 @@ class Authenticator:
 
     def _by_certificate(self, sent: Sent) -> Caller:
         names = [name for name in (sent.certificate_names or "").split(",") if name not in {"", "-"}]
-        for pattern, role in self._certificate_roles.items():
-            for name in names:
-                if fnmatchcase(name, pattern):
-                    return Caller(Credential.CERTIFICATE, name[:_SUBJECT_CHARACTERS], "", role, sent.address)
-        if names:
-            return Caller(Credential.CERTIFICATE, names[0][:_SUBJECT_CHARACTERS], "", None, sent.address)
-        return Caller(address=sent.address)
+        if not names:
+            return Caller(address=sent.address)
+        name, role = self._certificate_roles.of(names) or (names[0], None)
+        return Caller(Credential.CERTIFICATE, name[:_SUBJECT_CHARACTERS], "", role, sent.address)
 
 
 def _claims(payload: str) -> Mapping[str, Any]:

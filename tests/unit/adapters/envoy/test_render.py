@@ -14,6 +14,7 @@ from google.protobuf.descriptor_pb2 import FileDescriptorSet
 
 from tradingsignals_server.adapters.envoy.contract import STREAM_SERVICES, read_contract
 from tradingsignals_server.adapters.envoy.files import edge_files
+from tradingsignals_server.adapters.envoy.identity import EdgeTls, EdgeTokens
 from tradingsignals_server.adapters.envoy.render import (
     EDGE_ERRORS,
     KEPT_HEADERS,
@@ -401,3 +402,53 @@ def test_streams_are_not_traced_and_calls_are() -> None:
     assert untraced
     assert not [route for route in routes(rendered()) if "tracing" in route]
     assert "tracing" not in manager(rendered())
+
+
+def test_origins_of_the_setting_may_call_beside_those_of_the_hosts() -> None:
+    config = EdgeConfig(CONFIG.listen, CONFIG.backend, cors_origins=("https://desk.example",))
+    policy = served_hosts(rendered(config))["typed_per_filter_config"]["envoy.filters.http.cors"]
+    ((origins),) = policy["allow_origin_string_match"]
+    accepted = ("https://desk.example", "http://localhost:1", "http://127.0.0.1")
+    refused = (
+        "https://desk.example.org",
+        "https://deskxexample",
+        "http://desk.example",
+        "https://desk.example:1",
+        "null",
+    )
+    assert [bool(re.fullmatch(origins["safe_regex"]["regex"], origin)) for origin in (*accepted, *refused)] == [
+        *[True] * len(accepted),
+        *[False] * len(refused),
+    ]
+
+
+def test_keys_of_tokens_are_a_file_or_are_fetched_with_the_certificate_checked() -> None:
+    def tokens(jwks: str) -> Any:
+        tokens = EdgeTokens("https://login.example", "signals", jwks, 600)
+        document = rendered(EdgeConfig(CONFIG.listen, CONFIG.backend, tokens=tokens))
+        (filter_,) = [each for each in manager(document)["http_filters"] if each["name"].endswith("jwt_authn")]
+        return filter_["typed_config"]["providers"]["tokens"], document["static_resources"]["clusters"]
+
+    provider, _ = tokens("/keys.json")
+    assert provider["local_jwks"] == {"filename": "/keys.json"}
+    assert provider["require_expiration"] is True
+    assert (provider["audiences"], provider["max_lifetime"]) == (["signals"], "600s")
+    provider, clusters = tokens("https://login.example/keys")
+    assert provider["remote_jwks"]["http_uri"]["uri"] == "https://login.example/keys"
+    (cluster_,) = [each for each in clusters if each["name"] == "jwks"]
+    assert cluster_["transport_socket"]["typed_config"]["common_tls_context"]["validation_context"]["trusted_ca"]
+    socket = cluster_["load_assignment"]["endpoints"][0]["lb_endpoints"][0]["endpoint"]["address"]
+    assert socket_address(socket) == ("login.example", 443)
+
+
+def test_public_port_is_encrypted_with_certificates_of_files(tmp_path: Path) -> None:
+    tls = EdgeTls(tmp_path / "cert.pem", tmp_path / "key.pem", tmp_path / "ca.pem", client_required=False)
+    config = write_edge_files(EdgeConfig(CONFIG.listen, CONFIG.backend, tls=tls), tmp_path / "edge")
+    (listener,) = parsed(config.read_text())["static_resources"]["listeners"]
+    context = listener["filter_chains"][0]["transport_socket"]["typed_config"]
+    assert context["require_client_certificate"] is False
+    secret = parsed((tmp_path / "edge/tls.yaml").read_text())["resources"][0]["tls_certificate"]
+    assert secret["private_key"] == {"filename": str(tmp_path / "key.pem")}
+    assert secret["watched_directory"] == {"path": str(tmp_path)}
+    clients = parsed((tmp_path / "edge/clients.yaml").read_text())["resources"][0]["validation_context"]
+    assert clients["trusted_ca"] == {"filename": str(tmp_path / "ca.pem")}

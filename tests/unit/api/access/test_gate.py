@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from base64 import urlsafe_b64encode
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -12,7 +13,14 @@ import yaml
 from tests.support.memory_keys import NOW, MemoryKeys, new_key
 
 from tradingsignals.v1.signal_service_pb2 import GenerateSignalRequest
-from tradingsignals_server.api.access.gate import ADDRESS_KEY, EDGE_KEY, AccessGate, MethodRule
+from tradingsignals_server.api.access.gate import (
+    ADDRESS_KEY,
+    CERTIFICATE_KEY,
+    EDGE_KEY,
+    TOKEN_KEY,
+    AccessGate,
+    MethodRule,
+)
 from tradingsignals_server.api.access.noted import NotedServicer, request_text
 from tradingsignals_server.api.access.rules import MethodWithoutRule, method_rules, require_rules
 from tradingsignals_server.api.contract import EDGE_SERVICES, PEER_SERVICE, SERVICES, path_of
@@ -22,7 +30,7 @@ from tradingsignals_server.application.access.current import current_caller
 from tradingsignals_server.application.access.keys import KeyRing
 from tradingsignals_server.application.access.limits import CallRates, TokenBuckets
 from tradingsignals_server.application.access.open_calls import OpenCalls
-from tradingsignals_server.domain.access import Role, Rule
+from tradingsignals_server.domain.access import Role, RolesByName, Rule
 from tradingsignals_server.domain.audit import REQUEST_CHARACTERS, AuditEntry
 from tradingsignals_server.domain.errors import NotAPeer, ServiceError
 from tradingsignals_server.transport.grpc.status import OK
@@ -75,7 +83,8 @@ class Callers:
     async def gate(self) -> AccessGate:
         ring = KeyRing(MemoryKeys(*self.keys.values()), lambda: NOW)
         await ring.load()
-        authenticator = Authenticator(ring, lambda: NOW)
+        roles = RolesByName.parse("spiffe://desk.example/*=viewer")
+        authenticator = Authenticator(ring, lambda: NOW, certificate_roles=roles)
         calls = OpenCalls(authenticator.lost_by)
         return AccessGate(RULED, authenticator.authenticate, calls, lambda: NOW, edge_secret=EDGE_SECRET.encode())
 
@@ -269,3 +278,42 @@ async def test_every_call_is_counted_against_the_rate_of_its_caller_refused_ones
     assert reason_of(gate, "/tradingsignals.v1.SystemService/GetHealth", {}) == "RATE_LIMITED"
     assert reason_of(gate, path, viewer, peer=HOME) == "RATE_LIMITED"
     assert reason_of(gate, path, {"x-api-key": callers.texts["trader", "valid"]}) is None
+
+
+def claims(**values: object) -> str:
+    return urlsafe_b64encode(json.dumps(values).encode()).decode().rstrip("=")
+
+
+async def test_tokens_and_certificates_are_believed_of_the_edge_alone() -> None:
+    callers = Callers()
+    gate = await callers.gate()
+    path = f"{SIGNALS}/ListSignals"
+    token = {"authorization": "Bearer eyJ.x.y", TOKEN_KEY: claims(sub="desk", role="viewer", exp=NOW.timestamp() + 60)}
+    certificate = {CERTIFICATE_KEY: "-,spiffe://desk.example/screen"}
+    of_edge = {EDGE_KEY: EDGE_SECRET, ADDRESS_KEY: HOME}
+    assert reason_of(gate, path, {**of_edge, **token}) is None
+    assert reason_of(gate, path, {**of_edge, **certificate}) is None
+    for spoofed in (token, certificate):
+        assert reason_of(gate, path, spoofed) == "UNAUTHENTICATED"
+        assert reason_of(gate, path, {**spoofed, EDGE_KEY: "guessed"}) == "UNAUTHENTICATED"
+    wrong = {
+        "an end that is past": claims(sub="desk", role="viewer", exp=NOW.timestamp()),
+        "no end": claims(sub="desk", role="viewer"),
+        "an end that is no number": claims(sub="desk", role="viewer", exp="never"),
+        "no object": urlsafe_b64encode(b"[]").decode(),
+        "rubbish": "?",
+    }
+    found = {why: reason_of(gate, path, {**of_edge, **token, TOKEN_KEY: sent}) for why, sent in wrong.items()}
+    assert found == dict.fromkeys(wrong, "UNAUTHENTICATED")
+    for role in (None, "king", "", ["admin"]):
+        sent = claims(sub="desk", role=role, exp=NOW.timestamp() + 60)
+        assert reason_of(gate, path, {**of_edge, **token, TOKEN_KEY: sent}) == "ROLE_NOT_ALLOWED"
+
+
+def test_first_name_of_a_certificate_that_matches_counts() -> None:
+    roles = RolesByName.parse("engine.desk.example=trader, *.desk.example=viewer")
+    assert str(roles) == "engine.desk.example=trader,*.desk.example=viewer"
+    assert roles.of(["engine.desk.example"]) == ("engine.desk.example", Role.TRADER)
+    assert roles.of(["a.desk.example", "engine.desk.example"]) == ("engine.desk.example", Role.TRADER)
+    assert roles.of(["a.desk.example"]) == ("a.desk.example", Role.VIEWER)
+    assert roles.of(["desk.example", "engine.desk.example.org"]) is None
