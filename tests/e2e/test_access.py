@@ -336,6 +336,59 @@ async def test_caller_beyond_its_limits_is_told_when_to_try_again(folder: Path) 
                         pass
 
 
+TRICKS = (
+    *("//api/signals/history", "/api//signals/history", "/api/signals/history/", "/api/signals/./history"),
+    *("/docs/../api/signals/history", "/docs/%2e%2e/api/signals/history", "/docs/..%2fapi/signals/history"),
+    *("/health/../api/signals/history", "/health;/api/signals/history", "/health%00/api/signals/history"),
+    *("/api/signals/history%3f", "/api/signals/history?x-api-key=KEY", "/api/signals/history?api_key=KEY"),
+    *(
+        "/API/signals/history",
+        "/api/signals/%68istory",
+        "/api/signals/history#",
+        "/openapi.json/../api/signals/history",
+    ),
+    *("/tradingsignals.v1.SignalService/ListSignals", "/tradingsignals.edge.v1.JsonService/ListSignals"),
+    *(
+        "/tradingsignals.peer.v1.PeerService/ProcessBars",
+        "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo",
+    ),
+)
+
+
+async def test_no_form_of_a_path_reaches_data_without_a_key(guarded: Guarded) -> None:
+    async def response_to(verb: str, path: str) -> bytes:
+        sent = path.replace("KEY", guarded.keys["admin"])
+        reader, writer = await asyncio.open_connection("127.0.0.1", guarded.service.port)
+        writer.write(f"{verb} {sent} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n".encode())
+        response = await within(reader.read(), 60.0)
+        writer.close()
+        return response
+
+    calls = [(verb, path) for path in TRICKS for verb in ("GET", "HEAD", "POST", "OPTIONS", "TRACE")]
+    responses = await asyncio.gather(*(response_to(*call) for call in calls))
+    reached = [
+        (*call, response[:200])
+        for call, response in zip(calls, responses, strict=True)
+        if not response or response.startswith(b"HTTP/1.1 200") or b'"signals"' in response
+    ]
+    assert reached == []
+    assert guarded.keys["admin"][18:] not in guarded.service.log
+
+
+@pytest.mark.parametrize("size", [6_000, 7_000, 30_000, 100_000])
+async def test_credentials_of_any_size_are_refused_in_the_form_of_all_errors(guarded: Guarded, size: int) -> None:
+    async with guarded.service.rest() as rest:
+        response = await rest.get("/api/signals/history", headers={"authorization": "Bearer " + "x" * size})
+    assert response.status_code in {401, 431}
+    assert response.headers.get("content-type", "application/json") == "application/json"
+    async with grpc.aio.insecure_channel(guarded.service.stream_address) as channel:
+        call = channel.unary_unary("/tradingsignals.v1.SignalService/ListSignals", None, None)
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            await call(b"", metadata=(("authorization", "Bearer " + "x" * size),), timeout=DEADLINE)
+        refusals = {grpc.StatusCode.UNAUTHENTICATED, grpc.StatusCode.RESOURCE_EXHAUSTED, grpc.StatusCode.UNAVAILABLE}
+        assert caught.value.code() in refusals
+
+
 @pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium on this machine")
 async def test_dashboard_asks_for_a_key_and_keeps_it_in_its_tab(guarded: Guarded, tmp_path: Path) -> None:
     async with chromium(tmp_path) as tab:
