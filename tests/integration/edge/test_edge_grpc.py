@@ -116,7 +116,7 @@ async def test_preflight_allows_served_origins_only(rest: httpx.AsyncClient) -> 
             "idempotency-key",
             "last-event-id",
         ),
-        *("traceparent", "tracestate", "x-grpc-web", "x-request-id", "x-user-agent"),
+        *("traceparent", "tracestate", "x-api-key", "x-grpc-web", "x-request-id", "x-user-agent"),
     }
 
     async def preflight(origin: str) -> httpx.Response:
