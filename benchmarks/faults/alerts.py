@@ -18,7 +18,6 @@ from .setups import Setup
 
 RULES = ROOT / "deploy" / "prometheus" / "alerts.yaml"
 _FIRED = 'count by (alertname) (last_over_time(ALERTS{alertstate="firing"}[1h]))'
-_NOW = 'count by (alertname) (ALERTS{alertstate="firing"})'
 _READY_S = 30.0
 
 
@@ -30,18 +29,10 @@ class Alerts:
 
     async def fired(self) -> Sequence[str]:
         """Return the names of the alerts that have fired."""
-        return await self._names(_FIRED)
-
-    async def until_cleared(self, before: Sequence[str]) -> None:
-        """Wait until only alerts fire that did before the fault."""
-        while set(await self._names(_NOW)) - set(before):  # noqa: ASYNC110 - it has no notification
-            await asyncio.sleep(0.5)
-
-    async def _names(self, query: str) -> Sequence[str]:
         if self._url is None:
             return []
         async with httpx.AsyncClient(timeout=10.0) as rest:
-            found = (await rest.get(f"{self._url}/api/v1/query", params={"query": query})).json()
+            found = (await rest.get(f"{self._url}/api/v1/query", params={"query": _FIRED})).json()
         return sorted(series["metric"]["alertname"] for series in found["data"]["result"])
 
 
