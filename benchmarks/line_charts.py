@@ -8,7 +8,7 @@ from pathlib import Path
 
 _COLUMNS, _WIDTH, _HEIGHT, _MARGIN = 3, 300, 120, 16
 _STYLE = (
-    "text{font:12px sans-serif;fill:#1f2937}.name{font-weight:600}.line{fill:none;stroke:#2563eb;stroke-width:1.5}"
+    "text{font:11px sans-serif;fill:#1f2937}.name{font-weight:600}.line{fill:none;stroke:#2563eb;stroke-width:1.5}"
     ".axis{stroke:#cbd5e1}"
 )
 
