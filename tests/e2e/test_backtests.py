@@ -178,6 +178,7 @@ async def test_a_caller_that_disappears_ends_its_backtest(service: RunningServic
 async def parity(service: RunningService, *arguments: str) -> Ended:
     """Run `tradingsignals parity` on the database of the service, in its environment."""
     settings = {"DATA_DIR": str(service.data_dir), "FEED": "push", "MODEL_PATH": "placeholder", "SPREAD": "0"}
+    settings["SLIPPAGE"] = "0"
     return await run("parity", *arguments, **settings)
 
 

@@ -67,6 +67,7 @@ async def test_health_is_returned(rest: httpx.AsyncClient, path: str) -> None:
     names = {
         *("status", "timestamp", "service", "version", "model_loaded", "database_connected", "uptime_seconds"),
         *("total_signals_generated", "last_signal_timestamp", "last_commit_time", "warnings"),
+        *("trading_halted", "trading_halt_reason"),
         *("symbols", "symbol_count", "stale_symbols"),
     }
     assert response.keys() == names
