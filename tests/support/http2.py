@@ -142,7 +142,11 @@ class Peer:
 
     async def headers(self, stream: int) -> dict[str, str]:
         """Return the next headers of a stream."""
-        return self._frames.headers(await self.next(HEADERS, stream))
+        return self.decoded(await self.next(HEADERS, stream))
+
+    def decoded(self, frame: Frame) -> dict[str, str]:
+        """Return the headers of a HEADERS frame; such frames must be decoded in their order."""
+        return self._frames.headers(frame)
 
     async def closed(self) -> None:
         """Wait until the server has closed or reset the connection."""
