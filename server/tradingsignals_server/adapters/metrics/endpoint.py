@@ -13,7 +13,7 @@ import socket
 import sys
 import threading
 from collections.abc import AsyncIterator, Callable, Iterable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from functools import partial
 from typing import Any, Final
 from wsgiref.simple_server import WSGIRequestHandler, make_server
@@ -32,6 +32,10 @@ READ_SECONDS: Final = 5.0
 
 CALLER_SECONDS: Final = 10.0
 """How long a caller may take to send its request, and to take the response."""
+
+CONNECTIONS: Final = 16
+"""Connections at a time, each with a thread. Beyond that the oldest is closed: a scrape takes milliseconds, so the
+oldest is the slowest, and callers that are slow on purpose keep no scrape out."""
 
 log = logging.getLogger(__name__)
 
@@ -79,6 +83,29 @@ class _Handler(WSGIRequestHandler):
 
 
 class _Server(ThreadingWSGIServer):
+    def __init__(self, *arguments: Any, **named: Any) -> None:
+        self._lock = threading.Lock()
+        self._connections: dict[socket.socket, None] = {}
+        """Those that are open, the oldest first."""
+        super().__init__(*arguments, **named)
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        """Serve a new connection in a thread of its own; close the oldest if there are too many."""
+        with self._lock:
+            self._connections[request] = None
+            if len(self._connections) > CONNECTIONS:
+                oldest = next(iter(self._connections))
+                del self._connections[oldest]
+                with suppress(OSError):  # its caller has closed it
+                    oldest.shutdown(socket.SHUT_RDWR)
+        super().process_request(request, client_address)
+
+    def shutdown_request(self, request: Any) -> None:
+        """Close a connection, and forget it."""
+        with self._lock:
+            self._connections.pop(request, None)
+        super().shutdown_request(request)
+
     def handle_error(self, request: Any, client_address: Any) -> None:  # noqa: ARG002 - named by the base class
         """Log that a caller went away, or took too long, without a traceback."""
         log.info("a scrape from %s was broken off: %s", client_address[0], sys.exception())

@@ -6,12 +6,14 @@ import asyncio
 import socket
 import time
 from collections.abc import Iterator
+from contextlib import AsyncExitStack
 
 import httpx
 import pytest
 from prometheus_client import CollectorRegistry
 from prometheus_client.core import GaugeMetricFamily, Metric
 from tests.support.deadlines import within
+from tests.support.sockets import connected
 
 from tradingsignals_server.adapters.metrics import endpoint
 from tradingsignals_server.adapters.metrics.endpoint import LoopCollector, MetricsPortTaken, metrics_port
@@ -74,6 +76,16 @@ async def test_silent_caller_does_not_hold_up_the_end() -> None:
         silent = socket.create_connection(("127.0.0.1", port))
         assert (await get(port)).status_code == 200
     silent.close()
+
+
+async def test_oldest_connection_is_closed_for_a_new_one_beyond_the_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(endpoint._Handler, "timeout", 3600.0)
+    async with metrics_port(registry_of_loop(), "127.0.0.1", 0) as port, AsyncExitStack() as stack:
+        silent = [await stack.enter_async_context(connected(port)) for _ in range(3 * endpoint.CONNECTIONS)]
+        assert (await get(port)).status_code == 200
+        for reader, _ in silent[: -endpoint.CONNECTIONS]:
+            assert await within(reader.read()) == b""
+        assert not silent[-1][0].at_eof()
 
 
 async def test_scrape_that_is_broken_off_is_a_line_of_the_log(
