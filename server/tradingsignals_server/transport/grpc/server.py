@@ -67,6 +67,21 @@ class RunningServer:
         await self._health.enter_graceful_shutdown()
 
 
+class _HealthServicer(health.aio.HealthServicer):  # type: ignore[name-defined, misc]  # set when asyncio can be had
+    """The library's, which has no List."""
+
+    def __init__(self, services: Sequence[str]) -> None:
+        super().__init__()
+        self._services = services
+
+    async def List(self, _: health_pb2.HealthListRequest, context: Any) -> health_pb2.HealthListResponse:  # noqa: N802
+        """Return the status of every service."""
+        checks = {name: health_pb2.HealthCheckRequest(service=name) for name in self._services}
+        return health_pb2.HealthListResponse(
+            statuses={name: await self.Check(check, context) for name, check in checks.items()}
+        )
+
+
 @asynccontextmanager
 async def running_server(
     host: str,
@@ -99,7 +114,7 @@ async def running_server(
     """
     server = grpc.aio.server(interceptors=(CallInterceptor(rules, peer_secret, gate),), options=OPTIONS)
     server.add_generic_rpc_handlers((MethodHandlers(methods, subscribe, stream_metadata),))
-    health_servicer = health.aio.HealthServicer()  # type: ignore[attr-defined]  # it sets the name when asyncio can be had
+    health_servicer = _HealthServicer(("", *services))
     health_pb2_grpc.add_HealthServicer_to_server(health_servicer, server)
     described = [*services, health.SERVICE_NAME, reflection.SERVICE_NAME]
     reflection.enable_server_reflection(described, server, pool=_pool_of(described))
