@@ -145,3 +145,11 @@ async def test_refusal_takes_less_than_4_kb_on_the_wire(sides: Sides, side: str)
             found = await peer.next(h2.HEADERS, 1)
             size, flags = size + len(found.payload), found.flags
         assert 1000 < size < LIMIT
+
+
+@pytest.mark.parametrize("side", ["aio", "fanout"])
+async def test_headers_that_decode_to_too_much_are_refused_at_once(sides: Sides, side: str) -> None:
+    repeated = b"\x40\x01a\x7f\xa1\x1e" + b"x" * 4000 + b"\xbe" * 10  # an entry of the dynamic table, and references
+    async with http2_peer(getattr(sides, side)) as peer:
+        peer.send(h2.frame(h2.HEADERS, h2.END_HEADERS, 1, h2.block(h2.headers()) + repeated))
+        assert (await peer.headers(1))["grpc-status"] == "8"

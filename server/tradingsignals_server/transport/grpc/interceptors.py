@@ -18,6 +18,7 @@ from urllib.parse import unquote
 import grpc
 
 from ..admission import Admission, Gate, OpenGate
+from ..http2.limits import Limits
 from .call_log import log_defect, log_end
 from .metadata import (
     LAST_EVENT_ID_KEY,
@@ -37,12 +38,19 @@ from .status import CANCELLED, OK, CallRules, CallStatus, PeerRefused
 REQUEST_SECONDS: Final = 10.0
 """How long the message of a call that takes one may take to come."""
 
+HEADER_BYTES: Final = Limits().header_bytes
+"""The headers of a call that are taken, decoded. gRPC's own limit does not hold at a server (grpcio 1.85): a few KB of
+references to one entry of the dynamic table come as megabytes of metadata."""
+
 # grpc's classes are generic for the type checker only, so their parameters stand in quotes.
 Details = grpc.HandlerCallDetails
 Handler: TypeAlias = "grpc.RpcMethodHandler[Any, Any]"
 Context: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"
 Continuation: TypeAlias = "Callable[[Details], Awaitable[Handler]]"
 Body = Callable[[], Awaitable[None]]
+
+_FIELD_BYTES: Final = 32
+"""What each header counts for besides its name and value (RFC 9113, 6.5.2)."""
 
 END_SECONDS: Final = 10.0
 """How long a caller may take to read the end of a call whose permission was withdrawn."""
@@ -70,6 +78,9 @@ class CallInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]  # 
 
     async def intercept_service(self, continuation: Continuation, details: Details) -> Handler:
         """Wrap the handler of the call, whatever its shape."""
+        size = sum(len(name) + len(value) + _FIELD_BYTES for name, value in details.invocation_metadata or ())
+        if size > HEADER_BYTES:
+            return self._refusal_of_headers(details.method, size)
         handler = await continuation(details)
         if handler is None:
             return handler
@@ -114,6 +125,17 @@ class CallInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]  # 
         )
         wrapped: Handler = make(stream if handler.response_streaming else unary, None, handler.response_serializer)
         return wrapped
+
+    def _refusal_of_headers(self, method: str, size: int) -> Handler:
+        """Return a handler that refuses a call. It holds nothing of the headers: those of many calls are not kept."""
+        message = f"the headers have {size} bytes, at most {HEADER_BYTES} are taken"
+        status = CallStatus(grpc.StatusCode.RESOURCE_EXHAUSTED, message)
+
+        async def refuse(_: Any, context: Context) -> None:
+            log_end(method, status, perf_counter(), self._rules)
+            await _abort(context, status)
+
+        return grpc.stream_stream_rpc_method_handler(refuse)
 
     def _is_peer(self, offered: str | None) -> bool:
         """Return True if the caller has the secret of the database.
