@@ -152,15 +152,17 @@ class Handlers:
         return _Payload(index)
 
     def control_trading(self, command: ControlTrading, batch: Batch) -> _Value[Account]:
-        """Halt or resume trading; a call that changes nothing appends no entry to the log."""
+        """Halt or resume trading.
+
+        Each call is an entry of the log, even one that seems to change nothing: another server may have appended the
+        opposite a moment ago, which this one has not read yet, and the newest call counts.
+        """
         if not command.halted and self._rules.protections.trading_halted:
             raise TradingIsHalted
         control = TradingControl(command.halted, command.reason, command.by, self._clock())
-        after = batch.account.after(control)
-        if after != batch.account:
-            batch.account = after
-            batch.events.append(control)
-        return _Value(after)
+        batch.account = batch.account.after(control)
+        batch.events.append(control)
+        return _Value(batch.account)
 
     def read_last_bar(self, command: ReadLastBar, batch: Batch) -> _Value[Bar | None]:
         """Read the newest bar from the state of the symbol."""

@@ -225,17 +225,24 @@ async def test_requested_signal_opens_nothing_while_trading_is_halted() -> None:
     assert reasons(store, "EURUSD") == [HALTED]
 
 
-async def test_halting_and_resuming_again_appends_no_entry() -> None:
-    store = MemoryStore(encode)
-    async with guarded_engine(store) as running:
+async def test_halting_again_keeps_the_first_reason() -> None:
+    async with guarded_engine(MemoryStore(encode)) as running:
         first = await running.engine.control_trading("news", "ana", halted=True)
         assert await running.engine.control_trading("other news", "bob", halted=True) == first
-        for _ in range(2):
-            await running.engine.control_trading("", "bob", halted=False)
-    assert [event for event in store.events if isinstance(event, TradingControl)] == [
-        HALT,
-        TradingControl(False, "", "bob", NOW),
-    ]
+        assert running.engine.account == first
+
+
+@pytest.mark.parametrize("halted", [True, False])
+async def test_last_call_counts_if_the_server_has_not_read_that_of_another_one(halted: bool) -> None:
+    store = MemoryStore(encode)
+    async with guarded_engine(store) as running:
+        await running.engine.control_trading("news", "ana", halted=halted)
+        store.put([TradingControl(not halted, "", "bob", NOW)], NOW)  # its entry has not arrived
+        answered = await running.engine.control_trading("news", "ana", halted=halted)
+        assert answered.halted is halted
+        await LogReader(store, running.log_tail).catch_up()
+        assert running.engine.account.halted is halted
+    assert Account.opened(100_000.0).guarded(store.events, FAR.protections).halted is halted
 
 
 async def test_halt_survives_a_restart_before_and_after_the_account_is_stored() -> None:
