@@ -21,6 +21,7 @@ from ..config import Settings
 from .access import Access, Part, open_access
 from .api import Servers, running_servers
 from .engine import Core, build_core, build_feed, require_model
+from .identity_files import require_identity_files
 from .metrics import server_metrics
 from .storage import open_storage
 from .tracing import tracing
@@ -188,6 +189,7 @@ def require_files(settings: Settings) -> None:
     if (bars := settings.feed.file(settings)) is not None:
         require_bars(bars)
     require_model(settings)
+    require_identity_files(settings)
 
 
 def edge_places(settings: Settings) -> list[Place]:
