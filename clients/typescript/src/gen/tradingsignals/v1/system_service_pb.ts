@@ -310,7 +310,7 @@ export type SymbolHealth = Message<"tradingsignals.v1.SymbolHealth"> & {
   symbol: string;
 
   /**
-   * Time of the newest bar processed.
+   * Time of the newest bar processed. Absent if there is none.
    *
    * @generated from field: google.protobuf.Timestamp last_bar_time = 2;
    */
