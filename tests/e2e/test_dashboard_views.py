@@ -62,6 +62,50 @@ async def test_trading_panel_shows_the_account(page: Dashboard, api: httpx.Async
     assert f"{account['exposure']:.1%}" in await page.text("[data-trading=exposure]")
 
 
+async def test_trading_is_halted_and_resumed_by_keyboard(page: Dashboard, api: httpx.AsyncClient) -> None:
+    async def halted() -> bool:
+        return bool((await api.get("/health")).json()["trading_halted"])
+
+    await page.open("#/state")
+    await page.shows("#trading .status", "On")
+    await page.tab_to("Halt trading")
+    await page.press("Enter")
+    await page.shows("dialog[open] h2", "Halt trading?")
+    await page.press(*"news", "Escape")
+    await page.tab.shows("!document.querySelector('dialog')")
+    await page.focuses("Halt trading")
+    assert not await halted()
+    await page.press("Enter")
+    await page.shows("dialog[open] h2", "Halt trading?")
+    await page.press(*"rate decision", "Tab", *"ana")
+    await page.tab_to("Halt trading")
+    await page.press("Enter")
+    try:
+        await page.shows(".notice-halt", "TRADING HALTED")
+        assert await halted()
+        await page.shows("#trading .status", "Halted")
+        assert "rate decision, by ana, since" in await page.text("[data-trading=halt]")
+        for view in ("#/live", "#/trust", "#/state"):
+            await page.open(view)
+            await page.shows(".notice-halt", "rate decision, by ana")
+        assert await page.tab.run("document.title") == "HALTED · Trading Signals"
+        await page.shows("#trading button", "Resume trading")
+        await page.tab_to("Resume trading")
+        await page.press("Enter")
+        await page.shows("dialog[open] h2", "Resume trading?")
+        if AXE.exists():
+            assert await page.violations() == []
+        await page.tab_to("Cancel")
+        await page.tab_to("Resume trading")
+        await page.press("Enter")
+        await page.tab.shows("!document.querySelector('.notice-halt')")
+        await page.shows("#trading .status", "On")
+        assert not await halted()
+    finally:
+        await api.post("/api/account/resume", json={})
+    assert page.tab.complaints == []
+
+
 async def test_account_and_its_curve_are_those_of_the_api(page: Dashboard, api: httpx.AsyncClient, feed: Feed) -> None:
     await feed.position()
     await settled(api)

@@ -4,7 +4,7 @@ import { FORGET_AFTER, withAnswer } from "../src/model/servers";
 import type { Health } from "../src/model/types";
 
 function health(time: number, uptimeSeconds: number): Health {
-  const rest = { status: "healthy", version: "1", modelLoaded: true, databaseConnected: true, signals: 0, warnings: [], symbols: [], symbolCount: 3, staleSymbols: 0 };
+  const rest = { status: "healthy", version: "1", modelLoaded: true, databaseConnected: true, signals: 0, warnings: [], symbols: [], symbolCount: 3, staleSymbols: 0, tradingHalted: false, tradingHaltReason: "" };
   return { ...rest, time, uptimeSeconds };
 }
 

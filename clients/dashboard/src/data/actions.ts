@@ -16,6 +16,8 @@ export interface Actions {
   readonly loadMore: () => void;
   readonly listTop: (atTop: boolean) => void;
   readonly loadOlderBars: () => void;
+  /** Halt or resume trading; the error in a sentence, or "". */
+  readonly setHalted: (halted: boolean, reason: string, by: string) => Promise<string>;
   /** Close a position; the error in a sentence, or "". */
   readonly closePosition: (id: string) => Promise<string>;
 }

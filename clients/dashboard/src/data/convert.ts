@@ -248,5 +248,7 @@ export function healthOf(health: v1.GetHealthResponse): Health {
     symbolCount: health.symbolCount,
     staleSymbols: health.staleSymbols,
     lastCommit: ms(health.lastCommitTime),
+    tradingHalted: health.tradingHalted,
+    tradingHaltReason: health.tradingHaltReason,
   };
 }

@@ -49,6 +49,12 @@ export class Gateway {
     return accountOf(await this.client.account.getAccount({}));
   }
 
+  /** Halt trading, or resume it; `by` says who. */
+  async setHalted(halted: boolean, reason: string, by: string): Promise<void> {
+    if (halted) await this.client.account.haltTrading({ reason, by });
+    else await this.client.account.resumeTrading({ reason, by });
+  }
+
   /** The newest points of equity, at most `most`, the oldest first, and whether there are more. */
   async equity(by: "BAR" | "DAY", most: number): Promise<{ points: readonly EquityPoint[]; more: boolean }> {
     const points: EquityPoint[] = [];

@@ -295,6 +295,16 @@ export class Session {
     }
   };
 
+  readonly setHalted = async (halted: boolean, reason: string, by: string): Promise<string> => {
+    try {
+      await this.gateway.setHalted(halted, reason, by);
+      this.readHealth();
+      return "";
+    } catch (error) {
+      return sentenceOf(error);
+    }
+  };
+
   // ----------------------------------------------------------------------------------------------------- the symbol
 
   /** Look at the symbol that most needs it, if none has been chosen: one with a position, then the newest BUY or SELL. */

@@ -152,7 +152,11 @@ export function words(name: string): string {
 }
 
 export function sentence(name: string): string {
-  const text = words(name);
+  return capital(words(name));
+}
+
+/** A text that begins with a capital. */
+export function capital(text: string): string {
   return text.charAt(0).toUpperCase() + text.slice(1);
 }
 

@@ -157,6 +157,9 @@ export interface Health {
   readonly symbolCount: number;
   readonly staleSymbols: number;
   readonly lastCommit?: number | undefined;
+  /** Trading is halted, by hand or by the setting of the server that answered, and why. */
+  readonly tradingHalted: boolean;
+  readonly tradingHaltReason: string;
 }
 
 /** Part of the page that is read from the service. What was read before stays while it is read again. */

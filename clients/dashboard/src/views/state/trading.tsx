@@ -4,12 +4,17 @@ import type { JSX } from "preact";
 
 import { useActions } from "../../data/actions";
 import { useSelect } from "../../data/store";
-import { integer, MINUS, number, percent, share, signed } from "../../model/format";
+import { capital, integer, MINUS, number, percent, share, signed } from "../../model/format";
 import { classes, Failed, gain, Panel, Skeleton, Time } from "../../ui/parts";
+import { KillSwitch } from "./kill-switch";
 
 export function Trading(): JSX.Element {
   const account = useSelect((state) => state.account);
   const control = useSelect((state) => state.control);
+  const health = useSelect((state) => state.health.value);
+  const byHand = control?.halted === true;
+  const bySetting = !byHand && health?.tradingHalted === true;
+  const halted = byHand || bySetting;
   const actions = useActions();
   const known = account.value;
   return (
@@ -19,16 +24,18 @@ export function Trading(): JSX.Element {
         account.state === "loading" && <Skeleton rows={4} label="Loading the account" />
       ) : (
         <div class={classes("body", account.state === "failed" && "old")}>
-          <p class={`status status-${control?.halted ? "unhealthy" : "healthy"}`}>
-            {control?.halted ? "Halted" : "On"}{" "}
-            <span class="status-note">{control?.halted ? "Signals go on, no position is opened." : "Signals open positions, if the rules allow it."}</span>
+          <p class={`status status-${halted ? "unhealthy" : "healthy"}`}>
+            {halted ? "Halted" : "On"}{" "}
+            <span class="status-note">{halted ? "Signals go on, no position is opened." : "Signals open positions, if the rules allow it."}</span>
           </p>
-          {control?.halted && (
-            <p class="note">
+          {byHand && (
+            <p class="note" data-trading="halt">
               {control.reason || "No reason was given"}
               {control.by && `, by ${control.by}`}, since <Time at={control.at} />.
             </p>
           )}
+          {bySetting && <p class="note">{capital(health.tradingHaltReason)}.</p>}
+          <KillSwitch halted={byHand} />
           <dl class="facts">
             <div>
               <dt>Equity, {known.currency}</dt>
