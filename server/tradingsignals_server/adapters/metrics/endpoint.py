@@ -83,6 +83,9 @@ class _Handler(WSGIRequestHandler):
 
 
 class _Server(ThreadingWSGIServer):
+    request_queue_size = 128
+    """Connections that may wait to be accepted. By default it is five, and a burst of others delays a scrape."""
+
     def __init__(self, *arguments: Any, **named: Any) -> None:
         self._lock = threading.Lock()
         self._connections: dict[socket.socket, None] = {}
