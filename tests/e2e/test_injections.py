@@ -110,7 +110,8 @@ async def test_texts_are_data_and_one_line_of_the_log_each(logging_service: Runn
             sent = request.SerializeToString()
             statuses[await within(status_of(channel, path_of(method), sent, f"injected-{number}"))] += 1
         assert await database.fetch(TABLES) == tables
-        assert statuses.keys() == {grpc.StatusCode.INVALID_ARGUMENT, grpc.StatusCode.OK}
+        assert statuses[grpc.StatusCode.OK] > 0
+        assert statuses.keys() <= {grpc.StatusCode.OK, grpc.StatusCode.INVALID_ARGUMENT, grpc.StatusCode.NOT_FOUND}
         assert set((await calls_in(service, ids)).values()) == {1}
     assert all(
         json.loads(line)["level"] in {"DEBUG", "INFO", "WARNING"}
