@@ -27,6 +27,7 @@ from . import (
     inference,
     isolated,
     load_generator,
+    observability,
     pipeline,
     publish,
     replay,
@@ -60,6 +61,7 @@ BENCHMARKS = {
         catch_up,
         durable,
         servers,
+        observability,
         dashboard,
     )
 }
@@ -72,9 +74,9 @@ GROUPS = {
 }
 """Names of groups of benchmarks. `callers` measure what a caller of the service sees."""
 
-NO_SERVICE = ("inference", "pipeline", "load_generator", "stream_generator", "dashboard")
-"""Benchmarks that import this tree's server, know its page, or measure the load generator: no other commit can be
-measured by them."""
+NO_SERVICE = ("inference", "pipeline", "load_generator", "stream_generator", "observability", "dashboard")
+"""Benchmarks that import this tree's server, know its page or its metrics, or measure the load generator: no other
+commit can be measured by them."""
 
 Results = dict[str, list[Figure]]
 """Figures by benchmark."""

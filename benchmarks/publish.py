@@ -57,7 +57,7 @@ async def _published(
     shares = iter([bars[start : start + count] for start in range(warming, len(bars), count)])
 
     async def publish() -> tuple[float, float]:
-        return await _stream(service, next(shares))
+        return await stream(service, next(shares))
 
     runs = (await in_turn(effort, {what: partial(metered, service.processes, publish)}))[what]
     rates = [count / run.result[0] for run in runs]
@@ -68,7 +68,7 @@ async def _published(
     ]
 
 
-async def _stream(service: Service, bars: Sequence[Bar]) -> tuple[float, float]:
+async def stream(service: Service, bars: Sequence[Bar]) -> tuple[float, float]:
     """Publish `bars` on one stream; return the seconds until all were committed, and this process's processor time."""
     messages = [_serialised(bars[start : start + BARS_A_MESSAGE]) for start in range(0, len(bars), BARS_A_MESSAGE)]
     async with grpc.aio.insecure_channel(f"127.0.0.1:{service.grpc_port}") as channel:

@@ -86,9 +86,11 @@ async def running_database() -> AsyncIterator[Database]:
 
 
 @asynccontextmanager
-async def running_service(database: Database, python: Path, *arguments: str) -> AsyncIterator[Service]:
+async def running_service(
+    database: Database, python: Path, *arguments: str, settings: Mapping[str, str] | None = None
+) -> AsyncIterator[Service]:
     """The service that is installed for `python`, on `database`, with all settings at their defaults except for ports,
-    feed and model."""
+    feed and model, and for `settings`."""
     rest_port, grpc_port, fanout_port, log = free_port(), free_port(), free_port(), database.folder / "service.log"
     environment = {
         "SIGNAL_SERVICE_PORT": str(rest_port),
@@ -103,6 +105,7 @@ async def running_service(database: Database, python: Path, *arguments: str) -> 
         "POSTGRES_DB": database.name,
         "MODEL_PATH": str(make_lstm(database.folder / "lstm.onnx")),
         "FEED": "push",
+        **(settings or {}),
     }
     command = (*CLI, "up", *arguments)
     async with running(command, folder=database.folder, log=log, environment=environment, python=python) as process:

@@ -58,7 +58,7 @@ class Settings(RuleSettings, ServiceSettings, AccessSettings):
     otel_exporter_otlp_endpoint: Collector | None = Field(
         None, description="Collector that gets traces by OTLP over gRPC: http://host:4317. Absent: there are no traces."
     )
-    otel_traces_sampler_arg: Share = Field(1.0, description="Share of the calls, and batches of bars, that are traced.")
+    otel_traces_sampler_arg: Share = Field(0.1, description="Share of the calls, and batches of bars, that are traced.")
     log_level: LogLevel = Field("INFO", description="DEBUG, INFO, WARNING or ERROR.")
     log_format: LogFormat = Field(
         LogFormat.AUTO, description="text, json, or auto: text on a terminal, JSON elsewhere."

@@ -19,7 +19,12 @@ QUOTE = {"symbol": "USDCOP", "close_price": 4000.0}
 async def test_a_call_is_one_trace_from_the_edge_to_its_commit_and_a_follower_is_none(folder: Path) -> None:
     async with running_collector() as collector:
         endpoint = f"http://127.0.0.1:{collector.port}"
-        settings = {"OTEL_EXPORTER_OTLP_ENDPOINT": endpoint, "OTEL_BSP_SCHEDULE_DELAY": "100", "LOG_LEVEL": "INFO"}
+        settings = {
+            "OTEL_EXPORTER_OTLP_ENDPOINT": endpoint,
+            "OTEL_TRACES_SAMPLER_ARG": "1",
+            "OTEL_BSP_SCHEDULE_DELAY": "100",
+            "LOG_LEVEL": "INFO",
+        }
         async with (
             running_service(folder, **settings) as service,
             service.rest() as rest,

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, suppress
 from typing import Final
 
 from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector, ProcessCollector
+from prometheus_client.core import Metric
 
 from ..adapters.metrics import definitions
 from ..adapters.metrics.collector import ServiceState
 from ..adapters.metrics.endpoint import LoopCollector, metrics_port
-from ..adapters.metrics.instruments import histogram
+from ..adapters.metrics.instruments import LoopHistogram
 from ..adapters.metrics.observers import CallMetrics, EngineMetrics, LedgerMetrics
 from ..application.event_log.follower import Followers
 from ..config import Settings
@@ -31,14 +32,15 @@ class ServerMetrics:
         self.registry = CollectorRegistry()
         for collector in (ProcessCollector, PlatformCollector, GCCollector):
             collector(registry=self.registry)
-        self.engine = EngineMetrics(self.registry)
-        self.ledger = LedgerMetrics(self.registry)
-        self._loop_delay = histogram(definitions.EVENT_LOOP_DELAY, self.registry)
+        self.engine = EngineMetrics()
+        self.ledger = LedgerMetrics()
+        self._calls = CallMetrics((), ())
+        self._loop_delay = LoopHistogram(definitions.EVENT_LOOP_DELAY)
 
     def on_call_end(self, methods: Methods) -> Callable[[str, CallStatus, float], None]:
         """Return what counts the calls of `methods` at their ends."""
         unary = [path for path, method in methods.items() if isinstance(method, Unary)]
-        calls = CallMetrics(self.registry, [*methods, HEALTH_CHECK, HEALTH_WATCH], unary)
+        calls = self._calls = CallMetrics([*methods, HEALTH_CHECK, HEALTH_WATCH], unary)
         return lambda path, status, seconds: calls.ended(path, status.code.name, status.reason, seconds)
 
     @asynccontextmanager
@@ -54,7 +56,7 @@ class ServerMetrics:
             health=core.health,
             connections=core.storage.connections,
         )
-        self.registry.register(LoopCollector(state.read))
+        self.registry.register(LoopCollector(lambda: [*self._counted(), *state.read()]))
         checking = asyncio.create_task(self._check_event_loop())
         try:
             async with metrics_port(self.registry, settings.metrics_host, settings.metrics_port):
@@ -63,6 +65,12 @@ class ServerMetrics:
             checking.cancel()
             with suppress(asyncio.CancelledError):
                 await checking
+
+    def _counted(self) -> Iterator[Metric]:
+        yield from self.engine.read()
+        yield from self.ledger.read()
+        yield from self._calls.read()
+        yield self._loop_delay.read()
 
     async def _check_event_loop(self) -> None:
         loop = asyncio.get_running_loop()

@@ -19,14 +19,14 @@ class DriftMeter:
     """The first observations of a policy since the start, and the newest ones after them."""
 
     def __init__(self) -> None:
-        self._policy = ""
+        self._of = "", 0
         self._reference: list[Observation] = []
         self._recent: deque[Observation] = deque(maxlen=KEPT_OBSERVATIONS)
 
     def add(self, policy: str, observation: Observation) -> None:
         """Take the observation of a decision. Those of another policy than before begin anew."""
-        if policy != self._policy or (self._reference and observation.shape != self._reference[0].shape):
-            self._policy = policy
+        if (policy, len(observation)) != self._of:
+            self._of = policy, len(observation)
             self._reference, self._recent = [], deque(maxlen=KEPT_OBSERVATIONS)
         kept = self._reference if len(self._reference) < KEPT_OBSERVATIONS else self._recent
         kept.append(observation)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from time import time
 
-from prometheus_client import CollectorRegistry, Counter, Histogram
+from prometheus_client.core import Metric
 
+from ...application.ports.feed import BarResult
 from ...application.ports.observer import CommittedBatch, MadeDecision
 from ...application.ports.outcomes import ResolvedOutcome
 from ...domain.events import Disposition, Receipt
@@ -14,7 +15,7 @@ from ...domain.outcomes import Fill
 from ...domain.signals import Origin
 from . import definitions
 from .drift import DriftMeter
-from .instruments import counter, histogram
+from .instruments import LoopCounter, LoopHistogram
 
 REFUSED = "REFUSED"
 _TRUE_OR_FALSE = {True: "true", False: "false"}
@@ -23,20 +24,23 @@ _TRUE_OR_FALSE = {True: "true", False: "false"}
 class EngineMetrics:
     """Implements EngineObserver."""
 
-    def __init__(self, registry: CollectorRegistry) -> None:
-        bars = counter(definitions.BARS, registry)
-        self._bars: Mapping[str, Counter] = {one: bars.labels(one) for one in (*Disposition, REFUSED)}
-        self._refusals = counter(definitions.BAR_REFUSALS, registry)
-        self._signals = counter(definitions.SIGNALS, registry)
-        self._inference = histogram(definitions.INFERENCE_SECONDS, registry)
-        self._bar_to_commit = histogram(definitions.BAR_TO_COMMIT_SECONDS, registry)
-        self._commit = histogram(definitions.COMMIT_SECONDS, registry)
-        self._entries = counter(definitions.COMMIT_ENTRIES, registry)
-        self._failures = counter(definitions.COMMIT_FAILURES, registry)
-        self._counted: dict[tuple[str, str, bool], Counter] = {}
+    def __init__(self) -> None:
+        self._bars = LoopCounter(definitions.BARS, [(one,) for one in (*Disposition, REFUSED)])
+        self._refusals = LoopCounter(definitions.BAR_REFUSALS)
+        self._signals = LoopCounter(definitions.SIGNALS)
+        self._inference = LoopHistogram(definitions.INFERENCE_SECONDS)
+        self._bar_to_commit = LoopHistogram(definitions.BAR_TO_COMMIT_SECONDS)
+        self._commit = LoopHistogram(definitions.COMMIT_SECONDS)
+        self._entries = LoopCounter(definitions.COMMIT_ENTRIES)
+        self._failures = LoopCounter(definitions.COMMIT_FAILURES)
         self.drift = DriftMeter()
         self.last_bar: float | None = None
         """Seconds since 1970 at which a bar last became durable; None before the first."""
+
+    def read(self) -> Iterator[Metric]:
+        """Yield the present values."""
+        yield from (each.read() for each in (self._bars, self._refusals, self._signals, self._entries, self._failures))
+        yield from (each.read() for each in (self._inference, self._bar_to_commit, self._commit))
 
     def committed(self, batch: CommittedBatch) -> None:
         """See EngineObserver."""
@@ -48,33 +52,27 @@ class EngineMetrics:
             self._count_decision(decision)
         if batch.entries:
             self._commit.observe(batch.committed_at - batch.committing_at)
-            self._entries.inc(batch.entries)
+            self._entries.add(batch.entries)
 
     def commit_failed(self) -> None:
         """See EngineObserver."""
-        self._failures.inc()
+        self._failures.add()
 
-    def _count_bars(self, results: Sequence[Receipt | Exception]) -> None:
-        counts: dict[str, int] = {}
+    def _count_bars(self, results: Sequence[BarResult]) -> None:
+        count, is_stored = self._bars.add, False
         for result in results:
             if isinstance(result, Receipt):
-                counts[result.disposition] = counts.get(result.disposition, 0) + 1
+                count(1, result.disposition)
+                is_stored = is_stored or result.disposition is not Disposition.DUPLICATE
             else:
-                counts[REFUSED] = counts.get(REFUSED, 0) + 1
-                self._refusals.labels(getattr(result, "reason", "")).inc()
-        for disposition, count in counts.items():
-            self._bars[disposition].inc(count)
-        if counts.keys() - {REFUSED, Disposition.DUPLICATE}:
+                count(1, REFUSED)
+                self._refusals.add(1, result.reason)
+        if is_stored:
             self.last_bar = time()
 
     def _count_decision(self, decision: MadeDecision) -> None:
         signal = decision.signal
-        key = signal.action, signal.origin, signal.simulated
-        counted = self._counted.get(key)
-        if counted is None:
-            labels = signal.action, signal.origin, _TRUE_OR_FALSE[signal.simulated]
-            counted = self._counted[key] = self._signals.labels(*labels)
-        counted.inc()
+        self._signals.add(1, signal.action, signal.origin, _TRUE_OR_FALSE[signal.simulated])
         self._inference.observe(decision.inference_seconds)
         if signal.origin is Origin.BAR and len(decision.observation):
             self.drift.add(signal.model_version, decision.observation)
@@ -83,21 +81,25 @@ class EngineMetrics:
 class LedgerMetrics:
     """Implements LedgerObserver."""
 
-    def __init__(self, registry: CollectorRegistry) -> None:
-        self._outcomes = counter(definitions.OUTCOMES, registry)
-        self._squared_error = counter(definitions.BRIER_SUM, registry)
-        self._calibrated = counter(definitions.BRIER_COUNT, registry)
+    def __init__(self) -> None:
+        self._outcomes = LoopCounter(definitions.OUTCOMES)
+        self._squared_error = LoopCounter(definitions.BRIER_SUM)
+        self._calibrated = LoopCounter(definitions.BRIER_COUNT)
+
+    def read(self) -> Iterator[Metric]:
+        """Yield the present values."""
+        yield from (each.read() for each in (self._outcomes, self._squared_error, self._calibrated))
 
     def resolved(self, outcomes: Sequence[ResolvedOutcome]) -> None:
         """See LedgerObserver."""
         for outcome in (one.outcome for one in outcomes):
             if outcome.shadow:
                 continue
-            self._outcomes.labels(outcome.resolution, outcome.fill, _TRUE_OR_FALSE[outcome.won]).inc()
+            self._outcomes.add(1, outcome.resolution, outcome.fill, _TRUE_OR_FALSE[outcome.won])
             # Each signal has an outcome for each fill; that of the position itself counts.
             if outcome.win_probability is not None and outcome.acted and outcome.fill is Fill.CLOSE:
-                self._squared_error.inc((outcome.win_probability - outcome.won) ** 2)
-                self._calibrated.inc()
+                self._squared_error.add((outcome.win_probability - outcome.won) ** 2)
+                self._calibrated.add()
 
 
 class CallMetrics:
@@ -106,32 +108,22 @@ class CallMetrics:
     `unary` are those of one request and one response, whose durations are compared.
     """
 
-    def __init__(self, registry: CollectorRegistry, paths: Collection[str], unary: Collection[str]) -> None:
-        self._calls = counter(definitions.CALLS, registry)
-        self._seconds = histogram(definitions.CALL_SECONDS, registry)
-        self._errors = counter(definitions.CALL_ERRORS, registry)
-        self._paths, self._unary = frozenset(paths), frozenset(unary)
-        self._counted: dict[tuple[str, str], tuple[Counter, Histogram | None, Counter | None]] = {}
+    def __init__(self, paths: Collection[str], unary: Collection[str]) -> None:
+        self._calls = LoopCounter(definitions.CALLS)
+        self._seconds = LoopHistogram(definitions.CALL_SECONDS)
+        self._errors = LoopCounter(definitions.CALL_ERRORS)
+        self._names = {path: (path.split("/")[1], path.split("/")[2]) for path in paths}
+        self._unary = frozenset(unary)
+
+    def read(self) -> Iterator[Metric]:
+        """Yield the present values."""
+        yield from (each.read() for each in (self._calls, self._seconds, self._errors))
 
     def ended(self, path: str, code: str, reason: str, seconds: float) -> None:
         """Count a call of the method at `path` that has ended with a code, "OK" or an error and its reason."""
-        if path not in self._paths:
-            path = "/other/other"
-        ended = code if code == "OK" else reason or code
-        counted = self._counted.get((path, ended))
-        if counted is None:
-            counted = self._counted[path, ended] = self._counters_of(path, code, ended)
-        calls, duration, errors = counted
-        calls.inc()
-        if duration is not None:
-            duration.observe(seconds)
-        if errors is not None:
-            errors.inc()
-
-    def _counters_of(self, path: str, code: str, ended: str) -> tuple[Counter, Histogram | None, Counter | None]:
-        _, service, method = path.split("/")
-        return (
-            self._calls.labels(service, method, code),
-            self._seconds.labels(service, method) if path in self._unary else None,
-            None if code == "OK" else self._errors.labels(ended),
-        )
+        service, method = self._names.get(path, ("other", "other"))
+        self._calls.add(1, service, method, code)
+        if path in self._unary:
+            self._seconds.observe(seconds, service, method)
+        if code != "OK":
+            self._errors.add(1, reason or code)

@@ -75,11 +75,10 @@ class Tracing:
 
     def committed(self, batch: CommittedBatch) -> None:
         """See EngineObserver: make the span of a batch, as a part of the first of the traces that it is of."""
-        if not batch.commands:
+        is_traced = any(command.trace for command in batch.commands)
+        if not batch.commands or not (is_traced or self._chance() < self._share):
             return
         traces = list(dict.fromkeys(command.trace for command in batch.commands if command.trace))
-        if not traces and self._chance() >= self._share:
-            return
         parent, *others = [context_of(trace) for trace in traces] or [None]
         now, at = time_ns(), perf_counter()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 from datetime import datetime
 from uuid import UUID
@@ -9,6 +10,8 @@ from uuid import UUID
 import numpy as np
 import pytest
 from prometheus_client import CollectorRegistry
+from prometheus_client.core import Metric
+from prometheus_client.registry import Collector
 from tests.support.builders import OPENING, signal
 from tests.support.ledgers import folded, trade
 from tests.support.memory_store import MemoryStore
@@ -26,11 +29,27 @@ from tradingsignals_server.domain.signals import Action, Origin
 GENERATE = "/tradingsignals.v1.SignalService/GenerateSignal"
 
 
+Readable = EngineMetrics | LedgerMetrics | CallMetrics
+
+
+class ReadOnce(Collector):
+    """Collects what metrics have counted."""
+
+    def __init__(self, metrics: Readable) -> None:
+        self._metrics = metrics
+
+    def collect(self) -> Iterator[Metric]:
+        return self._metrics.read()
+
+
 def receipt(disposition: Disposition, time: datetime = OPENING) -> Receipt:
     return Receipt("USDCOP", time, disposition, None, 1)
 
 
-def value(registry: CollectorRegistry, name: str, **labels: str) -> float | None:
+def value(metrics: Readable, name: str, **labels: str) -> float | None:
+    """Return the value of a sample as it is served; None if it is not there."""
+    registry = CollectorRegistry()
+    registry.register(ReadOnce(metrics))
     return registry.get_sample_value(f"tradingsignals_{name}", labels)
 
 
@@ -38,13 +57,8 @@ def batch(*commands: HandledCommand, decisions: tuple[MadeDecision, ...] = (), e
     return CommittedBatch(commands, decisions, entries, 1.0, 2.0, 2.5)
 
 
-@pytest.fixture
-def registry() -> CollectorRegistry:
-    return CollectorRegistry()
-
-
-def test_bars_are_counted_by_disposition_and_refusals_by_reason(registry: CollectorRegistry) -> None:
-    metrics = EngineMetrics(registry)
+def test_bars_are_counted_by_disposition_and_refusals_by_reason() -> None:
+    metrics = EngineMetrics()
     conflict = BarConflict("USDCOP", OPENING)
     results: list[BarResult] = [
         receipt(Disposition.ACCEPTED),
@@ -53,71 +67,71 @@ def test_bars_are_counted_by_disposition_and_refusals_by_reason(registry: Collec
         conflict,
     ]
     metrics.committed(batch(HandledCommand(0.5, results, "")))
-    assert value(registry, "bars_total", disposition="ACCEPTED") == 2
-    assert value(registry, "bars_total", disposition="LATE") == 1
-    assert value(registry, "bars_total", disposition="REFUSED") == 1
-    assert value(registry, "bars_total", disposition="DUPLICATE") == 0, "it is there before the first"
-    assert value(registry, "bar_refusals_total", reason=conflict.reason) == 1
-    assert value(registry, "bar_to_commit_seconds_sum") == 2.0
-    assert value(registry, "commit_seconds_sum") == 0.5
+    assert value(metrics, "bars_total", disposition="ACCEPTED") == 2
+    assert value(metrics, "bars_total", disposition="LATE") == 1
+    assert value(metrics, "bars_total", disposition="REFUSED") == 1
+    assert value(metrics, "bars_total", disposition="DUPLICATE") == 0, "it is there before the first"
+    assert value(metrics, "bar_refusals_total", reason=conflict.reason) == 1
+    assert value(metrics, "bar_to_commit_seconds_sum") == 2.0
+    assert value(metrics, "commit_seconds_sum") == 0.5
     assert metrics.last_bar is not None
 
 
-def test_duplicates_are_no_commit_and_no_new_bar(registry: CollectorRegistry) -> None:
-    metrics = EngineMetrics(registry)
+def test_duplicates_are_no_commit_and_no_new_bar() -> None:
+    metrics = EngineMetrics()
     metrics.committed(batch(HandledCommand(0.5, [receipt(Disposition.DUPLICATE)], ""), entries=0))
-    assert value(registry, "bars_total", disposition="DUPLICATE") == 1
-    assert value(registry, "commit_seconds_count") == 0
+    assert value(metrics, "bars_total", disposition="DUPLICATE") == 1
+    assert value(metrics, "commit_seconds_count") == 0
     assert metrics.last_bar is None
 
 
-def test_signals_are_counted_by_action_origin_and_whether_they_are_simulated(registry: CollectorRegistry) -> None:
-    metrics = EngineMetrics(registry)
+def test_signals_are_counted_by_action_origin_and_whether_they_are_simulated() -> None:
+    metrics = EngineMetrics()
     made = [signal(Action.BUY), replace(signal(Action.BUY), simulated=True), signal(Action.HOLD, origin=Origin.REQUEST)]
     metrics.committed(batch(decisions=tuple(MadeDecision(one, np.zeros(3, np.float32), 1e-4) for one in made)))
-    assert value(registry, "signals_total", action="BUY", origin="BAR", simulated="false") == 1
-    assert value(registry, "signals_total", action="BUY", origin="BAR", simulated="true") == 1
-    assert value(registry, "signals_total", action="HOLD", origin="REQUEST", simulated="false") == 1
-    assert value(registry, "inference_seconds_count") == 3
+    assert value(metrics, "signals_total", action="BUY", origin="BAR", simulated="false") == 1
+    assert value(metrics, "signals_total", action="BUY", origin="BAR", simulated="true") == 1
+    assert value(metrics, "signals_total", action="HOLD", origin="REQUEST", simulated="false") == 1
+    assert value(metrics, "inference_seconds_count") == 3
 
 
-async def test_outcomes_are_counted_and_calibration_is_that_of_positions(registry: CollectorRegistry) -> None:
-    metrics, store = LedgerMetrics(registry), MemoryStore()
+async def test_outcomes_are_counted_and_calibration_is_that_of_positions() -> None:
+    metrics, store = LedgerMetrics(), MemoryStore()
     await trade(store)
     found: list[Outcome] = [replace(one, win_probability=0.6) for one in folded(store).live]
     metrics.resolved([ResolvedOutcome(one, 1, OPENING) for one in found])
     metrics.resolved([ResolvedOutcome(replace(found[0], shadow=True, outcome_id=UUID(int=1)), 2, OPENING)])
     acted = [one for one in found if one.acted and one.fill is Fill.CLOSE]
     assert acted
-    assert value(registry, "win_probability_outcomes_total") == len(acted)
+    assert value(metrics, "win_probability_outcomes_total") == len(acted)
     expected = sum((0.6 - one.won) ** 2 for one in acted)
-    assert value(registry, "win_probability_squared_error_total") == pytest.approx(expected)
-    counted = [each for family in registry.collect() for each in family.samples if "_outcomes_total" in each.name]
+    assert value(metrics, "win_probability_squared_error_total") == pytest.approx(expected)
+    counted = [each for family in metrics.read() for each in family.samples if "_outcomes_total" in each.name]
     assert sum(each.value for each in counted if "resolution" in each.labels) == len(found)
 
 
-def test_calls_are_counted_by_method_and_errors_by_reason(registry: CollectorRegistry) -> None:
-    metrics = CallMetrics(registry, [GENERATE, "/tradingsignals.v1.EventService/StreamEvents"], [GENERATE])
+def test_calls_are_counted_by_method_and_errors_by_reason() -> None:
+    metrics = CallMetrics([GENERATE, "/tradingsignals.v1.EventService/StreamEvents"], [GENERATE])
     metrics.ended(GENERATE, "OK", "", 0.02)
     metrics.ended(GENERATE, "INVALID_ARGUMENT", "INVALID_FIELD", 0.01)
     metrics.ended(GENERATE, "CANCELLED", "", 0.01)
     metrics.ended("/tradingsignals.v1.EventService/StreamEvents", "UNAVAILABLE", "SHUTTING_DOWN", 60.0)
     of_generate = {"service": "tradingsignals.v1.SignalService", "method": "GenerateSignal"}
-    assert value(registry, "calls_total", code="OK", **of_generate) == 1
-    assert value(registry, "calls_total", code="INVALID_ARGUMENT", **of_generate) == 1
-    assert value(registry, "call_errors_total", reason="INVALID_FIELD") == 1
-    assert value(registry, "call_errors_total", reason="CANCELLED") == 1
-    assert value(registry, "call_errors_total", reason="SHUTTING_DOWN") == 1
-    assert value(registry, "call_seconds_count", **of_generate) == 3
+    assert value(metrics, "calls_total", code="OK", **of_generate) == 1
+    assert value(metrics, "calls_total", code="INVALID_ARGUMENT", **of_generate) == 1
+    assert value(metrics, "call_errors_total", reason="INVALID_FIELD") == 1
+    assert value(metrics, "call_errors_total", reason="CANCELLED") == 1
+    assert value(metrics, "call_errors_total", reason="SHUTTING_DOWN") == 1
+    assert value(metrics, "call_seconds_count", **of_generate) == 3
     stream = {"service": "tradingsignals.v1.EventService", "method": "StreamEvents"}
-    assert value(registry, "call_seconds_count", **stream) is None, "how long a stream lasts is up to its caller"
+    assert value(metrics, "call_seconds_count", **stream) is None, "how long a stream lasts is up to its caller"
 
 
-def test_unknown_paths_are_one_method(registry: CollectorRegistry) -> None:
-    metrics = CallMetrics(registry, [GENERATE], [GENERATE])
+def test_unknown_paths_are_one_method() -> None:
+    metrics = CallMetrics([GENERATE], [GENERATE])
     for number in range(100):
         metrics.ended(f"/made/up{number}", "UNIMPLEMENTED", "", 0.0)
-    assert value(registry, "calls_total", service="other", method="other", code="UNIMPLEMENTED") == 100
+    assert value(metrics, "calls_total", service="other", method="other", code="UNIMPLEMENTED") == 100
 
 
 def test_drift_compares_the_newest_decisions_with_the_first() -> None:
