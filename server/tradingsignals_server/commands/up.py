@@ -12,6 +12,7 @@ from contextlib import contextmanager
 
 from rich.console import Console
 
+from ..adapters.envoy.hosts import is_loopback
 from ..adapters.feeds.kind import OnProgress
 from ..application.decision.pipeline import Pipeline
 from ..bootstrap.edge import all_in_one
@@ -77,6 +78,12 @@ def _protect(settings: Settings, *names: str) -> None:
     require_protection(settings, *names)
     for sentence in exposure(settings):
         log.warning(sentence)
+    if (settings.metrics_port or settings.edge_metrics_port) and not is_loopback(settings.metrics_host):
+        log.warning(
+            "METRICS_HOST=%s listens beyond this machine, also with AUTH=on: whatever reaches it can read equity and "
+            "signals in the metrics",
+            settings.metrics_host,
+        )
 
 
 def _warn_of_placeholder(pipeline: Pipeline) -> None:

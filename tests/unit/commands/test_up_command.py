@@ -92,3 +92,15 @@ async def test_sending_keys_beyond_this_machine_without_encryption_is_refused(
     insecure = Settings(auth="on", allow_insecure=True, **settings)  # type: ignore[arg-type]  # the same
     (sentence,) = exposure(insecure)
     assert "without encryption" in sentence
+
+
+async def test_metrics_that_others_can_read_are_warned_of(caplog: pytest.LogCaptureFixture) -> None:
+    shown = {"metrics_host": "0.0.0.0"}  # noqa: S104 - nothing listens
+    with caplog.at_level(logging.WARNING), pytest.raises(StartedError):
+        await up.up(Settings(**shown))  # type: ignore[arg-type]  # all of them are strings
+    (message,) = caplog.messages
+    assert message.startswith("METRICS_HOST=0.0.0.0 listens beyond this machine")
+    caplog.clear()
+    with pytest.raises(StartedError):
+        await up.up(Settings(**shown, metrics_port=0, edge_metrics_port=0))  # type: ignore[arg-type]  # see above
+    assert caplog.messages == []

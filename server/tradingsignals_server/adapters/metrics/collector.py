@@ -75,12 +75,12 @@ class ServiceState:
         yield labelled(definitions.FOLLOWER_LAG, [(name, max(of_name)) for name, of_name in lags.items()])
 
     def _account(self) -> Iterator[Metric]:
-        account = self.ledger.account
+        account, protections = self.ledger.account, self.pipeline.live.rules.protections
         values: dict[MetricDefinition, float | None] = {
             definitions.POSITIONS: None if account is None else len(account.open_positions),
             definitions.EQUITY: None if account is None else account.equity,
             definitions.DRAWDOWN: None if account is None else account.drawdown_pct / 100.0,
-            definitions.HALTED: None if account is None else account.halted,
+            definitions.HALTED: None if account is None else account.halted or protections.trading_halted,
         }
         for definition, value in values.items():
             yield family(definition, value)

@@ -174,7 +174,7 @@ _KEEPER = "Only the server that keeps the ledger has it."
 POSITIONS = _account.gauge("open_positions", f"Open positions of all symbols. {_KEEPER}")
 EQUITY = _account.gauge("equity", f"Equity in account currency, open positions marked to the newest bars. {_KEEPER}")
 DRAWDOWN = _account.gauge("drawdown_ratio", f"How far equity is below its peak, as a fraction of it. {_KEEPER}")
-HALTED = _account.gauge("trading_halted", f"1 if trading is halted by hand, else 0. {_KEEPER}")
+HALTED = _account.gauge("trading_halted", f"1 if trading is halted, by a call or by TRADING_HALTED, else 0. {_KEEPER}")
 OUTCOMES = _account.counter(
     "outcomes",
     "Outcomes of live signals that this server has resolved, by resolution, fill, and whether they won (true, false).",
