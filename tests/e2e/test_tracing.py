@@ -55,8 +55,8 @@ async def test_a_call_is_one_trace_from_the_edge_to_its_commit_and_a_follower_is
 
 
 async def test_collector_that_is_away_neither_holds_up_calls_nor_the_end(folder: Path) -> None:
-    endpoint = "http://127.0.0.1:1"
-    async with running_service(folder, OTEL_EXPORTER_OTLP_ENDPOINT=endpoint) as service, service.rest() as rest:
+    settings = {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:1", "OTEL_TRACES_SAMPLER_ARG": "1"}
+    async with running_service(folder, **settings) as service, service.rest() as rest:
         assert (await rest.post("/api/signals/generate", json=QUOTE)).status_code == 200
         assert await within(service.stop()) == 0
         assert "Traceback" not in service.log

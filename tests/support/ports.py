@@ -20,6 +20,11 @@ def free_ports(count: int) -> list[int]:
     return found
 
 
+def free_pair() -> int:
+    """Return a free port of the loopback address before another one."""
+    return next(port for port in free_ports(1000) if _is_free(port + 1))
+
+
 def _is_free(port: int) -> bool:
     with socket.socket() as probe:
         try:
