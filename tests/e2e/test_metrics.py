@@ -15,6 +15,7 @@ from tests.support.folders import scratch_folder
 from tests.support.ports import free_pair, free_ports
 from tests.support.service import RunningService, running_service, service_in
 
+from tradingsignals import InvalidRequest
 from tradingsignals_server.adapters.metrics.definitions import METRICS, MetricKind
 from tradingsignals_server.adapters.metrics.drift import KEPT_OBSERVATIONS
 
@@ -78,14 +79,16 @@ async def test_open_streams_and_refused_calls_are_counted(measured: tuple[Runnin
         samples = await scraped(port)
     assert value(samples, "followers", stream="StreamEvents", transport="sse") == 1
     assert value(samples, "follower_lag_entries", stream="StreamEvents", transport="sse") == 0
-    assert value(samples, "call_errors_total", reason="INVALID_FIELD") == 1
-    assert value(samples, "calls_total", method="ListSignals", code="INVALID_ARGUMENT") == 1
+    assert value(samples, "call_errors_total", reason="INVALID_FIELD") >= 1
+    assert value(samples, "calls_total", method="ListSignals", code="INVALID_ARGUMENT") >= 1
 
 
 async def test_every_metric_of_the_table_is_there_and_no_other(measured: tuple[RunningService, int]) -> None:
     service, port = measured
     async with asyncio.timeout(DEADLINE), service.client() as client, client.stream_events(resume_after=0) as stream:
         await anext(aiter(stream))
+        with pytest.raises(InvalidRequest):
+            await client.latest_signal(symbol="?")
         samples = await scraped(port)
         while not samples.get("tradingsignals_outcomes_total") or not samples.get("tradingsignals_equity"):
             samples = await scraped(port)  # the ledger follows behind
