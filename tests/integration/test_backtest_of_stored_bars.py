@@ -290,6 +290,24 @@ async def test_a_request_in_between_is_named(dsn: str) -> None:
     assert ("request in between" in output) == (code == DIFFERENT)
 
 
+@pytest.mark.parametrize("start", [None, 350, 650])
+async def test_halts_and_resumes_are_repeated_where_they_were(dsn: str, start: int | None) -> None:
+    """Nothing is opened while trading is halted, in the backtest as it was; the newest halt lasts to the end."""
+    async with connections(dsn) as pool, running_engine(store_of(pool), rules=RULES) as engine:
+        for number, place in enumerate(range(0, 1000, 200)):
+            await engine.publish(BARS[place : place + 200])
+            await engine.engine.control_trading("news", "desk", halted=number % 2 == 0)
+        await follow(pool)
+        async with pool.for_read() as database:
+            reasons = await database.fetchval(
+                "SELECT count(*) FROM signals WHERE array_to_string(reasoning, ' ') LIKE '%halted by hand%'"
+            )
+    assert reasons  # it mattered
+    found = await counts(OPTIONS if start is None else replace(OPTIONS, start=BARS[start].time))
+    assert found["signals"]
+    assert found["equity"]
+
+
 async def test_a_position_that_a_call_has_closed_is_named_whatever_its_time(dsn: str) -> None:
     async with connections(dsn) as pool, running_engine(store_of(pool), rules=RULES) as engine:
         at = 600

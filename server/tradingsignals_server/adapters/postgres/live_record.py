@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields, replace
 from datetime import datetime
 
@@ -12,7 +12,7 @@ from ...application.backtest.columns import BarColumns
 from ...application.backtest.live_record import BarKey, LiveRecord, LogExtent, TakenBar
 from ...application.ports.outcomes import StoredAccount
 from ...domain.equity import EquityPoint
-from ...domain.events import Disposition
+from ...domain.events import Disposition, TradingControl
 from ...domain.positions import ExitReason
 from ...domain.signals import Action, Origin
 from .bar_history import reading, stored_bars
@@ -45,7 +45,7 @@ SELECT outcomes.*, made.sequence AS made_at FROM outcomes LEFT JOIN (SELECT sign
 USING (signal_id) WHERE NOT shadow AND origin = 'BAR' AND {_OF_SYMBOLS}
 """
 _EQUITY = f"SELECT {', '.join(field.name for field in fields(EquityPoint))} FROM equity"
-_CONTROLS = "SELECT sequence FROM events WHERE kind = 'TRADING_CONTROL'"
+_CONTROLS = "SELECT sequence, payload FROM events WHERE kind = 'TRADING_CONTROL' ORDER BY sequence"
 _LEDGER = "SELECT sequence, account, currency FROM ledger"
 _LOG = """
 SELECT oldest_sequence AS oldest, coalesce((
@@ -80,8 +80,12 @@ class BarEvidence:
     bars: Sequence[bytes]
 
 
-async def live_record(dsn: str, symbols: Sequence[str], end: datetime | None) -> LiveRecord:
+async def live_record(
+    dsn: str, symbols: Sequence[str], end: datetime | None, control_of: Callable[[bytes], TradingControl]
+) -> LiveRecord:
     """Read the bars of `symbols`, of all if there are none, with time < end, and what was made of them.
+
+    `control_of` reads the message of a halt or resume.
 
     Raises:
         StorageUnavailable: the database is unreachable, or becomes so meanwhile.
@@ -98,6 +102,8 @@ async def live_record(dsn: str, symbols: Sequence[str], end: datetime | None) ->
             found.bars[row["symbol"], row["time"]] = taken
         found.missing.extend([(row["symbol"], row["time"]) for row in await connection.fetch(_MISSING, named)])
         await _read_decisions(connection, found, named, end)
+        controls = await connection.fetch(_CONTROLS)
+        found.controls.extend([(row["sequence"], control_of(row["payload"])) for row in controls])
         async for row in connection.cursor(_OUTCOMES, named, prefetch=_PREFETCH):
             outcome = outcome_of(row)
             found.outcomes[outcome.outcome_id] = outcome
@@ -149,4 +155,3 @@ async def _read_decisions(
         found.positions[position.position_id] = position
         if position.exit is not None and position.exit.reason is ExitReason.MANUAL:
             found.interventions.setdefault(position.symbol, []).append(position.sequence)
-    found.controls.extend([row["sequence"] for row in await connection.fetch(_CONTROLS)])

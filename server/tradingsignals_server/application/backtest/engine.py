@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Sequence
 from ...domain.account import Account
 from ...domain.bars import Bar, require_interval
 from ...domain.errors import BarConflict, InvalidRequest, ServiceError
-from ...domain.events import Disposition
+from ...domain.events import Disposition, TradingControl
 from ...domain.positions import Position
 from ...domain.values import dataclass
 from ..decision.pipeline import BarStep, Pipeline
@@ -91,6 +91,11 @@ class BacktestEngine:
             await self._pipeline.prefetch(self._states, chunk)
             for bar in chunk:
                 on_bar(self._process(bar))
+
+    def control(self, control: TradingControl) -> None:
+        """Take in that trading was halted or resumed by hand, after the bars that were processed."""
+        if self._account is not None:
+            self._account = self._account.after(control)
 
     def _process(self, bar: Bar) -> ProcessedBar:
         state = self._states[bar.symbol]

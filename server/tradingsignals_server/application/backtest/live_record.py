@@ -8,7 +8,7 @@ from datetime import datetime
 from uuid import UUID
 
 from ...domain.equity import EquityPoint
-from ...domain.events import Disposition
+from ...domain.events import Disposition, TradingControl
 from ...domain.outcomes import Outcome
 from ...domain.positions import Position
 from ...domain.risk import KELLY_WINDOW
@@ -58,7 +58,7 @@ class LiveRecord:
     positions, outcomes: by id; outcomes of the live policy's signals of bars.
     interventions: places in the log of requested signals and of calls that may have changed a position or an outcome of
         a symbol. They are known also where the log is pruned.
-    controls: places in the log at which trading was halted or resumed by hand.
+    controls: halts and resumes by hand, with their places in the log.
     of_pruned_signals: ids of the outcomes of signals that the log has no more.
     missing: bars that the log has and the table of bars has not.
     equity: by time. account: None if it has not been followed yet. log: see LogExtent.
@@ -74,13 +74,21 @@ class LiveRecord:
     outcomes: dict[UUID, Outcome] = field(default_factory=dict)
     of_pruned_signals: set[UUID] = field(default_factory=set)
     interventions: dict[str, list[int]] = field(default_factory=dict)
-    controls: list[int] = field(default_factory=list)
+    controls: list[tuple[int, TradingControl]] = field(default_factory=list)
     missing: list[BarKey] = field(default_factory=list)
     equity: dict[datetime, EquityPoint] = field(default_factory=dict)
 
     def is_late(self, key: BarKey) -> bool:
         """Return whether a bar came after a newer one of its symbol."""
         return self.bars[key].disposition is Disposition.LATE
+
+    def place_of(self, key: BarKey) -> int | None:
+        """Return the place in the log of a bar; None if that is not known any more, or the bar was late."""
+        return None if self.is_late(key) else self.bars[key].sequence
+
+    def controls_from(self, sequence: int) -> list[tuple[int, TradingControl]]:
+        """Return the halts and resumes from a place in the log on, in its order, with their places."""
+        return [(place, control) for place, control in self.controls if place >= sequence]
 
     def late_until(self, symbol: str, start: datetime | None, time: datetime) -> tuple[datetime, datetime] | None:
         """Return time and arrival of the first late bar of a symbol from `start` up to `time`, None if none is."""

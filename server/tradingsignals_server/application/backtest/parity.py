@@ -12,7 +12,7 @@ from uuid import UUID
 from ...domain.account import Account
 from ...domain.bars import Bar
 from ...domain.equity import AccountFold, EquityPoint
-from ...domain.events import Disposition
+from ...domain.events import Disposition, TradingControl
 from ...domain.ledger import Ledger
 from ...domain.outcomes import Outcome
 from ...domain.positions import Position
@@ -127,6 +127,10 @@ class LiveComparison:
                 self._compare_position(bar, event)
         if self._live.log.has_followed(sequence):
             self._compare_outcomes(bar, resolved)
+
+    def take_control(self, control: TradingControl) -> None:
+        """Let the account take in that trading was halted or resumed."""
+        self._fold.apply(control)
 
     def finish(self) -> None:
         """Compare what is left after the last bar: open positions, and the account.
@@ -262,7 +266,7 @@ class LiveComparison:
         of_account = itertools.chain.from_iterable(live.interventions.values())
         if any(map(is_in_period, of_account if what == ACCOUNT else live.interventions.get(bar.symbol, ()))):
             return "request in between: a requested signal or a call changed a position before"
-        if any(map(is_in_period, live.controls)):
+        if any(is_in_period(place) for place, _ in live.controls):
             return "request in between: trading was halted or resumed before"
         return None
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from datetime import datetime
 
@@ -50,13 +51,39 @@ async def run_parity(plan: ParityPlan, comparison: LiveComparison, on_progress: 
     if not len(columns):
         raise NothingToTest("the service has stored no bars of this period")
     columns = columns.ordered(live_order(columns, live))
-    done = 0
+    controls, done = deque(live.controls_from(plan.opening.sequence)), 0
+
+    def control() -> None:
+        _, newest = controls.popleft()
+        engine.control(newest)
+        comparison.take_control(newest)
+
     with suppress(Differs):
         for chunk in columns.chunks():
-            await engine.process(chunk, comparison.take)
+            for bars in _between_controls(chunk, live, controls, control):
+                await engine.process(bars, comparison.take)
             done += len(chunk)
             on_progress(_progress(comparison, chunk[-1], done, len(columns)))
+        while controls:
+            control()
         comparison.finish()
+
+
+def _between_controls(
+    bars: Sequence[Bar], live: LiveRecord, controls: Sequence[tuple[int, object]], control: Callable[[], None]
+) -> Iterator[Sequence[Bar]]:
+    """Yield the bars between two controls; call `control` at each, which takes the first of `controls` away."""
+    pending: list[Bar] = []
+    for bar in bars:
+        place = live.place_of((bar.symbol, bar.time))
+        while controls and place is not None and controls[0][0] < place:
+            if pending:
+                yield pending
+                pending = []
+            control()
+        pending.append(bar)
+    if pending:
+        yield pending
 
 
 def _warm_up(engine: BacktestEngine, plan: ParityPlan, columns: BarColumns) -> None:

@@ -76,7 +76,7 @@ async def parity(options: BacktestOptions, *, skip_late: bool, as_json: bool, co
     ledger = replace(ledger, model_key=policy.description.key)
     with BacktestDisplay(console) as display:
         async with readable_database(settings) as dsn:
-            live = await live_record(dsn, symbols, options.end)
+            live = await live_record(dsn, symbols, options.end, LOG_DECODERS.trading_control)
             if not len(live.columns.between(options.start, None)):
                 raise NothingToTest(_nothing(options))
             opening = await _opening(dsn, options, live, ledger, settings)
