@@ -65,8 +65,9 @@ test-fast: $(VENV)/.dev ## Run what needs no server, without the slow tests, on 
 
 # Measured apart from `make test`: the tracer more than doubles what a test of our own code takes.
 .PHONY: coverage
-coverage: $(VENV)/.dev ## Fail if too little of domain, application and transport is run by the tests that need no server
+coverage: $(VENV)/.dev ## Fail if too little of domain, application and transport is run by the tests that need no service
 	$(BIN)/python -m pytest tests/unit/domain tests/unit/application tests/unit/transport tests/unit/api tests/integration/transport \
+	  tests/integration/test_backtest_of_stored_bars.py tests/integration/test_live_report.py \
 	  -m "not slow and not untraced" -n auto --hypothesis-profile=fast --cov $(ARGS)
 
 .PHONY: setup-train
