@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from google.protobuf.descriptor import MethodDescriptor, ServiceDescriptor
-from google.protobuf.json_format import MessageToJson
+from google.protobuf.json_format import MessageToJson, SerializeToJsonError
 from google.protobuf.message import Message
+from google.protobuf.text_format import MessageToString
 
 from ...domain.access import Rule
 from ...domain.audit import REQUEST_CHARACTERS
@@ -40,6 +41,13 @@ def _noted(behaviour: Behaviour, _: MethodDescriptor) -> Behaviour:
 
 
 def request_text(request: Message) -> str:
-    """Return a request as the audit log has it: JSON on one line, without absent fields, cut."""
-    text: str = MessageToJson(request, preserving_proto_field_name=True, indent=None)
+    """Return a request as the audit log has it: JSON on one line, without absent fields, cut.
+
+    What JSON cannot express, such as a time beyond the year 9999, which the handler refuses, is in the text format.
+    """
+    text: str
+    try:
+        text = MessageToJson(request, preserving_proto_field_name=True, indent=None)
+    except (ValueError, SerializeToJsonError):
+        text = MessageToString(request, as_one_line=True)
     return text if len(text) <= REQUEST_CHARACTERS else text[: REQUEST_CHARACTERS - 3] + "..."

@@ -10,8 +10,11 @@ from pathlib import Path
 
 import pytest
 import yaml
+from google.protobuf.timestamp_pb2 import Timestamp
 from tests.support.memory_keys import NOW, MemoryKeys, new_key
 
+from tradingsignals.v1.bar_pb2 import Bar
+from tradingsignals.v1.market_data_service_pb2 import PublishBarRequest
 from tradingsignals.v1.signal_service_pb2 import GenerateSignalRequest
 from tradingsignals_server.api.access.gate import (
     ADDRESS_KEY,
@@ -263,6 +266,13 @@ async def test_request_of_a_call_that_acts_is_noted_for_the_audit_log() -> None:
     assert not merge
     assert len(request_text(GenerateSignalRequest(symbol="x" * 5000))) == REQUEST_CHARACTERS
     assert servicer.list_signals == "list_signals"
+
+
+@pytest.mark.parametrize(("seconds", "nanos"), [(253402300800, 0), (-62135596801, 0), (0, -1), (0, 10**9)])
+def test_time_that_json_cannot_express_is_noted_as_text(seconds: int, nanos: int) -> None:
+    """The handler refuses it; the audit log must not fail before that."""
+    request = PublishBarRequest(bar=Bar(symbol="USDCOP", time=Timestamp(seconds=seconds, nanos=nanos)))
+    assert 'symbol: "USDCOP"' in request_text(request)
 
 
 async def test_every_call_is_counted_against_the_rate_of_its_caller_refused_ones_too() -> None:
