@@ -194,9 +194,9 @@ async def clock_moved(folder: Path) -> Report:
                 clock.write_text(moved)
                 await asyncio.sleep(1.0)
                 async with tradingsignals.connect(setup.address) as client:
-                    told = (await client.health()).timestamp.ToDatetime(UTC) - datetime.now(UTC)
-                if abs(told.total_seconds() - int(moved)) > MINUTE_S:
-                    raise RuntimeError(f"the server's clock did not move: it is {told} from ours")
+                    difference = (await client.health()).timestamp.ToDatetime(UTC) - datetime.now(UTC)
+                if abs(difference.total_seconds() - int(moved)) > MINUTE_S:
+                    raise RuntimeError(f"the server's clock did not move: it is {difference} from ours")
                 await asyncio.sleep(14.0)
             clock.write_text("+0")
 

@@ -1,4 +1,4 @@
-"""What users saw of a fault, and whether the log is what they were told."""
+"""What users saw of a fault, and whether the database agrees with what was acknowledged and sent."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ async def report_of(
     prober: Prober,
     recovery: float,
 ) -> Report:
-    """Compare what users were told with the database, and sum up what they saw.
+    """Compare what was acknowledged and sent to users with the database, and sum up what they saw.
 
     Args:
         fault: its name.

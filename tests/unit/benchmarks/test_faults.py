@@ -1,4 +1,4 @@
-"""What the faults report, and that it is compared with what users were told."""
+"""What the faults report, and that it is compared with what was acknowledged and sent."""
 
 from __future__ import annotations
 
