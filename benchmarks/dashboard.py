@@ -133,7 +133,7 @@ class _Measured:
         self._bars = bars
 
     async def loads(self, count: int) -> list[float]:
-        """Load the page so many times with an empty cache; return the milliseconds of each."""
+        """Load the page that number of times with an empty cache; return the milliseconds of each."""
         script = (await self._tab.send("Page.addScriptToEvaluateOnNewDocument", source=LOADED))["identifier"]
         found = []
         for _ in range(count):
@@ -156,7 +156,7 @@ class _Measured:
         return sorted(painted - times[sequence] for sequence, painted in marks if sequence in times)
 
     async def heaps(self, events: int) -> list[float]:
-        """Send so many events as fast as they are committed; return the heap in MB, before it and after each part."""
+        """Send events as fast as they are committed; return the heap in MB, before them and after each part."""
         await self._page.open(f"#/live/{SYMBOLS[0]}")
         newest = max(await self._log())
         found = [await self._heap()]
@@ -169,7 +169,7 @@ class _Measured:
         return found
 
     async def scroll(self, rows: int) -> list[float]:
-        """Scroll through so many rows of the list of signals; return the milliseconds between frames."""
+        """Scroll through that number of rows of the list of signals; return the milliseconds between frames."""
         await self._page.shows("#signals .list-row")
         left, gaps = float(rows * ROW_PX), list[float]()
         while left > 0:

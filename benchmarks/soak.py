@@ -37,7 +37,7 @@ LIFE_S = 1.0, 15.0
 
 CALLERS = 4
 RESUMED_EVENTS = 2000
-"""At most so many events before the newest one a follower resumes."""
+"""The greatest number of events before the newest one at which a follower resumes."""
 SETTINGS = {
     "FEED": "simulate",
     "SYMBOLS": "USDCOP,EURUSD,BTCUSDT,XAUUSD",

@@ -83,7 +83,7 @@ class PatroniCluster:
         return []
 
     async def _until_ready(self, instances: int) -> None:
-        """Wait until so many instances run, of which one follows synchronously if there are several."""
+        """Wait until that number of instances runs, of which one follows synchronously if there are several."""
         async with asyncio.timeout(READY_S):
             while not _is_ready(await self._members(), instances):  # noqa: ASYNC110 - Patroni gives no sign
                 await asyncio.sleep(0.2)

@@ -27,7 +27,7 @@ class PerformanceProcesses:
     def __init__(self, worker: str, job_of: Callable[[PerformanceQuery], object]) -> None:
         self._kind = WorkerKind(
             module=worker,
-            noun="the statistics",
+            subject="the statistics",
             advice="choose a shorter period",
             cpu_seconds=30,
             memory_bytes=1 << 30,

@@ -8,7 +8,7 @@ from pathlib import Path
 from ..config import InvalidSettings, Settings
 
 PUBLIC_KEY_TYPES = frozenset({"RSA", "EC", "OKP"})
-"""Types of the keys of a JWKS. A symmetric one would let whoever verifies tokens make them."""
+"""Types of the keys of a JWKS. With a symmetric one, a service that verifies tokens could make them too."""
 
 
 def require_identity_files(settings: Settings) -> None:

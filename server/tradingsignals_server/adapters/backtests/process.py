@@ -26,7 +26,7 @@ class BacktestProcesses:
     def __init__(self, worker: str, prepare: Prepare) -> None:
         self._kind = WorkerKind(
             module=worker,
-            noun="the backtest",
+            subject="the backtest",
             advice="choose fewer bars",
             cpu_seconds=600,
             memory_bytes=2 << 30,

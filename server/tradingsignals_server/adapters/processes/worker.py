@@ -41,13 +41,13 @@ class WorkerKind:
     """A kind of worker, and its limits.
 
     module: is run; it calls `worker_job`, and writes frames to stdout.
-    noun, advice: such as "the backtest" and "choose fewer bars", for errors.
+    subject, advice: such as "the backtest" and "choose fewer bars", for errors.
     timeout_s: limit of elapsed time.
     failed: makes the error of a worker that ended without a result.
     """
 
     module: str
-    noun: str
+    subject: str
     advice: str
     cpu_seconds: int
     memory_bytes: int
@@ -76,7 +76,7 @@ class WorkerProcess:
         self._process = process
         self._output = output
         self._deadline = asyncio.get_running_loop().time() + kind.timeout_s
-        # Also if nobody reads on: a caller that has gone drops this object.
+        # Also if no caller reads on: one that has gone drops this object.
         self._end = weakref.finalize(self, _kill, process, on_end)
 
     @classmethod
@@ -108,7 +108,7 @@ class WorkerProcess:
                 status = None if response is not None else await asyncio.to_thread(self._process.wait)
         except TimeoutError:
             self.end()
-            raise kind.failed(f"{kind.noun} took longer than {kind.timeout_s:g} s; {kind.advice}") from None
+            raise kind.failed(f"{kind.subject} took longer than {kind.timeout_s:g} s; {kind.advice}") from None
         except BaseException:
             self.end()
             raise
@@ -129,7 +129,7 @@ class WorkerProcess:
         if status in {-signal.SIGXCPU, -signal.SIGKILL}:
             memory = kind.memory_bytes >> 20
             why = f"took more than {kind.cpu_seconds} s of processor time or {memory} MiB of memory"
-        raise kind.failed(f"{kind.noun} {why}; {kind.advice}")
+        raise kind.failed(f"{kind.subject} {why}; {kind.advice}")
 
 
 def _started(kind: WorkerKind, job: object) -> Popen[bytes]:

@@ -37,4 +37,4 @@ def require_rules(rules: Mapping[str, Rule], paths: Iterable[str]) -> None:
     """
     for path in paths:
         if path not in rules:
-            raise MethodWithoutRule(f"{path} is in no rule of protos/access.yaml: nobody could call it")
+            raise MethodWithoutRule(f"{path} is in no rule of protos/access.yaml, so no caller could call it")

@@ -53,7 +53,7 @@ Authenticate = Callable[[Sent], Caller]
 
 
 def everyone_is_admin(sent: Sent) -> Caller:
-    """Authenticate nobody: every caller may do everything."""
+    """Require no credentials: every caller may do everything."""
     return Caller(role=Role.ADMIN, address=sent.address)
 
 

@@ -39,7 +39,7 @@ class AccountGuard:
         opening: the account without entries.
         protections: those in force.
         log_tail: brings what is committed.
-        source: where the account is read from; without one it begins with `opening`, and nobody else commits.
+        source: where the account is read from; without one it begins with `opening`, and no other server commits.
     """
 
     def __init__(
