@@ -24,7 +24,8 @@ export default defineConfig({
     reportCompressedSize: false,
   },
   server: {
-    proxy: { "^/(tradingsignals\\.|api|docs|health|openapi)": { target: service, changeOrigin: true } },
+    // With the Host of the browser's request, which the service compares with its Origin.
+    proxy: { "^/(tradingsignals\\.|api|docs|health|openapi)": { target: service, changeOrigin: false } },
   },
   test: { include: ["tests/**/*.test.ts"] },
 });

@@ -34,8 +34,7 @@ class AccessSettings(BaseSettings):
     allowed_hosts: Hosts = Field(
         (),
         description="Hosts that callers may name beside localhost and SIGNAL_SERVICE_HOST, separated by commas: "
-        '"signals.example.com", "*.example.com", addresses; at any port. Other hosts are refused, and pages of other '
-        "hosts change nothing.",
+        '"signals.example.com", "*.example.com", addresses; at any port. Other hosts are refused.',
     )
     grpc_host: str = Field("127.0.0.1", description="Address of the gRPC server behind the edge.")
     grpc_port: Port = Field(50051, description="Port of the gRPC server behind the edge. 0 takes a free one.")
@@ -49,8 +48,9 @@ class AccessSettings(BaseSettings):
 
     cors_origins: Origins = Field(
         (),
-        description="Further origins, such as https://desk.example, whose pages may call from a browser. Absent: those "
-        "of the hosts that are served.",
+        description="Origins, such as https://desk.example, whose pages may call from a browser, beside the service's "
+        "own: scheme, host and port that a request is sent to. Behind a proxy that ends TLS or changes the host: the "
+        "origin that browsers see.",
     )
     tls_cert: Path | None = Field(
         None,

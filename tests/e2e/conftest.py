@@ -10,6 +10,7 @@ from string import ascii_uppercase
 import httpx
 import pytest
 from tests.support.bars import messages
+from tests.support.browser import PAGES
 from tests.support.builders import walk
 from tests.support.chromium import Tab, chromium
 from tests.support.dashboard import Dashboard
@@ -42,7 +43,7 @@ def known_bars() -> list[Bar]:
 async def service(known_bars: list[Bar]) -> AsyncIterator[RunningService]:
     """The shared service: the real command, the real database, the real edge."""
     with scratch_folder() as folder:
-        async with running_service(folder) as service, service.client() as client:
+        async with running_service(folder, CORS_ORIGINS=PAGES) as service, service.client() as client:
             response = await client.publish_bars(messages(known_bars))
             assert response.accepted == len(known_bars) - 49
             yield service

@@ -11,7 +11,7 @@ from urllib.parse import urlencode
 
 import pytest
 from tests.support.bars import messages
-from tests.support.browser import CHROMIUM, Page, page_in_browser
+from tests.support.browser import CHROMIUM, PAGES, Page, page_in_browser
 from tests.support.builders import walk
 from tests.support.folders import scratch_folder
 from tests.support.publishing import published
@@ -62,7 +62,7 @@ async def reports_until(page: Page, last: int) -> tuple[list[int], list[Any]]:
 
 
 async def test_event_source_resumes_after_interruptions(folder: Path) -> None:
-    async with running_service(folder) as service, service.client() as client:
+    async with running_service(folder, CORS_ORIGINS=PAGES) as service, service.client() as client:
         epoch = (await client.service_info()).epoch
         query = {"service": f"http://{service.address}", "bookmark": f'{{"epoch": "{epoch}", "sequence": 0}}'}
         with scratch_folder() as profile:
@@ -94,7 +94,7 @@ async def test_event_source_resumes_after_interruptions(folder: Path) -> None:
 
 async def test_plain_event_source_resumes_by_its_last_event_id(folder: Path) -> None:
     """It repeats its URL with the old `resume_after`; the Last-Event-ID that it sends has precedence."""
-    async with running_service(folder) as service:
+    async with running_service(folder, CORS_ORIGINS=PAGES) as service:
         query = urlencode({"service": f"http://{service.address}"})
         page_files = {"/": ("text/html", LEFT_TO_ITSELF)}
         last = await published(service, BARS[:60])
@@ -108,7 +108,7 @@ async def test_plain_event_source_resumes_by_its_last_event_id(folder: Path) -> 
 
 
 async def test_pruned_events_are_reported_to_the_page(folder: Path) -> None:
-    async with running_service(folder) as service, service.client() as client:
+    async with running_service(folder, CORS_ORIGINS=PAGES) as service, service.client() as client:
         last = await published(service, BARS[:100])
         async with service.database() as database:
             await database.execute("DELETE FROM events WHERE sequence <= 40")

@@ -18,6 +18,7 @@ from google.rpc.error_details_pb2 import ErrorInfo
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 from tests.support.bars import as_json
+from tests.support.browser import PAGES
 from tests.support.builders import bar
 from tests.support.curl import PROTOCOLS, CurlFailed, curl
 from tests.support.deadlines import DEADLINE
@@ -155,15 +156,15 @@ async def test_reflection_lists_every_service_and_its_types(service: RunningServ
     assert [response.error_response.error_code for response in internal] == [grpc.StatusCode.NOT_FOUND.value[0]] * 2
 
 
-async def test_page_of_localhost_may_call(service: RunningService, rest: httpx.AsyncClient) -> None:
+async def test_page_of_a_listed_origin_may_call(service: RunningService, rest: httpx.AsyncClient) -> None:
     headers = {
-        "origin": "http://localhost:5173",
+        "origin": PAGES,
         "access-control-request-method": "POST",
         "access-control-request-headers": "content-type,x-grpc-web",
     }
     response = await rest.options("/tradingsignals.v1.SignalService/GetLatestSignal", headers=headers)
     assert response.status_code == 200
-    assert response.headers["access-control-allow-origin"] == "http://localhost:5173"
+    assert response.headers["access-control-allow-origin"] == PAGES
 
 
 async def test_grpc_web_text_is_served(rest: httpx.AsyncClient) -> None:

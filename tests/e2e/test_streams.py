@@ -10,6 +10,7 @@ import grpc
 import httpx
 import pytest
 from tests.support.bars import messages
+from tests.support.browser import PAGES
 from tests.support.builders import walk
 from tests.support.deadlines import within
 from tests.support.followers import STREAMS, WAYS, by_grpc, by_sse, through
@@ -165,7 +166,7 @@ async def test_stream_begins_with_its_epoch(
 ) -> None:
     """A follower that resumes must detect another epoch before the first entry arrives."""
     epoch = (await client.service_info()).epoch
-    headers = {"origin": "http://localhost:3000"}
+    headers = {"origin": PAGES}
     async with rest.stream("GET", stream.path, headers=headers) as response:
         assert response.headers["x-epoch"] == epoch
         assert "x-epoch" in response.headers["access-control-expose-headers"]
@@ -237,7 +238,7 @@ async def test_reconnecting_browser_resumes_by_last_event_id(service: RunningSer
     ],
 )
 async def test_impossible_last_event_id_is_refused(rest: httpx.AsyncClient, sent: str, code: int, reason: str) -> None:
-    headers = {"accept": "text/event-stream", "last-event-id": sent, "origin": "http://localhost:3000"}
+    headers = {"accept": "text/event-stream", "last-event-id": sent, "origin": PAGES}
     response = await rest.get("/api/events", headers=headers)
     assert (response.status_code, response.headers["content-type"]) == (400, "application/json")
     body = response.json()
@@ -259,7 +260,7 @@ async def test_header_that_cannot_be_passed_on_is_refused(
 
 async def test_page_may_send_last_event_id(rest: httpx.AsyncClient) -> None:
     headers = {
-        "origin": "http://localhost:3000",
+        "origin": PAGES,
         "access-control-request-method": "GET",
         "access-control-request-headers": "last-event-id",
     }

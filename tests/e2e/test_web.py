@@ -10,8 +10,9 @@ import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+import httpx
 import pytest
-from tests.support.browser import CHROMIUM
+from tests.support.browser import CHROMIUM, Page, served
 from tests.support.chromium import Tab, chromium
 from tests.support.deadlines import within
 from tests.support.service import RunningService
@@ -87,6 +88,71 @@ async def test_browser_refuses_inline_scripts_and_styles_in_a_page(service: Runn
     assert not done[0]
     assert done[1] != "rgb(1, 2, 3)"
     assert any("Content Security Policy" in each for each in tab.complaints)
+
+
+# --------------------------------------------------------------------------------------------- pages of other origins
+
+ATTEMPTS = """(async (service) => {
+  const frame = (type) => ({ method: "POST", headers: { "content-type": type }, body: new Uint8Array(5) });
+  const json = { method: "POST", headers: { "content-type": "application/json" }, body: "{}" };
+  const calls = {
+    read: ["/api/signals/latest"],
+    lines: ["/api/events"],
+    write: ["/api/signals/generate", json],
+    "write without a body": ["/api/signals/generate-from-db", { method: "POST" }],
+    "write that is not read": ["/api/signals/generate-from-db", { method: "POST", mode: "no-cors" }],
+    "gRPC-Web": ["/tradingsignals.v1.SignalService/GenerateSignalFromDb", frame("application/grpc-web+proto")],
+    "gRPC-Web in disguise": ["/tradingsignals.v1.SignalService/GenerateSignalFromDb", frame("text/plain")],
+  };
+  const found = {};
+  for (const [name, [path, options]] of Object.entries(calls)) {
+    const ended = new AbortController();
+    try {
+      const response = await fetch(service + path, { ...options, signal: ended.signal });
+      found[name] = response.ok && response.headers.get("grpc-status") !== "7";
+    } catch { found[name] = false; }
+    ended.abort();
+  }
+  const source = new EventSource(`${service}/api/events`);
+  found.events = await new Promise((resolve) => {
+    source.onmessage = () => resolve(true);
+    source.onerror = () => resolve(false);
+  });
+  source.close();
+  return found;
+})("%s")"""
+"""What a page tries at a service: which of it was answered, as far as the page can see."""
+
+
+@in_browser
+@pytest.mark.parametrize(
+    "origin",
+    ["http://127.0.0.1:{page}", "http://localhost:{page}", "http://evil.example:{page}", "http://evil.example:{own}"],
+    ids=["another port", "another name of this machine", "another host", "another host that leads to the service"],
+)
+async def test_page_of_another_origin_can_read_and_do_nothing(
+    service: RunningService, rest: httpx.AsyncClient, tab: Tab, origin: str
+) -> None:
+    async def made() -> int:
+        count: int = (await rest.get("/api/signals/statistics")).json()["statistics"]["signals"]["signals_generated"]
+        return count
+
+    before = await made()
+    async with served(Page({"/": ("text/html", b"<!doctype html>")})) as port:
+        await tab.show(origin.format(page=port, own=service.port))
+        found = await tab.run(ATTEMPTS % ("" if "{own}" in origin else f"http://{service.address}"))
+        assert len(found) == 8
+        assert not any(found.values()), found
+    assert await made() == before
+
+
+@in_browser
+async def test_page_of_the_service_can_do_all_that(service: RunningService, tab: Tab) -> None:
+    for host in ("127.0.0.1", "localhost"):
+        await tab.show(f"http://{host}:{service.port}/docs")
+        found = await tab.run(ATTEMPTS % "")
+        refused = {name for name, done in found.items() if not done}
+        assert refused == {"write", "gRPC-Web in disguise"}, "both lack what the call needs"
 
 
 # --------------------------------------------------------------------------------------------------- the page of calls

@@ -16,6 +16,9 @@ from .deadlines import within
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 
+PAGES = "http://pages.example"
+"""Origin of the pages that `page_in_browser` shows, for CORS_ORIGINS."""
+
 
 class Page:
     """The files of a page, and the bodies that it has posted to /report, in order."""
@@ -54,6 +57,16 @@ class Page:
 
 
 @asynccontextmanager
+async def served(page: Page) -> AsyncIterator[int]:
+    """Serve a page on this machine, at the port that this gives."""
+    server = await asyncio.start_server(page.respond, "127.0.0.1", 0)
+    try:
+        yield server.sockets[0].getsockname()[1]
+    finally:
+        server.close()
+
+
+@asynccontextmanager
 async def page_in_browser(folder: Path, files: Mapping[str, tuple[str, bytes]], query: str) -> AsyncIterator[Page]:
     """A browser that shows `/` of `files` (path to content type and content); neither outlives the context."""
     assert CHROMIUM is not None
@@ -68,7 +81,8 @@ async def page_in_browser(folder: Path, files: Mapping[str, tuple[str, bytes]], 
         "--disable-dev-shm-usage",
         "--no-first-run",
         f"--user-data-dir={folder}",
-        f"http://127.0.0.1:{port}/?{query}",
+        f"--host-resolver-rules=MAP pages.example 127.0.0.1:{port}",
+        f"{PAGES}/?{query}",
         stdin=asyncio.subprocess.DEVNULL,
         stdout=asyncio.subprocess.DEVNULL,
         stderr=asyncio.subprocess.DEVNULL,

@@ -121,7 +121,10 @@ class Tab:
 
 @asynccontextmanager
 async def chromium(profile: Path) -> AsyncIterator[Tab]:
-    """A tab of a browser of its own, with its files in `profile`; it does not outlive the context."""
+    """A tab of a browser of its own, with its files in `profile`; it does not outlive the context.
+
+    Names that end in `.example` lead to this machine.
+    """
     assert CHROMIUM is not None
     commands, to_browser = os.pipe()
     from_browser, results = os.pipe()
@@ -134,6 +137,7 @@ async def chromium(profile: Path) -> AsyncIterator[Tab]:
         "--no-first-run",
         "--remote-debugging-pipe",
         f"--user-data-dir={profile}",
+        "--host-resolver-rules=MAP *.example 127.0.0.1",
         stdin=asyncio.subprocess.DEVNULL,
         stdout=asyncio.subprocess.DEVNULL,
         stderr=asyncio.subprocess.DEVNULL,

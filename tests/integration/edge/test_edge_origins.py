@@ -1,15 +1,21 @@
-"""Requests of pages in a browser: from served hosts, and from other origins."""
+"""Requests of pages in a browser: of the service's own origin, of listed ones, and of all others."""
 
 from __future__ import annotations
 
+import asyncio
+import ssl
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import grpc
 import httpx
 import pytest
+from tests.support.certificates import OPENSSL, Authority
 
 from tradingsignals.v1 import signal_service_pb2, signal_service_pb2_grpc
+from tradingsignals_server.adapters.envoy.identity import EdgeTls
 from tradingsignals_server.adapters.envoy.process import Edge, running_edge
 from tradingsignals_server.adapters.envoy.render import Address, EdgeConfig
 
@@ -18,22 +24,11 @@ if TYPE_CHECKING:
 
 DEADLINE = 20.0  # seconds, for anything that is waited for
 LATEST = "/tradingsignals.v1.SignalService/GetLatestSignal"
+FOLLOWED = "/tradingsignals.v1.EventService/StreamEvents"
 WEB = {"content-type": "application/grpc-web+proto"}
 NO_MESSAGE = b"\0\0\0\0\0"
-FOREIGN = (
-    "https://evil.example",
-    "http://localhost.evil.example",
-    "http://evil.example:8003",
-    "null",
-    "http://127.0.0.1@x",
-)
-OWN = (
-    "http://localhost:5173",
-    "http://localhost.:8003",
-    "http://127.0.0.1:8003",
-    "http://[::1]:8003",
-    "https://ui.localhost",
-)
+DESK = "https://desk.example"
+"""The one origin that CORS_ORIGINS names here. Its pages may call besides those of the service."""
 WRITES = (
     "/api/signals/generate",
     "/api/signals/generate-from-db",
@@ -42,31 +37,207 @@ WRITES = (
 )
 
 
-@pytest.mark.parametrize("origin", FOREIGN)
-@pytest.mark.parametrize("path", [*WRITES, "/api/signals/model/reload", LATEST])
-async def test_other_origins_cannot_change_state(rest: httpx.AsyncClient, path: str, origin: str) -> None:
-    refused = await rest.post(path, headers={"origin": origin})  # without a body, which any page may send
-    assert refused.status_code == 403
-    assert (refused.json()["code"], refused.json()["details"][0]["reason"]) == (7, "CALLER_NOT_ALLOWED")
-    assert refused.json()["message"] == "pages of this origin may not change state here; ALLOWED_HOSTS names whose may"
-    by_web = await rest.post(path, content=NO_MESSAGE, headers={"origin": origin, **WEB})
-    assert by_web.headers["grpc-status"] == "7"
+@pytest.fixture(scope="module")
+async def edge(stub: Stub, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Edge]:
+    config = EdgeConfig(Address("127.0.0.1", 0), Address("127.0.0.1", stub.port), cors_origins=(DESK,))
+    async with running_edge(config, tmp_path_factory.mktemp("edge")) as edge:
+        await edge.sees_all_healthy()
+        yield edge
 
 
-async def test_other_sites_cannot_change_state_without_an_origin(rest: httpx.AsyncClient) -> None:
-    cross = await rest.post("/api/signals/generate-from-db", headers={"sec-fetch-site": "cross-site"})
+@dataclass(frozen=True)
+class Call:
+    """A request as a page sends it."""
+
+    method: str
+    path: str
+    headers: dict[str, str] = field(default_factory=dict)
+    content: bytes = b""
+
+    async def send(self, rest: httpx.AsyncClient, origin: str | None, host: str | None = None) -> httpx.Response:
+        """Send it from a page of an origin and return the response, of a stream its first chunk."""
+        named = {"origin": origin, "host": host}
+        headers = self.headers | {name: value for name, value in named.items() if value is not None}
+        async with asyncio.timeout(DEADLINE):
+            async with rest.stream(self.method, self.path, headers=headers, content=self.content) as response:
+                if response.is_error:
+                    await response.aread()
+        return response
+
+
+JSON = {"content-type": "application/json"}
+ASKED = {"access-control-request-method": "POST", "access-control-request-headers": "content-type,x-grpc-web,x-api-key"}
+CALLS = {
+    "read": Call("GET", "/api/signals/latest"),
+    "head": Call("HEAD", "/api/signals/latest"),
+    "health": Call("GET", "/health"),
+    "file": Call("GET", "/openapi.json"),
+    "write": Call("POST", "/api/signals/generate", JSON, b"{}"),
+    "write without a body": Call("POST", "/api/signals/generate-from-db"),
+    "gRPC-Web": Call("POST", LATEST, WEB, NO_MESSAGE),
+    "gRPC-Web as text": Call("POST", LATEST, {"content-type": "application/grpc-web-text"}, b"AAAAAAA="),
+    "gRPC-Web stream": Call("POST", FOLLOWED, WEB, NO_MESSAGE),
+    "server-sent events": Call("GET", "/api/events", {"accept": "text/event-stream"}),
+    "NDJSON": Call("GET", "/api/events"),
+}
+REFUSED = {
+    "wrong method": (405, Call("PUT", "/api/signals/latest")),
+    "wrong type": (415, Call("POST", "/api/signals/generate", {"content-type": "text/plain"}, b"{}")),
+    "wrong path": (404, Call("GET", "/nope")),
+    "wrong query": (400, Call("GET", "/api/signals/latest?symbol=A&symbol=B")),
+}
+OTHERS = {
+    "another host": "http://evil.example",
+    "another host with this port": "http://evil.example:{port}",
+    "another port of this host": "http://127.0.0.1:1",
+    "another port that begins alike": "http://127.0.0.1:{port}0",
+    "no port": "http://127.0.0.1",
+    "another name of this machine": "http://localhost:{port}",
+    "the address of IPv6": "http://[::1]:{port}",
+    "another scheme": "https://127.0.0.1:{port}",
+    "a host that begins alike": "http://127.0.0.1.evil.example:{port}",
+    "a user": "http://127.0.0.1:{port}@evil.example",
+    "a sandbox": "null",
+    "the listed one by another scheme": "http://desk.example",
+    "the listed one at another port": "https://desk.example:8443",
+    "a host below the listed one": "https://a.desk.example",
+    "a list": "http://127.0.0.1:{port}, http://evil.example",
+}
+
+
+def cors_headers(response: httpx.Response) -> dict[str, str]:
+    """Return the headers by which a browser lets a page of another origin read the response."""
+    return {name: value for name, value in response.headers.items() if name.startswith("access-control-")}
+
+
+def is_refused(response: httpx.Response) -> bool:
+    """Return whether the call was refused for the origin of its page, which cannot read that either."""
+    assert not cors_headers(response)
+    if response.headers.get("content-type", "").startswith("application/grpc"):
+        return "7" in response.headers.get_list("grpc-status")
+    if response.request.method != "HEAD":
+        assert response.json()["details"][0]["reason"] == "CALLER_NOT_ALLOWED"
+    return response.status_code == 403
+
+
+@pytest.mark.parametrize("origin", OTHERS.values(), ids=OTHERS)
+@pytest.mark.parametrize("call", CALLS.values(), ids=CALLS)
+async def test_pages_of_other_origins_may_not_call(
+    edge: Edge, rest: httpx.AsyncClient, call: Call, origin: str
+) -> None:
+    assert is_refused(await call.send(rest, origin.format(port=edge.port)))
+
+
+@pytest.mark.parametrize("origin", OTHERS.values(), ids=OTHERS)
+@pytest.mark.parametrize("path", ["/api/signals/generate", LATEST, "/api/events", "/nope"])
+async def test_preflights_of_other_origins_are_refused(
+    edge: Edge, rest: httpx.AsyncClient, path: str, origin: str
+) -> None:
+    assert is_refused(await Call("OPTIONS", path, ASKED).send(rest, origin.format(port=edge.port)))
+
+
+@pytest.mark.parametrize(("_", "call"), REFUSED.values(), ids=REFUSED)
+async def test_pages_of_other_origins_learn_no_other_refusal(rest: httpx.AsyncClient, _: int, call: Call) -> None:
+    assert is_refused(await call.send(rest, "http://localhost:1"))
+    assert is_refused(await call.send(rest, DESK, host="evil.example"))
+
+
+@pytest.mark.parametrize("path", [*WRITES, "/api/signals/model/reload"])
+async def test_other_origins_change_nothing_without_a_body(rest: httpx.AsyncClient, path: str) -> None:
+    response = await Call("POST", path).send(rest, "http://127.0.0.1:1")
+    assert is_refused(response)
+    assert "CORS_ORIGINS" in response.json()["message"]
+
+
+@pytest.mark.parametrize(
+    "host",
+    ["127.0.0.1:{port}", "localhost:{port}", "[::1]:{port}", "desk.localhost:{port}", "localhost:1", "localhost"],
+)
+@pytest.mark.parametrize("call", CALLS.values(), ids=CALLS)
+async def test_pages_of_the_address_that_they_call_may_call(
+    edge: Edge, rest: httpx.AsyncClient, call: Call, host: str
+) -> None:
+    host = host.format(port=edge.port)
+    response = await call.send(rest, f"http://{host}", host)
+    assert (response.status_code, response.headers.get("grpc-status", "0")) == (200, "0")
+    assert not cors_headers(response), "a browser asks for none"
+
+
+async def test_host_may_name_the_default_port(rest: httpx.AsyncClient) -> None:
+    assert (await CALLS["write"].send(rest, "http://localhost", "localhost:80")).status_code == 200
+    assert is_refused(await CALLS["write"].send(rest, "http://localhost", "localhost:8080"))
+    assert is_refused(await CALLS["write"].send(rest, "http://localhost", "localhost:443"))
+
+
+@pytest.mark.parametrize("call", CALLS.values(), ids=CALLS)
+async def test_pages_of_listed_origins_may_call(rest: httpx.AsyncClient, call: Call) -> None:
+    response = await call.send(rest, DESK)
+    assert (response.status_code, response.headers.get("grpc-status", "0")) == (200, "0")
+    if call is CALLS["file"]:
+        assert not cors_headers(response), "files are for pages of this service"
+        return
+    assert response.headers["access-control-allow-origin"] == DESK
+    preflight = await Call("OPTIONS", call.path, ASKED).send(rest, DESK)
+    assert (preflight.status_code, preflight.headers["access-control-allow-origin"]) == (200, DESK)
+
+
+async def test_pages_of_listed_origins_may_send_and_read_these_headers(rest: httpx.AsyncClient) -> None:
+    sent = {
+        *(
+            "accept",
+            "authorization",
+            "cache-control",
+            "content-type",
+            "grpc-timeout",
+            "idempotency-key",
+            "last-event-id",
+        ),
+        *("traceparent", "tracestate", "x-api-key", "x-grpc-web", "x-request-id", "x-user-agent"),
+    }
+    preflight = await Call("OPTIONS", LATEST, ASKED).send(rest, DESK)
+    assert set(preflight.headers["access-control-allow-headers"].split(", ")) == sent
+    response = await CALLS["health"].send(rest, DESK)
+    assert {"grpc-status-details-bin", "x-epoch"} <= set(response.headers["access-control-expose-headers"].split(", "))
+
+
+@pytest.mark.parametrize(("status", "call"), REFUSED.values(), ids=REFUSED)
+async def test_pages_that_may_call_can_read_why_a_call_is_refused(
+    edge: Edge, rest: httpx.AsyncClient, status: int, call: Call
+) -> None:
+    response = await call.send(rest, DESK)
+    assert (response.status_code, response.headers["access-control-allow-origin"]) == (status, DESK)
+    for own in (edge.url, None):
+        response = await call.send(rest, own)
+        assert (response.status_code, cors_headers(response)) == (status, {})
+
+
+@pytest.mark.parametrize("site", ["cross-site", "same-site"])
+async def test_other_sites_cannot_change_state_without_an_origin(rest: httpx.AsyncClient, site: str) -> None:
+    cross = await rest.post("/api/signals/generate-from-db", headers={"sec-fetch-site": site})
     assert cross.status_code == 403
     same = await rest.post("/api/signals/generate-from-db", headers={"sec-fetch-site": "same-origin"})
     assert same.status_code == 200
 
 
-@pytest.mark.parametrize("origin", OWN)
-async def test_served_origins_may_call(rest: httpx.AsyncClient, origin: str) -> None:
-    headers = {"origin": origin, "sec-fetch-site": "cross-site"}
-    response = await rest.post("/api/signals/generate", json={}, headers=headers)
-    assert (response.status_code, response.headers["access-control-allow-origin"]) == (200, origin)
-    web = await rest.post(LATEST, content=NO_MESSAGE, headers={"origin": origin, **WEB})
-    assert web.headers["access-control-allow-origin"] == origin
+@pytest.mark.skipif(OPENSSL is None, reason="there is no openssl on this machine")
+async def test_own_origin_of_an_encrypted_port_is_https(stub: Stub, tmp_path: Path) -> None:
+    authority = Authority.make(tmp_path)
+    made = authority.certificate("server", "DNS:localhost", "IP:127.0.0.1")
+    config = EdgeConfig(
+        Address("127.0.0.1", 0), Address("127.0.0.1", stub.port), tls=EdgeTls(made.path, made.key), cors_origins=(DESK,)
+    )
+    context = ssl.create_default_context(cafile=str(authority.own.path))
+    async with (
+        running_edge(config, tmp_path / "edge") as edge,
+        httpx.AsyncClient(base_url=edge.url, verify=context, timeout=DEADLINE) as rest,
+    ):
+        await edge.sees_all_healthy()
+        for name, call in CALLS.items():
+            for origin in (edge.url, DESK):
+                assert (await call.send(rest, origin)).status_code == 200, name
+            for origin in (f"http://127.0.0.1:{edge.port}", "https://127.0.0.1", f"https://localhost:{edge.port}"):
+                assert is_refused(await call.send(rest, origin)), name
+        assert (await CALLS["write"].send(rest, "https://localhost", "localhost:443")).status_code == 200
 
 
 @pytest.mark.parametrize("path", [*WRITES, "/api/signals/model/reload"])
@@ -78,16 +249,6 @@ async def test_body_without_json_content_type_is_refused(rest: httpx.AsyncClient
     response = await rest.post(path, content=b"{}", headers={"content-type": content_type})
     assert response.status_code == 415
     assert response.json()["message"] == "a body must be JSON and say so: content-type: application/json"
-
-
-@pytest.mark.parametrize(("method", "path", "status"), [("POST", "generate", 415), ("PUT", "latest", 405)])
-async def test_refusal_is_readable_for_the_page(rest: httpx.AsyncClient, method: str, path: str, status: int) -> None:
-    headers = {"origin": OWN[0], "content-type": "text/plain"}
-    response = await rest.request(method, f"/api/signals/{path}", content=b"{}", headers=headers)
-    assert (response.status_code, response.headers["access-control-allow-origin"]) == (status, OWN[0])
-    del headers["origin"]
-    response = await rest.request(method, f"/api/signals/{path}", content=b"{}", headers=headers)
-    assert "access-control-allow-origin" not in response.headers
 
 
 async def test_body_without_content_type_is_refused(edge: Edge) -> None:
@@ -142,8 +303,8 @@ async def test_allowed_hosts_and_their_origins_are_served(stub: Stub, tmp_path: 
             ("a.signals.example.com", 403),
         ):
             assert (await rest.get("/health", headers={"host": host})).status_code == status, host
-            origin = {"origin": f"https://{host}"}
-            assert (await rest.post("/api/signals/generate-from-db", headers=origin)).status_code == status, host
+            sent = {"origin": f"http://{host}", "host": host}
+            assert (await rest.post("/api/signals/generate-from-db", headers=sent)).status_code == status, host
 
 
 @pytest.mark.parametrize(

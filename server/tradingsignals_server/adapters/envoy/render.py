@@ -13,7 +13,7 @@ import jinja2
 
 from .contract import BODY_SERVICE, JSON_SERVICE, STREAM_SERVICES, read_contract
 from .files import edge_files, methods_of, write_files
-from .hosts import host_pattern, is_loopback, served_hosts
+from .hosts import is_loopback, served_hosts
 from .identity import CA_BUNDLE, EdgeTls, EdgeTokens
 
 KEPT_HEADERS = (
@@ -72,10 +72,9 @@ class EdgeConfig:
     # Collector that gets spans by OTLP over gRPC, and the share of the calls without a trace that get one.
     collector: Address | None = None
     traced_share: float = 1.0
-    # Hosts served besides the local ones and `listen`, at any port: "signals.example.com", "*.example.com". Pages of
-    # these origins may call from a browser.
+    # Hosts served besides the local ones and `listen`, at any port: "signals.example.com", "*.example.com".
     allowed_hosts: tuple[str, ...] = ()
-    # Further origins whose pages may call from a browser.
+    # Origins whose pages may call from a browser, besides that which a request is sent to.
     cors_origins: tuple[str, ...] = ()
     # Without it the public port is not encrypted.
     tls: EdgeTls | None = None
@@ -125,9 +124,7 @@ def render(config: EdgeConfig, folder: Path) -> str:
             files=files,
             file_methods=methods_of(files),
             metrics_hosts=_metrics_hosts(config.metrics),
-            hosts=(hosts := served_hosts(config.listen.host, config.allowed_hosts)),
-            host_patterns=[host_pattern(host) for host in hosts],
-            origin_patterns=[re.escape(origin) for origin in config.cors_origins],
+            hosts=served_hosts(config.listen.host, config.allowed_hosts),
             ca_bundle=CA_BUNDLE,
             kept_headers=KEPT_HEADERS,
             edge_errors=EDGE_ERRORS,
