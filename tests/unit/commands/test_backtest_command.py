@@ -104,6 +104,7 @@ def test_a_grid_is_ranked_deflated_and_tested_forward(month: str, tmp_path: Path
     assert len(found["walk_forward"]["folds"]) == 2
 
 
+@pytest.mark.slow
 def test_a_proof_is_reported(month: str) -> None:
     done = run(month, *TRADING, "--prove")
     assert done.exit_code == 0, done.output
@@ -181,6 +182,7 @@ def test_a_result_that_cannot_be_written_leaves_the_file_that_was_there(
     assert sorted(path.name for path in tmp_path.iterdir()) == ["month.csv", "out.json"]
 
 
+@pytest.mark.slow
 def test_values_of_a_setting_that_is_twice_in_the_grid_are_all_tried(month: str, tmp_path: Path) -> None:
     values = ("CONFIDENCE_THRESHOLD=0.4", "CONFIDENCE_THRESHOLD=0.4,0.5")
     done = run(month, "--model", "placeholder", "--jobs", "1", "--grid", *values, "--json", "out.json")

@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import date, timedelta
-from operator import attrgetter
+from datetime import date
 
 import numpy as np
 import numpy.typing as npt
 import pytest
 from models.training.book import CERTAIN
 from models.training.history import History
-from tests.support.builders import feed_bars, simulated_bars
+from tests.support.builders import feed_bars
+from tests.support.histories import simulated_market
 
 from tradingsignals_server.application.decision.pipeline import Pipeline
 from tradingsignals_server.application.decision.symbol_state import NO_STATE, SymbolState
 from tradingsignals_server.application.decision.trader import Trader
 from tradingsignals_server.application.ports.policy import PolicyDescription, PolicyOutput
-from tradingsignals_server.domain.bars import Bar
 from tradingsignals_server.domain.calendar import calendar_for
 from tradingsignals_server.domain.features import M5_V1, Observation
 from tradingsignals_server.domain.positions import Position
@@ -29,17 +28,8 @@ from tradingsignals_server.domain.window import Window
 
 @pytest.fixture(scope="session")
 def market() -> History:
-    """Two weeks of a simulated market with the gaps of a real feed.
-
-    Some bars are missing, including the last bars of two sessions, and some lie outside every session.
-    """
-    bars = simulated_bars(12, skipped=frozenset({70, 71, 119, 200, 239, 240, 333}))
-    evening = timedelta(hours=5, minutes=30)
-    outside = [
-        Bar("USDCOP", first + evening, price, price + 2.0, price - 2.0, price + 1.0, simulated=True)
-        for first, price in ((bars[60].time, 3990.0), (bars[180].time, 4010.0))
-    ]
-    return History.of(sorted([*bars, *outside], key=attrgetter("time")))
+    """See simulated_market."""
+    return simulated_market()
 
 
 @pytest.fixture(scope="session")

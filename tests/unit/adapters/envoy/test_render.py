@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -39,7 +40,9 @@ def parsed(text: str) -> Any:
     return yaml.load(text, Loader=LOADER)  # noqa: S506 - both are safe loaders
 
 
+@cache
 def rendered(config: EdgeConfig = CONFIG) -> Any:
+    """Return the document of a configuration, which the tests share."""
     return parsed(render(config, Path("/edge")))
 
 

@@ -32,6 +32,7 @@ from models.training.runs import RunFailed, run_all, runs_of
 from models.training.train import Candidate, Course, run
 from models.training.trial import policy_probabilities
 from tests.support.builders import simulated_bars
+from tests.support.histories import simulated_market
 
 from tradingsignals_server.commands import parity
 from tradingsignals_server.commands.export import ExportOptions, export
@@ -48,6 +49,12 @@ TINY = Variant(
     environments=4,
     minibatch=120,
 )
+
+
+@pytest.fixture(scope="session")
+def market() -> History:
+    """See simulated_market."""
+    return simulated_market()
 
 
 @pytest.fixture(scope="module", autouse=True)
