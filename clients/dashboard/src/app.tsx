@@ -4,14 +4,16 @@ import type { ComponentType, JSX } from "preact";
 import { useEffect, useMemo, useState } from "preact/hooks";
 
 import { ActionsContext } from "./data/actions";
+import { useLazy } from "./data/lazy";
 import { loadPreferences, PreferencesContext, savePreferences } from "./data/preferences";
 import type { Session } from "./data/session";
-import { StoreContext, type Store } from "./data/store";
+import { StoreContext, useSelect, type Store } from "./data/store";
 import type { Preferences } from "./model/preferences";
 import { parseRoute, type Route } from "./model/route";
 import { Announcer } from "./ui/announcer";
 import { ConnectionStrip, DeadMansSwitch } from "./ui/connection";
 import { Header } from "./ui/header";
+import { KeyForm } from "./ui/key-form";
 import { Notices } from "./ui/notices";
 import { Failed, Skeleton } from "./ui/parts";
 import { Live } from "./views/live";
@@ -37,22 +39,45 @@ export function App({ store, session }: { store: Store; session: Session }): JSX
     <StoreContext.Provider value={store}>
       <PreferencesContext.Provider value={value}>
         <ActionsContext.Provider value={session}>
-          <a class="skip" href="#main">
-            Skip to the view
-          </a>
-          <Header view={route.view} />
-          <Notices />
-          <ConnectionStrip />
-          <DeadMansSwitch class="stopped-strip" text="This page is not responding. What it shows is old." />
-          <main id="main" tabIndex={-1} class={`view view-${route.view}`}>
-            {route.view === "live" && <Live />}
-            {route.view === "trust" && <Later load={loadTrust} name="Trust" route={route} />}
-            {route.view === "state" && <Later load={loadState} name="State" route={route} />}
-          </main>
-          <Announcer />
+          <Page route={route} />
         </ActionsContext.Provider>
       </PreferencesContext.Provider>
     </StoreContext.Provider>
+  );
+}
+
+function Page({ route }: { route: Route }): JSX.Element {
+  const denied = useSelect((state) => state.connection.phase === "denied");
+  const connected = useSelect((state) => state.connection.phase === "live");
+  useEffect(() => {
+    if (connected) void Promise.allSettled([loadTrust(), loadState()]); // an outage may come before one looks at them
+  }, [connected]);
+  if (denied) return <KeyForm />;
+  return (
+    <>
+      <a class="skip" href="#main">
+        Skip to the view
+      </a>
+      <Header view={route.view} />
+      <Notices />
+      <ConnectionStrip />
+      <DeadMansSwitch class="stopped-strip" text="This page is not responding. What it shows is old." />
+      {route.unknown && <UnknownAddress route={route} />}
+      <main id="main" tabIndex={-1} class={`view view-${route.view}`}>
+        {route.view === "live" && <Live />}
+        {route.view === "trust" && <Later load={loadTrust} name="Trust" route={route} />}
+        {route.view === "state" && <Later load={loadState} name="State" route={route} />}
+      </main>
+      <Announcer />
+    </>
+  );
+}
+
+function UnknownAddress({ route }: { route: Route }): JSX.Element {
+  return (
+    <p class="strip" role="status">
+      This page has no <span class="wrap">“{route.unknown}”</span>. <a href={`#/${route.view}`}>Go to {route.view === "live" ? "Live" : route.view === "trust" ? "Trust" : "State"}</a>
+    </p>
   );
 }
 
@@ -63,6 +88,7 @@ function useRoute(session: Session): Route {
       if (location.hash === "#main") return;
       const next = parseRoute(location.hash);
       if (next.symbol) session.select(next.symbol);
+      else if (next.view === "live") session.leaveUnknown();
       setRoute(next);
     };
     window.addEventListener("hashchange", changed);
@@ -75,18 +101,9 @@ type ViewModule = { readonly default: ComponentType<{ route: Route }> };
 const loadTrust = (): Promise<ViewModule> => import("./views/trust");
 const loadState = (): Promise<ViewModule> => import("./views/state");
 
-/** A view whose script is loaded when it is first looked at. */
+/** A view whose script is loaded after the first view. */
 function Later({ load, name, route }: { load: () => Promise<ViewModule>; name: string; route: Route }): JSX.Element {
-  const [view, setView] = useState<{ component?: ViewModule["default"]; error?: string }>({});
-  const begin = (): void => {
-    setView({});
-    load().then(
-      (module) => setView({ component: module.default }),
-      () => setView({ error: `The view could not be loaded.` }),
-    );
-  };
-  useEffect(begin, [load]);
-  if (view.error) return <Failed error={view.error} retry={begin} />;
-  const Component = view.component;
-  return Component ? <Component route={route} /> : <Skeleton rows={6} label={`Loading ${name}`} />;
+  const { loaded, failed } = useLazy(load);
+  if (failed) return <Failed error={`${name} could not be loaded. It is loaded when the service responds again.`} />;
+  return loaded ? <loaded.default route={route} /> : <Skeleton rows={6} label={`Loading ${name}`} />;
 }

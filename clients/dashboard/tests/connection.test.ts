@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 
-import { afterConnectionEvent, connecting, STALE_AFTER, type Connection, type ConnectionEvent } from "../src/model/connection";
+import { afterConnectionEvent, connecting, isKnownNow, READ_FOR, STALE_AFTER, stripText, type Connection, type ConnectionEvent } from "../src/model/connection";
 
 function after(...events: ConnectionEvent[]): Connection {
   return events.reduce(afterConnectionEvent, connecting(0));
@@ -66,4 +66,46 @@ describe("the connection", () => {
     expect(gap.report).toMatchObject({ gap: true });
     expect(gap.report?.text).toMatch(/11 to 40 are no longer kept/);
   });
+});
+
+describe("a key that is not accepted", () => {
+  const denied: ConnectionEvent = { type: "denied", now: 3000, error: "the API key is revoked" };
+
+  test("stays until another one is, and the break is reported then", () => {
+    const waiting = after(live, denied, ...ticks(3000, 60_000), { type: "network", now: 60_000, online: false });
+    expect(waiting).toMatchObject({ phase: "denied", since: 3000, error: "the API key is revoked" });
+    const admitted = afterConnectionEvent(waiting, { type: "admitted", now: 61_000 });
+    expect(admitted).toMatchObject({ phase: "reconnecting", error: "" });
+    const back = afterConnectionEvent(admitted, { type: "response", now: 61_500, through: 15 });
+    expect(back.report?.text).toContain("5 entries, none missing");
+  });
+
+  test("at first is no break", () => {
+    const admitted = after(denied, { type: "admitted", now: 4000 });
+    expect([admitted.phase, admitted.broken]).toEqual(["connecting", undefined]);
+  });
+});
+
+describe("the strip", () => {
+  const at = (ms: number): string => `${ms / 1000} s`;
+
+  test("says since when there is no data, and no inner doings of the page", () => {
+    const silent = after(live, ...ticks(1000, 2000 + STALE_AFTER));
+    expect(stripText(silent, at)?.text).toBe("No data since 1 s: the service is silent. Everything below may be old.");
+    const lost = afterConnectionEvent(silent, { type: "lost", now: 11_000, error: "The service is silent", online: true });
+    expect(stripText(lost, at)?.text).toBe("No data since 1 s, everything below is as of then. Reconnecting since 11 s: the service is silent.");
+  });
+
+  test("says so where nothing has come yet", () => {
+    const never = after({ type: "lost", now: 2000, error: "The service does not respond", online: true });
+    expect(stripText(never, at)?.text).toBe("Reconnecting since 2 s: the service does not respond.");
+  });
+});
+
+test("what is read is known while the page is live and it was read lately", () => {
+  const connection = after(live);
+  expect(isKnownNow(connection, 1000, 1000 + READ_FOR)).toBe(true);
+  expect(isKnownNow(connection, 1000, 1001 + READ_FOR)).toBe(false);
+  expect(isKnownNow(connection, undefined, 2000)).toBe(false);
+  expect(isKnownNow(after(live, { type: "lost", now: 1500, error: "", online: true }), 1600, 1700)).toBe(false);
 });

@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 
-import { FORGET_AFTER, withAnswer } from "../src/model/servers";
+import { ANSWER_COUNTS_FOR, FORGET_AFTER, statusOf, withAnswer } from "../src/model/servers";
 import type { Health } from "../src/model/types";
 
 function health(time: number, uptimeSeconds: number): Health {
@@ -10,11 +10,18 @@ function health(time: number, uptimeSeconds: number): Health {
 
 test("servers are told apart by when they started, and forgotten when they no longer answer", () => {
   const hour = 3_600_000;
-  let servers = withAnswer([], health(hour, 100));
-  servers = withAnswer(servers, health(hour + 5_000, 105.01));
+  let servers = withAnswer([], health(hour, 100), 0);
+  servers = withAnswer(servers, health(hour + 5_000, 105.01), 0);
   expect(servers).toHaveLength(1);
-  servers = withAnswer(servers, health(hour + 6_000, 3));
+  servers = withAnswer(servers, health(hour + 6_000, 3), 0);
   expect(servers.map((server) => server.started)).toEqual([hour - 100_010, hour + 3_000]);
-  servers = withAnswer(servers, health(hour + 6_000 + FORGET_AFTER, 3 + FORGET_AFTER / 1000));
+  servers = withAnswer(servers, health(hour + 6_000 + FORGET_AFTER, 3 + FORGET_AFTER / 1000), 0);
   expect(servers).toHaveLength(1);
+});
+
+test("a server is only called healthy while the page gets answers, and its own is recent", () => {
+  const server = withAnswer([], health(50, 1), 1_000)[0]!;
+  expect(statusOf(server, true, 2_000)).toEqual({ text: "healthy", known: true });
+  expect(statusOf(server, false, 2_000)).toEqual({ text: "unknown, was healthy", known: false });
+  expect(statusOf(server, true, 1_001 + ANSWER_COUNTS_FOR).known).toBe(false);
 });

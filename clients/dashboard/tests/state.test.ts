@@ -3,7 +3,7 @@ import { describe, expect, test } from "vitest";
 import { CHART_BARS, merged, sessions } from "../src/model/bars";
 import { weighed } from "../src/model/chart";
 import { LIVE_ROWS } from "../src/model/rows";
-import { initialState, reduce, type State, type StateAction } from "../src/model/state";
+import { initialState, isUnknownSymbol, reduce, symbolToShow, type State, type StateAction } from "../src/model/state";
 import { MAX_SYMBOLS } from "../src/model/symbols";
 import type { LogEntry, TradingControl } from "../src/model/types";
 import { account, bar, barEntry, FIVE, position, positionEntry, signal, signalEntry, T0 } from "./values";
@@ -157,4 +157,28 @@ test("a new log forgets what the old one said, and keeps what one looks at", () 
   expect(state.chart).toMatchObject({ symbol: "USDCOP", bars: [] });
   expect(state.selected).toBe("USDCOP");
   expect(reduce(state, entries(signalEntry(signal(1)))).list.rows).toHaveLength(1);
+});
+
+describe("a symbol of the address", () => {
+  const read: StateAction[] = [
+    { type: "select", symbol: "NOSUCH" },
+    { type: "bars", symbol: "NOSUCH", bars: [], olderToken: "" },
+    { type: "symbol read", symbol: "NOSUCH" },
+  ];
+
+  test("is unknown once the service has said that it has nothing of it", () => {
+    expect(isUnknownSymbol(after(...read.slice(0, 2)))).toBe(false);
+    expect(isUnknownSymbol(after(...read))).toBe(true);
+    expect(isUnknownSymbol(after(read[0]!, { type: "bars failed", symbol: "NOSUCH", error: "cannot be", unknown: true }))).toBe(true);
+    expect(isUnknownSymbol(after(read[0]!, { type: "bars failed", symbol: "NOSUCH", error: "away", unknown: false }))).toBe(false);
+  });
+
+  test("is known with its first bar", () => {
+    expect(isUnknownSymbol(after(...read, entries(barEntry(1, bar(0, { symbol: "NOSUCH" })))))).toBe(false);
+  });
+
+  test("that is unknown leads to one that has something to show", () => {
+    const state = after(entries(barEntry(1, bar(0, { symbol: "EURCOP" })), positionEntry(position(2, { symbol: "USDCOP" }))), ...read);
+    expect(symbolToShow(state)).toBe("USDCOP");
+  });
 });

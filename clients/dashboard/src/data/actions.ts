@@ -12,6 +12,8 @@ export interface Actions {
   readonly readAccount: () => void;
   /** Read everything again that failed. */
   readonly retry: () => void;
+  /** Try an API key; why it is not accepted, or "". */
+  readonly tryKey: (text: string) => Promise<string>;
   readonly filter: (filter: Filter) => void;
   readonly loadMore: () => void;
   readonly listTop: (atTop: boolean) => void;

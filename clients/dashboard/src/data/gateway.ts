@@ -6,7 +6,7 @@ import type { Client } from "trading-signals-client";
 import type { BacktestRun } from "../model/backtests";
 import type { Outcome } from "../model/outcomes";
 import { DIMENSIONS, type Performance } from "../model/performance";
-import type { Account, Bar, EquityPoint, Health, Position, ServiceInfo, Signal } from "../model/types";
+import type { Account, Bar, EquityPoint, Health, Loadable, Position, ServiceInfo, Signal } from "../model/types";
 import type { Filter } from "../model/rows";
 import { accountOf, barOf, equityOf, healthOf, infoOf, outcomeOf, performanceOf, positionOf, runOf, signalOf } from "./convert";
 
@@ -156,6 +156,29 @@ export class Gateway {
 
 /** An error as a sentence. */
 export function sentenceOf(error: unknown): string {
+  // Without a reason the service itself was not reached; what browser and proxies say of it differs, and helps no trader.
+  if (error instanceof v1.DeadlineExceeded && !error.reason) return "The service did not respond in time";
+  if (error instanceof v1.Unavailable && !error.reason) return "The service does not respond";
   const text = error instanceof Error ? error.message : String(error);
   return text ? text.charAt(0).toUpperCase() + text.slice(1) : "Unknown error";
+}
+
+/** Whether the same call may succeed later. */
+export function isTemporary(error: unknown): boolean {
+  return error instanceof v1.TradingSignalsError && error.retryable;
+}
+
+/** Whether what was asked for does not exist, or has a name that nothing can have. */
+export function isUnknown(error: unknown): boolean {
+  return error instanceof v1.NotFound || error instanceof v1.InvalidRequest;
+}
+
+/** Whether the service does not accept the caller's key. */
+export function isDenied(error: unknown): boolean {
+  return error instanceof v1.AccessDenied && error.code === v1.Code.Unauthenticated;
+}
+
+/** Return what is known of something that could not be read. */
+export function failedWith<T>(error: unknown, before: Loadable<T>): Loadable<T> {
+  return { state: "failed", error: sentenceOf(error), temporary: isTemporary(error), unknown: isUnknown(error), value: before.value, at: before.at };
 }

@@ -2,13 +2,16 @@
 
 import { EpochChanged, EventsPruned, type Client, type Event } from "trading-signals-client";
 
-import type { ConnectionEvent } from "../model/connection";
-import { ALL, type Filter, type SignalRows } from "../model/rows";
+import { SILENT, type ConnectionEvent } from "../model/connection";
+import { keyProblem } from "../model/keys";
+import type { Filter, SignalRows } from "../model/rows";
+import { isUnknownSymbol, symbolToShow } from "../model/state";
 import { CLOSES } from "../model/symbols";
 import type { LogEntry, Signal } from "../model/types";
 import { tick } from "./clock";
 import { entryOf } from "./convert";
-import { Gateway, sentenceOf } from "./gateway";
+import { apiKey, keepApiKey, setApiKey } from "./credentials";
+import { failedWith, Gateway, isDenied, isTemporary, isUnknown, sentenceOf } from "./gateway";
 import type { Store } from "./store";
 
 /** Entries before the newest that the stream begins with: they have times of commits and recent bars of all symbols. */
@@ -23,6 +26,9 @@ const OTHERS = 60;
 const RETRY = 3_000;
 
 type Follower = ReturnType<Client["follow"]>;
+
+/** Lists of the page that are read again if they failed. */
+type List = "positions" | "signals" | "chart" | "others";
 
 /** Where the stream goes on. */
 interface Bookmark {
@@ -40,8 +46,16 @@ export class Session {
   private ended = false;
   private suspended = false;
   private bookmark: Bookmark | undefined;
+  private running = false;
   private timer = 0;
   private lastHealth = 0;
+  /** Lists that could not be read for a while, and when one was last tried again. */
+  private readonly missing = new Set<List>();
+  private lastRecovery = 0;
+  /** Why the stream was dropped by the page itself, until that is reported. */
+  private dropped: string | undefined;
+  /** Goes on with another key. */
+  private admitted: (() => void) | undefined;
 
   constructor(
     private readonly store: Store,
@@ -62,7 +76,6 @@ export class Session {
     // A page that was left may be kept for the way back, and its stream with it: of six that a browser has to one host.
     window.addEventListener("pagehide", () => this.suspend());
     window.addEventListener("pageshow", (event) => event.persisted && this.resume());
-    void this.readLists();
     void this.run();
   }
 
@@ -86,29 +99,58 @@ export class Session {
   }
 
   private async run(): Promise<void> {
+    if (this.running) return;
+    this.running = true;
     while (!this.ended && !this.suspended) {
       try {
-        this.bookmark ??= await this.begin();
-        await this.follow(this.bookmark);
+        await this.follow(this.bookmark ?? (await this.begin()));
       } catch (error) {
         if (error instanceof EpochChanged) this.connection({ type: "restarted", now: Date.now(), through: 0 });
         else if (error instanceof EventsPruned) this.skipped(error);
         else {
-          this.lost(error);
-          await new Promise((resume) => setTimeout(resume, RETRY * (0.5 + Math.random() / 2)));
+          await this.waitAfter(error);
           continue;
         }
         this.bookmark = undefined;
         this.store.dispatch({ type: "begin", after: 0 });
-        void this.readLists();
       }
     }
+    this.running = false;
   }
+
+  /** Wait until it is worth trying again: for another key if this one is not accepted, else for some seconds. */
+  private async waitAfter(error: unknown): Promise<void> {
+    if (isDenied(error)) {
+      this.connection({ type: "denied", now: Date.now(), error: apiKey() ? sentenceOf(error) : "" });
+      await new Promise<void>((resume) => (this.admitted = resume));
+      this.connection({ type: "admitted", now: Date.now() });
+      return;
+    }
+    this.lost(error);
+    await new Promise((resume) => setTimeout(resume, RETRY * (0.5 + Math.random() / 2)));
+  }
+
+  /** Try a key, and go on with it; returns why it is not accepted, "" if it is. */
+  readonly tryKey = async (text: string): Promise<string> => {
+    const problem = keyProblem(text);
+    if (problem) return problem;
+    setApiKey(text);
+    try {
+      await this.gateway.info();
+    } catch (error) {
+      return `${sentenceOf(error)}${isDenied(error) ? "" : ". The key was not checked: try again"}.`;
+    }
+    keepApiKey();
+    this.admitted?.();
+    return "";
+  };
 
   private async begin(): Promise<Bookmark> {
     const info = await this.gateway.info();
     this.store.dispatch({ type: "info", info: { state: "ready", value: info, at: Date.now() } });
-    return { after: BigInt(Math.max(info.oldest - 1, info.through - BACKLOG, 0)), epoch: info.epoch };
+    void this.readLists();
+    this.bookmark = { after: BigInt(Math.max(info.oldest - 1, info.through - BACKLOG, 0)), epoch: info.epoch };
+    return this.bookmark;
   }
 
   private skipped(error: EventsPruned): void {
@@ -165,12 +207,19 @@ export class Session {
   }
 
   private lost(error: unknown): void {
-    this.connection({ type: "lost", now: Date.now(), error: sentenceOf(error), online: navigator.onLine });
+    this.connection({ type: "lost", now: Date.now(), error: this.dropped ?? sentenceOf(error), online: navigator.onLine });
+    this.dropped = undefined;
+  }
+
+  /** Drop the stream and open another one. */
+  private reconnect(why: string): void {
+    this.dropped = why;
+    this.follower?.reconnect();
   }
 
   private onNetwork(online: boolean): void {
     this.connection({ type: "network", now: Date.now(), online });
-    if (online) this.follower?.reconnect();
+    if (online) this.reconnect("The network of this device has changed");
   }
 
   private connection(event: ConnectionEvent): void {
@@ -183,8 +232,11 @@ export class Session {
     const before = this.store.state.connection.phase;
     this.connection({ type: "tick", now, hidden: document.hidden });
     // The connection of a page that slept may be dead without an error: it is not waited for.
-    if (before === "live" && this.store.state.connection.phase === "stale") this.follower?.reconnect();
+    const { phase, error } = this.store.state.connection;
+    if (before === "live" && phase === "stale") this.reconnect(error || SILENT);
     tick(now);
+    if (phase === "denied") return;
+    if (phase === "live" && now - this.lastRecovery >= RETRY) this.recover(now);
     if (!document.hidden && now - this.lastHealth >= HEALTH_EVERY) {
       this.readHealth();
       this.readAccount();
@@ -201,8 +253,7 @@ export class Session {
       const value = await this.gateway.health();
       this.store.dispatch({ type: "health", health: { state: "ready", value, at: Date.now() } });
     } catch (error) {
-      const { value } = this.store.state.health;
-      this.store.dispatch({ type: "health", health: { state: "failed", error: sentenceOf(error), value } });
+      this.store.dispatch({ type: "health", health: failedWith(error, this.store.state.health) });
     }
     this.chooseSymbol();
   }
@@ -214,35 +265,62 @@ export class Session {
       const value = await this.gateway.account();
       this.store.dispatch({ type: "account", account: { state: "ready", value, at: Date.now() } });
     } catch (error) {
-      const { value } = this.store.state.account;
-      this.store.dispatch({ type: "account", account: { state: "failed", error: sentenceOf(error), value } });
+      this.store.dispatch({ type: "account", account: failedWith(error, this.store.state.account) });
+      // The stream of a key that is no longer accepted ends too; opening it again says why.
+      if (isDenied(error) && this.store.state.connection.phase === "live") this.reconnect(sentenceOf(error));
     }
   }
 
   /** Read what the page begins with. */
   readonly readLists = async (): Promise<void> => {
-    if (this.wanted) this.select(this.wanted);
+    const symbol = this.store.state.selected || this.wanted;
+    if (symbol) this.select(symbol);
     await Promise.all([this.readPositions(), this.readFirstPage(), this.askHealth(), this.askAccount()]);
     this.chooseSymbol();
     await this.readOthers();
   };
 
+  /** Note whether a list could be read; what failed for a while is read again. */
+  private note(list: List, error?: unknown): void {
+    if (error !== undefined && isTemporary(error)) this.missing.add(list);
+    else this.missing.delete(list);
+  }
+
+  /** Read again what failed: the service is connected. */
+  private recover(now: number): void {
+    if (!this.missing.size) return;
+    this.lastRecovery = now;
+    const missing = [...this.missing];
+    this.missing.clear();
+    const { list, chart } = this.store.state;
+    for (const name of missing) {
+      if (name === "positions") void this.readPositions();
+      else if (name === "signals") void (list.read ? this.readPage(list.filter) : this.readFirstPage());
+      else if (name === "others") void this.readOthers();
+      else this.readSymbolAgain(chart.symbol);
+    }
+  }
+
+  private readSymbolAgain(symbol: string): void {
+    this.store.dispatch({ type: "bars loading", symbol });
+    void this.readSymbol(symbol);
+  }
+
   private async readPositions(): Promise<void> {
-    for (let attempt = 0; attempt < 3; attempt += 1) {
-      try {
-        const { positions, through } = await this.gateway.positions();
-        this.store.dispatch({ type: "positions", positions, through });
-        return;
-      } catch (error) {
-        this.store.dispatch({ type: "positions failed", error: sentenceOf(error) });
-        await new Promise((resume) => setTimeout(resume, RETRY));
-      }
+    try {
+      const { positions, through } = await this.gateway.positions();
+      this.store.dispatch({ type: "positions", positions, through });
+      this.note("positions");
+    } catch (error) {
+      this.store.dispatch({ type: "positions failed", error: sentenceOf(error) });
+      this.note("positions", error);
     }
   }
 
   private async readFirstPage(): Promise<void> {
     const signals = await this.readPage(this.store.state.list.filter);
     if (signals) this.store.dispatch({ type: "history", signals });
+    this.chooseSymbol();
   }
 
   /** Read the first page of a filter, or the page after the last row. */
@@ -252,9 +330,11 @@ export class Session {
     try {
       const page = list.read && list.nextToken === undefined ? await this.walk(list) : await this.gateway.signals(filter, PAGE, list.read ? list.nextToken : "");
       this.store.dispatch({ type: "page", filter, ...page });
+      this.note("signals");
       return page.signals;
     } catch (error) {
       this.store.dispatch({ type: "page failed", filter, error: sentenceOf(error) });
+      this.note("signals", error);
       return undefined;
     }
   }
@@ -307,20 +387,24 @@ export class Session {
 
   // ----------------------------------------------------------------------------------------------------- the symbol
 
-  /** Look at the symbol that most needs it, if none has been chosen: one with a position, then the newest BUY or SELL. */
+  /** Look at the symbol that most needs it, if none has been chosen. */
   private chooseSymbol(): void {
-    const { selected, symbols, list, listed, health } = this.store.state;
+    const { selected, list, listed } = this.store.state;
     if (selected || !listed || (!list.read && !list.error)) return;
-    const states = [...symbols.values()];
-    const held = states.filter((state) => state.position).sort((a, b) => b.positionSequence - a.positionSequence)[0];
-    const acted = list.filter === ALL ? list.rows.find((signal) => signal.action !== "HOLD") : undefined;
-    const symbol = held?.symbol ?? acted?.symbol ?? list.rows[0]?.symbol ?? states.find((state) => state.signal || state.lastBar)?.symbol ?? health.value?.symbols[0]?.symbol;
+    const symbol = symbolToShow(this.store.state);
     if (symbol) this.select(symbol);
   }
 
   readonly select = (symbol: string): void => {
     this.store.dispatch({ type: "select", symbol });
     void this.readSymbol(symbol);
+  };
+
+  /** Leave a symbol that the service does not have. */
+  readonly leaveUnknown = (): void => {
+    if (!isUnknownSymbol(this.store.state)) return;
+    this.store.dispatch({ type: "select", symbol: "" });
+    this.chooseSymbol();
   };
 
   private async readSymbol(symbol: string): Promise<void> {
@@ -332,8 +416,11 @@ export class Session {
       await this.readMarks(symbol, bars[0]?.time);
       const history = await this.gateway.signals({ symbol, action: "" }, PAGE);
       this.store.dispatch({ type: "history", signals: history.signals });
+      this.store.dispatch({ type: "symbol read", symbol });
+      this.note("chart");
     } catch (error) {
-      this.store.dispatch({ type: "bars failed", symbol, error: sentenceOf(error) });
+      this.store.dispatch({ type: "bars failed", symbol, error: sentenceOf(error), unknown: isUnknown(error) });
+      if (symbol === this.store.state.selected) this.note("chart", error);
     }
   }
 
@@ -352,10 +439,7 @@ export class Session {
     const { chart, listed, list } = this.store.state;
     if (!listed) void this.readPositions();
     if (list.error) this.loadMore();
-    if (chart.error) {
-      this.store.dispatch({ type: "bars loading", symbol: chart.symbol });
-      void this.readSymbol(chart.symbol);
-    }
+    if (chart.error) this.readSymbolAgain(chart.symbol);
   };
 
   readonly loadOlderBars = (): void => {
@@ -371,7 +455,7 @@ export class Session {
       this.store.dispatch({ type: "bars", symbol, bars, olderToken: nextToken });
       await this.readMarks(symbol, bars[0]?.time);
     } catch (error) {
-      this.store.dispatch({ type: "bars failed", symbol, error: sentenceOf(error) });
+      this.store.dispatch({ type: "bars failed", symbol, error: sentenceOf(error), unknown: false });
     }
   }
 
@@ -389,8 +473,9 @@ export class Session {
           const { signals } = await this.gateway.signals({ symbol, action: "" }, 1);
           this.store.dispatch({ type: "history", signals });
         }
-      } catch {
-        return; // the stream brings what is missing with the next bar
+      } catch (error) {
+        this.note("others", error);
+        return;
       }
     }
   }

@@ -15,12 +15,14 @@ export interface Chart {
   readonly olderToken: string;
   readonly loading: boolean;
   readonly error: string;
+  /** Everything about the symbol that the page begins with has been read, or cannot exist. */
+  readonly read: boolean;
   /** Times of bars that are known to be outside the session. */
   readonly outside: ReadonlySet<number>;
 }
 
 export function noChart(symbol: string): Chart {
-  return { symbol, bars: [], marks: [], closed: [], olderToken: "", loading: true, error: "", outside: new Set() };
+  return { symbol, bars: [], marks: [], closed: [], olderToken: "", loading: true, error: "", read: false, outside: new Set() };
 }
 
 /** Apply entries of the log. */

@@ -1,15 +1,21 @@
 /** State of the page's one stream, as a pure function of what happened to it. */
 
-export type Phase = "connecting" | "live" | "stale" | "reconnecting" | "offline";
+/** "denied": the service does not accept the key of the page, so nothing is asked for until there is another one. */
+export type Phase = "connecting" | "live" | "stale" | "reconnecting" | "offline" | "denied";
 
 /** Milliseconds without a response after which the page is stale. Heartbeats are asked for every five seconds. */
 export const STALE_AFTER = 8_000;
+/** Milliseconds for which what is read each five seconds counts as current. */
+export const READ_FOR = 15_000;
 /** Milliseconds between two ticks, which come each second, after which a page in sight must have slept. */
 export const SLEEP_GAP = 8_000;
 /** How long the report of a resumed stream is shown. */
 export const REPORT_FOR = 12_000;
 /** How long it is shown that the log is another one, or lacks entries. */
 export const GAP_FOR = 60_000;
+
+/** Why a page is stale whose stream is open. */
+export const SILENT = "The service is silent";
 
 export interface Connection {
   readonly phase: Phase;
@@ -32,6 +38,9 @@ export type ConnectionEvent =
   | { readonly type: "opened"; readonly now: number; readonly newest?: number }
   | { readonly type: "response"; readonly now: number; readonly through: number }
   | { readonly type: "lost"; readonly now: number; readonly error: string; readonly online: boolean }
+  /** `error`: why the key is not accepted, "" if there is none. */
+  | { readonly type: "denied"; readonly now: number; readonly error: string }
+  | { readonly type: "admitted"; readonly now: number }
   | { readonly type: "skipped"; readonly now: number; readonly from: number; readonly oldest: number }
   | { readonly type: "restarted"; readonly now: number; readonly through: number }
   | { readonly type: "frozen"; readonly now: number }
@@ -64,6 +73,10 @@ export function afterConnectionEvent(connection: Connection, event: ConnectionEv
       const lost = broken(connection, connection.lastResponse ?? event.now);
       return { ...to(event.online ? "reconnecting" : "offline", lost, event.now), error: event.error };
     }
+    case "denied":
+      return { ...to("denied", broken(connection, connection.lastResponse ?? event.now), event.now), error: event.error };
+    case "admitted":
+      return { ...to(connection.lastResponse === undefined ? "connecting" : "reconnecting", connection, event.now), error: "" };
     case "skipped": {
       const text = `Entries ${event.from + 1} to ${event.oldest - 1} are no longer kept: lists were read again`;
       return { ...connection, broken: undefined, report: { text, until: event.now + GAP_FOR, gap: true } };
@@ -107,12 +120,43 @@ function afterTick(connection: Connection, now: number, hidden: boolean): Connec
   let next: Connection = { ...connection, lastTick: now };
   if (next.report && now > next.report.until) next = { ...next, report: undefined };
   if (connection.phase === "live" && (silent || slept)) {
-    next = { ...to("stale", broken(next, last ?? now), last ?? now), error: slept ? "This page slept" : "The service is silent" };
+    next = { ...to("stale", broken(next, last ?? now), last ?? now), error: slept ? "This page slept" : SILENT };
   }
   return next;
 }
 
 /** Whether what is drawn may be trusted to be current. */
 export function isCurrent(connection: Connection): boolean {
-  return connection.phase === "live";
+  return connection.phase === "live" || connection.phase === "connecting";
+}
+
+/** Whether what was read `at` a time is current: the page is, and it was read lately. */
+export function isKnownNow(connection: Connection, at: number | undefined, now: number): boolean {
+  return isCurrent(connection) && at !== undefined && now - at <= READ_FOR;
+}
+
+export interface StripText {
+  readonly text: string;
+  readonly tone: "good" | "bad";
+}
+
+/** What is wrong with the stream, or what its last break came to; `at` writes a time. */
+export function stripText(connection: Connection, at: (ms: number) => string): StripText | undefined {
+  const { phase, lastResponse, since, report, error } = connection;
+  const why = error && `: ${error.charAt(0).toLowerCase()}${error.slice(1)}`;
+  const silence = `No data since ${at(lastResponse ?? since)}`;
+  switch (phase) {
+    case "live":
+      return report && { text: report.text, tone: report.gap ? "bad" : "good" };
+    case "connecting":
+      return error ? { text: `Cannot connect${why}.`, tone: "bad" } : undefined;
+    case "denied":
+      return undefined; // the form for the key says it
+    case "stale":
+      return { text: `${silence}${why}. Everything below may be old.`, tone: "bad" };
+    default: {
+      const what = `${phase === "offline" ? "This device is offline" : "Reconnecting"} since ${at(since)}${why}.`;
+      return { text: lastResponse === undefined ? what : `${silence}, everything below is as of then. ${what}`, tone: "bad" };
+    }
+  }
 }

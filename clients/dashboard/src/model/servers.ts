@@ -10,8 +10,9 @@ export interface Server {
   readonly staleSymbols: number;
   readonly lastCommit?: number | undefined;
   readonly status: string;
-  /** When it last answered, by its own clock. */
+  /** When it last answered, by its own clock and by that of this device. */
   readonly at: number;
+  readonly answered: number;
 }
 
 export const FORGET_AFTER = 600_000;
@@ -19,7 +20,7 @@ export const MAX_SERVERS = 32;
 const SAME_START = 1_500;
 
 /** Note an answer; servers that have not answered for long are forgotten. */
-export function withAnswer(servers: readonly Server[], health: Health): readonly Server[] {
+export function withAnswer(servers: readonly Server[], health: Health, now: number): readonly Server[] {
   const server: Server = {
     started: health.time - health.uptimeSeconds * 1000,
     version: health.version,
@@ -28,7 +29,17 @@ export function withAnswer(servers: readonly Server[], health: Health): readonly
     lastCommit: health.lastCommit,
     status: health.status,
     at: health.time,
+    answered: now,
   };
   const others = servers.filter((other) => Math.abs(other.started - server.started) > SAME_START && health.time - other.at < FORGET_AFTER);
   return [...others, server].sort((a, b) => a.started - b.started).slice(-MAX_SERVERS);
+}
+
+/** Milliseconds after which the answer of a server that is one of many says what was, not what is. */
+export const ANSWER_COUNTS_FOR = 60_000;
+
+/** The status of a server, as far as it is known: what it said lately, or what it said last. `current`: the page gets answers. */
+export function statusOf(server: Server, current: boolean, now: number): { readonly text: string; readonly known: boolean } {
+  const known = current && now - server.answered <= ANSWER_COUNTS_FOR;
+  return { text: known ? server.status : `unknown, was ${server.status}`, known };
 }

@@ -48,7 +48,9 @@ export type StateAction =
   | { readonly type: "select"; readonly symbol: string }
   | { readonly type: "bars"; readonly symbol: string; readonly bars: readonly Bar[]; readonly olderToken: string }
   | { readonly type: "bars loading"; readonly symbol: string }
-  | { readonly type: "bars failed"; readonly symbol: string; readonly error: string }
+  /** `unknown`: there can be no such symbol. */
+  | { readonly type: "bars failed"; readonly symbol: string; readonly error: string; readonly unknown: boolean }
+  | { readonly type: "symbol read"; readonly symbol: string }
   | { readonly type: "marks"; readonly symbol: string; readonly signals: readonly Signal[]; readonly closed: readonly Position[] }
   | { readonly type: "filter"; readonly filter: Filter }
   | { readonly type: "page"; readonly filter: Filter; readonly signals: readonly Signal[]; readonly nextToken: string; readonly through: number }
@@ -93,7 +95,7 @@ export function reduce(state: State, action: StateAction): State {
       return { ...state, info: action.info };
     case "health": {
       const names = action.health.value?.symbols.map((symbol) => symbol.symbol) ?? [];
-      const servers = action.health.state === "ready" ? withAnswer(state.servers, action.health.value) : state.servers;
+      const servers = action.health.state === "ready" ? withAnswer(state.servers, action.health.value, action.health.at) : state.servers;
       return { ...state, health: action.health, servers, symbols: withNames(state.symbols, names) };
     }
     case "account":
@@ -111,6 +113,7 @@ export function reduce(state: State, action: StateAction): State {
     case "bars":
     case "bars loading":
     case "bars failed":
+    case "symbol read":
     case "marks":
       return action.symbol === state.chart.symbol ? { ...state, chart: afterChart(state.chart, action) } : state;
     default:
@@ -162,6 +165,20 @@ function afterLog(state: State, all: readonly LogEntry[], now: number): State {
   };
 }
 
+/** The symbol that most needs to be looked at: one with a position, then the newest BUY or SELL; "": there is none. */
+export function symbolToShow({ symbols, list, health }: State): string {
+  const states = [...symbols.values()];
+  const held = states.filter((state) => state.position).sort((a, b) => b.positionSequence - a.positionSequence)[0];
+  const acted = list.filter === ALL ? list.rows.find((signal) => signal.action !== "HOLD") : undefined;
+  const known = states.find((state) => state.signal || state.lastBar);
+  return held?.symbol ?? acted?.symbol ?? list.rows[0]?.symbol ?? known?.symbol ?? health.value?.symbols[0]?.symbol ?? "";
+}
+
+/** Whether the service has nothing of the symbol that is looked at: no bar, no signal, no position. */
+export function isUnknownSymbol({ selected: symbol, chart, symbols }: State): boolean {
+  return symbol !== "" && chart.symbol === symbol && chart.read && !chart.bars.length && !symbols.has(symbol);
+}
+
 function selected(state: State, symbol: string): State {
   if (symbol === state.selected) return state;
   const symbols = new Map(state.symbols);
@@ -170,14 +187,16 @@ function selected(state: State, symbol: string): State {
   return { ...state, selected: symbol, symbols, chart: noChart(symbol) };
 }
 
-type ChartAction = Extract<StateAction, { type: "bars" | "bars loading" | "bars failed" | "marks" }>;
+type ChartAction = Extract<StateAction, { type: "bars" | "bars loading" | "bars failed" | "symbol read" | "marks" }>;
 
 function afterChart(chart: Chart, action: ChartAction): Chart {
   switch (action.type) {
     case "bars loading":
       return { ...chart, loading: true, error: "" };
     case "bars failed":
-      return { ...chart, loading: false, error: action.error };
+      return { ...chart, loading: false, error: action.error, read: chart.read || action.unknown };
+    case "symbol read":
+      return { ...chart, read: true };
     case "bars":
       return { ...chart, loading: false, error: "", bars: merged(chart.bars, action.bars), olderToken: action.olderToken };
     case "marks":

@@ -31,8 +31,6 @@ export interface Signal {
   readonly trend: string;
   readonly simulated: boolean;
   readonly latencyMs: number;
-  /** Rule that kept the signal from opening a position. */
-  readonly blockedBy?: string | undefined;
   /** When it was committed, by the server's clock. Known for what came over the stream. */
   readonly committed?: number | undefined;
 }
@@ -162,8 +160,17 @@ export interface Health {
   readonly tradingHaltReason: string;
 }
 
-/** Part of the page that is read from the service. What was read before stays while it is read again. */
+/** Part of the page that is read from the service. What was read before, `at` a time, stays while it is read again. */
 export type Loadable<T> =
-  | { readonly state: "loading"; readonly value?: T | undefined }
+  | { readonly state: "loading"; readonly value?: T | undefined; readonly at?: number | undefined }
   | { readonly state: "ready"; readonly value: T; readonly at: number }
-  | { readonly state: "failed"; readonly error: string; readonly value?: T | undefined };
+  | {
+      readonly state: "failed";
+      readonly error: string;
+      /** The same call may succeed later. */
+      readonly temporary: boolean;
+      /** What was asked for does not exist. */
+      readonly unknown: boolean;
+      readonly value?: T | undefined;
+      readonly at?: number | undefined;
+    };

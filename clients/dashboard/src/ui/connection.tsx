@@ -6,7 +6,7 @@ import { useEffect, useState } from "preact/hooks";
 import { useNow } from "../data/clock";
 import { useSelect } from "../data/store";
 import { usePreferences } from "../data/preferences";
-import type { Connection, Phase } from "../model/connection";
+import { stripText, type Phase } from "../model/connection";
 import { age, clockSeconds } from "../model/format";
 import { classes } from "./parts";
 
@@ -16,6 +16,7 @@ const NAMES: Readonly<Record<Phase, string>> = {
   stale: "No data",
   reconnecting: "Reconnecting",
   offline: "Offline",
+  denied: "No access",
 };
 
 export function ConnectionState(): JSX.Element {
@@ -53,29 +54,11 @@ export function DeadMansSwitch({ text, class: name }: { text: string; class: str
 /** What is wrong with the stream, or what its last break came to. */
 export function ConnectionStrip(): JSX.Element {
   const connection = useSelect((state) => state.connection);
-  const text = useText(connection);
+  const { zone } = usePreferences().preferences;
+  const strip = stripText(connection, (ms) => clockSeconds(ms, zone));
   return (
     <div class="strips" role="status" aria-live="polite">
-      {text && <p class={`strip ${text.tone}`}>{text.text}</p>}
+      {strip && <p class={`strip strip-${strip.tone}`}>{strip.text}</p>}
     </div>
   );
-}
-
-function useText(connection: Connection): { text: string; tone: string } | undefined {
-  const { zone } = usePreferences().preferences;
-  const at = (ms: number): string => clockSeconds(ms, zone);
-  const last = connection.lastResponse;
-  switch (connection.phase) {
-    case "live":
-      return connection.report && { text: connection.report.text, tone: connection.report.gap ? "strip-bad" : "strip-good" };
-    case "connecting":
-      return connection.error ? { text: `Cannot connect: ${connection.error}`, tone: "strip-bad" } : undefined;
-    case "stale":
-      return { text: `No data since ${at(last ?? connection.since)}. ${connection.error}. Everything below may be old.`, tone: "strip-bad" };
-    default: {
-      const place = connection.phase === "offline" ? "This device is offline" : "Reconnecting";
-      const old = last === undefined ? "" : ` Everything below is as of ${at(last)}.`;
-      return { text: `${place} since ${at(connection.since)}${connection.error && `: ${connection.error}`}.${old}`, tone: "strip-bad" };
-    }
-  }
 }

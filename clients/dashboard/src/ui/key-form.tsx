@@ -1,37 +1,43 @@
-/** What the page shows while the service does not know who calls: it asks for an API key. */
+/** What the page shows while the service does not accept its key: why, and a form for another one. */
 
 import type { JSX } from "preact";
-import { useState } from "preact/hooks";
+import { useRef, useState } from "preact/hooks";
 
-interface KeyFormProps {
-  /** Why the last key, or none, is not accepted. */
-  readonly problem: string;
-  /** Try a key; resolves to why it is not accepted, "" if it is. */
-  readonly onKey: (key: string) => Promise<string>;
-}
+import { useActions } from "../data/actions";
+import { useSelect } from "../data/store";
 
-export function KeyForm({ problem, onKey }: KeyFormProps): JSX.Element {
+export function KeyForm(): JSX.Element {
+  const { tryKey } = useActions();
+  const problem = useSelect((state) => state.connection.error);
+  const began = useSelect((state) => state.connection.lastResponse !== undefined);
   const [text, setText] = useState("");
-  const [why, setWhy] = useState(problem);
+  const [why, setWhy] = useState(problem && `${problem}.`);
   const [busy, setBusy] = useState(false);
+  const input = useRef<HTMLInputElement>(null);
   const submit = async (event: Event): Promise<void> => {
     event.preventDefault();
     setBusy(true);
-    setWhy(await onKey(text.trim()));
+    const refused = await tryKey(text.trim());
+    setWhy(refused);
     setBusy(false);
+    if (refused) input.current?.focus();
   };
   return (
     <main class="key-form">
       <h1>Trading signals</h1>
+      {began && <p>The service no longer accepts the key of this page. With another key it goes on where it stopped, and nothing is missing.</p>}
       <form onSubmit={(event) => void submit(event)}>
         <label for="api-key">API key</label>
         <input
           id="api-key"
+          ref={input}
           class="input"
           type="password"
           autocomplete="off"
           spellcheck={false}
           required
+          aria-describedby="key-problem"
+          aria-invalid={why !== ""}
           value={text}
           onInput={(event) => setText(event.currentTarget.value)}
         />
@@ -39,8 +45,10 @@ export function KeyForm({ problem, onKey }: KeyFormProps): JSX.Element {
           Open
         </button>
       </form>
-      <p role="alert">{why}</p>
-      <p class="muted">The key is kept in this tab only. A viewer may look; closing a position needs a trader.</p>
+      <p role="alert" id="key-problem" class="key-problem">
+        {why}
+      </p>
+      <p class="note">The key is kept in this tab only. A viewer may look; closing a position and halting trading need a trader.</p>
     </main>
   );
 }

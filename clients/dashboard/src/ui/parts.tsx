@@ -6,6 +6,7 @@ import { useEffect, useRef } from "preact/hooks";
 import { useNow } from "../data/clock";
 import { useSelect } from "../data/store";
 import { usePreferences } from "../data/preferences";
+import { isCurrent } from "../model/connection";
 import { age, clockSeconds, dayClock, SIDE_MARKS } from "../model/format";
 import type { Action } from "../model/types";
 
@@ -21,7 +22,7 @@ export function Panel(props: {
   aside?: ComponentChildren;
   children: ComponentChildren;
 }): JSX.Element {
-  const current = useSelect((state) => state.connection.phase === "live" || state.connection.phase === "connecting");
+  const current = useSelect((state) => isCurrent(state.connection));
   return (
     <section class={classes("panel", props.class, !current && "old")} aria-labelledby={`${props.id}-title`} id={props.id}>
       <header class="panel-head">

@@ -180,6 +180,7 @@ export class ChartDrawing {
     this.position = position;
     for (const line of this.lines) this.series.removePriceLine(line);
     this.lines = [];
+    this.box.dataset["levels"] = position ? `${position.stop} ${position.entry} ${position.target}` : "";
     if (!position) return;
     const side = position.action === "BUY" ? "long" : "short";
     const levels = [

@@ -4,20 +4,24 @@ import type { JSX } from "preact";
 import { useEffect, useLayoutEffect, useRef, useState } from "preact/hooks";
 
 import { useActions } from "../../data/actions";
+import { useLazy } from "../../data/lazy";
 import { usePreferences } from "../../data/preferences";
-import { useSelect, useStore } from "../../data/store";
+import { useSelect } from "../../data/store";
 import { day, dayClock, NONE, pair, price } from "../../model/format";
 import type { Chart } from "../../model/chart";
+import { isUnknownSymbol } from "../../model/state";
 import type { Bar, Position } from "../../model/types";
 import { Empty, Failed, Panel, Side, Skeleton } from "../../ui/parts";
 import type { ChartDrawing } from "./chart-drawing";
 
 const TABLE_ROWS = 60;
+const loadDrawing = (): Promise<typeof import("./chart-drawing")> => import("./chart-drawing");
 
 export function ChartPanel(): JSX.Element {
   const selected = useSelect((state) => state.selected);
   const chart = useSelect((state) => state.chart);
   const listed = useSelect((state) => state.listed);
+  const unknown = useSelect(isUnknownSymbol);
   const position = useSelect((state) => state.symbols.get(state.selected)?.position);
   const actions = useActions();
   const [hovered, setHovered] = useState<Bar | undefined>(undefined);
@@ -40,7 +44,9 @@ export function ChartPanel(): JSX.Element {
   );
   return (
     <Panel title={title} id="chart" aside={aside}>
-      {chart.error && !chart.bars.length ? (
+      {unknown ? (
+        <Empty>No bars.</Empty>
+      ) : chart.error && !chart.bars.length ? (
         <Failed error={chart.error} retry={actions.retry} />
       ) : !selected && listed ? (
         <Empty>No symbol yet.</Empty>
@@ -79,34 +85,26 @@ interface CanvasProps {
 
 function Canvas({ chart, position, onHover, drawing, onOlder }: CanvasProps): JSX.Element {
   const box = useRef<HTMLDivElement>(null);
-  const store = useStore();
   const { zone, theme } = usePreferences().preferences;
-  const [error, setError] = useState("");
+  const { loaded, failed } = useLazy(loadDrawing);
   const current = useRef({ chart, position, zone, onHover, onOlder });
   current.current = { chart, position, zone, onHover, onOlder };
-  useEffect(() => {
-    let gone = false;
-    import("./chart-drawing").then(
-      ({ ChartDrawing }) => {
-        if (gone || !box.current) return;
-        drawing.current = new ChartDrawing(box.current, current.current.zone, {
-          onHover: (bar) => current.current.onHover(bar),
-          onOlder: () => current.current.onOlder(),
-        });
-        drawing.current.draw(current.current.chart, current.current.position);
-      },
-      () => setError("The chart could not be loaded."),
-    );
+  useLayoutEffect(() => {
+    if (!loaded || !box.current) return undefined;
+    drawing.current = new loaded.ChartDrawing(box.current, current.current.zone, {
+      onHover: (bar) => current.current.onHover(bar),
+      onOlder: () => current.current.onOlder(),
+    });
+    drawing.current.draw(current.current.chart, current.current.position);
     return () => {
-      gone = true;
       drawing.current?.remove();
       drawing.current = undefined;
     };
-  }, [store]);
+  }, [loaded]);
   useLayoutEffect(() => drawing.current?.draw(chart, position), [chart, position]); // in the frame of the rest of the page
   useEffect(() => drawing.current?.setZone(zone), [zone]);
   useEffect(() => drawing.current?.setTheme(), [theme]);
-  if (error) return <Failed error={error} />;
+  if (failed) return <Failed error="The chart could not be loaded. It is loaded when the service responds again." />;
   const keys: Record<string, () => void> = {
     ArrowLeft: () => drawing.current?.pan(-10),
     ArrowRight: () => drawing.current?.pan(10),

@@ -6,18 +6,21 @@ import { useNow } from "../../data/clock";
 import { useSelect } from "../../data/store";
 import { usePreferences } from "../../data/preferences";
 import { intervalMs } from "../../model/bars";
+import { isCurrent } from "../../model/connection";
 import { age, clock, dayClock, NONE, pair, price, share, SIDE_MARKS, signedPercent, words } from "../../model/format";
-import { explainHash } from "../../model/route";
+import { shownLevels, type Levels } from "../../model/levels";
+import { explainHash, liveHash } from "../../model/route";
+import { isUnknownSymbol, symbolToShow } from "../../model/state";
 import type { SymbolState } from "../../model/symbols";
-import type { Signal } from "../../model/types";
-import { classes, Failed, Meter, Skeleton, useStyle } from "../../ui/parts";
+import type { Position, Signal } from "../../model/types";
+import { classes, Failed, gain, Meter, Side, Skeleton, useStyle } from "../../ui/parts";
 
 export function Headline({ retry }: { retry: () => void }): JSX.Element {
   const selected = useSelect((state) => state.selected);
   const symbol = useSelect((state) => state.symbols.get(state.selected));
   const failed = useSelect((state) => state.positionsError);
   const listed = useSelect((state) => state.listed);
-  const current = useSelect((state) => state.connection.phase === "live" || state.connection.phase === "connecting");
+  const current = useSelect((state) => isCurrent(state.connection));
   const signal = symbol?.signal;
   return (
     <section class={classes("panel", "headline", !current && "old")} aria-label="Newest signal" id="headline" data-sequence={signal?.sequence}>
@@ -36,10 +39,19 @@ export function Headline({ retry }: { retry: () => void }): JSX.Element {
 
 function NoSignal({ symbol }: { symbol: string }): JSX.Element {
   const bars = useSelect((state) => state.chart.bars.length);
+  const unknown = useSelect(isUnknownSymbol);
+  const other = useSelect(symbolToShow);
   if (!symbol) {
     return (
       <div class="empty">
         <strong>No bar has come in yet.</strong> A feed delivers them, or <code>POST /api/market/bars</code>: <a href="/docs">how to publish bars</a>.
+      </div>
+    );
+  }
+  if (unknown) {
+    return (
+      <div class="empty" data-unknown={symbol}>
+        <strong class="wrap">The service does not know {pair(symbol)}:</strong> it has no bar and no signal of it. <a href={liveHash(other)}>{other ? `Show ${pair(other)}` : "Back to Live"}</a>
       </div>
     );
   }
@@ -67,7 +79,7 @@ function Content({ symbol, signal }: { symbol: SymbolState; signal: Signal }): J
         <Since symbol={symbol} signal={signal} />
       </div>
       <Sureness signal={signal} />
-      <Levels signal={signal} last={symbol.lastBar?.close ?? signal.price} />
+      <LevelsShown signal={signal} position={symbol.position} last={symbol.lastBar?.close ?? signal.price} />
       <Why signal={signal} />
     </>
   );
@@ -126,31 +138,65 @@ function Sureness({ signal }: { signal: Signal }): JSX.Element {
   );
 }
 
-/** Stop, entry and target on one line, with the last price. */
-export function Levels({ signal, last }: { signal: Signal; last: number }): JSX.Element {
-  const { stop, target } = signal;
-  const has = stop !== undefined && target !== undefined;
-  const place = (value: number): string => String(has ? Math.min(1, Math.max(0, (value - stop) / (target - stop))) : 0);
-  const entryMark = useStyle({ "--at": place(signal.price) });
-  const lastMark = useStyle({ "--at": place(last) });
-  if (!has) return <p class="headline-levels note levels-none">No stop, no target: {signal.action === "HOLD" ? "a HOLD has none" : "unknown"}</p>;
-  const distance = (level: number): string => signedPercent(((level - signal.price) / signal.price) * 100);
+/** Levels in force with the last price, and apart from them what the signal proposed. */
+export function LevelsShown({ signal, position, last }: { signal: Signal; position: Position | undefined; last: number }): JSX.Element {
+  const { held, proposed } = shownLevels(signal, position);
+  const { zone } = usePreferences().preferences;
+  if (!held && !proposed) return <p class="headline-levels note levels-none">No stop, no target: {signal.action === "HOLD" ? "a HOLD has none" : "unknown"}</p>;
   return (
     <div class="headline-levels">
+      {held && (
+        <div data-levels="position">
+          <p class="levels-of">
+            <Side action={held.action} long /> <span class="num">{price(held.entry, last)}</span> <span class="note">open since <span class="num">{dayClock(held.since, zone)}</span></span>
+          </p>
+          <LevelLine levels={held} last={last} />
+          <p class="note">
+            Size <span class="num">{share(held.size, 1)}</span> of equity · <span class={classes("num", gain(held.pnlPct))}>{signedPercent(held.pnlPct)}</span>
+          </p>
+        </div>
+      )}
+      {held && proposed && (
+        <p class="note" data-levels="proposed">
+          This {signal.action} did not open the position. It proposed stop <span class="num">{price(proposed.stop, last)}</span>, target <span class="num">{price(proposed.target, last)}</span>: not in force.
+        </p>
+      )}
+      {!held && proposed && (
+        <div data-levels="proposed">
+          <p class="levels-of note">Proposed by the signal. No position is open.</p>
+          <LevelLine levels={proposed} last={last} />
+          <p class="note num">
+            Reward to risk {proposed.ratio?.toFixed(1) ?? NONE} · size {share(proposed.size, 1)} of equity
+          </p>
+        </div>
+      )}
+    </div>
+  );
+}
+
+/** Stop, entry and target on one line, with the last price. */
+export function LevelLine({ levels, last }: { levels: Levels; last: number }): JSX.Element {
+  const { entry, stop, target } = levels;
+  const place = (value: number): string => String(target === stop ? 0 : Math.min(1, Math.max(0, (value - stop) / (target - stop))));
+  const entryMark = useStyle({ "--at": place(entry) });
+  const lastMark = useStyle({ "--at": place(last) });
+  const distance = (level: number): string => signedPercent(((level - entry) / entry) * 100);
+  return (
+    <>
       <dl class="levels">
         <div class="loss">
           <dt>Stop</dt>
-          <dd class="num">{price(stop, signal.price)}</dd>
+          <dd class="num" data-level="stop">{price(stop, entry)}</dd>
           <dd class="num note">{distance(stop)}</dd>
         </div>
         <div>
           <dt>Last</dt>
-          <dd class="num">{price(last, signal.price)}</dd>
+          <dd class="num" data-level="last">{price(last, entry)}</dd>
           <dd class="num note">{distance(last)}</dd>
         </div>
         <div class="gain">
           <dt>Target</dt>
-          <dd class="num">{price(target, signal.price)}</dd>
+          <dd class="num" data-level="target">{price(target, entry)}</dd>
           <dd class="num note">{distance(target)}</dd>
         </div>
       </dl>
@@ -158,10 +204,7 @@ export function Levels({ signal, last }: { signal: Signal; last: number }): JSX.
         <span class="ladder-entry" ref={entryMark} />
         <span class="ladder-last" ref={lastMark} />
       </span>
-      <p class="note num">
-        Reward to risk {signal.ratio?.toFixed(1) ?? NONE} · size {share(signal.size, 1)} of equity
-      </p>
-    </div>
+    </>
   );
 }
 

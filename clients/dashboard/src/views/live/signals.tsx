@@ -6,14 +6,14 @@ import { useState } from "preact/hooks";
 import { useActions } from "../../data/actions";
 import { useSelect } from "../../data/store";
 import { usePreferences } from "../../data/preferences";
-import { clock, dayClock, integer, pair, price, share, sentence } from "../../model/format";
+import { clock, dayClock, integer, NONE, pair, price, share, sentence } from "../../model/format";
 import { ALL, type Filter } from "../../model/rows";
 import { explainHash } from "../../model/route";
 import type { Action, Signal } from "../../model/types";
 import { Choice, classes, Empty, Failed, Panel, Side, Skeleton } from "../../ui/parts";
 import { Sheet } from "../../ui/sheet";
 import { VirtualList } from "../../ui/virtual-list";
-import { Levels } from "./headline";
+import { LevelLine } from "./headline";
 
 const ROW = 34;
 const FRESH = 4_000;
@@ -107,14 +107,13 @@ function Row({ signal }: { signal: Signal }): JSX.Element {
 
 function SignalSheet({ signal, onClose }: { signal: Signal; onClose: () => void }): JSX.Element {
   const { zone } = usePreferences().preferences;
-  const last = useSelect((state) => state.symbols.get(signal.symbol)?.lastBar?.close);
   return (
     <Sheet title={`${signal.action} ${pair(signal.symbol)}`} onClose={onClose}>
       <p class="sheet-lead">
         <Side action={signal.action} /> <strong class="num">{price(signal.price)}</strong> <span class="num">{dayClock(signal.time, zone)}</span>
       </p>
       {signal.simulated && <p class="tag tag-warn">Simulated</p>}
-      <Levels signal={signal} last={last ?? signal.price} />
+      <Proposed signal={signal} />
       <ul class="reasons">
         {signal.reasons.map((reason, index) => (
           <li key={index}>{reason}</li>
@@ -127,7 +126,6 @@ function SignalSheet({ signal, onClose }: { signal: Signal; onClose: () => void 
         <Fact name="Model">
           {signal.modelType} {signal.model}
         </Fact>
-        {signal.blockedBy && <Fact name="Not opened by">{sentence(signal.blockedBy)}</Fact>}
         <Fact name="Decided in">{signal.latencyMs.toFixed(2)} ms</Fact>
         <Fact name="Sequence">{integer(signal.sequence)}</Fact>
       </dl>
@@ -137,6 +135,23 @@ function SignalSheet({ signal, onClose }: { signal: Signal; onClose: () => void 
         </a>
       </p>
     </Sheet>
+  );
+}
+
+/** The levels of the signal as it was made; whether they are in force is said beside them. */
+function Proposed({ signal }: { signal: Signal }): JSX.Element {
+  const symbol = useSelect((state) => state.symbols.get(signal.symbol));
+  const { stop, target, price: entry } = signal;
+  if (stop === undefined || target === undefined) return <p class="note">No stop, no target: {signal.action === "HOLD" ? "a HOLD has none" : "unknown"}</p>;
+  const position = symbol?.position;
+  return (
+    <div data-levels="proposed">
+      <p class="note">{position?.signalId === signal.id ? "Proposed by this signal, which opened the position that is open" : position ? "Proposed by this signal. The open position has its own stop and target" : "Proposed by this signal. No position is open"}.</p>
+      <LevelLine levels={{ entry, stop, target }} last={symbol?.lastBar?.close ?? entry} />
+      <p class="note num">
+        Reward to risk {signal.ratio?.toFixed(1) ?? NONE} · size {share(signal.size, 1)} of equity
+      </p>
+    </div>
   );
 }
 

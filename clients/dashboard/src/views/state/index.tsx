@@ -7,9 +7,11 @@ import { usePreferences } from "../../data/preferences";
 import { useSelect } from "../../data/store";
 import { useActions } from "../../data/actions";
 import { age, ago, dayClock, integer, NONE, pair, sentence } from "../../model/format";
-import type { SymbolHealth } from "../../model/types";
+import { isKnownNow } from "../../model/connection";
 import { liveHash } from "../../model/route";
-import { classes, Empty, Failed, Panel, Skeleton } from "../../ui/parts";
+import { statusOf, type Server } from "../../model/servers";
+import type { SymbolHealth } from "../../model/types";
+import { classes, Empty, Failed, Panel, Skeleton, Time } from "../../ui/parts";
 import { Models } from "./models";
 import { Trading } from "./trading";
 import "../../styles/state.css";
@@ -40,16 +42,26 @@ function HealthPanel(): JSX.Element {
   const actions = useActions();
   const now = useNow();
   const report = health.value;
+  const known = useSelect((state) => isKnownNow(state.connection, state.health.at, Date.now()));
   return (
-    <Panel title="Health" id="health">
+    <Panel title="Health" id="health" aside={<AsOf known={known} at={health.at} />}>
       {health.state === "failed" && <Failed error={`Health cannot be read: ${health.error}`} retry={actions.readHealth} />}
       {!report ? (
         health.state === "loading" && <Skeleton rows={4} label="Loading health" />
       ) : (
-        <div class={classes("body", health.state === "failed" && "old")}>
-          <p class={`status status-${report.status}`}>
-            {sentence(report.status)} <span class="status-note">{WORDS[report.status]}</span>
-          </p>
+        <div class={classes("body", !known && "old-values")}>
+          {known ? (
+            <p class={`status status-${report.status}`}>
+              {sentence(report.status)} <span class="status-note">{WORDS[report.status]}</span>
+            </p>
+          ) : (
+            <p class="status status-unknown">
+              Unknown{" "}
+              <span class="status-note">
+                The last answer came at {health.at === undefined ? NONE : <Time at={health.at} seconds />}: it was {report.status}. What follows is of then.
+              </span>
+            </p>
+          )}
           {report.warnings.length > 0 && (
             <ul class="warnings">
               {report.warnings.map((warning) => (
@@ -60,7 +72,7 @@ function HealthPanel(): JSX.Element {
           <dl class="facts">
             <Fact name="Feed">{info ? feedName(info.feed) : NONE}</Fact>
             <Fact name="Database">{report.databaseConnected ? "responds" : <span class="loss">does not respond</span>}</Fact>
-            <Fact name="Up for">{age(report.uptimeSeconds * 1000 + Math.max(0, now - (health.state === "ready" ? health.at : now)))}</Fact>
+            <Fact name="Up for">{age(report.uptimeSeconds * 1000 + (known && health.at !== undefined ? Math.max(0, now - health.at) : 0))}</Fact>
             <Fact name="Signals stored">{integer(report.signals)}</Fact>
             <Fact name="Version">{report.version}</Fact>
             <Fact name="Log kept from">{info ? integer(info.oldest) : NONE}</Fact>
@@ -68,6 +80,16 @@ function HealthPanel(): JSX.Element {
         </div>
       )}
     </Panel>
+  );
+}
+
+/** "as of 14:03:22", of what is not current. */
+export function AsOf({ known, at }: { known: boolean; at: number | undefined }): JSX.Element | null {
+  if (known || at === undefined) return null;
+  return (
+    <span class="note" data-as-of>
+      as of <Time at={at} seconds />
+    </span>
   );
 }
 
@@ -133,9 +155,11 @@ function SymbolTable(): JSX.Element {
   const health = useSelect((state) => state.health);
   const report = health.value;
   const { zone } = usePreferences().preferences;
+  useNow();
+  const known = useSelect((state) => isKnownNow(state.connection, state.health.at, Date.now()));
   const aside = report && (
     <span class="note">
-      {report.symbols.length < report.symbolCount ? `${report.symbols.length} of ${report.symbolCount}, those with a problem first` : `${report.symbolCount}`}
+      <AsOf known={known} at={health.at} /> {report.symbols.length < report.symbolCount ? `${report.symbols.length} of ${report.symbolCount}, those with a problem first` : `${report.symbolCount}`}
     </span>
   );
   return (
@@ -163,7 +187,7 @@ function SymbolTable(): JSX.Element {
                     <a href={liveHash(symbol.symbol)}>{pair(symbol.symbol)}</a>
                   </th>
                   <td class="num">{symbol.interval}</td>
-                  <td>{stateOf(symbol)}</td>
+                  <td>{known ? stateOf(symbol) : <span class="quiet">unknown</span>}</td>
                   <td class="right num">{symbol.lastBarTime === undefined ? NONE : dayClock(symbol.lastBarTime, zone)}</td>
                   <td class={classes("right num", symbol.missingBars > 0 && "warn")}>{symbol.missingBars}</td>
                 </tr>
@@ -186,6 +210,7 @@ function Servers(): JSX.Element {
   const servers = useSelect((state) => state.servers);
   const { zone } = usePreferences().preferences;
   const now = useNow();
+  const current = useSelect((state) => isKnownNow(state.connection, state.health.at, Date.now()));
   return (
     <Panel title="Servers that have answered" id="servers" aside={<span class="note num">{servers.length || ""}</span>}>
       {!servers.length ? (
@@ -207,11 +232,11 @@ function Servers(): JSX.Element {
               {servers.map((server) => (
                 <tr key={server.started}>
                   <th scope="row" class="num">{dayClock(server.started, zone)}</th>
-                  <td class={server.status === "healthy" ? "" : "warn"}>{server.status}</td>
+                  <Status server={server} current={current} now={now} />
                   <td class="num">{server.version}</td>
                   <td class="right num">{integer(server.symbols)}</td>
                   <td class="right num">{server.lastCommit === undefined ? NONE : ago(now - server.lastCommit)}</td>
-                  <td class="right num">{ago(now - server.at)}</td>
+                  <td class="right num">{ago(now - server.answered)}</td>
                 </tr>
               ))}
             </tbody>
@@ -220,4 +245,9 @@ function Servers(): JSX.Element {
       )}
     </Panel>
   );
+}
+
+function Status({ server, current, now }: { server: Server; current: boolean; now: number }): JSX.Element {
+  const { text, known } = statusOf(server, current, now);
+  return <td class={known ? (server.status === "healthy" ? "" : "warn") : "quiet"}>{text}</td>;
 }

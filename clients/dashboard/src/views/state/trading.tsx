@@ -3,9 +3,12 @@
 import type { JSX } from "preact";
 
 import { useActions } from "../../data/actions";
+import { useNow } from "../../data/clock";
 import { useSelect } from "../../data/store";
+import { isKnownNow } from "../../model/connection";
 import { capital, integer, MINUS, number, percent, share, signed } from "../../model/format";
 import { classes, Failed, gain, Panel, Skeleton, Time } from "../../ui/parts";
+import { AsOf } from ".";
 import { KillSwitch } from "./kill-switch";
 
 export function Trading(): JSX.Element {
@@ -17,17 +20,25 @@ export function Trading(): JSX.Element {
   const halted = byHand || bySetting;
   const actions = useActions();
   const known = account.value;
+  useNow();
+  const current = useSelect((state) => isKnownNow(state.connection, state.account.at, Date.now()));
   return (
-    <Panel title="Trading" id="trading">
+    <Panel title="Trading" id="trading" aside={<AsOf known={current} at={account.at} />}>
       {account.state === "failed" && <Failed error={`The account cannot be read: ${account.error}`} retry={actions.readAccount} />}
       {!known ? (
         account.state === "loading" && <Skeleton rows={4} label="Loading the account" />
       ) : (
-        <div class={classes("body", account.state === "failed" && "old")}>
-          <p class={`status status-${halted ? "unhealthy" : "healthy"}`}>
-            {halted ? "Halted" : "On"}{" "}
-            <span class="status-note">{halted ? "Signals go on, no position is opened." : "Signals open positions, if the rules allow it."}</span>
-          </p>
+        <div class={classes("body", !current && "old-values")}>
+          {current ? (
+            <p class={`status status-${halted ? "unhealthy" : "healthy"}`}>
+              {halted ? "Halted" : "On"}{" "}
+              <span class="status-note">{halted ? "Signals go on, no position is opened." : "Signals open positions, if the rules allow it."}</span>
+            </p>
+          ) : (
+            <p class="status status-unknown">
+              Unknown <span class="status-note">At the last answer trading was {halted ? "halted" : "on"}.</span>
+            </p>
+          )}
           {byHand && (
             <p class="note" data-trading="halt">
               {control.reason || "No reason was given"}

@@ -11,7 +11,7 @@ import { usePreferences } from "../../data/preferences";
 import { useQuery } from "../../data/query";
 import { dayClock, number, pair, price, sentence, share, signed } from "../../model/format";
 import { Loaded } from "../../ui/loaded";
-import { classes, Panel, Side, useStyle } from "../../ui/parts";
+import { classes, Empty, Panel, Side, useStyle } from "../../ui/parts";
 
 export function Explanation({ signalId }: { signalId: string }): JSX.Element {
   const { gateway } = useActions();
@@ -21,9 +21,15 @@ export function Explanation({ signalId }: { signalId: string }): JSX.Element {
   return (
     <div class="explanation" ref={top}>
       <Panel title="Why this signal" id="explanation" aside={<a class="button button-small" href="#/trust">Close</a>}>
-        <Loaded query={query} label="the explanation" rows={6}>
-          {(explanation) => <Content explanation={explanation} />}
-        </Loaded>
+        {query.result.state === "failed" && query.result.unknown ? (
+          <Empty>
+            <strong class="wrap">There is no signal {signalId}.</strong> The address is wrong, or it is of another database. <a href="#/trust">Back to Trust</a> · <a href="#/live">Signals of now</a>
+          </Empty>
+        ) : (
+          <Loaded query={query} label="the explanation" rows={6}>
+            {(explanation) => <Content explanation={explanation} />}
+          </Loaded>
+        )}
       </Panel>
     </div>
   );

@@ -1,0 +1,9 @@
+/** What an API key or a token may be made of. */
+
+/** Return why a text cannot be a key; "" if it can be one. Headers carry only visible ASCII without spaces. */
+export function keyProblem(text: string): string {
+  const wrong = [...text].find((character) => !/^[\x21-\x7e]$/.test(character));
+  if (wrong === undefined) return "";
+  const name = /\s/.test(wrong) ? "a space or a line break" : /^\p{C}$/u.test(wrong) ? "a character that is not visible" : `“${wrong}”`;
+  return `This is not a key: it contains ${name}. A key has only letters A–Z, digits and signs such as _ - and .`;
+}
