@@ -23,11 +23,15 @@ from .observers import MINUTE, SYMBOLS, WARMING_BARS, Follower, Prober, Publishe
 from .patroni import missing, patroni_cluster
 from .report import Report, report_of
 from .setups import Setup, descendants, on_own_database, running_service
+from .upgrade import Program, no_version_before, replace_servers
 
 BEFORE_S = 15.0
 """Load before the fault: symbols are warm, and signals are made."""
 
 MINUTE_S = 60.0
+SIDE_BY_SIDE_S = 20.0
+"""For servers of two versions on one database."""
+
 RECOVERED_WITHIN_S = 120.0
 FOLLOWERS = 3
 
@@ -151,6 +155,21 @@ async def server_killed(folder: Path) -> Report:
         return await under_load("server-killed", setup, fault)
 
 
+async def upgraded(folder: Path) -> Report:
+    """One of two servers of the version before is replaced by this version, which migrates; a while later both are."""
+    program = Program(folder)
+    settings = {**program.settings, "LOG_LEVEL": "INFO"}
+    async with on_own_database(folder, "--servers", "2", settings=settings) as (setup, _):
+
+        async def fault() -> None:
+            program.install()
+            os.kill(servers_of(setup)[0], signal.SIGTERM)  # and started again, as what is installed now
+            await asyncio.sleep(SIDE_BY_SIDE_S)
+            await replace_servers(setup)
+
+        return await under_load("upgraded", setup, fault)
+
+
 async def primary_lost(folder: Path) -> Report:
     """The primary of three instances under Patroni is killed, with its Patroni."""
     async with (
@@ -230,6 +249,7 @@ FAULTS = {
         Fault("edge-killed", "Envoy is killed five times within 15 seconds", edge_killed),
         Fault("server-stopped", "one of two servers is stopped for 30 seconds and continued", server_stopped),
         Fault("server-killed", "one of two servers is killed", server_killed),
+        Fault("upgraded", "two servers of the version before are replaced, 20 s apart", upgraded, no_version_before),
         Fault("disk-full", "the file system of the database is full for 20 seconds", disk_full, no_mount),
         Fault("clock-moved", "the server's clock is an hour ahead, then an hour behind", clock_moved, no_faketime),
         Fault("feed-silent", "the bars of one of two symbols do not come for four minutes", feed_silent),

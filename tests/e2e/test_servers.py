@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager, suppress
 from itertools import zip_longest
 from pathlib import Path
+from shutil import copytree, ignore_patterns
 from uuid import UUID
 
 import asyncpg
@@ -23,6 +24,7 @@ from tests.support.service import RunningService, running_service
 from tests.support.tables import Tables, by_symbol, tables_of
 
 import tradingsignals
+import tradingsignals_server
 from tradingsignals import Bar, Signal, TemporaryError
 from tradingsignals_server.domain import bars as domain
 from tradingsignals_server.domain.buckets import bucket_of
@@ -160,6 +162,61 @@ async def test_tables_equal_those_of_an_undisturbed_run(
         found = by_symbol(await tables_of(database))
         assert found == undisturbed
         assert "Traceback" not in service.log, service.log
+
+
+MIGRATION = "adapters/postgres/migrations/9001_later.sql"
+"""In the program's folder."""
+LOCKS_THE_LOG = "ALTER TABLE events ADD CONSTRAINT later CHECK (sequence > 0) NOT VALID"
+
+
+def program_in(folder: Path) -> tuple[Path, dict[str, str]]:
+    """Return a copy of the program that can be replaced while it runs, and settings by which it is used."""
+    package, copy = Path(tradingsignals_server.__file__).parent, folder / "program" / "server" / "tradingsignals_server"
+    copytree(package, copy, ignore=ignore_patterns("__pycache__"))
+    (folder / "program" / "envoy").symlink_to(package.parents[1] / "envoy")
+    return copy, {"PYTHONPATH": str(copy.parent)}
+
+
+@pytest.mark.parametrize("older_servers", ["continue", "stop"])
+async def test_servers_of_two_versions_lose_and_repeat_nothing(
+    folder: Path, undisturbed: dict[str, Tables], older_servers: str
+) -> None:
+    """The two versions are this one, and this one with a further migration."""
+    last = sum(len(tables["events"]) for tables in undisturbed.values())
+    program, settings = program_in(folder)
+    async with multi_server(folder, 2, **settings) as service, service.database() as database, asyncio.timeout(180):
+        seen: list[int] = []
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(follow(service.address, last, seen))
+            for walks in (WALKS[:2], WALKS[2:4], WALKS[4:]):
+                tasks.create_task(publish(service, shuffled_together(walks)))
+            await come_to(database, last // 8)
+            (program / MIGRATION).write_text(f"-- Older servers: {older_servers}\n{LOCKS_THE_LOG}")
+            await side_by_side(service, database)
+            os.kill(service.pid, signal.SIGHUP)
+            await has_said(service, "every server has been restarted")
+        assert seen == list(range(1, len(seen) + 1))
+        assert by_symbol(await tables_of(database)) == undisturbed
+        stopped = "the database needs a program that knows migration 9001" in service.log
+        assert stopped == (older_servers == "stop"), service.log
+
+        # Back to the version before: it is used on a database that lets it, and refused by any other.
+        (program / MIGRATION).unlink()
+        result = "a newer version was started on it" if older_servers == "continue" else "start the newer version"
+        before = service.log.count(result)
+        os.kill(servers(service)[0].pid, signal.SIGKILL)
+        while service.log.count(result) == before:  # noqa: ASYNC110 - there is no event to await
+            await asyncio.sleep(0.05)
+        assert "Traceback" not in service.log, service.log
+
+
+async def side_by_side(service: RunningService, database: asyncpg.Connection) -> None:
+    """Have one of two servers replaced, and some events committed, before the next is."""
+    victim = servers(service)[0]
+    os.kill(victim.pid, signal.SIGTERM)
+    await replaced(service, victim, 2)
+    await has_said(service, "applied migration 9001 later")
+    await come_to(database, await database.fetchval("SELECT last_sequence FROM event_log") + 50)
 
 
 async def test_symbol_moves_to_another_server_when_its_owner_dies(folder: Path) -> None:

@@ -11,7 +11,7 @@ from tests.support.builders import NOW, OPENING, bar, walk
 
 from tradingsignals_server.adapters.postgres.bars_table import BarsTable
 from tradingsignals_server.adapters.postgres.connection import Connections
-from tradingsignals_server.adapters.postgres.migrate import migrations
+from tradingsignals_server.adapters.postgres.schema import migrations
 from tradingsignals_server.adapters.postgres.store import PostgresStore
 from tradingsignals_server.api.mapping.log_encoding import encode
 from tradingsignals_server.bootstrap.storage import migrate_schema, require_intervals

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from typing import NoReturn
 
 from ..adapters.feeds.kind import OnProgress
 from ..adapters.feeds.rows import require_bars
@@ -37,7 +38,8 @@ _LEDGER_ROLE = 2
 class Service:
     """A running server.
 
-    begin_drain: reports to health checks and followers that it is about to stop; calls under way go on.
+    begin_drain: reports to health checks and followers that it is about to stop; calls under way go on. until_refused:
+    waits until the database needs a newer program, and raises ProgramTooOld then.
     """
 
     grpc_port: int
@@ -45,6 +47,7 @@ class Service:
     dsn: str
     pipeline: Pipeline
     begin_drain: Callable[[], Awaitable[None]]
+    until_refused: Callable[[], Awaitable[NoReturn]]
 
 
 @asynccontextmanager
@@ -83,7 +86,12 @@ async def serving(
                 fanout_port = None if servers.fanout is None else servers.fanout.port
                 try:
                     yield Service(
-                        servers.grpc.port, fanout_port, dsn, core.pipeline, lambda: lifecycle.begin_drain(servers)
+                        servers.grpc.port,
+                        fanout_port,
+                        dsn,
+                        core.pipeline,
+                        begin_drain=lambda: lifecycle.begin_drain(servers),
+                        until_refused=core.membership.until_refused,
                     )
                 finally:
                     await lifecycle.drain(servers)

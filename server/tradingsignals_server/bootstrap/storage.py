@@ -14,9 +14,10 @@ from ..adapters.postgres.audit import PostgresAudit
 from ..adapters.postgres.bars_table import BarsTable
 from ..adapters.postgres.connection import Connections, DatabaseRefused, connections
 from ..adapters.postgres.embedded import cluster_exists, dsn_if_running, running_postgres
-from ..adapters.postgres.migrate import Migration, migrate
+from ..adapters.postgres.migrate import migrate
 from ..adapters.postgres.outcomes import PostgresOutcomes
 from ..adapters.postgres.peer_secret import peer_secret
+from ..adapters.postgres.schema import Migration
 from ..adapters.postgres.store import PostgresStore
 from ..api.mapping.log_encoding import encode
 from ..api.mapping.log_messages import LOG_DECODERS

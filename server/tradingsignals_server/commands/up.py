@@ -28,14 +28,14 @@ log = logging.getLogger(__name__)
 
 
 async def up(settings: Settings) -> None:
-    """Run the service, its database and its edge until cancelled."""
+    """Run the service, its database and its edge until cancelled, or until the database needs a newer program."""
     _protect(settings, "SIGNAL_SERVICE_HOST", "GRPC_HOST")
     with _replay_display(settings) as on_progress:
         async with all_in_one(settings, on_progress) as running:
             _warn_of_placeholder(running.service.pipeline)
             host = _reachable(settings.signal_service_host)
             print(banner(f"{host}:{running.edge.port}", settings, running.service.dsn), file=sys.stderr, flush=True)
-            await asyncio.Event().wait()
+            await running.service.until_refused()
 
 
 @contextmanager
@@ -65,12 +65,15 @@ async def up_multi_server(settings: Settings) -> None:
 
 
 async def serve(settings: Settings) -> None:
-    """Run the gRPC server, and the embedded database if no other is configured, until cancelled."""
+    """Run the gRPC server, and the embedded database if no other is configured, until cancelled.
+
+    It ends too when the database needs a newer program.
+    """
     _protect(settings, "GRPC_HOST")
     async with database(settings) as dsn, serving(settings, dsn) as service:
         _warn_of_placeholder(service.pipeline)
         log.info("serving gRPC on %s:%d, feed %s", settings.grpc_host, service.grpc_port, settings.feed)
-        await asyncio.Event().wait()
+        await service.until_refused()
 
 
 def _protect(settings: Settings, *names: str) -> None:

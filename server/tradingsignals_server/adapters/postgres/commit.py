@@ -20,7 +20,8 @@ from ...domain.errors import StorageUnavailable
 from ...domain.events import Event, MarketUpdate, market_times
 from ...domain.positions import Position
 from ...domain.signals import Action, Signal
-from .connection import REFUSALS, Connections, Database
+from .connection import REFUSALS, Connections, Database, fetch_one
+from .schema import ProgramTooOld, program_version
 from .tables import (
     BARS,
     CHECKPOINTS,
@@ -48,6 +49,7 @@ WITH head AS (
     UPDATE event_log SET last_sequence = last_sequence + $1, {{totals}}
     WHERE last_sequence = $2
     AND takeovers = (SELECT takeovers FROM event_log)
+    AND oldest_program <= {{program}}
     AND ($3::uuid IS NULL OR cardinality($4::int4[]) =
         (SELECT count(*) FROM bucket_owners WHERE bucket = ANY ($4::int4[]) AND server_id = $3))
     RETURNING CASE WHEN EXISTS (SELECT FROM servers WHERE server_id <> $3) THEN pg_notify('{CHANNEL}', '') END
@@ -57,7 +59,8 @@ SELECT count(*) FROM head
 """
 """Parameters: number of sequences to append, the current end of the log, the owner's lease or null, the buckets of the
 symbols, the additions to the totals, then for each table its columns: values if it has one row, else arrays. Returns 1,
-or 0 if nothing was written, because the log ends elsewhere or the lease does not hold all buckets."""
+or 0 if nothing was written, because the log ends elsewhere, the lease does not hold all buckets, or this program is too
+old for the database."""
 
 _INSERT = """
 new_{table} AS (
@@ -67,8 +70,7 @@ new_{table} AS (
 )
 """
 
-_LOCK_HEAD = "SELECT last_sequence FROM event_log FOR UPDATE"
-"""Locks the head of the log until the end of the transaction, and returns the newest sequence."""
+_LOCK_HEAD = "SELECT last_sequence, oldest_program FROM event_log FOR UPDATE"
 
 
 _APPEND = f"""
@@ -123,7 +125,7 @@ def _statement(tables: tuple[tuple[Table[Any], bool], ...]) -> str:
             ).strip()
         )
         first_column += len(table.columns)
-    return _COMMIT.format(totals=totals, inserts=",\n".join(inserts))
+    return _COMMIT.format(totals=totals, program=program_version(), inserts=",\n".join(inserts))
 
 
 @dataclass(frozen=True, slots=True)
@@ -258,12 +260,13 @@ class Committer:
 
         Raises:
             StaleState: the owner's lease does not hold all symbols any more.
+            StorageUnavailable: this program is too old for the database.
         """
         async with self._connections.for_engine() as database:
             if head is not None and (entries := await self._append(database, commit, head)):
                 return entries
             async with database.transaction():
-                head = await database.fetchval(_LOCK_HEAD)
+                head = await _lock_head(database)
                 entries = await self._append(database, commit, head)
                 if not entries:
                     raise StaleState("another server has taken over a symbol of this commit")
@@ -293,7 +296,7 @@ async def append_to_log(
     """
     if not events:
         return ()
-    head: int = await database.fetchval(_LOCK_HEAD)
+    head = await _lock_head(database)
     entries = [
         LogEntry.of(event, sequence, at, encode(event, sequence), time)
         for sequence, (event, time) in enumerate(events, head + 1)
@@ -301,6 +304,19 @@ async def append_to_log(
     await database.execute(_APPEND, *EVENTS.arrays([(entry, entry) for entry in entries]))
     await database.execute(_MOVE_HEAD, entries[-1].sequence)
     return entries
+
+
+async def _lock_head(database: Database) -> int:
+    """Lock the head of the log until the end of the transaction; return the newest sequence.
+
+    Raises:
+        StorageUnavailable: this program is too old for the database.
+    """
+    head = await fetch_one(database, _LOCK_HEAD)
+    if head["oldest_program"] > program_version():
+        raise StorageUnavailable from ProgramTooOld(head["oldest_program"])
+    last_sequence: int = head["last_sequence"]
+    return last_sequence
 
 
 def _rule(error: Exception) -> str:

@@ -13,6 +13,7 @@ import asyncpg
 
 from .commit import CHANNEL
 from .connection import UNAVAILABLE, connected
+from .schema import program_version
 
 RESPONSE_TIMEOUT_S = 5.0
 """For the response to a statement of the lease."""
@@ -32,7 +33,7 @@ class Lock(IntEnum):
 
 _NEXT_KEY = "SELECT nextval(pg_get_serial_sequence('servers', 'lock_key'))::int4"
 _LOCK_SERVER = "SELECT pg_advisory_lock($1, $2)"
-_JOIN = "INSERT INTO servers (server_id, lock_key, address) VALUES ($1, $2, $3)"
+_JOIN = "INSERT INTO servers (server_id, lock_key, address, program) VALUES ($1, $2, $3, $4)"
 _LEAVE = "DELETE FROM servers WHERE server_id = $1"
 
 SWEEP = """
@@ -58,6 +59,7 @@ WHERE locktype = 'advisory' AND objsubid = 2 AND datname = current_database() AN
 FAIR_SHARE = """
 SELECT ceil(count(*)::float8 / (SELECT count(*) FROM servers))::int4 FROM bucket_owners JOIN servers USING (server_id)
 """
+OLDEST_PROGRAM = "SELECT oldest_program FROM event_log"
 UNLOCK_BUCKETS = "SELECT count(pg_advisory_unlock($1, key)) FROM unnest($2::int4[]) AS key"
 COUNT_OTHERS = "SELECT count(*) FROM servers WHERE server_id <> $1"
 TRY_LOCK = "SELECT pg_try_advisory_lock($1, $2)"
@@ -106,7 +108,7 @@ class Lease:
                 key = await connection.fetchval(_NEXT_KEY)
                 # The lock first: every server that joins deletes rows without one.
                 await connection.execute(_LOCK_SERVER, Lock.SERVER, key)
-                await connection.execute(_JOIN, lease.id, key, address)
+                await connection.execute(_JOIN, lease.id, key, address, program_version())
                 await connection.execute(SWEEP, Lock.SERVER)
                 await connection.add_listener(CHANNEL, lambda *_: wake())
         except BaseException:

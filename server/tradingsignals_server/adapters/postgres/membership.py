@@ -12,7 +12,7 @@ import logging
 import random
 from collections.abc import Callable, Collection, Coroutine, Mapping, Sequence
 from contextlib import suppress
-from typing import Any
+from typing import Any, NoReturn
 from uuid import UUID
 
 from ...application.ports.ownership import Claim
@@ -24,12 +24,14 @@ from .lease import (
     END_SILENT,
     FAILURES,
     FAIR_SHARE,
+    OLDEST_PROGRAM,
     SWEEP,
     TRY_LOCK,
     UNLOCK_BUCKETS,
     Lease,
     Lock,
 )
+from .schema import ProgramTooOld, program_version
 
 log = logging.getLogger(__name__)
 
@@ -53,6 +55,8 @@ class Membership:
         self._statement = asyncio.Lock()
         """Held for each statement of the lease, since a connection runs one at a time."""
         self._beginning = asyncio.Lock()
+        self._oldest_program = 0
+        self._refused = asyncio.Event()
         self.taken_through = 0
 
     @property
@@ -132,6 +136,15 @@ class Membership:
                     await asyncio.sleep(pause)
                     pause = min(2 * pause, _LONGEST_PAUSE_S)
 
+    async def until_refused(self) -> NoReturn:
+        """Wait until the database needs a newer program, which it does from a migration on.
+
+        Raises:
+            ProgramTooOld: it does.
+        """
+        await self._refused.wait()
+        raise ProgramTooOld(self._oldest_program)
+
     async def is_alone(self) -> bool:
         """Return True if no other server is running, as far as this one can tell."""
         lease = self._live()
@@ -198,7 +211,7 @@ class Membership:
             raise
 
     async def _watch(self, lease: Lease) -> None:
-        """Until the lease is lost: show the others that it is alive, and end those that are silent."""
+        """Until the lease is lost: show the others that it is alive, end those that are silent, and heed migrations."""
         while not lease.over.is_set():
             try:
                 async with asyncio.timeout(HEARTBEAT_INTERVAL_S):
@@ -206,6 +219,10 @@ class Membership:
             except TimeoutError:
                 if await self._query(lease, END_SILENT, Lock.SERVER, SILENT_S):
                     log.warning("a server has said nothing for %g s; its session is ended", SILENT_S)
+                oldest = await self._query(lease, OLDEST_PROGRAM)
+                if oldest is not None and oldest > program_version():
+                    self._oldest_program = oldest
+                    self._refused.set()
 
     async def _query(self, lease: Lease, statement: str, *values: object) -> Any:
         """Return the value of a statement of the lease; None, and the end of the lease, if it fails."""

@@ -9,10 +9,11 @@ import asyncpg
 
 from ...adapters.postgres.connection import Database, DatabaseRefused, connections, fetch_one
 from ...adapters.postgres.embedded import cluster_exists
-from ...adapters.postgres.migrate import migrations
+from ...adapters.postgres.migrate import oldest_program
 from ...adapters.postgres.place import place_of
 from ...adapters.postgres.programs import EmbeddedPostgresError
 from ...adapters.postgres.restoring import is_unfinished
+from ...adapters.postgres.schema import program_version
 from ...bootstrap.storage import database_as_is
 from ...config import Settings
 from ...domain.errors import StorageUnavailable
@@ -83,12 +84,14 @@ def _findings_of(values: dict[str, str], standby: bool, difference: float, room:
 async def _check_schema(database: Database) -> list[Finding]:
     if await is_unfinished(database):
         return [problem("schema", "a restoration of a backup was cut off", "restore it into an empty database")]
-    newest = migrations()[-1].version
+    newest = program_version()
     if await database.fetchval("SELECT to_regclass('schema_migrations') IS NULL"):
         return [ok("schema", f"the database is empty; the first start makes version {newest}")]
     found = await database.fetchval("SELECT coalesce(max(version), 0) FROM schema_migrations")
-    if found > newest:
+    if found > newest and await oldest_program(database, found) > newest:
         return [problem("schema", f"version {found} is newer than this program's, {newest}", "use the newer program")]
+    if found > newest:
+        return [ok("schema", f"version {found}, with which this program, of {newest}, can work")]
     if found < newest:
         return [ok("schema", f"version {found}; the next start brings it to {newest}")]
     return [ok("schema", f"version {found}, which is current")]
