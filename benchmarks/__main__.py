@@ -16,6 +16,7 @@ from typing import Any
 import uvloop
 
 from . import (
+    access,
     bar_to_signal,
     catch_up,
     dashboard,
@@ -62,6 +63,7 @@ BENCHMARKS = {
         durable,
         servers,
         observability,
+        access,
         dashboard,
     )
 }
@@ -74,8 +76,8 @@ GROUPS = {
 }
 """Names of groups of benchmarks. `callers` measure what a caller of the service sees."""
 
-NO_SERVICE = ("inference", "pipeline", "load_generator", "stream_generator", "observability", "dashboard")
-"""Benchmarks that import this tree's server, know its page or its metrics, or measure the load generator: no other
+NO_SERVICE = ("inference", "pipeline", "load_generator", "stream_generator", "observability", "access", "dashboard")
+"""Benchmarks that import this tree's server, know its page, metrics or keys, or measure the load generator: no other
 commit can be measured by them."""
 
 Results = dict[str, list[Figure]]

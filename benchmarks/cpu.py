@@ -12,7 +12,7 @@ from pathlib import Path
 from statistics import median
 from typing import Generic
 
-from .measure import Figure, Older, Outcome, Outcome_co
+from .measure import Figure, Older, Outcome, Outcome_co, Target, ratio
 
 SERVER, ENVOY, POSTGRES = "server", "Envoy", "PostgreSQL"
 
@@ -112,6 +112,23 @@ def cpu_figures(what: str, cpu: Cpu, older: Mapping[str, Cpu] | None = None) -> 
     besides = {program: median(_milliseconds(cpu, program)) for program in (ENVOY, POSTGRES)}
     theirs = {name: Older(_milliseconds(runs, SERVER)) for name, runs in (older or {}).items()}
     return [Figure(what, "ms CPU", _milliseconds(cpu, SERVER), besides=besides, older=theirs)]
+
+
+def compared(what: str, sides: Mapping[str, Cpu], plain: str, target: Target) -> list[Figure]:
+    """Figures of the processor time of server and edge for one of them on each side, and its ratio to that of the side
+    `plain`."""
+    costs = {
+        name: [sum(pair) for pair in zip(_milliseconds(cpu, SERVER), _milliseconds(cpu, ENVOY), strict=True)]
+        for name, cpu in sides.items()
+    }
+    return [
+        *(Figure(f"{what}, {name}: server and edge", "ms CPU", runs) for name, runs in costs.items()),
+        *(
+            ratio(f"{what}: {name} to {plain}", runs, costs[plain], target)
+            for name, runs in costs.items()
+            if name != plain
+        ),
+    ]
 
 
 def _milliseconds(cpu: Cpu, program: str) -> list[float]:

@@ -24,10 +24,10 @@ import httpx
 from tradingsignals_server.domain.bars import Bar
 
 from .bars import WARMING_BARS, side_by_side, simulated_bars
-from .cpu import ENVOY, SERVER, Metered, metered
+from .cpu import compared, metered
 from .generate import QUOTE, SYMBOL
 from .load import rest_load
-from .measure import Effort, Figure, at_most, in_turn, ratio
+from .measure import Effort, Figure, at_most, in_turn
 from .processes import free_port
 from .publish import BARS, SYMBOLS, stream
 from .service import Service, running_database, running_service
@@ -74,22 +74,10 @@ async def run(effort: Effort) -> AsyncIterator[Figure]:
 async def _compared(
     effort: Effort, services: Mapping[str, Service], what: str, loads: Mapping[str, Measurement]
 ) -> list[Figure]:
-    """Return processor time of server and edge for one bar or call, and its ratio to that with neither."""
     sides = {name: partial(metered, services[name].processes, load) for name, load in loads.items()}
     runs = await in_turn(effort, sides)
-    costs = {name: [_milliseconds(one) for one in of_side] for name, of_side in runs.items()}
-    return [
-        *(Figure(f"{what}, {name}: server and edge", "ms CPU", of_side) for name, of_side in costs.items()),
-        *(
-            ratio(f"{what}: {name} to {NEITHER}", of_side, costs[NEITHER], TARGET)
-            for name, of_side in costs.items()
-            if name != NEITHER
-        ),
-    ]
-
-
-def _milliseconds(one: Metered[float]) -> float:
-    return 1e3 * (one.cpu_seconds[SERVER] + one.cpu_seconds.get(ENVOY, 0.0)) / one.result
+    cpu = {name: [(one.cpu_seconds, one.result) for one in of_side] for name, of_side in runs.items()}
+    return compared(what, cpu, NEITHER, TARGET)
 
 
 async def _generate(service: Service, seconds: float) -> float:

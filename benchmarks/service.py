@@ -50,10 +50,10 @@ class Service:
     log: Path
     processes: Processes
 
-    async def publish(self, bars: Sequence[Bar], *, by_edge: bool = False) -> None:
+    async def publish(self, bars: Sequence[Bar], *, by_edge: bool = False, api_key: str | None = None) -> None:
         """Publish `bars` before the measurement."""
         port = self.rest_port if by_edge else self.grpc_port
-        async with tradingsignals.connect(f"127.0.0.1:{port}", timeout=60.0) as client:
+        async with tradingsignals.connect(f"127.0.0.1:{port}", timeout=60.0, api_key=api_key) as client:
             response = await client.publish_bars([bar_message(bar) for bar in bars])
         if response.rejected or response.duplicates:
             raise RuntimeError(f"bars were not accepted: {response}")

@@ -11,7 +11,7 @@ import asyncio
 import gc
 import time
 from abc import abstractmethod
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import count, repeat
 from statistics import median
@@ -22,6 +22,8 @@ from . import frames
 
 WARM_SECONDS = 0.2
 """Seconds of calls before each load that are not counted."""
+
+NO_HEADERS: Mapping[str, str] = {}
 
 _PATIENCE_SECONDS = 30.0
 _CLIENT_WINDOW = 2**31 - 1
@@ -216,15 +218,18 @@ class _GrpcClient(_Client):
                 self._fail(f"the call was cut off: {bytes(payload)!r}")
 
 
-async def rest_load(port: int, request_line: str, clients: int, seconds: float, body: str = "") -> Load:
-    """Load REST with a request such as "GET /health".
+async def rest_load(
+    port: int, request_line: str, clients: int, seconds: float, body: str = "", headers: Mapping[str, str] = NO_HEADERS
+) -> Load:
+    """Load REST with a request such as "GET /health", with further `headers`.
 
     Raises:
         LoadFailed: a response was not 200.
     """
+    further = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
     request = (
         f"{request_line} HTTP/1.1\r\nhost: 127.0.0.1:{port}\r\ncontent-type: application/json\r\n"
-        f"content-length: {len(body)}\r\n\r\n{body}"
+        f"content-length: {len(body)}\r\n{further}\r\n{body}"
     ).encode()
     return await _load(port, clients, seconds, lambda clock: _RestClient(clock, request))
 
