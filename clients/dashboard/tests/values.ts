@@ -71,6 +71,7 @@ export function account(changes: Partial<Account> = {}): Account {
     drawdownPct: 0,
     dayPnl: 0,
     control: { halted: false, reason: "", by: "", at: 0 },
+    protections: [],
     through: 0,
     ...changes,
   };

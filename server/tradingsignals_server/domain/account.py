@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import field
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 from math import ldexp
 from typing import Any, Final, Self
 from uuid import UUID
@@ -19,10 +19,12 @@ from .bars import Bar
 from .events import Disposition, Event, MarketUpdate, TradingControl
 from .plain_values import parsed, plain
 from .positions import ExitReason, Position
-from .protections import AccountAtDecision, Protections
+from .protections import AccountAtDecision, Protections, ProtectionState, protection_states
 from .values import changed, dataclass
 
 STOPS = frozenset({ExitReason.STOP_LOSS, ExitReason.TRAILING_STOP})
+
+_BEFORE_ALL_BARS: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 _UNIT_BITS: Final = 64
 """Sums over open positions are kept as whole numbers of 2^-64: exact, in whatever order, and without adding up all of
@@ -132,6 +134,10 @@ class Account:
             open_positions=len(self.open_positions),
             exposure=self.exposure,
         )
+
+    def protection_states(self, protections: Protections) -> list[ProtectionState]:
+        """Return how each protection stands as of the newest bar."""
+        return protection_states(protections, self.at_decision(protections), self.as_of or _BEFORE_ALL_BARS)
 
     def guarded(self, events: Iterable[Event], protections: Protections) -> Account:
         """Return the account after events, as far as the protections look at it: without a limit, only at halts."""

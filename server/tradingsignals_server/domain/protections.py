@@ -5,7 +5,10 @@ A position that is open is kept and left as if there were no protections, and an
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass as plain_dataclass
 from datetime import datetime, timedelta
+from enum import StrEnum
 
 from .rule import ObjectionRule
 from .values import dataclass
@@ -133,39 +136,74 @@ def _exposure_objection(planned: PlannedPosition) -> str | None:
     return f"Exposure would be {exposure:.2%} of equity, above the limit of {limit:.2%}"
 
 
+class ProtectionUnit(StrEnum):
+    """What limit and value of a protection are. Names are those of tradingsignals.v1.Protection.Unit."""
+
+    FRACTION = "FRACTION"
+    """A fraction: 0.02 is 2%."""
+    COUNT = "COUNT"
+    SWITCH = "SWITCH"
+    """1 if it is on, else 0; there is no limit."""
+
+
+@plain_dataclass(frozen=True, slots=True)
+class ProtectionRule(ObjectionRule[PlannedPosition]):
+    """A protection. unit: that of limit and value. until: when it lets go by itself, None if it does not."""
+
+    unit: ProtectionUnit = ProtectionUnit.FRACTION
+    until: Callable[[PlannedPosition], datetime | None] = lambda _: None
+
+
+def _end_of_day(planned: PlannedPosition) -> datetime:
+    """Return the midnight in UTC at which the day of the newest bar ends, which closes at the time at the latest."""
+    midnight = planned.time.replace(hour=0, minute=0, second=0, microsecond=0)
+    return midnight if midnight == planned.time else midnight + timedelta(days=1)
+
+
 def _if_on(value: float, limit: float) -> float | None:
     """Return what a rule looks at; None if its limit is off, so that it looks at nothing."""
     return value if limit else None
 
 
-PROTECTION_RULES: tuple[ObjectionRule[PlannedPosition], ...] = (
-    ObjectionRule("TRADING_HALTED", _setting_objection, lambda planned: float(planned.protections.trading_halted)),
-    ObjectionRule("HALTED_BY_HAND", _hand_objection, lambda planned: float(planned.account.halted)),
-    ObjectionRule(
+PROTECTION_RULES: tuple[ProtectionRule, ...] = (
+    ProtectionRule(
+        "TRADING_HALTED",
+        _setting_objection,
+        lambda planned: float(planned.protections.trading_halted),
+        unit=ProtectionUnit.SWITCH,
+    ),
+    ProtectionRule(
+        "HALTED_BY_HAND", _hand_objection, lambda planned: float(planned.account.halted), unit=ProtectionUnit.SWITCH
+    ),
+    ProtectionRule(
         "MAX_DAILY_LOSS_PCT",
         _daily_loss_objection,
         lambda planned: _if_on(planned.account.day_loss_pct / 100.0, planned.protections.max_daily_loss_pct),
         lambda planned: planned.protections.max_daily_loss_pct,
+        until=_end_of_day,
     ),
-    ObjectionRule(
+    ProtectionRule(
         "MAX_DRAWDOWN_PCT",
         _drawdown_objection,
         lambda planned: _if_on(planned.account.drawdown_pct / 100.0, planned.protections.max_drawdown_pct),
         lambda planned: planned.protections.max_drawdown_pct,
     ),
-    ObjectionRule(
+    ProtectionRule(
         "COOLDOWN_AFTER_STOPS",
         _cooldown_objection,
         lambda planned: _if_on(planned.account.stops_in_row, planned.protections.cooldown_after_stops),
         lambda planned: float(planned.protections.cooldown_after_stops),
+        unit=ProtectionUnit.COUNT,
+        until=lambda planned: planned.cooldown_ends,
     ),
-    ObjectionRule(
+    ProtectionRule(
         "MAX_OPEN_POSITIONS",
         _positions_objection,
         lambda planned: _if_on(planned.account.open_positions, planned.protections.max_open_positions),
         lambda planned: float(planned.protections.max_open_positions),
+        unit=ProtectionUnit.COUNT,
     ),
-    ObjectionRule(
+    ProtectionRule(
         "MAX_EXPOSURE_PCT",
         _exposure_objection,
         lambda planned: _if_on(planned.account.exposure + planned.size, planned.protections.max_exposure_pct),
@@ -181,3 +219,32 @@ def protection_objection(planned: PlannedPosition) -> str | None:
         if (reason := rule.objection(planned)) is not None:
             return f"{reason}: no position is opened"
     return None
+
+
+@dataclass(frozen=True, slots=True)
+class ProtectionState:
+    """How a protection stands.
+
+    name, unit: those of its rule. limit: as it is set, 0 for off, None for a switch. value: what is compared with it,
+    None while the limit is off. reason: why it keeps positions from being opened now, None if it does not.
+    until: when that ends by itself, by the time of the market.
+    """
+
+    name: str
+    unit: ProtectionUnit
+    limit: float | None
+    value: float | None
+    reason: str | None
+    until: datetime | None
+
+
+def protection_states(protections: Protections, account: AccountAtDecision, time: datetime) -> list[ProtectionState]:
+    """Return how each protection stands for any position that would be opened now, in the order of the rules."""
+    nothing = PlannedPosition(protections, account, 0.0, time)
+    least = PlannedPosition(protections, account, 2 * _PRECISION, time)
+    states = []
+    for rule in PROTECTION_RULES:
+        reason = rule.objection(least)
+        until = None if reason is None else rule.until(nothing)
+        states.append(ProtectionState(rule.name, rule.unit, rule.limit(nothing), rule.value(nothing), reason, until))
+    return states

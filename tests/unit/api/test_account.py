@@ -29,7 +29,7 @@ from tradingsignals_server.domain.account_errors import AccountNotReady
 from tradingsignals_server.domain.equity import EquityPoint
 from tradingsignals_server.domain.errors import InvalidPageToken, InvalidRequest
 from tradingsignals_server.domain.events import TradingControl
-from tradingsignals_server.domain.protections import NO_PROTECTIONS, Protections
+from tradingsignals_server.domain.protections import NO_PROTECTIONS, PROTECTION_RULES, Protections
 
 FIRST = datetime(2024, 3, 4, 13, 5, tzinfo=UTC)
 POINTS = [
@@ -77,7 +77,7 @@ def test_every_field_of_the_account_is_sent() -> None:
     held = replace(position(), pnl_account=110.0)
     account = Account(1000.0, 1300.0, 1200.0, 1250.0, realised=5.0, as_of=FIRST, day=FIRST.date(), closed=3)
     account = account.after(held).after(TradingControl(halted=True, reason="news", by="desk", at=NOW))
-    message = account_message(StoredAccount(7, account, "USD"))
+    message = account_message(StoredAccount(7, account, "USD"), Protections(trading_halted=True))
     assert {field.name for field, _ in message.ListFields()} == set(account_pb2.Account.DESCRIPTOR.fields_by_name)
     assert (message.open_positions, message.closed_positions, message.realised_pnl) == (1, 3, 5.0)
     assert message.equity == 1000.0 + 5.0 + message.unrealised_pnl
@@ -88,8 +88,9 @@ def test_every_field_of_the_account_is_sent() -> None:
 
 
 def test_absent_times_of_an_account_are_absent() -> None:
-    message = account_message(StoredAccount(0, BOOKS.account, "USD"))
-    assert not {field.name for field, _ in message.ListFields()} & {"as_of", "halted_at", "day", "trading_halted"}
+    message = account_message(StoredAccount(0, BOOKS.account, "USD"), NO_PROTECTIONS)
+    absent = {"as_of", "halted_at", "day", "trading_halted", "halted_by_setting"}
+    assert not {field.name for field, _ in message.ListFields()} & absent
     assert message.equity == message.peak_equity == message.day_start_equity == message.initial_equity
 
 
@@ -107,6 +108,23 @@ async def test_account_is_that_of_the_sequence_it_names(servicer: AccountService
     outcomes.place = replace(outcomes.place, sequence=12)
     response = await servicer.get_account(GetAccountRequest())
     assert (response.account.currency, response.through_sequence) == ("COP", 12)
+
+
+async def test_account_has_every_protection_as_it_stands(outcomes: MemoryOutcomes) -> None:
+    await outcomes.restart_ledger(1, Account(1000.0, 1000.0, 1000.0, 1000.0, realised=-20.0, as_of=FIRST), "COP")
+    protections = Protections(max_daily_loss_pct=0.02, max_open_positions=3)
+    response = await servicer_of(outcomes, Halting(), protections).get_account(GetAccountRequest())
+    states = {each.name: each for each in response.protections}
+    assert list(states) == [rule.name for rule in PROTECTION_RULES]
+    loss = states["MAX_DAILY_LOSS_PCT"]
+    assert {field.name for field, _ in loss.ListFields()} == set(account_pb2.Protection.DESCRIPTOR.fields_by_name)
+    assert (loss.unit, loss.limit, loss.value, loss.reached) == (account_pb2.Protection.FRACTION, 0.02, 0.02, True)
+    assert loss.until.ToDatetime(UTC) == datetime(2024, 3, 5, tzinfo=UTC)
+    held, off, switch = (states[name] for name in ("MAX_OPEN_POSITIONS", "MAX_EXPOSURE_PCT", "HALTED_BY_HAND"))
+    assert (held.unit, held.limit, held.value, held.reached) == (account_pb2.Protection.COUNT, 3.0, 0.0, False)
+    assert not held.HasField("until")
+    assert (off.HasField("limit"), off.limit, off.HasField("value")) == (True, 0.0, False)
+    assert (switch.HasField("limit"), switch.HasField("value"), switch.value) == (False, True, 0.0)
 
 
 async def test_equity_is_by_bar_unless_days_are_requested(servicer: AccountServicer) -> None:

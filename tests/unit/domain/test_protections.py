@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import fields, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pytest
 from tests.support.builders import MONDAY, OPENING, bar, signal
@@ -18,7 +18,9 @@ from tradingsignals_server.domain.protections import (
     AccountAtDecision,
     PlannedPosition,
     Protections,
+    ProtectionState,
     protection_objection,
+    protection_states,
 )
 from tradingsignals_server.domain.risk import RiskRules
 from tradingsignals_server.domain.rule_results import RuleVerdict, protection_rule_results
@@ -178,3 +180,67 @@ def test_without_a_limit_only_halts_are_followed() -> None:
     opening = Account.opened(100_000.0)
     assert opening.guarded(EVENTS[:-1], NO_PROTECTIONS) is opening
     assert opening.guarded(EVENTS, NO_PROTECTIONS).at_decision(NO_PROTECTIONS) == AccountAtDecision(True, "news")
+
+
+def states(
+    protections: Protections, account: AccountAtDecision, time: datetime = OPENING
+) -> dict[str, ProtectionState]:
+    return {state.name: state for state in protection_states(protections, account, time)}
+
+
+def test_every_protection_has_a_state_and_none_is_reached_by_an_account_without_losses() -> None:
+    free = states(replace(EVERY, trading_halted=False), AccountAtDecision())
+    assert list(free) == [rule.name for rule in PROTECTION_RULES]
+    assert not any(state.reason or state.until for state in free.values())
+    off = states(NO_PROTECTIONS, AccountAtDecision())
+    assert {name for name, state in off.items() if state.limit == 0} == set(off) - {"TRADING_HALTED", "HALTED_BY_HAND"}
+    assert {name for name, state in off.items() if state.value is None} == set(off) - {
+        "TRADING_HALTED",
+        "HALTED_BY_HAND",
+    }
+
+
+@pytest.mark.parametrize(
+    ("name", "protections", "account", "value", "until"),
+    [
+        ("TRADING_HALTED", Protections(trading_halted=True), AccountAtDecision(), 1.0, None),
+        ("HALTED_BY_HAND", NO_PROTECTIONS, AccountAtDecision(halted=True), 1.0, None),
+        (
+            "MAX_DAILY_LOSS_PCT",
+            LOSS,
+            AccountAtDecision(day_loss_pct=2.5),
+            0.025,
+            OPENING.replace(hour=0, minute=0) + timedelta(days=1),
+        ),
+        ("MAX_DRAWDOWN_PCT", DRAWDOWN, AccountAtDecision(drawdown_pct=10.0), 0.1, None),
+        (
+            "COOLDOWN_AFTER_STOPS",
+            COOLDOWN,
+            AccountAtDecision(stops_in_row=3, last_stop=OPENING - timedelta(minutes=10)),
+            3.0,
+            OPENING + timedelta(minutes=20),
+        ),
+        ("MAX_OPEN_POSITIONS", POSITIONS, AccountAtDecision(open_positions=3), 3.0, None),
+        ("MAX_EXPOSURE_PCT", EXPOSURE, AccountAtDecision(exposure=0.1), 0.1, None),
+    ],
+)
+def test_state_of_a_reached_protection_says_why_and_until_when(
+    name: str, protections: Protections, account: AccountAtDecision, value: float, until: datetime | None
+) -> None:
+    found = states(protections, account)
+    assert [each.name for each in found.values() if each.reason is not None] == [name]
+    state = found[name]
+    assert state.value == pytest.approx(value)
+    assert state.until == until
+    if name != "MAX_EXPOSURE_PCT":  # its sentence has the exposure with the position, which no position has yet
+        assert f"{state.reason}{NONE}" == objection(protections, account)
+
+
+def test_cool_down_that_is_over_is_not_reached_though_its_stops_are() -> None:
+    state = states(COOLDOWN, AccountAtDecision(stops_in_row=2, last_stop=HALF_AN_HOUR_AGO))["COOLDOWN_AFTER_STOPS"]
+    assert (state.value, state.limit, state.reason, state.until) == (2, 2.0, None, None)
+
+
+def test_day_whose_last_bar_closes_at_midnight_ends_then() -> None:
+    midnight = OPENING.replace(hour=0, minute=0)
+    assert states(LOSS, AccountAtDecision(day_loss_pct=3.0), midnight)["MAX_DAILY_LOSS_PCT"].until == midnight

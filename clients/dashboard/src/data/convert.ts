@@ -5,7 +5,7 @@ import * as v1 from "trading-signals-client";
 import type { BacktestRun } from "../model/backtests";
 import type { Estimate, Outcome } from "../model/outcomes";
 import type { Dimension, Figures, Performance } from "../model/performance";
-import type { Account, Action, Bar, EquityPoint, Health, LogEntry, Origin, Position, ServiceInfo, Signal } from "../model/types";
+import type { Account, Action, Bar, EquityPoint, Health, LogEntry, Origin, Position, Protection, ServiceInfo, Signal } from "../model/types";
 
 interface Timestamp {
   readonly seconds: bigint;
@@ -191,7 +191,11 @@ export function runOf(result: v1.BacktestResult, equity: readonly v1.BacktestEqu
   };
 }
 
-export function accountOf({ account, throughSequence }: v1.GetAccountResponse): Account {
+function protectionOf({ name: key, unit, limit, value, reached, until, reason }: v1.Protection): Protection {
+  return { name: key, unit: name(v1.Protection_Unit, unit) as Protection["unit"], limit, value, reached, until: ms(until), reason };
+}
+
+export function accountOf({ account, throughSequence, protections }: v1.GetAccountResponse): Account {
   if (!account) throw new Error("there is no account");
   return {
     currency: account.currency,
@@ -207,6 +211,7 @@ export function accountOf({ account, throughSequence }: v1.GetAccountResponse): 
     dayPnl: account.dayPnl,
     asOf: ms(account.asOf),
     control: { halted: account.tradingHalted, reason: account.haltReason, by: account.haltedBy, at: at(account.haltedAt) },
+    protections: protections.map(protectionOf),
     through: Number(throughSequence),
   };
 }

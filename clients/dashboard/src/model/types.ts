@@ -79,6 +79,20 @@ export interface TradingControl {
   readonly at: number;
 }
 
+/** What keeps decisions from opening a position, and how it stands as of the newest bar. */
+export interface Protection {
+  /** Name of its setting. */
+  readonly name: string;
+  readonly unit: "FRACTION" | "COUNT" | "SWITCH";
+  /** 0: off. */
+  readonly limit?: number | undefined;
+  readonly value?: number | undefined;
+  readonly reached: boolean;
+  readonly until?: number | undefined;
+  /** Why it keeps positions from being opened; "" if it does not. */
+  readonly reason: string;
+}
+
 /** The account that the positions of the live model make, in its currency and after costs. */
 export interface Account {
   readonly currency: string;
@@ -97,6 +111,7 @@ export interface Account {
   /** Market time as of which it holds. */
   readonly asOf?: number | undefined;
   readonly control: TradingControl;
+  readonly protections: readonly Protection[];
   /** The log was followed up to here. */
   readonly through: number;
 }

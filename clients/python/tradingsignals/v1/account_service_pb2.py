@@ -26,7 +26,7 @@ from google.api import annotations_pb2 as google_dot_api_dot_annotations__pb2
 from tradingsignals.v1 import account_pb2 as tradingsignals_dot_v1_dot_account__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\'tradingsignals/v1/account_service.proto\x12\x11tradingsignals.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1ftradingsignals/v1/account.proto\"0\n\x12HaltTradingRequest\x12\x0e\n\x06reason\x18\x01 \x01(\t\x12\n\n\x02\x62y\x18\x02 \x01(\t\"B\n\x13HaltTradingResponse\x12+\n\x07trading\x18\x01 \x01(\x0b\x32\x1a.tradingsignals.v1.Trading\"2\n\x14ResumeTradingRequest\x12\x0e\n\x06reason\x18\x01 \x01(\t\x12\n\n\x02\x62y\x18\x02 \x01(\t\"D\n\x15ResumeTradingResponse\x12+\n\x07trading\x18\x01 \x01(\x0b\x32\x1a.tradingsignals.v1.Trading\"\x13\n\x11GetAccountRequest\"[\n\x12GetAccountResponse\x12+\n\x07\x61\x63\x63ount\x18\x01 \x01(\x0b\x32\x1a.tradingsignals.v1.Account\x12\x18\n\x10through_sequence\x18\x02 \x01(\x03\"\x80\x02\n\x11ListEquityRequest\x12\x12\n\x05limit\x18\x01 \x01(\x05H\x00\x88\x01\x01\x12\x12\n\npage_token\x18\x02 \x01(\t\x12H\n\nresolution\x18\x03 \x01(\x0e\x32/.tradingsignals.v1.ListEquityRequest.ResolutionH\x01\x88\x01\x01\x12\x12\n\nstart_date\x18\x04 \x01(\t\x12\x10\n\x08\x65nd_date\x18\x05 \x01(\t\":\n\nResolution\x12\x1a\n\x16RESOLUTION_UNSPECIFIED\x10\x00\x12\x07\n\x03\x42\x41R\x10\x01\x12\x07\n\x03\x44\x41Y\x10\x02\x42\x08\n\x06_limitB\r\n\x0b_resolution\"\x86\x01\n\x12ListEquityResponse\x12.\n\x06points\x18\x01 \x03(\x0b\x32\x1e.tradingsignals.v1.EquityPoint\x12\r\n\x05\x63ount\x18\x02 \x01(\x05\x12\x17\n\x0fnext_page_token\x18\x03 \x01(\t\x12\x18\n\x10through_sequence\x18\x04 \x01(\x03\x32\xfa\x03\n\x0e\x41\x63\x63ountService\x12o\n\nGetAccount\x12$.tradingsignals.v1.GetAccountRequest\x1a%.tradingsignals.v1.GetAccountResponse\"\x14\x82\xd3\xe4\x93\x02\x0e\x12\x0c/api/account\x12v\n\nListEquity\x12$.tradingsignals.v1.ListEquityRequest\x1a%.tradingsignals.v1.ListEquityResponse\"\x1b\x82\xd3\xe4\x93\x02\x15\x12\x13/api/account/equity\x12z\n\x0bHaltTrading\x12%.tradingsignals.v1.HaltTradingRequest\x1a&.tradingsignals.v1.HaltTradingResponse\"\x1c\x82\xd3\xe4\x93\x02\x16\"\x11/api/account/halt:\x01*\x12\x82\x01\n\rResumeTrading\x12\'.tradingsignals.v1.ResumeTradingRequest\x1a(.tradingsignals.v1.ResumeTradingResponse\"\x1e\x82\xd3\xe4\x93\x02\x18\"\x13/api/account/resume:\x01*BM\n\x11tradingsignals.v1P\x01Z\"tradingsignals/v1;tradingsignalsv1\xaa\x02\x11TradingSignals.V1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\'tradingsignals/v1/account_service.proto\x12\x11tradingsignals.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1ftradingsignals/v1/account.proto\"0\n\x12HaltTradingRequest\x12\x0e\n\x06reason\x18\x01 \x01(\t\x12\n\n\x02\x62y\x18\x02 \x01(\t\"B\n\x13HaltTradingResponse\x12+\n\x07trading\x18\x01 \x01(\x0b\x32\x1a.tradingsignals.v1.Trading\"2\n\x14ResumeTradingRequest\x12\x0e\n\x06reason\x18\x01 \x01(\t\x12\n\n\x02\x62y\x18\x02 \x01(\t\"D\n\x15ResumeTradingResponse\x12+\n\x07trading\x18\x01 \x01(\x0b\x32\x1a.tradingsignals.v1.Trading\"\x13\n\x11GetAccountRequest\"\x8f\x01\n\x12GetAccountResponse\x12+\n\x07\x61\x63\x63ount\x18\x01 \x01(\x0b\x32\x1a.tradingsignals.v1.Account\x12\x18\n\x10through_sequence\x18\x02 \x01(\x03\x12\x32\n\x0bprotections\x18\x03 \x03(\x0b\x32\x1d.tradingsignals.v1.Protection\"\x80\x02\n\x11ListEquityRequest\x12\x12\n\x05limit\x18\x01 \x01(\x05H\x00\x88\x01\x01\x12\x12\n\npage_token\x18\x02 \x01(\t\x12H\n\nresolution\x18\x03 \x01(\x0e\x32/.tradingsignals.v1.ListEquityRequest.ResolutionH\x01\x88\x01\x01\x12\x12\n\nstart_date\x18\x04 \x01(\t\x12\x10\n\x08\x65nd_date\x18\x05 \x01(\t\":\n\nResolution\x12\x1a\n\x16RESOLUTION_UNSPECIFIED\x10\x00\x12\x07\n\x03\x42\x41R\x10\x01\x12\x07\n\x03\x44\x41Y\x10\x02\x42\x08\n\x06_limitB\r\n\x0b_resolution\"\x86\x01\n\x12ListEquityResponse\x12.\n\x06points\x18\x01 \x03(\x0b\x32\x1e.tradingsignals.v1.EquityPoint\x12\r\n\x05\x63ount\x18\x02 \x01(\x05\x12\x17\n\x0fnext_page_token\x18\x03 \x01(\t\x12\x18\n\x10through_sequence\x18\x04 \x01(\x03\x32\xfa\x03\n\x0e\x41\x63\x63ountService\x12o\n\nGetAccount\x12$.tradingsignals.v1.GetAccountRequest\x1a%.tradingsignals.v1.GetAccountResponse\"\x14\x82\xd3\xe4\x93\x02\x0e\x12\x0c/api/account\x12v\n\nListEquity\x12$.tradingsignals.v1.ListEquityRequest\x1a%.tradingsignals.v1.ListEquityResponse\"\x1b\x82\xd3\xe4\x93\x02\x15\x12\x13/api/account/equity\x12z\n\x0bHaltTrading\x12%.tradingsignals.v1.HaltTradingRequest\x1a&.tradingsignals.v1.HaltTradingResponse\"\x1c\x82\xd3\xe4\x93\x02\x16\"\x11/api/account/halt:\x01*\x12\x82\x01\n\rResumeTrading\x12\'.tradingsignals.v1.ResumeTradingRequest\x1a(.tradingsignals.v1.ResumeTradingResponse\"\x1e\x82\xd3\xe4\x93\x02\x18\"\x13/api/account/resume:\x01*BM\n\x11tradingsignals.v1P\x01Z\"tradingsignals/v1;tradingsignalsv1\xaa\x02\x11TradingSignals.V1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -52,14 +52,14 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_RESUMETRADINGRESPONSE']._serialized_end=363
   _globals['_GETACCOUNTREQUEST']._serialized_start=365
   _globals['_GETACCOUNTREQUEST']._serialized_end=384
-  _globals['_GETACCOUNTRESPONSE']._serialized_start=386
-  _globals['_GETACCOUNTRESPONSE']._serialized_end=477
-  _globals['_LISTEQUITYREQUEST']._serialized_start=480
-  _globals['_LISTEQUITYREQUEST']._serialized_end=736
-  _globals['_LISTEQUITYREQUEST_RESOLUTION']._serialized_start=653
-  _globals['_LISTEQUITYREQUEST_RESOLUTION']._serialized_end=711
-  _globals['_LISTEQUITYRESPONSE']._serialized_start=739
-  _globals['_LISTEQUITYRESPONSE']._serialized_end=873
-  _globals['_ACCOUNTSERVICE']._serialized_start=876
-  _globals['_ACCOUNTSERVICE']._serialized_end=1382
+  _globals['_GETACCOUNTRESPONSE']._serialized_start=387
+  _globals['_GETACCOUNTRESPONSE']._serialized_end=530
+  _globals['_LISTEQUITYREQUEST']._serialized_start=533
+  _globals['_LISTEQUITYREQUEST']._serialized_end=789
+  _globals['_LISTEQUITYREQUEST_RESOLUTION']._serialized_start=706
+  _globals['_LISTEQUITYREQUEST_RESOLUTION']._serialized_end=764
+  _globals['_LISTEQUITYRESPONSE']._serialized_start=792
+  _globals['_LISTEQUITYRESPONSE']._serialized_end=926
+  _globals['_ACCOUNTSERVICE']._serialized_start=929
+  _globals['_ACCOUNTSERVICE']._serialized_end=1435
 # @@protoc_insertion_point(module_scope)

@@ -42,12 +42,14 @@ class GetAccountRequest(_message.Message):
     def __init__(self) -> None: ...
 
 class GetAccountResponse(_message.Message):
-    __slots__ = ("account", "through_sequence")
+    __slots__ = ("account", "through_sequence", "protections")
     ACCOUNT_FIELD_NUMBER: _ClassVar[int]
     THROUGH_SEQUENCE_FIELD_NUMBER: _ClassVar[int]
+    PROTECTIONS_FIELD_NUMBER: _ClassVar[int]
     account: _account_pb2.Account
     through_sequence: int
-    def __init__(self, account: _Optional[_Union[_account_pb2.Account, _Mapping]] = ..., through_sequence: _Optional[int] = ...) -> None: ...
+    protections: _containers.RepeatedCompositeFieldContainer[_account_pb2.Protection]
+    def __init__(self, account: _Optional[_Union[_account_pb2.Account, _Mapping]] = ..., through_sequence: _Optional[int] = ..., protections: _Optional[_Iterable[_Union[_account_pb2.Protection, _Mapping]]] = ...) -> None: ...
 
 class ListEquityRequest(_message.Message):
     __slots__ = ("limit", "page_token", "resolution", "start_date", "end_date")

@@ -14,6 +14,8 @@ from ...application.event_log.tail import LogTail
 from ...application.health import Health, HealthReporter
 from ...application.ingest.engine import Engine
 from ...application.ledger.keeper import LedgerKeeper
+from ...domain.account import Account
+from ...domain.protections import Protections
 from ..postgres.connection import Connections
 from . import definitions
 from .definitions import MetricDefinition
@@ -84,6 +86,7 @@ class ServiceState:
         }
         for definition, value in values.items():
             yield family(definition, value)
+        yield from _protections(account, protections)
 
     def _model(self) -> Iterator[Metric]:
         live = self.pipeline.live
@@ -93,6 +96,15 @@ class ServiceState:
         yield family(definitions.INFERENCE_FAILURES, live.meter.failures)
         drift = self.engine_metrics.drift.indices(live.policy.features.names)
         yield labelled(definitions.FEATURE_DRIFT, [((name,), index) for name, index in drift.items()])
+
+
+def _protections(account: Account | None, protections: Protections) -> Iterator[Metric]:
+    states = [] if account is None else account.protection_states(protections)
+    limits = [((state.name,), state.limit) for state in states if state.limit is not None]
+    yield labelled(definitions.PROTECTION_LIMIT, limits)
+    values = [((state.name,), state.value) for state in states if state.value is not None]
+    yield labelled(definitions.PROTECTION_VALUE, values)
+    yield labelled(definitions.PROTECTION_REACHED, [((state.name,), state.reason is not None) for state in states])
 
 
 def _symbols(health: Health) -> Iterator[Metric]:

@@ -175,6 +175,21 @@ POSITIONS = _account.gauge("open_positions", f"Open positions of all symbols. {_
 EQUITY = _account.gauge("equity", f"Equity in account currency, open positions marked to the newest bars. {_KEEPER}")
 DRAWDOWN = _account.gauge("drawdown_ratio", f"How far equity is below its peak, as a fraction of it. {_KEEPER}")
 HALTED = _account.gauge("trading_halted", f"1 if trading is halted, by a call or by TRADING_HALTED, else 0. {_KEEPER}")
+PROTECTION_LIMIT = _account.gauge(
+    "protection_limit",
+    f"Limit of a protection as it is set, 0 for off: a fraction, or a number for stops and positions. {_KEEPER}",
+    "protection",
+)
+PROTECTION_VALUE = _account.gauge(
+    "protection_value",
+    f"What is compared with the limit of a protection that is on; for a halt 1 while it is in force, else 0. {_KEEPER}",
+    "protection",
+)
+PROTECTION_REACHED = _account.gauge(
+    "protection_reached",
+    f"1 while a protection keeps positions from being opened, else 0, as of the newest bar. {_KEEPER}",
+    "protection",
+)
 OUTCOMES = _account.counter(
     "outcomes",
     "Outcomes of live signals that this server has resolved, by resolution, fill, and whether they won (true, false).",

@@ -7,11 +7,11 @@ from tradingsignals.v1 import account_pb2
 from ...application.ports.outcomes import StoredAccount
 from ...domain.account import Account
 from ...domain.equity import EquityPoint
-from ...domain.protections import Protections
+from ...domain.protections import Protections, ProtectionState
 from .to_proto import timestamp
 
 
-def account_message(stored: StoredAccount) -> account_pb2.Account:
+def account_message(stored: StoredAccount, protections: Protections) -> account_pb2.Account:
     """The account."""
     account = stored.account
     return account_pb2.Account(
@@ -34,6 +34,24 @@ def account_message(stored: StoredAccount) -> account_pb2.Account:
         halt_reason=account.halt_reason,
         halted_by=account.halted_by,
         halted_at=None if account.halted_at is None else timestamp(account.halted_at),
+        halted_by_setting=protections.trading_halted,
+    )
+
+
+def protection_messages(account: Account, protections: Protections) -> list[account_pb2.Protection]:
+    """How each protection stands, as of the newest bar."""
+    return [_protection(state) for state in account.protection_states(protections)]
+
+
+def _protection(state: ProtectionState) -> account_pb2.Protection:
+    return account_pb2.Protection(
+        name=state.name,
+        unit=state.unit.value,
+        limit=state.limit,
+        value=state.value,
+        reached=state.reason is not None,
+        until=None if state.until is None else timestamp(state.until),
+        reason=state.reason or "",
     )
 
 

@@ -9,7 +9,12 @@ from ...application.account_queries import AccountQueries
 from ...application.ingest.engine import Engine
 from ...application.ports.account import EquityQuery, EquityResolution
 from ...domain.protections import Protections
-from ..mapping.account_to_proto import account_message, equity_point_message, trading_message
+from ..mapping.account_to_proto import (
+    account_message,
+    equity_point_message,
+    protection_messages,
+    trading_message,
+)
 from ..mapping.validation import Checks
 
 LONGEST_REASON, LONGEST_NAME = 200, 100
@@ -27,7 +32,11 @@ class AccountServicer:
     async def get_account(self, _: pb.GetAccountRequest) -> pb.GetAccountResponse:
         """Get the account as it is now."""
         stored = await self._queries.account()
-        return pb.GetAccountResponse(account=account_message(stored), through_sequence=stored.sequence)
+        return pb.GetAccountResponse(
+            account=account_message(stored, self._protections),
+            through_sequence=stored.sequence,
+            protections=protection_messages(stored.account, self._protections),
+        )
 
     async def list_equity(self, request: pb.ListEquityRequest) -> pb.ListEquityResponse:
         """List a page of equity."""

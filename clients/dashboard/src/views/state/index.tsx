@@ -13,6 +13,7 @@ import { statusOf, type Server } from "../../model/servers";
 import type { SymbolHealth } from "../../model/types";
 import { classes, Empty, Failed, Panel, Skeleton, Time } from "../../ui/parts";
 import { Models } from "./models";
+import { Protections } from "./protections";
 import { Trading } from "./trading";
 import "../../styles/state.css";
 
@@ -24,6 +25,7 @@ export default function StateView(): JSX.Element {
       <Lags />
       <Trading />
       <Models />
+      <Protections />
       <Servers />
       <SymbolTable />
     </>

@@ -7,6 +7,7 @@ import { useNow } from "../../data/clock";
 import { useSelect } from "../../data/store";
 import { isKnownNow } from "../../model/connection";
 import { capital, integer, MINUS, number, percent, share, signed } from "../../model/format";
+import { inForce } from "../../model/protections";
 import { classes, Failed, gain, Panel, Skeleton, Time } from "../../ui/parts";
 import { AsOf } from ".";
 import { KillSwitch } from "./kill-switch";
@@ -18,6 +19,7 @@ export function Trading(): JSX.Element {
   const byHand = control?.halted === true;
   const bySetting = !byHand && health?.tradingHalted === true;
   const halted = byHand || bySetting;
+  const limit = halted ? undefined : inForce(account.value?.protections ?? []);
   const actions = useActions();
   const known = account.value;
   useNow();
@@ -30,9 +32,9 @@ export function Trading(): JSX.Element {
       ) : (
         <div class={classes("body", !current && "old-values")}>
           {current ? (
-            <p class={`status status-${halted ? "unhealthy" : "healthy"}`}>
-              {halted ? "Halted" : "On"}{" "}
-              <span class="status-note">{halted ? "Signals go on, no position is opened." : "Signals open positions, if the rules allow it."}</span>
+            <p class={`status status-${halted ? "unhealthy" : limit ? "degraded" : "healthy"}`}>
+              {halted ? "Halted" : limit ? "Limit reached" : "On"}{" "}
+              <span class="status-note">{halted || limit ? "Signals go on, no position is opened." : "Signals open positions, if the rules allow it."}</span>
             </p>
           ) : (
             <p class="status status-unknown">
@@ -46,6 +48,7 @@ export function Trading(): JSX.Element {
             </p>
           )}
           {bySetting && <p class="note">{capital(health.tradingHaltReason)}.</p>}
+          {current && limit && <p class="note warn">{limit.reason}.</p>}
           <KillSwitch halted={byHand} />
           <dl class="facts">
             <div>

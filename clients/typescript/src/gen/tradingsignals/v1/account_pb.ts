@@ -2,8 +2,8 @@
 // @generated from file tradingsignals/v1/account.proto (package tradingsignals.v1, syntax proto3)
 /* eslint-disable */
 
-import type { GenFile, GenMessage } from "@bufbuild/protobuf/codegenv2";
-import { fileDesc, messageDesc } from "@bufbuild/protobuf/codegenv2";
+import type { GenEnum, GenFile, GenMessage } from "@bufbuild/protobuf/codegenv2";
+import { enumDesc, fileDesc, messageDesc } from "@bufbuild/protobuf/codegenv2";
 import type { Timestamp } from "@bufbuild/protobuf/wkt";
 import { file_google_protobuf_timestamp } from "@bufbuild/protobuf/wkt";
 import type { Message } from "@bufbuild/protobuf";
@@ -12,7 +12,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file tradingsignals/v1/account.proto.
  */
 export const file_tradingsignals_v1_account: GenFile = /*@__PURE__*/
-  fileDesc("Ch90cmFkaW5nc2lnbmFscy92MS9hY2NvdW50LnByb3RvEhF0cmFkaW5nc2lnbmFscy52MSLEAwoHQWNjb3VudBIQCghjdXJyZW5jeRgBIAEoCRIWCg5pbml0aWFsX2VxdWl0eRgCIAEoARIOCgZlcXVpdHkYAyABKAESFAoMcmVhbGlzZWRfcG5sGAQgASgBEhYKDnVucmVhbGlzZWRfcG5sGAUgASgBEhAKCGV4cG9zdXJlGAYgASgBEhYKDm9wZW5fcG9zaXRpb25zGAcgASgFEhgKEGNsb3NlZF9wb3NpdGlvbnMYCCABKAUSEwoLcGVha19lcXVpdHkYCSABKAESEAoIZHJhd2Rvd24YCiABKAESFAoMZHJhd2Rvd25fcGN0GAsgASgBEgsKA2RheRgMIAEoCRIYChBkYXlfc3RhcnRfZXF1aXR5GA0gASgBEg8KB2RheV9wbmwYDiABKAESKQoFYXNfb2YYDyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhYKDnRyYWRpbmdfaGFsdGVkGBAgASgIEhMKC2hhbHRfcmVhc29uGBEgASgJEhEKCWhhbHRlZF9ieRgSIAEoCRItCgloYWx0ZWRfYXQYEyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wIn8KB1RyYWRpbmcSDgoGaGFsdGVkGAEgASgIEg4KBnJlYXNvbhgCIAEoCRIKCgJieRgDIAEoCRItCgloYWx0ZWRfYXQYBCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhkKEWhhbHRlZF9ieV9zZXR0aW5nGAUgASgIItwBCgtFcXVpdHlQb2ludBIoCgR0aW1lGAEgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBITCgtzZXNzaW9uX2RheRgCIAEoCRIOCgZlcXVpdHkYAyABKAESFAoMcmVhbGlzZWRfcG5sGAQgASgBEhYKDnVucmVhbGlzZWRfcG5sGAUgASgBEhAKCGV4cG9zdXJlGAYgASgBEhYKDm9wZW5fcG9zaXRpb25zGAcgASgFEhAKCGRyYXdkb3duGAggASgBEhQKDGRyYXdkb3duX3BjdBgJIAEoAUJNChF0cmFkaW5nc2lnbmFscy52MVABWiJ0cmFkaW5nc2lnbmFscy92MTt0cmFkaW5nc2lnbmFsc3YxqgIRVHJhZGluZ1NpZ25hbHMuVjFiBnByb3RvMw", [file_google_protobuf_timestamp]);
+  fileDesc("Ch90cmFkaW5nc2lnbmFscy92MS9hY2NvdW50LnByb3RvEhF0cmFkaW5nc2lnbmFscy52MSLfAwoHQWNjb3VudBIQCghjdXJyZW5jeRgBIAEoCRIWCg5pbml0aWFsX2VxdWl0eRgCIAEoARIOCgZlcXVpdHkYAyABKAESFAoMcmVhbGlzZWRfcG5sGAQgASgBEhYKDnVucmVhbGlzZWRfcG5sGAUgASgBEhAKCGV4cG9zdXJlGAYgASgBEhYKDm9wZW5fcG9zaXRpb25zGAcgASgFEhgKEGNsb3NlZF9wb3NpdGlvbnMYCCABKAUSEwoLcGVha19lcXVpdHkYCSABKAESEAoIZHJhd2Rvd24YCiABKAESFAoMZHJhd2Rvd25fcGN0GAsgASgBEgsKA2RheRgMIAEoCRIYChBkYXlfc3RhcnRfZXF1aXR5GA0gASgBEg8KB2RheV9wbmwYDiABKAESKQoFYXNfb2YYDyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhYKDnRyYWRpbmdfaGFsdGVkGBAgASgIEhMKC2hhbHRfcmVhc29uGBEgASgJEhEKCWhhbHRlZF9ieRgSIAEoCRItCgloYWx0ZWRfYXQYEyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhkKEWhhbHRlZF9ieV9zZXR0aW5nGBQgASgIIpcCCgpQcm90ZWN0aW9uEgwKBG5hbWUYASABKAkSMAoEdW5pdBgCIAEoDjIiLnRyYWRpbmdzaWduYWxzLnYxLlByb3RlY3Rpb24uVW5pdBISCgVsaW1pdBgDIAEoAUgAiAEBEhIKBXZhbHVlGAQgASgBSAGIAQESDwoHcmVhY2hlZBgFIAEoCBIpCgV1bnRpbBgGIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASDgoGcmVhc29uGAcgASgJIkEKBFVuaXQSFAoQVU5JVF9VTlNQRUNJRklFRBAAEgwKCEZSQUNUSU9OEAESCQoFQ09VTlQQAhIKCgZTV0lUQ0gQA0IICgZfbGltaXRCCAoGX3ZhbHVlIn8KB1RyYWRpbmcSDgoGaGFsdGVkGAEgASgIEg4KBnJlYXNvbhgCIAEoCRIKCgJieRgDIAEoCRItCgloYWx0ZWRfYXQYBCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhkKEWhhbHRlZF9ieV9zZXR0aW5nGAUgASgIItwBCgtFcXVpdHlQb2ludBIoCgR0aW1lGAEgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBITCgtzZXNzaW9uX2RheRgCIAEoCRIOCgZlcXVpdHkYAyABKAESFAoMcmVhbGlzZWRfcG5sGAQgASgBEhYKDnVucmVhbGlzZWRfcG5sGAUgASgBEhAKCGV4cG9zdXJlGAYgASgBEhYKDm9wZW5fcG9zaXRpb25zGAcgASgFEhAKCGRyYXdkb3duGAggASgBEhQKDGRyYXdkb3duX3BjdBgJIAEoAUJNChF0cmFkaW5nc2lnbmFscy52MVABWiJ0cmFkaW5nc2lnbmFscy92MTt0cmFkaW5nc2lnbmFsc3YxqgIRVHJhZGluZ1NpZ25hbHMuVjFiBnByb3RvMw", [file_google_protobuf_timestamp]);
 
 /**
  * The account that the positions of the live model make, all symbols together. Amounts are in account currency and net
@@ -153,6 +153,13 @@ export type Account = Message<"tradingsignals.v1.Account"> & {
    * @generated from field: google.protobuf.Timestamp halted_at = 19;
    */
   haltedAt?: Timestamp | undefined;
+
+  /**
+   * True if the setting TRADING_HALTED of the server that responds halts trading too, which no call changes.
+   *
+   * @generated from field: bool halted_by_setting = 20;
+   */
+  haltedBySetting: boolean;
 };
 
 /**
@@ -161,6 +168,111 @@ export type Account = Message<"tradingsignals.v1.Account"> & {
  */
 export const AccountSchema: GenMessage<Account> = /*@__PURE__*/
   messageDesc(file_tradingsignals_v1_account, 0);
+
+/**
+ * A protection: what keeps a decision from opening a position, and how it stands as of the newest bar.
+ *
+ * @generated from message tradingsignals.v1.Protection
+ */
+export type Protection = Message<"tradingsignals.v1.Protection"> & {
+  /**
+   * The setting of its limit, such as MAX_DAILY_LOSS_PCT, or HALTED_BY_HAND.
+   *
+   * @generated from field: string name = 1;
+   */
+  name: string;
+
+  /**
+   * Unit of limit and value.
+   *
+   * @generated from field: tradingsignals.v1.Protection.Unit unit = 2;
+   */
+  unit: Protection_Unit;
+
+  /**
+   * The limit, as the server that responds has it set. 0: off. Absent for a SWITCH.
+   *
+   * @generated from field: optional double limit = 3;
+   */
+  limit?: number | undefined;
+
+  /**
+   * What is compared with the limit: the loss of the day, the drawdown since trading was last resumed by hand, the stops
+   * in a row, the open positions, their exposure. Absent while the limit is off.
+   *
+   * @generated from field: optional double value = 4;
+   */
+  value?: number | undefined;
+
+  /**
+   * True if it keeps positions from being opened.
+   *
+   * @generated from field: bool reached = 5;
+   */
+  reached: boolean;
+
+  /**
+   * When that ends by itself, by the time of the market, UTC. Absent if it is not reached, or ends otherwise.
+   *
+   * @generated from field: google.protobuf.Timestamp until = 6;
+   */
+  until?: Timestamp | undefined;
+
+  /**
+   * Why, in the words that the reasoning of a signal has that it stops. Empty if it is not reached.
+   *
+   * @generated from field: string reason = 7;
+   */
+  reason: string;
+};
+
+/**
+ * Describes the message tradingsignals.v1.Protection.
+ * Use `create(ProtectionSchema)` to create a new message.
+ */
+export const ProtectionSchema: GenMessage<Protection> = /*@__PURE__*/
+  messageDesc(file_tradingsignals_v1_account, 1);
+
+/**
+ * What limit and value are.
+ *
+ * @generated from enum tradingsignals.v1.Protection.Unit
+ */
+export enum Protection_Unit {
+  /**
+   * Never sent.
+   *
+   * @generated from enum value: UNIT_UNSPECIFIED = 0;
+   */
+  UNIT_UNSPECIFIED = 0,
+
+  /**
+   * A fraction: 0.02 is 2%.
+   *
+   * @generated from enum value: FRACTION = 1;
+   */
+  FRACTION = 1,
+
+  /**
+   * A number of stops or positions.
+   *
+   * @generated from enum value: COUNT = 2;
+   */
+  COUNT = 2,
+
+  /**
+   * 1 if it is on, else 0. There is no limit.
+   *
+   * @generated from enum value: SWITCH = 3;
+   */
+  SWITCH = 3,
+}
+
+/**
+ * Describes the enum tradingsignals.v1.Protection.Unit.
+ */
+export const Protection_UnitSchema: GenEnum<Protection_Unit> = /*@__PURE__*/
+  enumDesc(file_tradingsignals_v1_account, 1, 0);
 
 /**
  * Whether trading is halted, for all instruments and on all servers of the database. While it is, signals are made and
@@ -210,7 +322,7 @@ export type Trading = Message<"tradingsignals.v1.Trading"> & {
  * Use `create(TradingSchema)` to create a new message.
  */
 export const TradingSchema: GenMessage<Trading> = /*@__PURE__*/
-  messageDesc(file_tradingsignals_v1_account, 1);
+  messageDesc(file_tradingsignals_v1_account, 2);
 
 /**
  * The account after all that happened up to the next close of a bar. Amounts are as those of Account.
@@ -287,5 +399,5 @@ export type EquityPoint = Message<"tradingsignals.v1.EquityPoint"> & {
  * Use `create(EquityPointSchema)` to create a new message.
  */
 export const EquityPointSchema: GenMessage<EquityPoint> = /*@__PURE__*/
-  messageDesc(file_tradingsignals_v1_account, 2);
+  messageDesc(file_tradingsignals_v1_account, 3);
 
