@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import re
 from pathlib import Path
 
 import httpx
@@ -96,6 +97,15 @@ async def test_pages_may_run_files_of_their_origin_only(rest: httpx.AsyncClient)
         ("application/json", False),
         ("application/json, text/plain, */*", False),  # axios
         ("application/json, text/html;q=0.5", False),
+        ("application/json;charset=utf-8, text/html;q=0.9", False),
+        ("text/html;q=0.4, application/json;q=0.5", False),
+        ("text/html;level=1;q=.85,text/plain,Application/JSON ; q=0.9, */*", False),
+        ("application/json;q=0.5,text/html", True),
+        ("application/json;q=0.5, text/plain, text/html;q=0.5", True),
+        ("application/json, text/html", True),
+        ("text/html,application/json;q=0.9,*/*;q=0.8", True),
+        ("text/html;q=0.9, application/json;q=0.1", True),
+        ("application/json;q=0, text/html;q=0.1", True),
         ("text/html;q=0, */*", False),
         ("*/*, text/html; q=0.000", False),
         ("text/html, image/gif, image/jpeg, *; q=.2, */*; q=.2", False),  # HttpURLConnection of Java
@@ -137,9 +147,34 @@ async def test_other_paths_are_not_files(edge: Edge, path: str) -> None:
     status = int(response.split(" ", 2)[1])
     if path == "/docs/..":  # the root, whose page it is
         assert status == 200
-    else:
-        assert status in (400, 404), response
-        assert "content-type: application/json" in response
+        return
+    assert status in (400, 404), response
+    assert f"content-type: {'text/html; charset=utf-8' if status == 404 else 'application/json'}\r\n" in response
+
+
+@pytest.mark.parametrize("path", ["//", "///", "/docs//", "//docs"])
+async def test_slashes_too_many_lead_to_the_page(edge: Edge, path: str) -> None:
+    async with httpx.AsyncClient() as client:
+        url = httpx.URL(edge.url).copy_with(raw_path=path.encode())
+        response = await client.send(httpx.Request("GET", url, headers={"accept": BROWSER}))
+    assert (response.status_code, response.headers["content-type"]) == (200, "text/html; charset=utf-8")
+
+
+@pytest.mark.parametrize("path", ["/docs/x", "/nope", "/api/nope"])
+async def test_path_that_does_not_exist_is_a_page_for_browsers_and_json_for_others(
+    rest: httpx.AsyncClient, path: str
+) -> None:
+    page = await rest.get(path, headers={"accept": BROWSER})
+    assert (page.status_code, page.headers["content-type"]) == (404, "text/html; charset=utf-8")
+    assert page.headers["content-security-policy"].startswith("default-src 'none'")
+    assert {'<a href="/">', '<a href="/docs">'} <= set(re.findall("<a [^>]*>", page.text))
+    assert (await rest.head(path, headers={"accept": BROWSER})).status_code == 404
+    for method, accept in (("GET", "*/*"), ("GET", "application/json"), ("POST", BROWSER)):
+        other = await rest.request(method, path, headers={"accept": accept})
+        assert (other.status_code, other.headers["content-type"]) == (404, "application/json"), accept
+        assert other.json()["details"][0]["reason"] == "UNKNOWN_PATH"
+    web = await rest.post(path, headers={"accept": BROWSER, "content-type": "application/grpc-web+proto"})
+    assert web.headers["content-type"].startswith("application/grpc-web")
 
 
 async def test_file_takes_get_and_head_only(rest: httpx.AsyncClient) -> None:

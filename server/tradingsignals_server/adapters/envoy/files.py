@@ -42,6 +42,14 @@ _POLICY = (
 """What a page may do: run and load files of this origin, and call it. Nothing inline, nothing from elsewhere."""
 
 
+NO_PAGE = (
+    '<!doctype html><html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width">'
+    '<meta name="color-scheme" content="light dark"><title>Not found</title><h1>There is no such page</h1>'
+    '<p><a href="/">Dashboard</a></p><p><a href="/docs">Calls</a></p></html>\n'
+)
+"""What a browser gets at a path that does not exist."""
+
+
 @dataclass(frozen=True)
 class EdgeFile:
     """A file, and the responses with it."""
@@ -61,7 +69,12 @@ class EdgeFile:
 
     @property
     def pattern(self) -> str:
-        """Regular expression of its paths. A page may have a slash at the end, as the paths of calls may."""
+        """Regular expression of its paths. A page may have a slash at the end, as the paths of calls may.
+
+        Of a path of nothing but slashes Envoy leaves two.
+        """
+        if self.url == "/":
+            return "/{1,2}"
         return re.escape(self.url.rstrip("/")) + "/?" if self.is_page else re.escape(self.url)
 
     @cached_property

@@ -11,8 +11,9 @@ from pathlib import Path
 
 import jinja2
 
+from .accept import wants_json_pattern
 from .contract import BODY_SERVICE, JSON_SERVICE, STREAM_SERVICES, read_contract
-from .files import edge_files, methods_of, write_files
+from .files import NO_PAGE, edge_files, methods_of, write_files
 from .hosts import is_loopback, served_hosts
 from .identity import CA_BUNDLE, EdgeTls, EdgeTokens
 
@@ -126,6 +127,8 @@ def render(config: EdgeConfig, folder: Path) -> str:
             metrics_hosts=_metrics_hosts(config.metrics),
             hosts=served_hosts(config.listen.host, config.allowed_hosts),
             ca_bundle=CA_BUNDLE,
+            no_page=NO_PAGE,
+            wants_json=wants_json_pattern(),
             kept_headers=KEPT_HEADERS,
             edge_errors=EDGE_ERRORS,
         )
