@@ -11,7 +11,7 @@ from pydantic_settings import BaseSettings
 
 from .adapters.envoy.identity import EdgeTls, EdgeTokens
 from .application.access.limits import DEFAULT_RATES
-from .setting_types import NO_ROLES, Days, Hosts, NamedRoles, NotNegative, Origins, Port, Rates
+from .setting_types import NO_ROLES, Days, Hosts, NamedRoles, Networks, NotNegative, Origins, Port, Rates
 
 
 class Auth(StrEnum):
@@ -51,6 +51,12 @@ class AccessSettings(BaseSettings):
         description="Origins, such as https://desk.example, whose pages may call from a browser, beside the service's "
         "own: scheme, host and port that a request is sent to. Behind a proxy that ends TLS or changes the host: the "
         "origin that browsers see.",
+    )
+    trusted_proxies: Networks = Field(
+        (),
+        description="Networks of proxies in front of the public port, such as 10.0.0.0/8, separated by commas: their "
+        "x-forwarded-for names the address of a caller, for the networks of keys, limits and the audit log. Absent: "
+        "the other end of the connection is the caller.",
     )
     tls_cert: Path | None = Field(
         None,

@@ -18,7 +18,7 @@ from .adapters.envoy.identity import parse_origins
 from .adapters.feeds.kind import FeedKind
 from .adapters.feeds.registry import FEEDS, AnyFeed
 from .application.access.limits import CallRates
-from .domain.access import RolesByName
+from .domain.access import Network, RolesByName, parse_networks
 from .domain.costs import Charge, Charges
 from .domain.errors import InvalidRequest
 from .domain.intervals import Intervals
@@ -94,6 +94,10 @@ def _origins(value: object) -> object:
     return parse_origins(value) if isinstance(value, str) else value
 
 
+def _networks(value: object) -> object:
+    return parse_networks([each for each in value.split(",") if each.strip()]) if isinstance(value, str) else value
+
+
 def _named_roles(value: object) -> RolesByName:
     return value if isinstance(value, RolesByName) else RolesByName.parse(str(value))
 
@@ -129,6 +133,7 @@ CommissionCharges = Annotated[Charges, NoDecode, PlainValidator(partial(_charges
 SlippageCharges = Annotated[Charges, NoDecode, PlainValidator(partial(_charges, every_other=DEFAULT_SLIPPAGE))]
 BarIntervals = Annotated[Intervals, NoDecode, PlainValidator(_intervals)]
 Origins = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_origins)]
+Networks = Annotated[tuple[Network, ...], NoDecode, PlainValidator(_networks)]
 NamedRoles = Annotated[RolesByName, NoDecode, PlainValidator(_named_roles)]
 Rates = Annotated[CallRates, NoDecode, PlainValidator(_rates)]
 Feed = Annotated[AnyFeed, NoDecode, PlainValidator(_feed)]

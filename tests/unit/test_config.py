@@ -238,6 +238,8 @@ IMPOSSIBLE = [
     ("AUTH", "perhaps"),
     ("CORS_ORIGINS", "desk.example"),
     ("CORS_ORIGINS", "https://desk.example/page"),
+    ("TRUSTED_PROXIES", "proxy.example"),
+    ("TRUSTED_PROXIES", "10.0.0.1/8"),
     ("CORS_ORIGINS", "*"),
     ("TLS_CLIENT_REQUIRED", "perhaps"),
     ("TLS_CLIENT_ROLES", "engine.desk.example=king"),

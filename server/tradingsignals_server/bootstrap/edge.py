@@ -57,6 +57,7 @@ def edge_config(settings: Settings, backends: Sequence[Address], fanout: Sequenc
         traced_share=settings.otel_traces_sampler_arg,
         metrics=Address(settings.metrics_host, port) if (port := settings.edge_metrics_port) else None,
         cors_origins=settings.cors_origins,
+        trusted_proxies=settings.trusted_proxies,
         tls=settings.tls,
         tokens=settings.tokens,
         secret="" if settings.edge_secret is None else settings.edge_secret.get_secret_value(),

@@ -223,6 +223,7 @@ async def stub() -> AsyncIterator[Stub]:
 async def edge(stub: Stub, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Edge]:
     config = EdgeConfig(Address("127.0.0.1", 0), Address("127.0.0.1", stub.port))
     async with running_edge(config, tmp_path_factory.mktemp("edge")) as edge:
+        await edge.sees_all_healthy()
         yield edge
 
 

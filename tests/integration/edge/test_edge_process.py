@@ -10,6 +10,7 @@ import socket
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from ipaddress import ip_network
 from pathlib import Path
 
 import httpx
@@ -178,8 +179,14 @@ async def test_error_names_an_address_of_another_machine(tmp_path: Path) -> None
             collector=Address("collector", 4317),
             traced_share=0.1,
         ),
+        EdgeConfig(
+            Address("127.0.0.1", 8003),
+            Address("127.0.0.1", 50051),
+            cors_origins=("https://desk.example",),
+            trusted_proxies=(ip_network("10.0.0.0/8"), ip_network("2001:db8::/32")),
+        ),
     ],
-    ids=["container", "IPv6 and access log", "metrics and traces"],
+    ids=["container", "IPv6 and access log", "metrics and traces", "behind a proxy"],
 )
 async def test_envoy_accepts_every_variant_of_the_configuration(tmp_path: Path, config: EdgeConfig) -> None:
     written = write_edge_files(config, tmp_path)

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import jinja2
 
+from ...domain.access import Network
 from .accept import wants_json_pattern
 from .contract import BODY_SERVICE, JSON_SERVICE, STREAM_SERVICES, read_contract
 from .files import NO_PAGE, edge_files, methods_of, write_files
@@ -77,6 +78,8 @@ class EdgeConfig:
     allowed_hosts: tuple[str, ...] = ()
     # Origins whose pages may call from a browser, besides that which a request is sent to.
     cors_origins: tuple[str, ...] = ()
+    # Networks of proxies whose x-forwarded-for is believed; of everyone else the address of the connection is.
+    trusted_proxies: tuple[Network, ...] = ()
     # Without it the public port is not encrypted.
     tls: EdgeTls | None = None
     # Without it no tokens are accepted.

@@ -378,7 +378,7 @@ def test_servers_learn_the_address_of_a_caller_by_the_secret_of_the_edge() -> No
     added = served_hosts(rendered(EdgeConfig(CONFIG.listen, CONFIG.backend, secret="s'e\"c")))["request_headers_to_add"]  # noqa: S106 - of this test
     assert {each["header"]["key"]: each["header"]["value"] for each in added} == {
         EDGE_KEY: "s'e\"c",
-        ADDRESS_KEY: "%DOWNSTREAM_DIRECT_REMOTE_ADDRESS_WITHOUT_PORT%",
+        ADDRESS_KEY: "%DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT%",
     }
     assert {each["append_action"] for each in added} == {"OVERWRITE_IF_EXISTS_OR_ADD"}
 
