@@ -340,9 +340,7 @@ def stamp(model: Path, out: Path, actions: str | None, kind: str | None, **optio
 )
 @click.option(
     "--allowed-hosts",
-    envvar="ALLOWED_HOSTS",
-    default="",
-    help="Hosts that callers may name beside localhost, separated by commas, as in the setting ALLOWED_HOSTS.",
+    help="Hosts that callers may name beside localhost, separated by commas, instead of the setting ALLOWED_HOSTS.",
 )
 @click.option("--metrics", help="Where Envoy's own metrics are to be, GET /stats/prometheus; nowhere if absent.")
 def edge(
@@ -350,16 +348,17 @@ def edge(
     backends: tuple[str, ...],
     listen: str,
     fanout: tuple[str, ...],
-    allowed_hosts: str,
+    allowed_hosts: str | None,
     metrics: str | None,
 ) -> None:
     """Write all that an Envoy of your own needs: its configuration and the files it serves.
 
-    EDGE_SECRET, from the environment, becomes part of the configuration: set it to that of the servers.
+    The settings of the public port are those of `up`: TLS_CERT, JWT_ISSUER, CORS_ORIGINS, TRUSTED_PROXIES and so on,
+    tokens with AUTH=on. EDGE_SECRET must be that of the servers. Envoy reads certificates and JWKS by the same paths.
     """
     from .commands import edge as command
 
-    command.write(out, backends, listen, fanout, allowed_hosts, metrics)
+    command.write(Settings.from_env(allowed_hosts=allowed_hosts), out, backends, listen, fanout, metrics)
 
 
 main.add_command(keys)

@@ -2,43 +2,31 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import click
 
-from ..adapters.envoy.hosts import parse_hosts
-from ..adapters.envoy.render import Address, EdgeConfig, write_edge_files
+from ..adapters.envoy.render import Address, write_edge_files
+from ..bootstrap.edge import edge_config
+from ..config import Settings
 
 
 def write(
-    out: Path,
-    backends: Sequence[str],
-    listen: str,
-    fanout: Sequence[str],
-    allowed_hosts: str,
-    metrics: str | None = None,
+    settings: Settings, out: Path, backends: Sequence[str], listen: str, fanout: Sequence[str], metrics: str | None
 ) -> None:
     """Write the files of an edge for the gRPC servers at `backends` and the fan-out servers at `fanout` into `out`.
 
-    EDGE_SECRET of the environment is that of these servers.
+    All else is as with `up` for the same settings. Files that these name are read by Envoy, by the same path.
     """
-    # Such an Envoy may have a read-only folder, so its admin interface is a port of its loopback interface.
-    try:
-        hosts = parse_hosts(allowed_hosts)
-    except ValueError as error:
-        raise click.BadParameter(str(error), param_hint="--allowed-hosts") from error
-    first, *further = (_address(backend, "--backend") for backend in backends)
-    config = EdgeConfig(
+    servers = [_address(backend, "--backend") for backend in backends]
+    config = replace(
+        edge_config(settings, servers, [_address(address, "--fanout") for address in fanout]),
         listen=_address(listen, "--listen"),
-        backend=first,
-        further_backends=tuple(further),
-        fanout=tuple(_address(address, "--fanout") for address in fanout),
-        allowed_hosts=hosts,
         metrics=None if metrics is None else _address(metrics, "--metrics"),
+        # Such an Envoy may have a read-only folder, so its admin interface is a port of its loopback interface.
         admin=Address("127.0.0.1", 9901),
-        secret=os.environ.get("EDGE_SECRET", ""),
     )
     write_edge_files(config, out)
     print(f"wrote {out}/envoy.yaml and what it needs")
