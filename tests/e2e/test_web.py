@@ -4,11 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
-import shutil
-import sys
 from collections.abc import AsyncIterator
-from pathlib import Path
 
 import httpx
 import pytest
@@ -16,6 +12,7 @@ from tests.support.browser import CHROMIUM, Page, served
 from tests.support.chromium import Tab, chromium
 from tests.support.deadlines import within
 from tests.support.service import RunningService
+from tests.support.snippets import output_of, snippets_of
 
 from tradingsignals import AsyncClient
 
@@ -255,27 +252,11 @@ async def test_phone_shows_the_call_first_and_nothing_beside_the_screen(service:
 @pytest.mark.parametrize("operation", ["GetLatestSignal", "ListSignals", "GenerateSignalFromDb"])
 async def test_snippets_are_calls_that_work(service: RunningService, tab: Tab, operation: str) -> None:
     await view(service, tab, operation)
-    snippets = await tab.run(
-        "[...document.querySelectorAll('[role=tab]')].map((tab) => { tab.click(); "
-        "return [tab.textContent, document.querySelector('.try pre').textContent]; })"
-    )
-    node = shutil.which("node")
-    started = {
-        "curl": ("sh", "-c"),
-        "Python": (sys.executable, "-c"),
-        "TypeScript": (node, "--input-type=module", "-e") if node else None,
-        "gRPC": ("sh", "-c"),
-    }
-    assert [name for name, _ in snippets] == list(started)
-    path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
-    for name, text in snippets:
-        command = started[name]
-        if command is None:
-            continue
-        process = await asyncio.create_subprocess_exec(*command, text, stdout=-1, stderr=-1, env={"PATH": path})
-        out, errors = await within(process.communicate())
-        assert process.returncode == 0, (name, text, errors.decode())
-        assert b"signal" in out, (name, text, out)
+    snippets = await snippets_of(tab)
+    assert list(snippets) == ["curl", "Python", "TypeScript", "gRPC"]
+    for language, text in snippets.items():
+        output = await output_of(language, text)
+        assert output is None or b"signal" in output, (language, text, output)
 
 
 @in_browser

@@ -1,5 +1,6 @@
 /** Calls that are sent from the page, and streams shown while they come. Loaded when the first call is sent. */
 import { copyButton, h, json } from "/docs/dom.js";
+import { askForKey, credentials } from "/docs/key.js";
 
 const SHOWN_EVENTS = 200;
 const SHOWN_TEXT = 200_000;
@@ -17,6 +18,7 @@ export async function send({ method, url, body }, panel) {
         copyButton(() => text)),
       h("pre", { tabindex: 0, "aria-label": "Response" }, text.length > SHOWN_TEXT ? [text.slice(0, SHOWN_TEXT), "\u2026"] : json(text)),
       id ? h("div.bar", {}, h("span.quiet.small", {}, "request id ", h("code", {}, id))) : "");
+    if (response.status === 401) askForKey();
   } catch (error) {
     failed(panel, error);
   }
@@ -72,6 +74,7 @@ export function follow({ method, url, body }, panel, ended) {
         panel.replaceChildren(h("div.bar", {}, status(response), copyButton(() => text)), h("pre", { tabindex: 0 }, json(text)));
         clearInterval(clock);
         ended();
+        if (response.status === 401) askForKey();
         return;
       }
       state.textContent = "Live";
@@ -103,7 +106,7 @@ async function* parts(stream) {
 
 const request = (method, body, accept) => ({
   method,
-  headers: { accept, ...(body === undefined ? {} : { "content-type": "application/json" }) },
+  headers: { accept, ...credentials(), ...(body === undefined ? {} : { "content-type": "application/json" }) },
   body: body === undefined ? undefined : JSON.stringify(body),
   cache: "no-store",
 });

@@ -1,5 +1,6 @@
 /** The page of all calls, drawn from /openapi.json: one view for each call, in which it can be tried. */
 import { copyButton, h, json, prose, tabs } from "/docs/dom.js";
+import { credentials, hasKey, onKey } from "/docs/key.js";
 import { field, fields, nameOf, resolve, useSchemas } from "/docs/schema.js";
 import { SNIPPETS } from "/docs/snippets.js";
 
@@ -20,6 +21,7 @@ const HARMLESS = ["ReplaySignal", "RunBacktest"];
 let openapi;
 let calls = [];
 let stop = () => {};
+let redraw = () => {};
 
 const remembered = {
   get: (key) => { try { return localStorage.getItem(`docs.${key}`); } catch { return null; } },
@@ -71,7 +73,7 @@ class Entered {
     const text = query.toString();
     const { method, body, streams } = this;
     const wrapped = this.operation.operationId === "PublishBar" ? { bar: body } : message;
-    return { method, body, streams, url: `${location.origin}${path}${text ? `?${text}` : ""}`, origin: location.origin, rpc: this.operation["x-grpc-method"], message: wrapped };
+    return { method, body, streams, key: hasKey(), url: `${location.origin}${path}${text ? `?${text}` : ""}`, origin: location.origin, rpc: this.operation["x-grpc-method"], message: wrapped };
   }
 }
 
@@ -94,7 +96,7 @@ function control(parameter, entered, changed) {
   const button = h("button", { type: "button", onclick: async () => {
     const [path, read] = source;
     let found;
-    try { found = read(await (await fetch(path)).json()); } catch { /* there is none yet */ }
+    try { found = read(await (await fetch(path, { headers: credentials() })).json()); } catch { /* there is none yet */ }
     if (found) { input.value = found; set(found); } else button.textContent = "There is none";
   } }, "Take the newest");
   return [input, button];
@@ -188,6 +190,7 @@ function callView(call) {
       h("details", { open: !entered.eitherWay }, h("summary", {}, "Fields"), fields(resolve(content.schema), true))];
   }
   draw();
+  redraw = draw;
   return h("div.call", {},
     h("div.about", {},
       h("div.head", {}, h("h1", {}, operation.operationId),
@@ -269,6 +272,7 @@ function showMenu(open) {
 
 function show({ focus = false } = {}) {
   stop();
+  redraw = () => {};
   const id = decodeURIComponent(location.hash.slice(1));
   if (id === "main") return;
   const call = calls.find((each) => each.id === id);
@@ -300,6 +304,7 @@ document.addEventListener("keydown", (event) => {
   showMenu(true);
   search.focus();
 });
+onKey(() => redraw());
 addEventListener("hashchange", () => show({ focus: true }));
 
 try {

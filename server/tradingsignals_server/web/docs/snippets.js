@@ -10,38 +10,46 @@ const python = (value, indent = "") => {
   return line.length < 80 ? line : `{\n${entries.map((entry) => `${indent}    ${entry},\n`).join("")}${indent}}`;
 };
 
-/** A call: { method, url, body, streams, rpc, message }. `body` is a value or undefined; `message` the request of gRPC. */
+const KEY = "TRADINGSIGNALS_API_KEY";
+const shellKey = `-H "authorization: Bearer $${KEY}"`;
+
+/** A call: { method, url, body, streams, key, rpc, message }. `body` is a value or undefined; `key` says whether it is sent with a key, which
+    snippets take from the environment; `message` is the request of gRPC. */
 export const SNIPPETS = {
-  curl: ({ method, url, body, streams }) => [
+  curl: ({ method, url, body, streams, key }) => [
     `curl ${streams ? "-N " : ""}${shell(url)}`,
+    ...(key ? [shellKey] : []),
     ...(streams ? ["-H 'accept: text/event-stream'"] : []),
     ...(method === "POST" && body === undefined ? ["-X POST"] : []),
     ...(body === undefined ? [] : ["-H 'content-type: application/json'", `-d ${shell(JSON.stringify(body))}`]),
   ].join(" \\\n  "),
 
-  Python: ({ method, url, body, streams }) => {
-    const sent = [JSON.stringify(url), ...(body === undefined ? [] : [`json=${python(body)}`])];
+  Python: ({ method, url, body, streams, key }) => {
+    const sent = [JSON.stringify(url), ...(key ? ["headers=headers"] : []), ...(body === undefined ? [] : [`json=${python(body)}`])];
+    const headers = key ? `headers = {"authorization": f"Bearer {os.environ['${KEY}']}"}\n` : "";
     if (!streams) {
-      return `import httpx\n\nresponse = httpx.${method.toLowerCase()}(${sent.join(", ")})\nresponse.raise_for_status()\nprint(response.json())`;
+      return `${key ? "import os\n\n" : ""}import httpx\n\n${headers}response = httpx.${method.toLowerCase()}(${sent.join(", ")})\nresponse.raise_for_status()\nprint(response.json())`;
     }
-    return `import json\n\nimport httpx\n\nwith httpx.stream("${method}", ${sent.join(", ")}, timeout=None) as response:\n`
+    return `import json\n${key ? "import os\n" : ""}\nimport httpx\n\n${headers}with httpx.stream("${method}", ${sent.join(", ")}, timeout=None) as response:\n`
       + "    response.raise_for_status()\n    for line in response.iter_lines():\n        print(json.loads(line))";
   },
 
-  TypeScript: ({ method, url, body, streams }) => {
-    if (streams && method === "GET") {
+  TypeScript: ({ method, url, body, streams, key }) => {
+    if (streams && method === "GET" && !key) {
       return `const events = new EventSource(${JSON.stringify(url)}); // resumes by itself\n`
         + "events.onmessage = (event) => console.log(event.lastEventId, JSON.parse(event.data));";
     }
     const options = [];
     if (method !== "GET") options.push(`method: "${method}"`);
-    if (body !== undefined) options.push('headers: { "content-type": "application/json" }', `body: JSON.stringify(${JSON.stringify(body)})`);
+    const headers = [...(key ? [`authorization: \`Bearer \${process.env.${KEY}}\``] : []), ...(body === undefined ? [] : ['"content-type": "application/json"'])];
+    if (headers.length) options.push(`headers: { ${headers.join(", ")} }`);
+    if (body !== undefined) options.push(`body: JSON.stringify(${JSON.stringify(body)})`);
     const given = options.length ? `, {\n  ${options.join(",\n  ")},\n}` : "";
     const start = `const response = await fetch(${JSON.stringify(url)}${given});\nif (!response.ok) throw new Error(await response.text());\n`;
     if (!streams) return `${start}console.log(await response.json());`;
     return `${start}const lines = response.body!.pipeThrough(new TextDecoderStream());\nfor await (const part of lines) console.log(part);`;
   },
 
-  gRPC: ({ rpc, message, origin, streams }) =>
-    `buf curl --protocol grpc --http2-prior-knowledge${streams ? " --timeout 0s" : ""} \\\n  -d ${shell(JSON.stringify(message))} \\\n  ${origin}/${rpc}`,
+  gRPC: ({ rpc, message, origin, streams, key }) =>
+    `buf curl --protocol grpc --http2-prior-knowledge${streams ? " --timeout 0s" : ""} \\\n  ${key ? `${shellKey} \\\n  --reflect-header ${shellKey.slice(3)} \\\n  ` : ""}-d ${shell(JSON.stringify(message))} \\\n  ${origin}/${rpc}`,
 };
