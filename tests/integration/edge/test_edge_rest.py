@@ -289,6 +289,29 @@ async def test_wrong_method_lists_the_allowed_ones(rest: httpx.AsyncClient) -> N
         assert response.headers["allow"] == allow
 
 
+@pytest.mark.parametrize("http2", [False, True], ids=["HTTP/1.1", "HTTP/2"])
+@pytest.mark.parametrize("method", ["QUERY", "PROPFIND", "TRACE", "FOO", "A-B"])
+async def test_unknown_method_is_an_error_with_a_message(edge: Edge, method: str, http2: bool) -> None:
+    prior = ("--http2-prior-knowledge",) if http2 else ("--http1.1",)
+    is_known = http2 or method not in {"FOO", "A-B"}  # Envoy parses no others in HTTP/1.1
+    for path, status in (("/health", 405), ("/nope", 404), ("/docs", 405)):
+        with_type = ((), ("-H", "content-type: application/json"))
+        for options in with_type:
+            arguments = ("-sS", *prior, "-X", method, *options, "-w", "\n%{http_code}", f"{edge.url}{path}")
+            process = await asyncio.create_subprocess_exec("curl", *arguments, stdout=-1)
+            async with asyncio.timeout(DEADLINE):
+                body, _, code = (await process.communicate())[0].decode().rpartition("\n")
+            expected = 405 if method == "QUERY" and not options else status if is_known else 400
+            assert int(code) == expected, (path, options)
+            error = json.loads(body)
+            assert (error["code"], error["details"][0]["reason"]) == {
+                400: (3, "MALFORMED_REQUEST"),
+                404: (5, "UNKNOWN_PATH"),
+                405: (12, "WRONG_METHOD"),
+            }[expected]
+            assert len(error["message"]) > 10
+
+
 @pytest.mark.parametrize("accept", ["text/event-stream", "*/*"])
 async def test_refused_stream_is_an_error(rest: httpx.AsyncClient, accept: str) -> None:
     for value, message in (("2", "must be in 0..1"), ("high", "high")):

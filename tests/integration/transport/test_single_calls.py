@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from dataclasses import dataclass
 from typing import Any
 
@@ -106,6 +107,29 @@ async def test_compressed_request_is_limited_by_its_inflated_size(sides: Sides) 
     for port in (sides.aio, sides.fanout):
         found = await called(port, LIST_SIGNALS, request, compression=grpc.Compression.Gzip)
         assert found.code is grpc.StatusCode.RESOURCE_EXHAUSTED
+
+
+HALF_CLOSED = {
+    "headers only": h2.frame(
+        h2.HEADERS, h2.END_HEADERS | h2.END_STREAM, 3, h2.block(h2.headers(f"/tradingsignals.v1.{LIST_SIGNALS}"))
+    ),
+    "empty data": h2.frame(h2.HEADERS, h2.END_HEADERS, 3, h2.block(h2.headers(f"/tradingsignals.v1.{LIST_SIGNALS}")))
+    + h2.frame(h2.DATA, h2.END_STREAM, 3, b""),
+}
+
+
+@pytest.mark.parametrize("sent", HALF_CLOSED.values(), ids=HALF_CLOSED)
+async def test_call_without_a_message_is_an_error_of_its_caller(
+    sides: Sides, caplog: pytest.LogCaptureFixture, sent: bytes
+) -> None:
+    for port in (sides.aio, sides.fanout):
+        async with http2_peer(port) as peer:
+            peer.send(sent)
+            ended = await peer.headers(3)
+        assert ended["grpc-status"] == "3"
+        assert "message 0 of the call" in ended["grpc-message"]
+        assert ended["grpc-status-details-bin"]
+    assert not [line for line in caplog.records if line.levelno >= logging.WARNING]
 
 
 async def test_response_larger_than_the_window_is_complete() -> None:

@@ -60,7 +60,7 @@ async def test_request_without_a_message_is_refused(port: int) -> None:
     async with http2_peer(port) as peer:
         peer.send(h2.frame(h2.HEADERS, h2.END_HEADERS, 1, h2.block(h2.headers(LIST_SIGNALS))))
         peer.send(h2.frame(h2.DATA, h2.END_STREAM, 1))
-        assert (await peer.headers(1))["grpc-status"] == "13"
+        assert (await peer.headers(1))["grpc-status"] == "3"
 
 
 async def test_connections_beyond_the_limit_are_closed(port: int) -> None:

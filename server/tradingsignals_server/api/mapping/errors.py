@@ -40,7 +40,7 @@ from ...transport.grpc.bounds import (
     cut,
     percent_encoded,
 )
-from ...transport.grpc.status import CallStatus, PeerRefused
+from ...transport.grpc.status import CallStatus, NotOneMessage, PeerRefused
 
 DOMAIN = "tradingsignals"
 
@@ -115,7 +115,7 @@ def status_of(error: Exception, request_id: str) -> CallStatus:
             known = error
         case PeerRefused():
             known = NotAPeer()
-        case DecodeError():
+        case DecodeError() | NotOneMessage():
             known = MalformedMessage(0)
         case _:
             return _sent(_defect(request_id), "INTERNAL_ERROR", is_defect=True)

@@ -8,6 +8,7 @@ from typing import Final
 import grpc
 
 from .headers import ACCEPTED_ENCODINGS
+from .status import NotOneMessage
 
 REQUEST_BYTES: Final = 48 * 1024
 """The largest request that is taken, as it is sent and inflated; it fits into the window that a stream begins with."""
@@ -18,7 +19,7 @@ _WINDOW_BITS: Final = {b"gzip": 31, b"deflate": 15}
 
 
 class BadMessage(Exception):
-    """What was sent is not one message. It ends the call with a status of its own."""
+    """What was sent is not taken. It ends the call with a status of its own."""
 
     def __init__(self, code: grpc.StatusCode, message: str) -> None:
         super().__init__(message)
@@ -39,7 +40,8 @@ class Body:
         """Take a part.
 
         Raises:
-            BadMessage: it is longer than one message, or than is taken; or its encoding is not known.
+            BadMessage: it is longer than is taken, or its encoding is not known.
+            NotOneMessage: it is longer than one message.
         """
         self._received += part
         received = self._received
@@ -51,17 +53,18 @@ class Body:
         if length > REQUEST_BYTES:
             raise _too_large(f"has {length} bytes")
         if len(received) > _PREFIX_BYTES + length:
-            raise BadMessage(grpc.StatusCode.INTERNAL, "there is more than one message")
+            raise NotOneMessage("there is more than one message")
 
     def message(self) -> bytes:
         """The message, once the request has come to its end.
 
         Raises:
-            BadMessage: it is not whole, cannot be inflated, or is too large when it is.
+            BadMessage: it is too large when it is inflated.
+            NotOneMessage: there is none, it is not whole, or it cannot be inflated.
         """
         body = self._received
         if len(body) < _PREFIX_BYTES or len(body) != _PREFIX_BYTES + int.from_bytes(body[1:_PREFIX_BYTES], "big"):
-            raise BadMessage(grpc.StatusCode.INTERNAL, "there is no whole message")
+            raise NotOneMessage("there is no whole message")
         message = bytes(body[_PREFIX_BYTES:])
         return inflated(message, self._encoding) if body[0] else message
 
@@ -76,17 +79,18 @@ def inflated(message: bytes, encoding: bytes) -> bytes:
     """The message that was compressed. No more than what is taken is ever inflated.
 
     Raises:
-        BadMessage: it cannot be inflated, or is larger than REQUEST_BYTES then.
+        BadMessage: it is larger than REQUEST_BYTES then.
+        NotOneMessage: it cannot be inflated.
     """
     inflater = zlib.decompressobj(_WINDOW_BITS[encoding])
     try:
         found = inflater.decompress(message, REQUEST_BYTES + 1)
     except zlib.error:
-        raise BadMessage(grpc.StatusCode.INTERNAL, "the message cannot be inflated") from None
+        raise NotOneMessage("the message cannot be inflated") from None
     if len(found) > REQUEST_BYTES:
         raise _too_large("inflates to more")
     if not inflater.eof or inflater.unused_data:
-        raise BadMessage(grpc.StatusCode.INTERNAL, "the message cannot be inflated")
+        raise NotOneMessage("the message cannot be inflated")
     return found
 
 

@@ -16,7 +16,7 @@ from . import headers
 from .body import BadMessage, Body
 from .call_log import log_defect, log_end
 from .metadata import request_id, request_id_of, text_of, trace_id, trace_id_of
-from .status import CANCELLED, OK, CallRules, CallStatus
+from .status import CANCELLED, OK, CallRules, CallStatus, NotOneMessage
 
 _SINGLE = headers.response_headers()
 """The headers of a response with one message."""
@@ -124,7 +124,10 @@ class Call:
                 message, self.body = self.body.message(), None
                 self._serve(self, message)
         except BadMessage as error:
-            self.finish(CallStatus(error.code, error.message))
+            # INTERNAL, which gRPC has for a message that is marked as compressed by mistake, is no fault of ours.
+            self.finish(CallStatus(error.code, error.message, is_expected=True))
+        except NotOneMessage as error:
+            self.fail(error)
 
     def request_overdue(self) -> None:
         """See StreamHandler."""

@@ -33,7 +33,7 @@ from .metadata import (
     trace_id,
     trace_id_of,
 )
-from .status import CANCELLED, OK, CallRules, CallStatus, PeerRefused
+from .status import CANCELLED, OK, CallRules, CallStatus, NotOneMessage, PeerRefused
 
 REQUEST_SECONDS: Final = 10.0
 """How long the message of a call that takes one may take to come."""
@@ -249,7 +249,11 @@ async def _parsed(sent: AsyncIterator[bytes], parse: Callable[[bytes], Any]) -> 
 
 
 async def _only_message(context: Context) -> bytes:
-    """Read the request of a method that takes one message."""
+    """Read the request of a method that takes one message.
+
+    Raises:
+        NotOneMessage: the caller has sent none.
+    """
     message: Any = None
     try:
         async with asyncio.timeout(REQUEST_SECONDS):
@@ -257,7 +261,7 @@ async def _only_message(context: Context) -> bytes:
     except TimeoutError:
         await context.abort(grpc.StatusCode.DEADLINE_EXCEEDED, "the request did not come to its end in time")
     if message is grpc.aio.EOF:  # type: ignore[attr-defined]  # its stubs lack it
-        await context.abort(grpc.StatusCode.INTERNAL, "there is no whole message")
+        raise NotOneMessage("there is no message")
     return message  # type: ignore[no-any-return]
 
 

@@ -60,6 +60,11 @@ class PeerRefused(Exception):
     """The caller offers a secret that is not that of the servers of this database."""
 
 
+class NotOneMessage(Exception):
+    """The caller of a method that takes one message has sent none, a part of one, more, or one that is not compressed
+    as it says."""
+
+
 @dataclass(frozen=True, slots=True)
 class CallRules:
     """What the servers have to know of the service that they serve."""

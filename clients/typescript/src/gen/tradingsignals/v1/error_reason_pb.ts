@@ -151,7 +151,8 @@ export enum ErrorReason {
   OWNER_UNAVAILABLE = 17,
 
   /**
-   * A message of the request cannot be parsed (INVALID_ARGUMENT). Metadata: index of the message in the call, from 0.
+   * A message of the request cannot be parsed, or is missing (INVALID_ARGUMENT). Metadata: index of the message in the
+   * call, from 0.
    * In a stream of bars, the bars of the messages before it are stored.
    *
    * @generated from enum value: MALFORMED_MESSAGE = 18;
@@ -309,8 +310,7 @@ export enum ErrorReason {
   MALFORMED_REQUEST = 40,
 
   /**
-   * The host of the request is not served, or pages of its origin may not change state (PERMISSION_DENIED). Metadata:
-   * none.
+   * The host of the request is not served, or pages of its origin may not call (PERMISSION_DENIED). Metadata: none.
    *
    * @generated from enum value: CALLER_NOT_ALLOWED = 41;
    */
