@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -52,6 +53,33 @@ WRONG_METHODS = [
     *((method, "/api/market/bars") for method in ("PUT", "PATCH", "DELETE")),
     *((method, "/api/signals/latest") for method in ("PUT", "PATCH", "DELETE", "OPTIONS")),
 ]
+
+
+OPENAPI = json.loads((Path(__file__).parents[2] / "envoy/openapi.json").read_text(encoding="utf-8"))
+PERIODS = [
+    (path, kind)
+    for path, methods in OPENAPI["paths"].items()
+    for kind in ("date", "time")
+    if f"start_{kind}" in {each["name"] for each in methods.get("get", {}).get("parameters", ())}
+]
+
+
+@pytest.mark.parametrize("end", ["2025-06-30", "2025-06-29T23:59:59Z"], ids=["empty", "reversed"])
+@pytest.mark.parametrize(("path", "kind"), [*PERIODS, ("/api/backtests", "date")])
+async def test_period_that_ends_before_it_begins_is_refused(
+    rest: httpx.AsyncClient, path: str, kind: str, end: str
+) -> None:
+    given = {f"start_{kind}": "2025-06-30", f"end_{kind}": end}
+    sent = rest.post(path, json=given) if path == "/api/backtests" else rest.get(path, params=given)
+    response = await within(sent)
+    assert response.status_code == 400
+    (violation,) = no_traceback(response)["details"][1]["field_violations"]
+    assert (violation["field"], violation["description"]) == (f"end_{kind}", f"must be after start_{kind}")
+
+
+def test_all_lists_with_a_period_are_tried() -> None:
+    lists = {"/api/signals/history", "/api/signals/outcomes", "/api/signals/performance", "/api/account/equity"}
+    assert lists | {"/api/market/bars", "/api/access/audit"} == {path for path, kind in PERIODS if kind == "date"}
 
 
 @pytest.mark.parametrize(("method", "path"), WRONG_METHODS)
@@ -124,7 +152,7 @@ async def test_all_violations_are_listed_together(rest: httpx.AsyncClient) -> No
     assert (info["reason"], info["domain"]) == ("INVALID_FIELD", "tradingsignals")
     assert info.get("metadata", {}).get("request_id") == response.headers.get("x-request-id")
     assert [violation["field"] for violation in bad["field_violations"]] == [
-        *("limit", "symbol", "start_date", "end_date"),
+        *("limit", "start_date", "end_date", "symbol"),
     ]
 
 

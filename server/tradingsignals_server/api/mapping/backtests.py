@@ -32,13 +32,11 @@ def order_of(request: backtest_service_pb2.RunBacktestRequest, interval_of: Inte
     """
     with Checks() as checks:
         symbols = checks.symbols(request.symbols)
-        start, end = checks.date(request.start_date, "start_date"), checks.date(request.end_date, "end_date")
+        start, end = checks.period(request.start_date, request.end_date)
         checks.count(request.settings, "settings")
         fits = checks.count(request.bars, "bars", request.DESCRIPTOR.name)
         if request.bars and symbols:
             checks.refuse("symbols", "must be empty with bars, which have their own")
-        if start is not None and end is not None and start >= end:
-            checks.refuse("end_date", "must be after start_date")
     bars = list(_bars(request, interval_of)) if request.bars and fits else None
     return BacktestOrder(
         symbols=tuple(sorted(symbols)),

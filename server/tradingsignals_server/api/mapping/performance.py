@@ -35,6 +35,7 @@ def performance_query(request: GetPerformanceRequest) -> PerformanceQuery:
         basis = checks.named(request.basis, "basis", named, Basis) if has("basis") else None
         by = checks.count(request.by, "by")
         dimensions = performance_pb2.PerformanceGroup.Dimension
+        start, end = checks.period(request.start_date, request.end_date)
         query = PerformanceQuery(
             basis=basis or (Basis.SIGNALS if request.shadow else Basis.POSITIONS),
             fill=checks.fill(request.fill, "fill") if has("fill") else Fill.CLOSE,
@@ -44,8 +45,8 @@ def performance_query(request: GetPerformanceRequest) -> PerformanceQuery:
             origin=checks.origin(request.origin, "origin") if has("origin") else None,
             model_version=request.model_version or None,
             model_key=request.model_key or None,
-            start=checks.date(request.start_date, "start_date"),
-            end=checks.date(request.end_date, "end_date"),
+            start=start,
+            end=end,
             by=tuple(
                 dict.fromkeys(
                     checks.named(value, f"by[{i}]", dimensions, Dimension) for i, value in enumerate(request.by) if by
@@ -56,8 +57,6 @@ def performance_query(request: GetPerformanceRequest) -> PerformanceQuery:
             checks.refuse("action", "must be one of BUY, SELL: a HOLD has no outcome")
         if query.shadow and query.basis is Basis.POSITIONS:
             checks.refuse("basis", "must be SIGNALS: a shadow model opens no position")
-        if query.start is not None and query.end is not None and query.end <= query.start:
-            checks.refuse("end_date", "must be after start_date")
     return query
 
 

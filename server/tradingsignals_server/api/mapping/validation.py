@@ -123,6 +123,13 @@ class Checks:
             self.refuse(field, 'must be a date ("2025-06-30") or an RFC 3339 time ("2025-06-30T13:00:00Z")')
             return None
 
+    def period(self, start: str, end: str, of: str = "date") -> tuple[datetime | None, datetime | None]:
+        """The bounds `start_date` and `end_date` of what is asked for; the second must be after the first."""
+        first, last = self.date(start, f"start_{of}"), self.date(end, f"end_{of}")
+        if first is not None and last is not None and last <= first:
+            self.refuse(f"end_{of}", f"must be after start_{of}")
+        return first, last
+
     def line(self, text: str, field: str, most: int) -> str:
         """Check a text of one line, and return it without the space around it."""
         line = text.strip()
@@ -230,10 +237,7 @@ def _filter(message: Message, given: Mapping[str, Any], kinds: frozenset[EventKi
 
 
 def _replay(message: Message, given: Mapping[str, Any], checks: Checks) -> Replay | None:
-    start = checks.date(given.get("start_time", ""), "start_time")
-    end = checks.date(given.get("end_time", ""), "end_time")
-    if start is not None and end is not None and end <= start:
-        checks.refuse("end_time", "must be after start_time")
+    start, end = checks.period(given.get("start_time", ""), given.get("end_time", ""), "time")
     speed = checks.number(message, "speed") if "speed" in given else 0.0
     if "start_time" in given or "end_time" in given:
         return Replay(start, end, speed)

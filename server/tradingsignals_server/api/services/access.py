@@ -45,12 +45,13 @@ class AccessServicer:
         """List a page of the audit log."""
         with Checks() as checks:
             limit = checks.number(request, "limit")
+            start, end = checks.period(request.start_date, request.end_date)
             query = AuditQuery(
                 caller_id=request.caller_id or None,
                 method=request.method or None,
                 refused=request.refused if request.HasField("refused") else None,
-                start=checks.date(request.start_date, "start_date"),
-                end=checks.date(request.end_date, "end_date"),
+                start=start,
+                end=end,
             )
         page, token = await self._audit.entries(query, request.page_token, limit)
         return pb.ListAuditEntriesResponse(

@@ -42,12 +42,13 @@ class AccountServicer:
         """List a page of equity."""
         with Checks() as checks:
             limit = checks.number(request, "limit")
+            start, end = checks.period(request.start_date, request.end_date)
             query = EquityQuery(
                 checks.equity_resolution(request.resolution, "resolution")
                 if request.HasField("resolution")
                 else EquityResolution.BAR,
-                checks.date(request.start_date, "start_date"),
-                checks.date(request.end_date, "end_date"),
+                start,
+                end,
             )
         page, token = await self._queries.equity(query, request.page_token, limit)
         return pb.ListEquityResponse(

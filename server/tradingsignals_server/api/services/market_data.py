@@ -81,8 +81,7 @@ class MarketDataServicer:
         with Checks() as checks:
             limit = checks.number(request, "limit")
             symbol = checks.symbol(request.symbol, default=DEFAULT_SYMBOL) or DEFAULT_SYMBOL
-            start = checks.date(request.start_date, "start_date")
-            end = checks.date(request.end_date, "end_date")
+            start, end = checks.period(request.start_date, request.end_date)
         page = await self._queries.bars(symbol, start, end, request.page_token, limit)
         return to_proto.bars_answer(page.bars, page.next_page_token)
 

@@ -21,6 +21,7 @@ class OutcomeServicer:
         """List a page of outcomes."""
         with Checks() as checks:
             limit = checks.number(request, "limit")
+            start, end = checks.period(request.start_date, request.end_date)
             query = OutcomeQuery(
                 symbol=checks.symbol(request.symbol),
                 action=checks.action(request.action, "action") if request.HasField("action") else None,
@@ -30,8 +31,8 @@ class OutcomeServicer:
                 fill=checks.fill(request.fill, "fill") if request.HasField("fill") else None,
                 model_version=request.model_version or None,
                 shadow=request.shadow if request.HasField("shadow") else None,
-                start=checks.date(request.start_date, "start_date"),
-                end=checks.date(request.end_date, "end_date"),
+                start=start,
+                end=end,
             )
             if query.action is Action.HOLD:
                 checks.refuse("action", "must be one of BUY, SELL: a HOLD has no outcome")

@@ -52,11 +52,12 @@ class SignalServicer:
         """List a page of signals."""
         with Checks() as checks:
             limit = checks.number(request, "limit")
+            start, end = checks.period(request.start_date, request.end_date)
             query = SignalQuery(
                 symbol=checks.symbol(request.symbol),
                 action=checks.action(request.action, "action") if request.HasField("action") else None,
-                start=checks.date(request.start_date, "start_date"),
-                end=checks.date(request.end_date, "end_date"),
+                start=start,
+                end=end,
             )
         page, token = await self._queries.signals(query, request.page_token, limit)
         rest = pb.ListSignalsResponse(

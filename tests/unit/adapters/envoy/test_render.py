@@ -403,6 +403,28 @@ def test_streams_are_not_traced_and_calls_are() -> None:
     assert "tracing" not in manager(rendered())
 
 
+@pytest.mark.parametrize("document", ["architecture", "security"])
+def test_documents_state_the_limits_of_the_edge(document: str) -> None:
+    text = (ENVOY.parent / f"docs/{document}.md").read_text(encoding="utf-8").replace("\n", " ")
+    http, edge = manager(rendered()), CONFIG
+    unary = {route["route"]["timeout"] for route in routes(rendered()) if "route" in route} - {"0s"}
+    assert unary == {f"{edge.rest_timeout_seconds}s"}
+    stated = {
+        "headers": (r"(\d+) s for the headers", http["request_headers_timeout"]),
+        "request": (r"(\d+) s until a request has arrived", http["request_timeout"]),
+        "response": (r"(\d+) s for (?:its response|the response of a REST call)", *unary),
+        "idle": (r"(\d+) s for an idle connection", http["common_http_protocol_options"]["idle_timeout"]),
+    }
+    for name, (pattern, limit) in stated.items():
+        assert [f"{found}s" for found in re.findall(pattern, text)] == [limit], name
+    body, streams = edge.max_body_bytes // 1024, http["http2_protocol_options"]["max_concurrent_streams"]
+    assert re.search(rf"REST {body} KiB|{body} KiB for a REST body", text)
+    assert f"{streams:,} streams on a connection" in text
+    assert (
+        f"{http['max_request_headers_kb']} KiB and {http['common_http_protocol_options']['max_headers_count']}" in text
+    )
+
+
 def test_only_origins_of_the_setting_are_let_read_across_origins() -> None:
     def policy(*origins: str) -> Any:
         config = EdgeConfig(CONFIG.listen, CONFIG.backend, cors_origins=origins)

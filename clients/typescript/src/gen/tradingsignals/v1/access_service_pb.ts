@@ -214,7 +214,7 @@ export type ListAuditEntriesRequest = Message<"tradingsignals.v1.ListAuditEntrie
   startDate: string;
 
   /**
-   * Only before this; same forms. Absent or empty: no bound.
+   * Only before this, and later than start_date; same forms. Absent or empty: no bound.
    *
    * @generated from field: string end_date = 7;
    */

@@ -200,7 +200,7 @@ export type ListEquityRequest = Message<"tradingsignals.v1.ListEquityRequest"> &
   startDate: string;
 
   /**
-   * Only with a time before this; same forms. Absent or empty: no bound.
+   * Only with a time before this, and later than start_date; same forms. Absent or empty: no bound.
    *
    * @generated from field: string end_date = 5;
    */

@@ -41,7 +41,8 @@ export type RunBacktestRequest = Message<"tradingsignals.v1.RunBacktestRequest">
   startDate: string;
 
   /**
-   * Only bars whose time is before this; same forms. Absent or empty: to the newest. At most 1,000,000 bars are read.
+   * Only bars whose time is before this, and later than start_date; same forms. Absent or empty: to the newest. At most
+   * 1,000,000 bars are read.
    *
    * @generated from field: string end_date = 3;
    */

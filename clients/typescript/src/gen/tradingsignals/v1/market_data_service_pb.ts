@@ -192,7 +192,7 @@ export type ListBarsRequest = Message<"tradingsignals.v1.ListBarsRequest"> & {
   startDate: string;
 
   /**
-   * Only bars whose time is before this; same forms. Absent or empty: to the newest.
+   * Only bars whose time is before this, and later than start_date; same forms. Absent or empty: to the newest.
    *
    * @generated from field: string end_date = 4;
    */

@@ -87,7 +87,7 @@ export type ListOutcomesRequest = Message<"tradingsignals.v1.ListOutcomesRequest
   startDate: string;
 
   /**
-   * Only with an exit before this; same forms. Absent or empty: no bound.
+   * Only with an exit before this, and later than start_date; same forms. Absent or empty: no bound.
    *
    * @generated from field: string end_date = 10;
    */

@@ -103,7 +103,7 @@ export type ListSignalsRequest = Message<"tradingsignals.v1.ListSignalsRequest">
   startDate: string;
 
   /**
-   * Only signals whose timestamp is before this; same forms. Absent or empty: to the newest.
+   * Only signals whose timestamp is before this, and later than start_date; same forms. Absent or empty: to the newest.
    *
    * @generated from field: string end_date = 5;
    */
