@@ -261,6 +261,36 @@ async def test_streams_of_a_revoked_key_end(guarded: Guarded) -> None:
             await client.latest_signal("USDCOP")
 
 
+async def text_of_revoked_stream(guarded: Guarded, method: str, path: str, accept: str, body: bytes | None) -> bytes:
+    """Return what a REST stream sends whose key is revoked once it has begun."""
+    new = await guarded.made.create("reader", Role.TRADER, None, [])
+    await _known(guarded.service, new.text, 200)
+    headers = {"x-api-key": new.text, "accept": accept, "content-type": "application/json"}
+    received = b""
+    async with (
+        guarded.service.rest() as rest,
+        rest.stream(method, path, headers=headers, content=body) as response,
+        asyncio.timeout(DEADLINE),
+    ):
+        assert response.status_code == 200
+        async for part in response.aiter_bytes():
+            if not received:
+                await guarded.made.revoke(new.key.id)
+            received += part
+    return received
+
+
+@pytest.mark.parametrize("accept", ["text/event-stream", "application/x-ndjson"])
+@pytest.mark.parametrize("path", ["/api/events", "/api/signals/stream", "/api/signals/positions/stream"])
+async def test_rest_streams_of_a_revoked_key_end_with_the_error(guarded: Guarded, accept: str, path: str) -> None:
+    received = await text_of_revoked_stream(guarded, "GET", path, accept, None)
+    *_, last = received.decode().rstrip().splitlines()
+    message = json.loads(last.removeprefix("data: "))
+    error = message["events"][0]["error"] if path == "/api/events" else message["error"]
+    assert (error["reason"], error["retryable"]) == ("UNAUTHENTICATED", False)
+    assert "revoked" in error["message"]
+
+
 async def test_key_is_in_no_log_and_no_list_of_processes(guarded: Guarded) -> None:
     secret = guarded.keys["admin"][18:]
     async with guarded.service.rest() as rest:

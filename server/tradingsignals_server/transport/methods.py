@@ -55,6 +55,9 @@ class ResponseSource(Protocol):
     def next(self, now: float, budget: Budget) -> bytes | None:
         """Return the next response, which counts as sent; None if there is none now: see `awaits`."""
 
+    def last_response(self, error: Exception) -> bytes | None:
+        """Return a response that says that the stream ends with an error, before its end; None if it cannot be sent."""
+
     async def read(self) -> None:
         """Read what `next` needs, when it awaits a page."""
 

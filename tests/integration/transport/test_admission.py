@@ -112,6 +112,9 @@ async def test_stream_ends_with_the_error_when_its_permission_ends(kind: str) ->
         assert first.through_sequence == 3
         gate.held[0](InvalidKey("revoked", "k"))
         gate.held[0](InvalidKey("revoked", "k"))  # the second time is harmless
+        last = StreamEventsResponse.FromString(cast(bytes, await within(call.read())))
+        assert (last.events[0].error.reason, last.events[0].error.retryable) == ("UNAUTHENTICATED", False)
+        assert last.through_sequence == 3
         with pytest.raises(grpc.aio.AioRpcError) as caught:
             await within(call.read())
         assert caught.value.code() is grpc.StatusCode.UNAUTHENTICATED

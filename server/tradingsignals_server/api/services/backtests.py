@@ -67,6 +67,11 @@ class BacktestResponses:
         response, self._pending = self._pending, None
         return response
 
+    def last_response(self, error: Exception) -> bytes | None:
+        """See ResponseSource."""
+        is_blocked = self.due_at < math.inf
+        return None if is_blocked or not isinstance(error, ServiceError) else self._error(error)
+
     async def read(self) -> None:
         """Wait for the next response of the process."""
         try:
@@ -96,11 +101,10 @@ class BacktestResponses:
     def _finish(self, error: ServiceError | None) -> None:
         self._running.end()
         self._pending = None
-        if error is None:
-            self.end = BacktestEnd()
-        else:
-            last = pb.RunBacktestResponse(error=stream_error(error)).SerializeToString()
-            self.end = BacktestEnd(error, self._encoded(last))
+        self.end = BacktestEnd() if error is None else BacktestEnd(error, self._error(error))
+
+    def _error(self, error: ServiceError) -> bytes:
+        return self._encoded(pb.RunBacktestResponse(error=stream_error(error)).SerializeToString())
 
 
 class BacktestServicer:

@@ -165,6 +165,12 @@ class Follower:
         self.awaits = "entries"
         return self._heartbeat(now) if now >= self._beat_at else None
 
+    def last_response(self, error: Exception) -> bytes | None:
+        """Return a response that says that the stream ends with an error; None while the caller does not read."""
+        if not isinstance(error, ServiceError) or self._phase in {_Phase.BLOCKED, _Phase.ENDED}:
+            return None
+        return self._group.encoding.end(self.cursor, error)
+
     async def read(self) -> None:
         """Read what `next` needs from the store; to be called when it awaits a page."""
         try:

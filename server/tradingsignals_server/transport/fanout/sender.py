@@ -101,6 +101,7 @@ class ConnectionSender:
     def add(self, call: Call, source: ResponseSource) -> None:
         """Send what a source gives from now on, until the call ends."""
         call.on_end, call.on_flushed = partial(self.remove, call), partial(self.flushed, call)
+        call.last_response = source.last_response
         self.sources[call] = self.ready[call] = source
         self.schedule()
 

@@ -45,6 +45,7 @@ class Call:
         "body",
         "id",
         "last_event_id",
+        "last_response",
         "method",
         "on_end",
         "on_flushed",
@@ -84,6 +85,8 @@ class Call:
         """Called when the call ends, whatever ends it."""
         self.on_flushed: Callable[[], None] | None = None
         """Called when a pending message has been sent."""
+        self.last_response: Callable[[Exception], bytes | None] | None = None
+        """Makes the last response of a stream that ends with an error, for callers that cannot see the status."""
         self.admission: Admission | None = None
         """The permission to serve it, which is released when it ends."""
         self._headers = stream_headers
@@ -186,8 +189,10 @@ class Call:
     def withdraw(self, error: Exception) -> None:
         """End it because its permission has ended, with the status of an error; what is pending is never sent."""
         if self.is_open:
+            is_whole = self.stream.pending is None
+            last = self.last_response(error) if is_whole and self.last_response is not None else None
             self.stream.discard_pending()
-            self.fail(error)
+            self.fail(error, last)
 
     def expire(self) -> None:
         """End it because its deadline has passed; what is pending is never sent."""
@@ -203,7 +208,7 @@ class Call:
             self._deadline = None
         if task is not None and task is not asyncio.current_task():
             task.cancel()
-        on_end, self.on_end, self.on_flushed = self.on_end, None, None
+        on_end, self.on_end, self.on_flushed, self.last_response = self.on_end, None, None, None
         if on_end is not None:
             on_end()
         admission, self.admission = self.admission, None

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
+from contextvars import ContextVar
 from functools import partial
 from hmac import compare_digest
 from time import perf_counter
@@ -217,6 +218,10 @@ class _Withdrawn(Exception):
         self.error = error
 
 
+withdrawal: ContextVar[list[Exception]] = ContextVar("withdrawal")
+"""The error that the permission of the present call has ended with, if it is held and that has happened."""
+
+
 @asynccontextmanager
 async def _held(admission: Admission) -> AsyncIterator[None]:
     """Run the body for as long as the call is admitted.
@@ -225,6 +230,7 @@ async def _held(admission: Admission) -> AsyncIterator[None]:
         _Withdrawn: the permission has ended meanwhile.
     """
     found: list[Exception] = []
+    withdrawal.set(found)
     scope = asyncio.timeout(None)
 
     def withdraw(error: Exception) -> None:

@@ -10,7 +10,7 @@ from typing import Any, Final, TypeAlias
 import grpc
 
 from ..methods import Budget, ClientStreaming, Method, Methods, ResponseSource, ServerStreaming, Subscribe, Unary
-from .interceptors import StreamBlocked
+from .interceptors import StreamBlocked, withdrawal
 
 Context: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"
 Handler: TypeAlias = "grpc.RpcMethodHandler[Any, Any]"
@@ -72,6 +72,30 @@ async def _begin(context: Context, metadata: Metadata) -> None:
         raise
 
 
+class _Caller:
+    """Writes to one caller. `is_blocked`: it has not read what was written last."""
+
+    def __init__(self, context: Context) -> None:
+        self.is_blocked = False
+        self._context = context
+
+    async def write(self, response: bytes, until: float) -> bool:
+        """Write a response; return False if the caller has not taken it by a time of the loop."""
+        self.is_blocked = True
+        try:
+            async with asyncio.timeout_at(until):
+                await self._context.write(response)
+        except TimeoutError:
+            return False
+        self.is_blocked = False
+        return True
+
+    async def write_last(self, response: bytes | None) -> None:
+        """Write the last response, if there is one and the caller reads."""
+        if response is not None and not self.is_blocked:
+            await self.write(response, asyncio.get_running_loop().time() + LAST_RESPONSE_SECONDS)
+
+
 class StreamSender:
     """Sends the responses of sources, each at the pace of its caller."""
 
@@ -84,18 +108,26 @@ class StreamSender:
 
         It is StreamBlocked if the caller does not read.
         """
-        loop, is_blocked = asyncio.get_running_loop(), False
+        caller = _Caller(context)
+        try:
+            await self._send(source, caller)
+        except asyncio.CancelledError:
+            if errors := withdrawal.get([]):
+                await caller.write_last(source.last_response(errors[0]))
+            raise
+        if source.end is None or source.end.error is None:
+            return None
+        await caller.write_last(source.end.response)
+        return StreamBlocked(source.end.error) if caller.is_blocked else source.end.error
+
+    async def _send(self, source: ResponseSource, caller: _Caller) -> None:
+        loop = asyncio.get_running_loop()
         while source.awaits != "end":
             response = source.next(loop.time(), Budget())
             if response is not None:
                 # gRPC keeps a response that it was given, and sends it if the caller reads on, even after the end.
                 source.blocked(loop.time(), sent=True)
-                try:
-                    async with asyncio.timeout_at(source.due_at):
-                        await context.write(response)
-                except TimeoutError:
-                    is_blocked = True
-                else:
+                if await caller.write(response, source.due_at):
                     source.unblocked(loop.time())
             elif source.awaits == "page":
                 await source.read()
@@ -103,15 +135,6 @@ class StreamSender:
                 await asyncio.sleep(0)
             elif source.awaits == "entries":
                 await self._wait_until(source.due_at)
-        if source.end is None or source.end.error is None:
-            return None
-        if not is_blocked and source.end.response is not None:
-            try:
-                async with asyncio.timeout(LAST_RESPONSE_SECONDS):
-                    await context.write(source.end.response)
-            except TimeoutError:
-                is_blocked = True
-        return StreamBlocked(source.end.error) if is_blocked else source.end.error
 
     async def _wait_until(self, time: float) -> None:
         """Wait for a notification, at most until `time`."""

@@ -123,6 +123,9 @@ class Source:
         self.end = End(error, None if self._is_blocked else b"end")
         return None
 
+    def last_response(self, _: Exception) -> bytes | None:
+        return None if self._is_blocked else b"end"
+
     async def read(self) -> None:
         raise AssertionError("it awaits no page")
 
