@@ -16,6 +16,7 @@ from rich.console import Console
 
 from tradingsignals_server.adapters.feeds.rows import UnreadableFile
 from tradingsignals_server.adapters.onnx.policy import OnnxPolicy
+from tradingsignals_server.commands.arrays import distributions_of
 from tradingsignals_server.commands.export import Exported, ExportOptions, export
 from tradingsignals_server.domain.features import FeaturesFailed
 from tradingsignals_server.domain.intervals import parse_interval
@@ -24,7 +25,7 @@ from . import release
 from .card import write_card
 from .display import TrainingDisplay
 from .episode import ACTIONS
-from .history import History
+from .history import History, bars_of
 from .observed import Observed, features_text
 from .outcomes import Outcomes
 from .recipe import LEAST_ACTING, RECIPE_FILE, Recipe, rules_for
@@ -163,7 +164,13 @@ def _export(trained: Path, out: Path, folder: Path, course: Course, recipe: Reci
         git_revision=_git_revision(),
     )
     exported = export(trained / "policy.zip", out, options)
-    release.set_calibration(out, win_calibration(OnnxPolicy(out), course.history, course.split, course.rules))
+    policy = OnnxPolicy(out)
+    observations = course.history.observations[bars_of(course.split.training)]
+    release.set_measured(
+        out,
+        win_calibration(policy, course.history, course.split, course.rules),
+        distributions_of(policy.specification.features, observations),
+    )
     return replace(exported, specification=OnnxPolicy(out).specification)
 
 

@@ -6,14 +6,16 @@ import json
 import os
 import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 import onnx
 
 from tradingsignals_server.adapters.onnx.entries import PREFIX
+from tradingsignals_server.adapters.onnx.metadata import distributions_text
 from tradingsignals_server.domain.calibration import WinCalibration
+from tradingsignals_server.domain.drift import Distribution
 
 FIRST_VERSION = "1.0.0"
 _NUMBERED = re.compile(r"(\d+)\.(\d+)\.(\d+)")
@@ -66,11 +68,15 @@ def new_version(folder: Path) -> Iterator[Path]:
         shutil.rmtree(written, ignore_errors=True)
 
 
-def set_calibration(file: Path, calibration: WinCalibration) -> None:
-    """Write the calibration of the win probability into the metadata of a model file, in place of what is there."""
+def set_measured(file: Path, calibration: WinCalibration, distributions: Sequence[Distribution]) -> None:
+    """Write the calibration of the win probability, and the distribution of each feature in training, into the metadata
+    of a model file, in place of what is there."""
     model = onnx.load(file)
     properties = {entry.key: entry.value for entry in model.metadata_props}
-    onnx.helper.set_model_props(model, properties | {f"{PREFIX}calibration": json.dumps(calibration.entry())})
+    properties[f"{PREFIX}calibration"] = json.dumps(calibration.entry())
+    if distributions:
+        properties[f"{PREFIX}distributions"] = distributions_text(distributions)
+    onnx.helper.set_model_props(model, properties)
     onnx.save(model, file)
 
 

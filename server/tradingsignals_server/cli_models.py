@@ -79,7 +79,7 @@ def check(file: Path, bars: Path | None, reference: str | None) -> None:
 @click.option(
     "--observations",
     type=click.Path(path_type=Path, dir_okay=False, exists=True),
-    help="Raw observations of the training, one a row, as numpy.save writes them, to compare on.",
+    help="Raw observations of the training, one a row, as numpy.save writes them, to compare on, and later ones with.",
 )
 @click.option(
     "--actions-taken",
@@ -158,6 +158,11 @@ def export(policy: Path, out: Path, actions: str | None, **options: Any) -> None
     "--normalisation",
     type=click.Path(path_type=Path, dir_okay=False, exists=True),
     help="JSON with mean, and variance or scale, by which the service is to scale its observation.",
+)
+@click.option(
+    "--observations",
+    type=click.Path(path_type=Path, dir_okay=False, exists=True),
+    help="Raw observations of the training, as numpy.save writes them: what it gets later is compared with these.",
 )
 @click.option("--name", help="Name of the model; that of the folder, or onnx, if it is not given.")
 @click.option("--version", help="Version, which stands on every signal; the name of the file if it is not given.")

@@ -17,11 +17,11 @@ from tests.support.prometheus import RunningPrometheus, needs_prometheus, runnin
 from tests.support.service import RunningService, running_service
 
 from tradingsignals import AlreadyExists
-from tradingsignals_server.adapters.metrics.drift import KEPT_OBSERVATIONS
+from tradingsignals_server.domain.drift import RUN
 
 pytestmark = [needs_prometheus, pytest.mark.slow]
 
-BARS = walk(2 * KEPT_OBSERVATIONS + 60)
+BARS = walk(2 * RUN + 60)
 
 
 @dataclass(frozen=True, slots=True)

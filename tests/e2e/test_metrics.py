@@ -17,9 +17,9 @@ from tests.support.service import RunningService, running_service, service_in
 
 from tradingsignals import InvalidRequest
 from tradingsignals_server.adapters.metrics.definitions import METRICS, MetricKind
-from tradingsignals_server.adapters.metrics.drift import KEPT_OBSERVATIONS
+from tradingsignals_server.domain.drift import RUN
 
-BARS = walk(2 * KEPT_OBSERVATIONS + 60)
+BARS = walk(2 * RUN + 60)
 Samples = Mapping[str, Sequence[tuple[Mapping[str, str], float]]]
 
 
@@ -64,7 +64,7 @@ async def test_bars_signals_commits_and_drift_are_those_of_what_was_published(
     assert value(samples, "bar_to_commit_seconds_count") >= len(BARS) / 64
     close = value(samples, "symbol_bar_close_timestamp_seconds", symbol="USDCOP")
     assert close == BARS[-1].close_time.timestamp()
-    assert len(samples["tradingsignals_feature_drift_psi"]) == 16
+    assert len(samples["tradingsignals_feature_drift_psi"]) == len(samples["tradingsignals_feature_drift_limit"]) == 16
     assert value(samples, "call_seconds_count", method="PublishBar") == 1
     assert value(samples, "database_up") in {0, 1}, "0 if a probe takes two seconds"
     assert value(samples, "model_info") == 1

@@ -58,6 +58,7 @@ def described(path: Path, policy: OnnxPolicy, features_checked: str | None = Non
         ("state", _state(model)),
         ("batches", _batches(policy.batch_sizes)),
         ("opset", str(model.opset)),
+        ("drift", "of its features against their training" if model.distributions else None),
         ("trained on", _span(range_text(model.training_range)) if model.training_range else None),
         ("seed", model.seed),
         ("git revision", model.git_revision),

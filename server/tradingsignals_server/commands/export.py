@@ -20,6 +20,7 @@ from ..adapters.python_features import PythonFeatures
 from ..domain.features import Features, RawBars
 from ..domain.recurrent_state import ResetRule
 from ..domain.signals import Action
+from .arrays import distributions_of
 from .export_options import ExportOptions, TrainedFeatures, require_branch, require_observed, require_valid
 from .new_file import new_file, require_new
 from .parity import Candidate, Parity, Recording, compare
@@ -99,6 +100,7 @@ def export(policy: Path, out: Path, options: ExportOptions) -> Exported:
     recording = recording_of(policy, source, observed.features, normalisation, options)
     weights = replace(weights_of(policy, source, normalisation), temperature=options.temperature)
     metadata = _metadata(policy, source, observed, actions, normalisation, options)
+    metadata = replace(metadata, distributions=distributions_of(observed.declared, recording.observations))
     if options.version is None:
         # Hash of the whole file, because metadata such as the reset rule affects decisions as weights do.
         content_hash = hashlib.sha256(build_model(weights, metadata.to_properties())).hexdigest()

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
@@ -13,14 +12,13 @@ import numpy.typing as npt
 from ..adapters.onnx.errors import ExportRefused
 from ..domain.features import Features
 from . import evidence
+from .arrays import array_of, observations_of
 from .export_options import ExportOptions
 from .parity import Recording, ReferencePolicy, actions_of
 
 if TYPE_CHECKING:
     from ..adapters.onnx.graph import Normalisation
     from ..adapters.stable_baselines.policy import TrainedPolicy
-
-MAX_RECORDED_BYTES = 64 << 20
 
 Float32 = npt.NDArray[np.float32]
 
@@ -46,7 +44,7 @@ def recording_of(
         raise ExportRefused(f"{policy}: was not trained behind VecNormalize, so omit --vecnormalize")
     rows, begins = np.empty((0, features.size), np.float32), np.empty(0, np.bool_)
     if options.observations is not None:
-        rows = _observations(options.observations, features.size)
+        rows = observations_of(options.observations, features.size)
         begins = _episode_starts(options.episode_starts, len(rows))
         _require_features(options.observations, features, rows)
     given = len(rows)
@@ -106,43 +104,20 @@ def _require_features(path: Path, features: Features, rows: Float32) -> None:
         raise ExportRefused(f"{path}: was not recorded from the features {features.name}: it has {reason}")
 
 
-def _observations(path: Path, size: int) -> Float32:
-    rows = _array(path)
-    if rows.ndim < 2 or rows[:1].size not in {0, size} or rows.dtype.kind != "f":
-        raise ExportRefused(f"{path}: raw observations of shape (n, {size}) are needed, as floats")
-    return rows.reshape(len(rows), size).astype(np.float32)
-
-
 def _episode_starts(path: Path | None, count: int) -> npt.NDArray[np.bool_]:
     if path is None:
         begins = np.zeros(count, np.bool_)
         begins[:1] = True
         return begins
-    flags = _array(path).reshape(-1)
+    flags = array_of(path).reshape(-1)
     if len(flags) != count or flags.dtype.kind not in "biuf" or not np.isin(flags, (0, 1)).all():
         raise ExportRefused(f"{path}: true or false for each of the {count} observations is needed")
     return flags.astype(np.bool_)
 
 
 def _actions_taken(path: Path, branch: int, branches: int) -> npt.NDArray[np.int64]:
-    taken = _array(path)
+    taken = array_of(path)
     columns = taken.reshape(len(taken), -1) if taken.ndim and len(taken) else taken.reshape(0, branches)
     if columns.shape[1] != branches or taken.dtype.kind not in "iu":
         raise ExportRefused(f"{path}: whole numbers of shape (n, {branches}) are needed, as predict() returns them")
     return columns[:, branch].astype(np.int64)
-
-
-def _array(path: Path) -> npt.NDArray[Any]:
-    try:
-        with path.open("rb") as file:
-            content = file.read(MAX_RECORDED_BYTES + 1)
-        if len(content) > MAX_RECORDED_BYTES:
-            raise ExportRefused(f"{path}: has more than {MAX_RECORDED_BYTES >> 20} MiB; a few sessions are enough")
-        rows = np.load(io.BytesIO(content), allow_pickle=False)
-    except OSError as error:
-        raise ExportRefused(f"{path}: cannot be read ({error.strerror})") from error
-    except ValueError as error:
-        raise ExportRefused(f"{path}: is not a file that numpy.save wrote") from error
-    if not isinstance(rows, np.ndarray):
-        raise ExportRefused(f"{path}: contains several arrays; one that numpy.save wrote is needed")
-    return rows

@@ -18,14 +18,17 @@ from ..adapters.onnx.metadata import Metadata, OutputKind, plain_actions, read_m
 from ..adapters.onnx.model_file import plain_metadata, read_model_file
 from ..adapters.onnx.policy import OnnxPolicy
 from ..adapters.onnx.rewriting import folded, properties_of, with_properties, without_map
+from ..adapters.onnx.scaling import scaling_of
 from ..adapters.onnx.signature import Signature, read_signature
 from ..adapters.onnx.state_names import pairs_of
 from ..adapters.python_features import PYTHON, PythonFeatures, load_features
+from ..domain.drift import Distribution
 from ..domain.features import M5_V1
 from ..domain.features.expression import InvalidFeature, parse
 from ..domain.features.specification import BAR_COLUMNS
 from ..domain.intervals import INTERVALS
 from ..domain.recurrent_state import ResetRule
+from .arrays import LEAST_OBSERVATIONS, distributions_of, observations_of
 from .check import described
 from .new_file import new_file, require_new
 
@@ -46,6 +49,8 @@ class StampOptions:
     output, output_tensor: kind and name of the output.
     state: pairs of names, INPUT:OUTPUT, separated by commas.
     normalisation: file of JSON with mean, and variance or scale, that the service applies.
+    observations: file of numpy.save with raw observations of the training, shape (n, size), of which the distributions
+        are written, with which the service compares those that it sees.
     name, version, type: of the model; name and version follow from the path of the new file.
     """
 
@@ -59,6 +64,7 @@ class StampOptions:
     output_tensor: str | None = None
     state: str | None = None
     normalisation: Path | None = None
+    observations: Path | None = None
     name: str | None = None
     version: str | None = None
     type: str | None = None
@@ -187,6 +193,10 @@ def _metadata(source: _Source, model: Path, out: Path, options: StampOptions) ->
     )
     if options.normalisation is not None:
         made = replace(made, normalisation=_normalisation(options.normalisation, features))
+    if options.features is not None or options.normalisation is not None:
+        made = replace(made, distributions=())  # they were of other numbers
+    if options.observations is not None:
+        made = replace(made, distributions=_distributions(options.observations, made))
     for key in ("name", "version", "type"):
         if (text := getattr(options, key)) is not None:
             made = replace(made, **{key: text})
@@ -288,6 +298,20 @@ def _normalisation(path: Path, features: DeclaredFeatures) -> str:
     return json.dumps(entry)
 
 
+def _distributions(path: Path, metadata: Metadata) -> tuple[Distribution, ...]:
+    rows = observations_of(path, metadata.features.size)
+    scaling = scaling_of(metadata)
+    if scaling is not None:
+        rows = scaling.of(rows.reshape(len(rows), -1, len(scaling))).reshape(rows.shape)
+    distributions = distributions_of(metadata.features, rows)
+    if not distributions:
+        raise ExportRefused(
+            f"{path}: {len(rows)} observations of {metadata.features.specification}; at least {LEAST_OBSERVATIONS} of "
+            "features other than raw bars are needed"
+        )
+    return distributions
+
+
 _STATISTICS = 'an object such as {"mean": [...], "variance": [...], "epsilon": 1e-8, "clip": 10} is needed'
 
 
@@ -328,7 +352,7 @@ def _command(source: _Source, model: Path, options: StampOptions, out: Path | No
         parts += ["--interval", options.interval or "INTERVAL"]
     given: dict[str, object] = {"--lookback": options.lookback, "--stack": options.stack, "--output": options.output}
     given |= {"--output-tensor": options.output_tensor, "--state": options.state}
-    given |= {"--normalisation": options.normalisation}
+    given |= {"--normalisation": options.normalisation, "--observations": options.observations}
     parts += [
         part for option, value in given.items() if value is not None for part in (option, shlex.quote(str(value)))
     ]

@@ -34,7 +34,7 @@ from models.training.trial import policy_probabilities
 from tests.support.builders import simulated_bars
 from tests.support.histories import simulated_market
 
-from tradingsignals_server.commands import parity
+from tradingsignals_server.commands import arrays, parity
 from tradingsignals_server.commands.export import ExportOptions, export
 
 RULES = rules_for("USDCOP")
@@ -145,6 +145,7 @@ def shifted(halves: int) -> list[Bar]:
 def test_training_writes_new_versions_and_overwrites_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(parity, "STEPS", {1: 20, 3: 10})
     monkeypatch.setattr(trial, "COINS", 3)
+    monkeypatch.setattr(arrays, "LEAST_OBSERVATIONS", 100)
     acted = [0.5]
     monkeypatch.setattr(command, "chosen_of", lambda candidates: replace(candidates[-1], acted=acted[-1]))
     recipe = tmp_path / "short.toml"
@@ -164,6 +165,7 @@ def test_training_writes_new_versions_and_overwrites_none(tmp_path: Path, monkey
     policy = OnnxPolicy(folder / "1.0.0" / "model.onnx")
     assert policy.specification.name == "ppo-lstm-eurusd"
     assert policy.description.win_calibration is not None
+    assert len(policy.description.distributions) == 16
     written = Recipe.read(folder / "1.0.0" / "recipe.toml")
     assert (written.spread, written.tried, written.seeds) == ("0.5pip", 4, (1,))
     assert b"spread 0.00005, commission 0" in first["MODEL_CARD.md"]

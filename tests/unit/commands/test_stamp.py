@@ -7,6 +7,7 @@ import shlex
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import onnx
 import pytest
 from click.testing import CliRunner
@@ -19,6 +20,7 @@ from tradingsignals_server.adapters.onnx.metadata import OutputKind
 from tradingsignals_server.adapters.onnx.policy import OnnxPolicy
 from tradingsignals_server.cli import main
 from tradingsignals_server.commands.stamp import StampOptions, stamp, stamp_command
+from tradingsignals_server.domain.drift import population_stability_index
 from tradingsignals_server.domain.recurrent_state import ResetRule
 
 ACTIONS = ("SELL", "HOLD", "BUY")
@@ -145,6 +147,30 @@ def test_service_scales_by_the_statistics_of_a_file(tmp_path: Path) -> None:
     statistics.write_text(json.dumps({"mean": [0.5] * 3}))
     with pytest.raises(ExportRefused, match=r"does not have 16 numbers as mean .* an object such as"):
         stamp(model, tmp_path / "other.onnx", options(normalisation=statistics))
+
+
+def test_distributions_of_the_training_are_as_the_policy_got_them(tmp_path: Path) -> None:
+    statistics, recorded = tmp_path / "statistics.json", tmp_path / "observations.npy"
+    statistics.write_text(json.dumps({"mean": [0.5] * 16, "scale": [2.0] * 16}))
+    rows = np.random.default_rng(2).normal(size=(2000, 16)).astype(np.float32)
+    np.save(recorded, rows)
+    model, out = write(tmp_path, graph(), "plain.onnx"), tmp_path / "out.onnx"
+    report = stamp(model, out, options(normalisation=statistics, observations=recorded))
+    assert "  drift        of its features against their training" in report
+    found = OnnxPolicy(out).description.distributions
+    assert len(found) == 16
+    assert all(population_stability_index(one, (rows[:, at] - 0.5) / 2.0) < 1e-3 for at, one in enumerate(found))
+    stamp(out, tmp_path / "named.onnx", StampOptions(version="8"))
+    assert OnnxPolicy(tmp_path / "named.onnx").description.distributions == found
+    stamp(out, tmp_path / "plainer.onnx", StampOptions(normalisation=statistics))
+    assert not OnnxPolicy(tmp_path / "plainer.onnx").description.distributions, "they may be of other numbers"
+
+
+def test_too_few_observations_are_no_distribution(tmp_path: Path) -> None:
+    recorded = tmp_path / "observations.npy"
+    np.save(recorded, np.zeros((999, 16), np.float32))
+    with pytest.raises(ExportRefused, match=r"999 observations of m5-v1; at least 1000 of features other than raw"):
+        stamp(write(tmp_path, graph(), "plain.onnx"), tmp_path / "out.onnx", options(observations=recorded))
 
 
 # ---------------------------------------------------------------------------------------------------- external data

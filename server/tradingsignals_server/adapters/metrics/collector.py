@@ -94,8 +94,9 @@ class ServiceState:
         simulated = "true" if policy.simulated else "false"
         yield labelled(definitions.MODEL_INFO, [((policy.version, policy.type, simulated), 1)])
         yield family(definitions.INFERENCE_FAILURES, live.meter.failures)
-        drift = self.engine_metrics.drift.indices(live.policy.features.names)
-        yield labelled(definitions.FEATURE_DRIFT, [((name,), index) for name, index in drift.items()])
+        drift = self.engine_metrics.drift.drift(live.policy.features.names, policy.distributions)
+        yield labelled(definitions.FEATURE_DRIFT, [((name,), one.index) for name, one in drift.items()])
+        yield labelled(definitions.FEATURE_DRIFT_LIMIT, [((name,), one.limit) for name, one in drift.items()])
 
 
 def _protections(account: Account | None, protections: Protections) -> Iterator[Metric]:

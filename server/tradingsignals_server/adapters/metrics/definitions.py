@@ -211,8 +211,15 @@ MODEL_INFO = _model.gauge(
 INFERENCE_FAILURES = _model.counter("inference_failures", "Inferences of the live policy that were not finite.")
 FEATURE_DRIFT = _model.gauge(
     "feature_drift_psi",
-    "Population stability index of a feature: the newest 500 decisions on bars against the first 500 since the start "
-    "of the server or the swap of the model. Absent until there are 1,000. Above 0.25: it gets other values now.",
+    "Population stability index of a feature: the newest 500 decisions on bars against the training of the model, or, "
+    "if its file does not state it, against the first 500 since the start of the server or the swap of the model. "
+    "Absent until there are 500, or 1,000.",
+    "feature",
+)
+FEATURE_DRIFT_LIMIT = _model.gauge(
+    "feature_drift_limit",
+    "The index above which the feature has drifted: the highest of any 500 successive bars of the training, and at "
+    "least 0.25.",
     "feature",
 )
 

@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any, TypeGuard, TypeVar
 
+from ...domain.drift import BINS, Distribution
 from ...domain.intervals import DEFAULT_INTERVAL, INTERVALS
 from ...domain.signals import Action
 from .errors import Unfit
@@ -136,6 +137,15 @@ class Entries:
             check_statistics(entry, sizes)
         return self._texts.get("normalisation", '{"kind": "none"}')
 
+    def distributions(self, count: int) -> tuple[Distribution, ...]:
+        """Return the distribution of each of `count` features; empty if they are absent."""
+        if "distributions" not in self._texts:
+            return ()
+        found = self.json("distributions")
+        if not isinstance(found, list) or len(found) != count:
+            raise Unfit(f"does not have {count} distributions in {PREFIX}distributions, one for each feature")
+        return tuple(_distribution(entry, number) for number, entry in enumerate(found, 1))
+
     def range(self, key: str) -> tuple[datetime, datetime] | None:
         """Return two times in order; None if they are absent."""
         return parsed_range(self.json(key), key) if key in self._texts else None
@@ -181,6 +191,22 @@ def check_statistics(entry: Mapping[str, Any], sizes: Collection[int]) -> None:
             raise Unfit(f"has {quoted(str(entry[name]))} as {name} in {PREFIX}normalisation; a number is needed")
     if second == "scale" and not all(entry["scale"]):
         raise Unfit(f"has a scale of 0 in {PREFIX}normalisation; a number above 0 is needed")
+
+
+def _distribution(entry: Any, number: int) -> Distribution:
+    edges, shares, highest = (
+        (entry.get("edges"), entry.get("shares"), entry.get("highest", 0.0)) if isinstance(entry, dict) else (None,) * 3
+    )
+    try:
+        if not (_are_few_numbers(edges) and _are_few_numbers(shares) and is_number(highest)):
+            raise ValueError(f"no edges and shares of up to {BINS} numbers")
+        return Distribution(tuple(edges), tuple(shares), highest)
+    except ValueError as error:
+        raise Unfit(f"has {error} for feature {number} in {PREFIX}distributions; {_EXPORT_AGAIN}") from error
+
+
+def _are_few_numbers(value: Any) -> TypeGuard[list[float]]:
+    return isinstance(value, list) and len(value) <= BINS and all(map(is_number, value))
 
 
 def parsed_range(ends: Any, key: str) -> tuple[datetime, datetime]:

@@ -6,12 +6,13 @@ Every key begins with "tradingsignals."; models/README.md documents all keys.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
 
 from ...domain.calibration import WIN_PROBABILITY, WinCalibration
+from ...domain.drift import Distribution
 from ...domain.intervals import DEFAULT_INTERVAL, LONGEST_INTERVAL, interval_name
 from ...domain.recurrent_state import ResetRule
 from ...domain.signals import Action
@@ -58,6 +59,7 @@ class Metadata:
     features: the observation. interval: of the bars.
     state: names of the input and the output of each tensor of the recurrent state; empty if they follow a convention.
     output_tensor: name of the output, None if it follows from the kind.
+    distributions: of each feature of the newest frame in training, as the policy gets it; empty if they are not known.
     """
 
     name: str
@@ -75,6 +77,7 @@ class Metadata:
     interval: timedelta = DEFAULT_INTERVAL
     state: tuple[tuple[str, str], ...] = ()
     output_tensor: str | None = None
+    distributions: tuple[Distribution, ...] = ()
 
     def to_properties(self) -> dict[str, str]:
         """Return the metadata_props of a file with this metadata, in the order in which they are written."""
@@ -102,6 +105,7 @@ class Metadata:
             "training_range": range_text(self.training_range) if self.training_range else None,
             "git_revision": self.git_revision,
             "seed": self.seed,
+            "distributions": distributions_text(self.distributions) if self.distributions else None,
         }
         return {PREFIX + key: text for key, text in texts.items() if text is not None}
 
@@ -138,6 +142,7 @@ def read_metadata(properties: Mapping[str, str]) -> Metadata | None:
         interval=DEFAULT_INTERVAL if format_1 else entries.interval(),
         state=entries.state(),
         output_tensor=entries.text("output_tensor"),
+        distributions=entries.distributions(len(features.names)),
     )
     if metadata.reset is ResetRule.SESSION and metadata.interval >= LONGEST_INTERVAL:
         raise Unfit(
@@ -186,6 +191,11 @@ def training_mean_of(normalisation: str) -> tuple[float, ...] | None:
 def range_text(span: tuple[datetime, datetime]) -> str:
     """Format two times as a JSON list in RFC 3339."""
     return json.dumps([instant.isoformat().replace("+00:00", "Z") for instant in span])
+
+
+def distributions_text(distributions: Sequence[Distribution]) -> str:
+    """Format the distributions of features as JSON."""
+    return json.dumps([asdict(each) for each in distributions])
 
 
 def _limit_text(features: DeclaredFeatures) -> str | None:

@@ -21,6 +21,7 @@ import onnxruntime
 
 from ...application.ports.policy import TensorShape
 from ...domain.calibration import WinCalibration
+from ...domain.drift import Distribution
 from ...domain.features import Features, Scaling
 from ...domain.recurrent_state import ResetRule
 from ...domain.signals import Action
@@ -57,6 +58,7 @@ class ModelSpecification:
     inputs: the observation, then the state; outputs: the output, then the next state.
     open_batch: whether the graph takes any number of observations at once, instead of one.
     file_sha256: hash of the whole file, in hexadecimal.
+    distributions: of each feature of the newest frame in training, as the policy gets it; empty if they are not known.
     """
 
     name: str
@@ -81,6 +83,7 @@ class ModelSpecification:
     open_batch: bool
     opset: int
     file_sha256: str
+    distributions: tuple[Distribution, ...] = ()
 
     @property
     def recurrent(self) -> bool:
@@ -225,6 +228,7 @@ def _specification(
         hidden_size=hidden_size,
         normalisation=metadata.normalisation,
         calibration=metadata.calibration,
+        distributions=metadata.distributions,
         training_range=metadata.training_range,
         git_revision=metadata.git_revision,
         seed=metadata.seed,

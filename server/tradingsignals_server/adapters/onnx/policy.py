@@ -58,6 +58,7 @@ class OnnxPolicy:
             hidden_size=specification.hidden_size,
             training_range=specification.training_range,
             training_mean=training_mean_of(specification.normalisation),
+            distributions=specification.distributions,
             win_calibration=specification.win_calibration,
             git_revision=specification.git_revision,
             providers=tuple(model.session.get_providers()),

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ...domain.calibration import WinCalibration
+from ...domain.drift import Distribution
 from ...domain.features import Features, Observation
 from ...domain.intervals import DEFAULT_INTERVAL
 from ...domain.recurrent_state import RecurrentState, ResetRule
@@ -38,7 +39,8 @@ class PolicyDescription:
     another under the same version. `interval` is that of the bars it decides on, None for any. `actions` are those of
     the columns of its output, and `output` is its kind: "action_values" and "action" give a choice with confidence 1.
     `feature_expressions` are those of the catalogue, empty for other features; an observation has `frame_stack` frames.
-    `training_mean` is that of the observations, or frames, that it was trained on, None if the file does not state it.
+    `training_mean` is that of the observations, or frames, that it was trained on, None if the file does not state it;
+    `distributions` are those of the features of its newest frame in training, empty if the file does not state them.
     """
 
     version: str
@@ -51,6 +53,7 @@ class PolicyDescription:
     interval: timedelta | None = DEFAULT_INTERVAL
     training_range: tuple[datetime, datetime] | None = None
     training_mean: tuple[float, ...] | None = None
+    distributions: tuple[Distribution, ...] = ()
     win_calibration: WinCalibration | None = None
     git_revision: str | None = None
     providers: tuple[str, ...] = ()

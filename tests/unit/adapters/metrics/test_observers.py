@@ -16,11 +16,12 @@ from tests.support.builders import OPENING, signal
 from tests.support.ledgers import folded, trade
 from tests.support.memory_store import MemoryStore
 
-from tradingsignals_server.adapters.metrics.drift import KEPT_OBSERVATIONS, DriftMeter
+from tradingsignals_server.adapters.metrics.drift import DriftMeter
 from tradingsignals_server.adapters.metrics.observers import CallMetrics, EngineMetrics, LedgerMetrics
 from tradingsignals_server.application.ports.feed import BarResult
 from tradingsignals_server.application.ports.observer import CommittedBatch, HandledCommand, MadeDecision
 from tradingsignals_server.application.ports.outcomes import ResolvedOutcome
+from tradingsignals_server.domain.drift import RUN, Distribution
 from tradingsignals_server.domain.errors import BarConflict
 from tradingsignals_server.domain.events import Disposition, Receipt
 from tradingsignals_server.domain.outcomes import Fill, Outcome
@@ -136,22 +137,35 @@ def test_unknown_paths_are_one_method() -> None:
 
 def test_drift_compares_the_newest_decisions_with_the_first() -> None:
     dice, meter = np.random.default_rng(3), DriftMeter()
-    for _ in range(2 * KEPT_OBSERVATIONS - 1):
+    for _ in range(2 * RUN - 1):
         meter.add("v1", dice.normal(size=2).astype(np.float32))
-    assert meter.indices(["steady", "moved"]) == {}
-    for _ in range(KEPT_OBSERVATIONS):
+    assert meter.drift(["steady", "moved"]) == {}
+    for _ in range(RUN):
         meter.add("v1", dice.normal((0.0, 2.0)).astype(np.float32))
-    found = meter.indices(["steady", "moved"])
-    assert found["steady"] < 0.1
-    assert found["moved"] > 1.0
+    found = meter.drift(["steady", "moved"])
+    assert found["steady"].index < 0.1
+    assert found["moved"].index > 1.0
     meter.add("v2", np.zeros(2, np.float32))
-    assert meter.indices(["steady", "moved"]) == {}, "another model begins anew"
+    assert meter.drift(["steady", "moved"]) == {}, "another model begins anew"
+
+
+def test_drift_of_a_model_that_states_its_training_compares_with_that_from_500_decisions_on() -> None:
+    dice, meter = np.random.default_rng(3), DriftMeter()
+    training = [Distribution.of_training(dice.normal(size=5000)) for _ in range(2)]
+    for _ in range(RUN - 1):
+        meter.add("v1", dice.normal((0.0, 2.0)).astype(np.float32))
+    assert meter.drift(["steady", "moved"], training) == {}
+    meter.add("v1", dice.normal((0.0, 2.0)).astype(np.float32))
+    found = meter.drift(["steady", "moved"], training)
+    assert found["steady"].index < 0.1
+    assert found["moved"].index > 1.0
+    assert meter.drift(["steady", "moved"]) == {}, "against its first decisions, there are too few"
 
 
 def test_drift_of_stacked_frames_is_that_of_the_newest_frame() -> None:
     meter = DriftMeter()
-    for number in range(2 * KEPT_OBSERVATIONS):
+    for number in range(2 * RUN):
         meter.add("v1", np.array([number, number, number % 7, number % 3], np.float32))
-    assert set(meter.indices(["one", "two"])) == {"one", "two"}
-    assert all(index < 0.1 for index in meter.indices(["one", "two"]).values())
-    assert meter.indices(["one", "two", "three"]) == {}
+    assert set(meter.drift(["one", "two"])) == {"one", "two"}
+    assert all(one.index < 0.1 for one in meter.drift(["one", "two"]).values())
+    assert meter.drift(["one", "two", "three"]) == {}

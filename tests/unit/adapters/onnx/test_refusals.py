@@ -119,6 +119,18 @@ BAD: dict[str, tuple[Callable[[], bytes], str]] = {
         lambda: changed_metadata(calibration='{"kind": "magic"}'),
         "an object whose kind is none, temperature or win_probability is needed",
     ),
+    "distributions of another number of features": (
+        lambda: changed_metadata(distributions='[{"edges": [0], "shares": [0.5, 0.5]}]'),
+        "does not have 16 distributions in tradingsignals.distributions, one for each feature",
+    ),
+    "distribution without edges": (
+        lambda: changed_metadata(distributions=json.dumps([{"shares": [0.5, 0.5]}] * 16)),
+        "has no edges and shares of up to 10 numbers for feature 1 in tradingsignals.distributions",
+    ),
+    "distribution whose shares are not its bins'": (
+        lambda: changed_metadata(distributions=json.dumps([{"edges": [0], "shares": [0.5, 0.4]}] * 16)),
+        "has shares that are not those of the bins between its edges for feature 1 in tradingsignals.distributions",
+    ),
     "training range unreadable": (
         lambda: changed_metadata(training_range='["2021-01-04T00:00:00Z", "later"]'),
         "has no range of two times in tradingsignals.training_range, such as",
