@@ -34,6 +34,10 @@ TOKEN_KEY: Final = "x-tradingsignals-token"  # noqa: S105 - the name of a header
 CERTIFICATE_KEY: Final = "x-tradingsignals-certificate"
 """Set by the edge to the names of the client certificate that it has verified, separated by commas."""
 
+HEALTH_PREFIX: Final = "/grpc.health.v1.Health/"
+"""Of methods that are never limited: they are few bytes, and without a response the edge, which may have the address of
+a caller on the same machine, would take the server for dead."""
+
 
 @dataclass(frozen=True, slots=True)
 class MethodRule:
@@ -117,7 +121,8 @@ class AccessGate:
         is_of_edge = self._is_of_edge(header)
         stranger = Caller(address=(header(ADDRESS_KEY) or "") if is_of_edge else peer)
         if found.rule is Rule.PUBLIC:
-            self._take(stranger)
+            if not method.startswith(HEALTH_PREFIX):
+                self._take(stranger)
             return CallAdmission(self, found, stranger)
         caller = stranger
         try:

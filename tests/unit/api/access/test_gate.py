@@ -286,6 +286,7 @@ async def test_every_call_is_counted_against_the_rate_of_its_caller_refused_ones
     guesses = [reason_of(gate, path, {"x-api-key": new_key()[1]}) for _ in range(2)]
     assert guesses == ["UNAUTHENTICATED", "RATE_LIMITED"]
     assert reason_of(gate, "/tradingsignals.v1.SystemService/GetHealth", {}) == "RATE_LIMITED"
+    assert reason_of(gate, "/grpc.health.v1.Health/Check", {}) is None, "or the edge would take the server for dead"
     assert reason_of(gate, path, viewer, peer=HOME) == "RATE_LIMITED"
     assert reason_of(gate, path, {"x-api-key": callers.texts["trader", "valid"]}) is None
 
