@@ -18,6 +18,7 @@ from tests.support.bars import messages
 from tests.support.deadlines import DEADLINE, within
 from tests.support.folders import scratch_folder
 from tests.support.http2 import Peer, http2_peer
+from tests.support.keys import created_key
 from tests.support.ports import free_ports
 from tests.support.service import RunningService, running_service
 from tests.support.sockets import connected
@@ -30,6 +31,7 @@ pytestmark = pytest.mark.slow
 GROWTH_MB = 300
 """What a flood may make the server, or Envoy, grow by, in resident memory."""
 Flood = Callable[[], Iterator[bytes]]
+KeyedFlood = Callable[[str | None], Iterator[bytes]]
 LIST_SIGNALS = "/tradingsignals.v1.SignalService/ListSignals"
 
 
@@ -40,6 +42,8 @@ class Ports:
     service: RunningService
     metrics: int
     edge_metrics: int
+    key: str | None = None
+    """Of a viewer, with AUTH=on: what callers use that have to be served meanwhile."""
 
     def __getitem__(self, name: str) -> int:
         service = self.service
@@ -65,6 +69,18 @@ async def ports(known_bars: list[Bar]) -> AsyncIterator[Ports]:
                 yield Ports(service, metrics, edge_metrics)
 
 
+@pytest.fixture(scope="module")
+async def guarded(known_bars: list[Bar]) -> AsyncIterator[Ports]:
+    """The same with AUTH=on, and the limits of callers as they are by default."""
+    with scratch_folder() as folder:
+        async with running_service(folder, AUTH="on") as service:
+            viewer, admin = await created_key(service, "viewer"), await created_key(service, "admin")
+            async with service.client(admin) as client:
+                await client.publish_bars(messages(known_bars))
+            async with unharmed(service, viewer):
+                yield Ports(service, 0, 0, viewer)
+
+
 def pings() -> Iterator[bytes]:
     for _ in range(50_000):
         yield h2.frame(h2.PING, 0, 0, bytes(8))
@@ -81,41 +97,41 @@ def continuations() -> Iterator[bytes]:
         yield h2.frame(h2.CONTINUATION, 0, 1, h2.block([(f"x-{at}", "x" * 100)]))
 
 
-def header_bomb() -> Iterator[bytes]:
+def header_bomb(key: str | None = None) -> Iterator[bytes]:
     """References to one entry of the dynamic table: few bytes that decode to many."""
     entry = b"\x40\x01a\x7f\xa1\x1e" + b"x" * 4000
     for stream in range(1, 2 * 50, 2):
-        payload = h2.block(h2.headers(LIST_SIGNALS)) + entry + b"\xbe" * 3_000
+        payload = h2.block(h2.headers(LIST_SIGNALS, x_api_key=key)) + entry + b"\xbe" * 3_000
         yield h2.frame(h2.HEADERS, h2.END_HEADERS | h2.END_STREAM, stream, payload)
 
 
-def resets() -> Iterator[bytes]:
-    head, code = h2.block(h2.headers(LIST_SIGNALS)), h2.CANCEL.to_bytes(4, "big")
+def resets(key: str | None = None) -> Iterator[bytes]:
+    head, code = h2.block(h2.headers(LIST_SIGNALS, x_api_key=key)), h2.CANCEL.to_bytes(4, "big")
     for stream in range(1, 2 * 10_000, 2):
         yield h2.frame(h2.HEADERS, h2.END_HEADERS, stream, head)
         yield h2.frame(h2.DATA, h2.END_STREAM, stream, h2.framed(b""))
         yield h2.frame(h2.RST_STREAM, 0, stream, code)
 
 
-def open_streams() -> Iterator[bytes]:
-    head = h2.block(h2.headers(LIST_SIGNALS))
+def open_streams(key: str | None = None) -> Iterator[bytes]:
+    head = h2.block(h2.headers(LIST_SIGNALS, x_api_key=key))
     for stream in range(1, 2 * 5_000, 2):
         yield h2.frame(h2.HEADERS, h2.END_HEADERS, stream, head)
 
 
-def unread_responses() -> Iterator[bytes]:
+def unread_responses(key: str | None = None) -> Iterator[bytes]:
     """Requests for the largest page, none of which the caller reads; it grants a window all the same."""
     yield h2.window_update(0, 2**30)
     request = h2.framed(b"\x08\xe8\x07")  # limit: 1000
     for stream in range(1, 2 * 300, 2):
-        yield h2.frame(h2.HEADERS, h2.END_HEADERS, stream, h2.block(h2.headers(LIST_SIGNALS)))
+        yield h2.frame(h2.HEADERS, h2.END_HEADERS, stream, h2.block(h2.headers(LIST_SIGNALS, x_api_key=key)))
         yield h2.frame(h2.DATA, h2.END_STREAM, stream, request)
         yield h2.window_update(stream, 2**30)
 
 
 FLOODS: tuple[Flood, ...] = (pings, settings_frames, continuations, header_bomb, resets, open_streams, unread_responses)
 PORTS = ("public", "aio", "fanout", "edge metrics")
-ENDS: dict[tuple[str, Flood], int] = {
+ENDS: dict[tuple[str, object], int] = {
     ("fanout", pings): h2.ENHANCE_YOUR_CALM,
     ("fanout", settings_frames): h2.ENHANCE_YOUR_CALM,
     ("fanout", continuations): h2.ENHANCE_YOUR_CALM,
@@ -132,19 +148,41 @@ edge share a connection, so nothing that a caller can cause through the edge end
 async def test_flood_delays_no_other_caller_for_long_and_takes_bounded_memory(
     ports: Ports, port: str, flood: Flood
 ) -> None:
+    await hold(ports, port, flood, flood())
+
+
+GUARDED_FLOODS = (header_bomb, resets, open_streams, unread_responses)
+
+
+@pytest.mark.parametrize("has_key", [False, True], ids=["no key", "a key of another viewer"])
+@pytest.mark.parametrize("flood", GUARDED_FLOODS)
+@pytest.mark.parametrize("port", ["public", "fanout"])
+async def test_flood_is_endured_with_credentials_on(
+    guarded: Ports, another_viewer: str, port: str, flood: KeyedFlood, has_key: bool
+) -> None:
+    await hold(guarded, port, flood, flood(another_viewer if has_key else None))
+
+
+@pytest.fixture(scope="module")
+async def another_viewer(guarded: Ports) -> str:
+    return await created_key(guarded.service, "viewer")
+
+
+async def hold(ports: Ports, port: str, flood: object, frames: Iterator[bytes]) -> None:
+    """Send a flood; others are served meanwhile, memory is bounded, and the connection ends as it must."""
     before = memory_mb(ports.service)
     slow = flood is unread_responses
     async with http2_peer(ports[port], receive_buffer=4096 if slow else None) as peer:
-        sending = asyncio.create_task(send(peer, flood()))
+        sending = asyncio.create_task(send(peer, frames))
         ending = asyncio.create_task(asyncio.sleep(DEADLINE, "open") if slow else end_of(peer))
         try:
             for _ in range(3):
-                await within(served(ports.service))
+                await within(is_served(ports))
             await within(asyncio.wait([sending]))
             expected = ENDS.get((port, flood))
             if expected is not None:
                 assert await within(ending) in {expected, "closed"}
-            await within(served(ports.service))
+            await within(is_served(ports))
             grown = [now - then for now, then in zip(memory_mb(ports.service), before, strict=True)]
             assert max(grown) < GROWTH_MB, grown
         finally:
@@ -183,11 +221,13 @@ async def end_of(peer: Peer) -> int | str:
     return "closed"
 
 
-async def served(service: RunningService) -> None:
+async def is_served(ports: Ports) -> None:
     """Be served, over each way in."""
-    async with service.rest() as rest:
-        assert (await rest.get("/health", timeout=DEADLINE)).status_code == 200
-    async with service.direct_client() as client:
+    headers = {} if ports.key is None else {"x-api-key": ports.key}
+    async with ports.service.rest() as rest:
+        path = "/health" if ports.key is None else "/"  # the flood may have used up the limit of those without a key
+        assert (await rest.get(path, headers=headers, timeout=DEADLINE)).status_code == 200
+    async with ports.service.direct_client(ports.key) as client:
         await client.model_info()
 
 

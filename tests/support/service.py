@@ -169,13 +169,13 @@ class RunningService:
 
     # -------------------------------------------------------------------------------------------------- callers
 
-    def client(self) -> tradingsignals.AsyncClient:
+    def client(self, api_key: str | None = None) -> tradingsignals.AsyncClient:
         """Return the published client, through the edge."""
-        return tradingsignals.connect(self.address, timeout=DEADLINE)
+        return tradingsignals.connect(self.address, timeout=DEADLINE, api_key=api_key)
 
-    def direct_client(self) -> tradingsignals.AsyncClient:
+    def direct_client(self, api_key: str | None = None) -> tradingsignals.AsyncClient:
         """Return the published client, without the edge."""
-        return tradingsignals.connect(self.grpc_address, timeout=DEADLINE)
+        return tradingsignals.connect(self.grpc_address, timeout=DEADLINE, api_key=api_key)
 
     def rest(self) -> httpx.AsyncClient:
         """Return a REST client. It loads no certificates, because that takes longer than a call and TLS is not used."""

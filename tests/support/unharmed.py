@@ -15,14 +15,14 @@ _CHILDREN = ("envoy", "postgres")
 
 
 @asynccontextmanager
-async def unharmed(service: RunningService) -> AsyncIterator[None]:
-    """Check after the block that nothing crashed, nothing failed, and nothing was lost.
+async def unharmed(service: RunningService, api_key: str | None = None) -> AsyncIterator[None]:
+    """Check after the block that nothing crashed, nothing failed, and nothing was lost; `api_key` is for AUTH=on.
 
     The service is healthy in the same processes, its log has no error, and the event log has no gap, neither in the
     database nor for a follower that was there all the time.
     """
     before = _processes(service)
-    async with service.client() as client, service.rest() as rest:
+    async with service.client(api_key) as client, service.rest() as rest:
         followed: list[int] = []
         stream = client.stream_events(resume_after=0, heartbeat_seconds=1)
 
