@@ -12,6 +12,7 @@ from pydantic_settings import BaseSettings
 from .adapters.envoy.identity import EdgeTls, EdgeTokens
 from .application.access.limits import DEFAULT_RATES
 from .setting_types import NO_ROLES, Days, Hosts, NamedRoles, Networks, NotNegative, Origins, Port, Rates
+from .transport.certificates import TlsFiles
 
 
 class Auth(StrEnum):
@@ -44,6 +45,21 @@ class AccessSettings(BaseSettings):
         validation_alias=AliasChoices("fanout_port", "lean_port"),
         description="Port behind the edge of the HTTP/2 server with fan-out, which serves streams and unary calls at a "
         "fraction of the cost. 0: GRPC_PORT serves them, like all others. LEAN_PORT is accepted as its older name.",
+    )
+
+    grpc_tls_cert: Path | None = Field(
+        None,
+        description="Certificate chain (PEM) of GRPC_PORT and FANOUT_PORT, which then accept only callers with a "
+        "certificate of GRPC_TLS_CA. Edge and servers show it to each other too. It is read again when it changes.",
+    )
+    grpc_tls_key: Path | None = Field(None, description="Private key (PEM) of GRPC_TLS_CERT.")
+    grpc_tls_ca: Path | None = Field(
+        None,
+        description="Certificate authorities (PEM) of edge and servers, which should sign nothing else.",
+    )
+    grpc_tls_name: str = Field(
+        "tradingsignals-server",
+        description="DNS name that is in the certificate of every server, whatever its address is.",
     )
 
     cors_origins: Origins = Field(
@@ -124,6 +140,9 @@ class AccessSettings(BaseSettings):
             raise ValueError("TLS_CLIENT_CA needs TLS_CERT and TLS_KEY")
         if self.tls_client_roles and self.tls_client_ca is None:
             raise ValueError("TLS_CLIENT_ROLES needs TLS_CLIENT_CA")
+        behind = (self.grpc_tls_cert, self.grpc_tls_key, self.grpc_tls_ca)
+        if any(behind) and not all(behind):
+            raise ValueError("GRPC_TLS_CERT, GRPC_TLS_KEY and GRPC_TLS_CA must be set together")
         tokens = (self.jwt_issuer, self.jwt_audience, self.jwt_jwks)
         if any(tokens) and not all(tokens):
             raise ValueError("JWT_ISSUER, JWT_AUDIENCE and JWT_JWKS must be set together")
@@ -135,6 +154,13 @@ class AccessSettings(BaseSettings):
         if self.tls_cert is None or self.tls_key is None:
             return None
         return EdgeTls(self.tls_cert, self.tls_key, self.tls_client_ca, self.tls_client_required)
+
+    @property
+    def grpc_tls(self) -> TlsFiles | None:
+        """TLS of the ports behind the edge, if it is set."""
+        if self.grpc_tls_cert is None or self.grpc_tls_key is None or self.grpc_tls_ca is None:
+            return None
+        return TlsFiles(self.grpc_tls_cert, self.grpc_tls_key, self.grpc_tls_ca, self.grpc_tls_name)
 
     @property
     def tokens(self) -> EdgeTokens | None:

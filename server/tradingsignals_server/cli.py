@@ -185,7 +185,8 @@ def edge(
     """Write all that an Envoy of your own needs: its configuration and the files it serves.
 
     The settings of the public port are those of `up`: TLS_CERT, JWT_ISSUER, CORS_ORIGINS, TRUSTED_PROXIES and so on,
-    tokens with AUTH=on. EDGE_SECRET must be that of the servers. Envoy reads certificates and JWKS by the same paths.
+    tokens with AUTH=on. EDGE_SECRET must be that of the servers, GRPC_TLS_CERT of the same authority as theirs. Envoy
+    reads certificates and JWKS by the same paths.
     """
     from .commands import edge as command
 

@@ -6,11 +6,13 @@ import asyncio
 from collections.abc import AsyncIterator, Collection, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from pathlib import Path
 from typing import Any, cast
 
 import grpc
 import pytest
 from tests.support.builders import bar, now, walk
+from tests.support.certificates import OPENSSL, SERVER_NAME, Authority, Inner, placed
 from tests.support.deadlines import within
 from tests.support.memory_store import MemoryStore
 from tests.support.running import running_engine
@@ -32,6 +34,8 @@ from tradingsignals_server.domain.errors import NotAPeer, ServiceError
 from tradingsignals_server.domain.events import Disposition, MarketUpdate, Receipt
 from tradingsignals_server.domain.intervals import DEFAULT_INTERVAL, default_interval
 from tradingsignals_server.internal import peer_service_pb2 as pb
+from tradingsignals_server.transport.certificates import Certificates
+from tradingsignals_server.transport.grpc.credentials import server_credentials
 from tradingsignals_server.transport.grpc.interceptors import CallInterceptor
 from tradingsignals_server.transport.grpc.metadata import PEER_KEY
 from tradingsignals_server.transport.grpc.registration import MethodHandlers
@@ -72,12 +76,17 @@ class OwnedAt(SoleOwnership):
 
 
 @asynccontextmanager
-async def serving(router: object) -> AsyncIterator[str]:
+async def serving(
+    router: object, certificates: Certificates | None = None, address: str = "127.0.0.1:0"
+) -> AsyncIterator[str]:
     """Serve the calls of peers with `router`, on the database whose secret is "ours"."""
     server = grpc.aio.server(interceptors=(CallInterceptor(CallRules(status_of, is_routine), "ours"),))
     methods = methods_of(PEER_SERVICE, PeerServicer(cast(Router, router), default_interval))
     server.add_generic_rpc_handlers((MethodHandlers(methods, lambda _: lambda: None),))
-    port = server.add_insecure_port("127.0.0.1:0")
+    if certificates is None:
+        port = server.add_insecure_port(address)
+    else:
+        port = server.add_secure_port(address, server_credentials(certificates))
     await server.start()
     yield f"127.0.0.1:{port}"
     await server.stop(None)
@@ -118,6 +127,31 @@ async def test_caller_without_the_secret_is_refused(router: Taking, address: str
             await within(call(pb.ProcessBarsRequest(), metadata=metadata))
     assert raised.value.code() is grpc.StatusCode.PERMISSION_DENIED
     assert router.taken == []
+
+
+@pytest.mark.skipif(OPENSSL is None, reason="there is no openssl on this machine")
+async def test_servers_reach_each_other_by_certificates_also_by_new_ones(router: Taking, tmp_path: Path) -> None:
+    """A channel keeps the certificate that it was made with, so a new one takes another channel."""
+    inner = Inner.make(tmp_path)
+    (tmp_path / "new").mkdir()
+    ours, theirs = Certificates(inner.files()), Certificates(inner.files())
+    async with open_peers("ours", bar_message, ours) as others, open_peers("ours", bar_message) as plain:
+        async with serving(router, theirs) as address:
+            await within(others.at(address).process([bar(0)]))
+            with pytest.raises(PeerGone):
+                await within(plain.at(address).process([bar(1)]))
+            renewed = Authority.make(tmp_path / "new")
+            inner.authority.own.path.write_bytes(renewed.own.path.read_bytes())
+            placed(renewed.certificate("server", f"DNS:{SERVER_NAME}"), inner.server.path.parent)
+            theirs.refresh()
+            await within(others.at(address).process([bar(2)]))  # on the connection that there is
+        async with serving(router, theirs, address):
+            with pytest.raises(PeerGone):
+                await within(others.at(address).process([bar(3)]))
+            ours.refresh()
+            await within(others.at(address).process([bar(4)]))
+            assert await within(others.at(address).ready())
+    assert router.taken == [bar(0), bar(2), bar(4)]
 
 
 async def test_refusal_of_a_bar_is_the_same_through_a_server_that_does_not_own_the_symbol() -> None:

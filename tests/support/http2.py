@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import ssl
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
 from typing import NamedTuple
@@ -157,10 +158,14 @@ class Peer:
 
 @asynccontextmanager
 async def http2_peer(
-    port: int, values: Mapping[int, int] | None = None, receive_buffer: int | None = None
+    port: int,
+    values: Mapping[int, int] | None = None,
+    receive_buffer: int | None = None,
+    tls: ssl.SSLContext | None = None,
+    name: str | None = None,
 ) -> AsyncIterator[Peer]:
-    """Connect a client and send its preface."""
-    async with connected(port, receive_buffer=receive_buffer) as (reader, writer):
+    """Connect a client and send its preface; see `connected` for `tls` and `name`."""
+    async with connected(port, receive_buffer=receive_buffer, tls=tls, name=name) as (reader, writer):
         peer = Peer(reader, writer)
         peer.send(PREFACE, settings(values))
         yield peer

@@ -486,9 +486,10 @@ def test_these_tests_cover_every_setting_with_bounds() -> None:
     }
     unbounded |= {
         "edge_secret",
-        "tls_cert",
-        "tls_key",
-        "tls_client_ca",
+        "grpc_tls_cert",
+        "grpc_tls_key",
+        "grpc_tls_ca",
+        "grpc_tls_name",
         "jwt_issuer",
         "jwt_audience",
         "jwt_jwks",

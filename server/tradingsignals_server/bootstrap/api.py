@@ -35,6 +35,7 @@ from ..application.explain.service import Decoders, SignalExplainer
 from ..application.ports.performance import PerformanceQuery
 from ..application.queries import Queries
 from ..config import Settings
+from ..transport.certificates import Certificates
 from ..transport.fanout.server import FanoutServer
 from ..transport.grpc.registration import Metadata
 from ..transport.grpc.server import RunningServer, running_server
@@ -52,15 +53,20 @@ if TYPE_CHECKING:
     from ..adapters.tracing.spans import Tracing
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Servers:
-    """The gRPC server, and the HTTP/2 server with fan-out if it has a port."""
+    """The gRPC server, and the HTTP/2 server with fan-out if it has a port.
+
+    is_serving: what health checks report.
+    """
 
     grpc: RunningServer
     fanout: FanoutServer | None
+    is_serving: bool = True
 
     async def stop_serving(self) -> None:
         """Report to health checks that this server is about to stop; calls under way go on."""
+        self.is_serving = False
         if self.fanout is not None:
             self.fanout.not_serving()
         await self.grpc.not_serving()
@@ -72,12 +78,20 @@ async def running_servers(
     core: Core,
     access: Access,
     before_serving: Callable[[int], Awaitable[None]],
+    certificates: Certificates | None,
     metrics: ServerMetrics | None = None,
     traces: Tracing | None = None,
 ) -> AsyncIterator[Servers]:
     """Serve all services, and the metrics, until the end of the context.
 
-    `before_serving` is called with the port of the gRPC server before any call is served.
+    Args:
+        settings: the settings.
+        core: what is served.
+        access: who may call.
+        before_serving: called with the port of the gRPC server before any call is served.
+        certificates: of the ports, if they are encrypted.
+        metrics: what counts.
+        traces: where spans go.
 
     Raises:
         MethodWithoutRule: a method is in no rule of access.
@@ -100,22 +114,35 @@ async def running_servers(
             stream_metadata=metadata,
             peer_secret=core.storage.peer_secret,
             gate=access.gate,
+            certificates=certificates,
             before_serving=before_serving,
         ) as server,
-        _fanout_server(settings, core, access, methods, rules, metadata) as fanout,
-        nullcontext() if metrics is None else metrics.served(settings, core, followers),
+        _fanout_server(settings, core, access, certificates, methods, rules, metadata) as fanout,
     ):
-        yield Servers(server, fanout)
+        servers = Servers(server, fanout)
+        async with (
+            nullcontext()
+            if metrics is None
+            else metrics.served(settings, core, followers, certificates, lambda: servers.is_serving)
+        ):
+            yield servers
 
 
 @asynccontextmanager
 async def _fanout_server(
-    settings: Settings, core: Core, access: Access, methods: Methods, rules: CallRules, metadata: Metadata
+    settings: Settings,
+    core: Core,
+    access: Access,
+    certificates: Certificates | None,
+    methods: Methods,
+    rules: CallRules,
+    metadata: Metadata,
 ) -> AsyncIterator[FanoutServer | None]:
     if not settings.fanout_port:
         yield None
         return
-    server = FanoutServer(methods, rules, core.log_tail.subscribe, metadata, gate=access.gate)
+    subscribe = core.log_tail.subscribe
+    server = FanoutServer(methods, rules, subscribe, metadata, gate=access.gate, certificates=certificates)
     async with server.running(settings.grpc_host, settings.fanout_port):
         yield server
 

@@ -59,6 +59,7 @@ def edge_config(settings: Settings, backends: Sequence[Address], fanout: Sequenc
         cors_origins=settings.cors_origins,
         trusted_proxies=settings.trusted_proxies,
         tls=settings.tls,
+        servers_tls=settings.grpc_tls,
         tokens=settings.tokens,
         secret="" if settings.edge_secret is None else settings.edge_secret.get_secret_value(),
     )

@@ -24,7 +24,7 @@ def exposure(settings: Settings) -> tuple[str, ...]:
                 f"{name}={host} listens beyond this machine without authentication (AUTH=off, ALLOW_INSECURE=1): "
                 "whatever reaches it can store bars, make signals, close positions and reload the model"
             )
-        elif name == "GRPC_HOST" or settings.tls is None:
+        elif not _is_encrypted(settings, name):
             found.append(
                 f"{name}={host} listens beyond this machine without encryption (ALLOW_INSECURE=1): whatever hears its "
                 "callers can use their keys"
@@ -48,11 +48,11 @@ def require_protection(settings: Settings, *names: str) -> None:
                 f"{name}={host} listens beyond this machine, where AUTH=off lets everyone do everything: set AUTH=on "
                 "and make a key with `tradingsignals keys create`, or ALLOW_INSECURE=1 if something else protects it"
             )
-        if name == "GRPC_HOST" or settings.tls is None:
-            remedy = "listen on this machine only" if name == "GRPC_HOST" else "set TLS_CERT and TLS_KEY"
+        if not _is_encrypted(settings, name):
+            needed = "GRPC_TLS_CERT, GRPC_TLS_KEY and GRPC_TLS_CA" if name == "GRPC_HOST" else "TLS_CERT and TLS_KEY"
             raise InvalidSettings(
-                f"{name}={host} listens beyond this machine, where keys would be sent without encryption: {remedy}, or "
-                "ALLOW_INSECURE=1 if something else encrypts it"
+                f"{name}={host} listens beyond this machine, where keys would be sent without encryption: set "
+                f"{needed}, or ALLOW_INSECURE=1 if something else encrypts it"
             )
 
 
@@ -61,6 +61,10 @@ def with_edge_secret(settings: Settings) -> Settings:
     if settings.edge_secret is not None:
         return settings
     return settings.model_copy(update={"edge_secret": SecretStr(secrets.token_urlsafe(_EDGE_SECRET_BYTES))})
+
+
+def _is_encrypted(settings: Settings, name: str) -> bool:
+    return (settings.grpc_tls if name == "GRPC_HOST" else settings.tls) is not None
 
 
 def _addresses(settings: Settings) -> dict[str, str]:

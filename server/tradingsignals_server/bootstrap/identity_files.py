@@ -6,17 +6,21 @@ import json
 from pathlib import Path
 
 from ..config import InvalidSettings, Settings
+from ..transport.certificates import load
 
 PUBLIC_KEY_TYPES = frozenset({"RSA", "EC", "OKP"})
 """Types of the keys of a JWKS. With a symmetric one, a service that verifies tokens could make them too."""
 
 
 def require_identity_files(settings: Settings) -> None:
-    """Check that the files of TLS and tokens can be read, and that a JWKS has public keys only.
+    """Check that the files of TLS and tokens can be used, and that a JWKS has public keys only.
 
     Raises:
         InvalidSettings: one cannot be read, or is not what it must be.
+        CertificateRefused: the same of the ports behind the edge.
     """
+    if settings.grpc_tls is not None:
+        load(settings.grpc_tls)
     named = ("tls_cert", "tls_key", "tls_client_ca")
     for name, path in ((name, getattr(settings, name)) for name in named):
         if path is not None and "-----BEGIN " not in _read(name, path):

@@ -17,6 +17,7 @@ from ..adapters.metrics.instruments import LoopHistogram
 from ..adapters.metrics.observers import CallMetrics, EngineMetrics, LedgerMetrics
 from ..application.event_log.follower import Followers
 from ..config import Settings
+from ..transport.certificates import Certificates
 from ..transport.grpc.health import HEALTH_CHECK, HEALTH_WATCH
 from ..transport.grpc.status import CallStatus
 from ..transport.methods import Methods, Unary
@@ -44,8 +45,15 @@ class ServerMetrics:
         return lambda path, status, seconds: calls.ended(path, status.code.name, status.reason, seconds)
 
     @asynccontextmanager
-    async def served(self, settings: Settings, core: Core, followers: Followers) -> AsyncIterator[None]:
-        """Serve the metrics on their port until the end of the context."""
+    async def served(
+        self,
+        settings: Settings,
+        core: Core,
+        followers: Followers,
+        certificates: Certificates | None,
+        is_serving: Callable[[], bool],
+    ) -> AsyncIterator[None]:
+        """Serve the metrics, and whether the server serves, on their port until the end of the context."""
         state = ServiceState(
             engine=core.engine,
             engine_metrics=self.engine,
@@ -55,11 +63,12 @@ class ServerMetrics:
             ledger=core.ledger,
             health=core.health,
             connections=core.storage.connections,
+            certificates=certificates,
         )
         self.registry.register(LoopCollector(lambda: [*self._counted(), *state.read()]))
         checking = asyncio.create_task(self._check_event_loop())
         try:
-            async with metrics_port(self.registry, settings.metrics_host, settings.metrics_port):
+            async with metrics_port(self.registry, settings.metrics_host, settings.metrics_port, is_serving):
                 yield
         finally:
             checking.cancel()

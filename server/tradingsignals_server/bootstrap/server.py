@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import NoReturn
@@ -19,7 +19,8 @@ from ..application.decision.pipeline import Pipeline
 from ..application.ledger.keeper import LedgerKeeper
 from ..application.ports.feed import Feed, MarketDataSink
 from ..config import Settings
-from .access import Access, Part, open_access
+from ..transport.certificates import Certificates
+from .access import Part, open_access
 from .api import Servers, running_servers
 from .engine import Core, build_core, build_feed, require_model
 from .identity_files import require_identity_files
@@ -63,9 +64,10 @@ async def serving(
         behind_edge: the edge is to listen on the public port.
     """
     require_free([*(edge_places(settings) if behind_edge else []), *_places(settings)])
+    certificates = None if settings.grpc_tls is None else Certificates(settings.grpc_tls)
     async with (
         open_storage(settings, dsn) as storage,
-        open_peers(storage.peer_secret, bar_message) as peers,
+        open_peers(storage.peer_secret, bar_message, certificates) as peers,
         tracing(settings) as traces,
         asyncio.TaskGroup() as tasks,
     ):
@@ -78,10 +80,12 @@ async def serving(
             None if metrics is None else metrics.ledger,
         )
         access = await open_access(settings, storage)
-        lifecycle = _Lifecycle(settings, core, access, tasks)
+        lifecycle = _Lifecycle(settings, core, (*access.parts, *filter(None, [certificates])), tasks)
         lifecycle.start()
         try:
-            async with running_servers(settings, core, access, lifecycle.join, metrics, traces) as servers:
+            async with running_servers(
+                settings, core, access, lifecycle.join, certificates, metrics, traces
+            ) as servers:
                 lifecycle.start_feed(build_feed(settings, on_progress))
                 fanout_port = None if servers.fanout is None else servers.fanout.port
                 try:
@@ -102,10 +106,10 @@ async def serving(
 class _Lifecycle:
     """The steps in which the parts of a server start and stop."""
 
-    def __init__(self, settings: Settings, core: Core, access: Access, tasks: asyncio.TaskGroup) -> None:
+    def __init__(self, settings: Settings, core: Core, parts: Sequence[Part], tasks: asyncio.TaskGroup) -> None:
         self._settings = settings
         self._core = core
-        self._access = access
+        self._parts = parts
         self._group = tasks
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -113,7 +117,7 @@ class _Lifecycle:
         """Start what works without a port."""
         core = self._core
         self._writing = self._group.create_task(core.engine.run())
-        parts: tuple[Part, ...] = (core.models, core.router, core.retention, core.health, *self._access.parts)
+        parts: tuple[Part, ...] = (core.models, core.router, core.retention, core.health, *self._parts)
         for part in parts:
             self._tasks.append(self._group.create_task(part.run()))
 

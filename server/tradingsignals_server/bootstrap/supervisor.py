@@ -60,7 +60,10 @@ async def multi_server(settings: Settings) -> AsyncIterator[MultiServer]:
     )
     require_free([*edge_places(settings), *(place for each in ports for place in _places(settings, each))])
     require_files(settings)
-    async with migrated_database(settings) as dsn, running_fleet(ports, server_environment(settings, dsn)) as fleet:
+    async with (
+        migrated_database(settings) as dsn,
+        running_fleet(ports, server_environment(settings, dsn), settings.grpc_tls) as fleet,
+    ):
         backends = [Address(FLEET_HOST, server.port) for server in fleet]
         fanout = [Address(FLEET_HOST, server.fanout_port) for server in fleet if server.fanout_port]
         async with running_edge(edge_config(settings, backends, fanout), settings.data_dir / "edge") as edge:

@@ -11,6 +11,7 @@ import click
 from ..adapters.envoy.render import Address, write_edge_files
 from ..bootstrap.edge import edge_config
 from ..config import Settings
+from ..transport.certificates import load
 
 
 def write(
@@ -19,7 +20,12 @@ def write(
     """Write the files of an edge for the gRPC servers at `backends` and the fan-out servers at `fanout` into `out`.
 
     All else is as with `up` for the same settings. Files that these name are read by Envoy, by the same path.
+
+    Raises:
+        CertificateRefused: servers would refuse the certificate of GRPC_TLS_CERT, if it is here.
     """
+    if (tls := settings.grpc_tls) is not None and tls.certificate.exists():
+        load(tls, is_server=False)
     servers = [_address(backend, "--backend") for backend in backends]
     config = replace(
         edge_config(settings, servers, [_address(address, "--fanout") for address in fanout]),

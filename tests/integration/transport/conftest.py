@@ -25,6 +25,7 @@ from tradingsignals_server.application.ports.backtests import BacktestOrder, Run
 from tradingsignals_server.application.queries import Queries
 from tradingsignals_server.domain.errors import TooManyBacktests
 from tradingsignals_server.domain.intervals import default_interval
+from tradingsignals_server.transport.certificates import Certificates
 from tradingsignals_server.transport.fanout.server import FanoutServer
 from tradingsignals_server.transport.grpc.server import RunningServer, running_server
 from tradingsignals_server.transport.grpc.status import CallRules
@@ -104,10 +105,15 @@ def methods(log: Log, stall_seconds: float = STALL_SECONDS) -> dict[str, Method]
 
 @asynccontextmanager
 async def fanout_server(
-    log: Log, stall_seconds: float = STALL_SECONDS, limits: Limits | None = None
+    log: Log,
+    stall_seconds: float = STALL_SECONDS,
+    limits: Limits | None = None,
+    certificates: Certificates | None = None,
 ) -> AsyncIterator[FanoutServer]:
     """The HTTP/2 server alone."""
-    server = FanoutServer(methods(log, stall_seconds), RULES, log.log_tail.subscribe, METADATA, limits)
+    table = methods(log, stall_seconds)
+    subscribe = log.log_tail.subscribe
+    server = FanoutServer(table, RULES, subscribe, METADATA, limits, certificates=certificates)
     async with server.running("127.0.0.1", 0):
         try:
             yield server
@@ -116,18 +122,28 @@ async def fanout_server(
 
 
 @asynccontextmanager
-async def aio_server(log: Log, stall_seconds: float = STALL_SECONDS) -> AsyncIterator[RunningServer]:
+async def aio_server(
+    log: Log, stall_seconds: float = STALL_SECONDS, certificates: Certificates | None = None
+) -> AsyncIterator[RunningServer]:
     """The server on grpc.aio alone."""
     names = [service.full_name for service in SERVICES.values()]
     table = methods(log, stall_seconds)
-    async with running_server("127.0.0.1", 0, table, RULES, log.log_tail.subscribe, names, METADATA) as server:
+    subscribe = log.log_tail.subscribe
+    async with running_server(
+        "127.0.0.1", 0, table, RULES, subscribe, names, METADATA, certificates=certificates
+    ) as server:
         yield server
 
 
 @asynccontextmanager
-async def both(log: Log, stall_seconds: float = STALL_SECONDS) -> AsyncIterator[Sides]:
+async def both(
+    log: Log, stall_seconds: float = STALL_SECONDS, certificates: Certificates | None = None
+) -> AsyncIterator[Sides]:
     """Both servers."""
-    async with aio_server(log, stall_seconds) as aio, fanout_server(log, stall_seconds) as server:
+    async with (
+        aio_server(log, stall_seconds, certificates) as aio,
+        fanout_server(log, stall_seconds, certificates=certificates) as server,
+    ):
         yield Sides(log, aio.port, server.port, server)
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
+from tests.support.certificates import OPENSSL, Inner
 
 from tradingsignals_server.adapters.envoy.render import Address, render
 from tradingsignals_server.bootstrap.edge import edge_config
@@ -28,6 +29,10 @@ SETTINGS = {
     "JWT_MAX_SECONDS": "60",
     "OTEL_EXPORTER_OTLP_ENDPOINT": "http://collector:4317",
     "EDGE_SECRET": "of both",
+    "GRPC_TLS_CERT": "/certificates/edge.crt",
+    "GRPC_TLS_KEY": "/certificates/edge.key",
+    "GRPC_TLS_CA": "/authorities/ca.crt",
+    "GRPC_TLS_NAME": "servers.example",
 }
 
 
@@ -43,7 +48,11 @@ def test_configuration_is_that_of_up_for_the_same_settings(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, name: str
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    pairs = ("TLS_CERT", "TLS_KEY", "TLS_CLIENT_CA"), ("AUTH", "JWT_ISSUER", "JWT_AUDIENCE", "JWT_JWKS")
+    pairs = (
+        ("TLS_CERT", "TLS_KEY", "TLS_CLIENT_CA"),
+        ("AUTH", "JWT_ISSUER", "JWT_AUDIENCE", "JWT_JWKS"),
+        ("GRPC_TLS_CERT", "GRPC_TLS_KEY", "GRPC_TLS_CA"),
+    )
     needed = next((pair for pair in pairs if name[:3] in {each[:3] for each in pair}), ())
     for each in SETTINGS if name == "all" else () if name == "none" else {name, *needed}:
         monkeypatch.setenv(each, SETTINGS[each])
@@ -56,6 +65,8 @@ def test_configuration_is_that_of_up_for_the_same_settings(
     assert written(tmp_path / "edge") == render(config, (tmp_path / "edge").resolve())
     assert (tmp_path / "edge/tls.yaml").exists() == (name == "all" or name.startswith("TLS"))
     assert (tmp_path / "edge/clients.yaml").exists() == (name == "all" or name.startswith("TLS"))
+    assert (tmp_path / "edge/edge.yaml").exists() == (name == "all" or name.startswith("GRPC_TLS"))
+    assert (tmp_path / "edge/servers.yaml").exists() == (name == "all" or name.startswith("GRPC_TLS"))
 
 
 def test_every_setting_changes_the_files(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -65,11 +76,12 @@ def test_every_setting_changes_the_files(monkeypatch: pytest.MonkeyPatch, tmp_pa
 
     def files(folder: Path) -> str:
         text = written(folder)
-        secrets = ((folder / name) for name in ("tls.yaml", "clients.yaml"))
+        secrets = ((folder / name) for name in ("tls.yaml", "clients.yaml", "edge.yaml", "servers.yaml"))
         return "".join([text, *(path.read_text(encoding="utf-8") for path in secrets if path.exists())])
 
     whole = files(tmp_path / "edge")
-    for name in set(SETTINGS) - {"TLS_CERT", "TLS_KEY", "JWT_ISSUER", "JWT_AUDIENCE", "JWT_JWKS"}:
+    together = {"JWT_ISSUER", "JWT_AUDIENCE", "JWT_JWKS", "GRPC_TLS_CERT", "GRPC_TLS_KEY", "GRPC_TLS_CA"}
+    for name in set(SETTINGS) - {"TLS_CERT", "TLS_KEY"} - together:
         with monkeypatch.context() as without:
             without.delenv(name)
             assert files(tmp_path / "edge") != whole, name
@@ -88,3 +100,20 @@ def test_option_is_used_instead_of_the_setting_and_a_wrong_setting_is_named(
     result = CliRunner().invoke(main, ["edge", "--out", str(tmp_path / "edge")])
     assert result.exit_code != 0
     assert "TRUSTED_PROXIES" in result.output
+
+
+@pytest.mark.skipif(OPENSSL is None, reason="there is no openssl on this machine")
+def test_certificate_that_servers_would_refuse_is_refused_if_it_is_here(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    inner = Inner.make(tmp_path)
+    for name, value in inner.settings(inner.edge).items():
+        monkeypatch.setenv(name, value)
+    written(tmp_path / "taken")
+    for name, value in inner.settings(inner.stranger).items():
+        monkeypatch.setenv(name, value)
+    result = CliRunner().invoke(main, ["edge", "--out", "refused"])
+    assert result.exit_code == 1
+    assert result.stderr.startswith(f"tradingsignals: GRPC_TLS_CERT={inner.stranger.path}: is refused by servers")
+    assert not (tmp_path / "refused").exists()

@@ -30,11 +30,13 @@ def nothing_starts(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 TLS = {"tls_cert": "cert.pem", "tls_key": "key.pem"}
+GRPC_TLS = {"grpc_tls_cert": "cert.pem", "grpc_tls_key": "key.pem", "grpc_tls_ca": "ca.pem"}
 BEYOND = [
     (up.up, {"signal_service_host": "0.0.0.0"}, "SIGNAL_SERVICE_HOST=0.0.0.0"),  # noqa: S104 - nothing listens
     (up.up_multi_server, {"signal_service_host": "10.0.0.7"}, "SIGNAL_SERVICE_HOST=10.0.0.7"),
     (up.up, {"grpc_host": "::"}, "GRPC_HOST=::"),
     (up.serve, {"grpc_host": "desk.example"}, "GRPC_HOST=desk.example"),
+    (up.serve, {"grpc_host": "192.0.2.1", **GRPC_TLS}, "GRPC_HOST=192.0.2.1"),
 ]
 
 
@@ -68,6 +70,8 @@ async def test_listening_beyond_this_machine_is_warned_of_if_it_is_asked_for_out
         (up.serve, {"grpc_host": "::1"}),
         (up.serve, {"signal_service_host": "0.0.0.0"}),  # noqa: S104 - it does not listen there
         (up.up, {"signal_service_host": "0.0.0.0", "auth": "on", **TLS}),  # noqa: S104 - nothing listens
+        (up.serve, {"grpc_host": "0.0.0.0", "auth": "on", **GRPC_TLS}),  # noqa: S104 - the same
+        (up.up, {"signal_service_host": "::", "grpc_host": "10.0.0.7", "auth": "on", **TLS, **GRPC_TLS}),
     ],
 )
 async def test_nothing_is_refused_where_callers_are_local_or_authenticated(
@@ -75,13 +79,18 @@ async def test_nothing_is_refused_where_callers_are_local_or_authenticated(
 ) -> None:
     with pytest.raises(StartedError):
         await start(Settings(**settings))  # type: ignore[arg-type]  # all of them are strings
+    if "signal_service_host" not in settings or settings.get("auth") == "on":
+        assert exposure(Settings(**settings)) == (), "/health warns of nothing"  # type: ignore[arg-type]  # the same
 
 
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
         ({"signal_service_host": "::"}, "keys would be sent without encryption: set TLS_CERT and TLS_KEY"),
-        ({"grpc_host": "10.0.0.7", **TLS}, "keys would be sent without encryption: listen on this machine only"),
+        (
+            {"grpc_host": "10.0.0.7", **TLS},
+            "keys would be sent without encryption: set GRPC_TLS_CERT, GRPC_TLS_KEY and GRPC_TLS_CA",
+        ),
     ],
 )
 async def test_sending_keys_beyond_this_machine_without_encryption_is_refused(

@@ -22,7 +22,7 @@ from typing import cast
 
 from ..processes.children import die_with_parent
 from .files import FOLDER
-from .render import CONFIG_FILE, DESCRIPTORS, Address, EdgeConfig, write_edge_files
+from .render import CONFIG_FILE, DESCRIPTORS, Address, EdgeConfig, render_secrets, write_edge_files
 
 _ADMIN_SOCKET = Path("admin.sock")
 _READY_SECONDS = 10.0
@@ -318,7 +318,7 @@ def _edge_folder(config: EdgeConfig, folder: Path) -> Iterator[None]:
         write_edge_files(config, folder, is_private=True)
         yield
     finally:
-        for name in (CONFIG_FILE, DESCRIPTORS, _ADMIN_SOCKET):
+        for name in (CONFIG_FILE, DESCRIPTORS, str(_ADMIN_SOCKET), *render_secrets(config)):
             (folder / name).unlink(missing_ok=True)
         shutil.rmtree(folder / FOLDER, ignore_errors=True)
         with suppress(OSError):

@@ -12,6 +12,7 @@ from pathlib import Path
 import jinja2
 
 from ...domain.access import Network
+from ...transport.certificates import TlsFiles
 from .accept import wants_json_pattern
 from .contract import BODY_SERVICE, JSON_SERVICE, STREAM_SERVICES, read_contract
 from .files import NO_PAGE, edge_files, methods_of, write_files
@@ -82,6 +83,8 @@ class EdgeConfig:
     trusted_proxies: tuple[Network, ...] = ()
     # Without it the public port is not encrypted.
     tls: EdgeTls | None = None
+    # TLS to the servers, which is mutual. Without it calls to them are not encrypted.
+    servers_tls: TlsFiles | None = None
     # Without it no tokens are accepted.
     tokens: EdgeTokens | None = None
     # Timeout of a REST call that is not a stream, in seconds. gRPC callers set their own deadlines.
@@ -156,15 +159,33 @@ def _environment(assets: Path) -> jinja2.Environment:
     return environment
 
 
-def render_secrets(tls: EdgeTls) -> dict[str, str]:
+def render_secrets(config: EdgeConfig) -> dict[str, str]:
     """Render the files by which Envoy finds the certificates, by their names."""
-    environment = _environment(_asset_folder())
-    certificate, key = tls.certificate.absolute(), tls.key.absolute()
-    found = {"tls.yaml": {"certificate": str(certificate), "key": str(key), "folder": str(certificate.parent)}}
-    if tls.client_ca is not None:
-        client_ca = tls.client_ca.absolute()
-        found["clients.yaml"] = {"client_ca": str(client_ca), "folder": str(client_ca.parent)}
-    return {name: environment.get_template(f"{name}.j2").render(**values).lstrip() for name, values in found.items()}
+    found: dict[str, str] = {}
+    if (tls := config.tls) is not None:
+        found["tls.yaml"] = _certificate("server", tls.certificate, tls.key)
+        if tls.client_ca is not None:
+            found["clients.yaml"] = _authorities("clients", tls.client_ca)
+    if (inner := config.servers_tls) is not None:
+        found["edge.yaml"] = _certificate("edge", inner.certificate, inner.key)
+        found["servers.yaml"] = _authorities("servers", inner.authorities, inner.server_name)
+    return found
+
+
+def _certificate(name: str, certificate: Path, key: Path) -> str:
+    values = {"certificate": certificate.absolute(), "key": key.absolute(), "folder": certificate.absolute().parent}
+    return _secret("certificate.yaml.j2", name, **values)
+
+
+def _authorities(name: str, authorities: Path, dns_name: str | None = None) -> str:
+    """Render the authorities of certificates, which must have `dns_name` among their DNS names if it is given."""
+    values = {"authorities": authorities.absolute(), "folder": authorities.absolute().parent}
+    return _secret("authorities.yaml.j2", name, **values, dns_name=dns_name)
+
+
+def _secret(template: str, name: str, **values: Path | str | None) -> str:
+    texts = {key: None if value is None else str(value) for key, value in values.items()}
+    return _environment(_asset_folder()).get_template(template).render(name=name, **texts).lstrip()
 
 
 def _quoted(value: object) -> str:
@@ -191,7 +212,7 @@ def write_edge_files(
     folder.mkdir(parents=True, exist_ok=True)
     shutil.copyfile(_asset_folder() / DESCRIPTORS, folder / DESCRIPTORS)
     write_files(edge_files(_asset_folder() / "openapi.json"), folder)
-    for name, text in ({} if config.tls is None else render_secrets(config.tls)).items():
+    for name, text in render_secrets(config).items():
         (folder / name).write_text(text, encoding="utf-8")
     path = folder / CONFIG_FILE
     path.unlink(missing_ok=True)  # an earlier one may have other permissions

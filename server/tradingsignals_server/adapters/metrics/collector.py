@@ -16,6 +16,7 @@ from ...application.ingest.engine import Engine
 from ...application.ledger.keeper import LedgerKeeper
 from ...domain.account import Account
 from ...domain.protections import Protections
+from ...transport.certificates import Certificates
 from ..postgres.connection import Connections
 from . import definitions
 from .definitions import MetricDefinition
@@ -35,6 +36,7 @@ class ServiceState:
     ledger: LedgerKeeper
     health: HealthReporter
     connections: Connections
+    certificates: Certificates | None
 
     def read(self) -> list[Metric]:
         """Return the present values."""
@@ -54,6 +56,8 @@ class ServiceState:
         yield family(definitions.LAST_BAR, self.engine_metrics.last_bar)
         yield family(definitions.LAST_COMMIT, None if last_commit is None else last_commit.timestamp())
         yield labelled(definitions.BUILD_INFO, [((__version__,), 1)])
+        expires = None if self.certificates is None else self.certificates.current.expires
+        yield family(definitions.CERTIFICATE_EXPIRY, None if expires is None else expires.timestamp())
 
     def _database_values(self, health: Health) -> Iterator[Metric]:
         yield family(definitions.DATABASE_UP, health.database_connected)

@@ -224,6 +224,11 @@ FEATURE_DRIFT_LIMIT = _model.gauge(
 )
 
 _process = _Declared(MetricGroup.PROCESS)
+CERTIFICATE_EXPIRY = _process.gauge(
+    "certificate_expiry_timestamp_seconds",
+    "When the certificate of the ports behind the edge expires (GRPC_TLS_CERT), or the last of its authorities. Absent "
+    "without TLS there.",
+)
 BUILD_INFO = _process.gauge("build_info", "Always 1; the label is the version of the service.", "version")
 EVENT_LOOP_DELAY = _process.histogram(
     "event_loop_delay_seconds",

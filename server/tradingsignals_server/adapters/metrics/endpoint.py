@@ -1,6 +1,7 @@
-"""The port of the metrics: GET /metrics, in threads of its own, so that neither a scrape nor its caller holds calls up.
+"""The port of the metrics: GET /metrics, and GET /ready for probes that speak HTTP without TLS.
 
-What is read from the service is read on the event loop, within a millisecond or two; the text is made in the thread.
+It has threads of its own, so that neither a scrape nor its caller holds calls up. What is read from the service is read
+on the event loop, within a millisecond or two; the text is made in the thread.
 """
 
 from __future__ import annotations
@@ -26,6 +27,9 @@ from prometheus_client.registry import Collector
 from ..envoy.hosts import host_pattern, is_loopback, served_hosts
 
 PATH: Final = "/metrics"
+READY_PATH: Final = "/ready"
+
+_UNAVAILABLE: Final = "503 Service Unavailable"
 
 READ_SECONDS: Final = 5.0
 """How long a scrape waits for the event loop. A scrape that fails then is what a server that hangs looks like."""
@@ -119,8 +123,16 @@ class _ServerOnIPv6(_Server):
 
 
 @asynccontextmanager
-async def metrics_port(registry: CollectorRegistry, host: str, port: int) -> AsyncIterator[int]:
+async def metrics_port(
+    registry: CollectorRegistry, host: str, port: int, is_ready: Callable[[], bool] = lambda: True
+) -> AsyncIterator[int]:
     """Serve the metrics of a registry until the end of the context; give the port, a free one if `port` is 0.
+
+    Args:
+        registry: the metrics.
+        host: the address to listen on.
+        port: the port.
+        is_ready: whether the server reports that it serves; called in a thread.
 
     Raises:
         MetricsPortTaken: the address cannot be listened on.
@@ -134,7 +146,7 @@ async def metrics_port(registry: CollectorRegistry, host: str, port: int) -> Asy
             make_server,
             host,
             port,
-            partial(_serve, make_wsgi_app(registry), re.compile("|".join(hosts), re.IGNORECASE)),
+            partial(_serve, make_wsgi_app(registry), is_ready, re.compile("|".join(hosts), re.IGNORECASE)),
             kind,
             _Handler,
         )
@@ -152,19 +164,22 @@ async def metrics_port(registry: CollectorRegistry, host: str, port: int) -> Asy
 
 def _serve(
     app: Callable[[dict[str, Any], StartResponse], Iterable[bytes]],
+    is_ready: Callable[[], bool],
     hosts: re.Pattern[str],
     request: dict[str, Any],
     respond: StartResponse,
 ) -> Iterable[bytes]:
     """Serve a request, if its host is one of `hosts`."""
     if not hosts.fullmatch(_name_of(request.get("HTTP_HOST", ""))):
-        return _refuse(respond, "403 Forbidden", "this host is not served here")
+        return _respond(respond, "403 Forbidden", "this host is not served here")
+    if request["PATH_INFO"] == READY_PATH:
+        return _respond(respond, "200 OK", "ready") if is_ready() else _respond(respond, _UNAVAILABLE, "about to stop")
     if request["PATH_INFO"] != PATH:
-        return _refuse(respond, "404 Not Found", f"the metrics are at {PATH}")
+        return _respond(respond, "404 Not Found", f"the metrics are at {PATH}")
     try:
         return app(request, respond)
     except TimeoutError:
-        return _refuse(respond, "503 Service Unavailable", f"no values within {READ_SECONDS:g} s")
+        return _respond(respond, _UNAVAILABLE, f"no values within {READ_SECONDS:g} s")
 
 
 def _name_of(host: str) -> str:
@@ -172,6 +187,6 @@ def _name_of(host: str) -> str:
     return name if name and port.isdigit() else host
 
 
-def _refuse(respond: StartResponse, status: str, message: str) -> Iterable[bytes]:
+def _respond(respond: StartResponse, status: str, message: str) -> Iterable[bytes]:
     respond(status, [("content-type", "text/plain; charset=utf-8")])
     return [f"{message}\n".encode()]

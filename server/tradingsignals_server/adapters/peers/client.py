@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from uuid import UUID
@@ -19,12 +20,14 @@ from ...domain.bars import Bar
 from ...domain.errors import FieldViolation, NotAPeer, restored
 from ...domain.events import Disposition, Receipt
 from ...internal import peer_service_pb2 as pb
+from ...transport.certificates import Certificates
+from ...transport.grpc.credentials import channel_to
 from ...transport.grpc.metadata import PEER_KEY, REQUEST_ID_KEY, TRACEPARENT_KEY, request_id
 
 CALL_SECONDS = 30.0
 """Timeout of a call with bars: as long as a commit may take."""
 
-_SERVICE = pb.DESCRIPTOR.services_by_name["PeerService"]
+_PROCESS_BARS = f"/{pb.DESCRIPTOR.services_by_name['PeerService'].full_name}/ProcessBars"
 _OPTIONS = (
     # The loss of a peer's machine is detected within seconds.
     ("grpc.keepalive_time_ms", 2_000),
@@ -44,24 +47,31 @@ BarMessage = Callable[[Bar], bar_pb2.Bar]
 
 
 class GrpcPeer:
-    """Implements application.ports.peer.Peer over one channel."""
+    """Implements application.ports.peer.Peer over one channel, a new one for each new certificate."""
 
-    def __init__(self, address: str, secret: str, bar_message: BarMessage) -> None:
+    def __init__(
+        self, address: str, secret: str, bar_message: BarMessage, certificates: Certificates | None = None
+    ) -> None:
+        self._address = address
         self._metadata = ((PEER_KEY, secret),)
         self._bar_message = bar_message
-        self._channel = grpc.aio.insecure_channel(address, options=_OPTIONS)
-        self._process = self._channel.unary_unary(
-            f"/{_SERVICE.full_name}/ProcessBars",
-            request_serializer=pb.ProcessBarsRequest.SerializeToString,
-            response_deserializer=pb.ProcessBarsResponse.FromString,
-        )
+        self._certificates = certificates
+        self._identity = None if certificates is None else certificates.current
+        self._channel = channel_to(address, self._identity, _OPTIONS)
+        self._closing: set[asyncio.Task[None]] = set()
+        """Channels with an older certificate, whose calls are ending."""
 
     async def process(self, bars: Sequence[Bar]) -> list[BarResult]:
         """See Peer."""
         offered = [pb.OfferedBar(bar=self._bar_message(bar), simulated=bar.simulated) for bar in bars]
         request = pb.ProcessBarsRequest(bars=offered)
         try:
-            response = await self._process(request, timeout=CALL_SECONDS, metadata=self._metadata)
+            call = self._current().unary_unary(
+                _PROCESS_BARS,
+                request_serializer=pb.ProcessBarsRequest.SerializeToString,
+                response_deserializer=pb.ProcessBarsResponse.FromString,
+            )
+            response = await call(request, timeout=CALL_SECONDS, metadata=self._metadata)
         except grpc.aio.AioRpcError as error:
             if error.code() in _GONE or _peer_error(error).reason in {"", NotAPeer.reason}:
                 # The address may now be that of another program, or of a server of another database.
@@ -71,7 +81,7 @@ class GrpcPeer:
 
     async def forward(self, path: str, request: bytes) -> bytes:
         """See Peer."""
-        call = self._channel.unary_unary(path, request_serializer=None, response_deserializer=None)
+        call = self._current().unary_unary(path, request_serializer=None, response_deserializer=None)
         try:
             ids = [(REQUEST_ID_KEY, request_id.get())]
             if trace := current_trace.get():
@@ -83,29 +93,44 @@ class GrpcPeer:
 
     async def ready(self) -> bool:
         """See Peer."""
-        state = self._channel.get_state(try_to_connect=True)
+        channel = self._current()
+        state = channel.get_state(try_to_connect=True)
         while state not in {grpc.ChannelConnectivity.READY, grpc.ChannelConnectivity.TRANSIENT_FAILURE}:
-            await self._channel.wait_for_state_change(state)
-            state = self._channel.get_state(try_to_connect=True)
+            await channel.wait_for_state_change(state)
+            state = channel.get_state(try_to_connect=True)
         return state is grpc.ChannelConnectivity.READY
 
     async def close(self) -> None:
         """Close the channel."""
+        for task in self._closing:
+            task.cancel()
         await self._channel.close(None)
+
+    def _current(self) -> grpc.aio.Channel:
+        """Return the channel with the present certificate. Calls in progress end on the one before."""
+        certificates = self._certificates
+        if certificates is not None and certificates.current is not self._identity:
+            closing = asyncio.get_running_loop().create_task(self._channel.close(CALL_SECONDS))
+            self._closing.add(closing)
+            closing.add_done_callback(self._closing.discard)
+            self._identity = certificates.current
+            self._channel = channel_to(self._address, self._identity, _OPTIONS)
+        return self._channel
 
 
 class GrpcPeers:
     """The peers by address, each with one channel, kept until the end."""
 
-    def __init__(self, secret: str, bar_message: BarMessage) -> None:
+    def __init__(self, secret: str, bar_message: BarMessage, certificates: Certificates | None) -> None:
         self._secret = secret
         self._bar_message = bar_message
+        self._certificates = certificates
         self._peers: dict[str, GrpcPeer] = {}
 
     def at(self, address: str) -> GrpcPeer:
         """Return the peer at `address`, host:port."""
         if address not in self._peers:
-            self._peers[address] = GrpcPeer(address, self._secret, self._bar_message)
+            self._peers[address] = GrpcPeer(address, self._secret, self._bar_message, self._certificates)
         return self._peers[address]
 
     async def close(self) -> None:
@@ -115,9 +140,11 @@ class GrpcPeers:
 
 
 @asynccontextmanager
-async def open_peers(secret: str, bar_message: BarMessage) -> AsyncIterator[GrpcPeers]:
-    """Reach the peers that have `secret` (see PEER_KEY) until the end of the context."""
-    peers = GrpcPeers(secret, bar_message)
+async def open_peers(
+    secret: str, bar_message: BarMessage, certificates: Certificates | None = None
+) -> AsyncIterator[GrpcPeers]:
+    """Reach the peers that have `secret` (see PEER_KEY) until the end of the context, with TLS by `certificates`."""
+    peers = GrpcPeers(secret, bar_message, certificates)
     try:
         yield peers
     finally:

@@ -16,6 +16,8 @@ from time import monotonic
 import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
+from ...transport.certificates import CertificateRefused, Identity, TlsFiles, load
+from ...transport.grpc.credentials import channel_to
 from .children import die_with_parent
 
 log = logging.getLogger(__name__)
@@ -44,14 +46,15 @@ class ServerFailed(Exception):
 class ServerProcess:
     """A server process at one port, over all its restarts."""
 
-    def __init__(self, port: int, fanout_port: int, metrics_port: int, settings: Mapping[str, str]) -> None:
-        self.port = port
-        self.fanout_port = fanout_port
+    def __init__(self, ports: FleetPorts, settings: Mapping[str, str], tls: TlsFiles | None = None) -> None:
+        self.port = ports.grpc
+        self.fanout_port = ports.fanout
+        self._tls = tls
         own = {
             "GRPC_HOST": FLEET_HOST,
-            "GRPC_PORT": str(port),
-            "FANOUT_PORT": str(fanout_port),
-            "METRICS_PORT": str(metrics_port),
+            "GRPC_PORT": str(ports.grpc),
+            "FANOUT_PORT": str(ports.fanout),
+            "METRICS_PORT": str(ports.metrics),
         }
         self._settings = {**settings, **own}
         self._process: asyncio.subprocess.Process | None = None
@@ -104,6 +107,10 @@ class ServerProcess:
                     await self._start()
 
     async def _start(self) -> None:
+        try:
+            identity = None if self._tls is None else load(self._tls)
+        except CertificateRefused as error:
+            raise ServerFailed(str(error)) from error
         self._process = process = await asyncio.create_subprocess_exec(
             sys.executable,
             *("-m", "tradingsignals_server", "serve"),
@@ -112,7 +119,7 @@ class ServerProcess:
             start_new_session=True,  # Ctrl-C goes to this process, which stops the servers in order
             preexec_fn=die_with_parent(signal.SIGKILL),
         )
-        serving = asyncio.create_task(_serving(self.port))
+        serving = asyncio.create_task(_serving(self.port, identity))
         ended = asyncio.create_task(process.wait())
         try:
             done, _ = await asyncio.wait((serving, ended), timeout=_READY_SECONDS, return_when=asyncio.FIRST_COMPLETED)
@@ -141,12 +148,12 @@ class ServerProcess:
             await self._process.wait()
 
 
-async def _serving(port: int) -> None:
+async def _serving(port: int, identity: Identity | None) -> None:
     """Wait until the health check of the server reports that it serves."""
     options = [(f"grpc.{which}_reconnect_backoff_ms", 100) for which in ("initial", "min", "max")]
     while True:
         with suppress(grpc.aio.AioRpcError):
-            async with grpc.aio.insecure_channel(f"{FLEET_HOST}:{port}", options=options) as channel:
+            async with channel_to(f"{FLEET_HOST}:{port}", identity, options) as channel:
                 stub = health_pb2_grpc.HealthStub(channel)
                 request = health_pb2.HealthCheckRequest()
                 async for response in stub.Watch(request, wait_for_ready=True):
@@ -155,13 +162,17 @@ async def _serving(port: int) -> None:
 
 
 @asynccontextmanager
-async def running_fleet(ports: Sequence[FleetPorts], settings: Mapping[str, str]) -> AsyncIterator[list[ServerProcess]]:
+async def running_fleet(
+    ports: Sequence[FleetPorts], settings: Mapping[str, str], tls: TlsFiles | None = None
+) -> AsyncIterator[list[ServerProcess]]:
     """Servers on these ports (see fleet_ports), with `settings` as further environment, until the end of the context.
+
+    With `tls` they accept only callers with a certificate.
 
     Raises:
         ServerFailed: one does not start.
     """
-    fleet = [ServerProcess(each.grpc, each.fanout, each.metrics, settings) for each in ports]
+    fleet = [ServerProcess(each, settings, tls) for each in ports]
     keepers: list[asyncio.Task[None]] = []
     try:
         await fleet[0].start()  # which brings the schema up to date

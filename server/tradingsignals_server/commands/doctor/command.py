@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.text import Text
 
 from ...config import InvalidSettings, Settings
+from .certificates import check_certificates
 from .finding import Finding, Level, ok, problem
 from .machine import check_exposure, check_folders, check_limits, check_ports, check_programs
 from .model import check_models
@@ -35,7 +36,8 @@ async def all_findings() -> list[Finding]:
     except InvalidSettings as error:
         return [problem("settings", str(error), "`tradingsignals config` lists all settings")]
     findings = [ok("settings", "valid"), *check_programs(settings), *check_folders(settings), *check_limits()]
-    findings += [*check_ports(settings), *check_exposure(settings), *await check_database(settings)]
+    findings += [*check_ports(settings), *check_exposure(settings), *check_certificates(settings)]
+    findings += await check_database(settings)
     return [*findings, *check_models(settings)]
 
 

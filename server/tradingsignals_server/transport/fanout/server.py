@@ -12,6 +12,7 @@ from typing import Final
 import grpc
 
 from ..admission import Gate, OpenGate
+from ..certificates import Certificates
 from ..grpc import headers
 from ..grpc.call import Call
 from ..grpc.health import HEALTH_CHECK, HealthCheck
@@ -23,6 +24,7 @@ from ..http2.limits import Limits
 from ..http2.protocol import Http2Protocol
 from ..http2.request_headers import Request
 from ..http2.stream import Stream, StreamOwner
+from ..http2.tls import Handshakes, TlsProtocol
 from ..methods import ClientStreaming, Methods, ServerStreaming, Subscribe, Unary
 from .sender import CHECK_SECONDS, FanoutSender
 
@@ -41,6 +43,7 @@ class FanoutServer:
         stream_metadata: Metadata = (),
         limits: Limits | None = None,
         gate: Gate | None = None,
+        certificates: Certificates | None = None,
     ) -> None:
         """Args:
         methods: what is served; a method with a stream of requests is not.
@@ -49,6 +52,7 @@ class FanoutServer:
         stream_metadata: initial metadata of every stream.
         limits: bounds of a connection.
         gate: admits calls; without one every call is.
+        certificates: what peers have to accept and to show; without them nothing is encrypted.
         """
         self.port = 0
         self._health = HealthCheck()
@@ -62,6 +66,8 @@ class FanoutServer:
         self._sender = FanoutSender()
         self._limits = limits or Limits()
         self._gate = gate or OpenGate()
+        self._certificates = certificates
+        self._handshakes = Handshakes(self._limits)
         self._connections: dict[Http2Protocol, None] = {}
         """All of them, the oldest first."""
         self._all_closed = asyncio.Event()
@@ -159,6 +165,7 @@ class FanoutServer:
     def check(self, now: float) -> None:
         """Apply the limits of time to streams and connections; `now` is the loop's time."""
         self._sender.check(now)
+        self._handshakes.check(now)
         for connection in list(self._connections):
             connection.check_timeouts()
 
@@ -173,9 +180,7 @@ class FanoutServer:
         """
         loop = asyncio.get_running_loop()
         try:
-            listening = await loop.create_server(
-                lambda: Http2Protocol(self, self._limits), host, port, backlog=BACKLOG, reuse_port=False
-            )
+            listening = await loop.create_server(self._protocol, host, port, backlog=BACKLOG, reuse_port=False)
         except OSError as error:
             raise PortTaken(host, port, os.strerror(error.errno or 0).lower(), "FANOUT_PORT") from error
         self.port = listening.sockets[0].getsockname()[1]
@@ -185,6 +190,7 @@ class FanoutServer:
             yield self
         finally:
             listening.close()
+            self._handshakes.abort()
             for connection in list(self._connections):
                 connection.connection.drain()
             with suppress(TimeoutError):
@@ -196,6 +202,12 @@ class FanoutServer:
             self._unsubscribe()
             checking.cancel()
             await asyncio.wait([checking])
+
+    def _protocol(self) -> asyncio.Protocol:
+        if self._certificates is None:
+            return Http2Protocol(self, self._limits)
+        context = self._certificates.current.server
+        return TlsProtocol(context, lambda: Http2Protocol(self, self._limits), self._handshakes)
 
     async def _check_regularly(self) -> None:
         loop = asyncio.get_running_loop()

@@ -16,7 +16,9 @@ from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
 from ..admission import Gate
+from ..certificates import Certificates
 from ..methods import Methods, Subscribe
+from .credentials import server_credentials
 from .interceptors import CallInterceptor
 from .registration import Metadata, MethodHandlers
 from .status import CallRules
@@ -93,6 +95,7 @@ async def running_server(
     stream_metadata: Metadata = (),
     peer_secret: str = "",
     gate: Gate | None = None,
+    certificates: Certificates | None = None,
     before_serving: Callable[[int], Awaitable[None]] | None = None,
 ) -> AsyncIterator[RunningServer]:
     """Serve methods, health and reflection until the end of the context.
@@ -107,6 +110,7 @@ async def running_server(
         stream_metadata: initial metadata of every stream.
         peer_secret: what the other servers of the same database send.
         gate: admits calls, health and reflection included; without one every call is.
+        certificates: what callers have to accept and to show; without them nothing is encrypted.
         before_serving: called with the port, once it is bound and before any call is served.
 
     Raises:
@@ -120,7 +124,10 @@ async def running_server(
     reflection.enable_server_reflection(described, server, pool=_pool_of(described))
     _require_free(host, port)
     try:
-        bound = server.add_insecure_port(f"{host}:{port}")
+        if certificates is None:
+            bound = server.add_insecure_port(f"{host}:{port}")
+        else:
+            bound = server.add_secure_port(f"{host}:{port}", server_credentials(certificates))
     except RuntimeError as error:
         raise PortTaken(host, port, "address in use") from error
     if before_serving is not None:

@@ -50,3 +50,11 @@ class Limits:
     """Time without a stream after which a connection is closed."""
     connections: int = 2_000
     """Connections of one server; the oldest without a stream is closed for a new one."""
+
+    # Handshakes of TLS, if it is used: connections of which nothing is known yet.
+    handshakes: int = 200
+    """How many at a time; the oldest is closed for a new one."""
+    handshakes_per_second: float = 100.0
+    """How many may begin in a second, as each costs a signature; `handshakes` of them at once."""
+    handshake_seconds: float = 5.0
+    """Time from the start of a connection to the end of its handshake."""

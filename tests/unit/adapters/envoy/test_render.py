@@ -25,6 +25,7 @@ from tradingsignals_server.adapters.envoy.render import (
     write_edge_files,
 )
 from tradingsignals_server.api.access.gate import ADDRESS_KEY, EDGE_KEY
+from tradingsignals_server.transport.certificates import TlsFiles
 from tradingsignals_server.transport.grpc.metadata import LAST_EVENT_ID_KEY, PEER_KEY, REQUEST_ID, REQUEST_ID_KEY
 
 EVERY_INTERFACE = "0.0.0.0"  # noqa: S104 - nothing listens there
@@ -452,6 +453,22 @@ def test_keys_of_tokens_are_a_file_or_are_fetched_with_the_certificate_checked()
     assert cluster_["transport_socket"]["typed_config"]["common_tls_context"]["validation_context"]["trusted_ca"]
     socket = cluster_["load_assignment"]["endpoints"][0]["lb_endpoints"][0]["endpoint"]["address"]
     assert socket_address(socket) == ("login.example", 443)
+
+
+def test_every_cluster_of_servers_has_mutual_tls_with_their_name(tmp_path: Path) -> None:
+    tls = TlsFiles(tmp_path / "a/tls.crt", tmp_path / "a/tls.key", tmp_path / "b/ca.crt", "signals-server")
+    config = EdgeConfig(CONFIG.listen, CONFIG.backend, fanout=(CONFIG.backend,), servers_tls=tls)
+    document = parsed(write_edge_files(config, tmp_path / "edge").read_text())
+    assert document["node"]["id"], "or Envoy reads no certificates"
+    for each in document["static_resources"]["clusters"]:
+        context = each["transport_socket"]["typed_config"]
+        assert context["sni"] == "signals-server"
+        assert context["common_tls_context"]["tls_params"]["tls_minimum_protocol_version"] == "TLSv1_3"
+    own = parsed((tmp_path / "edge/edge.yaml").read_text())["resources"][0]["tls_certificate"]
+    assert own["certificate_chain"] == {"filename": str(tmp_path / "a/tls.crt")}
+    servers = parsed((tmp_path / "edge/servers.yaml").read_text())["resources"][0]["validation_context"]
+    assert servers["watched_directory"] == {"path": str(tmp_path / "b")}
+    assert servers["match_typed_subject_alt_names"] == [{"san_type": "DNS", "matcher": {"exact": "signals-server"}}]
 
 
 def test_public_port_is_encrypted_with_certificates_of_files(tmp_path: Path) -> None:

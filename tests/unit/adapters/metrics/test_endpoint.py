@@ -44,6 +44,13 @@ async def test_metrics_are_read_on_the_event_loop_and_served_as_text() -> None:
     assert "answer 42.0" in response.text
 
 
+@pytest.mark.parametrize(("serves", "status"), [(True, 200), (False, 503)])
+async def test_probe_gets_whether_the_server_serves(serves: bool, status: int) -> None:
+    async with metrics_port(registry_of_loop(), "127.0.0.1", 0, lambda: serves) as port:
+        assert (await get(port, "/ready")).status_code == status
+        assert (await get(port, "/ready", host="evil.example")).status_code == 403
+
+
 async def test_other_paths_and_hosts_are_refused() -> None:
     async with metrics_port(registry_of_loop(), "127.0.0.1", 0) as port:
         assert (await get(port, "/")).status_code == 404

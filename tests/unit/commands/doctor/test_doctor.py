@@ -7,13 +7,16 @@ import shutil
 import socket
 from collections import namedtuple
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
+from tests.support.certificates import OPENSSL, Inner
 
 from tradingsignals_server import cli
 from tradingsignals_server.commands.doctor import machine, storage
+from tradingsignals_server.commands.doctor.certificates import check_certificates
 from tradingsignals_server.commands.doctor.finding import Finding, Level
 from tradingsignals_server.commands.doctor.machine import check_exposure, check_folders, check_ports
 from tradingsignals_server.commands.doctor.model import check_models
@@ -86,6 +89,23 @@ def test_port_of_another_program_is_a_problem(monkeypatch: pytest.MonkeyPatch) -
 @pytest.mark.parametrize(("host", "level"), [("127.0.0.1", Level.OK), ("192.0.2.1", Level.WARNING)])
 def test_addresses_beyond_this_machine_are_found(host: str, level: Level) -> None:
     assert levels(check_exposure(Settings(signal_service_host=host)))["exposure"] is level
+
+
+@pytest.mark.skipif(OPENSSL is None, reason="there is no openssl on this machine")
+def test_certificates_are_judged_by_their_end_and_by_whether_they_can_be_used(tmp_path: Path) -> None:
+    inner = Inner.make(tmp_path)
+    public = inner.authority.certificate("public", "DNS:localhost")
+    names = {name.lower(): value for name, value in inner.settings().items()}
+    settings = Settings(tls_cert=public.path, tls_key=public.key, **names)  # type: ignore[arg-type]  # paths as texts
+
+    def found(in_days: float) -> dict[str, Level]:
+        return levels(check_certificates(settings, datetime.now(UTC) - timedelta(days=in_days)))
+
+    assert found(20) == {"TLS_CERT": Level.OK, "GRPC_TLS_CERT": Level.OK}
+    assert found(10) == {"TLS_CERT": Level.WARNING, "GRPC_TLS_CERT": Level.WARNING}
+    inner.server.key.write_bytes(inner.edge.key.read_bytes())
+    assert found(20) == {"TLS_CERT": Level.OK, "GRPC_TLS_CERT": Level.PROBLEM}
+    assert levels(check_certificates(Settings())) == {}
 
 
 def test_model_that_does_not_load_is_a_problem(tmp_path: Path) -> None:

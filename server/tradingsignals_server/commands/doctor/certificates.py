@@ -1,0 +1,34 @@
+"""Checks of the certificates: that they can be used, and when they expire."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+
+from ...config import Settings
+from ...transport.certificates import CertificateRefused, load, public_expiry
+from .finding import Finding, ok, problem, warning
+
+RENEWAL = timedelta(days=14)
+"""A certificate that expires sooner should have been renewed."""
+
+
+def check_certificates(settings: Settings, now: datetime | None = None) -> Iterator[Finding]:
+    """Check those of the public port and of the ports behind the edge, if they have any; `now` is in UTC."""
+    now = datetime.now(UTC) if now is None else now
+    public, inner = settings.tls, settings.grpc_tls
+    if public is not None:
+        yield _check("TLS_CERT", lambda: public_expiry(public.certificate, public.key), now)
+    if inner is not None:
+        yield _check("GRPC_TLS_CERT", lambda: load(inner).expires, now)
+
+
+def _check(setting: str, expiry: Callable[[], datetime], now: datetime) -> Finding:
+    try:
+        expires = expiry()
+    except CertificateRefused as error:
+        return problem(setting, str(error), "replace the file, and see docs/security.md")
+    text = f"expires in {(expires - now).days} days, on {expires:%Y-%m-%d}"
+    if expires - now < RENEWAL:
+        return warning(setting, text, "renew it: new files are read without a restart")
+    return ok(setting, text)
