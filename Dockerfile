@@ -24,9 +24,13 @@ RUN pip wheel --no-deps --no-build-isolation --wheel-dir /wheels ./clients/pytho
 
 FROM python:3.12-slim
 
-# /edge is where `tradingsignals edge` writes, for the volume that it shares with Envoy.
+# /edge is where `tradingsignals edge` writes, for the volume that it shares with Envoy; the volumes of certificates.sh
+# are below /certificates.
 RUN useradd --uid 10001 --user-group --no-create-home --home-dir /nonexistent --shell /usr/sbin/nologin tradingsignals \
+ && install --directory --owner=tradingsignals --group=tradingsignals --mode=0750 \
+        /certificates/authority /certificates/server /certificates/edge \
  && install --directory --owner=tradingsignals --group=tradingsignals /edge
+COPY deploy/certificates.sh /usr/local/bin/
 COPY --from=build /opt/tradingsignals /opt/tradingsignals
 
 ENV PATH=/opt/tradingsignals/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1
@@ -38,11 +42,12 @@ WORKDIR /srv/tradingsignals
 USER tradingsignals
 EXPOSE 50051 50052
 
-HEALTHCHECK --interval=10s --timeout=5s --start-period=30s --retries=3 CMD ["python", "-c", "import os, grpc; \
-from grpc_health.v1 import health_pb2, health_pb2_grpc; \
-channel = grpc.insecure_channel('127.0.0.1:' + os.environ.get('GRPC_PORT', '50051')); \
-response = health_pb2_grpc.HealthStub(channel).Check(health_pb2.HealthCheckRequest(), timeout=4); \
-raise SystemExit(response.status != response.SERVING)"]
+# At the port of the metrics, since that of gRPC may want a certificate. With METRICS_PORT=0 set a check of your own.
+HEALTHCHECK --interval=10s --timeout=5s --start-period=30s --retries=3 CMD ["python", "-c", "import os; \
+from http.client import HTTPConnection; \
+server = HTTPConnection('127.0.0.1', int(os.environ.get('METRICS_PORT') or 9464), timeout=4); \
+server.request('GET', '/ready'); \
+raise SystemExit(server.getresponse().status != 200)"]
 
 ENTRYPOINT ["tradingsignals"]
 CMD ["serve"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -9,6 +10,9 @@ from typing import Any
 
 import pytest
 import yaml
+
+from tradingsignals_server.bootstrap.exposure import exposure, require_protection
+from tradingsignals_server.config import Settings
 
 ROOT = Path(__file__).resolve().parents[3]
 COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "compose.yaml").read_text())
@@ -35,6 +39,30 @@ def test_files_that_are_mounted_are_there() -> None:
     files = [ROOT / path for path in mounted if path.startswith("./")]
     assert files
     assert all(file.exists() for file in files)
+
+
+def test_server_starts_beyond_its_container_with_protection_and_without_a_warning(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name, value in COMPOSE["services"]["server"]["environment"].items():
+        default = re.fullmatch(r"\$\{\w+(?::-(.*)|:\?.*)\}", value)
+        monkeypatch.setenv(name, value if default is None else default[1] or "")
+    settings = Settings.from_env()
+    assert not settings.allow_insecure
+    require_protection(settings, "GRPC_HOST")
+    assert exposure(settings) == ()
+
+
+@pytest.mark.parametrize(("user", "folder"), [("server", "server"), ("edge-files", "edge"), ("edge", "edge")])
+def test_key_is_in_the_containers_that_use_it_only(user: str, folder: str) -> None:
+    service = COMPOSE["services"][user]
+    mounted = [volume for volume in service["volumes"] if volume.startswith("certificates_")]
+    assert mounted == [f"certificates_{folder}:/certificates/{folder}:ro"]
+    files = [service.get("environment", {}).get(f"GRPC_TLS_{what}") for what in ("CERT", "KEY", "CA")]
+    assert user == "edge" or files == [f"/certificates/{folder}/{file}" for file in ("tls.crt", "tls.key", "ca.crt")]
+    authority = [name for name, one in COMPOSE["services"].items() if "authority" in str(one.get("volumes"))]
+    assert authority == ["certificates"]
 
 
 def test_forms_that_older_composers_refuse_are_not_used() -> None:

@@ -10,10 +10,12 @@ import kubernetes_validate
 import pytest
 import yaml
 
+from tradingsignals_server.adapters.metrics.endpoint import READY_PATH
+from tradingsignals_server.bootstrap.exposure import exposure, require_protection
 from tradingsignals_server.config import Settings
 
 FOLDER = Path(__file__).resolve().parents[3] / "deploy" / "kubernetes"
-OF_OPERATORS = {"Cluster"}
+OF_OPERATORS = {"Cluster", "Certificate", "Issuer"}
 """Kinds that are not Kubernetes' own, so that their schema is not known here."""
 
 
@@ -98,6 +100,56 @@ def test_settings_can_be_read(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -
     for name, value in settings["data"].items():
         monkeypatch.setenv(name, value)
     assert Settings.from_env().drain_seconds == float(settings["data"]["DRAIN_SECONDS"])
+
+
+def environment_of(container: dict[str, Any]) -> dict[str, str]:
+    """Return the values that are in the manifests; those of Secrets are not."""
+    [settings] = of_kind("ConfigMap")
+    values: dict[str, str] = settings["data"]
+    return values | {each["name"]: each["value"] for each in container["env"] if "value" in each}
+
+
+def test_server_starts_beyond_its_pod_with_protection_and_without_a_warning(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    [server] = [each for pod in PODS for each in pod["containers"] if each["name"] == "server"]
+    for name, value in environment_of(server).items():
+        monkeypatch.setenv(name, value)
+    settings = Settings.from_env()
+    assert not settings.allow_insecure
+    require_protection(settings, "GRPC_HOST")
+    assert exposure(settings) == ()
+    assert (server["readinessProbe"]["httpGet"]["path"], settings.metrics_port) == (READY_PATH, 9464)
+
+
+@pytest.mark.parametrize("component", ["server", "edge"])
+def test_certificates_are_made_and_mounted_where_the_settings_say(component: str) -> None:
+    certificates = {each["metadata"]["name"]: each["spec"] for each in of_kind("Certificate")}
+    made = certificates[f"tradingsignals-{component}"]
+    issuers = {each["metadata"]["name"]: each["spec"] for each in of_kind("Issuer")}
+    authority = certificates["tradingsignals-authority"]["secretName"]
+    assert issuers[made["issuerRef"]["name"]] == {"ca": {"secretName": authority}}
+    assert {"server auth", "client auth"} & set(made["usages"]) == (
+        {"server auth", "client auth"} if component == "server" else {"client auth"}
+    )
+    if component == "server":
+        assert Settings().grpc_tls_name in made["dnsNames"]
+    [pod] = [
+        each["spec"]["template"]["spec"]
+        for each in of_kind("Deployment")
+        if each["metadata"]["name"] == f"tradingsignals-{component}"
+    ]
+    volumes = {each["name"]: each.get("secret", {}).get("secretName") for each in pod["volumes"]}
+    containers = [*pod.get("initContainers", ()), *pod["containers"]]
+    for container in containers:
+        [mounted] = [each for each in container["volumeMounts"] if volumes[each["name"]] == made["secretName"]]
+        assert mounted["readOnly"]
+        if "env" in container:
+            named = environment_of(container)
+            assert [named[f"GRPC_TLS_{what}"] for what in ("CERT", "KEY", "CA")] == [
+                f"{mounted['mountPath']}/{file}" for file in ("tls.crt", "tls.key", "ca.crt")
+            ], "as cert-manager names them"
 
 
 def test_policies_allow_the_ports_that_are_listened_on_and_no_others() -> None:
