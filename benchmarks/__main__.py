@@ -19,6 +19,7 @@ from . import (
     access,
     bar_to_signal,
     catch_up,
+    certificates,
     dashboard,
     durable,
     fanout,
@@ -64,6 +65,7 @@ BENCHMARKS = {
         servers,
         observability,
         access,
+        certificates,
         dashboard,
     )
 }
@@ -76,7 +78,16 @@ GROUPS = {
 }
 """Names of groups of benchmarks. `callers` measure what a caller of the service sees."""
 
-NO_SERVICE = ("inference", "pipeline", "load_generator", "stream_generator", "observability", "access", "dashboard")
+NO_SERVICE = (
+    "inference",
+    "pipeline",
+    "load_generator",
+    "stream_generator",
+    "observability",
+    "access",
+    "certificates",
+    "dashboard",
+)
 """Benchmarks that import this tree's server, know its page, metrics or keys, or measure the load generator: no other
 commit can be measured by them."""
 

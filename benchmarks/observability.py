@@ -61,7 +61,7 @@ async def run(effort: Effort) -> AsyncIterator[Figure]:
         }
         for service in services.values():
             await service.publish(simulated_bars(SYMBOL, WARMING_BARS))
-        generating = {name: partial(_generate, service, effort.seconds) for name, service in services.items()}
+        generating = {name: partial(generated, service, effort.seconds) for name, service in services.items()}
         for figure in await _compared(effort, services, "POST generate, 16 clients", generating):
             yield figure
         publishing = {name: partial(_publish, service, iter(_shares(effort))) for name, service in services.items()}
@@ -80,7 +80,8 @@ async def _compared(
     return compared(what, cpu, NEITHER, TARGET)
 
 
-async def _generate(service: Service, seconds: float) -> float:
+async def generated(service: Service, seconds: float) -> float:
+    """Generate signals through Envoy for a time; return how many calls it were."""
     return (await rest_load(service.rest_port, "POST /api/signals/generate", CLIENTS, seconds, json.dumps(QUOTE))).sent
 
 
