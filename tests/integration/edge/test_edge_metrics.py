@@ -28,6 +28,12 @@ async def test_metrics_of_the_edge_are_served_and_nothing_else_of_its_admin_inte
             assert (await client.get(base + path)).status_code == 404, path
         assert (await client.post(f"{base}/stats/prometheus")).status_code == 404
         assert (await client.post(f"{base}/quitquitquit")).status_code == 404
+        page = {"origin": edge.url, "access-control-request-method": "GET"}
+        for response in (
+            await client.get(f"{base}/stats/prometheus", headers=page),
+            await client.options(f"{base}/stats/prometheus", headers=page),
+        ):
+            assert not [name for name in response.headers if name.startswith("access-control-")], "no page may read it"
         refused = await client.get(f"{base}/stats/prometheus", headers={"host": "evil.example"})
         assert refused.status_code == 403
         assert (await client.get(f"{edge.url}/stats/prometheus")).status_code in {404, 502, 503}, (

@@ -51,6 +51,12 @@ async def test_probe_gets_whether_the_server_serves(serves: bool, status: int) -
         assert (await get(port, "/ready", host="evil.example")).status_code == 403
 
 
+async def test_no_page_may_read_them() -> None:
+    async with metrics_port(registry_of_loop(), "127.0.0.1", 0) as port:
+        response = await get(port, origin="http://127.0.0.1:1")
+        assert not [name for name in response.headers if name.startswith("access-control-")]
+
+
 async def test_other_paths_and_hosts_are_refused() -> None:
     async with metrics_port(registry_of_loop(), "127.0.0.1", 0) as port:
         assert (await get(port, "/")).status_code == 404
