@@ -29,10 +29,13 @@ from google.protobuf.message import Message
 from protos.openapi_parts import (
     ERROR_RESPONSES,
     ERROR_SCHEMAS,
+    IDEMPOTENCY_KEY_PARAMETER,
     INTRODUCTION,
     INVALID,
+    KEY_REUSED,
     NOT_JSON,
     OTHER,
+    REPLAYED_HEADER,
     SECURITY,
     SECURITY_SCHEMES,
     STREAM_TYPES,
@@ -49,6 +52,8 @@ from tradingsignals_server.api.mapping.bounds import (
     greatest_length,
     number_bounds,
 )
+from tradingsignals_server.domain.idempotency import KEYED_METHODS
+from tradingsignals_server.transport.grpc.metadata import REPLAYED_KEY
 
 _SCALARS: dict[int, Schema] = {
     FieldDescriptorProto.TYPE_DOUBLE: {"type": "number", "format": "double"},
@@ -165,6 +170,8 @@ class _Writer:
             for field in request.field
             if field.name in in_path or in_query
         ]
+        if has_key := f"{service}.{method.name}" in KEYED_METHODS:
+            parameters.append(IDEMPOTENCY_KEY_PARAMETER)
         if parameters:
             operation["parameters"] = parameters
         if named is not None and body is not None:
@@ -172,10 +179,10 @@ class _Writer:
             if "body" in example:
                 content["example"] = example["body"]
             operation["requestBody"] = {"required": "required" in body, "content": {"application/json": content}}
-        operation["responses"] = self.responses(method, comment, has_body=body is not None)
+        operation["responses"] = self.responses(method, comment, has_body=body is not None, has_key=has_key)
         return operation
 
-    def responses(self, method: MethodDescriptorProto, comment: str, *, has_body: bool) -> Schema:
+    def responses(self, method: MethodDescriptorProto, comment: str, *, has_body: bool, has_key: bool) -> Schema:
         response_type = method.output_type.lstrip(".")
         media_types = STREAM_TYPES if method.server_streaming else ("application/json",)
         description = self.comments[response_type]
@@ -187,6 +194,9 @@ class _Writer:
         responses["400"] = _shared(INVALID)  # of the edge, on every path
         if has_body:
             responses |= {"413": _shared(TOO_LARGE), "415": _shared(NOT_JSON)}
+        if has_key:
+            responses["200"]["headers"] = {REPLAYED_KEY: REPLAYED_HEADER}
+            responses["422"] = _shared(KEY_REUSED)
         request_type = method.input_type.lstrip(".")
         about_fields = [self.comments[f"{request_type}.{field.name}"] for field in self.message(request_type).field]
         clauses: dict[int, list[str]] = {}

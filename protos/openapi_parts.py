@@ -113,6 +113,20 @@ def error_response(description: str, example: Schema | None = None) -> Schema:
 INVALID, TOO_LARGE, NOT_JSON, UNAVAILABLE, OTHER = "Invalid", "TooLarge", "NotJson", "Unavailable", "Error"
 """Names of the responses that many calls have."""
 
+KEY_REUSED = "KeyReused"
+
+IDEMPOTENCY_KEY_PARAMETER: Schema = {
+    "name": "Idempotency-Key",
+    "in": "header",
+    "description": "A text that the caller makes for this request, such as a UUID. The same request with the same key "
+    "is done once, and gets the first response each time, for a day at least. Absent: it is done each time.",
+    "schema": {"type": "string", "minLength": 1, "maxLength": 128, "pattern": "^[!-~]+$"},
+}
+REPLAYED_HEADER: Schema = {
+    "description": "`true` on the response of an earlier call with the same idempotency key.",
+    "schema": {"type": "string", "enum": ["true"]},
+}
+
 ERROR_RESPONSES: dict[str, Schema] = {
     INVALID: error_response(
         "A field or a parameter is unknown, repeated, malformed or out of its bounds.",
@@ -126,6 +140,15 @@ ERROR_RESPONSES: dict[str, Schema] = {
     UNAVAILABLE: error_response(
         "No server or no database is available, or the server is stopping. Try again.",
         _error(14, "no healthy upstream", "SERVER_UNAVAILABLE"),
+    ),
+    KEY_REUSED: error_response(
+        "The idempotency key was used for another request. Nothing was done.",
+        _error(
+            6,
+            "the idempotency key was used for another request of tradingsignals.v1.SignalService.GenerateSignal: send "
+            "each request with a key of its own",
+            "IDEMPOTENCY_KEY_REUSED",
+        ),
     ),
     OTHER: error_response("Any other failure."),
 }

@@ -61,6 +61,10 @@ class ServiceSettings(BaseSettings):
         description="Events older than this many days are pruned from the log that streams resume from and replay; "
         "so are the inputs by which signals are explained and replayed; signals, positions and bars stay. 0: none is.",
     )
+    idempotency_seconds: Annotated[int, Field(ge=1, le=31_536_000)] = Field(
+        86_400,
+        description="How long an idempotency key is kept at least, with the response of its call. Pruned hourly.",
+    )
     stream_stall_seconds: Positive = Field(
         300.0, description="A follower that takes nothing for so long is ended with RESOURCE_EXHAUSTED."
     )

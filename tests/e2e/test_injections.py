@@ -26,7 +26,10 @@ from tradingsignals_server.domain.bars import Bar
 pytestmark = pytest.mark.slow
 
 TEXTS = (*INJECTIONS[:3], " ".join(INJECTIONS))
-HEADERS = ("x-request-id", "traceparent", "tracestate", "last-event-id", "user-agent", "x-api-key", "x-forwarded-for")
+HEADERS = (
+    *("x-request-id", "traceparent", "tracestate", "last-event-id", "user-agent", "x-api-key", "x-forwarded-for"),
+    "idempotency-key",
+)
 TABLES = "SELECT table_name FROM information_schema.tables WHERE table_schema = 'public' ORDER BY 1"
 
 Field = tuple[FieldDescriptor, ...]

@@ -19,7 +19,7 @@ from tests.support.bars import messages
 from tests.support.builders import walk
 from tests.support.deadlines import DEADLINE
 from tests.support.folders import scratch_folder
-from tests.support.processes import Process, all_ended, children
+from tests.support.processes import Process, all_ended, children, listener
 from tests.support.service import RunningService, running_service
 from tests.support.tables import Tables, by_symbol, tables_of
 
@@ -312,18 +312,6 @@ async def generated(client: tradingsignals.AsyncClient) -> Signal:
             return await client.generate_signal(4000.0, symbol=SYMBOLS[0])
         except TemporaryError:
             await asyncio.sleep(0.05)
-
-
-def listener(address: str) -> int:
-    """Return the process that listens at an address."""
-    port = f":{int(address.rpartition(':')[2]):04X}"
-    rows = [line.split() for name in ("tcp", "tcp6") for line in Path(f"/proc/net/{name}").read_text().splitlines()[1:]]
-    listening = {f"socket:[{row[9]}]" for row in rows if row[1].endswith(port) and row[3] == "0A"}
-    for entry in Path("/proc").iterdir():
-        with suppress(OSError):  # it has just ended, or closed it
-            if entry.name.isdecimal() and any(str(fd.readlink()) in listening for fd in (entry / "fd").iterdir()):
-                return int(entry.name)
-    raise AssertionError(f"no process listens on {address}")
 
 
 async def test_feed_moves_when_its_server_dies(folder: Path) -> None:

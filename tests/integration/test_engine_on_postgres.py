@@ -24,6 +24,7 @@ from tradingsignals_server.adapters.postgres.store import PostgresStore
 from tradingsignals_server.api.mapping.log_encoding import encode
 from tradingsignals_server.application.decision.quotes import Quote
 from tradingsignals_server.application.ports.event_log import LogEntry
+from tradingsignals_server.application.ports.idempotency import KeyUse
 from tradingsignals_server.application.ports.inputs import SignalInputs
 from tradingsignals_server.application.ports.store import RecurrentCheckpoint, ShadowEvent
 from tradingsignals_server.domain.bars import Bar
@@ -207,11 +208,12 @@ class LosingResponses(PostgresStore):
         shadow_events: Sequence[ShadowEvent] = (),
         checkpoints: Sequence[RecurrentCheckpoint] = (),
         inputs: Sequence[SignalInputs] = (),
+        keys: Sequence[KeyUse] = (),
         owner: UUID | None = None,
     ) -> Sequence[LogEntry]:
         """See Store."""
         entries = await super().commit(
-            events, at, shadow_events=shadow_events, checkpoints=checkpoints, inputs=inputs, owner=owner
+            events, at, shadow_events=shadow_events, checkpoints=checkpoints, inputs=inputs, keys=keys, owner=owner
         )
         self._commits += 1
         if self._commits in self._lost:

@@ -175,7 +175,7 @@ class TestRetention:
                     log_tails[0].append(entries)
 
         pruning = [
-            Retention(one, log_tail, lambda: NOW, 90 * DAY)
+            Retention(one, log_tail, lambda: NOW, 90 * DAY, DAY)
             for one, log_tail in zip((store, another_store), log_tails, strict=True)
         ]
         pruned = await within(asyncio.gather(*(one.prune() for one in pruning), write()))

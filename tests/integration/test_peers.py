@@ -23,11 +23,13 @@ from tradingsignals_server.api.mapping.errors import status_of
 from tradingsignals_server.api.mapping.to_proto import bar_message
 from tradingsignals_server.api.methods import is_routine, methods_of
 from tradingsignals_server.api.services.peer import PeerServicer
+from tradingsignals_server.application.access.current import current_caller
 from tradingsignals_server.application.cluster.router import Router
 from tradingsignals_server.application.ingest.sole_ownership import SoleOwnership
 from tradingsignals_server.application.ports.feed import BarResult
 from tradingsignals_server.application.ports.ownership import Claim
 from tradingsignals_server.application.ports.peer import PeerError, PeerGone
+from tradingsignals_server.domain.access import Caller, Credential
 from tradingsignals_server.domain.bars import Bar
 from tradingsignals_server.domain.buckets import bucket_of
 from tradingsignals_server.domain.errors import NotAPeer, ServiceError
@@ -37,7 +39,16 @@ from tradingsignals_server.internal import peer_service_pb2 as pb
 from tradingsignals_server.transport.certificates import Certificates
 from tradingsignals_server.transport.grpc.credentials import server_credentials
 from tradingsignals_server.transport.grpc.interceptors import CallInterceptor
-from tradingsignals_server.transport.grpc.metadata import PEER_KEY
+from tradingsignals_server.transport.grpc.metadata import (
+    CALLER_KEY,
+    IDEMPOTENCY_KEY,
+    PEER_KEY,
+    REPLAYED_KEY,
+    forwarded,
+    forwarded_caller,
+    idempotency_key,
+    response_metadata,
+)
 from tradingsignals_server.transport.grpc.registration import MethodHandlers
 from tradingsignals_server.transport.grpc.status import CallRules
 
@@ -80,8 +91,18 @@ async def serving(
     router: object, certificates: Certificates | None = None, address: str = "127.0.0.1:0"
 ) -> AsyncIterator[str]:
     """Serve the calls of peers with `router`, on the database whose secret is "ours"."""
+    servicer = PeerServicer(cast(Router, router), default_interval)
+    async with serving_with(servicer, certificates, address) as found:
+        yield found
+
+
+@asynccontextmanager
+async def serving_with(
+    servicer: object, certificates: Certificates | None = None, address: str = "127.0.0.1:0"
+) -> AsyncIterator[str]:
+    """Serve the calls of peers with `servicer`, on that database."""
     server = grpc.aio.server(interceptors=(CallInterceptor(CallRules(status_of, is_routine), "ours"),))
-    methods = methods_of(PEER_SERVICE, PeerServicer(cast(Router, router), default_interval))
+    methods = methods_of(PEER_SERVICE, servicer)
     server.add_generic_rpc_handlers((MethodHandlers(methods, lambda _: lambda: None),))
     if certificates is None:
         port = server.add_insecure_port(address)
@@ -190,3 +211,46 @@ async def test_refusal_of_a_bar_is_the_same_through_a_server_that_does_not_own_t
 def public_parts(result: BarResult) -> tuple[object, ...]:
     assert isinstance(result, ServiceError)
     return type(result), result.message, result.metadata, result.violations
+
+
+class Done:
+    """A servicer that is called by other servers on behalf of a caller; it keeps what it knows of each call."""
+
+    def __init__(self) -> None:
+        self.known: list[tuple[bool, str | None, str]] = []
+
+    async def process_bars(self, _: pb.ProcessBarsRequest) -> pb.ProcessBarsResponse:
+        self.known.append((forwarded.get(), idempotency_key.get(), forwarded_caller.get()))
+        if idempotency_key.get() is not None:
+            response_metadata.set(((REPLAYED_KEY, "true"),))
+        return pb.ProcessBarsResponse()
+
+
+@pytest.mark.parametrize("key", [None, "8e03978e"])
+async def test_forwarded_call_has_the_key_and_the_caller_and_its_response_says_what_the_peer_says(
+    key: str | None,
+) -> None:
+    done = Done()
+
+    async def forwarded_call() -> Sequence[tuple[str, str]]:
+        """Forward a call in the task that serves it, and return what its caller will be sent."""
+        idempotency_key.set(key)
+        current_caller.set(Caller(Credential.TOKEN, "jos\u00e9"))
+        async with open_peers("ours", bar_message) as others:
+            await others.at(server).forward(PATH, pb.ProcessBarsRequest().SerializeToString())
+        return response_metadata.get()
+
+    async with serving_with(done) as server:
+        metadata = await within(asyncio.create_task(forwarded_call()))
+    if key is None:
+        assert (done.known, list(metadata)) == ([(True, None, "")], [])
+    else:
+        assert (done.known, list(metadata)) == ([(True, key, "token:jos%C3%A9")], [(REPLAYED_KEY, "true")])
+
+
+async def test_caller_cannot_name_another_one() -> None:
+    done = Done()
+    async with serving_with(done) as address, grpc.aio.insecure_channel(address) as channel:
+        call = channel.unary_unary(PATH, pb.ProcessBarsRequest.SerializeToString, pb.ProcessBarsResponse.FromString)
+        await within(call(pb.ProcessBarsRequest(), metadata=((IDEMPOTENCY_KEY, "k"), (CALLER_KEY, "key:abc"))))
+    assert done.known == [(False, "k", "")]

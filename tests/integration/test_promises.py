@@ -18,6 +18,7 @@ from tradingsignals_server.adapters.postgres.connection import Connections, Data
 from tradingsignals_server.adapters.postgres.store import PostgresStore
 from tradingsignals_server.api.mapping.log_encoding import encode
 from tradingsignals_server.application.ports.event_log import LogEntry
+from tradingsignals_server.application.ports.idempotency import KeyUse
 from tradingsignals_server.application.ports.inputs import SignalInputs
 from tradingsignals_server.application.ports.store import RecurrentCheckpoint, ShadowEvent
 from tradingsignals_server.domain.errors import StorageUnavailable
@@ -83,6 +84,7 @@ class ShakyPostgres(PostgresStore):
         shadow_events: Sequence[ShadowEvent] = (),
         checkpoints: Sequence[RecurrentCheckpoint] = (),
         inputs: Sequence[SignalInputs] = (),
+        keys: Sequence[KeyUse] = (),
         owner: UUID | None = None,
     ) -> Sequence[LogEntry]:
         """See Store."""
@@ -90,7 +92,7 @@ class ShakyPostgres(PostgresStore):
         if fault is Fault.BEFORE:
             raise StorageUnavailable
         entries = await super().commit(
-            events, at, shadow_events=shadow_events, checkpoints=checkpoints, inputs=inputs, owner=owner
+            events, at, shadow_events=shadow_events, checkpoints=checkpoints, inputs=inputs, keys=keys, owner=owner
         )
         self._note(entries)
         if fault is Fault.AFTER:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from tests.support.store_contract.inputs import InputsContract
+from tests.support.store_contract.keys import KeysContract
 from tests.support.store_contract.lists import ListContract, TotalsContract
 from tests.support.store_contract.log import LogContract, RetentionContract, SequenceRangeContract
 from tests.support.store_contract.policies import CheckpointContract, ShadowContract
@@ -23,6 +24,9 @@ class TestResume(ResumeContract): ...
 
 
 class TestInputs(InputsContract): ...
+
+
+class TestKeys(KeysContract): ...
 
 
 class TestLists(ListContract): ...

@@ -11,8 +11,10 @@ from enum import Enum, auto
 from uuid import UUID
 
 from tradingsignals_server.application.ports.event_log import Encode, LogEntry, LogHead
+from tradingsignals_server.application.ports.idempotency import KeyUse, UsedKey
 from tradingsignals_server.application.ports.inputs import SignalInputs, StoredSignal
 from tradingsignals_server.application.ports.store import (
+    KeyTaken,
     Page,
     RecurrentCheckpoint,
     RefusedByStore,
@@ -70,6 +72,7 @@ class MemoryStore:
         self.shadow_events: list[ShadowEvent] = []
         self.checkpoints: dict[tuple[str, str, bool], RecurrentCheckpoint] = {}
         self.inputs: dict[UUID, SignalInputs] = {}
+        self.keys: dict[tuple[str, str], tuple[datetime, UsedKey]] = {}
         self.faults: deque[Fault] = deque()
         self.gate = asyncio.Event()
         self.gate.set()
@@ -89,6 +92,7 @@ class MemoryStore:
         shadow_events: Sequence[ShadowEvent] = (),
         checkpoints: Sequence[RecurrentCheckpoint] = (),
         inputs: Sequence[SignalInputs] = (),
+        keys: Sequence[KeyUse] = (),
         owner: UUID | None = None,
     ) -> Sequence[LogEntry]:
         """See Store."""
@@ -103,7 +107,12 @@ class MemoryStore:
         if any(map(self.refuses, events)):
             raise RefusedByStore("it violates a rule")
         self._check(events)
+        places = [(use.request.caller, use.request.key) for use in keys]
+        if len({*self.keys, *places}) < len(self.keys) + len(places):
+            raise KeyTaken("it violates idempotency_keys_pkey")
         entries = self.put(events, at)
+        for place, use in zip(places, keys, strict=True):
+            self.keys[place] = at, UsedKey(use.request.method, use.request.request_hash, use.response(entries))
         self.shadow_events.extend(shadow_events)
         self.inputs.update({one.signal_id: one for one in inputs})
         self.checkpoints.update({(one.symbol, one.policy, one.shadow): one for one in checkpoints})
@@ -384,6 +393,20 @@ class MemoryStore:
             self.oldest += 1
             count += 1
         return count
+
+    async def used_key(self, caller: str, key: str) -> UsedKey | None:
+        """See Store."""
+        await self._reached()
+        _, used = self.keys.get((caller, key), (None, None))
+        return used
+
+    async def prune_keys(self, before: datetime, limit: int) -> int:
+        """See Store."""
+        await self._reached()
+        old = [place for place, (at, _) in self.keys.items() if at < before][:limit]
+        for place in old:
+            del self.keys[place]
+        return len(old)
 
     async def ping(self) -> None:
         """See Store."""

@@ -44,6 +44,18 @@ def descendants(pid: int) -> list[Process]:
     return found
 
 
+def listener(address: str) -> int:
+    """Return the process that listens at an address."""
+    port = f":{int(address.rpartition(':')[2]):04X}"
+    rows = [line.split() for name in ("tcp", "tcp6") for line in Path(f"/proc/net/{name}").read_text().splitlines()[1:]]
+    listening = {f"socket:[{row[9]}]" for row in rows if row[1].endswith(port) and row[3] == "0A"}
+    for entry in Path("/proc").iterdir():
+        with suppress(OSError):  # it has just ended, or closed it
+            if entry.name.isdecimal() and any(str(fd.readlink()) in listening for fd in (entry / "fd").iterdir()):
+                return int(entry.name)
+    raise AssertionError(f"no process listens on {address}")
+
+
 async def all_ended(processes: Iterable[Process]) -> None:
     """Wait until all of them have exited."""
     for process in processes:

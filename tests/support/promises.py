@@ -136,7 +136,7 @@ class Promises(RuleBasedStateMachine):
         pipeline = Pipeline(Trader(following(), RiskRules()), calendar_for)
         self.engine = Engine(self.store, pipeline, self.log_tail, lambda: NOW)
         self.writer = asyncio.create_task(self.engine.run())
-        self.retention = Retention(self.store, self.log_tail, lambda: NOW, timedelta(days=1))
+        self.retention = Retention(self.store, self.log_tail, lambda: NOW, timedelta(days=1), timedelta(days=1))
 
     # --------------------------------------------------------------------------------------------- what is published
 

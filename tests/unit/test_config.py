@@ -252,6 +252,7 @@ IMPOSSIBLE = [
     ("MAX_STREAMS_PER_CALLER", "-1"),
     ("MAX_STREAM_SECONDS", "-1"),
     ("AUDIT_RETENTION_DAYS", "-1"),
+    ("IDEMPOTENCY_SECONDS", "0"),
     ("ALLOW_INSECURE", "perhaps"),
     ("ALLOWED_HOSTS", "*"),
     ("ALLOWED_HOSTS", "a.example:8003"),

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Coroutine
-from functools import cache, partial, wraps
+from functools import partial, wraps
 from typing import Any, Protocol, TypeVar
 
-from google.protobuf.descriptor import Descriptor
 from google.protobuf.message import Message
 
 from tradingsignals.v1.signal_service_pb2 import GenerateSignalFromDbRequest, GenerateSignalRequest
@@ -15,7 +14,9 @@ from ..application.cluster.forwarding import OwnerForwarding
 from ..domain.errors import InvalidRequest
 from ..domain.symbols import parse_symbol
 from ..transport.grpc.metadata import is_forwarded
+from .contract import method_of, path_of
 from .mapping.bounds import DEFAULT_SYMBOL
+from .once import sent_key
 
 
 class ForwardingServicer(Protocol):
@@ -50,6 +51,7 @@ def at_owner(
     ) -> Callable[[Servicer, Request], Coroutine[Any, Any, Response | bytes]]:
         @wraps(method)
         async def run_at_owner(servicer: Servicer, request: Request) -> Response | bytes:
+            sent_key()  # before a peer is sent it
             found = await symbol(servicer, request)
             if found is None:
                 return await method(servicer, request)
@@ -57,7 +59,9 @@ def at_owner(
             if is_forwarded():
                 return await servicer.owner.run_forwarded(found, here)
             return await servicer.owner.run(
-                found, here, lambda peer: peer.forward(_path_of(request.DESCRIPTOR), request.SerializeToString())
+                found,
+                here,
+                lambda peer: peer.forward(path_of(method_of(request.DESCRIPTOR)), request.SerializeToString()),
             )
 
         return run_at_owner
@@ -71,16 +75,3 @@ async def symbol_in_request(_: Servicer, request: SymbolRequest) -> str | None:
         return parse_symbol(request.symbol) if request.symbol else DEFAULT_SYMBOL
     except InvalidRequest:
         return None
-
-
-@cache
-def _path_of(request: Descriptor) -> str:
-    """Return the path of the method that takes this request: each method of the contract has a request of its own."""
-    services = request.file.services_by_name.values()
-    (path,) = (
-        f"/{service.full_name}/{method.name}"
-        for service in services
-        for method in service.methods
-        if method.input_type.full_name == request.full_name
-    )
-    return path

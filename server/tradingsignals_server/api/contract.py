@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from google.protobuf.descriptor import FileDescriptor, MethodDescriptor, ServiceDescriptor
+from functools import cache
+
+from google.protobuf.descriptor import Descriptor, FileDescriptor, MethodDescriptor, ServiceDescriptor
 
 from tradingsignals.v1 import (
     access_service_pb2,
@@ -60,6 +62,16 @@ EDGE_SERVICES = {
     for service in (JSON_SERVICE, JSON_BODY_SERVICE, SERVER_SENT_EVENTS_SERVICE, NEWLINE_DELIMITED_SERVICE)
 }
 """What the edge calls on behalf of REST callers."""
+
+
+@cache
+def method_of(request: Descriptor) -> MethodDescriptor:
+    """Return the method that takes this request: each method of the contract has a request of its own."""
+    services = request.file.services_by_name.values()
+    (method,) = (
+        method for service in services for method in service.methods if method.input_type.full_name == request.full_name
+    )
+    return method
 
 
 def path_of(method: MethodDescriptor) -> str:

@@ -16,6 +16,7 @@ from ..api.contract import PEER_SERVICE, SERVICES
 from ..api.mapping.errors import status_of
 from ..api.mapping.log_messages import market_update_of, signal_of
 from ..api.methods import all_methods, is_routine, methods_of
+from ..api.once import RunOnce
 from ..api.services.access import AccessServicer
 from ..api.services.account import AccountServicer
 from ..api.services.backtests import BacktestServicer
@@ -150,16 +151,19 @@ async def _fanout_server(
 def _servicers(settings: Settings, core: Core, access: Access) -> dict[str, object]:
     queries = Queries(core.storage.store, core.log_tail, core.storage.outcomes)
     explainer = SignalExplainer(core.storage.store, core.find_policy, Decoders(signal_of, market_update_of))
+    once = RunOnce(core.once)
     public: dict[str, object] = {
         "SystemService": SystemServicer(
             core.health, core.log_tail, settings.feed.name, settings.risk_rules, settings.bar_interval
         ),
         "SignalService": SignalServicer(
-            core.engine, queries, core.pipeline, core.owner, explainer, _performance(settings, core).compute
+            core.engine, queries, core.pipeline, core.owner, explainer, once, _performance(settings, core).compute
         ),
-        "PositionService": PositionServicer(core.engine, queries, core.owner),
+        "PositionService": PositionServicer(core.engine, queries, core.owner, once),
         "OutcomeService": OutcomeServicer(queries),
-        "AccountService": AccountServicer(AccountQueries(core.storage.account), core.engine, settings.protections),
+        "AccountService": AccountServicer(
+            AccountQueries(core.storage.account), core.engine, settings.protections, once
+        ),
         "MarketDataService": MarketDataServicer(core.router, queries, settings.bar_interval.of),
         "ModelService": ModelServicer(core.pipeline, core.models, queries),
         "AccessService": AccessServicer(access.keys, access.audit, utc_now),

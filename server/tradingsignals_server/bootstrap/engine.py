@@ -26,6 +26,7 @@ from ..application.explain.service import FindPolicy
 from ..application.health import HealthReporter
 from ..application.ingest.account_guard import AccountSource
 from ..application.ingest.engine import Engine
+from ..application.ingest.once import Once
 from ..application.ledger.keeper import Books, LedgerKeeper
 from ..application.models import ModelKeeper, ModelSource
 from ..application.ports.feed import Feed
@@ -51,6 +52,7 @@ class Core:
     log_tail: LogTail
     membership: Membership
     engine: Engine
+    once: Once
     router: Router
     owner: OwnerForwarding
     models: ModelKeeper
@@ -100,10 +102,17 @@ async def build_core(
         log_tail=log_tail,
         membership=membership,
         engine=engine,
+        once=Once(store),
         router=router,
         owner=OwnerForwarding(router, peer_at),
         models=ModelKeeper(engine, pipeline, settings.risk_rules, live, shadow),
-        retention=Retention(store, log_tail, clock, timedelta(days=settings.signal_retention_days)),
+        retention=Retention(
+            store,
+            log_tail,
+            clock,
+            timedelta(days=settings.signal_retention_days),
+            timedelta(seconds=settings.idempotency_seconds),
+        ),
         ledger=LedgerKeeper(
             storage.outcomes, log_tail, books(settings), clock, reader.committed, observer=ledger_observer
         ),

@@ -14,6 +14,7 @@ from fnmatch import fnmatchcase
 from functools import lru_cache
 from hmac import compare_digest
 from typing import Final
+from urllib.parse import quote
 
 from .access_errors import InvalidKey
 
@@ -93,6 +94,11 @@ class Caller:
     def may(self, rule: Rule) -> bool:
         """Return whether it may call methods of a rule."""
         return rule is Rule.PUBLIC or (self.role is not None and rule in INCLUDED[self.role])
+
+    @property
+    def identity(self) -> str:
+        """Who it is, wherever it calls from, in visible ASCII; all callers without credentials are one."""
+        return quote(f"{self.credential}:{self.id}", safe=":/@")
 
     @property
     def group(self) -> str:

@@ -197,7 +197,9 @@ async def test_pages_of_listed_origins_may_send_and_read_these_headers(rest: htt
     preflight = await Call("OPTIONS", LATEST, ASKED).send(rest, DESK)
     assert set(preflight.headers["access-control-allow-headers"].split(", ")) == sent
     response = await CALLS["health"].send(rest, DESK)
-    assert {"grpc-status-details-bin", "x-epoch"} <= set(response.headers["access-control-expose-headers"].split(", "))
+    assert {"grpc-status-details-bin", "idempotency-replayed", "x-epoch"} <= set(
+        response.headers["access-control-expose-headers"].split(", ")
+    )
 
 
 @pytest.mark.parametrize(("status", "call"), REFUSED.values(), ids=REFUSED)

@@ -78,8 +78,8 @@ class Endless:
 def servicers(log: Log) -> dict[str, object]:
     """Servicers of streams and lists; calls of ModelService never return, and all others are defects."""
     nothing, queries = cast(Any, None), Queries(log.store, log.log_tail, MemoryOutcomes())
-    signals = SignalServicer(nothing, queries, nothing, nothing, nothing, nothing)
-    positions = PositionServicer(nothing, queries, nothing)
+    signals = SignalServicer(nothing, queries, nothing, nothing, nothing, nothing, nothing)
+    positions = PositionServicer(nothing, queries, nothing, nothing)
     public: dict[str, object] = {
         **{name: _Absent() for name in SERVICES},
         "SignalService": signals,

@@ -10,5 +10,8 @@ from __future__ import annotations
 import pytest
 
 pytest.register_assert_rewrite(
-    *(f"{__name__}.{module}" for module in ("writing", "reading", "lists", "policies", "log", "inputs", "ledger"))
+    *(
+        f"{__name__}.{module}"
+        for module in ("writing", "reading", "lists", "policies", "log", "inputs", "keys", "ledger")
+    )
 )

@@ -11,18 +11,24 @@ from tests.support.builders import NOW, position
 from tests.support.ledgers import BOOKS
 from tests.support.memory_account import MemoryAccount
 from tests.support.memory_outcomes import MemoryOutcomes
+from tests.support.memory_store import MemoryStore
 
 from tradingsignals.v1 import account_pb2
 from tradingsignals.v1.account_service_pb2 import (
     GetAccountRequest,
     HaltTradingRequest,
+    HaltTradingResponse,
     ListEquityRequest,
     ListEquityResponse,
     ResumeTradingRequest,
+    ResumeTradingResponse,
 )
 from tradingsignals_server.api.mapping.account_to_proto import account_message, equity_point_message
+from tradingsignals_server.api.once import RunOnce
 from tradingsignals_server.api.services.account import AccountServicer
 from tradingsignals_server.application.account_queries import AccountQueries
+from tradingsignals_server.application.ingest.once import Once
+from tradingsignals_server.application.ports.idempotency import CallKey
 from tradingsignals_server.application.ports.outcomes import StoredAccount
 from tradingsignals_server.domain.account import Account
 from tradingsignals_server.domain.account_errors import AccountNotReady
@@ -47,14 +53,15 @@ class Halting:
         self.account = Account.opened(1000.0)
         self.calls: list[tuple[str, str, bool]] = []
 
-    async def control_trading(self, reason: str, by: str, *, halted: bool) -> Account:
+    async def control_trading(self, reason: str, by: str, *, halted: bool, key: CallKey[Account] | None) -> Account:
+        assert key is None
         self.calls.append((reason, by, halted))
         self.account = self.account.after(TradingControl(halted, reason, by, NOW))
         return self.account
 
 
 def servicer_of(outcomes: MemoryOutcomes, engine: Any, protections: Protections = NO_PROTECTIONS) -> AccountServicer:
-    return AccountServicer(AccountQueries(MemoryAccount(outcomes)), engine, protections)
+    return AccountServicer(AccountQueries(MemoryAccount(outcomes)), engine, protections, RunOnce(Once(MemoryStore())))
 
 
 @pytest.fixture
@@ -165,10 +172,12 @@ async def test_token_of_another_resolution_is_refused(servicer: AccountServicer)
 async def test_halt_and_resume_say_how_trading_is(outcomes: MemoryOutcomes) -> None:
     engine = Halting()
     servicer = servicer_of(outcomes, engine, Protections(trading_halted=True))
-    halted = (await servicer.halt_trading(HaltTradingRequest(reason=" news \u00e0 10h ", by="ana"))).trading
+    response = await servicer.halt_trading(HaltTradingRequest(reason=" news \u00e0 10h ", by="ana"))
+    halted = HaltTradingResponse.FromString(response).trading
     assert {field.name for field, _ in halted.ListFields()} == set(account_pb2.Trading.DESCRIPTOR.fields_by_name)
     assert (halted.reason, halted.by, halted.halted_at.ToDatetime(UTC)) == ("news \u00e0 10h", "ana", NOW)
-    resumed = (await servicer.resume_trading(ResumeTradingRequest(by="bob"))).trading
+    response = await servicer.resume_trading(ResumeTradingRequest(by="bob"))
+    resumed = ResumeTradingResponse.FromString(response).trading
     assert {field.name for field, _ in resumed.ListFields()} == {"halted_by_setting"}
     assert engine.calls == [("news \u00e0 10h", "ana", True), ("", "bob", False)]
 

@@ -61,6 +61,7 @@ from tradingsignals_server.domain.errors import (
     TooManyBacktests,
     TooManySymbols,
 )
+from tradingsignals_server.domain.idempotency import IdempotencyKeyReused, KeyUsedMeanwhile
 from tradingsignals_server.domain.signal_errors import InputsNotStored, SignalNotFound
 from tradingsignals_server.domain.statistics_errors import StatisticsLimit
 from tradingsignals_server.transport.grpc.headers import trailers_only
@@ -77,6 +78,8 @@ TABLE: list[tuple[ServiceError, grpc.StatusCode]] = [
     (SignalNotFound("USDCOP"), CODES.NOT_FOUND),
     (PositionNotFound("p"), CODES.NOT_FOUND),
     (BarConflict("USDCOP", OPENING), CODES.ALREADY_EXISTS),
+    (IdempotencyKeyReused("tradingsignals.v1.SignalService.GenerateSignal"), CODES.ALREADY_EXISTS),
+    (KeyUsedMeanwhile(), CODES.UNAVAILABLE),
     (PositionAlreadyClosed("p"), CODES.FAILED_PRECONDITION),
     (NotEnoughBars("USDCOP", 50, 7), CODES.FAILED_PRECONDITION),
     (TooManySymbols("USDCOP", 9), CODES.FAILED_PRECONDITION),
@@ -168,7 +171,8 @@ def test_only_overload_and_outages_are_retryable() -> None:
     retryable = {type(error) for error, _ in TABLE if is_retryable(error)}
     overload = {Overloaded, ReadTimedOut, TooManyBacktests, StatisticsLimit, FollowerStalled}
     overload |= {RateLimited, TooManyStreams, StreamExpired}
-    assert retryable == overload | {StorageUnavailable, OwnerUnavailable, AccountNotReady, ShuttingDown, Unhealthy}
+    outages = {StorageUnavailable, KeyUsedMeanwhile, OwnerUnavailable, AccountNotReady, ShuttingDown, Unhealthy}
+    assert retryable == overload | outages
 
 
 def test_violations_are_listed_by_field() -> None:

@@ -12,6 +12,8 @@ from openapi_spec_validator import validate
 from protos import generate, openapi
 from tests.support.openapi import validate_against
 
+from tradingsignals_server.domain.idempotency import KEYED_METHODS
+
 PROTO = """
 syntax = "proto3";
 package shop.v1;
@@ -270,9 +272,21 @@ def test_enum_values_are_listed(contract: Any) -> None:
     assert schema(contract, "Signal.Action")["enum"] == ["BUY", "SELL", "HOLD"]
 
 
+def test_calls_with_an_idempotency_key_have_its_header_and_refusal(contract: Any) -> None:
+    found = set()
+    for verbs in contract["paths"].values():
+        for operation in verbs.values():
+            headers = [each["name"] for each in operation.get("parameters", []) if each["in"] == "header"]
+            assert ("422" in operation["responses"]) == (headers == ["Idempotency-Key"]) == bool(headers)
+            assert ("headers" in operation["responses"]["200"]) == bool(headers)
+            if headers:
+                found.add(operation["x-grpc-method"].replace("/", "."))
+    assert found == KEYED_METHODS
+
+
 def test_generate_from_db_accepts_its_fields_in_query_or_body(contract: Any) -> None:
     operation = contract["paths"]["/api/signals/generate-from-db"]["post"]
-    assert [each["name"] for each in operation["parameters"]] == ["symbol", "lookback_bars"]
+    assert [each["name"] for each in operation["parameters"] if each["in"] == "query"] == ["symbol", "lookback_bars"]
     assert not operation["requestBody"]["required"]
 
 

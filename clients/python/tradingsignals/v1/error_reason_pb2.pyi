@@ -44,6 +44,7 @@ class ErrorReason(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     RATE_LIMITED: _ClassVar[ErrorReason]
     TOO_MANY_STREAMS: _ClassVar[ErrorReason]
     STREAM_EXPIRED: _ClassVar[ErrorReason]
+    IDEMPOTENCY_KEY_REUSED: _ClassVar[ErrorReason]
     MALFORMED_REQUEST: _ClassVar[ErrorReason]
     CALLER_NOT_ALLOWED: _ClassVar[ErrorReason]
     UNKNOWN_PATH: _ClassVar[ErrorReason]
@@ -90,6 +91,7 @@ KEY_NOT_FOUND: ErrorReason
 RATE_LIMITED: ErrorReason
 TOO_MANY_STREAMS: ErrorReason
 STREAM_EXPIRED: ErrorReason
+IDEMPOTENCY_KEY_REUSED: ErrorReason
 MALFORMED_REQUEST: ErrorReason
 CALLER_NOT_ALLOWED: ErrorReason
 UNKNOWN_PATH: ErrorReason

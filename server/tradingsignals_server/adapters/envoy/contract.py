@@ -10,6 +10,8 @@ from google.api import annotations_pb2
 from google.api.http_pb2 import HttpRule
 from google.protobuf.descriptor_pb2 import FileDescriptorSet, MethodDescriptorProto
 
+from ...domain.idempotency import KEYED_METHODS
+
 PACKAGE = "tradingsignals.v1"
 STREAM_SERVICES = (
     ("tradingsignals.edge.v1.ServerSentEventsService", "text/event-stream", "text/event-stream"),
@@ -62,6 +64,7 @@ class Contract:
     services: list[str] = field(default_factory=list)
     rest_paths: list[RestPath] = field(default_factory=list)
     rest_bodies: list[str] = field(default_factory=list)  # patterns of calls that take a body, for BODY_SERVICE
+    keyed_bodies: list[str] = field(default_factory=list)  # those of rest_bodies that take an idempotency key
     json_paths: list[str] = field(default_factory=list)  # patterns of calls for JSON_SERVICE
     rest_streams: list[str] = field(default_factory=list)  # patterns of server-streaming calls
     grpc_streams: list[str] = field(default_factory=list)  # paths of server-streaming calls: "/package.Service/Method"
@@ -96,6 +99,8 @@ def _add_method(contract: Contract, methods: dict[str, set[str]], path: str, met
         methods.setdefault(pattern, set()).update({"GET", "HEAD"} if verb == "GET" else {verb})
     rule = _http_rule(method)
     contract.rest_bodies.extend(pattern for _, pattern in bindings if rule.body)
+    if path[1:].replace("/", ".") in KEYED_METHODS:
+        contract.keyed_bodies.extend(pattern for _, pattern in bindings)
     if method.server_streaming:
         contract.rest_streams.extend(pattern for _, pattern in bindings)
         contract.grpc_streams.append(path)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
 from uuid import UUID
 
@@ -13,6 +13,7 @@ from grpc_status import rpc_status
 
 from tradingsignals.v1 import bar_pb2
 
+from ...application.access.current import current_caller
 from ...application.ports.feed import BarResult
 from ...application.ports.observer import current_trace
 from ...application.ports.peer import PeerError, PeerGone
@@ -22,7 +23,17 @@ from ...domain.events import Disposition, Receipt
 from ...internal import peer_service_pb2 as pb
 from ...transport.certificates import Certificates
 from ...transport.grpc.credentials import channel_to
-from ...transport.grpc.metadata import PEER_KEY, REQUEST_ID_KEY, TRACEPARENT_KEY, request_id
+from ...transport.grpc.metadata import (
+    CALLER_KEY,
+    IDEMPOTENCY_KEY,
+    PEER_KEY,
+    REPLAYED_KEY,
+    REQUEST_ID_KEY,
+    TRACEPARENT_KEY,
+    idempotency_key,
+    request_id,
+    response_metadata,
+)
 
 CALL_SECONDS = 30.0
 """Timeout of a call with bars: as long as a commit may take."""
@@ -81,12 +92,17 @@ class GrpcPeer:
 
     async def forward(self, path: str, request: bytes) -> bytes:
         """See Peer."""
-        call = self._current().unary_unary(path, request_serializer=None, response_deserializer=None)
+        method = self._current().unary_unary(path, request_serializer=None, response_deserializer=None)
+        sent = [(REQUEST_ID_KEY, request_id.get())]
+        if trace := current_trace.get():
+            sent.append((TRACEPARENT_KEY, trace))
+        if (key := idempotency_key.get()) is not None:
+            sent += [(IDEMPOTENCY_KEY, key), (CALLER_KEY, current_caller.get().identity)]
         try:
-            ids = [(REQUEST_ID_KEY, request_id.get())]
-            if trace := current_trace.get():
-                ids.append((TRACEPARENT_KEY, trace))
-            response: bytes = await call(request, metadata=(*self._metadata, *ids))
+            call = method(request, metadata=(*self._metadata, *sent))
+            response: bytes = await call
+            if key is not None:
+                _pass_on(await call.initial_metadata())
         except grpc.aio.AioRpcError as error:
             raise _peer_error(error) from error
         return response
@@ -149,6 +165,13 @@ async def open_peers(
         yield peers
     finally:
         await peers.close()
+
+
+def _pass_on(metadata: Iterable[tuple[str, str | bytes]]) -> None:
+    """Give the caller of a call with an idempotency key what the peer says of its response."""
+    replayed = [(name, value) for name, value in metadata if name == REPLAYED_KEY and isinstance(value, str)]
+    if replayed:
+        response_metadata.set(replayed)
 
 
 def _peer_error(error: grpc.aio.AioRpcError) -> PeerError:

@@ -12,8 +12,9 @@ from uuid import UUID
 import asyncpg
 
 from ...application.ports.event_log import Encode, LogEntry
+from ...application.ports.idempotency import KeyUse
 from ...application.ports.inputs import SignalInputs
-from ...application.ports.store import RecurrentCheckpoint, RefusedByStore, ShadowEvent, StaleState
+from ...application.ports.store import KeyTaken, RecurrentCheckpoint, RefusedByStore, ShadowEvent, StaleState
 from ...domain.bars import HIGHEST_PRICE
 from ...domain.buckets import bucket_of
 from ...domain.errors import StorageUnavailable
@@ -27,6 +28,7 @@ from .tables import (
     CHECKPOINTS,
     EVENTS,
     INPUTS,
+    KEYS,
     POSITIONS,
     SETTINGS,
     SHADOW_POSITIONS,
@@ -38,6 +40,8 @@ from .tables import (
 
 CHANNEL = "tradingsignals_log"
 """The channel on which servers are notified of the commits of others."""
+
+_KEY_RULE = "it violates idempotency_keys_pkey"
 
 _ATTEMPTS = 3
 """For a commit that PostgreSQL has rolled back in favour of another transaction (40001, 40P01)."""
@@ -137,6 +141,7 @@ class _Commit:
     shadow_events: Sequence[ShadowEvent]
     checkpoints: Sequence[RecurrentCheckpoint]
     inputs: Sequence[SignalInputs]
+    keys: Sequence[KeyUse]
     owner: UUID | None
 
     @property
@@ -208,6 +213,7 @@ class _Commit:
                 [((policy, event), newest) for policy, event in shadow if isinstance(event, Signal)]
             ),
             SHADOW_POSITIONS: SHADOW_POSITIONS.arrays(shadow_positions.values()),
+            KEYS: KEYS.arrays([((use, use.response(entries)), newest) for use in self.keys]),
             EVENTS: EVENTS.arrays([(entry, entry) for entry in entries]),
         }
         return {table: columns for table, columns in arrays.items() if columns}
@@ -234,10 +240,11 @@ class Committer:
         shadow_events: Sequence[ShadowEvent] = (),
         checkpoints: Sequence[RecurrentCheckpoint] = (),
         inputs: Sequence[SignalInputs] = (),
+        keys: Sequence[KeyUse] = (),
         owner: UUID | None = None,
     ) -> Sequence[LogEntry]:
         """See Store."""
-        commit = _Commit(events, at, shadow_events, checkpoints, inputs, owner)
+        commit = _Commit(events, at, shadow_events, checkpoints, inputs, keys, owner)
         head, self._head = self._head, None
         for attempts_left in reversed(range(_ATTEMPTS)):
             try:
@@ -247,6 +254,8 @@ class Committer:
                 if not attempts_left or not isinstance(error.__cause__, asyncpg.TransactionRollbackError):
                     raise
             except (asyncpg.UniqueViolationError, asyncpg.ForeignKeyViolationError) as error:
+                if _rule(error) == _KEY_RULE:
+                    raise KeyTaken(_rule(error)) from error
                 raise StaleState from error
             except REFUSALS as error:
                 raise RefusedByStore(_rule(error)) from error

@@ -17,6 +17,7 @@ from .bars_table import BarsTable
 from .commit import Committer
 from .connection import Connections, Database, fetch_one
 from .tables import BARS, ENTRY, INPUTS, bar_of, checkpoint_of, conditions, entry_of, inputs_of, position_of
+from .used_keys import UsedKeys
 
 _BAR = BARS.read_back
 _DECIDED_ON = "disposition IN ('ACCEPTED', 'WARMING_UP', 'OTHER_INTERVAL')"
@@ -107,7 +108,7 @@ ORDER BY sequence
 """
 
 
-class PostgresStore(Committer):
+class PostgresStore(Committer, UsedKeys):
     """Implements application.ports.Store. `encode` makes the messages; `bars_table` is the user's own."""
 
     def __init__(self, connections: Connections, encode: Encode, bars_table: BarsTable | None = None) -> None:

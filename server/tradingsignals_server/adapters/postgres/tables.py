@@ -12,6 +12,7 @@ from typing import Any, Generic, TypeVar
 import asyncpg
 
 from ...application.ports.event_log import LogEntry
+from ...application.ports.idempotency import KeyUse
 from ...application.ports.inputs import HeldAtDecision, SignalInputs
 from ...application.ports.store import RecurrentCheckpoint
 from ...domain.bars import Bar
@@ -261,6 +262,20 @@ SETTINGS: Table[tuple[bytes, str]] = Table(
     ),
     "ON CONFLICT DO NOTHING",
 )
+
+
+KEYS: Table[tuple[KeyUse, bytes]] = Table(
+    "idempotency_keys",
+    (
+        Column("caller", "text", lambda used, _: used[0].request.caller),
+        Column("key", "text", lambda used, _: used[0].request.key),
+        Column("method", "text", lambda used, _: used[0].request.method),
+        Column("request_hash", "bytea", lambda used, _: used[0].request.request_hash),
+        Column("response", "bytea", lambda used, _: used[1]),
+        Column("committed_at", "timestamptz", lambda _, entry: entry.time),
+    ),
+)
+"""Each with its response."""
 
 
 def _by_policy(columns: Sequence[Column[Item]]) -> tuple[Column[tuple[str, Item]], ...]:

@@ -32,6 +32,7 @@ from ...domain.errors import (
     StorageUnavailable,
     violations_text,
 )
+from ...domain.idempotency import IdempotencyKeyReused
 from ...transport.grpc.bounds import (
     MAX_MESSAGE_BYTES,
     MAX_STATUS_BYTES,
@@ -56,6 +57,7 @@ CODES: Mapping[type[ServiceError], grpc.StatusCode] = {
     LimitReached: grpc.StatusCode.RESOURCE_EXHAUSTED,
     StreamExpired: grpc.StatusCode.UNAVAILABLE,
     BarConflict: grpc.StatusCode.ALREADY_EXISTS,
+    IdempotencyKeyReused: grpc.StatusCode.ALREADY_EXISTS,
     FailedPrecondition: grpc.StatusCode.FAILED_PRECONDITION,
     SequenceOutOfRange: grpc.StatusCode.OUT_OF_RANGE,
     StorageUnavailable: grpc.StatusCode.UNAVAILABLE,

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from tradingsignals.v1 import account_pb2
 from tradingsignals.v1 import account_service_pb2 as pb
 
 from ...application.account_queries import AccountQueries
 from ...application.ingest.engine import Engine
 from ...application.ports.account import EquityQuery, EquityResolution
 from ...domain.protections import Protections
+from ..encoding import wire
 from ..mapping.account_to_proto import (
     account_message,
     equity_point_message,
@@ -16,6 +16,7 @@ from ..mapping.account_to_proto import (
     trading_message,
 )
 from ..mapping.validation import Checks
+from ..once import RunOnce
 
 LONGEST_REASON, LONGEST_NAME = 200, 100
 """Characters of why and by whom trading is halted: they stand in the reasoning of signals, and in the log."""
@@ -24,10 +25,11 @@ LONGEST_REASON, LONGEST_NAME = 200, 100
 class AccountServicer:
     """Gives the account and its equity, and halts trading."""
 
-    def __init__(self, queries: AccountQueries, engine: Engine, protections: Protections) -> None:
+    def __init__(self, queries: AccountQueries, engine: Engine, protections: Protections, once: RunOnce) -> None:
         self._queries = queries
         self._engine = engine
         self._protections = protections
+        self._once = once
 
     async def get_account(self, _: pb.GetAccountRequest) -> pb.GetAccountResponse:
         """Get the account as it is now."""
@@ -58,19 +60,20 @@ class AccountServicer:
             through_sequence=page.through_sequence,
         )
 
-    async def halt_trading(self, request: pb.HaltTradingRequest) -> pb.HaltTradingResponse:
+    async def halt_trading(self, request: pb.HaltTradingRequest) -> bytes:
         """Halt trading by hand."""
-        return pb.HaltTradingResponse(trading=await self._controlled(request, halted=True))
+        return await self._controlled(request, halted=True)
 
-    async def resume_trading(self, request: pb.ResumeTradingRequest) -> pb.ResumeTradingResponse:
+    async def resume_trading(self, request: pb.ResumeTradingRequest) -> bytes:
         """Resume trading that was halted by hand."""
-        return pb.ResumeTradingResponse(trading=await self._controlled(request, halted=False))
+        return await self._controlled(request, halted=False)
 
-    async def _controlled(
-        self, request: pb.HaltTradingRequest | pb.ResumeTradingRequest, *, halted: bool
-    ) -> account_pb2.Trading:
+    async def _controlled(self, request: pb.HaltTradingRequest | pb.ResumeTradingRequest, *, halted: bool) -> bytes:
         with Checks() as checks:
             reason = checks.line(request.reason, "reason", LONGEST_REASON)
             by = checks.line(request.by, "by", LONGEST_NAME)
-        account = await self._engine.control_trading(reason, by, halted=halted)
-        return trading_message(account, self._protections)
+        return await self._once(
+            request,
+            lambda account: wire.record(trading_message(account, self._protections).SerializeToString()),
+            lambda key: self._engine.control_trading(reason, by, halted=halted, key=key),
+        )

@@ -14,15 +14,17 @@ from ..at_owner import at_owner
 from ..encoding import wire
 from ..encoding.listing import Listing
 from ..mapping.validation import Checks
+from ..once import RunOnce
 
 
 class PositionServicer:
     """Lists and closes positions."""
 
-    def __init__(self, engine: Engine, queries: Queries, owner: OwnerForwarding) -> None:
+    def __init__(self, engine: Engine, queries: Queries, owner: OwnerForwarding, once: RunOnce) -> None:
         self._engine = engine
         self._queries = queries
         self.owner = owner
+        self._once = once
 
     async def list_active_positions(self, request: pb.ListActivePositionsRequest) -> Listing:
         """List all open positions."""
@@ -57,4 +59,4 @@ class PositionServicer:
         with Checks() as checks:
             position_id = checks.uuid(request.position_id, "position_id")
             price = checks.price(request.price, "price") if request.HasField("price") else None
-        return wire.record(await self._engine.close_position(position_id, price))
+        return await self._once(request, wire.record, lambda key: self._engine.close_position(position_id, price, key))

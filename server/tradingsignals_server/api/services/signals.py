@@ -21,6 +21,7 @@ from ..mapping.bounds import DEFAULT_SYMBOL
 from ..mapping.explanations import explanation_message, replay_message
 from ..mapping.performance import performance_query
 from ..mapping.validation import Checks
+from ..once import RunOnce
 
 
 class SignalServicer:
@@ -33,6 +34,7 @@ class SignalServicer:
         pipeline: Pipeline,
         owner: OwnerForwarding,
         explainer: SignalExplainer,
+        once: RunOnce,
         compute_performance: ComputePerformance,
     ) -> None:
         self._engine = engine
@@ -40,6 +42,7 @@ class SignalServicer:
         self._pipeline = pipeline
         self.owner = owner
         self._explainer = explainer
+        self._once = once
         self._compute_performance = compute_performance
 
     async def get_latest_signal(self, request: pb.GetLatestSignalRequest) -> bytes:
@@ -73,7 +76,8 @@ class SignalServicer:
             if not request.HasField("close_price"):
                 checks.refuse("close_price", "is required")
         given = {field.name: value for field, value in request.ListFields() if field.name != "symbol"}
-        return wire.record(await self._engine.generate(symbol, Quote(**given)))
+        quote = Quote(**given)
+        return await self._once(request, wire.record, lambda key: self._engine.generate(symbol, quote, key))
 
     @at_owner(symbol=symbol_in_request)
     async def generate_signal_from_db(self, request: pb.GenerateSignalFromDbRequest) -> bytes:
@@ -81,7 +85,9 @@ class SignalServicer:
         with Checks() as checks:
             symbol = checks.symbol(request.symbol, default=DEFAULT_SYMBOL) or DEFAULT_SYMBOL
             lookback_bars = checks.number(request, "lookback_bars")
-        return wire.record(await self._engine.generate_from_stored(symbol, lookback_bars))
+        return await self._once(
+            request, wire.record, lambda key: self._engine.generate_from_stored(symbol, lookback_bars, key)
+        )
 
     async def get_performance(self, request: pb.GetPerformanceRequest) -> pb.GetPerformanceResponse:
         """Compute the statistics of outcomes and equity."""

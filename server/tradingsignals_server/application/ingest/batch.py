@@ -23,6 +23,7 @@ from ..decision.source import DecisionSource
 from ..decision.symbol_state import JUMP_MEMORY, SymbolState
 from ..ports.event_log import LogEntry
 from ..ports.feed import BarResult
+from ..ports.idempotency import CallKey, KeyUse
 from ..ports.observer import current_trace
 from ..ports.store import RecurrentCheckpoint, ShadowEvent
 from .commands import Command
@@ -46,11 +47,19 @@ class QueuedCall(Generic[R_co]):
 
     handler: stages the events of the command in a batch, or raises the ServiceError that refuses it.
     bars: the bars that the command publishes; none if it is another command.
+    key: its idempotency key, if it has one; then it appends an entry to the log.
     received_at, trace: see HandledCommand.
     """
 
-    def __init__(self, command: C, handler: Callable[[C, Batch], Pending[R_co]], bars: Sequence[Bar] = ()) -> None:
+    def __init__(
+        self,
+        command: C,
+        handler: Callable[[C, Batch], Pending[R_co]],
+        bars: Sequence[Bar] = (),
+        key: CallKey[R_co] | None = None,
+    ) -> None:
         self.command = command
+        self.key = key
         self.symbols = command.symbols
         self.bars = bars
         self.size = max(1, len(bars))
@@ -70,6 +79,13 @@ class QueuedCall(Generic[R_co]):
         except ServiceError as error:
             self._pending = error
             raise
+
+    def key_use(self) -> KeyUse | None:
+        """Return what is to be stored of its key with the events that it has staged; None if it was refused."""
+        key, pending = self.key, self._pending
+        if key is None or pending is None or isinstance(pending, ServiceError):
+            return None
+        return KeyUse(key.request, lambda entries: key.encode(pending.confirmed(entries, 0)))
 
     def confirm(self, entries: Sequence[LogEntry], through: int) -> None:
         """Give the caller the result, or the refusal, now that all it rests on is durable. See Pending."""
@@ -113,6 +129,7 @@ class Batch:
     refused: the error for each symbol on which no command may act.
     known_bars: stored or staged bars that bars of the batch may repeat.
     sources: what the signals among the events were made from.
+    keys: the idempotency keys of commands that staged events.
     commands: those handled, in order; their results, and refusals, hold once all of the batch is durable.
     size: number of bars, where any other command counts as one.
     staged_at: when it was begun, by time.perf_counter.
@@ -130,6 +147,7 @@ class Batch:
     events: list[Event] = field(default_factory=list)
     shadow_events: list[ShadowEvent] = field(default_factory=list)
     sources: list[DecisionSource] = field(default_factory=list)
+    keys: list[KeyUse] = field(default_factory=list)
     commands: list[QueuedCall[object]] = field(default_factory=list)
     size: int = 0
     staged_at: float = field(default_factory=perf_counter)
@@ -158,6 +176,8 @@ class Batch:
                 log.exception("a command failed; the others of the batch go on")
                 command.refuse(error)
                 return
+        if command.key is not None and (use := command.key_use()) is not None:
+            self.keys.append(use)
         self.commands.append(command)
 
     def add(self, step: Step) -> None:

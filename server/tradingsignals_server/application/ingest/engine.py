@@ -18,6 +18,7 @@ from ..event_log.tail import LogTail
 from ..event_log.tailer import LogReader
 from ..ports.clock import Clock
 from ..ports.feed import BarResult
+from ..ports.idempotency import CallKey
 from ..ports.observer import EngineObserver
 from ..ports.ownership import Ownership
 from ..ports.store import Store
@@ -103,11 +104,14 @@ class Engine:
             queued.append((len(command.bars), call.result))
         return QueuedPublication(queued)
 
-    async def generate(self, symbol: str, quote: Quote) -> bytes:
-        """Make a signal at `quote`, act on it and commit both; return the signal encoded, as it was committed."""
-        return await self._writer.submit(QueuedCall(GenerateSignal(symbol, quote), self._handlers.generate))
+    async def generate(self, symbol: str, quote: Quote, key: CallKey[bytes] | None = None) -> bytes:
+        """Make a signal at `quote`, act on it and commit both; return the signal encoded, as it was committed.
 
-    async def generate_from_stored(self, symbol: str, lookback_bars: int) -> bytes:
+        `key`, here and below, is committed with it. KeyUsedMeanwhile is raised if another server was first.
+        """
+        return await self._writer.submit(QueuedCall(GenerateSignal(symbol, quote), self._handlers.generate, key=key))
+
+    async def generate_from_stored(self, symbol: str, lookback_bars: int, key: CallKey[bytes] | None = None) -> bytes:
         """Make a signal from the newest `lookback_bars` stored bars, act on it and commit both; return it encoded.
 
         It is made as that of the newest bar was: with the recurrent state before it.
@@ -119,9 +123,9 @@ class Engine:
         if self._bars_elsewhere or lookback_bars > LOOKBACK_BARS:
             stored = await self._store.session_bars(symbol, max(lookback_bars, self._states.restore_bars(symbol)))
         command = GenerateFromStored(symbol, lookback_bars, stored)
-        return await self._writer.submit(QueuedCall(command, self._handlers.generate))
+        return await self._writer.submit(QueuedCall(command, self._handlers.generate, key=key))
 
-    async def close_position(self, position_id: UUID, price: float | None) -> bytes:
+    async def close_position(self, position_id: UUID, price: float | None, key: CallKey[bytes] | None = None) -> bytes:
         """Close a position by hand, at `price` or at its last mark; return it encoded, as it was committed.
 
         Raises:
@@ -135,9 +139,11 @@ class Engine:
         if not is_open:
             raise PositionAlreadyClosed(str(position_id))
         command = ClosePosition(symbol, position_id, price)
-        return await self._writer.submit(QueuedCall(command, self._handlers.close_position))
+        return await self._writer.submit(QueuedCall(command, self._handlers.close_position, key=key))
 
-    async def control_trading(self, reason: str, by: str, *, halted: bool) -> Account:
+    async def control_trading(
+        self, reason: str, by: str, *, halted: bool, key: CallKey[Account] | None = None
+    ) -> Account:
         """Halt or resume trading for all symbols; return the account after it.
 
         Of the account only what the protections look at is current.
@@ -146,7 +152,7 @@ class Engine:
             TradingIsHalted: trading is to be resumed, and a setting halts it.
         """
         command = ControlTrading(halted, reason, by)
-        return await self._writer.submit(QueuedCall(command, self._handlers.control_trading))
+        return await self._writer.submit(QueuedCall(command, self._handlers.control_trading, key=key))
 
     async def last_bar(self, symbol: str) -> Bar | None:
         """Return the newest bar of `symbol` that was processed, or None."""

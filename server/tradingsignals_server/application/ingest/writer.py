@@ -19,6 +19,7 @@ from time import perf_counter
 from typing import TypeVar
 
 from ...domain.errors import NotStorable, OwnerUnavailable, ServiceError, ShuttingDown, StorageUnavailable
+from ...domain.idempotency import KeyUsedMeanwhile
 from ..decision.pipeline import Pipeline
 from ..event_log.tail import LogTail
 from ..event_log.tailer import LogReader
@@ -26,7 +27,7 @@ from ..ports.clock import Clock
 from ..ports.event_log import LogEntry
 from ..ports.observer import CommittedBatch, EngineObserver, HandledCommand, MadeDecision
 from ..ports.ownership import Ownership
-from ..ports.store import RefusedByStore, StaleState, Store
+from ..ports.store import KeyTaken, RefusedByStore, StaleState, Store
 from .account_guard import AccountGuard
 from .batch import Batch, QueuedCall
 from .handlers import Handlers
@@ -272,6 +273,7 @@ class Writer:
             shadow_events=batch.shadow_events,
             checkpoints=checkpoints,
             inputs=[source.inputs() for source in batch.sources],
+            keys=batch.keys,
             owner=batch.lease_id,
         )
 
@@ -308,7 +310,9 @@ class Writer:
         commands: Sequence[QueuedCall[object]] = batch.commands
         if len(commands) == 1:
             commands = commands[0].divided()
-        if len(commands) == 1:
+        if len(commands) == 1 and isinstance(error, KeyTaken):
+            commands[0].refuse_alone(KeyUsedMeanwhile())
+        elif len(commands) == 1:
             log.warning("the database refuses the result of a call or a bar: %s", error, exc_info=error)
             commands[0].refuse_alone(NotStorable(str(error)))
         else:

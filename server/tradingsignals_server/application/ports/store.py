@@ -15,6 +15,7 @@ from ...domain.signals import Action, Signal
 from ...domain.statistics import Statistics
 from ...domain.values import dataclass
 from .event_log import LogEntry, LogHead
+from .idempotency import KeyUse, UsedKey
 from .inputs import SignalInputs, StoredSignal
 
 
@@ -121,6 +122,7 @@ class Store(Protocol):
         shadow_events: Sequence[ShadowEvent] = (),
         checkpoints: Sequence[RecurrentCheckpoint] = (),
         inputs: Sequence[SignalInputs] = (),
+        keys: Sequence[KeyUse] = (),
         owner: UUID | None = None,
     ) -> Sequence[LogEntry]:
         """Make `events` durable in one transaction: their rows and their entries in the log.
@@ -131,6 +133,7 @@ class Store(Protocol):
             shadow_events: results of a shadow policy on the same bars. They are not in the log.
             checkpoints: the recurrent states after these bars; each replaces the one of its symbol and policy.
             inputs: what the signals among the events were made from.
+            keys: the idempotency keys of calls that led to some of the events.
             owner: id of the lease under which the symbols are held (see Ownership.lease_id), None for a single server.
 
         Returns:
@@ -140,7 +143,16 @@ class Store(Protocol):
             StaleState: part of it is stored already, or `owner` does not hold all of the symbols any more; the state
                 from which the events were computed is out of date. Nothing is stored.
             RefusedByStore: it violates a rule of the store, now and at every further attempt. Nothing is stored.
+            KeyTaken: one of the keys is stored already. Nothing is stored.
         """
+        ...
+
+    async def used_key(self, caller: str, key: str) -> UsedKey | None:
+        """Return the first request of a caller with an idempotency key; None if none is stored."""
+        ...
+
+    async def prune_keys(self, before: datetime, limit: int) -> int:
+        """Delete up to `limit` idempotency keys that were committed before `before`; return how many were deleted."""
         ...
 
     async def load_symbol(self, symbol: str, session_bars: int, live: str, shadow: str | None) -> StoredSymbol:
@@ -253,3 +265,7 @@ class StaleState(Exception):
 
 class RefusedByStore(Exception):
     """The data violates a rule of the store. The message names the rule, and is public."""
+
+
+class KeyTaken(RefusedByStore):
+    """An idempotency key of the commit is stored already."""

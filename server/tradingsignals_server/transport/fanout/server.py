@@ -16,7 +16,7 @@ from ..certificates import Certificates
 from ..grpc import headers
 from ..grpc.call import Call
 from ..grpc.health import HEALTH_CHECK, HealthCheck
-from ..grpc.metadata import last_event_id, text_of
+from ..grpc.metadata import idempotency_key, last_event_id, response_metadata, text_of
 from ..grpc.registration import Metadata
 from ..grpc.server import GRACE_SECONDS, PortTaken
 from ..grpc.status import CallRules, CallStatus
@@ -143,12 +143,14 @@ class FanoutServer:
     async def _serve(self, call: Call, method: Unary | ServerStreaming, request: bytes) -> None:
         call.identify()
         last_event_id.set(call.last_event_id)
+        idempotency_key.set(call.idempotency_key)
         admission = call.admission
         try:
             if admission is not None:
                 admission.enter()
             if isinstance(method, Unary):
-                call.respond(await method.call(request))
+                response = await method.call(request)
+                call.respond(response, response_metadata.get())
             else:
                 if admission is not None:
                     admission.hold(call.withdraw)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from time import perf_counter
 
 import grpc
@@ -44,6 +44,7 @@ class Call:
         "admission",
         "body",
         "id",
+        "idempotency_key",
         "last_event_id",
         "last_response",
         "method",
@@ -76,6 +77,7 @@ class Call:
         self.method = request.path
         self.id = request_id_of(text_of(request.headers.get(b"x-request-id")))
         self.last_event_id = text_of(request.headers.get(b"last-event-id"))
+        self.idempotency_key = text_of(request.headers.get(b"idempotency-key"))
         traceparent = text_of(request.headers.get(b"traceparent"))
         self._span = None if rules.begin_span is None else rules.begin_span(request.path, traceparent)
         self.trace_id = trace_id_of(traceparent) if self._span is None else self._span.trace_id
@@ -154,12 +156,12 @@ class Call:
             self._is_answered = True
             self.stream.send_headers(self._headers)
 
-    def respond(self, message: bytes) -> None:
-        """Send the one message of the response, and end."""
+    def respond(self, message: bytes, metadata: Sequence[tuple[str, str]] = ()) -> None:
+        """Send the one message of the response, with initial metadata, and end."""
         if not self.is_open:
             return
-        self._headers = _SINGLE
-        if self.stream.send_whole(_SINGLE, framed(message), _OK):
+        self._headers = headers.response_headers(metadata) if metadata else _SINGLE
+        if self.stream.send_whole(self._headers, framed(message), _OK):
             self._log_end(OK)
         else:
             self.begin()

@@ -22,11 +22,15 @@ from ..admission import Admission, Gate, OpenGate
 from ..http2.limits import Limits
 from .call_log import log_defect, log_end
 from .metadata import (
+    CALLER_KEY,
+    IDEMPOTENCY_KEY,
     LAST_EVENT_ID_KEY,
     PEER_KEY,
     REQUEST_ID_KEY,
     TRACEPARENT_KEY,
     forwarded,
+    forwarded_caller,
+    idempotency_key,
     last_event_id,
     request_id,
     request_id_of,
@@ -159,7 +163,9 @@ class CallInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]  # 
         """
         is_peer = self._is_peer(_value_of(details, PEER_KEY))
         forwarded.set(is_peer)
+        idempotency_key.set(_value_of(details, IDEMPOTENCY_KEY))
         if is_peer:
+            forwarded_caller.set(_value_of(details, CALLER_KEY) or "")
             return None
         admission = self._gate.admit(details.method, partial(_value_of, details), _peer_address(context))
         admission.enter()

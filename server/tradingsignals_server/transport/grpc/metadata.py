@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from contextvars import ContextVar
 from uuid import uuid4
 
@@ -17,6 +18,15 @@ PEER_KEY = "x-tradingsignals-peer"
 TRACEPARENT_KEY = "traceparent"
 """The span that a call belongs to (W3C Trace Context)."""
 
+IDEMPOTENCY_KEY = "idempotency-key"
+"""Set by a caller that may repeat its call, so that the call is done once."""
+
+REPLAYED_KEY = "idempotency-replayed"
+"""Set to "true" on the response of a call that was done before."""
+
+CALLER_KEY = "x-tradingsignals-caller"
+"""Set by another server to the identity of the caller for which it makes the call."""
+
 request_id: ContextVar[str] = ContextVar("request_id", default="")
 """Id of the call that is being served; every log line that is written meanwhile carries it."""
 
@@ -25,6 +35,15 @@ trace_id: ContextVar[str] = ContextVar("trace_id", default="")
 
 last_event_id: ContextVar[str | None] = ContextVar("last_event_id", default=None)
 """Last event id that the caller of the stream being served has sent beside its request."""
+
+idempotency_key: ContextVar[str | None] = ContextVar("idempotency_key", default=None)
+"""What the caller of the unary call being served has sent as IDEMPOTENCY_KEY, unchecked."""
+
+forwarded_caller: ContextVar[str] = ContextVar("forwarded_caller", default="")
+"""The caller for which another server has forwarded the unary call being served."""
+
+response_metadata: ContextVar[Sequence[tuple[str, str]]] = ContextVar("response_metadata", default=())
+"""Initial metadata of the response; set by what serves the unary call, in its own task."""
 
 forwarded: ContextVar[bool] = ContextVar("forwarded", default=False)
 

@@ -11,6 +11,7 @@ import grpc
 
 from ..methods import Budget, ClientStreaming, Method, Methods, ResponseSource, ServerStreaming, Subscribe, Unary
 from .interceptors import StreamBlocked, withdrawal
+from .metadata import response_metadata
 
 Context: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"
 Handler: TypeAlias = "grpc.RpcMethodHandler[Any, Any]"
@@ -40,8 +41,11 @@ def _handler(method: Method, sender: StreamSender, stream_metadata: Metadata) ->
     return grpc.unary_stream_rpc_method_handler(partial(_stream, method, sender, stream_metadata))
 
 
-async def _call(method: Unary, request: bytes, _: Context) -> bytes:
-    return await method.call(request)
+async def _call(method: Unary, request: bytes, context: Context) -> bytes:
+    response = await method.call(request)
+    if metadata := response_metadata.get():
+        await _begin(context, metadata)
+    return response
 
 
 async def _upload(method: ClientStreaming, requests: AsyncIterator[bytes], context: Context) -> bytes:

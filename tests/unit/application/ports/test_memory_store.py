@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from tests.support.memory_store import MemoryStore
 from tests.support.store_contract.inputs import InputsContract
+from tests.support.store_contract.keys import KeysContract
 from tests.support.store_contract.lists import ListContract, TotalsContract
 from tests.support.store_contract.log import LogContract, RetentionContract, SequenceRangeContract
 from tests.support.store_contract.policies import CheckpointContract, ShadowContract
@@ -38,6 +39,9 @@ class TestResume(ResumeContract): ...
 
 
 class TestInputs(InputsContract): ...
+
+
+class TestKeys(KeysContract): ...
 
 
 class TestLists(ListContract): ...
