@@ -260,6 +260,23 @@ async def test_snippets_are_calls_that_work(service: RunningService, tab: Tab, o
 
 
 @in_browser
+async def test_call_and_its_snippets_with_one_idempotency_key_make_one_signal(
+    service: RunningService, tab: Tab
+) -> None:
+    await view(service, tab, "GenerateSignal")
+    await enter(tab, "#p-Idempotency-Key", "of-the-page")
+    await tab.run(f"{PRESS}; {PRESS}")
+    await tab.shows(f"{STATUS} === '200 OK'")
+    signal_id = json.loads(await tab.run(BODY))["signal"]["signal_id"]
+    for language, text in (await snippets_of(tab)).items():
+        output = await output_of(language, text)
+        assert output is None or signal_id.encode() in output, (language, text, output)
+    await tab.run(f"{PRESS}; {PRESS}")
+    await tab.shows("document.querySelector('.try').textContent.includes('replayed')")
+    assert tab.complaints == []
+
+
+@in_browser
 async def test_every_call_has_a_view_with_snippets_and_an_example(service: RunningService, tab: Tab) -> None:
     await tab.show(f"http://{service.address}/docs?all")
     await tab.shows("document.querySelector('#found a')")

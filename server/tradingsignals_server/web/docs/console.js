@@ -6,15 +6,15 @@ const SHOWN_EVENTS = 200;
 const SHOWN_TEXT = 200_000;
 
 /** Send a call and show its response in `panel`. */
-export async function send({ method, url, body }, panel) {
+export async function send({ method, url, body, headers }, panel) {
   const began = performance.now();
   panel.replaceChildren(h("div.bar", {}, h("span.quiet", {}, "Sending \u2026")));
   try {
-    const response = await fetch(url, request(method, body, "application/json"));
+    const response = await fetch(url, request(method, body, "application/json", headers));
     const text = await response.text();
     const id = response.headers.get("x-request-id");
     panel.replaceChildren(
-      h("div.bar", {}, status(response), h("span.quiet.small", {}, `${Math.round(performance.now() - began)} ms, ${text.length.toLocaleString("en")} bytes`),
+      h("div.bar", {}, status(response), response.headers.has("idempotency-replayed") ? h("span.quiet.small", {}, "replayed") : "", h("span.quiet.small", {}, `${Math.round(performance.now() - began)} ms, ${text.length.toLocaleString("en")} bytes`),
         copyButton(() => text)),
       h("pre", { tabindex: 0, "aria-label": "Response" }, text.length > SHOWN_TEXT ? [text.slice(0, SHOWN_TEXT), "\u2026"] : json(text)),
       id ? h("div.bar", {}, h("span.quiet.small", {}, "request id ", h("code", {}, id))) : "");
@@ -104,9 +104,9 @@ async function* parts(stream) {
   for (let next = await reader.read(); !next.done; next = await reader.read()) yield next.value;
 }
 
-const request = (method, body, accept) => ({
+const request = (method, body, accept, headers = {}) => ({
   method,
-  headers: { accept, ...credentials(), ...(body === undefined ? {} : { "content-type": "application/json" }) },
+  headers: { accept, ...credentials(), ...headers, ...(body === undefined ? {} : { "content-type": "application/json" }) },
   body: body === undefined ? undefined : JSON.stringify(body),
   cache: "no-store",
 });

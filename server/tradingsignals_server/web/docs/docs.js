@@ -61,9 +61,14 @@ class Entered {
     let path = this.path;
     const query = new URLSearchParams();
     const message = { ...this.body };
+    const headers = {};
     for (const parameter of this.operation.parameters ?? []) {
       const value = this.values[parameter.name] ?? "";
       if (value === "") continue;
+      if (parameter.in === "header") {
+        headers[parameter.name.toLowerCase()] = value;
+        continue;
+      }
       if (parameter.in === "path") path = path.replace(`{${parameter.name}}`, encodeURIComponent(value));
       else if (parameter.schema.type === "array") for (const each of this.listOf(parameter)) query.append(parameter.name, each);
       else query.set(parameter.name, value);
@@ -73,7 +78,7 @@ class Entered {
     const text = query.toString();
     const { method, body, streams } = this;
     const wrapped = this.operation.operationId === "PublishBar" ? { bar: body } : message;
-    return { method, body, streams, key: hasKey(), url: `${location.origin}${path}${text ? `?${text}` : ""}`, origin: location.origin, rpc: this.operation["x-grpc-method"], message: wrapped };
+    return { method, body, streams, headers, key: hasKey(), url: `${location.origin}${path}${text ? `?${text}` : ""}`, origin: location.origin, rpc: this.operation["x-grpc-method"], message: wrapped };
   }
 }
 
