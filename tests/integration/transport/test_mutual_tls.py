@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -17,7 +18,7 @@ from tests.support import http2 as h2
 from tests.support.certificates import OPENSSL, SERVER_NAME, Authority, Certificate, Inner, placed
 from tests.support.curl import curl_stream
 from tests.support.deadlines import DEADLINE, within
-from tests.support.http2 import Peer, http2_peer
+from tests.support.http2 import Frames, Peer, http2_peer
 from tests.support.logs import Log
 from tests.support.sockets import connected
 
@@ -170,13 +171,19 @@ async def test_follower_that_pauses_loses_nothing(secured: Secured) -> None:
 
 
 async def test_connection_error_is_sent_before_the_end(secured: Secured) -> None:
-    async with tls_peer(secured) as peer:
-        peer.send(h2.request(1))
-        await peer.headers(1)
-        peer.send(h2.frame(h2.DATA, 0, 0, b"x"), *[h2.frame(h2.PING, 0, 0, bytes(8))] * 1_000)
-        assert (await peer.next(h2.GOAWAY)).code == h2.PROTOCOL_ERROR
-        await peer.closed()
-    await followers(secured.sides.server, 0)
+    """The end is that of TLS too, so that the caller knows that nothing was cut off."""
+
+    def received() -> bytes:
+        context = secured.inner.context(secured.inner.edge)
+        with (
+            socket.create_connection(("127.0.0.1", secured.sides.fanout), timeout=DEADLINE) as plain,
+            context.wrap_socket(plain, server_hostname=SERVER_NAME, suppress_ragged_eofs=False) as tls,
+        ):
+            tls.sendall(h2.PREFACE + h2.settings() + h2.frame(h2.DATA, 0, 0, b"x"))
+            return b"".join(iter(lambda: tls.recv(1 << 16), b""))
+
+    (*_, last) = Frames().feed(await asyncio.to_thread(received))
+    assert (last.type, last.code) == (h2.GOAWAY, h2.PROTOCOL_ERROR)
 
 
 async def test_end_of_a_caller_ends_its_streams(secured: Secured) -> None:
@@ -260,7 +267,7 @@ async def test_handshake_that_takes_too_long_is_closed(inner: Inner, begun: byte
 
 
 async def test_oldest_handshake_is_closed_for_a_new_one(inner: Inner) -> None:
-    async with limited(inner, handshakes=2, handshakes_per_second=1e6) as secured:
+    async with limited(inner, handshakes=2, handshakes_per_second=1e6, handshake_seconds=1e6) as secured:
         port = secured.sides.fanout
         async with connected(port) as (oldest, _), connected(port) as (kept, _), tls_peer(secured) as peer:
             await ended(oldest)
@@ -271,7 +278,8 @@ async def test_oldest_handshake_is_closed_for_a_new_one(inner: Inner) -> None:
 
 
 async def test_connections_beyond_the_rate_are_closed_and_others_go_on(inner: Inner) -> None:
-    async with limited(inner, handshakes=2, handshakes_per_second=0.0) as secured, tls_peer(secured) as peer:
+    limits = {"handshakes": 2, "handshakes_per_second": 0.0, "handshake_seconds": 1e6}
+    async with limited(inner, **limits) as secured, tls_peer(secured) as peer:
         async with connected(secured.sides.fanout), connected(secured.sides.fanout) as (beyond, _):
             await ended(beyond)
         peer.send(h2.request(1))
