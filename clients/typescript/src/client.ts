@@ -119,7 +119,7 @@ export function createClientOver(connect: Connect, options: ClientOptions = {}):
   const { timeoutMs = DEFAULT_TIMEOUT_MS, clock = SYSTEM_CLOCK } = options;
   const connection = () => new Calls(connect(), timeoutMs);
   const calls = connection();
-  const services = servicesOver(calls);
+  const services = servicesOver(calls, clock);
 
   const followers = new Set<{ close(): void }>();
   const surroundings = { calls, clock, connect: connection, closed: (follower: { close(): void }) => followers.delete(follower) };

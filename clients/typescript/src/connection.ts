@@ -20,13 +20,14 @@ export type Connect = () => Connection;
 /** A transport over a connection. Its calls throw a TradingSignalsError, and end when it is closed. */
 export class Calls implements Transport {
   readonly #connection: Connection;
-  readonly #timeoutMs: number;
+  /** Deadline of a call with one response that names none; 0: none. */
+  readonly timeoutMs: number;
   readonly #open = new Set<AbortController>();
   #closed = false;
 
   constructor(connection: Connection, timeoutMs: number) {
     this.#connection = connection;
-    this.#timeoutMs = timeoutMs;
+    this.timeoutMs = timeoutMs;
   }
 
   async unary<I extends DescMessage, O extends DescMessage>(
@@ -39,7 +40,7 @@ export class Calls implements Transport {
   ): Promise<UnaryResponse<I, O>> {
     const call = this.#begin(signal);
     try {
-      const deadline = timeoutMs ?? this.#timeoutMs;
+      const deadline = timeoutMs ?? this.timeoutMs;
       return await this.#connection.transport.unary(method, call.signal, deadline, header, input, contextValues);
     } catch (error) {
       throw typedError(error, call.signal.aborted);

@@ -23,6 +23,7 @@ export type { KeySource } from "./credentials.js";
 export * from "./errors.js";
 export { Follower, type FollowerState, type FollowOptions } from "./follower.js";
 export * from "./gen/v1.js";
+export { KEYED, type KeyedCallOptions } from "./keyed.js";
 export { Pages, type PageResponse } from "./pages.js";
 export type { Backoff, Connected, Disconnected, Notice, ResumeOptions, Sequenced, Skipped, StartedOver } from "./resume.js";
 export { SERVICES, type Services } from "./services.js";

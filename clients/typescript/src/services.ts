@@ -2,7 +2,7 @@
 import type { DescMessage, DescMethodServerStreaming, DescService, Message, MessageInitShape } from "@bufbuild/protobuf";
 import { createClient, type CallOptions, type Client, type Transport } from "@connectrpc/connect";
 
-import { only } from "./connection.js";
+import { only, type Calls } from "./connection.js";
 import { AccessService } from "./gen/tradingsignals/v1/access_service_pb.js";
 import { AccountService } from "./gen/tradingsignals/v1/account_service_pb.js";
 import { BacktestService } from "./gen/tradingsignals/v1/backtest_service_pb.js";
@@ -13,6 +13,8 @@ import { OutcomeService } from "./gen/tradingsignals/v1/outcome_service_pb.js";
 import { PositionService } from "./gen/tradingsignals/v1/position_service_pb.js";
 import { SignalService } from "./gen/tradingsignals/v1/signal_service_pb.js";
 import { SystemService } from "./gen/tradingsignals/v1/system_service_pb.js";
+import { doneOnce, KEYED, type Keyed } from "./keyed.js";
+import type { Clock } from "./waits.js";
 
 /** Every service, by its name in the client. */
 export const SERVICES = {
@@ -29,15 +31,27 @@ export const SERVICES = {
 } as const;
 
 /** A client for each service: `services.signals.getLatestSignal({symbol: "USDCOP"})`. */
-export type Services = { readonly [Name in keyof typeof SERVICES]: Client<(typeof SERVICES)[Name]> };
+export type Services = { readonly [Name in keyof typeof SERVICES]: ServiceOf<Name, Client<(typeof SERVICES)[Name]>> };
+
+/** The client of a service, whose calls that act take an idempotency key. */
+type ServiceOf<Name, Methods> = {
+  readonly [Method in keyof Methods]: Method extends KeyedIn<Name> ? Keyed<Methods[Method]> : Methods[Method];
+};
+type KeyedIn<Name> = Name extends keyof typeof KEYED ? (typeof KEYED)[Name][number] : never;
 
 /** Return a client for each service over a transport. */
-export function servicesOver(transport: Transport): Services {
-  const clients = Object.entries(SERVICES).map(([name, service]) => [name, clientOf(service, transport)]);
+export function servicesOver(calls: Calls, clock: Clock): Services {
+  const clients = Object.entries(SERVICES).map(([name, service]) => {
+    const client = clientOf(service, calls);
+    for (const method of KEYED[name as keyof typeof KEYED] ?? []) {
+      client[method] = doneOnce(client[method] as Parameters<typeof doneOnce>[0], calls.timeoutMs, clock);
+    }
+    return [name, client];
+  });
   return Object.fromEntries(clients) as Services;
 }
 
-function clientOf(service: DescService, transport: Transport): unknown {
+function clientOf(service: DescService, transport: Transport): Record<string, unknown> {
   const client: Record<string, unknown> = createClient(service, transport);
   for (const method of service.methods) {
     if (method.methodKind === "server_streaming") client[method.localName] = responsesOf(transport, method as Streaming);
