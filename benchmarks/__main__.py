@@ -26,6 +26,7 @@ from . import (
     followers,
     generate,
     history,
+    idempotency,
     inference,
     isolated,
     load_generator,
@@ -66,6 +67,7 @@ BENCHMARKS = {
         observability,
         access,
         certificates,
+        idempotency,
         dashboard,
     )
 }
@@ -86,6 +88,7 @@ NO_SERVICE = (
     "observability",
     "access",
     "certificates",
+    "idempotency",
     "dashboard",
 )
 """Benchmarks that import this tree's server, know its page, metrics or keys, or measure the load generator: no other

@@ -132,13 +132,13 @@ class _Client(asyncio.Protocol):
 class _RestClient(_Client):
     """HTTP/1.1, kept alive."""
 
-    def __init__(self, clock: _Clock, request: bytes) -> None:
+    def __init__(self, clock: _Clock, requests: Iterator[bytes]) -> None:
         super().__init__(clock)
-        self._request = request
+        self._requests = requests
         self._received = b""
 
     def _send(self) -> None:
-        self.transport.write(self._request)
+        self.transport.write(next(self._requests))
 
     def data_received(self, data: bytes) -> None:
         self._received = received = self._received + data if self._received else data
@@ -219,19 +219,26 @@ class _GrpcClient(_Client):
 
 
 async def rest_load(
-    port: int, request_line: str, clients: int, seconds: float, body: str = "", headers: Mapping[str, str] = NO_HEADERS
+    port: int,
+    request_line: str,
+    clients: int,
+    seconds: float,
+    body: str = "",
+    headers: Mapping[str, str] = NO_HEADERS,
+    keys: Iterator[str] | None = None,
 ) -> Load:
-    """Load REST with a request such as "GET /health", with further `headers`.
+    """Load REST with a request such as "GET /health", with further `headers`, and the next idempotency key of `keys`.
 
     Raises:
         LoadFailed: a response was not 200.
     """
     further = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
-    request = (
-        f"{request_line} HTTP/1.1\r\nhost: 127.0.0.1:{port}\r\ncontent-type: application/json\r\n"
-        f"content-length: {len(body)}\r\n{further}\r\n{body}"
-    ).encode()
-    return await _load(port, clients, seconds, lambda clock: _RestClient(clock, request))
+    start = f"{request_line} HTTP/1.1\r\nhost: 127.0.0.1:{port}\r\ncontent-type: application/json\r\n"
+    end = f"content-length: {len(body)}\r\n{further}\r\n{body}"
+    requests: Iterator[bytes] = repeat((start + end).encode())
+    if keys is not None:
+        requests = ((f"{start}idempotency-key: {key}\r\n{end}").encode() for key in keys)
+    return await _load(port, clients, seconds, lambda clock: _RestClient(clock, requests))
 
 
 async def grpc_load(
