@@ -26,6 +26,7 @@ from tests.support.folders import scratch_folder
 from tests.support.processes import listener
 from tests.support.service import RunningService, running_service
 
+import tradingsignals
 from tradingsignals.v1 import account_service_pb2, signal_service_pb2
 from tradingsignals_server.api.contract import SERVICES, path_of
 from tradingsignals_server.domain.bars import Bar
@@ -340,6 +341,22 @@ async def test_response_lost_by_kill_9_between_commit_and_response_is_had_from_t
     assert [is_replayed for _, is_replayed in responses] == [True] * 3
     assert len({made.SerializeToString(deterministic=True) for made, _ in responses}) == 1
     assert await logged(two_servers, kind) == before + 1
+
+
+async def test_client_repeats_its_call_with_its_key_through_kill_9_of_all_servers(two_servers: RunningService) -> None:
+    before = await logged(two_servers, "TRADING_CONTROL")
+    async with (
+        two_servers.database() as database,
+        tradingsignals.connect(two_servers.address, timeout=6 * DEADLINE) as client,
+    ):
+        found = await until(lambda: addresses(database))
+        async with commits_held_up(database) as waiting:
+            halting = asyncio.create_task(client.halt_trading("news", by="client"))
+            await until(lambda: waiting(1))
+            for address in found:
+                os.kill(listener(address), SIGKILL)
+        assert (await halting).halted
+    assert await logged(two_servers, "TRADING_CONTROL") == before + 1
 
 
 async def repeated(act: Act, address: str, sent: str) -> tuple[Any, bool]:

@@ -3,7 +3,7 @@
 TradingSignalsError
 ├── InvalidRequest        a field cannot be accepted; `violations` names each (INVALID_ARGUMENT)
 ├── NotFound              there is no such signal or position (NOT_FOUND)
-├── AlreadyExists         a different bar is stored for the same symbol and time (ALREADY_EXISTS)
+├── AlreadyExists         another bar is stored for the time, or the key was used for another call (ALREADY_EXISTS)
 ├── FailedPrecondition    the request is right, the state of things is not (FAILED_PRECONDITION)
 ├── OutOfRange            the stream cannot be resumed from there (OUT_OF_RANGE)
 │   ├── EpochChanged      the log that was followed does not exist any more: a new database, or an older copy

@@ -8,6 +8,8 @@ from typing import Any, Final
 KeySource = str | Callable[[], str] | None
 """An API key or a token; or a function that returns it, called for each call, for tokens that are renewed."""
 
+Metadata = tuple[tuple[str, str], ...]
+
 _AUTHORIZATION: Final = "authorization"
 
 
@@ -44,12 +46,12 @@ class _KeyedMethod:
         self._method = method
         self._api_key = api_key
 
-    def __call__(self, *arguments: Any, **options: Any) -> Any:
-        return self._method(*arguments, metadata=self._metadata(), **options)
+    def __call__(self, *arguments: Any, metadata: Metadata = (), **options: Any) -> Any:
+        return self._method(*arguments, metadata=(*metadata, *self._metadata()), **options)
 
-    def future(self, *arguments: Any, **options: Any) -> Any:
-        return self._method.future(*arguments, metadata=self._metadata(), **options)
+    def future(self, *arguments: Any, metadata: Metadata = (), **options: Any) -> Any:
+        return self._method.future(*arguments, metadata=(*metadata, *self._metadata()), **options)
 
-    def _metadata(self) -> tuple[tuple[str, str], ...]:
+    def _metadata(self) -> Metadata:
         key = self._api_key() if callable(self._api_key) else self._api_key
         return ((_AUTHORIZATION, f"Bearer {key}"),)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
@@ -34,6 +35,10 @@ class Script:
     silent: bool = False
     """It sends no response."""
     requests: list[Any] = field(default_factory=list)
+    failures: deque[grpc.StatusCode] = field(default_factory=deque)
+    """Each ends one call with one response, in their order."""
+    keys: list[str | None] = field(default_factory=list)
+    """The idempotency keys of the calls with one response."""
 
     async def fail(self, context: Any) -> None:
         """End the call with the error of the script, if it has one."""
@@ -62,6 +67,9 @@ class ScriptedHandler(grpc.GenericRpcHandler):  # type: ignore[type-arg] # gener
 
         async def unary(request: Any, context: Any) -> Any:
             script.requests.append(request)
+            script.keys.append(dict(context.invocation_metadata()).get("idempotency-key"))
+            if script.failures:
+                await context.abort(script.failures.popleft(), "something on the way broke")
             await script.fail(context)
             respond: Any = script.responses[name]
             return respond(request)

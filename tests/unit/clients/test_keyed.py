@@ -35,6 +35,8 @@ def test_every_call_carries_the_key(shape: str) -> None:
     expected = (("request",), {"authorization": "Bearer tss_a_b"}, {"timeout": 3.0})
     assert method("request", timeout=3.0) == expected
     assert method.future("request", timeout=3.0) == expected
+    both = {"authorization": "Bearer tss_a_b", "idempotency-key": "mine"}
+    assert method("request", metadata=(("idempotency-key", "mine"),))[1] == both
 
 
 def test_token_that_is_renewed_is_asked_for_at_each_call() -> None:

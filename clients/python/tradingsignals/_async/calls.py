@@ -43,6 +43,11 @@ async def close_channel(channel: Channel) -> None:
     await channel.close(None)
 
 
+async def pause(seconds: float) -> None:
+    """Wait so long."""
+    await asyncio.sleep(seconds)
+
+
 async def send_bars(
     method: Any,
     bars: Bars,

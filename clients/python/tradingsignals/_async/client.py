@@ -47,6 +47,7 @@ from tradingsignals.v1.statistics_pb2 import Statistics
 from tradingsignals.v1.system_service_pb2 import GetHealthResponse, GetServiceInfoResponse
 from tradingsignals.v1.system_service_pb2_grpc import SystemServiceStub
 
+from ..attempts import Attempts
 from ..errors import detail_of, from_rpc_error
 from ..keyed import KeySource
 from ..requests import (
@@ -72,7 +73,7 @@ from ..requests import (
 from ..resume import Following, Sequenced
 from ..snapshot import Snapshot
 from .backtests import AsyncBacktest
-from .calls import Bars, Channel, UnaryMethod, close_channel, open_channel, send_bars
+from .calls import Bars, Channel, UnaryMethod, close_channel, open_channel, pause, send_bars
 from .follower import AsyncFollower, StreamingMethod
 from .pages import AsyncPages
 from .streams import AsyncStream
@@ -86,6 +87,10 @@ class AsyncClient:
 
     It connects when it is first used and whenever the connection was lost. Each method raises a TradingSignalsError
     (see `tradingsignals.errors`) when the call fails.
+
+    Methods with an `idempotency_key` do their call once: while the service is unavailable they send it again with the
+    same key, until the timeout. The key is a new one unless it is given, which lets another call, later or of another
+    process, be the same one: it gets the first response. A key is 1 to 128 visible characters of ASCII.
     """
 
     def __init__(
@@ -317,16 +322,16 @@ class AsyncClient:
         """Return the account as it is now, and the sequence of the log up to which it is."""
         return await self._unary(self._account.GetAccount, account_service_pb2.GetAccountRequest())
 
-    async def halt_trading(self, reason: str = "", *, by: str = "") -> Trading:
+    async def halt_trading(self, reason: str = "", *, by: str = "", idempotency_key: str | None = None) -> Trading:
         """Halt trading on all servers until it is resumed: signals are made, and none opens a position."""
         request = account_service_pb2.HaltTradingRequest(reason=reason, by=by)
-        response = await self._unary(self._account.HaltTrading, request)
+        response = await self._once(self._account.HaltTrading, request, idempotency_key)
         return response.trading
 
-    async def resume_trading(self, reason: str = "", *, by: str = "") -> Trading:
+    async def resume_trading(self, reason: str = "", *, by: str = "", idempotency_key: str | None = None) -> Trading:
         """Resume trading that was halted by hand. Raises FailedPrecondition if a setting of the server halts it."""
         request = account_service_pb2.ResumeTradingRequest(reason=reason, by=by)
-        response = await self._unary(self._account.ResumeTrading, request)
+        response = await self._once(self._account.ResumeTrading, request, idempotency_key)
         return response.trading
 
     def list_equity(
@@ -368,6 +373,7 @@ class AsyncClient:
         ema_20: float | None = None,
         ema_50: float | None = None,
         atr: float | None = None,
+        idempotency_key: str | None = None,
     ) -> Signal:
         """Make a signal at a price, acted on like any other; what is left out comes from the stored bars."""
         request = signal_service_pb2.GenerateSignalRequest(
@@ -386,13 +392,15 @@ class AsyncClient:
             ema_50=ema_50,
             atr=atr,
         )
-        response = await self._unary(self._signals.GenerateSignal, request)
+        response = await self._once(self._signals.GenerateSignal, request, idempotency_key)
         return response.signal
 
-    async def generate_signal_from_db(self, symbol: str | None = None, *, lookback_bars: int | None = None) -> Signal:
+    async def generate_signal_from_db(
+        self, symbol: str | None = None, *, lookback_bars: int | None = None, idempotency_key: str | None = None
+    ) -> Signal:
         """Make a signal from the newest stored bars. Raises FailedPrecondition if they are too few."""
         request = signal_service_pb2.GenerateSignalFromDbRequest(symbol=symbol, lookback_bars=lookback_bars)
-        response = await self._unary(self._signals.GenerateSignalFromDb, request)
+        response = await self._once(self._signals.GenerateSignalFromDb, request, idempotency_key)
         return response.signal
 
     # ----------------------------------------------------------------------------------------------- positions
@@ -414,10 +422,12 @@ class AsyncClient:
 
         return AsyncPages(fetch, lambda page: page.positions)
 
-    async def close_position(self, position_id: str, *, price: float | None = None) -> Position:
+    async def close_position(
+        self, position_id: str, *, price: float | None = None, idempotency_key: str | None = None
+    ) -> Position:
         """Close an open position, at `price` or at the last known price. Raises NotFound, FailedPrecondition."""
         request = position_service_pb2.ClosePositionRequest(position_id=position_id, price=price)
-        response = await self._unary(self._positions.ClosePosition, request)
+        response = await self._once(self._positions.ClosePosition, request, idempotency_key)
         return response.position
 
     # ---------------------------------------------------------------------------------------------------- bars
@@ -615,3 +625,15 @@ class AsyncClient:
             return await method(request, timeout=seconds or self._timeout)
         except grpc.RpcError as error:
             raise from_rpc_error(error) from error
+
+    async def _once(self, method: UnaryMethod[Any, R], request: object, idempotency_key: str | None) -> R:
+        attempts = Attempts(self._timeout, idempotency_key)
+        while True:
+            try:
+                return await method(request, timeout=attempts.seconds_left, metadata=attempts.metadata)
+            except grpc.RpcError as error:
+                failure = from_rpc_error(error)
+                seconds = attempts.pause_after(failure)
+                if seconds is None:
+                    raise failure from error
+            await pause(seconds)

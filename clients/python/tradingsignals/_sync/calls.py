@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 import threading
 from collections.abc import Callable, Iterable, Iterator
-from time import monotonic
+from time import monotonic, sleep
 from typing import Any, TypeVar, cast
 
 import grpc
@@ -43,6 +43,11 @@ def open_channel(
 def close_channel(channel: Channel) -> None:
     """End the calls of a channel and its connection."""
     channel.close()
+
+
+def pause(seconds: float) -> None:
+    """Wait so long."""
+    sleep(seconds)
 
 
 def send_bars(method: Any, bars: Bars, batch_size: int, timeout: float | None) -> PublishBarsResponse:

@@ -48,6 +48,7 @@ from tradingsignals.v1.statistics_pb2 import Statistics
 from tradingsignals.v1.system_service_pb2 import GetHealthResponse, GetServiceInfoResponse
 from tradingsignals.v1.system_service_pb2_grpc import SystemServiceStub
 
+from ..attempts import Attempts
 from ..errors import detail_of, from_rpc_error
 from ..keyed import KeySource
 from ..requests import (
@@ -73,7 +74,7 @@ from ..requests import (
 from ..resume import Following, Sequenced
 from ..snapshot import Snapshot
 from .backtests import Backtest
-from .calls import Bars, Channel, UnaryMethod, close_channel, open_channel, send_bars
+from .calls import Bars, Channel, UnaryMethod, close_channel, open_channel, pause, send_bars
 from .follower import Follower, StreamingMethod
 from .pages import Pages
 from .streams import Stream
@@ -87,6 +88,10 @@ class Client:
 
     It connects when it is first used and whenever the connection was lost. Each method raises a TradingSignalsError
     (see `tradingsignals.errors`) when the call fails.
+
+    Methods with an `idempotency_key` do their call once: while the service is unavailable they send it again with the
+    same key, until the timeout. The key is a new one unless it is given, which lets another call, later or of another
+    process, be the same one: it gets the first response. A key is 1 to 128 visible characters of ASCII.
     """
 
     def __init__(
@@ -318,16 +323,16 @@ class Client:
         """Return the account as it is now, and the sequence of the log up to which it is."""
         return self._unary(self._account.GetAccount, account_service_pb2.GetAccountRequest())
 
-    def halt_trading(self, reason: str = "", *, by: str = "") -> Trading:
+    def halt_trading(self, reason: str = "", *, by: str = "", idempotency_key: str | None = None) -> Trading:
         """Halt trading on all servers until it is resumed: signals are made, and none opens a position."""
         request = account_service_pb2.HaltTradingRequest(reason=reason, by=by)
-        response = self._unary(self._account.HaltTrading, request)
+        response = self._once(self._account.HaltTrading, request, idempotency_key)
         return response.trading
 
-    def resume_trading(self, reason: str = "", *, by: str = "") -> Trading:
+    def resume_trading(self, reason: str = "", *, by: str = "", idempotency_key: str | None = None) -> Trading:
         """Resume trading that was halted by hand. Raises FailedPrecondition if a setting of the server halts it."""
         request = account_service_pb2.ResumeTradingRequest(reason=reason, by=by)
-        response = self._unary(self._account.ResumeTrading, request)
+        response = self._once(self._account.ResumeTrading, request, idempotency_key)
         return response.trading
 
     def list_equity(
@@ -369,6 +374,7 @@ class Client:
         ema_20: float | None = None,
         ema_50: float | None = None,
         atr: float | None = None,
+        idempotency_key: str | None = None,
     ) -> Signal:
         """Make a signal at a price, acted on like any other; what is left out comes from the stored bars."""
         request = signal_service_pb2.GenerateSignalRequest(
@@ -387,13 +393,15 @@ class Client:
             ema_50=ema_50,
             atr=atr,
         )
-        response = self._unary(self._signals.GenerateSignal, request)
+        response = self._once(self._signals.GenerateSignal, request, idempotency_key)
         return response.signal
 
-    def generate_signal_from_db(self, symbol: str | None = None, *, lookback_bars: int | None = None) -> Signal:
+    def generate_signal_from_db(
+        self, symbol: str | None = None, *, lookback_bars: int | None = None, idempotency_key: str | None = None
+    ) -> Signal:
         """Make a signal from the newest stored bars. Raises FailedPrecondition if they are too few."""
         request = signal_service_pb2.GenerateSignalFromDbRequest(symbol=symbol, lookback_bars=lookback_bars)
-        response = self._unary(self._signals.GenerateSignalFromDb, request)
+        response = self._once(self._signals.GenerateSignalFromDb, request, idempotency_key)
         return response.signal
 
     # ----------------------------------------------------------------------------------------------- positions
@@ -415,10 +423,12 @@ class Client:
 
         return Pages(fetch, lambda page: page.positions)
 
-    def close_position(self, position_id: str, *, price: float | None = None) -> Position:
+    def close_position(
+        self, position_id: str, *, price: float | None = None, idempotency_key: str | None = None
+    ) -> Position:
         """Close an open position, at `price` or at the last known price. Raises NotFound, FailedPrecondition."""
         request = position_service_pb2.ClosePositionRequest(position_id=position_id, price=price)
-        response = self._unary(self._positions.ClosePosition, request)
+        response = self._once(self._positions.ClosePosition, request, idempotency_key)
         return response.position
 
     # ---------------------------------------------------------------------------------------------------- bars
@@ -612,3 +622,15 @@ class Client:
             return method(request, timeout=seconds or self._timeout)
         except grpc.RpcError as error:
             raise from_rpc_error(error) from error
+
+    def _once(self, method: UnaryMethod[Any, R], request: object, idempotency_key: str | None) -> R:
+        attempts = Attempts(self._timeout, idempotency_key)
+        while True:
+            try:
+                return method(request, timeout=attempts.seconds_left, metadata=attempts.metadata)
+            except grpc.RpcError as error:
+                failure = from_rpc_error(error)
+                seconds = attempts.pause_after(failure)
+                if seconds is None:
+                    raise failure from error
+            pause(seconds)
