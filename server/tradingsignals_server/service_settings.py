@@ -58,8 +58,8 @@ class ServiceSettings(BaseSettings):
     # Retention, and followers that do not read
     signal_retention_days: Annotated[int, Field(ge=0, le=36500)] = Field(
         90,
-        description="Events older than this many days are pruned from the log that streams resume from and replay; "
-        "so are the inputs by which signals are explained and replayed; signals, positions and bars stay. 0: none is.",
+        description="Events are kept for at least this many days in the log that streams resume from and replay; so "
+        "are the inputs by which signals are explained and replayed. Signals, positions and bars stay. 0: all is kept.",
     )
     idempotency_seconds: Annotated[int, Field(ge=1, le=31_536_000)] = Field(
         86_400,

@@ -13,7 +13,8 @@ from tests.support.deadlines import within
 from tests.support.following import Batches, follow
 
 from tradingsignals_server.adapters.postgres.connection import Connections, connections
-from tradingsignals_server.adapters.postgres.store import PRUNING, PostgresStore
+from tradingsignals_server.adapters.postgres.pruning import PRUNING
+from tradingsignals_server.adapters.postgres.store import PostgresStore
 from tradingsignals_server.api.mapping.log_encoding import encode
 from tradingsignals_server.application.event_log import retention as retention_module
 from tradingsignals_server.application.event_log.retention import Retention

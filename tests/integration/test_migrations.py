@@ -19,6 +19,7 @@ from tradingsignals_server.adapters.postgres.connection import Connections, conn
 from tradingsignals_server.adapters.postgres.lease import Lease
 from tradingsignals_server.adapters.postgres.membership import Membership
 from tradingsignals_server.adapters.postgres.migrate import MigrationError, migrate
+from tradingsignals_server.adapters.postgres.partitions import partitions
 from tradingsignals_server.adapters.postgres.schema import (
     FIRST_MARKED,
     STOP,
@@ -418,3 +419,34 @@ async def test_pairs_stored_with_a_separator_continue_in_their_normal_form(
     for table in ("bars", "events"):
         found = await sql.fetch(f"SELECT symbol FROM {table} ORDER BY symbol")
         assert [row["symbol"] for row in found] == ["BRK.B", "BTCUSD", "BTC_USD", "ES-DEC26", "EUR-USD", "EURUSD"]
+
+
+@pytest.mark.parametrize(("newest", "ends"), [(0, [100_000]), (150_000, [200_000, 1_200_000])])
+async def test_log_of_an_older_program_becomes_its_first_partition(
+    pool: Connections, sql: asyncpg.Connection, newest: int, ends: list[int]
+) -> None:
+    await migrated_to(20, sql)
+    if newest:
+        await sql.execute(
+            "INSERT INTO events (sequence, time, market_time, kind, symbol, payload) "
+            "SELECT $1::bigint - n, now(), now(), 'MARKET_UPDATE', 'USDCOP', '' FROM generate_series(0, 9) AS n",
+            newest,
+        )
+        await sql.execute(
+            "INSERT INTO signal_inputs (sequence, settings_id, window_bars, indicator_bars, window_hash, state, "
+            "state_hash, next_state_hash, awaits_market) VALUES ($1, '', 1, 1, '', '', '', '', true)",
+            newest,
+        )
+        await sql.execute("UPDATE event_log SET last_sequence = $1::bigint, oldest_sequence = $1::bigint - 9", newest)
+    await continue_from(20, sql)
+    async with pool.for_engine() as database:
+        assert [partition.end for partition in await partitions(database)] == ends
+    store = PostgresStore(pool, encode)
+    assert len(await store.entries_after(0, 100)) == (10 if newest else 0)
+    assert await sql.fetchval("SELECT count(*) FROM signal_inputs") == (1 if newest else 0)
+    (entry,) = await store.commit([MarketUpdate(bar(), Disposition.ACCEPTED)], NOW)
+    assert entry.sequence == newest + 1
+    with pytest.raises(asyncpg.UniqueViolationError):
+        await sql.execute("INSERT INTO events SELECT * FROM events")
+    with pytest.raises(asyncpg.CheckViolationError, match="events_kind_check"):
+        await sql.execute("UPDATE events SET kind = 'ANOTHER'")

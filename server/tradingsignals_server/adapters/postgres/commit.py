@@ -22,6 +22,7 @@ from ...domain.events import Event, MarketUpdate, market_times
 from ...domain.positions import Position
 from ...domain.signals import Action, Signal
 from .connection import REFUSALS, Connections, Database, fetch_one
+from .partitions import is_beyond_the_last, make_room
 from .schema import ProgramTooOld, program_version
 from .tables import (
     BARS,
@@ -253,6 +254,11 @@ class Committer:
             except StorageUnavailable as error:
                 if not attempts_left or not isinstance(error.__cause__, asyncpg.TransactionRollbackError):
                     raise
+            except asyncpg.CheckViolationError as error:
+                if not is_beyond_the_last(error) or not attempts_left:
+                    raise RefusedByStore(_rule(error)) from error
+                async with self._connections.for_engine() as database:
+                    await make_room(database, len(events))
             except (asyncpg.UniqueViolationError, asyncpg.ForeignKeyViolationError) as error:
                 if _rule(error) == _KEY_RULE:
                     raise KeyTaken(_rule(error)) from error

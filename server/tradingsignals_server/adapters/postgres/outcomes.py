@@ -30,6 +30,7 @@ from ...domain.outcomes import Fill, Outcome, Resolution
 from ...domain.signals import Action, Origin, bar_signal_id
 from .commit import append_to_log
 from .connection import Connections, Database, fetch_one
+from .partitions import is_beyond_the_last, make_room
 from .tables import BARS, bar_of, conditions, position_of
 
 _COLUMNS = tuple(field.name for field in fields(Outcome))
@@ -151,6 +152,16 @@ class PostgresOutcomes:
 
     async def commit_ledger(self, commit: LedgerCommit) -> Sequence[LogEntry] | None:
         """See OutcomeStore."""
+        try:
+            return await self._commit_ledger(commit)
+        except asyncpg.CheckViolationError as error:
+            if not is_beyond_the_last(error):
+                raise
+        async with self._connections.for_engine() as database:
+            await make_room(database, len(commit.reported_events))
+        return await self._commit_ledger(commit)
+
+    async def _commit_ledger(self, commit: LedgerCommit) -> Sequence[LogEntry] | None:
         before, outcomes = commit.before, [one.outcome for one in commit.resolved]
         async with self._connections.for_engine() as database, database.transaction():
             moved = await database.fetchval(

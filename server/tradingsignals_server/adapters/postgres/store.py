@@ -16,6 +16,7 @@ from ...domain.statistics import PositionCounts, SignalCounts, Statistics
 from .bars_table import BarsTable
 from .commit import Committer
 from .connection import Connections, Database, fetch_one
+from .pruning import prune
 from .tables import BARS, ENTRY, INPUTS, bar_of, checkpoint_of, conditions, entry_of, inputs_of, position_of
 from .used_keys import UsedKeys
 
@@ -38,20 +39,6 @@ SELECT (SELECT last_sequence FROM event_log) AS through,
     ARRAY(SELECT sequence FROM page) AS sequences
 """
 """A page and the end of the log in one statement, and so in one snapshot."""
-
-_PRUNE = """
-WITH oldest AS (SELECT sequence, time FROM events ORDER BY sequence LIMIT $2),
-pruned AS (
-    DELETE FROM events WHERE sequence <= (SELECT max(sequence) FROM oldest)
-    AND sequence < coalesce((SELECT min(sequence) FROM oldest WHERE time >= $1), 9223372036854775807)
-    RETURNING sequence
-)
-SELECT count(*) AS count, max(sequence) AS newest FROM pruned
-"""
-"""Deletes the oldest entries up to the first one that is kept, so that the rest has no gaps."""
-
-PRUNING = 0x7472_6164_6570_7275
-"""Key of the advisory lock of the server that prunes; the number spells "tradepru"."""
 
 _DAY = "(market_time AT TIME ZONE 'UTC')::date"
 
@@ -351,16 +338,8 @@ class PostgresStore(Committer, UsedKeys):
 
     async def prune(self, before: datetime, limit: int) -> int:
         """See Store."""
-        async with self._connections.for_engine() as database, database.transaction():
-            if not await database.fetchval("SELECT pg_try_advisory_xact_lock($1)", PRUNING):
-                return 0
-            pruned = await fetch_one(database, _PRUNE, before, limit)
-            if pruned["count"]:
-                await database.execute("DELETE FROM signal_inputs WHERE sequence <= $1", pruned["newest"])
-                # Last, because commits wait for the lock of this row until the end of the transaction.
-                await database.execute("UPDATE event_log SET oldest_sequence = $1", pruned["newest"] + 1)
-        count: int = pruned["count"]
-        return count
+        async with self._connections.for_engine() as database:
+            return await prune(database, before, limit)
 
     async def ping(self) -> None:
         """See Store."""

@@ -78,11 +78,9 @@ class Retention:
 
         Between two batches there is a pause as long as a batch took, so that it takes half of the database at most.
         """
-        total, count = 0, BATCH_ENTRIES
-        while count == BATCH_ENTRIES:
-            started = time.monotonic()
-            count = await prune(BATCH_ENTRIES)
+        total, started = 0, time.monotonic()
+        while count := await prune(BATCH_ENTRIES):
             total += count
-            if count == BATCH_ENTRIES:
-                await self._sleep(time.monotonic() - started)
+            await self._sleep(time.monotonic() - started)
+            started = time.monotonic()
         return total

@@ -241,8 +241,9 @@ class Store(Protocol):
     async def prune(self, before: datetime, limit: int) -> int:
         """Delete the oldest entries of the log that were committed before `before`, up to `limit` of them.
 
-        Signals, positions and bars stay; the inputs of signals go with their entries. Returns the number deleted; 0
-        also if another server is pruning.
+        A store that keeps the log in parts may delete the oldest part as a whole instead, of any number of entries, and
+        only once all of it is that old. Signals, positions and bars stay; the inputs of signals go with their entries.
+        Returns the number deleted; 0 also if another server is pruning.
         """
         ...
 
