@@ -25,11 +25,12 @@ RUN pip wheel --no-deps --no-build-isolation --wheel-dir /wheels ./clients/pytho
 FROM python:3.12-slim
 
 # /edge is where `tradingsignals edge` writes, for the volume that it shares with Envoy; the volumes of certificates.sh
-# are below /certificates.
+# are below /certificates. It needs the program openssl, which comes with the authorities of the base image.
 RUN useradd --uid 10001 --user-group --no-create-home --home-dir /nonexistent --shell /usr/sbin/nologin tradingsignals \
  && install --directory --owner=tradingsignals --group=tradingsignals --mode=0750 \
         /certificates/authority /certificates/server /certificates/edge \
- && install --directory --owner=tradingsignals --group=tradingsignals /edge
+ && install --directory --owner=tradingsignals --group=tradingsignals /edge \
+ && openssl version
 COPY deploy/certificates.sh /usr/local/bin/
 COPY --from=build /opt/tradingsignals /opt/tradingsignals
 
