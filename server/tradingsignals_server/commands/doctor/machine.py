@@ -6,10 +6,11 @@ import json
 import os
 import resource
 import shutil
+import ssl
 import stat
 import sys
 from collections.abc import Iterator
-from http.client import HTTPConnection, HTTPException
+from http.client import HTTPConnection, HTTPException, HTTPSConnection
 from pathlib import Path
 
 from ... import __version__
@@ -95,7 +96,7 @@ def check_ports(settings: Settings) -> Iterator[Finding]:
     try:
         require_free(places)
     except PortsTaken as error:
-        health = _health("127.0.0.1" if host in {"0.0.0.0", "::"} else host, settings.signal_service_port)  # noqa: S104
+        health = _health(settings)
         if health is None:
             yield problem("ports", str(error), "stop the other program, or set other ports")
         else:
@@ -140,10 +141,17 @@ def _has_secret(file: Path) -> bool:
     return any(value.strip() and any(word in name.upper() for word in _SECRETS) for name, _, value in pairs)
 
 
-def _health(host: str, port: int) -> dict[str, object] | None:
-    """Return what /health of a service at this address says; None if none of ours responds."""
+def _health(settings: Settings) -> dict[str, object] | None:
+    """Return what /health says at the public port; None if none of ours responds."""
+    host, port = settings.signal_service_host, settings.signal_service_port
+    host = "127.0.0.1" if host in {"0.0.0.0", "::"} else host  # noqa: S104 - compared only
     connection = HTTPConnection(host, port, timeout=_HEALTH_TIMEOUT_S)
     try:
+        if settings.tls is not None:
+            context = ssl.create_default_context(cafile=settings.tls_cert)
+            context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
+            context.check_hostname = False  # it names the host that callers use, and here is an address
+            connection = HTTPSConnection(host, port, timeout=_HEALTH_TIMEOUT_S, context=context)
         connection.request("GET", "/health", headers={"Accept": "application/json"})
         said = json.loads(connection.getresponse().read())
     except (OSError, HTTPException, ValueError):

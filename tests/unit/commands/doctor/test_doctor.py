@@ -5,14 +5,17 @@ from __future__ import annotations
 import json
 import shutil
 import socket
+import ssl
 from collections import namedtuple
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from threading import Thread
 
 import pytest
 from click.testing import CliRunner
-from tests.support.certificates import OPENSSL, Inner
+from tests.support.certificates import OPENSSL, Authority, Inner
 
 from tradingsignals_server import cli
 from tradingsignals_server.commands.doctor import machine, storage
@@ -84,6 +87,42 @@ def test_port_of_another_program_is_a_problem(monkeypatch: pytest.MonkeyPatch) -
         )
     assert finding.level is Level.PROBLEM
     assert f"port {port} on 127.0.0.1 (SIGNAL_SERVICE_PORT)" in finding.text
+
+
+class HealthyService(BaseHTTPRequestHandler):
+    def do_GET(self) -> None:
+        self.send_response(200)
+        self.end_headers()
+        self.wfile.write(b'{"model_loaded": true, "status": "healthy", "version": "1"}')
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the name of the base class
+        pass
+
+
+@pytest.mark.skipif(OPENSSL is None, reason="there is no openssl on this machine")
+@pytest.mark.parametrize("with_tls", [False, True])
+def test_running_service_is_recognised(with_tls: bool, tmp_path: Path) -> None:
+    public = Authority.make(tmp_path).certificate("public", "DNS:signals.example.com")
+    with ThreadingHTTPServer(("127.0.0.1", 0), HealthyService) as server:
+        if with_tls:
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            context.load_cert_chain(public.path, public.key)
+            server.socket = context.wrap_socket(server.socket, server_side=True)
+        serving = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+        serving.start()
+        settings = Settings(
+            signal_service_port=server.server_port,
+            grpc_port=0,
+            fanout_port=0,
+            metrics_port=0,
+            edge_metrics_port=0,
+            tls_cert=public.path if with_tls else None,
+            tls_key=public.key if with_tls else None,
+        )
+        [finding] = check_ports(settings)
+        server.shutdown()
+        serving.join()
+    assert (finding.level, finding.subject) == (Level.OK, "service"), finding.text
 
 
 @pytest.mark.parametrize(("host", "level"), [("127.0.0.1", Level.OK), ("192.0.2.1", Level.WARNING)])
