@@ -30,7 +30,7 @@ from .streams import SYMBOL, Publisher, publishing, through_envoy
 
 FOLLOWERS, SIGNALS = 1_000, 200
 PLAIN, TLS = "without TLS", "with TLS"
-TARGET = at_most(1.15)
+TARGET = at_most(1.1)
 
 
 async def run(effort: Effort) -> AsyncIterator[Figure]:
