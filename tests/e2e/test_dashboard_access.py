@@ -94,6 +94,15 @@ async def test_form_does_not_complain_before_a_key_is_given(form: Dashboard) -> 
         assert await form.violations() == []
 
 
+async def test_form_fits_into_phones(form: Dashboard) -> None:
+    await enter(form, "w" * 200 + "ключ")
+    await form.shows("#key-problem", "This is not a key")
+    for width in (320, 390, 900, 1440):
+        await form.tab.resize(width)
+        assert await form.cut() == []
+    await form.tab.resize(1440)
+
+
 @pytest.mark.parametrize("key", ["ключ", "ts_€", "two words", "naïve"])
 async def test_text_that_no_header_can_carry_is_refused_in_the_form(form: Dashboard, key: str) -> None:
     await enter(form, key)

@@ -54,6 +54,31 @@ _ALL_ROWS = """(async () => {
 """Scrolls through the list of signals, page by page, each once its rows are drawn."""
 
 
+_CUT = """(async () => {
+  await new Promise((resolve) => requestAnimationFrame(() => requestAnimationFrame(resolve)));
+  const found = [];
+  const report = (element, what) => {
+    const { tagName, id, className, textContent } = element;
+    found.push(`${tagName}#${id}.${className} ${what}: ${textContent.slice(0, 60)}`);
+  };
+  for (const element of document.querySelectorAll("body *")) {
+    if (element.closest("svg, input, .canvas, .visually-hidden, .skip, noscript")) continue;
+    const { display, overflowX, overflowY, textOverflow } = getComputedStyle(element);
+    if (display === "inline" || display === "contents" || !element.clientWidth || textOverflow === "ellipsis") continue;
+    const scrolls = overflowX === "auto" || overflowX === "scroll";
+    if (element.scrollWidth > element.clientWidth + 1 && !(scrolls && element.matches(".scroll-x, .symbol-list ul"))) {
+      report(element, `needs ${element.scrollWidth} px of width and has ${element.clientWidth}`);
+    }
+    if (element.scrollHeight > element.clientHeight + 1 && (overflowY === "hidden" || overflowY === "clip")) {
+      report(element, `needs ${element.scrollHeight} px of height and has ${element.clientHeight}`);
+    }
+  }
+  if (document.documentElement.scrollWidth > innerWidth) report(document.documentElement, "is wider than the window");
+  return found;
+})()"""
+"""Finds what is cut off, or lies over what is beside it, without an ellipsis and without a way to scroll to it."""
+
+
 class Dashboard:
     """The page of a service, in a tab."""
 
@@ -130,6 +155,11 @@ class Dashboard:
                 "document.querySelector('.canvas canvas') && document.querySelector('.canvas').dataset.mark"
             )
         await self.tab.run("document.fonts.ready.then(() => new Promise((resolve) => setTimeout(resolve, 500)))")
+
+    async def cut(self) -> list[str]:
+        """Return the elements whose content does not fit into them, and that are not meant to be scrolled."""
+        found: list[str] = await self.tab.run(_CUT)
+        return found
 
     async def violations(self) -> list[Any]:
         """Return what axe-core finds, with the elements."""

@@ -47,7 +47,7 @@ function HealthPanel(): JSX.Element {
   const known = useSelect((state) => isKnownNow(state.connection, state.health.at, Date.now()));
   return (
     <Panel title="Health" id="health" aside={<AsOf known={known} at={health.at} />}>
-      {health.state === "failed" && <Failed error={`Health cannot be read: ${health.error}`} retry={actions.readHealth} />}
+      {health.state === "failed" && !report && <Failed error={`Health cannot be read: ${health.error}`} retry={actions.readHealth} />}
       {!report ? (
         health.state === "loading" && <Skeleton rows={4} label="Loading health" />
       ) : (
@@ -60,7 +60,7 @@ function HealthPanel(): JSX.Element {
             <p class="status status-unknown">
               Unknown{" "}
               <span class="status-note">
-                The last answer came at {health.at === undefined ? NONE : <Time at={health.at} seconds />}: it was {report.status}. What follows is of then.
+                {health.state === "failed" && `${health.error}. `}At {health.at === undefined ? NONE : <Time at={health.at} seconds />} it was {report.status}; what follows is of then.
               </span>
             </p>
           )}

@@ -52,8 +52,8 @@ export function Protections(): JSX.Element {
               </tbody>
             </table>
           </div>
-          <p class="note body protections-note">
-            {known.asOf === undefined ? "No bar has come in yet." : <>By the time of the market, as of the bar that closed at <Time at={known.asOf} />.</>} The first one that is reached keeps positions from being opened.
+          <p class="note below">
+            {known.asOf === undefined ? "No bar has come in yet." : <>As of the bar that closed at <Time at={known.asOf} />; times are those of the market.</>} A protection that is reached keeps positions from being opened, and closes none.
           </p>
         </>
       )}

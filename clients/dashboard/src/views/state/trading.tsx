@@ -6,7 +6,7 @@ import { useActions } from "../../data/actions";
 import { useNow } from "../../data/clock";
 import { useSelect } from "../../data/store";
 import { isKnownNow } from "../../model/connection";
-import { capital, integer, MINUS, number, percent, share, signed } from "../../model/format";
+import { capital, integer, MINUS, NONE, number, percent, share, signed } from "../../model/format";
 import { inForce } from "../../model/protections";
 import { classes, Failed, gain, Panel, Skeleton, Time } from "../../ui/parts";
 import { AsOf } from ".";
@@ -26,7 +26,7 @@ export function Trading(): JSX.Element {
   const current = useSelect((state) => isKnownNow(state.connection, state.account.at, Date.now()));
   return (
     <Panel title="Trading" id="trading" aside={<AsOf known={current} at={account.at} />}>
-      {account.state === "failed" && <Failed error={`The account cannot be read: ${account.error}`} retry={actions.readAccount} />}
+      {account.state === "failed" && !known && <Failed error={`The account cannot be read: ${account.error}`} retry={actions.readAccount} />}
       {!known ? (
         account.state === "loading" && <Skeleton rows={4} label="Loading the account" />
       ) : (
@@ -38,7 +38,10 @@ export function Trading(): JSX.Element {
             </p>
           ) : (
             <p class="status status-unknown">
-              Unknown <span class="status-note">At the last answer trading was {halted ? "halted" : "on"}.</span>
+              Unknown{" "}
+              <span class="status-note">
+                {account.state === "failed" && `${account.error}. `}At {account.at === undefined ? NONE : <Time at={account.at} seconds />} trading was {halted ? "halted" : "on"}.
+              </span>
             </p>
           )}
           {byHand && (

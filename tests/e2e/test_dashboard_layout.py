@@ -1,0 +1,59 @@
+"""The dashboard at the widths of phones, tablets and desks: nothing is cut off, in any state of the connection."""
+
+from __future__ import annotations
+
+import os
+import signal
+
+import httpx
+import pytest
+from tests.support.browser import CHROMIUM
+from tests.support.dashboard import Dashboard
+from tests.support.dashboard_feed import SYMBOLS, Feed
+from tests.support.service import RunningService
+
+pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium on this machine")
+
+WIDTHS = (320, 360, 390, 430, 700, 900, 1179, 1180, 1280, 1440, 1920)
+READY = {
+    "#/live/GBPCOP": "#headline .headline-levels",
+    "#/live/NOSUCH": "[data-unknown]",
+    "#/state": "[data-model]",
+    "#/trust": "#groups tbody tr",
+    "#/trust/signal/%s": "#explanation [data-rule]",
+}
+"""What each view shows when it is complete."""
+
+
+async def fits(page: Dashboard, state: str) -> None:
+    """Look at the page at each width."""
+    cut = {}
+    for width in WIDTHS:
+        await page.tab.resize(width)
+        if found := await page.cut():
+            cut[width] = found
+    await page.tab.resize(1440)
+    assert cut == {}, state
+
+
+@pytest.mark.parametrize("view", READY)
+async def test_nothing_is_cut_in_any_state_of_the_connection(
+    page: Dashboard, feed: Feed, api: httpx.AsyncClient, replayed: RunningService, view: str
+) -> None:
+    await feed.publish(100 * len(SYMBOLS))
+    await feed.position()
+    newest = (await api.get("/api/signals/latest")).json()["signal"]["signal_id"]
+    await page.open(view % newest if "%" in view else view)
+    await page.shows(READY[view])
+    await fits(page, "live")
+    os.kill(replayed.pid, signal.SIGSTOP)
+    try:
+        await page.is_in("reconnecting")
+        await fits(page, "reconnecting")
+    finally:
+        os.kill(replayed.pid, signal.SIGCONT)
+    await page.is_in("live")
+    await fits(page, "live again")
+    await page.tab.run("for (let timer = 0; timer < 100000; timer += 1) clearInterval(timer)")
+    await page.tab.shows("Number(getComputedStyle(document.querySelector('.stopped-strip')).opacity) === 1")
+    await fits(page, "not responding")
