@@ -102,7 +102,9 @@ class Tab:
             while True:
                 message = json.loads((await self._reader.readuntil(b"\0"))[:-1])
                 if "id" in message:
-                    self._results.pop(message["id"]).set_result(message)
+                    result = self._results.pop(message["id"])
+                    if not result.done():  # nothing waits any more for one that came too late
+                        result.set_result(message)
                 else:
                     self._on_event(message["method"], message["params"])
 

@@ -10,14 +10,14 @@ export function KeyForm(): JSX.Element {
   const { tryKey } = useActions();
   const problem = useSelect((state) => state.connection.error);
   const began = useSelect((state) => state.connection.lastResponse !== undefined);
-  const [text, setText] = useState("");
   const [why, setWhy] = useState(problem && `${problem}.`);
   const [busy, setBusy] = useState(false);
   const input = useRef<HTMLInputElement>(null);
   const submit = async (event: Event): Promise<void> => {
     event.preventDefault();
+    if (busy || !input.current) return;
     setBusy(true);
-    const refused = await tryKey(text.trim());
+    const refused = await tryKey(input.current.value.trim());
     setWhy(refused);
     setBusy(false);
     if (refused) input.current?.focus();
@@ -38,8 +38,6 @@ export function KeyForm(): JSX.Element {
           required
           aria-describedby="key-problem"
           aria-invalid={why !== ""}
-          value={text}
-          onInput={(event) => setText(event.currentTarget.value)}
         />
         <button type="submit" class="button button-main" disabled={busy}>
           Open
