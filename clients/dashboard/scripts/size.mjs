@@ -1,10 +1,13 @@
-/** Fails if the first view of the built page is larger than it may be: 150 kB in gzip with the chart, 100 kB without. */
+/**
+ * Fails if the first view of the built page is larger than it may be: 150 kB in gzip with the chart. The limits are some kB
+ * above what it is, so that it is noticed when something comes into the first view that only another one needs.
+ */
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { gzipSync } from "node:zlib";
 
-const LIMITS = { first: 100_000, chart: 150_000 };
+const LIMITS = { first: 82_000, chart: 138_000 };
 const BUILT = fileURLToPath(new URL("../dist", import.meta.url));
 
 const size = (file) => gzipSync(readFileSync(join(BUILT, file)), { level: 9 }).length;

@@ -1,5 +1,5 @@
 import { render } from "preact";
-import { createClient } from "trading-signals-client/web";
+import { createBareClient } from "trading-signals-client/web";
 
 import { App } from "./app";
 import { apiKey } from "./data/credentials";
@@ -11,6 +11,6 @@ import "./styles/parts.css";
 import "./styles/live.css";
 
 const store = new Store();
-const session = new Session(store, createClient({ apiKey }));
+const session = new Session(store, createBareClient({ apiKey }));
 session.start(parseRoute(location.hash).symbol);
 render(<App store={store} session={session} />, document.getElementById("app")!);

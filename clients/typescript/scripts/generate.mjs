@@ -10,21 +10,57 @@ import { tmpdir } from "node:os";
 import { delimiter, join, relative } from "node:path";
 import { fileURLToPath } from "node:url";
 
+import { fromBinary, toBinary } from "@bufbuild/protobuf";
+import { FileDescriptorSetSchema } from "@bufbuild/protobuf/wkt";
+
 const PACKAGE = fileURLToPath(new URL("..", import.meta.url));
 const ROOT = join(PACKAGE, "..", "..");
 const GENERATED = join("clients", "typescript", "src", "gen");
 const CONTRACT = join("tradingsignals", "v1");
 const BARREL = "v1.ts";
+/** Files that are needed by HTTP routes only. */
+const HTTP = 72295728; // the option google.api.http
+const ROUTES = /^google\/(api\/|protobuf\/descriptor)/;
+
+/**
+ * Build the contract without its HTTP routes: calls are made by gRPC, and the routes with what declares them would be a
+ * quarter of what a browser loads.
+ */
+function contract(path) {
+  const built = execFileSync("buf", ["build", "protos", "--path", "protos/tradingsignals", "--path", "protos/google/rpc/error_details.proto", "--as-file-descriptor-set", "-o", "-"], {
+    cwd: ROOT,
+    env: { ...process.env, PATH: path },
+    maxBuffer: 1 << 28,
+    stdio: ["ignore", "pipe", "inherit"],
+  });
+  const set = fromBinary(FileDescriptorSetSchema, built);
+  set.file = set.file.filter((file) => !ROUTES.test(file.name));
+  for (const file of set.file) {
+    file.dependency = file.dependency.filter((name) => !ROUTES.test(name));
+    for (const { options } of file.service.flatMap((service) => service.method)) {
+      if (options?.$unknown) options.$unknown = options.$unknown.filter(({ no }) => no !== HTTP);
+    }
+  }
+  return toBinary(FileDescriptorSetSchema, set);
+}
 
 /** Generate below `root`, as in the tree. */
 function generate(root) {
   const path = [join(ROOT, ".venv", "bin"), process.env.PATH].join(delimiter);
   const template = join(PACKAGE, "buf.gen.yaml");
-  execFileSync("buf", ["generate", "--template", template, "--output", root], {
-    cwd: ROOT,
-    env: { ...process.env, PATH: path },
-    stdio: "inherit",
-  });
+  const scratch = mkdtempSync(join(tmpdir(), "contract-"));
+  const image = join(scratch, "contract.binpb");
+  try {
+    writeFileSync(image, contract(path));
+    const targets = ["--path", "tradingsignals", "--path", "google/rpc/error_details.proto"];
+    execFileSync("buf", ["generate", image, "--template", template, "--output", root, ...targets], {
+      cwd: ROOT,
+      env: { ...process.env, PATH: path },
+      stdio: "inherit",
+    });
+  } finally {
+    rmSync(scratch, { recursive: true });
+  }
   const folder = join(root, GENERATED);
   const files = readdirSync(join(folder, CONTRACT)).sort();
   const exports = files.map((file) => `export * from "./tradingsignals/v1/${file.replace(/\.ts$/, ".js")}";\n`);

@@ -1,16 +1,13 @@
 /** The client: every service of the contract, lists, and followers. */
-import type { DescMessage, DescMethodServerStreaming, MessageInitShape, MessageShape } from "@bufbuild/protobuf";
-import { create } from "@bufbuild/protobuf";
-import { ConnectError, type CallOptions } from "@connectrpc/connect";
+import type { MessageInitShape } from "@bufbuild/protobuf";
+import type { CallOptions } from "@connectrpc/connect";
 
-import { Calls, DEFAULT_TIMEOUT_MS, only, type Connect } from "./connection.js";
-import { TradingSignalsError } from "./errors.js";
-import { Follower, type FollowOptions, type Source } from "./follower.js";
+import { partsOver, sourceOf, type BareClient, type ClientOptions, type Fields } from "./bare.js";
+import type { Connect } from "./connection.js";
+import type { Follower, FollowOptions } from "./follower.js";
 import type { EquityPoint } from "./gen/tradingsignals/v1/account_pb.js";
 import type { ListEquityRequestSchema, ListEquityResponse } from "./gen/tradingsignals/v1/account_service_pb.js";
 import type { Bar, BarSchema } from "./gen/tradingsignals/v1/bar_pb.js";
-import type { Event } from "./gen/tradingsignals/v1/event_pb.js";
-import { EventService, type StreamEventsRequestSchema } from "./gen/tradingsignals/v1/event_service_pb.js";
 import type {
   ListBarsRequestSchema,
   ListBarsResponse,
@@ -32,15 +29,9 @@ import {
   type ListSignalsResponse,
   type StreamSignalsRequestSchema,
 } from "./gen/tradingsignals/v1/signal_service_pb.js";
-import { GetHealthResponseSchema, SystemService, type GetHealthResponse } from "./gen/tradingsignals/v1/system_service_pb.js";
 import { Pages } from "./pages.js";
 import { publishBars } from "./publishing.js";
-import type { Sequenced } from "./resume.js";
-import { servicesOver, type Services } from "./services.js";
-import { SYSTEM_CLOCK, type Clock } from "./waits.js";
-
-/** Fields of a request, without those that the client sets itself. */
-type Fields<S extends DescMessage, Own extends string> = Omit<MessageInitShape<S>, Own | "$typeName" | "$unknown">;
+import { servicesOf, type Services } from "./services.js";
 
 /** A filter of signals, as in ListSignals; `limit` is the number of a page. */
 export type SignalFilter = Fields<typeof ListSignalsRequestSchema, "pageToken">;
@@ -52,23 +43,10 @@ export type OutcomeFilter = Fields<typeof ListOutcomesRequestSchema, "pageToken"
 export type EquityFilter = Fields<typeof ListEquityRequestSchema, "pageToken">;
 /** A filter of bars, as in ListBars. */
 export type BarFilter = Fields<typeof ListBarsRequestSchema, "pageToken">;
-/** Which events to follow: symbols, kinds, least confidence. Everything by default. */
-export type EventFilter = Fields<
-  typeof StreamEventsRequestSchema,
-  "resumeAfter" | "heartbeatSeconds" | "startTime" | "endTime" | "speed"
->;
 /** Which signals to follow. */
 export type FollowedSignals = Fields<typeof StreamSignalsRequestSchema, "resumeAfter" | "heartbeatSeconds">;
 /** Which positions to follow. */
 export type FollowedPositions = Fields<typeof StreamPositionsRequestSchema, "resumeAfter" | "heartbeatSeconds">;
-
-/** Settings of a client over a transport. */
-export interface ClientOptions {
-  /** Deadline of a call with one response, in milliseconds; 10,000 by default, 0 for none. */
-  readonly timeoutMs?: number | undefined;
-  /** @internal */
-  readonly clock?: Clock | undefined;
-}
 
 /**
  * A client of a trading signals service.
@@ -76,10 +54,7 @@ export interface ClientOptions {
  * Every RPC is a method of its service, such as `client.signals.getLatestSignal({ symbol: "USDCOP" })`. Each throws a
  * TradingSignalsError if the call fails.
  */
-export interface Client extends Services {
-  /** Return the health of the service, "unhealthy" included. Throws Unavailable if there is no response. */
-  health(options?: CallOptions): Promise<GetHealthResponse>;
-
+export interface Client extends Services, BareClient {
   /** List signals, the newest first. */
   listSignals(filter?: SignalFilter, options?: CallOptions): Pages<Signal, ListSignalsResponse>;
   /** List closed positions, the last closed first. */
@@ -103,36 +78,19 @@ export interface Client extends Services {
     options?: CallOptions,
   ): Promise<PublishBarsResponse>;
 
-  /** Follow entries of the event log, each exactly once through all failures. */
-  follow(filter?: EventFilter, options?: FollowOptions): Follower<Event>;
   /** Follow signals, each exactly once through all failures. */
   followSignals(filter?: FollowedSignals, options?: FollowOptions): Follower<Signal>;
   /** Follow positions after each change, none missed through all failures. */
   followPositions(filter?: FollowedPositions, options?: FollowOptions): Follower<Position>;
-
-  /** Close all followers, and end all calls and the connection. */
-  close(): void;
 }
 
 /** Return a client over transports of one's own: `./web` and `./node` have the usual ones. */
 export function createClientOver(connect: Connect, options: ClientOptions = {}): Client {
-  const { timeoutMs = DEFAULT_TIMEOUT_MS, clock = SYSTEM_CLOCK } = options;
-  const connection = () => new Calls(connect(), timeoutMs);
-  const calls = connection();
-  const services = servicesOver(calls, clock);
-
-  const followers = new Set<{ close(): void }>();
-  const surroundings = { calls, clock, connect: connection, closed: (follower: { close(): void }) => followers.delete(follower) };
-
-  function follower<T extends Sequenced>(source: Source<T>, following: FollowOptions = {}): Follower<T> {
-    const follower = new Follower(source, following, surroundings);
-    if (follower.state.status !== "closed") followers.add(follower);
-    return follower;
-  }
-
+  const { client, calls, follower } = partsOver(connect, options);
+  const services = servicesOf(client.service);
   return {
     ...services,
-    health: (callOptions) => health(services, callOptions),
+    ...client,
     listSignals: (filter, callOptions) =>
       new Pages(
         (pageToken) => services.signals.listSignals({ ...filter, pageToken }, callOptions),
@@ -159,11 +117,6 @@ export function createClientOver(connect: Connect, options: ClientOptions = {}):
         (page) => page.bars,
       ),
     publishBars: (bars, callOptions) => publishBars(calls, bars, callOptions),
-    follow: (filter, following) =>
-      follower(
-        sourceOf(EventService.method.streamEvents, filter ?? {}, (response) => entriesOf(response.events)),
-        following,
-      ),
     followSignals: (filter, following) =>
       follower(
         sourceOf(SignalService.method.streamSignals, filter ?? {}, (response) => response.signals),
@@ -174,51 +127,5 @@ export function createClientOver(connect: Connect, options: ClientOptions = {}):
         sourceOf(PositionService.method.streamPositions, filter ?? {}, (response) => response.positions),
         following,
       ),
-    close() {
-      for (const follower of followers) follower.close();
-      calls.close();
-    },
   };
-}
-
-async function health(services: Services, options?: CallOptions): Promise<GetHealthResponse> {
-  try {
-    return await services.system.getHealth({}, options);
-  } catch (error) {
-    const cause = error instanceof TradingSignalsError ? error.cause : undefined;
-    const [report] = cause instanceof ConnectError ? cause.findDetails(GetHealthResponseSchema) : [];
-    if (report === undefined) throw error;
-    return report;
-  }
-}
-
-/** The entries of the log in a response: neither heartbeats nor the error with which the call ends too. */
-function entriesOf(events: readonly Event[]): Event[] {
-  return events.filter((event) => event.payload.case !== "heartbeat" && event.payload.case !== "error");
-}
-
-/** The source of a streaming method: its request complete but for where to resume. */
-function sourceOf<I extends DescMessage, O extends DescMessage, T>(
-  method: DescMethodServerStreaming<I, O>,
-  filter: object,
-  itemsOf: (response: MessageShape<O>) => readonly T[],
-): Source<T> {
-  return {
-    async newest(transport, signal) {
-      const { message } = await transport.unary(SystemService.method.getServiceInfo, signal, 0, undefined, {});
-      return message;
-    },
-    async open(transport, resumeAfter, heartbeatSeconds, signal) {
-      const fields: object = { ...filter, resumeAfter, heartbeatSeconds };
-      const request = create(method.input, fields as MessageInitShape<I>);
-      const { header, message } = await transport.stream(method, signal, 0, undefined, only(request));
-      return { header, responses: itemsIn(message, itemsOf) };
-    },
-  };
-}
-
-async function* itemsIn<R, T>(responses: AsyncIterable<R>, itemsOf: (response: R) => readonly T[]) {
-  for await (const response of responses) {
-    yield { items: itemsOf(response), throughSequence: (response as { throughSequence: bigint }).throughSequence };
-  }
 }

@@ -6,13 +6,12 @@ export { create, fromJson, toJson, toJsonString } from "@bufbuild/protobuf";
 export { timestampDate, timestampFromDate } from "@bufbuild/protobuf/wkt";
 export { Code, type CallOptions, type Interceptor, type Transport } from "@connectrpc/connect";
 
+export { createBareClientOver, type BareClient, type ClientOptions, type EventFilter } from "./bare.js";
 export {
   createClientOver,
   type BarFilter,
   type Client,
-  type ClientOptions,
   type ClosedPositionFilter,
-  type EventFilter,
   type FollowedPositions,
   type FollowedSignals,
   type OutcomeFilter,

@@ -2,7 +2,9 @@
 import type { Interceptor } from "@connectrpc/connect";
 import { createGrpcWebTransport } from "@connectrpc/connect-web";
 
+import { createBareClientOver, type BareClient } from "./bare.js";
 import { createClientOver, type Client } from "./client.js";
+import type { Connect } from "./connection.js";
 import { sending, type KeySource } from "./credentials.js";
 
 /** How a browser reaches the service. */
@@ -21,12 +23,20 @@ export interface WebOptions {
 
 /** Return a client that connects when it is first used, and whenever the connection was lost. */
 export function createClient(options: WebOptions = {}): Client {
+  return createClientOver(connecting(options), { timeoutMs: options.timeoutMs });
+}
+
+/** Return the same without the services: a page has only those in its bundle that it names. */
+export function createBareClient(options: WebOptions = {}): BareClient {
+  return createBareClientOver(connecting(options), { timeoutMs: options.timeoutMs });
+}
+
+function connecting(options: WebOptions): Connect {
   const baseUrl = options.baseUrl ?? globalThis.location.origin;
   const interceptors = [...(options.interceptors ?? []), ...(options.apiKey ? [sending(options.apiKey)] : [])];
   const fetch = options.fetch;
-  const connect = () => ({
+  return () => ({
     transport: createGrpcWebTransport({ baseUrl, interceptors, ...(fetch && { fetch }) }),
     close: () => undefined, // connections are the browser's; aborting the calls is all that ends one
   });
-  return createClientOver(connect, { timeoutMs: options.timeoutMs });
 }

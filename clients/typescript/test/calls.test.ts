@@ -10,6 +10,7 @@ import {
   AccessDenied,
   AlreadyExists,
   CallCanceled,
+  createBareClientOver,
   createClientOver,
   DeadlineExceeded,
   EventService,
@@ -59,6 +60,29 @@ async function errorOf(call: Promise<unknown>): Promise<TradingSignalsError> {
   }
   assert.fail("it did not fail");
 }
+
+test("a client without services calls those that are named, with the same errors", async () => {
+  const transport = createRouterTransport(({ service }) => {
+    service(SystemService, {
+      getServiceInfo: () => ({ version: "1" }),
+      getHealth: () => {
+        throw new ConnectError("away", Code.Unavailable);
+      },
+    });
+  });
+  const client = createBareClientOver(() => ({ transport, close: () => undefined }));
+  assert.equal((await client.service(SystemService).getServiceInfo({})).version, "1");
+  assert(!("signals" in client));
+  assert((await errorOf(client.health())) instanceof Unavailable);
+  client.close();
+  assert((await errorOf(client.service(SystemService).getServiceInfo({}))) instanceof CallCanceled);
+});
+
+test("messages and services carry no HTTP routes", () => {
+  const services = Object.values(SERVICES);
+  const files = services.flatMap((service) => [service.file, ...service.file.dependencies]);
+  assert.deepEqual(files.filter((file) => file.name.startsWith("google/api")), []);
+});
 
 test("every RPC of the contract is a method of the client", () => {
   const client = clientOf(() => undefined);

@@ -2,10 +2,7 @@
 
 import * as v1 from "trading-signals-client";
 
-import type { BacktestRun } from "../model/backtests";
-import type { Estimate, Outcome } from "../model/outcomes";
-import type { Dimension, Figures, Performance } from "../model/performance";
-import type { Account, Action, Bar, EquityPoint, Health, LogEntry, Origin, Position, Protection, ServiceInfo, Signal } from "../model/types";
+import type { Account, Action, Bar, Health, LogEntry, Origin, Position, Protection, ServiceInfo, Signal } from "../model/types";
 
 interface Timestamp {
   readonly seconds: bigint;
@@ -16,7 +13,7 @@ export function ms(time: Timestamp | undefined): number | undefined {
   return time && Number(time.seconds) * 1000 + Math.floor(time.nanos / 1e6);
 }
 
-function at(time: Timestamp | undefined): number {
+export function at(time: Timestamp | undefined): number {
   return ms(time) ?? 0;
 }
 
@@ -31,7 +28,7 @@ export function actionOf(value: v1.Signal_Action): Action {
 
 /** Texts that come again with each signal are kept once. */
 const texts = new Map<string, string>();
-function once(text: string): string {
+export function once(text: string): string {
   const known = texts.get(text);
   if (known !== undefined) return known;
   if (texts.size > 2_000) texts.clear();
@@ -127,70 +124,6 @@ export function entryOf(event: v1.Event): LogEntry | undefined {
   }
 }
 
-export function outcomeOf(outcome: v1.Outcome): Outcome {
-  return {
-    id: outcome.outcomeId,
-    signalId: outcome.signalId,
-    symbol: once(outcome.symbol),
-    action: actionOf(outcome.action),
-    model: once(outcome.modelVersion),
-    shadow: outcome.shadow,
-    acted: outcome.acted,
-    simulated: outcome.simulated,
-    confidence: outcome.confidence,
-    winProbability: outcome.winProbability,
-    entryTime: at(outcome.entryTime),
-    exitTime: at(outcome.exitTime),
-    entry: outcome.entryPrice,
-    exit: outcome.exitPrice,
-    resolution: name(v1.Outcome_Resolution, outcome.resolution),
-    r: outcome.rMultiple,
-    netPct: outcome.netPct,
-    pnlAccount: outcome.pnlAccount,
-    barsHeld: outcome.barsHeld,
-  };
-}
-
-function figuresOf(figures: readonly v1.BacktestFigure[]): ReadonlyMap<string, Estimate> {
-  return new Map(figures.map(({ name: key, value, n, low, high }) => [key, { value, n: Number(n), low, high }]));
-}
-
-function statisticsOf(figures: readonly v1.Figure[]): Figures {
-  return new Map(figures.map(({ name: key, unit, value, n, low, high }) => [key, { name: key, unit, value, n, low, high }]));
-}
-
-export function performanceOf(performance: v1.Performance): Performance {
-  const { figures, groups, calibration, startTime, endTime, truncated, simulated, currency } = performance;
-  return {
-    figures: statisticsOf(figures),
-    groups: groups.map((group) => ({ dimension: name(v1.PerformanceGroup_Dimension, group.dimension) as Dimension, key: group.key, figures: statisticsOf(group.figures) })),
-    bins: calibration.map((bin) => ({ forecast: bin.meanWinProbability, won: { value: bin.winRate, n: bin.n, low: bin.winRateLow, high: bin.winRateHigh } })),
-    start: ms(startTime),
-    end: ms(endTime),
-    truncated,
-    simulated,
-    currency,
-  };
-}
-
-/** The result of a backtest, with its equity, which comes before it. */
-export function runOf(result: v1.BacktestResult, equity: readonly v1.BacktestEquityPoint[], number: number, title: string): BacktestRun {
-  const { facts, bars } = result;
-  return {
-    number,
-    title,
-    model: facts?.modelVersion ?? "",
-    bars: Number(bars?.accepted ?? 0n),
-    seconds: result.seconds,
-    firstBar: at(facts?.firstBar),
-    lastBar: at(facts?.lastBar),
-    figures: figuresOf(result.figures),
-    comparisons: result.comparisons.map((each) => ({ name: each.name, definition: each.definition, figures: figuresOf(each.figures) })),
-    equity: equity.map((point) => [at(point.time), point.equity] as const),
-    rejections: result.rejections.map(({ rule, count }) => ({ rule, count: Number(count) })),
-  };
-}
-
 function protectionOf({ name: key, unit, limit, value, reached, until, reason }: v1.Protection): Protection {
   return { name: key, unit: name(v1.Protection_Unit, unit) as Protection["unit"], limit, value, reached, until: ms(until), reason };
 }
@@ -214,11 +147,6 @@ export function accountOf({ account, throughSequence, protections }: v1.GetAccou
     protections: protections.map(protectionOf),
     through: Number(throughSequence),
   };
-}
-
-export function equityOf(point: v1.EquityPoint): EquityPoint {
-  const { equity, drawdown, drawdownPct, openPositions } = point;
-  return { time: at(point.time), equity, drawdown, drawdownPct, openPositions };
 }
 
 export function infoOf(info: v1.GetServiceInfoResponse): ServiceInfo {

@@ -1,27 +1,11 @@
-/** The calls of the page, by the TypeScript client over gRPC-Web. */
+/** The calls of the first view, by the TypeScript client over gRPC-Web. Those of other views are in analysis.ts. */
 
 import * as v1 from "trading-signals-client";
-import type { Client } from "trading-signals-client";
+import type { BareClient } from "trading-signals-client";
 
-import type { BacktestRun } from "../model/backtests";
-import type { Outcome } from "../model/outcomes";
-import { DIMENSIONS, type Performance } from "../model/performance";
-import type { Account, Bar, EquityPoint, Health, Loadable, Position, ServiceInfo, Signal } from "../model/types";
+import type { Account, Bar, Health, Loadable, Position, ServiceInfo, Signal } from "../model/types";
 import type { Filter } from "../model/rows";
-import { accountOf, barOf, equityOf, healthOf, infoOf, outcomeOf, performanceOf, positionOf, runOf, signalOf } from "./convert";
-
-export interface BacktestRequest {
-  /** Empty: all. */
-  readonly symbol: string;
-  /** Dates; empty: no bound. */
-  readonly start: string;
-  readonly end: string;
-  /** Empty: the newest. */
-  readonly version: string;
-  /** Empty: as it is. */
-  readonly threshold: string;
-  readonly compare: boolean;
-}
+import { accountOf, barOf, healthOf, infoOf, positionOf, signalOf } from "./convert";
 
 export interface SignalPage {
   readonly signals: readonly Signal[];
@@ -31,14 +15,23 @@ export interface SignalPage {
 
 const ACTIONS = { BUY: v1.Signal_Action.BUY, SELL: v1.Signal_Action.SELL, HOLD: v1.Signal_Action.HOLD } as const;
 
-/** The service computes statistics for some seconds. */
-const STATISTICS_MS = 60_000;
-
 export class Gateway {
-  constructor(readonly client: Client) {}
+  private readonly system;
+  private readonly accounts;
+  private readonly positionService;
+  private readonly signalService;
+  private readonly marketData;
+
+  constructor(readonly client: BareClient) {
+    this.system = client.service(v1.SystemService);
+    this.accounts = client.service(v1.AccountService);
+    this.positionService = client.service(v1.PositionService);
+    this.signalService = client.service(v1.SignalService);
+    this.marketData = client.service(v1.MarketDataService);
+  }
 
   async info(): Promise<ServiceInfo> {
-    return infoOf(await this.client.system.getServiceInfo({}));
+    return infoOf(await this.system.getServiceInfo({}));
   }
 
   async health(): Promise<Health> {
@@ -46,100 +39,31 @@ export class Gateway {
   }
 
   async account(): Promise<Account> {
-    return accountOf(await this.client.account.getAccount({}));
+    return accountOf(await this.accounts.getAccount({}));
   }
 
   /** Halt trading, or resume it; `by` says who. */
   async setHalted(halted: boolean, reason: string, by: string): Promise<void> {
-    if (halted) await this.client.account.haltTrading({ reason, by });
-    else await this.client.account.resumeTrading({ reason, by });
-  }
-
-  /** The newest points of equity, at most `most`, the oldest first, and whether there are more. */
-  async equity(by: "BAR" | "DAY", most: number): Promise<{ points: readonly EquityPoint[]; more: boolean }> {
-    const points: EquityPoint[] = [];
-    const resolution = v1.ListEquityRequest_Resolution[by];
-    let pageToken = "";
-    do {
-      const page = await this.client.account.listEquity({ resolution, limit: Math.min(1_000, most), pageToken });
-      points.push(...page.points.map(equityOf));
-      pageToken = page.nextPageToken;
-    } while (pageToken && points.length < most);
-    return { points: points.reverse(), more: pageToken !== "" };
-  }
-
-  async model(): Promise<v1.GetModelInfoResponse> {
-    return await this.client.models.getModelInfo({});
-  }
-
-  /** Look for a newer version now; true if one was taken into use. */
-  async reloadModel(): Promise<boolean> {
-    return (await this.client.models.reloadModel({})).changed;
+    if (halted) await this.accounts.haltTrading({ reason, by });
+    else await this.accounts.resumeTrading({ reason, by });
   }
 
   async positions(): Promise<{ positions: readonly Position[]; through: number }> {
-    const response = await this.client.positions.listActivePositions({});
+    const response = await this.positionService.listActivePositions({});
     return { positions: response.positions.map(positionOf), through: Number(response.throughSequence) };
   }
 
   async closedPositions(symbol: string, limit: number): Promise<readonly Position[]> {
-    return (await this.client.positions.listClosedPositions({ symbol, limit })).positions.map(positionOf);
-  }
-
-  /** Outcomes of fills at the close, the last resolved first. */
-  async outcomes(shadow: boolean, limit: number, pageToken = ""): Promise<{ outcomes: readonly Outcome[]; nextToken: string }> {
-    const response = await this.client.outcomes.listOutcomes({ shadow, limit, pageToken, fill: v1.Outcome_Fill.CLOSE });
-    return { outcomes: response.outcomes.map(outcomeOf), nextToken: response.nextPageToken };
-  }
-
-  /** Statistics of what was traded, or of every BUY and SELL of the live or the shadow model. */
-  async performance(basis: "POSITIONS" | "SIGNALS", shadow: boolean): Promise<Performance> {
-    const by = DIMENSIONS.map((dimension) => v1.PerformanceGroup_Dimension[dimension]);
-    const request = { basis: v1.GetPerformanceRequest_Basis[basis], shadow, by };
-    const { performance } = await this.client.signals.getPerformance(request, { timeoutMs: STATISTICS_MS });
-    if (!performance) throw new Error("there are no statistics");
-    return performanceOf(performance);
-  }
-
-  async explain(signalId: string): Promise<v1.Explanation> {
-    const { explanation } = await this.client.signals.explainSignal({ signalId });
-    if (!explanation) throw new Error("there is no explanation");
-    return explanation;
-  }
-
-  async replay(signalId: string): Promise<v1.Replay> {
-    const { replay } = await this.client.signals.replaySignal({ signalId });
-    if (!replay) throw new Error("there is no replay");
-    return replay;
-  }
-
-  /** Run a backtest; `onProgress` gets the bars that are done, and all. */
-  async backtest(wanted: BacktestRequest, number: number, title: string, onProgress: (bars: number, total: number) => void, signal: AbortSignal): Promise<BacktestRun> {
-    const equity: v1.BacktestEquityPoint[] = [];
-    const request = {
-      symbols: wanted.symbol ? [wanted.symbol] : [],
-      startDate: wanted.start,
-      endDate: wanted.end,
-      modelVersion: wanted.version,
-      settings: wanted.threshold ? [`CONFIDENCE_THRESHOLD=${wanted.threshold}`] : [],
-      compare: wanted.compare,
-    };
-    for await (const { part } of this.client.backtests.runBacktest(request, { signal })) {
-      if (part.case === "progress") onProgress(Number(part.value.bars), Number(part.value.totalBars));
-      if (part.case === "equity") equity.push(...part.value.points);
-      if (part.case === "error") throw new Error(part.value.message);
-      if (part.case === "result") return runOf(part.value, equity, number, title);
-    }
-    throw new Error("the backtest ended without a result");
+    return (await this.positionService.listClosedPositions({ symbol, limit })).positions.map(positionOf);
   }
 
   async closePosition(positionId: string): Promise<void> {
-    await this.client.positions.closePosition({ positionId });
+    await this.positionService.closePosition({ positionId });
   }
 
   async signals(filter: Omit<Filter, "minConfidence">, limit: number, pageToken = "", startDate = ""): Promise<SignalPage> {
     const action = filter.action === "" ? {} : { action: ACTIONS[filter.action] };
-    const response = await this.client.signals.listSignals({ symbol: filter.symbol, ...action, limit, pageToken, startDate });
+    const response = await this.signalService.listSignals({ symbol: filter.symbol, ...action, limit, pageToken, startDate });
     return {
       signals: response.signals.map((signal) => signalOf(signal)),
       nextToken: response.nextPageToken,
@@ -149,7 +73,7 @@ export class Gateway {
 
   /** Bars, the oldest first, and the token of the page of older ones. */
   async bars(symbol: string, limit: number, pageToken = ""): Promise<{ bars: readonly Bar[]; nextToken: string }> {
-    const response = await this.client.marketData.listBars({ symbol, limit, pageToken });
+    const response = await this.marketData.listBars({ symbol, limit, pageToken });
     return { bars: response.bars.map(barOf).reverse(), nextToken: response.nextPageToken };
   }
 }

@@ -1,6 +1,6 @@
 /** Feeds the store: lists that are read, and the page's one stream, resumed for ever. */
 
-import { EpochChanged, EventsPruned, type Client, type Event } from "trading-signals-client";
+import { EpochChanged, EventsPruned, type BareClient, type Event } from "trading-signals-client";
 
 import { SILENT, type ConnectionEvent } from "../model/connection";
 import { keyProblem } from "../model/keys";
@@ -25,7 +25,7 @@ const HEALTH_EVERY = 5_000;
 const OTHERS = 60;
 const RETRY = 3_000;
 
-type Follower = ReturnType<Client["follow"]>;
+type Follower = ReturnType<BareClient["follow"]>;
 
 /** Lists of the page that are read again if they failed. */
 type List = "positions" | "signals" | "chart" | "others";
@@ -59,7 +59,7 @@ export class Session {
 
   constructor(
     private readonly store: Store,
-    private readonly client: Client,
+    private readonly client: BareClient,
   ) {
     this.gateway = new Gateway(client);
     this.channel.port1.onmessage = () => this.flush();

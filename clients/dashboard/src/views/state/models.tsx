@@ -4,7 +4,7 @@ import type { JSX } from "preact";
 import { useState } from "preact/hooks";
 import type { Model, Shadow } from "trading-signals-client";
 
-import { useActions } from "../../data/actions";
+import { useAnalysis } from "../../data/analysis";
 import { ms } from "../../data/convert";
 import { sentenceOf } from "../../data/gateway";
 import { useQuery } from "../../data/query";
@@ -15,13 +15,13 @@ import { Panel } from "../../ui/parts";
 import { Fact } from ".";
 
 export function Models(): JSX.Element {
-  const { gateway } = useActions();
-  const query = useQuery(() => gateway.model());
+  const analysis = useAnalysis();
+  const query = useQuery(() => analysis.model());
   const [reload, setReload] = useState({ busy: false, text: "" });
   const look = async (): Promise<void> => {
     setReload({ busy: true, text: "" });
     try {
-      const changed = await gateway.reloadModel();
+      const changed = await analysis.reloadModel();
       setReload({ busy: false, text: changed ? "A newer version is in use." : "There is no newer version." });
       query.again();
     } catch (error) {

@@ -3,7 +3,7 @@
 import type { JSX } from "preact";
 import { useEffect, useRef, useState } from "preact/hooks";
 
-import { useActions } from "../../data/actions";
+import { useAnalysis } from "../../data/analysis";
 import { sentenceOf } from "../../data/gateway";
 import { usePreferences } from "../../data/preferences";
 import { useQuery } from "../../data/query";
@@ -32,10 +32,10 @@ interface Progress {
 }
 
 export function Backtest(): JSX.Element {
-  const { gateway } = useActions();
+  const analysis = useAnalysis();
   const selected = useSelect((state) => state.selected);
   const symbols = ordered(useSelect((state) => state.symbols));
-  const models = useQuery(() => gateway.model());
+  const models = useQuery(() => analysis.model());
   const [wanted, setWanted] = useState<Wanted>({ symbol: selected, start: "", end: "", version: "", threshold: "", compare: true });
   const [progress, setProgress] = useState<Progress | undefined>(undefined);
   const [error, setError] = useState("");
@@ -53,7 +53,7 @@ export function Backtest(): JSX.Element {
     try {
       count.current += 1;
       const title = [wanted.symbol ? pair(wanted.symbol) : "All symbols", wanted.threshold && `≥ ${share(Number(wanted.threshold), 0)}`].filter(Boolean).join(", ");
-      const result = await gateway.backtest(wanted, count.current, title, (bars, total) => setProgress({ bars, total }), controller.signal);
+      const result = await analysis.backtest(wanted, count.current, title, (bars, total) => setProgress({ bars, total }), controller.signal);
       setRuns((before) => [...before, result].slice(-MOST_RUNS));
     } catch (failure) {
       if (!controller.signal.aborted) setError(sentenceOf(failure));

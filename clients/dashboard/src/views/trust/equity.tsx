@@ -4,6 +4,7 @@ import type { JSX } from "preact";
 import { useState } from "preact/hooks";
 
 import { useActions } from "../../data/actions";
+import { useAnalysis } from "../../data/analysis";
 import { usePreferences } from "../../data/preferences";
 import { useCalmed, useQuery } from "../../data/query";
 import { useSelect } from "../../data/store";
@@ -19,11 +20,12 @@ type By = "BAR" | "DAY";
 
 export function Equity(): JSX.Element {
   const { gateway } = useActions();
+  const analysis = useAnalysis();
   const [by, setBy] = useState<By>("BAR");
   const applied = useCalmed(useSelect((state) => state.applied));
   const query = useQuery(
     async () => {
-      const [account, equity] = await Promise.all([gateway.account(), gateway.equity(by, MOST)]);
+      const [account, equity] = await Promise.all([gateway.account(), analysis.equity(by, MOST)]);
       return { account, ...equity };
     },
     [applied],

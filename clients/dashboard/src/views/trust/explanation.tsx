@@ -4,7 +4,7 @@ import type { JSX } from "preact";
 import { useEffect, useRef, useState } from "preact/hooks";
 import { RuleResult_Verdict, type Attribution, type ExplainedFeature, type Explanation as Message, type Replay, type RuleResult } from "trading-signals-client";
 
-import { useActions } from "../../data/actions";
+import { useAnalysis } from "../../data/analysis";
 import { actionOf, name, signalOf } from "../../data/convert";
 import { sentenceOf } from "../../data/gateway";
 import { usePreferences } from "../../data/preferences";
@@ -14,8 +14,8 @@ import { Loaded } from "../../ui/loaded";
 import { classes, Empty, Panel, Side, useStyle } from "../../ui/parts";
 
 export function Explanation({ signalId }: { signalId: string }): JSX.Element {
-  const { gateway } = useActions();
-  const query = useQuery(() => gateway.explain(signalId), [], signalId);
+  const analysis = useAnalysis();
+  const query = useQuery(() => analysis.explain(signalId), [], signalId);
   const top = useRef<HTMLDivElement>(null);
   useEffect(() => top.current?.scrollIntoView({ block: "nearest" }), [signalId]);
   return (
@@ -189,13 +189,13 @@ function Features({ features }: { features: readonly ExplainedFeature[] }): JSX.
 
 /** Make the signal again from what is stored, and compare. */
 function ReplayButton({ signalId }: { signalId: string }): JSX.Element {
-  const { gateway } = useActions();
+  const analysis = useAnalysis();
   const [state, setState] = useState<{ busy: boolean; replay?: Replay; error?: string }>({ busy: false });
   useEffect(() => setState({ busy: false }), [signalId]);
   const run = async (): Promise<void> => {
     setState({ busy: true });
     try {
-      setState({ busy: false, replay: await gateway.replay(signalId) });
+      setState({ busy: false, replay: await analysis.replay(signalId) });
     } catch (error) {
       setState({ busy: false, error: sentenceOf(error) });
     }

@@ -3,7 +3,7 @@
 import type { JSX } from "preact";
 import { useState } from "preact/hooks";
 
-import { useActions } from "../../data/actions";
+import { useAnalysis } from "../../data/analysis";
 import { sentenceOf } from "../../data/gateway";
 import { usePreferences } from "../../data/preferences";
 import { useCalmed, useQuery } from "../../data/query";
@@ -19,18 +19,18 @@ const PAGE = 50;
 type Whose = "live" | "shadow";
 
 export function OutcomeList(): JSX.Element {
-  const { gateway } = useActions();
+  const analysis = useAnalysis();
   const outcomes = useCalmed(useSelect((state) => state.outcomes));
   const [whose, setWhose] = useState<Whose>("live");
   const [older, setOlder] = useState<{ of: unknown; rows: readonly Outcome[]; token: string; error: string } | undefined>(undefined);
-  const query = useQuery(() => gateway.outcomes(whose === "shadow", PAGE), [outcomes], whose);
+  const query = useQuery(() => analysis.outcomes(whose === "shadow", PAGE), [outcomes], whose);
   const extra = older?.of === query.result.value ? older : undefined;
   const token = extra?.token ?? query.result.value?.nextToken ?? "";
   const more = async (): Promise<void> => {
     const of = query.result.value;
     const rows = extra?.rows ?? [];
     try {
-      const page = await gateway.outcomes(whose === "shadow", PAGE, token);
+      const page = await analysis.outcomes(whose === "shadow", PAGE, token);
       setOlder({ of, rows: [...rows, ...page.outcomes], token: page.nextToken, error: "" });
     } catch (error) {
       setOlder({ of, rows, token, error: sentenceOf(error) });

@@ -3,7 +3,7 @@
 import type { JSX } from "preact";
 import { useState } from "preact/hooks";
 
-import { useActions } from "../../data/actions";
+import { useAnalysis } from "../../data/analysis";
 import { usePreferences } from "../../data/preferences";
 import { useCalmed, useQuery } from "../../data/query";
 import { useSelect } from "../../data/store";
@@ -26,15 +26,15 @@ interface Compared {
 }
 
 export function Worth(): JSX.Element {
-  const { gateway } = useActions();
+  const analysis = useAnalysis();
   const outcomes = useCalmed(useSelect((state) => state.outcomes), PAUSE);
   const [which, setWhich] = useState<Which>("POSITIONS");
   const query = useQuery<Compared>(
     async () => {
-      const live = await gateway.performance(which, false);
+      const live = await analysis.performance(which, false);
       // A shadow model opens no position: beside it stand all signals of the live one.
-      const compared = which === "SIGNALS" && (await gateway.outcomes(true, 1)).outcomes.length > 0;
-      return { live, shadow: compared ? await gateway.performance("SIGNALS", true) : undefined };
+      const compared = which === "SIGNALS" && (await analysis.outcomes(true, 1)).outcomes.length > 0;
+      return { live, shadow: compared ? await analysis.performance("SIGNALS", true) : undefined };
     },
     [outcomes],
     which,
