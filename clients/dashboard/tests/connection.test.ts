@@ -48,6 +48,13 @@ describe("the connection", () => {
     expect(twice).toMatchObject({ phase: "reconnecting", since: 3000, error: "still gone" });
   });
 
+  test("is not live again by a response from before the stream broke that is noted after it", () => {
+    const late: ConnectionEvent = { type: "response", now: 2900, through: 10 };
+    expect(after(live, { type: "lost", now: 3000, error: "gone", online: true }, late).phase).toBe("reconnecting");
+    expect(after(live, { type: "denied", now: 3000, error: "revoked" }, late).phase).toBe("denied");
+    expect(after(live, { type: "lost", now: 3000, error: "gone", online: true }, { ...late, now: 3100 }).phase).toBe("live");
+  });
+
   test("is offline only when the stream is lost", () => {
     const offline: ConnectionEvent = { type: "network", now: 2000, online: false };
     expect(after(live, offline).phase).toBe("live");

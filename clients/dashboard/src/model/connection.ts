@@ -67,8 +67,11 @@ export function afterConnectionEvent(connection: Connection, event: ConnectionEv
   switch (event.type) {
     case "opened":
       return { ...connection, error: "" };
-    case "response":
-      return responded(connection, event.now, event.through);
+    case "response": {
+      // A heartbeat is noted at the next tick: by then the stream that brought it may have ended.
+      const before = connection.phase === "denied" || (connection.phase !== "live" && event.now < connection.since);
+      return before ? connection : responded(connection, event.now, event.through);
+    }
     case "lost": {
       const lost = broken(connection, connection.lastResponse ?? event.now);
       return { ...to(event.online ? "reconnecting" : "offline", lost, event.now), error: event.error };
