@@ -85,6 +85,23 @@ async def test_last_address_that_is_no_proxy_is_the_caller(stub: Stub, tmp_path:
         assert await address_of(stub, rest, *several) == CALLER
 
 
+async def test_more_addresses_than_are_looked_at_are_refused(stub: Stub, tmp_path: Path) -> None:
+    async with (
+        edge_behind(stub, tmp_path / "edge", "127.0.0.0/8") as edge,
+        httpx.AsyncClient(base_url=edge.url) as rest,
+    ):
+        for before in (0, 18, 19):
+            forwarded = "1.1.1.1, " * before + CALLER
+            assert await address_of(stub, rest, ("x-forwarded-for", forwarded)) == CALLER
+        several = [*[("x-forwarded-for", "1.1.1.1")] * 20, ("x-forwarded-for", CALLER)]
+        for headers in ([("x-forwarded-for", "1.1.1.1, " * 20 + CALLER)], several):
+            response = await rest.get("/api/signals/latest", headers=headers)
+            assert (response.status_code, response.json()["message"]) == (
+                400,
+                "x-forwarded-for has more than 20 addresses",
+            )
+
+
 @pytest.mark.parametrize(
     ("name", "value"),
     [

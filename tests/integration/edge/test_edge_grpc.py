@@ -88,6 +88,18 @@ async def test_path_that_is_no_method_is_unimplemented(
     assert (trailers | dict(response.headers))["grpc-status"] == "12"
 
 
+@pytest.mark.parametrize("method", ["GET", "PUT", "OPTIONS", "QUERY"])
+@pytest.mark.parametrize("path", ["/tradingsignals.v1.MarketDataService/PublishBars", "/grpc.health.v1.Health/Watch"])
+async def test_method_that_is_called_without_post_is_unimplemented(
+    rest: httpx.AsyncClient, path: str, method: str
+) -> None:
+    response = await rest.request(method, path, headers={"content-type": "application/grpc-web+proto"})
+    _, trailers = web_frames(response.content)
+    assert (trailers | dict(response.headers))["grpc-status"] == "12"
+    response = await rest.request(method, path, headers={"content-type": "text/plain"})
+    assert (response.status_code, response.headers["allow"]) == (405, "POST")
+
+
 async def test_grpc_web_stream_delivers_without_delay(rest: httpx.AsyncClient, released: asyncio.Event) -> None:
     async with (
         asyncio.timeout(DEADLINE),

@@ -221,6 +221,19 @@ async def test_other_sites_cannot_change_state_without_an_origin(rest: httpx.Asy
     assert same.status_code == 200
 
 
+@pytest.mark.parametrize("path", ["/api/signals/latest", "/api/signals/stream", "/openapi.json", "/"])
+async def test_other_sites_show_nothing_of_the_service_without_an_origin(rest: httpx.AsyncClient, path: str) -> None:
+    for site in ("cross-site", "same-site"):
+        for mode in ("no-cors", None):
+            headers = {"sec-fetch-site": site} | ({"sec-fetch-mode": mode} if mode else {})
+            assert (await rest.get(path, headers=headers)).status_code == 403
+
+
+async def test_a_link_of_another_site_may_be_followed(rest: httpx.AsyncClient) -> None:
+    headers = {"sec-fetch-site": "cross-site", "sec-fetch-mode": "navigate", "accept": "text/html"}
+    assert (await rest.get("/", headers=headers)).status_code == 200
+
+
 @pytest.mark.skipif(OPENSSL is None, reason="there is no openssl on this machine")
 async def test_own_origin_of_an_encrypted_port_is_https(stub: Stub, tmp_path: Path) -> None:
     authority = Authority.make(tmp_path)
