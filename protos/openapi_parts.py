@@ -120,7 +120,7 @@ IDEMPOTENCY_KEY_PARAMETER: Schema = {
     "in": "header",
     "description": "A text that the caller makes for this request, such as a UUID. The same request with the same key "
     "is done once, and gets the first response each time, for a day at least. Absent: it is done each time.",
-    "schema": {"type": "string", "minLength": 1, "maxLength": 128, "pattern": "^[!-~]+$"},
+    "schema": {"type": "string", "minLength": 1, "maxLength": 128, "pattern": "^[!-+\\--~]+$"},
 }
 REPLAYED_HEADER: Schema = {
     "description": "`true` on the response of an earlier call with the same idempotency key.",

@@ -21,7 +21,7 @@ export const KEYED = {
 export interface KeyedCallOptions extends CallOptions {
   /**
    * What the service knows the call by: with the same key it is done once, also from another process. 1 to 128 visible
-   * characters of ASCII. By default a new one for each call.
+   * characters of ASCII without commas. By default a new one for each call.
    */
   readonly idempotencyKey?: string | undefined;
 }

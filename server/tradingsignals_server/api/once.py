@@ -70,5 +70,6 @@ def sent_key() -> str | None:
     """
     sent = idempotency_key.get()
     if sent is not None and not is_key(sent):
-        raise InvalidRequest.field(IDEMPOTENCY_KEY, "must be 1 to 128 visible characters of ASCII")
+        rule = "must be one key of 1 to 128 visible characters of ASCII without commas"
+        raise InvalidRequest.field(IDEMPOTENCY_KEY, rule)
     return sent

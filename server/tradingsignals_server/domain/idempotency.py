@@ -7,8 +7,8 @@ from typing import Final
 
 from .errors import ServiceError, StorageUnavailable
 
-KEY_PATTERN: Final = r"[\x21-\x7e]{1,128}"
-"""What a caller may send: 1 to 128 visible characters of ASCII."""
+KEY_PATTERN: Final = r"[\x21-\x2b\x2d-\x7e]{1,128}"
+"""What a caller may send: 1 to 128 visible characters of ASCII without commas, with which HTTP joins two headers."""
 
 KEYED_METHODS: Final = frozenset(
     {

@@ -106,7 +106,7 @@ async def test_forwarded_call_is_that_of_the_caller_of_the_other_server() -> Non
     assert first == second
 
 
-@pytest.mark.parametrize("key", ["", "a b", "tab\t", "ü", "x" * 129, "\x7f"])
+@pytest.mark.parametrize("key", ["", "a b", "a,b", "tab\t", "ü", "x" * 129, "\x7f"])
 async def test_key_that_is_none_is_refused_by_name(key: str) -> None:
     recording = Recording()
     with sent(key), pytest.raises(InvalidRequest) as refused:

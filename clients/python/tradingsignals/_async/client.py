@@ -90,7 +90,8 @@ class AsyncClient:
 
     Methods with an `idempotency_key` do their call once: while the service is unavailable they send it again with the
     same key, until the timeout. The key is a new one unless it is given, which lets another call, later or of another
-    process, be the same one: it gets the first response. A key is 1 to 128 visible characters of ASCII.
+    process, be the same one: it gets the first response. A key is 1 to 128 visible characters of ASCII without
+    commas.
     """
 
     def __init__(
