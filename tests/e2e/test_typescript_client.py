@@ -171,6 +171,6 @@ async def test_every_rpc_of_the_contract_is_a_method_that_the_service_answers(
 
 async def test_examples_for_node_in_the_readme_run(project: TypescriptProject, service: RunningService) -> None:
     programs = [each for each in examples() if "trading-signals-client/node" in each]
-    assert len(programs) == 3
+    assert len(programs) == 2
     printed = await project.run_typescript(*[each.replace("127.0.0.1:8003", service.address) for each in programs])
     assert "Model confidence" in printed[0]
