@@ -149,6 +149,21 @@ ROWS: Final[dict[str, tuple[Panel, ...]]] = {
         Panel("Drawdown", (("max(tradingsignals_drawdown_ratio)", "from the peak"),), "percentunit"),
         Panel("Open positions", (("max(tradingsignals_open_positions)", "open"),)),
         Panel(
+            "Protections: value as a share of the limit",
+            (
+                (
+                    "max by (protection) (tradingsignals_protection_value) "
+                    "/ (max by (protection) (tradingsignals_protection_limit) > 0)",
+                    "{{protection}}",
+                ),
+            ),
+            "percentunit",
+        ),
+        Panel(
+            "Protections that keep positions from being opened",
+            (("max by (protection) (tradingsignals_protection_reached)", "{{protection}}"),),
+        ),
+        Panel(
             "Outcomes a day", (("sum by (resolution) (increase(tradingsignals_outcomes_total[1d]))", "{{resolution}}"),)
         ),
         Panel(
