@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import shutil
 import signal
 from collections.abc import AsyncIterator, Mapping, Sequence
@@ -54,23 +55,40 @@ class RunningPrometheus:
         found: Sequence[Mapping[str, Any]] = response.json()["data"]["result"]
         return found
 
+    async def until_firing(self, *alerts: str) -> None:
+        """Wait until each alert fires."""
+        for alert in alerts:
+            await self.until(f'ALERTS{{alertname="{alert}", alertstate="firing"}}')
+
+    async def until_clear(self, *alerts: str) -> None:
+        """Wait until no alert of these names is active."""
+        for alert in alerts:
+            await self.until(f'ALERTS{{alertname="{alert}"}}', has_series=False)
+
     async def until(self, expression: str, *, has_series: bool = True) -> None:
         """Wait until an expression has a series, or has none; it polls, as Prometheus does."""
-        async with asyncio.timeout(2 * DEADLINE):
-            while bool(await self.query(expression)) != has_series:  # noqa: ASYNC110 - it has no notification
-                await asyncio.sleep(0.2)
+        found: object = "nothing was asked"
+        try:
+            async with asyncio.timeout(2 * DEADLINE):
+                while bool(found := await self.query(expression)) != has_series:  # noqa: ASYNC110 - no notification
+                    await asyncio.sleep(0.2)
+        except TimeoutError as error:
+            raise AssertionError(f"{expression} is {found}") from error
 
 
 @asynccontextmanager
 async def running_prometheus(folder: Path, targets: Mapping[str, int]) -> AsyncIterator[RunningPrometheus]:
     """Run a server with its data in `folder`; `targets` are the ports of its jobs.
 
-    The configuration is the shipped one, with these ports and with an interval of a second.
+    Configuration and rules are the shipped ones, with these ports, an interval of a second, and windows of seconds: an
+    alert fires once its condition has held for a second, and a rate is that of the last 15.
     """
     (port,) = free_ports(1)
     config = yaml.safe_load((DEPLOY / "prometheus" / "prometheus.yml").read_text())
     config["global"] = {"scrape_interval": "1s", "evaluation_interval": "1s"}
-    config["rule_files"] = [str(RULES)]
+    rules = re.sub(r"\bfor: \w+", "for: 1s", re.sub(r"\[\d+[mh]\]", "[15s]", RULES.read_text()))
+    (folder / "alerts.yaml").write_text(rules)
+    config["rule_files"] = [str(folder / "alerts.yaml")]
     for job in config["scrape_configs"]:
         job["static_configs"] = [{"targets": [f"127.0.0.1:{targets[job['job_name']]}"]}]
     (folder / "prometheus.yml").write_text(yaml.safe_dump(config))
