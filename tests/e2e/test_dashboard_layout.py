@@ -7,7 +7,9 @@ import signal
 
 import httpx
 import pytest
+from tests.support.bars import messages
 from tests.support.browser import CHROMIUM
+from tests.support.builders import walk
 from tests.support.dashboard import Dashboard
 from tests.support.dashboard_feed import SYMBOLS, Feed
 from tests.support.service import RunningService
@@ -33,7 +35,7 @@ async def fits(page: Dashboard, state: str) -> None:
         if found := await page.cut():
             cut[width] = found
     await page.tab.resize(1440)
-    assert cut == {}, state
+    assert not cut, f"{state}: {cut}"
 
 
 @pytest.mark.parametrize("view", READY)
@@ -57,3 +59,20 @@ async def test_nothing_is_cut_in_any_state_of_the_connection(
     await page.tab.run("for (let timer = 0; timer < 100000; timer += 1) clearInterval(timer)")
     await page.tab.shows("Number(getComputedStyle(document.querySelector('.stopped-strip')).opacity) === 1")
     await fits(page, "not responding")
+
+
+async def test_a_symbol_of_any_length_fits(page: Dashboard, replayed: RunningService) -> None:
+    longest = "ABCDEFGHIJKLMNOPQRST"
+    async with replayed.client() as client:
+        await client.publish_bars(messages(walk(120, symbol=longest)))
+    await page.open(f"#/live/{longest}")
+    await page.shows("#headline .headline-levels")
+    await page.shows(".symbol.selected .symbol-change", "%")
+    await fits(page, "live")
+    await page.tab.resize(1440)
+    assert (
+        await page.tab.run(
+            "(({scrollWidth, clientWidth}) => scrollWidth - clientWidth)(document.querySelector('.symbol-list'))"
+        )
+        == 0
+    )

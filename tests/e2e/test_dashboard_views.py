@@ -106,6 +106,21 @@ async def test_trading_is_halted_and_resumed_by_keyboard(page: Dashboard, api: h
     assert page.tab.complaints == []
 
 
+async def test_a_halt_is_among_the_protections_without_waiting_for_the_next_look(
+    page: Dashboard, api: httpx.AsyncClient
+) -> None:
+    await page.open("#/state")
+    await page.shows("[data-protection=HALTED_BY_HAND]", "not in force")
+    await page.tab.run("for (let timer = 0; timer < 100000; timer += 1) clearInterval(timer)")
+    in_force = "!document.querySelector('[data-protection=HALTED_BY_HAND]').textContent.includes('not in force')"
+    try:
+        await api.post("/api/account/halt", json={"reason": "news"})
+        await page.tab.shows(in_force)
+    finally:
+        await api.post("/api/account/resume", json={})
+    await page.tab.shows(f"!({in_force})")
+
+
 async def test_account_and_its_curve_are_those_of_the_api(page: Dashboard, api: httpx.AsyncClient, feed: Feed) -> None:
     await feed.position()
     await settled(api)

@@ -24,6 +24,8 @@ const MARKS = 500;
 const HEALTH_EVERY = 5_000;
 const OTHERS = 60;
 const RETRY = 3_000;
+const LEDGER_DELAY = 200;
+const LEDGER_TRIES = 10;
 
 type Follower = ReturnType<BareClient["follow"]>;
 
@@ -138,7 +140,7 @@ export class Session {
     try {
       await this.gateway.info();
     } catch (error) {
-      return `${sentenceOf(error)}${isDenied(error) ? "" : ". The key was not checked: try again"}.`;
+      return `${sentenceOf(error)}${isTemporary(error) ? ". The key was not checked: try again" : ""}.`;
     }
     keepApiKey();
     this.admitted?.();
@@ -192,7 +194,9 @@ export class Session {
     const entries = this.pending;
     this.pending = [];
     const now = Date.now();
+    const halted = this.store.state.controlSequence;
     this.store.dispatch({ type: "entries", entries, now });
+    if (this.store.state.controlSequence > halted) void this.askAccountAfter(this.store.state.controlSequence);
     this.noteResponse();
     this.chooseSymbol();
   }
@@ -268,6 +272,15 @@ export class Session {
       this.store.dispatch({ type: "account", account: failedWith(error, this.store.state.account) });
       // The stream of a key that is no longer accepted ends too; opening it again says why.
       if (isDenied(error) && this.store.state.connection.phase === "live") this.reconnect(sentenceOf(error));
+    }
+  }
+
+  /** Read the account until it has the entry of a halt or a resumption: the ledger follows the log. */
+  private async askAccountAfter(sequence: number): Promise<void> {
+    for (let tries = 0; tries < LEDGER_TRIES; tries++) {
+      await this.askAccount();
+      if ((this.store.state.account.value?.through ?? sequence) >= sequence) return;
+      await new Promise((resume) => setTimeout(resume, LEDGER_DELAY));
     }
   }
 

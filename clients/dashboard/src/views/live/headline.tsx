@@ -7,7 +7,7 @@ import { useSelect } from "../../data/store";
 import { usePreferences } from "../../data/preferences";
 import { intervalMs } from "../../model/bars";
 import { isCurrent } from "../../model/connection";
-import { age, clock, dayClock, NONE, pair, price, share, SIDE_MARKS, signedPercent, words } from "../../model/format";
+import { age, ago, clock, dayClock, NONE, pair, price, share, SIDE_MARKS, signedPercent, words } from "../../model/format";
 import { shownLevels, type Levels } from "../../model/levels";
 import { explainHash, liveHash } from "../../model/route";
 import { isUnknownSymbol, symbolToShow } from "../../model/state";
@@ -103,7 +103,7 @@ function Since({ symbol, signal }: { symbol: SymbolState; signal: Signal }): JSX
       <br />
       {committed !== undefined && (
         <>
-          last decided <span class="num">{age(now - committed)}</span> ago
+          last decided <span class="num">{ago(now - committed)}</span>
         </>
       )}
     </p>

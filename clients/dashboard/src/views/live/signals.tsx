@@ -96,7 +96,7 @@ function Row({ signal }: { signal: Signal }): JSX.Element {
   return (
     <div class="signal" data-sequence={signal.sequence}>
       <span class="signal-time num">{clock(signal.time, zone)}</span>
-      <span class="signal-symbol">{pair(signal.symbol)}</span>
+      <span class="signal-symbol" title={pair(signal.symbol)}>{pair(signal.symbol)}</span>
       <Side action={signal.action} />
       <span class="signal-share num">{share(signal.confidence)}</span>
       <span class="signal-price num">{price(signal.price)}</span>
