@@ -60,7 +60,7 @@ test: $(VENV)/.dev ## Run every test, against the real PostgreSQL and the real E
 	$(BIN)/python -m pytest -n auto --maxprocesses 8 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 .PHONY: test-fast
-test-fast: $(VENV)/.dev ## Run what needs no server, without the slow tests, on all cores: under a minute
+test-fast: $(VENV)/.dev ## Run what needs no server, without the slow tests, on all cores: in about a minute
 	$(BIN)/python -m pytest tests/unit -m "not slow" -n auto --hypothesis-profile=fast $(ARGS)
 
 # Measured apart from `make test`: the tracer more than doubles what a test of our own code takes.
