@@ -264,7 +264,7 @@ async def addresses(database: asyncpg.Connection) -> list[str]:
 
 @asynccontextmanager
 async def commits_held_up(database: asyncpg.Connection) -> AsyncIterator[Callable[[int], Awaitable[bool]]]:
-    """Hold up every commit with a key while it is under way; yield whether so many commits wait."""
+    """Hold up every commit with a key while it is under way; yield whether that many commits wait."""
     await database.execute(
         "CREATE OR REPLACE FUNCTION hold_up() RETURNS trigger LANGUAGE plpgsql AS "
         f"$$ BEGIN PERFORM pg_advisory_xact_lock_shared({HELD_UP}); RETURN NULL; END $$; "

@@ -18,7 +18,7 @@ import {
 } from "../src/index.js";
 import { failure, TestClock } from "./support.js";
 
-/** A service that fails as often as it is told to, and keeps the keys that it was sent. */
+/** A service that fails a given number of times, and keeps the keys that it was sent. */
 class Scripted {
   readonly keys: (string | null)[] = [];
   readonly failures: Code[] = [];

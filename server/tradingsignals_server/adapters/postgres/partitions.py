@@ -67,7 +67,7 @@ def is_beyond_the_last(error: asyncpg.CheckViolationError) -> bool:
 
 
 async def make_room(database: Database, entries: int) -> None:
-    """Add the next partition, unless the log has room for so many further entries: another server may have added it.
+    """Add the next partition, unless the log has room for that many further entries: another server may have added it.
 
     It is attached rather than created as a partition, which would wait for a backup that reads the log.
     """

@@ -3,7 +3,7 @@
 import type { JSX } from "preact";
 import { useEffect, useRef, useState } from "preact/hooks";
 
-import { useAnalysis } from "../../data/analysis";
+import { type BacktestRequest, useAnalysis } from "../../data/analysis";
 import { sentenceOf } from "../../data/gateway";
 import { usePreferences } from "../../data/preferences";
 import { useQuery } from "../../data/query";
@@ -17,15 +17,6 @@ import { EstimateCell } from "./worth";
 
 const LINES = ["plot-a", "plot-b", "plot-c"];
 
-interface Wanted {
-  readonly symbol: string;
-  readonly start: string;
-  readonly end: string;
-  readonly version: string;
-  readonly threshold: string;
-  readonly compare: boolean;
-}
-
 interface Progress {
   readonly bars: number;
   readonly total: number;
@@ -36,7 +27,7 @@ export function Backtest(): JSX.Element {
   const selected = useSelect((state) => state.selected);
   const symbols = ordered(useSelect((state) => state.symbols));
   const models = useQuery(() => analysis.model());
-  const [wanted, setWanted] = useState<Wanted>({ symbol: selected, start: "", end: "", version: "", threshold: "", compare: true });
+  const [wanted, setWanted] = useState<BacktestRequest>({ symbol: selected, start: "", end: "", version: "", threshold: "", compare: true });
   const [progress, setProgress] = useState<Progress | undefined>(undefined);
   const [error, setError] = useState("");
   const [runs, setRuns] = useState<readonly BacktestRun[]>([]);
@@ -61,7 +52,7 @@ export function Backtest(): JSX.Element {
       setProgress(undefined);
     }
   };
-  const set = (name: keyof Wanted) => (event: { currentTarget: HTMLInputElement | HTMLSelectElement }) => setWanted({ ...wanted, [name]: event.currentTarget.value });
+  const set = (name: keyof BacktestRequest) => (event: { currentTarget: HTMLInputElement | HTMLSelectElement }) => setWanted({ ...wanted, [name]: event.currentTarget.value });
   const versions = models.result.value?.model?.availableVersions ?? [];
   return (
     <Panel title="Backtest" id="backtest">
