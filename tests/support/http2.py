@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Set
 from contextlib import asynccontextmanager, suppress
 from typing import NamedTuple
 
@@ -123,14 +123,15 @@ class Peer:
         """Write."""
         self.writer.write(b"".join(what))
 
-    async def next(self, type_: int | None = None, stream: int | None = None) -> Frame:
-        """Return the next frame, or the next one of a type and stream; other frames are kept."""
+    async def next(self, types: int | Set[int] | None = None, stream: int | None = None) -> Frame:
+        """Return the next frame, or the next one of the types and the stream; other frames are kept."""
+        wanted = {types} if isinstance(types, int) else types
         while True:
             for at, found in enumerate(self._waiting):
-                if type_ in {None, found.type} and stream in {None, found.stream}:
+                if (wanted is None or found.type in wanted) and stream in {None, found.stream}:
                     return self._waiting.pop(at)
             data = await within(self.reader.read(1 << 16))
-            assert data, f"the connection was closed before a frame of type {type_} arrived"
+            assert data, f"the connection was closed before a frame of type {types} arrived"
             self._waiting += self._frames.feed(data)
 
     async def message(self, stream: int) -> bytes:
