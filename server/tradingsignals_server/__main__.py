@@ -11,7 +11,7 @@ def main() -> None:
     # and the service would start in spite of Ctrl-C. Until the command installs its handlers there is nothing to clean
     # up, so the default action of the signal may end the process.
     signal.signal(signal.SIGINT, signal.SIG_DFL)
-    from .cli import main as command_line
+    from .cli.main import main as command_line
 
     command_line()
 

@@ -195,7 +195,7 @@ async def test_error_names_a_folder_that_is_in_use(folder: Path) -> None:
     ],
 )
 async def test_error_names_an_invalid_setting(folder: Path, settings: dict[str, str], named: str) -> None:
-    """Other settings are tested with config.py; these errors occur at the start only."""
+    """Other settings are tested in `tests/unit/config`; these errors occur at the start only."""
     async with service_in(folder, **settings) as service:
         line = await refusal(service)
     assert line.startswith("tradingsignals: ")

@@ -22,7 +22,7 @@ from tradingsignals_server.adapters.postgres.embedded import EmbeddedPostgres, r
 from tradingsignals_server.adapters.postgres.migrate import migrate
 from tradingsignals_server.adapters.postgres.store import PostgresStore
 from tradingsignals_server.api.mapping.log_encoding import encode
-from tradingsignals_server.config import Settings
+from tradingsignals_server.config.settings import Settings
 
 _numbers = count(1)
 MIGRATED = "migrated"

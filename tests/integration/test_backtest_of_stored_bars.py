@@ -33,7 +33,7 @@ from tradingsignals_server.bootstrap.engine import books
 from tradingsignals_server.commands.backtest import backtest
 from tradingsignals_server.commands.backtest.options import BacktestOptions, parse_time
 from tradingsignals_server.commands.backtest.parity import DIFFERENT, parity
-from tradingsignals_server.config import PLACEHOLDER_PATH, Settings
+from tradingsignals_server.config.settings import PLACEHOLDER_PATH, Settings
 
 from .conftest import MIGRATED, Storage
 

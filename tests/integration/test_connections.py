@@ -27,7 +27,7 @@ from tradingsignals_server.adapters.postgres.store import PostgresStore
 from tradingsignals_server.api.mapping.log_encoding import encode
 from tradingsignals_server.bootstrap.storage import migrate_schema
 from tradingsignals_server.bootstrap.supervisor import multi_server
-from tradingsignals_server.config import Settings
+from tradingsignals_server.config.settings import Settings
 from tradingsignals_server.domain.errors import Overloaded, ReadTimedOut, StorageUnavailable
 from tradingsignals_server.domain.events import Disposition, MarketUpdate
 

@@ -15,7 +15,7 @@ from tradingsignals_server.adapters.postgres.schema import migrations
 from tradingsignals_server.adapters.postgres.store import PostgresStore
 from tradingsignals_server.api.mapping.log_encoding import encode
 from tradingsignals_server.bootstrap.storage import migrate_schema, require_intervals
-from tradingsignals_server.config import InvalidSettings, Settings
+from tradingsignals_server.config.settings import InvalidSettings, Settings
 from tradingsignals_server.domain.bars import Bar
 from tradingsignals_server.domain.events import Disposition, MarketUpdate
 from tradingsignals_server.domain.intervals import INTERVALS

@@ -24,7 +24,7 @@ from tradingsignals_server.application.live_report import LiveComparisons, live_
 from tradingsignals_server.application.report import ReportData
 from tradingsignals_server.commands.backtest.options import BacktestOptions, InvalidOptions, parse_time
 from tradingsignals_server.commands.report import report
-from tradingsignals_server.config import Settings
+from tradingsignals_server.config.settings import Settings
 
 from .conftest import Storage
 

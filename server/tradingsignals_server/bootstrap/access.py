@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Protocol
 
-from ..access_settings import Auth
 from ..api.access.gate import AccessGate, MethodRule
 from ..api.access.rules import method_names, method_rules
 from ..application.access.audit import AuditLog
@@ -17,7 +16,8 @@ from ..application.access.key_service import KeyService
 from ..application.access.keys import KeyRing
 from ..application.access.limits import TokenBuckets
 from ..application.access.open_calls import OpenCalls
-from ..config import Settings
+from ..config.access import Auth
+from ..config.settings import Settings
 from ..domain.access import Rule
 from .engine import utc_now
 from .storage import Storage

@@ -35,7 +35,7 @@ from ..application.event_log.follower import Followers
 from ..application.explain.service import Decoders, SignalExplainer
 from ..application.ports.performance import PerformanceQuery
 from ..application.queries import Queries
-from ..config import Settings
+from ..config.settings import Settings
 from ..transport.certificates import Certificates
 from ..transport.fanout.server import FanoutServer
 from ..transport.grpc.registration import Metadata

@@ -9,11 +9,11 @@ from difflib import get_close_matches
 from .. import __version__
 from ..application.backtest.run import DEFAULT_SEED, BacktestPlan
 from ..application.ports.policy import Policy
-from ..config import InvalidSettings, Settings
+from ..config.rules import RULE_SETTINGS
+from ..config.settings import InvalidSettings, Settings
+from ..config.values import shown_value
 from ..domain.performance.bootstrap import BootstrapSettings
 from ..domain.performance.summary import PerformanceSettings
-from ..rule_settings import RULE_SETTINGS
-from ..setting_values import shown_value
 from .engine import model_source, require_model, user_features
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from ..adapters.onnx.repository import model_of_version, shipped_models
 from ..application.ports.backtests import BacktestOrder
-from ..config import InvalidSettings, Settings
+from ..config.settings import InvalidSettings, Settings
 from ..domain.errors import InvalidRequest
 from .backtest import parse_settings
 

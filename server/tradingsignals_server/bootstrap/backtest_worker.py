@@ -18,7 +18,7 @@ from ..api.mapping.backtests import progress_message, result_messages
 from ..application.backtest.columns import BarColumns, TooManyBars
 from ..application.backtest.result import BacktestProgress
 from ..application.backtest.run import DEFAULT_SEED, BacktestRun, NothingToTest
-from ..config import Settings
+from ..config.settings import Settings
 from ..domain.errors import BacktestFailed, ServiceError
 from .backtest import backtest_plan, load_policy
 from .backtest_job import BacktestJob

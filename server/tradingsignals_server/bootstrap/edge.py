@@ -10,8 +10,8 @@ from urllib.parse import urlsplit
 from ..adapters.envoy.process import Edge, running_edge
 from ..adapters.envoy.render import Address, EdgeConfig
 from ..adapters.feeds.kind import OnProgress
-from ..config import Settings
-from ..setting_types import COLLECTOR_PORT
+from ..config.field_types import COLLECTOR_PORT
+from ..config.settings import Settings
 from .exposure import with_edge_secret
 from .server import Service, require_files, serving
 from .storage import database

@@ -34,7 +34,7 @@ from ..application.ports.observer import EngineObserver, LedgerObserver
 from ..application.ports.outcomes import LIVE
 from ..application.ports.peer import PeerAt
 from ..application.ports.policy import Policy
-from ..config import PLACEHOLDER_PATH, InvalidSettings, Settings
+from ..config.settings import PLACEHOLDER_PATH, InvalidSettings, Settings
 from ..domain.account import Account
 from ..domain.ledger import Ledger
 from .exposure import exposure

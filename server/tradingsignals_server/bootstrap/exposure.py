@@ -6,9 +6,9 @@ import secrets
 
 from pydantic import SecretStr
 
-from ..access_settings import Auth
 from ..adapters.envoy.hosts import is_loopback
-from ..config import InvalidSettings, Settings
+from ..config.access import Auth
+from ..config.settings import InvalidSettings, Settings
 
 _EDGE_SECRET_BYTES = 32
 

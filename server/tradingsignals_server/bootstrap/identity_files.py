@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from ..config import InvalidSettings, Settings
+from ..config.settings import InvalidSettings, Settings
 from ..transport.certificates import load
 
 PUBLIC_KEY_TYPES = frozenset({"RSA", "EC", "OKP"})

@@ -16,7 +16,7 @@ from ..adapters.metrics.endpoint import LoopCollector, metrics_port
 from ..adapters.metrics.instruments import LoopHistogram
 from ..adapters.metrics.observers import CallMetrics, EngineMetrics, LedgerMetrics
 from ..application.event_log.follower import Followers
-from ..config import Settings
+from ..config.settings import Settings
 from ..transport.certificates import Certificates
 from ..transport.grpc.health import HEALTH_CHECK, HEALTH_WATCH
 from ..transport.grpc.status import CallStatus

@@ -18,7 +18,7 @@ from ..api.mapping.to_proto import bar_message
 from ..application.decision.pipeline import Pipeline
 from ..application.ledger.keeper import LedgerKeeper
 from ..application.ports.feed import Feed, MarketDataSink
-from ..config import Settings
+from ..config.settings import Settings
 from ..transport.certificates import Certificates
 from .access import Part, open_access
 from .api import Servers, running_servers

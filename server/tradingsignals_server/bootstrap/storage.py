@@ -21,7 +21,7 @@ from ..adapters.postgres.schema import Migration
 from ..adapters.postgres.store import PostgresStore
 from ..api.mapping.log_encoding import encode
 from ..api.mapping.log_messages import LOG_DECODERS
-from ..config import InvalidSettings, Settings
+from ..config.settings import InvalidSettings, Settings
 from ..domain.errors import StorageUnavailable
 from ..domain.intervals import interval_name
 

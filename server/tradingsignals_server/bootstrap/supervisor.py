@@ -13,7 +13,7 @@ from ..adapters.envoy.process import Edge, running_edge
 from ..adapters.envoy.render import Address
 from ..adapters.processes.fleet import FLEET_HOST, FleetPorts, ServerFailed, ServerProcess, fleet_ports, running_fleet
 from ..adapters.processes.listening import Place, require_free
-from ..config import Settings
+from ..config.settings import Settings
 from .edge import edge_config
 from .exposure import with_edge_secret
 from .server import edge_places, require_files

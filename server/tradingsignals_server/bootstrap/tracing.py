@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
 from ..api.methods import is_routine
-from ..config import Settings
+from ..config.settings import Settings
 from ..transport.grpc.status import BeginSpan
 from ..transport.methods import Methods, Unary
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from ..adapters.postgres import backup as adapter
 from ..bootstrap.storage import database_as_is
-from ..config import Settings
+from ..config.settings import Settings
 
 
 async def backup(settings: Settings, out: Path) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from .. import program
 from ..adapters.postgres.programs import program as postgres_program
-from ..config import Settings
+from ..config.settings import Settings
 
 
 def banner(address: str, settings: Settings, dsn: str) -> str:

@@ -11,7 +11,7 @@ from ..adapters.onnx.policy import OnnxPolicy
 from ..application.decision.pipeline import Pipeline
 from ..application.decision.trader import Trader
 from ..application.ingest.states import nothing_stored, state_of
-from ..config import Settings
+from ..config.settings import Settings
 from ..domain.bars import Bar
 from ..domain.calendar import calendar_for
 from ..domain.signals import Action, Signal

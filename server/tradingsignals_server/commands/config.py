@@ -6,8 +6,8 @@ from textwrap import wrap
 
 from pydantic import SecretStr
 
-from ..config import Settings
-from ..setting_values import shown_value
+from ..config.settings import Settings
+from ..config.values import shown_value
 
 _WIDTH = 100
 

@@ -10,7 +10,7 @@ import click
 
 from ..adapters.envoy.render import Address, write_edge_files
 from ..bootstrap.edge import edge_config
-from ..config import Settings
+from ..config.settings import Settings
 from ..transport.certificates import load
 
 

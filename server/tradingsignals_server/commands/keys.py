@@ -14,7 +14,7 @@ from ..adapters.postgres.connection import connections
 from ..application.access.key_service import KeyService
 from ..bootstrap.engine import utc_now
 from ..bootstrap.storage import migrate_schema, readable_database
-from ..config import Settings
+from ..config.settings import Settings
 from ..domain.access import ApiKey, Role
 from ..domain.access_errors import KeyNotFound
 from ..domain.errors import InvalidRequest

@@ -12,7 +12,7 @@ from ..application.event_log.tailer import LogReader
 from ..application.ledger.keeper import LedgerKeeper
 from ..bootstrap.engine import books, utc_now
 from ..bootstrap.storage import database, migrate_schema
-from ..config import Settings
+from ..config.settings import Settings
 
 
 async def rebuild(settings: Settings) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ..adapters.postgres.connection import connections
 from ..bootstrap.storage import database, migrate_schema
-from ..config import Settings
+from ..config.settings import Settings
 
 
 async def migrate(settings: Settings) -> None:

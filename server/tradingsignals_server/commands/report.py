@@ -13,7 +13,7 @@ from ..application.backtest.run import BacktestRun, NothingToTest
 from ..application.live_report import LiveComparisons, LivePeriod, live_report
 from ..bootstrap.backtest import backtest_plan, rule_settings
 from ..bootstrap.storage import readable_database
-from ..config import Settings
+from ..config.settings import Settings
 from ..domain.symbols import parse_symbol
 from .backtest.display import BacktestDisplay
 from .backtest.options import BacktestOptions

@@ -20,7 +20,7 @@ from ..bootstrap.exposure import exposure, require_protection
 from ..bootstrap.server import serving
 from ..bootstrap.storage import database
 from ..bootstrap.supervisor import multi_server
-from ..config import Settings
+from ..config.settings import Settings
 from .banner import banner
 from .progress import ReplayDisplay
 

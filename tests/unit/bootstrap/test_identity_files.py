@@ -8,7 +8,7 @@ import pytest
 from tests.support.certificates import OPENSSL, Certificate, Inner
 
 from tradingsignals_server.bootstrap.identity_files import require_identity_files
-from tradingsignals_server.config import InvalidSettings, Settings
+from tradingsignals_server.config.settings import InvalidSettings, Settings
 from tradingsignals_server.transport.certificates import CertificateRefused
 
 PEM = "-----BEGIN CERTIFICATE-----\n"

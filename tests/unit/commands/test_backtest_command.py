@@ -11,9 +11,9 @@ from click.testing import CliRunner, Result
 from tests.support.bars import a_month, write_csv
 from tests.support.builders import walk
 
-from tradingsignals_server import cli
-from tradingsignals_server.config import Settings
-from tradingsignals_server.rule_settings import RULE_SETTINGS
+from tradingsignals_server.cli.main import main
+from tradingsignals_server.config.rules import RULE_SETTINGS
+from tradingsignals_server.config.settings import Settings
 
 TRADING = ("--model", "placeholder", "--confidence-threshold", "0.4")
 
@@ -34,7 +34,7 @@ def month(tmp_path: Path) -> str:
 
 
 def run(*words: str) -> Result:
-    return CliRunner().invoke(cli.main, ["backtest", *words], prog_name="tradingsignals")
+    return CliRunner().invoke(main, ["backtest", *words], prog_name="tradingsignals")
 
 
 def document(path: Path) -> dict[str, object]:

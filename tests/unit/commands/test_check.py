@@ -25,7 +25,7 @@ from tradingsignals_server.adapters.onnx.declared_features import DeclaredFeatur
 from tradingsignals_server.adapters.onnx.errors import ModelRefused
 from tradingsignals_server.adapters.onnx.metadata import KIND_NONE, OutputKind
 from tradingsignals_server.adapters.onnx.policy import OnnxPolicy
-from tradingsignals_server.cli import main
+from tradingsignals_server.cli.main import main
 from tradingsignals_server.commands.check import check
 from tradingsignals_server.domain.recurrent_state import ResetRule
 from tradingsignals_server.domain.signals import Action

@@ -11,8 +11,8 @@ from tests.support.certificates import OPENSSL, Inner
 
 from tradingsignals_server.adapters.envoy.render import Address, render
 from tradingsignals_server.bootstrap.edge import edge_config
-from tradingsignals_server.cli import main
-from tradingsignals_server.config import Settings
+from tradingsignals_server.cli.main import main
+from tradingsignals_server.config.settings import Settings
 
 SETTINGS = {
     "ALLOWED_HOSTS": "signals.example.com",

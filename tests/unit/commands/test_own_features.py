@@ -22,9 +22,9 @@ from tradingsignals_server.application.decision.symbol_state import SymbolState
 from tradingsignals_server.application.decision.trader import Trader
 from tradingsignals_server.bootstrap.backtest import load_policy
 from tradingsignals_server.bootstrap.server import require_files
-from tradingsignals_server.cli import main
+from tradingsignals_server.cli.main import main
 from tradingsignals_server.commands.stamp import StampOptions, stamp
-from tradingsignals_server.config import Settings
+from tradingsignals_server.config.settings import Settings
 from tradingsignals_server.domain.calendar import calendar_for
 from tradingsignals_server.domain.errors import ModelNotLoaded
 from tradingsignals_server.domain.risk import RiskRules

@@ -18,7 +18,7 @@ from tradingsignals_server.adapters.onnx import model_file, rewriting
 from tradingsignals_server.adapters.onnx.errors import ExportRefused, ModelRefused
 from tradingsignals_server.adapters.onnx.metadata import OutputKind
 from tradingsignals_server.adapters.onnx.policy import OnnxPolicy
-from tradingsignals_server.cli import main
+from tradingsignals_server.cli.main import main
 from tradingsignals_server.commands.stamp import StampOptions, stamp, stamp_command
 from tradingsignals_server.domain.drift import population_stability_index
 from tradingsignals_server.domain.recurrent_state import ResetRule

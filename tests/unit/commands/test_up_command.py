@@ -9,7 +9,7 @@ import pytest
 
 from tradingsignals_server.bootstrap.exposure import exposure
 from tradingsignals_server.commands import up
-from tradingsignals_server.config import InvalidSettings, Settings
+from tradingsignals_server.config.settings import InvalidSettings, Settings
 
 Start = Callable[[Settings], Awaitable[None]]
 

@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 from tradingsignals_server.bootstrap.exposure import exposure, require_protection
-from tradingsignals_server.config import Settings
+from tradingsignals_server.config.settings import Settings
 
 ROOT = Path(__file__).resolve().parents[3]
 COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "compose.yaml").read_text())

@@ -12,7 +12,7 @@ import yaml
 
 from tradingsignals_server.adapters.metrics.endpoint import READY_PATH
 from tradingsignals_server.bootstrap.exposure import exposure, require_protection
-from tradingsignals_server.config import Settings
+from tradingsignals_server.config.settings import Settings
 
 FOLDER = Path(__file__).resolve().parents[3] / "deploy" / "kubernetes"
 OF_OPERATORS = {"Cluster", "Certificate", "Issuer"}

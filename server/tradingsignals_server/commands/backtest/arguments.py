@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ...bootstrap.backtest import parse_settings
-from ...rule_settings import RULE_SETTINGS
+from ...config.rules import RULE_SETTINGS
 from .options import BacktestOptions, InvalidOptions, cuts_of, parse_grid, parse_time
 
 _ASSIGNMENT = re.compile(r"[A-Za-z_]+=.*")

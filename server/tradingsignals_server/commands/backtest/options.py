@@ -13,7 +13,7 @@ from ...application.backtest.grid import MAX_COMBINATIONS
 from ...application.backtest.proof import DEFAULT_CUTS
 from ...application.backtest.run import DEFAULT_SEED
 from ...bootstrap.backtest import parse_settings
-from ...config import Settings
+from ...config.settings import Settings
 
 
 class InvalidOptions(Exception):

@@ -35,7 +35,7 @@ from ...application.backtest.run import NothingToTest
 from ...bootstrap.backtest import load_policy
 from ...bootstrap.engine import books
 from ...bootstrap.storage import readable_database
-from ...config import Settings
+from ...config.settings import Settings
 from ...domain.account import Account
 from ...domain.decision_settings import UnreadableSettings, parse_settings
 from ...domain.ledger import Ledger

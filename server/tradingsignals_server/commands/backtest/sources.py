@@ -9,7 +9,7 @@ from ...adapters.postgres.bar_history import bar_history
 from ...adapters.postgres.place import place_of
 from ...application.backtest.columns import BarColumns
 from ...bootstrap.storage import readable_database
-from ...config import Settings
+from ...config.settings import Settings
 from ...domain.bars import Bar
 from ...domain.symbols import parse_symbol
 from .options import BacktestOptions

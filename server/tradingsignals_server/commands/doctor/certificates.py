@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 
-from ...config import Settings
+from ...config.settings import Settings
 from ...transport.certificates import CertificateRefused, load, public_expiry
 from .finding import Finding, ok, problem, warning
 

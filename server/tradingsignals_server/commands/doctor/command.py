@@ -9,7 +9,7 @@ from dataclasses import asdict
 from rich.console import Console
 from rich.text import Text
 
-from ...config import InvalidSettings, Settings
+from ...config.settings import InvalidSettings, Settings
 from .certificates import check_certificates
 from .finding import Finding, Level, ok, problem
 from .machine import check_exposure, check_folders, check_limits, check_ports, check_programs

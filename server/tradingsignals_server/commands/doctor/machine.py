@@ -18,7 +18,7 @@ from ...adapters.envoy.hosts import is_loopback
 from ...adapters.envoy.process import envoy_binary
 from ...adapters.postgres.programs import EmbeddedPostgresError, program
 from ...adapters.processes.listening import Place, PortsTaken, require_free
-from ...config import ENV_FILE, Settings
+from ...config.settings import ENV_FILE, Settings
 from .finding import Finding, ok, problem, warning
 
 LEAST_FREE_BYTES = 512 << 20

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from ...adapters.onnx.errors import ModelRefused
 from ...adapters.onnx.repository import load_newest, shipped_models
 from ...adapters.python_features import FeaturesRefused, load_features
-from ...config import PLACEHOLDER_PATH, Settings
+from ...config.settings import PLACEHOLDER_PATH, Settings
 from ...domain.errors import ModelNotLoaded
 from .finding import Finding, ok, problem, warning
 

@@ -15,7 +15,7 @@ from ...adapters.postgres.programs import EmbeddedPostgresError
 from ...adapters.postgres.restoring import is_unfinished
 from ...adapters.postgres.schema import program_version
 from ...bootstrap.storage import database_as_is
-from ...config import Settings
+from ...config.settings import Settings
 from ...domain.errors import StorageUnavailable
 from .finding import Finding, ok, problem, warning
 

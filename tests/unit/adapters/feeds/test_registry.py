@@ -12,7 +12,7 @@ from tradingsignals_server.adapters.feeds.registry import FEEDS
 from tradingsignals_server.adapters.feeds.replay import ReplayFeed
 from tradingsignals_server.adapters.feeds.simulate import SimulatedFeed
 from tradingsignals_server.bootstrap.supervisor import server_environment
-from tradingsignals_server.config import Settings
+from tradingsignals_server.config.settings import Settings
 from tradingsignals_server.domain.calendar import calendar_for
 
 

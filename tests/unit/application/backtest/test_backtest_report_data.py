@@ -11,7 +11,7 @@ from tradingsignals_server.application.backtest.columns import BarColumns
 from tradingsignals_server.application.backtest.report_data import backtest_report, is_simulated, price_bars
 from tradingsignals_server.application.backtest.result import BacktestResult, RefusedBar
 from tradingsignals_server.application.backtest.run import BacktestPlan, BacktestRun
-from tradingsignals_server.config import Settings
+from tradingsignals_server.config.settings import Settings
 
 SETTINGS = Settings(confidence_threshold=0.4)
 PLAN = BacktestPlan(

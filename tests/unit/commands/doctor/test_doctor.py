@@ -17,13 +17,13 @@ import pytest
 from click.testing import CliRunner
 from tests.support.certificates import OPENSSL, Authority, Inner
 
-from tradingsignals_server import cli
+from tradingsignals_server.cli.main import main
 from tradingsignals_server.commands.doctor import machine, storage
 from tradingsignals_server.commands.doctor.certificates import check_certificates
 from tradingsignals_server.commands.doctor.finding import Finding, Level
 from tradingsignals_server.commands.doctor.machine import check_exposure, check_folders, check_ports
 from tradingsignals_server.commands.doctor.model import check_models
-from tradingsignals_server.config import Settings
+from tradingsignals_server.config.settings import Settings
 
 SOUND = {
     "fsync": "on",
@@ -186,7 +186,7 @@ def test_too_few_free_connections_are_a_warning() -> None:
 
 
 def run(*words: str, **environment: str) -> tuple[int, str]:
-    done = CliRunner().invoke(cli.main, words, env=environment)
+    done = CliRunner().invoke(main, words, env=environment)
     return done.exit_code, done.output
 
 

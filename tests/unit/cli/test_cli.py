@@ -18,14 +18,15 @@ import pytest
 from click.testing import CliRunner, Result
 from tests.support.deadlines import DEADLINE
 
-from tradingsignals_server import __version__, cli
+from tradingsignals_server import __version__
 from tradingsignals_server.adapters.feeds.registry import FEEDS
-from tradingsignals_server.cli_run import run as run_work
-from tradingsignals_server.cli_run import run_task
-from tradingsignals_server.config import Settings
+from tradingsignals_server.cli.main import main
+from tradingsignals_server.cli.run import run as run_work
+from tradingsignals_server.cli.run import run_task
+from tradingsignals_server.config.settings import Settings
 from tradingsignals_server.domain.errors import StorageUnavailable
 
-COMMANDS = sorted(cli.main.commands)
+COMMANDS = sorted(main.commands)
 
 
 @pytest.fixture(autouse=True)
@@ -38,7 +39,7 @@ def nothing_set(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 
 def run(*words: str, **environment: str) -> Result:
-    return CliRunner().invoke(cli.main, words, env=environment, prog_name="tradingsignals")
+    return CliRunner().invoke(main, words, env=environment, prog_name="tradingsignals")
 
 
 WHILE_LOADING = """
@@ -48,7 +49,7 @@ from tradingsignals_server.__main__ import main
 
 class Looks(MetaPathFinder):
     def find_spec(self, name, path, target=None):
-        if name == "tradingsignals_server.cli":
+        if name == "tradingsignals_server.cli.main":
             print(signal.getsignal(signal.SIGINT) is signal.SIG_DFL)
             sys.exit()
 
@@ -111,7 +112,7 @@ def test_every_command_and_option_has_help(name: str, flag: str) -> None:
     result = run(name, flag)
     assert result.exit_code == 0
     assert f"Usage: tradingsignals {name}" in result.output
-    command = cli.main.commands[name]
+    command = main.commands[name]
     assert command.help
     for parameter in command.params:
         if isinstance(parameter, click.Option):

@@ -9,10 +9,10 @@ from typing import Annotated
 from pydantic import Field, PostgresDsn, SecretStr
 from pydantic_settings import BaseSettings
 
-from .adapters.feeds.simulate import SIMULATE
-from .domain.calendar import CalendarChoice
-from .domain.intervals import Intervals, allowed_intervals
-from .setting_types import BarIntervals, Feed, NotNegative, Port, Positive, Symbols
+from ..adapters.feeds.simulate import SIMULATE
+from ..domain.calendar import CalendarChoice
+from ..domain.intervals import Intervals, allowed_intervals
+from .field_types import BarIntervals, Feed, NotNegative, Port, Positive, Symbols
 
 
 class ServiceSettings(BaseSettings):

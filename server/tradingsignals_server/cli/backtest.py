@@ -9,10 +9,10 @@ from typing import Any
 
 import click
 
-from . import logs
-from .cli_run import ERROR_CODE, run_task
-from .rule_settings import RULE_SETTINGS
-from .setting_types import LogFormat
+from .. import logs
+from ..config.field_types import LogFormat
+from ..config.rules import RULE_SETTINGS
+from .run import ERROR_CODE, run_task
 
 
 def _rule_options(command: Callable[..., None]) -> Callable[..., None]:
@@ -62,8 +62,8 @@ def backtest(**options: Any) -> None:
     Every bar passes the steps of the running service, with its settings. docs/backtesting.md says what the figures
     mean. The exit code is 3 if --prove finds a decision that depends on later bars.
     """
-    from .commands.backtest import backtest as command
-    from .commands.backtest.arguments import parse_options
+    from ..commands.backtest import backtest as command
+    from ..commands.backtest.arguments import parse_options
 
     logs.configure("WARNING", LogFormat.TEXT)
     sys.exit(run_task(command(parse_options(options))))
@@ -87,8 +87,8 @@ def parity(context: click.Context, /, skip_late: bool, as_json: bool, **options:
     The exit code is 1 if anything differs; the first field that does is printed, and why: another model, other
     settings, a late, missing or altered bar, or a request in between. It is 2 if they could not be compared.
     """
-    from .commands.backtest.arguments import parse_comparison
-    from .commands.backtest.parity import parity as command
+    from ..commands.backtest.arguments import parse_comparison
+    from ..commands.backtest.parity import parity as command
 
     context.meta[ERROR_CODE] = 2
     logs.configure("WARNING", LogFormat.TEXT)
@@ -108,8 +108,8 @@ def report(out: Path, **options: Any) -> None:
 
     It reads the database of the settings, beside a service that may be running, and changes nothing.
     """
-    from .commands.backtest.arguments import parse_comparison
-    from .commands.report import report as command
+    from ..commands.backtest.arguments import parse_comparison
+    from ..commands.report import report as command
 
     logs.configure("WARNING", LogFormat.TEXT)
     sys.exit(run_task(command(parse_comparison({**options, "model": None, "changed": ()}), out)))

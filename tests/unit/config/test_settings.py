@@ -14,11 +14,11 @@ from pydantic import ValidationError
 
 from tradingsignals_server.adapters.feeds.registry import FEEDS
 from tradingsignals_server.commands import config as command
-from tradingsignals_server.config import InvalidSettings, Settings
+from tradingsignals_server.config.field_types import LogFormat
+from tradingsignals_server.config.settings import InvalidSettings, Settings
 from tradingsignals_server.domain.calendar import CalendarChoice
 from tradingsignals_server.domain.costs import Charge, Charges
 from tradingsignals_server.domain.risk import RiskRules, Sizing
-from tradingsignals_server.setting_types import LogFormat
 
 Setter = Callable[..., None]
 

@@ -10,10 +10,10 @@ from typing import Annotated, Self
 from pydantic import Field, model_validator
 from pydantic_settings import BaseSettings
 
-from .domain.costs import NO_CHARGES, Charge, Charges
-from .domain.protections import Protections
-from .domain.risk import RiskRules, Sizing
-from .setting_types import (
+from ..domain.costs import NO_CHARGES, Charge, Charges
+from ..domain.protections import Protections
+from ..domain.risk import RiskRules, Sizing
+from .field_types import (
     DEFAULT_SLIPPAGE,
     DEFAULT_SPREAD,
     CommissionCharges,

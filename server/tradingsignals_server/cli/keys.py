@@ -6,9 +6,9 @@ from datetime import timedelta
 
 import click
 
-from .cli_run import run
-from .config import Settings
-from .domain.access import Role
+from ..config.settings import Settings
+from ..domain.access import Role
+from .run import run
 
 
 @click.group()
@@ -26,7 +26,7 @@ def keys() -> None:
 @click.option("--network", "networks", multiple=True, help="Only from here, such as 10.0.0.0/8; may be given again.")
 def create(name: str, role: str, days: float | None, networks: tuple[str, ...]) -> None:
     """Make a key, and print it: it is shown this once, and stored as a hash."""
-    from .commands import keys as command
+    from ..commands import keys as command
 
     lifetime = None if days is None else timedelta(days=days)
     run(command.create(Settings.from_env(), name, Role(role), lifetime, networks))
@@ -35,7 +35,7 @@ def create(name: str, role: str, days: float | None, networks: tuple[str, ...]) 
 @keys.command(name="list")
 def list_() -> None:
     """List all keys, revoked and expired ones included."""
-    from .commands import keys as command
+    from ..commands import keys as command
 
     run(command.list_keys(Settings.from_env()))
 
@@ -44,6 +44,6 @@ def list_() -> None:
 @click.argument("key_id")
 def revoke(key_id: str) -> None:
     """Revoke the key KEY_ID: the second part of the key, between the underscores. Its streams end within a second."""
-    from .commands import keys as command
+    from ..commands import keys as command
 
     run(command.revoke(Settings.from_env(), key_id))

@@ -9,17 +9,17 @@ from typing import Any
 
 import click
 
-from . import __version__, logs
-from .adapters.feeds.registry import FEEDS
-from .adapters.feeds.replay import REPLAY
-from .cli_backtest import backtest, parity, report
-from .cli_callers import DEFAULT_ADDRESS, explain, watch
-from .cli_keys import keys
-from .cli_models import check, export, stamp
-from .cli_operations import backup, doctor, restore
-from .cli_run import ERROR_CODE, run, run_task
-from .config import InvalidSettings, Settings
-from .domain.errors import StorageUnavailable
+from .. import __version__, logs
+from ..adapters.feeds.registry import FEEDS
+from ..adapters.feeds.replay import REPLAY
+from ..config.settings import InvalidSettings, Settings
+from ..domain.errors import StorageUnavailable
+from .backtest import backtest, parity, report
+from .callers import DEFAULT_ADDRESS, explain, watch
+from .keys import keys
+from .models import check, export, stamp
+from .operations import backup, doctor, restore
+from .run import ERROR_CODE, run, run_task
 
 
 class OneLineErrors(click.Group):
@@ -70,7 +70,7 @@ def up(bars: Path | None, speed: float | None, feed: str | None, servers: int | 
     Without options a simulated market goes by, so that there is something to see at once. With several servers SIGHUP
     restarts one after the other, without an interruption.
     """
-    from .commands import up as command
+    from ..commands import up as command
 
     settings = _settings(bars, speed, feed, servers)
     run(command.up(settings) if settings.servers == 1 else command.up_multi_server(settings))
@@ -80,7 +80,7 @@ def up(bars: Path | None, speed: float | None, feed: str | None, servers: int | 
 @click.option("--feed", type=click.Choice(list(FEEDS)), help="Where bars come from.")
 def serve(feed: str | None) -> None:
     """Start the gRPC server alone, for an edge that runs elsewhere."""
-    from .commands import up as command
+    from ..commands import up as command
 
     settings = _settings(None, None, feed)
     run(command.serve(settings))
@@ -104,7 +104,7 @@ def replay(file: Path, speed: float, symbol: str | None, address: str, force: bo
     The exit code is 1 if the replay could not begin or go on; 3 if bars were stored without a decision, because newer
     ones had been processed before (LATE), or if the file is damaged and was read up to there.
     """
-    from .commands.replay import replay as command
+    from ..commands.replay import replay as command
 
     sys.exit(run(command(file, speed=speed, symbol=symbol, address=address, force=force)))
 
@@ -113,7 +113,7 @@ def replay(file: Path, speed: float, symbol: str | None, address: str, force: bo
 @click.option("--example", is_flag=True, help="As a commented .env file with the defaults.")
 def config(example: bool) -> None:
     """Print every setting: its value now, and what it means."""
-    from .commands import config as command
+    from ..commands import config as command
 
     click.echo(command.example() if example else command.table(Settings.from_env()), nl=False)
 
@@ -122,7 +122,7 @@ def config(example: bool) -> None:
 @click.option("--markdown", is_flag=True, help="As the page docs/features.md.")
 def features(markdown: bool) -> None:
     """Print the catalogue of features that a model file can name: formula, unit, warm-up and bounds of each."""
-    from .commands import features as command
+    from ..commands import features as command
 
     click.echo(command.page() if markdown else command.table(), nl=False)
 
@@ -130,7 +130,7 @@ def features(markdown: bool) -> None:
 @main.command()
 def migrate() -> None:
     """Bring the database's schema up to date, and say what was done. `up` and `serve` do it too."""
-    from .commands import migrate as command
+    from ..commands import migrate as command
 
     sys.exit(run_task(command.migrate(_settings(None, None, None))))
 
@@ -146,7 +146,7 @@ def rebuild() -> None:
 
     Needed when a new version of the rules says so; allowed at any time, also while servers run.
     """
-    from .commands import ledger as command
+    from ..commands import ledger as command
 
     sys.exit(run_task(command.rebuild(_settings(None, None, None))))
 
@@ -188,7 +188,7 @@ def edge(
     tokens with AUTH=on. EDGE_SECRET must be that of the servers, GRPC_TLS_CERT of the same authority as theirs. Envoy
     reads certificates and JWKS by the same paths.
     """
-    from .commands import edge as command
+    from ..commands import edge as command
 
     command.write(Settings.from_env(allowed_hosts=allowed_hosts), out, backends, listen, fanout, metrics)
 

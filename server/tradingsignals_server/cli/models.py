@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from .config import Settings
+from ..config.settings import Settings
 
 
 @click.command()
@@ -29,13 +29,13 @@ def check(file: Path, bars: Path | None, reference: str | None) -> None:
     look-ahead, chance and numbers that are not finite. The exit code is 1 if it will not serve. If `stamp` can help,
     its command is printed too, with what is known.
     """
-    from .adapters.onnx.errors import ModelRefused
-    from .adapters.onnx.policy import OnnxPolicy
-    from .adapters.onnx.repository import newest_model
-    from .adapters.python_features import PYTHON, load_features
-    from .commands.bar_trial import decisions_on
-    from .commands.check import check as command
-    from .commands.stamp import stamp_command
+    from ..adapters.onnx.errors import ModelRefused
+    from ..adapters.onnx.policy import OnnxPolicy
+    from ..adapters.onnx.repository import newest_model
+    from ..adapters.python_features import PYTHON, load_features
+    from ..commands.bar_trial import decisions_on
+    from ..commands.check import check as command
+    from ..commands.stamp import stamp_command
 
     settings = Settings.from_env()
     named = reference or settings.features
@@ -111,13 +111,13 @@ def export(policy: Path, out: Path, actions: str | None, **options: Any) -> None
 
     Of a POLICY that is an ONNX file, `stamp` is what is meant: it is stamped with --actions and m5-v1.
     """
-    from .commands.actions import parse_actions
-    from .commands.export import export as command
-    from .commands.export_options import ExportOptions, parse_interval, parse_range
-    from .commands.stamp import StampOptions
-    from .commands.stamp import stamp as stamp_command
-    from .domain.features import M5_V1
-    from .domain.recurrent_state import ResetRule
+    from ..commands.actions import parse_actions
+    from ..commands.export import export as command
+    from ..commands.export_options import ExportOptions, parse_interval, parse_range
+    from ..commands.stamp import StampOptions
+    from ..commands.stamp import stamp as stamp_command
+    from ..domain.features import M5_V1
+    from ..domain.recurrent_state import ResetRule
 
     named = None if actions is None else parse_actions(actions)
     if policy.suffix == ".onnx":
@@ -173,11 +173,11 @@ def stamp(model: Path, out: Path, actions: str | None, kind: str | None, **optio
     Weights that it keeps in other files of its folder are put into the copy. Nothing is guessed: if an option is
     missing, the message has the whole command with what is known. `check` prints it too.
     """
-    from .adapters.onnx.metadata import OutputKind
-    from .commands.actions import parse_actions
-    from .commands.stamp import StampOptions
-    from .commands.stamp import stamp as command
-    from .domain.recurrent_state import ResetRule
+    from ..adapters.onnx.metadata import OutputKind
+    from ..commands.actions import parse_actions
+    from ..commands.stamp import StampOptions
+    from ..commands.stamp import stamp as command
+    from ..domain.recurrent_state import ResetRule
 
     for name, enumeration in (("reset", ResetRule), ("output", OutputKind)):
         options[name] = None if options[name] is None else enumeration(options[name])

@@ -6,7 +6,7 @@ import sys
 
 import click
 
-from .cli_run import run, run_task
+from .run import run, run_task
 
 DEFAULT_ADDRESS = "127.0.0.1:8003"
 
@@ -18,7 +18,7 @@ DEFAULT_ADDRESS = "127.0.0.1:8003"
 @click.option("--address", default=DEFAULT_ADDRESS, show_default=True, help="Where the service listens.")
 def watch(symbols: tuple[str, ...], what: str | None, address: str) -> None:
     """Follow the signals of a running service in the terminal."""
-    from .commands.watch import watch as command
+    from ..commands.watch import watch as command
 
     sys.exit(run(command(address, symbols=symbols, what=what or "signals")))
 
@@ -30,6 +30,6 @@ def watch(symbols: tuple[str, ...], what: str | None, address: str) -> None:
 @click.option("--address", default=DEFAULT_ADDRESS, show_default=True, help="Where the service listens.")
 def explain(signal_id: str, replays: bool, as_json: bool, address: str) -> None:
     """Say why the signal SIGNAL_ID of a running service was given: rules, contributions and features."""
-    from .commands.explain import explain as command
+    from ..commands.explain import explain as command
 
     sys.exit(run_task(command(address, signal_id, replays=replays, as_json=as_json)))

@@ -1,9 +1,9 @@
 """Settings: the only reader of the environment.
 
-They are declared here, in `access_settings`, `service_settings` and `rule_settings`. Each is an environment variable of
+They are declared here, in `access`, `service` and `rules`. Each is an environment variable of
 the same name in capitals; a `.env` file in the working folder is read first. `tradingsignals config` prints them all,
 and `.env.example` is written from them. A name in `.env`, or one in the environment that begins like a setting, that is
-not declared is refused: see `setting_errors`.
+not declared is refused: see `errors`.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ from pydantic import Field, ValidationError, model_validator
 from pydantic_core import ErrorDetails
 from pydantic_settings import SettingsConfigDict
 
-from .access_settings import AccessSettings
-from .domain.calendar import SessionCalendar, calendar_for
-from .rule_settings import RuleSettings
-from .service_settings import ServiceSettings
-from .setting_errors import impossible_value, names_in, unknown_names
-from .setting_types import Collector, LogFormat, LogLevel, Port, Share
+from ..domain.calendar import SessionCalendar, calendar_for
+from .access import AccessSettings
+from .errors import impossible_value, names_in, unknown_names
+from .field_types import Collector, LogFormat, LogLevel, Port, Share
+from .rules import RuleSettings
+from .service import ServiceSettings
 
 ENV_FILE = Path(".env")
 """Settings in the working folder, one NAME=value a line. The environment wins over it."""

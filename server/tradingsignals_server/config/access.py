@@ -9,10 +9,10 @@ from typing import Annotated, Self
 from pydantic import AliasChoices, Field, SecretStr, model_validator
 from pydantic_settings import BaseSettings
 
-from .adapters.envoy.identity import EdgeTls, EdgeTokens
-from .application.access.limits import DEFAULT_RATES
-from .setting_types import NO_ROLES, Days, Hosts, NamedRoles, Networks, NotNegative, Origins, Port, Rates
-from .transport.certificates import TlsFiles
+from ..adapters.envoy.identity import EdgeTls, EdgeTokens
+from ..application.access.limits import DEFAULT_RATES
+from ..transport.certificates import TlsFiles
+from .field_types import NO_ROLES, Days, Hosts, NamedRoles, Networks, NotNegative, Origins, Port, Rates
 
 
 class Auth(StrEnum):

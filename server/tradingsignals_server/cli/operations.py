@@ -7,10 +7,10 @@ from pathlib import Path
 
 import click
 
-from . import logs
-from .cli_run import run_task
-from .config import Settings
-from .setting_types import LogFormat
+from .. import logs
+from ..config.field_types import LogFormat
+from ..config.settings import Settings
+from .run import run_task
 
 
 @click.command()
@@ -21,7 +21,7 @@ def backup(file: Path) -> None:
     It needs no other program with the embedded database, and pg_dump with another. Models and settings are files:
     copy them too.
     """
-    from .commands.backup import backup as command
+    from ..commands.backup import backup as command
 
     logs.configure("WARNING", LogFormat.TEXT)
     sys.exit(run_task(command(Settings.from_env(), file)))
@@ -41,7 +41,7 @@ def restore(file: Path, same_epoch: bool) -> None:
     The log gets a new epoch, so that followers that have seen entries from after the backup stop, instead of taking
     other entries for them.
     """
-    from .commands.backup import restore as command
+    from ..commands.backup import restore as command
 
     logs.configure("WARNING", LogFormat.TEXT)
     sys.exit(run_task(command(Settings.from_env(), file, same_epoch=same_epoch)))
@@ -55,7 +55,7 @@ def doctor(as_json: bool) -> None:
     It changes nothing. The embedded database is started for it, unless the service runs. The exit code is 1 if there is
     a problem.
     """
-    from .commands.doctor.command import doctor as command
+    from ..commands.doctor.command import doctor as command
 
     logs.configure("ERROR", LogFormat.TEXT)
     sys.exit(run_task(command(as_json=as_json)))

@@ -13,16 +13,16 @@ from urllib.parse import urlsplit
 from pydantic import BeforeValidator, Field, PlainValidator
 from pydantic_settings import NoDecode
 
-from .adapters.envoy.hosts import parse_hosts
-from .adapters.envoy.identity import parse_origins
-from .adapters.feeds.kind import FeedKind
-from .adapters.feeds.registry import FEEDS, AnyFeed
-from .application.access.limits import CallRates
-from .domain.access import Network, RolesByName, parse_networks
-from .domain.costs import Charge, Charges
-from .domain.errors import InvalidRequest
-from .domain.intervals import Intervals
-from .domain.symbols import parse_symbol
+from ..adapters.envoy.hosts import parse_hosts
+from ..adapters.envoy.identity import parse_origins
+from ..adapters.feeds.kind import FeedKind
+from ..adapters.feeds.registry import FEEDS, AnyFeed
+from ..application.access.limits import CallRates
+from ..domain.access import Network, RolesByName, parse_networks
+from ..domain.costs import Charge, Charges
+from ..domain.errors import InvalidRequest
+from ..domain.intervals import Intervals
+from ..domain.symbols import parse_symbol
 
 DEFAULT_SPREAD = Charge(2.0, in_bp=True)
 """Of a symbol that SPREAD does not name: about that of a liquid pair. What trades for nothing flatters every figure."""

@@ -6,7 +6,7 @@ from enum import Enum
 
 from pydantic import PostgresDsn
 
-from .adapters.postgres.place import without_secrets
+from ..adapters.postgres.place import without_secrets
 
 
 def shown_value(value: object) -> str:

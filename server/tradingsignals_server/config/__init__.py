@@ -1,0 +1,1 @@
+"""Settings: their declaration, and the only reader of the environment."""
