@@ -38,7 +38,7 @@ export function App({ store, session }: { store: Store; session: Session }): JSX
   return (
     <StoreContext.Provider value={store}>
       <PreferencesContext.Provider value={value}>
-        <ActionsContext.Provider value={session}>
+        <ActionsContext.Provider value={session.actions}>
           <Page route={route} />
         </ActionsContext.Provider>
       </PreferencesContext.Provider>
@@ -87,8 +87,8 @@ function useRoute(session: Session): Route {
     const changed = (): void => {
       if (location.hash === "#main") return;
       const next = parseRoute(location.hash);
-      if (next.symbol) session.select(next.symbol);
-      else if (next.view === "live") session.leaveUnknown();
+      if (next.symbol) session.lists.select(next.symbol);
+      else if (next.view === "live") session.lists.leaveUnknown();
       setRoute(next);
     };
     window.addEventListener("hashchange", changed);

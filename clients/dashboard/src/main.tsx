@@ -11,6 +11,6 @@ import "./styles/parts.css";
 import "./styles/live.css";
 
 const store = new Store();
-const session = new Session(store, createBareClient({ apiKey }));
-session.start(parseRoute(location.hash).symbol);
+const session = new Session(store, createBareClient({ apiKey }), parseRoute(location.hash).symbol);
+session.start();
 render(<App store={store} session={session} />, document.getElementById("app")!);

@@ -4,7 +4,8 @@ import { createContext } from "preact";
 import { useContext } from "preact/hooks";
 
 import type { Filter } from "../model/rows";
-import type { Gateway } from "./gateway";
+import { sentenceOf, type Gateway } from "./gateway";
+import type { Lists } from "./lists";
 
 export interface Actions {
   readonly gateway: Gateway;
@@ -22,6 +23,31 @@ export interface Actions {
   readonly setHalted: (halted: boolean, reason: string, by: string) => Promise<string>;
   /** Close a position; the error in a sentence, or "". */
   readonly closePosition: (id: string) => Promise<string>;
+}
+
+export function actionsOf(gateway: Gateway, lists: Lists, tryKey: Actions["tryKey"]): Actions {
+  return {
+    gateway,
+    readHealth: lists.readHealth,
+    readAccount: lists.readAccount,
+    retry: lists.retry,
+    tryKey,
+    filter: lists.filter,
+    loadMore: lists.loadMore,
+    listTop: lists.listTop,
+    loadOlderBars: lists.loadOlderBars,
+    setHalted: (halted, reason, by) => reported(gateway.setHalted(halted, reason, by).then(lists.readHealth)),
+    closePosition: (id) => reported(gateway.closePosition(id)),
+  };
+}
+
+async function reported(call: Promise<void>): Promise<string> {
+  try {
+    await call;
+    return "";
+  } catch (error) {
+    return sentenceOf(error);
+  }
 }
 
 export const ActionsContext = createContext<Actions | undefined>(undefined);

@@ -1,6 +1,6 @@
 /** Whether it works: health, lags, trading, models, symbols and servers. */
 
-import type { ComponentChildren, JSX } from "preact";
+import type { JSX } from "preact";
 
 import { useNow } from "../../data/clock";
 import { usePreferences } from "../../data/preferences";
@@ -12,6 +12,7 @@ import { liveHash } from "../../model/route";
 import { statusOf, type Server } from "../../model/servers";
 import type { SymbolHealth } from "../../model/types";
 import { classes, Empty, Failed, Panel, Skeleton, Time } from "../../ui/parts";
+import { AsOf, Fact } from "./facts";
 import { Models } from "./models";
 import { Protections } from "./protections";
 import { Trading } from "./trading";
@@ -85,27 +86,8 @@ function HealthPanel(): JSX.Element {
   );
 }
 
-/** "as of 14:03:22", of what is not current. */
-export function AsOf({ known, at }: { known: boolean; at: number | undefined }): JSX.Element | null {
-  if (known || at === undefined) return null;
-  return (
-    <span class="note" data-as-of>
-      as of <Time at={at} seconds />
-    </span>
-  );
-}
-
 function feedName(feed: string): JSX.Element | string {
   return feed === "simulate" ? <span class="warn">simulate: made-up prices</span> : feed;
-}
-
-export function Fact({ name, children }: { name: string; children: ComponentChildren }): JSX.Element {
-  return (
-    <div>
-      <dt>{name}</dt>
-      <dd class="num">{children}</dd>
-    </div>
-  );
 }
 
 /** How far behind each step is: the market, the commit, this page. */

@@ -12,7 +12,7 @@ import { usePreferences } from "../../data/preferences";
 import { fullDay, integer, NONE, number, percent, signed } from "../../model/format";
 import { Loaded } from "../../ui/loaded";
 import { Panel } from "../../ui/parts";
-import { Fact } from ".";
+import { Fact } from "./facts";
 
 export function Models(): JSX.Element {
   const analysis = useAnalysis();

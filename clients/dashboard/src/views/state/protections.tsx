@@ -9,7 +9,7 @@ import { isKnownNow } from "../../model/connection";
 import { dayClock } from "../../model/format";
 import { protectionText } from "../../model/protections";
 import { classes, Panel, Skeleton, Time } from "../../ui/parts";
-import { AsOf } from ".";
+import { AsOf } from "./facts";
 
 export function Protections(): JSX.Element {
   const account = useSelect((state) => state.account);

@@ -9,7 +9,7 @@ import { isKnownNow } from "../../model/connection";
 import { capital, integer, MINUS, NONE, number, percent, share, signed } from "../../model/format";
 import { inForce } from "../../model/protections";
 import { classes, Failed, gain, Panel, Skeleton, Time } from "../../ui/parts";
-import { AsOf } from ".";
+import { AsOf } from "./facts";
 import { KillSwitch } from "./kill-switch";
 
 export function Trading(): JSX.Element {

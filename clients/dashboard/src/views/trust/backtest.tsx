@@ -13,7 +13,7 @@ import { day, fullDay, integer, number, pair, share } from "../../model/format";
 import { ordered } from "../../model/symbols";
 import { Failed, Meter, Panel } from "../../ui/parts";
 import { Plot } from "../../ui/plot";
-import { EstimateCell } from "./worth";
+import { EstimateCell } from "./estimate-cell";
 
 const LINES = ["plot-a", "plot-b", "plot-c"];
 

@@ -6,7 +6,7 @@ import { useState } from "preact/hooks";
 import { pair, percent, sentence, signed } from "../../model/format";
 import { DIMENSIONS, figure, groupsOf, inUnit, type Dimension, type Performance } from "../../model/performance";
 import { gain } from "../../ui/parts";
-import { EstimateCell } from "./worth";
+import { EstimateCell } from "./estimate-cell";
 
 const NAMES: Readonly<Record<Dimension, string>> = {
   SYMBOL: "Symbol",

@@ -6,7 +6,7 @@ import { integer, number, share } from "../../model/format";
 import { figure, type Performance } from "../../model/performance";
 import { Empty } from "../../ui/parts";
 import { useWidth } from "../../ui/plot";
-import { EstimateCell } from "./worth";
+import { EstimateCell } from "./estimate-cell";
 
 const SIDE = 240;
 const EDGE = 40;

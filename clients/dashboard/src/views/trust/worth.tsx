@@ -8,10 +8,10 @@ import { usePreferences } from "../../data/preferences";
 import { useCalmed, useQuery } from "../../data/query";
 import { useSelect } from "../../data/store";
 import { fullDay, integer, percent, sentence, share, signed } from "../../model/format";
-import type { Estimate } from "../../model/outcomes";
 import { endings, figure, inUnit, titleOf, type Performance } from "../../model/performance";
 import { Loaded } from "../../ui/loaded";
 import { Choice, Empty, Meter, Panel } from "../../ui/parts";
+import { EstimateCell, type Format } from "./estimate-cell";
 import { Groups } from "./groups";
 import { Reliability } from "./reliability";
 
@@ -64,8 +64,6 @@ export function Worth(): JSX.Element {
 function Nothing(): JSX.Element {
   return <Empty>Nothing has been resolved yet: a BUY or SELL is, when it reaches stop, target or another end.</Empty>;
 }
-
-type Format = (value: number | undefined) => string;
 
 const SHOWN: readonly (readonly [string, string, Format])[] = [
   ["win_rate_pct", "Win rate", (value) => percent(value)],
@@ -153,20 +151,6 @@ function AllFigures({ columns }: { columns: readonly (readonly [string, Performa
         <a href="/docs#GetPerformance">Their definitions</a>
       </p>
     </details>
-  );
-}
-
-/** A figure, its interval below it, and its number of cases. */
-export function EstimateCell({ estimate, format }: { estimate: Estimate; format: Format }): JSX.Element {
-  const { value, n, low, high } = estimate;
-  return (
-    <td class="right num">
-      <strong>{format(value)}</strong>
-      <br />
-      <small>
-        {low !== undefined && high !== undefined ? `${format(low)} to ${format(high)} · ` : ""}n {integer(n)}
-      </small>
-    </td>
   );
 }
 

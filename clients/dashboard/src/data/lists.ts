@@ -1,0 +1,268 @@
+/** Reads what the stream does not have: lists, bars of a symbol, health and the account; again what could not be read. */
+
+import type { Filter, SignalRows } from "../model/rows";
+import { isUnknownSymbol, symbolToShow } from "../model/state";
+import { CLOSES } from "../model/symbols";
+import type { Signal } from "../model/types";
+import { failedWith, isDenied, isTemporary, isUnknown, sentenceOf, type Gateway } from "./gateway";
+import type { Store } from "./store";
+
+const PAGE = 200;
+const WALK_PAGE = 1_000;
+const BARS = 400;
+const OLDER_BARS = 1_000;
+const MARKS = 500;
+const OTHERS = 60;
+const HEALTH_EVERY = 5_000;
+const RETRY = 3_000;
+const LEDGER_DELAY = 200;
+const LEDGER_TRIES = 10;
+
+/** What is read again if it failed. */
+type List = "positions" | "signals" | "chart" | "others";
+
+export class Lists {
+  private lastHealth = 0;
+  /** What could not be read for a while, and when it was last tried again. */
+  private readonly missing = new Set<List>();
+  private lastRecovery = 0;
+
+  /** `preferred` is the symbol of the address, or empty; `onDenied` is called when the key is no longer accepted. */
+  constructor(
+    private readonly store: Store,
+    private readonly gateway: Gateway,
+    private readonly preferred: string,
+    private readonly onDenied: (error: unknown) => void,
+  ) {}
+
+  /** Read what is due: with `live` what failed before, and in a visible page health and account. */
+  onTick(now: number, live: boolean, visible: boolean): void {
+    if (live && now - this.lastRecovery >= RETRY) this.recover(now);
+    if (visible && now - this.lastHealth >= HEALTH_EVERY) {
+      this.readHealth();
+      this.readAccount();
+    }
+  }
+
+  readonly readHealth = (): void => void this.askHealth();
+
+  private async askHealth(): Promise<void> {
+    this.lastHealth = Date.now();
+    try {
+      const value = await this.gateway.health();
+      this.store.dispatch({ type: "health", health: { state: "ready", value, at: Date.now() } });
+    } catch (error) {
+      this.store.dispatch({ type: "health", health: failedWith(error, this.store.state.health) });
+    }
+    this.chooseSymbol();
+  }
+
+  readonly readAccount = (): void => void this.askAccount();
+
+  private async askAccount(): Promise<void> {
+    try {
+      const value = await this.gateway.account();
+      this.store.dispatch({ type: "account", account: { state: "ready", value, at: Date.now() } });
+    } catch (error) {
+      this.store.dispatch({ type: "account", account: failedWith(error, this.store.state.account) });
+      if (isDenied(error)) this.onDenied(error);
+    }
+  }
+
+  /** Read the account until it has the entry of a halt or a resumption: the ledger follows the log. */
+  async askAccountAfter(sequence: number): Promise<void> {
+    for (let tries = 0; tries < LEDGER_TRIES; tries++) {
+      await this.askAccount();
+      if ((this.store.state.account.value?.through ?? sequence) >= sequence) return;
+      await new Promise((resume) => setTimeout(resume, LEDGER_DELAY));
+    }
+  }
+
+  /** Read what the page begins with. */
+  async readAll(): Promise<void> {
+    const symbol = this.store.state.selected || this.preferred;
+    if (symbol) this.select(symbol);
+    await Promise.all([this.readPositions(), this.readFirstPage(), this.askHealth(), this.askAccount()]);
+    this.chooseSymbol();
+    await this.readOthers();
+  }
+
+  /** Note whether a list could be read; what failed for a while is read again. */
+  private note(list: List, error?: unknown): void {
+    if (error !== undefined && isTemporary(error)) this.missing.add(list);
+    else this.missing.delete(list);
+  }
+
+  /** Read again what failed: the service is connected. */
+  private recover(now: number): void {
+    if (!this.missing.size) return;
+    this.lastRecovery = now;
+    const missing = [...this.missing];
+    this.missing.clear();
+    const { list, chart } = this.store.state;
+    for (const name of missing) {
+      if (name === "positions") void this.readPositions();
+      else if (name === "signals") void (list.read ? this.readPage(list.filter) : this.readFirstPage());
+      else if (name === "others") void this.readOthers();
+      else this.readSymbolAgain(chart.symbol);
+    }
+  }
+
+  private readSymbolAgain(symbol: string): void {
+    this.store.dispatch({ type: "bars loading", symbol });
+    void this.readSymbol(symbol);
+  }
+
+  private async readPositions(): Promise<void> {
+    try {
+      const { positions, through } = await this.gateway.positions();
+      this.store.dispatch({ type: "positions", positions, through });
+      this.note("positions");
+    } catch (error) {
+      this.store.dispatch({ type: "positions failed", error: sentenceOf(error) });
+      this.note("positions", error);
+    }
+  }
+
+  private async readFirstPage(): Promise<void> {
+    const signals = await this.readPage(this.store.state.list.filter);
+    if (signals) this.store.dispatch({ type: "history", signals });
+    this.chooseSymbol();
+  }
+
+  /** Read the first page of a filter, or the page after the last row. */
+  private async readPage(filter: Filter): Promise<readonly Signal[] | undefined> {
+    const { list } = this.store.state;
+    this.store.dispatch({ type: "page loading" });
+    try {
+      const page = list.read && list.nextToken === undefined ? await this.walk(list) : await this.gateway.signals(filter, PAGE, list.read ? list.nextToken : "");
+      this.store.dispatch({ type: "page", filter, ...page });
+      this.note("signals");
+      return page.signals;
+    } catch (error) {
+      this.store.dispatch({ type: "page failed", filter, error: sentenceOf(error) });
+      this.note("signals", error);
+      return undefined;
+    }
+  }
+
+  /** Rows were dropped, and with them the token that goes on after the last one: find it from the top. */
+  private async walk(list: SignalRows): ReturnType<Gateway["signals"]> {
+    const oldest = list.rows.at(-1)?.sequence ?? 0;
+    let token = "";
+    for (;;) {
+      const page = await this.gateway.signals(list.filter, WALK_PAGE, token);
+      const last = page.signals.at(-1);
+      if (!last || last.sequence < oldest || !page.nextToken) return page;
+      token = page.nextToken;
+    }
+  }
+
+  readonly loadMore = (): void => {
+    const { list } = this.store.state;
+    if (list.loading || (list.read && list.nextToken === "" && !list.error)) return;
+    void this.readPage(list.filter);
+  };
+
+  readonly filter = (filter: Filter): void => {
+    this.store.dispatch({ type: "filter", filter });
+    void this.readPage(filter);
+  };
+
+  readonly listTop = (atTop: boolean): void => {
+    if (atTop !== this.store.state.listAtTop) this.store.dispatch({ type: "list top", atTop });
+  };
+
+  /** Look at the symbol that most needs it, if none has been chosen. */
+  chooseSymbol(): void {
+    const { selected, list, listed } = this.store.state;
+    if (selected || !listed || (!list.read && !list.error)) return;
+    const symbol = symbolToShow(this.store.state);
+    if (symbol) this.select(symbol);
+  }
+
+  readonly select = (symbol: string): void => {
+    this.store.dispatch({ type: "select", symbol });
+    void this.readSymbol(symbol);
+  };
+
+  /** Leave a symbol that the service does not have. */
+  readonly leaveUnknown = (): void => {
+    if (!isUnknownSymbol(this.store.state)) return;
+    this.store.dispatch({ type: "select", symbol: "" });
+    this.chooseSymbol();
+  };
+
+  private async readSymbol(symbol: string): Promise<void> {
+    if (!symbol) return;
+    try {
+      const { bars, nextToken } = await this.gateway.bars(symbol, BARS);
+      this.store.dispatch({ type: "bars", symbol, bars, olderToken: nextToken });
+      this.store.dispatch({ type: "closes", symbol, bars });
+      await this.readMarks(symbol, bars[0]?.time);
+      const history = await this.gateway.signals({ symbol, action: "" }, PAGE);
+      this.store.dispatch({ type: "history", signals: history.signals });
+      this.store.dispatch({ type: "symbol read", symbol });
+      this.note("chart");
+    } catch (error) {
+      this.store.dispatch({ type: "bars failed", symbol, error: sentenceOf(error), unknown: isUnknown(error) });
+      if (symbol === this.store.state.selected) this.note("chart", error);
+    }
+  }
+
+  private async readMarks(symbol: string, from: number | undefined): Promise<void> {
+    if (from === undefined) return;
+    const start = new Date(from).toISOString();
+    const [buys, sells, closed] = await Promise.all([
+      this.gateway.signals({ symbol, action: "BUY" }, MARKS, "", start),
+      this.gateway.signals({ symbol, action: "SELL" }, MARKS, "", start),
+      this.gateway.closedPositions(symbol, 100),
+    ]);
+    this.store.dispatch({ type: "marks", symbol, signals: [...buys.signals, ...sells.signals], closed });
+  }
+
+  readonly retry = (): void => {
+    const { chart, listed, list } = this.store.state;
+    if (!listed) void this.readPositions();
+    if (list.error) this.loadMore();
+    if (chart.error) this.readSymbolAgain(chart.symbol);
+  };
+
+  readonly loadOlderBars = (): void => {
+    const { chart } = this.store.state;
+    if (chart.loading || !chart.olderToken) return;
+    this.store.dispatch({ type: "bars loading", symbol: chart.symbol });
+    void this.readOlderBars(chart.symbol, chart.olderToken);
+  };
+
+  private async readOlderBars(symbol: string, token: string): Promise<void> {
+    try {
+      const { bars, nextToken } = await this.gateway.bars(symbol, OLDER_BARS, token);
+      this.store.dispatch({ type: "bars", symbol, bars, olderToken: nextToken });
+      await this.readMarks(symbol, bars[0]?.time);
+    } catch (error) {
+      this.store.dispatch({ type: "bars failed", symbol, error: sentenceOf(error), unknown: false });
+    }
+  }
+
+  /** What the list shows of symbols that the first lists and entries did not have: one after the other, when the page stands. */
+  private async readOthers(): Promise<void> {
+    const names = [...this.store.state.symbols.keys()].slice(0, OTHERS);
+    for (const symbol of names) {
+      const known = this.store.state.symbols.get(symbol);
+      try {
+        if ((known?.closes.length ?? 0) < CLOSES / 2) {
+          const { bars } = await this.gateway.bars(symbol, CLOSES);
+          this.store.dispatch({ type: "closes", symbol, bars });
+        }
+        if (!known?.signal) {
+          const { signals } = await this.gateway.signals({ symbol, action: "" }, 1);
+          this.store.dispatch({ type: "history", signals });
+        }
+      } catch (error) {
+        this.note("others", error);
+        return;
+      }
+    }
+  }
+}
