@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any, Self
 
+from tradingsignals.v1 import backtest_service_pb2
 from tradingsignals.v1.backtest_pb2 import BacktestEquityPoint, BacktestProgress, BacktestResult
+from tradingsignals.v1.bar_pb2 import Bar
 from tradingsignals.v1.position_pb2 import Position
 
+from ..requests import When, when
+from .caller import AsyncCaller
 from .calls import StreamCall
 
 
@@ -62,3 +67,32 @@ class AsyncBacktest:
     def cancel(self) -> None:
         """End the backtest."""
         self._responses.cancel()
+
+
+class AsyncBacktestMethods(AsyncCaller):
+    """The methods about backtests."""
+
+    def run_backtest(
+        self,
+        *,
+        symbols: Iterable[str] = (),
+        start_date: When = None,
+        end_date: When = None,
+        bars: Iterable[Bar] = (),
+        model_version: str = "",
+        settings: Iterable[str] = (),
+        compare: bool = False,
+        seed: int | None = None,
+    ) -> AsyncBacktest:
+        """Run a backtest of stored bars, or of `bars`, with settings such as "CONFIDENCE_THRESHOLD=0.7" changed."""
+        request = backtest_service_pb2.RunBacktestRequest(
+            symbols=symbols,
+            start_date=when(start_date),
+            end_date=when(end_date),
+            bars=bars,
+            model_version=model_version,
+            settings=settings,
+            compare=compare,
+            seed=seed,
+        )
+        return AsyncBacktest(self._backtests.RunBacktest(request))
