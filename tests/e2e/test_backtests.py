@@ -7,8 +7,6 @@ import json
 import os
 import signal
 from collections.abc import AsyncIterator
-from contextlib import suppress
-from pathlib import Path
 
 import pytest
 from google.protobuf.json_format import ParseDict
@@ -17,7 +15,7 @@ from tests.support.builders import walk
 from tests.support.commands import Ended, run
 from tests.support.deadlines import within
 from tests.support.folders import scratch_folder
-from tests.support.processes import Process, all_ended
+from tests.support.processes import Process, all_ended, of_module
 from tests.support.service import RunningService, running_service
 from tests.support.tables import tables_of
 
@@ -43,14 +41,9 @@ async def service() -> AsyncIterator[RunningService]:
             yield service
 
 
-def workers(service: RunningService, module: bytes = b"backtest_worker") -> list[Process]:
+def workers(service: RunningService, module: str = "backtest_worker") -> list[Process]:
     """Return the processes of backtests, or of another module."""
-    found = []
-    for process in service.processes():
-        with suppress(OSError):  # it has ended meanwhile
-            if module in Path(f"/proc/{process.pid}/cmdline").read_bytes():
-                found.append(process)
-    return found
+    return of_module(service.processes(), module)
 
 
 def held(service: RunningService) -> list[Process]:
@@ -112,7 +105,7 @@ async def test_performance_of_a_caller_that_disappears_leaves_no_process(service
     async with service.client() as client:
         calling = asyncio.create_task(client.get_performance())
         async with asyncio.timeout(START_SECONDS):
-            while not (processes := workers(service, b"performance_worker")):
+            while not (processes := workers(service, "performance_worker")):
                 await client.health()
         calling.cancel()
         await all_ended(processes)

@@ -3,27 +3,33 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import signal
 import socket
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import grpc
 import pytest
+from google.rpc.error_details_pb2 import ErrorInfo
+from grpc_status import rpc_status
 from tests.support.bars import messages
 from tests.support.builders import walk
 from tests.support.deadlines import within
 from tests.support.folders import scratch_folder
 from tests.support.followers import STREAMS, by_ndjson, by_sse, through
-from tests.support.processes import Process
+from tests.support.processes import Process, of_module
 from tests.support.quotes import sure_buy
 from tests.support.service import RunningService, health_with, running_service, service_in
 
 from tradingsignals.v1.event_service_pb2 import StreamEventsRequest
 from tradingsignals.v1.event_service_pb2_grpc import EventServiceStub
+from tradingsignals.v1.market_data_service_pb2 import PublishBarsRequest
+from tradingsignals.v1.market_data_service_pb2_grpc import MarketDataServiceStub
+from tradingsignals_server.domain.bars import Bar
 
 BARS = walk(120, seed=13)
 
@@ -205,7 +211,7 @@ async def test_error_names_an_invalid_setting(folder: Path, settings: dict[str, 
 # ------------------------------------------------------------------------------------------------------ ends of streams
 
 
-async def test_followers_are_notified_before_shutdown(folder: Path) -> None:
+async def test_followers_uploads_and_backtests_end_with_the_reason_at_shutdown(folder: Path) -> None:
     async with running_service(folder) as service:
         async with service.client() as client:
             await client.publish_bars(messages(BARS[:60]))
@@ -215,7 +221,13 @@ async def test_followers_are_notified_before_shutdown(folder: Path) -> None:
             grpc.aio.insecure_channel(service.address) as channel,
             by_sse(service, STREAMS["events"], query) as sse,
             by_ndjson(service, STREAMS["signals"], query) as ndjson,
+            grpc.aio.insecure_channel(service.grpc_address) as direct,
+            service.rest() as rest,
+            rest.stream("POST", "/api/backtests", json={"symbols": ["USDCOP"]}) as backtest,
         ):
+            uploads = [await upload_of(each, BARS[0]) for each in (channel, direct)]
+            (worker,) = of_module(service.processes(), "backtest_worker")
+            os.kill(worker.pid, signal.SIGSTOP)
             call = EventServiceStub(channel).StreamEvents(StreamEventsRequest(resume_after=0))
             responses: Any = aiter(call)
             for each in (responses, sse, ndjson):
@@ -224,10 +236,11 @@ async def test_followers_are_notified_before_shutdown(folder: Path) -> None:
             stopping = asyncio.create_task(service.stop())
 
             for each in (responses, sse):
-                (event,) = (await within(anext(each))).events
+                event = await last_event(each)
                 assert (event.error.reason, event.error.retryable) == ("SHUTTING_DOWN", True)
-                assert event.sequence == newest
-            last = await within(anext(ndjson))
+                newest = max(newest, event.sequence)
+            while not (last := await within(anext(ndjson))).HasField("error"):
+                pass
             assert (last.error.reason, last.through_sequence) == ("SHUTTING_DOWN", newest)
 
             with pytest.raises(grpc.aio.AioRpcError) as caught:
@@ -236,8 +249,49 @@ async def test_followers_are_notified_before_shutdown(folder: Path) -> None:
             for each in (sse, ndjson):
                 with pytest.raises(StopAsyncIteration):
                     await within(anext(each))
+            for upload in uploads:
+                with pytest.raises(grpc.aio.AioRpcError) as ended:
+                    await within(upload)
+                assert reason_of(ended.value) == (grpc.StatusCode.UNAVAILABLE, "SHUTTING_DOWN")
+            lines_of_backtest = [line async for line in backtest.aiter_lines() if line]
+            assert json.loads(lines_of_backtest[-1])["error"]["reason"] == "SHUTTING_DOWN"
             assert await stopping == 0
         assert service.log == lines, "a stop is no cause for a warning"
+
+
+async def last_event(responses: Any) -> Any:
+    """Return the event that says why a stream ends, behind all that was committed, such as outcomes."""
+    sequence = 0
+    while True:
+        for event in (await within(anext(responses))).events:
+            if event.HasField("error"):
+                assert sequence in {0, event.sequence}
+                return event
+            sequence = event.sequence
+
+
+async def upload_of(channel: grpc.aio.Channel, bar: Bar) -> Any:
+    """Begin an upload of bars that its caller does not end, and return the call, once its first bar is taken."""
+    sent = asyncio.Event()
+
+    async def requests() -> AsyncIterator[PublishBarsRequest]:
+        yield PublishBarsRequest(bars=messages([bar]))
+        sent.set()
+        await asyncio.Event().wait()
+
+    call: Any = MarketDataServiceStub(channel).PublishBars(requests())
+    await within(sent.wait())
+    await within(call.initial_metadata())
+    return call
+
+
+def reason_of(error: grpc.aio.AioRpcError) -> tuple[grpc.StatusCode, str]:
+    """Return the code and the reason of an error."""
+    status = rpc_status.from_call(error)  # type: ignore[arg-type]  # it has what is read of a call
+    info = ErrorInfo()
+    assert status is not None, error
+    assert status.details[0].Unpack(info)
+    return error.code(), info.reason
 
 
 async def test_publisher_gets_its_response_or_an_error_at_shutdown(folder: Path) -> None:

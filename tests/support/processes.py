@@ -44,6 +44,16 @@ def descendants(pid: int) -> list[Process]:
     return found
 
 
+def of_module(processes: Iterable[Process], module: str) -> list[Process]:
+    """Return those of `processes` that run a module whose name contains `module`, such as "backtest_worker"."""
+    found = []
+    for process in processes:
+        with suppress(OSError):  # it has ended meanwhile
+            if module.encode() in Path(f"/proc/{process.pid}/cmdline").read_bytes():
+                found.append(process)
+    return found
+
+
 def listener(address: str) -> int:
     """Return the process that listens at an address."""
     port = f":{int(address.rpartition(':')[2]):04X}"

@@ -15,10 +15,12 @@ from ..adapters.postgres.membership import Membership
 from ..adapters.processes.listening import Place, require_free
 from ..adapters.python_features import load_features
 from ..api.mapping.to_proto import bar_message
+from ..application.access.open_calls import OpenCalls
 from ..application.decision.pipeline import Pipeline
 from ..application.ledger.keeper import LedgerKeeper
 from ..application.ports.feed import Feed, MarketDataSink
 from ..config.settings import Settings
+from ..domain.errors import ShuttingDown
 from ..transport.certificates import Certificates
 from .access import Part, open_access
 from .api import Servers, running_servers
@@ -35,11 +37,15 @@ _LEDGER_ROLE = 2
 """The role of the one server that keeps ledger and account."""
 
 
+_LASTING_CALLS_S = 1.0
+"""How long streams and uploads may take to end by themselves: less than any grace, of the edge's or the servers'."""
+
+
 @dataclass(frozen=True, slots=True)
 class Service:
     """A running server.
 
-    begin_drain: reports to health checks and followers that it is about to stop; calls under way go on. until_refused:
+    begin_drain: reports to health checks and streams that it is about to stop; single calls go on. until_refused:
     waits until the database needs a newer program, and raises ProgramTooOld then.
     """
 
@@ -80,7 +86,9 @@ async def serving(
             None if metrics is None else metrics.ledger,
         )
         access = await open_access(settings, storage)
-        lifecycle = _Lifecycle(settings, core, (*access.parts, *filter(None, [certificates])), tasks)
+        lifecycle = _Lifecycle(
+            settings, core, (*access.parts, *filter(None, [certificates])), access.gate.open_calls, tasks
+        )
         lifecycle.start()
         try:
             async with running_servers(
@@ -106,10 +114,13 @@ async def serving(
 class _Lifecycle:
     """The steps in which the parts of a server start and stop."""
 
-    def __init__(self, settings: Settings, core: Core, parts: Sequence[Part], tasks: asyncio.TaskGroup) -> None:
+    def __init__(
+        self, settings: Settings, core: Core, parts: Sequence[Part], open_calls: OpenCalls, tasks: asyncio.TaskGroup
+    ) -> None:
         self._settings = settings
         self._core = core
         self._parts = parts
+        self._open_calls = open_calls
         self._group = tasks
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -138,9 +149,19 @@ class _Lifecycle:
         self._feeding = self._group.create_task(_run_feed(feed, self._core.router, self._core.membership))
 
     async def begin_drain(self, servers: Servers) -> None:
-        """Report to health checks and followers that this server is about to stop."""
+        """Report to health checks and to calls that last that this server is about to stop.
+
+        Followers end by themselves once they have what is committed; uploads, backtests and followers that are far
+        behind would not within the grace of the servers.
+        """
         await servers.stop_serving()
-        self._core.log_tail.stop()
+        if not self._core.log_tail.is_stopping:
+            self._core.log_tail.stop()
+            self._tasks.append(self._group.create_task(self._end_calls()))
+
+    async def _end_calls(self) -> None:
+        await asyncio.sleep(_LASTING_CALLS_S)
+        self._open_calls.end_all(ShuttingDown(self._core.log_tail.newest))
 
     async def drain(self, servers: Servers) -> None:
         """Stop taking bars and calls, end streams, commit what is queued, and leave the symbols to other servers."""

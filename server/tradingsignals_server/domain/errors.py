@@ -353,12 +353,16 @@ class FollowerStalled(ServiceError):
 
 
 class ShuttingDown(ServiceError):
-    """The server is stopping."""
+    """The server is stopping: it takes no commands, and leaves its symbols to others.
+
+    `sequence` is the newest one, or the last that was sent.
+    """
 
     reason = "SHUTTING_DOWN"
 
     def __init__(self, sequence: int) -> None:
-        super().__init__("the server is stopping; follow again from the last sequence seen", sequence=str(sequence))
+        text = "the server is stopping; send the call again, or follow again from the last sequence seen"
+        super().__init__(text, sequence=str(sequence))
 
 
 def _below(base: type[ServiceError]) -> Iterator[type[ServiceError]]:

@@ -80,6 +80,12 @@ class OpenCalls:
                 elif begun_before is not None and begun <= begun_before:
                     withdraw(StreamExpired(self._longest_s))
 
+    def end_all(self, error: Exception) -> None:
+        """End every call with `error`."""
+        for calls in list(self._by_caller.values()):
+            for withdraw, _ in list(calls.values()):
+                withdraw(error)
+
     async def run(self) -> None:
         """Check until cancelled: credentials expire without notice."""
         while True:

@@ -13,7 +13,7 @@ from contextlib import suppress
 
 from ...domain.bars import Bar
 from ...domain.buckets import bucket_of
-from ...domain.errors import OwnerUnavailable, ServiceError, StorageUnavailable
+from ...domain.errors import OwnerUnavailable, ServiceError, ShuttingDown, StorageUnavailable
 from ..ingest.commands import Publication, PublishStream
 from ..ingest.engine import Engine
 from ..ingest.queue import MAX_PENDING
@@ -88,7 +88,7 @@ class Router:
         """
         try:
             owned = await self._claim({bar.symbol for bar in bars})
-        except StorageUnavailable:
+        except (StorageUnavailable, ShuttingDown):
             owned = frozenset()  # without a lease another server will own them
         results: list[BarResult] = [OwnerUnavailable(bar.symbol) for bar in bars]
         here = [index for index, bar in enumerate(bars) if bar.symbol in owned and not self._is_releasing(bar.symbol)]
@@ -110,6 +110,7 @@ class Router:
 
         Raises:
             OwnerUnavailable: the symbol is between two owners.
+            ShuttingDown: this server leaves its symbols to others, and knows no owner of this one.
             StorageUnavailable: the owner cannot be looked up.
         """
         bucket = bucket_of(symbol)
@@ -157,10 +158,17 @@ class Router:
                     await self.release(surplus)
 
     async def _claim(self, symbols: Collection[str]) -> frozenset[str]:
-        """Return those of `symbols` that this server owns or can claim; note the addresses of the other owners."""
+        """Return those of `symbols` that this server owns or can claim; note the addresses of the other owners.
+
+        Raises:
+            ShuttingDown: the engine is stopping, and could do nothing for a symbol that is claimed.
+            StorageUnavailable: nothing can be claimed.
+        """
         held = frozenset(filter(self._ownership.holds, symbols))
         if len(held) == len(symbols):
             return held
+        if (refusal := self._engine.refusal) is not None:
+            raise refusal
         claim = await self._ownership.claim(symbols)
         self._addresses.update(claim.elsewhere)
         return claim.ours
@@ -178,7 +186,7 @@ class Router:
         if stream.lease_id is None:
             stream.lease_id = lease_id
         elif stream.lease_id != lease_id and stream.broken_by is None:
-            stream.broken_by = StorageUnavailable()
+            stream.broken_by = self._engine.refusal or StorageUnavailable()
 
     # --------------------------------------------------------------------------------------------------- queues
 

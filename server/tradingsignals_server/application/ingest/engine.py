@@ -8,7 +8,7 @@ from uuid import UUID
 
 from ...domain.account import Account
 from ...domain.bars import Bar
-from ...domain.errors import PositionAlreadyClosed, PositionNotFound, StorageUnavailable
+from ...domain.errors import PositionAlreadyClosed, PositionNotFound, ShuttingDown, StorageUnavailable
 from ...domain.window import LOOKBACK_BARS
 from ..decision.pipeline import Pipeline
 from ..decision.quotes import Quote
@@ -179,6 +179,11 @@ class Engine:
     def queued(self) -> int:
         """Number of commands that wait to be handled."""
         return self._writer.queued
+
+    @property
+    def refusal(self) -> ShuttingDown | None:
+        """What every new command is refused with; None before `stop`."""
+        return self._writer.refusal
 
     @property
     def account(self) -> Account:

@@ -107,7 +107,7 @@ class Writer:
     async def enqueue(self, command: QueuedCall[object]) -> None:
         """Queue bars as soon as there is room: backpressure reaches the publisher."""
         if not await self._queue.put(command):
-            command.refuse(ShuttingDown(self._log_tail.newest))
+            command.refuse(self._stopping())
         self._changed.set()
 
     async def submit(self, call: QueuedCall[R]) -> R:
@@ -118,9 +118,17 @@ class Writer:
             ShuttingDown: the writer was stopped.
         """
         if not await self._queue.put_now(call):
-            raise ShuttingDown(self._log_tail.newest)
+            raise self._stopping()
         self._changed.set()
         return await call.result
+
+    @property
+    def refusal(self) -> ShuttingDown | None:
+        """Return what new commands are refused with; None before `stop`."""
+        return self._stopping() if self._queue.is_closed else None
+
+    def _stopping(self) -> ShuttingDown:
+        return ShuttingDown(self._log_tail.newest)
 
     def stop(self) -> None:
         """Refuse new commands; `run` returns when those in the queue are done."""

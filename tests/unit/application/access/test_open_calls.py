@@ -23,6 +23,20 @@ async def test_calls_of_a_caller_that_lost_its_permission_are_ended() -> None:
     assert ended == [("first", error), ("second", error)]
 
 
+async def test_every_call_is_ended_at_the_end_of_the_server() -> None:
+    calls, error = OpenCalls(lambda _: None), Exception()
+    ended: list[Exception] = []
+
+    def withdraw(error: Exception) -> None:
+        ended.append(error)
+        calls.remove(ONE, ids.pop())
+
+    ids = [calls.add(ONE, withdraw) for _ in range(2)]
+    calls.add(OTHER, ended.append)
+    calls.end_all(error)
+    assert ended == [error] * 3
+
+
 async def test_ended_call_is_forgotten() -> None:
     lost: dict[Caller, Exception] = {}
     calls = OpenCalls(lost.get)

@@ -194,6 +194,40 @@ async def test_bars_are_refused_at_once_without_a_lease() -> None:
         assert set(dispositions(await on.router.publish(bars_of(THEIRS)))) == {"STORAGE_UNAVAILABLE"}
 
 
+async def test_stopping_server_says_so_wherever_a_symbol_or_a_publisher_is() -> None:
+    """The database is fine. The server has no lease any more: an older stream, and bars of any owner, meet that."""
+    async with routed_engine(**{THEIRS: "?", "KNOWNCOP": "peer:1"}) as on:
+        stream = PublishStream()
+        begun = await on.router.enqueue(bars_of(OURS)[:2], stream)
+        assert dispositions(await begun.results()) == ["WARMING_UP"] * 2
+        waiting = await on.router.enqueue(bars_of(THEIRS), PublishStream())
+        assert dispositions(await on.router.publish(bars_of("KNOWNCOP"))) == ["ACCEPTED"] * 6
+
+        await on.engine.stop()
+        on.shares.ours, on.shares.lease_id, on.shares.cut_off = set(), None, True
+        later = await on.router.enqueue(bars_of(OURS)[2:], stream)
+        for publication in (waiting, later, await on.router.enqueue(bars_of(OURS)[2:], PublishStream())):
+            assert set(dispositions(await publication.results())) == {"SHUTTING_DOWN"}
+        for symbol in (OURS, THEIRS):
+            with pytest.raises(ShuttingDown):
+                await on.router.address_of(symbol)
+        assert set(dispositions(await on.router.process_here(bars_of(OURS)))) == {"OWNER_UNAVAILABLE"}, "to a peer"
+        assert dispositions(await on.router.publish(bars_of("KNOWNCOP", 9)[6:])) == ["ACCEPTED"] * 3, "at its owner"
+
+
+async def test_bars_that_a_peer_loses_while_this_server_stops_may_be_sent_again() -> None:
+    async with routed_engine(**{THEIRS: "peer:1"}) as on:
+        peer = on.peer("peer:1")
+        peer.errors.append(PeerGone())
+        peer.may_respond.clear()
+        publication = await on.router.enqueue(bars_of(THEIRS), PublishStream())
+        await peer.called.wait()
+        await on.engine.stop()
+        on.shares.cut_off = True
+        peer.may_respond.set()
+        assert set(dispositions(await publication.results())) == {"SHUTTING_DOWN"}
+
+
 async def test_publish_stream_does_not_outlive_its_lease() -> None:
     async with routed_engine() as on:
         stream = PublishStream()

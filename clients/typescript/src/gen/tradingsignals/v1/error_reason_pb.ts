@@ -97,7 +97,8 @@ export enum ErrorReason {
   OVERLOADED = 10,
 
   /**
-   * The server is stopping (UNAVAILABLE). Follow again from the last sequence seen. Metadata: sequence.
+   * The server is stopping (UNAVAILABLE). Send the call again: a single call was not done, and bars may be repeated. Follow
+   * again from the last sequence seen. Metadata: sequence.
    *
    * @generated from enum value: SHUTTING_DOWN = 11;
    */
