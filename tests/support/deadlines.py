@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
 DEADLINE = 30.0
@@ -16,3 +16,11 @@ async def within(awaitable: Awaitable[T], seconds: float = DEADLINE) -> T:
     """Return the result of `awaitable`; TimeoutError if it takes longer than the deadline."""
     async with asyncio.timeout(seconds):
         return await awaitable
+
+
+async def until(find: Callable[[], Awaitable[T]]) -> T:
+    """Wait until `find` returns something that is true, and return it."""
+    async with asyncio.timeout(6 * DEADLINE):
+        while not (found := await find()):  # noqa: ASYNC110 - there is no event to await
+            await asyncio.sleep(0.02)
+    return found

@@ -37,7 +37,8 @@ class Once:
     async def run(self, key: CallKey[R], call: Callable[[], Awaitable[R]]) -> Done:
         """Return the stored response, or else run `call`, which commits the key with its effect.
 
-        A call goes on if its caller goes away: the next one with this key waits for it.
+        A call goes on if its caller goes away: the next one with this key waits for it. So does another request with
+        the key, since the store alone knows which is first: that may be the waiting one, committed by another server.
 
         Raises:
             IdempotencyKeyReused: the caller has used the key for another request.
@@ -45,10 +46,11 @@ class Once:
         """
         request = key.request
         place = request.caller, request.key
-        if (running := self._running.get(place)) is not None:
+        while (running := self._running.get(place)) is not None:
             first, task = running
-            request.require_same(first.method, first.request_hash)
-            return Done((await asyncio.shield(task)).response, is_replayed=True)
+            if first == request:
+                return Done((await asyncio.shield(task)).response, is_replayed=True)
+            await asyncio.wait([task])
         task = asyncio.get_running_loop().create_task(self._first(key, call))
         self._running[place] = request, task
         task.add_done_callback(partial(self._ended, place))

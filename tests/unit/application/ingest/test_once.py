@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import random
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
 from typing import Any
@@ -126,15 +127,54 @@ async def test_other_request_with_the_key_is_refused(*, at_once: bool) -> None:
         calls = Calls(running)
         async with commit_held_up(running, BARS[0]):
             (first,) = await started(calls.generate())
-            if at_once:
-                with pytest.raises(IdempotencyKeyReused) as refused:
-                    await calls.generate(request(request_hash=b"2" * 32))
+            others = await started(*(calls.generate(request(request_hash=b"2" * 32)) for _ in range(at_once)))
         await first
-        if not at_once:
-            with pytest.raises(IdempotencyKeyReused) as refused:
-                await calls.generate(request(request_hash=b"2" * 32))
+        with pytest.raises(IdempotencyKeyReused) as refused:
+            await (others[0] if at_once else calls.generate(request(request_hash=b"2" * 32)))
         assert refused.value.metadata == {"method": METHOD}
         assert len(running.store.signals()) == 1
+
+
+async def test_request_that_another_server_has_done_is_not_refused_by_one_that_runs_here_with_its_key() -> None:
+    async with running_engine() as running:
+        calls = Calls(running)
+        async with commit_held_up(running, BARS[0]):
+            (second,) = await started(calls.generate(request(request_hash=b"2" * 32)))
+            (repeated,) = await started(calls.generate())
+            running.store.keys["key:a", "k"] = NOW, UsedKey(METHOD, b"1" * 32, b"theirs")
+        assert await repeated == Done(b"theirs", is_replayed=True)
+        with pytest.raises(IdempotencyKeyReused):
+            await second
+
+
+async def test_other_request_with_the_key_of_a_call_that_fails_meanwhile_is_done() -> None:
+    async with running_engine() as running:
+        calls = Calls(running)
+        failing, other = await started(calls.from_stored(), calls.generate(request(request_hash=b"2" * 32)))
+        with pytest.raises(NotEnoughBars):
+            await failing
+        assert not (await other).is_replayed
+
+
+@pytest.mark.parametrize("seed", range(20))
+async def test_of_two_requests_at_once_with_one_key_the_first_is_done_and_the_other_refused(seed: int) -> None:
+    chance = random.Random(seed)
+    async with running_engine() as running:
+        calls = Calls(running)
+        for number in range(20):
+            hashes = [b"1" * 32, b"2" * 32]
+            chance.shuffle(hashes)
+            sent = []
+            for each in hashes:
+                keyed = request(f"{number}", request_hash=each)
+                sent.append(asyncio.create_task(chance.choice((calls.halt, calls.generate))(keyed=keyed)))
+                for _ in range(chance.randrange(4)):
+                    await asyncio.sleep(0)
+            first, other = await within(asyncio.gather(*sent, return_exceptions=True))
+            assert isinstance(first, Done)
+            assert not first.is_replayed
+            assert isinstance(other, IdempotencyKeyReused)
+        assert len(running.store.keys) == 20
 
 
 async def test_failed_call_stores_no_key_and_can_be_repeated() -> None:
