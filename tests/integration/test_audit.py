@@ -17,7 +17,7 @@ NOW = datetime.now(UTC)
 DESK = Caller(Credential.KEY, "desk", "the desk", Role.TRADER, "192.0.2.1")
 STRANGER = Caller(address="2001:db8::1")
 ENTRIES = [
-    AuditEntry(NOW - timedelta(days=40), DESK, "a.B/Close", "OK", request='{"a": 1}', request_id="1"),
+    AuditEntry(NOW - timedelta(days=40), DESK, "a.B/Close", "OK", request='{"a": 1}', request_id="1", replayed=True),
     AuditEntry(NOW - timedelta(days=20), DESK, "a.B/Halt", "PERMISSION_DENIED", "ROLE_NOT_ALLOWED", count=3),
     AuditEntry(NOW, STRANGER, "", "UNAUTHENTICATED", "UNAUTHENTICATED", request="\0'; DROP TABLE audit; --\ud800"),
 ]

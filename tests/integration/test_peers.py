@@ -43,7 +43,7 @@ from tradingsignals_server.transport.grpc.metadata import (
     CALLER_KEY,
     IDEMPOTENCY_KEY,
     PEER_KEY,
-    REPLAYED_KEY,
+    REPLAYED,
     forwarded,
     forwarded_caller,
     idempotency_key,
@@ -222,7 +222,7 @@ class Done:
     async def process_bars(self, _: pb.ProcessBarsRequest) -> pb.ProcessBarsResponse:
         self.known.append((forwarded.get(), idempotency_key.get(), forwarded_caller.get()))
         if idempotency_key.get() is not None:
-            response_metadata.set(((REPLAYED_KEY, "true"),))
+            response_metadata.set((REPLAYED,))
         return pb.ProcessBarsResponse()
 
 
@@ -245,7 +245,7 @@ async def test_forwarded_call_has_the_key_and_the_caller_and_its_response_says_w
     if key is None:
         assert (done.known, list(metadata)) == ([(True, None, "")], [])
     else:
-        assert (done.known, list(metadata)) == ([(True, key, "token:jos%C3%A9")], [(REPLAYED_KEY, "true")])
+        assert (done.known, list(metadata)) == ([(True, key, "token:jos%C3%A9")], [REPLAYED])
 
 
 async def test_caller_cannot_name_another_one() -> None:

@@ -16,7 +16,7 @@ from ..domain.errors import InvalidRequest
 from ..domain.idempotency import is_key
 from ..transport.grpc.metadata import (
     IDEMPOTENCY_KEY,
-    REPLAYED_KEY,
+    REPLAYED,
     forwarded_caller,
     idempotency_key,
     is_forwarded,
@@ -25,8 +25,6 @@ from ..transport.grpc.metadata import (
 from .contract import method_of
 
 R = TypeVar("R")
-
-_REPLAYED = ((REPLAYED_KEY, "true"),)
 
 
 class RunOnce:
@@ -58,7 +56,7 @@ class RunOnce:
         key = CallKey(keyed, encode)
         done = await self._once.run(key, partial(call, key))
         if done.is_replayed:
-            response_metadata.set(_REPLAYED)
+            response_metadata.set((REPLAYED,))
         return done.response
 
 

@@ -18,7 +18,8 @@ class AuditEntry:
 
     time: when the call ended, or the first of `count` calls. method: "package.Service/Method", of the public contract.
     request: the request as JSON, cut to REQUEST_CHARACTERS. result: name of the gRPC code. reason: that of an error.
-    entry_id: its position in the log; 0 before it is stored.
+    entry_id: its position in the log; 0 before it is stored. replayed: the call did nothing, since it was repeated with
+    its idempotency key.
     """
 
     time: datetime
@@ -30,6 +31,7 @@ class AuditEntry:
     request_id: str = ""
     count: int = 1
     entry_id: int = 0
+    replayed: bool = False
 
     def and_another(self) -> AuditEntry:
         """Return the entry for one more call of the same kind."""

@@ -55,7 +55,7 @@ class ApiKey(_message.Message):
     def __init__(self, key_id: _Optional[str] = ..., name: _Optional[str] = ..., role: _Optional[_Union[ApiKey.Role, str]] = ..., state: _Optional[_Union[ApiKey.State, str]] = ..., networks: _Optional[_Iterable[str]] = ..., created_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., expires_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., last_used_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., revoked_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
 
 class AuditEntry(_message.Message):
-    __slots__ = ("entry_id", "time", "credential", "caller_id", "caller_name", "role", "address", "method", "request", "result", "reason", "count", "request_id")
+    __slots__ = ("entry_id", "time", "credential", "caller_id", "caller_name", "role", "address", "method", "request", "result", "reason", "count", "request_id", "replayed")
     ENTRY_ID_FIELD_NUMBER: _ClassVar[int]
     TIME_FIELD_NUMBER: _ClassVar[int]
     CREDENTIAL_FIELD_NUMBER: _ClassVar[int]
@@ -69,6 +69,7 @@ class AuditEntry(_message.Message):
     REASON_FIELD_NUMBER: _ClassVar[int]
     COUNT_FIELD_NUMBER: _ClassVar[int]
     REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
+    REPLAYED_FIELD_NUMBER: _ClassVar[int]
     entry_id: str
     time: _timestamp_pb2.Timestamp
     credential: str
@@ -82,4 +83,5 @@ class AuditEntry(_message.Message):
     reason: str
     count: int
     request_id: str
-    def __init__(self, entry_id: _Optional[str] = ..., time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., credential: _Optional[str] = ..., caller_id: _Optional[str] = ..., caller_name: _Optional[str] = ..., role: _Optional[str] = ..., address: _Optional[str] = ..., method: _Optional[str] = ..., request: _Optional[str] = ..., result: _Optional[str] = ..., reason: _Optional[str] = ..., count: _Optional[int] = ..., request_id: _Optional[str] = ...) -> None: ...
+    replayed: bool
+    def __init__(self, entry_id: _Optional[str] = ..., time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., credential: _Optional[str] = ..., caller_id: _Optional[str] = ..., caller_name: _Optional[str] = ..., role: _Optional[str] = ..., address: _Optional[str] = ..., method: _Optional[str] = ..., request: _Optional[str] = ..., result: _Optional[str] = ..., reason: _Optional[str] = ..., count: _Optional[int] = ..., request_id: _Optional[str] = ..., replayed: _Optional[bool] = ...) -> None: ...

@@ -27,7 +27,7 @@ from ...transport.grpc.metadata import (
     CALLER_KEY,
     IDEMPOTENCY_KEY,
     PEER_KEY,
-    REPLAYED_KEY,
+    REPLAYED,
     REQUEST_ID_KEY,
     TRACEPARENT_KEY,
     idempotency_key,
@@ -169,9 +169,8 @@ async def open_peers(
 
 def _pass_on(metadata: Iterable[tuple[str, str | bytes]]) -> None:
     """Give the caller of a call with an idempotency key what the peer says of its response."""
-    replayed = [(name, value) for name, value in metadata if name == REPLAYED_KEY and isinstance(value, str)]
-    if replayed:
-        response_metadata.set(replayed)
+    if REPLAYED in set(metadata):
+        response_metadata.set((REPLAYED,))
 
 
 def _peer_error(error: grpc.aio.AioRpcError) -> PeerError:

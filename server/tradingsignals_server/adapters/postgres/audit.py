@@ -12,10 +12,10 @@ from ...domain.access import Caller, Credential, Role
 from ...domain.audit import AuditEntry
 from .connection import Connections
 
-_TYPES = {"time": "timestamptz", "count": "int4"}
+_TYPES = {"time": "timestamptz", "count": "int4", "replayed": "bool"}
 _COLUMNS = (
     *("time", "credential", "caller_id", "caller_name", "role", "address"),
-    *("method", "request", "result", "reason", "count", "request_id"),
+    *("method", "request", "result", "reason", "count", "request_id", "replayed"),
 )
 _APPEND = f"""
 INSERT INTO audit ({", ".join(_COLUMNS)})
@@ -69,7 +69,8 @@ def _row_of(entry: AuditEntry) -> tuple[object, ...]:
     texts = (caller.credential, caller.id, caller.name, caller.role or "", caller.address)
     called = (entry.method, entry.request, entry.result, entry.reason)
     # PostgreSQL has no zero byte in a text.
-    return (entry.time, *map(_storable, texts), *map(_storable, called), entry.count, _storable(entry.request_id))
+    counted = (entry.count, _storable(entry.request_id), entry.replayed)
+    return (entry.time, *map(_storable, texts), *map(_storable, called), *counted)
 
 
 def _storable(text: str) -> str:
@@ -93,4 +94,5 @@ def _entry_of(row: asyncpg.Record) -> AuditEntry:
         request_id=row["request_id"],
         count=row["count"],
         entry_id=row["entry_id"],
+        replayed=row["replayed"],
     )

@@ -48,13 +48,14 @@ class MethodRule:
 
 
 class CallAdmission:
-    """Implements transport.admission.Admission. `request` is set by the handler of a call that acts."""
+    """Implements transport.admission.Admission. The handler of a call that acts sets `request` and `replayed`."""
 
-    __slots__ = ("_caller", "_gate", "_held", "_id", "_method", "request")
+    __slots__ = ("_caller", "_gate", "_held", "_id", "_method", "replayed", "request")
 
     def __init__(self, gate: AccessGate, method: MethodRule, caller: Caller) -> None:
         self._gate = gate
         self._method = method
+        self.replayed = False
         self._caller = caller
         self._held: int | None = None
         self._id = ""
@@ -81,7 +82,19 @@ class CallAdmission:
         if held is not None:
             self._gate.open_calls.remove(self._caller, held)
         if self._method.rule.acts:
-            self._gate.record(self._method, self._caller, status.code.name, status.reason, self.request, self._id)
+            self._gate.record(
+                self._method,
+                AuditEntry(
+                    self._gate.clock(),
+                    self._caller,
+                    self._method.name,
+                    status.code.name,
+                    status.reason,
+                    self.request,
+                    self._id,
+                    replayed=self.replayed,
+                ),
+            )
 
 
 current_admission: ContextVar[CallAdmission | None] = ContextVar("current_admission", default=None)
@@ -138,10 +151,9 @@ class AccessGate:
         self._take(caller)
         return CallAdmission(self, found, caller)
 
-    def record(self, method: MethodRule, caller: Caller, result: str, reason: str, request: str, id_: str) -> None:
+    def record(self, method: MethodRule, entry: AuditEntry) -> None:
         """Record a call that acts. Bars are merged: a feed of them is one entry a second."""
         if self.audit is not None:
-            entry = AuditEntry(self.clock(), caller, method.name, result, reason, request, id_)
             self.audit.record(entry, merge=method.rule is Rule.PUBLISHER)
 
     def _record_refusal(self, method: MethodRule, caller: Caller, error: ServiceError, header: HeaderOf) -> None:

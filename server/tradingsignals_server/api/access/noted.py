@@ -12,6 +12,7 @@ from google.protobuf.text_format import MessageToString
 
 from ...domain.access import Rule
 from ...domain.audit import REQUEST_CHARACTERS
+from ...transport.grpc.metadata import REPLAYED, response_metadata
 from ..contract import path_of
 from ..methods import Behaviour, Response, behaviour_of, method_name
 from .gate import current_admission
@@ -33,9 +34,12 @@ class NotedServicer:
 def _noted(behaviour: Behaviour, _: MethodDescriptor) -> Behaviour:
     async def noted(request: Any) -> Response:
         admission = current_admission.get()
-        if admission is not None:
-            admission.request = request_text(request)
-        return await behaviour(request)
+        if admission is None:
+            return await behaviour(request)
+        admission.request = request_text(request)
+        response = await behaviour(request)
+        admission.replayed = REPLAYED in response_metadata.get()
+        return response
 
     return noted
 

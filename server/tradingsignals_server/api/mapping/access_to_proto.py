@@ -44,4 +44,5 @@ def entry_message(entry: AuditEntry) -> access_pb2.AuditEntry:
         reason=entry.reason,
         count=entry.count,
         request_id=entry.request_id,
+        replayed=entry.replayed,
     )

@@ -23,6 +23,7 @@ IDEMPOTENCY_KEY = "idempotency-key"
 
 REPLAYED_KEY = "idempotency-replayed"
 """Set to "true" on the response of a call that was done before."""
+REPLAYED = (REPLAYED_KEY, "true")
 
 CALLER_KEY = "x-tradingsignals-caller"
 """Set by another server to the identity of the caller for which it makes the call."""

@@ -36,6 +36,7 @@ from tradingsignals_server.application.access.open_calls import OpenCalls
 from tradingsignals_server.domain.access import Role, RolesByName, Rule
 from tradingsignals_server.domain.audit import REQUEST_CHARACTERS, AuditEntry
 from tradingsignals_server.domain.errors import NotAPeer, ServiceError
+from tradingsignals_server.transport.grpc.metadata import REPLAYED, response_metadata
 from tradingsignals_server.transport.grpc.status import OK
 
 TABLE = yaml.safe_load((Path(__file__).parents[4] / "protos/access.yaml").read_text("utf-8"))["methods"]
@@ -245,9 +246,11 @@ async def test_calls_that_act_and_refusals_are_recorded() -> None:
     assert not any(text in repr(audit.recorded) for text in callers.texts.values())
 
 
-async def test_request_of_a_call_that_acts_is_noted_for_the_audit_log() -> None:
+@pytest.mark.parametrize("replayed", [False, True])
+async def test_request_of_a_call_that_acts_is_noted_for_the_audit_log(*, replayed: bool) -> None:
     class Servicer:
         async def generate_signal(self, request: GenerateSignalRequest) -> bytes:
+            response_metadata.set((REPLAYED,) if replayed else ())
             return request.symbol.encode()
 
         def __getattr__(self, name: str) -> object:
@@ -263,6 +266,7 @@ async def test_request_of_a_call_that_acts_is_noted_for_the_audit_log() -> None:
     admission.release(OK)
     ((entry, merge),) = audit.recorded
     assert json.loads(entry.request) == {"symbol": "USDCOP", "close_price": 4000.5}
+    assert entry.replayed is replayed
     assert not merge
     assert len(request_text(GenerateSignalRequest(symbol="x" * 5000))) == REQUEST_CHARACTERS
     assert servicer.list_signals == "list_signals"
