@@ -36,6 +36,9 @@ async def test_proxies_that_are_trusted_name_the_address_of_the_caller(folder: P
             pass
         assert await status(rest, "", "198.51.100.8") == 401, "another caller has its own limit"
 
+        probes = [await rest.get("/health", headers={"x-forwarded-for": OTHER}) for _ in range(5)]
+        assert [probe.status_code for probe in probes] == [200] * 5, "a balancer would take the service for dead"
+
         async with asyncio.timeout(DEADLINE):
             while OTHER not in await audited(rest, admin, "NETWORK_NOT_ALLOWED"):
                 pass

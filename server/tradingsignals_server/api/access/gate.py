@@ -34,10 +34,6 @@ TOKEN_KEY: Final = "x-tradingsignals-token"  # noqa: S105 - the name of a header
 CERTIFICATE_KEY: Final = "x-tradingsignals-certificate"
 """Set by the edge to the names of the client certificate that it has verified, separated by commas."""
 
-HEALTH_PREFIX: Final = "/grpc.health.v1.Health/"
-"""Of methods that are never limited: they are few bytes, and without a response the edge, which may have the address of
-a caller on the same machine, would take the server for dead."""
-
 
 @dataclass(frozen=True, slots=True)
 class MethodRule:
@@ -55,11 +51,11 @@ class CallAdmission:
     def __init__(self, gate: AccessGate, method: MethodRule, caller: Caller) -> None:
         self._gate = gate
         self._method = method
-        self.replayed = False
         self._caller = caller
         self._held: int | None = None
         self._id = ""
         self.request = ""
+        self.replayed = False
 
     def enter(self) -> None:
         """See Admission."""
@@ -134,8 +130,8 @@ class AccessGate:
         is_of_edge = self._is_of_edge(header)
         stranger = Caller(address=(header(ADDRESS_KEY) or "") if is_of_edge else peer)
         if found.rule is Rule.PUBLIC:
-            if not method.startswith(HEALTH_PREFIX):
-                self._take(stranger)
+            # Health, which is never limited. A balancer, or the edge, may have the address of its callers, and would
+            # take a server for dead that refuses its check.
             return CallAdmission(self, found, stranger)
         caller = stranger
         try:
