@@ -15,7 +15,9 @@ from google.protobuf.descriptor_pb2 import FileDescriptorSet
 from grpc import StatusCode
 from tests.support.bars import messages
 from tests.support.builders import walk
+from tests.support.deadlines import until
 from tests.support.folders import scratch_folder
+from tests.support.held_commits import commits_held_up
 from tests.support.ports import free_ports
 from tests.support.publishing import published
 from tests.support.service import RunningService, running_service
@@ -28,6 +30,8 @@ PROTOCOLS = ("grpc", "grpc-web")
 KILLS = 20
 SERVER_KILLS = 5
 BARS = messages(walk(900, seed=17))
+
+_SIGNALS = "SELECT count(*) FROM events WHERE kind = 'SIGNAL'"
 
 BODY = {"symbol": "USDCOP", "open": 4000.0, "high": 4010.0, "low": 3990.0, "close": 4000.0, "volume": 1.0}
 
@@ -63,6 +67,24 @@ async def test_followers_have_every_event_once_through_kills(project: Typescript
         assert log == list(range(1, len(log) + 1))
         for follower in followers:
             assert (await follower.reached(log[-1]))[: len(log)] == log
+        for protocol in PROTOCOLS:
+            await call_is_done_once_through_a_lost_response(project, service, protocol)
+
+
+async def call_is_done_once_through_a_lost_response(
+    project: TypescriptProject, service: RunningService, protocol: str
+) -> None:
+    """The connection breaks between the commit and the response; the client repeats its call with its key."""
+    call = ["signals", "generateSignal", {"symbol": "EURUSD", "closePrice": 1.17}]
+    async with service.database() as database:
+        before = await database.fetchval(_SIGNALS)
+        async with commits_held_up(database) as waiting:
+            calling = asyncio.create_task(project.calls(service.address, protocol, [call]))
+            await until(lambda: waiting(1))
+            os.kill(service.child("envoy").pid, signal.SIGKILL)
+        (result,) = await calling
+        assert (result.get("error"), result["replayed"]) == (None, True), result
+        assert await database.fetchval(_SIGNALS) == before + 1
 
 
 async def test_followers_report_pruned_events(project: TypescriptProject, folder: Path) -> None:
@@ -147,6 +169,23 @@ async def test_errors_are_typed(
     assert [each["field"] for each in results[0]["violations"]] == ["limit"]
     assert results[1]["metadata"]["position_id"] == none
     assert not any(each["retryable"] for each in results if "error" in each)
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+async def test_call_with_a_key_of_its_own_is_done_once(
+    project: TypescriptProject, service: RunningService, protocol: str, symbol: str
+) -> None:
+    def generate(price: float, key: str | None = None) -> list[object]:
+        options = {} if key is None else {"idempotencyKey": f"{protocol}-{key}"}
+        return ["signals", "generateSignal", {"symbol": symbol, "closePrice": price}, options]
+
+    sent = [generate(4000.0, "k"), generate(4000.0, "k"), generate(4000.5, "k"), generate(4000.0), generate(4000.0)]
+    first, again, other, *without = await project.calls(service.address, protocol, sent)
+    assert (first["replayed"], again["replayed"]) == (False, True)
+    assert again["response"] == first["response"]
+    assert (other["error"], other["reason"]) == ("AlreadyExists", "IDEMPOTENCY_KEY_REUSED")
+    assert [each["replayed"] for each in without] == [False, False]
+    assert len({each["response"]["signal"]["signalId"] for each in (first, *without)}) == 3
 
 
 @pytest.mark.parametrize("protocol", PROTOCOLS)
