@@ -157,14 +157,14 @@ chaos: $(VENV)/.dev ## Break things under load, and print what users saw; ARGS='
 soak: $(VENV)/.dev ## Use it for ten minutes with followers that come and go, and fail if memory, files or connections grow; ARGS='--seconds 3600'
 	@$(BIN)/python -m benchmarks.soak $(ARGS)
 
+COMPILE = $(BIN)/python -m uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+  --no-annotate --no-header $(ARGS)
+
 .PHONY: lock
-lock: $(VENV)/.dev ## Resolve the dependencies anew into the lock files
-	$(BIN)/python -m uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
-	  --no-annotate --no-header --upgrade --no-emit-package tradingsignals -o requirements.lock pyproject.toml
-	$(BIN)/python -m uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
-	  --no-annotate --no-header --no-emit-package tradingsignals -c requirements.lock --extra dev -o requirements-dev.lock pyproject.toml
-	$(BIN)/python -m uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
-	  --no-annotate --no-header -c requirements-dev.lock -o requirements-build.lock requirements-build.in
+lock: $(VENV)/.dev ## Pin what the lock files lack, and drop what nothing needs; ARGS='--upgrade' takes newer versions of all
+	$(COMPILE) --no-emit-package tradingsignals -o requirements.lock pyproject.toml
+	$(COMPILE) --no-emit-package tradingsignals -c requirements.lock --extra dev -o requirements-dev.lock pyproject.toml
+	$(COMPILE) -c requirements-dev.lock -o requirements-build.lock requirements-build.in
 
 .PHONY: clean
 clean: ## Remove what was built and installed; the data stays

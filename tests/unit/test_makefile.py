@@ -63,3 +63,17 @@ def test_benchmarks_are_run_against_the_named_commit_only(environment: Path) -> 
 def test_arguments_come_after_the_options_of_the_tests(environment: Path) -> None:
     code, given = make("test", f"VENV={environment}", "ARGS=-n 0 -k name")
     assert (code, given[:2], given[-4:]) == (0, ["-m", "pytest"], ["-n", "0", "-k", "name"])
+
+
+def test_lock_keeps_what_is_pinned_unless_it_is_to_upgrade(environment: Path) -> None:
+    lock = ("lock", f"VENV={environment}")
+    assert make(*lock)[1].count("--upgrade") == 0
+    assert make(*lock, "ARGS=--upgrade")[1].count("--upgrade") == make(*lock)[1].count("compile") == 3
+
+
+def test_lock_files_pin_with_hashes_and_name_no_registry() -> None:
+    for file in ROOT.glob("*.lock"):
+        lines = file.read_text("utf-8").splitlines()
+        assert lines
+        assert [line for line in lines if "==" not in line and not line.startswith("    --hash=sha256:")] == []
+        assert "://" not in file.read_text("utf-8")
