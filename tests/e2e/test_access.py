@@ -8,7 +8,6 @@ import re
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from secrets import token_bytes
 
 import grpc
 import httpx
@@ -21,15 +20,12 @@ from tests.support.chromium import chromium
 from tests.support.commands import run
 from tests.support.deadlines import DEADLINE, within
 from tests.support.folders import scratch_folder
-from tests.support.service import RunningService, running_service
+from tests.support.keys import GuardedService, guarded_service, known
+from tests.support.service import running_service
 
 import tradingsignals
-from tradingsignals_server.adapters.postgres.api_keys import PostgresKeys
-from tradingsignals_server.adapters.postgres.connection import connections
 from tradingsignals_server.api.contract import SERVICES, path_of
 from tradingsignals_server.api.streams import EPOCH_KEY
-from tradingsignals_server.application.access.key_service import KeyService
-from tradingsignals_server.bootstrap.engine import utc_now
 from tradingsignals_server.domain.access import Role
 
 TABLE = yaml.safe_load((Path(__file__).parents[2] / "protos/access.yaml").read_text("utf-8"))["methods"]
@@ -55,12 +51,10 @@ AT_ONCE = 16
 
 
 @dataclass(frozen=True)
-class Guarded:
+class Guarded(GuardedService):
     """A service that wants credentials, and an API key of each kind: by role, and by what is wrong with it."""
 
-    service: RunningService
     keys: Mapping[str, str]
-    made: KeyService
 
     async def command(self, *arguments: str) -> str:
         """Run `tradingsignals keys` on its database, and return the output."""
@@ -73,20 +67,16 @@ class Guarded:
 async def guarded() -> AsyncIterator[Guarded]:
     """A service with AUTH=on."""
     with scratch_folder() as folder:
-        async with (
-            running_service(folder, AUTH="on", RATE_LIMITS="*=0") as service,
-            connections(service.dsn) as pool,
-            service.database() as database,
-        ):
-            made = KeyService(PostgresKeys(pool, service.dsn), utc_now, token_bytes)
+        async with guarded_service(folder) as guarded, guarded.service.database() as database:
+            service, made = guarded.service, guarded.made
             keys = {role.value: (await made.create(role, role, None, [])).text for role in Role}
             for state, networks in (("revoked", []), ("expired", []), ("elsewhere", [ELSEWHERE])):
                 keys[state] = (await made.create(state, Role.ADMIN, None, networks)).text
             await made.revoke(id_of(keys["revoked"]))
             await database.execute("UPDATE api_keys SET expires_at = now() WHERE name = 'expired'")
             keys |= {"none": "", "forged": FORGED, "unknown": keys["admin"][:-1] + other_than(keys["admin"][-1])}
-            await _known(service, keys["expired"], 401)
-            yield Guarded(service, keys, made)
+            await known(service, keys["expired"], 401)
+            yield Guarded(service, made, keys)
 
 
 def id_of(key: str) -> str:
@@ -95,13 +85,6 @@ def id_of(key: str) -> str:
 
 def other_than(character: str) -> str:
     return "A" if character != "A" else "B"
-
-
-async def _known(service: RunningService, key: str, status: int) -> None:
-    """Wait until the service knows of the last change of the keys, which it is notified of."""
-    async with service.rest() as rest, asyncio.timeout(DEADLINE):
-        while (await rest.get("/", headers={"x-api-key": key})).status_code != status:
-            pass
 
 
 def rest_calls(method: MethodDescriptor) -> list[tuple[str, str]]:
@@ -240,17 +223,16 @@ async def test_address_that_a_caller_claims_is_not_believed(guarded: Guarded) ->
 async def test_keys_are_made_listed_and_revoked_by_the_command_line(guarded: Guarded) -> None:
     made = await guarded.command("create", "--name", "by command", "--role", "viewer", "--days", "1")
     key = made.splitlines()[-1]
-    await _known(guarded.service, key, 200)
+    await known(guarded.service, key, 200)
     assert await guarded.command("revoke", id_of(key)) == f"revoked {id_of(key)} (by command)\n"
-    await _known(guarded.service, key, 401)
+    await known(guarded.service, key, 401)
     (line,) = [line for line in (await guarded.command("list")).splitlines() if line.startswith(id_of(key))]
     assert line.split()[1:3] == ["viewer", "revoked"]
     assert key[18:] not in line
 
 
 async def test_streams_of_a_revoked_key_end(guarded: Guarded) -> None:
-    new = await guarded.made.create("follower", Role.VIEWER, None, [])
-    await _known(guarded.service, new.text, 200)
+    new = await guarded.key(name="follower")
     async with tradingsignals.connect(guarded.service.address, api_key=new.text) as client:
         async with client.stream_signals() as signals, client.stream_events() as events:
             await guarded.made.revoke(new.key.id)
@@ -263,8 +245,7 @@ async def test_streams_of_a_revoked_key_end(guarded: Guarded) -> None:
 
 async def text_of_revoked_stream(guarded: Guarded, method: str, path: str, accept: str, body: bytes | None) -> bytes:
     """Return what a REST stream sends whose key is revoked once it has begun."""
-    new = await guarded.made.create("reader", Role.TRADER, None, [])
-    await _known(guarded.service, new.text, 200)
+    new = await guarded.key(Role.TRADER, "reader")
     headers = {"x-api-key": new.text, "accept": accept, "content-type": "application/json"}
     received = b""
     async with (
@@ -313,13 +294,11 @@ async def test_health_says_that_everyone_may_do_everything(folder: Path) -> None
     async with running_service(folder, **everywhere) as service, service.rest() as rest:
         health = (await rest.get("/health")).json()
     assert health["status"] == "degraded"
-    assert [entry["replayed"] for entry in entries if entry["result"] == "OK"] == [True, False], "the newest first"
     assert health["warnings"][0].startswith("SIGNAL_SERVICE_HOST=0.0.0.0 listens beyond this machine")
 
 
 async def test_audit_log_has_what_callers_did_and_were_refused(guarded: Guarded) -> None:
-    new = await guarded.made.create("auditor", Role.TRADER, None, [])
-    await _known(guarded.service, new.text, 200)
+    new = await guarded.key(Role.TRADER, "auditor")
     quote = {"symbol": "AUDITCOP", "close_price": 4000.5}
     admin = {"x-api-key": guarded.keys["admin"]}
     async with guarded.service.rest() as rest:
@@ -334,6 +313,7 @@ async def test_audit_log_has_what_callers_did_and_were_refused(guarded: Guarded)
         refused = (await rest.get(f"{path}&refused=true&limit=1", headers=admin)).json()["entries"]
     by_result = {entry["result"]: entry for entry in entries}
     done = by_result["OK"]
+    assert [entry["replayed"] for entry in entries if entry["result"] == "OK"] == [True, False], "the newest first"
     assert (done["method"], json.loads(done["request"])) == ("tradingsignals.v1.SignalService/GenerateSignal", quote)
     names = ("caller_name", "role", "address", "request_id", "count")
     assert [done[name] for name in names] == ["auditor", "trader", "127.0.0.1", "audited-call", 1]
@@ -343,11 +323,10 @@ async def test_audit_log_has_what_callers_did_and_were_refused(guarded: Guarded)
 
 
 async def test_caller_beyond_its_limits_is_told_when_to_try_again(folder: Path) -> None:
-    limits = {"AUTH": "on", "RATE_LIMITS": "viewer=5,*=1000", "MAX_STREAMS_PER_CALLER": "2"}
-    async with running_service(folder, **limits) as service, connections(service.dsn) as pool:
-        made = KeyService(PostgresKeys(pool, service.dsn), utc_now, token_bytes)
-        viewer, admin = [(await made.create(role, role, None, [])).text for role in (Role.VIEWER, Role.ADMIN)]
-        await _known(service, admin, 200)
+    limits = {"RATE_LIMITS": "viewer=5,*=1000", "MAX_STREAMS_PER_CALLER": "2"}
+    async with guarded_service(folder, **limits) as guarded:
+        service, admin = guarded.service, (await guarded.key(Role.ADMIN)).text
+        viewer = (await guarded.key()).text
         async with service.rest() as rest:
             responses = [await rest.get("/api/signals/history", headers={"x-api-key": viewer}) for _ in range(20)]
             refused = next(response for response in responses if response.status_code == 429)

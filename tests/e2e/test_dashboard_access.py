@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
-from secrets import token_bytes
 
 import pytest
 from tests.support.bars import messages
@@ -16,13 +14,9 @@ from tests.support.chromium import Tab
 from tests.support.dashboard import AXE, Dashboard
 from tests.support.deadlines import DEADLINE
 from tests.support.folders import scratch_folder
-from tests.support.service import RunningService, running_service
+from tests.support.keys import GuardedService, guarded_service
 
 import tradingsignals
-from tradingsignals_server.adapters.postgres.api_keys import PostgresKeys
-from tradingsignals_server.adapters.postgres.connection import connections
-from tradingsignals_server.application.access.key_service import KeyService, NewKey
-from tradingsignals_server.bootstrap.engine import utc_now
 from tradingsignals_server.domain.access import Role
 
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium on this machine")
@@ -35,20 +29,10 @@ _TYPED = """(() => {
 
 
 @dataclass(frozen=True)
-class Guarded:
-    """A service with AUTH=on, and what makes keys for it."""
+class Guarded(GuardedService):
+    """A service with AUTH=on, and bars to publish."""
 
-    service: RunningService
-    made: KeyService
     bars: list[tradingsignals.Bar]
-
-    async def key(self, role: Role = Role.VIEWER) -> NewKey:
-        """Return a new key that the service knows."""
-        new = await self.made.create(role.value, role, None, [])
-        async with self.service.rest() as rest, asyncio.timeout(DEADLINE):
-            while (await rest.get("/", headers={"x-api-key": new.text})).status_code != 200:
-                pass
-        return new
 
     async def publish(self, bars: int) -> int:
         """Publish the next bars and return the newest sequence."""
@@ -61,12 +45,8 @@ class Guarded:
 @pytest.fixture(scope="module")
 async def guarded() -> AsyncIterator[Guarded]:
     with scratch_folder() as folder:
-        async with (
-            running_service(folder, AUTH="on", RATE_LIMITS="*=0") as service,
-            connections(service.dsn) as pool,
-        ):
-            made = KeyService(PostgresKeys(pool, service.dsn), utc_now, token_bytes)
-            yield Guarded(service, made, messages(walk(400, symbol="USDCOP")))
+        async with guarded_service(folder) as guarded:
+            yield Guarded(guarded.service, guarded.made, messages(walk(400, symbol="USDCOP")))
 
 
 @pytest.fixture
