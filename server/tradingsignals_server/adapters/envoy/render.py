@@ -7,6 +7,7 @@ import os
 import re
 import shutil
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import jinja2
@@ -15,7 +16,7 @@ from ...domain.access import Network
 from ...transport.certificates import TlsFiles
 from .accept import wants_json_pattern
 from .contract import BODY_SERVICE, JSON_SERVICE, STREAM_SERVICES, read_contract
-from .files import NO_PAGE, edge_files, methods_of, write_files
+from .files import NO_PAGE, EdgeFile, edge_files, methods_of, write_files
 from .hosts import is_loopback, served_hosts
 from .identity import CA_BUNDLE, EdgeTls, EdgeTokens
 
@@ -113,8 +114,11 @@ class EdgeConfig:
 
 def render(config: EdgeConfig, folder: Path) -> str:
     """Render the configuration of an Envoy that has its files in `folder`, a path in the file system of that Envoy."""
+    return _rendered(config, folder, edge_files(_asset_folder() / "openapi.json"))
+
+
+def _rendered(config: EdgeConfig, folder: Path, files: list[EdgeFile]) -> str:
     assets = _asset_folder()
-    files = edge_files(assets / "openapi.json")
     rendered = (
         _environment(assets)
         .get_template(f"{CONFIG_FILE}.j2")
@@ -147,7 +151,9 @@ def _metrics_hosts(metrics: Address | None) -> list[str]:
     return served_hosts(metrics.host, ()) if metrics is not None and is_loopback(metrics.host) else []
 
 
+@cache
 def _environment(assets: Path) -> jinja2.Environment:
+    """Return the templates in a folder, of which each is compiled once."""
     environment = jinja2.Environment(  # noqa: S701 - YAML; the template quotes strings
         loader=jinja2.FileSystemLoader(assets),
         undefined=jinja2.StrictUndefined,
@@ -211,13 +217,14 @@ def write_edge_files(
     """
     folder.mkdir(parents=True, exist_ok=True)
     shutil.copyfile(_asset_folder() / DESCRIPTORS, folder / DESCRIPTORS)
-    write_files(edge_files(_asset_folder() / "openapi.json"), folder)
+    files = edge_files(_asset_folder() / "openapi.json")  # once, because they are compressed
+    write_files(files, folder)
     for name, text in render_secrets(config).items():
         (folder / name).write_text(text, encoding="utf-8")
     path = folder / CONFIG_FILE
     path.unlink(missing_ok=True)  # an earlier one may have other permissions
     with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600 if is_private else 0o666), "w") as file:  # noqa: PTH123 - the descriptor has the mode
-        file.write(render(config, mounted_at or folder.resolve()))
+        file.write(_rendered(config, mounted_at or folder.resolve(), files))
     return path
 
 
