@@ -13,7 +13,7 @@ from google.protobuf.json_format import ParseDict
 from tests.support.bars import a_month, messages
 from tests.support.builders import walk
 from tests.support.commands import Ended, run
-from tests.support.deadlines import within
+from tests.support.deadlines import DEADLINE, within
 from tests.support.folders import scratch_folder
 from tests.support.processes import Process, all_ended, of_module
 from tests.support.service import RunningService, running_service
@@ -28,8 +28,6 @@ from tradingsignals_server.domain.performance.definitions import LATENCIES
 BARS = a_month()
 LONG = walk(15_000)
 """Bars that are by far not all processed when a caller has got the first progress."""
-START_SECONDS = 60.0
-"""A process starts Python and loads the model first."""
 
 
 @pytest.fixture(scope="module")
@@ -59,7 +57,7 @@ async def test_a_backtest_of_stored_bars_has_the_positions_of_the_service(servic
         before = await tables_of(database)
     async with service.client() as client:
         backtest = client.run_backtest(symbols=["USDCOP"], compare=True)
-        result = await within(backtest.wait(), START_SECONDS)
+        result = await within(backtest.wait())
         live = [position async for position in client.closed_positions()]
     assert result is not None
     assert result.bars.accepted > 1000
@@ -75,12 +73,12 @@ async def test_a_backtest_of_stored_bars_has_the_positions_of_the_service(servic
 async def test_performance_of_the_service_is_that_of_the_backtest_of_its_bars(service: RunningService) -> None:
     async with service.client() as client, service.rest() as rest:
         newest = (await client.service_info()).through_sequence
-        async with asyncio.timeout(START_SECONDS):  # outcomes and account follow the log
+        async with asyncio.timeout(DEADLINE):  # outcomes and account follow the log
             while (await client.get_account()).through_sequence < newest:
                 pass
-        backtest = await within(client.run_backtest(symbols=["USDCOP"]).wait(), START_SECONDS)
-        response = await within(client.get_performance(by=["MONTH", "ACTION"]), START_SECONDS)
-        by_rest = await within(rest.get("/api/signals/performance?by=MONTH&by=ACTION"), START_SECONDS)
+        backtest = await within(client.run_backtest(symbols=["USDCOP"]).wait())
+        response = await within(client.get_performance(by=["MONTH", "ACTION"]))
+        by_rest = await within(rest.get("/api/signals/performance?by=MONTH&by=ACTION"))
     assert ParseDict(by_rest.json(), GetPerformanceResponse()) == response
     assert backtest is not None
     found = {figure.name: figure for figure in response.performance.figures}
@@ -104,7 +102,7 @@ async def test_performance_of_the_service_is_that_of_the_backtest_of_its_bars(se
 async def test_performance_of_a_caller_that_disappears_leaves_no_process(service: RunningService) -> None:
     async with service.client() as client:
         calling = asyncio.create_task(client.get_performance())
-        async with asyncio.timeout(START_SECONDS):
+        async with asyncio.timeout(DEADLINE):
             while not (processes := workers(service, "performance_worker")):
                 await client.health()
         calling.cancel()
@@ -114,7 +112,7 @@ async def test_performance_of_a_caller_that_disappears_leaves_no_process(service
 async def test_bars_and_settings_are_taken_along(service: RunningService) -> None:
     async with service.client() as client:
         backtest = client.run_backtest(bars=messages(BARS), settings=["CONFIDENCE_THRESHOLD=1"])
-        result = await within(backtest.wait(), START_SECONDS)
+        result = await within(backtest.wait())
     assert result is not None
     assert (result.buy_signals, result.sell_signals) == (0, 0)
     assert "CONFIDENCE_THRESHOLD=1.0" in result.facts.settings
@@ -124,7 +122,7 @@ async def test_bars_and_settings_are_taken_along(service: RunningService) -> Non
 async def test_rest_gets_a_line_for_each_response(service: RunningService) -> None:
     async with service.rest() as rest:
         body = {"start_date": "2024-06-10", "settings": ["SPREAD=1"]}
-        response = await within(rest.post("/api/backtests", json=body), START_SECONDS)
+        response = await within(rest.post("/api/backtests", json=body))
         assert response.status_code == 200
         assert response.headers["content-type"] == "application/x-ndjson"
         lines = [json.loads(line) for line in response.text.splitlines()]
@@ -138,9 +136,9 @@ async def test_rest_gets_a_line_for_each_response(service: RunningService) -> No
 async def test_a_period_without_bars_is_an_error_of_the_call_and_the_last_line(service: RunningService) -> None:
     async with service.client() as client:
         with pytest.raises(tradingsignals.FailedPrecondition, match="no bar to test on"):
-            await within(client.run_backtest(start_date="2040-01-01").wait(), START_SECONDS)
+            await within(client.run_backtest(start_date="2040-01-01").wait())
     async with service.rest() as rest:
-        response = await within(rest.post("/api/backtests", json={"start_date": "2040-01-01"}), START_SECONDS)
+        response = await within(rest.post("/api/backtests", json={"start_date": "2040-01-01"}))
         assert json.loads(response.text.splitlines()[-1])["error"]["reason"] == "BACKTEST_FAILED"
 
 
@@ -149,7 +147,7 @@ async def test_a_third_backtest_is_refused_and_cancelled_ones_leave_no_process(s
         running = []
         for _ in range(2):
             running.append(client.run_backtest(bars=messages(LONG)))
-            assert (await within(anext(aiter(running[-1])), START_SECONDS)).total_bars == len(LONG)
+            assert (await within(anext(aiter(running[-1])))).total_bars == len(LONG)
             processes = held(service)
         assert len(processes) == 2
         with pytest.raises(tradingsignals.Overloaded, match="2 backtests run already"):
@@ -158,7 +156,7 @@ async def test_a_third_backtest_is_refused_and_cancelled_ones_leave_no_process(s
             backtest.cancel()
         await all_ended(processes)
         again = client.run_backtest()
-        assert await within(again.wait(), START_SECONDS) is not None
+        assert await within(again.wait()) is not None
 
 
 async def test_a_caller_that_disappears_ends_its_backtest(service: RunningService) -> None:

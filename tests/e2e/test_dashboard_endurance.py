@@ -11,6 +11,7 @@ from tests.support.browser import CHROMIUM
 from tests.support.chromium import Tab
 from tests.support.dashboard import Dashboard
 from tests.support.dashboard_feed import SYMBOLS, Feed, signals_of
+from tests.support.deadlines import DEADLINE
 from tests.support.folders import scratch_folder
 from tests.support.service import RunningService, running_service
 
@@ -62,7 +63,7 @@ async def test_restarts_of_server_and_edge_lose_and_repeat_nothing(tab: Tab) -> 
             assert log == list(range(1, len(log) + 1))
             await page.drawn(log[-1])
             expected = [row["sequence"] for row in reversed(rows) if row["kind"] == "SIGNAL"]
-            async with asyncio.timeout(60):
+            async with asyncio.timeout(DEADLINE):
                 while (found := await page.rows())[:1] != expected[:1]:
                     pass
             assert found == expected

@@ -15,6 +15,7 @@ from tests.support.browser import CHROMIUM
 from tests.support.chromium import Tab
 from tests.support.dashboard import Dashboard
 from tests.support.dashboard_feed import SYMBOLS, Feed
+from tests.support.deadlines import DEADLINE
 from tests.support.service import RunningService
 
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium on this machine")
@@ -124,7 +125,7 @@ async def test_state_is_not_called_healthy_while_the_server_is_silent(
 
 async def kept(api: httpx.AsyncClient, feed: Feed) -> tuple[Any, Any]:
     """Publish until the newest signal of a symbol is a BUY or SELL that keeps its open position; return both."""
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(DEADLINE):
         while True:
             for position in (await api.get("/api/signals/positions/active")).json()["positions"]:
                 query = {"symbol": position["symbol"]}

@@ -10,13 +10,14 @@ import pytest
 from tests.support.browser import CHROMIUM
 from tests.support.dashboard import AXE, Dashboard
 from tests.support.dashboard_feed import Feed, all_of
+from tests.support.deadlines import DEADLINE
 
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium on this machine")
 
 
 async def settled(api: httpx.AsyncClient) -> None:
     """Wait until outcomes and account have followed the log to its end."""
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(DEADLINE):
         while True:
             account, newest = [(await api.get(path)).json() for path in ("/api/account", "/")]
             if int(account.get("through_sequence", 0)) >= int(newest["through_sequence"]):

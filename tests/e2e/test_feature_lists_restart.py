@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from tests.support.bars import messages
 from tests.support.builders import walk
+from tests.support.deadlines import DEADLINE
 from tests.support.folders import scratch_folder
 from tests.support.onnx_models import RECURRENT, policy_file, random_weights
 from tests.support.publisher import Publisher, committed
@@ -66,7 +67,7 @@ async def test_interruptions_change_no_bit(folder: Path, name: str) -> None:
     last = undisturbed["event_log"][0]["last_sequence"]
     async with running_service(folder, **settings) as service:
         publishing = Publisher(service, bars)
-        async with asyncio.timeout(90), asyncio.TaskGroup() as group:
+        async with asyncio.timeout(3 * DEADLINE), asyncio.TaskGroup() as group:
             publishing.pause()
             group.create_task(publishing.run())
             for moment, end in ((last // 3, service.kill), (last // 2, service.stop), (last * 2 // 3, service.kill)):

@@ -14,7 +14,7 @@ from google.protobuf.descriptor import Descriptor, FieldDescriptor, MethodDescri
 from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
 from tests.support.bars import messages
-from tests.support.deadlines import within
+from tests.support.deadlines import DEADLINE, within
 from tests.support.folders import scratch_folder
 from tests.support.service import RunningService, running_service
 from tests.support.unharmed import unharmed
@@ -91,7 +91,7 @@ async def status_of(channel: grpc.aio.Channel, path: str, sent: bytes, request_i
 
 async def calls_in(log: RunningService, ids: set[str]) -> Counter[str]:
     """Return how often each call is in the log, once all are; each line has to be one JSON object."""
-    async with asyncio.timeout(30.0):
+    async with asyncio.timeout(DEADLINE):
         while True:
             lines = [json.loads(line) for line in log.log.splitlines() if '"tradingsignals.call"' in line]
             found = Counter(line["request_id"] for line in lines if line.get("request_id") in ids)

@@ -12,6 +12,7 @@ import pytest
 from tests.support.bars import as_json, messages, rfc3339, write_csv
 from tests.support.builders import OPENING, walk
 from tests.support.commands import run
+from tests.support.deadlines import DEADLINE
 from tests.support.folders import scratch_folder
 from tests.support.model_files import shipped_model
 from tests.support.publisher import Publisher, committed
@@ -82,7 +83,7 @@ async def test_interruptions_change_no_bit(folder: Path, undisturbed: tuple[Runn
     moments = sorted(random.Random(how).sample(range(100, last * 4 // 5), 2))
     async with running_service(folder, **MIXED) as service:
         publishing = Publisher(service, messages(BARS))
-        async with asyncio.timeout(90), asyncio.TaskGroup() as group:
+        async with asyncio.timeout(3 * DEADLINE), asyncio.TaskGroup() as group:
             publishing.pause()
             group.create_task(publishing.run())
             for moment in moments:

@@ -15,7 +15,7 @@ import pytest
 from tests.support.bars import messages, write_csv
 from tests.support.builders import walk
 from tests.support.commands import run, running_command
-from tests.support.deadlines import within
+from tests.support.deadlines import DEADLINE, within
 from tests.support.folders import scratch_folder
 from tests.support.publisher import Publisher, committed, reachable
 from tests.support.service import RunningService, running_service
@@ -90,7 +90,7 @@ async def check_whole(database: asyncpg.Connection, acknowledged: Sequence[Bar])
 @asynccontextmanager
 async def finishing(*work: object) -> AsyncIterator[None]:
     """Run `work` until the end of the context, and cancel it if the block fails."""
-    async with asyncio.timeout(90), asyncio.TaskGroup() as group:
+    async with asyncio.timeout(3 * DEADLINE), asyncio.TaskGroup() as group:
         for one in work:
             group.create_task(one)  # type: ignore[arg-type]
         yield

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from tests.support.bars import a_month, messages
 from tests.support.builders import walk
+from tests.support.deadlines import DEADLINE
 from tests.support.folders import scratch_folder
 from tests.support.model_files import shipped_model
 from tests.support.publisher import Publisher, committed
@@ -73,7 +74,7 @@ async def test_interruptions_change_no_bit(folder: Path, undisturbed: tuple[Runn
     moments = sorted(random.Random(how).sample(range(200, last * 4 // 5), INTERRUPTIONS))
     async with running_service(folder, **SETTINGS) as service:
         publishing = Publisher(service, BARS)
-        async with asyncio.timeout(90), asyncio.TaskGroup() as group:
+        async with asyncio.timeout(3 * DEADLINE), asyncio.TaskGroup() as group:
             publishing.pause()
             group.create_task(publishing.run())
             for moment in moments:

@@ -137,7 +137,7 @@ async def test_tables_equal_those_of_an_undisturbed_run(
     dice = random.Random(seed)
     last = sum(len(tables["events"]) for tables in undisturbed.values())
     moments = sorted(dice.sample(range(1, last // 2), 3))
-    async with multi_server(folder, count) as service, service.database() as database, asyncio.timeout(180):
+    async with multi_server(folder, count) as service, service.database() as database, asyncio.timeout(4 * DEADLINE):
         seen: dict[str, list[int]] = {address: [] for address in (service.address, *await addresses(database))}
         assert len(seen) == count + 1
         async with asyncio.TaskGroup() as followers:
@@ -184,7 +184,11 @@ async def test_servers_of_two_versions_lose_and_repeat_nothing(
     """The two versions are this one, and this one with a further migration."""
     last = sum(len(tables["events"]) for tables in undisturbed.values())
     program, settings = program_in(folder)
-    async with multi_server(folder, 2, **settings) as service, service.database() as database, asyncio.timeout(180):
+    async with (
+        multi_server(folder, 2, **settings) as service,
+        service.database() as database,
+        asyncio.timeout(4 * DEADLINE),
+    ):
         seen: list[int] = []
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(follow(service.address, last, seen))
@@ -226,7 +230,7 @@ async def test_symbol_moves_to_another_server_when_its_owner_dies(folder: Path) 
         owner = await owner_of(database)
         (victim,) = [process for process in servers(service) if process.pid == listener(owner)]
         os.kill(victim.pid, signal.SIGKILL)
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(DEADLINE):
             await publish(service, bars[100:120])
             signals = [await generated(client) for _ in range(4)]  # at either server, wherever the owner is
         assert len({one.signal_id for one in signals}) == 4
@@ -268,7 +272,7 @@ async def test_frozen_server_is_replaced_and_cannot_write_when_it_resumes(
 ) -> None:
     """After it resumes it processes the calls that it got meanwhile, with an outdated state."""
     bars = messages(WALKS[0])
-    async with multi_server(folder, 2) as service, service.database() as database, asyncio.timeout(90):
+    async with multi_server(folder, 2) as service, service.database() as database, asyncio.timeout(3 * DEADLINE):
         first, second = await addresses(database)
         async with (
             tradingsignals.connect(first, timeout=60.0) as at_first,

@@ -18,6 +18,7 @@ from typing import TypeVar
 
 import asyncpg
 import pytest
+from tests.support.deadlines import DEADLINE
 
 from tradingsignals_server.adapters.postgres import embedded, postmaster
 from tradingsignals_server.adapters.postgres.cluster import name_of
@@ -25,7 +26,6 @@ from tradingsignals_server.adapters.postgres.embedded import EmbeddedPostgres, r
 from tradingsignals_server.adapters.postgres.programs import EmbeddedPostgresError
 from tradingsignals_server.adapters.processes.exits import wait_for_exit
 
-DEADLINE = 30.0  # seconds, for anything that is waited for
 T = TypeVar("T")
 DATABASE = "signals"
 

@@ -14,13 +14,13 @@ from pathlib import Path
 
 import asyncpg
 import pytest
+from tests.support.deadlines import DEADLINE
 from tests.support.folders import scratch_folder
 
 from tradingsignals_server.adapters.postgres.cluster import name_of
 from tradingsignals_server.adapters.postgres.embedded import EmbeddedPostgres, running_postgres
 from tradingsignals_server.adapters.postgres.programs import EmbeddedPostgresError, program
 
-DEADLINE = 30.0  # seconds, for anything that is waited for
 AS_ROOT = os.geteuid() == 0
 DATABASE = "signals"
 

@@ -14,7 +14,7 @@ import asyncpg
 import pytest
 from tests.support.builders import walk
 from tests.support.counted import assert_counted
-from tests.support.deadlines import within
+from tests.support.deadlines import DEADLINE, within
 from tests.support.engine import RunningEngine, running_engine
 from tests.support.following import follow
 from tests.support.tables import Tables, assert_same, tables_of
@@ -106,7 +106,7 @@ async def test_receipt_follows_the_commit(store: PostgresStore, sql: asyncpg.Con
 
 async def test_publishers_share_commits_and_keep_their_order(store: PostgresStore, pool: Connections) -> None:
     symbols = {f"AB{n}COP": walk(120, seed=n, symbol=f"AB{n}COP") for n in range(8)}
-    async with running_engine(store, rules=RULES) as running, asyncio.timeout(60), asyncio.TaskGroup() as group:
+    async with running_engine(store, rules=RULES) as running, asyncio.timeout(DEADLINE), asyncio.TaskGroup() as group:
         for bars in symbols.values():
             group.create_task(running.publish(bars))
     found = await tables(pool)
@@ -251,7 +251,7 @@ class TestLostResponses:
 
 async def published(running: RunningEngine, bars: Sequence[Bar]) -> list[Receipt]:
     """Publish with retries until every bar is acknowledged."""
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(DEADLINE):
         while True:
             results: list[Any] = await running.engine.publish(bars)
             if not any(isinstance(result, StorageUnavailable) for result in results):

@@ -9,7 +9,7 @@ from datetime import timedelta
 import asyncpg
 import pytest
 from tests.support.builders import NOW, bar
-from tests.support.deadlines import within
+from tests.support.deadlines import DEADLINE, within
 from tests.support.following import Batches, follow
 
 from tradingsignals_server.adapters.postgres.connection import Connections, connections
@@ -135,7 +135,7 @@ async def test_cursor_reads_every_event_of_many_writers(dsn: str) -> None:
                 if over and not page:
                     return
 
-    async with asyncio.timeout(60), asyncio.TaskGroup() as group:
+    async with asyncio.timeout(DEADLINE), asyncio.TaskGroup() as group:
         writing = [group.create_task(write(writer)) for writer in range(WRITERS)]
         group.create_task(follow_writers(writing))
     assert seen == sorted(written) == list(range(1, len(written) + 1))

@@ -14,6 +14,7 @@ import asyncpg
 import pytest
 from tests.support.bars import a_month
 from tests.support.builders import walk
+from tests.support.deadlines import DEADLINE
 from tests.support.engine import running_engine
 from tests.support.model_files import release, variant
 from tests.support.onnx_models import doubling
@@ -77,7 +78,7 @@ async def test_ten_model_swaps_during_publishing_lose_no_bar(
             assert await keeper.reload()
 
         abreast = Abreast(sum(map(len, LINES.values())), len(NEW) + 1)
-        async with asyncio.timeout(60), asyncio.TaskGroup() as group:
+        async with asyncio.timeout(DEADLINE), asyncio.TaskGroup() as group:
             for symbol, bars in LINES.items():
                 size = random.Random(symbol).randrange(1, MOST_BARS_A_CALL)
                 group.create_task(abreast.publish(bars, send, size))
@@ -103,7 +104,7 @@ async def test_model_that_hangs_is_refused_while_bars_are_decided(
         hanging = release(folder, "2", doubling())
         reloading = asyncio.create_task(keeper.reload())
         await running.publish(MONTH[:100])
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(DEADLINE):
             with pytest.raises(ModelNotLoaded, match=f"{re.escape(str(hanging))}: does not load and decide within 4 s"):
                 await reloading
         await running.publish(MONTH[100:120])

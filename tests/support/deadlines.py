@@ -6,8 +6,8 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
-DEADLINE = 30.0
-"""Seconds for a wait; on a busy machine each takes a second or two."""
+DEADLINE = 90.0
+"""Seconds for a wait. Each takes a second or two, and many times that on a machine that does much else."""
 
 T = TypeVar("T")
 

@@ -39,9 +39,10 @@ from tradingsignals_server.domain.events import Disposition, Event, EventKind, M
 from tradingsignals_server.domain.risk import RiskRules
 
 from .builders import NOW, bar, walk
+from .deadlines import DEADLINE
 from .following import PICKLED, Batch, Batches
 from .memory_store import Fault
-from .running import DEADLINE, following, patched
+from .running import following, patched
 
 SYMBOLS = ("USDCOP", "EURCOP")
 ELSEWHERE = "GBPCOP"

@@ -36,10 +36,8 @@ from tradingsignals_server.domain.risk import RiskRules
 from tradingsignals_server.domain.signals import Action, Probabilities, Signal
 
 from .builders import SURE, now
+from .deadlines import DEADLINE
 from .memory_store import MemoryStore
-
-DEADLINE = 10.0
-"""Seconds, for every wait."""
 
 T = TypeVar("T")
 

@@ -19,6 +19,7 @@ from google.rpc import error_details_pb2, status_pb2
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 from grpc_status import rpc_status
+from tests.support.deadlines import DEADLINE
 
 from tradingsignals.v1 import (
     bar_pb2,
@@ -44,7 +45,6 @@ from tradingsignals_server.transport.grpc.interceptors import CallInterceptor
 from tradingsignals_server.transport.grpc.server import OPTIONS
 from tradingsignals_server.transport.grpc.status import CallRules
 
-DEADLINE = 20.0  # seconds, for every wait
 FRAMINGS: dict[str, Framing] = {
     EDGE_SERVICES["ServerSentEventsService"].full_name: server_sent_event,
     EDGE_SERVICES["NewlineDelimitedService"].full_name: ndjson_line,

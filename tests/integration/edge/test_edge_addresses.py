@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import httpx
 import pytest
+from tests.support.deadlines import DEADLINE
 
 from tradingsignals_server.adapters.envoy.process import Edge, running_edge
 from tradingsignals_server.adapters.envoy.render import Address, EdgeConfig
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
 
     from tests.integration.edge.conftest import Stub
 
-DEADLINE = 20.0  # seconds, for anything that is waited for
 HERE = "127.0.0.1"
 CALLER = "203.0.113.9"
 PASSED_ON = "x-tradingsignals-address"

@@ -10,14 +10,13 @@ from typing import TYPE_CHECKING
 
 import httpx
 from tests.support import http2 as h2
+from tests.support.deadlines import DEADLINE
 from tests.support.http2 import frame, http2_peer, request
 
 from tradingsignals_server.adapters.envoy.process import Edge
 
 if TYPE_CHECKING:
     from tests.integration.edge.conftest import Stub
-
-DEADLINE = 20.0  # seconds, for anything that is waited for
 
 
 @asynccontextmanager

@@ -15,6 +15,7 @@ import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 from grpc_status import rpc_status
+from tests.support.deadlines import DEADLINE
 
 from tradingsignals.v1 import (
     bar_pb2,
@@ -25,7 +26,6 @@ from tradingsignals.v1 import (
 )
 from tradingsignals_server.adapters.envoy.process import Edge
 
-DEADLINE = 20.0  # seconds, for anything that is waited for
 LATEST = "/tradingsignals.v1.SignalService/GetLatestSignal"
 MEBIBYTE = 1 << 20
 

@@ -10,6 +10,7 @@ import grpc
 import httpx
 import pytest
 from tests.support import http2 as h2
+from tests.support.deadlines import DEADLINE
 from tests.support.http2 import frame, http2_peer
 from tests.support.sockets import connected
 
@@ -20,7 +21,6 @@ from tradingsignals_server.adapters.envoy.render import Address, EdgeConfig
 if TYPE_CHECKING:
     from tests.integration.edge.conftest import Stub
 
-DEADLINE = 20.0  # seconds, for anything that is waited for
 LATEST = "/tradingsignals.v1.SignalService/GetLatestSignal"
 
 

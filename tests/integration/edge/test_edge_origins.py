@@ -13,6 +13,7 @@ import grpc
 import httpx
 import pytest
 from tests.support.certificates import OPENSSL, Authority
+from tests.support.deadlines import DEADLINE
 
 from tradingsignals.v1 import signal_service_pb2, signal_service_pb2_grpc
 from tradingsignals_server.adapters.envoy.identity import EdgeTls
@@ -22,7 +23,6 @@ from tradingsignals_server.adapters.envoy.render import Address, EdgeConfig
 if TYPE_CHECKING:
     from tests.integration.edge.conftest import Stub
 
-DEADLINE = 20.0  # seconds, for anything that is waited for
 LATEST = "/tradingsignals.v1.SignalService/GetLatestSignal"
 FOLLOWED = "/tradingsignals.v1.EventService/StreamEvents"
 WEB = {"content-type": "application/grpc-web+proto"}

@@ -15,11 +15,11 @@ from pathlib import Path
 
 import httpx
 import pytest
+from tests.support.deadlines import DEADLINE
 
 from tradingsignals_server.adapters.envoy.process import EdgeFailed, EdgePortTaken, envoy_binary, running_edge
 from tradingsignals_server.adapters.envoy.render import Address, EdgeConfig, write_edge_files
 
-DEADLINE = 30.0  # seconds, for every wait
 NO_SERVER = Address("127.0.0.1", 1)  # these tests only request files that Envoy serves itself
 
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import grpc
 import httpx
 import pytest
+from tests.support.deadlines import DEADLINE
 
 from tradingsignals.v1 import signal_service_pb2, signal_service_pb2_grpc
 from tradingsignals_server.adapters.envoy.process import Edge, running_edge
@@ -20,7 +21,6 @@ from tradingsignals_server.adapters.envoy.render import EDGE_ERRORS, Address, Ed
 if TYPE_CHECKING:
     from tests.integration.edge.conftest import Stub
 
-DEADLINE = 20.0  # seconds, for anything that is waited for
 LATEST = "/tradingsignals.v1.SignalService/GetLatestSignal"
 CLOSE = "/api/signals/positions/p1/close"
 LARGEST_BODY = 32 * 1024

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import httpx
 import pytest
+from tests.support.deadlines import DEADLINE
 
 from tradingsignals_server.adapters.envoy.process import Edge, running_edge
 from tradingsignals_server.adapters.envoy.render import Address, EdgeConfig
@@ -16,7 +17,6 @@ from tradingsignals_server.adapters.envoy.render import Address, EdgeConfig
 if TYPE_CHECKING:
     from tests.integration.edge.conftest import Stub
 
-DEADLINE = 20.0  # seconds, for anything that is waited for
 PATHS = ("/api/signals/stream", "/api/signals/stream/", "/api/signals/positions/stream", "/api/events")
 
 

@@ -20,6 +20,7 @@ from tradingsignals_server.domain.events import Disposition, Event, EventKind
 from tradingsignals_server.domain.positions import ExitReason, Position
 from tradingsignals_server.domain.signals import Action, Signal
 
+from ..deadlines import DEADLINE
 from ..trades import closed, trade, update
 from .lists import position_numbers
 
@@ -176,7 +177,7 @@ class ConcurrencyContract:
                 seen.extend(page)
             return seen
 
-        async with asyncio.timeout(30), asyncio.TaskGroup() as group:
+        async with asyncio.timeout(DEADLINE), asyncio.TaskGroup() as group:
             follower = group.create_task(follow())
             for writer in range(writers):
                 group.create_task(write(writer))

@@ -15,10 +15,9 @@ from google.protobuf import descriptor_pool, message_factory
 from google.protobuf.message import Message
 from google.rpc.status_pb2 import Status
 from grpc_status import rpc_status
+from tests.support.deadlines import DEADLINE
 
 import tradingsignals
-
-DEADLINE_SECONDS = 20.0
 
 
 @dataclass
@@ -112,17 +111,17 @@ class Driver:
 
     async def call(self, method: str, *arguments: Any, **options: Any) -> Any:
         """Return the response of a call that has one."""
-        async with asyncio.timeout(DEADLINE_SECONDS):
+        async with asyncio.timeout(DEADLINE):
             return await self._call(method, *arguments, **options)
 
     async def listed(self, method: str, **options: Any) -> tuple[list[Any], int | None]:
         """Return all items of a list, and the sequence to follow from."""
-        async with asyncio.timeout(DEADLINE_SECONDS):
+        async with asyncio.timeout(DEADLINE):
             return await self._listed(method, **options)
 
     async def followed(self, method: str, count: int, **options: Any) -> list[tuple[Any, int | None]]:
         """Return the first items of a stream, each with the sequence to resume after."""
-        async with asyncio.timeout(DEADLINE_SECONDS):
+        async with asyncio.timeout(DEADLINE):
             return await self._followed(method, count, **options)
 
     _call: Callable[..., Awaitable[Any]]

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from google.rpc.error_details_pb2 import ErrorInfo
 from google.rpc.status_pb2 import Status
+from tests.support.deadlines import DEADLINE
 
 import tradingsignals
 from tradingsignals import Event, Position, Signal, Unavailable
@@ -15,8 +16,6 @@ from tradingsignals.v1 import market_data_service_pb2 as market_data
 from tradingsignals.v1 import position_service_pb2 as positions
 from tradingsignals.v1 import signal_service_pb2 as signals
 from tradingsignals.v1.event_pb2 import Heartbeat, StreamError
-
-DEADLINE_SECONDS = 20.0
 
 
 def stopping() -> Status:
@@ -112,7 +111,7 @@ async def test_heartbeat_moves_the_sequence_to_resume_after(script: Any) -> None
 async def test_entering_a_stream_waits_for_the_subscription(script: Any) -> None:
     script.responses["StreamSignals"] = []
     async with (
-        asyncio.timeout(DEADLINE_SECONDS),
+        asyncio.timeout(DEADLINE),
         tradingsignals.connect(f"127.0.0.1:{script.port}") as client,
         client.stream_signals(),
     ):
@@ -143,7 +142,7 @@ async def test_sync_stream_can_be_cancelled_from_another_thread(script: Any) -> 
         assert (await asyncio.to_thread(next, stream)).sequence == 1
         rest = asyncio.create_task(asyncio.to_thread(list, stream))
         stream.cancel()
-        async with asyncio.timeout(DEADLINE_SECONDS):
+        async with asyncio.timeout(DEADLINE):
             assert await rest == []
 
 

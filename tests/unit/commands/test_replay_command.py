@@ -8,6 +8,7 @@ from typing import Any
 
 import grpc
 import pytest
+from tests.support.deadlines import DEADLINE
 
 import tradingsignals
 from tradingsignals_server.adapters.feeds import files
@@ -16,7 +17,6 @@ from tradingsignals_server.commands.replay import INCOMPLETE, ReplayFailed, repl
 
 START = datetime(2024, 1, 2, 13, 0, tzinfo=UTC)
 BARS = 2300
-DEADLINE_SECONDS = 20.0
 NOWHERE = "127.0.0.1:1"
 
 
@@ -245,7 +245,7 @@ async def test_interruption_has_a_summary_and_its_exit_code(script: Any, file: P
 
     script.publishing = [script.fine, hold]
     task = asyncio.create_task(replay(file, address=script.address, console=screen.console))
-    async with asyncio.timeout(DEADLINE_SECONDS):
+    async with asyncio.timeout(DEADLINE):
         await reached.wait()
         task.cancel()
         assert await task == 130

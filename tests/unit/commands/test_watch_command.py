@@ -7,6 +7,7 @@ from typing import Any
 
 import grpc
 import pytest
+from tests.support.deadlines import DEADLINE
 
 from tradingsignals import Backoff, Event, Position, Signal
 from tradingsignals.v1 import event_service_pb2 as events
@@ -59,7 +60,6 @@ CLOSED = Position(
     current_pnl_account=-7.15,
     bars_held=8,
 )
-DEADLINE_SECONDS = 20.0
 AT_ONCE = Backoff(first_seconds=0.0, max_seconds=0.0)
 
 
@@ -77,7 +77,7 @@ async def watch_until(script: Any, screen: Any, reached: Coroutine[Any, Any, Any
     """Run `watch` until `reached` returns, then stop it as Ctrl-C does; fail if it ends earlier."""
     watching = asyncio.create_task(watch(script.address, console=screen.console, **options))
     reaching = asyncio.create_task(reached)
-    async with asyncio.timeout(DEADLINE_SECONDS):
+    async with asyncio.timeout(DEADLINE):
         await asyncio.wait((watching, reaching), return_when=asyncio.FIRST_COMPLETED)
         watching.cancel()
         reaching.cancel()

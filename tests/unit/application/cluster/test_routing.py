@@ -9,7 +9,8 @@ from uuid import UUID
 
 import pytest
 from tests.support.builders import walk
-from tests.support.running import DEADLINE, Running, dispositions, running_engine
+from tests.support.deadlines import DEADLINE
+from tests.support.running import Running, dispositions, running_engine
 
 from tradingsignals_server.application.cluster import router as routing
 from tradingsignals_server.application.cluster.router import Router

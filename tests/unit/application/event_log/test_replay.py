@@ -10,9 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from tests.support.builders import NOW, OPENING, bar
+from tests.support.deadlines import DEADLINE
 from tests.support.following import Batch, Batches, follow
 from tests.support.memory_store import MemoryStore
-from tests.support.running import DEADLINE, started
+from tests.support.running import started
 
 from tradingsignals_server.application.event_log.filter import Filter
 from tradingsignals_server.application.event_log.group import ResponseLimits
