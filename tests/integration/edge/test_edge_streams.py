@@ -92,7 +92,7 @@ async def test_streams_can_end_during_the_drain_of_the_edge(
 ) -> None:
     config = EdgeConfig(Address("127.0.0.1", 0), Address("127.0.0.1", stub.port))
     async with asyncio.timeout(DEADLINE), httpx.AsyncClient() as client:
-        async with running_edge(config, tmp_path / "edge", drain_seconds=DEADLINE) as edge:
+        async with running_edge(config, tmp_path / "edge", drain_seconds=20.0) as edge:
             request = client.build_request("GET", f"{edge.url}/api/signals/stream")
             response = await client.send(request, stream=True)
 
