@@ -18,7 +18,7 @@ from google.protobuf.descriptor import MethodDescriptor
 from tests.support.browser import CHROMIUM
 from tests.support.chromium import chromium
 from tests.support.commands import run
-from tests.support.deadlines import DEADLINE, within
+from tests.support.deadlines import DEADLINE, poll, within
 from tests.support.folders import scratch_folder
 from tests.support.keys import GuardedService, guarded_service, known
 from tests.support.service import running_service
@@ -309,7 +309,7 @@ async def test_audit_log_has_what_callers_did_and_were_refused(guarded: Guarded)
         path = f"/api/access/audit?caller_id={new.key.id}"
         async with asyncio.timeout(DEADLINE):
             while len(entries := (await rest.get(path, headers=admin)).json()["entries"]) < 3:
-                pass
+                await poll()
         refused = (await rest.get(f"{path}&refused=true&limit=1", headers=admin)).json()["entries"]
     by_result = {entry["result"]: entry for entry in entries}
     done = by_result["OK"]
@@ -344,7 +344,7 @@ async def test_caller_beyond_its_limits_is_told_when_to_try_again(folder: Path) 
                         async with client.stream_positions():
                             break
                     except tradingsignals.Overloaded:
-                        pass
+                        await poll()
 
 
 TRICKS = (

@@ -13,7 +13,7 @@ from google.protobuf.json_format import ParseDict
 from tests.support.bars import a_month, messages
 from tests.support.builders import walk
 from tests.support.commands import Ended, run
-from tests.support.deadlines import DEADLINE, within
+from tests.support.deadlines import DEADLINE, poll, within
 from tests.support.folders import scratch_folder
 from tests.support.processes import Process, all_ended, of_module
 from tests.support.service import RunningService, running_service
@@ -75,7 +75,7 @@ async def test_performance_of_the_service_is_that_of_the_backtest_of_its_bars(se
         newest = (await client.service_info()).through_sequence
         async with asyncio.timeout(DEADLINE):  # outcomes and account follow the log
             while (await client.get_account()).through_sequence < newest:
-                pass
+                await poll()
         backtest = await within(client.run_backtest(symbols=["USDCOP"]).wait())
         response = await within(client.get_performance(by=["MONTH", "ACTION"]))
         by_rest = await within(rest.get("/api/signals/performance?by=MONTH&by=ACTION"))

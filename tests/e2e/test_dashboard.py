@@ -12,7 +12,7 @@ from tests.support.browser import CHROMIUM
 from tests.support.chromium import Tab
 from tests.support.dashboard import AXE, Dashboard
 from tests.support.dashboard_feed import SYMBOLS, Feed, signals_of
-from tests.support.deadlines import DEADLINE
+from tests.support.deadlines import DEADLINE, poll
 from tests.support.folders import scratch_folder
 from tests.support.service import RunningService, running_service
 
@@ -246,4 +246,4 @@ async def test_new_database_is_noticed_and_read_anew(tab: Tab) -> None:
                 expected = [int(each["sequence"]) for each in await signals_of(api)]
             async with asyncio.timeout(DEADLINE):
                 while await page.rows() != expected:
-                    pass
+                    await poll()

@@ -11,7 +11,7 @@ from tests.support.browser import CHROMIUM
 from tests.support.chromium import Tab
 from tests.support.dashboard import Dashboard
 from tests.support.dashboard_feed import SYMBOLS, Feed, signals_of
-from tests.support.deadlines import DEADLINE
+from tests.support.deadlines import DEADLINE, poll
 from tests.support.folders import scratch_folder
 from tests.support.service import RunningService, running_service
 
@@ -65,7 +65,7 @@ async def test_restarts_of_server_and_edge_lose_and_repeat_nothing(tab: Tab) -> 
             expected = [row["sequence"] for row in reversed(rows) if row["kind"] == "SIGNAL"]
             async with asyncio.timeout(DEADLINE):
                 while (found := await page.rows())[:1] != expected[:1]:
-                    pass
+                    await poll()
             assert found == expected
             async with service.rest() as api:
                 signals = await signals_of(api, symbol="USDCOP")

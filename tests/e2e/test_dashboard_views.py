@@ -10,7 +10,7 @@ import pytest
 from tests.support.browser import CHROMIUM
 from tests.support.dashboard import AXE, Dashboard
 from tests.support.dashboard_feed import Feed, all_of
-from tests.support.deadlines import DEADLINE
+from tests.support.deadlines import DEADLINE, poll
 
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium on this machine")
 
@@ -22,7 +22,7 @@ async def settled(api: httpx.AsyncClient) -> None:
             account, newest = [(await api.get(path)).json() for path in ("/api/account", "/")]
             if int(account.get("through_sequence", 0)) >= int(newest["through_sequence"]):
                 return
-            await asyncio.sleep(0.1)  # they follow after a pause
+            await poll()  # they follow after a pause
 
 
 def amount(value: float) -> str:

@@ -16,7 +16,7 @@ import pytest
 from tests.support.bars import messages
 from tests.support.builders import walk
 from tests.support.commands import running_command
-from tests.support.deadlines import DEADLINE, within
+from tests.support.deadlines import DEADLINE, poll, within
 from tests.support.frozen_proxy import frozen_proxy
 from tests.support.postgres import postgres_server
 from tests.support.publishing import PATIENCE, published
@@ -169,7 +169,7 @@ async def test_followers_resume_after_an_outage_of_the_database(folder: Path) ->
             async with server.outage(), service.client() as client:
                 async with asyncio.timeout(DEADLINE):
                     while (await client.health()).status != "unhealthy":  # a probe a second finds out
-                        pass
+                        await poll()
             await publishing
             await check_each_once(server.url("signals"), seen)
 
@@ -232,8 +232,8 @@ async def test_followers_report_pruned_events(folder: Path) -> None:
 
 async def moved_to(follower: Any, sequence: int) -> None:
     """Wait until the bookmark has reached a sequence. It polls, because no event is yielded for it."""
-    while (follower.sequence or 0) < sequence:  # noqa: ASYNC110
-        await asyncio.sleep(0.01)
+    while (follower.sequence or 0) < sequence:
+        await poll()
 
 
 async def test_follower_detects_a_dead_connection_by_missing_heartbeats(service: RunningService, symbol: str) -> None:

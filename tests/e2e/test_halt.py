@@ -10,7 +10,7 @@ import asyncpg
 import httpx
 from tests.support.bars import messages
 from tests.support.builders import walk
-from tests.support.deadlines import DEADLINE
+from tests.support.deadlines import DEADLINE, poll
 from tests.support.folders import scratch_folder
 from tests.support.service import RunningService, running_service
 
@@ -20,7 +20,6 @@ from tradingsignals import AsyncClient
 EAGER = {"CONFIDENCE_THRESHOLD": "0.36", "ATR_MULTIPLIER_SL": "100", "ATR_MULTIPLIER_TP": "150"}
 BARS = walk(300, seed=13)
 HALTED = "Trading is halted by hand (news at 10): no position is opened"
-PAUSE = 0.05
 
 T = TypeVar("T")
 
@@ -39,8 +38,8 @@ async def stopped_signals(rest: httpx.AsyncClient) -> list[dict[str, Any]]:
 async def until(find: Callable[[], Awaitable[T]]) -> T:
     """Wait until `find` returns something that is true, and return it."""
     async with asyncio.timeout(6 * DEADLINE):
-        while not (found := await find()):  # noqa: ASYNC110 - there is no event to await
-            await asyncio.sleep(PAUSE)
+        while not (found := await find()):
+            await poll()
     return found
 
 

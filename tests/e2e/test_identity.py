@@ -17,7 +17,7 @@ import grpc
 import httpx
 import pytest
 from tests.support.certificates import OPENSSL, Authority, Certificate, TokenIssuer, unsigned
-from tests.support.deadlines import DEADLINE, within
+from tests.support.deadlines import DEADLINE, poll, within
 from tests.support.folders import scratch_folder
 from tests.support.service import RunningService, running_service
 
@@ -197,7 +197,7 @@ async def test_new_certificate_is_served_without_a_restart(identified: Identifie
         os.replace(path, identified.served / part)  # noqa: PTH105 - one move, as Envoy watches for
     async with asyncio.timeout(DEADLINE):
         while "second.example" not in await _names(identified):
-            pass
+            await poll()
     assert identified.service.child("envoy").pid == pid
 
 

@@ -14,7 +14,7 @@ from google.protobuf.descriptor import Descriptor, FieldDescriptor, MethodDescri
 from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
 from tests.support.bars import messages
-from tests.support.deadlines import DEADLINE, within
+from tests.support.deadlines import DEADLINE, poll, within
 from tests.support.folders import scratch_folder
 from tests.support.service import RunningService, running_service
 from tests.support.unharmed import unharmed
@@ -97,7 +97,7 @@ async def calls_in(log: RunningService, ids: set[str]) -> Counter[str]:
             found = Counter(line["request_id"] for line in lines if line.get("request_id") in ids)
             if found.keys() == ids:
                 return found
-            await asyncio.sleep(0.05)
+            await poll()
 
 
 async def test_texts_are_data_and_one_line_of_the_log_each(logging_service: RunningService) -> None:

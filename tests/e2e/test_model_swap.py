@@ -9,7 +9,7 @@ from pathlib import Path
 
 from tests.support.bars import a_month, messages
 from tests.support.builders import walk
-from tests.support.deadlines import DEADLINE
+from tests.support.deadlines import DEADLINE, poll
 from tests.support.model_files import release, variant
 from tests.support.service import running_service
 from tests.support.swaps import Abreast, Decided, check_decisions
@@ -53,7 +53,7 @@ async def test_ten_model_swaps_during_publishing_lose_no_bar(folder: Path) -> No
                     policies[version] = OnnxPolicy(file)
                 if version == UNASKED:
                     while (await client.model_info()).model.version == before:
-                        pass
+                        await poll()
                     return
                 response = await rest.post("/api/signals/model/reload", json={})
                 if version == BROKEN:

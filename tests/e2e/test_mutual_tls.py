@@ -14,7 +14,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from tests.support.bars import messages
 from tests.support.builders import walk
 from tests.support.certificates import OPENSSL, SERVER_NAME, Inner, placed
-from tests.support.deadlines import DEADLINE, within
+from tests.support.deadlines import DEADLINE, poll, within
 from tests.support.folders import scratch_folder
 from tests.support.ports import free_pair
 from tests.support.processes import children
@@ -98,7 +98,7 @@ async def test_new_certificates_are_used_within_seconds_and_streams_go_on(secure
         placed(inner.authority.certificate("second", f"DNS:{SERVER_NAME}", days=1), inner.server.path.parent)
         async with asyncio.timeout(DEADLINE):
             while len(found := await expiries(secured)) != 1 or found == {first}:
-                pass
+                await poll()
         await publish(client, 60, 5)
         assert (await within(anext(aiter(events)))).sequence
     assert {each.pid for each in children(secured.service.pid)} == before, "nothing was restarted"

@@ -12,7 +12,7 @@ from tests.support.browser import CHROMIUM
 from tests.support.chromium import Tab
 from tests.support.dashboard import Dashboard
 from tests.support.dashboard_feed import Feed
-from tests.support.deadlines import DEADLINE
+from tests.support.deadlines import DEADLINE, poll
 from tests.support.folders import scratch_folder
 from tests.support.ports import free_ports
 from tests.support.service import RunningService, running_service
@@ -48,7 +48,7 @@ async def guarded() -> AsyncIterator[Guarded]:
             await feed.position()
             async with service.rest() as rest, asyncio.timeout(DEADLINE):
                 while (await rest.get("/api/account")).json().get("account", {}).get("open_positions") != 1:
-                    pass
+                    await poll()
             yield Guarded(service, port)
 
 

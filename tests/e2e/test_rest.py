@@ -15,7 +15,7 @@ import httpx
 import pytest
 from tests.support.bars import as_json
 from tests.support.builders import walk
-from tests.support.deadlines import DEADLINE
+from tests.support.deadlines import DEADLINE, poll
 from tests.support.quotes import sure_buy, sure_hold, sure_sell
 from tests.support.rest_json import rest_time
 from tests.support.service import RunningService
@@ -63,7 +63,7 @@ async def test_service_info_is_returned(rest: httpx.AsyncClient) -> None:
 async def test_health_is_returned(rest: httpx.AsyncClient, path: str) -> None:
     async with asyncio.timeout(DEADLINE):
         while (response := await get(rest, path))["total_signals_generated"] < 311:  # counted by a probe once a second
-            pass
+            await poll()
     names = {
         *("status", "timestamp", "service", "version", "model_loaded", "database_connected", "uptime_seconds"),
         *("total_signals_generated", "last_signal_timestamp", "last_commit_time", "warnings"),

@@ -17,7 +17,7 @@ import asyncpg
 import pytest
 from tests.support.bars import messages
 from tests.support.builders import walk
-from tests.support.deadlines import DEADLINE
+from tests.support.deadlines import DEADLINE, poll
 from tests.support.folders import scratch_folder
 from tests.support.processes import Process, all_ended, children, listener
 from tests.support.service import RunningService, running_service
@@ -73,23 +73,23 @@ async def addresses(database: asyncpg.Connection) -> list[str]:
 async def come_to(database: asyncpg.Connection, sequence: int) -> None:
     """Wait until the log has reached a sequence."""
     async with asyncio.timeout(DEADLINE):
-        while await database.fetchval("SELECT last_sequence FROM event_log") < sequence:  # noqa: ASYNC110 - there is no event to await
-            await asyncio.sleep(0.02)
+        while await database.fetchval("SELECT last_sequence FROM event_log") < sequence:
+            await poll()
 
 
 async def has_said(service: RunningService, text: str) -> None:
     """Wait until the service has logged a line."""
     async with asyncio.timeout(3 * DEADLINE):  # several servers start one after the other
-        while text not in service.log:  # noqa: ASYNC110 - there is no event to await
-            await asyncio.sleep(0.05)
+        while text not in service.log:
+            await poll()
 
 
 async def replaced(service: RunningService, gone: Process, count: int) -> None:
     """Wait until another server has replaced a process."""
     await all_ended([gone])
     async with asyncio.timeout(DEADLINE):
-        while len(servers(service)) < count:  # noqa: ASYNC110 - there is no event to await
-            await asyncio.sleep(0.05)
+        while len(servers(service)) < count:
+            await poll()
 
 
 async def publish(service: RunningService, bars: Sequence[Bar]) -> int:
@@ -104,7 +104,7 @@ async def publish(service: RunningService, bars: Sequence[Bar]) -> int:
                     break
                 except TemporaryError:
                     repeated += 1
-                    await asyncio.sleep(0.05)
+                    await poll()
             assert (response.received, response.rejected, response.late) == (len(calling), 0, 0)
             await asyncio.sleep(SECONDS_A_CALL)
     return repeated
@@ -121,7 +121,7 @@ async def follow(address: str, count: int, seen: list[int]) -> None:
                     if not count:
                         return
             except TemporaryError:
-                await asyncio.sleep(0.05)
+                await poll()
 
 
 KILLED = ("kill", "kill", "restart")
@@ -209,8 +209,8 @@ async def test_servers_of_two_versions_lose_and_repeat_nothing(
         result = "a newer version was started on it" if older_servers == "continue" else "start the newer version"
         before = service.log.count(result)
         os.kill(servers(service)[0].pid, signal.SIGKILL)
-        while service.log.count(result) == before:  # noqa: ASYNC110 - there is no event to await
-            await asyncio.sleep(0.05)
+        while service.log.count(result) == before:
+            await poll()
         assert "Traceback" not in service.log, service.log
 
 
@@ -252,8 +252,8 @@ async def stand_still(database: asyncpg.Connection, dice: random.Random) -> None
     session, address = dice.choice(list((await sessions(database)).items()))
     with standing_still(listener(address)):
         async with asyncio.timeout(DEADLINE):
-            while session in await sessions(database):  # noqa: ASYNC110 - there is no event to await
-                await asyncio.sleep(0.05)
+            while session in await sessions(database):
+                await poll()
     await come_back(database, address)
 
 
@@ -298,8 +298,8 @@ async def test_frozen_server_is_replaced_and_cannot_write_when_it_resumes(
 async def come_back(database: asyncpg.Connection, address: str) -> None:
     """Wait until the server at an address has a lease."""
     async with asyncio.timeout(DEADLINE):
-        while address not in (await sessions(database)).values():  # noqa: ASYNC110 - there is no event to await
-            await asyncio.sleep(0.05)
+        while address not in (await sessions(database)).values():
+            await poll()
 
 
 async def owner_of(database: asyncpg.Connection) -> str:
@@ -315,7 +315,7 @@ async def generated(client: tradingsignals.AsyncClient) -> Signal:
         try:
             return await client.generate_signal(4000.0, symbol=SYMBOLS[0])
         except TemporaryError:
-            await asyncio.sleep(0.05)
+            await poll()
 
 
 async def test_feed_moves_when_its_server_dies(folder: Path) -> None:

@@ -12,7 +12,7 @@ import pytest
 from tests.support.bars import messages
 from tests.support.builders import walk
 from tests.support.curl import curl_stream
-from tests.support.deadlines import within
+from tests.support.deadlines import poll, within
 from tests.support.followers import STREAMS, by_grpc, through
 from tests.support.quotes import sure_hold
 from tests.support.service import RunningService, running_service
@@ -109,5 +109,5 @@ async def _read_on(call: Any, responses: list[Any]) -> None:
 
 async def _logged(service: RunningService, *words: str) -> None:
     """Wait until a line of the log contains `words`. It polls, because the file has no notification."""
-    while not any(all(word in line for word in words) for line in service.log.splitlines()):  # noqa: ASYNC110
-        await asyncio.sleep(0)
+    while not any(all(word in line for word in words) for line in service.log.splitlines()):
+        await poll()

@@ -9,7 +9,7 @@ from datetime import timedelta
 import asyncpg
 import pytest
 from tests.support.builders import NOW, bar
-from tests.support.deadlines import DEADLINE, within
+from tests.support.deadlines import DEADLINE, poll, within
 from tests.support.following import Batches, follow
 
 from tradingsignals_server.adapters.postgres.connection import Connections, connections
@@ -147,7 +147,7 @@ async def _a_statement_waits_for_a_lock(pool: Connections) -> None:
         while not await database.fetchval(
             "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
         ):
-            pass
+            await poll()
 
 
 # ------------------------------------------------------------------------------------------------------- retention

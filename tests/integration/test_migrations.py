@@ -13,7 +13,7 @@ import asyncpg
 import pytest
 from tests.support.builders import NOW, bar
 from tests.support.counted import assert_counted
-from tests.support.deadlines import DEADLINE, within
+from tests.support.deadlines import DEADLINE, poll, within
 
 from tradingsignals_server.adapters.postgres.connection import Connections, connections
 from tradingsignals_server.adapters.postgres.lease import Lease
@@ -204,8 +204,8 @@ async def test_migration_whose_process_is_killed_leaves_the_schema_and_can_start
 async def until(sql: asyncpg.Connection, condition: str) -> None:
     """Wait until a condition holds in the database."""
     async with asyncio.timeout(DEADLINE):
-        while not await sql.fetchval(condition):  # noqa: ASYNC110 - there is no event to await
-            await asyncio.sleep(0.02)
+        while not await sql.fetchval(condition):
+            await poll()
 
 
 @asynccontextmanager
@@ -240,8 +240,8 @@ async def test_migration_that_waits_for_a_lock_lets_others_go_on(
         await until(sql, "SELECT count(*) = 1 FROM pg_locks WHERE NOT granted AND relation = 'events'::regclass")
         await within(store.commit([MarketUpdate(bar(), Disposition.ACCEPTED)], NOW))
         async with asyncio.timeout(DEADLINE):
-            while "pg_dump (process " not in caplog.text:  # noqa: ASYNC110 - there is no event to await
-                await asyncio.sleep(0.02)
+            while "pg_dump (process " not in caplog.text:
+                await poll()
         assert not migrating.done()
     assert await within(migrating) == [LOCKING]
     assert await sql.fetchval("SELECT count(*) FROM events") == 1

@@ -11,7 +11,7 @@ import asyncpg
 import pytest
 from tests.support import builders
 from tests.support.builders import now, walk
-from tests.support.deadlines import within
+from tests.support.deadlines import poll, within
 from tests.support.following import follow
 
 from tradingsignals_server.adapters.placeholder_policy import PlaceholderPolicy
@@ -204,7 +204,7 @@ async def _waits_for_a_lock(watching: asyncpg.Connection) -> None:
     while not await watching.fetchval(
         "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
     ):
-        pass
+        await poll()
 
 
 async def test_takeover_is_counted(start: Start, sql: asyncpg.Connection) -> None:

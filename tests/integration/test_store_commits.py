@@ -13,7 +13,7 @@ import asyncpg
 import pytest
 from tests.support.builders import NOW, signal
 from tests.support.counted import assert_counted
-from tests.support.deadlines import within
+from tests.support.deadlines import poll, within
 from tests.support.trades import closed, trade, update
 
 from tradingsignals_server.adapters.postgres.connection import Database
@@ -84,7 +84,7 @@ async def _commit_waits(sql: asyncpg.Connection) -> None:
     while not await sql.fetchval(
         "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
     ):
-        pass
+        await poll()
 
 
 async def test_database_refuses_a_second_open_position_of_a_symbol(

@@ -10,7 +10,7 @@ from uuid import uuid4
 import asyncpg
 import pytest
 from tests.support.builders import NOW, OPENING, bar, signal
-from tests.support.deadlines import within
+from tests.support.deadlines import poll, within
 
 from tradingsignals_server.adapters.postgres.connection import ENGINE_CONNECTIONS, READER_CONNECTIONS, connections
 from tradingsignals_server.adapters.postgres.store import PostgresStore
@@ -106,7 +106,7 @@ async def failure_of(call: Awaitable[object]) -> BaseException | None:
 async def _some_entries(store: PostgresStore) -> None:
     """Poll, because the store does not notify of commits."""
     while (await store.log_head()).newest < 20:
-        pass
+        await poll()
 
 
 async def test_connections_closed_by_the_server_are_replaced(store: PostgresStore, sql: asyncpg.Connection) -> None:

@@ -20,7 +20,12 @@ async def within(awaitable: Awaitable[T], seconds: float = DEADLINE) -> T:
 
 async def until(find: Callable[[], Awaitable[T]]) -> T:
     """Wait until `find` returns something that is true, and return it."""
-    async with asyncio.timeout(6 * DEADLINE):
-        while not (found := await find()):  # noqa: ASYNC110 - there is no event to await
-            await asyncio.sleep(0.02)
+    async with asyncio.timeout(2 * DEADLINE):
+        while not (found := await find()):
+            await poll()
     return found
+
+
+async def poll() -> None:
+    """Pause between two looks at what gives no event to await; without a pause, looking takes a core of its own."""
+    await asyncio.sleep(0.02)

@@ -17,7 +17,7 @@ from tradingsignals_server.bootstrap.engine import utc_now
 from tradingsignals_server.domain.access import Role
 
 from .commands import run
-from .deadlines import DEADLINE
+from .deadlines import DEADLINE, poll
 from .service import RunningService, running_service
 
 NO_HEADERS: Mapping[str, str] = MappingProxyType({})
@@ -41,7 +41,7 @@ async def known(
     """Wait until the service knows of the last change of a key, which it is notified of: its calls get `status`."""
     async with service.rest() as rest, asyncio.timeout(DEADLINE):
         while (await rest.get("/", headers={"x-api-key": key, **sent_with})).status_code != status:
-            pass
+            await poll()
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ import grpc
 
 from tradingsignals import Bar, TemporaryError
 
+from .deadlines import poll
 from .service import RunningService
 
 BARS_A_CALL = 100
@@ -64,5 +65,5 @@ async def committed(service: RunningService, sequence: int) -> int:
     """Wait until the log has reached a sequence, and return its newest one. It polls the server directly."""
     async with service.direct_client() as client:
         while (newest := (await client.service_info()).through_sequence) < sequence:
-            pass
+            await poll()
     return newest

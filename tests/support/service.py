@@ -16,7 +16,7 @@ import httpx
 
 import tradingsignals
 
-from .deadlines import DEADLINE, within
+from .deadlines import DEADLINE, poll, within
 from .ports import free_ports
 from .processes import Process, all_ended, children, descendants
 
@@ -256,5 +256,5 @@ async def health_with(rest: httpx.AsyncClient, status: int) -> httpx.Response:
     """Return the first response of /health with this status; it polls, as a load balancer does."""
     async with asyncio.timeout(DEADLINE):
         while (response := await rest.get("/health")).status_code != status:
-            pass
+            await poll()
     return response

@@ -7,7 +7,7 @@ import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from .deadlines import DEADLINE, within
+from .deadlines import DEADLINE, poll, within
 from .processes import Process
 from .service import RunningService
 
@@ -67,4 +67,4 @@ async def _stored(service: RunningService) -> list[int]:
 async def _reaches(followed: list[int], follower: asyncio.Task[None], count: int) -> None:
     while len(followed) < count:
         assert not follower.done(), follower
-        await asyncio.sleep(0.01)
+        await poll()

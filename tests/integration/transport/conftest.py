@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 import pytest
-from tests.support.deadlines import DEADLINE
+from tests.support.deadlines import DEADLINE, poll
 from tests.support.logs import Log
 from tests.support.memory_outcomes import MemoryOutcomes
 
@@ -158,5 +158,5 @@ async def sides() -> AsyncIterator[Sides]:
 async def followers(server: FanoutServer, count: int) -> None:
     """Wait until there are `count` followers."""
     async with asyncio.timeout(DEADLINE):
-        while server.streams != count:  # noqa: ASYNC110 - there is no event to await
-            await asyncio.sleep(0.01)
+        while server.streams != count:
+            await poll()

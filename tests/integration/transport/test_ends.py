@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable, Iterator
 
 import pytest
 from tests.support import http2 as h2
-from tests.support.deadlines import DEADLINE
+from tests.support.deadlines import DEADLINE, poll
 from tests.support.http2 import Peer, http2_peer
 from tests.support.logs import Log
 
@@ -59,8 +59,8 @@ async def nothing_left(sides: Sides, before: Counter[str]) -> None:
     """Wait until there are no more objects than `before`."""
     try:
         async with asyncio.timeout(DEADLINE):
-            while left(sides) - before:  # noqa: ASYNC110 - there is no event to await
-                await asyncio.sleep(0.05)
+            while left(sides) - before:
+                await poll()
     except TimeoutError:
         pytest.fail(f"left behind: {left(sides) - before}")
 

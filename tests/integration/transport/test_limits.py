@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 from tests.support import http2 as h2
-from tests.support.deadlines import DEADLINE, within
+from tests.support.deadlines import DEADLINE, poll, within
 from tests.support.http2 import Peer, http2_peer
 from tests.support.logs import Log
 from tests.support.sockets import connected
@@ -280,8 +280,8 @@ async def test_peer_that_does_not_take_its_responses_is_not_read_from(log: Log) 
         for first in range(1, 60_000, 2_000):
             peer.send(*(h2.frame(h2.HEADERS, 5, stream, block) for stream in range(first, first + 2_000, 2)))
         async with asyncio.timeout(DEADLINE):
-            while not (held := pending(server)):  # noqa: ASYNC110 - there is no event to await
-                await asyncio.sleep(0.01)
+            while not (held := pending(server)):
+                await poll()
         async with http2_peer(server.port) as other:
             for stream in range(1, 100, 2):
                 await called(other, stream)

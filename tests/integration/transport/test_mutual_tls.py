@@ -17,7 +17,7 @@ import pytest
 from tests.support import http2 as h2
 from tests.support.certificates import OPENSSL, SERVER_NAME, Authority, Certificate, Inner, placed
 from tests.support.curl import curl_stream
-from tests.support.deadlines import DEADLINE, within
+from tests.support.deadlines import DEADLINE, poll, within
 from tests.support.http2 import Frames, Peer, http2_peer
 from tests.support.logs import Log
 from tests.support.sockets import connected
@@ -232,8 +232,8 @@ async def test_changed_files_are_noticed_by_themselves(secured: Secured, monkeyp
     watching = asyncio.create_task(secured.certificates.run())
     placed(secured.inner.authority.certificate("second", f"DNS:{SERVER_NAME}"), secured.inner.server.path.parent)
     async with asyncio.timeout(DEADLINE):
-        while secured.certificates.current is first:  # noqa: ASYNC110 - there is no event to await
-            await asyncio.sleep(0.01)
+        while secured.certificates.current is first:
+            await poll()
     watching.cancel()
 
 
@@ -382,7 +382,7 @@ async def test_new_certificates_and_authorities_come_to_be_used_without_an_inter
             connection.connection.abort()
         async with asyncio.timeout(DEADLINE):
             while await read(running) != 200:  # the edge connects again, with what its files have now
-                pass
+                await poll()
 
 
 def put(path: Path, content: bytes) -> None:
