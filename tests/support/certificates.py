@@ -17,6 +17,7 @@ import grpc
 from tradingsignals_server.transport.certificates import TlsFiles
 
 OPENSSL = shutil.which("openssl")
+_NEW_KEY = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes")  # made at once, unlike one of RSA
 
 
 def _openssl(*arguments: object, stdin: bytes = b"") -> bytes:
@@ -33,7 +34,7 @@ class Certificate:
 
     def encrypted(self, key: Path) -> Certificate:
         """Return the same with a copy of the key that needs a password."""
-        _openssl("rsa", "-aes128", "-passout", "pass:secret", "-in", self.key, "-out", key)
+        _openssl("pkey", "-aes128", "-passout", "pass:secret", "-in", self.key, "-out", key)
         return Certificate(self.path, key)
 
 
@@ -49,7 +50,7 @@ class Authority:
         """Make one."""
         own = Certificate(folder / f"{name}.pem", folder / f"{name}.key")
         subject = ("-subj", f"/CN={name}", "-days", "2", "-keyout", own.key, "-out", own.path)
-        _openssl("req", "-x509", "-newkey", "rsa:2048", "-nodes", *subject)
+        _openssl("req", "-x509", *_NEW_KEY, *subject)
         return cls(folder, own)
 
     def certificate(self, name: str, *names: str, days: int = 2, usage: str = "") -> Certificate:
@@ -61,7 +62,7 @@ class Authority:
         request, extensions = self.folder / f"{name}.csr", self.folder / f"{name}.ext"
         only_for = f"extendedKeyUsage={usage}\n" if usage else ""
         extensions.write_text(f"subjectAltName={','.join(names)}\n{only_for}")
-        _openssl("req", "-newkey", "rsa:2048", "-nodes", "-subj", f"/CN={name}", "-keyout", made.key, "-out", request)
+        _openssl("req", *_NEW_KEY, "-subj", f"/CN={name}", "-keyout", made.key, "-out", request)
         by = ("-CA", self.own.path, "-CAkey", self.own.key, "-CAcreateserial", "-extfile", extensions)
         _openssl("x509", "-req", "-in", request, "-days", days, *by, "-out", made.path)
         return made
