@@ -19,7 +19,7 @@ from tests.support.commands import running_command
 from tests.support.deadlines import DEADLINE, poll, within
 from tests.support.frozen_proxy import frozen_proxy
 from tests.support.postgres import postgres_server
-from tests.support.publishing import PATIENCE, published
+from tests.support.publishing import published
 from tests.support.service import RunningService, running_service
 
 import tradingsignals
@@ -54,7 +54,7 @@ class SequenceRecorder:
         """Return all sequences once there are `count`."""
         while len(self.sequences) < count:
             self._grown.clear()
-            await within(self._grown.wait(), PATIENCE)
+            await within(self._grown.wait())
         return self.sequences
 
 

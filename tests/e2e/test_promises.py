@@ -28,8 +28,9 @@ from tests.support.deadlines import DEADLINE, within
 from tests.support.folders import scratch_folder
 from tests.support.followers import STREAMS
 from tests.support.payloads import PAYLOADS, events_of
+from tests.support.publisher import reachable
 from tests.support.quotes import sure_buy, sure_sell
-from tests.support.scenarios import THROUGH_THE_EDGE, Subscriber, reachable
+from tests.support.scenarios import THROUGH_THE_EDGE, Subscriber
 from tests.support.service import RunningService, running_service
 from tests.support.sockets import connected
 

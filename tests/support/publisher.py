@@ -55,8 +55,9 @@ class Publisher:
 
 
 async def reachable(service: RunningService) -> None:
-    """Wait until the public port accepts connections."""
-    options = [("grpc.initial_reconnect_backoff_ms", 50), ("grpc.max_reconnect_backoff_ms", 100)]
+    """Wait until the public port accepts connections, after a pause: it does so as well while the server is away."""
+    await poll()
+    options = [("grpc.initial_reconnect_backoff_ms", 20), ("grpc.max_reconnect_backoff_ms", 50)]
     async with grpc.aio.insecure_channel(service.address, options=options) as channel:
         await channel.channel_ready()
 

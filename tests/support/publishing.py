@@ -7,16 +7,14 @@ from collections.abc import Sequence
 
 from tradingsignals import Bar, TemporaryError
 
+from .deadlines import DEADLINE
 from .publisher import reachable
 from .service import RunningService
-
-PATIENCE = 60.0
-"""Seconds for a service to restart and accept bars."""
 
 
 async def published(service: RunningService, bars: Sequence[Bar]) -> int:
     """Publish bars with retries until they are acknowledged, and return the newest sequence."""
-    async with asyncio.timeout(PATIENCE):
+    async with asyncio.timeout(DEADLINE):
         while True:
             async with service.client() as client:
                 try:

@@ -13,6 +13,7 @@ import httpx
 from google.protobuf.json_format import ParseDict
 
 from .followers import WAYS, Query, Responses, Stream
+from .publisher import reachable
 from .service import RunningService
 
 BROKEN = (grpc.aio.AioRpcError, httpx.HTTPError, StopAsyncIteration, AssertionError)
@@ -20,7 +21,6 @@ BROKEN = (grpc.aio.AioRpcError, httpx.HTTPError, StopAsyncIteration, AssertionEr
 
 _FRAME = 5
 _TRAILERS = 0x80
-_QUICK = (("grpc.initial_reconnect_backoff_ms", 20), ("grpc.max_reconnect_backoff_ms", 50))
 
 
 @asynccontextmanager
@@ -47,12 +47,6 @@ async def _frames(response: httpx.Response, stream: Stream) -> AsyncIterator[Any
 
 
 THROUGH_THE_EDGE = {**WAYS, "grpc-web": by_plain_grpc_web}
-
-
-async def reachable(service: RunningService) -> None:
-    """Wait until the public port accepts connections."""
-    async with grpc.aio.insecure_channel(service.address, options=_QUICK) as channel:
-        await channel.channel_ready()
 
 
 @dataclass
