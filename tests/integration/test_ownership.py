@@ -231,8 +231,8 @@ async def test_lost_lease_is_replaced_by_one_with_another_id(start: Start, sql: 
 def impatient(monkeypatch: pytest.MonkeyPatch) -> float:
     """Shorten the seconds after which a silent session is ended; return them."""
     monkeypatch.setattr(membership_module, "HEARTBEAT_INTERVAL_S", 0.05)
-    monkeypatch.setattr(membership_module, "SILENT_S", 0.5)
-    return 0.5
+    monkeypatch.setattr(membership_module, "SILENT_S", 2.0)  # a busy machine may stand still for half a second
+    return 2.0
 
 
 async def test_silent_session_is_ended_by_another_server(start: Start, dsn: str, impatient: float) -> None:
@@ -261,7 +261,7 @@ async def test_session_that_waits_for_a_lock_is_not_silent(
     async with sql.transaction():
         await sql.execute("SELECT FROM event_log FOR UPDATE")
         claiming = asyncio.create_task(first.membership.claim(("USDCOP",)))
-        done, _ = await asyncio.wait((claiming,), timeout=4 * impatient)
+        done, _ = await asyncio.wait((claiming,), timeout=1.5 * impatient)
         assert not done
     assert (await within(claiming)).ours == {"USDCOP"}
     assert (first.membership.lease_id, second.membership.lease_id) == before
