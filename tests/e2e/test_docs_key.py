@@ -98,6 +98,25 @@ async def test_key_is_kept_in_the_tab_only(guarded: Guarded, tab: Tab) -> None:
     assert await tab.run(SUMMARY) == "Key"
 
 
+@pytest.mark.parametrize("key", ["ключ", "two words", "naïve"])
+async def test_text_that_no_header_can_carry_is_not_sent_and_said_to_be_no_key(
+    guarded: Guarded, tab: Tab, key: str
+) -> None:
+    for operation in ("ListSignals", "StreamEvents"):
+        await view(guarded, tab, operation)
+        await enter(tab, key)
+        assert (await tab.run("document.getElementById('key-problem').textContent")).startswith("This is not a key")
+        assert await tab.run("sessionStorage.length") == 0
+        await tab.run("document.getElementById('access').open = false")
+        await tab.run(PRESS)
+        assert await tab.shows(f"{STATUS} === 'Not sent'")
+        assert "This is not a key: it contains" in await tab.run("document.querySelector('.try').textContent")
+        assert await tab.shows(ASKS)
+        await enter(tab, guarded.key)
+        assert await tab.run("document.getElementById('key-problem').textContent") == ""
+        await enter(tab, "")
+
+
 async def test_snippets_take_the_key_from_the_environment(guarded: Guarded, tab: Tab) -> None:
     for operation in ("ListSignals", "GetPerformance"):
         await view(guarded, tab, operation)

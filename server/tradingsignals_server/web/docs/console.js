@@ -1,6 +1,6 @@
 /** Calls that are sent from the page, and streams shown while they come. Loaded when the first call is sent. */
-import { copyButton, h, json } from "/docs/dom.js";
-import { askForKey, credentials } from "/docs/key.js";
+import { copyButton, counted, h, json } from "/docs/dom.js";
+import { askForKey, credentials, NotAKey } from "/docs/key.js";
 
 const SHOWN_EVENTS = 200;
 const SHOWN_TEXT = 200_000;
@@ -14,7 +14,7 @@ export async function send({ method, url, body, headers }, panel) {
     const text = await response.text();
     const id = response.headers.get("x-request-id");
     panel.replaceChildren(
-      h("div.bar", {}, status(response), response.headers.has("idempotency-replayed") ? h("span.quiet.small", {}, "replayed") : "", h("span.quiet.small", {}, `${Math.round(performance.now() - began)} ms, ${text.length.toLocaleString("en")} bytes`),
+      h("div.bar", {}, status(response), response.headers.has("idempotency-replayed") ? h("span.quiet.small", {}, "replayed") : "", h("span.quiet.small", {}, `${Math.round(performance.now() - began)} ms, ${counted(text.length, "byte")}`),
         copyButton(() => text)),
       h("pre", { tabindex: 0, "aria-label": "Response" }, text.length > SHOWN_TEXT ? [text.slice(0, SHOWN_TEXT), "\u2026"] : json(text)),
       id ? h("div.bar", {}, h("span.quiet.small", {}, "request id ", h("code", {}, id))) : "");
@@ -42,7 +42,7 @@ export function follow({ method, url, body }, panel, ended) {
   panel.replaceChildren(h("div.bar", {}, dot, state, counts, pause), list);
 
   const draw = () => {
-    const parts = [`${messages.toLocaleString("en")} messages`, through && `sequence ${through}`, `${Math.round((performance.now() - last) / 1000)} s ago`];
+    const parts = [counted(messages, "message"), through && `sequence ${through}`, `${Math.round((performance.now() - last) / 1000)} s ago`];
     counts.textContent = parts.filter(Boolean).join(" \u00b7 ");
     if (paused) return;
     list.prepend(...waiting.splice(0).reverse());
@@ -92,7 +92,10 @@ export function follow({ method, url, body }, panel, ended) {
       end("Ended by the server", "");
     } catch (error) {
       if (stopper.signal.aborted) end("Stopped", "");
-      else end(`Broken: ${error.message}`, "off");
+      else if (error instanceof NotAKey) {
+        end("Not sent", "");
+        failed(panel, error);
+      } else end(`Broken: ${error.message}`, "off");
     }
   })();
   return () => stopper.abort();
@@ -114,8 +117,10 @@ const request = (method, body, accept, headers = {}) => ({
 const status = (response) => h(`span.status.${response.ok ? "good" : "bad"}`, { role: "status" }, `${response.status} ${response.statusText}`.trim());
 
 function failed(panel, error) {
-  panel.replaceChildren(h("div.bar", {}, h("span.status.bad", { role: "status" }, "No response"),
-    h("span.quiet.small", {}, `The service could not be reached (${error.message}).`)));
+  const unsent = error instanceof NotAKey;
+  panel.replaceChildren(h("div.bar", {}, h("span.status.bad", { role: "status" }, unsent ? "Not sent" : "No response"),
+    h("span.quiet.small", {}, unsent ? error.message : `The service could not be reached (${error.message}).`)));
+  if (unsent) askForKey();
 }
 
 /** The entries of a message; a heartbeat is an entry too. */
@@ -129,7 +134,7 @@ function shownItem(item) {
   const kind = Object.keys(item).find((key) => typeof item[key] === "object" && item[key] !== null && !Array.isArray(item[key]) && key !== "technical_factors" && key !== "probabilities");
   const value = "signal_id" in item || "position_id" in item ? item : (item[kind] ?? item);
   const what = [value.symbol ?? value.bar?.symbol, value.action, value.status, value.confidence === undefined ? null : `${(100 * value.confidence).toFixed(1)}%`,
-    value.total_bars && `${value.bars} of ${value.total_bars} bars`, value.bar?.close ?? value.entry_price, (value.timestamp ?? value.bar?.time)?.slice(0, 16).replace("T", " "), value.message].filter((each) => each != null);
+    value.total_bars && `${value.bars} of ${counted(Number(value.total_bars), "bar")}`, value.bar?.close ?? value.entry_price, (value.timestamp ?? value.bar?.time)?.slice(0, 16).replace("T", " "), value.message].filter((each) => each != null);
   const name = value === item ? (item.position_id ? "position" : item.signal_id ? "signal" : kind ?? "message") : kind;
   const details = h("details", {}, h("summary", {}, h("span.mono", {}, item.sequence ?? "\u2013"), h("span", {}, [name, ...what].join("  \u00b7  "))));
   details.addEventListener("toggle", () => { if (details.children.length === 1) details.append(h("pre", {}, json(JSON.stringify(item)))); });

@@ -38,6 +38,9 @@ export function json(text) {
   return [...parts, shown.slice(at)];
 }
 
+/** "1 field", "1,200 fields". */
+export const counted = (count, one) => `${count.toLocaleString("en")} ${count === 1 ? one : `${one}s`}`;
+
 /** A button that copies what `text` returns. */
 export function copyButton(text) {
   const button = h("button", { type: "button", onclick: async () => {

@@ -1,5 +1,5 @@
 /** Schemas of the OpenAPI document as lists of fields. */
-import { h, prose } from "/docs/dom.js";
+import { counted, h, prose } from "/docs/dom.js";
 
 let schemas = {};
 export const useSchemas = (found) => { schemas = found; };
@@ -33,7 +33,7 @@ export function field(name, schema, { required, absent, description, control, id
   let more = null;
   if (type.enum) more = h("details.inside", {}, h("summary", {}, type.enum.join(" \u00b7 ")), prose(type.description));
   else if (type.properties && Object.keys(type.properties).length && !seen.includes(label)) {
-    more = h("details.inside", {}, h("summary", {}, `${label}: ${Object.keys(type.properties).length} fields`));
+    more = h("details.inside", {}, h("summary", {}, `${label}: ${counted(Object.keys(type.properties).length, "field")}`));
     more.addEventListener("toggle", () => { if (more.children.length === 1) more.append(fields(type, false, [...seen, label])); });
   }
   const limits = bounds(schema);
