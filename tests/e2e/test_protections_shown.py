@@ -64,7 +64,7 @@ async def test_account_has_every_protection(guarded: Guarded) -> None:
         "limit": 1,
         "value": 1,
         "reached": True,
-        "reason": "1 positions are open, and the limit is 1",
+        "reason": "1 position is open, and the limit is 1",
     }
     assert states["MAX_DAILY_LOSS_PCT"]["limit"] == 0.5
     assert states["MAX_EXPOSURE_PCT"]["limit"] == 0
@@ -99,7 +99,7 @@ async def test_state_view_has_every_protection(tab: Tab, guarded: Guarded) -> No
     assert "off" in await page.text("[data-protection=MAX_EXPOSURE_PCT]")
     assert "50.00%" in await page.text("[data-protection=MAX_DAILY_LOSS_PCT]")
     await page.shows("#trading .status", "Limit reached")
-    await page.shows("#trading", "1 positions are open, and the limit is 1")
+    await page.shows("#trading", "1 position is open, and the limit is 1")
     async with guarded.service.rest() as rest:
         await rest.post("/api/account/halt", json={"reason": "news"})
         try:

@@ -89,7 +89,7 @@ async def test_settings_that_agree_with_the_stored_bars_are_accepted(pool: Conne
         ),
         (
             "1d",
-            "BAR_INTERVAL=1d: the stored bars of BTCUSDT (and those of 1 further symbols) are of 1h, and it says 1d; "
+            "BAR_INTERVAL=1d: the stored bars of BTCUSDT (and those of 1 further symbol) are of 1h, and it says 1d; "
             "set BTCUSDT=1h, or use another database (DATA_DIR)",
         ),
     ],

@@ -16,6 +16,7 @@ import numpy as np
 
 from ..domain.features import FeatureContext, FeaturesFailed, Observation
 from ..domain.features.specification import LARGEST_SIZE, LONGEST_HISTORY
+from ..domain.wording import counted
 from ..features import BarArrays, SessionPlace, UserFeatures
 
 PYTHON = "python:"
@@ -53,7 +54,7 @@ class PythonFeatures:
     def observe(self, context: FeatureContext) -> Observation:
         """See Features."""
         if context.bars < self.warm_bars:
-            raise FeaturesFailed(f"{self.reference} needs {self.warm_bars} bars and {context.bars} are known")
+            raise FeaturesFailed(f"{self.reference} needs {counted(self.warm_bars, 'bar')} and got {context.bars}")
         session = SessionPlace(context.session_progress, context.session_bars or 0, context.session_bars_left or 0)
         try:
             with np.errstate(all="ignore"):

@@ -13,6 +13,7 @@ from ..domain.calendar import SessionCalendar
 from ..domain.errors import ServiceError
 from ..domain.intervals import DEFAULT_INTERVAL, interval_name
 from ..domain.protections import HALTED_BY_SETTING, halted_by_hand
+from ..domain.wording import counted
 from .decision.pipeline import Pipeline
 from .decision.symbol_state import SymbolState
 from .ingest.engine import Engine
@@ -202,10 +203,14 @@ class HealthReporter:
             if symbol.undecided:
                 found.append(self._undecided(symbol))
             if symbol.missing_bars:
-                found.append(f"{symbol.symbol}: {symbol.missing_bars} bars of the newest session are missing")
+                session = "of the newest session"
+                missing = counted(symbol.missing_bars, f"bar {session} is missing", f"bars {session} are missing")
+                found.append(f"{symbol.symbol}: {missing}")
         further = sum(_has_problem(symbol) for symbol in symbols) - sum(_has_problem(symbol) for symbol in shown)
         if further:
-            found.append(f"{further} further symbols are stale, lack bars or have bars that the model is not for")
+            one = "further symbol is stale, lacks bars or has bars"
+            others = counted(further, one, "further symbols are stale, lack bars or have bars")
+            found.append(f"{others} that the model is not for")
         return found
 
     def _undecided(self, symbol: SymbolHealth) -> str:

@@ -24,6 +24,7 @@ from ..api.mapping.log_messages import LOG_DECODERS
 from ..config.settings import InvalidSettings, Settings
 from ..domain.errors import StorageUnavailable
 from ..domain.intervals import interval_name
+from ..domain.wording import counted
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,7 +146,7 @@ async def require_intervals(store: PostgresStore, settings: Settings) -> None:
     if not other:
         return
     symbol, interval = next(iter(other.items()))
-    further = f" (and those of {len(other) - 1} further symbols)" if len(other) > 1 else ""
+    further = f" (and those of {counted(len(other) - 1, 'further symbol')})" if len(other) > 1 else ""
     raise InvalidSettings(
         f"BAR_INTERVAL={intervals}: the stored bars of {symbol}{further} are of {interval_name(interval)}, and it says "
         f"{interval_name(intervals.of(symbol))}; set {symbol}={interval_name(interval)}, or use another database"

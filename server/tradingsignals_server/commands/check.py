@@ -13,6 +13,7 @@ from ..adapters.onnx.policy import OnnxPolicy
 from ..adapters.python_features import PYTHON, PythonFeatures
 from ..domain.intervals import interval_name
 from ..domain.recurrent_state import ResetRule
+from ..domain.wording import counted
 from .feature_check import check_features
 
 _RESETS = {
@@ -69,19 +70,17 @@ def described(path: Path, policy: OnnxPolicy, features_checked: str | None = Non
 def _features(model: ModelSpecification) -> str:
     features = model.features
     if features.specification == BARS:
-        return f"{', '.join(features.names)} of the last {features.lookback_bars} bars, the oldest first"
+        return f"{', '.join(features.names)} of the last {counted(features.lookback_bars, 'bar')}, the oldest first"
     if features.specification.startswith(PYTHON):
         source = f", source {features.source_sha256[:12]}" if features.source_sha256 else ""
         return (
             f"{features.specification}: {len(features.names)} ({', '.join(features.names)}), of the last "
-            f"{features.lookback_bars} bars{source}"
+            f"{counted(features.lookback_bars, 'bar')}{source}"
         )
     expressions = f" ({', '.join(features.expressions)})" if features.expressions else ""
     stacked = f", {features.stack} frames" if features.stack > 1 else ""
-    return (
-        f"{features.specification}: {len(features.names)}{expressions}, of the last {features.lookback_bars} bars"
-        f"{stacked}"
-    )
+    bars = counted(features.lookback_bars, "bar")
+    return f"{features.specification}: {len(features.names)}{expressions}, of the last {bars}{stacked}"
 
 
 def _outputs(model: ModelSpecification) -> str:
@@ -100,7 +99,7 @@ def _normalisation(model: ModelSpecification) -> str:
 
 def _calibration(model: ModelSpecification) -> str:
     if (win := model.win_calibration) is not None:
-        cases = f"{win.cases} cases ({win.buy.cases} BUY, {win.sell.cases} SELL)"
+        cases = f"{counted(win.cases, 'case')} ({win.buy.cases} BUY, {win.sell.cases} SELL)"
         return f"win probability, of {cases} from {_span(range_text((win.start, win.end)))}"
     entry = json.loads(model.calibration)
     if entry["kind"] == "none":
@@ -112,14 +111,14 @@ def _calibration(model: ModelSpecification) -> str:
 def _state(model: ModelSpecification) -> str:
     if not model.recurrent:
         return "none: each decision depends on its own observation only"
-    layers = "1 layer" if model.layers == 1 else f"{model.layers} layers"
+    layers = counted(model.layers, "layer")
     return f"{layers} of {model.hidden_size}{_KINDS.get(model.state_tensors, '')}, {_RESETS[model.reset]}"
 
 
 def _batches(sizes: tuple[int, ...]) -> str:
     if not sizes:
         return "none: one inference for each symbol"
-    return f"of up to {sizes[-1]} symbols, bit-identical to single inferences"
+    return f"of up to {counted(sizes[-1], 'symbol')}, bit-identical to single inferences"
 
 
 def _span(text: str) -> str:

@@ -15,6 +15,7 @@ import tradingsignals
 from tradingsignals import Signal
 from tradingsignals.v1.explanation_pb2 import Explanation, Replay, RuleResult
 
+from ..domain.wording import counted
 from .api_key import api_key, credentials
 from .watch import ServiceAbsent
 
@@ -116,7 +117,7 @@ def _features(found: Explanation) -> Table:
     table = Table("Feature", Column("Value", justify="right"), "Unit", Column("Observed", justify="right"), box=None)
     table.title, table.title_justify = "Features", "left"
     for one in found.features:
-        name = one.name if one.bars_ago == 0 else f"{one.name} ({one.bars_ago} bars before)"
+        name = one.name if one.bars_ago == 0 else f"{one.name} ({counted(one.bars_ago, 'bar')} before)"
         value = f"{one.value:.6g}" if one.HasField("value") else ""
         table.add_row(name, value, one.unit, f"{one.observed:.6g}")
     return table

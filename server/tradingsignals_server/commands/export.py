@@ -20,6 +20,7 @@ from ..adapters.python_features import PythonFeatures
 from ..domain.features import Features, RawBars
 from ..domain.recurrent_state import ResetRule
 from ..domain.signals import Action
+from ..domain.wording import counted
 from .arrays import distributions_of
 from .export_options import ExportOptions, TrainedFeatures, require_branch, require_observed, require_valid
 from .new_file import new_file, require_new
@@ -53,10 +54,11 @@ class Exported:
         """Describe the result in lines of text."""
         made, parity = self.specification, self.parity
         state = f", state of {made.layers} x {made.hidden_size}" if made.recurrent else ""
-        recorded = f", and {parity.recorded} recorded observations" if parity.recorded else ""
+        recorded = f", and {counted(parity.recorded, 'recorded observation')}" if parity.recorded else ""
         lines = [
             f"{self.path}: {made.name} {made.version}, {made.type}{state}",
-            f"  parity with torch over {parity.steps} steps, {parity.decisions} decisions, {parity.resets} resets"
+            f"  parity with torch over {counted(parity.steps, 'step')}, {counted(parity.decisions, 'decision')}, "
+            f"{counted(parity.resets, 'reset')}"
             f"{recorded}:",
             f"  {made.output.value.replace('_', ' ')} differ by at most {parity.output_difference:.1e}"
             + (f", states by {parity.state_difference:.1e}" if made.recurrent else ""),

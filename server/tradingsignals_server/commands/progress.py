@@ -10,6 +10,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from ..adapters.feeds.delivery import Monotonic
 from ..adapters.feeds.tally import Tally
+from ..domain.wording import counted
 
 _SECONDS_BETWEEN_LINES = 5.0
 
@@ -54,7 +55,7 @@ class ReplayDisplay:
             self._progress.start()
             self._progress.update(self._task, completed=rows, of="rows read")
         elif self._is_line_due():
-            self.print_line(f"{self._name}: {rows:,} rows are read")
+            self.print_line(f"{self._name}: {counted(rows, 'row is', 'rows are')} read")
 
     def update(self, tally: Tally) -> None:
         """Show the number of bars published. The rate counts from the call with no bars."""
@@ -62,7 +63,7 @@ class ReplayDisplay:
             self._began = self._monotonic()
         rate, total = f"{self._rate(tally):,.0f}", len(tally.file)
         if self._console.is_terminal:
-            counts = ", ".join(f"{count:,} {what}" for what, count in tally.counts() if count)
+            counts = ", ".join(f"{what} {count:,}" for what, count in tally.counts() if count)
             self._progress.start()
             self._progress.update(
                 self._task,
@@ -76,7 +77,7 @@ class ReplayDisplay:
             if tally.bars == total:
                 self._progress.stop()
         elif self._is_line_due():
-            self.print_line(f"{tally.bars:,} of {total:,} bars, {rate} bars/s, at {tally.reached}")
+            self.print_line(f"{tally.bars:,} of {counted(total, 'bar')}, {rate} bars/s, at {tally.reached}")
 
     def print_line(self, line: str) -> None:
         """Print a line above the progress bar."""
@@ -86,7 +87,7 @@ class ReplayDisplay:
         """Print the summary, then the warnings."""
         seconds = self._monotonic() - self._began
         self.print_line(
-            f"{self._name}: {how}; {tally.bars:,} bars in {seconds:.1f} s ({self._rate(tally):,.0f} bars/s)"
+            f"{self._name}: {how}; {counted(tally.bars, 'bar')} in {seconds:.1f} s ({self._rate(tally):,.0f} bars/s)"
         )
         for what, count in tally.counts():
             self.print_line(f"  {what:<16}{count:>10,}")

@@ -17,6 +17,7 @@ ServiceError
 from __future__ import annotations
 
 from .errors import NotFound, ServiceError
+from .wording import counted
 
 
 class Unauthenticated(ServiceError):
@@ -86,7 +87,7 @@ class RateLimited(LimitReached):
 
     def __init__(self, rate: float, seconds: int) -> None:
         super().__init__(
-            f"more than {rate:g} calls a second; try again in {seconds} s",
+            f"more than {rate:g} {'call' if rate == 1 else 'calls'} a second; try again in {seconds} s",
             limit=f"{rate:g}",
             retry_after_seconds=str(seconds),
         )
@@ -98,8 +99,9 @@ class TooManyStreams(LimitReached):
     reason = "TOO_MANY_STREAMS"
 
     def __init__(self, limit: int) -> None:
+        streams = counted(limit, "stream of this caller is", "streams of this caller are")
         super().__init__(
-            f"{limit} streams of this caller are open already: end one, or follow all in one stream",
+            f"{streams} open already: end one, or follow all in one stream",
             limit=str(limit),
             retry_after_seconds="1",
         )

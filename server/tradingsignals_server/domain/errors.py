@@ -46,6 +46,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import ClassVar
 
+from .wording import counted
+
 
 def time_text(time: datetime) -> str:
     """Return a time as errors state it: RFC 3339, with Z for UTC."""
@@ -196,7 +198,7 @@ class NotEnoughBars(FailedPrecondition):
 
     def __init__(self, symbol: str, needed: int, stored: int) -> None:
         super().__init__(
-            f"{symbol} has {stored} bars of its sessions stored, {needed} are needed",
+            f"{symbol} has {counted(stored, 'bar')} of its sessions stored, {needed} are needed",
             symbol=symbol,
             bars_needed=str(needed),
             bars_stored=str(stored),
@@ -238,7 +240,9 @@ class TooManySymbols(FailedPrecondition):
 
     def __init__(self, symbol: str, limit: int) -> None:
         super().__init__(
-            f"{symbol} is new, and MAX_SYMBOLS={limit} symbols are in use already", symbol=symbol, limit=str(limit)
+            f"{symbol} is new, and as many symbols as MAX_SYMBOLS={limit} are in use already",
+            symbol=symbol,
+            limit=str(limit),
         )
 
 

@@ -12,6 +12,7 @@ from enum import StrEnum
 
 from .rule import ObjectionRule
 from .values import dataclass
+from .wording import counted, percent
 
 _PRECISION = 1e-9
 """Sums of sizes and losses that reach a limit in decimal may miss it by less than this in binary."""
@@ -106,14 +107,14 @@ def _daily_loss_objection(planned: PlannedPosition) -> str | None:
     lost, limit = planned.account.day_loss_pct / 100.0, planned.protections.max_daily_loss_pct
     if not limit or lost < limit - _PRECISION:
         return None
-    return f"The loss of the day, {lost:.2%} of equity, has reached the limit of {limit:.2%}"
+    return f"The loss of the day, {percent(lost, 2)} of equity, has reached the limit of {percent(limit, 2)}"
 
 
 def _drawdown_objection(planned: PlannedPosition) -> str | None:
     lost, limit = planned.account.drawdown_pct / 100.0, planned.protections.max_drawdown_pct
     if not limit or lost < limit - _PRECISION:
         return None
-    return f"Equity is {lost:.2%} below its peak, which reaches the limit of {limit:.2%}"
+    return f"Equity is {percent(lost, 2)} below its peak, which reaches the limit of {percent(limit, 2)}"
 
 
 def _cooldown_objection(planned: PlannedPosition) -> str | None:
@@ -121,19 +122,22 @@ def _cooldown_objection(planned: PlannedPosition) -> str | None:
     if ends is None or planned.time >= ends:
         return None
     until = ends.isoformat(" ", "minutes")[: len("2024-03-04 13:05")]
-    return f"Cool-down until {until} UTC, after {planned.account.stops_in_row} stops in a row"
+    return f"Cool-down until {until} UTC, after {counted(planned.account.stops_in_row, 'stop')} in a row"
 
 
 def _positions_objection(planned: PlannedPosition) -> str | None:
     held, limit = planned.account.open_positions, planned.protections.max_open_positions
-    return f"{held} positions are open, and the limit is {limit}" if limit and held >= limit else None
+    if not limit or held < limit:
+        return None
+    return f"{counted(held, 'position is', 'positions are')} open, and the limit is {limit}"
 
 
 def _exposure_objection(planned: PlannedPosition) -> str | None:
     exposure, limit = planned.account.exposure + planned.size, planned.protections.max_exposure_pct
     if not limit or exposure <= limit + _PRECISION:
         return None
-    return f"Exposure would be {exposure:.2%} of equity, above the limit of {limit:.2%}"
+    would, most = percent(exposure, 2, limit), percent(limit, 2, exposure)
+    return f"Exposure would be {would} of equity, above the limit of {most}"
 
 
 class ProtectionUnit(StrEnum):

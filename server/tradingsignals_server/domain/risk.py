@@ -17,6 +17,7 @@ from .protections import NO_PROTECTIONS, Protections
 from .rule import ObjectionRule
 from .signals import Action, Decision, Probabilities, WinEstimate, reached_from
 from .values import dataclass
+from .wording import counted, percent
 
 KELLY_MINIMUM_TRADES = 20
 """Closed positions that Kelly's fraction needs without a win probability; with fewer, it is POSITION_SIZE_PCT."""
@@ -158,7 +159,7 @@ def decide(
     action, confidence, win = choice.action, choice.confidence, choice.win
     why = [f"Model confidence: {confidence:.1%}"]
     if win is not None:
-        why.append(f"Win probability: {win.probability:.1%} ({win.cases} cases)")
+        why.append(f"Win probability: {percent(win.probability, 1)} ({counted(win.cases, 'case')})")
     for rule in DECISION_RULES:
         if (reason := rule.objection(choice)) is not None:
             sentences = (*why, reason, *_observations(price, indicators))
@@ -219,7 +220,8 @@ def _choice_objection(choice: PolicyChoice) -> str | None:
 def _confidence_objection(choice: PolicyChoice) -> str | None:
     action, confidence, threshold = choice.action, choice.confidence, choice.rules.confidence_threshold
     if confidence < reached_from(threshold):
-        return f"{action} at {confidence:.1%} is below the threshold of {threshold:.1%}: HOLD"
+        given, needed = percent(confidence, 1, threshold), percent(threshold, 1, confidence)
+        return f"{action} at {given} is below the threshold of {needed}: HOLD"
     return None
 
 
@@ -236,14 +238,15 @@ def _win_objection(choice: PolicyChoice) -> str | None:
     if least <= 0.0:
         return None
     if win is not None:
-        below = f"{action} wins in {win.probability:.1%} of {win.cases} cases, below the minimum of {least:.1%}: HOLD"
+        chance, minimum = percent(win.probability, 1, least), percent(least, 1, win.probability)
+        below = f"{action} wins in {chance} of {counted(win.cases, 'case')}, below the minimum of {minimum}: HOLD"
         return below if win.probability < least else None
     why = (
-        f"fewer than {LEAST_CASES} cases are known at a confidence of {choice.confidence:.1%}"
+        f"fewer than {LEAST_CASES} cases are known at a confidence of {percent(choice.confidence, 1)}"
         if choice.is_calibrated
         else "its model is not calibrated"
     )
-    return f"{action} has no win probability, for {why}, and the minimum is {least:.1%}: HOLD"
+    return f"{action} has no win probability, for {why}, and the minimum is {percent(least, 1)}: HOLD"
 
 
 def _atr_objection(choice: PolicyChoice) -> str | None:

@@ -111,7 +111,7 @@ async def test_summary_lists_the_first_reasons(script: Any, tmp_path: Path, scre
     assert await replay(file, address=script.address, console=screen.console) == 0
     assert "  rejected                10" in screen.lines
     assert "  rows skipped             1" in screen.lines
-    assert "    row 22: it has 1 cells, and the header has 6" in screen.lines
+    assert "    row 22: it has 1 cell, and the header has 6" in screen.lines
     assert "    row 3: USDCOP 2024-01-02 13:05: it differs" in screen.lines
     assert screen.lines[-1] == "    and 6 more"
 

@@ -179,8 +179,11 @@ class _Loading:
             self.damage = error.reason
         self._require_interval()
         if not self.values:
-            first = f"none of its first {self.skipped_rows} rows is a bar; {self.skipped[0]}" if self.skipped else None
-            raise UnreadableFile(self.path, first or "it has no rows")
+            if not self.skipped:
+                raise UnreadableFile(self.path, "it has no rows")
+            skipped = self.skipped_rows
+            first = "its first row is no bar" if skipped == 1 else f"none of its first {skipped:,} rows is a bar"
+            raise UnreadableFile(self.path, f"{first}; {self.skipped[0]}")
 
     def _take(self, number: int, cells: Cells | str) -> None:
         if isinstance(cells, str):

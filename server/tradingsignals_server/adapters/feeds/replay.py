@@ -13,6 +13,7 @@ from ...application.ports.clock import Sleep
 from ...application.ports.feed import MarketDataSink
 from ...domain.errors import ServiceError
 from ...domain.intervals import IntervalOf, default_interval
+from ...domain.wording import counted
 from .delivery import MarketPace, Monotonic, at_pace, deliver, newest_bar
 from .files import load_in_thread
 from .kind import FeedContext, FeedKind, OnProgress
@@ -89,8 +90,8 @@ class ReplayFeed:
                 log.warning("%s, %s", self._path, reason)
             logged = len(tally.reasons)
             self._on_progress(tally)
-        counts = ", ".join(f"{count} {what}" for what, count in tally.counts() if count)
-        log.info("%s: replay finished, %d bars (%s)", self._path, tally.bars, counts)
+        counts = ", ".join(f"{what} {count}" for what, count in tally.counts() if count)
+        log.info("%s: replay finished, %s (%s)", self._path, counted(tally.bars, "bar"), counts)
         for failure in tally.failures():
             log.error("%s: %s", self._path, failure)
 

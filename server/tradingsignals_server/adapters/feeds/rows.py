@@ -11,6 +11,8 @@ from operator import itemgetter
 from pathlib import Path
 from typing import IO, Any, cast
 
+from ...domain.wording import counted
+
 LINE_BYTES = 1 << 16
 """Maximum length of a line of a CSV file. A longer one is skipped without keeping it in memory."""
 PRICES = ("open", "high", "low", "close")
@@ -89,7 +91,7 @@ def _csv_rows(path: Path, magic: bytes) -> Iterator[Row]:
                 cells.append("")
                 yield number, pick(cells)
             elif text.strip():
-                yield number, f"it has {len(cells)} cells, and the header has {width}"
+                yield number, f"it has {counted(len(cells), 'cell')}, and the header has {width}"
 
 
 def _lines(binary: IO[bytes]) -> Iterator[tuple[int, bytes | None]]:

@@ -9,6 +9,7 @@ from datetime import datetime
 
 from ...domain.bars import Bar
 from ...domain.events import Disposition
+from ...domain.wording import counted
 from .files import NAMED_REASONS, BarFile
 
 
@@ -54,12 +55,14 @@ class Tally:
     def failures(self) -> Iterator[str]:
         """Yield one line for each reason why bars did not have the effect that they have in the order of time."""
         if late := self.dispositions[Disposition.LATE]:
+            are, their = ("is LATE: it is", "its symbol") if late == 1 else ("are LATE: they are", "their symbols")
             yield (
-                f"{late:,} of {self.bars:,} bars are LATE: they are stored, but made no signal, because newer bars of "
-                "their symbols had been processed before"
+                f"{late:,} of {counted(self.bars, 'bar')} {are} stored, but made no signal, because newer bars of "
+                f"{their} had been processed before"
             )
         if self.file.damage is not None:
-            yield f"only the {len(self.file):,} bars before the damage were read: {self.file.damage}"
+            read = counted(len(self.file), "bar before the damage was", "bars before the damage were")
+            yield f"only the {read} read: {self.file.damage}"
 
 
 _SHOWN = {

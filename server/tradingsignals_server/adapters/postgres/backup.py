@@ -19,6 +19,7 @@ from uuid import UUID
 
 import asyncpg
 
+from ...domain.wording import counted
 from .connection import connected
 from .place import place_of
 from .programs import MAJOR, EmbeddedPostgresError, program
@@ -61,8 +62,8 @@ class Contents:
     def __str__(self) -> str:
         """Describe it in a line."""
         return (
-            f"log {self.epoch} up to entry {self.newest}, {self.bars:,} bars, {self.signals:,} signals, "
-            f"{self.positions:,} positions, schema {self.schema}"
+            f"log {self.epoch} up to entry {self.newest}, {counted(self.bars, 'bar')}, "
+            f"{counted(self.signals, 'signal')}, {counted(self.positions, 'position')}, schema {self.schema}"
         )
 
 

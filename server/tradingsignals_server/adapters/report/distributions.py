@@ -10,6 +10,7 @@ from ...application.report import ReportData
 from ...domain.performance.breakdowns import Breakdown, Dimension
 from ...domain.performance.figures import Figure
 from ...domain.performance.texts import number
+from ...domain.wording import counted
 from .drawing import (
     BOTTOM,
     SMALL,
@@ -47,13 +48,13 @@ def r_chart(data: ReportData) -> ChartDrawing | None:
     paths = []
     for at in sorted(bins):
         top = up(bins[at])
-        title = f"{number(at * width)} to {number((at + 1) * width)} R: {bins[at]} trades"
+        title = f"{number(at * width)} to {number((at + 1) * width)} R: {counted(bins[at], 'trade')}"
         kind = "bar-gain" if at >= 0 else "bar-loss"
         shape = rectangle(across(at * width) + 0.5, top, max(step - 1.0, 0.5), up(0.0) - top)
         paths.append(DrawnPath(shape, kind, title))
     return ChartDrawing(
         SMALL,
-        f"Distribution of the net R multiple of {len(found)} trades",
+        f"Distribution of the net R multiple of {counted(len(found), 'trade')}",
         value_ticks(across, 6),
         value_ticks(up, 4),
         tuple(paths),
@@ -75,7 +76,7 @@ def excursion_chart(data: ReportData) -> ChartDrawing | None:
         paths.append(DrawnPath(points, kind))
     return ChartDrawing(
         SMALL,
-        f"Largest excursion against (MAE) and in favor (MFE) of {len(trades)} trades, in R",
+        f"Largest excursion against (MAE) and in favor (MFE) of {counted(len(trades), 'trade')}, in R",
         value_ticks(across, 6),
         value_ticks(up, 5),
         tuple(paths),
@@ -123,12 +124,13 @@ def calibration_chart(data: ReportData) -> ChartDrawing | None:
     across, up = x_scale(SMALL, (0.0, 1.0)), y_scale(SMALL, (0.0, 1.0))
     paths = [DrawnPath(f"M{across(0):.1f},{up(0):.1f}L{across(1):.1f},{up(1):.1f}", "diagonal")]
     for one in bins:
-        title = f"{number(one.low, 1)} to {number(one.high, 1)}: {one.n} trades, {number(one.win_rate.value, 3)} won"
+        trades = counted(one.n, "trade")
+        title = f"{number(one.low, 1)} to {number(one.high, 1)}: {trades}, {number(one.win_rate.value, 3)} won"
         paths += _whisker(across(one.mean_probability), one.win_rate, up)
         paths.append(DrawnPath(dots([(across(one.mean_probability), up(one.win_rate.value or 0.0))]), "dot-big", title))
     return ChartDrawing(
         SMALL,
-        f"Share of wins by win_probability, {sum(one.n for one in bins)} trades",
+        f"Share of wins by win_probability, {counted(sum(one.n for one in bins), 'trade')}",
         value_ticks(across, 5),
         value_ticks(up, 5),
         tuple(paths),

@@ -11,6 +11,7 @@ from ...domain.performance.definitions import DEFINITIONS, FigureDefinition
 from ...domain.performance.figures import Figure
 from ...domain.performance.texts import UNDEFINED, figure_text, interval_text, number
 from ...domain.values import dataclass
+from ...domain.wording import counted
 from .texts import duration_text, label_of, price_digits, time_text
 
 _TILES = (
@@ -106,7 +107,8 @@ def verdict(data: ReportData) -> str:
     if figure.value is None:
         return "No trade was closed, so no statistics of trades exist."
     if figure.interval is None:
-        return f"Too few sessions for an interval ({figure.n} trades): these figures say little about the future."
+        trades = counted(figure.n, "trade")
+        return f"Too few sessions for an interval ({trades}): these figures say little about the future."
     if figure.interval.low > 0.0:
         return "The 95% interval of the mean R is above 0: these trades made more than chance alone would explain."
     if figure.interval.high < 0.0:

@@ -16,6 +16,7 @@ from ...domain.performance.selection import Trials
 from ...domain.performance.summary import PerformanceSettings, figures_of
 from ...domain.performance.trades import Trade
 from ...domain.values import dataclass
+from ...domain.wording import counted
 
 MAX_COMBINATIONS = 10_000
 
@@ -111,7 +112,9 @@ def walk_forward(points: Sequence[GridPoint], splits: int, settings: Performance
     days = points[0].sessions.days
     length = len(days) // (splits + 1)
     if not length:
-        raise TooFewSessions(f"{splits} splits need {splits + 1} sessions or more, and there are {len(days)}")
+        raise TooFewSessions(
+            f"{counted(splits, 'split needs', 'splits need')} {splits + 1} sessions or more, and there are {len(days)}"
+        )
     folds, equity, trades = list[Fold](), [points[0].sessions.initial_equity], list[Trade]()
     for number in range(1, splits + 1):
         start, stop = number * length, len(days) if number == splits else (number + 1) * length

@@ -10,6 +10,7 @@ import numpy as np
 from ...domain.calendar import SessionCalendar
 from ...domain.outcomes import Fill
 from ...domain.positions import Position
+from ...domain.wording import counted
 from ..report import (
     OpenTrade,
     PriceBars,
@@ -163,13 +164,13 @@ def _notes(result: BacktestResult) -> tuple[str, ...]:
             "figures of that time are flattered."
         )
     if result.left_out:
-        found.append(f"{result.left_out:,} positions and outcomes beyond the first ones are not in this report.")
+        beyond = "beyond the first ones"
+        left = counted(result.left_out, f"position or outcome {beyond} is", f"positions and outcomes {beyond} are")
+        found.append(f"{left} not in this report.")
     if result.refused_bars:
         first = result.refused_bars[0]
-        found.append(
-            f"{result.bars.refused:,} bars were refused, the first of {first.symbol} at {first.time:%Y-%m-%d %H:%M}: "
-            f"{first.problem}"
-        )
+        refused = counted(result.bars.refused, "bar was refused", "bars were refused")
+        found.append(f"{refused}, the first of {first.symbol} at {first.time:%Y-%m-%d %H:%M}: {first.problem}")
     return tuple(found)
 
 

@@ -9,6 +9,7 @@ from ...domain.features.groups import titles_of
 from ...domain.rule_results import RuleResult
 from ...domain.signals import Action
 from ...domain.values import dataclass
+from ...domain.wording import counted
 from ..ports.policy import Policy
 from .attribution import Attribution, NoAttribution, attribute, log_odds, probability_of
 from .remake import CannotRemake, Material, RemadeSignal, remake
@@ -73,7 +74,8 @@ def explain(material: Material, policy: Policy | None) -> SignalExplanation:
         missing.append(f"Contributions: {error}")
     features = tuple(_features(material, policy.features, made))
     if len(features) < len(made.inference.observation):
-        missing.append(f"{len(made.inference.observation) - len(features)} features of earlier bars, for brevity")
+        earlier = counted(len(made.inference.observation) - len(features), "feature")
+        missing.append(f"{earlier} of earlier bars, for brevity")
     return SignalExplanation(features, odds, tuple(rules), attribution, tuple(missing))
 
 

@@ -9,6 +9,7 @@ from ...domain.bars import Bar
 from ...domain.decision_settings import settings_id
 from ...domain.values import dataclass
 from ...domain.window import Window
+from ...domain.wording import counted
 from ..decision.source import state_hash, window_hash
 from ..ports.inputs import SignalInputs
 from ..ports.policy import Policy
@@ -81,7 +82,7 @@ def replay(material: Material, policy: Policy | None, altered: Sequence[ReplayCa
 
 def _unnamed_bars(inputs: SignalInputs, bars: Sequence[Bar]) -> str:
     if len(bars) < inputs.window_bars:
-        return f"{len(bars)} of the {inputs.window_bars} bars of the window are stored"
+        return f"of the {counted(inputs.window_bars, 'bar')} of the window only {len(bars)} can be read"
     return "bars of the window were altered or added, and the log does not have them as they were"
 
 

@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from ...application.backtest.result import BacktestProgress
+from ...domain.wording import counted
 
 
 class BacktestDisplay:
@@ -52,9 +53,9 @@ class BacktestDisplay:
             self._task,
             completed=progress.bars,
             total=progress.total_bars,
-            of=f"{progress.total_bars:,} bars",
+            of=counted(progress.total_bars, "bar"),
             through=f"{progress.through:%Y-%m-%d}",
-            counts=f"{progress.closed_positions:,} trades, equity {progress.equity:,.0f}",
+            counts=f"{counted(progress.closed_positions, 'trade')}, equity {progress.equity:,.0f}",
         )
 
     def count(self, done: int, total: int, what: str) -> None:

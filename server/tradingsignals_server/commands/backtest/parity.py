@@ -41,6 +41,7 @@ from ...domain.decision_settings import UnreadableSettings, parse_settings
 from ...domain.ledger import Ledger
 from ...domain.signals import Signal
 from ...domain.symbols import parse_symbol
+from ...domain.wording import counted
 from .display import BacktestDisplay
 from .options import BacktestOptions
 
@@ -177,11 +178,11 @@ def _print(
         console.print_json(json.dumps(_document(comparison, failure)))
         return
     compared = comparison.compared
-    counted = [f"{compared.signals:,} signals", f"{compared.positions:,} closed positions"]
-    counted.append(f"{compared.outcomes:,} outcomes")
+    parts = [counted(compared.signals, "signal"), counted(compared.positions, "closed position")]
+    parts.append(counted(compared.outcomes, "outcome"))
     if not comparison.account_left_out:
-        counted.append(f"the account at {compared.equity:,} closes")
-    counts = " and ".join((", ".join(counted[:-1]), counted[-1]))
+        parts.append(f"the account at {counted(compared.equity, 'close')}")
+    counts = " and ".join((", ".join(parts[:-1]), parts[-1]))
     if failure is None:
         console.print(
             f"equal: {counts} are those of a backtest, in every field", style="green", highlight=False, soft_wrap=True

@@ -12,6 +12,7 @@ from ...bootstrap.storage import readable_database
 from ...config.settings import Settings
 from ...domain.bars import Bar
 from ...domain.symbols import parse_symbol
+from ...domain.wording import counted
 from .options import BacktestOptions
 
 
@@ -39,7 +40,7 @@ async def read_source(
     file = await load_in_thread(options.file, symbol=default, interval_of=settings.bar_interval.of, on_rows=on_rows)
     warnings = [f"skipped {skipped}" for skipped in file.skipped]
     if file.skipped_rows > len(file.skipped):
-        warnings.append(f"{file.skipped_rows:,} rows were skipped in all")
+        warnings.append(f"{counted(file.skipped_rows, 'row was', 'rows were')} skipped in all")
     if file.damage is not None:
         warnings.append(f"the file was read only up to a damage: {file.damage}")
     columns = BarColumns.of(file.chunks()).of_symbols(symbols).between(None, options.end)

@@ -15,6 +15,7 @@ from ...domain.performance.breakdowns import Dimension
 from ...domain.performance.definitions import DEFINITIONS, FigureUnit
 from ...domain.performance.figures import Figure
 from ...domain.performance.texts import figure_text, interval_text, number
+from ...domain.wording import counted
 
 _SHOWN = (
     (
@@ -75,7 +76,7 @@ def print_result(console: Console, result: BacktestResult) -> None:
 def print_comparison(console: Console, comparison: GridComparison) -> None:
     """Print the points of a grid, the best first, and what the best is worth after so many tries."""
     points, best = comparison.points, comparison.points[0]
-    tried = "1 combination" if len(points) == 1 else f"{len(points)} combinations"
+    tried = counted(len(points), "combination")
     table = Table(title=f"{tried} tried, by Sharpe ratio", title_justify="left", box=None)
     table.add_column("#", justify="right", style="dim")
     for name in best.settings:
@@ -121,8 +122,9 @@ def print_walk_forward(console: Console, walked: WalkForward, tried: int) -> Non
 def print_proof(console: Console, proof: Proof) -> None:
     """Print whether a decision depends on a later bar."""
     if (found := proof.lookahead) is None:
+        bars, cuts = counted(proof.bars, "bar"), counted(proof.cuts, "random cut")
         console.print(
-            f"No lookahead: {proof.bars:,} bars before {proof.cuts} random cuts led to the same with the later bars, "
+            f"No lookahead: {bars} before {cuts} led to the same with the later bars, "
             "without them, and with others in their place.",
             style="green",
             highlight=False,
@@ -253,7 +255,7 @@ def _refused(result: BacktestResult) -> Sequence[Text]:
         for bar in result.refused_bars[:3]
     ]
     if (more := result.bars.refused - len(lines)) > 0:
-        lines.append(Text(f"and {more:,} more bars", style="yellow"))
+        lines.append(Text(f"and {counted(more, 'more bar')}", style="yellow"))
     return lines
 
 

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 
 from ...config.settings import Settings
+from ...domain.wording import counted
 from ...transport.certificates import CertificateRefused, load, public_expiry
 from .finding import Finding, ok, problem, warning
 
@@ -28,7 +29,7 @@ def _check(setting: str, expiry: Callable[[], datetime], now: datetime) -> Findi
         expires = expiry()
     except CertificateRefused as error:
         return problem(setting, str(error), "replace the file, and see docs/security.md")
-    text = f"expires in {(expires - now).days} days, on {expires:%Y-%m-%d}"
+    text = f"expires in {counted((expires - now).days, 'day')}, on {expires:%Y-%m-%d}"
     if expires - now < RENEWAL:
         return warning(setting, text, "renew it: new files are read without a restart")
     return ok(setting, text)

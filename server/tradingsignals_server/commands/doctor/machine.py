@@ -119,8 +119,8 @@ def check_exposure(settings: Settings) -> Iterator[Finding]:
     if open_to_all:
         yield warning(
             "exposure",
-            f"{', '.join(open_to_all)} listens beyond this machine",
-            "put a firewall in front of it, and see docs/operations.md",
+            f"{', '.join(open_to_all)}: open beyond this machine",
+            "put a firewall in front, and see docs/operations.md",
         )
     else:
         yield ok("exposure", "only this machine reaches the ports")

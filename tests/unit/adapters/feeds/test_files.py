@@ -272,10 +272,10 @@ def test_file_with_too_many_rows_is_refused(tmp_path: Path, monkeypatch: pytest.
         ),
         ("open,high,low,close\n", "it has no column time"),
         ("\x01" * 90 + "\n", "only '" + r"\x01" * 24 + r"\x0..."),
-        (HEADER + "rubbish\n" * 500, "none of its first 100 rows is a bar; row 2: it has 1 cells"),
+        (HEADER + "rubbish\n" * 500, "none of its first 100 rows is a bar; row 2: it has 1 cell"),
         (
             HEADER + FIRST.replace("3870.25", "x"),
-            "none of its first 1 rows is a bar; row 2: close: 'x' is not a number",
+            "its first row is no bar; row 2: close: 'x' is not a number",
         ),
     ],
 )

@@ -64,10 +64,10 @@ async def test_results_are_counted_and_refusals_logged_with_rows(
     assert tally.dispositions == {"ACCEPTED": 5}
     assert [record.message.removeprefix(str(file)) for record in caplog.records if str(file) in record.message] == [
         f"reading {file}",
-        ", row 6: it has 1 cells, and the header has 5",
+        ", row 6: it has 1 cell, and the header has 5",
         ", row 7: USDCOP 2024-01-02 16:05: a different bar of USDCOP at 2024-01-02T16:05:00Z is stored; "
         "bars never change",
-        ": replay finished, 6 bars (5 accepted, 1 rejected, 1 rows skipped)",
+        ": replay finished, 6 bars (accepted 5, rejected 1, rows skipped 1)",
     ]
 
 

@@ -30,7 +30,7 @@ from tradingsignals_server.domain.signals import Action, Signal
 FAR = RiskRules(atr_multiplier_sl=100.0, atr_multiplier_tp=150.0)
 ONE = replace(FAR, protections=Protections(max_open_positions=1))
 FIRST, SECOND = walk(80), walk(80, seed=2, symbol="EURCOP")
-FULL = "1 positions are open, and the limit is 1: no position is opened"
+FULL = "1 position is open, and the limit is 1: no position is opened"
 HALT = TradingControl(True, "news", "ana", NOW)
 HALTED = "Trading is halted by hand (news): no position is opened"
 
