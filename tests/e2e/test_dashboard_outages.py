@@ -180,9 +180,15 @@ async def test_unknown_signal_is_said_to_be_unknown_and_leads_back(page: Dashboa
     await page.shows("[data-account]")
 
 
-async def test_unknown_address_is_said_to_be_unknown(page: Dashboard) -> None:
-    await page.open("#/nosuch/place")
-    await page.shows(".strip", "This page has no “nosuch/place”")
+@pytest.mark.parametrize("path", ["nosuch/place", "live/%E0%A4%A", "live/USDCOP/xx", "live/" + "W" * 500])
+async def test_unknown_address_is_said_to_be_unknown(page: Dashboard, path: str) -> None:
+    await page.open(f"#/{path}")
+    await page.shows(".strip", f"This page has no “{path[:40]}")
+    await page.shows("#headline[data-sequence]")
+    for width in (320, 390, 1440):
+        await page.tab.resize(width)
+        assert await page.tab.run("document.documentElement.scrollWidth") <= width
+    assert page.tab.complaints == []
     await page.tab.run("document.querySelector('.strip a').click()")
     await page.tab.shows(
         "![...document.querySelectorAll('.strip')].some((each) => each.textContent.includes('has no'))"

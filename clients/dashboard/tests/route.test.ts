@@ -17,6 +17,20 @@ describe("addresses", () => {
     expect(parseRoute(`#/live/${symbol}`).symbol).toBe("USDCOP");
   });
 
+  test.each([
+    ["#/live/brk/b", "BRK.B"],
+    ["#/live/USDCOP/", "USDCOP"],
+    ["#/live/ABCDEFGHIJKLMNOPQRST", "ABCDEFGHIJKLMNOPQRST"],
+  ])("%o is of the symbol %s", (hash, symbol) => {
+    expect(parseRoute(hash)).toMatchObject({ symbol, unknown: "" });
+  });
+
+  test("of symbols that are longer than any lead nowhere, and are shown shortened", () => {
+    const { symbol, unknown } = parseRoute(`#/live/${"W".repeat(500)}`);
+    expect(symbol).toBe("");
+    expect(unknown).toHaveLength(41);
+  });
+
   test("of what the page makes lead there", () => {
     expect(parseRoute(liveHash("BRK.B")).symbol).toBe("BRK.B");
     expect(parseRoute(explainHash("a b/c"))).toMatchObject({ view: "trust", signal: "a b/c" });
@@ -28,6 +42,11 @@ describe("addresses", () => {
     ["#/trust/signal/", "trust"],
     ["#/trust/signal/a/b", "trust"],
     ["#/state/x", "state"],
+    ["#/live/%E0%A4%A", "live"],
+    ["#/live/USDCOP/xx", "live"],
+    ["#/live/USD/COP/xx", "live"],
+    ["#/live/BRK//B", "live"],
+    ["#/trust/signal/%", "live"],
   ])("%o leads nowhere, and the view %s says so", (hash, view) => {
     expect(parseRoute(hash)).toMatchObject({ view, unknown: hash.slice(2) });
   });
