@@ -10,6 +10,7 @@ describe("numbers", () => {
     [1.17204, "1.17204"],
     [0.00001234, "0.000012340"],
     [97000, "97,000.00"],
+    [149.123, "149.123"],
     [undefined, "–"],
     [NaN, "–"],
   ])("price %s is %s", (value, text) => {
@@ -27,8 +28,31 @@ describe("numbers", () => {
   });
 
   test("a level has the decimals of the price that it belongs to", () => {
-    expect(format.price(99.5, 100.25)).toBe("99.50");
+    expect(format.price(999.5, 1000.25)).toBe("999.50");
+    expect(format.price(149.1, 149.123)).toBe("149.100");
   });
+});
+
+describe("percentages", () => {
+  test.each([
+    [12.34, "12.3%", "+12.34%"],
+    [0, "0.0%", "0.00%"],
+    [0.0001, "0.00010%", "+0.00010%"],
+    [-0.004, "−0.0040%", "−0.0040%"],
+    [1e-14, "0.000000000000%", "0.000000000000%"],
+    [undefined, "–", "–"],
+  ])("of %s have enough digits not to look like 0", (value, plain, signed) => {
+    expect(format.percent(value)).toBe(plain);
+    expect(format.signedPercent(value)).toBe(signed);
+  });
+});
+
+test.each([
+  [0, "0 bars"],
+  [1, "1 bar"],
+  [1200, "1,200 bars"],
+])("%s bars are counted as %s", (count, text) => {
+  expect(format.counted(count, "bar")).toBe(text);
 });
 
 describe("times", () => {
@@ -39,6 +63,17 @@ describe("times", () => {
     expect(format.dayClock(at, "bogota")).toBe("29 Jun 22:05");
     expect(format.dayClock(at, "utc")).toBe("30 Jun 03:05");
     expect(format.offset(at, "bogota")).toBe("UTC−05:00");
+  });
+
+  test("have months of three letters", () => {
+    expect([format.day(Date.UTC(2025, 8, 30), "utc"), format.fullDay(Date.UTC(2025, 8, 30), "utc"), format.month(Date.UTC(2025, 8, 30), "utc")]).toEqual(["30 Sep", "30 Sep 2025", "Sep"]);
+  });
+
+  test("of another day have the day, in the chosen zone", () => {
+    expect(format.moment(at, "utc", at + 3_600_000)).toBe("03:05");
+    expect(format.moment(at, "bogota", at + 3_600_000)).toBe("22:05");
+    expect(format.moment(at, "bogota", at + 2 * 3_600_000)).toBe("29 Jun 22:05");
+    expect(format.moment(at, "utc", at + 366 * 86_400_000)).toBe("30 Jun 2025 03:05");
   });
 
   test.each([
@@ -61,7 +96,7 @@ test("addresses lead to what they name", () => {
   expect(parseRoute("")).toMatchObject({ view: "live", symbol: "" });
   expect(parseRoute(liveHash("BRK.B"))).toMatchObject({ view: "live", symbol: "BRK.B" });
   expect(parseRoute(explainHash("a/b"))).toMatchObject({ view: "trust", signal: "a/b" });
-  expect(parseRoute("#/live/%")).toMatchObject({ view: "live", symbol: "" });
+  expect(parseRoute("#/live/%")).toMatchObject({ view: "live", symbol: "", unknown: "live/%" });
 });
 
 test("preferences that are not understood have their defaults, which make no noise", () => {

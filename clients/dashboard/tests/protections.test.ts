@@ -16,6 +16,11 @@ describe("protections", () => {
     expect(protectionText(protection({ name: "MAX_OPEN_POSITIONS", unit: "COUNT", limit: 3, value: 1 }), at)).toMatchObject({ value: "1", limit: "3" });
   });
 
+  test("have as many decimals as a small limit needs", () => {
+    expect(protectionText(protection({ limit: 0.000001, value: 0.00000025 }), at)).toMatchObject({ value: "0.000025%", limit: "0.00010%" });
+    expect(protectionText(protection({ limit: 0.000125, value: 0 }), at)).toMatchObject({ value: "0.00%", limit: "0.013%" });
+  });
+
   test("that are reached say until when, if that is known", () => {
     expect(protectionText(protection({ reached: true, until: T0 }), at)).toMatchObject({ state: "reached until 13:00", tone: "reached" });
     expect(protectionText(protection({ reached: true }), at).state).toBe("reached");

@@ -1,5 +1,7 @@
 /** State of the page's one stream, as a pure function of what happened to it. */
 
+import { counted } from "./format";
+
 /** "denied": the service does not accept the key of the page, so nothing is asked for until there is another one. */
 export type Phase = "connecting" | "live" | "stale" | "reconnecting" | "offline" | "denied";
 
@@ -105,7 +107,7 @@ function responded(connection: Connection, now: number, through: number): Connec
   if (!connection.broken) return live;
   const entries = live.through - connection.broken.through;
   const seconds = Math.max(1, Math.round((now - connection.broken.at) / 1000));
-  const text = `Caught up after ${seconds} s: ${entries} ${entries === 1 ? "entry" : "entries"}, none missing`;
+  const text = `Caught up after ${seconds} s: ${counted(entries, "entry", "entries")}, none missing`;
   return { ...live, broken: undefined, report: { text, until: now + REPORT_FOR, gap: false } };
 }
 

@@ -33,14 +33,25 @@ export function clockSeconds(ms: number, zone: Zone): string {
   return formatter("seconds", zone, { hour: "2-digit", minute: "2-digit", second: "2-digit" }).format(ms);
 }
 
+/** Months have three letters: "Sep", not "Sept". */
+function short(text: string): string {
+  return text.replace("Sept", "Sep");
+}
+
 /** "9 Jan". */
 export function day(ms: number, zone: Zone): string {
-  return formatter("day", zone, { day: "numeric", month: "short" }).format(ms);
+  return short(formatter("day", zone, { day: "numeric", month: "short" }).format(ms));
 }
 
 /** "9 Jan 2020". */
 export function fullDay(ms: number, zone: Zone): string {
-  return formatter("fullDay", zone, { day: "numeric", month: "short", year: "numeric" }).format(ms);
+  return short(formatter("fullDay", zone, { day: "numeric", month: "short", year: "numeric" }).format(ms));
+}
+
+/** "14:03" of today, "9 Jan 14:03" of another day, "9 Jan 2020 14:03" of another year. */
+export function moment(ms: number, zone: Zone, now = Date.now()): string {
+  if (fullDay(ms, zone) === fullDay(now, zone)) return clock(ms, zone);
+  return year(ms, zone) === year(now, zone) ? dayClock(ms, zone) : `${fullDay(ms, zone)} ${clock(ms, zone)}`;
 }
 
 /** "9 Jan 14:03". */
@@ -50,7 +61,7 @@ export function dayClock(ms: number, zone: Zone): string {
 
 /** "Jan", "2020". */
 export function month(ms: number, zone: Zone): string {
-  return formatter("month", zone, { month: "short" }).format(ms);
+  return short(formatter("month", zone, { month: "short" }).format(ms));
 }
 
 export function year(ms: number, zone: Zone): string {
@@ -64,11 +75,11 @@ export function offset(ms: number, zone: Zone): string {
   return name.replace("GMT", "UTC").replace("-", MINUS);
 }
 
-/** Decimals that tell prices of this size apart: 4,052.30; 1.17204; 0.00001234. */
+/** Decimals that tell prices of this size apart: 4,052.30; 149.123; 1.17204; 0.00001234. */
 export function decimals(price: number): number {
   const size = Math.abs(price);
   if (!(size > 0)) return 2;
-  if (size >= 100) return 2;
+  if (size >= 1000) return 2;
   if (size >= 10) return 3;
   if (size >= 0.1) return 5;
   return Math.min(12, Math.ceil(-Math.log10(size)) + 4);
@@ -98,6 +109,17 @@ export function number(value: number | undefined, digits = 2): string {
   return given(value) ? fixed(value, digits) : NONE;
 }
 
+/** Decimals for a value: `digits`, or below `least`, where it would look like 0, as many as show two that count. */
+export function enough(value: number, digits: number, least = 0.5 * 10 ** -digits): number {
+  const size = Math.abs(value);
+  return size === 0 || size >= least ? digits : Math.min(12, Math.ceil(-Math.log10(size)) + 1);
+}
+
+/** "1 bar", "1,200 bars". */
+export function counted(count: number, one: string, many = `${one}s`): string {
+  return `${integer(count)} ${count === 1 ? one : many}`;
+}
+
 export function integer(value: number | undefined): string {
   return given(value) ? fixed(value, 0) : NONE;
 }
@@ -110,13 +132,13 @@ export function signed(value: number | undefined, digits = 2): string {
   return (value > 0 ? "+" : MINUS) + text;
 }
 
-/** A value in percent. */
+/** A value in percent: with `digits` decimals, or more if it is so small that it would look like 0. */
 export function percent(value: number | undefined, digits = 1): string {
-  return given(value) ? `${fixed(value, digits)}%` : NONE;
+  return given(value) ? `${fixed(value, enough(value, digits))}%` : NONE;
 }
 
 export function signedPercent(value: number | undefined, digits = 2): string {
-  return given(value) ? `${signed(value, digits)}%` : NONE;
+  return given(value) ? `${signed(value, enough(value, digits))}%` : NONE;
 }
 
 /** A fraction as percent: 0.967 is "96.7%". */

@@ -71,7 +71,7 @@ export function inUnit(value: number | undefined, unit: string): string {
     case "probability":
       return share(value);
     case "calendar days":
-      return `${number(value, 1)} days`;
+      return `${number(value, 1)} ${value === 1 ? "day" : "days"}`;
     case "ms":
       return `${number(value)} ms`;
     default:

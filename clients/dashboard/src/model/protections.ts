@@ -1,6 +1,6 @@
 /** Protections as a trader reads them. */
 
-import { integer, NONE, percent, sentence } from "./format";
+import { enough, integer, NONE, percent, sentence } from "./format";
 import type { Protection } from "./types";
 
 /** Names of settings that read badly; others are as they are. */
@@ -14,6 +14,16 @@ const NAMES: Readonly<Record<string, string>> = {
   MAX_EXPOSURE_PCT: "Exposure",
 };
 
+/** Name of a protection, as one reads it. */
+export function protectionTitle(name: string): string {
+  return NAMES[name] ?? sentence(name);
+}
+
+/** A fraction in percent, with as many decimals as a small limit needs. */
+export function limitPercent(fraction: number): string {
+  return percent(100 * fraction, enough(100 * fraction, 2, 0.1));
+}
+
 export interface ProtectionText {
   readonly title: string;
   readonly value: string;
@@ -24,9 +34,9 @@ export interface ProtectionText {
 
 /** What a row says of a protection; `at` writes a time. */
 export function protectionText({ name, unit, limit, value, reached, until }: Protection, at: (ms: number) => string): ProtectionText {
-  const title = NAMES[name] ?? sentence(name);
+  const title = protectionTitle(name);
   if (unit === "SWITCH") return { title, value: reached ? "yes" : "no", limit: NONE, state: reached ? "in force" : "not in force", tone: reached ? "reached" : "free" };
-  const write = (number: number | undefined): string => (number === undefined ? NONE : unit === "COUNT" ? integer(number) : percent(100 * number, 2));
+  const write = (number: number | undefined): string => (number === undefined ? NONE : unit === "COUNT" ? integer(number) : limitPercent(number));
   if (!limit) return { title, value: NONE, limit: "off", state: "off", tone: "off" };
   const ends = until === undefined ? "" : ` until ${at(until)}`;
   return { title, value: write(value), limit: write(limit), state: reached ? `reached${ends}` : "not reached", tone: reached ? "reached" : "free" };

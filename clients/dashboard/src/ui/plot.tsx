@@ -64,7 +64,8 @@ export function Plot(props: {
   height: number;
   label: string;
   formatX: (x: number) => string;
-  formatY: (y: number) => string;
+  /** Writes a mark of the axis with as many decimals as tell it from the next one. */
+  formatY: (y: number, digits: number) => string;
   /** Include 0 in the range. */
   zero?: boolean;
 }): JSX.Element {
@@ -79,15 +80,17 @@ export function Plot(props: {
   const px = (x: number): number => LEFT + ((x - x0) / (x1 - x0 || 1)) * (width - LEFT - RIGHT);
   const py = (y: number): number => TOP + (1 - (y - y0) / (y1 - y0 || 1)) * (props.height - TOP - BOTTOM);
   const path = (line: Line): string => thinned(line.points).map(([x, y], index) => `${index ? "L" : "M"}${px(x).toFixed(1)} ${py(y).toFixed(1)}`).join("");
+  const marks = ticks(y0, y1);
+  const digits = Math.max(0, Math.ceil(-Math.log10((marks[1] ?? 1) - (marks[0] ?? 0)) - 1e-9));
   const times = width < 420 ? [x0, x1] : [x0, x0 + (x1 - x0) / 3, x0 + ((x1 - x0) * 2) / 3, x1];
   return (
     <div class="plot" ref={ref} data-plot={props.name} data-points={props.lines[0]?.points.length}>
       <svg width={width} height={props.height} viewBox={`0 0 ${width} ${props.height}`} role="img" aria-label={props.label}>
-        {ticks(y0, y1).map((tick) => (
+        {marks.map((tick) => (
           <g key={tick}>
             <line class={tick === 0 ? "plot-zero" : "plot-grid"} x1={LEFT} x2={width - RIGHT} y1={py(tick)} y2={py(tick)} />
             <text class="plot-text" x={width - RIGHT + 6} y={py(tick) + 4}>
-              {props.formatY(tick)}
+              {props.formatY(tick, digits)}
             </text>
           </g>
         ))}

@@ -19,7 +19,7 @@ import {
 
 import { intervalMs } from "../../model/bars";
 import { weighed, type Chart } from "../../model/chart";
-import { clock, day, dayClock, decimals, month, signed, year, type Zone } from "../../model/format";
+import { clock, day, dayClock, decimals, month, number, signed, year, type Zone } from "../../model/format";
 import type { Bar, Position } from "../../model/types";
 import { SessionShading } from "./session-shading";
 
@@ -143,7 +143,7 @@ export class ChartDrawing {
     const last = bars.at(-1);
     if (!before?.length && last) {
       const digits = decimals(last.close);
-      this.series.applyOptions({ priceFormat: { type: "price", precision: digits, minMove: 10 ** -digits } });
+      this.series.applyOptions({ priceFormat: { type: "custom", minMove: 10 ** -digits, formatter: (price: number) => number(price, digits) } });
       const wide = Math.max(40, Math.min(FIRST_BARS, Math.floor(this.box.clientWidth / 7)));
       this.api.timeScale().setVisibleLogicalRange({ from: bars.length - wide, to: bars.length + RIGHT_BARS });
     }

@@ -7,7 +7,7 @@ import { useActions } from "../../data/actions";
 import { useLazy } from "../../data/lazy";
 import { usePreferences } from "../../data/preferences";
 import { useSelect } from "../../data/store";
-import { day, dayClock, NONE, pair, price } from "../../model/format";
+import { counted, day, dayClock, NONE, pair, price } from "../../model/format";
 import type { Chart } from "../../model/chart";
 import { isUnknownSymbol } from "../../model/state";
 import type { Bar, Position } from "../../model/types";
@@ -132,7 +132,7 @@ function Canvas({ chart, position, onHover, drawing, onOlder }: CanvasProps): JS
 function summary(chart: Chart, position: Position | undefined): string {
   const last = chart.bars.at(-1)?.close;
   const held = position ? ` ${position.action === "BUY" ? "Long" : "Short"} from ${price(position.entry, last)}, stop ${price(position.stop, last)}, target ${price(position.target, last)}.` : " No position.";
-  return `Chart of ${pair(chart.symbol)}: ${chart.bars.length} bars, last close ${price(last)}.${held} Arrow keys move it, plus and minus zoom; the button Table shows its numbers.`;
+  return `Chart of ${pair(chart.symbol)}: ${counted(chart.bars.length, "bar")}, last close ${price(last)}.${held} Arrow keys move it, plus and minus zoom; the button Table shows its numbers.`;
 }
 
 /** The same in numbers. */
@@ -143,7 +143,7 @@ function ChartTable({ chart }: { chart: Chart }): JSX.Element {
   return (
     <div class="scroll-x chart-table" role="region" aria-label="Bars and signals as a table" tabIndex={0}>
       <table class="table">
-        <caption class="visually-hidden">The newest {bars.length} bars, from {day(bars.at(-1)?.time ?? 0, zone)}</caption>
+        <caption class="visually-hidden">The newest {counted(bars.length, "bar")}, from {day(bars.at(-1)?.time ?? 0, zone)}</caption>
         <thead>
           <tr>
             <th scope="col">Bar</th>

@@ -7,7 +7,7 @@ import { useSelect } from "../../data/store";
 import { usePreferences } from "../../data/preferences";
 import { intervalMs } from "../../model/bars";
 import { isCurrent } from "../../model/connection";
-import { age, ago, clock, dayClock, NONE, pair, price, share, SIDE_MARKS, signedPercent, words } from "../../model/format";
+import { age, ago, clock, counted, dayClock, moment, NONE, pair, price, share, SIDE_MARKS, signedPercent, words } from "../../model/format";
 import { shownLevels, type Levels } from "../../model/levels";
 import { explainHash, liveHash } from "../../model/route";
 import { isUnknownSymbol, symbolToShow } from "../../model/state";
@@ -57,7 +57,7 @@ function NoSignal({ symbol }: { symbol: string }): JSX.Element {
   }
   return (
     <div class="empty">
-      <strong>No signal of {pair(symbol)} yet.</strong> {bars} bars are known; indicators need 50 of them.
+      <strong>No signal of {pair(symbol)} yet.</strong> {counted(bars, "bar")} {bars === 1 ? "is" : "are"} known; indicators need 50.
     </div>
   );
 }
@@ -96,7 +96,7 @@ function Since({ symbol, signal }: { symbol: SymbolState; signal: Signal }): JSX
       {since && (
         <>
           since {since.exact ? "" : "at least "}
-          <span class="num">{Math.abs(signal.time - since.time) < 43_200_000 ? clock(since.time, zone) : dayClock(since.time, zone)}</span>
+          <span class="num">{moment(since.time, zone)}</span>
           {signal.time > since.time && <span class="num"> · {age(signal.time - since.time)}</span>}
         </>
       )}
@@ -130,7 +130,7 @@ function Sureness({ signal }: { signal: Signal }): JSX.Element {
           <dd class="note">{signal.action === "HOLD" ? "of trades only" : "not calibrated here"}</dd>
         ) : (
           <dd>
-            <Meter share={win} mark={0.5} tone={signal.action.toLowerCase()} label={`Win probability ${share(win)} of ${signal.winCases} cases`} />
+            <Meter share={win} mark={0.5} tone={signal.action.toLowerCase()} label={`Win probability ${share(win)} of ${counted(signal.winCases ?? 0, "case")}`} />
           </dd>
         )}
       </div>
@@ -208,9 +208,14 @@ export function LevelLine({ levels, last }: { levels: Levels; last: number }): J
   );
 }
 
+/** The reasons of a signal that are not shown as numbers beside them. */
+export function otherReasons(signal: Signal): readonly string[] {
+  return signal.reasons.filter((reason) => !/^(Model confidence|Win probability):/.test(reason));
+}
+
 function Why({ signal }: { signal: Signal }): JSX.Element {
   const { zone } = usePreferences().preferences;
-  const reasons = signal.reasons.filter((reason) => !/^(Model confidence|Win probability):/.test(reason));
+  const reasons = otherReasons(signal);
   const interval = useSelect((state) => state.symbols.get(signal.symbol)?.lastBar?.interval ?? "5m");
   return (
     <div class="headline-why">
@@ -222,7 +227,7 @@ function Why({ signal }: { signal: Signal }): JSX.Element {
       <p class="note">
         {signal.barTime !== undefined && (
           <>
-            On the {interval} bar of <span class="num">{clock(signal.barTime, zone)}–{clock(signal.barTime + intervalMs(interval), zone)}</span>
+            On the {interval} bar of <span class="num">{moment(signal.barTime, zone)}–{clock(signal.barTime + intervalMs(interval), zone)}</span>
             {(signal.barAgeSeconds ?? 0) > 0 && <span class="warn"> {age(signal.barAgeSeconds! * 1000)} old</span>}
             {" · "}
           </>

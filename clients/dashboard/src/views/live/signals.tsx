@@ -6,14 +6,14 @@ import { useState } from "preact/hooks";
 import { useActions } from "../../data/actions";
 import { useSelect } from "../../data/store";
 import { usePreferences } from "../../data/preferences";
-import { clock, dayClock, integer, NONE, pair, price, share, sentence } from "../../model/format";
+import { clock, day, moment, integer, NONE, pair, price, share, sentence } from "../../model/format";
 import { ALL, type Filter } from "../../model/rows";
 import { explainHash } from "../../model/route";
 import type { Action, Signal } from "../../model/types";
 import { Choice, classes, Empty, Failed, Panel, Side, Skeleton } from "../../ui/parts";
 import { Sheet } from "../../ui/sheet";
 import { VirtualList } from "../../ui/virtual-list";
-import { LevelLine } from "./headline";
+import { LevelLine, otherReasons } from "./headline";
 
 const ROW = 34;
 const FRESH = 4_000;
@@ -93,14 +93,18 @@ function Filters({ filter, onChange }: { filter: Filter; onChange: (filter: Filt
 
 function Row({ signal }: { signal: Signal }): JSX.Element {
   const { zone } = usePreferences().preferences;
+  const time = clock(signal.time, zone);
   return (
     <div class="signal" data-sequence={signal.sequence}>
-      <span class="signal-time num">{clock(signal.time, zone)}</span>
+      <span class="signal-time num">
+        {time !== moment(signal.time, zone) && <small>{day(signal.time, zone)} </small>}
+        {time}
+      </span>
       <span class="signal-symbol" title={pair(signal.symbol)}>{pair(signal.symbol)}</span>
       <Side action={signal.action} />
       <span class="signal-share num">{share(signal.confidence)}</span>
       <span class="signal-price num">{price(signal.price)}</span>
-      <span class="signal-why">{signal.reasons.filter((reason) => !reason.startsWith("Model confidence"))[0]}</span>
+      <span class="signal-why">{otherReasons(signal)[0]}</span>
     </div>
   );
 }
@@ -110,12 +114,12 @@ function SignalSheet({ signal, onClose }: { signal: Signal; onClose: () => void 
   return (
     <Sheet title={`${signal.action} ${pair(signal.symbol)}`} onClose={onClose}>
       <p class="sheet-lead">
-        <Side action={signal.action} /> <strong class="num">{price(signal.price)}</strong> <span class="num">{dayClock(signal.time, zone)}</span>
+        <strong class="num">{price(signal.price)}</strong> <span class="num">{moment(signal.time, zone)}</span>
       </p>
       {signal.simulated && <p class="tag tag-warn">Simulated</p>}
       <Proposed signal={signal} />
       <ul class="reasons">
-        {signal.reasons.map((reason, index) => (
+        {otherReasons(signal).map((reason, index) => (
           <li key={index}>{reason}</li>
         ))}
       </ul>

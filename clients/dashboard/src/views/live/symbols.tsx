@@ -4,9 +4,9 @@ import type { JSX } from "preact";
 import { useEffect, useRef, useState } from "preact/hooks";
 
 import { useSelect } from "../../data/store";
-import { pair, price, SIDE_MARKS, signedPercent } from "../../model/format";
+import { counted, pair, price, SIDE_MARKS, signedPercent } from "../../model/format";
 import { liveHash } from "../../model/route";
-import { ordered, type SymbolState } from "../../model/symbols";
+import { CLOSES, ordered, type SymbolState } from "../../model/symbols";
 import type { SymbolHealth } from "../../model/types";
 import { classes, Empty, gain, Panel, Skeleton } from "../../ui/parts";
 
@@ -22,7 +22,7 @@ export function SymbolList(): JSX.Element {
   const shown = all.filter((state) => state.symbol.includes(search.trim().toUpperCase().replace("/", "")));
   const healthOf = new Map(health.value?.symbols.map((symbol) => [symbol.symbol, symbol]));
   return (
-    <Panel title="Symbols" id="symbols" aside={<span class="note num">{all.length || ""}</span>}>
+    <Panel title="Symbols" id="symbols" aside={all.length > 0 && <span class="note">{all.length} · % / {CLOSES} bars</span>}>
       {all.length >= SEARCH_FROM && (
         <input type="search" class="input" placeholder="Find" aria-label="Find a symbol" value={search} onInput={(event) => setSearch(event.currentTarget.value)} />
       )}
@@ -54,7 +54,7 @@ function SymbolRow({ state, health, selected }: { state: SymbolState; health: Sy
   const row = useRef<HTMLAnchorElement>(null);
   useEffect(() => {
     if (selected && row.current) reveal(row.current);
-  }, [selected]);
+  }, [selected, last === undefined]); // a price makes it wider
   return (
     <a ref={row} class={classes("symbol", selected && "selected", state.unseen && "unseen", stale && "stale")} href={liveHash(state.symbol)} aria-current={selected ? "true" : undefined} data-symbol={state.symbol}>
       <span class="symbol-name">{pair(state.symbol)}</span>
@@ -74,7 +74,7 @@ function SymbolRow({ state, health, selected }: { state: SymbolState; health: Sy
         {stale && <span class="tag tag-warn">Old bars</span>}
         {health?.undecided && <span class="tag tag-warn">Other interval</span>}
       </span>
-      <span class={classes("symbol-change num", gain(change))}>{change === undefined ? "" : signedPercent(change)}</span>
+      <span class={classes("symbol-change num", gain(change))} title={`Since the close ${counted(closes.length - 1, "bar")} before`}>{change === undefined ? "" : signedPercent(change)}</span>
     </a>
   );
 }

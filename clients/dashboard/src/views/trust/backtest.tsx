@@ -9,7 +9,7 @@ import { usePreferences } from "../../data/preferences";
 import { useQuery } from "../../data/query";
 import { useSelect } from "../../data/store";
 import { MOST_RUNS, SHOWN, type BacktestRun } from "../../model/backtests";
-import { day, fullDay, integer, number, pair, share } from "../../model/format";
+import { counted, day, fullDay, integer, number, pair, share } from "../../model/format";
 import { ordered } from "../../model/symbols";
 import { Failed, Meter, Panel } from "../../ui/parts";
 import { Plot } from "../../ui/plot";
@@ -73,11 +73,11 @@ export function Backtest(): JSX.Element {
           </select>
         </label>
         <label>
-          From
+          From, UTC
           <input class="input" type="date" value={wanted.start} onInput={set("start")} />
         </label>
         <label>
-          Before
+          Before, UTC
           <input class="input" type="date" value={wanted.end} onInput={set("end")} />
         </label>
         <label>
@@ -118,7 +118,7 @@ export function Backtest(): JSX.Element {
 
 function Running({ progress }: { progress: Progress }): JSX.Element {
   const { bars, total } = progress;
-  const text = total ? `${integer(bars)} of ${integer(total)} bars` : "Reading bars";
+  const text = total ? `${integer(bars)} of ${counted(total, "bar")}` : "Reading bars";
   return (
     <div>
       <p class="note num">{text}</p>
@@ -134,11 +134,11 @@ function Results({ runs }: { runs: readonly BacktestRun[] }): JSX.Element {
   const lines = runs.map((run, index) => ({ points: run.equity, class: LINES[index]! }));
   return (
     <div class="body" id="backtest-results" data-runs={runs.length}>
-      {newest.equity.length > 1 && <Plot lines={lines} height={200} formatX={(x) => day(x, zone)} formatY={(y) => number(y, 0)} label={`Equity of ${runs.length} runs; the table has their figures`} />}
+      {newest.equity.length > 1 && <Plot lines={lines} height={200} formatX={(x) => day(x, zone)} formatY={(y, digits) => number(y, digits)} label={`Equity of ${counted(runs.length, "run")}; the table has their figures`} />}
       <ul class="legend">
         {runs.map((run, index) => (
           <li key={run.number} class={LINES[index]}>
-            <span aria-hidden="true" /> {run.number}. {run.title}: model {run.model}, {fullDay(run.firstBar, zone)} – {fullDay(run.lastBar, zone)}, {integer(run.bars)} bars in {number(run.seconds, 1)} s
+            <span aria-hidden="true" /> {run.number}. {run.title}: model {run.model}, {fullDay(run.firstBar, zone)} – {fullDay(run.lastBar, zone)}, {counted(run.bars, "bar")} in {number(run.seconds, 1)} s
           </li>
         ))}
       </ul>

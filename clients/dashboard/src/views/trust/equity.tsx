@@ -8,7 +8,7 @@ import { useAnalysis } from "../../data/analysis";
 import { usePreferences } from "../../data/preferences";
 import { useCalmed, useQuery } from "../../data/query";
 import { useSelect } from "../../data/store";
-import { dayClock, fullDay, day, integer, MINUS, NONE, number, percent, share, signed } from "../../model/format";
+import { counted, dayClock, fullDay, day, integer, MINUS, NONE, number, percent, share, signed } from "../../model/format";
 import type { Account, EquityPoint } from "../../model/types";
 import { Loaded } from "../../ui/loaded";
 import { Choice, Empty, gain, Panel } from "../../ui/parts";
@@ -52,7 +52,7 @@ function Facts({ account }: { account: Account }): JSX.Element {
       <div>
         <dt>Equity, {account.currency}</dt>
         <dd class="num figure" data-account="equity">{number(account.equity)}</dd>
-        <dd class="num note">of {number(account.initial, 0)} at first</dd>
+        <dd class="num note">of {number(account.initial, Number.isInteger(account.initial) ? 0 : 2)} at first</dd>
       </div>
       <div>
         <dt>Profit, after costs</dt>
@@ -85,16 +85,15 @@ function Curve({ account, points, by, more }: { account: Account; points: readon
   const last = points.at(-1)!;
   const deepest = points.reduce((worst, point) => (point.drawdown > worst.drawdown ? point : worst));
   const formatX = (x: number): string => (by === "BAR" && last.time - points[0]!.time < 4 * 86_400_000 ? dayClock(x, zone) : day(x, zone));
-  const digits = deepest.drawdownPct < 1 ? 2 : 1;
-  const kind = by === "BAR" ? "bars" : "sessions";
+  const kind = by === "BAR" ? "bar" : "session";
   return (
     <>
-      <Plot name="equity" lines={[{ points: points.map(({ time, equity }) => [time, equity - account.initial]), class: "plot-a", area: true }]} height={180} zero formatX={formatX} formatY={(y) => number(account.initial + y, 0)}
-        label={`Equity after each of ${points.length} ${kind}: ${number(last.equity)} ${account.currency} at the end`} />
-      <Plot name="drawdown" lines={[{ points: points.map(({ time, drawdownPct }) => [time, -drawdownPct]), class: "plot-loss", area: true }]} height={90} zero formatX={formatX} formatY={(y) => percent(Math.abs(y), digits)}
+      <Plot name="equity" lines={[{ points: points.map(({ time, equity }) => [time, equity - account.initial]), class: "plot-a", area: true }]} height={180} zero formatX={formatX} formatY={(y, digits) => number(account.initial + y, digits)}
+        label={`Equity after each of ${counted(points.length, kind)}: ${number(last.equity)} ${account.currency} at the end`} />
+      <Plot name="drawdown" lines={[{ points: points.map(({ time, drawdownPct }) => [time, -drawdownPct]), class: "plot-loss", area: true }]} height={90} zero formatX={formatX} formatY={(y, digits) => percent(Math.abs(y), digits)}
         label={`Drawdown from the peak: ${percent(deepest.drawdownPct, 2)} at its deepest`} />
       <p class="note">
-        {more ? `The newest ${integer(points.length)} ${kind}, since ${fullDay(points[0]!.time, zone)}. ` : ""}Above: equity, the line across is the initial one. Below: percent under the peak, at most{" "}
+        {more ? `The newest ${counted(points.length, kind)}, since ${fullDay(points[0]!.time, zone)}. ` : ""}Above: equity, the line across is the initial one. Below: percent under the peak, at most{" "}
         <span class="num">{percent(deepest.drawdownPct, 2)}</span> on {dayClock(deepest.time, zone)}. Open positions count as if they were closed.
       </p>
     </>

@@ -2,7 +2,7 @@
 
 import type { JSX } from "preact";
 
-import { integer, number, share } from "../../model/format";
+import { counted, integer, number, share } from "../../model/format";
 import { figure, type Performance } from "../../model/performance";
 import { Empty } from "../../ui/parts";
 import { useWidth } from "../../ui/plot";
@@ -23,7 +23,7 @@ export function Reliability({ performance }: { performance: Performance }): JSX.
   return (
     <div class="body calibration">
       <div class="plot" ref={ref}>
-        <svg width={size} height={size} viewBox={`0 0 ${size} ${size}`} role="img" aria-label={`Share won by win probability, in ${bins.length} bins; the table has the numbers`}>
+        <svg width={size} height={size} viewBox={`0 0 ${size} ${size}`} role="img" aria-label={`Share won by win probability, in ${counted(bins.length, "bin")}; the table has the numbers`}>
           {[0, 0.5, 1].map((p) => (
             <g key={p}>
               <line class="plot-grid" x1={at(0)} x2={at(1)} y1={up(p)} y2={up(p)} />

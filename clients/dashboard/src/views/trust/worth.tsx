@@ -7,7 +7,7 @@ import { useAnalysis } from "../../data/analysis";
 import { usePreferences } from "../../data/preferences";
 import { useCalmed, useQuery } from "../../data/query";
 import { useSelect } from "../../data/store";
-import { fullDay, integer, percent, sentence, share, signed } from "../../model/format";
+import { counted, fullDay, integer, percent, sentence, share, signed } from "../../model/format";
 import { endings, figure, inUnit, titleOf, type Performance } from "../../model/performance";
 import { Loaded } from "../../ui/loaded";
 import { Choice, Empty, Meter, Panel } from "../../ui/parts";
@@ -124,7 +124,7 @@ function AllFigures({ columns }: { columns: readonly (readonly [string, Performa
   const figures = [...(columns[0]?.[1].figures.values() ?? [])].filter((each) => columns.some(([, { figures: own }]) => figure(own, each.name).value !== undefined));
   return (
     <details class="more-details">
-      <summary>All {figures.length} figures</summary>
+      <summary>All {counted(figures.length, "figure")}</summary>
       <div class="scroll-x all-figures" role="region" aria-label="Table of all figures" tabIndex={0}>
         <table class="table figures">
           <thead>
