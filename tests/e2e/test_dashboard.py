@@ -101,17 +101,42 @@ async def test_position_is_closed_after_a_confirmation(page: Dashboard, api: htt
     held = await feed.position()
     row = f'[data-position="{held["position_id"]}"]'
     await page.shows(row)
-    await page.tab.run(f"document.querySelector('{row} button').click()")
-    await page.shows("dialog[open] h2", "Close the")
-    await page.press("Escape")
-    await page.tab.shows("!document.querySelector('dialog')")
-    await page.tab.run(f"document.querySelector('{row} button').click()")
-    await page.tab.shows("document.querySelector('dialog[open]')")
-    await page.tab.run("document.querySelector('dialog .button-danger').click()")
+    button = f"Close the position in {held['symbol'][:3]}/{held['symbol'][3:]}"
+    await page.tab.run(f"document.querySelector('{row} button').focus()")
+    for no in ("Escape", "Enter"):  # the focus is on Cancel
+        await page.press("Enter")
+        await page.shows("dialog[open] h2", "Close the")
+        await page.press(no)
+        await page.tab.shows("!document.querySelector('dialog')")
+        await page.focuses(button)
+    await page.press("Enter")
+    await page.tab_to("Close position")
+    await page.press("Enter")
     await page.tab.shows(f"!document.querySelector('{row}')")
+    await page.focuses("Positions")
     closed = (await api.get("/api/signals/positions/closed?limit=1")).json()["positions"][0]
     assert closed["position_id"] == held["position_id"]
     assert closed["exit_reason"] == "MANUAL"
+
+
+async def test_question_whether_to_close_a_position_that_is_closed_elsewhere_says_so(
+    page: Dashboard, api: httpx.AsyncClient, feed: Feed
+) -> None:
+    await page.open()
+    held = await feed.position()
+    button = f'[data-position="{held["position_id"]}"] button'
+    await page.shows(button)
+    await page.tab.run(f"document.querySelector('{button}').click()")
+    await page.tab_to("Close position")
+    response = await api.post(f"/api/signals/positions/{held['position_id']}/close", json={})
+    assert response.status_code == 200, response.text
+    await page.shows("dialog[open] h2", "is closed")
+    await page.shows("dialog [role=alert]", "closed meanwhile")
+    await page.tab.shows("!document.querySelector('dialog .button-danger')")
+    await page.focuses("OK")
+    await page.press("Enter")
+    await page.tab.shows("!document.querySelector('dialog')")
+    await page.focuses("Positions")
 
 
 @pytest.mark.parametrize(

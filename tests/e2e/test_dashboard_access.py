@@ -121,6 +121,7 @@ async def test_page_whose_key_ends_says_so_and_goes_on_without_a_gap_with_anothe
     first, second = await guarded.key(), await guarded.key()
     await enter(form, first.text)
     await form.is_in("live")
+    await form.focuses("Live")
     await form.drawn(await guarded.publish(80))
     before = await form.rows()
     if how == "revoked":
@@ -130,6 +131,7 @@ async def test_page_whose_key_ends_says_so_and_goes_on_without_a_gap_with_anothe
             await database.execute("UPDATE api_keys SET expires_at = now() WHERE key_id = $1", first.key.id)
     await form.shows("#key-problem", how)
     await form.shows(".key-form", "goes on where it stopped")
+    assert await form.tab.run("document.activeElement.id") == "api-key"
     assert not await form.tab.run("document.querySelector('#main')")
     last = await guarded.publish(20)
     await enter(form, "ключ")

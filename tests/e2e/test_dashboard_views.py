@@ -85,6 +85,7 @@ async def test_trading_is_halted_and_resumed_by_keyboard(page: Dashboard, api: h
         await page.shows(".notice-halt", "TRADING HALTED")
         assert await halted()
         await page.shows("#trading .status", "Halted")
+        await page.focuses("Resume trading")
         assert "rate decision, by ana, since" in await page.text("[data-trading=halt]")
         for view in ("#/live", "#/trust", "#/state"):
             await page.open(view)
@@ -101,6 +102,7 @@ async def test_trading_is_halted_and_resumed_by_keyboard(page: Dashboard, api: h
         await page.press("Enter")
         await page.tab.shows("!document.querySelector('.notice-halt')")
         await page.shows("#trading .status", "On")
+        await page.focuses("Halt trading")
         assert not await halted()
     finally:
         await api.post("/api/account/resume", json={})

@@ -9,9 +9,10 @@ import { loadPreferences, PreferencesContext, savePreferences } from "./data/pre
 import type { Session } from "./data/session";
 import { StoreContext, useSelect, type Store } from "./data/store";
 import type { Preferences } from "./model/preferences";
-import { parseRoute, type Route } from "./model/route";
+import { parseRoute, VIEW_NAMES, type Route } from "./model/route";
 import { Announcer } from "./ui/announcer";
 import { ConnectionStrip, DeadMansSwitch } from "./ui/connection";
+import { useFocusKept } from "./ui/focus";
 import { Header } from "./ui/header";
 import { KeyForm } from "./ui/key-form";
 import { Notices } from "./ui/notices";
@@ -47,6 +48,7 @@ export function App({ store, session }: { store: Store; session: Session }): JSX
 }
 
 function Page({ route }: { route: Route }): JSX.Element {
+  useFocusKept();
   const denied = useSelect((state) => state.connection.phase === "denied");
   const connected = useSelect((state) => state.connection.phase === "live");
   useEffect(() => {
@@ -64,9 +66,10 @@ function Page({ route }: { route: Route }): JSX.Element {
       <DeadMansSwitch class="stopped-strip" text="This page is not responding. What it shows is old." />
       {route.unknown && <UnknownAddress route={route} />}
       <main id="main" tabIndex={-1} class={`view view-${route.view}`}>
+        <h1 class="visually-hidden">{VIEW_NAMES[route.view]}</h1>
         {route.view === "live" && <Live />}
-        {route.view === "trust" && <Later load={loadTrust} name="Trust" route={route} />}
-        {route.view === "state" && <Later load={loadState} name="State" route={route} />}
+        {route.view === "trust" && <Later load={loadTrust} name={VIEW_NAMES.trust} route={route} />}
+        {route.view === "state" && <Later load={loadState} name={VIEW_NAMES.state} route={route} />}
       </main>
       <Announcer />
     </>
@@ -76,7 +79,7 @@ function Page({ route }: { route: Route }): JSX.Element {
 function UnknownAddress({ route }: { route: Route }): JSX.Element {
   return (
     <p class="strip" role="status">
-      This page has no <span class="wrap">“{route.unknown}”</span>. <a href={`#/${route.view}`}>Go to {route.view === "live" ? "Live" : route.view === "trust" ? "Trust" : "State"}</a>
+      This page has no <span class="wrap">“{route.unknown}”</span>. <a href={`#/${route.view}`}>Go to {VIEW_NAMES[route.view]}</a>
     </p>
   );
 }

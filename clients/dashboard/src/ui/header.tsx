@@ -5,16 +5,12 @@ import { useNow } from "../data/clock";
 import { usePreferences } from "../data/preferences";
 import { clockSeconds, offset, ZONE_NAMES, ZONES, type Zone } from "../model/format";
 import type { Theme } from "../model/preferences";
-import type { View } from "../model/route";
+import { VIEW_NAMES, type View } from "../model/route";
 import { beep, mayNotify } from "./announcer";
 import { ConnectionState } from "./connection";
 import { Choice } from "./parts";
 
-const VIEWS: readonly (readonly [View, string])[] = [
-  ["live", "Live"],
-  ["trust", "Trust"],
-  ["state", "State"],
-];
+const VIEWS: readonly View[] = ["live", "trust", "state"];
 
 export function Header({ view }: { view: View }): JSX.Element {
   return (
@@ -27,9 +23,9 @@ export function Header({ view }: { view: View }): JSX.Element {
         <span>Trading Signals</span>
       </p>
       <nav class="views" aria-label="Views">
-        {VIEWS.map(([name, text]) => (
+        {VIEWS.map((name) => (
           <a key={name} href={`#/${name}`} aria-current={name === view ? "page" : undefined}>
-            {text}
+            {VIEW_NAMES[name]}
           </a>
         ))}
       </nav>

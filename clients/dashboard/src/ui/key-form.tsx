@@ -1,7 +1,7 @@
 /** What the page shows while the service does not accept its key: why, and a form for another one. */
 
 import type { JSX } from "preact";
-import { useRef, useState } from "preact/hooks";
+import { useLayoutEffect, useRef, useState } from "preact/hooks";
 
 import { useActions } from "../data/actions";
 import { useSelect } from "../data/store";
@@ -13,6 +13,7 @@ export function KeyForm(): JSX.Element {
   const [why, setWhy] = useState(problem && `${problem}.`);
   const [busy, setBusy] = useState(false);
   const input = useRef<HTMLInputElement>(null);
+  useLayoutEffect(() => input.current?.focus(), []);
   const submit = async (event: Event): Promise<void> => {
     event.preventDefault();
     if (busy || !input.current) return;

@@ -7,8 +7,9 @@ import { useNow } from "../data/clock";
 import { useSelect } from "../data/store";
 import { usePreferences } from "../data/preferences";
 import { isCurrent } from "../model/connection";
-import { age, clockSeconds, dayClock, SIDE_MARKS } from "../model/format";
+import { age, clockSeconds, dayClock, fullDay, offset, SIDE_MARKS } from "../model/format";
 import type { Action } from "../model/types";
+import { useModal } from "./focus";
 
 export function classes(...names: (string | false | undefined)[]): string {
   return names.filter(Boolean).join(" ");
@@ -66,7 +67,8 @@ export function Empty({ children }: { children: ComponentChildren }): JSX.Elemen
 export function Failed({ error, retry }: { error: string; retry?: () => void }): JSX.Element {
   return (
     <p class="failed" role="alert">
-      {error}{" "}
+      {error}
+      {/[.!?]$/.test(error) ? "" : "."}{" "}
       {retry && (
         <button type="button" class="link" onClick={retry}>
           Try again
@@ -86,7 +88,7 @@ export function Ago({ at }: { at: number }): JSX.Element {
 export function Time({ at, seconds }: { at: number; seconds?: boolean }): JSX.Element {
   const { zone } = usePreferences().preferences;
   return (
-    <time class="num" dateTime={new Date(at).toISOString()}>
+    <time class="num" dateTime={new Date(at).toISOString()} title={`${fullDay(at, zone)} ${clockSeconds(at, zone)}, ${offset(at, zone)}`}>
       {seconds ? clockSeconds(at, zone) : dayClock(at, zone)}
     </time>
   );
@@ -114,10 +116,10 @@ export function useStyle(properties: Readonly<Record<string, string>>): { curren
   return ref;
 }
 
-/** A question before something is done. It has the focus until it is answered; Escape means no. */
+/** A question before something is done. It has the focus until it is answered; Escape means no. Without an action there is nothing to do any more. */
 export function Confirm(props: {
   title: string;
-  action: string;
+  action: string | undefined;
   busy: boolean;
   error: string;
   danger?: boolean;
@@ -125,10 +127,7 @@ export function Confirm(props: {
   onCancel: () => void;
   children: ComponentChildren;
 }): JSX.Element {
-  const dialog = useRef<HTMLDialogElement>(null);
-  useEffect(() => {
-    dialog.current?.showModal();
-  }, []);
+  const dialog = useModal();
   return (
     <dialog class="dialog" ref={dialog} aria-labelledby="confirm-title" onClose={props.onCancel}>
       <h2 id="confirm-title">{props.title}</h2>
@@ -136,13 +135,24 @@ export function Confirm(props: {
       {props.error && <Failed error={props.error} />}
       <div class="dialog-actions">
         <button type="button" class="button" onClick={props.onCancel}>
-          Cancel
+          {props.action === undefined ? "OK" : "Cancel"}
         </button>
-        <button type="button" class={classes("button", props.danger ? "button-danger" : "button-main")} disabled={props.busy} onClick={props.onConfirm}>
-          {props.busy ? "Working …" : props.action}
-        </button>
+        {props.action !== undefined && (
+          <Button class={props.danger ? "button-danger" : "button-main"} busy={props.busy} onClick={props.onConfirm}>
+            {props.busy ? "Working …" : props.action}
+          </Button>
+        )}
       </div>
     </dialog>
+  );
+}
+
+/** A button that does nothing while what it began goes on. It keeps the focus, which one that is disabled would lose. */
+export function Button(props: { class?: string; busy: boolean; onClick: () => void; children: ComponentChildren }): JSX.Element {
+  return (
+    <button type="button" class={classes("button", props.class)} aria-disabled={props.busy} onClick={() => !props.busy && props.onClick()}>
+      {props.children}
+    </button>
   );
 }
 

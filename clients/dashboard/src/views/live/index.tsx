@@ -12,7 +12,6 @@ export function Live(): JSX.Element {
   const actions = useActions();
   return (
     <>
-      <h1 class="visually-hidden">Live</h1>
       <SymbolList />
       <Headline retry={actions.retry} />
       <ChartPanel />

@@ -6,7 +6,7 @@ import { useState } from "preact/hooks";
 import { useActions } from "../../data/actions";
 import { useSelect } from "../../data/store";
 import { useCurrency } from "../../data/currency";
-import { NONE, pair, price, share, signed, signedPercent } from "../../model/format";
+import { counted, NONE, pair, price, share, signed, signedPercent } from "../../model/format";
 import { liveHash } from "../../model/route";
 import { ordered } from "../../model/symbols";
 import type { Position } from "../../model/types";
@@ -41,7 +41,7 @@ export function Positions(): JSX.Element {
               <tr>
                 <th scope="col">Symbol</th>
                 <th scope="col">Side</th>
-                <th scope="col" class="right">Profit or loss</th>
+                <th scope="col" class="right">Profit or loss{currency && `, ${currency}`}</th>
                 <th scope="col" class="right">Entry</th>
                 <th scope="col" class="right">Last</th>
                 <th scope="col">Stop to target</th>
@@ -52,18 +52,18 @@ export function Positions(): JSX.Element {
             </thead>
             <tbody>
               {positions.map((position) => (
-                <Row key={position.id} position={position} currency={currency} onClose={() => setClosing(position)} />
+                <Row key={position.id} position={position} onClose={() => setClosing(position)} />
               ))}
             </tbody>
           </table>
         </div>
       )}
-      {closing && <CloseDialog position={closing} onDone={() => setClosing(undefined)} />}
+      {closing && <CloseDialog asked={closing} now={listed ? positions.find(({ id }) => id === closing.id) : closing} onDone={() => setClosing(undefined)} />}
     </Panel>
   );
 }
 
-function Row({ position, currency, onClose }: { position: Position; currency: string; onClose: () => void }): JSX.Element {
+function Row({ position, onClose }: { position: Position; onClose: () => void }): JSX.Element {
   const range = position.target - position.stop;
   const at = range === 0 ? 0 : (position.price - position.stop) / range;
   const entry = range === 0 ? 0 : (position.entry - position.stop) / range;
@@ -77,7 +77,7 @@ function Row({ position, currency, onClose }: { position: Position; currency: st
         <Side action={position.action} long />
       </td>
       <td class={`right num ${gain(position.pnlAccount)}`}>
-        <strong>{signed(position.pnlAccount)}</strong> <span class="visually-hidden">{currency}</span>
+        <strong>{signed(position.pnlAccount)}</strong>
         <br />
         <small>
           {signedPercent(position.pnlPct)} · {signed(position.r, 2)} R
@@ -97,7 +97,7 @@ function Row({ position, currency, onClose }: { position: Position; currency: st
         <Time at={position.entryTime} />
         <br />
         <small>
-          <span class="num">{position.barsHeld}</span> {position.barsHeld === 1 ? "bar" : "bars"}
+          <span class="num">{counted(position.barsHeld, "bar")}</span>
         </small>
       </td>
       <td class="right">
@@ -109,8 +109,10 @@ function Row({ position, currency, onClose }: { position: Position; currency: st
   );
 }
 
-function CloseDialog({ position, onDone }: { position: Position; onDone: () => void }): JSX.Element {
+/** `now`: the position as it is; undefined if it has been closed since the question was asked. */
+function CloseDialog({ asked, now, onDone }: { asked: Position; now: Position | undefined; onDone: () => void }): JSX.Element {
   const actions = useActions();
+  const position = now ?? asked;
   const [busy, setBusy] = useState(false);
   const [error, setError] = useState("");
   const confirm = async (): Promise<void> => {
@@ -121,6 +123,13 @@ function CloseDialog({ position, onDone }: { position: Position; onDone: () => v
     if (!failed) onDone();
   };
   const side = position.action === "BUY" ? "long" : "short";
+  if (!now && !busy) {
+    return (
+      <Confirm title={`The ${side} position in ${pair(position.symbol)} is closed`} action={undefined} busy={false} error="" onConfirm={onDone} onCancel={onDone}>
+        <p role="alert">It was closed meanwhile, by its stop or target or by another caller. Trust has its outcome.</p>
+      </Confirm>
+    );
+  }
   return (
     <Confirm title={`Close the ${side} position in ${pair(position.symbol)}?`} action="Close position" danger busy={busy} error={error} onConfirm={() => void confirm()} onCancel={onDone}>
       <p>

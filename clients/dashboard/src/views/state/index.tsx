@@ -21,7 +21,6 @@ import "../../styles/state.css";
 export default function StateView(): JSX.Element {
   return (
     <>
-      <h1 class="visually-hidden">State</h1>
       <HealthPanel />
       <Lags />
       <Trading />
@@ -78,7 +77,7 @@ function HealthPanel(): JSX.Element {
             <Fact name="Up for">{age(report.uptimeSeconds * 1000 + (known && health.at !== undefined ? Math.max(0, now - health.at) : 0))}</Fact>
             <Fact name="Signals stored">{integer(report.signals)}</Fact>
             <Fact name="Version">{report.version}</Fact>
-            <Fact name="Log kept from">{info ? integer(info.oldest) : NONE}</Fact>
+            <Fact name="Log kept from">{info ? `entry ${integer(info.oldest)}` : NONE}</Fact>
           </dl>
         </div>
       )}

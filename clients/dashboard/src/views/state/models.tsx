@@ -9,9 +9,9 @@ import { ms } from "../../data/convert";
 import { sentenceOf } from "../../data/gateway";
 import { useQuery } from "../../data/query";
 import { usePreferences } from "../../data/preferences";
-import { fullDay, integer, NONE, number, percent, signed } from "../../model/format";
+import { enough, fullDay, integer, NONE, number, percent, signed } from "../../model/format";
 import { Loaded } from "../../ui/loaded";
-import { Panel } from "../../ui/parts";
+import { Button, Panel } from "../../ui/parts";
 import { Fact } from "./facts";
 
 export function Models(): JSX.Element {
@@ -33,9 +33,9 @@ export function Models(): JSX.Element {
       <span class="note" role="status">
         {reload.text}
       </span>
-      <button type="button" class="button button-small" disabled={reload.busy} onClick={() => void look()}>
+      <Button class="button-small" busy={reload.busy} onClick={() => void look()}>
         Look for a newer version
-      </button>
+      </Button>
     </span>
   );
   return (
@@ -80,7 +80,7 @@ function Watched({ shadow }: { shadow: Shadow }): JSX.Element {
         <Fact name="Decisions">{integer(shadow.decisions)}</Fact>
         <Fact name="Same action as live">{shadow.decisions ? percent(shadow.agreementPct) : NONE}</Fact>
         <Fact name="Would have won">{shadow.positionsClosed ? `${percent(shadow.winRate)} of ${integer(shadow.positionsClosed)}` : NONE}</Fact>
-        <Fact name="Profit or loss in price">{shadow.positionsClosed ? signed(shadow.totalPnl) : NONE}</Fact>
+        <Fact name="Profit or loss in price">{shadow.positionsClosed ? signed(shadow.totalPnl, enough(shadow.totalPnl, 2)) : NONE}</Fact>
       </dl>
       <Facts model={model} />
     </div>

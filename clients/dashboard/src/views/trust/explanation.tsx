@@ -9,9 +9,10 @@ import { actionOf, name, signalOf } from "../../data/convert";
 import { sentenceOf } from "../../data/gateway";
 import { usePreferences } from "../../data/preferences";
 import { useQuery } from "../../data/query";
-import { dayClock, number, pair, price, sentence, share, signed } from "../../model/format";
+import { age, counted, dayClock, enough, integer, number, pair, price, sentence, share, signed } from "../../model/format";
+import { limitPercent, protectionTitle } from "../../model/protections";
 import { Loaded } from "../../ui/loaded";
-import { classes, Empty, Panel, Side, useStyle } from "../../ui/parts";
+import { Button, classes, Empty, gain, Panel, Side, useStyle } from "../../ui/parts";
 
 export function Explanation({ signalId }: { signalId: string }): JSX.Element {
   const analysis = useAnalysis();
@@ -78,7 +79,7 @@ function Rules({ rules }: { rules: readonly RuleResult[] }): JSX.Element {
           <li key={rule.rule} class={`rule rule-${verdict.toLowerCase()}`} data-rule={rule.rule}>
             <span class="rule-mark" aria-hidden="true">{marks[verdict]}</span>
             <span>
-              {NAMES[rule.rule] ?? sentence(rule.rule)} <span class="visually-hidden">{sentence(verdict)}</span>
+              {NAMES[rule.rule] ?? protectionTitle(rule.rule)} <span class="visually-hidden">{sentence(verdict)}</span>
               {rule.sentence && <small class="rule-sentence">{rule.sentence}</small>}
             </span>
             <span class="num note">
@@ -105,20 +106,34 @@ const NAMES: Readonly<Record<string, string>> = {
   ENTRY_TIME: "After the last entry",
   POSITION_SIZE: "Size above 0",
   PROTECTION: "No halt, no limit reached",
+  TRADING_HALTED: "Not halted by setting",
+  HALTED_BY_HAND: "Not halted by hand",
 };
-const SHARES: ReadonlySet<string> = new Set(["MODEL_CHOICE", "CONFIDENCE_THRESHOLD", "MIN_WIN_PROBABILITY", "POSITION_SIZE"]);
+/** How the numbers of a rule are written; others are without a unit. */
+const UNITS: Readonly<Record<string, (value: number) => string>> = {
+  MODEL_CHOICE: share,
+  CONFIDENCE_THRESHOLD: share,
+  MIN_WIN_PROBABILITY: share,
+  ATR: price,
+  LEVELS_ARE_PRICES: price,
+  LEVELS_ARE_APART: price,
+  HELD_POSITION: (side) => (side > 0 ? "long" : side < 0 ? "short" : "none"),
+  SESSION_AND_AGE: (seconds) => (seconds < 1 ? "0 s" : age(1000 * seconds)),
+  POSITION_SIZE: share,
+  TRADING_HALTED: (on) => (on ? "yes" : "no"),
+  HALTED_BY_HAND: (on) => (on ? "yes" : "no"),
+  MAX_DAILY_LOSS_PCT: limitPercent,
+  MAX_DRAWDOWN_PCT: limitPercent,
+  COOLDOWN_AFTER_STOPS: integer,
+  MAX_OPEN_POSITIONS: integer,
+  MAX_EXPOSURE_PCT: limitPercent,
+};
 
 /** What a rule looked at, and its limit if it has one. */
 function looked({ rule, value, limit }: RuleResult): string {
   if (value === undefined) return "";
-  if (rule === "HELD_POSITION") return value > 0 ? "long" : value < 0 ? "short" : "none";
-  const format = SHARES.has(rule) ? share : short;
+  const format = UNITS[rule] ?? ((each) => number(each));
   return limit === undefined || limit === 0 ? format(value) : `${format(value)}, limit ${format(limit)}`;
-}
-
-function short(value: number): string {
-  const size = Math.abs(value);
-  return number(value, size >= 100 ? 1 : size >= 10 ? 2 : 3);
 }
 
 function Contributions({ attribution }: { attribution: Attribution }): JSX.Element {
@@ -132,7 +147,7 @@ function Contributions({ attribution }: { attribution: Attribution }): JSX.Eleme
           <li key={group} title={features.join(", ")} data-group={group}>
             <span>{group}</span>
             <Bar value={logOdds / most} />
-            <span class={classes("num", logOdds < 0 ? "loss" : "gain")}>{signed(logOdds)}</span>
+            <span class={classes("num", gain(Number(logOdds.toFixed(2))))}>{signed(logOdds)}</span>
           </li>
         ))}
       </ul>
@@ -158,7 +173,7 @@ function Features({ features }: { features: readonly ExplainedFeature[] }): JSX.
   const newest = features.filter((feature) => feature.barsAgo === 0);
   return (
     <details class="more-details">
-      <summary>What the model saw: {newest.length} features of the newest bar</summary>
+      <summary>What the model saw: {counted(newest.length, "feature")} of the newest bar</summary>
       <div class="scroll-x" role="region" aria-label="Table of features" tabIndex={0}>
         <table class="table">
           <thead>
@@ -175,9 +190,9 @@ function Features({ features }: { features: readonly ExplainedFeature[] }): JSX.
               <tr key={feature.name}>
                 <th scope="row">{feature.expression || feature.name}</th>
                 <td>{feature.group}</td>
-                <td class="right num">{number(feature.value, 4)}</td>
+                <td class="right num">{number(feature.value, enough(feature.value ?? 0, 4))}</td>
                 <td class="note">{feature.unit}</td>
-                <td class="right num">{number(feature.observed, 4)}</td>
+                <td class="right num">{number(feature.observed, enough(feature.observed ?? 0, 4))}</td>
               </tr>
             ))}
           </tbody>
@@ -203,9 +218,9 @@ function ReplayButton({ signalId }: { signalId: string }): JSX.Element {
   const { replay } = state;
   return (
     <div class="replay">
-      <button type="button" class="button" disabled={state.busy} onClick={() => void run()}>
+      <Button busy={state.busy} onClick={() => void run()}>
         {state.busy ? "Making it again …" : "Make it again and compare"}
-      </button>
+      </Button>
       <div role="status">
         {state.error && <p class="loss">{state.error}</p>}
         {replay?.equal && <p class="gain">The same to the bit: bars, settings, state and signal are as they were.</p>}

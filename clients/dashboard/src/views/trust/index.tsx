@@ -13,7 +13,6 @@ import "../../styles/trust.css";
 export default function Trust({ route }: { route: Route }): JSX.Element {
   return (
     <>
-      <h1 class="visually-hidden">Trust</h1>
       {route.signal && <Explanation signalId={route.signal} />}
       <Equity />
       <Worth />
