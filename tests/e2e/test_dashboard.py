@@ -110,6 +110,7 @@ async def test_position_is_closed_after_a_confirmation(page: Dashboard, api: htt
         await page.tab.shows("!document.querySelector('dialog')")
         await page.focuses(button)
     await page.press("Enter")
+    await page.shows("dialog[open] h2", "Close the")
     await page.tab_to("Close position")
     await page.press("Enter")
     await page.tab.shows(f"!document.querySelector('{row}')")
@@ -127,6 +128,7 @@ async def test_question_whether_to_close_a_position_that_is_closed_elsewhere_say
     button = f'[data-position="{held["position_id"]}"] button'
     await page.shows(button)
     await page.tab.run(f"document.querySelector('{button}').click()")
+    await page.shows("dialog[open] h2", "Close the")
     await page.tab_to("Close position")
     response = await api.post(f"/api/signals/positions/{held['position_id']}/close", json={})
     assert response.status_code == 200, response.text

@@ -38,6 +38,12 @@ describe("the connection", () => {
     expect(after(live, { type: "tick", now: 1500 }, read, { type: "tick", now: 60_001, hidden: true }).phase).toBe("live");
   });
 
+  test("counts what came during a sleep from before it, also what is read before the first tick", () => {
+    const read: ConnectionEvent = { type: "response", now: 60_000, through: 300 };
+    const back = after(live, { type: "tick", now: 1500 }, read, { type: "tick", now: 60_001 }, { type: "response", now: 61_000, through: 310 });
+    expect(back.report?.text).toBe("Caught up after 60 s: 300 entries, none missing");
+  });
+
   test("is stale before the browser freezes the page", () => {
     expect(after(live, { type: "frozen", now: 1200 }).phase).toBe("stale");
   });

@@ -26,6 +26,8 @@ export interface Connection {
   /** When the last response, a heartbeat included, came. */
   readonly lastResponse?: number | undefined;
   readonly lastTick: number;
+  /** `through` at the last tick. After a sleep what was received meanwhile may be read before the next one. */
+  readonly tickThrough: number;
   /** Why the stream broke. */
   readonly error: string;
   /** Sequence up to which everything has come. */
@@ -51,17 +53,15 @@ export type ConnectionEvent =
   | { readonly type: "tick"; readonly now: number; readonly hidden?: boolean };
 
 export function connecting(now: number): Connection {
-  return { phase: "connecting", since: now, lastTick: now, error: "", through: 0 };
+  return { phase: "connecting", since: now, lastTick: now, tickThrough: 0, error: "", through: 0 };
 }
 
 function to(phase: Phase, connection: Connection, now: number): Connection {
   return connection.phase === phase ? connection : { ...connection, phase, since: now };
 }
 
-function broken(connection: Connection, at: number): Connection {
-  return connection.broken || connection.phase === "connecting"
-    ? connection
-    : { ...connection, broken: { through: connection.through, at } };
+function broken(connection: Connection, at: number, through = connection.through): Connection {
+  return connection.broken || connection.phase === "connecting" ? connection : { ...connection, broken: { through, at } };
 }
 
 /** Return the connection after the event. */
@@ -122,10 +122,11 @@ function afterTick(connection: Connection, now: number, hidden: boolean): Connec
   const slept = !hidden && now - connection.lastTick > SLEEP_GAP;
   const last = connection.lastResponse;
   const silent = last !== undefined && now - last > STALE_AFTER;
-  let next: Connection = { ...connection, lastTick: now };
+  let next: Connection = { ...connection, lastTick: now, tickThrough: connection.through };
   if (next.report && now > next.report.until) next = { ...next, report: undefined };
   if (connection.phase === "live" && (silent || slept)) {
-    next = { ...to("stale", broken(next, last ?? now), last ?? now), error: slept ? "This page slept" : SILENT };
+    const at = slept ? Math.min(last ?? now, connection.lastTick) : (last ?? now);
+    next = { ...to("stale", broken(next, at, connection.tickThrough), at), error: slept ? "This page slept" : SILENT };
   }
   return next;
 }

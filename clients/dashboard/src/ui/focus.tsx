@@ -8,7 +8,11 @@ export function useModal(): { current: HTMLDialogElement | null } {
   useLayoutEffect(() => {
     const shown = dialog.current;
     shown?.showModal();
-    return () => shown?.close();
+    return () => {
+      // What it reports of that comes later, when there may be another one.
+      shown?.addEventListener("close", (event) => event.stopImmediatePropagation(), { capture: true });
+      shown?.close();
+    };
   }, []);
   return dialog;
 }

@@ -1,7 +1,7 @@
 /** Small parts that all views share. */
 
 import type { ComponentChildren, JSX } from "preact";
-import { useEffect, useRef } from "preact/hooks";
+import { useLayoutEffect, useRef } from "preact/hooks";
 
 import { useNow } from "../data/clock";
 import { useSelect } from "../data/store";
@@ -110,7 +110,8 @@ export function Meter(props: { share: number; mark?: number | undefined; tone?: 
 export function useStyle(properties: Readonly<Record<string, string>>): { current: HTMLSpanElement | null } {
   const ref = useRef<HTMLSpanElement>(null);
   const text = JSON.stringify(properties);
-  useEffect(() => {
+  // Before the frame is drawn: a mark and the price beside it change together.
+  useLayoutEffect(() => {
     for (const [name, value] of Object.entries(properties)) ref.current?.style.setProperty(name, value);
   }, [text]);
   return ref;

@@ -97,7 +97,12 @@ function Since({ symbol, signal }: { symbol: SymbolState; signal: Signal }): JSX
         <>
           since {since.exact ? "" : "at least "}
           <span class="num">{moment(since.time, zone)}</span>
-          {signal.time > since.time && <span class="num"> · {age(signal.time - since.time)}</span>}
+          {signal.time > since.time && (
+            <>
+              {" "}
+              <span class="num">· {age(signal.time - since.time)}</span>
+            </>
+          )}
         </>
       )}
       <br />

@@ -150,7 +150,7 @@ function Proposed({ signal }: { signal: Signal }): JSX.Element {
   const position = symbol?.position;
   return (
     <div data-levels="proposed">
-      <p class="note">{position?.signalId === signal.id ? "Proposed by this signal, which opened the position that is open" : position ? "Proposed by this signal. The open position has its own stop and target" : "Proposed by this signal. No position is open"}.</p>
+      <p class="note">{position?.signalId === signal.id ? "Proposed by this signal, which opened the position that is open" : position ? "Proposed by this signal. The open position has its own stop and target" : "Proposed by this signal. No position is open now"}.</p>
       <LevelLine levels={{ entry, stop, target }} last={symbol?.lastBar?.close ?? entry} />
       <p class="note num">
         Reward to risk {signal.ratio?.toFixed(1) ?? NONE} · size {share(signal.size, 1)} of equity
