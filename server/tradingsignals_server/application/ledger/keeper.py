@@ -44,6 +44,9 @@ QUIET_SECONDS: Final = 0.25
 
 RETRY_SECONDS: Final = 2.0
 
+REBUILT_CHECK_SECONDS: Final = 5.0
+"""Between two checks whether a ledger of another version has been rebuilt."""
+
 log = logging.getLogger(__name__)
 
 
@@ -94,8 +97,10 @@ class LedgerKeeper:
         self._ledgers: dict[str, Ledger] = {}
         self._fold_of_account = self._account_fold(books.account)
         self._place: LedgerPlace | None = None
+        self._is_kept = False
         self._read_through = 0
         self._reported = 0
+        self._refused_version: int | None = None
 
     @property
     def account(self) -> Account | None:
@@ -104,23 +109,32 @@ class LedgerKeeper:
 
     @property
     def lag(self) -> int | None:
-        """Entries of the log that were not followed yet; None while this keeper does not keep the ledger."""
-        return None if self._place is None else max(0, self._log_tail.newest - self._read_through)
+        """Entries of the log that were not followed yet; None while this keeper does not keep the ledger.
+
+        It is known between the attempts of a commit that fails too.
+        """
+        return max(0, self._log_tail.newest - self._read_through) if self._is_kept else None
 
     async def run(self) -> None:
-        """Follow the log until cancelled. It may be called again: what a cancelled call had folded is read anew."""
+        """Follow the log until cancelled. It may be called again: what a cancelled call had folded is read anew.
+
+        A ledger of another version of the rules is left alone until it has been rebuilt.
+        """
         self._place = None
         unsubscribe = self._log_tail.subscribe(self._grown.set)
         try:
-            while await self._follow():
-                await self._grown.wait()
-                await self._sleep(QUIET_SECONDS)
+            while True:
+                if await self._follow():
+                    await self._grown.wait()
+                    await self._sleep(QUIET_SECONDS)
+                else:
+                    await self._sleep(REBUILT_CHECK_SECONDS)
         finally:
             unsubscribe()
-            self._place = None
+            self._place, self._is_kept = None, False
 
     async def _follow(self) -> bool:
-        """Catch up, however often it takes; False if this program cannot continue the ledger."""
+        """Catch up, however often it takes; False if this program cannot continue the ledger as it is."""
         while True:
             self._grown.clear()
             try:
@@ -164,13 +178,10 @@ class LedgerKeeper:
     async def _load(self) -> bool:
         stored = await self._store.load_ledger()
         if stored.place.version != LEDGER_VERSION:
-            log.error(
-                "outcomes are of version %d of the rules, and this program has version %d: run `tradingsignals ledger "
-                "rebuild`; no outcome is stored until then",
-                stored.place.version,
-                LEDGER_VERSION,
-            )
+            self._is_kept = False
+            self._refuse(stored.place.version)
             return False
+        self._refused_version = None
         if stored.account is None:
             await self._restart()
             return await self._load()
@@ -180,7 +191,18 @@ class LedgerKeeper:
             self._ledger_of(policy).restore(symbol, entries)
         self._fold_of_account = self._account_fold(stored.account.account)
         self._place, self._read_through, self._reported = stored.place, stored.place.sequence, stored.reported
+        self._is_kept = True
         return True
+
+    def _refuse(self, version: int) -> None:
+        if version != self._refused_version:
+            log.error(
+                "outcomes are of version %d of the rules, and this program has version %d: run `tradingsignals ledger "
+                "rebuild`; no outcome is stored until then",
+                version,
+                LEDGER_VERSION,
+            )
+        self._refused_version = version
 
     async def _advance(self, through: int) -> None:
         """Fold the entries up to `through`, and commit what came of them."""
@@ -188,8 +210,8 @@ class LedgerKeeper:
         if before is None:
             return
         resolved, changed, moved = await self._fold(await self._store.ledger_events(self._read_through, through))
-        self._read_through = through
         if not (resolved or changed or moved) and through < self._log_tail.newest:
+            self._read_through = through
             return
         # At the end of the log the place is committed even if nothing changed: callers take it for how far lists are.
         entries = dict[tuple[str, str], Sequence[Any]]()
@@ -205,7 +227,7 @@ class LedgerKeeper:
             log.warning("the ledger was moved by another process; it is read anew")
             self._place = None
             return
-        self._place = LedgerPlace(through, LEDGER_VERSION)
+        self._place, self._read_through = LedgerPlace(through, LEDGER_VERSION), through
         self._reported = max(self._reported, through)
         if reported and self._observer is not None:
             self._observer.resolved(reported)

@@ -16,9 +16,9 @@ from tests.support.memory_outcomes import MemoryOutcomes
 from tests.support.memory_store import MemoryStore
 
 from tradingsignals_server.application.event_log.tail import LogTail
-from tradingsignals_server.application.ledger.keeper import WINDOW_ENTRIES, LedgerKeeper
+from tradingsignals_server.application.ledger.keeper import REBUILT_CHECK_SECONDS, WINDOW_ENTRIES, LedgerKeeper
 from tradingsignals_server.application.ports.event_log import LogHead
-from tradingsignals_server.application.ports.outcomes import LedgerPlace, ResolvedOutcome
+from tradingsignals_server.application.ports.outcomes import LedgerCommit, LedgerPlace, ResolvedOutcome
 from tradingsignals_server.domain.errors import StorageUnavailable
 from tradingsignals_server.domain.events import Disposition, MarketUpdate
 from tradingsignals_server.domain.ledger import LEDGER_VERSION
@@ -88,16 +88,50 @@ async def test_ledger_moved_by_another_keeper_is_read_anew(traded: MemoryStore) 
     assert outcomes.outcomes[-1].resolution is not Resolution.EXPIRED
 
 
-async def test_ledger_of_another_version_is_left_alone(traded: MemoryStore, caplog: pytest.LogCaptureFixture) -> None:
-    outcomes = MemoryOutcomes(traded)
+async def test_ledger_of_another_version_is_left_alone_until_it_is_rebuilt(
+    traded: MemoryStore, caplog: pytest.LogCaptureFixture
+) -> None:
+    outcomes, pauses = MemoryOutcomes(traded), asyncio.Queue[float]()
     outcomes.place = LedgerPlace(0, LEDGER_VERSION + 1)
+
+    async def paused(seconds: float) -> None:
+        await pauses.put(seconds)
+        await asyncio.sleep(0)
+
+    log_tail = LogTail(traded, LogHead(traded.epoch, 1, len(traded.entries)))
+    keeper = keeper_on(log_tail, traded, outcomes, paused)
     with caplog.at_level(logging.ERROR):
-        await within(keeper_of(traded, outcomes).run())
-    assert "tradingsignals ledger rebuild" in caplog.text
-    assert (outcomes.outcomes, outcomes.commits) == ([], 0)
-    await outcomes.restart_ledger(LEDGER_VERSION, BOOKS.account, BOOKS.currency)
-    assert await keeper_of(traded, outcomes).catch_up()
+        running = asyncio.create_task(keeper.run())
+        assert [await within(pauses.get()) for _ in range(3)] == [REBUILT_CHECK_SECONDS] * 3
+    try:
+        assert caplog.text.count("tradingsignals ledger rebuild") == 1
+        assert (outcomes.outcomes, outcomes.commits, keeper.lag) == ([], 0, None)
+        await outcomes.restart_ledger(LEDGER_VERSION, BOOKS.account, BOOKS.currency)
+        await within(outcomes.committed.wait())
+    finally:
+        running.cancel()
     assert outcomes.outcomes == live_of(traded)
+    assert keeper.lag is not None, "it keeps the ledger again"
+
+
+async def test_lag_is_known_while_the_ledger_cannot_be_committed(traded: MemoryStore) -> None:
+    outcomes, lags = MemoryOutcomes(traded), asyncio.Queue[int | None]()
+    log_tail = LogTail(traded, LogHead(traded.epoch, 1, len(traded.entries)))
+
+    async def refuse(_: LedgerCommit) -> None:
+        lags.put_nowait(keeper.lag)
+        raise StorageUnavailable
+
+    async def paused(_: float) -> None:
+        await lags.put(keeper.lag)
+        await asyncio.sleep(0)
+
+    keeper = keeper_on(log_tail, traded, outcomes, paused)
+    outcomes.commit_ledger = refuse  # type: ignore[method-assign, assignment]  # a fault
+    running = asyncio.create_task(keeper.run())
+    found = [await within(lags.get()) for _ in range(4)]
+    running.cancel()
+    assert found == [len(traded.entries)] * 4
 
 
 async def test_running_keeper_follows_what_is_committed(traded: MemoryStore) -> None:
