@@ -53,6 +53,7 @@ class ServiceState:
     def _engine_values(self, health: Health) -> Iterator[Metric]:
         last_commit = health.last_commit
         yield family(definitions.QUEUED_COMMANDS, self.engine.queued)
+        yield family(definitions.PENDING_COMMANDS, self.engine.pending)
         yield family(definitions.LAST_BAR, self.engine_metrics.last_bar)
         yield family(definitions.LAST_COMMIT, None if last_commit is None else last_commit.timestamp())
         yield labelled(definitions.BUILD_INFO, [((__version__,), 1)])

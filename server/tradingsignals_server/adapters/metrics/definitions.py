@@ -104,6 +104,13 @@ BAR_TO_COMMIT_SECONDS = _flow.histogram(
 QUEUED_COMMANDS = _flow.gauge(
     "queued_commands", "Publications and calls that wait for the engine; at most 4096, then calls are refused."
 )
+PENDING_COMMANDS = _flow.gauge(
+    "pending_commands",
+    "Publications and calls that have come to the engine and have no result yet.",
+)
+HANDLED_COMMANDS = _flow.counter(
+    "handled_commands", "Publications and calls whose result is durable, refusals of what they ask for included."
+)
 LAST_BAR = _flow.gauge(
     "last_bar_timestamp_seconds", "When this server last made a bar durable, by its clock. Absent before the first."
 )

@@ -25,6 +25,7 @@ class EngineMetrics:
     """Implements EngineObserver."""
 
     def __init__(self) -> None:
+        self._handled = LoopCounter(definitions.HANDLED_COMMANDS)
         self._bars = LoopCounter(definitions.BARS, [(one,) for one in (*Disposition, REFUSED)])
         self._refusals = LoopCounter(definitions.BAR_REFUSALS)
         self._signals = LoopCounter(definitions.SIGNALS)
@@ -39,11 +40,13 @@ class EngineMetrics:
 
     def read(self) -> Iterator[Metric]:
         """Yield the present values."""
-        yield from (each.read() for each in (self._bars, self._refusals, self._signals, self._entries, self._failures))
+        counters = (self._handled, self._bars, self._refusals, self._signals, self._entries, self._failures)
+        yield from (each.read() for each in counters)
         yield from (each.read() for each in (self._inference, self._bar_to_commit, self._commit))
 
     def committed(self, batch: CommittedBatch) -> None:
         """See EngineObserver."""
+        self._handled.add(len(batch.commands))
         for command in batch.commands:
             if command.results:
                 self._bar_to_commit.observe(batch.committed_at - command.received_at)

@@ -186,6 +186,11 @@ class Engine:
         return self._writer.refusal
 
     @property
+    def pending(self) -> int:
+        """Number of commands that have no result yet."""
+        return self._writer.pending
+
+    @property
     def account(self) -> Account:
         """The committed account, as far as the protections look at it."""
         return self._guard.account

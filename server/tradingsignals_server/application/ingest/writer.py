@@ -15,6 +15,7 @@ from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
+from itertools import chain
 from time import perf_counter
 from typing import TypeVar
 
@@ -103,6 +104,13 @@ class Writer:
     def queued(self) -> int:
         """Number of commands that wait to be handled."""
         return len(self._queue)
+
+    @property
+    def pending(self) -> int:
+        """Number of commands without a result: those in the queue, and those of the batches before them."""
+        batches = [batch for batch in (self._committing, self._staged) if batch is not None]
+        staged = chain(self._staging, *self._retries, *(batch.commands for batch in batches))
+        return len(self._queue) + len(set(staged))
 
     async def enqueue(self, command: QueuedCall[object]) -> None:
         """Queue bars as soon as there is room: backpressure reaches the publisher."""

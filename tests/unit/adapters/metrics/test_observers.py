@@ -83,6 +83,7 @@ def test_duplicates_are_no_commit_and_no_new_bar() -> None:
     metrics.committed(batch(HandledCommand(0.5, [receipt(Disposition.DUPLICATE)], ""), entries=0))
     assert value(metrics, "bars_total", disposition="DUPLICATE") == 1
     assert value(metrics, "commit_seconds_count") == 0
+    assert value(metrics, "handled_commands_total") == 1
     assert metrics.last_bar is None
 
 

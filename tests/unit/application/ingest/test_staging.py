@@ -139,6 +139,15 @@ async def test_repeated_bar_is_not_a_duplicate_of_one_that_was_never_stored() ->
         assert dispositions([*await first, *await again]) == ["STORAGE_UNAVAILABLE"] * 2
 
 
+async def test_commands_without_a_result_are_pending_wherever_they_are() -> None:
+    async with running_engine() as running:
+        async with commit_held_up(running, WALK[0]) as first:
+            behind = await started(*(running.publish([one]) for one in WALK[1:4]))
+            assert (running.engine.queued, running.engine.pending) == (0, 4)
+        await asyncio.gather(first, *behind)
+        assert running.engine.pending == 0
+
+
 async def test_repeated_bar_is_a_duplicate_of_one_being_committed() -> None:
     async with running_engine() as running:
         async with commit_held_up(running, WALK[0]) as first:
