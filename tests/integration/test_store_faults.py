@@ -41,6 +41,7 @@ CALLS: dict[str, Callable[[PostgresStore], Awaitable[object]]] = {
     "prune": lambda store: store.prune(OPENING, 10),
     "shadow_score": lambda store: store.shadow_score("v1@"),
     "symbols_with_open_positions": lambda store: store.symbols_with_open_positions(),
+    "symbols_with_bars_since": lambda store: store.symbols_with_bars_since(OPENING, 10),
     "ping": lambda store: store.ping(),
 }
 

@@ -293,6 +293,14 @@ class MemoryStore:
         await self._reached()
         return sorted({held.symbol for held in self.positions() if held.is_open})
 
+    async def symbols_with_bars_since(self, start: datetime, limit: int) -> Sequence[str]:
+        """See Store."""
+        await self._reached()
+        times = sorted((update.bar.time, update.bar.symbol) for update in self.market_updates())
+        newest = {symbol: time for time, symbol in times}
+        found = [symbol for symbol, time in newest.items() if time >= start]
+        return sorted(found, key=lambda symbol: newest[symbol], reverse=True)[:limit]
+
     async def latest_signal(self, symbol: str | None) -> bytes | None:
         """See Store."""
         page = await self.list_signals(SignalQuery(symbol=symbol), None, 1)

@@ -120,6 +120,15 @@ class ResumeContract:
             [others[1], mine[0]],
         )
 
+    async def test_symbols_with_recent_bars_are_those_with_the_newest_first(self, store: Store) -> None:
+        for symbol, last in (("USDCOP", 3), ("EURUSD", 5), ("GBPUSD", 1)):
+            bars = [bar(at, symbol=symbol) for at in range(last + 1)]
+            await store.commit([MarketUpdate(one, Disposition.ACCEPTED) for one in bars], NOW)
+        start = bar(2).time
+        assert await store.symbols_with_bars_since(start, 10) == ["EURUSD", "USDCOP"]
+        assert await store.symbols_with_bars_since(start, 1) == ["EURUSD"]
+        assert await store.symbols_with_bars_since(bar(6).time, 10) == []
+
     async def test_symbol_and_state_of_a_position_are_found_by_its_id(self, store: Store) -> None:
         opening, opened = trade(1)
         await store.commit([opening, opened], NOW)

@@ -32,6 +32,12 @@ SELECT symbol, newest.interval_seconds FROM symbols, LATERAL (
 ) AS newest ORDER BY symbol
 """
 
+_WITH_BARS_SINCE = """
+SELECT symbol FROM symbols, LATERAL (
+    SELECT time FROM bars WHERE bars.symbol = symbols.symbol ORDER BY time DESC LIMIT 1
+) AS newest WHERE newest.time >= $1 ORDER BY newest.time DESC, symbol LIMIT $2
+"""
+
 _PAGE = """
 WITH page AS MATERIALIZED (SELECT sequence, message FROM {source} {limit})
 SELECT (SELECT last_sequence FROM event_log) AS through,
@@ -188,6 +194,12 @@ class PostgresStore(Committer, UsedKeys):
         """See Store."""
         async with self._connections.for_engine() as database:
             rows = await database.fetch("SELECT symbol FROM positions WHERE status = 'OPEN' ORDER BY symbol")
+        return [row["symbol"] for row in rows]
+
+    async def symbols_with_bars_since(self, start: datetime, limit: int) -> Sequence[str]:
+        """See Store."""
+        async with self._connections.for_engine() as database:
+            rows = await database.fetch(_WITH_BARS_SINCE, start, limit)
         return [row["symbol"] for row in rows]
 
     async def bar_intervals(self) -> Mapping[str, timedelta]:

@@ -251,6 +251,10 @@ class Store(Protocol):
         """Return the symbols with an open position, sorted."""
         ...
 
+    async def symbols_with_bars_since(self, start: datetime, limit: int) -> Sequence[str]:
+        """Return symbols with a bar that opened at `start` or later, those with the newest bars first."""
+        ...
+
     async def shadow_score(self, policy: str) -> ShadowScore:
         """Return the results of the shadow policy with this key."""
         ...
