@@ -49,7 +49,7 @@ class Authority:
     def make(cls, folder: Path, name: str = "ca") -> Authority:
         """Make one."""
         own = Certificate(folder / f"{name}.pem", folder / f"{name}.key")
-        subject = ("-subj", f"/CN={name}", "-days", "2", "-keyout", own.key, "-out", own.path)
+        subject = ("-subj", f"/CN={name}", "-days", "365", "-keyout", own.key, "-out", own.path)
         _openssl("req", "-x509", *_NEW_KEY, *subject)
         return cls(folder, own)
 

@@ -55,15 +55,15 @@ class RunningPrometheus:
         found: Sequence[Mapping[str, Any]] = response.json()["data"]["result"]
         return found
 
-    async def until_firing(self, *alerts: str) -> None:
-        """Wait until each alert fires."""
+    async def until_firing(self, *alerts: str, **labels: str) -> None:
+        """Wait until each alert fires, with these labels."""
         for alert in alerts:
-            await self.until(f'ALERTS{{alertname="{alert}", alertstate="firing"}}')
+            await self.until(_alerts(alertname=alert, alertstate="firing", **labels))
 
-    async def until_clear(self, *alerts: str) -> None:
-        """Wait until no alert of these names is active."""
+    async def until_clear(self, *alerts: str, **labels: str) -> None:
+        """Wait until no alert of these names is active, with these labels."""
         for alert in alerts:
-            await self.until(f'ALERTS{{alertname="{alert}"}}', has_series=False)
+            await self.until(_alerts(alertname=alert, **labels), has_series=False)
 
     async def until(self, expression: str, *, has_series: bool = True) -> None:
         """Wait until an expression has a series, or has none; it polls, as Prometheus does."""
@@ -76,17 +76,22 @@ class RunningPrometheus:
             raise AssertionError(f"{expression} is {found}") from error
 
 
+def _alerts(**labels: str) -> str:
+    wanted = ", ".join(f'{name}="{value}"' for name, value in labels.items())
+    return f"ALERTS{{{wanted}}}"
+
+
 @asynccontextmanager
 async def running_prometheus(folder: Path, targets: Mapping[str, int]) -> AsyncIterator[RunningPrometheus]:
     """Run a server with its data in `folder`; `targets` are the ports of its jobs.
 
     Configuration and rules are the shipped ones, with these ports, an interval of a second, and windows of seconds: an
-    alert fires once its condition has held for a second, and a rate is that of the last 15.
+    alert fires once its condition has held for a second, and a rate is that of the last 10.
     """
     (port,) = free_ports(1)
     config = yaml.safe_load((DEPLOY / "prometheus" / "prometheus.yml").read_text())
     config["global"] = {"scrape_interval": "1s", "evaluation_interval": "1s"}
-    rules = re.sub(r"\bfor: \w+", "for: 1s", re.sub(r"\[\d+[mh]\]", "[15s]", RULES.read_text()))
+    rules = re.sub(r"\bfor: \w+", "for: 1s", re.sub(r"\[\d+[smh]\]", "[10s]", RULES.read_text()))
     (folder / "alerts.yaml").write_text(rules)
     config["rule_files"] = [str(folder / "alerts.yaml")]
     for job in config["scrape_configs"]:

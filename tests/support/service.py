@@ -120,6 +120,12 @@ class RunningService:
         self._alive.process.send_signal(how)
         return await self.ended()
 
+    async def restart(self, **settings: str) -> None:
+        """Stop it, and start it again with these settings changed."""
+        await self.stop()
+        self._settings.update(settings)
+        await self.start()
+
     async def press_ctrl_c(self) -> int:
         """Interrupt the whole process group, as a terminal does, and return the exit code."""
         os.killpg(self.pid, signal.SIGINT)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import re
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from tests.support.prometheus import DEPLOY, RULES, needs_promtool, promtool
 from tradingsignals_server.adapters.metrics.definitions import METRICS, MetricKind
 
 TESTS = RULES.with_name("alerts_test.yaml")
+FAULT_TESTS = DEPLOY.parent / "tests" / "e2e" / "test_alerts.py"
 PAGE = DEPLOY.parent / "docs" / "observability.md"
 
 EXPORTED = {
@@ -58,6 +60,15 @@ def test_every_alert_says_how_urgent_it_is_and_has_a_section_in_the_document() -
         assert alert["annotations"]["summary"]
         assert name in sections, f"docs/observability.md needs a section ### {name}"
     assert sections == set(alerts()), "a section without an alert"
+
+
+def test_every_alert_fires_and_clears_in_a_fault_of_a_running_service() -> None:
+    waits = dict[str, set[str]]()
+    for call in (node for node in ast.walk(ast.parse(FAULT_TESTS.read_text())) if isinstance(node, ast.Call)):
+        if isinstance(call.func, ast.Attribute):
+            names = {each.value for each in call.args if isinstance(each, ast.Constant) and isinstance(each.value, str)}
+            waits.setdefault(call.func.attr, set()).update(names)
+    assert waits["until_firing"] == waits["until_clear"] == set(alerts())
 
 
 @pytest.mark.slow
