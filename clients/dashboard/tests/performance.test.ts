@@ -1,5 +1,6 @@
 import { expect, test } from "vitest";
 
+import { shownFigure } from "../src/model/backtests";
 import { endings, figure, groupsOf, inUnit, titleOf, type Figure, type Performance } from "../src/model/performance";
 
 function figureOf(name: string, value: number | undefined, unit = "count"): Figure {
@@ -47,10 +48,15 @@ test.each([
 
 test.each([
   ["average_win_r", "R", "Average win"],
-  ["average_win", "account currency", "Average win, amount"],
+  ["average_win", "account currency", "Average win, USD"],
   ["cvar_95_pct", "percent", "CVAR 95"],
   ["longest_drawdown_days", "calendar days", "Longest drawdown"],
   ["inference_ms_p99", "ms", "Inference, 99th percentile"],
 ])("the title of %s in %s is %s", (name, unit, title) => {
-  expect(titleOf(figureOf(name, 1, unit))).toBe(title);
+  expect(titleOf(figureOf(name, 1, unit), "USD")).toBe(title);
+});
+
+test("a figure of a run without cases is not known, and it has no trades", () => {
+  const figures = new Map([["pnl", { value: 0, n: 0 }], ["trades", { value: 0, n: 0 }], ["sharpe", { value: 1.2, n: 20 }]]);
+  expect(["pnl", "trades", "sharpe", "brier"].map((name) => shownFigure(figures, name).value)).toEqual([undefined, 0, 1.2, undefined]);
 });

@@ -23,7 +23,7 @@ export const MOST_RUNS = 3;
 /** Figures that are shown, in their order. */
 export const SHOWN: readonly (readonly [string, string, (value: number | undefined) => string])[] = [
   ["total_return_pct", "Return", (value) => signedPercent(value)],
-  ["pnl", "Profit or loss", (value) => signed(value)],
+  ["pnl", "Profit of closed trades", (value) => signed(value)],
   ["trades", "Trades", (value) => number(value, 0)],
   ["win_rate_pct", "Win rate", (value) => percent(value)],
   ["expectancy_r", "Mean result, R", (value) => signed(value)],
@@ -33,3 +33,9 @@ export const SHOWN: readonly (readonly [string, string, (value: number | undefin
   ["time_in_market_pct", "Time in the market", (value) => percent(value)],
   ["brier_skill", "Brier skill", (value) => number(value, 3)],
 ];
+
+/** A figure of a run: undefined if it has no cases, but for the number of trades, which is 0 then. */
+export function shownFigure(figures: ReadonlyMap<string, Estimate>, name: string): Estimate {
+  const found = figures.get(name);
+  return found && (found.n > 0 || name === "trades") ? found : { value: undefined, n: 0 };
+}

@@ -79,9 +79,9 @@ export function inUnit(value: number | undefined, unit: string): string {
   }
 }
 
-/** "average_win_r" is "Average win": its unit stands in its value. */
-export function titleOf({ name, unit }: Figure): string {
+/** "average_win_r" is "Average win": its unit stands in its value, but for the currency of the account. */
+export function titleOf({ name, unit }: Figure, currency: string): string {
   const bare = name.replace(/_(pct|r)$/, "").replace(/_days$/, "").replace(/_ms_p(\d+)$/, ", $1th percentile");
   const words = sentence(bare).replace(/\b(mfe|mae|cagr|auc|var|cvar|pnl)\b/gi, (word) => word.toUpperCase());
-  return unit === "account currency" ? `${words}, amount` : words;
+  return unit === "account currency" ? `${words}, ${currency}` : words;
 }

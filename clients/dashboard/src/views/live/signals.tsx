@@ -6,7 +6,7 @@ import { useState } from "preact/hooks";
 import { useActions } from "../../data/actions";
 import { useSelect } from "../../data/store";
 import { usePreferences } from "../../data/preferences";
-import { clock, day, moment, integer, NONE, pair, price, share, sentence } from "../../model/format";
+import { clock, day, moment, integer, NONE, pair, price, share, sentence, ZONE_NAMES, type Zone } from "../../model/format";
 import { ALL, type Filter } from "../../model/rows";
 import { explainHash } from "../../model/route";
 import type { Action, Signal } from "../../model/types";
@@ -27,9 +27,10 @@ const ACTIONS: readonly (readonly [Action | "", string])[] = [
 export function Signals(): JSX.Element {
   const list = useSelect((state) => state.list);
   const actions = useActions();
+  const { zone } = usePreferences().preferences;
   const [open, setOpen] = useState<Signal | undefined>(undefined);
   return (
-    <Panel title="Signals" id="signals" aside={<span class="note num" aria-label="Signals loaded">{list.read ? integer(list.rows.length) : ""}</span>}>
+    <Panel title="Signals" id="signals" aside={<Loaded zone={zone} count={list.read ? list.rows.length : undefined} />}>
       <Filters filter={list.filter} onChange={actions.filter} />
       {list.error && !list.rows.length ? (
         <Failed error={list.error} retry={actions.loadMore} />
@@ -60,6 +61,17 @@ export function Signals(): JSX.Element {
       )}
       {open && <SignalSheet signal={open} onClose={() => setOpen(undefined)} />}
     </Panel>
+  );
+}
+
+function Loaded({ zone, count }: { zone: Zone; count: number | undefined }): JSX.Element {
+  return (
+    <span class="note">
+      <span class="signals-zone">{ZONE_NAMES[zone]} · </span>
+      <span class="num" aria-label="Signals loaded">
+        {count === undefined ? "" : integer(count)}
+      </span>
+    </span>
   );
 }
 

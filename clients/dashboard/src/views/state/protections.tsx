@@ -41,7 +41,7 @@ export function Protections(): JSX.Element {
                       <th scope="row">
                         {title}
                         <br />
-                        <small>{protection.name}</small>
+                        <small>{protection.name.split("_").map((part, index) => (index ? [<wbr />, `_${part}`] : part))}</small>
                       </th>
                       <td class={classes("right num", tone === "off" && "quiet")}>{value}</td>
                       <td class={classes("right num", tone === "off" && "quiet")}>{limit}</td>

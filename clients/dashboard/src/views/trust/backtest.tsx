@@ -8,7 +8,7 @@ import { sentenceOf } from "../../data/gateway";
 import { usePreferences } from "../../data/preferences";
 import { useQuery } from "../../data/query";
 import { useSelect } from "../../data/store";
-import { MOST_RUNS, SHOWN, type BacktestRun } from "../../model/backtests";
+import { MOST_RUNS, shownFigure, SHOWN, type BacktestRun } from "../../model/backtests";
 import { counted, day, fullDay, integer, number, pair, share } from "../../model/format";
 import { ordered } from "../../model/symbols";
 import { Failed, Meter, Panel } from "../../ui/parts";
@@ -157,7 +157,7 @@ function Results({ runs }: { runs: readonly BacktestRun[] }): JSX.Element {
               <tr key={key} data-figure={key}>
                 <th scope="row">{name}</th>
                 {columns.map((column) => (
-                  <EstimateCell key={column.name} estimate={column.figures.get(key) ?? { value: undefined, n: 0 }} format={format} />
+                  <EstimateCell key={column.name} estimate={shownFigure(column.figures, key)} format={format} />
                 ))}
               </tr>
             ))}

@@ -138,7 +138,7 @@ function AllFigures({ columns }: { columns: readonly (readonly [string, Performa
           <tbody>
             {figures.map((each) => (
               <tr key={each.name} data-any={each.name}>
-                <th scope="row">{titleOf(each)}</th>
+                <th scope="row">{titleOf(each, columns[0]?.[1].currency ?? "")}</th>
                 {columns.map(([column, { figures: own }]) => (
                   <EstimateCell key={column} estimate={figure(own, each.name)} format={(value) => inUnit(value, each.unit)} />
                 ))}
