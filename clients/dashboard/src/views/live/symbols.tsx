@@ -54,7 +54,7 @@ function SymbolRow({ state, health, selected }: { state: SymbolState; health: Sy
   const row = useRef<HTMLAnchorElement>(null);
   useEffect(() => {
     if (selected && row.current) reveal(row.current);
-  }, [selected, last === undefined]); // a price makes it wider
+  }, [selected]);
   return (
     <a ref={row} class={classes("symbol", selected && "selected", state.unseen && "unseen", stale && "stale")} href={liveHash(state.symbol)} aria-current={selected ? "true" : undefined} data-symbol={state.symbol}>
       <span class="symbol-name">{pair(state.symbol)}</span>
