@@ -150,6 +150,7 @@ async def test_feed_continues_from_a_newer_bar_of_another_publisher(
     assert times[1:] == [datetime(2021, 3, 1, 14, 5, tzinfo=UTC), datetime(2021, 3, 1, 14, 10, tzinfo=UTC)]
 
 
+@pytest.mark.slow
 async def test_bars_of_mixed_intervals_come_in_the_order_in_which_they_close(
     sink: Any, fake_time: Any, enough: type[Exception]
 ) -> None:

@@ -50,7 +50,7 @@ RULES = (
 )
 
 
-@pytest.mark.untraced
+@pytest.mark.slow
 @pytest.mark.parametrize("rules", RULES, ids=("closed with the session", "trailing, over night", "protected"))
 @pytest.mark.parametrize("recurrent", [False, True], ids=("placeholder", "recurrent"))
 async def test_every_event_outcome_and_account_value_is_that_of_the_live_engine(

@@ -107,7 +107,7 @@ async def stored(policy: Policy, bars: Sequence[Bar] = BARS, rules: RiskRules = 
     return store
 
 
-@pytest.mark.untraced
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("reset", [ResetRule.SESSION, ResetRule.NEVER])
 async def test_every_signal_replays_equal_and_explains(kind: str, reset: ResetRule) -> None:
