@@ -149,6 +149,7 @@ async def test_streams_are_what_they_are_without_tls(secured: Secured, which: st
         assert await sequences(call, ENTRIES + 3) == [ENTRIES + 1, ENTRIES + 2, ENTRIES + 3]
 
 
+@pytest.mark.untraced
 async def test_follower_that_pauses_loses_nothing(secured: Secured) -> None:
     """The server notices that the socket takes no more, as without TLS, and keeps one response."""
     log, windows = secured.sides.log, {h2.INITIAL_WINDOW_SIZE: 2**31 - 1}

@@ -83,6 +83,7 @@ async def refusal(call: Awaitable[Any]) -> ServiceError | None:
     return None
 
 
+@pytest.mark.untraced
 @settings(deadline=None, max_examples=150)
 @given(descriptor=st.sampled_from(METHODS), data=st.data())
 async def test_refusal_of_any_request_is_below_4_kb(descriptor: MethodDescriptor, data: st.DataObject) -> None:

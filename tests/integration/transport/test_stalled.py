@@ -30,6 +30,7 @@ async def read_to(peer: h2.Peer, newest: int, stream: int = 1) -> list[int]:
     return found
 
 
+@pytest.mark.untraced
 @pytest.mark.parametrize("how", ["no window", "full socket"])
 async def test_stalled_followers_delay_no_other_and_take_bounded_memory(how: str) -> None:
     """Megabytes are pending for each stalled follower, but at most one response is kept in memory for it."""

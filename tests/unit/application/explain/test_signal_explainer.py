@@ -148,6 +148,7 @@ async def test_held_position_is_part_of_the_replay() -> None:
     assert "probabilities.buy" in {one.field for one in found.differences}
 
 
+@pytest.mark.untraced
 @pytest.mark.parametrize(
     ("limits", "rule"),
     [
