@@ -17,7 +17,7 @@ import asyncpg
 import pytest
 from tests.support.bars import messages
 from tests.support.builders import walk
-from tests.support.deadlines import DEADLINE, poll
+from tests.support.deadlines import DEADLINE, poll, within
 from tests.support.folders import scratch_folder
 from tests.support.processes import Process, all_ended, children, listener
 from tests.support.service import RunningService, running_service
@@ -92,11 +92,16 @@ async def replaced(service: RunningService, gone: Process, count: int) -> None:
             await poll()
 
 
-async def publish(service: RunningService, bars: Sequence[Bar]) -> int:
-    """Publish bars through the edge, with retries until acknowledgement; return the number of retries."""
+async def publish(service: RunningService, bars: Sequence[Bar], may_end: asyncio.Event | None = None) -> int:
+    """Publish bars through the edge, with retries until acknowledgement; return the number of retries.
+
+    The last quarter is published once `may_end` is set, if it is given.
+    """
     repeated = 0
     async with service.client() as client:
         for start in range(0, len(bars), BARS_A_CALL):
+            if may_end is not None and start >= len(bars) * 3 // 4:
+                await within(may_end.wait(), 3 * DEADLINE)
             calling = bars[start : start + BARS_A_CALL]
             while True:
                 try:
@@ -190,13 +195,14 @@ async def test_servers_of_two_versions_lose_and_repeat_nothing(
         asyncio.timeout(4 * DEADLINE),
     ):
         seen: list[int] = []
+        are_side_by_side = asyncio.Event()
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(follow(service.address, last, seen))
             for walks in (WALKS[:2], WALKS[2:4], WALKS[4:]):
-                tasks.create_task(publish(service, shuffled_together(walks)))
+                tasks.create_task(publish(service, shuffled_together(walks), are_side_by_side))
             await come_to(database, last // 8)
             (program / MIGRATION).write_text(f"-- Older servers: {older_servers}\n{LOCKS_THE_LOG}")
-            await side_by_side(service, database)
+            await side_by_side(service, database, are_side_by_side)
             os.kill(service.pid, signal.SIGHUP)
             await has_said(service, "every server has been restarted")
         assert seen == list(range(1, len(seen) + 1))
@@ -214,12 +220,13 @@ async def test_servers_of_two_versions_lose_and_repeat_nothing(
         assert "Traceback" not in service.log, service.log
 
 
-async def side_by_side(service: RunningService, database: asyncpg.Connection) -> None:
-    """Have one of two servers replaced, and some events committed, before the next is."""
+async def side_by_side(service: RunningService, database: asyncpg.Connection, begun: asyncio.Event) -> None:
+    """Have one of two servers replaced, set `begun`, and have some events committed before the next is replaced."""
     victim = servers(service)[0]
     os.kill(victim.pid, signal.SIGTERM)
     await replaced(service, victim, 2)
     await has_said(service, "applied migration 9001 later")
+    begun.set()
     await come_to(database, await database.fetchval("SELECT last_sequence FROM event_log") + 50)
 
 
