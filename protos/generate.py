@@ -1,8 +1,9 @@
-"""Writes everything that follows from the contract: Python stubs, descriptors, the rules of access and the OpenAPI
-document.
+"""Writes everything that follows from the contract: the services of the edge, Python stubs, descriptors, the rules of
+access and the OpenAPI document.
 
 The public contract is `protos/tradingsignals/v1`, which compiles as it lies there, with `protos/google`, which is
-vendored. `protos/internal` is what servers ask of each other and the edge asks of them; its stubs are the server's own.
+vendored. `protos/internal` is what servers ask of each other, and what the edge asks of them (generated, see edge.py);
+its stubs are the server's own.
 
 python protos/generate.py                 write them into the tree (`make generate`)
 python -m protos.generate --check         fail if they are not what the contract gives (`make check-generated`)
@@ -25,6 +26,8 @@ from google.api import annotations_pb2, http_pb2
 from google.protobuf import descriptor_pb2
 from grpc_tools import protoc
 from protos.access import check_access, read_access
+from protos.edge import FOLDER as EDGE_FOLDER
+from protos.edge import edge_protos
 from protos.openapi import openapi_document
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -34,6 +37,7 @@ STUBS = Path("clients/python")  # below it, packages follow the proto packages: 
 INTERNAL_STUBS = Path("server/tradingsignals_server/internal")  # all in this one folder
 EDGE_DESCRIPTORS = Path("envoy/descriptors.binpb")  # internal services included
 PUBLIC_DESCRIPTORS = Path("protos/descriptors.binpb")
+EDGE_PROTOS = Path("protos/internal") / EDGE_FOLDER
 OPENAPI = Path("envoy/openapi.json")
 ACCESS = INTERNAL_STUBS / "access.json"
 EXAMPLES = PROTOS / "examples.json"
@@ -43,7 +47,6 @@ _CALLERS_PACKAGE = "tradingsignals.v1"  # others are for servers among themselve
 
 _INCLUDES = (
     PROTOS,  # google/api and google/rpc among them
-    INTERNAL,
     Path(grpc_tools.__file__).parent / "_proto",  # google/protobuf
 )
 # No proto imports these. The edge needs them to write error details as JSON: a detail whose type it does not know makes
@@ -51,9 +54,9 @@ _INCLUDES = (
 _ERROR_TYPES = ("google/rpc/error_details.proto", "google/rpc/status.proto")
 
 
-def _protoc(arguments: Iterable[str], files: Iterable[str]) -> None:
-    includes = [f"--proto_path={folder}" for folder in _INCLUDES]
-    if protoc.main(["protoc", *includes, *arguments, *files]) != 0:
+def _protoc(arguments: Iterable[str], files: Iterable[str], includes: Iterable[Path] = ()) -> None:
+    folders = [f"--proto_path={folder}" for folder in (*includes, *_INCLUDES)]
+    if protoc.main(["protoc", *folders, *arguments, *files]) != 0:
         sys.exit(1)  # protoc has said why
 
 
@@ -64,19 +67,20 @@ def _files_in(folder: Path) -> list[str]:
 
 def write_image(file: Path) -> descriptor_pb2.FileDescriptorSet:
     """Compile the contract into one file, internal services, imports and comments included."""
-    return _write_image(file, [*_files_in(PROTOS), *_files_in(INTERNAL)])
+    return _write_image(file, [*_files_in(PROTOS), *_files_in(INTERNAL)], [INTERNAL])
 
 
-def _write_image(file: Path, protos: Iterable[str]) -> descriptor_pb2.FileDescriptorSet:
+def _write_image(file: Path, protos: Iterable[str], includes: Iterable[Path] = ()) -> descriptor_pb2.FileDescriptorSet:
     file.parent.mkdir(parents=True, exist_ok=True)
-    _protoc(["--include_imports", "--include_source_info", f"--descriptor_set_out={file}"], [*protos, *_ERROR_TYPES])
+    arguments = ["--include_imports", "--include_source_info", f"--descriptor_set_out={file}"]
+    _protoc(arguments, [*protos, *_ERROR_TYPES], includes)
     return descriptor_pb2.FileDescriptorSet.FromString(file.read_bytes())
 
 
 def generate(root: Path) -> None:
     """Write every generated file below `root`."""
     stubs, internal_stubs = root / STUBS, root / INTERNAL_STUBS
-    for folder in (stubs, internal_stubs, *((root / file).parent for file in _SINGLE_FILES)):
+    for folder in (stubs, internal_stubs, root / EDGE_PROTOS, *((root / file).parent for file in _SINGLE_FILES)):
         folder.mkdir(parents=True, exist_ok=True)
 
     public = _files_in(PROTOS)
@@ -89,14 +93,18 @@ def generate(root: Path) -> None:
     )
 
     with tempfile.TemporaryDirectory() as scratch:
+        public_image = _write_image(Path(scratch) / "public.binpb", public)
+        callers = [file for file in public_image.file if file.package == _CALLERS_PACKAGE]
+        for name, text in edge_protos(callers).items():
+            (root / EDGE_PROTOS / Path(name).name).write_text(text, encoding="utf-8")
+        internal = sorted({*_files_in(INTERNAL), *(f"{EDGE_FOLDER}/{path.name}" for path in edge_files(root))})
+        includes = [root / "protos" / "internal", INTERNAL]
         # Messages alone: the server binds and calls methods by their descriptors. No internal proto imports another, so
         # that a flat folder in a package of another name serves them.
-        _protoc([f"--python_out={scratch}", f"--pyi_out={scratch}"], _files_in(INTERNAL))
+        _protoc([f"--python_out={scratch}", f"--pyi_out={scratch}"], internal, includes)
         for stub in Path(scratch).rglob("*_pb2.py*"):
             shutil.copyfile(stub, internal_stubs / stub.name)
-        image = write_image(Path(scratch) / "contract.binpb")
-        public_image = _write_image(Path(scratch) / "public.binpb", public)
-    callers = [file for file in image.file if file.package == _CALLERS_PACKAGE]
+        image = _write_image(Path(scratch) / "contract.binpb", [*public, *internal], includes)
     access = read_access()
     check_access(access, image.file)
     (root / ACCESS).write_text(json.dumps({"methods": access}, indent=2) + "\n", encoding="utf-8")
@@ -118,10 +126,15 @@ def _bind_head(file: descriptor_pb2.FileDescriptorProto) -> None:
             rule.additional_bindings.add(custom=http_pb2.CustomHttpPattern(kind="HEAD", path=path))
 
 
+def edge_files(root: Path) -> set[Path]:
+    """The protos of the edge that are there below `root`."""
+    return set((root / EDGE_PROTOS).glob("*.proto"))
+
+
 def generated_files(root: Path) -> set[Path]:
     """Every generated file that is there below `root`, relative to it."""
     stubs = [path for folder in (STUBS, INTERNAL_STUBS) for path in (root / folder).rglob("*_pb2*.py*")]
-    found = {path.relative_to(root) for path in stubs if path.suffix in {".py", ".pyi"}}
+    found = {path.relative_to(root) for path in [*stubs, *edge_files(root)] if path.suffix != ".pyc"}
     return found | {path for path in _SINGLE_FILES if (root / path).exists()}
 
 

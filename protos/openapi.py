@@ -26,6 +26,7 @@ from google.protobuf.descriptor_pb2 import (
     MethodDescriptorProto,
 )
 from google.protobuf.message import Message
+from protos.comments import comments_of
 from protos.openapi_parts import (
     ERROR_RESPONSES,
     ERROR_SCHEMAS,
@@ -95,7 +96,7 @@ class _Writer:
         self.access = access
         self.examples = examples
         self.package = files[0].package
-        self.comments = {name: text for file in files for name, text in _comments(file)}
+        self.comments = {name: text for file in files for name, text in comments_of(file)}
         self.types = {name: node for file in files for name, node in _types(file.package, file)}
         self.schemas: dict[str, Schema] = {}
 
@@ -149,7 +150,7 @@ class _Writer:
         request = self.message(request_type)
         named = self.body(request_type, rule.body, skip=in_path) if rule.body else None
         body = None if named is None else self.schemas[named["$ref"].rpartition("/")[2]]
-        # The edge reads query parameters beside a body, too. Documented only where no field requires a body.
+        # The same rule is in edge.py: parameters in the query beside a body only where no field requires a body.
         optional = body is not None and "required" not in body and not method.server_streaming
         in_query = rule.body == "" or (rule.body == "*" and optional)
 
@@ -341,19 +342,3 @@ def _types(scope: str, node: FileDescriptorProto | DescriptorProto) -> Iterator[
     for message in messages:
         yield f"{scope}.{message.name}", message
         yield from _types(f"{scope}.{message.name}", message)
-
-
-def _comments(file: FileDescriptorProto) -> Iterator[tuple[str, str]]:
-    """Yield each comment with the full name of its element; the lines of a paragraph are joined."""
-    for location in file.source_code_info.location:
-        node: Any = file
-        name = [file.package]
-        # A path alternates the number of a repeated field of descriptor.proto and an index into it.
-        steps = list(zip(location.path[::2], location.path[1::2], strict=False))
-        if not location.leading_comments or len(location.path) != 2 * len(steps):
-            continue
-        for number, index in steps:
-            node = getattr(node, node.DESCRIPTOR.fields_by_number[number].name)[index]
-            name.append(node.name)
-        paragraphs = location.leading_comments.strip().split("\n\n")
-        yield ".".join(name), "\n\n".join(" ".join(paragraph.split()) for paragraph in paragraphs)

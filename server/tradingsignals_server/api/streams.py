@@ -1,7 +1,7 @@
 """The streams of the contract, each declared once: what both servers serve to callers and to the edge follows from it.
 
-The REST path of a stream is in the contract. The internal services of the edge repeat the method with that path
-(protos/internal): a transcoder finds a stream's text by it.
+The REST path of a stream is in the contract. The internal services of the edge have the method with that path too
+(protos/edge.py): a transcoder finds a stream's text by it.
 """
 
 from __future__ import annotations

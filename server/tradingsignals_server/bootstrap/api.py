@@ -20,7 +20,7 @@ from ..api.once import RunOnce
 from ..api.services.access import AccessServicer
 from ..api.services.account import AccountServicer
 from ..api.services.backtests import BacktestServicer
-from ..api.services.json_bodies import JsonBodyServicer
+from ..api.services.json_bodies import json_body_servicer
 from ..api.services.json_servicer import json_servicer
 from ..api.services.market_data import MarketDataServicer
 from ..api.services.model import ModelServicer
@@ -170,7 +170,7 @@ def _servicers(settings: Settings, core: Core, access: Access) -> dict[str, obje
     }
     public = {name: NotedServicer(SERVICES[name], servicer, access.rules) for name, servicer in public.items()}
     json = json_servicer(public)
-    return public | {"JsonService": json, "JsonBodyService": JsonBodyServicer(json)}
+    return public | {"JsonService": json, "JsonBodyService": json_body_servicer(json)}
 
 
 def _performance(settings: Settings, core: Core) -> PerformanceProcesses:

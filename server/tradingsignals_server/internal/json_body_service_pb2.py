@@ -26,43 +26,47 @@ from google.api import annotations_pb2 as google_dot_api_dot_annotations__pb2
 from google.api import httpbody_pb2 as google_dot_api_dot_httpbody__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n.tradingsignals/edge/v1/json_body_service.proto\x12\x16tradingsignals.edge.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x19google/api/httpbody.proto\"1\n\x0b\x42odyRequest\x12\"\n\x04\x62ody\x18\x64 \x01(\x0b\x32\x14.google.api.HttpBody\"\x83\x01\n\x1fGenerateSignalFromDbBodyRequest\x12\x0e\n\x06symbol\x18\x01 \x01(\t\x12\x1a\n\rlookback_bars\x18\x02 \x01(\x05H\x00\x88\x01\x01\x12\"\n\x04\x62ody\x18\x64 \x01(\x0b\x32\x14.google.api.HttpBodyB\x10\n\x0e_lookback_bars\"P\n\x17ReplaySignalBodyRequest\x12\x11\n\tsignal_id\x18\x01 \x01(\t\x12\"\n\x04\x62ody\x18\x64 \x01(\x0b\x32\x14.google.api.HttpBody\"q\n\x18\x43losePositionBodyRequest\x12\x13\n\x0bposition_id\x18\x01 \x01(\t\x12\x12\n\x05price\x18\x02 \x01(\x01H\x00\x88\x01\x01\x12\"\n\x04\x62ody\x18\x64 \x01(\x0b\x32\x14.google.api.HttpBodyB\x08\n\x06_price\"J\n\x14RevokeKeyBodyRequest\x12\x0e\n\x06key_id\x18\x01 \x01(\t\x12\"\n\x04\x62ody\x18\x64 \x01(\x0b\x32\x14.google.api.HttpBody2\xd2\t\n\x0fJsonBodyService\x12p\n\x0eGenerateSignal\x12#.tradingsignals.edge.v1.BodyRequest\x1a\x14.google.api.HttpBody\"#\x82\xd3\xe4\x93\x02\x1d\"\x15/api/signals/generate:\x04\x62ody\x12\x92\x01\n\x14GenerateSignalFromDb\x12\x37.tradingsignals.edge.v1.GenerateSignalFromDbBodyRequest\x1a\x14.google.api.HttpBody\"+\x82\xd3\xe4\x93\x02%\"\x1d/api/signals/generate-from-db:\x04\x62ody\x12\x84\x01\n\x0cReplaySignal\x12/.tradingsignals.edge.v1.ReplaySignalBodyRequest\x1a\x14.google.api.HttpBody\"-\x82\xd3\xe4\x93\x02\'\"\x1f/api/signals/{signal_id}/replay:\x04\x62ody\x12\x91\x01\n\rClosePosition\x12\x30.tradingsignals.edge.v1.ClosePositionBodyRequest\x1a\x14.google.api.HttpBody\"8\x82\xd3\xe4\x93\x02\x32\"*/api/signals/positions/{position_id}/close:\x04\x62ody\x12i\n\x0bHaltTrading\x12#.tradingsignals.edge.v1.BodyRequest\x1a\x14.google.api.HttpBody\"\x1f\x82\xd3\xe4\x93\x02\x19\"\x11/api/account/halt:\x04\x62ody\x12m\n\rResumeTrading\x12#.tradingsignals.edge.v1.BodyRequest\x1a\x14.google.api.HttpBody\"!\x82\xd3\xe4\x93\x02\x1b\"\x13/api/account/resume:\x04\x62ody\x12g\n\nPublishBar\x12#.tradingsignals.edge.v1.BodyRequest\x1a\x14.google.api.HttpBody\"\x1e\x82\xd3\xe4\x93\x02\x18\"\x10/api/market/bars:\x04\x62ody\x12\x66\n\tCreateKey\x12#.tradingsignals.edge.v1.BodyRequest\x1a\x14.google.api.HttpBody\"\x1e\x82\xd3\xe4\x93\x02\x18\"\x10/api/access/keys:\x04\x62ody\x12\x7f\n\tRevokeKey\x12,.tradingsignals.edge.v1.RevokeKeyBodyRequest\x1a\x14.google.api.HttpBody\".\x82\xd3\xe4\x93\x02(\" /api/access/keys/{key_id}/revoke:\x04\x62ody\x12q\n\x0bReloadModel\x12#.tradingsignals.edge.v1.BodyRequest\x1a\x14.google.api.HttpBody\"\'\x82\xd3\xe4\x93\x02!\"\x19/api/signals/model/reload:\x04\x62odyb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n.tradingsignals/edge/v1/json_body_service.proto\x12\x16tradingsignals.edge.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x19google/api/httpbody.proto\"1\n\x0b\x42odyRequest\x12\"\n\x04\x62ody\x18\x64 \x01(\x0b\x32\x14.google.api.HttpBody\"J\n\x14RevokeKeyBodyRequest\x12\x0e\n\x06key_id\x18\x01 \x01(\t\x12\"\n\x04\x62ody\x18\x64 \x01(\x0b\x32\x14.google.api.HttpBody\"X\n\x16HaltTradingBodyRequest\x12\x0e\n\x06reason\x18\x01 \x01(\t\x12\n\n\x02\x62y\x18\x02 \x01(\t\x12\"\n\x04\x62ody\x18\x64 \x01(\x0b\x32\x14.google.api.HttpBody\"Z\n\x18ResumeTradingBodyRequest\x12\x0e\n\x06reason\x18\x01 \x01(\t\x12\n\n\x02\x62y\x18\x02 \x01(\t\x12\"\n\x04\x62ody\x18\x64 \x01(\x0b\x32\x14.google.api.HttpBody\"q\n\x18\x43losePositionBodyRequest\x12\x13\n\x0bposition_id\x18\x01 \x01(\t\x12\x12\n\x05price\x18\x02 \x01(\x01H\x00\x88\x01\x01\x12\"\n\x04\x62ody\x18\x64 \x01(\x0b\x32\x14.google.api.HttpBodyB\x08\n\x06_price\"\x83\x01\n\x1fGenerateSignalFromDbBodyRequest\x12\x0e\n\x06symbol\x18\x01 \x01(\t\x12\x1a\n\rlookback_bars\x18\x02 \x01(\x05H\x00\x88\x01\x01\x12\"\n\x04\x62ody\x18\x64 \x01(\x0b\x32\x14.google.api.HttpBodyB\x10\n\x0e_lookback_bars\"P\n\x17ReplaySignalBodyRequest\x12\x11\n\tsignal_id\x18\x01 \x01(\t\x12\"\n\x04\x62ody\x18\x64 \x01(\x0b\x32\x14.google.api.HttpBody2\xea\t\n\x0fJsonBodyService\x12\x66\n\tCreateKey\x12#.tradingsignals.edge.v1.BodyRequest\x1a\x14.google.api.HttpBody\"\x1e\x82\xd3\xe4\x93\x02\x18\"\x10/api/access/keys:\x04\x62ody\x12\x7f\n\tRevokeKey\x12,.tradingsignals.edge.v1.RevokeKeyBodyRequest\x1a\x14.google.api.HttpBody\".\x82\xd3\xe4\x93\x02(\" /api/access/keys/{key_id}/revoke:\x04\x62ody\x12t\n\x0bHaltTrading\x12..tradingsignals.edge.v1.HaltTradingBodyRequest\x1a\x14.google.api.HttpBody\"\x1f\x82\xd3\xe4\x93\x02\x19\"\x11/api/account/halt:\x04\x62ody\x12z\n\rResumeTrading\x12\x30.tradingsignals.edge.v1.ResumeTradingBodyRequest\x1a\x14.google.api.HttpBody\"!\x82\xd3\xe4\x93\x02\x1b\"\x13/api/account/resume:\x04\x62ody\x12g\n\nPublishBar\x12#.tradingsignals.edge.v1.BodyRequest\x1a\x14.google.api.HttpBody\"\x1e\x82\xd3\xe4\x93\x02\x18\"\x10/api/market/bars:\x04\x62ody\x12q\n\x0bReloadModel\x12#.tradingsignals.edge.v1.BodyRequest\x1a\x14.google.api.HttpBody\"\'\x82\xd3\xe4\x93\x02!\"\x19/api/signals/model/reload:\x04\x62ody\x12\x91\x01\n\rClosePosition\x12\x30.tradingsignals.edge.v1.ClosePositionBodyRequest\x1a\x14.google.api.HttpBody\"8\x82\xd3\xe4\x93\x02\x32\"*/api/signals/positions/{position_id}/close:\x04\x62ody\x12p\n\x0eGenerateSignal\x12#.tradingsignals.edge.v1.BodyRequest\x1a\x14.google.api.HttpBody\"#\x82\xd3\xe4\x93\x02\x1d\"\x15/api/signals/generate:\x04\x62ody\x12\x92\x01\n\x14GenerateSignalFromDb\x12\x37.tradingsignals.edge.v1.GenerateSignalFromDbBodyRequest\x1a\x14.google.api.HttpBody\"+\x82\xd3\xe4\x93\x02%\"\x1d/api/signals/generate-from-db:\x04\x62ody\x12\x84\x01\n\x0cReplaySignal\x12/.tradingsignals.edge.v1.ReplaySignalBodyRequest\x1a\x14.google.api.HttpBody\"-\x82\xd3\xe4\x93\x02\'\"\x1f/api/signals/{signal_id}/replay:\x04\x62odyb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'tradingsignals.edge.v1.json_body_service_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_JSONBODYSERVICE'].methods_by_name['GenerateSignal']._loaded_options = None
-  _globals['_JSONBODYSERVICE'].methods_by_name['GenerateSignal']._serialized_options = b'\202\323\344\223\002\035\"\025/api/signals/generate:\004body'
-  _globals['_JSONBODYSERVICE'].methods_by_name['GenerateSignalFromDb']._loaded_options = None
-  _globals['_JSONBODYSERVICE'].methods_by_name['GenerateSignalFromDb']._serialized_options = b'\202\323\344\223\002%\"\035/api/signals/generate-from-db:\004body'
-  _globals['_JSONBODYSERVICE'].methods_by_name['ReplaySignal']._loaded_options = None
-  _globals['_JSONBODYSERVICE'].methods_by_name['ReplaySignal']._serialized_options = b'\202\323\344\223\002\'\"\037/api/signals/{signal_id}/replay:\004body'
-  _globals['_JSONBODYSERVICE'].methods_by_name['ClosePosition']._loaded_options = None
-  _globals['_JSONBODYSERVICE'].methods_by_name['ClosePosition']._serialized_options = b'\202\323\344\223\0022\"*/api/signals/positions/{position_id}/close:\004body'
+  _globals['_JSONBODYSERVICE'].methods_by_name['CreateKey']._loaded_options = None
+  _globals['_JSONBODYSERVICE'].methods_by_name['CreateKey']._serialized_options = b'\202\323\344\223\002\030\"\020/api/access/keys:\004body'
+  _globals['_JSONBODYSERVICE'].methods_by_name['RevokeKey']._loaded_options = None
+  _globals['_JSONBODYSERVICE'].methods_by_name['RevokeKey']._serialized_options = b'\202\323\344\223\002(\" /api/access/keys/{key_id}/revoke:\004body'
   _globals['_JSONBODYSERVICE'].methods_by_name['HaltTrading']._loaded_options = None
   _globals['_JSONBODYSERVICE'].methods_by_name['HaltTrading']._serialized_options = b'\202\323\344\223\002\031\"\021/api/account/halt:\004body'
   _globals['_JSONBODYSERVICE'].methods_by_name['ResumeTrading']._loaded_options = None
   _globals['_JSONBODYSERVICE'].methods_by_name['ResumeTrading']._serialized_options = b'\202\323\344\223\002\033\"\023/api/account/resume:\004body'
   _globals['_JSONBODYSERVICE'].methods_by_name['PublishBar']._loaded_options = None
   _globals['_JSONBODYSERVICE'].methods_by_name['PublishBar']._serialized_options = b'\202\323\344\223\002\030\"\020/api/market/bars:\004body'
-  _globals['_JSONBODYSERVICE'].methods_by_name['CreateKey']._loaded_options = None
-  _globals['_JSONBODYSERVICE'].methods_by_name['CreateKey']._serialized_options = b'\202\323\344\223\002\030\"\020/api/access/keys:\004body'
-  _globals['_JSONBODYSERVICE'].methods_by_name['RevokeKey']._loaded_options = None
-  _globals['_JSONBODYSERVICE'].methods_by_name['RevokeKey']._serialized_options = b'\202\323\344\223\002(\" /api/access/keys/{key_id}/revoke:\004body'
   _globals['_JSONBODYSERVICE'].methods_by_name['ReloadModel']._loaded_options = None
   _globals['_JSONBODYSERVICE'].methods_by_name['ReloadModel']._serialized_options = b'\202\323\344\223\002!\"\031/api/signals/model/reload:\004body'
+  _globals['_JSONBODYSERVICE'].methods_by_name['ClosePosition']._loaded_options = None
+  _globals['_JSONBODYSERVICE'].methods_by_name['ClosePosition']._serialized_options = b'\202\323\344\223\0022\"*/api/signals/positions/{position_id}/close:\004body'
+  _globals['_JSONBODYSERVICE'].methods_by_name['GenerateSignal']._loaded_options = None
+  _globals['_JSONBODYSERVICE'].methods_by_name['GenerateSignal']._serialized_options = b'\202\323\344\223\002\035\"\025/api/signals/generate:\004body'
+  _globals['_JSONBODYSERVICE'].methods_by_name['GenerateSignalFromDb']._loaded_options = None
+  _globals['_JSONBODYSERVICE'].methods_by_name['GenerateSignalFromDb']._serialized_options = b'\202\323\344\223\002%\"\035/api/signals/generate-from-db:\004body'
+  _globals['_JSONBODYSERVICE'].methods_by_name['ReplaySignal']._loaded_options = None
+  _globals['_JSONBODYSERVICE'].methods_by_name['ReplaySignal']._serialized_options = b'\202\323\344\223\002\'\"\037/api/signals/{signal_id}/replay:\004body'
   _globals['_BODYREQUEST']._serialized_start=131
   _globals['_BODYREQUEST']._serialized_end=180
-  _globals['_GENERATESIGNALFROMDBBODYREQUEST']._serialized_start=183
-  _globals['_GENERATESIGNALFROMDBBODYREQUEST']._serialized_end=314
-  _globals['_REPLAYSIGNALBODYREQUEST']._serialized_start=316
-  _globals['_REPLAYSIGNALBODYREQUEST']._serialized_end=396
-  _globals['_CLOSEPOSITIONBODYREQUEST']._serialized_start=398
-  _globals['_CLOSEPOSITIONBODYREQUEST']._serialized_end=511
-  _globals['_REVOKEKEYBODYREQUEST']._serialized_start=513
-  _globals['_REVOKEKEYBODYREQUEST']._serialized_end=587
-  _globals['_JSONBODYSERVICE']._serialized_start=590
-  _globals['_JSONBODYSERVICE']._serialized_end=1824
+  _globals['_REVOKEKEYBODYREQUEST']._serialized_start=182
+  _globals['_REVOKEKEYBODYREQUEST']._serialized_end=256
+  _globals['_HALTTRADINGBODYREQUEST']._serialized_start=258
+  _globals['_HALTTRADINGBODYREQUEST']._serialized_end=346
+  _globals['_RESUMETRADINGBODYREQUEST']._serialized_start=348
+  _globals['_RESUMETRADINGBODYREQUEST']._serialized_end=438
+  _globals['_CLOSEPOSITIONBODYREQUEST']._serialized_start=440
+  _globals['_CLOSEPOSITIONBODYREQUEST']._serialized_end=553
+  _globals['_GENERATESIGNALFROMDBBODYREQUEST']._serialized_start=556
+  _globals['_GENERATESIGNALFROMDBBODYREQUEST']._serialized_end=687
+  _globals['_REPLAYSIGNALBODYREQUEST']._serialized_start=689
+  _globals['_REPLAYSIGNALBODYREQUEST']._serialized_end=769
+  _globals['_JSONBODYSERVICE']._serialized_start=772
+  _globals['_JSONBODYSERVICE']._serialized_end=2030
 # @@protoc_insertion_point(module_scope)

@@ -13,6 +13,44 @@ class BodyRequest(_message.Message):
     body: _httpbody_pb2.HttpBody
     def __init__(self, body: _Optional[_Union[_httpbody_pb2.HttpBody, _Mapping]] = ...) -> None: ...
 
+class RevokeKeyBodyRequest(_message.Message):
+    __slots__ = ("key_id", "body")
+    KEY_ID_FIELD_NUMBER: _ClassVar[int]
+    BODY_FIELD_NUMBER: _ClassVar[int]
+    key_id: str
+    body: _httpbody_pb2.HttpBody
+    def __init__(self, key_id: _Optional[str] = ..., body: _Optional[_Union[_httpbody_pb2.HttpBody, _Mapping]] = ...) -> None: ...
+
+class HaltTradingBodyRequest(_message.Message):
+    __slots__ = ("reason", "by", "body")
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    BY_FIELD_NUMBER: _ClassVar[int]
+    BODY_FIELD_NUMBER: _ClassVar[int]
+    reason: str
+    by: str
+    body: _httpbody_pb2.HttpBody
+    def __init__(self, reason: _Optional[str] = ..., by: _Optional[str] = ..., body: _Optional[_Union[_httpbody_pb2.HttpBody, _Mapping]] = ...) -> None: ...
+
+class ResumeTradingBodyRequest(_message.Message):
+    __slots__ = ("reason", "by", "body")
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    BY_FIELD_NUMBER: _ClassVar[int]
+    BODY_FIELD_NUMBER: _ClassVar[int]
+    reason: str
+    by: str
+    body: _httpbody_pb2.HttpBody
+    def __init__(self, reason: _Optional[str] = ..., by: _Optional[str] = ..., body: _Optional[_Union[_httpbody_pb2.HttpBody, _Mapping]] = ...) -> None: ...
+
+class ClosePositionBodyRequest(_message.Message):
+    __slots__ = ("position_id", "price", "body")
+    POSITION_ID_FIELD_NUMBER: _ClassVar[int]
+    PRICE_FIELD_NUMBER: _ClassVar[int]
+    BODY_FIELD_NUMBER: _ClassVar[int]
+    position_id: str
+    price: float
+    body: _httpbody_pb2.HttpBody
+    def __init__(self, position_id: _Optional[str] = ..., price: _Optional[float] = ..., body: _Optional[_Union[_httpbody_pb2.HttpBody, _Mapping]] = ...) -> None: ...
+
 class GenerateSignalFromDbBodyRequest(_message.Message):
     __slots__ = ("symbol", "lookback_bars", "body")
     SYMBOL_FIELD_NUMBER: _ClassVar[int]
@@ -30,21 +68,3 @@ class ReplaySignalBodyRequest(_message.Message):
     signal_id: str
     body: _httpbody_pb2.HttpBody
     def __init__(self, signal_id: _Optional[str] = ..., body: _Optional[_Union[_httpbody_pb2.HttpBody, _Mapping]] = ...) -> None: ...
-
-class ClosePositionBodyRequest(_message.Message):
-    __slots__ = ("position_id", "price", "body")
-    POSITION_ID_FIELD_NUMBER: _ClassVar[int]
-    PRICE_FIELD_NUMBER: _ClassVar[int]
-    BODY_FIELD_NUMBER: _ClassVar[int]
-    position_id: str
-    price: float
-    body: _httpbody_pb2.HttpBody
-    def __init__(self, position_id: _Optional[str] = ..., price: _Optional[float] = ..., body: _Optional[_Union[_httpbody_pb2.HttpBody, _Mapping]] = ...) -> None: ...
-
-class RevokeKeyBodyRequest(_message.Message):
-    __slots__ = ("key_id", "body")
-    KEY_ID_FIELD_NUMBER: _ClassVar[int]
-    BODY_FIELD_NUMBER: _ClassVar[int]
-    key_id: str
-    body: _httpbody_pb2.HttpBody
-    def __init__(self, key_id: _Optional[str] = ..., body: _Optional[_Union[_httpbody_pb2.HttpBody, _Mapping]] = ...) -> None: ...

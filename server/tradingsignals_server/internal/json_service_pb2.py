@@ -34,17 +34,45 @@ from tradingsignals.v1 import signal_service_pb2 as tradingsignals_dot_v1_dot_si
 from tradingsignals.v1 import system_service_pb2 as tradingsignals_dot_v1_dot_system__service__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n)tradingsignals/edge/v1/json_service.proto\x12\x16tradingsignals.edge.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x19google/api/httpbody.proto\x1a&tradingsignals/v1/access_service.proto\x1a\'tradingsignals/v1/account_service.proto\x1a+tradingsignals/v1/market_data_service.proto\x1a%tradingsignals/v1/model_service.proto\x1a\'tradingsignals/v1/outcome_service.proto\x1a(tradingsignals/v1/position_service.proto\x1a&tradingsignals/v1/signal_service.proto\x1a&tradingsignals/v1/system_service.proto2\x82\x17\n\x0bJsonService\x12[\n\x0eGetServiceInfo\x12(.tradingsignals.v1.GetServiceInfoRequest\x1a\x14.google.api.HttpBody\"\t\x82\xd3\xe4\x93\x02\x03\x12\x01/\x12n\n\tGetHealth\x12#.tradingsignals.v1.GetHealthRequest\x1a\x14.google.api.HttpBody\"&\x82\xd3\xe4\x93\x02 \x12\x07/healthZ\x15\x12\x13/api/signals/health\x12o\n\x0fGetLatestSignal\x12).tradingsignals.v1.GetLatestSignalRequest\x1a\x14.google.api.HttpBody\"\x1b\x82\xd3\xe4\x93\x02\x15\x12\x13/api/signals/latest\x12h\n\x0bListSignals\x12%.tradingsignals.v1.ListSignalsRequest\x1a\x14.google.api.HttpBody\"\x1c\x82\xd3\xe4\x93\x02\x16\x12\x14/api/signals/history\x12r\n\x0eGenerateSignal\x12(.tradingsignals.v1.GenerateSignalRequest\x1a\x14.google.api.HttpBody\" \x82\xd3\xe4\x93\x02\x1a\"\x15/api/signals/generate:\x01*\x12\x86\x01\n\x14GenerateSignalFromDb\x12..tradingsignals.v1.GenerateSignalFromDbRequest\x1a\x14.google.api.HttpBody\"(\x82\xd3\xe4\x93\x02\"\"\x1d/api/signals/generate-from-db:\x01*\x12o\n\rGetStatistics\x12\'.tradingsignals.v1.GetStatisticsRequest\x1a\x14.google.api.HttpBody\"\x1f\x82\xd3\xe4\x93\x02\x19\x12\x17/api/signals/statistics\x12r\n\x0eGetPerformance\x12(.tradingsignals.v1.GetPerformanceRequest\x1a\x14.google.api.HttpBody\" \x82\xd3\xe4\x93\x02\x1a\x12\x18/api/signals/performance\x12k\n\x0cListOutcomes\x12&.tradingsignals.v1.ListOutcomesRequest\x1a\x14.google.api.HttpBody\"\x1d\x82\xd3\xe4\x93\x02\x17\x12\x15/api/signals/outcomes\x12^\n\nGetAccount\x12$.tradingsignals.v1.GetAccountRequest\x1a\x14.google.api.HttpBody\"\x14\x82\xd3\xe4\x93\x02\x0e\x12\x0c/api/account\x12\x65\n\nListEquity\x12$.tradingsignals.v1.ListEquityRequest\x1a\x14.google.api.HttpBody\"\x1b\x82\xd3\xe4\x93\x02\x15\x12\x13/api/account/equity\x12h\n\x0bHaltTrading\x12%.tradingsignals.v1.HaltTradingRequest\x1a\x14.google.api.HttpBody\"\x1c\x82\xd3\xe4\x93\x02\x16\"\x11/api/account/halt:\x01*\x12n\n\rResumeTrading\x12\'.tradingsignals.v1.ResumeTradingRequest\x1a\x14.google.api.HttpBody\"\x1e\x82\xd3\xe4\x93\x02\x18\"\x13/api/account/resume:\x01*\x12|\n\rExplainSignal\x12\'.tradingsignals.v1.ExplainSignalRequest\x1a\x14.google.api.HttpBody\",\x82\xd3\xe4\x93\x02&\x12$/api/signals/{signal_id}/explanation\x12x\n\x0cReplaySignal\x12&.tradingsignals.v1.ReplaySignalRequest\x1a\x14.google.api.HttpBody\"*\x82\xd3\xe4\x93\x02$\"\x1f/api/signals/{signal_id}/replay:\x01*\x12\x81\x01\n\x13ListActivePositions\x12-.tradingsignals.v1.ListActivePositionsRequest\x1a\x14.google.api.HttpBody\"%\x82\xd3\xe4\x93\x02\x1f\x12\x1d/api/signals/positions/active\x12\x81\x01\n\x13ListClosedPositions\x12-.tradingsignals.v1.ListClosedPositionsRequest\x1a\x14.google.api.HttpBody\"%\x82\xd3\xe4\x93\x02\x1f\x12\x1d/api/signals/positions/closed\x12\x85\x01\n\rClosePosition\x12\'.tradingsignals.v1.ClosePositionRequest\x1a\x14.google.api.HttpBody\"5\x82\xd3\xe4\x93\x02/\"*/api/signals/positions/{position_id}/close:\x01*\x12g\n\nPublishBar\x12$.tradingsignals.v1.PublishBarRequest\x1a\x14.google.api.HttpBody\"\x1d\x82\xd3\xe4\x93\x02\x17\"\x10/api/market/bars:\x03\x62\x61r\x12^\n\x08ListBars\x12\".tradingsignals.v1.ListBarsRequest\x1a\x14.google.api.HttpBody\"\x18\x82\xd3\xe4\x93\x02\x12\x12\x10/api/market/bars\x12m\n\x0cGetModelInfo\x12&.tradingsignals.v1.GetModelInfoRequest\x1a\x14.google.api.HttpBody\"\x1f\x82\xd3\xe4\x93\x02\x19\x12\x17/api/signals/model/info\x12p\n\x0bReloadModel\x12%.tradingsignals.v1.ReloadModelRequest\x1a\x14.google.api.HttpBody\"$\x82\xd3\xe4\x93\x02\x1e\"\x19/api/signals/model/reload:\x01*\x12\x63\n\tCreateKey\x12#.tradingsignals.v1.CreateKeyRequest\x1a\x14.google.api.HttpBody\"\x1b\x82\xd3\xe4\x93\x02\x15\"\x10/api/access/keys:\x01*\x12^\n\x08ListKeys\x12\".tradingsignals.v1.ListKeysRequest\x1a\x14.google.api.HttpBody\"\x18\x82\xd3\xe4\x93\x02\x12\x12\x10/api/access/keys\x12s\n\tRevokeKey\x12#.tradingsignals.v1.RevokeKeyRequest\x1a\x14.google.api.HttpBody\"+\x82\xd3\xe4\x93\x02%\" /api/access/keys/{key_id}/revoke:\x01*\x12o\n\x10ListAuditEntries\x12*.tradingsignals.v1.ListAuditEntriesRequest\x1a\x14.google.api.HttpBody\"\x19\x82\xd3\xe4\x93\x02\x13\x12\x11/api/access/auditb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n)tradingsignals/edge/v1/json_service.proto\x12\x16tradingsignals.edge.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x19google/api/httpbody.proto\x1a&tradingsignals/v1/access_service.proto\x1a\'tradingsignals/v1/account_service.proto\x1a+tradingsignals/v1/market_data_service.proto\x1a%tradingsignals/v1/model_service.proto\x1a\'tradingsignals/v1/outcome_service.proto\x1a(tradingsignals/v1/position_service.proto\x1a&tradingsignals/v1/signal_service.proto\x1a&tradingsignals/v1/system_service.proto2\x82\x17\n\x0bJsonService\x12\x63\n\tCreateKey\x12#.tradingsignals.v1.CreateKeyRequest\x1a\x14.google.api.HttpBody\"\x1b\x82\xd3\xe4\x93\x02\x15\"\x10/api/access/keys:\x01*\x12^\n\x08ListKeys\x12\".tradingsignals.v1.ListKeysRequest\x1a\x14.google.api.HttpBody\"\x18\x82\xd3\xe4\x93\x02\x12\x12\x10/api/access/keys\x12s\n\tRevokeKey\x12#.tradingsignals.v1.RevokeKeyRequest\x1a\x14.google.api.HttpBody\"+\x82\xd3\xe4\x93\x02%\" /api/access/keys/{key_id}/revoke:\x01*\x12o\n\x10ListAuditEntries\x12*.tradingsignals.v1.ListAuditEntriesRequest\x1a\x14.google.api.HttpBody\"\x19\x82\xd3\xe4\x93\x02\x13\x12\x11/api/access/audit\x12^\n\nGetAccount\x12$.tradingsignals.v1.GetAccountRequest\x1a\x14.google.api.HttpBody\"\x14\x82\xd3\xe4\x93\x02\x0e\x12\x0c/api/account\x12\x65\n\nListEquity\x12$.tradingsignals.v1.ListEquityRequest\x1a\x14.google.api.HttpBody\"\x1b\x82\xd3\xe4\x93\x02\x15\x12\x13/api/account/equity\x12h\n\x0bHaltTrading\x12%.tradingsignals.v1.HaltTradingRequest\x1a\x14.google.api.HttpBody\"\x1c\x82\xd3\xe4\x93\x02\x16\"\x11/api/account/halt:\x01*\x12n\n\rResumeTrading\x12\'.tradingsignals.v1.ResumeTradingRequest\x1a\x14.google.api.HttpBody\"\x1e\x82\xd3\xe4\x93\x02\x18\"\x13/api/account/resume:\x01*\x12g\n\nPublishBar\x12$.tradingsignals.v1.PublishBarRequest\x1a\x14.google.api.HttpBody\"\x1d\x82\xd3\xe4\x93\x02\x17\"\x10/api/market/bars:\x03\x62\x61r\x12^\n\x08ListBars\x12\".tradingsignals.v1.ListBarsRequest\x1a\x14.google.api.HttpBody\"\x18\x82\xd3\xe4\x93\x02\x12\x12\x10/api/market/bars\x12m\n\x0cGetModelInfo\x12&.tradingsignals.v1.GetModelInfoRequest\x1a\x14.google.api.HttpBody\"\x1f\x82\xd3\xe4\x93\x02\x19\x12\x17/api/signals/model/info\x12p\n\x0bReloadModel\x12%.tradingsignals.v1.ReloadModelRequest\x1a\x14.google.api.HttpBody\"$\x82\xd3\xe4\x93\x02\x1e\"\x19/api/signals/model/reload:\x01*\x12k\n\x0cListOutcomes\x12&.tradingsignals.v1.ListOutcomesRequest\x1a\x14.google.api.HttpBody\"\x1d\x82\xd3\xe4\x93\x02\x17\x12\x15/api/signals/outcomes\x12\x81\x01\n\x13ListActivePositions\x12-.tradingsignals.v1.ListActivePositionsRequest\x1a\x14.google.api.HttpBody\"%\x82\xd3\xe4\x93\x02\x1f\x12\x1d/api/signals/positions/active\x12\x81\x01\n\x13ListClosedPositions\x12-.tradingsignals.v1.ListClosedPositionsRequest\x1a\x14.google.api.HttpBody\"%\x82\xd3\xe4\x93\x02\x1f\x12\x1d/api/signals/positions/closed\x12\x85\x01\n\rClosePosition\x12\'.tradingsignals.v1.ClosePositionRequest\x1a\x14.google.api.HttpBody\"5\x82\xd3\xe4\x93\x02/\"*/api/signals/positions/{position_id}/close:\x01*\x12o\n\x0fGetLatestSignal\x12).tradingsignals.v1.GetLatestSignalRequest\x1a\x14.google.api.HttpBody\"\x1b\x82\xd3\xe4\x93\x02\x15\x12\x13/api/signals/latest\x12h\n\x0bListSignals\x12%.tradingsignals.v1.ListSignalsRequest\x1a\x14.google.api.HttpBody\"\x1c\x82\xd3\xe4\x93\x02\x16\x12\x14/api/signals/history\x12r\n\x0eGenerateSignal\x12(.tradingsignals.v1.GenerateSignalRequest\x1a\x14.google.api.HttpBody\" \x82\xd3\xe4\x93\x02\x1a\"\x15/api/signals/generate:\x01*\x12\x86\x01\n\x14GenerateSignalFromDb\x12..tradingsignals.v1.GenerateSignalFromDbRequest\x1a\x14.google.api.HttpBody\"(\x82\xd3\xe4\x93\x02\"\"\x1d/api/signals/generate-from-db:\x01*\x12o\n\rGetStatistics\x12\'.tradingsignals.v1.GetStatisticsRequest\x1a\x14.google.api.HttpBody\"\x1f\x82\xd3\xe4\x93\x02\x19\x12\x17/api/signals/statistics\x12r\n\x0eGetPerformance\x12(.tradingsignals.v1.GetPerformanceRequest\x1a\x14.google.api.HttpBody\" \x82\xd3\xe4\x93\x02\x1a\x12\x18/api/signals/performance\x12|\n\rExplainSignal\x12\'.tradingsignals.v1.ExplainSignalRequest\x1a\x14.google.api.HttpBody\",\x82\xd3\xe4\x93\x02&\x12$/api/signals/{signal_id}/explanation\x12x\n\x0cReplaySignal\x12&.tradingsignals.v1.ReplaySignalRequest\x1a\x14.google.api.HttpBody\"*\x82\xd3\xe4\x93\x02$\"\x1f/api/signals/{signal_id}/replay:\x01*\x12[\n\x0eGetServiceInfo\x12(.tradingsignals.v1.GetServiceInfoRequest\x1a\x14.google.api.HttpBody\"\t\x82\xd3\xe4\x93\x02\x03\x12\x01/\x12n\n\tGetHealth\x12#.tradingsignals.v1.GetHealthRequest\x1a\x14.google.api.HttpBody\"&\x82\xd3\xe4\x93\x02 \x12\x07/healthZ\x15\x12\x13/api/signals/healthb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'tradingsignals.edge.v1.json_service_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_JSONSERVICE'].methods_by_name['GetServiceInfo']._loaded_options = None
-  _globals['_JSONSERVICE'].methods_by_name['GetServiceInfo']._serialized_options = b'\202\323\344\223\002\003\022\001/'
-  _globals['_JSONSERVICE'].methods_by_name['GetHealth']._loaded_options = None
-  _globals['_JSONSERVICE'].methods_by_name['GetHealth']._serialized_options = b'\202\323\344\223\002 \022\007/healthZ\025\022\023/api/signals/health'
+  _globals['_JSONSERVICE'].methods_by_name['CreateKey']._loaded_options = None
+  _globals['_JSONSERVICE'].methods_by_name['CreateKey']._serialized_options = b'\202\323\344\223\002\025\"\020/api/access/keys:\001*'
+  _globals['_JSONSERVICE'].methods_by_name['ListKeys']._loaded_options = None
+  _globals['_JSONSERVICE'].methods_by_name['ListKeys']._serialized_options = b'\202\323\344\223\002\022\022\020/api/access/keys'
+  _globals['_JSONSERVICE'].methods_by_name['RevokeKey']._loaded_options = None
+  _globals['_JSONSERVICE'].methods_by_name['RevokeKey']._serialized_options = b'\202\323\344\223\002%\" /api/access/keys/{key_id}/revoke:\001*'
+  _globals['_JSONSERVICE'].methods_by_name['ListAuditEntries']._loaded_options = None
+  _globals['_JSONSERVICE'].methods_by_name['ListAuditEntries']._serialized_options = b'\202\323\344\223\002\023\022\021/api/access/audit'
+  _globals['_JSONSERVICE'].methods_by_name['GetAccount']._loaded_options = None
+  _globals['_JSONSERVICE'].methods_by_name['GetAccount']._serialized_options = b'\202\323\344\223\002\016\022\014/api/account'
+  _globals['_JSONSERVICE'].methods_by_name['ListEquity']._loaded_options = None
+  _globals['_JSONSERVICE'].methods_by_name['ListEquity']._serialized_options = b'\202\323\344\223\002\025\022\023/api/account/equity'
+  _globals['_JSONSERVICE'].methods_by_name['HaltTrading']._loaded_options = None
+  _globals['_JSONSERVICE'].methods_by_name['HaltTrading']._serialized_options = b'\202\323\344\223\002\026\"\021/api/account/halt:\001*'
+  _globals['_JSONSERVICE'].methods_by_name['ResumeTrading']._loaded_options = None
+  _globals['_JSONSERVICE'].methods_by_name['ResumeTrading']._serialized_options = b'\202\323\344\223\002\030\"\023/api/account/resume:\001*'
+  _globals['_JSONSERVICE'].methods_by_name['PublishBar']._loaded_options = None
+  _globals['_JSONSERVICE'].methods_by_name['PublishBar']._serialized_options = b'\202\323\344\223\002\027\"\020/api/market/bars:\003bar'
+  _globals['_JSONSERVICE'].methods_by_name['ListBars']._loaded_options = None
+  _globals['_JSONSERVICE'].methods_by_name['ListBars']._serialized_options = b'\202\323\344\223\002\022\022\020/api/market/bars'
+  _globals['_JSONSERVICE'].methods_by_name['GetModelInfo']._loaded_options = None
+  _globals['_JSONSERVICE'].methods_by_name['GetModelInfo']._serialized_options = b'\202\323\344\223\002\031\022\027/api/signals/model/info'
+  _globals['_JSONSERVICE'].methods_by_name['ReloadModel']._loaded_options = None
+  _globals['_JSONSERVICE'].methods_by_name['ReloadModel']._serialized_options = b'\202\323\344\223\002\036\"\031/api/signals/model/reload:\001*'
+  _globals['_JSONSERVICE'].methods_by_name['ListOutcomes']._loaded_options = None
+  _globals['_JSONSERVICE'].methods_by_name['ListOutcomes']._serialized_options = b'\202\323\344\223\002\027\022\025/api/signals/outcomes'
+  _globals['_JSONSERVICE'].methods_by_name['ListActivePositions']._loaded_options = None
+  _globals['_JSONSERVICE'].methods_by_name['ListActivePositions']._serialized_options = b'\202\323\344\223\002\037\022\035/api/signals/positions/active'
+  _globals['_JSONSERVICE'].methods_by_name['ListClosedPositions']._loaded_options = None
+  _globals['_JSONSERVICE'].methods_by_name['ListClosedPositions']._serialized_options = b'\202\323\344\223\002\037\022\035/api/signals/positions/closed'
+  _globals['_JSONSERVICE'].methods_by_name['ClosePosition']._loaded_options = None
+  _globals['_JSONSERVICE'].methods_by_name['ClosePosition']._serialized_options = b'\202\323\344\223\002/\"*/api/signals/positions/{position_id}/close:\001*'
   _globals['_JSONSERVICE'].methods_by_name['GetLatestSignal']._loaded_options = None
   _globals['_JSONSERVICE'].methods_by_name['GetLatestSignal']._serialized_options = b'\202\323\344\223\002\025\022\023/api/signals/latest'
   _globals['_JSONSERVICE'].methods_by_name['ListSignals']._loaded_options = None
@@ -57,42 +85,14 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_JSONSERVICE'].methods_by_name['GetStatistics']._serialized_options = b'\202\323\344\223\002\031\022\027/api/signals/statistics'
   _globals['_JSONSERVICE'].methods_by_name['GetPerformance']._loaded_options = None
   _globals['_JSONSERVICE'].methods_by_name['GetPerformance']._serialized_options = b'\202\323\344\223\002\032\022\030/api/signals/performance'
-  _globals['_JSONSERVICE'].methods_by_name['ListOutcomes']._loaded_options = None
-  _globals['_JSONSERVICE'].methods_by_name['ListOutcomes']._serialized_options = b'\202\323\344\223\002\027\022\025/api/signals/outcomes'
-  _globals['_JSONSERVICE'].methods_by_name['GetAccount']._loaded_options = None
-  _globals['_JSONSERVICE'].methods_by_name['GetAccount']._serialized_options = b'\202\323\344\223\002\016\022\014/api/account'
-  _globals['_JSONSERVICE'].methods_by_name['ListEquity']._loaded_options = None
-  _globals['_JSONSERVICE'].methods_by_name['ListEquity']._serialized_options = b'\202\323\344\223\002\025\022\023/api/account/equity'
-  _globals['_JSONSERVICE'].methods_by_name['HaltTrading']._loaded_options = None
-  _globals['_JSONSERVICE'].methods_by_name['HaltTrading']._serialized_options = b'\202\323\344\223\002\026\"\021/api/account/halt:\001*'
-  _globals['_JSONSERVICE'].methods_by_name['ResumeTrading']._loaded_options = None
-  _globals['_JSONSERVICE'].methods_by_name['ResumeTrading']._serialized_options = b'\202\323\344\223\002\030\"\023/api/account/resume:\001*'
   _globals['_JSONSERVICE'].methods_by_name['ExplainSignal']._loaded_options = None
   _globals['_JSONSERVICE'].methods_by_name['ExplainSignal']._serialized_options = b'\202\323\344\223\002&\022$/api/signals/{signal_id}/explanation'
   _globals['_JSONSERVICE'].methods_by_name['ReplaySignal']._loaded_options = None
   _globals['_JSONSERVICE'].methods_by_name['ReplaySignal']._serialized_options = b'\202\323\344\223\002$\"\037/api/signals/{signal_id}/replay:\001*'
-  _globals['_JSONSERVICE'].methods_by_name['ListActivePositions']._loaded_options = None
-  _globals['_JSONSERVICE'].methods_by_name['ListActivePositions']._serialized_options = b'\202\323\344\223\002\037\022\035/api/signals/positions/active'
-  _globals['_JSONSERVICE'].methods_by_name['ListClosedPositions']._loaded_options = None
-  _globals['_JSONSERVICE'].methods_by_name['ListClosedPositions']._serialized_options = b'\202\323\344\223\002\037\022\035/api/signals/positions/closed'
-  _globals['_JSONSERVICE'].methods_by_name['ClosePosition']._loaded_options = None
-  _globals['_JSONSERVICE'].methods_by_name['ClosePosition']._serialized_options = b'\202\323\344\223\002/\"*/api/signals/positions/{position_id}/close:\001*'
-  _globals['_JSONSERVICE'].methods_by_name['PublishBar']._loaded_options = None
-  _globals['_JSONSERVICE'].methods_by_name['PublishBar']._serialized_options = b'\202\323\344\223\002\027\"\020/api/market/bars:\003bar'
-  _globals['_JSONSERVICE'].methods_by_name['ListBars']._loaded_options = None
-  _globals['_JSONSERVICE'].methods_by_name['ListBars']._serialized_options = b'\202\323\344\223\002\022\022\020/api/market/bars'
-  _globals['_JSONSERVICE'].methods_by_name['GetModelInfo']._loaded_options = None
-  _globals['_JSONSERVICE'].methods_by_name['GetModelInfo']._serialized_options = b'\202\323\344\223\002\031\022\027/api/signals/model/info'
-  _globals['_JSONSERVICE'].methods_by_name['ReloadModel']._loaded_options = None
-  _globals['_JSONSERVICE'].methods_by_name['ReloadModel']._serialized_options = b'\202\323\344\223\002\036\"\031/api/signals/model/reload:\001*'
-  _globals['_JSONSERVICE'].methods_by_name['CreateKey']._loaded_options = None
-  _globals['_JSONSERVICE'].methods_by_name['CreateKey']._serialized_options = b'\202\323\344\223\002\025\"\020/api/access/keys:\001*'
-  _globals['_JSONSERVICE'].methods_by_name['ListKeys']._loaded_options = None
-  _globals['_JSONSERVICE'].methods_by_name['ListKeys']._serialized_options = b'\202\323\344\223\002\022\022\020/api/access/keys'
-  _globals['_JSONSERVICE'].methods_by_name['RevokeKey']._loaded_options = None
-  _globals['_JSONSERVICE'].methods_by_name['RevokeKey']._serialized_options = b'\202\323\344\223\002%\" /api/access/keys/{key_id}/revoke:\001*'
-  _globals['_JSONSERVICE'].methods_by_name['ListAuditEntries']._loaded_options = None
-  _globals['_JSONSERVICE'].methods_by_name['ListAuditEntries']._serialized_options = b'\202\323\344\223\002\023\022\021/api/access/audit'
+  _globals['_JSONSERVICE'].methods_by_name['GetServiceInfo']._loaded_options = None
+  _globals['_JSONSERVICE'].methods_by_name['GetServiceInfo']._serialized_options = b'\202\323\344\223\002\003\022\001/'
+  _globals['_JSONSERVICE'].methods_by_name['GetHealth']._loaded_options = None
+  _globals['_JSONSERVICE'].methods_by_name['GetHealth']._serialized_options = b'\202\323\344\223\002 \022\007/healthZ\025\022\023/api/signals/health'
   _globals['_JSONSERVICE']._serialized_start=455
   _globals['_JSONSERVICE']._serialized_end=3401
 # @@protoc_insertion_point(module_scope)

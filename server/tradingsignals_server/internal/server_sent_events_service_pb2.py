@@ -29,21 +29,21 @@ from tradingsignals.v1 import position_service_pb2 as tradingsignals_dot_v1_dot_
 from tradingsignals.v1 import signal_service_pb2 as tradingsignals_dot_v1_dot_signal__service__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n7tradingsignals/edge/v1/server_sent_events_service.proto\x12\x16tradingsignals.edge.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x19google/api/httpbody.proto\x1a%tradingsignals/v1/event_service.proto\x1a(tradingsignals/v1/position_service.proto\x1a&tradingsignals/v1/signal_service.proto\"9\n\x13\x45ventsOfBodyRequest\x12\"\n\x04\x62ody\x18\x64 \x01(\x0b\x32\x14.google.api.HttpBody2\xdc\x03\n\x17ServerSentEventsService\x12m\n\rStreamSignals\x12\'.tradingsignals.v1.StreamSignalsRequest\x1a\x14.google.api.HttpBody\"\x1b\x82\xd3\xe4\x93\x02\x15\x12\x13/api/signals/stream0\x01\x12{\n\x0fStreamPositions\x12).tradingsignals.v1.StreamPositionsRequest\x1a\x14.google.api.HttpBody\"%\x82\xd3\xe4\x93\x02\x1f\x12\x1d/api/signals/positions/stream0\x01\x12\x63\n\x0cStreamEvents\x12&.tradingsignals.v1.StreamEventsRequest\x1a\x14.google.api.HttpBody\"\x13\x82\xd3\xe4\x93\x02\r\x12\x0b/api/events0\x01\x12p\n\x0bRunBacktest\x12+.tradingsignals.edge.v1.EventsOfBodyRequest\x1a\x14.google.api.HttpBody\"\x1c\x82\xd3\xe4\x93\x02\x16\"\x0e/api/backtests:\x04\x62ody0\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n7tradingsignals/edge/v1/server_sent_events_service.proto\x12\x16tradingsignals.edge.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x19google/api/httpbody.proto\x1a%tradingsignals/v1/event_service.proto\x1a(tradingsignals/v1/position_service.proto\x1a&tradingsignals/v1/signal_service.proto\"9\n\x13\x45ventsOfBodyRequest\x12\"\n\x04\x62ody\x18\x64 \x01(\x0b\x32\x14.google.api.HttpBody2\xdc\x03\n\x17ServerSentEventsService\x12p\n\x0bRunBacktest\x12+.tradingsignals.edge.v1.EventsOfBodyRequest\x1a\x14.google.api.HttpBody\"\x1c\x82\xd3\xe4\x93\x02\x16\"\x0e/api/backtests:\x04\x62ody0\x01\x12\x63\n\x0cStreamEvents\x12&.tradingsignals.v1.StreamEventsRequest\x1a\x14.google.api.HttpBody\"\x13\x82\xd3\xe4\x93\x02\r\x12\x0b/api/events0\x01\x12{\n\x0fStreamPositions\x12).tradingsignals.v1.StreamPositionsRequest\x1a\x14.google.api.HttpBody\"%\x82\xd3\xe4\x93\x02\x1f\x12\x1d/api/signals/positions/stream0\x01\x12m\n\rStreamSignals\x12\'.tradingsignals.v1.StreamSignalsRequest\x1a\x14.google.api.HttpBody\"\x1b\x82\xd3\xe4\x93\x02\x15\x12\x13/api/signals/stream0\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'tradingsignals.edge.v1.server_sent_events_service_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_SERVERSENTEVENTSSERVICE'].methods_by_name['StreamSignals']._loaded_options = None
-  _globals['_SERVERSENTEVENTSSERVICE'].methods_by_name['StreamSignals']._serialized_options = b'\202\323\344\223\002\025\022\023/api/signals/stream'
-  _globals['_SERVERSENTEVENTSSERVICE'].methods_by_name['StreamPositions']._loaded_options = None
-  _globals['_SERVERSENTEVENTSSERVICE'].methods_by_name['StreamPositions']._serialized_options = b'\202\323\344\223\002\037\022\035/api/signals/positions/stream'
-  _globals['_SERVERSENTEVENTSSERVICE'].methods_by_name['StreamEvents']._loaded_options = None
-  _globals['_SERVERSENTEVENTSSERVICE'].methods_by_name['StreamEvents']._serialized_options = b'\202\323\344\223\002\r\022\013/api/events'
   _globals['_SERVERSENTEVENTSSERVICE'].methods_by_name['RunBacktest']._loaded_options = None
   _globals['_SERVERSENTEVENTSSERVICE'].methods_by_name['RunBacktest']._serialized_options = b'\202\323\344\223\002\026\"\016/api/backtests:\004body'
+  _globals['_SERVERSENTEVENTSSERVICE'].methods_by_name['StreamEvents']._loaded_options = None
+  _globals['_SERVERSENTEVENTSSERVICE'].methods_by_name['StreamEvents']._serialized_options = b'\202\323\344\223\002\r\022\013/api/events'
+  _globals['_SERVERSENTEVENTSSERVICE'].methods_by_name['StreamPositions']._loaded_options = None
+  _globals['_SERVERSENTEVENTSSERVICE'].methods_by_name['StreamPositions']._serialized_options = b'\202\323\344\223\002\037\022\035/api/signals/positions/stream'
+  _globals['_SERVERSENTEVENTSSERVICE'].methods_by_name['StreamSignals']._loaded_options = None
+  _globals['_SERVERSENTEVENTSSERVICE'].methods_by_name['StreamSignals']._serialized_options = b'\202\323\344\223\002\025\022\023/api/signals/stream'
   _globals['_EVENTSOFBODYREQUEST']._serialized_start=261
   _globals['_EVENTSOFBODYREQUEST']._serialized_end=318
   _globals['_SERVERSENTEVENTSSERVICE']._serialized_start=321

@@ -39,8 +39,8 @@ from tradingsignals_server.api.contract import EDGE_SERVICES
 from tradingsignals_server.api.encoding.json_text import json_text
 from tradingsignals_server.api.encoding.stream_text import Framing, json_body, ndjson_line, server_sent_event
 from tradingsignals_server.api.mapping.errors import status_of
-from tradingsignals_server.api.methods import is_routine
-from tradingsignals_server.api.services.json_bodies import JsonBodyServicer
+from tradingsignals_server.api.methods import is_routine, method_name
+from tradingsignals_server.api.services.json_bodies import json_body_servicer
 from tradingsignals_server.transport.grpc.interceptors import CallInterceptor
 from tradingsignals_server.transport.grpc.server import OPTIONS
 from tradingsignals_server.transport.grpc.status import CallRules
@@ -109,7 +109,9 @@ class Stub(grpc.GenericRpcHandler):  # type: ignore[type-arg] # generic in its t
                 text: bytes = await self.as_json(getattr(self, name))(public, context)
                 return text
 
-            return await getattr(JsonBodyServicer(SimpleNamespace(**{name: written})), name)(request)
+            names = [method_name(method) for method in EDGE_SERVICES["JsonBodyService"].methods]
+            servicer = json_body_servicer(SimpleNamespace(**dict.fromkeys(names, written)))
+            return await getattr(servicer, name)(request)
 
         return read
 

@@ -17,7 +17,7 @@ from tradingsignals_server.api.contract import SERVICES
 from tradingsignals_server.api.mapping.errors import status_of
 from tradingsignals_server.api.methods import all_methods, is_routine
 from tradingsignals_server.api.services.backtests import BacktestServicer
-from tradingsignals_server.api.services.json_bodies import JsonBodyServicer
+from tradingsignals_server.api.services.json_bodies import json_body_servicer
 from tradingsignals_server.api.services.json_servicer import json_servicer
 from tradingsignals_server.api.services.positions import PositionServicer
 from tradingsignals_server.api.services.signals import SignalServicer
@@ -88,7 +88,7 @@ def servicers(log: Log) -> dict[str, object]:
         "ModelService": Endless(),
     }
     written = json_servicer(public)
-    return public | {"JsonService": written, "JsonBodyService": JsonBodyServicer(written)}
+    return public | {"JsonService": written, "JsonBodyService": json_body_servicer(written)}
 
 
 async def _no_backtest(_: BacktestOrder) -> RunningBacktest:

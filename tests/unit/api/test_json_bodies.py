@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,10 +14,11 @@ from google.protobuf.json_format import MessageToDict
 from tradingsignals.v1 import market_data_service_pb2, position_service_pb2, signal_service_pb2
 from tradingsignals_server.api.contract import EDGE_SERVICES, SERVICES
 from tradingsignals_server.api.methods import method_name
-from tradingsignals_server.api.services.json_bodies import BODY, JsonBodyServicer, read_request
+from tradingsignals_server.api.services.json_bodies import BODY, json_body_servicer, read_request
 from tradingsignals_server.domain.errors import InvalidRequest
 from tradingsignals_server.internal import json_body_service_pb2 as pb
 
+OPENAPI = Path(__file__).resolve().parents[3] / "envoy" / "openapi.json"
 BODIES = EDGE_SERVICES["JsonBodyService"]
 PUBLIC = {method.name: method for service in SERVICES.values() for method in service.methods}
 
@@ -165,5 +168,15 @@ async def test_every_method_parses_the_public_request() -> None:
     for method in BODIES.methods:
         name = method_name(method)
         request = getattr(pb, method.input_type.name)(body={"data": b"{}", "content_type": "application/json"})
-        await getattr(JsonBodyServicer(Written()), name)(request)
+        await getattr(json_body_servicer(Written()), name)(request)
         assert read.pop() == (name, PUBLIC[method.name].input_type)
+
+
+def test_parameters_of_the_document_are_those_that_the_edge_takes_beside_a_body() -> None:
+    documented = {
+        operation["operationId"]: {each["name"] for each in operation.get("parameters", []) if each["in"] != "header"}
+        for paths in json.loads(OPENAPI.read_bytes())["paths"].values()
+        for operation in paths.values()
+    }
+    for method in BODIES.methods:
+        assert {field.name for field in method.input_type.fields} - {BODY} == documented[method.name], method.name

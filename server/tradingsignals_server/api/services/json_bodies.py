@@ -12,23 +12,19 @@ from collections.abc import Mapping
 from difflib import get_close_matches
 from functools import cache
 from math import isfinite
+from types import SimpleNamespace
 from typing import Any, Final, NoReturn, TypeVar
 
+from google.api import annotations_pb2
 from google.protobuf import json_format
-from google.protobuf.descriptor import Descriptor, FieldDescriptor
+from google.protobuf.descriptor import Descriptor, FieldDescriptor, MethodDescriptor
 from google.protobuf.message import Message
-
-from tradingsignals.v1 import (
-    access_service_pb2,
-    account_service_pb2,
-    market_data_service_pb2,
-    model_service_pb2,
-    position_service_pb2,
-    signal_service_pb2,
-)
+from google.protobuf.message_factory import GetMessageClass
 
 from ...domain.errors import InvalidRequest
+from ..contract import JSON_BODY_SERVICE, JSON_SERVICE
 from ..mapping.validation import Checks
+from ..methods import Behaviour, Response, method_name
 
 BODY: Final = "body"
 """Field of a request that has the body."""
@@ -42,58 +38,27 @@ Request = TypeVar("Request", bound=Message)
 Object = dict[str, Any]
 
 
-class JsonBodyServicer:
-    """tradingsignals.edge.v1.JsonBodyService: calls of JsonService whose requests come as JSON too."""
+def json_body_servicer(written: object) -> object:
+    """A servicer with the methods of JsonBodyService: each reads the body and calls the method of its name.
 
-    def __init__(self, written: Any) -> None:
-        """`written` is the servicer of JsonService, which writes the responses."""
-        self._written = written
+    `written` is the servicer of JsonService, which writes the responses.
+    """
+    public = {method.name: method for method in JSON_SERVICE.methods}
+    found = [public[method.name] for method in JSON_BODY_SERVICE.methods]
+    return SimpleNamespace(
+        **{method_name(method): _with_body(getattr(written, method_name(method)), method) for method in found}
+    )
 
-    async def generate_signal(self, sent: Any) -> Any:
-        """See SignalService."""
-        request = read_request(sent, signal_service_pb2.GenerateSignalRequest)
-        return await self._written.generate_signal(request)
 
-    async def generate_signal_from_db(self, sent: Any) -> Any:
-        """See SignalService."""
-        request = read_request(sent, signal_service_pb2.GenerateSignalFromDbRequest)
-        return await self._written.generate_signal_from_db(request)
+def _with_body(behaviour: Behaviour, method: MethodDescriptor) -> Behaviour:
+    type_ = GetMessageClass(method.input_type)
+    rule: Any = method.GetOptions().Extensions[annotations_pb2.http]
+    field = "" if rule.body == "*" else rule.body
 
-    async def replay_signal(self, sent: Any) -> Any:
-        """See SignalService."""
-        request = read_request(sent, signal_service_pb2.ReplaySignalRequest)
-        return await self._written.replay_signal(request)
+    async def read(sent: Any) -> Response:
+        return await behaviour(read_request(sent, type_, field))
 
-    async def close_position(self, sent: Any) -> Any:
-        """See PositionService."""
-        request = read_request(sent, position_service_pb2.ClosePositionRequest)
-        return await self._written.close_position(request)
-
-    async def halt_trading(self, sent: Any) -> Any:
-        """See AccountService."""
-        return await self._written.halt_trading(read_request(sent, account_service_pb2.HaltTradingRequest))
-
-    async def resume_trading(self, sent: Any) -> Any:
-        """See AccountService."""
-        return await self._written.resume_trading(read_request(sent, account_service_pb2.ResumeTradingRequest))
-
-    async def publish_bar(self, sent: Any) -> Any:
-        """See MarketDataService. The body is the bar."""
-        request = read_request(sent, market_data_service_pb2.PublishBarRequest, field="bar")
-        return await self._written.publish_bar(request)
-
-    async def create_key(self, sent: Any) -> Any:
-        """See AccessService."""
-        return await self._written.create_key(read_request(sent, access_service_pb2.CreateKeyRequest))
-
-    async def revoke_key(self, sent: Any) -> Any:
-        """See AccessService."""
-        return await self._written.revoke_key(read_request(sent, access_service_pb2.RevokeKeyRequest))
-
-    async def reload_model(self, sent: Any) -> Any:
-        """See ModelService."""
-        request = read_request(sent, model_service_pb2.ReloadModelRequest)
-        return await self._written.reload_model(request)
+    return read
 
 
 def read_request(sent: Any, type_: type[Request], field: str = "") -> Request:
