@@ -14,6 +14,7 @@ from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from pathlib import Path
 
 import httpx
+from tests.support.processes import running, with_command
 
 from ..processes import free_port
 
@@ -62,18 +63,14 @@ class PatroniCluster:
         [primary] = [member for member in await self._members() if member["role"] == "leader"]
         number = int(primary["name"].rpartition("-")[2])
         self._patronis[number - 1].kill()
-        for pid in _processes_with(f"instance-{number}/data"):
-            with suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
+        _kill_instance(number)
 
     def end(self) -> None:
         """Kill all instances."""
         for number, patroni in enumerate(self._patronis, 1):
             patroni.kill()
             patroni.wait()
-            for pid in _processes_with(f"instance-{number}/data"):
-                with suppress(ProcessLookupError):
-                    os.kill(pid, signal.SIGKILL)
+            _kill_instance(number)
 
     async def _members(self) -> list[dict[str, str]]:
         async with httpx.AsyncClient(timeout=5.0) as rest:
@@ -168,18 +165,13 @@ def _started(command: Sequence[str], home: Path, output: int) -> subprocess.Pope
     )
 
 
+def _kill_instance(number: int) -> None:
+    for process in with_command(running(), f"instance-{number}/data"):
+        with suppress(ProcessLookupError):
+            os.kill(process.pid, signal.SIGKILL)
+
+
 def _give_away(folder: Path) -> None:
     if os.geteuid() == 0:
         owner = pwd.getpwnam("postgres")
         os.chown(folder, owner.pw_uid, owner.pw_gid)
-
-
-def _processes_with(text: str) -> list[int]:
-    """Return the ids of the processes with `text` in their command line."""
-    found = []
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdecimal():
-            with suppress(OSError):
-                if text in (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace"):
-                    found.append(int(entry.name))
-    return found

@@ -15,7 +15,7 @@ from tests.support.builders import walk
 from tests.support.commands import Ended, run
 from tests.support.deadlines import DEADLINE, poll, within
 from tests.support.folders import scratch_folder
-from tests.support.processes import Process, all_ended, of_module
+from tests.support.processes import Process, all_ended, with_command
 from tests.support.service import RunningService, running_service
 from tests.support.tables import tables_of
 
@@ -41,7 +41,7 @@ async def service() -> AsyncIterator[RunningService]:
 
 def workers(service: RunningService, module: str = "backtest_worker") -> list[Process]:
     """Return the processes of backtests, or of another module."""
-    return of_module(service.processes(), module)
+    return with_command(service.processes(), module)
 
 
 def held(service: RunningService) -> list[Process]:

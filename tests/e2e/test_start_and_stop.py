@@ -21,7 +21,7 @@ from tests.support.builders import walk
 from tests.support.deadlines import within
 from tests.support.folders import scratch_folder
 from tests.support.followers import STREAMS, by_ndjson, by_sse, through
-from tests.support.processes import Process, of_module
+from tests.support.processes import Process, with_command
 from tests.support.quotes import sure_buy
 from tests.support.service import RunningService, health_with, running_service, service_in
 
@@ -226,7 +226,7 @@ async def test_followers_uploads_and_backtests_end_with_the_reason_at_shutdown(f
             rest.stream("POST", "/api/backtests", json={"symbols": ["USDCOP"]}) as backtest,
         ):
             uploads = [await upload_of(each, BARS[0]) for each in (channel, direct)]
-            (worker,) = of_module(service.processes(), "backtest_worker")
+            (worker,) = with_command(service.processes(), "backtest_worker")
             os.kill(worker.pid, signal.SIGSTOP)
             call = EventServiceStub(channel).StreamEvents(StreamEventsRequest(resume_after=0))
             responses: Any = aiter(call)

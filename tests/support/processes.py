@@ -44,12 +44,17 @@ def descendants(pid: int) -> list[Process]:
     return found
 
 
-def of_module(processes: Iterable[Process], module: str) -> list[Process]:
-    """Return those of `processes` that run a module whose name contains `module`, such as "backtest_worker"."""
+def running() -> list[Process]:
+    """Return every running process."""
+    return [process for process, _ in _all()]
+
+
+def with_command(processes: Iterable[Process], text: str) -> list[Process]:
+    """Return those of `processes` that have `text` in an argument of their command, such as "backtest_worker"."""
     found = []
     for process in processes:
         with suppress(OSError):  # it has ended meanwhile
-            if module.encode() in Path(f"/proc/{process.pid}/cmdline").read_bytes():
+            if text.encode() in Path(f"/proc/{process.pid}/cmdline").read_bytes():
                 found.append(process)
     return found
 

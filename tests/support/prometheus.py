@@ -88,7 +88,6 @@ async def running_prometheus(folder: Path, targets: Mapping[str, int]) -> AsyncI
     Configuration and rules are the shipped ones, with these ports, an interval of a second, and windows of seconds: an
     alert fires once its condition has held for a second, and a rate is that of the last 10.
     """
-    (port,) = free_ports(1)
     config = yaml.safe_load((DEPLOY / "prometheus" / "prometheus.yml").read_text())
     config["global"] = {"scrape_interval": "1s", "evaluation_interval": "1s"}
     rules = re.sub(r"\bfor: \w+", "for: 1s", re.sub(r"\[\d+[smh]\]", "[10s]", RULES.read_text()))
@@ -96,6 +95,14 @@ async def running_prometheus(folder: Path, targets: Mapping[str, int]) -> AsyncI
     config["rule_files"] = [str(folder / "alerts.yaml")]
     for job in config["scrape_configs"]:
         job["static_configs"] = [{"targets": [f"127.0.0.1:{targets[job['job_name']]}"]}]
+    async with prometheus(folder, config) as running:
+        yield running
+
+
+@asynccontextmanager
+async def prometheus(folder: Path, config: Mapping[str, object]) -> AsyncIterator[RunningPrometheus]:
+    """Run a server by a configuration, with its data in `folder`."""
+    (port,) = free_ports(1)
     (folder / "prometheus.yml").write_text(yaml.safe_dump(config))
     with (folder / "prometheus.log").open("wb") as log:
         process = await asyncio.create_subprocess_exec(
