@@ -40,6 +40,13 @@ class KeysContract:
         assert found is not None
         assert found.response == entry.payload
 
+    async def test_keys_that_are_looked_up_at_once_are_told_apart(self, store: Store) -> None:
+        stored = [key_use(f"key{n}", caller=f"key:{n % 2}", index=n) for n in range(0, 40, 2)]
+        entries = await store.commit([update(n) for n in range(40)], NOW, keys=stored)
+        found = await asyncio.gather(*(store.used_key("key:0", f"key{n}") for n in range(40) for _ in range(2)))
+        payloads = [None if each is None else each.response for each in found]
+        assert payloads == [entries[n].payload if n % 2 == 0 else None for n in range(40) for _ in range(2)]
+
     async def test_commit_with_a_key_that_is_stored_leaves_nothing(self, store: Store) -> None:
         await store.commit([signal(name=1)], NOW, keys=[key_use("one")])
         first = await store.used_key("key:abc", "one")

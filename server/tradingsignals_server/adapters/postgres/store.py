@@ -18,7 +18,7 @@ from .commit import Committer
 from .connection import Connections, Database, fetch_one
 from .pruning import prune
 from .tables import BARS, ENTRY, INPUTS, bar_of, checkpoint_of, conditions, entry_of, inputs_of, position_of
-from .used_keys import UsedKeys
+from .used_keys import KeyLookup, UsedKeys
 
 _BAR = BARS.read_back
 _DECIDED_ON = "disposition IN ('ACCEPTED', 'WARMING_UP', 'OTHER_INTERVAL')"
@@ -106,6 +106,7 @@ class PostgresStore(Committer, UsedKeys):
 
     def __init__(self, connections: Connections, encode: Encode, bars_table: BarsTable | None = None) -> None:
         super().__init__(connections, encode)
+        self._key_lookup = KeyLookup(connections)
         self._bars_table = bars_table
 
     # -------------------------------------------------------------------------------------------- engine's reads
