@@ -193,6 +193,9 @@ class _Lifecycle:
             task.cancel()
         await self._core.engine.stop()
         await self._core.membership.leave()
+        # The group of the tasks would cancel them once more, and what they undo in the database.
+        if self._tasks:
+            await asyncio.wait(self._tasks)
 
 
 async def _run_feed(feed: Feed | None, sink: MarketDataSink, membership: Membership) -> None:
