@@ -223,7 +223,7 @@ class Account:
             open_positions=held,
             closed=closed,
             stops_in_row=stops,
-            last_stop=last_stop,
+            last_stop=_latest(last_stop, self.last_stop) if stops > 1 else last_stop,
             unrealised_units=unrealised,
             exposure_units=exposure,
         )
@@ -243,6 +243,11 @@ class Account:
         if self.halted:
             return self
         return changed(self, halted=True, halt_reason=control.reason, halted_by=control.by, halted_at=control.at)
+
+
+def _latest(time: datetime | None, other: datetime | None) -> datetime | None:
+    """Return the later time: a stop at a bar's open may be committed after stops of later bars."""
+    return time if time is None or other is None else max(time, other)
 
 
 def _units(amount: float) -> int:

@@ -103,6 +103,16 @@ def test_stops_in_a_row_end_with_any_other_exit() -> None:
     assert account.last_stop == OPENING + 4 * DEFAULT_INTERVAL
 
 
+def test_further_stop_of_an_earlier_time_does_not_bring_the_last_stop_forward() -> None:
+    """Bars of an hour close beside later ones of five minutes, and a gap through the stop has the time of the open."""
+    account = START.after(opened(1)).after(opened(2))
+    account = account.after(ended(opened(1), 98.0, after=12)).after(ended(opened(2), 98.0, after=1))
+    assert (account.stops_in_row, account.last_stop) == (2, OPENING + 12 * DEFAULT_INTERVAL)
+    account = account.after(TradingControl(False, "", "", OPENING))
+    account = account.after(opened(3)).after(ended(opened(3), 98.0, after=2))
+    assert (account.stops_in_row, account.last_stop) == (1, OPENING + 2 * DEFAULT_INTERVAL)
+
+
 def test_signal_changes_nothing() -> None:
     assert START.after(signal()) is START
 
