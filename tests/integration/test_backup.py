@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import stat
 from pathlib import Path
 from urllib.parse import quote
 
@@ -16,6 +18,8 @@ from tests.support.postgres import PASSWORD
 from tradingsignals_server.adapters.postgres.backup import BackupFailed, back_up, restore
 from tradingsignals_server.adapters.postgres.connection import Connections, connections
 from tradingsignals_server.adapters.postgres.migrate import MigrationError, migrate
+from tradingsignals_server.adapters.postgres.peer_secret import peer_secret
+from tradingsignals_server.adapters.postgres.programs import program
 from tradingsignals_server.adapters.postgres.store import PostgresStore
 from tradingsignals_server.api.mapping.log_encoding import encode
 
@@ -25,10 +29,12 @@ BARS = walk(160, seed=5)
 
 
 async def rows_of(dsn: str) -> dict[str, list[str]]:
-    """Every row of every table as text, in order; without the epoch, which a restoration changes."""
+    """Every row of every table as text, in order; without what a restoration changes: the epoch, and the secret."""
     looking = await asyncpg.connect(dsn, timeout=DEADLINE)
     try:
-        tables = await looking.fetch("SELECT tablename FROM pg_tables WHERE schemaname = 'public'")
+        tables = await looking.fetch(
+            "SELECT tablename FROM pg_tables WHERE schemaname = 'public' AND tablename <> 'peer_secret'"
+        )
         rows = {}
         for table in sorted(row["tablename"] for row in tables):
             found = await looking.fetch(f"SELECT (to_jsonb(each) - 'epoch')::text AS row FROM {table} AS each")
@@ -122,6 +128,27 @@ async def test_backup_beside_a_working_engine_is_of_one_moment(
         assert await looking.fetchval("SELECT count(*) FROM events WHERE kind = 'SIGNAL'") == contents.signals
     finally:
         await looking.close()
+
+
+async def test_backup_can_be_read_by_its_owner_alone_and_has_no_secret(filled: str, empty: str, tmp_path: Path) -> None:
+    """With the secret of the servers, a user of the machine could publish bars without a key."""
+    umask = os.umask(0o022)
+    try:
+        await within(back_up(filled, tmp_path / "backup"))
+    finally:
+        os.umask(umask)
+    assert stat.S_IMODE((tmp_path / "backup").stat().st_mode) == 0o600
+    await within(restore(empty, tmp_path / "backup", same_epoch=True))
+    secrets = []
+    for dsn in (filled, empty):
+        async with connections(dsn) as pool:
+            secrets.append(await peer_secret(pool))
+    assert secrets[0] != secrets[1]
+    assert len(secrets[1]) == len(secrets[0])
+    shown = [str(program("pg_restore")), "--data-only", "--table=peer_secret", "--file=-", str(tmp_path / "backup")]
+    restoring = await asyncio.create_subprocess_exec(*shown, stdout=asyncio.subprocess.PIPE)
+    output, _ = await within(restoring.communicate())
+    assert secrets[0] not in output.decode()
 
 
 async def test_backup_overwrites_no_file(filled: str, tmp_path: Path) -> None:

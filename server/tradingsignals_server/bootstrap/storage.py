@@ -13,7 +13,7 @@ from ..adapters.postgres.api_keys import PostgresKeys
 from ..adapters.postgres.audit import PostgresAudit
 from ..adapters.postgres.bars_table import BarsTable
 from ..adapters.postgres.connection import Connections, DatabaseRefused, connections
-from ..adapters.postgres.embedded import cluster_exists, dsn_if_running, running_postgres
+from ..adapters.postgres.embedded import cluster_exists
 from ..adapters.postgres.migrate import migrate
 from ..adapters.postgres.outcomes import PostgresOutcomes
 from ..adapters.postgres.peer_secret import peer_secret
@@ -25,6 +25,7 @@ from ..config.settings import InvalidSettings, Settings
 from ..domain.errors import StorageUnavailable
 from ..domain.intervals import interval_name
 from ..domain.wording import counted
+from .embedded import command_database, service_database
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,15 +44,12 @@ class Storage:
 
 @asynccontextmanager
 async def database(settings: Settings) -> AsyncIterator[str]:
-    """Give the address of the configured database, or start the embedded one.
-
-    Simulated bars are kept in a database of their own, so that they never mix with those of another feed.
-    """
-    if not settings.embedded_database:
+    """Give a service the address of the configured database, or start the embedded one with that of its feed."""
+    if settings.embedded_database:
+        async with service_database(settings) as dsn:
+            yield dsn
+    else:
         yield settings.dsn
-        return
-    async with running_postgres(settings.data_dir, _embedded_name(settings)) as postgres:
-        yield postgres.dsn
 
 
 @asynccontextmanager
@@ -59,49 +57,52 @@ async def readable_database(settings: Settings) -> AsyncIterator[str]:
     """Give the address of the database as `database_as_is` does, with a current schema if no service runs on it.
 
     Raises:
-        InvalidSettings: there is no embedded database, and none is made to be read; or see require_intervals.
+        InvalidSettings: there is no embedded database, and none is made to be read; or see command_database and
+            require_intervals.
     """
-    if settings.embedded_database and not cluster_exists(settings.data_dir):
+    if not settings.embedded_database:
+        yield settings.dsn
+        return
+    if not cluster_exists(settings.data_dir):
         raise InvalidSettings(f"DATA_DIR={settings.data_dir}: there is no database of a service; name its folder")
-    if settings.embedded_database and _running(settings) is None:
-        async with migrated_database(settings) as dsn:
-            yield dsn
-    else:
-        async with database_as_is(settings) as dsn:
-            yield dsn
+    async with command_database(settings) as found:
+        if not found.is_in_use:
+            await _make_current(settings, found.dsn)
+        yield found.dsn
 
 
 @asynccontextmanager
-async def database_as_is(settings: Settings) -> AsyncIterator[str]:
-    """Give the address of the configured database, beside a service that may be running on it, or start it."""
-    running = _running(settings) if settings.embedded_database else None
-    if running is not None:
-        yield running
+async def database_as_is(settings: Settings, holds: str | None = None) -> AsyncIterator[str]:
+    """Give a command the address of the database, beside a service that may be running on it, or start it.
+
+    Raises:
+        InvalidSettings: see command_database, which `holds` is for.
+    """
+    if settings.embedded_database:
+        async with command_database(settings, holds) as found:
+            yield found.dsn
     else:
-        async with database(settings) as dsn:
-            yield dsn
-
-
-def _running(settings: Settings) -> str | None:
-    return dsn_if_running(settings.data_dir, _embedded_name(settings))
-
-
-def _embedded_name(settings: Settings) -> str:
-    return "tradingsignals_simulated" if settings.feed.is_simulated else "tradingsignals"
+        yield settings.dsn
 
 
 @asynccontextmanager
 async def migrated_database(settings: Settings) -> AsyncIterator[str]:
-    """Give the address of the database once its schema is current, which may take longer than a server may to start.
+    """Give a service the address of its database once its schema is current.
+
+    That may take longer than a server may to start.
 
     Raises:
         InvalidSettings: see require_intervals.
     """
     async with database(settings) as dsn:
-        async with connections(dsn) as pool:
-            await migrate_schema(pool)
-            await require_intervals(PostgresStore(pool, encode), settings)
+        await _make_current(settings, dsn)
         yield dsn
+
+
+async def _make_current(settings: Settings, dsn: str) -> None:
+    async with connections(dsn) as pool:
+        await migrate_schema(pool)
+        await require_intervals(PostgresStore(pool, encode), settings)
 
 
 @asynccontextmanager

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from ..adapters.postgres import backup as adapter
+from ..bootstrap.embedded import REAL, SIMULATED
 from ..bootstrap.storage import database_as_is
 from ..config.settings import Settings
 
@@ -17,8 +18,12 @@ async def backup(settings: Settings, out: Path) -> None:
 
 
 async def restore(settings: Settings, file: Path, *, same_epoch: bool) -> None:
-    """Restore a backup into the empty database that is configured, and print what that has then."""
-    async with database_as_is(settings) as dsn:
+    """Restore a backup into the empty database that is configured, and print what that has then.
+
+    Of the embedded databases it is that of simulated bars for a backup of those, and the other one for any other.
+    """
+    is_simulated = await adapter.holds_simulated_bars(file, named={SIMULATED})
+    async with database_as_is(settings, holds=SIMULATED if is_simulated else REAL) as dsn:
         contents = await adapter.restore(dsn, file, same_epoch=same_epoch)
     epoch = "its epoch is kept" if same_epoch else "its log has a new epoch, so followers stop and say so"
     print(f"restored: {contents}; {epoch}")

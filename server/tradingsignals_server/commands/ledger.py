@@ -11,13 +11,13 @@ from ..application.event_log.tail import LogTail
 from ..application.event_log.tailer import LogReader
 from ..application.ledger.keeper import LedgerKeeper
 from ..bootstrap.engine import books, utc_now
-from ..bootstrap.storage import database, migrate_schema
+from ..bootstrap.storage import database_as_is, migrate_schema
 from ..config.settings import Settings
 
 
 async def rebuild(settings: Settings) -> None:
     """Delete outcomes and equity of what the log has, and follow it from its oldest entry by the rules of now."""
-    async with database(settings) as dsn, connections(dsn) as pool:
+    async with database_as_is(settings) as dsn, connections(dsn) as pool:
         await migrate_schema(pool)
         store = PostgresStore(pool, encode)
         log_tail = LogTail(store, await store.log_head())

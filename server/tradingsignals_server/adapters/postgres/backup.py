@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 import shutil
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterable, AsyncIterator, Collection, Sequence
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from subprocess import DEVNULL, PIPE
@@ -37,6 +38,12 @@ SELECT count(*) FROM pg_class JOIN pg_namespace ON pg_namespace.oid = relnamespa
 WHERE relkind IN ('r', 'p', 'S', 'v', 'm') AND nspname NOT LIKE 'pg\\_%' AND nspname <> 'information_schema'
     AND relname <> $1
 """
+
+_RENEWED = """
+INSERT INTO peer_secret (secret) VALUES (replace(gen_random_uuid()::text || gen_random_uuid()::text, '-', ''))
+"""
+
+_COPY_BARS = re.compile(r"COPY (?:\w+\.)?bars \((.*)\) FROM stdin;")
 
 
 class BackupFailed(Exception):
@@ -70,6 +77,8 @@ class Contents:
 async def back_up(dsn: str, out: Path) -> Contents:
     """Write a backup of the database to the new file `out`. It appears there once it is complete and on the disk.
 
+    Only its owner can read it. It does not have the secret of the servers; a restored database gets a new one.
+
     Raises:
         BackupFailed: the file exists or cannot be written, the database cannot be reached, is not one of this service,
             or pg_dump refuses.
@@ -78,8 +87,9 @@ async def back_up(dsn: str, out: Path) -> Contents:
     part = out.with_name(f".{out.name}.{os.getpid()}.part")
     try:
         async with _snapshot(dsn) as (snapshot, contents):
+            _make_private(part)
             options = ["--format=custom", "--no-owner", "--no-privileges", f"--snapshot={snapshot}", f"--file={part}"]
-            await _run("pg_dump", dsn, *options)
+            await _run("pg_dump", dsn, *options, "--exclude-table-data=*.peer_secret")
         await _run("pg_restore", None, "--list", str(part))  # a file that it can read
         _publish(part, out)
     except OSError as error:
@@ -119,9 +129,43 @@ async def restore(dsn: str, file: Path, *, same_epoch: bool) -> Contents:
         async with database.transaction():
             if not same_epoch:
                 await database.execute("UPDATE event_log SET epoch = gen_random_uuid()")
+            await database.execute("DELETE FROM peer_secret")  # of backups by earlier versions
+            await database.execute(_RENEWED)
             await database.execute(f"DROP TABLE {UNFINISHED}")
         await database.execute("ANALYZE")
         return await _contents(database, dsn)
+
+
+async def holds_simulated_bars(file: Path, named: Collection[str]) -> bool:
+    """Return whether a backup is of a simulated market: it is of one of the databases `named`, or its first bar is.
+
+    Raises:
+        BackupFailed: the file is no backup.
+    """
+    found = re.search(r"^; +dbname: (.*)$", await _run("pg_restore", None, "--list", str(file)), re.MULTILINE)
+    if found is not None and found[1] in named:
+        return True
+    select = ("--data-only", "--table=bars", "--file=-")
+    process = await asyncio.create_subprocess_exec(
+        _program("pg_restore"), *select, str(file), stdin=DEVNULL, stdout=PIPE, stderr=DEVNULL
+    )
+    try:
+        return process.stdout is not None and await _first_is_simulated(process.stdout)
+    finally:
+        with suppress(ProcessLookupError):
+            process.kill()
+        await process.wait()
+
+
+async def _first_is_simulated(script: AsyncIterable[bytes]) -> bool:
+    """Return whether the first bar of a script that copies the table of bars is simulated; False if there is none."""
+    columns: list[str] = []
+    async for line in script:
+        if columns:
+            return dict(zip(columns, line.decode().rstrip("\n").split("\t"), strict=False)).get("simulated") == "t"
+        if (copy := _COPY_BARS.match(line.decode())) is not None:
+            columns = copy[1].split(", ")
+    return False
 
 
 @asynccontextmanager
@@ -162,8 +206,10 @@ async def _contents(database: asyncpg.Connection, dsn: str) -> Contents:
     return Contents(UUID(bytes=row["epoch"].bytes), row["oldest_sequence"], row["last_sequence"], **counts)
 
 
-async def _run(name: str, dsn: str | None, *options: str) -> None:
-    """Run one of PostgreSQL's programs, on the database at `dsn`; its password is not among its arguments.
+async def _run(name: str, dsn: str | None, *options: str) -> str:
+    """Run one of PostgreSQL's programs, on the database at `dsn`, and return its output.
+
+    The password is not among its arguments.
 
     Raises:
         BackupFailed: it is not installed, or it failed.
@@ -177,10 +223,10 @@ async def _run(name: str, dsn: str | None, *options: str) -> None:
         if password is not None:
             environment["PGPASSWORD"] = password
     process = await asyncio.create_subprocess_exec(
-        _program(name), *at, *options, stdin=DEVNULL, stdout=DEVNULL, stderr=PIPE, env=environment
+        _program(name), *at, *options, stdin=DEVNULL, stdout=PIPE, stderr=PIPE, env=environment
     )
     try:
-        _, said = await process.communicate()
+        output, said = await process.communicate()
     except asyncio.CancelledError:
         process.terminate()
         await process.wait()
@@ -188,6 +234,7 @@ async def _run(name: str, dsn: str | None, *options: str) -> None:
     if process.returncode:
         lines = [line.strip() for line in said.decode(errors="replace").splitlines() if line.strip()]
         raise BackupFailed(f"{name} failed: {'; '.join(lines[:2]) or f'exit code {process.returncode}'}")
+    return output.decode(errors="replace")
 
 
 def _program(name: str) -> Path:
@@ -211,6 +258,11 @@ def _without_password(dsn: str) -> tuple[str, str | None]:
 def _require_new(out: Path) -> None:
     if out.exists():
         raise BackupFailed(f"{out}: exists already and is not overwritten")
+
+
+def _make_private(part: Path) -> None:
+    """Create the file that pg_dump writes to, closed to other users whatever the umask is: it has hashes of keys."""
+    os.close(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
 
 
 def _publish(part: Path, out: Path) -> None:

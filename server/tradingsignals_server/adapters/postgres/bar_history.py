@@ -76,5 +76,4 @@ async def reading(dsn: str) -> AsyncIterator[asyncpg.Connection]:
 
 
 def _refused(dsn: str, error: BaseException) -> DatabaseRefused:
-    hint = "; set FEED as the service has it" if isinstance(error, asyncpg.InvalidCatalogNameError) else ""
-    return DatabaseRefused(f"the bars at {place_of(dsn)} cannot be read: {error}{hint}")
+    return DatabaseRefused(f"the bars at {place_of(dsn)} cannot be read: {error}")

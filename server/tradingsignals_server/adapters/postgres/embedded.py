@@ -17,9 +17,8 @@ from collections.abc import AsyncIterator, Coroutine, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from pathlib import Path
 
-import asyncpg
-
-from .cluster import SUPERUSER, Cluster, create_if_missing, give_to, name_of, restrict_access, socket_in
+from . import databases
+from .cluster import Cluster, create_if_missing, give_to, name_of, restrict_access, socket_in
 from .folder_lock import locked
 from .postmaster import Postmaster
 from .programs import MAJOR, EmbeddedPostgresError, program, programs_for
@@ -28,7 +27,6 @@ from .unprivileged import UnixAccount, user_name
 _logger = logging.getLogger(__name__)
 
 _LONGEST_SOCKET_PATH = 107  # bytes: sockaddr_un of Linux less its final zero
-_CONNECT_TIMEOUT_S = 10.0
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.1, 5.0  # between restarts; the first has no pause
 _STEADY_S = 60.0  # of running, after which the next end is followed by no pause
 
@@ -37,10 +35,10 @@ class EmbeddedPostgres:
     """A running server. `dsn` (for asyncpg) and `socket_dir` stay the same through restarts; connections do not."""
 
     def __init__(self, cluster: Cluster, database: str, postmaster: Postmaster) -> None:
+        self.cluster = cluster
         self.dsn = cluster.dsn(database)
         self.socket_dir = cluster.socket_dir
         self.restarts = 0
-        self._cluster = cluster
         self._postmaster = postmaster
         self._restarted = asyncio.Condition()
 
@@ -78,7 +76,7 @@ class EmbeddedPostgres:
             await asyncio.sleep(pause)
             pause = min(max(2 * pause, _FIRST_PAUSE_S), _LONGEST_PAUSE_S)
             try:
-                self._postmaster = await Postmaster.start(self._cluster)
+                self._postmaster = await Postmaster.start(self.cluster)
             except (EmbeddedPostgresError, OSError) as error:
                 _logger.error("PostgreSQL does not come back yet: %s", error)
             else:
@@ -86,10 +84,17 @@ class EmbeddedPostgres:
 
 
 @asynccontextmanager
-async def running_postgres(folder: Path, database: str) -> AsyncIterator[EmbeddedPostgres]:
+async def running_postgres(
+    folder: Path, database: str, *, remember_it: bool = False
+) -> AsyncIterator[EmbeddedPostgres]:
     """Run PostgreSQL in `folder`, with a database of that name, for as long as the context lasts.
 
     Enter it on a thread that lasts as long as the process: the server ends with the thread that started it.
+
+    Args:
+        folder: the data folder.
+        database: its name; it is created if it is missing.
+        remember_it: record that the service uses this database.
 
     Raises:
         EmbeddedPostgresError: another live process uses the folder, another major version or another user made the
@@ -103,10 +108,12 @@ async def running_postgres(folder: Path, database: str) -> AsyncIterator[Embedde
             cluster = Cluster(place, _socket_dir(place), account, programs)
             await create_if_missing(cluster)
             restrict_access(cluster)
+            if remember_it:
+                databases.remember(place.parent, database)
             stack.enter_context(_socket_dir_made(cluster))
             postgres = EmbeddedPostgres(cluster, database, await Postmaster.start(cluster))
             stack.push_async_callback(postgres.stop)
-            await _create_database(database, cluster)
+            await databases.create_if_missing(database, cluster)
         except OSError as error:
             raise EmbeddedPostgresError(f"the embedded PostgreSQL cannot be run: {_one_line(error)}") from error
         await stack.enter_async_context(_in_background(postgres.keep_running()))
@@ -118,17 +125,15 @@ def cluster_exists(folder: Path) -> bool:
     return (folder / "postgres" / "PG_VERSION").exists()
 
 
-def dsn_if_running(folder: Path, database: str) -> str | None:
-    """Return the address of `database` on the server that another process runs in `folder`; None if none does.
+def cluster_if_running(folder: Path) -> Cluster | None:
+    """Return the cluster that another process runs in `folder`, to connect to; None if none does.
 
     Raises:
         EmbeddedPostgresError: the path of its socket is too long.
     """
     place = folder.resolve() / "postgres"
     socket_dir = _socket_dir(place)
-    if not socket_in(socket_dir).exists():
-        return None
-    return Cluster(place, socket_dir, None, place).dsn(database)
+    return Cluster(place, socket_dir, None, place) if socket_in(socket_dir).exists() else None
 
 
 @asynccontextmanager
@@ -175,19 +180,6 @@ def _check(place: Path, account: UnixAccount | None) -> None:
             f"{place} was made by PostgreSQL {version} and this is {MAJOR}: move its data over by pg_dump, "
             "or choose another DATA_DIR"
         )
-
-
-async def _create_database(database: str, cluster: Cluster) -> None:
-    try:
-        connection = await asyncpg.connect(cluster.dsn(SUPERUSER), timeout=_CONNECT_TIMEOUT_S)
-        try:
-            if not await connection.fetchval("SELECT true FROM pg_database WHERE datname = $1", database):
-                name = database.replace('"', '""')
-                await connection.execute(f'CREATE DATABASE "{name}"')
-        finally:
-            await connection.close()
-    except asyncpg.PostgresError as error:
-        raise EmbeddedPostgresError(f"database {database} cannot be had: {error}") from error
 
 
 def _socket_dir(folder: Path) -> Path:
