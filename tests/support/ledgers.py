@@ -32,12 +32,16 @@ LIVE_KEY = SHADOW = PlaceholderPolicy().description.key
 BARS = [*walk(300, seed=13), *walk(120, seed=5, symbol="EURCOP")]
 
 
-def new_ledger(policy: str) -> Ledger:
-    """Return an empty ledger of the live policy or of a shadow."""
-    return Ledger(RULES, calendar_for, model_key=policy, shadow=policy != LIVE)
+def books_with(rules: RiskRules) -> Books:
+    """Return the books of an account with these rules, as they begin."""
+
+    def new_ledger(policy: str) -> Ledger:
+        return Ledger(rules, calendar_for, model_key=policy, shadow=policy != LIVE)
+
+    return Books(new_ledger, Account.opened(rules.initial_equity), rules.account_currency)
 
 
-BOOKS = Books(new_ledger, Account.opened(RULES.initial_equity), RULES.account_currency)
+BOOKS = books_with(RULES)
 
 
 def keeper_on(
@@ -46,19 +50,20 @@ def keeper_on(
     outcomes: OutcomeStore,
     sleep: Sleep = asyncio.sleep,
     observer: LedgerObserver | None = None,
+    books: Books = BOOKS,
 ) -> LedgerKeeper:
     """Return a keeper that follows this tail, and appends to it what it reports."""
     appended = LogReader(store, log_tail).committed
-    return LedgerKeeper(outcomes, log_tail, BOOKS, now, appended, sleep, observer)
+    return LedgerKeeper(outcomes, log_tail, books, now, appended, sleep, observer)
 
 
-async def follow(store: Store, outcomes: OutcomeStore, *, step: int = 10_000) -> None:
+async def follow(store: Store, outcomes: OutcomeStore, *, step: int = 10_000, books: Books = BOOKS) -> None:
     """Follow the log to its end by a new keeper after every `step` entries."""
     newest = (await store.log_head()).newest
     for through in range(step, newest + step, step):
         log_tail = LogTail(store, await store.log_head())
         log_tail.newest = min(through, newest)
-        assert await keeper_on(log_tail, store, outcomes).catch_up()
+        assert await keeper_on(log_tail, store, outcomes, books=books).catch_up()
 
 
 async def trade(store: Store) -> None:
@@ -86,7 +91,7 @@ def folded(store: MemoryStore) -> Folded:
         for event in (one.event for one in store.shadow_events)
         if isinstance(event, Signal) and event.action is not Action.HOLD
     }
-    live, shadow, fold = new_ledger(LIVE), new_ledger(SHADOW), AccountFold(BOOKS.account, calendar_for)
+    live, shadow, fold = BOOKS.make_ledger(LIVE), BOOKS.make_ledger(SHADOW), AccountFold(BOOKS.account, calendar_for)
     found: tuple[list[Outcome], list[Outcome]] = ([], [])
     for event in store.events:
         outcomes = live.apply(event)

@@ -28,7 +28,7 @@ from tradingsignals_server.domain.equity import EquityPoint
 from tradingsignals_server.domain.events import Disposition, Event, MarketUpdate, TradingControl
 from tradingsignals_server.domain.ledger import LEDGER_VERSION, FollowedSignal
 from tradingsignals_server.domain.outcomes import Outcome
-from tradingsignals_server.domain.positions import Position
+from tradingsignals_server.domain.positions import Position, revalued
 from tradingsignals_server.domain.signals import Action, Signal
 
 
@@ -126,9 +126,14 @@ class MemoryOutcomes:
         self.equity = {t: point for t, point in self.equity.items() if first_close is None or t < first_close}
         for position in sorted(self._store.positions(), key=lambda held: held.sequence):
             if position.sequence < oldest:
-                opening = opening.after(position)
-        if (stored := await self.load_account()) is not None and oldest > 1 and not any(map(_is_control, kept)):
-            opening = opening.controlled_as(stored.account)
+                opening = opening.after(revalued(position, opening.initial_equity, currency))
+        stored = await self.load_account()
+        scale = 1.0 if stored is None else opening.initial_equity / stored.account.initial_equity
+        self.equity = {t: _scaled(point, scale) for t, point in self.equity.items()}
+        self.outcomes = [replace(one, pnl_account=scale * one.pnl_account) for one in self.outcomes]
+        if stored is not None and oldest > 1 and not any(map(_is_control, kept)):
+            peak = scale * stored.account.protected_peak
+            opening = opening.controlled_as(replace(stored.account, protected_peak=peak))
         peak = max([opening.peak, *(point.equity for point in self.equity.values())])
         self.account = json.dumps(replace(opening, peak=peak).to_json()), currency
         followed = {event.signal_id for event in kept if isinstance(event, Signal)}
@@ -155,6 +160,11 @@ class MemoryOutcomes:
         page = found[:limit]
         more = len(found) > limit
         return OutcomePage([one for _, one in page], page[-1][0] if more else None, self.place.sequence)
+
+
+def _scaled(point: EquityPoint, scale: float) -> EquityPoint:
+    names = ("equity", "realised", "unrealised", "drawdown")
+    return replace(point, **{name: scale * getattr(point, name) for name in names})
 
 
 def _is_control(event: Event) -> bool:

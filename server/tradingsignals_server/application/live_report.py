@@ -16,7 +16,7 @@ from ..domain.outcomes import RESOLUTION_OF, gross_pct
 from ..domain.performance.equity import EquityCurve
 from ..domain.performance.summary import PerformanceSettings, performance_of
 from ..domain.performance.trades import Trade
-from ..domain.positions import Exit, ExitReason, Position, close
+from ..domain.positions import Exit, ExitReason, Position, close, revalued
 from ..domain.risk import RiskRules
 from ..domain.signals import Action, Origin, Probabilities
 from ..domain.values import dataclass
@@ -81,8 +81,9 @@ def live_report(
     """
     first, end = _bounds(period.bars)
     signals = {signal.signal_id: signal for signal in period.signals}
-    closed = sorted((one for one in period.positions if one.exit is not None and one.exit.time <= end), key=_end)
-    left_open = [one for one in period.positions if one.exit is None or one.exit.time > end]
+    positions = [revalued(one, rules.initial_equity, rules.account_currency) for one in period.positions]
+    closed = sorted((one for one in positions if one.exit is not None and one.exit.time <= end), key=_end)
+    left_open = [one for one in positions if one.exit is None or one.exit.time > end]
     trades = [_trade(position, signals.get(position.signal_id), calendar_of(position.symbol)) for position in closed]
     curve, marked = _equity(period.bars, closed, left_open, rules, calendar_of)
     statistics = PerformanceSettings()

@@ -27,6 +27,13 @@ from ..domain.intervals import interval_name
 from ..domain.wording import counted
 from .embedded import command_database, service_database
 
+_NOT_SIMULATED = """
+SELECT symbol FROM unnest($1::text[]) AS symbol WHERE NOT (
+    SELECT simulated FROM bars WHERE bars.symbol = symbol.symbol AND disposition <> 'LATE' ORDER BY time DESC LIMIT 1
+) LIMIT 1
+"""
+"""The first symbol whose newest bar is not simulated."""
+
 
 @dataclass(frozen=True, slots=True)
 class Storage:
@@ -92,10 +99,13 @@ async def migrated_database(settings: Settings) -> AsyncIterator[str]:
     That may take longer than a server may to start.
 
     Raises:
-        InvalidSettings: see require_intervals.
+        InvalidSettings: see require_intervals, require_account and require_feed.
     """
     async with database(settings) as dsn:
         await _make_current(settings, dsn)
+        async with connections(dsn) as pool:
+            await require_account(pool, settings)
+            await require_feed(pool, settings)
         yield dsn
 
 
@@ -110,12 +120,14 @@ async def open_storage(settings: Settings, dsn: str) -> AsyncIterator[Storage]:
     """Connect to the database and bring its schema up to date.
 
     Raises:
-        InvalidSettings: see require_intervals.
+        InvalidSettings: see require_intervals, require_account and require_feed.
     """
     async with connections(dsn) as pool:
         await migrate_schema(pool)
         store = PostgresStore(pool, encode, await _bars_table(pool, settings))
         await require_intervals(store, settings)
+        await require_account(pool, settings)
+        await require_feed(pool, settings)
         outcomes, account = PostgresOutcomes(pool, encode, LOG_DECODERS), PostgresAccount(pool)
         keys, audit = PostgresKeys(pool, dsn), PostgresAudit(pool)
         yield Storage(dsn, store, outcomes, account, keys, audit, await peer_secret(pool), pool)
@@ -153,6 +165,41 @@ async def require_intervals(store: PostgresStore, settings: Settings) -> None:
         f"{interval_name(intervals.of(symbol))}; set {symbol}={interval_name(interval)}, or use another database"
         + (" (DATA_DIR)" if settings.embedded_database else "")
     )
+
+
+async def require_account(pool: Connections, settings: Settings) -> None:
+    """Check that the account began with INITIAL_EQUITY in ACCOUNT_CURRENCY: positions are valued by these.
+
+    Raises:
+        InvalidSettings: it began with others, so that limits and equity would be those of another account.
+    """
+    stored = await PostgresOutcomes(pool, encode, LOG_DECODERS).load_account()
+    equity, currency = settings.initial_equity, settings.account_currency
+    if stored is None or (stored.account.initial_equity, stored.currency) == (equity, currency):
+        return
+    began = f"{stored.account.initial_equity:.15g}"
+    raise InvalidSettings(
+        f"INITIAL_EQUITY={equity:.15g} and ACCOUNT_CURRENCY={currency}: the account began with {began} "
+        f"{stored.currency}; set INITIAL_EQUITY={began} and ACCOUNT_CURRENCY={stored.currency}, or run `tradingsignals "
+        "ledger rebuild` with the new values, which values the whole account by them"
+    )
+
+
+async def require_feed(pool: Connections, settings: Settings) -> None:
+    """Check that no simulated bar would follow one that is not: bars never change, so the real ones would be refused.
+
+    Raises:
+        InvalidSettings: the feed is simulated, and the newest stored bar of one of its symbols is not.
+    """
+    if not settings.feed.is_simulated:
+        return
+    async with pool.for_engine() as connection:
+        symbol = await connection.fetchval(_NOT_SIMULATED, list(settings.symbols))
+    if symbol is not None:
+        raise InvalidSettings(
+            f"FEED={settings.feed}: the stored bars of {symbol} are not simulated, and simulated ones never follow "
+            "such bars; set FEED as it was, or other SYMBOLS, or use another database"
+        )
 
 
 async def _bars_table(pool: Connections, settings: Settings) -> BarsTable | None:

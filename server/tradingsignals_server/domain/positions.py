@@ -213,6 +213,15 @@ def close(position: Position, fill: Exit, rules: RiskRules) -> Position:
     )
 
 
+def revalued(position: Position, initial_equity: float, currency: str) -> Position:
+    """Return the position with its `pnl_account` in an account that began with `initial_equity` in `currency`."""
+    amount = position.position_size * initial_equity
+    value = in_account_currency(
+        position.symbol, position.pnl, position.entry_price, position.current_price, amount, currency
+    )
+    return position if value == position.pnl_account else changed(position, pnl_account=value)
+
+
 def _stop_reason(position: Position) -> ExitReason:
     return ExitReason.STOP_LOSS if position.stop_loss == position.initial_stop_loss else ExitReason.TRAILING_STOP
 

@@ -8,7 +8,7 @@ from datetime import timedelta
 
 import pytest
 from tests.support.builders import NOW
-from tests.support.ledgers import BOOKS, Folded, folded, follow, trade, values_of
+from tests.support.ledgers import BOOKS, RULES, Folded, books_with, folded, follow, trade, values_of
 from tests.support.memory_store import MemoryStore
 from tests.support.trades import update
 
@@ -148,6 +148,29 @@ class LedgerContract:
         stored = await traded.outcomes.load_account()
         assert stored is not None
         assert values_of(stored.account) == values_of(expected.account)
+
+    @pytest.mark.parametrize("pruned", [0, 400])
+    async def test_rebuild_with_another_equity_values_the_whole_account_by_it(
+        self, traded: LedgerStores, expected: Folded, pruned: int
+    ) -> None:
+        """Eight times the equity: every amount is eight times what it was, and every percentage the same."""
+        await follow(traded.store, traded.outcomes)
+        if pruned:
+            assert await traded.store.prune(NOW + timedelta(days=1), pruned) == pruned
+        books = books_with(replace(RULES, initial_equity=8.0 * RULES.initial_equity))
+        await traded.outcomes.restart_ledger(LEDGER_VERSION, books.account, books.currency)
+        await follow(traded.store, traded.outcomes, books=books)
+        stored = await traded.outcomes.load_account()
+        assert stored is not None
+        found, before = stored.account, expected.account
+        amounts = [(one.equity, one.peak, one.realised, one.unrealised, one.day_loss) for one in (found, before)]
+        assert amounts[0] == pytest.approx([8.0 * each for each in amounts[1]])
+        parts = [
+            (one.drawdown_pct, one.day_loss_pct, one.protected_drawdown_pct, one.exposure) for one in (found, before)
+        ]
+        assert parts[0] == pytest.approx(parts[1])
+        outcomes = await outcomes_of(traded.outcomes, OutcomeQuery(shadow=False))
+        assert [one.pnl_account for one in outcomes] == pytest.approx([8.0 * one.pnl_account for one in expected.live])
 
     @pytest.mark.parametrize(("halted_at", "is_halted"), [(1, True), (410, True), (None, False)])
     async def test_halt_outlives_its_entry_in_a_pruned_log(

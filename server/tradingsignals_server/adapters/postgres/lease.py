@@ -56,6 +56,8 @@ WHERE locktype = 'advisory' AND objsubid = 2 AND datname = current_database() AN
 """
 """Ends the database sessions of servers that have been silent for $2 seconds; returns how many it ended."""
 
+COUNT = "SELECT count(*) FROM servers"
+
 FAIR_SHARE = """
 SELECT ceil(count(*)::float8 / (SELECT count(*) FROM servers))::int4 FROM bucket_owners JOIN servers USING (server_id)
 """

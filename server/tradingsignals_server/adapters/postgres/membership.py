@@ -18,8 +18,10 @@ from uuid import UUID
 from ...application.ports.ownership import Claim
 from ...domain.buckets import bucket_of
 from ...domain.errors import StorageUnavailable
+from .connection import Connections
 from .lease import (
     CLAIM_TIMEOUT_S,
+    COUNT,
     COUNT_OTHERS,
     END_SILENT,
     FAILURES,
@@ -41,6 +43,14 @@ SILENT_S = 5.0
 """The others end a session that has been silent for so long: its server has missed five heartbeats, so it hangs. Bars
 wait longer than this for an owner, so their publishers do not notice."""
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.1, 2.0
+
+
+async def running_servers(connections: Connections) -> int:
+    """Return how many servers of a database are running."""
+    async with connections.for_engine() as database:
+        await database.execute(SWEEP, Lock.SERVER)
+        count: int = await database.fetchval(COUNT)
+    return count
 
 
 class Membership:

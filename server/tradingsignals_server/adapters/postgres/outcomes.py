@@ -27,6 +27,7 @@ from ...domain.equity import EquityPoint
 from ...domain.events import Disposition, MarketUpdate
 from ...domain.ledger import FollowedSignal, LedgerEvent
 from ...domain.outcomes import Fill, Outcome, Resolution
+from ...domain.positions import revalued
 from ...domain.signals import Action, Origin, bar_signal_id
 from .commit import append_to_log
 from .connection import Connections, Database, fetch_one
@@ -97,6 +98,10 @@ _FIRST_CLOSE = """
 SELECT bars.time + make_interval(secs => interval_seconds) FROM (
     SELECT symbol, market_time AS time, sequence FROM events WHERE kind = 'MARKET_UPDATE'
 ) AS logged JOIN bars USING (symbol, time) WHERE disposition <> 'LATE' ORDER BY logged.sequence LIMIT 1
+"""
+
+_SCALE_EQUITY = """
+UPDATE equity SET equity = equity * $1, realised = realised * $1, unrealised = unrealised * $1, drawdown = drawdown * $1
 """
 
 _BAR, _SHADOW, _LIVE = range(3)
@@ -194,7 +199,7 @@ class PostgresOutcomes:
                 *(oldest - 1, 2**62),
             )
             await database.execute("DELETE FROM open_entries")
-            account = await _account_before(database, oldest, opening)
+            account = await _account_before(database, oldest, opening, currency)
             await database.execute(
                 "UPDATE ledger SET sequence = $1, version = $2, account = $3, currency = $4",
                 *(oldest - 1, version, json.dumps(account.to_json()), currency),
@@ -226,22 +231,28 @@ class PostgresOutcomes:
         return OutcomePage(list(map(outcome_of, rows[:limit])), rows[limit - 1]["number"] if more else None, through)
 
 
-async def _account_before(database: Database, oldest: int, opening: Account) -> Account:
+async def _account_before(database: Database, oldest: int, opening: Account, currency: str) -> Account:
     """Delete the equity from the first bar of the log on; return the account of what happened before its first entry.
 
     Of the time before, the log has nothing more. The rows of positions have what they came to, those of the equity its
-    peak, and the stored account whether trading was halted then.
+    peak, and the stored account whether trading was halted then. If the account began with another equity or currency,
+    all amounts of that time are those of the same sizes in the new one.
     """
+    stored = stored_account(await fetch_one(database, "SELECT sequence, account, currency FROM ledger"))
     first_close: datetime | None = await database.fetchval(_FIRST_CLOSE)
     await database.execute("DELETE FROM equity WHERE time >= $1", first_close)
     for row in await database.fetch(_EARLIER_POSITIONS, oldest):
-        opening = opening.after(position_of(row))
+        opening = opening.after(revalued(position_of(row), opening.initial_equity, currency))
+    if stored is not None:
+        scale = opening.initial_equity / stored.account.initial_equity
+        if scale != 1.0:
+            await database.execute(_SCALE_EQUITY, scale)
+            await database.execute("UPDATE outcomes SET pnl_account = pnl_account * $1", scale)
     peak: float | None = await database.fetchval("SELECT max(equity) FROM equity")
     opening = opening if peak is None else replace(opening, peak=max(opening.peak, peak))
-    stored = stored_account(await fetch_one(database, "SELECT sequence, account, currency FROM ledger"))
     if oldest == 1 or stored is None or await database.fetchval(_HAS_CONTROL):
         return opening
-    return opening.controlled_as(stored.account)
+    return opening.controlled_as(replace(stored.account, protected_peak=scale * stored.account.protected_peak))
 
 
 async def _keep_entries(database: Database, entries: Mapping[tuple[str, str], Sequence[Any]]) -> None:

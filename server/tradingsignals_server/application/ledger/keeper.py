@@ -17,7 +17,7 @@ from ...domain.equity import AccountFold
 from ...domain.errors import StorageUnavailable
 from ...domain.events import MarketUpdate, TradingControl
 from ...domain.ledger import LEDGER_VERSION, FollowedSignal, Ledger, LedgerEvent
-from ...domain.positions import Position
+from ...domain.positions import Position, revalued
 from ...domain.values import dataclass
 from ..event_log.tail import LogTail
 from ..ports.clock import Clock, Sleep
@@ -238,7 +238,7 @@ class LedgerKeeper:
         """Return the outcomes resolved, the entries that changed, and whether the account has."""
         resolved, changed, moved = list[ResolvedOutcome](), set[tuple[str, str]](), False
         for number, each in enumerate(events, 1):
-            event = each.event
+            event = self._valued(each.event)
             if each.policy in {None, LIVE} and not isinstance(event, FollowedSignal):
                 moved |= self._fold_of_account.apply(event)
             for policy in self._policies_of(each):
@@ -267,6 +267,12 @@ class LedgerKeeper:
 
     def _account_fold(self, account: Account) -> AccountFold:
         return AccountFold(account, self._ledger_of(LIVE).calendar_of)
+
+    def _valued(self, event: LedgerEvent) -> LedgerEvent:
+        """Value a position by this account: the log may have positions of before a rebuild with another equity."""
+        if not isinstance(event, Position):
+            return event
+        return revalued(event, self._books.account.initial_equity, self._books.currency)
 
     async def _restart(self) -> int:
         return await self._store.restart_ledger(LEDGER_VERSION, self._books.account, self._books.currency)

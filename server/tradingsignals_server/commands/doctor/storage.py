@@ -7,15 +7,15 @@ from datetime import UTC, datetime
 
 import asyncpg
 
-from ...adapters.postgres.connection import Database, DatabaseRefused, connections, fetch_one
+from ...adapters.postgres.connection import Connections, Database, DatabaseRefused, connections, fetch_one
 from ...adapters.postgres.embedded import cluster_exists
 from ...adapters.postgres.migrate import oldest_program
 from ...adapters.postgres.place import place_of
 from ...adapters.postgres.programs import EmbeddedPostgresError
 from ...adapters.postgres.restoring import is_unfinished
 from ...adapters.postgres.schema import program_version
-from ...bootstrap.storage import database_as_is
-from ...config.settings import Settings
+from ...bootstrap.storage import database_as_is, require_account, require_feed
+from ...config.settings import InvalidSettings, Settings
 from ...domain.errors import StorageUnavailable
 from .finding import Finding, ok, problem, warning
 
@@ -44,7 +44,7 @@ async def check_database(settings: Settings) -> list[Finding]:
             found = [ok("database", f"{place_of(dsn)} can be used, with a session for each connection")]
             found += await _check_server(database)
             found += await _check_schema(database)
-            return found
+            return [*found, *await _check_settings(pool, database, settings)]
     except EmbeddedPostgresError as error:
         return [problem("database", str(error), "see the message; `postgres/` in DATA_DIR has its log")]
     except (StorageUnavailable, DatabaseRefused) as error:
@@ -79,6 +79,21 @@ def _findings_of(values: dict[str, str], standby: bool, difference: float, room:
         yield ok("clock", f"{difference:+.2f} s from the database's")
     if room < CONNECTIONS_OF_A_SERVER:
         yield warning("connections", f"{room} are free", f"a server takes {CONNECTIONS_OF_A_SERVER}: max_connections")
+
+
+async def _check_settings(pool: Connections, database: Database, settings: Settings) -> list[Finding]:
+    """Check the settings that what is stored refuses, if the schema is current."""
+    if await database.fetchval("SELECT to_regclass('schema_migrations') IS NULL"):
+        return []
+    if await database.fetchval("SELECT coalesce(max(version), 0) FROM schema_migrations") < program_version():
+        return []
+    try:
+        await require_account(pool, settings)
+        if not settings.embedded_database:  # an embedded one is that of the feed
+            await require_feed(pool, settings)
+    except InvalidSettings as error:
+        return [problem("settings", str(error), "the service does not start until then")]
+    return [ok("account", "it began with INITIAL_EQUITY in ACCOUNT_CURRENCY, or has yet to begin")]
 
 
 async def _check_schema(database: Database) -> list[Finding]:
