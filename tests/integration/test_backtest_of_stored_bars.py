@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from io import StringIO
+from itertools import count
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -170,6 +171,29 @@ async def test_a_period_that_the_log_does_not_reach_back_to_is_an_error(live: st
         await compared(replace(OPTIONS, start=start))
     assert await counts()
     assert (await counts(replace(OPTIONS, start=parse_time("2024-06-24"))))["equity"] > 100
+
+
+@pytest.mark.parametrize("batch", [1, 30])
+async def test_bars_of_several_symbols_come_in_the_order_of_a_log_that_is_pruned(dsn: str, batch: int) -> None:
+    """They come in another order than that of times and names, and each symbol has closes that the other has not."""
+    commits = count()
+
+    def clock() -> datetime:
+        return now() + timedelta(seconds=next(commits))
+
+    async with connections(dsn) as pool, running_engine(store_of(pool), rules=RULES, clock=clock) as engine:
+        one = [bar for number, bar in enumerate(walk(400)) if number % 7]
+        other = [bar for number, bar in enumerate(walk(400, symbol="EURCOP", seed=2)) if number % 5]
+        for start in range(0, len(one), batch):
+            await engine.publish([*one[start : start + batch], *other[start : start + batch]])
+        await follow(pool)
+    before = await counts()
+    assert all(before.values())
+    await altered(dsn, "DELETE FROM events")
+    await altered(dsn, "UPDATE event_log SET oldest_sequence = last_sequence + 1")
+    after = await counts()
+    assert before["equity"] > after.pop("equity") > 200  # it is not compared while they warm up
+    assert after.items() < before.items()
 
 
 @pytest.mark.parametrize(

@@ -22,9 +22,11 @@ from .tables import POSITIONS, position_of
 _OF_SYMBOLS = "(cardinality($1::text[]) = 0 OR symbol = ANY($1::text[]))"
 
 _BARS = f"""
-SELECT symbol, time, disposition, received_at, logged.sequence FROM bars LEFT JOIN (
+SELECT symbol, time, disposition, received_at, logged.sequence, made.sequence AS decided FROM bars LEFT JOIN (
     SELECT sequence, symbol, market_time AS time FROM events WHERE kind = 'MARKET_UPDATE'
-) AS logged USING (symbol, time)
+) AS logged USING (symbol, time) LEFT JOIN (
+    SELECT sequence, symbol, bar_time AS time FROM signals WHERE origin = 'BAR'
+) AS made USING (symbol, time)
 WHERE {_OF_SYMBOLS} AND ($2::timestamptz IS NULL OR time < $2)
 """
 _MISSING = f"""
@@ -98,7 +100,8 @@ async def live_record(
         others = await connection.fetchval(_OTHERS, named)
         found = LiveRecord(columns, log, account, other_symbols=others)
         async for row in connection.cursor(_BARS, named, end, prefetch=_PREFETCH):
-            taken = TakenBar(Disposition(row["disposition"]), row["received_at"], row["sequence"])
+            places = row["sequence"], row["decided"]
+            taken = TakenBar(Disposition(row["disposition"]), row["received_at"], *places)
             found.bars[row["symbol"], row["time"]] = taken
         found.missing.extend([(row["symbol"], row["time"]) for row in await connection.fetch(_MISSING, named)])
         await _read_decisions(connection, found, named, end)

@@ -25,11 +25,17 @@ BarKey = tuple[str, datetime]
 
 @dataclass(frozen=True, slots=True)
 class TakenBar:
-    """How the service took a stored bar, when it came, and its place in the log, None if the log has it no more."""
+    """How the service took a stored bar.
+
+    received_at: when it was stored, that of all bars of one commit.
+    sequence: its place in the log, None if the log has it no more.
+    decided: the place of the signal that was made of it, which is kept; None if none was.
+    """
 
     disposition: Disposition
     received_at: datetime
     sequence: int | None
+    decided: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,9 +18,9 @@ from ...domain.outcomes import Outcome
 from ...domain.positions import Position
 from ...domain.signals import Signal
 from ...domain.values import dataclass
-from .columns import BarColumns
 from .differences import Difference, first_difference
 from .engine import ProcessedBar
+from .live_order import unordered_commits
 from .live_record import LiveRecord
 from .opening import Opening
 
@@ -96,6 +96,7 @@ class LiveComparison:
         self._through: dict[str, Bar] = {}
         self._newest: Bar | None = None
         self._places: list[int | None] = []
+        self._unordered, self._is_ordered = unordered_commits(live), True
         self._pending = _by_exit(live, opening.resolved)
 
     @property
@@ -113,8 +114,10 @@ class LiveComparison:
         if self.account.as_of is None or bar.close_time > self.account.as_of:
             self._compare_equity()
         self._through[bar.symbol] = self._newest = bar
-        sequence = self._live.bars[bar.symbol, bar.time].sequence
+        taken = self._live.bars[bar.symbol, bar.time]
+        sequence = taken.sequence
         self._places.append(sequence)
+        self._is_ordered &= taken.received_at not in self._unordered
         signal = None if step is None else step.signal
         self._compare_signal(bar, signal)
         if step is None:
@@ -192,9 +195,10 @@ class LiveComparison:
         """Compare the account at the newest close, once all bars that closed then are processed."""
         point, newest = self._point(), self._newest
         places, self._places = self._places, []
+        is_ordered, self._is_ordered = self._is_ordered, True
         if point is None or newest is None or not all(map(self._live.log.has_followed, places)):
             return
-        if self.account_left_out:
+        if self.account_left_out or not is_ordered:
             return
         stored = self._live.equity.get(point.time)
         if stored is None:
@@ -269,20 +273,6 @@ class LiveComparison:
         if any(is_in_period(place) for place, _ in live.controls):
             return "request in between: trading was halted or resumed before"
         return None
-
-
-def live_order(columns: BarColumns, live: LiveRecord) -> list[tuple[int, datetime, str]]:
-    """Return keys by which bars come in the order of the log, those that it has no more by their closes before them.
-
-    A late bar comes at its time: before the first bar that is newer, of those that were not late.
-    """
-    newer, keys = dict[str, int](), list[tuple[int, datetime, str]]()
-    for bar in reversed(columns.bars(0, len(columns))):
-        taken = live.bars[bar.symbol, bar.time]
-        if taken.disposition is not Disposition.LATE:
-            newer[bar.symbol] = taken.sequence or 0
-        keys.append((newer.get(bar.symbol, live.log.newest + 1), bar.close_time, bar.symbol))
-    return keys[::-1]
 
 
 def is_of_period(bar: Bar, live: LiveRecord, start: datetime | None, opening: Opening) -> bool:

@@ -16,9 +16,10 @@ from ..decision.trader import Trader
 from ..ports.policy import Policy
 from .columns import BarColumns
 from .engine import BacktestEngine
+from .live_order import live_order
 from .live_record import LiveRecord
 from .opening import Opening
-from .parity import Differs, LiveComparison, is_of_period, live_order
+from .parity import Differs, LiveComparison, is_of_period
 from .result import BacktestProgress
 from .run import NothingToTest, OnProgress
 
