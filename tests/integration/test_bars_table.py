@@ -19,7 +19,7 @@ from tradingsignals_server.adapters.postgres.store import PostgresStore
 from tradingsignals_server.api.mapping.log_encoding import encode
 from tradingsignals_server.domain.bars import Bar
 from tradingsignals_server.domain.calendar import BogotaCalendar, calendar_for
-from tradingsignals_server.domain.errors import BarConflict, NotEnoughBars
+from tradingsignals_server.domain.errors import BarConflict, NotEnoughBars, StorageUnavailable
 from tradingsignals_server.domain.events import Disposition, Receipt
 from tradingsignals_server.domain.intervals import DEFAULT_INTERVAL
 
@@ -240,6 +240,20 @@ class TestRows:
         for limit in (1, 2, 5, 100):
             assert await with_table.list_bars("USDCOP", None, None, limit) == BARS[: -limit - 1 : -1]
 
+    async def test_invalid_and_contradicting_rows_are_logged_once(
+        self, sql: asyncpg.Connection, with_table: PostgresStore, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        await with_table.list_bars("USDCOP", None, None, 100)
+        assert not caplog.messages
+        for number in (1, 2):
+            time = BARS[-1].time + number * DEFAULT_INTERVAL
+            await sql.execute(f"INSERT INTO {SEEDS} VALUES ($1, 'USD/COP', 1, 2, 3, 1, 0)", time)
+            await fill(sql, [bar(BARS[-number].time, 9000.0)])
+        for _ in range(2):
+            await with_table.list_bars("USDCOP", None, None, 100)
+        assert ["rows that are not bars" in message for message in caplog.messages] == [True, False]
+        assert "bars that contradict each other" in caplog.messages[1]
+
     async def test_session_bars_are_inside_sessions(self, sql: asyncpg.Connection, pool: Connections) -> None:
         """A table of a round-the-clock market has four rows outside sessions for each one inside."""
         await table(sql)
@@ -251,6 +265,48 @@ class TestRows:
         store = await opened(pool)
         assert await store.session_bars("USDCOP", 500) == inside[-500:]
         assert await store.session_bars("USDCOP", 5000) == inside
+
+
+class TestWhileItIsReplaced:
+    @pytest.mark.parametrize(
+        ("away", "back"),
+        [
+            (f"ALTER TABLE {SEEDS} RENAME TO aside", f"ALTER TABLE aside RENAME TO {SEEDS}"),
+            (f"ALTER TABLE {SEEDS} RENAME close TO aside", f"ALTER TABLE {SEEDS} RENAME aside TO close"),
+        ],
+    )
+    async def test_it_is_unavailable_and_health_says_so(
+        self, sql: asyncpg.Connection, with_table: PostgresStore, away: str, back: str
+    ) -> None:
+        reads = (
+            lambda: with_table.list_bars("USDCOP", None, None, 1),
+            lambda: with_table.session_bars("USDCOP", 1),
+            lambda: with_table.load_symbol("USDCOP", 1, "v1@", None),
+            lambda: with_table.find_bars([("USDCOP", BARS[-1].time)]),
+        )
+        before = [await read() for read in reads]
+        assert not await with_table.warnings()
+        await sql.execute(away)
+        for read in reads:
+            with pytest.raises(StorageUnavailable, match=r"BARS_TABLE cannot be read, try again: .* does not exist"):
+                await read()
+        (warning,) = await with_table.warnings()
+        assert "BARS_TABLE cannot be read" in warning
+        await sql.execute(back)
+        assert [await read() for read in reads] == before
+        assert not await with_table.warnings()
+
+    async def test_publishers_get_an_error_that_is_retried(
+        self, sql: asyncpg.Connection, with_table: PostgresStore
+    ) -> None:
+        await sql.execute(f"ALTER TABLE {SEEDS} RENAME TO aside")
+        async with running_engine(with_table) as running:
+            (refused,) = await running.engine.publish(BARS[-1:])
+            assert isinstance(refused, StorageUnavailable)
+            assert "BARS_TABLE" in refused.message
+            await sql.execute(f"ALTER TABLE aside RENAME TO {SEEDS}")
+            (receipt,) = await running.publish(BARS[-1:])
+        assert receipt.disposition is Disposition.DUPLICATE
 
 
 class TestBesideStoredBars:

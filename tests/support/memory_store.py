@@ -370,6 +370,10 @@ class MemoryStore:
         signals = self.signals()
         return SignalTotals(len(signals), signals[-1].timestamp if signals else None)
 
+    async def warnings(self) -> Sequence[str]:
+        """See Store."""
+        return ()
+
     async def log_head(self) -> LogHead:
         """See Store."""
         await self._reached()

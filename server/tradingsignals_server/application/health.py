@@ -107,6 +107,7 @@ class HealthReporter:
         self._notices = notices
         self._started = clock()
         self._totals = SignalTotals(0, None)
+        self._of_store: Sequence[str] = ()
         self._lost_at: datetime | None = None
         self._probed_at: float | None = None
 
@@ -121,6 +122,7 @@ class HealthReporter:
         self._probed_at = asyncio.get_running_loop().time()
         try:
             self._totals = await self._store.signal_totals()
+            self._of_store = await self._store.warnings()
             self._lost_at = None
         except ServiceError:
             self._lost_at = self._clock()
@@ -141,7 +143,8 @@ class HealthReporter:
         failing = commits.failed_at is not None and now - commits.failed_at <= FAILURE_COUNTS_FOR
         halted = self._halted()
         halts = () if halted is None else (f"Trading is {halted}: no position is opened",)
-        warnings = (*self._database_warnings(connected), *halts, *self._notices, *self._warnings(found, shown))
+        of_database = (*self._database_warnings(connected), *self._of_store)
+        warnings = (*of_database, *halts, *self._notices, *self._warnings(found, shown))
         unhealthy = failing or not connected
         return Health(
             status=Status.UNHEALTHY if unhealthy else Status.DEGRADED if warnings else Status.HEALTHY,

@@ -161,6 +161,17 @@ async def test_unresponsive_database_is_reported_without_waiting(monkeypatch: py
         assert reporter.report().status is Status.HEALTHY
 
 
+async def test_what_the_store_cannot_read_is_a_warning(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def unreadable() -> list[str]:
+        return ["BARS_TABLE cannot be read"]
+
+    async with running_engine() as running:
+        monkeypatch.setattr(running.store, "warnings", unreadable)
+        health = await reported(running, OPENING)
+        assert health.status is Status.DEGRADED
+        assert "BARS_TABLE cannot be read" in health.warnings
+
+
 async def test_report_lists_a_bounded_number_of_symbols_worst_first() -> None:
     async with running_engine() as running:
         quiet = [bar(0, symbol=f"Q{n}COP") for n in range(MAXIMUM_SYMBOLS + 10)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -13,9 +14,11 @@ import numpy as np
 
 from ...domain.bars import Bar, foreign_spacing, spacing_problem
 from ...domain.calendar import SessionCalendar
-from ...domain.errors import ServiceError
+from ...domain.errors import ServiceError, StorageUnavailable
 from ...domain.symbols import parse_symbol
 from .connection import Database
+
+_logger = logging.getLogger(__name__)
 
 _NAME = re.compile(r"(?:([A-Za-z_]\w*)\.)?([A-Za-z_]\w*)")
 _COLUMNS = ("time", "symbol", "open", "high", "low", "close")
@@ -35,7 +38,11 @@ class BarsTable:
 
     Its symbols may have a slash ("USD/COP"); a time without a zone is UTC. Rows that cannot be a bar, or one that has
     ended by the database's clock, are ignored, and of several bars for the same symbol and time one is taken, because
-    the table may have no key. A volume that is absent or NaN is 0.
+    the table may have no key; the first invalid row, and the first bars that contradict each other, are logged. A
+    volume that is absent or NaN is 0.
+
+    A table that cannot be read, because it is being replaced for example, is like a database that cannot be reached:
+    all methods raise StorageUnavailable, but for `warnings`.
     """
 
     def __init__(
@@ -44,6 +51,8 @@ class BarsTable:
         self._name = name
         self._calendar_of = calendar_of
         self._has_zone = has_zone
+        self._readable = True
+        self._logged = set[str]()
         volume = "nullif(volume::float8, 'NaN')" if has_volume else "0::float8"
         now = "now()" if has_zone else "(now() AT TIME ZONE 'UTC')"
         self._select = (
@@ -89,10 +98,19 @@ class BarsTable:
                 raise BarsTableError(f"BARS_TABLE={name}: {spacing_problem(symbol, spacing, interval)}")
         return table
 
+    async def warnings(self, database: Database) -> Sequence[str]:
+        """Return what health reports of the table, in sentences: that it cannot be read, if so."""
+        try:
+            await self._fetch(database, f"{self._select} LIMIT 0")
+        except StorageUnavailable as error:
+            return [error.message]
+        return []
+
     async def known_symbols(self, database: Database, symbols: Sequence[str]) -> set[str]:
         """Return those of `symbols` that the table has rows for."""
         spelled = {spelling: symbol for symbol in symbols for spelling in _spellings(symbol)}
-        rows = await database.fetch(
+        rows = await self._fetch(
+            database,
             f"SELECT spelling FROM unnest($1::text[]) AS spelling "
             f"WHERE EXISTS (SELECT FROM {self._name} WHERE symbol = spelling)",
             list(spelled),
@@ -102,7 +120,8 @@ class BarsTable:
     async def find(self, database: Database, symbols: Sequence[str], times: Sequence[datetime]) -> Sequence[Bar]:
         """Return the bars with these symbols and times."""
         keys = set(zip(symbols, times, strict=True))
-        rows = await database.fetch(
+        rows = await self._fetch(
+            database,
             f"{self._select} AND symbol = ANY($1::text[]) AND time = ANY($2::{self._time_type}[])",
             [spelling for symbol in set(symbols) for spelling in _spellings(symbol)],
             [self._time_value(time) for time in set(times)],
@@ -147,14 +166,13 @@ class BarsTable:
             if time is not None:
                 values.append(self._time_value(time))
                 where += f" AND time {comparison} ${len(values)}"
-        rows = await database.fetch(f"{self._select} AND {where} ORDER BY time DESC LIMIT {size:d}", *values)
-        bars = {bar.time: bar for bar in self._bars(rows)}
-        return list(bars.values()), rows[-1]["time"] if rows else end, len(rows) == size
+        rows = await self._fetch(database, f"{self._select} AND {where} ORDER BY time DESC LIMIT {size:d}", *values)
+        return self._bars(rows), rows[-1]["time"] if rows else end, len(rows) == size
 
     async def _newest_times(self, database: Database) -> dict[str, list[int]]:
         """Return the times of the newest rows in seconds since 1970, by symbol; rows of no valid symbol are ignored."""
         times: dict[str, list[int]] = {}
-        for row in await database.fetch(f"{self._select} ORDER BY time DESC LIMIT {_SPACING_ROWS:d}"):
+        for row in await self._fetch(database, f"{self._select} ORDER BY time DESC LIMIT {_SPACING_ROWS:d}"):
             with suppress(ServiceError):
                 times.setdefault(parse_symbol(row["symbol"]), []).append(int(self._time_of(row["time"]).timestamp()))
         return times
@@ -170,17 +188,47 @@ class BarsTable:
         return time if self._has_zone else time.replace(tzinfo=UTC)
 
     def _bars(self, rows: Sequence[asyncpg.Record]) -> list[Bar]:
-        bars = []
+        """Return the bars that have ended, each once, in the order of the rows."""
+        bars = dict[tuple[str, datetime], Bar]()
         for row in rows:
             try:
                 prices = (row["open"], row["high"], row["low"], row["close"], row["volume"])
                 symbol, time = parse_symbol(row["symbol"]), self._time_of(row["time"])
                 bar = Bar(symbol, time, *prices, interval=self._calendar_of(symbol).interval)
-                if bar.close_time <= self._time_of(row["now"]):
-                    bars.append(bar)
-            except (ServiceError, TypeError):
+                if bar.close_time > self._time_of(row["now"]):
+                    continue
+            except (ServiceError, TypeError) as error:
+                self._log_once("rows that are not bars are ignored", row, str(error))
                 continue
-        return bars
+            if bars.setdefault((symbol, time), bar) != bar:
+                self._log_once("of bars that contradict each other one is taken", row, "there is another")
+        return list(bars.values())
+
+    def _log_once(self, what: str, row: asyncpg.Record, why: str) -> None:
+        if what not in self._logged:
+            self._logged.add(what)
+            _logger.warning(
+                "BARS_TABLE: in %s %s, such as %s at %s: %s", self._name, what, row["symbol"], row["time"], why
+            )
+
+    async def _fetch(self, database: Database, query: str, *values: object) -> list[asyncpg.Record]:
+        """Return the rows of a query.
+
+        Raises:
+            StorageUnavailable: the table is gone, has lost a column or may not be read.
+        """
+        try:
+            rows = await database.fetch(query, *values)
+        except asyncpg.SyntaxOrAccessError as error:
+            unreadable = StorageUnavailable(f"BARS_TABLE cannot be read, try again: {error}")
+            if self._readable:
+                _logger.warning("%s", unreadable.message)
+            self._readable = False
+            raise unreadable from error
+        if not self._readable:
+            _logger.warning("BARS_TABLE can be read again")
+        self._readable = True
+        return rows
 
 
 def _spellings(symbol: str) -> list[str]:

@@ -320,6 +320,13 @@ class PostgresStore(Committer, UsedKeys):
             )
         return SignalTotals(row["count"], row["last"])
 
+    async def warnings(self) -> Sequence[str]:
+        """See Store."""
+        if self._bars_table is None:
+            return ()
+        async with self._connections.for_engine() as database:
+            return await self._bars_table.warnings(database)
+
     async def shadow_score(self, policy: str) -> ShadowScore:
         """See Store."""
         async with self._connections.for_read() as database:

@@ -223,6 +223,10 @@ class Store(Protocol):
         """Return the number of signals and the timestamp of the newest one in the order of the log."""
         ...
 
+    async def warnings(self) -> Sequence[str]:
+        """Return what health reports of the store, in sentences: that something which it reads cannot be read."""
+        ...
+
     async def log_head(self) -> LogHead:
         """Return the epoch of the log and its oldest and newest sequence."""
         ...
