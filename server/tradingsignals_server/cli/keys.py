@@ -8,6 +8,7 @@ import click
 
 from ..config.settings import Settings
 from ..domain.access import Role
+from .options import FiniteRange
 from .run import run
 
 
@@ -22,7 +23,7 @@ def keys() -> None:
 @keys.command()
 @click.option("--name", required=True, help="Whom or what it is for, such as 'execution engine'.")
 @click.option("--role", type=click.Choice([role.value for role in Role]), required=True, help="What it may do.")
-@click.option("--days", type=click.FloatRange(min=0, min_open=True), help="Days until it expires; never if not given.")
+@click.option("--days", type=FiniteRange(0, 36_500, min_open=True), help="Days until it expires; never if not given.")
 @click.option("--network", "networks", multiple=True, help="Only from here, such as 10.0.0.0/8; may be given again.")
 def create(name: str, role: str, days: float | None, networks: tuple[str, ...]) -> None:
     """Make a key, and print it: it is shown this once, and stored as a hash."""

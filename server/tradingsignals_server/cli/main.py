@@ -15,10 +15,11 @@ from ..adapters.feeds.replay import REPLAY
 from ..config.settings import InvalidSettings, Settings
 from ..domain.errors import StorageUnavailable
 from .backtest import backtest, parity, report
-from .callers import DEFAULT_ADDRESS, explain, watch
+from .callers import explain, watch
 from .keys import keys
 from .models import check, export, stamp
 from .operations import backup, doctor, restore
+from .options import FiniteRange, address_option
 from .run import ERROR_CODE, run, run_task
 
 
@@ -61,7 +62,7 @@ def main() -> None:
 
 @main.command()
 @click.option("--bars", type=click.Path(path_type=Path, dir_okay=False, exists=True), help="Replay this file of bars.")
-@click.option("--speed", type=click.FloatRange(min=0), help="Times faster than the market; 0 does not wait.")
+@click.option("--speed", type=FiniteRange(min=0), help="Times faster than the market; 0 does not wait.")
 @click.option("--feed", type=click.Choice(list(FEEDS)), help="Where bars come from.")
 @click.option("--servers", type=click.IntRange(1, 64), help="Servers to start, for a machine with more cores.")
 def up(bars: Path | None, speed: float | None, feed: str | None, servers: int | None) -> None:
@@ -88,11 +89,9 @@ def serve(feed: str | None) -> None:
 
 @main.command()
 @click.argument("file", type=click.Path(path_type=Path, dir_okay=False, exists=True))
-@click.option(
-    "--speed", type=click.FloatRange(min=0), default=0.0, help="Times faster than the market; 0 does not wait."
-)
+@click.option("--speed", type=FiniteRange(min=0), default=0.0, help="Times faster than the market; 0 does not wait.")
 @click.option("--symbol", help="Symbol of the bars, for a file without a symbol column.")
-@click.option("--address", default=DEFAULT_ADDRESS, show_default=True, help="Where the service listens.")
+@address_option
 @click.option("--force", is_flag=True, help="Publish even to a service that makes its own bars of the same symbol.")
 def replay(file: Path, speed: float, symbol: str | None, address: str, force: bool) -> None:
     """Publish the bars of FILE (CSV, CSV.gz or Parquet) to a running service.
@@ -101,8 +100,8 @@ def replay(file: Path, speed: float, symbol: str | None, address: str, force: bo
     order. Bars that the service has already are acknowledged as duplicates, so a replay that was broken off is simply
     started again.
 
-    The exit code is 1 if the replay could not begin or go on; 3 if bars were stored without a decision, because newer
-    ones had been processed before (LATE), or if the file is damaged and was read up to there.
+    The exit code is 1 if the replay could not begin or go on; 3 if bars were refused, or stored without a decision,
+    because newer ones had been processed before (LATE), or if the file is damaged and was read up to there.
     """
     from ..commands.replay import replay as command
 

@@ -28,7 +28,7 @@ async def create(
         try:
             expires_at = None if lifetime is None else utc_now() + lifetime
             made = await service.create(name, role, expires_at, networks)
-        except (InvalidRequest, OverflowError) as error:
+        except InvalidRequest as error:
             raise click.UsageError(str(error)) from error
     click.echo(f"key {made.key.id} ({role}): it is not shown again", err=True)
     click.echo(made.text)

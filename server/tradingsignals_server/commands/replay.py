@@ -1,8 +1,7 @@
 """`tradingsignals replay`: publish the bars of a file to a running service, across its restarts.
 
-Exit codes: 0, every bar was processed in the order of time, or was already stored (skipped rows and refused bars are
-only reported); 1, the replay could not begin or continue, with a message of one line; 2, an invalid option; INCOMPLETE;
-INTERRUPTED.
+Exit codes: 0, every bar was processed in the order of time, or was already stored (skipped rows are only reported);
+1, the replay could not begin or continue, with a message of one line; 2, an invalid option; INCOMPLETE; INTERRUPTED.
 """
 
 from __future__ import annotations
@@ -36,7 +35,7 @@ from .api_key import api_key, credentials
 from .progress import ReplayDisplay
 
 INCOMPLETE = 3
-"""Exit code if bars were stored without a decision (LATE), or if the file was read only up to a damage."""
+"""Exit code if bars were refused or stored without a decision (LATE), or if the file was read only up to a damage."""
 
 INTERRUPTED = 130
 """Exit code after Ctrl-C, by the convention of shells."""

@@ -33,8 +33,8 @@ async def up(settings: Settings) -> None:
     with _replay_display(settings) as on_progress:
         async with all_in_one(settings, on_progress) as running:
             _warn_of_placeholder(running.service.pipeline)
-            host = _reachable(settings.signal_service_host)
-            print(banner(f"{host}:{running.edge.port}", settings, running.service.dsn), file=sys.stderr, flush=True)
+            address = settings.public_address(running.edge.port)
+            print(banner(address, settings, running.service.dsn), file=sys.stderr, flush=True)
             await running.service.until_refused()
 
 
@@ -56,8 +56,7 @@ async def up_multi_server(settings: Settings) -> None:
     restart = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, restart.set)
     async with multi_server(settings) as running:
-        host = _reachable(settings.signal_service_host)
-        print(banner(f"{host}:{running.edge.port}", settings, running.dsn), file=sys.stderr, flush=True)
+        print(banner(settings.public_address(running.edge.port), settings, running.dsn), file=sys.stderr, flush=True)
         while True:
             await restart.wait()
             restart.clear()
@@ -92,8 +91,3 @@ def _protect(settings: Settings, *names: str) -> None:
 def _warn_of_placeholder(pipeline: Pipeline) -> None:
     if pipeline.live.policy.description.simulated:
         log.warning("no model is loaded (MODEL_PATH): predictions are placeholders, signals are marked simulated")
-
-
-def _reachable(host: str) -> str:
-    """Return a host to paste into a client: a server on every interface is reachable on the loopback interface."""
-    return "127.0.0.1" if host in {"0.0.0.0", "::"} else host  # noqa: S104

@@ -142,6 +142,12 @@ class Settings(RuleSettings, ServiceSettings, AccessSettings):
         """Return the sessions of `symbol`, of bars of its interval."""
         return calendar_for(symbol, self.session_calendar, self.bar_interval.of(symbol))
 
+    def public_address(self, port: int | None = None) -> str:
+        """Return where programs on this machine reach the public port, which is `port` if it was a free one."""
+        everywhere = self.signal_service_host in {"0.0.0.0", "::"}  # noqa: S104 - looked for, not listened on
+        host = "127.0.0.1" if everywhere else self.signal_service_host
+        return f"{f'[{host}]' if ':' in host else host}:{port or self.signal_service_port}"
+
     @property
     def reachable_host(self) -> str:
         """Where other servers reach this one."""

@@ -195,10 +195,17 @@ def failing(monkeypatch: pytest.MonkeyPatch, error: Exception) -> Result:
         (("dance",), "No such command 'dance'"),
         (("up", "--bars", "missing.csv"), "missing.csv"),
         (("up", "--speed", "-1"), "-1"),
+        (("up", "--speed", "nan"), "'nan' is not a finite number"),
         (("up", "--feed", "pigeon"), "pigeon"),
         (("serve", "--speed", "1"), "--speed"),
         (("replay",), "FILE"),
         (("replay", "missing.csv"), "missing.csv"),
+        (("replay", __file__, "--speed", "nan"), "'nan' is not a finite number"),
+        (("replay", __file__, "--speed", "inf"), "'inf' is not a finite number"),
+        *(
+            (("keys", "create", "--name=a", "--role=admin", "--days", days), "Invalid value for '--days'")
+            for days in ("nan", "inf", "3e6", "0")
+        ),
         (("watch", "--colour"), "--colour"),
         (("edge",), "--out"),
         (("edge", "--out", "x", "--listen", "nowhere"), "must be HOST:PORT"),
@@ -260,6 +267,27 @@ def test_options_override_the_environment(started: Started) -> None:
     kept = started("tradingsignals_server.commands.up.serve")
     assert run("serve", "--feed", "push", FEED="simulate").exit_code == 0
     assert [settings.feed for settings in kept] == [FEEDS["push"]]
+
+
+@pytest.mark.parametrize("words", ["watch", "explain 366f0b29-7c85-5545-bbbc-54c88cfb5e91", f"replay {__file__}"])
+@pytest.mark.parametrize(
+    ("host", "address"), [("127.0.0.2", "127.0.0.2:8100"), ("::", "127.0.0.1:8100"), ("::1", "[::1]:8100")]
+)
+def test_callers_go_to_the_public_port_of_the_settings(
+    monkeypatch: pytest.MonkeyPatch, words: str, host: str, address: str
+) -> None:
+    addresses: list[str] = []
+
+    async def called(*words: str, address: str = "", **_: Any) -> int:
+        addresses.append(address or words[0])
+        return 0
+
+    command, *_ = words.split()
+    monkeypatch.setattr(f"tradingsignals_server.commands.{command}.{command}", called)
+    settings = {"SIGNAL_SERVICE_HOST": host, "SIGNAL_SERVICE_PORT": "8100"}
+    assert run(*words.split(), **settings).exit_code == 0
+    assert run(*words.split(), "--address", "there:1", SIGNAL_SERVICE_PORT="wrong").exit_code == 0
+    assert addresses == [address, "there:1"]
 
 
 @pytest.mark.parametrize(("result", "code"), [(None, 0), (0, 0), (3, 3)])

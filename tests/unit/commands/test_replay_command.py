@@ -108,12 +108,12 @@ async def test_summary_lists_the_first_reasons(script: Any, tmp_path: Path, scre
     file = write(tmp_path / "bars.csv", 20)
     file.write_text(file.read_text() + "\nrubbish\n")
     script.refused_closes = frozenset({4001.0})
-    assert await replay(file, address=script.address, console=screen.console) == 0
+    assert await replay(file, address=script.address, console=screen.console) == INCOMPLETE
     assert "  rejected                10" in screen.lines
     assert "  rows skipped             1" in screen.lines
     assert "    row 22: it has 1 cell, and the header has 6" in screen.lines
     assert "    row 3: USDCOP 2024-01-02 13:05: it differs" in screen.lines
-    assert screen.lines[-1] == "    and 6 more"
+    assert screen.lines[-2:] == ["    and 6 more", "WARNING: 10 of 20 bars are refused: they are not stored"]
 
 
 @pytest.mark.parametrize(

@@ -60,6 +60,9 @@ class Tally:
                 f"{late:,} of {counted(self.bars, 'bar')} {are} stored, but made no signal, because newer bars of "
                 f"{their} had been processed before"
             )
+        if self.rejected:
+            are = "is refused: it is" if self.rejected == 1 else "are refused: they are"
+            yield f"{self.rejected:,} of {counted(self.bars, 'bar')} {are} not stored"
         if self.file.damage is not None:
             read = counted(len(self.file), "bar before the damage was", "bars before the damage were")
             yield f"only the {read} read: {self.file.damage}"

@@ -143,15 +143,14 @@ def _has_secret(file: Path) -> bool:
 
 def _health(settings: Settings) -> dict[str, object] | None:
     """Return what /health says at the public port; None if none of ours responds."""
-    host, port = settings.signal_service_host, settings.signal_service_port
-    host = "127.0.0.1" if host in {"0.0.0.0", "::"} else host  # noqa: S104 - compared only
-    connection = HTTPConnection(host, port, timeout=_HEALTH_TIMEOUT_S)
+    address = settings.public_address()
+    connection = HTTPConnection(address, timeout=_HEALTH_TIMEOUT_S)
     try:
         if settings.tls is not None:
             context = ssl.create_default_context(cafile=settings.tls_cert)
             context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
             context.check_hostname = False  # it names the host that callers use, and here is an address
-            connection = HTTPSConnection(host, port, timeout=_HEALTH_TIMEOUT_S, context=context)
+            connection = HTTPSConnection(address, timeout=_HEALTH_TIMEOUT_S, context=context)
         connection.request("GET", "/health", headers={"Accept": "application/json"})
         said = json.loads(connection.getresponse().read())
     except (OSError, HTTPException, ValueError):

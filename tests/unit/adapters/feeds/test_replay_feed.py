@@ -68,6 +68,7 @@ async def test_results_are_counted_and_refusals_logged_with_rows(
         ", row 7: USDCOP 2024-01-02 16:05: a different bar of USDCOP at 2024-01-02T16:05:00Z is stored; "
         "bars never change",
         ": replay finished, 6 bars (accepted 5, rejected 1, rows skipped 1)",
+        ": 1 of 6 bars is refused: it is not stored",
     ]
 
 
