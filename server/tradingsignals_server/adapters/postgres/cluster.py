@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -24,6 +25,9 @@ from .unprivileged import HERE, UnixAccount, user_name
 SUPERUSER = "postgres"
 PORT = 5432
 """Part of the socket's name; no port is opened."""
+_CAUSE = re.compile(r"\b(?:FATAL|PANIC|ERROR|error):\s+(.+)")
+"""The cause of a failure in a line of initdb, which it prints before what it does about it."""
+
 _INITDB_TIMEOUT_S = 120.0
 
 
@@ -159,7 +163,8 @@ async def _initdb(folder: Path, cluster: Cluster) -> None:
         output.seek(0)
         said = output.read().decode(errors="replace").strip().splitlines()
     if process.returncode != 0:
-        raise EmbeddedPostgresError(f"initdb failed: {'; '.join(said[-3:])}")
+        causes = [found[1] for found in map(_CAUSE.search, said) if found] or said[-3:]
+        raise EmbeddedPostgresError(f"initdb failed: {'; '.join(causes[:3])}")
 
 
 def restrict_access(cluster: Cluster) -> None:
