@@ -158,7 +158,7 @@ def _require_readable(path: Path, schema: Any, columns: Sequence[int | None]) ->
     """Check the types of the columns.
 
     Raises:
-        UnreadableFile: a type cannot be converted, or a column exists twice.
+        UnreadableFile: a type cannot be converted.
     """
     import pyarrow as pa  # noqa: PLC0415
 
@@ -167,8 +167,6 @@ def _require_readable(path: Path, schema: Any, columns: Sequence[int | None]) ->
         if column is None:
             continue
         name, type_ = schema.names[column], schema.field(column).type
-        if schema.names.count(name) > 1:
-            raise UnreadableFile(path, f"it has more than one column {name}")
         plain = type_.value_type if is_.is_dictionary(type_) else type_
         readable = is_.is_string(plain) or is_.is_large_string(plain) or is_.is_null(plain)
         if role != "symbol":
@@ -197,7 +195,7 @@ def _columns(path: Path, header: Sequence[str]) -> list[int | None]:
     """Return the column indexes of time, symbol, the prices and volume; None for a missing symbol or volume.
 
     Raises:
-        UnreadableFile: the time or a price has no column.
+        UnreadableFile: the time or a price has no column, or one of them more than one.
     """
     names = [name.strip().lower() for name in header]
     columns = {name: names.index(name) for name in names}
@@ -208,7 +206,11 @@ def _columns(path: Path, header: Sequence[str]) -> list[int | None]:
         present = repr(", ".join(header)[:_SHOWN_NAMES].strip())
         shown = present if len(present) <= 2 * _SHOWN_NAMES else present[:_SHOWN_NAMES] + "..."
         raise UnreadableFile(path, f"it does not contain bars: it has no column {', '.join(missing)}, only {shown}")
-    return [time, columns.get("symbol"), *(columns[price] for price in PRICES), columns.get("volume")]
+    found = [time, columns.get("symbol"), *(columns[price] for price in PRICES), columns.get("volume")]
+    for column in found:
+        if column is not None and names.count(names[column]) > 1:
+            raise UnreadableFile(path, f"it has more than one column {names[column]}")
+    return found
 
 
 @contextmanager

@@ -283,6 +283,13 @@ def test_file_without_bars_is_refused(tmp_path: Path, text: str, problem: str) -
     assert problem in refusal_of(write(tmp_path, text))
 
 
+@pytest.mark.parametrize("name", ["close", "Close", "symbol", "volume"])
+def test_a_column_that_stands_twice_is_refused(tmp_path: Path, name: str) -> None:
+    header = f"time,symbol,open,high,low,close,volume,{name}"
+    path = write(tmp_path, f"{header}\n2024-01-02T13:00:00Z,USDCOP,1,1,1,1,0,2\n")
+    assert refusal_of(path) == f"it has more than one column {name.lower()}"
+
+
 def test_unreadable_file_is_refused(tmp_path: Path) -> None:
     contents = {
         "broken.csv.gz": gzip.compress((HEADER + FIRST).encode())[:20],
