@@ -64,6 +64,8 @@ MISTAKES = {
     "no number": Mistake("GET", "/api/signals/history?limit=many", None, 400, 3, "limit"),
     "out of range": Mistake("GET", "/api/signals/history?limit=1e99", None, 400, 3, "limit"),
     "twice": Mistake("GET", "/api/signals/history?limit=1&limit=2", None, 400, 3, "limit"),
+    "without a value": Mistake("GET", "/api/signals/latest?symbol", None, 400, 3, "no value"),
+    "without a value behind another": Mistake("GET", "/api/events?limit=1&symbols&x=1", None, 400, 3, "no value"),
     "twice as text": Mistake("GET", "/api/signals/latest?symbol=A&symbol=B", None, 400, 3, "symbol is in"),
     "escaped name": Mistake("GET", "/api/signals/latest?sym%62ol=A", None, 400, 3, "escape"),
     "no value of the enum": Mistake("GET", "/api/signals/history?action=FLY", None, 400, 3, "FLY"),

@@ -55,6 +55,24 @@ async def test_streams_deliver_headers_and_each_event_without_delay(
     assert [event["through_sequence"] for event in events] == ["1", "2"]
 
 
+@pytest.mark.parametrize(
+    ("accept", "form"),
+    [
+        ("text/event-stream;q=0", NDJSON),
+        ("Text/Event-Stream ; Q=0.000, */*", NDJSON),
+        ("*/*, text/event-stream;charset=utf-8;q=0.", NDJSON),
+        ("text/event-stream;q=0.1, */*;q=0", SSE),
+        ("application/json;q=0, text/event-stream", SSE),
+    ],
+)
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+async def test_a_weight_of_0_refuses_server_sent_events(
+    rest: httpx.AsyncClient, method: str, accept: str, form: Form
+) -> None:
+    async with rest.stream(method, PATHS[0], headers={"accept": accept}) as response:
+        assert response.headers["content-type"] == form.content_type
+
+
 async def test_parameters_of_streams_are_parsed(rest: httpx.AsyncClient, released: asyncio.Event) -> None:
     released.set()
     query = "symbols=A&symbols=B,C&actions=buy&resume_after=9007199254740993"

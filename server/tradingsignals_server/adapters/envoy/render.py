@@ -14,7 +14,7 @@ import jinja2
 
 from ...domain.access import Network
 from ...transport.certificates import TlsFiles
-from .accept import wants_json_pattern
+from .accept import refuses_pattern, wants_json_pattern
 from .contract import BODY_SERVICE, JSON_SERVICE, STREAM_SERVICES, read_contract
 from .files import NO_PAGE, EdgeFile, edge_files, methods_of, write_files
 from .hosts import is_loopback, served_hosts
@@ -139,6 +139,7 @@ def _rendered(config: EdgeConfig, folder: Path, files: list[EdgeFile]) -> str:
             ca_bundle=CA_BUNDLE,
             no_page=NO_PAGE,
             wants_json=wants_json_pattern(),
+            refuses=refuses_pattern,
             kept_headers=KEPT_HEADERS,
             edge_errors=EDGE_ERRORS,
         )

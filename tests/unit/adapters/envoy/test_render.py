@@ -154,8 +154,12 @@ def test_streams_have_no_timeout_and_two_encodings(path: str) -> None:
     here = [route for route in routes(rendered()) if route["match"].get("safe_regex", {}).get("regex") == f"{path}/?"]
     found = [route for route in here if "route" in route]
     assert [route["route"]["timeout"] for route in found] == ["0s", "0s"]
-    accepted = [[header["string_match"]["contains"] for header in route["match"].get("headers", [])] for route in found]
-    assert accepted == [["text/event-stream"], []]
+    accepted = [
+        [(*header["string_match"], header.get("invert_match", False)) for header in route["match"].get("headers", [])]
+        for route in found
+    ]
+    assert accepted == [[("contains", "ignore_case", False), ("safe_regex", True)], []]
+    assert found[0]["match"]["headers"][0]["string_match"]["contains"] == "text/event-stream"
     transcoders = [route["typed_per_filter_config"]["envoy.filters.http.grpc_json_transcoder"] for route in found]
     assert [transcoder["services"] for transcoder in transcoders] == [
         ["tradingsignals.edge.v1.ServerSentEventsService"],
