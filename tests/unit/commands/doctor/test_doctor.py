@@ -42,6 +42,7 @@ def nothing_set(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.chdir(tmp_path)
     for name in Settings.model_fields:
         monkeypatch.delenv(name.upper(), raising=False)
+    monkeypatch.setattr("tradingsignals_server.logs.configure", lambda *_: None)  # other tests read the log
 
 
 def levels(findings: Iterator[Finding]) -> dict[str, Level]:
