@@ -68,7 +68,7 @@ def torch_outputs(torch: Any, policy: NumpyPolicy, sessions: list[npt.NDArray[np
             scaled = (observations.astype(np.float64) - policy.mean) / np.sqrt(policy.variance)
             inputs = torch.from_numpy(np.clip(scaled, -policy.clip, policy.clip).astype(np.float32))
             outputs, _ = lstm(inputs)
-            probabilities.append(torch.softmax(head(outputs) / policy.temperature, dim=-1).numpy())
+            probabilities.append(torch.softmax(head(outputs), dim=-1).numpy())
     return np.concatenate(probabilities).astype(np.float64)
 
 

@@ -220,7 +220,6 @@ class NumpyPolicy:
     variance: Numbers | float = 1.0
     epsilon: float = 0.0
     clip: float = np.inf
-    temperature: float = 1.0
 
     def __post_init__(self) -> None:
         self.reset()
@@ -238,7 +237,6 @@ class NumpyPolicy:
         policy = cls(
             [(w.input_weights, w.recurrent_weights, w.input_bias, w.recurrent_bias) for w in weights.lstm],
             [(layer.weights, layer.bias) for layer in (*dense, weights.logits)],
-            temperature=weights.temperature or 1.0,
         )
         if scale is not None:
             policy.mean, policy.variance = scale.mean, scale.variance
@@ -255,7 +253,7 @@ class NumpyPolicy:
             self.hidden[layer] = x = _sigmoid(o) * np.tanh(self.cell[layer])
         for place, (w, b) in enumerate(self.dense):
             x = w.astype(np.float64) @ x + b
-            x = np.tanh(x) if place < len(self.dense) - 1 else x / self.temperature
+            x = np.tanh(x) if place < len(self.dense) - 1 else x
         weights = np.exp(x - x.max())
         probabilities: npt.NDArray[np.float64] = weights / weights.sum()
         return probabilities

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..adapters.onnx.errors import ExportRefused, ModelRefused
-from ..adapters.onnx.metadata import KIND_NONE, Metadata, OutputKind, range_text
+from ..adapters.onnx.metadata import KIND_NONE, Metadata, OutputKind
 from ..adapters.onnx.model_file import ModelSpecification, load_model
 from ..adapters.onnx.policy import OnnxPolicy
 from ..adapters.python_features import PythonFeatures
@@ -100,14 +100,14 @@ def export(policy: Path, out: Path, options: ExportOptions) -> Exported:
     if statistics is not None and options.vecnormalize is not None:
         normalisation = normalisation_of(options.vecnormalize, statistics, spaces.observed, observed.declared.stack)
     recording = recording_of(policy, source, observed.features, normalisation, options)
-    weights = replace(weights_of(policy, source, normalisation), temperature=options.temperature)
+    weights = weights_of(policy, source, normalisation)
     metadata = _metadata(policy, source, observed, actions, normalisation, options)
     metadata = replace(metadata, distributions=distributions_of(observed.declared, recording.observations))
     if options.version is None:
         # Hash of the whole file, because metadata such as the reset rule affects decisions as weights do.
         content_hash = hashlib.sha256(build_model(weights, metadata.to_properties())).hexdigest()
         metadata = replace(metadata, version=content_hash[:12])
-    reference = TorchReference(source, statistics, options.temperature)
+    reference = TorchReference(source, statistics)
     with one_thread():
         confirmed = confirmed_actions(policy, reference, recording, branch, spaces.branches, options)
         with new_file(out, build_model(weights, metadata.to_properties())) as written:
@@ -144,7 +144,7 @@ def _metadata(
         output=source.kind.output,
         reset=options.reset if source.kind.recurrent or observed.declared.stack > 1 else ResetRule.NONE,
         normalisation=_normalisation_text(normalisation),
-        calibration=_calibration_text(options),
+        calibration=KIND_NONE,
         training_range=options.training_range,
         git_revision=options.git_revision,
         seed=None if source.seed is None else str(source.seed),
@@ -215,10 +215,3 @@ def _normalisation_text(normalisation: Normalisation | None) -> str:
             "clip": normalisation.clip,
         }
     )
-
-
-def _calibration_text(options: ExportOptions) -> str:
-    if options.temperature is None:
-        return KIND_NONE
-    fitted_to = None if options.calibration_range is None else json.loads(range_text(options.calibration_range))
-    return json.dumps({"kind": "temperature", "temperature": options.temperature, "range": fitted_to})

@@ -43,8 +43,6 @@ class ExportOptions:
     version: version of the model; default: the beginning of a hash of the content of the file without its version.
     reset: SESSION or NEVER, according to the episodes in training.
     training_range: first and last time of the training data.
-    temperature: divisor of the logits, above 0, and calibration_range: first and last time of the data that it was
-        fitted to. For the training of this service, whose policies were calibrated so.
     git_revision: revision of the training code.
     """
 
@@ -63,8 +61,6 @@ class ExportOptions:
     version: str | None = None
     reset: ResetRule = ResetRule.SESSION
     training_range: Range | None = None
-    temperature: float | None = None
-    calibration_range: Range | None = None
     git_revision: str | None = None
 
 
@@ -84,8 +80,6 @@ def require_valid(options: ExportOptions) -> None:
     """
     if options.reset is ResetRule.NONE:
         raise ExportRefused("--reset none: session or never is needed; a policy without a state has no reset anyway")
-    if options.temperature is not None and not 0.0 < options.temperature < float("inf"):
-        raise ExportRefused(f"--temperature {options.temperature}: a number above 0 is needed")
     for text in options.trust:
         module, _, name = text.partition(":")
         if not (module and name):

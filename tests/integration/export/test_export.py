@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -76,12 +75,12 @@ VARIANTS: dict[str, tuple[dict[str, Any], bool]] = {
 def test_exported_policy_has_parity_with_torch(policy_kwargs: dict[str, Any], normalised: bool, tmp_path: Path) -> None:
     source = trained(tmp_path, policy_kwargs)
     out = tmp_path / "models" / "usdcop" / "1" / "model.onnx"
-    made = export(source.zip, out, vecnormalize=source.statistics if normalised else None, temperature=1.5)
+    made = export(source.zip, out, vecnormalize=source.statistics if normalised else None)
 
     assert made.parity.holds
     assert made.parity.decisions == DECISIONS
     assert made.parity.resets > 50
-    assert "parity with torch over 2860 steps, 9740 decisions" in made.report()
+    assert "parity with torch over 2,860 steps, 9,740 decisions" in made.report()
     assert [path.name for path in out.parent.iterdir()] == ["model.onnx"]
     assert check(out).startswith(f"{out}: will serve")
     assert made.specification.layers == policy_kwargs.get("n_lstm_layers", 1)
@@ -132,12 +131,11 @@ def test_every_activation_matches_torch(activation: str, tmp_path: Path) -> None
 @pytest.mark.parametrize("batch", ["one by one", "in a batch"])
 @pytest.mark.parametrize(
     "mistake",
-    ["gates in the order of torch", "state forgotten", "normalised wrongly", "temperature left out"],
+    ["gates in the order of torch", "state forgotten", "normalised wrongly"],
 )
 def test_wrong_graph_is_refused(mistake: str, batch: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(parity, "STEPS", {1: 20} if batch == "one by one" else {3: 10})
     source = small(tmp_path)
-    build = onnx_graph.build_model
     if mistake == "gates in the order of torch":
         monkeypatch.setattr(onnx_graph, "_gates", lambda values: values)
     elif mistake == "state forgotten":
@@ -146,16 +144,10 @@ def test_wrong_graph_is_refused(mistake: str, batch: str, tmp_path: Path, monkey
         monkeypatch.setattr(
             OnnxPolicy, "decide_batch", lambda self, o, s: decide_batch(self, o, [self.initial_state()] * len(s))
         )
-    elif mistake == "normalised wrongly":
-        monkeypatch.setattr(onnx_graph, "_normalised", lambda *_: "observation")
     else:
-
-        def untempered(weights: Any, properties: Any) -> bytes:
-            return build(replace(weights, temperature=None), properties)
-
-        monkeypatch.setattr(onnx_graph, "build_model", untempered)
+        monkeypatch.setattr(onnx_graph, "_normalised", lambda *_: "observation")
     with pytest.raises(ExportRefused, match=r"differently in ONNX and in torch: .*model\.onnx is not written"):
-        export(source.zip, tmp_path / "model.onnx", vecnormalize=source.statistics, temperature=2.0)
+        export(source.zip, tmp_path / "model.onnx", vecnormalize=source.statistics)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["policy.zip", "statistics.pkl"]
 
 
@@ -189,24 +181,6 @@ def test_actions_are_reordered_to_hold_buy_sell(tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("quick")
-def test_temperature_divides_the_logits(tmp_path: Path) -> None:
-    source = small(tmp_path)
-    plain = OnnxPolicy(export(source.zip, tmp_path / "plain.onnx").path)
-    span = (datetime(2023, 1, 2, tzinfo=UTC), datetime(2023, 6, 30, tzinfo=UTC))
-    made = export(source.zip, tmp_path / "cool.onnx", temperature=2.5, calibration_range=span)
-    assert json.loads(made.specification.calibration) == {
-        "kind": "temperature",
-        "temperature": 2.5,
-        "range": ["2023-01-02T00:00:00Z", "2023-06-30T00:00:00Z"],
-    }
-    cool = OnnxPolicy(made.path)
-    for observation in observations(20):
-        logits = np.log(numbers(plain.decide(observation, plain.initial_state())[0]))
-        expected = np.exp(logits / 2.5) / np.exp(logits / 2.5).sum()
-        assert numbers(cool.decide(observation, cool.initial_state())[0]) == pytest.approx(expected.tolist(), abs=1e-6)
-
-
-@pytest.mark.usefixtures("quick")
 def test_options_are_written_to_the_metadata(tmp_path: Path) -> None:
     source = small(tmp_path)
     span = (datetime(2021, 1, 4, tzinfo=UTC), datetime(2022, 12, 30, tzinfo=UTC))
@@ -229,8 +203,6 @@ def test_same_policy_gives_the_same_file(tmp_path: Path) -> None:
     one, other = (export(source.zip, tmp_path / name) for name in ("one.onnx", "other.onnx"))
     assert one.path.read_bytes() == other.path.read_bytes()
     assert one.specification.name == "policy"
-    tempered = export(source.zip, tmp_path / "tempered.onnx", temperature=2.0)
-    assert tempered.specification.version != one.specification.version
 
 
 @pytest.mark.usefixtures("quick")
@@ -241,7 +213,7 @@ def test_existing_file_is_never_overwritten(tmp_path: Path, monkeypatch: pytest.
     assert out.stat().st_mode & 0o777 == source.zip.stat().st_mode & 0o777
     refusal = r"model\.onnx: exists already and is not overwritten; name the file of a new version with --out"
     with pytest.raises(ExportRefused, match=refusal):
-        export(source.zip, out, temperature=2.0)
+        export(source.zip, out, reset=ResetRule.NEVER)
     assert out.read_bytes() == made
     # Neither is a file that is created while the export runs.
     raced = tmp_path / "raced.onnx"
@@ -265,7 +237,6 @@ def test_derived_version_depends_on_the_whole_file(tmp_path: Path) -> None:
         {},
         {"reset": ResetRule.NEVER},
         {"vecnormalize": source.statistics},
-        {"temperature": 2.0},
         {"actions": ("SELL", "HOLD", "BUY")},
         {"name": "other"},
     ]

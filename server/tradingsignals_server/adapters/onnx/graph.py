@@ -4,7 +4,7 @@ Without a tracer, the graph contains only the operators of the policy, and equal
 which there is no operator here is given as a graph of its own (`Traced`). This module needs the `onnx` package, which
 serving does not.
 
-    observation -> normalised -> extractor -> LSTM -> layers -> logits -> / temperature -> softmax -> probabilities
+    observation -> normalised -> extractor -> LSTM -> layers -> logits -> softmax -> probabilities
 
 A policy without a recurrent state has no LSTM layers. Of one that gives the values of its actions, `logits` is the last
 layer, and there is no softmax.
@@ -97,7 +97,6 @@ class PolicyWeights:
     lstm: empty for a policy without a recurrent state.
     layers: between the LSTM and `logits`.
     extractor: between the observation and the LSTM.
-    temperature: divisor of the logits before the softmax, None for 1.
     output: PROBABILITIES, or ACTION_VALUES for the values of `logits` as they are.
     """
 
@@ -105,7 +104,6 @@ class PolicyWeights:
     layers: tuple[Layer, ...]
     logits: DenseLayer
     normalisation: Normalisation | None = None
-    temperature: float | None = None
     extractor: tuple[Layer, ...] = ()
     output: OutputKind = OutputKind.PROBABILITIES
 
@@ -132,10 +130,7 @@ def build_model(weights: PolicyWeights, properties: Mapping[str, str]) -> bytes:
         latent = _recurrence(graph, latent, weights.lstm)
     latent = _through(graph, latent, weights.layers)
     if weights.output is OutputKind.PROBABILITIES:
-        logits = _dense(graph, latent, weights.logits)
-        if weights.temperature is not None:
-            logits = graph.add("Div", logits, graph.constant(np.float32(weights.temperature)))
-        graph.add("Softmax", logits, out=weights.output, axis=-1)
+        graph.add("Softmax", _dense(graph, latent, weights.logits), out=weights.output, axis=-1)
     else:
         _dense(graph, latent, weights.logits, out=weights.output)
 

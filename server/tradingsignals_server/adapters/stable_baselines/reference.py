@@ -20,11 +20,8 @@ Float32 = npt.NDArray[np.float32]
 class TorchReference:
     """The policy in torch, behind the normalisation of VecNormalize: the reference for an exported policy."""
 
-    def __init__(
-        self, policy: TrainedPolicy, statistics: VecNormalize | None, temperature: float | None = None
-    ) -> None:
+    def __init__(self, policy: TrainedPolicy, statistics: VecNormalize | None) -> None:
         self._policy = policy
-        self._temperature = temperature
         self._statistics = statistics if statistics is not None and statistics.norm_obs else None
 
     @property
@@ -80,10 +77,7 @@ class TorchReference:
         first = 0
         for branch in branches:
             if first == self._policy.columns.start:
-                tempered = branch.probs
-                if self._temperature is not None:
-                    tempered = torch.softmax(branch.logits / self._temperature, dim=-1)
-                made: Float32 = tempered.numpy()
+                made: Float32 = branch.probs.numpy()
                 return made
             first += branch.probs.shape[-1]
         raise AssertionError("the columns are those of a branch")

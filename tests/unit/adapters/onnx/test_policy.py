@@ -79,7 +79,7 @@ def numbers(probabilities: Probabilities | None) -> list[float]:
 
 @pytest.mark.parametrize(("layers", "size", "normalised"), [(1, 8, False), (1, 64, True), (2, 16, True), (3, 5, False)])
 def test_policy_matches_the_recurrence_in_numpy(layers: int, size: int, normalised: bool, tmp_path: Path) -> None:
-    weights = replace(random_weights(layers, size, normalised=normalised), temperature=1.7)
+    weights = random_weights(layers, size, normalised=normalised)
     reference = NumpyPolicy.of(weights)
     for decision, observation in zip(
         run(OnnxPolicy(policy_file(tmp_path, weights)), 500), observations(500), strict=True
