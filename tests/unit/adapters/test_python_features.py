@@ -172,7 +172,7 @@ def test_observation_that_fails_says_why(function: Callable[..., Any], message: 
 
 
 def test_too_few_bars_at_a_quote_are_said() -> None:
-    with pytest.raises(FeaturesFailed, match="m:f needs 2 bars and 1 are known"):
+    with pytest.raises(FeaturesFailed, match="m:f needs 2 bars and got 1"):
         PythonFeatures("m:f", Mine(change)).observe(context(1))
 
 
