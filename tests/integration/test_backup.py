@@ -15,7 +15,7 @@ from tests.support.deadlines import DEADLINE, within
 from tests.support.engine import running_engine
 from tests.support.postgres import PASSWORD
 
-from tradingsignals_server.adapters.postgres.backup import BackupFailed, back_up, restore
+from tradingsignals_server.adapters.postgres.backup import BackupFailed, back_up, restore, valid_keys
 from tradingsignals_server.adapters.postgres.connection import Connections, connections
 from tradingsignals_server.adapters.postgres.migrate import MigrationError, migrate
 from tradingsignals_server.adapters.postgres.peer_secret import peer_secret
@@ -101,6 +101,29 @@ async def test_log_gets_a_new_epoch_unless_it_is_to_be_the_same(filled: str, sto
     await within(restore(other, tmp_path / "backup", same_epoch=False))
     assert await epoch_of(same) == await epoch_of(filled)
     assert await epoch_of(other) != await epoch_of(filled)
+
+
+async def test_a_key_that_was_revoked_after_the_backup_is_among_the_valid_ones(
+    filled: str, empty: str, pool: Connections, tmp_path: Path
+) -> None:
+    keys = [
+        ("a" * 13, None, None),
+        ("b" * 13, "now()", None),
+        ("c" * 13, None, "now()"),
+        ("d" * 13, None, "'2100-1-1'"),
+    ]
+    async with pool.for_engine() as database:
+        for key_id, revoked, expires in keys:
+            await database.execute(
+                "INSERT INTO api_keys (key_id, name, role, secret_hash, revoked_at, expires_at) "
+                f"VALUES ($1::text, 'desk', 'admin', sha256($1::text::bytea), {revoked or 'NULL'}, {expires or 'NULL'})",
+                key_id,
+            )
+        await within(back_up(filled, tmp_path / "backup"))
+        await database.execute("UPDATE api_keys SET revoked_at = now()")
+    await within(restore(empty, tmp_path / "backup", same_epoch=False))
+    assert await valid_keys(empty) == [f"{letter * 13} (desk)" for letter in "ad"]
+    assert await valid_keys(filled) == []
 
 
 async def test_backup_beside_a_working_engine_is_of_one_moment(

@@ -33,6 +33,11 @@ SELECT epoch, oldest_sequence, last_sequence, (SELECT count(*) FROM bars) AS bar
 FROM event_log
 """
 
+_VALID_KEYS = """
+SELECT key_id, name FROM api_keys WHERE revoked_at IS NULL AND (expires_at IS NULL OR expires_at > now())
+ORDER BY created_at, key_id
+"""
+
 _TABLES = """
 SELECT count(*) FROM pg_class JOIN pg_namespace ON pg_namespace.oid = relnamespace
 WHERE relkind IN ('r', 'p', 'S', 'v', 'm') AND nspname NOT LIKE 'pg\\_%' AND nspname <> 'information_schema'
@@ -166,6 +171,18 @@ async def _first_is_simulated(script: AsyncIterable[bytes]) -> bool:
         if (copy := _COPY_BARS.match(line.decode())) is not None:
             columns = copy[1].split(", ")
     return False
+
+
+async def valid_keys(dsn: str) -> Sequence[str]:
+    """Return id and name of each API key that is neither revoked nor expired; none if the schema is older than keys.
+
+    Raises:
+        BackupFailed: the database cannot be reached.
+    """
+    async with _connection(dsn) as database:
+        if await database.fetchval("SELECT to_regclass('api_keys') IS NULL"):
+            return []
+        return [f"{row['key_id']} ({row['name']})" for row in await database.fetch(_VALID_KEYS)]
 
 
 @asynccontextmanager
