@@ -107,16 +107,16 @@ async def test_a_key_that_was_revoked_after_the_backup_is_among_the_valid_ones(
     filled: str, empty: str, pool: Connections, tmp_path: Path
 ) -> None:
     keys = [
-        ("a" * 13, None, None),
-        ("b" * 13, "now()", None),
-        ("c" * 13, None, "now()"),
-        ("d" * 13, None, "'2100-1-1'"),
+        ("a" * 13, "NULL", "NULL"),
+        ("b" * 13, "now()", "NULL"),
+        ("c" * 13, "NULL", "now()"),
+        ("d" * 13, "NULL", "'2100-1-1'"),
     ]
     async with pool.for_engine() as database:
         for key_id, revoked, expires in keys:
             await database.execute(
                 "INSERT INTO api_keys (key_id, name, role, secret_hash, revoked_at, expires_at) "
-                f"VALUES ($1::text, 'desk', 'admin', sha256($1::text::bytea), {revoked or 'NULL'}, {expires or 'NULL'})",
+                f"VALUES ($1::text, 'desk', 'admin', sha256($1::text::bytea), {revoked}, {expires})",
                 key_id,
             )
         await within(back_up(filled, tmp_path / "backup"))

@@ -13,11 +13,19 @@ from tests.support.deadlines import DEADLINE, within
 from tests.support.folders import scratch_folder
 
 from tradingsignals_server.adapters.postgres.backup import back_up
-from tradingsignals_server.adapters.postgres.connection import connections
+from tradingsignals_server.adapters.postgres.connection import DatabaseRefused, connections
 from tradingsignals_server.adapters.postgres.embedded import EmbeddedPostgres, running_postgres
-from tradingsignals_server.bootstrap.embedded import REAL, SIMULATED, command_database, described, service_database
+from tradingsignals_server.bootstrap.embedded import (
+    REAL,
+    SIMULATED,
+    NoDatabase,
+    command_database,
+    described,
+    service_database,
+)
 from tradingsignals_server.bootstrap.storage import migrate_schema
 from tradingsignals_server.commands.backup import restore
+from tradingsignals_server.commands.ledger import rebuild
 from tradingsignals_server.config.settings import InvalidSettings, Settings
 
 BAR = "'USDCOP', '2024-03-04T13:00Z', 1, 1, 1, 1, 1"
@@ -87,6 +95,23 @@ async def test_only_database_of_an_older_service_is_found(folder: Path, capsys: 
         pass
     assert await used_by_a_command(settings_in(folder)) == REAL
     assert capsys.readouterr().err == ""
+
+
+async def test_commands_make_no_database(folder: Path) -> None:
+    async with service(folder, "simulate"):
+        pass
+    with pytest.raises(NoDatabase) as refused:
+        await used_by_a_command(settings_in(folder, "push"))
+    assert str(refused.value) == (
+        f"DATA_DIR={folder}: there is no database tradingsignals (FEED=replay or push), "
+        "only tradingsignals_simulated (FEED=simulate)"
+    )
+    with pytest.raises(DatabaseRefused, match="is not a database of this service"):
+        await rebuild(settings_in(folder))
+    async with command_database(settings_in(folder)) as found, connections(found.dsn) as pool, pool.for_read() as new:
+        databases = await new.fetch("SELECT datname FROM pg_database WHERE datname LIKE 'trading%'")
+        assert [row["datname"] for row in databases] == [SIMULATED]
+        assert await new.fetchval("SELECT to_regclass('event_log') IS NULL")
 
 
 @pytest.fixture

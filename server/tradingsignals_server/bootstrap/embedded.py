@@ -14,11 +14,15 @@ from pathlib import Path
 from ..adapters.feeds.registry import FEEDS, AnyFeed
 from ..adapters.postgres.cluster import SUPERUSER, Cluster
 from ..adapters.postgres.databases import create_if_missing, databases_in, remember, remembered
-from ..adapters.postgres.embedded import cluster_if_running, running_postgres
+from ..adapters.postgres.embedded import cluster_exists, cluster_if_running, running_postgres
 from ..config.settings import InvalidSettings, Settings
 
 SIMULATED, REAL = "tradingsignals_simulated", "tradingsignals"
 """Names of the databases of simulated bars, and of those of every other feed."""
+
+
+class NoDatabase(InvalidSettings):
+    """The database is not there, and the first start of the service would make it. The message is one line."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,9 +54,12 @@ async def command_database(settings: Settings, holds: str | None = None) -> Asyn
         holds: the database that a backup is restored into; it is recorded as the one that is used.
 
     Raises:
+        NoDatabase: it is not there; only one that a backup is restored into is made.
         InvalidSettings: FEED is set and another database is in use, or `holds` is another one.
     """
     folder = settings.data_dir
+    if holds is None and not cluster_exists(folder):
+        raise NoDatabase(f"DATA_DIR={folder}: there is no database of a service; name its folder")
     async with _open_cluster(folder) as (cluster, is_in_use):
         present = (await databases_in(cluster)) & {SIMULATED, REAL}
         database = _chosen(settings, present, holds)
@@ -62,7 +69,11 @@ async def command_database(settings: Settings, holds: str | None = None) -> Asyn
                 f"{_cause(settings, holds)}, and DATA_DIR={folder} is in use with {described(used)}: "
                 f"{'leave FEED unset, or stop' if holds is None else 'use another DATA_DIR, or stop'} what uses it"
             )
-        await create_if_missing(database, cluster)
+        if holds is not None:
+            await create_if_missing(database, cluster)
+        elif database not in present:
+            found = " and ".join(map(described, sorted(present))) or "none of a service"
+            raise NoDatabase(f"DATA_DIR={folder}: there is no database {described(database)}, only {found}")
         for other in sorted(present - {database}):
             _say(f"working on {described(database)} in {folder}; it also has {described(other)}")
         yield CommandDatabase(cluster.dsn(database), is_in_use)

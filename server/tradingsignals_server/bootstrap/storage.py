@@ -13,7 +13,6 @@ from ..adapters.postgres.api_keys import PostgresKeys
 from ..adapters.postgres.audit import PostgresAudit
 from ..adapters.postgres.bars_table import BarsTable
 from ..adapters.postgres.connection import Connections, DatabaseRefused, connections
-from ..adapters.postgres.embedded import cluster_exists
 from ..adapters.postgres.migrate import migrate
 from ..adapters.postgres.outcomes import PostgresOutcomes
 from ..adapters.postgres.peer_secret import peer_secret
@@ -64,14 +63,11 @@ async def readable_database(settings: Settings) -> AsyncIterator[str]:
     """Give the address of the database as `database_as_is` does, with a current schema if no service runs on it.
 
     Raises:
-        InvalidSettings: there is no embedded database, and none is made to be read; or see command_database and
-            require_intervals.
+        InvalidSettings: see command_database and require_intervals.
     """
     if not settings.embedded_database:
         yield settings.dsn
         return
-    if not cluster_exists(settings.data_dir):
-        raise InvalidSettings(f"DATA_DIR={settings.data_dir}: there is no database of a service; name its folder")
     async with command_database(settings) as found:
         if not found.is_in_use:
             await _make_current(settings, found.dsn)

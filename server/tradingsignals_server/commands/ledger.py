@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..adapters.postgres.connection import Connections, connections
+from ..adapters.postgres.connection import Connections, DatabaseRefused, connections
 from ..adapters.postgres.membership import running_servers
 from ..adapters.postgres.outcomes import PostgresOutcomes
 from ..adapters.postgres.store import PostgresStore
@@ -21,8 +21,12 @@ async def rebuild(settings: Settings) -> None:
 
     Raises:
         InvalidSettings: the account began with another equity or currency, and servers are running with these.
+        DatabaseRefused: the database is not one of this service.
     """
     async with database_as_is(settings) as dsn, connections(dsn) as pool:
+        async with pool.for_engine() as connection:
+            if await connection.fetchval("SELECT to_regclass('event_log') IS NULL"):
+                raise DatabaseRefused(f"{pool.place} is not a database of this service: there is nothing to rebuild")
         await migrate_schema(pool)
         await _require_servers_stopped(pool, settings)
         store = PostgresStore(pool, encode)

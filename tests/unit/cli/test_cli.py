@@ -323,8 +323,14 @@ def test_a_task_that_a_signal_ends_has_not_succeeded(
     assert runs(ended_by_a_signal()) == code
 
 
-@pytest.mark.parametrize("command", ["parity", "report --out x.html", "backtest --database"])
-def test_reading_commands_make_no_database(command: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "command",
+    [
+        *("parity", "report --out x.html", "backtest --database", "backup x.dump", "migrate", "ledger rebuild"),
+        *("keys list", "keys create --name a --role admin"),
+    ],
+)
+def test_only_a_start_and_a_restoration_make_a_database(command: str, tmp_path: Path) -> None:
     data = tmp_path / "data"
     done = run(*command.split(), DATA_DIR=str(data), MODEL_PATH="placeholder")
     assert done.exit_code == (2 if command == "parity" else 1)

@@ -8,12 +8,12 @@ from datetime import UTC, datetime
 import asyncpg
 
 from ...adapters.postgres.connection import Connections, Database, DatabaseRefused, connections, fetch_one
-from ...adapters.postgres.embedded import cluster_exists
 from ...adapters.postgres.migrate import oldest_program
 from ...adapters.postgres.place import place_of
 from ...adapters.postgres.programs import EmbeddedPostgresError
 from ...adapters.postgres.restoring import is_unfinished
 from ...adapters.postgres.schema import program_version
+from ...bootstrap.embedded import NoDatabase
 from ...bootstrap.storage import database_as_is, require_account, require_feed
 from ...config.settings import InvalidSettings, Settings
 from ...domain.errors import StorageUnavailable
@@ -37,14 +37,14 @@ SELECT pg_is_in_recovery() AS standby, clock_timestamp() AS now,
 
 async def check_database(settings: Settings) -> list[Finding]:
     """Check the configured database; the embedded one is started for it if it is there and no service runs on it."""
-    if settings.embedded_database and not cluster_exists(settings.data_dir):
-        return [ok("database", f"the first start creates the embedded one in {settings.data_dir}")]
     try:
         async with database_as_is(settings) as dsn, connections(dsn) as pool, pool.for_engine() as database:
             found = [ok("database", f"{place_of(dsn)} can be used, with a session for each connection")]
             found += await _check_server(database)
             found += await _check_schema(database)
             return [*found, *await _check_settings(pool, database, settings)]
+    except NoDatabase:
+        return [ok("database", f"the first start creates the embedded one in {settings.data_dir}")]
     except EmbeddedPostgresError as error:
         return [problem("database", str(error), "see the message; `postgres/` in DATA_DIR has its log")]
     except (StorageUnavailable, DatabaseRefused) as error:
