@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import field
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from math import ldexp
 from typing import Any, Final, Self
 from uuid import UUID
@@ -23,6 +23,10 @@ from .protections import AccountAtDecision, Protections, ProtectionState, protec
 from .values import changed, dataclass
 
 STOPS = frozenset({ExitReason.STOP_LOSS, ExitReason.TRAILING_STOP})
+
+HISTORY: Final = timedelta(days=7)
+"""A bar whose day is further behind the account's is history: the limits on drawdown and stops pass over it. Bars
+after an outage or a weekend, and daily bars that come a day late, are nearer."""
 
 _BEFORE_ALL_BARS: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -40,8 +44,9 @@ class Account:
 
     initial_equity: equity before the first position, > 0.
     peak: highest equity so far, >= initial_equity.
-    protected_peak: highest equity since trading was last resumed by hand; `peak` if it never was.
-    day_start: equity before the first bar of that day.
+    protected_peak: highest equity since trading was last resumed by hand, or ever if it never was. What history comes
+        to moves it along.
+    day_start: equity before the first bar of that day. What bars of earlier days come to moves it along.
     realised: sum of the profit and loss of the closed positions, net of costs.
     open_positions: by their ids, as their newest marks left them.
     as_of: close of the newest bar, None before the first one.
@@ -49,6 +54,8 @@ class Account:
     closed: number of closed positions.
     stops_in_row: positions closed last, one after the other, by a stop and at a loss; 0 once trading is resumed.
     last_stop: time of the last of them, None if there was none yet.
+    earlier_day, earlier_symbol: day and symbol of the last bar of the log if it is of an earlier day than `day`; None
+        and "" if it is not.
     halted: whether trading is halted by hand; halt_reason, halted_by, halted_at: see events.TradingControl.
     unrealised_units, exposure_units: see `unrealised` and `exposure`, in units of 2^-64.
     """
@@ -64,6 +71,8 @@ class Account:
     closed: int = 0
     stops_in_row: int = 0
     last_stop: datetime | None = None
+    earlier_day: date | None = None
+    earlier_symbol: str = ""
     halted: bool = False
     halt_reason: str = ""
     halted_by: str = ""
@@ -164,12 +173,14 @@ class Account:
 
     def after_bar(self, bar: Bar) -> Account:
         """Return the account after a bar that is not late, before the changes of positions that it leads to."""
-        if self.as_of is not None and bar.close_time <= self.as_of:
-            return self
         day = bar.time.date()
-        if day == self.day:
-            return changed(self, as_of=bar.close_time)
-        return changed(self, as_of=bar.close_time, day=day, day_start=self.equity)
+        if self.as_of is None or bar.close_time > self.as_of:
+            start = self.day_start if day == self.day else self.equity
+            return changed(self, as_of=bar.close_time, day=day, day_start=start, earlier_day=None, earlier_symbol="")
+        earlier_day, earlier_symbol = (None, "") if day == self.day else (day, bar.symbol)
+        if (earlier_day, earlier_symbol) == (self.earlier_day, self.earlier_symbol):
+            return self
+        return changed(self, earlier_day=earlier_day, earlier_symbol=earlier_symbol)
 
     def controlled_as(self, other: Account) -> Account:
         """Return the account with what the newest halt or resume of `other` left: for a log that has it no more."""
@@ -183,8 +194,12 @@ class Account:
         )
 
     def to_json(self) -> dict[str, Any]:
-        """Return the state as plain values for JSON."""
+        """Return the state as plain values for JSON.
+
+        What is absent, empty or false is left out, so programs of before a field read states that do not need it.
+        """
         state = plain(changed(self, open_positions={}))
+        state = {name: value for name, value in state.items() if value not in (None, "") and value is not False}
         return {**state, "open_positions": [plain(position) for position in self.open_positions.values()]}
 
     @classmethod
@@ -205,20 +220,28 @@ class Account:
         if before is not None:
             unrealised -= _units(before.pnl_account)
             exposure -= _units(before.position_size)
+        behind = self._days_behind(position)
         realised, closed, stops, last_stop = self.realised, self.closed, self.stops_in_row, self.last_stop
         if position.exit is None:
             held[position.position_id] = position
             unrealised += _units(position.pnl_account)
             exposure += _units(position.position_size)
         else:
-            stopped = position.exit.reason in STOPS and position.pnl < 0.0
             realised, closed = realised + position.pnl_account, closed + 1
-            stops, last_stop = (stops + 1, position.exit.time) if stopped else (0, last_stop)
+            if behind <= HISTORY:
+                stopped = position.exit.reason in STOPS and position.pnl < 0.0
+                stops, last_stop = (stops + 1, position.exit.time) if stopped else (0, last_stop)
         equity = self.initial_equity + realised + unrealised / (1 << _UNIT_BITS)
+        # Moved so, a difference to the equity that is 0 stays 0, which a sum of changes would not.
+        day_start = equity - (self.equity - self.day_start) if behind else self.day_start
+        protected_peak = self.protected_peak
+        if behind > HISTORY:
+            protected_peak = equity + (protected_peak - self.equity)
         return changed(
             self,
             peak=max(self.peak, equity),
-            protected_peak=max(self.protected_peak, equity),
+            protected_peak=max(protected_peak, equity),
+            day_start=day_start,
             realised=realised,
             open_positions=held,
             closed=closed,
@@ -227,6 +250,16 @@ class Account:
             unrealised_units=unrealised,
             exposure_units=exposure,
         )
+
+    def _days_behind(self, position: Position) -> timedelta:
+        """Return how far the day of the bar that changed a position is behind `day`; 0 if it was closed by hand, now.
+
+        The changes that a bar leads to follow it in the log.
+        """
+        by_hand = position.exit is not None and position.exit.reason is ExitReason.MANUAL
+        if self.day is None or self.earlier_day is None or position.symbol != self.earlier_symbol or by_hand:
+            return timedelta()
+        return self.day - self.earlier_day
 
     def _after_control(self, control: TradingControl) -> Account:
         """Halting again changes nothing. Resuming begins the drawdown and the row of stops anew."""

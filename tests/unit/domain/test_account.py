@@ -76,8 +76,83 @@ def test_loss_of_the_day_starts_anew_with_the_first_bar_of_a_day() -> None:
 
 def test_bar_of_an_earlier_day_or_late_does_not_turn_the_day_back() -> None:
     account = START.after(update(288))
-    assert account.after(update(0)) is account
+    earlier = account.after(update(0))
+    assert (earlier.day, earlier.as_of) == (account.day, account.as_of)
     assert account.after(update(600, Disposition.LATE)) is account
+    assert earlier.after(update(288)) == account
+
+
+def changed_on(account: Account, time: int, *changes: Position) -> Account:
+    """Return the account after a bar of USDCOP, and what it led to."""
+    account = account.after(update(time))
+    for change in changes:
+        account = account.after(change)
+    return account
+
+
+@pytest.mark.parametrize("days_ago", [1, 7, 8, 600])
+def test_what_a_bar_of_an_earlier_day_comes_to_is_not_of_today(days_ago: int) -> None:
+    today, earlier = 288 * 600, 288 * (600 - days_ago)
+    account = START.after(MarketUpdate(bar(today, symbol="EURUSD"), Disposition.ACCEPTED))
+    account = account.after(opened(9, "EURUSD")).after(replace(opened(9, "EURUSD"), pnl_account=7.0))
+    after = changed_on(account, earlier, opened(), ended(opened(), 98.0, after=earlier + 1))
+    assert (after.equity, after.day_start) == (account.equity - 40.0, 99_960.0)
+    assert after.equity - after.day_start == 7.0
+    assert (after.day, after.as_of, after.day_loss) == (account.day, account.as_of, 0.0)
+    assert changed_on(after, today + 1, opened(2), ended(opened(2), 98.0, after=today + 1)).day_loss == 33.0
+
+
+@pytest.mark.parametrize(("days_ago", "counts"), [(0, True), (1, True), (7, True), (8, False), (600, False)])
+def test_drawdown_limit_and_row_of_stops_pass_over_history(days_ago: int, *, counts: bool) -> None:
+    today, earlier = 288 * 600, 288 * (600 - days_ago)
+    account = changed_on(START, today, opened(), ended(opened(), 98.0, after=today + 1))
+    assert account.protected_drawdown_pct == pytest.approx(0.04)
+    assert account.stops_in_row == 1
+    lost = changed_on(account, earlier, opened(2), ended(opened(2), 98.0, after=earlier + 1))
+    assert lost.stops_in_row == (2 if counts else 1)
+    assert lost.last_stop == account.last_stop == OPENING + (today + 1) * DEFAULT_INTERVAL
+    assert lost.protected_peak - lost.equity == (80.0 if counts else 40.0)
+    assert (lost.drawdown, lost.peak) == (80.0, 100_000.0)
+    won = changed_on(account, earlier, opened(2), ended(opened(2), 103.0, ExitReason.TAKE_PROFIT, earlier + 1))
+    assert won.stops_in_row == (0 if counts else 1)
+    assert won.protected_peak - won.equity == (0.0 if counts else 40.0)
+    assert (won.equity, won.peak) == (100_020.0, 100_020.0)
+
+
+def test_position_closed_by_hand_counts_for_today_whatever_bar_came_before() -> None:
+    account = changed_on(START.after(update(288 * 20)), 0, opened())
+    closed = account.after(ended(opened(), 98.0, ExitReason.MANUAL, after=288 * 20))
+    assert (account.day_loss, closed.day_loss) == (0.0, 40.0)
+
+
+def test_change_of_another_symbol_than_that_of_the_earlier_bar_counts_for_today() -> None:
+    account = START.after(update(288 * 20)).after(update(0))
+    assert account.after(replace(opened(1, "EURUSD"), pnl_account=-40.0)).day_loss == 40.0
+
+
+@given(st.lists(st.tuples(st.booleans(), st.integers(1, 4), st.floats(-1e4, 1e4), st.booleans()), max_size=40))
+def test_history_between_the_bars_of_today_changes_equity_and_no_limit(
+    changes: list[tuple[bool, int, float, bool]],
+) -> None:
+    now = MarketUpdate(bar(288 * 20, symbol="EURUSD"), Disposition.ACCEPTED)
+    account = alone = START.after(now)
+    for step, (is_history, name, pnl, ends) in enumerate(changes):
+        held = opened(10 + name) if is_history else opened(name, "EURUSD")
+        held = replace(held, pnl=pnl, pnl_account=pnl)
+        change = (
+            replace(held, exit=Exit(OPENING + step * DEFAULT_INTERVAL, 99.0, ExitReason.STOP_LOSS)) if ends else held
+        )
+        account = Account.of_json(json.loads(json.dumps(account.after(update(step) if is_history else now).to_json())))
+        account, alone = account.after(change), alone if is_history else alone.after(change)
+        limited = (account.equity - account.day_start, account.protected_peak - account.equity)
+        assert limited == pytest.approx((alone.equity - alone.day_start, alone.protected_peak - alone.equity), abs=1e-6)
+        assert (account.stops_in_row, account.last_stop) == (alone.stops_in_row, alone.last_stop)
+
+
+def test_state_has_the_names_of_a_field_only_where_it_is_needed() -> None:
+    account = START.after(update(288 * 20))
+    assert "earlier_day" not in account.to_json()
+    assert {"earlier_day", "earlier_symbol"} <= set(account.after(update(0)).to_json())
 
 
 def test_position_closed_at_midnight_counts_for_the_day_that_ends() -> None:
