@@ -262,7 +262,11 @@ class Account:
         return self.day - self.earlier_day
 
     def _after_control(self, control: TradingControl) -> Account:
-        """Halting again changes nothing. Resuming begins the drawdown and the row of stops anew."""
+        """Return the account after a halt or a resume.
+
+        Halting again changes nothing, but gives a halt without a reason its reason. Resuming begins the drawdown and
+        the row of stops anew.
+        """
         if not control.halted:
             return changed(
                 self,
@@ -273,8 +277,10 @@ class Account:
                 halted_by="",
                 halted_at=None,
             )
-        if self.halted:
+        if self.halted and (self.halt_reason or not control.reason):
             return self
+        if self.halted:
+            return changed(self, halt_reason=control.reason, halted_by=control.by or self.halted_by)
         return changed(self, halted=True, halt_reason=control.reason, halted_by=control.by, halted_at=control.at)
 
 

@@ -208,6 +208,16 @@ def test_first_halt_stays_until_trading_is_resumed() -> None:
     assert halted.after(control(halted=False, after=3)) == START
 
 
+def test_halt_without_a_reason_takes_the_first_that_is_given_and_its_author() -> None:
+    silent = START.after(control(halted=True, by="desk", after=1))
+    assert silent.after(control(halted=True, by="ana", after=2)) is silent
+    explained = silent.after(control(halted=True, reason="audit", by="ana", after=3))
+    assert (explained.halt_reason, explained.halted_by) == ("audit", "ana")
+    assert explained.halted_at == silent.halted_at == OPENING + DEFAULT_INTERVAL
+    assert silent.after(control(halted=True, reason="audit", after=3)).halted_by == "desk"
+    assert explained.after(control(halted=True, reason="other", after=4)) is explained
+
+
 def test_resuming_begins_drawdown_and_stops_anew_and_keeps_the_true_peak() -> None:
     account = START.after(opened()).after(ended(opened(), 103.0, ExitReason.TAKE_PROFIT))
     account = account.after(opened(2)).after(ended(opened(2), 98.0))

@@ -43,7 +43,7 @@ class AccountServiceStub:
     """Halts trading by hand, for all instruments and on all servers of the database, until it is resumed; restarts do not
     end it. It is in force once the call returns: on the server that took it at once, on others when they read it in the
     log, within a second. Positions stay open, and are closed by their rules and by opposite signals. Halting again
-    changes nothing: the first reason stays.
+    changes nothing, but gives a halt without a reason its reason: the first one stays.
     """
     ResumeTrading: _grpc.UnaryUnaryMultiCallable[_account_service_pb2.ResumeTradingRequest, _account_service_pb2.ResumeTradingResponse]
     """Resumes trading that was halted by hand. The drawdown of MAX_DRAWDOWN_PCT, and the row of COOLDOWN_AFTER_STOPS, begin
@@ -65,7 +65,7 @@ class AccountServiceAsyncStub(AccountServiceStub):
     """Halts trading by hand, for all instruments and on all servers of the database, until it is resumed; restarts do not
     end it. It is in force once the call returns: on the server that took it at once, on others when they read it in the
     log, within a second. Positions stay open, and are closed by their rules and by opposite signals. Halting again
-    changes nothing: the first reason stays.
+    changes nothing, but gives a halt without a reason its reason: the first one stays.
     """
     ResumeTrading: _aio.UnaryUnaryMultiCallable[_account_service_pb2.ResumeTradingRequest, _account_service_pb2.ResumeTradingResponse]  # type: ignore[assignment]
     """Resumes trading that was halted by hand. The drawdown of MAX_DRAWDOWN_PCT, and the row of COOLDOWN_AFTER_STOPS, begin
@@ -102,7 +102,7 @@ class AccountServiceServicer(metaclass=_abc_1.ABCMeta):
         """Halts trading by hand, for all instruments and on all servers of the database, until it is resumed; restarts do not
         end it. It is in force once the call returns: on the server that took it at once, on others when they read it in the
         log, within a second. Positions stay open, and are closed by their rules and by opposite signals. Halting again
-        changes nothing: the first reason stays.
+        changes nothing, but gives a halt without a reason its reason: the first one stays.
         """
 
     @_abc_1.abstractmethod

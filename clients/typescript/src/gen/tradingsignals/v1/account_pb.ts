@@ -106,14 +106,15 @@ export type Account = Message<"tradingsignals.v1.Account"> & {
   day: string;
 
   /**
-   * Equity before the first bar of that day; the initial equity before the first bar.
+   * Equity before the first bar of that day; the initial equity before the first bar. It moves along with what bars of
+   * earlier days come to, as those of a published history do.
    *
    * @generated from field: double day_start_equity = 13;
    */
   dayStartEquity: number;
 
   /**
-   * Change of equity since then.
+   * Change of equity since then, by bars of that day and by positions closed by hand.
    *
    * @generated from field: double day_pnl = 14;
    */
@@ -134,14 +135,14 @@ export type Account = Message<"tradingsignals.v1.Account"> & {
   tradingHalted: boolean;
 
   /**
-   * Why it is halted, as the caller said. Empty if it is not, or the caller said nothing.
+   * Why it is halted, as the first caller said who gave a reason. Empty if it is not, or none did.
    *
    * @generated from field: string halt_reason = 17;
    */
   haltReason: string;
 
   /**
-   * Who halted it, as the caller said. Empty if it is not, or the caller said nothing.
+   * Who gave the reason, or halted it without one, as the caller said. Empty if it is not, or the caller said nothing.
    *
    * @generated from field: string halted_by = 18;
    */
@@ -289,14 +290,15 @@ export type Trading = Message<"tradingsignals.v1.Trading"> & {
   halted: boolean;
 
   /**
-   * Why, as the caller said. Empty if it is not halted by hand, or the caller said nothing.
+   * Why, as the first caller said who gave a reason. Empty if it is not halted by hand, or none did.
    *
    * @generated from field: string reason = 2;
    */
   reason: string;
 
   /**
-   * Who halted it, as the caller said. Empty as above.
+   * Who gave the reason, or halted it without one, as the caller said. Empty if it is not halted by hand, or the caller
+   * said nothing.
    *
    * @generated from field: string by = 3;
    */

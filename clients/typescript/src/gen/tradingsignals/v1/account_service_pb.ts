@@ -322,7 +322,7 @@ export const AccountService: GenService<{
    * Halts trading by hand, for all instruments and on all servers of the database, until it is resumed; restarts do not
    * end it. It is in force once the call returns: on the server that took it at once, on others when they read it in the
    * log, within a second. Positions stay open, and are closed by their rules and by opposite signals. Halting again
-   * changes nothing: the first reason stays.
+   * changes nothing, but gives a halt without a reason its reason: the first one stays.
    *
    * @generated from rpc tradingsignals.v1.AccountService.HaltTrading
    */

@@ -70,7 +70,8 @@ export type Model = Message<"tradingsignals.v1.Model"> & {
   inferenceCount: number;
 
   /**
-   * Mean time of one inference since this process loaded the model, in milliseconds. 0 before the first.
+   * Mean time of one inference alone, since this process loaded the model, in milliseconds. 0 before the first. The time
+   * of whole signals is avg_latency_ms of InferenceStatistics.
    *
    * @generated from field: double avg_latency_ms = 8;
    */

@@ -68,7 +68,8 @@ export type InferenceStatistics = Message<"tradingsignals.v1.InferenceStatistics
   totalInferences: number;
 
   /**
-   * Mean of latency_ms over all stored signals, in milliseconds. 0 if there are none.
+   * Mean of latency_ms over all stored signals, in milliseconds: features, inference and decision of each. 0 if there are
+   * none. The time of inference alone is avg_latency_ms of Model.
    *
    * @generated from field: double avg_latency_ms = 2;
    */
