@@ -189,6 +189,14 @@ async def test_slow_read_is_no_outage(dsn: str, monkeypatch: pytest.MonkeyPatch)
                 await database.execute("SELECT pg_sleep(60)")
 
 
+async def test_read_that_is_canceled_from_outside_is_a_temporary_error_and_no_timeout(pool: Connections) -> None:
+    with pytest.raises(StorageUnavailable, match="canceled the read before its time"):
+        async with pool.for_read() as database:
+            await within(database.execute("SELECT pg_cancel_backend(pg_backend_pid()), pg_sleep(60)"))
+    async with pool.for_read() as database:
+        assert await database.fetchval("SELECT 1") == 1
+
+
 # --------------------------------------------------------------------------------------------------------- refusals
 
 

@@ -32,6 +32,12 @@ READ_WAIT_S = 5.0
 READ_TIMEOUT_S = 10.0
 """For one statement of a read. Below the 15 seconds after which the edge gives up."""
 
+_PASSED = 0.99
+"""Of a timeout of the database: its clock may be faster than ours."""
+
+_CANCELED = "the database canceled the read before its time: try again"
+"""An operator did (pg_cancel_backend), or the request to cancel an earlier read of the connection came late."""
+
 COMMAND_TIMEOUT_S = 30.0
 ACQUIRE_TIMEOUT_S = 5.0
 
@@ -210,14 +216,20 @@ class Connections:
         Raises:
             Overloaded: too many reads wait, or this one has waited for too long.
             ReadTimedOut: a statement took too long.
-            StorageUnavailable: the database is unreachable, or becomes so before the end of the context.
+            StorageUnavailable: the database is unreachable, or becomes so before the end of the context; or a
+                statement was canceled from outside.
         """
         await self._turn()
+        clock = asyncio.get_running_loop().time
+        began = clock()
         try:
             async with self._readers.lend() as database:
+                began = clock()
                 yield database
         except asyncpg.QueryCanceledError as error:
-            raise ReadTimedOut(READ_TIMEOUT_S) from error
+            if clock() - began >= _PASSED * READ_TIMEOUT_S:
+                raise ReadTimedOut(READ_TIMEOUT_S) from error
+            raise StorageUnavailable(_CANCELED) from error
         except UNAVAILABLE as error:
             raise StorageUnavailable from error
         finally:
