@@ -53,7 +53,7 @@ def calls(rest: httpx.Client) -> Iterator[tuple[str, str, str, dict[str, Any]]]:
     yield "GenerateSignal", "POST", "/api/signals/generate", {"body": _QUOTE}
     stored = {"symbol": "USDCOP", "lookback_bars": 100}
     yield "GenerateSignalFromDb", "POST", "/api/signals/generate-from-db", {"parameters": stored, "body": stored}
-    bar = {"time": "2025-06-30T13:00:00Z", "symbol": "EURUSD", "open": 1.172, "high": 1.1725, "low": 1.1718}
+    bar = {"time": "2020-01-02T13:00:00Z", "symbol": "EURUSD", "open": 1.172, "high": 1.1725, "low": 1.1718}
     yield "PublishBar", "POST", "/api/market/bars", {"body": bar | {"close": 1.1722, "volume": 0}}
     made = rest.post(
         "/api/access/keys", json=(key := {"name": "execution engine", "role": "TRADER"})

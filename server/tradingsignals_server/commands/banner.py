@@ -15,6 +15,7 @@ def banner(address: str, settings: Settings, dsn: str) -> str:
     return f"""
 Trading signals are served on {address}  (feed: {settings.feed})
 
+  dashboard        {url}/
   in the terminal  {program.command("watch", "--address", address)}
   documentation    {url}/docs
   REST             curl '{url}/api/signals/latest'
