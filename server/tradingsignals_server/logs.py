@@ -30,6 +30,9 @@ def configure(level: str, log_format: LogFormat) -> None:
     # Log lines contain neither source location nor thread, so their lookup for each line is disabled.
     logging._srcfile = None
     logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
+    # It logs every request; the feed logs what comes of them.
+    logging.getLogger("httpx").setLevel(logging.WARNING)
+    logging.getLogger("httpcore").setLevel(logging.WARNING)
     # grpc.aio logs every aborted call a second time, with a traceback of our own abort.
     logging.getLogger("grpc._cython.cygrpc").setLevel(logging.CRITICAL)
     # While the database is unreachable the pool logs every attempt, with a traceback; the service logs it once.

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import asyncpg
+import httpx
 import pytest
 from tests.support.bars import messages, write_csv
 from tests.support.builders import walk
@@ -16,8 +18,9 @@ from tests.support.followers import STREAMS, WAYS
 from tests.support.postgres import PostgresServer, postgres_server
 from tests.support.service import RunningService, health_with, running_service, service_in
 from tests.support.tables import assert_same, tables_of
+from tests.support.twelvedata import KEY, FakeTwelveData
 
-from tradingsignals import Signal, TemporaryError
+from tradingsignals import Event, Signal, TemporaryError
 
 BARS = walk(300, seed=13)
 
@@ -164,6 +167,61 @@ class TestFeeds:
                 await client.publish_bars(messages(BARS))
                 async with service.database() as database:
                     assert_same(tables, await tables_of(database))
+
+    async def test_live_feed_makes_up_what_it_missed_in_an_outage_and_shows_no_key(self, folder: Path) -> None:
+        fake = FakeTwelveData(lambda: datetime.now(UTC), "EUR/USD")
+        last = datetime.now(UTC).replace(minute=0, second=0, microsecond=0) - timedelta(hours=1)
+        fake.through = last - timedelta(hours=3)
+        async with (
+            fake.listening() as url,
+            running_service(
+                folder,
+                FEED="twelvedata",
+                TWELVEDATA_API_KEY=KEY,
+                TWELVEDATA_URL=url,
+                SYMBOLS="EUR/USD",
+                BAR_INTERVAL="1h",
+                LOG_LEVEL="DEBUG",
+            ) as service,
+            service.rest() as rest,
+        ):
+            async with service.client() as client:
+                bars = client.stream_events(resume_after=0, kinds=["MARKET_UPDATE"])
+                times = await within(_bars_until(bars, fake.through))
+                fake.away = True
+                warnings = await within(_warnings_of(rest, "Twelve Data cannot be reached"))
+                fake.away, fake.through = False, None
+                times += await within(_bars_until(bars, last))
+                first = last - timedelta(hours=len(times) - 1)
+                assert times == [first + timedelta(hours=n) for n in range(len(times))]
+                assert len(times) >= 200
+                assert (await client.latest_signal("EURUSD")).bar_time.ToDatetime(UTC) == last
+            health = await rest.get("/health")
+            assert "Twelve Data" not in health.text
+            assert KEY not in "\n".join([service.log, health.text, *warnings, *_command_lines(service)])
+
+
+def _command_lines(service: RunningService) -> list[str]:
+    pids = [service.pid, *(process.pid for process in service.processes())]
+    return [Path(f"/proc/{pid}/cmdline").read_text() for pid in pids]
+
+
+async def _bars_until(events: AsyncIterator[Event], last: datetime) -> list[datetime]:
+    """Return the times of the bars up to `last`."""
+    times = []
+    async for event in events:
+        times.append(event.market_update.bar.time.ToDatetime(UTC))
+        if times[-1] == last:
+            return times
+    raise AssertionError("the stream ended")
+
+
+async def _warnings_of(rest: httpx.AsyncClient, text: str) -> list[str]:
+    """Return the warnings of /health once one of them contains `text`; it polls, as a monitor does."""
+    while True:
+        warnings: list[str] = (await rest.get("/health")).json()["warnings"]
+        if any(text in warning for warning in warnings):
+            return warnings
 
 
 async def _all_stored(service: RunningService) -> None:

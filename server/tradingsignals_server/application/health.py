@@ -105,6 +105,7 @@ class HealthReporter:
         self._clock = clock
         self._live_feed = live_feed
         self._notices = notices
+        self._feed_problems: dict[str, str] = {}
         self._started = clock()
         self._totals = SignalTotals(0, None)
         self._of_store: Sequence[str] = ()
@@ -129,6 +130,13 @@ class HealthReporter:
         finally:
             self._probed_at = None
 
+    def report_feed_problem(self, subject: str, problem: str | None) -> None:
+        """Warn of what keeps the bars of a subject from coming, until it is called with None. See ReportProblem."""
+        if problem is None:
+            self._feed_problems.pop(subject, None)
+        else:
+            self._feed_problems[subject] = problem
+
     def report(self) -> Health:
         """Return the present health of the service."""
         now = self._clock()
@@ -144,7 +152,8 @@ class HealthReporter:
         halted = self._halted()
         halts = () if halted is None else (f"Trading is {halted}: no position is opened",)
         of_database = (*self._database_warnings(connected), *self._of_store)
-        warnings = (*of_database, *halts, *self._notices, *self._warnings(found, shown))
+        lasting = (*halts, *self._notices, *self._feed_problems.values())
+        warnings = (*of_database, *lasting, *self._warnings(found, shown))
         unhealthy = failing or not connected
         return Health(
             status=Status.UNHEALTHY if unhealthy else Status.DEGRADED if warnings else Status.HEALTHY,

@@ -123,9 +123,16 @@ async def build_core(
     )
 
 
-def build_feed(settings: Settings, on_progress: OnProgress | None) -> Feed | None:
+def build_feed(settings: Settings, core: Core, on_progress: OnProgress | None) -> Feed | None:
     """Build the configured feed; None if bars come by PublishBars alone."""
-    return settings.feed.build(settings, FeedContext(utc_now, settings.calendar_of, on_progress))
+    context = FeedContext(
+        utc_now,
+        settings.calendar_of,
+        on_progress,
+        history_bars=core.pipeline.live.history_bars,
+        report_problem=core.health.report_feed_problem,
+    )
+    return settings.feed.build(settings, context)
 
 
 def books(settings: Settings) -> Books:

@@ -99,7 +99,7 @@ async def serving(
             async with running_servers(
                 settings, core, access, lifecycle.join, certificates, metrics, traces
             ) as servers:
-                lifecycle.start_feed(build_feed(settings, on_progress))
+                lifecycle.start_feed(build_feed(settings, core, on_progress))
                 fanout_port = None if servers.fanout is None else servers.fanout.port
                 try:
                     yield Service(

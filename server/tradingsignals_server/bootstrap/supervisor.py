@@ -9,6 +9,8 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from urllib.parse import parse_qs, unquote, urlsplit
 
+from pydantic import SecretStr
+
 from ..adapters.envoy.process import Edge, running_edge
 from ..adapters.envoy.render import Address
 from ..adapters.processes.fleet import FLEET_HOST, FleetPorts, ServerFailed, ServerProcess, fleet_ports, running_fleet
@@ -111,4 +113,6 @@ def _in_environment(value: object) -> str:
     """Write the value of a setting as it is read from the environment."""
     if value is None:
         return ""
+    if isinstance(value, SecretStr):
+        return value.get_secret_value()
     return ",".join(map(str, value)) if isinstance(value, tuple) else str(value)

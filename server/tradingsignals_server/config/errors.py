@@ -12,7 +12,7 @@ from datetime import date
 from difflib import SequenceMatcher
 from enum import Enum
 from pathlib import Path
-from typing import Any, Union, get_args, get_origin
+from typing import Annotated, Any, Union, get_args, get_origin
 
 from annotated_types import Ge, Gt, Le, Lt
 from dotenv.parser import parse_stream
@@ -165,7 +165,8 @@ def _types(field: FieldInfo) -> Sequence[Any]:
 
 
 def _secret(field: FieldInfo) -> bool:
-    return any(kind in {SecretStr, PostgresDsn} for kind in _types(field))
+    plain = (get_args(kind)[0] if get_origin(kind) is Annotated else kind for kind in _types(field))
+    return any(kind in {SecretStr, PostgresDsn} for kind in plain)
 
 
 def _allowed(field: FieldInfo) -> str:

@@ -5,15 +5,16 @@ A parser raises ValueError with a message of one line that says what the value m
 
 from __future__ import annotations
 
+import re
 from enum import StrEnum
 from functools import partial
 from typing import Annotated
 from urllib.parse import urlsplit
 
-from pydantic import BeforeValidator, Field, PlainValidator
+from pydantic import AfterValidator, BeforeValidator, Field, PlainValidator, SecretStr
 from pydantic_settings import NoDecode
 
-from ..adapters.envoy.hosts import parse_hosts
+from ..adapters.envoy.hosts import is_loopback, parse_hosts
 from ..adapters.envoy.identity import parse_origins
 from ..adapters.feeds.kind import FeedKind
 from ..adapters.feeds.registry import FEEDS, AnyFeed
@@ -33,6 +34,7 @@ COLLECTOR_PORT = 4317
 DEFAULT_SLIPPAGE = Charge(0.5, in_bp=True)
 """Of a symbol that SLIPPAGE does not name: a quarter of the default spread, for orders small beside the book."""
 
+_HEADER_TEXT = re.compile(r"[!-~]+")
 
 NO_ROLES = RolesByName(())
 """No name of a certificate has a role."""
@@ -68,6 +70,34 @@ def _collector(value: object) -> object:
 
 Collector = Annotated[str, BeforeValidator(_collector)]
 """Address of a collector of OpenTelemetry, with its port."""
+
+
+def _https(value: object) -> object:
+    text = str(value).rstrip("/")
+    address = urlsplit(text)
+    try:
+        known = address.port != 0 and not (address.query or address.fragment or address.username)
+    except ValueError:
+        known = False
+    host = address.hostname or ""
+    is_safe = address.scheme == "https" or (address.scheme == "http" and is_loopback(host))
+    if not (known and host and is_safe):
+        raise ValueError("must be https://host, with a port and a path if need be; http:// on this machine only")
+    return text
+
+
+HttpsAddress = Annotated[str, BeforeValidator(_https)]
+"""Address of a server that gets a secret: without encryption only on this machine."""
+
+
+def _header_text(value: SecretStr) -> SecretStr:
+    if not _HEADER_TEXT.fullmatch(value.get_secret_value()):
+        raise ValueError("must be letters, digits and other visible characters of ASCII, without spaces")
+    return value
+
+
+HeaderSecret = Annotated[SecretStr, AfterValidator(_header_text)]
+"""A secret that is sent in a header, where other characters would end it or be refused."""
 
 Days = Annotated[int, Field(ge=0, le=36_500)]
 

@@ -12,7 +12,7 @@ from pydantic_settings import BaseSettings
 from ..adapters.feeds.simulate import SIMULATE
 from ..domain.calendar import CalendarChoice
 from ..domain.intervals import Intervals, allowed_intervals
-from .field_types import BarIntervals, Feed, NotNegative, Port, Positive, Symbols
+from .field_types import BarIntervals, Feed, HeaderSecret, HttpsAddress, NotNegative, Port, Positive, Symbols
 
 
 class ServiceSettings(BaseSettings):
@@ -70,15 +70,27 @@ class ServiceSettings(BaseSettings):
     )
 
     # Where bars come from
-    feed: Feed = Field(SIMULATE, description="simulate, replay (REPLAY_FILE) or push (PublishBars only).")
+    feed: Feed = Field(
+        SIMULATE,
+        description="simulate, replay (REPLAY_FILE), push (PublishBars only) or twelvedata (TWELVEDATA_API_KEY).",
+    )
     replay_file: Path | None = Field(None, description="CSV, CSV.gz or Parquet file of bars, for FEED=replay.")
     replay_speed: NotNegative = Field(0.0, description="Replay this many times faster than the market; 0: no waiting.")
-    symbols: Symbols = Field(("USDCOP",), description="Symbols that FEED=simulate makes bars of, separated by commas.")
+    symbols: Symbols = Field(
+        ("USDCOP",),
+        description="Symbols that FEED=simulate makes bars of, and FEED=twelvedata requests, separated by commas.",
+    )
     simulate_seed: int = Field(85, description="Seed of the simulated market.")
     simulate_speed: NotNegative = Field(
         300.0, description="Simulate this many times faster than the market; 0: no waiting."
     )
     simulate_start: date = Field(date(2020, 1, 2), description="First day of the simulated market.")
+    twelvedata_api_key: HeaderSecret | None = Field(
+        None, description="Key of the account at Twelve Data, for FEED=twelvedata."
+    )
+    twelvedata_url: HttpsAddress = Field(
+        "https://api.twelvedata.com", description="Address of its API, for a proxy that stands before it."
+    )
     bar_interval: BarIntervals = Field(
         Intervals(),
         description=f"Interval of the bars by symbol, such as BTCUSDT=1h,*=5m, or one for all: {allowed_intervals()}. "

@@ -34,6 +34,11 @@ def parse_symbol(text: str, *, field: str = "symbol") -> str:
     return symbol
 
 
+def slashed_pair(symbol: str) -> str | None:
+    """Return USD/COP for USDCOP, as others write a pair of two currencies; None for a symbol that is none."""
+    return f"{symbol[:3]}/{symbol[3:]}" if len(symbol) == 6 and symbol.isalpha() else None
+
+
 def items_by_symbol(text: str) -> dict[str, str]:
     """Split a setting such as "USDCOP=1.0, *=2bp" into values by symbol; "2bp" alone is that of EVERY_OTHER.
 

@@ -172,6 +172,24 @@ async def test_what_the_store_cannot_read_is_a_warning(monkeypatch: pytest.Monke
         assert "BARS_TABLE cannot be read" in health.warnings
 
 
+async def test_problem_of_the_feed_is_a_warning_as_long_as_it_lasts() -> None:
+    async with running_engine() as running:
+        await running.publish(WALK)
+        clock = Clock()
+        reporter = HealthReporter(
+            running.store, running.engine, pipeline_of(always(Action.HOLD)), clock, live_feed=False
+        )
+        await reporter.probe()
+        reporter.report_feed_problem("", "the source cannot be reached")
+        reporter.report_feed_problem("NOSUCH", "there is no such symbol")
+        reporter.report_feed_problem("", None)
+        reporter.report_feed_problem("", None)
+        report = reporter.report()
+        assert (report.status, report.warnings) == (Status.DEGRADED, ("there is no such symbol",))
+        reporter.report_feed_problem("NOSUCH", None)
+        assert reporter.report().status is Status.HEALTHY
+
+
 async def test_report_lists_a_bounded_number_of_symbols_worst_first() -> None:
     async with running_engine() as running:
         quiet = [bar(0, symbol=f"Q{n}COP") for n in range(MAXIMUM_SYMBOLS + 10)]

@@ -270,6 +270,12 @@ IMPOSSIBLE = [
     ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://collector:70000"),
     ("OTEL_TRACES_SAMPLER_ARG", "1.1"),
     ("FEED", "carrier-pigeon"),
+    ("TWELVEDATA_URL", "http://api.twelvedata.com"),
+    ("TWELVEDATA_URL", "api.twelvedata.com"),
+    ("TWELVEDATA_URL", "https://user:password@api.twelvedata.com"),
+    ("TWELVEDATA_URL", "https://api.twelvedata.com/?apikey=x"),
+    ("TWELVEDATA_URL", "https://api.twelvedata.com:99999"),
+    ("TWELVEDATA_URL", "https://[api]"),
     ("REPLAY_SPEED", "-1"),
     ("REPLAY_SPEED", "nan"),
     ("SIMULATE_SPEED", "inf"),
@@ -358,7 +364,7 @@ def test_every_invalid_value_is_listed_in_one_line(environment: Setter) -> None:
         Settings.from_env()
     assert str(caught.value).split("; ") == [
         "GRPC_PORT=70000: must be a whole number >= 0 and <= 65535",
-        "FEED=pigeon: must be simulate, replay or push",
+        "FEED=pigeon: must be simulate, replay, push or twelvedata",
         "SIMULATE_START=soon: must be a date such as 2020-01-02",
         "CLOSE_AT_SESSION_END=perhaps: must be true or false",
         "SPREAD=nan: 'nan' must be a number, in price, or one with bp or pip, such as 1.0, 2bp or 0.9pip",
@@ -504,7 +510,7 @@ def test_these_tests_cover_every_setting_with_bounds() -> None:
         "shadow_model_path",
         "features",
     }
-    elsewhere = {"database_url"}
+    elsewhere = {"database_url", "twelvedata_api_key"}
     covered = {name.lower() for name, _ in IMPOSSIBLE}
     assert covered | unbounded | elsewhere == set(Settings.model_fields)
 
@@ -515,6 +521,14 @@ def test_replay_feed_requires_a_file(environment: Setter) -> None:
         Settings.from_env()
     environment(REPLAY_FILE="bars.csv")
     assert Settings.from_env().replay_file == Path("bars.csv")
+
+
+def test_twelvedata_feed_requires_a_key(environment: Setter) -> None:
+    environment(FEED="twelvedata")
+    with pytest.raises(InvalidSettings, match=r"^FEED=twelvedata needs TWELVEDATA_API_KEY, the key of your account"):
+        Settings.from_env()
+    environment(TWELVEDATA_API_KEY="demo", TWELVEDATA_URL="http://127.0.0.1:8080/proxy/")
+    assert Settings.from_env().twelvedata_url == "http://127.0.0.1:8080/proxy"
 
 
 def test_base_position_size_above_the_maximum_is_refused(environment: Setter) -> None:
@@ -552,6 +566,21 @@ def test_secrets_are_never_shown(environment: Setter, set_: dict[str, str]) -> N
     settings = Settings.from_env()
     assert SECRET in settings.dsn
     assert SECRET not in command.table(settings)
+
+
+@pytest.mark.parametrize("key", [f"{SECRET} {SECRET}", f"{SECRET}\n", f"schlüssel{SECRET}"])
+def test_key_that_no_header_can_have_is_refused_without_being_shown(environment: Setter, key: str) -> None:
+    environment(TWELVEDATA_API_KEY=key)
+    with pytest.raises(InvalidSettings, match=r"^TWELVEDATA_API_KEY: must be letters, digits and") as caught:
+        Settings.from_env()
+    assert SECRET not in str(caught.value)
+
+
+def test_key_of_a_feed_is_never_shown(environment: Setter) -> None:
+    environment(FEED="twelvedata", TWELVEDATA_API_KEY=SECRET)
+    settings = Settings.from_env()
+    assert settings.twelvedata_api_key is not None
+    assert SECRET not in f"{command.table(settings)} {settings} {settings!r}"
 
 
 # ---------------------------------------------------------------------------------------------- the database's address

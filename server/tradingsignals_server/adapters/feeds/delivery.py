@@ -10,13 +10,18 @@ from datetime import datetime, timedelta
 from ...application.ports.clock import Sleep
 from ...application.ports.feed import MarketDataSink
 from ...domain.bars import Bar
+from ...domain.calendar import SessionCalendar
 from ...domain.errors import Overloaded, ServiceError, ShuttingDown, StorageUnavailable
 from ...domain.events import Receipt
+from ...domain.window import LOOKBACK_BARS
 from .files import CHUNK_BARS
 
 CLOSED_MARKET = timedelta(hours=1)
 """A longer gap between two bars is a night, a weekend or an outage of the source, and is skipped, unless it is only as
 long as the interval of the bars."""
+
+WARM_SESSIONS = 5
+"""Sessions that a new symbol gets without a pause, so that its indicators are warm at the first bar that is paced."""
 
 _TEMPORARY = (StorageUnavailable, ShuttingDown, Overloaded)
 _FIRST_PAUSE_SECONDS = 0.25
@@ -30,12 +35,17 @@ NewestBarTime = Callable[[str], Awaitable[datetime | None]]
 log = logging.getLogger(__name__)
 
 
-def pauses() -> Iterator[float]:
-    """Yield the pauses in seconds before each retry, without end: 0.25, 0.5, 1, 2, 4, 5, 5, ..."""
-    pause = _FIRST_PAUSE_SECONDS
+def warm_sessions(calendar: SessionCalendar, history_bars: int = LOOKBACK_BARS) -> int:
+    """Return the number of sessions that a new symbol gets at once: at least WARM_SESSIONS, and `history_bars` bars."""
+    return max(WARM_SESSIONS, -(-history_bars // calendar.bars))
+
+
+def pauses(first: float = _FIRST_PAUSE_SECONDS, longest: float = _LONGEST_PAUSE_SECONDS) -> Iterator[float]:
+    """Yield the pauses in seconds before each retry, without end: 0.25, 0.5, 1, 2, 4, 5, 5, ... by default."""
+    pause = first
     while True:
         yield pause
-        pause = min(2 * pause, _LONGEST_PAUSE_SECONDS)
+        pause = min(2 * pause, longest)
 
 
 async def deliver(sink: MarketDataSink, bars: Sequence[Bar], sleep: Sleep) -> list[Receipt | ServiceError]:

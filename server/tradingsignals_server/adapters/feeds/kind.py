@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from typing import Generic, TypeVar
 
 from ...application.ports.clock import Clock
-from ...application.ports.feed import Feed
+from ...application.ports.feed import Feed, ReportProblem
 from ...domain.calendar import SessionCalendar
+from ...domain.window import LOOKBACK_BARS
 from .tally import Tally
 
 OnProgress = Callable[[Tally], None]
@@ -21,11 +22,16 @@ Settings_contra = TypeVar("Settings_contra", contravariant=True)
 
 @dataclass(frozen=True, slots=True)
 class FeedContext:
-    """What feeds are given beside their settings."""
+    """What feeds are given beside their settings.
+
+    history_bars: bars that a decision of the policy depends on. report_problem: see ReportProblem; health shows it.
+    """
 
     clock: Clock
     calendar_of: Callable[[str], SessionCalendar]
     on_progress: OnProgress | None = None
+    history_bars: int = LOOKBACK_BARS
+    report_problem: ReportProblem = lambda _subject, _problem: None
 
     def interval_of(self, symbol: str) -> timedelta:
         """Return the interval of the bars of `symbol`."""
@@ -46,6 +52,7 @@ class FeedKind(Generic[Settings_contra]):
     problem: returns what is wrong with its settings together, or None.
     speed: the setting of how many times faster than the market it is; None if it has none.
     file: returns the file that it reads, or None.
+    check: tries whether its source can be used, and returns what is wrong with it; None if there is nothing to try.
     """
 
     name: str
@@ -57,6 +64,7 @@ class FeedKind(Generic[Settings_contra]):
     problem: Callable[[Settings_contra], str | None] = lambda _: None
     speed: str | None = None
     file: Callable[[Settings_contra], Path | None] = lambda _: None
+    check: Callable[[Settings_contra, FeedContext], Awaitable[list[str]]] | None = None
 
     def __str__(self) -> str:
         return self.name

@@ -8,9 +8,10 @@ from typing import Protocol
 from .kind import FeedKind
 from .replay import REPLAY, ReplaySettings
 from .simulate import SIMULATE, SimulateSettings
+from .twelvedata.kind import TWELVEDATA, TwelveDataSettings
 
 
-class FeedSettings(SimulateSettings, ReplaySettings, Protocol):
+class FeedSettings(SimulateSettings, ReplaySettings, TwelveDataSettings, Protocol):
     """The settings that feeds read."""
 
 
@@ -26,5 +27,5 @@ PUSH: FeedKind[object] = FeedKind(
 )
 """Bars come by PublishBars alone."""
 
-FEEDS: Mapping[str, AnyFeed] = {kind.name: kind for kind in (SIMULATE, REPLAY, PUSH)}
+FEEDS: Mapping[str, AnyFeed] = {kind.name: kind for kind in (SIMULATE, REPLAY, PUSH, TWELVEDATA)}
 """The kinds of feeds by name."""

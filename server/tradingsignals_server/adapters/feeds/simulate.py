@@ -18,14 +18,9 @@ from ...domain.bars import EARLIEST_TIME, Bar
 from ...domain.calendar import SessionCalendar, calendar_for
 from ...domain.errors import ServiceError
 from ...domain.events import Disposition, Receipt
-from ...domain.window import LOOKBACK_BARS
-from .delivery import MarketPace, Monotonic, deliver, newest_bar
+from .delivery import MarketPace, Monotonic, deliver, newest_bar, warm_sessions
 from .kind import FeedContext, FeedKind
 from .market import SimulatedMarket
-
-WARM_SESSIONS = 5
-"""Sessions that a new symbol gets without a pause, and at least LOOKBACK_BARS bars, so that its indicators are warm at
-the first bar that is paced."""
 
 _CATCH_UP_BARS = 250
 
@@ -35,10 +30,10 @@ log = logging.getLogger(__name__)
 class SimulatedFeed:
     """Generates the bars of its symbols in the order in which they close, from the end of the stored bars.
 
-    Up to the newest bar of any symbol, and to the end of the first WARM_SESSIONS, it delivers without pauses; then it
-    delivers the bars that close at one time together, `speed` times faster than the market. Nights take no time. It
-    never ends: once it has reached the present it continues in real time, because a bar cannot be published before it
-    has closed.
+    Up to the newest bar of any symbol, and to the end of the first sessions (`warm_sessions`), it delivers without
+    pauses; then it delivers the bars that close at one time together, `speed` times faster than the market. Nights take
+    no time. It never ends: once it has reached the present it continues in real time, because a bar cannot be published
+    before it has closed.
     """
 
     def __init__(
@@ -135,10 +130,9 @@ class SimulatedFeed:
             yield close_time, [symbol for _, symbol in group]
 
     def _warm_end(self, calendar: SessionCalendar) -> datetime:
-        """Return the close of the last bar of the first WARM_SESSIONS, or of more if those have few bars."""
-        needed = max(WARM_SESSIONS, -(-LOOKBACK_BARS // calendar.bars))
+        """Return the close of the last bar of the sessions that a new symbol gets at once."""
         sessions = (bars for bars in map(calendar.bars_of, _days(self._start)) if bars)
-        return next(islice(sessions, needed - 1, None))[-1] + calendar.interval
+        return next(islice(sessions, warm_sessions(calendar) - 1, None))[-1] + calendar.interval
 
 
 def _close_times(calendar: SessionCalendar, start: date, newest: Bar | None) -> Iterator[datetime]:

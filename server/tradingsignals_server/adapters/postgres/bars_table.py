@@ -15,7 +15,7 @@ import numpy as np
 from ...domain.bars import Bar, foreign_spacing, spacing_problem
 from ...domain.calendar import SessionCalendar
 from ...domain.errors import ServiceError, StorageUnavailable
-from ...domain.symbols import parse_symbol
+from ...domain.symbols import parse_symbol, slashed_pair
 from .connection import Database
 
 _logger = logging.getLogger(__name__)
@@ -233,4 +233,4 @@ class BarsTable:
 
 def _spellings(symbol: str) -> list[str]:
     """Return the possible spellings of `symbol` in a table: USDCOP, and USD/COP for a pair."""
-    return [symbol, f"{symbol[:3]}/{symbol[3:]}"] if len(symbol) == 6 and symbol.isalpha() else [symbol]
+    return [symbol, *filter(None, [slashed_pair(symbol)])]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from ...domain.bars import Bar
@@ -11,6 +11,9 @@ from ...domain.events import Receipt
 
 BarResult = Receipt | ServiceError
 """Result of publishing one bar: its receipt, or the error it was refused with."""
+
+ReportProblem = Callable[[str, str | None], None]
+"""Called with a subject and a sentence that says what keeps its bars from coming; with None once that is over."""
 
 
 class MarketDataSink(Protocol):

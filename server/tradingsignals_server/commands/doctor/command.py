@@ -11,6 +11,7 @@ from rich.text import Text
 
 from ...config.settings import InvalidSettings, Settings
 from .certificates import check_certificates
+from .feed import check_feed
 from .finding import Finding, Level, ok, problem
 from .machine import check_exposure, check_folders, check_limits, check_ports, check_programs
 from .model import check_models
@@ -38,7 +39,7 @@ async def all_findings() -> list[Finding]:
     findings = [ok("settings", "valid"), *check_programs(settings), *check_folders(settings), *check_limits()]
     findings += [*check_ports(settings), *check_exposure(settings), *check_certificates(settings)]
     findings += await check_database(settings)
-    return [*findings, *check_models(settings)]
+    return [*findings, *await check_feed(settings), *check_models(settings)]
 
 
 def _show(findings: Iterable[Finding]) -> None:

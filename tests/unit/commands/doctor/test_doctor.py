@@ -15,11 +15,15 @@ from threading import Thread
 
 import pytest
 from click.testing import CliRunner
+from pydantic import SecretStr
 from tests.support.certificates import OPENSSL, Authority, Inner
+from tests.support.twelvedata import BROKEN, KEY, FakeTwelveData, Response, error
 
+from tradingsignals_server.adapters.feeds.registry import FEEDS
 from tradingsignals_server.cli.main import main
 from tradingsignals_server.commands.doctor import machine, storage
 from tradingsignals_server.commands.doctor.certificates import check_certificates
+from tradingsignals_server.commands.doctor.feed import check_feed
 from tradingsignals_server.commands.doctor.finding import Finding, Level
 from tradingsignals_server.commands.doctor.machine import check_exposure, check_folders, check_ports
 from tradingsignals_server.commands.doctor.model import check_models
@@ -184,6 +188,33 @@ def test_clocks_that_differ_are_a_warning(difference: float) -> None:
 def test_too_few_free_connections_are_a_warning() -> None:
     found = levels(storage._findings_of(SOUND, standby=False, difference=0.0, room=12))
     assert found["connections"] is Level.WARNING
+
+
+@pytest.mark.parametrize(
+    ("response", "found"),
+    [
+        (None, Finding(Level.OK, "feed", "twelvedata returns bars")),
+        (BROKEN, "Twelve Data cannot be reached"),
+        (error(401, f"{KEY} is wrong", 401), "Twelve Data refuses TWELVEDATA_API_KEY (401): *** is wrong"),
+        (error(404, "no such symbol"), "USDCOP: Twelve Data refuses requests for USD/COP (404): no such symbol"),
+    ],
+)
+async def test_source_of_the_feed_is_tried(response: Response | None, found: Finding | str) -> None:
+    fake = FakeTwelveData(lambda: datetime.now(UTC))
+    fake.scripted.extend(filter(None, [response]))
+    async with fake.listening() as url:
+        settings = Settings(feed=FEEDS["twelvedata"], twelvedata_api_key=SecretStr(KEY), twelvedata_url=url)
+        [finding] = await check_feed(settings)
+    if isinstance(found, Finding):
+        assert finding == found
+    else:
+        assert (finding.level, finding.subject) == (Level.PROBLEM, "feed")
+        assert found in finding.text
+        assert KEY not in f"{finding}"
+
+
+async def test_feed_without_a_source_outside_is_not_tried() -> None:
+    assert await check_feed(Settings()) == []
 
 
 def run(*words: str, **environment: str) -> tuple[int, str]:

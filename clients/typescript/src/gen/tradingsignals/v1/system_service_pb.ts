@@ -59,7 +59,7 @@ export type GetServiceInfoResponse = Message<"tradingsignals.v1.GetServiceInfoRe
   description: string;
 
   /**
-   * Source of bars: "simulate", "replay" or "push".
+   * Source of bars: "simulate", "replay", "push" or "twelvedata".
    *
    * @generated from field: string feed = 4;
    */

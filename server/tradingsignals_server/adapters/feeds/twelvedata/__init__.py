@@ -1,0 +1,1 @@
+"""FEED=twelvedata: polls the REST API of Twelve Data. `kind` is its declaration."""
