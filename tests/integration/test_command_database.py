@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -112,6 +113,16 @@ async def test_commands_make_no_database(folder: Path) -> None:
         databases = await new.fetch("SELECT datname FROM pg_database WHERE datname LIKE 'trading%'")
         assert [row["datname"] for row in databases] == [SIMULATED]
         assert await new.fetchval("SELECT to_regclass('event_log') IS NULL")
+
+
+async def test_socket_that_a_power_failure_left_is_no_running_service(folder: Path) -> None:
+    async with service(folder, "push"):
+        pass
+    with socket.socket(socket.AF_UNIX) as left:
+        left.bind(str(folder / "postgres/.s.PGSQL.5432"))
+    async with command_database(settings_in(folder)) as found:
+        assert not found.is_in_use
+        assert name_in(found.dsn) == REAL
 
 
 @pytest.fixture

@@ -11,6 +11,7 @@ import asyncio
 import logging
 import os
 import shutil
+import socket
 import stat
 import tempfile
 from collections.abc import AsyncIterator, Coroutine, Iterator
@@ -133,7 +134,19 @@ def cluster_if_running(folder: Path) -> Cluster | None:
     """
     place = folder.resolve() / "postgres"
     socket_dir = _socket_dir(place)
-    return Cluster(place, socket_dir, None, place) if socket_in(socket_dir).exists() else None
+    return Cluster(place, socket_dir, None, place) if _is_listened_on(socket_in(socket_dir)) else None
+
+
+def _is_listened_on(path: Path) -> bool:
+    """Return whether a process listens on a socket: a power failure leaves its file."""
+    with socket.socket(socket.AF_UNIX) as connection:
+        try:
+            connection.connect(str(path))
+        except (FileNotFoundError, NotADirectoryError, ConnectionRefusedError):
+            return False
+        except OSError:
+            return True  # the connection that follows gives the reason
+    return True
 
 
 @asynccontextmanager
