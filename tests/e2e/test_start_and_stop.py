@@ -33,6 +33,9 @@ from tradingsignals_server.domain.bars import Bar
 
 BARS = walk(120, seed=13)
 
+KEPT = {"data/postgres", "data/database"}
+"""The database, and the name of it for commands."""
+
 
 def left_in(folder: Path) -> set[str]:
     """Return the files of a stopped service, except those of the database."""
@@ -66,7 +69,7 @@ async def test_stop_leaves_no_files_and_a_restart_has_all_data(folder: Path, how
         code = await (service.press_ctrl_c() if how == "Ctrl-C" else service.stop(signal.Signals[how]))
         assert code == 0
         assert nothing_runs(processes)
-        assert left_in(folder) == {"data/postgres"}
+        assert left_in(folder) == KEPT
         assert "Traceback" not in service.log, service.log
         assert '"ERROR"' not in service.log
 
@@ -116,7 +119,7 @@ async def test_start_can_be_interrupted_at_any_time(folder: Path) -> None:
                 assert code in {0, 1, -signal.SIGINT}, service.log
                 assert nothing_runs(processes)
                 if (fresh / "data").exists():
-                    assert left_in(fresh) <= {"data/postgres"}
+                    assert left_in(fresh) <= KEPT
 
 
 async def test_serve_runs_the_grpc_server_alone(folder: Path) -> None:
@@ -127,7 +130,7 @@ async def test_serve_runs_the_grpc_server_alone(folder: Path) -> None:
         processes = service.processes()
         assert await service.stop() == 0
         assert nothing_runs(processes)
-        assert left_in(folder) == {"data/postgres"}
+        assert left_in(folder) == KEPT
 
 
 # ------------------------------------------------------------------------------------------------------------ obstacles
@@ -166,7 +169,7 @@ async def test_error_names_a_port_that_is_taken(folder: Path, setting: str) -> N
         assert line.startswith("tradingsignals: ")
         assert str(port) in line
         assert setting in line
-        assert left_in(folder) == {"data/postgres"}
+        assert left_in(folder) == KEPT
         await service.start()
 
 
