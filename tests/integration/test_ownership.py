@@ -102,7 +102,7 @@ async def _running(dsn: str, address: str, servers: dict[str, Server]) -> AsyncI
         membership = Membership(dsn, reader.wake)
         pipeline = Pipeline(Trader(PlaceholderPolicy(), RiskRules()), calendar_for)
         engine = Engine(store, pipeline, log_tail, now, ownership=membership, reader=reader)
-        router = Router(engine, membership, store, lambda at: Way(servers, at))
+        router = Router(engine, membership, store, lambda at: Way(servers, at), store.symbols_with_open_positions)
         await membership.join(address)
         tasks = [asyncio.create_task(work) for work in (engine.run(), membership.run(), router.run())]
         try:

@@ -55,6 +55,14 @@ from tradingsignals_server.transport.grpc.status import CallRules
 PATH = f"/{PEER_SERVICE.full_name}/ProcessBars"
 
 
+def no_peer_at(_: str) -> Any:
+    pytest.fail("the owner calls no peer")
+
+
+async def none_in_use() -> tuple[str, ...]:
+    return ()
+
+
 class Taking:
     """The part of a router that a peer calls; `taken` are the bars that it received."""
 
@@ -191,9 +199,11 @@ async def test_refusal_of_a_bar_is_the_same_through_a_server_that_does_not_own_t
     ]
     async with running_engine(store=store, max_symbols=1) as running:
         await running.publish(history)
-        owner = Router(running.engine, SoleOwnership(), store, lambda _: pytest.fail("the owner calls no peer"))
+        owner = Router(
+            running.engine, SoleOwnership(), store, lambda _: pytest.fail("the owner calls no peer"), none_in_use
+        )
         async with serving(owner) as address, open_peers("ours", bar_message) as others:
-            other = Router(running.engine, OwnedAt(address), store, others.at)
+            other = Router(running.engine, OwnedAt(address), store, others.at, none_in_use)
             routing = asyncio.create_task(other.run())
             through_the_other = await within(other.publish(refused))
             routing.cancel()

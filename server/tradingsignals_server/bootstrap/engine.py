@@ -23,7 +23,7 @@ from ..application.event_log.retention import Retention
 from ..application.event_log.tail import LogTail
 from ..application.event_log.tailer import LogReader
 from ..application.explain.service import FindPolicy
-from ..application.health import HealthReporter
+from ..application.health import MAXIMUM_SYMBOLS, HealthReporter
 from ..application.ingest.account_guard import AccountSource
 from ..application.ingest.engine import Engine
 from ..application.ingest.once import Once
@@ -34,11 +34,15 @@ from ..application.ports.observer import EngineObserver, LedgerObserver
 from ..application.ports.outcomes import LIVE
 from ..application.ports.peer import PeerAt
 from ..application.ports.policy import Policy
+from ..application.ports.store import Store
 from ..config.settings import PLACEHOLDER_PATH, InvalidSettings, Settings
 from ..domain.account import Account
 from ..domain.ledger import Ledger
 from .exposure import exposure
 from .storage import Storage
+
+_RECENT = timedelta(days=7)
+"""Age up to which bars are recent: longer than markets are closed."""
 
 log = logging.getLogger(__name__)
 
@@ -95,7 +99,7 @@ async def build_core(
         observers=observers,
         accounts=AccountSource(storage.outcomes, LOG_DECODERS),
     )
-    router = Router(engine, membership, store, peer_at)
+    router = Router(engine, membership, store, peer_at, partial(_symbols_in_use, store, is_live=settings.feed.is_live))
     return Core(
         storage=storage,
         pipeline=pipeline,
@@ -121,6 +125,17 @@ async def build_core(
         ),
         find_policy=_find_policy(settings, own),
     )
+
+
+async def _symbols_in_use(store: Store, *, is_live: bool) -> set[str]:
+    """Return the symbols that some server must work on before a bar of them comes.
+
+    Those with an open position, and of a live feed those with recent bars: they are stale if none comes any more.
+    """
+    found = set(await store.symbols_with_open_positions())
+    if is_live:
+        found.update(await store.symbols_with_bars_since(utc_now() - _RECENT, MAXIMUM_SYMBOLS))
+    return found
 
 
 def build_feed(settings: Settings, core: Core, on_progress: OnProgress | None) -> Feed | None:

@@ -6,7 +6,6 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from datetime import timedelta
 from typing import NoReturn
 
 from ..adapters.feeds.kind import OnProgress
@@ -18,7 +17,6 @@ from ..adapters.python_features import load_features
 from ..api.mapping.to_proto import bar_message
 from ..application.access.open_calls import OpenCalls
 from ..application.decision.pipeline import Pipeline
-from ..application.health import MAXIMUM_SYMBOLS
 from ..application.ledger.keeper import LedgerKeeper
 from ..application.ports.feed import Feed, MarketDataSink
 from ..config.settings import Settings
@@ -26,7 +24,7 @@ from ..domain.errors import ShuttingDown
 from ..transport.certificates import Certificates
 from .access import Part, open_access
 from .api import Servers, running_servers
-from .engine import Core, build_core, build_feed, require_model, utc_now
+from .engine import Core, build_core, build_feed, require_model
 from .identity_files import require_identity_files
 from .metrics import server_metrics
 from .storage import open_storage
@@ -37,9 +35,6 @@ _FEED_ROLE = 1
 
 _LEDGER_ROLE = 2
 """The role of the one server that keeps ledger and account."""
-
-_RECENT = timedelta(days=7)
-"""Age up to which bars are recent: longer than markets are closed."""
 
 
 _LASTING_CALLS_S = 1.0
@@ -144,19 +139,7 @@ class _Lifecycle:
         self._tasks.append(self._group.create_task(core.membership.run()))
         self._tasks.append(self._group.create_task(_keep_ledger(core.ledger, core.membership)))
         if await core.membership.is_alone():
-            for symbol in (await core.membership.claim(await self._symbols_in_use())).ours:
-                await core.engine.last_bar(symbol)
-
-    async def _symbols_in_use(self) -> set[str]:
-        """Return the symbols that some server must work on before a bar of them comes.
-
-        Those with an open position, and of a live feed those with recent bars: they are stale if none comes any more.
-        """
-        store = self._core.storage.store
-        found = set(await store.symbols_with_open_positions())
-        if self._settings.feed.is_live:
-            found.update(await store.symbols_with_bars_since(utc_now() - _RECENT, MAXIMUM_SYMBOLS))
-        return found
+            await core.router.adopt()
 
     def start_feed(self, feed: Feed | None) -> None:
         """Start the feed, if there is one."""

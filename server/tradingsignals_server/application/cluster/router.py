@@ -8,7 +8,7 @@ server if there is no other. Publishing is idempotent, so it does no harm if the
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Collection, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from contextlib import suppress
 
 from ...domain.bars import Bar
@@ -28,7 +28,7 @@ TAKEOVER_SECONDS = 10.0
 """How long bars wait for an owner of their symbol before their publisher gets an error that says to try again."""
 
 BALANCE_SECONDS = 5.0
-"""Interval of the check whether this server owns more than its share."""
+"""Interval of the check whether this server owns more than its share, or no server owns a symbol that is in use."""
 
 PAUSE_SECONDS = 0.05
 """Interval of attempts to find the owner of a symbol. PostgreSQL does not notify when an advisory lock becomes free."""
@@ -40,11 +40,28 @@ class Router:
     Bars are either in the engine's queue or in the queue of their symbol, which is at one peer at most.
     """
 
-    def __init__(self, engine: Engine, ownership: Ownership, store: Store, peer_at: PeerAt) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        ownership: Ownership,
+        store: Store,
+        peer_at: PeerAt,
+        in_use: Callable[[], Awaitable[Collection[str]]],
+    ) -> None:
+        """Create a router.
+
+        Args:
+            engine: works on the symbols that this server owns.
+            ownership: says which these are.
+            store: the last bars of other symbols.
+            peer_at: returns the peer at an address.
+            in_use: returns the symbols that some server has to work on although no bar of them comes.
+        """
         self._engine = engine
         self._ownership = ownership
         self._store = store
         self._peer_at = peer_at
+        self._in_use = in_use
         self._addresses: dict[int, str] = {}
         self._releasing: set[int] = set()
         self._queues: dict[str, SymbolQueue] = {}
@@ -134,6 +151,15 @@ class Router:
             self._releasing.difference_update(buckets)
             self._changed.set()
 
+    async def adopt(self) -> None:
+        """Claim the symbols in use that no server owns, and read their state, as their next bar would.
+
+        Raises:
+            ServiceError: they cannot be claimed or read.
+        """
+        for symbol in await self._claim(await self._in_use()):
+            await self._engine.last_bar(symbol)
+
     async def run(self) -> None:
         """Send bars to their owners, and keep to this server's share of the symbols, until cancelled."""
         async with asyncio.TaskGroup() as tasks:
@@ -147,15 +173,19 @@ class Router:
                     self._changed.set()
 
     async def _balance(self) -> None:
-        """Release the buckets above this server's share, which the next server that gets bars of them claims.
+        """Release the buckets above this server's share; without any, adopt symbols that have lost their owner.
 
-        Without it a server that joins late, or was restarted, would own nothing.
+        Without the first a server that joins late, or was restarted, would own nothing; without the second no server
+        would exit the positions of a server that is gone, or notice that its feed is silent, until their next bar.
+        PostgreSQL does not notify when a lock becomes free.
         """
         while True:
             await asyncio.sleep(BALANCE_SECONDS)
             with suppress(ServiceError):
                 if surplus := await self._ownership.surplus():
                     await self.release(surplus)
+                else:
+                    await self.adopt()
 
     async def _claim(self, symbols: Collection[str]) -> frozenset[str]:
         """Return those of `symbols` that this server owns or can claim; note the addresses of the other owners.

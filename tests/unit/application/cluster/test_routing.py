@@ -9,7 +9,7 @@ from uuid import UUID
 
 import pytest
 from tests.support.builders import walk
-from tests.support.deadlines import DEADLINE
+from tests.support.deadlines import DEADLINE, poll
 from tests.support.running import Running, dispositions, running_engine
 
 from tradingsignals_server.application.cluster import router as routing
@@ -100,10 +100,14 @@ class RoutedEngine:
         self.shares = shares
         self.peers: dict[str, FakePeer] = {}
         self.engine: Engine = running.engine
-        self.router = Router(running.engine, shares, running.store, self.peer)
+        self.in_use: list[str] = []
+        self.router = Router(running.engine, shares, running.store, self.peer, self.symbols_in_use)
 
     def peer(self, address: str) -> FakePeer:
         return self.peers.setdefault(address, FakePeer())
+
+    async def symbols_in_use(self) -> list[str]:
+        return self.in_use
 
 
 @asynccontextmanager
@@ -124,6 +128,20 @@ def bars_of(symbol: str, count: int = 6) -> list[Bar]:
 def mixed() -> list[Bar]:
     """Bars of both symbols in turns."""
     return [bar for pair in zip(bars_of(OURS), bars_of(THEIRS), strict=True) for bar in pair]
+
+
+async def test_symbol_in_use_that_has_lost_its_owner_is_adopted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(routing, "BALANCE_SECONDS", 0.001)
+    async with routed_engine(**{THEIRS: "peer:1"}) as on:
+        on.in_use = [THEIRS]
+        on.shares.ours.add(THEIRS)
+        await on.router.publish(bars_of(THEIRS))
+        await on.router.release([bucket_of(THEIRS)])
+        assert on.engine.states() == []
+        on.shares.addresses[THEIRS] = ""
+        while not on.engine.states():
+            await poll()
+        assert [state.last_bar for state in on.engine.states()] == bars_of(THEIRS)[-1:]
 
 
 async def test_bars_go_to_their_owner_and_results_keep_their_order() -> None:
