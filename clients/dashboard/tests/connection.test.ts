@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 
-import { afterConnectionEvent, connecting, isKnownNow, READ_FOR, STALE_AFTER, stripText, type Connection, type ConnectionEvent } from "../src/model/connection";
+import { afterConnectionEvent, connecting, GAP_FOR, isKnownNow, READ_FOR, STALE_AFTER, stripText, type Connection, type ConnectionEvent } from "../src/model/connection";
 
 function after(...events: ConnectionEvent[]): Connection {
   return events.reduce(afterConnectionEvent, connecting(0));
@@ -42,6 +42,27 @@ describe("the connection", () => {
     const read: ConnectionEvent = { type: "response", now: 60_000, through: 300 };
     const back = after(live, { type: "tick", now: 1500 }, read, { type: "tick", now: 60_001 }, { type: "response", now: 61_000, through: 310 });
     expect(back.report?.text).toBe("Caught up after 60 s: 300 entries, none missing");
+  });
+
+  test("is stale when the clock is set back, and live again by the next response", () => {
+    const first: ConnectionEvent = { type: "tick", now: 3_599_000 };
+    const back = after(first, { ...live, now: 3_600_000 }, { type: "tick", now: 3_601_000 }, { type: "tick", now: 2_000 });
+    expect(back).toMatchObject({ phase: "stale", since: 2_000, lastResponse: 2_000, error: "The clock of this device was set back" });
+    const again = afterConnectionEvent(back, { type: "response", now: 2_500, through: 12 });
+    expect(again.phase).toBe("live");
+    expect(afterConnectionEvent(again, { type: "tick", now: 2_500 + 2 * GAP_FOR }).report).toBeUndefined();
+  });
+
+  test("goes on after a break when the clock is set back meanwhile", () => {
+    const lost: ConnectionEvent = { type: "lost", now: 3_600_000, error: "gone", online: true };
+    const back = after({ ...live, now: 3_599_000 }, lost, { type: "tick", now: 3_600_500 }, { type: "tick", now: 2_000 });
+    expect(afterConnectionEvent(back, { type: "response", now: 2_500, through: 12 }).phase).toBe("live");
+  });
+
+  test("does not count what was read at a time that is to come as known now", () => {
+    const known = after(live);
+    expect(isKnownNow(known, 3_600_000, 2_000)).toBe(false);
+    expect(isKnownNow(known, 1_900, 2_000)).toBe(true);
   });
 
   test("is stale before the browser freezes the page", () => {

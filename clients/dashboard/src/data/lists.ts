@@ -21,6 +21,11 @@ const LEDGER_TRIES = 10;
 /** What is read again if it failed. */
 type List = "positions" | "signals" | "chart" | "others";
 
+/** Whether `every` has passed since `last`; a time that is to come is of before the clock was set back. */
+function isDue(last: number, every: number, now: number): boolean {
+  return now < last || now - last >= every;
+}
+
 export class Lists {
   private lastHealth = 0;
   /** What could not be read for a while, and when it was last tried again. */
@@ -37,8 +42,8 @@ export class Lists {
 
   /** Read what is due: with `live` what failed before, and in a visible page health and account. */
   onTick(now: number, live: boolean, visible: boolean): void {
-    if (live && now - this.lastRecovery >= RETRY) this.recover(now);
-    if (visible && now - this.lastHealth >= HEALTH_EVERY) {
+    if (live && isDue(this.lastRecovery, RETRY, now)) this.recover(now);
+    if (visible && isDue(this.lastHealth, HEALTH_EVERY, now)) {
       this.readHealth();
       this.readAccount();
     }
@@ -125,9 +130,21 @@ export class Lists {
   }
 
   private async readFirstPage(): Promise<void> {
-    const signals = await this.readPage(this.store.state.list.filter);
-    if (signals) this.store.dispatch({ type: "history", signals });
+    const { filter } = this.store.state.list;
+    const signals = await this.readPage(filter);
+    // Among BUYs alone the newest one of a symbol may be old.
+    if (signals && filter.action === "") this.store.dispatch({ type: "history", signals });
+    else if (signals) await this.readNewest();
     this.chooseSymbol();
+  }
+
+  private async readNewest(): Promise<void> {
+    try {
+      const { signals } = await this.gateway.signals({ symbol: "", action: "" }, PAGE);
+      this.store.dispatch({ type: "history", signals });
+    } catch (error) {
+      this.note("others", error);
+    }
   }
 
   /** Read the first page of a filter, or the page after the last row. */

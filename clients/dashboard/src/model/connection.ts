@@ -11,6 +11,8 @@ export const STALE_AFTER = 8_000;
 export const READ_FOR = 15_000;
 /** Milliseconds between two ticks, which come each second, after which a page in sight must have slept. */
 export const SLEEP_GAP = 8_000;
+/** Milliseconds by which a tick is before the last one when the clock of this device was set back. */
+export const CLOCK_STEP = 1_000;
 /** How long the report of a resumed stream is shown. */
 export const REPORT_FOR = 12_000;
 /** How long it is shown that the log is another one, or lacks entries. */
@@ -117,16 +119,31 @@ function afterNetwork(connection: Connection, now: number, online: boolean): Con
   return connection.phase === "reconnecting" ? to("offline", connection, now) : connection;
 }
 
-function afterTick(connection: Connection, now: number, hidden: boolean): Connection {
+/** Return the connection with no time that is to come: the clock of this device was set back, and nothing else tells how long anything takes. */
+function afterStepBack(connection: Connection, now: number): Connection {
+  const { lastResponse, report } = connection;
+  return {
+    ...connection,
+    since: Math.min(connection.since, now),
+    lastResponse: lastResponse === undefined ? undefined : Math.min(lastResponse, now),
+    broken: connection.broken && { ...connection.broken, at: Math.min(connection.broken.at, now) },
+    report: report && { ...report, until: Math.min(report.until, now + (report.gap ? GAP_FOR : REPORT_FOR)) },
+  };
+}
+
+function afterTick(before: Connection, now: number, hidden: boolean): Connection {
+  const steppedBack = now < before.lastTick - CLOCK_STEP;
+  const connection = steppedBack ? afterStepBack(before, now) : before;
   // What was received before a sleep may be read after it, so only a new connection tells.
-  const slept = !hidden && now - connection.lastTick > SLEEP_GAP;
+  const slept = steppedBack || (!hidden && now - connection.lastTick > SLEEP_GAP);
   const last = connection.lastResponse;
   const silent = last !== undefined && now - last > STALE_AFTER;
   let next: Connection = { ...connection, lastTick: now, tickThrough: connection.through };
   if (next.report && now > next.report.until) next = { ...next, report: undefined };
   if (connection.phase === "live" && (silent || slept)) {
     const at = slept ? Math.min(last ?? now, connection.lastTick) : (last ?? now);
-    next = { ...to("stale", broken(next, at, connection.tickThrough), at), error: slept ? "This page slept" : SILENT };
+    const why = steppedBack ? "The clock of this device was set back" : slept ? "This page slept" : SILENT;
+    next = { ...to("stale", broken(next, at, connection.tickThrough), at), error: why };
   }
   return next;
 }
@@ -138,7 +155,7 @@ export function isCurrent(connection: Connection): boolean {
 
 /** Whether what was read `at` a time is current: the page is, and it was read lately. */
 export function isKnownNow(connection: Connection, at: number | undefined, now: number): boolean {
-  return isCurrent(connection) && at !== undefined && now - at <= READ_FOR;
+  return isCurrent(connection) && at !== undefined && now - at <= READ_FOR && now - at > -CLOCK_STEP;
 }
 
 export interface StripText {

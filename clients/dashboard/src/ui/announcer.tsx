@@ -32,6 +32,8 @@ export function Announcer(): JSX.Element {
       if (newest && wanted.current.sound) beep(newest.action === "BUY");
     };
     const check = (): void => {
+      // Of another log nothing is known yet: what is read of it first is no news.
+      for (const symbol of known.keys()) if (!store.state.symbols.has(symbol)) known.delete(symbol);
       for (const { symbol, signal } of ordered(store.state.symbols)) {
         if (!signal) continue;
         const before = known.get(symbol);

@@ -98,11 +98,11 @@ export function Backtest(): JSX.Element {
           Compare with buy and hold, a coin, a moving average cross
         </label>
         {progress ? (
-          <button type="button" class="button" onClick={() => call.current?.abort()}>
+          <button key="cancel" type="button" class="button" onClick={() => call.current?.abort()}>
             Cancel
           </button>
         ) : (
-          <button type="submit" class="button button-main">
+          <button key="run" type="submit" class="button button-main">
             Run
           </button>
         )}
