@@ -13,4 +13,4 @@ os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 # The arrays here are small. More threads only spin, which made statistics take four times the processor time.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
