@@ -170,6 +170,7 @@ async def enter(tab: Tab, selector: str, text: str) -> None:
 
 PRESS = "document.querySelector('button.main').click()"
 STATUS = "document.querySelector('.try [role=status]').textContent"
+NOTE = "document.querySelector('button.main + span').textContent"
 BODY = "document.querySelector('[aria-label=Response] pre').textContent"
 
 
@@ -216,6 +217,30 @@ async def test_stream_is_shown_live_until_it_is_stopped(
     await tab.shows(f"document.querySelector('.events').textContent.includes('{made.sequence}')")
     await tab.run(PRESS)
     await tab.shows(f"{STATUS} === 'Stopped'")
+
+
+@in_browser
+async def test_what_is_no_call_is_said_to_be_none(service: RunningService, tab: Tab) -> None:
+    code = "document.querySelector('.try pre').textContent"
+    tab.complaints.clear()
+    for unknown in ("Nope", "%E0%A4%A"):
+        await tab.show(f"http://{service.address}/docs?{len(unknown)}#{unknown}")
+        assert await tab.shows("document.querySelector('h1').textContent === 'No such call'")
+        assert unknown in await tab.run("document.getElementById('main').textContent")
+    await view(service, tab, "ExplainSignal")
+    await enter(tab, "#p-signal_id", "..")
+    assert "it would call another path" in await tab.run(code)
+    await tab.run(PRESS)
+    assert await tab.run("document.querySelector('.try [aria-label=Response]').hidden")
+    assert "it would call another path" in await tab.run(NOTE)
+    await enter(tab, "#p-signal_id", "...")
+    assert "curl" in await tab.run(code)
+    await view(service, tab, "PublishBar")
+    for body in ("{", '{"close": 1e999}'):
+        await enter(tab, "textarea", body)
+        assert set((await snippets_of(tab)).values()) == {await tab.run(code)}
+        assert "the body is no JSON" in await tab.run(code)
+    assert tab.complaints == []
 
 
 @in_browser

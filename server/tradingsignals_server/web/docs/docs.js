@@ -1,5 +1,6 @@
 /** The page of all calls, drawn from /openapi.json: one view for each call, in which it can be tried. */
 import { copyButton, h, json, prose, tabs } from "/docs/dom.js";
+import { bodyOf, idOf, pathProblem } from "/docs/entered.js";
 import { credentials, hasKey, onKey } from "/docs/key.js";
 import { field, fields, nameOf, resolve, useSchemas } from "/docs/schema.js";
 import { SNIPPETS } from "/docs/snippets.js";
@@ -44,13 +45,20 @@ class Entered {
   }
 
   get body() {
-    if (!this.bodyText?.trim()) return undefined;
-    try { return JSON.parse(this.bodyText); } catch { return undefined; }
+    try { return bodyOf(this.bodyText); } catch { return undefined; }
   }
 
   get bodyProblem() {
-    if (!this.bodyText?.trim()) return null;
-    try { JSON.parse(this.bodyText); return null; } catch (error) { return error.message; }
+    try { bodyOf(this.bodyText); return null; } catch (error) { return error.message; }
+  }
+
+  /** Why what is entered is no call, or null. */
+  get problem() {
+    for (const { name, in: place } of this.operation.parameters ?? []) {
+      const problem = place === "path" && pathProblem(name, this.values[name]);
+      if (problem) return problem;
+    }
+    return this.bodyProblem && `the body is no JSON: ${this.bodyProblem}`;
   }
 
   listOf(parameter) {
@@ -72,7 +80,7 @@ class Entered {
       if (parameter.in === "path") path = path.replace(`{${parameter.name}}`, encodeURIComponent(value));
       else if (parameter.schema.type === "array") for (const each of this.listOf(parameter)) query.append(parameter.name, each);
       else query.set(parameter.name, value);
-      const number = ["integer", "number"].includes(parameter.schema.type) && !Number.isNaN(Number(value));
+      const number = ["integer", "number"].includes(parameter.schema.type) && Number.isFinite(Number(value));
       message[parameter.name] = parameter.schema.type === "array" ? this.listOf(parameter) : number ? Number(value) : parameter.schema.type === "boolean" ? value === "true" : value;
     }
     const text = query.toString();
@@ -111,18 +119,24 @@ function tryPanel(entered) {
   const { operation, method, streams } = entered;
   const code = h("pre", { tabindex: 0, "aria-label": "The call as code" });
   let language = remembered.get("language") ?? "curl";
-  const draw = () => code.replaceChildren(SNIPPETS[language](entered.call));
+  const note = h("span.quiet.small");
+  const draw = () => {
+    const { problem } = entered;
+    code.replaceChildren(problem ? `Not a call: ${problem}` : SNIPPETS[language](entered.call));
+    note.textContent = problem ? "" : hint;
+  };
+  const harmless = method === "GET" || HARMLESS.includes(operation.operationId);
+  const hint = harmless ? "to this service" : "changes the state of this service";
   const languages = tabs("Language", SNIPPETS, language, (name) => { language = name; remembered.set("language", name); draw(); });
   const result = h("section.panel", { "aria-label": "Response", hidden: true });
   const shown = example(operation);
   const label = streams ? "Follow" : "Send";
-  let sure = method === "GET" || HARMLESS.includes(operation.operationId);
+  let sure = harmless;
   const button = h("button.main", { type: "button" }, label);
-  const note = h("span.quiet.small", {}, sure ? "to this service" : "changes the state of this service");
   const idle = () => { button.textContent = label; stop = () => {}; };
   button.addEventListener("click", async () => {
     if (button.textContent === "Stop") { stop(); return; }
-    if (entered.bodyProblem) { note.textContent = `the body is no JSON: ${entered.bodyProblem}`; return; }
+    if (entered.problem) { note.textContent = entered.problem; return; }
     if (!sure) {
       sure = true;
       button.classList.add("sure");
@@ -140,7 +154,7 @@ function tryPanel(entered) {
       button.disabled = true;
       await send(entered.call, result);
       button.disabled = false;
-      if (method !== "GET" && !HARMLESS.includes(operation.operationId)) { sure = false; button.classList.remove("sure"); button.textContent = label; }
+      if (!harmless) { sure = false; button.classList.remove("sure"); button.textContent = label; }
     }
   });
   const panel = h("div.try", {},
@@ -218,6 +232,9 @@ function errorsView() {
   return h("div.about", {}, h("h1", {}, "Errors"), prose(error.description), fields(error, false), h("h2", {}, "Reasons"), prose(reasons.description));
 }
 
+const unknownView = (id) => h("div.about", {}, h("h1", {}, "No such call"),
+  h("p", {}, "This page has no call ", h("code", {}, id), ". ", h("a", { href: "#" }, "All calls"), " are in the overview."));
+
 function overview() {
   const card = (href, title, text) => h("a.panel", { href }, h("strong", {}, title), text);
   const [first, ...conventions] = prose(openapi.info.description);
@@ -278,11 +295,12 @@ function showMenu(open) {
 function show({ focus = false } = {}) {
   stop();
   redraw = () => {};
-  const id = decodeURIComponent(location.hash.slice(1));
-  if (id === "main") return;
+  const id = idOf(location.hash);
+  if (id === "main" && focus) return;
   const call = calls.find((each) => each.id === id);
-  main.replaceChildren(id === "Errors" ? errorsView() : call?.only ? grpcView(call.only) : call ? callView(call) : overview());
-  document.title = `${call?.id ?? (id === "Errors" ? "Errors" : "Calls")} \u2013 ${openapi.info.title}`;
+  const isOverview = id === "" || id === "main";
+  main.replaceChildren(id === "Errors" ? errorsView() : call?.only ? grpcView(call.only) : call ? callView(call) : isOverview ? overview() : unknownView(id));
+  document.title = `${call?.id ?? (id === "Errors" ? "Errors" : isOverview ? "Calls" : "No such call")} \u2013 ${openapi.info.title}`;
   drawNav();
   showMenu(false);
   nav.querySelector("[aria-current]")?.scrollIntoView({ block: "nearest" });
