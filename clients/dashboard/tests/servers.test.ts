@@ -19,6 +19,12 @@ test("servers are told apart by when they started, and forgotten when they no lo
   expect(servers).toHaveLength(1);
 });
 
+test("servers that started at almost the same moment are two", () => {
+  const first = withAnswer([], health(100_000, 10), 0);
+  expect(withAnswer(first, health(100_000, 8.7), 0)).toHaveLength(2);
+  expect(withAnswer(first, health(105_000, 14.9), 0)).toHaveLength(2);
+});
+
 test("a server is only called healthy while the page gets answers, and its own is recent", () => {
   const server = withAnswer([], health(50, 1), 1_000)[0]!;
   expect(statusOf(server, true, 2_000)).toEqual({ text: "healthy", known: true });

@@ -17,7 +17,8 @@ export interface Server {
 
 export const FORGET_AFTER = 600_000;
 export const MAX_SERVERS = 32;
-const SAME_START = 1_500;
+/** Milliseconds. A server takes its time and its uptime from one reading of its clock, so that its start differs by rounding alone. */
+const SAME_START = 20;
 
 /** Note an answer; servers that have not answered for long are forgotten. */
 export function withAnswer(servers: readonly Server[], health: Health, now: number): readonly Server[] {
