@@ -8,12 +8,13 @@ import { usePreferences } from "../data/preferences";
 import { pair, price, share } from "../model/format";
 import { ordered } from "../model/symbols";
 import type { Signal } from "../model/types";
+import { allowSound, beep, notify } from "./alerts";
 
 const PAUSE = 3_000;
 
 export function Announcer(): JSX.Element {
   const store = useStore();
-  const { preferences } = usePreferences();
+  const { preferences, change } = usePreferences();
   const [text, setText] = useState("");
   const wanted = useRef(preferences);
   wanted.current = preferences;
@@ -28,8 +29,8 @@ export function Announcer(): JSX.Element {
       const signals = pending.splice(0);
       setText(signals.map(sentenceOf).join(". "));
       const newest = signals.at(-1);
-      if (newest && wanted.current.notifications) notify(newest);
       if (newest && wanted.current.sound) beep(newest.action === "BUY");
+      if (newest && wanted.current.notifications && !notify(sentenceOf(newest), newest)) change({ notifications: false });
     };
     const check = (): void => {
       // Of another log nothing is known yet: what is read of it first is no news.
@@ -51,6 +52,7 @@ export function Announcer(): JSX.Element {
       window.clearTimeout(timer);
     };
   }, [store]);
+  useEffect(() => (preferences.sound ? allowSound() : undefined), [preferences.sound]);
   return (
     <div class="visually-hidden" role="log" aria-live="polite" aria-label="New signals" id="announcer">
       {text}
@@ -60,35 +62,4 @@ export function Announcer(): JSX.Element {
 
 function sentenceOf(signal: Signal): string {
   return `${signal.action} ${pair(signal.symbol)} at ${price(signal.price)}, confidence ${share(signal.confidence, 0)}${signal.simulated ? ", simulated" : ""}`;
-}
-
-function notify(signal: Signal): void {
-  if (!("Notification" in window) || Notification.permission !== "granted") return;
-  const options = { body: signal.reasons[0] ?? "", tag: signal.symbol };
-  new Notification(sentenceOf(signal), options);
-}
-
-/** Ask for the permission to notify; false if it was refused. */
-export async function mayNotify(): Promise<boolean> {
-  if (!("Notification" in window)) return false;
-  return (await Notification.requestPermission()) === "granted";
-}
-
-let context: AudioContext | undefined;
-
-/** Two short tones: upwards for BUY, downwards for SELL. */
-export function beep(up: boolean): void {
-  context ??= new AudioContext();
-  const start = context.currentTime;
-  const tones = up ? [660, 880] : [660, 495];
-  tones.forEach((frequency, index) => {
-    const oscillator = context!.createOscillator();
-    const volume = context!.createGain();
-    oscillator.frequency.value = frequency;
-    volume.gain.setValueAtTime(0.08, start + index * 0.14);
-    volume.gain.exponentialRampToValueAtTime(0.0001, start + index * 0.14 + 0.13);
-    oscillator.connect(volume).connect(context!.destination);
-    oscillator.start(start + index * 0.14);
-    oscillator.stop(start + index * 0.14 + 0.14);
-  });
 }

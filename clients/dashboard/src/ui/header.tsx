@@ -6,7 +6,7 @@ import { usePreferences } from "../data/preferences";
 import { clockSeconds, offset, ZONE_NAMES, ZONES, type Zone } from "../model/format";
 import type { Theme } from "../model/preferences";
 import { VIEW_NAMES, type View } from "../model/route";
-import { beep, mayNotify } from "./announcer";
+import { beep, cannotNotify, mayNotify } from "./alerts";
 import { ConnectionState } from "./connection";
 import { Choice } from "./parts";
 
@@ -91,7 +91,7 @@ function Settings(): JSX.Element {
             <input type="checkbox" checked={preferences.notifications} onChange={() => void notifications()} />
             Notification
           </label>
-          {refused && (
+          {(refused || cannotNotify()) && (
             <p class="note warn" role="alert">
               This browser does not allow notifications of this page.
             </p>
