@@ -104,7 +104,7 @@ async def test_commands_make_no_database(folder: Path) -> None:
     with pytest.raises(NoDatabase) as refused:
         await used_by_a_command(settings_in(folder, "push"))
     assert str(refused.value) == (
-        f"DATA_DIR={folder}: there is no database tradingsignals (FEED=replay or push), "
+        f"DATA_DIR={folder}: there is no database tradingsignals (FEED=replay or push or twelvedata), "
         "only tradingsignals_simulated (FEED=simulate)"
     )
     with pytest.raises(DatabaseRefused, match="is not a database of this service"):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, suppress
 from typing import Any, cast
 
 import asyncpg
@@ -70,6 +70,21 @@ async def test_no_default_of_the_database_is_relied_on(dsn: str, sql: asyncpg.Co
             async with lent as database:
                 for setting, value in {**expected, "statement_timeout": statement_timeout}.items():
                     assert await database.fetchval("SELECT current_setting($1)", setting) == value, setting
+
+
+async def test_connection_whose_rollback_was_cut_off_is_not_used_again(
+    dsn: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with connections(dsn) as pool:
+        with suppress(LookupError):
+            async with pool.for_engine() as database:
+                first = await database.fetchval("SELECT pg_backend_pid()")
+                await database.execute("BEGIN")
+                raise LookupError
+        async with pool.for_engine() as database:
+            assert not database.is_in_transaction()
+            assert await database.fetchval("SELECT pg_backend_pid()") != first
+    assert caplog.records == []
 
 
 async def test_two_servers_commit_concurrently_under_any_default_isolation(dsn: str, sql: asyncpg.Connection) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import logging
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -15,6 +17,11 @@ from ..config.settings import Settings
 from .exposure import with_edge_secret
 from .server import Service, require_files, serving
 from .storage import database
+
+log = logging.getLogger(__name__)
+
+HEALTHY_SECONDS = 60.0
+"""How long a start, or a step of a rolling restart, waits for all servers to be healthy."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,10 +45,20 @@ async def all_in_one(settings: Settings, on_progress: OnProgress | None = None) 
         config = edge_config(settings, [Address(settings.grpc_host, service.grpc_port)], fanout)
         async with running_edge(config, settings.data_dir / "edge") as edge:
             try:
+                await wait_until_healthy(edge)
                 yield AllInOne(service, edge)
             finally:
                 # The server ends the streams of followers itself, before the edge cuts them off.
                 await service.begin_drain()
+
+
+async def wait_until_healthy(edge: Edge) -> None:
+    """Wait until the edge sees every server healthy, for a while: before, it refuses calls."""
+    try:
+        async with asyncio.timeout(HEALTHY_SECONDS):
+            await edge.sees_all_healthy()
+    except TimeoutError:
+        log.warning("the edge does not see every server healthy after %g s", HEALTHY_SECONDS)
 
 
 def edge_config(settings: Settings, backends: Sequence[Address], fanout: Sequence[Address]) -> EdgeConfig:

@@ -16,7 +16,7 @@ from ..adapters.envoy.render import Address
 from ..adapters.processes.fleet import FLEET_HOST, FleetPorts, ServerFailed, ServerProcess, fleet_ports, running_fleet
 from ..adapters.processes.listening import Place, require_free
 from ..config.settings import Settings
-from .edge import edge_config
+from .edge import HEALTHY_SECONDS, edge_config, wait_until_healthy
 from .exposure import with_edge_secret
 from .server import edge_places, require_files
 from .storage import migrated_database
@@ -25,9 +25,6 @@ log = logging.getLogger(__name__)
 
 DRAIN_SECONDS = 1.0
 """DRAIN_SECONDS of the servers, unless it is set: the edge checks the health of each every half second."""
-
-HEALTHY_SECONDS = 60.0
-"""How long a rolling restart waits for all servers to be healthy."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +67,7 @@ async def multi_server(settings: Settings) -> AsyncIterator[MultiServer]:
         fanout = [Address(FLEET_HOST, server.fanout_port) for server in fleet if server.fanout_port]
         async with running_edge(edge_config(settings, backends, fanout), settings.data_dir / "edge") as edge:
             try:
+                await wait_until_healthy(edge)
                 yield MultiServer(dsn, fleet, edge)
             finally:
                 # The servers end the streams of followers themselves, before the edge cuts them off.

@@ -171,8 +171,12 @@ class _Pool:
             self._pool.terminate()
 
     async def _give_back(self, database: Database | None) -> None:
-        if database is not None:
-            await self._pool.release(database)
+        if database is None:
+            return
+        if _is_open(database) and database.is_in_transaction():
+            # A second cancellation has cut off the rollback of the first one: the end of the session does it.
+            database.terminate()
+        await self._pool.release(database)
 
 
 class Connections:
