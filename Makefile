@@ -53,12 +53,12 @@ setup: $(VENV)/.dev ## Make .venv and install everything into it
 run: $(VENV)/.run ## Start everything; BARS=file.csv replays a file, FEED=push waits for bars
 	@exec $(BIN)/tradingsignals up $(if $(BARS),--bars $(call quoted,$(BARS))) $(if $(FEED),--feed $(FEED)) $(ARGS)
 
-# Two processes for each core, because the tests of the whole service wait half of their time: for a restart, a timeout
-# or a browser. Each file in one of them, so that its tests share what they start. Files come in the order of the
+# Three processes for two cores, because the tests of the whole service wait half of their time: for a restart, a timeout
+# or a browser. With four, some ran into their deadlines. Each file in one of them, so that its tests share what they start. Files come in the order of the
 # folders: those that start the whole service take longest, and small ones are left for the end.
 .PHONY: test
 test: $(VENV)/.dev ## Run every test, against the real PostgreSQL and the real Envoy; ARGS='-k name' for some, '-n 0' in one process
-	$(BIN)/python -m pytest -n $$((2 * $$(nproc))) --maxprocesses 8 --dist loadfile --no-loadscope-reorder $(ARGS)
+	$(BIN)/python -m pytest -n $$((3 * $$(nproc) / 2)) --maxprocesses 8 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 .PHONY: test-fast
 test-fast: $(VENV)/.dev ## Run what needs no server, without the slow tests, on all cores: in about a minute

@@ -31,12 +31,18 @@ async def replayed(service: RunningService, way: str, query: dict[str, Any]) -> 
         return [response async for response in responses]
 
 
+def entries_of(responses: list[Any]) -> list[Event]:
+    """Return the entries of responses without heartbeats, and without outcomes, which follow by themselves."""
+    events = [event for response in responses for event in response.events]
+    return [event for event in events if not (event.HasField("heartbeat") or event.HasField("outcome"))]
+
+
 @pytest.mark.parametrize("way", THROUGH_THE_EDGE)
 async def test_replay_of_a_range_is_complete_and_ends(service: RunningService, known_bars: list[Bar], way: str) -> None:
     start, end = known_bars[100].time, known_bars[300].time
     query = {"symbols": ["USDCOP"], "start_time": start.isoformat(), "end_time": end.isoformat()}
     responses = await within(replayed(service, way, query))
-    events = [event for response in responses for event in response.events if not event.HasField("heartbeat")]
+    events = entries_of(responses)
     bars = [event.market_update.bar.time.ToDatetime(UTC) for event in events if event.HasField("market_update")]
     assert bars == [bar.time for bar in known_bars[100:300]]
     assert [bar_time(event) for event in events if event.HasField("signal")] == bars
@@ -45,7 +51,7 @@ async def test_replay_of_a_range_is_complete_and_ends(service: RunningService, k
 
     broken_off = sequences[len(sequences) // 2]
     rest = await within(replayed(service, way, {**query, "resume_after": broken_off}))
-    again = [event for response in rest for event in response.events if not event.HasField("heartbeat")]
+    again = entries_of(rest)
     assert again == [event for event in events if event.sequence > broken_off]
 
 

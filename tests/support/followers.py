@@ -104,8 +104,14 @@ WAYS: dict[str, Way] = {"sse": by_sse, "ndjson": by_ndjson, "grpc": by_grpc, "gr
 
 
 async def through(responses: Responses, sequence: int) -> list[Any]:
-    """Return the responses up to and including the first that is complete through `sequence`."""
+    """Return the responses until they are complete through `sequence`, without the entries after it.
+
+    There may be some in the last response: outcomes of what was just committed follow by themselves.
+    """
     found: list[Any] = []
     while not found or found[-1].through_sequence < sequence:
         found.append(await within(anext(responses)))
+    items: Any = next((value for field, value in found[-1].ListFields() if field.is_repeated), [])
+    while items and items[-1].sequence > sequence:
+        del items[-1]
     return found
