@@ -119,7 +119,7 @@ class RuleSettings(BaseSettings):
         NO_CHARGES, description="Commission by symbol, paid on each side, in the form of SPREAD."
     )
     commission_pct: Annotated[float, Field(ge=0, le=10, allow_inf_nan=False)] | None = Field(
-        None, description="Commission in percent of the price for the symbols that COMMISSION does not name."
+        None, description="Commission in percent of the price for all symbols, in place of COMMISSION."
     )
     slippage: SlippageCharges = Field(
         Charges(DEFAULT_SLIPPAGE),
