@@ -44,5 +44,5 @@ class IdempotencyKeyReused(ServiceError):
 class KeyUsedMeanwhile(StorageUnavailable):
     """Another server has just committed a call with the same key, and nothing of this one is stored.
 
-    Callers get the response of the other call instead.
+    Callers never get it, but the response of the other call.
     """

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from functools import partial
 from typing import TypeVar
 
@@ -57,14 +58,11 @@ class Once:
         return await asyncio.shield(task)
 
     async def _first(self, key: CallKey[R], call: Callable[[], Awaitable[R]]) -> Done:
-        if (stored := await self._stored(key.request)) is not None:
-            return stored
-        try:
-            return Done(key.encode(await call()), is_replayed=False)
-        except KeyUsedMeanwhile:
-            if (stored := await self._stored(key.request)) is not None:
-                return stored
-            raise
+        while (stored := await self._stored(key.request)) is None:
+            # A key that was used meanwhile is found, unless it was old enough to be pruned since: then the call is new.
+            with suppress(KeyUsedMeanwhile):
+                return Done(key.encode(await call()), is_replayed=False)
+        return stored
 
     async def _stored(self, request: KeyedRequest) -> Done | None:
         used = await self._store.used_key(request.caller, request.key)

@@ -302,8 +302,9 @@ class Writer:
             error = StorageUnavailable()
         self._states.clear()
         self._may_have_committed = True
-        for observer in self._observers:
-            observer.commit_failed()
+        if not isinstance(error, KeyTaken):  # which is the normal end of a race, and refuses nothing
+            for observer in self._observers:
+                observer.commit_failed()
         on_top = [] if self._staged is None else self._staged.commands
         self._staged = self._committing = None
         if isinstance(error, RefusedByStore):

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from tests.support.builders import walk
+import pytest
+from tests.support.builders import NOW, walk
 from tests.support.memory_store import Fault, MemoryStore
 from tests.support.running import always, dispositions, running_engine
 
+from tradingsignals_server.application.decision.quotes import Quote
+from tradingsignals_server.application.ports.idempotency import CallKey, KeyedRequest, UsedKey
 from tradingsignals_server.application.ports.observer import CommittedBatch, current_trace
 from tradingsignals_server.domain.events import Disposition, Receipt
+from tradingsignals_server.domain.idempotency import KeyUsedMeanwhile
 from tradingsignals_server.domain.signals import Action, Origin
 
 BARS = walk(52)
@@ -64,6 +68,16 @@ async def test_command_carries_the_trace_of_its_call() -> None:
         current_trace.reset(token)
         await running.publish(BARS[1:2])
     assert [command.trace for batch in recorder.batches for command in batch.commands] == [TRACE, ""]
+
+
+async def test_key_that_another_server_was_first_with_is_no_failed_commit() -> None:
+    recorder = Recorder()
+    async with running_engine(observers=[recorder]) as running:
+        request = KeyedRequest("key:a", "k", "Method", bytes(32))
+        running.store.keys["key:a", "k"] = NOW, UsedKey("Method", bytes(32), b"theirs")
+        with pytest.raises(KeyUsedMeanwhile):
+            await running.engine.generate("USDCOP", Quote(4000.0), CallKey(request, bytes))
+    assert recorder.failures == 0
 
 
 async def test_failed_commit_is_reported_and_its_bars_are_not() -> None:

@@ -6,6 +6,7 @@ import asyncio
 import random
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
@@ -235,6 +236,23 @@ async def test_call_that_another_server_has_committed_meanwhile_gets_the_respons
         assert running.store.signals() == []
         assert len(running.store.events) == 7
         assert not running.engine.account.halted
+
+
+async def test_call_is_done_if_the_key_that_another_server_has_used_is_pruned_before_it_is_found() -> None:
+    async with running_engine() as running:
+        calls, store = Calls(running), running.store
+        look_up = store.used_key
+
+        async def pruned(caller: str, key: str) -> UsedKey | None:
+            await store.prune_keys(NOW + timedelta(days=1), 1)
+            return await look_up(caller, key)
+
+        async with commit_held_up(running, BARS[0]):
+            (raced,) = await started(calls.generate())
+            store.keys["key:a", "k"] = NOW, UsedKey(METHOD, b"1" * 32, b"theirs")
+            store.used_key = pruned  # type: ignore[method-assign]
+        assert await raced == Done(respond(store.entries[-1].payload), is_replayed=False)
+        assert len(store.signals()) == 1
 
 
 async def test_key_that_another_server_has_used_for_another_request_is_refused() -> None:
