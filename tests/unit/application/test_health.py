@@ -97,6 +97,18 @@ async def test_missing_bars_are_a_warning() -> None:
         assert health.warnings == ("USDCOP: 3 bars of the newest session are missing",)
 
 
+@pytest.mark.parametrize("at_once", [False, True])
+async def test_bars_that_come_late_are_missing_no_more(*, at_once: bool) -> None:
+    async with running_engine() as running:
+        await running.publish([WALK[0], WALK[1], WALK[5]])
+        late = [WALK[3], WALK[2], WALK[3], WALK[7], WALK[4], WALK[8]]
+        for bars in [late] if at_once else [[one] for one in late]:
+            await running.publish(bars)
+        assert (await reported(running, NOW)).warnings == ("USDCOP: 1 bar of the newest session is missing",)
+        await running.publish([WALK[6]])
+        assert (await reported(running, NOW)).status is Status.HEALTHY
+
+
 @pytest.mark.parametrize(
     ("last", "minutes", "stale"),
     [

@@ -26,7 +26,6 @@ from ...domain.features import Observation
 from ...domain.recurrent_state import RecurrentState, ResetRule
 from ...domain.signals import Probabilities
 from ...domain.values import dataclass
-from ...domain.window import Window
 from ..ports.policy import Policy, PolicyOutput
 from .inputs import BarInput, DecisionInput, bar_input
 from .symbol_state import SymbolState
@@ -129,20 +128,20 @@ class PrefetchingInputs:
     """Computes the input from a bar, or returns the one that was prefetched for it."""
 
     def __init__(self) -> None:
-        self._prefetched: dict[tuple[str, datetime], tuple[Window, Bar, BarInput]] = {}
+        self._prefetched: dict[tuple[str, datetime], tuple[SymbolState, Bar, BarInput]] = {}
 
     def of(self, state: SymbolState, bar: Bar) -> BarInput:
         """Return the input from a bar that is newer than every bar of `state`."""
         if self._prefetched:
-            window, known_bar, known_input = self._prefetched.pop((bar.symbol, bar.time), (None, None, None))
-            if known_input is not None and known_bar is bar and window is state.window:
-                return known_input
+            known = self._prefetched.pop((bar.symbol, bar.time), None)
+            if known is not None and known[1] is bar and state.knows_bars_of(known[0]):
+                return known[2]
         return bar_input(state, bar)
 
     def prefetch(self, state: SymbolState, bar: Bar) -> BarInput:
         """Compute the input from a bar, and keep it for `of`."""
         computed = bar_input(state, bar)
-        self._prefetched[bar.symbol, bar.time] = (state.window, bar, computed)
+        self._prefetched[bar.symbol, bar.time] = (state, bar, computed)
         return computed
 
     def clear(self) -> None:

@@ -64,6 +64,7 @@ class SymbolState:
 
     last_bar: the newest bar processed, inside a session or outside.
     session_day: day of the session of the newest bar of the window.
+    session_start: time of the first bar of that session.
     missing_bars: bars that session lacks so far, between the first and the newest one the window knows.
     simulated_left: bars that still have to come before no simulated bar is left in the window.
     live, shadow: the books of the policy that trades, and of the shadow policy, if there is one.
@@ -74,6 +75,7 @@ class SymbolState:
     window: Window
     last_bar: Bar | None = None
     session_day: date | None = None
+    session_start: datetime | None = None
     missing_bars: int = 0
     simulated_left: int = 0
     live: Book = field(default_factory=Book)
@@ -177,18 +179,42 @@ class SymbolState:
 
     def with_session_bar(self, bar: Bar, day: date | None) -> Self:
         """One more bar of the session of `day` in the window."""
-        missing = 0
-        if day == self.session_day and self.window.time is not None:
+        start, missing = bar.time, 0
+        if day == self.session_day and self.window.time is not None and self.session_start is not None:
+            start = self.session_start
             missing = self.missing_bars + (bar.time - self.window.time) // self.calendar.interval - 1
         simulated = self.window.limit if bar.simulated else max(0, self.simulated_left - 1)
         window = self.window.append(bar)
-        return type(self)(self.symbol, self.calendar, window, bar, day, missing, simulated, self.live, self.shadow)
+        return type(self)(
+            self.symbol, self.calendar, window, bar, day, start, missing, simulated, self.live, self.shadow
+        )
+
+    def after_late_bar(self, bar: Bar) -> Self:
+        """The state after a bar that comes after newer ones: its session lacks it no more, but the window has its gap.
+
+        The bars behind the gap were decided on without it.
+        """
+        start, newest = self.session_start, self.window.time
+        if start is None or newest is None or bar.time >= newest:
+            return self
+        if self.calendar.session_of(bar.time) != self.session_day:
+            return self
+        if bar.time > start:
+            return replace(self, missing_bars=self.missing_bars - 1)
+        missing = self.missing_bars + (start - bar.time) // self.calendar.interval - 1
+        return replace(self, session_start=bar.time, missing_bars=missing)
+
+    def knows_bars_of(self, other: Self) -> bool:
+        """Return whether the next bar leads to the same input from both states, which are of one symbol."""
+        if self.window is not other.window:
+            return False
+        return (self.missing_bars, self.session_start) == (other.missing_bars, other.session_start)
 
     def with_books(self, live: Book, shadow: Book | None) -> Self:
         """The state with these books; each bar makes one, and dataclasses.replace would take twice as long."""
-        window, last_bar, day = self.window, self.last_bar, self.session_day
+        window, last_bar, day, start = self.window, self.last_bar, self.session_day, self.session_start
         missing, simulated = self.missing_bars, self.simulated_left
-        return type(self)(self.symbol, self.calendar, window, last_bar, day, missing, simulated, live, shadow)
+        return type(self)(self.symbol, self.calendar, window, last_bar, day, start, missing, simulated, live, shadow)
 
 
 def refuse_late_bar_after_jump(bar: Bar, near: Sequence[float], limit: float) -> None:

@@ -236,6 +236,7 @@ class Handlers:
             return error
         if is_late:
             batch.known_bars[bar.symbol, bar.time] = bar
+            batch.states[bar.symbol] = state.after_late_bar(bar)
             batch.events.append(MarketUpdate(bar, Disposition.LATE))
             return bar.symbol, bar.time, Disposition.LATE, None
         step = self._pipeline.on_bar(state, bar, batch.account)

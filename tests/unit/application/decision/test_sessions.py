@@ -81,6 +81,25 @@ def test_missing_bars_are_those_between_the_first_and_the_newest_of_a_session() 
     assert after([bar(0), bar(9), bar(288), bar(290)]).missing_bars == 1
 
 
+@given(st.permutations(range(12)), st.integers(1, 12))
+@example([0, 5, 2, *range(6, 12)], 3)
+@example([5, 0, 2], 3)
+def test_late_bars_are_missing_no_more_as_after_a_restart(order: Sequence[int], count: int) -> None:
+    state, processed = fresh(), [bar(288 + number) for number in order[:count]]
+    for one in processed:
+        is_late = state.last_bar is not None and one.time <= state.last_bar.time
+        state = state.after_late_bar(one) if is_late else state.with_session_bar(one, CALENDAR.session_of(one.time))
+    stored = sorted(processed, key=lambda one: one.time)
+    restored = SymbolState.restored("USDCOP", CALENDAR, stored_bars(stored, stored[-1]), Book(), None)
+    assert (state.session_start, state.missing_bars) == (restored.session_start, restored.missing_bars)
+
+
+def test_late_bar_of_another_session_is_not_counted() -> None:
+    state = after([bar(0), bar(288), bar(290)])
+    for late in (bar(1), bar(100), bar(300)):
+        assert state.after_late_bar(late).missing_bars == state.missing_bars == 1
+
+
 @given(st.integers(0, 20), st.integers(0, 220))
 @example(0, 98)
 @example(0, 99)
