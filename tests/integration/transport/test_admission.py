@@ -10,7 +10,7 @@ from typing import cast
 
 import grpc
 import pytest
-from tests.support.deadlines import within
+from tests.support.deadlines import DEADLINE, within
 from tests.support.logs import Log
 
 from tradingsignals.v1.event_service_pb2 import StreamEventsRequest, StreamEventsResponse
@@ -105,7 +105,7 @@ async def test_call_is_refused_before_its_message_is_read(kind: str) -> None:
     gate = ScriptedGate(refused={LIST})
     async with served(kind, gate) as channel:
         with pytest.raises(grpc.aio.AioRpcError) as caught:
-            await channel.unary_unary(LIST, None, None)(b"this is no message", timeout=20.0)
+            await channel.unary_unary(LIST, None, None)(b"this is no message", timeout=DEADLINE)
     assert caught.value.code() is grpc.StatusCode.PERMISSION_DENIED
     assert caught.value.details() == "the role viewer may not make this call, which needs admin"
     assert gate.asked == [(LIST, None, "127.0.0.1")]
@@ -117,7 +117,7 @@ async def test_stream_ends_with_the_error_when_its_permission_ends(kind: str) ->
     gate = ScriptedGate()
     async with served(kind, gate) as channel:
         call = follow(channel)
-        first = StreamEventsResponse.FromString(cast(bytes, await call.read()))
+        first = StreamEventsResponse.FromString(cast(bytes, await within(call.read())))
         assert first.through_sequence == 3
         await written(channel)
         gate.releasing.clear()
@@ -155,6 +155,7 @@ async def test_upload_ends_with_the_error_when_its_permission_ends() -> None:
         with pytest.raises(grpc.aio.AioRpcError) as caught:
             await within(call)
         assert caught.value.code() is grpc.StatusCode.UNAUTHENTICATED
+        await within(gate.releasing.wait())  # the caller may have the status earlier
     assert gate.released == ["UNAUTHENTICATED"]
 
 
@@ -163,7 +164,7 @@ async def test_health_checks_are_admitted_too(kind: str) -> None:
     gate = ScriptedGate(refused={HEALTH})
     async with served(kind, gate) as channel:
         with pytest.raises(grpc.aio.AioRpcError) as caught:
-            await channel.unary_unary(HEALTH, None, None)(b"", timeout=20.0)
+            await channel.unary_unary(HEALTH, None, None)(b"", timeout=DEADLINE)
     assert caught.value.code() is grpc.StatusCode.PERMISSION_DENIED
 
 

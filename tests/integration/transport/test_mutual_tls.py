@@ -17,7 +17,7 @@ import pytest
 from tests.support import http2 as h2
 from tests.support.certificates import OPENSSL, SERVER_NAME, Authority, Certificate, Inner, placed
 from tests.support.curl import curl_stream
-from tests.support.deadlines import DEADLINE, poll, within
+from tests.support.deadlines import DEADLINE, poll, until, within
 from tests.support.http2 import Frames, Peer, http2_peer
 from tests.support.logs import Log
 from tests.support.sockets import connected
@@ -264,7 +264,8 @@ async def test_handshake_that_takes_too_long_is_closed(inner: Inner, begun: byte
     async with limited(inner, handshake_seconds=0.2) as secured, connected(secured.sides.fanout) as (reader, writer):
         writer.write(begun)
         await ended(reader)
-        assert await is_served(secured.channel("fanout", inner.edge))
+        # On a busy machine a whole handshake may take as long as that, too.
+        assert await until(lambda: is_served(secured.channel("fanout", inner.edge)))
 
 
 async def test_oldest_handshake_is_closed_for_a_new_one(inner: Inner) -> None:

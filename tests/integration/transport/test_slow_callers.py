@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
 from typing import Any
 
 import grpc
@@ -29,9 +30,16 @@ def test_shortened_limits_are_options_of_the_server() -> None:
 
 
 @pytest.fixture
-async def port(monkeypatch: pytest.MonkeyPatch) -> Any:
-    monkeypatch.setattr(interceptors, "REQUEST_SECONDS", 0.3)
+async def port(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[int]:
+    """The port of a server that is impatient with connections."""
     monkeypatch.setattr(server, "OPTIONS", tuple({**dict(server.OPTIONS), **SHORT}.items()))
+    async with aio_server(await Log.with_entries(1)) as running:
+        yield running.port
+
+
+@pytest.fixture
+async def patient() -> AsyncIterator[int]:
+    """The port of a server with the usual limits, which a busy machine does not reach while it connects."""
     async with aio_server(await Log.with_entries(1)) as running:
         yield running.port
 
@@ -50,14 +58,15 @@ async def test_unused_connection_is_closed(port: int) -> None:
 
 
 @pytest.mark.parametrize("path", [LIST_SIGNALS, h2.EVENTS_PATH])
-async def test_incomplete_request_is_ended(port: int, path: str) -> None:
-    async with http2_peer(port) as peer:
+async def test_incomplete_request_is_ended(patient: int, monkeypatch: pytest.MonkeyPatch, path: str) -> None:
+    monkeypatch.setattr(interceptors, "REQUEST_SECONDS", 0.3)
+    async with http2_peer(patient) as peer:
         peer.send(h2.frame(h2.HEADERS, h2.END_HEADERS, 1, h2.block(h2.headers(path))), h2.frame(h2.DATA, 0, 1, b"\0"))
         assert (await peer.headers(1))["grpc-status"] == "4"
 
 
-async def test_request_without_a_message_is_refused(port: int) -> None:
-    async with http2_peer(port) as peer:
+async def test_request_without_a_message_is_refused(patient: int) -> None:
+    async with http2_peer(patient) as peer:
         peer.send(h2.frame(h2.HEADERS, h2.END_HEADERS, 1, h2.block(h2.headers(LIST_SIGNALS))))
         peer.send(h2.frame(h2.DATA, h2.END_STREAM, 1))
         assert (await peer.headers(1))["grpc-status"] == "3"

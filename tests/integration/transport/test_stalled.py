@@ -8,15 +8,18 @@ from contextlib import AsyncExitStack
 
 import pytest
 from tests.support import http2 as h2
-from tests.support.deadlines import within
+from tests.support.deadlines import DEADLINE, within
 from tests.support.http2 import http2_peer
 from tests.support.logs import Log
 
 from tradingsignals.v1.event_service_pb2 import StreamEventsRequest, StreamEventsResponse
+from tradingsignals_server.transport.http2.limits import Limits
 
 from .conftest import fanout_server
 
 STALLED = 100
+FOREVER = 100 * DEADLINE
+"""Seconds after which a server may end what is stalled or silent; no test takes so long, on a busy machine neither."""
 WHOLE_LOG = StreamEventsRequest(resume_after=0)
 
 
@@ -36,7 +39,8 @@ async def test_stalled_followers_delay_no_other_and_take_bounded_memory(how: str
     """Megabytes are pending for each stalled follower, but at most one response is kept in memory for it."""
     log = await Log.with_entries(0)
     windows = {h2.INITIAL_WINDOW_SIZE: 0 if how == "no window" else 2**31 - 1}
-    async with fanout_server(log) as server, AsyncExitStack() as stack:
+    limits = Limits(keepalive_seconds=FOREVER)
+    async with fanout_server(log, FOREVER, limits) as server, AsyncExitStack() as stack:
         for _ in range(STALLED):
             peer = await stack.enter_async_context(http2_peer(server.port, windows, receive_buffer=4096))
             peer.send(h2.window_update(0, 2**31 - 1 - 65_535), h2.request(1))

@@ -55,6 +55,8 @@ async def edges(tmp_path: Path) -> AsyncIterator[Edges]:
                 EdgeConfig(listen, backend, fanout=(http2,)), tmp_path / "fanout", drain_seconds=0.1
             ) as fanout,
         ):
+            for edge in (aio, fanout):
+                await within(edge.sees_all_healthy())
             yield Edges(sides, aio.port, fanout.port)
 
 
