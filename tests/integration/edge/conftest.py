@@ -19,7 +19,7 @@ from google.rpc import error_details_pb2, status_pb2
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 from grpc_status import rpc_status
-from tests.support.deadlines import DEADLINE
+from tests.support.deadlines import DEADLINE, within
 
 from tradingsignals.v1 import (
     bar_pb2,
@@ -225,7 +225,7 @@ async def stub() -> AsyncIterator[Stub]:
 async def edge(stub: Stub, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Edge]:
     config = EdgeConfig(Address("127.0.0.1", 0), Address("127.0.0.1", stub.port))
     async with running_edge(config, tmp_path_factory.mktemp("edge")) as edge:
-        await edge.sees_all_healthy()
+        await within(edge.sees_all_healthy())
         yield edge
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import httpx
 import pytest
-from tests.support.deadlines import DEADLINE
+from tests.support.deadlines import DEADLINE, within
 
 from tradingsignals_server.adapters.envoy.process import Edge, running_edge
 from tradingsignals_server.adapters.envoy.render import Address, EdgeConfig
@@ -34,7 +34,7 @@ async def edge_behind(stub: Stub, folder: Path, *proxies: str) -> AsyncIterator[
         secret="of the edge",  # noqa: S106 - of this test
     )
     async with running_edge(config, folder) as edge:
-        await edge.sees_all_healthy()
+        await within(edge.sees_all_healthy())
         yield edge
 
 
@@ -57,7 +57,10 @@ CLAIMS: list[Sequence[tuple[str, str]]] = [
 async def test_claims_of_a_caller_that_is_no_proxy_are_not_believed(
     stub: Stub, tmp_path: Path, proxies: tuple[str, ...]
 ) -> None:
-    async with edge_behind(stub, tmp_path / "edge", *proxies) as edge, httpx.AsyncClient(base_url=edge.url) as rest:
+    async with (
+        edge_behind(stub, tmp_path / "edge", *proxies) as edge,
+        httpx.AsyncClient(base_url=edge.url, timeout=DEADLINE) as rest,
+    ):
         for claims in CLAIMS:
             assert await address_of(stub, rest, *claims) == HERE
 
@@ -65,7 +68,7 @@ async def test_claims_of_a_caller_that_is_no_proxy_are_not_believed(
 async def test_last_address_that_is_no_proxy_is_the_caller(stub: Stub, tmp_path: Path) -> None:
     async with (
         edge_behind(stub, tmp_path / "edge", "127.0.0.0/8", "10.1.0.0/16") as edge,
-        httpx.AsyncClient(base_url=edge.url) as rest,
+        httpx.AsyncClient(base_url=edge.url, timeout=DEADLINE) as rest,
     ):
         for forwarded, address in (
             (CALLER, CALLER),
@@ -88,7 +91,7 @@ async def test_last_address_that_is_no_proxy_is_the_caller(stub: Stub, tmp_path:
 async def test_more_addresses_than_are_looked_at_are_refused(stub: Stub, tmp_path: Path) -> None:
     async with (
         edge_behind(stub, tmp_path / "edge", "127.0.0.0/8") as edge,
-        httpx.AsyncClient(base_url=edge.url) as rest,
+        httpx.AsyncClient(base_url=edge.url, timeout=DEADLINE) as rest,
     ):
         for before in (0, 18, 19):
             forwarded = "1.1.1.1, " * before + CALLER

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import httpx
 import pytest
-from tests.support.deadlines import within
+from tests.support.deadlines import DEADLINE, within
 from tests.support.sockets import connected
 
 from tradingsignals_server.adapters.envoy.files import edge_files
@@ -115,7 +115,7 @@ async def test_pages_may_run_files_of_their_origin_only(rest: httpx.AsyncClient)
 async def test_root_is_a_page_for_browsers_and_json_for_others(
     edge: Edge, method: str, accept: str | None, page: bool
 ) -> None:
-    async with httpx.AsyncClient(base_url=edge.url) as client:
+    async with httpx.AsyncClient(base_url=edge.url, timeout=DEADLINE) as client:
         client.headers.pop("accept")
         response = await client.request(method, "/", headers={} if accept is None else {"accept": accept})
     assert response.headers["content-type"] == ("text/html; charset=utf-8" if page else "application/json")
@@ -154,7 +154,7 @@ async def test_other_paths_are_not_files(edge: Edge, path: str) -> None:
 
 @pytest.mark.parametrize("path", ["//", "///", "/docs//", "//docs"])
 async def test_slashes_too_many_lead_to_the_page(edge: Edge, path: str) -> None:
-    async with httpx.AsyncClient() as client:
+    async with httpx.AsyncClient(timeout=DEADLINE) as client:
         url = httpx.URL(edge.url).copy_with(raw_path=path.encode())
         response = await client.send(httpx.Request("GET", url, headers={"accept": BROWSER}))
     assert (response.status_code, response.headers["content-type"]) == (200, "text/html; charset=utf-8")

@@ -10,7 +10,7 @@ import grpc
 import httpx
 import pytest
 from tests.support import http2 as h2
-from tests.support.deadlines import DEADLINE
+from tests.support.deadlines import DEADLINE, within
 from tests.support.http2 import frame, http2_peer
 from tests.support.sockets import connected
 
@@ -31,6 +31,7 @@ async def hasty(stub: Stub, tmp_path_factory: pytest.TempPathFactory) -> AsyncIt
         Address("127.0.0.1", 0), Address("127.0.0.1", stub.port), request_timeout_seconds=1, idle_timeout_seconds=1
     )
     async with running_edge(config, tmp_path_factory.mktemp("hasty")) as edge:
+        await within(edge.sees_all_healthy())
         yield edge
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import httpx
+from tests.support.deadlines import DEADLINE
 from tests.support.ports import free_ports
 
 from tradingsignals_server.adapters.envoy.process import running_edge
@@ -17,7 +18,7 @@ async def test_metrics_of_the_edge_are_served_and_nothing_else_of_its_admin_inte
     (port,) = free_ports(1)
     config = EdgeConfig(Address("127.0.0.1", 0), NO_SERVER, metrics=Address("127.0.0.1", port))
     base = f"http://127.0.0.1:{port}"
-    async with running_edge(config, tmp_path) as edge, httpx.AsyncClient() as client:
+    async with running_edge(config, tmp_path) as edge, httpx.AsyncClient(timeout=DEADLINE) as client:
         await client.get(f"{edge.url}/openapi.json")
         found = await client.get(f"{base}/stats/prometheus")
         assert found.status_code == 200

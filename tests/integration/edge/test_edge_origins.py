@@ -13,7 +13,7 @@ import grpc
 import httpx
 import pytest
 from tests.support.certificates import OPENSSL, Authority
-from tests.support.deadlines import DEADLINE
+from tests.support.deadlines import DEADLINE, within
 
 from tradingsignals.v1 import signal_service_pb2, signal_service_pb2_grpc
 from tradingsignals_server.adapters.envoy.identity import EdgeTls
@@ -41,7 +41,7 @@ WRITES = (
 async def edge(stub: Stub, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Edge]:
     config = EdgeConfig(Address("127.0.0.1", 0), Address("127.0.0.1", stub.port), cors_origins=(DESK,))
     async with running_edge(config, tmp_path_factory.mktemp("edge")) as edge:
-        await edge.sees_all_healthy()
+        await within(edge.sees_all_healthy())
         yield edge
 
 
@@ -246,7 +246,7 @@ async def test_own_origin_of_an_encrypted_port_is_https(stub: Stub, tmp_path: Pa
         running_edge(config, tmp_path / "edge") as edge,
         httpx.AsyncClient(base_url=edge.url, verify=context, timeout=DEADLINE) as rest,
     ):
-        await edge.sees_all_healthy()
+        await within(edge.sees_all_healthy())
         for name, call in CALLS.items():
             for origin in (edge.url, DESK):
                 assert (await call.send(rest, origin)).status_code == 200, name
@@ -267,7 +267,7 @@ async def test_body_without_json_content_type_is_refused(rest: httpx.AsyncClient
 
 
 async def test_body_without_content_type_is_refused(edge: Edge) -> None:
-    async with httpx.AsyncClient(base_url=edge.url) as rest:
+    async with httpx.AsyncClient(base_url=edge.url, timeout=DEADLINE) as rest:
         assert (await rest.post("/api/signals/generate", content=b"{}")).status_code == 415
         assert (await rest.post("/api/signals/generate-from-db?symbol=EURUSD")).status_code == 200  # has none
 
@@ -307,8 +307,11 @@ async def test_allowed_hosts_and_their_origins_are_served(stub: Stub, tmp_path: 
     many = (f"host-{number}.with-a-long-name.example.com" for number in range(300))
     hosts = ("signals.example.com", "*.desk.example.com", *many)
     config = EdgeConfig(Address("127.0.0.1", 0), Address("127.0.0.1", stub.port), allowed_hosts=hosts)
-    async with running_edge(config, tmp_path / "edge") as edge, httpx.AsyncClient(base_url=edge.url) as rest:
-        await edge.sees_all_healthy()
+    async with (
+        running_edge(config, tmp_path / "edge") as edge,
+        httpx.AsyncClient(base_url=edge.url, timeout=DEADLINE) as rest,
+    ):
+        await within(edge.sees_all_healthy())
         for host, status in (
             ("signals.example.com", 200),
             ("a.desk.example.com:443", 200),

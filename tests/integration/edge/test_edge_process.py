@@ -16,6 +16,7 @@ from pathlib import Path
 import httpx
 import pytest
 from tests.support.deadlines import DEADLINE
+from tests.support.ports import free_ports
 
 from tradingsignals_server.adapters.envoy.process import EdgeFailed, EdgePortTaken, envoy_binary, running_edge
 from tradingsignals_server.adapters.envoy.render import Address, EdgeConfig, write_edge_files
@@ -28,7 +29,7 @@ def config_at(port: int = 0) -> EdgeConfig:
 
 
 async def is_up(url: str) -> bool:
-    async with httpx.AsyncClient() as client:
+    async with httpx.AsyncClient(timeout=DEADLINE) as client:
         return (await client.get(f"{url}/openapi.json")).status_code == 200
 
 
@@ -97,7 +98,7 @@ async def test_envoy_is_restarted_on_its_port_whenever_it_dies(tmp_path: Path) -
 
 async def test_edge_can_be_stopped_during_a_restart(tmp_path: Path) -> None:
     with log_lines() as lines:
-        async with running_edge(config_at(), tmp_path / "edge") as edge:
+        async with running_edge(config_at(*free_ports(1)), tmp_path / "edge") as edge:
             assert edge.pid is not None
             os.kill(edge.pid, signal.SIGKILL)
             await lines.line("envoy died")
@@ -115,13 +116,13 @@ async def test_two_edges_run_at_the_same_time(tmp_path: Path) -> None:
 
 async def test_edge_removes_its_files_and_can_start_again_at_once(tmp_path: Path) -> None:
     folder = tmp_path / "edge"
-    port = 0
+    (port,) = free_ports(1)  # below those of outgoing connections, one of which could take it between two starts
     for _ in range(3):
         async with running_edge(config_at(port), folder) as edge:
             assert await is_up(edge.url)
-            assert edge.port == (port or edge.port)
+            assert edge.port == port
             assert (folder / "admin.sock").stat().st_mode & 0o777 == 0o600
-            pid, port = edge.pid, edge.port
+            pid = edge.pid
         assert not folder.exists()
         assert pid is not None
         with pytest.raises(ProcessLookupError):
@@ -219,8 +220,9 @@ from tradingsignals_server.adapters.envoy.process import running_edge
 from tradingsignals_server.adapters.envoy.render import Address, EdgeConfig
 
 async def main():
-    async with running_edge(EdgeConfig(Address("127.0.0.1", 0), Address("127.0.0.1", 1)), Path(sys.argv[1])) as edge:
-        print(edge.pid, edge.port, flush=True)
+    listen, server = Address("127.0.0.1", int(sys.argv[3])), Address("127.0.0.1", 1)
+    async with running_edge(EdgeConfig(listen, server), Path(sys.argv[1])) as edge:
+        print(edge.pid, flush=True)
         await asyncio.Event().wait()
 
 if sys.argv[2] == "uvloop":
@@ -234,12 +236,13 @@ else:
 @pytest.mark.parametrize("loop", ["asyncio", "uvloop"])
 async def test_envoy_exits_when_its_owner_is_killed_and_can_start_again(tmp_path: Path, loop: str) -> None:
     folder = tmp_path / "edge"
+    (port,) = free_ports(1)
     owner = await asyncio.create_subprocess_exec(
-        sys.executable, "-c", OWNER, folder, loop, stdout=asyncio.subprocess.PIPE
+        sys.executable, "-c", OWNER, folder, loop, str(port), stdout=asyncio.subprocess.PIPE
     )
     try:
         assert owner.stdout is not None
-        pid, port = map(int, (await asyncio.wait_for(owner.stdout.readline(), DEADLINE)).split())
+        pid = int(await asyncio.wait_for(owner.stdout.readline(), DEADLINE))
     finally:
         owner.kill()
         await ended(owner.pid)

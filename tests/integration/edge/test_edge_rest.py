@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import grpc
 import httpx
 import pytest
-from tests.support.deadlines import DEADLINE
+from tests.support.deadlines import DEADLINE, within
 
 from tradingsignals.v1 import signal_service_pb2, signal_service_pb2_grpc
 from tradingsignals_server.adapters.envoy.process import Edge, running_edge
@@ -137,6 +137,7 @@ async def test_malformed_http_gets_a_json_error(edge: Edge, request_text: bytes,
 async def test_call_beyond_the_timeout_is_ended(stub: Stub, tmp_path: Path) -> None:
     config = EdgeConfig(Address("127.0.0.1", 0), Address("127.0.0.1", stub.port), rest_timeout_seconds=1)
     async with running_edge(config, tmp_path / "edge") as edge, httpx.AsyncClient(timeout=DEADLINE) as rest:
+        await within(edge.sees_all_healthy())
         assert_error(await rest.get(f"{edge.url}/api/signals/latest?symbol=HANG"), 504, 4, "timeout")
 
 
@@ -189,7 +190,7 @@ async def test_chunked_body_needs_a_content_type(edge: Edge) -> None:
     async def chunks() -> AsyncIterator[bytes]:
         yield b"{}"
 
-    async with httpx.AsyncClient(base_url=edge.url) as rest:
+    async with httpx.AsyncClient(base_url=edge.url, timeout=DEADLINE) as rest:
         assert_error(await rest.post("/api/signals/generate", content=chunks()), 400, 3, "application/json")
 
 
@@ -327,7 +328,7 @@ async def test_without_a_server_each_protocol_gets_its_error(tmp_path: Path) -> 
     json_body = {"content-type": "application/json"}
     async with (
         running_edge(config, tmp_path / "edge") as edge,
-        httpx.AsyncClient(base_url=edge.url, headers=json_body) as rest,
+        httpx.AsyncClient(base_url=edge.url, timeout=DEADLINE, headers=json_body) as rest,
     ):
         for method, path in (("GET", "/health"), ("POST", "/api/signals/generate-from-db"), ("GET", "/api/events")):
             assert_error(await rest.request(method, path), 503, 14, "upstream")

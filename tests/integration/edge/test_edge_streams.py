@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import httpx
 import pytest
-from tests.support.deadlines import DEADLINE
+from tests.support.deadlines import DEADLINE, within
 
 from tradingsignals_server.adapters.envoy.process import Edge, running_edge
 from tradingsignals_server.adapters.envoy.render import Address, EdgeConfig
@@ -109,8 +109,9 @@ async def test_streams_can_end_during_the_drain_of_the_edge(
     stub: Stub, released: asyncio.Event, tmp_path: Path
 ) -> None:
     config = EdgeConfig(Address("127.0.0.1", 0), Address("127.0.0.1", stub.port))
-    async with asyncio.timeout(DEADLINE), httpx.AsyncClient() as client:
+    async with asyncio.timeout(DEADLINE), httpx.AsyncClient(timeout=DEADLINE) as client:
         async with running_edge(config, tmp_path / "edge", drain_seconds=20.0) as edge:
+            await within(edge.sees_all_healthy())
             request = client.build_request("GET", f"{edge.url}/api/signals/stream")
             response = await client.send(request, stream=True)
 
