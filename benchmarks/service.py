@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import tradingsignals
-from tradingsignals_server.adapters.postgres.embedded import running_postgres
+from tradingsignals_server.adapters.postgres.embedded.running import running_postgres
 from tradingsignals_server.api.mapping.to_proto import bar_message
 from tradingsignals_server.domain.bars import Bar
 

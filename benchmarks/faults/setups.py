@@ -10,7 +10,7 @@ from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from tradingsignals_server.adapters.postgres.embedded import EmbeddedPostgres, running_postgres
+from tradingsignals_server.adapters.postgres.embedded.running import EmbeddedPostgres, running_postgres
 
 from ..processes import ROOT, free_port, running, until_healthy
 

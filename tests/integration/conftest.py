@@ -18,7 +18,7 @@ from tests.support.postgres import PASSWORD, USER, postgres_server
 from tests.support.processes import all_ended, descendants
 
 from tradingsignals_server.adapters.postgres.connection import Connections, connections
-from tradingsignals_server.adapters.postgres.embedded import EmbeddedPostgres, running_postgres
+from tradingsignals_server.adapters.postgres.embedded.running import EmbeddedPostgres, running_postgres
 from tradingsignals_server.adapters.postgres.migrate import migrate
 from tradingsignals_server.adapters.postgres.store import PostgresStore
 from tradingsignals_server.api.mapping.log_encoding import encode

@@ -17,9 +17,9 @@ from tests.support.postgres import PASSWORD
 
 from tradingsignals_server.adapters.postgres.backup import BackupFailed, back_up, restore, valid_keys
 from tradingsignals_server.adapters.postgres.connection import Connections, connections
+from tradingsignals_server.adapters.postgres.embedded.programs import program
 from tradingsignals_server.adapters.postgres.migrate import MigrationError, migrate
 from tradingsignals_server.adapters.postgres.peer_secret import peer_secret
-from tradingsignals_server.adapters.postgres.programs import program
 from tradingsignals_server.adapters.postgres.store import PostgresStore
 from tradingsignals_server.api.mapping.log_encoding import encode
 

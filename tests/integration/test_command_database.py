@@ -15,7 +15,7 @@ from tests.support.folders import scratch_folder
 
 from tradingsignals_server.adapters.postgres.backup import back_up
 from tradingsignals_server.adapters.postgres.connection import DatabaseRefused, connections
-from tradingsignals_server.adapters.postgres.embedded import EmbeddedPostgres, running_postgres
+from tradingsignals_server.adapters.postgres.embedded.running import EmbeddedPostgres, running_postgres
 from tradingsignals_server.bootstrap.embedded import (
     REAL,
     SIMULATED,

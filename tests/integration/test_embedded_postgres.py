@@ -20,10 +20,10 @@ import asyncpg
 import pytest
 from tests.support.deadlines import DEADLINE
 
-from tradingsignals_server.adapters.postgres import embedded, postmaster
-from tradingsignals_server.adapters.postgres.cluster import name_of
-from tradingsignals_server.adapters.postgres.embedded import EmbeddedPostgres, running_postgres
-from tradingsignals_server.adapters.postgres.programs import EmbeddedPostgresError
+from tradingsignals_server.adapters.postgres.embedded import postmaster, running
+from tradingsignals_server.adapters.postgres.embedded.cluster import name_of
+from tradingsignals_server.adapters.postgres.embedded.programs import EmbeddedPostgresError
+from tradingsignals_server.adapters.postgres.embedded.running import EmbeddedPostgres, running_postgres
 from tradingsignals_server.adapters.processes.exits import wait_for_exit
 
 T = TypeVar("T")
@@ -126,7 +126,7 @@ async def test_query_that_outlives_its_postmaster_is_ended(folder: Path) -> None
 
 
 async def test_restart_is_repeated_until_it_succeeds(folder: Path, caplog: pytest.LogCaptureFixture) -> None:
-    caplog.set_level(logging.WARNING, embedded.__name__)
+    caplog.set_level(logging.WARNING, running.__name__)
     settings = folder / "postgres/postgresql.auto.conf"
     async with running_postgres(folder, DATABASE) as server:
         sound = settings.read_text()
@@ -145,7 +145,7 @@ async def test_restart_is_repeated_until_it_succeeds(folder: Path, caplog: pytes
 
 
 async def test_normal_operation_logs_nothing(folder: Path, caplog: pytest.LogCaptureFixture) -> None:
-    caplog.set_level(logging.INFO, embedded.__name__.rpartition(".")[0])
+    caplog.set_level(logging.INFO, running.__name__.rsplit(".", 2)[0])
     async with running_postgres(folder, DATABASE) as server, connected(server.dsn) as connection:
         with pytest.raises(asyncpg.UniqueViolationError):
             await connection.execute("INSERT INTO kept VALUES (0)")
@@ -157,7 +157,7 @@ async def test_normal_operation_logs_nothing(folder: Path, caplog: pytest.LogCap
 OWNER = """
 import asyncio, json, sys
 from pathlib import Path
-from tradingsignals_server.adapters.postgres.embedded import running_postgres
+from tradingsignals_server.adapters.postgres.embedded.running import running_postgres
 
 async def main():
     async with running_postgres(Path(sys.argv[1]), sys.argv[2]) as server:
@@ -349,7 +349,7 @@ def logged(text: str, times: int) -> Iterator[asyncio.Event]:
             event.set()
         return True
 
-    logger = logging.getLogger(embedded.__name__)
+    logger = logging.getLogger(running.__name__)
     logger.addFilter(watch)
     try:
         yield event

@@ -17,9 +17,9 @@ import pytest
 from tests.support.deadlines import DEADLINE
 from tests.support.folders import scratch_folder
 
-from tradingsignals_server.adapters.postgres.cluster import name_of
-from tradingsignals_server.adapters.postgres.embedded import EmbeddedPostgres, running_postgres
-from tradingsignals_server.adapters.postgres.programs import EmbeddedPostgresError, program
+from tradingsignals_server.adapters.postgres.embedded.cluster import name_of
+from tradingsignals_server.adapters.postgres.embedded.programs import EmbeddedPostgresError, program
+from tradingsignals_server.adapters.postgres.embedded.running import EmbeddedPostgres, running_postgres
 
 AS_ROOT = os.geteuid() == 0
 DATABASE = "signals"

@@ -15,8 +15,8 @@ from pathlib import Path
 from urllib.parse import quote
 from uuid import uuid4
 
-from tradingsignals_server.adapters.postgres.programs import programs_for
-from tradingsignals_server.adapters.postgres.unprivileged import HERE, UnixAccount
+from tradingsignals_server.adapters.postgres.embedded.programs import programs_for
+from tradingsignals_server.adapters.postgres.embedded.unprivileged import HERE, UnixAccount
 from tradingsignals_server.adapters.processes.children import die_with_parent
 
 from .deadlines import within

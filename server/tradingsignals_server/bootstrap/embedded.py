@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..adapters.feeds.registry import FEEDS, AnyFeed
-from ..adapters.postgres.cluster import SUPERUSER, Cluster
-from ..adapters.postgres.databases import create_if_missing, databases_in, remember, remembered
-from ..adapters.postgres.embedded import cluster_exists, cluster_if_running, running_postgres
+from ..adapters.postgres.embedded.cluster import SUPERUSER, Cluster
+from ..adapters.postgres.embedded.databases import create_if_missing, databases_in, remember, remembered
+from ..adapters.postgres.embedded.running import cluster_exists, cluster_if_running, running_postgres
 from ..config.settings import InvalidSettings, Settings
 
 SIMULATED, REAL = "tradingsignals_simulated", "tradingsignals"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from .. import program
-from ..adapters.postgres.programs import program as postgres_program
+from ..adapters.postgres.embedded.programs import program as postgres_program
 from ..config.settings import Settings
 
 

@@ -22,8 +22,8 @@ import asyncpg
 
 from ...domain.wording import counted
 from .connection import connected
+from .embedded.programs import MAJOR, EmbeddedPostgresError, program
 from .place import place_of
-from .programs import MAJOR, EmbeddedPostgresError, program
 from .restoring import UNFINISHED, is_unfinished
 
 _HEAD = """

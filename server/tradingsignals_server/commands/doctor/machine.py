@@ -16,7 +16,7 @@ from pathlib import Path
 from ... import __version__
 from ...adapters.envoy.hosts import is_loopback
 from ...adapters.envoy.process import envoy_binary
-from ...adapters.postgres.programs import EmbeddedPostgresError, program
+from ...adapters.postgres.embedded.programs import EmbeddedPostgresError, program
 from ...adapters.processes.listening import Place, PortsTaken, require_free
 from ...config.settings import ENV_FILE, Settings
 from .finding import Finding, ok, problem, warning

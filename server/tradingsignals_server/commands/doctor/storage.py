@@ -8,9 +8,9 @@ from datetime import UTC, datetime
 import asyncpg
 
 from ...adapters.postgres.connection import Connections, Database, DatabaseRefused, connections, fetch_one
+from ...adapters.postgres.embedded.programs import EmbeddedPostgresError
 from ...adapters.postgres.migrate import oldest_program
 from ...adapters.postgres.place import place_of
-from ...adapters.postgres.programs import EmbeddedPostgresError
 from ...adapters.postgres.restoring import is_unfinished
 from ...adapters.postgres.schema import program_version
 from ...bootstrap.embedded import NoDatabase

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from tradingsignals_server.adapters.postgres.cluster import Cluster, create_if_missing
-from tradingsignals_server.adapters.postgres.programs import EmbeddedPostgresError
+from tradingsignals_server.adapters.postgres.embedded.cluster import Cluster, create_if_missing
+from tradingsignals_server.adapters.postgres.embedded.programs import EmbeddedPostgresError
 
 NO_SPACE = """creating configuration files ... ok
 running bootstrap script ... 2026-11-30 00:02:41 UTC [42] FATAL:  could not write "base/1": No space left on device

@@ -17,8 +17,8 @@ from pathlib import Path
 from typing import IO
 from urllib.parse import quote
 
-from ..processes.children import die_with_parent
-from ..processes.exits import wait_for_exit
+from ...processes.children import die_with_parent
+from ...processes.exits import wait_for_exit
 from .programs import EmbeddedPostgresError
 from .unprivileged import HERE, UnixAccount, user_name
 

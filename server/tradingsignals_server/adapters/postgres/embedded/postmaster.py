@@ -11,7 +11,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Self
 
-from ..processes.exits import wait_for_exit
+from ...processes.exits import wait_for_exit
 from .cluster import PORT, Cluster, socket_in
 from .programs import EmbeddedPostgresError
 from .server_log import ServerLog
