@@ -55,6 +55,7 @@ def calls(rest: httpx.Client) -> Iterator[tuple[str, str, str, dict[str, Any]]]:
     yield "GenerateSignalFromDb", "POST", "/api/signals/generate-from-db", {"parameters": stored, "body": stored}
     bar = {"time": "2020-01-02T13:00:00Z", "symbol": "EURUSD", "open": 1.172, "high": 1.1725, "low": 1.1718}
     yield "PublishBar", "POST", "/api/market/bars", {"body": bar | {"close": 1.1722, "volume": 0}}
+    yield "GetCaller", "GET", "/api/access/caller", {}
     made = rest.post(
         "/api/access/keys", json=(key := {"name": "execution engine", "role": "TRADER"})
     ).raise_for_status()

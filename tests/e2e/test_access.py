@@ -190,6 +190,24 @@ async def test_refusal_says_why_and_what_to_send(guarded: Guarded) -> None:
     }
 
 
+@pytest.mark.parametrize("who", sorted(ROLES))
+async def test_caller_gets_its_role_and_the_methods_of_the_table_that_it_may_call(guarded: Guarded, who: str) -> None:
+    async with guarded.service.rest() as rest:
+        found = (await rest.get("/api/access/caller", headers={"x-api-key": guarded.keys[who]})).json()
+    public = {path_of(method) for method in METHODS}
+    allowed = sorted(path[1:] for path in public if who in ROLES_OF[RULES[path]])
+    assert found == {
+        "caller": {
+            "credential": "key",
+            "caller_id": id_of(guarded.keys[who]),
+            "name": who,
+            "role": who.upper(),
+            "methods": allowed,
+        },
+        "authentication": True,
+    }
+
+
 async def test_pages_documents_and_health_need_no_key(guarded: Guarded) -> None:
     async with guarded.service.rest() as rest:
         for path in ("/docs", "/openapi.json", "/health", "/api/signals/health"):

@@ -40,6 +40,7 @@ READS: dict[str, tuple[dict[str, Any], str]] = {
         {"fill": "CLOSE", "limit": 2, "shadow": False},
         "/api/signals/outcomes?fill=CLOSE&limit=2&shadow=false",
     ),
+    "AccessService/GetCaller": ({}, "/api/access/caller"),
     "AccessService/ListKeys": ({}, "/api/access/keys"),
     "AccountService/GetAccount": ({}, "/api/account"),
     "AccountService/ListEquity": ({"resolution": "DAY", "limit": 2}, "/api/account/equity?resolution=DAY&limit=2"),

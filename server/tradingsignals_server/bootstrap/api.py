@@ -166,7 +166,7 @@ def _servicers(settings: Settings, core: Core, access: Access) -> dict[str, obje
         ),
         "MarketDataService": MarketDataServicer(core.router, queries, settings.bar_interval.of),
         "ModelService": ModelServicer(core.pipeline, core.models, queries),
-        "AccessService": AccessServicer(access.keys, access.audit, utc_now),
+        "AccessService": AccessServicer(access.keys, access.audit, utc_now, access.rules),
     }
     public = {name: NotedServicer(SERVICES[name], servicer, access.rules) for name, servicer in public.items()}
     json = json_servicer(public)

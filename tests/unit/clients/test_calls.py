@@ -60,6 +60,7 @@ METHODS = {
     "SignalService.ReplaySignal": "replay_signal",
     "SignalService.StreamSignals": "stream_signals",
     "OutcomeService.ListOutcomes": "list_outcomes",
+    "AccessService.GetCaller": "get_caller",
     "AccessService.CreateKey": "create_key",
     "AccessService.ListKeys": "list_keys",
     "AccessService.RevokeKey": "revoke_key",

@@ -246,6 +246,7 @@ def test_paths_are_the_documented_ones(contract: Any) -> None:
         "GET /api/signals/outcomes",
         "GET /api/signals/performance",
         "GET /api/access/audit",
+        "GET /api/access/caller",
         "GET /api/access/keys",
         "POST /api/access/keys",
         "POST /api/access/keys/{key_id}/revoke",

@@ -1,5 +1,5 @@
 # Generated from _async/access.py by `make generate`; do not edit.
-"""API keys and the audit log."""
+"""The caller, API keys and the audit log."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from datetime import datetime
 
 from tradingsignals.v1 import access_service_pb2
 from tradingsignals.v1.access_pb2 import ApiKey, AuditEntry
-from tradingsignals.v1.access_service_pb2 import CreateKeyResponse
+from tradingsignals.v1.access_service_pb2 import CreateKeyResponse, GetCallerResponse
 
 from ..requests import Role, When, when
 from .caller import Caller
@@ -16,12 +16,16 @@ from .pages import Pages
 
 
 class AccessMethods(Caller):
-    """The methods about API keys and the audit log."""
+    """The methods about the caller, API keys and the audit log."""
+
+    def get_caller(self) -> GetCallerResponse:
+        """Return the caller, the methods that it may call, and whether the service requires credentials."""
+        return self._unary(self._access.GetCaller, access_service_pb2.GetCallerRequest())
 
     def create_key(
         self, name: str, role: Role, *, expires_at: datetime | None = None, networks: Sequence[str] = ()
     ) -> CreateKeyResponse:
-        """Make an API key. Its `text` is in this response alone. Needs the role admin, as do the three below."""
+        """Make an API key. Its `text` is in this response alone. Needs the role admin, as do the next three."""
         request = access_service_pb2.CreateKeyRequest(name=name, role=role, expires_at=expires_at, networks=networks)
         return self._unary(self._access.CreateKey, request)
 

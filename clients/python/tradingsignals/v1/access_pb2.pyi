@@ -54,6 +54,22 @@ class ApiKey(_message.Message):
     revoked_at: _timestamp_pb2.Timestamp
     def __init__(self, key_id: _Optional[str] = ..., name: _Optional[str] = ..., role: _Optional[_Union[ApiKey.Role, str]] = ..., state: _Optional[_Union[ApiKey.State, str]] = ..., networks: _Optional[_Iterable[str]] = ..., created_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., expires_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., last_used_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., revoked_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
 
+class Caller(_message.Message):
+    __slots__ = ("credential", "caller_id", "name", "role", "expires_at", "methods")
+    CREDENTIAL_FIELD_NUMBER: _ClassVar[int]
+    CALLER_ID_FIELD_NUMBER: _ClassVar[int]
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    ROLE_FIELD_NUMBER: _ClassVar[int]
+    EXPIRES_AT_FIELD_NUMBER: _ClassVar[int]
+    METHODS_FIELD_NUMBER: _ClassVar[int]
+    credential: str
+    caller_id: str
+    name: str
+    role: ApiKey.Role
+    expires_at: _timestamp_pb2.Timestamp
+    methods: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, credential: _Optional[str] = ..., caller_id: _Optional[str] = ..., name: _Optional[str] = ..., role: _Optional[_Union[ApiKey.Role, str]] = ..., expires_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., methods: _Optional[_Iterable[str]] = ...) -> None: ...
+
 class AuditEntry(_message.Message):
     __slots__ = ("entry_id", "time", "credential", "caller_id", "caller_name", "role", "address", "method", "request", "result", "reason", "count", "request_id", "replayed")
     ENTRY_ID_FIELD_NUMBER: _ClassVar[int]

@@ -27,7 +27,7 @@ from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__
 from tradingsignals.v1 import access_pb2 as tradingsignals_dot_v1_dot_access__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n&tradingsignals/v1/access_service.proto\x12\x11tradingsignals.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1etradingsignals/v1/access.proto\"\x90\x01\n\x10\x43reateKeyRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12,\n\x04role\x18\x02 \x01(\x0e\x32\x1e.tradingsignals.v1.ApiKey.Role\x12.\n\nexpires_at\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x10\n\x08networks\x18\x04 \x03(\t\"I\n\x11\x43reateKeyResponse\x12&\n\x03key\x18\x01 \x01(\x0b\x32\x19.tradingsignals.v1.ApiKey\x12\x0c\n\x04text\x18\x02 \x01(\t\"\x11\n\x0fListKeysRequest\";\n\x10ListKeysResponse\x12\'\n\x04keys\x18\x01 \x03(\x0b\x32\x19.tradingsignals.v1.ApiKey\"\"\n\x10RevokeKeyRequest\x12\x0e\n\x06key_id\x18\x01 \x01(\t\";\n\x11RevokeKeyResponse\x12&\n\x03key\x18\x01 \x01(\x0b\x32\x19.tradingsignals.v1.ApiKey\"\xb6\x01\n\x17ListAuditEntriesRequest\x12\x12\n\x05limit\x18\x01 \x01(\x05H\x00\x88\x01\x01\x12\x12\n\npage_token\x18\x02 \x01(\t\x12\x11\n\tcaller_id\x18\x03 \x01(\t\x12\x0e\n\x06method\x18\x04 \x01(\t\x12\x14\n\x07refused\x18\x05 \x01(\x08H\x01\x88\x01\x01\x12\x12\n\nstart_date\x18\x06 \x01(\t\x12\x10\n\x08\x65nd_date\x18\x07 \x01(\tB\x08\n\x06_limitB\n\n\x08_refused\"r\n\x18ListAuditEntriesResponse\x12.\n\x07\x65ntries\x18\x01 \x03(\x0b\x32\x1d.tradingsignals.v1.AuditEntry\x12\r\n\x05\x63ount\x18\x02 \x01(\x05\x12\x17\n\x0fnext_page_token\x18\x03 \x01(\t2\x82\x04\n\rAccessService\x12s\n\tCreateKey\x12#.tradingsignals.v1.CreateKeyRequest\x1a$.tradingsignals.v1.CreateKeyResponse\"\x1b\x82\xd3\xe4\x93\x02\x15\"\x10/api/access/keys:\x01*\x12m\n\x08ListKeys\x12\".tradingsignals.v1.ListKeysRequest\x1a#.tradingsignals.v1.ListKeysResponse\"\x18\x82\xd3\xe4\x93\x02\x12\x12\x10/api/access/keys\x12\x83\x01\n\tRevokeKey\x12#.tradingsignals.v1.RevokeKeyRequest\x1a$.tradingsignals.v1.RevokeKeyResponse\"+\x82\xd3\xe4\x93\x02%\" /api/access/keys/{key_id}/revoke:\x01*\x12\x86\x01\n\x10ListAuditEntries\x12*.tradingsignals.v1.ListAuditEntriesRequest\x1a+.tradingsignals.v1.ListAuditEntriesResponse\"\x19\x82\xd3\xe4\x93\x02\x13\x12\x11/api/access/auditBM\n\x11tradingsignals.v1P\x01Z\"tradingsignals/v1;tradingsignalsv1\xaa\x02\x11TradingSignals.V1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n&tradingsignals/v1/access_service.proto\x12\x11tradingsignals.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1etradingsignals/v1/access.proto\"\x12\n\x10GetCallerRequest\"V\n\x11GetCallerResponse\x12)\n\x06\x63\x61ller\x18\x01 \x01(\x0b\x32\x19.tradingsignals.v1.Caller\x12\x16\n\x0e\x61uthentication\x18\x02 \x01(\x08\"\x90\x01\n\x10\x43reateKeyRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12,\n\x04role\x18\x02 \x01(\x0e\x32\x1e.tradingsignals.v1.ApiKey.Role\x12.\n\nexpires_at\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x10\n\x08networks\x18\x04 \x03(\t\"I\n\x11\x43reateKeyResponse\x12&\n\x03key\x18\x01 \x01(\x0b\x32\x19.tradingsignals.v1.ApiKey\x12\x0c\n\x04text\x18\x02 \x01(\t\"\x11\n\x0fListKeysRequest\";\n\x10ListKeysResponse\x12\'\n\x04keys\x18\x01 \x03(\x0b\x32\x19.tradingsignals.v1.ApiKey\"\"\n\x10RevokeKeyRequest\x12\x0e\n\x06key_id\x18\x01 \x01(\t\";\n\x11RevokeKeyResponse\x12&\n\x03key\x18\x01 \x01(\x0b\x32\x19.tradingsignals.v1.ApiKey\"\xb6\x01\n\x17ListAuditEntriesRequest\x12\x12\n\x05limit\x18\x01 \x01(\x05H\x00\x88\x01\x01\x12\x12\n\npage_token\x18\x02 \x01(\t\x12\x11\n\tcaller_id\x18\x03 \x01(\t\x12\x0e\n\x06method\x18\x04 \x01(\t\x12\x14\n\x07refused\x18\x05 \x01(\x08H\x01\x88\x01\x01\x12\x12\n\nstart_date\x18\x06 \x01(\t\x12\x10\n\x08\x65nd_date\x18\x07 \x01(\tB\x08\n\x06_limitB\n\n\x08_refused\"r\n\x18ListAuditEntriesResponse\x12.\n\x07\x65ntries\x18\x01 \x03(\x0b\x32\x1d.tradingsignals.v1.AuditEntry\x12\r\n\x05\x63ount\x18\x02 \x01(\x05\x12\x17\n\x0fnext_page_token\x18\x03 \x01(\t2\xf6\x04\n\rAccessService\x12r\n\tGetCaller\x12#.tradingsignals.v1.GetCallerRequest\x1a$.tradingsignals.v1.GetCallerResponse\"\x1a\x82\xd3\xe4\x93\x02\x14\x12\x12/api/access/caller\x12s\n\tCreateKey\x12#.tradingsignals.v1.CreateKeyRequest\x1a$.tradingsignals.v1.CreateKeyResponse\"\x1b\x82\xd3\xe4\x93\x02\x15\"\x10/api/access/keys:\x01*\x12m\n\x08ListKeys\x12\".tradingsignals.v1.ListKeysRequest\x1a#.tradingsignals.v1.ListKeysResponse\"\x18\x82\xd3\xe4\x93\x02\x12\x12\x10/api/access/keys\x12\x83\x01\n\tRevokeKey\x12#.tradingsignals.v1.RevokeKeyRequest\x1a$.tradingsignals.v1.RevokeKeyResponse\"+\x82\xd3\xe4\x93\x02%\" /api/access/keys/{key_id}/revoke:\x01*\x12\x86\x01\n\x10ListAuditEntries\x12*.tradingsignals.v1.ListAuditEntriesRequest\x1a+.tradingsignals.v1.ListAuditEntriesResponse\"\x19\x82\xd3\xe4\x93\x02\x13\x12\x11/api/access/auditBM\n\x11tradingsignals.v1P\x01Z\"tradingsignals/v1;tradingsignalsv1\xaa\x02\x11TradingSignals.V1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -35,6 +35,8 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'tradingsignals.v1.access_se
 if not _descriptor._USE_C_DESCRIPTORS:
   _globals['DESCRIPTOR']._loaded_options = None
   _globals['DESCRIPTOR']._serialized_options = b'\n\021tradingsignals.v1P\001Z\"tradingsignals/v1;tradingsignalsv1\252\002\021TradingSignals.V1'
+  _globals['_ACCESSSERVICE'].methods_by_name['GetCaller']._loaded_options = None
+  _globals['_ACCESSSERVICE'].methods_by_name['GetCaller']._serialized_options = b'\202\323\344\223\002\024\022\022/api/access/caller'
   _globals['_ACCESSSERVICE'].methods_by_name['CreateKey']._loaded_options = None
   _globals['_ACCESSSERVICE'].methods_by_name['CreateKey']._serialized_options = b'\202\323\344\223\002\025\"\020/api/access/keys:\001*'
   _globals['_ACCESSSERVICE'].methods_by_name['ListKeys']._loaded_options = None
@@ -43,22 +45,26 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_ACCESSSERVICE'].methods_by_name['RevokeKey']._serialized_options = b'\202\323\344\223\002%\" /api/access/keys/{key_id}/revoke:\001*'
   _globals['_ACCESSSERVICE'].methods_by_name['ListAuditEntries']._loaded_options = None
   _globals['_ACCESSSERVICE'].methods_by_name['ListAuditEntries']._serialized_options = b'\202\323\344\223\002\023\022\021/api/access/audit'
-  _globals['_CREATEKEYREQUEST']._serialized_start=157
-  _globals['_CREATEKEYREQUEST']._serialized_end=301
-  _globals['_CREATEKEYRESPONSE']._serialized_start=303
-  _globals['_CREATEKEYRESPONSE']._serialized_end=376
-  _globals['_LISTKEYSREQUEST']._serialized_start=378
-  _globals['_LISTKEYSREQUEST']._serialized_end=395
-  _globals['_LISTKEYSRESPONSE']._serialized_start=397
-  _globals['_LISTKEYSRESPONSE']._serialized_end=456
-  _globals['_REVOKEKEYREQUEST']._serialized_start=458
-  _globals['_REVOKEKEYREQUEST']._serialized_end=492
-  _globals['_REVOKEKEYRESPONSE']._serialized_start=494
-  _globals['_REVOKEKEYRESPONSE']._serialized_end=553
-  _globals['_LISTAUDITENTRIESREQUEST']._serialized_start=556
-  _globals['_LISTAUDITENTRIESREQUEST']._serialized_end=738
-  _globals['_LISTAUDITENTRIESRESPONSE']._serialized_start=740
-  _globals['_LISTAUDITENTRIESRESPONSE']._serialized_end=854
-  _globals['_ACCESSSERVICE']._serialized_start=857
-  _globals['_ACCESSSERVICE']._serialized_end=1371
+  _globals['_GETCALLERREQUEST']._serialized_start=156
+  _globals['_GETCALLERREQUEST']._serialized_end=174
+  _globals['_GETCALLERRESPONSE']._serialized_start=176
+  _globals['_GETCALLERRESPONSE']._serialized_end=262
+  _globals['_CREATEKEYREQUEST']._serialized_start=265
+  _globals['_CREATEKEYREQUEST']._serialized_end=409
+  _globals['_CREATEKEYRESPONSE']._serialized_start=411
+  _globals['_CREATEKEYRESPONSE']._serialized_end=484
+  _globals['_LISTKEYSREQUEST']._serialized_start=486
+  _globals['_LISTKEYSREQUEST']._serialized_end=503
+  _globals['_LISTKEYSRESPONSE']._serialized_start=505
+  _globals['_LISTKEYSRESPONSE']._serialized_end=564
+  _globals['_REVOKEKEYREQUEST']._serialized_start=566
+  _globals['_REVOKEKEYREQUEST']._serialized_end=600
+  _globals['_REVOKEKEYRESPONSE']._serialized_start=602
+  _globals['_REVOKEKEYRESPONSE']._serialized_end=661
+  _globals['_LISTAUDITENTRIESREQUEST']._serialized_start=664
+  _globals['_LISTAUDITENTRIESREQUEST']._serialized_end=846
+  _globals['_LISTAUDITENTRIESRESPONSE']._serialized_start=848
+  _globals['_LISTAUDITENTRIESRESPONSE']._serialized_end=962
+  _globals['_ACCESSSERVICE']._serialized_start=965
+  _globals['_ACCESSSERVICE']._serialized_end=1595
 # @@protoc_insertion_point(module_scope)

@@ -11,6 +11,18 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 
 DESCRIPTOR: _descriptor.FileDescriptor
 
+class GetCallerRequest(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class GetCallerResponse(_message.Message):
+    __slots__ = ("caller", "authentication")
+    CALLER_FIELD_NUMBER: _ClassVar[int]
+    AUTHENTICATION_FIELD_NUMBER: _ClassVar[int]
+    caller: _access_pb2.Caller
+    authentication: bool
+    def __init__(self, caller: _Optional[_Union[_access_pb2.Caller, _Mapping]] = ..., authentication: _Optional[bool] = ...) -> None: ...
+
 class CreateKeyRequest(_message.Message):
     __slots__ = ("name", "role", "expires_at", "networks")
     NAME_FIELD_NUMBER: _ClassVar[int]

@@ -26,7 +26,7 @@ if _version_not_supported:
 
 
 class AccessServiceStub:
-    """Makes and revokes API keys, and lists what was done with them.
+    """Reports to a caller what it may do, makes and revokes API keys, and lists what was done with them.
     """
 
     def __init__(self, channel):
@@ -35,6 +35,11 @@ class AccessServiceStub:
         Args:
             channel: A grpc.Channel.
         """
+        self.GetCaller = channel.unary_unary(
+                '/tradingsignals.v1.AccessService/GetCaller',
+                request_serializer=tradingsignals_dot_v1_dot_access__service__pb2.GetCallerRequest.SerializeToString,
+                response_deserializer=tradingsignals_dot_v1_dot_access__service__pb2.GetCallerResponse.FromString,
+                _registered_method=True)
         self.CreateKey = channel.unary_unary(
                 '/tradingsignals.v1.AccessService/CreateKey',
                 request_serializer=tradingsignals_dot_v1_dot_access__service__pb2.CreateKeyRequest.SerializeToString,
@@ -58,8 +63,15 @@ class AccessServiceStub:
 
 
 class AccessServiceServicer:
-    """Makes and revokes API keys, and lists what was done with them.
+    """Reports to a caller what it may do, makes and revokes API keys, and lists what was done with them.
     """
+
+    def GetCaller(self, request, context):
+        """Reports what the caller is known by, its role, and the methods that it may call.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
 
     def CreateKey(self, request, context):
         """Makes a key. The text of the key is in this response alone.
@@ -93,6 +105,11 @@ class AccessServiceServicer:
 
 def add_AccessServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
+            'GetCaller': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetCaller,
+                    request_deserializer=tradingsignals_dot_v1_dot_access__service__pb2.GetCallerRequest.FromString,
+                    response_serializer=tradingsignals_dot_v1_dot_access__service__pb2.GetCallerResponse.SerializeToString,
+            ),
             'CreateKey': grpc.unary_unary_rpc_method_handler(
                     servicer.CreateKey,
                     request_deserializer=tradingsignals_dot_v1_dot_access__service__pb2.CreateKeyRequest.FromString,
@@ -122,8 +139,35 @@ def add_AccessServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class AccessService:
-    """Makes and revokes API keys, and lists what was done with them.
+    """Reports to a caller what it may do, makes and revokes API keys, and lists what was done with them.
     """
+
+    @staticmethod
+    def GetCaller(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/tradingsignals.v1.AccessService/GetCaller',
+            tradingsignals_dot_v1_dot_access__service__pb2.GetCallerRequest.SerializeToString,
+            tradingsignals_dot_v1_dot_access__service__pb2.GetCallerResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
 
     @staticmethod
     def CreateKey(request,

@@ -27,12 +27,14 @@ GRPC_GENERATED_VERSION: str
 GRPC_VERSION: str
 
 class AccessServiceStub:
-    """Makes and revokes API keys, and lists what was done with them."""
+    """Reports to a caller what it may do, makes and revokes API keys, and lists what was done with them."""
 
     @_typing.overload
     def __new__(cls, channel: _grpc.Channel) -> _Self: ...
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> AccessServiceAsyncStub: ...
+    GetCaller: _grpc.UnaryUnaryMultiCallable[_access_service_pb2.GetCallerRequest, _access_service_pb2.GetCallerResponse]
+    """Reports what the caller is known by, its role, and the methods that it may call."""
     CreateKey: _grpc.UnaryUnaryMultiCallable[_access_service_pb2.CreateKeyRequest, _access_service_pb2.CreateKeyResponse]
     """Makes a key. The text of the key is in this response alone."""
     ListKeys: _grpc.UnaryUnaryMultiCallable[_access_service_pb2.ListKeysRequest, _access_service_pb2.ListKeysResponse]
@@ -46,9 +48,11 @@ class AccessServiceStub:
 
 @_typing.type_check_only
 class AccessServiceAsyncStub(AccessServiceStub):
-    """Makes and revokes API keys, and lists what was done with them."""
+    """Reports to a caller what it may do, makes and revokes API keys, and lists what was done with them."""
 
     def __init__(self, channel: _aio.Channel) -> None: ...
+    GetCaller: _aio.UnaryUnaryMultiCallable[_access_service_pb2.GetCallerRequest, _access_service_pb2.GetCallerResponse]  # type: ignore[assignment]
+    """Reports what the caller is known by, its role, and the methods that it may call."""
     CreateKey: _aio.UnaryUnaryMultiCallable[_access_service_pb2.CreateKeyRequest, _access_service_pb2.CreateKeyResponse]  # type: ignore[assignment]
     """Makes a key. The text of the key is in this response alone."""
     ListKeys: _aio.UnaryUnaryMultiCallable[_access_service_pb2.ListKeysRequest, _access_service_pb2.ListKeysResponse]  # type: ignore[assignment]
@@ -61,7 +65,15 @@ class AccessServiceAsyncStub(AccessServiceStub):
     """Lists what callers did, and what they were refused, the newest first. An entry is listed within seconds."""
 
 class AccessServiceServicer(metaclass=_abc_1.ABCMeta):
-    """Makes and revokes API keys, and lists what was done with them."""
+    """Reports to a caller what it may do, makes and revokes API keys, and lists what was done with them."""
+
+    @_abc_1.abstractmethod
+    def GetCaller(
+        self,
+        request: _access_service_pb2.GetCallerRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_access_service_pb2.GetCallerResponse, _abc.Awaitable[_access_service_pb2.GetCallerResponse]]:
+        """Reports what the caller is known by, its role, and the methods that it may call."""
 
     @_abc_1.abstractmethod
     def CreateKey(

@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterable, Mapping
 from importlib import resources
 
-from ...domain.access import Rule
+from ...domain.access import Caller, Rule
 from ..contract import EDGE_SERVICES, SERVICES, path_of
 
 FILE = "access.json"
@@ -27,6 +27,12 @@ def method_names() -> dict[str, str]:
     """Return the path in the public contract of each method of the edge, by its own."""
     public = {method.name: path_of(method) for service in SERVICES.values() for method in service.methods}
     return {path_of(method): public[method.name] for service in EDGE_SERVICES.values() for method in service.methods}
+
+
+def allowed_methods(caller: Caller, rules: Mapping[str, Rule]) -> list[str]:
+    """Return the public methods that a caller may call, "package.Service/Method", in alphabetical order."""
+    paths = (path_of(method) for service in SERVICES.values() for method in service.methods)
+    return sorted(path.removeprefix("/") for path in paths if caller.may(rules[path]))
 
 
 def require_rules(rules: Mapping[str, Rule], paths: Iterable[str]) -> None:

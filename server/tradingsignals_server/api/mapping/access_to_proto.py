@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 
 from tradingsignals.v1 import access_pb2
 
-from ...domain.access import ApiKey
+from ...domain.access import ApiKey, Caller
 from ...domain.audit import AuditEntry
 from .to_proto import timestamp
 
@@ -24,6 +25,18 @@ def key_message(key: ApiKey, now: datetime) -> access_pb2.ApiKey:
         expires_at=None if key.expires_at is None else timestamp(key.expires_at),
         last_used_at=None if key.last_used_at is None else timestamp(key.last_used_at),
         revoked_at=None if key.revoked_at is None else timestamp(key.revoked_at),
+    )
+
+
+def caller_message(caller: Caller, methods: Sequence[str]) -> access_pb2.Caller:
+    """A caller, and the methods that it may call."""
+    return access_pb2.Caller(
+        credential=caller.credential,
+        caller_id=caller.id,
+        name=caller.name,
+        role=None if caller.role is None else caller.role.upper(),
+        expires_at=None if caller.expires_at is None else timestamp(caller.expires_at),
+        methods=methods,
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import UTC, datetime
 
 from google.protobuf.timestamp_pb2 import Timestamp
@@ -9,20 +10,38 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from tradingsignals.v1 import access_service_pb2 as pb
 
 from ...application.access.audit import AuditLog
+from ...application.access.current import current_caller
 from ...application.access.key_service import KeyService
 from ...application.ports.audit import AuditQuery
 from ...application.ports.clock import Clock
-from ..mapping.access_to_proto import entry_message, key_message
+from ...domain.access import Credential, Rule
+from ..access.rules import allowed_methods
+from ..mapping.access_to_proto import caller_message, entry_message, key_message
 from ..mapping.validation import Checks
 
 
 class AccessServicer:
-    """Makes, lists and revokes API keys, and lists the audit log."""
+    """Reports the caller, makes, lists and revokes API keys, and lists the audit log."""
 
-    def __init__(self, keys: KeyService, audit: AuditLog, clock: Clock) -> None:
+    def __init__(self, keys: KeyService, audit: AuditLog, clock: Clock, rules: Mapping[str, Rule]) -> None:
+        """Args:
+        keys: the API keys.
+        audit: the audit log.
+        clock: the time.
+        rules: the rule of each method by its path.
+        """
         self._keys = keys
         self._audit = audit
         self._clock = clock
+        self._rules = rules
+
+    async def get_caller(self, _: pb.GetCallerRequest) -> pb.GetCallerResponse:
+        """Report the caller."""
+        caller = current_caller.get()
+        return pb.GetCallerResponse(
+            caller=caller_message(caller, allowed_methods(caller, self._rules)),
+            authentication=caller.credential is not Credential.NONE,  # without it, this call takes credentials
+        )
 
     async def create_key(self, request: pb.CreateKeyRequest) -> pb.CreateKeyResponse:
         """Make a key."""

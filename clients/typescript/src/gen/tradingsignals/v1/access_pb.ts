@@ -12,7 +12,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file tradingsignals/v1/access.proto.
  */
 export const file_tradingsignals_v1_access: GenFile = /*@__PURE__*/
-  fileDesc("Ch50cmFkaW5nc2lnbmFscy92MS9hY2Nlc3MucHJvdG8SEXRyYWRpbmdzaWduYWxzLnYxIu0DCgZBcGlLZXkSDgoGa2V5X2lkGAEgASgJEgwKBG5hbWUYAiABKAkSLAoEcm9sZRgDIAEoDjIeLnRyYWRpbmdzaWduYWxzLnYxLkFwaUtleS5Sb2xlEi4KBXN0YXRlGAQgASgOMh8udHJhZGluZ3NpZ25hbHMudjEuQXBpS2V5LlN0YXRlEhAKCG5ldHdvcmtzGAUgAygJEi4KCmNyZWF0ZWRfYXQYBiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEi4KCmV4cGlyZXNfYXQYByABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEjAKDGxhc3RfdXNlZF9hdBgIIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLgoKcmV2b2tlZF9hdBgJIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAiTgoEUm9sZRIUChBST0xFX1VOU1BFQ0lGSUVEEAASCgoGVklFV0VSEAESDQoJUFVCTElTSEVSEAISCgoGVFJBREVSEAMSCQoFQURNSU4QBCJDCgVTdGF0ZRIVChFTVEFURV9VTlNQRUNJRklFRBAAEgkKBVZBTElEEAESCwoHUkVWT0tFRBACEgsKB0VYUElSRUQQAyKZAgoKQXVkaXRFbnRyeRIQCghlbnRyeV9pZBgBIAEoCRIoCgR0aW1lGAIgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBISCgpjcmVkZW50aWFsGAMgASgJEhEKCWNhbGxlcl9pZBgEIAEoCRITCgtjYWxsZXJfbmFtZRgFIAEoCRIMCgRyb2xlGAYgASgJEg8KB2FkZHJlc3MYByABKAkSDgoGbWV0aG9kGAggASgJEg8KB3JlcXVlc3QYCSABKAkSDgoGcmVzdWx0GAogASgJEg4KBnJlYXNvbhgLIAEoCRINCgVjb3VudBgMIAEoBRISCgpyZXF1ZXN0X2lkGA0gASgJEhAKCHJlcGxheWVkGA4gASgIQk0KEXRyYWRpbmdzaWduYWxzLnYxUAFaInRyYWRpbmdzaWduYWxzL3YxO3RyYWRpbmdzaWduYWxzdjGqAhFUcmFkaW5nU2lnbmFscy5WMWIGcHJvdG8z", [file_google_protobuf_timestamp]);
+  fileDesc("Ch50cmFkaW5nc2lnbmFscy92MS9hY2Nlc3MucHJvdG8SEXRyYWRpbmdzaWduYWxzLnYxIu0DCgZBcGlLZXkSDgoGa2V5X2lkGAEgASgJEgwKBG5hbWUYAiABKAkSLAoEcm9sZRgDIAEoDjIeLnRyYWRpbmdzaWduYWxzLnYxLkFwaUtleS5Sb2xlEi4KBXN0YXRlGAQgASgOMh8udHJhZGluZ3NpZ25hbHMudjEuQXBpS2V5LlN0YXRlEhAKCG5ldHdvcmtzGAUgAygJEi4KCmNyZWF0ZWRfYXQYBiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEi4KCmV4cGlyZXNfYXQYByABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEjAKDGxhc3RfdXNlZF9hdBgIIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLgoKcmV2b2tlZF9hdBgJIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAiTgoEUm9sZRIUChBST0xFX1VOU1BFQ0lGSUVEEAASCgoGVklFV0VSEAESDQoJUFVCTElTSEVSEAISCgoGVFJBREVSEAMSCQoFQURNSU4QBCJDCgVTdGF0ZRIVChFTVEFURV9VTlNQRUNJRklFRBAAEgkKBVZBTElEEAESCwoHUkVWT0tFRBACEgsKB0VYUElSRUQQAyKsAQoGQ2FsbGVyEhIKCmNyZWRlbnRpYWwYASABKAkSEQoJY2FsbGVyX2lkGAIgASgJEgwKBG5hbWUYAyABKAkSLAoEcm9sZRgEIAEoDjIeLnRyYWRpbmdzaWduYWxzLnYxLkFwaUtleS5Sb2xlEi4KCmV4cGlyZXNfYXQYBSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEg8KB21ldGhvZHMYBiADKAkimQIKCkF1ZGl0RW50cnkSEAoIZW50cnlfaWQYASABKAkSKAoEdGltZRgCIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASEgoKY3JlZGVudGlhbBgDIAEoCRIRCgljYWxsZXJfaWQYBCABKAkSEwoLY2FsbGVyX25hbWUYBSABKAkSDAoEcm9sZRgGIAEoCRIPCgdhZGRyZXNzGAcgASgJEg4KBm1ldGhvZBgIIAEoCRIPCgdyZXF1ZXN0GAkgASgJEg4KBnJlc3VsdBgKIAEoCRIOCgZyZWFzb24YCyABKAkSDQoFY291bnQYDCABKAUSEgoKcmVxdWVzdF9pZBgNIAEoCRIQCghyZXBsYXllZBgOIAEoCEJNChF0cmFkaW5nc2lnbmFscy52MVABWiJ0cmFkaW5nc2lnbmFscy92MTt0cmFkaW5nc2lnbmFsc3YxqgIRVHJhZGluZ1NpZ25hbHMuVjFiBnByb3RvMw", [file_google_protobuf_timestamp]);
 
 /**
  * A key by which a caller is known, without its secret.
@@ -181,6 +181,62 @@ export const ApiKey_StateSchema: GenEnum<ApiKey_State> = /*@__PURE__*/
   enumDesc(file_tradingsignals_v1_access, 0, 1);
 
 /**
+ * A caller, as its credentials make it known.
+ *
+ * @generated from message tradingsignals.v1.Caller
+ */
+export type Caller = Message<"tradingsignals.v1.Caller"> & {
+  /**
+   * What it is known by: none, key, token or certificate.
+   *
+   * @generated from field: string credential = 1;
+   */
+  credential: string;
+
+  /**
+   * Id of its key, or subject of its token or certificate. Empty without credentials.
+   *
+   * @generated from field: string caller_id = 2;
+   */
+  callerId: string;
+
+  /**
+   * Name of its key, token or certificate. Empty if it has none, and without credentials.
+   *
+   * @generated from field: string name = 3;
+   */
+  name: string;
+
+  /**
+   * Its role. ADMIN without credentials, if the service requires none.
+   *
+   * @generated from field: tradingsignals.v1.ApiKey.Role role = 4;
+   */
+  role: ApiKey_Role;
+
+  /**
+   * When its key or token is accepted no more. Absent: never.
+   *
+   * @generated from field: google.protobuf.Timestamp expires_at = 5;
+   */
+  expiresAt?: Timestamp | undefined;
+
+  /**
+   * The methods that it may call, such as tradingsignals.v1.PositionService/ClosePosition, in alphabetical order.
+   *
+   * @generated from field: repeated string methods = 6;
+   */
+  methods: string[];
+};
+
+/**
+ * Describes the message tradingsignals.v1.Caller.
+ * Use `create(CallerSchema)` to create a new message.
+ */
+export const CallerSchema: GenMessage<Caller> = /*@__PURE__*/
+  messageDesc(file_tradingsignals_v1_access, 1);
+
+/**
  * What a caller did, or was refused. Entries are never changed.
  *
  * @generated from message tradingsignals.v1.AuditEntry
@@ -290,5 +346,5 @@ export type AuditEntry = Message<"tradingsignals.v1.AuditEntry"> & {
  * Use `create(AuditEntrySchema)` to create a new message.
  */
 export const AuditEntrySchema: GenMessage<AuditEntry> = /*@__PURE__*/
-  messageDesc(file_tradingsignals_v1_access, 1);
+  messageDesc(file_tradingsignals_v1_access, 2);
 

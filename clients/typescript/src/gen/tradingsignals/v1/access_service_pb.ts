@@ -6,7 +6,7 @@ import type { GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegen
 import { fileDesc, messageDesc, serviceDesc } from "@bufbuild/protobuf/codegenv2";
 import type { Timestamp } from "@bufbuild/protobuf/wkt";
 import { file_google_protobuf_timestamp } from "@bufbuild/protobuf/wkt";
-import type { ApiKey, ApiKey_Role, AuditEntry } from "./access_pb.js";
+import type { ApiKey, ApiKey_Role, AuditEntry, Caller } from "./access_pb.js";
 import { file_tradingsignals_v1_access } from "./access_pb.js";
 import type { Message } from "@bufbuild/protobuf";
 
@@ -14,7 +14,50 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file tradingsignals/v1/access_service.proto.
  */
 export const file_tradingsignals_v1_access_service: GenFile = /*@__PURE__*/
-  fileDesc("CiZ0cmFkaW5nc2lnbmFscy92MS9hY2Nlc3Nfc2VydmljZS5wcm90bxIRdHJhZGluZ3NpZ25hbHMudjEikAEKEENyZWF0ZUtleVJlcXVlc3QSDAoEbmFtZRgBIAEoCRIsCgRyb2xlGAIgASgOMh4udHJhZGluZ3NpZ25hbHMudjEuQXBpS2V5LlJvbGUSLgoKZXhwaXJlc19hdBgDIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASEAoIbmV0d29ya3MYBCADKAkiSQoRQ3JlYXRlS2V5UmVzcG9uc2USJgoDa2V5GAEgASgLMhkudHJhZGluZ3NpZ25hbHMudjEuQXBpS2V5EgwKBHRleHQYAiABKAkiEQoPTGlzdEtleXNSZXF1ZXN0IjsKEExpc3RLZXlzUmVzcG9uc2USJwoEa2V5cxgBIAMoCzIZLnRyYWRpbmdzaWduYWxzLnYxLkFwaUtleSIiChBSZXZva2VLZXlSZXF1ZXN0Eg4KBmtleV9pZBgBIAEoCSI7ChFSZXZva2VLZXlSZXNwb25zZRImCgNrZXkYASABKAsyGS50cmFkaW5nc2lnbmFscy52MS5BcGlLZXkitgEKF0xpc3RBdWRpdEVudHJpZXNSZXF1ZXN0EhIKBWxpbWl0GAEgASgFSACIAQESEgoKcGFnZV90b2tlbhgCIAEoCRIRCgljYWxsZXJfaWQYAyABKAkSDgoGbWV0aG9kGAQgASgJEhQKB3JlZnVzZWQYBSABKAhIAYgBARISCgpzdGFydF9kYXRlGAYgASgJEhAKCGVuZF9kYXRlGAcgASgJQggKBl9saW1pdEIKCghfcmVmdXNlZCJyChhMaXN0QXVkaXRFbnRyaWVzUmVzcG9uc2USLgoHZW50cmllcxgBIAMoCzIdLnRyYWRpbmdzaWduYWxzLnYxLkF1ZGl0RW50cnkSDQoFY291bnQYAiABKAUSFwoPbmV4dF9wYWdlX3Rva2VuGAMgASgJMokDCg1BY2Nlc3NTZXJ2aWNlElgKCUNyZWF0ZUtleRIjLnRyYWRpbmdzaWduYWxzLnYxLkNyZWF0ZUtleVJlcXVlc3QaJC50cmFkaW5nc2lnbmFscy52MS5DcmVhdGVLZXlSZXNwb25zZSIAElUKCExpc3RLZXlzEiIudHJhZGluZ3NpZ25hbHMudjEuTGlzdEtleXNSZXF1ZXN0GiMudHJhZGluZ3NpZ25hbHMudjEuTGlzdEtleXNSZXNwb25zZSIAElgKCVJldm9rZUtleRIjLnRyYWRpbmdzaWduYWxzLnYxLlJldm9rZUtleVJlcXVlc3QaJC50cmFkaW5nc2lnbmFscy52MS5SZXZva2VLZXlSZXNwb25zZSIAEm0KEExpc3RBdWRpdEVudHJpZXMSKi50cmFkaW5nc2lnbmFscy52MS5MaXN0QXVkaXRFbnRyaWVzUmVxdWVzdBorLnRyYWRpbmdzaWduYWxzLnYxLkxpc3RBdWRpdEVudHJpZXNSZXNwb25zZSIAQk0KEXRyYWRpbmdzaWduYWxzLnYxUAFaInRyYWRpbmdzaWduYWxzL3YxO3RyYWRpbmdzaWduYWxzdjGqAhFUcmFkaW5nU2lnbmFscy5WMWIGcHJvdG8z", [file_google_protobuf_timestamp, file_tradingsignals_v1_access]);
+  fileDesc("CiZ0cmFkaW5nc2lnbmFscy92MS9hY2Nlc3Nfc2VydmljZS5wcm90bxIRdHJhZGluZ3NpZ25hbHMudjEiEgoQR2V0Q2FsbGVyUmVxdWVzdCJWChFHZXRDYWxsZXJSZXNwb25zZRIpCgZjYWxsZXIYASABKAsyGS50cmFkaW5nc2lnbmFscy52MS5DYWxsZXISFgoOYXV0aGVudGljYXRpb24YAiABKAgikAEKEENyZWF0ZUtleVJlcXVlc3QSDAoEbmFtZRgBIAEoCRIsCgRyb2xlGAIgASgOMh4udHJhZGluZ3NpZ25hbHMudjEuQXBpS2V5LlJvbGUSLgoKZXhwaXJlc19hdBgDIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASEAoIbmV0d29ya3MYBCADKAkiSQoRQ3JlYXRlS2V5UmVzcG9uc2USJgoDa2V5GAEgASgLMhkudHJhZGluZ3NpZ25hbHMudjEuQXBpS2V5EgwKBHRleHQYAiABKAkiEQoPTGlzdEtleXNSZXF1ZXN0IjsKEExpc3RLZXlzUmVzcG9uc2USJwoEa2V5cxgBIAMoCzIZLnRyYWRpbmdzaWduYWxzLnYxLkFwaUtleSIiChBSZXZva2VLZXlSZXF1ZXN0Eg4KBmtleV9pZBgBIAEoCSI7ChFSZXZva2VLZXlSZXNwb25zZRImCgNrZXkYASABKAsyGS50cmFkaW5nc2lnbmFscy52MS5BcGlLZXkitgEKF0xpc3RBdWRpdEVudHJpZXNSZXF1ZXN0EhIKBWxpbWl0GAEgASgFSACIAQESEgoKcGFnZV90b2tlbhgCIAEoCRIRCgljYWxsZXJfaWQYAyABKAkSDgoGbWV0aG9kGAQgASgJEhQKB3JlZnVzZWQYBSABKAhIAYgBARISCgpzdGFydF9kYXRlGAYgASgJEhAKCGVuZF9kYXRlGAcgASgJQggKBl9saW1pdEIKCghfcmVmdXNlZCJyChhMaXN0QXVkaXRFbnRyaWVzUmVzcG9uc2USLgoHZW50cmllcxgBIAMoCzIdLnRyYWRpbmdzaWduYWxzLnYxLkF1ZGl0RW50cnkSDQoFY291bnQYAiABKAUSFwoPbmV4dF9wYWdlX3Rva2VuGAMgASgJMuMDCg1BY2Nlc3NTZXJ2aWNlElgKCUdldENhbGxlchIjLnRyYWRpbmdzaWduYWxzLnYxLkdldENhbGxlclJlcXVlc3QaJC50cmFkaW5nc2lnbmFscy52MS5HZXRDYWxsZXJSZXNwb25zZSIAElgKCUNyZWF0ZUtleRIjLnRyYWRpbmdzaWduYWxzLnYxLkNyZWF0ZUtleVJlcXVlc3QaJC50cmFkaW5nc2lnbmFscy52MS5DcmVhdGVLZXlSZXNwb25zZSIAElUKCExpc3RLZXlzEiIudHJhZGluZ3NpZ25hbHMudjEuTGlzdEtleXNSZXF1ZXN0GiMudHJhZGluZ3NpZ25hbHMudjEuTGlzdEtleXNSZXNwb25zZSIAElgKCVJldm9rZUtleRIjLnRyYWRpbmdzaWduYWxzLnYxLlJldm9rZUtleVJlcXVlc3QaJC50cmFkaW5nc2lnbmFscy52MS5SZXZva2VLZXlSZXNwb25zZSIAEm0KEExpc3RBdWRpdEVudHJpZXMSKi50cmFkaW5nc2lnbmFscy52MS5MaXN0QXVkaXRFbnRyaWVzUmVxdWVzdBorLnRyYWRpbmdzaWduYWxzLnYxLkxpc3RBdWRpdEVudHJpZXNSZXNwb25zZSIAQk0KEXRyYWRpbmdzaWduYWxzLnYxUAFaInRyYWRpbmdzaWduYWxzL3YxO3RyYWRpbmdzaWduYWxzdjGqAhFUcmFkaW5nU2lnbmFscy5WMWIGcHJvdG8z", [file_google_protobuf_timestamp, file_tradingsignals_v1_access]);
+
+/**
+ * Request for the caller.
+ *
+ * @generated from message tradingsignals.v1.GetCallerRequest
+ */
+export type GetCallerRequest = Message<"tradingsignals.v1.GetCallerRequest"> & {
+};
+
+/**
+ * Describes the message tradingsignals.v1.GetCallerRequest.
+ * Use `create(GetCallerRequestSchema)` to create a new message.
+ */
+export const GetCallerRequestSchema: GenMessage<GetCallerRequest> = /*@__PURE__*/
+  messageDesc(file_tradingsignals_v1_access_service, 0);
+
+/**
+ * The caller.
+ *
+ * @generated from message tradingsignals.v1.GetCallerResponse
+ */
+export type GetCallerResponse = Message<"tradingsignals.v1.GetCallerResponse"> & {
+  /**
+   * The caller, as the service knows it.
+   *
+   * @generated from field: tradingsignals.v1.Caller caller = 1;
+   */
+  caller?: Caller | undefined;
+
+  /**
+   * True if the service requires credentials (AUTH=on). If false, every caller may do everything.
+   *
+   * @generated from field: bool authentication = 2;
+   */
+  authentication: boolean;
+};
+
+/**
+ * Describes the message tradingsignals.v1.GetCallerResponse.
+ * Use `create(GetCallerResponseSchema)` to create a new message.
+ */
+export const GetCallerResponseSchema: GenMessage<GetCallerResponse> = /*@__PURE__*/
+  messageDesc(file_tradingsignals_v1_access_service, 1);
 
 /**
  * Request for a new key.
@@ -56,7 +99,7 @@ export type CreateKeyRequest = Message<"tradingsignals.v1.CreateKeyRequest"> & {
  * Use `create(CreateKeyRequestSchema)` to create a new message.
  */
 export const CreateKeyRequestSchema: GenMessage<CreateKeyRequest> = /*@__PURE__*/
-  messageDesc(file_tradingsignals_v1_access_service, 0);
+  messageDesc(file_tradingsignals_v1_access_service, 2);
 
 /**
  * The new key.
@@ -84,7 +127,7 @@ export type CreateKeyResponse = Message<"tradingsignals.v1.CreateKeyResponse"> &
  * Use `create(CreateKeyResponseSchema)` to create a new message.
  */
 export const CreateKeyResponseSchema: GenMessage<CreateKeyResponse> = /*@__PURE__*/
-  messageDesc(file_tradingsignals_v1_access_service, 1);
+  messageDesc(file_tradingsignals_v1_access_service, 3);
 
 /**
  * Request for all keys.
@@ -99,7 +142,7 @@ export type ListKeysRequest = Message<"tradingsignals.v1.ListKeysRequest"> & {
  * Use `create(ListKeysRequestSchema)` to create a new message.
  */
 export const ListKeysRequestSchema: GenMessage<ListKeysRequest> = /*@__PURE__*/
-  messageDesc(file_tradingsignals_v1_access_service, 2);
+  messageDesc(file_tradingsignals_v1_access_service, 4);
 
 /**
  * All keys.
@@ -120,7 +163,7 @@ export type ListKeysResponse = Message<"tradingsignals.v1.ListKeysResponse"> & {
  * Use `create(ListKeysResponseSchema)` to create a new message.
  */
 export const ListKeysResponseSchema: GenMessage<ListKeysResponse> = /*@__PURE__*/
-  messageDesc(file_tradingsignals_v1_access_service, 3);
+  messageDesc(file_tradingsignals_v1_access_service, 5);
 
 /**
  * Request to revoke a key.
@@ -141,7 +184,7 @@ export type RevokeKeyRequest = Message<"tradingsignals.v1.RevokeKeyRequest"> & {
  * Use `create(RevokeKeyRequestSchema)` to create a new message.
  */
 export const RevokeKeyRequestSchema: GenMessage<RevokeKeyRequest> = /*@__PURE__*/
-  messageDesc(file_tradingsignals_v1_access_service, 4);
+  messageDesc(file_tradingsignals_v1_access_service, 6);
 
 /**
  * The revoked key.
@@ -162,7 +205,7 @@ export type RevokeKeyResponse = Message<"tradingsignals.v1.RevokeKeyResponse"> &
  * Use `create(RevokeKeyResponseSchema)` to create a new message.
  */
 export const RevokeKeyResponseSchema: GenMessage<RevokeKeyResponse> = /*@__PURE__*/
-  messageDesc(file_tradingsignals_v1_access_service, 5);
+  messageDesc(file_tradingsignals_v1_access_service, 7);
 
 /**
  * Request for a page of the audit log.
@@ -225,7 +268,7 @@ export type ListAuditEntriesRequest = Message<"tradingsignals.v1.ListAuditEntrie
  * Use `create(ListAuditEntriesRequestSchema)` to create a new message.
  */
 export const ListAuditEntriesRequestSchema: GenMessage<ListAuditEntriesRequest> = /*@__PURE__*/
-  messageDesc(file_tradingsignals_v1_access_service, 6);
+  messageDesc(file_tradingsignals_v1_access_service, 8);
 
 /**
  * A page of the audit log.
@@ -260,14 +303,24 @@ export type ListAuditEntriesResponse = Message<"tradingsignals.v1.ListAuditEntri
  * Use `create(ListAuditEntriesResponseSchema)` to create a new message.
  */
 export const ListAuditEntriesResponseSchema: GenMessage<ListAuditEntriesResponse> = /*@__PURE__*/
-  messageDesc(file_tradingsignals_v1_access_service, 7);
+  messageDesc(file_tradingsignals_v1_access_service, 9);
 
 /**
- * Makes and revokes API keys, and lists what was done with them.
+ * Reports to a caller what it may do, makes and revokes API keys, and lists what was done with them.
  *
  * @generated from service tradingsignals.v1.AccessService
  */
 export const AccessService: GenService<{
+  /**
+   * Reports what the caller is known by, its role, and the methods that it may call.
+   *
+   * @generated from rpc tradingsignals.v1.AccessService.GetCaller
+   */
+  getCaller: {
+    methodKind: "unary";
+    input: typeof GetCallerRequestSchema;
+    output: typeof GetCallerResponseSchema;
+  },
   /**
    * Makes a key. The text of the key is in this response alone.
    *
