@@ -33,10 +33,14 @@ describe("entries of the log", () => {
     expect(after(entries({ kind: "OTHER", sequence: 7, committed: T0 })).applied).toBe(7);
   });
 
-  test("tell how late the stream is, unless they are older than the page", () => {
-    const late = (committed: number): State => after({ type: "entries", entries: [{ kind: "OTHER", sequence: 1, committed }], now: T0 + 5 });
-    expect(late(T0 + 1).streamLag).toBe(4);
-    expect(late(T0 - 1).streamLag).toBeUndefined();
+  test("show how late the stream is by the clock of the service, unless they are older than the page", () => {
+    for (const offset of [0, 600_000, -600_000]) {
+      const clock: StateAction = { type: "clock", sent: T0, read: T0 + offset, received: T0 };
+      const late = (committed: number): StateAction => ({ type: "entries", entries: [{ kind: "OTHER", sequence: 1, committed }], now: T0 + 5 });
+      expect(after(clock, late(T0 + offset + 1)).streamLag).toBe(4);
+      expect(after(clock, late(T0 + offset - 1)).streamLag).toBeUndefined();
+      expect(after(late(T0 + 1)).streamLag).toBeUndefined();
+    }
   });
 
   test("halt and resume trading", () => {

@@ -52,10 +52,13 @@ export class Lists {
   readonly readHealth = (): void => void this.askHealth();
 
   private async askHealth(): Promise<void> {
-    this.lastHealth = Date.now();
+    const sent = Date.now();
+    this.lastHealth = sent;
     try {
       const value = await this.gateway.health();
-      this.store.dispatch({ type: "health", health: { state: "ready", value, at: Date.now() } });
+      const at = Date.now();
+      this.store.dispatch({ type: "clock", sent, read: value.time, received: at });
+      this.store.dispatch({ type: "health", health: { state: "ready", value, at } });
     } catch (error) {
       this.store.dispatch({ type: "health", health: failedWith(error, this.store.state.health) });
     }

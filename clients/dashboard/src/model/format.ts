@@ -49,7 +49,7 @@ export function fullDay(ms: number, zone: Zone): string {
 }
 
 /** "14:03" of today, "9 Jan 14:03" of another day, "9 Jan 2020 14:03" of another year. */
-export function moment(ms: number, zone: Zone, now = Date.now()): string {
+export function moment(ms: number, zone: Zone, now: number): string {
   if (fullDay(ms, zone) === fullDay(now, zone)) return clock(ms, zone);
   return year(ms, zone) === year(now, zone) ? dayClock(ms, zone) : `${fullDay(ms, zone)} ${clock(ms, zone)}`;
 }

@@ -4,7 +4,8 @@ import { merged } from "./bars";
 import { afterChartEntries, noChart, withClosed, withMarks, type Chart } from "./chart";
 import { afterConnectionEvent, connecting, type Connection, type ConnectionEvent } from "./connection";
 import { ALL, LIVE_ROWS, noRows, SCROLLED_ROWS, withLive, withPage, type Filter, type SignalRows } from "./rows";
-import { withAnswer, type Server } from "./servers";
+import { afterReading, offsetOf, type ServerClock } from "./server-clock";
+import { withResponse, type Server } from "./servers";
 import { afterEntries, withBars, withHistory, withNames, withPositions, type Symbols } from "./symbols";
 import type { Account, Bar, Health, Loadable, LogEntry, Position, ServiceInfo, Signal, TradingControl } from "./types";
 
@@ -12,6 +13,8 @@ export interface State {
   /** When the page was opened. */
   readonly opened: number;
   readonly connection: Connection;
+  /** Undefined until the service has reported its time. */
+  readonly clock?: ServerClock | undefined;
   readonly info: Loadable<ServiceInfo>;
   readonly health: Loadable<Health>;
   readonly servers: readonly Server[];
@@ -31,13 +34,15 @@ export interface State {
   readonly outcomes: number;
   /** Newest sequence applied: an entry is applied once. */
   readonly applied: number;
-  /** Milliseconds from commit to here of the newest entry since the page was opened, with the difference of the clocks in it. */
+  /** Milliseconds from commit to here of the newest entry since the page was opened, by the clock of the service. */
   readonly streamLag?: number | undefined;
 }
 
 export type StateAction =
   | { readonly type: "connection"; readonly event: ConnectionEvent }
   | { readonly type: "entries"; readonly entries: readonly LogEntry[]; readonly now: number }
+  /** The service read its clock for a response: `read`, and by this device when it was requested and received. */
+  | { readonly type: "clock"; readonly sent: number; readonly read: number; readonly received: number }
   | { readonly type: "info"; readonly info: Loadable<ServiceInfo> }
   | { readonly type: "health"; readonly health: Loadable<Health> }
   | { readonly type: "account"; readonly account: Loadable<Account> }
@@ -91,11 +96,13 @@ export function reduce(state: State, action: StateAction): State {
       return afterLog(state, action.entries, action.now);
     case "begin":
       return begun(state, action.after);
+    case "clock":
+      return { ...state, clock: afterReading(state.clock, action.sent, action.read, action.received) };
     case "info":
       return { ...state, info: action.info };
     case "health": {
       const names = action.health.value?.symbols.map((symbol) => symbol.symbol) ?? [];
-      const servers = action.health.state === "ready" ? withAnswer(state.servers, action.health.value, action.health.at) : state.servers;
+      const servers = action.health.state === "ready" ? withResponse(state.servers, action.health.value, action.health.at) : state.servers;
       return { ...state, health: action.health, servers, symbols: withNames(state.symbols, names) };
     }
     case "account":
@@ -135,6 +142,7 @@ function begun(state: State, after: number): State {
     ...empty,
     opened: state.opened,
     connection: { ...state.connection, through: after },
+    clock: state.clock,
     info: state.info,
     health: state.health,
     servers: state.servers,
@@ -156,13 +164,19 @@ function afterLog(state: State, all: readonly LogEntry[], now: number): State {
   return {
     ...state,
     applied: newest.sequence,
-    streamLag: newest.committed >= state.opened ? now - newest.committed : state.streamLag,
+    streamLag: lagOf(state, newest.committed, now),
     symbols: afterEntries(state.symbols, entries, state.selected),
     chart: afterChartEntries(state.chart, entries),
     list: withLive(state.list, signals, state.listAtTop ? LIVE_ROWS : SCROLLED_ROWS),
     ...(control?.kind === "CONTROL" && { control: control.control, controlSequence: control.sequence }),
     outcomes: outcomes ? state.outcomes + 1 : state.outcomes,
   };
+}
+
+/** Milliseconds from a commit to `now`; what was known before if the clock of the service is not, or the page is younger than the commit. */
+function lagOf({ clock, opened, streamLag }: State, committed: number, now: number): number | undefined {
+  const offset = offsetOf(clock);
+  return clock && committed >= opened + offset ? Math.max(0, now + offset - committed) : streamLag;
 }
 
 /** The symbol that most needs to be looked at: one with a position, then the newest BUY or SELL; "": there is none. */

@@ -170,7 +170,7 @@ export interface Health {
   readonly symbolCount: number;
   readonly staleSymbols: number;
   readonly lastCommit?: number | undefined;
-  /** Trading is halted, by hand or by the setting of the server that answered, and why. */
+  /** Trading is halted, by hand or by the setting of the server that responded, and why. */
   readonly tradingHalted: boolean;
   readonly tradingHaltReason: string;
 }

@@ -3,7 +3,7 @@
 import type { JSX } from "preact";
 import { useEffect, useState } from "preact/hooks";
 
-import { useNow } from "../data/clock";
+import { useClockOffset, useNow } from "../data/clock";
 import { useSelect } from "../data/store";
 import { usePreferences } from "../data/preferences";
 import { stripText, type Phase } from "../model/connection";
@@ -55,7 +55,8 @@ export function DeadMansSwitch({ text, class: name }: { text: string; class: str
 export function ConnectionStrip(): JSX.Element {
   const connection = useSelect((state) => state.connection);
   const { zone } = usePreferences().preferences;
-  const strip = stripText(connection, (ms) => clockSeconds(ms, zone));
+  const offset = useClockOffset();
+  const strip = stripText(connection, (ms) => clockSeconds(ms + offset, zone));
   return (
     <div class="strips" role="status" aria-live="polite">
       {strip && <p class={`strip strip-${strip.tone}`}>{strip.text}</p>}

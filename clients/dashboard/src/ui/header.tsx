@@ -1,7 +1,7 @@
 import type { JSX } from "preact";
 import { useEffect, useRef, useState } from "preact/hooks";
 
-import { useNow } from "../data/clock";
+import { useServerNow } from "../data/clock";
 import { usePreferences } from "../data/preferences";
 import { clockSeconds, offset, ZONE_NAMES, ZONES, type Zone } from "../model/format";
 import type { Theme } from "../model/preferences";
@@ -40,7 +40,7 @@ export function Header({ view }: { view: View }): JSX.Element {
 
 function Clock(): JSX.Element {
   const { zone } = usePreferences().preferences;
-  const now = useNow();
+  const now = useServerNow();
   return (
     <p class="clock quiet">
       <span class="num">{clockSeconds(now, zone)}</span> <span class="clock-zone">{ZONE_NAMES[zone]}</span>

@@ -3,11 +3,10 @@
 import type { ComponentChildren, JSX } from "preact";
 import { useLayoutEffect, useRef } from "preact/hooks";
 
-import { useNow } from "../data/clock";
 import { useSelect } from "../data/store";
 import { usePreferences } from "../data/preferences";
 import { isCurrent } from "../model/connection";
-import { age, clockSeconds, dayClock, fullDay, offset, SIDE_MARKS } from "../model/format";
+import { clockSeconds, dayClock, fullDay, offset, SIDE_MARKS } from "../model/format";
 import type { Action } from "../model/types";
 import { useModal } from "./focus";
 
@@ -78,13 +77,7 @@ export function Failed({ error, retry }: { error: string; retry?: () => void }):
   );
 }
 
-/** "12 s", of a moment by this device's clock. */
-export function Ago({ at }: { at: number }): JSX.Element {
-  const now = useNow();
-  return <span class="num">{age(now - at)}</span>;
-}
-
-/** A moment in the chosen zone. */
+/** A moment in the chosen zone. Of one by the clock of this device `useClockOffset` makes one by that of the service. */
 export function Time({ at, seconds }: { at: number; seconds?: boolean }): JSX.Element {
   const { zone } = usePreferences().preferences;
   return (
@@ -117,7 +110,7 @@ export function useStyle(properties: Readonly<Record<string, string>>): { curren
   return ref;
 }
 
-/** A question before something is done. It has the focus until it is answered; Escape means no. Without an action there is nothing to do any more. */
+/** A question before something is done. It has the focus until it is closed; Escape means no. Without an action there is nothing to do any more. */
 export function Confirm(props: {
   title: string;
   action: string | undefined;

@@ -2,7 +2,7 @@
 
 import type { JSX } from "preact";
 
-import { useNow } from "../../data/clock";
+import { useServerNow } from "../../data/clock";
 import { useSelect } from "../../data/store";
 import { usePreferences } from "../../data/preferences";
 import { intervalMs } from "../../model/bars";
@@ -87,7 +87,8 @@ function Content({ symbol, signal }: { symbol: SymbolState; signal: Signal }): J
 
 /** Since when the action holds, by the market's clock, and when the newest signal came. */
 function Since({ symbol, signal }: { symbol: SymbolState; signal: Signal }): JSX.Element {
-  const now = useNow();
+  const now = useServerNow();
+  const clockIsKnown = useSelect((state) => state.clock !== undefined);
   const { zone } = usePreferences().preferences;
   const since = symbol.actionSince;
   const committed = signal.committed ?? symbol.barCommitted;
@@ -96,17 +97,12 @@ function Since({ symbol, signal }: { symbol: SymbolState; signal: Signal }): JSX
       {since && (
         <>
           since {since.exact ? "" : "at least "}
-          <span class="num">{moment(since.time, zone)}</span>
-          {signal.time > since.time && (
-            <>
-              {" "}
-              <span class="num">· {age(signal.time - since.time)}</span>
-            </>
-          )}
+          <span class="num">{moment(since.time, zone, now)}</span>
+          {signal.time > since.time && <>, <span class="num">{age(signal.time - since.time)}</span></>}
         </>
       )}
       <br />
-      {committed !== undefined && (
+      {committed !== undefined && clockIsKnown && (
         <>
           last decided <span class="num">{ago(now - committed)}</span>
         </>
@@ -220,6 +216,7 @@ export function otherReasons(signal: Signal): readonly string[] {
 
 function Why({ signal }: { signal: Signal }): JSX.Element {
   const { zone } = usePreferences().preferences;
+  const now = useServerNow();
   const reasons = otherReasons(signal);
   const interval = useSelect((state) => state.symbols.get(signal.symbol)?.lastBar?.interval ?? "5m");
   return (
@@ -232,7 +229,7 @@ function Why({ signal }: { signal: Signal }): JSX.Element {
       <p class="note">
         {signal.barTime !== undefined && (
           <>
-            On the {interval} bar of <span class="num">{moment(signal.barTime, zone)}–{clock(signal.barTime + intervalMs(interval), zone)}</span>
+            On the {interval} bar of <span class="num">{moment(signal.barTime, zone, now)}–{clock(signal.barTime + intervalMs(interval), zone)}</span>
             {(signal.barAgeSeconds ?? 0) > 0 && <span class="warn"> {age(signal.barAgeSeconds! * 1000)} old</span>}
             {" · "}
           </>

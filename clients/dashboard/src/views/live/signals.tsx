@@ -4,6 +4,7 @@ import type { JSX } from "preact";
 import { useState } from "preact/hooks";
 
 import { useActions } from "../../data/actions";
+import { useClockOffset, useServerNow } from "../../data/clock";
 import { useSelect } from "../../data/store";
 import { usePreferences } from "../../data/preferences";
 import { clock, day, moment, integer, NONE, pair, price, share, sentence, ZONE_NAMES, type Zone } from "../../model/format";
@@ -29,6 +30,7 @@ export function Signals(): JSX.Element {
   const actions = useActions();
   const { zone } = usePreferences().preferences;
   const [open, setOpen] = useState<Signal | undefined>(undefined);
+  const offset = useClockOffset();
   return (
     <Panel title="Signals" id="signals" aside={<Loaded zone={zone} count={list.read ? list.rows.length : undefined} />}>
       <Filters filter={list.filter} onChange={actions.filter} />
@@ -52,7 +54,7 @@ export function Signals(): JSX.Element {
           rowHeight={ROW}
           label="Signals, the newest first"
           row={(signal) => <Row signal={signal} />}
-          rowClass={(signal) => classes(`row-${signal.action.toLowerCase()}`, signal.committed !== undefined && Date.now() - signal.committed < FRESH && "fresh")}
+          rowClass={(signal) => classes(`row-${signal.action.toLowerCase()}`, signal.committed !== undefined && Date.now() + offset - signal.committed < FRESH && "fresh")}
           onOpen={setOpen}
           onEnd={actions.loadMore}
           onTop={actions.listTop}
@@ -105,11 +107,12 @@ function Filters({ filter, onChange }: { filter: Filter; onChange: (filter: Filt
 
 function Row({ signal }: { signal: Signal }): JSX.Element {
   const { zone } = usePreferences().preferences;
+  const offset = useClockOffset();
   const time = clock(signal.time, zone);
   return (
     <div class="signal" data-sequence={signal.sequence}>
       <span class="signal-time num">
-        {time !== moment(signal.time, zone) && <small>{day(signal.time, zone)} </small>}
+        {time !== moment(signal.time, zone, Date.now() + offset) && <small>{day(signal.time, zone)} </small>}
         {time}
       </span>
       <span class="signal-symbol" title={pair(signal.symbol)}>{pair(signal.symbol)}</span>
@@ -123,10 +126,11 @@ function Row({ signal }: { signal: Signal }): JSX.Element {
 
 function SignalSheet({ signal, onClose }: { signal: Signal; onClose: () => void }): JSX.Element {
   const { zone } = usePreferences().preferences;
+  const now = useServerNow();
   return (
     <Sheet title={`${signal.action} ${pair(signal.symbol)}`} onClose={onClose}>
       <p class="sheet-lead">
-        <strong class="num">{price(signal.price)}</strong> <span class="num">{moment(signal.time, zone)}</span>
+        <strong class="num">{price(signal.price)}</strong> <span class="num">{moment(signal.time, zone, now)}</span>
       </p>
       {signal.simulated && <p class="tag tag-warn">Simulated</p>}
       <Proposed signal={signal} />

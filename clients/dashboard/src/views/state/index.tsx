@@ -2,17 +2,18 @@
 
 import type { JSX } from "preact";
 
-import { useNow } from "../../data/clock";
+import { useClockOffset, useNow } from "../../data/clock";
 import { usePreferences } from "../../data/preferences";
 import { useSelect } from "../../data/store";
 import { useActions } from "../../data/actions";
-import { age, ago, dayClock, integer, NONE, pair, sentence } from "../../model/format";
+import { age, ago, counted, dayClock, integer, NONE, pair, sentence } from "../../model/format";
 import { isKnownNow } from "../../model/connection";
 import { liveHash } from "../../model/route";
+import { clockText, offsetOf } from "../../model/server-clock";
 import { statusOf, type Server } from "../../model/servers";
 import type { SymbolHealth } from "../../model/types";
-import { classes, Empty, Failed, Panel, Skeleton, Time } from "../../ui/parts";
-import { AsOf, Fact } from "./facts";
+import { classes, Empty, Failed, Panel, Skeleton } from "../../ui/parts";
+import { AsOf, Fact, ReadAt } from "./facts";
 import { Models } from "./models";
 import { Protections } from "./protections";
 import { Trading } from "./trading";
@@ -60,7 +61,7 @@ function HealthPanel(): JSX.Element {
             <p class="status status-unknown">
               Unknown{" "}
               <span class="status-note">
-                {health.state === "failed" && `${health.error}. `}At {health.at === undefined ? NONE : <Time at={health.at} seconds />} it was {report.status}; what follows is of then.
+                {health.state === "failed" && `${health.error}. `}At <ReadAt at={health.at} /> it was {report.status}; what follows is of then.
               </span>
             </p>
           )}
@@ -96,7 +97,10 @@ function Lags(): JSX.Element {
   const streamLag = useSelect((state) => state.streamLag);
   const connection = useSelect((state) => state.connection);
   const applied = useSelect((state) => state.applied);
+  const clock = useSelect((state) => state.clock);
   const now = useNow();
+  const serverNow = clock && now + offsetOf(clock);
+  const wrong = clockText(clock);
   const bars = [...symbols.values()].flatMap((state) => (state.barCommitted === undefined ? [] : [state.barCommitted]));
   const newestBar = bars.length ? Math.max(...bars) : undefined;
   return (
@@ -110,17 +114,24 @@ function Lags(): JSX.Element {
           </tr>
         </thead>
         <tbody>
-          <Lag name="Feed" note="newest bar that was stored" last={newestBar} now={now} />
-          <Lag name="Commit" note="of the server that answered last" last={health?.lastCommit} now={now} />
+          <Lag name="Feed" note="newest bar that was stored" last={newestBar} now={serverNow} />
+          <Lag name="Commit" note="of the server that responded last" last={health?.lastCommit} now={serverNow} />
           <Lag name="Stream" note={`complete up to entry ${integer(Math.max(applied, connection.through))}`} last={connection.lastResponse} now={now} delay={streamLag} />
         </tbody>
       </table>
-      <p class="note body">The delay is that from the commit to this page, for the newest entry. The difference between the two clocks is in it.</p>
+      <div class="body">
+        <p class="note">The delay is that from the commit to this page, for the newest entry{clock && <>, to <span class="num">{counted(Math.ceil((clock.high - clock.low) / 2), "millisecond")}</span></>}.</p>
+        {wrong && (
+          <p class="note warn" role="status" data-clock>
+            {wrong}
+          </p>
+        )}
+      </div>
     </Panel>
   );
 }
 
-function Lag({ name, note, last, now, delay }: { name: string; note: string; last: number | undefined; now: number; delay?: number | undefined }): JSX.Element {
+function Lag({ name, note, last, now, delay }: { name: string; note: string; last: number | undefined; now: number | undefined; delay?: number | undefined }): JSX.Element {
   return (
     <tr>
       <th scope="row">
@@ -128,7 +139,7 @@ function Lag({ name, note, last, now, delay }: { name: string; note: string; las
         <br />
         <small>{note}</small>
       </th>
-      <td class="right num">{last === undefined ? NONE : ago(now - last)}</td>
+      <td class="right num">{last === undefined || now === undefined ? NONE : ago(now - last)}</td>
       <td class="right num">{delay === undefined ? NONE : `${integer(delay)} ms`}</td>
     </tr>
   );
@@ -146,7 +157,7 @@ function SymbolTable(): JSX.Element {
     </span>
   );
   return (
-    <Panel title="Symbols of the server that answered" id="symbol-health" aside={aside}>
+    <Panel title="Symbols of the server that responded" id="symbol-health" aside={aside}>
       {!report ? (
         <Skeleton rows={4} label="Loading symbols" />
       ) : !report.symbols.length ? (
@@ -193,9 +204,10 @@ function Servers(): JSX.Element {
   const servers = useSelect((state) => state.servers);
   const { zone } = usePreferences().preferences;
   const now = useNow();
+  const offset = useClockOffset();
   const current = useSelect((state) => isKnownNow(state.connection, state.health.at, Date.now()));
   return (
-    <Panel title="Servers that have answered" id="servers" aside={<span class="note num">{servers.length || ""}</span>}>
+    <Panel title="Servers that have responded" id="servers" aside={<span class="note num">{servers.length || ""}</span>}>
       {!servers.length ? (
         <Skeleton rows={1} label="Loading servers" />
       ) : (
@@ -208,7 +220,7 @@ function Servers(): JSX.Element {
                 <th scope="col">Version</th>
                 <th scope="col" class="right">Symbols</th>
                 <th scope="col" class="right">Newest commit</th>
-                <th scope="col" class="right">Answered</th>
+                <th scope="col" class="right">Response</th>
               </tr>
             </thead>
             <tbody>
@@ -218,8 +230,8 @@ function Servers(): JSX.Element {
                   <Status server={server} current={current} now={now} />
                   <td class="num">{server.version}</td>
                   <td class="right num">{integer(server.symbols)}</td>
-                  <td class="right num">{server.lastCommit === undefined ? NONE : ago(now - server.lastCommit)}</td>
-                  <td class="right num">{ago(now - server.answered)}</td>
+                  <td class="right num">{server.lastCommit === undefined ? NONE : ago(now + offset - server.lastCommit)}</td>
+                  <td class="right num">{ago(now - server.responded)}</td>
                 </tr>
               ))}
             </tbody>

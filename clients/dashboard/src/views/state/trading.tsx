@@ -6,10 +6,10 @@ import { useActions } from "../../data/actions";
 import { useNow } from "../../data/clock";
 import { useSelect } from "../../data/store";
 import { isKnownNow } from "../../model/connection";
-import { capital, integer, MINUS, NONE, number, percent, share, signed } from "../../model/format";
+import { capital, integer, MINUS, number, percent, share, signed } from "../../model/format";
 import { inForce } from "../../model/protections";
 import { classes, Failed, gain, Panel, Skeleton, Time } from "../../ui/parts";
-import { AsOf } from "./facts";
+import { AsOf, ReadAt } from "./facts";
 import { KillSwitch } from "./kill-switch";
 
 export function Trading(): JSX.Element {
@@ -40,7 +40,7 @@ export function Trading(): JSX.Element {
             <p class="status status-unknown">
               Unknown{" "}
               <span class="status-note">
-                {account.state === "failed" && `${account.error}. `}At {account.at === undefined ? NONE : <Time at={account.at} seconds />} trading was {halted ? "halted" : "on"}.
+                {account.state === "failed" && `${account.error}. `}At <ReadAt at={account.at} /> trading was {halted ? "halted" : "on"}.
               </span>
             </p>
           )}
