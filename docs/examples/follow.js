@@ -2,7 +2,10 @@
 //
 //   const follower = follow("http://127.0.0.1:8003", {
 //     bookmark: JSON.parse(localStorage.getItem("bookmark")),   // { epoch, sequence }; null: new events only
-//     onEvent(event, bookmark) { ...; localStorage.setItem("bookmark", JSON.stringify(bookmark)); },
+//     onEvent(event, bookmark) {
+//       if (event.signal && isValid(event.signal)) act(event.signal);
+//       localStorage.setItem("bookmark", JSON.stringify(bookmark));
+//     },
 //     onNotice(what, detail) { console.log(what, detail); },    // "connected", "lost", "new epoch", "pruned"
 //   });
 //   follower.close();
@@ -90,4 +93,10 @@ export function follow(service, { bookmark, onEvent, onNotice, heartbeatSeconds 
     get bookmark() { return bookmark; },
     close() { closed = true; source?.close(); clearTimeout(silence); clearTimeout(again); },
   };
+}
+
+// Whether a signal may still be acted on: after an outage all that were missed come, and most of them are over. A market that
+// is simulated or replayed has its own time: pass the close of its newest bar.
+export function isValid(signal, now = Date.now()) {
+  return signal.valid_until !== undefined && now < Date.parse(signal.valid_until);
 }

@@ -136,6 +136,7 @@ def signal(
         model_type="test",
         simulated=False,
         bar_time=time - DEFAULT_INTERVAL,
+        valid_until=time + DEFAULT_INTERVAL,
     )
 
 

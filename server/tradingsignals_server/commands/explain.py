@@ -85,10 +85,19 @@ def _print(console: Console, found: Explanation, replay: Replay | None) -> None:
 def _heading(signal: Signal) -> Iterator[str]:
     action, origin = Signal.Action.Name(signal.action), Signal.Origin.Name(signal.origin)
     yield f"{action} {signal.symbol} at {signal.entry_price:g}, {_minute(signal.timestamp)} UTC ({origin.lower()})"
+    yield _validity(signal)
     shares = signal.probabilities
     yield f"HOLD {shares.hold:.1%}, BUY {shares.buy:.1%}, SELL {shares.sell:.1%} by model {signal.model_version}"
     for sentence in signal.reasoning:
         yield f"  {sentence}"
+
+
+def _validity(signal: Signal) -> str:
+    if not signal.HasField("valid_until"):
+        return "Valid until an unknown time: a version of the service without valid_until made it"
+    if signal.valid_until.ToDatetime() <= signal.timestamp.ToDatetime():
+        return "Valid at no time: nothing may be opened"
+    return f"Valid until {_minute(signal.valid_until)} UTC"
 
 
 def _rules(found: Explanation) -> Table:

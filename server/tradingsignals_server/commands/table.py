@@ -33,13 +33,14 @@ class _Row:
     entry: str = ""
     stop: str = ""
     target: str = ""
+    until: str = ""
 
     def text(self, style: str = "") -> Text:
         """Format the line; the color of the label depends on its text."""
         return Text.assemble(
             f"{self.time:<16}  {self.symbol:<8}  ",
             (f"{self.label:<6}", _STYLES.get(self.label, "")),
-            f"{self.confidence:>7}{self.entry:>12}{self.stop:>12}{self.target:>12}  {self.remark}",
+            f"{self.confidence:>7}{self.entry:>12}{self.stop:>12}{self.target:>12}  {self.until:<6}  {self.remark}",
             style=style,
         )
 
@@ -54,7 +55,7 @@ class EventTable:
     def head(self, title: str) -> None:
         """Print the title and the names of the columns."""
         self.remark(title)
-        names = _Row("TIME (UTC)", "SYMBOL", "", "WHY", "CONF", "ENTRY", "STOP", "TARGET")
+        names = _Row("TIME (UTC)", "SYMBOL", "", "WHY", "CONF", "ENTRY", "STOP", "TARGET", "UNTIL")
         self._line(names.text("dim"))
 
     def remark(self, text: str) -> None:
@@ -96,6 +97,7 @@ def _signal_row(signal: Signal) -> _Row:
         entry=_price(signal.entry_price),
         stop=_price(signal.stop_loss) if signal.HasField("stop_loss") else "",
         target=_price(signal.take_profit) if signal.HasField("take_profit") else "",
+        until=_until(signal),
     )
 
 
@@ -122,6 +124,16 @@ def _closing_row(position: Position) -> _Row:
         f"{_signed(position.r_multiple)} R, {_signed(position.current_pnl_account)} on the account",
         entry=_price(position.entry_price),
     )
+
+
+def _until(signal: Signal) -> str:
+    """Return the time before which a signal may be acted on, with a + if it is on a later day; never: at no time."""
+    if not signal.HasField("valid_until"):  # the service is older
+        return ""
+    made, until = signal.timestamp.ToDatetime(), signal.valid_until.ToDatetime()
+    if until <= made:
+        return "never"
+    return until.strftime("%H:%M" if until.date() == made.date() else "%H:%M+")
 
 
 def _minute(time: Timestamp) -> str:

@@ -80,6 +80,16 @@ class SessionCalendar(ABC):
         """Return the fraction of its session before the bar, in [0, 1): 0 for the first bar."""
         return self.index(bar_time) / self.bars
 
+    def next_close(self, time: datetime) -> datetime:
+        """Return the first close of a bar of any session after `time`."""
+        day = time.date()
+        if self.session_of(time) is None:
+            while (opening := self.opening_of(day)) is None or opening < time:
+                day += _DAY
+            return opening + self.interval
+        midnight = datetime(day.year, day.month, day.day, tzinfo=UTC)
+        return midnight + self._opening + (self.index(time) + 1) * self.interval
+
     def bars_of(self, day: date) -> list[datetime]:
         """Return the opens of all bars of the session of `day`; empty if it has none."""
         opening = self.opening_of(day)

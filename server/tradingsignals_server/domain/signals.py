@@ -123,7 +123,8 @@ class Signal:
 
     `bar_time` is the open of the newest bar that was used, None if there was none. `latency_ms` is the time spent on
     features, inference and rules. `model_failed` is true if the output of the model was not finite: the action is then
-    HOLD, and the recurrent state was reset. `bar_interval` is the interval of the bars.
+    HOLD, and the recurrent state was reset. `bar_interval` is the interval of the bars. Before `valid_until` it may be
+    acted on; None if an earlier version made it.
     """
 
     signal_id: UUID
@@ -143,6 +144,7 @@ class Signal:
     model_failed: bool = False
     latency_ms: float = field(default=0.0, compare=False)
     bar_interval: timedelta = DEFAULT_INTERVAL
+    valid_until: datetime | None = None
 
     @property
     def action(self) -> Action:

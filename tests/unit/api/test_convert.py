@@ -109,6 +109,7 @@ def test_every_field_of_a_signal_is_set() -> None:
     assert message.signal_id == "00000000-0000-0000-0000-000000000001"
     assert message.timestamp.ToDatetime(UTC) == WHOLE.timestamp
     assert message.bar_time.ToDatetime(UTC) == WHOLE.bar_time
+    assert message.valid_until.ToDatetime(UTC) == WHOLE.valid_until
     assert (message.symbol, message.sequence, message.simulated, message.model_failed) == ("USDCOP", 77, True, True)
     assert message.action == signal_pb2.Signal.BUY
     assert (message.confidence, message.entry_price) == (0.9, 4000.0)
@@ -141,6 +142,11 @@ def test_absent_values_of_a_hold_stay_absent() -> None:
     assert message.technical_factors.ListFields() == []
     assert message.position_size == 0.0
     assert message.reasoning
+    assert message.HasField("valid_until")
+
+
+def test_signal_of_an_earlier_version_is_without_valid_until() -> None:
+    assert not to_proto.signal_message(replace(WHOLE, valid_until=None), 1).HasField("valid_until")
 
 
 def test_indicator_of_zero_is_present() -> None:

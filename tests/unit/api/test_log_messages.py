@@ -41,6 +41,7 @@ FULL = replace(
         signal(Action.BUY),
         signal(Action.HOLD, atr=None),
         FULL,
+        replace(FULL, valid_until=None),
         replace(FULL, decision=replace(FULL.decision, win=WinEstimate(0.5, 20))),
     ],
 )

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Coroutine
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import grpc
@@ -25,6 +25,7 @@ BUY = Signal(
     stop_loss=4001.1,
     take_profit=4029.225,
     reasoning=["Model confidence: 85.2%", "RSI oversold (28.5)", "MACD bullish cross"],
+    valid_until=AT + timedelta(minutes=5),
 )
 HOLD = Signal(
     timestamp=AT,
@@ -90,15 +91,39 @@ async def test_events_are_printed_as_lines(script: Any, screen: Any) -> None:
     await watch_until(script, screen, screen.shows("on the account"), what="all")
     assert screen.lines == [
         f"signals and positions of all symbols at {script.address}",
-        "TIME (UTC)        SYMBOL             CONF       ENTRY        STOP      TARGET  WHY",
-        "2024-01-02 14:05  USDCOP    BUY     85.2%    4,012.35    4,001.10    4,029.22  "
+        "TIME (UTC)        SYMBOL             CONF       ENTRY        STOP      TARGET  UNTIL   WHY",
+        "2024-01-02 14:05  USDCOP    BUY     85.2%    4,012.35    4,001.10    4,029.22  14:10   "
         "RSI oversold (28.5); MACD bullish cross",
-        "2024-01-02 14:05  USDCOP    LONG             4,012.35    4,001.10    4,029.22  opened with 1.70% of equity",
+        "2024-01-02 14:05  USDCOP    LONG             4,012.35    4,001.10    4,029.22          "
+        "opened with 1.70% of equity",
         "simulated: the market or the predictions are made up, not for real money",
-        "2024-01-02 14:05  USDCOP    HOLD    50.0%     1.08345                          Model confidence: 50.0%",
-        "2024-01-02 14:05  USDCOP    LOSS             4,012.35                          "
+        "2024-01-02 14:05  USDCOP    HOLD    50.0%     1.08345                                  "
+        "Model confidence: 50.0%",
+        "2024-01-02 14:05  USDCOP    LOSS             4,012.35                                  "
         "short closed at 4,029.22 by stop loss: -16.88, -0.42%, -1.50 R, -7.15 on the account",
     ]
+
+
+@pytest.mark.parametrize(
+    ("after", "shown"),
+    [
+        (timedelta(0), "4,029.22  never   RSI oversold"),
+        (timedelta(minutes=5), "4,029.22  14:10   RSI oversold"),
+        (timedelta(hours=18), "4,029.22  08:05+  RSI oversold"),
+        (None, "4,029.22          RSI oversold"),
+    ],
+)
+async def test_signal_shows_until_when_it_is_valid(
+    script: Any, screen: Any, after: timedelta | None, shown: str
+) -> None:
+    made = Signal()
+    made.CopyFrom(BUY)
+    made.ClearField("valid_until")
+    if after is not None:
+        made.valid_until.FromDatetime(AT + after)
+    script.streams = [([sent(1, made)], script.fine)]
+    await watch_until(script, screen, screen.shows("MACD bullish cross"))
+    assert shown in screen.lines[-1]
 
 
 @pytest.mark.parametrize(
@@ -222,7 +247,7 @@ async def test_pruned_events_are_reported(script: Any, screen: Any) -> None:
 
 
 async def test_lines_on_a_terminal_are_coloured_and_cut_to_its_width(script: Any, terminal: Any) -> None:
-    screen = terminal(90)
+    screen = terminal(98)
     script.streams = [([sent(1, BUY)], script.fine)]
     await watch_until(script, screen, screen.shows("BUY"))
     (line,) = [line for line in screen.lines if "BUY" in line]

@@ -189,3 +189,59 @@ def test_bars_of_a_feed_lie_outside_sessions_on_holidays_only() -> None:
     closed_days = {bar.time.date() for bar in bars if not BOGOTA_CALENDAR.bars_of(bar.time.date())}
     assert len(closed_days) == 16
     assert {bar.time.date() for bar in bars if BOGOTA_CALENDAR.session_of(bar.time) is None} == closed_days
+
+
+# ------------------------------------------------------------------------------------------------------ next close
+
+times = st.builds(
+    lambda day, of_day: datetime(day.year, day.month, day.day, tzinfo=UTC) + of_day,
+    days,
+    st.timedeltas(timedelta(0), timedelta(days=1) - timedelta(microseconds=1)),
+)
+
+
+@pytest.mark.untraced
+@calendars
+@given(time=times)
+def test_next_close_is_the_first_close_of_a_bar_of_a_session_after_the_time(
+    calendar: SessionCalendar, time: datetime
+) -> None:
+    found = calendar.next_close(time)
+    days_around = [time.date() + timedelta(days=n) for n in range(-1, (found - time).days + 2)]
+    closes = [opened + calendar.interval for day in days_around for opened in calendar.bars_of(day)]
+    assert found == min(close for close in closes if close > time)
+    assert found - time <= timedelta(days=6)
+
+
+@calendars
+@given(day=days)
+def test_next_close_after_the_close_of_a_bar_is_that_of_the_bar_after_it(calendar: SessionCalendar, day: date) -> None:
+    closes = [opened + calendar.interval for opened in calendar.bars_of(day)]
+    assert [calendar.next_close(close) for close in closes[:-1]] == closes[1:]
+
+
+@pytest.mark.parametrize(
+    ("name", "time", "expected"),
+    [
+        ("5m", at(8, 0), at(8, 5)),
+        ("5m", at(8, 4), at(8, 5)),
+        ("5m", at(8, 5), at(8, 10)),
+        ("5m", at(12, 59), at(13, 0)),
+        ("5m", at(13, 0), at(8, 5, date(2024, 3, 5))),
+        ("1m", at(13, 0, date(2024, 3, 8)), at(8, 1, date(2024, 3, 11))),  # over a weekend
+        ("1h", at(13, 0, date(2024, 3, 22)), at(9, 0, date(2024, 3, 26))),  # over a weekend and a holiday
+        ("30m", at(13, 0, date(2024, 3, 27)), at(8, 30, date(2024, 4, 1))),  # over Easter
+        ("4h", datetime(2024, 3, 9, tzinfo=UTC), datetime(2024, 3, 11, 4, tzinfo=UTC)),
+        ("1d", datetime(2024, 3, 9, tzinfo=UTC), datetime(2024, 3, 12, tzinfo=UTC)),  # Friday's bar, then Monday's
+        ("1d", datetime(2024, 3, 6, 10, tzinfo=UTC), datetime(2024, 3, 7, tzinfo=UTC)),
+    ],
+)
+def test_next_close_in_bogota(name: str, time: datetime, expected: datetime) -> None:
+    assert BogotaCalendar(INTERVALS[name]).next_close(time) == expected
+
+
+@pytest.mark.parametrize("day", [date(2024, 3, 8), date(2024, 3, 11), date(2024, 11, 1), date(2024, 11, 5)])
+def test_next_close_in_bogota_keeps_its_time_where_others_change_their_clocks(day: date) -> None:
+    """The United States change on 10 March and 3 November 2024."""
+    midnight = datetime(day.year, day.month, day.day, tzinfo=UTC)
+    assert BOGOTA_CALENDAR.next_close(midnight) == midnight + timedelta(hours=13, minutes=5)

@@ -43,6 +43,7 @@ export function signalOf(signal: v1.Signal, committed?: number): Signal {
     symbol: once(signal.symbol),
     action: actionOf(signal.action),
     time: at(signal.timestamp),
+    validUntil: ms(signal.validUntil),
     price: signal.entryPrice,
     stop: signal.stopLoss,
     target: signal.takeProfit,

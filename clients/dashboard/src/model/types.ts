@@ -10,6 +10,8 @@ export interface Signal {
   readonly action: Action;
   /** From when on it holds, by the clock of its market. */
   readonly time: number;
+  /** Before which it may be acted on, by the same clock; an earlier version of the service did not say. */
+  readonly validUntil?: number | undefined;
   readonly price: number;
   readonly stop?: number | undefined;
   readonly target?: number | undefined;

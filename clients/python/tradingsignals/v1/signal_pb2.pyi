@@ -11,7 +11,7 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class Signal(_message.Message):
-    __slots__ = ("signal_id", "timestamp", "symbol", "action", "confidence", "entry_price", "stop_loss", "take_profit", "position_size", "risk_reward_ratio", "model_version", "reasoning", "latency_ms", "model_type", "technical_factors", "market_regime", "trend_direction", "bar_time", "sequence", "simulated", "probabilities", "origin", "model_failed", "bar_age_seconds", "win_probability", "win_probability_cases")
+    __slots__ = ("signal_id", "timestamp", "symbol", "action", "confidence", "entry_price", "stop_loss", "take_profit", "position_size", "risk_reward_ratio", "model_version", "reasoning", "latency_ms", "model_type", "technical_factors", "market_regime", "trend_direction", "bar_time", "sequence", "simulated", "probabilities", "origin", "model_failed", "bar_age_seconds", "win_probability", "win_probability_cases", "valid_until")
     class Action(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
         __slots__ = ()
         ACTION_UNSPECIFIED: _ClassVar[Signal.Action]
@@ -78,6 +78,7 @@ class Signal(_message.Message):
     BAR_AGE_SECONDS_FIELD_NUMBER: _ClassVar[int]
     WIN_PROBABILITY_FIELD_NUMBER: _ClassVar[int]
     WIN_PROBABILITY_CASES_FIELD_NUMBER: _ClassVar[int]
+    VALID_UNTIL_FIELD_NUMBER: _ClassVar[int]
     signal_id: str
     timestamp: _timestamp_pb2.Timestamp
     symbol: str
@@ -104,7 +105,8 @@ class Signal(_message.Message):
     bar_age_seconds: float
     win_probability: float
     win_probability_cases: int
-    def __init__(self, signal_id: _Optional[str] = ..., timestamp: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., symbol: _Optional[str] = ..., action: _Optional[_Union[Signal.Action, str]] = ..., confidence: _Optional[float] = ..., entry_price: _Optional[float] = ..., stop_loss: _Optional[float] = ..., take_profit: _Optional[float] = ..., position_size: _Optional[float] = ..., risk_reward_ratio: _Optional[float] = ..., model_version: _Optional[str] = ..., reasoning: _Optional[_Iterable[str]] = ..., latency_ms: _Optional[float] = ..., model_type: _Optional[str] = ..., technical_factors: _Optional[_Union[TechnicalFactors, _Mapping]] = ..., market_regime: _Optional[_Union[Signal.MarketRegime, str]] = ..., trend_direction: _Optional[_Union[Signal.TrendDirection, str]] = ..., bar_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., sequence: _Optional[int] = ..., simulated: _Optional[bool] = ..., probabilities: _Optional[_Union[ActionProbabilities, _Mapping]] = ..., origin: _Optional[_Union[Signal.Origin, str]] = ..., model_failed: _Optional[bool] = ..., bar_age_seconds: _Optional[float] = ..., win_probability: _Optional[float] = ..., win_probability_cases: _Optional[int] = ...) -> None: ...
+    valid_until: _timestamp_pb2.Timestamp
+    def __init__(self, signal_id: _Optional[str] = ..., timestamp: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., symbol: _Optional[str] = ..., action: _Optional[_Union[Signal.Action, str]] = ..., confidence: _Optional[float] = ..., entry_price: _Optional[float] = ..., stop_loss: _Optional[float] = ..., take_profit: _Optional[float] = ..., position_size: _Optional[float] = ..., risk_reward_ratio: _Optional[float] = ..., model_version: _Optional[str] = ..., reasoning: _Optional[_Iterable[str]] = ..., latency_ms: _Optional[float] = ..., model_type: _Optional[str] = ..., technical_factors: _Optional[_Union[TechnicalFactors, _Mapping]] = ..., market_regime: _Optional[_Union[Signal.MarketRegime, str]] = ..., trend_direction: _Optional[_Union[Signal.TrendDirection, str]] = ..., bar_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., sequence: _Optional[int] = ..., simulated: _Optional[bool] = ..., probabilities: _Optional[_Union[ActionProbabilities, _Mapping]] = ..., origin: _Optional[_Union[Signal.Origin, str]] = ..., model_failed: _Optional[bool] = ..., bar_age_seconds: _Optional[float] = ..., win_probability: _Optional[float] = ..., win_probability_cases: _Optional[int] = ..., valid_until: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
 
 class ActionProbabilities(_message.Message):
     __slots__ = ("hold", "buy", "sell")

@@ -79,6 +79,7 @@ def signal_of(payload: bytes) -> Signal:
         model_failed=sent.model_failed,
         latency_ms=sent.latency_ms,
         bar_interval=interval,
+        valid_until=time_of(sent.valid_until) if sent.HasField("valid_until") else None,
     )
 
 

@@ -76,6 +76,7 @@ def signal_message(signal: Signal, sequence: int) -> signal_pb2.Signal:
         bar_age_seconds=None if signal.bar_age is None else signal.bar_age.total_seconds(),
         win_probability=None if decision.win is None else decision.win.probability,
         win_probability_cases=None if decision.win is None else decision.win.cases,
+        valid_until=None if signal.valid_until is None else timestamp(signal.valid_until),
     )
 
 

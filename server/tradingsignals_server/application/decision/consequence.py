@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import datetime
 from enum import StrEnum
 
 from ...domain.protections import AccountAtDecision, PlannedPosition, protection_objection
@@ -71,6 +72,16 @@ def consequence_of(
             return Consequence(TradeRule.PROTECTIONS, (*closing, reason), closes=closes, account=account)
     sentence = f"{CLOSES} and goes {side}" if closes else f"Goes {side}"
     return Consequence(None, (sentence,), closes=closes, opens=True, account=account)
+
+
+def valid_until(decision_input: DecisionInput, rules: RiskRules) -> datetime:
+    """Return the time before which a signal may be acted on: when the next bar closes, and is decided on.
+
+    Its own time where session or age of the bars keep it from opening a position: it may be acted on at no time.
+    """
+    if _no_trade_reason(decision_input, rules) is not None:
+        return decision_input.timestamp
+    return decision_input.calendar.next_close(decision_input.timestamp)
 
 
 def _no_trade_reason(decision_input: DecisionInput, rules: RiskRules) -> str | None:

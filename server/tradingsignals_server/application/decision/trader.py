@@ -30,7 +30,7 @@ from ...domain.risk import RiskRules, TradeTally, decide
 from ...domain.signals import Decision, Origin, Probabilities, Signal, bar_signal_id
 from ...domain.window import LOOKBACK_BARS, Window
 from ..ports.policy import Policy
-from .consequence import Consequence, LookAtAccount, consequence_of
+from .consequence import Consequence, LookAtAccount, consequence_of, valid_until
 from .inputs import BarInput, DecisionInput, Held
 from .prefetch import Inference, InferenceMeter, PrefetchingPolicy
 from .source import DecisionSource
@@ -210,6 +210,7 @@ class Trader:
             simulated=decision_input.simulated_within(used_bars) or described.simulated,
             bar_time=decision_input.window.time,
             bar_interval=decision_input.interval,
+            valid_until=valid_until(decision_input, self.rules),
             market_regime=market_regime(indicators),
             trend_direction=trend_direction(indicators),
             model_failed=inference.probabilities is None,

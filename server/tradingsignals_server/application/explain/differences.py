@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import fields, is_dataclass
+from dataclasses import fields, is_dataclass, replace
 from datetime import datetime
 from enum import StrEnum
 
@@ -52,6 +52,8 @@ class ReplayCause:
 
 def signal_differences(stored: Signal, recomputed: Signal) -> list[FieldDifference]:
     """Return the fields of a signal's message that differ; its latency is none of them."""
+    if stored.valid_until is None:  # an earlier version made it
+        recomputed = replace(recomputed, valid_until=None)
     return list(_differences("", stored, recomputed))
 
 

@@ -139,6 +139,8 @@ def signal_difference(sent: bytes, signal: Signal) -> Difference | None:
     """Return the first field of the contract in which a stored signal and one of a backtest differ."""
     stored = signal_pb2.Signal.FromString(sent)
     made = signal_message(signal, stored.sequence)
+    if not stored.HasField("valid_until"):  # an earlier version made it
+        made.ClearField("valid_until")
     one, other = _fields(stored), _fields(made)
     for name in _in_order(stored):
         if one.get(name) != other.get(name):

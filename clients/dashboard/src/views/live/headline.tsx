@@ -13,6 +13,7 @@ import { explainHash, liveHash } from "../../model/route";
 import { isUnknownSymbol, symbolToShow } from "../../model/state";
 import type { SymbolState } from "../../model/symbols";
 import type { Position, Signal } from "../../model/types";
+import { marketTime, validityOf } from "../../model/validity";
 import { classes, Failed, gain, Meter, Side, Skeleton, useStyle } from "../../ui/parts";
 
 export function Headline({ retry }: { retry: () => void }): JSX.Element {
@@ -77,6 +78,7 @@ function Content({ symbol, signal }: { symbol: SymbolState; signal: Signal }): J
           <strong>{pair(signal.symbol)}</strong> <span class="headline-price num">{price(signal.price)}</span>
         </p>
         <Since symbol={symbol} signal={signal} />
+        <ValidUntil symbol={symbol} signal={signal} />
       </div>
       <Sureness signal={signal} />
       <LevelsShown signal={signal} position={symbol.position} last={symbol.lastBar?.close ?? signal.price} />
@@ -105,6 +107,27 @@ function Since({ symbol, signal }: { symbol: SymbolState; signal: Signal }): JSX
       {committed !== undefined && clockIsKnown && (
         <>
           last decided <span class="num">{ago(now - committed)}</span>
+        </>
+      )}
+    </p>
+  );
+}
+
+/** Until when it may be acted on, and whether that is over by the time of its market. */
+function ValidUntil({ symbol, signal }: { symbol: SymbolState; signal: Signal }): JSX.Element | null {
+  const now = useServerNow();
+  const { zone } = usePreferences().preferences;
+  const feed = useSelect((state) => state.info.value?.feed);
+  const at = marketTime(now, feed, symbol.lastBar);
+  const validity = validityOf(signal, at);
+  if (validity === "unknown") return null;
+  return (
+    <p class="headline-since quiet" data-validity={validity}>
+      {validity === "never" ? (
+        "valid at no time: nothing may be opened"
+      ) : (
+        <>
+          valid until <span class="num">{moment(signal.validUntil!, zone, at)}</span> {validity === "expired" && <strong class="tag tag-warn">expired</strong>}
         </>
       )}
     </p>

@@ -142,6 +142,7 @@ function SignalSheet({ signal, onClose }: { signal: Signal; onClose: () => void 
       <dl class="facts">
         <Fact name="Confidence">{share(signal.confidence)}</Fact>
         <Fact name="Win probability">{signal.winProbability === undefined ? "–" : `${share(signal.winProbability)} (n ${signal.winCases})`}</Fact>
+        <Fact name="Valid until">{signal.validUntil === undefined ? NONE : signal.validUntil <= signal.time ? "at no time" : moment(signal.validUntil, zone, now)}</Fact>
         <Fact name="Made for">{sentence(signal.origin || "unknown")}</Fact>
         <Fact name="Model">
           {signal.modelType} {signal.model}
