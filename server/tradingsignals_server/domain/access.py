@@ -177,6 +177,9 @@ class ApiKey:
         return not self.networks or _is_in(self.networks, address)
 
 
+_MAPPED_BITS: Final = 96
+"""Bits before the IPv4 address in one of IPv6 that stands for it: ::ffff:0:0/96."""
+
 _TOKEN: Final = re.compile(r"tss_([a-z2-7]{13})_([A-Za-z0-9_-]{43})")
 
 
@@ -212,7 +215,7 @@ def secret_hash(secret: str) -> bytes:
 
 
 def parse_networks(texts: Sequence[str]) -> tuple[Network, ...]:
-    """Parse networks such as 10.0.0.0/8, or single addresses.
+    """Parse networks such as 10.0.0.0/8, or single addresses. ::ffff:10.0.0.0/104 is 10.0.0.0/8.
 
     Raises:
         ValueError: one of them is neither; the message names it.
@@ -220,10 +223,18 @@ def parse_networks(texts: Sequence[str]) -> tuple[Network, ...]:
     found = []
     for text in texts:
         try:
-            found.append(ipaddress.ip_network(text.strip()))
+            found.append(_plain(ipaddress.ip_network(text.strip())))
         except ValueError:
             raise ValueError(f'"{text[:80]}" is not a network: write it as in 10.0.0.0/8 or 192.0.2.7') from None
     return tuple(dict.fromkeys(found))
+
+
+def _plain(network: Network) -> Network:
+    """Return the IPv4 network that an IPv6 one stands for, as addresses are compared; any other as it is."""
+    mapped = getattr(network.network_address, "ipv4_mapped", None)
+    if mapped is None or network.prefixlen < _MAPPED_BITS:
+        return network
+    return ipaddress.IPv4Network((mapped, network.prefixlen - _MAPPED_BITS))
 
 
 @lru_cache(maxsize=4096)
