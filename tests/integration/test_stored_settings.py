@@ -78,7 +78,18 @@ async def test_doctor_reports_what_the_start_refuses() -> None:
     found = await check_database(settings_with())
     assert REFUSAL.format("USD") in [each.text for each in found]
     found = await check_database(settings_with(initial_equity=1_000_000.0))
-    assert all(each.level == "ok" for each in found if each.subject in {"settings", "account"})
+    assert [each.level for each in found if each.subject in {"settings", "stored"}] == ["ok"]
+
+
+@pytest.mark.usefixtures("began")
+async def test_doctor_reports_every_setting_that_the_start_refuses(pool: Connections) -> None:
+    await PostgresStore(pool, encode).commit([MarketUpdate(bar(0), Disposition.ACCEPTED)], NOW)
+    found = await check_database(settings_with(bar_interval="15m", feed="simulate"))
+    named = [each.text.partition("=")[0] for each in found if (each.subject, each.level) == ("settings", "problem")]
+    assert named == ["BAR_INTERVAL", "INITIAL_EQUITY", "FEED"]
+    found = await check_database(settings_with(bars_table="no_such_table", initial_equity=1_000_000.0))
+    problems = [each.text for each in found if (each.subject, each.level) == ("settings", "problem")]
+    assert problems == ["BARS_TABLE=no_such_table: there is no such table in the database"]
 
 
 @pytest.mark.parametrize(

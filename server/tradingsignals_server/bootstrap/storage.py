@@ -116,12 +116,11 @@ async def open_storage(settings: Settings, dsn: str) -> AsyncIterator[Storage]:
     """Connect to the database and bring its schema up to date.
 
     Raises:
-        InvalidSettings: see require_intervals, require_account and require_feed.
+        InvalidSettings, BarsTableError: see open_store, require_account and require_feed.
     """
     async with connections(dsn) as pool:
         await migrate_schema(pool)
-        store = PostgresStore(pool, encode, await _bars_table(pool, settings))
-        await require_intervals(store, settings)
+        store = await open_store(pool, settings)
         await require_account(pool, settings)
         await require_feed(pool, settings)
         outcomes, account = PostgresOutcomes(pool, encode, LOG_DECODERS), PostgresAccount(pool)
@@ -142,6 +141,18 @@ async def migrate_schema(pool: Connections) -> list[Migration]:
         cause = error.__cause__ or error
         why = str(cause) or type(cause).__name__
         raise DatabaseRefused(f"the database at {pool.place} cannot be migrated: {why}") from error
+
+
+async def open_store(pool: Connections, settings: Settings) -> PostgresStore:
+    """Return the store of bars, with those of BARS_TABLE, on a current schema.
+
+    Raises:
+        InvalidSettings: see require_intervals.
+        BarsTableError: BARS_TABLE cannot be read.
+    """
+    store = PostgresStore(pool, encode, await _bars_table(pool, settings))
+    await require_intervals(store, settings)
+    return store
 
 
 async def require_intervals(store: PostgresStore, settings: Settings) -> None:

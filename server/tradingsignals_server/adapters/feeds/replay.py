@@ -17,6 +17,7 @@ from ...domain.wording import counted
 from .delivery import MarketPace, Monotonic, at_pace, deliver, newest_bar
 from .files import load_in_thread
 from .kind import FeedContext, FeedKind, OnProgress
+from .rows import UnreadableFile
 from .tally import Tally
 
 log = logging.getLogger(__name__)
@@ -127,12 +128,22 @@ def _feed(settings: ReplaySettings, context: FeedContext) -> ReplayFeed | None:
     )
 
 
+async def _check(settings: ReplaySettings, context: FeedContext) -> list[str]:
+    if settings.replay_file is not None:
+        try:
+            await load_in_thread(settings.replay_file, interval_of=context.interval_of)
+        except UnreadableFile as error:
+            return [f"REPLAY_FILE={error}"]
+    return []
+
+
 REPLAY: FeedKind[ReplaySettings] = FeedKind(
     name="replay",
     is_live=False,
     is_simulated=False,
     settings=("replay_file", "replay_speed"),
     build=_feed,
+    check=_check,
     sets_market_time=lambda _settings, _symbol: True,
     problem=lambda settings: (
         "FEED=replay needs REPLAY_FILE, the file to replay" if settings.replay_file is None else None

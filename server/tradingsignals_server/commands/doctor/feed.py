@@ -13,5 +13,5 @@ async def check_feed(settings: Settings) -> list[Finding]:
     if settings.feed.check is None:
         return []
     problems = await settings.feed.check(settings, FeedContext(utc_now, settings.calendar_of))
-    remedy = "check the key, the symbols and the network; docs/feeds.md"
-    return [problem("feed", each, remedy) for each in problems] or [ok("feed", f"{settings.feed} returns bars")]
+    remedy = "check the settings of the feed, and the network; docs/feeds.md"
+    return [problem("feed", each, remedy) for each in problems] or [ok("feed", f"{settings.feed} has bars")]

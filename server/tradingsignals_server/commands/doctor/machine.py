@@ -18,7 +18,8 @@ from ...adapters.envoy.hosts import is_loopback
 from ...adapters.envoy.process import envoy_binary
 from ...adapters.postgres.embedded.programs import EmbeddedPostgresError, program
 from ...adapters.processes.listening import Place, PortsTaken, require_free
-from ...config.settings import ENV_FILE, Settings
+from ...bootstrap.exposure import require_protection
+from ...config.settings import ENV_FILE, InvalidSettings, Settings
 from .finding import Finding, ok, problem, warning
 
 LEAST_FREE_BYTES = 512 << 20
@@ -106,7 +107,15 @@ def check_ports(settings: Settings) -> Iterator[Finding]:
 
 
 def check_exposure(settings: Settings) -> Iterator[Finding]:
-    """Check that only this machine reaches the ports."""
+    """Check that only this machine reaches the ports, or that what the start requires then is set."""
+    refusals: dict[str, str] = {}
+    for name in ("SIGNAL_SERVICE_HOST", "GRPC_HOST"):
+        try:
+            require_protection(settings, name)
+        except InvalidSettings as error:
+            refusals[name] = str(error)
+    for refusal in refusals.values():
+        yield problem("exposure", refusal, "the service does not start until then")
     open_to_all = [
         f"{name}={host}"
         for name, host in (
@@ -114,7 +123,7 @@ def check_exposure(settings: Settings) -> Iterator[Finding]:
             ("GRPC_HOST", settings.grpc_host),
             ("METRICS_HOST", settings.metrics_host),
         )
-        if not is_loopback(host)
+        if name not in refusals and not is_loopback(host)
     ]
     if open_to_all:
         yield warning(
@@ -122,7 +131,7 @@ def check_exposure(settings: Settings) -> Iterator[Finding]:
             f"{', '.join(open_to_all)}: open beyond this machine",
             "put a firewall in front, and see docs/operations.md",
         )
-    else:
+    elif not refusals:
         yield ok("exposure", "only this machine reaches the ports")
 
 

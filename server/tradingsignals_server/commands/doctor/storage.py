@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from datetime import UTC, datetime
 
 import asyncpg
 
+from ...adapters.postgres.bars_table import BarsTableError
 from ...adapters.postgres.connection import Connections, Database, DatabaseRefused, connections, fetch_one
 from ...adapters.postgres.embedded.programs import EmbeddedPostgresError
 from ...adapters.postgres.migrate import oldest_program
@@ -14,7 +15,7 @@ from ...adapters.postgres.place import place_of
 from ...adapters.postgres.restoring import is_unfinished
 from ...adapters.postgres.schema import program_version
 from ...bootstrap.embedded import NoDatabase
-from ...bootstrap.storage import database_as_is, require_account, require_feed
+from ...bootstrap.storage import database_as_is, open_store, require_account, require_feed
 from ...config.settings import InvalidSettings, Settings
 from ...domain.errors import StorageUnavailable
 from .finding import Finding, ok, problem, warning
@@ -87,13 +88,16 @@ async def _check_settings(pool: Connections, database: Database, settings: Setti
         return []
     if await database.fetchval("SELECT coalesce(max(version), 0) FROM schema_migrations") < program_version():
         return []
-    try:
-        await require_account(pool, settings)
-        if not settings.embedded_database:  # an embedded one is that of the feed
-            await require_feed(pool, settings)
-    except InvalidSettings as error:
-        return [problem("settings", str(error), "the service does not start until then")]
-    return [ok("account", "it began with INITIAL_EQUITY in ACCOUNT_CURRENCY, or has yet to begin")]
+    checks: list[Callable[[Connections, Settings], Awaitable[object]]] = [open_store, require_account]
+    if not settings.embedded_database:  # an embedded one is that of the feed
+        checks.append(require_feed)
+    refusals = []
+    for check in checks:
+        try:
+            await check(pool, settings)
+        except (InvalidSettings, BarsTableError) as error:
+            refusals.append(problem("settings", str(error), "the service does not start until then"))
+    return refusals or [ok("stored", "bars and account have the intervals, the equity and the currency that are set")]
 
 
 async def _check_schema(database: Database) -> list[Finding]:

@@ -130,9 +130,42 @@ def test_running_service_is_recognised(with_tls: bool, tmp_path: Path) -> None:
     assert (finding.level, finding.subject) == (Level.OK, "service"), finding.text
 
 
-@pytest.mark.parametrize(("host", "level"), [("127.0.0.1", Level.OK), ("192.0.2.1", Level.WARNING)])
-def test_addresses_beyond_this_machine_are_found(host: str, level: Level) -> None:
-    assert levels(check_exposure(Settings(signal_service_host=host)))["exposure"] is level
+@pytest.mark.parametrize(
+    ("settings", "levels_found"),
+    [
+        (Settings(signal_service_host="127.0.0.1"), [Level.OK]),
+        (Settings(signal_service_host="192.0.2.1", allow_insecure=True), [Level.WARNING]),
+        (Settings(signal_service_host="192.0.2.1"), [Level.PROBLEM]),
+        (Settings(grpc_host="192.0.2.1", auth="on"), [Level.PROBLEM]),
+        (Settings(signal_service_host="192.0.2.1", metrics_host="192.0.2.1"), [Level.PROBLEM, Level.WARNING]),
+    ],
+)
+def test_addresses_beyond_this_machine_are_found(settings: Settings, levels_found: list[Level]) -> None:
+    assert [each.level for each in check_exposure(settings)] == levels_found
+
+
+def test_keys_of_tokens_that_the_start_refuses_are_found(tmp_path: Path) -> None:
+    jwks = tmp_path / "keys.json"
+    settings = Settings(auth="on", jwt_issuer="desk", jwt_audience="signals", jwt_jwks=str(jwks))
+    [missing] = check_certificates(settings)
+    jwks.write_text("{}")
+    [invalid] = check_certificates(settings)
+    jwks.write_text('{"keys": [{"kty": "OKP"}]}')
+    assert [missing.level, invalid.level, *check_certificates(settings)] == [Level.PROBLEM, Level.PROBLEM]
+    assert (missing.text, invalid.text) == (
+        f"JWT_JWKS={jwks}: cannot be read: No such file or directory",
+        f"JWT_JWKS={jwks}: is not a JWKS, a JSON object with a list of keys",
+    )
+
+
+async def test_file_that_cannot_be_replayed_is_found(tmp_path: Path) -> None:
+    file = tmp_path / "bars.csv"
+    settings = Settings(feed=FEEDS["replay"], replay_file=file)
+    [missing] = await check_feed(settings)
+    file.write_text("time,symbol,open,high,low,close,volume\n2024-03-04T13:00:00Z,USDCOP,1,1,1,1,0\n")
+    [found] = await check_feed(settings)
+    assert (missing.level, missing.text) == (Level.PROBLEM, f"REPLAY_FILE={file}: No such file or directory")
+    assert (found.level, found.text) == (Level.OK, "replay has bars")
 
 
 @pytest.mark.skipif(OPENSSL is None, reason="there is no openssl on this machine")
@@ -193,7 +226,7 @@ def test_too_few_free_connections_are_a_warning() -> None:
 @pytest.mark.parametrize(
     ("response", "found"),
     [
-        (None, Finding(Level.OK, "feed", "twelvedata returns bars")),
+        (None, Finding(Level.OK, "feed", "twelvedata has bars")),
         (BROKEN, "Twelve Data cannot be reached"),
         (error(401, f"{KEY} is wrong", 401), "Twelve Data refuses TWELVEDATA_API_KEY (401): *** is wrong"),
         (error(404, "no such symbol"), "USDCOP: Twelve Data refuses requests for USD/COP (404): no such symbol"),
