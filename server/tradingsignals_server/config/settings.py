@@ -144,8 +144,8 @@ class Settings(RuleSettings, ServiceSettings, AccessSettings):
 
     def public_address(self, port: int | None = None) -> str:
         """Return where programs on this machine reach the public port, which is `port` if it was a free one."""
-        everywhere = self.signal_service_host in {"0.0.0.0", "::"}  # noqa: S104 - looked for, not listened on
-        host = "127.0.0.1" if everywhere else self.signal_service_host
+        local = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - looked for, not listened on
+        host = local.get(self.signal_service_host, self.signal_service_host)
         return f"{f'[{host}]' if ':' in host else host}:{port or self.signal_service_port}"
 
     @property

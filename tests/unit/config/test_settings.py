@@ -179,6 +179,15 @@ def test_empty_variable_counts_as_unset(environment: Setter) -> None:
     assert settings.model_path is None
 
 
+@pytest.mark.parametrize(
+    ("host", "address"),
+    [("0.0.0.0", "127.0.0.1:8003"), ("::", "[::1]:8003"), ("::1", "[::1]:8003"), ("desk", "desk:8003")],  # noqa: S104
+)
+def test_address_for_programs_of_this_machine_is_one_that_is_listened_on(host: str, address: str) -> None:
+    """A listener on every interface of IPv6 takes no connection of IPv4."""
+    assert Settings(signal_service_host=host).public_address() == address
+
+
 def test_settings_are_immutable() -> None:
     settings = Settings.from_env()
     with pytest.raises(ValidationError):
