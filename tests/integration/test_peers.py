@@ -32,7 +32,7 @@ from tradingsignals_server.application.ports.peer import PeerError, PeerGone
 from tradingsignals_server.domain.access import Caller, Credential
 from tradingsignals_server.domain.bars import Bar
 from tradingsignals_server.domain.buckets import bucket_of
-from tradingsignals_server.domain.errors import NotAPeer, ServiceError
+from tradingsignals_server.domain.errors import NotAPeer, ServiceError, StorageUnavailable
 from tradingsignals_server.domain.events import Disposition, MarketUpdate, Receipt
 from tradingsignals_server.domain.intervals import DEFAULT_INTERVAL, default_interval
 from tradingsignals_server.internal import peer_service_pb2 as pb
@@ -256,6 +256,18 @@ async def test_forwarded_call_has_the_key_and_the_caller_and_its_response_says_w
         assert (done.known, list(metadata)) == ([(True, None, "")], [])
     else:
         assert (done.known, list(metadata)) == ([(True, key, "token:jos%C3%A9")], [REPLAYED])
+
+
+async def test_lost_connection_of_a_forwarded_call_is_an_error_of_the_service() -> None:
+    def hang_up(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.transport.abort()
+
+    async with await asyncio.start_server(hang_up, "127.0.0.1", 0) as server, open_peers("ours", bar_message) as peers:
+        port = server.sockets[0].getsockname()[1]
+        with pytest.raises(
+            StorageUnavailable, match=r"^the server that works on the symbol was lost; nothing is known"
+        ):
+            await within(peers.at(f"127.0.0.1:{port}").forward(PATH, b""))
 
 
 async def test_caller_cannot_name_another_one() -> None:

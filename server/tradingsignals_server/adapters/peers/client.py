@@ -18,7 +18,7 @@ from ...application.ports.feed import BarResult
 from ...application.ports.observer import current_trace
 from ...application.ports.peer import PeerError, PeerGone
 from ...domain.bars import Bar
-from ...domain.errors import FieldViolation, NotAPeer, restored
+from ...domain.errors import FieldViolation, NotAPeer, StorageUnavailable, restored
 from ...domain.events import Disposition, Receipt
 from ...internal import peer_service_pb2 as pb
 from ...transport.certificates import Certificates
@@ -52,6 +52,11 @@ _OPTIONS = (
     ("grpc.enable_retries", 0),
 )
 _GONE = frozenset({grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED, grpc.StatusCode.DEADLINE_EXCEEDED})
+
+_LOST = _GONE | {grpc.StatusCode.INTERNAL, grpc.StatusCode.UNKNOWN}
+"""Codes that a call ends with if its connection is lost; errors of a peer with these codes have details."""
+
+_LOST_MESSAGE = "the server that works on the symbol was lost; nothing is known to be stored, try again"
 
 BarMessage = Callable[[Bar], bar_pb2.Bar]
 """Converts a bar to its message."""
@@ -104,6 +109,8 @@ class GrpcPeer:
             if key is not None:
                 _pass_on(await call.initial_metadata())
         except grpc.aio.AioRpcError as error:
+            if error.code() in _LOST and _status_of(error) is None:  # grpcio's words are not for callers
+                raise StorageUnavailable(_LOST_MESSAGE) from error
             raise _peer_error(error) from error
         return response
 
@@ -173,9 +180,14 @@ def _pass_on(metadata: Iterable[tuple[str, str | bytes]]) -> None:
         response_metadata.set((REPLAYED,))
 
 
+def _status_of(error: grpc.aio.AioRpcError) -> status_pb2.Status | None:
+    found: status_pb2.Status | None = rpc_status.from_call(error)  # type: ignore[arg-type]  # it has what is read
+    return found
+
+
 def _peer_error(error: grpc.aio.AioRpcError) -> PeerError:
     message = error.details() or "the server that works on the symbol did not answer"
-    status = rpc_status.from_call(error)  # type: ignore[arg-type]  # it has what is read of a call
+    status = _status_of(error)
     if status is None:
         status = status_pb2.Status(code=error.code().value[0], message=message)
     info = error_details_pb2.ErrorInfo()

@@ -36,6 +36,7 @@ class OwnerForwarding:
         Raises:
             OwnerUnavailable: no server owned the symbol in time.
             PeerError: the owner's error.
+            StorageUnavailable: the connection to the owner was lost; the call may have been carried out.
         """
         loop = asyncio.get_running_loop()
         deadline = loop.time() + TAKEOVER_SECONDS
@@ -49,7 +50,7 @@ class OwnerForwarding:
                 if loop.time() >= deadline:
                     raise
             except PeerError as error:
-                # After other errors, a broken connection among them, the call may have been carried out.
+                # After other errors the call may have been carried out.
                 if error.reason not in _NOTHING_DONE or loop.time() >= deadline:
                     raise
             self._router.forget(symbol)

@@ -48,7 +48,8 @@ class Peer(Protocol):
             request: the serialised request.
 
         Raises:
-            PeerError: the peer responded with an error, or the connection was lost.
+            PeerError: the peer responded with an error.
+            StorageUnavailable: the connection was lost, so that the call may have been done.
         """
         ...
 
