@@ -17,6 +17,7 @@ from tests.support.dashboard import Dashboard
 from tests.support.dashboard_feed import Feed
 from tests.support.folders import scratch_folder
 from tests.support.service import RunningService, running_service
+from tests.support.settled import settled
 
 from tradingsignals import AsyncClient
 from tradingsignals_server.domain.bars import Bar
@@ -46,6 +47,7 @@ async def service(known_bars: list[Bar]) -> AsyncIterator[RunningService]:
         async with running_service(folder, CORS_ORIGINS=PAGES) as service, service.client() as client:
             response = await client.publish_bars(messages(known_bars))
             assert response.accepted == len(known_bars) - 49
+            await settled(client)
             yield service
 
 
@@ -104,6 +106,7 @@ async def tab(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Tab]:
 @pytest.fixture
 async def page(tab: Tab, replayed: RunningService, feed: Feed) -> Dashboard:
     """The dashboard."""
+    await tab.show("about:blank")  # what the page before still complains about is not of this test
     tab.complaints.clear()
     return Dashboard(tab, replayed.address)
 

@@ -16,6 +16,7 @@ from tests.support.builders import walk
 from tests.support.folders import scratch_folder
 from tests.support.publishing import published
 from tests.support.service import running_service
+from tests.support.settled import settled
 
 BARS = messages(walk(100, seed=13))
 SCRIPT = Path(__file__).parents[2] / "docs/examples/follow.js"
@@ -78,7 +79,8 @@ async def test_event_source_resumes_after_interruptions(folder: Path) -> None:
 
                 await service.kill()
                 await service.start()
-                after_kill = await published(service, BARS[:100])
+                await published(service, BARS[:100])
+                after_kill = await settled(client)
                 assert (await reports_until(page, after_kill))[0] == list(range(after_envoy + 1, after_kill + 1))
 
                 assert await service.stop() == 0

@@ -24,7 +24,9 @@ from tests.support.curl import PROTOCOLS, CurlFailed, curl
 from tests.support.deadlines import DEADLINE
 from tests.support.quotes import sure_buy
 from tests.support.service import RunningService
+from tests.support.settled import settled
 
+from tradingsignals import AsyncClient
 from tradingsignals_server.api.contract import SERVICES
 
 # Each unary method, its request, and the equivalent REST call.
@@ -57,9 +59,10 @@ READS: dict[str, tuple[dict[str, Any], str]] = {
 @pytest.mark.parametrize("protocol", PROTOCOLS)
 @pytest.mark.parametrize("method", READS)
 async def test_reads_over_grpc_equal_those_over_rest(
-    service: RunningService, rest: httpx.AsyncClient, method: str, protocol: str
+    service: RunningService, client: AsyncClient, rest: httpx.AsyncClient, method: str, protocol: str
 ) -> None:
     body, path = READS[method]
+    await settled(client)
     by_grpc = await curl(service.address, method, body, protocol=protocol)
     by_rest = (await rest.get(path)).json()
     assert _response(method, by_grpc) == _response(method, by_rest)

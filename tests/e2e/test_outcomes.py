@@ -14,6 +14,7 @@ from tests.support.deadlines import within
 from tests.support.folders import scratch_folder
 from tests.support.ledgers import values_of
 from tests.support.service import RunningService, running_service
+from tests.support.settled import settled
 
 from tradingsignals.v1.outcome_pb2 import Outcome
 from tradingsignals_server.adapters.postgres.connection import Connections, connections
@@ -109,6 +110,8 @@ async def test_kill_at_any_time_leaves_outcomes_and_account_of_a_rebuild(seed: i
                 expected, fold = await folded(pool)
                 assert len(expected) > 100
                 await within(reached(service, expected))
+                async with service.client() as client:
+                    await settled(client)  # the account follows bars without outcomes too
                 kept = await tables(pool)
                 assert values_of(Account.of_json(kept["ledger"][0])) == values_of(fold.account)
                 assert [EquityPoint(**row) for row in kept["equity"]] == fold.take_points()

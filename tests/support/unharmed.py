@@ -59,9 +59,12 @@ def _processes(service: RunningService) -> list[Process]:
 
 async def _stored(service: RunningService) -> list[int]:
     async with service.database() as database:
-        rows = await database.fetch("SELECT sequence FROM events ORDER BY sequence")
-        assert len(rows) == await database.fetchval("SELECT last_sequence FROM event_log")
-    return [row["sequence"] for row in rows]
+        # In one statement: outcomes may be appended between two.
+        (log,) = await database.fetch(
+            "SELECT last_sequence, ARRAY(SELECT sequence FROM events ORDER BY sequence) AS sequences FROM event_log"
+        )
+    assert len(log["sequences"]) == log["last_sequence"]
+    return list(log["sequences"])
 
 
 async def _reaches(followed: list[int], follower: asyncio.Task[None], count: int) -> None:
