@@ -7,6 +7,7 @@ import json
 import os
 import signal
 from collections.abc import AsyncIterator
+from contextlib import suppress
 
 import pytest
 from google.protobuf.json_format import ParseDict
@@ -17,6 +18,8 @@ from tests.support.deadlines import DEADLINE, poll, within
 from tests.support.folders import scratch_folder
 from tests.support.processes import Process, all_ended, with_command
 from tests.support.service import RunningService, running_service
+from tests.support.settled import settled
+from tests.support.statistics import computed, computed_over_rest
 from tests.support.tables import tables_of
 
 import tradingsignals
@@ -44,12 +47,12 @@ def workers(service: RunningService, module: str = "backtest_worker") -> list[Pr
     return with_command(service.processes(), module)
 
 
-def held(service: RunningService) -> list[Process]:
-    """Stop the processes of backtests where they are, so that none ends by itself; return them."""
-    found = workers(service)
-    for process in found:
-        os.kill(process.pid, signal.SIGSTOP)
-    return found
+def held(service: RunningService, module: str = "backtest_worker") -> list[Process]:
+    """Stop the processes of backtests where they are, so that none ends by itself; return those that have not ended."""
+    for process in workers(service, module):
+        with suppress(ProcessLookupError):
+            os.kill(process.pid, signal.SIGSTOP)
+    return workers(service, module)
 
 
 async def test_a_backtest_of_stored_bars_has_the_positions_of_the_service(service: RunningService) -> None:
@@ -72,13 +75,10 @@ async def test_a_backtest_of_stored_bars_has_the_positions_of_the_service(servic
 
 async def test_performance_of_the_service_is_that_of_the_backtest_of_its_bars(service: RunningService) -> None:
     async with service.client() as client, service.rest() as rest:
-        newest = (await client.service_info()).through_sequence
-        async with asyncio.timeout(DEADLINE):  # outcomes and account follow the log
-            while (await client.get_account()).through_sequence < newest:
-                await poll()
+        await settled(client)
         backtest = await within(client.run_backtest(symbols=["USDCOP"]).wait())
-        response = await within(client.get_performance(by=["MONTH", "ACTION"]))
-        by_rest = await within(rest.get("/api/signals/performance?by=MONTH&by=ACTION"))
+        response = await computed(lambda: client.get_performance(by=["MONTH", "ACTION"]))
+        by_rest = await computed_over_rest(rest, by=["MONTH", "ACTION"])
     assert ParseDict(by_rest.json(), GetPerformanceResponse()) == response
     assert backtest is not None
     found = {figure.name: figure for figure in response.performance.figures}
@@ -103,8 +103,10 @@ async def test_performance_of_a_caller_that_disappears_leaves_no_process(service
     async with service.client() as client:
         calling = asyncio.create_task(client.get_performance())
         async with asyncio.timeout(DEADLINE):
-            while not (processes := workers(service, "performance_worker")):
-                await client.health()
+            while not (processes := held(service, "performance_worker")):
+                if calling.done():  # between two looks
+                    calling = asyncio.create_task(client.get_performance())
+                await poll()
         calling.cancel()
         await all_ended(processes)
 
@@ -160,9 +162,12 @@ async def test_a_third_backtest_is_refused_and_cancelled_ones_leave_no_process(s
 
 
 async def test_a_caller_that_disappears_ends_its_backtest(service: RunningService) -> None:
-    async with service.rest() as rest, rest.stream("POST", "/api/backtests", json={"compare": True}):
-        processes = held(service)
-        assert len(processes) == 1
+    processes = list[Process]()
+    async with service.rest() as rest, asyncio.timeout(DEADLINE):
+        while not processes:  # again if it has ended by itself before it was held
+            async with rest.stream("POST", "/api/backtests", json={"compare": True}):
+                processes = held(service)
+    assert len(processes) == 1
     await all_ended(processes)
 
 

@@ -11,6 +11,7 @@ from tests.support.browser import CHROMIUM
 from tests.support.dashboard import AXE, Dashboard
 from tests.support.dashboard_feed import Feed, all_of
 from tests.support.deadlines import DEADLINE, poll
+from tests.support.statistics import computed_over_rest
 
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium on this machine")
 
@@ -34,18 +35,16 @@ async def test_state_view_shows_what_the_api_says(page: Dashboard, api: httpx.As
     await page.open("#/state")
     await page.shows("[data-model]")
     health = (await api.get("/health")).json()
-    report = await page.text("#health")
-    assert health["status"].capitalize() in report
+    await page.shows("#health", health["status"].capitalize())
     for warning in health["warnings"]:
-        assert warning in report
-    symbols = await page.tab.run(
-        "[...document.querySelectorAll('#symbol-health tbody tr')].map((row) => row.querySelector('a').textContent)"
-    )
-    assert symbols == [f"{each['symbol'][:3]}/{each['symbol'][3:]}" for each in health["symbols"]]
+        await page.shows("#health", warning)
+    symbols = [f"{each['symbol'][:3]}/{each['symbol'][3:]}" for each in health["symbols"]]
+    links = "[...document.querySelectorAll('#symbol-health tbody tr')].map((row) => row.querySelector('a').textContent)"
+    await page.tab.shows(f"{links}.join() === '{','.join(symbols)}'")
     model = (await api.get("/api/signals/model/info")).json()["model"]
-    assert model["version"] in await page.text("#models h3")
-    assert "Placeholder model" in await page.text(".notices")
-    assert await page.tab.run("document.querySelectorAll('#servers tbody tr').length") == 1
+    await page.shows("#models h3", model["version"])
+    await page.shows(".notices", "Placeholder model")
+    await page.tab.shows("document.querySelectorAll('#servers tbody tr').length === 1")
     await page.tab.run("document.querySelector('#models button').click()")
     await page.shows("#models", "There is no newer version")
     assert page.tab.complaints == []
@@ -57,10 +56,10 @@ async def test_trading_panel_shows_the_account(page: Dashboard, api: httpx.Async
     account = (await api.get("/api/account")).json()["account"]
     await page.open("#/state")
     await page.shows("#trading .status", "On")
-    assert account["currency"] in await page.text("#trading .facts")
+    await page.shows("#trading .facts", account["currency"])
     for field, key in (("equity", "equity"), ("day", "day_pnl"), ("drawdown", "drawdown")):
-        assert amount(account[key]) in await page.text(f"[data-trading={field}]")
-    assert f"{account['exposure']:.1%}" in await page.text("[data-trading=exposure]")
+        await page.shows(f"[data-trading={field}]", amount(account[key]))
+    await page.shows("[data-trading=exposure]", f"{account['exposure']:.1%}")
 
 
 async def test_trading_is_halted_and_resumed_by_keyboard(page: Dashboard, api: httpx.AsyncClient) -> None:
@@ -86,11 +85,11 @@ async def test_trading_is_halted_and_resumed_by_keyboard(page: Dashboard, api: h
         assert await halted()
         await page.shows("#trading .status", "Halted")
         await page.focuses("Resume trading")
-        assert "rate decision, by ana, since" in await page.text("[data-trading=halt]")
+        await page.shows("[data-trading=halt]", "rate decision, by ana, since")
         for view in ("#/live", "#/trust", "#/state"):
             await page.open(view)
             await page.shows(".notice-halt", "rate decision, by ana")
-        assert await page.tab.run("document.title") == "HALTED · Trading Signals"
+        await page.tab.shows("document.title === 'HALTED · Trading Signals'")
         await page.shows("#trading button", "Resume trading")
         await page.tab_to("Resume trading")
         await page.press("Enter")
@@ -130,7 +129,7 @@ async def test_account_and_its_curve_are_those_of_the_api(page: Dashboard, api: 
     account = (await api.get("/api/account")).json()["account"]
     await page.open("#/trust")
     await page.shows("[data-account=equity]")
-    assert account["currency"] in await page.text("#equity .facts")
+    await page.shows("#equity .facts", account["currency"])
     for field, value in {
         "equity": account["equity"],
         "profit": account["realised_pnl"] + account["unrealised_pnl"],
@@ -138,14 +137,14 @@ async def test_account_and_its_curve_are_those_of_the_api(page: Dashboard, api: 
         "unrealised": account["unrealised_pnl"],
         "drawdown": account["drawdown"],
     }.items():
-        assert amount(value) in await page.text(f"[data-account={field}]")
-    assert f"of {account['closed_positions']} closed" in await page.text("[data-account=realised]")
+        await page.shows(f"[data-account={field}]", amount(value))
+    await page.shows("[data-account=realised]", f"of {account['closed_positions']} closed")
     for resolution, button in (("BAR", 0), ("DAY", 1)):
         await page.tab.run(f"document.querySelectorAll('#equity .choice button')[{button}].click()")
         points = await all_of(api, "/api/account/equity", "points", resolution=resolution)
         await page.tab.shows(f"document.querySelector('[data-plot=equity]').dataset.points === '{len(points)}'")
         deepest = max(point["drawdown_pct"] for point in points)
-        assert f"{deepest:.2f}%" in await page.text("#equity .body > .note")
+        await page.shows("#equity .body > .note", f"{deepest:.2f}%")
     assert page.tab.complaints == []
 
 
@@ -154,8 +153,8 @@ async def test_outcomes_are_those_of_the_api(page: Dashboard, api: httpx.AsyncCl
     await page.open("#/trust")
     await page.shows("[data-outcome]")
     outcomes = await all_of(api, "/api/signals/outcomes", "outcomes", 100, fill="CLOSE", shadow="false")
-    drawn = await page.tab.run("[...document.querySelectorAll('[data-outcome]')].map((row) => row.dataset.outcome)")
-    assert drawn == [each["outcome_id"] for each in outcomes[:50]]
+    drawn = "[...document.querySelectorAll('[data-outcome]')].map((row) => row.dataset.outcome)"
+    await page.tab.shows(f"{drawn}.join() === '{','.join(each['outcome_id'] for each in outcomes[:50])}'")
     await page.tab.run("[...document.querySelectorAll('.more button')][0].click()")
     await page.tab.shows("document.querySelectorAll('[data-outcome]').length === 100")
     assert page.tab.complaints == []
@@ -163,7 +162,7 @@ async def test_outcomes_are_those_of_the_api(page: Dashboard, api: httpx.AsyncCl
 
 async def statistics(api: httpx.AsyncClient, **query: Any) -> Any:
     """Return the statistics of the API."""
-    return (await api.get("/api/signals/performance", params=query)).json()["performance"]
+    return (await computed_over_rest(api, **query)).json()["performance"]
 
 
 def estimates(performance: Any) -> dict[str, Any]:
@@ -178,20 +177,20 @@ async def test_statistics_are_those_of_the_api(page: Dashboard, api: httpx.Async
     await page.open("#/trust")
     await page.shows("[data-figure=win_rate_pct]")
     for name, digits in (("win_rate_pct", 1), ("expectancy_r", 2), ("pnl", 2), ("max_drawdown_pct", 2), ("sharpe", 2)):
-        row, figure = await page.text(f"[data-figure={name}]"), figures[name]
-        assert f"{abs(figure['value']):,.{digits}f}" in row
-        assert f"n {figure['n']:,}" in row
+        row, figure = f"[data-figure={name}]", figures[name]
+        await page.shows(row, f"{abs(figure['value']):,.{digits}f}")
+        await page.shows(row, f"n {figure['n']:,}")
         if "low" in figure:
-            assert f"{abs(figure['low']):,.{digits}f}" in row
+            await page.shows(row, f"{abs(figure['low']):,.{digits}f}")
     keys = "[...document.querySelectorAll('[data-key]')].map((row) => row.dataset.key)"
     groups = {
         name: [each for each in performance["groups"] if each["dimension"] == name] for name in ("SYMBOL", "HOUR")
     }
-    assert await page.tab.run(keys) == [each["key"] for each in groups["SYMBOL"]]
+    await page.tab.shows(f"{keys}.join() === '{','.join(each['key'] for each in groups['SYMBOL'])}'")
     for group in groups["SYMBOL"]:
-        row, of_group = await page.text(f"[data-key={group['key']}]"), estimates(group)
-        assert f"{of_group['win_rate_pct']['value']:.1f}%" in row
-        assert amount(of_group["pnl"]["value"]) in row
+        row, of_group = f"[data-key={group['key']}]", estimates(group)
+        await page.shows(row, f"{of_group['win_rate_pct']['value']:.1f}%")
+        await page.shows(row, amount(of_group["pnl"]["value"]))
     await page.tab.run(
         "const select = document.querySelector('#groups select'); select.value = 'HOUR';"
         "select.dispatchEvent(new Event('change', { bubbles: true }))"
@@ -199,8 +198,8 @@ async def test_statistics_are_those_of_the_api(page: Dashboard, api: httpx.Async
     await page.tab.shows(f"{keys}.join() === '{','.join(each['key'] for each in groups['HOUR'])}'")
     await page.tab.run("document.querySelector('#performance summary').click()")
     told = [each["name"] for each in performance["figures"] if "value" in each]
-    shown = await page.tab.run("[...document.querySelectorAll('[data-any]')].map((row) => row.dataset.any)")
-    assert shown == told
+    shown = "[...document.querySelectorAll('[data-any]')].map((row) => row.dataset.any)"
+    await page.tab.shows(f"{shown}.join() === '{','.join(told)}'")
     assert page.tab.complaints == []
 
 
@@ -211,13 +210,11 @@ async def test_shadow_stands_beside_all_signals_of_the_live_model(page: Dashboar
     await page.shows("[data-figure=win_rate_pct]")
     await page.tab.run("document.querySelectorAll('#performance .choice button')[1].click()")
     await page.shows("#performance thead", "Shadow")
-    cells = await page.tab.run(
-        "[...document.querySelectorAll('[data-figure=expectancy_r] td')].map((cell) => cell.textContent)"
-    )
-    for cell, performance in zip(cells, (live, shadow), strict=True):
-        figure = estimates(performance)["expectancy_r"]
-        assert f"{abs(figure['value']):.2f} R" in cell
-        assert f"n {figure['n']:,}" in cell
+    for column, performance in enumerate((live, shadow), 1):
+        figure, cell = estimates(performance)["expectancy_r"], f"[data-figure=expectancy_r] td:nth-of-type({column})"
+        await page.shows(cell, f"{abs(figure['value']):.2f} R")
+        await page.shows(cell, f"n {figure['n']:,}")
+    assert await page.tab.run("document.querySelectorAll('[data-figure=expectancy_r] td').length") == 2
 
 
 async def test_calibration_is_that_of_the_api(page: Dashboard, api: httpx.AsyncClient) -> None:
@@ -225,10 +222,10 @@ async def test_calibration_is_that_of_the_api(page: Dashboard, api: httpx.AsyncC
     performance = await statistics(api, basis="POSITIONS")
     await page.open("#/trust")
     await page.shows("[data-figure=win_rate_pct]")
-    assert await page.tab.run("document.querySelectorAll('[data-bin]').length") == len(performance["calibration"])
+    await page.tab.shows(f"document.querySelectorAll('[data-bin]').length === {len(performance['calibration'])}")
     if performance["calibration"]:
         brier = estimates(performance)["brier"]["value"]
-        assert await page.text("[data-calibration=brier]") == f"{brier:.3f}"
+        await page.shows("[data-calibration=brier]", f"{brier:.3f}")
     else:
         await page.shows("#calibration", "No resolved signal had a win probability")
 
@@ -238,16 +235,18 @@ async def test_explanation_has_the_rules_and_contributions_of_the_api(page: Dash
     await page.open(f"#/trust/signal/{newest['signal_id']}")
     await page.shows("#explanation [data-rule]")
     told = (await api.get(f"/api/signals/{newest['signal_id']}/explanation")).json()["explanation"]
-    rules = await page.tab.run("[...document.querySelectorAll('[data-rule]')].map((rule) => rule.dataset.rule)")
-    assert rules == [each["rule"] for each in told["rules"]]
-    groups = await page.tab.run("[...document.querySelectorAll('[data-group]')].map((group) => group.dataset.group)")
-    assert sorted(groups) == sorted(each["group"] for each in told.get("attribution", {}).get("contributions", []))
+    rules = "[...document.querySelectorAll('[data-rule]')].map((rule) => rule.dataset.rule)"
+    await page.tab.shows(f"{rules}.join() === '{','.join(each['rule'] for each in told['rules'])}'")
+    contributions = sorted(each["group"] for each in told.get("attribution", {}).get("contributions", []))
+    groups = "[...document.querySelectorAll('[data-group]')].map((group) => group.dataset.group).sort()"
+    await page.tab.shows(f"{groups}.join() === '{','.join(contributions)}'")
     await page.tab.run("document.querySelector('.replay button').click()")
     await page.shows(".replay", "The same to the bit")
 
 
 async def test_backtests_are_run_and_compared(page: Dashboard) -> None:
     await page.open("#/trust")
+    await page.shows(".backtest-form button")
     for number, threshold in enumerate(["", "0.5"], 1):
         await page.tab.run("document.querySelector('.backtest-form input[type=number]').focus()")
         await page.press(*threshold)

@@ -118,7 +118,7 @@ async def test_text_that_no_header_can_carry_is_not_sent_and_said_to_be_no_key(
 
 
 async def test_snippets_take_the_key_from_the_environment(guarded: Guarded, tab: Tab) -> None:
-    for operation in ("ListSignals", "GetPerformance"):
+    for operation in ("ListSignals", "ListOutcomes"):
         await view(guarded, tab, operation)
         before = await snippets_of(tab)
         assert not any("TRADINGSIGNALS_API_KEY" in text for text in before.values())
