@@ -131,7 +131,7 @@ async def test_page_whose_key_ends_says_so_and_goes_on_without_a_gap_with_anothe
             await database.execute("UPDATE api_keys SET expires_at = now() WHERE key_id = $1", first.key.id)
     await form.shows("#key-problem", how)
     await form.shows(".key-form", "goes on where it stopped")
-    assert await form.tab.run("document.activeElement.id") == "api-key"
+    await form.tab.shows("document.activeElement.id === 'api-key'")
     assert not await form.tab.run("document.querySelector('#main')")
     last = await guarded.publish(20)
     await enter(form, "ключ")
@@ -145,6 +145,6 @@ async def test_page_whose_key_ends_says_so_and_goes_on_without_a_gap_with_anothe
     key = {"x-api-key": second.text}
     async with guarded.service.rest() as rest:
         listed = (await rest.get("/api/signals/history", params={"limit": "500"}, headers=key)).json()["signals"]
-    rows = await form.rows()
-    assert rows == [int(each["sequence"]) for each in listed]
+    rows = [int(each["sequence"]) for each in listed]
+    await form.lists(rows)
     assert set(before) < set(rows)

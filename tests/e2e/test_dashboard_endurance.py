@@ -11,7 +11,6 @@ from tests.support.browser import CHROMIUM
 from tests.support.chromium import Tab
 from tests.support.dashboard import Dashboard
 from tests.support.dashboard_feed import SYMBOLS, Feed, signals_of
-from tests.support.deadlines import DEADLINE, poll
 from tests.support.folders import scratch_folder
 from tests.support.service import RunningService, running_service
 
@@ -63,10 +62,7 @@ async def test_restarts_of_server_and_edge_lose_and_repeat_nothing(tab: Tab) -> 
             assert log == list(range(1, len(log) + 1))
             await page.drawn(log[-1])
             expected = [row["sequence"] for row in reversed(rows) if row["kind"] == "SIGNAL"]
-            async with asyncio.timeout(DEADLINE):
-                while (found := await page.rows())[:1] != expected[:1]:
-                    await poll()
-            assert found == expected
+            await page.lists(expected)
             async with service.rest() as api:
                 signals = await signals_of(api, symbol="USDCOP")
             traded = [each["sequence"] for each in signals if each["action"] != "HOLD"]
@@ -82,8 +78,10 @@ async def test_thousands_of_signals_are_scrolled_with_few_rows(tab: Tab) -> None
             await feed.publish(SCROLLED + 150)
             await page.open("#/live/USDCOP")
             await page.shows("#signals .list-row")
-            drawn, rows = await page.scrolled()
             async with service.rest() as api:
-                assert drawn == [int(each["sequence"]) for each in await signals_of(api)]
+                expected = [int(each["sequence"]) for each in await signals_of(api)]
+            await page.lists(expected)
+            drawn, rows = await page.scrolled()
+            assert drawn == expected
             assert len(drawn) >= SCROLLED
             assert rows < MOST_ROWS

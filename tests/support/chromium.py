@@ -57,7 +57,10 @@ class Tab:
         """Wait until `condition`, an expression that may throw at first, is true in the page."""
         look = "const look = () => { let found = false; try { found = (" + condition + "); } catch { } "
         done = "found ? resolve(true) : setTimeout(look, 20); }; look();"
-        return bool(await self.run(f"new Promise((resolve) => {{ {look}{done} }})"))
+        try:
+            return bool(await self.run(f"new Promise((resolve) => {{ {look}{done} }})"))
+        except TimeoutError as error:
+            raise AssertionError(f"the page does not come to {condition}") from error
 
     async def resize(self, width: int, height: int = 900, *, dark: bool = False) -> None:
         """Set the size of the page in CSS pixels, and the theme that the user prefers."""

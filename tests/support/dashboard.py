@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from .chromium import Tab
-from .deadlines import DEADLINE
+from .deadlines import DEADLINE, poll
 
 AXE = Path(__file__).parents[2] / "clients/node_modules/axe-core/axe.min.js"
 
@@ -77,6 +79,14 @@ _CUT = """(async () => {
   return found;
 })()"""
 """Finds what is cut off, or lies over what is beside it, without an ellipsis and without a way to scroll to it."""
+
+
+_LOOKS = 20
+"""Looks for what is cut off, each two frames after the last one."""
+
+_STANDS_STILL = """document.getAnimations().every(({ playState, animationName }) =>
+  playState !== "running" || animationName?.startsWith("stopped"))"""
+"""Only what notices that script hangs runs always; colours that are on their way to others have no contrast."""
 
 
 class Dashboard:
@@ -156,13 +166,26 @@ class Dashboard:
             )
         await self.tab.run("document.fonts.ready.then(() => new Promise((resolve) => setTimeout(resolve, 500)))")
 
+    async def lists(self, expected: list[int]) -> None:
+        """Wait until the whole list has these sequences: it reads more while one scrolls, and one may be faster."""
+        found: list[int] = []
+        with suppress(TimeoutError):
+            async with asyncio.timeout(2 * DEADLINE):
+                while (found := await self.rows()) != expected:
+                    await poll()
+        assert found == expected
+
     async def cut(self) -> list[str]:
-        """Return the elements whose content does not fit into them, and that are not meant to be scrolled."""
-        found: list[str] = await self.tab.run(_CUT)
+        """Return the elements whose content does not fit into them for longer than it takes to draw them anew."""
+        found: list[str] = []
+        for _ in range(_LOOKS):
+            if not (found := await self.tab.run(_CUT)):
+                break
         return found
 
     async def violations(self) -> list[Any]:
         """Return what axe-core finds, with the elements."""
+        await self.tab.shows(_STANDS_STILL)
         await self.tab.run(AXE.read_text(encoding="utf-8") + ";0")
         found: list[Any] = await self.tab.run(
             "axe.run().then(({ violations }) => violations.map(({ id, nodes }) => [id, nodes.map(({ html }) => html)]))"
