@@ -21,6 +21,7 @@ from tests.support.commands import run
 from tests.support.deadlines import DEADLINE, poll, within
 from tests.support.folders import scratch_folder
 from tests.support.keys import GuardedService, guarded_service, known
+from tests.support.processes import with_command
 from tests.support.service import running_service
 
 import tradingsignals
@@ -48,6 +49,8 @@ OTHERS = (
 METHODS = [method for service in SERVICES.values() for method in service.methods]
 AT_ONCE = 16
 """Calls under way at a time."""
+WITHIN = 4 * DEADLINE
+"""Deadline of hundreds of calls, some of which start a process."""
 
 
 @dataclass(frozen=True)
@@ -150,7 +153,7 @@ async def test_each_rest_path_is_for_the_roles_of_its_rule(guarded: Guarded) -> 
             return verb, path, who, REST_MEANING.get(status, "served")
 
         calls = [(method, *call) for method in METHODS for call in rest_calls(method)]
-        results = await within(asyncio.gather(*(found(*call, who) for call in calls for who in guarded.keys)), 60.0)
+        results = await within(asyncio.gather(*(found(*call, who) for call in calls for who in guarded.keys)), WITHIN)
     wanted = {
         (verb, path, who): expected(RULES[path_of(method)], who) for method, verb, path in calls for who in guarded.keys
     }
@@ -170,7 +173,7 @@ async def test_each_rpc_is_for_the_roles_of_its_rule(guarded: Guarded, port: str
 
         paths = [*map(path_of, METHODS), *OTHERS]
         pairs = [(path, who) for path in paths for who in guarded.keys]
-        results = dict(await within(asyncio.gather(*(found(*pair) for pair in pairs)), 60.0))
+        results = dict(await within(asyncio.gather(*(found(*pair) for pair in pairs)), WITHIN))
     assert results == {(path, who): expected(RULES[path], who) for path, who in pairs}
 
 
@@ -295,8 +298,7 @@ async def test_key_is_in_no_log_and_no_list_of_processes(guarded: Guarded) -> No
     async with guarded.service.rest() as rest:
         await rest.get("/api/signals/history", headers={"x-api-key": guarded.keys["admin"] + "x"})
     assert secret not in guarded.service.log
-    command_lines = [Path(f"/proc/{process.pid}/cmdline") for process in guarded.service.processes()]
-    assert not any(secret.encode() in line.read_bytes() for line in command_lines)
+    assert with_command(guarded.service.processes(), secret) == []
 
 
 @pytest.mark.parametrize("name", ["SIGNAL_SERVICE_HOST", "GRPC_HOST"])
@@ -340,14 +342,22 @@ async def test_audit_log_has_what_callers_did_and_were_refused(guarded: Guarded)
     assert new.text[18:] not in json.dumps(entries)
 
 
+async def beyond_limit(rest: httpx.AsyncClient, key: str) -> httpx.Response:
+    """Call until the limit is reached, many times at once: a slow machine may make 5 calls a second one by one."""
+    while True:
+        calls = (rest.get("/api/signals/history", headers={"x-api-key": key}) for _ in range(20))
+        for response in await asyncio.gather(*calls):
+            if response.status_code == 429:
+                return response
+
+
 async def test_caller_beyond_its_limits_is_told_when_to_try_again(folder: Path) -> None:
     limits = {"RATE_LIMITS": "viewer=5,*=1000", "MAX_STREAMS_PER_CALLER": "2"}
     async with guarded_service(folder, **limits) as guarded:
         service, admin = guarded.service, (await guarded.key(Role.ADMIN)).text
         viewer = (await guarded.key()).text
         async with service.rest() as rest:
-            responses = [await rest.get("/api/signals/history", headers={"x-api-key": viewer}) for _ in range(20)]
-            refused = next(response for response in responses if response.status_code == 429)
+            refused = await within(beyond_limit(rest, viewer))
             assert int(refused.headers["retry-after"]) >= 1
             assert refused.json()["details"][0]["reason"] == "RATE_LIMITED"
             assert (await rest.get("/api/signals/history", headers={"x-api-key": admin})).status_code == 200
@@ -389,7 +399,7 @@ async def test_no_form_of_a_path_reaches_data_without_a_key(guarded: Guarded) ->
         sent = path.replace("KEY", guarded.keys["admin"])
         reader, writer = await asyncio.open_connection("127.0.0.1", guarded.service.port)
         writer.write(f"{verb} {sent} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n".encode())
-        response = await within(reader.read(), 60.0)
+        response = await within(reader.read())
         writer.close()
         return response
 

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 
 import httpx
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 from tests.support.bars import messages
 from tests.support.builders import walk
-from tests.support.deadlines import DEADLINE
+from tests.support.deadlines import DEADLINE, poll, within
 from tests.support.folders import scratch_folder
 from tests.support.ports import free_pair, free_ports
 from tests.support.service import RunningService, running_service, service_in
@@ -36,7 +36,7 @@ async def measured() -> AsyncIterator[tuple[RunningService, int]]:
 
 async def scraped(port: int) -> Samples:
     """Return the samples of a scrape by the name of their metric."""
-    async with httpx.AsyncClient(timeout=30.0, verify=False) as caller:  # noqa: S501 - no TLS is used
+    async with httpx.AsyncClient(timeout=DEADLINE, verify=False) as caller:  # noqa: S501 - no TLS is used
         response = await caller.get(f"http://127.0.0.1:{port}/metrics")
     assert response.status_code == 200, response.text
     found: dict[str, list[tuple[Mapping[str, str], float]]] = {}
@@ -44,6 +44,24 @@ async def scraped(port: int) -> Samples:
         for sample in family.samples:
             found.setdefault(sample.name, []).append((sample.labels, sample.value))
     return found
+
+
+async def scraped_when(port: int, condition: Callable[[Samples], bool]) -> Samples:
+    """Return the first scrape that meets a condition: what a call comes to is counted after its response."""
+    samples: Samples = {}
+    try:
+        async with asyncio.timeout(DEADLINE):
+            while not condition(samples := await scraped(port)):
+                await poll()
+    except TimeoutError:
+        pass  # the test says what is not as it should be
+    return samples
+
+
+def has(samples: Samples, name: str, **labels: str) -> bool:
+    """Return whether there is a sample with these labels that is not 0."""
+    found = samples.get(f"tradingsignals_{name}", ())
+    return any(one for given, one in found if labels.items() <= given.items())
 
 
 def value(samples: Samples, name: str, **labels: str) -> float:
@@ -55,7 +73,7 @@ def value(samples: Samples, name: str, **labels: str) -> float:
 async def test_bars_signals_commits_and_drift_are_those_of_what_was_published(
     measured: tuple[RunningService, int],
 ) -> None:
-    samples = await scraped(measured[1])
+    samples = await scraped_when(measured[1], lambda found: has(found, "call_seconds_count", method="PublishBar"))
     assert value(samples, "bars_total", disposition="WARMING_UP") == 49
     assert value(samples, "bars_total", disposition="ACCEPTED") == len(BARS) - 49
     assert value(samples, "bars_total", disposition="DUPLICATE") == 1
@@ -76,7 +94,9 @@ async def test_open_streams_and_refused_calls_are_counted(measured: tuple[Runnin
     async with service.rest() as rest, rest.stream("GET", "/api/events", headers=as_events) as stream:
         assert stream.status_code == 200
         assert (await rest.get("/api/signals/history", params={"limit": "0"})).status_code == 400
-        samples = await scraped(port)
+        samples = await scraped_when(
+            port, lambda found: has(found, "calls_total", method="ListSignals", code="INVALID_ARGUMENT")
+        )
     assert value(samples, "followers", stream="StreamEvents", transport="sse") == 1
     assert value(samples, "follower_lag_entries", stream="StreamEvents", transport="sse") == 0
     assert value(samples, "call_errors_total", reason="INVALID_FIELD") >= 1
@@ -85,18 +105,21 @@ async def test_open_streams_and_refused_calls_are_counted(measured: tuple[Runnin
 
 async def test_every_metric_of_the_table_is_there_and_no_other(measured: tuple[RunningService, int]) -> None:
     service, port = measured
-    async with asyncio.timeout(DEADLINE), service.client() as client, client.stream_events(resume_after=0) as stream:
-        await anext(aiter(stream))
-        with pytest.raises(InvalidRequest):
-            await client.latest_signal(symbol="?")
-        samples = await scraped(port)
-        while not samples.get("tradingsignals_outcomes_total") or not samples.get("tradingsignals_equity"):
-            samples = await scraped(port)  # the ledger follows behind
     ends = {MetricKind.HISTOGRAM: ("_count", "_sum", "_bucket")}
     named = {metric.name + end for metric in METRICS.values() for end in ends.get(metric.kind, ("",))}
     # None was refused, and the ports behind the edge have no TLS (see test_mutual_tls.py).
     absent = {"tradingsignals_bar_refusals_total", "tradingsignals_certificate_expiry_timestamp_seconds"}
-    assert {name for name in samples if name.startswith("tradingsignals_")} == named - absent
+
+    def names(samples: Samples) -> set[str]:
+        return {name for name in samples if name.startswith("tradingsignals_")}
+
+    async with service.client() as client, client.stream_events(resume_after=0) as stream:
+        await within(anext(aiter(stream)))
+        with pytest.raises(InvalidRequest):
+            await client.latest_signal(symbol="?")
+        # The ledger follows behind.
+        samples = await scraped_when(port, lambda found: names(found) == named - absent)
+    assert names(samples) == named - absent
 
 
 async def test_servers_have_the_ports_from_metrics_port_on() -> None:

@@ -65,9 +65,14 @@ def servers(service: RunningService) -> list[Process]:
     return [process for process in children(service.pid) if not {"envoy", "postgres"} & {process.name}]
 
 
-async def addresses(database: asyncpg.Connection) -> list[str]:
-    """Return the addresses of the servers."""
-    return [row["address"] for row in await database.fetch("SELECT address FROM servers ORDER BY address")]
+async def addresses(database: asyncpg.Connection, count: int) -> list[str]:
+    """Return the addresses of the servers, as soon as there are so many."""
+    async with asyncio.timeout(DEADLINE):
+        while True:
+            rows = await database.fetch("SELECT address FROM servers ORDER BY address")
+            if len(rows) == count:
+                return [row["address"] for row in rows]
+            await poll()
 
 
 async def come_to(database: asyncpg.Connection, sequence: int) -> None:
@@ -143,7 +148,7 @@ async def test_tables_equal_those_of_an_undisturbed_run(
     last = sum(len(tables["events"]) for tables in undisturbed.values())
     moments = sorted(dice.sample(range(1, last // 2), 3))
     async with multi_server(folder, count) as service, service.database() as database, asyncio.timeout(4 * DEADLINE):
-        seen: dict[str, list[int]] = {address: [] for address in (service.address, *await addresses(database))}
+        seen: dict[str, list[int]] = {address: [] for address in (service.address, *await addresses(database, count))}
         assert len(seen) == count + 1
         async with asyncio.TaskGroup() as followers:
             for address, events_seen in seen.items():
@@ -280,7 +285,7 @@ async def test_frozen_server_is_replaced_and_cannot_write_when_it_resumes(
     """After it resumes it processes the calls that it got meanwhile, with an outdated state."""
     bars = messages(WALKS[0])
     async with multi_server(folder, 2) as service, service.database() as database, asyncio.timeout(3 * DEADLINE):
-        first, second = await addresses(database)
+        first, second = await addresses(database, 2)
         async with (
             tradingsignals.connect(first, timeout=60.0) as at_first,
             tradingsignals.connect(second, timeout=DEADLINE) as at_second,

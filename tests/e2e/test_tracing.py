@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from pathlib import Path
 
 from tests.support.bars import messages
 from tests.support.builders import walk
 from tests.support.collector import running_collector
-from tests.support.deadlines import within
+from tests.support.deadlines import DEADLINE, poll, within
 from tests.support.service import running_service
 
 TRACE = "0af7651916cd43dd8448eb211c80319c"
@@ -44,6 +45,9 @@ async def test_a_call_is_one_trace_from_the_edge_to_its_commit_and_a_follower_is
             assert by_name["batch"].parent_id == call.span_id
             assert by_name["batch"].attributes["tradingsignals.decisions"] == "1"
             others = await collector.until(lambda spans: any("PublishBar" in one.name for one in spans))
+            async with asyncio.timeout(DEADLINE):
+                while "GenerateSignal OK" not in service.log:
+                    await poll()
             log = service.log
         lines = [json.loads(line) for line in log.splitlines() if line.startswith("{")]
         traced = [line for line in lines if line.get("trace_id") == TRACE]

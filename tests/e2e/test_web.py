@@ -10,7 +10,7 @@ import httpx
 import pytest
 from tests.support.browser import CHROMIUM, Page, served
 from tests.support.chromium import Tab, chromium
-from tests.support.deadlines import within
+from tests.support.deadlines import DEADLINE, poll, within
 from tests.support.service import RunningService
 from tests.support.snippets import output_of, snippets_of
 
@@ -84,7 +84,9 @@ async def test_browser_refuses_inline_scripts_and_styles_in_a_page(service: Runn
     )
     assert not done[0]
     assert done[1] != "rgb(1, 2, 3)"
-    assert any("Content Security Policy" in each for each in tab.complaints)
+    async with asyncio.timeout(DEADLINE):
+        while not any("Content Security Policy" in each for each in tab.complaints):
+            await poll()
 
 
 # --------------------------------------------------------------------------------------------- pages of other origins
