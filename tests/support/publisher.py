@@ -26,6 +26,7 @@ class Publisher:
         self._bars = bars
         self._may_go_on = asyncio.Event()
         self._may_go_on.set()
+        self.total = len(bars)
         self.acknowledged = 0
         self.hold_at: int | None = None
 
