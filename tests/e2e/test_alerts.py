@@ -288,13 +288,17 @@ async def test_alert_of_a_ledger_of_another_version_fires_until_it_is_rebuilt(wa
     await watched.prometheus.until_clear("LedgerNotKept")
 
 
+def newest_bar_time() -> datetime:
+    """Return the open of the newest bar that has closed."""
+    return datetime.fromtimestamp(datetime.now(UTC).timestamp() // 300 * 300, UTC) - DEFAULT_INTERVAL
+
+
 async def test_alerts_of_a_silent_feed_a_missing_model_and_a_loss_fire_and_clear(watched: Watched) -> None:
     """The feed is silent before and after the server is started again, without a model."""
     service, prometheus = watched.service, watched.prometheus
-    newest = datetime.fromtimestamp(datetime.now(UTC).timestamp() // 300 * 300, UTC) - DEFAULT_INTERVAL
-    bars = messages(walk(6, symbol="GBPUSD", times=[newest - n * DEFAULT_INTERVAL for n in reversed(range(6))]))
+    old = [newest_bar_time() - n * DEFAULT_INTERVAL for n in (5, 4, 3)]
     async with service.client() as client:
-        await client.publish_bars(bars[:3])
+        await client.publish_bars(messages(walk(3, symbol="GBPUSD", times=old)))
         await prometheus.until_firing("BarsStale", symbol="GBPUSD")
     await service.restart(MODEL_PATH="placeholder", MAX_DRAWDOWN_PCT="0.004")
     async with service.client() as client:
@@ -305,8 +309,8 @@ async def test_alerts_of_a_silent_feed_a_missing_model_and_a_loss_fire_and_clear
         await prometheus.until_firing("PlaceholderModel")
         await prometheus.until_firing("BarsStale", symbol="GBPUSD")
         await client.resume_trading(by="test")
-        await client.publish_bars(bars[3:])
         await prometheus.until_clear("LossLimitReached")
+        await client.publish_bars(messages(walk(1, symbol="GBPUSD", times=[newest_bar_time()])))
         await prometheus.until_clear("BarsStale", symbol="GBPUSD")
     await service.restart(MODEL_PATH=str(watched.models), MAX_DRAWDOWN_PCT="0")
     await prometheus.until_clear("PlaceholderModel")

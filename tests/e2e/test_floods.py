@@ -192,7 +192,7 @@ async def hold(ports: Ports, port: str, flood: object, frames: Iterator[bytes]) 
 
 
 async def test_silent_and_slow_callers_keep_no_scrape_out(ports: Ports) -> None:
-    async with AsyncExitStack() as stack, httpx.AsyncClient(verify=False) as client:  # noqa: S501 - no TLS is used
+    async with AsyncExitStack() as stack, httpx.AsyncClient(verify=False, timeout=DEADLINE) as client:  # noqa: S501 - no TLS is used
         for port, path in ((ports.metrics, "/metrics"), (ports.edge_metrics, "/stats/prometheus")):
             for at in range(100):
                 _, writer = await stack.enter_async_context(connected(port))

@@ -35,7 +35,7 @@ async def test_ten_model_swaps_during_publishing_lose_no_bar(folder: Path) -> No
     policies = {"1": OnnxPolicy(release(models, "1", contents["1"]))}
 
     async with running_service(folder, MODEL_PATH=str(models)) as service, service.client() as client:
-        async with service.rest() as rest, asyncio.timeout(DEADLINE), asyncio.TaskGroup() as group:
+        async with service.rest() as rest, asyncio.timeout(4 * DEADLINE), asyncio.TaskGroup() as group:
 
             async def send(bars: Sequence[Bar]) -> None:
                 response = await client.publish_bars(messages(bars))

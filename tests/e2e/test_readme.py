@@ -14,7 +14,7 @@ from functools import reduce
 from pathlib import Path
 
 import pytest
-from tests.support.deadlines import within
+from tests.support.deadlines import DEADLINE, within
 from tests.support.folders import scratch_folder
 from tests.support.service import COMMAND, RunningService, running_service
 
@@ -98,13 +98,13 @@ async def output_of(command: str) -> Output:
     lines, code = list[str](), None
     try:
         while len(lines) < ENOUGH_LINES and code is None:
-            line = await within(process.stdout.readline(), 30)
+            line = await within(process.stdout.readline(), 3 * DEADLINE)  # all commands run at once
             lines += [line.decode()] if line.strip() else []
-            code = None if line else await within(process.wait(), 30)
+            code = None if line else await within(process.wait())
     finally:
         with suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
-        _, errors = await within(process.communicate(), 30)
+        _, errors = await within(process.communicate())
     return Output("".join(lines), errors.decode(), code)
 
 

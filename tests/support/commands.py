@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 
-from .deadlines import within
+from .deadlines import DEADLINE, within
 from .service import COMMAND, kept_environment
 
 
@@ -25,7 +25,7 @@ class RunningCommand:
     def __init__(self, process: asyncio.subprocess.Process) -> None:
         self.process = process
 
-    async def ended(self, seconds: float = 60.0) -> Ended:
+    async def ended(self, seconds: float = 3 * DEADLINE) -> Ended:
         """Wait until it has ended."""
         out, _ = await within(self.process.communicate(), seconds)
         code = self.process.returncode

@@ -141,6 +141,6 @@ def examples() -> list[str]:
 async def _output(*command: str | Path, folder: Path) -> str:
     """Run a command, and return what it has printed."""
     process = await asyncio.create_subprocess_exec(*command, cwd=folder, stdout=-1, stderr=-1)
-    out, errors = await within(process.communicate(), 120)
+    out, errors = await within(process.communicate(), 4 * DEADLINE)
     assert process.returncode == 0, (out + errors).decode()
     return out.decode()
