@@ -115,7 +115,9 @@ async def test_table_of_the_user_is_read_at_the_interval_of_each_symbol(
     rows = [(one.time, "BTC/USDT", one.open, one.high, one.low, one.close) for one in hourly]
     off_grid = (OPENING + timedelta(minutes=30), "BTC/USDT", 1.0, 1.0, 1.0, 1.0)
     await sql.copy_records_to_table("own", records=[*rows, off_grid])
-    await sql.execute("INSERT INTO own SELECT date_trunc('hour', now()), 'BTC/USDT', 1, 1, 1, 1")
+    # It ends in half an hour at the earliest, whatever the time is.
+    unended = "date_trunc('hour', now() + interval '30 minutes')"
+    await sql.execute(f"INSERT INTO own SELECT {unended}, 'BTC/USDT', 1, 1, 1, 1")
     async with pool.for_engine() as database:
         table = await BarsTable.open(database, "own", settings.calendar_of)
         store = PostgresStore(pool, encode, table)
