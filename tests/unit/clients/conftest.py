@@ -173,8 +173,8 @@ async def client(request: pytest.FixtureRequest, script: Script) -> AsyncIterato
     """Both clients in turn."""
     address = f"127.0.0.1:{script.port}"
     if request.param == "async":
-        async with tradingsignals.connect(address, timeout=20.0) as async_client:
+        async with tradingsignals.connect(address, timeout=DEADLINE) as async_client:
             yield AsyncDriver(async_client)
     else:
-        with tradingsignals.connect_sync(address, timeout=20.0) as sync_client:
+        with tradingsignals.connect_sync(address, timeout=DEADLINE) as sync_client:
             yield SyncDriver(sync_client)

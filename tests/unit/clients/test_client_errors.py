@@ -9,6 +9,7 @@ import pytest
 from google.protobuf.message import Message
 from google.rpc.error_details_pb2 import BadRequest, ErrorInfo
 from google.rpc.status_pb2 import Status
+from tests.support.deadlines import DEADLINE
 
 import tradingsignals
 from tradingsignals import FieldViolation, TemporaryError, TradingSignalsError
@@ -112,7 +113,7 @@ async def test_health_raises_if_there_is_no_report(client: Any, script: Any) -> 
 async def test_calls_have_a_deadline(script: Any) -> None:
     script.silent = True
     address = f"127.0.0.1:{script.port}"
-    async with asyncio.timeout(20.0), tradingsignals.connect(address, timeout=0.05) as client:
+    async with asyncio.timeout(DEADLINE), tradingsignals.connect(address, timeout=0.05) as client:
         with pytest.raises(tradingsignals.DeadlineExceeded):
             await client.latest_signal()
         with pytest.raises(tradingsignals.DeadlineExceeded):

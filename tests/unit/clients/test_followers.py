@@ -394,6 +394,7 @@ async def test_silent_connection_is_replaced(kind: str, log: LogServer, monkeypa
         proxy.freeze()
         log.append(3)
         assert await driver.take(3) == [11, 12, 13]
-        assert proxy.connections == 2
-        (lost,) = [notice for notice in driver.notices if isinstance(notice, Disconnected)]
-        assert str(lost.error) == "UNAVAILABLE: no response for 0.5 seconds"
+        lost = [str(notice.error) for notice in driver.notices if isinstance(notice, Disconnected)]
+        # On a busy machine the connection may have been silent for so long before it was frozen, too.
+        assert set(lost) == {"UNAVAILABLE: no response for 0.5 seconds"}
+        assert proxy.connections == 1 + len(lost)

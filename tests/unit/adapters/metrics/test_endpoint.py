@@ -12,7 +12,7 @@ import httpx
 import pytest
 from prometheus_client import CollectorRegistry
 from prometheus_client.core import GaugeMetricFamily, Metric
-from tests.support.deadlines import within
+from tests.support.deadlines import DEADLINE, within
 from tests.support.sockets import connected
 
 from tradingsignals_server.adapters.metrics import endpoint
@@ -32,7 +32,7 @@ def registry_of_loop() -> CollectorRegistry:
 
 
 async def get(port: int, path: str = "/metrics", **headers: str) -> httpx.Response:
-    async with httpx.AsyncClient(verify=False) as client:  # noqa: S501 - no TLS is used
+    async with httpx.AsyncClient(verify=False, timeout=DEADLINE) as client:  # noqa: S501 - no TLS is used
         return await within(client.get(f"http://127.0.0.1:{port}{path}", headers=headers))
 
 
