@@ -6,20 +6,21 @@ import subprocess
 import sys
 from pathlib import Path
 
-from tests.support.ports import free_pair, free_ports
+import pytest
+from tests.support import ports
 
 ROOT = Path(__file__).parents[2]
 TAKEN_HERE = "import sys; from tests.support import ports; print([ports._reserve(int(each)) for each in sys.argv[1:]])"
 
 
 def test_port_is_given_to_one_process_only() -> None:
-    ports = free_ports(3)
-    command = [sys.executable, "-c", TAKEN_HERE, *map(str, ports)]
+    command = [sys.executable, "-c", TAKEN_HERE, *map(str, ports.free_ports(3))]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[False, False, False]"
 
 
-def test_port_is_given_once() -> None:
-    pairs = [free_pair() for _ in range(10)]
-    ports = [*free_ports(100), *pairs, *(port + 1 for port in pairs)]
-    assert len(set(ports)) == len(ports)
+def test_port_is_given_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ports, "_PORTS", range(24_000, 24_300))
+    pairs = [ports.free_pair() for _ in range(20)]
+    found = [*ports.free_ports(60), *pairs, *(port + 1 for port in pairs), *ports.free_ports(60)]
+    assert len(set(found)) == len(found)
